@@ -23,25 +23,26 @@ Contents
    2. Data types
    3. Text (pure)
    4. Time
-   5. Paths and config
-   6. Files and store
-   7. Children
-   8. Ledger
-   9. Readings (pure)
-  10. Sense
-  11. World hash (pure)
-  12. Quiet world
-  13. Prompt (pure)
-  14. Metering (pure)
-  15. Moves (pure)
-  16. Gates (pure)
-  17. Profile on disk
-  18. Decide
-  19. Act
-  20. Beat
-  21. Views
-  22. CLI
-  23. Texts
+   5. Files
+   6. Paths and config
+   7. Store
+   8. Children
+   9. Ledger
+  10. Readings (pure)
+  11. Sense
+  12. World hash (pure)
+  13. World
+  14. Moves (pure)
+  15. Prompt (pure)
+  16. Metering (pure)
+  17. Gates (pure)
+  18. Profile on disk
+  19. Decide
+  20. Act
+  21. Beat
+  22. Views
+  23. CLI
+  24. Texts
 
 Finding things: the verb `looop sensor list` is `cmd_sensor_list`; its row in VERBS (CLI) holds its help and options.
 To add a verb: write `cmd_<verb>`, add its row to VERBS. To add a move: a row in MOVES, a performer in PERFORMERS.
@@ -504,7 +505,224 @@ def local_midnight(epoch: float) -> float:
 
 
 # ======================================================================================================================
-# 5. Paths and config
+# 5. Files
+# ======================================================================================================================
+# Rules: a file that others read appears by write, fsync, rename, fsync(dir); a log grows by one write(2) of one whole
+# line; only ENOENT means absent; looop's own files are 0600 and its folders 0700; a lock file is never unlinked.
+
+
+def read_bytes(path: str) -> bytes | None:
+    """Return a file's content, None when it is absent. Raise OSError when it cannot be read."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        chunks: list[bytes] = []
+        while True:
+            chunk = os.read(fd, 1 << 20)
+            if not chunk:
+                return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+            chunks.append(chunk)
+    finally:
+        os.close(fd)
+
+
+def read_from(path: str, position: int) -> bytes:
+    """Return a file's content from a position on; from its beginning where it has become shorter; b"" when absent."""
+    size = file_size(path)
+    if not size:
+        return b""
+    with open(path, "rb", buffering=0) as file:
+        file.seek(position if position <= size else 0)
+        return file.readall()
+
+
+def write_all(fd: int, data: bytes) -> None:
+    """Write every byte to a descriptor."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def write_atomic(path: str, data: bytes, mode: int = 0o600, sync: bool = True) -> None:
+    """Replace a file's content so that a reader sees the old or the new, never a part; durable when `sync`."""
+    temporary = f"{path}.{os.getpid()}.tmp"
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+    try:
+        try:
+            os.fchmod(fd, mode)
+            write_all(fd, data)
+            if sync:
+                os.fsync(fd)
+        finally:
+            os.close(fd)
+        os.rename(temporary, path)
+    except BaseException:
+        remove_file(temporary)
+        raise
+    if sync:
+        sync_dir(os.path.dirname(path))
+
+
+def sync_dir(path: str) -> None:
+    """Make a folder's entries durable."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    except OSError:
+        pass  # some file systems cannot; the rename is as durable there as it gets
+    finally:
+        os.close(fd)
+
+
+def remove_file(path: str) -> None:
+    """Remove a file that may be gone already."""
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass
+
+
+def make_private_dir(path: str) -> None:
+    """Make a folder and its missing parents, each 0700."""
+    try:
+        os.mkdir(path, 0o700)
+    except FileExistsError:
+        if not os.path.isdir(path):
+            raise NotADirectoryError(20, "is not a directory", path) from None
+    except FileNotFoundError:
+        make_private_dir(os.path.dirname(path))
+        make_private_dir(path)
+
+
+def append_line(path: str, line: bytes, sync: bool = False) -> None:
+    """Append one whole line with one write. A torn last line, left by a crash, is ended first, never continued."""
+    fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        size = os.fstat(fd).st_size
+        if size and os.pread(fd, 1, size - 1) != b"\n":
+            line = b"\n" + line
+        write_all(fd, line + b"\n")
+        if sync:
+            os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def file_size(path: str) -> int:
+    """Return a file's size in bytes, 0 when it is absent."""
+    try:
+        return os.stat(path).st_size
+    except FileNotFoundError:
+        return 0
+
+
+def lines_backwards(path: str, block: int = 64 * KIB) -> Iterator[bytes]:
+    """Give a file's lines from the last to the first, reading only as far as asked; none when it is absent."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    try:
+        position = os.fstat(fd).st_size
+        rest = b""
+        while position:
+            size = min(block, position)
+            position -= size
+            rest = os.pread(fd, size, position) + rest
+            first, *lines = rest.split(b"\n")
+            for line in reversed(lines):
+                if line:
+                    yield line
+            rest = first
+        if rest:
+            yield rest
+    finally:
+        os.close(fd)
+
+
+def tail_lines(path: str, count: int) -> list[str]:
+    """Return a file's last lines, oldest first."""
+    found = []
+    for line in lines_backwards(path):
+        found.append(text_of(line))
+        if len(found) == count:
+            break
+    return found[::-1]
+
+
+def signature(path: str) -> str:
+    """Return a text that changes whenever a file's content can have changed; "absent" when there is none.
+
+    As git's index does it: inode, size, mtime, ctime. ctime betrays a content that was changed with its mtime put back.
+    """
+    try:
+        s = os.stat(path)
+    except FileNotFoundError:
+        return "absent"
+    except OSError as error:
+        return f"unreadable:{error.errno}"
+    return f"{s.st_ino}:{s.st_size}:{s.st_mtime_ns}:{s.st_ctime_ns}:{s.st_mode}"
+
+
+class Lock:
+    """Hold `flock` on a file, with a line inside that tells others who holds it."""
+
+    __slots__ = ("fd", "path")
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.fd = -1
+
+    def acquire(self, wait: float | None, note: str) -> bool:
+        """Take the lock, waiting up to `wait` seconds (None: without limit); return whether it was taken.
+
+        Somebody who looks who holds it (`lock_holder`) holds it for a moment too, so 0 still waits 50 ms.
+        """
+        fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        deadline = None if wait is None else time.monotonic() + max(wait, 0.05)
+        pause = 0.005
+        while True:
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if deadline is not None and time.monotonic() >= deadline:
+                    os.close(fd)
+                    return False
+            time.sleep(pause)
+            pause = min(pause * 1.5, 0.1)
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, note.encode() + b"\n", 0)
+        self.fd = fd
+        return True
+
+    def release(self) -> None:
+        """Let go of the lock."""
+        if self.fd >= 0:
+            os.ftruncate(self.fd, 0)
+            os.close(self.fd)
+            self.fd = -1
+
+
+def lock_holder(path: str) -> str:
+    """Return the line of whoever holds a lock, "" when nobody does."""
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return ""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return ""
+    except BlockingIOError:
+        return one_line(text_of(os.pread(fd, 500, 0))) or "another process"
+    finally:
+        os.close(fd)
+
+
+# ======================================================================================================================
+# 6. Paths and config
 # ======================================================================================================================
 # One `Profile` carries everything that belongs to one looop: where its files are, what its config says, the environment
 # it was started with. `open_profile` is the one place that is handed the environment. The config is read when a setting
@@ -858,221 +1076,9 @@ def which(command: str, env: Mapping[str, str]) -> str:
 
 
 # ======================================================================================================================
-# 6. Files and store
+# 7. Store
 # ======================================================================================================================
-# Rules: a file that others read appears by write, fsync, rename, fsync(dir); a log grows by one write(2) of one whole
-# line; only ENOENT means absent; looop's own files are 0600 and its folders 0700; a lock file is never unlinked.
-
-
-def read_bytes(path: str) -> bytes | None:
-    """Return a file's content, None when it is absent. Raise OSError when it cannot be read."""
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return None
-    try:
-        chunks: list[bytes] = []
-        while True:
-            chunk = os.read(fd, 1 << 20)
-            if not chunk:
-                return chunks[0] if len(chunks) == 1 else b"".join(chunks)
-            chunks.append(chunk)
-    finally:
-        os.close(fd)
-
-
-def read_from(path: str, position: int) -> bytes:
-    """Return a file's content from a position on; from its beginning where it has become shorter; b"" when absent."""
-    size = file_size(path)
-    if not size:
-        return b""
-    with open(path, "rb", buffering=0) as file:
-        file.seek(position if position <= size else 0)
-        return file.readall()
-
-
-def write_all(fd: int, data: bytes) -> None:
-    """Write every byte to a descriptor."""
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]
-
-
-def write_atomic(path: str, data: bytes, mode: int = 0o600, sync: bool = True) -> None:
-    """Replace a file's content so that a reader sees the old or the new, never a part; durable when `sync`."""
-    temporary = f"{path}.{os.getpid()}.tmp"
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
-    try:
-        try:
-            os.fchmod(fd, mode)
-            write_all(fd, data)
-            if sync:
-                os.fsync(fd)
-        finally:
-            os.close(fd)
-        os.rename(temporary, path)
-    except BaseException:
-        remove_file(temporary)
-        raise
-    if sync:
-        sync_dir(os.path.dirname(path))
-
-
-def sync_dir(path: str) -> None:
-    """Make a folder's entries durable."""
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    except OSError:
-        pass  # some file systems cannot; the rename is as durable there as it gets
-    finally:
-        os.close(fd)
-
-
-def remove_file(path: str) -> None:
-    """Remove a file that may be gone already."""
-    try:
-        os.unlink(path)
-    except FileNotFoundError:
-        pass
-
-
-def make_private_dir(path: str) -> None:
-    """Make a folder and its missing parents, each 0700."""
-    try:
-        os.mkdir(path, 0o700)
-    except FileExistsError:
-        if not os.path.isdir(path):
-            raise NotADirectoryError(20, "is not a directory", path) from None
-    except FileNotFoundError:
-        make_private_dir(os.path.dirname(path))
-        make_private_dir(path)
-
-
-def append_line(path: str, line: bytes, sync: bool = False) -> None:
-    """Append one whole line with one write. A torn last line, left by a crash, is ended first, never continued."""
-    fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        size = os.fstat(fd).st_size
-        if size and os.pread(fd, 1, size - 1) != b"\n":
-            line = b"\n" + line
-        write_all(fd, line + b"\n")
-        if sync:
-            os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
-def file_size(path: str) -> int:
-    """Return a file's size in bytes, 0 when it is absent."""
-    try:
-        return os.stat(path).st_size
-    except FileNotFoundError:
-        return 0
-
-
-def lines_backwards(path: str, block: int = 64 * KIB) -> Iterator[bytes]:
-    """Give a file's lines from the last to the first, reading only as far as asked; none when it is absent."""
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return
-    try:
-        position = os.fstat(fd).st_size
-        rest = b""
-        while position:
-            size = min(block, position)
-            position -= size
-            rest = os.pread(fd, size, position) + rest
-            first, *lines = rest.split(b"\n")
-            for line in reversed(lines):
-                if line:
-                    yield line
-            rest = first
-        if rest:
-            yield rest
-    finally:
-        os.close(fd)
-
-
-def tail_lines(path: str, count: int) -> list[str]:
-    """Return a file's last lines, oldest first."""
-    found = []
-    for line in lines_backwards(path):
-        found.append(text_of(line))
-        if len(found) == count:
-            break
-    return found[::-1]
-
-
-def signature(path: str) -> str:
-    """Return a text that changes whenever a file's content can have changed; "absent" when there is none.
-
-    As git's index does it: inode, size, mtime, ctime. ctime betrays a content that was changed with its mtime put back.
-    """
-    try:
-        s = os.stat(path)
-    except FileNotFoundError:
-        return "absent"
-    except OSError as error:
-        return f"unreadable:{error.errno}"
-    return f"{s.st_ino}:{s.st_size}:{s.st_mtime_ns}:{s.st_ctime_ns}:{s.st_mode}"
-
-
-class Lock:
-    """Hold `flock` on a file, with a line inside that tells others who holds it."""
-
-    __slots__ = ("fd", "path")
-
-    def __init__(self, path: str) -> None:
-        self.path = path
-        self.fd = -1
-
-    def acquire(self, wait: float | None, note: str) -> bool:
-        """Take the lock, waiting up to `wait` seconds (None: without limit); return whether it was taken.
-
-        Somebody who looks who holds it (`lock_holder`) holds it for a moment too, so 0 still waits 50 ms.
-        """
-        fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        deadline = None if wait is None else time.monotonic() + max(wait, 0.05)
-        pause = 0.005
-        while True:
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if deadline is not None and time.monotonic() >= deadline:
-                    os.close(fd)
-                    return False
-            time.sleep(pause)
-            pause = min(pause * 1.5, 0.1)
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, note.encode() + b"\n", 0)
-        self.fd = fd
-        return True
-
-    def release(self) -> None:
-        """Let go of the lock."""
-        if self.fd >= 0:
-            os.ftruncate(self.fd, 0)
-            os.close(self.fd)
-            self.fd = -1
-
-
-def lock_holder(path: str) -> str:
-    """Return the line of whoever holds a lock, "" when nobody does."""
-    try:
-        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return ""
-    try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        return ""
-    except BlockingIOError:
-        return one_line(text_of(os.pread(fd, 500, 0))) or "another process"
-    finally:
-        os.close(fd)
-
+# state.json and events.jsonl: what one beat leaves for the next, and what everybody may read afterwards.
 
 _STATE: dict[str, JSON] = {  # state.json: everything that one beat leaves for the next, in one file
     "hash": "",  # of the world last decided on; "": none yet
@@ -1126,7 +1132,7 @@ def emit(profile: Profile, event: str, **fields: JSON) -> None:
 
 
 # ======================================================================================================================
-# 7. Children
+# 8. Children
 # ======================================================================================================================
 # One loop runs every child looop has: sensors, runners, shell moves, git. Each child leads a process group of its own,
 # has a deadline, and is reaped after its group was dealt with, never before: until then no stranger can get its number.
@@ -1481,7 +1487,7 @@ def close_inherited() -> None:
 
 
 # ======================================================================================================================
-# 8. Ledger
+# 9. Ledger
 # ======================================================================================================================
 # cost.jsonl: one row per paid call, appended the moment the call ended, whatever becomes of its beat. A price that is
 # not known is null, never 0. Reading goes backwards from the end and stops at the first row that is old enough.
@@ -1523,20 +1529,20 @@ def spend_of(rows: Iterable[Mapping[str, JSON]]) -> tuple[float, int, int]:
     """Add up rows (pure): (USD, calls, calls whose price is unknown)."""
     import math
 
-    priced: list[float] = []
+    prices: list[float] = []
     calls = unknown = 0
     for row in rows:
         calls += 1
         cost = row.get("cost_usd")
         if isinstance(cost, (int, float)) and not isinstance(cost, bool) and math.isfinite(cost):
-            priced.append(cost)
+            prices.append(cost)
         elif not row.get("unmetered"):
             unknown += 1
-    return math.fsum(priced), calls, unknown
+    return math.fsum(prices), calls, unknown
 
 
 # ======================================================================================================================
-# 9. Readings (pure)
+# 10. Readings (pure)
 # ======================================================================================================================
 # What a sensor said becomes a reading: a JSON object with a `signal`, which is hashed, and the rest, which only the
 # decider sees. Whatever goes wrong becomes a *stable* reading too: {"signal":{"error":"exit 3"},"detail":{…}}. It wakes
@@ -1633,7 +1639,7 @@ def signal_digest(reading: JSON) -> str:
 
 
 # ======================================================================================================================
-# 10. Sense
+# 11. Sense
 # ======================================================================================================================
 # sensors/*.sh run at once, each under its deadline, into snapshots/sensor-<name>.json. snapshots/index remembers, per
 # sensor, when it ran, how long, its digest and its streak: with it a reading that repeats itself byte for byte costs no
@@ -1804,7 +1810,7 @@ def keep_readings(profile: Profile, readings: Mapping[str, Reading]) -> None:
 
 
 # ======================================================================================================================
-# 11. World hash (pure)
+# 12. World hash (pure)
 # ======================================================================================================================
 # What wakes the loop: PLAYBOOK, goals, sensor signals, workers' states, open asks and unread answers, each an item with
 # a key. Invariants: `detail`, sizes, ages and clocks never enter; the order of keys is irrelevant; every part is
@@ -1872,7 +1878,7 @@ def change_line(change: Change) -> str:
 
 
 # ======================================================================================================================
-# 12. World
+# 13. World
 # ======================================================================================================================
 # `observe` reads the whole world, once: from that one read come the hash, the changes and the prompt.
 #
@@ -1998,7 +2004,7 @@ def remember_quiet(profile: Profile, world: World, since: float, until: float, n
 
 
 # ======================================================================================================================
-# 13. Moves (pure)
+# 14. Moves (pure)
 # ======================================================================================================================
 # A reply holds exactly one JSON object, and the object is exactly one move: its fields, all of them, and no others.
 # What is not valid is never repaired: the beat fails, and the next prompt says why.
@@ -2162,7 +2168,7 @@ def move_schema() -> str:
 
 
 # ======================================================================================================================
-# 14. Prompt (pure)
+# 15. Prompt (pure)
 # ======================================================================================================================
 # In an order that keeps the longest prefix the same between beats, because providers cache prefixes: what never
 # changes, what a person changes, what the world changes, what every beat changes; the time stands last. A header stands
@@ -2270,7 +2276,7 @@ def build_prompt(inputs: Mapping[str, JSON]) -> tuple[str, list[str]]:
 
 
 # ======================================================================================================================
-# 15. Metering (pure)
+# 16. Metering (pure)
 # ======================================================================================================================
 # By content, whatever wrapper prints it. Each stream that looop knows has a reader below; the first that finds its own
 # kind of object wins, and what none knows is plain text, the reply itself, at a price nobody named.
@@ -2304,7 +2310,7 @@ def stream_objects(output: str) -> list[dict[str, JSON]]:
     return objects
 
 
-def at(value: JSON, *path: str) -> JSON:
+def dig(value: JSON, *path: str) -> JSON:
     """Return what lies at a path of keys, None where there is nothing."""
     for key in path:
         value = value.get(key) if isinstance(value, dict) else None
@@ -2321,7 +2327,7 @@ def amount(value: JSON) -> float | None:
 
 def tokens(value: JSON, **names: str) -> dict[str, int]:
     """Return token counts under looop's names: `tokens(usage, input="input_tokens")`."""
-    return {ours: int(amount(at(value, *theirs.split("."))) or 0) for ours, theirs in names.items()}
+    return {ours: int(amount(dig(value, *theirs.split("."))) or 0) for ours, theirs in names.items()}
 
 
 def total(usages: Iterable[Mapping[str, int]]) -> dict[str, int]:
@@ -2344,13 +2350,15 @@ def exact_sum(values: Sequence[float | None]) -> float | None:
 
 def meter_pi(objects: list[dict[str, JSON]]) -> Metered | None:
     """Read pi's events."""
-    ends = [o["message"] for o in objects if o.get("type") == "message_end" and at(o, "message", "role") == "assistant"]
+    ends = [
+        o["message"] for o in objects if o.get("type") == "message_end" and dig(o, "message", "role") == "assistant"
+    ]
     if not ends:
         begun = any(o.get("type") == "agent_start" for o in objects)
         return Metered("", "pi ended without an answer", streamed=True) if begun else None
     last = ends[-1]
     parts = last.get("content") if isinstance(last.get("content"), list) else []
-    text = "".join(part["text"] for part in parts if at(part, "type") == "text" and isinstance(part.get("text"), str))
+    text = "".join(part["text"] for part in parts if dig(part, "type") == "text" and isinstance(part.get("text"), str))
     names = {"input": "input", "output": "output", "cache_read": "cacheRead", "cache_write": "cacheWrite"}
     error = ""
     if last.get("stopReason") in ("error", "aborted"):
@@ -2358,7 +2366,7 @@ def meter_pi(objects: list[dict[str, JSON]]) -> Metered | None:
     return Metered(
         text=text,
         error=error,
-        cost=exact_sum([amount(at(message, "usage", "cost", "total")) for message in ends]),
+        cost=exact_sum([amount(dig(message, "usage", "cost", "total")) for message in ends]),
         usage=total(tokens(message.get("usage"), **names) for message in ends),
         model=str(last.get("model") or ""),
         streamed=True,
@@ -2402,8 +2410,8 @@ def meter_codex(objects: list[dict[str, JSON]]) -> Metered | None:
     text = error = ""
     usages = []
     for o in objects:
-        if o.get("type") == "item.completed" and at(o, "item", "type") in ("agent_message", "assistant_message"):
-            text = str(at(o, "item", "text") or "")
+        if o.get("type") == "item.completed" and dig(o, "item", "type") in ("agent_message", "assistant_message"):
+            text = str(dig(o, "item", "text") or "")
         elif o.get("type") == "turn.completed":
             usage = tokens(
                 o.get("usage"), input="input_tokens", output="output_tokens", cache_read="cached_input_tokens"
@@ -2414,7 +2422,7 @@ def meter_codex(objects: list[dict[str, JSON]]) -> Metered | None:
             usages.append(usage)
             error = ""
         elif o.get("type") == "turn.failed":
-            error = str(at(o, "error", "message") or "turn failed")
+            error = str(dig(o, "error", "message") or "turn failed")
         elif o.get("type") == "error":
             error = str(o.get("message") or "error")
     return Metered(text, error, None, total(usages) if usages else None, streamed=True)
@@ -2431,7 +2439,7 @@ def meter_opencode(objects: list[dict[str, JSON]]) -> Metered | None:
     names = {"input": "input", "output": "output", "cache_read": "cache.read", "cache_write": "cache.write"}
     return Metered(
         text=texts[-1] if texts else "",
-        error=str(at(failed[-1], "data", "message") or at(failed[-1], "name") or "error") if failed else "",
+        error=str(dig(failed[-1], "data", "message") or dig(failed[-1], "name") or "error") if failed else "",
         cost=exact_sum([amount(part.get("cost")) for part in ends]),
         usage=total(tokens(part.get("tokens"), **names) for part in ends) if ends else None,
         streamed=True,
@@ -2443,19 +2451,19 @@ def meter_gemini(objects: list[dict[str, JSON]]) -> Metered | None:
     found = [
         o
         for o in objects
-        if isinstance(at(o, "stats", "models"), dict) or (set(o) == {"error"} and at(o, "error", "message"))
+        if isinstance(dig(o, "stats", "models"), dict) or (set(o) == {"error"} and dig(o, "error", "message"))
     ]
     if not found:
         return None
     last = found[-1]
-    models: dict[str, JSON] = at(last, "stats", "models") or {}
+    models: dict[str, JSON] = dig(last, "stats", "models") or {}
     names = {"input": "tokens.prompt", "output": "tokens.candidates", "cache_read": "tokens.cached"}
     usages = [tokens(model, **names) for model in models.values()]
     for usage in usages:
         usage["input"] = max(0, usage["input"] - usage["cache_read"])
     return Metered(
         text=str(last.get("response") or ""),
-        error=str(at(last, "error", "message") or ""),
+        error=str(dig(last, "error", "message") or ""),
         usage=total(usages) if usages else None,
         model=", ".join(models),
         streamed=True,
@@ -2517,7 +2525,7 @@ def cost_row(ts: str, run: str, forced: str, runner: Runner, metered: Metered) -
 
 
 # ======================================================================================================================
-# 16. Gates (pure)
+# 17. Gates (pure)
 # ======================================================================================================================
 # What can hold a beat back, in order; the first that holds ends it. And what can hold a move back: the tripwires for
 # commands that cannot be undone. They are patterns on a command's text: a tripwire, not a sandbox.
@@ -2561,7 +2569,7 @@ def backoff_gate(state: Mapping[str, JSON], policy: str, forced: str, now: float
 
 
 def backoff_after(count: int) -> float:
-    """Return how long to wait after so many failures in a row: 60 s, 120 s, 240 s, 300 s, …"""
+    """Return how long to wait after so many failures in a row: 60 s, 120 s, 240 s, then 300 s."""
     return min(BACKOFF_FIRST * 2.0 ** min(count - 1, 10), BACKOFF_MAX)
 
 
@@ -2649,7 +2657,7 @@ def needs_yes(move: Move, mode: str) -> str:
 
 
 # ======================================================================================================================
-# 17. Profile on disk
+# 18. Profile on disk
 # ======================================================================================================================
 # The data dir: made and seeded on the first beat, checked on every one, and a git repository whose history is the
 # loop's memory: one commit per move.
@@ -2775,7 +2783,7 @@ def commit(profile: Profile, message: str) -> None:
 
 
 # ======================================================================================================================
-# 18. Decide
+# 19. Decide
 # ======================================================================================================================
 # A capsule, runs/<run-id>/, is made before the runner starts and holds everything about one decide:
 #
@@ -2929,7 +2937,7 @@ def decide_builtin(inputs: Mapping[str, JSON]) -> dict[str, JSON]:
 
 
 # ======================================================================================================================
-# 19. Act
+# 20. Act
 # ======================================================================================================================
 # One performer per move. It does the thing and says what it did; it journals nothing, and records nothing. Two seams
 # lead to what is built on top: `to_person` for moves that need a person, `to_worker` for moves that need a worker.
@@ -3079,7 +3087,7 @@ def perform(scene: Scene) -> Done:
 
 
 # ======================================================================================================================
-# 20. Beat
+# 21. Beat
 # ======================================================================================================================
 # The beat, under `.beat.lock`. Its writes are in an order that lets any instant be the last one:
 #
@@ -3489,7 +3497,7 @@ def heed_signals() -> None:
 
 
 # ======================================================================================================================
-# 21. Views
+# 22. Views
 # ======================================================================================================================
 # What a person is shown: one line for each thing that matters, its glyph and colour saying how much. Colour goes to
 # terminals only; nothing here writes.
@@ -3599,7 +3607,7 @@ def status_of(profile: Profile, now: float) -> dict[str, JSON]:
     for name, reading in read_index(profile).items() if present else ():
         if reading.status in ("error", "refused"):
             attention.append(
-                f"sensor {name}: {canonical(at(parse_json(snapshot(profile, name) or b'{}'), 'signal', 'error'))}"
+                f"sensor {name}: {canonical(dig(parse_json(snapshot(profile, name) or b'{}'), 'signal', 'error'))}"
             )
     return {
         "pulse": {
@@ -3710,7 +3718,7 @@ def sensor_table(rows: Sequence[Mapping[str, JSON]], now: float, paint: Paint) -
 
 
 # ======================================================================================================================
-# 22. CLI
+# 23. CLI
 # ======================================================================================================================
 # VERBS is the one table of verbs: parser, help, completions and manual derive from it. The parser only validates; a
 # verb's function gets the profile and its arguments, prints its answer on stdout, and returns its exit code.
@@ -3910,15 +3918,15 @@ def stream_words(line: bytes) -> list[str]:
         value = parse_json(line)
     except ValueError:
         return [printable(text_of(line).rstrip("\n"))]
-    final = at(value, "type") in ("message_end", "assistant") and at(value, "message", "role") == "assistant"
-    parts = at(value, "message", "content") if final else None
+    final = dig(value, "type") in ("message_end", "assistant") and dig(value, "message", "role") == "assistant"
+    parts = dig(value, "message", "content") if final else None
     words = []
     for part in parts if isinstance(parts, list) else ():
-        if at(part, "type") == "text":
+        if dig(part, "type") == "text":
             words.append(printable(str(part.get("text"))))
-        elif at(part, "type") in ("toolCall", "tool_use"):
+        elif dig(part, "type") in ("toolCall", "tool_use"):
             words.append(one_line(f"→ {part.get('name')} {canonical(part.get('arguments') or part.get('input'))}", 200))
-    if at(value, "type") == "result":
+    if dig(value, "type") == "result":
         words.append(f"= {money(amount(value.get('total_cost_usd')))}")
     return words
 
@@ -4058,7 +4066,7 @@ VERBS: tuple[Verb, ...] = (
         args=(Argument("name", "the sensor's file name without .sh"),),
         options=(_JSON,),
         more="Nothing is kept. Says how long it took, its size, and whether its signal would wake the loop.",
-        examples=(("looop sensor test ci", "try goals/../sensors/ci.sh"), ("looop sensor test ci --json", "as JSON")),
+        examples=(("looop sensor test ci", "run sensors/ci.sh"), ("looop sensor test ci --json", "as JSON")),
         exits="0 it gave a reading, 1 it failed, 2 usage",
     ),
     Verb(
@@ -4313,7 +4321,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 # ======================================================================================================================
-# 23. Texts
+# 24. Texts
 # ======================================================================================================================
 # Prose alone, in looop's own words: what the LLM is told, what a fresh profile is seeded with, the manual.
 

@@ -1,0 +1,239 @@
+"""What the tests share: a home of their own, a looop to run in it, and waiting with a deadline."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(HERE)
+CAPTURED = os.path.join(HERE, "captured")
+FAKES = os.path.join(HERE, "fakes")
+
+sys.path.insert(0, ROOT)
+
+# What a test's PATH may hold. No LLM command line is ever among it.
+COMMANDS = (
+    "bash sh env cat date sleep printf echo head tail grep sed tr wc mkdir rm mv cp ls chmod touch true false yes nohup "
+    "id dd seq setsid kill ln sort cut basename dirname uname"
+).split()
+
+START = "import sys; sys.path.insert(0, {root!r}); import looop; sys.exit(looop.main())"
+
+
+def wait_until(condition, what, timeout=20.0):
+    """Wait for a condition; fail, saying what was waited for, when it does not come."""
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.01)
+    raise AssertionError(f"waited {timeout} s in vain for {what}")
+
+
+def alive(pid):
+    """Tell whether a process runs; a zombie does not."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return file.read().rpartition(b")")[2].split()[0] != b"Z"
+    except OSError:
+        return True
+
+
+def processes_with(word):
+    """Return the pids of processes that have a word in their environment or command line (Linux)."""
+    found = []
+    for name in os.listdir("/proc") if os.path.isdir("/proc") else ():
+        if not name.isdigit() or int(name) == os.getpid():
+            continue
+        try:
+            texts = []
+            for part in ("environ", "cmdline"):
+                with open(f"/proc/{name}/{part}", "rb") as file:
+                    texts.append(file.read())
+        except OSError:
+            continue
+        if any(word.encode() in text for text in texts) and alive(int(name)):
+            found.append(int(name))
+    return found
+
+
+class Case(unittest.TestCase):
+    """A test with a HOME, a PATH and a data dir of its own."""
+
+    git = False  # whether git is on the PATH
+
+    def setUp(self):
+        self.home = os.path.realpath(tempfile.mkdtemp(prefix="looop-test-"))
+        self.addCleanup(shutil.rmtree, self.home, ignore_errors=True)
+        self.data = os.path.join(self.home, "data")
+        self.bin = os.path.join(self.home, "bin")
+        os.mkdir(self.bin)
+        for command in [*COMMANDS, *(["git"] if self.git else [])]:
+            found = shutil.which(command)
+            if found:
+                os.symlink(found, os.path.join(self.bin, command))
+        os.symlink(sys.executable, os.path.join(self.bin, "python3"))
+        self.env = {
+            "HOME": self.home,
+            "PATH": self.bin,
+            "LOOOP_DATA_DIR": self.data,
+            "LC_ALL": "C.UTF-8",
+            "TZ": self.far_from_midnight(),
+        }
+
+    @staticmethod
+    def far_from_midnight():
+        """Return a time zone in which it is about noon, so that no test sees the date change."""
+        return f"T{time.gmtime().tm_hour - 12:+d}".replace("+-", "-")
+
+    # --- running it
+
+    def command(self, *words):
+        """Return the command line of a looop: the module with its bytecode, without site-packages."""
+        return [sys.executable, "-SI", "-c", START.format(root=ROOT), *words]
+
+    def start(self, *words, env=None, **options):
+        """Start a looop and return its process, ended with the test."""
+        options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL, **options}
+        process = subprocess.Popen(self.command(*words), env={**self.env, **(env or {})}, cwd=self.home, **options)
+
+        def end():
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+            for stream in (process.stdout, process.stderr):
+                if stream:
+                    stream.close()
+
+        self.addCleanup(end)
+        return process
+
+    def looop(self, *words, code=0, env=None, stdin=None, timeout=60):
+        """Run a looop to its end, demand its exit code, and return its stdout; stderr is left in `self.stderr`."""
+        done = subprocess.run(
+            self.command(*words),
+            env={**self.env, **(env or {})},
+            cwd=self.home,
+            input=stdin if stdin is not None else b"",
+            capture_output=True,
+            timeout=timeout,
+            check=False,
+        )
+        self.stderr = done.stderr.decode()
+        self.assertNotIn("Traceback", self.stderr)
+        if code is not None:
+            self.assertEqual(done.returncode, code, f"{words}: {done.stdout.decode()}\n{self.stderr}")
+        self.code = done.returncode
+        return done.stdout.decode()
+
+    def tick(self, code=None, **options):
+        """Run a beat and return its outcome as `tick --json` says it."""
+        words = options.pop("words", ("tick",))
+        out = json.loads(self.looop(*words, "--json", code=None, **options))
+        self.assertEqual(
+            self.code, (1 if out["outcome"] == "failed" else 0) if code is None else code, (out, self.stderr)
+        )
+        return out
+
+    # --- the profile
+
+    def path(self, *parts):
+        return os.path.join(self.data, *parts)
+
+    def profile(self, sensors=None, goals=None, playbook="# PLAYBOOK\n", config=None):
+        """Make a data dir that is not fresh: no seeds, only what the test gives."""
+        for folder in ("goals", "sensors"):
+            os.makedirs(self.path(folder), mode=0o700, exist_ok=True)
+        os.chmod(self.data, 0o700)
+        self.write("PLAYBOOK.md", playbook)
+        for name, body in (goals or {}).items():
+            self.write(f"goals/{name}.md", body)
+        for name, body in (sensors or {}).items():
+            self.sensor(name, body)
+        if config is not None:
+            self.config(config)
+
+    def sensor(self, name, body):
+        if not body.startswith("#!"):
+            body = "#!/usr/bin/env bash\n" + body
+        self.write(f"sensors/{name}.sh", body, 0o700)
+
+    def config(self, config):
+        os.makedirs(os.path.join(self.home, ".config"), exist_ok=True)
+        path = os.path.join(self.home, ".config", "looop.json")
+        with open(path, "w") as file:
+            file.write(config if isinstance(config, str) else json.dumps(config))
+        os.chmod(path, 0o600)
+
+    def runner(self, command, mode="typed", **more):
+        """Make a command line the runner of this profile."""
+        self.config({"default": "fake", "runners": {"fake": {"mode": mode, "tick": command}}, **more})
+
+    def replies(self, reply):
+        """Make a runner that answers with a text, or with the JSON of an object, whatever it is asked."""
+        path = os.path.join(self.home, "reply")
+        with open(path, "w", encoding="utf-8", errors="surrogatepass") as file:
+            file.write(reply if isinstance(reply, str) else json.dumps(reply))
+        self.runner(f"cat >/dev/null; cat {path}")
+
+    def write(self, name, body, mode=0o600):
+        path = self.path(name)
+        with open(path, "wb") as file:
+            file.write(body if isinstance(body, bytes) else body.encode())
+        os.chmod(path, mode)
+        return path
+
+    def read(self, *parts):
+        with open(self.path(*parts), "rb") as file:
+            return file.read().decode()
+
+    def json(self, *parts):
+        return json.loads(self.read(*parts))
+
+    def journal(self):
+        return self.read("journal.md").splitlines() if os.path.exists(self.path("journal.md")) else []
+
+    def ledger(self):
+        path = self.path("cost.jsonl")
+        return (
+            [json.loads(line) for line in self.read("cost.jsonl").split("\n") if line] if os.path.exists(path) else []
+        )
+
+    def events(self, name=None):
+        found = [json.loads(line) for line in self.read("events.jsonl").split("\n") if line]
+        return [event for event in found if name in (None, event["event"])]
+
+    def runs(self):
+        return sorted(os.listdir(self.path("runs")))
+
+    def prompt(self, run=None):
+        return self.read("runs", run or self.events("decide_start")[-1]["run"], "prompt.md")
+
+    def tree(self, leave=()):
+        """Return every file below the data dir with its content, but for names that begin like one of `leave`."""
+        found = {}
+        for folder, _, names in os.walk(self.data):
+            for name in names:
+                path = os.path.join(folder, name)
+                short = os.path.relpath(path, self.data)
+                if not short.startswith(tuple(leave)):
+                    with open(path, "rb") as file:
+                        found[short] = file.read()
+        return found
+
+    def terminate(self, process):
+        process.send_signal(signal.SIGTERM)
+        return process.wait(20)

@@ -1,0 +1,131 @@
+"""The shape of the file: contents and banners, sections that look back only, pure sections, docstrings, start-up."""
+
+import ast
+import os
+import re
+import subprocess
+import sys
+import unittest
+
+from tests.support import ROOT
+
+import looop
+
+with open(os.path.join(ROOT, "looop.py"), encoding="utf-8") as file:
+    SOURCE = file.read()
+LINES = SOURCE.split("\n")
+TREE = ast.parse(SOURCE)
+BANNERS = [
+    (number, int(match[1]), match[2])
+    for number, line in enumerate(LINES, 1)
+    for match in [re.match(r"# (\d+)\. (.+)$", line)]
+    if match and LINES[number - 2].startswith("# ====")
+]
+
+
+def section_of(line):
+    """Return the (number, title) of the section that a line stands in; (0, "") before the first."""
+    found = (0, "")
+    for start, number, title in BANNERS:
+        if start <= line:
+            found = (number, title)
+    return found
+
+
+def top_level():
+    """Give every name that the module defines at its top level, with the node that defines it."""
+    for node in TREE.body:
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            yield node.name, node
+        elif isinstance(node, ast.Assign):
+            for target in node.targets:
+                if isinstance(target, ast.Name):
+                    yield target.id, node
+        elif isinstance(node, ast.AnnAssign):
+            yield node.target.id, node
+
+
+class Architecture(unittest.TestCase):
+    def test_contents_equal_the_banners(self):
+        listed = re.findall(r"^ +(\d+)\. (.+)$", looop.__doc__, re.MULTILINE)
+        self.assertGreater(len(BANNERS), 20)
+        self.assertEqual([(int(n), t) for n, t in listed], [(n, t) for _, n, t in BANNERS])
+        self.assertEqual([n for _, n, _ in BANNERS], list(range(1, len(BANNERS) + 1)))
+
+    def test_no_section_refers_to_a_later_one(self):
+        defined = {name: section_of(node.lineno) for name, node in top_level()}
+        seen = 0
+        for node in ast.walk(TREE):
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id in defined:
+                seen += 1
+                there, here = defined[node.id], section_of(node.lineno)
+                if there[1] != "Texts":
+                    self.assertLessEqual(there[0], here[0], f"line {node.lineno} uses {node.id} of section {there}")
+        self.assertGreater(seen, 1000)
+
+    def test_pure_sections_are_pure(self):
+        checked = 0
+        for node in ast.walk(TREE):
+            if not hasattr(node, "lineno") or not section_of(node.lineno)[1].endswith("(pure)"):
+                continue
+            checked += 1
+            if isinstance(node, ast.Name):
+                self.assertNotIn(node.id, ("os", "time", "sys", "open", "Profile"), f"line {node.lineno}")
+            if isinstance(node, (ast.Import, ast.ImportFrom)):
+                for name in node.names:
+                    self.assertIn(name.name, ("json", "math", "re", "hashlib", "Decimal"), f"line {node.lineno}")
+        self.assertGreater(checked, 2000)
+
+    def test_public_names_have_docstrings(self):
+        checked = 0
+        for _, node in top_level():
+            if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.name.startswith("_"):
+                checked += 1
+                first = (ast.get_docstring(node) or "").split("\n")[0]
+                self.assertTrue(first.endswith((".", ":", "`")), f"{node.name}: {first!r}")
+        self.assertGreater(checked, 150)
+
+    def test_functions_are_short(self):
+        lengths = sorted(n.end_lineno - n.lineno + 1 for n in ast.walk(TREE) if isinstance(n, ast.FunctionDef))
+        self.assertLess(lengths[len(lengths) // 2], 15)
+        self.assertLessEqual(lengths[-1], 65)
+
+    def test_one_place_reads_the_environment_and_none_is_global(self):
+        readers = [n.lineno for n in ast.walk(TREE) if isinstance(n, ast.Attribute) and n.attr in ("environ", "getenv")]
+        self.assertEqual(len(readers), 1)
+        self.assertFalse([n.lineno for n in ast.walk(TREE) if isinstance(n, ast.Global)])
+
+    def test_every_verb_is_found_by_one_grep(self):
+        for verb in looop.VERBS:
+            self.assertTrue(callable(verb.run))
+            if not verb.name.startswith("_"):
+                self.assertEqual(verb.run.__name__, "cmd_" + verb.name.replace(" ", "_").replace("-", "_"))
+            self.assertGreaterEqual(len(verb.examples), 2, verb.name)
+
+    def test_import_has_no_effect_and_costs_little(self):
+        code = "import sys; before = set(sys.modules); import looop; print(*sorted(set(sys.modules) - before))"
+        out = subprocess.run(
+            [sys.executable, "-SI", "-c", f"import sys; sys.path.insert(0, {ROOT!r}); {code}"],
+            capture_output=True,
+            check=True,
+        )
+        loaded = set(out.stdout.decode().split())
+        self.assertIn("looop", loaded)
+        dear = {
+            "json",
+            "re",
+            "enum",
+            "argparse",
+            "subprocess",
+            "typing",
+            "dataclasses",
+            "collections",
+            "hashlib",
+            "signal",
+        }
+        self.assertEqual(loaded & dear, set())
+        self.assertEqual(out.stderr, b"")
+
+
+if __name__ == "__main__":
+    unittest.main()

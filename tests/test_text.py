@@ -1,0 +1,154 @@
+"""Text and time: what is made of text that nobody should trust."""
+
+import random
+import unittest
+
+from tests.support import Case  # noqa: F401  puts the project on the path
+
+import looop
+
+
+class Text(unittest.TestCase):
+    def test_printable_spells_out_control_characters(self):
+        self.assertEqual(looop.printable("a\x1b[2Jb\x07"), "a\\x1b[2Jb\\x07")
+        self.assertEqual(looop.printable("tab\tand\nline"), "tab\tand\nline")
+        self.assertEqual(looop.printable("\x85\u2028\u202e\udc80\r"), "\\x85\\u2028\\u202e\\udc80\\x0d")
+        self.assertEqual(looop.printable("naïve → 日本"), "naïve → 日本")
+
+    def test_one_line_is_one_line(self):
+        self.assertEqual(looop.one_line(" a\n b\t\u2028c\x1b "), "a b c\\x1b")
+        self.assertEqual(len(looop.one_line("x" * 1000, 80)), 80)
+
+    def test_no_body_gets_out_of_its_fence(self):
+        rng = random.Random(7)
+        alphabet = [
+            "# PLAYBOOK",
+            "\n",
+            "\r",
+            "\x0b",
+            "\x0c",
+            "\x85",
+            "\u2028",
+            "\u2029",
+            "| ",
+            "-",
+            " ",
+            "x",
+            "\x1b[1G",
+            "\0",
+        ]
+        for _ in range(500):
+            body = "".join(rng.choice(alphabet) for _ in range(rng.randrange(40)))
+            for line in looop.fenced(body).splitlines():
+                self.assertTrue(line.startswith("|"), repr(body))
+            for line in looop.listed([("name\n# FORGED", body)]).splitlines()[1:]:
+                self.assertTrue(line.startswith("  |"), repr(body))
+
+    def test_cut_says_so_in_place(self):
+        text = looop.fenced("line\n" * 1000)
+        kept, lost = looop.cut(text, 700)
+        self.assertGreater(lost, 6000)
+        self.assertIn(f"[… {lost} bytes cut here]", kept)
+        self.assertLess(len(kept), 800)
+        self.assertTrue(all(line.startswith("| ") for line in kept.splitlines()))
+        self.assertEqual(looop.cut("| short\n", 700), ("| short\n", 0))
+
+    def test_ids(self):
+        for good in ("a", "ship-v2", "A.b_c-9", "x" * 64, "0"):
+            self.assertTrue(looop.valid_id(good), good)
+        bad = ["", "pulse", "../x", "a/b", "-a", ".a", "_a", "x" * 65, "a b", "a\n", "é", "a\0", "²"]
+        for text in bad:
+            self.assertFalse(looop.valid_id(text), text)
+
+    def test_names_are_spelled_one_way_and_back(self):
+        names = ["plain", "with space", "new\nline", "per%cent", "%41", "A", "ü", "\udcff\udc80", "tab\t", "a%2Fb"]
+        spelled = [looop.encoded_name(name) for name in names]
+        self.assertEqual(len(set(spelled)), len(names))
+        for name, text in zip(names, spelled):
+            self.assertEqual(looop.decoded_name(text), name)
+            self.assertTrue(text.isascii() and text.isprintable() and " " not in text)
+
+    def test_json_line_is_json(self):
+        import json
+
+        cases = [
+            {"a": 1, "b": None, "c": True, "d": "text", "e": False},
+            {
+                "a": 'quote"',
+                "b": "back\\slash",
+                "c": "new\nline",
+                "d": "ü\u2028",
+                "e": 0.1,
+                "f": [1, {"x": 2}],
+                "g": "\udc80",
+            },
+        ]
+        for fields in cases:
+            line = looop.json_line(fields)
+            self.assertEqual(json.loads(line), fields)
+            self.assertEqual(len(line.splitlines()), 1)
+
+    def test_aligned_ignores_colour(self):
+        rows = looop.aligned([["a", "x"], ["\x1b[31mlong\x1b[0m", "y"]])
+        self.assertEqual(rows, ["a     x", "\x1b[31mlong\x1b[0m  y"])
+
+    def test_quoted_is_one_word_of_a_shell(self):
+        import subprocess
+
+        for text in ("plain", "it's", "$(reboot)", "a\nb", '"', "`id`", "\\", "*"):
+            out = subprocess.run(
+                ["sh", "-c", f"printf %s {looop.quoted(text)}"], capture_output=True, check=True
+            ).stdout
+            self.assertEqual(out.decode(), text)
+
+
+class Time(unittest.TestCase):
+    def test_durations(self):
+        cases = {
+            "90": 90,
+            "90s": 90,
+            "500ms": 0.5,
+            "15m": 900,
+            "2h": 7200,
+            "3d": 259200,
+            "0": 0,
+            "1.5h": 5400,
+            " 5 m ": 300,
+        }
+        for text, secs in cases.items():
+            self.assertEqual(looop.parse_duration(text), secs, text)
+        for text in ("", "s", "-1", "1w", "1m30s", "nan", "inf", "1e3", "²", "0x10", "1_0"):
+            with self.assertRaises(ValueError, msg=text):
+                looop.parse_duration(text)
+
+    def test_spans_are_said_shortly(self):
+        said = [looop.duration_text(s) for s in (0, 59.9, 60, 3599, 3600, 7500, 86399, 86400, 900000, -5)]
+        self.assertEqual(said, ["0 s", "59 s", "1 m", "59 m", "1 h", "2 h 5 m", "23 h 59 m", "1 d", "10 d", "0 s"])
+
+    def test_stored_time_goes_there_and_back(self):
+        self.assertEqual(looop.utc_text(1767323045.9), "2026-01-02T03:04:05Z")
+        self.assertEqual(looop.parse_utc("2026-01-02T03:04:05Z"), 1767323045.0)
+        with self.assertRaises(ValueError):
+            looop.parse_utc("2026-01-02 03:04:05")
+
+
+class Records(unittest.TestCase):
+    def test_fields_by_position_and_name(self):
+        change = looop.Change("a", None, new=2)
+        self.assertEqual((change.key, change.old, change.new), ("a", None, 2))
+        self.assertEqual(change, looop.Change("a", None, 2))
+        self.assertEqual(change.replace(new=3).new, 3)
+
+    def test_a_field_too_few_or_too_many_is_told(self):
+        for values, named in (
+            (("a",), {}),
+            (("a", 1, 2, 3), {}),
+            (("a", 1), {"newer": 2}),
+            (("a", 1), {"key": "b", "new": 1}),
+        ):
+            with self.assertRaises(TypeError):
+                looop.Change(*values, **named)
+
+
+if __name__ == "__main__":
+    unittest.main()
