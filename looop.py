@@ -1407,6 +1407,7 @@ def run_jobs(jobs: Sequence[Job], width: int = 16) -> list[Ended]:
             child.end_now()
         if orphans:
             set_subreaper(False)
+            reap_adopted()
     return [ends[index] for index in range(len(jobs))]
 
 
@@ -1425,6 +1426,30 @@ def set_subreaper(on: bool) -> None:
         ctypes.CDLL(None).prctl(36, int(on), 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
     except (ImportError, OSError, AttributeError):
         pass
+
+
+def reap_adopted(limit: float = 0.5) -> None:
+    """Reap orphans that were handed to us and have ended, or are about to; one that lives on is left to itself."""
+    deadline = time.monotonic() + limit
+    try:
+        while True:
+            if os.waitpid(-1, os.WNOHANG)[0] == 0:
+                if time.monotonic() >= deadline or not any(ending(pid) for pid in descendants(os.getpid())):
+                    return
+                time.sleep(0.005)
+    except ChildProcessError:
+        return
+
+
+def ending(pid: int) -> bool:
+    """Tell whether a KILL is on its way to a process, or it is dead already (proc(5))."""
+    try:
+        raw = read_bytes(f"/proc/{pid}/status") or b""
+    except OSError:
+        return False
+    fields = dict(line.split(b":", 1) for line in raw.split(b"\n") if b":" in line)
+    pending = int(fields.get(b"SigPnd", b"0"), 16) | int(fields.get(b"ShdPnd", b"0"), 16)
+    return fields.get(b"State", b"").strip()[:1] in (b"Z", b"X") or bool(pending & 1 << (_signal.SIGKILL - 1))
 
 
 def parents() -> dict[int, int]:
@@ -1597,7 +1622,7 @@ def reading_of(ended: Ended, cap: int, timeout: float) -> tuple[str, JSON]:
     if ended.why == "spawn":
         return "error", error_reading(f"cannot start: {text_of(ended.err)}", ended.replace(err=b""))
     if ended.why == "timeout":
-        return "error", error_reading(f"timeout after {duration_text(timeout)}", ended)
+        return "error", error_reading(f"timeout after {timeout:g} s", ended)
     if ended.why == "overflow":
         return "error", error_reading(f"output over {cap} bytes", ended)
     if ended.code < 0:

@@ -1,0 +1,148 @@
+"""Children: deadlines, caps, groups, grandchildren that hold on, and nothing left behind."""
+
+import os
+import signal
+import time
+import unittest
+
+import looop
+from tests.support import Case, alive, processes_with, wait_until
+
+
+class Children(Case):
+    def job(self, script, timeout=20.0, **options):
+        return looop.Job("test", [os.path.join(self.bin, "bash"), "-c", script], self.env, timeout, **options)
+
+    def run_one(self, script, timeout=20.0, **options):
+        before = set(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else set()
+        ended = looop.run_job(self.job(script, timeout, **options))
+        if before:
+            self.assertEqual(set(os.listdir("/proc/self/fd")), before)
+        with self.assertRaises(ChildProcessError):
+            os.waitpid(-1, os.WNOHANG)
+        return ended
+
+    def test_output_exit_and_signal(self):
+        ended = self.run_one("echo out; echo err >&2; exit 3")
+        self.assertEqual((ended.why, ended.code, ended.out, ended.err), ("exit", 3, b"out\n", b"err\n"))
+        ended = self.run_one("kill -SEGV $$")
+        self.assertEqual((ended.why, ended.code), ("exit", -signal.SIGSEGV))
+
+    def test_what_cannot_be_started(self):
+        ended = looop.run_job(looop.Job("test", [self.home + "/none"], self.env, 5.0))
+        self.assertEqual((ended.why, ended.code), ("spawn", 127))
+        self.assertIn(b"No such file", ended.err)
+
+    def test_a_script_without_a_first_line_is_run_by_a_shell(self):
+        path = os.path.join(self.home, "plain")
+        with open(path, "w") as file:
+            file.write("echo plain $1\n")
+        os.chmod(path, 0o700)
+        self.assertEqual(looop.run_job(looop.Job("test", [path, "x"], self.env, 5.0)).out, b"plain x\n")
+
+    def test_a_deadline_ends_the_whole_group(self):
+        mark = self.home
+        ended = self.run_one(f"sleep 300 & sleep 301 & echo {mark}; wait", timeout=0.3)
+        self.assertEqual(ended.why, "timeout")
+        self.assertLess(ended.secs, 2.0)
+        wait_until(lambda: not processes_with(mark), "an empty group")
+
+    def test_what_ignores_term_is_killed_after_the_grace(self):
+        ended = self.run_one("trap '' TERM; sleep 300 & while :; do sleep 1; done", timeout=0.2)
+        self.assertEqual((ended.why, ended.code), ("timeout", -signal.SIGKILL))
+        self.assertGreaterEqual(ended.secs, looop.KILL_GRACE)
+        wait_until(lambda: not processes_with(self.home), "an empty group")
+
+    def test_a_grandchild_that_holds_stdout_holds_nobody_up(self):
+        ended = self.run_one("sleep 300 & echo done", tidy=True)
+        self.assertEqual((ended.why, ended.code, ended.out), ("exit", 0, b"done\n"))
+        self.assertLess(ended.secs, 5.0)
+        wait_until(lambda: not processes_with(self.home), "no grandchild")
+
+    def test_the_end_of_output_is_not_the_end(self):
+        ended = self.run_one("exec >&- 2>&-; sleep 0.3; exit 7")
+        self.assertEqual((ended.why, ended.code), ("exit", 7))
+        self.assertGreaterEqual(ended.secs, 0.3)
+
+    def test_a_clean_exit_beats_a_racing_timeout(self):
+        for _ in range(20):
+            started = time.monotonic()
+            job = self.job("exit 0", timeout=0.5)
+            child = looop.Child(job)
+            wait_until(lambda: os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT), "its end")
+            child.deadline = started  # long past when the loop looks
+            self.assertTrue(child.tend(time.monotonic()))
+            self.assertEqual((child.result().why, child.result().code), ("exit", 0))
+
+    def test_a_flood_is_stopped_at_the_cap(self):
+        ended = self.run_one("exec yes", cap=8192)
+        self.assertEqual(ended.why, "overflow")
+        self.assertLessEqual(len(ended.out), 8193)
+        self.assertLess(ended.secs, 2.5)
+
+    def test_a_flood_into_a_file_is_stopped(self):
+        path = os.path.join(self.home, "out")
+        ended = self.run_one("exec yes", cap=100000, stdout=path, stderr=path)
+        self.assertEqual(ended.why, "overflow")
+
+    def test_many_at_once_in_order_and_no_more_than_the_width(self):
+        path = os.path.join(self.home, "live")
+        os.mkdir(path)
+        script = f"touch {path}/$$; ls {path} | wc -l; sleep 0.05; rm {path}/$$; echo {{}}"
+        jobs = [self.job(script.format(i)) for i in range(24)]
+        ends = looop.run_jobs(jobs, 4)
+        self.assertEqual([int(ended.out.split()[1]) for ended in ends], list(range(24)))
+        self.assertLessEqual(max(int(ended.out.split()[0]) for ended in ends), 4)
+
+    def test_an_error_in_the_loop_ends_the_children(self):
+        def fail(pid):
+            raise RuntimeError("on purpose")
+
+        with self.assertRaises(RuntimeError):
+            looop.run_jobs([self.job("sleep 300"), self.job("sleep 300", on_start=fail)])
+        wait_until(lambda: not processes_with(self.home), "no child")
+        with self.assertRaises(ChildProcessError):
+            os.waitpid(-1, os.WNOHANG)
+
+    def test_signals_and_descriptors_are_not_inherited(self):
+        reader, writer = os.pipe()
+        os.set_inheritable(writer, True)
+        before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        try:
+            looop.close_inherited()
+            ended = self.run_one("ls /proc/self/fd | wc -l; grep SigIgn /proc/self/status" if os.path.isdir("/proc") else "exit 0")
+            if ended.out:
+                count, ignored = ended.out.decode().split("\n")[:2]
+                self.assertLessEqual(int(count), 4)
+                self.assertEqual(int(ignored.split()[1], 16) & (1 << (signal.SIGHUP - 1) | 1 << (signal.SIGPIPE - 1)), 0)
+        finally:
+            signal.signal(signal.SIGHUP, before)
+            os.close(reader)
+            os.close(writer)
+
+    @unittest.skipUnless(os.path.isdir("/proc/self"), "needs /proc to find what left the group")
+    def test_at_the_deadline_also_what_left_the_group_ends(self):
+        pids = os.path.join(self.home, "pids")
+        script = f"setsid bash -c 'echo $$ >> {pids}; sleep 300 & wait' & (setsid bash -c 'echo $$ >> {pids}; sleep 300' &); sleep 300"
+        ended = self.run_one(script, timeout=1.0, orphans=True)
+        self.assertEqual(ended.why, "timeout")
+        with open(pids) as file:
+            found = [int(line) for line in file]
+        self.assertEqual(len(found), 2)
+        wait_until(lambda: not any(alive(pid) for pid in found), "their end")
+        wait_until(lambda: not processes_with(self.home), "no descendant")
+
+
+class PortablePath(Children):
+    """The same without pidfd, as on macOS and older kernels."""
+
+    def setUp(self):
+        super().setUp()
+        if hasattr(os, "pidfd_open"):
+            kept = os.pidfd_open
+            del os.pidfd_open
+            self.addCleanup(setattr, os, "pidfd_open", kept)
+
+
+if __name__ == "__main__":
+    unittest.main()
