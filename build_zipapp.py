@@ -104,7 +104,7 @@ try:
     for stream in filter(None, (sys.stdout, sys.stderr)):
         stream.flush()
 except OSError:
-    sys.exit(status)
+    status = status or 1
 os._exit(status)  # taking the interpreter apart costs a quarter of a start; looop leaves no thread and no exit hook
 '''
 
@@ -136,8 +136,9 @@ def version_of(source: bytes) -> str:
 
 def prelude_of(version: str, python: str, places: dict[str, tuple[int, int, bytes]]) -> bytes:
     """Write the shell script (pure); `places`: offset, size and stamp by magic number. No offset changes its length."""
-    rows = (f'"{magic}": ({at:9}, {size:9}, {stamp!r})'.replace("'", '"') for magic, (at, size, stamp) in places.items())
-    table = ", ".join(rows)
+    table = ""
+    for magic, (offset, size, stamp) in places.items():
+        table += f'"{magic}": ({offset:9}, {size:9}, b"{stamp.decode()}"), '
     quoted = "'" + python.replace("'", "'\"'\"'") + "'"
     return PRELUDE.format(version=version, python=quoted, stub=STUB.format(places=table, stamp_size=STAMP)).encode()
 

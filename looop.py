@@ -586,14 +586,16 @@ def remove_file(path: str) -> None:
 
 def make_private_dir(path: str) -> None:
     """Make a folder and its missing parents, each 0700."""
-    try:
-        os.mkdir(path, 0o700)
-    except FileExistsError:
-        if not os.path.isdir(path):
-            raise NotADirectoryError(20, "is not a directory", path) from None
-    except FileNotFoundError:
-        make_private_dir(os.path.dirname(path))
-        make_private_dir(path)
+    missing = []
+    while not os.path.isdir(path):
+        missing.append(path)
+        path = os.path.dirname(path)
+    for folder in reversed(missing):
+        try:
+            os.mkdir(folder, 0o700)
+        except FileExistsError:
+            if not os.path.isdir(folder):
+                raise
 
 
 def append_line(path: str, line: bytes, sync: bool = False) -> None:
@@ -1925,6 +1927,10 @@ class World(Record):
     asks: list[JSON]
     stamps: dict[str, str]  # signature of every file that was read, taken before it was read
 
+    def digests(self) -> dict[str, str]:
+        """Return the digest of each item."""
+        return {key: item.digest for key, item in self.items.items()}
+
 
 def goal_files(profile: Profile) -> dict[str, str]:
     """Return the path of every goal by id, in order. Raise Failure when the folder cannot be read."""
@@ -2598,9 +2604,9 @@ def backoff_after(count: int) -> float:
     return min(BACKOFF_FIRST * 2.0 ** min(count - 1, 10), BACKOFF_MAX)
 
 
-def policy_digest(items: Mapping[str, Item]) -> str:
+def policy_digest(digests: Mapping[str, str]) -> str:
     """Return a digest of PLAYBOOK and goals alone: what a person edits to end a wait."""
-    return world_hash({key: item.digest for key, item in items.items() if key == "playbook" or key.startswith("goal:")})
+    return world_hash({key: value for key, value in digests.items() if key == "playbook" or key.startswith("goal:")})
 
 
 # (what it is, pattern); matched without regard to case anywhere in a command
@@ -2855,7 +2861,9 @@ def prune_runs(profile: Profile) -> None:
     if not keep:
         return
     try:
-        runs = sorted(name for name in os.listdir(profile.path("runs")) if name.startswith("tick-"))
+        runs = [name for name in os.listdir(profile.path("runs")) if name.startswith("tick-")]
+        if len(runs) > keep:
+            runs.sort(key=lambda run: (run[: -len("-xxxx")], os.stat(profile.path("runs", run)).st_mtime_ns))
         for run in runs[:-keep]:
             for name in os.listdir(profile.path("runs", run)):
                 remove_file(profile.path("runs", run, name))
@@ -3195,7 +3203,7 @@ class Beat:
         reason = reason_of(self.state, changes, self.forced, now, self.profile.setting("noop_ttl"))
         self.verdicts = [
             unchanged_gate(self.state, reason, now),
-            backoff_gate(self.state, policy_digest(self.world.items), self.forced, now),
+            backoff_gate(self.state, policy_digest(self.world.digests()), self.forced, now),
         ]
         return reason, next((verdict for verdict in self.verdicts if verdict.verdict == "hold"), None)
 
@@ -3253,7 +3261,7 @@ class Beat:
             "gates": [
                 {"gate": v.gate, "verdict": v.verdict, "detail": v.detail, "until": v.until} for v in self.verdicts
             ],
-            "digests": {key: item.digest for key, item in self.world.items.items()},
+            "digests": self.world.digests(),
             "inputs": inputs,
         }
         write_capsule(profile, self.run, "wake.json", wake)
@@ -3353,7 +3361,7 @@ class Beat:
         reply = text_of(read_bytes(profile.path("runs", self.run, "reply.txt")) or b"")
         row = next((row for row in recent_rows(profile, now - DAY) if row.get("run") == self.run), None)
         cost = row.get("cost_usd") if row else 0.0 if runner.mode == "builtin" else None
-        blame(self.state, reason, reply, policy_digest(self.world.items), now)
+        blame(self.state, reason, reply, policy_digest(self.world.digests()), now)
         result = {
             "outcome": "failed",
             "reason": reason,
@@ -3449,8 +3457,7 @@ def settle_open(profile: Profile, state: dict[str, JSON], counted: bool) -> dict
     else:
         why = "the beat was interrupted while it decided; nothing was done"
     if counted:
-        items = observe(profile, {}).items
-        blame(state, why, "", policy_digest(items), now)
+        blame(state, why, "", policy_digest(wake.get("digests") or {}), now)
     emit(profile, "interrupted", run=run, effect=bool(intent))
     if os.path.isdir(profile.path("runs", run)):
         record(profile, state, run, line, {"outcome": "interrupted", "reason": why, "journal": line or None})
@@ -3496,6 +3503,8 @@ def run_beat(
     profile: Profile, forced: str = "", runner: str = "", wait: float | None = 0.0, verb: str = "tick"
 ) -> Outcome:
     """Run one beat, alone: the one way in for `tick` and `run`. Raise Failure when another beat holds the lock."""
+    if runner:
+        profile.runner(runner)  # a name that is unknown is told also on a beat that needs none
     prepare(profile)
     os.chdir(profile.data)
     lock = Lock(profile.path(".beat.lock"))

@@ -1,0 +1,858 @@
+"""The beat: from a fresh clone to a real world, on real runners' outputs, and what it leaves on disk."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+import time
+import unittest
+
+from tests.support import CAPTURED, ROOT, Case, processes_with, wait_until
+
+LINE = re.compile(r"^- \d{4}-\d\d-\d\d \d\d:\d\d \S.*$")
+
+
+class Newcomer(Case):
+    """A copy of the file alone, an empty HOME, one command."""
+
+    def setUp(self):
+        super().setUp()
+        del self.env["LOOOP_DATA_DIR"]
+        self.data = os.path.join(self.home, ".local", "state", "looop")
+        self.clone = os.path.join(self.home, "clone")
+        os.mkdir(self.clone)
+        shutil.copy(os.path.join(ROOT, "looop.py"), self.clone)
+
+    def run_it(self, *words):
+        done = subprocess.run(["./looop.py", *words], cwd=self.clone, env=self.env, capture_output=True, check=False)
+        self.assertNotIn(b"Traceback", done.stderr)
+        return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+    def test_one_command_is_a_beat_and_again_is_quiet(self):
+        code, out, err = self.run_it("tick")
+        self.assertEqual(code, 0, err)
+        self.assertIn("noop", out)
+        self.assertIn("the built-in decider ran", err)
+        self.assertIn("git is not on PATH", err)
+        self.assertEqual(len(self.journal()), 1)
+        self.assertRegex(self.journal()[0], LINE)
+        self.assertIn("setup", self.journal()[0])
+        code, out, err = self.run_it("tick")
+        self.assertEqual((code, err), (0, ""))
+        self.assertRegex(out, r"^· unchanged  the world is unchanged since \d\d:\d\d\n$")
+        self.assertEqual(len(self.journal()), 1)
+        self.assertFalse(os.path.exists(self.path(".git")))
+        self.assertEqual(self.ledger(), [])
+        for name in ("PLAYBOOK.md", "goals/setup.md", "goals/playbook-daily.md", "sensors/today.sh", "state.json"):
+            self.assertTrue(os.path.exists(self.path(name)), name)
+
+    def test_every_way_to_start_it(self):
+        python = os.path.join(self.bin, "python3")
+        link = os.path.join(self.bin, "looop")
+        os.symlink(os.path.join(self.clone, "looop.py"), link)
+        for command, cwd in (
+            ([python, "looop.py", "version"], self.clone),
+            ([python, "-m", "looop", "version"], self.clone),
+            ([link, "version"], self.home),
+        ):
+            out = subprocess.run(command, cwd=cwd, env=self.env, capture_output=True, check=True).stdout
+            self.assertRegex(out.decode(), r"^looop \d+\.\d+\.\d+\n$")
+
+    def test_children_get_an_executable_also_of_a_file_that_is_none(self):
+        os.chmod(os.path.join(self.clone, "looop.py"), 0o600)
+        self.profile(sensors={"bin": 'cd /; printf \'{"signal":"%s"}\' "$("$LOOOP_BIN" version)"'})
+        python = os.path.join(self.bin, "python3")
+        done = subprocess.run([python, "looop.py", "tick"], cwd=self.clone, env=self.env, capture_output=True, check=False)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("looop ", self.json("snapshots", "sensor-bin.json")["signal"])
+
+
+class WithGit(Case):
+    git = True
+
+    def git_out(self, *words, cwd=None):
+        env = {**self.env, "GIT_AUTHOR_NAME": "t", "GIT_AUTHOR_EMAIL": "t@example.org", "GIT_COMMITTER_NAME": "t", "GIT_COMMITTER_EMAIL": "t@example.org"}
+        return subprocess.run(["git", *words], cwd=cwd or self.data, env=env, capture_output=True, check=True).stdout.decode()
+
+    def test_one_commit_per_move_and_a_clean_tree(self):
+        self.tick()
+        self.assertEqual(self.git_out("status", "--porcelain"), "")
+        self.assertEqual(self.git_out("rev-list", "--count", "HEAD").strip(), "1")
+        self.assertEqual(self.git_out("log", "-1", "--format=%an").strip(), "looop")
+        self.tick()
+        self.assertEqual(self.git_out("rev-list", "--count", "HEAD").strip(), "1")
+        self.replies({"move": "write_goal", "id": "ship", "body": "# ship\n", "journal": "wrote ship"})
+        self.write("goals/mine.md", "a goal of mine\n")
+        self.assertEqual(self.tick()["outcome"], "acted")
+        self.assertEqual(self.git_out("log", "-1", "--format=%s").strip(), "wrote ship")
+        self.assertEqual(self.git_out("status", "--porcelain"), "")
+        tracked = self.git_out("ls-files").split()
+        self.assertEqual(
+            tracked,
+            [".gitignore", "PLAYBOOK.md", "goals/mine.md", "goals/playbook-daily.md", "goals/setup.md", "goals/ship.md", "journal.md", "sensors/today.sh"],
+        )
+
+    def test_the_persons_own_name_is_kept(self):
+        with open(os.path.join(self.home, ".gitconfig"), "w") as file:
+            file.write("[user]\n\tname = Ada\n\temail = ada@example.org\n[commit]\n\tgpgSign = true\n")
+        self.tick()
+        self.assertEqual(self.git_out("log", "-1", "--format=%an").strip(), "Ada")
+
+    def test_a_repository_around_is_left_as_it_is(self):
+        self.git_out("init", "-q", cwd=self.home)
+        self.tick()
+        self.assertFalse(os.path.exists(self.path(".git")))
+        self.assertFalse(os.path.exists(self.path(".gitignore")))
+        self.assertEqual(self.git_out("rev-list", "--all", "--count", cwd=self.home).strip(), "0")
+        self.config({"git": True})
+        self.write("goals/setup.md", "again\n")
+        self.tick()
+        self.assertEqual(self.git_out("rev-list", "--all", "--count", cwd=self.home).strip(), "1")
+
+    def test_a_repository_of_the_persons_own_gets_commits_and_nothing_else(self):
+        self.profile(goals={"a": "x"})
+        self.git_out("init", "-q")
+        self.write("notes.txt", "mine")
+        self.tick()
+        self.assertEqual(self.git_out("ls-files").split(), ["PLAYBOOK.md", "goals/a.md", "journal.md"])
+        self.assertFalse(os.path.exists(self.path(".gitignore")))
+
+    def test_git_false_and_a_failing_git(self):
+        self.config({"git": False})
+        self.tick()
+        self.assertFalse(os.path.exists(self.path(".git")))
+        self.config({})
+        os.unlink(os.path.join(self.bin, "git"))
+        self.write_bin("git", "#!/bin/sh\necho disk on fire >&2\nexit 128\n")
+        self.write("goals/setup.md", "again\n")
+        self.assertEqual(self.tick()["outcome"], "noop")
+        self.assertIn("git: disk on fire", self.stderr)
+
+    def write_bin(self, name, body):
+        path = os.path.join(self.bin, name)
+        with open(path, "w") as file:
+            file.write(body)
+        os.chmod(path, 0o700)
+
+    def test_a_sensor_on_a_real_clone_wakes_once_for_a_commit_and_once_for_a_dirty_file(self):
+        origin, clone = os.path.join(self.home, "origin"), os.path.join(self.home, "clone")
+        self.git_out("init", "-q", origin, cwd=self.home)
+        self.git_out("commit", "-q", "--allow-empty", "-m", "first", cwd=origin)
+        self.git_out("clone", "-q", origin, clone, cwd=self.home)
+        self.profile(
+            sensors={
+                "repo": f"cd {clone} && git pull -q && printf "
+                '\'{"signal":{"head":"%s","dirty":%s},"detail":{"at":"%s"}}\' '
+                '"$(git rev-parse --short HEAD)" "$(git status --porcelain | wc -l)" "$(date +%s.%N)"'
+            }
+        )
+        self.tick()
+        self.assertEqual(self.tick()["outcome"], "unchanged")
+        self.git_out("commit", "-q", "--allow-empty", "-m", "second", cwd=origin)
+        self.assertIn('"head"', self.tick()["reason"])
+        self.assertEqual([self.tick()["outcome"] for _ in range(3)], ["unchanged"] * 3)
+        with open(os.path.join(clone, "new"), "w") as file:
+            file.write("x")
+        self.assertIn('"dirty":1', self.tick()["reason"])
+        self.assertEqual([self.tick()["outcome"] for _ in range(3)], ["unchanged"] * 3)
+
+
+class Runners(Case):
+    def captured(self, name, code=0):
+        """Make the runner of this profile print a recorded output and exit."""
+        self.profile(goals={"a": "x\n"}) if not os.path.exists(self.data) else None
+        path = os.path.join(CAPTURED, "runners", name + ".ndjson")
+        self.runner(f"cat >/dev/null; cat {path}; exit {code}")
+
+    def test_recorded_outputs_are_metered_though_they_hold_no_move(self):
+        """They all say "Appended the line. DONE", which is no move: failed beats, paid in full."""
+        cases = {
+            "claude-2.1.197-json": 0.016649999999999998,
+            "claude-2.1.197-stream-json": 0.016649999999999998,
+            "claude-2.1.330-json": 0.013260000000000001,
+            "claude-2.1.330-stream-json": 0.013260000000000001,
+            "claude-2.1.330-denied-json": 0.013260000000000001,
+            "pi-0.73.1-json": 0.00999,
+            "pi-0.87.1-json": 0.00999,
+        }
+        for count, (name, cost) in enumerate(cases.items(), 1):
+            self.captured(name)
+            self.write("goals/a.md", f"{name}\n")  # ends the wait after the failure before
+            out = self.tick()
+            self.assertEqual((out["outcome"], out["cost_usd"]), ("failed", cost), name)
+            self.assertIn("no JSON object", out["reason"])
+            self.assertEqual(self.read("runs", out["run"], "reply.txt"), "Appended the line. DONE")
+            row = self.ledger()[-1]
+            self.assertEqual((len(self.ledger()), row["cost_usd"], row["run"]), (count, cost, out["run"]))
+            self.assertEqual(row["usage"], {"input": 2500, "output": 85, "cache_read": 300, "cache_write": 300})
+        self.assertEqual(self.journal(), [])
+
+    def test_every_kind_of_error_fails_the_beat_also_those_that_exit_0(self):
+        for name, code, words in (
+            ("claude-2.1.330-error-401", 1, "401"),
+            ("claude-2.1.330-error-401", 0, "401"),
+            ("claude-2.1.330-error-500", 0, "500"),
+            ("pi-0.87.1-error-401", 0, "401"),
+            ("pi-0.87.1-error-500", 0, "500"),
+        ):
+            self.captured(name, code)
+            self.write("goals/a.md", f"{name} {code}\n")
+            out = self.tick()
+            self.assertEqual(out["outcome"], "failed", name)
+            self.assertIn("the runner reports:", out["reason"])
+            self.assertIn(words, out["reason"])
+            self.assertEqual(self.ledger()[-1]["cost_usd"], 0)
+
+    def test_a_recorded_stream_with_a_move_in_it(self):
+        """The recordings, their reply replaced by a move."""
+        move = {"move": "write_goal", "id": "b", "body": "# b\n", "journal": "wrote b"}
+        for name in ("claude-2.1.330-json", "claude-2.1.197-stream-json", "pi-0.73.1-json", "pi-0.87.1-json"):
+            with open(os.path.join(CAPTURED, "runners", name + ".ndjson"), encoding="utf-8") as file:
+                text = file.read().replace("Appended the line. DONE", json.dumps(json.dumps(move))[1:-1])
+            path = os.path.join(self.home, "stream")
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(text)
+            shutil.rmtree(self.data, ignore_errors=True)
+            self.profile(goals={"a": "x\n"})
+            self.runner(f"cat >/dev/null; cat {path}")
+            out = self.tick()
+            self.assertEqual(out["outcome"], "acted", name)
+            self.assertEqual(self.read("goals", "b.md"), "# b\n")
+            self.assertEqual(out["cost_usd"], self.ledger()[0]["cost_usd"])
+            self.assertGreater(out["cost_usd"], 0)
+
+    def test_other_ways_to_fail(self):
+        self.profile(goals={"a": "x\n"})
+        for number, (command, words) in enumerate(
+            (
+                ("echo broken >&2; exit 9", "the runner failed: exit 9: broken"),
+                ("kill -KILL $$", "the runner failed: signal 9"),
+                ("true", "the runner answered nothing"),
+                ("sleep 300", "ended at its deadline"),
+                ("echo no thanks", "no JSON object"),
+            )
+        ):
+            self.runner(command)
+            self.write("goals/a.md", f"{number}\n")
+            out = self.tick(env={"LOOOP_TICK_TIMEOUT": "500ms"})
+            self.assertIn(words, out["reason"])
+            row = self.ledger()[-1]
+            self.assertEqual((row["run"], row["cost_usd"]), (out["run"], None), "a price nobody named is unknown, never 0")
+        self.assertEqual(self.journal(), [])
+        wait_until(lambda: not processes_with(self.home), "no runner left")
+
+    def test_a_runner_that_is_missing(self):
+        self.profile(goals={"a": "x\n"})
+        self.runner("no-such-llm --json")
+        self.looop("tick", code=1)
+        self.assertIn("no-such-llm is not on PATH: install no-such-llm", self.stderr)
+        self.assertIn("LOOOP_RUNNER=builtin", self.stderr)
+        self.assertEqual(len(self.stderr.splitlines()), 1)
+        self.assertEqual(self.ledger(), [])
+        self.assertEqual(self.tick(env={"LOOOP_RUNNER": "builtin"})["outcome"], "noop")
+        self.looop("tick", "--runner", "wat", code=1)
+        self.assertIn("runner wat: not known", self.stderr)
+
+    def test_reading_verbs_need_no_runner(self):
+        self.profile(goals={"a": "x\n"}, config={"default": "codex"})
+        for words in (("status",), ("status", "--json"), ("sensor", "list"), ("config", "show"), ("help",), ("version",)):
+            self.looop(*words)
+
+    def test_the_prompt_comes_on_stdin_or_as_a_file(self):
+        self.profile(goals={"a": "x\n"})
+        kept = os.path.join(self.home, "given")
+        self.runner(f"cat > {kept}; echo '{{\"move\":\"noop\"}}'")
+        out = self.tick()
+        with open(kept) as file:
+            self.assertEqual(file.read(), self.read("runs", out["run"], "prompt.md"))
+        self.runner(f"wc -c > {kept}.stdin; cat {{{{prompt_file}}}} > {kept}; echo '{{\"move\":\"noop\"}}'")
+        self.write("goals/a.md", "y\n")
+        out = self.tick()
+        with open(kept) as file:
+            self.assertEqual(file.read(), self.read("runs", out["run"], "prompt.md"))
+        with open(kept + ".stdin") as file:
+            self.assertEqual(file.read().strip(), "0")
+
+    def test_auto_takes_pi_then_claude_then_the_builtin(self):
+        self.profile(goals={"a": "x\n"})
+        self.assertEqual(json.loads(self.looop("status", "--json"))["runner"], "builtin")
+        for name in ("claude", "pi"):
+            path = os.path.join(self.bin, name)
+            with open(path, "w") as file:
+                file.write(f"#!/bin/sh\necho \"$0 $*\" >> {self.home}/called\ncat > /dev/null\necho '{{\"move\":\"noop\"}}'\n")
+            os.chmod(path, 0o700)
+            self.assertEqual(json.loads(self.looop("status", "--json"))["runner"], name)
+            self.write("goals/a.md", name + "\n")
+            self.assertEqual(self.tick()["outcome"], "noop")
+        with open(os.path.join(self.home, "called")) as file:
+            called = file.read()
+        self.assertIn('claude -p --output-format json --tools  --no-session-persistence', called)
+        self.assertIn("pi -p --mode json -ne --no-tools --no-session", called)
+
+    def test_a_subscription_is_counted_not_priced(self):
+        self.profile(goals={"a": "x\n"})
+        self.config({"default": "s", "runners": {"s": {"mode": "typed", "tick": "echo '{\"move\":\"noop\"}'", "unmetered": True}}})
+        self.tick()
+        self.assertEqual((self.ledger()[0]["cost_usd"], self.ledger()[0]["unmetered"]), (None, True))
+        self.assertEqual(json.loads(self.looop("status", "--json"))["budget"]["unknown_today"], 0)
+
+
+class Replies(Case):
+    """A reply is performed only if it is valid; else nothing changes but capsule, state, events and ledger."""
+
+    def test_invalid_replies_change_nothing_and_reach_the_next_prompt(self):
+        goal = {"move": "write_goal", "id": "b", "body": "x"}
+        cases = {
+            "I think we should write a goal.": "no JSON object",
+            json.dumps(goal) + json.dumps(goal): "2 JSON objects",
+            json.dumps({**goal, "priority": 1}): 'unknown field \\"priority\\"',
+            json.dumps({**goal, "id": "../../evil"}): "id must be an id",
+            json.dumps({**goal, "body": "x" * (1 << 20)}): "longer than 256 KiB",
+            '{"move":' + '{"a":' * 10000 + "1" + "}" * 10001: "nested too deeply",
+            json.dumps({"move": "archive_goal", "id": "nope"}): "there is no goal nope",
+            json.dumps({"move": "ask", "question": "?"}): "cannot ask one yet",
+            json.dumps({"move": "shell", "command": "git push", "reversible": True}): "irreversible: git push",
+            json.dumps({"move": "shell", "command": "touch evil", "reversible": False}): "cannot be undone",
+            json.dumps({"move": "write_playbook", "body": "mine now"}): "the PLAYBOOK is theirs",
+            json.dumps({"move": "start_worker", "id": "b", "prompt": "x"}): "workers",
+            json.dumps({"move": "kill_worker", "id": "b"}): "workers",
+        }
+        self.profile(goals={"a": "0\n"}, sensors={"s": "echo '{\"signal\":1}'"})
+        leave = ("runs/", "state.json", "events.jsonl", "cost.jsonl", "goals/a.md", ".beat.lock", "snapshots/index")
+        self.replies({"move": "noop"})
+        self.tick()
+        before = self.tree(leave)
+        for number, (reply, words) in enumerate(cases.items()):
+            self.replies(reply)
+            self.write("goals/a.md", f"{number + 1}\n")
+            out = self.tick()
+            self.assertEqual(out["outcome"], "failed", reply[:100])
+            if "deeply" not in words or out["reason"].find("no JSON") < 0:
+                self.assertIn(words.replace('\\"', '"'), out["reason"])
+            self.assertEqual(self.tree(leave), before, reply[:100])
+            self.assertEqual(len(self.ledger()), number + 2)
+            self.assertIn(f"({number + 1} failure", self.next_prompt(number))
+            self.assertIn(out["reason"][:60], self.next_prompt(number))
+        self.assertEqual(len(self.journal()), 1)
+
+    def next_prompt(self, number):
+        """Return the LAST FAILURE section that the next decide would see, from the state that it is made of."""
+        import looop
+
+        state = self.json("state.json")
+        world = looop.World({}, "", ("ok", ""), {}, {}, [], [], {})
+        prompt, _ = looop.build_prompt(looop.prompt_inputs(world, state, mode="typed", forced="", journal=[], now=""))
+        return prompt[prompt.index("# LAST FAILURE") :]
+
+    def test_last_failure_stands_in_the_next_prompt_and_success_clears_it(self):
+        self.profile(goals={"a": "0\n"})
+        self.replies("no thanks")
+        self.tick()
+        self.write("goals/a.md", "1\n")
+        self.tick()
+        self.assertIn("# LAST FAILURE\n| the reply holds no JSON object (1 failure in a row)\n| no thanks\n", self.prompt())
+        self.replies({"move": "noop"})
+        self.write("goals/a.md", "2\n")
+        self.tick()
+        self.assertIn("(2 failures in a row)", self.prompt())
+        self.write("goals/a.md", "3\n")
+        self.tick()
+        self.assertNotIn("LAST FAILURE", self.prompt())
+
+    def test_fenced_and_in_prose(self):
+        self.profile(goals={"a": "0\n"})
+        for number, shape in enumerate(("```json\n{}\n```\n", "I will {{do}} this:\n{}\nGood?", "{}")):
+            goal = json.dumps({"move": "write_goal", "id": f"g{number}", "body": "x"})
+            self.replies(shape.replace("{}", goal))
+            self.write("goals/a.md", f"{number + 1}\n")
+            self.assertEqual(self.tick()["outcome"], "acted")
+            self.assertEqual(self.read("goals", f"g{number}.md"), "x\n")
+
+
+class Backoff(Case):
+    def test_it_doubles_up_to_300_and_only_success_resets_it(self):
+        self.profile(goals={"a": "0\n"})
+        self.replies("no")
+        waits = []
+        for number in range(5):
+            self.write("goals/a.md", f"{number + 1}\n")
+            waits.append(self.tick()["next_beat_s"])
+        self.assertEqual([round(wait, -1) for wait in waits], [60, 120, 240, 300, 300])
+        self.assertEqual(self.json("state.json")["failure"]["count"], 5)
+        calls = len(self.ledger())
+        for _ in range(3):
+            out = self.tick()
+            self.assertEqual(out["outcome"], "held")
+            self.assertIn("backoff: 5 failures", out["reason"])
+        self.assertEqual(len(self.ledger()), calls, "no runner was started")
+        held = self.events("held")[-1]
+        self.assertEqual(held["gate"], "backoff")
+        self.assertTrue(held["until"].endswith("Z"))
+        status = json.loads(self.looop("status", "--json"))
+        self.assertEqual(status["backoff"]["fails"], 5)
+        self.assertIn("5 failed beats in a row", status["attention"][0])
+
+    def test_an_edit_ends_the_wait_not_the_count_and_a_sensor_does_not(self):
+        self.profile(goals={"a": "0\n"}, sensors={"s": f"cat {self.home}/s"})
+        self.replies("no")
+        self.tick()
+        with open(os.path.join(self.home, "s"), "w") as file:
+            file.write('{"signal":2}')
+        self.assertEqual(self.tick()["outcome"], "held", "a changed sensor does not end it")
+        self.write("PLAYBOOK.md", "# better\n")
+        self.assertEqual(self.tick()["outcome"], "failed")
+        self.assertEqual(self.json("state.json")["failure"]["count"], 2)
+        self.replies({"move": "noop"})
+        self.write("goals/b.md", "new\n")
+        self.assertEqual(self.tick()["outcome"], "noop")
+        self.assertIsNone(self.json("state.json")["failure"])
+
+    def test_the_wait_ends_and_a_clock_set_back_does_not_stretch_it(self):
+        self.profile(goals={"a": "0\n"})
+        self.replies("no")
+        self.tick()
+        for shift, outcome in ((-61, "failed"), (+86400, "failed")):
+            state = self.json("state.json")
+            state["failure"]["until"] = time.time() + 60 + shift
+            self.write("state.json", json.dumps(state))
+            self.assertEqual(self.tick()["outcome"], outcome)
+
+
+class Waking(Case):
+    def test_own_writes_do_not_wake_and_a_persons_do(self):
+        self.profile(goals={"a": "0\n"})
+        self.replies({"move": "write_goal", "id": "b", "body": "by looop\n"})
+        self.assertEqual(self.tick()["outcome"], "acted")
+        self.assertEqual([self.tick()["outcome"] for _ in range(3)], ["unchanged"] * 3)
+        self.replies({"move": "archive_goal", "id": "b"})
+        self.write("goals/b.md", "by the person\n")
+        self.assertIn("goal b: edited", self.tick()["reason"])
+        self.assertEqual(self.read("goals", "archive", "b.md"), "by the person\n")
+        self.assertEqual([self.tick()["outcome"] for _ in range(3)], ["unchanged"] * 3)
+        self.replies({"move": "noop"})
+        os.unlink(self.path("goals/a.md"))
+        self.assertEqual(self.tick()["reason"], "goal a: gone, was 1 line, 2 bytes")
+
+    def test_an_open_playbook_gate_keeps_the_playbook_before(self):
+        self.profile(goals={"a": "0\n"}, playbook="old\n")
+        self.replies({"move": "write_playbook", "body": "new"})
+        self.runner(f"cat {self.home}/reply", gate={"playbook": False})
+        out = self.tick()
+        self.assertEqual((out["outcome"], self.read("PLAYBOOK.md")), ("acted", "new\n"))
+        self.assertEqual(self.read("playbook.d", f"{out['run'][5:]}.md"), "old\n")
+        self.assertEqual(self.tick()["outcome"], "unchanged")
+
+    def test_a_persons_edit_during_the_run_wakes(self):
+        self.profile(goals={"a": "0\n"})
+        go = os.path.join(self.home, "go")
+        for number, reply in enumerate(({"move": "noop"}, {"move": "write_goal", "id": "b", "body": "x"})):
+            self.runner(f"touch {go}.started; while [ ! -e {go} ]; do sleep 0.01; done; echo '{json.dumps(reply)}'")
+            self.write("goals/a.md", f"before {number}\n")
+            tick = self.start("tick")
+            wait_until(lambda: os.path.exists(go + ".started"), "the runner")
+            self.write("goals/a.md", f"edited while it thought {number}\n")
+            open(go, "w").close()
+            self.assertEqual(tick.wait(20), 0)
+            self.replies({"move": "noop"})
+            self.assertIn("goal a: edited", self.tick()["reason"])
+            self.assertEqual(self.tick()["outcome"], "unchanged")
+            os.unlink(go)
+            os.unlink(go + ".started")
+
+    def test_what_a_person_typed_during_the_run_is_not_written_over(self):
+        go = os.path.join(self.home, "go")
+        moves = [
+            ({"move": "write_goal", "id": "a", "body": "looop's\n"}, "goals/a.md"),
+            ({"move": "archive_goal", "id": "a"}, "goals/a.md"),
+            ({"move": "write_goal", "id": "new", "body": "looop's\n"}, "goals/new.md"),
+            ({"move": "write_sensor", "name": "s", "body": "echo looops\n"}, "sensors/s.sh"),
+        ]
+        self.profile(goals={"a": "0\n", "z": "0\n"})
+        for number, (move, path) in enumerate(moves):
+            self.runner(f"touch {go}.started; while [ ! -e {go} ]; do sleep 0.01; done; cat <<'E'\n{json.dumps(move)}\nE")
+            self.write("goals/z.md", f"{number + 1}\n")
+            tick = self.start("tick", "--json")
+            wait_until(lambda: os.path.exists(go + ".started"), "the runner")
+            body = f"#!/bin/sh\necho '{{}}' # the person's, {number}\n"
+            self.write(path, body, 0o700)
+            open(go, "w").close()
+            out = json.loads(tick.communicate(timeout=20)[0])
+            self.assertEqual(out["outcome"], "failed")
+            self.assertIn("edited during the decision", out["reason"])
+            self.assertEqual(self.read(path), body)
+            os.unlink(go)
+            os.unlink(go + ".started")
+
+    def test_a_sensor_that_looop_wrote_wakes_with_its_first_reading(self):
+        self.profile(goals={"a": "0\n"})
+        self.replies({"move": "write_sensor", "name": "s", "body": "echo '{\"signal\":1}'"})
+        self.assertEqual(self.tick()["outcome"], "acted")
+        self.assertEqual(self.read("sensors", "s.sh"), "echo '{\"signal\":1}'\n")
+        self.replies({"move": "noop"})
+        self.assertEqual(self.tick()["reason"], "sensor s: new, 1")
+        self.assertEqual(self.tick()["outcome"], "unchanged")
+        self.replies({"move": "write_sensor", "name": "s", "body": "echo '{\"signal\":1}' # again"})
+        self.write("goals/a.md", "1\n")
+        self.tick()
+        self.replies({"move": "noop"})
+        self.assertEqual(self.tick()["reason"], "sensor s: new, 1", "rewritten, with the same signal")
+
+    def test_a_noop_is_decided_again_when_it_is_old(self):
+        self.profile(goals={"a": "0\n"})
+        self.tick()
+        state = self.json("state.json")
+        state["noop_at"] -= 6 * 3600
+        self.write("state.json", json.dumps(state))
+        self.assertEqual(self.tick(env={"LOOOP_NOOP_TTL": "0"})["outcome"], "unchanged")
+        self.assertEqual(self.tick()["reason"], "noop older than 6 h")
+        self.assertEqual(self.tick()["outcome"], "unchanged")
+        state = self.json("state.json")
+        state["noop_at"] += 86400
+        self.write("state.json", json.dumps(state))
+        self.assertEqual(self.tick()["outcome"], "noop", "a clock set back does not park the world")
+
+    def test_quiet_is_a_cache_and_nothing_else(self):
+        """Age the files, let .quiet be made, and change each thing that it stands for."""
+        self.profile(goals={"a": "0\n", "b": "0\n"}, sensors={"s": f"cat {self.home}/s"}, config={})
+        signal = os.path.join(self.home, "s")
+        with open(signal, "w") as file:
+            file.write('{"signal":1}')
+        self.tick()
+        wait_until(lambda: self.tick()["outcome"] == "unchanged" and os.path.exists(self.path(".quiet")), ".quiet")
+        self.assertEqual(self.tick()["outcome"], "unchanged")
+        good = self.read(".quiet")
+
+        def restore():
+            self.write(".quiet", good)
+
+        old = os.stat(self.path("goals/a.md"))
+        self.write("goals/a.md", "1\n")  # same size
+        os.utime(self.path("goals/a.md"), ns=(old.st_atime_ns, old.st_mtime_ns))  # same mtime
+        self.assertIn("goal a: edited", self.tick()["reason"])
+        for change in (
+            lambda: self.write("goals/c.md", "new\n"),
+            lambda: os.unlink(self.path("goals/c.md")),
+            lambda: os.rename(self.path("goals/b.md"), self.path("goals/d.md")),
+            lambda: self.write("PLAYBOOK.md", "other\n"),
+            lambda: self.write(signal, '{"signal":2}'),
+            lambda: os.unlink(signal),
+            lambda: os.unlink(self.path("sensors/s.sh")),
+        ):
+            restore()
+            change()
+            self.assertEqual(self.tick()["outcome"], "noop")
+            self.assertEqual(self.tick()["outcome"], "unchanged")
+        for junk in ("", "looop-quiet 1 0.0.0\nend\n", good[:-10], good.replace("fact", "f"), "\xff\xfe", good + good):
+            self.write(".quiet", junk.encode("latin-1"))
+            self.assertEqual(self.tick()["outcome"], "unchanged")
+
+    def test_a_young_world_is_read_not_guessed(self):
+        """Same size, within one tick of the clock: the case that signatures cannot see."""
+        self.profile(goals={"a": "0\n"})
+        self.tick()
+        for number in range(1, 10):
+            self.assertEqual(self.tick()["outcome"], "unchanged")
+            self.write("goals/a.md", f"{number}\n")
+            self.assertIn("goal a: edited", self.tick()["reason"])
+
+
+class Shell(Case):
+    def test_it_runs_once_and_its_result_reaches_the_next_prompt_only(self):
+        self.profile(goals={"a": "0\n"})
+        self.replies({"move": "shell", "command": "echo out; echo err >&2; pwd; echo x >> ran; exit 3", "reversible": True})
+        out = self.tick()
+        self.assertEqual(out["outcome"], "acted")
+        self.assertRegex(out["journal"], r"\[exit 3\]$")
+        self.assertEqual(self.read("ran"), "x\n")
+        self.replies({"move": "noop"})
+        self.write("goals/a.md", "1\n")
+        self.tick()
+        shell = self.prompt()[self.prompt().index("# RESULT OF THE LAST SHELL MOVE") :]
+        self.assertIn(f"| $ echo out; echo err >&2; pwd; echo x >> ran; exit 3\n| exit 3\n| out\n| err\n| {self.data}\n", shell)
+        self.write("goals/a.md", "2\n")
+        self.tick()
+        self.assertNotIn("RESULT OF THE LAST SHELL MOVE", self.prompt())
+
+    def test_a_deadline(self):
+        self.profile(goals={"a": "0\n"})
+        self.replies({"move": "shell", "command": "sleep 300 & sleep 300", "reversible": True})
+        out = self.tick(env={"LOOOP_SHELL_TIMEOUT": "300ms"})
+        self.assertIn("ended at its deadline", out["journal"])
+        wait_until(lambda: not processes_with(self.home), "no process left")
+
+    def test_secrets_are_written_nowhere(self):
+        secret = "s3cr3t-value-1234"
+        self.profile(goals={"a": f"use {secret}\n"}, sensors={"s": 'printf \'{"signal":"%s"}\' "$MY_TOKEN"'})
+        self.replies({"move": "shell", "command": "echo $MY_TOKEN", "reversible": True, "journal": f"said {secret}"})
+        self.tick(env={"MY_TOKEN": secret})
+        self.write("goals/b.md", "1\n")
+        self.tick(env={"MY_TOKEN": secret})
+        found = [name for name, body in self.tree(("goals/a.md", "snapshots/")).items() if secret.encode() in body]
+        self.assertEqual(found, [])
+        self.assertIn("[MY_TOKEN]", self.prompt())
+
+
+class Together(Case):
+    def test_two_ticks_at_once_are_one_beat(self):
+        self.profile(goals={"a": "0\n"}, sensors={"s": "sleep 0.5; echo '{}'"})
+        started = [self.start("tick") for _ in range(2)]
+        ended = sorted((p.wait(20), p.stderr.read().decode()) for p in started)
+        self.assertEqual([code for code, _ in ended], [0, 1])
+        self.assertRegex(ended[1][1], r"tick: a beat is in progress \(pid \d+, tick, since .*Z\): wait for it: --wait 5m\n$")
+        self.assertEqual(len(self.journal()), 1)
+        self.assertEqual(len(self.events("tick_start")), 1)
+
+    def test_one_waits_for_the_other_when_it_is_told_to(self):
+        self.profile(goals={"a": "0\n"}, sensors={"s": "sleep 0.5; echo '{}'"})
+        started = [self.start("tick", "--wait", "20s") for _ in range(3)]
+        self.assertEqual([p.wait(20) for p in started], [0, 0, 0])
+        self.assertEqual(len(self.events("tick_start")), 3)
+        self.assertEqual(len(self.journal()), 1)
+
+    def test_run_queues_behind_a_beat(self):
+        self.profile(goals={"a": "0\n"}, sensors={"s": "sleep 0.5; echo '{}'"})
+        self.replies({"move": "write_goal", "id": "b", "body": "x"})
+        tick = self.start("tick")
+        wait_until(lambda: os.path.exists(self.path("events.jsonl")), "the beat")
+        run = self.start("run", "a", "--json")
+        out = json.loads(run.communicate(timeout=20)[0])
+        self.assertEqual((tick.wait(20), run.returncode), (0, 0))
+        self.assertEqual((out["outcome"], out["reason"]), ("acted", "forced: goal a"))
+        self.assertEqual(len(self.journal()), 2)
+
+    def test_looking_does_not_disturb(self):
+        self.profile(goals={"a": "0\n"})
+        self.tick()
+        stop = threading.Event()
+
+        def look():
+            while not stop.is_set():
+                subprocess.run(self.command("status"), env=self.env, capture_output=True, check=True)
+
+        thread = threading.Thread(target=look)
+        thread.start()
+        try:
+            for _ in range(15):
+                self.tick()
+        finally:
+            stop.set()
+            thread.join()
+
+
+class Run(Case):
+    def test_it_forces_a_move(self):
+        self.profile(goals={"a": "0\n", "b": "0\n"})
+        self.replies({"move": "shell", "command": "true", "reversible": True})
+        self.tick()
+        out = self.tick(words=("run", "b"))
+        self.assertEqual((out["outcome"], out["reason"]), ("acted", "forced: goal b"))
+        self.assertIn("# FORCED\n", self.prompt())
+        self.assertEqual(self.ledger()[-1]["kind"], "goal")
+        self.replies({"move": "noop"})
+        self.assertEqual(self.tick(words=("run", "b"))["outcome"], "failed")
+        self.replies({"move": "shell", "command": "true", "reversible": True})
+        self.assertEqual(self.tick(words=("run", "b"))["outcome"], "acted", "a person need not wait out a failure")
+        self.replies({"move": "shell", "command": "git push", "reversible": True})
+        self.assertEqual(self.tick(words=("run", "b"))["outcome"], "failed", "the gates stand")
+
+    def test_an_unknown_goal_and_the_builtin(self):
+        self.profile(goals={"a": "0\n", "b": "0\n"})
+        self.looop("run", "c", code=1)
+        self.assertEqual(self.stderr, "looop: goal c: there is no such goal: the goals are: a, b\n")
+        self.looop("run", "a", code=1)
+        self.assertIn("the built-in decider cannot work on a goal: install pi or claude", self.stderr)
+
+
+class Direct(Case):
+    def test_it_acts_with_its_own_tools_and_leaves_one_line(self):
+        self.profile(goals={"a": "0\n"})
+        self.runner('cat >/dev/null; echo x > goals/b.md; echo 300 > .next-interval; echo "- 2026-01-02 15:04 wrote b" >> journal.md', "direct")
+        out = self.tick()
+        self.assertEqual((out["outcome"], out["next_beat_s"]), ("failed", 60), "no words at all is no answer")
+        self.runner('cat >/dev/null; echo y > goals/b.md; echo 300 > .next-interval; echo "- 2026-01-02 15:04 wrote b" >> journal.md; echo done', "direct")
+        self.write("goals/a.md", "1\n")
+        out = self.tick()
+        self.assertEqual((out["outcome"], out["journal"], out["next_beat_s"]), ("acted", "- 2026-01-02 15:04 wrote b", 300))
+        self.assertFalse(os.path.exists(self.path(".next-interval")))
+        self.assertEqual(self.tick()["outcome"], "unchanged", "what it wrote itself does not wake")
+
+    def test_looop_writes_the_line_where_there_is_none(self):
+        self.profile(goals={"a": "0\n"})
+        self.runner("cat >/dev/null; echo I looked around", "direct")
+        self.tick()
+        self.assertRegex(self.journal()[0], r"I looked around \[written by looop: fake left no line\]$")
+        self.assertEqual(len(self.journal()), 1)
+
+    def test_a_config_of_looop_0_5(self):
+        """No mode; the command ends in `| "$LOOOP_BIN" _fmt`; the stream is metered all the same."""
+        self.profile(goals={"a": "0\n"})
+        stream = os.path.join(CAPTURED, "runners", "pi-0.73.1-json.ndjson")
+        self.config(
+            {
+                "default": "pi",
+                "runners": {
+                    "pi": {
+                        "tick": f'cat {{{{prompt_file}}}} > {self.home}/given; cat {stream} | "$LOOOP_BIN" _fmt',
+                        "interactive": "pi @{{prompt_file}}",
+                        "resume": "pi -c",
+                    }
+                },
+            }
+        )
+        out = self.tick()
+        self.assertEqual((out["outcome"], out["cost_usd"]), ("acted", 0.00999), self.stderr)
+        self.assertIn("Appended the line. DONE", self.journal()[0])
+        with open(os.path.join(self.home, "given")) as file:
+            self.assertIn("act with your own tools", file.read())
+
+
+class Traces(Case):
+    def test_a_capsule_holds_everything(self):
+        self.profile(goals={"a": "0\n"}, sensors={"s": "echo '{\"signal\":{\"x\":1}}'"})
+        self.replies({"move": "shell", "command": "echo hi", "reversible": True, "why": "because", "next_beat_s": 30})
+        out = self.tick()
+        names = sorted(os.listdir(self.path("runs", out["run"])))
+        self.assertEqual(
+            names,
+            ["intent.json", "move.json", "output.log", "prompt.md", "reply.txt", "result.json", "shell.log", "stderr.log", "wake.json"],
+        )
+        self.assertRegex(out["run"], r"^tick-\d{8}-\d{6}-[0-9a-f]{4}$")
+        wake = self.json("runs", out["run"], "wake.json")
+        self.assertEqual(wake["reason"], "first beat")
+        self.assertEqual([c["key"] for c in wake["changed"]], ["goal:a", "playbook", "sensor:s"])
+        self.assertEqual([(g["gate"], g["verdict"]) for g in wake["gates"]], [("unchanged", "pass"), ("backoff", "pass")])
+        result = self.json("runs", out["run"], "result.json")
+        self.assertEqual((result["outcome"], result["journal"]), ("acted", out["journal"]))
+        self.assertEqual(out["next_beat_s"], 30)
+        self.assertEqual(self.json("state.json")["next_beat_s"], 30)
+
+    def test_the_prompt_can_be_made_again_from_the_capsule_alone(self):
+        import looop
+
+        self.profile(goals={"a": "0\n| # PLAYBOOK\n"}, sensors={"s": "echo '{\"signal\":{\"x\":1}}'"})
+        for number in range(3):
+            self.write("goals/a.md", f"{number}\n")
+            out = self.tick()
+            wake = self.json("runs", out["run"], "wake.json")
+            self.assertEqual(looop.build_prompt(wake["inputs"])[0], self.read("runs", out["run"], "prompt.md"))
+            self.assertEqual(looop.world_hash(wake["digests"]), wake["hash"])
+
+    def test_old_capsules_go_and_zero_keeps_all(self):
+        self.profile(goals={"a": "0\n"})
+        for number in range(5):
+            self.write("goals/a.md", f"{number}\n")
+            self.tick(env={"LOOOP_RUNS_KEEP": "0"})
+        self.assertEqual(len(self.runs()), 5)
+        self.write("goals/a.md", "last\n")
+        out = self.tick(env={"LOOOP_RUNS_KEEP": "2"})
+        self.assertEqual(len(self.runs()), 2)
+        self.assertIn(out["run"], self.runs())
+
+    def test_events_are_capped_with_one_older_file(self):
+        self.profile(goals={"a": "0\n"})
+        for _ in range(40):
+            self.tick(env={"LOOOP_EVENTS_MAX_BYTES": "2000"})
+        self.assertLessEqual(os.path.getsize(self.path("events.jsonl")), 2000)
+        self.assertLessEqual(os.path.getsize(self.path("events.jsonl.1")), 2000)
+        self.assertEqual(sorted(n for n in os.listdir(self.data) if n.startswith("events")), ["events.jsonl", "events.jsonl.1"])
+        for line in self.read("events.jsonl.1").split("\n")[:-1]:
+            json.loads(line)
+
+    def test_a_torn_line_is_never_glued_to_the_next(self):
+        self.profile(goals={"a": "0\n"})
+        for name in ("journal.md", "cost.jsonl", "events.jsonl"):
+            self.write(name, b"torn")
+        self.replies({"move": "noop", "journal": "whole"})
+        self.tick()
+        self.assertRegex(self.read("journal.md"), r"^torn\n- .* whole\n$")
+        self.assertTrue(self.read("cost.jsonl").startswith('torn\n{"ts"'))
+        self.assertTrue(self.read("events.jsonl").startswith('torn\n{"ts"'))
+        self.assertEqual(json.loads(self.looop("status", "--json"))["budget"]["unknown_today"], 1)
+
+
+class Broken(Case):
+    """Absent is not unreadable, and neither is empty."""
+
+    def test_a_corrupt_state_is_told_not_taken_for_a_fresh_one(self):
+        self.profile(goals={"a": "0\n"})
+        self.tick()
+        for junk in ("{broken", "[]", '{"baseline":5}', "null"):
+            self.write("state.json", junk)
+            self.looop("tick", code=1)
+            self.assertRegex(self.stderr, r"^looop: state.json: .*: mend it, or move it away .*\n$")
+            self.looop("status", code=1)
+            self.assertEqual(self.read("state.json"), junk)
+        self.assertEqual(len(self.journal()), 1)
+
+    def test_an_unreadable_goal_is_its_own_state(self):
+        self.profile(goals={"a": "0\n"})
+        self.tick()
+        os.unlink(self.path("goals/a.md"))
+        os.symlink("a.md", self.path("goals/a.md"))  # ELOOP, for root as well
+        self.assertIn("goal a: edited, 1 line, 2 bytes → unreadable: Too many", self.tick()["reason"])
+        self.assertIn("- a\n|   | [unreadable: ", self.prompt())
+        self.assertEqual(self.tick()["outcome"], "unchanged")
+        os.unlink(self.path("goals/a.md"))
+        self.assertIn("gone", self.tick()["reason"])
+
+    def test_a_folder_that_cannot_be_read_is_no_empty_world(self):
+        self.profile(goals={"a": "0\n"})
+        self.tick()
+        shutil.rmtree(self.path("goals"))
+        self.write("goals", "a file where a folder should be")
+        self.looop("tick", code=1)
+        self.assertIn("an error is not an empty world", self.stderr)
+
+    def test_a_data_dir_that_is_not_ours_alone(self):
+        self.profile(goals={"a": "0\n"})
+        os.chmod(self.data, 0o770)
+        self.looop("tick", code=1)
+        self.assertIn("others can write into it: chmod 700", self.stderr)
+        os.chmod(self.data, 0o700)
+        if os.geteuid() == 0:
+            os.chown(self.data, 65534, 65534)
+            self.looop("tick", code=1)
+            self.assertIn("belongs to another user", self.stderr)
+        file = os.path.join(self.home, "file")
+        open(file, "w").close()
+        self.looop("tick", code=1, env={"LOOOP_DATA_DIR": file})
+        self.assertIn("is not a directory", self.stderr)
+        self.looop("tick", code=1, env={"LOOOP_DATA_DIR": "/proc/none/here"})
+        self.assertRegex(self.stderr, r"^looop: data dir: .*: make room or make it writable, or set LOOOP_DATA_DIR\n$")
+
+    def test_odd_paths(self):
+        for name in ("with space", "new\nline", "x" * 200, "quote'd", os.fsdecode(b"not-utf8-\xff")):
+            data = os.path.join(self.home, "odd", name)
+            env = {"LOOOP_DATA_DIR": data}
+            self.looop("tick", env=env)
+            self.assertIn("unchanged", self.looop("tick", env=env))
+            self.looop("status", "--json", env=env)
+            with open(os.path.join(data, "journal.md")) as file:
+                self.assertEqual(len(file.readlines()), 1)
+
+    def test_a_full_disk_loses_nothing(self):
+        """A file size limit stands for the full disk: the ledger cannot grow, so the beat does not act."""
+        self.profile(goals={"a": "0\n"})
+        self.replies({"move": "shell", "command": "echo x >> ran", "reversible": True})
+        self.tick()
+        self.write("cost.jsonl", self.read("cost.jsonl") * 2000)
+        size = os.path.getsize(self.path("cost.jsonl"))
+        self.write("goals/a.md", "1\n")
+        script = f"ulimit -f {size // 1024 + 1 - 1}; trap '' XFSZ; exec \"$@\""
+        limited = [os.path.join(self.bin, "bash"), "-c", script, "bash", *self.command("tick")]
+        done = subprocess.run(limited, env=self.env, cwd=self.home, capture_output=True, check=False)
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn(b"looop: cost.jsonl: File too large", done.stderr)
+        self.assertEqual(self.read("ran"), "x\n", "what could not be recorded was not done")
+        self.write("goals/a.md", "2\n")
+        self.tick()
+        self.assertEqual(self.read("ran"), "x\nx\n")
+        paid = [row["run"] for row in self.ledger()]
+        self.assertEqual({run for run in self.runs() if paid.count(run) == 0}, set(), "the call that was made is in the ledger")
+
+
+if __name__ == "__main__":
+    sys.exit(unittest.main())
