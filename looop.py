@@ -2134,7 +2134,7 @@ def parse_move(reply: str, forced: bool = False) -> Move:
     if len(reply.encode("utf-8", "replace")) > REPLY_MAX:
         raise BadMove(f"the reply is longer than {REPLY_MAX // KIB} KiB")
     if not reply.strip():
-        raise BadMove("the reply is empty")
+        raise BadMove("the runner answered nothing")
     objects = objects_in(reply)
     if not objects:
         raise BadMove("the reply holds no JSON object")
@@ -2953,8 +2953,6 @@ def runner_error(ended: Ended, metered: Metered, stderr: str) -> str:
     if ended.code:
         how = f"exit {ended.code}" if ended.code > 0 else f"signal {-ended.code}"
         return f"the runner failed: {how}" + (f": {tail}" if tail else "")
-    if not metered.text.strip():
-        return "the runner answered nothing" + (f": {tail}" if tail else "")
     return ""
 
 
@@ -2962,7 +2960,9 @@ def decide_builtin(inputs: Mapping[str, JSON]) -> dict[str, JSON]:
     """Decide without an LLM (pure): say what changed, and what would be needed to act on it."""
     goals = [goal for goal, _, _ in inputs["goals"]]
     if "setup" in goals:
-        line = "setup: looop runs and waits for goals of yours: edit PLAYBOOK.md, goals/ and sensors/, archive goals/setup.md"
+        line = (
+            "setup: looop runs and waits for goals of yours: edit PLAYBOOK.md, goals/, sensors/; archive goals/setup.md"
+        )
     else:
         changed = "; ".join(inputs["changes"][:3]) or "nothing new"
         line = f"seen: {one_line(changed, 300)}; a runner (pi, claude, …) is needed to judge it"
@@ -3274,7 +3274,7 @@ class Beat:
         return inputs
 
     def call(self, runner: Runner) -> tuple[float | None, str]:
-        """Run the runner and pay for it; return (cost, reply). Raise BadMove when it did not answer."""
+        """Run the runner and pay for it; return (cost, reply). Raise BadMove when the call failed."""
         profile = self.profile
         ended = run_runner(profile, runner, self.run)
         metered = meter_run(profile, runner, self.run)
@@ -3316,6 +3316,8 @@ class Beat:
         }
         self.state["next_beat_s"] = take_next_interval(profile)
         lines = [line for line in text_of(read_from(journal, before)).split("\n") if line.strip()]
+        if not lines and not reply.strip():
+            raise BadMove("the runner answered nothing and left no journal line")
         if not lines:
             return cost, Done(f"{one_line(reply, 300)} [written by looop: {runner.name} left no line]", wrote=wrote)
         if len(lines) > 1:

@@ -7,9 +7,8 @@ import subprocess
 import sys
 import unittest
 
-from tests.support import ROOT
-
 import looop
+from tests.support import ROOT
 
 with open(os.path.join(ROOT, "looop.py"), encoding="utf-8") as file:
     SOURCE = file.read()

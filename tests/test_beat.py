@@ -65,7 +65,9 @@ class Newcomer(Case):
         os.chmod(os.path.join(self.clone, "looop.py"), 0o600)
         self.profile(sensors={"bin": 'cd /; printf \'{"signal":"%s"}\' "$("$LOOOP_BIN" version)"'})
         python = os.path.join(self.bin, "python3")
-        done = subprocess.run([python, "looop.py", "tick"], cwd=self.clone, env=self.env, capture_output=True, check=False)
+        done = subprocess.run(
+            [python, "looop.py", "tick"], cwd=self.clone, env=self.env, capture_output=True, check=False
+        )
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn("looop ", self.json("snapshots", "sensor-bin.json")["signal"])
 
@@ -74,8 +76,16 @@ class WithGit(Case):
     git = True
 
     def git_out(self, *words, cwd=None):
-        env = {**self.env, "GIT_AUTHOR_NAME": "t", "GIT_AUTHOR_EMAIL": "t@example.org", "GIT_COMMITTER_NAME": "t", "GIT_COMMITTER_EMAIL": "t@example.org"}
-        return subprocess.run(["git", *words], cwd=cwd or self.data, env=env, capture_output=True, check=True).stdout.decode()
+        env = {
+            **self.env,
+            "GIT_AUTHOR_NAME": "t",
+            "GIT_AUTHOR_EMAIL": "t@example.org",
+            "GIT_COMMITTER_NAME": "t",
+            "GIT_COMMITTER_EMAIL": "t@example.org",
+        }
+        return subprocess.run(
+            ["git", *words], cwd=cwd or self.data, env=env, capture_output=True, check=True
+        ).stdout.decode()
 
     def test_one_commit_per_move_and_a_clean_tree(self):
         self.tick()
@@ -92,7 +102,16 @@ class WithGit(Case):
         tracked = self.git_out("ls-files").split()
         self.assertEqual(
             tracked,
-            [".gitignore", "PLAYBOOK.md", "goals/mine.md", "goals/playbook-daily.md", "goals/setup.md", "goals/ship.md", "journal.md", "sensors/today.sh"],
+            [
+                ".gitignore",
+                "PLAYBOOK.md",
+                "goals/mine.md",
+                "goals/playbook-daily.md",
+                "goals/setup.md",
+                "goals/ship.md",
+                "journal.md",
+                "sensors/today.sh",
+            ],
         )
 
     def test_the_persons_own_name_is_kept(self):
@@ -240,7 +259,9 @@ class Runners(Case):
             out = self.tick(env={"LOOOP_TICK_TIMEOUT": "500ms"})
             self.assertIn(words, out["reason"])
             row = self.ledger()[-1]
-            self.assertEqual((row["run"], row["cost_usd"]), (out["run"], None), "a price nobody named is unknown, never 0")
+            self.assertEqual(
+                (row["run"], row["cost_usd"]), (out["run"], None), "a price nobody named is unknown, never 0"
+            )
         self.assertEqual(self.journal(), [])
         wait_until(lambda: not processes_with(self.home), "no runner left")
 
@@ -258,17 +279,24 @@ class Runners(Case):
 
     def test_reading_verbs_need_no_runner(self):
         self.profile(goals={"a": "x\n"}, config={"default": "codex"})
-        for words in (("status",), ("status", "--json"), ("sensor", "list"), ("config", "show"), ("help",), ("version",)):
+        for words in (
+            ("status",),
+            ("status", "--json"),
+            ("sensor", "list"),
+            ("config", "show"),
+            ("help",),
+            ("version",),
+        ):
             self.looop(*words)
 
     def test_the_prompt_comes_on_stdin_or_as_a_file(self):
         self.profile(goals={"a": "x\n"})
         kept = os.path.join(self.home, "given")
-        self.runner(f"cat > {kept}; echo '{{\"move\":\"noop\"}}'")
+        self.runner(f'cat > {kept}; echo \'{{"move":"noop"}}\'')
         out = self.tick()
         with open(kept) as file:
             self.assertEqual(file.read(), self.read("runs", out["run"], "prompt.md"))
-        self.runner(f"wc -c > {kept}.stdin; cat {{{{prompt_file}}}} > {kept}; echo '{{\"move\":\"noop\"}}'")
+        self.runner(f'wc -c > {kept}.stdin; cat {{{{prompt_file}}}} > {kept}; echo \'{{"move":"noop"}}\'')
         self.write("goals/a.md", "y\n")
         out = self.tick()
         with open(kept) as file:
@@ -282,19 +310,23 @@ class Runners(Case):
         for name in ("claude", "pi"):
             path = os.path.join(self.bin, name)
             with open(path, "w") as file:
-                file.write(f"#!/bin/sh\necho \"$0 $*\" >> {self.home}/called\ncat > /dev/null\necho '{{\"move\":\"noop\"}}'\n")
+                file.write(
+                    f'#!/bin/sh\necho "$0 $*" >> {self.home}/called\ncat > /dev/null\necho \'{{"move":"noop"}}\'\n'
+                )
             os.chmod(path, 0o700)
             self.assertEqual(json.loads(self.looop("status", "--json"))["runner"], name)
             self.write("goals/a.md", name + "\n")
             self.assertEqual(self.tick()["outcome"], "noop")
         with open(os.path.join(self.home, "called")) as file:
             called = file.read()
-        self.assertIn('claude -p --output-format json --tools  --no-session-persistence', called)
+        self.assertIn("claude -p --output-format json --tools  --no-session-persistence", called)
         self.assertIn("pi -p --mode json -ne --no-tools --no-session", called)
 
     def test_a_subscription_is_counted_not_priced(self):
         self.profile(goals={"a": "x\n"})
-        self.config({"default": "s", "runners": {"s": {"mode": "typed", "tick": "echo '{\"move\":\"noop\"}'", "unmetered": True}}})
+        self.config(
+            {"default": "s", "runners": {"s": {"mode": "typed", "tick": 'echo \'{"move":"noop"}\'', "unmetered": True}}}
+        )
         self.tick()
         self.assertEqual((self.ledger()[0]["cost_usd"], self.ledger()[0]["unmetered"]), (None, True))
         self.assertEqual(json.loads(self.looop("status", "--json"))["budget"]["unknown_today"], 0)
@@ -353,7 +385,9 @@ class Replies(Case):
         self.tick()
         self.write("goals/a.md", "1\n")
         self.tick()
-        self.assertIn("# LAST FAILURE\n| the reply holds no JSON object (1 failure in a row)\n| no thanks\n", self.prompt())
+        self.assertIn(
+            "# LAST FAILURE\n| the reply holds no JSON object (1 failure in a row)\n| no thanks\n", self.prompt()
+        )
         self.replies({"move": "noop"})
         self.write("goals/a.md", "2\n")
         self.tick()
@@ -472,7 +506,9 @@ class Waking(Case):
         ]
         self.profile(goals={"a": "0\n", "z": "0\n"})
         for number, (move, path) in enumerate(moves):
-            self.runner(f"touch {go}.started; while [ ! -e {go} ]; do sleep 0.01; done; cat <<'E'\n{json.dumps(move)}\nE")
+            self.runner(
+                f"touch {go}.started; while [ ! -e {go} ]; do sleep 0.01; done; cat <<'E'\n{json.dumps(move)}\nE"
+            )
             self.write("goals/z.md", f"{number + 1}\n")
             tick = self.start("tick", "--json")
             wait_until(lambda: os.path.exists(go + ".started"), "the runner")
@@ -562,7 +598,9 @@ class Waking(Case):
 class Shell(Case):
     def test_it_runs_once_and_its_result_reaches_the_next_prompt_only(self):
         self.profile(goals={"a": "0\n"})
-        self.replies({"move": "shell", "command": "echo out; echo err >&2; pwd; echo x >> ran; exit 3", "reversible": True})
+        self.replies(
+            {"move": "shell", "command": "echo out; echo err >&2; pwd; echo x >> ran; exit 3", "reversible": True}
+        )
         out = self.tick()
         self.assertEqual(out["outcome"], "acted")
         self.assertRegex(out["journal"], r"\[exit 3\]$")
@@ -571,7 +609,9 @@ class Shell(Case):
         self.write("goals/a.md", "1\n")
         self.tick()
         shell = self.prompt()[self.prompt().index("# RESULT OF THE LAST SHELL MOVE") :]
-        self.assertIn(f"| $ echo out; echo err >&2; pwd; echo x >> ran; exit 3\n| exit 3\n| out\n| err\n| {self.data}\n", shell)
+        self.assertIn(
+            f"| $ echo out; echo err >&2; pwd; echo x >> ran; exit 3\n| exit 3\n| out\n| err\n| {self.data}\n", shell
+        )
         self.write("goals/a.md", "2\n")
         self.tick()
         self.assertNotIn("RESULT OF THE LAST SHELL MOVE", self.prompt())
@@ -601,7 +641,9 @@ class Together(Case):
         started = [self.start("tick") for _ in range(2)]
         ended = sorted((p.wait(20), p.stderr.read().decode()) for p in started)
         self.assertEqual([code for code, _ in ended], [0, 1])
-        self.assertRegex(ended[1][1], r"tick: a beat is in progress \(pid \d+, tick, since .*Z\): wait for it: --wait 5m\n$")
+        self.assertRegex(
+            ended[1][1], r"tick: a beat is in progress \(pid \d+, tick, since .*Z\): wait for it: --wait 5m\n$"
+        )
         self.assertEqual(len(self.journal()), 1)
         self.assertEqual(len(self.events("tick_start")), 1)
 
@@ -669,13 +711,17 @@ class Run(Case):
 class Direct(Case):
     def test_it_acts_with_its_own_tools_and_leaves_one_line(self):
         self.profile(goals={"a": "0\n"})
-        self.runner('cat >/dev/null; echo x > goals/b.md; echo 300 > .next-interval; echo "- 2026-01-02 15:04 wrote b" >> journal.md', "direct")
-        out = self.tick()
-        self.assertEqual((out["outcome"], out["next_beat_s"]), ("failed", 60), "no words at all is no answer")
-        self.runner('cat >/dev/null; echo y > goals/b.md; echo 300 > .next-interval; echo "- 2026-01-02 15:04 wrote b" >> journal.md; echo done', "direct")
+        line = "- 2026-01-02 15:04 wrote b"
+        self.runner("cat >/dev/null", "direct")
+        self.assertIn("answered nothing and left no journal line", self.tick()["reason"])
+        self.runner(
+            f"cat >/dev/null; echo y > goals/b.md; echo 300 > .next-interval; echo '{line}' >> journal.md", "direct"
+        )
         self.write("goals/a.md", "1\n")
         out = self.tick()
-        self.assertEqual((out["outcome"], out["journal"], out["next_beat_s"]), ("acted", "- 2026-01-02 15:04 wrote b", 300))
+        self.assertEqual(
+            (out["outcome"], out["journal"], out["next_beat_s"]), ("acted", "- 2026-01-02 15:04 wrote b", 300)
+        )
         self.assertFalse(os.path.exists(self.path(".next-interval")))
         self.assertEqual(self.tick()["outcome"], "unchanged", "what it wrote itself does not wake")
 
@@ -711,19 +757,31 @@ class Direct(Case):
 
 class Traces(Case):
     def test_a_capsule_holds_everything(self):
-        self.profile(goals={"a": "0\n"}, sensors={"s": "echo '{\"signal\":{\"x\":1}}'"})
+        self.profile(goals={"a": "0\n"}, sensors={"s": 'echo \'{"signal":{"x":1}}\''})
         self.replies({"move": "shell", "command": "echo hi", "reversible": True, "why": "because", "next_beat_s": 30})
         out = self.tick()
         names = sorted(os.listdir(self.path("runs", out["run"])))
         self.assertEqual(
             names,
-            ["intent.json", "move.json", "output.log", "prompt.md", "reply.txt", "result.json", "shell.log", "stderr.log", "wake.json"],
+            [
+                "intent.json",
+                "move.json",
+                "output.log",
+                "prompt.md",
+                "reply.txt",
+                "result.json",
+                "shell.log",
+                "stderr.log",
+                "wake.json",
+            ],
         )
         self.assertRegex(out["run"], r"^tick-\d{8}-\d{6}-[0-9a-f]{4}$")
         wake = self.json("runs", out["run"], "wake.json")
         self.assertEqual(wake["reason"], "first beat")
         self.assertEqual([c["key"] for c in wake["changed"]], ["goal:a", "playbook", "sensor:s"])
-        self.assertEqual([(g["gate"], g["verdict"]) for g in wake["gates"]], [("unchanged", "pass"), ("backoff", "pass")])
+        self.assertEqual(
+            [(g["gate"], g["verdict"]) for g in wake["gates"]], [("unchanged", "pass"), ("backoff", "pass")]
+        )
         result = self.json("runs", out["run"], "result.json")
         self.assertEqual((result["outcome"], result["journal"]), ("acted", out["journal"]))
         self.assertEqual(out["next_beat_s"], 30)
@@ -732,7 +790,7 @@ class Traces(Case):
     def test_the_prompt_can_be_made_again_from_the_capsule_alone(self):
         import looop
 
-        self.profile(goals={"a": "0\n| # PLAYBOOK\n"}, sensors={"s": "echo '{\"signal\":{\"x\":1}}'"})
+        self.profile(goals={"a": "0\n| # PLAYBOOK\n"}, sensors={"s": 'echo \'{"signal":{"x":1}}\''})
         for number in range(3):
             self.write("goals/a.md", f"{number}\n")
             out = self.tick()
@@ -757,7 +815,9 @@ class Traces(Case):
             self.tick(env={"LOOOP_EVENTS_MAX_BYTES": "2000"})
         self.assertLessEqual(os.path.getsize(self.path("events.jsonl")), 2000)
         self.assertLessEqual(os.path.getsize(self.path("events.jsonl.1")), 2000)
-        self.assertEqual(sorted(n for n in os.listdir(self.data) if n.startswith("events")), ["events.jsonl", "events.jsonl.1"])
+        self.assertEqual(
+            sorted(n for n in os.listdir(self.data) if n.startswith("events")), ["events.jsonl", "events.jsonl.1"]
+        )
         for line in self.read("events.jsonl.1").split("\n")[:-1]:
             json.loads(line)
 
@@ -851,7 +911,9 @@ class Broken(Case):
         self.tick()
         self.assertEqual(self.read("ran"), "x\nx\n")
         paid = [row["run"] for row in self.ledger()]
-        self.assertEqual({run for run in self.runs() if paid.count(run) == 0}, set(), "the call that was made is in the ledger")
+        self.assertEqual(
+            {run for run in self.runs() if paid.count(run) == 0}, set(), "the call that was made is in the ledger"
+        )
 
 
 if __name__ == "__main__":

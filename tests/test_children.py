@@ -69,7 +69,7 @@ class Children(Case):
             started = time.monotonic()
             job = self.job("exit 0", timeout=0.5)
             child = looop.Child(job)
-            wait_until(lambda: os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT), "its end")
+            wait_until(lambda pid=child.pid: os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT), "its end")
             child.deadline = started  # long past when the loop looks
             self.assertTrue(child.tend(time.monotonic()))
             self.assertEqual((child.result().why, child.result().code), ("exit", 0))
@@ -110,11 +110,15 @@ class Children(Case):
         before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
         try:
             looop.close_inherited()
-            ended = self.run_one("ls /proc/self/fd | wc -l; grep SigIgn /proc/self/status" if os.path.isdir("/proc") else "exit 0")
+            ended = self.run_one(
+                "ls /proc/self/fd | wc -l; grep SigIgn /proc/self/status" if os.path.isdir("/proc") else "exit 0"
+            )
             if ended.out:
                 count, ignored = ended.out.decode().split("\n")[:2]
                 self.assertLessEqual(int(count), 4)
-                self.assertEqual(int(ignored.split()[1], 16) & (1 << (signal.SIGHUP - 1) | 1 << (signal.SIGPIPE - 1)), 0)
+                self.assertEqual(
+                    int(ignored.split()[1], 16) & (1 << (signal.SIGHUP - 1) | 1 << (signal.SIGPIPE - 1)), 0
+                )
         finally:
             signal.signal(signal.SIGHUP, before)
             os.close(reader)
@@ -123,7 +127,8 @@ class Children(Case):
     @unittest.skipUnless(os.path.isdir("/proc/self"), "needs /proc to find what left the group")
     def test_at_the_deadline_also_what_left_the_group_ends(self):
         pids = os.path.join(self.home, "pids")
-        script = f"setsid bash -c 'echo $$ >> {pids}; sleep 300 & wait' & (setsid bash -c 'echo $$ >> {pids}; sleep 300' &); sleep 300"
+        left = f"setsid bash -c 'echo $$ >> {pids}; sleep 300 & wait'"
+        script = f"{left} & ({left} &); sleep 300"
         ended = self.run_one(script, timeout=1.0, orphans=True)
         self.assertEqual(ended.why, "timeout")
         with open(pids) as file:

@@ -18,7 +18,7 @@ class KillAnywhere(Case):
     SEED = 20260102
 
     def test_kill_9_at_200_random_instants(self):
-        """Each round changes the world, starts a tick whose move is a shell effect, and kills it at a random instant."""
+        """Each round changes the world, starts a tick whose move is a shell effect, and kills it somewhere."""
         rng = random.Random(self.SEED)
         self.profile(goals={"a": "0\n"}, sensors={"s": "echo '{\"signal\":1}'"})
         move = {"move": "shell", "command": "echo RUN >> effects", "reversible": True, "journal": "did RUN"}
@@ -86,7 +86,9 @@ class KillAnywhere(Case):
                 self.assertTrue(intent)
             if intent or os.path.exists(self.path("runs", run, "output.log")):
                 self.assertIn(run, paid)
-            self.assertTrue(os.path.exists(self.path("runs", run, "result.json")) or not os.listdir(self.path("runs", run)), run)
+            self.assertTrue(
+                os.path.exists(self.path("runs", run, "result.json")) or not os.listdir(self.path("runs", run)), run
+            )
         self.assertGreater(done, 10)
         self.assertEqual(len(lines), done + interrupted)
         told = [event for event in events if event["event"] == "interrupted"]
@@ -101,12 +103,19 @@ class Interrupted(Case):
         """Start a tick whose shell move waits, and return it once the effect has begun."""
         self.profile(goals={"a": "0\n"})
         self.replies(
-            {"move": "shell", "command": "echo x >> effects; touch begun; sleep 300", "reversible": True, "journal": "did it"}
+            {
+                "move": "shell",
+                "command": "echo x >> effects; touch begun; sleep 300",
+                "reversible": True,
+                "journal": "did it",
+            }
         )
         tick = self.start("tick")
         wait_until(lambda: os.path.exists(self.path("begun")), "the effect")
         run = self.json("state.json")["open"]
-        child = wait_until(lambda: os.path.exists(self.path("runs", run, "child.json")), "its number") and self.json("runs", run, "child.json")
+        child = wait_until(lambda: os.path.exists(self.path("runs", run, "child.json")), "its number") and self.json(
+            "runs", run, "child.json"
+        )
         return tick, run, child["pid"]
 
     def test_after_kill_9_the_next_beat_ends_the_orphan_and_tells(self):

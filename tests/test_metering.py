@@ -4,9 +4,8 @@ import json
 import os
 import unittest
 
-from tests.support import CAPTURED
-
 import looop
+from tests.support import CAPTURED
 
 
 def captured(name):

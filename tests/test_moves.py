@@ -4,9 +4,8 @@ import json
 import time
 import unittest
 
-from tests.support import Case  # noqa: F401
-
 import looop
+from tests.support import Case  # noqa: F401
 
 SAMPLES = [
     {"move": "noop"},
@@ -60,7 +59,7 @@ class Invalid(unittest.TestCase):
         self.assertIn(words, caught.exception.message)
 
     def test_what_is_not_exactly_one_object(self):
-        self.refuse("", "empty")
+        self.refuse("", "answered nothing")
         self.refuse("I would rather not.", "no JSON object")
         self.refuse('{"move":"noop"}{"move":"noop"}', "2 JSON objects")
         self.refuse('{"move":"noop"} or else ```{"move":"noop"}```', "2 JSON objects")

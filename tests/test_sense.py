@@ -59,7 +59,9 @@ class Readings(Case):
 
     def test_plugins_of_the_monitoring_world(self):
         for code, status in enumerate(("OK", "WARNING", "CRITICAL", "UNKNOWN")):
-            row = self.sensed("disk", f"echo 'DISK {status} - free space: / 3326 MB (56%);| /=2643MB;5948;5958;0;5968'; exit {code}")
+            row = self.sensed(
+                "disk", f"echo 'DISK {status} - free space: / 3326 MB (56%);| /=2643MB;5948;5958;0;5968'; exit {code}"
+            )
             self.assertEqual(row["status"], "ok")
             self.assertEqual(row["signal"], {"status": status})
             self.assertEqual(row["detail"]["text"], f"DISK {status} - free space: / 3326 MB (56%);")
@@ -71,7 +73,10 @@ class Readings(Case):
 
     def test_nesting_and_numbers_without_end(self):
         self.assertEqual(self.error("printf '[%.0s' $(seq 4000)"), "not JSON")
-        self.error("printf '{\"a\":'; printf '9%.0s' $(seq 6000); printf '}'") if os.sys.version_info >= (3, 11) else None
+        self.error("printf '{\"a\":'; printf '9%.0s' $(seq 6000); printf '}'") if os.sys.version_info >= (
+            3,
+            11,
+        ) else None
 
     def test_where_and_how_it_runs(self):
         row = self.sensed("here", """printf '{"signal":["%s","%s","%s"]}' "$PWD" "$LOOOP_DATA_DIR" "$(cat | wc -c)" """)
@@ -87,7 +92,9 @@ class Readings(Case):
         self.assertIn("sensor open: refused: others can write it", self.stderr)
         self.assertIn("sensor off: refused: not executable", self.stderr)
         rows = {row["name"]: row for row in json.loads(self.looop("sensor", "list", "--json"))}
-        self.assertEqual({name: row["status"] for name, row in rows.items()}, {"open": "refused", "off": "refused", "good": "ok"})
+        self.assertEqual(
+            {name: row["status"] for name, row in rows.items()}, {"open": "refused", "off": "refused", "good": "ok"}
+        )
 
     @unittest.skipUnless(os.geteuid() == 0, "needs root to give a file away")
     def test_a_sensor_of_somebody_else_is_refused(self):
@@ -104,7 +111,9 @@ class Readings(Case):
         os.chmod(path, 0o700)
         self.tick()
         rows = json.loads(self.looop("sensor", "list", "--json"))
-        self.assertEqual({row["name"]: row["signal"] for row in rows}, {"with%20space": 1, "new%0Aline": 2, "%FF%FE": 3})
+        self.assertEqual(
+            {row["name"]: row["signal"] for row in rows}, {"with%20space": 1, "new%0Aline": 2, "%FF%FE": 3}
+        )
         self.assertEqual(self.tick()["outcome"], "unchanged")
 
 
@@ -118,14 +127,14 @@ class Wakes(Case):
             return len(file.read().split())
 
     def test_ten_sensors_good_and_bad(self):
-        """One hangs with a grandchild holding its stdout, one floods, one is latin-1, one fails, one is deleted while it runs."""
+        """One hangs with a grandchild on its stdout, one floods, one is latin-1, one fails, one is deleted."""
         self.profile(
             sensors={
                 "hang": "# looop:timeout=1\nsleep 300 & echo '{}'; sleep 300",
                 "flood": "yes | head -c 100000000",
                 "latin": r"""printf '{"signal":"\xe9"}'""",
                 "fail": "exit 2",
-                "gone": "rm -- \"$0\"; sleep 0.3; echo '{\"signal\":\"last words\"}'",
+                "gone": 'rm -- "$0"; sleep 0.3; echo \'{"signal":"last words"}\'',
                 **{f"good{i}": f"echo '{{\"signal\":{i}}}'" for i in range(5)},
             }
         )
@@ -143,14 +152,14 @@ class Wakes(Case):
         self.assertIn("sensor:gone", wake["digests"])
         wait_until(lambda: not processes_with(self.home), "no process of theirs")
         second = self.tick()
-        self.assertEqual(second["reason"], 'sensor gone: gone, was last words')
+        self.assertEqual(second["reason"], "sensor gone: gone, was last words")
         self.assertFalse(os.path.exists(self.path("snapshots", "sensor-gone.json")))
         self.assertEqual(self.tick()["outcome"], "unchanged")
 
     def test_key_order_and_detail_never_wake(self):
         self.profile(
             sensors={
-                "order": "if [ $((RANDOM % 2)) = 0 ]; then echo '{\"signal\":{\"a\":1,\"b\":{\"c\":2,\"d\":3}}}'; "
+                "order": 'if [ $((RANDOM % 2)) = 0 ]; then echo \'{"signal":{"a":1,"b":{"c":2,"d":3}}}\'; '
                 'else echo \'{"signal":{"b":{"d":3,"c":2},"a":1}}\'; fi',
                 "detail": 'printf \'{"detail":{"now":"%s"},"signal":"still"}\' "$(date +%N)"',
                 "spaces": "printf '%*s{\"signal\":  true}\\n' $((RANDOM % 50)) ''",
@@ -181,7 +190,11 @@ class Wakes(Case):
         for _ in range(3):
             self.tick()
         self.assertEqual((self.runs_of("slow"), self.runs_of("often")), (3, 3), "the comment is not in the first block")
-        self.write("sensors/slow.sh", f"#!/bin/bash\n# looop:interval=1h\necho x >> {self.home}/slow.runs\necho '{{\"signal\":1}}'\n", 0o700)
+        self.write(
+            "sensors/slow.sh",
+            f"#!/bin/bash\n# looop:interval=1h\necho x >> {self.home}/slow.runs\necho '{{\"signal\":1}}'\n",
+            0o700,
+        )
         for _ in range(3):
             self.tick()
         self.assertEqual((self.runs_of("slow"), self.runs_of("often")), (4, 6))
@@ -193,7 +206,9 @@ class Wakes(Case):
         self.assertEqual(self.runs_of("slow"), 5, "an edited sensor is run again")
 
     def test_a_signal_that_changes_on_five_beats_is_flapping(self):
-        self.profile(sensors={"flap": f"n=$(cat {self.home}/n); echo $((n + 1)) > {self.home}/n; echo '{{\"signal\":'$n'}}'"})
+        self.profile(
+            sensors={"flap": f"n=$(cat {self.home}/n); echo $((n + 1)) > {self.home}/n; echo '{{\"signal\":'$n'}}'"}
+        )
         with open(os.path.join(self.home, "n"), "w") as file:
             file.write("0")
         for _ in range(5):
@@ -224,7 +239,10 @@ class Wakes(Case):
             self.assertIn("signal", self.json("snapshots", f"sensor-{name}.json"))
             mode = stat.S_IMODE(os.stat(self.path("snapshots", f"sensor-{name}.json")).st_mode)
             self.assertEqual(mode, 0o600)
-        modes = {name: os.stat(self.path(name)).st_mode & 0o777 for name in ("state.json", "journal.md", "events.jsonl", "runs")}
+        modes = {
+            name: os.stat(self.path(name)).st_mode & 0o777
+            for name in ("state.json", "journal.md", "events.jsonl", "runs")
+        }
         self.assertEqual(modes, {"state.json": 0o600, "journal.md": 0o600, "events.jsonl": 0o600, "runs": 0o700})
 
 

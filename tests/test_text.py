@@ -3,9 +3,8 @@
 import random
 import unittest
 
-from tests.support import Case  # noqa: F401  puts the project on the path
-
 import looop
+from tests.support import Case  # noqa: F401  puts the project on the path
 
 
 class Text(unittest.TestCase):

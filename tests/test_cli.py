@@ -1,0 +1,157 @@
+"""The command line: one line and the right exit code for whatever a person types; pages agree with the table."""
+
+import json
+import os
+import subprocess
+import unittest
+
+import looop
+from tests.support import CAPTURED, Case
+
+
+class Usage(Case):
+    def refuse(self, words, message, code=2):
+        out = self.looop(*words, code=code)
+        self.assertEqual(out, "")
+        self.assertEqual(len(self.stderr.splitlines()), 1)
+        self.assertTrue(self.stderr.startswith("looop: "), self.stderr)
+        self.assertIn(message, self.stderr)
+
+    def test_what_is_mistyped(self):
+        self.refuse(["tikc"], "did you mean tick?")
+        self.refuse(["sensor"], "one of: sensor list, sensor show, sensor test")
+        self.refuse(["sensor", "lits"], "sensor")
+        self.refuse(["tick", "--wiat", "5"], "did you mean --wait?")
+        self.refuse(["tick", "--wait"], "--wait needs a value")
+        self.refuse(["tick", "--wait", "soon"], "'soon' is no duration")
+        self.refuse(["tick", "--json=yes"], "takes no value")
+        self.refuse(["tick", "now"], "now is one argument too many")
+        self.refuse(["run"], "goal-id is missing")
+        self.refuse(["help", "nothing"], "no such verb")
+        self.refuse(["_cost", "tick", "x", "pi", "free"], "no amount of USD")
+        self.refuse(["_cost", "lunch", "x", "pi", "1"], "no kind")
+        self.refuse(["\x1b[31m"], "\\x1b[31m")
+        self.refuse(["a\nb"], "a b")
+
+    def test_pages_and_overview_come_from_the_table(self):
+        overview = self.looop("--help")
+        self.assertLessEqual(len(overview.splitlines()), 40)
+        for verb in looop.VERBS:
+            self.assertIn(verb.name, overview)
+            page = self.looop(*verb.name.split(), "--help")
+            self.assertEqual(page, self.looop("help", *verb.name.split()))
+            for option in verb.options:
+                self.assertIn(option.name, page)
+            self.assertIn("Exit codes:", page)
+        self.assertIn("looop: a control loop", self.looop("help"))
+        self.assertIn("sensor list", self.looop("help", "sensor"))
+
+    def test_every_option_parses_as_declared(self):
+        checked = 0
+        for verb in looop.VERBS:
+            plain = ["x"] * sum(1 for argument in verb.args if argument.count == "1")
+            for option in verb.options:
+                words = [option.name, *(["5"] if option.metavar else []), *plain]
+                parsed = looop.parse_args(verb, words)
+                self.assertTrue(parsed[option.name[2:]])
+                checked += 1
+        self.assertGreater(checked, 8)
+
+    def test_values_with_equals_and_after_two_dashes(self):
+        verb = looop.find_verb(["run"])[0]
+        self.assertEqual(looop.parse_args(verb, ["--wait=2m", "--", "--odd"])["goal-id"], "--odd")
+        self.assertEqual(looop.parse_args(verb, ["--wait=2m", "--", "--odd"])["wait"], 120)
+
+    def test_version(self):
+        self.assertEqual(self.looop("version"), f"looop {looop.VERSION}\n")
+        self.assertEqual(self.looop("--version"), f"looop {looop.VERSION}\n")
+
+
+class Streams(Case):
+    def test_a_closed_pipe_is_quiet(self):
+        script = '"$@" | true; echo "${PIPESTATUS[0]}"'
+        for words in (("help",), ("config", "show"), ("status", "--json")):
+            command = [os.path.join(self.bin, "bash"), "-c", script, "bash", *self.command(*words)]
+            done = subprocess.run(command, env=self.env, capture_output=True, check=False)
+            self.assertEqual((done.stdout, done.stderr), (b"0\n", b""))
+
+    def test_colour_only_where_it_is_wanted(self):
+        self.profile(goals={"a": "x\n"})
+        self.assertNotIn("\x1b", self.looop("tick"))
+        self.assertIn("\x1b[2m", self.looop("status", env={"LOOOP_COLOR": "1"}))
+        for env in ({"NO_COLOR": "1"}, {"TERM": "dumb"}, {"LOOOP_COLOR": "0"}):
+            self.assertNotIn("\x1b", self.on_a_terminal("status", env=env))
+        self.assertIn("\x1b[2m", self.on_a_terminal("status", env={"TERM": "xterm"}))
+
+    def on_a_terminal(self, *words, env):
+        import pty
+
+        ours, theirs = pty.openpty()
+        process = self.start(*words, env=env, stdout=theirs)
+        os.close(theirs)
+        text = b""
+        while True:
+            try:
+                chunk = os.read(ours, 4096)
+            except OSError:
+                break
+            if not chunk:
+                break
+            text += chunk
+        os.close(ours)
+        process.wait(20)
+        return text.decode()
+
+    def test_fmt_passes_a_stream_on_and_words_it_on_a_terminal(self):
+        with open(os.path.join(CAPTURED, "runners", "pi-0.87.1-json.ndjson"), "rb") as file:
+            stream = file.read()
+        out = subprocess.run(
+            self.command("_fmt"), env=self.env, input=stream + b"\xff{", capture_output=True, check=True
+        ).stdout
+        self.assertEqual(out, stream + b"\xff{")
+        words = [text for line in stream.split(b"\n") for text in looop.stream_words(line)]
+        self.assertIn("I will append a line.", words)
+        self.assertTrue(any(text.startswith("→ bash ") for text in words))
+
+
+class Status(Case):
+    def test_nothing_is_made_by_looking(self):
+        for words in (("status",), ("status", "--json"), ("sensor", "list"), ("config", "show"), ("config", "check")):
+            self.looop(*words)
+        self.assertFalse(os.path.exists(self.data))
+
+    def test_json_has_the_promised_keys(self):
+        self.profile(goals={"a": "x\n"}, sensors={"bad": "exit 1"})
+        self.tick()
+        self.looop("_cost", "session", "w", "claude", "0.42")
+        self.looop("_cost", "session", "w", "claude", "unknown")
+        status = json.loads(self.looop("status", "--json"))
+        self.assertEqual(set(status["pulse"]), {"running", "pid", "interval_s", "next_beat_s"})
+        self.assertEqual(set(status["last_tick"]), {"at", "hash", "outcome", "run"})
+        self.assertEqual(status["last_tick"]["outcome"], "noop")
+        self.assertEqual(
+            status["budget"], {"daily_usd": 10, "spent_today_usd": 0.42, "unknown_today": 1, "decides_last_hour": 0}
+        )
+        self.assertEqual((status["cost_today_usd"], status["asks"], status["workers"]), (0.42, 0, []))
+        self.assertEqual(status["attention"], ['sensor bad: "exit 1"'])
+        self.assertIn("! sensor bad", self.looop("status"))
+        self.assertIn("$0.42 of $10.00 today, and 1 call of unknown price", self.looop("status"))
+
+    def test_sensor_list_has_the_promised_keys(self):
+        self.profile(sensors={"a": "echo '{}'"})
+        self.tick()
+        row = json.loads(self.looop("sensor", "list", "--json"))[0]
+        self.assertEqual(set(row), {"name", "status", "signal", "bytes", "secs", "at", "flapping"})
+        row = json.loads(self.looop("sensor", "test", "a", "--json"))
+        self.assertLessEqual({"name", "status", "signal", "bytes", "secs", "at", "flapping", "detail"}, set(row))
+
+    def test_yesterdays_rows_are_not_todays(self):
+        self.profile(goals={"a": "x\n"})
+        rows = [{"ts": "2020-01-01T00:00:00Z", "kind": "tick", "id": "tick", "runner": "pi", "cost_usd": 5}]
+        self.write("cost.jsonl", "".join(json.dumps(row) + "\n" for row in rows) + "torn{")
+        self.looop("_cost", "session", "w", "claude", "$1")
+        self.assertEqual(json.loads(self.looop("status", "--json"))["cost_today_usd"], 1)
+
+
+if __name__ == "__main__":
+    unittest.main()

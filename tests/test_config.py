@@ -1,0 +1,145 @@
+"""Paths and config: env beats config beats default, a wrong one is named, an old one keeps working."""
+
+import json
+import os
+import unittest
+
+import looop
+from tests.support import Case
+
+
+class Paths(Case):
+    def profile_of(self, **env):
+        return looop.open_profile({"HOME": "/h", **env}, "/x/looop.py")
+
+    def test_paths(self):
+        profile = self.profile_of()
+        self.assertEqual(
+            (profile.data, profile.config_path, profile.cache),
+            ("/h/.local/state/looop", "/h/.config/looop.json", "/h/.cache/looop"),
+        )
+        profile = self.profile_of(XDG_STATE_HOME="/s", XDG_CONFIG_HOME="/c", XDG_CACHE_HOME="/k")
+        self.assertEqual((profile.data, profile.config_path, profile.cache), ("/s/looop", "/c/looop.json", "/k/looop"))
+        profile = self.profile_of(XDG_STATE_HOME="relative", LOOOP_CONFIG="/elsewhere.json")
+        self.assertEqual((profile.data, profile.config_path), ("/h/.local/state/looop", "/elsewhere.json"))
+        self.assertEqual(self.profile_of(LOOOP_DATA_DIR="x/../y").data, os.path.join(os.getcwd(), "y"))
+
+    def test_two_profiles_never_see_each_other(self):
+        other = os.path.join(self.home, "other")
+        self.looop("tick")
+        self.looop("tick", env={"LOOOP_DATA_DIR": other})
+        self.assertEqual(len(self.journal()), 1)
+        with open(os.path.join(other, "journal.md")) as file:
+            self.assertEqual(len(file.readlines()), 1)
+
+
+class Settings(Case):
+    def shown(self, **env):
+        return json.loads(self.looop("config", "show", env=env))
+
+    def test_env_beats_config_beats_default(self):
+        self.assertEqual(self.shown()["interval"], 60)
+        self.config({"interval": "15m", "budget": {"daily_usd": 2.5}})
+        shown = self.shown()
+        self.assertEqual(
+            (shown["interval"], shown["budget"]["daily_usd"], shown["budget"]["max_workers"]), (900, 2.5, 8)
+        )
+        shown = self.shown(LOOOP_INTERVAL="30s", LOOOP_MAX_DAILY_USD="7")
+        self.assertEqual((shown["interval"], shown["budget"]["daily_usd"]), (30, 7))
+
+    def test_a_variable_that_does_not_parse_warns_once_and_the_default_stands(self):
+        self.config({"interval": 5})
+        shown = self.shown(LOOOP_INTERVAL="soon", LOOOP_MAX_WORKERS="many", LOOOP_MAX_DAILY_USD="-1")
+        self.assertEqual((shown["interval"], shown["budget"]["max_workers"]), (60, 8))
+        self.assertEqual(self.stderr.count("LOOOP_INTERVAL=soon"), 1)
+        self.assertEqual(len(self.stderr.splitlines()), 3)
+
+    def test_runners_are_laid_over_the_ready_made_ones_key_by_key(self):
+        self.config(
+            {"runners": {"pi": {"tick": "pi -p --mode json --model x", "mode": "typed"}, "claude": {"unmetered": True}}}
+        )
+        runners = self.shown()["runners"]
+        self.assertEqual(runners["pi"]["interactive"], "pi @{{prompt_file}}")
+        self.assertEqual(runners["pi"]["tick"], "pi -p --mode json --model x")
+        self.assertEqual((runners["claude"]["mode"], runners["claude"]["unmetered"]), ("typed", True))
+
+    def test_what_is_wrong_is_named(self):
+        cases = [
+            ("[]", "the file: must hold one JSON object"),
+            (
+                '{"interval": "soon"}',
+                "interval: 'soon' is no duration: write 90, 90s, 500ms, 15m, 2h or 3d, not \"soon\"",
+            ),
+            ('{"interval": true}', "interval: must be a number of seconds"),
+            ('{"interval": -1}', "interval: must be a number of seconds"),
+            ('{"interval": 1e999}', "interval: must be a number of seconds"),
+            ('{"budget": 10}', "budget: must be an object, not 10"),
+            ('{"budget": {"daily_usd": "10"}}', 'budget.daily_usd: must be a number of USD, 0 or more, not "10"'),
+            ('{"budget": {"max_workers": 1.5}}', "budget.max_workers: must be a whole number"),
+            ('{"budget": {"max_workers": null}}', "budget.max_workers: must be a whole number"),
+            ('{"gate": {"playbook": "no"}}', "gate.playbook: must be true or false"),
+            ('{"gate": {"shell": "sometimes"}}', "gate.shell: must be one of irreversible, untrusted, always, never"),
+            ('{"default": 5}', "default: must be a string"),
+            ('{"runners": []}', "runners: must be an object"),
+            ('{"runners": {"x": "cmd"}}', "runners.x: must be an object"),
+            ('{"runners": {"x": {"mode": "psychic"}}}', "runners.x.mode: must be one of typed, direct"),
+            ('{"runners": {"x": {"tick": ["a"]}}}', "runners.x.tick: must be a string"),
+            ('{"runners": {"x": {"interactive": "codex"}}}', "runners.x.interactive: must contain {{prompt_file}}"),
+            ('{"runners": {"../x": {"tick": "a"}}}', "runners.../x: is not a name"),
+            ('{"prices": {"m": {"input": "free"}}}', "prices.m.input: must be a number"),
+            ('{"git": "yes"}', "git: must be true or false"),
+        ]
+        for text, words in cases:
+            self.config(text)
+            self.looop("config", "check", code=1)
+            self.assertIn(words, self.stderr, text)
+            self.looop("tick", code=1)
+            self.assertIn(f"config: {self.home}/.config/looop.json: ", self.stderr)
+            self.assertEqual(len(self.stderr.splitlines()), 1)
+
+    def test_every_problem_at_once(self):
+        self.config({"interval": "x", "budget": {"daily_usd": "y"}, "wat": 1, "gate": {"shel": 1}})
+        self.looop("config", "check", code=1)
+        for words in ("interval:", "budget.daily_usd:", "wat: unknown key", "gate.shel: unknown key", "2 problems"):
+            self.assertIn(words, self.stderr)
+
+    def test_an_unknown_key_warns_once_and_is_ignored(self):
+        self.config({"intervall": 5})
+        self.assertEqual(self.tick()["outcome"], "noop")
+        self.assertEqual(self.stderr.count("unknown key intervall"), 1)
+        self.assertEqual(self.looop("config", "check"), f"{self.home}/.config/looop.json: good\n")
+
+    def test_a_file_that_cannot_be_trusted_or_understood(self):
+        path = os.path.join(self.home, ".config", "looop.json")
+        self.config("{broken")
+        self.looop("tick", code=1)
+        self.assertRegex(self.stderr, r"not JSON: .*line 1 column 2.*: mend it, or move it away\n$")
+        self.config("[" * 100000)
+        self.looop("tick", code=1)
+        self.assertIn("not JSON", self.stderr)
+        self.config({})
+        os.chmod(path, 0o666)
+        self.looop("tick", code=1)
+        self.assertIn("others can write it", self.stderr)
+        os.unlink(path)
+        os.mkdir(path)
+        self.looop("tick", code=1)
+        self.assertIn("Is a directory", self.stderr)
+        os.rmdir(path)
+        self.looop("tick")
+
+    def test_a_default_that_is_no_runner(self):
+        self.config({"default": "gpt"})
+        self.looop("tick", code=1)
+        self.assertIn("runner gpt: not known: choose one of builtin, claude,", self.stderr)
+
+    def test_an_entry_of_looop_0_5_is_direct(self):
+        runners = looop.merged_runners(
+            {"pi": {"tick": "pi | $LOOOP_BIN _fmt"}, "claude": {"interactive": "c {{prompt_file}}"}}
+        )
+        self.assertEqual((runners["pi"].mode, runners["claude"].mode), ("direct", "typed"))
+        self.assertEqual(runners["pi"].interactive, "pi @{{prompt_file}}")
+
+
+if __name__ == "__main__":
+    unittest.main()
