@@ -100,7 +100,9 @@ OUTPUT_MAX = 64 * MIB  # bytes that a runner or a shell move may write before it
 KILL_GRACE = 2.0  # seconds between TERM and KILL
 BACKOFF_FIRST, BACKOFF_MAX = 60.0, 300.0  # seconds after the first failure, and at most
 NEXT_BEAT_MIN, NEXT_BEAT_MAX = 5, 3600  # seconds a move may ask for
+NESTING_MAX = 64  # levels of JSON in a reading
 FLAPPING_BEATS = 5  # beats in a row on which a signal changed
+JOURNAL_COMMIT_MAX = 4 * MIB  # bytes: some 30,000 moves
 RACY_SECONDS = 2.0  # a file younger than this may change again without its timestamps moving
 
 
@@ -330,17 +332,31 @@ def fenced(body: str, mark: str = "| ") -> str:
     return "".join(f"{mark}{line}".rstrip() + "\n" for line in lines)
 
 
-def cut(text: str, budget: int, mark: str = "| ") -> tuple[str, int]:
-    """Cut fenced text to about `budget` bytes at a line end, saying so in place; return it and the bytes cut."""
-    raw = text.encode()
-    if len(raw) <= budget:
-        return text, 0
-    kept = raw[:budget].decode("utf-8", "ignore")
-    newline = kept.rfind("\n")
-    if newline > len(kept) // 2:
-        kept = kept[: newline + 1]
-    lost = len(raw) - len(kept.encode())
-    return f"{kept.rstrip()}\n{mark}[… {lost} bytes cut here]\n", lost
+def fitted(body: str, budget: int, size: int = 0) -> tuple[str, int]:
+    """Fence a body within about `budget` bytes, whole lines as long as they fit, and say in place what was cut.
+
+    Returns the fenced text and the bytes of the body that are not in it; `size` is the body's size where the caller
+    kept no more than its beginning.
+    """
+    whole = max(size, len(body.encode()))
+    kept: list[str] = []
+    room = budget
+    used = 0
+    lines = body.split("\n")
+    for line in lines if lines[-1] else lines[:-1]:
+        fence = fenced(line + "\n") if line else "|\n"
+        room -= len(fence.encode())
+        if room < 0:
+            break
+        kept.append(fence)
+        used += len(line.encode()) + 1
+    if not kept and body:  # one line that is longer than everything
+        start = body[: budget // 8]
+        kept, used = [fenced(start + "\n")], len(start.encode())
+    lost = whole - used
+    if lost <= 0:
+        return fenced(body), 0
+    return "".join(kept) + f"| [… {lost} bytes cut here]\n", lost
 
 
 def valid_id(text: str) -> bool:
@@ -457,7 +473,10 @@ def parse_duration(text: str) -> float:
         scale = 1.0
     if not word.replace(".", "", 1).isdigit() or not word.isascii():
         raise ValueError(f"{text!r} is no duration: write 90, 90s, 500ms, 15m, 2h or 3d")
-    return float(word) * scale
+    secs = float(word) * scale
+    if secs > 1e9:
+        raise ValueError(f"{one_line(text, 40)!r} is longer than anything: write 90, 90s, 500ms, 15m, 2h or 3d")
+    return secs
 
 
 def duration_text(secs: float) -> str:
@@ -479,10 +498,20 @@ def utc_text(epoch: float) -> str:
 
 
 def parse_utc(text: str) -> float:
-    """Return the epoch seconds of a stored moment; raise ValueError when it is none."""
-    import calendar
+    """Return the epoch seconds of a stored moment; raise ValueError when it is none.
 
-    return float(calendar.timegm(time.strptime(text, "%Y-%m-%dT%H:%M:%SZ")))
+    By hand: strptime imports re, locale and datetime. Days are counted in years that begin in March, as in Howard
+    Hinnant's `days_from_civil`.
+    """
+    if len(text) != 20 or text[4] + text[7] + text[10] + text[13] + text[16] + text[19] != "--T::Z":
+        raise ValueError(f"{text!r} is no moment like 2026-01-02T03:04:05Z")
+    year, month, day = int(text[:4]), int(text[5:7]), int(text[8:10])
+    hour, minute, second = int(text[11:13]), int(text[14:16]), int(text[17:19])
+    if not (1 <= month <= 12 and 1 <= day <= 31 and hour < 24 and minute < 60 and second < 61):
+        raise ValueError(f"{text!r} is no moment that there is")
+    year -= month <= 2
+    days = 365 * year + year // 4 - year // 100 + year // 400 + (153 * ((month + 9) % 12) + 2) // 5 + day - 719469
+    return float(days * 86400 + hour * 3600 + minute * 60 + second)
 
 
 def local_stamp(epoch: float) -> str:
@@ -514,10 +543,12 @@ def local_midnight(epoch: float) -> float:
 def read_bytes(path: str) -> bytes | None:
     """Return a file's content, None when it is absent. Raise OSError when it cannot be read."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except FileNotFoundError:
         return None
     try:
+        if os.fstat(fd).st_mode & 0o170000 != 0o100000:  # a pipe would hold the beat up for ever
+            raise OSError(22, "Not a regular file", path)
         chunks: list[bytes] = []
         while True:
             chunk = os.read(fd, 1 << 20)
@@ -884,7 +915,10 @@ def merged_runners(entries: Mapping[str, JSON]) -> dict[str, Runner]:
         if "tick" in entry and "mode" not in entry:
             own["mode"] = "direct"
         own.update(entry)
-    runners = {name: Runner(name, **entry) for name, entry in merged.items()}
+    runners = {
+        name: Runner(name, **{key: entry[key] for key in entry if key in _RUNNER_KEYS})
+        for name, entry in merged.items()
+    }
     runners[BUILTIN.name] = BUILTIN
     return runners
 
@@ -944,6 +978,8 @@ class Profile:
             raise Failure(
                 f"config: {self.config_path}: {error.strerror}", "make it readable, or move it away"
             ) from None
+        if mode & 0o170000 == 0o020000:
+            return {}  # /dev/null, to have none
         if owner not in (os.geteuid(), 0) or mode & 0o022:
             raise Failure(
                 f"config: {self.config_path}: others can write it, and it names commands that looop runs",
@@ -1011,7 +1047,9 @@ class Profile:
         if not self.secrets:
             return value
         if isinstance(value, dict):
-            return {self.redacted(key): self.redacted(inner) for key, inner in value.items()}
+            return {
+                key: self.redacted(inner) for key, inner in value.items()
+            }  # keys are looop's own, or names of files
         if isinstance(value, (list, tuple)):
             return [self.redacted(inner) for inner in value]
         return value
@@ -1096,6 +1134,49 @@ _STATE: dict[str, JSON] = {  # state.json: everything that one beat leaves for t
 }
 
 
+_STATE_TEXTS = {  # where state.json holds words of others
+    "failure": ("reason", "reply"),
+    "interrupted": (),
+    "last": ("line", "result"),
+    "shell": ("command", "output"),
+}
+
+_STATE_KINDS: dict[str, Any] = {
+    "hash": str,
+    "baseline": dict,
+    "decided_at": (int, float),
+    "noop_at": (int, float),
+    "open": str,
+    "last": dict,
+    "failure": dict,
+    "interrupted": str,
+    "next_beat_s": int,
+    "shell": dict,
+}
+
+
+def well_formed(state: JSON) -> bool:
+    """Tell whether a value has the shape of what `write_state` writes (pure)."""
+    if not isinstance(state, dict):
+        return False
+    for key, kinds in _STATE_KINDS.items():
+        if state.get(key) is not None and not isinstance(state[key], kinds):
+            return False
+    entries = state.get("baseline") or {}
+    if not all(isinstance(e, dict) and isinstance(e.get("digest"), str) and "value" in e for e in entries.values()):
+        return False
+    needed: dict[str, dict[str, Any]] = {
+        "last": {"run": str, "line": str, "journal_at": int, "result": dict},
+        "failure": {"count": int, "until": (int, float), "reason": str, "reply": str, "policy": str},
+        "shell": {"command": str, "ended": str, "output": str},
+    }
+    for key, fields in needed.items():
+        value = state.get(key)
+        if value is not None and not all(isinstance(value.get(field), kind) for field, kind in fields.items()):
+            return False
+    return True
+
+
 def read_state(profile: Profile) -> dict[str, JSON]:
     """Return what state.json holds. Raise Failure when it cannot be understood: that is no fresh profile."""
     path = profile.path("state.json")
@@ -1107,15 +1188,24 @@ def read_state(profile: Profile) -> dict[str, JSON]:
         raise Failure(f"state.json: {error.strerror}", remedy) from None
     except ValueError as error:
         raise Failure(f"state.json: not JSON: {error}", remedy) from None
-    known = ("baseline", dict), ("hash", str)
-    if not isinstance(state, dict) or any(key in state and not isinstance(state[key], kind) for key, kind in known):
+    if not well_formed(state):
         raise Failure("state.json: not what looop writes", remedy)
     return {**_STATE, **state}
 
 
 def write_state(profile: Profile, state: Mapping[str, JSON]) -> None:
-    """Replace state.json: the commit point of a beat."""
-    write_atomic(profile.path("state.json"), pretty(profile.redacted(state)).encode())
+    """Replace state.json: the commit point of a beat. Texts are redacted; digests, ids and numbers stay."""
+    kept = dict(state)
+    if profile.secrets:
+        kept["baseline"] = {
+            key: {**entry, "value": profile.redacted(entry["value"])} for key, entry in state["baseline"].items()
+        }
+        for key, texts in _STATE_TEXTS.items():
+            if isinstance(state[key], dict):
+                kept[key] = {**state[key], **{text: profile.redacted(state[key][text]) for text in texts}}
+            else:
+                kept[key] = profile.redacted(state[key])
+    write_atomic(profile.path("state.json"), pretty(kept).encode())
 
 
 def emit(profile: Profile, event: str, **fields: JSON) -> None:
@@ -1258,7 +1348,7 @@ class Child:
         """Do what is due; return whether the child has ended and is reaped."""
         if not self._ended():
             if self.kill_at is None:
-                if self.job.stdout and file_size(self.job.stdout) > self.job.cap:
+                if any(path and file_size(path) > self.job.cap for path in (self.job.stdout, self.job.stderr)):
                     self.stop("overflow")
                 elif self.deadline is not None and now >= self.deadline:
                     self.stop("timeout")
@@ -1277,6 +1367,8 @@ class Child:
     def _ended(self) -> bool:
         """Tell whether the child's own process has ended, leaving it to be reaped where the system can."""
         if not hasattr(os, "waitid"):  # macOS before Python 3.13
+            if self.kill_at is not None:  # its group is still to be killed, so it must not be reaped yet
+                return process_field(self.pid, "stat")[:1] in ("Z", "")
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             if pid:
                 self.code = os.waitstatus_to_exitcode(status)
@@ -1287,7 +1379,7 @@ class Child:
     def _signal(self, number: int) -> None:
         """Signal the group; with KILL on a child that may have orphans, everything that descends from it too."""
         family = []
-        if number == _signal.SIGKILL:
+        if number == _signal.SIGKILL and self.why != "exit":  # who has ended has no children any more
             family = descendants(os.getpid() if self.job.orphans else self.group)
         try:
             os.killpg(self.group, number)
@@ -1329,7 +1421,7 @@ class Child:
             wait = 60.0 if self.deadline is None else self.deadline - now
             if self.job.stdout:
                 wait = min(wait, 1.0)  # a file can outgrow its cap
-        return max(0.0, wait if self.pidfd >= 0 else min(wait, 0.01))
+        return max(0.0, wait if self.pidfd >= 0 else min(wait, 0.01 if self.kill_at is None else 0.05))
 
     def result(self) -> Ended:
         """Return how it ended."""
@@ -1372,7 +1464,7 @@ def listen(children: Sequence[Child]) -> None:
                 readers[fd] = child
     now = time.monotonic()
     timeout = min((child.due(now) for child in children), default=0.0)
-    for fd, _ in poller.poll(int(timeout * 1000) + 1 if timeout else 0):
+    for fd, _ in poller.poll(int(min(timeout, 3600.0) * 1000) + 1 if timeout else 0):
         child = readers[fd]
         if fd in (child.out_fd, child.err_fd):
             child.read(fd)
@@ -1488,13 +1580,40 @@ def descendants(root: int) -> list[int]:
 
 
 def start_time(pid: int) -> str:
-    """Return a text that tells this process from a later one with its number, "" when it is gone or cannot be known."""
+    """Return a text that tells this process from a later one with its number, "" when it is gone."""
+    if not os.path.isdir("/proc/self"):
+        return process_field(pid, "lstart")
     try:
         raw = read_bytes(f"/proc/{pid}/stat") or b""
     except OSError:
         return ""
     fields = raw.rpartition(b")")[2].split()
     return fields[19].decode() if len(fields) > 19 else ""  # starttime, in clock ticks since boot: proc(5)
+
+
+def process_field(pid: int, field: str) -> str:
+    """Ask ps(1) about a process, where there is no /proc; "" when it is gone."""
+    import subprocess
+
+    command = ["ps", "-o", f"{field}=", "-p", str(pid)]
+    try:
+        return subprocess.run(command, capture_output=True, check=False, timeout=5).stdout.decode().strip()
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+
+
+def processes_of_run(run: str) -> list[int]:
+    """Return the group leaders that were started for a run, by their environment (Linux; elsewhere none is seen)."""
+    mark = f"LOOOP_RUN_ID={run}".encode()
+    found = []
+    for pid in parents():
+        try:
+            environment = read_bytes(f"/proc/{pid}/environ") or b""
+            if mark in environment.split(b"\0") and os.getpgid(pid) == pid:
+                found.append(pid)
+        except OSError:
+            continue
+    return found
 
 
 def close_inherited() -> None:
@@ -1645,7 +1764,19 @@ def reading_of(ended: Ended, cap: int, timeout: float) -> tuple[str, JSON]:
         return "error", error_reading("not JSON", ended)
     if not isinstance(value, dict):
         return "error", error_reading("not a JSON object", ended)
+    if nesting(value) > NESTING_MAX:
+        return "error", error_reading("nested too deeply", ended)
     return "ok", value
+
+
+def nesting(value: JSON) -> int:
+    """Return how deep a JSON value is nested, without recursion."""
+    depth, layer = 0, [value]
+    while layer:
+        values = [v.values() if isinstance(v, dict) else v for v in layer if isinstance(v, (dict, list))]
+        layer = [inner for group in values for inner in group]
+        depth += 1
+    return depth
 
 
 def signal_of(reading: JSON) -> JSON:
@@ -1696,6 +1827,8 @@ def refusal(path: str) -> str:
         s = os.stat(path)
     except OSError as error:
         return f"cannot start: {error.strerror}"
+    if s.st_mode & 0o170000 != 0o100000:
+        return "cannot start: not a regular file"
     if s.st_uid not in (os.geteuid(), 0):  # root can do anything anyway, and owns what a package installed
         return "refused: owned by somebody else"
     if s.st_mode & 0o022:
@@ -1750,10 +1883,15 @@ def snapshot(profile: Profile, name: str) -> bytes:
 def read_head(path: str) -> bytes:
     """Return the first 4 KiB of a file, b"" when it cannot be read."""
     try:
-        with open(path, "rb", buffering=0) as file:
-            return file.read(4 * KIB)
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError:
         return b""
+    try:
+        return os.read(fd, 4 * KIB)
+    except OSError:
+        return b""
+    finally:
+        os.close(fd)
 
 
 def sense(profile: Profile, only: Sequence[str] = ()) -> dict[str, Reading]:
@@ -1772,7 +1910,7 @@ def sense(profile: Profile, only: Sequence[str] = ()) -> dict[str, Reading]:
     for name, path in sensor_files(profile).items():
         if only and name not in only:
             continue
-        reason = refusal(path)
+        reason, stamp = refusal(path), signature(path)
         options[name] = sensor_options(read_head(path))
         last = before.get(name)
         if reason:
@@ -1781,9 +1919,8 @@ def sense(profile: Profile, only: Sequence[str] = ()) -> dict[str, Reading]:
             ended = Ended(name, 0, "exit", b"", b"", 0.0)
             reading = {"signal": {"error": reason}, "detail": {"path": path}}
             status = "refused" if reason.startswith("refused") else "error"
-            readings[name] = judged(ended, status, reading, last).replace(at=now)
+            readings[name] = judged(ended, status, reading, last).replace(at=now, stamp=stamp)
             continue
-        stamp = signature(path)
         if not only and last and last.stamp == stamp and 0 <= now - last.at < options[name].interval:
             text = snapshot(profile, name)
             if text:
@@ -1805,6 +1942,8 @@ def sense(profile: Profile, only: Sequence[str] = ()) -> dict[str, Reading]:
         else:
             status, reading = reading_of(ended, cap, timeouts[name])
             fresh = judged(ended, status, reading, last)
+        if profile.secrets:
+            fresh = fresh.replace(text=profile.redacted(text_of(fresh.text)).encode())
         readings[name] = fresh.replace(at=now, stamp=readings[name].stamp, trusted=options[name].trusted)
     return readings
 
@@ -1822,6 +1961,7 @@ def judged(ended: Ended, status: str, reading: JSON, last: Reading | None) -> Re
 
 def keep_readings(profile: Profile, readings: Mapping[str, Reading]) -> None:
     """Write the readings into snapshots/, and remove those of sensors that are gone."""
+    make_private_dir(profile.path("snapshots"))
     for name, reading in readings.items():
         if reading.status != "kept" and snapshot(profile, name) != reading.text:
             write_atomic(snapshot_path(profile, name), reading.text, sync=False)
@@ -2013,6 +2153,8 @@ def quiet_since(profile: Profile, readings: Mapping[str, Reading], now: float) -
             else:
                 facts[name] = value
         since, until = float(facts["since"]), float(facts["until"])
+        if float(facts["noop_ttl"]) != profile.setting("noop_ttl"):
+            return None
     except (OSError, ValueError, KeyError, IndexError):
         return None
     if sensed != {name: reading.digest for name, reading in readings.items()}:
@@ -2028,7 +2170,14 @@ def remember_quiet(profile: Profile, world: World, since: float, until: float, n
         changed = stamp.split(":")
         if len(changed) > 4 and int(changed[3]) / 1e9 > now - RACY_SECONDS:
             return
-    lines = [_QUIET, f"fact {world.hash} hash", f"fact {since:.3f} since", f"fact {until:.3f} until"]
+    ttl = float(profile.setting("noop_ttl"))
+    lines = [
+        _QUIET,
+        f"fact {ttl} noop_ttl",
+        f"fact {world.hash} hash",
+        f"fact {since:.3f} since",
+        f"fact {until:.3f} until",
+    ]
     lines += [f"sensor {reading.digest} {name}" for name, reading in world.readings.items()]
     lines += [f"stat {stamp} {encoded_name(path)}" for path, stamp in world.stamps.items()]
     write_atomic(profile.path(".quiet"), "\n".join([*lines, "end", ""]).encode(), sync=False)
@@ -2119,9 +2268,14 @@ def objects_in(text: str) -> list[dict[str, JSON]]:
             objects.append(value)
         except RecursionError:
             raise BadMove("the reply is nested too deeply") from None
-        except ValueError:
+        except ValueError as error:
             position += 1
             failures += 1
+            if text[position : position + 100].lstrip()[:1] in (
+                '"',
+                "'",
+            ):  # meant as an object: nothing inside it counts
+                raise BadMove(f"the reply holds an object that is not JSON: {error}") from None
             if failures > 1000:
                 raise BadMove("the reply holds no JSON object that can be found") from None
 
@@ -2154,6 +2308,9 @@ def checked_move(value: dict[str, JSON], forced: bool = False) -> Move:
     if forced and name == "noop":
         raise BadMove("noop: the person asked for a move for this goal")
     kinds = {**MOVES[name].fields, **COMMON_FIELDS}
+    value = {
+        field: inner for field, inner in value.items() if not (inner in ("", None) and kinds.get(field, "")[-1:] == "?")
+    }
     for field, inner in value.items():
         if field == "move":
             continue
@@ -2214,8 +2371,8 @@ _BUDGETS = {  # bytes, by section; together with the instructions less than PROM
     "ASKS AND ANSWERS": 16 * KIB,
     "WORKERS": 16 * KIB,
     "CLAIMS": 4 * KIB,
-    "SENSOR READINGS": 56 * KIB,
-    "RECENT JOURNAL": 12 * KIB,
+    "SENSOR READINGS": 48 * KIB,
+    "RECENT JOURNAL": 20 * KIB,
     "WHAT CHANGED SINCE THE LAST DECISION": 12 * KIB,
     "RESULT OF THE LAST SHELL MOVE": 8 * KIB,
     "FLAPPING": 2 * KIB,
@@ -2242,8 +2399,11 @@ def prompt_inputs(world: World, state: Mapping[str, JSON], **moment: JSON) -> di
     baseline = state["baseline"]
     return {
         **moment,
-        "playbook": [world.playbook[0], body("PLAYBOOK", world.playbook[1]), len(world.playbook[1])],
-        "goals": [[goal, status, body("GOALS", text)] for goal, (status, text) in world.goals.items()],
+        "playbook": [world.playbook[0], body("PLAYBOOK", world.playbook[1]), len(world.playbook[1].encode())],
+        "goals": [  # the one that is forced first: nothing cuts it off
+            [goal, status, body("GOALS", text)]
+            for goal, (status, text) in sorted(world.goals.items(), key=lambda item: item[0] != moment["forced"])
+        ],
         "asks": world.asks,
         "workers": world.workers,
         "readings": [
@@ -2293,12 +2453,10 @@ def build_prompt(inputs: Mapping[str, JSON]) -> tuple[str, list[str]]:
     parts = [instructions, "\n# CONSTITUTION\n", CONSTITUTION]
     cuts = []
     for name, body in prompt_sections(inputs):
-        kept, lost = cut(fenced(body) or "| (none)\n", _BUDGETS[name])
-        if name == "PLAYBOOK":
-            lost += max(0, inputs["playbook"][2] - len(inputs["playbook"][1]))
+        kept, lost = fitted(body, _BUDGETS[name], inputs["playbook"][2] if name == "PLAYBOOK" else 0)
         if lost:
             cuts.append(f"{name}: {lost} bytes cut")
-        parts.append(f"\n# {name}\n{kept}")
+        parts.append(f"\n# {name}\n{kept or '| (none)' + chr(10)}")
     if inputs["forced"]:
         asked = "A person asks for one move for this goal, now; a noop is no answer:"
         parts.append(f"\n# FORCED\n{asked}\n{fenced(inputs['forced'])}")
@@ -2693,18 +2851,7 @@ def needs_yes(move: Move, mode: str) -> str:
 # The data dir: made and seeded on the first beat, checked on every one, and a git repository whose history is the
 # loop's memory: one commit per move.
 
-_FOLDERS = (
-    "goals/archive",
-    "sensors",
-    "reports",
-    "claims",
-    "asks",
-    "snapshots",
-    "prompts",
-    "runs",
-    "sessions",
-    "playbook.d",
-)
+_SCRATCH_FOLDERS = ("asks", "claims", "playbook.d", "prompts", "reports", "runs", "sessions", "snapshots")
 _MEMORY = ("PLAYBOOK.md", "goals", "sensors", "journal.md", ".gitignore")  # what is committed
 _SCRATCH = """\
 /asks/
@@ -2753,10 +2900,12 @@ def prepare(profile: Profile) -> None:
     try:
         if not check_data_dir(profile):
             make_private_dir(profile.data)
+        for folder in _SCRATCH_FOLDERS:
+            make_private_dir(profile.path(folder))
         if file_size(profile.path("state.json")):
             return
-        for folder in _FOLDERS:
-            make_private_dir(profile.path(*folder.split("/")))
+        for folder in ("goals/archive", "sensors"):
+            make_private_dir(profile.path(folder))
         if not os.path.lexists(profile.path("PLAYBOOK.md")):
             for name, body in SEEDS.items():
                 if not os.path.lexists(profile.path(name)):
@@ -2779,6 +2928,8 @@ def git(profile: Profile, *args: str, env: Mapping[str, str] | None = None) -> E
     """Run git in the data dir: no hooks, no signing, no questions, and a deadline."""
     clean = {key: value for key, value in profile.env.items() if not key.startswith("GIT_")}
     clean.update(env or {}, GIT_TERMINAL_PROMPT="0", GIT_OPTIONAL_LOCKS="0", LC_ALL="C")
+    if os.path.lexists(profile.path(".git")):
+        clean["GIT_CEILING_DIRECTORIES"] = os.path.dirname(profile.data)  # a broken .git of ours must not mean theirs
     quiet = ("-c", "core.hooksPath=/dev/null", "-c", "commit.gpgSign=false", "-c", "gc.autoDetach=false")
     return run_job(Job("git", [which("git", profile.env), *quiet, *args], clean, 60.0, cap=MIB))
 
@@ -2798,19 +2949,35 @@ def commit(profile: Profile, message: str) -> None:
     if ended is not None and ended.code == 0:
         write_atomic(profile.path(".gitignore"), _SCRATCH.encode())
     if ended is None or ended.code == 0:
-        paths = [name for name in _MEMORY if os.path.lexists(profile.path(name))]
-        gone = [name for name in _MEMORY if name not in paths]
-        if gone:
-            git(profile, "rm", "-q", "-r", "--cached", "--ignore-unmatch", "--", *gone)
-        ended = git(profile, "add", "-A", "-f", "--", *paths)
-    if ended.code == 0:
-        author = {}
-        if git(profile, "config", "user.email").code:
-            author = {f"GIT_{who}_{what}": "looop" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
-        ended = git(profile, "commit", "-q", "--no-verify", "-m", message, env=author)
+        ended = commit_memory(profile, message)
     if ended.code:
         words = one_line(text_of(ended.err or ended.out) or f"exit {ended.code}")
         profile.warn(f"git: {words}: this move is journaled, not committed")
+
+
+def commit_memory(profile: Profile, message: str) -> Ended:
+    """Commit what changed in the memory, and nothing that the person has staged beside it."""
+    paths = [name for name in _MEMORY if os.path.lexists(profile.path(name))]
+    if file_size(profile.path("journal.md")) > JOURNAL_COMMIT_MAX:  # git reads the whole of it for every commit
+        paths.remove("journal.md")
+        profile.warn("git: journal.md is too long to be committed; it goes on growing: rename it to begin a new one")
+    gone = [name for name in _MEMORY if not os.path.lexists(profile.path(name))]
+    if gone:
+        git(profile, "rm", "-q", "-r", "--cached", "--ignore-unmatch", "--", *gone)
+    ended = git(profile, "add", "-A", "--", *paths)
+    if ended.code:
+        return ended
+    ended = git(profile, "diff", "--cached", "--name-only", "--relative", "-z")
+    changed = {name.split("/")[0] for name in text_of(ended.out).split("\0")}
+    paths = [name for name in _MEMORY if name in changed]
+    if ended.code or not paths:
+        return ended
+    words = ("-c", "user.useConfigOnly=true", "commit", "-q", "--no-verify", "-m", message, "--", *paths)
+    ended = git(profile, *words)
+    if ended.code and b"user.email" in ended.err:  # the person has no name: looop signs with its own
+        author = {f"GIT_{who}_{what}": "looop" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+        ended = git(profile, *words, env=author)
+    return ended
 
 
 # ======================================================================================================================
@@ -2820,8 +2987,8 @@ def commit(profile: Profile, message: str) -> None:
 #
 #     wake.json   why it woke: reason, changes, verdicts, and the prompt's inputs      before the runner
 #     prompt.md   what the runner was given                                           before the runner
-#     child.json  the runner's pid and start time, while it runs                      (also a shell move's)
 #     output.log  the runner's stdout as it came; stderr.log beside it                 while it runs
+#     runner.json the runner's pid and start time; shell.json a shell move's          when it has started
 #     reply.txt   the reply in it; move.json the move in that                          after it
 #     intent.json what is about to happen                                             before any effect
 #     result.json what happened                                                       after the commit point
@@ -2872,9 +3039,16 @@ def prune_runs(profile: Profile) -> None:
         profile.warn(f"runs: {error.strerror}")
 
 
-def note_child(profile: Profile, run: str) -> Callable[[int], None]:
+def note_child(profile: Profile, run: str, name: str) -> Callable[[int], None]:
     """Return what a job calls with its pid, so that a beat that comes after a crash can end what still runs."""
-    return lambda pid: write_capsule(profile, run, "child.json", {"pid": pid, "start": start_time(pid)})
+
+    def note(pid: int) -> None:
+        try:
+            write_capsule(profile, run, name, {"pid": pid, "start": start_time(pid)})
+        except OSError as error:
+            profile.warn(f"{run}/{name}: {error.strerror}")  # the command runs: too late to fail
+
+    return note
 
 
 def require_runner(profile: Profile, runner: Runner) -> None:
@@ -2897,7 +3071,7 @@ def require_runner(profile: Profile, runner: Runner) -> None:
 
 
 def run_command(profile: Profile, run: str, command: str, timeout: float, **where: str) -> Ended:
-    """Run a command line in the data dir under a deadline; `where`: its stdin, its stdout and stderr in the capsule."""
+    """Run a command line in the data dir under a deadline; `where`: stdin, and its files in the capsule."""
     shell = shell_path(profile.env)
     ended = run_job(
         Job(
@@ -2909,10 +3083,9 @@ def run_command(profile: Profile, run: str, command: str, timeout: float, **wher
             stdout=profile.path("runs", run, where["stdout"]),
             stderr=profile.path("runs", run, where["stderr"]),
             orphans=True,
-            on_start=note_child(profile, run),
+            on_start=note_child(profile, run, where["child"]),
         )
     )
-    remove_file(profile.path("runs", run, "child.json"))
     return ended
 
 
@@ -2922,15 +3095,23 @@ def run_runner(profile: Profile, runner: Runner, run: str) -> Ended:
     command = runner.tick.replace("{{prompt_file}}", quoted(prompt))
     stdin = prompt if command == runner.tick else "/dev/null"
     deadline = profile.setting("tick_timeout")
-    return run_command(profile, run, command, deadline, stdin=stdin, stdout="output.log", stderr="stderr.log")
+    return run_command(
+        profile, run, command, deadline, stdin=stdin, stdout="output.log", stderr="stderr.log", child="runner.json"
+    )
+
+
+def clean_log(profile: Profile, run: str, name: str) -> str:
+    """Return what a child wrote into a log of its capsule, and free the file of secrets."""
+    text = text_of(read_bytes(profile.path("runs", run, name)) or b"")
+    if profile.redacted(text) != text:
+        write_capsule(profile, run, name, text)
+    return text
 
 
 def meter_run(profile: Profile, runner: Runner, run: str) -> Metered:
     """Meter a capsule's output.log, and keep it free of secrets."""
-    output = text_of(read_bytes(profile.path("runs", run, "output.log")) or b"")
+    output = clean_log(profile, run, "output.log")
     metered = priced(meter(output), profile.config().get("prices", {}), model_named(runner.tick))
-    if profile.redacted(output) != output:
-        write_capsule(profile, run, "output.log", output)
     return metered
 
 
@@ -3015,10 +3196,10 @@ def do_shell(scene: Scene) -> Done:
     if why:
         return to_person(scene, why)
     timeout = profile.setting("shell_timeout")
-    ended = run_command(profile, scene.run, command, timeout, stdout="shell.log", stderr="shell.log")
-    output = text_of(read_bytes(profile.path("runs", scene.run, "shell.log")) or b"")
-    if profile.redacted(output) != output:
-        write_capsule(profile, scene.run, "shell.log", output)
+    ended = run_command(
+        profile, scene.run, command, timeout, stdout="shell.log", stderr="shell.log", child="shell.json"
+    )
+    output = clean_log(profile, scene.run, "shell.log")
     how = {
         "timeout": f"ended at its deadline, after {duration_text(timeout)}",
         "overflow": "printed too much and was ended",
@@ -3112,10 +3293,16 @@ PERFORMERS: dict[str, Callable[[Scene], Done]] = {
 
 
 def perform(scene: Scene) -> Done:
-    """Perform a move. Raise BadMove when it cannot be done and nothing was."""
+    """Perform a move. Raise BadMove when it cannot be done and nothing was.
+
+    An OSError after a command has started says nothing about what the command did: it goes up, and the next beat finds
+    an intent without a result.
+    """
     try:
         return PERFORMERS[scene.move.name](scene)
     except OSError as error:
+        if scene.move.name == "shell":
+            raise
         raise BadMove(f"{scene.move.name}: {error.filename or ''}: {error.strerror}") from None
 
 
@@ -3141,7 +3328,7 @@ def perform(scene: Scene) -> Done:
 class Beat:
     """Carry one beat from its first look at the world to its outcome."""
 
-    __slots__ = ("forced", "profile", "run", "runner", "started", "state", "verdicts", "world")
+    __slots__ = ("forced", "policy", "profile", "run", "runner", "started", "state", "verdicts", "world")
 
     def __init__(self, profile: Profile, forced: str, runner: str) -> None:
         self.profile = profile
@@ -3149,6 +3336,7 @@ class Beat:
         self.runner = runner  # the runner's name that was given on the command line, "" for the settings'
         self.run = ""  # the capsule, once there is one
         self.started = time.monotonic()
+        self.policy = ""  # digest of PLAYBOOK and goals that a failure is held against
         self.state: dict[str, JSON] = {}
         self.verdicts: list[Verdict] = []
         self.world: World  # set by `look`
@@ -3167,8 +3355,10 @@ class Beat:
         self.state = settle(profile, read_state(profile))
         self.world = observe(profile, readings)
         if self.forced and f"goal:{self.forced}" not in self.world.items:
+            self.forced = encoded_name(self.forced)
+        if self.forced and f"goal:{self.forced}" not in self.world.items:
             goals = ", ".join(self.world.goals) or "none"
-            raise Failure(f"goal {one_line(self.forced)}: there is no such goal", f"the goals are: {goals}")
+            raise Failure(f"goal {self.forced}: there is no such goal", f"the goals are: {goals}")
         reason, held = self.judge(now)
         if held and held.gate == "unchanged":
             since = self.state["decided_at"] or now
@@ -3181,7 +3371,8 @@ class Beat:
             emit(profile, "held", gate=held.gate, detail=held.detail, until=until_text)
             wait = max(0, int(held.until - now)) if held.until else None
             return Outcome("held", f"{held.gate}: {held.detail}", next_beat_s=wait)
-        return self.decide(reason)
+        outcome = self.decide(reason)
+        return outcome.replace(reason=profile.redacted(outcome.reason))
 
     def tell_sensed(self, readings: Mapping[str, Reading]) -> None:
         """Emit what the sensors came to."""
@@ -3219,6 +3410,7 @@ class Beat:
         if runner.mode != "builtin":
             require_runner(profile, runner)
         now = time.time()
+        self.policy = policy_digest(self.world.digests())
         self.run = new_run_id(profile, now)
         write_state(profile, {**self.state, "open": self.run})
         cost: float | None = 0.0
@@ -3245,7 +3437,7 @@ class Beat:
         profile = self.profile
         zone = time.strftime("%z", time.localtime(now))
         moment = f"{local_stamp(now)} {zone[:3]}:{zone[3:]}, {time.strftime('%A', time.localtime(now))}"
-        journal = tail_lines(profile.path("journal.md"), 20)
+        journal = [one_line(line, 600) for line in tail_lines(profile.path("journal.md"), 20)]
         inputs = profile.redacted(
             prompt_inputs(self.world, self.state, mode=runner.mode, forced=self.forced, journal=journal, now=moment)
         )
@@ -3255,6 +3447,9 @@ class Beat:
             "at": utc_text(now),
             "reason": reason,
             "runner": runner.name,
+            "mode": runner.mode,
+            "command": runner.tick,
+            "unmetered": runner.unmetered,
             "forced": self.forced or None,
             "hash": self.world.hash,
             "changed": [{"key": c.key, "old": c.old, "new": c.new} for c in changes],
@@ -3278,10 +3473,10 @@ class Beat:
         profile = self.profile
         ended = run_runner(profile, runner, self.run)
         metered = meter_run(profile, runner, self.run)
-        if ended.why != "spawn" and (ended.code != 127 or metered.streamed):  # 127: the shell found no such command
+        if ended.why != "spawn":
             pay(profile, runner, self.run, self.forced, metered)
         write_capsule(profile, self.run, "reply.txt", metered.text)
-        stderr = text_of(read_bytes(profile.path("runs", self.run, "stderr.log")) or b"")
+        stderr = clean_log(profile, self.run, "stderr.log")
         error = runner_error(ended, metered, stderr)
         if error:
             raise BadMove(error)
@@ -3307,8 +3502,11 @@ class Beat:
         before = file_size(journal)
         move = {"move": "direct", "runner": runner.name}
         write_capsule(profile, self.run, "intent.json", {"run": self.run, "at": utc_text(time.time()), "move": move})
-        cost, reply = self.call(runner)
-        after = observe(profile, self.world.readings)
+        try:
+            cost, reply = self.call(runner)
+        finally:
+            after = observe(profile, self.world.readings)
+            self.policy = policy_digest(after.digests())  # what it edited itself does not end its own wait
         wrote = {
             change.key: after.items.get(change.key)
             for change in diff(baseline_of(self.world.items), after.items)
@@ -3327,20 +3525,17 @@ class Beat:
     def conclude(self, done: Done, cost: float | None) -> Outcome:
         """Commit a beat that acted: state, journal line, result, git."""
         profile, now = self.profile, time.time()
-        items = {**baseline_of(self.world.items)}
+        # a move that a person forced for one goal has decided nothing about what else changed
+        items = dict(self.state["baseline"]) if self.forced else baseline_of(self.world.items)
         for key, item in done.wrote.items():
             items.pop(key, None)
             if item:
                 items.update(baseline_of({key: item}))
-        self.state.update(
-            hash=world_hash({key: str(item["digest"]) for key, item in items.items()}),
-            baseline=items,
-            decided_at=now,
-            noop_at=now if done.outcome == "noop" else None,
-            failure=None,
-            interrupted=None,
-            shell=done.shell,
-        )
+        if not self.forced or self.state["hash"]:
+            self.state["hash"] = world_hash({key: str(item["digest"]) for key, item in items.items()})
+        if not self.forced:
+            self.state.update(decided_at=now, noop_at=now if done.outcome == "noop" else None)
+        self.state.update(baseline=items, failure=None, interrupted=None, shell=done.shell)
         line = f"- {local_stamp(now)} {one_line(profile.redacted(done.journal))}" if done.journal else ""
         result = {
             "outcome": done.outcome,
@@ -3363,7 +3558,7 @@ class Beat:
         reply = text_of(read_bytes(profile.path("runs", self.run, "reply.txt")) or b"")
         row = next((row for row in recent_rows(profile, now - DAY) if row.get("run") == self.run), None)
         cost = row.get("cost_usd") if row else 0.0 if runner.mode == "builtin" else None
-        blame(self.state, reason, reply, policy_digest(self.world.digests()), now)
+        blame(self.state, reason, reply, self.policy, now)
         result = {
             "outcome": "failed",
             "reason": reason,
@@ -3448,10 +3643,12 @@ def settle_open(profile: Profile, state: dict[str, JSON], counted: bool) -> dict
     wake = read_capsule(profile, run, "wake.json") or {}
     end_orphan(profile, run)
     pay_late(profile, run, wake)
-    intent = read_capsule(profile, run, "intent.json")
+    intent = os.path.lexists(profile.path("runs", run, "intent.json"))
     line, now = "", time.time()
+    sweep(profile, run)
     if intent:
-        what = one_line(canonical(intent.get("move")), 300)
+        move = read_capsule(profile, run, "intent.json")
+        what = one_line(canonical(dig(move, "move")), 300)
         told = f"interrupted: {run} ended in the middle of {what}; it may have happened; looop does not repeat it"
         line = f"- {local_stamp(now)} {one_line(told)}"
         state["interrupted"] = told
@@ -3460,7 +3657,7 @@ def settle_open(profile: Profile, state: dict[str, JSON], counted: bool) -> dict
         why = "the beat was interrupted while it decided; nothing was done"
     if counted:
         blame(state, why, "", policy_digest(wake.get("digests") or {}), now)
-    emit(profile, "interrupted", run=run, effect=bool(intent))
+    emit(profile, "interrupted", run=run, effect=intent)
     if os.path.isdir(profile.path("runs", run)):
         record(profile, state, run, line, {"outcome": "interrupted", "reason": why, "journal": line or None})
     else:
@@ -3469,14 +3666,32 @@ def settle_open(profile: Profile, state: dict[str, JSON], counted: bool) -> dict
     return state
 
 
+def sweep(profile: Profile, run: str) -> None:
+    """Remove the halves of files that a beat was writing when it died."""
+    for folder in ("", "goals", "sensors", "asks", "snapshots", f"runs/{run}"):
+        try:
+            for name in os.listdir(profile.path(folder)):
+                if name.endswith(".tmp"):
+                    remove_file(profile.path(folder, name))
+        except OSError:
+            continue
+
+
 def end_orphan(profile: Profile, run: str) -> None:
     """End the runner or the command that a beat left running when it died, if it is still the same process."""
-    child = read_capsule(profile, run, "child.json")
-    if not isinstance(child, dict) or not isinstance(child.get("pid"), int) or child["pid"] <= 1:
-        return
-    pid = child["pid"]
+    for log, name in (("output.log", "runner.json"), ("shell.log", "shell.json")):
+        child = read_capsule(profile, run, name)
+        if isinstance(child, dict) and isinstance(child.get("pid"), int) and child["pid"] > 1 and child.get("start"):
+            end_process(child["pid"], str(child["start"]))
+        elif os.path.lexists(profile.path("runs", run, log)):  # it was started, and its number was not written down
+            for pid in processes_of_run(run):
+                end_process(pid, start_time(pid))
+
+
+def end_process(pid: int, started: str) -> None:
+    """End a process and its group, if it is still the one that started then: TERM, a grace, KILL."""
     for number in (_signal.SIGTERM, _signal.SIGKILL):
-        if not child.get("start") or start_time(pid) != child["start"]:
+        if start_time(pid) != started:
             return
         family = [pid, *descendants(pid)]
         for target in [-pid, *family] if number == _signal.SIGKILL else [-pid]:
@@ -3485,16 +3700,16 @@ def end_orphan(profile: Profile, run: str) -> None:
             except (ProcessLookupError, PermissionError):
                 pass
         limit = time.monotonic() + KILL_GRACE
-        while start_time(pid) == child["start"] and time.monotonic() < limit:
+        while start_time(pid) == started and time.monotonic() < limit:
             time.sleep(0.02)
 
 
 def pay_late(profile: Profile, run: str, wake: Mapping[str, JSON]) -> None:
     """Put a call into the ledger whose beat died before it could."""
-    runner = profile.runners().get(str(wake.get("runner")), BUILTIN)
-    called = os.path.lexists(profile.path("runs", run, "output.log"))
-    if runner.mode == "builtin" or not called:
+    if not os.path.lexists(profile.path("runs", run, "output.log")):
         return
+    command, unmetered = str(wake.get("command") or ""), bool(wake.get("unmetered"))
+    runner = Runner(str(wake.get("runner")), str(wake.get("mode")), command, unmetered=unmetered)
     started = parse_utc(wake["at"])
     if any(row.get("run") == run for row in recent_rows(profile, started - 60)):
         return
@@ -3874,6 +4089,8 @@ def cmd_sensor_test(profile: Profile, args: dict[str, JSON]) -> int:
     check_data_dir(profile)
     name = known_sensor(profile, args["name"])
     os.chdir(profile.data)
+    close_inherited()
+    heed_signals()
     reading = sense(profile, [name])[name]
     value = parse_json(reading.text)
     base = read_state(profile)["baseline"].get(f"sensor:{name}")
@@ -4318,23 +4535,24 @@ def dispatch(profile: Profile, words: list[str]) -> int:
     return verb.run(profile, parse_args(verb, rest))
 
 
-def guarded(profile: Profile, words: list[str]) -> int:
+def guarded(env: Mapping[str, str], words: list[str]) -> int:
     """Run a verb and turn what a person can meet into one line and an exit code."""
     try:
-        code = dispatch(profile, words)
+        code = dispatch(open_profile(env, __file__), words)
         sys.stdout.flush()
         return code
     except Failure as failure:
         hint = f": {failure.hint}" if failure.hint else ""
-        sys.stderr.write(f"looop: {printable(failure.message)}{printable(hint)}\n")
+        sys.stderr.write("looop: " + printable(failure.message + hint).replace("\n", "\\n") + "\n")
         return failure.code
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has gone: quietly
         return 0
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        what = printable(f"{where}{error.strerror}")
-        sys.stderr.write(f"looop: {what}: looop stopped there; the next beat settles what was begun\n")
+        beat = words[:1] in (["tick"], ["run"])
+        hint = "the next beat settles what was begun" if beat else "make room, or make it readable and writable"
+        sys.stderr.write("looop: " + printable(f"{where}{error.strerror}: {hint}").replace("\n", "\\n") + "\n")
         return EXIT_FAILED
     except KeyboardInterrupt:
         sys.stderr.write("looop: interrupted\n")
@@ -4349,11 +4567,21 @@ def main(argv: list[str] | None = None) -> int:
     if os.name != "posix":
         sys.stderr.write("looop: runs on Linux and macOS only: it needs ptys, flock and process groups; try WSL\n")
         return EXIT_FAILED
+    open_missing_streams()
     for stream in (sys.stdout, sys.stderr):
-        if stream is not None:
-            stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
-    profile = open_profile(os.environ, __file__)
-    return guarded(profile, list(sys.argv[1:] if argv is None else argv))
+        stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
+    return guarded(os.environ, list(sys.argv[1:] if argv is None else argv))
+
+
+def open_missing_streams() -> None:
+    """Put /dev/null where the caller closed stdin, stdout or stderr, so that no other file gets their numbers."""
+    for fd, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        if getattr(sys, name) is None:
+            try:
+                os.fstat(fd)
+            except OSError:
+                os.open(os.devnull, os.O_RDWR)
+            setattr(sys, name, open(fd, mode, closefd=False))
 
 
 # ======================================================================================================================

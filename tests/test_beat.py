@@ -761,19 +761,10 @@ class Traces(Case):
         self.replies({"move": "shell", "command": "echo hi", "reversible": True, "why": "because", "next_beat_s": 30})
         out = self.tick()
         names = sorted(os.listdir(self.path("runs", out["run"])))
+        logs = ["output.log", "runner.json", "shell.json", "shell.log", "stderr.log"]
         self.assertEqual(
             names,
-            [
-                "intent.json",
-                "move.json",
-                "output.log",
-                "prompt.md",
-                "reply.txt",
-                "result.json",
-                "shell.log",
-                "stderr.log",
-                "wake.json",
-            ],
+            sorted([*logs, "intent.json", "move.json", "prompt.md", "reply.txt", "result.json", "wake.json"]),
         )
         self.assertRegex(out["run"], r"^tick-\d{8}-\d{6}-[0-9a-f]{4}$")
         wake = self.json("runs", out["run"], "wake.json")
@@ -914,6 +905,217 @@ class Broken(Case):
         self.assertEqual(
             {run for run in self.runs() if paid.count(run) == 0}, set(), "the call that was made is in the ledger"
         )
+
+
+class Once(Case):
+    """Faults that were met once."""
+
+    def test_a_full_disk_after_a_command_started_is_no_failure_that_repeats_it(self):
+        """The capsule becomes a place where nothing can be written while the command runs."""
+        self.profile(goals={"a": "0\n"})
+        command = "echo x >> effects; cd runs/*/ && mv shell.log moved && mkdir shell.log"
+        self.replies({"move": "shell", "command": command, "reversible": True})
+        self.looop("tick", code=1)
+        self.assertRegex(self.stderr, r"^looop: .*shell.log: .*the next beat settles what was begun\n$")
+        self.replies({"move": "noop"})
+        self.assertEqual(self.tick()["outcome"], "held")
+        self.assertEqual(len(self.journal()), 1)
+        self.assertIn("interrupted: ", self.journal()[0])
+        self.assertEqual(self.read("effects"), "x\n")
+
+    def test_a_secret_that_is_also_a_name_does_not_wake_for_ever(self):
+        env = {"TEAM_KEY": "playbook-daily", "OTHER_TOKEN": "interrupted", "X_SECRET": "baseline"}
+        self.assertEqual(self.tick(env=env)["outcome"], "noop")
+        for _ in range(2):
+            self.assertEqual(self.tick(env=env)["outcome"], "unchanged")
+
+    def test_a_direct_runner_does_not_end_its_own_wait(self):
+        self.profile(goals={"a": "0\n"})
+        self.runner("echo edit >> goals/a.md; exit 1", "direct")
+        self.assertEqual([self.tick()["outcome"] for _ in range(3)], ["failed", "held", "held"])
+        self.assertEqual(len(self.ledger()), 1)
+
+    def test_an_unknown_key_of_a_runner_is_ignored(self):
+        self.profile(goals={"a": "0\n"}, config={"runners": {"pi": {"foo": 1, "name": "x"}}})
+        self.assertEqual(self.tick()["outcome"], "noop")
+        self.assertIn("unknown key runners.pi.foo", self.stderr)
+
+    def test_a_nested_reading_is_an_error_not_a_crash(self):
+        nested = "printf '{\"signal\":'; printf '[%.0s' $(seq 985); printf ']%.0s' $(seq 985); printf '}'"
+        self.profile(goals={"a": "0\n"}, sensors={"s": nested})
+        self.tick(env={"A_TOKEN": "12345678"})
+        self.assertEqual(self.json("snapshots", "sensor-s.json")["signal"], {"error": "nested too deeply"})
+
+    def test_a_call_whose_command_ended_127_is_paid(self):
+        self.profile(goals={"a": "0\n"})
+        self.runner("cat >/dev/null; echo paid; nosuchcommand")
+        self.tick()
+        self.assertEqual(len(self.ledger()), 1)
+
+    def test_nothing_inside_a_broken_object_is_a_move(self):
+        self.profile(goals={"a": "0\n"})
+        inner = '{"move":"shell","command":"touch evil","reversible":true}'
+        for number, reply in enumerate(
+            (f'{{"move":"write_goal","id":"a","body":"x","verify": {inner}', f"{{'said': '{inner}'}}")
+        ):
+            self.write("goals/a.md", f"{number + 1}\n")
+            self.replies(reply)
+            self.assertIn("an object that is not JSON", self.tick()["reason"])
+        self.assertFalse(os.path.exists(self.path("evil")))
+
+    def test_secrets_stay_out_of_snapshots_stderr_and_what_cron_mails(self):
+        secret = "s3cr3t-value-1234"
+        self.profile(goals={"a": "0\n"}, sensors={"s": 'printf \'{"signal":"%s"}\' "$MY_TOKEN"'})
+        self.runner('cat >/dev/null; echo $MY_TOKEN >&2; echo \'{"move":"noop"}\'')
+        out = self.looop("tick", env={"MY_TOKEN": secret})
+        self.write("sensors/s.sh", '#!/bin/sh\nprintf \'{"signal":"%s!"}\' "$MY_TOKEN"\n', 0o700)
+        out += self.looop("tick", env={"MY_TOKEN": secret})
+        self.assertEqual([name for name, body in self.tree().items() if secret.encode() in body], [])
+        self.assertNotIn(secret, out)
+        self.assertIn("[MY_TOKEN]!", out)
+
+    def test_scratch_folders_can_be_removed(self):
+        self.profile(goals={"a": "0\n"}, sensors={"s": "echo '{}'"})
+        self.tick()
+        for name in ("snapshots", "runs", "asks"):
+            shutil.rmtree(self.path(name))
+        self.assertEqual(self.tick()["outcome"], "unchanged")
+        self.write("goals/a.md", "1\n")
+        self.assertEqual(self.tick()["outcome"], "noop")
+
+    def test_deadlines_of_a_month(self):
+        self.profile(goals={"a": "0\n"}, sensors={"s": "# looop:timeout=30d\nsleep 0.2; echo '{}'"})
+        self.assertEqual(self.tick(env={"LOOOP_TICK_TIMEOUT": "60d"})["outcome"], "noop")
+        self.assertEqual(self.json("snapshots", "sensor-s.json"), {})
+
+    def test_a_forced_move_does_not_swallow_what_else_changed(self):
+        self.profile(goals={"a": "0\n"}, sensors={"ci": f"cat {self.home}/ci"})
+        self.write(os.path.join(self.home, "ci"), '{"signal":"green"}')
+        self.tick()
+        self.write(os.path.join(self.home, "ci"), '{"signal":"RED"}')
+        self.replies({"move": "write_goal", "id": "b", "body": "x"})
+        self.assertEqual(self.tick(words=("run", "a"))["outcome"], "acted")
+        self.replies({"move": "noop"})
+        self.assertEqual(self.tick()["reason"], "sensor ci: green → RED")
+        self.assertEqual(self.tick()["outcome"], "unchanged")
+
+    def test_a_flood_on_stderr_is_stopped(self):
+        import looop
+
+        kept, looop.OUTPUT_MAX = looop.OUTPUT_MAX, 100000
+        self.addCleanup(setattr, looop, "OUTPUT_MAX", kept)
+        path = os.path.join(self.home, "err")
+        job = looop.Job(
+            "x",
+            [os.path.join(self.bin, "bash"), "-c", "exec yes >&2"],
+            self.env,
+            20.0,
+            stdout=path + ".out",
+            stderr=path,
+            cap=100000,
+        )
+        self.assertEqual(looop.run_job(job).why, "overflow")
+
+    def test_a_state_of_odd_shapes_is_told(self):
+        self.profile(goals={"a": "0\n"})
+        self.tick()
+        good = self.json("state.json")
+        for key, value in (
+            ("open", 5),
+            ("failure", 3),
+            ("last", "x"),
+            ("shell", "x"),
+            ("baseline", {"x": 1}),
+            ("hash", []),
+        ):
+            self.write("state.json", json.dumps({**good, key: value}))
+            self.looop("tick", code=1)
+            self.assertIn("state.json: not what looop writes: mend it, or move it away", self.stderr)
+
+    def test_closed_streams(self):
+        self.profile(goals={"a": "0\n"})
+        bash = os.path.join(self.bin, "bash")
+        for words, closed, code in (
+            ("version", ">&-", 0),
+            ("tick", ">&-", 0),
+            ("status", ">&- 2>&-", 0),
+            ("_fmt", "<&-", 0),
+            ("nope", "2>&-", 2),
+        ):
+            command = [bash, "-c", f'"$@" {closed}', "bash", *self.command(words)]
+            done = subprocess.run(command, env=self.env, cwd=self.home, capture_output=True, check=False)
+            self.assertEqual(done.returncode, code, words + closed)
+            self.assertNotIn(b"Traceback", done.stderr)
+        self.assertEqual(len(self.journal()), 1)
+
+    def test_a_pipe_where_a_file_should_be_holds_nobody_up(self):
+        self.profile(goals={"a": "0\n"}, sensors={"s": "echo '{}'"})
+        os.mkfifo(self.path("goals", "f.md"))
+        os.mkfifo(self.path("sensors", "f.sh"), 0o700)
+        self.tick()
+        self.assertIn("[unreadable: Not a regular file]", self.prompt())
+        self.assertEqual(
+            self.json("snapshots", "sensor-f.json")["signal"], {"error": "cannot start: not a regular file"}
+        )
+
+    def test_quiet_knows_which_noop_ttl_it_was_made_for(self):
+        self.profile(goals={"a": "0\n"})
+        self.tick()
+        wait_until(lambda: self.tick()["outcome"] == "unchanged" and os.path.exists(self.path(".quiet")), ".quiet")
+        self.assertEqual(self.tick(env={"LOOOP_NOOP_TTL": "1s"})["outcome"], "noop")
+
+    def test_no_config_at_all_and_a_goal_by_its_file_name(self):
+        self.profile(goals={"my goal": "0\n"})
+        self.assertEqual(self.tick(env={"LOOOP_CONFIG": "/dev/null"})["outcome"], "noop")
+        self.replies({"move": "shell", "command": "true", "reversible": True})
+        self.assertEqual(self.tick(words=("run", "my goal"))["reason"], "forced: goal my%20goal")
+
+    def test_empty_optional_fields_are_absent(self):
+        self.profile(goals={"a": "0\n"})
+        self.replies({"move": "noop", "journal": "", "why": None, "next_beat_s": None})
+        self.assertEqual(self.tick()["outcome"], "noop")
+
+    def test_halves_of_files_are_swept_after_a_crash(self):
+        self.profile(goals={"a": "0\n"})
+        self.tick()
+        state = self.json("state.json")
+        for name in ("goals/x.md.123.tmp", "state.json.123.tmp"):
+            self.write(name, "half")
+        self.write("state.json", json.dumps({**state, "open": "tick-20260102-030405-abcd"}))
+        self.tick()
+        self.assertEqual([name for name in self.tree() if name.endswith(".tmp")], [])
+
+
+class WithGitOnce(WithGit):
+    def test_what_the_person_staged_is_not_committed(self):
+        self.git_out("init", "-q", cwd=self.home)
+        self.config({"git": True})
+        self.write(os.path.join(self.home, "secret.txt"), "mine")
+        self.profile(goals={"a": "0\n"})
+        self.git_out("add", "secret.txt", cwd=self.home)
+        self.tick()
+        self.assertEqual(
+            self.git_out("ls-tree", "-r", "--name-only", "HEAD", cwd=self.home).split(),
+            ["data/PLAYBOOK.md", "data/goals/a.md", "data/journal.md"],
+        )
+        self.assertIn("A  secret.txt", self.git_out("status", "--porcelain", cwd=self.home))
+
+    def test_a_broken_repository_of_ours_does_not_mean_the_one_around(self):
+        self.git_out("init", "-q", cwd=self.home)
+        self.profile(goals={"a": "0\n"})
+        os.mkdir(self.path(".git"))
+        self.tick()
+        self.assertIn("git: ", self.stderr)
+        self.assertEqual(self.git_out("rev-list", "--all", "--count", cwd=self.home).strip(), "0")
+
+    def test_removed_files_are_committed_and_a_long_journal_is_not(self):
+        self.profile(goals={"a": "0\n"})
+        self.tick()
+        os.unlink(self.path("goals/a.md"))
+        self.write("journal.md", "x" * 100 + "\n" + "- old line\n" * 500000)
+        self.tick()
+        self.assertIn("journal.md is too long to be committed", self.stderr)
+        self.assertEqual(self.git_out("status", "--porcelain"), " M journal.md\n")
 
 
 if __name__ == "__main__":

@@ -113,8 +113,8 @@ class Interrupted(Case):
         tick = self.start("tick")
         wait_until(lambda: os.path.exists(self.path("begun")), "the effect")
         run = self.json("state.json")["open"]
-        child = wait_until(lambda: os.path.exists(self.path("runs", run, "child.json")), "its number") and self.json(
-            "runs", run, "child.json"
+        child = wait_until(lambda: os.path.exists(self.path("runs", run, "shell.json")), "its number") and self.json(
+            "runs", run, "shell.json"
         )
         return tick, run, child["pid"]
 

@@ -64,8 +64,8 @@ class Invalid(unittest.TestCase):
         self.refuse('{"move":"noop"}{"move":"noop"}', "2 JSON objects")
         self.refuse('{"move":"noop"} or else ```{"move":"noop"}```', "2 JSON objects")
         self.refuse('[{"move":"noop"},{"move":"noop"}]', "2 JSON objects")
-        self.refuse('{"move":"noop"', "no JSON object")
-        self.refuse("{'move':'noop'}", "no JSON object")
+        self.refuse('{"move":"noop"', "an object that is not JSON")
+        self.refuse("{'move':'noop'}", "an object that is not JSON")
 
     def test_what_is_not_a_move(self):
         self.refuse("{}", 'no field "move"')

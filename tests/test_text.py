@@ -44,13 +44,17 @@ class Text(unittest.TestCase):
                 self.assertTrue(line.startswith("  |"), repr(body))
 
     def test_cut_says_so_in_place(self):
-        text = looop.fenced("line\n" * 1000)
-        kept, lost = looop.cut(text, 700)
-        self.assertGreater(lost, 6000)
+        kept, lost = looop.fitted("line\n" * 1000, 700)
+        self.assertEqual(lost, 5000 - 5 * (kept.count("\n") - 1))
         self.assertIn(f"[… {lost} bytes cut here]", kept)
         self.assertLess(len(kept), 800)
         self.assertTrue(all(line.startswith("| ") for line in kept.splitlines()))
-        self.assertEqual(looop.cut("| short\n", 700), ("| short\n", 0))
+        self.assertEqual(looop.fitted("short\n\nx", 700), ("| short\n|\n| x\n", 0))
+        self.assertEqual(looop.fitted("", 700), ("", 0))
+        kept, lost = looop.fitted("x" * 10000, 800)
+        self.assertEqual((kept.count("x"), lost), (100, 9900))
+        kept, lost = looop.fitted("x\n" * 50, 1000, size=5000)
+        self.assertEqual((kept.count("| x"), lost), (50, 4900), "the caller kept no more than the beginning")
 
     def test_ids(self):
         for good in ("a", "ship-v2", "A.b_c-9", "x" * 64, "0"):

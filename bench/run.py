@@ -1,0 +1,443 @@
+#!/usr/bin/env python3
+"""Measure looop beside its peers: one row per item, medians of interleaved rounds.
+
+    bench/run.py [--only NAME]… [--rounds N] [--big] [--json]
+
+Ours and the peer alternate within the same run, so that a machine that is busy, or slows down, does so for both: the
+ratio is what counts. It is a measurement and no test: it exits with 0 whatever the ratios are.
+
+Every world lies in a temporary folder of its own, which is removed at the end, also on Ctrl-C. No LLM is called: the
+decider is the one built in, or a command that prints a noop.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(HERE)
+PYTHON = sys.executable  # never the `python3` on PATH, which may be a version manager's shim of 100 ms
+FLOOR = [PYTHON, "-SI", "-c", "pass"]
+DEADLINE = 300.0  # seconds for one process of the bench
+
+# A world is quiet when its files are older than looop's doubt about timestamps (2 s).
+SETTLE = 2.2
+
+SENSOR = """\
+#!/usr/bin/env bash
+# looop:timeout=30
+{wait}printf '{{"signal":{{"number":%d,"state":"ok"}},"detail":{{"seen":%d}}}}\\n' {number} {detail}
+"""
+
+RUNNER = {"mode": "typed", "tick": """printf '{"move":"noop"}\\n'""", "unmetered": True}
+
+# The beat of a pulse: one process, many beats. The first two take looop from "decided" to its short way.
+IN_PROCESS = """\
+import json, os, sys, time
+sys.path.insert(0, sys.argv[1])
+import looop
+profile = looop.open_profile(os.environ, looop.__file__)
+times = []
+for beat in range(int(sys.argv[2]) + 2):
+    begun = time.perf_counter()
+    outcome = looop.Beat(profile, "", "").go()
+    times.append(time.perf_counter() - begun)
+    assert outcome.outcome == "unchanged", outcome
+print(json.dumps(times[2:]))
+"""
+
+
+class Result(NamedTuple):
+    """Be what one item measured: seconds, and how the ratio is made of them."""
+
+    ours: float
+    peer: float | None  # None: there is no peer, the gate is on ours alone
+    ratio: float
+
+
+class Item(NamedTuple):
+    """Be one row of the table."""
+
+    name: str  # for --only
+    line: str
+    measure: Callable[[Bench], Result]
+    gate: float | None = None  # None: shown for comparison only
+    aim: float | None = None
+    atleast: bool = False  # the ratio must be at least the gate, not at most
+    needs: str = ""  # a program that must be on PATH
+    unit: str = ""  # the gate is on ours, in this unit
+
+
+class World:
+    """Hold one profile: a home of its own, a data dir, the environment looop is started with."""
+
+    def __init__(self, bench: Bench, name: str, config: dict[str, Any] | None = None) -> None:
+        self.bench = bench
+        self.home = os.path.join(bench.folder, name)
+        self.data = os.path.join(self.home, "data")
+        os.makedirs(self.home)
+        self.env = {
+            "HOME": self.home,
+            "PATH": os.environ.get("PATH", os.defpath),
+            "LANG": "C.UTF-8",
+            "LOOOP_DATA_DIR": self.data,
+            "LOOOP_CONFIG": os.path.join(self.home, "looop.json"),
+            "LOOOP_MAX_DECIDES_PER_HOUR": "1000000",
+        }
+        if config is None:
+            self.env["LOOOP_RUNNER"] = "builtin"
+        else:
+            write(self.env["LOOOP_CONFIG"], json.dumps(config))
+
+    def tick(self) -> float:
+        """Run `looop tick`; return its seconds."""
+        return self.bench.timed([self.bench.looop, "tick"], self.env)
+
+    def beat(self) -> str:
+        """Run a beat that is not measured; return its outcome."""
+        command = [self.bench.looop, "tick", "--json"]
+        done = subprocess.run(command, env=self.env, capture_output=True, timeout=DEADLINE, check=False)
+        if done.returncode:
+            raise SystemExit(f"bench: looop tick: {done.stderr.decode(errors='replace').strip()}")
+        return str(json.loads(done.stdout)["outcome"])
+
+    def fresh(self, sensors: int = 0, wait: float = 0.0, goals: int = 0, detail: str = "1") -> World:
+        """Seed the profile, leave these sensors in it and no others, and decide once."""
+        self.beat()
+        self.sensors(sensors, wait, detail)
+        for number in range(goals):
+            body = f"# goal {number}\n" + f"{number} what is wanted, in a line of some length.\n" * 100
+            write(os.path.join(self.data, "goals", f"g{number:04}.md"), body[:4096])
+        self.beat()
+        return self
+
+    def sensors(self, count: int, wait: float, detail: str) -> None:
+        """Replace the sensors by `count` that wait as a network call would, then print one object."""
+        folder = os.path.join(self.data, "sensors")
+        shutil.rmtree(folder, ignore_errors=True)
+        os.makedirs(folder)
+        for number in range(count):
+            path = os.path.join(folder, f"s{number:03}.sh")
+            pause = f"sleep {wait}\n" if wait else ""
+            write(path, SENSOR.format(number=number, wait=pause, detail=detail), 0o755)
+
+    def quiet(self) -> World:
+        """Let the world age and take looop to its short way: unchanged, and remembered as such."""
+        time.sleep(SETTLE)
+        for _ in range(2):
+            if self.beat() != "unchanged":
+                raise SystemExit(f"bench: {self.home}: the world does not come to rest")
+        if not os.path.exists(os.path.join(self.data, ".quiet")):
+            raise SystemExit(f"bench: {self.home}: looop did not remember that the world is quiet")
+        return self
+
+
+class Bench:
+    """Carry what every item needs: the folder, the installed looop, how many rounds."""
+
+    def __init__(self, folder: str, rounds: int, big: bool) -> None:
+        self.folder = folder
+        self.rounds = rounds
+        self.big = big
+        build = [PYTHON, os.path.join(ROOT, "build_zipapp.py"), "--out", f"{folder}/bin", "--python", PYTHON]
+        subprocess.run(build, stdout=subprocess.DEVNULL, check=True, timeout=DEADLINE)
+        self.looop = f"{folder}/bin/looop"
+
+    def timed(self, argv: list[str], env: dict[str, str]) -> float:
+        """Run a process to its end; return its seconds. End the bench when it fails or outlasts the deadline."""
+        null = os.open(os.devnull, os.O_RDWR)
+        errors = os.open(f"{self.folder}/stderr", os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+        actions = [(os.POSIX_SPAWN_DUP2, fd, to) for fd, to in ((null, 0), (null, 1), (errors, 2))]
+        pid = 0
+        try:
+            signal.setitimer(signal.ITIMER_REAL, DEADLINE)
+            begun = time.perf_counter()
+            pid = os.posix_spawnp(argv[0], argv, env, file_actions=actions, setpgroup=0)
+            _, status = os.waitpid(pid, 0)
+            seconds = time.perf_counter() - begun
+            pid = 0
+            if status:
+                words = os.pread(errors, 1000, 0).decode(errors="replace").strip()
+                raise SystemExit(f"bench: {' '.join(argv)}: status {status}: {words}")
+            return seconds
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            if pid:
+                os.killpg(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+            os.close(null)
+            os.close(errors)
+
+    def rivals(
+        self, ours: Callable[[], float], peer: Callable[[], float], upside: bool = False, rounds: int = 0
+    ) -> Result:
+        """Alternate both, after one round that does not count; `upside`: the ratio is the peer's over ours."""
+        both: tuple[list[float], list[float]] = ([], [])
+        for count in range((rounds or self.rounds) + 1):
+            pair = (ours(), peer())
+            if count:
+                both[0].append(pair[0])
+                both[1].append(pair[1])
+        mine, theirs = statistics.median(both[0]), statistics.median(both[1])
+        return Result(mine, theirs, theirs / mine if upside else mine / theirs)
+
+    def floor(self, world: World) -> Callable[[], float]:
+        """Return what times the interpreter that does nothing."""
+        return lambda: self.timed(FLOOR, world.env)
+
+
+def write(path: str, text: str, mode: int = 0o600) -> None:
+    """Write a file of a world."""
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+    os.chmod(path, mode)
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Items
+# ----------------------------------------------------------------------------------------------------------------------
+
+
+def verb(name: str) -> Callable[[Bench], Result]:
+    """Measure a verb on a quiet profile without sensors against the floor."""
+
+    def measure(bench: Bench) -> Result:
+        world = World(bench, f"verb-{name}").fresh().quiet()
+        return bench.rivals(lambda: bench.timed([bench.looop, name], world.env), bench.floor(world))
+
+    return measure
+
+
+def peer_tick(sensors: int, wait: float, detail: str = "1") -> Callable[[Bench], Result]:
+    """Measure an unchanged tick against the bash beat, both on sensors of the same text.
+
+    `detail` is a word of bash: "$$" differs on every beat, and is no part of the signal.
+    """
+
+    def measure(bench: Bench) -> Result:
+        name = f"{sensors}-{wait}-{detail}"
+        world = World(bench, f"peer-{name}").fresh(sensors, wait, detail=detail).quiet()
+        twin = World(bench, f"twin-{name}").fresh(sensors, wait, detail=detail)
+        command = ["bash", os.path.join(HERE, "peer_tick.sh"), twin.data]
+        rounds = min(bench.rounds, 9) if sensors > 10 else bench.rounds
+        return bench.rivals(world.tick, lambda: bench.timed(command, twin.env), upside=True, rounds=rounds)
+
+    return measure
+
+
+def in_process(goals: int) -> Callable[[Bench], float]:
+    """Return what takes the median of unchanged beats within one process."""
+
+    def measure(bench: Bench) -> float:
+        world = World(bench, f"pulse-{goals}").fresh(goals=goals).quiet()
+        command = [PYTHON, "-c", IN_PROCESS, ROOT, str(50 * bench.rounds)]
+        done = subprocess.run(command, env=world.env, stdout=subprocess.PIPE, timeout=DEADLINE, check=True)
+        return float(statistics.median(json.loads(done.stdout)))
+
+    return measure
+
+
+def pulse(bench: Bench) -> Result:
+    """Measure an unchanged beat without sensors within one process: the gate is on its milliseconds."""
+    seconds = in_process(0)(bench)
+    return Result(seconds, None, seconds * 1e3)
+
+
+def crowd(bench: Bench) -> Result:
+    """Measure 50 sensors that each sleep 0.2 s against one."""
+    many = World(bench, "crowd-50").fresh(50, 0.2).quiet()
+    one = World(bench, "crowd-1").fresh(1, 0.2).quiet()
+    return bench.rivals(many.tick, one.tick)
+
+
+def acting_world(bench: Bench, name: str, config: dict[str, Any]) -> tuple[World, Callable[[], float]]:
+    """Make a world in which every beat finds an edited goal, asks a command, and acts."""
+    world = World(bench, name, {"default": "bench", "runners": {"bench": RUNNER}, **config}).fresh()
+    edits = iter(range(1_000_000))
+
+    def act() -> float:
+        write(os.path.join(world.data, "goals", "moving.md"), f"# moving\n\nEdit {next(edits)}.\n")
+        return world.tick()
+
+    return world, act
+
+
+def acting(config: dict[str, Any]) -> Callable[[Bench], Result]:
+    """Measure a beat that decides and acts, with a runner that answers at once, against the floor."""
+
+    def measure(bench: Bench) -> Result:
+        world, act = acting_world(bench, f"acting-{len(config)}", config)
+        return bench.rivals(act, bench.floor(world))
+
+    return measure
+
+
+def journal(config: dict[str, Any]) -> Callable[[Bench], Result]:
+    """Measure an acting beat on a long journal against one on a short journal."""
+
+    def measure(bench: Bench) -> Result:
+        long, act_long = acting_world(bench, f"long-{len(config)}", config)
+        _, act_short = acting_world(bench, f"short-{len(config)}", config)
+        size = (1 << 30) if bench.big else (64 << 20)
+        block = b"".join(b"- 2026-01-02 15:%02d %d: done, and what it came to\n" % (n % 60, n) for n in range(20_000))
+        with open(os.path.join(long.data, "journal.md"), "ab", buffering=0) as file:
+            for _ in range(size // len(block) + 1):
+                file.write(block)
+        result = bench.rivals(act_long, act_short, rounds=min(bench.rounds, 3 if bench.big else 9))
+        shutil.rmtree(long.home, ignore_errors=True)  # up to some GB
+        return result
+
+    return measure
+
+
+def many_goals(bench: Bench) -> Result:
+    """Measure an unchanged tick on 1000 goals of 4 KB against one on 10."""
+    many = World(bench, "goals-1000").fresh(goals=1000).quiet()
+    few = World(bench, "goals-10").fresh(goals=10).quiet()
+    return bench.rivals(many.tick, few.tick)
+
+
+def many_goals_in_process(bench: Bench) -> Result:
+    """Measure the same within one process, where no start of the interpreter hides the difference."""
+    many, few = in_process(1000)(bench), in_process(10)(bench)
+    return Result(many, few, many / few)
+
+
+ITEMS = (
+    Item("version", "looop version, installed / floor", verb("version"), 2.2, 1.4),
+    Item("tick", "looop tick, installed, unchanged, 0 sensors / floor", verb("tick"), 2.5, 1.5),
+    Item("status", "looop status (no workers yet) / floor", verb("status"), 5, 3),
+    Item("peer-1", "bash peer tick / looop tick, 1 sensor", peer_tick(1, 0.05), 4, 8, True, "jq"),
+    Item("peer-10", "bash peer tick / looop tick, 10 sensors", peer_tick(10, 0.05), 8, 15, True, "jq"),
+    Item("peer-50", "bash peer tick / looop tick, 50 sensors", peer_tick(50, 0.05), 15, 25, True, "jq"),
+    Item("peer-1-now", "the same, 1 sensor that does not wait", peer_tick(1, 0), None, None, True, "jq"),
+    Item("peer-10-now", "the same, 10 sensors that do not wait", peer_tick(10, 0), None, None, True, "jq"),
+    Item("peer-50-now", "the same, 50 sensors that do not wait", peer_tick(50, 0), None, None, True, "jq"),
+    Item(
+        "peer-10-detail",
+        "10 sensors that wait and whose detail changes",
+        peer_tick(10, 0.05, "$$"),
+        None,
+        None,
+        True,
+        "jq",
+    ),
+    Item("pulse", "beat of the pulse, unchanged, 0 sensors, in process", pulse, 1, 0.2, unit="ms"),
+    Item("crowd", "50 sensors that each sleep 0.2 s / one", crowd, 8, 4),
+    Item("acting", "acting beat, runner that answers at once / floor", acting({}), 8, 4, needs="git"),
+    Item("acting-nogit", "the same, without git", acting({"git": False})),
+    Item("journal", "acting beat, long journal / short", journal({}), 1.2, 1.05, needs="git"),
+    Item("journal-nogit", "the same, without git", journal({"git": False})),
+    Item("goals", "unchanged tick, 1000 goals of 4 KB / 10", many_goals, 10, 4),
+    Item("goals-inside", "the same, in process", many_goals_in_process),
+)
+
+GET = {"jq": "apt install jq", "git": "apt install git"}
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# The table
+# ----------------------------------------------------------------------------------------------------------------------
+
+
+def row_of(item: Item, result: Result | None) -> dict[str, Any]:
+    """Put a row together (pure); None: its peer is missing."""
+    row: dict[str, Any] = {"name": item.name, "item": item.line, "ours_s": None, "peer_s": None, "ratio": None}
+    row.update(gate=item.gate, aim=item.aim, atleast=item.atleast, unit=item.unit or "x", verdict="no peer")
+    if result is None:
+        return row
+    row.update(ours_s=result.ours, peer_s=result.peer, ratio=result.ratio)
+    if item.gate is None:
+        row["verdict"] = "-"
+    else:
+        met = result.ratio >= item.gate if item.atleast else result.ratio <= item.gate
+        row["verdict"] = "ok" if met else "short"
+    return row
+
+
+def cells(row: dict[str, Any]) -> list[str]:
+    """Write a row for a person (pure)."""
+    sign = "≥ " if row["atleast"] else "≤ "
+
+    def bound(value: float | None) -> str:
+        return "" if value is None else f"{sign}{value:g}" + (" ms" if row["unit"] == "ms" else "")
+
+    def millis(value: float | None) -> str:
+        return "" if value is None else f"{value * 1e3:.{2 if value < 0.1 else 0}f} ms"
+
+    ratio = "" if row["ratio"] is None or row["unit"] == "ms" else f"{row['ratio']:.2f}"
+    return [row["item"], millis(row["ours_s"]), millis(row["peer_s"]), ratio, *map(bound, (row["gate"], row["aim"]))]
+
+
+HEADS = ["item", "ours", "peer", "ratio", "gate", "aim", ""]
+WIDTHS = [54, 10, 10, 7, 8, 8, 0]
+
+
+def line_of(texts: list[str]) -> str:
+    """Lay a row out (pure)."""
+    return " ".join(f"{text:{width}}" for text, width in zip(texts, WIDTHS)).rstrip()
+
+
+def chosen(names: list[str]) -> list[Item]:
+    """Return the items that --only names, all when it names none; end the bench on a name that there is not."""
+    known = [item.name for item in ITEMS]
+    for name in names:
+        if name not in known:
+            raise SystemExit(f"bench: {name}: no such item: one of {', '.join(known)}")
+    return [item for item in ITEMS if not names or item.name in names]
+
+
+def raise_exit(number: int, frame: object) -> None:
+    """Leave through the `finally` blocks, which end children and remove folders."""
+    raise SystemExit("bench: a process outlasted its deadline" if number == signal.SIGALRM else 128 + number)
+
+
+def main() -> int:
+    """Run the items and print the table."""
+    parser = argparse.ArgumentParser(description="Measure looop beside its peers.")
+    parser.add_argument("--only", action="append", default=[], metavar="NAME", help="measure this item (repeatable)")
+    parser.add_argument("--rounds", type=int, default=21, metavar="N", help="rounds per item (default 21)")
+    parser.add_argument("--big", action="store_true", help="use a journal of 1 GB, not 64 MB")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    args = parser.parse_args()
+    items = chosen(args.only)
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGALRM):
+        signal.signal(number, raise_exit)
+    missing = sorted({item.needs for item in items if item.needs and not shutil.which(item.needs)})
+    rows = []
+    folder = tempfile.mkdtemp(prefix="looop-bench-")
+    try:
+        bench = Bench(folder, max(1, min(args.rounds, 1000)), args.big)
+        if not args.json:
+            print(f"Python {platform.python_version()}, {os.cpu_count()} CPUs, {bench.rounds} rounds\n{line_of(HEADS)}")
+        for item in items:
+            rows.append(row_of(item, None if item.needs in missing else item.measure(bench)))
+            if not args.json:
+                print(line_of([*cells(rows[-1]), rows[-1]["verdict"]]), flush=True)
+    except KeyboardInterrupt:
+        return 130
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    if args.json:
+        about = {"python": platform.python_version(), "cpus": os.cpu_count(), "rounds": bench.rounds, "big": args.big}
+        print(json.dumps({**about, "missing": {name: GET[name] for name in missing}, "rows": rows}, indent=2))
+    else:
+        for name in missing:
+            print(f"missing: {name}: {GET[name]}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
