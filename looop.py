@@ -28,21 +28,23 @@ Contents
    7. Store
    8. Children
    9. Ledger
-  10. Readings (pure)
-  11. Sense
-  12. World hash (pure)
-  13. World
-  14. Moves (pure)
-  15. Prompt (pure)
-  16. Metering (pure)
-  17. Gates (pure)
-  18. Profile on disk
-  19. Decide
-  20. Act
-  21. Beat
-  22. Views
-  23. CLI
-  24. Texts
+  10. Asks
+  11. Readings (pure)
+  12. Sense
+  13. World hash (pure)
+  14. World
+  15. Moves (pure)
+  16. Prompt (pure)
+  17. Metering (pure)
+  18. Gates (pure)
+  19. Profile on disk
+  20. Decide
+  21. Act
+  22. Beat
+  23. People
+  24. Views
+  25. CLI
+  26. Texts
 
 Finding things: the verb `looop sensor list` is `cmd_sensor_list`; its row in VERBS (CLI) holds its help and options.
 To add a verb: write `cmd_<verb>`, add its row to VERBS. To add a move: a row in MOVES, a performer in PERFORMERS.
@@ -102,6 +104,7 @@ BACKOFF_FIRST, BACKOFF_MAX = 60.0, 300.0  # seconds after the first failure, and
 NEXT_BEAT_MIN, NEXT_BEAT_MAX = 5, 3600  # seconds a move may ask for
 NESTING_MAX = 64  # levels of JSON in a reading
 FLAPPING_BEATS = 5  # beats in a row on which a signal changed
+UNKNOWN_PRICES_MAX = 3  # decides of unknown price in a row, before a runner is stopped
 JOURNAL_COMMIT_MAX = 4 * MIB  # bytes: some 30,000 moves
 RACY_SECONDS = 2.0  # a file younger than this may change again without its timestamps moving
 
@@ -594,6 +597,20 @@ def write_atomic(path: str, data: bytes, mode: int = 0o600, sync: bool = True) -
         raise
     if sync:
         sync_dir(os.path.dirname(path))
+
+
+def publish(path: str, data: bytes) -> bool:
+    """Make a file appear whole under a name that nobody has; return whether it was us who took the name."""
+    temporary = f"{path}.{os.getpid()}.tmp"
+    write_atomic(temporary, data)
+    try:
+        os.link(temporary, path)
+        sync_dir(os.path.dirname(path))
+        return True
+    except FileExistsError:
+        return False
+    finally:
+        remove_file(temporary)
 
 
 def sync_dir(path: str) -> None:
@@ -1130,6 +1147,8 @@ _STATE: dict[str, JSON] = {  # state.json: everything that one beat leaves for t
     "failure": None,  # {"count", "at", "until", "reason", "reply", "policy"}
     "interrupted": None,  # what a beat that died left behind, until a decider was told
     "next_beat_s": None,  # asked for by the last move, one beat only
+    "read": [],  # numbers of the asks whose answers the last decider has read
+    "surfaced": [],  # what the person has been told already, by key
     "shell": None,  # result of the last shell move, until a decider was told
 }
 
@@ -1151,6 +1170,8 @@ _STATE_KINDS: dict[str, Any] = {
     "failure": dict,
     "interrupted": str,
     "next_beat_s": int,
+    "read": list,
+    "surfaced": list,
     "shell": dict,
 }
 
@@ -1688,7 +1709,106 @@ def spend_of(rows: Iterable[Mapping[str, JSON]]) -> tuple[float, int, int]:
 
 
 # ======================================================================================================================
-# 10. Readings (pure)
+# 10. Asks
+# ======================================================================================================================
+# What the loop wants of its person. asks/<n>.json is a question, or a proposal with the exact bytes of what would be
+# done; asks/<n>.answer.json is what the person said. Both appear by link(2): a number is taken once and an answer is
+# given once, whoever races. An answer stays until a decider has read it, then both go to asks/archive/.
+
+_ASK_KEYS = ("n", "kind", "session", "question", "options", "ref", "command", "diff", "run", "at", "state", "answer")
+
+
+def new_ask(profile: Profile, kind: str, **fields: JSON) -> int:
+    """Put a question or a proposal to the person; return its number."""
+    known = ask_numbers(profile, "asks") + ask_numbers(profile, "asks/archive")
+    number = max(known, default=0)
+    while True:
+        number += 1
+        ask = {"n": number, "kind": kind, "at": utc_text(time.time()), **fields}
+        if publish(profile.path("asks", f"{number}.json"), pretty(profile.redacted(ask)).encode()):
+            return number
+
+
+def ask_numbers(profile: Profile, folder: str) -> list[int]:
+    """Return the numbers of the asks in a folder, in order."""
+    try:
+        names = os.listdir(profile.path(folder))
+    except FileNotFoundError:
+        return []
+    return sorted(int(name[:-5]) for name in names if name.endswith(".json") and name[:-5].isdigit())
+
+
+def read_ask(profile: Profile, number: int, folder: str = "asks") -> dict[str, JSON]:
+    """Return an ask with its state and answer, every key of `asks --json` and looop's own besides.
+
+    One whose file cannot be read is an open question that says so: an unreadable ask is not an absent one.
+    """
+    whole: dict[str, JSON] = dict.fromkeys(_ASK_KEYS)
+    whole.update(n=number, kind="ask", state="open")
+    try:
+        whole.update(parse_json(read_bytes(profile.path(folder, f"{number}.json")) or b"{}"))
+        raw = read_bytes(profile.path(folder, f"{number}.answer.json"))
+        answer = None if raw is None else parse_json(raw)
+    except (OSError, ValueError, TypeError) as error:
+        return {**whole, "question": f"asks/{number}.json cannot be read: {error}"}
+    if answer is not None:
+        words = (
+            answer["text"] if answer["verdict"] == "answered" else f"{answer['verdict']}: {answer['text']}".rstrip(": ")
+        )
+        whole.update(state="answered", answer=words, verdict=answer["verdict"], result=answer.get("result"))
+    return whole
+
+
+def read_asks(profile: Profile) -> list[dict[str, JSON]]:
+    """Return every ask that is open or whose answer nobody has read, in order."""
+    return [read_ask(profile, number) for number in ask_numbers(profile, "asks")]
+
+
+def give_answer(profile: Profile, number: int, verdict: str, text: str, force: bool = False) -> bool:
+    """Answer an ask; return False when it was answered before and `force` is not given."""
+    path = profile.path("asks", f"{number}.answer.json")
+    answer = pretty(profile.redacted({"at": utc_text(time.time()), "verdict": verdict, "text": text})).encode()
+    if force:
+        write_atomic(path, answer)
+        return True
+    return publish(path, answer)
+
+
+def add_result(profile: Profile, number: int, result: str) -> None:
+    """Write down what came of an approved proposal."""
+    path = profile.path("asks", f"{number}.answer.json")
+    answer = parse_json(read_bytes(path) or b"{}")
+    write_atomic(path, pretty({**answer, "result": profile.redacted(result)}).encode())
+
+
+def archive_asks(profile: Profile, numbers: Iterable[int]) -> None:
+    """Move asks that were answered and read to asks/archive/."""
+    for number in numbers:
+        for name in (f"{number}.json", f"{number}.answer.json"):
+            make_private_dir(profile.path("asks", "archive"))
+            try:
+                os.rename(profile.path("asks", name), profile.path("asks", "archive", name))
+            except FileNotFoundError:
+                pass
+
+
+def ask_value(ask: Mapping[str, JSON]) -> JSON:
+    """Return the part of an ask that is hashed."""
+    return {key: ask.get(key) for key in ("kind", "question", "command", "state", "answer") if ask.get(key) is not None}
+
+
+def ask_text(ask: Mapping[str, JSON]) -> str:
+    """Write an ask down for the prompt."""
+    lines = [f"{ask['kind']}, {ask['state']}", str(ask["question"])]
+    lines += [f"options: {', '.join(ask['options'])}"] if ask.get("options") else []
+    lines += [f"$ {ask['command']}"] if ask.get("command") else []
+    lines += [f"answer: {ask['answer']}"] if ask.get("answer") is not None else []
+    lines += [f"result: {ask['result']}"] if ask.get("result") else []
+    return "\n".join(lines)
+
+
+# ======================================================================================================================
+# 11. Readings (pure)
 # ======================================================================================================================
 # What a sensor said becomes a reading: a JSON object with a `signal`, which is hashed, and the rest, which only the
 # decider sees. Whatever goes wrong becomes a *stable* reading too: {"signal":{"error":"exit 3"},"detail":{…}}. It wakes
@@ -1797,7 +1917,7 @@ def signal_digest(reading: JSON) -> str:
 
 
 # ======================================================================================================================
-# 11. Sense
+# 12. Sense
 # ======================================================================================================================
 # sensors/*.sh run at once, each under its deadline, into snapshots/sensor-<name>.json. snapshots/index remembers, per
 # sensor, when it ran, how long, its digest and its streak: with it a reading that repeats itself byte for byte costs no
@@ -1977,7 +2097,7 @@ def keep_readings(profile: Profile, readings: Mapping[str, Reading]) -> None:
 
 
 # ======================================================================================================================
-# 12. World hash (pure)
+# 13. World hash (pure)
 # ======================================================================================================================
 # What wakes the loop: PLAYBOOK, goals, sensor signals, workers' states, open asks and unread answers, each an item with
 # a key. Invariants: `detail`, sizes, ages and clocks never enter; the order of keys is irrelevant; every part is
@@ -2045,7 +2165,7 @@ def change_line(change: Change) -> str:
 
 
 # ======================================================================================================================
-# 13. World
+# 14. World
 # ======================================================================================================================
 # `observe` reads the whole world, once: from that one read come the hash, the changes and the prompt.
 #
@@ -2105,7 +2225,7 @@ def observe(profile: Profile, readings: Mapping[str, Reading]) -> World:
     stamps: dict[str, str] = {}
     items: dict[str, Item] = {}
     goals: dict[str, tuple[str, str]] = {}
-    for path in (profile.path("state.json"), profile.config_path, profile.path("goals")):
+    for path in (profile.config_path, *map(profile.path, ("state.json", "pause.json", "goals", "asks"))):
         stamps[path] = signature(path)
     item, playbook = read_text(profile.path("PLAYBOOK.md"), stamps)
     if item:
@@ -2117,18 +2237,14 @@ def observe(profile: Profile, readings: Mapping[str, Reading]) -> World:
     for name, reading in readings.items():
         items[f"sensor:{name}"] = signal_item(reading)
     workers = list_workers(profile)
-    asks = list_asks(profile)
+    asks = read_asks(profile)
+    items.update((f"ask:{ask['n']}", value_item(ask_value(ask))) for ask in asks)
     hashed = world_hash({key: item.digest for key, item in items.items()})
     return World(items, hashed, playbook, goals, dict(readings), workers, asks, stamps)
 
 
 def list_workers(profile: Profile) -> list[JSON]:
     """Return the workers, as `ls --json` will show them. There are none yet: this is where sessions join the world."""
-    return []
-
-
-def list_asks(profile: Profile) -> list[JSON]:
-    """Return open asks and unread answers. There are none yet: this is where people join the world."""
     return []
 
 
@@ -2184,7 +2300,7 @@ def remember_quiet(profile: Profile, world: World, since: float, until: float, n
 
 
 # ======================================================================================================================
-# 14. Moves (pure)
+# 15. Moves (pure)
 # ======================================================================================================================
 # A reply holds exactly one JSON object, and the object is exactly one move: its fields, all of them, and no others.
 # What is not valid is never repaired: the beat fails, and the next prompt says why.
@@ -2356,7 +2472,7 @@ def move_schema() -> str:
 
 
 # ======================================================================================================================
-# 15. Prompt (pure)
+# 16. Prompt (pure)
 # ======================================================================================================================
 # In an order that keeps the longest prefix the same between beats, because providers cache prefixes: what never
 # changes, what a person changes, what the world changes, what every beat changes; the time stands last. A header stands
@@ -2423,7 +2539,7 @@ def prompt_sections(inputs: Mapping[str, JSON]) -> Iterator[tuple[str, str]]:
     status, text, _ = inputs["playbook"]
     yield "PLAYBOOK", text if status == "ok" else f"[{status}]\n"
     yield "GOALS", listed((goal, text if status == "ok" else f"[{status}]") for goal, status, text in inputs["goals"])
-    yield "ASKS AND ANSWERS", listed((str(ask.get("n")), canonical(ask)) for ask in inputs["asks"])
+    yield "ASKS AND ANSWERS", listed((f"ask {ask['n']}", ask_text(ask)) for ask in inputs["asks"])
     yield "WORKERS", listed((worker.get("id", ""), canonical(worker)) for worker in inputs["workers"])
     yield "SENSOR READINGS", listed((f"{name} ({trust} data)", text) for name, trust, text in inputs["readings"])
     yield "RECENT JOURNAL", "\n".join(inputs["journal"])
@@ -2465,7 +2581,7 @@ def build_prompt(inputs: Mapping[str, JSON]) -> tuple[str, list[str]]:
 
 
 # ======================================================================================================================
-# 16. Metering (pure)
+# 17. Metering (pure)
 # ======================================================================================================================
 # By content, whatever wrapper prints it. Each stream that looop knows has a reader below; the first that finds its own
 # kind of object wins, and what none knows is plain text, the reply itself, at a price nobody named.
@@ -2693,8 +2809,13 @@ def model_named(command: str) -> str:
     words = command.replace("=", " ").split()
     for option, value in zip(words, words[1:]):
         if option in ("-m", "--model"):
-            return value.strip("'\"")
+            return value.strip("'\";|&)")
     return ""
+
+
+def command_mark(runner: Runner) -> str:
+    """Return a short digest of a runner's command line: one that was mended is another one."""
+    return digest_of(runner.tick.encode())[:8]
 
 
 def cost_row(ts: str, run: str, forced: str, runner: Runner, metered: Metered) -> dict[str, JSON]:
@@ -2705,7 +2826,7 @@ def cost_row(ts: str, run: str, forced: str, runner: Runner, metered: Metered) -
         "id": forced or "tick",
         "runner": runner.name,
     }
-    row.update(model=metered.model or None, cost_usd=metered.cost)
+    row.update(cmd=command_mark(runner), model=metered.model or None, cost_usd=metered.cost)
     if metered.usage:
         row["usage"] = metered.usage
     if runner.unmetered:
@@ -2714,7 +2835,7 @@ def cost_row(ts: str, run: str, forced: str, runner: Runner, metered: Metered) -
 
 
 # ======================================================================================================================
-# 17. Gates (pure)
+# 18. Gates (pure)
 # ======================================================================================================================
 # What can hold a beat back, in order; the first that holds ends it. And what can hold a move back: the tripwires for
 # commands that cannot be undone. They are patterns on a command's text: a tripwire, not a sandbox.
@@ -2755,6 +2876,59 @@ def backoff_gate(state: Mapping[str, JSON], policy: str, forced: str, now: float
     if not 0 < left <= BACKOFF_MAX:  # more than that: the clock was set back
         return Verdict("backoff", "pass", f"{count}; waited")
     return Verdict("backoff", "hold", f"{count}: {failure['reason']}", failure["until"])
+
+
+def paused_gate(pause: Mapping[str, JSON] | None) -> Verdict:
+    """Hold every beat while the person has paused the loop."""
+    if not pause:
+        return Verdict("paused", "pass")
+    why = f": {pause['why']}" if pause.get("why") else ""
+    return Verdict("paused", "hold", f"paused by a person{why}", pause.get("until"))
+
+
+def decides_gate(recent: Sequence[float], limit: int) -> Verdict:
+    """Hold a decide when the last hour has seen its share; `recent`: moments of the decides in it, newest first."""
+    said = f"{plural(len(recent), 'decide')} in the last hour, of {limit}"
+    if len(recent) < limit:
+        return Verdict("decides", "pass", said)
+    until = recent[limit - 1] + 3600 if limit else None
+    return Verdict("decides", "hold", f"{said}; raise budget.decides_per_hour or LOOOP_MAX_DECIDES_PER_HOUR", until)
+
+
+class Spend(Record):
+    """Be what the ledger says that a budget is held against."""
+
+    today: float  # USD since local midnight, of known prices
+    unknown_today: int  # calls since then whose price is unknown
+    reserve: float  # USD that a decide of this runner costs, in the median of the last ones
+    unknown_in_a_row: int  # decides of this runner and this command, the newest ones, whose price is unknown
+    tomorrow: float  # epoch seconds of the next local midnight
+
+
+def budget_gate(spend: Spend, runner: Runner, limit: float) -> Verdict:
+    """Hold a decide that could pass the daily budget, or whose price nobody knows."""
+    if runner.mode == "builtin":
+        return Verdict("budget", "pass", "the built-in decider costs nothing")
+    if spend.unknown_in_a_row >= UNKNOWN_PRICES_MAX and not runner.unmetered:
+        remedy = f"say what it costs (prices), or that it costs nothing more (runners.{runner.name}.unmetered: true)"
+        return Verdict(
+            "budget", "hold", f"{spend.unknown_in_a_row} decides of {runner.name} in a row of unknown price; {remedy}"
+        )
+    guessed = spend.unknown_today * spend.reserve
+    said = f"${spend.today + guessed:.2f} spent today"
+    if guessed:
+        said += f" ({plural(spend.unknown_today, 'unknown price')} guessed at ${spend.reserve:.2f} each)"
+    if runner.unmetered or (spend.today + guessed + spend.reserve <= limit and limit > 0):
+        return Verdict("budget", "pass", f"{said}, of ${limit:.2f}")
+    more = f"{said}, and about ${spend.reserve:.2f} for a decide would pass ${limit:.2f}"
+    return Verdict("budget", "hold", f"{more}; raise budget.daily_usd or LOOOP_MAX_DAILY_USD", spend.tomorrow)
+
+
+def median(values: Sequence[float]) -> float:
+    """Return the middle one of some values, 0 when there are none."""
+    ordered = sorted(values)
+    half = len(ordered) // 2
+    return 0.0 if not ordered else ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2
 
 
 def backoff_after(count: int) -> float:
@@ -2829,7 +3003,7 @@ def looks_irreversible(command: str) -> str:
     return ""
 
 
-def needs_yes(move: Move, mode: str) -> str:
+def needs_yes(move: Move, mode: str, untrusted: bool = False) -> str:
     """Say why a move that runs commands needs a person's yes, "" when it does not. `mode` is the config's `gate.shell`.
 
     A sensor is a script that runs on every beat: it is held to what a shell move is held to, line by line.
@@ -2838,6 +3012,8 @@ def needs_yes(move: Move, mode: str) -> str:
         return ""
     if mode == "always":
         return "gate.shell is always"
+    if mode == "untrusted" and untrusted:
+        return "the prompt held untrusted readings, and gate.shell is untrusted"
     if move.name == "shell":
         said = "" if move.fields["reversible"] is True else "the move says it cannot be undone"
         return said or looks_irreversible(move.fields["command"])
@@ -2846,7 +3022,7 @@ def needs_yes(move: Move, mode: str) -> str:
 
 
 # ======================================================================================================================
-# 18. Profile on disk
+# 19. Profile on disk
 # ======================================================================================================================
 # The data dir: made and seeded on the first beat, checked on every one, and a git repository whose history is the
 # loop's memory: one commit per move.
@@ -2981,7 +3157,7 @@ def commit_memory(profile: Profile, message: str) -> Ended:
 
 
 # ======================================================================================================================
-# 19. Decide
+# 20. Decide
 # ======================================================================================================================
 # A capsule, runs/<run-id>/, is made before the runner starts and holds everything about one decide:
 #
@@ -3151,10 +3327,11 @@ def decide_builtin(inputs: Mapping[str, JSON]) -> dict[str, JSON]:
 
 
 # ======================================================================================================================
-# 20. Act
+# 21. Act
 # ======================================================================================================================
-# One performer per move. It does the thing and says what it did; it journals nothing, and records nothing. Two seams
-# lead to what is built on top: `to_person` for moves that need a person, `to_worker` for moves that need a worker.
+# One performer per move. It does the thing and says what it did; it journals nothing, and records nothing. A move that
+# needs a person's yes becomes a proposal (`to_person`) and comes back, approved, as the same move with `yes`. Moves
+# that need a worker go through one seam, `to_worker`.
 
 
 class Scene(Record):
@@ -3164,11 +3341,55 @@ class Scene(Record):
     run: str
     world: World  # as it was when the move was decided
     move: Move
+    yes: bool = False  # a person has approved exactly this
+    untrusted: bool = False  # the prompt held readings that are not trusted
 
 
 def to_person(scene: Scene, why: str) -> Done:
-    """Hand a move to the person. Raise Failure: there is no way to ask one yet."""
-    raise BadMove(f"{scene.move.name} needs a person ({why}), and this looop cannot ask one yet: nothing was done")
+    """Make a move a proposal: an ask with exactly what would be done, which runs when a person approves it."""
+    move = scene.move
+    before = {"write_playbook": "PLAYBOOK.md", "write_sensor": f"sensors/{move.fields.get('name')}.sh"}.get(move.name)
+    proposal: dict[str, JSON] = {"move": move_object(move), "why": why, "run": scene.run, "hash": scene.world.hash}
+    if before:
+        old = read_bytes(scene.profile.path(before))
+        proposal["base"] = None if old is None else digest_of(old)
+        proposal["diff"] = text_diff(text_of(old or b""), text_of(ended_line(move.fields["body"])), before)
+    else:
+        proposal["command"] = move.fields["command"]
+    subject = one_line(proposal.get("command") or f"a change of {before}", 160)
+    same = next(
+        (ask for ask in scene.world.asks if ask["state"] == "open" and ask.get("move") == proposal["move"]), None
+    )
+    if same:
+        return Done(f"still waits for ask {same['n']}: {subject}", "proposed")
+    number = new_ask(scene.profile, "proposal", question=f"may I? {move.journal or subject} ({why})", **proposal)
+    return Done(f"proposed, as ask {number}: {subject}", "proposed", wrote=asked_item(scene.profile, number))
+
+
+def asked_item(profile: Profile, number: int) -> dict[str, Item | None]:
+    """Return the item of an ask that looop itself has just made: it wakes nobody."""
+    return {f"ask:{number}": value_item(ask_value(read_ask(profile, number)))}
+
+
+def text_diff(old: str, new: str, name: str) -> str:
+    """Return a unified diff (pure)."""
+    import difflib
+
+    lines = difflib.unified_diff(old.splitlines(True), new.splitlines(True), f"{name} now", f"{name} proposed")
+    return "".join(line if line.endswith("\n") else line + "\n" for line in lines)
+
+
+def do_ask(scene: Scene) -> Done:
+    """Put a question to the person."""
+    fields = scene.move.fields
+    question = fields["question"]
+    same = next((ask for ask in scene.world.asks if ask["state"] == "open" and ask["question"] == question), None)
+    if same:
+        return Done(f"still waits for the answer to ask {same['n']}: {one_line(question, 160)}")
+    extra = {key: fields[key] for key in ("options", "ref") if key in fields}
+    number = new_ask(scene.profile, "ask", question=question, run=scene.run, hash=scene.world.hash, **extra)
+    line = scene.move.journal or f"asked the person: {one_line(question, 200)}"
+    return Done(f"{line} [ask {number}]", wrote=asked_item(scene.profile, number))
 
 
 def to_worker(scene: Scene) -> Done:
@@ -3192,7 +3413,7 @@ def do_noop(scene: Scene) -> Done:
 def do_shell(scene: Scene) -> Done:
     """Run a command in the data dir, under a deadline."""
     profile, command = scene.profile, scene.move.fields["command"]
-    why = needs_yes(scene.move, profile.setting("gate_shell"))
+    why = "" if scene.yes else needs_yes(scene.move, profile.setting("gate_shell"), scene.untrusted)
     if why:
         return to_person(scene, why)
     timeout = profile.setting("shell_timeout")
@@ -3241,12 +3462,12 @@ def do_archive_goal(scene: Scene) -> Done:
 def do_write_sensor(scene: Scene) -> Done:
     """Create or replace a sensor; its first reading will wake the loop."""
     name = scene.move.fields["name"]
-    why = needs_yes(scene.move, scene.profile.setting("gate_shell"))
+    why = "" if scene.yes else needs_yes(scene.move, scene.profile.setting("gate_shell"), scene.untrusted)
     if why:
         return to_person(scene, why)
     path = scene.profile.path("sensors", f"{name}.sh")
     known = scene.world.readings.get(name)
-    if os.path.lexists(path) and (known is None or known.stamp not in ("", signature(path))):
+    if os.path.lexists(path) and not scene.yes and (known is None or known.stamp not in ("", signature(path))):
         raise BadMove(f"sensor {name} was edited during the decision: nothing was written over it")
     write_atomic(path, ended_line(scene.move.fields["body"]), mode=0o700)
     remove_file(snapshot_path(scene.profile, name))
@@ -3256,7 +3477,7 @@ def do_write_sensor(scene: Scene) -> Done:
 def do_write_playbook(scene: Scene) -> Done:
     """Replace the PLAYBOOK where the config allows it without a person; keep the one before."""
     profile = scene.profile
-    if profile.setting("gate_playbook"):
+    if profile.setting("gate_playbook") and not scene.yes:
         return to_person(scene, "the PLAYBOOK is theirs")
     path = profile.path("PLAYBOOK.md")
     refuse_overwrite(scene, "playbook", path)
@@ -3288,7 +3509,7 @@ PERFORMERS: dict[str, Callable[[Scene], Done]] = {
     "key": to_worker,
     "restart_worker": to_worker,
     "kill_worker": to_worker,
-    "ask": lambda scene: to_person(scene, "it is a question to one"),
+    "ask": do_ask,
 }
 
 
@@ -3307,7 +3528,7 @@ def perform(scene: Scene) -> Done:
 
 
 # ======================================================================================================================
-# 21. Beat
+# 22. Beat
 # ======================================================================================================================
 # The beat, under `.beat.lock`. Its writes are in an order that lets any instant be the last one:
 #
@@ -3325,10 +3546,85 @@ def perform(scene: Scene) -> Done:
 # `.quiet` names the signature of state.json, so no beat takes the short way past it.
 
 
+def read_pause(profile: Profile, now: float) -> dict[str, JSON] | None:
+    """Return the pause that holds now: {"at", "until", "why"}; one that cannot be read holds."""
+    try:
+        raw = read_bytes(profile.path("pause.json"))
+        pause = None if raw is None else parse_json(raw)
+    except (OSError, ValueError) as error:
+        return {"at": None, "until": None, "why": f"pause.json cannot be read: {error}; `looop resume` removes it"}
+    if not isinstance(pause, dict) or (pause.get("until") is not None and pause["until"] <= now):
+        return None
+    return pause
+
+
+def spend_for(profile: Profile, runner: Runner, now: float) -> tuple[Spend, list[float]]:
+    """Read from the ledger what the money gates need: the spend, and the moments of the last hour's decides."""
+    prices = profile.config().get("prices", {})
+    midnight = local_midnight(now)
+    decides: list[float] = []
+    known: list[float | None] = []
+    today: list[Mapping[str, JSON]] = []
+    for row in recent_rows(profile, now - 7 * DAY):
+        at = row_time(row)
+        cost = row_cost(row, runner, prices)
+        if at >= midnight:
+            today.append({**row, "cost_usd": cost})
+        if row.get("kind") in ("tick", "goal"):
+            if now - 3600 < at <= now:
+                decides.append(at)
+            if row.get("runner") == runner.name and row.get("cmd") == command_mark(runner) and len(known) < 20:
+                known.append(cost)
+        if at < midnight and at < now - 3600 and len(known) >= 20:
+            break
+    spent, _, unknown = spend_of(today)
+    unknown_in_a_row = next((i for i, cost in enumerate(known) if cost is not None), len(known))
+    reserve = median([cost for cost in known if cost is not None])
+    tomorrow = local_midnight(midnight + 1.5 * DAY)
+    return Spend(spent, unknown, reserve, unknown_in_a_row, tomorrow), decides
+
+
+def row_time(row: Mapping[str, JSON]) -> float:
+    """Return when a row of the ledger was written, 0 when that cannot be read."""
+    try:
+        return parse_utc(row["ts"])
+    except ValueError:
+        return 0.0
+
+
+def row_cost(row: Mapping[str, JSON], runner: Runner, prices: Mapping[str, Mapping[str, float]]) -> float | None:
+    """Return what a row cost; one that named no price is priced by its tokens, should the config know by now."""
+    cost = amount(row.get("cost_usd"))
+    usage = row.get("usage")
+    if cost is not None or not isinstance(usage, dict):
+        return cost
+    return priced(Metered("", usage=usage, model=str(row.get("model") or "")), prices, model_named(runner.tick)).cost
+
+
+def money_gates(profile: Profile, runner: Runner, now: float) -> list[Verdict]:
+    """Ask the gates that are about money."""
+    spend, decides = spend_for(profile, runner, now)
+    limit = profile.setting("decides_per_hour")
+    hourly = Verdict("decides", "pass", "no call") if runner.mode == "builtin" else decides_gate(decides, limit)
+    return [hourly, budget_gate(spend, runner, profile.setting("daily_usd"))]
+
+
 class Beat:
     """Carry one beat from its first look at the world to its outcome."""
 
-    __slots__ = ("forced", "policy", "profile", "run", "runner", "started", "state", "verdicts", "world")
+    __slots__ = (
+        "forced",
+        "mode",
+        "policy",
+        "profile",
+        "reason",
+        "run",
+        "runner",
+        "started",
+        "state",
+        "verdicts",
+        "world",
+    )
 
     def __init__(self, profile: Profile, forced: str, runner: str) -> None:
         self.profile = profile
@@ -3336,6 +3632,8 @@ class Beat:
         self.runner = runner  # the runner's name that was given on the command line, "" for the settings'
         self.run = ""  # the capsule, once there is one
         self.started = time.monotonic()
+        self.mode = ""  # of the runner that decides
+        self.reason = ""  # why there is something to decide
         self.policy = ""  # digest of PLAYBOOK and goals that a failure is held against
         self.state: dict[str, JSON] = {}
         self.verdicts: list[Verdict] = []
@@ -3359,19 +3657,17 @@ class Beat:
         if self.forced and f"goal:{self.forced}" not in self.world.items:
             goals = ", ".join(self.world.goals) or "none"
             raise Failure(f"goal {self.forced}: there is no such goal", f"the goals are: {goals}")
-        reason, held = self.judge(now)
+        self.reason, held = self.judge(now)
         if held and held.gate == "unchanged":
             since = self.state["decided_at"] or now
             noop_ttl = profile.setting("noop_ttl")
             until = self.state["noop_at"] + noop_ttl if self.state["noop_at"] is not None and noop_ttl else 0
+            surface(profile, self.state, attention(self.state, self.world.asks, []))
             remember_quiet(profile, self.world, since, until, now)
             return self.unchanged(self.state["hash"], since)
         if held:
-            until_text = utc_text(held.until) if held.until else None
-            emit(profile, "held", gate=held.gate, detail=held.detail, until=until_text)
-            wait = max(0, int(held.until - now)) if held.until else None
-            return Outcome("held", f"{held.gate}: {held.detail}", next_beat_s=wait)
-        outcome = self.decide(reason)
+            return self.held(held, now)
+        outcome = self.decide(self.reason)
         return outcome.replace(reason=profile.redacted(outcome.reason))
 
     def tell_sensed(self, readings: Mapping[str, Reading]) -> None:
@@ -3388,14 +3684,25 @@ class Beat:
         emit(self.profile, "world_unchanged", hash=hashed, since=utc_text(since))
         return Outcome("unchanged", f"the world is unchanged since {local_moment(since, time.time())}")
 
+    def held(self, verdict: Verdict, now: float) -> Outcome:
+        """End a beat that a gate holds back."""
+        until = utc_text(verdict.until) if verdict.until else None
+        emit(self.profile, "held", gate=verdict.gate, detail=verdict.detail, until=until)
+        surface(self.profile, self.state, attention(self.state, self.world.asks, [verdict]))
+        wait = max(0, int(verdict.until - now)) if verdict.until else None
+        return Outcome("held", f"{verdict.gate}: {verdict.detail}", next_beat_s=wait)
+
     def judge(self, now: float) -> tuple[str, Verdict | None]:
         """Ask every gate, in order: (why there is something to decide, the gate that holds or None)."""
         changes = diff(self.state["baseline"], self.world.items) if self.state["hash"] else []
         reason = reason_of(self.state, changes, self.forced, now, self.profile.setting("noop_ttl"))
         self.verdicts = [
+            paused_gate(read_pause(self.profile, now)),
             unchanged_gate(self.state, reason, now),
             backoff_gate(self.state, policy_digest(self.world.digests()), self.forced, now),
         ]
+        if reason:
+            self.verdicts += money_gates(self.profile, self.profile.runner(self.runner), now)
         return reason, next((verdict for verdict in self.verdicts if verdict.verdict == "hold"), None)
 
     def decide(self, reason: str) -> Outcome:
@@ -3410,6 +3717,7 @@ class Beat:
         if runner.mode != "builtin":
             require_runner(profile, runner)
         now = time.time()
+        self.mode = runner.mode
         self.policy = policy_digest(self.world.digests())
         self.run = new_run_id(profile, now)
         write_state(profile, {**self.state, "open": self.run})
@@ -3493,18 +3801,23 @@ class Beat:
                 {"run": self.run, "at": utc_text(time.time()), "move": move_object(move)},
             )
         self.state["next_beat_s"] = move.next_beat_s
-        return perform(Scene(self.profile, self.run, self.world, move))
+        untrusted = any(not reading.trusted for reading in self.world.readings.values())
+        return perform(Scene(self.profile, self.run, self.world, move, untrusted=untrusted))
 
     def direct(self, runner: Runner) -> tuple[float | None, Done]:
         """Let a runner act with its own tools, and hold it to one journal line; return (cost, what it did)."""
         profile = self.profile
         journal = profile.path("journal.md")
         before = file_size(journal)
+        playbook = read_bytes(profile.path("PLAYBOOK.md"))
         move = {"move": "direct", "runner": runner.name}
         write_capsule(profile, self.run, "intent.json", {"run": self.run, "at": utc_text(time.time()), "move": move})
+        proposed: dict[str, Item | None] = {}
         try:
             cost, reply = self.call(runner)
         finally:
+            if profile.setting("gate_playbook"):
+                proposed = self.put_back(playbook)
             after = observe(profile, self.world.readings)
             self.policy = policy_digest(after.digests())  # what it edited itself does not end its own wait
         wrote = {
@@ -3517,17 +3830,36 @@ class Beat:
         if not lines and not reply.strip():
             raise BadMove("the runner answered nothing and left no journal line")
         if not lines:
-            return cost, Done(f"{one_line(reply, 300)} [written by looop: {runner.name} left no line]", wrote=wrote)
+            line = f"{one_line(reply, 300)} [written by looop: {runner.name} left no line]"
+            return cost, Done(line, wrote={**wrote, **proposed})
         if len(lines) > 1:
             profile.warn(f"{runner.name} wrote {len(lines)} journal lines in one beat, and a beat makes one move")
-        return cost, Done("", wrote=wrote, told=one_line(lines[-1]))
+        return cost, Done("", wrote={**wrote, **proposed}, told=one_line(lines[-1]))
+
+    def put_back(self, playbook: bytes | None) -> dict[str, Item | None]:
+        """Put back a PLAYBOOK that a direct runner changed, and keep its version as a proposal."""
+        path = self.profile.path("PLAYBOOK.md")
+        now = read_bytes(path)
+        if now == playbook:
+            return {}
+        if playbook is None:
+            remove_file(path)
+        else:
+            write_atomic(path, playbook)
+        if not (now or b"").strip():
+            self.profile.warn("the runner removed the PLAYBOOK: it was put back")
+            return {}
+        move = Move("write_playbook", {"body": text_of(now or b"")}, "a direct runner rewrote the PLAYBOOK")
+        return dict(to_person(Scene(self.profile, self.run, self.world, move), "the PLAYBOOK is theirs").wrote)
 
     def conclude(self, done: Done, cost: float | None) -> Outcome:
         """Commit a beat that acted: state, journal line, result, git."""
         profile, now = self.profile, time.time()
         # a move that a person forced for one goal has decided nothing about what else changed
         items = dict(self.state["baseline"]) if self.forced else baseline_of(self.world.items)
-        for key, item in done.wrote.items():
+        read = [ask["n"] for ask in self.world.asks if ask["state"] == "answered"]
+        self.state["read"] = [] if self.mode == "builtin" else read
+        for key, item in [*done.wrote.items(), *((f"ask:{number}", None) for number in self.state["read"])]:
             items.pop(key, None)
             if item:
                 items.update(baseline_of({key: item}))
@@ -3545,12 +3877,12 @@ class Beat:
             "secs": round(time.monotonic() - self.started, 3),
         }
         record(profile, self.state, self.run, line, result)
+        archive_asks(profile, self.state["read"])
+        surface(profile, self.state, attention(self.state, read_asks(profile), []))
         emit(profile, "decided", run=self.run, outcome=done.outcome, cost_usd=cost, hash=self.state["hash"])
         commit(profile, (line or done.told)[len("- 0000-00-00 00:00 ") :] or self.run)
         prune_runs(profile)
-        return Outcome(
-            done.outcome, self.verdicts[0].detail, self.run, line or done.told, cost, self.state["next_beat_s"]
-        )
+        return Outcome(done.outcome, self.reason, self.run, line or done.told, cost, self.state["next_beat_s"])
 
     def failed(self, reason: str, runner: Runner) -> Outcome:
         """End a beat that changed nothing: count it, back off, and leave word for the next prompt."""
@@ -3598,6 +3930,51 @@ def record(profile: Profile, state: dict[str, JSON], run: str, line: str, result
     write_capsule(profile, run, "result.json", full)
 
 
+def attention(state: Mapping[str, JSON], asks: Sequence[Mapping[str, JSON]], held: Sequence[Verdict]) -> dict[str, str]:
+    """Return what the person should know, by a key that stays the same while it is the same thing (pure)."""
+    found = {}
+    for ask in asks:
+        if ask["state"] != "answered":
+            verb = "approve or reject" if ask["kind"] == "proposal" else "answer"
+            found[f"ask:{ask['n']}"] = f"ask {ask['n']}: {one_line(str(ask['question']), 300)}: looop {verb} {ask['n']}"
+    for verdict in held:
+        if verdict.gate in ("budget", "decides"):
+            found[f"{verdict.gate}:{verdict.until}"[:40]] = verdict.detail
+    failure = state["failure"]
+    if failure and failure["count"] >= 3:
+        found["failing"] = f"{failure['count']} failed beats in a row: {one_line(failure['reason'], 300)}"
+    return found
+
+
+def surface(profile: Profile, state: dict[str, JSON], told: Mapping[str, str]) -> None:
+    """Tell the person what they were not told before: an event, a block on stderr, the `notify` command."""
+    new = [key for key in told if key not in state["surfaced"]]
+    if sorted(told) != sorted(state["surfaced"]):
+        state["surfaced"] = sorted(told)
+        write_state(profile, state)
+    if not new:
+        return
+    text = profile.redacted("".join(f"{printable(told[key])}\n" for key in new))
+    for key in new:
+        emit(profile, "needs_you", key=key, text=told[key])
+    sys.stderr.write(f"NEEDS YOU\n{fenced(text, '  ')}")
+    notify(profile, text)
+
+
+def notify(profile: Profile, text: str) -> None:
+    """Give a text to the command that the config names, on its stdin. A failing one is a warning."""
+    command = profile.setting("notify")
+    if not command:
+        return
+    path = profile.path("snapshots", "notify")
+    write_atomic(path, text.encode(), sync=False)
+    ended = run_job(Job("notify", [shell_path(profile.env), "-c", command], profile.child_env(), 10.0, stdin=path))
+    if ended.why != "exit" or ended.code:
+        profile.warn(
+            f"notify: {ended.why} {ended.code}: {one_line(text_of(ended.err), 200)}: it did not take the message"
+        )
+
+
 def take_next_interval(profile: Profile) -> int | None:
     """Take what a direct runner wrote into `.next-interval`, once."""
     path = profile.path(".next-interval")
@@ -3618,6 +3995,7 @@ def settle(profile: Profile, state: dict[str, JSON], counted: bool = True) -> di
     A beat that died is counted as a failure, so that one that kills itself does not go on for ever; one that a person
     ended is not.
     """
+    archive_asks(profile, state["read"])
     if state["open"]:
         return settle_open(profile, state, counted)
     last = state["last"]
@@ -3655,7 +4033,7 @@ def settle_open(profile: Profile, state: dict[str, JSON], counted: bool) -> dict
         why = "the beat was interrupted in the middle of its move"
     else:
         why = "the beat was interrupted while it decided; nothing was done"
-    if counted:
+    if counted and wake.get("mode") != "person":
         blame(state, why, "", policy_digest(wake.get("digests") or {}), now)
     emit(profile, "interrupted", run=run, effect=intent)
     if os.path.isdir(profile.path("runs", run)):
@@ -3723,17 +4101,23 @@ def run_beat(
     if runner:
         profile.runner(runner)  # a name that is unknown is told also on a beat that needs none
     prepare(profile)
+    lock = beat_lock(profile, verb, wait)
+    try:
+        return Beat(profile, forced, runner).go()
+    finally:
+        lock.release()
+
+
+def beat_lock(profile: Profile, verb: str, wait: float | None) -> Lock:
+    """Take the lock that makes whoever acts the only one who does, and make this process fit to have children."""
     os.chdir(profile.data)
     lock = Lock(profile.path(".beat.lock"))
     if not lock.acquire(wait, f"pid {os.getpid()}, {verb}, since {utc_text(time.time())}"):
         holder = lock_holder(lock.path) or "it has just ended"
         raise Failure(f"{verb}: a beat is in progress ({holder})", "wait for it: --wait 5m")
-    try:
-        close_inherited()
-        heed_signals()
-        return Beat(profile, forced, runner).go()
-    finally:
-        lock.release()
+    close_inherited()
+    heed_signals()
+    return lock
 
 
 def heed_signals() -> None:
@@ -3748,7 +4132,148 @@ def heed_signals() -> None:
 
 
 # ======================================================================================================================
-# 22. Views
+# 23. People
+# ======================================================================================================================
+# What a person says to the loop: answers, approvals, pauses. An approval is a beat of its own, without a runner: under
+# the beat's lock, with a capsule and an intent, so that what dies in the middle leaves the trace that any move leaves.
+
+
+def known_ask(profile: Profile, text: str) -> dict[str, JSON]:
+    """Return an ask by its number. Raise Failure when there is none."""
+    check_data_dir(profile)
+    numbers = ask_numbers(profile, "asks")
+    if text.isdigit() and int(text) in numbers:
+        return read_ask(profile, int(text))
+    if text.isdigit() and int(text) in ask_numbers(profile, "asks/archive"):
+        done = read_ask(profile, int(text), "asks/archive")
+        raise Failure(
+            f"ask {text}: was answered and read ({one_line(str(done['answer']), 80)})", "looop asks lists the open ones"
+        )
+    known = f"the asks are: {', '.join(map(str, numbers))}" if numbers else "nothing is asked"
+    raise Failure(f"ask {one_line(text, 40)}: there is no such ask", known)
+
+
+def answered_failure(ask: Mapping[str, JSON], hint: str) -> Failure:
+    """Make the failure of a second answer."""
+    return Failure(f"ask {ask['n']}: was answered already ({one_line(str(ask['answer']), 80)})", hint)
+
+
+def proposal_is_stale(profile: Profile, ask: Mapping[str, JSON]) -> str:
+    """Say how the world has moved on since a proposal was made, "" when it has not."""
+    move = ask.get("move") or {}
+    name = {"write_playbook": "PLAYBOOK.md", "write_sensor": f"sensors/{move.get('name')}.sh"}.get(move.get("move", ""))
+    if name:
+        now = read_bytes(profile.path(name))
+        return "" if (None if now is None else digest_of(now)) == ask.get("base") else f"{name} was changed since"
+    return "" if ask.get("hash") == read_state(profile)["hash"] else "the world has changed since"
+
+
+def approve(profile: Profile, text: str, force: bool) -> tuple[str, str]:
+    """Do what a proposal says, once: exactly its bytes. Return the journal line and what came of it."""
+    prepare(profile)
+    lock = beat_lock(profile, "approve", None)
+    try:
+        state = settle(profile, read_state(profile))
+        ask = known_ask(profile, text)
+        if ask["state"] == "answered":
+            raise answered_failure(ask, "what was approved once is not done again")
+        if ask["kind"] != "proposal":
+            raise Failure(f"ask {ask['n']}: is a question, not a proposal", f"looop answer {ask['n']} TEXT")
+        stale = proposal_is_stale(profile, ask)
+        if stale and ask.get("diff") and not force:
+            raise Failure(f"ask {ask['n']}: {stale}, and approving would write over it", "approve --force, or reject")
+        return carry_out(profile, state, ask)
+    finally:
+        lock.release()
+
+
+def carry_out(profile: Profile, state: dict[str, JSON], ask: Mapping[str, JSON]) -> tuple[str, str]:
+    """Perform an approved proposal as a run of its own."""
+    number, now = ask["n"], time.time()
+    move = checked_move(ask["move"])
+    run = new_run_id(profile, now)
+    write_state(profile, {**state, "open": run})
+    reason = f"approved: ask {number}"
+    wake = {
+        "run": run,
+        "at": utc_text(now),
+        "reason": reason,
+        "runner": "person",
+        "mode": "person",
+        "changed": [],
+        "gates": [],
+    }
+    write_capsule(profile, run, "wake.json", wake)
+    write_capsule(profile, run, "move.json", move_object(move))
+    intent = {"run": run, "at": utc_text(now), "move": move_object(move), "approved": number}
+    write_capsule(profile, run, "intent.json", intent)
+    if not give_answer(profile, number, "approved", ""):
+        record(profile, state, run, "", {"outcome": "failed", "reason": "it was answered at the same moment"})
+        raise answered_failure(read_ask(profile, number), "nothing was done")
+    try:
+        done = perform(Scene(profile, run, observe(profile, {}), move, yes=True))
+    except BadMove as failure:
+        done = Done(f"approved by a person, and could not be done: {failure.message}")
+    except (KeyboardInterrupt, Terminated):
+        settle(profile, read_state(profile), counted=False)
+        raise
+    result = f"{done.shell['ended']}\n{done.shell['output']}" if done.shell else "done"
+    add_result(profile, number, result)
+    for key, item in done.wrote.items():
+        state["baseline"].pop(key, None)
+        if item:
+            state["baseline"].update(baseline_of({key: item}))
+    if state["hash"]:
+        state["hash"] = world_hash({key: str(entry["digest"]) for key, entry in state["baseline"].items()})
+    state["shell"] = done.shell
+    words = (
+        done.journal
+        if done.journal.startswith("approved by")
+        else f"approved by a person (ask {number}): {done.journal}"
+    )
+    line = f"- {local_stamp(time.time())} {one_line(profile.redacted(words))}"
+    record(
+        profile,
+        state,
+        run,
+        line,
+        {"outcome": "acted", "journal": line, "shell": done.shell, "cost_usd": 0.0, "approved": number},
+    )
+    emit(profile, "decided", run=run, outcome="acted", approved=number, hash=state["hash"])
+    commit(profile, one_line(words))
+    return line, result
+
+
+def wait_for_ask(profile: Profile, limit: float) -> bool:
+    """Wait until something is asked; return False when nothing was within `limit` seconds (0: without limit)."""
+    deadline = time.monotonic() + limit if limit else None
+    seen = ""
+    while True:
+        now = signature(profile.path("asks"))
+        if now != seen and any(ask["state"] == "open" for ask in read_asks(profile)):
+            return True
+        seen = now
+        if deadline is not None and time.monotonic() >= deadline:
+            return False
+        time.sleep(0.1)
+
+
+def parse_until(text: str, now: float) -> float:
+    """Return the moment that a person means: `17:30`, `2026-01-02 17:30` (local), or a DUR from now."""
+    for form in ("%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M", "%Y-%m-%d"):
+        try:
+            return time.mktime(time.strptime(text, form))
+        except ValueError:
+            continue
+    hour, colon, minute = text.partition(":")
+    if colon and hour.isdigit() and minute.isdigit() and int(hour) < 24 and int(minute) < 60:
+        moment = local_midnight(now) + int(hour) * 3600 + int(minute) * 60
+        return moment if moment > now else moment + DAY
+    raise ValueError(f"{text!r} is no time: write 17:30 or 2026-01-02 17:30")
+
+
+# ======================================================================================================================
+# 24. Views
 # ======================================================================================================================
 # What a person is shown: one line for each thing that matters, its glyph and colour saying how much. Colour goes to
 # terminals only; nothing here writes.
@@ -3850,14 +4375,17 @@ def status_of(profile: Profile, now: float) -> dict[str, JSON]:
     )
     holder = lock_holder(profile.path(".lock")) if present else ""
     failure = state["failure"]
-    attention = []
-    if failure:
-        attention.append(f"{plural(failure['count'], 'failed beat')} in a row: {failure['reason']}")
+    notes = list(attention(state, read_asks(profile) if present else [], []).values())
+    if failure and failure["count"] < 3:
+        notes.append(f"{plural(failure['count'], 'failed beat')} in a row: {failure['reason']}")
+    for verdict in money_gates(profile, profile.runner(), now) if present else ():
+        if verdict.verdict == "hold":
+            notes.append(verdict.detail)
     if profile.setting("gate_shell") == "never":
-        attention.append("gate.shell is never: shell moves run without a person's yes")
+        notes.append("gate.shell is never: shell moves run without a person's yes")
     for name, reading in read_index(profile).items() if present else ():
         if reading.status in ("error", "refused"):
-            attention.append(
+            notes.append(
                 f"sensor {name}: {canonical(dig(parse_json(snapshot(profile, name) or b'{}'), 'signal', 'error'))}"
             )
     return {
@@ -3868,14 +4396,14 @@ def status_of(profile: Profile, now: float) -> dict[str, JSON]:
             "next_beat_s": state["next_beat_s"],
         },
         "last_tick": last_tick(profile, state) if present else None,
-        "paused": None,
+        "paused": read_pause(profile, now) if present else None,
         "backoff": {
             "fails": failure["count"] if failure else 0,
             "until": utc_text(failure["until"]) if failure else None,
         },
         "workers": list_workers(profile),
-        "asks": len(list_asks(profile)),
-        "attention": attention,
+        "asks": sum(1 for ask in read_asks(profile) if ask["state"] != "answered") if present else 0,
+        "attention": notes,
         "budget": {
             "daily_usd": profile.setting("daily_usd"),
             "spent_today_usd": spent,
@@ -3908,6 +4436,10 @@ def status_lines(profile: Profile, status: Mapping[str, JSON], now: float, paint
         spent += paint("note", f", and {plural(budget['unknown_today'], 'call')} of unknown price")
     spent += f"; {plural(budget['decides_last_hour'], 'decide')} in the last hour"
     journal = tail_lines(profile.path("journal.md"), 1)
+    if status["paused"]:
+        until = status["paused"]["until"]
+        why = f": {one_line(status['paused']['why'])}" if status["paused"]["why"] else ""
+        pulse += paint("note", f"; paused until {local_moment(until, now) if until else '`looop resume`'}{why}")
     rows = [
         ("pulse", pulse),
         ("last beat", beat),
@@ -3920,6 +4452,32 @@ def status_lines(profile: Profile, status: Mapping[str, JSON], now: float, paint
     ]
     lines = aligned([(paint("dim", name), text) for name, text in rows])
     return lines + [f"{paint('bad', '!')} {one_line(text)}" for text in status["attention"]]
+
+
+def ask_lines(profile: Profile, asks: Sequence[Mapping[str, JSON]], now: float, paint: Paint) -> list[str]:
+    """Lay asks out for a person: a head line each, and under it what would be done, to the byte."""
+    lines = []
+    for ask in asks:
+        n, proposal, done = ask["n"], ask["kind"] == "proposal", ask["state"] == "answered"
+        age = f"{duration_text(now - parse_utc(ask['at']))} ago" if ask["at"] else ""
+        head = f"{paint('dim' if done else 'note', '◆' if proposal else '?')} {paint('bold', f'ask {n}')}"
+        lines.append(f"{head}  {one_line(str(ask['question']), 300)}  {paint('dim', age)}")
+        body = ask.get("diff") or (f"$ {ask['command']}" if ask.get("command") else "")
+        lines += [f"    {line}" for line in printable(body).rstrip("\n").split("\n")] if body else []
+        if ask.get("options"):
+            lines.append(f"    options: {one_line(', '.join(ask['options']))}")
+        if ask.get("ref"):
+            lines.append(f"    see {one_line(ask['ref'])}")
+        if done:
+            lines.append(f"    {paint('good', one_line(str(ask['answer'])))}, not read yet")
+            continue
+        stale = proposal_is_stale(profile, ask) if proposal else ""
+        if stale:
+            lines.append(f"    {paint('note', stale)}")
+        lines.append(
+            paint("dim", f"    looop approve {n} · looop reject {n} WHY" if proposal else f"    looop answer {n} TEXT")
+        )
+    return lines
 
 
 def sensor_rows(profile: Profile) -> list[dict[str, JSON]]:
@@ -3969,7 +4527,7 @@ def sensor_table(rows: Sequence[Mapping[str, JSON]], now: float, paint: Paint) -
 
 
 # ======================================================================================================================
-# 23. CLI
+# 25. CLI
 # ======================================================================================================================
 # VERBS is the one table of verbs: parser, help, completions and manual derive from it. The parser only validates; a
 # verb's function gets the profile and its arguments, prints its answer on stdout, and returns its exit code.
@@ -4034,6 +4592,91 @@ def tell_outcome(profile: Profile, args: Mapping[str, JSON], outcome: Outcome) -
         for line in outcome_lines(outcome, runner.name, Paint(profile.env, sys.stdout)):
             say(line)
     return EXIT_FAILED if outcome.outcome == "failed" else 0
+
+
+def cmd_asks(profile: Profile, args: dict[str, JSON]) -> int:
+    """List what the loop asks of the person."""
+    check_data_dir(profile)
+    if args["wait"] is not None and not wait_for_ask(profile, args["wait"]):
+        return EXIT_TIMEOUT
+    asks = read_asks(profile)
+    if args["json"]:
+        say(canonical_row([{key: ask[key] for key in _ASK_KEYS} for ask in asks]))  # type: ignore[arg-type]
+    elif not asks:
+        say("nothing is asked")
+    else:
+        for line in ask_lines(profile, asks, time.time(), Paint(profile.env, sys.stdout)):
+            say(line)
+    return 0
+
+
+def cmd_answer(profile: Profile, args: dict[str, JSON]) -> int:
+    """Answer a question."""
+    ask = known_ask(profile, args["n"])
+    if ask["kind"] == "proposal":
+        raise Failure(f"ask {ask['n']}: is a proposal", f"looop approve {ask['n']}, or looop reject {ask['n']} WHY")
+    text = text_of(sys.stdin.buffer.read()) if args["text"] == ["-"] else " ".join(args["text"])
+    if not text.strip():
+        raise Failure("answer: says nothing", f"looop answer {ask['n']} TEXT, or `-` to read it from stdin", EXIT_USAGE)
+    return tell_answer(profile, ask, "answered", text.strip(), bool(args["force"]))
+
+
+def cmd_reject(profile: Profile, args: dict[str, JSON]) -> int:
+    """Refuse a proposal, or a question."""
+    return tell_answer(profile, known_ask(profile, args["n"]), "rejected", " ".join(args["why"]), bool(args["force"]))
+
+
+def tell_answer(profile: Profile, ask: Mapping[str, JSON], verdict: str, text: str, force: bool) -> int:
+    """Give an answer and say so. Raise Failure when there is one already, or when what was approved has been done."""
+    if ask.get("verdict") == "approved":
+        raise answered_failure(ask, "what was done cannot be taken back here")
+    if not give_answer(profile, ask["n"], verdict, text, force):
+        raise answered_failure(read_ask(profile, ask["n"]), "--force replaces the answer until a decider has read it")
+    emit(profile, "answered", n=ask["n"], verdict=verdict)
+    say(f"ask {ask['n']}: {verdict}; the decider reads it on the next beat")
+    return 0
+
+
+def cmd_approve(profile: Profile, args: dict[str, JSON]) -> int:
+    """Do what a proposal says, now and once."""
+    line, result = approve(profile, args["n"], bool(args["force"]))
+    say(line[2:])
+    if result != "done":
+        say(printable(result.rstrip("\n")))
+    return 0
+
+
+def cmd_pause(profile: Profile, args: dict[str, JSON]) -> int:
+    """Stop deciding and acting for a while; sensing goes on."""
+    now, words, until = time.time(), list(args["words"]), None
+    if args["until"]:
+        try:
+            until = parse_until(args["until"], now)
+        except ValueError as error:
+            raise Failure(f"pause: --until: {error}", "looop help pause", EXIT_USAGE) from None
+    elif words:
+        try:
+            span = parse_duration(words[0])
+            until = now + span if span else None
+            del words[0]
+        except ValueError:
+            pass
+    prepare(profile)
+    write_atomic(profile.path("pause.json"), pretty({"at": now, "until": until, "why": " ".join(words)}).encode())
+    emit(profile, "paused", until=utc_text(until) if until else None, why=" ".join(words))
+    say(f"paused until {local_moment(until, now)}" if until else "paused until `looop resume`")
+    return 0
+
+
+def cmd_resume(profile: Profile, args: dict[str, JSON]) -> int:
+    """End a pause."""
+    check_data_dir(profile)
+    paused = read_pause(profile, time.time())
+    remove_file(profile.path("pause.json"))
+    if paused:
+        emit(profile, "resumed")
+    say("resumed: the next beat decides again" if paused else "was not paused")
+    return 0
 
 
 def cmd_status(profile: Profile, args: dict[str, JSON]) -> int:
@@ -4284,6 +4927,62 @@ VERBS: tuple[Verb, ...] = (
             ("looop run ship-v2", "one move for goals/ship-v2.md"),
             ("looop run ship-v2 --runner claude", "decided by claude"),
         ),
+    ),
+    Verb(
+        "asks",
+        cmd_asks,
+        "People",
+        "list what the loop asks of you",
+        options=(
+            Option("--wait", "wait until something is asked, that long (0: without limit)", "DUR", "seconds"),
+            _JSON,
+        ),
+        examples=(("looop asks", "what waits for you"), ("looop asks --wait 1h && notify-send looop", "be told")),
+        exits="0 done, 124 nothing was asked in time, 1 failed, 2 usage",
+    ),
+    Verb(
+        "answer",
+        cmd_answer,
+        "People",
+        "answer a question",
+        args=(Argument("n", "the ask's number"), Argument("text", "the answer; `-` reads it from stdin", "*")),
+        options=(Option("--force", "replace an answer that was not read yet"),),
+        examples=(("looop answer 3 yes, but after the release", ""), ("looop answer 3 - < notes.txt", "a long one")),
+    ),
+    Verb(
+        "approve",
+        cmd_approve,
+        "People",
+        "do what a proposal says, now and once",
+        args=(Argument("n", "the ask's number"),),
+        options=(Option("--force", "also when it would write over what was changed since"),),
+        more="Exactly the bytes that `looop asks` shows are run, behind a beat in progress.",
+        examples=(("looop approve 4", "run it"), ("looop approve 4 --force", "although the file was edited since")),
+    ),
+    Verb(
+        "reject",
+        cmd_reject,
+        "People",
+        "refuse a proposal; the decider is told why",
+        args=(Argument("n", "the ask's number"), Argument("why", "the reason", "*")),
+        options=(Option("--force", "replace an answer that was not read yet"),),
+        examples=(("looop reject 4", ""), ("looop reject 4 never on a Friday", "with a reason")),
+    ),
+    Verb(
+        "pause",
+        cmd_pause,
+        "People",
+        "stop deciding and acting for a while; sensing goes on",
+        args=(Argument("words", "how long (DUR), and why", "*"),),
+        options=(Option("--until", "until then: 17:30, or 2026-01-02 17:30", "TIME"),),
+        examples=(("looop pause 2h demo", "two hours"), ("looop pause --until 09:00 asleep", "until the morning")),
+    ),
+    Verb(
+        "resume",
+        cmd_resume,
+        "People",
+        "end a pause",
+        examples=(("looop resume", "decide again"), ("looop resume && looop tick", "and at once")),
     ),
     Verb(
         "status",
@@ -4585,7 +5284,7 @@ def open_missing_streams() -> None:
 
 
 # ======================================================================================================================
-# 24. Texts
+# 26. Texts
 # ======================================================================================================================
 # Prose alone, in looop's own words: what the LLM is told, what a fresh profile is seeded with, the manual.
 

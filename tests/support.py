@@ -92,6 +92,7 @@ class Case(unittest.TestCase):
             "LOOOP_DATA_DIR": self.data,
             "LC_ALL": "C.UTF-8",
             "TZ": self.far_from_midnight(),
+            "LOOOP_MAX_DECIDES_PER_HOUR": "1000",
         }
 
     @staticmethod
@@ -178,9 +179,10 @@ class Case(unittest.TestCase):
             file.write(config if isinstance(config, str) else json.dumps(config))
         os.chmod(path, 0o600)
 
-    def runner(self, command, mode="typed", **more):
-        """Make a command line the runner of this profile."""
-        self.config({"default": "fake", "runners": {"fake": {"mode": mode, "tick": command}}, **more})
+    def runner(self, command, mode="typed", unmetered=True, **more):
+        """Make a command line the runner of this profile; its calls cost nothing unless they say so."""
+        runner = {"mode": mode, "tick": command, "unmetered": unmetered}
+        self.config({"default": "fake", "runners": {"fake": runner}, **more})
 
     def replies(self, reply):
         """Make a runner that answers with a text, or with the JSON of an object, whatever it is asked."""

@@ -345,10 +345,6 @@ class Replies(Case):
             json.dumps({**goal, "body": "x" * (1 << 20)}): "longer than 256 KiB",
             '{"move":' + '{"a":' * 10000 + "1" + "}" * 10001: "nested too deeply",
             json.dumps({"move": "archive_goal", "id": "nope"}): "there is no goal nope",
-            json.dumps({"move": "ask", "question": "?"}): "cannot ask one yet",
-            json.dumps({"move": "shell", "command": "git push", "reversible": True}): "irreversible: git push",
-            json.dumps({"move": "shell", "command": "touch evil", "reversible": False}): "cannot be undone",
-            json.dumps({"move": "write_playbook", "body": "mine now"}): "the PLAYBOOK is theirs",
             json.dumps({"move": "start_worker", "id": "b", "prompt": "x"}): "workers",
             json.dumps({"move": "kill_worker", "id": "b"}): "workers",
         }
@@ -698,7 +694,7 @@ class Run(Case):
         self.replies({"move": "shell", "command": "true", "reversible": True})
         self.assertEqual(self.tick(words=("run", "b"))["outcome"], "acted", "a person need not wait out a failure")
         self.replies({"move": "shell", "command": "git push", "reversible": True})
-        self.assertEqual(self.tick(words=("run", "b"))["outcome"], "failed", "the gates stand")
+        self.assertEqual(self.tick(words=("run", "b"))["outcome"], "proposed", "the gates stand")
 
     def test_an_unknown_goal_and_the_builtin(self):
         self.profile(goals={"a": "0\n", "b": "0\n"})
@@ -770,9 +766,8 @@ class Traces(Case):
         wake = self.json("runs", out["run"], "wake.json")
         self.assertEqual(wake["reason"], "first beat")
         self.assertEqual([c["key"] for c in wake["changed"]], ["goal:a", "playbook", "sensor:s"])
-        self.assertEqual(
-            [(g["gate"], g["verdict"]) for g in wake["gates"]], [("unchanged", "pass"), ("backoff", "pass")]
-        )
+        gates = ["paused", "unchanged", "backoff", "decides", "budget"]
+        self.assertEqual([(g["gate"], g["verdict"]) for g in wake["gates"]], [(gate, "pass") for gate in gates])
         result = self.json("runs", out["run"], "result.json")
         self.assertEqual((result["outcome"], result["journal"]), ("acted", out["journal"]))
         self.assertEqual(out["next_beat_s"], 30)
@@ -816,7 +811,7 @@ class Traces(Case):
         self.profile(goals={"a": "0\n"})
         for name in ("journal.md", "cost.jsonl", "events.jsonl"):
             self.write(name, b"torn")
-        self.replies({"move": "noop", "journal": "whole"})
+        self.runner('cat >/dev/null; echo \'{"move":"noop","journal":"whole"}\'', unmetered=False)
         self.tick()
         self.assertRegex(self.read("journal.md"), r"^torn\n- .* whole\n$")
         self.assertTrue(self.read("cost.jsonl").startswith('torn\n{"ts"'))
@@ -889,7 +884,7 @@ class Broken(Case):
         self.profile(goals={"a": "0\n"})
         self.replies({"move": "shell", "command": "echo x >> ran", "reversible": True})
         self.tick()
-        self.write("cost.jsonl", self.read("cost.jsonl") * 2000)
+        self.write("cost.jsonl", self.read("cost.jsonl").replace('"tick"', '"session"') * 2000)
         size = os.path.getsize(self.path("cost.jsonl"))
         self.write("goals/a.md", "1\n")
         script = f"ulimit -f {size // 1024 + 1 - 1}; trap '' XFSZ; exec \"$@\""

@@ -1,0 +1,347 @@
+"""People: asks, answers, approvals of exact bytes, pauses; and the money gates that turn to them."""
+
+import json
+import os
+import time
+
+import looop
+from tests.support import Case, wait_until
+
+
+class Asking(Case):
+    def setUp(self):
+        super().setUp()
+        self.profile(goals={"a": "0\n"})
+        self.beats = 0
+
+    def beat(self, reply=None, **options):
+        """Change the world and run a beat, with a reply."""
+        if reply is not None:
+            self.replies(reply)
+        self.beats += 1
+        self.write("goals/a.md", f"{self.beats}\n")
+        return self.tick(**options)
+
+    def asks(self):
+        return json.loads(self.looop("asks", "--json"))
+
+    def test_a_question_its_answer_and_the_next_prompt(self):
+        out = self.beat(
+            {"move": "ask", "question": "Which\ncolour?", "options": ["red", "blue"], "ref": "reports/x.md"}
+        )
+        self.assertEqual(out["outcome"], "acted")
+        self.assertIn("[ask 1]", out["journal"])
+        ask = self.asks()[0]
+        self.assertEqual(
+            set(ask),
+            {"n", "kind", "session", "question", "options", "ref", "command", "diff", "run", "at", "state", "answer"},
+        )
+        self.assertEqual((ask["n"], ask["kind"], ask["state"], ask["options"]), (1, "ask", "open", ["red", "blue"]))
+        self.assertEqual(self.tick()["outcome"], "unchanged", "its own question does not wake it")
+        self.assertIn("looop answer 1 TEXT", self.looop("asks"))
+        self.assertEqual(json.loads(self.looop("status", "--json"))["asks"], 1)
+        self.looop("answer", "1", "red,", "of", "course")
+        self.looop("answer", "1", "blue", code=1)
+        self.assertIn("was answered already (red, of course)", self.stderr)
+        self.looop("answer", "1", "-", "--force", stdin=b"blue\n")
+        self.replies({"move": "noop"})
+        self.assertIn("ask 1: ", self.tick()["reason"])
+        self.assertIn("answer: blue\n", self.prompt())
+        self.assertEqual(self.asks(), [])
+        self.assertEqual(self.tick()["outcome"], "unchanged", "what was read is gone from the world")
+        self.looop("answer", "1", "late", code=1)
+        self.assertIn("was answered and read (blue)", self.stderr)
+        self.looop("answer", "7", "x", code=1)
+        self.assertIn("there is no such ask: nothing is asked", self.stderr)
+
+    def test_an_answer_waits_for_a_decider_that_succeeds(self):
+        self.beat({"move": "ask", "question": "Which?"})
+        self.looop("answer", "1", "this")
+        self.assertEqual(self.beat("no thanks")["outcome"], "failed")
+        self.assertEqual(self.asks()[0]["state"], "answered")
+        self.tick(env={"LOOOP_RUNNER": "builtin"})
+        self.assertEqual(len(self.asks()), 1, "the built-in decider reads nothing")
+        self.beat({"move": "noop"})
+        self.assertIn("answer: this", self.prompt())
+        self.assertEqual(self.asks(), [])
+
+    def test_a_push_becomes_a_proposal_and_runs_exactly_once(self):
+        command = "printf '%s\\n' \"a  b\" 'c\td' >> ran; echo git push"
+        out = self.beat({"move": "shell", "command": command, "reversible": False})
+        self.assertEqual(out["outcome"], "proposed")
+        self.assertFalse(os.path.exists(self.path("ran")))
+        ask = self.asks()[0]
+        self.assertEqual((ask["kind"], ask["command"]), ("proposal", command))
+        self.assertEqual(self.tick()["outcome"], "unchanged")
+        self.assertEqual(self.beat()["outcome"], "proposed")
+        self.assertEqual(len(self.asks()), 1, "the same again is the same proposal")
+        out = self.looop("approve", "1")
+        self.assertIn("approved by a person (ask 1)", out)
+        self.assertEqual(self.read("ran"), "a  b\nc\td\n")
+        for _ in range(2):
+            self.looop("approve", "1", code=1)
+            self.assertIn("was answered already (approved): what was approved once is not done again", self.stderr)
+        self.assertEqual(self.read("ran"), "a  b\nc\td\n")
+        self.assertIn("approved by a person (ask 1)", self.journal()[-1])
+        self.replies({"move": "noop"})
+        self.assertIn("ask 1: ", self.tick()["reason"])
+        self.assertIn("answer: approved\n", self.prompt())
+        self.assertIn("result: exit 0\n", self.prompt())
+        self.looop("approve", "1", code=1)
+
+    def test_a_refusal_reaches_the_decider(self):
+        self.beat({"move": "shell", "command": "git push", "reversible": True})
+        self.assertIn("irreversible", self.looop("asks"))
+        self.looop("answer", "1", "yes", code=1)
+        self.assertIn("is a proposal: looop approve 1", self.stderr)
+        self.looop("reject", "1", "not", "on", "a", "Friday")
+        self.looop("approve", "1", code=1)
+        self.replies({"move": "noop"})
+        self.tick()
+        self.assertIn("answer: rejected: not on a Friday\n", self.prompt())
+
+    def test_a_question_is_not_approved_and_can_be_refused(self):
+        self.beat({"move": "ask", "question": "Which?"})
+        self.looop("approve", "1", code=1)
+        self.assertIn("is a question, not a proposal: looop answer 1 TEXT", self.stderr)
+        self.looop("reject", "1", "none of your business")
+        self.assertEqual(self.asks()[0]["answer"], "rejected: none of your business")
+
+    def test_kill_9_between_approval_and_end(self):
+        self.beat({"move": "shell", "command": "echo x >> ran; touch begun; sleep 300", "reversible": False})
+        approve = self.start("approve", "1")
+        wait_until(lambda: os.path.exists(self.path("begun")), "the effect")
+        approve.kill()
+        approve.wait()
+        self.replies({"move": "noop"})
+        self.tick()
+        self.assertIn("# INTERRUPTED", self.prompt())
+        self.looop("approve", "1", code=1)
+        self.assertEqual(self.read("ran"), "x\n")
+        self.assertEqual(len([line for line in self.journal() if "interrupted" in line]), 1)
+
+    def test_a_playbook_is_proposed_as_a_diff(self):
+        self.write("PLAYBOOK.md", "one\ntwo\n")
+        out = self.beat({"move": "write_playbook", "body": "one\n2\n"})
+        self.assertEqual(out["outcome"], "proposed")
+        self.assertEqual(self.read("PLAYBOOK.md"), "one\ntwo\n")
+        self.assertIn("\n-two\n+2\n", self.asks()[0]["diff"])
+        self.assertIn("    +2\n", self.looop("asks"))
+        self.write("PLAYBOOK.md", "one\ntwo\nthree, by the person\n")
+        self.assertIn("PLAYBOOK.md was changed since", self.looop("asks"))
+        self.looop("approve", "1", code=1)
+        self.assertIn("approving would write over it", self.stderr)
+        self.assertIn("three", self.read("PLAYBOOK.md"))
+        self.looop("approve", "1", "--force")
+        self.assertEqual(self.read("PLAYBOOK.md"), "one\n2\n")
+        kept = os.listdir(self.path("playbook.d"))
+        self.assertIn("three", self.read("playbook.d", kept[0]))
+        self.replies({"move": "noop"})
+        self.assertNotIn("playbook", self.tick()["reason"], "what a person approved wakes by its answer alone")
+        self.assertEqual(self.tick()["outcome"], "unchanged")
+
+    def test_a_sensor_that_pushes_is_proposed(self):
+        body = "#!/bin/sh\ngit push\necho '{\"signal\":1}'\n"
+        self.assertEqual(self.beat({"move": "write_sensor", "name": "s", "body": body})["outcome"], "proposed")
+        self.assertFalse(os.path.exists(self.path("sensors/s.sh")))
+        self.looop("approve", "1")
+        self.assertEqual(self.read("sensors/s.sh"), body)
+
+    def test_a_direct_runner_does_not_get_past_the_playbook_gate(self):
+        self.runner("cat >/dev/null; echo push freely > PLAYBOOK.md; echo done", "direct")
+        self.beat()
+        self.assertEqual(self.read("PLAYBOOK.md"), "# PLAYBOOK\n")
+        ask = self.asks()[0]
+        self.assertIn("+push freely", ask["diff"])
+        self.assertEqual(self.tick()["outcome"], "unchanged")
+        self.looop("approve", "1")
+        self.assertEqual(self.read("PLAYBOOK.md"), "push freely\n")
+
+    def test_waiting_for_an_ask(self):
+        self.looop("asks", "--wait", "200ms", code=124)
+        waiting = self.start("asks", "--wait", "20s", "--json")
+        self.beat({"move": "ask", "question": "Which?"})
+        self.assertEqual(waiting.wait(20), 0)
+        self.assertEqual(json.loads(waiting.stdout.read())[0]["question"], "Which?")
+
+    def test_two_answers_at_once_are_one(self):
+        for number in range(1, 9):
+            self.beat({"move": "ask", "question": f"Which {number}?"})
+            started = [self.start("answer", str(number), f"answer{i}") for i in range(3)]
+            self.assertEqual(sorted(process.wait(20) for process in started), [0, 1, 1])
+
+    def test_the_person_is_told_once_also_by_a_command(self):
+        said = os.path.join(self.home, "said")
+        self.runner('cat >/dev/null; echo \'{"move":"ask","question":"Which?"}\'', notify=f"cat >> {said}")
+        self.beat()
+        self.assertIn("NEEDS YOU\n  ask 1: Which?: looop answer 1\n", self.stderr)
+        for _ in range(2):
+            self.assertEqual(self.tick()["outcome"], "unchanged")
+            self.assertEqual(self.stderr, "")
+        with open(said) as file:
+            self.assertEqual(file.read(), "ask 1: Which?: looop answer 1\n")
+        self.assertEqual(len(self.events("needs_you")), 1)
+
+    def test_untrusted_readings_gate_every_shell_move_when_the_config_says_so(self):
+        move = json.dumps({"move": "shell", "command": "touch ran", "reversible": True})
+        self.runner(f"cat >/dev/null; echo '{move}'", gate={"shell": "untrusted"})
+        self.assertEqual(self.beat()["outcome"], "acted")
+        self.sensor("s", "# x\necho '{}'")
+        self.assertEqual(self.beat()["outcome"], "proposed")
+        self.write("sensors/s.sh", "#!/bin/sh\n# looop:trust=trusted\necho '{}'\n", 0o700)
+        self.assertEqual(self.beat()["outcome"], "acted")
+
+    def test_an_ask_that_cannot_be_read_is_shown_not_forgotten(self):
+        self.beat({"move": "ask", "question": "Which?"})
+        self.write("asks/1.json", "{broken")
+        self.assertIn("asks/1.json cannot be read", self.looop("asks"))
+        self.assertEqual(self.beat({"move": "noop"})["outcome"], "noop")
+
+
+class Pausing(Case):
+    def test_a_pause_holds_and_sensing_goes_on(self):
+        self.profile(goals={"a": "0\n"}, sensors={"s": f"echo x >> {self.home}/sensed; echo '{{}}'"})
+        self.looop("pause", "demo", "for", "the", "board")
+        out = self.tick()
+        self.assertEqual((out["outcome"], out["reason"]), ("held", "paused: paused by a person: demo for the board"))
+        self.assertEqual(self.journal(), [])
+        with open(os.path.join(self.home, "sensed")) as file:
+            self.assertEqual(file.read(), "x\n")
+        self.assertIn("paused until `looop resume`: demo", self.looop("status"))
+        self.assertEqual(self.tick(words=("run", "a"), env={"LOOOP_RUNNER": "codex"})["outcome"], "held")
+        self.looop("resume")
+        self.assertEqual(self.tick()["outcome"], "noop")
+        self.assertIn("was not paused", self.looop("resume"))
+
+    def test_a_pause_ends_by_itself(self):
+        self.profile(goals={"a": "0\n"})
+        self.assertRegex(self.looop("pause", "2h", "lunch"), r"^paused until \d\d:\d\d\n$")
+        held = self.tick()
+        self.assertGreater(held["next_beat_s"], 7000)
+        self.assertEqual(json.loads(self.looop("status", "--json"))["paused"]["why"], "lunch")
+        self.write("pause.json", json.dumps({"at": 0, "until": time.time() - 1, "why": ""}))
+        self.assertEqual(self.tick()["outcome"], "noop")
+        self.looop("pause", "--until", "25:99", code=2)
+        self.looop("pause", "--until", "09:00")
+        self.assertEqual(self.tick()["outcome"], "held")
+        self.write("pause.json", "{broken")
+        self.assertIn("pause.json cannot be read", self.tick()["reason"])
+
+    def test_a_pause_wakes_a_quiet_world_s_short_way_too(self):
+        self.profile(goals={"a": "0\n"})
+        self.tick()
+        wait_until(lambda: self.tick()["outcome"] == "unchanged" and os.path.exists(self.path(".quiet")), ".quiet")
+        self.looop("pause")
+        self.assertEqual(self.tick()["outcome"], "held")
+        self.looop("resume")
+        self.assertEqual(self.tick()["outcome"], "unchanged")
+
+
+class Money(Case):
+    def setUp(self):
+        super().setUp()
+        self.profile(goals={"a": "0\n"})
+        self.beats = 0
+
+    def priced(self, usd, **more):
+        line = {
+            "type": "result",
+            "subtype": "success",
+            "is_error": False,
+            "result": '{"move":"noop"}',
+            "total_cost_usd": usd,
+        }
+        path = os.path.join(self.home, "stream")
+        with open(path, "w") as file:
+            file.write(json.dumps(line))
+        self.runner(f"cat >/dev/null; echo x >> {self.home}/called; cat {path}", unmetered=False, **more)
+
+    def beat(self, **options):
+        self.beats += 1
+        self.write("goals/a.md", f"{self.beats}\n")
+        return self.tick(**options)
+
+    def called(self):
+        path = os.path.join(self.home, "called")
+        if not os.path.exists(path):
+            return 0
+        with open(path) as file:
+            return len(file.read().split())
+
+    def test_the_day_s_budget_with_its_reserve(self):
+        self.priced(0.4, budget={"daily_usd": 1})
+        self.assertEqual([self.beat()["outcome"] for _ in range(4)], ["noop", "noop", "held", "held"])
+        self.assertEqual(self.called(), 2, "a third would have passed the ceiling")
+        out = self.beat()
+        self.assertIn(
+            "$0.80 spent today, and about $0.40 for a decide would pass $1.00; raise budget.daily_usd", out["reason"]
+        )
+        held = self.events("held")[-1]
+        self.assertEqual(held["gate"], "budget")
+        until = looop.parse_utc(held["until"])
+        self.assertTrue(0 < until - time.time() < 25 * 3600)
+        self.assertEqual(len([e for e in self.events("needs_you") if e["key"].startswith("budget")]), 1, "told once")
+        self.assertTrue(any("would pass" in text for text in json.loads(self.looop("status", "--json"))["attention"]))
+        self.assertEqual(self.tick(words=("run", "a"))["outcome"], "held", "a forced move is no way around it")
+        self.assertEqual(self.beat(env={"LOOOP_MAX_DAILY_USD": "5"})["outcome"], "noop")
+        self.assertEqual(self.beat(env={"LOOOP_MAX_DAILY_USD": "0"})["outcome"], "held")
+
+    def test_unknown_prices_fail_closed(self):
+        self.runner(f'cat >/dev/null; echo x >> {self.home}/called; echo \'{{"move":"noop"}}\'', unmetered=False)
+        self.assertEqual([self.beat()["outcome"] for _ in range(5)], ["noop"] * 3 + ["held"] * 2)
+        self.assertEqual(self.called(), 3)
+        self.assertIn("3 decides of fake in a row of unknown price", self.beat()["reason"])
+        self.assertIsNone(self.events("held")[-1]["until"])
+        self.assertEqual(len(self.events("needs_you")), 1)
+        with open(os.path.join(self.home, ".config", "looop.json")) as file:
+            config = json.load(file)
+        config["runners"]["fake"]["unmetered"] = True
+        self.config(config)
+        self.assertEqual(self.beat()["outcome"], "noop", "a subscription is counted, not priced")
+
+    def test_a_price_list_and_a_mended_command_lift_it(self):
+        usage = {"type": "turn.completed", "usage": {"input_tokens": 1000000, "output_tokens": 0}}
+        text = {"type": "item.completed", "item": {"type": "agent_message", "text": '{"move":"noop"}'}}
+        path = os.path.join(self.home, "stream")
+        with open(path, "w") as file:
+            file.write(json.dumps(text) + "\n" + json.dumps(usage))
+        command = f"cat >/dev/null; true --model m1; cat {path}"
+        self.runner(command, unmetered=False)
+        self.assertEqual([self.beat()["outcome"] for _ in range(4)], ["noop"] * 3 + ["held"])
+        self.runner(command, unmetered=False, prices={"m1": {"input": 1.5, "output": 3}})
+        self.assertEqual(self.beat()["outcome"], "noop")
+        self.assertEqual(self.ledger()[-1]["cost_usd"], 1.5)
+        self.runner(command + " ", unmetered=False)
+        self.assertEqual(self.beat()["outcome"], "noop")
+
+    def test_decides_per_hour(self):
+        self.priced(0.0001)
+        env = {"LOOOP_MAX_DECIDES_PER_HOUR": "3"}
+        self.assertEqual([self.beat(env=env)["outcome"] for _ in range(5)], ["noop"] * 3 + ["held"] * 2)
+        self.assertEqual(self.called(), 3)
+        out = self.beat(env=env)
+        self.assertIn("3 decides in the last hour, of 3", out["reason"])
+        self.assertTrue(3500 < out["next_beat_s"] <= 3600)
+        self.assertEqual(self.beat(env={"LOOOP_RUNNER": "builtin", **env})["outcome"], "noop")
+
+    def test_the_builtin_decider_needs_no_money(self):
+        self.write(
+            "cost.jsonl", json.dumps({"ts": looop.utc_text(time.time()), "kind": "session", "cost_usd": 99}) + "\n"
+        )
+        self.assertEqual(self.beat(env={"LOOOP_RUNNER": "builtin"})["outcome"], "noop")
+        self.priced(0.1)
+        self.assertEqual(self.beat()["outcome"], "held", "what workers spent counts")
+
+    def test_pure_gates(self):
+        spend = looop.Spend(9.5, 0, 0.4, 0, 1e9)
+        runner = looop.Runner("x", "typed", "x")
+        self.assertEqual(looop.budget_gate(spend, runner, 10).verdict, "pass")
+        self.assertEqual(looop.budget_gate(spend.replace(today=9.61), runner, 10).verdict, "hold")
+        self.assertEqual(looop.budget_gate(spend.replace(unknown_today=1), runner, 10).verdict, "hold")
+        self.assertEqual(
+            looop.budget_gate(spend.replace(today=99.0), runner.replace(unmetered=True), 10).verdict, "pass"
+        )
+        self.assertEqual(looop.median([]), 0.0)
+        self.assertEqual((looop.median([3, 1, 2]), looop.median([4, 1, 2, 3])), (2, 2.5))
+        self.assertEqual(looop.decides_gate([5.0, 4.0], 2).until, 4.0 + 3600)
+        self.assertEqual(looop.decides_gate([], 0).verdict, "hold")
