@@ -43,8 +43,9 @@ Contents
   22. Beat
   23. People
   24. Views
-  25. CLI
-  26. Texts
+  25. Why and replay
+  26. CLI
+  27. Texts
 
 Finding things: the verb `looop sensor list` is `cmd_sensor_list`; its row in VERBS (CLI) holds its help and options.
 To add a verb: write `cmd_<verb>`, add its row to VERBS. To add a move: a row in MOVES, a performer in PERFORMERS.
@@ -151,9 +152,15 @@ class Record:
         own.update(zip(self._fields, values))
         own.update(named)
         for field in self._fields:
-            if field not in own and not hasattr(type(self), field):
-                raise TypeError(f"{type(self).__name__} lacks {field}")
-        if len(own) < len(values) + len(named) or not own.keys() <= set(self._fields):
+            if field not in own:
+                if not hasattr(type(self), field):
+                    raise TypeError(f"{type(self).__name__} lacks {field}")
+                own[field] = getattr(type(self), field)
+        if (
+            len(values) + len(named) > len(own)
+            or len(values) > len(self._fields)
+            or not own.keys() <= set(self._fields)
+        ):
             raise TypeError(f"{type(self).__name__} takes {', '.join(self._fields)}")
 
     def __eq__(self, other: object) -> bool:
@@ -1147,6 +1154,7 @@ _STATE: dict[str, JSON] = {  # state.json: everything that one beat leaves for t
     "failure": None,  # {"count", "at", "until", "reason", "reply", "policy"}
     "interrupted": None,  # what a beat that died left behind, until a decider was told
     "next_beat_s": None,  # asked for by the last move, one beat only
+    "during": None,  # {"run", "keys"}: what a person edited while the last decider ran
     "read": [],  # numbers of the asks whose answers the last decider has read
     "surfaced": [],  # what the person has been told already, by key
     "shell": None,  # result of the last shell move, until a decider was told
@@ -1170,6 +1178,7 @@ _STATE_KINDS: dict[str, Any] = {
     "failure": dict,
     "interrupted": str,
     "next_beat_s": int,
+    "during": dict,
     "read": list,
     "surfaced": list,
     "shell": dict,
@@ -2848,7 +2857,11 @@ def reason_of(state: Mapping[str, JSON], changes: Sequence[Change], forced: str,
     if not state["hash"]:
         return "first beat"
     if changes:
-        lines = [change_line(change) for change in changes]
+        during = state["during"] or {"keys": ()}
+        lines = [
+            change_line(change) + (f" (while {during['run']} decided)" if change.key in during["keys"] else "")
+            for change in changes
+        ]
         return "; ".join(lines[:3]) + (f"; and {len(lines) - 3} more" if len(lines) > 3 else "")
     if state["noop_at"] is not None and noop_ttl and not 0 <= now - state["noop_at"] < noop_ttl:
         return f"noop older than {duration_text(noop_ttl)}"
@@ -3181,6 +3194,24 @@ def new_run_id(profile: Profile, now: float) -> str:
             continue
         except FileNotFoundError:
             make_private_dir(profile.path("runs"))
+
+
+def known_run(profile: Profile, name: str) -> str:
+    """Return the id of a capsule: by its name, a unique beginning of it, or `last`. Raise Failure when there is none."""
+    check_data_dir(profile)
+    try:
+        names = [run for run in os.listdir(profile.path("runs")) if run.startswith("tick-")]
+    except FileNotFoundError:
+        names = []
+    runs = sorted(names, key=lambda run: (run[: -len("-xxxx")], os.stat(profile.path("runs", run)).st_mtime_ns))
+    if name == "last":
+        matches = runs[-1:]
+    else:
+        matches = [run for run in runs if run == name] or [run for run in runs if name and run.startswith(name)]
+    if len(matches) != 1:
+        kept = f"the last ones are {', '.join(runs[-3:])}" if runs else "nothing was decided yet"
+        raise Failure(f"run {one_line(name, 60)}: {'is not unique' if matches else 'there is no such capsule'}", kept)
+    return matches[0]
 
 
 def write_capsule(profile: Profile, run: str, name: str, value: JSON) -> None:
@@ -3740,15 +3771,20 @@ class Beat:
             raise
         return self.conclude(done, cost)
 
-    def wake(self, runner: Runner, reason: str, now: float) -> JSON:
-        """Write down why this beat decides, and the prompt."""
+    def inputs(self, runner: Runner, now: float) -> dict[str, JSON]:
+        """Gather what the prompt is made of."""
         profile = self.profile
         zone = time.strftime("%z", time.localtime(now))
         moment = f"{local_stamp(now)} {zone[:3]}:{zone[3:]}, {time.strftime('%A', time.localtime(now))}"
         journal = [one_line(line, 600) for line in tail_lines(profile.path("journal.md"), 20)]
-        inputs = profile.redacted(
+        inputs: dict[str, JSON] = profile.redacted(
             prompt_inputs(self.world, self.state, mode=runner.mode, forced=self.forced, journal=journal, now=moment)
         )
+        return inputs
+
+    def wake(self, runner: Runner, reason: str, now: float) -> JSON:
+        """Write down why this beat decides, and the prompt."""
+        profile, inputs = self.profile, self.inputs(runner, now)
         changes = diff(self.state["baseline"], self.world.items)
         wake = {
             "run": self.run,
@@ -3761,9 +3797,7 @@ class Beat:
             "forced": self.forced or None,
             "hash": self.world.hash,
             "changed": [{"key": c.key, "old": c.old, "new": c.new} for c in changes],
-            "gates": [
-                {"gate": v.gate, "verdict": v.verdict, "detail": v.detail, "until": v.until} for v in self.verdicts
-            ],
+            "gates": [dict(verdict.__dict__) for verdict in self.verdicts],
             "digests": self.world.digests(),
             "inputs": inputs,
         }
@@ -3868,6 +3902,7 @@ class Beat:
         if not self.forced:
             self.state.update(decided_at=now, noop_at=now if done.outcome == "noop" else None)
         self.state.update(baseline=items, failure=None, interrupted=None, shell=done.shell)
+        self.state["during"] = self.edited_meanwhile(done.wrote)
         line = f"- {local_stamp(now)} {one_line(profile.redacted(done.journal))}" if done.journal else ""
         result = {
             "outcome": done.outcome,
@@ -3883,6 +3918,16 @@ class Beat:
         commit(profile, (line or done.told)[len("- 0000-00-00 00:00 ") :] or self.run)
         prune_runs(profile)
         return Outcome(done.outcome, self.reason, self.run, line or done.told, cost, self.state["next_beat_s"])
+
+    def edited_meanwhile(self, wrote: Mapping[str, Item | None]) -> JSON:
+        """Return which policy files a person changed while the runner ran, as the state keeps it."""
+        paths = {f"goal:{goal}": path for goal, path in goal_files(self.profile).items()}
+        paths["playbook"] = self.profile.path("PLAYBOOK.md")
+        stamps = self.world.stamps
+        keys = [
+            key for key, path in paths.items() if key not in wrote and signature(path) != stamps.get(path, "absent")
+        ]
+        return {"run": self.run, "keys": sorted(keys)} if keys else None
 
     def failed(self, reason: str, runner: Runner) -> Outcome:
         """End a beat that changed nothing: count it, back off, and leave word for the next prompt."""
@@ -3902,6 +3947,55 @@ class Beat:
         emit(profile, "tick_failed", run=self.run, reason=one_line(reason), retry_s=int(wait), cost_usd=cost)
         prune_runs(profile)
         return Outcome("failed", reason, self.run, None, cost, int(wait))
+
+
+def dry_run(profile: Profile, runner: str, now: float) -> dict[str, JSON]:
+    """Sense, diff, ask the gates and make the prompt, as a beat would; nothing is written."""
+    beat = Beat(profile, "", runner)
+    readings: dict[str, Reading] = {}
+    if check_data_dir(profile):
+        os.chdir(profile.data)
+        close_inherited()
+        heed_signals()
+        readings = sense(profile)
+    beat.state = read_state(profile)
+    beat.world = observe(profile, readings)
+    reason, held = beat.judge(now)
+    chosen = profile.runner(runner)
+    inputs = beat.inputs(chosen, now)
+    return {
+        "outcome": "would decide" if not held else "unchanged" if held.gate == "unchanged" else "held",
+        "held": held is not None,
+        "reason": reason if not held or held.gate == "unchanged" else f"{held.gate}: {held.detail}",
+        "gates": [dict(verdict.__dict__) for verdict in beat.verdicts],
+        "inputs": inputs,
+        "prompt": build_prompt(inputs)[0],
+    }
+
+
+def dry_decide(profile: Profile, runner: Runner, inputs: Mapping[str, JSON]) -> JSON:
+    """Ask a runner for the move that it would make: paid, recorded in the ledger, and not made."""
+    import tempfile
+
+    if runner.mode == "builtin":
+        return decide_builtin(inputs)
+    if runner.mode == "direct":
+        raise Failure(
+            f"tick: {runner.name} is direct: it acts while it decides", "only a typed runner can be asked dry"
+        )
+    require_runner(profile, runner)
+    with tempfile.TemporaryDirectory(prefix="looop-dry-") as folder:
+        aside = Profile(profile.env, folder, profile.config_path, profile.cache, profile.self_path)
+        run = new_run_id(aside, time.time())
+        write_capsule(aside, run, "prompt.md", build_prompt(inputs)[0])
+        ended = run_runner(aside, runner, run)
+        metered = meter_run(aside, runner, run)
+        if ended.why != "spawn":
+            pay(profile, runner, run, "", metered)
+        error = runner_error(ended, metered, clean_log(aside, run, "stderr.log"))
+    if error:
+        raise BadMove(error)
+    return move_object(parse_move(metered.text))
 
 
 def blame(state: dict[str, JSON], reason: str, reply: str, policy: str, now: float) -> None:
@@ -3927,7 +4021,7 @@ def record(profile: Profile, state: dict[str, JSON], run: str, line: str, result
     write_state(profile, state)
     if line:
         append_line(journal, line.encode(), sync=True)
-    write_capsule(profile, run, "result.json", full)
+    write_capsule(profile, run, "result.json", {**full, "files": capsule_digests(profile, run)})
 
 
 def attention(state: Mapping[str, JSON], asks: Sequence[Mapping[str, JSON]], held: Sequence[Verdict]) -> dict[str, str]:
@@ -3973,6 +4067,19 @@ def notify(profile: Profile, text: str) -> None:
         profile.warn(
             f"notify: {ended.why} {ended.code}: {one_line(text_of(ended.err), 200)}: it did not take the message"
         )
+
+
+_SEALED = ("wake.json", "prompt.md", "output.log", "reply.txt", "move.json", "intent.json")  # what `replay` goes by
+
+
+def capsule_digests(profile: Profile, run: str) -> dict[str, str]:
+    """Return the digest of each file of a capsule that a replay goes by."""
+    found = {}
+    for name in _SEALED:
+        raw = read_bytes(profile.path("runs", run, name))
+        if raw is not None:
+            found[name] = digest_of(raw)
+    return found
 
 
 def take_next_interval(profile: Profile) -> int | None:
@@ -4527,7 +4634,189 @@ def sensor_table(rows: Sequence[Mapping[str, JSON]], now: float, paint: Paint) -
 
 
 # ======================================================================================================================
-# 25. CLI
+# 25. Why and replay
+# ======================================================================================================================
+# Every wake and every silence, explained from what was recorded: a capsule says why a beat decided, and a replay derives
+# its hash, its prompt and its move again, without runner or effect. For what has not happened yet, the gates are asked
+# about the last readings; nothing is sensed and nothing is written.
+
+
+def why_run(profile: Profile, run: str) -> dict[str, JSON]:
+    """Explain one decided beat, in the shape of `why --json`."""
+    wake = read_capsule(profile, run, "wake.json") or {}
+    result = read_capsule(profile, run, "result.json") or {}
+    return {
+        "run": run,
+        "at": wake.get("at"),
+        "reason": wake.get("reason"),
+        "changed": wake.get("changed", []),
+        "gates": [shown_gate(gate) for gate in wake.get("gates", [])],
+        "move": read_capsule(profile, run, "move.json"),
+        "journal": result.get("journal"),
+        "cost_usd": result.get("cost_usd"),
+        "outcome": result.get("outcome") or "open",
+        "runner": wake.get("runner"),
+        "failure": result.get("reason"),
+        "next": [],
+    }
+
+
+def shown_gate(gate: Mapping[str, JSON]) -> dict[str, JSON]:
+    """Return a verdict with its end as text."""
+    until = gate.get("until")
+    return {**gate, "until": utc_text(until) if isinstance(until, (int, float)) else until}
+
+
+def last_readings(profile: Profile) -> dict[str, Reading]:
+    """Return the readings of the last beat, as they lie in snapshots/."""
+    found = {}
+    for name, reading in read_index(profile).items():
+        text = snapshot(profile, name)
+        if text:
+            found[name] = reading.replace(text=text)
+    return found
+
+
+def why_now(profile: Profile, now: float) -> dict[str, JSON]:
+    """Explain what the next beat would do, going by the last readings."""
+    beat = Beat(profile, "", "")
+    beat.state = read_state(profile)
+    beat.world = observe(profile, last_readings(profile))
+    reason, held = beat.judge(now)
+    changes = diff(beat.state["baseline"], beat.world.items) if beat.state["hash"] else []
+    quiet = held is not None and held.gate == "unchanged"
+    since = f"unchanged since {utc_text(beat.state['decided_at'])}" if quiet and beat.state["decided_at"] else ""
+    return {
+        "run": None,
+        "at": utc_text(now),
+        "reason": reason or since,
+        "changed": [{"key": c.key, "old": c.old, "new": c.new} for c in changes],
+        "gates": [shown_gate(gate.__dict__) for gate in beat.verdicts],
+        "move": None,
+        "journal": None,
+        "cost_usd": None,
+        "outcome": "unchanged" if quiet else "held" if held else "would decide",
+        "runner": profile.runner().name,
+        "failure": None,
+        "next": what_wakes(profile, beat, held, now),
+    }
+
+
+def what_wakes(profile: Profile, beat: Beat, held: Verdict | None, now: float) -> list[str]:
+    """Say what will wake the loop next."""
+    if held is None:
+        return ["the next beat decides"]
+    found = []
+    if held.gate != "unchanged":
+        ends = {"paused": "looop resume", "backoff": "an edit of PLAYBOOK or goals"}
+        if held.until:
+            found.append(f"{local_moment(held.until, now)}, when {held.gate} ends")
+        found.append(ends.get(held.gate, held.detail.rpartition("; ")[2]))
+        return found
+    sensors = sensor_files(profile)
+    for name, path in sensors.items():
+        interval = sensor_options(read_head(path)).interval
+        every = f", read every {duration_text(interval)}" if interval else ""
+        found.append(f"a new signal of sensor {name}{every}")
+    found.append("an edit of PLAYBOOK.md or of goals/")
+    found += [f"an answer to ask {ask['n']}" for ask in beat.world.asks if ask["state"] == "open"]
+    ttl = profile.setting("noop_ttl")
+    if beat.state["noop_at"] is not None and ttl:
+        found.append(f"{local_moment(beat.state['noop_at'] + ttl, now)}, when the noop is {duration_text(ttl)} old")
+    return found
+
+
+def why_lines(why: Mapping[str, JSON], now: float, paint: Paint) -> list[str]:
+    """Lay an explanation out for a person."""
+    glyph, colour = _OUTCOME_GLYPHS.get(why["outcome"], ("·", "note"))
+    when = local_moment(parse_utc(why["at"]), now) if why["at"] else "?"
+    lines = [f"{paint(colour, glyph)} {paint('bold', why['outcome'])}  {why['run'] or 'the next beat'}, {when}"]
+    rows = [("because", one_line(why["reason"] or "nothing changed", 300))]
+    for change in why["changed"]:
+        rows.append(("", change_line(Change(change["key"], change["old"], change["new"]))))
+    for gate in why["gates"]:
+        until = f", until {local_moment(parse_utc(gate['until']), now)}" if gate["until"] else ""
+        verdict = paint("note", "hold") if gate["verdict"] == "hold" else "pass"
+        detail = f": {one_line(gate['detail'], 200)}" if gate["detail"] and gate["gate"] != "unchanged" else ""
+        rows.append(("gate" if gate is why["gates"][0] else "", f"{gate['gate']} {verdict}{detail}{until}"))
+    if why["move"]:
+        rows.append(("move", one_line(canonical(why["move"]), 300)))
+    if why["failure"]:
+        rows.append(("failed", one_line(why["failure"], 300)))
+    if why["journal"]:
+        rows.append(("journal", one_line(why["journal"])))
+    if why["run"]:
+        rows.append(
+            ("cost", f"{money(why['cost_usd']) if why['outcome'] != 'open' else 'not known yet'} ({why['runner']})")
+        )
+    for line in why["next"]:
+        rows.append(("wakes by" if line is why["next"][0] else "", line))
+    return lines + aligned([("  " + paint("dim", name), text) for name, text in rows])
+
+
+def replay_drift(profile: Profile, run: str) -> list[str]:
+    """Derive a capsule's hash, prompt and move again; return a line for each thing that comes out differently."""
+    wake = read_capsule(profile, run, "wake.json")
+    result = read_capsule(profile, run, "result.json")
+    if not isinstance(wake, dict) or not isinstance(result, dict):
+        return ["the capsule is not whole: wake.json or result.json is missing or cannot be read"]
+    drift = []
+    sealed, found = result.get("files") or {}, capsule_digests(profile, run)
+    for name in sorted(sealed.keys() | found.keys()):
+        if sealed.get(name) != found.get(name):
+            how = "appeared since" if name not in sealed else "is gone" if name not in found else "was changed since"
+            drift.append(f"{name}: {how} the run")
+    if "digests" in wake and world_hash(wake["digests"]) != wake.get("hash"):
+        drift.append(f"hash: {wake.get('hash')} was recorded, {world_hash(wake['digests'])} comes out")
+    if "inputs" in wake:
+        try:
+            drift += prompt_drift(build_prompt(wake["inputs"])[0], capsule_text(profile, run, "prompt.md"))
+        except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+            drift.append(f"prompt: its inputs make none: {error!r}")
+    if wake.get("mode") in ("typed", "builtin"):
+        drift += move_drift(profile, run, wake, result)
+    return drift
+
+
+def capsule_text(profile: Profile, run: str, name: str) -> str:
+    """Return a text of a capsule, "" when it is not there."""
+    return text_of(read_bytes(profile.path("runs", run, name)) or b"")
+
+
+def prompt_drift(derived: str, recorded: str) -> list[str]:
+    """Say where two prompts differ first (pure)."""
+    if derived == recorded:
+        return []
+    new, old = derived.split("\n"), recorded.split("\n")
+    at = next((i for i, (a, b) in enumerate(zip(new, old)) if a != b), min(len(new), len(old)))
+    shown = [one_line(lines[at], 100) if at < len(lines) else "(nothing)" for lines in (old, new)]
+    return [f"prompt: line {at + 1}: `{shown[0]}` was recorded, `{shown[1]}` comes out"]
+
+
+def move_drift(profile: Profile, run: str, wake: Mapping[str, JSON], result: Mapping[str, JSON]) -> list[str]:
+    """Parse a capsule's output and reply again and compare."""
+    drift = []
+    reply = capsule_text(profile, run, "reply.txt")
+    if wake["mode"] == "typed" and os.path.lexists(profile.path("runs", run, "reply.txt")):
+        text = meter(capsule_text(profile, run, "output.log")).text
+        if printable(text) != printable(reply):
+            drift.append("reply: output.log holds another one")
+    recorded = read_capsule(profile, run, "move.json")
+    if recorded is None:
+        return drift
+    try:
+        derived = move_object(parse_move(reply, bool(wake.get("forced"))))
+    except BadMove as failure:
+        return [*drift, f"move: {canonical(recorded)} was recorded, none comes out: {failure.message}"]
+    if derived != recorded:
+        drift.append(
+            f"move: {one_line(canonical(recorded), 200)} was recorded, {one_line(canonical(derived), 200)} comes out"
+        )
+    return drift
+
+
+# ======================================================================================================================
+# 26. CLI
 # ======================================================================================================================
 # VERBS is the one table of verbs: parser, help, completions and manual derive from it. The parser only validates; a
 # verb's function gets the profile and its arguments, prints its answer on stdout, and returns its exit code.
@@ -4539,7 +4828,7 @@ class Option(Record):
     name: str  # "--wait"
     line: str
     metavar: str = ""  # "": a flag
-    kind: str = "text"  # "text" | "seconds"
+    kind: str = "text"  # "text" | "seconds"; of a flag that may have a value: the value it has without
 
 
 class Argument(Record):
@@ -4571,8 +4860,36 @@ def say(text: str) -> None:
 
 def cmd_tick(profile: Profile, args: dict[str, JSON]) -> int:
     """Run one beat."""
+    if args["dry-run"]:
+        return cmd_dry_run(profile, args)
     outcome = run_beat(profile, "", args["runner"] or "", args["wait"] or 0.0)
     return tell_outcome(profile, args, outcome)
+
+
+def cmd_dry_run(profile: Profile, args: Mapping[str, JSON]) -> int:
+    """Show what `tick` would do."""
+    how = args["dry-run"]
+    if how not in ("show", "decide"):
+        raise Failure(
+            f"tick: --dry-run={one_line(str(how), 40)}: no such way", "--dry-run, or --dry-run=decide", EXIT_USAGE
+        )
+    now = time.time()
+    plan = dry_run(profile, args["runner"] or "", now)
+    move = None
+    if how == "decide" and not plan["held"]:
+        move = dry_decide(profile, profile.runner(args["runner"] or ""), plan["inputs"])
+    if args["json"]:
+        shown = {key: plan[key] for key in ("outcome", "reason", "gates", "prompt")}
+        say(canonical_row({**shown, "move": move}))
+        return 0
+    say(f"{plan['outcome']}: {printable(plan['reason'] or 'the world is unchanged')}")
+    for gate in plan["gates"]:
+        say(f"  {gate['gate']} {gate['verdict']}" + (f": {printable(gate['detail'])}" if gate["detail"] else ""))
+    if not plan["held"]:
+        sys.stdout.write("\n" + plan["prompt"])
+    if move is not None:
+        say(f"\nthe move would be: {canonical(move)}")
+    return 0
 
 
 def cmd_run(profile: Profile, args: dict[str, JSON]) -> int:
@@ -4643,6 +4960,41 @@ def cmd_approve(profile: Profile, args: dict[str, JSON]) -> int:
     say(line[2:])
     if result != "done":
         say(printable(result.rstrip("\n")))
+    return 0
+
+
+def cmd_why(profile: Profile, args: dict[str, JSON]) -> int:
+    """Explain a decided beat, or what the next one would do."""
+    name, now = args["run"] or "last", time.time()
+    if not check_data_dir(profile):
+        raise Failure("why: there is no profile yet", "looop tick makes one")
+    why = why_now(profile, now) if name == "now" else why_run(profile, known_run(profile, name))
+    if args["json"]:
+        say(canonical_row(why))
+    else:
+        for line in why_lines(why, now, Paint(profile.env, sys.stdout)):
+            say(line)
+    return 0
+
+
+def cmd_replay(profile: Profile, args: dict[str, JSON]) -> int:
+    """Derive a run's hash, prompt and move again and compare."""
+    run = known_run(profile, args["run"])
+    drift = replay_drift(profile, run)
+    if args["json"]:
+        say(canonical_row({"run": run, "drift": drift}))
+        return EXIT_FAILED if drift else 0
+    for line in drift:
+        say(f"{Paint(profile.env, sys.stdout)('bad', '✗')} {printable(line)}")
+    if drift:
+        made = (read_capsule(profile, run, "result.json") or {}).get("looop")
+        hint = (
+            f"it was made by looop {made}, this is {VERSION}"
+            if made != VERSION
+            else "a file of the capsule was changed"
+        )
+        raise Failure(f"replay: {run}: {plural(len(drift), 'thing')} came out differently", hint)
+    say(f"{run}: hash, prompt and move come out as they were recorded")
     return 0
 
 
@@ -4903,7 +5255,14 @@ VERBS: tuple[Verb, ...] = (
         cmd_tick,
         "The beat",
         "run one beat: sense, diff, decide one move, act, log",
-        options=(Option("--wait", "wait for a beat in progress that long", "DUR", "seconds"), _RUNNER, _JSON),
+        options=(
+            Option("--wait", "wait for a beat in progress that long", "DUR", "seconds"),
+            Option(
+                "--dry-run", "show gates and prompt, write nothing; =decide also asks the runner (paid)", "", "show"
+            ),
+            _RUNNER,
+            _JSON,
+        ),
         more="This is what cron and launchd call. A world that is unchanged costs no LLM call.",
         examples=(
             ("looop tick", "one beat"),
@@ -4967,6 +5326,30 @@ VERBS: tuple[Verb, ...] = (
         args=(Argument("n", "the ask's number"), Argument("why", "the reason", "*")),
         options=(Option("--force", "replace an answer that was not read yet"),),
         examples=(("looop reject 4", ""), ("looop reject 4 never on a Friday", "with a reason")),
+    ),
+    Verb(
+        "why",
+        cmd_why,
+        "Looking",
+        "explain why a beat did what it did, or what the next one would do",
+        args=(Argument("run", "a run id or the beginning of one, `last` (it is the default), or `now`", "?"),),
+        options=(_JSON,),
+        more="`now` goes by the last readings: nothing is sensed, nothing is written.",
+        examples=(
+            ("looop why", "the last decide"),
+            ("looop why now", "what holds the next beat back, and what would wake it"),
+        ),
+    ),
+    Verb(
+        "replay",
+        cmd_replay,
+        "Looking",
+        "derive a run's hash, prompt and move again, and compare",
+        args=(Argument("run", "a run id or the beginning of one, or `last`"),),
+        options=(_JSON,),
+        more="From the capsule alone, without runner or effect.",
+        examples=(("looop replay last", "the last decide"), ("looop replay tick-20260102-030405-ab12", "an older one")),
+        exits="0 all as recorded, 1 something came out differently, 2 usage",
     ),
     Verb(
         "pause",
@@ -5138,6 +5521,9 @@ def parse_args(verb: Verb, words: Sequence[str]) -> dict[str, JSON]:
             hint = near_words(name, list(known)) or f"looop help {verb.name}"
             raise Failure(f"{verb.name}: unknown option {one_line(name, 60)}", hint, EXIT_USAGE)
         if not option.metavar:
+            if option.kind != "text":
+                parsed[name[2:]] = value if equals else option.kind
+                continue
             if equals:
                 raise Failure(f"{verb.name}: {name} takes no value", f"looop help {verb.name}", EXIT_USAGE)
             parsed[name[2:]] = True
@@ -5284,7 +5670,7 @@ def open_missing_streams() -> None:
 
 
 # ======================================================================================================================
-# 26. Texts
+# 27. Texts
 # ======================================================================================================================
 # Prose alone, in looop's own words: what the LLM is told, what a fresh profile is seeded with, the manual.
 

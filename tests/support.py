@@ -74,6 +74,18 @@ class Case(unittest.TestCase):
     """A test with a HOME, a PATH and a data dir of its own."""
 
     git = False  # whether git is on the PATH
+    drifting = False  # whether the test changes capsules on purpose
+
+    def tearDown(self):
+        """Replay every capsule that the test made: none may drift."""
+        import looop
+
+        profile = looop.open_profile(self.env, os.path.join(ROOT, "looop.py"))
+        if self.drifting or not os.path.isdir(self.path("runs")) or os.stat(self.data).st_uid != os.geteuid():
+            return
+        for run in self.runs():
+            if os.path.exists(self.path("runs", run, "result.json")):
+                self.assertEqual(looop.replay_drift(profile, run), [], run)
 
     def setUp(self):
         self.home = os.path.realpath(tempfile.mkdtemp(prefix="looop-test-"))

@@ -1,0 +1,226 @@
+"""Why: ten different wakes named exactly, from files alone; and replay, which notices one changed byte."""
+
+import json
+import os
+import shutil
+
+from tests.support import Case, wait_until
+
+
+class Why(Case):
+    def why(self, run="last", **options):
+        return json.loads(self.looop("why", run, "--json", **options))
+
+    def caused(self, reason, keys):
+        """Demand the cause of the last decide, here and in a copy of the profile elsewhere."""
+        told = self.why()
+        self.assertEqual(told["reason"], reason)
+        self.assertEqual([change["key"] for change in told["changed"]], keys)
+        elsewhere = os.path.join(self.home, "another machine")
+        shutil.rmtree(elsewhere, ignore_errors=True)
+        shutil.copytree(self.data, elsewhere)
+        copied = json.loads(
+            self.looop("why", told["run"], "--json", env={"LOOOP_DATA_DIR": elsewhere, "HOME": "/nonexistent"})
+        )
+        self.assertEqual(copied, told)
+        self.assertIn(told["reason"][:60], self.looop("why"))
+        return told
+
+    def test_ten_wakes(self):
+        signal = os.path.join(self.home, "signal")
+        self.profile(goals={"a": "one\n"}, sensors={"ci": f"cat {signal}"})
+        self.write(signal, '{"signal":"green","detail":1}')
+        self.replies({"move": "ask", "question": "Which?"})
+        # 1 first beat
+        self.tick()
+        told = self.caused("first beat", ["goal:a", "playbook", "sensor:ci"])
+        self.assertEqual((told["outcome"], told["move"]["move"]), ("acted", "ask"))
+        self.replies({"move": "noop"})
+        # 2 ask answered
+        self.looop("answer", "1", "this")
+        self.tick()
+        told = self.caused(self.why()["reason"], ["ask:1"])
+        self.assertIn('"answer":"this"', told["reason"])
+        # 3 goal edit
+        self.write("goals/a.md", "one\ntwo\n")
+        self.tick()
+        self.caused("goal a: edited, 1 line, 4 bytes → 2 lines, 8 bytes", ["goal:a"])
+        # 4 PLAYBOOK edit
+        self.write("PLAYBOOK.md", "# PLAYBOOK\nmore\n")
+        self.tick()
+        self.caused("playbook: edited, 1 line, 11 bytes → 2 lines, 16 bytes", ["playbook"])
+        # 5 sensor signal
+        self.write(signal, '{"signal":"red","detail":2}')
+        self.tick()
+        told = self.caused("sensor ci: green → red", ["sensor:ci"])
+        self.assertEqual(told["changed"], [{"key": "sensor:ci", "old": "green", "new": "red"}])
+        # 6 sensor error
+        os.unlink(signal)
+        self.tick()
+        self.caused('sensor ci: red → {"error":"exit 1"}', ["sensor:ci"])
+        # 7 noop too old
+        state = self.json("state.json")
+        state["noop_at"] -= 7 * 3600
+        self.write("state.json", json.dumps(state))
+        self.tick()
+        self.caused("noop older than 6 h", [])
+        # 8 forced run
+        self.replies({"move": "shell", "command": "true", "reversible": True})
+        self.tick(words=("run", "a"))
+        self.caused("forced: goal a", [])
+        # 9 a person's edit during a run
+        go = os.path.join(self.home, "go")
+        self.runner(f'touch {go}.started; while [ ! -e {go} ]; do sleep 0.01; done; echo \'{{"move":"noop"}}\'')
+        self.write("goals/b.md", "b\n")
+        tick = self.start("tick", "--json")
+        wait_until(lambda: os.path.exists(go + ".started"), "the runner")
+        self.write("goals/a.md", "typed meanwhile\n")
+        self.write("goals/c.md", "new meanwhile\n")
+        self.write(go, "")
+        run = json.loads(tick.communicate(timeout=20)[0])["run"]
+        self.replies({"move": "noop"})
+        self.tick()
+        edited = f"goal a: edited, 2 lines, 8 bytes → 1 line, 16 bytes (while {run} decided)"
+        self.caused(f"{edited}; goal c: new, 1 line, 14 bytes (while {run} decided)", ["goal:a", "goal:c"])
+        # 10 sensor removed
+        os.unlink(self.path("sensors/ci.sh"))
+        self.tick()
+        self.caused('sensor ci: gone, was {"error":"exit 1"}', ["sensor:ci"])
+        self.assertEqual(self.tick()["outcome"], "unchanged")
+
+    def test_now_for_a_quiet_a_changed_and_a_held_loop(self):
+        self.looop("why", code=1)
+        self.assertIn("there is no profile yet: looop tick makes one", self.stderr)
+        self.profile(goals={"a": "0\n"}, sensors={"ci": "# x\necho '{}'"})
+        self.replies({"move": "noop"})
+        self.tick()
+        before = self.tree()
+        told = self.why("now")
+        self.assertEqual(told["outcome"], "unchanged")
+        self.assertTrue(told["reason"].startswith("unchanged since 20"))
+        self.assertIn("a new signal of sensor ci", told["next"])
+        self.assertTrue(any("when the noop is 6 h old" in line for line in told["next"]))
+        self.assertEqual(self.tree(), before, "explaining writes nothing")
+        self.write("goals/a.md", "1\n")
+        told = self.why("now")
+        self.assertEqual((told["outcome"], told["next"]), ("would decide", ["the next beat decides"]))
+        self.replies("no")
+        self.tick()
+        told = self.why("now")
+        self.assertEqual(told["outcome"], "held")
+        gate = next(gate for gate in told["gates"] if gate["verdict"] == "hold")
+        self.assertEqual((gate["gate"], gate["until"][-1]), ("backoff", "Z"))
+        self.assertIn("an edit of PLAYBOOK or goals", told["next"])
+        self.assertIn("1 failure: the reply holds no JSON object", self.looop("why", "now"))
+        told = self.why()
+        self.assertEqual((told["outcome"], told["failure"]), ("failed", "the reply holds no JSON object"))
+        self.looop("pause", "sleep")
+        self.assertIn("looop resume", self.why("now")["next"])
+        self.looop("why", "tick-1999", code=1)
+        self.assertIn("there is no such capsule: the last ones are tick-", self.stderr)
+
+    def test_a_prefix_names_a_run(self):
+        self.profile(goals={"a": "0\n"})
+        run = self.tick()["run"]
+        self.assertEqual(self.why(run[:-2])["run"], run)
+
+
+class Replay(Case):
+    def test_one_changed_byte_is_named(self):
+        self.drifting = True
+        self.profile(goals={"a": "zero\n"}, sensors={"s": "echo '{\"signal\":[1,2]}'"})
+        self.replies('I do this: {"move":"write_goal","id":"b","body":"text"} and wait.')
+        run = self.tick()["run"]
+        self.assertIn("come out as they were recorded", self.looop("replay", "last"))
+        changed = 0
+        for name in ("wake.json", "prompt.md", "reply.txt", "output.log", "move.json", "intent.json"):
+            good = self.read("runs", run, name)
+            for at in (len(good) // 3, len(good) // 2, len(good) - 3):
+                bad = good[:at] + ("#" if good[at] != "#" else "+") + good[at + 1 :]
+                self.write(f"runs/{run}/{name}", bad)
+                drift = json.loads(self.looop("replay", run, "--json", code=1))["drift"]
+                self.assertTrue(any(line.startswith((name, "the capsule")) for line in drift), (name, drift))
+                changed += 1
+            self.write(f"runs/{run}/{name}", good)
+        self.assertGreater(changed, 15)
+        self.looop("replay", run)
+
+    def test_drift_of_hash_prompt_and_move_is_told_apart(self):
+        self.drifting = True
+        self.profile(goals={"a": "zero\n"})
+        self.replies({"move": "write_goal", "id": "b", "body": "text"})
+        run = self.tick()["run"]
+        wake, result = self.json("runs", run, "wake.json"), self.json("runs", run, "result.json")
+        del result["files"]
+        self.write(f"runs/{run}/result.json", json.dumps(result))
+
+        def drift(**files):
+            for name, body in files.items():
+                self.write(f"runs/{run}/{name.replace('_', '.')}", body)
+            lines = json.loads(self.looop("replay", run, "--json", code=1))["drift"]
+            return [line for line in lines if "appeared" not in line]
+
+        digests = {**wake["digests"], "goal:a": "0" * 32}
+        self.assertTrue(drift(wake_json=json.dumps({**wake, "digests": digests}))[0].startswith("hash: "))
+        goals = [["a", "ok", "one\n"]]
+        lines = drift(wake_json=json.dumps({**wake, "inputs": {**wake["inputs"], "goals": goals}}))
+        self.assertRegex(lines[0], r"^prompt: line \d+: `\| \| zero` was recorded, `\| \| one` comes out$")
+        reply = '{"move":"noop"}'
+        lines = drift(wake_json=json.dumps(wake), reply_txt=reply, output_log=reply)
+        self.assertIn('{"move":"noop"} comes out', lines[0])
+
+
+class Dry(Case):
+    def test_a_dry_run_writes_nothing_at_all(self):
+        self.profile(
+            goals={"a": "zero\n"}, sensors={"s": "echo '{\"signal\":1}'", "k": "# looop:interval=1h\necho '{}'"}
+        )
+        self.replies({"move": "shell", "command": "touch ran", "reversible": True})
+        for _ in range(2):
+            before = self.everything()
+            out = self.looop("tick", "--dry-run")
+            self.assertEqual(self.everything(), before)
+            self.assertIn("would decide", out)
+            self.assertIn("# PLAYBOOK", out)
+            self.assertIn("zero", out)
+            self.tick()
+            self.write("goals/a.md", "zero\n\n")
+        self.write("goals/a.md", "zero\n")
+        self.tick()
+        before = self.everything()
+        self.write("goals/a.md", "other\n")
+        self.looop("pause")
+        held = self.everything()
+        self.assertIn("paused", self.looop("tick", "--dry-run"))
+        self.assertEqual(self.everything(), held)
+
+    def everything(self):
+        """Return content, mode and times of everything in the data dir."""
+        found = dict(self.tree())
+        for folder, _, names in os.walk(self.data):
+            for path in [folder, *(os.path.join(folder, name) for name in names)]:
+                s = os.stat(path)
+                found[path] = (s.st_mode, s.st_mtime_ns, s.st_ctime_ns, s.st_ino)
+        return found
+
+    def test_a_fresh_profile_stays_fresh(self):
+        self.assertIn("first beat", self.looop("tick", "--dry-run"))
+        self.assertFalse(os.path.exists(self.data))
+
+    def test_dry_decide_asks_and_pays_and_does_nothing(self):
+        self.profile(goals={"a": "zero\n"})
+        self.replies({"move": "shell", "command": "touch ran", "reversible": True})
+        before = self.tree()
+        out = self.looop("tick", "--dry-run=decide")
+        self.assertIn(
+            '{"command":"touch ran","move":"shell","reversible":true}', out.replace(": ", ":").replace(", ", ",")
+        )
+        after = self.tree()
+        self.assertEqual(len(self.ledger()), 1)
+        del after["cost.jsonl"]
+        self.assertEqual(after, before)
+        self.replies("no thanks")
+        self.looop("tick", "--dry-run=decide", code=1)
+        self.assertIn("no JSON object", self.stderr)
+        self.assertEqual(len(self.ledger()), 2)
+        self.looop("tick", "--dry-run=maybe", code=2)
