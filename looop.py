@@ -44,8 +44,9 @@ Contents
   23. People
   24. Views
   25. Why and replay
-  26. CLI
-  27. Texts
+  26. Cost
+  27. CLI
+  28. Texts
 
 Finding things: the verb `looop sensor list` is `cmd_sensor_list`; its row in VERBS (CLI) holds its help and options.
 To add a verb: write `cmd_<verb>`, add its row to VERBS. To add a move: a row in MOVES, a performer in PERFORMERS.
@@ -2835,11 +2836,12 @@ def cost_row(ts: str, run: str, forced: str, runner: Runner, metered: Metered) -
         "id": forced or "tick",
         "runner": runner.name,
     }
-    row.update(cmd=command_mark(runner), model=metered.model or None, cost_usd=metered.cost)
-    if metered.usage:
-        row["usage"] = metered.usage
+    row["cmd"] = command_mark(runner)
     if runner.unmetered:
         row["unmetered"] = True
+    row.update(model=metered.model or None, cost_usd=metered.cost)
+    if metered.usage:
+        row["usage"] = metered.usage
     return {**row, "run": run}
 
 
@@ -3197,7 +3199,7 @@ def new_run_id(profile: Profile, now: float) -> str:
 
 
 def known_run(profile: Profile, name: str) -> str:
-    """Return the id of a capsule: by its name, a unique beginning of it, or `last`. Raise Failure when there is none."""
+    """Return a capsule's id by its name, a unique beginning of it, or `last`. Raise Failure when there is none."""
     check_data_dir(profile)
     try:
         names = [run for run in os.listdir(profile.path("runs")) if run.startswith("tick-")]
@@ -4636,9 +4638,9 @@ def sensor_table(rows: Sequence[Mapping[str, JSON]], now: float, paint: Paint) -
 # ======================================================================================================================
 # 25. Why and replay
 # ======================================================================================================================
-# Every wake and every silence, explained from what was recorded: a capsule says why a beat decided, and a replay derives
-# its hash, its prompt and its move again, without runner or effect. For what has not happened yet, the gates are asked
-# about the last readings; nothing is sensed and nothing is written.
+# Every wake and every silence, explained from what was recorded: a capsule says why a beat decided, and a replay
+# derives its hash, its prompt and its move again, without runner or effect. For what has not happened yet, the gates
+# are asked about the last readings; nothing is sensed and nothing is written.
 
 
 def why_run(profile: Profile, run: str) -> dict[str, JSON]:
@@ -4816,7 +4818,249 @@ def move_drift(profile: Profile, run: str, wake: Mapping[str, JSON], result: Map
 
 
 # ======================================================================================================================
-# 26. CLI
+# 26. Cost
+# ======================================================================================================================
+# The ledger added up. A million rows are read in blocks: one regular expression takes the few fields that are added out
+# of every row of a block at once, and only a line that it does not know is parsed as JSON. Rows lie in the order of
+# time, so a scope shorter than everything begins where a bisection finds it, a day early for clocks that were set back.
+# Sums are exact: each block leaves its rounded sum and what the rounding left.
+
+
+class Costs:
+    """Add rows up, by day, kind, runner, goal and model."""
+
+    __slots__ = ("days", "groups", "heads", "torn")
+
+    def __init__(self) -> None:
+        self.groups: dict[
+            tuple[str, ...], list[Any]
+        ] = {}  # (day, kind, runner, goal, model): [partial sums, calls, unknown]
+        self.days: dict[bytes, tuple[float, str]] = {}  # of each ten minutes met: when they begin, and their local day
+        self.heads: dict[
+            bytes, tuple[tuple[str, ...], bool]
+        ] = {}  # of each beginning met: its fields, and whether metered
+        self.torn = 0  # lines that are no rows
+
+    def day(self, ts: bytes) -> tuple[float, str]:
+        """Return when the ten minutes of a timestamp's first 15 characters begin, and the local day they are in."""
+        found = self.days.get(ts)
+        if found is None:
+            text = text_of(ts)
+            try:
+                epoch = parse_utc(f"{text}0:00Z")
+                found = epoch, local_stamp(epoch)[:10]
+            except ValueError:
+                found = 0.0, text[:10]
+            self.days[ts] = found
+        return found
+
+    def add(self, day: str, fields: tuple[str, ...], costs: Sequence[float], calls: int, unknown: int) -> None:
+        """Add some calls of one day and kind."""
+        import math
+
+        group = self.groups.setdefault((day, *fields), [[], 0, 0])
+        total = math.fsum(costs)
+        group[0] += [total, math.fsum([*costs, -total])]
+        if len(group[0]) > 256:
+            whole = math.fsum(group[0])
+            group[0] = [whole, math.fsum([*group[0], -whole])]
+        group[1] += calls
+        group[2] += unknown
+
+    def add_block(self, found: Iterable[tuple[bytes, bytes, bytes]], since: float) -> None:
+        """Add rows given as (15 characters of the time, fields, cost)."""
+        block: dict[tuple[bytes, bytes], list[bytes]] = {}
+        for ts, head, cost in found:
+            try:
+                block[ts, head].append(cost)
+            except KeyError:
+                block[ts, head] = [cost]
+        for (ts, head), costs in block.items():
+            begin, day = self.day(ts)
+            if begin + 600 <= since:
+                continue
+            fields, metered = self.fields(head)
+            known = [float(cost) for cost in costs if cost != b"null"]
+            self.add(day, fields, known, len(costs), len(costs) - len(known) if metered else 0)
+
+    def fields(self, head: bytes) -> tuple[tuple[str, ...], bool]:
+        """Return (kind, runner, goal, model) of a row's beginning, and whether its calls are priced."""
+        found = self.heads.get(head)
+        if found is None:
+            parts = [part.partition(b":") for part in head.split(b",")]
+            words = {text_of(key.strip(b'"')): text_of(value.strip(b'"')) for key, _, value in parts}
+            model = "" if words.get("model") == "null" else words.get("model", "")
+            goal = words["id"] if words["kind"] == "goal" else ""
+            found = (words["kind"], words["runner"], goal, model), "unmetered" not in words
+            self.heads[head] = found
+        return found
+
+    def add_line(self, line: bytes, since: float) -> None:
+        """Add a line of any shape that a row ever had, or count it as torn."""
+        try:
+            row = parse_json(line)
+            ts, cost = str(row["ts"]), amount(row["cost_usd"])
+            goal = str(row["id"]) if row["kind"] == "goal" else ""
+            fields = (str(row["kind"]), str(row["runner"]), goal, str(row.get("model") or ""))
+        except (ValueError, KeyError, TypeError):
+            self.torn += 1
+            return
+        begin, day = self.day(ts[:15].encode())
+        if begin + 600 > since:
+            self.add(day, fields, [] if cost is None else [cost], 1, int(cost is None and not row.get("unmetered")))
+
+    def by(self, place: int) -> dict[str, float]:
+        """Return the USD by day (0), kind (1), runner (2), goal (3) or model (4)."""
+        import math
+
+        found: dict[str, list[float]] = {}
+        for key, (sums, _, _) in self.groups.items():
+            if key[place]:
+                found.setdefault(key[place], []).extend(sums)
+        return {key: math.fsum(sums) for key, sums in sorted(found.items())}
+
+
+_ROW = (
+    rb'\{"ts":"([^"\n]{15})[^"\n]*",'
+    rb'("kind":"[^"\\,\n]*","id":"[^"\\,\n]*","runner":"[^"\\,\n]*"(?:,"cmd":"[^"\\,\n]*")?(?:,"unmetered":true)?'
+    rb'(?:,"model":(?:null|"[^"\\,\n]*"))?),"cost_usd":(null|[0-9][0-9.eE+-]*)[,}][^\n]*\n'
+)
+
+
+def add_up(path: str, since: float) -> Costs:
+    """Add up the rows of a ledger since a moment (0: all of them)."""
+    import re
+
+    row = re.compile(_ROW)
+    costs = Costs()
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return costs
+    try:
+        position = offset_of(fd, since - DAY) if since else 0
+        rest = b""
+        while True:
+            chunk = os.pread(fd, 256 * KIB, position)
+            position += len(chunk)
+            block = rest + chunk if chunk else rest + b"\n" * bool(rest)
+            end = block.rfind(b"\n") + 1
+            block, rest = block[:end], block[end:]
+            found = row.findall(block)
+            if len(found) != block.count(b"\n"):  # some line is of another shape
+                found = []
+                for line in block.split(b"\n")[:-1]:
+                    match = row.fullmatch(line + b"\n")
+                    if match:
+                        found.append(match.groups())
+                    elif line:
+                        costs.add_line(line, since)
+            costs.add_block(found, since)
+            if not chunk:
+                return costs
+    finally:
+        os.close(fd)
+
+
+def offset_of(fd: int, since: float) -> int:
+    """Return an offset at a line's beginning, at or before the first line whose `ts` is not older than a moment."""
+    wanted = utc_text(max(0.0, since)).encode()
+    low, high = 0, os.fstat(fd).st_size
+    while high - low > 64 * KIB:
+        middle = (low + high) // 2
+        block = os.pread(fd, 16 * KIB, middle)
+        begin = block.find(b'\n{"ts":"')
+        if begin < 0 or block[begin + 8 : begin + 28] >= wanted:
+            high = middle
+        else:
+            low = middle + begin + 1
+    return low
+
+
+def skipped_beats(profile: Profile, since: float) -> int:
+    """Count the beats since a moment that found nothing new, as far back as events are kept."""
+    count = 0
+    for name in ("events.jsonl.1", "events.jsonl"):
+        try:
+            fd = os.open(profile.path(name), os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            continue
+        try:
+            position = offset_of(fd, since)
+            wanted, rest = utc_text(max(0.0, since)).encode(), b""
+            while True:
+                chunk = os.pread(fd, MIB, position)
+                position += len(chunk)
+                *lines, rest = (rest + chunk).split(b"\n")
+                count += sum(1 for line in lines if b'"event":"world_unchanged"' in line and line[7:27] >= wanted)
+                if not chunk:
+                    break
+        finally:
+            os.close(fd)
+    return count
+
+
+def scope_start(scope: str, now: float) -> float:
+    """Return when a scope begins: today, the last 7 days (week) or 30 days (month), all (0)."""
+    days = {"today": 0, "week": 6, "month": 29}
+    if scope == "all":
+        return 0.0
+    return local_midnight(local_midnight(now) - days[scope] * DAY + DAY / 2)
+
+
+def cost_summary(profile: Profile, scope: str, now: float) -> dict[str, JSON]:
+    """Gather what `cost --json` shows."""
+    import math
+
+    since = scope_start(scope, now)
+    costs = add_up(profile.path("cost.jsonl"), since)
+    groups = costs.groups
+    decides = [
+        (math.fsum(sums), calls - unknown)
+        for key, (sums, calls, unknown) in groups.items()
+        if key[1] in ("tick", "goal")
+    ]
+    usd, count = math.fsum(pair[0] for pair in decides), sum(pair[1] for pair in decides)
+    skipped = skipped_beats(profile, since)
+    places = {"day": 0, "kind": 1, "runner": 2, "model": 4, "goal": 3}
+    return {
+        "scope": scope,
+        "total_usd": math.fsum(part for sums, _, _ in groups.values() for part in sums),
+        "calls": sum(calls for _, calls, _ in groups.values()),
+        "unknown": sum(unknown for _, _, unknown in groups.values()),
+        "by": {name: costs.by(place) for name, place in places.items()},
+        "skipped_beats": skipped,
+        "saved_estimate_usd": skipped * usd / count if count else None,
+        "torn_lines": costs.torn,
+    }
+
+
+def cost_lines(summary: Mapping[str, JSON], by: str, bars: bool, paint: Paint) -> list[str]:
+    """Lay the costs out for a person: totals, then one dimension, days with bars."""
+    unknown = f", {summary['unknown']} of unknown price" if summary["unknown"] else ""
+    lines = [
+        f"{paint('bold', money(summary['total_usd']))}  {summary['scope']}, {plural(summary['calls'], 'call')}{unknown}"
+    ]
+    rows = summary["by"][by]
+    top = max(rows.values(), default=0.0)
+    table = []
+    for name, usd in rows.items():
+        blocks = "█" * round(30 * usd / top) if bars and by == "day" and top else ""
+        table.append([f"  {one_line(name, 60)}", money(usd), paint("good", blocks)])
+    lines += aligned(table)
+    if summary["skipped_beats"]:
+        saved = summary["saved_estimate_usd"]
+        worth = f"; at the price of a decide they would have cost about {money(saved)} (an estimate)" if saved else ""
+        lines.append(paint("dim", f"{plural(summary['skipped_beats'], 'beat')} skipped, nothing had changed{worth}"))
+    if summary["torn_lines"]:
+        lines.append(
+            paint("note", f"{plural(summary['torn_lines'], 'line')} of cost.jsonl could not be read and is not counted")
+        )
+    return lines
+
+
+# ======================================================================================================================
+# 27. CLI
 # ======================================================================================================================
 # VERBS is the one table of verbs: parser, help, completions and manual derive from it. The parser only validates; a
 # verb's function gets the profile and its arguments, prints its answer on stdout, and returns its exit code.
@@ -5118,6 +5362,28 @@ def cmd_sensor_test(profile: Profile, args: dict[str, JSON]) -> int:
     return 0 if reading.status == "ok" else EXIT_FAILED
 
 
+def cmd_cost(profile: Profile, args: dict[str, JSON]) -> int:
+    """Add up what was spent."""
+    scope, by = args["scope"] or "today", args["by"] or "day"
+    if scope not in ("today", "week", "month", "all"):
+        raise Failure(f"cost: {one_line(scope, 40)}: no such scope", "one of today, week, month, all", EXIT_USAGE)
+    if by not in ("day", "kind", "runner", "goal", "model"):
+        raise Failure(f"cost: --by {one_line(by, 40)}", "one of day, kind, runner, goal, model", EXIT_USAGE)
+    check_data_dir(profile)
+    now = time.time()
+    if args["rows"]:
+        for row in reversed(list(recent_rows(profile, scope_start(scope, now)))):
+            say(canonical_row(row))
+        return 0
+    summary = cost_summary(profile, scope, now)
+    if args["json"]:
+        say(canonical_row(summary))
+        return 0
+    for line in cost_lines(summary, by, sys.stdout.isatty(), Paint(profile.env, sys.stdout)):
+        say(line)
+    return 0
+
+
 def cmd_cost_add(profile: Profile, args: dict[str, JSON]) -> int:
     """Record what a worker spent."""
     kind, key, runner, usd = (args[name] for name in ("kind", "id", "runner", "usd"))
@@ -5249,6 +5515,13 @@ def cmd_help(profile: Profile, args: dict[str, JSON]) -> int:
 _JSON = Option("--json", "print JSON")
 _RUNNER = Option("--runner", "decide with this runner, whatever the settings say", "NAME")
 
+_COST_ARGS = (
+    Argument("kind", "tick, goal or session"),
+    Argument("id", "whose it is: a session or a goal"),
+    Argument("runner", "who was paid"),
+    Argument("usd", "a number, or `unknown`"),
+)
+
 VERBS: tuple[Verb, ...] = (
     Verb(
         "tick",
@@ -5377,6 +5650,30 @@ VERBS: tuple[Verb, ...] = (
         exits="0 whenever it could be read, 1 otherwise, 2 usage",
     ),
     Verb(
+        "cost",
+        cmd_cost,
+        "Looking",
+        "add up what was spent, and what was not",
+        args=(Argument("scope", "today (it is the default), week (7 days), month (30 days) or all", "?"),),
+        options=(
+            Option("--by", "day (the default), kind, runner, goal or model", "WHAT"),
+            Option("--rows", "print the rows of the ledger instead"),
+            _JSON,
+        ),
+        examples=(("looop cost", "today"), ("looop cost month --by model", "who was paid, this month")),
+    ),
+    Verb(
+        "cost add",
+        cmd_cost_add,
+        "For scripts",
+        "record what a worker spent",
+        args=_COST_ARGS,
+        examples=(
+            ("looop cost add session ship-v2 claude 0.42", "42 cents"),
+            ("looop cost add session x pi unknown", "unpriced"),
+        ),
+    ),
+    Verb(
         "sensor list",
         cmd_sensor_list,
         "Looking",
@@ -5448,12 +5745,7 @@ VERBS: tuple[Verb, ...] = (
         cmd_cost_add,
         "For scripts",
         "record what a worker spent",
-        args=(
-            Argument("kind", "tick, goal or session"),
-            Argument("id", "whose it is: a session or a goal"),
-            Argument("runner", "who was paid"),
-            Argument("usd", "a number, or `unknown`"),
-        ),
+        args=_COST_ARGS,
         examples=(
             ("looop _cost session ship-v2 claude 0.42", "42 cents"),
             ("looop _cost session ship-v2 claude unknown", "counted, not priced"),
@@ -5670,7 +5962,7 @@ def open_missing_streams() -> None:
 
 
 # ======================================================================================================================
-# 27. Texts
+# 28. Texts
 # ======================================================================================================================
 # Prose alone, in looop's own words: what the LLM is told, what a fresh profile is seeded with, the manual.
 
