@@ -4733,7 +4733,7 @@ export LC_ALL=C
 unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE
 command -v git >/dev/null || { echo "git is missing: install it" >&2; exit 3; }
 failed() { printf '{"signal":{"error":"%s"}}\n' "$1"; exit 0; }
-text() { printf '"%s"' "${1//\"/\\\"}"; } # git allows no backslash and no control character in a branch's name
+text() { printf '"%s"' "$(printf '%s' "$1" | sed 's/"/\\"/g')"; } # a branch's name has no \ and no control character
 cd -- "$clone" 2>/dev/null || failed 'no such folder'
 status=$(git --no-optional-locks status --porcelain=v2 --branch 2>&1) || case $status in
   *'not a git repository'*) failed 'not a clone' ;;
@@ -4785,7 +4785,7 @@ else
   ask search prs --review-requested=@me --state=open --sort created --limit 21 \
     --json number,title,url,author,isDraft,repository
 fi
-jq -c "$fit"'
+jq -cS "$fit"'
   def checks: [.statusCheckRollup[]? | .conclusion // .state // "" | if . == "" then "PENDING" else . end]
     | if length == 0 then "no checks"
       elif any(.[]; IN("SUCCESS", "NEUTRAL", "SKIPPED", "PENDING", "EXPECTED", "STALE") | not) then "checks failed"
@@ -4821,14 +4821,14 @@ else
   ask search issues --assignee=@me --state=open --sort created --limit 21 \
     --json number,title,url,author,labels,repository
 fi
-jq -c "$fit"'
+jq -cS "$fit"'
   def key: "\(.repository.nameWithOwner // "")#\(.number)";
   {
     signal: {
       open: (.[:20] | map({
         key: key,
         value: (([.labels[]?.name] | sort | .[:4]) + ([.assignees[]?.login | "@" + .] | sort | .[:3])
-          | map(.[:24]) | join(", "))
+          | join(", "))[:40]
       }) | from_entries),
       more: (length > 20)
     },
@@ -4853,7 +4853,7 @@ jq -c "$fit"'
         + r"""
 if [ -z "$repository" ]; then
   ask search prs --author=@me --state=open --checks=failure --sort created --limit 21 --json number,title,url,repository
-  jq -c "$fit"'
+  jq -cS "$fit"'
     def key: "\(.repository.nameWithOwner)#\(.number)";
     {
       signal: {failing: (.[:20] | map(key) | sort), more: (length > 20)},
@@ -4867,9 +4867,9 @@ if [ -z "$branch" ]; then
 fi
 ask run list --repo "$repository" --branch "$branch" --limit 100 \
   --json workflowName,status,conclusion,displayTitle,event,number,url,createdAt
-jq -c --arg branch "$branch" "$fit"'
+jq -cS --arg branch "$branch" "$fit"'
   group_by(.workflowName) | map(sort_by(.createdAt) | reverse | {
-    name: .[0].workflowName[:60],
+    name: .[0].workflowName[:40],
     last: (map(select(.status == "completed"))[0]),
     running: (map(select(.status != "completed")) | length)
   }) | .[:25] | {
@@ -4910,11 +4910,11 @@ case $code:$body in
   200:*) ;;
   *) failed "HTTP $code" ;;
 esac
-jq -c "$fit"'
+jq -cS "$fit"'
   if .errors then {signal: {error: "refused by Linear"}, detail: [.errors[].message[:200]]}
   else .data.viewer.assignedIssues | {
     signal: {
-      issues: (.nodes | map({key: .identifier, value: .state.name[:40]}) | from_entries),
+      issues: (.nodes | map({key: .identifier, value: .state.name[:30]}) | from_entries),
       more: .pageInfo.hasNextPage
     },
     detail: (.nodes | map({issue: .identifier, title: .title[:80], priority: .priorityLabel, due: .dueDate, url}))
@@ -4944,9 +4944,9 @@ case $code:$body in
   200:* | 404:*) failed 'no Alertmanager there' ;;
   *) failed "HTTP $code" ;;
 esac
-jq -c "$fit"'
+jq -cS "$fit"'
   map({
-    name: .labels.alertname[:60], severity: (.labels.severity // "no severity")[:20],
+    name: .labels.alertname[:48], severity: (.labels.severity // "no severity")[:12],
     state: (if .status.state == "suppressed" then "suppressed" else "active" end), # "unprocessed" is active in a moment
     instance: (.labels.instance // "")[:60], summary: (.annotations.summary // .annotations.description // "")[:120],
     since: .startsAt
@@ -4956,7 +4956,7 @@ jq -c "$fit"'
         "\(.[0].name) \(.[0].severity) \(.[0].state)" + if length > 1 then " x\(length)" else "" end)),
       more: ((group_by([.name, .severity, .state]) | length) > 25)
     },
-    detail: .
+    detail: .[:40]
   } | fit' <<<"$body"
 """,
     ),
