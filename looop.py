@@ -4672,7 +4672,8 @@ fit='def fit: if (tojson | utf8bytelength) > 7000 and (.detail | length) > 0 the
 
 _ASK_GH = (
     _NEEDS_JQ % "gh"
-    + r"""export GH_PROMPT_DISABLED=1 GH_NO_UPDATE_NOTIFIER=1 NO_COLOR=1
+    + r"""unset GH_DEBUG # it would write between the lines of the answer
+export GH_PROMPT_DISABLED=1 GH_NO_UPDATE_NOTIFIER=1 NO_COLOR=1
 
 ask() { # sets answer to what gh says; where it fails, the reading is what went wrong, in words that stay the same
   local code=0 words

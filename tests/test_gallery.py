@@ -652,7 +652,7 @@ class RealGh(Gallery):
         self.assertEqual(self.add("github-ci", code=1)["signal"], {"error": "rate limit"})
         self.limited = False
         self.assertEqual(self.add("github-ci", "o/x", "main", code=1)["signal"], {"error": "no such repository"})
-        env = {"http_proxy": f"http://127.0.0.1:{closed_port()}"}
+        env = {"http_proxy": f"http://127.0.0.1:{closed_port()}", "GH_DEBUG": "api"}
         self.assertEqual(self.add("github-issues", "o/r", code=1, env=env)["signal"], {"error": "offline"})
         env = {"GH_TOKEN": "", "GH_ENTERPRISE_TOKEN": "", "GH_HOST": ""}
         self.assertEqual(self.reading("github-prs-r", env=env)["signal"], {"error": "not logged in"})
