@@ -5294,7 +5294,10 @@ def cmd_sensor_list(profile: Profile, args: dict[str, JSON]) -> int:
     if args["json"]:
         say(canonical_row(rows))  # type: ignore[arg-type]
     elif not rows:
-        say(f"no sensors: put executable scripts that print one JSON object into {profile.path('sensors')}")
+        say(
+            "no sensors: `looop sensor add` lists some that are ready made; "
+            f"any executable script that prints one JSON object can be put into {profile.path('sensors')}"
+        )
     else:
         for line in sensor_table(rows, time.time(), Paint(profile.env, sys.stdout)):
             say(line)
@@ -5326,14 +5329,19 @@ def cmd_sensor_show(profile: Profile, args: dict[str, JSON]) -> int:
 def cmd_sensor_test(profile: Profile, args: dict[str, JSON]) -> int:
     """Run a sensor now and show what the decider would see; nothing is kept."""
     check_data_dir(profile)
-    name = known_sensor(profile, args["name"])
+    row, value = tried_sensor(profile, known_sensor(profile, args["name"]))
+    show_tried(profile, row, value, args["json"])
+    return 0 if row["status"] == "ok" else EXIT_FAILED
+
+
+def tried_sensor(profile: Profile, name: str) -> tuple[dict[str, JSON], JSON]:
+    """Run a sensor now; return what `sensor test --json` shows of it, and the reading itself."""
     os.chdir(profile.data)
     close_inherited()
     heed_signals()
     reading = sense(profile, [name])[name]
     value = parse_json(reading.text)
     base = read_state(profile)["baseline"].get(f"sensor:{name}")
-    wakes = not base or base["digest"] != reading.digest
     row = {
         "name": name,
         "status": reading.status,
@@ -5342,24 +5350,211 @@ def cmd_sensor_test(profile: Profile, args: dict[str, JSON]) -> int:
         "secs": round(reading.secs, 3),
         "at": utc_text(reading.at),
         "flapping": False,
-        "wakes": wakes,
+        "wakes": not base or base["digest"] != reading.digest,
         "detail": value.get("detail"),
     }
-    if args["json"]:
+    return row, value
+
+
+def show_tried(profile: Profile, row: Mapping[str, JSON], value: JSON, as_json: bool | None) -> None:
+    """Print what `tried_sensor` found."""
+    if as_json:
         say(canonical_row(row))
-    else:
-        paint = Paint(profile.env, sys.stdout)
-        glyph, colour = _STATUS_GLYPHS[reading.status]
-        say(f"{paint(colour, glyph)} {name}  {reading.status}, {len(reading.text)} bytes in {reading.secs:.2f} s")
-        sys.stdout.write(printable(pretty(value)))
-        say(
-            paint("note", "would wake the loop: its signal is not the one last decided on")
-            if wakes
-            else "would not wake the loop"
-        )
-        for problem in sensor_options(read_head(sensor_files(profile)[name])).problems:
-            say(f"{paint('bad', '!')} {one_line(problem)}")
-    return 0 if reading.status == "ok" else EXIT_FAILED
+        return
+    paint = Paint(profile.env, sys.stdout)
+    glyph, colour = _STATUS_GLYPHS[row["status"]]
+    say(f"{paint(colour, glyph)} {row['name']}  {row['status']}, {row['bytes']} bytes in {row['secs']:.2f} s")
+    sys.stdout.write(printable(pretty(value)))
+    say(
+        paint("note", "would wake the loop: its signal is not the one last decided on")
+        if row["wakes"]
+        else "would not wake the loop"
+    )
+    for problem in sensor_options(read_head(sensor_files(profile)[row["name"]])).problems:
+        say(f"{paint('bad', '!')} {one_line(problem)}")
+
+
+class Parameter(Record):
+    """Declare what a kind of the gallery takes; `sensor add` puts it at the top of the script."""
+
+    name: str  # as people read it: "OWNER/REPO"
+    variable: str  # as the script calls it
+    line: str
+    count: str = "1"  # "1" | "?" | "*": the script gets an array
+    default: str = ""
+    check: Callable[[str], str] = str  # gives the value to write; raises ValueError, which says what it must be
+
+
+class GallerySensor(Record):
+    """Hold a kind of the gallery: what it watches, what it takes, and its script."""
+
+    line: str
+    parameters: tuple[Parameter, ...]
+    script: str  # {{parameters}} stands where the variables go
+
+
+def cmd_sensor_add(profile: Profile, args: dict[str, JSON]) -> int:
+    """Write a sensor from the gallery and run it once, or list the gallery."""
+    kind = args["kind"]
+    if kind is None:
+        return list_gallery(profile, args["json"])
+    if kind not in GALLERY:
+        hint = near_words(kind, list(GALLERY)) or f"the kinds are: {', '.join(GALLERY)}"
+        raise Failure(f"sensor add: {one_line(kind, 60)}: there is no such kind", hint, EXIT_USAGE)
+    values = gallery_values(profile, kind, args["argument"])
+    name = args["name"] or gallery_name(kind, values)
+    if not valid_id(name):
+        hint = f"letters, digits, `.`, `_` and `-`, at most {ID_MAX}"
+        raise Failure(f"sensor add: {one_line(name, 60)} is no name", hint, EXIT_USAGE)
+    prepare(profile)
+    path = write_new_sensor(profile, name, gallery_script(kind, values))
+    if not args["json"]:
+        say(f"wrote {printable(path)}")
+    row, value = tried_sensor(profile, name)
+    show_tried(profile, row, value, args["json"])
+    if row["status"] == "ok" and not dig(row["signal"], "error"):
+        return 0
+    sys.stderr.write(
+        f"looop: sensor {name}: its first reading is an error; the file stays, for you to edit or remove\n"
+    )
+    return EXIT_FAILED
+
+
+def list_gallery(profile: Profile, as_json: bool | None) -> int:
+    """Print every kind with what it watches and what it takes."""
+    if as_json:
+        kinds = [
+            {
+                "kind": kind,
+                "watches": sensor.line,
+                "parameters": [
+                    {"name": one.name, "count": one.count, "line": one.line, "default": one.default or None}
+                    for one in sensor.parameters
+                ],
+            }
+            for kind, sensor in GALLERY.items()
+        ]
+        say(canonical(kinds))
+        return 0
+    paint = Paint(profile.env, sys.stdout)
+    for kind, sensor in GALLERY.items():
+        say(f"{paint('good', gallery_synopsis(kind))}\n    {sensor.line}")
+        for line in aligned([(f"    {paint('dim', one.name)}", one.line) for one in sensor.parameters]):
+            say(line)
+    say("\nlooop sensor add KIND … writes one into sensors/ and runs it once; it is a plain script, yours to edit.")
+    return 0
+
+
+def gallery_synopsis(kind: str) -> str:
+    """Write a kind with its parameters on one line."""
+    shapes = {"1": "{}", "?": "[{}]", "*": "[{}…]"}
+    return " ".join([kind, *(shapes[one.count].format(one.name) for one in GALLERY[kind].parameters)])
+
+
+def gallery_values(profile: Profile, kind: str, words: Sequence[str]) -> dict[str, str | list[str]]:
+    """Return the value of each variable of a kind's script. Raise Failure for what the kind does not take."""
+    values: dict[str, str | list[str]] = {}
+    takes = f"it takes: {gallery_synopsis(kind)}"
+    rest = list(words)
+    try:
+        for one in GALLERY[kind].parameters:
+            if one.count == "*":
+                values[one.variable], rest = [one.check(word) for word in rest], []
+            elif rest:
+                values[one.variable] = one.check(rest.pop(0))
+            elif one.count == "1":
+                raise ValueError(f"{one.name} is missing")
+            else:
+                values[one.variable] = one.default
+        if rest:
+            raise ValueError(f"{one_line(rest[0], 60)} is one too many")
+        for word in words:
+            named = profile.redacted(word)
+            if named != word:
+                raise ValueError(f"{one_line(named, 60)} holds a secret; write $NAME into the script by hand instead")
+    except ValueError as error:
+        raise Failure(f"sensor add {kind}: {error}", takes, EXIT_USAGE) from None
+    return values
+
+
+def gallery_name(kind: str, values: Mapping[str, str | list[str]]) -> str:
+    """Make the name that a sensor has when none is asked for: its kind, and the first thing it watches in short."""
+    first = str(next(iter(values.values()), ""))
+    head, scheme, tail = first.partition("://")
+    short = tail.split("/")[0] if scheme else head.rstrip("/").split("/")[-1]
+    clean = "".join(char if char.isascii() and (char.isalnum() or char in "._-") else "-" for char in short)
+    return f"{kind}-{clean.strip('-._')}"[:ID_MAX].rstrip("-._")
+
+
+def gallery_script(kind: str, values: Mapping[str, str | list[str]]) -> bytes:
+    """Put a kind's script together; a value is one quoted word there, whatever it holds."""
+    lines = []
+    for variable, value in values.items():
+        word = quoted(value) if isinstance(value, str) else f"({' '.join(map(quoted, value))})"
+        lines.append(f"{variable}={word}\n")
+    return GALLERY[kind].script.replace("{{parameters}}\n", "".join(lines), 1).encode("utf-8", "surrogateescape")
+
+
+def write_new_sensor(profile: Profile, name: str, script: bytes) -> str:
+    """Write a sensor that is not there yet; return its path. Raise Failure when there is one of that name."""
+    path = profile.path("sensors", f"{name}.sh")
+    waiting = profile.path("sensors", f".{name}.new.{os.getpid()}.tmp")
+    make_private_dir(profile.path("sensors"))
+    write_atomic(waiting, script, mode=0o700)
+    try:
+        os.link(waiting, path)  # unlike a rename it never replaces: nobody can come between a look and the write
+    except FileExistsError:
+        hint = f"choose another name with --name, or remove it first: rm {quoted(path)}"
+        raise Failure(f"sensor {name}: there is one already: nothing was written over it", hint) from None
+    finally:
+        remove_file(waiting)
+    return path
+
+
+def checked_path(text: str) -> str:
+    """Return a path as it is from anywhere: a sensor runs in the data dir. Raise ValueError for an empty one."""
+    if not text:
+        raise ValueError("the path is empty")
+    return os.path.abspath(text)
+
+
+def checked_plugin(text: str) -> str:
+    """Return a plugin as it is found from anywhere: a bare name is looked for when the sensor runs."""
+    return os.path.abspath(text) if "/" in text else checked_word(text)
+
+
+def checked_word(text: str) -> str:
+    """Return text that is not empty. Raise ValueError when it is."""
+    if not text.strip():
+        raise ValueError("an argument is empty")
+    return text
+
+
+def checked_repository(text: str) -> str:
+    """Return OWNER/REPO or HOST/OWNER/REPO. Raise ValueError for anything else."""
+    parts = text.split("/")
+    letters = all(char.isascii() and (char.isalnum() or char in "._-") for part in parts for char in part)
+    if len(parts) not in (2, 3) or not all(parts) or not letters or text.startswith("-"):
+        raise ValueError(f"{one_line(text, 60)} is no OWNER/REPO")
+    return text
+
+
+def checked_url(text: str) -> str:
+    """Return a URL of http or https. Raise ValueError for another, and for one that holds a password."""
+    scheme, _, rest = text.partition("://")
+    if scheme not in ("http", "https") or rest[:1] in ("", "/", "?", "#") or not text.isprintable() or " " in text:
+        raise ValueError(f"{one_line(text, 60)} is no http:// or https:// URL")
+    if "@" in rest.split("/")[0]:
+        raise ValueError("a user or password in a URL would lie in the script; take it out")
+    return text
+
+
+def checked_percent(text: str) -> str:
+    """Return a whole number from 1 to 99. Raise ValueError for anything else."""
+    text = text[:-1] if text.endswith("%") else text
+    if not (text.isascii() and text.isdigit() and 1 <= int(text[:4]) <= 99):
+        raise ValueError(f"{one_line(text, 60)} is no whole number from 1 to 99")
+    return str(int(text))
 
 
 def cmd_cost(profile: Profile, args: dict[str, JSON]) -> int:
@@ -5700,6 +5895,21 @@ VERBS: tuple[Verb, ...] = (
         more="Nothing is kept. Says how long it took, its size, and whether its signal would wake the loop.",
         examples=(("looop sensor test ci", "run sensors/ci.sh"), ("looop sensor test ci --json", "as JSON")),
         exits="0 it gave a reading, 1 it failed, 2 usage",
+    ),
+    Verb(
+        "sensor add",
+        cmd_sensor_add,
+        "Setting up",
+        "write a sensor from the gallery and run it once; alone: list the gallery",
+        args=(Argument("kind", "what to watch", "?"), Argument("argument", "what the kind takes", "*")),
+        options=(Option("--name", "call it so (else: the kind, and what it watches)", "NAME"), _JSON),
+        more="Writes sensors/NAME.sh, a plain script, never over another. Arguments that begin with - stand after --.",
+        examples=(
+            ("looop sensor add", "list the gallery"),
+            ("looop sensor add git ~/src/looop", "write sensors/git-looop.sh"),
+            ("looop sensor add nagios --name load -- check_load -w 5 -c 10", "a plugin with options"),
+        ),
+        exits="0 added, 1 it could not be, or its first reading is an error (the file stays), 2 usage",
     ),
     Verb(
         "config path",
@@ -6053,6 +6263,391 @@ How looop should judge. Edit it freely: a change takes effect on the next beat.
 
 - Look again in 5 minutes while something runs, otherwise as usual.
 """,
+}
+
+# What `sensor add` writes. Each is one script of plain bash (3.2 will do) that a person can read and edit; words of
+# strangers stay out of the signal where they can, and reach JSON only through jq. A signal is small and does not move
+# while the world does not: no times, no ages, lists sorted. An answer is cut to what a reading may hold, detail first.
+
+_NEEDS_JQ = r"""for tool in %s jq; do
+  command -v "$tool" >/dev/null || { echo "$tool is missing: install it" >&2; exit 3; }
+done
+fit='def fit: if (tojson | utf8bytelength) > 7000 and (.detail | length) > 0 then .detail |= .[:-1] | fit else . end;'
+"""
+
+_ASK_GH = (
+    _NEEDS_JQ % "gh"
+    + r"""unset GH_DEBUG # it would write between the lines of the answer
+export GH_PROMPT_DISABLED=1 GH_NO_UPDATE_NOTIFIER=1 NO_COLOR=1
+
+ask() { # sets answer to what gh says; where it fails, the reading is what went wrong, in words that stay the same
+  local code=0 words
+  answer=$(gh "$@" 2>&1) || code=$?
+  [ "$code" != 0 ] || return 0
+  case $code:$answer in
+    *'rate limit'*) words='rate limit' ;;
+    4:* | *'gh auth login'* | *'HTTP 401'*) words='not logged in' ;;
+    *'Could not resolve to a Repository'* | *'HTTP 404'*) words='no such repository' ;;
+    *'HTTP 403'*) words='forbidden' ;;
+    *'error connecting to'* | *'dial tcp'* | *'connection re'* | *'no such host'* | *'imeout'*) words='offline' ;;
+    *) words="gh failed, exit $code" ;;
+  esac
+  jq -cn --arg words "$words" --arg said "${answer:0:500}" '{signal: {error: $words}, detail: $said}'
+  exit 0
+}
+"""
+)
+
+_CALL_CURL = r"""
+header=''
+call() { # call URL [curl's options]: sets code and body; the header holds the secret: on stdin, where no ps can see it
+  local got=0 words
+  body=$(printf '%s' "$header" | curl -gsS --max-time 15 -w '\n%{http_code}' -H @- "$@") || got=$?
+  code=${body##*$'\n'} body=${body%$'\n'*}
+  case $got in
+    0) return 0 ;;
+    5 | 6) words='host not found' ;;
+    7) words='cannot connect' ;;
+    28) words='timed out' ;;
+    35 | 51 | 58 | 60 | 77) words='certificate or TLS refused' ;;
+    *) words="curl failed, exit $got" ;;
+  esac
+  failed "$words"
+}
+
+failed() { # words that stay the same while the failure does
+  jq -cn --arg words "$1" --arg said "${body:0:500}" '{signal: {error: $words}, detail: $said}'
+  exit 0
+}
+"""
+
+_OWNER_REPO = Parameter(
+    "OWNER/REPO", "repository", "a repository; without: what waits for you, wherever it is", "?", "", checked_repository
+)
+
+GALLERY: dict[str, GallerySensor] = {
+    "today": GallerySensor("the local date: wakes the loop once a day", (), SEEDS["sensors/today.sh"]),
+    "git": GallerySensor(
+        "a clone: branch, ahead and behind, how many files are dirty, stale branches",
+        (Parameter("PATH", "clone", "the clone's folder", check=checked_path),),
+        r"""#!/usr/bin/env bash
+# A clone: its branch, ahead and behind of upstream, how many files are dirty, local branches that are stale (merged,
+# or their upstream is gone). It never fetches: to see what others push, add `git fetch --quiet --prune` after the cd.
+# looop:interval=1m looop:timeout=20s
+{{parameters}}
+export LC_ALL=C
+unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE
+command -v git >/dev/null || { echo "git is missing: install it" >&2; exit 3; }
+failed() { printf '{"signal":{"error":"%s"}}\n' "$1"; exit 0; }
+text() { printf '"%s"' "$(printf '%s' "$1" | sed 's/"/\\"/g')"; } # a branch's name has no \ and no control character
+cd -- "$clone" 2>/dev/null || failed 'no such folder'
+status=$(git --no-optional-locks status --porcelain=v2 --branch 2>&1) || case $status in
+  *'not a git repository'*) failed 'not a clone' ;;
+  *) printf '%s\n' "$status" >&2; exit 4 ;;
+esac
+
+branch='' upstream='' ahead=null behind=null dirty=0
+while IFS= read -r line; do
+  case $line in
+    '# branch.head '*) branch=${line#'# branch.head '} ;;
+    '# branch.upstream '*) upstream=${line#'# branch.upstream '} ;;
+    '# branch.ab '*) line=${line#*+} ahead=${line%% *} behind=${line##*-} ;;
+    '#'* | '') ;;
+    *) dirty=$((dirty + 1)) ;;
+  esac
+done <<<"$status"
+
+main=$(git symbolic-ref --quiet --short refs/remotes/origin/HEAD) || main=HEAD # what counts as merged
+gone=$(git for-each-ref --format='%(refname:short) %(upstream:track)' refs/heads | grep ' \[gone\]$' | sed 's/ .*//')
+merged=$(git for-each-ref --format='%(refname:short)' --merged "$main" refs/heads 2>/dev/null)
+stale='' count=0
+while IFS= read -r name; do
+  case $name in '' | "$branch" | "${main#origin/}" | main | master) continue ;; esac
+  count=$((count + 1))
+  [ "$count" -gt 20 ] || stale=$stale${stale:+,}$(text "$name")
+done < <(printf '%s\n%s\n' "$gone" "$merged" | sort -u)
+
+printf '{"signal":{"branch":%s,"upstream":%s,"ahead":%s,"behind":%s,"dirty":%s,"stale":[%s],"stale_count":%s},' \
+  "$(text "$branch")" "$(text "$upstream")" "$ahead" "$behind" "$dirty" "$stale" "$count"
+read -r head committed < <(git log -1 --format='%h %cI' 2>/dev/null)
+printf '"detail":{"head":"%s","committed":"%s"}}\n' "$head" "$committed"
+""",
+    ),
+    "github-prs": GallerySensor(
+        "pull requests: review decisions and checks; without a repository: reviews that wait for you",
+        (_OWNER_REPO,),
+        r"""#!/usr/bin/env bash
+# Pull requests that are open, the newest 20: draft, review decision, checks. Without a repository: those, anywhere,
+# that ask for your review. Through gh and its login.
+# looop:interval=5m looop:timeout=40s
+{{parameters}}
+"""
+        + _ASK_GH
+        + r"""
+if [ -n "$repository" ]; then
+  ask pr list --repo "$repository" --state open --limit 21 \
+    --json number,title,url,author,isDraft,reviewDecision,statusCheckRollup
+else
+  ask search prs --review-requested=@me --state=open --sort created --limit 21 \
+    --json number,title,url,author,isDraft,repository
+fi
+jq -cS "$fit"'
+  def checks: [.statusCheckRollup[]? | .conclusion // .state // "" | if . == "" then "PENDING" else . end]
+    | if length == 0 then "no checks"
+      elif any(.[]; IN("SUCCESS", "NEUTRAL", "SKIPPED", "PENDING", "EXPECTED", "STALE") | not) then "checks failed"
+      elif any(.[]; IN("PENDING", "EXPECTED", "STALE")) then "checks pending"
+      else "checks passed" end;
+  def review: .reviewDecision // "" | if . == "" then "no review" else ascii_downcase | gsub("_"; " ") end;
+  def states: if .repository then "asks for your review" else review, checks end;
+  def key: "\(.repository.nameWithOwner // "")#\(.number)";
+  {
+    signal: {
+      open: (.[:20] | map({key: key, value: ([if .isDraft then "draft" else empty end, states] | join(", "))})
+        | from_entries),
+      more: (length > 20)
+    },
+    detail: (.[:20] | map({pr: key, title: .title[:80], author: .author.login, url}))
+  } | fit' <<<"$answer"
+""",
+    ),
+    "github-issues": GallerySensor(
+        "issues that are open, with labels and assignees; without a repository: yours, wherever they are",
+        (_OWNER_REPO,),
+        r"""#!/usr/bin/env bash
+# Issues that are open, the newest 20: labels and assignees. Without a repository: those assigned to you, anywhere.
+# Through gh and its login.
+# looop:interval=5m looop:timeout=40s
+{{parameters}}
+"""
+        + _ASK_GH
+        + r"""
+if [ -n "$repository" ]; then
+  ask issue list --repo "$repository" --state open --limit 21 --json number,title,url,author,labels,assignees
+else
+  ask search issues --assignee=@me --state=open --sort created --limit 21 \
+    --json number,title,url,author,labels,repository
+fi
+jq -cS "$fit"'
+  def key: "\(.repository.nameWithOwner // "")#\(.number)";
+  {
+    signal: {
+      open: (.[:20] | map({
+        key: key,
+        value: (([.labels[]?.name] | sort | .[:4]) + ([.assignees[]?.login | "@" + .] | sort | .[:3])
+          | join(", "))[:40]
+      }) | from_entries),
+      more: (length > 20)
+    },
+    detail: (.[:20] | map({issue: key, title: .title[:80], author: .author.login, url}))
+  } | fit' <<<"$answer"
+""",
+    ),
+    "github-ci": GallerySensor(
+        "the last finished run of every workflow on a branch; without a repository: your pull requests that fail",
+        (
+            _OWNER_REPO,
+            Parameter("BRANCH", "branch", "a branch; without: the default one", "?", "", checked_word),
+        ),
+        r"""#!/usr/bin/env bash
+# The conclusion of every workflow's last finished run on a branch (the default one, if none is named). A run that is
+# under way changes nothing until it ends. Without a repository: your open pull requests whose checks fail, anywhere.
+# Through gh and its login.
+# looop:interval=2m looop:timeout=40s
+{{parameters}}
+"""
+        + _ASK_GH
+        + r"""
+if [ -z "$repository" ]; then
+  ask search prs --author=@me --state=open --checks=failure --sort created --limit 21 --json number,title,url,repository
+  jq -cS "$fit"'
+    def key: "\(.repository.nameWithOwner)#\(.number)";
+    {
+      signal: {failing: (.[:20] | map(key) | sort), more: (length > 20)},
+      detail: (.[:20] | map({pr: key, title: .title[:80], url}))
+    } | fit' <<<"$answer"
+  exit
+fi
+if [ -z "$branch" ]; then
+  ask repo view "$repository" --json defaultBranchRef
+  branch=$(jq -r .defaultBranchRef.name <<<"$answer") || exit
+fi
+ask run list --repo "$repository" --branch "$branch" --limit 100 \
+  --json workflowName,status,conclusion,displayTitle,event,number,url,createdAt
+jq -cS --arg branch "$branch" "$fit"'
+  group_by(.workflowName) | map(sort_by(.createdAt) | reverse | {
+    name: .[0].workflowName[:40],
+    last: (map(select(.status == "completed"))[0]),
+    running: (map(select(.status != "completed")) | length)
+  }) | .[:25] | {
+    signal: {
+      branch: $branch[:100],
+      workflows: (map({key: .name, value: (.last.conclusion // "never finished")}) | from_entries)
+    },
+    detail: map({workflow: .name, running, number: .last.number, title: (.last.displayTitle // "")[:60],
+      event: .last.event, url: .last.url})
+  } | fit' <<<"$answer"
+""",
+    ),
+    "linear": GallerySensor(
+        "Linear: issues assigned to you that are not done, and their state",
+        (Parameter("TEAM", "team", "a team's key, like ENG; without: every team", "?", "", checked_word),),
+        r"""#!/usr/bin/env bash
+# Linear: the issues assigned to you that are neither done nor canceled, with their state. The key comes from the
+# environment: LINEAR_API_KEY (Settings, Security & access, Personal API keys).
+# looop:interval=5m looop:timeout=20s
+{{parameters}}
+url=${LINEAR_URL:-https://api.linear.app/graphql}
+"""
+        + _NEEDS_JQ % "curl"
+        + _CALL_CURL
+        + r"""
+[ -n "$LINEAR_API_KEY" ] || failed 'LINEAR_API_KEY is not set'
+question=$(jq -cn --arg team "$team" '{
+  query: "query($filter: IssueFilter) { viewer { assignedIssues(first: 20, filter: $filter) {
+    nodes { identifier title url priorityLabel dueDate state { name } } pageInfo { hasNextPage } } } }",
+  variables: {filter: (
+    {state: {type: {nin: ["completed", "canceled"]}}} + if $team == "" then {} else {team: {key: {eq: $team}}} end)}
+}')
+header="Authorization: $LINEAR_API_KEY"
+call "$url" -H 'Content-Type: application/json' --data "$question"
+case $code:$body in
+  401:* | *AUTHENTICATION_ERROR*) failed 'LINEAR_API_KEY was refused' ;;
+  429:* | *RATELIMITED*) failed 'rate limit' ;;
+  200:*) ;;
+  *) failed "HTTP $code" ;;
+esac
+jq -cS "$fit"'
+  if .errors then {signal: {error: "refused by Linear"}, detail: [.errors[].message[:200]]}
+  else .data.viewer.assignedIssues | {
+    signal: {
+      issues: (.nodes | map({key: .identifier, value: .state.name[:30]}) | from_entries),
+      more: .pageInfo.hasNextPage
+    },
+    detail: (.nodes | map({issue: .identifier, title: .title[:80], priority: .priorityLabel, due: .dueDate, url}))
+  } end | fit' <<<"$body"
+""",
+    ),
+    "grafana": GallerySensor(
+        "alerts that fire, in Grafana or in Prometheus' Alertmanager",
+        (Parameter("URL", "url", "of Grafana or of the Alertmanager, without /api/…", check=checked_url),),
+        r"""#!/usr/bin/env bash
+# Alerts that fire and are neither silenced nor inhibited, from the Alertmanager API v2: Prometheus' own Alertmanager,
+# or the one inside Grafana. A token, where one is needed, comes from the environment: GRAFANA_TOKEN.
+# looop:interval=1m looop:timeout=40s
+{{parameters}}
+"""
+        + _NEEDS_JQ % "curl"
+        + _CALL_CURL
+        + r"""
+header=${GRAFANA_TOKEN:+Authorization: Bearer $GRAFANA_TOKEN}
+for path in /api/v2/alerts /api/alertmanager/grafana/api/v2/alerts; do
+  call "${url%/}$path?active=true&silenced=false&inhibited=false"
+  case $code:$body in '200:['*) break ;; esac
+done
+case $code:$body in
+  '200:['*) ;;
+  401:* | 403:*) failed 'not logged in: GRAFANA_TOKEN is missing or was refused' ;;
+  200:* | 404:*) failed 'no Alertmanager there' ;;
+  *) failed "HTTP $code" ;;
+esac
+jq -cS "$fit"'
+  map({
+    name: .labels.alertname[:48], severity: (.labels.severity // "no severity")[:12],
+    state: (if .status.state == "suppressed" then "suppressed" else "active" end), # "unprocessed" is active in a moment
+    instance: (.labels.instance // "")[:60], summary: (.annotations.summary // .annotations.description // "")[:120],
+    since: .startsAt
+  }) | sort_by(.name, .severity, .state, .instance) | {
+    signal: {
+      alerts: (group_by([.name, .severity, .state])[:25] | map(
+        "\(.[0].name) \(.[0].severity) \(.[0].state)" + if length > 1 then " x\(length)" else "" end)),
+      more: ((group_by([.name, .severity, .state]) | length) > 25)
+    },
+    detail: .[:40]
+  } | fit' <<<"$body"
+""",
+    ),
+    "http": GallerySensor(
+        "a URL: its status, and for how long its certificate is good",
+        (Parameter("URL", "url", "http:// or https://", check=checked_url),),
+        r"""#!/usr/bin/env bash
+# A URL: the status of a GET (redirects are not followed: add -L to curl for that), and whether its certificate is good
+# for two weeks more. The body is thrown away.
+# looop:interval=5m looop:timeout=40s
+{{parameters}}
+command -v curl >/dev/null || { echo "curl is missing: install it" >&2; exit 3; }
+got=0
+code=$(curl -gsS -o /dev/null --max-time 15 -w '%{http_code}' -- "$url" 2>/dev/null) || got=$?
+case $got in
+  0) status=$code ;;
+  5 | 6) status='"host not found"' ;;
+  7) status='"cannot connect"' ;;
+  28) status='"timed out"' ;;
+  35) status='"TLS refused"' ;;
+  51 | 60) status='"certificate refused"' ;;
+  52 | 56) status='"connection closed"' ;;
+  *) status="\"curl failed, exit $got\"" ;;
+esac
+
+certificate=none end='' days=null
+case $url in https:*) certificate=unknown ;; esac
+authority='^https://(\[[^]]*\]|[^:/?#]+)(:([0-9]+))?'
+case $got in 0 | 51 | 60)
+  if [[ $url =~ $authority ]]; then
+    host=${BASH_REMATCH[1]} port=${BASH_REMATCH[3]:-443}
+    pem=$(openssl s_client -connect "$host:$port" -servername "$host" </dev/null 2>/dev/null)
+    end=$(openssl x509 -noout -enddate <<<"$pem" 2>/dev/null) end=${end#notAfter=}
+  fi
+esac
+if [ -n "$end" ]; then # else: no https, no openssl here, or it could not connect
+  if ! openssl x509 -noout -checkend 0 <<<"$pem" >/dev/null; then certificate=expired
+  elif ! openssl x509 -noout -checkend $((14 * 86400)) <<<"$pem" >/dev/null; then certificate='expires within 14 days'
+  else certificate=ok
+  fi
+  export LC_ALL=C
+  epoch=$(date -d "$end" +%s 2>/dev/null || date -j -f '%b %e %T %Y %Z' "$end" +%s 2>/dev/null) # GNU, or BSD
+  [ -z "$epoch" ] || days=$(((epoch - $(date +%s)) / 86400))
+fi
+printf '{"signal":{"status":%s,"certificate":"%s"},"detail":{"certificate_days":%s,"certificate_end":"%s"}}\n' \
+  "$status" "$certificate" "$days" "$end"
+""",
+    ),
+    "disk": GallerySensor(
+        "how full a disk is: under or over a limit, over 95%, full",
+        (
+            Parameter("PATH", "path", "any path on it (else /)", "?", "/", checked_path),
+            Parameter("PERCENT", "percent", "the limit (else 90)", "?", "90", checked_percent),
+        ),
+        r"""#!/usr/bin/env bash
+# How full a disk is, in steps: only crossing one of them wakes the loop.
+# looop:interval=5m looop:timeout=20s looop:trust=trusted
+{{parameters}}
+line=$(LC_ALL=C df -Pk -- "$path" | tail -n 1)
+numbers='[[:space:]]([0-9]+)[[:space:]]+([0-9]+)[[:space:]]+(-?[0-9]+)[[:space:]]+([0-9]+)%'
+[[ $line =~ $numbers ]] || { echo "df gave no numbers for this path" >&2; exit 3; }
+size=${BASH_REMATCH[1]} free=${BASH_REMATCH[3]} used=${BASH_REMATCH[4]}
+if [ "$used" -ge 99 ]; then step=full
+elif [ "$used" -ge 95 ] && [ "$percent" -lt 95 ]; then step='over 95%'
+elif [ "$used" -ge "$percent" ]; then step="over $percent%"
+else step="under $percent%"
+fi
+printf '{"signal":{"disk":"%s"},"detail":{"used_percent":%s,"free_mib":%s,"size_mib":%s}}\n' \
+  "$step" "$used" $((free / 1024)) $((size / 1024))
+""",
+    ),
+    "nagios": GallerySensor(
+        "a plugin of the monitoring world: its exit code is the signal, its line of text the detail",
+        (
+            Parameter("PLUGIN", "plugin", "its path, or its name where plugins are installed", check=checked_plugin),
+            Parameter("ARGS", "arguments", "what it takes; put -- before the plugin", "*"),
+        ),
+        r"""#!/usr/bin/env bash
+# A plugin of the monitoring world (Nagios, Icinga): exit 0, 1, 2 or 3 is the signal, its line of text the detail.
+# looop:interval=1m looop:timeout=30s
+{{parameters}}
+PATH=$PATH:/usr/lib/nagios/plugins:/usr/lib64/nagios/plugins:/usr/lib/monitoring-plugins:/opt/homebrew/sbin:/usr/local/sbin
+exec -- "$plugin" "${arguments[@]}"
+""",
+    ),
 }
 
 MANUAL = """\
