@@ -451,6 +451,13 @@ def parse_json(raw: bytes | str) -> JSON:
         raise ValueError("nested too deeply") from None
 
 
+def dig(value: JSON, *path: str) -> JSON:
+    """Return what lies at a path of keys, None where there is nothing."""
+    for key in path:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
 def canonical(value: JSON) -> str:
     """Write a JSON value so that equal values give equal text, whatever the order of their keys."""
     import json
@@ -607,10 +614,10 @@ def write_atomic(path: str, data: bytes, mode: int = 0o600, sync: bool = True) -
         sync_dir(os.path.dirname(path))
 
 
-def publish(path: str, data: bytes) -> bool:
+def publish(path: str, data: bytes, mode: int = 0o600) -> bool:
     """Make a file appear whole under a name that nobody has; return whether it was us who took the name."""
     temporary = f"{path}.{os.getpid()}.tmp"
-    write_atomic(temporary, data)
+    write_atomic(temporary, data, mode)
     try:
         os.link(temporary, path)
         sync_dir(os.path.dirname(path))
@@ -879,53 +886,94 @@ def checked_value(value: JSON, kind: str) -> JSON:
     raise ValueError("must be one of " + ", ".join(kind.split("|")))
 
 
-def config_problems(config: JSON) -> tuple[list[str], list[str]]:
-    """Check a whole config (pure); return what is wrong with it, and which of its keys looop does not know."""
-    if not isinstance(config, dict):
-        return ["the file: must hold one JSON object"], []
-    wrong: list[str] = []
-    unknown = [key for key in config if key not in _TOP_KEYS]
+class ConfigCheck:
+    """Hold what is wrong with a config, and which of its keys looop does not know."""
 
-    def check(path: str, value: JSON, kind: str) -> None:
+    __slots__ = ("unknown", "wrong")
+
+    def __init__(self, config: JSON) -> None:
+        self.wrong: list[tuple[tuple[str, ...], str]] = []  # (the keys that lead there, what is wrong)
+        self.unknown: list[tuple[str, ...]] = []
+        if not isinstance(config, dict):
+            self.wrong.append((("the file",), "must hold one JSON object"))
+            return
+        self.unknown += [(key,) for key in config if key not in _TOP_KEYS]
+        self.check_settings(config)
+        for table, kinds in (("runners", _RUNNER_KEYS), ("prices", _PRICE_KEYS)):
+            if table not in config:
+                continue
+            if self.is_object((table,), config[table]):
+                for name, entry in config[table].items():
+                    self.check_object((table, name), entry, kinds)
+                    if table == "runners" and isinstance(entry, dict):
+                        self.check_runner((table, name), entry)
+
+    def check_settings(self, config: Mapping[str, JSON]) -> None:
+        """Check what the table of settings declares."""
+        groups: dict[str, dict[str, str]] = {}
+        for setting in SETTINGS.values():
+            group, _, leaf = setting.key.partition(".")
+            if leaf:
+                groups.setdefault(group, {})[leaf] = setting.kind
+            elif group in config and not (config[group] is None and setting.default is None):
+                self.check((group,), config[group], setting.kind)
+        for group, kinds in groups.items():
+            if group in config:
+                self.check_object((group,), config[group], kinds)
+
+    def check(self, path: tuple[str, ...], value: JSON, kind: str) -> None:
+        """Check one value."""
         try:
             checked_value(value, kind)
         except ValueError as error:
-            wrong.append(f"{path}: {error}, not {canonical(value)}")
+            self.wrong.append((path, f"{error}, not {canonical(value)}"))
 
-    def check_object(path: str, value: JSON, kinds: Mapping[str, str]) -> None:
+    def is_object(self, path: tuple[str, ...], value: JSON) -> bool:
+        """Tell whether a value is an object; a wrong one is noted."""
         if not isinstance(value, dict):
-            wrong.append(f"{path}: must be an object, not {canonical(value)}")
-            return
-        for key, inner in value.items():
-            if key in kinds:
-                check(f"{path}.{key}", inner, kinds[key])
-            else:
-                unknown.append(f"{path}.{key}")
+            self.wrong.append((path, f"must be an object, not {canonical(value)}"))
+        return isinstance(value, dict)
 
-    groups: dict[str, dict[str, str]] = {}
-    for setting in SETTINGS.values():
-        group, _, leaf = setting.key.partition(".")
-        if leaf:
-            groups.setdefault(group, {})[leaf] = setting.kind
-        elif group in config and not (config[group] is None and setting.default is None):
-            check(group, config[group], setting.kind)
-    for group, kinds in groups.items():
-        if group in config:
-            check_object(group, config[group], kinds)
-    for table, kinds in (("runners", _RUNNER_KEYS), ("prices", _PRICE_KEYS)):
-        entries = config.get(table, {})
-        if not isinstance(entries, dict):
-            wrong.append(f"{table}: must be an object, not {canonical(entries)}")
-            continue
-        for name, entry in entries.items():
-            check_object(f"{table}.{name}", entry, kinds)
-            if table == "runners" and isinstance(entry, dict):
-                interactive = entry.get("interactive")
-                if isinstance(interactive, str) and interactive and "{{prompt_file}}" not in interactive:
-                    wrong.append(f"runners.{name}.interactive: must contain {{{{prompt_file}}}}, the worker's brief")
-                if not valid_id(name) or name in ("auto", "builtin"):
-                    wrong.append(f"runners.{name}: is not a name that a runner can have")
-    return wrong, unknown
+    def check_object(self, path: tuple[str, ...], value: JSON, kinds: Mapping[str, str]) -> None:
+        """Check an object whose keys are known."""
+        for key, inner in value.items() if self.is_object(path, value) else ():
+            if key in kinds:
+                self.check((*path, key), inner, kinds[key])
+            else:
+                self.unknown.append((*path, key))
+
+    def check_runner(self, path: tuple[str, ...], entry: Mapping[str, JSON]) -> None:
+        """Check what a runner must be beyond the kinds of its keys."""
+        interactive = entry.get("interactive")
+        if isinstance(interactive, str) and interactive and "{{prompt_file}}" not in interactive:
+            self.wrong.append(((*path, "interactive"), "must contain {{prompt_file}}, the worker's brief"))
+        if not valid_id(path[1]) or path[1] in ("auto", "builtin"):
+            self.wrong.append((path, "is not a name that a runner can have"))
+
+
+def key_lines(text: str) -> dict[tuple[str, ...], int]:
+    """Return the line on which each key of a JSON text stands, by the keys that lead to it (pure)."""
+    import re
+
+    lines: dict[tuple[str, ...], int] = {}
+    above: list[str | None] = []  # the key of each object or list that is open
+    word, key, start = "", None, 0
+    for token in re.finditer(r'"(?:[^"\\]|\\.)*"|[{}\[\]:,]', text, re.DOTALL):
+        kind = token[0][0]
+        if kind == '"':
+            word, start = token[0], token.start()
+        elif kind == ":":
+            key = parse_json(word)
+            path = *(name for name in above if name is not None), key
+            lines[path] = text.count("\n", 0, start) + 1
+        elif kind in "{[":
+            above.append(key)
+            key = None
+        elif kind in "}]":
+            above.pop()
+        else:
+            key = None
+    return lines
 
 
 def merged_runners(entries: Mapping[str, JSON]) -> dict[str, Runner]:
@@ -983,11 +1031,11 @@ class Profile:
         if self._config is None:
             remedy = "mend it (`looop config check` names every problem)"
             config = self.read_config()
-            wrong, unknown = config_problems(config)
-            if wrong:
-                raise Failure(f"config: {self.config_path}: {wrong[0]}", remedy)
-            for key in unknown:
-                self.warn(f"config: unknown key {key} in {self.config_path}: ignored")
+            check = ConfigCheck(config)
+            for path, words in check.wrong:
+                raise Failure(f"config: {self.config_path}: {'.'.join(path)}: {words}", remedy)
+            for path in check.unknown:
+                self.warn(f"config: unknown key {'.'.join(path)} in {self.config_path}: ignored")
             self._config = config
         return self._config
 
@@ -1896,7 +1944,7 @@ def reading_of(ended: Ended, cap: int, timeout: float) -> tuple[str, JSON]:
         return "error", error_reading("not a JSON object", ended)
     if nesting(value) > NESTING_MAX:
         return "error", error_reading("nested too deeply", ended)
-    return "ok", value
+    return ("error" if dig(value, "signal", "error") else "ok"), value  # a sensor may tell an error in its own words
 
 
 def nesting(value: JSON) -> int:
@@ -2623,13 +2671,6 @@ def stream_objects(output: str) -> list[dict[str, JSON]]:
             return []
         return [value] if isinstance(value, dict) else []
     return objects
-
-
-def dig(value: JSON, *path: str) -> JSON:
-    """Return what lies at a path of keys, None where there is nothing."""
-    for key in path:
-        value = value.get(key) if isinstance(value, dict) else None
-    return value
 
 
 def amount(value: JSON) -> float | None:
@@ -4014,6 +4055,24 @@ def blame(state: dict[str, JSON], reason: str, reply: str, policy: str, now: flo
     }
 
 
+_SEALED = ("wake.json", "prompt.md", "output.log", "reply.txt", "move.json", "intent.json")  # what `replay` goes by
+
+
+def capsule_digests(profile: Profile, run: str) -> dict[str, str]:
+    """Return the digest of each file of a capsule that a replay goes by."""
+    found = {}
+    for name in _SEALED:
+        raw = read_bytes(profile.path("runs", run, name))
+        if raw is not None:
+            found[name] = digest_of(raw)
+    return found
+
+
+def seal(profile: Profile, run: str, result: Mapping[str, JSON]) -> None:
+    """Write the result of a run, and with it the digests of what a replay goes by."""
+    write_capsule(profile, run, "result.json", {**result, "files": capsule_digests(profile, run)})
+
+
 def record(profile: Profile, state: dict[str, JSON], run: str, line: str, result: dict[str, JSON]) -> None:
     """Write down how a run ended: the commit point, then the journal line, then the result."""
     journal = profile.path("journal.md")
@@ -4023,7 +4082,7 @@ def record(profile: Profile, state: dict[str, JSON], run: str, line: str, result
     write_state(profile, state)
     if line:
         append_line(journal, line.encode(), sync=True)
-    write_capsule(profile, run, "result.json", {**full, "files": capsule_digests(profile, run)})
+    seal(profile, run, full)
 
 
 def attention(state: Mapping[str, JSON], asks: Sequence[Mapping[str, JSON]], held: Sequence[Verdict]) -> dict[str, str]:
@@ -4071,19 +4130,6 @@ def notify(profile: Profile, text: str) -> None:
         )
 
 
-_SEALED = ("wake.json", "prompt.md", "output.log", "reply.txt", "move.json", "intent.json")  # what `replay` goes by
-
-
-def capsule_digests(profile: Profile, run: str) -> dict[str, str]:
-    """Return the digest of each file of a capsule that a replay goes by."""
-    found = {}
-    for name in _SEALED:
-        raw = read_bytes(profile.path("runs", run, name))
-        if raw is not None:
-            found[name] = digest_of(raw)
-    return found
-
-
 def take_next_interval(profile: Profile) -> int | None:
     """Take what a direct runner wrote into `.next-interval`, once."""
     path = profile.path(".next-interval")
@@ -4114,7 +4160,7 @@ def settle(profile: Profile, state: dict[str, JSON], counted: bool = True) -> di
         and read_capsule(profile, last["run"], "result.json") is None
     ):
         finish_journal(profile, last["line"], last["journal_at"])
-        write_capsule(profile, last["run"], "result.json", last["result"])
+        seal(profile, last["run"], last["result"])
     return state
 
 
@@ -4770,7 +4816,7 @@ def replay_drift(profile: Profile, run: str) -> list[str]:
             drift.append(f"{name}: {how} the run")
     if "digests" in wake and world_hash(wake["digests"]) != wake.get("hash"):
         drift.append(f"hash: {wake.get('hash')} was recorded, {world_hash(wake['digests'])} comes out")
-    if "inputs" in wake:
+    if "inputs" in wake and "prompt.md" in found:
         try:
             drift += prompt_drift(build_prompt(wake["inputs"])[0], capsule_text(profile, run, "prompt.md"))
         except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
@@ -4923,7 +4969,7 @@ class Costs:
 _ROW = (
     rb'\{"ts":"([^"\n]{15})[^"\n]*",'
     rb'("kind":"[^"\\,\n]*","id":"[^"\\,\n]*","runner":"[^"\\,\n]*"(?:,"cmd":"[^"\\,\n]*")?(?:,"unmetered":true)?'
-    rb'(?:,"model":(?:null|"[^"\\,\n]*"))?),"cost_usd":(null|[0-9][0-9.eE+-]*)[,}][^\n]*\n'
+    rb'(?:,"model":(?:null|"[^"\\,\n]*"))?),"cost_usd":(null(?![^\n]*"unmetered")|[0-9][0-9.eE+-]*)[,}][^\n]*\n'
 )
 
 
@@ -5412,7 +5458,7 @@ def cmd_sensor_add(profile: Profile, args: dict[str, JSON]) -> int:
         say(f"wrote {printable(path)}")
     row, value = tried_sensor(profile, name)
     show_tried(profile, row, value, args["json"])
-    if row["status"] == "ok" and not dig(row["signal"], "error"):
+    if row["status"] == "ok":
         return 0
     sys.stderr.write(
         f"looop: sensor {name}: its first reading is an error; the file stays, for you to edit or remove\n"
@@ -5498,16 +5544,10 @@ def gallery_script(kind: str, values: Mapping[str, str | list[str]]) -> bytes:
 def write_new_sensor(profile: Profile, name: str, script: bytes) -> str:
     """Write a sensor that is not there yet; return its path. Raise Failure when there is one of that name."""
     path = profile.path("sensors", f"{name}.sh")
-    waiting = profile.path("sensors", f".{name}.new.{os.getpid()}.tmp")
     make_private_dir(profile.path("sensors"))
-    write_atomic(waiting, script, mode=0o700)
-    try:
-        os.link(waiting, path)  # unlike a rename it never replaces: nobody can come between a look and the write
-    except FileExistsError:
+    if not publish(path, script, mode=0o700):
         hint = f"choose another name with --name, or remove it first: rm {quoted(path)}"
-        raise Failure(f"sensor {name}: there is one already: nothing was written over it", hint) from None
-    finally:
-        remove_file(waiting)
+        raise Failure(f"sensor {name}: there is one already: nothing was written over it", hint)
     return path
 
 
@@ -5640,6 +5680,58 @@ def stream_words(line: bytes) -> list[str]:
     return words
 
 
+def cmd_init(profile: Profile, args: dict[str, JSON]) -> int:
+    """Choose the runner, write it into the config, and seed the profile."""
+    config = profile.config()
+    name = args["runner"] or choose_runner(profile)
+    if name != "auto":
+        profile.runner(name)
+    wanted = {**config, "default": name}
+    if wanted != config:
+        make_private_dir(os.path.dirname(profile.config_path))
+        write_atomic(profile.config_path, pretty(wanted).encode())
+    prepare(profile)
+    found = Profile(profile.env, profile.data, profile.config_path, profile.cache, profile.self_path).runner(name)
+    word = found.tick.split()[0] if found.tick else ""
+    say(f"runner   {name}" + (f", which is {found.name} here" if found.name != name else ""))
+    say(f"config   {profile.config_path}")
+    say(f"profile  {profile.data}")
+    if word and not which(word, profile.env):
+        say(f"{word} is not on PATH yet: install it before the first beat, or: looop init builtin")
+    say("next: edit PLAYBOOK.md and goals/ there; `looop sensor add` shows what can be watched; `looop tick` is a beat")
+    return 0
+
+
+def choose_runner(profile: Profile) -> str:
+    """Ask the person for a runner. Raise Failure when nobody is there to be asked."""
+    if not sys.stdin.isatty():
+        raise Failure(
+            "init: nobody is there to choose the runner",
+            "name it: looop init pi (or claude, auto, builtin)",
+            EXIT_USAGE,
+        )
+    names = ["auto", *sorted(profile.runners())]
+    for number, name in enumerate(names, 1):
+        runner = profile.runners().get(name)
+        word = runner.tick.split()[0] if runner and runner.tick else ""
+        here = {"auto": "pi if on PATH, else claude, else builtin", "builtin": "no LLM: says what changed"}.get(
+            name, ""
+        )
+        say(f"  {number}  {name:10} {here or ('found' if which(word, profile.env) else 'not on PATH')}")
+    while True:
+        sys.stdout.write("runner [1]: ")
+        sys.stdout.flush()
+        line = sys.stdin.readline()
+        if not line:
+            raise Failure("init: no runner was chosen", "nothing was written", EXIT_FAILED)
+        word = line.strip() or "1"
+        if word.isdigit() and 1 <= int(word) <= len(names):
+            return names[int(word) - 1]
+        if word in names:
+            return word
+        say(f"{one_line(word, 40)} is none of them")
+
+
 def cmd_config_path(profile: Profile, args: dict[str, JSON]) -> int:
     """Print where the config is looked for."""
     say(profile.config_path)
@@ -5668,14 +5760,15 @@ def cmd_config_show(profile: Profile, args: dict[str, JSON]) -> int:
 
 def cmd_config_check(profile: Profile, args: dict[str, JSON]) -> int:
     """Name everything that is wrong with the config."""
-    wrong, unknown = config_problems(profile.read_config())
-    for problem in wrong:
-        sys.stderr.write(f"looop: config: {printable(problem)}\n")
-    for key in unknown:
-        sys.stderr.write(f"looop: config: {printable(key)}: unknown key, ignored\n")
-    if wrong:
-        raise Failure(f"config: {plural(len(wrong), 'problem')} in {profile.config_path}", "mend them")
+    check = ConfigCheck(profile.read_config())
     present = os.path.lexists(profile.config_path)
+    text = text_of(read_bytes(profile.config_path) or b"") if present and os.path.isfile(profile.config_path) else ""
+    lines = key_lines(text)
+    for path, words in [*check.wrong, *((path, "unknown key, ignored") for path in check.unknown)]:
+        where = f"line {lines[path]}: " if path in lines else ""
+        sys.stderr.write(f"looop: config: {where}{one_line('.'.join(path))}: {one_line(words)}\n")
+    if check.wrong:
+        raise Failure(f"config: {plural(len(check.wrong), 'problem')} in {profile.config_path}", "mend them")
     say(f"{profile.config_path}: {'good' if present else 'no such file; the defaults hold'}")
     profile.runner()
     return 0
@@ -5910,6 +6003,15 @@ VERBS: tuple[Verb, ...] = (
             ("looop sensor add nagios --name load -- check_load -w 5 -c 10", "a plugin with options"),
         ),
         exits="0 added, 1 it could not be, or its first reading is an error (the file stays), 2 usage",
+    ),
+    Verb(
+        "init",
+        cmd_init,
+        "Setting up",
+        "choose the runner, write it into the config, seed the profile",
+        args=(Argument("runner", "its name, auto or builtin; asked for when it is left out", "?"),),
+        more="What the config holds besides is kept.",
+        examples=(("looop init", "choose from a list"), ("looop init claude", "without questions")),
     ),
     Verb(
         "config path",

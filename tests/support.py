@@ -84,7 +84,7 @@ class Case(unittest.TestCase):
         if self.drifting or not os.path.isdir(self.path("runs")) or os.stat(self.data).st_uid != os.geteuid():
             return
         for run in self.runs():
-            if os.path.exists(self.path("runs", run, "result.json")):
+            if all(os.path.exists(self.path("runs", run, name)) for name in ("wake.json", "result.json")):
                 self.assertEqual(looop.replay_drift(profile, run), [], run)
 
     def setUp(self):

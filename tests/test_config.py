@@ -103,6 +103,61 @@ class Settings(Case):
         for words in ("interval:", "budget.daily_usd:", "wat: unknown key", "gate.shel: unknown key", "2 problems"):
             self.assertIn(words, self.stderr)
 
+    def test_each_wrong_key_is_named_with_its_line(self):
+        self.config(
+            """{
+  "interval": 5,
+  "default": "interval",
+  "runners": {
+    "pi": {"tick": "pi"},
+    "mine":
+      {"mode": "x"}
+  },
+  "prices": {"gpt-5.1": {"input": 1,
+    "output": "y"}},
+  "tick": 1
+}"""
+        )
+        self.looop("config", "check", code=1)
+        self.assertEqual(
+            [line.split(": ")[2:4] for line in self.stderr.splitlines()[:-1]],
+            [["line 7", "runners.mine.mode"], ["line 10", "prices.gpt-5.1.output"], ["line 11", "tick"]],
+        )
+
+
+class Init(Case):
+    def stored(self):
+        with open(os.path.join(self.home, ".config", "looop.json")) as file:
+            return json.load(file)
+
+    def test_with_an_argument_it_asks_nothing(self):
+        self.config({"interval": 5})
+        out = self.looop("init", "claude")
+        self.assertEqual(self.stored(), {"interval": 5, "default": "claude"})
+        self.assertIn("claude is not on PATH yet", out)
+        self.assertTrue(os.path.exists(self.path("PLAYBOOK.md")))
+        self.looop("init", "builtin")
+        self.assertEqual(self.tick()["outcome"], "noop")
+        self.assertIn("auto, which is builtin here", self.looop("init", "auto"))
+        before = self.tree()
+        self.looop("init", "nothing", code=1)
+        self.assertIn("runner nothing: not known", self.stderr)
+        self.looop("init", code=2)
+        self.assertIn("nobody is there to choose the runner: name it: looop init pi", self.stderr)
+        self.assertEqual(self.tree(), before)
+
+    def test_a_person_chooses(self):
+        import pty
+
+        for typed, chosen in (("9\nnope\nclaude\n", "claude"), ("\n", "auto"), ("2\n", "builtin")):
+            ours, theirs = pty.openpty()
+            process = self.start("init", stdin=theirs)
+            os.close(theirs)
+            os.write(ours, typed.encode())
+            self.assertEqual(process.wait(20), 0)
+            os.close(ours)
+            self.assertEqual(self.stored()["default"], chosen)
+
     def test_an_unknown_key_warns_once_and_is_ignored(self):
         self.config({"intervall": 5})
         self.assertEqual(self.tick()["outcome"], "noop")

@@ -107,7 +107,7 @@ class Gallery(Case):
         os.chdir(self.home)
         out, err = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            ended = looop.guarded(self.opened(env), ["sensor", "add", "--json", *words])
+            ended = looop.guarded({**self.env, **(env or {})}, ["sensor", "add", "--json", *words])
         self.assertEqual(ended, code, out.getvalue() + err.getvalue())
         return json.loads(out.getvalue())
 
