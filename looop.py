@@ -1667,7 +1667,9 @@ def start_time(pid: int) -> str:
     except OSError:
         return ""
     fields = raw.rpartition(b")")[2].split()
-    return fields[19].decode() if len(fields) > 19 else ""  # starttime, in clock ticks since boot: proc(5)
+    if len(fields) < 20 or fields[0] in (b"Z", b"X"):  # a zombie has ended, whoever is late to reap it
+        return ""
+    return fields[19].decode()  # starttime, in clock ticks since boot: proc(5)
 
 
 def process_field(pid: int, field: str) -> str:

@@ -72,7 +72,7 @@ class Newcomer(Case):
         self.assertIn("looop ", self.json("snapshots", "sensor-bin.json")["signal"])
 
 
-class WithGit(Case):
+class GitCase(Case):
     git = True
 
     def git_out(self, *words, cwd=None):
@@ -87,6 +87,8 @@ class WithGit(Case):
             ["git", *words], cwd=cwd or self.data, env=env, capture_output=True, check=True
         ).stdout.decode()
 
+
+class WithGit(GitCase):
     def test_one_commit_per_move_and_a_clean_tree(self):
         self.tick()
         self.assertEqual(self.git_out("status", "--porcelain"), "")
@@ -1081,7 +1083,7 @@ class Once(Case):
         self.assertEqual([name for name in self.tree() if name.endswith(".tmp")], [])
 
 
-class WithGitOnce(WithGit):
+class WithGitOnce(GitCase):
     def test_what_the_person_staged_is_not_committed(self):
         self.git_out("init", "-q", cwd=self.home)
         self.config({"git": True})
