@@ -154,6 +154,7 @@ class Bench:
         build = [PYTHON, os.path.join(ROOT, "build_zipapp.py"), "--out", f"{folder}/bin", "--python", PYTHON]
         subprocess.run(build, stdout=subprocess.DEVNULL, check=True, timeout=DEADLINE)
         self.looop = f"{folder}/bin/looop"
+        self.ledger: World | None = None  # made once: a million rows take a while
 
     def timed(self, argv: list[str], env: dict[str, str]) -> float:
         """Run a process to its end; return its seconds. End the bench when it fails or outlasts the deadline."""
@@ -315,6 +316,53 @@ def many_goals_in_process(bench: Bench) -> Result:
     return Result(many, few, many / few)
 
 
+LEDGER_ROWS = 1_000_000
+
+
+def ledger_world(bench: Bench) -> World:
+    """Make a profile whose ledger has a million rows, one every 40 seconds up to now, as looop writes them."""
+    if bench.ledger is None:
+        world = bench.ledger = World(bench, "ledger").fresh()
+        path = f"{world.data}/cost.jsonl"
+        stamp, now = "%Y-%m-%dT%H:%M:%SZ", time.time()
+        usage = '{"input":2500,"output":85,"cache_read":300,"cache_write":300}'
+        head = '"kind":"tick","id":"tick","runner":"claude","cmd":"0123abcd","model":"claude-opus-5-5"'
+        with open(path, "w", encoding="utf-8") as file:
+            for i in range(LEDGER_ROWS):
+                ts = time.strftime(stamp, time.gmtime(now - 40 * (LEDGER_ROWS - i)))
+                run = f"tick-20260102-030405-{i % 65536:04x}"
+                usd = (i * 7919 % 100003) / 1e6
+                file.write(f'{{"ts":"{ts}",{head},"cost_usd":{usd},"usage":{usage},"run":"{run}"}}\n')
+        os.chmod(path, 0o600)
+    return bench.ledger
+
+
+def cost(scope: str, rounds: int) -> Callable[[Bench], Result]:
+    """Measure `cost` on a million rows: all of them against json.loads per line, today's against the floor."""
+
+    def measure(bench: Bench) -> Result:
+        world = ledger_world(bench)
+        reader = f"import json\nfor line in open({world.data + '/cost.jsonl'!r}, 'rb'): json.loads(line)"
+        argv = [bench.looop, "cost", scope, "--by", "runner"]
+        peer = [PYTHON, "-SI", "-c", reader] if scope == "all" else FLOOR
+        return bench.rivals(lambda: bench.timed(argv, world.env), lambda: bench.timed(peer, world.env), rounds=rounds)
+
+    return measure
+
+
+def cost_memory(bench: Bench) -> Result:
+    """Measure the most memory that `cost all` holds, in MB, as the kernel counts it for a shell's only child."""
+    world = ledger_world(bench)
+    code = (
+        "import os, resource, sys; p = os.posix_spawn(sys.argv[1], sys.argv[1:], dict(os.environ)); os.waitpid(p, 0);"
+        "sys.stderr.write(str(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss))"
+    )
+    argv = [PYTHON, "-SI", "-c", code, bench.looop, "cost", "all"]
+    done = subprocess.run(argv, env=world.env, capture_output=True, check=True, timeout=DEADLINE)
+    megabytes = int(done.stderr) / (1e6 if sys.platform == "darwin" else 1e3)
+    return Result(megabytes / 1e3, None, megabytes)
+
+
 ITEMS = (
     Item("version", "looop version, installed / floor", verb("version"), 2.2, 1.4),
     Item("tick", "looop tick, installed, unchanged, 0 sensors / floor", verb("tick"), 2.5, 1.5),
@@ -341,6 +389,9 @@ ITEMS = (
     Item("journal", "acting beat, long journal / short", journal({}), 1.2, 1.05, needs="git"),
     Item("journal-nogit", "the same, without git", journal({"git": False})),
     Item("goals", "unchanged tick, 1000 goals of 4 KB / 10", many_goals, 10, 4),
+    Item("cost-all", "cost all over 1 M rows / json.loads per line", cost("all", 3), 0.5, 0.25),
+    Item("cost-memory", "its memory at most", cost_memory, 20, None, unit="MB"),
+    Item("cost-today", "cost today on 1 M rows / floor", cost("today", 0), 4, 2),
     Item("goals-inside", "the same, in process", many_goals_in_process),
 )
 
@@ -372,12 +423,14 @@ def cells(row: dict[str, Any]) -> list[str]:
     sign = "≥ " if row["atleast"] else "≤ "
 
     def bound(value: float | None) -> str:
-        return "" if value is None else f"{sign}{value:g}" + (" ms" if row["unit"] == "ms" else "")
+        return "" if value is None else f"{sign}{value:g}" + ("" if row["unit"] == "x" else f" {row['unit']}")
 
     def millis(value: float | None) -> str:
+        if value is not None and row["unit"] == "MB":
+            return f"{value * 1e3:.1f} MB"
         return "" if value is None else f"{value * 1e3:.{2 if value < 0.1 else 0}f} ms"
 
-    ratio = "" if row["ratio"] is None or row["unit"] == "ms" else f"{row['ratio']:.2f}"
+    ratio = "" if row["ratio"] is None or row["unit"] != "x" else f"{row['ratio']:.2f}"
     return [row["item"], millis(row["ours_s"]), millis(row["peer_s"]), ratio, *map(bound, (row["gate"], row["aim"]))]
 
 
