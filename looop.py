@@ -2999,72 +2999,472 @@ def policy_digest(digests: Mapping[str, str]) -> str:
     return world_hash({key: value for key, value in digests.items() if key == "playbook" or key.startswith("goal:")})
 
 
-# (what it is, pattern); matched without regard to case anywhere in a command
-IRREVERSIBLE: tuple[tuple[str, str], ...] = (
-    ("git push", r"\bgit\b.*\bpush\b"),
-    ("git merge", r"\bgit\b.*\bmerge\b"),
+# What holds a command back that may not be undone, or that acts on other people or other systems: a tripwire, not a
+# sandbox. A command is split as a shell splits it: into simple commands, without quotes, backslashes, continued lines
+# and comments. A quoted text of several words is split in its turn: `bash -c "…"`, `ssh` and `python -c` hide nothing.
+# A row of IRREVERSIBLE is tried where one of its names is among the words of a simple command. Two things keep it
+# quiet:
+#
+# - A reader (echo, grep, git log, git commit, …) only shows or keeps its arguments, which are passed over; unless
+#   something in the whole command might run or keep what it shows: a pipe, a redirect, $( ), a here-document.
+# - A name with ^ ("^mail") counts only where a command stands: first, or anywhere behind a wrapper (xargs, env, make,
+#   npm, …). There its parts count as well: deploy_prod.sh is a deploy.
+#
+# In doubt it holds back, as it does what is too long to be read: a false alarm costs a question, a miss a repository.
+# Time is linear in the length: each pattern is sought once per simple command at most, and none repeats a repetition.
+
+_WRITES = r"(?!(?i:get|head|options)(?= ))\S+"  # an HTTP method that is none of these
+_READS = r"(?:list|ls|view|status|diff|checks|checkout|co|watch|download|clone|show|search|trace)"
+_SYSTEM = r"/(?:etc|usr|boot|bin|sbin|lib|lib64|opt|var|sys|proc|System|Library)/\S*"
+_DRY = r"--dry-run(?:=client|=server)?"
+_CHANGES = (  # verbs that command lines of clouds agree on, as in `ec2 terminate-instances` or `pg:reset`
+    r"(?:\w+:)?(?:abort|add|apply|associate|attach|authorize|cancel|copy|cp|create|deallocate|delete|deploy|deregister"
+    r"|destroy|detach|disable|disassociate|down|enable|execute|import|invoke|migrate|modify|mv|patch|promote|publish"
+    r"|purge|push|put|rb|reboot|reconcile|redeploy|release|remove|replace|reset|resize|restart|restore|resume|revoke|rm|rollback"
+    r"|rsync|run|scale|secret|send|set|ssh|start|stop|submit|suspend|sync|terminate|undeploy|unset|up|update|upgrade"
+    r"|upload)(?:[-:]\S*)?"
+)
+
+# (what it is, names, pieces): the pieces, parted by " & ", each match whole words of the simple command, in any order;
+# one that begins with "!" must not match. "|" (it is fed by a pipe), "<", ">", "$(" and ")" are words too.
+IRREVERSIBLE: tuple[tuple[str, str, str], ...] = (
+    ("decides for the person", "looop looop_bin", r"(?:approve|reject|answer|pause|resume)"),
     (
-        "discards work",
-        r"\bgit\b.*\b(reset\s+.*--hard|clean\s+.*-\w*f|checkout\s+(--\s|\.)|branch\s+.*-D|filter-branch|reflog\s+expire)",
+        "changes what looop or a shell will do",
+        "> tee cp mv ln install sed",
+        r"\S*(?:looop\.json|PLAYBOOK\.md|\.git/hooks/\S*|/\.(?:\w*rc|\w*profile|zshenv|gitconfig|ssh/\S*|aws/\S*|kube/\S*))",
     ),
     (
-        "speaks on GitHub",
-        r"\bgh\s+(pr|issue|release|repo|gist|workflow|secret|run)\s+(?!list\b|view\b|status\b|diff\b|checks\b|checkout\b|watch\b)",
+        "git push",
+        "git hg jj svn git-push",
+        rf"(?:push|send-pack|send-email|dcommit|-c alias\.\S*) & !{_DRY} & !stash push",
     ),
-    ("writes through an API", r"\bgh\s+api\b.*(-X|--method|-f\b|-F\b|--field|--raw-field|--input)"),
+    ("publishes a commit", "svn", r"(?:commit|ci|delete|mkdir|copy|move)"),
+    ("git merge", "git", r"(?:merge|rebase) & !--(?:abort|quit)"),
+    ("git merge", "git", r"pull & !--ff-only"),
+    ("discards work", "git", r"(?:reset|read-tree) & (?:--hard|--merge|--reset)"),
+    ("discards work", "git", r"clean & (?:-\w*f\w*|--force)"),
+    ("discards work", "git", r"checkout & (?:--|\.|-f|--force)"),
+    ("discards work", "git", r"switch & (?:-f|--force|--discard-changes|-C)"),
+    ("discards work", "git", r"restore & !(?:--staged|-S)"),
+    ("discards work", "git", r"stash (?:drop|clear)"),
+    ("discards work", "git", r"branch & (?:-\w*[dDfM]\w*|--delete|--force)"),
+    ("discards work", "git", r"tag & (?:-d|--delete|-f|--force)"),
+    ("discards work", "git", r"(?:worktree|remote|submodule) & (?:remove|rm|deinit)"),
+    ("discards work", "git", r"(?:filter-branch|filter-repo|prune|reflog (?:expire|delete)|update-ref)"),
+    ("discards work", "git", r"gc & --prune\S*"),
+    (
+        "speaks on a forge",
+        "gh glab",
+        r"(?:pr|mr|issue|release|repo|gist|workflow|secret|variable|run|ci|pipeline|label|project|cache|codespace"
+        rf"|ssh-key|gpg-key|extension|ruleset) (?!{_READS}(?= ))\S+",
+    ),
+    ("writes through an API", "gh glab", rf"api & (?:-X|--method)[= ]?{_WRITES}"),
+    (
+        "writes through an API",
+        "gh glab",
+        r"api & (?:-[fF]\S*|--field\S*|--raw-field\S*|--input\S*) & !graphql & !(?:-X|--method)[= ]?GET",
+    ),
+    ("writes through an API", "gh glab", r"api & graphql & !query=(?:query\S*)?"),
+    ("writes through an API", "gh glab", r"api & graphql & \S*mutation\S*"),
+    ("changes who you are", "gh glab", r"auth (?!status|token)\S+"),
+    (
+        "speaks on a tracker",
+        "jira linear acli tea hub",
+        rf"(?!{_READS}(?= ))(?:{_CHANGES}|\w*-request|assign|close|comment|edit|move|transition|merge|reopen|worklog)",
+    ),
     (
         "changes a cluster",
-        r"\b(kubectl|oc)\b.*\b(delete|apply|create|replace|patch|scale|drain|rollout|edit|exec|set)\b",
+        "kubectl oc ^k",
+        r"(?:annotate|apply|attach|autoscale|cordon|cp|create|debug|delete|drain|edit|exec|expose|label|patch|replace|run"
+        rf"|scale|set|taint|uncordon|rollout (?!status|history)\S+) & !{_DRY}",
     ),
-    ("changes a release", r"\bhelm\b.*\b(install|upgrade|uninstall|delete|rollback)\b"),
-    ("changes infrastructure", r"\b(terraform|tofu|pulumi)\b.*\b(apply|destroy|import|up|taint|state)\b"),
+    (
+        "changes a release",
+        "helm helmfile",
+        rf"(?:install|upgrade|uninstall|delete|rollback|push|apply|sync|destroy) & !{_DRY}",
+    ),
+    (
+        "changes infrastructure",
+        "terraform tofu terragrunt pulumi cdk cdktf",
+        r"(?:apply|cancel|deploy|destroy|force-unlock|import|refresh|rm|(?:un)?taint|up|delete"
+        r"|state (?!list|show|pull)\S+)",
+    ),
     (
         "changes a cloud",
-        r"\b(aws|gcloud|az|doctl|flyctl|fly|heroku|vercel|netlify)\b.*\b(delete|rm|terminate|create|deploy|destroy|update|remove|sync|put)\b",
+        "argocd aws az bq consul databricks doctl dokku eb eksctl etcdctl firebase flux fly flyctl gcloud gsutil "
+        "hcloud heroku influx kamal linode-cli netlify nomad oci railway render sam scw serverless sls stripe supabase "
+        "turso twilio vault wrangler",
+        _CHANGES,
     ),
-    ("deploys", r"\b(deploy|cap\s+production|ansible-playbook)"),
+    ("deploys", "vercel", r"!(?:ls|list|inspect|logs|whoami|dev|build|pull|help|--version|--help)"),
+    ("deploys", "^deploy ^undeploy ^release ^publish ^rollback ^promote ^ship", ""),
+    ("deploys", "cap", r"\S*deploy\S*"),
+    ("changes machines", "ansible-playbook ansible", r"!(?:--check|--syntax-check|--list-\S+|--version)"),
+    ("removes files", "rm unlink shred srm rimraf truncate", ""),
+    ("removes files", "find fd", r"-delete"),
     (
         "removes files",
-        r"\brm\s+(.*\s)?(-\w*[rRf]|--recursive|--force)|\b(shred|unlink|srm)\b|\bfind\b.*\s-(delete|exec\s+rm)",
+        "os.remove os.removedirs os.truncate .remove .removesync .remove_tree remove_tree .rmtree rmtree .rmdir "
+        ".rmdirsync .unlink .unlinksync unlinksync .rm_rf .rm_r .rmsync rmsync fs.rm",
+        "",
     ),
-    ("changes a database", r"\b(drop|truncate|delete\s+from|alter|update\s+\S+\s+set|flushall|flushdb)\b"),
-    ("publishes", r"\b(npm|yarn|pnpm|cargo|twine|gem|poetry|uv|flit|hatch)\b.*\b(publish|upload|push|yank)\b"),
-    ("pushes an image", r"\b(docker|podman|skopeo|crane)\b.*\b(push|copy)\b"),
-    ("removes containers", r"\b(docker|podman)\b.*\b(rm|rmi|prune|down|kill)\b"),
-    ("sends mail", r"(^|[\s;&|(/])(mail|mailx|sendmail|mutt|msmtp|swaks)\s"),
+    ("removes files", "python python2 python3", r"import (?:remove|unlink|rmdir)\S*"),
+    ("empties a file", ">", r"(?<=^ )(?:: |true |echo (?:-n )?)?> (?!/dev/|\d )\S+"),
+    ("empties a file", "cat cp", r"(?:cat /dev/null >|cp /dev/null)"),
+    ("removes files", "mv", r"[^\s>]+ /dev/null"),
+    ("writes over the system", "> tee cp mv ln install sed", rf"(?:> {_SYSTEM}|{_SYSTEM}(?= $))"),
+    ("writes over the system", "tee sed", _SYSTEM),
+    ("writes to a device", ">", r"> /dev/(?!null|stdout|stderr|tty|fd/)\S*"),
+    (
+        "writes a disk",
+        "^mkfs fdisk sfdisk sgdisk gdisk parted wipefs blkdiscard mkswap cryptsetup lvremove vgremove",
+        "!-l",
+    ),
+    ("writes a disk", "dd", r"of=\S*"),
+    ("writes a disk", "diskutil zfs zpool btrfs", r"(?i:erase\w*|partition\w*|destroy|delete|rollback|unmount\w*)"),
+    ("changes a database", "drop", r"(?i:drop (?:table|database|schema|index|view|user|role|column|type|function))"),
+    ("changes a database", "create", r"(?i:table|database|schema|index|view|user|role|extension|function|trigger)"),
+    ("changes a database", "delete", r"(?i:delete from)"),
+    ("changes a database", "update", r"(?i:update) & (?i:set)"),
+    ("changes a database", "insert replace", r"(?i:into)"),
+    ("changes a database", "alter", r"(?i:alter (?:table|database|schema|user|role|type|system))"),
+    ("changes a database", "grant revoke", r"(?i:on|to|from)"),
+    ("changes a database", "^dropdb ^dropuser ^pg_restore ^mongorestore flushall flushdb", ""),
+    ("changes a database", "mysqladmin", r"(?:drop|create|shutdown|kill|flush-\S+|password)"),
+    ("runs SQL that it cannot see", "psql mysql mariadb sqlite3", r"(?:<|-f\S*|--file\S*|\||\.read|source)"),
+    (
+        "changes a database",
+        "redis-cli valkey-cli",
+        r"(?i:flushall|flushdb|del|unlink|set\w*|[hm]set\w*|[lrsz]\w*(?:push|pop|add|rem)|expire\w*|rename\w*|incr\w*|decr\w*"
+        r"|config|shutdown|eval\w*|publish|restore|migrate|x(?:add|del|trim))",
+    ),
+    (
+        "changes a database",
+        "mongo mongosh",
+        r"\S*\.(?i:drop|delete|remove|update|insert|replace|rename|bulkwrite)\w*\(\S*",
+    ),
+    ("changes a database", ".dropdatabase .deletemany .deleteone .updatemany .updateone .insertone .insertmany", ""),
+    (
+        "changes a database",
+        "rails rake manage django-admin artisan prisma alembic flyway liquibase knex sequelize dbmate goose",
+        r"(?:flush|loaddata|\w*migrate\S*|db:\S+|db push|reset|(?:up|down)(?:grade|date)?|clean|rollback|drop\S*)",
+    ),
+    (
+        "publishes",
+        "npm yarn pnpm bun cargo twine gem poetry uv flit hatch pdm rye lerna vsce ovsx nuget anaconda pod setup",
+        rf"(?:publish|unpublish|upload|push|yank|deprecate|dist-tag|owner|access) & !{_DRY}",
+    ),
+    ("publishes", "semantic-release changeset goreleaser np release-it", rf"!(?:--snapshot|check|build|{_DRY})"),
+    ("publishes", "cargo", "release"),
+    ("pushes an image", "docker podman nerdctl skopeo crane buildah docker-compose", r"(?:push|--push|copy)"),
+    (
+        "ends or removes containers",
+        "docker podman nerdctl docker-compose",
+        r"(?:rm|rmi|remove|prune|down|kill|stop|restart|deploy|update|scale|rollback|leave)",
+    ),
+    (
+        "removes a machine",
+        "vagrant virsh lxc multipass minikube kind k3d limactl colima",
+        r"(?:delete|destroy|undefine|purge|halt|stop|rm)",
+    ),
+    (
+        "sends a message",
+        "^mail ^mailx ^sendmail ^mutt ^neomutt ^msmtp ^ssmtp ^swaks ^himalaya ^slack ^slackcat ^telegram-send ^wall "
+        "smtplib",
+        "",
+    ),
+    ("writes over HTTP", "curl", rf"(?:-\w*X ?|--request[= ]){_WRITES}"),
     (
         "writes over HTTP",
-        r"\b(curl|wget|http|https|xh)\b.*(-X\s*['\"]?(POST|PUT|PATCH|DELETE)|--request|--data|\s-d\b|--post|--form|\s-F\b|--json|--upload-file|\s-T\b|--method|\s(POST|PUT|PATCH|DELETE)\s)",
+        "curl",
+        r"(?:-[a-zA-Z]*[dFT]\S*|--(?:data|form|json|upload-file)\S*|--mail-rcpt|-\w*[KQ]|--config|--quote)"
+        r" & !(?:-[a-zA-Z]*G|--get)",
     ),
+    ("writes over HTTP", "wget", rf"(?:--(?:post|body)-\S+|--method[= ]{_WRITES})"),
+    ("writes over HTTP", "^http ^https ^xh ^xhs", r"(?:(?i:post|put|patch|delete)|-f|--form|[\w-]+:?=(?!=)\S*)"),
+    (
+        "writes over HTTP",
+        ".post .put .delete requests.patch session.patch s.patch httpx.patch axios.patch axios requests.request "
+        "httpx.request",
+        "",
+    ),
+    ("writes over HTTP", "python python2 python3 node deno bun ruby", r"\S*(?:urlopen|Request)\(.*(?:data|method)=\S*"),
+    ("writes over HTTP", "node deno bun tsx", r"\S*method: ?(?i:post|put|patch|delete)\S*"),
+    ("talks to another machine", "^nc ^ncat ^netcat ^telnet ^socat ^ftp ^lftp ^sftp", r"!-\w*z\w*"),
+    ("works on another machine", "^ssh ^mosh ^autossh", r"!(?<=^ )ssh(?: -V|-keygen \S+)"),
+    ("copies to another machine", "scp", ""),
+    ("copies to another machine", "rsync", r"[^\s/:-][^\s/:]*:\S* & !(?:-[avzrltpP]*n[avzrltpP]*|--dry-run)"),
+    ("removes files", "rsync", r"(?:--del\S*|--remove-source-files) & !(?:-[avzrltpP]*n[avzrltpP]*|--dry-run)"),
+    ("copies to another machine", "rclone s3cmd mc b2 azcopy", r"(?!ls|lsd|lsf|size|check|cat|tree|version)[a-z]+"),
+    ("runs what it downloads", "^bash ^sh ^zsh ^dash ^ksh ^fish ^source ^.", r"(?:\||< \()"),
     (
         "runs what it downloads",
-        r"\b(curl|wget)\b.*\|\s*(\S*/)?(sudo|ba|z|da|k)?sh\b|(ba|z)?sh\b.*<\(\s*(curl|wget)|\$\(\s*(curl|wget)",
+        "python python3 perl ruby node php",
+        r"\| (?:\S+ )?\S*(?:python[\d.]*|perl|ruby|node|php)(?: -|(?= $))",
     ),
-    ("acts as root", r"\b(sudo|doas|su|pkexec)\s"),
-    ("writes a disk", r"\b(mkfs|fdisk|parted|wipefs|dd\s.*of=)|>\s*/dev/(?!null\b|stdout\b|stderr\b|tty\b|fd/)"),
-    ("stops the machine", r"\b(shutdown|reboot|halt|poweroff|init\s+[06])\b"),
-    ("stops services", r"\b(systemctl|service|launchctl)\b.*\b(stop|disable|restart|mask|unload|bootout)\b"),
-    ("copies elsewhere", r"\b(scp|rsync|sftp|rclone|ssh)\s"),
-    ("ends processes", r"\b(kill|pkill|killall)\s"),
-    ("changes rights", r"\b(chmod|chown|chgrp)\s+.*(-R|--recursive)|\bcrontab\s+-"),
+    ("runs what it cannot see", "^bash ^sh ^zsh ^dash ^ksh ^fish", r"-\w*c [$`]\S*"),
+    ("runs what it cannot see", "^eval", r"\S*[$`]\S*"),
+    ("runs what it cannot see", "^at ^batch", r"!-l"),
+    ("overloads the machine", "^:", r"\|"),
+    ("acts as root", "sudo doas pkexec ^su ^run0 ^gosu", ""),
+    ("stops the machine", "^shutdown ^reboot ^halt ^poweroff ^telinit", ""),
+    ("works other programs", "osascript", r"(?i:restart|shut|delete|send|quit|keystroke|click)"),
+    ("stops the machine", "^init", "[06]"),
+    (
+        "stops services",
+        "systemctl service launchctl supervisorctl pm2 brew rc-service",
+        r"(?:stop|start|restart|reload\w*|disable|enable|mask|unmask|kill|isolate|revert|poweroff|reboot|halt|suspend|unload"
+        r"|load|bootout|bootstrap|kickstart|remove|delete|edit|services (?!list|info)\S+)",
+    ),
+    ("changes a schedule", "^crontab", r"!-l"),
+    ("ends processes", "^kill", r"!-[0lL]"),
+    ("ends processes", "pkill killall xkill taskkill", ""),
+    ("ends processes", "fuser", r"-\w*k\w*"),
+    ("ends processes", "tmux screen zellij", r"(?:kill-\S+|-X|kill-all-\S+)"),
+    ("changes rights", "chmod chown chgrp setfacl chattr", r"(?:-\w*R\w*|--recursive)"),
+    (
+        "uninstalls",
+        "apt apt-get aptitude dnf yum zypper apk brew port snap flatpak pip pip3 pipx uv npm pnpm yarn conda gem cargo "
+        "rustup pyenv nvm mise asdf",
+        r"(?:remove|purge|uninstall|autoremove|erase|cleanup|\w+-upgrade)",
+    ),
+    ("uninstalls", "dpkg rpm pacman brew", r"(?:-[eR]\w*|-P|--erase|--remove|--purge|upgrade)"),
+    (
+        "changes accounts",
+        "^passwd ^chpasswd ^userdel ^useradd ^usermod ^groupdel ^groupmod ^deluser ^adduser ^visudo ^chsh ^dscl",
+        "",
+    ),
+    (
+        "changes the network",
+        "iptables ip6tables nft ufw firewall-cmd pfctl",
+        r"!(?:-\w*[LS]\w*|list|status|--list\S*|-s)",
+    ),
+    (
+        "changes the network",
+        "^ip ^nmcli ^ifconfig ^route ^networksetup",
+        r"(?:add|del|delete|set|flush|replace|down|up|-set\w+)",
+    ),
+    ("removes keys", "gpg gpg2", r"(?:--delete-\S+|--send-keys|--gen-revoke)"),
+    ("removes keys", "security", r"delete-\S+"),
+    (
+        "changes the system",
+        "^sysctl ^modprobe ^rmmod ^insmod ^hostnamectl ^timedatectl ^defaults",
+        r"(?:-w|set-\S+|-r|\w+|write|delete)",
+    ),
 )
+
+# What only shows or keeps its arguments. As what a pipe feeds, it only shows that.
+_READERS = (
+    r" (?:\| )?(?:echo|printf|[ef]?grep|rg|ag|ack|cat|head|tail|less|ls|wc|sort|uniq|cut|tr|nl|jq|yq|column|diff|man"
+    r"|tree|which|type|whereis|command -[vV]|file|stat|basename|dirname|test|true|cd|sed(?!.* (?:-\w*i|--in-))"
+    r"|git (?:-C \S+ |--no-pager )*(?:log|show|diff|grep|blame|status|commit|add|rev-parse|ls-files|describe)"
+    rf"|gh \w+ {_READS})(?= )"
+)
+# What may run, send or keep what a reader shows.
+_LISTENERS = r"\$\(|`|<\(|>\(|<<"
+_KEEPS = r" > (?!/dev/null |\d )"
+
+# Behind one of these any word may be the command.
+_WRAPPERS = frozenset(
+    """
+    env command builtin exec nohup time timeout gtimeout nice ionice setsid stdbuf unbuffer chronic xargs parallel watch
+    entr flock script systemd-run eval trap -exec -execdir -ok -okdir make gmake just task rake invoke nox tox npm npx
+    pnpm yarn bun bunx deno uv uvx pipx poetry pdm rye hatch conda mise asdf direnv op doppler dotenv bundle mvn mvnw
+    gradle gradlew ant sbt lein mix composer nx turbo lerna bazel earthly
+    """.split()  # noqa: SIM905
+)
+# These stand before a command and are none themselves.
+_PREFIXES = frozenset(
+    """
+    | ( ) { } ! if then else elif do while until bash sh zsh dash ksh fish source . python python2 python3 node ruby
+    perl php
+    """.split()  # noqa: SIM905
+)
+_SUFFIXES = ("sh", "bash", "zsh", "py", "rb", "js", "mjs", "ts", "pl", "php", "exe")
+_LONGEST = 32 * KIB
+_DEEPEST = 8  # quotes within quotes; what lies deeper is held back unread
+
+# What a shell text is made of. The last kind takes what is left.
+_TOKENS = r"""
+    (?P<comment> (?<![^\s;&|()]) \#[^\n]* )
+  | '(?P<single> [^']* )'?
+  | "(?P<double> [^"\\]* (?: \\. [^"\\]* )* )"?
+  | \\(?P<escaped> . )
+  | (?P<redirect> &>>? | [<>]+[&|]? )
+  | (?P<opening> \$?\( )
+  | (?P<tick> ` )
+  | (?P<closing> \) )
+  | (?P<end> \|\| | \|&? | [;&\n]+ )
+  | (?P<blank> \s+ )
+  | (?P<word> (?: [^\s'"\\<>&$()`|;]+ | . ) )
+"""
+
+_BLANKS = frozenset(" \t\n;&|(`")  # a quoted text that holds one may be a command, or several
+# In program text these part words; a quote that is left is one within another.
+_BREAKS = {ord(mark): None if mark in "'\"" else " " for mark in "'\",[]{"}
+
+
+class _Simple:
+    """Be a simple command while it is read: its words so far, and the quoted texts among them."""
+
+    __slots__ = ("closer", "piped", "quoted", "text")
+
+    def __init__(self, piped: bool, closer: str):
+        self.piped = piped  # a pipe feeds it
+        self.closer = closer  # what ends it, when it stands within another: ")", "`" or ""
+        self.text: list[str] = []
+        self.quoted: list[str] = []
+
+    def add(self, kind: str, value: str) -> None:
+        """Take a token that does not end the command; _TOKENS names the kinds."""
+        if kind == "redirect":
+            value = " << " if "<<" in value else " > " if ">" in value else " < "
+        elif kind == "double" and "\\" in value:
+            value = value.replace('\\"', '"').replace("\\$", "$").replace("\\`", "`").replace("\\\\", "\\")
+        if kind in ("single", "double"):
+            value = value.replace("\\n", "\n")  # as printf and $'…' read it
+        if kind in ("single", "double") and not _BLANKS.isdisjoint(value):
+            self.quoted.append(value)
+        if kind not in ("comment", "blank"):
+            self.text.append(value)
+        elif self.text:
+            self.text.append(" ")
+
+    def line(self) -> str:
+        """Return its words, parted and surrounded by single blanks."""
+        words = "".join(self.text).translate(_BREAKS).split()
+        return " ".join(["", *(["|"] if self.piped else []), *words, ""])
+
+
+def simple_commands(text: str) -> Iterator[tuple[str, list[str]]]:
+    """Split a shell text; yield each simple command as (its words in one line, the texts of several words it quotes).
+
+    What stands in $( ), ( ) or backticks is yielded as a command of its own, before the one that it stands in.
+    """
+    import re
+
+    here = _Simple(False, "")
+    outer: list[_Simple] = []
+    for token in re.finditer(_TOKENS, text, re.VERBOSE | re.DOTALL):
+        kind = token.lastgroup or ""
+        value = token[kind]
+        if kind == "closing" or (kind == "tick" and here.closer == "`"):
+            yield here.line(), here.quoted
+            here = outer.pop() if outer else _Simple(False, "")
+            here.text.append(f" {value} ")
+        elif kind in ("opening", "tick"):
+            here.text.append(f" {value} ")
+            outer.append(here)
+            here = _Simple(here.piped and len(here.text) == 1, ")" if kind == "opening" else "`")
+        elif kind == "end":
+            yield here.line(), here.quoted
+            piped = value[0] == "|" != value[1:] or (here.piped and not here.text)
+            here = _Simple(piped, here.closer)
+        else:
+            here.add(kind, value)
+    yield here.line(), here.quoted
+    for left in outer:
+        yield left.line(), left.quoted
+
+
+def words_of(line: str) -> set[str]:
+    """Return the names that the rows of IRREVERSIBLE are found by: those of all words, and those of commands with ^."""
+    names = set()
+    leading, wrapped = True, False
+    for word in line.split():
+        name = word.rstrip("/").rpartition("/")[2].rpartition(":-")[2].strip("$@+!}();:").lower() or word
+        name = name.replace("::", ".")
+        stem, _, suffix = name.rpartition(".")
+        if stem and suffix in _SUFFIXES:
+            name = stem
+        elif suffix != name:
+            names.add("." + suffix)
+        names.add(name)
+        if leading and word[0] != "-":
+            names.update(
+                "^" + part for part in (name, *name.replace("_", "-").replace(":", "-").replace(".", "-").split("-"))
+            )
+        wrapped = wrapped or name in _WRAPPERS
+        leading = wrapped or (leading and (word[0] == "-" or "=" in word or name in _PREFIXES))
+    return names
+
+
+def tripped(line: str, index: Mapping[str, Sequence[int]]) -> str:
+    """Say which row of IRREVERSIBLE a simple command answers to, "" when none. `index` finds rows by name."""
+    import re
+
+    for row in sorted({row for name in words_of(line) for row in index.get(name, ())}):
+        words, _, pieces = IRREVERSIBLE[row]
+        for piece in filter(None, pieces.split(" & ")):
+            unwanted = piece[0] == "!"
+            if unwanted == bool(re.search(f" (?:{piece[unwanted:]})(?= )", line)):
+                break
+        else:
+            return words
+    return ""
+
+
+def runs_fetched(lines: Sequence[str]) -> bool:
+    """Tell whether a file that one simple command downloads is run by a later one."""
+    import re
+
+    fetched: set[str] = set()
+    for line in lines:
+        names = {word.rpartition("/")[2] for word in line.split()}
+        if (
+            re.match(r" (?:\| )?(?:\S*sh|source|\.|chmod|(?:python[\d.]*|node|perl|ruby)(?! -)|\S*/\S*) ", line)
+            and names & fetched
+        ):
+            return True
+        if names & {"curl", "wget"}:
+            fetched |= names
+    return False
+
+
+def tripwire(text: str, index: Mapping[str, Sequence[int]], quiet: bool, depth: int) -> str:
+    """Say what of a shell text looks irreversible, "" when nothing does. `quiet`: what readers show reaches nobody."""
+    import re
+
+    if depth > _DEEPEST:
+        return "quotes too deep to be read"
+    commands = list(simple_commands(text))
+    quiet = quiet and not re.search(_LISTENERS, text)
+    for line, _ in commands:
+        quiet = quiet and not re.search(_KEEPS, line) and (line[1:2] != "|" or bool(re.match(_READERS, line)))
+    for line, quoted in commands:
+        if quiet and re.match(_READERS, line):
+            continue
+        why = tripped(line, index) or next(filter(None, (tripwire(q, index, quiet, depth + 1) for q in quoted)), "")
+        if why:
+            return why
+    return "runs what it downloads" if runs_fetched([line for line, _ in commands]) else ""
+
+
+def first_reason(texts: Iterable[str]) -> str:
+    """Say what of the first of some shell texts that looks irreversible does so, "" when none does."""
+    index: dict[str, list[int]] = {}
+    for row, (_, names, _) in enumerate(IRREVERSIBLE):
+        for name in names.split():
+            index.setdefault(name, []).append(row)
+    for text in texts:
+        folded = text.replace("\r", " ").replace("\\\n", "")
+        why = tripwire(folded, index, True, 0) if len(text) <= _LONGEST else "too long to be read"
+        if why:
+            return f"it looks irreversible: {why}"
+    return ""
 
 
 def looks_irreversible(command: str) -> str:
     """Say what of a command looks as if it could not be undone, "" when nothing does."""
-    import re
-
-    folded = " ".join(command.split())
-    for words, pattern in IRREVERSIBLE:
-        if re.search(pattern, folded, re.IGNORECASE):
-            return f"it looks irreversible: {words}"
-    return ""
+    return first_reason([command])
 
 
 def needs_yes(move: Move, mode: str, untrusted: bool = False) -> str:
     """Say why a move that runs commands needs a person's yes, "" when it does not. `mode` is the config's `gate.shell`.
 
-    A sensor is a script that runs on every beat: it is held to what a shell move is held to, line by line.
+    A sensor is a script that runs on every beat: it is held to what a shell move is held to. It is read as a
+    whole, and then line by line, because an apostrophe in a text of its own would swallow what follows.
     """
     if mode == "never":
         return ""
@@ -3075,8 +3475,9 @@ def needs_yes(move: Move, mode: str, untrusted: bool = False) -> str:
     if move.name == "shell":
         said = "" if move.fields["reversible"] is True else "the move says it cannot be undone"
         return said or looks_irreversible(move.fields["command"])
-    lines = (line for line in move.fields["body"].split("\n") if not line.lstrip().startswith("#"))
-    return next(filter(None, map(looks_irreversible, lines)), "")
+    body = "\n".join(line for line in move.fields["body"].split("\n") if not line.lstrip().startswith("#"))
+    lines = body.replace("\\\n", "").split("\n")
+    return first_reason([body, *lines])
 
 
 # ======================================================================================================================
