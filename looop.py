@@ -5294,6 +5294,8 @@ class Costs:
         """Return when the ten minutes of a timestamp's first 15 characters begin, and the local day they are in."""
         found = self.days.get(ts)
         if found is None:
+            if len(self.days) > 1000:  # rows come in the order of time: what is long past is not met again
+                self.days.clear()
             text = text_of(ts)
             try:
                 epoch = parse_utc(f"{text}0:00Z")
@@ -5310,7 +5312,7 @@ class Costs:
         group = self.groups.setdefault((day, *fields), [[], 0, 0])
         total = math.fsum(costs)
         group[0] += [total, math.fsum([*costs, -total])]
-        if len(group[0]) > 256:
+        if len(group[0]) > 32:
             whole = math.fsum(group[0])
             group[0] = [whole, math.fsum([*group[0], -whole])]
         group[1] += calls
@@ -5318,27 +5320,28 @@ class Costs:
 
     def add_block(self, found: Iterable[tuple[bytes, bytes, bytes]], since: float) -> None:
         """Add rows given as (15 characters of the time, fields, cost)."""
-        block: dict[tuple[bytes, bytes], list[bytes]] = {}
+        days: dict[tuple[str, bytes], list[bytes]] = {}
+        last_ts = last_head = b""
+        costs: list[bytes] = []
         for ts, head, cost in found:
-            try:
-                block[ts, head].append(cost)
-            except KeyError:
-                block[ts, head] = [cost]
-        for (ts, head), costs in block.items():
-            begin, day = self.day(ts)
-            if begin + 600 <= since:
-                continue
+            if ts != last_ts or head != last_head:  # rows of the same ten minutes and kind lie together, mostly
+                last_ts, last_head = ts, head
+                begin, day = self.day(ts)
+                costs = days.setdefault((day, head), []) if begin + 600 > since else []
+            costs.append(cost)
+        for (day, head), costs in days.items():
             fields, metered = self.fields(head)
-            known = [float(cost) for cost in costs if cost != b"null"]
+            known = list(map(float, filter(b"null".__ne__, costs)))
             self.add(day, fields, known, len(costs), len(costs) - len(known) if metered else 0)
 
     def fields(self, head: bytes) -> tuple[tuple[str, ...], bool]:
         """Return (kind, runner, goal, model) of a row's beginning, and whether its calls are priced."""
         found = self.heads.get(head)
         if found is None:
-            parts = [part.partition(b":") for part in head.split(b",")]
-            words = {text_of(key.strip(b'"')): text_of(value.strip(b'"')) for key, _, value in parts}
-            model = "" if words.get("model") == "null" else words.get("model", "")
+            import re
+
+            words = {text_of(key): text_of(value) for key, value in re.findall(rb'"(\w+)":"?([^"]*)', head)}
+            model = "" if b'"model":null' in head else words.get("model", "")
             goal = words["id"] if words["kind"] == "goal" else ""
             found = (words["kind"], words["runner"], goal, model), "unmetered" not in words
             self.heads[head] = found
@@ -5369,10 +5372,10 @@ class Costs:
         return {key: math.fsum(sums) for key, sums in sorted(found.items())}
 
 
-_ROW = (
-    rb'\{"ts":"([^"\n]{15})[^"\n]*",'
-    rb'("kind":"[^"\\,\n]*","id":"[^"\\,\n]*","runner":"[^"\\,\n]*"(?:,"cmd":"[^"\\,\n]*")?(?:,"unmetered":true)?'
-    rb'(?:,"model":(?:null|"[^"\\,\n]*"))?),"cost_usd":(null(?![^\n]*"unmetered")|[0-9][0-9.eE+-]*)[,}][^\n]*\n'
+_ROW = (  # the shape that `cost_row` and `cost add` write; whatever else is in the file goes through `add_line`
+    rb'\{"ts":"(.{15})[^"\n]*",'
+    rb'("kind":"[^"\\\n]*","id":"[^"\\\n]*","runner":"[^"\\\n]*"(?:,"cmd":"[^"\\\n]*")?(?:,"unmetered":true)?'
+    rb'(?:,"model":(?:null|"[^"\\\n]*"))?),"cost_usd":(null(?!.*"unmetered")|[0-9][0-9.eE+-]*)[,}].*\n'
 )
 
 
