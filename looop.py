@@ -40,15 +40,20 @@ Contents
   19. Profile on disk
   20. Decide
   21. Act
-  22. Beat
-  23. People
-  24. Views
-  25. Why and replay
-  26. Cost
-  27. CLI
-  28. Texts
+  22. Guards
+  23. Settle
+  24. Surface
+  25. Beat
+  26. People
+  27. Views
+  28. Why and replay
+  29. Cost
+  30. Verbs
+  31. Gallery
+  32. Command line
+  33. Texts
 
-Finding things: the verb `looop sensor list` is `cmd_sensor_list`; its row in VERBS (CLI) holds its help and options.
+Finding things: the verb `looop sensor list` is `cmd_sensor_list`; its row in VERBS (Command line) has help and options.
 To add a verb: write `cmd_<verb>`, add its row to VERBS. To add a move: a row in MOVES, a performer in PERFORMERS.
 To add a sensor: nothing here; drop an executable script that prints one JSON object into sensors/.
 
@@ -456,6 +461,14 @@ def dig(value: JSON, *path: str) -> JSON:
     for key in path:
         value = value.get(key) if isinstance(value, dict) else None
     return value
+
+
+def near_words(word: str, words: Sequence[str]) -> str:
+    """Suggest what a mistyped word may have meant, "" when nothing is near."""
+    import difflib
+
+    near = difflib.get_close_matches(word, words, 3, 0.6)
+    return f"did you mean {' or '.join(near)}?" if near else ""
 
 
 def canonical(value: JSON) -> str:
@@ -4005,22 +4018,9 @@ def perform(scene: Scene) -> Done:
 
 
 # ======================================================================================================================
-# 22. Beat
+# 22. Guards
 # ======================================================================================================================
-# The beat, under `.beat.lock`. Its writes are in an order that lets any instant be the last one:
-#
-#     state.json  open = run         a beat has begun to decide
-#     runs/<id>/  wake, prompt, output …
-#     cost.jsonl  the row            the call is paid, whatever comes
-#     intent.json                    an effect may happen from here on
-#     … the effect …
-#     state.json  open = none, the new baseline, last = {run, line}      the commit point
-#     journal.md  the line
-#     result.json                    the line is in the journal
-#     git commit
-#
-# `settle`, at the start of the next beat that reads the world, finishes or reports whatever it finds half done.
-# `.quiet` names the signature of state.json, so no beat takes the short way past it.
+# What the gates need to know: whether the person has paused the loop, and what the ledger says of money.
 
 
 def read_pause(profile: Profile, now: float) -> dict[str, JSON] | None:
@@ -4084,6 +4084,232 @@ def money_gates(profile: Profile, runner: Runner, now: float) -> list[Verdict]:
     limit = profile.setting("decides_per_hour")
     hourly = Verdict("decides", "pass", "no call") if runner.mode == "builtin" else decides_gate(decides, limit)
     return [hourly, budget_gate(spend, runner, profile.setting("daily_usd"))]
+
+
+# ======================================================================================================================
+# 23. Settle
+# ======================================================================================================================
+# How a run ends on disk, in an order that lets any instant be the last one:
+#
+#     state.json  open = run         a beat has begun to decide
+#     runs/<id>/  wake, prompt, output …
+#     cost.jsonl  the row            the call is paid, whatever comes
+#     intent.json                    an effect may happen from here on
+#     … the effect …
+#     state.json  open = none, the new baseline, last = {run, line}      the commit point
+#     journal.md  the line
+#     result.json                    the line is in the journal
+#     git commit
+#
+# `settle`, at the start of the next beat that reads the world, finishes or reports whatever it finds half done.
+# `.quiet` names the signature of state.json, so no beat takes the short way past it.
+
+
+def blame(state: dict[str, JSON], reason: str, reply: str, policy: str, now: float) -> None:
+    """Count a failure into a state, and set how long it holds the next decide back (pure)."""
+    count = 1 + (state["failure"]["count"] if state["failure"] else 0)
+    until = now + backoff_after(count)
+    state["failure"] = {
+        "count": count,
+        "at": now,
+        "until": until,
+        "reason": reason,
+        "reply": reply[:2000],
+        "policy": policy,
+    }
+
+
+_SEALED = ("wake.json", "prompt.md", "output.log", "reply.txt", "move.json", "intent.json")  # what `replay` goes by
+
+
+def capsule_digests(profile: Profile, run: str) -> dict[str, str]:
+    """Return the digest of each file of a capsule that a replay goes by."""
+    found = {}
+    for name in _SEALED:
+        raw = read_bytes(profile.path("runs", run, name))
+        if raw is not None:
+            found[name] = digest_of(raw)
+    return found
+
+
+def seal(profile: Profile, run: str, result: Mapping[str, JSON]) -> None:
+    """Write the result of a run, and with it the digests of what a replay goes by."""
+    write_capsule(profile, run, "result.json", {**result, "files": capsule_digests(profile, run)})
+
+
+def record(profile: Profile, state: dict[str, JSON], run: str, line: str, result: dict[str, JSON]) -> None:
+    """Write down how a run ended: the commit point, then the journal line, then the result."""
+    journal = profile.path("journal.md")
+    full = {"run": run, "at": utc_text(time.time()), "looop": VERSION, **result}
+    state["open"] = None
+    state["last"] = {"run": run, "line": line, "journal_at": file_size(journal), "result": full}
+    write_state(profile, state)
+    if line:
+        append_line(journal, line.encode(), sync=True)
+    seal(profile, run, full)
+
+
+def settle(profile: Profile, state: dict[str, JSON], counted: bool = True) -> dict[str, JSON]:
+    """Finish or report what a beat before this one left half done; return the state as it is then.
+
+    A beat that died is counted as a failure, so that one that kills itself does not go on for ever; one that a person
+    ended is not.
+    """
+    archive_asks(profile, state["read"])
+    if state["open"]:
+        return settle_open(profile, state, counted)
+    last = state["last"]
+    if (
+        last
+        and os.path.isdir(profile.path("runs", last["run"]))
+        and read_capsule(profile, last["run"], "result.json") is None
+    ):
+        finish_journal(profile, last["line"], last["journal_at"])
+        seal(profile, last["run"], last["result"])
+    return state
+
+
+def finish_journal(profile: Profile, line: str, position: int) -> None:
+    """Append a journal line that was committed, unless it stands there already."""
+    if line and line.encode() not in read_from(profile.path("journal.md"), position).split(b"\n"):
+        append_line(profile.path("journal.md"), line.encode(), sync=True)
+
+
+def settle_open(profile: Profile, state: dict[str, JSON], counted: bool) -> dict[str, JSON]:
+    """Settle a beat that died between its first write and its commit point."""
+    run = state["open"]
+    wake = read_capsule(profile, run, "wake.json") or {}
+    end_orphan(profile, run)
+    pay_late(profile, run, wake)
+    intent = os.path.lexists(profile.path("runs", run, "intent.json"))
+    line, now = "", time.time()
+    sweep(profile, run)
+    if intent:
+        move = read_capsule(profile, run, "intent.json")
+        what = one_line(canonical(dig(move, "move")), 300)
+        told = f"interrupted: {run} ended in the middle of {what}; it may have happened; looop does not repeat it"
+        line = f"- {local_stamp(now)} {one_line(told)}"
+        state["interrupted"] = told
+        why = "the beat was interrupted in the middle of its move"
+    else:
+        why = "the beat was interrupted while it decided; nothing was done"
+    if counted and wake.get("mode") != "person":
+        blame(state, why, "", policy_digest(wake.get("digests") or {}), now)
+    emit(profile, "interrupted", run=run, effect=intent)
+    if os.path.isdir(profile.path("runs", run)):
+        record(profile, state, run, line, {"outcome": "interrupted", "reason": why, "journal": line or None})
+    else:
+        state["open"] = None
+        write_state(profile, state)
+    return state
+
+
+def sweep(profile: Profile, run: str) -> None:
+    """Remove the halves of files that a beat was writing when it died."""
+    for folder in ("", "goals", "sensors", "asks", "snapshots", f"runs/{run}"):
+        try:
+            for name in os.listdir(profile.path(folder)):
+                if name.endswith(".tmp"):
+                    remove_file(profile.path(folder, name))
+        except OSError:
+            continue
+
+
+def end_orphan(profile: Profile, run: str) -> None:
+    """End the runner or the command that a beat left running when it died, if it is still the same process."""
+    for log, name in (("output.log", "runner.json"), ("shell.log", "shell.json")):
+        child = read_capsule(profile, run, name)
+        if isinstance(child, dict) and isinstance(child.get("pid"), int) and child["pid"] > 1 and child.get("start"):
+            end_process(child["pid"], str(child["start"]))
+        elif os.path.lexists(profile.path("runs", run, log)):  # it was started, and its number was not written down
+            for pid in processes_of_run(run):
+                end_process(pid, start_time(pid))
+
+
+def end_process(pid: int, started: str) -> None:
+    """End a process and its group, if it is still the one that started then: TERM, a grace, KILL."""
+    for number in (_signal.SIGTERM, _signal.SIGKILL):
+        if start_time(pid) != started:
+            return
+        family = [pid, *descendants(pid)]
+        for target in [-pid, *family] if number == _signal.SIGKILL else [-pid]:
+            try:
+                os.kill(target, number)
+            except (ProcessLookupError, PermissionError):
+                pass
+        limit = time.monotonic() + KILL_GRACE
+        while start_time(pid) == started and time.monotonic() < limit:
+            time.sleep(0.02)
+
+
+def pay_late(profile: Profile, run: str, wake: Mapping[str, JSON]) -> None:
+    """Put a call into the ledger whose beat died before it could."""
+    if not os.path.lexists(profile.path("runs", run, "output.log")):
+        return
+    command, unmetered = str(wake.get("command") or ""), bool(wake.get("unmetered"))
+    runner = Runner(str(wake.get("runner")), str(wake.get("mode")), command, unmetered=unmetered)
+    started = parse_utc(wake["at"])
+    if any(row.get("run") == run for row in recent_rows(profile, started - 60)):
+        return
+    pay(profile, runner, run, wake.get("forced") or "", meter_run(profile, runner, run))
+
+
+# ======================================================================================================================
+# 24. Surface
+# ======================================================================================================================
+# What the person must not miss: told once, when it begins, on stderr, as an event and to the `notify` command.
+
+
+def attention(state: Mapping[str, JSON], asks: Sequence[Mapping[str, JSON]], held: Sequence[Verdict]) -> dict[str, str]:
+    """Return what the person should know, by a key that stays the same while it is the same thing (pure)."""
+    found = {}
+    for ask in asks:
+        if ask["state"] != "answered":
+            verb = "approve or reject" if ask["kind"] == "proposal" else "answer"
+            found[f"ask:{ask['n']}"] = f"ask {ask['n']}: {one_line(str(ask['question']), 300)}: looop {verb} {ask['n']}"
+    for verdict in held:
+        if verdict.gate in ("budget", "decides"):
+            found[f"{verdict.gate}:{verdict.until}"[:40]] = verdict.detail
+    failure = state["failure"]
+    if failure and failure["count"] >= 3:
+        found["failing"] = f"{failure['count']} failed beats in a row: {one_line(failure['reason'], 300)}"
+    return found
+
+
+def surface(profile: Profile, state: dict[str, JSON], told: Mapping[str, str]) -> None:
+    """Tell the person what they were not told before: an event, a block on stderr, the `notify` command."""
+    new = [key for key in told if key not in state["surfaced"]]
+    if sorted(told) != sorted(state["surfaced"]):
+        state["surfaced"] = sorted(told)
+        write_state(profile, state)
+    if not new:
+        return
+    text = profile.redacted("".join(f"{printable(told[key])}\n" for key in new))
+    for key in new:
+        emit(profile, "needs_you", key=key, text=told[key])
+    sys.stderr.write(f"NEEDS YOU\n{fenced(text, '  ')}")
+    notify(profile, text)
+
+
+def notify(profile: Profile, text: str) -> None:
+    """Give a text to the command that the config names, on its stdin. A failing one is a warning."""
+    command = profile.setting("notify")
+    if not command:
+        return
+    path = profile.path("snapshots", "notify")
+    write_atomic(path, text.encode(), sync=False)
+    ended = run_job(Job("notify", [shell_path(profile.env), "-c", command], profile.child_env(), 10.0, stdin=path))
+    if ended.why != "exit" or ended.code:
+        profile.warn(
+            f"notify: {ended.why} {ended.code}: {one_line(text_of(ended.err), 200)}: it did not take the message"
+        )
+
+
+# ======================================================================================================================
+# 25. Beat
+# ======================================================================================================================
+# One beat, alone under `.beat.lock`: sense, diff, gates, decide, act, log. What may hold it back, and how it ends on
+# disk, stands in the sections before.
 
 
 class Beat:
@@ -4444,95 +4670,6 @@ def dry_decide(profile: Profile, runner: Runner, inputs: Mapping[str, JSON]) -> 
     return move_object(parse_move(metered.text))
 
 
-def blame(state: dict[str, JSON], reason: str, reply: str, policy: str, now: float) -> None:
-    """Count a failure into a state, and set how long it holds the next decide back (pure)."""
-    count = 1 + (state["failure"]["count"] if state["failure"] else 0)
-    until = now + backoff_after(count)
-    state["failure"] = {
-        "count": count,
-        "at": now,
-        "until": until,
-        "reason": reason,
-        "reply": reply[:2000],
-        "policy": policy,
-    }
-
-
-_SEALED = ("wake.json", "prompt.md", "output.log", "reply.txt", "move.json", "intent.json")  # what `replay` goes by
-
-
-def capsule_digests(profile: Profile, run: str) -> dict[str, str]:
-    """Return the digest of each file of a capsule that a replay goes by."""
-    found = {}
-    for name in _SEALED:
-        raw = read_bytes(profile.path("runs", run, name))
-        if raw is not None:
-            found[name] = digest_of(raw)
-    return found
-
-
-def seal(profile: Profile, run: str, result: Mapping[str, JSON]) -> None:
-    """Write the result of a run, and with it the digests of what a replay goes by."""
-    write_capsule(profile, run, "result.json", {**result, "files": capsule_digests(profile, run)})
-
-
-def record(profile: Profile, state: dict[str, JSON], run: str, line: str, result: dict[str, JSON]) -> None:
-    """Write down how a run ended: the commit point, then the journal line, then the result."""
-    journal = profile.path("journal.md")
-    full = {"run": run, "at": utc_text(time.time()), "looop": VERSION, **result}
-    state["open"] = None
-    state["last"] = {"run": run, "line": line, "journal_at": file_size(journal), "result": full}
-    write_state(profile, state)
-    if line:
-        append_line(journal, line.encode(), sync=True)
-    seal(profile, run, full)
-
-
-def attention(state: Mapping[str, JSON], asks: Sequence[Mapping[str, JSON]], held: Sequence[Verdict]) -> dict[str, str]:
-    """Return what the person should know, by a key that stays the same while it is the same thing (pure)."""
-    found = {}
-    for ask in asks:
-        if ask["state"] != "answered":
-            verb = "approve or reject" if ask["kind"] == "proposal" else "answer"
-            found[f"ask:{ask['n']}"] = f"ask {ask['n']}: {one_line(str(ask['question']), 300)}: looop {verb} {ask['n']}"
-    for verdict in held:
-        if verdict.gate in ("budget", "decides"):
-            found[f"{verdict.gate}:{verdict.until}"[:40]] = verdict.detail
-    failure = state["failure"]
-    if failure and failure["count"] >= 3:
-        found["failing"] = f"{failure['count']} failed beats in a row: {one_line(failure['reason'], 300)}"
-    return found
-
-
-def surface(profile: Profile, state: dict[str, JSON], told: Mapping[str, str]) -> None:
-    """Tell the person what they were not told before: an event, a block on stderr, the `notify` command."""
-    new = [key for key in told if key not in state["surfaced"]]
-    if sorted(told) != sorted(state["surfaced"]):
-        state["surfaced"] = sorted(told)
-        write_state(profile, state)
-    if not new:
-        return
-    text = profile.redacted("".join(f"{printable(told[key])}\n" for key in new))
-    for key in new:
-        emit(profile, "needs_you", key=key, text=told[key])
-    sys.stderr.write(f"NEEDS YOU\n{fenced(text, '  ')}")
-    notify(profile, text)
-
-
-def notify(profile: Profile, text: str) -> None:
-    """Give a text to the command that the config names, on its stdin. A failing one is a warning."""
-    command = profile.setting("notify")
-    if not command:
-        return
-    path = profile.path("snapshots", "notify")
-    write_atomic(path, text.encode(), sync=False)
-    ended = run_job(Job("notify", [shell_path(profile.env), "-c", command], profile.child_env(), 10.0, stdin=path))
-    if ended.why != "exit" or ended.code:
-        profile.warn(
-            f"notify: {ended.why} {ended.code}: {one_line(text_of(ended.err), 200)}: it did not take the message"
-        )
-
-
 def take_next_interval(profile: Profile) -> int | None:
     """Take what a direct runner wrote into `.next-interval`, once."""
     path = profile.path(".next-interval")
@@ -4545,111 +4682,6 @@ def take_next_interval(profile: Profile) -> int | None:
     except (OSError, ValueError) as error:
         profile.warn(f".next-interval: {error}")
         return None
-
-
-def settle(profile: Profile, state: dict[str, JSON], counted: bool = True) -> dict[str, JSON]:
-    """Finish or report what a beat before this one left half done; return the state as it is then.
-
-    A beat that died is counted as a failure, so that one that kills itself does not go on for ever; one that a person
-    ended is not.
-    """
-    archive_asks(profile, state["read"])
-    if state["open"]:
-        return settle_open(profile, state, counted)
-    last = state["last"]
-    if (
-        last
-        and os.path.isdir(profile.path("runs", last["run"]))
-        and read_capsule(profile, last["run"], "result.json") is None
-    ):
-        finish_journal(profile, last["line"], last["journal_at"])
-        seal(profile, last["run"], last["result"])
-    return state
-
-
-def finish_journal(profile: Profile, line: str, position: int) -> None:
-    """Append a journal line that was committed, unless it stands there already."""
-    if line and line.encode() not in read_from(profile.path("journal.md"), position).split(b"\n"):
-        append_line(profile.path("journal.md"), line.encode(), sync=True)
-
-
-def settle_open(profile: Profile, state: dict[str, JSON], counted: bool) -> dict[str, JSON]:
-    """Settle a beat that died between its first write and its commit point."""
-    run = state["open"]
-    wake = read_capsule(profile, run, "wake.json") or {}
-    end_orphan(profile, run)
-    pay_late(profile, run, wake)
-    intent = os.path.lexists(profile.path("runs", run, "intent.json"))
-    line, now = "", time.time()
-    sweep(profile, run)
-    if intent:
-        move = read_capsule(profile, run, "intent.json")
-        what = one_line(canonical(dig(move, "move")), 300)
-        told = f"interrupted: {run} ended in the middle of {what}; it may have happened; looop does not repeat it"
-        line = f"- {local_stamp(now)} {one_line(told)}"
-        state["interrupted"] = told
-        why = "the beat was interrupted in the middle of its move"
-    else:
-        why = "the beat was interrupted while it decided; nothing was done"
-    if counted and wake.get("mode") != "person":
-        blame(state, why, "", policy_digest(wake.get("digests") or {}), now)
-    emit(profile, "interrupted", run=run, effect=intent)
-    if os.path.isdir(profile.path("runs", run)):
-        record(profile, state, run, line, {"outcome": "interrupted", "reason": why, "journal": line or None})
-    else:
-        state["open"] = None
-        write_state(profile, state)
-    return state
-
-
-def sweep(profile: Profile, run: str) -> None:
-    """Remove the halves of files that a beat was writing when it died."""
-    for folder in ("", "goals", "sensors", "asks", "snapshots", f"runs/{run}"):
-        try:
-            for name in os.listdir(profile.path(folder)):
-                if name.endswith(".tmp"):
-                    remove_file(profile.path(folder, name))
-        except OSError:
-            continue
-
-
-def end_orphan(profile: Profile, run: str) -> None:
-    """End the runner or the command that a beat left running when it died, if it is still the same process."""
-    for log, name in (("output.log", "runner.json"), ("shell.log", "shell.json")):
-        child = read_capsule(profile, run, name)
-        if isinstance(child, dict) and isinstance(child.get("pid"), int) and child["pid"] > 1 and child.get("start"):
-            end_process(child["pid"], str(child["start"]))
-        elif os.path.lexists(profile.path("runs", run, log)):  # it was started, and its number was not written down
-            for pid in processes_of_run(run):
-                end_process(pid, start_time(pid))
-
-
-def end_process(pid: int, started: str) -> None:
-    """End a process and its group, if it is still the one that started then: TERM, a grace, KILL."""
-    for number in (_signal.SIGTERM, _signal.SIGKILL):
-        if start_time(pid) != started:
-            return
-        family = [pid, *descendants(pid)]
-        for target in [-pid, *family] if number == _signal.SIGKILL else [-pid]:
-            try:
-                os.kill(target, number)
-            except (ProcessLookupError, PermissionError):
-                pass
-        limit = time.monotonic() + KILL_GRACE
-        while start_time(pid) == started and time.monotonic() < limit:
-            time.sleep(0.02)
-
-
-def pay_late(profile: Profile, run: str, wake: Mapping[str, JSON]) -> None:
-    """Put a call into the ledger whose beat died before it could."""
-    if not os.path.lexists(profile.path("runs", run, "output.log")):
-        return
-    command, unmetered = str(wake.get("command") or ""), bool(wake.get("unmetered"))
-    runner = Runner(str(wake.get("runner")), str(wake.get("mode")), command, unmetered=unmetered)
-    started = parse_utc(wake["at"])
-    if any(row.get("run") == run for row in recent_rows(profile, started - 60)):
-        return
-    pay(profile, runner, run, wake.get("forced") or "", meter_run(profile, runner, run))
 
 
 def run_beat(
@@ -4690,7 +4722,7 @@ def heed_signals() -> None:
 
 
 # ======================================================================================================================
-# 23. People
+# 26. People
 # ======================================================================================================================
 # What a person says to the loop: answers, approvals, pauses. An approval is a beat of its own, without a runner: under
 # the beat's lock, with a capsule and an intent, so that what dies in the middle leaves the trace that any move leaves.
@@ -4831,7 +4863,7 @@ def parse_until(text: str, now: float) -> float:
 
 
 # ======================================================================================================================
-# 24. Views
+# 27. Views
 # ======================================================================================================================
 # What a person is shown: one line for each thing that matters, its glyph and colour saying how much. Colour goes to
 # terminals only; nothing here writes.
@@ -5085,7 +5117,7 @@ def sensor_table(rows: Sequence[Mapping[str, JSON]], now: float, paint: Paint) -
 
 
 # ======================================================================================================================
-# 25. Why and replay
+# 28. Why and replay
 # ======================================================================================================================
 # Every wake and every silence, explained from what was recorded: a capsule says why a beat decided, and a replay
 # derives its hash, its prompt and its move again, without runner or effect. For what has not happened yet, the gates
@@ -5267,7 +5299,7 @@ def move_drift(profile: Profile, run: str, wake: Mapping[str, JSON], result: Map
 
 
 # ======================================================================================================================
-# 26. Cost
+# 29. Cost
 # ======================================================================================================================
 # The ledger added up. A million rows are read in blocks: one regular expression takes the few fields that are added out
 # of every row of a block at once, and only a line that it does not know is parsed as JSON. Rows lie in the order of
@@ -5512,41 +5544,10 @@ def cost_lines(summary: Mapping[str, JSON], by: str, bars: bool, paint: Paint) -
 
 
 # ======================================================================================================================
-# 27. CLI
+# 30. Verbs
 # ======================================================================================================================
-# VERBS is the one table of verbs: parser, help, completions and manual derive from it. The parser only validates; a
-# verb's function gets the profile and its arguments, prints its answer on stdout, and returns its exit code.
-
-
-class Option(Record):
-    """Declare an option of a verb."""
-
-    name: str  # "--wait"
-    line: str
-    metavar: str = ""  # "": a flag
-    kind: str = "text"  # "text" | "seconds"; of a flag that may have a value: the value it has without
-
-
-class Argument(Record):
-    """Declare a positional argument."""
-
-    name: str
-    line: str
-    count: str = "1"  # "1" | "?" | "*"
-
-
-class Verb(Record):
-    """Declare a verb."""
-
-    name: str  # two words for an action of a group: "sensor list"
-    run: Callable[[Profile, dict[str, JSON]], int]
-    group: str
-    line: str
-    args: tuple[Argument, ...] = ()
-    options: tuple[Option, ...] = ()
-    more: str = ""  # what the one line cannot say
-    examples: tuple[tuple[str, str], ...] = ()  # (command, what it does)
-    exits: str = "0 done, 1 failed, 2 usage"
+# One `cmd_` function per verb: it gets the profile and its arguments, prints its answer on stdout, and returns its exit
+# code. What a verb takes, and what its page says, stands in the table of the section Command line.
 
 
 def say(text: str) -> None:
@@ -5826,183 +5827,6 @@ def show_tried(profile: Profile, row: Mapping[str, JSON], value: JSON, as_json: 
         say(f"{paint('bad', '!')} {one_line(problem)}")
 
 
-class Parameter(Record):
-    """Declare what a kind of the gallery takes; `sensor add` puts it at the top of the script."""
-
-    name: str  # as people read it: "OWNER/REPO"
-    variable: str  # as the script calls it
-    line: str
-    count: str = "1"  # "1" | "?" | "*": the script gets an array
-    default: str = ""
-    check: Callable[[str], str] = str  # gives the value to write; raises ValueError, which says what it must be
-
-
-class GallerySensor(Record):
-    """Hold a kind of the gallery: what it watches, what it takes, and its script."""
-
-    line: str
-    parameters: tuple[Parameter, ...]
-    script: str  # {{parameters}} stands where the variables go
-
-
-def cmd_sensor_add(profile: Profile, args: dict[str, JSON]) -> int:
-    """Write a sensor from the gallery and run it once, or list the gallery."""
-    kind = args["kind"]
-    if kind is None:
-        return list_gallery(profile, args["json"])
-    if kind not in GALLERY:
-        hint = near_words(kind, list(GALLERY)) or f"the kinds are: {', '.join(GALLERY)}"
-        raise Failure(f"sensor add: {one_line(kind, 60)}: there is no such kind", hint, EXIT_USAGE)
-    values = gallery_values(profile, kind, args["argument"])
-    name = args["name"] or gallery_name(kind, values)
-    if not valid_id(name):
-        hint = f"letters, digits, `.`, `_` and `-`, at most {ID_MAX}"
-        raise Failure(f"sensor add: {one_line(name, 60)} is no name", hint, EXIT_USAGE)
-    prepare(profile)
-    path = write_new_sensor(profile, name, gallery_script(kind, values))
-    if not args["json"]:
-        say(f"wrote {printable(path)}")
-    row, value = tried_sensor(profile, name)
-    show_tried(profile, row, value, args["json"])
-    if row["status"] == "ok":
-        return 0
-    sys.stderr.write(
-        f"looop: sensor {name}: its first reading is an error; the file stays, for you to edit or remove\n"
-    )
-    return EXIT_FAILED
-
-
-def list_gallery(profile: Profile, as_json: bool | None) -> int:
-    """Print every kind with what it watches and what it takes."""
-    if as_json:
-        kinds = [
-            {
-                "kind": kind,
-                "watches": sensor.line,
-                "parameters": [
-                    {"name": one.name, "count": one.count, "line": one.line, "default": one.default or None}
-                    for one in sensor.parameters
-                ],
-            }
-            for kind, sensor in GALLERY.items()
-        ]
-        say(canonical(kinds))
-        return 0
-    paint = Paint(profile.env, sys.stdout)
-    for kind, sensor in GALLERY.items():
-        say(f"{paint('good', gallery_synopsis(kind))}\n    {sensor.line}")
-        for line in aligned([(f"    {paint('dim', one.name)}", one.line) for one in sensor.parameters]):
-            say(line)
-    say("\nlooop sensor add KIND … writes one into sensors/ and runs it once; it is a plain script, yours to edit.")
-    return 0
-
-
-def gallery_synopsis(kind: str) -> str:
-    """Write a kind with its parameters on one line."""
-    shapes = {"1": "{}", "?": "[{}]", "*": "[{}…]"}
-    return " ".join([kind, *(shapes[one.count].format(one.name) for one in GALLERY[kind].parameters)])
-
-
-def gallery_values(profile: Profile, kind: str, words: Sequence[str]) -> dict[str, str | list[str]]:
-    """Return the value of each variable of a kind's script. Raise Failure for what the kind does not take."""
-    values: dict[str, str | list[str]] = {}
-    takes = f"it takes: {gallery_synopsis(kind)}"
-    rest = list(words)
-    try:
-        for one in GALLERY[kind].parameters:
-            if one.count == "*":
-                values[one.variable], rest = [one.check(word) for word in rest], []
-            elif rest:
-                values[one.variable] = one.check(rest.pop(0))
-            elif one.count == "1":
-                raise ValueError(f"{one.name} is missing")
-            else:
-                values[one.variable] = one.default
-        if rest:
-            raise ValueError(f"{one_line(rest[0], 60)} is one too many")
-        for word in words:
-            named = profile.redacted(word)
-            if named != word:
-                raise ValueError(f"{one_line(named, 60)} holds a secret; write $NAME into the script by hand instead")
-    except ValueError as error:
-        raise Failure(f"sensor add {kind}: {error}", takes, EXIT_USAGE) from None
-    return values
-
-
-def gallery_name(kind: str, values: Mapping[str, str | list[str]]) -> str:
-    """Make the name that a sensor has when none is asked for: its kind, and the first thing it watches in short."""
-    first = str(next(iter(values.values()), ""))
-    head, scheme, tail = first.partition("://")
-    short = tail.split("/")[0] if scheme else head.rstrip("/").split("/")[-1]
-    clean = "".join(char if char.isascii() and (char.isalnum() or char in "._-") else "-" for char in short)
-    return f"{kind}-{clean.strip('-._')}"[:ID_MAX].rstrip("-._")
-
-
-def gallery_script(kind: str, values: Mapping[str, str | list[str]]) -> bytes:
-    """Put a kind's script together; a value is one quoted word there, whatever it holds."""
-    lines = []
-    for variable, value in values.items():
-        word = quoted(value) if isinstance(value, str) else f"({' '.join(map(quoted, value))})"
-        lines.append(f"{variable}={word}\n")
-    return GALLERY[kind].script.replace("{{parameters}}\n", "".join(lines), 1).encode("utf-8", "surrogateescape")
-
-
-def write_new_sensor(profile: Profile, name: str, script: bytes) -> str:
-    """Write a sensor that is not there yet; return its path. Raise Failure when there is one of that name."""
-    path = profile.path("sensors", f"{name}.sh")
-    make_private_dir(profile.path("sensors"))
-    if not publish(path, script, mode=0o700):
-        hint = f"choose another name with --name, or remove it first: rm {quoted(path)}"
-        raise Failure(f"sensor {name}: there is one already: nothing was written over it", hint)
-    return path
-
-
-def checked_path(text: str) -> str:
-    """Return a path as it is from anywhere: a sensor runs in the data dir. Raise ValueError for an empty one."""
-    if not text:
-        raise ValueError("the path is empty")
-    return os.path.abspath(text)
-
-
-def checked_plugin(text: str) -> str:
-    """Return a plugin as it is found from anywhere: a bare name is looked for when the sensor runs."""
-    return os.path.abspath(text) if "/" in text else checked_word(text)
-
-
-def checked_word(text: str) -> str:
-    """Return text that is not empty. Raise ValueError when it is."""
-    if not text.strip():
-        raise ValueError("an argument is empty")
-    return text
-
-
-def checked_repository(text: str) -> str:
-    """Return OWNER/REPO or HOST/OWNER/REPO. Raise ValueError for anything else."""
-    parts = text.split("/")
-    letters = all(char.isascii() and (char.isalnum() or char in "._-") for part in parts for char in part)
-    if len(parts) not in (2, 3) or not all(parts) or not letters or text.startswith("-"):
-        raise ValueError(f"{one_line(text, 60)} is no OWNER/REPO")
-    return text
-
-
-def checked_url(text: str) -> str:
-    """Return a URL of http or https. Raise ValueError for another, and for one that holds a password."""
-    scheme, _, rest = text.partition("://")
-    if scheme not in ("http", "https") or rest[:1] in ("", "/", "?", "#") or not text.isprintable() or " " in text:
-        raise ValueError(f"{one_line(text, 60)} is no http:// or https:// URL")
-    if "@" in rest.split("/")[0]:
-        raise ValueError("a user or password in a URL would lie in the script; take it out")
-    return text
-
-
-def checked_percent(text: str) -> str:
-    """Return a whole number from 1 to 99. Raise ValueError for anything else."""
-    text = text[:-1] if text.endswith("%") else text
-    if not (text.isascii() and text.isdigit() and 1 <= int(text[:4]) <= 99):
-        raise ValueError(f"{one_line(text, 60)} is no whole number from 1 to 99")
-    return str(int(text))
-
-
 def cmd_cost(profile: Profile, args: dict[str, JSON]) -> int:
     """Add up what was spent."""
     scope, by = args["scope"] or "today", args["by"] or "day"
@@ -6184,6 +6008,228 @@ def cmd_version(profile: Profile, args: dict[str, JSON]) -> int:
     """Print the version."""
     say(f"looop {VERSION}")
     return 0
+
+
+# ======================================================================================================================
+# 31. Gallery
+# ======================================================================================================================
+# `looop sensor add`: sensors that looop carries, written out as plain bash for a person to read and edit. The scripts
+# are in Texts; here is what they take, checked before a word of it stands in a script, and quoted there.
+
+
+class Parameter(Record):
+    """Declare what a kind of the gallery takes; `sensor add` puts it at the top of the script."""
+
+    name: str  # as people read it: "OWNER/REPO"
+    variable: str  # as the script calls it
+    line: str
+    count: str = "1"  # "1" | "?" | "*": the script gets an array
+    default: str = ""
+    check: Callable[[str], str] = str  # gives the value to write; raises ValueError, which says what it must be
+
+
+class GallerySensor(Record):
+    """Hold a kind of the gallery: what it watches, what it takes, and its script."""
+
+    line: str
+    parameters: tuple[Parameter, ...]
+    script: str  # {{parameters}} stands where the variables go
+
+
+def cmd_sensor_add(profile: Profile, args: dict[str, JSON]) -> int:
+    """Write a sensor from the gallery and run it once, or list the gallery."""
+    kind = args["kind"]
+    if kind is None:
+        return list_gallery(profile, args["json"])
+    if kind not in GALLERY:
+        hint = near_words(kind, list(GALLERY)) or f"the kinds are: {', '.join(GALLERY)}"
+        raise Failure(f"sensor add: {one_line(kind, 60)}: there is no such kind", hint, EXIT_USAGE)
+    values = gallery_values(profile, kind, args["argument"])
+    name = args["name"] or gallery_name(kind, values)
+    if not valid_id(name):
+        hint = f"letters, digits, `.`, `_` and `-`, at most {ID_MAX}"
+        raise Failure(f"sensor add: {one_line(name, 60)} is no name", hint, EXIT_USAGE)
+    prepare(profile)
+    path = write_new_sensor(profile, name, gallery_script(kind, values))
+    if not args["json"]:
+        say(f"wrote {printable(path)}")
+    row, value = tried_sensor(profile, name)
+    show_tried(profile, row, value, args["json"])
+    if row["status"] == "ok":
+        return 0
+    sys.stderr.write(
+        f"looop: sensor {name}: its first reading is an error; the file stays, for you to edit or remove\n"
+    )
+    return EXIT_FAILED
+
+
+def list_gallery(profile: Profile, as_json: bool | None) -> int:
+    """Print every kind with what it watches and what it takes."""
+    if as_json:
+        kinds = [
+            {
+                "kind": kind,
+                "watches": sensor.line,
+                "parameters": [
+                    {"name": one.name, "count": one.count, "line": one.line, "default": one.default or None}
+                    for one in sensor.parameters
+                ],
+            }
+            for kind, sensor in GALLERY.items()
+        ]
+        say(canonical(kinds))
+        return 0
+    paint = Paint(profile.env, sys.stdout)
+    for kind, sensor in GALLERY.items():
+        say(f"{paint('good', gallery_synopsis(kind))}\n    {sensor.line}")
+        for line in aligned([(f"    {paint('dim', one.name)}", one.line) for one in sensor.parameters]):
+            say(line)
+    say("\nlooop sensor add KIND … writes one into sensors/ and runs it once; it is a plain script, yours to edit.")
+    return 0
+
+
+def gallery_synopsis(kind: str) -> str:
+    """Write a kind with its parameters on one line."""
+    shapes = {"1": "{}", "?": "[{}]", "*": "[{}…]"}
+    return " ".join([kind, *(shapes[one.count].format(one.name) for one in GALLERY[kind].parameters)])
+
+
+def gallery_values(profile: Profile, kind: str, words: Sequence[str]) -> dict[str, str | list[str]]:
+    """Return the value of each variable of a kind's script. Raise Failure for what the kind does not take."""
+    values: dict[str, str | list[str]] = {}
+    takes = f"it takes: {gallery_synopsis(kind)}"
+    rest = list(words)
+    try:
+        for one in GALLERY[kind].parameters:
+            if one.count == "*":
+                values[one.variable], rest = [one.check(word) for word in rest], []
+            elif rest:
+                values[one.variable] = one.check(rest.pop(0))
+            elif one.count == "1":
+                raise ValueError(f"{one.name} is missing")
+            else:
+                values[one.variable] = one.default
+        if rest:
+            raise ValueError(f"{one_line(rest[0], 60)} is one too many")
+        for word in words:
+            named = profile.redacted(word)
+            if named != word:
+                raise ValueError(f"{one_line(named, 60)} holds a secret; write $NAME into the script by hand instead")
+    except ValueError as error:
+        raise Failure(f"sensor add {kind}: {error}", takes, EXIT_USAGE) from None
+    return values
+
+
+def gallery_name(kind: str, values: Mapping[str, str | list[str]]) -> str:
+    """Make the name that a sensor has when none is asked for: its kind, and the first thing it watches in short."""
+    first = str(next(iter(values.values()), ""))
+    head, scheme, tail = first.partition("://")
+    short = tail.split("/")[0] if scheme else head.rstrip("/").split("/")[-1]
+    clean = "".join(char if char.isascii() and (char.isalnum() or char in "._-") else "-" for char in short)
+    return f"{kind}-{clean.strip('-._')}"[:ID_MAX].rstrip("-._")
+
+
+def gallery_script(kind: str, values: Mapping[str, str | list[str]]) -> bytes:
+    """Put a kind's script together; a value is one quoted word there, whatever it holds."""
+    lines = []
+    for variable, value in values.items():
+        word = quoted(value) if isinstance(value, str) else f"({' '.join(map(quoted, value))})"
+        lines.append(f"{variable}={word}\n")
+    return GALLERY[kind].script.replace("{{parameters}}\n", "".join(lines), 1).encode("utf-8", "surrogateescape")
+
+
+def write_new_sensor(profile: Profile, name: str, script: bytes) -> str:
+    """Write a sensor that is not there yet; return its path. Raise Failure when there is one of that name."""
+    path = profile.path("sensors", f"{name}.sh")
+    make_private_dir(profile.path("sensors"))
+    if not publish(path, script, mode=0o700):
+        hint = f"choose another name with --name, or remove it first: rm {quoted(path)}"
+        raise Failure(f"sensor {name}: there is one already: nothing was written over it", hint)
+    return path
+
+
+def checked_path(text: str) -> str:
+    """Return a path as it is from anywhere: a sensor runs in the data dir. Raise ValueError for an empty one."""
+    if not text:
+        raise ValueError("the path is empty")
+    return os.path.abspath(text)
+
+
+def checked_plugin(text: str) -> str:
+    """Return a plugin as it is found from anywhere: a bare name is looked for when the sensor runs."""
+    return os.path.abspath(text) if "/" in text else checked_word(text)
+
+
+def checked_word(text: str) -> str:
+    """Return text that is not empty. Raise ValueError when it is."""
+    if not text.strip():
+        raise ValueError("an argument is empty")
+    return text
+
+
+def checked_repository(text: str) -> str:
+    """Return OWNER/REPO or HOST/OWNER/REPO. Raise ValueError for anything else."""
+    parts = text.split("/")
+    letters = all(char.isascii() and (char.isalnum() or char in "._-") for part in parts for char in part)
+    if len(parts) not in (2, 3) or not all(parts) or not letters or text.startswith("-"):
+        raise ValueError(f"{one_line(text, 60)} is no OWNER/REPO")
+    return text
+
+
+def checked_url(text: str) -> str:
+    """Return a URL of http or https. Raise ValueError for another, and for one that holds a password."""
+    scheme, _, rest = text.partition("://")
+    if scheme not in ("http", "https") or rest[:1] in ("", "/", "?", "#") or not text.isprintable() or " " in text:
+        raise ValueError(f"{one_line(text, 60)} is no http:// or https:// URL")
+    if "@" in rest.split("/")[0]:
+        raise ValueError("a user or password in a URL would lie in the script; take it out")
+    return text
+
+
+def checked_percent(text: str) -> str:
+    """Return a whole number from 1 to 99. Raise ValueError for anything else."""
+    text = text[:-1] if text.endswith("%") else text
+    if not (text.isascii() and text.isdigit() and 1 <= int(text[:4]) <= 99):
+        raise ValueError(f"{one_line(text, 60)} is no whole number from 1 to 99")
+    return str(int(text))
+
+
+# ======================================================================================================================
+# 32. Command line
+# ======================================================================================================================
+# VERBS is the one table of verbs: parser, help, completions and manual derive from it. The parser only validates; a
+# verb's function gets the profile and its arguments, prints its answer on stdout, and returns its exit code.
+
+
+class Option(Record):
+    """Declare an option of a verb."""
+
+    name: str  # "--wait"
+    line: str
+    metavar: str = ""  # "": a flag
+    kind: str = "text"  # "text" | "seconds"; of a flag that may have a value: the value it has without
+
+
+class Argument(Record):
+    """Declare a positional argument."""
+
+    name: str
+    line: str
+    count: str = "1"  # "1" | "?" | "*"
+
+
+class Verb(Record):
+    """Declare a verb."""
+
+    name: str  # two words for an action of a group: "sensor list"
+    run: Callable[[Profile, dict[str, JSON]], int]
+    group: str
+    line: str
+    args: tuple[Argument, ...] = ()
+    options: tuple[Option, ...] = ()
+    more: str = ""  # what the one line cannot say
+    examples: tuple[tuple[str, str], ...] = ()  # (command, what it does)
+    exits: str = "0 done, 1 failed, 2 usage"
 
 
 def cmd_help(profile: Profile, args: dict[str, JSON]) -> int:
@@ -6493,14 +6539,6 @@ def find_verb(words: Sequence[str]) -> tuple[Verb | None, list[str]]:
     return None, list(words)
 
 
-def near_words(word: str, words: Sequence[str]) -> str:
-    """Suggest what a mistyped word may have meant, "" when nothing is near."""
-    import difflib
-
-    near = difflib.get_close_matches(word, words, 3, 0.6)
-    return f"did you mean {' or '.join(near)}?" if near else ""
-
-
 def unknown_verb(word: str) -> Failure:
     """Make the failure of a verb that does not exist."""
     actions = [verb.name for verb in VERBS if verb.name.startswith(word + " ")]
@@ -6680,7 +6718,7 @@ def open_missing_streams() -> None:
 
 
 # ======================================================================================================================
-# 28. Texts
+# 33. Texts
 # ======================================================================================================================
 # Prose alone, in looop's own words: what the LLM is told, what a fresh profile is seeded with, the manual.
 
