@@ -7214,8 +7214,12 @@ goals, sensors and journal are a git repository with one commit per move, where 
 A sensor is a script that prints {"signal": …, "detail": …}: a changed signal wakes the loop, detail never does. It may
 say `# looop:interval=15m`, `# looop:timeout=20s` and `# looop:trust=trusted` in its first comment block.
 
-Without an LLM (no pi, no claude on PATH) the built-in decider journals what changed. LOOOP_RUNNER=NAME chooses a
-runner.
+What cannot be undone, or looks so, and every change of the PLAYBOOK becomes a proposal: `looop asks` shows it to the
+byte, `looop approve N` does exactly that, once, `looop reject N WHY` tells the decider why not. A daily budget, decides
+per hour and prices that nobody knows hold the loop back before a call, never after. `looop why` explains every wake,
+`looop why now` every silence.
+
+Without an LLM (no pi, no claude on PATH) the built-in decider journals what changed. `looop init NAME` chooses a runner.
 """
 
 if __name__ == "__main__":
