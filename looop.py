@@ -7219,7 +7219,8 @@ byte, `looop approve N` does exactly that, once, `looop reject N WHY` tells the 
 per hour and prices that nobody knows hold the loop back before a call, never after. `looop why` explains every wake,
 `looop why now` every silence.
 
-Without an LLM (no pi, no claude on PATH) the built-in decider journals what changed. `looop init NAME` chooses a runner.
+Without an LLM (no pi, no claude on PATH) the built-in decider journals what changed. `looop init NAME` chooses a
+runner.
 """
 
 if __name__ == "__main__":
