@@ -583,6 +583,18 @@ class Waking(Case):
             self.write(".quiet", junk.encode("latin-1"))
             self.assertEqual(self.tick()["outcome"], "unchanged")
 
+    def test_a_quiet_beat_imports_nothing_dear(self):
+        """Also with a sensor, as long as it says byte for byte what it said before."""
+        self.profile(goals={"a": "0\n"}, sensors={"s": "echo '{\"signal\":1}'"}, config={})
+        self.tick()
+        wait_until(lambda: self.tick()["outcome"] == "unchanged" and os.path.exists(self.path(".quiet")), ".quiet")
+        code = f"import sys; sys.path.insert(0, {ROOT!r}); import looop; looop.main(['tick']); print(*sys.modules)"
+        done = subprocess.run([sys.executable, "-SI", "-c", code], env=self.env, capture_output=True, check=True)
+        told, modules = done.stdout.decode().splitlines()
+        self.assertIn("unchanged", told)
+        dear = {"json", "re", "enum", "argparse", "subprocess", "hashlib", "signal", "ctypes", "collections", "typing"}
+        self.assertEqual(dear & set(modules.split()), set())
+
     def test_a_young_world_is_read_not_guessed(self):
         """Same size, within one tick of the clock: the case that signatures cannot see."""
         self.profile(goals={"a": "0\n"})
