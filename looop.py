@@ -4728,6 +4728,15 @@ def heed_signals() -> None:
 # the beat's lock, with a capsule and an intent, so that what dies in the middle leaves the trace that any move leaves.
 
 
+def require_person(profile: Profile, verb: str) -> None:
+    """Raise Failure when a verb that is a person's is called by what a run has started: no LLM answers itself."""
+    run = profile.env.get("LOOOP_RUN_ID")
+    if run:
+        raise Failure(
+            f"{verb}: is for a person to say, and {one_line(run, 60)} said it", "ask, and wait for the answer"
+        )
+
+
 def known_ask(profile: Profile, text: str) -> dict[str, JSON]:
     """Return an ask by its number. Raise Failure when there is none."""
     check_data_dir(profile)
@@ -4970,7 +4979,8 @@ def status_of(profile: Profile, now: float) -> dict[str, JSON]:
         notes.append(f"{plural(failure['count'], 'failed beat')} in a row: {failure['reason']}")
     for verdict in money_gates(profile, profile.runner(), now) if present else ():
         if verdict.verdict == "hold":
-            notes.append(verdict.detail)
+            end = f"; until {local_moment(verdict.until, now)}" if verdict.until else ""
+            notes.append(f"{verdict.detail}{end}")
     if profile.setting("gate_shell") == "never":
         notes.append("gate.shell is never: shell moves run without a person's yes")
     for name, reading in read_index(profile).items() if present else ():
@@ -5030,6 +5040,10 @@ def status_lines(profile: Profile, status: Mapping[str, JSON], now: float, paint
         until = status["paused"]["until"]
         why = f": {one_line(status['paused']['why'])}" if status["paused"]["why"] else ""
         pulse += paint("note", f"; paused until {local_moment(until, now) if until else '`looop resume`'}{why}")
+    backoff = status["backoff"]
+    if backoff["fails"] and parse_utc(backoff["until"]) > now:
+        fails = plural(backoff["fails"], "failure")
+        beat += paint("note", f"; backing off after {fails} until {local_moment(parse_utc(backoff['until']), now)}")
     rows = [
         ("pulse", pulse),
         ("last beat", beat),
@@ -5626,6 +5640,7 @@ def cmd_asks(profile: Profile, args: dict[str, JSON]) -> int:
 
 def cmd_answer(profile: Profile, args: dict[str, JSON]) -> int:
     """Answer a question."""
+    require_person(profile, "answer")
     ask = known_ask(profile, args["n"])
     if ask["kind"] == "proposal":
         raise Failure(f"ask {ask['n']}: is a proposal", f"looop approve {ask['n']}, or looop reject {ask['n']} WHY")
@@ -5637,6 +5652,7 @@ def cmd_answer(profile: Profile, args: dict[str, JSON]) -> int:
 
 def cmd_reject(profile: Profile, args: dict[str, JSON]) -> int:
     """Refuse a proposal, or a question."""
+    require_person(profile, "reject")
     return tell_answer(profile, known_ask(profile, args["n"]), "rejected", " ".join(args["why"]), bool(args["force"]))
 
 
@@ -5653,6 +5669,7 @@ def tell_answer(profile: Profile, ask: Mapping[str, JSON], verdict: str, text: s
 
 def cmd_approve(profile: Profile, args: dict[str, JSON]) -> int:
     """Do what a proposal says, now and once."""
+    require_person(profile, "approve")
     line, result = approve(profile, args["n"], bool(args["force"]))
     say(line[2:])
     if result != "done":
@@ -5719,6 +5736,7 @@ def cmd_pause(profile: Profile, args: dict[str, JSON]) -> int:
 
 def cmd_resume(profile: Profile, args: dict[str, JSON]) -> int:
     """End a pause."""
+    require_person(profile, "resume")
     check_data_dir(profile)
     paused = read_pause(profile, time.time())
     remove_file(profile.path("pause.json"))

@@ -426,6 +426,7 @@ class Backoff(Case):
         status = json.loads(self.looop("status", "--json"))
         self.assertEqual(status["backoff"]["fails"], 5)
         self.assertIn("5 failed beats in a row", status["attention"][0])
+        self.assertRegex(self.looop("status"), r"backing off after 5 failures until \d\d:\d\d")
 
     def test_an_edit_ends_the_wait_not_the_count_and_a_sensor_does_not(self):
         self.profile(goals={"a": "0\n"}, sensors={"s": f"cat {self.home}/s"})

@@ -157,6 +157,19 @@ class Asking(Case):
         self.looop("approve", "1")
         self.assertEqual(self.read("PLAYBOOK.md"), "push freely\n")
 
+    def test_no_run_answers_itself(self):
+        self.beat({"move": "shell", "command": "echo x >> ran", "reversible": False})
+        self.runner(
+            'cat >/dev/null; "$LOOOP_BIN" approve 1; "$LOOOP_BIN" reject 1; "$LOOOP_BIN" resume; echo tried', "direct"
+        )
+        out = self.beat()
+        self.assertEqual(out["outcome"], "acted")
+        errors = self.read("runs", out["run"], "stderr.log")
+        for verb in ("approve", "reject", "resume"):
+            self.assertIn(f"looop: {verb}: is for a person to say, and {out['run']} said it", errors)
+        self.assertEqual(self.asks()[0]["state"], "open")
+        self.assertFalse(os.path.exists(self.path("ran")))
+
     def test_waiting_for_an_ask(self):
         self.looop("asks", "--wait", "200ms", code=124)
         waiting = self.start("asks", "--wait", "20s", "--json")
@@ -261,6 +274,9 @@ class Money(Case):
         self.write("goals/a.md", f"{self.beats}\n")
         return self.tick(**options)
 
+    def why_now(self):
+        return json.loads(self.looop("why", "now", "--json"))
+
     def called(self):
         path = os.path.join(self.home, "called")
         if not os.path.exists(path):
@@ -282,6 +298,8 @@ class Money(Case):
         self.assertTrue(0 < until - time.time() < 25 * 3600)
         self.assertEqual(len([e for e in self.events("needs_you") if e["key"].startswith("budget")]), 1, "told once")
         self.assertTrue(any("would pass" in text for text in json.loads(self.looop("status", "--json"))["attention"]))
+        self.assertRegex(self.looop("status"), r"would pass \$1.00; raise .*; until ")
+        self.assertIn("budget", [gate["gate"] for gate in self.why_now()["gates"] if gate["verdict"] == "hold"])
         self.assertEqual(self.tick(words=("run", "a"))["outcome"], "held", "a forced move is no way around it")
         self.assertEqual(self.beat(env={"LOOOP_MAX_DAILY_USD": "5"})["outcome"], "noop")
         self.assertEqual(self.beat(env={"LOOOP_MAX_DAILY_USD": "0"})["outcome"], "held")
