@@ -2233,8 +2233,12 @@ def change_line(change: Change) -> str:
         return f"{subject}: new, {show(change.new)}"
     if change.new is None:
         return f"{subject}: gone, was {show(change.old)}"
+    old, new = change.old, change.new
+    if isinstance(old, dict) and isinstance(new, dict):  # what is the same in both says nothing
+        same = [key for key in old if key in new and old[key] == new[key]]
+        old, new = ({key: side[key] for key in side if key not in same} for side in (old, new))
     verb = "edited, " if subject == "playbook" or subject.startswith("goal ") else ""
-    return f"{subject}: {verb}{show(change.old)} → {show(change.new)}"
+    return f"{subject}: {verb}{show(old)} → {show(new)}"
 
 
 # ======================================================================================================================
