@@ -111,6 +111,7 @@ BACKOFF_FIRST, BACKOFF_MAX = 60.0, 300.0  # seconds after the first failure, and
 NEXT_BEAT_MIN, NEXT_BEAT_MAX = 5, 3600  # seconds a move may ask for
 NESTING_MAX = 64  # levels of JSON in a reading
 FLAPPING_BEATS = 5  # beats in a row on which a signal changed
+OLD_ROWS_ENOUGH = 500  # rows in a row, older than what is wanted, after which nothing newer is expected
 UNKNOWN_PRICES_MAX = 3  # decides of unknown price in a row, before a runner is stopped
 JOURNAL_COMMIT_MAX = 4 * MIB  # bytes: some 30,000 moves
 RACY_SECONDS = 2.0  # a file younger than this may change again without its timestamps moving
@@ -471,6 +472,12 @@ def near_words(word: str, words: Sequence[str]) -> str:
     return f"did you mean {' or '.join(near)}?" if near else ""
 
 
+def amount(value: JSON) -> float | None:
+    """Return a price or a count, None when it is none that can be: a number from 0 to a thousand million."""
+    good = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < 1e9
+    return value if good else None
+
+
 def canonical(value: JSON) -> str:
     """Write a JSON value so that equal values give equal text, whatever the order of their keys."""
     import json
@@ -775,6 +782,14 @@ class Lock:
         os.pwrite(fd, note.encode() + b"\n", 0)
         self.fd = fd
         return True
+
+    def __enter__(self) -> Self:
+        """Hold the lock that was taken for a block."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Let go of the lock."""
+        self.release()
 
     def release(self) -> None:
         """Let go of the lock."""
@@ -1143,6 +1158,7 @@ class Profile:
     def child_env(self, **extra: str) -> dict[str, str]:
         """Return the environment of a child: ours, and where looop and its files are."""
         env = {key: value for key, value in self.env.items() if key != "LOOOP_RUN_ID"}
+        env["LOOOP_CHILD"] = "1"  # what looop starts is not a person: `require_person`
         env["LOOOP_BIN"] = self.executable()
         env["LOOOP_DATA_DIR"] = self.data
         env["LOOOP_CLAIMS_DIR"] = self.path("claims")
@@ -1217,7 +1233,7 @@ _STATE: dict[str, JSON] = {  # state.json: everything that one beat leaves for t
     "interrupted": None,  # what a beat that died left behind, until a decider was told
     "next_beat_s": None,  # asked for by the last move, one beat only
     "during": None,  # {"run", "keys"}: what a person edited while the last decider ran
-    "read": [],  # numbers of the asks whose answers the last decider has read
+    "read": [],  # [number, answer] of each ask whose answer the last decider has read
     "surfaced": [],  # what the person has been told already, by key
     "shell": None,  # result of the last shell move, until a decider was told
 }
@@ -1750,19 +1766,29 @@ def canonical_row(row: Mapping[str, JSON]) -> str:
 
 def recent_rows(profile: Profile, since: float) -> Iterator[dict[str, JSON]]:
     """Give the rows since a moment, newest first. Lines that are no rows are passed over."""
-    slack = utc_text(since - DAY)  # rows of a clock that was set back lie among newer ones
-    wanted = utc_text(since)
+    old = 0
     for line in lines_backwards(profile.path("cost.jsonl")):
         try:
             row = parse_json(line)
         except ValueError:
             continue
-        if not isinstance(row, dict) or not isinstance(row.get("ts"), str):
+        if not isinstance(row, dict):
             continue
-        if row["ts"] < slack:
-            return
-        if row["ts"] >= wanted:
+        if row_time(row) >= since:
+            old = 0
             yield row
+        else:
+            old += 1
+            if old > OLD_ROWS_ENOUGH:  # a row of a clock that was off lies among newer ones; so many of them do not
+                return
+
+
+def row_time(row: Mapping[str, JSON]) -> float:
+    """Return when a row was written (pure); one that does not say so counts for ever: no spend is forgotten."""
+    try:
+        return parse_utc(str(row.get("ts")))
+    except ValueError:
+        return float("inf")
 
 
 def spend_of(rows: Iterable[Mapping[str, JSON]]) -> tuple[float, int, int]:
@@ -1773,8 +1799,8 @@ def spend_of(rows: Iterable[Mapping[str, JSON]]) -> tuple[float, int, int]:
     calls = unknown = 0
     for row in rows:
         calls += 1
-        cost = row.get("cost_usd")
-        if isinstance(cost, (int, float)) and not isinstance(cost, bool) and math.isfinite(cost):
+        cost = amount(row.get("cost_usd"))
+        if cost is not None:
             prices.append(cost)
         elif not row.get("unmetered"):
             unknown += 1
@@ -1808,7 +1834,12 @@ def ask_numbers(profile: Profile, folder: str) -> list[int]:
         names = os.listdir(profile.path(folder))
     except FileNotFoundError:
         return []
-    return sorted(int(name[:-5]) for name in names if name.endswith(".json") and name[:-5].isdigit())
+    return sorted(int(name[:-5]) for name in names if name.endswith(".json") and is_number(name[:-5]))
+
+
+def is_number(text: str) -> bool:
+    """Tell whether a text can be an ask's number (pure)."""
+    return text.isascii() and text.isdigit() and len(text) < 10 and text[0] != "0"
 
 
 def read_ask(profile: Profile, number: int, folder: str = "asks") -> dict[str, JSON]:
@@ -1819,11 +1850,20 @@ def read_ask(profile: Profile, number: int, folder: str = "asks") -> dict[str, J
     whole: dict[str, JSON] = dict.fromkeys(_ASK_KEYS)
     whole.update(n=number, kind="ask", state="open")
     try:
-        whole.update(parse_json(read_bytes(profile.path(folder, f"{number}.json")) or b"{}"))
+        whole.update(parse_json(read_bytes(profile.path(folder, f"{number}.json")) or b"{}"), n=number)
+        parse_utc(str(whole["at"]))
+        options = whole["options"] or []
+        if not all(isinstance(whole.get(key) or "", str) for key in ("kind", "question", "command", "diff", "ref")):
+            raise ValueError("it holds what looop does not write")
+        if not isinstance(options, list) or not all(isinstance(option, str) for option in options):
+            raise ValueError("its options are no texts")
         raw = read_bytes(profile.path(folder, f"{number}.answer.json"))
         answer = None if raw is None else parse_json(raw)
+        if answer is not None and not all(isinstance(dig(answer, key), str) for key in ("verdict", "text")):
+            raise ValueError("its answer is not what looop writes")
     except (OSError, ValueError, TypeError) as error:
-        return {**whole, "question": f"asks/{number}.json cannot be read: {error}"}
+        fresh = {**dict.fromkeys(_ASK_KEYS), "n": number, "kind": "ask", "state": "open"}
+        return {**fresh, "question": f"asks/{number}.json cannot be read: {one_line(str(error), 200)}"}
     if answer is not None:
         words = (
             answer["text"] if answer["verdict"] == "answered" else f"{answer['verdict']}: {answer['text']}".rstrip(": ")
@@ -1838,13 +1878,29 @@ def read_asks(profile: Profile) -> list[dict[str, JSON]]:
 
 
 def give_answer(profile: Profile, number: int, verdict: str, text: str, force: bool = False) -> bool:
-    """Answer an ask; return False when it was answered before and `force` is not given."""
+    """Answer an ask; return False when it was answered before and `force` is not given.
+
+    Also with `force`, what was approved stays approved, and what a decider has read stays read: False.
+    """
     path = profile.path("asks", f"{number}.answer.json")
     answer = pretty(profile.redacted({"at": utc_text(time.time()), "verdict": verdict, "text": text})).encode()
-    if force:
-        write_atomic(path, answer)
-        return True
-    return publish(path, answer)
+    lock = asks_lock(profile)
+    try:
+        if number not in ask_numbers(profile, "asks") or read_ask(profile, number).get("verdict") == "approved":
+            return False
+        if force:
+            write_atomic(path, answer)
+            return True
+        return publish(path, answer)
+    finally:
+        lock.release()
+
+
+def asks_lock(profile: Profile) -> Lock:
+    """Take the lock under which answers are given and put away, for a moment."""
+    lock = Lock(profile.path("asks", ".lock"))
+    lock.acquire(None, f"pid {os.getpid()}")
+    return lock
 
 
 def add_result(profile: Profile, number: int, result: str) -> None:
@@ -1854,15 +1910,24 @@ def add_result(profile: Profile, number: int, result: str) -> None:
     write_atomic(path, pretty({**answer, "result": profile.redacted(result)}).encode())
 
 
-def archive_asks(profile: Profile, numbers: Iterable[int]) -> None:
-    """Move asks that were answered and read to asks/archive/."""
-    for number in numbers:
-        for name in (f"{number}.json", f"{number}.answer.json"):
-            make_private_dir(profile.path("asks", "archive"))
-            try:
-                os.rename(profile.path("asks", name), profile.path("asks", "archive", name))
-            except FileNotFoundError:
-                pass
+def archive_asks(profile: Profile, read: Iterable[Sequence[JSON]]) -> None:
+    """Move asks to asks/archive/ whose answers were read: [number, answer]; one that was replaced meanwhile stays."""
+    read = list(read)
+    if not read:
+        return
+    make_private_dir(profile.path("asks", "archive"))
+    lock = asks_lock(profile)
+    try:
+        for number, answer in read:
+            if read_ask(profile, number)["answer"] != answer:
+                continue
+            for name in (f"{number}.answer.json", f"{number}.json"):
+                try:
+                    os.rename(profile.path("asks", name), profile.path("asks", "archive", name))
+                except FileNotFoundError:
+                    pass
+    finally:
+        lock.release()
 
 
 def ask_value(ask: Mapping[str, JSON]) -> JSON:
@@ -2205,6 +2270,11 @@ def world_hash(digests: Mapping[str, str]) -> str:
             raw = text.encode("utf-8", "surrogateescape")
             parts.append(b"%d:%s," % (len(raw), raw))
     return digest_of(b"".join(parts))
+
+
+def hash_without_asks(digests: Mapping[str, str]) -> str:
+    """Return the hash of a world but for what is asked about it."""
+    return world_hash({key: digest for key, digest in digests.items() if not key.startswith("ask:")})
 
 
 def diff(baseline: Mapping[str, Mapping[str, JSON]], items: Mapping[str, Item]) -> list[Change]:
@@ -2690,14 +2760,6 @@ def stream_objects(output: str) -> list[dict[str, JSON]]:
             return []
         return [value] if isinstance(value, dict) else []
     return objects
-
-
-def amount(value: JSON) -> float | None:
-    """Return a price or a count, None when it is none."""
-    import math
-
-    good = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value) and value >= 0
-    return value if good else None
 
 
 def tokens(value: JSON, **names: str) -> dict[str, int]:
@@ -3477,6 +3539,18 @@ def looks_irreversible(command: str) -> str:
     return first_reason([command])
 
 
+_NOT_THE_DECIDERS = (
+    "PLAYBOOK.md",
+    "playbook.d",
+    "state.json",
+    "pause.json",
+    "cost.jsonl",
+    "asks/",
+    "looop.json",
+    ".beat.lock",
+)
+
+
 def needs_yes(move: Move, mode: str, untrusted: bool = False) -> str:
     """Say why a move that runs commands needs a person's yes, "" when it does not. `mode` is the config's `gate.shell`.
 
@@ -3490,8 +3564,12 @@ def needs_yes(move: Move, mode: str, untrusted: bool = False) -> str:
     if mode == "untrusted" and untrusted:
         return "the prompt held untrusted readings, and gate.shell is untrusted"
     if move.name == "shell":
+        command = move.fields["command"]
         said = "" if move.fields["reversible"] is True else "the move says it cannot be undone"
-        return said or looks_irreversible(move.fields["command"])
+        own = next(
+            (f"it names {name}, which is not the decider's" for name in _NOT_THE_DECIDERS if name in command), ""
+        )
+        return said or own or looks_irreversible(command)
     body = "\n".join(line for line in move.fields["body"].split("\n") if not line.lstrip().startswith("#"))
     lines = body.replace("\\\n", "").split("\n")
     return first_reason([body, *lines])
@@ -3692,6 +3770,12 @@ def read_capsule(profile: Profile, run: str, name: str) -> JSON:
         return None
 
 
+def read_object(profile: Profile, run: str, name: str) -> dict[str, JSON]:
+    """Return the object that a capsule's JSON file holds, {} when it holds none."""
+    value = read_capsule(profile, run, name)
+    return value if isinstance(value, dict) else {}
+
+
 def prune_runs(profile: Profile) -> None:
     """Remove the oldest capsules beyond LOOOP_RUNS_KEEP."""
     keep = profile.setting("runs_keep")
@@ -3842,8 +3926,11 @@ class Scene(Record):
 def to_person(scene: Scene, why: str) -> Done:
     """Make a move a proposal: an ask with exactly what would be done, which runs when a person approves it."""
     move = scene.move
+    if scene.profile.redacted(move_object(move)) != move_object(move):
+        raise BadMove(f"{move.name}: holds the value of a secret of the environment: name the variable instead")
     before = {"write_playbook": "PLAYBOOK.md", "write_sensor": f"sensors/{move.fields.get('name')}.sh"}.get(move.name)
-    proposal: dict[str, JSON] = {"move": move_object(move), "why": why, "run": scene.run, "hash": scene.world.hash}
+    proposal: dict[str, JSON] = {"move": move_object(move), "why": why, "run": scene.run}
+    proposal["hash"] = hash_without_asks(scene.world.digests())
     if before:
         old = read_bytes(scene.profile.path(before))
         proposal["base"] = None if old is None else digest_of(old)
@@ -3910,7 +3997,8 @@ def do_shell(scene: Scene) -> Done:
     why = "" if scene.yes else needs_yes(scene.move, profile.setting("gate_shell"), scene.untrusted)
     if why:
         return to_person(scene, why)
-    timeout = profile.setting("shell_timeout")
+    timeout, playbook = profile.setting("shell_timeout"), read_bytes(profile.path("PLAYBOOK.md"))
+    keep_playbook(profile, scene.run, playbook)
     ended = run_command(
         profile, scene.run, command, timeout, stdout="shell.log", stderr="shell.log", child="shell.json"
     )
@@ -3921,10 +4009,40 @@ def do_shell(scene: Scene) -> Done:
     }
     words = how.get(ended.why) or (f"signal {-ended.code}" if ended.code < 0 else f"exit {ended.code}")
     line = scene.move.journal or f"ran: {one_line(command, 200)}"
+    put = put_back(profile, scene.run, scene.world)
     return Done(
-        line if words == "exit 0" else f"{line} [{words}]",
+        (line if words == "exit 0" else f"{line} [{words}]") + (" [it changed the PLAYBOOK: put back]" if put else ""),
+        wrote=put,
         shell={"command": command, "ended": words, "secs": round(ended.secs, 1), "output": output[-4 * KIB :]},
     )
+
+
+def keep_playbook(profile: Profile, run: str, playbook: bytes | None) -> None:
+    """Keep the PLAYBOOK's bytes in the capsule before somebody else's program runs beside it."""
+    if playbook is not None and profile.setting("gate_playbook"):
+        write_atomic(profile.path("runs", run, "playbook.before"), playbook)
+
+
+def put_back(profile: Profile, run: str, world: World) -> dict[str, Item | None]:
+    """Put back a PLAYBOOK that a program changed; its version becomes a proposal, whose item is returned."""
+    path = profile.path("PLAYBOOK.md")
+    before = read_bytes(profile.path("runs", run, "playbook.before"))
+    if before is None:
+        return {}
+    try:
+        now = read_bytes(path)
+    except OSError:  # something that is no file stands there: out of the way with it
+        os.rename(path, profile.path("playbook.d", f"odd-{run}"))
+        now = None
+    if now == before:
+        return {}
+    write_atomic(path, before)
+    text = text_of(now or b"")
+    if not text.strip() or profile.redacted(text) != text:
+        profile.warn(f"{run} left no PLAYBOOK that could be proposed: the one before was put back")
+        return {}
+    move = Move("write_playbook", {"body": text}, "a program rewrote the PLAYBOOK")
+    return dict(to_person(Scene(profile, run, world, move), "the PLAYBOOK is theirs").wrote)
 
 
 def do_write_goal(scene: Scene) -> Done:
@@ -4027,6 +4145,12 @@ def perform(scene: Scene) -> Done:
 # What the gates need to know: whether the person has paused the loop, and what the ledger says of money.
 
 
+def shown_gate(gate: Mapping[str, JSON]) -> dict[str, JSON]:
+    """Return a verdict with its end as text."""
+    until = gate.get("until")
+    return {**gate, "until": utc_text(until) if isinstance(until, (int, float)) else until}
+
+
 def read_pause(profile: Profile, now: float) -> dict[str, JSON] | None:
     """Return the pause that holds now: {"at", "until", "why"}; one that cannot be read holds."""
     try:
@@ -4034,9 +4158,19 @@ def read_pause(profile: Profile, now: float) -> dict[str, JSON] | None:
         pause = None if raw is None else parse_json(raw)
     except (OSError, ValueError) as error:
         return {"at": None, "until": None, "why": f"pause.json cannot be read: {error}; `looop resume` removes it"}
-    if not isinstance(pause, dict) or (pause.get("until") is not None and pause["until"] <= now):
+    if raw is None:
         return None
-    return pause
+    until = dig(pause, "until")
+    if not isinstance(pause, dict) or not (until is None or isinstance(until, (int, float))) or until is True:
+        return {"at": None, "until": None, "why": "pause.json is not what looop writes; `looop resume` removes it"}
+    if until is not None and until <= now:
+        return None
+    return {"at": amount(pause.get("at")), "until": until, "why": one_line(str(pause.get("why") or ""))}
+
+
+def shown_pause(pause: Mapping[str, JSON] | None) -> JSON:
+    """Return a pause with its moments as text, None when there is none."""
+    return pause and {key: utc_text(value) if key != "why" and value else value for key, value in pause.items()}
 
 
 def spend_for(profile: Profile, runner: Runner, now: float) -> tuple[Spend, list[float]]:
@@ -4063,14 +4197,6 @@ def spend_for(profile: Profile, runner: Runner, now: float) -> tuple[Spend, list
     reserve = median([cost for cost in known if cost is not None])
     tomorrow = local_midnight(midnight + 1.5 * DAY)
     return Spend(spent, unknown, reserve, unknown_in_a_row, tomorrow), decides
-
-
-def row_time(row: Mapping[str, JSON]) -> float:
-    """Return when a row of the ledger was written, 0 when that cannot be read."""
-    try:
-        return parse_utc(row["ts"])
-    except ValueError:
-        return 0.0
 
 
 def row_cost(row: Mapping[str, JSON], runner: Runner, prices: Mapping[str, Mapping[str, float]]) -> float | None:
@@ -4182,9 +4308,11 @@ def finish_journal(profile: Profile, line: str, position: int) -> None:
 def settle_open(profile: Profile, state: dict[str, JSON], counted: bool) -> dict[str, JSON]:
     """Settle a beat that died between its first write and its commit point."""
     run = state["open"]
-    wake = read_capsule(profile, run, "wake.json") or {}
+    wake = read_object(profile, run, "wake.json")
     end_orphan(profile, run)
     pay_late(profile, run, wake)
+    if os.path.isdir(profile.path("runs", run)):
+        put_back(profile, run, World({}, "", ("absent", ""), {}, {}, [], read_asks(profile), {}))
     intent = os.path.lexists(profile.path("runs", run, "intent.json"))
     line, now = "", time.time()
     sweep(profile, run)
@@ -4252,7 +4380,10 @@ def pay_late(profile: Profile, run: str, wake: Mapping[str, JSON]) -> None:
         return
     command, unmetered = str(wake.get("command") or ""), bool(wake.get("unmetered"))
     runner = Runner(str(wake.get("runner")), str(wake.get("mode")), command, unmetered=unmetered)
-    started = parse_utc(wake["at"])
+    try:
+        started = parse_utc(str(wake.get("at")))
+    except ValueError:
+        started = os.stat(profile.path("runs", run)).st_mtime - DAY
     if any(row.get("run") == run for row in recent_rows(profile, started - 60)):
         return
     pay(profile, runner, run, wake.get("forced") or "", meter_run(profile, runner, run))
@@ -4280,14 +4411,20 @@ def attention(state: Mapping[str, JSON], asks: Sequence[Mapping[str, JSON]], hel
     return found
 
 
-def surface(profile: Profile, state: dict[str, JSON], told: Mapping[str, str]) -> None:
+def surface(profile: Profile, state: dict[str, JSON], told: Mapping[str, str], decided: bool = False) -> None:
     """Tell the person what they were not told before: an event, a block on stderr, the `notify` command."""
     new = [key for key in told if key not in state["surfaced"]]
-    if sorted(told) != sorted(state["surfaced"]):
-        state["surfaced"] = sorted(told)
+    holds = [key for key in state["surfaced"] if not decided and key.startswith(("budget:", "decides:"))]
+    known = sorted({*told, *holds})  # a beat that did not get as far as the money gates says nothing about them
+    if new:
+        tell_person(profile, told, new)
+    if known != sorted(state["surfaced"]):
+        state["surfaced"] = known
         write_state(profile, state)
-    if not new:
-        return
+
+
+def tell_person(profile: Profile, told: Mapping[str, str], new: Sequence[str]) -> None:
+    """Say what is new: events, a block on stderr, the `notify` command. Rather twice, after a crash, than never."""
     text = profile.redacted("".join(f"{printable(told[key])}\n" for key in new))
     for key in new:
         emit(profile, "needs_you", key=key, text=told[key])
@@ -4503,6 +4640,8 @@ class Beat:
     def act(self, move: Move) -> Done:
         """Put the intent on disk and perform the move."""
         write_capsule(self.profile, self.run, "move.json", move_object(move))
+        if read_pause(self.profile, time.time()):
+            raise BadMove("a person paused the loop while the runner decided: nothing was done")
         if move.name != "noop":
             write_capsule(
                 self.profile,
@@ -4519,15 +4658,14 @@ class Beat:
         profile = self.profile
         journal = profile.path("journal.md")
         before = file_size(journal)
-        playbook = read_bytes(profile.path("PLAYBOOK.md"))
+        keep_playbook(profile, self.run, read_bytes(profile.path("PLAYBOOK.md")))
         move = {"move": "direct", "runner": runner.name}
         write_capsule(profile, self.run, "intent.json", {"run": self.run, "at": utc_text(time.time()), "move": move})
         proposed: dict[str, Item | None] = {}
         try:
             cost, reply = self.call(runner)
         finally:
-            if profile.setting("gate_playbook"):
-                proposed = self.put_back(playbook)
+            proposed = put_back(profile, self.run, self.world)
             after = observe(profile, self.world.readings)
             self.policy = policy_digest(after.digests())  # what it edited itself does not end its own wait
         wrote = {
@@ -4546,30 +4684,14 @@ class Beat:
             profile.warn(f"{runner.name} wrote {len(lines)} journal lines in one beat, and a beat makes one move")
         return cost, Done("", wrote={**wrote, **proposed}, told=one_line(lines[-1]))
 
-    def put_back(self, playbook: bytes | None) -> dict[str, Item | None]:
-        """Put back a PLAYBOOK that a direct runner changed, and keep its version as a proposal."""
-        path = self.profile.path("PLAYBOOK.md")
-        now = read_bytes(path)
-        if now == playbook:
-            return {}
-        if playbook is None:
-            remove_file(path)
-        else:
-            write_atomic(path, playbook)
-        if not (now or b"").strip():
-            self.profile.warn("the runner removed the PLAYBOOK: it was put back")
-            return {}
-        move = Move("write_playbook", {"body": text_of(now or b"")}, "a direct runner rewrote the PLAYBOOK")
-        return dict(to_person(Scene(self.profile, self.run, self.world, move), "the PLAYBOOK is theirs").wrote)
-
     def conclude(self, done: Done, cost: float | None) -> Outcome:
         """Commit a beat that acted: state, journal line, result, git."""
         profile, now = self.profile, time.time()
         # a move that a person forced for one goal has decided nothing about what else changed
         items = dict(self.state["baseline"]) if self.forced else baseline_of(self.world.items)
-        read = [ask["n"] for ask in self.world.asks if ask["state"] == "answered"]
+        read = [[ask["n"], ask["answer"]] for ask in self.world.asks if ask["state"] == "answered"]
         self.state["read"] = [] if self.mode == "builtin" else read
-        for key, item in [*done.wrote.items(), *((f"ask:{number}", None) for number in self.state["read"])]:
+        for key, item in [*done.wrote.items(), *((f"ask:{n}", None) for n, _ in self.state["read"])]:
             items.pop(key, None)
             if item:
                 items.update(baseline_of({key: item}))
@@ -4589,7 +4711,7 @@ class Beat:
         }
         record(profile, self.state, self.run, line, result)
         archive_asks(profile, self.state["read"])
-        surface(profile, self.state, attention(self.state, read_asks(profile), []))
+        surface(profile, self.state, attention(self.state, read_asks(profile), []), decided=True)
         emit(profile, "decided", run=self.run, outcome=done.outcome, cost_usd=cost, hash=self.state["hash"])
         commit(profile, (line or done.told)[len("- 0000-00-00 00:00 ") :] or self.run)
         prune_runs(profile)
@@ -4620,6 +4742,7 @@ class Beat:
         }
         record(profile, self.state, self.run, "", result)
         wait = self.state["failure"]["until"] - now
+        surface(profile, self.state, attention(self.state, read_asks(profile), []), decided=True)
         emit(profile, "tick_failed", run=self.run, reason=one_line(reason), retry_s=int(wait), cost_usd=cost)
         prune_runs(profile)
         return Outcome("failed", reason, self.run, None, cost, int(wait))
@@ -4643,7 +4766,7 @@ def dry_run(profile: Profile, runner: str, now: float) -> dict[str, JSON]:
         "outcome": "would decide" if not held else "unchanged" if held.gate == "unchanged" else "held",
         "held": held is not None,
         "reason": reason if not held or held.gate == "unchanged" else f"{held.gate}: {held.detail}",
-        "gates": [dict(verdict.__dict__) for verdict in beat.verdicts],
+        "gates": [shown_gate(verdict.__dict__) for verdict in beat.verdicts],
         "inputs": inputs,
         "prompt": build_prompt(inputs)[0],
     }
@@ -4660,14 +4783,19 @@ def dry_decide(profile: Profile, runner: Runner, inputs: Mapping[str, JSON]) -> 
             f"tick: {runner.name} is direct: it acts while it decides", "only a typed runner can be asked dry"
         )
     require_runner(profile, runner)
-    with tempfile.TemporaryDirectory(prefix="looop-dry-") as folder:
+    prepare(profile)
+    lock = beat_lock(profile, "tick --dry-run", 0.0)
+    with lock, tempfile.TemporaryDirectory(prefix="looop-dry-") as folder:
         aside = Profile(profile.env, folder, profile.config_path, profile.cache, profile.self_path)
         run = new_run_id(aside, time.time())
         write_capsule(aside, run, "prompt.md", build_prompt(inputs)[0])
-        ended = run_runner(aside, runner, run)
-        metered = meter_run(aside, runner, run)
-        if ended.why != "spawn":
-            pay(profile, runner, run, "", metered)
+        ended: Ended | None = None
+        try:
+            ended = run_runner(aside, runner, run)
+        finally:  # also when a person ends it in the middle
+            metered = meter_run(aside, runner, run)
+            if ended is None or ended.why != "spawn":
+                pay(profile, runner, run, "", metered)
         error = runner_error(ended, metered, clean_log(aside, run, "stderr.log"))
     if error:
         raise BadMove(error)
@@ -4733,8 +4861,11 @@ def heed_signals() -> None:
 
 
 def require_person(profile: Profile, verb: str) -> None:
-    """Raise Failure when a verb that is a person's is called by what a run has started: no LLM answers itself."""
-    run = profile.env.get("LOOOP_RUN_ID")
+    """Raise Failure when a verb that is a person's is called by what looop has started: no LLM answers itself.
+
+    This stops the naive: a program that clears its environment passes for a person, as any program of theirs would.
+    """
+    run = profile.env.get("LOOOP_RUN_ID") or ("a child of looop" if profile.env.get("LOOOP_CHILD") else "")
     if run:
         raise Failure(
             f"{verb}: is for a person to say, and {one_line(run, 60)} said it", "ask, and wait for the answer"
@@ -4745,9 +4876,9 @@ def known_ask(profile: Profile, text: str) -> dict[str, JSON]:
     """Return an ask by its number. Raise Failure when there is none."""
     check_data_dir(profile)
     numbers = ask_numbers(profile, "asks")
-    if text.isdigit() and int(text) in numbers:
+    if is_number(text) and int(text) in numbers:
         return read_ask(profile, int(text))
-    if text.isdigit() and int(text) in ask_numbers(profile, "asks/archive"):
+    if is_number(text) and int(text) in ask_numbers(profile, "asks/archive"):
         done = read_ask(profile, int(text), "asks/archive")
         raise Failure(
             f"ask {text}: was answered and read ({one_line(str(done['answer']), 80)})", "looop asks lists the open ones"
@@ -4768,7 +4899,8 @@ def proposal_is_stale(profile: Profile, ask: Mapping[str, JSON]) -> str:
     if name:
         now = read_bytes(profile.path(name))
         return "" if (None if now is None else digest_of(now)) == ask.get("base") else f"{name} was changed since"
-    return "" if ask.get("hash") == read_state(profile)["hash"] else "the world has changed since"
+    baseline = {key: str(entry["digest"]) for key, entry in read_state(profile)["baseline"].items()}
+    return "" if ask.get("hash") == hash_without_asks(baseline) else "the world has changed since"
 
 
 def approve(profile: Profile, text: str, force: bool) -> tuple[str, str]:
@@ -4793,6 +4925,8 @@ def approve(profile: Profile, text: str, force: bool) -> tuple[str, str]:
 def carry_out(profile: Profile, state: dict[str, JSON], ask: Mapping[str, JSON]) -> tuple[str, str]:
     """Perform an approved proposal as a run of its own."""
     number, now = ask["n"], time.time()
+    if not isinstance(ask.get("move"), dict):
+        raise Failure(f"ask {number}: holds no move", f"looop reject {number}")
     move = checked_move(ask["move"])
     run = new_run_id(profile, now)
     write_state(profile, {**state, "open": run})
@@ -4870,8 +5004,11 @@ def parse_until(text: str, now: float) -> float:
             continue
     hour, colon, minute = text.partition(":")
     if colon and hour.isdigit() and minute.isdigit() and int(hour) < 24 and int(minute) < 60:
-        moment = local_midnight(now) + int(hour) * 3600 + int(minute) * 60
-        return moment if moment > now else moment + DAY
+        day = time.localtime(now)
+        for later in (0, 1):
+            moment = time.mktime((day.tm_year, day.tm_mon, day.tm_mday + later, int(hour), int(minute), 0, 0, 0, -1))
+            if moment > now:
+                return moment
     raise ValueError(f"{text!r} is no time: write 17:30 or 2026-01-02 17:30")
 
 
@@ -5000,7 +5137,7 @@ def status_of(profile: Profile, now: float) -> dict[str, JSON]:
             "next_beat_s": state["next_beat_s"],
         },
         "last_tick": last_tick(profile, state) if present else None,
-        "paused": read_pause(profile, now) if present else None,
+        "paused": shown_pause(read_pause(profile, now)) if present else None,
         "backoff": {
             "fails": failure["count"] if failure else 0,
             "until": utc_text(failure["until"]) if failure else None,
@@ -5043,7 +5180,8 @@ def status_lines(profile: Profile, status: Mapping[str, JSON], now: float, paint
     if status["paused"]:
         until = status["paused"]["until"]
         why = f": {one_line(status['paused']['why'])}" if status["paused"]["why"] else ""
-        pulse += paint("note", f"; paused until {local_moment(until, now) if until else '`looop resume`'}{why}")
+        end = local_moment(parse_utc(until), now) if until else "`looop resume`"
+        pulse += paint("note", f"; paused until {end}{why}")
     backoff = status["backoff"]
     if backoff["fails"] and parse_utc(backoff["until"]) > now:
         fails = plural(backoff["fails"], "failure")
@@ -5144,8 +5282,8 @@ def sensor_table(rows: Sequence[Mapping[str, JSON]], now: float, paint: Paint) -
 
 def why_run(profile: Profile, run: str) -> dict[str, JSON]:
     """Explain one decided beat, in the shape of `why --json`."""
-    wake = read_capsule(profile, run, "wake.json") or {}
-    result = read_capsule(profile, run, "result.json") or {}
+    wake = read_object(profile, run, "wake.json")
+    result = read_object(profile, run, "result.json")
     return {
         "run": run,
         "at": wake.get("at"),
@@ -5160,12 +5298,6 @@ def why_run(profile: Profile, run: str) -> dict[str, JSON]:
         "failure": result.get("reason"),
         "next": [],
     }
-
-
-def shown_gate(gate: Mapping[str, JSON]) -> dict[str, JSON]:
-    """Return a verdict with its end as text."""
-    until = gate.get("until")
-    return {**gate, "until": utc_text(until) if isinstance(until, (int, float)) else until}
 
 
 def last_readings(profile: Profile) -> dict[str, Reading]:
@@ -5262,7 +5394,8 @@ def replay_drift(profile: Profile, run: str) -> list[str]:
     if not isinstance(wake, dict) or not isinstance(result, dict):
         return ["the capsule is not whole: wake.json or result.json is missing or cannot be read"]
     drift = []
-    sealed, found = result.get("files") or {}, capsule_digests(profile, run)
+    found = capsule_digests(profile, run)
+    sealed: dict[str, JSON] = result["files"] if isinstance(result.get("files"), dict) else dict(found)
     for name in sorted(sealed.keys() | found.keys()):
         if sealed.get(name) != found.get(name):
             how = "appeared since" if name not in sealed else "is gone" if name not in found else "was changed since"
@@ -5425,7 +5558,7 @@ class Costs:
 _ROW = (  # the shape that `cost_row` and `cost add` write; whatever else is in the file goes through `add_line`
     rb'\{"ts":"(.{15})[^"\n]*",'
     rb'("kind":"[^"\\\n]*","id":"[^"\\\n]*","runner":"[^"\\\n]*"(?:,"cmd":"[^"\\\n]*")?(?:,"unmetered":true)?'
-    rb'(?:,"model":(?:null|"[^"\\\n]*"))?),"cost_usd":(null(?!.*"unmetered")|[0-9][0-9.eE+-]*)[,}].*\n'
+    rb'(?:,"model":(?:null|"[^"\\\n]*"))?),"cost_usd":(null(?!.*"unmetered")|[0-9]{1,9}(?:\.[0-9]+)?(?:e-[0-9]+)?)(?:\}|,.*\})\n'
 )
 
 
@@ -5577,6 +5710,7 @@ def cmd_tick(profile: Profile, args: dict[str, JSON]) -> int:
     """Run one beat."""
     if args["dry-run"]:
         return cmd_dry_run(profile, args)
+    require_person(profile, "tick")
     outcome = run_beat(profile, "", args["runner"] or "", args["wait"] or 0.0)
     return tell_outcome(profile, args, outcome)
 
@@ -5609,6 +5743,7 @@ def cmd_dry_run(profile: Profile, args: Mapping[str, JSON]) -> int:
 
 def cmd_run(profile: Profile, args: dict[str, JSON]) -> int:
     """Force one move for a goal, behind a beat in progress."""
+    require_person(profile, "run")
     outcome = run_beat(profile, args["goal-id"], args["runner"] or "", args["wait"] or None, "run")
     return tell_outcome(profile, args, outcome)
 
@@ -5645,10 +5780,10 @@ def cmd_asks(profile: Profile, args: dict[str, JSON]) -> int:
 def cmd_answer(profile: Profile, args: dict[str, JSON]) -> int:
     """Answer a question."""
     require_person(profile, "answer")
+    text = text_of(sys.stdin.buffer.read()) if args["text"] == ["-"] else " ".join(args["text"])
     ask = known_ask(profile, args["n"])
     if ask["kind"] == "proposal":
         raise Failure(f"ask {ask['n']}: is a proposal", f"looop approve {ask['n']}, or looop reject {ask['n']} WHY")
-    text = text_of(sys.stdin.buffer.read()) if args["text"] == ["-"] else " ".join(args["text"])
     if not text.strip():
         raise Failure("answer: says nothing", f"looop answer {ask['n']} TEXT, or `-` to read it from stdin", EXIT_USAGE)
     return tell_answer(profile, ask, "answered", text.strip(), bool(args["force"]))
@@ -5665,7 +5800,8 @@ def tell_answer(profile: Profile, ask: Mapping[str, JSON], verdict: str, text: s
     if ask.get("verdict") == "approved":
         raise answered_failure(ask, "what was done cannot be taken back here")
     if not give_answer(profile, ask["n"], verdict, text, force):
-        raise answered_failure(read_ask(profile, ask["n"]), "--force replaces the answer until a decider has read it")
+        now = known_ask(profile, str(ask["n"]))
+        raise answered_failure(now, "--force replaces the answer until a decider has read it")
     emit(profile, "answered", n=ask["n"], verdict=verdict)
     say(f"ask {ask['n']}: {verdict}; the decider reads it on the next beat")
     return 0
@@ -5686,19 +5822,27 @@ def cmd_why(profile: Profile, args: dict[str, JSON]) -> int:
     name, now = args["run"] or "last", time.time()
     if not check_data_dir(profile):
         raise Failure("why: there is no profile yet", "looop tick makes one")
-    why = why_now(profile, now) if name == "now" else why_run(profile, known_run(profile, name))
+    run = "" if name == "now" else known_run(profile, name)
+    why = why_run(profile, run) if run else why_now(profile, now)
     if args["json"]:
         say(canonical_row(why))
-    else:
-        for line in why_lines(why, now, Paint(profile.env, sys.stdout)):
-            say(line)
+        return 0
+    try:
+        lines = why_lines(why, now, Paint(profile.env, sys.stdout))
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise Failure(f"why: the capsule {run} is not what looop writes: {error!r}", f"look into runs/{run}/") from None
+    for line in lines:
+        say(line)
     return 0
 
 
 def cmd_replay(profile: Profile, args: dict[str, JSON]) -> int:
     """Derive a run's hash, prompt and move again and compare."""
     run = known_run(profile, args["run"])
-    drift = replay_drift(profile, run)
+    try:
+        drift = replay_drift(profile, run)
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        drift = [f"the capsule is not what looop writes: {error!r}"]
     if args["json"]:
         say(canonical_row({"run": run, "drift": drift}))
         return EXIT_FAILED if drift else 0
@@ -5722,6 +5866,8 @@ def cmd_pause(profile: Profile, args: dict[str, JSON]) -> int:
     if args["until"]:
         try:
             until = parse_until(args["until"], now)
+            if until <= now:
+                raise ValueError(f"{args['until']} is past")
         except ValueError as error:
             raise Failure(f"pause: --until: {error}", "looop help pause", EXIT_USAGE) from None
     elif words:

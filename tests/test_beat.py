@@ -775,7 +775,18 @@ class Traces(Case):
         logs = ["output.log", "runner.json", "shell.json", "shell.log", "stderr.log"]
         self.assertEqual(
             names,
-            sorted([*logs, "intent.json", "move.json", "prompt.md", "reply.txt", "result.json", "wake.json"]),
+            sorted(
+                [
+                    *logs,
+                    "playbook.before",
+                    "intent.json",
+                    "move.json",
+                    "prompt.md",
+                    "reply.txt",
+                    "result.json",
+                    "wake.json",
+                ]
+            ),
         )
         self.assertRegex(out["run"], r"^tick-\d{8}-\d{6}-[0-9a-f]{4}$")
         wake = self.json("runs", out["run"], "wake.json")

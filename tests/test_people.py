@@ -8,7 +8,7 @@ import looop
 from tests.support import Case, wait_until
 
 
-class Asking(Case):
+class AskingCase(Case):
     def setUp(self):
         super().setUp()
         self.profile(goals={"a": "0\n"})
@@ -25,6 +25,8 @@ class Asking(Case):
     def asks(self):
         return json.loads(self.looop("asks", "--json"))
 
+
+class Asking(AskingCase):
     def test_a_question_its_answer_and_the_next_prompt(self):
         out = self.beat(
             {"move": "ask", "question": "Which\ncolour?", "options": ["red", "blue"], "ref": "reports/x.md"}
@@ -211,6 +213,105 @@ class Asking(Case):
         self.assertEqual(self.beat({"move": "noop"})["outcome"], "noop")
 
 
+class Around(AskingCase):
+    """Ways round the person that were found once."""
+
+    def test_nothing_that_looop_starts_speaks_for_the_person(self):
+        self.beat({"move": "shell", "command": "echo x >> ran", "reversible": False})
+        tried = 'L=$LOOOP_BIN; for v in "approve 1" "reject 1" "answer 1 x" resume "run a" tick; do $L $v; done'
+        out = self.beat({"move": "shell", "command": tried, "reversible": True})
+        self.assertEqual(out["outcome"], "acted")
+        log = self.read("runs", out["run"], "shell.log")
+        self.assertEqual(log.count("is for a person to say"), 6, log)
+        self.sensor("s", 'r=$("$LOOOP_BIN" approve 1 2>&1); printf \'{"signal":"%s"}\' "${r:0:60}"')
+        self.beat()
+        self.assertIn("is for a person to say", self.json("snapshots", "sensor-s.json")["signal"])
+        self.assertFalse(os.path.exists(self.path("ran")))
+
+    def test_a_shell_move_does_not_rewrite_the_playbook(self):
+        self.write("t.txt", "hacked\n")
+        out = self.beat({"move": "shell", "command": "sort -o P*K.md t.txt", "reversible": True})
+        self.assertIn("[it changed the PLAYBOOK: put back]", out["journal"])
+        self.assertEqual(self.read("PLAYBOOK.md"), "# PLAYBOOK\n")
+        self.assertIn("+hacked", self.asks()[0]["diff"])
+        for command in (
+            "mv pause.json x",
+            "echo '{}' > state.json",
+            "git checkout HEAD~3 PLAYBOOK.md",
+            "mv cost.jsonl old",
+            "echo x > asks/1.answer.json",
+        ):
+            self.assertEqual(
+                self.beat({"move": "shell", "command": command, "reversible": True})["outcome"], "proposed"
+            )
+
+    def test_kill_9_does_not_get_a_direct_runner_past_the_gate(self):
+        self.runner("cat >/dev/null; echo HACKED > PLAYBOOK.md; touch begun; sleep 300", "direct")
+        tick = self.start("tick")
+        wait_until(lambda: os.path.exists(self.path("begun")), "the runner")
+        tick.kill()
+        tick.wait()
+        self.replies({"move": "noop"})
+        self.tick()
+        self.assertEqual(self.read("PLAYBOOK.md"), "# PLAYBOOK\n")
+        self.assertIn("+HACKED", self.asks()[0]["diff"])
+
+    def test_an_answer_replaced_while_the_decider_read_the_old_one_is_not_lost(self):
+        self.beat({"move": "ask", "question": "Which?"})
+        self.looop("answer", "1", "red")
+        go = os.path.join(self.home, "go")
+        self.runner(f'touch {go}.started; while [ ! -e {go} ]; do sleep 0.01; done; echo \'{{"move":"noop"}}\'')
+        tick = self.start("tick")
+        wait_until(lambda: os.path.exists(go + ".started"), "the runner")
+        self.looop("answer", "1", "blue", "--force")
+        self.write(go, "")
+        self.assertEqual(tick.wait(20), 0)
+        self.replies({"move": "noop"})
+        self.assertEqual(self.tick()["outcome"], "noop")
+        self.assertIn("answer: blue\n", self.prompt())
+        self.assertEqual((self.asks(), self.tick()["outcome"]), ([], "unchanged"))
+
+    def test_a_secret_in_a_proposal_is_refused_not_rewritten(self):
+        env = {"MONKEY": "worktree1"}
+        out = self.beat({"move": "shell", "command": "git push origin worktree1", "reversible": True}, env=env)
+        self.assertEqual(out["outcome"], "failed")
+        self.assertIn("holds the value of a secret", out["reason"])
+        self.assertEqual(self.asks(), [])
+
+    def test_a_pause_while_the_runner_decides_stops_the_act(self):
+        go = os.path.join(self.home, "go")
+        move = json.dumps({"move": "shell", "command": "touch ran", "reversible": True})
+        self.runner(f"touch {go}.started; while [ ! -e {go} ]; do sleep 0.01; done; echo '{move}'")
+        tick = self.start("tick", "--json")
+        wait_until(lambda: os.path.exists(go + ".started"), "the runner")
+        self.looop("pause", "1h", "stop")
+        self.write(go, "")
+        self.assertIn("a person paused the loop", json.loads(tick.communicate(timeout=20)[0])["reason"])
+        self.assertFalse(os.path.exists(self.path("ran")))
+
+    def test_odd_files_brick_nothing(self):
+        self.beat({"move": "ask", "question": "Which?"})
+        for name, body in (
+            ("1.answer.json", "{}"),
+            ("1.answer.json", "[]"),
+            ("\u00b2.json", "{}"),
+            ("7.json", '{"n":1,"options":[1]}'),
+            ("8.json", '{"at":"x"}'),
+            ("9.json", '{"kind":"proposal","at":"2026-01-02T03:04:05Z","question":"?"}'),
+        ):
+            self.write(f"asks/{name}", body)
+            for words in (("asks",), ("status",), ("why", "now")):
+                self.looop(*words)
+            self.assertEqual(self.beat({"move": "noop"})["outcome"], "noop")
+            os.unlink(self.path("asks", name)) if name[0] != "9" else None
+        self.looop("approve", "9", code=1)
+        self.assertIn("holds no move", self.stderr)
+        for body in ("[]", "null", "3", '{"until":"x"}', '{"at":1}', '{"why":5}'):
+            self.write("pause.json", body)
+            self.assertEqual(self.beat()["outcome"], "held", body)
+            self.looop("status")
+
+
 class Pausing(Case):
     def test_a_pause_holds_and_sensing_goes_on(self):
         self.profile(goals={"a": "0\n"}, sensors={"s": f"echo x >> {self.home}/sensed; echo '{{}}'"})
@@ -349,6 +450,41 @@ class Money(Case):
         self.assertEqual(self.beat(env={"LOOOP_RUNNER": "builtin"})["outcome"], "noop")
         self.priced(0.1)
         self.assertEqual(self.beat()["outcome"], "held", "what workers spent counts")
+
+    def test_a_row_of_a_clock_that_was_off_hides_nothing(self):
+        self.priced(0.4, budget={"daily_usd": 1})
+        self.assertEqual([self.beat()["outcome"] for _ in range(3)], ["noop", "noop", "held"])
+        for ts in ("1970-01-01T00:00:07Z", "", "x"):
+            with open(self.path("cost.jsonl"), "a") as file:
+                file.write(json.dumps({"ts": ts, "kind": "session", "id": "w", "runner": "pi", "cost_usd": 0}) + "\n")
+            self.assertEqual(self.beat()["outcome"], "held", ts)
+
+    def test_odd_amounts_stop_nothing(self):
+        self.looop("_cost", "session", "w", "pi", "1e308", code=2)
+        stamp = looop.utc_text(time.time())
+        for usd in ("1e308", "1" + "0" * 400, "1e999", "-5", "1-2", "true"):
+            with open(self.path("cost.jsonl"), "a") as file:
+                file.write(
+                    f'{{"ts":"{stamp}","kind":"session","id":"w","runner":"pi","model":null,"cost_usd":{usd}}}\n'
+                )
+        with open(self.path("cost.jsonl"), "a") as file:
+            file.write(f'{{"ts":"{stamp}","kind":"session","id":"w","runner":"pi","model":null,"cost_usd":9.5,"usa\n')
+        self.assertEqual(self.beat(env={"LOOOP_RUNNER": "builtin"})["outcome"], "noop")
+        told = json.loads(self.looop("cost", "--json"))
+        self.assertEqual((told["total_usd"], told["unknown"], told["torn_lines"]), (0, 5, 2))
+        self.assertEqual(json.loads(self.looop("status", "--json"))["cost_today_usd"], 0)
+
+    def test_a_hold_is_told_once_though_beats_between_do_not_get_that_far(self):
+        self.priced(0.6, budget={"daily_usd": 1})
+        self.beat()
+        for _ in range(3):
+            self.assertEqual(self.beat()["outcome"], "held")
+            self.write("goals/a.md", "1\n")
+            self.assertEqual(self.tick()["outcome"], "unchanged")
+            self.looop("pause")
+            self.beat()
+            self.looop("resume")
+        self.assertEqual(len(self.events("needs_you")), 1)
 
     def test_pure_gates(self):
         spend = looop.Spend(9.5, 0, 0.4, 0, 1e9)
