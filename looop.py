@@ -300,6 +300,7 @@ class Done(Record):
     wrote: Mapping[str, Item | None] = {}  # the items that the act itself changed; None: gone, or to be new again
     shell: JSON = None  # result of a shell move, for the next prompt
     told: str = ""  # the journal line that a direct runner wrote itself
+    fold_at: int | None = None  # where the lines of a direct runner begin, when one line takes their place
 
 
 # ======================================================================================================================
@@ -4267,13 +4268,28 @@ def seal(profile: Profile, run: str, result: Mapping[str, JSON]) -> None:
     write_capsule(profile, run, "result.json", {**result, "files": capsule_digests(profile, run)})
 
 
-def record(profile: Profile, state: dict[str, JSON], run: str, line: str, result: dict[str, JSON]) -> None:
-    """Write down how a run ended: the commit point, then the journal line, then the result."""
+def record(
+    profile: Profile,
+    state: dict[str, JSON],
+    run: str,
+    line: str,
+    result: dict[str, JSON],
+    *,
+    fold_at: int | None = None,
+) -> None:
+    """Write down how a run ended: the commit point, then the journal line, then the result.
+
+    With `fold_at`, the line takes the place of all that the journal holds from there on.
+    """
     journal = profile.path("journal.md")
     full = {"run": run, "at": utc_text(time.time()), "looop": VERSION, **result}
     state["open"] = None
     state["last"] = {"run": run, "line": line, "journal_at": file_size(journal), "result": full}
+    if fold_at is not None:
+        state["last"]["journal_at"] = fold_at
     write_state(profile, state)
+    if fold_at is not None:
+        os.truncate(journal, fold_at)
     if line:
         append_line(journal, line.encode(), sync=True)
     seal(profile, run, full)
@@ -4680,8 +4696,11 @@ class Beat:
         if not lines:
             line = f"{one_line(reply, 300)} [written by looop: {runner.name} left no line]"
             return cost, Done(line, wrote={**wrote, **proposed})
-        if len(lines) > 1:
-            profile.warn(f"{runner.name} wrote {len(lines)} journal lines in one beat, and a beat makes one move")
+        if len(lines) > 1:  # one beat, one line: the others are kept in the capsule
+            profile.warn(f"{runner.name} wrote {len(lines)} journal lines in one beat: looop made one of them")
+            write_capsule(profile, self.run, "journal.txt", "\n".join(lines) + "\n")
+            words = "; ".join(line[len("- 0000-00-00 00:00 ") :] if line.startswith("- ") else line for line in lines)
+            return cost, Done(f"{words} [{len(lines)} lines]", wrote={**wrote, **proposed}, fold_at=before)
         return cost, Done("", wrote={**wrote, **proposed}, told=one_line(lines[-1]))
 
     def conclude(self, done: Done, cost: float | None) -> Outcome:
@@ -4709,7 +4728,7 @@ class Beat:
             "shell": done.shell,
             "secs": round(time.monotonic() - self.started, 3),
         }
-        record(profile, self.state, self.run, line, result)
+        record(profile, self.state, self.run, line, result, fold_at=done.fold_at)
         archive_asks(profile, self.state["read"])
         surface(profile, self.state, attention(self.state, read_asks(profile), []), decided=True)
         emit(profile, "decided", run=self.run, outcome=done.outcome, cost_usd=cost, hash=self.state["hash"])

@@ -743,6 +743,18 @@ class Direct(Case):
         self.assertRegex(self.journal()[0], r"I looked around \[written by looop: fake left no line\]$")
         self.assertEqual(len(self.journal()), 1)
 
+    def test_more_than_one_line_becomes_one(self):
+        self.profile(goals={"a": "0\n"})
+        self.write("journal.md", "- 2026-01-01 00:00 before\n")
+        lines = "- 2026-01-02 15:04 did this\\n\\n- 2026-01-02 15:05 and that\\nand more"
+        self.runner(f"cat >/dev/null; printf -- '{lines}' >> journal.md; echo done", "direct")
+        out = self.tick()
+        self.assertEqual(len(self.journal()), 2)
+        self.assertRegex(self.journal()[1], r"^- .{16} did this; and that; and more \[3 lines\]$")
+        self.assertEqual(out["journal"], self.journal()[1])
+        self.assertIn("and more\n", self.read("runs", out["run"], "journal.txt"))
+        self.assertIn("wrote 3 journal lines", self.stderr)
+
     def test_a_config_of_looop_0_5(self):
         """No mode; the command ends in `| "$LOOOP_BIN" _fmt`; the stream is metered all the same."""
         self.profile(goals={"a": "0\n"})
