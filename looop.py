@@ -2293,6 +2293,19 @@ def baseline_of(items: Mapping[str, Item]) -> dict[str, dict[str, JSON]]:
     return {key: {"digest": item.digest, "value": item.value} for key, item in items.items()}
 
 
+def digests_of(baseline: Mapping[str, Mapping[str, JSON]]) -> dict[str, str]:
+    """Return the digest of each item of a baseline."""
+    return {key: str(entry["digest"]) for key, entry in baseline.items()}
+
+
+def with_writes(
+    baseline: Mapping[str, dict[str, JSON]], wrote: Mapping[str, Item | None]
+) -> dict[str, dict[str, JSON]]:
+    """Return a baseline with what an act itself changed, so that it wakes nobody; None: the item is to be new again."""
+    kept = {key: entry for key, entry in baseline.items() if key not in wrote}
+    return {**kept, **baseline_of({key: item for key, item in wrote.items() if item})}
+
+
 def change_line(change: Change) -> str:
     """Say a change in one line: `sensor git: {"dirty":0} → {"dirty":1}`, `goal ship-v2: new, 12 lines, 340 bytes`."""
     subject = change.key.replace(":", " ", 1)
@@ -3855,9 +3868,14 @@ def run_runner(profile: Profile, runner: Runner, run: str) -> Ended:
     )
 
 
+def capsule_text(profile: Profile, run: str, name: str) -> str:
+    """Return a text of a capsule, "" when it is not there."""
+    return text_of(read_bytes(profile.path("runs", run, name)) or b"")
+
+
 def clean_log(profile: Profile, run: str, name: str) -> str:
     """Return what a child wrote into a log of its capsule, and free the file of secrets."""
-    text = text_of(read_bytes(profile.path("runs", run, name)) or b"")
+    text = capsule_text(profile, run, name)
     if profile.redacted(text) != text:
         write_capsule(profile, run, name, text)
     return text
@@ -4710,12 +4728,9 @@ class Beat:
         items = dict(self.state["baseline"]) if self.forced else baseline_of(self.world.items)
         read = [[ask["n"], ask["answer"]] for ask in self.world.asks if ask["state"] == "answered"]
         self.state["read"] = [] if self.mode == "builtin" else read
-        for key, item in [*done.wrote.items(), *((f"ask:{n}", None) for n, _ in self.state["read"])]:
-            items.pop(key, None)
-            if item:
-                items.update(baseline_of({key: item}))
+        items = with_writes(items, {**done.wrote, **{f"ask:{n}": None for n, _ in self.state["read"]}})
         if not self.forced or self.state["hash"]:
-            self.state["hash"] = world_hash({key: str(item["digest"]) for key, item in items.items()})
+            self.state["hash"] = world_hash(digests_of(items))
         if not self.forced:
             self.state.update(decided_at=now, noop_at=now if done.outcome == "noop" else None)
         self.state.update(baseline=items, failure=None, interrupted=None, shell=done.shell)
@@ -4749,7 +4764,7 @@ class Beat:
     def failed(self, reason: str, runner: Runner) -> Outcome:
         """End a beat that changed nothing: count it, back off, and leave word for the next prompt."""
         profile, now = self.profile, time.time()
-        reply = text_of(read_bytes(profile.path("runs", self.run, "reply.txt")) or b"")
+        reply = capsule_text(profile, self.run, "reply.txt")
         row = next((row for row in recent_rows(profile, now - DAY) if row.get("run") == self.run), None)
         cost = row.get("cost_usd") if row else 0.0 if runner.mode == "builtin" else None
         blame(self.state, reason, reply, self.policy, now)
@@ -4918,8 +4933,8 @@ def proposal_is_stale(profile: Profile, ask: Mapping[str, JSON]) -> str:
     if name:
         now = read_bytes(profile.path(name))
         return "" if (None if now is None else digest_of(now)) == ask.get("base") else f"{name} was changed since"
-    baseline = {key: str(entry["digest"]) for key, entry in read_state(profile)["baseline"].items()}
-    return "" if ask.get("hash") == hash_without_asks(baseline) else "the world has changed since"
+    now_hash = hash_without_asks(digests_of(read_state(profile)["baseline"]))
+    return "" if ask.get("hash") == now_hash else "the world has changed since"
 
 
 def approve(profile: Profile, text: str, force: bool) -> tuple[str, str]:
@@ -4975,12 +4990,9 @@ def carry_out(profile: Profile, state: dict[str, JSON], ask: Mapping[str, JSON])
         raise
     result = f"{done.shell['ended']}\n{done.shell['output']}" if done.shell else "done"
     add_result(profile, number, result)
-    for key, item in done.wrote.items():
-        state["baseline"].pop(key, None)
-        if item:
-            state["baseline"].update(baseline_of({key: item}))
+    state["baseline"] = with_writes(state["baseline"], done.wrote)
     if state["hash"]:
-        state["hash"] = world_hash({key: str(entry["digest"]) for key, entry in state["baseline"].items()})
+        state["hash"] = world_hash(digests_of(state["baseline"]))
     state["shell"] = done.shell
     words = (
         done.journal
@@ -5429,11 +5441,6 @@ def replay_drift(profile: Profile, run: str) -> list[str]:
     if wake.get("mode") in ("typed", "builtin"):
         drift += move_drift(profile, run, wake, result)
     return drift
-
-
-def capsule_text(profile: Profile, run: str, name: str) -> str:
-    """Return a text of a capsule, "" when it is not there."""
-    return text_of(read_bytes(profile.path("runs", run, name)) or b"")
 
 
 def prompt_drift(derived: str, recorded: str) -> list[str]:
