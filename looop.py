@@ -29,29 +29,47 @@ Contents
    8. Children
    9. Ledger
   10. Asks
-  11. Readings (pure)
-  12. Sense
-  13. World hash (pure)
-  14. World
-  15. Moves (pure)
-  16. Prompt (pure)
-  17. Metering (pure)
-  18. Gates (pure)
-  19. Profile on disk
-  20. Decide
-  21. Act
-  22. Guards
-  23. Settle
-  24. Surface
-  25. Beat
-  26. People
-  27. Views
-  28. Why and replay
-  29. Cost
-  30. Verbs
-  31. Gallery
-  32. Command line
-  33. Texts
+  11. Characters (pure)
+  12. Styles (pure)
+  13. Grid (pure)
+  14. Terminal (pure)
+  15. Screen (pure)
+  16. Screens at rest (pure)
+  17. Keys (pure)
+  18. Protocol (pure)
+  19. Session store
+  20. Session log
+  21. PTY
+  22. Canvas and keyboard
+  23. Supervisor
+  24. Launch
+  25. Client
+  26. Attach
+  27. Fleet
+  28. Readings (pure)
+  29. Sense
+  30. World hash (pure)
+  31. World
+  32. Moves (pure)
+  33. Prompt (pure)
+  34. Metering (pure)
+  35. Gates (pure)
+  36. Profile on disk
+  37. Decide
+  38. Act
+  39. Guards
+  40. Settle
+  41. Surface
+  42. Beat
+  43. People
+  44. Views
+  45. Why and replay
+  46. Cost
+  47. Verbs
+  48. Session verbs
+  49. Gallery
+  50. Command line
+  51. Texts
 
 Finding things: the verb `looop sensor list` is `cmd_sensor_list`; its row in VERBS (Command line) has help and options.
 To add a verb: write `cmd_<verb>`, add its row to VERBS. To add a move: a row in MOVES, a performer in PERFORMERS.
@@ -438,8 +456,8 @@ def json_line(fields: Mapping[str, JSON]) -> str:
             text = {None: "null", True: "true", False: "false"}[value]
         elif type(value) is int:
             text = str(value)
-        elif type(value) is str and value.isascii() and value.isprintable() and '"' not in value and "\\" not in value:
-            text = f'"{value}"'
+        elif type(value) is str and value.isascii() and value.isprintable():
+            text = '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
         else:
             import json
 
@@ -853,6 +871,7 @@ SETTINGS: dict[str, Setting] = {
     "shell_timeout": Setting("", "LOOOP_SHELL_TIMEOUT", 300, "seconds", "deadline of a shell move"),
     "noop_ttl": Setting("", "LOOOP_NOOP_TTL", 21600, "seconds", "a noop is decided again after; 0: never"),
     "runs_keep": Setting("", "LOOOP_RUNS_KEEP", 50, "count", "capsules kept; 0: all"),
+    "log_max_bytes": Setting("", "LOOOP_LOG_MAX_BYTES", 64 * MIB, "count", "bytes of a session's log"),
     "events_max_bytes": Setting("", "LOOOP_EVENTS_MAX_BYTES", 5 * MIB, "count", "bytes of events.jsonl"),
 }
 
@@ -1315,6 +1334,25 @@ def write_state(profile: Profile, state: Mapping[str, JSON]) -> None:
             else:
                 kept[key] = profile.redacted(state[key])
     write_atomic(profile.path("state.json"), pretty(kept).encode())
+
+
+def check_data_dir(profile: Profile) -> bool:
+    """Tell whether the data dir is there. Raise Failure when it is somebody else's or others can write into it."""
+    try:
+        s = os.stat(profile.data)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise Failure(f"data dir {profile.data}: {error.strerror}", "make it yours, or set LOOOP_DATA_DIR") from None
+    if s.st_mode & 0o170000 != 0o040000:
+        raise Failure(f"data dir {profile.data}: is not a directory", "move it away, or set LOOOP_DATA_DIR")
+    if s.st_uid != os.geteuid():
+        raise Failure(
+            f"data dir {profile.data}: belongs to another user", "set LOOOP_DATA_DIR to a directory of your own"
+        )
+    if s.st_mode & 0o022:
+        raise Failure(f"data dir {profile.data}: others can write into it", f"chmod 700 {quoted(profile.data)}")
+    return True
 
 
 def emit(profile: Profile, event: str, **fields: JSON) -> None:
@@ -1947,7 +1985,4673 @@ def ask_text(ask: Mapping[str, JSON]) -> str:
 
 
 # ======================================================================================================================
-# 11. Readings (pure)
+# 11. Characters (pure)
+# ======================================================================================================================
+# How many cells a character takes, and which characters share a cell. A terminal and the program that writes to it must
+# agree on this without a word between them; where they differ in practice, modern terminals (kitty, WezTerm) decide.
+
+ZWJ, VS16 = "\u200d", "\ufe0f"  # joins two emoji into one; asks for the colourful form of the character before it
+CLUSTER_MAX = 16  # code points in one cell: the longest emoji in use have ten
+_WIDTHS: dict[str, int] = {}  # of the characters met so far; unicodedata is asked once for each
+
+# Runs of these are written in one step: each takes one cell and goes into no cell before it. The pictures among the
+# arrows and symbols are left out, because an emoji sequence may hold them.
+NARROW = (
+    " -~\u00a0-\u00ac\u00ae-\u02ff\u0370-\u0377\u037a-\u037f\u0384-\u038a\u0391-\u03ff\u0400-\u0482\u048a-\u052f"
+    "\u1e00-\u1eff\u2010-\u2027\u2030-\u203b\u203d-\u2048\u204a-\u205e\u20a0-\u20bf\u2100-\u2121\u2123-\u2138"
+    "\u213a-\u2193\u2196-\u21a8\u21ab-\u2311\u237c-\u237f\u239b-\u23cd\u2400-\u2426\u2440-\u244a\u2460-\u24c1"
+    "\u24c3-\u25a9\u25ac-\u25b5\u25b7-\u25bf\u25c1-\u25fa\u27c0-\u2933\u2936-\u2aff\ue000-\uf8ff\ufffd"
+)
+
+# DEC special graphics: what the bytes 0x5f to 0x7e stand for when G0 or G1 is designated with `0`.
+GRAPHICS = dict(zip(range(0x5F, 0x7F), "\u00a0◆▒␉␌␍␊°±␤␋┘┐┌└┼⎺⎻─⎼⎽├┤┴┬│≤≥π≠£·"))
+
+
+def cell_width(char: str) -> int:
+    """Return how many cells a character takes: 0 for marks and format characters, 2 for wide ones, else 1."""
+    width = _WIDTHS.get(char)
+    if width is None:
+        if len(_WIDTHS) > 8192:
+            _WIDTHS.clear()
+        width = _WIDTHS[char] = _measured(char)
+    return width
+
+
+def _measured(char: str) -> int:
+    import unicodedata
+
+    code = ord(char)
+    if is_regional(char) or 0x1F900 <= code <= 0x1F9FF or 0x1FA70 <= code <= 0x1FAFF:
+        return 2  # emoji of tomorrow too, which this Python's tables may not know yet
+    kind = unicodedata.category(char)
+    if kind in ("Mn", "Me", "Cf", "Zl", "Zp", "Cc", "Cs"):
+        return 1 if code == 0xAD else 0  # the soft hyphen is shown
+    if 0x1160 <= code <= 0x11FF:
+        return 0  # vowels and finals of Hangul, drawn into the syllable before them
+    return 2 if unicodedata.east_asian_width(char) in "WF" else 1
+
+
+def is_regional(char: str) -> bool:
+    """Tell whether a character is a regional indicator, two of which make a flag."""
+    return "\U0001f1e6" <= char <= "\U0001f1ff"
+
+
+def is_pictographic(char: str) -> bool:
+    """Tell whether a character can be a picture of its own: what VS16 makes wide, and what ZWJ joins."""
+    code = ord(char)
+    if code < 0x2190:
+        return code in (0xA9, 0xAE, 0x203C, 0x2049, 0x2122, 0x2139)
+    if code < 0x1F000:
+        return (
+            code in (0x2194, 0x2195, 0x21A9, 0x21AA, 0x24C2, 0x2934, 0x2935, 0x3030, 0x303D, 0x3297, 0x3299)
+            or 0x2312 <= code <= 0x23FF
+            or 0x25AA <= code <= 0x25AB
+            or code in (0x25B6, 0x25C0)
+            or 0x25FB <= code <= 0x27BF
+            or 0x2B00 <= code <= 0x2BFF
+        )
+    return code <= 0x1FAFF and not is_regional(char)
+
+
+def takes_vs16(cell: str) -> bool:
+    """Tell whether VS16 makes a narrow cell wide: pictures, and the digits that become keycaps."""
+    return VS16 not in cell and (is_pictographic(cell[0]) or cell[0] in "0123456789#*")
+
+
+def joins(cell: str, wide: bool, char: str) -> bool:
+    """Tell whether a character goes into the cell before it, making one picture of both."""
+    if is_regional(char):
+        return len(cell) == 1 and is_regional(cell)
+    if not wide or len(cell) >= CLUSTER_MAX:
+        return False
+    if "\U0001f3fb" <= char <= "\U0001f3ff":  # a skin tone
+        return is_pictographic(cell[-1]) or cell[-1] == VS16
+    return cell[-1] == ZWJ and is_pictographic(char)
+
+
+# ======================================================================================================================
+# 12. Styles (pure)
+# ======================================================================================================================
+# How a cell looks: colours, attributes, and the SGR sequences that say so, read and written.
+
+if TYPE_CHECKING:
+    Color = int | str | None  # 0-255 of the palette, "#rrggbb", or the terminal's own
+    StyleKey = tuple[Color, Color, int, int, str]
+
+BOLD, FAINT, ITALIC, BLINK, REVERSE, CONCEAL, STRIKE = 1, 2, 4, 8, 16, 32, 64
+NUMBER_MAX = 65535  # of a parameter
+FOREGROUND, BACKGROUND = "#d8d8d8", "#101010"  # of a terminal that was told no others
+
+_SGR_ON = {1: BOLD, 2: FAINT, 3: ITALIC, 5: BLINK, 6: BLINK, 7: REVERSE, 8: CONCEAL, 9: STRIKE}
+_SGR_OFF = {22: BOLD | FAINT, 23: ITALIC, 25: BLINK, 27: REVERSE, 28: CONCEAL, 29: STRIKE}
+_SGR_FG: dict[int, Color] = {**dict(zip(range(30, 38), range(8))), **dict(zip(range(90, 98), range(8, 16))), 39: None}
+_SGR_BG: dict[int, Color] = {code + 10: color for code, color in _SGR_FG.items()}
+
+
+class Style:
+    """Be how a cell looks. A screen has one object for each style in use."""
+
+    __slots__ = ("erased", "key", "then")
+
+    def __init__(self, key: StyleKey) -> None:
+        self.key = key  # (foreground, background, BOLD | …, underline 0-5, OSC 8 "params;uri")
+        self.erased: Style = self  # what erasing with this pen leaves: its background alone
+        self.then: dict[str, Style] = {}  # the pen that an SGR sequence makes of this one
+
+
+PLAIN: StyleKey = (None, None, 0, 0, "")
+
+
+def parameter(text: str, default: int = 0) -> int:
+    """Read a parameter of a sequence."""
+    return min(int(text), NUMBER_MAX) if text.isdigit() else default
+
+
+def sgr_color(parts: list[str]) -> tuple[Color, int]:
+    """Read what follows 38 or 48: return the colour and how many parts it took; 0 when it is none."""
+    if parts[:1] == ["5"] and len(parts) > 1:
+        index = parameter(parts[1])
+        return (index, 2) if index < 256 else (None, 0)
+    if parts[:1] == ["2"] and len(parts) > 3:
+        red, green, blue = (min(parameter(part), 255) for part in parts[1:4])
+        return f"#{red:02x}{green:02x}{blue:02x}", 4
+    return None, 0
+
+
+def restyled(key: StyleKey, text: str) -> StyleKey:
+    """Return a style as the parameters of an SGR sequence change it."""
+    fg, bg, attrs, underline, link = key
+    parts = text.split(";", 64)[:64]
+    while parts:
+        head, *subs = parts.pop(0).split(":")
+        code = parameter(head)
+        if code in (38, 48, 58):  # the colour of underlines (58) is passed over
+            color, found = extended_color(subs, parts)
+            fg, bg = color if found and code == 38 else fg, color if found and code == 48 else bg
+        elif code in (4, 21, 24):
+            underline = 2 if code == 21 else 0 if code == 24 else min(parameter(subs[0], 1), 5) if subs else 1
+        elif code == 0:
+            fg, bg, attrs, underline = None, None, 0, 0
+        elif code in _SGR_ON:
+            attrs |= _SGR_ON[code]
+        elif code in _SGR_OFF:
+            attrs &= ~_SGR_OFF[code]
+        elif code in _SGR_FG:
+            fg = _SGR_FG[code]
+        elif code in _SGR_BG:
+            bg = _SGR_BG[code]
+    return fg, bg, attrs, underline, link
+
+
+def extended_color(subs: list[str], parts: list[str]) -> tuple[Color, int]:
+    """Read the colour of 38 or 48, from after its colons or from the parameters behind it, which it takes away."""
+    if subs:
+        if subs[0] == "2" and len(subs) > 4:
+            del subs[1]  # the colour space
+        return sgr_color(subs)
+    color, used = sgr_color(parts)
+    del parts[: used or {"5": 2, "2": 4}.get(parts[0] if parts else "", 0)]
+    return color, used
+
+
+def sgr_parameters(key: StyleKey) -> str:
+    """Write the parameters that turn a reset pen into this style."""
+    fg, bg, attrs, underline, _ = key
+    words = [str(code) for code in (1, 2, 3, 5, 7, 8, 9) if attrs & _SGR_ON[code]]
+    if underline:
+        words.append("4" if underline == 1 else f"4:{underline}")
+    for color, base in ((fg, 30), (bg, 40)):
+        if isinstance(color, str):
+            words.append(f"{base + 8};2;" + ";".join(str(int(color[i : i + 2], 16)) for i in (1, 3, 5)))
+        elif color is not None:
+            words.append(
+                str(base + color if color < 8 else base + 52 + color) if color < 16 else f"{base + 8};5;{color}"
+            )
+    return ";".join(["0", *words])
+
+
+def color_of(text: str) -> str:
+    """Read a colour as X11 spells it (rgb:ff/80/00, #ff8000); return it as #rrggbb, "" when it is none."""
+    if text.startswith("rgb:"):
+        parts = text[4:].split("/")
+    elif text.startswith("#") and len(text) in (4, 7, 10, 13):
+        size = (len(text) - 1) // 3
+        parts = [text[i : i + size] for i in range(1, len(text), size)]
+        parts = [(part + "0")[:2] for part in parts]  # this form gives the most significant digits
+    else:
+        return ""
+    if len(parts) != 3 or not all(0 < len(p) < 5 and set(p) <= set("0123456789abcdefABCDEF") for p in parts):
+        return ""
+    return "#" + "".join(f"{int(part, 16) * 255 // (16 ** len(part) - 1):02x}" for part in parts)
+
+
+def xterm_color(index: int) -> str:
+    """Return a colour of xterm's palette as #rrggbb."""
+    if index < 16:
+        first = (
+            "000000 cd0000 00cd00 cdcd00 0000ee cd00cd 00cdcd e5e5e5 7f7f7f ff0000 00ff00 ffff00 5c5cff ff00ff 00ffff"
+        )
+        return "#" + f"{first} ffffff".split()[index]
+    if index < 232:
+        levels = (0, 95, 135, 175, 215, 255)
+        index -= 16
+        return f"#{levels[index // 36]:02x}{levels[index // 6 % 6]:02x}{levels[index % 6]:02x}"
+    return f"#{8 + 10 * (index - 232):02x}" + f"{8 + 10 * (index - 232):02x}" * 2
+
+
+def color_answer(color: str) -> str:
+    """Write a colour as OSC 4, 10 and 11 give it: 16 bits each."""
+    return "rgb:" + "/".join(color[at : at + 2] * 2 for at in (1, 3, 5))
+
+
+# ======================================================================================================================
+# 13. Grid (pure)
+# ======================================================================================================================
+# The cells of a terminal and what moves in them: cursor, margins, scrolling, erasing, writing. A line is two lists of
+# the same length, texts and styles; a wide character has "" in its right cell, and no half of one ever stands alone.
+# What happens happens to whole runs, by slices: that is what makes it fast.
+
+SIZE_MAX = 1000  # columns, and rows
+_STYLES_MAX = 4096  # styles and steps between them that a screen remembers at a time
+
+
+class Line:
+    """Be one line of cells."""
+
+    __slots__ = ("chars", "styles", "whole")
+
+    def __init__(self, chars: list[str], styles: list[Style]) -> None:
+        self.chars = chars
+        self.styles = styles
+        self.whole: Line | None = None  # what it was before a narrower screen cut it
+
+    def mend(self, col: int) -> None:
+        """Blank the wide character whose halves lie on both sides of a column's left edge."""
+        if 0 < col < len(self.chars) and not self.chars[col]:
+            self.chars[col - 1 : col + 1] = "  "
+
+    def fill(self, start: int, end: int, style: Style) -> None:
+        """Blank the cells from `start` to before `end`."""
+        self.mend(start)
+        self.mend(end)
+        self.chars[start:end] = " " * (end - start)
+        self.styles[start:end] = [style] * (end - start)
+
+    def insert(self, col: int, count: int, style: Style) -> None:
+        """Push the cells from `col` on to the right, some of them over the edge."""
+        cols = len(self.chars)
+        self.mend(col)
+        self.chars[col:col] = " " * count
+        self.styles[col:col] = [style] * count
+        self.mend(cols)
+        del self.chars[cols:], self.styles[cols:]
+
+    def delete(self, col: int, count: int, style: Style) -> None:
+        """Pull the cells after the deleted ones to the left."""
+        self.mend(col)
+        self.mend(col + count)
+        del self.chars[col : col + count], self.styles[col : col + count]
+        self.chars += " " * count
+        self.styles += [style] * count
+
+    def is_blank(self) -> bool:
+        """Tell whether nothing is to be seen on it."""
+        return not "".join(self.chars).strip(" ") and all(style.key == PLAIN for style in self.styles)
+
+    def cut(self, cols: int) -> Line:
+        """Return its first cells as a line, without half of a wide character at the end."""
+        short = Line(self.chars[:cols], self.styles[:cols])
+        if not self.chars[cols]:
+            short.chars[cols - 1] = " "
+        return short
+
+    def unfolded(self) -> Line:
+        """Return what it was before a narrower screen cut it, itself when it was not or has changed since."""
+        if self.whole is not None:
+            short = self.whole.cut(len(self.chars))
+            if short.chars == self.chars and short.styles == self.styles:
+                return self.whole
+        return self
+
+    def fit(self, cols: int, plain: Style) -> Line:
+        """Return the line at another width. What is cut off comes back when the line has not changed by then."""
+        whole = self.unfolded()
+        room = cols - len(whole.chars)
+        if room >= 0:
+            return Line(whole.chars + [" "] * room, whole.styles + [plain] * room)
+        short = whole.cut(cols)
+        short.whole = whole
+        return short
+
+
+class Packed:
+    """Be a line of the history: its cells up to the last that shows, as little as it takes."""
+
+    __slots__ = ("cells", "runs")
+
+    def __init__(self, line: Line) -> None:
+        text: str = "".join(line.chars)
+        styles = line.styles
+        first = styles[0]
+        self.cells: Sequence[str] = text if text.isascii() else tuple(line.chars)
+        if styles.count(first) == len(styles):
+            self.runs = [(first, len(styles))]
+        else:
+            self.runs = style_runs(styles)
+        if self.runs[-1][0].key == PLAIN:
+            self._trim()
+
+    def _trim(self) -> None:
+        end = len(self.cells) - self.runs[-1][1]  # the last run may be cut as far as this
+        cells = self.cells
+        size = len(cells.rstrip(" ")) if isinstance(cells, str) else len(cells)
+        while not isinstance(cells, str) and size and cells[size - 1] == " ":
+            size -= 1
+        size = max(size, end)
+        self.cells = cells[:size]
+        self.runs[-1] = (self.runs[-1][0], size - end)
+
+    def line(self, cols: int, plain: Style) -> Line:
+        """Return it as a line of so many cells."""
+        styles: list[Style] = []
+        for style, count in self.runs:
+            styles += [style] * count
+        return Line(list(self.cells), styles).fit(cols, plain)
+
+
+def style_runs(styles: list[Style]) -> list[tuple[Style, int]]:
+    """Return styles as (style, how many cells in a row have it)."""
+    runs = []
+    last, start = styles[0], 0
+    for col, style in enumerate(styles):
+        if style is not last:
+            runs.append((last, col - start))
+            last, start = style, col
+    runs.append((last, len(styles) - start))
+    return runs
+
+
+class Grid:
+    """Hold the cells of a terminal's two screens, and do to them what escape sequences ask for."""
+
+    def __init__(self, cols: int, rows: int, scrollback: int = 2000) -> None:
+        self.cols = max(1, min(cols, SIZE_MAX))
+        self.rows = max(1, min(rows, SIZE_MAX))
+        self.scrollback = max(0, scrollback)
+        self.history: list[Packed] = []  # lines that left the main screen at its top, the oldest first
+        self.vanished = 0  # how many of them left because the screen became smaller
+        self.cut_col = (0, 0)  # where the cursor would be on a wider screen, and where it was put instead
+        self._styles: dict[StyleKey, Style] = {}
+        self._steps = 0  # entries of all `Style.then`
+        self.plain = self.style(PLAIN)
+        self.pen = self.plain
+        self.alt = False
+        self.row = self.col = 0
+        self.wrap = False  # the last column was written: the next character begins a new line
+        self.joint = (-1, -1)  # where the cursor stood after a character that an emoji sequence may go on with
+        self.last = ""  # the character that REP repeats
+        self.top, self.bottom = 0, self.rows - 1
+        self.modes = {"?7", "?25"}  # "?7": DEC private mode 7 is set; "4": ANSI mode 4
+        self.tabs = set(range(8, SIZE_MAX, 8))
+        self.lines = self.blank_lines(self.rows)
+        self.other: list[Line] = []  # the lines of the screen that is not shown; none: an alternate screen not used yet
+
+    def style(self, key: StyleKey) -> Style:
+        """Return the style of a key."""
+        style = self._styles.get(key)
+        if style is None:
+            if len(self._styles) + self._steps > _STYLES_MAX:
+                for old in self._styles.values():
+                    old.then.clear()
+                self._styles.clear()
+                self._steps = 0
+            style = self._styles[key] = Style(key)
+            background = (None, key[1], 0, 0, "")
+            if key != background:
+                style.erased = self.style(background)
+        return style
+
+    def blank_lines(self, count: int, style: Style | None = None) -> list[Line]:
+        """Make new lines."""
+        cols, style = self.cols, style or self.plain
+        return [Line([" "] * cols, [style] * cols) for _ in range(count)]
+
+    # --- the cursor
+
+    def move_to(self, row: int, col: int) -> None:
+        """Put the cursor somewhere, 0-based, with the origin mode's margins as the edges of the screen."""
+        if "?6" in self.modes:
+            self.row = max(self.top, min(row + self.top, self.bottom))
+        else:
+            self.row = max(0, min(row, self.rows - 1))
+        self.col = max(0, min(col, self.cols - 1))
+        self.wrap = False
+        self.joint = (-1, -1)
+
+    def up(self, count: int) -> None:
+        """Move up; the top margin stops a cursor that is not above it."""
+        self.row = max(self.top if self.row >= self.top else 0, self.row - count)
+        self.wrap = False
+
+    def down(self, count: int) -> None:
+        """Move down; the bottom margin stops a cursor that is not below it."""
+        self.row = min(self.bottom if self.row <= self.bottom else self.rows - 1, self.row + count)
+        self.wrap = False
+
+    def to_col(self, col: int) -> None:
+        """Move within the line."""
+        self.col = max(0, min(col, self.cols - 1))
+        self.wrap = False
+        self.joint = (-1, -1)
+
+    def tab(self, count: int) -> None:
+        """Move to a tab stop, `count` of them on; backwards when it is negative."""
+        step = 1 if count > 0 else -1
+        edge = self.cols - 1 if count > 0 else 0
+        for _ in range(min(abs(count), self.cols)):
+            if self.col == edge:
+                return
+            self.wrap = False
+            self.col += step
+            while self.col != edge and self.col not in self.tabs:
+                self.col += step
+
+    def index(self) -> None:
+        """Move down a line, scrolling at the bottom margin."""
+        self.wrap = False
+        if self.row == self.bottom:
+            self.scroll_up(1)
+        elif self.row < self.rows - 1:
+            self.row += 1
+
+    def reverse_index(self) -> None:
+        """Move up a line, scrolling at the top margin."""
+        self.wrap = False
+        if self.row == self.top:
+            self.scroll_down(1)
+        elif self.row:
+            self.row -= 1
+
+    # --- lines
+
+    def scroll_up(self, count: int) -> None:
+        """Drop lines at the top margin; those of the main screen's own top go to the history."""
+        count = min(count, self.bottom - self.top + 1)
+        lines = self.lines
+        if self.top == 0 and not self.alt:
+            self.remember(lines[:count])
+        del lines[self.top : self.top + count]
+        at = self.bottom + 1 - count
+        lines[at:at] = self.blank_lines(count, self.pen.erased)
+
+    def remember(self, lines: list[Line]) -> None:
+        """Add lines to the history."""
+        history = self.history
+        for line in lines:
+            history.append(Packed(line if line.whole is None else line.unfolded()))
+        while len(history) > self.scrollback:
+            history.pop(0)
+
+    def scroll_down(self, count: int) -> None:
+        """Drop lines at the bottom margin."""
+        self.insert_lines(self.top, count)
+
+    def insert_lines(self, row: int, count: int) -> None:
+        """Insert lines; as many fall off at the bottom margin."""
+        count = min(count, self.bottom - row + 1)
+        del self.lines[self.bottom + 1 - count : self.bottom + 1]
+        self.lines[row:row] = self.blank_lines(count, self.pen.erased)
+
+    def delete_lines(self, row: int, count: int) -> None:
+        """Delete lines; as many blank ones come in at the bottom margin."""
+        count = min(count, self.bottom - row + 1)
+        del self.lines[row : row + count]
+        at = self.bottom + 1 - count
+        self.lines[at:at] = self.blank_lines(count, self.pen.erased)
+
+    def erase_lines(self, start: int, end: int) -> None:
+        """Blank the lines from `start` to before `end`."""
+        self.lines[start:end] = self.blank_lines(end - start, self.pen.erased)
+
+    def erase_cells(self, start: int, end: int) -> None:
+        """Blank cells of the cursor's line."""
+        self.lines[self.row].fill(start, min(end, self.cols), self.pen.erased)
+
+    # --- writing
+
+    def write(self, text: str) -> None:
+        """Write characters of one cell each at the cursor, line after line."""
+        wraps = "?7" in self.modes
+        self.last = text[-1]
+        while text:
+            if self.wrap:
+                self.col = 0
+                self.index()
+            col = self.col
+            room = self.cols - col
+            part = text[:room]
+            if len(text) > room and not wraps:  # all that does not fit goes into the last column, one after the other
+                part = text[: room - 1] + text[-1]
+                text = ""
+            text = text[room:]
+            line = self.lines[self.row]
+            end = col + len(part)
+            if "4" in self.modes and end < self.cols:
+                line.insert(col, len(part), self.pen)
+            line.mend(col)
+            line.mend(end)
+            line.chars[col:end] = part
+            line.styles[col:end] = [self.pen] * len(part)
+            self.advance(end, wraps)
+
+    def advance(self, col: int, wraps: bool) -> None:
+        """Put the cursor after what was written."""
+        self.wrap = wraps and col >= self.cols
+        self.col = min(col, self.cols - 1)
+
+    def write_char(self, char: str) -> None:
+        """Write a character that may be wide, go into the cell before it, or be nothing but a mark."""
+        width = cell_width(char)
+        if width == 0:
+            self.combine(char)
+        elif self.joint == (self.row, self.col) and self.join(char):
+            return
+        elif width == 1:
+            self.write(char)
+        elif self.cols > 1:
+            self.write_wide(char)
+        self.joint = (self.row, self.col)
+
+    def write_wide(self, char: str) -> None:
+        """Write a character of two cells."""
+        wraps = "?7" in self.modes
+        self.last = char
+        if self.wrap or (self.col == self.cols - 1 and wraps):
+            self.col = 0
+            self.index()
+        col = min(self.col, self.cols - 2)
+        line = self.lines[self.row]
+        if "4" in self.modes and col + 2 < self.cols:
+            line.insert(col, 2, self.pen)
+        line.mend(col)
+        line.mend(col + 2)
+        line.chars[col : col + 2] = [char, ""]
+        line.styles[col : col + 2] = [self.pen, self.pen]
+        self.advance(col + 2, wraps)
+
+    def before(self) -> int:
+        """Return the column of the character before the cursor, -1 when there is none."""
+        col = self.col if self.wrap else self.col - 1
+        return col - 1 if col > 0 and not self.lines[self.row].chars[col] else col
+
+    def join(self, char: str) -> bool:
+        """Put a character into the cell before the cursor when both make one picture; tell whether they do."""
+        col = self.before()
+        chars = self.lines[self.row].chars
+        if col < 0 or not joins(chars[col], chars[col + 1 : col + 2] == [""], char):
+            return False
+        chars[col] += char
+        self.joint = (self.row, self.col)
+        return True
+
+    def combine(self, mark: str) -> None:
+        """Put a mark into the cell before the cursor."""
+        col = self.before()
+        if col < 0:
+            return
+        line = self.lines[self.row]
+        cell = line.chars[col]
+        if len(cell) >= CLUSTER_MAX:
+            return
+        if mark == VS16 and takes_vs16(cell) and line.chars[col + 1 : col + 2] != [""]:
+            if self.wrap or col + 1 >= self.cols:
+                return  # no room to become wide: it stays as it is
+            if "4" in self.modes:
+                line.insert(col + 1, 1, self.pen)
+            line.mend(col + 2)
+            line.chars[col + 1] = ""
+            line.styles[col + 1] = line.styles[col]
+            self.advance(col + 2, "?7" in self.modes)
+        line.chars[col] = cell + mark
+
+    # --- another size
+
+    def resize(self, cols: int, rows: int) -> None:
+        """Change the size. Text stays where it fits; what the main screen loses at its top comes back when it grows."""
+        cols, rows = max(1, min(cols, SIZE_MAX)), max(1, min(rows, SIZE_MAX))
+        if (cols, rows) == (self.cols, self.rows):
+            return
+        shifted = 0
+        primary, alternate = (self.other, self.lines) if self.alt else (self.lines, self.other)
+        if rows != self.rows:
+            shifted = self.fit_rows(primary, rows)
+            if alternate:
+                del alternate[rows:]
+                alternate += self.blank_lines(rows - len(alternate))
+            self.top, self.bottom = 0, rows - 1
+        self.rows = rows
+        if cols != self.cols:
+            for lines in (primary, alternate):
+                lines[:] = [line.fit(cols, self.plain) for line in lines]
+            col = self.cut_col[0] if self.col == self.cut_col[1] else self.col
+            self.cut_col = (col, min(col, cols - 1)) if col >= cols else (0, 0)
+            self.wrap = False
+            self.col = min(col, cols - 1)
+        self.cols = cols
+        self.row = max(0, min(self.row + (0 if self.alt else shifted), rows - 1))
+        self.joint = (-1, -1)
+
+    def main_row(self) -> int:
+        """Return the row that the main screen's cursor is in, or will be in."""
+        return self.row
+
+    def fit_rows(self, lines: list[Line], rows: int) -> int:
+        """Make the main screen so many rows; return by how many rows its text moves."""
+        if rows > self.rows:
+            back = min(rows - self.rows, self.vanished, len(self.history))
+            self.vanished -= back
+            lines[:0] = [self.history.pop().line(self.cols, self.plain) for _ in range(back)][::-1]
+            lines += self.blank_lines(rows - len(lines))
+            return back
+        cursor = self.main_row()
+        while len(lines) > max(rows, cursor + 1) and lines[-1].is_blank():
+            lines.pop()
+        gone = len(lines) - rows
+        self.remember(lines[:gone])
+        self.vanished = min(self.vanished + gone, len(self.history))
+        del lines[:gone]
+        return -gone
+
+
+# ======================================================================================================================
+# 14. Terminal (pure)
+# ======================================================================================================================
+# What a terminal remembers besides its cells: modes, charsets, saved cursors, keyboard, titles, colours. And what it
+# says when a program asks. Nothing is claimed that is not done: programs believe the answers.
+
+STRING_MAX = 4096  # characters of an OSC or DCS that are looked at, and of a CSI that is not ignored
+TITLE_MAX = 256
+STACK_MAX = 16  # entries of the kitty keyboard stack, and of the stack of titles
+_REPLIES_MAX = 4096  # for a program that asks and never reads
+CELL_WIDTH, CELL_HEIGHT = 8, 16  # pixels, where a program asks
+
+# What DECRQM answers for: modes that the screen, or the terminal of whoever looks at it, really has.
+_MODES = (
+    *("4", "20", "?1", "?5", "?6", "?7", "?12", "?25", "?47", "?66", "?1000", "?1002", "?1003", "?1004", "?1005"),
+    *("?1006", "?1047", "?1049", "?2004", "?2026", "?2031"),
+)
+_EXCLUSIVE = (("?1000", "?1002", "?1003"), ("?1005", "?1006", "?1015", "?1016"))  # of these one at a time
+KEPT_MODES = {*_MODES, "?1007", "?1015", "?1016"} - {"?47", "?66", "?1047", "?1049"}
+
+if TYPE_CHECKING:
+    Parameters = tuple[int, ...]
+    Saved = tuple[int, int, bool, StyleKey, bool, str, str, int]  # row, col, wrap, pen, origin mode, G0, G1, shift
+
+
+class Terminal(Grid):
+    """Be the state and the answers of a terminal; `Screen` reads its stream."""
+
+    def __init__(self, cols: int, rows: int, scrollback: int = 2000) -> None:
+        super().__init__(cols, rows, scrollback)
+        self.replies: list[bytes] = []  # what the terminal answers; the owner takes and clears it
+        self.title = ""
+        self.titles: list[str] = []  # XTPUSHTITLE
+        self.charsets = ["B", "B"]  # what G0 and G1 are: "0" is DEC special graphics
+        self.shift = 0  # which of them is in use
+        self.simple = True  # ASCII is written as it is: no graphics, no insert mode
+        self.saved: list[Saved | None] = [None, None]  # DECSC of the main screen and of the alternate one
+        self.kitty: list[list[int]] = [[], []]  # the keyboard stacks of both screens
+        self.keypad = False  # DECKPAM
+        self.cursor_style = 0  # DECSCUSR
+        self.modify_keys = 0  # XTMODKEYS 4
+        self.palette: dict[int, str] = {}  # colours that were changed
+        self.foreground = self.background = ""  # "" is the terminal's own
+        self.held_text = ""  # an escape sequence that is not finished
+        self.held_bytes = b""  # a UTF-8 character that is not finished
+
+    @property
+    def visible(self) -> bool:
+        """Tell whether the cursor is shown."""
+        return "?25" in self.modes
+
+    @property
+    def bracketed_paste(self) -> bool:
+        """Tell whether the program wants to know what was pasted."""
+        return "?2004" in self.modes
+
+    @property
+    def application_cursor(self) -> bool:
+        """Tell whether arrows are sent as SS3 (DECCKM)."""
+        return "?1" in self.modes
+
+    @property
+    def kitty_flags(self) -> int:
+        """Return how the program wants keys encoded, in the bits of the kitty keyboard protocol."""
+        stack = self.kitty[self.alt]
+        return stack[-1] if stack else 0
+
+    def reply(self, text: str) -> None:
+        """Answer the program."""
+        if len(self.replies) < _REPLIES_MAX:
+            self.replies.append(text.encode())
+
+    def simplify(self) -> None:
+        """Notice whether ASCII can be written as it is."""
+        self.simple = self.charsets[self.shift] == "B" and "4" not in self.modes
+
+    # --- modes
+
+    def set_mode(self, name: str, on: bool) -> None:
+        """Set or reset a mode: "?7" is the DEC private mode 7, "4" the ANSI mode 4."""
+        if name in ("?47", "?1047", "?1048", "?1049"):
+            self.switch(name, on)
+        elif name == "?66":
+            self.keypad = on
+        elif name in KEPT_MODES:
+            for group in _EXCLUSIVE:
+                self.modes.difference_update(group if name in group else ())
+            (self.modes.add if on else self.modes.discard)(name)
+            if name == "?6":
+                self.move_to(0, 0)
+            elif name == "?7" and not on:
+                self.wrap = False
+            elif name == "4":
+                self.simplify()
+
+    def switch(self, name: str, on: bool) -> None:
+        """Go to the alternate screen or back, each mode with its own idea of what is saved and cleared."""
+        if name == "?1048" or (name == "?1049" and on):
+            (self.save if on else self.restore)()
+        if name != "?1048":
+            was = self.alt
+            self.show(on)
+            if name == "?1049" and on:
+                self.erase_lines(0, self.rows)
+            elif name != "?47" and was and not on:
+                self.other = []
+        if name == "?1049" and not on:
+            self.restore()
+
+    def show(self, alt: bool) -> None:
+        """Show the alternate screen, or the main one."""
+        if alt != self.alt:
+            self.lines, self.other = self.other or self.blank_lines(self.rows), self.lines
+            self.alt = alt
+            self.joint = (-1, -1)
+
+    def _modes_on(self, p: Parameters) -> None:
+        for code in p:
+            self.set_mode(f"{code}", True)
+
+    def _modes_off(self, p: Parameters) -> None:
+        for code in p:
+            self.set_mode(f"{code}", False)
+
+    def _private_on(self, p: Parameters) -> None:
+        for code in p:
+            self.set_mode(f"?{code}", True)
+
+    def _private_off(self, p: Parameters) -> None:
+        for code in p:
+            self.set_mode(f"?{code}", False)
+
+    def _shift_to(self, slot: int) -> None:
+        self.shift = slot
+        self.simplify()
+
+    def _designate(self, what: str) -> None:
+        self.charsets["()".index(what[0])] = "0" if what[1] == "0" else "B"
+        self.simplify()
+
+    def _set_keypad(self, on: bool) -> None:
+        self.keypad = on
+
+    def _cursor_style(self, p: Parameters) -> None:
+        if p[0] <= 6:
+            self.cursor_style = p[0]
+
+    # --- saving and resetting
+
+    def main_row(self) -> int:
+        """Return the row of the main screen's cursor: while the other one is shown, the row it was saved in."""
+        saved = self.saved[0]
+        return min(saved[0], self.rows - 1) if self.alt and saved else self.row
+
+    def fit_rows(self, lines: list[Line], rows: int) -> int:
+        """Make the main screen so many rows, and move the cursor that was saved there with its text."""
+        shifted = super().fit_rows(lines, rows)
+        saved = self.saved[0]
+        if saved:
+            self.saved[0] = (max(0, saved[0] + shifted), *saved[1:])
+        return shifted
+
+    def save(self, _: object = None) -> None:
+        """Save cursor, pen, origin mode and charsets (DECSC)."""
+        g0, g1 = self.charsets
+        self.saved[self.alt] = (self.row, self.col, self.wrap, self.pen.key, "?6" in self.modes, g0, g1, self.shift)
+
+    def restore(self, _: object = None) -> None:
+        """Restore what was saved (DECRC); without it, what a new terminal has."""
+        row, col, wrap, pen, origin, g0, g1, shift = self.saved[self.alt] or (0, 0, False, PLAIN, False, "B", "B", 0)
+        self.charsets, self.shift = [g0, g1], shift
+        self.pen = self.style(pen)
+        self.set_mode("?6", origin)
+        low, high = (self.top, self.bottom) if origin else (0, self.rows - 1)
+        self.row = max(low, min(row, high))
+        self.col = min(col, self.cols - 1)
+        self.wrap = wrap and col == self.cols - 1 and "?7" in self.modes
+        self.joint = (-1, -1)
+        self.simplify()
+
+    def _soft_reset(self, _: object) -> None:
+        self.modes = (self.modes - {"?1", "?6", "4"}) | {"?7", "?25"}
+        self.top, self.bottom = 0, self.rows - 1
+        self.pen = self.plain
+        self.charsets, self.shift, self.keypad, self.cursor_style = ["B", "B"], 0, False, 0
+        self.saved[self.alt] = None
+        self.simplify()
+
+    def _reset(self, _: object) -> None:
+        fresh = type(self)(self.cols, self.rows, self.scrollback)
+        for name in ("replies", "title", "titles", "held_text", "held_bytes"):
+            setattr(fresh, name, getattr(self, name))
+        self.__dict__.update(fresh.__dict__)
+
+    # --- keyboard
+
+    def _keys_push(self, p: Parameters) -> None:
+        stack = self.kitty[self.alt]
+        stack.append(p[0] & 31)
+        del stack[:-STACK_MAX]
+
+    def _keys_pop(self, p: Parameters) -> None:
+        stack = self.kitty[self.alt]
+        del stack[max(0, len(stack) - (p[0] or 1)) :]
+
+    def _keys_set(self, p: Parameters) -> None:
+        stack = self.kitty[self.alt] or [0]
+        flags, how = p[0] & 31, p[1] if len(p) > 1 else 1
+        if how <= 3:
+            stack[-1] = stack[-1] | flags if how == 2 else stack[-1] & ~flags if how == 3 else flags
+        self.kitty[self.alt] = stack
+
+    def _keys_asked(self, _: object) -> None:
+        self.reply(f"\x1b[?{self.kitty_flags}u")
+
+    def _modify_keys(self, p: Parameters) -> None:
+        if p[0] in (0, 4):
+            self.modify_keys = min(p[1], 9) if p[0] == 4 and len(p) > 1 else 0
+
+    def _plain_keys(self, p: Parameters) -> None:
+        if p[0] == 4:
+            self.modify_keys = 0
+
+    # --- titles, colours, links
+
+    def _window(self, p: Parameters) -> None:
+        which = p[1] if len(p) > 1 else 0
+        if p[0] == 22 and which in (0, 2):
+            self.titles.append(self.title)
+            del self.titles[:-STACK_MAX]
+        elif p[0] == 23 and which in (0, 2):
+            self.title = self.titles.pop() if self.titles else self.title
+        elif p[0] == 14:
+            self.reply(f"\x1b[4;{self.rows * CELL_HEIGHT};{self.cols * CELL_WIDTH}t")
+        elif p[0] == 16:
+            self.reply(f"\x1b[6;{CELL_HEIGHT};{CELL_WIDTH}t")
+        elif p[0] == 18:
+            self.reply(f"\x1b[8;{self.rows};{self.cols}t")
+
+    def osc(self, text: str, end: str) -> None:
+        """Act on an operating system command; `end` is how it ended, and how an answer does."""
+        code, _, rest = text.partition(";")
+        if code in ("0", "2"):
+            self.title = "".join(char for char in rest[:TITLE_MAX] if char.isprintable())
+        elif code == "8":
+            params, _, link = rest.partition(";")
+            short = len(text) < STRING_MAX and all(char > " " and char != "\x7f" for char in rest)
+            self.pen = self.style((*self.pen.key[:4], f"{params};{link}" if link and short else ""))
+        elif code == "4":
+            words = rest.split(";")
+            for index, spec in zip(words[::2], words[1::2]):
+                if index.isdigit() and parameter(index) < 256:
+                    self._palette_color(parameter(index), spec, end)
+        elif code == "104":
+            for index in rest.split(";") if rest else map(str, range(256)):
+                self.palette.pop(parameter(index, -1), None)
+        elif code in ("10", "11"):
+            for at, spec in enumerate(rest.split(";")[:2], int(code)):
+                self._own_color(at, spec, end)
+        elif code == "110":
+            self.foreground = ""
+        elif code == "111":
+            self.background = ""
+
+    def color(self, index: int) -> str:
+        """Return a colour of the palette as it is now."""
+        return self.palette.get(index) or xterm_color(index)
+
+    def _palette_color(self, index: int, spec: str, end: str) -> None:
+        if spec == "?":
+            self.reply(f"\x1b]4;{index};{color_answer(self.color(index))}{end}")
+        elif color_of(spec):
+            self.palette[index] = color_of(spec)
+
+    def _own_color(self, which: int, spec: str, end: str) -> None:
+        if which == 10:
+            now = self.foreground or FOREGROUND
+            self.foreground = color_of(spec) or self.foreground
+        elif which == 11:
+            now = self.background or BACKGROUND
+            self.background = color_of(spec) or self.background
+        else:
+            return
+        if spec == "?":
+            self.reply(f"\x1b]{which};{color_answer(now)}{end}")
+
+    # --- answers
+
+    def _attributes_asked(self, p: Parameters) -> None:
+        if p[0] == 0:
+            self.reply("\x1b[?62;22c")  # a VT220 with colours
+
+    def _secondary_asked(self, p: Parameters) -> None:
+        if p[0] == 0:
+            self.reply("\x1b[>1;10;0c")
+
+    def _version_asked(self, p: Parameters) -> None:
+        if p[0] == 0:
+            self.reply(f"\x1bP>|looop({VERSION})\x1b\\")
+
+    def cursor_report(self) -> str:
+        """Return row;column of the cursor, as CPR gives them."""
+        return f"{self.row + 1 - (self.top if '?6' in self.modes else 0)};{self.col + 1}"
+
+    def _status_asked(self, p: Parameters) -> None:
+        if p[0] == 5:
+            self.reply("\x1b[0n")
+        elif p[0] == 6:
+            self.reply(f"\x1b[{self.cursor_report()}R")
+
+    def _private_status_asked(self, p: Parameters) -> None:
+        if p[0] == 6:
+            self.reply(f"\x1b[?{self.cursor_report()}R")
+        elif p[0] == 996:
+            background = self.background or BACKGROUND
+            light = sum(int(background[at : at + 2], 16) * part for at, part in ((1, 3), (3, 6), (5, 1)))
+            self.reply(f"\x1b[?997;{2 if light > 1275 else 1}n")
+
+    def _mode_asked(self, p: Parameters) -> None:
+        self._mode_state("", p[0])
+
+    def _private_mode_asked(self, p: Parameters) -> None:
+        self._mode_state("?", p[0])
+
+    def _mode_state(self, prefix: str, code: int) -> None:
+        name = f"{prefix}{code}"
+        on = name in self.modes or (name == "?66" and self.keypad)
+        on = on or (name in ("?47", "?1047", "?1049") and self.alt)
+        self.reply(f"\x1b[{prefix}{code};{0 if name not in _MODES else 1 if on else 2}$y")
+
+    def dcs(self, text: str) -> None:
+        """Act on a device control string: DECRQSS is answered, XTGETTCAP refused, the rest swallowed."""
+        if text.startswith("+q"):
+            self.reply("\x1bP0+r\x1b\\")
+        elif text.startswith("$q"):
+            settings = {
+                "m": f"{sgr_parameters(self.pen.key)}m",
+                " q": f"{self.cursor_style} q",
+                "r": f"{self.top + 1};{self.bottom + 1}r",
+            }
+            found = settings.get(text[2:])
+            self.reply(f"\x1bP1$r{found}\x1b\\" if found else "\x1bP0$r\x1b\\")
+
+
+# ======================================================================================================================
+# 15. Screen (pure)
+# ======================================================================================================================
+# A terminal without a window: bytes go in, the grid changes, answers come out. One regex cuts the stream into runs of
+# text and whole sequences; a sequence is looked up by its text, as a pen's next pen (SGR) or as a method with its
+# parameters. What is unfinished at the end is held back as text, so it does not matter where a stream is split.
+#
+# Sources: ECMA-48; DEC STD 070 and the VT510 manual; XTerm Control Sequences; the kitty keyboard protocol.
+
+_CONTROLS = "\x00-\x17\x19\x1c-\x1f\x7f"  # within a sequence they act as if they stood before it; CAN, SUB, ESC end it
+_OPENER = f"\x1b[{_CONTROLS}]{{0,8}}"
+_WITHIN = "".join(map(chr, [*range(0x18), 0x19, *range(0x1C, 0x20), 0x7F]))  # the same as text
+_OPENERS = ("]", "P", "X", "^", "_", "k")  # ESC and one of these begin a string
+_TOKEN = (
+    "[^\x00-\x1f\x7f-\x9f]+|\r\n|[\x08-\x0f]"
+    f"|{_OPENER}(?:"
+    rf"\[[{_CONTROLS} -?]*[@-~]?"  # CSI
+    r"|\][^\x07\x18\x1a\x1b]*(?:\x07|\x1b\\)?"  # OSC
+    r"|[PX^_k][^\x18\x1a\x1b]*(?:\x1b\\)?"  # DCS, SOS, PM, APC, and the title of screen(1)
+    rf"|[ -/][{_CONTROLS} -/]{{0,8}}[0-~]?|[0-OQ-WYZ\\`-jl-~])"
+)
+_UNFINISHED = (
+    rf"{_OPENER}(?:\[[{_CONTROLS} -?]*|\][^\x07\x18\x1a\x1b]*|[PX^_k][^\x18\x1a\x1b]*|[ -/][{_CONTROLS} -/]{{0,8}})?"
+)
+_CSI = r"\x1b\[([<-?]?)([0-9:;]*)([ -/]*)([@-~])"
+_CHUNK = 65536  # bytes that are cut into tokens at a time
+_KNOWN_MAX = 4096
+
+
+class Screen(Terminal):
+    """Be a terminal: `feed` it what a program writes; look at `lines`, the modes and `replies`."""
+
+    def __init__(self, cols: int, rows: int, scrollback: int = 2000) -> None:
+        import re
+
+        super().__init__(cols, rows, scrollback)
+        self._tokens = re.compile(_TOKEN).findall
+        self._runs = re.compile(f"[{NARROW}]+|.").findall
+        self._csi = re.compile(_CSI).fullmatch
+        self._unfinished = re.compile(_UNFINISHED).fullmatch
+        self._controls = re.compile(f"[{_CONTROLS}]")
+
+    # --- the stream
+
+    def feed(self, data: bytes) -> None:
+        """Take what the program wrote."""
+        for start in range(0, len(data), _CHUNK):
+            self._feed(bytes(data[start : start + _CHUNK]))
+
+    @property
+    def unfinished(self) -> bool:
+        """Tell whether the stream stops within a sequence: what comes next belongs to it."""
+        return bool(self.held_text or self.held_bytes)
+
+    def unfinished_bytes(self) -> bytes:
+        """Return the sequence that the stream stopped within, and the character."""
+        return self.held_text.encode() + self.held_bytes
+
+    def take_unfinished(self) -> bytes:
+        """Return the same, and forget it."""
+        data = self.unfinished_bytes()
+        self.held_text, self.held_bytes = "", b""
+        return data
+
+    def resume(self, held: str, data: bytes) -> None:
+        """Go on as if the stream had stopped within this sequence; raise ValueError when none could."""
+        at = held.rfind("\x1b")
+        wrong = bool(held) and (at < 0 or self._whole_sequences(held, at) != "")
+        if wrong or len(data) > 3 or (data and self._whole_characters(data)[0]):
+            raise ValueError("no screen: a sequence that cannot go on")
+        self.held_text, self.held_bytes = held, data
+
+    def _feed(self, data: bytes) -> None:
+        if self.held_bytes:
+            data = self.held_bytes + data
+            self.held_bytes = b""
+        if data[-1] >= 0xC2 or (len(data) > 1 and data[-2] >= 0xE0) or (len(data) > 2 and data[-3] >= 0xF0):
+            data, self.held_bytes = self._whole_characters(data)
+        text = data.decode("utf-8", "replace")
+        if self.held_text:
+            text = self.held_text + text
+            self.held_text = ""
+        at = text.rfind("\x1b")
+        if at >= 0:
+            text = self._whole_sequences(text, at)
+        if text:
+            self._act(self._tokens(text))
+
+    @staticmethod
+    def _whole_characters(data: bytes) -> tuple[bytes, bytes]:
+        for size in (1, 2, 3):
+            lead = data[-size] if size <= len(data) else 0
+            if lead >= 0xC2:
+                wanted = 2 if lead < 0xE0 else 3 if lead < 0xF0 else 4
+                tail = data[-size:]
+                # A tail that no byte could complete decodes to something else than U+FFFD alone, or to more than one.
+                if size < wanted and lead < 0xF5 and len(tail.decode("utf-8", "replace")) == 1:
+                    return data[:-size], tail
+                return data, b""
+        return data, b""
+
+    def _whole_sequences(self, text: str, at: int) -> str:
+        """Hold back the sequence that is not finished at the end of the text; `at` is its last ESC."""
+        end = ""
+        if at == len(text) - 1:
+            before = text.rfind("\x1b", 0, at)
+            opened = before >= 0 and self._unfinished(text, before, at)
+            if opened and text[before + 1 : before + 10].lstrip(_WITHIN)[:1] in _OPENERS:
+                at, end = before, "\x1b"  # it may be the first half of the string's end
+        elif not self._unfinished(text, at):
+            return text
+        # More than can matter is not kept, so that a sequence without an end takes no memory.
+        self.held_text = text[at : at + STRING_MAX + 16]
+        if end and len(text) - at > STRING_MAX + 16:
+            self.held_text += end
+        return text[:at]
+
+    def _act(self, pieces: list[str]) -> None:
+        known = _KNOWN
+        for token in pieces:
+            if token >= " ":
+                if self.simple and token.isascii():
+                    end = self.col + len(token)
+                    if end < self.cols and not self.wrap:
+                        line, col = self.lines[self.row], self.col
+                        chars = line.chars
+                        if not (chars[col] and chars[end]):
+                            line.mend(col)
+                            line.mend(end)
+                        chars[col:end] = token
+                        line.styles[col:end] = [self.pen] * (end - col)
+                        self.col = end
+                        self.last = token[-1]
+                    else:
+                        self.write(token)
+                else:
+                    self._text(token)
+                continue
+            pen = self.pen.then.get(token)
+            if pen is not None:
+                self.pen = pen
+                continue
+            found = known.get(token) or self._look_up(token)
+            found[0](self, found[1])
+
+    def _text(self, text: str) -> None:
+        if self.charsets[self.shift] == "0":
+            text = text.translate(GRAPHICS)
+        self._runs_of(text)
+
+    def _runs_of(self, text: str) -> None:
+        for run in self._runs(text):
+            if len(run) == 1 and run > "~":
+                self.write_char(run)
+            else:
+                self.write(run)
+
+    def _look_up(self, token: str) -> Action:
+        """Return what a sequence does, as a function of the screen and an argument."""
+        action: Action = (Screen._nothing, "")
+        if token[0] != "\x1b":
+            action = _CONTROL_CODES.get(token, action)
+        elif token[1:].lstrip(_WITHIN)[:1] in _OPENERS:
+            return Screen._take_string, token
+        elif self._controls.search(token):
+            return Screen._take_mixed, token
+        elif token.startswith("\x1b["):
+            action = self._look_up_csi(token)
+        elif len(token) == 3 and token[1] in "()":
+            action = (Screen._designate, token[1:])
+        else:
+            action = _ESCAPES.get(token, action)
+        if len(_KNOWN) >= _KNOWN_MAX:
+            _KNOWN.clear()
+        if len(token) < 64:
+            _KNOWN[token] = action
+        return action
+
+    def _look_up_csi(self, token: str) -> Action:
+        parts = self._csi(token) if len(token) <= STRING_MAX // 2 else None
+        if parts is None:
+            return Screen._nothing, ""
+        prefix, words, middle, final = parts.groups()
+        name = prefix + middle + final
+        if name == "m":
+            return Screen._sgr, token
+        method = _SEQUENCES.get(name)
+        if method is None:
+            return Screen._nothing, ""
+        return method, tuple(parameter(word.partition(":")[0]) for word in words.split(";", 32)[:32])
+
+    def _take_mixed(self, token: str) -> None:
+        """Act on a sequence with control characters in it: those first."""
+        if len(token) > STRING_MAX // 2:
+            return
+        self._act(self._controls.findall(token))
+        self._act([self._controls.sub("", token)])
+
+    def _take_string(self, token: str) -> None:
+        body = token[1:].lstrip(_WITHIN)
+        self._act([char for char in token[1 : len(token) - len(body)] if char in _CONTROL_CODES])
+        if token.endswith("\x1b\\"):
+            text, end = body[1:-2], "\x1b\\"
+        elif body[0] == "]" and token.endswith("\x07"):
+            text, end = body[1:-1], "\x07"
+        else:
+            return  # broken off by CAN, SUB or another sequence
+        if body[0] == "]":
+            self.osc(text[:STRING_MAX], end)
+        elif body[0] == "P":
+            self.dcs(text[:STRING_MAX])
+
+    def _nothing(self, _: object) -> None:
+        pass
+
+    def _sgr(self, token: str) -> None:
+        pen = self.pen
+        self._steps += 1
+        self.pen = self.style(restyled(pen.key, token[2:-1]))
+        pen.then[token] = self.pen
+
+    # --- controls
+
+    def _backspace(self, _: object) -> None:
+        self.col = max(0, self.col - 1)
+        self.wrap = False
+
+    def _carriage_return(self, _: object) -> None:
+        self.col = 0
+        self.wrap = False
+
+    def _line_feed(self, _: object) -> None:
+        if "20" in self.modes:
+            self.col = 0
+        self.index()
+
+    def _index(self, _: object) -> None:
+        self.index()
+
+    def _reverse_index(self, _: object) -> None:
+        self.reverse_index()
+
+    def _new_line(self, _: object) -> None:
+        self.col = 0
+        self.index()
+
+    def _set_tab(self, _: object) -> None:
+        self.tabs.add(self.col)
+
+    def _align(self, _: object) -> None:
+        self.top, self.bottom = 0, self.rows - 1
+        self.lines[:] = self.blank_lines(self.rows)
+        for line in self.lines:
+            line.chars[:] = "E" * self.cols
+        self.row = self.col = 0
+        self.wrap = False
+        self.joint = (-1, -1)
+
+    # --- motion
+
+    def _up(self, p: Parameters) -> None:
+        self.up(p[0] or 1)
+
+    def _down(self, p: Parameters) -> None:
+        self.down(p[0] or 1)
+
+    def _forward(self, p: Parameters) -> None:
+        self.col = min(self.cols - 1, self.col + (p[0] or 1))
+        self.wrap = False
+
+    def _backward(self, p: Parameters) -> None:
+        self.col = max(0, self.col - (p[0] or 1))
+        self.wrap = False
+
+    def _next_line(self, p: Parameters) -> None:
+        self.col = 0
+        self.down(p[0] or 1)
+
+    def _previous_line(self, p: Parameters) -> None:
+        self.col = 0
+        self.up(p[0] or 1)
+
+    def _column(self, p: Parameters) -> None:
+        self.to_col((p[0] or 1) - 1)
+
+    def _column_on(self, p: Parameters) -> None:
+        self.to_col(self.col + (p[0] or 1))
+
+    def _position(self, p: Parameters) -> None:
+        self.move_to((p[0] or 1) - 1, (p[1] or 1) - 1 if len(p) > 1 else 0)
+
+    def _to_row(self, p: Parameters) -> None:
+        self.move_to((p[0] or 1) - 1, self.col)
+
+    def _row_on(self, p: Parameters) -> None:
+        self.row = min(self.rows - 1, self.row + (p[0] or 1))
+        self.wrap = False
+
+    def _tab_on(self, p: Parameters) -> None:
+        self.tab(p[0] or 1)
+
+    def _tab_back(self, p: Parameters) -> None:
+        self.tab(-(p[0] or 1))
+
+    def _clear_tabs(self, p: Parameters) -> None:
+        if p[0] == 0:
+            self.tabs.discard(self.col)
+        elif p[0] == 3:
+            self.tabs.clear()
+
+    def _margins(self, p: Parameters) -> None:
+        top = (p[0] or 1) - 1
+        bottom = min(p[1] or self.rows, self.rows) - 1 if len(p) > 1 else self.rows - 1
+        if top < bottom or self.rows == 1:
+            self.top, self.bottom = top if self.rows > 1 else 0, bottom
+            self.move_to(0, 0)
+
+    # --- erasing and shifting
+
+    def _erase_display(self, p: Parameters) -> None:
+        if p[0] == 0:
+            self.erase_cells(self.col, self.cols)
+            self.erase_lines(self.row + 1, self.rows)
+            self.wrap = False
+        elif p[0] == 1:
+            self.erase_lines(0, self.row)
+            self.erase_cells(0, self.col + 1)
+        elif p[0] == 2:
+            self.erase_lines(0, self.rows)
+            self.vanished = 0
+        elif p[0] == 3:
+            self.history.clear()
+            self.vanished = 0
+
+    def _erase_line(self, p: Parameters) -> None:
+        if p[0] == 0:
+            self.erase_cells(self.col, self.cols)
+            self.wrap = False
+        elif p[0] == 1:
+            self.erase_cells(0, self.col + 1)
+        elif p[0] == 2:
+            self.erase_cells(0, self.cols)
+
+    def _erase_characters(self, p: Parameters) -> None:
+        self.erase_cells(self.col, self.col + (p[0] or 1))
+        self.wrap = False
+
+    def _insert_characters(self, p: Parameters) -> None:
+        self.lines[self.row].insert(self.col, min(p[0] or 1, self.cols - self.col), self.pen.erased)
+        self.wrap = False
+
+    def _delete_characters(self, p: Parameters) -> None:
+        self.lines[self.row].delete(self.col, min(p[0] or 1, self.cols - self.col), self.pen.erased)
+        self.wrap = False
+
+    def _insert_lines(self, p: Parameters) -> None:
+        if self.top <= self.row <= self.bottom:
+            self.insert_lines(self.row, p[0] or 1)
+            self.to_col(0)
+
+    def _delete_lines(self, p: Parameters) -> None:
+        if self.top <= self.row <= self.bottom:
+            self.delete_lines(self.row, p[0] or 1)
+            self.to_col(0)
+
+    def _scroll_up(self, p: Parameters) -> None:
+        self.scroll_up(p[0] or 1)
+
+    def _scroll_down(self, p: Parameters) -> None:
+        if len(p) == 1:  # with five it would be xterm's highlight tracking
+            self.scroll_down(p[0] or 1)
+
+    def _repeat(self, p: Parameters) -> None:
+        if self.last:
+            self._runs_of(self.last * min(p[0] or 1, self.cols * self.rows))
+
+
+if TYPE_CHECKING:
+    Action = tuple[Callable[[Screen, Any], None], Any]
+
+_KNOWN: dict[str, Action] = {}  # sequences met so far: every program has its own few hundred
+
+_CONTROL_CODES: dict[str, Action] = {
+    "\r\n": (Screen._new_line, ""),
+    "\n": (Screen._line_feed, ""),
+    "\x0b": (Screen._line_feed, ""),
+    "\x0c": (Screen._line_feed, ""),
+    "\r": (Screen._carriage_return, ""),
+    "\b": (Screen._backspace, ""),
+    "\t": (Screen._tab_on, (1,)),
+    "\x0e": (Screen._shift_to, 1),
+    "\x0f": (Screen._shift_to, 0),
+}
+
+_ESCAPES: dict[str, Action] = {
+    "\x1b7": (Screen.save, ""),
+    "\x1b8": (Screen.restore, ""),
+    "\x1bD": (Screen._index, ""),
+    "\x1bE": (Screen._new_line, ""),
+    "\x1bH": (Screen._set_tab, ""),
+    "\x1bM": (Screen._reverse_index, ""),
+    "\x1bZ": (Screen._attributes_asked, (0,)),
+    "\x1bc": (Screen._reset, ""),
+    "\x1b=": (Screen._set_keypad, True),
+    "\x1b>": (Screen._set_keypad, False),
+    "\x1b#8": (Screen._align, ""),
+}
+
+# CSI: prefix, intermediate, final byte. `m` is not here: its parameters are read by `restyled`.
+_SEQUENCES: dict[str, Callable[[Screen, Any], None]] = {
+    "@": Screen._insert_characters,
+    "A": Screen._up,
+    "B": Screen._down,
+    "C": Screen._forward,
+    "D": Screen._backward,
+    "E": Screen._next_line,
+    "F": Screen._previous_line,
+    "G": Screen._column,
+    "H": Screen._position,
+    "I": Screen._tab_on,
+    "J": Screen._erase_display,
+    "K": Screen._erase_line,
+    "L": Screen._insert_lines,
+    "M": Screen._delete_lines,
+    "P": Screen._delete_characters,
+    "S": Screen._scroll_up,
+    "T": Screen._scroll_down,
+    "X": Screen._erase_characters,
+    "Z": Screen._tab_back,
+    "`": Screen._column,
+    "a": Screen._column_on,
+    "b": Screen._repeat,
+    "c": Screen._attributes_asked,
+    ">c": Screen._secondary_asked,
+    "d": Screen._to_row,
+    "e": Screen._row_on,
+    "f": Screen._position,
+    "g": Screen._clear_tabs,
+    "h": Screen._modes_on,
+    "?h": Screen._private_on,
+    "l": Screen._modes_off,
+    "?l": Screen._private_off,
+    ">m": Screen._modify_keys,
+    ">n": Screen._plain_keys,
+    "n": Screen._status_asked,
+    "?n": Screen._private_status_asked,
+    "!p": Screen._soft_reset,
+    "$p": Screen._mode_asked,
+    "?$p": Screen._private_mode_asked,
+    " q": Screen._cursor_style,
+    ">q": Screen._version_asked,
+    "r": Screen._margins,
+    "s": Screen.save,
+    "t": Screen._window,
+    "u": Screen.restore,
+    "<u": Screen._keys_pop,
+    "=u": Screen._keys_set,
+    ">u": Screen._keys_push,
+    "?u": Screen._keys_asked,
+}
+
+
+# ======================================================================================================================
+# 16. Screens at rest (pure)
+# ======================================================================================================================
+# A screen as bytes that draw it on another terminal (paint), as a value that is kept or sent (dump, load), and what
+# remains of a stream when there is no time to draw it (skim).
+
+_KEPT_PIECES = (
+    r"[\x0e\x0f]"
+    rf"|{_OPENER}(?:\[[{_CONTROLS} -?]*[hlmnrstucqp]"  # modes, pen, margins, questions, titles, keyboard, soft reset
+    r"|\](?:[0248]|1?1?0|1?11|104)(?:;[^\x07\x18\x1a\x1b]*)?(?:\x07|\x1b\\)"
+    r"|P[$+]q[^\x18\x1a\x1b]*\x1b\\"
+    rf"|[()#][{_CONTROLS} -/]{{0,8}}[0-~]|[78=>cZ])"
+)
+_SKIMMED = (
+    rf"({_KEPT_PIECES}|(?:{_UNFINISHED}\x1b?)\Z)"
+    rf"|{_OPENER}(?:\][^\x07\x18\x1a\x1b]*|[PX^_k][^\x18\x1a\x1b]*)"  # other strings, passed over with what is in them
+)
+_QUESTION = (
+    rf"{_OPENER}(?:[ZP]|\][{_CONTROLS}]*(?:4|1[0-9]);[^\x07\x18\x1a\x1b]*\?"
+    rf"|\[[{_CONTROLS} -?]*(?:[cn]|\$[{_CONTROLS} -/]*p)|\[[{_CONTROLS}]*(?:\?[{_CONTROLS} -?]*u|>[{_CONTROLS} -?]*q)"
+    rf"|\[[{_CONTROLS}0]*1[{_CONTROLS} -?]*t)"
+)
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Read COLSxROWS; raise ValueError for what is none, or too small or too large for a screen."""
+    cols, times, rows = text.partition("x")
+    numbers = times and all(part.isascii() and part.isdigit() and len(part) < 6 for part in (cols, rows))
+    if numbers and 2 <= int(cols) <= SIZE_MAX and 1 <= int(rows) <= SIZE_MAX:
+        return int(cols), int(rows)
+    raise ValueError(f"{one_line(text, 40)!r} is no size: COLSxROWS, from 2x1 to {SIZE_MAX}x{SIZE_MAX}")
+
+
+def skim(data: bytes) -> bytes:
+    """Return what output does to a terminal's state: modes, titles, pens, questions; without text and cursor motion."""
+    if b"\x1b" not in data and b"\x0e" not in data and b"\x0f" not in data:
+        return b""
+    import re
+
+    return b"".join(re.compile(_SKIMMED.encode("latin-1")).findall(data))
+
+
+def feed_skimmed(screen: Screen, data: bytes) -> None:
+    """Feed output that is too much to be drawn, wherever the stream was split before it."""
+    screen.feed(skim(screen.take_unfinished() + data))
+
+
+def asks_terminal(data: bytes) -> bool:
+    """Tell whether output may ask something of the terminal, or ends in a sequence that may come to ask."""
+    at = data.rfind(b"\x1b")
+    if at < 0:
+        return False
+    import re
+
+    if re.compile(_QUESTION.encode("latin-1")).search(data):
+        return True
+    return at == len(data) - 1 or bool(re.compile(_UNFINISHED.encode("latin-1")).fullmatch(data, at))
+
+
+def screen_lines(screen: Screen, scrollback: int = 0) -> list[str]:
+    """Return the text of a screen, line by line without the blanks at their ends, after that much of its history."""
+    past = ["".join(line.cells).rstrip(" ") for line in last_lines(screen, scrollback)]
+    return past + ["".join(line.chars).rstrip(" ") for line in screen.lines]
+
+
+def last_lines(screen: Screen, count: int) -> list[Packed]:
+    """Return the newest lines of the history; none while the alternate screen is shown, which has no history."""
+    return screen.history[max(0, len(screen.history) - count) :] if count > 0 else []
+
+
+# --- paint
+
+
+def pen_change(old: StyleKey, new: StyleKey) -> str:
+    """Write the sequences that turn one pen into another."""
+    text = "" if old[:4] == new[:4] else f"\x1b[{sgr_parameters(new)}m"
+    return text if old[4] == new[4] else f"{text}\x1b]8;{new[4] or ';'}\x1b\\"
+
+
+def drawn_cells(line: Packed, exact: bool = True) -> str:
+    """Write a line's cells with their styles, beginning and ending with a reset pen.
+
+    `exact`: the cursor is put into its column after characters that a terminal may take for wider, narrower or joined
+    with their neighbour.
+    """
+    out: list[str] = []
+    pen, col = PLAIN, 0
+    for style, count in line.runs:
+        if count:
+            out.append(pen_change(pen, style.key))
+            pen = style.key
+        cells = line.cells[col : col + count]
+        if isinstance(cells, str):
+            out.append(cells)
+        else:
+            for at, cell in enumerate(cells, col + 1):
+                out.append(cell)
+                if exact and (len(cell) > 1 or (cell > "\u2190" and (is_regional(cell) or is_pictographic(cell)))):
+                    width = 2 if line.cells[at : at + 1] == ("",) else 1
+                    out.append(f"\x1b[{at + width}G")
+        col += count
+    return "".join(out) + pen_change(pen, PLAIN)
+
+
+def paint(screen: Screen, scrollback: int = 0) -> bytes:
+    """Return bytes that make a terminal that was just reset, and has the screen's size, equal to the screen."""
+    primary, alternate = (screen.other, screen.lines) if screen.alt else (screen.lines, screen.other)
+    past = [Packed(line.line(screen.cols, screen.plain)) for line in last_lines(screen, scrollback)]
+    out = [f"{drawn_cells(line)}\r\n" for line in past]
+    if past:
+        out.append("\r\n".join(drawn_cells(Packed(line)) for line in primary))
+    else:
+        out += drawn_lines(primary)
+    out += [drawn_saved(screen, primary, 0), *(f"\x1b[>{flags}u" for flags in screen.kitty[0])]
+    if screen.alt or alternate or screen.saved[1] or screen.kitty[1]:
+        out += ["\x1b[?1049h" if screen.alt and screen.saved[0] else "\x1b[?47h", _RESET_PEN, "\x1b[2J"]
+        out += drawn_lines(alternate)
+        out += [drawn_saved(screen, alternate, 1), *(f"\x1b[>{flags}u" for flags in screen.kitty[1])]
+        out.append("" if screen.alt else "\x1b[?47l")
+    out += [_RESET_PEN, drawn_state(screen), drawn_cursor(screen)]
+    return "".join(out).encode() + screen.unfinished_bytes()
+
+
+_RESET_PEN = "\x1b[?6l\x1b[m\x1b]8;;\x1b\\\x1b(B\x1b)B\x0f"
+
+
+def drawn_lines(lines: list[Line]) -> list[str]:
+    """Write the lines that are not blank, each at its row."""
+    return [f"\x1b[{row}H{drawn_cells(Packed(line))}" for row, line in enumerate(lines, 1) if not line.is_blank()]
+
+
+def drawn_position(lines: list[Line], row: int, col: int, wrap: bool, top: int = 0) -> str:
+    """Write what puts the cursor somewhere; into the pending wrap, by writing the last cell of its line again."""
+    cell = col
+    line = lines[row] if wrap and row < len(lines) else None
+    if line is None:
+        return f"\x1b[{row - top + 1};{col + 1}H"
+    cell = col - 1 if not line.chars[col] else col
+    key = line.styles[cell].key
+    pen = pen_change(PLAIN, key) + line.chars[cell] + pen_change(key, PLAIN)
+    return f"\x1b[{row - top + 1};{cell + 1}H{pen}"
+
+
+def drawn_charsets(charsets: Sequence[str], shift: int) -> str:
+    """Write what designates and invokes character sets, where they are not ASCII already."""
+    sets = (f"\x1b{slot}0" for slot, charset in zip("()", charsets) if charset == "0")
+    return "".join(sets) + ("\x0e" if shift else "")
+
+
+def drawn_saved(screen: Screen, lines: list[Line], which: int) -> str:
+    """Write what makes a terminal save the cursor as the screen has it saved."""
+    saved = screen.saved[which]
+    if not saved:
+        return ""
+    row, col, wrap, pen, origin, g0, g1, shift = saved
+    row, col = min(row, screen.rows - 1), min(col, screen.cols - 1)
+    position = drawn_position(lines, row, col, wrap and col == screen.cols - 1)
+    undo = "" if which == 0 and screen.alt else _RESET_PEN  # else the switch to the alternate screen saves it again
+    charsets = drawn_charsets((g0, g1), shift)
+    return ("\x1b[?6h" if origin else "") + position + pen_change(PLAIN, pen) + charsets + "\x1b7" + undo
+
+
+def drawn_state(screen: Screen) -> str:
+    """Write what sets titles, colours, tabs, margins and modes."""
+    out = [f"\x1b]2;{title}\x1b\\\x1b[22;0t" for title in screen.titles]
+    if screen.title or screen.titles:
+        out.append(f"\x1b]2;{screen.title}\x1b\\")
+    out += [f"\x1b]4;{index};{color}\x1b\\" for index, color in sorted(screen.palette.items())]
+    out += [f"\x1b]{code};{color}\x1b\\" for code, color in ((10, screen.foreground), (11, screen.background)) if color]
+    usual = set(range(8, screen.cols, 8))
+    tabs = {col for col in screen.tabs if col < screen.cols}
+    if tabs != usual:
+        out += ["\x1b[3g", *(f"\x1b[{col + 1}G\x1bH" for col in sorted(tabs))]
+    if (screen.top, screen.bottom) != (0, screen.rows - 1):
+        out.append(f"\x1b[{screen.top + 1};{screen.bottom + 1}r")
+    modes = sorted(screen.modes - {"?7", "?25", "?2026", "4"})
+    out += [f"\x1b[{name}h" for name in modes] + ([] if screen.visible else ["\x1b[?25l"])
+    out.append("\x1b=" if screen.keypad else "")
+    out.append(f"\x1b[{screen.cursor_style} q" if screen.cursor_style else "")
+    out.append(f"\x1b[>4;{screen.modify_keys}m" if screen.modify_keys else "")
+    return "".join(out)
+
+
+def drawn_cursor(screen: Screen) -> str:
+    """Write what puts the cursor into its place, and what must come after everything else that is written."""
+    top = screen.top if "?6" in screen.modes else 0
+    out = drawn_position(screen.lines, screen.row, screen.col, screen.wrap, top)
+    out += "" if "?7" in screen.modes else "\x1b[?7l"
+    out += pen_change(PLAIN, screen.pen.key) + drawn_charsets(screen.charsets, screen.shift)
+    return out + ("\x1b[4h" if "4" in screen.modes else "")
+
+
+# --- dump and load
+
+
+def dump(screen: Screen) -> dict[str, JSON]:
+    """Return the whole state as a value for JSON; `load` makes a screen of it that goes on the same way."""
+    styles: dict[StyleKey, int] = {}
+
+    def number(key: StyleKey) -> int:
+        return styles.setdefault(key, len(styles))
+
+    def cells(line: Packed) -> list[Any]:
+        out: list[Any] = []
+        col = 0
+        for style, count in line.runs:
+            part = line.cells[col : col + count]
+            if not part:
+                continue
+            col += count
+            text = part if isinstance(part, str) else "".join(part) if set(map(len, part)) <= {1} else list(part)
+            index = number(style.key)
+            if out and out[-1] == index and isinstance(text, type(out[-2])):
+                out[-2] = out[-2] + text
+            else:
+                out += [text, index]
+        return out
+
+    def row(line: Line) -> JSON:
+        whole = line.unfolded()
+        return cells(Packed(line)) if whole is line else {"cut": cells(Packed(whole))}
+
+    state: dict[str, JSON] = {name: getattr(screen, name) for name in _DUMPED}
+    state.update(modes=sorted(screen.modes), palette={str(n): color for n, color in sorted(screen.palette.items())})
+    state["tabs"] = None if screen.tabs == set(range(8, SIZE_MAX, 8)) else sorted(screen.tabs)
+    state["saved"] = [saved and [*saved[:3], number(saved[3]), *saved[4:]] for saved in screen.saved]
+    state.update(pen=number(screen.pen.key), held=screen.held_text, bytes=screen.held_bytes.hex())
+    state["joint"], state["cut_col"] = list(screen.joint), list(screen.cut_col)
+    state["kitty"] = [list(stack) for stack in screen.kitty]
+    state["charsets"], state["titles"] = list(screen.charsets), list(screen.titles)
+    state["lines"], state["other"] = [row(line) for line in screen.lines], [row(line) for line in screen.other]
+    state["history"] = [cells(line) for line in screen.history]
+    state["styles"] = [list(key) for key in styles]
+    return state
+
+
+# What `load` accepts for the values that `dump` copies as they are: a range, a bool, or the longest text.
+_DUMPED: dict[str, tuple[int, int] | bool | int] = {
+    "cols": (1, SIZE_MAX),
+    "rows": (1, SIZE_MAX),
+    "scrollback": (0, 1_000_000),
+    "row": (0, SIZE_MAX - 1),
+    "col": (0, SIZE_MAX - 1),
+    "wrap": True,
+    "last": CLUSTER_MAX,
+    "top": (0, SIZE_MAX - 1),
+    "bottom": (0, SIZE_MAX - 1),
+    "alt": True,
+    "vanished": (0, 1_000_000),
+    "shift": (0, 1),
+    "keypad": True,
+    "cursor_style": (0, 6),
+    "modify_keys": (0, 9),
+    "foreground": 7,
+    "background": 7,
+    "title": TITLE_MAX,
+}
+
+
+def load(dumped: dict[str, JSON]) -> Screen:
+    """Return the screen that was dumped; raise ValueError for a value that `dump` does not make."""
+    try:
+        return _loaded(dumped)
+    except (KeyError, TypeError, IndexError, AttributeError, OverflowError) as error:
+        raise ValueError(f"no screen: {type(error).__name__}: {error}") from None
+
+
+def _loaded(state: dict[str, JSON]) -> Screen:
+    for name, limits in _DUMPED.items():
+        _within(state[name], limits)
+    screen = Screen(state["cols"], state["rows"], state["scrollback"])
+    screen.__dict__.update({name: state[name] for name in _DUMPED})
+    cols, rows = screen.cols, screen.rows
+    _demand(screen.row < rows and screen.col < cols and screen.top <= screen.bottom < rows, "cursor or margins")
+    _demand(all(not color or color_of(color) == color for color in (screen.foreground, screen.background)), "colours")
+    styles = [screen.style(_style_key(*key)) for key in state["styles"]]
+    screen.pen = styles[_within(state["pen"], (0, len(styles) - 1))]
+    _load_lines(screen, state, styles)
+    screen.modes = {name for name in state["modes"] if name in KEPT_MODES}
+    if state["tabs"] is not None:
+        screen.tabs = {_within(col, (0, SIZE_MAX - 1)) for col in state["tabs"]}
+    screen.palette = {_within(int(n), (0, 255)): color_of(color) for n, color in state["palette"].items()}
+    _demand("" not in screen.palette.values(), "palette")
+    screen.charsets = [charset if charset == "0" else "B" for charset in state["charsets"]]
+    screen.titles = [_within(title, TITLE_MAX) for title in state["titles"]]
+    screen.kitty = [[_within(flags, (0, 31)) for flags in stack] for stack in state["kitty"]]
+    screen.saved = [saved and _saved(saved, styles) for saved in state["saved"]]
+    _demand([len(two) for two in (screen.charsets, screen.kitty, screen.saved)] == [2, 2, 2], "two of each")
+    _demand(max(len(screen.titles), *map(len, screen.kitty)) <= STACK_MAX, "stacks")
+    screen.joint = _pair(state["joint"])
+    screen.cut_col = _pair(state["cut_col"])
+    screen.resume(_text(state["held"], STRING_MAX + 64, controls=True), bytes.fromhex(state["bytes"]))
+    screen.simplify()
+    return screen
+
+
+def _load_lines(screen: Screen, state: dict[str, JSON], styles: list[Style]) -> None:
+    cols, rows = screen.cols, screen.rows
+    screen.lines = [_line(row, cols, styles, screen.plain) for row in state["lines"]]
+    screen.other = [_line(row, cols, styles, screen.plain) for row in state["other"]]
+    _demand(len(screen.lines) == rows and len(screen.other) in ((rows,) if screen.alt else (0, rows)), "lines")
+    _demand(len(state["history"]) <= screen.scrollback, "history")
+    screen.history = [Packed(_line(row, 1, styles, screen.plain, cut=False)) for row in state["history"]]
+    screen.vanished = min(screen.vanished, len(screen.history))
+
+
+def _demand(good: bool, what: str) -> None:
+    if not good:
+        raise ValueError(f"no screen: {what}")
+
+
+def _within(value: JSON, limits: tuple[int, int] | bool | int) -> Any:
+    """Return a value that is of the kind and within the limits given, as in _DUMPED."""
+    if limits is True:
+        _demand(value is True or value is False, f"{value!r} is no bool")
+    elif isinstance(limits, tuple):
+        _demand(type(value) is int and limits[0] <= value <= limits[1], "a number out of range")
+    else:
+        _text(value, limits)
+    return value
+
+
+def _text(value: JSON, longest: int, controls: bool = False) -> str:
+    """Return a text that may be written to a terminal as it is."""
+    _demand(isinstance(value, str) and len(value) <= longest, "a text too long")
+    text: str = value
+    if not text.isprintable():
+        odd = (
+            0xD800 <= code <= 0xDFFF or (not controls and (code < 32 or 0x7F <= code < 0xA0)) for code in map(ord, text)
+        )
+        _demand(not any(odd), "a control character")
+    return text
+
+
+def _pair(value: JSON) -> tuple[int, int]:
+    row, col = value
+    return _within(row, (-1, SIZE_MAX)), _within(col, (-1, SIZE_MAX))
+
+
+def _style_key(fg: JSON, bg: JSON, attrs: JSON, underline: JSON, link: JSON) -> StyleKey:
+    for color in (fg, bg):
+        known = isinstance(color, str) and color and color_of(color) == color
+        _demand(color is None or known or (type(color) is int and 0 <= color < 256), "a colour")
+    return fg, bg, _within(attrs, (0, 127)), _within(underline, (0, 5)), _text(link, STRING_MAX)
+
+
+def _saved(value: JSON, styles: list[Style]) -> Saved:
+    row, col, wrap, pen, origin, g0, g1, shift = value
+    where = _within(row, (0, SIZE_MAX)), _within(col, (0, SIZE_MAX)), _within(wrap, True)
+    sets = ("0" if g0 == "0" else "B", "0" if g1 == "0" else "B", _within(shift, (0, 1)))
+    return (*where, styles[_within(pen, (0, len(styles) - 1))].key, _within(origin, True), *sets)
+
+
+def _line(runs: JSON, cols: int, styles: list[Style], plain: Style, cut: bool = True) -> Line:
+    """Return a line of a dump, filled with blanks to the width of the screen."""
+    whole = isinstance(runs, dict)
+    runs = runs["cut"] if whole else runs
+    chars: list[str] = []
+    pens: list[Style] = []
+    for text, index in zip(runs[::2], runs[1::2]):
+        _demand(isinstance(text, (str, list)), "cells")
+        for cell in text if isinstance(text, list) else (text,):
+            _text(cell, SIZE_MAX if isinstance(text, str) else CLUSTER_MAX)
+        chars += text
+        pens += [styles[_within(index, (0, len(styles) - 1))]] * len(text)
+    _demand(len(runs) % 2 == 0 and len(chars) <= (SIZE_MAX if whole or not cut else cols), "a line too long")
+    _demand(all(chars[at - 1] for at, cell in enumerate(chars) if not cell) and chars[:1] != [""], "half a character")
+    line = Line(chars, pens)
+    room = cols + whole - len(chars)
+    line.chars += [" "] * room
+    line.styles += [plain] * room
+    return line.fit(cols, plain) if whole else line
+
+
+# ======================================================================================================================
+# 17. Keys (pure)
+# ======================================================================================================================
+# What goes into a session's terminal: keys by name, text as a person types it, and a viewer's own typing, from which
+# the detach key and the answers of the viewer's terminal are taken out.
+#
+# Sources: xterm's ctlseqs for what function keys send and for modifyOtherKeys, the kitty keyboard protocol for CSI u.
+
+DETACH = 0x1C  # C-\, twice
+PASTE_BEGIN, PASTE_END = b"\x1b[200~", b"\x1b[201~"
+
+_NAMED_KEYS = {  # those that are one byte
+    "enter": b"\r",
+    "tab": b"\t",
+    "esc": b"\x1b",
+    "space": b" ",
+    "bspace": b"\x7f",
+}
+_LETTER_KEYS = {"up": "A", "down": "B", "right": "C", "left": "D", "home": "H", "end": "F"}  # CSI or SS3, then this
+_SS3_KEYS = {"f1": "P", "f2": "Q", "f3": "R", "f4": "S"}
+_TILDE_KEYS = {
+    **{"ins": 2, "del": 3, "pgup": 5, "pgdn": 6, "f5": 15, "f6": 17, "f7": 18, "f8": 19},
+    **{"f9": 20, "f10": 21, "f11": 23, "f12": 24},
+}
+_KEY_ALIASES = {
+    **{"return": "enter", "cr": "enter", "escape": "esc", "backspace": "bspace", "delete": "del", "dc": "del"},
+    **{"insert": "ins", "ic": "ins", "pageup": "pgup", "ppage": "pgup", "pagedown": "pgdn", "npage": "pgdn"},
+    **{"btab": "S-tab", "backtab": "S-tab"},
+}
+KEY_NAMES = (*_NAMED_KEYS, *_LETTER_KEYS, *_SS3_KEYS, *_TILDE_KEYS)
+_CONTROL_PUNCTUATION = {"@": 0, " ": 0, "[": 27, "\\": 28, "]": 29, "^": 30, "_": 31, "?": 127, "/": 31}
+_MODIFIERS = {"S": 1, "M": 2, "A": 2, "C": 4}
+
+
+def split_key(name: str) -> tuple[int, str]:
+    """Take a key's name apart: (modifiers as xterm counts them less one, the key). Raise ValueError for none known.
+
+    `C-x`, `M-Enter`, `C-S-Up`; a single character is the key itself; names know no case, modifiers are capitals.
+    """
+    modifiers, key = 0, name
+    while len(key) > 2 and key[1] == "-" and key[0] in _MODIFIERS:
+        modifiers |= _MODIFIERS[key[0]]
+        key = key[2:]
+    if len(key) == 1:
+        return modifiers, key
+    low = _KEY_ALIASES.get(key.lower(), key.lower())
+    if low.startswith("S-"):
+        modifiers, low = modifiers | 1, low[2:]
+    if low not in KEY_NAMES:
+        raise ValueError(f"{one_line(name, 40)}: no such key")
+    return modifiers, low
+
+
+def key_bytes(name: str, application: bool = False, kitty: int = 0) -> bytes:
+    """Return what a terminal sends for a key.
+
+    `application`: cursor keys as DECCKM wants them. `kitty`: the flags that the program has set; with flag 1 what would
+    be ambiguous goes as CSI u. Raise ValueError for a key that is not known.
+    """
+    modifiers, key = split_key(name)
+    parameter = f"1;{modifiers + 1}" if modifiers else ""
+    if key in _LETTER_KEYS:
+        return f"\x1b{'O' if application and not modifiers else '['}{parameter}{_LETTER_KEYS[key]}".encode()
+    if key in _SS3_KEYS:
+        return f"\x1b{'[' + parameter if modifiers else 'O'}{_SS3_KEYS[key]}".encode()
+    if key in _TILDE_KEYS:
+        return f"\x1b[{_TILDE_KEYS[key]}{f';{modifiers + 1}' if modifiers else ''}~".encode()
+    if key == "tab" and modifiers == 1 and not kitty & 1:
+        return b"\x1b[Z"
+    plain = _NAMED_KEYS.get(key) or key.encode("utf-8", "surrogateescape")
+    if kitty & 1 and (key == "esc" or modifiers & ~1 or (modifiers and key in _NAMED_KEYS)):
+        return (
+            f"\x1b[{ord(key.lower() if len(key) == 1 else plain)}{f';{modifiers + 1}' if modifiers else ''}u".encode()
+        )
+    if modifiers & 1 and len(key) == 1:
+        plain = key.upper().encode("utf-8", "surrogateescape")
+    if modifiers & 4:
+        plain = control_byte(key if len(key) == 1 else plain.decode(), name)
+    return b"\x1b" + plain if modifiers & 2 else plain
+
+
+def control_byte(key: str, name: str) -> bytes:
+    """Return what Ctrl makes of a character. Raise ValueError where a terminal has nothing for it."""
+    if key.isascii() and key.isalpha():
+        return bytes([ord(key.upper()) - 64])
+    if key in _CONTROL_PUNCTUATION:
+        return bytes([_CONTROL_PUNCTUATION[key]])
+    if key in "\r\t\x1b\x7f":
+        return b"\x08" if key == "\x7f" else key.encode()
+    raise ValueError(f"{one_line(name, 40)}: a terminal has no such key")
+
+
+def defused(text: bytes) -> bytes:
+    """Take the escape out of bracketed paste's own markers, so that no text can end its brackets early."""
+    return text.replace(PASTE_BEGIN, b"[200~").replace(PASTE_END, b"[201~")
+
+
+class DetachKey:
+    r"""Find C-\ C-\ in what a viewer types, as a byte, in kitty's CSI u and in modifyOtherKeys' form.
+
+    The first C-\ is held back until the next key tells what it was for, or its owner's patience ends (`release`). An
+    escape sequence that could still become a C-\ is held too, but only from a terminal that was told to send such.
+    """
+
+    __slots__ = ("extended", "held", "partial")
+
+    def __init__(self) -> None:
+        self.held = b""  # a first C-\ as it was typed
+        self.partial = b""  # an escape sequence that is not whole
+        self.extended = False  # whether the terminal was told to spell keys as escape sequences
+
+    def typed(self, data: bytes) -> tuple[bytes, bool]:
+        """Return (what goes to the session, whether to detach)."""
+        data, self.partial = self.partial + data, b""
+        if not self.held and DETACH not in data and not (self.extended and b"\x1b" in data):
+            return data, False
+        out, place = b"", 0
+        while place < len(data):
+            key = self._key_at(data, place)
+            if key is None:
+                self.partial = data[place:]
+                break
+            kind, end = key
+            if kind == "press":
+                if self.held:
+                    self.held = b""
+                    return out, True
+                self.held = data[place:end]
+            elif kind == "release" and self.held:
+                self.held += data[place:end]
+            else:
+                out, self.held = out + self.held + data[place:end], b""
+            place = end
+        return out, False
+
+    def release(self) -> bytes:
+        """Give back what is held: it was not the detach key."""
+        data, self.held, self.partial = self.held + self.partial, b"", b""
+        return data
+
+    def _key_at(self, data: bytes, place: int) -> tuple[str, int] | None:
+        """Return what begins at a place, ("press" | "release" | "", its end); None: it is not whole yet."""
+        if data[place] == DETACH:
+            return "press", place + 1
+        if data[place] != 0x1B or not self.extended:
+            end = place + 1
+            while end < len(data) and data[end] not in (DETACH, 0x1B):
+                end += 1
+            return "", end
+        end = place + 2
+        if data[place + 1 : end] not in (b"", b"["):
+            return "", place + 1
+        while end < len(data) and data[end] in b"0123456789;:":
+            end += 1
+        if end >= len(data):
+            return None if len(data) - place < 24 else ("", end)
+        return self._kind_of(data[place + 2 : end], data[end : end + 1]), end + 1
+
+    @staticmethod
+    def _kind_of(parameters: bytes, final: bytes) -> str:
+        r"""Tell whether a control sequence is C-\ being pressed, or let go."""
+        fields = [field.split(b":") for field in parameters.split(b";")]
+        kitty = final == b"u" and len(fields) > 1 and fields[0][0] == b"92"
+        xterm = final == b"~" and len(fields) == 3 and fields[0] == [b"27"] and fields[2] == [b"92"]
+        if not (kitty or xterm):
+            return ""
+        modifiers = fields[1]
+        if not modifiers[0].isdigit() or (int(modifiers[0]) - 1) & 0x3F != 4:  # Caps and Num Lock do not count
+            return ""
+        return "release" if modifiers[1:2] == [b"3"] else "press"
+
+
+class ReplyFilter:
+    """Take a terminal's answers out of what a viewer sends: the session's own terminal has answered already.
+
+    Answers begin CSI ? … c|u|n|$y, CSI > … c, CSI n … R|t, CSI 0|3 n, OSC, DCS. What a key can send too is an answer
+    only while one is due (`expect_until`): CPR looks like F3 with modifiers. Mouse and focus reports pass.
+    """
+
+    __slots__ = ("expect_until", "partial")
+
+    def __init__(self) -> None:
+        self.partial = b""  # the beginning of what may be an answer
+        self.expect_until = 0.0  # until then an answer may come
+
+    def passed(self, data: bytes, now: float) -> bytes:
+        """Return what is typing."""
+        data, self.partial = self.partial + data, b""
+        if b"\x1b" not in data:
+            return data
+        due, out, place = now < self.expect_until, b"", 0
+        while True:
+            start = data.find(b"\x1b", place)
+            if start < 0:
+                return out + data[place:]
+            out += data[place:start]
+            end = self._answer_end(data, start, due)
+            if end == 0:  # not whole
+                if len(data) - start < 4 * KIB:
+                    self.partial = data[start:]
+                    return out
+                end = -1
+            if end > 0:
+                place = end
+            else:
+                out += b"\x1b"
+                place = start + 1
+
+    def release(self) -> bytes:
+        """Give back the beginning that was held: nothing followed."""
+        data, self.partial = self.partial, b""
+        return data
+
+    @staticmethod
+    def _answer_end(data: bytes, start: int, due: bool) -> int:
+        """Return where the answer that begins here ends; 0: it is not whole yet; -1: this is none."""
+        head = data[start + 1 : start + 2]
+        if not head:
+            return 0 if due else -1
+        if head in (b"]", b"P"):
+            ends = [data.find(mark, start) + len(mark) for mark in (b"\x07", b"\x1b\\") if data.find(mark, start) >= 0]
+            return min(ends) if ends else 0 if due else -1
+        if head != b"[":
+            return -1
+        end = start + 2
+        while end < len(data) and data[end] in b"0123456789;?>$":
+            end += 1
+        if end >= len(data):
+            private = data[start + 2 : start + 3] in (b"?", b">")
+            return 0 if private or due else -1
+        body, final = data[start + 2 : end], data[end : end + 1]
+        if body[:1] in (b"?", b">"):
+            return end + 1 if final in b"cunyR" else -1
+        if final == b"n" and body in (b"0", b"3"):
+            return end + 1
+        if final == b"t" and body.count(b";") == 2:
+            return end + 1
+        if final == b"y" and body.endswith(b"$"):
+            return end + 1
+        if final == b"R" and body.count(b";") == 1:
+            row, col = body.split(b";")
+            f3 = row == b"1" and col.isdigit() and 2 <= int(col) <= 16
+            return end + 1 if due or not f3 else -1
+        return -1
+
+
+# ======================================================================================================================
+# 18. Protocol (pure)
+# ======================================================================================================================
+# How a client speaks to a session's supervisor, over a unix socket that only the same user can open.
+#
+#     client ─▶ {"op":"…",…}\n            one request, a line of JSON
+#     client ◀─ {"ok":true,…}\n           one reply: "protocol" and "version" stand in it, and "error" when not "ok"
+#
+#     op                 the request has                      then
+#     ------------------------------------------------------------------------------------------------------------------
+#     status                                                  the reply has pids, size, viewers, offset
+#     screen                                                  the reply has the screen as `dump` gives it, and offset
+#     input, type        bytes; type also: enter              so many bytes follow; the reply comes when they are typed
+#     keys               keys                                 the reply comes when they are typed
+#     resize             cols, rows                           the size is pinned
+#     restart, kill      inside (kill): from the session      the reply comes when the tree is gone
+#     detach                                                  every viewer is told to leave
+#     follow             since                                lines follow: {"offset":N} on output, {"end":status}
+#     attach             cols, rows, read_only, scrollback    frames follow, both ways
+#
+#     frame: kind, 1 byte · length, 4 bytes, big-endian · body
+#     to the client    o output · e the session has ended: its status as JSON · d leave
+#     to the session   i input · s the terminal's size: cols, rows, 2 bytes each
+#
+# A field or a frame that is not known is ignored, so that an old supervisor meets a new client and the reverse.
+
+PROTOCOL = 1
+FRAME_HEAD = 5
+FRAME_MAX = 1 * MIB
+LINE_MAX = 1 * MIB  # bytes of a request
+
+
+def frame(kind: bytes, body: bytes) -> bytes:
+    """Put a frame together."""
+    return kind + len(body).to_bytes(4, "big") + body
+
+
+def size_frame(cols: int, rows: int) -> bytes:
+    """Write the frame that tells a terminal's size."""
+    return frame(b"s", cols.to_bytes(2, "big") + rows.to_bytes(2, "big"))
+
+
+class Frames:
+    """Take frames out of a stream, however it is cut."""
+
+    __slots__ = ("buffer",)
+
+    def __init__(self) -> None:
+        self.buffer = b""
+
+    def feed(self, data: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Give the (kind, body) of each frame that is whole now. Raise ValueError for one that is too long."""
+        data = self.buffer + data if self.buffer else data
+        place = 0
+        while len(data) - place >= FRAME_HEAD:
+            size = int.from_bytes(data[place + 1 : place + FRAME_HEAD], "big")
+            if size > FRAME_MAX:
+                raise ValueError("a frame is too long")
+            end = place + FRAME_HEAD + size
+            if end > len(data):
+                break
+            yield data[place : place + 1], data[place + FRAME_HEAD : end]
+            place = end
+        self.buffer = data[place:]
+
+
+# ======================================================================================================================
+# 19. Session store
+# ======================================================================================================================
+# One folder per session, sessions/<id>/, from which everything about it can be told, alive or dead:
+#
+#     meta.json    what was started: id, cmd, cwd, who supervises it (pid, its start time, boot id), version, protocol
+#     status.json  how it stands; written by the supervisor alone
+#     lock         held by the supervisor for its life: this, and not a number of a process, is what alive means
+#     sock         where the supervisor listens
+#     output.log   what the command wrote, raw; beside it output.<offset>.log, the half before it, once it was long
+#     screen.json  the last screen, once the session has ended
+#     note         the flag that somebody has put up
+#
+#     starting ─▶ running ─▶ exited | failed | killed          (lost: the lock is free, and no end was written)
+#
+# A folder is made aside and renamed to its id with the lock already held, so that an id is taken at one instant; what
+# takes and what removes folders holds sessions/.lock while it looks and renames.
+
+ALIVE_STATES = ("starting", "running")
+IDLE_AFTER = 5.0  # seconds of silence after which a session is called idle
+STUCK_AFTER = 900.0  # and after which it is called stuck
+PULSE = "pulse"
+
+
+class Session(Record):
+    """Be what the files say about one session."""
+
+    id: str
+    folder: str
+    meta: dict[str, JSON]
+    status: dict[str, JSON]  # state, pid, exit_code, signal, reason, changed, cols, rows, pinned, starts
+    note: str | None  # the flag's message
+
+    @property
+    def state(self) -> str:
+        """Return how it stands: starting, running, exited, failed, killed or lost."""
+        return str(self.status["state"])
+
+    @property
+    def alive(self) -> bool:
+        """Tell whether it runs."""
+        return self.state in ALIVE_STATES
+
+    @property
+    def code(self) -> int:
+        """Return what `wait` returns for it: the exit code, 128 and the signal, 137 where nobody knows."""
+        if isinstance(self.status.get("signal"), int):
+            return 128 + int(self.status["signal"])
+        code = self.status.get("exit_code")
+        return code if isinstance(code, int) else 137
+
+
+def session_folder(profile: Profile, session: str) -> str:
+    """Return where a session lies."""
+    return profile.path("sessions", session)
+
+
+def read_fields(path: str) -> dict[str, JSON]:
+    """Return the object in a small JSON file; {} when it is absent or none. Raise OSError when it cannot be read."""
+    raw = read_bytes(path)
+    try:
+        value = {} if raw is None else parse_json(raw)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def lock_is_held(path: str) -> bool:
+    """Tell whether a process holds a lock."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return False
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+
+
+def read_session(profile: Profile, session: str) -> Session | None:
+    """Return what a session's files say, None when there is no such session. Raise OSError when they cannot be read."""
+    folder = session_folder(profile, session)
+    held = lock_is_held(f"{folder}/lock")  # before the status: what ends a session is written before it lets go
+    meta = read_fields(f"{folder}/meta.json")
+    if not meta:
+        return None
+    status = {"state": "starting", "changed": meta.get("started_at"), **read_fields(f"{folder}/status.json")}
+    if not held and status["state"] in ALIVE_STATES:
+        reason = "its supervisor died" if meta.get("boot") == boot_id() else "the machine was restarted"
+        status.update(state="lost", reason=reason, exit_code=None, signal=None)
+    raw = read_bytes(f"{folder}/note")
+    return Session(session, folder, meta, status, None if raw is None else text_of(raw).rstrip("\n"))
+
+
+def list_sessions(profile: Profile) -> list[Session]:
+    """Return every session, by id. Raise Failure when the store cannot be read: an error is no empty fleet."""
+    try:
+        names = os.listdir(profile.path("sessions"))
+        found = [read_session(profile, name) for name in sorted(names) if name == PULSE or valid_id(name)]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        where = error.filename or profile.path("sessions")
+        raise Failure(f"sessions: {where}: {error.strerror}", "make it readable: an error is no empty fleet") from None
+    return [session for session in found if session]
+
+
+def boot_id() -> str:
+    """Return a text that changes when the machine starts anew, "" where the system does not tell."""
+    try:
+        return text_of(read_bytes("/proc/sys/kernel/random/boot_id") or b"").strip()
+    except OSError:
+        return ""
+
+
+def known_session(profile: Profile, verb: str, text: str, drive: bool = True) -> Session:
+    """Return a session by its id or by a beginning that only one has. Raise Failure for none, naming near ones.
+
+    `drive`: the verb would drive, end or flag it, which the pulse leaves to its own verbs.
+    """
+    names = []
+    if text == PULSE or valid_id(text):
+        session = read_session(profile, text)
+        if session is None:
+            names = [other.id for other in list_sessions(profile)]
+            begins = [name for name in names if name.startswith(text)]
+            if len(begins) > 1:
+                raise Failure(f"{verb}: {text}: could be {', '.join(begins)}", "say more of the id", EXIT_USAGE)
+            session = read_session(profile, begins[0]) if begins else None
+        if session:
+            if drive and session.id == PULSE:
+                raise Failure(f"{verb}: pulse: is not a worker", "`looop up`, `looop down` and `looop watch pulse`")
+            check_private(session.folder)
+            return session
+    near = near_words(text, names)
+    raise Failure(f"{verb}: {one_line(text, 80)}: there is no such session", near or "looop ls -a")
+
+
+def living_session(profile: Profile, verb: str, text: str, drive: bool = True) -> Session:
+    """Return a session that runs. Raise Failure for one that has ended, saying what can still be done with it."""
+    session = known_session(profile, verb, text, drive)
+    if not session.alive:
+        name = session.id
+        raise Failure(
+            f"{verb}: {name}: has ended ({ended_words(session)})",
+            f"`looop shot {name}` and `looop log {name}` still show it; `looop start-session {name} …` begins anew",
+        )
+    return session
+
+
+def ended_words(session: Session) -> str:
+    """Say how a session has ended."""
+    status = session.status
+    if isinstance(status.get("signal"), int):
+        words = f"signal {signal_name(status['signal'])}"
+    elif isinstance(status.get("exit_code"), int):
+        words = f"exit {status['exit_code']}"
+    else:
+        words = ""
+    if session.state in ("lost", "failed", "killed"):
+        reason = one_line(str(status.get("reason") or ""), 200)
+        words = f"{session.state}: {reason or words}"
+    return words or session.state
+
+
+def signal_name(number: int) -> str:
+    """Return a signal's name without SIG."""
+    for name in ("HUP", "INT", "QUIT", "ILL", "ABRT", "BUS", "FPE", "KILL", "SEGV", "PIPE", "ALRM", "TERM"):
+        if getattr(_signal, "SIG" + name) == number:
+            return name
+    return str(number)
+
+
+def check_private(folder: str) -> None:
+    """Raise Failure when a folder is not ours alone."""
+    s = os.stat(folder)
+    if s.st_uid != os.geteuid() or s.st_mode & 0o077:
+        raise Failure(f"{folder}: is not private to you", f"chmod 700 {quoted(folder)} (and own it)")
+
+
+def store_lock(profile: Profile) -> Lock:
+    """Take the lock of what makes and removes session folders. Raise Failure when somebody keeps it."""
+    make_private_dir(profile.path("sessions"))
+    lock = Lock(profile.path("sessions", ".lock"))
+    if not lock.acquire(10.0, f"pid {os.getpid()}"):
+        raise Failure(f"sessions: {lock.path}: is held by {lock_holder(lock.path)}", "try again")
+    return lock
+
+
+def remove_session(profile: Profile, session: str) -> None:
+    """Remove an ended session's folder: out of sight at once, then from the disk. The store's lock is held."""
+    aside = profile.path("sessions", f".gone-{os.getpid()}-{session}")
+    os.rename(session_folder(profile, session), aside)
+    remove_tree(aside)
+
+
+def remove_tree(folder: str) -> None:
+    """Remove a folder of plain files and what is in it."""
+    for name in os.listdir(folder):
+        remove_file(f"{folder}/{name}")
+    os.rmdir(folder)
+
+
+def ended_at(session: Session) -> float:
+    """Return when a session ended, in epoch seconds; when it was last written to where nobody noted it."""
+    try:
+        if session.state != "lost":
+            return parse_utc(str(session.status.get("changed")))
+    except ValueError:
+        pass
+    return last_output(session)
+
+
+def last_output(session: Session) -> float:
+    """Return when a session last wrote something, in epoch seconds; when it was started if it never has."""
+    try:
+        return os.stat(f"{session.folder}/output.log").st_mtime
+    except OSError:
+        return float(session.meta.get("started") or 0)
+
+
+def prune_sessions(profile: Profile, older: float, now: float, dry: bool = False) -> list[str]:
+    """Remove the sessions that ended at least `older` seconds ago; return their ids; none when one cannot be read."""
+    found = [s for s in list_sessions(profile) if not s.alive and now - ended_at(s) >= older]
+    if dry or not found:
+        return [session.id for session in found]
+    removed = []
+    with store_lock(profile):
+        for session in found:
+            again = read_session(profile, session.id)
+            if again and not again.alive and again.meta == session.meta:
+                remove_session(profile, session.id)
+                removed.append(session.id)
+        for name in os.listdir(profile.path("sessions")):
+            if name.startswith(".gone-"):  # somebody died while removing it
+                remove_tree(profile.path("sessions", name))
+    return removed
+
+
+# ======================================================================================================================
+# 20. Session log
+# ======================================================================================================================
+# What a session wrote, raw, and how it is read as text. Offsets count every byte since the session began. The log is
+# two files at most: when output.log has grown to half of what is allowed, it becomes output.<its first offset>.log, and
+# the one of that kind before it goes: no byte is copied, and the writer never waits. A file begins at a line, if there
+# was an end of a line within the last 64 KiB.
+
+
+class LogWriter:
+    """Append a session's output to its log, under a cap; a disk that is full loses output, never the session."""
+
+    __slots__ = ("cap", "fd", "folder", "lost", "size", "start")
+
+    def __init__(self, folder: str, cap: int) -> None:
+        self.folder = folder
+        self.cap = max(cap, 8 * KIB)  # bytes of both files together
+        self.start = 0  # offset at which output.log begins
+        self.size = 0  # bytes in it
+        self.lost = 0  # bytes that could not be written
+        self.fd = self._open()
+
+    def _open(self) -> int:
+        return os.open(f"{self.folder}/output.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+
+    @property
+    def end(self) -> int:
+        """Return the offset after the last byte."""
+        return self.start + self.size
+
+    def write(self, data: bytes) -> None:
+        """Append output."""
+        half = self.cap // 2
+        if self.size + len(data) > half and self.size:
+            cut = data.rfind(b"\n", 0, max(0, half - self.size)) + 1
+            self._append(data[:cut])
+            data = data[cut:]
+            if cut or self.size + len(data) > half + 64 * KIB:
+                self._turn()
+        while data:
+            self._append(data[:half])
+            data = data[half:]
+            if data:
+                self._turn()
+
+    def _append(self, data: bytes) -> None:
+        place = 0
+        while place < len(data):
+            try:
+                wrote = os.write(self.fd, data[place:] if place else data)
+            except OSError:  # the disk is full, or a limit is met
+                self.lost += len(data) - place
+                return
+            place += wrote
+            self.size += wrote
+
+    def _turn(self) -> None:
+        """Begin a new output.log. Where that is impossible the old one goes on, over its cap."""
+        older = older_logs(self.folder)
+        try:
+            os.rename(f"{self.folder}/output.log", f"{self.folder}/output.{self.start}.log")
+            fd = self._open()
+            for _, path in older:
+                remove_file(path)
+        except OSError:
+            return
+        os.close(self.fd)
+        self.fd, self.start, self.size = fd, self.end, 0
+
+
+def older_logs(folder: str) -> list[tuple[int, str]]:
+    """Return (first offset, path) of the files before output.log, in order."""
+    names = [name.split(".") for name in os.listdir(folder) if name.startswith("output.") and name.endswith(".log")]
+    return sorted((int(n[1]), f"{folder}/{'.'.join(n)}") for n in names if len(n) == 3 and n[1].isdigit())
+
+
+class LogView:
+    """Read a log by offset, while it may be written."""
+
+    __slots__ = ("folder", "parts")
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+        self.parts: list[tuple[int, int]] = []  # (first offset, descriptor), in order
+        self.renew()
+
+    def renew(self) -> None:
+        """Open the files as they are now."""
+        for _ in range(100):
+            self.close()
+            older = older_logs(self.folder)
+            place = 0
+            for start, path in [*older, (-1, f"{self.folder}/output.log")]:
+                try:
+                    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+                except FileNotFoundError:
+                    continue  # it has turned meanwhile, or its writer died between two steps
+                self.parts.append((place if start < 0 else start, fd))
+                place = self.parts[-1][0] + os.fstat(fd).st_size
+            if older_logs(self.folder) == older:
+                return
+
+    @property
+    def start(self) -> int:
+        """Return the offset of the first byte that is kept."""
+        return self.parts[0][0] if self.parts else 0
+
+    @property
+    def end(self) -> int:
+        """Return the offset after the last byte."""
+        return self.parts[-1][0] + os.fstat(self.parts[-1][1]).st_size if self.parts else 0
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Return up to `size` bytes from an offset on, b"" at the end. Below `start` nothing is left to read."""
+        for start, fd in reversed(self.parts):
+            if offset >= start:
+                data = os.pread(fd, size, offset - start)
+                if data or fd == self.parts[-1][1]:
+                    return data
+        return b""
+
+    def tail(self, offset: int, size: int) -> Iterator[tuple[int, bytes]]:
+        """Give (offset, bytes) blocks that lie before an offset, the last first."""
+        while offset > self.start:
+            begin = max(self.start, offset - size, *(start for start, _ in self.parts if start < offset))
+            yield begin, self.read(begin, offset - begin)
+            offset = begin
+
+    def close(self) -> None:
+        """Close the files."""
+        for _, fd in self.parts:
+            os.close(fd)
+        self.parts = []
+
+    def __enter__(self) -> Self:
+        """Read within a block."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the files."""
+        self.close()
+
+
+def tail_start(log: LogView, lines: int, since: int) -> int:
+    """Return the offset, not before `since`, from which a log has at least so many lines. It reads no more."""
+    found, place = 0, log.end
+    for begin, data in log.tail(log.end, 64 * KIB):
+        if place == log.end and data.endswith(b"\n"):
+            found -= 1  # that end of a line begins none
+        at = len(data)
+        while True:
+            at = data.rfind(b"\n", 0, at)
+            if at < 0 or begin + at + 1 <= since:
+                break
+            found += 1
+            if found >= lines:
+                return begin + at + 1
+        place = begin
+        if begin <= since:
+            break
+    return max(since, log.start)
+
+
+_UNDRAWN = (  # what a terminal does not draw: control sequences, strings, other escapes, and controls but \t \n \r
+    rb"\x1b\[[0-?]*[ -/]*[@-~]"
+    rb"|\x1b[\]PX^_][^\x07\x1b\x18\x1a]*(?:\x07|\x1b\\)?"
+    rb"|\x1b[ -/]*[0-~]"
+    rb"|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"
+    rb"|\r+(?=\n)"
+)
+_UNDRAWN_PART = rb"\x1b(?:\[[0-?]*[ -/]*|[\]PX^_][^\x07\x1b\x18\x1a]*\x1b?|[ -/]*)?$|\r+$"
+_HOLD_MAX = 4 * KIB  # bytes of an escape sequence that is waited for
+
+
+class PlainText:
+    """Make text of output that comes in pieces, and tell where in the output a character of it stood.
+
+    Escape sequences and controls go, CR LF is a line end, a lone CR one too. Bytes that are no UTF-8 stay as
+    surrogates, so that every character knows its bytes.
+    """
+
+    __slots__ = ("_escapes", "_marks", "_offset", "_rest", "_unfinished", "text")
+
+    def __init__(self, offset: int = 0) -> None:
+        import re
+
+        self.text = ""
+        self._rest = b""  # output that cannot be read before more comes
+        self._offset = offset  # of the first byte of the rest
+        self._marks: list[tuple[int, int]] = []  # (index in the text, offset of that character)
+        self._escapes = re.compile(_UNDRAWN)
+        self._unfinished = re.compile(_UNDRAWN_PART)
+
+    def feed(self, data: bytes, last: bool = False) -> str:
+        """Take more output; return the text that it added. `last`: nothing follows."""
+        data = self._rest + data
+        keep = len(data)
+        if not last:
+            unfinished = self._unfinished.search(data, max(0, len(data) - _HOLD_MAX))
+            keep = unfinished.start() if unfinished else whole_characters(data)
+        before = len(self.text)
+        place, added, index = 0, [], before
+        for match in [*self._escapes.finditer(data, 0, keep), None]:
+            end = match.start() if match else keep
+            if end > place:
+                piece = data[place:end].decode("utf-8", "surrogateescape").replace("\r", "\n")
+                self._marks.append((index, self._offset + place))
+                added.append(piece)
+                index += len(piece)
+            place = match.end() if match else keep
+        self._rest, self._offset = data[keep:], self._offset + keep
+        new = "".join(added)
+        self.text += new
+        return new
+
+    def offset_of(self, index: int) -> int:
+        """Return the offset after the character before an index: where a match that ends there ends."""
+        import bisect
+
+        if index <= 0:
+            return self._marks[0][1] if self._marks else self._offset
+        at = bisect.bisect_right(self._marks, (index - 1, 1 << 62)) - 1
+        start, offset = self._marks[at]
+        return offset + len(self.text[start:index].encode("utf-8", "surrogateescape"))
+
+    def drop(self, count: int) -> None:
+        """Forget the first characters."""
+        import bisect
+
+        at = max(0, bisect.bisect_right(self._marks, (count, 1 << 62)) - 1)
+        if at:
+            begin = self._marks[at][0]
+            self.text = self.text[begin:]
+            self._marks = [(index - begin, offset) for index, offset in self._marks[at:]]
+
+
+def whole_characters(data: bytes) -> int:
+    """Return how much of the data does not end within a UTF-8 character (pure)."""
+    for back in range(1, min(4, len(data)) + 1):
+        byte = data[-back]
+        if byte & 0xC0 == 0x80:
+            continue
+        need = 4 if byte >= 0xF0 else 3 if byte >= 0xE0 else 2 if byte >= 0xC0 else 1
+        return len(data) - back if need > back else len(data)
+    return len(data)
+
+
+def shown_text(text: str) -> str:
+    """Make session text fit to be printed (pure): bytes that are no UTF-8 and what `printable` spells out."""
+    return printable(text.encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
+
+
+# ======================================================================================================================
+# 21. PTY
+# ======================================================================================================================
+# The terminal that a session's command runs in, and what the system must be asked about terminals and processes.
+
+
+class Order(Record):
+    """Say what a supervisor is to run."""
+
+    id: str
+    folder: str
+    command: str  # a line for the shell
+    argv: list[str]
+    cwd: str
+    env: dict[str, str]
+    cols: int
+    rows: int
+    umask: int  # of whoever starts it: the command gets it
+    log_cap: int  # bytes
+
+
+def clamped_size(cols: JSON, rows: JSON) -> tuple[int, int]:
+    """Return a size that a screen can have. Raise ValueError or TypeError for what is no size."""
+    return min(max(int(cols), 2), SIZE_MAX), min(max(int(rows), 1), SIZE_MAX)
+
+
+def set_terminal_size(fd: int, cols: int, rows: int) -> None:
+    """Tell a terminal its size; the kernel tells the programs in it (TIOCSWINSZ, ioctl_tty(2))."""
+    import termios
+
+    numbers = (rows, cols, cols * CELL_WIDTH, rows * CELL_HEIGHT)
+    try:
+        fcntl.ioctl(fd, termios.TIOCSWINSZ, b"".join(number.to_bytes(2, sys.byteorder) for number in numbers))
+    except OSError:
+        pass  # it has ended
+
+
+def terminal_size() -> tuple[int, int]:
+    """Return the size of the terminal on stdout, or on stdin."""
+    for fd in (1, 0):
+        try:
+            size = os.get_terminal_size(fd)
+        except OSError:
+            continue
+        if size.columns and size.lines:
+            return clamped_size(size.columns, size.lines)
+    return 80, 24
+
+
+def start_on_pty(order: Order, cols: int, rows: int) -> tuple[int, int]:
+    """Start a session's command on a new PTY; return (its pid, our side of the PTY). Raise OSError when it cannot."""
+    import termios
+
+    ours, theirs = os.pipe()
+    master, slave = os.openpty()
+    set_terminal_size(slave, cols, rows)
+    modes = termios.tcgetattr(slave)
+    modes[0] |= getattr(termios, "IUTF8", 0)
+    termios.tcsetattr(slave, termios.TCSANOW, modes)
+    pid = os.fork()
+    if pid == 0:
+        become_command(order, slave, theirs)
+    os.close(slave)
+    os.close(theirs)
+    failed = os.read(ours, 1000)  # nothing, once the pipe is closed by a successful exec
+    os.close(ours)
+    if failed:
+        os.waitpid(pid, 0)
+        os.close(master)
+        raise OSError(0, text_of(failed), order.argv[0])
+    os.set_blocking(master, False)
+    return pid, master
+
+
+def become_command(order: Order, terminal: int, report: int) -> None:
+    """Turn this process, just forked, into the session's command. It does not return."""
+    try:
+        import termios
+
+        os.setsid()
+        fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
+        for fd in (0, 1, 2):
+            os.dup2(terminal, fd)
+        for number in range(1, 32):
+            if number not in (_signal.SIGKILL, _signal.SIGSTOP):
+                _signal.signal(number, _signal.SIG_DFL)
+        _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
+        os.umask(order.umask)
+        os.chdir(order.cwd)
+        os.execve(order.argv[0], order.argv, order.env)
+    except OSError as error:
+        os.write(report, (error.strerror or str(error)).encode())
+    finally:
+        os._exit(127)
+
+
+def hear_signals(*numbers: int) -> int:
+    """Have signals arrive as bytes in a pipe, for a selector to see; return its reading end."""
+    ours, theirs = os.pipe()
+    os.set_blocking(ours, False)
+    os.set_blocking(theirs, False)
+    _signal.set_wakeup_fd(theirs)
+    for number in numbers:
+        _signal.signal(number, lambda *_: None)
+    return ours
+
+
+def send_signal(pids: Iterable[int], number: int) -> None:
+    """Signal processes, some of which may be gone."""
+    for pid in pids:
+        try:
+            os.kill(pid, number)
+        except (ProcessLookupError, PermissionError):
+            pass
+
+
+def peer_user(fd: int) -> int:
+    """Return the user at the other end of a unix socket, -1 when the system does not tell (unix(7))."""
+    import _socket
+
+    sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, fd)
+    try:
+        if hasattr(_socket, "SO_PEERCRED"):
+            return int.from_bytes(sock.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, 12)[4:8], sys.byteorder)
+        return int.from_bytes(sock.getsockopt(0, 1, 76)[4:8], sys.byteorder)  # LOCAL_PEERCRED: struct xucred
+    except OSError:
+        return -1
+    finally:
+        sock.detach()
+
+
+def ending_of(why: str, code: int | None) -> dict[str, JSON]:
+    """Return how a session is said to have ended: `why` its tree was ended, and what its command returned."""
+    if why == "finish":
+        return {"state": "exited", "exit_code": 0, "signal": None, "reason": "ended itself"}
+    if code is None:
+        return {"state": "killed", "exit_code": None, "signal": int(_signal.SIGKILL), "reason": "looop kill"}
+    how: dict[str, JSON] = {"exit_code": code if code >= 0 else None, "signal": -code if code < 0 else None}
+    if why == "kill":
+        return {"state": "killed", **how, "reason": "looop kill"}
+    if code < 0:
+        return {"state": "killed", **how, "reason": f"signal {signal_name(-code)}"}
+    if code in (126, 127):
+        words = "not found" if code == 127 else "not to be executed"
+        return {"state": "failed", **how, "reason": f"exit {code}: the command, or one that it runs, is {words}"}
+    return {"state": "exited", **how, "reason": None}
+
+
+# ======================================================================================================================
+# 22. Canvas and keyboard
+# ======================================================================================================================
+# The two halves of a session's terminal inside its supervisor, and the loop that they live in. The canvas draws output
+# when somebody needs to see it; the keyboard types, each text whole, as fast as the command takes it.
+
+UNSEEN_MAX, UNSEEN_KEPT = 512 * KIB, 192 * KIB  # bytes of undrawn output: what may wait, what is left after a skim
+SLICE = 16 * KIB  # bytes drawn at once: 2 or 3 ms
+TYPING_MAX = 256 * KIB  # bytes of typing that wait for the command, before a sender is not read any more
+
+
+class Loop:
+    """Wait for descriptors and for times; whoever wants to know puts a function here."""
+
+    __slots__ = ("_count", "_timers", "readers", "writers")
+
+    def __init__(self) -> None:
+        self.readers: dict[int, Callable[[], None]] = {}
+        self.writers: dict[int, Callable[[], None]] = {}
+        self._timers: list[tuple[float, int, Callable[[], None]]] = []  # when, the order they came in, what to do
+        self._count = 0
+
+    def after(self, seconds: float, then: Callable[[], None]) -> None:
+        """Do something once, later."""
+        self._count += 1
+        self._timers.append((time.monotonic() + seconds, self._count, then))
+
+    def turn(self, limit: float | None = None) -> None:
+        """Wait until something happens, at most `limit` seconds, and do what is due."""
+        import select
+
+        timeout = limit
+        if self._timers:
+            due = max(0.0, min(self._timers)[0] - time.monotonic())
+            timeout = due if limit is None else min(due, limit)
+        readable, writable, _ = select.select(list(self.readers), list(self.writers), (), timeout)
+        for fd in writable:
+            if fd in self.writers:
+                self.writers[fd]()
+        for fd in readable:
+            if fd in self.readers:
+                self.readers[fd]()
+        if self._timers:
+            self._run_timers(time.monotonic())
+
+    def _run_timers(self, now: float) -> None:
+        due = sorted(timer for timer in self._timers if timer[0] <= now)
+        if due:
+            self._timers = [timer for timer in self._timers if timer[0] > now]
+            for _, _, then in due:
+                then()
+
+
+class Canvas:
+    """Hold a screen and the output that is not drawn on it yet.
+
+    Nothing is drawn before somebody asks (`once_drawn`), and then in slices, so that typing never waits for drawing. Of
+    output that is too much, the older part is skimmed: what changes modes or asks something is kept of it.
+    """
+
+    __slots__ = ("_drawn", "_eyes", "_question", "_size", "screen", "unseen")
+
+    def __init__(self, cols: int, rows: int) -> None:
+        self.screen = Screen(cols, rows)
+        self.unseen: list[bytes | tuple[int, int]] = []  # output, and changes of size between it
+        self._size = 0  # bytes in it
+        self._drawn = 0  # pieces of it that were drawn, ever
+        self._eyes: list[tuple[int, Callable[[], None]]] = []  # (pieces, what to do once so many are drawn)
+        self._question = b""  # the end of the output, where a question may have begun
+
+    def add(self, data: bytes) -> bool:
+        """Take output; return whether it may ask the terminal something."""
+        self.unseen.append(data)
+        self._size += len(data)
+        if self._size > UNSEEN_MAX:
+            self._skim()
+        if not self._question and b"\x1b" not in data and b"\x05" not in data:
+            return False
+        probe = self._question + data
+        escape = probe.rfind(b"\x1b", max(0, len(probe) - 64))
+        self._question = probe[escape:] if escape >= 0 else b""
+        return asks_terminal(probe)
+
+    def resize(self, cols: int, rows: int) -> None:
+        """Change the screen's size: what came before is drawn at the old one."""
+        self.unseen.append((cols, rows))
+
+    def once_drawn(self, then: Callable[[], None]) -> None:
+        """Do something as soon as the screen shows everything that has come up to now."""
+        self._eyes.append((self._drawn + len(self.unseen), then))
+        self.draw()
+
+    @property
+    def watched(self) -> bool:
+        """Tell whether somebody waits for a drawing."""
+        return bool(self._eyes)
+
+    def draw(self, budget: int = SLICE) -> None:
+        """Draw a slice, and do what waited for it."""
+        while self.unseen and budget > 0:
+            piece = self.unseen[0]
+            if isinstance(piece, tuple):
+                self.screen.resize(*piece)
+            elif len(piece) > budget:
+                self.screen.feed(piece[:budget])
+                self.unseen[0] = piece[budget:]
+                self._size -= budget
+                break
+            else:
+                self.screen.feed(piece)
+                self._size -= len(piece)
+                budget -= len(piece)
+            del self.unseen[0]
+            self._drawn += 1
+        while self._eyes and self._eyes[0][0] <= self._drawn:
+            self._eyes.pop(0)[1]()
+
+    def picture(self, scrollback: int) -> bytes:
+        """Return what paints a terminal like the screen, with the output after it."""
+        return paint(self.screen, scrollback) + b"".join(piece for piece in self.unseen if isinstance(piece, bytes))
+
+    def _skim(self) -> None:
+        kept, place = 0, len(self.unseen)
+        while place and kept < UNSEEN_KEPT:
+            place -= 1
+            kept += len(self.unseen[place])
+        skimmed = b""
+        for piece in [*self.unseen[:place], (0, 0)]:
+            if isinstance(piece, bytes):
+                skimmed += piece
+                continue
+            feed_skimmed(self.screen, skimmed)
+            skimmed = b""
+            if piece[0]:
+                self.screen.resize(*piece)
+        del self.unseen[:place]
+        self._drawn += place
+        self._size = kept
+
+
+class Typing:
+    """Be something to type as a whole: bytes and pauses, in order, some of which may still be on their way."""
+
+    __slots__ = ("after", "done", "missing", "ready_at", "size", "steps")
+
+    def __init__(self, steps: list[bytes | float], done: Callable[[int], None] | None = None) -> None:
+        self.steps = steps
+        self.done = done  # told how many bytes were typed
+        self.missing = 0  # bytes that its sender has still to hand in
+        self.after: list[bytes | float] = []  # steps that follow those
+        self.ready_at = 0.0  # the end of a pause
+        self.size = 0  # bytes typed
+
+    def waiting(self) -> int:
+        """Return how many bytes are not typed yet."""
+        return sum(len(step) for step in (*self.steps, *self.after) if isinstance(step, bytes))
+
+
+class Keyboard:
+    """Type into a PTY, which may take nothing for a while, or for ever."""
+
+    __slots__ = ("_drained", "_loop", "pty", "size", "units")
+
+    def __init__(self, loop: Loop, drained: Callable[[], None]) -> None:
+        self._loop = loop
+        self._drained = drained  # called when there is room again
+        self.pty = -1
+        self.units: list[Typing] = []
+        self.size = 0  # bytes that wait
+
+    def add(self, unit: Typing) -> None:
+        """Type something after everything that waits."""
+        self.units.append(unit)
+        self.size += unit.waiting()
+        self.press()
+
+    def answer(self, data: bytes) -> None:
+        """Type a terminal's answer: before everything that has not been begun."""
+        begun = 1 if self.units and self.units[0].size else 0
+        self.units.insert(begun, Typing([data]))
+        self.size += len(data)
+        self.press()
+
+    def hand_in(self, unit: Typing, data: bytes) -> None:
+        """Take bytes that a unit misses."""
+        data = data[: unit.missing]
+        unit.missing -= len(data)
+        unit.steps.append(data)
+        self.size += len(data)
+        self.press()
+
+    def cancel(self, unit: Typing) -> None:
+        """Forget what is not typed of a unit."""
+        self.size -= unit.waiting()
+        unit.steps, unit.after, unit.missing, unit.done = [], [], 0, None
+        self.press()
+
+    def press(self) -> None:
+        """Type until nothing is left, the PTY takes no more, or a pause has begun."""
+        full = self.size >= TYPING_MAX
+        while self.units and self.pty >= 0:
+            unit = self.units[0]
+            if unit.steps:
+                if not self._step(unit):
+                    break
+            elif unit.missing:  # its sender is slow: whoever has something to type goes first
+                other = next((i for i, u in enumerate(self.units) if u.steps), 0)
+                if not other:
+                    break
+                self.units.insert(0, self.units.pop(other))
+            elif unit.after:
+                unit.steps, unit.after = unit.after, []
+            else:
+                self.units.pop(0)
+                if unit.done:
+                    unit.done(unit.size)
+        if not any(unit.steps for unit in self.units):
+            self._loop.writers.pop(self.pty, None)
+        if full and self.size < TYPING_MAX:
+            self._drained()
+
+    def _step(self, unit: Typing) -> bool:
+        """Do the first step of a unit; return whether there is more to do at once."""
+        step = unit.steps[0]
+        if isinstance(step, float):
+            return self._pause(unit, step)
+        try:
+            wrote = os.write(self.pty, step[: 4 * KIB])
+        except BlockingIOError:
+            self._loop.writers[self.pty] = self.press
+            return False
+        except OSError:  # the command has closed its terminal: nobody will read this
+            wrote = len(step)
+        unit.size += wrote
+        self.size -= wrote
+        if wrote == len(step):
+            del unit.steps[0]
+        else:
+            unit.steps[0] = step[wrote:]
+        return True
+
+    def _pause(self, unit: Typing, seconds: float) -> bool:
+        now = time.monotonic()
+        if not unit.ready_at:
+            unit.ready_at = now + seconds
+            self._loop.after(seconds, self.press)
+        if now < unit.ready_at:
+            self._loop.writers.pop(self.pty, None)
+            return False
+        unit.ready_at = 0.0
+        del unit.steps[0]
+        return True
+
+    def unplug(self) -> list[Typing]:
+        """Let go of the PTY; return what could not be typed any more."""
+        self._loop.writers.pop(self.pty, None)
+        units, self.units, self.size, self.pty = self.units, [], 0, -1
+        return units
+
+
+# ======================================================================================================================
+# 23. Supervisor
+# ======================================================================================================================
+# One process per session, forked away from whoever starts it: it owns the PTY, and nothing that happens to a terminal,
+# a pulse or the looop file reaches it. One loop, in which nothing ever waits for one of the parties:
+#
+#     the command ─▶ PTY ─▶ log ─▶ viewers (a queue each; who stops reading loses it and gets a fresh screen later)
+#                           │  └─▶ followers ("there is more", once)
+#                           └─▶ canvas ─▶ answers to the command's questions ─┐
+#     viewers, `send`, `key` ─▶ keyboard (past its bound the sender waits) ─▶ PTY
+
+RESET = b"\x1bc"  # before a fresh screen on a terminal in an unknown state: RIS
+QUEUE_MAX = 1 * MIB  # bytes that wait for a viewer, before they are dropped
+READ_MAX = 64 * KIB
+ENTER_PAUSE = 0.2  # seconds between a text and its Enter: agents take what comes faster for a part of the paste
+HUP_GRACE, TERM_GRACE = 0.5, 2.0  # seconds that a tree has after HUP and after TERM
+REPAINT_EVERY = 0.5  # seconds between fresh screens for a viewer that cannot keep up
+ANSWER_TIME = 1.0  # seconds within which a viewer's terminal may answer what the command asked
+HISTORY_PAINTED = 2000  # lines at most that a viewer is given of what has scrolled away
+
+
+class Peer:
+    """Be one client of a supervisor: a request at first, then what the request made of it."""
+
+    __slots__ = (
+        "cols",
+        "fd",
+        "frames",
+        "inbox",
+        "kind",
+        "leaving",
+        "outbox",
+        "queued",
+        "read_only",
+        "replies",
+        "rows",
+        "scrollback",
+        "stale",
+        "typed",
+        "unit",
+        "unsent",
+    )
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+        self.kind = "request"  # "request" | "waiting" | "sender" | "follower" | "viewer"
+        self.inbox = b""  # a request that is not whole
+        self.unsent = b""  # the rest of what is half written: it is finished whatever is dropped
+        self.outbox: list[bytes] = []
+        self.queued = 0  # bytes in outbox
+        self.leaving = False  # to be closed once everything is written
+        self.unit: Typing | None = None  # what a sender types
+        self.stale = False  # a viewer that gets no output before a fresh screen; a follower that has missed a word
+        # a viewer's
+        self.frames = Frames()
+        self.replies = ReplyFilter()
+        self.cols = self.rows = 0
+        self.read_only = False
+        self.scrollback = 0  # lines of history that its first screen has
+        self.typed = 0.0  # when it last typed: who typed last decides about the size
+
+
+class Supervisor:
+    """Run one session to its end."""
+
+    def __init__(self, order: Order) -> None:
+        self.order = order
+        self.loop = Loop()
+        self.log = LogWriter(order.folder, order.log_cap)
+        self.canvas = Canvas(order.cols, order.rows)
+        self.keyboard = Keyboard(self.loop, self._hear_typists)
+        self.peers: dict[int, Peer] = {}
+        self.cols, self.rows, self.pinned = order.cols, order.rows, False
+        self.pty = -1
+        self.child = 0
+        self.starts = 0
+        self.status: dict[str, JSON] = {}
+        self.exit: int | None = None  # how the command ended: its code, or minus the signal
+        self.exit_at = 0.0
+        self.killing = ""  # "kill" | "finish" | "restart": why the tree is being ended
+        self.kill_at = 0.0  # since when
+        self.pressed = 0  # the signal that the tree was sent last
+        self.askers: list[Peer] = []  # who waits for that
+        self.finished = False
+
+    # --- its life
+
+    def start(self) -> None:
+        """Listen, and start the command. Raise OSError when that cannot be done."""
+        wake = hear_signals(_signal.SIGCHLD, _signal.SIGTERM, _signal.SIGINT)
+        for number in (_signal.SIGHUP, _signal.SIGPIPE, _signal.SIGTTOU, _signal.SIGTTIN, _signal.SIGTSTP):
+            _signal.signal(number, _signal.SIG_IGN)
+        self.loop.readers[wake] = lambda: self._heard(os.read(wake, 512))
+        self._listen()
+        self._start_command()
+
+    def run(self) -> None:
+        """Serve until the session has ended."""
+        while not self.finished:
+            self.loop.turn(0.0 if self.canvas.watched else None)
+            if self.canvas.watched:
+                self._draw()
+        deadline = time.monotonic() + 1.0  # for clients to take what is queued for them
+        self.loop.readers.clear()
+        while self.loop.writers and time.monotonic() < deadline:
+            self.loop.turn(0.1)
+
+    def _heard(self, numbers: bytes) -> None:
+        if _signal.SIGCHLD in numbers:
+            self._child_ended()
+        if _signal.SIGTERM in numbers or _signal.SIGINT in numbers:
+            self._end_tree("kill", None)
+
+    def _listen(self) -> None:
+        """Open the socket, under a name that is short wherever the session lies."""
+        import _socket
+
+        os.chdir(self.order.folder)
+        listener = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+        listener.bind("sock")
+        listener.listen(64)
+        listener.setblocking(False)
+
+        def accept() -> None:
+            try:
+                fd = listener._accept()[0]  # type: ignore[attr-defined]
+            except OSError:
+                return
+            self._welcome(fd)
+
+        self.loop.readers[listener.fileno()] = accept
+
+    def _start_command(self) -> None:
+        self.exit = None
+        self.child, self.pty = start_on_pty(self.order, self.cols, self.rows)
+        self.keyboard.pty = self.pty
+        self.loop.readers[self.pty] = self._read_output
+        self.starts += 1
+        self._note(state="running", pid=self.child, exit_code=None, signal=None, reason=None)
+
+    def _note(self, **changes: JSON) -> None:
+        """Write how the session stands."""
+        size = {"cols": self.cols, "rows": self.rows, "pinned": self.pinned, "starts": self.starts}
+        if "state" in changes:
+            changes["changed"] = utc_text(time.time())
+        self.status = {**self.status, **size, **changes}
+        try:
+            write_atomic(f"{self.order.folder}/status.json", json_line(self.status).encode(), sync=False)
+        except OSError:
+            pass  # a full disk: the lock still tells that it lives
+
+    # --- output
+
+    def _read_output(self) -> None:
+        """Take what the command wrote: more than one read when there is much, so that the rest is done once."""
+        chunks: list[bytes] = []
+        size = 0
+        while size < READ_MAX:
+            try:
+                chunk = os.read(self.pty, READ_MAX)
+            except BlockingIOError:
+                break
+            except OSError:  # EIO: nobody has the other side open any more
+                chunk = b""
+            if not chunk:
+                del self.loop.readers[self.pty]
+                break
+            chunks.append(chunk)
+            size += len(chunk)
+            if len(chunk) < 2 * KIB:
+                break
+        if chunks:
+            self._output(chunks[0] if len(chunks) == 1 else b"".join(chunks))
+
+    def _output(self, data: bytes) -> None:
+        """Hand output on: to the log, to whoever is there, to the canvas."""
+        self.log.write(data)
+        if self.peers:
+            body = frame(b"o", data)
+            for peer in list(self.peers.values()):
+                if peer.kind == "viewer" and not peer.stale:
+                    self._send(peer, body)
+                elif peer.kind == "follower":
+                    self._tell_more(peer)
+        if self.canvas.add(data):
+            self.canvas.once_drawn(self._answer)
+
+    def _draw(self) -> None:
+        self.canvas.draw()
+        if self.canvas.screen.replies:
+            self._answer()
+
+    def _answer(self) -> None:
+        """Type what the screen answers to the command's questions."""
+        answers, self.canvas.screen.replies = b"".join(self.canvas.screen.replies), []
+        if answers and self.pty >= 0:
+            until = time.monotonic() + ANSWER_TIME
+            for peer in self.peers.values():
+                peer.replies.expect_until = until
+            self.keyboard.answer(answers)
+
+    # --- clients
+
+    def _welcome(self, fd: int) -> None:
+        """Take a client in, if it is of the same user."""
+        os.set_blocking(fd, False)
+        if peer_user(fd) not in (os.geteuid(), 0):
+            os.close(fd)
+            return
+        peer = self.peers[fd] = Peer(fd)
+        self._hear(peer)
+
+    def _hear(self, peer: Peer) -> None:
+        self.loop.readers[peer.fd] = lambda: self._read_peer(peer)
+
+    def _hear_typists(self) -> None:
+        """Read those again who had to wait with their typing."""
+        for peer in self.peers.values():
+            if peer.kind in ("sender", "viewer"):
+                self._hear(peer)
+
+    def _read_peer(self, peer: Peer) -> None:
+        """Take what a client sent."""
+        try:
+            data = os.read(peer.fd, READ_MAX)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._drop(peer)
+        elif peer.kind == "viewer":
+            self._viewer_sent(peer, data)
+        elif peer.kind == "sender":
+            if peer.unit:
+                self.keyboard.hand_in(peer.unit, data)
+        elif peer.kind == "request":
+            peer.inbox += data
+            line, newline, rest = peer.inbox.partition(b"\n")
+            if newline:
+                peer.inbox = b""
+                self._request(peer, line, rest)
+            elif len(line) > LINE_MAX:
+                self._drop(peer)
+        if self.keyboard.size >= TYPING_MAX and peer.kind in ("sender", "viewer"):
+            self.loop.readers.pop(peer.fd, None)
+
+    def _drop(self, peer: Peer) -> None:
+        """Forget a client that has gone. What a viewer has typed stays typed; what a sender had not, is not."""
+        if self.peers.get(peer.fd) is not peer:
+            return
+        del self.peers[peer.fd]
+        self.loop.readers.pop(peer.fd, None)
+        self.loop.writers.pop(peer.fd, None)
+        os.close(peer.fd)
+        if peer.unit:
+            self.keyboard.cancel(peer.unit)
+        if peer.kind == "viewer":
+            self._fit()
+
+    def _request(self, peer: Peer, line: bytes, rest: bytes) -> None:
+        """Do what a request asks."""
+        peer.kind = "waiting"
+        try:
+            request = parse_json(line)
+            name = str(request["op"])
+            action = getattr(self, f"_op_{name}", None) if name.isalpha() else None
+            if action is None:
+                self._reply(peer, error=f"{one_line(name, 40)}: this session's supervisor does not know that")
+            else:
+                action(peer, request, rest)
+        except (ValueError, KeyError, TypeError) as error:
+            self._reply(peer, error=f"not a request: {error!r}")
+
+    def _reply(self, peer: Peer, stay: bool = False, error: str = "", **fields: JSON) -> None:
+        """Answer a request; the connection ends with it, unless something follows."""
+        if self.peers.get(peer.fd) is not peer:
+            return
+        told: dict[str, JSON] = {"ok": not error, "protocol": PROTOCOL, "version": VERSION, "id": self.order.id}
+        peer.leaving = not stay
+        self._send(peer, canonical({**told, **({"error": error} if error else {}), **fields}).encode() + b"\n")
+
+    def _send(self, peer: Peer, data: bytes) -> None:
+        """Write to a client, or queue what it does not take now. A viewer's queue that is full is dropped."""
+        if not peer.unsent and not peer.outbox:
+            try:
+                wrote = os.write(peer.fd, data)
+            except BlockingIOError:
+                wrote = 0
+            except OSError:
+                self._drop(peer)
+                return
+            if wrote == len(data):
+                if peer.leaving:
+                    self._drop(peer)
+                return
+            if wrote:
+                peer.unsent, data = data[wrote:], b""
+        if data and peer.kind == "viewer" and peer.queued + len(data) > QUEUE_MAX and data[:1] == b"o":
+            peer.outbox, peer.queued, peer.stale = [], 0, True
+        elif data:
+            peer.outbox.append(data)
+            peer.queued += len(data)
+        self.loop.writers[peer.fd] = lambda: self._flush(peer)
+
+    def _flush(self, peer: Peer) -> None:
+        """Go on writing to a client."""
+        while peer.unsent or peer.outbox:
+            if not peer.unsent:
+                peer.unsent = peer.outbox.pop(0)
+                peer.queued -= len(peer.unsent)
+            try:
+                peer.unsent = peer.unsent[os.write(peer.fd, peer.unsent) :]
+            except BlockingIOError:
+                return
+            except OSError:
+                self._drop(peer)
+                return
+        self.loop.writers.pop(peer.fd, None)
+        if peer.leaving:
+            self._drop(peer)
+        elif peer.kind == "viewer" and peer.stale:
+            self.loop.after(REPAINT_EVERY, lambda: self.canvas.once_drawn(lambda: self._paint(peer, RESET)))
+        elif peer.kind == "follower" and peer.stale:
+            self._tell_more(peer)
+
+    # --- requests
+
+    def _op_status(self, peer: Peer, request: Mapping[str, JSON], rest: bytes) -> None:
+        viewers = sum(other.kind == "viewer" for other in self.peers.values())
+        self._reply(peer, pid=os.getpid(), child=self.child, viewers=viewers, offset=self.log.end, status=self.status)
+
+    def _op_screen(self, peer: Peer, request: Mapping[str, JSON], rest: bytes) -> None:
+        self.canvas.once_drawn(lambda: self._reply(peer, offset=self.log.end, screen=dump(self.canvas.screen)))
+
+    def _op_input(self, peer: Peer, request: Mapping[str, JSON], rest: bytes) -> None:
+        self._type(peer, Typing([]), int(request["bytes"]), rest)
+
+    def _op_type(self, peer: Peer, request: Mapping[str, JSON], rest: bytes) -> None:
+        size = int(request["bytes"])
+        self.loop.readers.pop(peer.fd, None)  # until it is known how the program wants its text
+
+        def begin() -> None:
+            unit = Typing([])
+            if size and self.canvas.screen.bracketed_paste:
+                unit.steps, unit.after = [PASTE_BEGIN], [PASTE_END]
+            if request.get("enter"):
+                unit.after += [ENTER_PAUSE, b"\r"] if size else [b"\r"]
+            self._type(peer, unit, size, rest)
+
+        self.canvas.once_drawn(begin)
+
+    def _op_keys(self, peer: Peer, request: Mapping[str, JSON], rest: bytes) -> None:
+        def begin() -> None:
+            screen = self.canvas.screen
+            try:
+                data = b"".join(
+                    key_bytes(key, screen.application_cursor, screen.kitty_flags) for key in request["keys"]
+                )
+            except (ValueError, TypeError) as error:
+                self._reply(peer, error=str(error))
+                return
+            self._type(peer, Typing([data]), 0, b"")
+
+        self.canvas.once_drawn(begin)
+
+    def _type(self, peer: Peer, unit: Typing, size: int, data: bytes) -> None:
+        """Type for a client, which hands in `size` bytes, of which the first are `data`."""
+        if self.peers.get(peer.fd) is not peer:
+            return
+        offset = self.log.end
+
+        def done(sent: int) -> None:
+            peer.unit = None
+            self._reply(peer, sent=sent, offset=offset)
+
+        peer.kind, peer.unit = "sender", unit
+        unit.done, unit.missing = done, max(0, size)
+        self._hear(peer)
+        self.keyboard.add(unit)
+        if data and unit.missing:
+            self.keyboard.hand_in(unit, data)
+
+    def _op_resize(self, peer: Peer, request: Mapping[str, JSON], rest: bytes) -> None:
+        self._resize(*clamped_size(request["cols"], request["rows"]))
+        self.pinned = True
+        self._note()
+        self._reply(peer, cols=self.cols, rows=self.rows)
+
+    def _op_restart(self, peer: Peer, request: Mapping[str, JSON], rest: bytes) -> None:
+        self._end_tree("restart", peer)
+
+    def _op_kill(self, peer: Peer, request: Mapping[str, JSON], rest: bytes) -> None:
+        self._end_tree("finish" if request.get("inside") else "kill", peer)
+
+    def _op_detach(self, peer: Peer, request: Mapping[str, JSON], rest: bytes) -> None:
+        viewers = [other for other in self.peers.values() if other.kind == "viewer"]
+        for viewer in viewers:
+            viewer.leaving = True
+            self._send(viewer, frame(b"d", b""))
+        self._reply(peer, viewers=len(viewers))
+
+    def _op_follow(self, peer: Peer, request: Mapping[str, JSON], rest: bytes) -> None:
+        peer.kind = "follower"
+        self._reply(peer, stay=True, offset=self.log.end)
+
+    def _tell_more(self, peer: Peer) -> None:
+        """Tell a follower that there is more; once, until it has taken that."""
+        peer.stale = bool(peer.outbox or peer.unsent)
+        if not peer.stale:
+            self._send(peer, b'{"offset":%d}\n' % self.log.end)
+
+    # --- viewers
+
+    def _op_attach(self, peer: Peer, request: Mapping[str, JSON], rest: bytes) -> None:
+        peer.cols, peer.rows = clamped_size(request["cols"], request["rows"])
+        peer.read_only = bool(request.get("read_only"))
+        peer.scrollback = min(max(0, int(request.get("scrollback", 0))), HISTORY_PAINTED)
+        peer.kind, peer.stale = "viewer", True
+        if not peer.read_only:
+            peer.typed = time.monotonic()
+            if not self._fit():
+                self.loop.after(0.1, lambda: self._jiggle(1))  # late: what it sees first is painted from the screen
+        self._reply(peer, stay=True, cols=self.cols, rows=self.rows)
+        self.canvas.once_drawn(lambda: self._paint(peer, b""))
+        if rest:
+            self._viewer_sent(peer, rest)
+
+    def _paint(self, peer: Peer, before: bytes) -> None:
+        """Give a viewer the whole screen, and what has been written since; from then on it gets what comes."""
+        if self.peers.get(peer.fd) is not peer or not peer.stale or peer.unsent or peer.outbox:
+            return
+        peer.stale = False
+        data = before + self.canvas.picture(peer.scrollback)
+        peer.scrollback = 0
+        for place in range(0, len(data), READ_MAX):
+            self._send(peer, frame(b"o", data[place : place + READ_MAX]))
+
+    def _viewer_sent(self, peer: Peer, data: bytes) -> None:
+        try:
+            for kind, body in peer.frames.feed(data):
+                if kind == b"i" and not peer.read_only:
+                    self._viewer_typed(peer, body)
+                elif kind == b"s" and len(body) >= 4:
+                    cols, rows = int.from_bytes(body[:2], "big"), int.from_bytes(body[2:4], "big")
+                    peer.cols, peer.rows = clamped_size(cols, rows)
+                    self._fit()
+        except ValueError:
+            self._drop(peer)
+
+    def _viewer_typed(self, peer: Peer, data: bytes) -> None:
+        peer.typed = time.monotonic()
+        data = peer.replies.passed(data, peer.typed)
+        if peer.replies.partial:
+            self.loop.after(0.05, lambda: self._pass(peer.replies.release()))
+        self._pass(data)
+        if (peer.cols, peer.rows) != (self.cols, self.rows):
+            self._fit()
+
+    def _pass(self, data: bytes) -> None:
+        if data:
+            self.keyboard.add(Typing([data]))
+
+    # --- size
+
+    def _fit(self) -> bool:
+        """Give the terminal the size that the viewer has who typed last; return whether that changed it."""
+        viewers = [peer for peer in self.peers.values() if peer.kind == "viewer" and not peer.read_only]
+        if self.pinned or not viewers:
+            return False
+        who = max(viewers, key=lambda peer: peer.typed)
+        return self._resize(who.cols, who.rows)
+
+    def _resize(self, cols: int, rows: int) -> bool:
+        """Change the terminal's size; what was written before belongs to the old one."""
+        if (cols, rows) == (self.cols, self.rows):
+            return False
+        if self.pty in self.loop.readers:
+            self._read_output()
+        self.cols, self.rows = cols, rows
+        self.canvas.resize(cols, rows)
+        if self.pty >= 0:
+            set_terminal_size(self.pty, cols, rows)
+        self._note()
+        return True
+
+    def _jiggle(self, more: int) -> None:
+        """Make the terminal a row taller for a moment, at which every program draws itself anew."""
+        if self.pty >= 0:
+            set_terminal_size(self.pty, self.cols, self.rows + more)
+            if more:
+                self.loop.after(0.06, lambda: self._jiggle(0))
+
+    # --- its end
+
+    def _end_tree(self, why: str, asker: Peer | None) -> None:
+        """Begin to end everything that the session has started, also what has left its group."""
+        if asker:
+            self.askers.append(asker)
+        if self.killing:
+            if why != "restart":
+                self.killing = why
+            return
+        self.killing, self.kill_at, self.pressed = why, time.monotonic(), 0
+        self._press()
+
+    def _press(self) -> None:
+        """Press the tree: HUP, TERM, then KILL until nothing is left; what is stopped first cannot fork."""
+        if not self.killing:
+            return
+        self._collect()
+        family = descendants(os.getpid())
+        if not family:
+            self._tree_gone()
+            return
+        age = time.monotonic() - self.kill_at
+        if age >= HUP_GRACE + TERM_GRACE:
+            send_signal(family, _signal.SIGSTOP)
+            send_signal(descendants(os.getpid()), _signal.SIGKILL)
+        else:
+            wanted = _signal.SIGHUP if age < HUP_GRACE else _signal.SIGTERM
+            if wanted != self.pressed:
+                self.pressed = wanted
+                send_signal(family, wanted)
+                send_signal(family, _signal.SIGCONT)  # a stopped process hears nothing else
+        self.loop.after(0.01 if age < 0.1 else 0.05, self._press)
+
+    def _tree_gone(self) -> None:
+        why, self.killing = self.killing, ""
+        if self.pty in self.loop.readers:
+            self._read_output()
+        if why != "restart":
+            self._finish(why)
+            return
+        self._close_pty()
+        self._output(b"\x1bc")
+        askers, self.askers = self.askers, []
+        try:
+            self._start_command()
+        except OSError as error:
+            self._note(state="failed", exit_code=127, signal=None, reason=f"restart: {error.strerror}")
+            self.askers = askers
+            self._finish("")
+            return
+        for asker in askers:
+            self._reply(asker, status=self.status)
+
+    def _close_pty(self) -> None:
+        self.loop.readers.pop(self.pty, None)
+        self.keyboard.unplug()
+        os.close(self.pty)
+        self.pty = -1
+        for peer in list(self.peers.values()):
+            if peer.unit:
+                size, peer.unit = peer.unit.size, None
+                self._reply(peer, error=f"it ended before everything was typed: {size} bytes were", sent=size)
+
+    def _collect(self) -> None:
+        """Reap the command, and orphans that were handed to us."""
+        try:
+            while True:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+                if not pid:
+                    return
+                if pid == self.child:
+                    self.exit, self.exit_at = os.waitstatus_to_exitcode(status), time.monotonic()
+        except ChildProcessError:
+            return
+
+    def _child_ended(self) -> None:
+        before = self.exit
+        self._collect()
+        if self.exit is not None and before is None and not self.killing:
+            self._drain()
+
+    def _drain(self) -> None:
+        """Take the last output of a command that has ended; others may have its terminal open still, and go on."""
+        if self.killing or self.finished or self.exit is None:
+            return
+        if self.pty in self.loop.readers:
+            self._read_output()
+        if self.pty in self.loop.readers and time.monotonic() - self.exit_at < 0.05:
+            self.loop.after(0.005, self._drain)
+        else:
+            self._finish("")
+
+    def _finish(self, why: str) -> None:
+        """Note how the session ended, and tell everybody."""
+        if self.pty >= 0:
+            self._close_pty()
+        while self.canvas.unseen:
+            self.canvas.draw()
+        try:
+            last = canonical({"offset": self.log.end, "screen": dump(self.canvas.screen)}).encode()
+            write_atomic(f"{self.order.folder}/screen.json", last, sync=False)
+        except OSError:
+            pass
+        if self.status.get("state") != "failed":
+            self._note(pid=None, **ending_of(why, self.exit))
+        for peer in list(self.peers.values()):
+            if peer.kind == "viewer":
+                self._send(peer, frame(b"e", canonical(self.status).encode()))
+            elif peer.kind == "follower":
+                self._send(peer, canonical({"end": self.status, "offset": self.log.end}).encode() + b"\n")
+            elif peer in self.askers:
+                self._reply(peer, status=self.status)
+        self.finished = True
+
+
+# ======================================================================================================================
+# 24. Launch
+# ======================================================================================================================
+# How a session begins: its folder is made aside with the lock held, gets its id, and a supervisor is forked away twice.
+# Whoever starts it waits for one word through a pipe: that the command runs, or why it does not.
+
+_FOREIGN_TERMINAL = frozenset(  # of the terminal that a session was started in, which is not the one it gets
+    """TMUX TMUX_PANE STY WINDOW LINES COLUMNS WINDOWID TERM_PROGRAM TERM_PROGRAM_VERSION TERM_SESSION_ID
+    KITTY_WINDOW_ID KITTY_PID WEZTERM_PANE VTE_VERSION WT_SESSION ITERM_SESSION_ID ALACRITTY_WINDOW_ID
+    LOOOP_COLOR""".split()  # noqa: SIM905
+)
+
+
+class Start(Record):
+    """Say what session a person or a move wants."""
+
+    id: str
+    command: str = ""  # a command line; "": the runner's
+    prompt: str = ""  # the brief of a worker
+    runner: str = ""  # its name; "": as the settings choose
+    cwd: str = ""  # "": the data dir
+    cols: int = 120
+    rows: int = 40
+    verify: str = ""  # a command that tells whether the work is done
+
+
+def start_session(profile: Profile, start: Start) -> Session:
+    """Begin a session. Raise Failure, with nothing left behind, when that cannot be done."""
+    if not valid_id(start.id):
+        hint = "`looop up` starts the pulse" if start.id == PULSE else "letters, digits, `.`, `_`, `-`; 64 at most"
+        raise Failure(f"start-session: {one_line(start.id, 80) or 'the id'}: cannot be an id", hint, EXIT_USAGE)
+    if not check_data_dir(profile):
+        make_private_dir(profile.data)
+    cwd = os.path.abspath(start.cwd or profile.data)
+    if not os.path.isdir(cwd):
+        raise Failure(f"start-session: {cwd}: is not a directory", "--cwd names where it shall run")
+    command = start.command or worker_command(profile, start)
+    require_command(profile, start.id, command)
+    if start.prompt:
+        make_private_dir(profile.path("prompts"))
+        write_atomic(profile.path("prompts", f"{start.id}.md"), ended_text(start.prompt), sync=False)
+    aside = profile.path("sessions", f".new-{os.getpid()}-{start.id}")
+    make_private_dir(aside)
+    lock = Lock(f"{aside}/lock")
+    try:
+        lock.acquire(0.0, f"supervisor of {start.id}")
+        order = new_order(profile, start, command, cwd)
+        write_meta(profile, aside, order, start)
+        with store_lock(profile):
+            take_id(profile, start.id, aside)
+        try:
+            launch(order, lock.fd)
+        except BaseException:
+            with store_lock(profile):
+                remove_session(profile, start.id)
+            raise
+    finally:
+        if lock.fd >= 0:
+            os.close(lock.fd)
+        if os.path.isdir(aside):
+            remove_tree(aside)
+    session = read_session(profile, start.id)
+    if session is None:
+        raise Failure(f"start-session: {start.id}: its folder is gone", "somebody removed it: try again")
+    return session
+
+
+def ended_text(text: str) -> bytes:
+    """Return a text as a file holds it, its last line ended (pure)."""
+    return (text if text.endswith("\n") else text + "\n").encode("utf-8", "surrogateescape")
+
+
+def worker_command(profile: Profile, start: Start) -> str:
+    """Return the command line of a runner's worker. Raise Failure for one that cannot work."""
+    runner = profile.runner(start.runner)
+    if not runner.interactive:
+        raise Failure(
+            f"start-session: runner {runner.name}: has no `interactive` command",
+            f"give it one in {profile.config_path}, name another runner, or use --command",
+        )
+    if "{{prompt_file}}" not in runner.interactive:
+        raise Failure(
+            f"start-session: runner {runner.name}: its `interactive` command lacks {{{{prompt_file}}}}",
+            f"it would never see the prompt: mend it in {profile.config_path}",
+        )
+    prompt = profile.path("prompts", f"{start.id}.md")
+    return runner.interactive.replace("{{prompt_file}}", quoted(prompt))
+
+
+def require_command(profile: Profile, session: str, command: str) -> None:
+    """Raise Failure (127) when the first word of a command line resolves to nothing, as far as that can be seen."""
+    word = command.split(None, 1)[0] if command.strip() else ""
+    if not word:
+        raise Failure(f"start-session: {session}: there is no command", "--command names one", EXIT_USAGE)
+    plain = all(char.isalnum() or char in "_-./+:@%" for char in word)
+    if not plain or word in _SHELL_WORDS or which(word, profile.env):
+        return
+    raise Failure(f"start-session: {session}: {one_line(word, 100)}: command not found", "nothing was started", 127)
+
+
+_SHELL_WORDS = frozenset(
+    """. : [ alias bg break builtin case cd command continue declare dirs echo eval exec exit export false fg for
+    function getopts hash help history if jobs kill let local logout mapfile popd printf pushd pwd read readarray
+    readonly return select set shift shopt source suspend test time times trap true type typeset ulimit umask unalias
+    unset until wait while""".split()  # noqa: SIM905
+)
+
+
+def new_order(profile: Profile, start: Start, command: str, cwd: str) -> Order:
+    """Say what the supervisor is to run."""
+    env = session_env(profile, start.id, worker=not start.command)
+    shell = shell_path(profile.env)
+    umask = os.umask(0o077)
+    os.umask(umask)
+    cap = int(profile.setting("log_max_bytes"))
+    folder = session_folder(profile, start.id)
+    return Order(start.id, folder, command, [shell, "-c", command], cwd, env, start.cols, start.rows, umask, cap)
+
+
+def write_meta(profile: Profile, folder: str, order: Order, start: Start) -> None:
+    """Write down what is being started."""
+    now = time.time()
+    meta: dict[str, JSON] = {
+        "id": order.id,
+        "cmd": profile.redacted(order.command),
+        "cwd": order.cwd,
+        "cols": order.cols,
+        "rows": order.rows,
+        "runner": (start.runner or profile.runner().name) if not start.command else None,
+        "verify": start.verify or None,
+        "started_at": utc_text(now),
+        "started": round(now, 3),
+        "boot": boot_id(),
+        "version": VERSION,
+        "protocol": PROTOCOL,
+    }
+    write_atomic(f"{folder}/meta.json", json_line(meta).encode(), sync=False)
+
+
+def take_id(profile: Profile, session: str, aside: str) -> None:
+    """Give a folder that is ready its id, in the place of a dead session of that id. The store's lock is held."""
+    before = read_session(profile, session)
+    if before and before.alive:
+        raise Failure(
+            f"start-session: {session}: is alive already",
+            f"`looop attach {session}`, or `looop kill {session}` first, or take another id",
+        )
+    if os.path.isdir(session_folder(profile, session)):
+        remove_session(profile, session)
+    os.rename(aside, session_folder(profile, session))
+
+
+def session_env(profile: Profile, session: str, worker: bool) -> dict[str, str]:
+    """Return the environment of a session's command; `worker`: an agent, which speaks for no person."""
+    env = {key: value for key, value in profile.child_env().items() if key not in _FOREIGN_TERMINAL}
+    env.update(LOOOP_SESSION_ID=session, TERM="xterm-256color", COLORTERM="truecolor")
+    if not worker and "LOOOP_CHILD" not in profile.env:
+        del env["LOOOP_CHILD"]
+    return env
+
+
+def launch(order: Order, lock: int) -> None:
+    """Fork a supervisor away and wait until its command runs. Raise Failure when it does not.
+
+    `lock`: the descriptor that holds the session's lock; it goes over to the supervisor.
+    """
+    ours, theirs = os.pipe()
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    first = os.fork()
+    if first == 0:
+        try:
+            os.setsid()
+            if os.fork() == 0:
+                supervise(order, lock, theirs)
+        finally:
+            os._exit(0)
+    os.close(theirs)
+    os.waitpid(first, 0)
+    told = b""
+    while told != b"ok":
+        chunk = os.read(ours, 4096)
+        if not chunk:
+            break
+        told += chunk
+    os.close(ours)
+    if told != b"ok":
+        words = one_line(text_of(told)) or "its supervisor died"
+        raise Failure(f"start-session: {order.id}: {words}", "nothing was started", 127 if told else EXIT_FAILED)
+
+
+def supervise(order: Order, lock: int, report: int) -> None:
+    """Be the supervisor of a session, in a process that was forked for it. It does not return."""
+    try:
+        null = os.open(os.devnull, os.O_RDWR)
+        for fd in (0, 1, 2):
+            os.dup2(null, fd)
+        close_others(lock, report)
+        os.umask(0o077)
+        set_subreaper(True)
+        os.chdir(order.folder)
+        write_atomic("supervisor", f"{os.getpid()} {start_time(os.getpid())}".encode(), sync=False)
+        supervisor = Supervisor(order)
+        try:
+            supervisor.start()
+            os.write(report, b"ok")
+        except OSError as error:
+            os.write(report, f"{error.filename or ''}: {error.strerror or error}".lstrip(": ").encode())
+            return
+        os.close(report)
+        supervisor.run()
+    except BaseException:
+        leave_traceback(order.folder)
+    finally:
+        os._exit(0)
+
+
+def leave_traceback(folder: str) -> None:
+    """Write down what ended a supervisor: there is nobody to tell, and it is a bug."""
+    import traceback
+
+    try:
+        write_atomic(f"{folder}/crash.txt", traceback.format_exc().encode(), sync=False)
+    except OSError:
+        pass
+
+
+def close_others(*kept: int) -> None:
+    """Close every descriptor from 3 on but those."""
+    for folder in ("/proc/self/fd", "/dev/fd"):
+        try:
+            numbers = [int(name) for name in os.listdir(folder)]
+        except OSError:
+            continue
+        for number in numbers:
+            if number > 2 and number not in kept:
+                try:
+                    os.close(number)
+                except OSError:
+                    pass
+        return
+
+
+# ======================================================================================================================
+# 25. Client
+# ======================================================================================================================
+# The other end: one connection to one supervisor. What a session has written is read from its log, not from here; the
+# connection tells when there is more.
+
+REPLY_TIMEOUT = 20.0  # seconds for a reply that needs no typing and no killing
+
+
+class Gone(Exception):
+    """Tell that no supervisor answers: the session has ended, or its supervisor has died."""
+
+
+class Channel:
+    """Be a connection to a session's supervisor."""
+
+    __slots__ = ("buffer", "sock")
+
+    def __init__(self, session: Session) -> None:
+        import _socket
+
+        self.buffer = b""
+        self.sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+        os.set_inheritable(self.sock.fileno(), False)
+        try:
+            here = os.open(".", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            here = -1
+        try:
+            os.chdir(session.folder)  # so that the name is short: a socket's may have 100 bytes or so
+            self.sock.settimeout(REPLY_TIMEOUT)
+            self.sock.connect("sock")
+        except OSError as error:
+            self.sock.close()
+            raise (Gone() if isinstance(self._failed(error), Gone) else not_answering(session)) from None
+        finally:
+            if here >= 0:
+                os.fchdir(here)
+                os.close(here)
+
+    def fileno(self) -> int:
+        """Return the descriptor, for select."""
+        return self.sock.fileno()
+
+    def send(self, data: bytes, timeout: float | None = REPLY_TIMEOUT) -> None:
+        """Send everything. Raise Gone, or TimeoutError when nothing is taken for so long."""
+        view = memoryview(data)
+        self.sock.settimeout(timeout)
+        while view:
+            try:
+                view = view[self.sock.send(view[: 64 * KIB]) :]
+            except OSError as error:
+                raise self._failed(error) from None
+
+    def receive(self, timeout: float | None) -> bytes:
+        """Return what has come. Raise Gone at the end, TimeoutError when nothing comes for so long."""
+        self.sock.settimeout(timeout)
+        try:
+            data = self.sock.recv(256 * KIB)
+        except OSError as error:
+            raise self._failed(error) from None
+        if not data:
+            raise Gone
+        return data
+
+    @staticmethod
+    def _failed(error: OSError) -> Exception:
+        """Return what an error of the socket means; before Python 3.10 its timeout is no TimeoutError."""
+        import _socket
+
+        return TimeoutError() if isinstance(error, (TimeoutError, _socket.timeout)) else Gone()
+
+    def line(self, timeout: float | None) -> dict[str, JSON]:
+        """Return the next line. Raise Gone at the end, TimeoutError when none comes in time."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while b"\n" not in self.buffer:
+            left = None if deadline is None else deadline - time.monotonic()
+            if left is not None and left <= 0:
+                raise TimeoutError
+            self.buffer += self.receive(left)
+        line, _, self.buffer = self.buffer.partition(b"\n")
+        value = parse_json(line)
+        return value if isinstance(value, dict) else {}
+
+    def close(self) -> None:
+        """Hang up."""
+        self.sock.close()
+
+    def __enter__(self) -> Self:
+        """Talk within a block."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Hang up."""
+        self.close()
+
+
+def not_answering(session: Session) -> Failure:
+    """Make the failure of a supervisor that is there and says nothing."""
+    return Failure(
+        f"{session.id}: its supervisor (pid {session.meta.get('pid')}) does not answer",
+        "it may be stopped or swapped out: try again, or `looop kill` ends it",
+    )
+
+
+def ask_session(
+    session: Session, op: str, data: bytes = b"", timeout: float | None = REPLY_TIMEOUT, **fields: JSON
+) -> dict[str, JSON]:
+    """Send one request and return its reply. Raise Gone when nobody is there, Failure when it was refused."""
+    with Channel(session) as channel:
+        try:
+            channel.send(canonical({"op": op, **fields}).encode() + b"\n")
+            if data:
+                channel.send(data, timeout)
+            reply = channel.line(timeout)
+        except TimeoutError:
+            raise not_answering(session) from None
+    if not reply.get("ok"):
+        raise Failure(f"{op}: {session.id}: {one_line(str(reply.get('error')), 300)}")
+    return reply
+
+
+class Follower:
+    """Follow a session's log: what is there, then what comes, until the session has ended."""
+
+    __slots__ = ("_seen", "channel", "ended", "log", "offset", "profile", "session")
+
+    def __init__(self, profile: Profile, session: Session, since: int) -> None:
+        self.profile = profile
+        self.session = session
+        self.ended = False  # nothing more will come
+        self.channel: Channel | None = None
+        self._seen = -1  # the log's end as it was told last
+        if session.alive:
+            try:
+                self.channel = Channel(session)
+                self.channel.send(canonical({"op": "follow"}).encode() + b"\n")
+                self._seen = int(self.channel.line(REPLY_TIMEOUT).get("offset") or 0)
+            except (Gone, TimeoutError):
+                self._over()
+        else:
+            self._over()
+        self.log = LogView(session.folder)
+        self.offset = since if since >= 0 else max(self.log.start, self.log.end + since)
+
+    def _over(self) -> None:
+        """Note that the session has ended, once its files say how."""
+        if self.channel:
+            self.channel.close()
+        self.channel, self.ended = None, True
+        deadline = time.monotonic() + 5.0
+        while True:
+            self.session = read_session(self.profile, self.session.id) or self.session
+            if not self.session.alive or time.monotonic() > deadline:
+                return
+            time.sleep(0.005)  # between its last word and the lock's release
+
+    def read(self, size: int = 256 * KIB) -> bytes:
+        """Return what is there from the offset on, and move the offset; b"" when that is nothing yet."""
+        data = self.log.read(self.offset, size)
+        if not data:
+            if self.log.end <= self.offset and not self.ended and self._seen <= self.offset:
+                return b""
+            self.log.renew()  # it may have turned
+            self.offset = max(self.offset, self.log.start)
+            data = self.log.read(self.offset, size)
+        self.offset += len(data)
+        return data
+
+    def wait(self, timeout: float | None) -> bool:
+        """Wait until there may be more, or the session has ended; return False when the time is up."""
+        if self.channel is None:
+            return True
+        try:
+            told = self.channel.line(timeout)
+        except TimeoutError:
+            return False
+        except Gone:
+            self._over()
+            return True
+        if "end" in told:
+            self._over()
+        self._seen = int(told.get("offset") or self._seen)
+        return True
+
+    def close(self) -> None:
+        """Stop following."""
+        self.log.close()
+        if self.channel:
+            self.channel.close()
+
+    def __enter__(self) -> Self:
+        """Follow within a block."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop following."""
+        self.close()
+
+
+def screen_of(session: Session) -> Screen:
+    """Return a session's screen as it is, or as it was when it ended."""
+    if session.alive:
+        try:
+            return load(ask_session(session, "screen")["screen"])
+        except (Gone, ValueError):
+            pass
+    try:
+        return load(read_fields(f"{session.folder}/screen.json")["screen"])
+    except (KeyError, ValueError):
+        return replayed_screen(session)
+
+
+REPLAY_SKIMMED, REPLAY_DRAWN = 4 * MIB, 512 * KIB  # bytes of a log that a replay reads
+
+
+def replayed_screen(session: Session) -> Screen:
+    """Draw the end of a log: what is left to do where the supervisor died before it could save its screen.
+
+    Of the bytes before that only modes are taken: a program that has drawn something long ago and nothing over it since
+    is not shown whole.
+    """
+    size = clamped_size(session.status.get("cols") or 120, session.status.get("rows") or 40)
+    screen = Screen(*size)
+    with LogView(session.folder) as log:
+        place = max(log.start, log.end - REPLAY_DRAWN - REPLAY_SKIMMED)
+        while place < log.end:
+            early = place < log.end - REPLAY_DRAWN
+            data = log.read(place, min(256 * KIB, log.end - REPLAY_DRAWN - place) if early else 256 * KIB)
+            if not data:
+                break
+            screen.feed(skim(data) if early else data)
+            place += len(data)
+    screen.replies = []
+    return screen
+
+
+class Hunt(Record):
+    """Be what `expect` found."""
+
+    matched: str | None  # None: it did not come
+    offset: int  # after the match, or where the search stands
+    ended: bool = False  # the session has ended, so nothing more will come
+
+
+EXPECT_BACK = 256 * KIB  # bytes of the log before the call that `expect` looks at
+EXPECT_OVERLAP = 64 * KIB  # characters that are looked at again when more has come: a match may begin there
+
+
+def expect(profile: Profile, session: Session, pattern: Any, *, since: int, timeout: float | None, raw: bool) -> Hunt:
+    """Wait until a session's output matches a compiled pattern; `since`: from that offset on."""
+    deadline = None if timeout is None else time.monotonic() + timeout
+    with Follower(profile, session, since) as follower:
+        text = RawText(follower.offset) if raw else PlainText(follower.offset)
+        searched = 0
+        while True:
+            data = follower.read()
+            if data or follower.ended:
+                text.feed(data, last=follower.ended and not data)
+                match = pattern.search(text.text, max(0, searched - EXPECT_OVERLAP))
+                if match:
+                    return Hunt(match[0], text.offset_of(match.end()))
+                searched = len(text.text)
+                if searched > 4 * EXPECT_OVERLAP:
+                    text.drop(searched - EXPECT_OVERLAP)
+                    searched = len(text.text)
+                if data:
+                    continue
+                return Hunt(None, follower.offset, True)
+            left = None if deadline is None else deadline - time.monotonic()
+            if (left is not None and left <= 0) or not follower.wait(left):
+                return Hunt(None, follower.offset)
+
+
+class RawText:
+    """Be PlainText for output as it came, each byte a character."""
+
+    __slots__ = ("_begin", "text")
+
+    def __init__(self, offset: int) -> None:
+        self.text = ""
+        self._begin = offset
+
+    def feed(self, data: bytes, last: bool = False) -> str:
+        """Take more output."""
+        new = data.decode("latin-1")
+        self.text += new
+        return new
+
+    def offset_of(self, index: int) -> int:
+        """Return the offset after the character before an index."""
+        return self._begin + index
+
+    def drop(self, count: int) -> None:
+        """Forget the first characters."""
+        self.text = self.text[count:]
+        self._begin += count
+
+
+def expect_screen(profile: Profile, session: Session, pattern: Any, timeout: float | None) -> Hunt:
+    """Wait until a session's screen matches a compiled pattern."""
+    deadline = None if timeout is None else time.monotonic() + timeout
+    with Follower(profile, session, -1) as follower:
+        while True:
+            offset = follower.log.end
+            match = pattern.search("\n".join(screen_lines(screen_of(follower.session))))
+            if match:
+                return Hunt(match[0], offset)
+            if follower.ended:
+                return Hunt(None, offset, True)
+            left = None if deadline is None else deadline - time.monotonic()
+            if (left is not None and left <= 0) or not follower.wait(left):
+                return Hunt(None, offset)
+
+
+def wait_for_end(profile: Profile, session: Session, timeout: float | None) -> Session | None:
+    """Wait until a session has ended and return it as it is then; None when the time is up."""
+    deadline = None if timeout is None else time.monotonic() + timeout
+    with Follower(profile, session, -1) as follower:
+        while not follower.ended:
+            left = None if deadline is None else deadline - time.monotonic()
+            if (left is not None and left <= 0) or not follower.wait(left):
+                return None
+        return follower.session
+
+
+def wait_idle(
+    profile: Profile, session: Session, *, quiet: float, timeout: float | None, ignore: Any, screen: bool
+) -> bool:
+    """Wait until a session has been quiet for a while; one that has ended is. False when the time is up.
+
+    Quiet: no output, or with `ignore` (a compiled pattern) none but what that matches; with `screen` no change of it.
+    """
+    start = time.monotonic()
+    deadline = None if timeout is None else start + timeout
+    with Follower(profile, session, -1) as follower:
+        follower.offset = follower.log.end
+        text = PlainText(follower.offset)
+        quiet_from, seen = start, ""
+        while not follower.ended:
+            now = time.monotonic()
+            if now - quiet_from >= quiet:
+                return True
+            if deadline is not None and now >= deadline:
+                return False
+            limit = quiet_from + quiet if deadline is None else min(quiet_from + quiet, deadline)
+            if not follower.wait(max(0.001, limit - now)):
+                continue
+            if screen:
+                shown = "\n".join(screen_lines(screen_of(follower.session)))
+                active = bool(ignore.sub("", shown) != seen if ignore else shown != seen)
+                seen = ignore.sub("", shown) if ignore else shown
+            else:
+                active, data = False, follower.read()
+                while data:
+                    new = text.feed(data)
+                    active = active or not ignore or bool(ignore.sub("", new).strip())
+                    text.drop(len(text.text))
+                    data = follower.read()
+            if active:
+                quiet_from = time.monotonic()
+        return True
+
+
+# ======================================================================================================================
+# 26. Attach
+# ======================================================================================================================
+# A person's terminal, lent to a session. What the session writes goes to it as it is; what it does to the terminal is
+# noted on the way, so that it can be undone to the last mode when the person leaves, or the supervisor dies.
+
+
+class TerminalModes:
+    """Note what a stream of output switches on in a terminal, and say how to switch it off."""
+
+    __slots__ = ("_rest", "colours", "cursor", "extended_keys", "kitty", "private")
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self.private: set[int] = set()  # DEC private modes that are not as a fresh terminal has them
+        self.kitty = [0, 0]  # pushes of keyboard flags, on the main and on the alternate screen
+        self.extended_keys = False  # modifyOtherKeys
+        self.cursor = False  # its style was set
+        self.colours: set[int] = set()  # OSC numbers of colours that were set
+
+    def see(self, data: bytes) -> None:
+        """Look through output, which may be cut anywhere."""
+        if self._rest:
+            data, self._rest = self._rest + data, b""
+        place = data.find(b"\x1b")
+        while place >= 0:
+            kind = data[place + 1 : place + 2]
+            if kind == b"[" or not kind:
+                end = place + 2
+                while end < len(data) and 0x20 <= data[end] < 0x40:
+                    end += 1
+                if end >= len(data):
+                    self._rest = data[place:] if len(data) - place < 64 else b""
+                    return
+                self._sequence(data[place + 2 : end], data[end : end + 1])
+            elif kind == b"]":
+                number = data[place + 2 : place + 6].split(b";")[0]
+                if number.isdigit():
+                    self.colours.add(int(number))
+                elif len(data) - place < 6:
+                    self._rest = data[place:]
+                    return
+            elif kind == b"c":
+                self.private.clear()
+                self.kitty, self.extended_keys, self.cursor = [0, 0], False, False
+            place = data.find(b"\x1b", place + 1)
+
+    def _sequence(self, body: bytes, final: bytes) -> None:
+        if final in b"hl" and body[:1] == b"?":
+            for number in body[1:].split(b";"):
+                if number.isdigit():
+                    mode = int(number)
+                    if (final == b"h") != (mode in (7, 25)):
+                        self.private.add(mode)
+                    else:
+                        self.private.discard(mode)
+        elif final == b"u" and body[:1] in (b">", b"<", b"="):
+            count = int(body[1:]) if body[:1] == b"<" and body[1:].isdigit() else 1
+            alt = int(self.on_alternate)
+            self.kitty[alt] = (
+                max(0, self.kitty[alt] - count) if body[:1] == b"<" else self.kitty[alt] + (body[:1] == b">")
+            )
+            self.extended_keys = self.extended_keys or body[:1] != b"<"
+        elif final == b"m" and body[:2] == b">4":
+            self.extended_keys = True
+        elif final == b"q" and body.endswith(b" "):
+            self.cursor = True
+
+    @property
+    def on_alternate(self) -> bool:
+        """Tell whether the alternate screen is shown."""
+        return bool(self.private & {47, 1047, 1049})
+
+    def undo(self) -> bytes:
+        """Return what puts the terminal back."""
+        out = [b"\x1b\\"] if self._rest else []
+        if self.kitty[1] and self.on_alternate:
+            out.append(b"\x1b[<%du" % self.kitty[1])
+        for mode in sorted(self.private, reverse=True):
+            if mode not in (1048,):
+                out.append(b"\x1b[?%d%s" % (mode, b"h" if mode in (7, 25) else b"l"))
+        if self.kitty[0]:
+            out.append(b"\x1b[<%du" % self.kitty[0])
+        if self.extended_keys:
+            out.append(b"\x1b[>4m")
+        if self.cursor:
+            out.append(b"\x1b[0 q")
+        if 4 in self.colours:
+            out.append(b"\x1b]104\x1b\\")
+        out += [b"\x1b]%d\x1b\\" % (number + 100) for number in (10, 11, 12) if number in self.colours]
+        return b"".join(out) + b"\x0f\x1b(B\x1b)B\x1b[4l\x1b>\x1b7\x1b[r\x1b8\x1b[0m"
+
+
+class Attached:
+    """Hold a person's terminal while it shows a session."""
+
+    def __init__(self, profile: Profile, session: Session, read_only: bool) -> None:
+        self.profile = profile
+        self.session = session
+        self.read_only = read_only
+        self.modes = TerminalModes()
+        self.detach = DetachKey()
+        self.outbox = b""  # typing that the supervisor has not taken yet
+        self.status: dict[str, JSON] | None = None  # how the session ended
+        self.why = ""  # "end" | "detached" | "gone" | "signal"
+        self.held_at = 0.0
+
+    def run(self) -> int:
+        """Show the session until it ends or the person leaves; return the exit code."""
+        import termios
+
+        channel = Channel(self.session)
+        before = termios.tcgetattr(0)
+        signals = hear_signals(_signal.SIGWINCH, _signal.SIGTERM, _signal.SIGHUP, _signal.SIGINT)
+        try:
+            self._raw(before)
+            cols, rows = terminal_size()
+            request = {"op": "attach", "cols": cols, "rows": rows, "read_only": self.read_only, "scrollback": 2000}
+            channel.send(canonical(request).encode() + b"\n")
+            reply = channel.line(REPLY_TIMEOUT)
+            if not reply.get("ok"):
+                raise Failure(f"attach: {self.session.id}: {one_line(str(reply.get('error')), 300)}")
+            self._show(b"\x1b[22;0t\x1b[%d;1H%s\x1b[H" % (rows, b"\n" * (rows - 1)))
+            channel.sock.setblocking(False)
+            self._relay(channel, signals)
+        except Gone:
+            self.why = "gone"
+        finally:
+            self._restore(before)
+            channel.close()
+        return self._farewell()
+
+    @staticmethod
+    def _raw(before: list[Any]) -> None:
+        """Have every key arrive as it is, at once, unechoed (cfmakeraw of termios(3))."""
+        import termios
+
+        mode = [*before[:6], list(before[6])]
+        mode[0] &= ~(
+            termios.IGNBRK
+            | termios.BRKINT
+            | termios.PARMRK
+            | termios.ISTRIP
+            | termios.INLCR
+            | termios.IGNCR
+            | termios.ICRNL
+            | termios.IXON
+        )
+        mode[1] &= ~termios.OPOST
+        mode[2] = mode[2] & ~(termios.CSIZE | termios.PARENB) | termios.CS8
+        mode[3] &= ~(termios.ECHO | termios.ECHONL | termios.ICANON | termios.ISIG | termios.IEXTEN)
+        mode[6][termios.VMIN], mode[6][termios.VTIME] = 1, 0
+        termios.tcsetattr(0, termios.TCSADRAIN, mode)
+
+    def _show(self, data: bytes) -> None:
+        self.modes.see(data)
+        write_all(1, data)
+
+    def _relay(self, channel: Channel, signals: int) -> None:
+        """Carry bytes both ways until something ends it."""
+        import select
+
+        frames, fd = Frames(), channel.fileno()
+        frames.buffer = channel.buffer
+        self._take(frames.feed(b""))
+        while not self.why:
+            timeout = 0.5 if self.detach.held or self.detach.partial else None
+            writers = (fd,) if self.outbox else ()
+            readable, writable, _ = select.select((0, fd, signals), writers, (), timeout)
+            if fd in readable:
+                self._take(frames.feed(self._received(fd)))
+            if 0 in readable:
+                self._typed(os.read(0, 64 * KIB))
+            elif not readable and not writable:
+                self._type(self.detach.release())
+            if signals in readable:
+                self._heard(os.read(signals, 64))
+            if self.outbox:
+                self._flush(channel)
+
+    @staticmethod
+    def _received(fd: int) -> bytes:
+        try:
+            data = os.read(fd, 256 * KIB)
+        except OSError:
+            data = b""
+        if not data:
+            raise Gone
+        return data
+
+    def _take(self, frames: Iterator[tuple[bytes, bytes]]) -> None:
+        """Do what the supervisor says."""
+        for kind, body in frames:
+            if kind == b"o":
+                self._show(body)
+            elif kind == b"e":
+                self.status, self.why = parse_json(body), "end"
+            elif kind == b"d":
+                self.why = "detached"
+
+    def _typed(self, data: bytes) -> None:
+        if not data:  # the terminal has gone
+            self.why = "signal"
+            return
+        self.detach.extended = self.modes.extended_keys
+        data, leave = self.detach.typed(data)
+        self._type(data)
+        if leave:
+            self.why = "detached"
+
+    def _type(self, data: bytes) -> None:
+        if data and not self.read_only:
+            self.outbox += frame(b"i", data)
+
+    def _flush(self, channel: Channel) -> None:
+        try:
+            self.outbox = self.outbox[os.write(channel.fileno(), self.outbox) :]
+        except BlockingIOError:
+            pass
+        except OSError:
+            raise Gone from None
+
+    def _heard(self, numbers: bytes) -> None:
+        if _signal.SIGWINCH in numbers:
+            self.outbox += size_frame(*terminal_size())
+        if any(number in numbers for number in (_signal.SIGTERM, _signal.SIGHUP, _signal.SIGINT)):
+            self.why = "signal"
+
+    def _restore(self, before: list[Any]) -> None:
+        """Put the terminal back, whatever was done to it."""
+        import termios
+
+        rows = terminal_size()[1]
+        try:
+            write_all(1, self.modes.undo() + b"\x1b[23;0t\x1b[%d;1H\r\n" % rows)
+        except OSError:
+            pass
+        try:
+            termios.tcsetattr(0, termios.TCSADRAIN, before)
+        except (OSError, termios.error):
+            pass
+
+    def _farewell(self) -> int:
+        """Say why it is over; return the exit code."""
+        name = self.session.id
+        if self.why == "detached":
+            sys.stderr.write(f"[detached from {name}]\n")
+            return 0
+        if self.why == "signal":
+            return EXIT_INTERRUPTED
+        self.session = wait_for_end(self.profile, self.session, 5.0) or self.session
+        sys.stderr.write(f"[{name} has ended: {printable(ended_words(self.session))}]\n")
+        return self.session.code
+
+
+# ======================================================================================================================
+# 27. Fleet
+# ======================================================================================================================
+# What verbs and moves do with sessions: type into them, end them, tell how they are.
+
+
+def send_text(session: Session, data: bytes, raw: bool, enter: bool, timeout: float = 30.0) -> dict[str, JSON]:
+    """Type into a session; return what the supervisor says: `sent`, `offset`. Raise Failure when it is not taken."""
+    op: dict[str, JSON] = {"op": "input"} if raw else {"op": "type", "enter": enter}
+    data = data if raw else defused(data)
+    return typed_request(session, "send", {**op, "bytes": len(data)}, data, timeout)
+
+
+def checked_key(name: str) -> str:
+    """Return a key's name. Raise Failure for none that can be pressed."""
+    try:
+        key_bytes(name)
+    except ValueError as error:
+        near = near_words(name, ["Enter", "Tab", "Esc", "Space", "BSpace", "PgUp", "PgDn", "Home", "End", "Up", "Down"])
+        raise Failure(f"key: {error}", near or "`looop help key` names them", EXIT_USAGE) from None
+    return name
+
+
+def send_keys(session: Session, keys: Sequence[str], timeout: float = 30.0) -> dict[str, JSON]:
+    """Press keys in a session."""
+    return typed_request(session, "key", {"op": "keys", "keys": list(keys)}, b"", timeout)
+
+
+def typed_request(
+    session: Session, verb: str, request: dict[str, JSON], data: bytes, timeout: float
+) -> dict[str, JSON]:
+    """Send a request with what is to be typed, and wait until it is. Raise Failure for what was not."""
+    try:
+        with Channel(session) as channel:
+            channel.send(canonical(request).encode() + b"\n")
+            channel.send(data, timeout)
+            reply = channel.line(timeout)
+    except Gone:
+        raise Failure(
+            f"{verb}: {session.id}: ended meanwhile", f"`looop log {session.id}` shows what it took"
+        ) from None
+    except TimeoutError:
+        raise Failure(
+            f"{verb}: {session.id}: the program does not read what is typed: what it has not read was taken back",
+            f"`looop shot {session.id}` shows where it hangs, `looop key {session.id} C-c` may free it",
+        ) from None
+    if not reply.get("ok"):
+        raise Failure(f"{verb}: {session.id}: {one_line(str(reply.get('error')), 300)}")
+    return reply
+
+
+def kill_session(profile: Profile, session: Session, inside: bool = False) -> Session:
+    """End a session with everything it has started; return it as it is then. Raise Failure when something survives."""
+    try:
+        ask_session(session, "kill", timeout=HUP_GRACE + TERM_GRACE + 10.0, inside=inside)
+    except (Gone, Failure):
+        pass
+    deadline = time.monotonic() + 5.0
+    while time.monotonic() < deadline:
+        if not lock_is_held(f"{session.folder}/lock"):
+            return read_session(profile, session.id) or session
+        time.sleep(0.002)
+    return kill_supervisor(profile, session)
+
+
+def kill_supervisor(profile: Profile, session: Session) -> Session:
+    """End a session whose supervisor does not answer: it, and all that descends from it."""
+    pid = supervisor_pid(session)
+    if pid:
+        for number in (_signal.SIGSTOP, _signal.SIGKILL):
+            send_signal([*descendants(pid), pid], number)
+    deadline = time.monotonic() + 5.0
+    while lock_is_held(f"{session.folder}/lock"):
+        if time.monotonic() > deadline:
+            raise Failure(f"kill: {session.id}: its supervisor (pid {pid or '?'}) cannot be ended", "look with ps(1)")
+        time.sleep(0.01)
+    return read_session(profile, session.id) or session
+
+
+def supervisor_pid(session: Session) -> int:
+    """Return the pid of a session's supervisor, 0 when it is gone: its number may be another's by now."""
+    words = text_of(read_bytes(f"{session.folder}/supervisor") or b"").split(" ", 1)
+    if len(words) == 2 and words[0].isdigit() and start_time(int(words[0])) == words[1].strip():
+        return int(words[0])
+    return 0
+
+
+def restart_session(session: Session) -> dict[str, JSON]:
+    """End a session's command and start it again, in the same session at the same size."""
+    try:
+        return ask_session(session, "restart", timeout=HUP_GRACE + TERM_GRACE + 10.0)
+    except Gone:
+        raise Failure(f"restart: {session.id}: ended meanwhile", "looop ls") from None
+
+
+def health_of(state: str, code: JSON, flagged: bool, asking: bool, silent: float) -> str:
+    """Say in one word how a session is (pure): `silent`, seconds since it wrote something."""
+    if state in ALIVE_STATES:
+        if asking:
+            return "asking"
+        if flagged:
+            return "flagged"
+        return "stuck" if silent >= STUCK_AFTER else "idle" if silent >= IDLE_AFTER else "busy"
+    if state == "exited":
+        return "done" if code == 0 else "failed"
+    return "failed" if state == "failed" else "dead"
+
+
+def session_row(session: Session, now: float, asking: bool = False) -> dict[str, JSON]:
+    """Return a session in the shape of `ls --json`."""
+    status, heard = session.status, last_output(session)
+    code = status.get("exit_code")
+    return {
+        "id": session.id,
+        "cmd": session.meta.get("cmd"),
+        "state": session.state,
+        "alive": session.alive,
+        "health": health_of(session.state, code, session.note is not None, asking, now - heard),
+        "exit_code": code,
+        "signal": status.get("signal"),
+        "started_at": session.meta.get("started_at"),
+        "last_change": status.get("changed"),
+        "last_output": utc_text(heard),
+        "note": session.note,
+        "flagged": session.note is not None,
+        "verify": "pending" if session.meta.get("verify") else None,
+        "claims": [],
+        "size": f"{status.get('cols') or session.meta.get('cols')}x{status.get('rows') or session.meta.get('rows')}",
+    }
+
+
+def session_rows(profile: Profile, now: float, pulse: bool = False) -> list[dict[str, JSON]]:
+    """Return the sessions as `ls --json` shows them, the one that changed last first."""
+    asking = {ask["session"] for ask in read_asks(profile) if ask["state"] == "open" and ask.get("session")}
+    sessions = [session for session in list_sessions(profile) if pulse or session.id != PULSE]
+    rows = [session_row(session, now, session.id in asking) for session in sessions]
+    return sorted(rows, key=lambda row: (str(row["last_change"] or ""), row["id"]), reverse=True)
+
+
+def reap_sessions(profile: Profile, now: float) -> None:
+    """Remove the sessions whose retention is over. An error removes none: it is told, and no empty fleet."""
+    try:
+        names = [name for name in os.listdir(profile.path("sessions")) if not name.startswith(".")]
+        limit = profile.setting("session_ttl") if names else 0.0
+        if any(now - os.stat(profile.path("sessions", name)).st_mtime >= limit for name in names):
+            for name in prune_sessions(profile, limit, now):
+                emit(profile, "session_reaped", session=name)
+    except FileNotFoundError:
+        return
+    except (OSError, Failure) as error:
+        profile.warn(f"sessions: {error}: none is removed")
+
+
+def flag_session(session: Session, message: str | None) -> None:
+    """Put a flag up on a session, or take it down (None)."""
+    path = f"{session.folder}/note"
+    if message is None:
+        remove_file(path)
+    else:
+        write_atomic(path, ended_text(message), sync=False)
+
+
+# ======================================================================================================================
+# 28. Readings (pure)
 # ======================================================================================================================
 # What a sensor said becomes a reading: a JSON object with a `signal`, which is hashed, and the rest, which only the
 # decider sees. Whatever goes wrong becomes a *stable* reading too: {"signal":{"error":"exit 3"},"detail":{…}}. It wakes
@@ -2056,7 +6760,7 @@ def signal_digest(reading: JSON) -> str:
 
 
 # ======================================================================================================================
-# 12. Sense
+# 29. Sense
 # ======================================================================================================================
 # sensors/*.sh run at once, each under its deadline, into snapshots/sensor-<name>.json. snapshots/index remembers, per
 # sensor, when it ran, how long, its digest and its streak: with it a reading that repeats itself byte for byte costs no
@@ -2236,7 +6940,7 @@ def keep_readings(profile: Profile, readings: Mapping[str, Reading]) -> None:
 
 
 # ======================================================================================================================
-# 13. World hash (pure)
+# 30. World hash (pure)
 # ======================================================================================================================
 # What wakes the loop: PLAYBOOK, goals, sensor signals, workers' states, open asks and unread answers, each an item with
 # a key. Invariants: `detail`, sizes, ages and clocks never enter; the order of keys is irrelevant; every part is
@@ -2283,6 +6987,8 @@ def diff(baseline: Mapping[str, Mapping[str, JSON]], items: Mapping[str, Item]) 
     changes = []
     for key in sorted(baseline.keys() | items.keys()):
         old, new = baseline.get(key), items.get(key)
+        if new is None and old and key.startswith("worker:") and dig(old["value"], "state") not in ALIVE_STATES:
+            continue  # it had ended before: that its session was removed is no news
         if old is None or new is None or old["digest"] != new.digest:
             changes.append(Change(key, old and old["value"], new and new.value))
     return changes
@@ -2326,7 +7032,7 @@ def change_line(change: Change) -> str:
 
 
 # ======================================================================================================================
-# 14. World
+# 31. World
 # ======================================================================================================================
 # `observe` reads the whole world, once: from that one read come the hash, the changes and the prompt.
 #
@@ -2397,16 +7103,45 @@ def observe(profile: Profile, readings: Mapping[str, Reading]) -> World:
             items[f"goal:{goal}"], goals[goal] = item, text
     for name, reading in readings.items():
         items[f"sensor:{name}"] = signal_item(reading)
-    workers = list_workers(profile)
+    workers = list_workers(profile, stamps)
+    items.update((f"worker:{worker['id']}", value_item(hashed_part(worker))) for worker in workers)
     asks = read_asks(profile)
     items.update((f"ask:{ask['n']}", value_item(ask_value(ask))) for ask in asks)
     hashed = world_hash({key: item.digest for key, item in items.items()})
     return World(items, hashed, playbook, goals, dict(readings), workers, asks, stamps)
 
 
-def list_workers(profile: Profile) -> list[JSON]:
-    """Return the workers, as `ls --json` will show them. There are none yet: this is where sessions join the world."""
-    return []
+def worker_value(row: Mapping[str, JSON]) -> JSON:
+    """Return what of a worker is hashed: what it says and how it stands, never an age. Starting counts as running."""
+    state = "running" if row["state"] == "starting" else row["state"]
+    return {"state": state, "exit_code": row["exit_code"], "flag": row["note"], "verify": row["verify"]}
+
+
+def hashed_part(worker: Mapping[str, JSON]) -> JSON:
+    """Return what `worker_value` has put into a worker."""
+    return {key: worker[key] for key in ("state", "exit_code", "flag", "verify")}
+
+
+def list_workers(profile: Profile, stamps: dict[str, str]) -> list[JSON]:
+    """Return the workers for the prompt, by id: what is hashed, and what they are. Raise Failure when unreadable."""
+    stamps[profile.path("sessions")] = signature(profile.path("sessions"))
+    now, workers = time.time(), []
+    for session in list_sessions(profile):
+        if session.id == PULSE:
+            continue
+        for name in ("status.json", "note"):
+            path = f"{session.folder}/{name}"
+            stamps[path] = signature(path)
+        if session.alive:
+            stamps[f"{session.folder}/lock"] = "held"  # its release leaves no trace in the file
+        row = session_row(session, now)
+        workers.append({"id": session.id, **worker_value(row), "cmd": row["cmd"], "started_at": row["started_at"]})
+    return workers
+
+
+def stamp_of(path: str) -> str:
+    """Return the signature of a file, and of a lock that is held, "held"."""
+    return "held" if path.endswith("/lock") and lock_is_held(path) else signature(path)
 
 
 _QUIET = "looop-quiet 1 " + VERSION
@@ -2423,7 +7158,7 @@ def quiet_since(profile: Profile, readings: Mapping[str, Reading], now: float) -
         for line in lines[1:-2]:
             kind, value, name = line.split(" ")
             if kind == "stat":
-                if signature(decoded_name(name)) != value:
+                if stamp_of(decoded_name(name)) != value:
                     return None
             elif kind == "sensor":
                 sensed[name] = value
@@ -2461,7 +7196,7 @@ def remember_quiet(profile: Profile, world: World, since: float, until: float, n
 
 
 # ======================================================================================================================
-# 15. Moves (pure)
+# 32. Moves (pure)
 # ======================================================================================================================
 # A reply holds exactly one JSON object, and the object is exactly one move: its fields, all of them, and no others.
 # What is not valid is never repaired: the beat fails, and the next prompt says why.
@@ -2633,7 +7368,7 @@ def move_schema() -> str:
 
 
 # ======================================================================================================================
-# 16. Prompt (pure)
+# 33. Prompt (pure)
 # ======================================================================================================================
 # In an order that keeps the longest prefix the same between beats, because providers cache prefixes: what never
 # changes, what a person changes, what the world changes, what every beat changes; the time stands last. A header stands
@@ -2742,7 +7477,7 @@ def build_prompt(inputs: Mapping[str, JSON]) -> tuple[str, list[str]]:
 
 
 # ======================================================================================================================
-# 17. Metering (pure)
+# 34. Metering (pure)
 # ======================================================================================================================
 # By content, whatever wrapper prints it. Each stream that looop knows has a reader below; the first that finds its own
 # kind of object wins, and what none knows is plain text, the reply itself, at a price nobody named.
@@ -2982,7 +7717,7 @@ def cost_row(ts: str, run: str, forced: str, runner: Runner, metered: Metered) -
 
 
 # ======================================================================================================================
-# 18. Gates (pure)
+# 35. Gates (pure)
 # ======================================================================================================================
 # What can hold a beat back, in order; the first that holds ends it. And what can hold a move back: the tripwires for
 # commands that cannot be undone. They are patterns on a command's text: a tripwire, not a sandbox.
@@ -3590,7 +8325,7 @@ def needs_yes(move: Move, mode: str, untrusted: bool = False) -> str:
 
 
 # ======================================================================================================================
-# 19. Profile on disk
+# 36. Profile on disk
 # ======================================================================================================================
 # The data dir: made and seeded on the first beat, checked on every one, and a git repository whose history is the
 # loop's memory: one commit per move.
@@ -3614,25 +8349,6 @@ _SCRATCH = """\
 /.*lock
 *.tmp
 """
-
-
-def check_data_dir(profile: Profile) -> bool:
-    """Tell whether the data dir is there. Raise Failure when it is somebody else's or others can write into it."""
-    try:
-        s = os.stat(profile.data)
-    except FileNotFoundError:
-        return False
-    except OSError as error:
-        raise Failure(f"data dir {profile.data}: {error.strerror}", "make it yours, or set LOOOP_DATA_DIR") from None
-    if s.st_mode & 0o170000 != 0o040000:
-        raise Failure(f"data dir {profile.data}: is not a directory", "move it away, or set LOOOP_DATA_DIR")
-    if s.st_uid != os.geteuid():
-        raise Failure(
-            f"data dir {profile.data}: belongs to another user", "set LOOOP_DATA_DIR to a directory of your own"
-        )
-    if s.st_mode & 0o022:
-        raise Failure(f"data dir {profile.data}: others can write into it", f"chmod 700 {quoted(profile.data)}")
-    return True
 
 
 def prepare(profile: Profile) -> None:
@@ -3725,7 +8441,7 @@ def commit_memory(profile: Profile, message: str) -> Ended:
 
 
 # ======================================================================================================================
-# 20. Decide
+# 37. Decide
 # ======================================================================================================================
 # A capsule, runs/<run-id>/, is made before the runner starts and holds everything about one decide:
 #
@@ -3924,11 +8640,10 @@ def decide_builtin(inputs: Mapping[str, JSON]) -> dict[str, JSON]:
 
 
 # ======================================================================================================================
-# 21. Act
+# 38. Act
 # ======================================================================================================================
 # One performer per move. It does the thing and says what it did; it journals nothing, and records nothing. A move that
-# needs a person's yes becomes a proposal (`to_person`) and comes back, approved, as the same move with `yes`. Moves
-# that need a worker go through one seam, `to_worker`.
+# needs a person's yes becomes a proposal (`to_person`) and comes back, approved, as the same move with `yes`.
 
 
 class Scene(Record):
@@ -3992,9 +8707,57 @@ def do_ask(scene: Scene) -> Done:
     return Done(f"{line} [ask {number}]", wrote=asked_item(scene.profile, number))
 
 
-def to_worker(scene: Scene) -> Done:
-    """Hand a move to a worker. Raise Failure: there are no workers yet."""
-    raise BadMove(f"{scene.move.name} needs workers, and this looop has none yet: nothing was done")
+def worker_item(profile: Profile, session: str) -> dict[str, Item | None]:
+    """Return the item of a worker that looop itself has just started or ended: it wakes nobody."""
+    found = read_session(profile, session)
+    return {f"worker:{session}": value_item(worker_value(session_row(found, 0.0))) if found else None}
+
+
+def do_start_worker(scene: Scene) -> Done:
+    """Start a worker, unless there are enough."""
+    profile, fields = scene.profile, scene.move.fields
+    alive = [session.id for session in list_sessions(profile) if session.alive and session.id != PULSE]
+    limit = profile.setting("max_workers")
+    if len(alive) >= limit:
+        raise BadMove(
+            f"start_worker: {plural(len(alive), 'worker')} alive, and {limit} are allowed: {', '.join(alive)}"
+        )
+    start = Start(fields["id"], "", fields["prompt"], fields.get("runner", ""), verify=fields.get("verify", ""))
+    session = start_session(profile, start)
+    line = scene.move.journal or f"started worker {session.id}: {one_line(fields['prompt'], 160)}"
+    return Done(line, wrote=worker_item(profile, session.id))
+
+
+def do_send(scene: Scene) -> Done:
+    """Type a text into a worker, and Enter."""
+    fields = scene.move.fields
+    session = living_session(scene.profile, "send", fields["id"])
+    send_text(session, fields["text"].encode("utf-8", "replace"), raw=False, enter=True)
+    return Done(scene.move.journal or f"told worker {session.id}: {one_line(fields['text'], 200)}")
+
+
+def do_key(scene: Scene) -> Done:
+    """Press keys in a worker."""
+    fields = scene.move.fields
+    session = living_session(scene.profile, "key", fields["id"])
+    for key in fields["keys"]:
+        checked_key(key)
+    send_keys(session, fields["keys"])
+    return Done(scene.move.journal or f"pressed {one_line(' '.join(fields['keys']), 80)} in worker {session.id}")
+
+
+def do_restart_worker(scene: Scene) -> Done:
+    """End a worker's program and start it again."""
+    session = living_session(scene.profile, "restart_worker", scene.move.fields["id"])
+    restart_session(session)
+    return Done(scene.move.journal or f"restarted worker {session.id}", wrote=worker_item(scene.profile, session.id))
+
+
+def do_kill_worker(scene: Scene) -> Done:
+    """End a worker, and everything that it has started."""
+    session = living_session(scene.profile, "kill_worker", scene.move.fields["id"])
+    kill_session(scene.profile, session)
+    return Done(scene.move.journal or f"ended worker {session.id}", wrote=worker_item(scene.profile, session.id))
 
 
 def refuse_overwrite(scene: Scene, key: str, path: str) -> None:
@@ -4135,11 +8898,11 @@ PERFORMERS: dict[str, Callable[[Scene], Done]] = {
     "archive_goal": do_archive_goal,
     "write_sensor": do_write_sensor,
     "write_playbook": do_write_playbook,
-    "start_worker": to_worker,
-    "send": to_worker,
-    "key": to_worker,
-    "restart_worker": to_worker,
-    "kill_worker": to_worker,
+    "start_worker": do_start_worker,
+    "send": do_send,
+    "key": do_key,
+    "restart_worker": do_restart_worker,
+    "kill_worker": do_kill_worker,
     "ask": do_ask,
 }
 
@@ -4152,6 +8915,10 @@ def perform(scene: Scene) -> Done:
     """
     try:
         return PERFORMERS[scene.move.name](scene)
+    except BadMove:
+        raise
+    except Failure as failure:
+        raise BadMove(f"{failure.message}" + (f": {failure.hint}" if failure.hint else "")) from None
     except OSError as error:
         if scene.move.name == "shell":
             raise
@@ -4159,7 +8926,7 @@ def perform(scene: Scene) -> Done:
 
 
 # ======================================================================================================================
-# 22. Guards
+# 39. Guards
 # ======================================================================================================================
 # What the gates need to know: whether the person has paused the loop, and what the ledger says of money.
 
@@ -4236,7 +9003,7 @@ def money_gates(profile: Profile, runner: Runner, now: float) -> list[Verdict]:
 
 
 # ======================================================================================================================
-# 23. Settle
+# 40. Settle
 # ======================================================================================================================
 # How a run ends on disk, in an order that lets any instant be the last one:
 #
@@ -4424,7 +9191,7 @@ def pay_late(profile: Profile, run: str, wake: Mapping[str, JSON]) -> None:
 
 
 # ======================================================================================================================
-# 24. Surface
+# 41. Surface
 # ======================================================================================================================
 # What the person must not miss: told once, when it begins, on stderr, as an event and to the `notify` command.
 
@@ -4481,7 +9248,7 @@ def notify(profile: Profile, text: str) -> None:
 
 
 # ======================================================================================================================
-# 25. Beat
+# 42. Beat
 # ======================================================================================================================
 # One beat, alone under `.beat.lock`: sense, diff, gates, decide, act, log. What may hold it back, and how it ends on
 # disk, stands in the sections before.
@@ -4521,6 +9288,7 @@ class Beat:
         """Run the beat."""
         profile = self.profile
         emit(profile, "tick_start", pid=os.getpid())
+        reap_sessions(profile, time.time())
         readings = sense(profile)
         keep_readings(profile, readings)
         self.tell_sensed(readings)
@@ -4888,7 +9656,7 @@ def heed_signals() -> None:
 
 
 # ======================================================================================================================
-# 26. People
+# 43. People
 # ======================================================================================================================
 # What a person says to the loop: answers, approvals, pauses. An approval is a beat of its own, without a runner: under
 # the beat's lock, with a capsule and an intent, so that what dies in the middle leaves the trace that any move leaves.
@@ -5044,7 +9812,7 @@ def parse_until(text: str, now: float) -> float:
 
 
 # ======================================================================================================================
-# 27. Views
+# 44. Views
 # ======================================================================================================================
 # What a person is shown: one line for each thing that matters, its glyph and colour saying how much. Colour goes to
 # terminals only; nothing here writes.
@@ -5173,7 +9941,7 @@ def status_of(profile: Profile, now: float) -> dict[str, JSON]:
             "fails": failure["count"] if failure else 0,
             "until": utc_text(failure["until"]) if failure else None,
         },
-        "workers": list_workers(profile),
+        "workers": session_rows(profile, now),
         "asks": sum(1 for ask in read_asks(profile) if ask["state"] != "answered") if present else 0,
         "attention": notes,
         "budget": {
@@ -5304,7 +10072,7 @@ def sensor_table(rows: Sequence[Mapping[str, JSON]], now: float, paint: Paint) -
 
 
 # ======================================================================================================================
-# 28. Why and replay
+# 45. Why and replay
 # ======================================================================================================================
 # Every wake and every silence, explained from what was recorded: a capsule says why a beat decided, and a replay
 # derives its hash, its prompt and its move again, without runner or effect. For what has not happened yet, the gates
@@ -5476,7 +10244,7 @@ def move_drift(profile: Profile, run: str, wake: Mapping[str, JSON], result: Map
 
 
 # ======================================================================================================================
-# 29. Cost
+# 46. Cost
 # ======================================================================================================================
 # The ledger added up. A million rows are read in blocks: one regular expression takes the few fields that are added out
 # of every row of a block at once, and only a line that it does not know is parsed as JSON. Rows lie in the order of
@@ -5721,10 +10489,45 @@ def cost_lines(summary: Mapping[str, JSON], by: str, bars: bool, paint: Paint) -
 
 
 # ======================================================================================================================
-# 30. Verbs
+# 47. Verbs
 # ======================================================================================================================
 # One `cmd_` function per verb: it gets the profile and its arguments, prints its answer on stdout, and returns its exit
 # code. What a verb takes, and what its page says, stands in the table of the section Command line.
+
+
+class Option(Record):
+    """Declare an option of a verb."""
+
+    name: str  # "--wait"
+    line: str
+    metavar: str = ""  # "": a flag
+    kind: str = "text"  # "text" | "seconds" | "count" | "size"; of a flag that may have a value: the one it has without
+    short: str = ""  # "-f"
+
+
+class Argument(Record):
+    """Declare a positional argument."""
+
+    name: str
+    line: str
+    count: str = "1"  # "1" | "?" | "*"
+
+
+class Verb(Record):
+    """Declare a verb."""
+
+    name: str  # two words for an action of a group: "sensor list"
+    run: Callable[[Profile, dict[str, JSON]], int]
+    group: str
+    line: str
+    args: tuple[Argument, ...] = ()
+    options: tuple[Option, ...] = ()
+    more: str = ""  # what the one line cannot say
+    examples: tuple[tuple[str, str], ...] = ()  # (command, what it does)
+    exits: str = "0 done, 1 failed, 2 usage"
+
+
+_JSON = Option("--json", "print JSON")
 
 
 def say(text: str) -> None:
@@ -6205,7 +11008,614 @@ def cmd_version(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 31. Gallery
+# 48. Session verbs
+# ======================================================================================================================
+# The verbs of sessions, one `cmd_` function each, as in the section before.
+
+
+def show_session(profile: Profile, args: Mapping[str, JSON], session: str, words: str) -> int:
+    """Say what was done to a session: in words, or as its row of `ls --json`."""
+    found = read_session(profile, session)
+    if args["json"]:
+        say(canonical_row(session_row(found, time.time()) if found else None))  # type: ignore[arg-type]
+    else:
+        say(words)
+    return 0
+
+
+def compiled(verb: str, text: str) -> Any:
+    """Compile a regular expression of the command line. Raise Failure for one that is none."""
+    import re
+
+    try:
+        return re.compile(text, re.MULTILINE)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise Failure(f"{verb}: {one_line(text, 60)}: no regular expression: {error}", "as Python's re", 2) from None
+
+
+def stdin_bytes(verb: str) -> bytes:
+    """Read stdin to its end. Raise Failure when it is not open."""
+    try:
+        with open(0, "rb", closefd=False) as file:
+            return file.read()
+    except OSError as error:
+        raise Failure(f"{verb}: stdin: {error.strerror}", "give the text as an argument") from None
+
+
+def cmd_start_session(profile: Profile, args: dict[str, JSON]) -> int:
+    """Start a session."""
+    prompt = args["prompt"] or ""
+    if prompt == "-":
+        prompt = text_of(stdin_bytes("start-session"))
+    if not prompt.strip() and not args["command"]:
+        raise Failure(
+            "start-session: the prompt is missing", "what shall the worker do? (or --command CMD)", EXIT_USAGE
+        )
+    if args["runner"] and args["command"]:
+        raise Failure("start-session: --command and a runner", "take one of them", EXIT_USAGE)
+    cols, rows = args["size"] or (120, 40)
+    start = Start(
+        *(args["id"], args["command"] or "", prompt, args["runner"] or ""),
+        *(args["cwd"] or "", cols, rows, args["verify"] or ""),
+    )
+    session = start_session(profile, start)
+    words = f"{session.id} runs: `looop attach {session.id}` shows it, C-\\ C-\\ leaves it"
+    return show_session(profile, args, session.id, words)
+
+
+_HEALTH_COLOURS = {"busy": "good", "done": "good", "asking": "warn", "flagged": "warn", "stuck": "bad", "failed": "bad"}
+
+
+def session_table(rows: Sequence[Mapping[str, JSON]], now: float, paint_word: Paint) -> list[str]:
+    """Lay sessions out as a table."""
+    table = [("ID", "HEALTH", "AGE", "IDLE", "FLAG")]
+    for row in rows:
+        age, idle = (now - parse_utc(row[key]) for key in ("started_at", "last_output"))
+        health = paint_word(_HEALTH_COLOURS.get(row["health"], "dim"), row["health"])
+        flag = one_line(row["note"] or "", 80)
+        times = [duration_text(float(max(0, int(secs)))) for secs in (age, idle)]
+        table.append((row["id"], health, times[0], times[1] if row["alive"] else "-", flag))
+    return aligned(table)
+
+
+def cmd_ls(profile: Profile, args: dict[str, JSON]) -> int:
+    """List the sessions."""
+    check_data_dir(profile)
+    paint_word = Paint(profile.env, sys.stdout)
+    while True:
+        now = time.time()
+        rows = session_rows(profile, now, args["all"])
+        if args["json"]:
+            say(canonical_row(rows))  # type: ignore[arg-type]
+        else:
+            clear = "\x1b[H\x1b[2J" if args["watch"] and sys.stdout.isatty() else ""
+            lines = session_table(rows, now, paint_word) if rows else ["no sessions"]
+            sys.stdout.write(clear + "\n".join(lines) + "\n")
+        if not args["watch"]:
+            return 0
+        sys.stdout.flush()
+        time.sleep(max(0.1, args["interval"] or 2.0))
+
+
+def require_terminal(verb: str, session: Session) -> None:
+    """Raise Failure where there is no terminal to lend."""
+    if not (os.isatty(0) and os.isatty(1)):
+        hint = f"`looop shot {session.id}` prints its screen, `looop log -f {session.id}` follows it"
+        raise Failure(f"{verb}: stdin and stdout must be a terminal", hint)
+
+
+def cmd_attach(profile: Profile, args: dict[str, JSON]) -> int:
+    """Lend the terminal to a session."""
+    session = living_session(profile, "attach", args["id"], drive=not args["read-only"])
+    if profile.env.get("LOOOP_SESSION_ID") == session.id and profile.env.get("LOOOP_DATA_DIR") == profile.data:
+        raise Failure(f"attach: {session.id}: is the session that this runs in", "it would show itself for ever")
+    require_terminal("attach", session)
+    return Attached(profile, session, bool(args["read-only"])).run()
+
+
+def cmd_detach(profile: Profile, args: dict[str, JSON]) -> int:
+    """Make every viewer leave."""
+    session = living_session(profile, "detach", args["id"], drive=False)
+    try:
+        viewers = ask_session(session, "detach")["viewers"]
+    except Gone:
+        viewers = 0
+    say(f"{plural(viewers, 'viewer')} left {session.id}")
+    return 0
+
+
+def cmd_watch(profile: Profile, args: dict[str, JSON]) -> int:
+    """Follow a session without touching it."""
+    session = known_session(profile, "watch", args["id"], drive=False)
+    if not args["json"] and os.isatty(0) and os.isatty(1) and session.alive:
+        Attached(profile, session, read_only=True).run()
+        return 0
+    with Follower(profile, session, -1) as follower:
+        follower.offset = follower.log.end if session.alive else follower.log.start
+        follow_text(follower, bool(args["json"]), None)
+    return 0
+
+
+def follow_text(follower: Follower, as_json: bool, pattern: Any) -> None:
+    """Print a session's output as text while it comes, whole lines only where a pattern chooses among them."""
+    text, line = PlainText(follower.offset), ""
+    while True:
+        data = follower.read()
+        last = follower.ended and not data
+        new = text.feed(data, last)
+        text.drop(len(text.text))
+        if pattern:
+            lines = (line + new).split("\n")
+            line = "" if last else lines.pop()
+            new = "".join(f"{one}\n" for one in lines if pattern.search(one))
+        if as_json and (new or last):
+            say(canonical_row({"text": shown_text(new), "offset": follower.offset, "truncated": False, "done": last}))
+        elif new:
+            sys.stdout.write(shown_text(new))
+        if last:
+            return
+        if not data:
+            sys.stdout.flush()
+            follower.wait(None)
+
+
+def cmd_log(profile: Profile, args: dict[str, JSON]) -> int:
+    """Print what a session wrote."""
+    session = known_session(profile, "log", args["id"], drive=False)
+    pattern = compiled("log", args["grep"]) if args["grep"] is not None else None
+    with Follower(profile, session, 0) as follower:
+        log = follower.log
+        since = args["since"] if args["since"] is not None else log.start
+        truncated = args["since"] is not None and since < log.start
+        if truncated:
+            sys.stderr.write(f"looop: log: {session.id}: truncated: the bytes before offset {log.start} were dropped\n")
+        follower.offset = min(max(since, log.start), log.end)
+        if args["tail"] is not None:
+            follower.offset = tail_start(log, args["tail"], follower.offset)
+        if args["raw"] and not args["json"]:
+            return print_raw(follower, bool(args["follow"]))
+        if args["follow"]:
+            follow_text(follower, bool(args["json"]), pattern)
+            return 0
+        text = log_text(follower, args["tail"], pattern, bool(args["raw"]), bool(args["json"]))
+        if args["json"]:
+            fields = {"text": text, "offset": follower.offset, "truncated": truncated, "done": not session.alive}
+            say(canonical_row(fields))
+    return 0
+
+
+def log_text(follower: Follower, tail: int | None, pattern: Any, raw: bool, keep: bool) -> str:
+    """Print what a log holds now from the follower's offset on, or return it (`keep`)."""
+    text, line, kept = RawText(0) if raw else PlainText(follower.offset), "", [""]
+    end = follower.log.end
+    while True:
+        data = follower.read(min(256 * KIB, max(0, end - follower.offset)))
+        new = line + text.feed(data, last=not data)
+        text.drop(len(text.text))
+        line = ""
+        if pattern or tail is not None:
+            lines = new.split("\n")
+            line = "" if not data else lines.pop()
+            if not data and lines and not lines[-1]:
+                lines.pop()
+            new = "".join(f"{one}\n" for one in lines if not pattern or pattern.search(one))
+        new = new if raw else shown_text(new)
+        if tail is not None:
+            kept = ("".join(kept) + new).splitlines(True)[-tail:] if tail else []
+        elif keep:
+            kept.append(new)
+        else:
+            sys.stdout.write(new)
+        if not data:
+            break
+    if tail is not None and not keep:
+        sys.stdout.write("".join(kept))
+    return "".join(kept)
+
+
+def print_raw(follower: Follower, follow: bool) -> int:
+    """Write a log as it is."""
+    sys.stdout.flush()
+    while True:
+        data = follower.read()
+        if data:
+            write_all(1, data)
+        elif not follow or follower.ended:
+            return 0
+        else:
+            follower.wait(None)
+
+
+def print_picture(verb: str, screen: Screen, args: Mapping[str, JSON], title: str) -> None:
+    """Print a screen as the options want it."""
+    say("\n".join(screen_lines(screen, args["scrollback"] or 0)))
+
+
+def cmd_shot(profile: Profile, args: dict[str, JSON]) -> int:
+    """Print a session's screen."""
+    session = known_session(profile, "shot", args["id"], drive=False)
+    print_picture("shot", screen_of(session), args, session.id)
+    return 0
+
+
+def cmd_send(profile: Profile, args: dict[str, JSON]) -> int:
+    """Type a text into a session."""
+    session = living_session(profile, "send", args["id"])
+    raw = bool(args["raw"])
+    if args["text"] == ["-"]:
+        data = stdin_bytes("send")
+        data = data if raw else data.rstrip(b"\n")
+    else:
+        data = " ".join(args["text"]).encode("utf-8", "surrogateescape")
+    reply = send_text(session, data, raw, enter=not (raw or args["no-enter"]))
+    if args["json"]:
+        say(json_line({"sent": reply.get("sent"), "offset": reply.get("offset")}))
+    return 0
+
+
+def cmd_key(profile: Profile, args: dict[str, JSON]) -> int:
+    """Press keys in a session."""
+    if not args["key"]:
+        raise Failure("key: which one?", "`looop help key` names them", EXIT_USAGE)
+    keys = [checked_key(key) for key in args["key"]]
+    reply = send_keys(living_session(profile, "key", args["id"]), keys)
+    if args["json"]:
+        say(json_line({"sent": reply.get("sent"), "offset": reply.get("offset")}))
+    return 0
+
+
+def cmd_expect(profile: Profile, args: dict[str, JSON]) -> int:
+    """Wait for a text in what a session writes."""
+    pattern = compiled("expect", args["re"])
+    session = known_session(profile, "expect", args["id"], drive=False)
+    timeout = 30.0 if args["timeout"] is None else args["timeout"] or None
+    if args["screen"]:
+        hunt = expect_screen(profile, session, pattern, timeout)
+    else:
+        with LogView(session.folder) as log:
+            since = max(log.start, log.end - EXPECT_BACK)
+            if args["from-now"]:
+                since = log.end
+            elif args["since"] is not None:
+                since = max(log.start, min(args["since"], log.end))
+        hunt = expect(profile, session, pattern, since=since, timeout=timeout, raw=bool(args["raw"]))
+    matched = None if hunt.matched is None else shown_text(hunt.matched)
+    if args["json"]:
+        say(canonical_row({"matched": matched, "offset": hunt.offset}))
+    elif matched is not None:
+        say(matched)
+    else:
+        words = "ended without it" if hunt.ended else f"did not come within {duration_text(timeout or 0.0)}"
+        near = f"`looop shot {session.id}` shows what is there"
+        sys.stderr.write(f"looop: expect: {session.id}: {one_line(args['re'], 80)}: {words}: {near}\n")
+    return 0 if matched is not None else EXIT_FAILED if hunt.ended else EXIT_TIMEOUT
+
+
+def cmd_wait(profile: Profile, args: dict[str, JSON]) -> int:
+    """Wait until a session has ended."""
+    session = wait_for_end(profile, known_session(profile, "wait", args["id"], drive=False), args["timeout"] or None)
+    return EXIT_TIMEOUT if session is None else session.code
+
+
+def cmd_wait_idle(profile: Profile, args: dict[str, JSON]) -> int:
+    """Wait until a session is quiet."""
+    ignore = compiled("wait-idle", args["ignore"]) if args["ignore"] is not None else None
+    session = known_session(profile, "wait-idle", args["id"], drive=False)
+    quiet = 0.5 if args["settle"] is None else args["settle"]
+    timeout = 30.0 if args["timeout"] is None else args["timeout"] or None
+    screen = bool(args["screen"])
+    idle = wait_idle(profile, session, quiet=quiet, timeout=timeout, ignore=ignore, screen=screen)
+    return 0 if idle else EXIT_TIMEOUT
+
+
+def cmd_resize(profile: Profile, args: dict[str, JSON]) -> int:
+    """Give a session's terminal a size that stays."""
+    try:
+        cols, rows = parse_size(args["size"])
+    except ValueError as error:
+        raise Failure(f"resize: {error}", "for example 120x40", EXIT_USAGE) from None
+    session = living_session(profile, "resize", args["id"])
+    try:
+        ask_session(session, "resize", cols=cols, rows=rows)
+    except Gone:
+        raise Failure(f"resize: {session.id}: ended meanwhile", "looop ls") from None
+    return show_session(profile, args, session.id, f"{session.id} is {cols}x{rows} now")
+
+
+def cmd_restart(profile: Profile, args: dict[str, JSON]) -> int:
+    """Start a session's command again."""
+    session = living_session(profile, "restart", args["id"])
+    restart_session(session)
+    return show_session(profile, args, session.id, f"{session.id} runs again")
+
+
+def cmd_kill(profile: Profile, args: dict[str, JSON]) -> int:
+    """End a session and everything that it has started."""
+    session = known_session(profile, "kill", args["id"])
+    if not session.alive:
+        say(f"{session.id} had ended already ({ended_words(session)})") if not args["json"] else None
+        return show_session(profile, args, session.id, "") if args["json"] else 0
+    inside = profile.env.get("LOOOP_SESSION_ID") == session.id
+    session = kill_session(profile, session, inside)
+    return show_session(profile, args, session.id, f"{session.id} has ended ({ended_words(session)})")
+
+
+def cmd_flag(profile: Profile, args: dict[str, JSON]) -> int:
+    """Put a flag up on a session."""
+    session = known_session(profile, "flag", args["id"])
+    message = one_line(" ".join(args["message"]), 1000)
+    flag_session(session, message or "needs you")
+    say(f"{session.id} is flagged")
+    return 0
+
+
+def cmd_unflag(profile: Profile, args: dict[str, JSON]) -> int:
+    """Take a session's flag down."""
+    session = known_session(profile, "unflag", args["id"])
+    flag_session(session, None)
+    say(f"{session.id} is not flagged")
+    return 0
+
+
+def cmd_prune(profile: Profile, args: dict[str, JSON]) -> int:
+    """Remove ended sessions."""
+    check_data_dir(profile)
+    removed = prune_sessions(profile, 0.0, time.time(), bool(args["dry-run"]))
+    if args["json"]:
+        say(canonical_row({"removed": removed, "dry_run": bool(args["dry-run"])}))
+    else:
+        say(f"{'would remove' if args['dry-run'] else 'removed'}: {', '.join(removed) or 'nothing'}")
+    return 0
+
+
+_SESSION = Argument("id", "the session, or the beginning of its id")
+_PICTURE_OPTIONS = (
+    Option("--plain", "text (this is what you get anyway)"),
+    Option("--ansi", "text with its colours"),
+    Option("--json", "print JSON: lines, cursor and cells"),
+    Option("--svg", "a picture"),
+    Option("--trim", "without blank lines at the end"),
+    Option("--scrollback", "with so many lines that have scrolled away", "N", "count"),
+)
+
+SESSION_VERBS: tuple[Verb, ...] = (
+    Verb(
+        "start-session",
+        cmd_start_session,
+        "Sessions",
+        "start a worker, or any command, in a terminal that lives on its own",
+        args=(
+            Argument("id", "its name from now on: letters, digits, `.`, `_`, `-`"),
+            Argument("prompt", "what the worker is to do; `-` reads it from stdin", "?"),
+            Argument("runner", "pi, claude, … (else as the settings choose)", "?"),
+        ),
+        options=(
+            Option("--command", "run this instead of a runner; then the prompt may be left out", "CMD"),
+            Option("--cwd", "where it runs (else: the data dir)", "DIR"),
+            Option("--size", "of its terminal, until somebody looks at it [120x40]", "COLSxROWS", "size"),
+            Option("--verify", "a command that tells whether the work is done", "CMD"),
+            _JSON,
+        ),
+        more="It outlives this terminal, the pulse and an upgrade of looop. The prompt is kept in prompts/<id>.md.",
+        examples=(
+            ('looop start-session fix-ci "make the tests green" claude', "a worker"),
+            ("looop start-session box --command bash --cwd ~/src", "a plain detached terminal"),
+        ),
+        exits="0 it runs, 127 there is no such command, 1 failed, 2 usage",
+    ),
+    Verb(
+        "ls",
+        cmd_ls,
+        "Sessions",
+        "list the sessions, the one that changed last first",
+        options=(
+            Option("--watch", "again and again", short="-w"),
+            Option("--interval", "with --watch, how often [2s]", "DUR", "seconds"),
+            Option("--all", "the pulse too", short="-a"),
+            _JSON,
+        ),
+        more=(
+            "Health: busy, idle (silent 5 s), asking, flagged, stuck (silent 15 min), done (exit 0), failed, dead "
+            "(killed, or its supervisor died)."
+        ),
+        examples=(("looop ls", "who is there"), ("looop ls -w --interval 5s", "and stay")),
+    ),
+    Verb(
+        "attach",
+        cmd_attach,
+        "Sessions",
+        "lend your terminal to a session; C-\\ C-\\ takes it back",
+        args=(_SESSION,),
+        options=(Option("--read-only", "look, do not type; q leaves"),),
+        more=(
+            "Paints the screen as it is, then goes live. The session takes the size of whoever typed last. Your "
+            "terminal is put back as it was, also when the session dies."
+        ),
+        examples=(("looop attach fix-ci", "see, and type"), ("looop attach fix-ci --read-only", "see")),
+        exits="what the command returns if it ends meanwhile, else 0; 130 ended by a signal, 1 failed, 2 usage",
+    ),
+    Verb(
+        "detach",
+        cmd_detach,
+        "Sessions",
+        "make everybody leave who is attached to a session",
+        args=(_SESSION,),
+        examples=(("looop detach fix-ci", ""), ("looop detach box", "its size is free again")),
+    ),
+    Verb(
+        "watch",
+        cmd_watch,
+        "Sessions",
+        "follow a session without touching it",
+        args=(_SESSION,),
+        options=(Option("--json", "print JSON lines: text and offset"),),
+        more="On a terminal: its screen, read-only; q leaves. Else: its output as text. Ends when the session does.",
+        examples=(("looop watch fix-ci", "look over its shoulder"), ("looop watch fix-ci | grep -i error", "as text")),
+    ),
+    Verb(
+        "log",
+        cmd_log,
+        "Sessions",
+        "print what a session wrote, alive or dead",
+        args=(_SESSION,),
+        options=(
+            Option("--tail", "the last N lines", "N", "count"),
+            Option("--grep", "lines that match", "RE"),
+            Option("--since", "from this byte on; --json and send --json tell such offsets", "OFFSET", "count"),
+            Option("--raw", "with its escape sequences"),
+            Option("--follow", "go on with what comes, until it ends", short="-f"),
+            _JSON,
+        ),
+        more=(
+            "Text without escape sequences. The log keeps the last LOOOP_LOG_MAX_BYTES [64 MiB]; offsets count from "
+            "the session's beginning, and what was dropped is told as truncated."
+        ),
+        examples=(("looop log fix-ci --tail 50", "its last words"), ("looop log fix-ci --grep error", "")),
+    ),
+    Verb(
+        "shot",
+        cmd_shot,
+        "Sessions",
+        "print a session's screen, alive or dead",
+        args=(_SESSION,),
+        options=_PICTURE_OPTIONS,
+        examples=(("looop shot fix-ci --trim", "what is on it"), ("looop shot fix-ci --svg > shot.svg", "a picture")),
+    ),
+    Verb(
+        "send",
+        cmd_send,
+        "Sessions",
+        "type a text into a session, and Enter",
+        args=(_SESSION, Argument("text", "what to type; `-` reads it from stdin", "*")),
+        options=(
+            Option("--no-enter", "do not press Enter", short="-n"),
+            Option("--raw", "the bytes as they are, no brackets, no Enter"),
+            Option("--json", "print JSON: bytes sent, and the log's size before (for expect --since)"),
+        ),
+        more=(
+            "As a person would: a paste in brackets where the program asked for them, a pause, then Enter. What the "
+            "program does not read within 30 s is taken back, and told."
+        ),
+        examples=(("looop send fix-ci yes, go on", ""), ("looop send fix-ci - < notes.txt", "a long one")),
+    ),
+    Verb(
+        "key",
+        cmd_key,
+        "Sessions",
+        "press keys in a session",
+        args=(_SESSION, Argument("key", "see below; one after the other", "*")),
+        options=(Option("--json", "print JSON: bytes sent, and the log's size before"),),
+        more=(
+            "Enter Tab Esc Space BSpace Up Down Left Right Home End Ins Del PgUp PgDn F1 … F12, any single character, "
+            "with C- M- S- before it."
+        ),
+        examples=(("looop key fix-ci C-c", "interrupt"), ("looop key fix-ci Down Down Enter", "choose")),
+    ),
+    Verb(
+        "expect",
+        cmd_expect,
+        "Sessions",
+        "wait until a session writes what matches",
+        args=(_SESSION, Argument("re", "a regular expression (Python's), over the text without escapes")),
+        options=(
+            Option("--timeout", "give up after [30s]; 0: never", "DUR", "seconds"),
+            Option("--from-now", "only what comes from now on"),
+            Option("--since", "from this byte of the log on", "OFFSET", "count"),
+            Option("--raw", "match the bytes with their escape sequences"),
+            Option("--screen", "match the screen instead"),
+            Option("--json", "print JSON: what matched, and the offset after it"),
+        ),
+        more="Without --from-now or --since, what was written last counts too: 256 KiB of it.",
+        examples=(
+            ("looop expect fix-ci 'tests? passed'", ""),
+            ("looop expect box '\\$ $' --screen --timeout 5s", "a prompt"),
+        ),
+        exits="0 it came, 124 it did not in time, 1 the session ended without it, 2 usage",
+    ),
+    Verb(
+        "wait",
+        cmd_wait,
+        "Sessions",
+        "wait until a session has ended",
+        args=(_SESSION,),
+        options=(Option("--timeout", "give up after; 0: never", "DUR", "seconds"),),
+        examples=(("looop wait fix-ci && echo done", ""), ("looop wait fix-ci --timeout 10m", "")),
+        exits="what its command returned, 128 and the signal that ended it, 124 not in time, 137 nobody knows (lost)",
+    ),
+    Verb(
+        "wait-idle",
+        cmd_wait_idle,
+        "Sessions",
+        "wait until a session is quiet",
+        args=(_SESSION,),
+        options=(
+            Option("--settle", "quiet for so long [500ms]", "DUR", "seconds"),
+            Option("--timeout", "give up after [30s]; 0: never", "DUR", "seconds"),
+            Option("--screen", "no change of the screen, instead of no output"),
+            Option("--ignore", "what matches this is no sign of life (a clock, a spinner)", "RE"),
+        ),
+        more="A session that has ended is quiet.",
+        examples=(("looop wait-idle fix-ci --settle 2s", ""), ("looop wait-idle fix-ci --screen --ignore '\\d+s'", "")),
+        exits="0 it is quiet, 124 it was not in time, 1 failed, 2 usage",
+    ),
+    Verb(
+        "resize",
+        cmd_resize,
+        "Sessions",
+        "give a session's terminal a size that stays",
+        args=(_SESSION, Argument("size", "COLSxROWS")),
+        options=(_JSON,),
+        examples=(("looop resize fix-ci 200x60", ""), ("looop resize box 80x24", "whoever attaches")),
+    ),
+    Verb(
+        "restart",
+        cmd_restart,
+        "Sessions",
+        "end a session's command and start it again",
+        args=(_SESSION,),
+        options=(_JSON,),
+        examples=(("looop restart fix-ci", "same command, same size, same log"), ("looop restart box --json", "")),
+    ),
+    Verb(
+        "kill",
+        cmd_kill,
+        "Sessions",
+        "end a session with everything that it has started",
+        args=(_SESSION,),
+        options=(_JSON,),
+        more="HUP, TERM after 0.5 s, KILL after 2 s more; what left its group too (on Linux). Its log and screen stay.",
+        examples=(("looop kill fix-ci", ""), ("looop kill box && looop start-session box --command bash", "")),
+    ),
+    Verb(
+        "flag",
+        cmd_flag,
+        "Sessions",
+        "put a flag up on a session: it needs a person",
+        args=(_SESSION, Argument("message", "why", "*")),
+        examples=(("looop flag fix-ci which branch?", ""), ("looop flag fix-ci", "")),
+    ),
+    Verb(
+        "unflag",
+        cmd_unflag,
+        "Sessions",
+        "take a session's flag down",
+        args=(_SESSION,),
+        examples=(("looop unflag fix-ci", ""), ("looop unflag box", "")),
+    ),
+    Verb(
+        "prune",
+        cmd_prune,
+        "Sessions",
+        "remove ended sessions now",
+        options=(Option("--dry-run", "say which"), _JSON),
+        more="They go by themselves three days after their end (session_ttl).",
+        examples=(("looop prune", ""), ("looop prune --dry-run", "")),
+    ),
+)
+
+
+# ======================================================================================================================
+# 49. Gallery
 # ======================================================================================================================
 # `looop sensor add`: sensors that looop carries, written out as plain bash for a person to read and edit. The scripts
 # are in Texts; here is what they take, checked before a word of it stands in a script, and quoted there.
@@ -6389,41 +11799,10 @@ def checked_percent(text: str) -> str:
 
 
 # ======================================================================================================================
-# 32. Command line
+# 50. Command line
 # ======================================================================================================================
 # VERBS is the one table of verbs: parser, help, completions and manual derive from it. The parser only validates; a
 # verb's function gets the profile and its arguments, prints its answer on stdout, and returns its exit code.
-
-
-class Option(Record):
-    """Declare an option of a verb."""
-
-    name: str  # "--wait"
-    line: str
-    metavar: str = ""  # "": a flag
-    kind: str = "text"  # "text" | "seconds"; of a flag that may have a value: the value it has without
-
-
-class Argument(Record):
-    """Declare a positional argument."""
-
-    name: str
-    line: str
-    count: str = "1"  # "1" | "?" | "*"
-
-
-class Verb(Record):
-    """Declare a verb."""
-
-    name: str  # two words for an action of a group: "sensor list"
-    run: Callable[[Profile, dict[str, JSON]], int]
-    group: str
-    line: str
-    args: tuple[Argument, ...] = ()
-    options: tuple[Option, ...] = ()
-    more: str = ""  # what the one line cannot say
-    examples: tuple[tuple[str, str], ...] = ()  # (command, what it does)
-    exits: str = "0 done, 1 failed, 2 usage"
 
 
 def cmd_help(profile: Profile, args: dict[str, JSON]) -> int:
@@ -6446,7 +11825,6 @@ def cmd_help(profile: Profile, args: dict[str, JSON]) -> int:
     return 0
 
 
-_JSON = Option("--json", "print JSON")
 _RUNNER = Option("--runner", "decide with this runner, whatever the settings say", "NAME")
 
 _COST_ARGS = (
@@ -6574,6 +11952,7 @@ VERBS: tuple[Verb, ...] = (
         "end a pause",
         examples=(("looop resume", "decide again"), ("looop resume && looop tick", "and at once")),
     ),
+    *SESSION_VERBS,
     Verb(
         "status",
         cmd_status,
@@ -6745,8 +12124,9 @@ def unknown_verb(word: str) -> Failure:
 
 def parse_args(verb: Verb, words: Sequence[str]) -> dict[str, JSON]:
     """Return a verb's options and arguments by name, without dashes. Raise Failure for what it does not take."""
+    parsed: dict[str, JSON] = {option.name[2:]: None for option in verb.options}
     known = {option.name: option for option in verb.options}
-    parsed: dict[str, JSON] = {name[2:]: None for name in known}
+    known.update((option.short, option) for option in verb.options if option.short)
     plain: list[str] = []
     rest = list(words)
     while rest:
@@ -6757,34 +12137,41 @@ def parse_args(verb: Verb, words: Sequence[str]) -> dict[str, JSON]:
         if not word.startswith("-") or word == "-":
             plain.append(word)
             continue
-        name, equals, value = word.partition("=")
+        name, equals, value = word.partition("=") if word.startswith("--") else (word, "", "")
         option = known.get(name)
         if option is None:
             hint = near_words(name, list(known)) or f"looop help {verb.name}"
             raise Failure(f"{verb.name}: unknown option {one_line(name, 60)}", hint, EXIT_USAGE)
+        key = option.name[2:]
         if not option.metavar:
             if option.kind != "text":
-                parsed[name[2:]] = value if equals else option.kind
+                parsed[key] = value if equals else option.kind
                 continue
             if equals:
                 raise Failure(f"{verb.name}: {name} takes no value", f"looop help {verb.name}", EXIT_USAGE)
-            parsed[name[2:]] = True
+            parsed[key] = True
             continue
         if not equals:
             if not rest:
                 raise Failure(f"{verb.name}: {name} needs a value", f"{name} {option.metavar}", EXIT_USAGE)
             value = rest.pop(0)
-        parsed[name[2:]] = option_value(verb, option, value)
+        parsed[key] = option_value(verb, option, value)
     return {**parsed, **parsed_plain(verb, plain)}
 
 
 def option_value(verb: Verb, option: Option, text: str) -> JSON:
-    """Read an option's value."""
-    if option.kind == "seconds":
-        try:
+    """Read an option's value. Raise Failure for one that is none."""
+    try:
+        if option.kind == "seconds":
             return parse_duration(text)
-        except ValueError as error:
-            raise Failure(f"{verb.name}: {option.name}: {error}", f"looop help {verb.name}", EXIT_USAGE) from None
+        if option.kind == "size":
+            return parse_size(text)
+        if option.kind == "count":
+            if not (text.isascii() and text.isdigit() and len(text) < 16):
+                raise ValueError(f"{one_line(text, 40)}: not a number of 0 or more")
+            return int(text)
+    except ValueError as error:
+        raise Failure(f"{verb.name}: {option.name}: {error}", f"looop help {verb.name}", EXIT_USAGE) from None
     return text
 
 
@@ -6805,10 +12192,16 @@ def parsed_plain(verb: Verb, plain: list[str]) -> dict[str, JSON]:
     return parsed
 
 
+def option_form(option: Option) -> str:
+    """Write an option as it is used."""
+    names = f"{option.short}, {option.name}" if option.short else option.name
+    return f"{names} {option.metavar}" if option.metavar else names
+
+
 def synopsis(verb: Verb) -> str:
     """Write a verb's usage on one line."""
     words = ["looop", verb.name]
-    words += [f"[{option.name}{' ' + option.metavar if option.metavar else ''}]" for option in verb.options]
+    words += [f"[{option_form(option)}]" for option in verb.options]
     shapes = {"1": "<{}>", "?": "[<{}>]", "*": "[<{}>…]"}
     return " ".join(words + [shapes[argument.count].format(argument.name) for argument in verb.args])
 
@@ -6819,9 +12212,7 @@ def verb_page(verb: Verb) -> str:
     if verb.more:
         lines += [f"  {verb.more}"]
     rows = [(f"  <{argument.name}>", argument.line) for argument in verb.args]
-    rows += [
-        (f"  {option.name}{' ' + option.metavar if option.metavar else ''}", option.line) for option in verb.options
-    ]
+    rows += [(f"  {option_form(option)}", option.line) for option in verb.options]
     if rows:
         lines += ["", *aligned(rows)]
     lines += [
@@ -6832,8 +12223,21 @@ def verb_page(verb: Verb) -> str:
     return "\n".join([*lines, "", f"Exit codes: {verb.exits}.", ""])
 
 
+def verb_names() -> list[str]:
+    """List the verbs by group, by their names alone: one screen."""
+    lines: list[str] = []
+    for group in dict.fromkeys(verb.group for verb in VERBS):
+        lines.append(f"\n{group}:\n  ")
+        for verb in VERBS:
+            if verb.group == group:
+                if len(lines[-1].rpartition("\n")[2]) + len(verb.name) > 76:
+                    lines[-1] += "\n  "
+                lines[-1] += f"{verb.name}  "
+    return "\n".join(line.rstrip() for line in "\n".join(lines).split("\n")).split("\n")
+
+
 def verb_overview() -> list[str]:
-    """List every verb by group."""
+    """List every verb by group, with what it does."""
     lines: list[str] = []
     width = max(len(verb.name) for verb in VERBS)
     for group in dict.fromkeys(verb.group for verb in VERBS):
@@ -6847,7 +12251,8 @@ def dispatch(profile: Profile, words: list[str]) -> int:
     if not words:
         words = ["status"]
     if words[0] in ("--help", "-h"):
-        for line in ["looop: one move at a time toward your goals.", *verb_overview()]:
+        lines = ["looop: one move at a time toward your goals.", *verb_names()]
+        for line in [*lines, "", "looop help tells what each does; looop help VERB shows one whole."]:
             say(line)
         return 0
     if words[0] in ("--version", "-V"):
@@ -6912,7 +12317,7 @@ def open_missing_streams() -> None:
 
 
 # ======================================================================================================================
-# 33. Texts
+# 51. Texts
 # ======================================================================================================================
 # Prose alone, in looop's own words: what the LLM is told, what a fresh profile is seeded with, the manual.
 

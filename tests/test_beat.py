@@ -347,8 +347,8 @@ class Replies(Case):
             json.dumps({**goal, "body": "x" * (1 << 20)}): "longer than 256 KiB",
             '{"move":' + '{"a":' * 10000 + "1" + "}" * 10001: "nested too deeply",
             json.dumps({"move": "archive_goal", "id": "nope"}): "there is no goal nope",
-            json.dumps({"move": "start_worker", "id": "b", "prompt": "x"}): "workers",
-            json.dumps({"move": "kill_worker", "id": "b"}): "workers",
+            json.dumps({"move": "start_worker", "id": "b", "prompt": "x"}): "no `interactive` command",
+            json.dumps({"move": "kill_worker", "id": "b"}): "no such session",
         }
         self.profile(goals={"a": "0\n"}, sensors={"s": "echo '{\"signal\":1}'"})
         leave = ("runs/", "state.json", "events.jsonl", "cost.jsonl", "goals/a.md", ".beat.lock", "snapshots/index")

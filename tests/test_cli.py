@@ -53,8 +53,8 @@ class Usage(Case):
             readme = file.read()
         known = {verb.name.split()[0] for verb in looop.VERBS if not verb.name.startswith("_")} - {"version"}
         self.assertEqual({word for word in known if not re.search(rf"\b{word}\b", readme)}, set())
-        named = set(re.findall(r"`looop ([a-z]+)", readme)) | set(
-            re.findall(r"^    looop ([a-z]+)", readme, re.MULTILINE)
+        named = set(re.findall(r"`looop ([a-z-]+)", readme)) | set(
+            re.findall(r"^    looop ([a-z-]+)", readme, re.MULTILINE)
         )
         self.assertGreater(len(named), 12)
         self.assertLessEqual(named, known | {"version"})
@@ -64,9 +64,10 @@ class Usage(Case):
         for verb in looop.VERBS:
             plain = ["x"] * sum(1 for argument in verb.args if argument.count == "1")
             for option in verb.options:
-                words = [option.name, *(["5"] if option.metavar else []), *plain]
-                parsed = looop.parse_args(verb, words)
-                self.assertTrue(parsed[option.name[2:]])
+                value = ["5x5" if option.kind == "size" else "5"] if option.metavar else []
+                for name in filter(None, (option.name, option.short)):
+                    parsed = looop.parse_args(verb, [name, *value, *plain])
+                    self.assertTrue(parsed[option.name[2:]])
                 checked += 1
         self.assertGreater(checked, 8)
 
