@@ -1657,16 +1657,23 @@ def run_job(job: Job) -> Ended:
     return run_jobs([job])[0]
 
 
-def set_subreaper(on: bool) -> None:
-    """On Linux, have orphans of our children handed to us instead of init, so that they can be found (prctl(2))."""
+def prctl(option: int, value: int | bytes) -> None:
+    """Call prctl(2) on Linux; elsewhere, and where Python lacks what it takes, nothing happens."""
     if not sys.platform.startswith("linux"):
         return
     try:
-        import ctypes
+        import _ctypes  # the C half of `ctypes`, whose Python half costs a whole start of the interpreter
 
-        ctypes.CDLL(None).prctl(36, int(on), 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
+        library = _ctypes.dlopen(None, 0)  # type: ignore[arg-type]
+        function = _ctypes.dlsym(library, "prctl")
+        _ctypes.call_function(function, (option, value, 0, 0, 0))
     except (ImportError, OSError, AttributeError):
         pass
+
+
+def set_subreaper(on: bool) -> None:
+    """On Linux, have orphans of our children handed to us instead of init, so that they can be found."""
+    prctl(36, int(on))  # PR_SET_CHILD_SUBREAPER
 
 
 def reap_adopted(limit: float = 0.5) -> None:
@@ -1693,30 +1700,51 @@ def ending(pid: int) -> bool:
     return fields.get(b"State", b"").strip()[:1] in (b"Z", b"X") or bool(pending & 1 << (_signal.SIGKILL - 1))
 
 
-def parents() -> dict[int, int]:
-    """Return the parent of every process that /proc shows; {} where there is no /proc."""
-    found = {}
+SUPERVISOR_NAME = b"looop-session"  # of the process, as ps(1) and top(1) show it
+
+
+def processes() -> dict[int, tuple[int, bytes]]:
+    """Return (parent, name) of every process that the system shows, by pid."""
     try:
         names = os.listdir("/proc")
     except OSError:
-        return {}
+        return processes_by_ps()
+    found = {}
     for name in names:
         if name.isdigit():
             try:
                 raw = read_bytes(f"/proc/{name}/stat") or b""
             except OSError:
                 continue
-            fields = raw.rpartition(b")")[2].split()  # the command's name may hold spaces and brackets
+            head, _, rest = raw.rpartition(b")")  # the name may hold spaces and brackets
+            fields = rest.split()
             if len(fields) > 1:
-                found[int(name)] = int(fields[1])
+                found[int(name)] = int(fields[1]), head.partition(b"(")[2]
     return found
 
 
+def processes_by_ps() -> dict[int, tuple[int, bytes]]:
+    """Return what `processes` does, where there is no /proc: ps(1) knows."""
+    import subprocess
+
+    command = ["ps", "-axo", "pid=,ppid=,comm="]
+    try:
+        lines = subprocess.run(command, capture_output=True, check=False, timeout=5).stdout.split(b"\n")
+    except (OSError, subprocess.TimeoutExpired):
+        return {}
+    rows = [line.split(None, 2) for line in lines]
+    return {int(row[0]): (int(row[1]), row[2]) for row in rows if len(row) == 3}
+
+
 def descendants(root: int) -> list[int]:
-    """Return the pids of all that descend from a process, also what left its group."""
+    """Return the pids of all that descend from a process, also what left its group.
+
+    The supervisor of a session, and what it runs, are nobody's: whoever started it may end, the session goes on.
+    """
     children: dict[int, list[int]] = {}
-    for pid, parent in parents().items():
-        children.setdefault(parent, []).append(pid)
+    for pid, (parent, name) in processes().items():
+        if name != SUPERVISOR_NAME:
+            children.setdefault(parent, []).append(pid)
     found: list[int] = []
     pending = [root]
     while pending:
@@ -1755,7 +1783,9 @@ def processes_of_run(run: str) -> list[int]:
     """Return the group leaders that were started for a run, by their environment (Linux; elsewhere none is seen)."""
     mark = f"LOOOP_RUN_ID={run}".encode()
     found = []
-    for pid in parents():
+    for pid, (_, name) in processes().items():
+        if name == SUPERVISOR_NAME:
+            continue
         try:
             environment = read_bytes(f"/proc/{pid}/environ") or b""
             if mark in environment.split(b"\0") and os.getpgid(pid) == pid:
@@ -5826,6 +5856,7 @@ def supervise(order: Order, lock: int, report: int) -> None:
         close_others(lock, report)
         os.umask(0o077)
         set_subreaper(True)
+        prctl(15, SUPERVISOR_NAME)  # PR_SET_NAME
         os.chdir(order.folder)
         write_atomic("supervisor", f"{os.getpid()} {start_time(os.getpid())}".encode(), sync=False)
         supervisor = Supervisor(order)

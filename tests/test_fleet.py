@@ -1,0 +1,130 @@
+"""Sessions and the loop: what a session outlives, and what of it the loop sees."""
+
+import json
+import os
+import signal
+import unittest
+
+import looop
+from tests.support import Case, processes_with, wait_until
+
+
+class Fleet(Case):
+    def setUp(self):
+        super().setUp()
+        self.addCleanup(self.end_sessions)
+
+    def end_sessions(self):
+        profile = looop.open_profile(self.env, looop.__file__)
+        for session in looop.list_sessions(profile):
+            if session.alive:
+                looop.kill_session(profile, session)
+        wait_until(lambda: not processes_with(self.home), "the end of every process of the test")
+
+    def ls(self):
+        return {row["id"]: row for row in json.loads(self.looop("ls", "--json"))}
+
+
+class Outliving(Fleet):
+    def test_a_session_outlives_the_runner_that_started_it(self):
+        self.profile(goals={"a": "0\n"})
+        self.runner('"$LOOOP_BIN" start-session w --command "sleep 100"; sleep 100', mode="direct")
+        self.assertEqual(self.tick(env={"LOOOP_TICK_TIMEOUT": "2"})["outcome"], "failed")
+        self.assertTrue(self.ls()["w"]["alive"])
+        self.assertEqual(len(processes_with(f"LOOOP_DATA_DIR={self.data}")), 2, "its supervisor and its command")
+
+    def test_a_session_outlives_the_session_that_it_was_started_from(self):
+        self.looop("start-session", "outer", "--command", "bash")
+        self.looop("send", "outer", "--", " ".join([*self.quoted("start-session", "inner", "--command", "sleep 100")]))
+        self.looop("expect", "outer", "inner runs")
+        self.looop("kill", "outer")
+        self.assertEqual({name: row["alive"] for name, row in self.ls().items()}, {"outer": False, "inner": True})
+
+    def quoted(self, *words):
+        return [looop.quoted(word) for word in self.command(*words)]
+
+
+class World(Fleet):
+    worker = "exec bash --norc -c 'cat {{prompt_file}}; read x; echo got $x; exit 3'"
+
+    def outcomes(self, *expected):
+        for outcome in expected:
+            self.assertEqual(self.tick()["outcome"], outcome)
+
+    def decide(self, reply):
+        """Answer every decision with this move."""
+        path = os.path.join(self.home, "reply")
+        with open(path, "w") as file:
+            json.dump(reply, file)
+        runner = {"mode": "typed", "tick": f"cat >/dev/null; cat {path}", "interactive": self.worker, "unmetered": True}
+        self.config({"default": "fake", "runners": {"fake": runner}, "budget": {"max_workers": 2}})
+
+    def test_moves_act_and_what_they_do_wakes_nobody(self):
+        self.profile(goals={"a": "0\n"})
+        self.decide({"move": "start_worker", "id": "w", "prompt": "count the stars"})
+        self.outcomes("acted", "unchanged")
+        self.assertIn("count the stars", self.looop("expect", "w", "count the stars"))
+        self.assertTrue(self.journal()[-1].endswith("started worker w: count the stars"))
+        self.decide({"move": "restart_worker", "id": "w"})
+        self.write("goals/a.md", "1\n")
+        self.outcomes("acted", "unchanged")
+        self.decide({"move": "key", "id": "w", "keys": ["a", "BSpace"]})
+        self.write("goals/a.md", "2\n")
+        self.outcomes("acted", "unchanged")
+        self.decide({"move": "send", "id": "w", "text": "42"})
+        self.write("goals/a.md", "3\n")
+        self.outcomes("acted")
+        self.looop("wait", "w", code=3)
+        self.assertIn("got 42", self.looop("log", "w"))
+        self.decide({"move": "noop"})
+        out = self.tick()
+        self.assertEqual(out["outcome"], "noop")
+        self.assertIn("worker w", out["reason"])
+        self.assertIn('"exit_code":3', self.prompt())
+        self.outcomes("unchanged")
+        self.looop("prune")
+        self.outcomes("unchanged")
+
+    def test_a_flag_wakes_once_and_output_never(self):
+        self.profile(goals={"a": "0\n"})
+        self.decide({"move": "noop"})
+        self.outcomes("noop")
+        self.looop("start-session", "box", "--command", "cat")
+        self.outcomes("noop", "unchanged")
+        self.looop("send", "box", "hello")
+        self.looop("expect", "box", "hello")
+        self.outcomes("unchanged")
+        self.looop("flag", "box", "which branch?")
+        self.outcomes("noop", "unchanged")
+        self.assertIn("which branch?", self.prompt())
+        supervisor = looop.supervisor_pid(looop.read_session(looop.open_profile(self.env, ""), "box"))
+        wait_until(lambda: self.tick()["outcome"] == "unchanged" and os.path.exists(self.path(".quiet")), ".quiet")
+        os.kill(supervisor, signal.SIGKILL)
+        wait_until(lambda: self.ls()["box"]["state"] == "lost", "the loss")
+        self.outcomes("noop", "unchanged")
+
+    def test_there_are_limits_to_starting(self):
+        self.profile(goals={"a": "0\n"})
+        for name in ("x", "y"):
+            self.looop("start-session", name, "--command", "cat")
+        self.decide({"move": "start_worker", "id": "z", "prompt": "p"})
+        self.assertIn("2 workers alive, and 2 are allowed: x, y", self.tick()["reason"])
+        self.looop("kill", "y")
+        self.decide({"move": "start_worker", "id": "x", "prompt": "p"})
+        self.write("goals/a.md", "1\n")
+        self.assertIn("x: is alive already", self.tick()["reason"])
+        self.assertEqual(sorted(self.ls()), ["x", "y"])
+
+    def test_retention_removes_what_has_ended_and_wakes_nobody(self):
+        self.profile(goals={"a": "0\n"})
+        self.decide({"move": "noop"})
+        self.looop("start-session", "old", "--command", "true")
+        self.looop("wait", "old")
+        self.looop("start-session", "live", "--command", "cat")
+        self.outcomes("noop", "unchanged")
+        out = self.tick(env={"LOOOP_SESSION_TTL": "0"})
+        self.assertEqual((out["outcome"], list(self.ls())), ("unchanged", ["live"]))
+
+
+if __name__ == "__main__":
+    unittest.main()
