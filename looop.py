@@ -29,29 +29,34 @@ Contents
    8. Children
    9. Ledger
   10. Asks
-  11. Readings (pure)
-  12. Sense
-  13. World hash (pure)
-  14. World
-  15. Moves (pure)
-  16. Prompt (pure)
-  17. Metering (pure)
-  18. Gates (pure)
-  19. Profile on disk
-  20. Decide
-  21. Act
-  22. Guards
-  23. Settle
-  24. Surface
-  25. Beat
-  26. People
-  27. Views
-  28. Why and replay
-  29. Cost
-  30. Verbs
-  31. Gallery
-  32. Command line
-  33. Texts
+  11. Characters (pure)
+  12. Styles (pure)
+  13. Grid (pure)
+  14. Terminal (pure)
+  15. Screen (pure)
+  16. Readings (pure)
+  17. Sense
+  18. World hash (pure)
+  19. World
+  20. Moves (pure)
+  21. Prompt (pure)
+  22. Metering (pure)
+  23. Gates (pure)
+  24. Profile on disk
+  25. Decide
+  26. Act
+  27. Guards
+  28. Settle
+  29. Surface
+  30. Beat
+  31. People
+  32. Views
+  33. Why and replay
+  34. Cost
+  35. Verbs
+  36. Gallery
+  37. Command line
+  38. Texts
 
 Finding things: the verb `looop sensor list` is `cmd_sensor_list`; its row in VERBS (Command line) has help and options.
 To add a verb: write `cmd_<verb>`, add its row to VERBS. To add a move: a row in MOVES, a performer in PERFORMERS.
@@ -1947,7 +1952,1433 @@ def ask_text(ask: Mapping[str, JSON]) -> str:
 
 
 # ======================================================================================================================
-# 11. Readings (pure)
+# 11. Characters (pure)
+# ======================================================================================================================
+# How many cells a character takes, and which characters share a cell. A terminal and the program that writes to it must
+# agree on this without a word between them; where they differ in practice, modern terminals (kitty, WezTerm) decide.
+
+ZWJ, VS16 = "\u200d", "\ufe0f"  # joins two emoji into one; asks for the colourful form of the character before it
+CLUSTER_MAX = 16  # code points in one cell: the longest emoji in use have ten
+_WIDTHS: dict[str, int] = {}  # of the characters met so far; unicodedata is asked once for each
+
+# Runs of these are written in one step: each takes one cell and goes into no cell before it. The pictures among the
+# arrows and symbols are left out, because an emoji sequence may hold them.
+NARROW = (
+    " -~\u00a0-\u00ac\u00ae-\u02ff\u0370-\u0377\u037a-\u037f\u0384-\u038a\u0391-\u03ff\u0400-\u0482\u048a-\u052f"
+    "\u1e00-\u1eff\u2010-\u2027\u2030-\u203b\u203d-\u2048\u204a-\u205e\u20a0-\u20bf\u2100-\u2121\u2123-\u2138"
+    "\u213a-\u2193\u2196-\u21a8\u21ab-\u2311\u237c-\u237f\u239b-\u23cd\u2400-\u2426\u2440-\u244a\u2460-\u24c1"
+    "\u24c3-\u25a9\u25ac-\u25b5\u25b7-\u25bf\u25c1-\u25fa\u27c0-\u2933\u2936-\u2aff\ue000-\uf8ff\ufffd"
+)
+
+# DEC special graphics: what the bytes 0x5f to 0x7e stand for when G0 or G1 is designated with `0`.
+GRAPHICS = dict(zip(range(0x5F, 0x7F), "\u00a0◆▒␉␌␍␊°±␤␋┘┐┌└┼⎺⎻─⎼⎽├┤┴┬│≤≥π≠£·"))
+
+
+def cell_width(char: str) -> int:
+    """Return how many cells a character takes: 0 for marks and format characters, 2 for wide ones, else 1."""
+    width = _WIDTHS.get(char)
+    if width is None:
+        if len(_WIDTHS) > 8192:
+            _WIDTHS.clear()
+        width = _WIDTHS[char] = _measured(char)
+    return width
+
+
+def _measured(char: str) -> int:
+    import unicodedata
+
+    code = ord(char)
+    if is_regional(char) or 0x1F900 <= code <= 0x1F9FF or 0x1FA70 <= code <= 0x1FAFF:
+        return 2  # emoji of tomorrow too, which this Python's tables may not know yet
+    kind = unicodedata.category(char)
+    if kind in ("Mn", "Me", "Cf", "Zl", "Zp", "Cc", "Cs"):
+        return 1 if code == 0xAD else 0  # the soft hyphen is shown
+    if 0x1160 <= code <= 0x11FF:
+        return 0  # vowels and finals of Hangul, drawn into the syllable before them
+    return 2 if unicodedata.east_asian_width(char) in "WF" else 1
+
+
+def is_regional(char: str) -> bool:
+    """Tell whether a character is a regional indicator, two of which make a flag."""
+    return "\U0001f1e6" <= char <= "\U0001f1ff"
+
+
+def is_pictographic(char: str) -> bool:
+    """Tell whether a character can be a picture of its own: what VS16 makes wide, and what ZWJ joins."""
+    code = ord(char)
+    if code < 0x2190:
+        return code in (0xA9, 0xAE, 0x203C, 0x2049, 0x2122, 0x2139)
+    if code < 0x1F000:
+        return (
+            code in (0x2194, 0x2195, 0x21A9, 0x21AA, 0x24C2, 0x2934, 0x2935, 0x3030, 0x303D, 0x3297, 0x3299)
+            or 0x2312 <= code <= 0x23FF
+            or 0x25AA <= code <= 0x25AB
+            or code in (0x25B6, 0x25C0)
+            or 0x25FB <= code <= 0x27BF
+            or 0x2B00 <= code <= 0x2BFF
+        )
+    return code <= 0x1FAFF and not is_regional(char)
+
+
+def takes_vs16(cell: str) -> bool:
+    """Tell whether VS16 makes a narrow cell wide: pictures, and the digits that become keycaps."""
+    return VS16 not in cell and (is_pictographic(cell[0]) or cell[0] in "0123456789#*")
+
+
+def joins(cell: str, wide: bool, char: str) -> bool:
+    """Tell whether a character goes into the cell before it, making one picture of both."""
+    if is_regional(char):
+        return len(cell) == 1 and is_regional(cell)
+    if not wide or len(cell) >= CLUSTER_MAX:
+        return False
+    if "\U0001f3fb" <= char <= "\U0001f3ff":  # a skin tone
+        return is_pictographic(cell[-1]) or cell[-1] == VS16
+    return cell[-1] == ZWJ and is_pictographic(char)
+
+
+# ======================================================================================================================
+# 12. Styles (pure)
+# ======================================================================================================================
+# How a cell looks: colours, attributes, and the SGR sequences that say so, read and written.
+
+if TYPE_CHECKING:
+    Color = int | str | None  # 0-255 of the palette, "#rrggbb", or the terminal's own
+    StyleKey = tuple[Color, Color, int, int, str]
+
+BOLD, FAINT, ITALIC, BLINK, REVERSE, CONCEAL, STRIKE = 1, 2, 4, 8, 16, 32, 64
+NUMBER_MAX = 65535  # of a parameter
+FOREGROUND, BACKGROUND = "#d8d8d8", "#101010"  # of a terminal that was told no others
+
+_SGR_ON = {1: BOLD, 2: FAINT, 3: ITALIC, 5: BLINK, 6: BLINK, 7: REVERSE, 8: CONCEAL, 9: STRIKE}
+_SGR_OFF = {22: BOLD | FAINT, 23: ITALIC, 25: BLINK, 27: REVERSE, 28: CONCEAL, 29: STRIKE}
+_SGR_FG: dict[int, Color] = {**dict(zip(range(30, 38), range(8))), **dict(zip(range(90, 98), range(8, 16))), 39: None}
+_SGR_BG: dict[int, Color] = {code + 10: color for code, color in _SGR_FG.items()}
+
+
+class Style:
+    """Be how a cell looks. A screen has one object for each style in use."""
+
+    __slots__ = ("erased", "key", "then")
+
+    def __init__(self, key: StyleKey) -> None:
+        self.key = key  # (foreground, background, BOLD | …, underline 0-5, OSC 8 "params;uri")
+        self.erased: Style = self  # what erasing with this pen leaves: its background alone
+        self.then: dict[str, Style] = {}  # the pen that an SGR sequence makes of this one
+
+
+PLAIN: StyleKey = (None, None, 0, 0, "")
+
+
+def parameter(text: str, default: int = 0) -> int:
+    """Read a parameter of a sequence."""
+    return min(int(text), NUMBER_MAX) if text.isdigit() else default
+
+
+def sgr_color(parts: list[str]) -> tuple[Color, int]:
+    """Read what follows 38 or 48: return the colour and how many parts it took; 0 when it is none."""
+    if parts[:1] == ["5"] and len(parts) > 1:
+        index = parameter(parts[1])
+        return (index, 2) if index < 256 else (None, 0)
+    if parts[:1] == ["2"] and len(parts) > 3:
+        red, green, blue = (min(parameter(part), 255) for part in parts[1:4])
+        return f"#{red:02x}{green:02x}{blue:02x}", 4
+    return None, 0
+
+
+def restyled(key: StyleKey, text: str) -> StyleKey:
+    """Return a style as the parameters of an SGR sequence change it."""
+    fg, bg, attrs, underline, link = key
+    parts = text.split(";", 64)[:64]
+    while parts:
+        head, *subs = parts.pop(0).split(":")
+        code = parameter(head)
+        if code in (38, 48, 58):  # the colour of underlines (58) is passed over
+            color, found = extended_color(subs, parts)
+            fg, bg = color if found and code == 38 else fg, color if found and code == 48 else bg
+        elif code in (4, 21, 24):
+            underline = 2 if code == 21 else 0 if code == 24 else min(parameter(subs[0], 1), 5) if subs else 1
+        elif code == 0:
+            fg, bg, attrs, underline = None, None, 0, 0
+        elif code in _SGR_ON:
+            attrs |= _SGR_ON[code]
+        elif code in _SGR_OFF:
+            attrs &= ~_SGR_OFF[code]
+        elif code in _SGR_FG:
+            fg = _SGR_FG[code]
+        elif code in _SGR_BG:
+            bg = _SGR_BG[code]
+    return fg, bg, attrs, underline, link
+
+
+def extended_color(subs: list[str], parts: list[str]) -> tuple[Color, int]:
+    """Read the colour of 38 or 48, from after its colons or from the parameters behind it, which it takes away."""
+    if subs:
+        if subs[0] == "2" and len(subs) > 4:
+            del subs[1]  # the colour space
+        return sgr_color(subs)
+    color, used = sgr_color(parts)
+    del parts[: used or {"5": 2, "2": 4}.get(parts[0] if parts else "", 0)]
+    return color, used
+
+
+def sgr_parameters(key: StyleKey) -> str:
+    """Write the parameters that turn a reset pen into this style."""
+    fg, bg, attrs, underline, _ = key
+    words = [str(code) for code in (1, 2, 3, 5, 7, 8, 9) if attrs & _SGR_ON[code]]
+    if underline:
+        words.append("4" if underline == 1 else f"4:{underline}")
+    for color, base in ((fg, 30), (bg, 40)):
+        if isinstance(color, str):
+            words.append(f"{base + 8};2;" + ";".join(str(int(color[i : i + 2], 16)) for i in (1, 3, 5)))
+        elif color is not None:
+            words.append(
+                str(base + color if color < 8 else base + 52 + color) if color < 16 else f"{base + 8};5;{color}"
+            )
+    return ";".join(["0", *words])
+
+
+def color_of(text: str) -> str:
+    """Read a colour as X11 spells it (rgb:ff/80/00, #ff8000); return it as #rrggbb, "" when it is none."""
+    if text.startswith("rgb:"):
+        parts = text[4:].split("/")
+    elif text.startswith("#") and len(text) in (4, 7, 10, 13):
+        size = (len(text) - 1) // 3
+        parts = [text[i : i + size] for i in range(1, len(text), size)]
+        parts = [part + "0" * (4 - size) for part in parts]  # this form gives the most significant digits
+    else:
+        return ""
+    if len(parts) != 3 or not all(0 < len(p) < 5 and set(p) <= set("0123456789abcdefABCDEF") for p in parts):
+        return ""
+    return "#" + "".join(f"{int(part, 16) * 255 // (16 ** len(part) - 1):02x}" for part in parts)
+
+
+def xterm_color(index: int) -> str:
+    """Return a colour of xterm's palette as #rrggbb."""
+    if index < 16:
+        first = (
+            "000000 cd0000 00cd00 cdcd00 0000ee cd00cd 00cdcd e5e5e5 7f7f7f ff0000 00ff00 ffff00 5c5cff ff00ff 00ffff"
+        )
+        return "#" + f"{first} ffffff".split()[index]
+    if index < 232:
+        levels = (0, 95, 135, 175, 215, 255)
+        index -= 16
+        return f"#{levels[index // 36]:02x}{levels[index // 6 % 6]:02x}{levels[index % 6]:02x}"
+    return f"#{8 + 10 * (index - 232):02x}" + f"{8 + 10 * (index - 232):02x}" * 2
+
+
+def color_answer(color: str) -> str:
+    """Write a colour as OSC 4, 10 and 11 give it: 16 bits each."""
+    return "rgb:" + "/".join(color[at : at + 2] * 2 for at in (1, 3, 5))
+
+
+# ======================================================================================================================
+# 13. Grid (pure)
+# ======================================================================================================================
+# The cells of a terminal and what moves in them: cursor, margins, scrolling, erasing, writing. A line is two lists of
+# the same length, texts and styles; a wide character has "" in its right cell, and no half of one ever stands alone.
+# What happens happens to whole runs, by slices: that is what makes it fast.
+
+SIZE_MAX = 1000  # columns, and rows
+_STYLES_MAX = 4096  # styles and steps between them that a screen remembers at a time
+
+
+class Line:
+    """Be one line of cells."""
+
+    __slots__ = ("chars", "styles", "whole")
+
+    def __init__(self, chars: list[str], styles: list[Style]) -> None:
+        self.chars = chars
+        self.styles = styles
+        self.whole: Line | None = None  # what it was before a narrower screen cut it
+
+    def mend(self, col: int) -> None:
+        """Blank the wide character whose halves lie on both sides of a column's left edge."""
+        if 0 < col < len(self.chars) and not self.chars[col]:
+            self.chars[col - 1 : col + 1] = "  "
+
+    def fill(self, start: int, end: int, style: Style) -> None:
+        """Blank the cells from `start` to before `end`."""
+        self.mend(start)
+        self.mend(end)
+        self.chars[start:end] = " " * (end - start)
+        self.styles[start:end] = [style] * (end - start)
+
+    def insert(self, col: int, count: int, style: Style) -> None:
+        """Push the cells from `col` on to the right, some of them over the edge."""
+        cols = len(self.chars)
+        self.mend(col)
+        self.chars[col:col] = " " * count
+        self.styles[col:col] = [style] * count
+        self.mend(cols)
+        del self.chars[cols:], self.styles[cols:]
+
+    def delete(self, col: int, count: int, style: Style) -> None:
+        """Pull the cells after the deleted ones to the left."""
+        self.mend(col)
+        self.mend(col + count)
+        del self.chars[col : col + count], self.styles[col : col + count]
+        self.chars += " " * count
+        self.styles += [style] * count
+
+    def is_blank(self) -> bool:
+        """Tell whether nothing is to be seen on it."""
+        return not "".join(self.chars).strip(" ") and all(style.key == PLAIN for style in self.styles)
+
+    def cut(self, cols: int) -> Line:
+        """Return its first cells as a line, without half of a wide character at the end."""
+        short = Line(self.chars[:cols], self.styles[:cols])
+        if not self.chars[cols]:
+            short.chars[cols - 1] = " "
+        return short
+
+    def unfolded(self) -> Line:
+        """Return what it was before a narrower screen cut it, itself when it was not or has changed since."""
+        if self.whole is not None:
+            short = self.whole.cut(len(self.chars))
+            if short.chars == self.chars and short.styles == self.styles:
+                return self.whole
+        return self
+
+    def fit(self, cols: int, plain: Style) -> Line:
+        """Return the line at another width. What is cut off comes back when the line has not changed by then."""
+        whole = self.unfolded()
+        room = cols - len(whole.chars)
+        if room >= 0:
+            return Line(whole.chars + [" "] * room, whole.styles + [plain] * room)
+        short = whole.cut(cols)
+        short.whole = whole
+        return short
+
+
+class Packed:
+    """Be a line of the history: its cells up to the last that shows, as little as it takes."""
+
+    __slots__ = ("cells", "runs")
+
+    def __init__(self, line: Line) -> None:
+        text: str = "".join(line.chars)
+        styles = line.styles
+        first = styles[0]
+        self.cells: Sequence[str] = text if text.isascii() else tuple(line.chars)
+        if styles.count(first) == len(styles):
+            self.runs = [(first, len(styles))]
+        else:
+            self.runs = style_runs(styles)
+        if self.runs[-1][0].key == PLAIN:
+            self._trim()
+
+    def _trim(self) -> None:
+        end = len(self.cells) - self.runs[-1][1]  # the last run may be cut as far as this
+        cells = self.cells
+        size = len(cells.rstrip(" ")) if isinstance(cells, str) else len(cells)
+        while not isinstance(cells, str) and size and cells[size - 1] == " ":
+            size -= 1
+        size = max(size, end)
+        self.cells = cells[:size]
+        self.runs[-1] = (self.runs[-1][0], size - end)
+
+    def line(self, cols: int, plain: Style) -> Line:
+        """Return it as a line of so many cells."""
+        styles: list[Style] = []
+        for style, count in self.runs:
+            styles += [style] * count
+        return Line(list(self.cells), styles).fit(cols, plain)
+
+
+def style_runs(styles: list[Style]) -> list[tuple[Style, int]]:
+    """Return styles as (style, how many cells in a row have it)."""
+    runs = []
+    last, start = styles[0], 0
+    for col, style in enumerate(styles):
+        if style is not last:
+            runs.append((last, col - start))
+            last, start = style, col
+    runs.append((last, len(styles) - start))
+    return runs
+
+
+class Grid:
+    """Hold the cells of a terminal's two screens, and do to them what escape sequences ask for."""
+
+    def __init__(self, cols: int, rows: int, scrollback: int = 2000) -> None:
+        self.cols = max(1, min(cols, SIZE_MAX))
+        self.rows = max(1, min(rows, SIZE_MAX))
+        self.scrollback = max(0, scrollback)
+        self.history: list[Packed] = []  # lines that left the main screen at its top, the oldest first
+        self.vanished = 0  # how many of them left because the screen became smaller
+        self.cut_col = (0, 0)  # where the cursor would be on a wider screen, and where it was put instead
+        self._styles: dict[StyleKey, Style] = {}
+        self._steps = 0  # entries of all `Style.then`
+        self.plain = self.style(PLAIN)
+        self.pen = self.plain
+        self.alt = False
+        self.row = self.col = 0
+        self.wrap = False  # the last column was written: the next character begins a new line
+        self.joint = (-1, -1)  # where the cursor stood after a character that an emoji sequence may go on with
+        self.last = ""  # the character that REP repeats
+        self.top, self.bottom = 0, self.rows - 1
+        self.modes = {"?7", "?25"}  # "?7": DEC private mode 7 is set; "4": ANSI mode 4
+        self.tabs = set(range(8, SIZE_MAX, 8))
+        self.lines = self.blank_lines(self.rows)
+        self.other: list[Line] = []  # the lines of the screen that is not shown; none: an alternate screen not used yet
+
+    def style(self, key: StyleKey) -> Style:
+        """Return the style of a key."""
+        style = self._styles.get(key)
+        if style is None:
+            if len(self._styles) + self._steps > _STYLES_MAX:
+                for old in self._styles.values():
+                    old.then.clear()
+                self._styles.clear()
+                self._steps = 0
+            style = self._styles[key] = Style(key)
+            background = (None, key[1], 0, 0, "")
+            if key != background:
+                style.erased = self.style(background)
+        return style
+
+    def blank_lines(self, count: int, style: Style | None = None) -> list[Line]:
+        """Make new lines."""
+        cols, style = self.cols, style or self.plain
+        return [Line([" "] * cols, [style] * cols) for _ in range(count)]
+
+    # --- the cursor
+
+    def move_to(self, row: int, col: int) -> None:
+        """Put the cursor somewhere, 0-based, with the origin mode's margins as the edges of the screen."""
+        if "?6" in self.modes:
+            self.row = max(self.top, min(row + self.top, self.bottom))
+        else:
+            self.row = max(0, min(row, self.rows - 1))
+        self.col = max(0, min(col, self.cols - 1))
+        self.wrap = False
+        self.joint = (-1, -1)
+
+    def up(self, count: int) -> None:
+        """Move up; the top margin stops a cursor that is not above it."""
+        self.row = max(self.top if self.row >= self.top else 0, self.row - count)
+        self.wrap = False
+
+    def down(self, count: int) -> None:
+        """Move down; the bottom margin stops a cursor that is not below it."""
+        self.row = min(self.bottom if self.row <= self.bottom else self.rows - 1, self.row + count)
+        self.wrap = False
+
+    def to_col(self, col: int) -> None:
+        """Move within the line."""
+        self.col = max(0, min(col, self.cols - 1))
+        self.wrap = False
+        self.joint = (-1, -1)
+
+    def tab(self, count: int) -> None:
+        """Move to a tab stop, `count` of them on; backwards when it is negative."""
+        step = 1 if count > 0 else -1
+        edge = self.cols - 1 if count > 0 else 0
+        for _ in range(min(abs(count), self.cols)):
+            if self.col == edge:
+                return
+            self.wrap = False
+            self.col += step
+            while self.col != edge and self.col not in self.tabs:
+                self.col += step
+
+    def index(self) -> None:
+        """Move down a line, scrolling at the bottom margin."""
+        self.wrap = False
+        if self.row == self.bottom:
+            self.scroll_up(1)
+        elif self.row < self.rows - 1:
+            self.row += 1
+
+    def reverse_index(self) -> None:
+        """Move up a line, scrolling at the top margin."""
+        self.wrap = False
+        if self.row == self.top:
+            self.scroll_down(1)
+        elif self.row:
+            self.row -= 1
+
+    # --- lines
+
+    def scroll_up(self, count: int) -> None:
+        """Drop lines at the top margin; those of the main screen's own top go to the history."""
+        count = min(count, self.bottom - self.top + 1)
+        lines = self.lines
+        if self.top == 0 and not self.alt:
+            self.remember(lines[:count])
+        del lines[self.top : self.top + count]
+        at = self.bottom + 1 - count
+        lines[at:at] = self.blank_lines(count, self.pen.erased)
+
+    def remember(self, lines: list[Line]) -> None:
+        """Add lines to the history."""
+        history = self.history
+        for line in lines:
+            history.append(Packed(line))
+        while len(history) > self.scrollback:
+            history.pop(0)
+
+    def scroll_down(self, count: int) -> None:
+        """Drop lines at the bottom margin."""
+        self.insert_lines(self.top, count)
+
+    def insert_lines(self, row: int, count: int) -> None:
+        """Insert lines; as many fall off at the bottom margin."""
+        count = min(count, self.bottom - row + 1)
+        del self.lines[self.bottom + 1 - count : self.bottom + 1]
+        self.lines[row:row] = self.blank_lines(count, self.pen.erased)
+
+    def delete_lines(self, row: int, count: int) -> None:
+        """Delete lines; as many blank ones come in at the bottom margin."""
+        count = min(count, self.bottom - row + 1)
+        del self.lines[row : row + count]
+        at = self.bottom + 1 - count
+        self.lines[at:at] = self.blank_lines(count, self.pen.erased)
+
+    def erase_lines(self, start: int, end: int) -> None:
+        """Blank the lines from `start` to before `end`."""
+        self.lines[start:end] = self.blank_lines(end - start, self.pen.erased)
+
+    def erase_cells(self, start: int, end: int) -> None:
+        """Blank cells of the cursor's line."""
+        self.lines[self.row].fill(start, min(end, self.cols), self.pen.erased)
+
+    # --- writing
+
+    def write(self, text: str) -> None:
+        """Write characters of one cell each at the cursor, line after line."""
+        wraps = "?7" in self.modes
+        self.last = text[-1]
+        while text:
+            if self.wrap:
+                self.col = 0
+                self.index()
+            col = self.col
+            room = self.cols - col
+            part = text[:room]
+            if len(text) > room and not wraps:  # all that does not fit goes into the last column, one after the other
+                part = text[: room - 1] + text[-1]
+                text = ""
+            text = text[room:]
+            line = self.lines[self.row]
+            end = col + len(part)
+            if "4" in self.modes and end < self.cols:
+                line.insert(col, len(part), self.pen)
+            line.mend(col)
+            line.mend(end)
+            line.chars[col:end] = part
+            line.styles[col:end] = [self.pen] * len(part)
+            self.advance(end, wraps)
+
+    def advance(self, col: int, wraps: bool) -> None:
+        """Put the cursor after what was written."""
+        self.wrap = wraps and col >= self.cols
+        self.col = min(col, self.cols - 1)
+
+    def write_char(self, char: str) -> None:
+        """Write a character that may be wide, go into the cell before it, or be nothing but a mark."""
+        width = cell_width(char)
+        if width == 0:
+            self.combine(char)
+        elif self.joint == (self.row, self.col) and self.join(char):
+            return
+        elif width == 1:
+            self.write(char)
+        elif self.cols > 1:
+            self.write_wide(char)
+        self.joint = (self.row, self.col)
+
+    def write_wide(self, char: str) -> None:
+        """Write a character of two cells."""
+        wraps = "?7" in self.modes
+        self.last = char
+        if self.wrap or (self.col == self.cols - 1 and wraps):
+            self.col = 0
+            self.index()
+        col = min(self.col, self.cols - 2)
+        line = self.lines[self.row]
+        if "4" in self.modes and col + 2 < self.cols:
+            line.insert(col, 2, self.pen)
+        line.mend(col)
+        line.mend(col + 2)
+        line.chars[col : col + 2] = [char, ""]
+        line.styles[col : col + 2] = [self.pen, self.pen]
+        self.advance(col + 2, wraps)
+
+    def before(self) -> int:
+        """Return the column of the character before the cursor, -1 when there is none."""
+        col = self.col if self.wrap else self.col - 1
+        return col - 1 if col > 0 and not self.lines[self.row].chars[col] else col
+
+    def join(self, char: str) -> bool:
+        """Put a character into the cell before the cursor when both make one picture; tell whether they do."""
+        col = self.before()
+        chars = self.lines[self.row].chars
+        if col < 0 or not joins(chars[col], chars[col + 1 : col + 2] == [""], char):
+            return False
+        chars[col] += char
+        self.joint = (self.row, self.col)
+        return True
+
+    def combine(self, mark: str) -> None:
+        """Put a mark into the cell before the cursor."""
+        col = self.before()
+        if col < 0:
+            return
+        line = self.lines[self.row]
+        cell = line.chars[col]
+        if len(cell) >= CLUSTER_MAX:
+            return
+        if mark == VS16 and takes_vs16(cell) and line.chars[col + 1 : col + 2] != [""]:
+            if self.wrap or col + 1 >= self.cols:
+                return  # no room to become wide: it stays as it is
+            if "4" in self.modes:
+                line.insert(col + 1, 1, self.pen)
+            line.mend(col + 2)
+            line.chars[col + 1] = ""
+            line.styles[col + 1] = line.styles[col]
+            self.advance(col + 2, "?7" in self.modes)
+        line.chars[col] = cell + mark
+
+    # --- another size
+
+    def resize(self, cols: int, rows: int) -> None:
+        """Change the size. Text stays where it fits; what the main screen loses at its top comes back when it grows."""
+        cols, rows = max(1, min(cols, SIZE_MAX)), max(1, min(rows, SIZE_MAX))
+        if (cols, rows) == (self.cols, self.rows):
+            return
+        shifted = 0
+        main, alternate = (self.other, self.lines) if self.alt else (self.lines, self.other)
+        if rows != self.rows:
+            shifted = self.fit_rows(main, rows)
+            if alternate:
+                del alternate[rows:]
+                alternate += self.blank_lines(rows - len(alternate))
+            self.top, self.bottom = 0, rows - 1
+        self.rows = rows
+        if cols != self.cols:
+            for lines in (main, alternate):
+                lines[:] = [line.fit(cols, self.plain) for line in lines]
+            col = self.cut_col[0] if self.col == self.cut_col[1] else self.col
+            self.cut_col = (col, min(col, cols - 1)) if col >= cols else (0, 0)
+            self.wrap = False
+            self.col = min(col, cols - 1)
+        self.cols = cols
+        self.row = max(0, min(self.row + (0 if self.alt else shifted), rows - 1))
+        self.joint = (-1, -1)
+
+    def main_row(self) -> int:
+        """Return the row that the main screen's cursor is in, or will be in."""
+        return self.row
+
+    def fit_rows(self, lines: list[Line], rows: int) -> int:
+        """Make the main screen so many rows; return by how many rows its text moves."""
+        if rows > self.rows:
+            back = min(rows - self.rows, self.vanished, len(self.history))
+            self.vanished -= back
+            lines[:0] = [self.history.pop().line(self.cols, self.plain) for _ in range(back)][::-1]
+            lines += self.blank_lines(rows - len(lines))
+            return back
+        cursor = self.main_row()
+        while len(lines) > max(rows, cursor + 1) and lines[-1].is_blank():
+            lines.pop()
+        gone = len(lines) - rows
+        self.remember(lines[:gone])
+        self.vanished = min(self.vanished + gone, len(self.history))
+        del lines[:gone]
+        return -gone
+
+
+# ======================================================================================================================
+# 14. Terminal (pure)
+# ======================================================================================================================
+# What a terminal remembers besides its cells: modes, charsets, saved cursors, keyboard, titles, colours. And what it
+# says when a program asks. Nothing is claimed that is not done: programs believe the answers.
+
+STRING_MAX = 4096  # characters of an OSC or DCS that are looked at, and of a CSI that is not ignored
+TITLE_MAX = 256
+STACK_MAX = 16  # entries of the kitty keyboard stack, and of the stack of titles
+_REPLIES_MAX = 4096  # for a program that asks and never reads
+CELL_WIDTH, CELL_HEIGHT = 8, 16  # pixels, where a program asks
+
+# What DECRQM answers for: modes that the screen, or the terminal of whoever looks at it, really has.
+_MODES = (
+    *("4", "20", "?1", "?5", "?6", "?7", "?12", "?25", "?47", "?66", "?1000", "?1002", "?1003", "?1004", "?1005"),
+    *("?1006", "?1047", "?1049", "?2004", "?2026", "?2031"),
+)
+_EXCLUSIVE = (("?1000", "?1002", "?1003"), ("?1005", "?1006", "?1015", "?1016"))  # of these one at a time
+KEPT_MODES = {*_MODES, "?1007", "?1015", "?1016"} - {"?47", "?66", "?1047", "?1049"}
+
+if TYPE_CHECKING:
+    Parameters = tuple[int, ...]
+    Saved = tuple[int, int, bool, StyleKey, bool, str, str, int]  # row, col, wrap, pen, origin mode, G0, G1, shift
+
+
+class Terminal(Grid):
+    """Be the state and the answers of a terminal; `Screen` reads its stream."""
+
+    def __init__(self, cols: int, rows: int, scrollback: int = 2000) -> None:
+        super().__init__(cols, rows, scrollback)
+        self.replies: list[bytes] = []  # what the terminal answers; the owner takes and clears it
+        self.title = ""
+        self.titles: list[str] = []  # XTPUSHTITLE
+        self.charsets = ["B", "B"]  # what G0 and G1 are: "0" is DEC special graphics
+        self.shift = 0  # which of them is in use
+        self.simple = True  # ASCII is written as it is: no graphics, no insert mode
+        self.saved: list[Saved | None] = [None, None]  # DECSC of the main screen and of the alternate one
+        self.kitty: list[list[int]] = [[], []]  # the keyboard stacks of both screens
+        self.keypad = False  # DECKPAM
+        self.cursor_style = 0  # DECSCUSR
+        self.modify_keys = 0  # XTMODKEYS 4
+        self.palette: dict[int, str] = {}  # colours that were changed
+        self.foreground = self.background = ""  # "" is the terminal's own
+
+    @property
+    def visible(self) -> bool:
+        """Tell whether the cursor is shown."""
+        return "?25" in self.modes
+
+    @property
+    def bracketed_paste(self) -> bool:
+        """Tell whether the program wants to know what was pasted."""
+        return "?2004" in self.modes
+
+    @property
+    def application_cursor(self) -> bool:
+        """Tell whether arrows are sent as SS3 (DECCKM)."""
+        return "?1" in self.modes
+
+    @property
+    def kitty_flags(self) -> int:
+        """Return how the program wants keys encoded, in the bits of the kitty keyboard protocol."""
+        stack = self.kitty[self.alt]
+        return stack[-1] if stack else 0
+
+    def reply(self, text: str) -> None:
+        """Answer the program."""
+        if len(self.replies) < _REPLIES_MAX:
+            self.replies.append(text.encode())
+
+    def simplify(self) -> None:
+        """Notice whether ASCII can be written as it is."""
+        self.simple = self.charsets[self.shift] == "B" and "4" not in self.modes
+
+    # --- modes
+
+    def set_mode(self, name: str, on: bool) -> None:
+        """Set or reset a mode: "?7" is the DEC private mode 7, "4" the ANSI mode 4."""
+        if name in ("?47", "?1047", "?1048", "?1049"):
+            self.switch(name, on)
+        elif name == "?66":
+            self.keypad = on
+        elif name in KEPT_MODES:
+            for group in _EXCLUSIVE:
+                self.modes.difference_update(group if name in group else ())
+            (self.modes.add if on else self.modes.discard)(name)
+            if name == "?6":
+                self.move_to(0, 0)
+            elif name == "?7" and not on:
+                self.wrap = False
+            elif name == "4":
+                self.simplify()
+
+    def switch(self, name: str, on: bool) -> None:
+        """Go to the alternate screen or back, each mode with its own idea of what is saved and cleared."""
+        if name == "?1048" or (name == "?1049" and on):
+            (self.save if on else self.restore)()
+        if name != "?1048":
+            was = self.alt
+            self.show(on)
+            if name == "?1049" and on:
+                self.erase_lines(0, self.rows)
+            elif name != "?47" and was and not on:
+                self.other = []
+        if name == "?1049" and not on:
+            self.restore()
+
+    def show(self, alt: bool) -> None:
+        """Show the alternate screen, or the main one."""
+        if alt != self.alt:
+            self.lines, self.other = self.other or self.blank_lines(self.rows), self.lines
+            self.alt = alt
+            self.joint = (-1, -1)
+
+    def _modes_on(self, p: Parameters) -> None:
+        for code in p:
+            self.set_mode(f"{code}", True)
+
+    def _modes_off(self, p: Parameters) -> None:
+        for code in p:
+            self.set_mode(f"{code}", False)
+
+    def _private_on(self, p: Parameters) -> None:
+        for code in p:
+            self.set_mode(f"?{code}", True)
+
+    def _private_off(self, p: Parameters) -> None:
+        for code in p:
+            self.set_mode(f"?{code}", False)
+
+    def _shift_to(self, slot: int) -> None:
+        self.shift = slot
+        self.simplify()
+
+    def _designate(self, what: str) -> None:
+        self.charsets["()".index(what[0])] = "0" if what[1] == "0" else "B"
+        self.simplify()
+
+    def _set_keypad(self, on: bool) -> None:
+        self.keypad = on
+
+    def _cursor_style(self, p: Parameters) -> None:
+        if p[0] <= 6:
+            self.cursor_style = p[0]
+
+    # --- saving and resetting
+
+    def main_row(self) -> int:
+        """Return the row of the main screen's cursor: while the other one is shown, the row it was saved in."""
+        saved = self.saved[0]
+        return min(saved[0], self.rows - 1) if self.alt and saved else self.row
+
+    def fit_rows(self, lines: list[Line], rows: int) -> int:
+        """Make the main screen so many rows, and move the cursor that was saved there with its text."""
+        shifted = super().fit_rows(lines, rows)
+        saved = self.saved[0]
+        if saved:
+            self.saved[0] = (max(0, saved[0] + shifted), *saved[1:])
+        return shifted
+
+    def save(self, _: object = None) -> None:
+        """Save cursor, pen, origin mode and charsets (DECSC)."""
+        g0, g1 = self.charsets
+        self.saved[self.alt] = (self.row, self.col, self.wrap, self.pen.key, "?6" in self.modes, g0, g1, self.shift)
+
+    def restore(self, _: object = None) -> None:
+        """Restore what was saved (DECRC); without it, what a new terminal has."""
+        row, col, wrap, pen, origin, g0, g1, shift = self.saved[self.alt] or (0, 0, False, PLAIN, False, "B", "B", 0)
+        self.charsets, self.shift = [g0, g1], shift
+        self.pen = self.style(pen)
+        self.set_mode("?6", origin)
+        low, high = (self.top, self.bottom) if origin else (0, self.rows - 1)
+        self.row = max(low, min(row, high))
+        self.col = min(col, self.cols - 1)
+        self.wrap = wrap and col == self.cols - 1 and "?7" in self.modes
+        self.joint = (-1, -1)
+        self.simplify()
+
+    def _soft_reset(self, _: object) -> None:
+        self.modes = (self.modes - {"?1", "?6", "4"}) | {"?7", "?25"}
+        self.top, self.bottom = 0, self.rows - 1
+        self.pen = self.plain
+        self.charsets, self.shift, self.keypad, self.cursor_style = ["B", "B"], 0, False, 0
+        self.saved[self.alt] = None
+        self.simplify()
+
+    def _reset(self, _: object) -> None:
+        fresh = type(self)(self.cols, self.rows, self.scrollback)
+        fresh.replies, fresh.title, fresh.titles = self.replies, self.title, self.titles
+        self.__dict__.update(fresh.__dict__)
+
+    # --- keyboard
+
+    def _keys_push(self, p: Parameters) -> None:
+        stack = self.kitty[self.alt]
+        stack.append(p[0] & 31)
+        del stack[:-STACK_MAX]
+
+    def _keys_pop(self, p: Parameters) -> None:
+        stack = self.kitty[self.alt]
+        del stack[max(0, len(stack) - (p[0] or 1)) :]
+
+    def _keys_set(self, p: Parameters) -> None:
+        stack = self.kitty[self.alt] or [0]
+        flags, how = p[0] & 31, p[1] if len(p) > 1 else 1
+        if how <= 3:
+            stack[-1] = stack[-1] | flags if how == 2 else stack[-1] & ~flags if how == 3 else flags
+        self.kitty[self.alt] = stack
+
+    def _keys_asked(self, _: object) -> None:
+        self.reply(f"\x1b[?{self.kitty_flags}u")
+
+    def _modify_keys(self, p: Parameters) -> None:
+        if p[0] in (0, 4):
+            self.modify_keys = min(p[1], 9) if p[0] == 4 and len(p) > 1 else 0
+
+    def _plain_keys(self, p: Parameters) -> None:
+        if p[0] == 4:
+            self.modify_keys = 0
+
+    # --- titles, colours, links
+
+    def _window(self, p: Parameters) -> None:
+        which = p[1] if len(p) > 1 else 0
+        if p[0] == 22 and which in (0, 2):
+            self.titles.append(self.title)
+            del self.titles[:-STACK_MAX]
+        elif p[0] == 23 and which in (0, 2):
+            self.title = self.titles.pop() if self.titles else self.title
+        elif p[0] == 14:
+            self.reply(f"\x1b[4;{self.rows * CELL_HEIGHT};{self.cols * CELL_WIDTH}t")
+        elif p[0] == 16:
+            self.reply(f"\x1b[6;{CELL_HEIGHT};{CELL_WIDTH}t")
+        elif p[0] == 18:
+            self.reply(f"\x1b[8;{self.rows};{self.cols}t")
+
+    def osc(self, text: str, end: str) -> None:
+        """Act on an operating system command; `end` is how it ended, and how an answer does."""
+        code, _, rest = text.partition(";")
+        if code in ("0", "2"):
+            self.title = "".join(char for char in rest[:TITLE_MAX] if char.isprintable())
+        elif code == "8":
+            params, _, link = rest.partition(";")
+            short = len(text) < STRING_MAX and all(char > " " and char != "\x7f" for char in rest)
+            self.pen = self.style((*self.pen.key[:4], f"{params};{link}" if link and short else ""))
+        elif code == "4":
+            words = rest.split(";")
+            for index, spec in zip(words[::2], words[1::2]):
+                if index.isdigit() and parameter(index) < 256:
+                    self._palette_color(parameter(index), spec, end)
+        elif code == "104":
+            for index in rest.split(";") if rest else map(str, range(256)):
+                self.palette.pop(parameter(index, -1), None)
+        elif code in ("10", "11"):
+            for at, spec in enumerate(rest.split(";")[:2], int(code)):
+                self._own_color(at, spec, end)
+        elif code == "110":
+            self.foreground = ""
+        elif code == "111":
+            self.background = ""
+
+    def color(self, index: int) -> str:
+        """Return a colour of the palette as it is now."""
+        return self.palette.get(index) or xterm_color(index)
+
+    def _palette_color(self, index: int, spec: str, end: str) -> None:
+        if spec == "?":
+            self.reply(f"\x1b]4;{index};{color_answer(self.color(index))}{end}")
+        elif color_of(spec):
+            self.palette[index] = color_of(spec)
+
+    def _own_color(self, which: int, spec: str, end: str) -> None:
+        if which == 10:
+            now = self.foreground or FOREGROUND
+            self.foreground = color_of(spec) or self.foreground
+        elif which == 11:
+            now = self.background or BACKGROUND
+            self.background = color_of(spec) or self.background
+        else:
+            return
+        if spec == "?":
+            self.reply(f"\x1b]{which};{color_answer(now)}{end}")
+
+    # --- answers
+
+    def _attributes_asked(self, p: Parameters) -> None:
+        if p[0] == 0:
+            self.reply("\x1b[?62;22c")  # a VT220 with colours
+
+    def _secondary_asked(self, p: Parameters) -> None:
+        if p[0] == 0:
+            self.reply("\x1b[>1;10;0c")
+
+    def _version_asked(self, p: Parameters) -> None:
+        if p[0] == 0:
+            self.reply(f"\x1bP>|looop({VERSION})\x1b\\")
+
+    def cursor_report(self) -> str:
+        """Return row;column of the cursor, as CPR gives them."""
+        return f"{self.row + 1 - (self.top if '?6' in self.modes else 0)};{self.col + 1}"
+
+    def _status_asked(self, p: Parameters) -> None:
+        if p[0] == 5:
+            self.reply("\x1b[0n")
+        elif p[0] == 6:
+            self.reply(f"\x1b[{self.cursor_report()}R")
+
+    def _private_status_asked(self, p: Parameters) -> None:
+        if p[0] == 6:
+            self.reply(f"\x1b[?{self.cursor_report()}R")
+        elif p[0] == 996:
+            background = self.background or BACKGROUND
+            light = sum(int(background[at : at + 2], 16) * part for at, part in ((1, 3), (3, 6), (5, 1)))
+            self.reply(f"\x1b[?997;{2 if light > 1275 else 1}n")
+
+    def _mode_asked(self, p: Parameters) -> None:
+        self._mode_state("", p[0])
+
+    def _private_mode_asked(self, p: Parameters) -> None:
+        self._mode_state("?", p[0])
+
+    def _mode_state(self, prefix: str, code: int) -> None:
+        name = f"{prefix}{code}"
+        on = name in self.modes or (name == "?66" and self.keypad)
+        on = on or (name in ("?47", "?1047", "?1049") and self.alt)
+        self.reply(f"\x1b[{prefix}{code};{0 if name not in _MODES else 1 if on else 2}$y")
+
+    def dcs(self, text: str) -> None:
+        """Act on a device control string: DECRQSS is answered, XTGETTCAP refused, the rest swallowed."""
+        if text.startswith("+q"):
+            self.reply("\x1bP0+r\x1b\\")
+        elif text.startswith("$q"):
+            settings = {
+                "m": f"{sgr_parameters(self.pen.key)}m",
+                " q": f"{self.cursor_style} q",
+                "r": f"{self.top + 1};{self.bottom + 1}r",
+            }
+            found = settings.get(text[2:])
+            self.reply(f"\x1bP1$r{found}\x1b\\" if found else "\x1bP0$r\x1b\\")
+
+
+# ======================================================================================================================
+# 15. Screen (pure)
+# ======================================================================================================================
+# A terminal without a window: bytes go in, the grid changes, answers come out. One regex cuts the stream into runs of
+# text and whole sequences; a sequence is looked up by its text, as a pen's next pen (SGR) or as a method with its
+# parameters. What is unfinished at the end is held back as text, so it does not matter where a stream is split.
+#
+# Sources: ECMA-48; DEC STD 070 and the VT510 manual; XTerm Control Sequences; the kitty keyboard protocol.
+
+_CONTROLS = "\x00-\x17\x19\x1c-\x1f\x7f"  # within a sequence they act as if they stood before it; CAN, SUB, ESC end it
+_OPENER = f"\x1b[{_CONTROLS}]{{0,8}}"
+_WITHIN = "".join(map(chr, [*range(0x18), 0x19, *range(0x1C, 0x20), 0x7F]))  # the same as text
+_OPENERS = ("]", "P", "X", "^", "_", "k")  # ESC and one of these begin a string
+_TOKEN = (
+    "[^\x00-\x1f\x7f-\x9f]+|\r\n|[\x08-\x0f]"
+    f"|{_OPENER}(?:"
+    rf"\[[{_CONTROLS} -?]*[@-~]?"  # CSI
+    r"|\][^\x07\x18\x1a\x1b]*(?:\x07|\x1b\\)?"  # OSC
+    r"|[PX^_k][^\x18\x1a\x1b]*(?:\x1b\\)?"  # DCS, SOS, PM, APC, and the title of screen(1)
+    rf"|[ -/][{_CONTROLS} -/]{{0,8}}[0-~]?|[0-OQ-WYZ\\`-jl-~])"
+)
+_UNFINISHED = (
+    rf"{_OPENER}(?:\[[{_CONTROLS} -?]*|\][^\x07\x18\x1a\x1b]*|[PX^_k][^\x18\x1a\x1b]*|[ -/][{_CONTROLS} -/]{{0,8}})?"
+)
+_CSI = r"\x1b\[([<-?]?)([0-9:;]*)([ -/]*)([@-~])"
+_CHUNK = 65536  # bytes that are cut into tokens at a time
+_KNOWN_MAX = 4096
+
+
+class Screen(Terminal):
+    """Be a terminal: `feed` it what a program writes; look at `lines`, the modes and `replies`."""
+
+    def __init__(self, cols: int, rows: int, scrollback: int = 2000) -> None:
+        import re
+
+        super().__init__(cols, rows, scrollback)
+        self._tokens = re.compile(_TOKEN).findall
+        self._runs = re.compile(f"[{NARROW}]+|.").findall
+        self._csi = re.compile(_CSI).fullmatch
+        self._unfinished = re.compile(_UNFINISHED).fullmatch
+        self._controls = re.compile(f"[{_CONTROLS}]")
+        self._held = ""  # an escape sequence that is not finished
+        self._bytes = b""  # a UTF-8 character that is not finished
+
+    # --- the stream
+
+    def feed(self, data: bytes) -> None:
+        """Take what the program wrote."""
+        for start in range(0, len(data), _CHUNK):
+            self._feed(bytes(data[start : start + _CHUNK]))
+
+    @property
+    def unfinished(self) -> bool:
+        """Tell whether the stream stops within a sequence: what comes next belongs to it."""
+        return bool(self._held or self._bytes)
+
+    def _feed(self, data: bytes) -> None:
+        if self._bytes:
+            data = self._bytes + data
+            self._bytes = b""
+        if data[-1] >= 0xC2 or (len(data) > 1 and data[-2] >= 0xE0) or (len(data) > 2 and data[-3] >= 0xF0):
+            data, self._bytes = self._whole_characters(data)
+        text = data.decode("utf-8", "replace")
+        if self._held:
+            text = self._held + text
+            self._held = ""
+        at = text.rfind("\x1b")
+        if at >= 0:
+            text = self._whole_sequences(text, at)
+        if text:
+            self._act(self._tokens(text))
+
+    @staticmethod
+    def _whole_characters(data: bytes) -> tuple[bytes, bytes]:
+        for size in (1, 2, 3):
+            lead = data[-size] if size <= len(data) else 0
+            if lead >= 0xC2:
+                wanted = 2 if lead < 0xE0 else 3 if lead < 0xF0 else 4
+                tail = data[-size:]
+                # A tail that no byte could complete decodes to something else than U+FFFD alone, or to more than one.
+                if size < wanted and lead < 0xF5 and len(tail.decode("utf-8", "replace")) == 1:
+                    return data[:-size], tail
+                return data, b""
+        return data, b""
+
+    def _whole_sequences(self, text: str, at: int) -> str:
+        """Hold back the sequence that is not finished at the end of the text; `at` is its last ESC."""
+        end = ""
+        if at == len(text) - 1:
+            before = text.rfind("\x1b", 0, at)
+            opened = before >= 0 and self._unfinished(text, before, at)
+            if opened and text[before + 1 : before + 10].lstrip(_WITHIN)[:1] in _OPENERS:
+                at, end = before, "\x1b"  # it may be the first half of the string's end
+        elif not self._unfinished(text, at):
+            return text
+        # More than can matter is not kept, so that a sequence without an end takes no memory.
+        self._held = text[at : at + STRING_MAX + 16]
+        if end and len(text) - at > STRING_MAX + 16:
+            self._held += end
+        return text[:at]
+
+    def _act(self, pieces: list[str]) -> None:
+        known = _KNOWN
+        for token in pieces:
+            if token >= " ":
+                if self.simple and token.isascii():
+                    end = self.col + len(token)
+                    if end < self.cols and not self.wrap:
+                        line, col = self.lines[self.row], self.col
+                        chars = line.chars
+                        if not (chars[col] and chars[end]):
+                            line.mend(col)
+                            line.mend(end)
+                        chars[col:end] = token
+                        line.styles[col:end] = [self.pen] * (end - col)
+                        self.col = end
+                        self.last = token[-1]
+                    else:
+                        self.write(token)
+                else:
+                    self._text(token)
+                continue
+            pen = self.pen.then.get(token)
+            if pen is not None:
+                self.pen = pen
+                continue
+            found = known.get(token) or self._look_up(token)
+            found[0](self, found[1])
+
+    def _text(self, text: str) -> None:
+        if self.charsets[self.shift] == "0":
+            text = text.translate(GRAPHICS)
+        self._runs_of(text)
+
+    def _runs_of(self, text: str) -> None:
+        for run in self._runs(text):
+            if len(run) == 1 and run > "~":
+                self.write_char(run)
+            else:
+                self.write(run)
+
+    def _look_up(self, token: str) -> Action:
+        """Return what a sequence does, as a function of the screen and an argument."""
+        action: Action = (Screen._nothing, "")
+        if token[0] != "\x1b":
+            action = _CONTROL_CODES.get(token, action)
+        elif token[1:].lstrip(_WITHIN)[:1] in _OPENERS:
+            return Screen._take_string, token
+        elif self._controls.search(token):
+            return Screen._take_mixed, token
+        elif token.startswith("\x1b["):
+            action = self._look_up_csi(token)
+        elif len(token) == 3 and token[1] in "()":
+            action = (Screen._designate, token[1:])
+        else:
+            action = _ESCAPES.get(token, action)
+        if len(_KNOWN) >= _KNOWN_MAX:
+            _KNOWN.clear()
+        if len(token) < 64:
+            _KNOWN[token] = action
+        return action
+
+    def _look_up_csi(self, token: str) -> Action:
+        parts = self._csi(token) if len(token) <= STRING_MAX // 2 else None
+        if parts is None:
+            return Screen._nothing, ""
+        prefix, words, middle, final = parts.groups()
+        name = prefix + middle + final
+        if name == "m":
+            return Screen._sgr, token
+        method = _SEQUENCES.get(name)
+        if method is None:
+            return Screen._nothing, ""
+        return method, tuple(parameter(word.partition(":")[0]) for word in words.split(";", 32)[:32])
+
+    def _take_mixed(self, token: str) -> None:
+        """Act on a sequence with control characters in it: those first."""
+        if len(token) > STRING_MAX // 2:
+            return
+        self._act(self._controls.findall(token))
+        self._act([self._controls.sub("", token)])
+
+    def _take_string(self, token: str) -> None:
+        body = token[1:].lstrip(_WITHIN)
+        self._act([char for char in token[1 : len(token) - len(body)] if char in _CONTROL_CODES])
+        if token.endswith("\x1b\\"):
+            text, end = body[1:-2], "\x1b\\"
+        elif body[0] == "]" and token.endswith("\x07"):
+            text, end = body[1:-1], "\x07"
+        else:
+            return  # broken off by CAN, SUB or another sequence
+        if body[0] == "]":
+            self.osc(text[:STRING_MAX], end)
+        elif body[0] == "P":
+            self.dcs(text[:STRING_MAX])
+
+    def _nothing(self, _: object) -> None:
+        pass
+
+    def _sgr(self, token: str) -> None:
+        pen = self.pen
+        self._steps += 1
+        self.pen = self.style(restyled(pen.key, token[2:-1]))
+        pen.then[token] = self.pen
+
+    # --- controls
+
+    def _backspace(self, _: object) -> None:
+        self.col = max(0, self.col - 1)
+        self.wrap = False
+
+    def _carriage_return(self, _: object) -> None:
+        self.col = 0
+        self.wrap = False
+
+    def _line_feed(self, _: object) -> None:
+        if "20" in self.modes:
+            self.col = 0
+        self.index()
+
+    def _index(self, _: object) -> None:
+        self.index()
+
+    def _reverse_index(self, _: object) -> None:
+        self.reverse_index()
+
+    def _new_line(self, _: object) -> None:
+        self.col = 0
+        self.index()
+
+    def _set_tab(self, _: object) -> None:
+        self.tabs.add(self.col)
+
+    def _align(self, _: object) -> None:
+        self.top, self.bottom = 0, self.rows - 1
+        self.lines[:] = self.blank_lines(self.rows)
+        for line in self.lines:
+            line.chars[:] = "E" * self.cols
+        self.row = self.col = 0
+        self.wrap = False
+        self.joint = (-1, -1)
+
+    # --- motion
+
+    def _up(self, p: Parameters) -> None:
+        self.up(p[0] or 1)
+
+    def _down(self, p: Parameters) -> None:
+        self.down(p[0] or 1)
+
+    def _forward(self, p: Parameters) -> None:
+        self.col = min(self.cols - 1, self.col + (p[0] or 1))
+        self.wrap = False
+
+    def _backward(self, p: Parameters) -> None:
+        self.col = max(0, self.col - (p[0] or 1))
+        self.wrap = False
+
+    def _next_line(self, p: Parameters) -> None:
+        self.col = 0
+        self.down(p[0] or 1)
+
+    def _previous_line(self, p: Parameters) -> None:
+        self.col = 0
+        self.up(p[0] or 1)
+
+    def _column(self, p: Parameters) -> None:
+        self.to_col((p[0] or 1) - 1)
+
+    def _column_on(self, p: Parameters) -> None:
+        self.to_col(self.col + (p[0] or 1))
+
+    def _position(self, p: Parameters) -> None:
+        self.move_to((p[0] or 1) - 1, (p[1] or 1) - 1 if len(p) > 1 else 0)
+
+    def _to_row(self, p: Parameters) -> None:
+        self.move_to((p[0] or 1) - 1, self.col)
+
+    def _row_on(self, p: Parameters) -> None:
+        self.row = min(self.rows - 1, self.row + (p[0] or 1))
+        self.wrap = False
+
+    def _tab_on(self, p: Parameters) -> None:
+        self.tab(p[0] or 1)
+
+    def _tab_back(self, p: Parameters) -> None:
+        self.tab(-(p[0] or 1))
+
+    def _clear_tabs(self, p: Parameters) -> None:
+        if p[0] == 0:
+            self.tabs.discard(self.col)
+        elif p[0] == 3:
+            self.tabs.clear()
+
+    def _margins(self, p: Parameters) -> None:
+        top = (p[0] or 1) - 1
+        bottom = min(p[1] or self.rows, self.rows) - 1 if len(p) > 1 else self.rows - 1
+        if top < bottom or self.rows == 1:
+            self.top, self.bottom = top if self.rows > 1 else 0, bottom
+            self.move_to(0, 0)
+
+    # --- erasing and shifting
+
+    def _erase_display(self, p: Parameters) -> None:
+        if p[0] == 0:
+            self.erase_cells(self.col, self.cols)
+            self.erase_lines(self.row + 1, self.rows)
+            self.wrap = False
+        elif p[0] == 1:
+            self.erase_lines(0, self.row)
+            self.erase_cells(0, self.col + 1)
+        elif p[0] == 2:
+            self.erase_lines(0, self.rows)
+            self.vanished = 0
+        elif p[0] == 3:
+            self.history.clear()
+            self.vanished = 0
+
+    def _erase_line(self, p: Parameters) -> None:
+        if p[0] == 0:
+            self.erase_cells(self.col, self.cols)
+            self.wrap = False
+        elif p[0] == 1:
+            self.erase_cells(0, self.col + 1)
+        elif p[0] == 2:
+            self.erase_cells(0, self.cols)
+
+    def _erase_characters(self, p: Parameters) -> None:
+        self.erase_cells(self.col, self.col + (p[0] or 1))
+        self.wrap = False
+
+    def _insert_characters(self, p: Parameters) -> None:
+        self.lines[self.row].insert(self.col, min(p[0] or 1, self.cols - self.col), self.pen.erased)
+        self.wrap = False
+
+    def _delete_characters(self, p: Parameters) -> None:
+        self.lines[self.row].delete(self.col, min(p[0] or 1, self.cols - self.col), self.pen.erased)
+        self.wrap = False
+
+    def _insert_lines(self, p: Parameters) -> None:
+        if self.top <= self.row <= self.bottom:
+            self.insert_lines(self.row, p[0] or 1)
+            self.to_col(0)
+
+    def _delete_lines(self, p: Parameters) -> None:
+        if self.top <= self.row <= self.bottom:
+            self.delete_lines(self.row, p[0] or 1)
+            self.to_col(0)
+
+    def _scroll_up(self, p: Parameters) -> None:
+        self.scroll_up(p[0] or 1)
+
+    def _scroll_down(self, p: Parameters) -> None:
+        if len(p) == 1:  # with five it would be xterm's highlight tracking
+            self.scroll_down(p[0] or 1)
+
+    def _repeat(self, p: Parameters) -> None:
+        if self.last:
+            self._runs_of(self.last * min(p[0] or 1, self.cols * self.rows))
+
+
+if TYPE_CHECKING:
+    Action = tuple[Callable[[Screen, Any], None], Any]
+
+_KNOWN: dict[str, Action] = {}  # sequences met so far: every program has its own few hundred
+
+_CONTROL_CODES: dict[str, Action] = {
+    "\r\n": (Screen._new_line, ""),
+    "\n": (Screen._line_feed, ""),
+    "\x0b": (Screen._line_feed, ""),
+    "\x0c": (Screen._line_feed, ""),
+    "\r": (Screen._carriage_return, ""),
+    "\b": (Screen._backspace, ""),
+    "\t": (Screen._tab_on, (1,)),
+    "\x0e": (Screen._shift_to, 1),
+    "\x0f": (Screen._shift_to, 0),
+}
+
+_ESCAPES: dict[str, Action] = {
+    "\x1b7": (Screen.save, ""),
+    "\x1b8": (Screen.restore, ""),
+    "\x1bD": (Screen._index, ""),
+    "\x1bE": (Screen._new_line, ""),
+    "\x1bH": (Screen._set_tab, ""),
+    "\x1bM": (Screen._reverse_index, ""),
+    "\x1bZ": (Screen._attributes_asked, (0,)),
+    "\x1bc": (Screen._reset, ""),
+    "\x1b=": (Screen._set_keypad, True),
+    "\x1b>": (Screen._set_keypad, False),
+    "\x1b#8": (Screen._align, ""),
+}
+
+# CSI: prefix, intermediate, final byte. `m` is not here: its parameters are read by `restyled`.
+_SEQUENCES: dict[str, Callable[[Screen, Any], None]] = {
+    "@": Screen._insert_characters,
+    "A": Screen._up,
+    "B": Screen._down,
+    "C": Screen._forward,
+    "D": Screen._backward,
+    "E": Screen._next_line,
+    "F": Screen._previous_line,
+    "G": Screen._column,
+    "H": Screen._position,
+    "I": Screen._tab_on,
+    "J": Screen._erase_display,
+    "K": Screen._erase_line,
+    "L": Screen._insert_lines,
+    "M": Screen._delete_lines,
+    "P": Screen._delete_characters,
+    "S": Screen._scroll_up,
+    "T": Screen._scroll_down,
+    "X": Screen._erase_characters,
+    "Z": Screen._tab_back,
+    "`": Screen._column,
+    "a": Screen._column_on,
+    "b": Screen._repeat,
+    "c": Screen._attributes_asked,
+    ">c": Screen._secondary_asked,
+    "d": Screen._to_row,
+    "e": Screen._row_on,
+    "f": Screen._position,
+    "g": Screen._clear_tabs,
+    "h": Screen._modes_on,
+    "?h": Screen._private_on,
+    "l": Screen._modes_off,
+    "?l": Screen._private_off,
+    ">m": Screen._modify_keys,
+    ">n": Screen._plain_keys,
+    "n": Screen._status_asked,
+    "?n": Screen._private_status_asked,
+    "!p": Screen._soft_reset,
+    "$p": Screen._mode_asked,
+    "?$p": Screen._private_mode_asked,
+    " q": Screen._cursor_style,
+    ">q": Screen._version_asked,
+    "r": Screen._margins,
+    "s": Screen.save,
+    "t": Screen._window,
+    "u": Screen.restore,
+    "<u": Screen._keys_pop,
+    "=u": Screen._keys_set,
+    ">u": Screen._keys_push,
+    "?u": Screen._keys_asked,
+}
+
+
+# ======================================================================================================================
+# 16. Readings (pure)
 # ======================================================================================================================
 # What a sensor said becomes a reading: a JSON object with a `signal`, which is hashed, and the rest, which only the
 # decider sees. Whatever goes wrong becomes a *stable* reading too: {"signal":{"error":"exit 3"},"detail":{…}}. It wakes
@@ -2056,7 +3487,7 @@ def signal_digest(reading: JSON) -> str:
 
 
 # ======================================================================================================================
-# 12. Sense
+# 17. Sense
 # ======================================================================================================================
 # sensors/*.sh run at once, each under its deadline, into snapshots/sensor-<name>.json. snapshots/index remembers, per
 # sensor, when it ran, how long, its digest and its streak: with it a reading that repeats itself byte for byte costs no
@@ -2236,7 +3667,7 @@ def keep_readings(profile: Profile, readings: Mapping[str, Reading]) -> None:
 
 
 # ======================================================================================================================
-# 13. World hash (pure)
+# 18. World hash (pure)
 # ======================================================================================================================
 # What wakes the loop: PLAYBOOK, goals, sensor signals, workers' states, open asks and unread answers, each an item with
 # a key. Invariants: `detail`, sizes, ages and clocks never enter; the order of keys is irrelevant; every part is
@@ -2326,7 +3757,7 @@ def change_line(change: Change) -> str:
 
 
 # ======================================================================================================================
-# 14. World
+# 19. World
 # ======================================================================================================================
 # `observe` reads the whole world, once: from that one read come the hash, the changes and the prompt.
 #
@@ -2461,7 +3892,7 @@ def remember_quiet(profile: Profile, world: World, since: float, until: float, n
 
 
 # ======================================================================================================================
-# 15. Moves (pure)
+# 20. Moves (pure)
 # ======================================================================================================================
 # A reply holds exactly one JSON object, and the object is exactly one move: its fields, all of them, and no others.
 # What is not valid is never repaired: the beat fails, and the next prompt says why.
@@ -2633,7 +4064,7 @@ def move_schema() -> str:
 
 
 # ======================================================================================================================
-# 16. Prompt (pure)
+# 21. Prompt (pure)
 # ======================================================================================================================
 # In an order that keeps the longest prefix the same between beats, because providers cache prefixes: what never
 # changes, what a person changes, what the world changes, what every beat changes; the time stands last. A header stands
@@ -2742,7 +4173,7 @@ def build_prompt(inputs: Mapping[str, JSON]) -> tuple[str, list[str]]:
 
 
 # ======================================================================================================================
-# 17. Metering (pure)
+# 22. Metering (pure)
 # ======================================================================================================================
 # By content, whatever wrapper prints it. Each stream that looop knows has a reader below; the first that finds its own
 # kind of object wins, and what none knows is plain text, the reply itself, at a price nobody named.
@@ -2982,7 +4413,7 @@ def cost_row(ts: str, run: str, forced: str, runner: Runner, metered: Metered) -
 
 
 # ======================================================================================================================
-# 18. Gates (pure)
+# 23. Gates (pure)
 # ======================================================================================================================
 # What can hold a beat back, in order; the first that holds ends it. And what can hold a move back: the tripwires for
 # commands that cannot be undone. They are patterns on a command's text: a tripwire, not a sandbox.
@@ -3590,7 +5021,7 @@ def needs_yes(move: Move, mode: str, untrusted: bool = False) -> str:
 
 
 # ======================================================================================================================
-# 19. Profile on disk
+# 24. Profile on disk
 # ======================================================================================================================
 # The data dir: made and seeded on the first beat, checked on every one, and a git repository whose history is the
 # loop's memory: one commit per move.
@@ -3725,7 +5156,7 @@ def commit_memory(profile: Profile, message: str) -> Ended:
 
 
 # ======================================================================================================================
-# 20. Decide
+# 25. Decide
 # ======================================================================================================================
 # A capsule, runs/<run-id>/, is made before the runner starts and holds everything about one decide:
 #
@@ -3924,7 +5355,7 @@ def decide_builtin(inputs: Mapping[str, JSON]) -> dict[str, JSON]:
 
 
 # ======================================================================================================================
-# 21. Act
+# 26. Act
 # ======================================================================================================================
 # One performer per move. It does the thing and says what it did; it journals nothing, and records nothing. A move that
 # needs a person's yes becomes a proposal (`to_person`) and comes back, approved, as the same move with `yes`. Moves
@@ -4159,7 +5590,7 @@ def perform(scene: Scene) -> Done:
 
 
 # ======================================================================================================================
-# 22. Guards
+# 27. Guards
 # ======================================================================================================================
 # What the gates need to know: whether the person has paused the loop, and what the ledger says of money.
 
@@ -4236,7 +5667,7 @@ def money_gates(profile: Profile, runner: Runner, now: float) -> list[Verdict]:
 
 
 # ======================================================================================================================
-# 23. Settle
+# 28. Settle
 # ======================================================================================================================
 # How a run ends on disk, in an order that lets any instant be the last one:
 #
@@ -4424,7 +5855,7 @@ def pay_late(profile: Profile, run: str, wake: Mapping[str, JSON]) -> None:
 
 
 # ======================================================================================================================
-# 24. Surface
+# 29. Surface
 # ======================================================================================================================
 # What the person must not miss: told once, when it begins, on stderr, as an event and to the `notify` command.
 
@@ -4481,7 +5912,7 @@ def notify(profile: Profile, text: str) -> None:
 
 
 # ======================================================================================================================
-# 25. Beat
+# 30. Beat
 # ======================================================================================================================
 # One beat, alone under `.beat.lock`: sense, diff, gates, decide, act, log. What may hold it back, and how it ends on
 # disk, stands in the sections before.
@@ -4888,7 +6319,7 @@ def heed_signals() -> None:
 
 
 # ======================================================================================================================
-# 26. People
+# 31. People
 # ======================================================================================================================
 # What a person says to the loop: answers, approvals, pauses. An approval is a beat of its own, without a runner: under
 # the beat's lock, with a capsule and an intent, so that what dies in the middle leaves the trace that any move leaves.
@@ -5044,7 +6475,7 @@ def parse_until(text: str, now: float) -> float:
 
 
 # ======================================================================================================================
-# 27. Views
+# 32. Views
 # ======================================================================================================================
 # What a person is shown: one line for each thing that matters, its glyph and colour saying how much. Colour goes to
 # terminals only; nothing here writes.
@@ -5304,7 +6735,7 @@ def sensor_table(rows: Sequence[Mapping[str, JSON]], now: float, paint: Paint) -
 
 
 # ======================================================================================================================
-# 28. Why and replay
+# 33. Why and replay
 # ======================================================================================================================
 # Every wake and every silence, explained from what was recorded: a capsule says why a beat decided, and a replay
 # derives its hash, its prompt and its move again, without runner or effect. For what has not happened yet, the gates
@@ -5476,7 +6907,7 @@ def move_drift(profile: Profile, run: str, wake: Mapping[str, JSON], result: Map
 
 
 # ======================================================================================================================
-# 29. Cost
+# 34. Cost
 # ======================================================================================================================
 # The ledger added up. A million rows are read in blocks: one regular expression takes the few fields that are added out
 # of every row of a block at once, and only a line that it does not know is parsed as JSON. Rows lie in the order of
@@ -5721,7 +7152,7 @@ def cost_lines(summary: Mapping[str, JSON], by: str, bars: bool, paint: Paint) -
 
 
 # ======================================================================================================================
-# 30. Verbs
+# 35. Verbs
 # ======================================================================================================================
 # One `cmd_` function per verb: it gets the profile and its arguments, prints its answer on stdout, and returns its exit
 # code. What a verb takes, and what its page says, stands in the table of the section Command line.
@@ -6205,7 +7636,7 @@ def cmd_version(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 31. Gallery
+# 36. Gallery
 # ======================================================================================================================
 # `looop sensor add`: sensors that looop carries, written out as plain bash for a person to read and edit. The scripts
 # are in Texts; here is what they take, checked before a word of it stands in a script, and quoted there.
@@ -6389,7 +7820,7 @@ def checked_percent(text: str) -> str:
 
 
 # ======================================================================================================================
-# 32. Command line
+# 37. Command line
 # ======================================================================================================================
 # VERBS is the one table of verbs: parser, help, completions and manual derive from it. The parser only validates; a
 # verb's function gets the profile and its arguments, prints its answer on stdout, and returns its exit code.
@@ -6912,7 +8343,7 @@ def open_missing_streams() -> None:
 
 
 # ======================================================================================================================
-# 33. Texts
+# 38. Texts
 # ======================================================================================================================
 # Prose alone, in looop's own words: what the LLM is told, what a fresh profile is seeded with, the manual.
 
