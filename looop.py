@@ -34,29 +34,30 @@ Contents
   13. Grid (pure)
   14. Terminal (pure)
   15. Screen (pure)
-  16. Readings (pure)
-  17. Sense
-  18. World hash (pure)
-  19. World
-  20. Moves (pure)
-  21. Prompt (pure)
-  22. Metering (pure)
-  23. Gates (pure)
-  24. Profile on disk
-  25. Decide
-  26. Act
-  27. Guards
-  28. Settle
-  29. Surface
-  30. Beat
-  31. People
-  32. Views
-  33. Why and replay
-  34. Cost
-  35. Verbs
-  36. Gallery
-  37. Command line
-  38. Texts
+  16. Screens at rest (pure)
+  17. Readings (pure)
+  18. Sense
+  19. World hash (pure)
+  20. World
+  21. Moves (pure)
+  22. Prompt (pure)
+  23. Metering (pure)
+  24. Gates (pure)
+  25. Profile on disk
+  26. Decide
+  27. Act
+  28. Guards
+  29. Settle
+  30. Surface
+  31. Beat
+  32. People
+  33. Views
+  34. Why and replay
+  35. Cost
+  36. Verbs
+  37. Gallery
+  38. Command line
+  39. Texts
 
 Finding things: the verb `looop sensor list` is `cmd_sensor_list`; its row in VERBS (Command line) has help and options.
 To add a verb: write `cmd_<verb>`, add its row to VERBS. To add a move: a row in MOVES, a performer in PERFORMERS.
@@ -1964,7 +1965,7 @@ _WIDTHS: dict[str, int] = {}  # of the characters met so far; unicodedata is ask
 # Runs of these are written in one step: each takes one cell and goes into no cell before it. The pictures among the
 # arrows and symbols are left out, because an emoji sequence may hold them.
 NARROW = (
-    " -~\u00a0-\u00ac\u00ae-\u02ff\u0370-\u0377\u037a-\u037f\u0384-\u038a\u0391-\u03ff\u0400-\u0482\u048a-\u052f"
+    " -~\u00a0-\u00a8\u00aa-\u00ac\u00af-\u02ff\u0370-\u0377\u037a-\u037f\u0384-\u038a\u0391-\u03ff\u0400-\u0482\u048a-\u052f"
     "\u1e00-\u1eff\u2010-\u2027\u2030-\u203b\u203d-\u2048\u204a-\u205e\u20a0-\u20bf\u2100-\u2121\u2123-\u2138"
     "\u213a-\u2193\u2196-\u21a8\u21ab-\u2311\u237c-\u237f\u239b-\u23cd\u2400-\u2426\u2440-\u244a\u2460-\u24c1"
     "\u24c3-\u25a9\u25ac-\u25b5\u25b7-\u25bf\u25c1-\u25fa\u27c0-\u2933\u2936-\u2aff\ue000-\uf8ff\ufffd"
@@ -1995,6 +1996,8 @@ def _measured(char: str) -> int:
         return 1 if code == 0xAD else 0  # the soft hyphen is shown
     if 0x1160 <= code <= 0x11FF:
         return 0  # vowels and finals of Hangul, drawn into the syllable before them
+    if kind == "Cn":
+        return 2 if 0x20000 <= code <= 0x3FFFD else 1
     return 2 if unicodedata.east_asian_width(char) in "WF" else 1
 
 
@@ -2011,7 +2014,8 @@ def is_pictographic(char: str) -> bool:
     if code < 0x1F000:
         return (
             code in (0x2194, 0x2195, 0x21A9, 0x21AA, 0x24C2, 0x2934, 0x2935, 0x3030, 0x303D, 0x3297, 0x3299)
-            or 0x2312 <= code <= 0x23FF
+            or 0x2312 <= code <= 0x237B
+            or 0x23CE <= code <= 0x23FF
             or 0x25AA <= code <= 0x25AB
             or code in (0x25B6, 0x25C0)
             or 0x25FB <= code <= 0x27BF
@@ -2144,7 +2148,7 @@ def color_of(text: str) -> str:
     elif text.startswith("#") and len(text) in (4, 7, 10, 13):
         size = (len(text) - 1) // 3
         parts = [text[i : i + size] for i in range(1, len(text), size)]
-        parts = [part + "0" * (4 - size) for part in parts]  # this form gives the most significant digits
+        parts = [(part + "0")[:2] for part in parts]  # this form gives the most significant digits
     else:
         return ""
     if len(parts) != 3 or not all(0 < len(p) < 5 and set(p) <= set("0123456789abcdefABCDEF") for p in parts):
@@ -2415,7 +2419,7 @@ class Grid:
         """Add lines to the history."""
         history = self.history
         for line in lines:
-            history.append(Packed(line))
+            history.append(Packed(line if line.whole is None else line.unfolded()))
         while len(history) > self.scrollback:
             history.pop(0)
 
@@ -2487,7 +2491,8 @@ class Grid:
             self.write(char)
         elif self.cols > 1:
             self.write_wide(char)
-        self.joint = (self.row, self.col)
+        if width != 1 or is_pictographic(char):
+            self.joint = (self.row, self.col)
 
     def write_wide(self, char: str) -> None:
         """Write a character of two cells."""
@@ -2549,16 +2554,16 @@ class Grid:
         if (cols, rows) == (self.cols, self.rows):
             return
         shifted = 0
-        main, alternate = (self.other, self.lines) if self.alt else (self.lines, self.other)
+        primary, alternate = (self.other, self.lines) if self.alt else (self.lines, self.other)
         if rows != self.rows:
-            shifted = self.fit_rows(main, rows)
+            shifted = self.fit_rows(primary, rows)
             if alternate:
                 del alternate[rows:]
                 alternate += self.blank_lines(rows - len(alternate))
             self.top, self.bottom = 0, rows - 1
         self.rows = rows
         if cols != self.cols:
-            for lines in (main, alternate):
+            for lines in (primary, alternate):
                 lines[:] = [line.fit(cols, self.plain) for line in lines]
             col = self.cut_col[0] if self.col == self.cut_col[1] else self.col
             self.cut_col = (col, min(col, cols - 1)) if col >= cols else (0, 0)
@@ -2633,6 +2638,8 @@ class Terminal(Grid):
         self.modify_keys = 0  # XTMODKEYS 4
         self.palette: dict[int, str] = {}  # colours that were changed
         self.foreground = self.background = ""  # "" is the terminal's own
+        self.held_text = ""  # an escape sequence that is not finished
+        self.held_bytes = b""  # a UTF-8 character that is not finished
 
     @property
     def visible(self) -> bool:
@@ -2778,7 +2785,8 @@ class Terminal(Grid):
 
     def _reset(self, _: object) -> None:
         fresh = type(self)(self.cols, self.rows, self.scrollback)
-        fresh.replies, fresh.title, fresh.titles = self.replies, self.title, self.titles
+        for name in ("replies", "title", "titles", "held_text", "held_bytes"):
+            setattr(fresh, name, getattr(self, name))
         self.__dict__.update(fresh.__dict__)
 
     # --- keyboard
@@ -2972,8 +2980,6 @@ class Screen(Terminal):
         self._csi = re.compile(_CSI).fullmatch
         self._unfinished = re.compile(_UNFINISHED).fullmatch
         self._controls = re.compile(f"[{_CONTROLS}]")
-        self._held = ""  # an escape sequence that is not finished
-        self._bytes = b""  # a UTF-8 character that is not finished
 
     # --- the stream
 
@@ -2985,18 +2991,36 @@ class Screen(Terminal):
     @property
     def unfinished(self) -> bool:
         """Tell whether the stream stops within a sequence: what comes next belongs to it."""
-        return bool(self._held or self._bytes)
+        return bool(self.held_text or self.held_bytes)
+
+    def unfinished_bytes(self) -> bytes:
+        """Return the sequence that the stream stopped within, and the character."""
+        return self.held_text.encode() + self.held_bytes
+
+    def take_unfinished(self) -> bytes:
+        """Return the same, and forget it."""
+        data = self.unfinished_bytes()
+        self.held_text, self.held_bytes = "", b""
+        return data
+
+    def resume(self, held: str, data: bytes) -> None:
+        """Go on as if the stream had stopped within this sequence; raise ValueError when none could."""
+        at = held.rfind("\x1b")
+        wrong = bool(held) and (at < 0 or self._whole_sequences(held, at) != "")
+        if wrong or len(data) > 3 or (data and self._whole_characters(data)[0]):
+            raise ValueError("no screen: a sequence that cannot go on")
+        self.held_text, self.held_bytes = held, data
 
     def _feed(self, data: bytes) -> None:
-        if self._bytes:
-            data = self._bytes + data
-            self._bytes = b""
+        if self.held_bytes:
+            data = self.held_bytes + data
+            self.held_bytes = b""
         if data[-1] >= 0xC2 or (len(data) > 1 and data[-2] >= 0xE0) or (len(data) > 2 and data[-3] >= 0xF0):
-            data, self._bytes = self._whole_characters(data)
+            data, self.held_bytes = self._whole_characters(data)
         text = data.decode("utf-8", "replace")
-        if self._held:
-            text = self._held + text
-            self._held = ""
+        if self.held_text:
+            text = self.held_text + text
+            self.held_text = ""
         at = text.rfind("\x1b")
         if at >= 0:
             text = self._whole_sequences(text, at)
@@ -3027,9 +3051,9 @@ class Screen(Terminal):
         elif not self._unfinished(text, at):
             return text
         # More than can matter is not kept, so that a sequence without an end takes no memory.
-        self._held = text[at : at + STRING_MAX + 16]
+        self.held_text = text[at : at + STRING_MAX + 16]
         if end and len(text) - at > STRING_MAX + 16:
-            self._held += end
+            self.held_text += end
         return text[:at]
 
     def _act(self, pieces: list[str]) -> None:
@@ -3378,7 +3402,382 @@ _SEQUENCES: dict[str, Callable[[Screen, Any], None]] = {
 
 
 # ======================================================================================================================
-# 16. Readings (pure)
+# 16. Screens at rest (pure)
+# ======================================================================================================================
+# A screen as bytes that draw it on another terminal (paint), as a value that is kept or sent (dump, load), and what
+# remains of a stream when there is no time to draw it (skim).
+
+_KEPT_PIECES = (
+    r"[\x0e\x0f]"
+    rf"|{_OPENER}(?:\[[{_CONTROLS} -?]*[hlmnrstucqp]"  # modes, pen, margins, questions, titles, keyboard, soft reset
+    r"|\](?:[0248]|1?1?0|1?11|104)(?:;[^\x07\x18\x1a\x1b]*)?(?:\x07|\x1b\\)"
+    r"|P[$+]q[^\x18\x1a\x1b]*\x1b\\"
+    rf"|[()#][{_CONTROLS} -/]{{0,8}}[0-~]|[78=>cZ])"
+)
+_SKIMMED = (
+    rf"({_KEPT_PIECES}|(?:{_UNFINISHED}\x1b?[\xc2-\xf4]?[\x80-\xbf]{{0,2}})\Z)"
+    rf"|{_OPENER}(?:\][^\x07\x18\x1a\x1b]*|[PX^_k][^\x18\x1a\x1b]*)"  # other strings, passed over with what is in them
+)
+_QUESTION = (
+    rf"{_OPENER}(?:[ZP]|\][{_CONTROLS}]*(?:4|1[0-9]);[^\x07\x18\x1a\x1b]*\?"
+    rf"|\[[{_CONTROLS} -?]*(?:[cn]|\$[{_CONTROLS} -/]*p)|\[[{_CONTROLS}]*(?:\?[{_CONTROLS} -?]*u|>[{_CONTROLS} -?]*q)"
+    rf"|\[[{_CONTROLS}0]*1[{_CONTROLS} -?]*t)"
+)
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Read COLSxROWS; raise ValueError for what is none, or too small or too large for a screen."""
+    cols, times, rows = text.partition("x")
+    numbers = times and all(part.isascii() and part.isdigit() and len(part) < 6 for part in (cols, rows))
+    if numbers and 2 <= int(cols) <= SIZE_MAX and 1 <= int(rows) <= SIZE_MAX:
+        return int(cols), int(rows)
+    raise ValueError(f"{one_line(text, 40)!r} is no size: COLSxROWS, from 2x1 to {SIZE_MAX}x{SIZE_MAX}")
+
+
+def skim(data: bytes) -> bytes:
+    """Return what output does to a terminal's state: modes, titles, pens, questions; without text and cursor motion."""
+    if b"\x1b" not in data and b"\x0e" not in data and b"\x0f" not in data:
+        return b""
+    import re
+
+    return b"".join(re.compile(_SKIMMED.encode("latin-1")).findall(data))
+
+
+def feed_skimmed(screen: Screen, data: bytes) -> None:
+    """Feed output that is too much to be drawn, wherever the stream was split before it."""
+    screen.feed(skim(screen.take_unfinished() + data))
+
+
+def asks_terminal(data: bytes) -> bool:
+    """Tell whether output may ask something of the terminal, or ends in a sequence that may come to ask."""
+    at = data.rfind(b"\x1b")
+    if at < 0:
+        return False
+    import re
+
+    if re.compile(_QUESTION.encode("latin-1")).search(data):
+        return True
+    return at == len(data) - 1 or bool(re.compile(_UNFINISHED.encode("latin-1")).fullmatch(data, at))
+
+
+def screen_lines(screen: Screen, scrollback: int = 0) -> list[str]:
+    """Return the text of a screen, line by line without the blanks at their ends, after that much of its history."""
+    past = ["".join(line.cells).rstrip(" ") for line in last_lines(screen, scrollback)]
+    return past + ["".join(line.chars).rstrip(" ") for line in screen.lines]
+
+
+def last_lines(screen: Screen, count: int) -> list[Packed]:
+    """Return the newest lines of the history; none while the alternate screen is shown, which has no history."""
+    return screen.history[max(0, len(screen.history) - count) :] if count > 0 else []
+
+
+# --- paint
+
+
+def pen_change(old: StyleKey, new: StyleKey) -> str:
+    """Write the sequences that turn one pen into another."""
+    text = "" if old[:4] == new[:4] else f"\x1b[{sgr_parameters(new)}m"
+    return text if old[4] == new[4] else f"{text}\x1b]8;{new[4] or ';'}\x1b\\"
+
+
+def drawn_cells(line: Packed, exact: bool = True) -> str:
+    """Write a line's cells with their styles, beginning and ending with a reset pen.
+
+    `exact`: the cursor is put into its column after characters that a terminal may take for wider, narrower or joined
+    with their neighbour.
+    """
+    out: list[str] = []
+    pen, col = PLAIN, 0
+    for style, count in line.runs:
+        if count:
+            out.append(pen_change(pen, style.key))
+            pen = style.key
+        cells = line.cells[col : col + count]
+        if isinstance(cells, str):
+            out.append(cells)
+        else:
+            for at, cell in enumerate(cells, col + 1):
+                out.append(cell)
+                if exact and (len(cell) > 1 or (cell > "\u2190" and (is_regional(cell) or is_pictographic(cell)))):
+                    width = 2 if line.cells[at : at + 1] == ("",) else 1
+                    out.append(f"\x1b[{at + width}G")
+        col += count
+    return "".join(out) + pen_change(pen, PLAIN)
+
+
+def paint(screen: Screen, scrollback: int = 0) -> bytes:
+    """Return bytes that make a terminal that was just reset, and has the screen's size, equal to the screen."""
+    primary, alternate = (screen.other, screen.lines) if screen.alt else (screen.lines, screen.other)
+    past = [Packed(line.line(screen.cols, screen.plain)) for line in last_lines(screen, scrollback)]
+    out = [f"{drawn_cells(line)}\r\n" for line in past]
+    if past:
+        out.append("\r\n".join(drawn_cells(Packed(line)) for line in primary))
+    else:
+        out += drawn_lines(primary)
+    out += [drawn_saved(screen, primary, 0), *(f"\x1b[>{flags}u" for flags in screen.kitty[0])]
+    if screen.alt or alternate or screen.saved[1] or screen.kitty[1]:
+        out += ["\x1b[?1049h" if screen.alt and screen.saved[0] else "\x1b[?47h", _RESET_PEN, "\x1b[2J"]
+        out += drawn_lines(alternate)
+        out += [drawn_saved(screen, alternate, 1), *(f"\x1b[>{flags}u" for flags in screen.kitty[1])]
+        out.append("" if screen.alt else "\x1b[?47l")
+    out += [_RESET_PEN, drawn_state(screen), drawn_cursor(screen)]
+    return "".join(out).encode() + screen.unfinished_bytes()
+
+
+_RESET_PEN = "\x1b[?6l\x1b[m\x1b]8;;\x1b\\\x1b(B\x1b)B\x0f"
+
+
+def drawn_lines(lines: list[Line]) -> list[str]:
+    """Write the lines that are not blank, each at its row."""
+    return [f"\x1b[{row}H{drawn_cells(Packed(line))}" for row, line in enumerate(lines, 1) if not line.is_blank()]
+
+
+def drawn_position(lines: list[Line], row: int, col: int, wrap: bool, top: int = 0) -> str:
+    """Write what puts the cursor somewhere; into the pending wrap, by writing the last cell of its line again."""
+    if not wrap:
+        return f"\x1b[{row - top + 1};{col + 1}H"
+    if not lines:
+        return f"\x1b[{row - top + 1};{col + 1}H "
+    line = lines[row]
+    cell = col - 1 if not line.chars[col] else col
+    key = line.styles[cell].key
+    pen = pen_change(PLAIN, key) + line.chars[cell] + pen_change(key, PLAIN)
+    return f"\x1b[{row - top + 1};{cell + 1}H{pen}"
+
+
+def drawn_charsets(charsets: Sequence[str], shift: int) -> str:
+    """Write what designates and invokes character sets, where they are not ASCII already."""
+    sets = (f"\x1b{slot}0" for slot, charset in zip("()", charsets) if charset == "0")
+    return "".join(sets) + ("\x0e" if shift else "")
+
+
+def drawn_saved(screen: Screen, lines: list[Line], which: int) -> str:
+    """Write what makes a terminal save the cursor as the screen has it saved."""
+    saved = screen.saved[which]
+    if not saved:
+        return ""
+    row, col, wrap, pen, origin, g0, g1, shift = saved
+    row, col = min(row, screen.rows - 1), min(col, screen.cols - 1)
+    position = drawn_position(lines, row, col, wrap and col == screen.cols - 1)
+    undo = "" if which == 0 and screen.alt else _RESET_PEN  # else the switch to the alternate screen saves it again
+    charsets = drawn_charsets((g0, g1), shift)
+    return ("\x1b[?6h" if origin else "") + position + pen_change(PLAIN, pen) + charsets + "\x1b7" + undo
+
+
+def drawn_state(screen: Screen) -> str:
+    """Write what sets titles, colours, tabs, margins and modes."""
+    out = [f"\x1b]2;{title}\x1b\\\x1b[22;0t" for title in screen.titles]
+    if screen.title or screen.titles:
+        out.append(f"\x1b]2;{screen.title}\x1b\\")
+    out += [f"\x1b]4;{index};{color}\x1b\\" for index, color in sorted(screen.palette.items())]
+    out += [f"\x1b]{code};{color}\x1b\\" for code, color in ((10, screen.foreground), (11, screen.background)) if color]
+    usual = set(range(8, screen.cols, 8))
+    tabs = {col for col in screen.tabs if col < screen.cols}
+    if tabs != usual:
+        out += ["\x1b[3g", *(f"\x1b[{col + 1}G\x1bH" for col in sorted(tabs))]
+    if (screen.top, screen.bottom) != (0, screen.rows - 1):
+        out.append(f"\x1b[{screen.top + 1};{screen.bottom + 1}r")
+    modes = sorted(screen.modes - {"?7", "?25", "?2026", "4"})
+    out += [f"\x1b[{name}h" for name in modes] + ([] if screen.visible else ["\x1b[?25l"])
+    out.append("\x1b=" if screen.keypad else "")
+    out.append(f"\x1b[{screen.cursor_style} q" if screen.cursor_style else "")
+    out.append(f"\x1b[>4;{screen.modify_keys}m" if screen.modify_keys else "")
+    return "".join(out)
+
+
+def drawn_cursor(screen: Screen) -> str:
+    """Write what puts the cursor into its place, and what must come after everything else that is written."""
+    top = screen.top if "?6" in screen.modes else 0
+    out = drawn_position(screen.lines, screen.row, screen.col, screen.wrap, top)
+    out += "" if "?7" in screen.modes else "\x1b[?7l"
+    out += pen_change(PLAIN, screen.pen.key) + drawn_charsets(screen.charsets, screen.shift)
+    return out + ("\x1b[4h" if "4" in screen.modes else "")
+
+
+# --- dump and load
+
+
+def dump(screen: Screen) -> dict[str, JSON]:
+    """Return the whole state as a value for JSON; `load` makes a screen of it that goes on the same way."""
+    styles: dict[StyleKey, int] = {}
+
+    def number(key: StyleKey) -> int:
+        return styles.setdefault(key, len(styles))
+
+    def cells(line: Packed) -> list[Any]:
+        out: list[Any] = []
+        col = 0
+        for style, count in line.runs:
+            part = line.cells[col : col + count]
+            if not part:
+                continue
+            col += count
+            text = part if isinstance(part, str) else "".join(part) if set(map(len, part)) <= {1} else list(part)
+            index = number(style.key)
+            if out and out[-1] == index and isinstance(text, type(out[-2])):
+                out[-2] = out[-2] + text
+            else:
+                out += [text, index]
+        return out
+
+    def row(line: Line) -> JSON:
+        whole = line.unfolded()
+        return cells(Packed(line)) if whole is line else {"cut": cells(Packed(whole))}
+
+    state: dict[str, JSON] = {name: getattr(screen, name) for name in _DUMPED}
+    state.update(modes=sorted(screen.modes), palette={str(n): color for n, color in sorted(screen.palette.items())})
+    state["tabs"] = None if screen.tabs == set(range(8, SIZE_MAX, 8)) else sorted(screen.tabs)
+    state["saved"] = [saved and [*saved[:3], number(saved[3]), *saved[4:]] for saved in screen.saved]
+    state.update(pen=number(screen.pen.key), held=screen.held_text, bytes=screen.held_bytes.hex())
+    state["joint"], state["cut_col"] = list(screen.joint), list(screen.cut_col)
+    state["kitty"] = [list(stack) for stack in screen.kitty]
+    state["charsets"], state["titles"] = list(screen.charsets), list(screen.titles)
+    state["lines"], state["other"] = [row(line) for line in screen.lines], [row(line) for line in screen.other]
+    state["history"] = [cells(line) for line in screen.history]
+    state["styles"] = [list(key) for key in styles]
+    return state
+
+
+# What `load` accepts for the values that `dump` copies as they are: a range, a bool, or the longest text.
+_DUMPED: dict[str, tuple[int, int] | bool | int] = {
+    "cols": (1, SIZE_MAX),
+    "rows": (1, SIZE_MAX),
+    "scrollback": (0, 1_000_000),
+    "row": (0, SIZE_MAX - 1),
+    "col": (0, SIZE_MAX - 1),
+    "wrap": True,
+    "last": CLUSTER_MAX,
+    "top": (0, SIZE_MAX - 1),
+    "bottom": (0, SIZE_MAX - 1),
+    "alt": True,
+    "vanished": (0, 1_000_000),
+    "shift": (0, 1),
+    "keypad": True,
+    "cursor_style": (0, 6),
+    "modify_keys": (0, 9),
+    "foreground": 7,
+    "background": 7,
+    "title": TITLE_MAX,
+}
+
+
+def load(dumped: dict[str, JSON]) -> Screen:
+    """Return the screen that was dumped; raise ValueError for a value that `dump` does not make."""
+    try:
+        return _loaded(dumped)
+    except (KeyError, TypeError, IndexError, AttributeError, OverflowError) as error:
+        raise ValueError(f"no screen: {type(error).__name__}: {error}") from None
+
+
+def _loaded(state: dict[str, JSON]) -> Screen:
+    for name, limits in _DUMPED.items():
+        _within(state[name], limits)
+    screen = Screen(state["cols"], state["rows"], state["scrollback"])
+    screen.__dict__.update({name: state[name] for name in _DUMPED})
+    cols, rows = screen.cols, screen.rows
+    _demand(screen.row < rows and screen.col < cols and screen.top <= screen.bottom < rows, "cursor or margins")
+    _demand(all(not color or color_of(color) == color for color in (screen.foreground, screen.background)), "colours")
+    styles = [screen.style(_style_key(*key)) for key in state["styles"]]
+    screen.pen = styles[_within(state["pen"], (0, len(styles) - 1))]
+    _load_lines(screen, state, styles)
+    screen.modes = {name for name in state["modes"] if name in KEPT_MODES}
+    if state["tabs"] is not None:
+        screen.tabs = {_within(col, (0, SIZE_MAX - 1)) for col in state["tabs"]}
+    screen.palette = {_within(int(n), (0, 255)): color_of(color) for n, color in state["palette"].items()}
+    _demand("" not in screen.palette.values(), "palette")
+    screen.charsets = [charset if charset == "0" else "B" for charset in state["charsets"]]
+    screen.titles = [_within(title, TITLE_MAX) for title in state["titles"]]
+    screen.kitty = [[_within(flags, (0, 31)) for flags in stack] for stack in state["kitty"]]
+    screen.saved = [saved and _saved(saved, styles) for saved in state["saved"]]
+    _demand([len(two) for two in (screen.charsets, screen.kitty, screen.saved)] == [2, 2, 2], "two of each")
+    _demand(max(len(screen.titles), *map(len, screen.kitty)) <= STACK_MAX, "stacks")
+    screen.joint = _pair(state["joint"])
+    screen.cut_col = _pair(state["cut_col"])
+    screen.resume(_text(state["held"], STRING_MAX + 64, controls=True), bytes.fromhex(state["bytes"]))
+    screen.simplify()
+    return screen
+
+
+def _load_lines(screen: Screen, state: dict[str, JSON], styles: list[Style]) -> None:
+    cols, rows = screen.cols, screen.rows
+    screen.lines = [_line(row, cols, styles, screen.plain) for row in state["lines"]]
+    screen.other = [_line(row, cols, styles, screen.plain) for row in state["other"]]
+    _demand(len(screen.lines) == rows and len(screen.other) in ((rows,) if screen.alt else (0, rows)), "lines")
+    _demand(len(state["history"]) <= screen.scrollback, "history")
+    screen.history = [Packed(_line(row, 1, styles, screen.plain, cut=False)) for row in state["history"]]
+    screen.vanished = min(screen.vanished, len(screen.history))
+
+
+def _demand(good: bool, what: str) -> None:
+    if not good:
+        raise ValueError(f"no screen: {what}")
+
+
+def _within(value: JSON, limits: tuple[int, int] | bool | int) -> Any:
+    """Return a value that is of the kind and within the limits given, as in _DUMPED."""
+    if limits is True:
+        _demand(value is True or value is False, f"{value!r} is no bool")
+    elif isinstance(limits, tuple):
+        _demand(type(value) is int and limits[0] <= value <= limits[1], "a number out of range")
+    else:
+        _text(value, limits)
+    return value
+
+
+def _text(value: JSON, longest: int, controls: bool = False) -> str:
+    """Return a text that may be written to a terminal as it is."""
+    _demand(isinstance(value, str) and len(value) <= longest, "a text too long")
+    text: str = value
+    if not text.isprintable():
+        odd = (
+            0xD800 <= code <= 0xDFFF or (not controls and (code < 32 or 0x7F <= code < 0xA0)) for code in map(ord, text)
+        )
+        _demand(not any(odd), "a control character")
+    return text
+
+
+def _pair(value: JSON) -> tuple[int, int]:
+    row, col = value
+    return _within(row, (-1, SIZE_MAX)), _within(col, (-1, SIZE_MAX))
+
+
+def _style_key(fg: JSON, bg: JSON, attrs: JSON, underline: JSON, link: JSON) -> StyleKey:
+    for color in (fg, bg):
+        known = isinstance(color, str) and color and color_of(color) == color
+        _demand(color is None or known or (type(color) is int and 0 <= color < 256), "a colour")
+    return fg, bg, _within(attrs, (0, 127)), _within(underline, (0, 5)), _text(link, STRING_MAX)
+
+
+def _saved(value: JSON, styles: list[Style]) -> Saved:
+    row, col, wrap, pen, origin, g0, g1, shift = value
+    where = _within(row, (0, SIZE_MAX)), _within(col, (0, SIZE_MAX)), _within(wrap, True)
+    sets = ("0" if g0 == "0" else "B", "0" if g1 == "0" else "B", _within(shift, (0, 1)))
+    return (*where, styles[_within(pen, (0, len(styles) - 1))].key, _within(origin, True), *sets)
+
+
+def _line(runs: JSON, cols: int, styles: list[Style], plain: Style, cut: bool = True) -> Line:
+    """Return a line of a dump, filled with blanks to the width of the screen."""
+    whole = isinstance(runs, dict)
+    runs = runs["cut"] if whole else runs
+    chars: list[str] = []
+    pens: list[Style] = []
+    for text, index in zip(runs[::2], runs[1::2]):
+        _demand(isinstance(text, (str, list)), "cells")
+        for cell in text if isinstance(text, list) else (text,):
+            _text(cell, SIZE_MAX if isinstance(text, str) else CLUSTER_MAX)
+        chars += text
+        pens += [styles[_within(index, (0, len(styles) - 1))]] * len(text)
+    _demand(len(runs) % 2 == 0 and len(chars) <= (SIZE_MAX if whole or not cut else cols), "a line too long")
+    _demand(all(chars[at - 1] for at, cell in enumerate(chars) if not cell) and chars[:1] != [""], "half a character")
+    line = Line(chars, pens)
+    room = cols + whole - len(chars)
+    line.chars += [" "] * room
+    line.styles += [plain] * room
+    return line.fit(cols, plain) if whole else line
+
+
+# ======================================================================================================================
+# 17. Readings (pure)
 # ======================================================================================================================
 # What a sensor said becomes a reading: a JSON object with a `signal`, which is hashed, and the rest, which only the
 # decider sees. Whatever goes wrong becomes a *stable* reading too: {"signal":{"error":"exit 3"},"detail":{…}}. It wakes
@@ -3487,7 +3886,7 @@ def signal_digest(reading: JSON) -> str:
 
 
 # ======================================================================================================================
-# 17. Sense
+# 18. Sense
 # ======================================================================================================================
 # sensors/*.sh run at once, each under its deadline, into snapshots/sensor-<name>.json. snapshots/index remembers, per
 # sensor, when it ran, how long, its digest and its streak: with it a reading that repeats itself byte for byte costs no
@@ -3667,7 +4066,7 @@ def keep_readings(profile: Profile, readings: Mapping[str, Reading]) -> None:
 
 
 # ======================================================================================================================
-# 18. World hash (pure)
+# 19. World hash (pure)
 # ======================================================================================================================
 # What wakes the loop: PLAYBOOK, goals, sensor signals, workers' states, open asks and unread answers, each an item with
 # a key. Invariants: `detail`, sizes, ages and clocks never enter; the order of keys is irrelevant; every part is
@@ -3757,7 +4156,7 @@ def change_line(change: Change) -> str:
 
 
 # ======================================================================================================================
-# 19. World
+# 20. World
 # ======================================================================================================================
 # `observe` reads the whole world, once: from that one read come the hash, the changes and the prompt.
 #
@@ -3892,7 +4291,7 @@ def remember_quiet(profile: Profile, world: World, since: float, until: float, n
 
 
 # ======================================================================================================================
-# 20. Moves (pure)
+# 21. Moves (pure)
 # ======================================================================================================================
 # A reply holds exactly one JSON object, and the object is exactly one move: its fields, all of them, and no others.
 # What is not valid is never repaired: the beat fails, and the next prompt says why.
@@ -4064,7 +4463,7 @@ def move_schema() -> str:
 
 
 # ======================================================================================================================
-# 21. Prompt (pure)
+# 22. Prompt (pure)
 # ======================================================================================================================
 # In an order that keeps the longest prefix the same between beats, because providers cache prefixes: what never
 # changes, what a person changes, what the world changes, what every beat changes; the time stands last. A header stands
@@ -4173,7 +4572,7 @@ def build_prompt(inputs: Mapping[str, JSON]) -> tuple[str, list[str]]:
 
 
 # ======================================================================================================================
-# 22. Metering (pure)
+# 23. Metering (pure)
 # ======================================================================================================================
 # By content, whatever wrapper prints it. Each stream that looop knows has a reader below; the first that finds its own
 # kind of object wins, and what none knows is plain text, the reply itself, at a price nobody named.
@@ -4413,7 +4812,7 @@ def cost_row(ts: str, run: str, forced: str, runner: Runner, metered: Metered) -
 
 
 # ======================================================================================================================
-# 23. Gates (pure)
+# 24. Gates (pure)
 # ======================================================================================================================
 # What can hold a beat back, in order; the first that holds ends it. And what can hold a move back: the tripwires for
 # commands that cannot be undone. They are patterns on a command's text: a tripwire, not a sandbox.
@@ -5021,7 +5420,7 @@ def needs_yes(move: Move, mode: str, untrusted: bool = False) -> str:
 
 
 # ======================================================================================================================
-# 24. Profile on disk
+# 25. Profile on disk
 # ======================================================================================================================
 # The data dir: made and seeded on the first beat, checked on every one, and a git repository whose history is the
 # loop's memory: one commit per move.
@@ -5156,7 +5555,7 @@ def commit_memory(profile: Profile, message: str) -> Ended:
 
 
 # ======================================================================================================================
-# 25. Decide
+# 26. Decide
 # ======================================================================================================================
 # A capsule, runs/<run-id>/, is made before the runner starts and holds everything about one decide:
 #
@@ -5355,7 +5754,7 @@ def decide_builtin(inputs: Mapping[str, JSON]) -> dict[str, JSON]:
 
 
 # ======================================================================================================================
-# 26. Act
+# 27. Act
 # ======================================================================================================================
 # One performer per move. It does the thing and says what it did; it journals nothing, and records nothing. A move that
 # needs a person's yes becomes a proposal (`to_person`) and comes back, approved, as the same move with `yes`. Moves
@@ -5590,7 +5989,7 @@ def perform(scene: Scene) -> Done:
 
 
 # ======================================================================================================================
-# 27. Guards
+# 28. Guards
 # ======================================================================================================================
 # What the gates need to know: whether the person has paused the loop, and what the ledger says of money.
 
@@ -5667,7 +6066,7 @@ def money_gates(profile: Profile, runner: Runner, now: float) -> list[Verdict]:
 
 
 # ======================================================================================================================
-# 28. Settle
+# 29. Settle
 # ======================================================================================================================
 # How a run ends on disk, in an order that lets any instant be the last one:
 #
@@ -5855,7 +6254,7 @@ def pay_late(profile: Profile, run: str, wake: Mapping[str, JSON]) -> None:
 
 
 # ======================================================================================================================
-# 29. Surface
+# 30. Surface
 # ======================================================================================================================
 # What the person must not miss: told once, when it begins, on stderr, as an event and to the `notify` command.
 
@@ -5912,7 +6311,7 @@ def notify(profile: Profile, text: str) -> None:
 
 
 # ======================================================================================================================
-# 30. Beat
+# 31. Beat
 # ======================================================================================================================
 # One beat, alone under `.beat.lock`: sense, diff, gates, decide, act, log. What may hold it back, and how it ends on
 # disk, stands in the sections before.
@@ -6319,7 +6718,7 @@ def heed_signals() -> None:
 
 
 # ======================================================================================================================
-# 31. People
+# 32. People
 # ======================================================================================================================
 # What a person says to the loop: answers, approvals, pauses. An approval is a beat of its own, without a runner: under
 # the beat's lock, with a capsule and an intent, so that what dies in the middle leaves the trace that any move leaves.
@@ -6475,7 +6874,7 @@ def parse_until(text: str, now: float) -> float:
 
 
 # ======================================================================================================================
-# 32. Views
+# 33. Views
 # ======================================================================================================================
 # What a person is shown: one line for each thing that matters, its glyph and colour saying how much. Colour goes to
 # terminals only; nothing here writes.
@@ -6735,7 +7134,7 @@ def sensor_table(rows: Sequence[Mapping[str, JSON]], now: float, paint: Paint) -
 
 
 # ======================================================================================================================
-# 33. Why and replay
+# 34. Why and replay
 # ======================================================================================================================
 # Every wake and every silence, explained from what was recorded: a capsule says why a beat decided, and a replay
 # derives its hash, its prompt and its move again, without runner or effect. For what has not happened yet, the gates
@@ -6907,7 +7306,7 @@ def move_drift(profile: Profile, run: str, wake: Mapping[str, JSON], result: Map
 
 
 # ======================================================================================================================
-# 34. Cost
+# 35. Cost
 # ======================================================================================================================
 # The ledger added up. A million rows are read in blocks: one regular expression takes the few fields that are added out
 # of every row of a block at once, and only a line that it does not know is parsed as JSON. Rows lie in the order of
@@ -7152,7 +7551,7 @@ def cost_lines(summary: Mapping[str, JSON], by: str, bars: bool, paint: Paint) -
 
 
 # ======================================================================================================================
-# 35. Verbs
+# 36. Verbs
 # ======================================================================================================================
 # One `cmd_` function per verb: it gets the profile and its arguments, prints its answer on stdout, and returns its exit
 # code. What a verb takes, and what its page says, stands in the table of the section Command line.
@@ -7636,7 +8035,7 @@ def cmd_version(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 36. Gallery
+# 37. Gallery
 # ======================================================================================================================
 # `looop sensor add`: sensors that looop carries, written out as plain bash for a person to read and edit. The scripts
 # are in Texts; here is what they take, checked before a word of it stands in a script, and quoted there.
@@ -7820,7 +8219,7 @@ def checked_percent(text: str) -> str:
 
 
 # ======================================================================================================================
-# 37. Command line
+# 38. Command line
 # ======================================================================================================================
 # VERBS is the one table of verbs: parser, help, completions and manual derive from it. The parser only validates; a
 # verb's function gets the profile and its arguments, prints its answer on stdout, and returns its exit code.
@@ -8343,7 +8742,7 @@ def open_missing_streams() -> None:
 
 
 # ======================================================================================================================
-# 38. Texts
+# 39. Texts
 # ======================================================================================================================
 # Prose alone, in looop's own words: what the LLM is told, what a fresh profile is seeded with, the manual.
 
