@@ -35,41 +35,43 @@ Contents
   14. Terminal (pure)
   15. Screen (pure)
   16. Screens at rest (pure)
-  17. Keys (pure)
-  18. Protocol (pure)
-  19. Session store
-  20. Session log
-  21. PTY
-  22. Canvas and keyboard
-  23. Supervisor
-  24. Launch
-  25. Client
-  26. Attach
-  27. Fleet
-  28. Readings (pure)
-  29. Sense
-  30. World hash (pure)
-  31. World
-  32. Moves (pure)
-  33. Prompt (pure)
-  34. Metering (pure)
-  35. Gates (pure)
-  36. Profile on disk
-  37. Decide
-  38. Act
-  39. Guards
-  40. Settle
-  41. Surface
-  42. Beat
-  43. People
-  44. Views
-  45. Why and replay
-  46. Cost
-  47. Verbs
-  48. Session verbs
-  49. Gallery
-  50. Command line
-  51. Texts
+  17. Pictures (pure)
+  18. Keys (pure)
+  19. Protocol (pure)
+  20. Session store
+  21. Session log
+  22. PTY
+  23. Canvas and keyboard
+  24. Supervisor
+  25. Launch
+  26. Client
+  27. Attach
+  28. Fleet
+  29. Readings (pure)
+  30. Sense
+  31. World hash (pure)
+  32. World
+  33. Moves (pure)
+  34. Prompt (pure)
+  35. Metering (pure)
+  36. Gates (pure)
+  37. Profile on disk
+  38. Decide
+  39. Act
+  40. Guards
+  41. Settle
+  42. Surface
+  43. Beat
+  44. People
+  45. Views
+  46. Why and replay
+  47. Cost
+  48. Verbs
+  49. Session verbs
+  50. Session table
+  51. Gallery
+  52. Command line
+  53. Texts
 
 Finding things: the verb `looop sensor list` is `cmd_sensor_list`; its row in VERBS (Command line) has help and options.
 To add a verb: write `cmd_<verb>`, add its row to VERBS. To add a move: a row in MOVES, a performer in PERFORMERS.
@@ -2027,7 +2029,8 @@ _WIDTHS: dict[str, int] = {}  # of the characters met so far; unicodedata is ask
 # Runs of these are written in one step: each takes one cell and goes into no cell before it. The pictures among the
 # arrows and symbols are left out, because an emoji sequence may hold them.
 NARROW = (
-    " -~\u00a0-\u00ac\u00ae-\u02ff\u0370-\u0377\u037a-\u037f\u0384-\u038a\u0391-\u03ff\u0400-\u0482\u048a-\u052f"
+    " -~\u00a0-\u00a8\u00aa-\u00ac\u00af-\u02ff"
+    "\u0370-\u0377\u037a-\u037f\u0384-\u038a\u0391-\u03ff\u0400-\u0482\u048a-\u052f"
     "\u1e00-\u1eff\u2010-\u2027\u2030-\u203b\u203d-\u2048\u204a-\u205e\u20a0-\u20bf\u2100-\u2121\u2123-\u2138"
     "\u213a-\u2193\u2196-\u21a8\u21ab-\u2311\u237c-\u237f\u239b-\u23cd\u2400-\u2426\u2440-\u244a\u2460-\u24c1"
     "\u24c3-\u25a9\u25ac-\u25b5\u25b7-\u25bf\u25c1-\u25fa\u27c0-\u2933\u2936-\u2aff\ue000-\uf8ff\ufffd"
@@ -2058,6 +2061,8 @@ def _measured(char: str) -> int:
         return 1 if code == 0xAD else 0  # the soft hyphen is shown
     if 0x1160 <= code <= 0x11FF:
         return 0  # vowels and finals of Hangul, drawn into the syllable before them
+    if kind == "Cn":
+        return 2 if 0x20000 <= code <= 0x3FFFD else 1
     return 2 if unicodedata.east_asian_width(char) in "WF" else 1
 
 
@@ -2074,7 +2079,8 @@ def is_pictographic(char: str) -> bool:
     if code < 0x1F000:
         return (
             code in (0x2194, 0x2195, 0x21A9, 0x21AA, 0x24C2, 0x2934, 0x2935, 0x3030, 0x303D, 0x3297, 0x3299)
-            or 0x2312 <= code <= 0x23FF
+            or 0x2312 <= code <= 0x237B
+            or 0x23CE <= code <= 0x23FF
             or 0x25AA <= code <= 0x25AB
             or code in (0x25B6, 0x25C0)
             or 0x25FB <= code <= 0x27BF
@@ -2550,7 +2556,8 @@ class Grid:
             self.write(char)
         elif self.cols > 1:
             self.write_wide(char)
-        self.joint = (self.row, self.col)
+        if width != 1 or is_pictographic(char):
+            self.joint = (self.row, self.col)
 
     def write_wide(self, char: str) -> None:
         """Write a character of two cells."""
@@ -3473,7 +3480,7 @@ _KEPT_PIECES = (
     rf"|[()#][{_CONTROLS} -/]{{0,8}}[0-~]|[78=>cZ])"
 )
 _SKIMMED = (
-    rf"({_KEPT_PIECES}|(?:{_UNFINISHED}\x1b?)\Z)"
+    rf"({_KEPT_PIECES}|(?:{_UNFINISHED}\x1b?[\xc2-\xf4]?[\x80-\xbf]{{0,2}})\Z)"
     rf"|{_OPENER}(?:\][^\x07\x18\x1a\x1b]*|[PX^_k][^\x18\x1a\x1b]*)"  # other strings, passed over with what is in them
 )
 _QUESTION = (
@@ -3592,10 +3599,11 @@ def drawn_lines(lines: list[Line]) -> list[str]:
 
 def drawn_position(lines: list[Line], row: int, col: int, wrap: bool, top: int = 0) -> str:
     """Write what puts the cursor somewhere; into the pending wrap, by writing the last cell of its line again."""
-    cell = col
-    line = lines[row] if wrap and row < len(lines) else None
-    if line is None:
+    if not wrap:
         return f"\x1b[{row - top + 1};{col + 1}H"
+    if not lines:
+        return f"\x1b[{row - top + 1};{col + 1}H "
+    line = lines[row]
     cell = col - 1 if not line.chars[col] else col
     key = line.styles[cell].key
     pen = pen_change(PLAIN, key) + line.chars[cell] + pen_change(key, PLAIN)
@@ -3834,7 +3842,266 @@ def _line(runs: JSON, cols: int, styles: list[Style], plain: Style, cut: bool = 
 
 
 # ======================================================================================================================
-# 17. Keys (pure)
+# 17. Pictures (pure)
+# ======================================================================================================================
+# A screen for people and programs to look at: text, text with colours, JSON, SVG.
+
+_CELL, _LINE, _BASE, _FONT = 8, 16, 12, 13.3  # of the SVG in pixels: a cell, where its text stands, and how tall it is
+_MARGIN, _BAR = 10, 30
+_UNDERLINES = (None, "single", "double", "curly", "dotted", "dashed")
+_SHADES = {"░": 0.25, "▒": 0.5, "▓": 0.75}
+_QUADRANTS = {
+    "▖": "3",
+    "▗": "4",
+    "▘": "1",
+    "▙": "134",
+    "▚": "14",
+    "▛": "123",
+    "▜": "124",
+    "▝": "2",
+    "▞": "23",
+    "▟": "234",
+}
+
+
+def picture_plain(screen: Screen, scrollback: int = 0, trim: bool = False) -> str:
+    """Return a screen's text, one line each; `trim` leaves out the blank lines at its end."""
+    lines = screen_lines(screen, scrollback)
+    while trim and lines and not lines[-1]:
+        lines.pop()
+    return "".join(f"{line}\n" for line in lines)
+
+
+def picture_ansi(screen: Screen, scrollback: int = 0) -> str:
+    """Return a screen's text with its colours and links, each line ending with a reset pen."""
+    lines = last_lines(screen, scrollback) + [Packed(line) for line in screen.lines]
+    return "".join(f"{drawn_cells(line, False)}\n" for line in lines)
+
+
+def picture_json(screen: Screen) -> dict[str, JSON]:
+    """Return a screen as a value for JSON: its text, and each cell on which something is to be seen."""
+    cells = []
+    for row, line in enumerate(screen.lines):
+        for col, (text, style) in enumerate(zip(line.chars, line.styles)):
+            _, bg, attrs, underline, _ = style.key
+            if text and (text != " " or bg is not None or attrs & (REVERSE | STRIKE) or underline):
+                width = 2 if line.chars[col + 1 : col + 2] == [""] else 1
+                cells.append({"row": row, "col": col, "text": text, "width": width, **style_fields(style.key)})
+    return {
+        "cols": screen.cols,
+        "rows": screen.rows,
+        "cursor": {"row": screen.row, "col": screen.col, "visible": screen.visible},
+        "alt": screen.alt,
+        "title": screen.title,
+        "lines": screen_lines(screen),
+        "cells": cells,
+    }
+
+
+def style_fields(key: StyleKey) -> dict[str, JSON]:
+    """Spell a style out."""
+    fg, bg, attrs, underline, link = key
+    names = ((BOLD, "bold"), (FAINT, "faint"), (ITALIC, "italic"), (BLINK, "blink"), (REVERSE, "reverse"))
+    fields: dict[str, JSON] = {"fg": fg, "bg": bg, "underline": _UNDERLINES[underline]}
+    fields.update({name: bool(attrs & bit) for bit, name in (*names, (CONCEAL, "conceal"), (STRIKE, "strike"))})
+    return {**fields, "link": link.partition(";")[2] or None}
+
+
+# --- SVG
+
+
+class Drawing:
+    """Draw a screen's lines as SVG, from the colours that it has now."""
+
+    def __init__(self, screen: Screen, top: int) -> None:
+        self.screen = screen
+        self.top = top  # pixels above the first line
+        self.out: list[str] = []
+        own = [screen.foreground or FOREGROUND, screen.background or BACKGROUND]
+        self.foreground, self.background = own[::-1] if "?5" in screen.modes else own
+
+    def colors(self, key: StyleKey) -> tuple[str, str]:
+        """Return the colours of a style's text and of what is behind it."""
+        fg, bg = (self.screen.color(color) if isinstance(color, int) else color for color in key[:2])
+        pair = fg or self.foreground, bg or self.background
+        return pair[::-1] if key[2] & REVERSE else pair
+
+    def line(self, at: int, line: Line, cursor: int) -> None:
+        """Draw a line, the one of number `at`; `cursor` is the column of a block cursor, -1: it is not here."""
+        chars, styles = line.chars, [style.key for style in line.styles]
+        if cursor >= 0:
+            cursor -= not chars[cursor]
+            for col in range(cursor, cursor + 1 + (chars[cursor + 1 : cursor + 2] == [""])):
+                fg, bg, attrs, underline, link = styles[col]
+                styles[col] = fg, bg, attrs ^ REVERSE, underline, f"{link} cursor"
+        y = self.top + at * _LINE
+        runs: list[tuple[int, StyleKey, list[str]]] = []
+        for col, (text, key) in enumerate(zip(chars, styles)):
+            if not runs or key != runs[-1][1]:
+                runs.append((col, key, []))
+            runs[-1][2].append(text)
+        for col, key, cells in runs:  # all that is behind comes first: glyphs may be wider than their cells
+            if self.colors(key)[1] != self.background:
+                self.rect(col * _CELL, y, len(cells) * _CELL, _LINE, self.colors(key)[1])
+        for col, key, cells in runs:
+            self.run(col, y, key, cells)
+
+    def rect(self, x: float, y: float, width: float, height: float, color: str, *, opacity: float = 1.0) -> None:
+        """Draw a rectangle."""
+        clear = f' fill-opacity="{opacity}"' if opacity < 1 else ""
+        self.out.append(f'<rect x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}" fill="{color}"{clear}/>')
+
+    def run(self, col: int, y: int, key: StyleKey, cells: list[str]) -> None:
+        """Draw cells of one style: shapes as shapes, the rest as words that stand where their first cell does."""
+        color, attrs = self.colors(key)[0], key[2]
+        faint = 0.55 if attrs & FAINT else 1.0
+        words: list[tuple[int, str, int]] = []  # column, text, cells
+        shapes: dict[int, str] = {}  # lines by their width
+        for at, cell in enumerate(cells, col):
+            if attrs & CONCEAL or cell in (" ", ""):
+                continue
+            if "\u2500" <= cell < "\u25a0" and self.shape(at, y, cell, (color, faint), shapes):
+                continue
+            wide = cells[at - col + 1 : at - col + 2] == [""]
+            last, text, width = words[-1] if words else (0, "", 0)
+            if text and not wide and len(cell) == 1 and (last + width, width) == (at, len(text)):
+                words[-1] = (last, text + cell, width + 1)
+            else:
+                words.append((at, cell, 1 + wide))
+        for width, path in shapes.items():
+            self.stroke(path, color, opacity=faint, width=width)
+        self.decorate(col, y, key, len(cells), color)
+        if words:
+            look = ' font-weight="bold"' * bool(attrs & BOLD) + ' font-style="italic"' * bool(attrs & ITALIC)
+            look += f' fill-opacity="{faint}"' * (faint < 1)
+            spans = (
+                f'<tspan x="{at * _CELL}" textLength="{width * _CELL}">{xml_text(text)}</tspan>'
+                for at, text, width in words
+            )
+            self.out.append(f'<text y="{y + _BASE}" fill="{color}"{look}>{"".join(spans)}</text>')
+
+    def shape(self, at: int, y: int, cell: str, look: tuple[str, float], shapes: dict[int, str]) -> bool:
+        """Draw a block, or add a box drawing character to the lines to be drawn; tell whether it is one of them."""
+        blocks = block_rects(cell)
+        for left, top, right, bottom, share in blocks:
+            size = (right - left) * _CELL, (bottom - top) * _LINE
+            self.rect((at + left) * _CELL, y + top * _LINE, *size, look[0], opacity=look[1] * share)
+        lines = [] if blocks else box_lines(cell, at * _CELL, y)
+        for width, path in lines:
+            shapes[width] = shapes.get(width, "") + path
+        return bool(blocks or lines)
+
+    def stroke(self, path: str, color: str, *, opacity: float = 1.0, width: int = 1, more: str = "") -> None:
+        """Draw lines."""
+        clear = f' stroke-opacity="{opacity}"' if opacity < 1 else ""
+        self.out.append(f'<path d="{path}" fill="none" stroke="{color}" stroke-width="{width}"{clear}{more}/>')
+
+    def decorate(self, col: int, y: int, key: StyleKey, count: int, color: str) -> None:
+        """Draw the lines under and through text."""
+        x, width, low = col * _CELL, count * _CELL, y + _BASE + 2.5
+        style = key[3]
+        if style == 3:
+            wave = "q2,-2.5 4,0t4,0" * count
+            self.stroke(f"M{x},{low}{wave}", color)
+        elif style:
+            dashes = {4: ' stroke-dasharray="1 2"', 5: ' stroke-dasharray="4 3"'}.get(style, "")
+            double = f"M{x},{low - 2}h{width}" if style == 2 else ""
+            self.stroke(f"{double}M{x},{low}h{width}", color, more=dashes)
+        if key[2] & STRIKE:
+            self.stroke(f"M{x},{y + _LINE / 2}h{width}", color)
+
+
+def block_rects(cell: str) -> list[tuple[float, float, float, float, float]]:
+    """Return a block element as rectangles (left, top, right, bottom, opacity) in a cell of size 1."""
+    if len(cell) != 1 or not "\u2580" <= cell <= "\u259f":
+        return []
+    if cell in _SHADES:
+        return [(0, 0, 1, 1, _SHADES[cell])]
+    if cell in _QUADRANTS:
+        corners = {"1": (0.0, 0.0), "2": (0.5, 0.0), "3": (0.0, 0.5), "4": (0.5, 0.5)}
+        return [(x, y, x + 0.5, y + 0.5, 1) for x, y in map(corners.__getitem__, _QUADRANTS[cell])]
+    code = ord(cell)
+    if code in (0x2590, 0x2595):
+        return [(0.5 if code == 0x2590 else 0.875, 0, 1, 1, 1)]
+    if code in (0x2580, 0x2594):
+        return [(0, 0, 1, 0.5 if code == 0x2580 else 0.125, 1)]
+    if code <= 0x2588:
+        return [(0, 1 - (code - 0x2580) / 8, 1, 1, 1)]
+    return [(0, 0, (0x2590 - code) / 8, 1, 1)]
+
+
+def box_lines(cell: str, x: int, y: int) -> list[tuple[int, str]]:
+    """Return a box drawing character as lines (width, path) in the cell at x, y; none: it is drawn as text.
+
+    Its Unicode name says how it looks: LIGHT DOWN AND RIGHT, VERTICAL SINGLE AND LEFT DOUBLE.
+    """
+    import unicodedata
+
+    name = unicodedata.name(cell, "") if len(cell) == 1 else ""
+    if not name.startswith("BOX DRAWINGS ") or "DASH" in name or "DIAGONAL" in name:
+        return []
+    middle, center, right, bottom = x + _CELL / 2 - 0.5, y + _LINE / 2 - 0.5, x + _CELL, y + _LINE
+    if "ARC" in name:
+        ends = f"{middle:g},{bottom if 'DOWN' in name else y}Q{middle:g},{center:g}"
+        return [(1, f"M{ends} {right if 'RIGHT' in name else x},{center:g}")]
+    lines = []
+    weight = ""
+    for part in name[13:].split(" AND "):
+        weight = next((word for word in part.split() if word in ("LIGHT", "SINGLE", "HEAVY", "DOUBLE")), weight)
+        for shift in (-1.5, 1.5) if weight == "DOUBLE" else (0,):
+            ahead = abs(shift)  # so that the corners of double lines close
+            for word, path in (
+                ("UP", f"M{middle + shift:g},{y}V{center + ahead:g}"),
+                ("DOWN", f"M{middle + shift:g},{bottom}V{center - ahead:g}"),
+                ("LEFT", f"M{x},{center + shift:g}H{middle + ahead:g}"),
+                ("RIGHT", f"M{right},{center + shift:g}H{middle - ahead:g}"),
+                ("VERTICAL", f"M{middle + shift:g},{y}V{bottom}"),
+                ("HORIZONTAL", f"M{x},{center + shift:g}H{right}"),
+            ):
+                if word in part.split():
+                    lines.append((3 if weight == "HEAVY" else 1, path))
+    return lines
+
+
+def picture_svg(screen: Screen, scrollback: int = 0, title: str = "") -> str:
+    """Return a screen as an SVG picture; with a title it gets a window's bar."""
+    past = last_lines(screen, scrollback)
+    top = _MARGIN + (_BAR if title else 0)
+    drawing = Drawing(screen, top)
+    for at, packed in enumerate(past):
+        drawing.line(at, packed.line(screen.cols, screen.plain), -1)
+    for row, line in enumerate(screen.lines):
+        here = screen.visible and row == screen.row
+        drawing.line(len(past) + row, line, screen.col if here else -1)
+    width = screen.cols * _CELL + 2 * _MARGIN
+    height = (len(past) + screen.rows) * _LINE + top + _MARGIN
+    family = "ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, 'Liberation Mono', monospace"
+    head = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}"'
+        f' font-family="{family}" font-size="{_FONT}">',
+        "<style>text{white-space:pre;unicode-bidi:bidi-override}path{stroke-linecap:square}",
+        "g rect{shape-rendering:crispEdges}</style>",
+        f'<rect width="{width}" height="{height}" rx="6" fill="{drawing.background}"/>',
+    ]
+    if title:
+        lights = (
+            f'<circle cx="{18 + 20 * at}" cy="16" r="6" fill="{drawing.foreground}" fill-opacity="0.25"/>'
+            for at in range(3)
+        )
+        name = f'<text x="{width / 2:g}" y="21" text-anchor="middle" fill="{drawing.foreground}"'
+        head += [f"<title>{xml_text(title)}</title>", *lights, f'{name} fill-opacity="0.7">{xml_text(title)}</text>']
+    body = [f'<g transform="translate({_MARGIN} 0)">', *drawing.out, "</g>"]
+    return "\n".join([*head, *body, "</svg>", ""])
+
+
+def xml_text(text: str) -> str:
+    """Write text for XML, without what XML cannot hold."""
+    text = "".join("\ufffd" if char < " " or char in "\ufffe\uffff" else char for char in text)
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace('"', "&quot;")
+
+
+# ======================================================================================================================
+# 18. Keys (pure)
 # ======================================================================================================================
 # What goes into a session's terminal: keys by name, text as a person types it, and a viewer's own typing, from which
 # the detach key and the answers of the viewer's terminal are taken out.
@@ -4080,7 +4347,7 @@ class ReplyFilter:
 
 
 # ======================================================================================================================
-# 18. Protocol (pure)
+# 19. Protocol (pure)
 # ======================================================================================================================
 # How a client speaks to a session's supervisor, over a unix socket that only the same user can open.
 #
@@ -4146,7 +4413,7 @@ class Frames:
 
 
 # ======================================================================================================================
-# 19. Session store
+# 20. Session store
 # ======================================================================================================================
 # One folder per session, sessions/<id>/, from which everything about it can be told, alive or dead:
 #
@@ -4388,7 +4655,7 @@ def prune_sessions(profile: Profile, older: float, now: float, dry: bool = False
 
 
 # ======================================================================================================================
-# 20. Session log
+# 21. Session log
 # ======================================================================================================================
 # What a session wrote, raw, and how it is read as text. Offsets count every byte since the session began. The log is
 # two files at most: when output.log has grown to half of what is allowed, it becomes output.<its first offset>.log, and
@@ -4640,7 +4907,7 @@ def shown_text(text: str) -> str:
 
 
 # ======================================================================================================================
-# 21. PTY
+# 22. PTY
 # ======================================================================================================================
 # The terminal that a session's command runs in, and what the system must be asked about terminals and processes.
 
@@ -4788,7 +5055,7 @@ def ending_of(why: str, code: int | None) -> dict[str, JSON]:
 
 
 # ======================================================================================================================
-# 22. Canvas and keyboard
+# 23. Canvas and keyboard
 # ======================================================================================================================
 # The two halves of a session's terminal inside its supervisor, and the loop that they live in. The canvas draws output
 # when somebody needs to see it; the keyboard types, each text whole, as fast as the command takes it.
@@ -5048,7 +5315,7 @@ class Keyboard:
 
 
 # ======================================================================================================================
-# 23. Supervisor
+# 24. Supervisor
 # ======================================================================================================================
 # One process per session, forked away from whoever starts it: it owns the PTY, and nothing that happens to a terminal,
 # a pulse or the looop file reaches it. One loop, in which nothing ever waits for one of the parties:
@@ -5657,7 +5924,7 @@ class Supervisor:
 
 
 # ======================================================================================================================
-# 24. Launch
+# 25. Launch
 # ======================================================================================================================
 # How a session begins: its folder is made aside with the lock held, gets its id, and a supervisor is forked away twice.
 # Whoever starts it waits for one word through a pipe: that the command runs, or why it does not.
@@ -5901,7 +6168,7 @@ def close_others(*kept: int) -> None:
 
 
 # ======================================================================================================================
-# 25. Client
+# 26. Client
 # ======================================================================================================================
 # The other end: one connection to one supervisor. What a session has written is read from its log, not from here; the
 # connection tells when there is more.
@@ -6265,7 +6532,7 @@ def wait_idle(
 
 
 # ======================================================================================================================
-# 26. Attach
+# 27. Attach
 # ======================================================================================================================
 # A person's terminal, lent to a session. What the session writes goes to it as it is; what it does to the terminal is
 # noted on the way, so that it can be undone to the last mode when the person leaves, or the supervisor dies.
@@ -6520,7 +6787,7 @@ class Attached:
 
 
 # ======================================================================================================================
-# 27. Fleet
+# 28. Fleet
 # ======================================================================================================================
 # What verbs and moves do with sessions: type into them, end them, tell how they are.
 
@@ -6682,7 +6949,7 @@ def flag_session(session: Session, message: str | None) -> None:
 
 
 # ======================================================================================================================
-# 28. Readings (pure)
+# 29. Readings (pure)
 # ======================================================================================================================
 # What a sensor said becomes a reading: a JSON object with a `signal`, which is hashed, and the rest, which only the
 # decider sees. Whatever goes wrong becomes a *stable* reading too: {"signal":{"error":"exit 3"},"detail":{…}}. It wakes
@@ -6791,7 +7058,7 @@ def signal_digest(reading: JSON) -> str:
 
 
 # ======================================================================================================================
-# 29. Sense
+# 30. Sense
 # ======================================================================================================================
 # sensors/*.sh run at once, each under its deadline, into snapshots/sensor-<name>.json. snapshots/index remembers, per
 # sensor, when it ran, how long, its digest and its streak: with it a reading that repeats itself byte for byte costs no
@@ -6971,7 +7238,7 @@ def keep_readings(profile: Profile, readings: Mapping[str, Reading]) -> None:
 
 
 # ======================================================================================================================
-# 30. World hash (pure)
+# 31. World hash (pure)
 # ======================================================================================================================
 # What wakes the loop: PLAYBOOK, goals, sensor signals, workers' states, open asks and unread answers, each an item with
 # a key. Invariants: `detail`, sizes, ages and clocks never enter; the order of keys is irrelevant; every part is
@@ -7063,7 +7330,7 @@ def change_line(change: Change) -> str:
 
 
 # ======================================================================================================================
-# 31. World
+# 32. World
 # ======================================================================================================================
 # `observe` reads the whole world, once: from that one read come the hash, the changes and the prompt.
 #
@@ -7227,7 +7494,7 @@ def remember_quiet(profile: Profile, world: World, since: float, until: float, n
 
 
 # ======================================================================================================================
-# 32. Moves (pure)
+# 33. Moves (pure)
 # ======================================================================================================================
 # A reply holds exactly one JSON object, and the object is exactly one move: its fields, all of them, and no others.
 # What is not valid is never repaired: the beat fails, and the next prompt says why.
@@ -7399,7 +7666,7 @@ def move_schema() -> str:
 
 
 # ======================================================================================================================
-# 33. Prompt (pure)
+# 34. Prompt (pure)
 # ======================================================================================================================
 # In an order that keeps the longest prefix the same between beats, because providers cache prefixes: what never
 # changes, what a person changes, what the world changes, what every beat changes; the time stands last. A header stands
@@ -7508,7 +7775,7 @@ def build_prompt(inputs: Mapping[str, JSON]) -> tuple[str, list[str]]:
 
 
 # ======================================================================================================================
-# 34. Metering (pure)
+# 35. Metering (pure)
 # ======================================================================================================================
 # By content, whatever wrapper prints it. Each stream that looop knows has a reader below; the first that finds its own
 # kind of object wins, and what none knows is plain text, the reply itself, at a price nobody named.
@@ -7748,7 +8015,7 @@ def cost_row(ts: str, run: str, forced: str, runner: Runner, metered: Metered) -
 
 
 # ======================================================================================================================
-# 35. Gates (pure)
+# 36. Gates (pure)
 # ======================================================================================================================
 # What can hold a beat back, in order; the first that holds ends it. And what can hold a move back: the tripwires for
 # commands that cannot be undone. They are patterns on a command's text: a tripwire, not a sandbox.
@@ -8356,7 +8623,7 @@ def needs_yes(move: Move, mode: str, untrusted: bool = False) -> str:
 
 
 # ======================================================================================================================
-# 36. Profile on disk
+# 37. Profile on disk
 # ======================================================================================================================
 # The data dir: made and seeded on the first beat, checked on every one, and a git repository whose history is the
 # loop's memory: one commit per move.
@@ -8472,7 +8739,7 @@ def commit_memory(profile: Profile, message: str) -> Ended:
 
 
 # ======================================================================================================================
-# 37. Decide
+# 38. Decide
 # ======================================================================================================================
 # A capsule, runs/<run-id>/, is made before the runner starts and holds everything about one decide:
 #
@@ -8671,7 +8938,7 @@ def decide_builtin(inputs: Mapping[str, JSON]) -> dict[str, JSON]:
 
 
 # ======================================================================================================================
-# 38. Act
+# 39. Act
 # ======================================================================================================================
 # One performer per move. It does the thing and says what it did; it journals nothing, and records nothing. A move that
 # needs a person's yes becomes a proposal (`to_person`) and comes back, approved, as the same move with `yes`.
@@ -8957,7 +9224,7 @@ def perform(scene: Scene) -> Done:
 
 
 # ======================================================================================================================
-# 39. Guards
+# 40. Guards
 # ======================================================================================================================
 # What the gates need to know: whether the person has paused the loop, and what the ledger says of money.
 
@@ -9034,7 +9301,7 @@ def money_gates(profile: Profile, runner: Runner, now: float) -> list[Verdict]:
 
 
 # ======================================================================================================================
-# 40. Settle
+# 41. Settle
 # ======================================================================================================================
 # How a run ends on disk, in an order that lets any instant be the last one:
 #
@@ -9222,7 +9489,7 @@ def pay_late(profile: Profile, run: str, wake: Mapping[str, JSON]) -> None:
 
 
 # ======================================================================================================================
-# 41. Surface
+# 42. Surface
 # ======================================================================================================================
 # What the person must not miss: told once, when it begins, on stderr, as an event and to the `notify` command.
 
@@ -9279,7 +9546,7 @@ def notify(profile: Profile, text: str) -> None:
 
 
 # ======================================================================================================================
-# 42. Beat
+# 43. Beat
 # ======================================================================================================================
 # One beat, alone under `.beat.lock`: sense, diff, gates, decide, act, log. What may hold it back, and how it ends on
 # disk, stands in the sections before.
@@ -9687,7 +9954,7 @@ def heed_signals() -> None:
 
 
 # ======================================================================================================================
-# 43. People
+# 44. People
 # ======================================================================================================================
 # What a person says to the loop: answers, approvals, pauses. An approval is a beat of its own, without a runner: under
 # the beat's lock, with a capsule and an intent, so that what dies in the middle leaves the trace that any move leaves.
@@ -9843,7 +10110,7 @@ def parse_until(text: str, now: float) -> float:
 
 
 # ======================================================================================================================
-# 44. Views
+# 45. Views
 # ======================================================================================================================
 # What a person is shown: one line for each thing that matters, its glyph and colour saying how much. Colour goes to
 # terminals only; nothing here writes.
@@ -10103,7 +10370,7 @@ def sensor_table(rows: Sequence[Mapping[str, JSON]], now: float, paint: Paint) -
 
 
 # ======================================================================================================================
-# 45. Why and replay
+# 46. Why and replay
 # ======================================================================================================================
 # Every wake and every silence, explained from what was recorded: a capsule says why a beat decided, and a replay
 # derives its hash, its prompt and its move again, without runner or effect. For what has not happened yet, the gates
@@ -10275,7 +10542,7 @@ def move_drift(profile: Profile, run: str, wake: Mapping[str, JSON], result: Map
 
 
 # ======================================================================================================================
-# 46. Cost
+# 47. Cost
 # ======================================================================================================================
 # The ledger added up. A million rows are read in blocks: one regular expression takes the few fields that are added out
 # of every row of a block at once, and only a line that it does not know is parsed as JSON. Rows lie in the order of
@@ -10520,7 +10787,7 @@ def cost_lines(summary: Mapping[str, JSON], by: str, bars: bool, paint: Paint) -
 
 
 # ======================================================================================================================
-# 47. Verbs
+# 48. Verbs
 # ======================================================================================================================
 # One `cmd_` function per verb: it gets the profile and its arguments, prints its answer on stdout, and returns its exit
 # code. What a verb takes, and what its page says, stands in the table of the section Command line.
@@ -11039,7 +11306,7 @@ def cmd_version(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 48. Session verbs
+# 49. Session verbs
 # ======================================================================================================================
 # The verbs of sessions, one `cmd_` function each, as in the section before.
 
@@ -11257,9 +11524,39 @@ def print_raw(follower: Follower, follow: bool) -> int:
             follower.wait(None)
 
 
-def print_picture(verb: str, screen: Screen, args: Mapping[str, JSON], title: str) -> None:
-    """Print a screen as the options want it."""
-    say("\n".join(screen_lines(screen, args["scrollback"] or 0)))
+def print_picture(verb: str, screen: Screen, args: Mapping[str, JSON], title: str = "") -> None:
+    """Print a screen as the options want it. Raise Failure for two ways at once."""
+    ways = [way for way in ("plain", "ansi", "json", "svg") if args[way]]
+    if len(ways) > 1:
+        raise Failure(f"{verb}: --{ways[0]} and --{ways[1]}: one at a time", f"looop help {verb}", EXIT_USAGE)
+    way, count = (ways or ["plain"])[0], args["scrollback"] or 0
+    if way == "json":
+        say(canonical_row(picture_json(screen)))
+    elif way == "svg":
+        sys.stdout.write(picture_svg(screen, count, title))
+    elif way == "ansi":
+        sys.stdout.write(picture_ansi(screen, count))
+    else:
+        sys.stdout.write(picture_plain(screen, count, bool(args["trim"])))
+
+
+def cmd_render(profile: Profile, args: dict[str, JSON]) -> int:
+    """Feed recorded terminal output to a screen and print it."""
+    cols, rows = args["size"] or (120, 40)
+    screen = Screen(cols, rows, max(args["scrollback"] or 0, rows))
+    path = args["file"] or "-"
+    try:
+        with open(0 if path == "-" else path, "rb", closefd=path != "-", buffering=0) as file:
+            for chunk in iter(lambda: file.read(64 * KIB), b""):
+                screen.feed(chunk)
+                if args["replies"]:
+                    sys.stdout.buffer.write(b"".join(screen.replies))
+                screen.replies.clear()
+    except OSError as error:
+        raise Failure(f"render: {path}: {error.strerror}", "a file of terminal output, or - for stdin") from None
+    if not args["replies"]:
+        print_picture("render", screen, args)
+    return 0
 
 
 def cmd_shot(profile: Profile, args: dict[str, JSON]) -> int:
@@ -11399,6 +11696,11 @@ def cmd_prune(profile: Profile, args: dict[str, JSON]) -> int:
     return 0
 
 
+# ======================================================================================================================
+# 50. Session table
+# ======================================================================================================================
+# What the verbs of sessions take, and what their pages say.
+
 _SESSION = Argument("id", "the session, or the beginning of its id")
 _PICTURE_OPTIONS = (
     Option("--plain", "text (this is what you get anyway)"),
@@ -11511,6 +11813,23 @@ SESSION_VERBS: tuple[Verb, ...] = (
         args=(_SESSION,),
         options=_PICTURE_OPTIONS,
         examples=(("looop shot fix-ci --trim", "what is on it"), ("looop shot fix-ci --svg > shot.svg", "a picture")),
+    ),
+    Verb(
+        "render",
+        cmd_render,
+        "Sessions",
+        "show what recorded terminal output looks like",
+        args=(Argument("file", "the recording; `-`, or none, reads stdin", "?"),),
+        options=(
+            Option("--size", "of its terminal [120x40]", "COLSxROWS", "size"),
+            *_PICTURE_OPTIONS,
+            Option("--replies", "print instead what the terminal would answer, as it is"),
+        ),
+        more="It reads what a program wrote to its terminal, as output.log and script(1) hold it.",
+        examples=(
+            ("looop render output.log --size 80x24", "the screen that it ends with"),
+            ("ls --color=always | looop render --svg > ls.svg", "a picture"),
+        ),
     ),
     Verb(
         "send",
@@ -11646,7 +11965,7 @@ SESSION_VERBS: tuple[Verb, ...] = (
 
 
 # ======================================================================================================================
-# 49. Gallery
+# 51. Gallery
 # ======================================================================================================================
 # `looop sensor add`: sensors that looop carries, written out as plain bash for a person to read and edit. The scripts
 # are in Texts; here is what they take, checked before a word of it stands in a script, and quoted there.
@@ -11830,7 +12149,7 @@ def checked_percent(text: str) -> str:
 
 
 # ======================================================================================================================
-# 50. Command line
+# 52. Command line
 # ======================================================================================================================
 # VERBS is the one table of verbs: parser, help, completions and manual derive from it. The parser only validates; a
 # verb's function gets the profile and its arguments, prints its answer on stdout, and returns its exit code.
@@ -12348,7 +12667,7 @@ def open_missing_streams() -> None:
 
 
 # ======================================================================================================================
-# 51. Texts
+# 53. Texts
 # ======================================================================================================================
 # Prose alone, in looop's own words: what the LLM is told, what a fresh profile is seeded with, the manual.
 
