@@ -1781,19 +1781,19 @@ def process_field(pid: int, field: str) -> str:
         return ""
 
 
-def processes_of_run(run: str) -> list[int]:
-    """Return the group leaders that were started for a run, by their environment (Linux; elsewhere none is seen)."""
-    mark = f"LOOOP_RUN_ID={run}".encode()
+def processes_with(*marks: str) -> list[int]:
+    """Return the processes with all these settings in their environment (Linux; elsewhere none is seen)."""
+    wanted = {mark.encode("utf-8", "surrogateescape") for mark in marks}
     found = []
     for pid, (_, name) in processes().items():
         if name == SUPERVISOR_NAME:
             continue
         try:
             environment = read_bytes(f"/proc/{pid}/environ") or b""
-            if mark in environment.split(b"\0") and os.getpgid(pid) == pid:
-                found.append(pid)
         except OSError:
             continue
+        if wanted <= set(environment.split(b"\0")):
+            found.append(pid)
     return found
 
 
@@ -4649,8 +4649,10 @@ def prune_sessions(profile: Profile, older: float, now: float, dry: bool = False
                 remove_session(profile, session.id)
                 removed.append(session.id)
         for name in os.listdir(profile.path("sessions")):
-            if name.startswith(".gone-"):  # somebody died while removing it
-                remove_tree(profile.path("sessions", name))
+            if name.startswith((".gone-", ".new-")):  # somebody died while removing it, or making it
+                folder = profile.path("sessions", name)
+                if now - os.stat(folder).st_mtime > 60.0 and not lock_is_held(f"{folder}/lock"):
+                    remove_tree(folder)
     return removed
 
 
@@ -5975,7 +5977,7 @@ def start_session(profile: Profile, start: Start) -> Session:
             take_id(profile, start.id, aside)
         try:
             launch(order, lock.fd)
-        except BaseException:
+        except Failure:  # nothing runs; whatever else interrupts this leaves a session that lives, or is seen as lost
             with store_lock(profile):
                 remove_session(profile, start.id)
             raise
@@ -6129,10 +6131,13 @@ def supervise(order: Order, lock: int, report: int) -> None:
         supervisor = Supervisor(order)
         try:
             supervisor.start()
-            os.write(report, b"ok")
         except OSError as error:
             os.write(report, f"{error.filename or ''}: {error.strerror or error}".lstrip(": ").encode())
             return
+        try:
+            os.write(report, b"ok")
+        except BrokenPipeError:
+            pass  # whoever started it was ended meanwhile: the session lives
         os.close(report)
         supervisor.run()
     except BaseException:
@@ -6642,7 +6647,11 @@ class Attached:
         """Show the session until it ends or the person leaves; return the exit code."""
         import termios
 
-        channel = Channel(self.session)
+        try:
+            channel = Channel(self.session)
+        except Gone:
+            self.why = "gone"
+            return self._farewell()
         before = termios.tcgetattr(0)
         signals = hear_signals(_signal.SIGWINCH, _signal.SIGTERM, _signal.SIGHUP, _signal.SIGINT)
         try:
@@ -6658,6 +6667,8 @@ class Attached:
             self._relay(channel, signals)
         except Gone:
             self.why = "gone"
+        except TimeoutError:
+            raise not_answering(self.session) from None
         finally:
             self._restore(before)
             channel.close()
@@ -6863,6 +6874,21 @@ def kill_supervisor(profile: Profile, session: Session) -> Session:
             raise Failure(f"kill: {session.id}: its supervisor (pid {pid or '?'}) cannot be ended", "look with ps(1)")
         time.sleep(0.01)
     return read_session(profile, session.id) or session
+
+
+def end_leftovers(profile: Profile, session: Session) -> None:
+    """End what a session has started that outlived its supervisor's death; Linux alone tells what that is."""
+    marks = f"LOOOP_SESSION_ID={session.id}", f"LOOOP_DATA_DIR={profile.data}"
+    deadline = time.monotonic() + TERM_GRACE
+    number = _signal.SIGTERM
+    while True:
+        left = [pid for pid in processes_with(*marks) if pid != os.getpid() and start_time(pid)]
+        if not left or time.monotonic() > deadline + 5.0:
+            return
+        send_signal(left, number)
+        if time.monotonic() > deadline:
+            number = _signal.SIGKILL
+        time.sleep(0.02)
 
 
 def supervisor_pid(session: Session) -> int:
@@ -9453,8 +9479,13 @@ def end_orphan(profile: Profile, run: str) -> None:
         if isinstance(child, dict) and isinstance(child.get("pid"), int) and child["pid"] > 1 and child.get("start"):
             end_process(child["pid"], str(child["start"]))
         elif os.path.lexists(profile.path("runs", run, log)):  # it was started, and its number was not written down
-            for pid in processes_of_run(run):
-                end_process(pid, start_time(pid))
+            for pid in processes_with(f"LOOOP_RUN_ID={run}"):
+                try:
+                    leader = os.getpgid(pid) == pid
+                except OSError:
+                    continue
+                if leader:
+                    end_process(pid, start_time(pid))
 
 
 def end_process(pid: int, started: str) -> None:
@@ -11660,6 +11691,8 @@ def cmd_restart(profile: Profile, args: dict[str, JSON]) -> int:
 def cmd_kill(profile: Profile, args: dict[str, JSON]) -> int:
     """End a session and everything that it has started."""
     session = known_session(profile, "kill", args["id"])
+    if session.state == "lost":
+        end_leftovers(profile, session)
     if not session.alive:
         say(f"{session.id} had ended already ({ended_words(session)})") if not args["json"] else None
         return show_session(profile, args, session.id, "") if args["json"] else 0
