@@ -3464,8 +3464,8 @@ def asks_terminal(data: bytes) -> bool:
 
 def screen_lines(screen: Screen, scrollback: int = 0) -> list[str]:
     """Return the text of a screen, line by line without the blanks at their ends, after that much of its history."""
-    past = ["".join(line.cells).rstrip(" ") for line in last_lines(screen, scrollback)]
-    return past + ["".join(line.chars).rstrip(" ") for line in screen.lines]
+    past = ["".join(line.cells).rstrip() for line in last_lines(screen, scrollback)]
+    return past + ["".join(line.chars).rstrip() for line in screen.lines]
 
 
 def last_lines(screen: Screen, count: int) -> list[Packed]:
