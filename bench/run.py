@@ -13,6 +13,7 @@ decider is the one built in, or a command that prints a noop.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import os
 import platform
@@ -76,7 +77,7 @@ class Item(NamedTuple):
     gate: float | None = None  # None: shown for comparison only
     aim: float | None = None
     atleast: bool = False  # the ratio must be at least the gate, not at most
-    needs: str = ""  # a program that must be on PATH
+    needs: str = ""  # a program that must be on PATH, or the module pyte
     unit: str = ""  # the gate is on ours, in this unit
 
 
@@ -363,6 +364,56 @@ def cost_memory(bench: Bench) -> Result:
     return Result(megabytes / 1e3, None, megabytes)
 
 
+# Both terminals are fed the same bytes in the same process, each into a new screen per round.
+SCREENS = """\
+import json, sys, time
+sys.path.insert(0, sys.argv[1])
+import looop, pyte
+with open(sys.argv[2], "rb") as file:
+    stream = file.read()
+times = []
+for _ in range(int(sys.argv[3]) + 1):
+    begun = time.perf_counter()
+    looop.Screen(120, 40).feed(stream)
+    middle = time.perf_counter()
+    pyte.ByteStream(pyte.Screen(120, 40)).feed(stream)
+    times.append((middle - begun, time.perf_counter() - middle))
+print(json.dumps(times[1:]))
+"""
+
+
+def listing() -> bytes:
+    """Make what `ls --color -lR` prints for a tree of some size."""
+    colours = ("\x1b[0m\x1b[01;34m{}\x1b[0m", "\x1b[01;32m{}\x1b[0m", "\x1b[01;36m{}\x1b[0m", "{}", "{}", "{}")
+    lines = []
+    for number in range(1000):
+        name = colours[number % 6].format(f"file-{number * 7919 % 10007}.txt")
+        lines.append(f"-rw-r--r-- 1 user user {number * 7919 % 100003:>6} Jan  2 03:04 {name}\r\n")
+    return "".join(lines).encode()
+
+
+def renderer(*recordings: str) -> Callable[[Bench], Result]:
+    """Measure the screen against pyte on recordings of the tests; without one, on a long listing.
+
+    pyte stops at a question that vim asks (`CSI ? 4 m`), so that it is taken out for both.
+    """
+
+    def measure(bench: Bench) -> Result:
+        stream = b"" if recordings else listing()
+        for name in recordings:
+            with open(os.path.join(ROOT, "tests", "captured", "screens", f"{name}.bin"), "rb") as file:
+                stream += file.read().replace(b"\x1b[?4m", b"")
+        path = os.path.join(bench.folder, "stream")
+        with open(path, "wb") as file:
+            file.write(stream * max(1, 60_000 // len(stream)))
+        command = [PYTHON, "-c", SCREENS, ROOT, path, str(bench.rounds)]
+        done = subprocess.run(command, stdout=subprocess.PIPE, timeout=DEADLINE, check=True)
+        ours, theirs = (statistics.median(times) for times in zip(*json.loads(done.stdout)))
+        return Result(ours, theirs, theirs / ours)
+
+    return measure
+
+
 ITEMS = (
     Item("version", "looop version, installed / floor", verb("version"), 2.2, 1.4),
     Item("tick", "looop tick, installed, unchanged, 0 sensors / floor", verb("tick"), 2.5, 1.5),
@@ -393,9 +444,19 @@ ITEMS = (
     Item("cost-memory", "its memory at most", cost_memory, 20, None, unit="MB"),
     Item("cost-today", "cost today on 1 M rows / floor", cost("today", 0), 4, 2),
     Item("goals-inside", "the same, in process", many_goals_in_process),
+    Item("screen-vim", "screen renderer / pyte: vim", renderer("vim", "vim-edit"), 3, 5, True, "pyte"),
+    Item("screen-htop", "screen renderer / pyte: htop", renderer("htop"), 3, 5, True, "pyte"),
+    Item("screen-less", "screen renderer / pyte: less", renderer("less", "less-search"), 3, 5, True, "pyte"),
+    Item("screen-ls", "screen renderer / pyte: ls", renderer(), 3, 5, True, "pyte"),
+    Item("screen-agent", "screen renderer / pyte: agent TUI", renderer("claude-busy", "pi-idle"), 3, 5, True, "pyte"),
 )
 
-GET = {"jq": "apt install jq", "git": "apt install git"}
+GET = {"jq": "apt install jq", "git": "apt install git", "pyte": "pip install pyte"}
+
+
+def is_missing(need: str) -> bool:
+    """Tell whether a peer cannot be had: a program, or a module of this Python."""
+    return importlib.util.find_spec("pyte") is None if need == "pyte" else not shutil.which(need)
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -468,7 +529,7 @@ def main() -> int:
     items = chosen(args.only)
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGALRM):
         signal.signal(number, raise_exit)
-    missing = sorted({item.needs for item in items if item.needs and not shutil.which(item.needs)})
+    missing = sorted({item.needs for item in items if item.needs and is_missing(item.needs)})
     rows = []
     folder = tempfile.mkdtemp(prefix="looop-bench-")
     try:

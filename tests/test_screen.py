@@ -1,0 +1,598 @@
+"""The screen: recordings of real programs, one case per sequence, answers, sizes, pictures, and noise."""
+
+import glob
+import json
+import os
+import random
+import subprocess
+import time
+import unittest
+from xml.etree import ElementTree
+
+import looop
+from tests.support import CAPTURED, Case
+
+SCREENS = sorted(glob.glob(os.path.join(CAPTURED, "screens", "*.bin")))
+
+
+def words(spelled_out):
+    """Return words that are written with blanks between them."""
+    return spelled_out.split()
+
+
+def fed(stream, cols=10, rows=4, scrollback=50):
+    screen = looop.Screen(cols, rows, scrollback)
+    screen.feed(stream if isinstance(stream, bytes) else stream.encode())
+    return screen
+
+
+def text(screen):
+    """Return the lines down to the last that is not blank."""
+    return looop.picture_plain(screen, trim=True).split("\n")[:-1]
+
+
+def read(path, mode="r"):
+    with open(path, mode, **({} if "b" in mode else {"encoding": "utf-8"})) as file:
+        return file.read()
+
+
+def in_pieces(stream, chance, screen):
+    start = 0
+    while start < len(stream):
+        end = start + chance()
+        screen.feed(stream[start:end])
+        start = end
+    return screen
+
+
+class Captures(unittest.TestCase):
+    def test_recordings_end_as_another_terminal_saw_them(self):
+        for path in SCREENS:
+            seen = json.loads(read(path[:-3] + "json"))
+            screen = fed(read(path, "rb"), seen["cols"], seen["rows"])
+            with self.subTest(os.path.basename(path)):
+                self.assertEqual(looop.screen_lines(screen), [line.rstrip() for line in seen["lines"]])
+                self.assertEqual({"row": screen.row, "col": screen.col}, seen["cursor"])
+                self.assertEqual(screen.alt, seen["alt"])
+        self.assertGreater(len(SCREENS), 12)
+
+    def test_a_recording_gives_the_same_screen_however_it_is_split(self):
+        chance = random.Random(1)
+        for path in SCREENS:
+            stream = read(path, "rb")
+            whole = fed(stream, 80, 24)
+            sizes = [lambda: chance.randrange(1, 12), lambda: chance.randrange(1, 300)]
+            for size in [*sizes, *([lambda: 1] if len(stream) < 4000 else [])]:
+                split = in_pieces(stream, size, looop.Screen(80, 24, 50))
+                self.assertEqual(looop.dump(split), looop.dump(whole), path)
+                self.assertEqual(split.replies, whole.replies, path)
+
+
+# stream on a screen of 10x4 -> lines, cursor
+CASES = (
+    # text, wrap, controls
+    ("abc", ["abc"], (0, 3)),
+    ("0123456789", ["0123456789"], (0, 9)),
+    ("0123456789x", ["0123456789", "x"], (1, 1)),
+    ("0123456789\r\nx", ["0123456789", "x"], (1, 1)),
+    ("0123456789\bx", ["01234567x9"], (0, 9)),
+    ("0123456789\x1b[Kx", ["012345678x"], (0, 9)),
+    ("0123456789\x1b[C\x1b[Dx", ["01234567x9"], (0, 9)),
+    ("0123456789\x1b[31mx", ["0123456789", "x"], (1, 1)),
+    ("\x1b[?7l0123456789xyz", ["012345678z"], (0, 9)),
+    ("\x1b[?7l0123456789\x1b[?7hxy", ["012345678x", "y"], (1, 1)),
+    ("a\tb\tc", ["a       bc"], (0, 9)),
+    ("ab\rc\nd\x0be\x0cf", ["cb", " d", "  e", "   f"], (3, 4)),
+    ("1\r\n2\r\n3\r\n4\r\n5", ["2", "3", "4", "5"], (3, 1)),
+    ("\x1b[20hab\nc", ["ab", "c"], (1, 1)),
+    (b"\x00a\x07\x7fb\xc2\x85c", ["abc"], (0, 3)),
+    # motion
+    ("\x1b[3;4HA\x1b[HB", ["B", "", "   A"], (0, 1)),
+    ("\x1b[3;4fA\x1b[99;99HB", ["", "", "   A", "         B"], (3, 9)),
+    ("\x1b[2;5H\x1b[AA\x1b[2BB\x1b[3DC\x1b[CD", ["    A", "", "   C DB"[:6]], None),
+    ("\x1b[2EA\x1b[FB\x1b[5GC\x1b[4`D", ["", "B  DC", "A"], (1, 4)),
+    ("\x1b[2dA\x1b[2aB\x1b[eC\x1b[999eD", ["", "A  B", "    C", "     D"], (3, 6)),
+    ("\x1b[IA\x1b[ZB", ["        B"], (0, 9)),
+    ("\x1b[3g\x1b[4G\x1bH\r\tA\x1b[4G\x1b[g\r\tB", ["   A     B"], (0, 9)),
+    ("\x1b[2;3H\x1b7\x1b[HA\x1b8B", ["A", "  B"], (1, 3)),
+    ("\x1b[2;3H\x1b[s\x1b[HA\x1b[uB", ["A", "  B"], (1, 3)),
+    ("0123456789\x1b7\x1b[3;1H\x1b8x", ["0123456789", "x"], (1, 1)),
+    ("ab\x1b8c", ["cb"], (0, 1)),
+    # erasing and shifting
+    ("abcdef\x1b[3G\x1b[K", ["ab"], (0, 2)),
+    ("abcdef\x1b[3G\x1b[1K", ["   def"], (0, 2)),
+    ("abcdef\x1b[2K", [], (0, 6)),
+    ("a\r\nbcd\r\ne\x1b[2;2H\x1b[J", ["a", "b"], (1, 1)),
+    ("a\r\nbcd\r\ne\x1b[2;2H\x1b[1J", ["", "  d", "e"], (1, 1)),
+    ("a\r\nb\x1b[2J", [], (1, 1)),
+    ("abcdef\x1b[2G\x1b[2X", ["a  def"], (0, 1)),
+    ("abcdef\x1b[2G\x1b[2P", ["adef"], (0, 1)),
+    ("abcdef\x1b[2G\x1b[2@", ["a  bcdef"], (0, 1)),
+    ("0123456789\x1b[5G\x1b[99@", ["0123"], (0, 4)),
+    ("0123456789\x1b[5G\x1b[99P", ["0123"], (0, 4)),
+    ("a\r\nb\r\nc\r\nd\x1b[2;3H\x1b[L", ["a", "", "b", "c"], (1, 0)),
+    ("a\r\nb\r\nc\r\nd\x1b[2;3H\x1b[M", ["a", "c", "d"], (1, 0)),
+    ("a\r\nb\r\nc\r\nd\x1b[S", ["b", "c", "d"], (3, 1)),
+    ("a\r\nb\r\nc\r\nd\x1b[2T", ["", "", "a", "b"], (3, 1)),
+    ("ab\x1b[3b", ["abbbb"], (0, 5)),
+    ("\x1b[4habc\rX\x1b[4lY", ["XYbc"], (0, 2)),
+    ("\x1b#8", ["EEEEEEEEEE"] * 4, (0, 0)),
+    # margins
+    ("a\r\nb\r\nc\r\nd\x1b[2;3r\x1b[3;1H\nX", ["a", "c", "X", "d"], (2, 1)),
+    ("a\r\nb\r\nc\r\nd\x1b[2;3r\x1b[2;1H\x1bMX", ["a", "X", "b", "d"], (1, 1)),
+    ("a\r\nb\r\nc\r\nd\x1b[2;3r\x1b[3;1H\x1bDX\x1bEY", ["a", "X", "Y", "d"], (2, 1)),
+    ("a\r\nb\r\nc\r\nd\x1b[2;3r\x1b[4;1H\nX", ["a", "b", "c", "X"], (3, 1)),
+    ("\x1b[2;3r\x1b[?6hA\x1b[9;1HB\x1b[?6lC", ["C", "A", "B"], (0, 1)),
+    ("\x1b[2;3r\x1b[2;2H\x1b[9AA\x1b[3;2H\x1b[9BB", ["", " A", " B"], (2, 2)),
+    ("\x1b[3;2rA", ["A"], (0, 1)),
+    ("\x1b[2;3r\x1b[!p\x1b[4;1H\nA", ["", "", "", "A"], (3, 1)),
+    # charsets
+    ("\x1b(0lqk\x1b(Bq", ["┌─┐q"], (0, 4)),
+    ("\x1b)0q\x0eq\x0fq", ["q─q"], (0, 3)),
+    # alternate screens
+    ("ab\x1b[?1049hXY\x1b[?1049lc", ["abc"], (0, 3)),
+    ("ab\x1b[?1049hX\x1b[?1049l\x1b[?1049h", [], (0, 2)),
+    ("ab\x1b[?47hX\x1b[?47l\x1b[?47h", ["  X"], (0, 3)),
+    ("ab\x1b[?1047hX\x1b[?1047l\x1b[?47h", [], (0, 3)),
+    ("ab\x1b[?1048h\x1b[3;1H\x1b[?1048lc", ["abc"], (0, 3)),
+    ("ab\x1bcc", ["c"], (0, 1)),
+    # wide characters, marks, emoji
+    ("漢字", ["漢字"], (0, 4)),
+    ("漢字\x1b[2GX", [" X字"], (0, 2)),
+    ("漢字\x1b[3GX", ["漢X"], (0, 3)),
+    ("012345678漢", ["012345678", "漢"], (1, 2)),
+    ("漢字\x1b[2G\x1b[P", ["  字"[:1] + "字"], (0, 1)),
+    ("漢字\x1b[2G\x1b[X", ["  字"], (0, 1)),
+    ("e\u0301x", ["e\u0301x"], (0, 2)),
+    ("012345678e\u0301x", ["012345678e\u0301", "x"], (1, 1)),
+    ("\u0301x", ["x"], (0, 1)),
+    ("👩\u200d👩\u200d👧x", ["👩\u200d👩\u200d👧x"], (0, 3)),
+    ("🇩🇪🇫🇷x", ["🇩🇪🇫🇷x"], (0, 5)),
+    ("👍🏽x", ["👍🏽x"], (0, 3)),
+    ("❤\ufe0fx❤x", ["❤\ufe0fx❤x"], (0, 5)),
+    ("1\ufe0f\u20e3x", ["1\ufe0f\u20e3x"], (0, 3)),
+    ("🏃\u200d♂\ufe0fx", ["🏃\u200d♂\ufe0fx"], (0, 3)),
+    ("\x1b[4h漢\rX", ["X漢"], (0, 1)),
+    # what is broken or swallowed
+    ("a\x1b[3\x18b", ["ab"], (0, 2)),
+    ("a\x1b[3\x1b[Cb", ["a b"], (0, 3)),
+    ("a\x1b[3\rCb", ["a  b"], (0, 4)),
+    ("a\x1b]0;t\x1b[Cb", ["a b"], (0, 3)),
+    ("a\x1bPq#0;2~~\x07\x1b\\\x1b_G\x1b\\\x1b^x\x1b\\\x1bXx\x1b\\\x1bkname\x1b\\b", ["ab"], (0, 2)),
+    ("a\x1b[?99h\x1b[1;2;3z\x1b[>5X\x1b[=1Xb\x1b%Gc\x1b[1$wd", ["abcd"], (0, 4)),
+    (b"a\xffb\xe2\x82c\xf0\x9f", ["a\ufffdb\ufffdc"], (0, 5)),
+    (b"\xed\xa0\x80\xc0\xaf", ["\ufffd" * 5], (0, 5)),
+)
+
+
+class Sequences(unittest.TestCase):
+    def test_each_sequence(self):
+        for stream, lines, cursor in CASES:
+            with self.subTest(stream):
+                screen = fed(stream)
+                self.assertEqual(text(screen), lines)
+                self.assertEqual((screen.row, screen.col), cursor or (screen.row, screen.col))
+                data = stream if isinstance(stream, bytes) else stream.encode()
+                split = in_pieces(data, lambda: 1, looop.Screen(10, 4, 50))
+                self.assertEqual(looop.dump(split), looop.dump(screen))
+
+    def style(self, stream):
+        """Return how an x looks that is written after a stream."""
+        return looop.style_fields(fed(stream + "\rx", 40).lines[0].styles[0].key)
+
+    def test_pens(self):
+        for stream, fields in {
+            "\x1b[31;42m": {"fg": 1, "bg": 2},
+            "\x1b[91;102m": {"fg": 9, "bg": 10},
+            "\x1b[38;5;208;48;5;0m": {"fg": 208, "bg": 0},
+            "\x1b[38;2;1;2;3;48;2;255;0;16m": {"fg": "#010203", "bg": "#ff0010"},
+            "\x1b[38:5:208m": {"fg": 208},
+            "\x1b[38:2::1:2:3;48:2:4:5:6m": {"fg": "#010203", "bg": "#040506"},
+            "\x1b[38;5;300;1m": {"fg": None, "bold": True},
+            "\x1b[1;2;3;5;7;8;9m": dict.fromkeys(words("bold faint italic blink reverse conceal strike"), True),
+            "\x1b[1;2;22;3;23;7;27m": {"bold": False, "faint": False, "italic": False, "reverse": False},
+            "\x1b[4m": {"underline": "single"},
+            "\x1b[4:3m": {"underline": "curly"},
+            "\x1b[4:5m": {"underline": "dashed"},
+            "\x1b[4:3;4:0m": {"underline": None},
+            "\x1b[21m": {"underline": "double"},
+            "\x1b[4;58;2;1;2;3;1m": {"underline": "single", "bold": True, "fg": None},
+            "\x1b[58:5:3;1m": {"bold": True, "blink": False},
+            "\x1b[31m\x1b[m": {"fg": None},
+            "\x1b[31m\x1b[39m": {"fg": None},
+            "\x1b[31;1;;4m": {"fg": None, "bold": False, "underline": "single"},
+            "\x1b]8;id=1;http://x.y/\x1b\\\x1b[0m": {"link": "http://x.y/"},
+            "\x1b]8;;http://x.y/\x07\x1b]8;;\x07": {"link": None},
+            "\x1b[31m\x1b7\x1b[m\x1b8": {"fg": 1},
+            "\x1b[1m\x1b[!p": {"bold": False},
+            "\x1b[?31m\x1b[>31m": {"fg": None},
+        }.items():
+            style = self.style(stream)
+            self.assertEqual({name: style[name] for name in fields}, fields, stream)
+
+    def test_erasing_leaves_the_background(self):
+        for erase in words("\x1b[2J \x1b[2K \x1b[9X \x1b[99P \x1b[9@ \x1b[L \x1b[9M \x1b[9S \x1b[T \x1bM"):
+            screen = fed("\x1b[1;31;44m" + erase)
+            self.assertEqual(screen.lines[0].styles[0].key, (None, 4, 0, 0, ""), erase)
+
+    def test_modes_and_what_an_owner_reads(self):
+        screen = fed("\x1b[?1h\x1b[?2004h\x1b[?25l\x1b]2;a title\x07\x1b[>5u")
+        self.assertTrue(screen.application_cursor and screen.bracketed_paste and not screen.visible)
+        self.assertEqual((screen.title, screen.kitty_flags), ("a title", 5))
+        screen.feed(b"\x1b[?1049h")
+        self.assertEqual(screen.kitty_flags, 0)
+        screen.feed(b"\x1b[=3u\x1b[=4;2u\x1b[=1;3u")
+        self.assertEqual(screen.kitty_flags, 6)
+        screen.feed(b"\x1b[?1049l\x1b[>1u\x1b[<2u")
+        self.assertEqual(screen.kitty_flags, 0)
+        screen.feed(b"\x1b[22;0t\x1b]0;other\x1b\\\x1b[23;0t\x1b[23;0t")
+        self.assertEqual(screen.title, "a title")
+        screen.feed(b"\x1b[?1002h\x1b[?1003h")
+        self.assertNotIn("?1002", screen.modes)
+        screen.feed(b"\x1b[!p")
+        self.assertTrue(screen.visible and not screen.application_cursor)
+
+
+class Answers(unittest.TestCase):
+    def test_each_question(self):
+        for question, answer in {
+            "\x1b[c": "\x1b[?62;22c",
+            "\x1bZ": "\x1b[?62;22c",
+            "\x1b[>c": "\x1b[>1;10;0c",
+            "\x1b[=c": "",
+            "\x1b[5n": "\x1b[0n",
+            "\x1b[2;3H\x1b[6n": "\x1b[2;3R",
+            "\x1b[2;3H\x1b[?6n": "\x1b[?2;3R",
+            "\x1b[2;3r\x1b[?6h\x1b[2;4H\x1b[6n": "\x1b[2;4R",
+            "0123456789\x1b[6n": "\x1b[1;10R",
+            "\x1b[>0q": f"\x1bP>|looop({looop.VERSION})\x1b\\",
+            "\x1b[?25$p": "\x1b[?25;1$y",
+            "\x1b[?2026$p\x1b[?2026h\x1b[?2026$p": "\x1b[?2026;2$y\x1b[?2026;1$y",
+            "\x1b[?1049h\x1b[?1049$p": "\x1b[?1049;1$y",
+            "\x1b[?69$p": "\x1b[?69;0$y",
+            "\x1b[4$p\x1b[3$p": "\x1b[4;2$y\x1b[3;0$y",
+            "\x1b[1;38;5;208m\x1bP$qm\x1b\\": "\x1bP1$r0;1;38;5;208m\x1b\\",
+            "\x1b[5 q\x1bP$q q\x1b\\": "\x1bP1$r5 q\x1b\\",
+            "\x1b[2;3r\x1bP$qr\x1b\\": "\x1bP1$r2;3r\x1b\\",
+            "\x1bP$qz\x1b\\": "\x1bP0$r\x1b\\",
+            "\x1bP+q544e\x1b\\": "\x1bP0+r\x1b\\",
+            "\x1b[>3u\x1b[?u": "\x1b[?3u",
+            "\x1b[14t\x1b[16t\x1b[18t": "\x1b[4;64;80t\x1b[6;16;8t\x1b[8;4;10t",
+            "\x1b]11;?\x07": "\x1b]11;rgb:1010/1010/1010\x07",
+            "\x1b]10;#ff8000\x07\x1b]10;?\x1b\\": "\x1b]10;rgb:ffff/8080/0000\x1b\\",
+            "\x1b]10;?;?\x07": "\x1b]10;rgb:d8d8/d8d8/d8d8\x07\x1b]11;rgb:1010/1010/1010\x07",
+            "\x1b]4;1;?;208;?\x07": "\x1b]4;1;rgb:cdcd/0000/0000\x07\x1b]4;208;rgb:ffff/8787/0000\x07",
+            "\x1b]4;1;rgb:1/22/333\x07\x1b]4;1;?\x07\x1b]104;1\x07": "\x1b]4;1;rgb:1111/2222/3333\x07",
+            "\x1b]11;#fff\x07\x1b]111\x07\x1b]11;?\x07": "\x1b]11;rgb:1010/1010/1010\x07",
+            "\x1b[?996n": "\x1b[?997;1n",
+            "\x1b[0\nc": "\x1b[?62;22c",
+            "\x05text\x1b[1m\x1b[2;2H": "",
+        }.items():
+            screen = fed(question)
+            self.assertEqual(b"".join(screen.replies).decode(), answer, question)
+            self.assertEqual(looop.asks_terminal(question.encode()), bool(answer) or question == "\x1b[=c", question)
+            cut = len(question) - 1
+            self.assertTrue(looop.asks_terminal(question[:cut].encode()) or not answer, question)
+
+    def test_what_asks_nothing(self):
+        for stream in (
+            b"",
+            b"plain text\r\n",
+            b"\x1b[1;31mred\x1b[m \x1b[10;20H\x1b[K",
+            b"\x1b]0;title?\x07",
+            b"\x1b[22;0t",
+        ):
+            self.assertFalse(looop.asks_terminal(stream), stream)
+        for tail in (b"text\x1b", b"\x1b[", b"\x1b[?2004", b"\x1b]11;", b"\x1bP$"):
+            self.assertTrue(looop.asks_terminal(tail), tail)
+
+    def test_a_program_that_never_reads_costs_little(self):
+        self.assertLess(len(fed(b"\x1b[c" * 20000).replies), 5000)
+
+
+class Sizes(unittest.TestCase):
+    def test_there_and_back(self):
+        stream = "".join(f"{n} a line of text 漢字\r\n" for n in range(20)) + "$ prompt"
+        for start in (b"", b"\x1b[2J\x1b[H"):
+            screen = fed(stream.encode() + start + b"top", 40, 10)
+            before = looop.screen_lines(screen), screen.row, screen.col, len(screen.history)
+            for size in ((40, 4), (20, 10), (7, 3), (80, 30), (16, 1)):
+                screen.resize(*size)
+                self.assertEqual((screen.cols, screen.rows, len(screen.lines)), (*size, size[1]))
+                again = looop.load(json.loads(json.dumps(looop.dump(screen))))
+                self.assertEqual(looop.dump(again), looop.dump(screen))
+                for one in (screen, again):
+                    one.resize(40, 10)
+                    self.assertEqual((looop.screen_lines(one), one.row, one.col, len(one.history)), before, size)
+
+    def test_step_by_step_and_after_a_change(self):
+        screen = fed("0123456789\r\nabc漢defg", 10, 3)
+        for cols in (8, 4, 6, 5, 9, 10):
+            screen.resize(cols, 3)
+        self.assertEqual(text(screen), ["0123456789", "abc漢defg"])
+        screen.resize(4, 3)
+        self.assertEqual(text(screen), ["0123", "abc"])
+        screen.feed(b"\x1b[HX")
+        screen.resize(10, 3)
+        self.assertEqual(text(screen), ["X123", "abc漢defg"])
+
+    def test_the_alternate_screen_is_cut_and_the_main_one_kept(self):
+        screen = fed("".join(f"{n}\r\n" for n in range(5)) + "end\x1b[?1049h\x1b[Hone\r\ntwo\r\nthree", 10, 6)
+        screen.resize(10, 2)
+        self.assertEqual(text(screen), ["one", "two"])
+        screen.resize(10, 6)
+        screen.feed(b"\x1b[?1049l!")
+        self.assertEqual(text(screen), ["0", "1", "2", "3", "4", "end!"])
+
+    def test_parse_size(self):
+        self.assertEqual(looop.parse_size("80x24"), (80, 24))
+        for wrong in (
+            "",
+            "80",
+            "x",
+            "80x",
+            "1x24",
+            "80x0",
+            "1001x5",
+            "5x1001",
+            "8 x4",
+            "-5x5",
+            "²x5",
+            "80x24x3",
+            "9" * 99,
+        ):
+            with self.assertRaises(ValueError, msg=wrong):
+                looop.parse_size(wrong)
+
+    def test_what_is_kept_is_bounded(self):
+        self.assertEqual(len(fed(b"x\r\n" * 500, 10, 4, 100).history), 100)
+        self.assertEqual(fed(b"x\r\n" * 500, 10, 4, 0).history, [])
+        screen = fed("e" + "\u0301" * 5000 + "\x1b]2;" + "t" * 9000 + "\x07" + "\x1b[>1u" * 99 + "\x1b[22;0t" * 99)
+        self.assertLess(max(map(len, screen.lines[0].chars)), 20)
+        self.assertLess(len(screen.title), 300)
+        self.assertLess(max(len(screen.kitty[0]), len(screen.titles)), 20)
+        for opener in (b"\x1b]0;", b"\x1bP", b"\x1b_", b"\x1b["):
+            held = in_pieces(opener + b"1" * 300000, lambda: 7000, looop.Screen(10, 4))
+            self.assertLess(len(held.held_text), 5000)
+            end = {b"\x1b[": b"C"}.get(opener, b"\x1b\\")
+            held.feed(end + b"A")
+            self.assertEqual(looop.dump(held), looop.dump(fed(opener + b"1" * 300000 + end + b"A", 10, 4, 2000)))
+            self.assertEqual(text(held), ["A"])
+        screen = fed(b"".join(b"\x1b[38;2;%d;%d;0mx" % (n % 256, n // 256) for n in range(20000)))
+        self.assertLess(len(screen._styles), 9000)
+
+    def test_huge_numbers_take_little_time(self):
+        start = time.monotonic()
+        for final in "@ABCDEFGHIJKLMPSTXZ`abdefgr":
+            fed(f"word\x1b[99999999{final}\x1b[{'9' * 500};{'9' * 500}{final}".encode() * 5, 200, 100)
+        self.assertLess(time.monotonic() - start, 5)
+
+
+class Pictures(Case):
+    def test_json(self):
+        picture = looop.picture_json(fed("\x1b]0;t\x07a漢\x1b[44m \x1b[;3;38;2;1;2;3mb\x1b[?25l"))
+        self.assertEqual(list(picture), ["cols", "rows", "cursor", "alt", "title", "lines", "cells"])
+        self.assertEqual(picture["cursor"], {"row": 0, "col": 5, "visible": False})
+        self.assertEqual(picture["lines"], ["a漢 b", "", "", ""])
+        self.assertEqual(
+            [(c["col"], c["text"], c["width"]) for c in picture["cells"]],
+            [(0, "a", 1), (1, "漢", 2), (3, " ", 1), (4, "b", 1)],
+        )
+        keys = words("row col text width fg bg bold faint italic underline blink reverse conceal strike link")
+        self.assertEqual(set(picture["cells"][0]), set(keys))
+        self.assertEqual((picture["cells"][2]["bg"], picture["cells"][3]["fg"]), (4, "#010203"))
+
+    def test_ansi_draws_the_same_again(self):
+        screen = fed("\x1b[1;31mred\x1b[m and \x1b]8;;http://x.y\x07link\x1b]8;;\x07\r\n漢字 \x1b[7m  ", 20)
+        drawn = looop.picture_ansi(screen)
+        again = fed(drawn.replace("\n", "\r\n").rstrip(), 20)
+        self.assertEqual(spelled(again)["lines"], spelled(screen)["lines"])
+
+    def test_svg_is_xml_of_the_right_size_whatever_is_on_the_screen(self):
+        for path in SCREENS:
+            drawing = looop.picture_svg(fed(read(path, "rb"), 80, 24), 3, "<a> & \x01\uffff")
+            self.assertIn("viewBox", ElementTree.fromstring(drawing).attrib)
+        screen = fed('\x1b[1;3;4:3;9;31mA<&>"\ufffe\x1b[0;7mB\x1b[0m┌─╬━╭░▞▊漢', 20, 2)
+        root = ElementTree.fromstring(looop.picture_svg(screen))
+        drawn = "".join(root.itertext())
+        self.assertIn('A<&>"', drawn)
+        self.assertNotIn("─", drawn)  # it is a line
+        self.assertIn("漢", drawn)
+        self.assertGreater(len(root.findall(".//{*}rect")), 4)
+        for code in range(0x2500, 0x25A0):
+            ElementTree.fromstring(looop.picture_svg(fed(chr(code), 4, 1)))
+
+    def test_the_verb(self):
+        path = os.path.join(CAPTURED, "screens", "vim.bin")
+        seen = json.loads(read(path[:-3] + "json"))
+        lines = [line.rstrip() for line in seen["lines"]]
+        self.assertEqual(self.looop("render", path).split("\n")[:-1], lines)
+        self.assertEqual(json.loads(self.looop("render", path, "--json"))["lines"], lines)
+        ElementTree.fromstring(self.looop("render", path, "--svg"))
+        self.assertIn("\x1b[", self.looop("render", path, "--ansi"))
+        command = self.command("render", "--size", "5x2", "--trim", "--scrollback=1")
+        out = subprocess.run(command, env=self.env, input=b"1\r\n2\r\n3\r\n\x1b[c", capture_output=True, check=True)
+        self.assertEqual(out.stdout, b"2\n3\n")
+        out = subprocess.run(
+            self.command("render", "-", "--replies"), env=self.env, input=b"\x1b[c", capture_output=True, check=True
+        )
+        self.assertEqual(out.stdout, b"\x1b[?62;22c")
+        for words in (["--size", "1x1"], ["--scrollback", "x"], ["--svg", "--json"]):
+            self.looop("render", path, *words, code=2)
+        self.looop("render", "/nowhere", code=1)
+        self.assertIn("No such file", self.stderr)
+
+
+WORDS = words(
+    "hello x 漢字 é e\u0301 🇩🇪 🇩 👍🏽 🏽 ❤\ufe0f 1\ufe0f\u20e3 ─│┌ \u0301 \u200d \ufe0f lqqk ♂ 👩\u200d👩\u200d👧"
+)
+WORDS += ["   ", "word " * 9, "中" * 30, "\r\n", "\n", "\r", "\t", "\b", "\x0e", "\x0f", "\x18"]
+PENS = words("0 1 3 4:3 7 31 42 38;5;99 48:2::1:2:3 21 22 39 58:5:3 38;2;9;8;7")
+WHOLE = words(
+    "\x1b7 \x1b8 \x1bD \x1bE \x1bM \x1bH \x1b= \x1b> \x1b(0 \x1b(B \x1b)0 \x1b[3g \x1b[4h \x1b[4l \x1b[20h \x1b[20l"
+    " \x1b#8 \x1b[!p \x1bc \x1b[>1u \x1b[>5u \x1b[<u \x1b[=3;2u \x1b[?u \x1b]0;title\x07 \x1b]2;é漢\x1b\\ \x1b[22;0t"
+    " \x1b[23;0t \x1b]8;;http://x.y/?a=b\x1b\\ \x1b]8;;\x07 \x1b]4;1;#ff0102\x07 \x1b]4;3;?\x07 \x1b]10;rgb:1/2/3\x1b\\"
+    " \x1b]11;?\x07 \x1b]104\x07 \x1b]104;1\x07 \x1b]110\x07 \x1bPabc\x1b\\ \x1bP$qm\x1b\\ \x1bP+q544e\x1b\\"
+    " \x1b_G..\x1b\\ \x1b[c \x1b[>c \x1b[5n \x1b[?6n \x1b[>0q \x1b[?2004$p \x1b[18t \x1b[>4;2m \x1b[s \x1b[u"
+    " \x1b[31\x18 \x1b]0;abc\x1b[1m"
+    " \x1b]52;c;\x0e\x07 \x1b[3\x0eC \x1b]52;\x1b"
+)
+WHOLE += ["\x1b[3\n1m", "\x1b\n[2C", "\x1b[2 q"]
+MODES = (1, 5, 6, 7, 12, 25, 47, 66, 1000, 1002, 1003, 1004, 1005, 1006, 1047, 1048, 1049, 2004, 2026, 2031)
+
+
+def noise(chance):
+    """Return a stream of everything, sometimes damaged."""
+    parts = []
+    for _ in range(chance.randrange(5, 60)):
+        kind = chance.random()
+        if kind < 0.4:
+            parts.append(chance.choice(WORDS))
+        elif kind < 0.66:
+            numbers = [str(chance.choice((0, 1, 2, 3, 5, 9, 20, 999))) for _ in range(chance.choice((0, 1, 1, 2, 3)))]
+            parts.append(f"\x1b[{';'.join(numbers)}{chance.choice('ABCDEFGHIJKLMPSTXZ`abcdefghlmnrstu@')}")
+        elif kind < 0.78:
+            parts.append(f"\x1b[{chance.choice(PENS)}m")
+        elif kind < 0.86:
+            parts.append(f"\x1b[?{chance.choice(MODES)}{chance.choice('hl')}")
+        else:
+            parts.append(chance.choice(WHOLE))
+    stream = bytearray("".join(parts).encode())
+    for _ in range(chance.choice((0, 0, 1, 4))):
+        at = chance.randrange(len(stream))
+        odd = bytes(chance.choice(b"\x1b\x9b\x18\xe2\xf0[;\xff\x0e\x80") for _ in range(chance.randrange(3)))
+        stream[at : at + chance.randrange(4)] = odd
+    return bytes(stream)
+
+
+def spelled(screen, *without):
+    """Return the state with styles in the place of their numbers, and only what a painted terminal can have."""
+    state = looop.dump(screen)
+    styles = state.pop("styles")
+    for name in ("lines", "other", "history"):
+        state[name] = [[*zip(row[::2], (styles[i] for i in row[1::2]))] for row in state[name]]
+    state["pen"] = styles[state["pen"]]
+    state["saved"] = [saved and [*saved[:3], styles[saved[3]], *saved[4:]] for saved in state["saved"]]
+    state["modes"] = [mode for mode in state["modes"] if mode != "?2026"]
+    state["tabs"] = sorted(col for col in screen.tabs if col < screen.cols)
+    state["other"] = state["other"] if screen.alt or any(state["other"]) else []
+    for name in ("joint", "last", "vanished", "cut_col", *without):
+        del state[name]
+    return state
+
+
+SKIMMED = words("modes alt pen charsets shift kitty keypad cursor_style modify_keys palette foreground background")
+SKIMMED += ["title", "titles", "top", "bottom", "held"]
+
+
+class Noise(unittest.TestCase):
+    def test_noise(self):
+        chance = random.Random(2026)
+        worst, answers = 0.0, 0
+        for _ in range(350):
+            stream = noise(chance)
+            cols, rows = chance.choice(((20, 6), (10, 4), (40, 10), (7, 3), (2, 2)))
+            start = time.monotonic()
+            screen = fed(stream, cols, rows, 30)
+            worst = max(worst, time.monotonic() - start)
+            self.check_lines(screen, stream)
+            self.check_split(chance, screen, stream)
+            again = looop.load(json.loads(json.dumps(looop.dump(screen))))
+            self.assertEqual(looop.dump(again), looop.dump(screen), stream)
+            past = chance.choice((0, 5, 30))
+            painted = fed(looop.paint(screen, past), cols, rows, 30)
+            self.assertEqual(spelled(painted, "history"), spelled(screen, "history"), stream)
+            self.assertEqual(spelled(painted)["history"], spelled(screen)["history"][-past:] if past else [], stream)
+            self.check_skim(screen, stream)
+            answers += len(screen.replies)
+        self.assertLess(worst, 2)
+        self.assertGreater(answers, 100)
+
+    def check_lines(self, screen, stream):
+        for line in screen.lines + screen.other:
+            self.assertEqual((len(line.chars), len(line.styles)), (screen.cols, screen.cols), stream)
+            self.assertTrue(all(line.chars[at - 1] for at, cell in enumerate(line.chars) if not cell), stream)
+            self.assertNotEqual(line.chars[0], "", stream)
+
+    def check_split(self, chance, screen, stream):
+        split = in_pieces(stream, lambda: chance.choice((1, 1, 2, 5, 30)), looop.Screen(screen.cols, screen.rows, 30))
+        self.assertEqual(looop.dump(split), looop.dump(screen), stream)
+        self.assertEqual(split.replies, screen.replies, stream)
+
+    def check_skim(self, screen, stream):
+        skimmed = looop.Screen(screen.cols, screen.rows, 30)
+        looop.feed_skimmed(skimmed, stream[: len(stream) // 2])
+        looop.feed_skimmed(skimmed, stream[len(stream) // 2 :])
+        theirs, ours = spelled(skimmed), spelled(screen)
+        self.assertEqual([theirs[name] for name in SKIMMED], [ours[name] for name in SKIMMED], stream)
+        kinds = [[reply for reply in one.replies if not reply.endswith(b"R")] for one in (skimmed, screen)]
+        self.assertEqual(*kinds, stream)
+        self.assertTrue(looop.asks_terminal(stream) or not screen.replies, stream)
+
+    def test_skim_and_asks_are_linear(self):
+        for piece in (
+            b"\x1b",
+            b"\x1b[",
+            b"\x1b]",
+            b"\x1bP",
+            b"\x1b[1;",
+            b"1;",
+            b"\x1b]0;x",
+            b"\x1b[\x0e",
+            b"\x1b(",
+            b"a\x0e",
+            b"\n",
+        ):
+            for stream in (piece * (400000 // len(piece)), b"\x1b[" + piece * 100000, b"\x1b]" + piece * 100000):
+                start = time.monotonic()
+                looop.skim(stream)
+                looop.asks_terminal(stream)
+                self.assertLess(time.monotonic() - start, 2, piece)
+
+    def test_load_refuses_what_dump_does_not_make(self):
+        chance = random.Random(7)
+        good = looop.dump(fed("\x1b[31mab漢\r\n\x1b7\x1b[?1049h\x1b[>1u\x1b]4;1;#010203\x07x\x1b[3", 10, 4))
+        refused = 0
+        for key in good:
+            for value in (
+                None,
+                -1,
+                10**9,
+                "x\x1b[m",
+                [],
+                [[]],
+                {},
+                {"cut": 1},
+                [["\x1b", 0]],
+                "\ud800",
+                True,
+                [[1, 2]],
+                1.5,
+            ):
+                for bad in ({**good, key: value}, {name: good[name] for name in good if name != key}):
+                    refused += self.refuses(bad)
+        for _ in range(400):
+            raw = bytearray(json.dumps(good).encode())
+            raw[chance.randrange(len(raw))] = chance.choice(b'019"[]{},:-exan')
+            try:
+                refused += self.refuses(json.loads(raw))
+            except json.JSONDecodeError:
+                pass
+        self.assertGreater(refused, 300)
+
+    def refuses(self, dumped):
+        """Tell whether load refuses a value; what it takes must be a screen that works."""
+        try:
+            screen = looop.load(dumped)
+        except ValueError:
+            return True
+        screen.feed(b"\x1b[?1049l\x1b8x\r\n\x1b[5;5Hx\x1b[J")
+        screen.resize(20, 8)
+        drawn = looop.paint(screen, 5) + looop.picture_svg(screen).encode()
+        self.assertNotIn(b"\x1b[m\x1b[m\x1b[m", drawn)
+        looop.dump(screen)
+        return False
+
+
+if __name__ == "__main__":
+    unittest.main()
