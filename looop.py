@@ -2263,26 +2263,20 @@ class Packed:
     __slots__ = ("cells", "runs")
 
     def __init__(self, line: Line) -> None:
-        text: str = "".join(line.chars)
-        styles = line.styles
-        first = styles[0]
-        self.cells: Sequence[str] = text if text.isascii() else tuple(line.chars)
-        if styles.count(first) == len(styles):
-            self.runs = [(first, len(styles))]
-        else:
-            self.runs = style_runs(styles)
-        if self.runs[-1][0].key == PLAIN:
-            self._trim()
-
-    def _trim(self) -> None:
-        end = len(self.cells) - self.runs[-1][1]  # the last run may be cut as far as this
-        cells = self.cells
-        size = len(cells.rstrip(" ")) if isinstance(cells, str) else len(cells)
-        while not isinstance(cells, str) and size and cells[size - 1] == " ":
+        chars, styles = line.chars, line.styles
+        text = "".join(chars)
+        simple = text.isascii() or (len(text) == len(chars) and "" not in chars)
+        self.cells: Sequence[str] = text if simple else tuple(chars)
+        size = len(text.rstrip(" ")) if simple else len(chars)
+        while not simple and size and chars[size - 1] == " ":
             size -= 1
-        size = max(size, end)
-        self.cells = cells[:size]
-        self.runs[-1] = (self.runs[-1][0], size - end)
+        last, blanks = styles[-1], len(styles) - size
+        if last.key == PLAIN and styles[size:].count(last) == blanks:
+            self.runs = style_runs(styles[:size])
+        else:  # some of the blanks at the end are to be seen
+            self.runs = style_runs(styles)
+            size = len(styles) - (self.runs.pop()[1] if last.key == PLAIN else 0)
+        self.cells = self.cells[:size]
 
     def line(self, cols: int, plain: Style) -> Line:
         """Return it as a line of so many cells."""
@@ -2294,7 +2288,9 @@ class Packed:
 
 def style_runs(styles: list[Style]) -> list[tuple[Style, int]]:
     """Return styles as (style, how many cells in a row have it)."""
-    runs = []
+    runs: list[tuple[Style, int]] = []
+    if not styles or styles.count(styles[0]) == len(styles):
+        return [(styles[0], len(styles))] if styles else runs
     last, start = styles[0], 0
     for col, style in enumerate(styles):
         if style is not last:
@@ -2336,7 +2332,7 @@ class Grid:
             if len(self._styles) + self._steps > _STYLES_MAX:
                 for old in self._styles.values():
                     old.then.clear()
-                self._styles.clear()
+                self._styles = {PLAIN: self.plain}
                 self._steps = 0
             style = self._styles[key] = Style(key)
             background = (None, key[1], 0, 0, "")
@@ -2410,12 +2406,9 @@ class Grid:
     def scroll_up(self, count: int) -> None:
         """Drop lines at the top margin; those of the main screen's own top go to the history."""
         count = min(count, self.bottom - self.top + 1)
-        lines = self.lines
         if self.top == 0 and not self.alt:
-            self.remember(lines[:count])
-        del lines[self.top : self.top + count]
-        at = self.bottom + 1 - count
-        lines[at:at] = self.blank_lines(count, self.pen.erased)
+            self.remember(self.lines[:count])
+        self.delete_lines(self.top, count)
 
     def remember(self, lines: list[Line]) -> None:
         """Add lines to the history."""
@@ -2979,6 +2972,7 @@ class Screen(Terminal):
         super().__init__(cols, rows, scrollback)
         self._tokens = re.compile(_TOKEN).findall
         self._runs = re.compile(f"[{NARROW}]+|.").findall
+        self._narrow = re.compile(f"[{NARROW}]").match
         self._csi = re.compile(_CSI).fullmatch
         self._unfinished = re.compile(_UNFINISHED).fullmatch
         self._controls = re.compile(f"[{_CONTROLS}]")
@@ -3093,10 +3087,10 @@ class Screen(Terminal):
 
     def _runs_of(self, text: str) -> None:
         for run in self._runs(text):
-            if len(run) == 1 and run > "~":
-                self.write_char(run)
-            else:
+            if len(run) > 1 or run <= "~" or self._narrow(run):
                 self.write(run)
+            else:
+                self.write_char(run)
 
     def _look_up(self, token: str) -> Action:
         """Return what a sequence does, as a function of the screen and an argument."""
