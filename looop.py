@@ -2899,7 +2899,7 @@ class Terminal(Grid):
             self.title = "".join(char for char in rest[:TITLE_MAX] if char.isprintable())
         elif code == "8":
             params, _, link = rest.partition(";")
-            short = len(text) < STRING_MAX and all(char > " " and char != "\x7f" for char in rest)
+            short = len(text) < STRING_MAX and all(char > " " and not "\x7f" <= char < "\xa0" for char in rest)
             self.pen = self.style((*self.pen.key[:4], f"{params};{link}" if link and short else ""))
         elif code == "4":
             words = rest.split(";")
@@ -3193,7 +3193,7 @@ class Screen(Terminal):
         """Act on a sequence with control characters in it: those first."""
         if len(token) > STRING_MAX // 2:
             return
-        self._act(self._controls.findall(token))
+        self._act([char for char in self._controls.findall(token) if char in _CONTROL_CODES])
         self._act([self._controls.sub("", token)])
 
     def _take_string(self, token: str) -> None:

@@ -156,6 +156,7 @@ CASES = (
     # what is broken or swallowed
     ("a\x1b[3\x18b", ["ab"], (0, 2)),
     ("a\x1b[3\x1b[Cb", ["a b"], (0, 3)),
+    ("a\x1b[\x7f2\x7fCb\x1b(0\x1b[\x7fC", ["a  b"], (0, 5)),
     ("a\x1b[3\rCb", ["a  b"], (0, 4)),
     ("a\x1b]0;t\x1b[Cb", ["a b"], (0, 3)),
     ("a\x1bPq#0;2~~\x07\x1b\\\x1b_G\x1b\\\x1b^x\x1b\\\x1bXx\x1b\\\x1bkname\x1b\\b", ["ab"], (0, 2)),
@@ -460,7 +461,7 @@ def noise(chance):
     stream = bytearray("".join(parts).encode())
     for _ in range(chance.choice((0, 0, 1, 4))):
         at = chance.randrange(len(stream))
-        odd = bytes(chance.choice(b"\x1b\x9b\x18\xe2\xf0[;\xff\x0e\x80") for _ in range(chance.randrange(3)))
+        odd = bytes(chance.choice(b"\x1b\x9b\x18\xe2\xf0[;\xff\x0e\x80\x7f") for _ in range(chance.randrange(3)))
         stream[at : at + chance.randrange(4)] = odd
     return bytes(stream)
 
