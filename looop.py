@@ -1707,23 +1707,48 @@ def ending(pid: int) -> bool:
     return fields.get(b"State", b"").strip()[:1] in (b"Z", b"X") or bool(pending & 1 << (_signal.SIGKILL - 1))
 
 
+SUPERVISOR_NAME = b"looop-session"  # of a process that descends from nobody, whoever may have adopted it
+
+
+def name_process(name: bytes) -> None:
+    """On Linux, give this process a name, as ps(1) shows it (proc(5): comm)."""
+    try:
+        with open("/proc/self/comm", "wb") as file:
+            file.write(name)
+    except OSError:
+        pass
+
+
 def parents() -> dict[int, int]:
-    """Return the parent of every process that /proc shows; {} where there is no /proc."""
+    """Return the parent of every process; of one that supervises a session, 0: it is on its own."""
     found = {}
     try:
         names = os.listdir("/proc")
     except OSError:
-        return {}
+        return listed_parents()
     for name in names:
         if name.isdigit():
             try:
                 raw = read_bytes(f"/proc/{name}/stat") or b""
             except OSError:
                 continue
-            fields = raw.rpartition(b")")[2].split()  # the command's name may hold spaces and brackets
+            head, _, tail = raw.rpartition(b")")  # the command's name may hold spaces and brackets
+            fields = tail.split()
             if len(fields) > 1:
-                found[int(name)] = int(fields[1])
+                found[int(name)] = 0 if head.endswith(b"(" + SUPERVISOR_NAME) else int(fields[1])
     return found
+
+
+def listed_parents() -> dict[int, int]:
+    """Ask ps(1) for the parent of every process but itself, where there is no /proc."""
+    import subprocess
+
+    try:
+        with subprocess.Popen(["ps", "-Ao", "pid=,ppid="], stdout=-1, stderr=-3, stdin=-3) as ps:
+            rows = [line.split() for line in ps.communicate()[0].splitlines()]
+    except OSError:
+        return {}
+    return {int(row[0]): int(row[1]) for row in rows if len(row) == 2 and int(row[0]) != ps.pid}
 
 
 def descendants(root: int) -> list[int]:
@@ -5605,11 +5630,12 @@ class Supervisor:
         if not self.killing:
             return
         self._collect()
+        now = time.monotonic()
         family = descendants(os.getpid())
         if not family:
             self._tree_gone()
             return
-        age = time.monotonic() - self.kill_at
+        cost, age = time.monotonic() - now, now - self.kill_at
         if age >= HUP_GRACE + TERM_GRACE:
             send_signal(family, _signal.SIGSTOP)
             send_signal(descendants(os.getpid()), _signal.SIGKILL)
@@ -5619,7 +5645,7 @@ class Supervisor:
                 self.pressed = wanted
                 send_signal(family, wanted)
                 send_signal(family, _signal.SIGCONT)  # a stopped process hears nothing else
-        self.loop.after(0.01 if age < 0.1 else 0.05, self._press)
+        self.loop.after(max(0.01 if age < 0.1 else 0.05, 4 * cost), self._press)  # a machine that is busy is spared
 
     def _tree_gone(self) -> None:
         why, self.killing = self.killing, ""
@@ -5903,6 +5929,7 @@ def supervise(order: Order, lock: int, report: int) -> None:
             os.dup2(null, fd)
         close_others(lock, report)
         os.umask(0o077)
+        name_process(SUPERVISOR_NAME)
         set_subreaper(True)
         os.chdir(order.folder)
         write_atomic("supervisor", f"{os.getpid()} {start_time(os.getpid())}".encode(), sync=False)

@@ -483,6 +483,38 @@ class Ending(Sessions):
         self.assertEqual((session.state, session.code, session.status["signal"]), ("exited", 0, None))
         self.assertEqual(json.loads(self.looop("ls", "--json"))[0]["health"], "done")
 
+    def test_a_session_that_a_session_has_started_is_none_of_its_tree(self):
+        words = " ".join(looop.quoted(w) for w in self.command("start-session", "b", "--command", "echo READY; cat"))
+        outer = self.begin("a", f"{words}; echo READY; sleep 300")
+        self.wait_for(outer, "^READY")
+        inner = self.session("b")
+        before = self.supervisor(inner)
+        self.looop("restart", "a")
+        wait_until(lambda: self.output(outer).count(b"READY") == 2, "the second start")
+        looop.send_text(inner, b"still here", raw=False, enter=True)
+        self.wait_for(inner, "still here\n.*still here")
+        self.looop("kill", "a")
+        looop.send_text(inner, b"and here", raw=False, enter=True)
+        self.wait_for(inner, "and here\n.*and here")
+        self.assertEqual(self.supervisor(inner), before)
+        self.looop("kill", "b")
+
+    def test_a_kill_of_another_profile_is_a_kill(self):
+        session = self.begin("a", "exec cat")
+        self.looop("kill", "a", env={"LOOOP_SESSION_ID": "a", "LOOOP_DATA_DIR": self.data + "/."})
+        self.assertEqual(self.session("a").state, "killed")
+        session = self.begin("a", "exec cat")
+        self.looop("kill", "a", env={"LOOOP_SESSION_ID": "a"})
+        self.assertEqual((self.session("a").state, session.id), ("exited", "a"))
+
+    @unittest.skipUnless(shutil.which("ps"), "needs ps")
+    def test_processes_are_found_without_proc(self):
+        def known(table):
+            return {pid: table[pid] for pid in (os.getpid(), os.getppid()) if pid in table}
+
+        self.assertEqual(known(looop.listed_parents())[os.getpid()], os.getppid())
+        self.assertEqual(known(looop.listed_parents()), known(looop.parents()))
+
     def test_wait_tells_how_it_ended(self):
         for script, code, state in (("exit 7", 7, "exited"), ("kill -TERM $$", 143, "killed"), ("true", 0, "exited")):
             self.begin("a", script)
