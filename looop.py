@@ -655,6 +655,20 @@ def write_atomic(path: str, data: bytes, mode: int = 0o600, sync: bool = True) -
         sync_dir(os.path.dirname(path))
 
 
+def overwrite(path: str, data: bytes) -> None:
+    """Put JSON into a small file where it lies, which needs no room; a reader may see a part. A failure is silent."""
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    except OSError:
+        return
+    try:
+        os.pwrite(fd, data.ljust(os.fstat(fd).st_size), 0)
+    except OSError:
+        pass
+    finally:
+        os.close(fd)
+
+
 def publish(path: str, data: bytes, mode: int = 0o600) -> bool:
     """Make a file appear whole under a name that nobody has; return whether it was us who took the name."""
     temporary = f"{path}.{os.getpid()}.tmp"
@@ -1659,8 +1673,8 @@ def run_job(job: Job) -> Ended:
     return run_jobs([job])[0]
 
 
-def prctl(option: int, value: int | bytes) -> None:
-    """Call prctl(2) on Linux; elsewhere, and where Python lacks what it takes, nothing happens."""
+def set_subreaper(on: bool) -> None:
+    """On Linux, have orphans of our children handed to us instead of init, so that they can be found (prctl(2))."""
     if not sys.platform.startswith("linux"):
         return
     try:
@@ -1668,14 +1682,9 @@ def prctl(option: int, value: int | bytes) -> None:
 
         library = _ctypes.dlopen(None, 0)  # type: ignore[arg-type]
         function = _ctypes.dlsym(library, "prctl")
-        _ctypes.call_function(function, (option, value, 0, 0, 0))
+        _ctypes.call_function(function, (36, int(on), 0, 0, 0))  # PR_SET_CHILD_SUBREAPER
     except (ImportError, OSError, AttributeError):
         pass
-
-
-def set_subreaper(on: bool) -> None:
-    """On Linux, have orphans of our children handed to us instead of init, so that they can be found."""
-    prctl(36, int(on))  # PR_SET_CHILD_SUBREAPER
 
 
 def reap_adopted(limit: float = 0.5) -> None:
@@ -1702,40 +1711,48 @@ def ending(pid: int) -> bool:
     return fields.get(b"State", b"").strip()[:1] in (b"Z", b"X") or bool(pending & 1 << (_signal.SIGKILL - 1))
 
 
-SUPERVISOR_NAME = b"looop-session"  # of the process, as ps(1) and top(1) show it
+SUPERVISOR_NAME = b"looop-session"  # of a process that descends from nobody, whoever may have adopted it
 
 
-def processes() -> dict[int, tuple[int, bytes]]:
-    """Return (parent, name) of every process that the system shows, by pid."""
+def name_process(name: bytes) -> None:
+    """On Linux, give this process a name, as ps(1) shows it (proc(5): comm)."""
+    try:
+        with open("/proc/self/comm", "wb") as file:
+            file.write(name)
+    except OSError:
+        pass
+
+
+def parents() -> dict[int, int]:
+    """Return the parent of every process; of one that supervises a session, 0: it is on its own."""
+    found = {}
     try:
         names = os.listdir("/proc")
     except OSError:
-        return processes_by_ps()
-    found = {}
+        return listed_parents()
     for name in names:
         if name.isdigit():
             try:
                 raw = read_bytes(f"/proc/{name}/stat") or b""
             except OSError:
                 continue
-            head, _, rest = raw.rpartition(b")")  # the name may hold spaces and brackets
-            fields = rest.split()
+            head, _, tail = raw.rpartition(b")")  # the command's name may hold spaces and brackets
+            fields = tail.split()
             if len(fields) > 1:
-                found[int(name)] = int(fields[1]), head.partition(b"(")[2]
+                found[int(name)] = 0 if head.endswith(b"(" + SUPERVISOR_NAME) else int(fields[1])
     return found
 
 
-def processes_by_ps() -> dict[int, tuple[int, bytes]]:
-    """Return what `processes` does, where there is no /proc: ps(1) knows."""
+def listed_parents() -> dict[int, int]:
+    """Ask ps(1) for the parent of every process but itself, where there is no /proc."""
     import subprocess
 
-    command = ["ps", "-axo", "pid=,ppid=,comm="]
     try:
-        lines = subprocess.run(command, capture_output=True, check=False, timeout=5).stdout.split(b"\n")
-    except (OSError, subprocess.TimeoutExpired):
+        with subprocess.Popen(["ps", "-Ao", "pid=,ppid="], stdout=-1, stderr=-3, stdin=-3) as ps:
+            rows = [line.split() for line in ps.communicate()[0].splitlines()]
+    except OSError:
         return {}
-    rows = [line.split(None, 2) for line in lines]
-    return {int(row[0]): (int(row[1]), row[2]) for row in rows if len(row) == 3}
+    return {int(row[0]): int(row[1]) for row in rows if len(row) == 2 and int(row[0]) != ps.pid}
 
 
 def descendants(root: int) -> list[int]:
@@ -1744,9 +1761,8 @@ def descendants(root: int) -> list[int]:
     The supervisor of a session, and what it runs, are nobody's: whoever started it may end, the session goes on.
     """
     children: dict[int, list[int]] = {}
-    for pid, (parent, name) in processes().items():
-        if name != SUPERVISOR_NAME:
-            children.setdefault(parent, []).append(pid)
+    for pid, parent in parents().items():
+        children.setdefault(parent, []).append(pid)
     found: list[int] = []
     pending = [root]
     while pending:
@@ -1785,8 +1801,8 @@ def processes_with(*marks: str) -> list[int]:
     """Return the processes with all these settings in their environment (Linux; elsewhere none is seen)."""
     wanted = {mark.encode("utf-8", "surrogateescape") for mark in marks}
     found = []
-    for pid, (_, name) in processes().items():
-        if name == SUPERVISOR_NAME:
+    for pid, parent in parents().items():
+        if not parent:
             continue
         try:
             environment = read_bytes(f"/proc/{pid}/environ") or b""
@@ -4187,8 +4203,13 @@ def control_byte(key: str, name: str) -> bytes:
 
 
 def defused(text: bytes) -> bytes:
-    """Take the escape out of bracketed paste's own markers, so that no text can end its brackets early."""
-    return text.replace(PASTE_BEGIN, b"[200~").replace(PASTE_END, b"[201~")
+    """Take the escapes out of bracketed paste's own markers, so that no text can end its brackets early.
+
+    All that stand in a row before one go: with one taken out, another would make a marker again.
+    """
+    import re
+
+    return re.sub(rb"\x1b+(?=\[20[01]~)", b"", text)
 
 
 class DetachKey:
@@ -5033,6 +5054,15 @@ def peer_user(fd: int) -> int:
         sock.detach()
 
 
+def hung_up(fd: int) -> bool:
+    """Tell whether the other end of a socket is closed, whatever there is left to read."""
+    import select
+
+    poll = select.poll()
+    poll.register(fd, 0)
+    return bool(poll.poll(0))
+
+
 def ending_of(why: str, code: int | None) -> dict[str, JSON]:
     """Return how a session is said to have ended: `why` its tree was ended, and what its command returned."""
     if why == "finish":
@@ -5053,12 +5083,13 @@ def ending_of(why: str, code: int | None) -> dict[str, JSON]:
 # ======================================================================================================================
 # 23. Canvas and keyboard
 # ======================================================================================================================
-# The two halves of a session's terminal inside its supervisor, and the loop that they live in. The canvas draws output
-# when somebody needs to see it; the keyboard types, each text whole, as fast as the command takes it.
+# The two halves of a session's terminal inside its supervisor, the loop that they live in, and its clients. The canvas
+# draws output when somebody needs to see it; the keyboard types, each text whole, as fast as the command takes it.
 
 UNSEEN_MAX, UNSEEN_KEPT = 512 * KIB, 192 * KIB  # bytes of undrawn output: what may wait, what is left after a skim
 SLICE = 16 * KIB  # bytes drawn at once: 2 or 3 ms
-TYPING_MAX = 256 * KIB  # bytes of typing that wait for the command, before a sender is not read any more
+TYPING_MAX = 256 * KIB  # bytes of typing that wait for the command, before who sent them is not read any more
+SENDER_PATIENCE = 1.0  # seconds that a sender may be silent in the middle of its text, before others go first
 
 
 class Loop:
@@ -5067,7 +5098,7 @@ class Loop:
     __slots__ = ("_count", "_timers", "readers", "writers")
 
     def __init__(self) -> None:
-        self.readers: dict[int, Callable[[], None]] = {}
+        self.readers: dict[int, Callable[[], object]] = {}
         self.writers: dict[int, Callable[[], None]] = {}
         self._timers: list[tuple[float, int, Callable[[], None]]] = []  # when, the order they came in, what to do
         self._count = 0
@@ -5193,15 +5224,20 @@ class Canvas:
 class Typing:
     """Be something to type as a whole: bytes and pauses, in order, some of which may still be on their way."""
 
-    __slots__ = ("after", "done", "missing", "ready_at", "size", "steps")
+    __slots__ = ("after", "done", "heard", "missing", "ready_at", "size", "steps")
 
     def __init__(self, steps: list[bytes | float], done: Callable[[int], None] | None = None) -> None:
         self.steps = steps
         self.done = done  # told how many bytes were typed
         self.missing = 0  # bytes that its sender has still to hand in
+        self.heard = time.monotonic()  # when it handed some in
         self.after: list[bytes | float] = []  # steps that follow those
         self.ready_at = 0.0  # the end of a pause
         self.size = 0  # bytes typed
+
+    def pauses(self) -> bool:
+        """Tell whether a pause comes next."""
+        return bool(self.steps) and isinstance(self.steps[0], float)
 
     def waiting(self) -> int:
         """Return how many bytes are not typed yet."""
@@ -5211,11 +5247,11 @@ class Typing:
 class Keyboard:
     """Type into a PTY, which may take nothing for a while, or for ever."""
 
-    __slots__ = ("_drained", "_loop", "pty", "size", "units")
+    __slots__ = ("_loop", "_typed", "pty", "size", "units")
 
-    def __init__(self, loop: Loop, drained: Callable[[], None]) -> None:
+    def __init__(self, loop: Loop, typed: Callable[[], None]) -> None:
         self._loop = loop
-        self._drained = drained  # called when there is room again
+        self._typed = typed  # called when there may be room again
         self.pty = -1
         self.units: list[Typing] = []
         self.size = 0  # bytes that wait
@@ -5228,7 +5264,8 @@ class Keyboard:
 
     def answer(self, data: bytes) -> None:
         """Type a terminal's answer: before everything that has not been begun."""
-        begun = 1 if self.units and self.units[0].size else 0
+        first = self.units[0] if self.units else None
+        begun = 1 if first and first.size and not first.pauses() else 0
         self.units.insert(begun, Typing([data]))
         self.size += len(data)
         self.press()
@@ -5237,29 +5274,34 @@ class Keyboard:
         """Take bytes that a unit misses."""
         data = data[: unit.missing]
         unit.missing -= len(data)
+        unit.heard = time.monotonic()
         unit.steps.append(data)
         self.size += len(data)
         self.press()
 
     def cancel(self, unit: Typing) -> None:
-        """Forget what is not typed of a unit."""
+        """Forget what is not typed of a unit, but for the end of brackets that it has begun."""
         self.size -= unit.waiting()
-        unit.steps, unit.after, unit.missing, unit.done = [], [], 0, None
+        opened = unit.size and PASTE_END in (*unit.steps, *unit.after)
+        unit.steps, unit.after, unit.missing, unit.done = [PASTE_END] if opened else [], [], 0, None
+        self.size += unit.waiting()
         self.press()
 
     def press(self) -> None:
         """Type until nothing is left, the PTY takes no more, or a pause has begun."""
-        full = self.size >= TYPING_MAX
         while self.units and self.pty >= 0:
             unit = self.units[0]
             if unit.steps:
                 if not self._step(unit):
                     break
-            elif unit.missing:  # its sender is slow: whoever has something to type goes first
+            elif unit.missing:
                 other = next((i for i, u in enumerate(self.units) if u.steps), 0)
-                if not other:
+                patience = unit.heard + SENDER_PATIENCE - time.monotonic() if unit.size else 0.0
+                if other and patience > 0:
+                    self._loop.after(patience, self.press)
+                if not other or patience > 0:
                     break
-                self.units.insert(0, self.units.pop(other))
+                self.units.insert(0, self.units.pop(other))  # its sender hangs: whoever has something goes first
             elif unit.after:
                 unit.steps, unit.after = unit.after, []
             else:
@@ -5268,8 +5310,7 @@ class Keyboard:
                     unit.done(unit.size)
         if not any(unit.steps for unit in self.units):
             self._loop.writers.pop(self.pty, None)
-        if full and self.size < TYPING_MAX:
-            self._drained()
+        self._typed()
 
     def _step(self, unit: Typing) -> bool:
         """Do the first step of a unit; return whether there is more to do at once."""
@@ -5308,27 +5349,6 @@ class Keyboard:
         self._loop.writers.pop(self.pty, None)
         units, self.units, self.size, self.pty = self.units, [], 0, -1
         return units
-
-
-# ======================================================================================================================
-# 24. Supervisor
-# ======================================================================================================================
-# One process per session, forked away from whoever starts it: it owns the PTY, and nothing that happens to a terminal,
-# a pulse or the looop file reaches it. One loop, in which nothing ever waits for one of the parties:
-#
-#     the command ─▶ PTY ─▶ log ─▶ viewers (a queue each; who stops reading loses it and gets a fresh screen later)
-#                           │  └─▶ followers ("there is more", once)
-#                           └─▶ canvas ─▶ answers to the command's questions ─┐
-#     viewers, `send`, `key` ─▶ keyboard (past its bound the sender waits) ─▶ PTY
-
-RESET = b"\x1bc"  # before a fresh screen on a terminal in an unknown state: RIS
-QUEUE_MAX = 1 * MIB  # bytes that wait for a viewer, before they are dropped
-READ_MAX = 64 * KIB
-ENTER_PAUSE = 0.2  # seconds between a text and its Enter: agents take what comes faster for a part of the paste
-HUP_GRACE, TERM_GRACE = 0.5, 2.0  # seconds that a tree has after HUP and after TERM
-REPAINT_EVERY = 0.5  # seconds between fresh screens for a viewer that cannot keep up
-ANSWER_TIME = 1.0  # seconds within which a viewer's terminal may answer what the command asked
-HISTORY_PAINTED = 2000  # lines at most that a viewer is given of what has scrolled away
 
 
 class Peer:
@@ -5372,6 +5392,30 @@ class Peer:
         self.typed = 0.0  # when it last typed: who typed last decides about the size
 
 
+# ======================================================================================================================
+# 24. Supervisor
+# ======================================================================================================================
+# One process per session, forked away from whoever starts it: it owns the PTY, and nothing that happens to a terminal,
+# a pulse or the looop file reaches it. One loop, in which nothing ever waits for one of the parties:
+#
+#     the command ─▶ PTY ─▶ log ─▶ viewers (a queue each; who stops reading loses it and gets a fresh screen later)
+#                           │  └─▶ followers ("there is more", once)
+#                           └─▶ canvas ─▶ answers to the command's questions ─┐
+#     viewers, `send`, `key` ─▶ keyboard (past its bound the sender waits) ─▶ PTY
+
+RESET = b"\x1bc"  # before a fresh screen on a terminal in an unknown state: RIS
+QUEUE_MAX = 1 * MIB  # bytes that wait for a viewer, before they are dropped
+READ_MAX = 64 * KIB
+ENTER_PAUSE = 0.2  # seconds between a text and its Enter: agents take what comes faster for a part of the paste
+HUP_GRACE, TERM_GRACE = 0.5, 2.0  # seconds that a tree has after HUP and after TERM
+REPAINT_EVERY = 0.5  # seconds between fresh screens for a viewer that cannot keep up
+ANSWER_TIME = 1.0  # seconds within which a viewer's terminal may answer what the command asked
+HISTORY_PAINTED = 2000  # lines at most that a viewer is given of what has scrolled away
+PEERS_MAX = 200  # clients at once: select(2) knows no descriptor from 1024 on, and macOS gives 256
+REST_MAX = 256 * KIB  # bytes of output that a terminal may hold when its command has ended
+GONE_EVERY = 0.2  # seconds between looks whether a sender has hung up who is made wait
+
+
 class Supervisor:
     """Run one session to its end."""
 
@@ -5382,6 +5426,7 @@ class Supervisor:
         self.canvas = Canvas(order.cols, order.rows)
         self.keyboard = Keyboard(self.loop, self._hear_typists)
         self.peers: dict[int, Peer] = {}
+        self.deferred: set[Peer] = set()  # those who wait with their typing, and are not read
         self.cols, self.rows, self.pinned = order.cols, order.rows, False
         self.pty = -1
         self.child = 0
@@ -5429,7 +5474,9 @@ class Supervisor:
 
         os.chdir(self.order.folder)
         listener = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+        os.umask(0o177)
         listener.bind("sock")
+        os.umask(0o077)
         listener.listen(64)
         listener.setblocking(False)
 
@@ -5458,13 +5505,13 @@ class Supervisor:
         self.status = {**self.status, **size, **changes}
         try:
             write_atomic(f"{self.order.folder}/status.json", json_line(self.status).encode(), sync=False)
-        except OSError:
-            pass  # a full disk: the lock still tells that it lives
+        except OSError:  # a full disk has no room for a second file
+            overwrite(f"{self.order.folder}/status.json", json_line(self.status).encode())
 
     # --- output
 
-    def _read_output(self) -> None:
-        """Take what the command wrote: more than one read when there is much, so that the rest is done once."""
+    def _read_output(self) -> int:
+        """Take what the command wrote, and return how much: several reads at once, so that the rest is done once."""
         chunks: list[bytes] = []
         size = 0
         while size < READ_MAX:
@@ -5483,6 +5530,14 @@ class Supervisor:
                 break
         if chunks:
             self._output(chunks[0] if len(chunks) == 1 else b"".join(chunks))
+        return size
+
+    def _read_rest(self) -> None:
+        """Take what the terminal still holds; not for ever, as a process may go on writing to it."""
+        size, more = 0, 1
+        while self.pty in self.loop.readers and more and size < REST_MAX:
+            more = self._read_output()
+            size += more
 
     def _output(self, data: bytes) -> None:
         """Hand output on: to the log, to whoever is there, to the canvas."""
@@ -5490,7 +5545,7 @@ class Supervisor:
         if self.peers:
             body = frame(b"o", data)
             for peer in list(self.peers.values()):
-                if peer.kind == "viewer" and not peer.stale:
+                if peer.kind == "viewer" and not peer.stale and not peer.leaving:
                     self._send(peer, body)
                 elif peer.kind == "follower":
                     self._tell_more(peer)
@@ -5516,7 +5571,7 @@ class Supervisor:
     def _welcome(self, fd: int) -> None:
         """Take a client in, if it is of the same user."""
         os.set_blocking(fd, False)
-        if peer_user(fd) not in (os.geteuid(), 0):
+        if peer_user(fd) not in (os.geteuid(), 0) or len(self.peers) >= PEERS_MAX:
             os.close(fd)
             return
         peer = self.peers[fd] = Peer(fd)
@@ -5525,11 +5580,33 @@ class Supervisor:
     def _hear(self, peer: Peer) -> None:
         self.loop.readers[peer.fd] = lambda: self._read_peer(peer)
 
+    def _must_wait(self, peer: Peer) -> bool:
+        """Tell whether a client has to wait with its typing. A sender waits for its own: it may be the one to go on."""
+        if peer.kind == "sender":
+            return peer.unit is not None and peer.unit.waiting() >= TYPING_MAX
+        return peer.kind == "viewer" and self.keyboard.size >= TYPING_MAX
+
+    def _defer(self, peer: Peer) -> None:
+        """Read a client no more before there is room for its typing."""
+        self.loop.readers.pop(peer.fd, None)
+        if not self.deferred:
+            self.loop.after(GONE_EVERY, self._seek_gone)
+        self.deferred.add(peer)
+
     def _hear_typists(self) -> None:
         """Read those again who had to wait with their typing."""
-        for peer in self.peers.values():
-            if peer.kind in ("sender", "viewer"):
+        for peer in list(self.deferred):
+            if not self._must_wait(peer):
+                self.deferred.discard(peer)
                 self._hear(peer)
+
+    def _seek_gone(self) -> None:
+        """Forget the senders who have hung up while they had to wait: what they have not typed is taken back."""
+        for peer in list(self.deferred):
+            if peer.kind == "sender" and hung_up(peer.fd):
+                self._drop(peer)
+        if self.deferred:
+            self.loop.after(GONE_EVERY, self._seek_gone)
 
     def _read_peer(self, peer: Peer) -> None:
         """Take what a client sent."""
@@ -5554,14 +5631,15 @@ class Supervisor:
                 self._request(peer, line, rest)
             elif len(line) > LINE_MAX:
                 self._drop(peer)
-        if self.keyboard.size >= TYPING_MAX and peer.kind in ("sender", "viewer"):
-            self.loop.readers.pop(peer.fd, None)
+        if self._must_wait(peer) and self.peers.get(peer.fd) is peer:
+            self._defer(peer)
 
     def _drop(self, peer: Peer) -> None:
         """Forget a client that has gone. What a viewer has typed stays typed; what a sender had not, is not."""
         if self.peers.get(peer.fd) is not peer:
             return
         del self.peers[peer.fd]
+        self.deferred.discard(peer)
         self.loop.readers.pop(peer.fd, None)
         self.loop.writers.pop(peer.fd, None)
         os.close(peer.fd)
@@ -5581,7 +5659,7 @@ class Supervisor:
                 self._reply(peer, error=f"{one_line(name, 40)}: this session's supervisor does not know that")
             else:
                 action(peer, request, rest)
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, OverflowError) as error:
             self._reply(peer, error=f"not a request: {error!r}")
 
     def _reply(self, peer: Peer, stay: bool = False, error: str = "", **fields: JSON) -> None:
@@ -5663,12 +5741,12 @@ class Supervisor:
         self.canvas.once_drawn(begin)
 
     def _op_keys(self, peer: Peer, request: Mapping[str, JSON], rest: bytes) -> None:
+        names = [str(key) for key in request["keys"]]
+
         def begin() -> None:
             screen = self.canvas.screen
             try:
-                data = b"".join(
-                    key_bytes(key, screen.application_cursor, screen.kitty_flags) for key in request["keys"]
-                )
+                data = b"".join(key_bytes(name, screen.application_cursor, screen.kitty_flags) for name in names)
             except (ValueError, TypeError) as error:
                 self._reply(peer, error=str(error))
                 return
@@ -5763,8 +5841,9 @@ class Supervisor:
     def _viewer_typed(self, peer: Peer, data: bytes) -> None:
         peer.typed = time.monotonic()
         data = peer.replies.passed(data, peer.typed)
-        if peer.replies.partial:
-            self.loop.after(0.05, lambda: self._pass(peer.replies.release()))
+        held = peer.replies.partial
+        if held:
+            self.loop.after(0.05, lambda: self._pass(peer.replies.release() if peer.replies.partial == held else b""))
         self._pass(data)
         if (peer.cols, peer.rows) != (self.cols, self.rows):
             self._fit()
@@ -5821,11 +5900,12 @@ class Supervisor:
         if not self.killing:
             return
         self._collect()
+        now = time.monotonic()
         family = descendants(os.getpid())
         if not family:
             self._tree_gone()
             return
-        age = time.monotonic() - self.kill_at
+        cost, age = time.monotonic() - now, now - self.kill_at
         if age >= HUP_GRACE + TERM_GRACE:
             send_signal(family, _signal.SIGSTOP)
             send_signal(descendants(os.getpid()), _signal.SIGKILL)
@@ -5835,12 +5915,11 @@ class Supervisor:
                 self.pressed = wanted
                 send_signal(family, wanted)
                 send_signal(family, _signal.SIGCONT)  # a stopped process hears nothing else
-        self.loop.after(0.01 if age < 0.1 else 0.05, self._press)
+        self.loop.after(max(0.01 if age < 0.1 else 0.05, 4 * cost), self._press)  # a machine that is busy is spared
 
     def _tree_gone(self) -> None:
         why, self.killing = self.killing, ""
-        if self.pty in self.loop.readers:
-            self._read_output()
+        self._read_rest()
         if why != "restart":
             self._finish(why)
             return
@@ -5866,6 +5945,7 @@ class Supervisor:
             if peer.unit:
                 size, peer.unit = peer.unit.size, None
                 self._reply(peer, error=f"it ended before everything was typed: {size} bytes were", sent=size)
+        self._hear_typists()
 
     def _collect(self) -> None:
         """Reap the command, and orphans that were handed to us."""
@@ -5889,9 +5969,10 @@ class Supervisor:
         """Take the last output of a command that has ended; others may have its terminal open still, and go on."""
         if self.killing or self.finished or self.exit is None:
             return
-        if self.pty in self.loop.readers:
-            self._read_output()
-        if self.pty in self.loop.readers and time.monotonic() - self.exit_at < 0.05:
+        age = time.monotonic() - self.exit_at
+        self._read_rest()
+        held = self.pty in self.loop.readers  # by a process that goes on, or the last output is on its way still
+        if held and (age < 0.05 or (age < 1.0 and not descendants(os.getpid()))):
             self.loop.after(0.005, self._drain)
         else:
             self._finish("")
@@ -5957,9 +6038,6 @@ def start_session(profile: Profile, start: Start) -> Session:
         raise Failure(f"start-session: {cwd}: is not a directory", "--cwd names where it shall run")
     command = start.command or worker_command(profile, start)
     require_command(profile, start.id, command)
-    if start.prompt:
-        make_private_dir(profile.path("prompts"))
-        write_atomic(profile.path("prompts", f"{start.id}.md"), ended_text(start.prompt), sync=False)
     aside = profile.path("sessions", f".new-{os.getpid()}-{start.id}")
     make_private_dir(aside)
     lock = Lock(f"{aside}/lock")
@@ -5970,6 +6048,9 @@ def start_session(profile: Profile, start: Start) -> Session:
         with store_lock(profile):
             take_id(profile, start.id, aside)
         try:
+            if start.prompt:  # not before the id is ours: the worker who has it may still read its own
+                make_private_dir(profile.path("prompts"))
+                write_atomic(profile.path("prompts", f"{start.id}.md"), ended_text(start.prompt), sync=False)
             launch(order, lock.fd)
         except Failure:  # nothing runs; whatever else interrupts this leaves a session that lives, or is seen as lost
             with store_lock(profile):
@@ -6118,8 +6199,8 @@ def supervise(order: Order, lock: int, report: int) -> None:
             os.dup2(null, fd)
         close_others(lock, report)
         os.umask(0o077)
+        name_process(SUPERVISOR_NAME)
         set_subreaper(True)
-        prctl(15, SUPERVISOR_NAME)  # PR_SET_NAME
         os.chdir(order.folder)
         write_atomic("supervisor", f"{os.getpid()} {start_time(os.getpid())}".encode(), sync=False)
         supervisor = Supervisor(order)
@@ -6196,8 +6277,7 @@ class Channel:
             here = -1
         try:
             os.chdir(session.folder)  # so that the name is short: a socket's may have 100 bytes or so
-            self.sock.settimeout(REPLY_TIMEOUT)
-            self.sock.connect("sock")
+            self._connect()
         except OSError as error:
             self.sock.close()
             raise (Gone() if isinstance(self._failed(error), Gone) else not_answering(session)) from None
@@ -6205,6 +6285,19 @@ class Channel:
             if here >= 0:
                 os.fchdir(here)
                 os.close(here)
+
+    def _connect(self) -> None:
+        """Connect. Where more wait to be accepted than the system lets, the supervisor is busy, and not dead."""
+        deadline = time.monotonic() + REPLY_TIMEOUT
+        while True:
+            self.sock.settimeout(REPLY_TIMEOUT)
+            try:
+                self.sock.connect("sock")
+                return
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise TimeoutError from None
+            time.sleep(0.01)
 
     def fileno(self) -> int:
         """Return the descriptor, for select."""
@@ -6304,8 +6397,10 @@ class Follower:
                 self.channel = Channel(session)
                 self.channel.send(canonical({"op": "follow"}).encode() + b"\n")
                 self._seen = int(self.channel.line(REPLY_TIMEOUT).get("offset") or 0)
-            except (Gone, TimeoutError):
+            except Gone:
                 self._over()
+            except TimeoutError:
+                raise not_answering(session) from None
         else:
             self._over()
         self.log = LogView(session.folder)
@@ -6319,8 +6414,10 @@ class Follower:
         deadline = time.monotonic() + 5.0
         while True:
             self.session = read_session(self.profile, self.session.id) or self.session
-            if not self.session.alive or time.monotonic() > deadline:
+            if not self.session.alive:
                 return
+            if time.monotonic() > deadline:  # it lives, and has hung up on us
+                raise not_answering(self.session)
             time.sleep(0.005)  # between its last word and the lock's release
 
     def read(self, size: int = 256 * KIB) -> bytes:
@@ -6420,9 +6517,10 @@ def expect(profile: Profile, session: Session, pattern: Any, *, since: int, time
     deadline = None if timeout is None else time.monotonic() + timeout
     with Follower(profile, session, since) as follower:
         text = RawText(follower.offset) if raw else PlainText(follower.offset)
-        searched = 0
+        searched, there = 0, follower.log.end  # what is there already is searched whatever the time
         while True:
             data = follower.read()
+            left = None if deadline is None else deadline - time.monotonic()
             if data or follower.ended:
                 text.feed(data, last=follower.ended and not data)
                 match = pattern.search(text.text, max(0, searched - EXPECT_OVERLAP))
@@ -6432,10 +6530,10 @@ def expect(profile: Profile, session: Session, pattern: Any, *, since: int, time
                 if searched > 4 * EXPECT_OVERLAP:
                     text.drop(searched - EXPECT_OVERLAP)
                     searched = len(text.text)
-                if data:
+                if not data:
+                    return Hunt(None, follower.offset, True)
+                if left is None or left > 0 or follower.offset < there:
                     continue
-                return Hunt(None, follower.offset, True)
-            left = None if deadline is None else deadline - time.monotonic()
             if (left is not None and left <= 0) or not follower.wait(left):
                 return Hunt(None, follower.offset)
 
@@ -6520,7 +6618,7 @@ def wait_idle(
                 seen = ignore.sub("", shown) if ignore else shown
             else:
                 active, data = False, follower.read()
-                while data:
+                while data and (deadline is None or time.monotonic() < deadline):
                     new = text.feed(data)
                     active = active or not ignore or bool(ignore.sub("", new).strip())
                     text.drop(len(text.text))
@@ -6844,6 +6942,9 @@ def typed_request(
 
 def kill_session(profile: Profile, session: Session, inside: bool = False) -> Session:
     """End a session with everything it has started; return it as it is then. Raise Failure when something survives."""
+    send_signal(
+        [pid for pid in (supervisor_pid(session),) if pid], _signal.SIGCONT
+    )  # one that is stopped hears nothing
     try:
         ask_session(session, "kill", timeout=HUP_GRACE + TERM_GRACE + 10.0, inside=inside)
     except (Gone, Failure):
@@ -11690,7 +11791,7 @@ def cmd_kill(profile: Profile, args: dict[str, JSON]) -> int:
     if not session.alive:
         say(f"{session.id} had ended already ({ended_words(session)})") if not args["json"] else None
         return show_session(profile, args, session.id, "") if args["json"] else 0
-    inside = profile.env.get("LOOOP_SESSION_ID") == session.id
+    inside = profile.env.get("LOOOP_SESSION_ID") == session.id and profile.env.get("LOOOP_DATA_DIR") == profile.data
     session = kill_session(profile, session, inside)
     return show_session(profile, args, session.id, f"{session.id} has ended ({ended_words(session)})")
 
@@ -12677,6 +12778,8 @@ def main(argv: list[str] | None = None) -> int:
         sys.stderr.write("looop: runs on Linux and macOS only: it needs ptys, flock and process groups; try WSL\n")
         return EXIT_FAILED
     open_missing_streams()
+    _signal.pthread_sigmask(_signal.SIG_SETMASK, ())  # whatever our caller had blocked, or wanted not to know of:
+    _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)  # we wait for children
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
     return guarded(os.environ, list(sys.argv[1:] if argv is None else argv))

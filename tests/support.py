@@ -22,7 +22,7 @@ sys.path.insert(0, ROOT)
 # What a test's PATH may hold. No LLM command line is ever among it.
 COMMANDS = """
     bash sh env cat date sleep printf echo head tail grep sed tr wc mkdir rm mv cp ls chmod touch true false yes nohup
-    id dd seq setsid kill ln sort cut basename dirname uname
+    id dd seq setsid stty kill ln sort cut basename dirname uname
 """.split()  # noqa: SIM905
 
 START = "import sys; sys.path.insert(0, {root!r}); import looop; sys.exit(looop.main())"

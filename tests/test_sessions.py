@@ -1,0 +1,1301 @@
+"""Sessions: what begins, types into, watches and ends them, with real terminals, process trees and sockets."""
+
+import contextlib
+import json
+import os
+import pty
+import re
+import select
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import threading
+import time
+import unittest
+
+import looop
+from tests.support import FAKES, ROOT, Case, alive, processes_with, wait_until
+
+LONG = os.environ.get("LOOOP_LONG") == "1"  # the heavy variants whole
+LINUX = os.path.isdir("/proc/self")
+PLAIN = {"LOOOP_LOG_MAX_BYTES": str(64 << 20)}
+
+
+class Viewer:
+    """Be a client that is attached: it reads in a thread, and answers questions as terminals do when it is told to."""
+
+    ANSWERS = {
+        b"\x1b[c": b"\x1b[?62;22c",
+        b"\x1b[6n": b"\x1b[7;9R",
+        b"\x1b[?u": b"\x1b[?0u",
+        b"\x1b[>0q": b"\x1bP>|viewer(1)\x1b\\",
+        b"\x1b[?2004$p": b"\x1b[?2004;2$y",
+        b"\x1b]11;?\x07": b"\x1b]11;rgb:1111/1111/1111\x07",
+        b"\x1b[5n": b"\x1b[0n",
+    }
+
+    def __init__(self, session, cols=80, rows=24, read_only=False, answers=False, reading=True):
+        self.channel = looop.Channel(session)
+        request = {"op": "attach", "cols": cols, "rows": rows, "read_only": read_only, "from the future": [1]}
+        self.channel.send(json.dumps(request).encode() + b"\n")
+        self.reply = self.channel.line(20.0)
+        self.output, self.ended, self.left, self.gone = b"", None, False, False
+        self.answers, self.answered = answers, 0
+        self.frames = looop.Frames()
+        self.thread = threading.Thread(target=self._read, daemon=True)
+        if reading:
+            self.thread.start()
+
+    def _read(self):
+        data, self.channel.buffer = self.channel.buffer, b""
+        while True:
+            for kind, body in self.frames.feed(data):
+                if kind == b"o":
+                    self.output += body
+                    self._answer()
+                elif kind == b"e":
+                    self.ended = json.loads(body)
+                elif kind == b"d":
+                    self.left = True
+            try:
+                data = self.channel.receive(None)
+            except (looop.Gone, OSError):
+                self.gone = True
+                return
+
+    def _answer(self):
+        if not self.answers:
+            return
+        asked = self.output[self.answered :]
+        for question, answer in self.ANSWERS.items():
+            for _ in range(asked.count(question)):
+                self.type(answer)
+                self.answered = len(self.output)
+
+    def type(self, data):
+        self.channel.send(looop.frame(b"i", data))
+
+    def resize(self, cols, rows):
+        self.channel.send(looop.size_frame(cols, rows))
+
+    def close(self):
+        with contextlib.suppress(OSError):
+            self.channel.sock.shutdown(socket.SHUT_RDWR)
+        if self.thread.is_alive():
+            self.thread.join(10)
+        self.channel.close()
+
+
+class Sessions(Case):
+    """A test with sessions, none of which outlives it."""
+
+    def setUp(self):
+        super().setUp()
+        self.opened = looop.open_profile(self.env, os.path.join(ROOT, "looop.py"))
+        self.addCleanup(self.end_all)
+
+    def end_all(self):
+        """End the sessions; whatever is left of them then is a fault."""
+        for session in looop.list_sessions(self.opened):
+            crash = os.path.join(session.folder, "crash.txt")
+            if os.path.exists(crash):
+                with open(crash) as file:
+                    self.fail(f"the supervisor of {session.id} died: {file.read()}")
+            if session.alive:
+                looop.kill_session(self.opened, session)
+        try:
+            wait_until(lambda: not processes_with(self.home), "no process", 10.0)
+        finally:
+            for pid in processes_with(self.home):
+                os.kill(pid, signal.SIGKILL)
+
+    def begin(self, name, command, *options, **more):
+        """Start a session of a command, and return it."""
+        self.looop("start-session", name, "--command", command, *options, **more)
+        return self.session(name)
+
+    def fake(self, program, *words):
+        """Return the command line of one of the fakes."""
+        return " ".join(["exec", "python3", "-SI", os.path.join(FAKES, program), *words])
+
+    def session(self, name):
+        return looop.read_session(self.opened, name)
+
+    def wait_for(self, session, pattern, since=0, timeout=20.0):
+        """Wait until a session has written something; return the offset after it."""
+        compiled = re.compile(pattern, re.MULTILINE)
+        hunt = looop.expect(self.opened, session, compiled, since=since, timeout=timeout, raw=False)
+        self.assertIsNotNone(hunt.matched, f"{pattern} did not come: {self.output(session)[-2000:]!r}")
+        return hunt.offset
+
+    def output(self, session):
+        """Return what a session's log holds."""
+        with looop.LogView(session.folder) as log:
+            data, place = b"", log.start
+            while True:
+                piece = log.read(place, 1 << 20)
+                if not piece:
+                    return data
+                data, place = data + piece, place + len(piece)
+
+    def supervisor(self, session):
+        """Return the pid of a session's supervisor."""
+        pid = looop.supervisor_pid(session)
+        self.assertTrue(pid)
+        return pid
+
+    def viewer(self, session, *words, **options):
+        viewer = Viewer(session, *words, **options)
+        self.addCleanup(viewer.close)
+        return viewer
+
+    def ended(self, session, timeout=20.0):
+        """Wait until a session has ended, and return it."""
+        found = looop.wait_for_end(self.opened, session, timeout)
+        self.assertIsNotNone(found, "it did not end")
+        return found
+
+    def connect(self, session):
+        channel = looop.Channel(session)
+        self.addCleanup(channel.close)
+        return channel
+
+    def ask(self, session, line):
+        """Send a line as it is, and return the reply."""
+        with looop.Channel(session) as channel:
+            channel.send(line + b"\n")
+            return channel.line(20.0)
+
+
+class Beginning(Sessions):
+    def test_a_start_in_a_substitution_returns_and_hands_no_descriptor_on(self):
+        reading, writing = os.pipe()
+        self.addCleanup(os.close, reading)
+        quoted = " ".join(looop.quoted(word) for word in self.command("start-session", "a", "--command", "sleep 300"))
+        script = f'exec 8>&1 9</dev/null; x=$({quoted}); echo "<$x>"'
+        done = subprocess.run(
+            ["bash", "-c", script],
+            env=self.env, cwd=self.home, input=b"x" * 1000, capture_output=True, pass_fds=(writing,), timeout=20,
+            check=False,
+        )  # fmt: skip
+        os.close(writing)
+        self.assertIn(b"<a runs", done.stdout, done.stderr)
+        self.assertEqual(select.select([reading], [], [], 10)[0], [reading], "somebody holds the pipe open")
+        self.assertEqual(os.read(reading, 1), b"")
+        self.assertTrue(self.session("a").alive)
+        if LINUX:
+            child = self.session("a").status["pid"]
+            self.assertEqual({int(name) for name in os.listdir(f"/proc/{child}/fd")}, {0, 1, 2})
+            kinds = [os.readlink(f"/proc/{child}/fd/{number}") for number in (0, 1, 2)]
+            self.assertEqual({kind[:9] for kind in kinds}, {"/dev/pts/"})
+
+    def test_the_end_of_the_starter_and_of_its_terminal_ends_nothing(self):
+        pid, master = pty.fork()
+        if pid == 0:
+            words = self.command("start-session", "a", "--command", "echo READY; cat")
+            os.execve("/bin/sh", ["sh", "-c", '"$@"; sleep 300', "sh", *words], self.env)
+        seen = b""
+        while b"a runs" not in seen:
+            self.assertTrue(select.select([master], [], [], 20)[0], seen)
+            seen += os.read(master, 4096)
+        os.close(master)  # the kernel hangs up on everybody in it
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(pid, signal.SIGTERM)
+            os.killpg(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        session = self.session("a")
+        self.wait_for(session, "READY")
+        looop.send_text(session, b"still here", raw=False, enter=True)
+        self.wait_for(session, "still here\n.*still here")
+
+    def test_nothing_odd_of_the_starter_reaches_the_command(self):
+        def odd():
+            for number in (signal.SIGHUP, signal.SIGINT, signal.SIGPIPE, signal.SIGQUIT, signal.SIGCHLD):
+                signal.signal(number, signal.SIG_IGN)
+            signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+            os.umask(0o027)
+
+        command = "umask; pwd; cat /proc/self/status; echo READY; read x; exit 7"
+        folder = os.path.join(self.home, "a folder")
+        os.mkdir(folder)
+        process = self.start("start-session", "a", "--command", command, "--cwd", folder, preexec_fn=odd)
+        _, err = process.communicate(timeout=20)
+        self.assertEqual((process.returncode, err), (0, b""))
+        session = self.session("a")
+        self.wait_for(session, "READY")
+        lines = self.output(session).decode().replace("\r", "").split("\n")
+        self.assertEqual(lines[:2], ["0027", folder])
+        fields = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
+        if LINUX:
+            self.assertEqual({int(fields[name], 16) for name in ("SigBlk", "SigIgn")}, {0})
+        looop.send_keys(session, ["Enter"])
+        self.assertEqual(self.ended(session, 10).code, 7)
+        mode = {
+            stat.S_IMODE(os.stat(os.path.join(session.folder, name)).st_mode) for name in os.listdir(session.folder)
+        }
+        self.assertEqual((mode, stat.S_IMODE(os.stat(session.folder).st_mode)), ({0o600}, 0o700))
+
+    def test_a_starter_without_streams(self):
+        quoted = " ".join(looop.quoted(word) for word in self.command("start-session", "a", "--command", "cat"))
+        for closing in ("<&- >&- 2>&-", "<&-", ">&-"):
+            subprocess.run(["bash", "-c", f"{quoted} {closing}"], env=self.env, cwd=self.home, timeout=20, check=True,
+                           stdout=subprocess.DEVNULL)  # fmt: skip
+            session = self.session("a")
+            self.assertTrue(session.alive, closing)
+            looop.send_text(session, b"hello", raw=False, enter=True)
+            self.wait_for(session, "hello\nhello")
+            looop.kill_session(self.opened, session)
+
+    def test_replacing_the_file_under_a_session_harms_nothing(self):
+        copy = os.path.join(self.home, "copy.py")
+        shutil.copy(os.path.join(ROOT, "looop.py"), copy)
+        words = [sys.executable, "-SI", copy, "start-session", "a", "--command", "echo READY; cat"]
+        subprocess.run(words, env=self.env, check=True, capture_output=True, timeout=20)
+        with open(copy, "w") as file:
+            file.write("raise SystemExit('not this one')\n")
+        os.unlink(copy)
+        session = self.session("a")
+        self.wait_for(session, "READY")
+        self.looop("send", "a", "after", "the", "upgrade")
+        self.wait_for(session, "upgrade\n.*upgrade")
+        self.assertIn("after the upgrade", self.looop("shot", "a"))
+        self.looop("resize", "a", "90x30")
+        self.looop("restart", "a")
+        self.looop("kill", "a")
+        self.assertFalse(self.session("a").alive)
+
+    def test_what_is_not_known_is_ignored_or_answered(self):
+        session = self.begin("a", "echo READY; cat")
+        self.wait_for(session, "READY")
+        reply = self.ask(session, b'{"op":"status","new":{"deep":[1]},"other":null}')
+        self.assertEqual((reply["ok"], reply["protocol"], reply["id"]), (True, looop.PROTOCOL, "a"))
+        self.assertEqual(reply["version"], looop.VERSION)
+        for line in (
+            b'{"op":"teleport"}', b'{"op":"_request"}', b'{"op":""}', b'{"op":7}', b"{}", b"[]", b'"op"', b"not json",
+            b"\xff\xfe", b'{"op":"type"}', b'{"op":"keys"}', b'{"op":"keys","keys":[["a","b"]]}',
+            b'{"op":"keys","keys":null}', b'{"op":"keys","keys":[""]}',
+            b'{"op":"resize","cols":1e999,"rows":5}', b'{"op":"input","bytes":1e999}', b'{"op":"input","bytes":"x"}',
+            b'{"op":"attach","cols":80,"rows":-1e999}', b'{"op":"attach","cols":80,"rows":24,"scrollback":1e999}',
+            b'{"op":"\\ud800"}', b'{"op":"resize","cols":null,"rows":[]}', b"[" * 100000,
+        ):  # fmt: skip
+            reply = self.ask(session, line)
+            self.assertFalse(reply["ok"], line)
+            self.assertTrue(reply["error"], line)
+        viewer = self.viewer(session)
+        viewer.channel.send(looop.frame(b"z", b"from the future") + looop.frame(b"s", b"") + looop.frame(b"i", b"on\r"))
+        self.wait_for(session, "on\non")
+        self.assertTrue(self.session("a").alive)
+
+    def test_a_request_that_cannot_be_met_during_a_flood(self):
+        session = self.begin("a", "yes 'ab\x1b[31mcd'")
+        self.wait_for(session, "cd")
+        for _ in range(5):
+            self.assertFalse(self.ask(session, b'{"op":"keys"}')["ok"])
+        self.assertTrue(self.session("a").alive)
+
+    def test_a_long_data_dir_and_ids_at_their_limits(self):
+        data = os.path.join(self.home, *["d" * 40] * 4, "e" * (200 - len(self.home) - 166))
+        data += "f" * (200 - len(data))
+        self.assertEqual(len(data), 200)
+        self.env["LOOOP_DATA_DIR"] = data
+        self.opened = looop.open_profile(self.env, os.path.join(ROOT, "looop.py"))
+        for name in ("a" * 64, "0.lock..-_", "Z"):
+            session = self.begin(name, "echo READY; cat")
+            self.wait_for(session, "READY")
+            self.looop("send", name, "hello")
+            self.wait_for(session, "hello\nhello")
+            self.assertIn("hello", self.looop("shot", name))
+        self.assertEqual(len(json.loads(self.looop("ls", "--json"))), 3)
+
+    def test_hostile_ids_are_refused(self):
+        bad = [
+            "../x",
+            "a/b",
+            ".",
+            "..",
+            ".hidden",
+            "a" * 65,
+            "a b",
+            "a\nb",
+            "é",
+            "pulse",
+            "_x",
+            "a\x1b[31m",
+            "$(x)",
+            "*",
+        ]
+        for name in bad:
+            self.looop("start-session", "--command", "cat", "--", name, code=2)
+            self.assertEqual(len(self.stderr.splitlines()), 1, self.stderr)
+        self.looop("start-session", "--command", "cat", "--", "", code=2)
+        self.assertEqual(looop.list_sessions(self.opened), [])
+        for name in ("../x", "a/../b", "..", "a" * 300):
+            for verb in ("shot", "kill", "log", "wait"):
+                self.looop(verb, "--", name, code=1)
+                self.assertEqual(len(self.stderr.splitlines()), 1, self.stderr)
+
+    def test_of_many_starts_of_one_id_exactly_one_wins(self):
+        for count, command in ((2, "cat"), (20, "sleep 300"), (2, "sleep 301")):
+            starts = [self.start("start-session", "a", "--command", command) for _ in range(count)]
+            codes = sorted((start.wait(60), b"alive already" in start.stderr.read()) for start in starts)
+            self.assertEqual(codes, [(0, False)] + [(1, True)] * (count - 1))
+            self.assertEqual(sorted(os.listdir(self.path("sessions"))), [".lock", "a"])
+            self.assertEqual(self.session("a").meta["cmd"], command)
+            looop.kill_session(self.opened, self.session("a"))
+
+    def test_a_start_that_fails_leaves_nothing(self):
+        missing = os.path.join(self.home, "none")
+        plain = os.path.join(self.home, "plain")
+        with open(plain, "w") as file:
+            file.write("")
+        for words, code in (
+            (("--command", "cat", "--cwd", missing), 1),
+            (("--command", "cat", "--cwd", plain), 1),
+            (("--command", "no-such-command-here"), 127),
+            (("--command", missing), 127),
+            (("--command", plain), 127),
+            (("--command", "   "), 2),
+            (("--command", "cat", "--size", "0x0"), 2),
+            (("--command", "cat", "--size", "wide"), 2),
+            ((), 2),
+        ):
+            self.looop("start-session", "a", *words, code=code)
+            self.assertEqual(len(self.stderr.splitlines()), 1, self.stderr)
+            self.assertIsNone(self.session("a"))
+        self.assertEqual([name for name in self.tree() if name.startswith(("sessions/a", "sessions/.", "prompts"))
+                          and not name.endswith(".lock")], [])  # fmt: skip
+
+    def test_a_live_id_is_refused_and_what_its_worker_was_told_stays(self):
+        interactive = "echo READY; cat {{prompt_file}}; exec cat"
+        runner = {"mode": "typed", "tick": "true", "interactive": interactive}
+        self.config({"default": "fake", "runners": {"fake": runner}})
+        self.looop("start-session", "a", "the first brief")
+        session = self.session("a")
+        self.wait_for(session, "the first brief")
+        self.looop("start-session", "a", "the second brief", code=1)
+        self.assertIn("alive already", self.stderr)
+        self.assertEqual(self.read("prompts", "a.md").count("the first brief"), 1)
+        self.assertNotIn("second", self.read("prompts", "a.md"))
+        looop.kill_session(self.opened, session)
+        self.looop("start-session", "a", "-", stdin=b"the third brief\n")
+        self.wait_for(self.session("a"), "the third brief")
+
+    def test_a_command_that_fails_late_is_failed(self):
+        session = self.begin("a", "true && no-such-command-here")
+        self.looop("wait", "a", code=127)
+        self.assertEqual(self.session("a").state, "failed")
+        session = self.begin("b", f"true; {self.home}")
+        self.looop("wait", "b", code=126)
+        self.assertEqual(self.session(session.id).state, "failed")
+
+
+class Ending(Sessions):
+    def test_a_supervisor_that_was_killed_is_lost_and_its_id_is_free_at_once(self):
+        for round_ in range(2):
+            session = self.begin("a", "echo READY; exec cat")
+            self.wait_for(session, "READY")
+            waiter = self.start("wait", "a")
+            follower = wait_until(lambda s=session: looop.ask_session(s, "status"), "an answer")
+            child = follower["child"]
+            os.kill(self.supervisor(session), signal.SIGKILL)
+            self.assertEqual(waiter.wait(20), 137)
+            row = json.loads(self.looop("ls", "--json"))[0]
+            self.assertEqual((row["state"], row["alive"], row["health"]), ("lost", False, "dead"))
+            self.looop("wait", "a", code=137)
+            self.looop("send", "a", "x", code=1)
+            self.assertIn("lost", self.stderr)
+            self.assertIn("READY", self.looop("shot", "a"))
+            wait_until(lambda child=child: not alive(child), "the end of a command whose terminal is gone")
+            self.assertTrue(os.path.exists(os.path.join(session.folder, "sock")), f"round {round_}")
+        self.looop("kill", "a")
+        self.begin("a", "cat")
+
+    def test_a_stopped_supervisor_is_ended_all_the_same(self):
+        session = self.begin("a", "echo READY; trap '' HUP; sleep 300")
+        self.wait_for(session, "READY")
+        os.kill(self.supervisor(session), signal.SIGSTOP)
+        begun = time.monotonic()
+        self.looop("kill", "a")
+        self.assertLess(time.monotonic() - begun, 8.0)
+        self.assertFalse(self.session("a").alive)
+        wait_until(lambda: not processes_with(self.home), "no process")
+
+    def test_a_busy_supervisor_is_not_taken_for_a_dead_one(self):
+        session = self.begin("a", "echo READY; read x; exit 5")
+        self.wait_for(session, "READY")
+        pid = self.supervisor(session)
+        os.kill(pid, signal.SIGSTOP)
+        waiting = []
+        for _ in range(200):  # more than wait to be accepted
+            sock = socket.socket(socket.AF_UNIX)
+            self.addCleanup(sock.close)
+            sock.setblocking(False)
+            try:
+                sock.connect(f"/proc/self/fd/{self.folder_fd(session)}/sock")
+            except BlockingIOError:
+                break
+            waiting.append(sock)
+        else:
+            self.skipTest("this system's sockets take any number")
+        waiter = self.start("wait", "a")
+        sender = self.start("send", "a", "x")
+        with self.assertRaises(subprocess.TimeoutExpired):
+            waiter.wait(0.5)
+        os.kill(pid, signal.SIGCONT)
+        self.assertEqual(sender.wait(20), 0, sender.stderr.read())
+        self.assertEqual(waiter.wait(20), 5)
+
+    def folder_fd(self, session):
+        fd = os.open(session.folder, os.O_RDONLY)
+        self.addCleanup(os.close, fd)
+        return fd
+
+    def test_stubborn_trees_leave_no_survivor(self):
+        count = 200 if LONG else 6
+        names = [f"t{number}" for number in range(count)]
+        for name in names:
+            self.begin(name, self.fake("stubborn.py"))
+        for name in names:
+            self.wait_for(self.session(name), "READY", timeout=60)
+        if LINUX:  # a supervisor, the command, and what that has started, one of which is always on its way
+            self.assertGreaterEqual(len(processes_with(self.home)), count * 6)
+        begun = time.monotonic()
+        kills = [self.start("kill", name) for name in names]
+        for kill in kills:
+            self.assertEqual(kill.wait(120), 0, kill.stderr.read())
+        if LONG:
+            sys.stderr.write(f"\n{count} stubborn trees ended in {time.monotonic() - begun:.1f} s\n")
+        self.assertEqual(processes_with(self.home), [])
+        for name in names:
+            session = self.session(name)
+            self.assertEqual((session.state, session.status["signal"]), ("killed", signal.SIGKILL))
+            self.begin(name, "true") if name == "t0" else None  # its id is free at once
+
+    def test_from_inside_kill_is_a_finish(self):
+        quoted = " ".join(looop.quoted(word) for word in self.command("kill", "a"))
+        session = self.begin("a", f"echo READY; read x; {quoted}; sleep 300")
+        self.wait_for(session, "READY")
+        looop.send_keys(session, ["Enter"])
+        session = self.ended(session)
+        self.assertEqual((session.state, session.code, session.status["signal"]), ("exited", 0, None))
+        self.assertEqual(json.loads(self.looop("ls", "--json"))[0]["health"], "done")
+
+    def test_a_session_that_a_session_has_started_is_none_of_its_tree(self):
+        words = " ".join(looop.quoted(w) for w in self.command("start-session", "b", "--command", "echo READY; cat"))
+        outer = self.begin("a", f"{words}; echo READY; sleep 300")
+        self.wait_for(outer, "^READY")
+        inner = self.session("b")
+        before = self.supervisor(inner)
+        self.looop("restart", "a")
+        wait_until(lambda: self.output(outer).count(b"READY") == 2, "the second start")
+        looop.send_text(inner, b"still here", raw=False, enter=True)
+        self.wait_for(inner, "still here\n.*still here")
+        self.looop("kill", "a")
+        looop.send_text(inner, b"and here", raw=False, enter=True)
+        self.wait_for(inner, "and here\n.*and here")
+        self.assertEqual(self.supervisor(inner), before)
+        self.looop("kill", "b")
+
+    def test_a_kill_of_another_profile_is_a_kill(self):
+        session = self.begin("a", "exec cat")
+        self.looop("kill", "a", env={"LOOOP_SESSION_ID": "a", "LOOOP_DATA_DIR": self.data + "/."})
+        self.assertEqual(self.session("a").state, "killed")
+        session = self.begin("a", "exec cat")
+        self.looop("kill", "a", env={"LOOOP_SESSION_ID": "a"})
+        self.assertEqual((self.session("a").state, session.id), ("exited", "a"))
+
+    @unittest.skipUnless(shutil.which("ps"), "needs ps")
+    def test_processes_are_found_without_proc(self):
+        def known(table):
+            return {pid: table[pid] for pid in (os.getpid(), os.getppid()) if pid in table}
+
+        self.assertEqual(known(looop.listed_parents())[os.getpid()], os.getppid())
+        self.assertEqual(known(looop.listed_parents()), known(looop.parents()))
+
+    def test_wait_tells_how_it_ended(self):
+        for script, code, state in (("exit 7", 7, "exited"), ("kill -TERM $$", 143, "killed"), ("true", 0, "exited")):
+            self.begin("a", script)
+            self.looop("wait", "a", code=code)
+            self.looop("wait", "a", code=code)
+            self.assertEqual(self.session("a").state, state)
+        session = self.begin("b", "echo READY; exec cat")
+        self.looop("wait", "b", "--timeout", "100ms", code=124)
+        waiter = self.start("wait", "b", "--timeout", "0")
+        with self.assertRaises(subprocess.TimeoutExpired):
+            waiter.wait(0.3)
+        os.kill(session.status["pid"], signal.SIGTERM)
+        self.assertEqual(waiter.wait(20), 143)
+        self.looop("wait", "none", code=1)
+
+    def test_the_last_output_is_never_lost(self):
+        script = "head -c 200000 /dev/zero | tr '\\0' x; echo END"
+        for number in range(30 if LONG else 10):
+            self.begin("a", script)
+            self.ended(self.session("a"))
+            out = self.output(self.session("a"))
+            self.assertEqual((len(out), out[-5:]), (200005, b"END\r\n"), number)
+
+    def test_a_supervisor_that_was_late_loses_no_output(self):
+        session = self.begin("a", "echo READY; read x; head -c 3000 /dev/zero | tr '\\0' x; "
+                                  "head -c 40000 /dev/zero | tr '\\0' y; echo END")  # fmt: skip
+        self.wait_for(session, "READY")
+        pid, child = self.supervisor(session), session.status["pid"]
+        with looop.Channel(session) as channel:
+            channel.send(b'{"op":"input","bytes":1}\n\n')
+            os.kill(pid, signal.SIGSTOP)
+        time.sleep(0.3)  # long past every patience of the supervisor
+        os.kill(pid, signal.SIGCONT)
+        self.assertTrue(child)
+        self.ended(session)
+        self.assertEqual(self.output(session)[-5:], b"END\r\n")
+        self.assertEqual(self.output(session).count(b"y"), 40000)
+
+    def test_a_grandchild_that_holds_the_terminal_holds_nobody_up(self):
+        for holding in ("setsid sleep 2 &", "(trap '' HUP; exec sleep 2) &", "(trap '' HUP; exec yes) &"):
+            begun = time.monotonic()
+            self.begin("a", f"{holding} echo END; exit 3")
+            session = self.ended(self.session("a"))
+            self.assertLess(time.monotonic() - begun, 1.9, holding)
+            self.assertEqual((session.state, session.code), ("exited", 3), holding)
+            self.assertIn(b"END", self.output(session))
+        wait_until(lambda: not processes_with(self.home), "no process")
+
+
+class Output(Sessions):
+    def test_a_stopped_viewer_holds_nobody_up(self):
+        size = (100 if LONG else 6) << 20
+        command = f"echo READY; read x; yes 0123456789abcdef | head -c {size}; echo; echo END; read x"
+        session = self.begin("a", command, env=PLAIN)
+        self.wait_for(session, "READY")
+        stopped = self.viewer(session, reading=False)
+        live = self.viewer(session)
+        begun = time.monotonic()
+        looop.send_keys(session, ["Enter"])
+        self.wait_for(session, "END", timeout=120)
+        wait_until(lambda: b"END" in live.output[-200:], "the end at the viewer who reads", 30)
+        took = time.monotonic() - begun
+        if LINUX:
+            pid = self.supervisor(session)
+            with open(f"/proc/{pid}/status") as file:
+                rss = next(int(line.split()[1]) for line in file if line.startswith("VmHWM")) / 1024
+            self.assertLess(rss, 60)
+            if LONG:
+                sys.stderr.write(f"\n{size >> 20} MB in {took:.1f} s, one viewer stopped: {rss:.0f} MB at most\n")
+        stopped.thread.start()  # it goes on, and gets a fresh screen
+        wait_until(lambda: b"END" in stopped.output[-5000:], "a fresh screen for the viewer who was stopped")
+        self.assertIn(looop.RESET, stopped.output)
+        self.assertLess(len(stopped.output), 3 << 20)
+        with looop.LogView(session.folder) as log:
+            self.assertGreater(log.end, size)
+            self.assertLessEqual(log.end - log.start, 64 << 20)
+
+    def test_the_log_holds_its_cap_and_tells_what_it_dropped(self):
+        lines = 60000
+        session = self.begin("a", f"seq {lines}; echo END; read x", env={"LOOOP_LOG_MAX_BYTES": "100000"})
+        self.wait_for(session, "END")
+        whole = b"".join(b"%d\r\n" % number for number in range(1, lines + 1)) + b"END\r\n"
+        kept = self.output(session)
+        self.assertEqual(kept, whole[-len(kept) :])
+        self.assertGreater(len(kept), 30000)
+        sizes = sum(os.stat(os.path.join(session.folder, name)).st_size for name in os.listdir(session.folder)
+                    if name.startswith("output"))  # fmt: skip
+        self.assertLessEqual(sizes, 100000 + 65536)
+        with looop.LogView(session.folder) as log:
+            start, end = log.start, log.end
+        self.assertEqual(end, len(whole))
+        self.assertEqual(start, len(whole) - len(kept))
+        self.looop("log", "a", "--since", "0")
+        self.assertIn("truncated", self.stderr)
+        out = json.loads(self.looop("log", "a", "--since", "0", "--json"))
+        self.assertEqual((out["truncated"], out["offset"], out["done"]), (True, end, False))
+        place = end - 1000
+        out = json.loads(self.looop("log", "a", "--since", str(place), "--json"))
+        self.assertEqual((out["truncated"], out["text"]), (False, whole[place:].decode().replace("\r\n", "\n")))
+        self.assertEqual(self.stderr, "")
+        self.assertEqual(self.looop("log", "a", "--tail", "3"), f"{lines - 1}\n{lines}\nEND\n")
+        out = json.loads(self.looop("expect", "a", f"^{lines}$", "--since", "0", "--json"))
+        self.assertEqual(whole[: out["offset"]].rsplit(b"\n", 1)[1], str(lines).encode())
+        out = json.loads(self.looop("log", "a", "--since", str(end + 1000), "--json"))
+        self.assertEqual((out["text"], out["offset"]), ("", end))
+
+    def test_a_follower_reads_on_while_the_log_turns(self):
+        lines = 200000 if LONG else 40000
+        command = f"echo READY; read x; seq {lines}; echo END"
+        session = self.begin("a", command, env={"LOOOP_LOG_MAX_BYTES": "8000000"})
+        self.wait_for(session, "READY")
+        follower = self.start("log", "a", "-f")
+        with looop.Follower(self.opened, session, 0) as reading:
+            looop.send_keys(session, ["Enter"])
+            data = b""
+            while not reading.ended or reading.log.end > reading.offset:
+                piece = reading.read()
+                data += piece
+                if not piece and not reading.ended:
+                    self.assertTrue(reading.wait(20))
+        out = follower.communicate(timeout=30)[0].decode()
+        self.assertTrue(data.endswith(b"END\r\n"))
+        self.assertEqual(out, data.decode().replace("\r\n", "\n"))
+        numbers = [int(line) for line in out.split("\n") if line.isdigit()]
+        self.assertEqual(numbers, list(range(1, lines + 1)))
+
+    def test_a_full_disk_does_not_stop_the_command(self):
+        import resource
+
+        def limit():
+            resource.setrlimit(resource.RLIMIT_FSIZE, (20000, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+
+        command = "head -c 100000 /dev/zero | tr '\\0' x; echo END; read x; exit 4"
+        process = self.start("start-session", "a", "--command", command, preexec_fn=limit)
+        self.assertEqual(process.wait(20), 0, process.stderr.read())
+        session = self.session("a")
+        viewer = self.viewer(session)
+        wait_until(lambda: b"END" in viewer.output, "the end")
+        self.assertLessEqual(len(self.output(session)), 20000)
+        self.assertIn("END", self.looop("shot", "a"))
+        looop.send_keys(session, ["Enter"])
+        self.assertEqual(self.ended(session).code, 4)
+
+    @unittest.skipUnless(LINUX and os.geteuid() == 0, "needs root to mount a small file system")
+    def test_a_file_system_that_is_full_does_not_stop_the_command(self):
+        os.makedirs(self.data)
+        mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k,mode=700", "tmpfs", self.data],
+                                 capture_output=True, check=False)  # fmt: skip
+        if mounted.returncode:
+            self.skipTest("may not mount")
+        self.addCleanup(subprocess.run, ["umount", "-l", self.data], check=False)
+        self.addCleanup(self.end_all)
+        session = self.begin("a", "echo READY; read x; seq 100000; echo END; read x; exit 4")
+        self.wait_for(session, "READY")
+        viewer = self.viewer(session)
+        looop.send_keys(session, ["Enter"])
+        wait_until(lambda: b"END" in viewer.output, "the end")
+        looop.send_keys(session, ["Enter"])
+        self.assertEqual(self.ended(session).code, 4)
+        self.assertEqual(viewer.ended["exit_code"], 4)
+
+
+class Typing(Sessions):
+    def reader(self, *options, name="a", **more):
+        """Start a program that records what it reads; return (the session, the file, the program's pid)."""
+        path = os.path.join(self.home, f"read-{name}")
+        session = self.begin(name, self.fake("reader.py", path, *options), **more)
+        self.wait_for(session, "READY")
+        return session, path
+
+    def bytes_of(self, path):
+        with open(path, "rb") as file:
+            return file.read()
+
+    def wait_for_bytes(self, path, count, timeout=60.0):
+        with contextlib.suppress(AssertionError):
+            wait_until(lambda: os.path.exists(path) and os.path.getsize(path) >= count, "bytes", timeout)
+        return self.bytes_of(path)
+
+    def times(self, path):
+        """Return the (time, size) of every read."""
+        return [(float(line.split()[0]), int(line.split()[1])) for line in self.bytes_of(path + ".reads").splitlines()]
+
+    def noise(self, size, seed=1):
+        """Return bytes of every value, but for sequences that a terminal would answer with."""
+        import random
+
+        return random.Random(seed).getrandbits(8 * size).to_bytes(size, "big").replace(b"\x1b", b"\x1a")
+
+    def test_a_megabyte_arrives_as_it_was(self):
+        data = self.noise(1 << 20)
+        for number, options in enumerate(((), ("--pause", "300000"))):
+            session, path = self.reader(*options, name=f"r{number}")
+            out = self.looop("send", session.id, "--raw", "-", "--json", stdin=data)
+            self.assertEqual(json.loads(out)["sent"], len(data))
+            self.assertTrue(self.wait_for_bytes(path, len(data)) == data, options)
+
+    def test_a_megabyte_of_a_viewer_arrives_as_it_was(self):
+        data = self.noise(1 << 20, 2)
+        session, path = self.reader("--pause", "300000")
+        viewer = self.viewer(session)
+        for place in range(0, len(data), 50000):
+            viewer.type(data[place : place + 50000])
+        self.assertTrue(self.wait_for_bytes(path, len(data)) == data)
+
+    def test_a_slow_reader_gets_it_all(self):
+        data = self.noise(300000, 3)
+        session, path = self.reader("--slow")
+        self.assertEqual(looop.send_text(session, data, raw=True, enter=False)["sent"], len(data))
+        self.assertTrue(self.wait_for_bytes(path, len(data)) == data)
+
+    def test_senders_at_once_do_not_mix(self):
+        session, path = self.reader("--slow")
+        texts = [bytes([65 + number]) * 200000 for number in range(3)]
+        channels = [self.connect(session) for _ in texts]
+
+        def send(channel, text):
+            channel.send(b'{"op":"input","bytes":%d}\n' % len(text))
+            for place in range(0, len(text), 5000):  # as a pipe hands it on
+                channel.send(text[place : place + 5000])
+
+        threads = [threading.Thread(target=send, args=pair) for pair in zip(channels, texts)]
+        for thread in threads:
+            thread.start()
+        got = self.wait_for_bytes(path, 600000)
+        for thread in threads:
+            thread.join(20)
+        runs = [(match[0][0], len(match[0])) for match in re.finditer(rb"(.)\1*", got)]
+        self.assertEqual(sorted(runs), [(65 + number, 200000) for number in range(3)])
+
+    def test_a_sender_that_hangs_does_not_hold_others_up_for_ever(self):
+        session, path = self.reader()
+        with looop.Channel(session) as channel:
+            channel.send(b'{"op":"input","bytes":100}\nhalf')
+            self.assertEqual(self.wait_for_bytes(path, 4), b"half")
+            looop.send_text(session, b"other", raw=True, enter=False)
+            self.assertEqual(self.wait_for_bytes(path, 9), b"halfother")
+
+    def test_a_program_that_reads_nothing(self):
+        session, path = self.reader("--hold")
+        begun = time.monotonic()
+        with self.assertRaises(looop.Failure) as caught:
+            looop.send_text(session, b"x" * (1 << 20), True, False, timeout=0.7)
+        self.assertLess(time.monotonic() - begun, 5.0)
+        self.assertIn("does not read", caught.exception.message)
+        self.assertLess(looop.ask_session(session, "status")["offset"], 1000)
+        self.assertIn("READY", self.looop("shot", "a"))
+        viewer = self.viewer(session, 70, 20)
+        wait_until(lambda: b"READY" in viewer.output, "the screen")
+        self.looop("resize", "a", "100x30")
+        with self.assertRaises(looop.Failure):
+            looop.send_keys(session, ["Enter"], timeout=0.3)
+        pid = session.status["pid"]
+        wait_until(lambda: self.waiting(session) == 0, "what was not read to be taken back", 5)
+        os.kill(pid, signal.SIGUSR1)
+        looop.send_text(session, b"END", True, False)
+        wait_until(lambda: self.bytes_of(path).endswith(b"END"), "what was typed after it")
+        self.assertLess(len(self.bytes_of(path)), 200000)  # what the kernel had taken
+
+    def waiting(self, session):
+        """Return how many clients wait with their typing, by the descriptors of the supervisor."""
+        if not LINUX:
+            return 0
+        pid = self.supervisor(session)
+        viewers = looop.ask_session(session, "status")["viewers"]
+        names = os.listdir(f"/proc/{pid}/fd")
+        links = []
+        for name in names:
+            with contextlib.suppress(OSError):
+                links.append(os.readlink(f"/proc/{pid}/fd/{name}"))
+        return sum(link.startswith("socket:") for link in links) - 1 - viewers
+
+    def test_brackets_that_were_opened_are_closed_when_a_sender_gives_up(self):
+        session, path = self.reader("--hold", "--paste")
+        with self.assertRaises(looop.Failure):
+            looop.send_text(session, b"x" * 500000, raw=False, enter=True, timeout=0.5)
+        os.kill(session.status["pid"], signal.SIGUSR1)
+        looop.send_text(session, b"END", True, False)
+        wait_until(lambda: self.bytes_of(path).endswith(b"END"), "what was typed after it")
+        got = self.bytes_of(path)
+        self.assertTrue(got.startswith(looop.PASTE_BEGIN + b"xxx"))
+        self.assertTrue(got.endswith(b"x" + looop.PASTE_END + b"END"), got[-40:])
+
+    def test_typing_goes_on_after_a_restart_that_met_a_full_keyboard(self):
+        script = f"if test -e {self.home}/again; then stty raw -echo; echo AGAIN; exec cat; fi; "
+        session = self.begin("a", script + f"touch {self.home}/again; stty raw; echo READY; exec sleep 300")
+        self.wait_for(session, "READY")
+        viewer = self.viewer(session)
+        rest, sock = looop.frame(b"i", b"x" * 100000) * 20, viewer.channel.sock
+        while select.select([], [sock], [], 0.5)[1]:
+            rest = rest[sock.send(rest, socket.MSG_DONTWAIT) :]
+        self.assertGreater(len(rest), 100000, "it was not made wait")
+        self.looop("restart", "a")
+        self.wait_for(session, "AGAIN")
+        viewer.channel.send(rest + looop.frame(b"i", b"hello"))
+        self.wait_for(session, "hello")
+
+    def test_a_long_text_is_pasted_and_submitted(self):
+        text = "\n".join(f"line {number} of a long text, with ünïcödé" for number in range(66))
+        self.assertGreater(len(text.encode()), 2400)
+        for options, before, after in (((), b"", b""), (("--paste",), looop.PASTE_BEGIN, looop.PASTE_END)):
+            name = f"p{len(options)}"
+            path = self.reader(*options, name=name)[1]
+            out = json.loads(self.looop("send", name, "-", "--json", stdin=(text + "\n").encode()))
+            wanted = before + text.encode() + after + b"\r"
+            self.assertEqual(self.wait_for_bytes(path, len(wanted)), wanted)
+            self.assertEqual(out["sent"], len(wanted))
+            reads = self.times(path)
+            self.assertEqual(reads[-1][1], 1, "CR came with the text")
+            self.assertGreaterEqual(reads[-1][0] - reads[-2][0], 0.15)
+            self.looop("send", name, "-n", "two words")
+            self.looop("send", name, "")
+            wanted += before + b"two words" + after + b"\r"
+            self.assertEqual(self.wait_for_bytes(path, len(wanted)), wanted)
+            evil = b"a\x1b[201~b\x1b[200~c\x1b\x1b[201~[201~d\x1b\x1b\x1b[201~"
+            self.looop("send", name, "-n", "-", stdin=evil)
+            length = len(wanted)
+            wait_until(lambda p=path, n=length: os.path.getsize(p) > n + 20, "it")
+            got = self.wait_for_bytes(path, length + 20)[length:]
+            inner = got[len(before) : len(got) - len(after)]
+            self.assertEqual(got, before + inner + after)
+            self.assertNotIn(looop.PASTE_END, inner)
+            self.assertNotIn(looop.PASTE_BEGIN, inner)
+
+    def test_keys_follow_the_modes_of_the_program(self):
+        session, path = self.reader()
+        self.looop("key", "a", "Up", "C-c", "M-x", "F5", "S-Tab")
+        wanted = b"\x1b[A\x03\x1bx\x1b[15~\x1b[Z"
+        self.assertEqual(self.wait_for_bytes(path, len(wanted)), wanted)
+        self.looop("key", "a", "Hyper-Q", code=2)
+        self.looop("key", "a", code=2)
+        script = "stty raw -echo; printf '\\033[?1h\\033[>1uREADY'; exec dd bs=1 count=8 of=" + self.home + "/keys"
+        session = self.begin("b", script)
+        self.wait_for(session, "READY")
+        self.looop("key", "b", "Up", "Esc")
+        self.ended(session)
+        self.assertEqual(self.bytes_of(os.path.join(self.home, "keys")), b"\x1bOA\x1b[27u")
+
+
+class Questions(Sessions):
+    ASKED = {
+        b"\x1b[c": rb"\x1b\[\?\d[\d;]*c",
+        b"\x1b[6n": rb"\x1b\[\d+;\d+R",
+        b"\x1b[?u": rb"\x1b\[\?\d+u",
+        b"\x1b[>0q": rb"\x1bP>\|looop[^\x1b]*\x1b\\",
+        b"\x1b[?2004$p": rb"\x1b\[\?2004;[12]\$y",
+        b"\x1b]11;?\x07": rb"\x1b\]11;rgb:[0-9a-f/]+(\x07|\x1b\\)",
+    }
+
+    def test_questions_are_answered_exactly_once(self):
+        times = {}
+        for count in (0, 1, 3):
+            name, path = f"q{count}", os.path.join(self.home, f"q{count}.json")
+            words = [question.hex() for question in self.ASKED]
+            session = self.begin(name, self.fake("asker.py", path, *words))
+            self.wait_for(session, "READY")
+            viewers = [self.viewer(session, answers=True) for _ in range(count)]
+            looop.send_text(session, b"g", raw=True, enter=False)
+            self.wait_for(session, "ASKED")
+            with open(path) as file:
+                found = json.load(file)
+            self.assertEqual(found["late"], "", bytes.fromhex(found["late"]))
+            self.assertEqual(len(found["asked"]), 2 * len(self.ASKED))
+            for asking in found["asked"]:
+                question, answer = bytes.fromhex(asking["question"]), bytes.fromhex(asking["answer"])
+                self.assertRegex(answer, rb"\A" + self.ASKED[question] + rb"\Z", (count, question))
+                self.assertEqual(bytes.fromhex(asking["end"]), b"\x1b[0n")
+                self.assertNotIn(b"viewer", answer)
+            millis = sorted(asking["ms"] for asking in found["asked"])
+            times[count] = (millis[len(millis) // 2], millis[-1])
+            self.assertLess(millis[len(millis) // 2], 20.0)
+            for viewer in viewers:
+                self.assertTrue(viewer.answered, "the viewers were to answer too")
+        if LONG:
+            words = (f"{n} viewers {half:.1f} ms, {most:.1f} at most" for n, (half, most) in times.items())
+            sys.stderr.write(f"\nanswers: {'; '.join(words)}\n")
+
+
+class Waiting(Sessions):
+    def test_expect_finds_what_came_before_and_what_comes(self):
+        session = self.begin("a", 'echo before; stty -echo; while read x; do echo "got $x"; done')
+        self.assertEqual(self.looop("expect", "a", "bef.re"), "before\n")
+        waiting = self.start("expect", "a", "^got (a|b)$", "--json")
+        self.looop("send", "a", "a")
+        first = json.loads(waiting.communicate(timeout=20)[0])
+        self.assertEqual((waiting.returncode, first["matched"]), (0, "got a"))
+        self.looop("expect", "a", "got a", "--since", str(first["offset"]), "--timeout", "200ms", code=124)
+        self.assertEqual(len(self.stderr.splitlines()), 1)
+        sent = json.loads(self.looop("send", "a", "b", "--json"))
+        second = json.loads(self.looop("expect", "a", "got (a|b)", "--since", str(sent["offset"]), "--json"))
+        self.assertEqual(second["matched"], "got b")
+        self.assertEqual(self.output(session)[: second["offset"]][-5:], b"got b")
+        self.looop("expect", "a", "got", "--from-now", "--timeout", "200ms", code=124)
+        self.looop("expect", "a", "got b", "--screen")
+        self.looop("expect", "a", "never", "--screen", "--timeout", "200ms", code=124)
+        self.looop("expect", "a", "(", code=2)
+        self.assertEqual(len(self.stderr.splitlines()), 1)
+        never = self.start("expect", "a", "got c", "--timeout", "0")
+        with self.assertRaises(subprocess.TimeoutExpired):
+            never.wait(0.4)
+        self.looop("send", "a", "c")
+        self.assertEqual(never.wait(20), 0)
+        ends = self.start("expect", "a", "never", "--timeout", "0")
+        self.looop("key", "a", "C-d")
+        self.assertEqual(ends.wait(20), 1)
+        self.looop("expect", "a", "never", code=1)
+        self.assertEqual(self.looop("expect", "a", "got c"), "got c\n")
+
+    def test_expect_matches_across_pieces(self):
+        script = "stty -echo raw; read x; for part in '$'\\''naï'\\'' v\\303'; do :; done"
+        pieces = [b"na\xc3", b"\xafve \x1b[3", b"1mred\x1b[0", b"m \xf0\x9f", b"\x98", b"\x80 end\r", b"\nnext"]
+        octal = ["".join(f"\\{byte:03o}" for byte in piece) for piece in pieces]
+        script = "; ".join(f"printf '{piece}'; sleep 0.05" for piece in octal) + "; sleep 0.2"
+        session = self.begin("a", script)
+        hunt = json.loads(self.looop("expect", "a", "naïve red \U0001f600 end\nnext", "--json"))
+        whole = b"".join(pieces)
+        self.assertEqual(hunt["matched"], "naïve red \U0001f600 end\nnext")
+        self.ended(session)
+        out = self.output(session)
+        self.assertEqual(hunt["offset"], len(out))
+        self.assertEqual(out.replace(b"\r\r", b"\r"), whole)
+        hunt = json.loads(self.looop("expect", "a", "naïve red", "--json"))
+        self.assertEqual(out[: hunt["offset"]], b"na\xc3\xafve \x1b[31mred")
+        self.looop("expect", "a", r"\x1b\[31mred\x1b", "--raw")
+        self.looop("expect", "a", r"\x1b", code=1)
+
+    def test_time_is_up_in_a_flood_too(self):
+        session = self.begin("a", "exec yes")
+        self.wait_for(session, "y")
+        for words in (
+            ("expect", "a", "never", "--timeout", "300ms"),
+            ("expect", "a", "never", "--timeout", "300ms", "--screen"),
+            ("wait-idle", "a", "--timeout", "300ms"),
+            ("wait-idle", "a", "--timeout", "300ms", "--screen", "--ignore", "z"),
+            ("wait-idle", "a", "--timeout", "300ms", "--ignore", "z"),
+            ("wait", "a", "--timeout", "300ms"),
+        ):
+            begun = time.monotonic()
+            self.looop(*words, code=124, timeout=20)
+            self.assertLess(time.monotonic() - begun, 3.0, words)
+        self.looop("kill", "a")
+
+    def test_wait_idle(self):
+        session = self.begin("a", "while :; do echo tick; sleep 0.1; done")
+        self.wait_for(session, "tick")
+        self.looop("wait-idle", "a", "--settle", "400ms", "--timeout", "600ms", code=124)
+        self.looop("wait-idle", "a", "--settle", "300ms", "--timeout", "10s", "--ignore", "tick|\\n")
+        self.looop("kill", "a")
+        self.looop("wait-idle", "a", "--settle", "10s")
+        session = self.begin("b", 'i=0; while :; do i=$((i+1)); printf "\\r$i s "; sleep 0.1; done')
+        self.wait_for(session, "2 s")
+        self.looop("wait-idle", "b", "--settle", "400ms", "--timeout", "600ms", "--screen", code=124)
+        self.looop("wait-idle", "b", "--settle", "400ms", "--timeout", "10s", "--screen", "--ignore", r"\d+ s")
+        self.begin("c", "sleep 300")
+        begun = time.monotonic()
+        self.looop("wait-idle", "c", "--settle", "300ms", "--timeout", "0")
+        self.assertGreaterEqual(time.monotonic() - begun, 0.3)
+
+    def test_a_stopped_supervisor_is_no_ended_session(self):
+        session = self.begin("a", "echo READY; exec cat")
+        self.wait_for(session, "READY")
+        pid = self.supervisor(session)
+        os.kill(pid, signal.SIGSTOP)
+        before, looop.REPLY_TIMEOUT = looop.REPLY_TIMEOUT, 0.3
+        try:
+            with self.assertRaises(looop.Failure) as caught:
+                looop.wait_for_end(self.opened, session, None)
+        finally:
+            looop.REPLY_TIMEOUT = before
+            os.kill(pid, signal.SIGCONT)
+        self.assertIn("does not answer", caught.exception.message)
+
+
+class Sizes(Sessions):
+    def test_who_typed_last_decides_and_a_pin_ends_that(self):
+        session = self.begin("a", self.fake("winch.py"), "--size", "100x30")
+        self.wait_for(session, "SIZE 100x30")
+        one = self.viewer(session, 80, 24)
+        self.wait_for(session, "SIZE 80x24")
+        two = self.viewer(session, 90, 25)
+        self.wait_for(session, "SIZE 90x25")
+        three = self.viewer(session, 60, 20, read_only=True)
+        three.resize(61, 21)
+        three.type(b"x")
+        one.type(b"x")
+        place = self.wait_for(session, "SIZE 80x24", since=self.wait_for(session, "SIZE 90x25"))
+        two.resize(95, 26)  # it did not type last
+        one.resize(82, 22)
+        place = self.wait_for(session, "SIZE 82x22", since=place)
+        one.close()
+        place = self.wait_for(session, "SIZE 95x26", since=place)
+        self.looop("resize", "a", "111x33")
+        place = self.wait_for(session, "SIZE 111x33", since=place)
+        two.type(b"x")
+        two.resize(96, 27)
+        four = self.viewer(session, 50, 10)
+        four.type(b"y")
+        status = wait_until(lambda: looop.ask_session(session, "status"), "status")["status"]
+        self.assertEqual((status["cols"], status["rows"], status["pinned"]), (111, 33, True))
+        self.assertEqual(json.loads(self.looop("ls", "--json"))[0]["size"], "111x33")
+        sizes = set(re.findall(rb"SIZE (\S+)", self.output(session)))
+        jiggled = {b"%dx%d" % (cols, rows + 1) for cols, rows in ((80, 24), (90, 25), (111, 33), (82, 22), (95, 26))}
+        self.assertEqual(sizes - jiggled, {b"100x30", b"80x24", b"90x25", b"82x22", b"95x26", b"111x33"})
+        for size in ("0x0", "x", "10", "-5x5", "999999x2x2"):
+            self.looop("resize", "--", "a", size, code=2)
+            self.assertEqual(len(self.stderr.splitlines()), 1, self.stderr)
+        self.assertNotIn(
+            b"x", self.output(session).replace(b"SIZE ", b"").split(b"\r\n")[0:1][0].replace(b"READY", b"")
+        )
+
+    def test_restart_keeps_size_and_offset(self):
+        session = self.begin("a", self.fake("winch.py"))
+        self.wait_for(session, "READY")
+        self.looop("resize", "a", "77x17")
+        place = self.wait_for(session, "SIZE 77x17")
+        before = self.session("a")
+        viewer = self.viewer(session, 50, 10)
+        self.looop("restart", "a")
+        self.wait_for(session, "READY\n+SIZE 77x1[78]$", since=place)
+        after = self.session("a")
+        self.assertNotEqual(before.status["pid"], after.status["pid"])
+        self.assertFalse(alive(before.status["pid"]))
+        self.assertEqual((after.state, after.status["starts"], after.meta), ("running", 2, before.meta))
+        wait_until(lambda: viewer.output.count(b"READY") == 2, "the viewer to see it")
+        self.assertFalse(viewer.gone)
+
+    def test_detach_makes_every_viewer_leave(self):
+        session = self.begin("a", "echo READY; exec cat")
+        viewers = [self.viewer(session), self.viewer(session, read_only=True)]
+        self.assertIn("2 viewers", self.looop("detach", "a"))
+        for viewer in viewers:
+            wait_until(lambda viewer=viewer: viewer.left and viewer.gone, "it to leave")
+        self.assertTrue(self.session("a").alive)
+        self.assertIn("0 viewers", self.looop("detach", "a"))
+
+    def test_viewers_see_the_end(self):
+        session = self.begin("a", "echo READY; read x; exit 9")
+        viewer = self.viewer(session)
+        self.wait_for(session, "READY")
+        viewer.type(b"\r")
+        wait_until(lambda: viewer.gone, "the end")
+        self.assertEqual((viewer.ended["state"], viewer.ended["exit_code"]), ("exited", 9))
+
+    def test_a_read_only_viewer_types_nothing(self):
+        session = self.begin("a", "echo READY; exec cat")
+        self.wait_for(session, "READY")
+        viewer = self.viewer(session, read_only=True)
+        viewer.type(b"secret\r")
+        looop.send_text(session, b"open", raw=False, enter=True)
+        self.wait_for(session, "open\nopen")
+        self.assertNotIn(b"secret", self.output(session))
+
+
+class Abuse(Sessions):
+    def fds(self, session):
+        return len(os.listdir(f"/proc/{self.supervisor(session)}/fd"))
+
+    @unittest.skipUnless(LINUX, "counts descriptors in /proc")
+    def test_a_session_outlives_what_clients_do(self):
+        session = self.begin("a", "echo READY; exec cat")
+        self.wait_for(session, "READY")
+        looop.ask_session(session, "status")
+        before = wait_until(lambda: self.fds(session), "its descriptors")
+        for data in (
+            b"x" * (2 << 20),
+            b'{"op":"input","bytes":100}\n' + b"y" * 50,
+            b'{"op":"sta',
+            b"\0\xff" * 5000 + b"\n",
+            b'{"op":"attach","cols":80,"rows":24}\n' + b"i\xff\xff\xff\xff" + b"z" * 100,
+            b'{"op":"attach","cols":80,"rows":24}\n' + looop.frame(b"i", b"half")[:-2],
+            b'{"op":"follow"}\n{"op":"follow"}\n',
+            b'{"op":"status"}\n{"op":"status"}\n',
+            b'{"op":"teleport"}\n' + b"x" * 300000,
+            b'{"op":"input","bytes":-5}\nx',
+            b"\n\n\n",
+            b"",
+        ):
+            channel = self.connect(session)
+            with contextlib.suppress(looop.Gone):
+                channel.send(data)
+            channel.close()
+            self.assertTrue(looop.ask_session(session, "status")["ok"], data[:40])
+        crowd = [self.connect(session) for _ in range(100)]
+        for number, channel in enumerate(crowd):
+            channel.send(b'{"op":"status"}\n' if number % 2 else b'{"op":"follow"}\n')
+        for channel in crowd:
+            self.assertTrue(channel.line(20.0)["ok"])
+        self.assertTrue(looop.ask_session(session, "status")["ok"])
+        for channel in crowd:
+            channel.close()
+        wait_until(lambda: self.fds(session) <= before, "no descriptor more than before")
+        looop.send_text(session, b"hello", raw=False, enter=True)
+        self.wait_for(session, "hello\n.*hello")
+
+    @unittest.skipUnless(LINUX, "looks at processor time in /proc")
+    def test_more_connections_than_descriptors(self):
+        import resource
+
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if hard != resource.RLIM_INFINITY and hard < 3000:
+            self.skipTest("too few descriptors")
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3000, hard))
+        self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        session = self.begin("a", "echo READY; exec cat")
+        self.wait_for(session, "READY")
+        crowd = []
+        for _ in range(1100):
+            try:
+                crowd.append(self.connect(session))
+            except looop.Gone:
+                break
+        self.assertGreater(len(crowd), 1000)
+        self.assertTrue(self.session("a").alive)
+        for channel in crowd:
+            channel.close()
+        self.assertTrue(wait_until(lambda: looop.ask_session(session, "status")["ok"], "an answer"))
+
+    def test_one_line_and_the_right_code(self):
+        self.begin("fix-ci", "sleep 300")
+        self.begin("fix-cd", "true")
+        self.ended(self.session("fix-cd"))
+        drives = (("send", "x"), ("key", "Enter"), ("resize", "80x24"), ("restart",), ("attach",), ("detach",))
+        for verb, *more in (*drives, ("shot",), ("log",), ("kill",), ("wait",), ("wait-idle",), ("expect", "x"),
+                            ("watch",), ("flag", "x"), ("unflag",)):  # fmt: skip
+            self.looop(verb, "fix-cu", *more, code=1)
+            self.assertEqual(len(self.stderr.splitlines()), 1, self.stderr)
+            self.assertRegex(self.stderr, r"^looop: .*fix-cu: there is no such session.*did you mean fix-c. or fix-c.")
+        for verb, *more in drives:
+            self.looop(verb, "fix-cd", *more, code=1)
+            self.assertEqual(len(self.stderr.splitlines()), 1, self.stderr)
+            self.assertIn("has ended (exit 0)", self.stderr)
+        self.looop("shot", "fix-c", code=2)
+        self.assertIn("fix-cd, fix-ci", self.stderr)
+        for verb, *more in (*drives, ("kill",), ("flag", "x"), ("unflag",)):
+            self.looop(verb, "pulse", *more, code=1)
+            self.assertEqual(len(self.stderr.splitlines()), 1, self.stderr)
+        self.looop("expect", "fix-ci", "[", code=2)
+        self.looop("log", "fix-ci", "--grep", "[", code=2)
+        self.looop("wait-idle", "fix-ci", "--ignore", "[", code=2)
+        self.looop("key", "fix-ci", "Entr", code=2)
+        self.assertIn("Enter", self.stderr)
+        self.looop("kill", "fix-cd")
+
+    def test_ids_may_be_shortened(self):
+        self.begin("fix-ci", "echo READY; exec cat")
+        self.begin("fix-ci-2", "true")
+        self.looop("send", "fix-ci", "hello")
+        self.assertIn("fix-ci-2 had ended", wait_until(lambda: self.looop("kill", "fix-ci-"), "it"))
+        self.looop("kill", "fix-ci")
+        self.assertFalse(self.session("fix-ci").alive)
+
+
+class Beats(Sessions):
+    def fleet(self, reply, interactive="echo READY; cat {{prompt_file}}; exec cat", **more):
+        """Have a runner that answers with a move, and whose workers read their brief."""
+        path = os.path.join(self.home, "reply")
+        with open(path, "w") as file:
+            json.dump(reply, file)
+        runner = {"mode": "typed", "tick": f"cat >/dev/null; cat {path}", "unmetered": True, "interactive": interactive}
+        self.config({"default": "fake", "runners": {"fake": runner}, **more})
+
+    def beat(self, reply, outcome="acted", **more):
+        """Make the world new, and have one beat answer with a move; the next one finds nothing new."""
+        self.fleet(reply, **more)
+        self.write("goals/g.md", f"# {time.monotonic()}\n")
+        out = self.tick()
+        self.assertEqual(out["outcome"], outcome, out)
+        return out
+
+    def settled(self):
+        """Let the decider answer that nothing is to be done, until the world stands still."""
+        self.fleet({"move": "noop"})
+        for _ in range(3):
+            if self.tick()["outcome"] == "unchanged":
+                return
+        self.fail("the world does not stand still")
+
+    def test_moves_drive_workers_and_do_not_wake_again(self):
+        self.profile(goals={"g": "# g\n"})
+        self.beat({"move": "start_worker", "id": "w", "prompt": "tidy the attic"})
+        session = self.session("w")
+        self.wait_for(session, "tidy the attic")
+        self.assertEqual(self.tick()["outcome"], "unchanged", "its own start woke it")
+        self.assertIn("started worker w: tidy the attic", self.journal()[-1])
+        self.beat({"move": "send", "id": "w", "text": "two\nlines"})
+        self.wait_for(session, "^lines$")
+        self.assertEqual(self.tick()["outcome"], "unchanged")
+        self.beat({"move": "key", "id": "w", "keys": ["h", "i", "Enter"], "journal": "pressed it"})
+        self.wait_for(session, "hi\n+hi")
+        self.assertIn("pressed it", self.journal()[-1])
+        self.assertEqual(self.tick()["outcome"], "unchanged", "output woke it")
+        self.beat({"move": "start_worker", "id": "w", "prompt": "again"}, "failed")
+        self.assertTrue(self.session("w").alive)
+        self.assertIn("tidy the attic", self.read("prompts", "w.md"))
+        self.env["LOOOP_MAX_WORKERS"] = "1"
+        self.beat({"move": "start_worker", "id": "v", "prompt": "more"}, "failed")
+        self.assertIsNone(self.session("v"))
+        self.beat({"move": "send", "id": "nobody", "text": "x"}, "failed")
+        self.beat({"move": "key", "id": "w", "keys": ["Hyper-X"]}, "failed")
+        self.beat({"move": "restart_worker", "id": "w"})
+        self.assertEqual(self.session("w").status["starts"], 2)
+        self.assertEqual(self.tick()["outcome"], "unchanged", "its own restart woke it")
+        self.beat({"move": "kill_worker", "id": "w"})
+        self.assertEqual(self.session("w").state, "killed")
+        self.assertEqual(self.tick()["outcome"], "unchanged", "its own kill woke it")
+        self.assertIn("ended worker w", self.journal()[-1])
+
+    def test_what_wakes_a_beat(self):
+        self.profile()
+        self.fleet({"move": "noop"})
+        session = self.begin("w", "stty -echo; echo READY; while read x; do echo $x; done; exit 3")
+        self.wait_for(session, "READY")
+        self.settled()
+        looop.send_text(session, b"some output", raw=False, enter=True)
+        self.wait_for(session, "some output")
+        self.assertEqual(self.tick()["outcome"], "unchanged", "output woke it")
+        self.looop("resize", "w", "70x20")
+        self.assertEqual(self.tick()["outcome"], "unchanged", "a size woke it")
+        self.looop("flag", "w", "which", "branch?")
+        row = json.loads(self.looop("ls", "--json"))[0]
+        self.assertEqual((row["flagged"], row["note"], row["health"]), (True, "which branch?", "flagged"))
+        self.assertIn("which branch?", self.looop("ls"))
+        self.assertEqual(self.tick()["outcome"], "noop", "a flag did not wake it")
+        self.assertEqual(self.tick()["outcome"], "unchanged", "a flag woke it twice")
+        self.looop("unflag", "w")
+        self.assertFalse(json.loads(self.looop("ls", "--json"))[0]["flagged"])
+        self.settled()
+        looop.send_keys(session, ["C-d"])
+        self.assertEqual(self.ended(session).code, 3)
+        self.assertEqual(self.tick()["outcome"], "noop", "a worker's end did not wake it")
+        self.assertIn('"exit_code":3', self.prompt())
+        self.assertEqual(self.tick()["outcome"], "unchanged", "a worker's end woke it twice")
+        self.assertIn("w", self.looop("prune", "--dry-run"))
+        self.assertIsNotNone(self.session("w"))
+        self.assertEqual(json.loads(self.looop("prune", "--json"))["removed"], ["w"])
+        self.assertIsNone(self.session("w"))
+        self.assertEqual(self.tick()["outcome"], "unchanged", "pruning woke it")
+        self.begin("x", "true")
+        self.ended(self.session("x"))
+        self.settled()
+        self.env["LOOOP_SESSION_TTL"] = "1ms"
+        self.assertEqual(self.tick()["outcome"], "unchanged")
+        self.assertIsNone(self.session("x"))
+        self.assertEqual([event["session"] for event in self.events("session_reaped")], ["x"])
+        self.begin("y", "sleep 300")
+        self.tick()
+        self.assertTrue(self.session("y").alive, "retention removed what lives")
+
+    def test_a_worker_with_a_verify_shows_it(self):
+        self.profile()
+        self.fleet({"move": "noop"})
+        self.begin("w", "true", "--verify", "test -e done")
+        self.assertEqual(json.loads(self.looop("ls", "--json"))[0]["verify"], "pending")
+
+
+class Verbs(Sessions):
+    def test_ls_and_log_and_watch(self):
+        session = self.begin("a", "printf '\\033[1mone\\033[0m\\r\\ntwo\\n'; read x; echo three; read x; exit 0")
+        self.wait_for(session, "two")
+        row = json.loads(self.looop("ls", "--json"))[0]
+        wanted = "id cmd state alive health exit_code signal started_at last_change last_output note flagged verify"
+        self.assertEqual(set(wanted.split()) - set(row), set())
+        self.assertEqual((row["id"], row["state"], row["alive"], row["size"]), ("a", "running", True, "120x40"))
+        self.assertEqual(self.looop("log", "a"), "one\ntwo\n")
+        self.assertIn("\x1b[1mone", self.looop("log", "a", "--raw"))
+        self.assertEqual(self.looop("log", "a", "--grep", "^t"), "two\n")
+        self.assertEqual(self.looop("log", "a", "--tail", "1"), "two\n")
+        self.assertEqual(self.looop("log", "a", "--tail", "0"), "")
+        watching = self.start("watch", "a", "--json")
+        following = self.start("log", "a", "-f", "--grep", "e$")
+        wait_until(lambda: processes_with("watch") and processes_with("-f"), "the watchers") if LINUX else None
+        looop.send_keys(session, ["Enter"])
+        self.wait_for(session, "three")
+        looop.send_keys(session, ["Enter"])
+        lines = [json.loads(line) for line in watching.communicate(timeout=20)[0].decode().split("\n") if line]
+        self.assertEqual(watching.returncode, 0)
+        self.assertTrue(lines[-1]["done"])
+        self.assertEqual(lines[-1]["offset"], len(self.output(session)))
+        self.assertEqual(following.communicate(timeout=20)[0].decode(), "one\nthree\n")
+        self.assertEqual(json.loads(self.looop("log", "a", "--json"))["done"], True)
+
+
+if __name__ == "__main__":
+    unittest.main()
