@@ -456,8 +456,8 @@ def json_line(fields: Mapping[str, JSON]) -> str:
     for key, value in fields.items():
         if value is None or value is True or value is False:
             text = {None: "null", True: "true", False: "false"}[value]
-        elif type(value) is int:
-            text = str(value)
+        elif type(value) is int or (type(value) is float and -1e300 < value < 1e300):
+            text = repr(value)
         elif type(value) is str and value.isascii() and value.isprintable():
             text = '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
         else:
@@ -476,6 +476,57 @@ def parse_json(raw: bytes | str) -> JSON:
         return json.loads(raw if isinstance(raw, str) else text_of(raw))
     except RecursionError:
         raise ValueError("nested too deeply") from None
+
+
+def parse_fields(raw: bytes) -> dict[str, JSON]:
+    """Parse an object, without importing json when it is what `json_line` writes of plain scalars; {} for no object."""
+    text = text_of(raw)
+    fields = _flat_fields(text)
+    if fields is not None:
+        return fields
+    value = parse_json(text)
+    return value if isinstance(value, dict) else {}
+
+
+def _flat_fields(text: str) -> dict[str, JSON] | None:
+    """Read an object of plain scalars; None for a text that may be anything else, which is left to json."""
+    if not (text.isascii() and text.isprintable() and text[:1] == "{" and text[-1:] == "}"):
+        return None
+    # With the two escapes put aside, every quote delimits a string: the parts are, in turn, outside and inside of one.
+    parts = text[1:-1].replace("\\\\", "\0").replace('\\"', "\1").split('"')
+    if len(parts) % 2 == 0 or parts[0] or any("\\" in part for part in parts):
+        return None
+    fields: dict[str, JSON] = {}
+    place = 1
+    while place < len(parts):
+        key, after = parts[place], parts[place + 1]
+        text_follows = after == ":" and place + 3 < len(parts)
+        value: JSON = parts[place + 2] if text_follows else None
+        place += 4 if text_follows else 2
+        end = "," if place < len(parts) else ""
+        if text_follows:
+            value = value.replace("\1", '"').replace("\0", "\\")
+            good = parts[place - 1] == end
+        else:
+            word = after[1 : len(after) - len(end)]
+            value = _WORDS.get(word, _number(word))
+            good = after == f":{word}{end}" and (value is not None or word == "null")
+        if not good:
+            return None
+        fields[key.replace("\1", '"').replace("\0", "\\")] = value
+    return fields
+
+
+_WORDS = {"null": None, "true": True, "false": False}
+
+
+def _number(word: str) -> float | None:
+    """Read a number as `json_line` writes it; None for any other word."""
+    try:
+        value = float(word) if "." in word else int(word)
+    except ValueError:
+        return None
+    return value if repr(value) == word else None
 
 
 def dig(value: JSON, *path: str) -> JSON:
@@ -4488,10 +4539,9 @@ def read_fields(path: str) -> dict[str, JSON]:
     """Return the object in a small JSON file; {} when it is absent or none. Raise OSError when it cannot be read."""
     raw = read_bytes(path)
     try:
-        value = {} if raw is None else parse_json(raw)
+        return {} if raw is None else parse_fields(raw)
     except ValueError:
         return {}
-    return value if isinstance(value, dict) else {}
 
 
 def lock_is_held(path: str) -> bool:
@@ -5423,7 +5473,7 @@ class Supervisor:
         self.order = order
         self.loop = Loop()
         self.log = LogWriter(order.folder, order.log_cap)
-        self.canvas = Canvas(order.cols, order.rows)
+        self.canvas: Canvas  # from `prepare` on
         self.keyboard = Keyboard(self.loop, self._hear_typists)
         self.peers: dict[int, Peer] = {}
         self.deferred: set[Peer] = set()  # those who wait with their typing, and are not read
@@ -5450,6 +5500,16 @@ class Supervisor:
         self.loop.readers[wake] = lambda: self._heard(os.read(wake, 512))
         self._listen()
         self._start_command()
+
+    def prepare(self) -> None:
+        """Load whatever is needed later, when the files that it comes from may be others; nobody waits for it now."""
+        import json  # noqa: F401
+        import select  # noqa: F401
+        import unicodedata  # noqa: F401
+
+        self.canvas = Canvas(self.order.cols, self.order.rows)
+        asks_terminal(b"\x1b[")
+        skim(b"\x1b")
 
     def run(self) -> None:
         """Serve until the session has ended."""
@@ -5652,7 +5712,7 @@ class Supervisor:
         """Do what a request asks."""
         peer.kind = "waiting"
         try:
-            request = parse_json(line)
+            request = parse_fields(line)
             name = str(request["op"])
             action = getattr(self, f"_op_{name}", None) if name.isalpha() else None
             if action is None:
@@ -5668,7 +5728,7 @@ class Supervisor:
             return
         told: dict[str, JSON] = {"ok": not error, "protocol": PROTOCOL, "version": VERSION, "id": self.order.id}
         peer.leaving = not stay
-        self._send(peer, canonical({**told, **({"error": error} if error else {}), **fields}).encode() + b"\n")
+        self._send(peer, json_line({**told, **({"error": error} if error else {}), **fields}).encode() + b"\n")
 
     def _send(self, peer: Peer, data: bytes) -> None:
         """Write to a client, or queue what it does not take now. A viewer's queue that is full is dropped."""
@@ -6193,6 +6253,9 @@ def launch(order: Order, lock: int) -> None:
 
 def supervise(order: Order, lock: int, report: int) -> None:
     """Be the supervisor of a session, in a process that was forked for it. It does not return."""
+    import gc
+
+    gc.freeze()  # what came with the fork is shared with the parent as long as no collection visits it
     try:
         null = os.open(os.devnull, os.O_RDWR)
         for fd in (0, 1, 2):
@@ -6214,6 +6277,7 @@ def supervise(order: Order, lock: int, report: int) -> None:
         except BrokenPipeError:
             pass  # whoever started it was ended meanwhile: the session lives
         os.close(report)
+        supervisor.prepare()
         supervisor.run()
     except BaseException:
         leave_traceback(order.folder)
@@ -6223,10 +6287,15 @@ def supervise(order: Order, lock: int, report: int) -> None:
 
 def leave_traceback(folder: str) -> None:
     """Write down what ended a supervisor: there is nobody to tell, and it is a bug."""
-    import traceback
-
+    kind, error, trace = sys.exc_info()
+    lines = []
+    while trace:
+        code = trace.tb_frame.f_code
+        lines.append(f"{code.co_filename}:{trace.tb_lineno}: in {code.co_name}\n")
+        trace = trace.tb_next
+    lines.append(f"{kind.__name__ if kind else ''}: {error}\n")
     try:
-        write_atomic(f"{folder}/crash.txt", traceback.format_exc().encode(), sync=False)
+        write_atomic(f"{folder}/crash.txt", "".join(lines).encode("utf-8", "backslashreplace"), sync=False)
     except OSError:
         pass
 
@@ -6340,8 +6409,7 @@ class Channel:
                 raise TimeoutError
             self.buffer += self.receive(left)
         line, _, self.buffer = self.buffer.partition(b"\n")
-        value = parse_json(line)
-        return value if isinstance(value, dict) else {}
+        return parse_fields(line)
 
     def close(self) -> None:
         """Hang up."""
@@ -6370,7 +6438,7 @@ def ask_session(
     """Send one request and return its reply. Raise Gone when nobody is there, Failure when it was refused."""
     with Channel(session) as channel:
         try:
-            channel.send(canonical({"op": op, **fields}).encode() + b"\n")
+            channel.send(json_line({"op": op, **fields}).encode() + b"\n")
             if data:
                 channel.send(data, timeout)
             reply = channel.line(timeout)
@@ -6395,7 +6463,7 @@ class Follower:
         if session.alive:
             try:
                 self.channel = Channel(session)
-                self.channel.send(canonical({"op": "follow"}).encode() + b"\n")
+                self.channel.send(json_line({"op": "follow"}).encode() + b"\n")
                 self._seen = int(self.channel.line(REPLY_TIMEOUT).get("offset") or 0)
             except Gone:
                 self._over()
@@ -6750,7 +6818,7 @@ class Attached:
             self._raw(before)
             cols, rows = terminal_size()
             request = {"op": "attach", "cols": cols, "rows": rows, "read_only": self.read_only, "scrollback": 2000}
-            channel.send(canonical(request).encode() + b"\n")
+            channel.send(json_line(request).encode() + b"\n")
             reply = channel.line(REPLY_TIMEOUT)
             if not reply.get("ok"):
                 raise Failure(f"attach: {self.session.id}: {one_line(str(reply.get('error')), 300)}")
@@ -6923,7 +6991,7 @@ def typed_request(
     """Send a request with what is to be typed, and wait until it is. Raise Failure for what was not."""
     try:
         with Channel(session) as channel:
-            channel.send(canonical(request).encode() + b"\n")
+            channel.send(json_line(request).encode() + b"\n")
             channel.send(data, timeout)
             reply = channel.line(timeout)
     except Gone:

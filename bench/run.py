@@ -13,18 +13,23 @@ decider is the one built in, or a command that prints a noop.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import fcntl
 import importlib.util
 import json
 import os
 import platform
+import select
 import shutil
 import signal
 import statistics
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -59,6 +64,25 @@ for beat in range(int(sys.argv[2]) + 2):
 print(json.dumps(times[2:]))
 """
 
+# Starts sessions as a pulse does: within a process that has loaded what a beat and a screen need. A line on stdin says
+# how many there shall be.
+FLEET = """\
+import json, os, re, sys
+sys.path.insert(0, sys.argv[1])
+import looop
+profile = looop.open_profile(os.environ, looop.__file__)
+looop.Screen(80, 24).feed(b"\\x1b[1mbold\\x1b[0m\\r\\n")
+made = 0
+for line in sys.stdin:
+    while made < int(line):
+        looop.start_session(profile, looop.Start(f"s{made:03}", sys.argv[2]))
+        made += 1
+    print(flush=True)
+"""
+
+SHELL = shutil.which("bash") or "/bin/sh"  # what runs the command lines of sessions, ours and the peers'
+IDLE = "exec sleep 100000"  # what runs in a session that nothing happens in
+
 
 class Result(NamedTuple):
     """Be what one item measured: seconds, and how the ratio is made of them."""
@@ -73,7 +97,7 @@ class Item(NamedTuple):
 
     name: str  # for --only
     line: str
-    measure: Callable[[Bench], Result]
+    measure: Callable[[Bench], Result | None]  # None: the system does not tell
     gate: float | None = None  # None: shown for comparison only
     aim: float | None = None
     atleast: bool = False  # the ratio must be at least the gate, not at most
@@ -205,6 +229,275 @@ def write(path: str, text: str, mode: int = 0o600) -> None:
     with open(path, "w", encoding="utf-8") as file:
         file.write(text)
     os.chmod(path, mode)
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Sessions: ours and the peers' behind one face
+# ----------------------------------------------------------------------------------------------------------------------
+
+
+class Terminal:
+    """Be a terminal of 80x24 that a program runs in, and the person in front of it."""
+
+    def __init__(self, argv: list[str], env: dict[str, str]) -> None:
+        self.argv = argv
+        self.master, slave = os.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+        opened = (os.POSIX_SPAWN_OPEN, 0, os.ttyname(slave), os.O_RDWR, 0)
+        actions = [opened, (os.POSIX_SPAWN_DUP2, 0, 1), (os.POSIX_SPAWN_DUP2, 0, 2)]
+        self.begun = time.perf_counter()
+        self.pid = os.posix_spawnp(argv[0], argv, env, file_actions=actions, setsid=True)
+        os.close(slave)
+
+    def read(self, limit: float = DEADLINE) -> bytes:
+        """Return what has been written to it, b"" when that is nothing for so long."""
+        if not select.select([self.master], [], [], limit)[0]:
+            return b""
+        try:
+            return os.read(self.master, 1 << 16)
+        except OSError:  # EIO: nobody has the other side open any more
+            raise SystemExit(f"bench: {' '.join(self.argv)}: ended before its time") from None
+
+    def until(self, mark: bytes) -> float:
+        """Read until a text has come; return when."""
+        seen = b""
+        while mark not in seen:
+            data = self.read()
+            if not data:
+                raise SystemExit(f"bench: {' '.join(self.argv)}: {mark!r} does not come")
+            seen = seen[-len(mark) :] + data
+        return time.perf_counter()
+
+    def key(self, byte: bytes) -> float:
+        """Type a byte; return the seconds until it has come back."""
+        begun = time.perf_counter()
+        os.write(self.master, byte)
+        return self.until(byte) - begun
+
+    def settle(self) -> None:
+        """Type until something comes back, then wait until it is quiet."""
+        for _ in range(50):
+            os.write(self.master, b"~")
+            if b"~" in self.read(0.1):
+                break
+        while self.read(0.4):
+            pass
+
+    def close(self) -> None:
+        """Hang up, as a window does that is closed."""
+        os.close(self.master)
+        end_child(self.pid, signal.SIGHUP)
+
+
+def end_child(pid: int, number: int) -> None:
+    """Signal a child and wait for its end; kill it when it does not heed that."""
+    os.kill(pid, number)
+    for _ in range(500):
+        if os.waitpid(pid, os.WNOHANG)[0]:
+            return
+        time.sleep(0.01)
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+
+
+class Mux:
+    """Run one command under a terminal of its own, detached, by one of the programs that do so."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.bench = world.bench
+        self.env = {**world.env, "SHELL": SHELL, "TERM": "xterm-256color"}
+        self.pid = 0  # of the program, where it runs as our child
+
+    def start(self, command: str) -> None:
+        """Start a line of the shell."""
+        raise NotImplementedError
+
+    def viewer(self) -> list[str]:
+        """Return the command that shows it in a terminal."""
+        raise NotImplementedError
+
+    def wait(self) -> None:
+        """Wait until it has ended by itself."""
+        os.waitpid(self.pid, 0)
+        self.pid = 0
+
+    def close(self) -> None:
+        """End it."""
+        if self.pid:
+            end_child(self.pid, signal.SIGTERM)
+            self.pid = 0
+
+    def spawn(self, argv: list[str]) -> None:
+        """Start the program as our child."""
+        null = os.open(os.devnull, os.O_RDWR)
+        actions = [(os.POSIX_SPAWN_DUP2, null, fd) for fd in (0, 1, 2)]
+        self.pid = os.posix_spawnp(argv[0], argv, self.env, file_actions=actions, setpgroup=0)
+        os.close(null)
+
+
+class Looop(Mux):
+    """Be looop: its sessions are found by their folders."""
+
+    def start(self, command: str) -> None:
+        """Start session `s`."""
+        argv = [self.bench.looop, "start-session", "s", "--size", "80x24", "--command", command]
+        self.bench.timed(argv, self.env)
+
+    def viewer(self) -> list[str]:
+        """Attach to it."""
+        return [self.bench.looop, "attach", "s"]
+
+    def folders(self) -> list[str]:
+        """Return where the sessions lie."""
+        top = os.path.join(self.world.data, "sessions")
+        names = os.listdir(top) if os.path.isdir(top) else []
+        return [os.path.join(top, name) for name in sorted(names) if not name.startswith(".")]
+
+    def supervisors(self) -> list[int]:
+        """Return the pids of those that live: a supervisor holds its session's lock for life."""
+        pids = []
+        for folder in self.folders():
+            with open(f"{folder}/lock", "rb") as lock, contextlib.suppress(BlockingIOError):
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                continue
+            with open(f"{folder}/supervisor", encoding="ascii") as file:
+                pids.append(int(file.read().split()[0]))
+        return pids
+
+    def processes(self) -> list[int]:
+        """Return the pids of supervisors and commands."""
+        commands = [json.loads(read(f"{folder}/status.json"))["pid"] for folder in self.folders()]
+        return self.supervisors() + commands
+
+    def wait(self) -> None:
+        """Wait until every supervisor has gone."""
+        for folder in self.folders():
+            with open(f"{folder}/lock", "rb") as lock:
+                fcntl.flock(lock, fcntl.LOCK_SH)
+
+    def close(self) -> None:
+        """End every session, all at once."""
+        for pid in self.supervisors():
+            os.kill(pid, signal.SIGTERM)
+        self.wait()
+        for folder in self.folders():
+            if os.path.exists(f"{folder}/crash.txt"):
+                raise SystemExit(f"bench: a supervisor crashed: {read(folder + '/crash.txt')}")
+
+
+class Tmux(Mux):
+    """Be tmux, with a server of its own and no configuration."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self.env["TMUX_TMPDIR"] = world.home
+        self.base = ["tmux", "-L", "bench", "-f", "/dev/null"]
+
+    def start(self, command: str) -> None:
+        """Start a session; its screen has as many rows as the others'."""
+        size = ["-x", "80", "-y", "24"]
+        self.bench.timed([*self.base, "new-session", "-d", "-s", "s", *size, command], self.env)
+        self.bench.timed([*self.base, "set-option", "-g", "status", "off"], self.env)
+
+    def viewer(self) -> list[str]:
+        """Attach to it."""
+        return [*self.base, "attach-session", "-t", "s"]
+
+    def close(self) -> None:
+        """End the server and what it runs."""
+        with contextlib.suppress(SystemExit):  # there is none any more
+            self.bench.timed([*self.base, "kill-server"], self.env)
+
+
+class Dtach(Mux):
+    """Be dtach."""
+
+    def start(self, command: str) -> None:
+        """Start it in the foreground (-N), so that it is known when it has ended."""
+        self.spawn(["dtach", "-N", f"{self.world.home}/sock", "-E", "-z", "-r", "none", SHELL, "-c", command])
+        wait_for(lambda: os.path.exists(f"{self.world.home}/sock"))
+
+    def viewer(self) -> list[str]:
+        """Attach to it."""
+        return ["dtach", "-a", f"{self.world.home}/sock", "-E", "-z", "-r", "none"]
+
+
+class Logged(Dtach):
+    """Be dtach with script(1) inside, which writes what the command prints to a file, as looop's log does."""
+
+    def start(self, command: str) -> None:
+        """Start script in dtach."""
+        line = f"exec script -q -c {quoted(command)} {self.world.home}/log"
+        super().start(line)
+
+
+class Screen(Mux):
+    """Be GNU screen."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        os.mkdir(f"{world.home}/screens", 0o700)
+        self.env.update(SCREENDIR=f"{world.home}/screens", SCREENRC=os.devnull)
+
+    def start(self, command: str) -> None:
+        """Start it in the foreground."""
+        self.spawn(["screen", "-D", "-m", "-S", "s", SHELL, "-c", command])
+        wait_for(lambda: bool(os.listdir(f"{self.world.home}/screens")))
+
+    def viewer(self) -> list[str]:
+        """Attach to it."""
+        return ["screen", "-r", "s"]
+
+
+def quoted(text: str) -> str:
+    """Quote a text for the shell (pure)."""
+    return "'" + text.replace("'", "'\\''") + "'"
+
+
+def read(path: str) -> str:
+    """Return a text file."""
+    with open(path, encoding="utf-8") as file:
+        return file.read()
+
+
+def wait_for(true: Callable[[], bool]) -> None:
+    """Wait until something is so."""
+    deadline = time.monotonic() + 20.0
+    while not true():
+        if time.monotonic() > deadline:
+            raise SystemExit("bench: a session does not begin")
+        time.sleep(0.005)
+
+
+@contextlib.contextmanager
+def muxes(bench: Bench, name: str, *kinds: type[Mux]) -> Iterator[list[Mux]]:
+    """Have one of each kind for a while, each with a world of its own; end what runs in them."""
+    with contextlib.ExitStack() as stack:
+        made = []
+        for kind in kinds:
+            mux = kind(World(bench, f"{name}-{kind.__name__.lower()}"))
+            stack.callback(mux.close)
+            made.append(mux)
+        yield made
+
+
+@contextlib.contextmanager
+def fleet(mux: Mux, command: str = IDLE) -> Iterator[Callable[[int], int]]:
+    """Have sessions started from within one process: give what takes how many there shall be, and returns its pid."""
+    argv = [PYTHON, "-c", FLEET, ROOT, command]
+    with subprocess.Popen(argv, env=mux.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None and process.stdout is not None
+        told, heard = process.stdin, process.stdout
+
+        def grow(count: int) -> int:
+            told.write(b"%d\n" % count)
+            told.flush()
+            if not heard.readline():
+                raise SystemExit("bench: sessions cannot be started")
+            return process.pid
+
+        yield grow
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -411,6 +704,200 @@ def renderer(*recordings: str) -> Callable[[Bench], Result]:
         ours, theirs = (statistics.median(times) for times in zip(*json.loads(done.stdout)))
         return Result(ours, theirs, theirs / ours)
 
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Items: sessions
+# ----------------------------------------------------------------------------------------------------------------------
+
+
+def create(bench: Bench) -> Result:
+    """Measure the start of a session against one more of a tmux whose server runs already."""
+    with muxes(bench, "create", Looop, Tmux) as (ours, peer):
+        peer.start(IDLE)
+        number = iter(range(1_000_000))
+
+        def start_ours() -> float:
+            argv = [bench.looop, "start-session", f"s{next(number)}", "--command", IDLE]
+            seconds = bench.timed(argv, ours.env)
+            ours.close()
+            return seconds
+
+        def start_peer() -> float:
+            base = ["tmux", "-L", "bench", "-f", "/dev/null"]
+            seconds = bench.timed([*base, "new-session", "-d", "-s", "more", IDLE], peer.env)
+            bench.timed([*base, "kill-session", "-t", "more"], peer.env)
+            return seconds
+
+        return bench.rivals(start_ours, start_peer)
+
+
+MARK = b"--THE-MARK--"
+
+# A full screen in some colours on the alternate screen, as a pager paints it, the mark on the last row.
+PICTURE = (
+    r"printf '\033[?1049h\033[H\033[2J'; for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23; do "
+    r"printf '\033[%d;1H\033[1;3%dm%d\033[0m a line of text \033[4mof some\033[24m length, \033[32mthe %dth\033[0m' "
+    rf"$i $((i % 8)) $i $i; done; printf '\033[24;1H{MARK.decode()}'; "
+) + IDLE
+
+
+def attach(kind: type[Mux]) -> Callable[[Bench], Result]:
+    """Measure from the start of a viewer until the last row of the painted screen has come."""
+
+    def measure(bench: Bench) -> Result:
+        with muxes(bench, f"attach-{kind.__name__.lower()}", Looop, kind) as both:
+            for mux in both:
+                mux.start(PICTURE)
+            time.sleep(0.5)  # until it is painted
+
+            def shown(mux: Mux) -> Callable[[], float]:
+                def once() -> float:
+                    with contextlib.closing(Terminal(mux.viewer(), mux.env)) as terminal:
+                        return terminal.until(MARK) - terminal.begun
+
+                return once
+
+            return bench.rivals(shown(both[0]), shown(both[1]))
+
+    return measure
+
+
+ECHO = "stty raw -echo; exec cat"
+KEYS, KEY_BLOCK = 1500, 50
+
+
+def keystroke(kind: type[Mux]) -> Callable[[Bench], Result]:
+    """Measure from a key in an attached terminal to its echo by a program, in blocks that alternate."""
+
+    def measure(bench: Bench) -> Result:
+        with contextlib.ExitStack() as stack:
+            terminals = []
+            for mux in stack.enter_context(muxes(bench, f"key-{kind.__name__.lower()}", Looop, kind)):
+                mux.start(ECHO)
+                terminals.append(stack.enter_context(contextlib.closing(Terminal(mux.viewer(), mux.env))))
+                terminals[-1].settle()
+            times: tuple[list[float], list[float]] = ([], [])
+            for block in range(KEYS // KEY_BLOCK + 1):
+                for terminal, taken in zip(terminals, times):
+                    seconds = [terminal.key(b"~") for _ in range(KEY_BLOCK)]
+                    taken.extend(seconds if block else [])
+            mine, theirs = statistics.median(times[0]), statistics.median(times[1])
+            return Result(mine, theirs, mine / theirs)
+
+    return measure
+
+
+FLOOD_BYTES = 100_000_000
+END = b"--THE-END--"
+
+
+def flood_file(bench: Bench) -> str:
+    """Return a file of 100 MB of plain text, made once."""
+    path = f"{bench.folder}/flood.txt"
+    if not os.path.exists(path):
+        line = b"%06d some plain text, as a build or a test run prints it, of a usual length\n"
+        block = b"".join(line % number for number in range(10_000))
+        with open(path, "wb") as file:
+            for _ in range(FLOOD_BYTES // len(block) + 1):
+                file.write(block)
+            file.truncate(FLOOD_BYTES)
+    return path
+
+
+def flood(kind: type[Mux], attached: bool) -> Callable[[Bench], Result]:
+    """Measure 100 MB of output, from its first byte until the session has ended, or a viewer has seen the last byte."""
+
+    def poured(bench: Bench, kind: type[Mux], name: str) -> float:
+        with contextlib.ExitStack() as stack:
+            (mux,) = stack.enter_context(muxes(bench, name, kind))
+            mux.env["LOOOP_LOG_MAX_BYTES"] = str(4 * FLOOD_BYTES)
+            go = f"{mux.world.home}/go"
+            os.mkfifo(go)
+            after = f"printf '\\n%s' {END.decode()}; {IDLE}" if attached else "exit"
+            mux.start(f"read line < {go}; cat {flood_file(bench)}; {after}")
+            terminal = None
+            if attached:
+                terminal = stack.enter_context(contextlib.closing(Terminal(mux.viewer(), mux.env)))
+                terminal.read()
+                while terminal.read(0.4):  # until it is painted
+                    pass
+            begun = time.perf_counter()
+            write(go, "\n")
+            if terminal:
+                seconds = terminal.until(END) - begun
+            else:
+                mux.wait()
+                seconds = time.perf_counter() - begun
+            if isinstance(mux, Looop) and os.path.getsize(f"{mux.folders()[0]}/output.log") <= FLOOD_BYTES:
+                raise SystemExit("bench: looop's log does not hold what was written")
+        shutil.rmtree(mux.world.home)
+        return seconds
+
+    def measure(bench: Bench) -> Result:
+        name = f"flood-{'attached' if attached else 'detached'}-{kind.__name__.lower()}"
+        rounds = min(bench.rounds, 5)
+        return bench.rivals(
+            lambda: poured(bench, Looop, name), lambda: poured(bench, kind, name), upside=True, rounds=rounds
+        )
+
+    return measure
+
+
+def memory_of(pids: list[int]) -> float:
+    """Return the MB that processes take, what they share divided among those that share it (smaps_rollup, proc(5))."""
+    kilobytes = 0
+    for pid in pids:
+        for line in read(f"/proc/{pid}/smaps_rollup").splitlines():
+            if line.startswith("Pss:"):
+                kilobytes += int(line.split()[1])
+    return kilobytes / 1e3
+
+
+def one_more(inside: bool) -> Callable[[Bench], Result | None]:
+    """Measure what one more idle session takes: its supervisor, its command, what it adds to whoever started it."""
+
+    def measure(bench: Bench) -> Result | None:
+        if not os.path.exists("/proc/self/smaps_rollup"):
+            return None
+        found = []
+        for number in range(min(bench.rounds, 3)):
+            with muxes(bench, f"memory-{inside:d}-{number}", Looop) as (mux,), fleet(mux) as grow:
+                assert isinstance(mux, Looop)
+                taken = []
+                for made, wanted in ((0, 2), (2, 10)):
+                    base = [grow(wanted)] if inside else []
+                    for name in () if inside else range(made, wanted):
+                        argv = [bench.looop, "start-session", f"s{name}", "--command", IDLE]
+                        bench.timed(argv, mux.env)
+                    time.sleep(1.0)  # what they do after the start
+                    taken.append(memory_of(base + mux.processes()))
+                found.append((taken[1] - taken[0]) / 8)
+        megabytes = statistics.median(found)
+        return Result(megabytes / 1e3, None, megabytes)
+
+    return measure
+
+
+def list_many(bench: Bench) -> Result:
+    """Measure `ls` with 100 sessions that live against one."""
+    with muxes(bench, "many", Looop) as (many,), muxes(bench, "one", Looop) as (one,):
+        for mux, count in ((many, 100), (one, 1)):
+            with fleet(mux) as grow:
+                grow(count)
+        argv = [bench.looop, "ls"]
+        return bench.rivals(lambda: bench.timed(argv, many.env), lambda: bench.timed(argv, one.env))
+
+
+def workers(name: str) -> Callable[[Bench], Result]:
+    """Measure a verb that only reads, on a profile with 20 sessions that live, against the floor."""
+
+    def measure(bench: Bench) -> Result:
+        with muxes(bench, f"workers-{name}", Looop) as (mux,):
+            mux.world.fresh()
+            with fleet(mux) as grow:
+                grow(20)
+            return bench.rivals(lambda: bench.timed([bench.looop, name], mux.env), bench.floor(mux.world))
+
     return measure
 
 
@@ -418,6 +905,9 @@ ITEMS = (
     Item("version", "looop version, installed / floor", verb("version"), 2.2, 1.4),
     Item("tick", "looop tick, installed, unchanged, 0 sensors / floor", verb("tick"), 2.5, 1.5),
     Item("status", "looop status (no workers yet) / floor", verb("status"), 5, 3),
+    Item("workers-status", "looop status, 20 workers / floor", workers("status"), 5, 3),
+    Item("workers-ls", "looop ls, 20 workers / floor", workers("ls"), 5, 3),
+    Item("workers-asks", "looop asks, 20 workers / floor", workers("asks"), 5, 3),
     Item("peer-1", "bash peer tick / looop tick, 1 sensor", peer_tick(1, 0.05), 4, 8, True, "jq"),
     Item("peer-10", "bash peer tick / looop tick, 10 sensors", peer_tick(10, 0.05), 8, 15, True, "jq"),
     Item("peer-50", "bash peer tick / looop tick, 50 sensors", peer_tick(50, 0.05), 15, 25, True, "jq"),
@@ -449,9 +939,21 @@ ITEMS = (
     Item("screen-less", "screen renderer / pyte: less", renderer("less", "less-search"), 3, 5, True, "pyte"),
     Item("screen-ls", "screen renderer / pyte: ls", renderer(), 3, 5, True, "pyte"),
     Item("screen-agent", "screen renderer / pyte: agent TUI", renderer("claude-busy", "pi-idle"), 3, 5, True, "pyte"),
+    Item("create", "create a session and return / tmux, its server running", create, 4, 2.5, needs="tmux"),
+    Item("attach", "attach to a painted screen / tmux", attach(Tmux), 3.5, 2.2, needs="tmux"),
+    Item("keystroke", "keystroke echo, p50 / dtach", keystroke(Dtach), 1.4, 1.1, needs="dtach"),
+    Item("keystroke-tmux", "the same / tmux", keystroke(Tmux), needs="tmux"),
+    Item("keystroke-screen", "the same / screen", keystroke(Screen), needs="screen"),
+    Item("flood", "dtach / looop: 100 MB of output, logged, detached", flood(Dtach, False), 0.8, 0.95, True, "dtach"),
+    Item("flood-attached", "the same, attached", flood(Dtach, True), 0.9, 1.0, True, "dtach"),
+    Item("flood-logged", "dtach with script(1) / looop, detached", flood(Logged, False), None, None, True, "dtach"),
+    Item("memory", "memory of one more idle session, from the CLI", one_more(False), 3.5, 2.7, unit="MB"),
+    Item("memory-inside", "the same, started from within one process", one_more(True), 1.5, 0.7, unit="MB"),
+    Item("many", "looop ls, 100 sessions / 1", list_many, 1.8, 1.2),
 )
 
-GET = {"jq": "apt install jq", "git": "apt install git", "pyte": "pip install pyte"}
+GET = {name: f"apt install {name}" for name in ("dtach", "git", "jq", "screen", "tmux")}
+GET["pyte"] = "pip install pyte"
 
 
 def is_missing(need: str) -> bool:

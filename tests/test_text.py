@@ -91,6 +91,56 @@ class Text(unittest.TestCase):
             self.assertEqual(json.loads(line), fields)
             self.assertEqual(len(line.splitlines()), 1)
 
+    def test_fields_read_without_json_are_what_json_reads(self):
+        """What json_line writes, and thousands of texts that are almost that."""
+        import json
+        import random
+
+        rng = random.Random(5)
+        values = [
+            None,
+            True,
+            False,
+            0,
+            -7,
+            10**20,
+            0.5,
+            -1e-9,
+            "",
+            "plain",
+            'q"',
+            "b\\",
+            '\\"',
+            "null",
+            "1",
+            "a:b,c",
+            "{}",
+        ]
+        agreed = 0
+        for number in range(6000):
+            fields = {rng.choice(["a", "b", "c d", "", ":", ","]): rng.choice(values) for _ in range(rng.randrange(5))}
+            line = looop.json_line(fields)
+            if number % 2:
+                place = rng.randrange(len(line) + 1)
+                line = (
+                    line[:place]
+                    + rng.choice(['"', "\\", ",", ":", "{", "}", "1", "e5", "-", " ", "null", ""])
+                    + line[place + 1 :]
+                )
+            try:
+                expected = json.loads(line)
+            except ValueError:
+                with self.assertRaises(ValueError, msg=line):
+                    looop.parse_fields(line.encode())
+                continue
+            found = looop.parse_fields(line.encode())
+            self.assertEqual(found, expected if isinstance(expected, dict) else {}, line)
+            self.assertEqual(
+                [*map(type, found.values())], [*map(type, (expected or {}).values())] if found else [], line
+            )
+            agreed += 1
+        self.assertGreater(agreed, 3000)
+
     def test_aligned_ignores_colour(self):
         rows = looop.aligned([["a", "x"], ["\x1b[31mlong\x1b[0m", "y"]])
         self.assertEqual(rows, ["a     x", "\x1b[31mlong\x1b[0m  y"])
