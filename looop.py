@@ -3982,8 +3982,9 @@ class Drawing:
         self.foreground, self.background = own[::-1] if "?5" in screen.modes else own
 
     def colors(self, key: StyleKey) -> tuple[str, str]:
-        """Return the colours of a style's text and of what is behind it."""
-        fg, bg = (self.screen.color(color) if isinstance(color, int) else color for color in key[:2])
+        """Return the colours of a style's text and of what is behind it. Bold in a dark colour is bright, as xterm shows it."""
+        ink = key[0] + 8 if isinstance(key[0], int) and key[0] < 8 and key[2] & BOLD else key[0]
+        fg, bg = (self.screen.color(color) if isinstance(color, int) else color for color in (ink, key[1]))
         pair = fg or self.foreground, bg or self.background
         return pair[::-1] if key[2] & REVERSE else pair
 
@@ -11555,7 +11556,7 @@ def cmd_start_session(profile: Profile, args: dict[str, JSON]) -> int:
     return show_session(profile, args, session.id, words)
 
 
-_HEALTH_COLOURS = {"busy": "good", "done": "good", "asking": "warn", "flagged": "warn", "stuck": "bad", "failed": "bad"}
+_HEALTH_COLOURS = {"busy": "good", "done": "good", "asking": "note", "flagged": "note", "stuck": "bad", "failed": "bad"}
 
 
 def session_table(rows: Sequence[Mapping[str, JSON]], now: float, paint_word: Paint) -> list[str]:

@@ -44,6 +44,17 @@ class Outliving(Fleet):
         return [looop.quoted(word) for word in self.command(*words)]
 
 
+class Table(Fleet):
+    def test_every_health_has_a_colour(self):
+        self.looop("start-session", "box", "--command", "cat")
+        self.looop("flag", "box", "which branch?")
+        out = self.looop("ls", env={"LOOOP_COLOR": "1"})
+        self.assertIn("\x1b[33mflagged\x1b[0m", out)
+        self.assertIn("which branch?", out)
+        for health, colour in looop._HEALTH_COLOURS.items():
+            self.assertIn(colour, looop._COLOURS, health)
+
+
 class World(Fleet):
     worker = "exec bash --norc -c 'cat {{prompt_file}}; read x; echo got $x; exit 3'"
 
