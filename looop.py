@@ -3982,7 +3982,7 @@ class Drawing:
         self.foreground, self.background = own[::-1] if "?5" in screen.modes else own
 
     def colors(self, key: StyleKey) -> tuple[str, str]:
-        """Return the colours of a style's text and of what is behind it. Bold in a dark colour is bright, as xterm shows it."""
+        """Return the colours of a style's text and of what is behind it. Bold and dark is bright, as in xterm."""
         ink = key[0] + 8 if isinstance(key[0], int) and key[0] < 8 and key[2] & BOLD else key[0]
         fg, bg = (self.screen.color(color) if isinstance(color, int) else color for color in (ink, key[1]))
         pair = fg or self.foreground, bg or self.background
