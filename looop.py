@@ -3569,6 +3569,13 @@ def skim(data: bytes) -> bytes:
     return b"".join(re.compile(_SKIMMED.encode("latin-1")).findall(data))
 
 
+def rules_typing(data: bytes) -> bool:
+    """Tell whether output may change what keys and pastes are sent as: modes, the kitty keyboard, resets."""
+    import re
+
+    return b"\x1b" in data and bool(re.search(rb"\x1b(?:\[[^@-~]*[hlup]|[c=>])", data))
+
+
 def feed_skimmed(screen: Screen, data: bytes) -> None:
     """Feed output that is too much to be drawn, wherever the stream was split before it."""
     screen.feed(skim(screen.take_unfinished() + data))
@@ -5138,7 +5145,8 @@ def ending_of(why: str, code: int | None) -> dict[str, JSON]:
 # draws output when somebody needs to see it; the keyboard types, each text whole, as fast as the command takes it.
 
 UNSEEN_MAX, UNSEEN_KEPT = 512 * KIB, 192 * KIB  # bytes of undrawn output: what may wait, what is left after a skim
-SLICE = 16 * KIB  # bytes drawn at once: 2 or 3 ms
+LAST_KEPT = 64 * KIB  # and at the end, which somebody waits for
+SLICE, STROKE = 0.003, 1 * KIB  # seconds that are drawn at once; bytes between looks at the clock (5 ms of short lines)
 TYPING_MAX = 256 * KIB  # bytes of typing that wait for the command, before who sent them is not read any more
 SENDER_PATIENCE = 1.0  # seconds that a sender may be silent in the middle of its text, before others go first
 
@@ -5224,28 +5232,42 @@ class Canvas:
         self._eyes.append((self._drawn + len(self.unseen), then))
         self.draw()
 
+    def once_ruled(self, then: Callable[[], None]) -> None:
+        """Do something as soon as the screen's modes are those of all output: at once, where that is text alone."""
+        if rules_typing(b"".join(piece for piece in self.unseen if isinstance(piece, bytes))):
+            self.once_drawn(then)
+        else:
+            then()
+
+    def draw_last(self) -> None:
+        """Draw what is left, of too much the end."""
+        if self._size > UNSEEN_KEPT:
+            self._skim(LAST_KEPT)
+        while self.unseen:
+            self.draw()
+
     @property
     def watched(self) -> bool:
         """Tell whether somebody waits for a drawing."""
         return bool(self._eyes)
 
-    def draw(self, budget: int = SLICE) -> None:
+    def draw(self) -> None:
         """Draw a slice, and do what waited for it."""
-        while self.unseen and budget > 0:
+        until = time.monotonic() + SLICE
+        while self.unseen:
             piece = self.unseen[0]
             if isinstance(piece, tuple):
                 self.screen.resize(*piece)
-            elif len(piece) > budget:
-                self.screen.feed(piece[:budget])
-                self.unseen[0] = piece[budget:]
-                self._size -= budget
-                break
+                piece = b""
+            self.screen.feed(piece[:STROKE])
+            self._size -= len(piece[:STROKE])
+            if len(piece) > STROKE:
+                self.unseen[0] = piece[STROKE:]
             else:
-                self.screen.feed(piece)
-                self._size -= len(piece)
-                budget -= len(piece)
-            del self.unseen[0]
-            self._drawn += 1
+                del self.unseen[0]
+                self._drawn += 1
+            if time.monotonic() >= until:
+                break
         while self._eyes and self._eyes[0][0] <= self._drawn:
             self._eyes.pop(0)[1]()
 
@@ -5253,9 +5275,9 @@ class Canvas:
         """Return what paints a terminal like the screen, with the output after it."""
         return paint(self.screen, scrollback) + b"".join(piece for piece in self.unseen if isinstance(piece, bytes))
 
-    def _skim(self) -> None:
+    def _skim(self, enough: int = UNSEEN_KEPT) -> None:
         kept, place = 0, len(self.unseen)
-        while place and kept < UNSEEN_KEPT:
+        while place and kept < enough:
             place -= 1
             kept += len(self.unseen[place])
         skimmed = b""
@@ -5799,7 +5821,7 @@ class Supervisor:
                 unit.after += [ENTER_PAUSE, b"\r"] if size else [b"\r"]
             self._type(peer, unit, size, rest)
 
-        self.canvas.once_drawn(begin)
+        self.canvas.once_ruled(begin)
 
     def _op_keys(self, peer: Peer, request: Mapping[str, JSON], rest: bytes) -> None:
         names = [str(key) for key in request["keys"]]
@@ -5813,7 +5835,7 @@ class Supervisor:
                 return
             self._type(peer, Typing([data]), 0, b"")
 
-        self.canvas.once_drawn(begin)
+        self.canvas.once_ruled(begin)
 
     def _type(self, peer: Peer, unit: Typing, size: int, data: bytes) -> None:
         """Type for a client, which hands in `size` bytes, of which the first are `data`."""
@@ -6042,8 +6064,7 @@ class Supervisor:
         """Note how the session ended, and tell everybody."""
         if self.pty >= 0:
             self._close_pty()
-        while self.canvas.unseen:
-            self.canvas.draw()
+        self.canvas.draw_last()
         try:
             last = canonical({"offset": self.log.end, "screen": dump(self.canvas.screen)}).encode()
             write_atomic(f"{self.order.folder}/screen.json", last, sync=False)
