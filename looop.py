@@ -42,36 +42,37 @@ Contents
   21. Session log
   22. PTY
   23. Canvas and keyboard
-  24. Supervisor
-  25. Launch
-  26. Client
-  27. Attach
-  28. Fleet
-  29. Readings (pure)
-  30. Sense
-  31. World hash (pure)
-  32. World
-  33. Moves (pure)
-  34. Prompt (pure)
-  35. Metering (pure)
-  36. Gates (pure)
-  37. Profile on disk
-  38. Decide
-  39. Act
-  40. Guards
-  41. Settle
-  42. Surface
-  43. Beat
-  44. People
-  45. Views
-  46. Why and replay
-  47. Cost
-  48. Verbs
-  49. Session verbs
-  50. Session table
-  51. Gallery
-  52. Command line
-  53. Texts
+  24. Switchboard
+  25. Supervisor
+  26. Launch
+  27. Client
+  28. Attach
+  29. Fleet
+  30. Readings (pure)
+  31. Sense
+  32. World hash (pure)
+  33. World
+  34. Moves (pure)
+  35. Prompt (pure)
+  36. Metering (pure)
+  37. Gates (pure)
+  38. Profile on disk
+  39. Decide
+  40. Act
+  41. Guards
+  42. Settle
+  43. Surface
+  44. Beat
+  45. People
+  46. Views
+  47. Why and replay
+  48. Cost
+  49. Verbs
+  50. Session verbs
+  51. Session table
+  52. Gallery
+  53. Command line
+  54. Texts
 
 Finding things: the verb `looop sensor list` is `cmd_sensor_list`; its row in VERBS (Command line) has help and options.
 To add a verb: write `cmd_<verb>`, add its row to VERBS. To add a move: a row in MOVES, a performer in PERFORMERS.
@@ -399,7 +400,7 @@ def fitted(body: str, budget: int, size: int = 0) -> tuple[str, int]:
 
 def valid_id(text: str) -> bool:
     """Tell whether text may be an id or a name: `[A-Za-z0-9][A-Za-z0-9._-]{0,63}`, and not the reserved `pulse`."""
-    if not text or len(text) > ID_MAX or not text.isascii() or not text[0].isalnum() or text == "pulse":
+    if not text or len(text) > ID_MAX or not text.isascii() or not text[0].isalnum() or text.lower() == "pulse":
         return False
     return all(char.isalnum() or char in "._-" for char in text)
 
@@ -1594,7 +1595,10 @@ class Child:
         """Signal the group; with KILL on a child that may have orphans, everything that descends from it too."""
         family = []
         if number == _signal.SIGKILL and self.why != "exit":  # who has ended has no children any more
-            family = descendants(os.getpid() if self.job.orphans else self.group)
+            try:
+                family = descendants(os.getpid() if self.job.orphans else self.group)
+            except OSError:
+                pass  # no descriptor is left to look with: the group alone is known
         try:
             os.killpg(self.group, number)
         except (ProcessLookupError, PermissionError):
@@ -1747,7 +1751,7 @@ def reap_adopted(limit: float = 0.5) -> None:
                 if time.monotonic() >= deadline or not any(ending(pid) for pid in descendants(os.getpid())):
                     return
                 time.sleep(0.005)
-    except ChildProcessError:
+    except OSError:  # there is none
         return
 
 
@@ -1775,11 +1779,14 @@ def name_process(name: bytes) -> None:
 
 
 def parents() -> dict[int, int]:
-    """Return the parent of every process; of one that supervises a session, 0: it is on its own."""
+    """Return the parent of every process; of one that supervises a session, 0: it is on its own.
+
+    Raise OSError when the system does not tell.
+    """
     found = {}
     try:
         names = os.listdir("/proc")
-    except OSError:
+    except FileNotFoundError:
         return listed_parents()
     for name in names:
         if name.isdigit():
@@ -1801,8 +1808,8 @@ def listed_parents() -> dict[int, int]:
     try:
         with subprocess.Popen(["ps", "-Ao", "pid=,ppid="], stdout=-1, stderr=-3, stdin=-3) as ps:
             rows = [line.split() for line in ps.communicate()[0].splitlines()]
-    except OSError:
-        return {}
+    except FileNotFoundError:
+        return {}  # neither /proc nor ps(1): then only groups are known
     return {int(row[0]): int(row[1]) for row in rows if len(row) == 2 and int(row[0]) != ps.pid}
 
 
@@ -4491,13 +4498,15 @@ class Frames:
 # ======================================================================================================================
 # One folder per session, sessions/<id>/, from which everything about it can be told, alive or dead:
 #
-#     meta.json    what was started: id, cmd, cwd, who supervises it (pid, its start time, boot id), version, protocol
+#     meta.json    what was started: id, cmd, cwd, size, when, in which boot of the machine, version, protocol
 #     status.json  how it stands; written by the supervisor alone
+#     supervisor   its pid, and when it was started
 #     lock         held by the supervisor for its life: this, and not a number of a process, is what alive means
 #     sock         where the supervisor listens
 #     output.log   what the command wrote, raw; beside it output.<offset>.log, the half before it, once it was long
 #     screen.json  the last screen, once the session has ended
 #     note         the flag that somebody has put up
+#     crash.txt    where a supervisor met a bug: the last traceback
 #
 #     starting ─▶ running ─▶ exited | failed | killed          (lost: the lock is free, and no end was written)
 #
@@ -4568,16 +4577,25 @@ def lock_is_held(path: str) -> bool:
 
 
 def read_session(profile: Profile, session: str) -> Session | None:
-    """Return what a session's files say, None when there is no such session. Raise OSError when they cannot be read."""
+    """Return what a session's files say, None when there is no such session. Raise OSError when they cannot be read.
+
+    What says that it runs is believed of a held lock alone. That no lock is held is looked at twice: between the two
+    readings another session may have taken the id.
+    """
     folder = session_folder(profile, session)
-    held = lock_is_held(f"{folder}/lock")  # before the status: what ends a session is written before it lets go
-    meta = read_fields(f"{folder}/meta.json")
-    if not meta:
-        return None
-    status = {"state": "starting", "changed": meta.get("started_at"), **read_fields(f"{folder}/status.json")}
-    if not held and status["state"] in ALIVE_STATES:
-        reason = "its supervisor died" if meta.get("boot") == boot_id() else "the machine was restarted"
-        status.update(state="lost", reason=reason, exit_code=None, signal=None)
+    for last in (False, True):
+        held = lock_is_held(f"{folder}/lock")  # before the status: what ends a session is written before it lets go
+        meta = read_fields(f"{folder}/meta.json")
+        if not meta:
+            if not os.path.isdir(folder):
+                return None
+            meta = {"id": session, "started_at": utc_text(os.stat(folder).st_mtime)}  # corrupt is not absent
+        status = {"state": "starting", "changed": meta.get("started_at"), **read_fields(f"{folder}/status.json")}
+        if held or status["state"] not in ALIVE_STATES:
+            break
+        if last:
+            reason = "its supervisor died" if meta.get("boot") == boot_id() else "the machine was restarted"
+            status.update(state="lost", reason=reason, exit_code=None, signal=None)
     raw = read_bytes(f"{folder}/note")
     return Session(session, folder, meta, status, None if raw is None else text_of(raw).rstrip("\n"))
 
@@ -4685,9 +4703,13 @@ def remove_session(profile: Profile, session: str) -> None:
 
 
 def remove_tree(folder: str) -> None:
-    """Remove a folder of plain files and what is in it."""
-    for name in os.listdir(folder):
-        remove_file(f"{folder}/{name}")
+    """Remove a folder and what is in it; links are not followed."""
+    with os.scandir(folder) as entries:
+        for entry in list(entries):
+            if entry.is_dir(follow_symlinks=False):
+                remove_tree(entry.path)
+            else:
+                remove_file(entry.path)
     os.rmdir(folder)
 
 
@@ -4712,13 +4734,14 @@ def last_output(session: Session) -> float:
 def prune_sessions(profile: Profile, older: float, now: float, dry: bool = False) -> list[str]:
     """Remove the sessions that ended at least `older` seconds ago; return their ids; none when one cannot be read."""
     found = [s for s in list_sessions(profile) if not s.alive and now - ended_at(s) >= older]
-    if dry or not found:
+    if dry or not os.path.isdir(profile.path("sessions")):
         return [session.id for session in found]
     removed = []
     with store_lock(profile):
         for session in found:
             again = read_session(profile, session.id)
-            if again and not again.alive and again.meta == session.meta:
+            held = lock_is_held(f"{session.folder}/lock")  # its supervisor still says farewell
+            if again and not again.alive and not held and again.meta == session.meta:
                 remove_session(profile, session.id)
                 removed.append(session.id)
         for name in os.listdir(profile.path("sessions")):
@@ -4742,6 +4765,7 @@ class LogWriter:
     """Append a session's output to its log, under a cap; a disk that is full loses output, never the session."""
 
     __slots__ = ("cap", "fd", "folder", "lost", "size", "start")
+    _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
 
     def __init__(self, folder: str, cap: int) -> None:
         self.folder = folder
@@ -4749,10 +4773,7 @@ class LogWriter:
         self.start = 0  # offset at which output.log begins
         self.size = 0  # bytes in it
         self.lost = 0  # bytes that could not be written
-        self.fd = self._open()
-
-    def _open(self) -> int:
-        return os.open(f"{self.folder}/output.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        self.fd = os.open(f"{folder}/output.log", self._FLAGS, 0o600)
 
     @property
     def end(self) -> int:
@@ -4763,10 +4784,10 @@ class LogWriter:
         """Append output."""
         half = self.cap // 2
         if self.size + len(data) > half and self.size:
-            cut = data.rfind(b"\n", 0, max(0, half - self.size)) + 1
-            self._append(data[:cut])
-            data = data[cut:]
+            cut = (data.rfind(b"\n", 0, max(0, half - self.size)) + 1) or (data.find(b"\n") + 1)
             if cut or self.size + len(data) > half + 64 * KIB:
+                self._append(data[:cut])
+                data = data[cut:]
                 self._turn()
         while data:
             self._append(data[:half])
@@ -4786,17 +4807,30 @@ class LogWriter:
             self.size += wrote
 
     def _turn(self) -> None:
-        """Begin a new output.log. Where that is impossible the old one goes on, over its cap."""
-        older = older_logs(self.folder)
+        """Begin a new output.log. Where that is impossible the old one goes on, over its cap, until it is possible."""
+        log, before = f"{self.folder}/output.log", f"{self.folder}/output.{self.start}.log"
         try:
-            os.rename(f"{self.folder}/output.log", f"{self.folder}/output.{self.start}.log")
-            fd = self._open()
-            for _, path in older:
-                remove_file(path)
+            older = older_logs(self.folder)
+            fd = os.open(f"{log}.new", self._FLAGS, 0o600)
         except OSError:
+            return
+        try:
+            os.rename(log, before)
+            try:
+                os.rename(f"{log}.new", log)
+            except OSError:
+                os.rename(before, log)
+                raise
+        except OSError:
+            os.close(fd)
             return
         os.close(self.fd)
         self.fd, self.start, self.size = fd, self.end, 0
+        for _, path in older:
+            try:
+                os.unlink(path)
+            except OSError:
+                pass  # the next turn tries again
 
 
 def older_logs(folder: str) -> list[tuple[int, str]]:
@@ -4874,9 +4908,10 @@ class LogView:
 
 def tail_start(log: LogView, lines: int, since: int) -> int:
     """Return the offset, not before `since`, from which a log has at least so many lines. It reads no more."""
-    found, place = 0, log.end
-    for begin, data in log.tail(log.end, 64 * KIB):
-        if place == log.end and data.endswith(b"\n"):
+    end = place = log.end
+    found = 0
+    for begin, data in log.tail(end, 64 * KIB):
+        if place == end and data.endswith(b"\n"):
             found -= 1  # that end of a line begins none
         at = len(data)
         while True:
@@ -4897,9 +4932,9 @@ _UNDRAWN = (  # what a terminal does not draw: control sequences, strings, other
     rb"|\x1b[\]PX^_][^\x07\x1b\x18\x1a]*(?:\x07|\x1b\\)?"
     rb"|\x1b[ -/]*[0-~]"
     rb"|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"
-    rb"|\r+(?=\n)"
+    rb"|(?<!\r)\r+(?=\n)"
 )
-_UNDRAWN_PART = rb"\x1b(?:\[[0-?]*[ -/]*|[\]PX^_][^\x07\x1b\x18\x1a]*\x1b?|[ -/]*)?$|\r+$"
+_UNDRAWN_PART = rb"\x1b(?:\[[0-?]*[ -/]*|[\]PX^_][^\x07\x1b\x18\x1a]*\x1b?|[ -/]*)?$|(?<!\r)\r+$"
 _HOLD_MAX = 4 * KIB  # bytes of an escape sequence that is waited for
 
 
@@ -5030,8 +5065,12 @@ def terminal_size() -> tuple[int, int]:
     return 80, 24
 
 
-def start_on_pty(order: Order, cols: int, rows: int) -> tuple[int, int]:
-    """Start a session's command on a new PTY; return (its pid, our side of the PTY). Raise OSError when it cannot."""
+def start_on_pty(order: Order, cols: int, rows: int) -> tuple[int, int, int]:
+    """Start a session's command on a new PTY; return (its pid, our side of the PTY, the other side).
+
+    Whoever holds the other side open is not told when nobody else does: a command may close its terminal and open it
+    again. Raise OSError when it cannot be started.
+    """
     import termios
 
     ours, theirs = os.pipe()
@@ -5043,16 +5082,16 @@ def start_on_pty(order: Order, cols: int, rows: int) -> tuple[int, int]:
     pid = os.fork()
     if pid == 0:
         become_command(order, slave, theirs)
-    os.close(slave)
     os.close(theirs)
     failed = os.read(ours, 1000)  # nothing, once the pipe is closed by a successful exec
     os.close(ours)
     if failed:
         os.waitpid(pid, 0)
         os.close(master)
+        os.close(slave)
         raise OSError(0, text_of(failed), order.argv[0])
     os.set_blocking(master, False)
-    return pid, master
+    return pid, master, slave
 
 
 def become_command(order: Order, terminal: int, report: int) -> None:
@@ -5088,11 +5127,27 @@ def hear_signals(*numbers: int) -> int:
     return ours
 
 
+def leave_traceback() -> None:
+    """Write down what ended a supervisor: there is nobody to tell, and it is a bug."""
+    kind, error, trace = sys.exc_info()
+    lines = []
+    while trace:
+        code = trace.tb_frame.f_code
+        lines.append(f"{code.co_filename}:{trace.tb_lineno}: in {code.co_name}\n")
+        trace = trace.tb_next
+    lines.append(f"{kind.__name__ if kind else ''}: {error}\n")
+    try:
+        write_atomic("crash.txt", "".join(lines).encode("utf-8", "backslashreplace"), sync=False)
+    except OSError:
+        pass
+
+
 def send_signal(pids: Iterable[int], number: int) -> None:
     """Signal processes, some of which may be gone."""
     for pid in pids:
         try:
-            os.kill(pid, number)
+            if pid > 1:
+                os.kill(pid, number)
         except (ProcessLookupError, PermissionError):
             pass
 
@@ -5128,8 +5183,8 @@ def ending_of(why: str, code: int | None) -> dict[str, JSON]:
     if code is None:
         return {"state": "killed", "exit_code": None, "signal": int(_signal.SIGKILL), "reason": "looop kill"}
     how: dict[str, JSON] = {"exit_code": code if code >= 0 else None, "signal": -code if code < 0 else None}
-    if why == "kill":
-        return {"state": "killed", **how, "reason": "looop kill"}
+    if why in ("kill", "told"):
+        return {"state": "killed", **how, "reason": "looop kill" if why == "kill" else "its supervisor was told to end"}
     if code < 0:
         return {"state": "killed", **how, "reason": f"signal {signal_name(-code)}"}
     if code in (126, 127):
@@ -5141,8 +5196,8 @@ def ending_of(why: str, code: int | None) -> dict[str, JSON]:
 # ======================================================================================================================
 # 23. Canvas and keyboard
 # ======================================================================================================================
-# The two halves of a session's terminal inside its supervisor, the loop that they live in, and its clients. The canvas
-# draws output when somebody needs to see it; the keyboard types, each text whole, as fast as the command takes it.
+# The two halves of a session's terminal inside its supervisor, and the loop that they live in. The canvas draws output
+# when somebody needs to see it; the keyboard types, each text whole, as fast as the command takes it.
 
 UNSEEN_MAX, UNSEEN_KEPT = 512 * KIB, 192 * KIB  # bytes of undrawn output: what may wait, what is left after a skim
 LAST_KEPT = 64 * KIB  # and at the end, which somebody waits for
@@ -5186,11 +5241,9 @@ class Loop:
             self._run_timers(time.monotonic())
 
     def _run_timers(self, now: float) -> None:
-        due = sorted(timer for timer in self._timers if timer[0] <= now)
-        if due:
-            self._timers = [timer for timer in self._timers if timer[0] > now]
-            for _, _, then in due:
-                then()
+        for timer in sorted(timer for timer in self._timers if timer[0] <= now):
+            self._timers.remove(timer)
+            timer[2]()
 
 
 class Canvas:
@@ -5417,11 +5470,22 @@ class Keyboard:
         del unit.steps[0]
         return True
 
-    def unplug(self) -> list[Typing]:
-        """Let go of the PTY; return what could not be typed any more."""
+    def unplug(self) -> None:
+        """Let go of the PTY, and of what is not typed."""
         self._loop.writers.pop(self.pty, None)
-        units, self.units, self.size, self.pty = self.units, [], 0, -1
-        return units
+        self.units, self.size, self.pty = [], 0, -1
+
+
+# ======================================================================================================================
+# 24. Switchboard
+# ======================================================================================================================
+# The clients of a supervisor, and the bytes from and to them. Nobody waits for a client: what it does not take is
+# queued, and a viewer's queue that is full is dropped; a sender whose typing is not taken is not read.
+
+QUEUE_MAX = 1 * MIB  # bytes that wait for a viewer, before they are dropped
+READ_MAX = 64 * KIB
+PEERS_MAX = 200  # clients at once: select(2) knows no descriptor from 1024 on, and macOS gives 256
+GONE_EVERY = 0.2  # seconds between looks whether a sender has hung up who is made wait
 
 
 class Peer:
@@ -5429,6 +5493,7 @@ class Peer:
 
     __slots__ = (
         "cols",
+        "deaf",
         "fd",
         "frames",
         "inbox",
@@ -5454,6 +5519,7 @@ class Peer:
         self.outbox: list[bytes] = []
         self.queued = 0  # bytes in outbox
         self.leaving = False  # to be closed once everything is written
+        self.deaf = False  # it reads no more
         self.unit: Typing | None = None  # what a sender types
         self.stale = False  # a viewer that gets no output before a fresh screen; a follower that has missed a word
         # a viewer's
@@ -5465,191 +5531,24 @@ class Peer:
         self.typed = 0.0  # when it last typed: who typed last decides about the size
 
 
-# ======================================================================================================================
-# 24. Supervisor
-# ======================================================================================================================
-# One process per session, forked away from whoever starts it: it owns the PTY, and nothing that happens to a terminal,
-# a pulse or the looop file reaches it. One loop, in which nothing ever waits for one of the parties:
-#
-#     the command ─▶ PTY ─▶ log ─▶ viewers (a queue each; who stops reading loses it and gets a fresh screen later)
-#                           │  └─▶ followers ("there is more", once)
-#                           └─▶ canvas ─▶ answers to the command's questions ─┐
-#     viewers, `send`, `key` ─▶ keyboard (past its bound the sender waits) ─▶ PTY
+class Switchboard:
+    """Connect clients: take them in, hear them, write to them. What they say means something to `Supervisor`."""
 
-RESET = b"\x1bc"  # before a fresh screen on a terminal in an unknown state: RIS
-QUEUE_MAX = 1 * MIB  # bytes that wait for a viewer, before they are dropped
-READ_MAX = 64 * KIB
-ENTER_PAUSE = 0.2  # seconds between a text and its Enter: agents take what comes faster for a part of the paste
-HUP_GRACE, TERM_GRACE = 0.5, 2.0  # seconds that a tree has after HUP and after TERM
-REPAINT_EVERY = 0.5  # seconds between fresh screens for a viewer that cannot keep up
-ANSWER_TIME = 1.0  # seconds within which a viewer's terminal may answer what the command asked
-HISTORY_PAINTED = 2000  # lines at most that a viewer is given of what has scrolled away
-PEERS_MAX = 200  # clients at once: select(2) knows no descriptor from 1024 on, and macOS gives 256
-REST_MAX = 256 * KIB  # bytes of output that a terminal may hold when its command has ended
-GONE_EVERY = 0.2  # seconds between looks whether a sender has hung up who is made wait
-
-
-class Supervisor:
-    """Run one session to its end."""
-
-    def __init__(self, order: Order) -> None:
-        self.order = order
+    def __init__(self, name: str) -> None:
+        self.name = name  # the session's id
         self.loop = Loop()
-        self.log = LogWriter(order.folder, order.log_cap)
-        self.canvas: Canvas  # from `prepare` on
         self.keyboard = Keyboard(self.loop, self._hear_typists)
         self.peers: dict[int, Peer] = {}
         self.deferred: set[Peer] = set()  # those who wait with their typing, and are not read
-        self.cols, self.rows, self.pinned = order.cols, order.rows, False
-        self.pty = -1
-        self.child = 0
-        self.starts = 0
-        self.status: dict[str, JSON] = {}
-        self.exit: int | None = None  # how the command ended: its code, or minus the signal
-        self.exit_at = 0.0
-        self.killing = ""  # "kill" | "finish" | "restart": why the tree is being ended
-        self.kill_at = 0.0  # since when
-        self.pressed = 0  # the signal that the tree was sent last
-        self.askers: list[Peer] = []  # who waits for that
-        self.finished = False
+        self.misfit = False  # a viewer has left: the size may be another's now
 
-    # --- its life
+    def _viewer_sent(self, peer: Peer, data: bytes) -> None:
+        """Do what a viewer's frames say."""
+        raise NotImplementedError
 
-    def start(self) -> None:
-        """Listen, and start the command. Raise OSError when that cannot be done."""
-        wake = hear_signals(_signal.SIGCHLD, _signal.SIGTERM, _signal.SIGINT)
-        for number in (_signal.SIGHUP, _signal.SIGPIPE, _signal.SIGTTOU, _signal.SIGTTIN, _signal.SIGTSTP):
-            _signal.signal(number, _signal.SIG_IGN)
-        self.loop.readers[wake] = lambda: self._heard(os.read(wake, 512))
-        self._listen()
-        self._start_command()
-
-    def prepare(self) -> None:
-        """Load whatever is needed later, when the files that it comes from may be others; nobody waits for it now."""
-        import json  # noqa: F401
-        import select  # noqa: F401
-        import unicodedata  # noqa: F401
-
-        self.canvas = Canvas(self.order.cols, self.order.rows)
-        asks_terminal(b"\x1b[")
-        skim(b"\x1b")
-
-    def run(self) -> None:
-        """Serve until the session has ended."""
-        while not self.finished:
-            self.loop.turn(0.0 if self.canvas.watched else None)
-            if self.canvas.watched:
-                self._draw()
-        deadline = time.monotonic() + 1.0  # for clients to take what is queued for them
-        self.loop.readers.clear()
-        while self.loop.writers and time.monotonic() < deadline:
-            self.loop.turn(0.1)
-
-    def _heard(self, numbers: bytes) -> None:
-        if _signal.SIGCHLD in numbers:
-            self._child_ended()
-        if _signal.SIGTERM in numbers or _signal.SIGINT in numbers:
-            self._end_tree("kill", None)
-
-    def _listen(self) -> None:
-        """Open the socket, under a name that is short wherever the session lies."""
-        import _socket
-
-        os.chdir(self.order.folder)
-        listener = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
-        os.umask(0o177)
-        listener.bind("sock")
-        os.umask(0o077)
-        listener.listen(64)
-        listener.setblocking(False)
-
-        def accept() -> None:
-            try:
-                fd = listener._accept()[0]  # type: ignore[attr-defined]
-            except OSError:
-                return
-            self._welcome(fd)
-
-        self.loop.readers[listener.fileno()] = accept
-
-    def _start_command(self) -> None:
-        self.exit = None
-        self.child, self.pty = start_on_pty(self.order, self.cols, self.rows)
-        self.keyboard.pty = self.pty
-        self.loop.readers[self.pty] = self._read_output
-        self.starts += 1
-        self._note(state="running", pid=self.child, exit_code=None, signal=None, reason=None)
-
-    def _note(self, **changes: JSON) -> None:
-        """Write how the session stands."""
-        size = {"cols": self.cols, "rows": self.rows, "pinned": self.pinned, "starts": self.starts}
-        if "state" in changes:
-            changes["changed"] = utc_text(time.time())
-        self.status = {**self.status, **size, **changes}
-        try:
-            write_atomic(f"{self.order.folder}/status.json", json_line(self.status).encode(), sync=False)
-        except OSError:  # a full disk has no room for a second file
-            overwrite(f"{self.order.folder}/status.json", json_line(self.status).encode())
-
-    # --- output
-
-    def _read_output(self) -> int:
-        """Take what the command wrote, and return how much: several reads at once, so that the rest is done once."""
-        chunks: list[bytes] = []
-        size = 0
-        while size < READ_MAX:
-            try:
-                chunk = os.read(self.pty, READ_MAX)
-            except BlockingIOError:
-                break
-            except OSError:  # EIO: nobody has the other side open any more
-                chunk = b""
-            if not chunk:
-                del self.loop.readers[self.pty]
-                break
-            chunks.append(chunk)
-            size += len(chunk)
-            if len(chunk) < 2 * KIB:
-                break
-        if chunks:
-            self._output(chunks[0] if len(chunks) == 1 else b"".join(chunks))
-        return size
-
-    def _read_rest(self) -> None:
-        """Take what the terminal still holds; not for ever, as a process may go on writing to it."""
-        size, more = 0, 1
-        while self.pty in self.loop.readers and more and size < REST_MAX:
-            more = self._read_output()
-            size += more
-
-    def _output(self, data: bytes) -> None:
-        """Hand output on: to the log, to whoever is there, to the canvas."""
-        self.log.write(data)
-        if self.peers:
-            body = frame(b"o", data)
-            for peer in list(self.peers.values()):
-                if peer.kind == "viewer" and not peer.stale and not peer.leaving:
-                    self._send(peer, body)
-                elif peer.kind == "follower":
-                    self._tell_more(peer)
-        if self.canvas.add(data):
-            self.canvas.once_drawn(self._answer)
-
-    def _draw(self) -> None:
-        self.canvas.draw()
-        if self.canvas.screen.replies:
-            self._answer()
-
-    def _answer(self) -> None:
-        """Type what the screen answers to the command's questions."""
-        answers, self.canvas.screen.replies = b"".join(self.canvas.screen.replies), []
-        if answers and self.pty >= 0:
-            until = time.monotonic() + ANSWER_TIME
-            for peer in self.peers.values():
-                peer.replies.expect_until = until
-            self.keyboard.answer(answers)
-
-    # --- clients
+    def _caught_up(self, peer: Peer) -> None:
+        """Go on with a client that has missed something and has taken all that waited for it."""
+        raise NotImplementedError
 
     def _welcome(self, fd: int) -> None:
         """Take a client in, if it is of the same user."""
@@ -5728,8 +5627,7 @@ class Supervisor:
         os.close(peer.fd)
         if peer.unit:
             self.keyboard.cancel(peer.unit)
-        if peer.kind == "viewer":
-            self._fit()
+        self.misfit = self.misfit or peer.kind == "viewer"
 
     def _request(self, peer: Peer, line: bytes, rest: bytes) -> None:
         """Do what a request asks."""
@@ -5749,19 +5647,31 @@ class Supervisor:
         """Answer a request; the connection ends with it, unless something follows."""
         if self.peers.get(peer.fd) is not peer:
             return
-        told: dict[str, JSON] = {"ok": not error, "protocol": PROTOCOL, "version": VERSION, "id": self.order.id}
+        told: dict[str, JSON] = {"ok": not error, "protocol": PROTOCOL, "version": VERSION, "id": self.name}
         peer.leaving = not stay
         self._send(peer, json_line({**told, **({"error": error} if error else {}), **fields}).encode() + b"\n")
 
-    def _send(self, peer: Peer, data: bytes) -> None:
-        """Write to a client, or queue what it does not take now. A viewer's queue that is full is dropped."""
+    def _hang_up(self, peer: Peer) -> None:
+        """Write no more to a client that reads no more. What it had typed by then is still to be read."""
+        peer.unsent, peer.outbox, peer.queued, peer.deaf = b"", [], 0, True
+        self.loop.writers.pop(peer.fd, None)
+        if peer.leaving or peer.kind != "viewer":
+            self._drop(peer)
+
+    def _send(self, peer: Peer, data: bytes, whole: bool = False) -> None:
+        """Write to a client, or queue what it does not take now.
+
+        A viewer's queue that is full is dropped, but for a frame of what must come `whole`: a picture.
+        """
+        if peer.deaf:
+            return
         if not peer.unsent and not peer.outbox:
             try:
                 wrote = os.write(peer.fd, data)
             except BlockingIOError:
                 wrote = 0
             except OSError:
-                self._drop(peer)
+                self._hang_up(peer)
                 return
             if wrote == len(data):
                 if peer.leaving:
@@ -5769,7 +5679,7 @@ class Supervisor:
                 return
             if wrote:
                 peer.unsent, data = data[wrote:], b""
-        if data and peer.kind == "viewer" and peer.queued + len(data) > QUEUE_MAX and data[:1] == b"o":
+        if data and peer.kind == "viewer" and not whole and peer.queued + len(data) > QUEUE_MAX and data[:1] == b"o":
             peer.outbox, peer.queued, peer.stale = [], 0, True
         elif data:
             peer.outbox.append(data)
@@ -5787,15 +5697,205 @@ class Supervisor:
             except BlockingIOError:
                 return
             except OSError:
-                self._drop(peer)
+                self._hang_up(peer)
                 return
         self.loop.writers.pop(peer.fd, None)
         if peer.leaving:
             self._drop(peer)
-        elif peer.kind == "viewer" and peer.stale:
-            self.loop.after(REPAINT_EVERY, lambda: self.canvas.once_drawn(lambda: self._paint(peer, RESET)))
-        elif peer.kind == "follower" and peer.stale:
-            self._tell_more(peer)
+        elif peer.stale:
+            self._caught_up(peer)
+
+
+# ======================================================================================================================
+# 25. Supervisor
+# ======================================================================================================================
+# One process per session, forked away from whoever starts it: it owns the PTY, and nothing that happens to a terminal,
+# a pulse or the looop file reaches it. One loop, in which nothing ever waits for one of the parties:
+#
+#     the command ─▶ PTY ─▶ log ─▶ viewers (a queue each; who stops reading loses it and gets a fresh screen later)
+#                           │  └─▶ followers ("there is more", once)
+#                           └─▶ canvas ─▶ answers to the command's questions ─┐
+#     viewers, `send`, `key` ─▶ keyboard (past its bound the sender waits) ─▶ PTY
+
+RESET = b"\x1bc"  # before a fresh screen on a terminal in an unknown state: RIS
+ENTER_PAUSE = 0.2  # seconds between a text and its Enter: agents take what comes faster for a part of the paste
+HUP_GRACE, TERM_GRACE = 0.5, 2.0  # seconds that a tree has after HUP and after TERM
+REPAINT_EVERY = 0.5  # seconds between fresh screens for a viewer that cannot keep up
+ANSWER_TIME = 1.0  # seconds within which a viewer's terminal may answer what the command asked
+HISTORY_PAINTED = 2000  # lines at most that a viewer is given of what has scrolled away
+REST_MAX = 256 * KIB  # bytes of output that a terminal may hold when its command has ended
+FAULTS_MAX = 100  # bugs that a supervisor lives with; each leaves its traceback in crash.txt
+
+
+class Supervisor(Switchboard):
+    """Run one session to its end."""
+
+    def __init__(self, order: Order) -> None:
+        super().__init__(order.id)
+        self.order = order
+        self.log = LogWriter(".", order.log_cap)  # the session's folder, also when it is moved: `supervise` went there
+        self.canvas: Canvas  # from `prepare` on
+        self.cols, self.rows, self.pinned = order.cols, order.rows, False
+        self.pty = self.slave = -1  # our side, and the command's, which is held open as long as the command lives
+        self.child = 0
+        self.starts = 0
+        self.status: dict[str, JSON] = {}
+        self.exit: int | None = None  # how the command ended: its code, or minus the signal
+        self.exit_at = 0.0
+        self.killing = ""  # "kill" | "told" | "finish" | "restart": why the tree is being ended
+        self.kill_at = 0.0  # since when
+        self.pressed = 0  # the signal that the tree was sent last
+        self.askers: list[Peer] = []  # who waits for that
+        self.faults = 0  # bugs met
+        self.finished = False
+
+    # --- its life
+
+    def start(self) -> None:
+        """Listen, and start the command. Raise OSError when that cannot be done."""
+        wake = hear_signals(_signal.SIGCHLD, _signal.SIGTERM, _signal.SIGINT)
+        for number in (_signal.SIGHUP, _signal.SIGPIPE, _signal.SIGTTOU, _signal.SIGTTIN, _signal.SIGTSTP):
+            _signal.signal(number, _signal.SIG_IGN)
+        self.loop.readers[wake] = lambda: self._heard(os.read(wake, 512))
+        self._listen()
+        self._start_command()
+
+    def prepare(self) -> None:
+        """Load whatever is needed later, when the files that it comes from may be others; nobody waits for it now."""
+        import json  # noqa: F401
+        import select  # noqa: F401
+        import unicodedata  # noqa: F401
+
+        self.canvas = Canvas(self.order.cols, self.order.rows)
+        asks_terminal(b"\x1b[")
+        skim(b"\x1b")
+
+    def run(self) -> None:
+        """Serve until the session has ended."""
+        while not self.finished:
+            try:
+                self.loop.turn(0.0 if self.canvas.watched else None)
+                if self.canvas.watched:
+                    self._draw()
+                if self.misfit:
+                    self.misfit = False
+                    self._fit()
+            except Exception:  # a bug in serving one client is not to cost the session
+                leave_traceback()
+                self.faults += 1
+                if self.faults > FAULTS_MAX:
+                    raise
+        deadline = time.monotonic() + 1.0  # for clients to take what is queued for them
+        self.loop.readers.clear()
+        while self.loop.writers and time.monotonic() < deadline:
+            self.loop.turn(0.1)
+
+    def _heard(self, numbers: bytes) -> None:
+        if _signal.SIGCHLD in numbers:
+            self._child_ended()
+        if _signal.SIGTERM in numbers or _signal.SIGINT in numbers:
+            self._end_tree("told", None)
+
+    def _listen(self) -> None:
+        """Open the socket, under a name that is short wherever the session lies."""
+        import _socket
+
+        listener = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+        os.umask(0o177)
+        listener.bind("sock")
+        os.umask(0o077)
+        listener.listen(64)
+        listener.setblocking(False)
+
+        def accept() -> None:
+            try:
+                fd = listener._accept()[0]  # type: ignore[attr-defined]
+            except BlockingIOError:
+                return
+            except OSError:  # no descriptor is left: whoever waits is served when there is one
+                del self.loop.readers[listener.fileno()]
+                self.loop.after(0.5, lambda: self.loop.readers.update({listener.fileno(): accept}))
+                return
+            self._welcome(fd)
+
+        self.loop.readers[listener.fileno()] = accept
+
+    def _start_command(self) -> None:
+        self.exit = None
+        self.child, self.pty, self.slave = start_on_pty(self.order, self.cols, self.rows)
+        self.keyboard.pty = self.pty
+        self.loop.readers[self.pty] = self._read_output
+        self.starts += 1
+        self._note(state="running", pid=self.child, exit_code=None, signal=None, reason=None)
+
+    def _note(self, **changes: JSON) -> None:
+        """Write how the session stands."""
+        size = {"cols": self.cols, "rows": self.rows, "pinned": self.pinned, "starts": self.starts}
+        if "state" in changes:
+            changes["changed"] = utc_text(time.time())
+        self.status = {**self.status, **size, **changes}
+        try:
+            write_atomic("status.json", json_line(self.status).encode(), sync=False)
+        except OSError:  # a full disk has no room for a second file
+            overwrite("status.json", json_line(self.status).encode())
+
+    # --- output
+
+    def _read_output(self) -> int:
+        """Take what the command wrote, and return how much: several reads at once, so that the rest is done once."""
+        chunks: list[bytes] = []
+        size = 0
+        while size < READ_MAX:
+            try:
+                chunk = os.read(self.pty, READ_MAX)
+            except BlockingIOError:
+                break
+            except OSError:  # EIO: nobody has the other side open any more
+                chunk = b""
+            if not chunk:
+                del self.loop.readers[self.pty]
+                break
+            chunks.append(chunk)
+            size += len(chunk)
+            if len(chunk) < 2 * KIB:
+                break
+        if chunks:
+            self._output(chunks[0] if len(chunks) == 1 else b"".join(chunks))
+        return size
+
+    def _read_rest(self) -> None:
+        """Take what the terminal still holds; not for ever, as a process may go on writing to it."""
+        size, more = 0, 1
+        while self.pty in self.loop.readers and more and size < REST_MAX:
+            more = self._read_output()
+            size += more
+
+    def _output(self, data: bytes) -> None:
+        """Hand output on: to the log, to whoever is there, to the canvas."""
+        self.log.write(data)
+        if self.peers:
+            body = frame(b"o", data)
+            for peer in list(self.peers.values()):
+                if peer.kind == "viewer" and not peer.stale and not peer.leaving:
+                    self._send(peer, body)
+                elif peer.kind == "follower":
+                    self._tell_more(peer)
+        if self.canvas.add(data):
+            self.canvas.once_drawn(self._answer)
+
+    def _draw(self) -> None:
+        self.canvas.draw()
+        if self.canvas.screen.replies:
+            self._answer()
+
+    def _answer(self) -> None:
+        """Type what the screen answers to the command's questions."""
+        answers, self.canvas.screen.replies = b"".join(self.canvas.screen.replies), []
+        if answers and self.pty >= 0:
+            until = time.monotonic() + ANSWER_TIME
+            for peer in self.peers.values():
+                peer.replies.expect_until = until
+            self.keyboard.answer(answers)
 
     # --- requests
 
@@ -5883,6 +5983,12 @@ class Supervisor:
         if not peer.stale:
             self._send(peer, b'{"offset":%d}\n' % self.log.end)
 
+    def _caught_up(self, peer: Peer) -> None:
+        if peer.kind == "viewer":
+            self.loop.after(REPAINT_EVERY, lambda: self.canvas.once_drawn(lambda: self._paint(peer, RESET)))
+        elif peer.kind == "follower":
+            self._tell_more(peer)
+
     # --- viewers
 
     def _op_attach(self, peer: Peer, request: Mapping[str, JSON], rest: bytes) -> None:
@@ -5903,11 +6009,14 @@ class Supervisor:
         """Give a viewer the whole screen, and what has been written since; from then on it gets what comes."""
         if self.peers.get(peer.fd) is not peer or not peer.stale or peer.unsent or peer.outbox:
             return
+        self._show_picture(peer, before)
+
+    def _show_picture(self, peer: Peer, before: bytes) -> None:
         peer.stale = False
         data = before + self.canvas.picture(peer.scrollback)
         peer.scrollback = 0
         for place in range(0, len(data), READ_MAX):
-            self._send(peer, frame(b"o", data[place : place + READ_MAX]))
+            self._send(peer, frame(b"o", data[place : place + READ_MAX]), whole=True)
 
     def _viewer_sent(self, peer: Peer, data: bytes) -> None:
         try:
@@ -5922,12 +6031,15 @@ class Supervisor:
             self._drop(peer)
 
     def _viewer_typed(self, peer: Peer, data: bytes) -> None:
-        peer.typed = time.monotonic()
-        data = peer.replies.passed(data, peer.typed)
+        now = time.monotonic()
+        data = peer.replies.passed(data, now)
         held = peer.replies.partial
         if held:
             self.loop.after(0.05, lambda: self._pass(peer.replies.release() if peer.replies.partial == held else b""))
+        if not data:
+            return  # a terminal's answer is nobody's typing
         self._pass(data)
+        peer.typed = now
         if (peer.cols, peer.rows) != (self.cols, self.rows):
             self._fit()
 
@@ -5939,6 +6051,8 @@ class Supervisor:
 
     def _fit(self) -> bool:
         """Give the terminal the size that the viewer has who typed last; return whether that changed it."""
+        if self.finished:
+            return False
         viewers = [peer for peer in self.peers.values() if peer.kind == "viewer" and not peer.read_only]
         if self.pinned or not viewers:
             return False
@@ -5984,14 +6098,14 @@ class Supervisor:
             return
         self._collect()
         now = time.monotonic()
-        family = descendants(os.getpid())
+        family = self._family()
         if not family:
             self._tree_gone()
             return
         cost, age = time.monotonic() - now, now - self.kill_at
         if age >= HUP_GRACE + TERM_GRACE:
             send_signal(family, _signal.SIGSTOP)
-            send_signal(descendants(os.getpid()), _signal.SIGKILL)
+            send_signal(self._family(), _signal.SIGKILL)
         else:
             wanted = _signal.SIGHUP if age < HUP_GRACE else _signal.SIGTERM
             if wanted != self.pressed:
@@ -6000,8 +6114,16 @@ class Supervisor:
                 send_signal(family, _signal.SIGCONT)  # a stopped process hears nothing else
         self.loop.after(max(0.01 if age < 0.1 else 0.05, 4 * cost), self._press)  # a machine that is busy is spared
 
+    @staticmethod
+    def _family() -> list[int]:
+        try:
+            return descendants(os.getpid())
+        except OSError:  # no descriptor is left to look with: it is not known that nobody is there
+            return [-1]
+
     def _tree_gone(self) -> None:
         why, self.killing = self.killing, ""
+        self._let_go()
         self._read_rest()
         if why != "restart":
             self._finish(why)
@@ -6012,7 +6134,8 @@ class Supervisor:
         try:
             self._start_command()
         except OSError as error:
-            self._note(state="failed", exit_code=127, signal=None, reason=f"restart: {error.strerror}")
+            words = f"restart: {error.filename or ''}: {error.strerror}"
+            self._note(state="failed", pid=None, exit_code=127, signal=None, reason=words)
             self.askers = askers
             self._finish("")
             return
@@ -6022,6 +6145,7 @@ class Supervisor:
     def _close_pty(self) -> None:
         self.loop.readers.pop(self.pty, None)
         self.keyboard.unplug()
+        self._let_go()
         os.close(self.pty)
         self.pty = -1
         for peer in list(self.peers.values()):
@@ -6046,7 +6170,14 @@ class Supervisor:
         before = self.exit
         self._collect()
         if self.exit is not None and before is None and not self.killing:
+            self._let_go()
             self._drain()
+
+    def _let_go(self) -> None:
+        """Close the command's side of the terminal: once nobody has it, reading ends after the last output."""
+        if self.slave >= 0:
+            os.close(self.slave)
+            self.slave = -1
 
     def _drain(self) -> None:
         """Take the last output of a command that has ended; others may have its terminal open still, and go on."""
@@ -6055,7 +6186,7 @@ class Supervisor:
         age = time.monotonic() - self.exit_at
         self._read_rest()
         held = self.pty in self.loop.readers  # by a process that goes on, or the last output is on its way still
-        if held and (age < 0.05 or (age < 1.0 and not descendants(os.getpid()))):
+        if held and (age < 0.05 or (age < 1.0 and not self._family())):
             self.loop.after(0.005, self._drain)
         else:
             self._finish("")
@@ -6067,13 +6198,15 @@ class Supervisor:
         self.canvas.draw_last()
         try:
             last = canonical({"offset": self.log.end, "screen": dump(self.canvas.screen)}).encode()
-            write_atomic(f"{self.order.folder}/screen.json", last, sync=False)
+            write_atomic("screen.json", last, sync=False)
         except OSError:
             pass
         if self.status.get("state") != "failed":
             self._note(pid=None, **ending_of(why, self.exit))
         for peer in list(self.peers.values()):
             if peer.kind == "viewer":
+                if peer.stale and not peer.leaving:
+                    self._show_picture(peer, RESET)
                 self._send(peer, frame(b"e", canonical(self.status).encode()))
             elif peer.kind == "follower":
                 self._send(peer, canonical({"end": self.status, "offset": self.log.end}).encode() + b"\n")
@@ -6083,7 +6216,7 @@ class Supervisor:
 
 
 # ======================================================================================================================
-# 25. Launch
+# 26. Launch
 # ======================================================================================================================
 # How a session begins: its folder is made aside with the lock held, gets its id, and a supervisor is forked away twice.
 # Whoever starts it waits for one word through a pipe: that the command runs, or why it does not.
@@ -6210,6 +6343,7 @@ def write_meta(profile: Profile, folder: str, order: Order, start: Start) -> Non
         "cwd": order.cwd,
         "cols": order.cols,
         "rows": order.rows,
+        "worker": "LOOOP_CHILD" in order.env,
         "runner": (start.runner or profile.runner().name) if not start.command else None,
         "verify": start.verify or None,
         "started_at": utc_text(now),
@@ -6302,24 +6436,9 @@ def supervise(order: Order, lock: int, report: int) -> None:
         supervisor.prepare()
         supervisor.run()
     except BaseException:
-        leave_traceback(order.folder)
+        leave_traceback()
     finally:
         os._exit(0)
-
-
-def leave_traceback(folder: str) -> None:
-    """Write down what ended a supervisor: there is nobody to tell, and it is a bug."""
-    kind, error, trace = sys.exc_info()
-    lines = []
-    while trace:
-        code = trace.tb_frame.f_code
-        lines.append(f"{code.co_filename}:{trace.tb_lineno}: in {code.co_name}\n")
-        trace = trace.tb_next
-    lines.append(f"{kind.__name__ if kind else ''}: {error}\n")
-    try:
-        write_atomic(f"{folder}/crash.txt", "".join(lines).encode("utf-8", "backslashreplace"), sync=False)
-    except OSError:
-        pass
 
 
 def close_others(*kept: int) -> None:
@@ -6339,7 +6458,7 @@ def close_others(*kept: int) -> None:
 
 
 # ======================================================================================================================
-# 26. Client
+# 27. Client
 # ======================================================================================================================
 # The other end: one connection to one supervisor. What a session has written is read from its log, not from here; the
 # connection tells when there is more.
@@ -6368,7 +6487,7 @@ class Channel:
             here = -1
         try:
             os.chdir(session.folder)  # so that the name is short: a socket's may have 100 bytes or so
-            self._connect()
+            self._connect(session)
         except OSError as error:
             self.sock.close()
             raise (Gone() if isinstance(self._failed(error), Gone) else not_answering(session)) from None
@@ -6377,15 +6496,22 @@ class Channel:
                 os.fchdir(here)
                 os.close(here)
 
-    def _connect(self) -> None:
-        """Connect. Where more wait to be accepted than the system lets, the supervisor is busy, and not dead."""
+    def _connect(self, session: Session) -> None:
+        """Connect. Where more wait to be accepted than the system lets, the supervisor is busy, and not dead.
+
+        Where nobody listens and the lock is held, it is only beginning to.
+        """
         deadline = time.monotonic() + REPLY_TIMEOUT
         while True:
             self.sock.settimeout(REPLY_TIMEOUT)
             try:
                 self.sock.connect("sock")
                 return
-            except BlockingIOError:
+            except (BlockingIOError, FileNotFoundError, ConnectionRefusedError) as error:
+                if not isinstance(error, BlockingIOError) and not (
+                    session.state == "starting" and lock_is_held(f"{session.folder}/lock")
+                ):
+                    raise
                 if time.monotonic() > deadline:
                     raise TimeoutError from None
             time.sleep(0.01)
@@ -6446,10 +6572,18 @@ class Channel:
         self.close()
 
 
+def supervisor_pid(session: Session) -> int:
+    """Return the pid of a session's supervisor, 0 when it is gone: its number may be another's by now."""
+    words = text_of(read_bytes(f"{session.folder}/supervisor") or b"").split(" ", 1)
+    if len(words) == 2 and words[0].isdigit() and start_time(int(words[0])) == words[1].strip():
+        return int(words[0])
+    return 0
+
+
 def not_answering(session: Session) -> Failure:
     """Make the failure of a supervisor that is there and says nothing."""
     return Failure(
-        f"{session.id}: its supervisor (pid {session.meta.get('pid')}) does not answer",
+        f"{session.id}: its supervisor (pid {supervisor_pid(session) or '?'}) does not answer",
         "it may be stopped or swapped out: try again, or `looop kill` ends it",
     )
 
@@ -6474,7 +6608,7 @@ def ask_session(
 class Follower:
     """Follow a session's log: what is there, then what comes, until the session has ended."""
 
-    __slots__ = ("_seen", "channel", "ended", "log", "offset", "profile", "session")
+    __slots__ = ("_seen", "channel", "ended", "log", "offset", "profile", "session", "skipped")
 
     def __init__(self, profile: Profile, session: Session, since: int) -> None:
         self.profile = profile
@@ -6482,6 +6616,7 @@ class Follower:
         self.ended = False  # nothing more will come
         self.channel: Channel | None = None
         self._seen = -1  # the log's end as it was told last
+        self.skipped = 0  # bytes that were dropped from the log before they were read
         if session.alive:
             try:
                 self.channel = Channel(session)
@@ -6496,15 +6631,23 @@ class Follower:
         self.log = LogView(session.folder)
         self.offset = since if since >= 0 else max(self.log.start, self.log.end + since)
 
-    def _over(self) -> None:
-        """Note that the session has ended, once its files say how."""
+    def _over(self, told: JSON = None) -> None:
+        """Note that the session has ended: `told` how by its supervisor, or as its files say once the lock is free."""
         if self.channel:
             self.channel.close()
         self.channel, self.ended = None, True
+        if isinstance(told, dict):
+            self.session = self.session.replace(status={**self.session.status, **told})
+            return
         deadline = time.monotonic() + 5.0
         while True:
-            self.session = read_session(self.profile, self.session.id) or self.session
-            if not self.session.alive:
+            again = read_session(self.profile, self.session.id)
+            if again is None or again.meta.get("started") != self.session.meta.get("started"):  # the id is another's
+                lost = {"state": "lost", "exit_code": None, "signal": None, "reason": "its supervisor died"}
+                self.session = self.session.replace(status={**self.session.status, **lost})
+                return
+            self.session = again
+            if not again.alive:
                 return
             if time.monotonic() > deadline:  # it lives, and has hung up on us
                 raise not_answering(self.session)
@@ -6517,6 +6660,7 @@ class Follower:
             if self.log.end <= self.offset and not self.ended and self._seen <= self.offset:
                 return b""
             self.log.renew()  # it may have turned
+            self.skipped += max(0, self.log.start - self.offset)
             self.offset = max(self.offset, self.log.start)
             data = self.log.read(self.offset, size)
         self.offset += len(data)
@@ -6534,7 +6678,7 @@ class Follower:
             self._over()
             return True
         if "end" in told:
-            self._over()
+            self._over(told["end"])
         self._seen = int(told.get("offset") or self._seen)
         return True
 
@@ -6638,7 +6782,7 @@ class RawText:
         self._begin = offset
 
     def feed(self, data: bytes, last: bool = False) -> str:
-        """Take more output."""
+        """Take more output; each byte is a character, and so a pattern's must be."""
         new = data.decode("latin-1")
         self.text += new
         return new
@@ -6719,7 +6863,7 @@ def wait_idle(
 
 
 # ======================================================================================================================
-# 27. Attach
+# 28. Attach
 # ======================================================================================================================
 # A person's terminal, lent to a session. What the session writes goes to it as it is; what it does to the terminal is
 # noted on the way, so that it can be undone to the last mode when the person leaves, or the supervisor dies.
@@ -6980,9 +7124,20 @@ class Attached:
 
 
 # ======================================================================================================================
-# 28. Fleet
+# 29. Fleet
 # ======================================================================================================================
 # What verbs and moves do with sessions: type into them, end them, tell how they are.
+
+
+def refuse_to_type(profile: Profile, session: Session, verb: str) -> None:
+    """Raise Failure when what is no person would type into a terminal that a person types in.
+
+    There it would speak for the person: `looop approve` is theirs to type.
+    """
+    if profile.env.get("LOOOP_CHILD") and not session.meta.get("worker"):
+        raise Failure(
+            f"{verb}: {session.id}: is a person's own terminal", "a worker types into workers; ask the person"
+        )
 
 
 def send_text(session: Session, data: bytes, raw: bool, enter: bool, timeout: float = 30.0) -> dict[str, JSON]:
@@ -7047,6 +7202,16 @@ def kill_session(profile: Profile, session: Session, inside: bool = False) -> Se
     return kill_supervisor(profile, session)
 
 
+def runs_inside(session: Session) -> bool:
+    """Tell whether this process descends from a session's supervisor."""
+    supervisor, above, pid = supervisor_pid(session), parents(), os.getpid()
+    while pid and supervisor:
+        pid = above.get(pid, 0)
+        if pid == supervisor:
+            return True
+    return False
+
+
 def kill_supervisor(profile: Profile, session: Session) -> Session:
     """End a session whose supervisor does not answer: it, and all that descends from it."""
     pid = supervisor_pid(session)
@@ -7068,26 +7233,25 @@ def end_leftovers(profile: Profile, session: Session) -> None:
     number = _signal.SIGTERM
     while True:
         left = [pid for pid in processes_with(*marks) if pid != os.getpid() and start_time(pid)]
-        if not left or time.monotonic() > deadline + 5.0:
+        if not left:
             return
+        if time.monotonic() > deadline + 5.0:
+            raise Failure(f"kill: {session.id}: {plural(len(left), 'process')} cannot be ended: {left}", "see ps(1)")
         send_signal(left, number)
         if time.monotonic() > deadline:
             number = _signal.SIGKILL
         time.sleep(0.02)
 
 
-def supervisor_pid(session: Session) -> int:
-    """Return the pid of a session's supervisor, 0 when it is gone: its number may be another's by now."""
-    words = text_of(read_bytes(f"{session.folder}/supervisor") or b"").split(" ", 1)
-    if len(words) == 2 and words[0].isdigit() and start_time(int(words[0])) == words[1].strip():
-        return int(words[0])
-    return 0
-
-
 def restart_session(session: Session) -> dict[str, JSON]:
     """End a session's command and start it again, in the same session at the same size."""
     try:
-        return ask_session(session, "restart", timeout=HUP_GRACE + TERM_GRACE + 10.0)
+        reply = ask_session(session, "restart", timeout=HUP_GRACE + TERM_GRACE + 10.0)
+        status = reply.get("status")
+        if dig(status, "state") not in ALIVE_STATES:
+            words = one_line(str(dig(status, "reason") or "it was ended"), 200)
+            raise Failure(f"restart: {session.id}: {words}", f"`looop start-session {session.id} …` begins anew")
+        return reply
     except Gone:
         raise Failure(f"restart: {session.id}: ended meanwhile", "looop ls") from None
 
@@ -7160,7 +7324,7 @@ def flag_session(session: Session, message: str | None) -> None:
 
 
 # ======================================================================================================================
-# 29. Readings (pure)
+# 30. Readings (pure)
 # ======================================================================================================================
 # What a sensor said becomes a reading: a JSON object with a `signal`, which is hashed, and the rest, which only the
 # decider sees. Whatever goes wrong becomes a *stable* reading too: {"signal":{"error":"exit 3"},"detail":{…}}. It wakes
@@ -7269,7 +7433,7 @@ def signal_digest(reading: JSON) -> str:
 
 
 # ======================================================================================================================
-# 30. Sense
+# 31. Sense
 # ======================================================================================================================
 # sensors/*.sh run at once, each under its deadline, into snapshots/sensor-<name>.json. snapshots/index remembers, per
 # sensor, when it ran, how long, its digest and its streak: with it a reading that repeats itself byte for byte costs no
@@ -7449,7 +7613,7 @@ def keep_readings(profile: Profile, readings: Mapping[str, Reading]) -> None:
 
 
 # ======================================================================================================================
-# 31. World hash (pure)
+# 32. World hash (pure)
 # ======================================================================================================================
 # What wakes the loop: PLAYBOOK, goals, sensor signals, workers' states, open asks and unread answers, each an item with
 # a key. Invariants: `detail`, sizes, ages and clocks never enter; the order of keys is irrelevant; every part is
@@ -7541,7 +7705,7 @@ def change_line(change: Change) -> str:
 
 
 # ======================================================================================================================
-# 32. World
+# 33. World
 # ======================================================================================================================
 # `observe` reads the whole world, once: from that one read come the hash, the changes and the prompt.
 #
@@ -7705,7 +7869,7 @@ def remember_quiet(profile: Profile, world: World, since: float, until: float, n
 
 
 # ======================================================================================================================
-# 33. Moves (pure)
+# 34. Moves (pure)
 # ======================================================================================================================
 # A reply holds exactly one JSON object, and the object is exactly one move: its fields, all of them, and no others.
 # What is not valid is never repaired: the beat fails, and the next prompt says why.
@@ -7877,7 +8041,7 @@ def move_schema() -> str:
 
 
 # ======================================================================================================================
-# 34. Prompt (pure)
+# 35. Prompt (pure)
 # ======================================================================================================================
 # In an order that keeps the longest prefix the same between beats, because providers cache prefixes: what never
 # changes, what a person changes, what the world changes, what every beat changes; the time stands last. A header stands
@@ -7986,7 +8150,7 @@ def build_prompt(inputs: Mapping[str, JSON]) -> tuple[str, list[str]]:
 
 
 # ======================================================================================================================
-# 35. Metering (pure)
+# 36. Metering (pure)
 # ======================================================================================================================
 # By content, whatever wrapper prints it. Each stream that looop knows has a reader below; the first that finds its own
 # kind of object wins, and what none knows is plain text, the reply itself, at a price nobody named.
@@ -8226,7 +8390,7 @@ def cost_row(ts: str, run: str, forced: str, runner: Runner, metered: Metered) -
 
 
 # ======================================================================================================================
-# 36. Gates (pure)
+# 37. Gates (pure)
 # ======================================================================================================================
 # What can hold a beat back, in order; the first that holds ends it. And what can hold a move back: the tripwires for
 # commands that cannot be undone. They are patterns on a command's text: a tripwire, not a sandbox.
@@ -8834,7 +8998,7 @@ def needs_yes(move: Move, mode: str, untrusted: bool = False) -> str:
 
 
 # ======================================================================================================================
-# 37. Profile on disk
+# 38. Profile on disk
 # ======================================================================================================================
 # The data dir: made and seeded on the first beat, checked on every one, and a git repository whose history is the
 # loop's memory: one commit per move.
@@ -8950,7 +9114,7 @@ def commit_memory(profile: Profile, message: str) -> Ended:
 
 
 # ======================================================================================================================
-# 38. Decide
+# 39. Decide
 # ======================================================================================================================
 # A capsule, runs/<run-id>/, is made before the runner starts and holds everything about one decide:
 #
@@ -9149,7 +9313,7 @@ def decide_builtin(inputs: Mapping[str, JSON]) -> dict[str, JSON]:
 
 
 # ======================================================================================================================
-# 39. Act
+# 40. Act
 # ======================================================================================================================
 # One performer per move. It does the thing and says what it did; it journals nothing, and records nothing. A move that
 # needs a person's yes becomes a proposal (`to_person`) and comes back, approved, as the same move with `yes`.
@@ -9237,10 +9401,18 @@ def do_start_worker(scene: Scene) -> Done:
     return Done(line, wrote=worker_item(profile, session.id))
 
 
+def living_worker(profile: Profile, verb: str, name: str) -> Session:
+    """Return a worker that runs. Raise BadMove for a terminal of the person's own, in which nobody else types."""
+    session = living_session(profile, verb, name)
+    if not session.meta.get("worker"):
+        raise BadMove(f"{verb}: {session.id}: is a person's own terminal, and no worker")
+    return session
+
+
 def do_send(scene: Scene) -> Done:
     """Type a text into a worker, and Enter."""
     fields = scene.move.fields
-    session = living_session(scene.profile, "send", fields["id"])
+    session = living_worker(scene.profile, "send", fields["id"])
     send_text(session, fields["text"].encode("utf-8", "replace"), raw=False, enter=True)
     return Done(scene.move.journal or f"told worker {session.id}: {one_line(fields['text'], 200)}")
 
@@ -9248,7 +9420,7 @@ def do_send(scene: Scene) -> Done:
 def do_key(scene: Scene) -> Done:
     """Press keys in a worker."""
     fields = scene.move.fields
-    session = living_session(scene.profile, "key", fields["id"])
+    session = living_worker(scene.profile, "key", fields["id"])
     for key in fields["keys"]:
         checked_key(key)
     send_keys(session, fields["keys"])
@@ -9435,7 +9607,7 @@ def perform(scene: Scene) -> Done:
 
 
 # ======================================================================================================================
-# 40. Guards
+# 41. Guards
 # ======================================================================================================================
 # What the gates need to know: whether the person has paused the loop, and what the ledger says of money.
 
@@ -9512,7 +9684,7 @@ def money_gates(profile: Profile, runner: Runner, now: float) -> list[Verdict]:
 
 
 # ======================================================================================================================
-# 41. Settle
+# 42. Settle
 # ======================================================================================================================
 # How a run ends on disk, in an order that lets any instant be the last one:
 #
@@ -9705,7 +9877,7 @@ def pay_late(profile: Profile, run: str, wake: Mapping[str, JSON]) -> None:
 
 
 # ======================================================================================================================
-# 42. Surface
+# 43. Surface
 # ======================================================================================================================
 # What the person must not miss: told once, when it begins, on stderr, as an event and to the `notify` command.
 
@@ -9762,7 +9934,7 @@ def notify(profile: Profile, text: str) -> None:
 
 
 # ======================================================================================================================
-# 43. Beat
+# 44. Beat
 # ======================================================================================================================
 # One beat, alone under `.beat.lock`: sense, diff, gates, decide, act, log. What may hold it back, and how it ends on
 # disk, stands in the sections before.
@@ -10170,7 +10342,7 @@ def heed_signals() -> None:
 
 
 # ======================================================================================================================
-# 44. People
+# 45. People
 # ======================================================================================================================
 # What a person says to the loop: answers, approvals, pauses. An approval is a beat of its own, without a runner: under
 # the beat's lock, with a capsule and an intent, so that what dies in the middle leaves the trace that any move leaves.
@@ -10326,7 +10498,7 @@ def parse_until(text: str, now: float) -> float:
 
 
 # ======================================================================================================================
-# 45. Views
+# 46. Views
 # ======================================================================================================================
 # What a person is shown: one line for each thing that matters, its glyph and colour saying how much. Colour goes to
 # terminals only; nothing here writes.
@@ -10586,7 +10758,7 @@ def sensor_table(rows: Sequence[Mapping[str, JSON]], now: float, paint: Paint) -
 
 
 # ======================================================================================================================
-# 46. Why and replay
+# 47. Why and replay
 # ======================================================================================================================
 # Every wake and every silence, explained from what was recorded: a capsule says why a beat decided, and a replay
 # derives its hash, its prompt and its move again, without runner or effect. For what has not happened yet, the gates
@@ -10758,7 +10930,7 @@ def move_drift(profile: Profile, run: str, wake: Mapping[str, JSON], result: Map
 
 
 # ======================================================================================================================
-# 47. Cost
+# 48. Cost
 # ======================================================================================================================
 # The ledger added up. A million rows are read in blocks: one regular expression takes the few fields that are added out
 # of every row of a block at once, and only a line that it does not know is parsed as JSON. Rows lie in the order of
@@ -11003,7 +11175,7 @@ def cost_lines(summary: Mapping[str, JSON], by: str, bars: bool, paint: Paint) -
 
 
 # ======================================================================================================================
-# 48. Verbs
+# 49. Verbs
 # ======================================================================================================================
 # One `cmd_` function per verb: it gets the profile and its arguments, prints its answer on stdout, and returns its exit
 # code. What a verb takes, and what its page says, stands in the table of the section Command line.
@@ -11522,7 +11694,7 @@ def cmd_version(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 49. Session verbs
+# 50. Session verbs
 # ======================================================================================================================
 # The verbs of sessions, one `cmd_` function each, as in the section before.
 
@@ -11621,7 +11793,7 @@ def require_terminal(verb: str, session: Session) -> None:
 def cmd_attach(profile: Profile, args: dict[str, JSON]) -> int:
     """Lend the terminal to a session."""
     session = living_session(profile, "attach", args["id"], drive=not args["read-only"])
-    if profile.env.get("LOOOP_SESSION_ID") == session.id and profile.env.get("LOOOP_DATA_DIR") == profile.data:
+    if runs_inside(session):
         raise Failure(f"attach: {session.id}: is the session that this runs in", "it would show itself for ever")
     require_terminal("attach", session)
     return Attached(profile, session, bool(args["read-only"])).run()
@@ -11663,7 +11835,8 @@ def follow_text(follower: Follower, as_json: bool, pattern: Any) -> None:
             line = "" if last else lines.pop()
             new = "".join(f"{one}\n" for one in lines if pattern.search(one))
         if as_json and (new or last):
-            say(canonical_row({"text": shown_text(new), "offset": follower.offset, "truncated": False, "done": last}))
+            cut, follower.skipped = bool(follower.skipped), 0
+            say(canonical_row({"text": shown_text(new), "offset": follower.offset, "truncated": cut, "done": last}))
         elif new:
             sys.stdout.write(shown_text(new))
         if last:
@@ -11686,7 +11859,7 @@ def cmd_log(profile: Profile, args: dict[str, JSON]) -> int:
         follower.offset = min(max(since, log.start), log.end)
         if args["tail"] is not None:
             follower.offset = tail_start(log, args["tail"], follower.offset)
-        if args["raw"] and not args["json"]:
+        if args["raw"] and not args["json"] and not pattern:
             return print_raw(follower, bool(args["follow"]))
         if args["follow"]:
             follow_text(follower, bool(args["json"]), pattern)
@@ -11715,7 +11888,8 @@ def log_text(follower: Follower, tail: int | None, pattern: Any, raw: bool, keep
             new = "".join(f"{one}\n" for one in lines if not pattern or pattern.search(one))
         new = new if raw else shown_text(new)
         if tail is not None:
-            kept = ("".join(kept) + new).splitlines(True)[-tail:] if tail else []
+            lines = ("".join(kept) + new).split("\n")
+            kept = [f"{one}\n" for one in lines[:-1]][-tail:] if tail else []
         elif keep:
             kept.append(new)
         else:
@@ -11785,6 +11959,7 @@ def cmd_shot(profile: Profile, args: dict[str, JSON]) -> int:
 def cmd_send(profile: Profile, args: dict[str, JSON]) -> int:
     """Type a text into a session."""
     session = living_session(profile, "send", args["id"])
+    refuse_to_type(profile, session, "send")
     raw = bool(args["raw"])
     if args["text"] == ["-"]:
         data = stdin_bytes("send")
@@ -11802,7 +11977,9 @@ def cmd_key(profile: Profile, args: dict[str, JSON]) -> int:
     if not args["key"]:
         raise Failure("key: which one?", "`looop help key` names them", EXIT_USAGE)
     keys = [checked_key(key) for key in args["key"]]
-    reply = send_keys(living_session(profile, "key", args["id"]), keys)
+    session = living_session(profile, "key", args["id"])
+    refuse_to_type(profile, session, "key")
+    reply = send_keys(session, keys)
     if args["json"]:
         say(json_line({"sent": reply.get("sent"), "offset": reply.get("offset")}))
     return 0
@@ -11810,7 +11987,8 @@ def cmd_key(profile: Profile, args: dict[str, JSON]) -> int:
 
 def cmd_expect(profile: Profile, args: dict[str, JSON]) -> int:
     """Wait for a text in what a session writes."""
-    pattern = compiled("expect", args["re"])
+    words = args["re"].encode("utf-8", "surrogateescape").decode("latin-1") if args["raw"] else args["re"]
+    pattern = compiled("expect", words)
     session = known_session(profile, "expect", args["id"], drive=False)
     timeout = 30.0 if args["timeout"] is None else args["timeout"] or None
     if args["screen"]:
@@ -11823,7 +12001,9 @@ def cmd_expect(profile: Profile, args: dict[str, JSON]) -> int:
             elif args["since"] is not None:
                 since = max(log.start, min(args["since"], log.end))
         hunt = expect(profile, session, pattern, since=since, timeout=timeout, raw=bool(args["raw"]))
-    matched = None if hunt.matched is None else shown_text(hunt.matched)
+    matched = hunt.matched
+    if matched is not None:
+        matched = shown_text(text_of(matched.encode("latin-1")) if args["raw"] and not args["screen"] else matched)
     if args["json"]:
         say(canonical_row({"matched": matched, "offset": hunt.offset}))
     elif matched is not None:
@@ -11881,8 +12061,7 @@ def cmd_kill(profile: Profile, args: dict[str, JSON]) -> int:
     if not session.alive:
         say(f"{session.id} had ended already ({ended_words(session)})") if not args["json"] else None
         return show_session(profile, args, session.id, "") if args["json"] else 0
-    inside = profile.env.get("LOOOP_SESSION_ID") == session.id and profile.env.get("LOOOP_DATA_DIR") == profile.data
-    session = kill_session(profile, session, inside)
+    session = kill_session(profile, session, inside=runs_inside(session))
     return show_session(profile, args, session.id, f"{session.id} has ended ({ended_words(session)})")
 
 
@@ -11915,7 +12094,7 @@ def cmd_prune(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 50. Session table
+# 51. Session table
 # ======================================================================================================================
 # What the verbs of sessions take, and what their pages say.
 
@@ -12183,7 +12362,7 @@ SESSION_VERBS: tuple[Verb, ...] = (
 
 
 # ======================================================================================================================
-# 51. Gallery
+# 52. Gallery
 # ======================================================================================================================
 # `looop sensor add`: sensors that looop carries, written out as plain bash for a person to read and edit. The scripts
 # are in Texts; here is what they take, checked before a word of it stands in a script, and quoted there.
@@ -12367,7 +12546,7 @@ def checked_percent(text: str) -> str:
 
 
 # ======================================================================================================================
-# 52. Command line
+# 53. Command line
 # ======================================================================================================================
 # VERBS is the one table of verbs: parser, help, completions and manual derive from it. The parser only validates; a
 # verb's function gets the profile and its arguments, prints its answer on stdout, and returns its exit code.
@@ -12887,7 +13066,7 @@ def open_missing_streams() -> None:
 
 
 # ======================================================================================================================
-# 53. Texts
+# 54. Texts
 # ======================================================================================================================
 # Prose alone, in looop's own words: what the LLM is told, what a fresh profile is seeded with, the manual.
 
