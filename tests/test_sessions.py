@@ -223,7 +223,7 @@ class Beginning(Sessions):
         os.waitpid(pid, 0)
         session = self.session("a")
         self.wait_for(session, "READY")
-        looop.send_text(session, b"still here", raw=False, enter=True)
+        looop.send_text(session, b"still here\r", raw=True, enter=False)
         self.wait_for(session, "still here\n.*still here")
 
     def test_nothing_odd_of_the_starter_reaches_the_command(self):
@@ -260,7 +260,7 @@ class Beginning(Sessions):
                            stdout=subprocess.DEVNULL)  # fmt: skip
             session = self.session("a")
             self.assertTrue(session.alive, closing)
-            looop.send_text(session, b"hello", raw=False, enter=True)
+            looop.send_text(session, b"hello\r", raw=True, enter=False)
             self.wait_for(session, "hello\nhello")
             looop.kill_session(self.opened, session)
 
@@ -505,10 +505,10 @@ class Ending(Sessions):
         before = self.supervisor(inner)
         self.looop("restart", "a")
         wait_until(lambda: self.output(outer).count(b"READY") == 2, "the second start")
-        looop.send_text(inner, b"still here", raw=False, enter=True)
+        looop.send_text(inner, b"still here\r", raw=True, enter=False)
         self.wait_for(inner, "still here\n.*still here")
         self.looop("kill", "a")
-        looop.send_text(inner, b"and here", raw=False, enter=True)
+        looop.send_text(inner, b"and here\r", raw=True, enter=False)
         self.wait_for(inner, "and here\n.*and here")
         self.assertEqual(self.supervisor(inner), before)
         self.looop("kill", "b")
@@ -977,14 +977,14 @@ class Waiting(Sessions):
     def test_wait_idle(self):
         session = self.begin("a", "while :; do echo tick; sleep 0.1; done")
         self.wait_for(session, "tick")
-        self.looop("wait-idle", "a", "--settle", "400ms", "--timeout", "600ms", code=124)
+        self.looop("wait-idle", "a", "--settle", "300ms", "--timeout", "400ms", code=124)
         self.looop("wait-idle", "a", "--settle", "300ms", "--timeout", "10s", "--ignore", "tick|\\n")
         self.looop("kill", "a")
         self.looop("wait-idle", "a", "--settle", "10s")
         session = self.begin("b", 'i=0; while :; do i=$((i+1)); printf "\\r$i s "; sleep 0.1; done')
         self.wait_for(session, "2 s")
-        self.looop("wait-idle", "b", "--settle", "400ms", "--timeout", "600ms", "--screen", code=124)
-        self.looop("wait-idle", "b", "--settle", "400ms", "--timeout", "10s", "--screen", "--ignore", r"\d+ s")
+        self.looop("wait-idle", "b", "--settle", "300ms", "--timeout", "400ms", "--screen", code=124)
+        self.looop("wait-idle", "b", "--settle", "300ms", "--timeout", "10s", "--screen", "--ignore", r"\d+ s")
         self.begin("c", "sleep 300")
         begun = time.monotonic()
         self.looop("wait-idle", "c", "--settle", "300ms", "--timeout", "0")
@@ -1080,7 +1080,7 @@ class Sizes(Sessions):
         self.wait_for(session, "READY")
         viewer = self.viewer(session, read_only=True)
         viewer.type(b"secret\r")
-        looop.send_text(session, b"open", raw=False, enter=True)
+        looop.send_text(session, b"open\r", raw=True, enter=False)
         self.wait_for(session, "open\nopen")
         self.assertNotIn(b"secret", self.output(session))
 
@@ -1123,7 +1123,7 @@ class Abuse(Sessions):
         for channel in crowd:
             channel.close()
         wait_until(lambda: self.fds(session) <= before, "no descriptor more than before")
-        looop.send_text(session, b"hello", raw=False, enter=True)
+        looop.send_text(session, b"hello\r", raw=True, enter=False)
         self.wait_for(session, "hello\n.*hello")
 
     @unittest.skipUnless(LINUX, "looks at processor time in /proc")
@@ -1245,7 +1245,7 @@ class Beats(Sessions):
         session = self.begin("w", "stty -echo; echo READY; while read x; do echo $x; done; exit 3")
         self.wait_for(session, "READY")
         self.settled()
-        looop.send_text(session, b"some output", raw=False, enter=True)
+        looop.send_text(session, b"some output\r", raw=True, enter=False)
         self.wait_for(session, "some output")
         self.assertEqual(self.tick()["outcome"], "unchanged", "output woke it")
         self.looop("resize", "w", "70x20")
