@@ -4758,7 +4758,7 @@ def prune_sessions(profile: Profile, older: float, now: float, dry: bool = False
 # What a session wrote, raw, and how it is read as text. Offsets count every byte since the session began. The log is
 # two files at most: when output.log has grown to half of what is allowed, it becomes output.<its first offset>.log, and
 # the one of that kind before it goes: no byte is copied, and the writer never waits. A file begins at a line, if there
-# was an end of a line within the last 64 KiB.
+# was an end of a line within the last 64 KiB that the file before it may have.
 
 
 class LogWriter:
@@ -4783,11 +4783,12 @@ class LogWriter:
     def write(self, data: bytes) -> None:
         """Append output."""
         half = self.cap // 2
-        if self.size + len(data) > half and self.size:
-            cut = (data.rfind(b"\n", 0, max(0, half - self.size)) + 1) or (data.find(b"\n") + 1)
-            if cut or self.size + len(data) > half + 64 * KIB:
-                self._append(data[:cut])
-                data = data[cut:]
+        near = half - min(64 * KIB, half // 8)  # from here on an end of a line will do
+        if self.size and self.size + len(data) > near:
+            cut = data.rfind(b"\n", 0, max(0, half - self.size)) + 1
+            self._append(data[:cut])
+            data = data[cut:]
+            if cut or self.size + len(data) > half:
                 self._turn()
         while data:
             self._append(data[:half])
@@ -6625,6 +6626,8 @@ class Follower:
             except Gone:
                 self._over()
             except TimeoutError:
+                if self.channel:
+                    self.channel.close()
                 raise not_answering(session) from None
         else:
             self._over()

@@ -107,7 +107,9 @@ class Sessions(Case):
                     self.fail(f"the supervisor of {session.id} died: {file.read()}")
             if session.alive:
                 looop.kill_session(self.opened, session)
+        locks = [os.path.join(session.folder, "lock") for session in looop.list_sessions(self.opened)]
         try:
+            wait_until(lambda: not any(map(looop.lock_is_held, locks)), "the end of the supervisors", 10.0)
             wait_until(lambda: not processes_with(self.home), "no process", 10.0)
         finally:
             for pid in processes_with(self.home):
@@ -115,8 +117,7 @@ class Sessions(Case):
 
     def looop(self, *words, code=0, env=None, stdin=None, timeout=60):
         """Run a looop, in a process of its own where that makes a difference."""
-        own = code is None or (words[0] == "start-session" and code == 0)
-        if own or stdin is not None or "--raw" in words:
+        if code is None or stdin is not None or "--raw" in words:
             return super().looop(*words, code=code, env=env, stdin=stdin, timeout=timeout)
         out, err = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
@@ -125,9 +126,10 @@ class Sessions(Case):
         self.assertEqual(self.code, code, f"{words}: {out.getvalue()}\n{self.stderr}")
         return out.getvalue()
 
-    def begin(self, name, command, *options, **more):
-        """Start a session of a command, and return it."""
-        self.looop("start-session", name, "--command", command, *options, **more)
+    def begin(self, name, command, *options, apart=False, **more):
+        """Start a session of a command, and return it; `apart`: from a process of its own."""
+        run = super().looop if apart else self.looop
+        run("start-session", name, "--command", command, *options, **more)
         return self.session(name)
 
     def fake(self, program, *words):
@@ -221,7 +223,7 @@ class Beginning(Sessions):
         os.waitpid(pid, 0)
         session = self.session("a")
         self.wait_for(session, "READY")
-        looop.send_text(session, b"still here", raw=False, enter=True)
+        looop.send_text(session, b"still here\r", raw=True, enter=False)
         self.wait_for(session, "still here\n.*still here")
 
     def test_nothing_odd_of_the_starter_reaches_the_command(self):
@@ -258,7 +260,7 @@ class Beginning(Sessions):
                            stdout=subprocess.DEVNULL)  # fmt: skip
             session = self.session("a")
             self.assertTrue(session.alive, closing)
-            looop.send_text(session, b"hello", raw=False, enter=True)
+            looop.send_text(session, b"hello\r", raw=True, enter=False)
             self.wait_for(session, "hello\nhello")
             looop.kill_session(self.opened, session)
 
@@ -434,7 +436,6 @@ class Ending(Sessions):
         self.looop("kill", "a")
         self.assertLess(time.monotonic() - begun, 8.0)
         self.assertFalse(self.session("a").alive)
-        wait_until(lambda: not processes_with(self.home), "no process")
 
     def test_a_busy_supervisor_is_not_taken_for_a_dead_one(self):
         session = self.begin("a", "echo READY; read x; exit 5")
@@ -473,8 +474,8 @@ class Ending(Sessions):
             self.begin(name, self.fake("stubborn.py"))
         for name in names:
             self.wait_for(self.session(name), "READY", timeout=60)
-        if LINUX:  # a supervisor, the command, and what that has started, one of which is always on its way
-            self.assertGreaterEqual(len(processes_with(self.home)), count * 6)
+        if LINUX:  # the command and what it has started, one of which is always on its way
+            self.assertGreaterEqual(len(processes_with(self.home)), count * 5)
         begun = time.monotonic()
         kills = [self.start("kill", name) for name in names]
         for kill in kills:
@@ -504,21 +505,21 @@ class Ending(Sessions):
         before = self.supervisor(inner)
         self.looop("restart", "a")
         wait_until(lambda: self.output(outer).count(b"READY") == 2, "the second start")
-        looop.send_text(inner, b"still here", raw=False, enter=True)
+        looop.send_text(inner, b"still here\r", raw=True, enter=False)
         self.wait_for(inner, "still here\n.*still here")
         self.looop("kill", "a")
-        looop.send_text(inner, b"and here", raw=False, enter=True)
+        looop.send_text(inner, b"and here\r", raw=True, enter=False)
         self.wait_for(inner, "and here\n.*and here")
         self.assertEqual(self.supervisor(inner), before)
         self.looop("kill", "b")
 
-    def test_a_kill_of_another_profile_is_a_kill(self):
-        session = self.begin("a", "exec cat")
-        self.looop("kill", "a", env={"LOOOP_SESSION_ID": "a", "LOOOP_DATA_DIR": self.data + "/."})
-        self.assertEqual(self.session("a").state, "killed")
+    def test_only_what_runs_inside_ends_itself(self):
         session = self.begin("a", "exec cat")
         self.looop("kill", "a", env={"LOOOP_SESSION_ID": "a"})
-        self.assertEqual((self.session("a").state, session.id), ("exited", "a"))
+        self.assertEqual(self.session("a").state, "killed")
+        session = self.begin("a", " ".join(map(looop.quoted, self.command("kill", "a"))) + "; sleep 100")
+        session = self.ended(session)
+        self.assertEqual((session.state, session.code), ("exited", 0))
 
     @unittest.skipUnless(shutil.which("ps"), "needs ps")
     def test_processes_are_found_without_proc(self):
@@ -576,14 +577,13 @@ class Ending(Sessions):
             self.assertIn(b"END", self.output(session))
             for pid in processes_with(self.home):
                 os.kill(pid, signal.SIGKILL)
-        wait_until(lambda: not processes_with(self.home), "no process")
 
 
 class Output(Sessions):
     def test_a_stopped_viewer_holds_nobody_up(self):
         size = (100 if LONG else 6) << 20
         command = f"echo READY; read x; yes 0123456789abcdef | head -c {size}; echo; echo END; read x"
-        session = self.begin("a", command, env=PLAIN)
+        session = self.begin("a", command, env=PLAIN, apart=True)
         self.wait_for(session, "READY")
         stopped = self.viewer(session, reading=False)
         live = self.viewer(session)
@@ -617,7 +617,7 @@ class Output(Sessions):
         self.assertGreater(len(kept), 30000)
         sizes = sum(os.stat(os.path.join(session.folder, name)).st_size for name in os.listdir(session.folder)
                     if name.startswith("output"))  # fmt: skip
-        self.assertLessEqual(sizes, 100000 + 65536)
+        self.assertLessEqual(sizes, 100000)
         with looop.LogView(session.folder) as log:
             start, end = log.start, log.end
         self.assertEqual(end, len(whole))
@@ -662,6 +662,7 @@ class Output(Sessions):
         def limit():
             resource.setrlimit(resource.RLIMIT_FSIZE, (20000, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
 
+        Case.looop(self, "version")  # who is limited so cannot write bytecode, and would leave the half of it
         command = "head -c 100000 /dev/zero | tr '\\0' x; echo END; read x; exit 4"
         process = self.start("start-session", "a", "--command", command, preexec_fn=limit)
         self.assertEqual(process.wait(20), 0, process.stderr.read())
@@ -880,11 +881,13 @@ class Questions(Sessions):
     }
 
     def test_questions_are_answered_exactly_once(self):
-        times = {}
+        times, asking_now = {}, []
         for count in (0, 1, 3):
-            name, path = f"q{count}", os.path.join(self.home, f"q{count}.json")
+            path = os.path.join(self.home, f"q{count}.json")
             words = [question.hex() for question in self.ASKED]
-            session = self.begin(name, self.fake("asker.py", path, *words))
+            session = self.begin(f"q{count}", self.fake("asker.py", path, *words))
+            asking_now.append((count, path, session))
+        for count, path, session in asking_now:
             self.wait_for(session, "READY")
             viewers = [self.viewer(session, answers=True) for _ in range(count)]
             looop.send_text(session, b"g", raw=True, enter=False)
@@ -975,14 +978,14 @@ class Waiting(Sessions):
     def test_wait_idle(self):
         session = self.begin("a", "while :; do echo tick; sleep 0.1; done")
         self.wait_for(session, "tick")
-        self.looop("wait-idle", "a", "--settle", "400ms", "--timeout", "600ms", code=124)
+        self.looop("wait-idle", "a", "--settle", "300ms", "--timeout", "400ms", code=124)
         self.looop("wait-idle", "a", "--settle", "300ms", "--timeout", "10s", "--ignore", "tick|\\n")
         self.looop("kill", "a")
         self.looop("wait-idle", "a", "--settle", "10s")
         session = self.begin("b", 'i=0; while :; do i=$((i+1)); printf "\\r$i s "; sleep 0.1; done')
         self.wait_for(session, "2 s")
-        self.looop("wait-idle", "b", "--settle", "400ms", "--timeout", "600ms", "--screen", code=124)
-        self.looop("wait-idle", "b", "--settle", "400ms", "--timeout", "10s", "--screen", "--ignore", r"\d+ s")
+        self.looop("wait-idle", "b", "--settle", "300ms", "--timeout", "400ms", "--screen", code=124)
+        self.looop("wait-idle", "b", "--settle", "300ms", "--timeout", "10s", "--screen", "--ignore", r"\d+ s")
         self.begin("c", "sleep 300")
         begun = time.monotonic()
         self.looop("wait-idle", "c", "--settle", "300ms", "--timeout", "0")
@@ -1078,7 +1081,7 @@ class Sizes(Sessions):
         self.wait_for(session, "READY")
         viewer = self.viewer(session, read_only=True)
         viewer.type(b"secret\r")
-        looop.send_text(session, b"open", raw=False, enter=True)
+        looop.send_text(session, b"open\r", raw=True, enter=False)
         self.wait_for(session, "open\nopen")
         self.assertNotIn(b"secret", self.output(session))
 
@@ -1121,7 +1124,7 @@ class Abuse(Sessions):
         for channel in crowd:
             channel.close()
         wait_until(lambda: self.fds(session) <= before, "no descriptor more than before")
-        looop.send_text(session, b"hello", raw=False, enter=True)
+        looop.send_text(session, b"hello\r", raw=True, enter=False)
         self.wait_for(session, "hello\n.*hello")
 
     @unittest.skipUnless(LINUX, "looks at processor time in /proc")
@@ -1243,7 +1246,7 @@ class Beats(Sessions):
         session = self.begin("w", "stty -echo; echo READY; while read x; do echo $x; done; exit 3")
         self.wait_for(session, "READY")
         self.settled()
-        looop.send_text(session, b"some output", raw=False, enter=True)
+        looop.send_text(session, b"some output\r", raw=True, enter=False)
         self.wait_for(session, "some output")
         self.assertEqual(self.tick()["outcome"], "unchanged", "output woke it")
         self.looop("resize", "w", "70x20")
