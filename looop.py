@@ -3834,6 +3834,7 @@ _KEY_ALIASES = {
 }
 KEY_NAMES = (*_NAMED_KEYS, *_LETTER_KEYS, *_SS3_KEYS, *_TILDE_KEYS)
 _CONTROL_PUNCTUATION = {"@": 0, " ": 0, "[": 27, "\\": 28, "]": 29, "^": 30, "_": 31, "?": 127, "/": 31}
+_MODIFIER_KEYS = {b"%d" % code for code in (57358, 57360, *range(57441, 57455))}  # as kitty numbers them
 _MODIFIERS = {"S": 1, "M": 2, "A": 2, "C": 4}
 
 
@@ -3917,7 +3918,7 @@ class DetachKey:
     def typed(self, data: bytes) -> tuple[bytes, bool]:
         """Return (what goes to the session, whether to detach)."""
         data, self.partial = self.partial + data, b""
-        if not self.held and DETACH not in data and not (self.extended and b"\x1b" in data):
+        if not self.held and DETACH not in data and b"\x1b" not in data:
             return data, False
         out, place = b"", 0
         while place < len(data):
@@ -3947,32 +3948,33 @@ class DetachKey:
         """Return what begins at a place, ("press" | "release" | "", its end); None: it is not whole yet."""
         if data[place] == DETACH:
             return "press", place + 1
-        if data[place] != 0x1B or not self.extended:
-            end = place + 1
+        end = place + 1
+        if data[place] != 0x1B:
             while end < len(data) and data[end] not in (DETACH, 0x1B):
                 end += 1
             return "", end
-        end = place + 2
+        end += 1
         if data[place + 1 : end] not in (b"", b"["):
             return "", place + 1
         while end < len(data) and data[end] in b"0123456789;:":
             end += 1
         if end >= len(data):
-            return None if len(data) - place < 24 else ("", end)
+            return None if self.extended and len(data) - place < 32 else ("", len(data))
         return self._kind_of(data[place + 2 : end], data[end : end + 1]), end + 1
 
     @staticmethod
     def _kind_of(parameters: bytes, final: bytes) -> str:
-        r"""Tell whether a control sequence is C-\ being pressed, or let go."""
+        r"""Tell whether a control sequence is C-\ being pressed, or a key that is let go."""
         fields = [field.split(b":") for field in parameters.split(b";")]
-        kitty = final == b"u" and len(fields) > 1 and fields[0][0] == b"92"
-        xterm = final == b"~" and len(fields) == 3 and fields[0] == [b"27"] and fields[2] == [b"92"]
-        if not (kitty or xterm):
+        kitty, xterm = final == b"u", final == b"~" and len(fields) == 3 and fields[0] == [b"27"]
+        if not (kitty or xterm) or len(fields) < 2:
             return ""
-        modifiers = fields[1]
-        if not modifiers[0].isdigit() or (int(modifiers[0]) - 1) & 0x3F != 4:  # Caps and Num Lock do not count
-            return ""
-        return "release" if modifiers[1:2] == [b"3"] else "press"
+        code, modifiers = fields[2 if xterm else 0], fields[1]
+        if modifiers[1:2] == [b"3"] or code[0] in _MODIFIER_KEYS:
+            return "release"  # of whatever key: nothing is typed by it
+        there = code[0] == b"92" or code[2:3] == [b"92"]  # or at that place of the keyboard, where it writes Cyrillic
+        control = modifiers[0].isdigit() and (int(modifiers[0]) - 1) & 0x3F == 4  # Caps and Num Lock do not count
+        return "press" if there and control else ""
 
 
 class ReplyFilter:
