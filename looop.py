@@ -4778,10 +4778,10 @@ class Loop:
     def __init__(self) -> None:
         self.readers: dict[int, Callable[[], None]] = {}
         self.writers: dict[int, Callable[[], None]] = {}
-        self._timers: list[tuple[float, int, Callable[[], None]]] = []  # when, the order they came in, what to do
+        self._timers: list[tuple[float, int, Callable[[], object]]] = []  # when, the order they came in, what to do
         self._count = 0
 
-    def after(self, seconds: float, then: Callable[[], None]) -> None:
+    def after(self, seconds: float, then: Callable[[], object]) -> None:
         """Do something once, later."""
         self._count += 1
         self._timers.append((time.monotonic() + seconds, self._count, then))
@@ -5277,7 +5277,7 @@ class Supervisor:
         if peer.unit:
             self.keyboard.cancel(peer.unit)
         if peer.kind == "viewer":
-            self._fit()
+            self.loop.after(0.0, self._fit)  # not at once: output may be on its way to others
 
     def _request(self, peer: Peer, line: bytes, rest: bytes) -> None:
         """Do what a request asks."""
