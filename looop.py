@@ -4207,6 +4207,7 @@ _KEY_ALIASES = {
 }
 KEY_NAMES = (*_NAMED_KEYS, *_LETTER_KEYS, *_SS3_KEYS, *_TILDE_KEYS)
 _CONTROL_PUNCTUATION = {"@": 0, " ": 0, "[": 27, "\\": 28, "]": 29, "^": 30, "_": 31, "?": 127, "/": 31}
+_MODIFIER_KEYS = {b"%d" % code for code in (57358, 57360, *range(57441, 57455))}  # as kitty numbers them
 _MODIFIERS = {"S": 1, "M": 2, "A": 2, "C": 4}
 
 
@@ -4295,7 +4296,7 @@ class DetachKey:
     def typed(self, data: bytes) -> tuple[bytes, bool]:
         """Return (what goes to the session, whether to detach)."""
         data, self.partial = self.partial + data, b""
-        if not self.held and DETACH not in data and not (self.extended and b"\x1b" in data):
+        if not self.held and DETACH not in data and b"\x1b" not in data:
             return data, False
         out, place = b"", 0
         while place < len(data):
@@ -4325,32 +4326,33 @@ class DetachKey:
         """Return what begins at a place, ("press" | "release" | "", its end); None: it is not whole yet."""
         if data[place] == DETACH:
             return "press", place + 1
-        if data[place] != 0x1B or not self.extended:
-            end = place + 1
+        end = place + 1
+        if data[place] != 0x1B:
             while end < len(data) and data[end] not in (DETACH, 0x1B):
                 end += 1
             return "", end
-        end = place + 2
+        end += 1
         if data[place + 1 : end] not in (b"", b"["):
             return "", place + 1
         while end < len(data) and data[end] in b"0123456789;:":
             end += 1
         if end >= len(data):
-            return None if len(data) - place < 24 else ("", end)
+            return None if self.extended and len(data) - place < 32 else ("", len(data))
         return self._kind_of(data[place + 2 : end], data[end : end + 1]), end + 1
 
     @staticmethod
     def _kind_of(parameters: bytes, final: bytes) -> str:
-        r"""Tell whether a control sequence is C-\ being pressed, or let go."""
+        r"""Tell whether a control sequence is C-\ being pressed, or a key that is let go."""
         fields = [field.split(b":") for field in parameters.split(b";")]
-        kitty = final == b"u" and len(fields) > 1 and fields[0][0] == b"92"
-        xterm = final == b"~" and len(fields) == 3 and fields[0] == [b"27"] and fields[2] == [b"92"]
-        if not (kitty or xterm):
+        kitty, xterm = final == b"u", final == b"~" and len(fields) == 3 and fields[0] == [b"27"]
+        if not (kitty or xterm) or len(fields) < 2:
             return ""
-        modifiers = fields[1]
-        if not modifiers[0].isdigit() or (int(modifiers[0]) - 1) & 0x3F != 4:  # Caps and Num Lock do not count
-            return ""
-        return "release" if modifiers[1:2] == [b"3"] else "press"
+        code, modifiers = fields[2 if xterm else 0], fields[1]
+        if modifiers[1:2] == [b"3"] or code[0] in _MODIFIER_KEYS:
+            return "release"  # of whatever key: nothing is typed by it
+        there = code[0] == b"92" or code[2:3] == [b"92"]  # or at that place of the keyboard, where it writes Cyrillic
+        control = modifiers[0].isdigit() and (int(modifiers[0]) - 1) & 0x3F == 4  # Caps and Num Lock do not count
+        return "press" if there and control else ""
 
 
 class ReplyFilter:
@@ -4448,8 +4450,10 @@ class ReplyFilter:
 #     attach             cols, rows, read_only, scrollback    frames follow, both ways
 #
 #     frame: kind, 1 byte · length, 4 bytes, big-endian · body
-#     to the client    o output · e the session has ended: its status as JSON · d leave
-#     to the session   i input · s the terminal's size: cols, rows, 2 bytes each
+#     to the client    z a fresh picture of a session of this size follows, as output for a terminal that was just reset
+#                      o output · e the session has ended: its status as JSON · d leave
+#     to the session   i input · s the terminal's size: a fresh picture comes
+#                      sizes are cols, rows, 2 bytes each
 #
 # A field or a frame that is not known is ignored, so that an old supervisor meets a new client and the reverse.
 
@@ -4464,9 +4468,9 @@ def frame(kind: bytes, body: bytes) -> bytes:
     return kind + len(body).to_bytes(4, "big") + body
 
 
-def size_frame(cols: int, rows: int) -> bytes:
-    """Write the frame that tells a terminal's size."""
-    return frame(b"s", cols.to_bytes(2, "big") + rows.to_bytes(2, "big"))
+def size_frame(cols: int, rows: int, kind: bytes = b"s") -> bytes:
+    """Write the frame that tells a size: `s` the viewer's, `z` the session's."""
+    return frame(kind, cols.to_bytes(2, "big") + rows.to_bytes(2, "big"))
 
 
 class Frames:
@@ -5066,6 +5070,17 @@ def terminal_size() -> tuple[int, int]:
     return 80, 24
 
 
+def write_terminal(data: bytes) -> None:
+    """Write to the terminal on stdout; somebody may have left it non-blocking."""
+    import select
+
+    while data:
+        try:
+            data = data[os.write(1, data) :]
+        except BlockingIOError:
+            select.select((), (1,), ())
+
+
 def start_on_pty(order: Order, cols: int, rows: int) -> tuple[int, int, int]:
     """Start a session's command on a new PTY; return (its pid, our side of the PTY, the other side).
 
@@ -5215,10 +5230,10 @@ class Loop:
     def __init__(self) -> None:
         self.readers: dict[int, Callable[[], object]] = {}
         self.writers: dict[int, Callable[[], None]] = {}
-        self._timers: list[tuple[float, int, Callable[[], None]]] = []  # when, the order they came in, what to do
+        self._timers: list[tuple[float, int, Callable[[], object]]] = []  # when, the order they came in, what to do
         self._count = 0
 
-    def after(self, seconds: float, then: Callable[[], None]) -> None:
+    def after(self, seconds: float, then: Callable[[], object]) -> None:
         """Do something once, later."""
         self._count += 1
         self._timers.append((time.monotonic() + seconds, self._count, then))
@@ -5718,7 +5733,6 @@ class Switchboard:
 #                           └─▶ canvas ─▶ answers to the command's questions ─┐
 #     viewers, `send`, `key` ─▶ keyboard (past its bound the sender waits) ─▶ PTY
 
-RESET = b"\x1bc"  # before a fresh screen on a terminal in an unknown state: RIS
 ENTER_PAUSE = 0.2  # seconds between a text and its Enter: agents take what comes faster for a part of the paste
 HUP_GRACE, TERM_GRACE = 0.5, 2.0  # seconds that a tree has after HUP and after TERM
 REPAINT_EVERY = 0.5  # seconds between fresh screens for a viewer that cannot keep up
@@ -5986,7 +6000,7 @@ class Supervisor(Switchboard):
 
     def _caught_up(self, peer: Peer) -> None:
         if peer.kind == "viewer":
-            self.loop.after(REPAINT_EVERY, lambda: self.canvas.once_drawn(lambda: self._paint(peer, RESET)))
+            self.loop.after(REPAINT_EVERY, lambda: self._repaint(peer))
         elif peer.kind == "follower":
             self._tell_more(peer)
 
@@ -5997,25 +6011,37 @@ class Supervisor(Switchboard):
         peer.read_only = bool(request.get("read_only"))
         peer.scrollback = min(max(0, int(request.get("scrollback", 0))), HISTORY_PAINTED)
         peer.kind, peer.stale = "viewer", True
-        if not peer.read_only:
+        self._reply(peer, stay=True, cols=self.cols, rows=self.rows)
+        if peer.read_only:
+            self._repaint(peer)
+        else:
             peer.typed = time.monotonic()
             if not self._fit():
+                self._repaint(peer)
                 self.loop.after(0.1, lambda: self._jiggle(1))  # late: what it sees first is painted from the screen
-        self._reply(peer, stay=True, cols=self.cols, rows=self.rows)
-        self.canvas.once_drawn(lambda: self._paint(peer, b""))
         if rest:
             self._viewer_sent(peer, rest)
 
-    def _paint(self, peer: Peer, before: bytes) -> None:
-        """Give a viewer the whole screen, and what has been written since; from then on it gets what comes."""
-        if self.peers.get(peer.fd) is not peer or not peer.stale or peer.unsent or peer.outbox:
-            return
-        self._show_picture(peer, before)
+    def _repaint(self, peer: Peer) -> None:
+        """Give a viewer a fresh picture, as soon as it can be drawn, and nothing before."""
+        peer.stale = True
+        self.canvas.once_drawn(lambda: self._paint(peer))
 
-    def _show_picture(self, peer: Peer, before: bytes) -> None:
+    def _repaint_all(self) -> None:
+        for peer in list(self.peers.values()):
+            if peer.kind == "viewer":
+                self._repaint(peer)
+
+    def _paint(self, peer: Peer, last: bool = False) -> None:
+        """Give a viewer the whole screen, and what has been written since; from then on it gets what comes."""
+        if self.peers.get(peer.fd) is not peer or not peer.stale or peer.leaving:
+            return
+        if (peer.unsent or peer.outbox) and not last:
+            return
         peer.stale = False
-        data = before + self.canvas.picture(peer.scrollback)
+        data = self.canvas.picture(peer.scrollback)
         peer.scrollback = 0
+        self._send(peer, size_frame(self.canvas.screen.cols, self.canvas.screen.rows, b"z"), whole=True)
         for place in range(0, len(data), READ_MAX):
             self._send(peer, frame(b"o", data[place : place + READ_MAX]), whole=True)
 
@@ -6027,7 +6053,8 @@ class Supervisor(Switchboard):
                 elif kind == b"s" and len(body) >= 4:
                     cols, rows = int.from_bytes(body[:2], "big"), int.from_bytes(body[2:4], "big")
                     peer.cols, peer.rows = clamped_size(cols, rows)
-                    self._fit()
+                    if not self._fit():
+                        self._repaint(peer)
         except ValueError:
             self._drop(peer)
 
@@ -6071,6 +6098,7 @@ class Supervisor(Switchboard):
         if self.pty >= 0:
             set_terminal_size(self.pty, cols, rows)
         self._note()
+        self._repaint_all()
         return True
 
     def _jiggle(self, more: int) -> None:
@@ -6131,6 +6159,7 @@ class Supervisor(Switchboard):
             return
         self._close_pty()
         self._output(b"\x1bc")
+        self._repaint_all()
         askers, self.askers = self.askers, []
         try:
             self._start_command()
@@ -6206,8 +6235,7 @@ class Supervisor(Switchboard):
             self._note(pid=None, **ending_of(why, self.exit))
         for peer in list(self.peers.values()):
             if peer.kind == "viewer":
-                if peer.stale and not peer.leaving:
-                    self._show_picture(peer, RESET)
+                self._paint(peer, last=True)
                 self._send(peer, frame(b"e", canonical(self.status).encode()))
             elif peer.kind == "follower":
                 self._send(peer, canonical({"end": self.status, "offset": self.log.end}).encode() + b"\n")
@@ -6868,94 +6896,233 @@ def wait_idle(
 # ======================================================================================================================
 # 28. Attach
 # ======================================================================================================================
-# A person's terminal, lent to a session. What the session writes goes to it as it is; what it does to the terminal is
-# noted on the way, so that it can be undone to the last mode when the person leaves, or the supervisor dies.
+# A person's terminal, lent to a session. While both have the same size it gets what the session writes, but for what
+# would outlast the visit; else a screen of the session's size stands between, and rows of it are painted. What is
+# switched on in the terminal is noted on the way, so that it can be undone when the person leaves, or the supervisor
+# dies.
+
+HELD_MAX = 64 * KIB  # bytes of a sequence that is not whole, before it is let through unseen
+FRAME_EVERY = 1 / 30  # seconds between pictures where the sizes differ
+DETACH_PATIENCE, ESCAPE_PATIENCE = 0.5, 0.03  # seconds to wait for the second C-\, for the rest of a key
+
+_TYPING_MODES = {1, 66, 1000, 1002, 1003, 1004, 1005, 1006, 1007, 1015, 1016, 2004, 2031}  # change what keys send
+_PASSED_MODES = {int(name[1:]) for name in KEPT_MODES if name[0] == "?"} | {66}
+_ALTERNATE = {47, 1047, 1049}
+_NOTED = (  # of all output, what the terminal is asked, or would remember; drawing and pens pass unseen
+    rf"\x05|\xc2[\x80-\x9f]|\x1b[{_CONTROLS}]{{0,8}}(?:[cHZ]|%.|\[[{_CONTROLS} -?]*[hlcgnpqrstux]"
+    rf"|\[[{_CONTROLS}]*[<-?][{_CONTROLS} -?]*m|\][^\x07\x18\x1a\x1b]*(?:\x07|\x1b\\)?"
+    r"|(?:P[$+]q|_)[^\x18\x1a\x1b]*(?:\x1b\\)?)"
+)
 
 
 class TerminalModes:
-    """Note what a stream of output switches on in a terminal, and say how to switch it off."""
+    """Pass output on to a terminal, note what it switches on there, and say how to switch it off.
 
-    __slots__ = ("_rest", "colours", "cursor", "extended_keys", "kitty", "private")
+    Kept back are questions, which the supervisor answers (an answer that comes after the person has left would stand at
+    their prompt), modes that `Screen` does not have, and what would reach behind the visit: the reset, and pops of
+    what the session did not push. A sequence that is cut is held until it is whole.
+    """
 
-    def __init__(self) -> None:
-        self._rest = b""
-        self.private: set[int] = set()  # DEC private modes that are not as a fresh terminal has them
-        self.kitty = [0, 0]  # pushes of keyboard flags, on the main and on the alternate screen
-        self.extended_keys = False  # modifyOtherKeys
-        self.cursor = False  # its style was set
-        self.colours: set[int] = set()  # OSC numbers of colours that were set
+    def __init__(self, typing: bool) -> None:
+        import re
 
-    def see(self, data: bytes) -> None:
-        """Look through output, which may be cut anywhere."""
-        if self._rest:
-            data, self._rest = self._rest + data, b""
-        place = data.find(b"\x1b")
-        while place >= 0:
-            kind = data[place + 1 : place + 2]
-            if kind == b"[" or not kind:
-                end = place + 2
-                while end < len(data) and 0x20 <= data[end] < 0x40:
-                    end += 1
-                if end >= len(data):
-                    self._rest = data[place:] if len(data) - place < 64 else b""
-                    return
-                self._sequence(data[place + 2 : end], data[end : end + 1])
-            elif kind == b"]":
-                number = data[place + 2 : place + 6].split(b";")[0]
-                if number.isdigit():
-                    self.colours.add(int(number))
-                elif len(data) - place < 6:
-                    self._rest = data[place:]
-                    return
-            elif kind == b"c":
-                self.private.clear()
-                self.kitty, self.extended_keys, self.cursor = [0, 0], False, False
-            place = data.find(b"\x1b", place + 1)
+        self._typing = typing  # whether keys go to the session; else the terminal's keyboard and mouse stay as they are
+        self._noted = re.compile(_NOTED.encode("latin-1"), re.DOTALL).sub
+        self._unfinished = re.compile(_UNFINISHED.encode("latin-1")).fullmatch
+        self._held = b""
+        self._forget()
 
-    def _sequence(self, body: bytes, final: bytes) -> None:
-        if final in b"hl" and body[:1] == b"?":
-            for number in body[1:].split(b";"):
-                if number.isdigit():
-                    mode = int(number)
-                    if (final == b"h") != (mode in (7, 25)):
-                        self.private.add(mode)
-                    else:
-                        self.private.discard(mode)
-        elif final == b"u" and body[:1] in (b">", b"<", b"="):
-            count = int(body[1:]) if body[:1] == b"<" and body[1:].isdigit() else 1
-            alt = int(self.on_alternate)
-            self.kitty[alt] = (
-                max(0, self.kitty[alt] - count) if body[:1] == b"<" else self.kitty[alt] + (body[:1] == b">")
-            )
-            self.extended_keys = self.extended_keys or body[:1] != b"<"
-        elif final == b"m" and body[:2] == b">4":
-            self.extended_keys = True
-        elif final == b"q" and body.endswith(b" "):
-            self.cursor = True
+    def _forget(self) -> None:
+        self._private: set[int] = set()  # DEC private modes that are not as a fresh terminal has them
+        self._alt = False
+        self._kitty: tuple[list[int], list[int]] = ([], [])  # keyboard stacks of both screens, as the session has them
+        self._modify_keys = 0
+        self._title = b""
+        self._titles: list[bytes] = []
+        self._undoing: set[bytes] = set()  # what undoes the rest
 
     @property
-    def on_alternate(self) -> bool:
-        """Tell whether the alternate screen is shown."""
-        return bool(self.private & {47, 1047, 1049})
+    def extended(self) -> bool:
+        """Tell whether the terminal spells keys as escape sequences."""
+        return bool(self._modify_keys or self._kitty[self._alt][-1:] not in ([], [0]))
+
+    def passed(self, data: bytes) -> bytes:
+        """Return what the terminal gets of output, which may be cut anywhere."""
+        data, self._held = self._held + data, b""
+        at = data.rfind(b"\x1b")
+        if at >= 0 and at == len(data) - 1:  # it may be the first half of a string's end
+            before = data.rfind(b"\x1b", 0, at)
+            at = before if before >= 0 and self._unfinished(data, before, at) else at
+        elif at < 0 or not self._unfinished(data, at):
+            at = len(data) - data.endswith(b"\xc2")
+        if len(data) - at < HELD_MAX:
+            data, self._held = data[:at], data[at:]
+        return self._noted(self._note, data)
+
+    def _note(self, match: Any) -> bytes:
+        """Note a sequence; return what is passed on of it."""
+        text = bytes(byte for byte in match[0] if byte >= 32 or byte == 0x1B)
+        kind = text[1:2]
+        if kind == b"[":
+            body = text[2:-1].lstrip(b"<=>?").rstrip(b" !\"#$%&'()*+,-./")
+            name = text[2:-1].replace(body, b"", 1) + text[-1:]
+            return self._sequence(text, name, [int(word) for word in body.split(b";") if word.isdigit()])
+        if kind == b"]":
+            end = b"\x07" if match[0].endswith(b"\x07") else b"\x1b\\" if text.endswith(b"\x1b\\") else b""
+            return self._string(text[2:-2] if text.endswith(b"\x1b\\") else text[2:], end)
+        if kind == b"c":
+            return self._undone() + b"\x1b[H\x1b[2J"
+        return self._tabs(text) if kind == b"H" else b""
+
+    def _sequence(self, text: bytes, name: bytes, numbers: list[int]) -> bytes:
+        if name in (b"?h", b"?l"):
+            return self._modes(numbers, name[1:])
+        if name in (b"h", b"l"):
+            return text if numbers in ([4], [20]) else b""
+        if name in (b">u", b"<u", b"=u"):
+            return self._keys(name[:1], numbers) if self._typing else b""
+        if name in (b">m", b">n"):
+            if not self._typing or numbers[:1] not in ([4], []):
+                return b""
+            self._modify_keys = numbers[1] if name == b">m" and len(numbers) > 1 else 0
+            return text
+        if name == b"t":
+            return self._window(numbers)
+        if name == b"g":
+            return self._tabs(text)
+        if name == b" q":
+            self._undoing.add(b"\x1b[0 q")
+        return text if name in (b" q", b"r", b"s", b"u", b"!p") else b""
+
+    def _modes(self, numbers: list[int], final: bytes) -> bytes:
+        out = b""
+        for mode in numbers:
+            if mode in _ALTERNATE:
+                self._alt = final == b"h"
+            elif mode in _PASSED_MODES and (self._typing or mode not in _TYPING_MODES):
+                usual = (final == b"h") == (mode in (7, 25))
+                (self._private.discard if usual else self._private.add)(mode)
+                if mode == 12:
+                    self._undoing.add(b"\x1b[0 q")
+            elif mode != 1048:
+                continue
+            out += b"\x1b[?%d%s" % (mode, final)
+        return out
+
+    def _keys(self, how: bytes, numbers: list[int]) -> bytes:
+        """Do to the keyboard stack what a program wants; the terminal's own is pushed once at most."""
+        stack = self._kitty[self._alt]
+        had, flags = bool(stack), (numbers or [0])[0] & 31
+        if how == b"<":
+            del stack[max(0, len(stack) - max([1, *numbers[:1]])) :]
+        elif how == b">":
+            stack.append(flags)
+            del stack[:-STACK_MAX]
+        else:
+            old, which = (stack.pop() if stack else 0), (numbers[1:] or [1])[0]
+            stack.append(old | flags if which == 2 else old & ~flags if which == 3 else flags)
+        if not stack:
+            return b"\x1b[<u" if had else b""
+        return b"\x1b[=%d;1u" % stack[-1] if had else b"\x1b[>%du" % stack[-1]
+
+    def _window(self, numbers: list[int]) -> bytes:
+        """Keep the stack of titles here: the terminal's own is not deep."""
+        if numbers[:1] == [22] and numbers[1:2] != [1]:
+            self._titles = [*self._titles, self._title][-STACK_MAX:]
+        elif numbers[:1] == [23] and numbers[1:2] != [1] and self._titles:
+            self._title = self._titles.pop()
+            return b"\x1b]2;%s\x1b\\" % self._title
+        return b""
+
+    def _string(self, body: bytes, end: bytes) -> bytes:
+        code, *words = body.split(b";")
+        number = int(code) if code.isdigit() and len(code) < 6 else -1
+        if b"?" in words and number not in (0, 1, 2):
+            return b""
+        if number in (0, 2):
+            self._title = body[len(code) + 1 :]
+        elif number == 4:
+            self._undoing.update(b"\x1b]104;%s\x1b\\" % word for word in words[::2] if word.isdigit())
+        elif 10 <= number <= 19:
+            self._undoing.update(b"\x1b]%d\x1b\\" % (100 + number + at) for at in range(len(words[: 20 - number])))
+        elif number == 22 or (number == 9 and words[:1] == [b"4"]):
+            self._undoing.add(b"\x1b]22;\x1b\\" if number == 22 else b"\x1b]9;4;0\x1b\\")
+        return b"\x1b]" + body + end
+
+    def _tabs(self, text: bytes) -> bytes:
+        stops = range(9, terminal_size()[0] + 1, 8)
+        self._undoing.add(b"\x1b[3g" + b"".join(b"\x1b[%dG\x1bH" % stop for stop in stops))
+        return text
 
     def undo(self) -> bytes:
-        """Return what puts the terminal back."""
-        out = [b"\x1b\\"] if self._rest else []
-        if self.kitty[1] and self.on_alternate:
-            out.append(b"\x1b[<%du" % self.kitty[1])
-        for mode in sorted(self.private, reverse=True):
-            if mode not in (1048,):
-                out.append(b"\x1b[?%d%s" % (mode, b"h" if mode in (7, 25) else b"l"))
-        if self.kitty[0]:
-            out.append(b"\x1b[<%du" % self.kitty[0])
-        if self.extended_keys:
+        """Return what puts the terminal back, and forget everything."""
+        self._held = b""
+        return self._undone()
+
+    def _undone(self) -> bytes:
+        out = [b"\x1b\\", b"\x1b]8;;\x1b\\"]
+        if self._kitty[1]:
+            out.append(b"\x1b[<u" if self._alt else b"\x1b[?47h\x1b[<u\x1b[?47l")
+        if self._alt:
+            out.append(b"\x1b[?1049l")
+        if self._kitty[0]:
+            out.append(b"\x1b[<u")
+        out += [b"\x1b[?%d%s" % (mode, b"h" if mode in (7, 25) else b"l") for mode in sorted(self._private)]
+        if self._modify_keys:
             out.append(b"\x1b[>4m")
-        if self.cursor:
-            out.append(b"\x1b[0 q")
-        if 4 in self.colours:
-            out.append(b"\x1b]104\x1b\\")
-        out += [b"\x1b]%d\x1b\\" % (number + 100) for number in (10, 11, 12) if number in self.colours]
-        return b"".join(out) + b"\x0f\x1b(B\x1b)B\x1b[4l\x1b>\x1b7\x1b[r\x1b8\x1b[0m"
+        out += sorted(self._undoing)
+        self._forget()
+        return b"".join(out) + b"\x0f\x1b(B\x1b)B\x1b[2;4;20l\x1b>\x1b7\x1b[r\x1b8\x1b[0m"
+
+
+class Window:
+    """Show a screen of one size in a terminal of another: the part around the cursor, row by row as they change."""
+
+    def __init__(self, cols: int, rows: int, terminal: tuple[int, int]) -> None:
+        self.screen = Screen(cols, rows, 0)
+        self.due = 0.0  # when the next picture may be painted; 0: nothing has changed
+        self._cols, self._rows = terminal
+        self._top = 0  # the screen's row that is in the terminal's first
+        self._state: str | None = None  # modes as the terminal has them
+        self._shown: list[str] = []
+
+    def feed(self, data: bytes) -> None:
+        """Take output."""
+        self.screen.feed(data)
+        self.screen.replies.clear()
+        self.due = self.due or time.monotonic() + FRAME_EVERY
+
+    def picture(self, modes: TerminalModes) -> bytes:
+        """Return what brings the terminal up to date."""
+        screen, out, self.due = self.screen, ["\x1b[?2026h\x1b[?25l"], 0.0
+        before, state = b"", self._wanted()
+        if state != self._state:
+            self._state, self._shown = state, []
+            before = modes.undo()
+            out += [state, "\x1b[H\x1b[2J"]
+        if screen.visible:
+            self._top = max(min(self._top, screen.row), screen.row - self._rows + 1)
+        self._top = max(0, min(self._top, screen.rows - self._rows))
+        lines = screen.lines[self._top : self._top + self._rows]
+        rows = [drawn_cells(Packed(line.cut(self._cols) if self._cols < screen.cols else line)) for line in lines]
+        for row, text in enumerate(rows):
+            if self._shown[row : row + 1] != [text]:
+                out.append(f"\x1b[{row + 1}H\x1b[2K{text}")
+        self._shown = rows
+        row, col = screen.row - self._top, screen.col
+        out.append(f"\x1b]2;{screen.title}\x1b\\" if screen.title else "")
+        if screen.visible and 0 <= row < self._rows and col < self._cols:
+            out.append(f"\x1b[{row + 1};{col + 1}H\x1b[?25h")
+        return before + modes.passed("".join([*out, "\x1b[?2026l"]).encode())
+
+    def _wanted(self) -> str:
+        """Return what gives a terminal the modes of the screen, but for those that are about drawing."""
+        screen, bare = self.screen, Screen(self._cols, self._rows, 0)
+        for name in ("palette", "foreground", "background", "keypad", "cursor_style", "modify_keys"):
+            setattr(bare, name, getattr(screen, name))
+        bare.modes = (screen.modes | {"?7", "?25"}) - {"?6", "4", "20", "?2026"}
+        keys = f"\x1b[>{screen.kitty_flags}u" if screen.kitty_flags else ""
+        return ("\x1b[?1049h" if screen.alt else "") + keys + drawn_state(bare)
 
 
 class Attached:
@@ -6965,12 +7132,14 @@ class Attached:
         self.profile = profile
         self.session = session
         self.read_only = read_only
-        self.modes = TerminalModes()
+        self.modes = TerminalModes(not read_only)
+        self.window: Window | None = None  # where the terminal has another size than the session
         self.detach = DetachKey()
+        self.patience = 0.0  # until when what may be the detach key is held; 0: nothing is
         self.outbox = b""  # typing that the supervisor has not taken yet
-        self.status: dict[str, JSON] | None = None  # how the session ended
+        self.before: list[Any] = []  # the terminal's modes (termios) before
+        self.begun = False  # whether the terminal has got anything
         self.why = ""  # "end" | "detached" | "gone" | "signal"
-        self.held_at = 0.0
 
     def run(self) -> int:
         """Show the session until it ends or the person leaves; return the exit code."""
@@ -6981,34 +7150,36 @@ class Attached:
         except Gone:
             self.why = "gone"
             return self._farewell()
-        before = termios.tcgetattr(0)
-        signals = hear_signals(_signal.SIGWINCH, _signal.SIGTERM, _signal.SIGHUP, _signal.SIGINT)
+        self.before = termios.tcgetattr(0)
+        numbers = (_signal.SIGWINCH, _signal.SIGCONT, _signal.SIGTERM, _signal.SIGHUP, _signal.SIGINT)
+        signals = hear_signals(*numbers)
         try:
-            self._raw(before)
+            self._raw()
             cols, rows = terminal_size()
             request = {"op": "attach", "cols": cols, "rows": rows, "read_only": self.read_only, "scrollback": 2000}
             channel.send(json_line(request).encode() + b"\n")
             reply = channel.line(REPLY_TIMEOUT)
             if not reply.get("ok"):
                 raise Failure(f"attach: {self.session.id}: {one_line(str(reply.get('error')), 300)}")
-            self._show(b"\x1b[22;0t\x1b[%d;1H%s\x1b[H" % (rows, b"\n" * (rows - 1)))
+            self.begun = True
+            write_terminal(b"\x1b[22;0t\x1b[%d;1H%s" % (rows, b"\n" * (rows - 1)))  # what stood there scrolls away
+            self._begin(int(reply["cols"]), int(reply["rows"]))
             channel.sock.setblocking(False)
             self._relay(channel, signals)
         except Gone:
-            self.why = "gone"
+            self.why = self.why or "gone"
         except TimeoutError:
             raise not_answering(self.session) from None
         finally:
-            self._restore(before)
+            self._restore()
             channel.close()
         return self._farewell()
 
-    @staticmethod
-    def _raw(before: list[Any]) -> None:
+    def _raw(self) -> None:
         """Have every key arrive as it is, at once, unechoed (cfmakeraw of termios(3))."""
         import termios
 
-        mode = [*before[:6], list(before[6])]
+        mode = [*self.before[:6], list(self.before[6])]
         mode[0] &= ~(
             termios.IGNBRK
             | termios.BRKINT
@@ -7025,9 +7196,11 @@ class Attached:
         mode[6][termios.VMIN], mode[6][termios.VTIME] = 1, 0
         termios.tcsetattr(0, termios.TCSADRAIN, mode)
 
-    def _show(self, data: bytes) -> None:
-        self.modes.see(data)
-        write_all(1, data)
+    def _begin(self, cols: int, rows: int) -> None:
+        """Make ready for a fresh picture of a session that has this size."""
+        terminal = terminal_size()
+        self.window = Window(cols, rows, terminal) if (cols, rows) != terminal else None
+        write_terminal(self.modes.undo() + b"\x1b[H\x1b[2J")
 
     def _relay(self, channel: Channel, signals: int) -> None:
         """Carry bytes both ways until something ends it."""
@@ -7037,24 +7210,29 @@ class Attached:
         frames.buffer = channel.buffer
         self._take(frames.feed(b""))
         while not self.why:
-            timeout = 0.5 if self.detach.held or self.detach.partial else None
-            writers = (fd,) if self.outbox else ()
-            readable, writable, _ = select.select((0, fd, signals), writers, (), timeout)
+            due = [when for when in (self.patience, self.window.due if self.window else 0.0) if when]
+            timeout = max(0.0, min(due) - time.monotonic()) if due else None
+            readable, _, _ = select.select((0, fd, signals), (fd,) if self.outbox else (), (), timeout)
             if fd in readable:
                 self._take(frames.feed(self._received(fd)))
             if 0 in readable:
                 self._typed(os.read(0, 64 * KIB))
-            elif not readable and not writable:
+            elif self.patience and time.monotonic() >= self.patience:
                 self._type(self.detach.release())
+                self.patience = 0.0
             if signals in readable:
                 self._heard(os.read(signals, 64))
             if self.outbox:
                 self._flush(channel)
+            if self.window and self.window.due and time.monotonic() >= self.window.due:
+                write_terminal(self.window.picture(self.modes))
 
     @staticmethod
     def _received(fd: int) -> bytes:
         try:
             data = os.read(fd, 64 * KIB)  # a larger buffer is mapped anew for every key: 20 µs
+        except BlockingIOError:
+            return b""
         except OSError:
             data = b""
         if not data:
@@ -7064,10 +7242,14 @@ class Attached:
     def _take(self, frames: Iterator[tuple[bytes, bytes]]) -> None:
         """Do what the supervisor says."""
         for kind, body in frames:
-            if kind == b"o":
-                self._show(body)
+            if kind == b"o" and self.window:
+                self.window.feed(body)
+            elif kind == b"o":
+                write_terminal(self.modes.passed(body))
+            elif kind == b"z":
+                self._begin(int.from_bytes(body[:2], "big"), int.from_bytes(body[2:4], "big"))
             elif kind == b"e":
-                self.status, self.why = parse_json(body), "end"
+                self.why = "end"
             elif kind == b"d":
                 self.why = "detached"
 
@@ -7075,11 +7257,13 @@ class Attached:
         if not data:  # the terminal has gone
             self.why = "signal"
             return
-        self.detach.extended = self.modes.extended_keys
+        self.detach.extended = self.modes.extended
         data, leave = self.detach.typed(data)
         self._type(data)
-        if leave:
+        if leave or (self.read_only and any(key in data for key in b"qQ\x03")):
             self.why = "detached"
+        wait = DETACH_PATIENCE if self.detach.held else ESCAPE_PATIENCE if self.detach.partial else 0.0
+        self.patience = time.monotonic() + wait if wait else 0.0
 
     def _type(self, data: bytes) -> None:
         if data and not self.read_only:
@@ -7094,22 +7278,26 @@ class Attached:
             raise Gone from None
 
     def _heard(self, numbers: bytes) -> None:
-        if _signal.SIGWINCH in numbers:
+        if _signal.SIGCONT in numbers:  # a shell may have had the terminal meanwhile
+            self._raw()
+        if _signal.SIGWINCH in numbers or _signal.SIGCONT in numbers:
             self.outbox += size_frame(*terminal_size())
         if any(number in numbers for number in (_signal.SIGTERM, _signal.SIGHUP, _signal.SIGINT)):
             self.why = "signal"
 
-    def _restore(self, before: list[Any]) -> None:
+    def _restore(self) -> None:
         """Put the terminal back, whatever was done to it."""
         import termios
 
-        rows = terminal_size()[1]
         try:
-            write_all(1, self.modes.undo() + b"\x1b[23;0t\x1b[%d;1H\r\n" % rows)
+            if self.window and self.window.due:
+                write_terminal(self.window.picture(self.modes))
+            if self.begun:
+                write_terminal(self.modes.undo() + b"\x1b[23;0t\x1b[%d;1H\r\n" % terminal_size()[1])
         except OSError:
             pass
         try:
-            termios.tcsetattr(0, termios.TCSADRAIN, before)
+            termios.tcsetattr(0, termios.TCSADRAIN, self.before)
         except (OSError, termios.error):
             pass
 

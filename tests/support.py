@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import select
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+import termios
+import threading
 import time
 import unittest
 
@@ -68,6 +72,131 @@ def processes_with(word):
         if any(word.encode() in text for text in texts) and alive(int(name)):
             found.append(int(name))
     return found
+
+
+class Terminal:
+    """Be a person's terminal: a PTY whose output is drawn on a screen, and which answers what it is asked.
+
+    `before`: what was done to it before anything runs in it.
+    """
+
+    def __init__(self, cols, rows, before=b""):
+        import looop
+
+        self.master, self.slave = os.openpty()
+        looop.set_terminal_size(self.slave, cols, rows)
+        self.screen = looop.Screen(cols, rows)
+        self.screen.feed(before)
+        self.received = b""
+        self.answered = b""  # what it was asked, and answered
+        self.paused = False  # it reads nothing
+        self.process = None
+        self.lock = threading.Lock()
+        self.open = True
+        self.first = (self.state(), termios.tcgetattr(self.slave), self.flags())
+        self.thread = threading.Thread(target=self._read, daemon=True)
+        self.thread.start()
+
+    def _read(self):
+        while self.open:
+            if self.paused or not select.select([self.master], [], [], 0.02)[0]:
+                time.sleep(0.005 if self.paused else 0)
+                continue
+            with self.lock:
+                data = os.read(self.master, 65536)
+                self.received += data
+                self.screen.feed(data)
+                replies, self.screen.replies = b"".join(self.screen.replies), []
+            if replies:
+                self.answered += replies
+                os.write(self.master, replies)
+
+    def run(self, command, env, cwd):
+        """Run a command in it, as the foreground of a session of its own."""
+        self.process = subprocess.Popen(
+            command,
+            env=env,
+            cwd=cwd,
+            stdin=self.slave,
+            stdout=self.slave,
+            stderr=self.slave,
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509
+        )
+        return self
+
+    def type(self, data):
+        """Type; what the terminal does not take at once is typed as it does."""
+        view = memoryview(data)
+        while view:
+            if select.select([], [self.master], [], 20)[1]:
+                view = view[os.write(self.master, view[:1024]) :]
+
+    def resize(self, cols, rows):
+        import looop
+
+        with self.lock:
+            self.screen.resize(cols, rows)
+        looop.set_terminal_size(self.slave, cols, rows)
+
+    def picture(self):
+        """Return all that is to be seen."""
+        with self.lock:
+            return picture(self.screen)
+
+    def text(self, past=False):
+        """Return the lines that are to be seen, after those that have scrolled away."""
+        import looop
+
+        with self.lock:
+            return "\n".join(looop.screen_lines(self.screen, len(self.screen.history) if past else 0))
+
+    def state(self):
+        """Return what lasts of a terminal's state, but for its text and where its cursor is."""
+        screen = self.screen
+        with self.lock:
+            names = "alt kitty modify_keys keypad cursor_style visible charsets shift palette foreground"
+            names += " background title titles"
+            state = {name: repr(getattr(screen, name)) for name in names.split()}
+            state["tabs"] = {col for col in screen.tabs if col < screen.cols} == set(range(8, screen.cols, 8))
+            state["margins"] = screen.top, screen.rows - screen.bottom
+            return {**state, "modes": sorted(screen.modes), "pen": screen.pen.key}
+
+    def flags(self):
+        return fcntl.fcntl(self.slave, fcntl.F_GETFL)
+
+    def wait(self, condition, what, timeout=20.0):
+        try:
+            return wait_until(condition, what, timeout)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.text()}") from None
+
+    def wait_text(self, text):
+        self.wait(lambda: text in self.text(), repr(text))
+
+    def end(self):
+        """Wait until what runs in it has ended, and all that it wrote is drawn; return its exit code."""
+        code = self.process.wait(20)
+        wait_until(lambda: not select.select([self.master], [], [], 0)[0], "the rest of the output")
+        with self.lock:
+            return code
+
+    def close(self):
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(signal.SIGCONT)
+            self.process.kill()
+        if self.process:
+            self.process.wait()
+        self.open = False
+        self.thread.join()
+        os.close(self.master)
+        os.close(self.slave)
+
+
+def picture(screen):
+    """Return all that is to be seen on a screen."""
+    lines = [("".join(line.chars), [style.key for style in line.styles]) for line in screen.lines]
+    return lines, (screen.row, screen.col, screen.visible), screen.alt
 
 
 class Case(unittest.TestCase):

@@ -1,0 +1,768 @@
+"""Attach: a person's terminal lent to a session, and what it is like meanwhile and afterwards."""
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import termios
+import time
+import unittest
+
+import looop
+from tests.support import FAKES, Case, Terminal, alive, picture, processes_with, wait_until
+
+OWN = b"\x1b[>5u\x1b[>1u\x1b]2;my own title\x1b\\"  # what a person's terminal may be like before
+DETACH = b"\x1c\x1c"
+LEAVE = "[detached from"
+EVERYTHING = (
+    b"\x1b[?47h\x1b[?1049h\x1b[?1;5;6;12;1000;1002;1003;1004;1005;1006;1015;1016;1007;2004;2026;2031;66;1048h"
+    b"\x1b[>1u\x1b[>3u\x1b[<9u\x1b[=5;1u\x1b[>7u\x1b[>4;2m\x1b[?7;25l\x1b[4;20h\x1b[5;10r\x1b[3 q\x1b=\x1b)0\x1b(0\x0e"
+    b"\x1b]10;#112233\x07\x1b]11;rgb:44/55/66\x1b\\\x1b]4;1;#778899;2;#aabbcc\x07\x1b]12;red\x07\x1b]2;theirs\x07"
+    b"\x1b[22;0t\x1b[22;0t\x1b[23;0t\x1b[23;0t\x1b[23;0t\x1b[3g\x1b[3;3H\x1bH\x1b[1;4;31;44m\x1b]8;;http://a.b/\x1b\\"
+    b"\x1b]9;4;3;\x07\x1b]22;pointer\x07\x1b[c\x1b[>c\x1b[6n\x1b[>q\x1b[?u\x1b]11;?\x07\x1bP$qm\x1b\\\x1b[18tall"
+)
+
+
+class AttachCase(Case):
+    """Sessions in a profile of their own; nothing of them is left at the end."""
+
+    def setUp(self):
+        super().setUp()
+        self.words = looop.open_profile(self.env, os.path.abspath(looop.__file__))
+        for name in ("typist", "winch"):
+            os.symlink(os.path.join(FAKES, name), os.path.join(self.bin, name))
+        self.answers = {}  # what the typists were answered to their questions
+        self.addCleanup(self.leave_nothing)
+
+    def leave_nothing(self):
+        for session in self.sessions():
+            if session.alive:
+                with contextlib.suppress(looop.Gone):
+                    looop.ask_session(session, "kill")
+        wait_until(lambda: not processes_with(self.home), f"the end of {processes_with(self.home)}")
+
+    def sessions(self):
+        folder = self.path("sessions")
+        names = os.listdir(folder) if os.path.isdir(folder) else []
+        found = (looop.read_session(self.words, name) for name in names if name[0] != ".")
+        return [session for session in found if session]
+
+    def have(self, *commands):
+        for command in commands:
+            found = shutil.which(command)
+            if not found:
+                self.skipTest(f"{command} is not installed")
+            if not os.path.exists(os.path.join(self.bin, command)):
+                os.symlink(found, os.path.join(self.bin, command))
+
+    def begin(self, name, command, size="80x24"):
+        self.looop("start-session", name, "--command", command, "--size", size)
+        return self.session(name)
+
+    def session(self, name):
+        return looop.read_session(self.words, name)
+
+    def screen(self, name):
+        return looop.screen_of(self.session(name))
+
+    def attach(self, name, cols=80, rows=24, *options, before=OWN, verb="attach", wait=True):
+        """Attach in a new terminal, and wait until the supervisor knows."""
+        terminal = Terminal(cols, rows, before)
+        self.addCleanup(terminal.close)
+        viewers = self.viewers(name) if wait else 0
+        terminal.run(self.command(verb, name, *options), self.env, self.home)
+        if wait:
+            terminal.wait(lambda: self.viewers(name) > viewers, "a viewer")
+        return terminal
+
+    def viewers(self, name):
+        return looop.ask_session(self.session(name), "status")["viewers"]
+
+    def size(self, name):
+        status = looop.ask_session(self.session(name), "status")["status"]
+        return status["cols"], status["rows"]
+
+    def typist(self, name, writes=b"", size="80x24", flow="", cut=b""):
+        """Start a program that writes this, then `ready`, then `cut`, and notes what is typed."""
+        writer = os.path.join(self.home, f"{name}.writes")
+        with open(writer, "wb") as file:
+            file.write(writes + b"ready" + cut)
+        command = f"exec typist {writer} {self.home}/{name}.reads {flow}"
+        session = self.begin(name, command, size)
+        wait_until(lambda: os.path.exists(os.path.join(self.home, f"{name}.reads")), "the typist")
+        self.looop("expect", name, "ready")
+        if b"\x1b[18t" in writes:  # its last question
+            wait_until(lambda: self.reads(name).endswith(b"t"), "the answers")
+            self.answers[name] = self.reads(name)
+        return session
+
+    def writes(self, name, data):
+        """Have a typist write something more."""
+        path = os.path.join(self.home, f"{name}.writes.more")
+        with open(path + ".new", "wb") as file:
+            file.write(data)
+        os.rename(path + ".new", path)
+
+    def reads(self, name):
+        with open(os.path.join(self.home, f"{name}.reads"), "rb") as file:
+            return file.read()[len(self.answers.get(name, b"")) :]
+
+    def await_reads(self, name, data):
+        wait_until(lambda: self.reads(name) == data, f"{data!r}, not {self.reads(name)!r}")
+
+    def same(self, terminal, name):
+        """Wait until a terminal shows exactly what the session's screen does, and that does not change."""
+
+        def equal():
+            return terminal.picture() == picture(self.screen(name)) and terminal.picture() == picture(self.screen(name))
+
+        try:
+            wait_until(equal, "equal pictures", 10)
+        except AssertionError:
+            want, got = picture(self.screen(name)), terminal.picture()
+            self.assertEqual(got[1:], want[1:])
+            for row, (one, other) in enumerate(zip(got[0], want[0])):
+                self.assertEqual(one, other, f"row {row}")
+            raise
+
+    def as_before(self, terminal, code=None):
+        """Demand that a program in a terminal has ended and left it as it was, at the start of a line."""
+        ended = terminal.end()
+        if code is not None:
+            self.assertEqual(ended, code, terminal.text())
+        state, modes, flags = terminal.first
+        with contextlib.suppress(AssertionError):
+            wait_until(lambda: terminal.state() == state, "the state", 2)
+        self.assertEqual(terminal.state(), state)
+        self.assertEqual(termios.tcgetattr(terminal.slave), modes)
+        self.assertEqual(terminal.flags(), flags)
+        self.assertEqual(terminal.screen.col, 0, terminal.text())
+        self.assertEqual(terminal.answered, b"")
+
+    def leave(self, terminal):
+        terminal.type(DETACH)
+        self.as_before(terminal, 0)
+        self.assertIn(LEAVE, terminal.text())
+
+
+class Tmux:
+    """A tmux server of the test's own."""
+
+    def __init__(self, case):
+        self.name = f"looop-test-{os.path.basename(case.home)}"
+        self.env = {**case.env, "TERM": "xterm-256color"}
+        case.addCleanup(self, "kill-server")
+
+    def __call__(self, *words):
+        command = [shutil.which("tmux"), "-L", self.name, "-f", "/dev/null", *words]
+        return subprocess.run(command, env=self.env, capture_output=True, check=False).stdout.decode()
+
+    def start(self, cols, rows, command):
+        self("new-session", "-d", "-x", str(cols), "-y", str(rows), command)
+
+    def text(self):
+        return "\n".join(line.rstrip() for line in self("capture-pane", "-p").rstrip("\n").split("\n"))
+
+    def cursor(self):
+        return self("display-message", "-p", "#{cursor_y} #{cursor_x}").strip()
+
+
+def cursor(screen):
+    return f"{screen.row} {screen.col}"
+
+
+def shown(screen):
+    return "\n".join(looop.screen_lines(screen)).rstrip("\n")
+
+
+class Programs(AttachCase):
+    """Programs as people use them, attached at one size and then at another, beside tmux."""
+
+    def compare(self, command, ready, stable=lambda text: text, exact=True, keys=()):
+        self.have("tmux")
+        self.begin("prog", command)
+        self.looop("expect", "prog", ready, "--screen", "--timeout", "10s")
+        for cols, rows in ((80, 24), (200, 60)):
+            tmux = Tmux(self)
+            tmux.start(cols, rows, f"exec {command}")
+            terminal = self.attach("prog", cols, rows)
+            terminal.wait(lambda: self.size("prog") == (cols, rows), "the size")  # noqa: B023
+            for key in keys:
+                terminal.type(key.encode())
+                tmux("send-keys", "-l", key)
+            wait_until(lambda: stable(tmux.text()), "tmux")  # noqa: B023
+            try:
+                wait_until(lambda: stable(terminal.text().rstrip("\n")) == stable(tmux.text()), "tmux's picture", 10)  # noqa: B023
+            except AssertionError:
+                self.assertEqual(stable(terminal.text().rstrip("\n")), stable(tmux.text()))
+            if exact:
+                wait_until(lambda: cursor(terminal.screen) == tmux.cursor(), "tmux's cursor")  # noqa: B023
+                self.same(terminal, "prog")
+                wait_until(lambda: self.looop("shot", "prog").rstrip("\n") == stable(tmux.text()), "the same shot")  # noqa: B023
+            tmux("kill-server")
+            self.leave(terminal)
+
+    def text_file(self):
+        path = os.path.join(self.home, "text")
+        with open(path, "w") as file:
+            file.writelines(f"line {n}: {'word ' * (n % 30)}\n" for n in range(1, 200))
+        return path
+
+    def test_vim(self):
+        self.have("vim")
+        command = (
+            f"vim -u NONE -i NONE -N -n '+set laststatus=2 ruler cursorline' --cmd 'set shm+=F' {self.text_file()}"
+        )
+        self.compare(command, "line 1:", keys=("ggjj3w",))
+
+    def test_less(self):
+        self.have("less")
+        body = self.text_file()
+
+        def stable(text):  # the prompt tells the file's name until it is drawn again
+            lines = text.split("\n")
+            return "\n".join(lines[:-1]) if "line " in text and len(lines) in (24, 60) else ""
+
+        self.compare(f"less -S {body}", "line 1:", stable, exact=False)
+
+    def test_htop(self):
+        self.have("htop")
+
+        def stable(text):
+            lines = text.split("\n")
+            return [line for line in lines if "Help" in line or ("PID" in line and "USER" in line)]
+
+        self.compare("htop -d 5", "F1", stable, exact=False)
+
+
+class Bash(AttachCase):
+    def test_scrollback_title_and_prompt(self):
+        self.begin("sh", "PS1='prompt> ' exec bash --norc --noprofile")
+        self.looop("send", "sh", "for n in {1..100}; do echo line $n; done; printf '\\033]2;%s\\007' its-title")
+        self.looop("expect", "sh", "line 100")
+        terminal = self.attach("sh")
+        terminal.wait_text("line 100")
+        self.same(terminal, "sh")
+        past = ["".join(line.cells).rstrip(" ") for line in terminal.screen.history]
+        self.assertIn("line 1", past)
+        first = past.index("line 1")
+        self.assertEqual(past[first : first + 60], [f"line {n}" for n in range(1, 61)])
+        self.assertEqual(terminal.screen.title, "its-title")
+        terminal.type(b"echo a''b\r")
+        terminal.wait_text("\nab\n")
+        terminal.type(b"\x1b[A\r")
+        terminal.wait(lambda: terminal.text().count("\nab\n") == 2, "the history's line, run again")
+        self.same(terminal, "sh")
+        self.leave(terminal)
+        self.assertEqual(terminal.screen.title, "my own title")
+        self.assertEqual(terminal.text().rstrip("\n").split("\n")[-1], "[detached from sh]")
+
+    def test_reset_in_the_session_takes_nothing_of_the_person(self):
+        session = self.typist("reset", b"\x1b[?1000h\x1b[>1u")
+        terminal = self.attach("reset", before=OWN + b"mine\r\n" * 30)
+        terminal.wait_text("ready")
+        self.writes("reset", b"\x1bcfresh")
+        terminal.wait_text("fresh")
+        self.same(terminal, session.id)
+        self.assertNotIn("?1000", terminal.state()["modes"])
+        self.assertIn("mine", "".join(terminal.screen.history[0].cells))
+        looop.restart_session(self.session("reset"))
+        terminal.wait_text("ready")
+        self.assertIn("?1000", terminal.state()["modes"])
+        self.same(terminal, session.id)
+        self.leave(terminal)
+
+
+class Afterwards(AttachCase):
+    """The terminal is as it was, however it came to an end."""
+
+    def check(self, leave, code=0, cut=b"", size="80x24"):
+        self.typist("all", EVERYTHING, size, cut=cut)
+        terminal = self.attach("all")
+        terminal.wait(lambda: terminal.screen.modify_keys == 2 and terminal.screen.kitty[1], "all modes")
+        self.assertNotEqual(terminal.state(), terminal.first[0])
+        leave(terminal)
+        self.as_before(terminal, code)
+        return terminal
+
+    def test_detach_in_one_read(self):
+        self.check(lambda terminal: terminal.type(b"x\x1c\x1c"))
+        self.assertEqual(self.reads("all"), b"x")
+
+    def test_detach_slowly(self):
+        def slowly(terminal):
+            terminal.type(b"\x1c")
+            time.sleep(0.15)
+            terminal.type(b"\x1c")
+
+        self.check(slowly)
+        self.assertEqual(self.reads("all"), b"")
+
+    def test_detach_by_the_verb_while_a_sequence_is_cut(self):
+        terminal = self.check(lambda _: self.looop("detach", "all"), cut=b"\x1b]2;a title that has no end")
+        self.assertIn(LEAVE, terminal.text())
+
+    def test_cut_control_sequence(self):
+        self.check(lambda terminal: terminal.type(DETACH), cut=b"\x1b[?100")
+
+    def test_child_ends(self):
+        terminal = self.check(lambda terminal: terminal.type(b"!"), 7)
+        self.assertIn("[all has ended: exit 7]", terminal.text())
+
+    def test_child_is_killed(self):
+        def kill(_):
+            os.kill(looop.ask_session(self.session("all"), "status")["child"], signal.SIGKILL)
+
+        terminal = self.check(kill, 137)
+        self.assertIn("[all has ended: killed: signal KILL]", terminal.text())
+
+    def test_supervisor_is_killed(self):
+        def kill(_):
+            status = looop.ask_session(self.session("all"), "status")
+            os.kill(status["pid"], signal.SIGKILL)
+            self.addCleanup(wait_until, lambda: not alive(status["child"]), "the child's end")
+
+        self.check(kill, 137)
+
+    def test_signals_to_attach(self):
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            with self.subTest(number):
+                self.check(lambda terminal: terminal.process.send_signal(number), 130)  # noqa: B023
+                self.looop("kill", "all")
+
+    def test_another_size(self):
+        self.typist("all", EVERYTHING)
+        self.looop("resize", "all", "100x30")
+        terminal = self.attach("all")
+        terminal.wait(lambda: terminal.screen.modify_keys == 2 and terminal.screen.kitty[1], "all modes")
+        self.leave(terminal)
+
+    def test_terminal_goes_away(self):
+        self.typist("all")
+        terminal = self.attach("all")
+        terminal.open = False
+        terminal.thread.join()
+        os.close(terminal.master)
+        os.close(terminal.slave)
+        terminal.master, terminal.slave = os.openpty()  # for the end of the test
+        self.assertNotEqual(terminal.process.wait(20), 0)
+        wait_until(lambda: self.viewers("all") == 0, "no viewer")
+
+    def test_non_blocking_stays_what_it_was(self):
+        self.typist("all", b"x" * 100000)
+        terminal = Terminal(80, 24)
+        self.addCleanup(terminal.close)
+        os.set_blocking(terminal.slave, False)
+        terminal.first = (terminal.state(), termios.tcgetattr(terminal.slave), terminal.flags())
+        terminal.run(self.command("attach", "all"), self.env, self.home)
+        terminal.wait_text("ready")
+        terminal.paused = True
+        self.writes("all", b"0123456789" * 20000 + b"\r\nlast")
+        self.looop("expect", "all", "last")
+        terminal.paused = False
+        terminal.wait_text("last")
+        terminal.type(DETACH)
+        self.as_before(terminal, 0)
+
+
+class Modes(unittest.TestCase):
+    """What of a session's output reaches a terminal, however it is cut."""
+
+    def passed(self, data, typing=True, size=None):
+        modes = looop.TerminalModes(typing)
+        pieces = [data[at : at + size] for at in range(0, len(data), size)] if size else [data]
+        return modes, b"".join(modes.passed(piece) for piece in pieces)
+
+    def test_cut_anywhere(self):
+        whole, out = self.passed(EVERYTHING + b"end")
+        for size in (1, 2, 3, 5, 7):
+            modes, cut = self.passed(EVERYTHING + b"end", size=size)
+            self.assertEqual(cut, out)
+            self.assertEqual(modes.extended, whole.extended)
+        self.assertEqual(modes.undo(), whole.undo())
+
+    def test_undone(self):
+        for end in range(0, len(EVERYTHING) + 1, 3):
+            for typing in (True, False):
+                terminal = looop.Screen(*looop.terminal_size())
+                terminal.feed(OWN + b"\x1b[22;0t")
+                fresh = looop.dump(terminal)
+                modes, out = self.passed(EVERYTHING[:end], typing)
+                terminal.feed(out + modes.undo() + b"\x1b[23;0t\x1b[22;0t\x1b[2J\x1b[H")
+                self.assertEqual(terminal.replies, [])
+                after = looop.dump(terminal)
+                for name in (
+                    "modes",
+                    "kitty",
+                    "modify_keys",
+                    "palette",
+                    "foreground",
+                    "titles",
+                    "top",
+                    "bottom",
+                ):
+                    self.assertEqual(after[name], fresh[name], (end, name))
+                tabs = {col for col in terminal.tabs if col < terminal.cols}
+                self.assertEqual(tabs, set(range(8, terminal.cols, 8)))
+                self.assertEqual((terminal.alt, terminal.keypad, terminal.shift), (False, False, 0))
+                self.assertEqual((terminal.charsets, terminal.pen.key), (["B", "B"], looop.PLAIN))
+
+    def test_kept_back(self):
+        for data in (
+            *(b"\x1b[c", b"\x1b[0c", b"\x1b[>c", b"\x1b[=c", b"\x1b[5n", b"\x1b[6n", b"\x1b[?6n", b"\x1b[?996n"),
+            *(b"\x1b[?u", b"\x1b[>q", b"\x1b[>0q", b"\x1b[?2026$p", b"\x1b[4$p", b"\x1b[14t", b"\x1b[16t", b"\x1b[18t"),
+            *(b"\x1b[x", b"\x1bZ", b"\x05", b"\x1b]10;?\x07", b"\x1b]11;?\x1b\\", b"\x1b]4;1;?\x07", b"\x1bP$qm\x1b\\"),
+            *(b"\x1bP+q544e\x1b\\", b"\x1b]52;c;?\x07", b"\x1b_Gi=1,a=q;AAAA\x1b\\", b"\x1b[?4m", b"\xc2\x9b"),
+            *(b"\x1b[8;10;10t", b"\x1b[2t", b"\x1b[?9001h", b"\x1b[?2048h", b"\x1b[?3h", b"\x1b[<5u", b"\x1b[2h"),
+            *(b"\x1b[\r?1000\n$p", b"\x1b\n[c", b'\x1b[61"p', b"\x1b[?1000s", b"\x1b[?1000r", b"\x1b%@"),
+        ):
+            self.assertEqual(self.passed(b"a" + data + b"b")[1], b"ab", data)
+
+    def test_passed_on(self):
+        for data in (
+            *(b"\x1b[1;2H", b"\x1b[0m", b"\x1b[38;2;1;2;3m", b"\x1b[u", b"\x1b[s", b"\x1b[2;5r", b"\x1b[r", b"\x1b7"),
+            *(
+                b"\x1b[!p",
+                b"\x1b]2;a?b;?\x07",
+                b"\x1b]8;;http://x/?\x1b\\",
+                b"\x1b]52;c;QQ==\x07",
+                b"\x1b(0",
+                b"\x1b[4h",
+            ),
+            *(b"\x1b[?1049h", b"\x1b[?25l", b"\x1b[>4;2m", b"\x1b[>1u", b"\xc3\xa9\xe2\x82\xac", b"\x1bPq#0~\x1b\\"),
+            *(b"\x1b]2;back\\\x1b\\", b"\x1b[?2026h", b"\x1b[3J", b"\x1b[5b"),
+        ):
+            self.assertEqual(self.passed(data)[1], data)
+        for data in (b"\x1b[?1000h", b"\x1b[?2004h", b"\x1b[>1u", b"\x1b[>4;2m", b"\x1b[?1h"):
+            self.assertEqual(self.passed(data, typing=False)[1], b"")
+        self.assertEqual(self.passed(b"\x1b[?9;25;1049;8h")[1], b"\x1b[?25h\x1b[?1049h")
+
+    def test_a_sequence_without_end_is_not_kept_for_ever(self):
+        data = b"\x1b]52;c;" + b"A" * 200000
+        self.assertEqual(self.passed(data, size=5000)[1][:100000], data[:100000])
+
+    def test_speed(self):
+        data = b"\x1b[1;32mword\x1b[0m \x1b[5;10Htext\r\n" * 20000
+        modes = looop.TerminalModes(True)
+        before = time.process_time()
+        self.assertEqual(modes.passed(data), data)
+        self.assertLess(time.process_time() - before, 1.0)
+
+
+class DetachKeys(unittest.TestCase):
+    r"""C-\ C-\ in all its encodings, split at every point."""
+
+    KITTY = (b"\x1b[92;5u", b"\x1b[92;69u", b"\x1b[92;133u", b"\x1b[92;197:1u", b"\x1b[92;5:2u", b"\x1b[1105::92;5u")
+    XTERM = (b"\x1b[27;5;92~",)
+
+    def typed(self, data, cut, extended=True):
+        key = looop.DetachKey()
+        key.extended = extended
+        out = b""
+        for piece in (data[:cut], data[cut:]):
+            more, leave = key.typed(piece)
+            out += more
+            if leave:
+                return out, True
+        return out + key.release(), False
+
+    def test_found(self):
+        release = b"\x1b[92;5:3u"
+        ctrl = b"\x1b[57442;1:3u\x1b[57442;5u"
+        for one in (b"\x1c", *self.KITTY, *self.XTERM):
+            for data in (one + one, one + release + one, one + release + ctrl + one, b"ab" + one + one):
+                for cut in range(len(data) + 1):
+                    self.assertEqual(self.typed(data, cut), (data[: data.index(one)], True), (data, cut))
+                self.assertTrue(self.typed(one + one, len(one), extended=False)[1])
+
+    def test_not_found(self):
+        for one in (b"\x1c", *self.KITTY, *self.XTERM):
+            for other in (b"x", b"\x1b", b"\x1b[A", b"\x1b[97;5u", b"\x1b[92;1u", b"\x1b[92;7u", b"\x1b[27;6;92~"):
+                data = one + other + one + other
+                for cut in range(len(data) + 1):
+                    self.assertEqual(self.typed(data, cut), (data, False), (data, cut))
+
+    def test_escape_is_not_held_where_keys_are_bytes(self):
+        key = looop.DetachKey()
+        for data in (b"\x1b", b"\x1b[", b"\x1bO", b"\x1b[92;5", b"\x1b[1;5"):
+            self.assertEqual(key.typed(data), (data, False))
+
+
+class Keys(AttachCase):
+    def test_kitty_child(self):
+        self.typist("kitty", b"\x1b[>31u")
+        terminal = self.attach("kitty")
+        terminal.wait(lambda: terminal.screen.kitty_flags == 31, "the keyboard flags")
+        key, release = b"\x1b[92;133u", b"\x1b[92;133:3u"
+        terminal.type(key + release + b"\x1b[97;1u")
+        self.await_reads("kitty", key + release + b"\x1b[97;1u")
+        terminal.type(key[:4])
+        terminal.type(key[4:] + release)
+        time.sleep(0.1)
+        terminal.type(key)
+        self.as_before(terminal, 0)
+        self.await_reads("kitty", b"\x1b[92;133u\x1b[92;133:3u\x1b[97;1u")
+
+    def test_modify_other_keys_child(self):
+        self.typist("mok", b"\x1b[>4;2m")
+        terminal = self.attach("mok")
+        terminal.wait(lambda: terminal.screen.modify_keys == 2, "modifyOtherKeys")
+        terminal.type(b"\x1b")
+        self.await_reads("mok", b"\x1b")
+        terminal.type(b"\x1b[27;5;92~\x1b[27;5;92~")
+        self.as_before(terminal, 0)
+        self.assertEqual(self.reads("mok"), b"\x1b")
+
+    def test_bytes(self):
+        self.typist("keys", flow="flow")  # output that never pauses holds nothing up
+        terminal = self.attach("keys")
+        terminal.type(b"\x1cx")
+        self.await_reads("keys", b"\x1cx")
+        terminal.type(b"\x1c")
+        self.await_reads("keys", b"\x1cx\x1c")
+        before = time.monotonic()
+        terminal.type(b"\x1b")
+        self.await_reads("keys", b"\x1cx\x1c\x1b")
+        self.assertLess(time.monotonic() - before, 0.4)
+        terminal.type(b"\x03\x1a\x11\x13\x16\x00\xff\r\n")
+        self.await_reads("keys", b"\x1cx\x1c\x1b\x03\x1a\x11\x13\x16\x00\xff\r\n")
+        self.leave(terminal)
+
+    def test_a_megabyte_pasted(self):
+        self.typist("paste", flow="flow")
+        terminal = self.attach("paste")
+        data = bytes(byte for n in range(4096) for byte in range(256) if byte not in (0x1B, 0x1C)) + b"\x1c.end"
+        terminal.type(data)
+        wait_until(lambda: len(self.reads("paste")) >= len(data), "all of it")
+        self.assertTrue(self.reads("paste") == data)
+        self.leave(terminal)
+
+
+class Exits(AttachCase):
+    def test_child_ends_by_itself(self):
+        self.begin("soon", "read x; echo last words; exit 5")
+        terminal = self.attach("soon")
+        terminal.type(b"\r")
+        self.as_before(terminal, 5)
+        self.assertRegex(terminal.text(past=True), r"last words\n(.*\n)*\[soon has ended: exit 5\]")
+
+    def test_last_words_at_another_size(self):
+        self.begin("soon", "read x; echo last words; exit 0", "70x20")
+        self.looop("resize", "soon", "70x20")
+        terminal = self.attach("soon")
+        terminal.type(b"\r")
+        self.as_before(terminal, 0)
+        self.assertRegex(terminal.text(past=True), r"last words\n(.*\n)*\[soon has ended: exit 0\]")
+
+    def test_refusals(self):
+        self.begin("ended", "true")
+        self.begin("lives", "sleep 1000")
+        self.looop("wait", "ended")
+        terminal = self.attach("ended", wait=False)
+        self.as_before(terminal, 1)
+        self.assertIn("ended: has ended (exit 0)", terminal.text())
+        terminal = self.attach("livex", wait=False)
+        self.as_before(terminal, 1)
+        self.assertIn("livex", terminal.text())
+        self.looop("attach", "lives", code=1)
+        self.assertIn("must be a terminal", self.stderr)
+
+
+class ReadOnly(AttachCase):
+    def test_nothing_typed_reaches_it(self):
+        self.typist("ro", EVERYTHING)
+        for verb, options, key in (
+            *(("attach", ("--read-only",), b"q"), ("attach", ("--read-only",), b"\x03")),
+            *(("watch", (), b"Q"), ("watch", (), DETACH)),
+        ):
+            with self.subTest(verb=verb, key=key):
+                terminal = self.attach("ro", 60, 20, *options, verb=verb)
+                terminal.wait(lambda: terminal.screen.title == "theirs", "a picture")  # noqa: B023
+                self.assertEqual([m for m in terminal.state()["modes"] if m.startswith(("?100", "?2004"))], [])
+                self.assertEqual(terminal.state()["kitty"], terminal.first[0]["kitty"])
+                terminal.type(b"typed\r\x1b[A")
+                terminal.type(key)
+                self.as_before(terminal, 0)
+                self.assertEqual((self.reads("ro"), self.size("ro")), (b"", (80, 24)))
+
+
+class Sizes(AttachCase):
+    def clipped(self, terminal, name, cols, rows):
+        """Wait until a terminal shows as much as it can of a session of another size."""
+
+        def equal():
+            lines, (row, col, _), _ = picture(self.screen(name))
+            top = max(0, row - rows + 1)
+            wanted = [text[:cols].rstrip() for text, _ in lines[top : top + rows]]
+            got = [line.rstrip() for line in terminal.text().split("\n")[: len(wanted)]]
+            at = (row - top, col) == (terminal.screen.row, terminal.screen.col) or col >= cols
+            return got == wanted and at
+
+        terminal.wait(equal, "the part that fits")
+
+    def test_who_typed_last_decides(self):
+        self.begin("sh", "PS1='$ ' exec bash --norc --noprofile")
+        large = self.attach("sh", 100, 30)
+        large.type(b"echo {1..60}\r")
+        large.wait_text("58 59 60")
+        small = self.attach("sh", 60, 15)
+        wait_until(lambda: self.size("sh") == (60, 15), "the small one's size")
+        self.same(small, "sh")
+        self.clipped(large, "sh", 100, 30)
+        large.type(b"e")
+        wait_until(lambda: self.size("sh") == (100, 30), "the large one's size")
+        large.type(b"cho {100..200}\r")
+        large.wait_text("198 199")
+        self.same(large, "sh")
+        self.clipped(small, "sh", 60, 15)
+        small.type(b"\r")
+        wait_until(lambda: self.size("sh") == (60, 15), "the small one's size again")
+        self.leave(small)
+        wait_until(lambda: self.size("sh") == (100, 30), "the size of who is left")
+        self.same(large, "sh")
+        large.resize(90, 25)
+        wait_until(lambda: self.size("sh") == (90, 25), "the new size")
+        self.same(large, "sh")
+        self.looop("resize", "sh", "70x20")
+        large.type(b"echo pinned\r")
+        large.wait_text("\npinned")
+        self.assertEqual(self.size("sh"), (70, 20))
+        self.clipped(large, "sh", 90, 25)
+        large.resize(70, 20)
+        self.same(large, "sh")
+        self.leave(large)
+
+    def test_the_watcher_of_another_size(self):
+        self.begin("winch", "winch", "100x30")
+        terminal = self.attach("winch", 60, 20, "--read-only")
+        self.clipped(terminal, "winch", 60, 20)
+        self.assertEqual(self.size("winch"), (100, 30))
+        terminal.resize(120, 40)
+        self.clipped(terminal, "winch", 120, 40)
+        terminal.resize(100, 30)
+        self.same(terminal, "winch")
+        terminal.type(b"q")
+        self.as_before(terminal, 0)
+
+    def test_redrawn_by_a_change_of_size_that_does_not_last(self):
+        self.begin("winch", "winch")
+        self.looop("expect", "winch", "row 24 of 24", "--screen")
+        self.looop("send", "winch", "lost")
+        wait_until(lambda: "row 2" not in shown(self.screen("winch")), "a lost picture")
+        terminal = self.attach("winch")
+        terminal.wait_text("row 24 of 24, 80 wide")
+        self.assertEqual(self.size("winch"), (80, 24))
+        self.same(terminal, "winch")
+        self.leave(terminal)
+
+    def test_a_viewer_found_gone_when_output_comes(self):
+        self.addCleanup(os.chdir, os.getcwd())
+        os.chdir(self.home)  # a supervisor lives in its session's folder
+        for last in (True, False):
+            order = looop.Order("x", self.home, "", ["true"], "/", {}, 80, 24, 0o077, 1 << 20)
+            supervisor = looop.Supervisor(order)
+            supervisor.prepare()
+            sockets = [socket.socketpair() for _ in range(2)]
+            for (ours, _), (cols, rows) in zip(sockets[:: 1 if last else -1], ((100, 30), (60, 15))):
+                peer = looop.Peer(ours.detach())
+                supervisor.peers[peer.fd] = peer
+                supervisor._hear(peer)
+                supervisor._op_attach(peer, {"cols": cols, "rows": rows}, b"")
+            if not last:
+                supervisor.peers = dict(reversed(supervisor.peers.items()))
+            for _, theirs in sockets:
+                theirs.settimeout(5)
+            stays, gone = (theirs for _, theirs in sockets[:: 1 if last else -1])
+            supervisor._output(b"first line\r\n")
+            gone.close()
+            supervisor._output(b"second line\r\n")
+            supervisor.loop.turn(0.0)
+            self.assertTrue(supervisor.misfit)
+            supervisor._fit()
+            supervisor._output(b"third line\r\n")
+            wait_until(lambda: not supervisor.canvas.draw() and not supervisor.canvas.unseen, "the drawing")  # noqa: B023
+            seen = None
+            for kind, body in looop.Frames().feed(stays.recv(1 << 20).partition(b"\n")[2]):
+                if kind == b"z":
+                    seen = looop.Screen(int.from_bytes(body[:2], "big"), int.from_bytes(body[2:], "big"))
+                elif kind == b"o":
+                    seen.feed(body)
+            self.assertEqual(picture(seen), picture(supervisor.canvas.screen))
+            self.assertEqual((seen.cols, seen.row), (100, 3))
+            stays.close()
+            os.close(supervisor.log.fd)
+            for fd in supervisor.peers:
+                os.close(fd)
+
+    def test_a_viewer_that_is_stopped(self):
+        self.typist("flood")
+        stopped, other = self.attach("flood"), self.attach("flood")
+        stopped.wait_text("ready")
+        stopped.process.send_signal(signal.SIGSTOP)
+        self.writes("flood", b"\r\n".join(b"%08d" % n + b"x" * 60 for n in range(60000)) + b"\r\nlast\x1b[?1000h")
+        other.wait_text("last")
+        other.type(b"quick")
+        self.await_reads("flood", b"quick")
+        stopped.process.send_signal(signal.SIGCONT)
+        stopped.wait_text("last")
+        self.same(stopped, "flood")
+        self.same(other, "flood")
+        self.assertIn("?1000", stopped.state()["modes"])
+        self.leave(stopped)
+        self.leave(other)
+
+    def test_a_stopped_viewer_that_is_told_to_leave(self):
+        self.typist("flood")
+        terminal = self.attach("flood")
+        terminal.wait_text("ready")
+        terminal.process.send_signal(signal.SIGSTOP)
+        self.looop("detach", "flood")
+        self.writes("flood", b"0123456789" * 400000 + b"last")
+        self.looop("expect", "flood", "last")
+        terminal.process.send_signal(signal.SIGCONT)
+        self.as_before(terminal, 0)
+        self.assertIn(LEAVE, terminal.text())
+
+
+class InTmux(AttachCase):
+    def test_vim(self):
+        self.have("tmux", "vim")
+        path = os.path.join(self.home, "text")
+        with open(path, "w") as file:
+            file.writelines(f"line {n}\n" for n in range(1, 200))
+        self.begin("vim", f"vim -u NONE -i NONE -N -n '+set mouse=a laststatus=2 ruler' {path}")
+        self.looop("expect", "vim", "line 1", "--screen")
+        tmux = Tmux(self)
+        tmux.start(80, 24, "PS1='p> ' exec bash --norc --noprofile")
+        wait_until(lambda: "p>" in tmux.text(), "a prompt")
+        start = os.path.join(self.home, "bin", "looop")
+        with open(start, "w") as file:
+            file.write(f'#!/bin/sh\nexec {sys.executable} -SI {os.path.abspath(looop.__file__)} "$@"\n')
+        os.chmod(start, 0o755)
+        tmux("send-keys", "looop attach vim", "Enter")
+        for cols, rows in ((80, 24), (100, 35)):
+            tmux("resize-window", "-x", str(cols), "-y", str(rows))
+            for keys in ("G", "5k"):
+                tmux("send-keys", keys)
+                wait_until(lambda: self.viewers("vim") == 1, "a viewer")
+                height = int(tmux("display-message", "-p", "#{pane_height}"))
+                wait_until(lambda: self.size("vim") == (cols, height), "the size")  # noqa: B023
+                wait_until(lambda: shown(self.screen("vim")) == tmux.text(), "the same picture")
+                wait_until(lambda: cursor(self.screen("vim")) == tmux.cursor(), "the same cursor")
+        self.assertEqual(tmux("display-message", "-p", "#{mouse_any_flag}#{alternate_on}"), "11\n")
+        tmux("send-keys", "C-\\", "C-\\")
+        wait_until(lambda: "[detached from vim]" in tmux.text(), "the end")
+        tmux("send-keys", "echo o''k", "Enter")
+        wait_until(lambda: "\nok\np>" in tmux.text(), "a shell that works")
+        flags = ("mouse_any", "cursor", "insert", "keypad", "keypad_cursor", "wrap")
+        self.assertEqual(
+            tmux("display-message", "-p", " ".join(f"#{{{flag}_flag}}" for flag in flags)), "0 1 0 0 0 1\n"
+        )
+        self.assertEqual(tmux("display-message", "-p", "#{alternate_on}"), "0\n")
+
+
+if __name__ == "__main__":
+    unittest.main()
