@@ -11892,8 +11892,8 @@ def cmd_version(profile: Profile, args: dict[str, JSON]) -> int:
 
 def show_session(profile: Profile, args: Mapping[str, JSON], session: str, words: str) -> int:
     """Say what was done to a session: in words, or as its row of `ls --json`."""
-    found = read_session(profile, session)
     if args["json"]:
+        found = read_session(profile, session)
         say(canonical_row(session_row(found, time.time()) if found else None))  # type: ignore[arg-type]
     else:
         say(words)
