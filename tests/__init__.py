@@ -1,6 +1,6 @@
 """The tests of looop.
 
-`python3 -m unittest` runs them all, a process per core: most of what they do is to wait for real processes. One module,
+`python3 -m unittest` runs them all, several at a time: most of what they do is to wait for real processes. One module,
 class or test runs alone as usual (`python3 -m unittest tests.test_text`); LOOOP_TEST_JOBS=1 runs all in one process.
 """
 
@@ -15,7 +15,7 @@ def load_tests(loader, tests, pattern):
     here = os.path.dirname(__file__)
     names = sorted(name[:-3] for name in os.listdir(here) if name.startswith("test_") and name.endswith(".py"))
     modules = [loader.loadTestsFromName(f"tests.{name}") for name in names]
-    jobs = int(os.environ.get("LOOOP_TEST_JOBS") or os.cpu_count() or 1)
+    jobs = int(os.environ.get("LOOOP_TEST_JOBS") or (os.cpu_count() or 1) + 1)  # one of them waits at any time
     return unittest.TestSuite(modules) if jobs < 2 else Together(modules, jobs)
 
 
@@ -29,7 +29,7 @@ class Together(unittest.TestSuite):
     def run(self, result, debug=False):
         """Fork the workers, give each the next class when it is free, and collect what they report."""
         classes = [group for module in self for group in module if group.countTestCases()]
-        classes.sort(key=lambda group: -group.countTestCases())
+        classes.sort(key=lambda group: (not getattr(next(iter(group)), "long", False), -group.countTestCases()))
         queue, fill = os.pipe()
         os.write(fill, b"".join(index.to_bytes(2, "big") for index in range(len(classes))))
         os.close(fill)

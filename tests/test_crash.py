@@ -14,6 +14,7 @@ LINE = re.compile(r"- \d{4}-\d\d-\d\d \d\d:\d\d \S.*")
 
 
 class KillAnywhere(Case):
+    long = True  # begins first where tests run side by side
     ROUNDS = 200
     SEED = 20260102
 
