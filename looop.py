@@ -6903,6 +6903,7 @@ def wait_idle(
 
 HELD_MAX = 64 * KIB  # bytes of a sequence that is not whole, before it is let through unseen
 FRAME_EVERY = 1 / 30  # seconds between pictures where the sizes differ
+LEAVING_TIME = 2.0  # seconds that a session has to take what was typed before the person left
 DETACH_PATIENCE, ESCAPE_PATIENCE = 0.5, 0.03  # seconds to wait for the second C-\, for the rest of a key
 
 _TYPING_MODES = {1, 66, 1000, 1002, 1003, 1004, 1005, 1006, 1007, 1015, 1016, 2004, 2031}  # change what keys send
@@ -6950,6 +6951,8 @@ class TerminalModes:
         """Return what the terminal gets of output, which may be cut anywhere."""
         data, self._held = self._held + data, b""
         at = data.rfind(b"\x1b")
+        if at < 0 and b"\xc2" not in data and b"\x05" not in data:  # nothing that the regex would see
+            return data
         if at >= 0 and at == len(data) - 1:  # it may be the first half of a string's end
             before = data.rfind(b"\x1b", 0, at)
             at = before if before >= 0 and self._unfinished(data, before, at) else at
@@ -7166,6 +7169,8 @@ class Attached:
             self._begin(int(reply["cols"]), int(reply["rows"]))
             channel.sock.setblocking(False)
             self._relay(channel, signals)
+            if self.why == "detached":
+                self._hand_over(channel)
         except Gone:
             self.why = self.why or "gone"
         except TimeoutError:
@@ -7216,7 +7221,7 @@ class Attached:
             if fd in readable:
                 self._take(frames.feed(self._received(fd)))
             if 0 in readable:
-                self._typed(os.read(0, 64 * KIB))
+                self._typed(self._keys())
             elif self.patience and time.monotonic() >= self.patience:
                 self._type(self.detach.release())
                 self.patience = 0.0
@@ -7226,6 +7231,13 @@ class Attached:
                 self._flush(channel)
             if self.window and self.window.due and time.monotonic() >= self.window.due:
                 write_terminal(self.window.picture(self.modes))
+
+    @staticmethod
+    def _keys() -> bytes:
+        try:
+            return os.read(0, 64 * KIB)
+        except OSError:  # it has hung up
+            return b""
 
     @staticmethod
     def _received(fd: int) -> bytes:
@@ -7277,6 +7289,18 @@ class Attached:
         except OSError:
             raise Gone from None
 
+    def _hand_over(self, channel: Channel) -> None:
+        """Give the supervisor a moment to take what was typed before the person left."""
+        import select
+
+        deadline = time.monotonic() + LEAVING_TIME
+        while self.outbox and time.monotonic() < deadline:
+            readable, writable, _ = select.select((channel,), (channel,), (), 0.1)
+            if readable:
+                self._received(channel.fileno())  # it is not shown any more
+            if writable:
+                self._flush(channel)
+
     def _heard(self, numbers: bytes) -> None:
         if _signal.SIGCONT in numbers:  # a shell may have had the terminal meanwhile
             self._raw()
@@ -7305,7 +7329,8 @@ class Attached:
         """Say why it is over; return the exit code."""
         name = self.session.id
         if self.why == "detached":
-            sys.stderr.write(f"[detached from {name}]\n")
+            lost = f"; {len(self.outbox)} bytes that were typed it has not taken" if self.outbox else ""
+            sys.stderr.write(f"[detached from {name}{lost}]\n")
             return 0
         if self.why == "signal":
             return EXIT_INTERRUPTED
