@@ -540,6 +540,19 @@ class Keys(AttachCase):
         self.assertTrue(self.reads("paste") == data)
         self.leave(terminal)
 
+    def test_what_was_typed_before_leaving_is_handed_over_or_told(self):
+        self.typist("reads")
+        terminal = self.attach("reads")
+        terminal.type(b"x" * 600_000 + b"\x1c\x1c")
+        self.as_before(terminal, 0)
+        wait_until(lambda: len(self.reads("reads")) == 600_000, "all of it")
+        self.begin("deaf", "stty raw -echo; echo READY; sleep 100")
+        self.looop("expect", "deaf", "READY")
+        terminal = self.attach("deaf")
+        terminal.type(b"x" * 1_200_000 + b"\x1c\x1c")
+        self.as_before(terminal, 0)
+        self.assertRegex(terminal.text(past=True), r"detached from deaf; \d+ bytes that were typed it has not taken")
+
 
 class Exits(AttachCase):
     def test_child_ends_by_itself(self):
