@@ -5005,6 +5005,11 @@ class PlainText:
             self._marks = [(index - begin, offset) for index, offset in self._marks[at:]]
 
 
+def bytes_as_text(raw: str) -> str:
+    """Read what `RawText` made of bytes as UTF-8 (pure)."""
+    return raw.encode("latin-1").decode("utf-8", "surrogateescape")
+
+
 def whole_characters(data: bytes) -> int:
     """Return how much of the data does not end within a UTF-8 character (pure)."""
     for back in range(1, min(4, len(data)) + 1):
@@ -11925,10 +11930,11 @@ def show_session(profile: Profile, args: Mapping[str, JSON], session: str, words
     return 0
 
 
-def compiled(verb: str, text: str) -> Any:
-    """Compile a regular expression of the command line. Raise Failure for one that is none."""
+def compiled(verb: str, text: str, raw: JSON = False) -> Any:
+    """Compile a regular expression of the command line; for `RawText` if `raw`. Raise Failure for one that is none."""
     import re
 
+    text = text.encode("utf-8", "surrogateescape").decode("latin-1") if raw else text
     try:
         return re.compile(text, re.MULTILINE)
     except (re.error, OverflowError, RecursionError) as error:
@@ -12065,7 +12071,7 @@ def follow_text(follower: Follower, as_json: bool, pattern: Any) -> None:
 def cmd_log(profile: Profile, args: dict[str, JSON]) -> int:
     """Print what a session wrote."""
     session = known_session(profile, "log", args["id"], drive=False)
-    pattern = compiled("log", args["grep"]) if args["grep"] is not None else None
+    pattern = compiled("log", args["grep"], args["raw"]) if args["grep"] is not None else None
     with Follower(profile, session, 0) as follower:
         log = follower.log
         since = args["since"] if args["since"] is not None else log.start
@@ -12109,12 +12115,13 @@ def log_text(follower: Follower, tail: int | None, pattern: Any, raw: bool, keep
         elif keep:
             kept.append(new)
         else:
-            sys.stdout.write(new)
+            sys.stdout.write(bytes_as_text(new) if raw else new)
         if not data:
             break
+    whole = bytes_as_text("".join(kept)) if raw else "".join(kept)
     if tail is not None and not keep:
-        sys.stdout.write("".join(kept))
-    return "".join(kept)
+        sys.stdout.write(whole)
+    return whole
 
 
 def print_raw(follower: Follower, follow: bool) -> int:
@@ -12203,8 +12210,7 @@ def cmd_key(profile: Profile, args: dict[str, JSON]) -> int:
 
 def cmd_expect(profile: Profile, args: dict[str, JSON]) -> int:
     """Wait for a text in what a session writes."""
-    words = args["re"].encode("utf-8", "surrogateescape").decode("latin-1") if args["raw"] else args["re"]
-    pattern = compiled("expect", words)
+    pattern = compiled("expect", args["re"], args["raw"] and not args["screen"])
     session = known_session(profile, "expect", args["id"], drive=False)
     timeout = 30.0 if args["timeout"] is None else args["timeout"] or None
     if args["screen"]:
@@ -12219,7 +12225,7 @@ def cmd_expect(profile: Profile, args: dict[str, JSON]) -> int:
         hunt = expect(profile, session, pattern, since=since, timeout=timeout, raw=bool(args["raw"]))
     matched = hunt.matched
     if matched is not None:
-        matched = shown_text(text_of(matched.encode("latin-1")) if args["raw"] and not args["screen"] else matched)
+        matched = shown_text(bytes_as_text(matched) if args["raw"] and not args["screen"] else matched)
     if args["json"]:
         say(canonical_row({"matched": matched, "offset": hunt.offset}))
     elif matched is not None:

@@ -55,6 +55,65 @@ class Table(Fleet):
             self.assertIn(colour, looop._COLOURS, health)
 
 
+class Faults(Fleet):
+    """What went wrong once."""
+
+    def begin(self, name, command, **options):
+        self.looop("start-session", name, "--command", command, **options)
+
+    def test_a_data_dir_that_is_moved_while_the_log_turns(self):
+        self.begin("a", "read x; seq 100000; echo the end; read x", env={"LOOOP_LOG_MAX_BYTES": "100000"})
+        moved = self.data + "-moved"
+        os.rename(self.data, moved)
+        self.env["LOOOP_DATA_DIR"] = self.data = moved
+        self.looop("key", "a", "Enter")
+        self.looop("expect", "a", "the end")
+        self.assertEqual(self.ls()["a"]["state"], "running")
+
+    def test_a_command_that_closes_its_terminal_and_opens_it_again(self):
+        self.begin("a", "exec </dev/null >/dev/null 2>&1; sleep 0.3; echo hello >/dev/tty; sleep 100")
+        self.assertEqual(self.looop("expect", "a", "hello"), "hello\n")
+
+    def test_a_flood_of_carriage_returns_is_read_in_time(self):
+        text = looop.PlainText()
+        self.assertEqual(text.feed(b"\r" * 300_000 + b"x", last=True).strip("\n"), "x")
+
+    def test_a_restart_that_cannot_start(self):
+        folder = os.path.join(self.home, "gone")
+        os.mkdir(folder)
+        self.looop("start-session", "a", "--command", "cat", "--cwd", folder)
+        os.rmdir(folder)
+        self.looop("restart", "a", code=1)
+        self.assertIn("No such file or directory", self.stderr)
+        self.assertEqual(self.ls()["a"]["state"], "failed")
+
+    def test_folders_and_corrupt_files_in_the_store(self):
+        for name in ("a", "b"):
+            self.begin(name, "read x")
+        self.write("sessions/a/meta.json", "{")
+        self.assertEqual((self.ls()["a"]["alive"], self.ls()["a"]["cmd"]), (True, None))
+        self.looop("start-session", "a", "--command", "cat", code=1)
+        self.looop("kill", "a")
+        self.looop("kill", "b")
+        os.makedirs(self.path("sessions", "b", "folder", "within"))
+        self.assertEqual(self.looop("prune"), "removed: a, b\n")
+        self.assertEqual(os.listdir(self.path("sessions")), [".lock"])
+
+    def test_no_worker_types_for_the_person(self):
+        self.begin("mine", "cat")
+        self.begin("its", "cat", env={"LOOOP_CHILD": "1"})
+        for verb in ("send", "key"):
+            self.looop(verb, "mine", "x", code=1, env={"LOOOP_CHILD": "1"})
+            self.assertIn("mine: is a person's own terminal", self.stderr)
+            self.looop(verb, "its", "x", env={"LOOOP_CHILD": "1"})
+            self.looop(verb, "mine", "x")
+
+    def test_raw_text_is_matched_as_it_was_typed(self):
+        self.begin("a", "printf 'h\\303\\251 \\033[1mbold\\n'; read x")
+        self.assertEqual(self.looop("expect", "a", "--raw", "hé .*bold").split("\\x1b")[0], "hé ")
+        self.assertEqual(self.looop("log", "a", "--raw", "--grep", "bold"), "hé \x1b[1mbold\r\n")
+
+
 class World(Fleet):
     worker = "exec bash --norc -c 'cat {{prompt_file}}; read x; echo got $x; exit 3'"
 
