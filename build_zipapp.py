@@ -112,7 +112,8 @@ os._exit(status)  # taking the interpreter apart costs a quarter of a start; loo
 COMPILER = """\
 import importlib.util, marshal, sys
 boot, origin = sys.argv[1:]
-codes = compile(boot, "<looop>/__main__.py", "exec"), compile(sys.stdin.buffer.read(), origin, "exec")
+source = sys.stdin.buffer.read()
+codes = [compile(text, name, "exec", optimize=2) for text, name in ((boot, "<looop>/__main__.py"), (source, origin))]
 sys.stdout.buffer.write(importlib.util.MAGIC_NUMBER + marshal.dumps(codes))
 """
 

@@ -8572,8 +8572,8 @@ def priced(metered: Metered, prices: Mapping[str, Mapping[str, float]], model: s
     from decimal import Decimal
 
     def cost(kind: str, fallback: str) -> Decimal:
-        assert metered.usage
-        return Decimal(repr(table.get(kind, table[fallback]))) * metered.usage.get(kind, 0)
+        usage = metered.usage or {}
+        return Decimal(repr(table.get(kind, table[fallback]))) * usage.get(kind, 0)
 
     usd = cost("input", "input") + cost("cache_read", "input") + cost("cache_write", "input") + cost("output", "output")
     return metered.replace(cost=float(usd / 1_000_000), model=metered.model or model)

@@ -704,6 +704,8 @@ def renderer(*recordings: str) -> Callable[[Bench], Result]:
         ours, theirs = (statistics.median(times) for times in zip(*json.loads(done.stdout)))
         return Result(ours, theirs, theirs / ours)
 
+    return measure
+
 
 # ----------------------------------------------------------------------------------------------------------------------
 # Items: sessions
