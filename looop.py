@@ -18,6 +18,9 @@ What survives `kill -9`: before the decide, state.json names the open run; befor
 what is about to happen; one atomic write of state.json is the commit point; the journal line follows, and whatever beat
 comes next finishes or reports what it finds half done (`settle`).
 
+Workers, and whatever a person wants detached, are sessions: a command in a terminal of its own, owned by a supervisor
+that was forked away (`Supervisor` has the drawing); the beat sees their state and flag, never their output.
+
 Contents
    1. Constants and errors
    2. Data types
@@ -77,6 +80,7 @@ Contents
 Finding things: the verb `looop sensor list` is `cmd_sensor_list`; its row in VERBS (Command line) has help and options.
 To add a verb: write `cmd_<verb>`, add its row to VERBS. To add a move: a row in MOVES, a performer in PERFORMERS.
 To add a sensor: nothing here; drop an executable script that prints one JSON object into sensors/.
+To add an escape sequence: a row in the tables of the section Screen, a method, and its state in `dump` and `paint`.
 
 A section uses those before it, never a later one (but for Texts, which holds prose alone). Sections marked (pure) take
 values and give values: no clock, no environment, no file.
@@ -886,19 +890,38 @@ class Lock:
             self.fd = -1
 
 
-def lock_holder(path: str) -> str:
-    """Return the line of whoever holds a lock, "" when nobody does."""
+def lock_is_held(path: str) -> bool:
+    """Tell whether a process holds a lock."""
     try:
-        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
-        return ""
+        return False
     try:
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        return ""
+        return False
     except BlockingIOError:
-        return one_line(text_of(os.pread(fd, 500, 0))) or "another process"
+        return True
     finally:
         os.close(fd)
+
+
+def lock_holder(path: str) -> str:
+    """Return the line of whoever holds a lock, "" when nobody does."""
+    if not lock_is_held(path):
+        return ""
+    return one_line(text_of((read_bytes(path) or b"")[:500])) or "another process"
+
+
+def names_in(folder: str, what: str) -> list[str]:
+    """Return what a folder holds, in order; nothing when it is absent. Raise Failure when it cannot be read."""
+    try:
+        return sorted(os.listdir(folder))
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise Failure(
+            f"{what}: {folder}: {error.strerror}", "make it readable: an error is not an empty world"
+        ) from None
 
 
 # ======================================================================================================================
@@ -4502,9 +4525,8 @@ class Frames:
 # ======================================================================================================================
 # One folder per session, sessions/<id>/, from which everything about it can be told, alive or dead:
 #
-#     meta.json    what was started: id, cmd, cwd, size, when, in which boot of the machine, version, protocol
+#     meta.json    what was started: id, cmd, cwd, size, when, version, protocol; and its supervisor: pid, start, boot
 #     status.json  how it stands; written by the supervisor alone
-#     supervisor   its pid, and when it was started
 #     lock         held by the supervisor for its life: this, and not a number of a process, is what alive means
 #     sock         where the supervisor listens
 #     output.log   what the command wrote, raw; beside it output.<offset>.log, the half before it, once it was long
@@ -4543,6 +4565,11 @@ class Session(Record):
         return self.state in ALIVE_STATES
 
     @property
+    def verify(self) -> str | None:
+        """Return how its check stands, None where there is none."""
+        return "pending" if self.meta.get("verify") else None
+
+    @property
     def code(self) -> int:
         """Return what `wait` returns for it: the exit code, 128 and the signal, 137 where nobody knows."""
         if isinstance(self.status.get("signal"), int):
@@ -4563,21 +4590,6 @@ def read_fields(path: str) -> dict[str, JSON]:
         return {} if raw is None else parse_fields(raw)
     except ValueError:
         return {}
-
-
-def lock_is_held(path: str) -> bool:
-    """Tell whether a process holds a lock."""
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        return False
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(fd)
 
 
 def read_session(profile: Profile, session: str) -> Session | None:
@@ -4606,11 +4618,9 @@ def read_session(profile: Profile, session: str) -> Session | None:
 
 def list_sessions(profile: Profile) -> list[Session]:
     """Return every session, by id. Raise Failure when the store cannot be read: an error is no empty fleet."""
+    names = names_in(profile.path("sessions"), "sessions")
     try:
-        names = os.listdir(profile.path("sessions"))
-        found = [read_session(profile, name) for name in sorted(names) if name == PULSE or valid_id(name)]
-    except FileNotFoundError:
-        return []
+        found = [read_session(profile, name) for name in names if name == PULSE or valid_id(name)]
     except OSError as error:
         where = error.filename or profile.path("sessions")
         raise Failure(f"sessions: {where}: {error.strerror}", "make it readable: an error is no empty fleet") from None
@@ -5893,13 +5903,13 @@ class Supervisor(Switchboard):
     def _output(self, data: bytes) -> None:
         """Hand output on: to the log, to whoever is there, to the canvas."""
         self.log.write(data)
-        if self.peers:
-            body = frame(b"o", data)
-            for peer in list(self.peers.values()):
-                if peer.kind == "viewer" and not peer.stale and not peer.leaving:
-                    self._send(peer, body)
-                elif peer.kind == "follower":
-                    self._tell_more(peer)
+        body = b""
+        for peer in list(self.peers.values()):
+            if peer.kind == "viewer" and not peer.stale and not peer.leaving:
+                body = body or frame(b"o", data)
+                self._send(peer, body)
+            elif peer.kind == "follower":
+                self._tell_more(peer)
         if self.canvas.add(data):
             self.canvas.once_drawn(self._answer)
 
@@ -6455,7 +6465,8 @@ def supervise(order: Order, lock: int, report: int) -> None:
         name_process(SUPERVISOR_NAME)
         set_subreaper(True)
         os.chdir(order.folder)
-        write_atomic("supervisor", f"{os.getpid()} {start_time(os.getpid())}".encode(), sync=False)
+        supervised = {"pid": os.getpid(), "start": start_time(os.getpid())}
+        write_atomic("meta.json", json_line({**read_fields("meta.json"), **supervised}).encode(), sync=False)
         supervisor = Supervisor(order)
         try:
             supervisor.start()
@@ -6608,10 +6619,8 @@ class Channel:
 
 def supervisor_pid(session: Session) -> int:
     """Return the pid of a session's supervisor, 0 when it is gone: its number may be another's by now."""
-    words = text_of(read_bytes(f"{session.folder}/supervisor") or b"").split(" ", 1)
-    if len(words) == 2 and words[0].isdigit() and start_time(int(words[0])) == words[1].strip():
-        return int(words[0])
-    return 0
+    pid, start = session.meta.get("pid"), session.meta.get("start")
+    return pid if isinstance(pid, int) and start and start_time(pid) == start else 0
 
 
 def not_answering(session: Session) -> Failure:
@@ -7507,7 +7516,7 @@ def session_row(session: Session, now: float, asking: bool = False) -> dict[str,
         "last_output": utc_text(heard),
         "note": session.note,
         "flagged": session.note is not None,
-        "verify": "pending" if session.meta.get("verify") else None,
+        "verify": session.verify,
         "claims": [],
         "size": f"{status.get('cols') or session.meta.get('cols')}x{status.get('rows') or session.meta.get('rows')}",
     }
@@ -7666,16 +7675,8 @@ _INDEX = "snapshots/index"
 def sensor_files(profile: Profile) -> dict[str, str]:
     """Return the path of every sensor by name, in order. Raise Failure when the folder cannot be read."""
     folder = profile.path("sensors")
-    try:
-        names = os.listdir(folder)
-    except FileNotFoundError:
-        return {}
-    except OSError as error:
-        raise Failure(
-            f"sensors: {folder}: {error.strerror}", "make it readable: an error is not an empty world"
-        ) from None
-    scripts = (name for name in names if name.endswith(".sh") and not name.startswith("."))
-    return {encoded_name(name[:-3]): f"{folder}/{name}" for name in sorted(scripts)}
+    scripts = (name for name in names_in(folder, "sensors") if name.endswith(".sh") and not name.startswith("."))
+    return {encoded_name(name[:-3]): f"{folder}/{name}" for name in scripts}
 
 
 def refusal(path: str) -> str:
@@ -7956,16 +7957,8 @@ class World(Record):
 def goal_files(profile: Profile) -> dict[str, str]:
     """Return the path of every goal by id, in order. Raise Failure when the folder cannot be read."""
     folder = profile.path("goals")
-    try:
-        names = os.listdir(folder)
-    except FileNotFoundError:
-        return {}
-    except OSError as error:
-        raise Failure(
-            f"goals: {folder}: {error.strerror}", "make it readable: an error is not an empty world"
-        ) from None
-    goals = (name for name in names if name.endswith(".md") and not name.startswith("."))
-    return {encoded_name(name[:-3]): f"{folder}/{name}" for name in sorted(goals)}
+    goals = (name for name in names_in(folder, "goals") if name.endswith(".md") and not name.startswith("."))
+    return {encoded_name(name[:-3]): f"{folder}/{name}" for name in goals}
 
 
 def read_text(path: str, stamps: dict[str, str]) -> tuple[Item | None, tuple[str, str]]:
@@ -7998,38 +7991,35 @@ def observe(profile: Profile, readings: Mapping[str, Reading]) -> World:
     for name, reading in readings.items():
         items[f"sensor:{name}"] = signal_item(reading)
     workers = list_workers(profile, stamps)
-    items.update((f"worker:{worker['id']}", value_item(hashed_part(worker))) for worker in workers)
+    items.update((f"worker:{worker.id}", value_item(worker_value(worker))) for worker in workers)
     asks = read_asks(profile)
     items.update((f"ask:{ask['n']}", value_item(ask_value(ask))) for ask in asks)
     hashed = world_hash({key: item.digest for key, item in items.items()})
-    return World(items, hashed, playbook, goals, dict(readings), workers, asks, stamps)
+    told = [
+        {"id": w.id, **worker_value(w), "cmd": w.meta.get("cmd"), "started_at": w.meta.get("started_at")}
+        for w in workers
+    ]
+    return World(items, hashed, playbook, goals, dict(readings), told, asks, stamps)
 
 
-def worker_value(row: Mapping[str, JSON]) -> JSON:
+def worker_value(session: Session) -> dict[str, JSON]:
     """Return what of a worker is hashed: what it says and how it stands, never an age. Starting counts as running."""
-    state = "running" if row["state"] == "starting" else row["state"]
-    return {"state": state, "exit_code": row["exit_code"], "flag": row["note"], "verify": row["verify"]}
+    state = "running" if session.alive else session.state
+    code = session.status.get("exit_code")
+    return {"state": state, "exit_code": code, "flag": session.note, "verify": session.verify}
 
 
-def hashed_part(worker: Mapping[str, JSON]) -> JSON:
-    """Return what `worker_value` has put into a worker."""
-    return {key: worker[key] for key in ("state", "exit_code", "flag", "verify")}
-
-
-def list_workers(profile: Profile, stamps: dict[str, str]) -> list[JSON]:
-    """Return the workers for the prompt, by id: what is hashed, and what they are. Raise Failure when unreadable."""
-    stamps[profile.path("sessions")] = signature(profile.path("sessions"))
-    now, workers = time.time(), []
-    for session in list_sessions(profile):
-        if session.id == PULSE:
-            continue
+def list_workers(profile: Profile, stamps: dict[str, str]) -> list[Session]:
+    """Return the workers, by id. Raise Failure when they cannot be read."""
+    folder = profile.path("sessions")
+    stamps[folder] = signature(folder)
+    for session in filter(valid_id, names_in(folder, "sessions")):
         for name in ("status.json", "note"):
-            path = f"{session.folder}/{name}"
-            stamps[path] = signature(path)
-        if session.alive:
-            stamps[f"{session.folder}/lock"] = "held"  # its release leaves no trace in the file
-        row = session_row(session, now)
-        workers.append({"id": session.id, **worker_value(row), "cmd": row["cmd"], "started_at": row["started_at"]})
+            stamps[f"{folder}/{session}/{name}"] = signature(f"{folder}/{session}/{name}")
+    workers = [session for session in list_sessions(profile) if session.id != PULSE]
+    stamps.update(
+        (f"{worker.folder}/lock", "held") for worker in workers if worker.alive
+    )  # its release leaves no trace
     return workers
 
 
@@ -9604,7 +9594,7 @@ def do_ask(scene: Scene) -> Done:
 def worker_item(profile: Profile, session: str) -> dict[str, Item | None]:
     """Return the item of a worker that looop itself has just started or ended: it wakes nobody."""
     found = read_session(profile, session)
-    return {f"worker:{session}": value_item(worker_value(session_row(found, 0.0))) if found else None}
+    return {f"worker:{session}": value_item(worker_value(found)) if found else None}
 
 
 def do_start_worker(scene: Scene) -> Done:

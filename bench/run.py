@@ -361,8 +361,7 @@ class Looop(Mux):
             with open(f"{folder}/lock", "rb") as lock, contextlib.suppress(BlockingIOError):
                 fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
                 continue
-            with open(f"{folder}/supervisor", encoding="ascii") as file:
-                pids.append(int(file.read().split()[0]))
+            pids.append(json.loads(read(f"{folder}/meta.json"))["pid"])
         return pids
 
     def processes(self) -> list[int]:
