@@ -199,6 +199,20 @@ def picture(screen):
     return lines, (screen.row, screen.col, screen.visible), screen.alt
 
 
+def detach_key(pieces, extended):
+    """Return (what passed, whether to detach) when a viewer types pieces."""
+    import looop
+
+    key, out = looop.DetachKey(), b""
+    key.extended = extended
+    for piece in pieces:
+        passed, leave = key.typed(piece)
+        out += passed
+        if leave:
+            return out, True
+    return out + key.release(), False
+
+
 class Case(unittest.TestCase):
     """A test with a HOME, a PATH and a data dir of its own."""
 

@@ -12,7 +12,7 @@ import time
 import unittest
 
 import looop
-from tests.support import FAKES, Case, Terminal, alive, picture, processes_with, wait_until
+from tests.support import FAKES, Case, Terminal, alive, detach_key, picture, processes_with, wait_until
 
 OWN = b"\x1b[>5u\x1b[>1u\x1b]2;my own title\x1b\\"  # what a person's terminal may be like before
 DETACH = b"\x1c\x1c"
@@ -459,15 +459,7 @@ class DetachKeys(unittest.TestCase):
     XTERM = (b"\x1b[27;5;92~",)
 
     def typed(self, data, cut, extended=True):
-        key = looop.DetachKey()
-        key.extended = extended
-        out = b""
-        for piece in (data[:cut], data[cut:]):
-            more, leave = key.typed(piece)
-            out += more
-            if leave:
-                return out, True
-        return out + key.release(), False
+        return detach_key((data[:cut], data[cut:]), extended)
 
     def test_found(self):
         release = b"\x1b[92;5:3u"

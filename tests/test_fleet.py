@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import unittest
 
 import looop
@@ -112,6 +113,88 @@ class Faults(Fleet):
         self.begin("a", "printf 'h\\303\\251 \\033[1mbold\\n'; read x")
         self.assertEqual(self.looop("expect", "a", "--raw", "hé .*bold").split("\\x1b")[0], "hé ")
         self.assertEqual(self.looop("log", "a", "--raw", "--grep", "bold"), "hé \x1b[1mbold\r\n")
+
+
+class Privacy(Fleet):
+    def test_a_folder_that_others_can_enter_is_refused(self):
+        self.looop("start-session", "a", "--command", "cat")
+        os.chmod(self.path("sessions", "a"), 0o755)
+        for words in (("send", "a", "x"), ("shot", "a"), ("kill", "a")):
+            self.looop(*words, code=1)
+            self.assertIn("is not private to you", self.stderr)
+        os.chmod(self.path("sessions", "a"), 0o700)
+        names = {
+            name: os.stat(self.path("sessions", "a", name)).st_mode & 0o777
+            for name in os.listdir(self.path("sessions", "a"))
+        }
+        self.assertGreater(len(names), 4)
+        self.assertEqual(set(names.values()), {0o600}, names)
+
+    @unittest.skipUnless(hasattr(os, "geteuid") and os.geteuid() == 0, "needs root to be another user")
+    def test_another_user_is_hung_up_on(self):
+        folder = os.path.join(self.home, "open")
+        os.mkdir(folder)
+        for path in (self.home, folder):
+            os.chmod(path, 0o755)
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(os.path.join(folder, "sock"))
+            os.chmod(os.path.join(folder, "sock"), 0o777)
+            listener.listen()
+            pid = os.fork()
+            if pid == 0:
+                try:
+                    os.setuid(12345)
+                    with socket.socket(socket.AF_UNIX) as stranger:
+                        stranger.connect(os.path.join(folder, "sock"))
+                        os._exit(0 if stranger.recv(1) == b"" else 1)
+                finally:
+                    os._exit(2)
+            theirs = listener.accept()[0].detach()
+            self.assertEqual(looop.peer_user(theirs), 12345)
+            board = looop.Switchboard("a")
+            board._welcome(theirs)
+            self.assertEqual((board.peers, os.waitpid(pid, 0)[1]), ({}, 0))
+            ours, _theirs = socket.socketpair()
+            self.addCleanup(_theirs.close)
+            board._welcome(ours.fileno())
+            self.assertEqual(list(board.peers), [ours.fileno()])
+            ours.close()
+
+    def test_meta_json_names_the_supervisor(self):
+        self.looop("start-session", "a", "--command", "cat")
+        meta = self.json("sessions", "a", "meta.json")
+        self.assertEqual((meta["id"], meta["cmd"], meta["protocol"], meta["version"]), ("a", "cat", 1, looop.VERSION))
+        self.assertEqual(looop.start_time(meta["pid"]), meta["start"])
+        self.assertTrue({"cwd", "cols", "rows", "boot"} <= set(meta))
+
+    def test_who_is_told_what(self):
+        """A person's own terminal speaks for the person; a worker's for nobody; neither knows of the terminal before."""
+        wanted = {"LOOOP_DATA_DIR": self.data, "TERM": "xterm-256color", "LOOOP_CLAIMS_DIR": self.path("claims")}
+        strange = {"TMUX": "/tmp/x,1,0", "LINES": "5", "TERM": "dumb", "LOOOP_RUN_ID": "tick-1", "LOOOP_COLOR": "1"}
+        interactive = "exec env #{{prompt_file}}"
+        self.config({"default": "fake", "runners": {"fake": {"tick": "true", "interactive": interactive}}})
+        for name, words in (("mine", ("--command", "env")), ("worker", ("a prompt",))):
+            self.looop("start-session", name, *words, env=strange)
+            self.looop("wait", name)
+            env = dict(line.split("=", 1) for line in self.looop("log", name).splitlines() if "=" in line)
+            self.assertEqual({key: env.get(key) for key in wanted}, wanted)
+            self.assertEqual(env["LOOOP_SESSION_ID"], name)
+            self.assertTrue(os.access(env["LOOOP_BIN"], os.X_OK))
+            self.assertEqual(set(env) & {"TMUX", "LINES", "LOOOP_RUN_ID", "LOOOP_COLOR"}, set())
+            self.assertEqual(env.get("LOOOP_CHILD"), {"mine": None, "worker": "1"}[name])
+
+    def test_ls_goes_on_looking(self):
+        process = self.start("ls", "-w", "--interval", "100ms", "--json")
+        self.assertEqual(process.stdout.readline(), b"[]\n")
+        self.looop("start-session", "a", "--command", "cat")
+        row = {}
+        while not row:
+            row = next(iter(json.loads(process.stdout.readline())), None)
+        self.assertEqual(row["id"], "a")
+        keys = (
+            "id cmd state alive health exit_code signal started_at last_change last_output note flagged verify claims"
+        )
+        self.assertEqual(list(row), [*keys.split(), "size"])
 
 
 class World(Fleet):

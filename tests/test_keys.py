@@ -7,6 +7,7 @@ import tempfile
 import unittest
 
 import looop
+from tests.support import detach_key
 
 
 class Keys(unittest.TestCase):
@@ -68,15 +69,7 @@ class Keys(unittest.TestCase):
 
 class Typed(unittest.TestCase):
     def fed(self, pieces, extended=False):
-        """Return (what passed, whether to detach) when a viewer types pieces."""
-        key, out = looop.DetachKey(), b""
-        key.extended = extended
-        for piece in pieces:
-            passed, leave = key.typed(piece)
-            out += passed
-            if leave:
-                return out, True
-        return out + key.release(), False
+        return detach_key(pieces, extended)
 
     def test_the_detach_key_however_it_is_spelled_and_split(self):
         forms = [b"\x1c", b"\x1b[92;5u", b"\x1b[92;5:1u", b"\x1b[92;69u", b"\x1b[27;5;92~"]
