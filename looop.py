@@ -367,6 +367,11 @@ def text_of(raw: bytes) -> str:
     return raw.decode("utf-8", "replace")
 
 
+def ended_line(body: str) -> bytes:
+    """Return a body as the bytes of a file: UTF-8, odd bytes of a command line as they were, its last line ended."""
+    return (body if body.endswith("\n") else body + "\n").encode("utf-8", "surrogateescape")
+
+
 def fenced(body: str, mark: str = "| ") -> str:
     """Prefix every line, so that no body can begin a line at column 0 and pass for a header."""
     lines = printable(body).split("\n")
@@ -6309,9 +6314,9 @@ def start_session(profile: Profile, start: Start) -> Session:
         try:
             if start.prompt:  # not before the id is ours: the worker who has it may still read its own
                 make_private_dir(profile.path("prompts"))
-                write_atomic(profile.path("prompts", f"{start.id}.md"), ended_text(start.prompt), sync=False)
+                write_atomic(profile.path("prompts", f"{start.id}.md"), ended_line(start.prompt), sync=False)
             launch(order, lock.fd)
-        except Failure:  # nothing runs; whatever else interrupts this leaves a session that lives, or is seen as lost
+        except (Failure, OSError):  # nothing runs; what else interrupts this leaves a session that lives, or is lost
             with store_lock(profile):
                 remove_session(profile, start.id)
             raise
@@ -6324,11 +6329,6 @@ def start_session(profile: Profile, start: Start) -> Session:
     if session is None:
         raise Failure(f"start-session: {start.id}: its folder is gone", "somebody removed it: try again")
     return session
-
-
-def ended_text(text: str) -> bytes:
-    """Return a text as a file holds it, its last line ended (pure)."""
-    return (text if text.endswith("\n") else text + "\n").encode("utf-8", "surrogateescape")
 
 
 def worker_command(profile: Profile, start: Start) -> str:
@@ -7417,9 +7417,7 @@ def typed_request(
 
 def kill_session(profile: Profile, session: Session, inside: bool = False) -> Session:
     """End a session with everything it has started; return it as it is then. Raise Failure when something survives."""
-    send_signal(
-        [pid for pid in (supervisor_pid(session),) if pid], _signal.SIGCONT
-    )  # one that is stopped hears nothing
+    send_signal([supervisor_pid(session)], _signal.SIGCONT)  # one that is stopped hears nothing
     try:
         ask_session(session, "kill", timeout=HUP_GRACE + TERM_GRACE + 10.0, inside=inside)
     except (Gone, Failure):
@@ -7550,7 +7548,7 @@ def flag_session(session: Session, message: str | None) -> None:
     if message is None:
         remove_file(path)
     else:
-        write_atomic(path, ended_text(message), sync=False)
+        write_atomic(path, ended_line(message), sync=False)
 
 
 # ======================================================================================================================
@@ -9776,11 +9774,6 @@ def do_write_playbook(scene: Scene) -> Done:
     body = ended_line(scene.move.fields["body"])
     write_atomic(path, body)
     return Done(scene.move.journal or "rewrote the PLAYBOOK", wrote={"playbook": text_item(body)})
-
-
-def ended_line(body: str) -> bytes:
-    """Return a body as the bytes of a file: UTF-8, its last line ended."""
-    return (body if body.endswith("\n") else body + "\n").encode()
 
 
 PERFORMERS: dict[str, Callable[[Scene], Done]] = {
@@ -12271,8 +12264,7 @@ def cmd_kill(profile: Profile, args: dict[str, JSON]) -> int:
     if session.state == "lost":
         end_leftovers(profile, session)
     if not session.alive:
-        say(f"{session.id} had ended already ({ended_words(session)})") if not args["json"] else None
-        return show_session(profile, args, session.id, "") if args["json"] else 0
+        return show_session(profile, args, session.id, f"{session.id} had ended already ({ended_words(session)})")
     session = kill_session(profile, session, inside=runs_inside(session))
     return show_session(profile, args, session.id, f"{session.id} has ended ({ended_words(session)})")
 

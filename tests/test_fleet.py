@@ -168,7 +168,7 @@ class Privacy(Fleet):
         self.assertTrue({"cwd", "cols", "rows", "boot"} <= set(meta))
 
     def test_who_is_told_what(self):
-        """A person's own terminal speaks for the person; a worker's for nobody; neither knows of the terminal before."""
+        """A person's own terminal speaks for the person, a worker's for nobody."""
         wanted = {"LOOOP_DATA_DIR": self.data, "TERM": "xterm-256color", "LOOOP_CLAIMS_DIR": self.path("claims")}
         strange = {"TMUX": "/tmp/x,1,0", "LINES": "5", "TERM": "dumb", "LOOOP_RUN_ID": "tick-1", "LOOOP_COLOR": "1"}
         interactive = "exec env #{{prompt_file}}"
