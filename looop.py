@@ -562,6 +562,12 @@ def amount(value: JSON) -> float | None:
     return value if good else None
 
 
+def moment(value: JSON) -> float | None:
+    """Return a moment in epoch seconds, None when it is none."""
+    good = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < 1e11
+    return value if good else None
+
+
 def canonical(value: JSON) -> str:
     """Write a JSON value so that equal values give equal text, whatever the order of their keys."""
     import json
@@ -1974,6 +1980,22 @@ def processes_with(*marks: str) -> list[int]:
         if wanted <= set(environment.split(b"\0")):
             found.append(pid)
     return found
+
+
+def end_process(pid: int, started: str) -> None:
+    """End a process and its group, if it is still the one that started then: TERM, a grace, KILL."""
+    for number in (_signal.SIGTERM, _signal.SIGKILL):
+        if start_time(pid) != started:
+            return
+        family = [pid, *descendants(pid)]
+        for target in [-pid, *family] if number == _signal.SIGKILL else [-pid]:
+            try:
+                os.kill(target, number)
+            except (ProcessLookupError, PermissionError):
+                pass
+        limit = time.monotonic() + KILL_GRACE
+        while start_time(pid) == started and time.monotonic() < limit:
+            time.sleep(0.02)
 
 
 def close_inherited() -> None:
@@ -4768,6 +4790,20 @@ def living_session(profile: Profile, verb: str, text: str, drive: bool = True) -
     return session
 
 
+def pulse_pid(profile: Profile) -> int:
+    """Return the pid of the pulse that runs, 0 when none does."""
+    words = lock_holder(profile.path(".lock")).split()
+    return int(words[1].rstrip(",")) if words[:1] == ["pid"] and words[1].rstrip(",").isdigit() else 0
+
+
+def next_beat(profile: Profile) -> float | None:
+    """Return when the pulse beats next, in epoch seconds; None when nobody knows."""
+    try:
+        return parse_utc(lock_holder(profile.path(".lock")).partition(", next ")[2])
+    except ValueError:
+        return None
+
+
 def ended_words(session: Session) -> str:
     """Say how a session has ended."""
     status = session.status
@@ -4896,7 +4932,7 @@ def read_claim(profile: Profile, name: str, now: float) -> Claim | None:
         return None
     said = fields.get("session")
     session = said if isinstance(said, str) and valid_id(said) else ""
-    at, until = written_at(path), amount(fields.get("until"))
+    at, until = written_at(path), moment(fields.get("until"))
     if until is not None and now >= until:
         return Claim(name, session, at, until, "expired")
     holder = read_session(profile, session) if session else None
@@ -7783,33 +7819,64 @@ VERIFY_TIME = 60.0  # seconds that a worker's check may take
 
 def verify_ended(profile: Profile) -> None:
     """Run the check of every worker that has ended, once: a check that was interrupted has failed, and says so."""
-    sessions = [session for session in list_sessions(profile) if not session.alive and session.verify == "pending"]
+    ended = [session for session in list_sessions(profile) if not session.alive and session.verify]
+    for session in ended:
+        left = read_fields(f"{session.folder}/verify.json")
+        if isinstance(left.get("pid"), int) and left.get("start"):
+            end_process(left["pid"], str(left["start"]))
+        elif "pid" in left:  # it was started, and its number was not written down
+            for pid in processes_with(check_mark(session), f"LOOOP_DATA_DIR={profile.data}"):
+                end_process(pid, start_time(pid))
+    sessions = [session for session in ended if session.verify == "pending"]
     jobs = []
     for session in sessions:
         log = f"{session.folder}/verify.log"
         remove_file(log)
-        write_verdict(session, "fail", "looop was ended while the check ran; it is not repeated")
+        begun = begun_check(session)
+        begun(0)
         where = str(session.meta.get("cwd") or profile.data)
         command = f"cd {quoted(where)} || exit 1\n{session.meta['verify']}"
         argv = [shell_path(profile.env), "-c", command]
-        jobs.append(Job(session.id, argv, profile.child_env(), VERIFY_TIME, stdout=log, stderr=log, tidy=True))
-    for session, ended in zip(sessions, run_jobs(jobs)):
-        log = f"{session.folder}/verify.log"
-        said = text_of(read_bytes(log) or b"")
-        if profile.redacted(said) != said:
-            write_atomic(log, profile.redacted(said).encode("utf-8", "backslashreplace"))
-        how = f"exit {ended.code}" if ended.code >= 0 else f"signal {-ended.code}"
-        if ended.why != "exit":
-            how = {"timeout": f"not done after {duration_text(VERIFY_TIME)}"}.get(ended.why, ended.why)
-        words = one_line(f"{how}: {profile.redacted(said)[-300:].strip()}".rstrip(": "), 400)
-        verdict = "pass" if ended.why == "exit" and ended.code == 0 else "fail"
-        write_verdict(session, verdict, words)
-        emit(profile, "verified", session=session.id, verdict=verdict, why=words)
+        key, _, value = check_mark(session).partition("=")
+        env = profile.child_env(**{key: value})
+        jobs.append(Job(session.id, argv, env, VERIFY_TIME, "/dev/null", log, log, tidy=True, on_start=begun))
+    for session, end in zip(sessions, run_jobs(jobs)):
+        judge_check(profile, session, end)
 
 
-def write_verdict(session: Session, verdict: str, why: str) -> None:
-    """Write down what a worker's check came to."""
-    fields: dict[str, JSON] = {"verdict": verdict, "why": why, "at": utc_text(time.time())}
+def check_mark(session: Session) -> str:
+    """Return a setting of the environment by which the processes of a check are known."""
+    return f"LOOOP_CHECK={session.id}@{session.generation}"
+
+
+def begun_check(session: Session) -> Callable[[int], None]:
+    """Return what notes that a check begins, and then which process it is: until its end it counts as failed."""
+
+    def begun(pid: int) -> None:
+        why = "looop was ended while the check ran; it is not repeated"
+        write_verdict(session, "fail", why, pid=pid or None, start=start_time(pid) if pid else None)
+
+    return begun
+
+
+def judge_check(profile: Profile, session: Session, ended: Ended) -> None:
+    """Write down what a check came to."""
+    log = f"{session.folder}/verify.log"
+    said = text_of(read_bytes(log) or b"")
+    if profile.redacted(said) != said:
+        write_atomic(log, profile.redacted(said).encode("utf-8", "backslashreplace"))
+    how = f"exit {ended.code}" if ended.code >= 0 else f"signal {-ended.code}"
+    if ended.why != "exit":
+        how = {"timeout": f"not done after {duration_text(VERIFY_TIME)}"}.get(ended.why, ended.why)
+    words = one_line(f"{how}: {profile.redacted(said)[-300:].strip()}".rstrip(": "), 400)
+    verdict = "pass" if ended.why == "exit" and ended.code == 0 else "fail"
+    write_verdict(session, verdict, words)
+    emit(profile, "verified", session=session.id, verdict=verdict, why=words)
+
+
+def write_verdict(session: Session, verdict: str, why: str, **more: JSON) -> None:
+    """Write down how a worker's check stands."""
+    fields: dict[str, JSON] = {"verdict": verdict, "why": why, "at": utc_text(time.time()), **more}
     write_atomic(f"{session.folder}/verify.json", json_line(fields).encode())
 
 
@@ -9912,6 +9979,8 @@ def do_start_worker(scene: Scene) -> Done:
         )
     start = Start(fields["id"], "", fields["prompt"], fields.get("runner", ""), verify=fields.get("verify", ""))
     session = start_session(profile, start)
+    if profile.runner(start.runner).mode == "builtin":
+        flag_session(session, INTERVIEW_FLAG)  # it would do so itself, and wake the next beat
     line = scene.move.journal or f"started worker {session.id}: {one_line(fields['prompt'], 160)}"
     return Done(line, wrote=worker_item(profile, session.id))
 
@@ -10142,7 +10211,7 @@ def read_pause(profile: Profile, now: float) -> dict[str, JSON] | None:
         return {"at": None, "until": None, "why": "pause.json is not what looop writes; `looop resume` removes it"}
     if until is not None and until <= now:
         return None
-    return {"at": amount(pause.get("at")), "until": until, "why": one_line(str(pause.get("why") or ""))}
+    return {"at": moment(pause.get("at")), "until": until, "why": one_line(str(pause.get("why") or ""))}
 
 
 def shown_pause(pause: Mapping[str, JSON] | None) -> JSON:
@@ -10353,22 +10422,6 @@ def end_orphan(profile: Profile, run: str) -> None:
                     continue
                 if leader:
                     end_process(pid, start_time(pid))
-
-
-def end_process(pid: int, started: str) -> None:
-    """End a process and its group, if it is still the one that started then: TERM, a grace, KILL."""
-    for number in (_signal.SIGTERM, _signal.SIGKILL):
-        if start_time(pid) != started:
-            return
-        family = [pid, *descendants(pid)]
-        for target in [-pid, *family] if number == _signal.SIGKILL else [-pid]:
-            try:
-                os.kill(target, number)
-            except (ProcessLookupError, PermissionError):
-                pass
-        limit = time.monotonic() + KILL_GRACE
-        while start_time(pid) == started and time.monotonic() < limit:
-            time.sleep(0.02)
 
 
 def pay_late(profile: Profile, run: str, wake: Mapping[str, JSON]) -> None:
@@ -11190,6 +11243,13 @@ def asking_note(question: str) -> str:
     return f"asks: {one_line(question, 300)}"
 
 
+def lower_flag(profile: Profile, ask: Mapping[str, JSON]) -> None:
+    """Take the flag down that a question has raised, now that it is answered."""
+    session = read_session(profile, ask["session"]) if ask["session"] else None
+    if session and session.note == asking_note(str(ask["question"])):
+        flag_session(session, None)
+
+
 def await_answer(profile: Profile, number: int, limit: float) -> str | None:
     """Wait until an ask is answered and return the answer; None when it was not in `limit` seconds (0: no limit)."""
     deadline = time.monotonic() + limit if limit else None
@@ -11268,6 +11328,11 @@ _OUTCOME_GLYPHS = {
     "failed": ("✗", "bad"),
     "interrupted": ("✗", "bad"),
 }
+
+
+def say(text: str) -> None:
+    """Print an answer."""
+    sys.stdout.write(text + "\n")
 
 
 def money(usd: float | None) -> str:
@@ -12207,20 +12272,6 @@ def end_on_signals() -> None:
         _signal.signal(number, raise_once)
 
 
-def pulse_pid(profile: Profile) -> int:
-    """Return the pid of the pulse that runs, 0 when none does."""
-    words = lock_holder(profile.path(".lock")).split()
-    return int(words[1].rstrip(",")) if words[:1] == ["pid"] and words[1].rstrip(",").isdigit() else 0
-
-
-def next_beat(profile: Profile) -> float | None:
-    """Return when the pulse beats next, in epoch seconds; None when nobody knows."""
-    try:
-        return parse_utc(lock_holder(profile.path(".lock")).partition(", next ")[2])
-    except ValueError:
-        return None
-
-
 def start_pulse(profile: Profile) -> tuple[int, bool]:
     """See to it that the pulse runs; return (its pid, whether it ran already). Raise Failure when it cannot be."""
     prepare(profile)
@@ -12313,11 +12364,6 @@ class Verb(Record):
 
 
 _JSON = Option("--json", "print JSON")
-
-
-def say(text: str) -> None:
-    """Print an answer."""
-    sys.stdout.write(text + "\n")
 
 
 def cmd_tick(profile: Profile, args: dict[str, JSON]) -> int:
@@ -12417,6 +12463,7 @@ def tell_answer(profile: Profile, ask: Mapping[str, JSON], verdict: str, text: s
         now = known_ask(profile, str(ask["n"]))
         raise answered_failure(now, "--force replaces the answer until a decider has read it")
     emit(profile, "answered", n=ask["n"], verdict=verdict)
+    lower_flag(profile, ask)
     say(f"ask {ask['n']}: {verdict}; the decider reads it on the next beat")
     return 0
 
@@ -13285,9 +13332,6 @@ def cmd_ask(profile: Profile, args: dict[str, JSON]) -> int:
     say(answer)
     sys.stdout.flush()
     delivered(profile, number, answer)
-    note = session and read_session(profile, session.id)
-    if note and note.note == asking_note(str(profile.redacted(args["question"]))):
-        flag_session(note, None)
     return 0
 
 
@@ -14462,6 +14506,8 @@ this text. Nobody watches you type: what must be noticed goes through the comman
 """
 
 INTERVIEW = "Ask the person what they want of looop, and write PLAYBOOK, goals and sensors down for them."
+
+INTERVIEW_FLAG = "setup: a few questions to begin with"
 
 TYPED_INSTRUCTIONS = """\
 # INSTRUCTIONS

@@ -233,6 +233,7 @@ class Case(unittest.TestCase):
     def setUp(self):
         self.home = os.path.realpath(tempfile.mkdtemp(prefix="looop-test-"))
         self.addCleanup(shutil.rmtree, self.home, ignore_errors=True)
+        self.addCleanup(self.end_sessions)
         self.data = os.path.join(self.home, "data")
         self.bin = os.path.join(self.home, "bin")
         os.mkdir(self.bin)
@@ -250,10 +251,22 @@ class Case(unittest.TestCase):
             "LOOOP_MAX_DECIDES_PER_HOUR": "1000",
         }
 
+    def end_sessions(self):
+        """End every session that the test has left, and wait until no process of it is there."""
+        import looop
+
+        profile = looop.open_profile(self.env, os.path.join(ROOT, "looop.py"))
+        if not os.path.isdir(profile.path("sessions")):
+            return
+        for session in looop.list_sessions(profile):
+            if session.alive:
+                looop.kill_session(profile, session)
+        wait_until(lambda: not processes_with(self.home), "the end of every process of the test")
+
     @staticmethod
     def far_from_midnight():
         """Return a time zone in which it is about noon, so that no test sees the date change."""
-        return f"T{time.gmtime().tm_hour - 12:+d}".replace("+-", "-")
+        return f"TST{time.gmtime().tm_hour - 12:+d}"
 
     # --- running it
 

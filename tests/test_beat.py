@@ -34,7 +34,8 @@ class Newcomer(Case):
     def test_one_command_is_a_beat_and_again_is_quiet(self):
         code, out, err = self.run_it("tick")
         self.assertEqual(code, 0, err)
-        self.assertIn("noop", out)
+        self.assertIn("acted", out)
+        self.assertIn("NEEDS YOU\n  setup is flagged", err)
         self.assertIn("the built-in decider ran", err)
         self.assertIn("git is not on PATH", err)
         self.assertEqual(len(self.journal()), 1)
@@ -351,7 +352,16 @@ class Replies(Case):
             json.dumps({"move": "kill_worker", "id": "b"}): "no such session",
         }
         self.profile(goals={"a": "0\n"}, sensors={"s": "echo '{\"signal\":1}'"})
-        leave = ("runs/", "state.json", "events.jsonl", "cost.jsonl", "goals/a.md", ".beat.lock", "snapshots/index")
+        leave = (
+            "runs/",
+            "state.json",
+            "events.jsonl",
+            "cost.jsonl",
+            "goals/a.md",
+            ".beat.lock",
+            ".surfaced",
+            "snapshots",
+        )
         self.replies({"move": "noop"})
         self.tick()
         before = self.tree(leave)
@@ -750,7 +760,7 @@ class Direct(Case):
         self.runner(f"cat >/dev/null; printf -- '{lines}' >> journal.md; echo done", "direct")
         out = self.tick()
         self.assertEqual(len(self.journal()), 2)
-        self.assertRegex(self.journal()[1], r"^- .{16} did this; and that; and more \[3 lines\]$")
+        self.assertRegex(self.journal()[1], r"^- .{16} did this; and that; and more \[3 journal lines\]$")
         self.assertEqual(out["journal"], self.journal()[1])
         self.assertIn("and more\n", self.read("runs", out["run"], "journal.txt"))
         self.assertIn("wrote 3 journal lines", self.stderr)
@@ -958,7 +968,7 @@ class Once(Case):
 
     def test_a_secret_that_is_also_a_name_does_not_wake_for_ever(self):
         env = {"TEAM_KEY": "playbook-daily", "OTHER_TOKEN": "interrupted", "X_SECRET": "baseline"}
-        self.assertEqual(self.tick(env=env)["outcome"], "noop")
+        self.assertEqual(self.tick(env=env)["outcome"], "acted")
         for _ in range(2):
             self.assertEqual(self.tick(env=env)["outcome"], "unchanged")
 

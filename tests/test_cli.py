@@ -140,7 +140,7 @@ class Status(Case):
         self.looop("_cost", "session", "w", "claude", "0.42")
         self.looop("_cost", "session", "w", "claude", "unknown")
         status = json.loads(self.looop("status", "--json"))
-        self.assertEqual(set(status["pulse"]), {"running", "pid", "interval_s", "next_beat_s"})
+        self.assertEqual(set(status["pulse"]), {"running", "pid", "interval_s", "next_beat_s", "crashed"})
         self.assertEqual(set(status["last_tick"]), {"at", "hash", "outcome", "run"})
         self.assertEqual(status["last_tick"]["outcome"], "noop")
         self.assertEqual(

@@ -137,6 +137,7 @@ class Init(Case):
         self.assertIn("claude is not on PATH yet", out)
         self.assertTrue(os.path.exists(self.path("PLAYBOOK.md")))
         self.looop("init", "builtin")
+        os.unlink(self.path("goals", "setup.md"))
         self.assertEqual(self.tick()["outcome"], "noop")
         self.assertIn("auto, which is builtin here", self.looop("init", "auto"))
         before = self.tree()
@@ -160,6 +161,7 @@ class Init(Case):
 
     def test_an_unknown_key_warns_once_and_is_ignored(self):
         self.config({"intervall": 5})
+        self.profile()
         self.assertEqual(self.tick()["outcome"], "noop")
         self.assertEqual(self.stderr.count("unknown key intervall"), 1)
         self.assertEqual(self.looop("config", "check"), f"{self.home}/.config/looop.json: good\n")

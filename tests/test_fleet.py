@@ -11,17 +11,6 @@ from tests.support import Case, processes_with, wait_until
 
 
 class Fleet(Case):
-    def setUp(self):
-        super().setUp()
-        self.addCleanup(self.end_sessions)
-
-    def end_sessions(self):
-        profile = looop.open_profile(self.env, looop.__file__)
-        for session in looop.list_sessions(profile):
-            if session.alive:
-                looop.kill_session(profile, session)
-        wait_until(lambda: not processes_with(self.home), "the end of every process of the test")
-
     def ls(self):
         return {row["id"]: row for row in json.loads(self.looop("ls", "--json"))}
 
@@ -173,9 +162,12 @@ class Privacy(Fleet):
         strange = {"TMUX": "/tmp/x,1,0", "LINES": "5", "TERM": "dumb", "LOOOP_RUN_ID": "tick-1", "LOOOP_COLOR": "1"}
         interactive = "exec env #{{prompt_file}}"
         self.config({"default": "fake", "runners": {"fake": {"tick": "true", "interactive": interactive}}})
+        os.makedirs(self.path("runs", "tick-1"), 0o700)
+        self.write("state.json", '{"open": "tick-1"}')
         for name, words in (("mine", ("--command", "env")), ("worker", ("a prompt",))):
             self.looop("start-session", name, *words, env=strange)
             self.looop("wait", name)
+            os.unlink(self.path("runs", "tick-1", "verb.json"))
             env = dict(line.split("=", 1) for line in self.looop("log", name).splitlines() if "=" in line)
             self.assertEqual({key: env.get(key) for key in wanted}, wanted)
             self.assertEqual(env["LOOOP_SESSION_ID"], name)

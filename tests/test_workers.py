@@ -1,0 +1,435 @@
+"""Workers: their contract, claims, questions and checks, and what of it a later one of the same id has."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+import unittest
+
+import looop
+from tests.support import wait_until
+from tests.test_fleet import Fleet
+
+NOOP = json.dumps({"move": "noop"})
+
+
+class Workers(Fleet):
+    """A worker is a bash that is told what to do by `send`; its looop is the one under test."""
+
+    def setUp(self):
+        super().setUp()
+        self.profile()
+        self.opened = looop.open_profile(self.env, looop.__file__)
+
+    def worker(self, name="w", *words, command="exec bash --norc --noprofile -i # {{prompt_file}}"):
+        self.runner(f"cat >/dev/null; echo '{NOOP}'", mode="typed")
+        path = os.path.join(self.home, ".config", "looop.json")
+        with open(path) as file:
+            config = json.load(file)
+        config["runners"]["fake"]["interactive"] = command
+        self.config(config)
+        self.looop("start-session", name, "do it", *words)
+        return looop.read_session(self.opened, name)
+
+    def sends(self, text, name="w"):
+        """Have the worker run a command line of looop."""
+        line = " ".join(map(looop.quoted, self.command()))
+        self.looop("send", name, "--", text.replace("LOOOP", line))
+
+    def supervisor(self, name="w"):
+        return looop.read_session(self.opened, name).meta["pid"]
+
+    def crash(self, name="w"):
+        """Kill a worker as the kernel would: its supervisor and its program, with KILL."""
+        session = looop.read_session(self.opened, name)
+        for pid in (session.meta["pid"], session.status["pid"]):
+            os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: not looop.read_session(self.opened, name).alive, "the end of the worker")
+
+    def asks(self, *words):
+        return json.loads(self.looop("asks", "--json", *words))
+
+
+class Contract(Workers):
+    def test_a_worker_is_given_the_contract_and_then_its_task(self):
+        self.worker("w-1", command="cat {{prompt_file}}")
+        self.looop("wait", "w-1")
+        text = self.read("prompts", "w-1.md")
+        self.assertTrue(text.endswith("# The task\n\ndo it\n"), text)
+        for word in (
+            "ask",
+            "flag w-1",
+            "unflag w-1",
+            "claim",
+            "unclaim",
+            "_cost session w-1",
+            "kill w-1",
+            "$LOOOP_REPORTS_DIR",
+        ):
+            self.assertIn(word, text)
+        self.assertNotIn("{{", text)
+        self.assertIn("worker `w-1` of looop", self.looop("log", "w-1"))
+
+    def test_a_worker_ends_itself_with_what_the_contract_says(self):
+        self.worker("w", command="bash -c '\"$LOOOP_BIN\" kill w; sleep 100' # {{prompt_file}}")
+        self.assertEqual(self.looop("wait", "w", code=0), "")
+        self.assertEqual((self.ls()["w"]["state"], self.ls()["w"]["health"]), ("exited", "done"))
+
+    def test_what_the_contract_says_can_be_done(self):
+        """Each verb that it names is one that there is."""
+        import re
+
+        for verb in re.findall(r'"\$LOOOP_BIN" (\w+)', looop.WORKER_CONTRACT):
+            self.assertIsNotNone(looop.find_verb([verb])[0], verb)
+
+
+class Claims(Workers):
+    def claims(self):
+        return {row["name"]: row for row in json.loads(self.looop("claims", "--json"))}
+
+    def test_one_holds_it_and_the_other_is_told_who(self):
+        self.worker("a")
+        self.worker("b")
+        self.assertEqual(self.looop("claim", "issue-1", "--session", "a"), "a holds issue-1\n")
+        self.assertEqual(self.looop("claim", "issue-1", "--session", "a"), "a holds issue-1\n")
+        self.looop("claim", "issue-1", "--session", "b", code=1)
+        self.assertIn("issue-1: is held by a", self.stderr)
+        self.assertEqual(self.ls()["a"]["claims"], ["issue-1"])
+        self.assertEqual(self.ls()["b"]["claims"], [])
+        self.assertIn("issue-1", self.looop("claims"))
+        self.looop("unclaim", "issue-1", env={"LOOOP_SESSION_ID": "b", "LOOOP_CHILD": "1"}, code=1)
+        self.assertEqual(
+            self.looop("unclaim", "issue-1", env={"LOOOP_SESSION_ID": "a", "LOOOP_CHILD": "1"}), "issue-1 is free\n"
+        )
+        self.looop("claim", "issue-1", "--session", "b")
+        self.looop("claim", "x", code=2)
+        self.looop("claim", "../x", "--session", "b", code=2)
+
+    def test_time_runs_out(self):
+        self.worker("a")
+        self.worker("b")
+        self.looop("claim", "x", "--session", "a", "--ttl", "1h")
+        self.assertEqual(self.claims()["x"]["state"], "held")
+        self.looop("claim", "x", "--session", "a", "--ttl", "1ms")
+        self.assertEqual(self.claims()["x"]["state"], "expired")
+        self.looop("claim", "x", "--session", "b")
+        self.assertEqual(self.claims()["x"]["session"], "b")
+
+    def test_two_race_two_hundred_times_and_one_wins(self):
+        sessions = [self.worker("a"), self.worker("b")]
+        pipes = [os.pipe() for _ in sessions]
+        results, report = os.pipe()
+        pids = []
+        for session, (ours, _) in zip(sessions, pipes):
+            pid = os.fork()
+            if pid == 0:
+                code = 1
+                try:
+                    while True:
+                        number = os.read(ours, 2)
+                        if not number:
+                            break
+                        try:
+                            name = f"n{int.from_bytes(number, 'big')}"
+                            looop.take_claim(self.opened, name, session, 0.0, time.time())
+                            os.write(report, session.id.encode())
+                        except looop.Failure:
+                            os.write(report, b"-")
+                    code = 0
+                finally:
+                    os._exit(code)
+            pids.append(pid)
+            os.close(ours)
+        for number in range(200):
+            for _, theirs in pipes:
+                os.write(theirs, number.to_bytes(2, "big"))
+            said = os.read(results, 1) + os.read(results, 1)
+            self.assertIn(said, (b"a-", b"-a", b"b-", b"-b"), number)
+            winner = said.replace(b"-", b"").decode()
+            self.assertEqual(self.json("claims", f"n{number}.json")["session"], winner)
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+        for fd in (results, report, *(theirs for _, theirs in pipes)):
+            os.close(fd)
+
+    def test_the_command_line_has_one_winner_too(self):
+        self.worker("a")
+        self.worker("b")
+        for number in range(5):
+            processes = [self.start("claim", f"n{number}", "--session", name) for name in "ab"]
+            self.assertEqual(sorted(process.wait(20) for process in processes), [0, 1])
+
+    def test_a_dead_session_blocks_nobody(self):
+        self.worker("a")
+        self.worker("b")
+        self.looop("claim", "x", "--session", "a")
+        self.write("claims/hand.json", '{"session": "a"}')
+        self.write("claims/odd.json", "{half")
+        self.looop("claim", "odd", "--session", "b", code=1)
+        self.crash("a")
+        self.assertEqual(
+            {name: row["state"] for name, row in self.claims().items()},
+            {"x": "released", "hand": "released", "odd": "held"},
+        )
+        self.looop("claim", "x", "--session", "b")
+        self.tick()
+        self.assertEqual([(e["name"], e["session"]) for e in self.events("claim_reaped")], [("hand", "a")])
+        self.assertEqual(set(self.claims()), {"x", "odd"})
+        self.looop("unclaim", "odd")
+
+    def test_who_is_born_again_inherits_nothing(self):
+        self.worker("a")
+        self.looop("claim", "x", "--session", "a")
+        self.write("claims/hand.json", '{"session": "a"}')
+        old = time.time() - 5
+        os.utime(self.path("claims", "hand.json"), (old, old))
+        self.start("ask", "which?", "--session", "a")
+        wait_until(self.asks, "the ask")
+        self.crash("a")
+        self.worker("a")
+        row = self.ls()["a"]
+        self.assertEqual((row["claims"], row["flagged"], row["verify"]), ([], False, None))
+        self.assertNotEqual(row["health"], "asking")
+        self.assertEqual(
+            {name: row["state"] for name, row in self.claims().items()}, {"x": "released", "hand": "released"}
+        )
+        self.assertEqual(self.asks()[0]["state"], "stranded")
+        second = self.start("ask", "which?", "--session", "a", stdout=subprocess.PIPE)
+        wait_until(lambda: len(self.asks()) == 2, "an ask of its own")
+        self.looop("answer", "1", "the first")
+        self.looop("answer", "2", "the second")
+        self.assertEqual(second.communicate(timeout=20)[0], b"the second\n")
+
+    def test_claims_are_in_the_prompt_and_never_in_the_hash(self):
+        self.worker("a")
+        self.tick()
+        self.looop("claim", "issue-7", "--session", "a")
+        self.assertEqual(self.tick()["outcome"], "unchanged")
+        self.write("goals/g.md", "g\n")
+        self.tick()
+        self.assertIn("\n# CLAIMS\n| - issue-7\n|   | held by a\n", self.prompt())
+
+
+class Asking(Workers):
+    def test_the_answer_alone_is_printed_and_the_flag_comes_down(self):
+        self.worker()
+        process = self.start(
+            "ask",
+            "merge it?",
+            "--option",
+            "yes",
+            "--option",
+            "no",
+            "--ref",
+            "reports/w.md",
+            env={"LOOOP_SESSION_ID": "w", "LOOOP_CHILD": "1"},
+        )
+        wait_until(self.asks, "the ask")
+        ask = self.asks()[0]
+        self.assertEqual(
+            {key: ask[key] for key in ("n", "kind", "session", "question", "options", "ref", "state")},
+            {
+                "n": 1,
+                "kind": "ask",
+                "session": "w",
+                "question": "merge it?",
+                "options": ["yes", "no"],
+                "ref": "reports/w.md",
+                "state": "open",
+            },
+        )
+        self.assertEqual(len(self.asks()), 1, "its flag is no ask of its own")
+        wait_until(lambda: self.ls()["w"]["flagged"], "the flag")
+        self.assertEqual(self.ls()["w"]["health"], "asking")
+        self.assertIn("w asks: merge it?", "\n".join(json.loads(self.looop("status", "--json"))["attention"]))
+        self.looop("answer", "1", "yes")
+        begun = time.monotonic()
+        out, err = process.communicate(timeout=20)
+        self.assertLess(time.monotonic() - begun, 2)
+        self.assertEqual((process.returncode, out), (0, b"yes\n"))
+        self.assertIn(b"ask 1 waits", err)
+        self.assertFalse(self.ls()["w"]["flagged"])
+        self.assertEqual(self.asks(), [])
+        self.assertEqual(self.json("asks", "archive", "1.answer.json")["text"], "yes")
+
+    def test_the_same_question_waits_for_the_same_answer(self):
+        self.worker()
+        for answered in (False, True):
+            process = self.start("ask", "go on?", "--session", "w")
+            wait_until(self.asks, "the ask")
+            process.kill()
+            process.wait()
+            self.assertEqual(len(self.asks()), 1)
+            if answered:
+                self.looop("answer", "1", "go")
+        self.tick()  # the answer of a worker that lives is its own
+        self.assertEqual(self.asks()[0]["state"], "answered")
+        self.assertEqual(self.looop("ask", "go on?", "--session", "w"), "go\n")
+        self.looop("ask", "go on?", "--session", "w", "--timeout", "50ms", code=124)
+        self.assertIn("it stays open", self.stderr)
+        self.assertEqual([ask["n"] for ask in self.asks()], [2], "what was answered is asked anew")
+
+    def test_a_worker_killed_while_it_holds_and_asks(self):
+        self.worker()
+        self.sends("LOOOP claim issue-9; LOOOP ask 'which branch?'")
+        wait_until(self.asks, "the ask")
+        self.assertEqual(self.ls()["w"]["claims"], ["issue-9"])
+        self.tick()
+        self.crash()
+        self.tick()
+        self.assertEqual(self.events("claim_reaped")[0]["name"], "issue-9")
+        self.assertEqual(self.asks()[0]["state"], "stranded")
+        self.assertIn("goes to the decider", self.looop("asks"))
+        self.looop("answer", "1", "the release branch")
+        self.assertNotEqual(self.tick()["outcome"], "unchanged")
+        self.assertIn("the release branch", self.prompt())
+        self.assertEqual(self.asks(), [])
+
+    def test_asks_wait_wakes_at_once(self):
+        self.worker()
+        for words, number in ((("flag", "w", "look"), None), (("ask", "hm?", "--session", "w"), 1)):
+            waiting = self.start("asks", "--wait", "20s", "--json")
+            wait_until(
+                lambda: os.listdir(self.path(".bells")) if os.path.isdir(self.path(".bells")) else [], "the bell"
+            )
+            begun = time.monotonic()
+            self.start(*words)
+            rows = json.loads(waiting.communicate(timeout=20)[0])
+            self.assertLess(time.monotonic() - begun, 1.5)
+            self.assertEqual((rows[0]["n"], rows[0]["session"]), (number, "w"))
+            self.looop("unflag", "w")
+        self.looop("answer", "1", "x")
+        self.looop("asks", "--wait", "50ms", code=124)
+
+    def test_a_bell_that_nobody_hears_is_taken_down(self):
+        os.mkdir(self.path(".bells"), 0o700)
+        os.mkfifo(self.path(".bells", "1-abc"), 0o600)
+        with looop.Bell(self.opened) as bell:
+            self.assertFalse(bell.wait(0.01))
+            looop.ring(self.data)
+            self.assertTrue(bell.wait(5))
+            self.assertFalse(bell.wait(0.01))
+            self.assertEqual(len(os.listdir(self.path(".bells"))), 1)
+        self.assertEqual(os.listdir(self.path(".bells")), [])
+
+    def test_outside_of_a_session(self):
+        process = self.start("ask", "deploy?")
+        wait_until(self.asks, "the ask")
+        self.looop("answer", "1", "no")
+        self.assertEqual(process.communicate(timeout=20)[0], b"no\n")
+        self.looop("ask", "deploy?", "--session", "nobody", code=1)
+        self.looop("ask", " ", code=2)
+
+
+class Checks(Workers):
+    def finish(self, check, name="w", code=0):
+        self.worker(name, "--verify", check, command=f"exit {code} # {{{{prompt_file}}}}")
+        self.looop("wait", name, code=None)
+
+    def test_it_is_run_once_where_the_worker_ran(self):
+        where = os.path.join(self.home, "work")
+        os.mkdir(where)
+        self.worker("w", "--cwd", where, "--verify", "echo run >> log; echo fine", command="exit # {{prompt_file}}")
+        self.looop("wait", "w")
+        self.assertEqual((self.ls()["w"]["verify"], self.ls()["w"]["health"]), ("pending", "idle"))
+        self.tick()
+        self.assertEqual((self.ls()["w"]["verify"], self.ls()["w"]["health"]), ("pass", "done"))
+        self.write("goals/g.md", "g\n")
+        self.tick()
+        with open(os.path.join(where, "log")) as file:
+            self.assertEqual(file.read(), "run\n")
+        self.assertIn('"verify":"pass"', self.prompt())
+
+    def test_one_that_fails_is_told_with_its_words(self):
+        self.finish("echo one test is red; exit 3")
+        self.tick()
+        self.assertEqual((self.ls()["w"]["verify"], self.ls()["w"]["health"]), ("fail", "failed"))
+        self.assertIn("exit 3: one test is red", self.prompt())
+        self.assertEqual(self.events("verified")[0]["verdict"], "fail")
+        self.assertEqual(self.tick()["outcome"], "unchanged")
+
+    def test_one_that_hangs_is_ended_with_its_tree(self):
+        before = looop.VERIFY_TIME
+        self.addCleanup(setattr, looop, "VERIFY_TIME", before)
+        looop.VERIFY_TIME = 0.3
+        self.finish("sleep 100 & sleep 100")
+        os.chdir(self.data)
+        self.addCleanup(os.chdir, looop.__file__.rpartition("/")[0])
+        looop.verify_ended(self.opened)
+        self.assertEqual(looop.read_session(self.opened, "w").verify, "fail")
+        self.assertIn("not done", self.json("sessions", "w", "verify.json")["why"])
+
+    def test_one_that_was_interrupted_has_failed_and_is_not_repeated(self):
+        self.finish(f"echo run >> {self.home}/log; sleep 100")
+        process = self.start("tick")
+        wait_until(lambda: os.path.exists(f"{self.home}/log"), "the check")
+        process.kill()
+        process.wait()
+        self.tick()
+        with open(f"{self.home}/log") as file:
+            self.assertEqual(file.read(), "run\n")
+        self.assertIn("it is not repeated", self.json("sessions", "w", "verify.json")["why"])
+
+    def test_the_check_of_a_move_is_held_to_the_gate(self):
+        self.worker("x")
+        self.replies({"move": "start_worker", "id": "y", "prompt": "p", "verify": "git push --force"})
+        self.assertEqual(self.tick()["outcome"], "proposed")
+        self.assertEqual(self.asks()[0]["command"], "git push --force")
+        self.assertNotIn("y", self.ls())
+
+
+class Direct(Workers):
+    """What a runner with tools of its own may do in one beat."""
+
+    def direct(self, script):
+        path = os.path.join(self.home, "direct.sh")
+        with open(path, "w") as file:
+            file.write("cat >/dev/null\n" + script)
+        self.runner(f"bash {path}", mode="direct")
+        with open(os.path.join(self.home, ".config", "looop.json")) as file:
+            config = json.load(file)
+        config["runners"]["fake"]["interactive"] = "sleep 100 # {{prompt_file}}"
+        self.config(config)
+        return self.tick()
+
+    def test_a_second_move_is_refused(self):
+        out = self.direct('"$LOOOP_BIN" start-session one "a task"; "$LOOOP_BIN" start-session two "a task"; true')
+        self.assertEqual(out["outcome"], "acted")
+        self.assertEqual(list(self.ls()), ["one"])
+        self.assertEqual(len(self.journal()), 1)
+        self.assertRegex(self.journal()[0], r"start-session one a task \[written by looop: fake left no line\]$")
+        self.assertIn(
+            "this beat has made its move (start-session one a task)", self.read("runs", out["run"], "stderr.log")
+        )
+        self.assertEqual(self.tick()["outcome"], "unchanged", "its own worker wakes nobody")
+
+    def test_what_failed_was_no_move(self):
+        self.direct('"$LOOOP_BIN" send nobody hi; "$LOOOP_BIN" ask "which one?"; echo done')
+        self.assertEqual([ask["question"] for ask in self.asks()], ["which one?"])
+        self.assertEqual(self.tick()["outcome"], "unchanged", "its own ask wakes nobody")
+
+    def test_a_beat_that_is_over_has_no_move(self):
+        out = self.direct("echo nothing")
+        self.looop("start-session", "w", "--command", "true", env={"LOOOP_RUN_ID": out["run"]}, code=1)
+        self.assertIn("is over", self.stderr)
+
+    def test_more_than_one_change_is_said(self):
+        self.direct("echo a > goals/a.md; echo b > goals/b.md; echo '- 2026-01-02 03:04 wrote a' >> journal.md")
+        self.assertEqual(len(self.journal()), 1)
+        self.assertRegex(self.journal()[0], r"wrote a \[2 moves: goal a, goal b\]$")
+        self.assertIn("2 moves in one beat", self.stderr)
+
+    def test_a_rewritten_journal_is_put_back(self):
+        self.replies({"move": "noop", "journal": "the first line"})
+        self.tick()
+        before = self.journal()
+        self.write("goals/z.md", "z\n")
+        self.direct("echo '- 2026-01-02 03:04 did it' > journal.md")
+        self.assertEqual(self.journal(), [*before, "- 2026-01-02 03:04 did it"])
+        self.assertIn("put back", self.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
