@@ -12049,7 +12049,7 @@ def steady() -> float:
 class Pulse:
     """Run beats until it is told to end."""
 
-    __slots__ = ("_env", "_path", "bell", "errors", "known", "lock", "printed", "profile", "seen", "started")
+    __slots__ = ("_env", "_path", "ahead", "bell", "errors", "known", "lock", "printed", "profile", "seen", "started")
 
     def __init__(self, env: Mapping[str, str], path: str) -> None:
         self._env = {key: value for key, value in env.items() if key != "LOOOP_SESSION_ID"}
@@ -12062,6 +12062,7 @@ class Pulse:
         self.known: dict[str, str] = {}  # what that came to: the digests of the world but for its sensors
         self.printed = ""  # the last line about a beat in which nothing happened
         self.errors = 0  # beats in a row that could not be run at all
+        self.ahead = time.time() - steady()  # of the clock on the wall
 
     def run(self) -> int:
         """Beat and sleep until a signal ends it. Raise Failure when another pulse runs."""
@@ -12184,6 +12185,8 @@ class Pulse:
             usual = max(SHORTEST, usual)
             if outcome.run and outcome.outcome != "failed":
                 self.acted()
+            if self.errors:
+                return max(usual, float(outcome.next_beat_s or 0)), usual
             if outcome.next_beat_s and outcome.outcome in ("failed", "held"):  # when whatever holds it lets go
                 return max(SHORTEST, min(usual, outcome.next_beat_s + 0.1)), usual
             nap = self.asked_nap(read_state(profile))
@@ -12205,17 +12208,17 @@ class Pulse:
 
     def sleep(self, secs: float, usual: float) -> None:
         """Sleep until the next beat is due or something new is there; never longer than asked by the steady clock."""
+        import gc
+
+        gc.collect()  # what a beat leaves behind goes now, and not when some thousands of them have
         due = steady() + secs
         sense_at = steady() + usual
         rewrite(self.lock.fd, self._note(utc_text(time.time() + secs)))
         while True:
-            now, wall = steady(), time.time()
-            left = due - now
+            left = due - steady()
             if left <= 0:
                 return
-            asked = min(left, LOOK_EVERY)
-            self.bell.wait(asked)
-            self.account(steady() - now, time.time() - wall, asked)
+            self.doze(min(left, LOOK_EVERY))
             if self.look():
                 self.bell.wait(SETTLE)
                 return
@@ -12224,12 +12227,17 @@ class Pulse:
                 if self.news():
                     return
 
-    def account(self, slept: float, wall: float, asked: float) -> None:
-        """Put into the events when much more time went by than was asked for, and when somebody set the clock."""
-        if slept - asked > GAP:
-            emit(self.profile, "gap", secs=round(slept - asked), why="the machine slept, or the pulse was stopped")
-        if abs(wall - slept) > GAP:
-            emit(self.profile, "clock_jump", secs=round(wall - slept))
+    def doze(self, secs: float) -> None:
+        """Wait for the bell, and put into the events when much more time went by, or somebody has set the clock."""
+        begun = steady()
+        self.bell.wait(secs)
+        woke, wall = steady(), time.time()
+        if woke - begun - secs > GAP:
+            late = round(woke - begun - secs)
+            emit(self.profile, "gap", secs=late, why="the machine slept, or the pulse was stopped")
+        if abs(wall - woke - self.ahead) > GAP:
+            emit(self.profile, "clock_jump", secs=round(wall - woke - self.ahead))
+        self.ahead = wall - woke
 
 
 def rewrite(fd: int, line: str) -> None:
@@ -12243,7 +12251,7 @@ def preload() -> None:
     """Load all that is needed later: the file that it comes from may be another by then. Sessions share it, too."""
     import _socket  # noqa: F401
     import difflib  # noqa: F401
-    import gc  # noqa: F401
+    import gc
     import hashlib  # noqa: F401
     import json  # noqa: F401
     import math  # noqa: F401
@@ -12257,6 +12265,8 @@ def preload() -> None:
         import _ctypes  # noqa: F401
     except ImportError:
         pass
+    gc.collect()
+    gc.freeze()  # what is there by now stays: it is looked through no more, and shared with the sessions
 
 
 def end_on_signals() -> None:
@@ -12278,13 +12288,13 @@ def start_pulse(profile: Profile) -> tuple[int, bool]:
     profile.config()  # what is wrong with it is said here, and not in a log
     if profile.env.get("TMUX"):
         write_atomic(profile.path(".tmux"), profile.env["TMUX"].encode("utf-8", "surrogateescape"), sync=False)
-    pid = pulse_pid(profile)
+    pid, already = pulse_pid(profile), False
     if pid:
         return pid, True
     try:
         start_session(profile, Start(PULSE, f"exec {quoted(profile.executable())} _pulse"), pulse=True)
     except Failure:
-        session = read_session(profile, PULSE)
+        session, already = read_session(profile, PULSE), True
         if not session or not session.alive:
             raise  # else: somebody was faster
     deadline = time.monotonic() + 20.0
@@ -12292,7 +12302,7 @@ def start_pulse(profile: Profile) -> tuple[int, bool]:
         session = read_session(profile, PULSE)
         pid = pulse_pid(profile)
         if pid:
-            return pid, False
+            return pid, already
         if session is None or not session.alive:
             break
         time.sleep(0.01)

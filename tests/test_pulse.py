@@ -1,0 +1,366 @@
+"""The pulse: one per profile, awake at once when something changes, and alive whatever happens to it."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import unittest
+
+import looop
+from tests.support import FAKES, ROOT, alive, processes_with, wait_until
+from tests.test_fleet import Fleet
+
+LONG = bool(os.environ.get("LOOOP_LONG"))
+
+
+class Pulses(Fleet):
+    def setUp(self):
+        super().setUp()
+        self.env["LOOOP_INTERVAL"] = self.env["LOOOP_BUSY_INTERVAL"] = self.env["LOOOP_ACTIVE_INTERVAL"] = "1h"
+        self.opened = looop.open_profile(self.env, looop.__file__)
+        self.addCleanup(self.stop)
+
+    def stop(self):
+        """End the pulse, the hard way if need be."""
+        looop.DOWN_TIME = 5.0
+        looop.end_pulse(self.opened)
+
+    def up(self, *words, env=None):
+        out = json.loads(self.looop("up", "--json", *words, env=env))
+        self.beaten(1)
+        return out
+
+    def beats(self):
+        return len(self.events("tick_start")) if os.path.exists(self.path("events.jsonl")) else 0
+
+    def ends(self):
+        names = ("world_unchanged", "decided", "held", "tick_failed", "beat_error")
+        events = self.events() if os.path.exists(self.path("events.jsonl")) else []
+        return [event for event in events if event["event"] in names]
+
+    def beaten(self, count):
+        """Wait for so many beats, and their end."""
+        wait_until(lambda: len(self.ends()) >= count, f"beat {count}")
+        return len(self.ends())
+
+    def asleep(self):
+        """Wait until the pulse sleeps; return how many beats there were."""
+        wait_until(lambda: ", next " in looop.lock_holder(self.path(".lock")), "the pulse's sleep")
+        return len(self.ends())
+
+    def status(self):
+        return json.loads(self.looop("status", "--json"))
+
+
+class Life(Pulses):
+    def test_up_twice_is_one_pulse_and_down_ends_it(self):
+        self.profile()
+        processes = [self.start("up", "--json") for _ in range(3)]
+        told = [json.loads(process.communicate(timeout=30)[0]) for process in processes]
+        self.assertEqual(len({row["pid"] for row in told}), 1)
+        self.assertEqual([row["already"] for row in told].count(False), 1, told)
+        pulse = self.status()["pulse"]
+        self.assertEqual((pulse["running"], pulse["pid"], pulse["crashed"]), (True, told[0]["pid"], None))
+        self.assertTrue(3500 < pulse["next_beat_s"] <= 3600, pulse)
+        self.assertEqual([row["id"] for row in json.loads(self.looop("ls", "--all", "--json"))], ["pulse"])
+        self.looop("kill", "pulse", code=1)
+        self.assertIn("has ended", self.looop("down"))
+        self.assertFalse(alive(told[0]["pid"]))
+        self.assertEqual(json.loads(self.looop("ls", "--all", "--json")), [])
+        self.assertFalse(self.status()["pulse"]["running"])
+        self.assertEqual(self.looop("down"), "no pulse runs\n")
+        self.assertEqual(
+            [event["event"] for event in self.events() if "pulse" in event["event"]], ["pulse_start", "pulse_stop"]
+        )
+        self.assertEqual(os.listdir(self.path(".bells")), [])
+
+    def test_a_crash_is_noticed_and_up_goes_on(self):
+        self.profile(goals={"a": "1\n"})
+        pid = self.up()["pid"]
+        self.looop("start-session", "w", "--command", "sleep 100")
+        for who in (looop.read_session(self.opened, "pulse").meta["pid"], pid):
+            os.kill(who, signal.SIGKILL)
+        wait_until(lambda: not looop.read_session(self.opened, "pulse").alive, "its end")
+        status = self.status()
+        self.assertFalse(status["pulse"]["running"])
+        self.assertIn("supervisor died", status["pulse"]["crashed"])
+        self.assertIn("the pulse died", status["attention"][0])
+        self.assertIn("looop up", self.looop("status"))
+        self.assertTrue(self.ls()["w"]["alive"])
+        self.assertNotEqual(self.up()["pid"], pid)
+        self.assertIsNone(self.status()["pulse"]["crashed"])
+
+    def test_killed_alone_it_is_a_crash_too(self):
+        self.profile()
+        os.kill(self.up()["pid"], signal.SIGKILL)
+        wait_until(lambda: self.status()["pulse"]["crashed"], "that it is noticed")
+        self.assertIn("signal KILL", self.status()["pulse"]["crashed"])
+
+    def test_workers_live_on_unless_asked(self):
+        self.profile()
+        self.up()
+        self.config(
+            {"default": "fake", "runners": {"fake": {"tick": "true", "interactive": "sleep 100 # {{prompt_file}}"}}}
+        )
+        self.looop("start-session", "w", "do it")
+        self.looop("start-session", "mine", "--command", "sleep 100")
+        self.assertIn("still running: mine, w", self.looop("down"))
+        self.up()
+        self.assertIn("ended: w\nstill running: mine", self.looop("down", "--workers"))
+        self.assertEqual({name: row["alive"] for name, row in self.ls().items()}, {"mine": True, "w": False})
+
+    def test_two_profiles_know_nothing_of_each_other(self):
+        other = {"LOOOP_DATA_DIR": os.path.join(self.home, "other")}
+        first = self.up()
+        second = json.loads(self.looop("up", "--json", env=other))
+        self.addCleanup(self.looop, "down", "--workers", env=other)
+        self.assertNotEqual(first["pid"], second["pid"])
+        self.looop("down")
+        self.assertTrue(alive(second["pid"]))
+        self.assertIn("no pulse runs", self.looop("down"))
+        self.assertTrue(json.loads(self.looop("status", "--json", env=other))["pulse"]["running"])
+
+    def test_its_file_may_be_replaced(self):
+        path = os.path.join(self.home, "looop.py")
+        shutil.copy(looop.__file__, path)
+        self.profile()
+        subprocess.run([sys.executable, path, "up"], env=self.env, check=True, capture_output=True)
+        before = self.asleep()
+        with open(path, "w") as file:
+            file.write("broken(")
+        self.write("goals/a.md", "a\n")
+        self.beaten(before + 1)
+        self.runner('cat >/dev/null; echo \'{"move":"start_worker","id":"w","prompt":"p"}\'', mode="typed")
+        with open(os.path.join(self.home, ".config", "looop.json")) as file:
+            config = json.load(file)
+        config["runners"]["fake"]["interactive"] = "sleep 100 # {{prompt_file}}"
+        self.config(config)
+        self.write("goals/b.md", "b\n")
+        wait_until(lambda: self.ls().get("w", {}).get("alive"), "a worker that it starts")
+
+    def test_a_worker_starts_and_ends_no_pulse(self):
+        self.profile()
+        for verb in ("up", "down", "_pulse"):
+            self.looop(verb, env={"LOOOP_CHILD": "1"}, code=1)
+            self.assertIn("is for a person to say", self.stderr)
+
+    def test_a_wrong_config_is_told_by_up(self):
+        self.config('{"interval": "soon"}')
+        self.looop("up", code=1)
+        self.assertIn("interval", self.stderr)
+
+
+class Waking(Pulses):
+    """Its interval is an hour: what beats, beats because of what is done here."""
+
+    def wakes(self, what, act):
+        before = self.asleep()
+        act()
+        wait_until(lambda: len(self.ends()) > before, what, 10)
+        return self.ends()[-1]
+
+    def test_what_a_person_and_workers_do_wakes_it(self):
+        self.profile(goals={"a": "1\n"})
+        self.replies({"move": "ask", "question": "Which?"})
+        self.up()
+        self.assertEqual(self.ends()[0]["outcome"], "acted")
+        self.replies({"move": "noop"})
+        self.wakes("an answer", lambda: self.looop("answer", "1", "this"))
+        self.wakes("a goal", lambda: self.write("goals/b.md", "b\n"))
+        self.wakes("an edit of a goal in place", lambda: self.write("goals/b.md", "bb\n"))
+        self.wakes("the PLAYBOOK", lambda: self.write("PLAYBOOK.md", "# mine\n"))
+        self.wakes("a session", lambda: self.looop("start-session", "w", "--command", "read x"))
+        self.wakes("a flag", lambda: self.looop("flag", "w", "look"))
+        self.wakes("its end", lambda: self.looop("key", "w", "Enter"))
+        ended = self.wakes("the config", lambda: self.config({"default": "builtin"}))
+        self.assertEqual(ended["event"], "world_unchanged")
+        self.assertEqual(self.wakes("a pause", lambda: self.looop("pause", "1h"))["event"], "held")
+        self.assertEqual(self.wakes("its end", lambda: self.looop("resume"))["event"], "world_unchanged")
+
+    def test_what_it_does_itself_does_not_wake_it(self):
+        self.profile(goals={"a": "1\n"})
+        self.replies({"move": "write_goal", "id": "own", "body": "own"})
+        self.up()
+        self.asleep()
+        time.sleep(2.5)  # longer than two looks
+        self.assertEqual(self.beats(), 1)
+        self.assertEqual(len(self.journal()), 1)
+
+    def test_an_edit_while_it_decides_wakes_it_afterwards(self):
+        self.profile(goals={"a": "1\n"})
+        self.runner(f'cat >/dev/null; touch {self.home}/deciding; sleep 1; echo \'{{"move":"noop"}}\'')
+        self.looop("up")
+        wait_until(lambda: os.path.exists(f"{self.home}/deciding"), "the decide")
+        self.write("goals/a.md", "2\n")
+        self.beaten(2)
+        self.assertIn("goal a: edited", self.prompt())
+
+    def test_a_long_nap_hides_no_sensor(self):
+        self.profile(sensors={"s": f"cat {self.home}/said"})
+        self.write("../said", '{"signal":1}')
+        self.replies({"move": "noop", "next_beat_s": 3600})
+        self.env["LOOOP_INTERVAL"] = "300ms"
+        self.up()
+        self.asleep()
+        self.assertGreater(self.status()["pulse"]["next_beat_s"], 3000)
+        time.sleep(0.7)
+        self.assertEqual(self.beats(), 1)
+        self.write("../said", '{"signal":2}')
+        self.beaten(2)
+
+    def test_a_nap_that_is_short_is_taken_once(self):
+        self.profile(goals={"a": "1\n"})
+        self.replies({"move": "noop", "next_beat_s": 5})
+        self.up()
+        self.asleep()
+        self.assertTrue(2 < self.status()["pulse"]["next_beat_s"] <= 5)
+        self.beaten(2)
+        self.asleep()
+        self.assertGreater(self.status()["pulse"]["next_beat_s"], 3000)
+
+
+class Hardship(Pulses):
+    def test_down_in_the_middle_of_a_decide(self):
+        self.profile(goals={"a": "1\n"})
+        self.runner(f"cat >/dev/null; sleep 1000 & setsid sleep 1001 & touch {self.home}/deciding; sleep 1002")
+        self.looop("up")
+        wait_until(lambda: os.path.exists(f"{self.home}/deciding"), "the decide")
+        self.looop("down")
+        self.assertEqual([pid for pid in processes_with(self.home) if pid != os.getpid()], [])
+        run = self.events("decide_start")[-1]["run"]
+        self.assertEqual(self.json("runs", run, "result.json")["outcome"], "interrupted")
+        self.assertEqual(self.events("pulse_stop")[0]["why"], "signal TERM")
+        self.assertEqual(len(self.ledger()), 1, "what was begun is paid")
+        self.replies({"move": "noop"})
+        self.looop("up")
+        wait_until(lambda: len(self.events("decided")) == 1, "a beat")
+        self.assertEqual(len(self.journal()), 1)
+        self.assertNotIn("failure", self.looop("why", "now").split("backoff")[0])
+
+    def test_what_no_beat_survives_the_pulse_does(self):
+        self.profile(goals={"a": "1\n"})
+        self.replies({"move": "noop"})
+        self.env["LOOOP_INTERVAL"] = "200ms"
+        self.up()
+        state = self.read("state.json")
+        self.write("state.json", "{half")
+        os.unlink(self.path(".quiet")) if os.path.exists(self.path(".quiet")) else None
+        self.write("goals/a.md", "2\n")
+        wait_until(lambda: self.events("beat_error"), "a beat that cannot be")
+        self.assertIn("not JSON", self.events("needs_you")[-1]["text"])
+        self.assertTrue(looop.pulse_pid(self.opened))
+        self.write("state.json", state)
+        self.write("goals/a.md", "3\n")
+        wait_until(lambda: len(self.events("decided")) == 2, "a beat again", 90)
+
+    def test_its_output(self):
+        self.profile(goals={"a": "1\n"})
+        self.replies({"move": "noop", "journal": "nothing to do"})
+        self.up()
+        self.asleep()
+        watching = self.start("watch", "pulse", "--json")
+        text = self.start("watch", "pulse")
+        self.replies({"move": "noop", "journal": "looked again"})
+        self.write("goals/b.md", "b\n")
+        self.beaten(2)
+        self.asleep()
+        self.looop("down")
+        events = [json.loads(line) for line in watching.communicate(timeout=20)[0].splitlines()]
+        self.assertIn("pulse_stop", [event["event"] for event in events])
+        self.assertIn("looked again", text.communicate(timeout=20)[0].decode())
+
+    def test_ndjson_for_a_log(self):
+        self.profile(goals={"a": "1\n"})
+        self.replies({"move": "noop", "journal": "nothing to do"})
+        process = self.start("_pulse", env={"LOOOP_LOG_FORMAT": "json"})
+        row = json.loads(process.stdout.readline())
+        self.assertEqual((row["outcome"], row["journal"][-13:]), ("noop", "nothing to do"))
+        self.looop("_pulse", code=1)
+        self.assertIn("runs already", self.stderr)
+        self.assertIn("runs already", self.looop("up"))
+        process.send_signal(signal.SIGINT)
+        self.assertEqual(process.wait(20), 0)
+
+
+@unittest.skipUnless(sys.platform.startswith("linux"), "it looks into /proc")
+class Paced(Pulses):
+    """A pulse under a clock of its own."""
+
+    long = True
+
+    def paced(self, *words, **env):
+        command = [sys.executable, os.path.join(FAKES, "paced.py"), os.path.join(ROOT, "looop.py"), *map(str, words)]
+        process = subprocess.Popen(command, env={**self.env, **env}, stdout=subprocess.PIPE, cwd=self.home)
+        self.addCleanup(process.stdout.close)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        return process
+
+    def test_thousands_of_beats_leave_nothing_behind(self):
+        beats = 10000 if LONG else 1200
+        self.profile(
+            sensors={
+                "same": "echo '{\"signal\":1}'",
+                "new": f'# looop:interval=100m\nread n <{self.home}/n; echo $((n + 1)) >{self.home}/n; echo "{{\\"signal\\":$n}}"',
+            }
+        )
+        self.write("../n", "1\n")
+        plan = {beats // 3: [-3600, 0], beats // 2: [86400, 0], beats * 2 // 3: [0, 600]}
+        env = {
+            "LOOOP_INTERVAL": "60",
+            "LOOOP_BUSY_INTERVAL": "60",
+            "LOOOP_EVENTS_MAX_BYTES": "50000",
+            "LOOOP_RUNS_KEEP": "5",
+        }
+        process = self.paced(beats, json.dumps(plan), **env)
+        report = json.loads(process.communicate(timeout=300)[0])
+        self.assertEqual(process.returncode, 0)
+        self.assertEqual(report["beats"], beats)
+        pauses = [b - a for a, b in zip(report["starts"], report["starts"][1:])]
+        odd = [(i + 1, round(pause, 3)) for i, pause in enumerate(pauses) if not 59.99 <= pause <= 60.3]
+        self.assertEqual(odd, [(beats * 2 // 3, 601.0)], "ten minutes too many are one pause, and one beat after it")
+        memory, descriptors = zip(*report["marks"])
+        self.assertEqual(len(set(descriptors)), 1, descriptors)
+        self.assertLess(memory[-1] - memory[2], 400, f"KiB more after {beats} beats: {memory}")
+        self.assertLessEqual(len(self.runs()), 6)
+        self.assertLess(
+            os.path.getsize(self.path("events.jsonl")) + os.path.getsize(self.path("events.jsonl.1")), 110000
+        )
+        self.assertLessEqual(len(os.listdir(self.data)), 30)
+        self.assertEqual(os.listdir(self.path(".bells")), [])
+
+    def test_gaps_and_leaps_are_told_once(self):
+        self.profile(goals={"a": "1\n"})
+        process = self.paced(
+            12, json.dumps({3: [-3600, 0], 6: [86400, 0], 9: [0, 600]}), LOOOP_INTERVAL="60", LOOOP_BUSY_INTERVAL="60"
+        )
+        process.communicate(timeout=60)
+        self.assertEqual([event["secs"] for event in self.events("clock_jump")], [-3600, 86400])
+        self.assertEqual([event["secs"] for event in self.events("gap")], [600])
+        self.assertEqual(self.beats(), 12)
+
+    def test_stopped_for_ten_minutes_of_its_clock(self):
+        self.profile(goals={"a": "1\n"})
+        process = self.paced("fast", 600, LOOOP_INTERVAL="60", LOOOP_BUSY_INTERVAL="60")
+        self.beaten(3)
+        self.asleep()
+        process.send_signal(signal.SIGSTOP)
+        time.sleep(1.2)  # twelve minutes of its clock
+        before = self.beats()
+        process.send_signal(signal.SIGCONT)
+        wait_until(lambda: self.beats() >= before + 2, "two beats more")
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=20)
+        gaps = self.events("gap")
+        self.assertEqual(len(gaps), 1, gaps)
+        self.assertTrue(600 <= gaps[0]["secs"] < 1500, gaps)
+        names = [event["event"] for event in self.events() if event["event"] in ("gap", "tick_start")]
+        at = names.index("gap")
+        self.assertEqual(names[at + 1], "tick_start")
+
+
+if __name__ == "__main__":
+    unittest.main()
