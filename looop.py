@@ -8322,7 +8322,9 @@ def observe(profile: Profile, readings: Mapping[str, Reading]) -> World:
     workers = list_workers(profile, stamps)
     items.update((f"worker:{worker.id}", value_item(worker_value(worker))) for worker in workers)
     asks = current_asks(profile)
-    items.update((f"ask:{ask['n']}", value_item(ask_value(ask))) for ask in asks)
+    for ask in asks:
+        if ask["state"] != "answered" or not ask["waits"]:  # else it is a matter between the person and a worker
+            items[f"ask:{ask['n']}"] = value_item(ask_value(ask))
     hashed = world_hash({key: item.digest for key, item in items.items()})
     told = [told_worker(worker) for worker in workers]
     held = [claim for claim in list_claims(profile, time.time()) if claim.state == "held"]

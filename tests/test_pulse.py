@@ -293,7 +293,7 @@ class Paced(Pulses):
 
     def paced(self, *words, **env):
         command = [sys.executable, os.path.join(FAKES, "paced.py"), os.path.join(ROOT, "looop.py"), *map(str, words)]
-        process = subprocess.Popen(command, env={**self.env, **env}, stdout=subprocess.PIPE, cwd=self.home)
+        process = subprocess.Popen(command, env={**self.env, **env}, stdout=-1, stderr=-3, cwd=self.home)
         self.addCleanup(process.stdout.close)
         self.addCleanup(process.wait)
         self.addCleanup(process.kill)
@@ -304,7 +304,8 @@ class Paced(Pulses):
         self.profile(
             sensors={
                 "same": "echo '{\"signal\":1}'",
-                "new": f'# looop:interval=100m\nread n <{self.home}/n; echo $((n + 1)) >{self.home}/n; echo "{{\\"signal\\":$n}}"',
+                "new": f"# looop:interval=100m\nread n <{self.home}/n; echo $((n + 1)) >{self.home}/n; "
+                'printf \'{"signal":%s}\' "$n"',
             }
         )
         self.write("../n", "1\n")

@@ -1,0 +1,174 @@
+"""Whole stories, on the program itself: a person, their tmux, the pulse, a decider, a worker."""
+
+import json
+import os
+import shutil
+import subprocess
+import unittest
+
+import looop
+from tests.support import wait_until
+from tests.test_pulse import Pulses
+
+# A decider that reads its prompt as an LLM would, and is as predictable as a test needs.
+DECIDER = r"""
+prompt=$(cat)
+has() { case $prompt in *"$1"*) return 0 ;; *) return 1 ;; esac; }
+if has '"verify":"pass"'; then
+  echo '{"move":"archive_goal","id":"ship","journal":"ship is done and checked: archived"}'
+elif has 'which branch?' && has 'ask, open'; then
+  echo '{"move":"noop","journal":"ship asks which branch: the person is to say"}'
+elif has '"id":"ship"'; then
+  echo '{"move":"noop","journal":"ship has its answer and goes on"}'
+elif ! has 'The tests are green'; then
+  echo '{"move":"noop","journal":"no goal yet: waiting"}'
+else
+  echo '{"move":"start_worker","id":"ship","prompt":"Make the tests green.","verify":"grep -q green reports/ship.md",
+    "journal":"started worker ship"}'
+fi
+"""
+
+# A worker that keeps its contract. Where a real one would be busy it waits for the loop.
+AGENT = r"""
+grep -q 'Make the tests green' "$1" || exit 9
+"$LOOOP_BIN" claim tests || exit 8
+branch=$("$LOOOP_BIN" ask 'which branch?' --option main --option release) || exit 7
+until grep -q 'goes on' journal.md; do sleep 0.05; done
+echo "the tests are green on $branch" >"$LOOOP_REPORTS_DIR/ship.md"
+"$LOOOP_BIN" unclaim tests
+"$LOOOP_BIN" _cost session ship agent 0.12
+"$LOOOP_BIN" kill ship
+"""
+
+
+@unittest.skipUnless(shutil.which("tmux"), "tmux is not installed")
+class Tmux(Pulses):
+    """A person who sits in a tmux of their own."""
+
+    def setUp(self):
+        super().setUp()
+        os.symlink(shutil.which("tmux"), os.path.join(self.bin, "tmux"))
+        self.socket = os.path.join(self.home, "tmux")
+        self.env["TERM"] = "xterm-256color"
+        self.tmux("new-session", "-d", "-s", "mine", "-x", "100", "-y", "30", "bash --norc --noprofile")
+        self.addCleanup(self.tmux, "kill-server")
+
+    def tmux(self, *words):
+        command = ["tmux", "-f", "/dev/null", "-S", self.socket, *words]
+        done = subprocess.run(command, env=self.env, capture_output=True, check=False, cwd=self.home)
+        return done.stdout.decode()
+
+    def inside(self):
+        """Return the environment of a program that runs in that tmux."""
+        told = self.tmux("display-message", "-p", "-t", "mine", "#{socket_path},#{pid},#{session_id}").strip()
+        return {"TMUX": told.replace("$", "")}
+
+    def windows(self):
+        return [
+            line for line in self.tmux("list-windows", "-a", "-F", "#{window_name}").splitlines() if line[:1] == "!"
+        ]
+
+    def type(self, line):
+        self.tmux("send-keys", "-t", "mine:0", "-l", line)
+        self.tmux("send-keys", "-t", "mine:0", "Enter")
+
+
+class Surfacing(Tmux):
+    def test_a_flag_opens_a_window_once_and_again(self):
+        self.profile()
+        self.looop("start-session", "w", "--command", "echo hello from w; cat")
+        env = self.inside()
+        self.looop("flag", "w", "which branch?", env=env)
+        self.assertEqual(self.windows(), ["! w"])
+        wait_until(lambda: "hello from w" in self.tmux("capture-pane", "-p", "-t", "mine:! w"), "the worker's screen")
+        self.assertEqual(self.tmux("display-message", "-p", "-t", "mine", "#{window_index}").strip(), "0", "no theft")
+        self.tick(env=env)
+        self.assertEqual(self.windows(), ["! w"])
+        self.assertIn("NEEDS YOU\n  w is flagged: which branch?", self.stderr)
+        self.looop("flag", "w", "once more", env=env)
+        self.assertEqual(self.windows(), ["! w"], "it is open still: it rings")
+        wait_until(lambda: "!" in self.tmux("display-message", "-p", "-t", "mine:! w", "#{window_flags}"), "the bell")
+        self.looop("detach", "w")
+        wait_until(lambda: not self.windows(), "the window's end")
+        self.looop("flag", "w", "and again", env=env)
+        self.assertEqual(self.windows(), ["! w"])
+        self.assertEqual(len(self.events("needs_you")), 3)
+
+    def test_it_can_be_turned_off(self):
+        self.looop("start-session", "w", "--command", "cat")
+        self.looop("flag", "w", env={**self.inside(), "LOOOP_TMUX_SURFACE": "0"})
+        self.assertEqual(self.windows(), [])
+
+    def test_a_server_that_is_gone_costs_nothing(self):
+        self.looop("start-session", "w", "--command", "cat")
+        self.looop("flag", "w", env={"TMUX": f"{self.home}/none,1,0"})
+        self.looop("flag", "w", env={"TMUX": "nonsense"})
+        self.looop("flag", "w", "hm", env={"TMUX": self.inside()["TMUX"][:-1] + "77"})
+        self.assertEqual(self.windows(), ["! w"], "a session that is gone: the window opens all the same")
+
+    def test_the_person_is_notified_at_once_and_once(self):
+        self.profile(config={"notify": f"cat >>{self.home}/told"})
+        self.looop("start-session", "w", "--command", "cat")
+        self.looop("flag", "w", "look\x1b[31m here")
+        with open(f"{self.home}/told") as file:
+            told = file.read()
+        self.assertEqual(told.count("\n"), 1)
+        self.assertIn("w is flagged: look", told)
+        self.assertNotIn("\x1b", told)
+        self.tick()
+        with open(f"{self.home}/told") as file:
+            self.assertEqual(file.read(), told)
+
+
+class Story(Tmux):
+    def test_a_worker_asks_is_answered_and_is_done(self):
+        self.profile()
+        for name, text in (("decider", DECIDER), ("agent", AGENT)):
+            with open(os.path.join(self.home, name), "w") as file:
+                file.write(text)
+        tick, agent = f"bash {self.home}/decider", f"bash {self.home}/agent {{{{prompt_file}}}}"
+        runner = {"mode": "typed", "tick": tick, "interactive": agent, "unmetered": True}
+        self.config({"default": "fake", "runners": {"fake": runner}})
+        command = " ".join(map(looop.quoted, self.command("up")))
+        self.type(f"{command}; tmux wait-for -S up")
+        self.tmux("wait-for", "up")
+        self.asleep()
+        self.write("goals/ship.md", "The tests are green.\n")
+        wait_until(self.windows, "a window for the worker that asks")
+        self.assertEqual(self.windows(), ["! ship"])
+        wait_until(lambda: len(self.journal()) == 3, "the loop to see it")
+        self.assertIn("ship asks: which branch?", self.looop("asks") + self.looop("status"))
+        self.looop("answer", "1", "main")
+        wait_until(lambda: len(self.journal()) == 5, "the end of the story")
+        self.assertEqual(
+            [line[len("- 2026-01-02 15:04 ") :] for line in self.journal()],
+            [
+                "no goal yet: waiting",
+                "started worker ship",
+                "ship asks which branch: the person is to say",
+                "ship has its answer and goes on",
+                "ship is done and checked: archived",
+            ],
+        )
+        self.asleep()
+        self.assertEqual(len(self.journal()), 5)
+        self.assertEqual(self.read("reports", "ship.md"), "the tests are green on main\n")
+        row = self.ls()["ship"]
+        self.assertEqual((row["health"], row["verify"], row["claims"], row["flagged"]), ("done", "pass", [], False))
+        self.assertEqual(os.listdir(self.path("claims")), [".lock"])
+        self.assertTrue(os.path.exists(self.path("goals", "archive", "ship.md")))
+        costs = json.loads(self.looop("cost", "--by", "kind", "--json"))
+        self.assertEqual(
+            costs["by"]["kind"]["session"]["usd"]
+            if isinstance(costs["by"]["kind"]["session"], dict)
+            else costs["by"]["kind"]["session"],
+            0.12,
+        )
+        pulse = self.looop("log", "pulse")
+        self.assertIn("NEEDS YOU", pulse)
+        self.assertIn("ship asks: which branch?", pulse)
+        self.assertEqual(json.loads(self.looop("asks", "--json")), [])
+
+
+if __name__ == "__main__":
+    unittest.main()
