@@ -1143,6 +1143,11 @@ def merged_runners(entries: Mapping[str, JSON]) -> dict[str, Runner]:
     return runners
 
 
+def is_secret(name: str) -> bool:
+    """Tell whether a variable of that name holds a secret (pure)."""
+    return name.upper().endswith(("TOKEN", "KEY", "SECRET", "PASSWORD"))
+
+
 class Profile:
     """Carry one looop: its paths, its environment, and its config once somebody asks for a setting."""
 
@@ -1158,7 +1163,7 @@ class Profile:
         self.secrets = [  # (value, name) of each secret in the environment, the longest first
             (value, name)
             for name, value in sorted(env.items(), key=lambda pair: -len(pair[1]))
-            if len(value) >= 8 and name.upper().endswith(("TOKEN", "KEY", "SECRET", "PASSWORD"))
+            if len(value) >= 8 and is_secret(name)
         ]
         self._config: dict[str, JSON] | None = None
         self._runners: dict[str, Runner] | None = None
@@ -12781,18 +12786,12 @@ class Plan(Record):
     data: str = ""
 
 
-_SECRET_NAMES = ("TOKEN", "KEY", "SECRET", "PASSWORD")
 _CARRIED = "LANG LANGUAGE TZ XDG_CONFIG_HOME XDG_STATE_HOME XDG_CACHE_HOME XDG_DATA_HOME".split()  # noqa: SIM905
 _OF_CHILDREN = "RUN_ID SESSION_ID CHILD BIN CLAIMS_DIR REPORTS_DIR COLOR DATA_DIR CONFIG".split()  # noqa: SIM905
 _WRAP = 'set -a; [ ! -r "$0" ] || . "$0"; exec "$@"'  # sh -c: $0 is the file of secrets, the rest is what is run
 _CRON_LINE_MAX = 998  # bytes that a command may have in the cron of Debian, macOS and the BSDs
 _EVERY_MIN = 5  # seconds
 _WRITTEN_BY = "Written by `looop service install`; `looop service uninstall` takes it away."
-
-
-def is_secret(name: str) -> bool:
-    """Tell whether a variable of that name holds a secret (pure)."""
-    return name.upper().endswith(_SECRET_NAMES)
 
 
 def kept_folders(path: str) -> str:
@@ -12883,7 +12882,7 @@ def tool(profile: Profile, *argv: str, stdin: str = "/dev/null", hint: str = "",
     ended = run_job(Job(argv[0], [path, *argv[1:]], {**profile.env, "LC_ALL": "C"}, 30.0, stdin=stdin, cap=4 * MIB))
     if check and (ended.code or ended.why != "exit"):
         said = one_line(text_of(ended.err or ended.out), 300) or f"exit {ended.code}"
-        raise Failure(f"service: {' '.join(argv)}: {said}", hint or "nothing of looop's is left behind by this")
+        raise Failure(f"service: {' '.join(argv)}: {said}", hint or "what was there before is there still")
     return ended
 
 
@@ -13024,7 +13023,7 @@ class Systemd(Scheduler):
             "data": plan.data.replace("%", "%%"),
             "command": command,
             "env": env,
-            "secrets": plan.secrets.replace("%", "%%"),
+            "secrets": "".join("\\" + char if char in "\\*?[" else char for char in plan.secrets).replace("%", "%%"),
             "every": str(plan.every),
         }
         texts = [SERVICE_UNIT.format(**fields), SERVICE_TIMER.format(**fields)]
@@ -13042,7 +13041,8 @@ class Systemd(Scheduler):
                 name, _, text = shlex.split(value)[0].partition("=")
                 env[name] = text.replace("%%", "%")
         argv = [word.replace("%%", "%").replace("$$", "$") for word in shlex.split(fields["ExecStart"])]
-        secrets = fields.get("EnvironmentFile", "").lstrip("-").replace("%%", "%")
+        pattern = fields.get("EnvironmentFile", "").lstrip("-").replace("%%", "%")  # glob(7)
+        secrets = pattern.replace("\\\\", "\0").replace("\\", "").replace("\0", "\\")
         return Plan(self.name, int(fields["OnUnitActiveSec"].rstrip("s")), argv, env, secrets)
 
     def commands(self, present: bool) -> list[tuple[str, ...]]:
@@ -13388,6 +13388,12 @@ def require_yes(verb: str, said: JSON) -> None:
         raise Failure(f"{verb}: it was not confirmed", "nothing was touched")
 
 
+def pulse_too(profile: Profile) -> list[str]:
+    """Say that a pulse runs beside a scheduler, where one does."""
+    holder = lock_holder(profile.path(".lock"))
+    return [f"a pulse runs too ({holder}): one of the two is enough"] if holder else []
+
+
 def cmd_service_print(profile: Profile, args: dict[str, JSON]) -> int:
     """Show what `service install` would write and run."""
     scheduler = chosen_scheduler(profile, args["kind"])
@@ -13408,7 +13414,7 @@ def cmd_service_install(profile: Profile, args: dict[str, JSON]) -> int:
                 f"service install: {other.kind} runs the beats of this profile already", "looop service uninstall"
             )
     wanted, present = scheduler.wanted(plan), scheduler.present()
-    if wanted == present and scheduler.activity()[0] is not False:
+    if wanted == present and (scheduler.activity()[0] is not False or not scheduler.commands(True)):
         say(f"{scheduler.kind} has exactly this already: nothing to do")
         return 0
     show_service(scheduler, wanted, present)
@@ -13417,7 +13423,7 @@ def cmd_service_install(profile: Profile, args: dict[str, JSON]) -> int:
     require_yes("service install", args["yes"])
     scheduler.put(wanted)
     say(f"installed: {scheduler.kind} runs `looop tick` every {duration_text(plan.every)}, as {plan.name}")
-    for note in scheduler.notes():
+    for note in [*scheduler.notes(), *pulse_too(profile)]:
         sys.stderr.write(f"looop: warning: {note}\n")
     return 0
 
@@ -13428,6 +13434,11 @@ def cmd_service_uninstall(profile: Profile, args: dict[str, JSON]) -> int:
     kind = chosen_scheduler(profile, args["kind"]).kind if args["kind"] else ""
     found = [(one, files) for one, files in installed_services(profile) if kind in ("", one.kind)]
     for scheduler, files in found:
+        for path, data in files.items():
+            if path != "crontab" and _WRITTEN_BY.encode() not in data:
+                raise Failure(
+                    f"service uninstall: {path}: was not written by looop", "remove it yourself, if it is yours"
+                )
         for command in scheduler.farewell():
             say(f"$ {' '.join(command)}")
         for path, data in files.items():
@@ -13468,8 +13479,7 @@ def service_status(profile: Profile) -> dict[str, JSON]:
     holder = lock_holder(profile.path(".lock"))
     services = [service_row(scheduler, files) for scheduler, files in installed_services(profile)]
     warnings = [f"{row['kind']}: {problem}" for row in services for problem in row["problems"]]
-    if holder and services:
-        warnings.append(f"a pulse runs too ({holder}): one of the two is enough")
+    warnings += pulse_too(profile) if services else []
     if len(services) > 1:
         warnings.append("more than one scheduler runs the beat: `looop service uninstall KIND` takes one away")
     return {"services": services, "last": last["at"] if last else None, "pulse": holder or None, "warnings": warnings}
@@ -13533,6 +13543,14 @@ def fail(text: str, remedy: str) -> Finding:
     return Finding("fail", text, remedy)
 
 
+def obstacle(error: Failure | OSError) -> Finding:
+    """Find what stopped a check."""
+    if isinstance(error, Failure):
+        return fail(error.message, error.hint)
+    where = f"{error.filename}: " if error.filename else ""
+    return fail(f"{where}{error.strerror or error}", "make it readable, and yours")
+
+
 _TOOLS = "gh glab jq curl wget openssl git kubectl docker aws gcloud az psql sqlite3 node python3 ruby perl".split()  # noqa: SIM905
 _PROXIES = "HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY http_proxy https_proxy SSL_CERT_FILE NODE_EXTRA_CA_CERTS".split()  # noqa: SIM905
 _ALWAYS_THERE = "HOME PATH PWD OLDPWD USER LOGNAME SHELL TERM IFS".split()  # noqa: SIM905
@@ -13568,7 +13586,7 @@ def tick_words(runner: Runner) -> list[str]:
     except ValueError:
         return []
     start = next((i for i, word in enumerate(words) if "=" not in word.split("/")[0]), len(words))
-    end = next((i for i, word in enumerate(words) if i >= start and word[:1] in ";|&<>()"), len(words))
+    end = next((i for i, word in enumerate(words) if i >= start and word[:1] in tuple(";|&<>()")), len(words))
     return words[start:end]
 
 
@@ -13584,10 +13602,10 @@ def check_looop(profile: Profile) -> Iterator[Finding]:
     if read_head(path).startswith(b"#!/bin/sh"):
         how = "one executable archive"
     elif os.path.exists(os.path.join(os.path.dirname(os.path.realpath(path)), "build_zipapp.py")):
-        how = "the source, in its checkout"
+        how = "the source, in its checkout: compiled at every start, what build_zipapp.py makes is not"
     else:
-        how = "the source, copied alone"
-    yield ok(f"{VERSION}, {how}: {path}")
+        how = "the source, copied alone: compiled at every start"
+    yield ok(f"{VERSION}, {path}, {how}")
     try:
         if os.stat(path).st_mode & 0o022:
             yield fail(f"others can write {path}, and it runs as you", f"chmod go-w {quoted(path)}")
@@ -13636,9 +13654,9 @@ def check_files(profile: Profile) -> Iterator[Finding]:
     for read in readers:
         try:
             read(profile)
-        except Failure as failure:
+        except (Failure, OSError) as error:
             good = False
-            yield fail(failure.message, failure.hint)
+            yield obstacle(error)
     for name in ("PLAYBOOK.md", "journal.md", "cost.jsonl", "events.jsonl"):
         path = profile.path(name)
         try:
@@ -13969,10 +13987,8 @@ def miss_variables(profile: Profile, place: Place) -> Iterator[tuple[str, str, b
     named = set().union(*(sensor_needs(path)[1] for path in sensor_files(profile).values()))
     known = {*place.env, *place.given}
     path = secrets_path(profile)
-    for what, names in (
-        ("sensors name", named),
-        ("a runner may need", {*filter(is_secret, profile.env), *_PROXIES} - named),
-    ):
+    needed = {*filter(is_secret, profile.env), *_PROXIES} if profile.runner() is not BUILTIN else set()
+    for what, names in (("sensors name", named), ("a runner may need", needed - named)):
         missing = sorted(name for name in names if profile.env.get(name) and name not in known)
         if missing:
             remedy = f"lines of NAME=value in {path}, chmod 600: what `looop service install` writes reads them"
@@ -14005,17 +14021,14 @@ CHECKS: tuple[tuple[str, Callable[[Profile], Iterator[Finding]]], ...] = (
 _FINDING_GLYPHS = {"ok": ("●", "good"), "warn": ("!", "note"), "fail": ("✗", "bad")}
 
 
-def examined(profile: Profile, name: str, check: Callable[[Profile], Iterator[Finding]]) -> list[Finding]:
+def examined(profile: Profile, check: Callable[[Profile], Iterator[Finding]]) -> list[Finding]:
     """Run one check; what stops it is what it found."""
     found: list[Finding] = []
     try:
         for finding in check(profile):
             found.append(finding)
-    except Failure as failure:
-        found.append(fail(failure.message, failure.hint))
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        found.append(fail(f"{where}{error.strerror or error}", "make it readable, and yours"))
+    except (Failure, OSError) as error:
+        found.append(obstacle(error))
     return found
 
 
@@ -14029,7 +14042,9 @@ def cmd_doctor(profile: Profile, args: dict[str, JSON]) -> int:
     width = max(len(name) for name, _ in checks)
     found: list[tuple[str, Finding]] = []
     for name, check in checks:
-        for finding in examined(profile, name, check):
+        for finding in examined(profile, check):
+            if any(finding == other for _, other in found):
+                continue  # what stops one check may stop another
             found.append((name, finding))
             if args["json"]:
                 continue
