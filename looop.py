@@ -13147,7 +13147,12 @@ class Launchd(Scheduler):
         """Unload what was loaded before, and load it; launchd opens its log in the data dir."""
         make_private_dir(self.profile.data)
         self.unload()
-        super().put(files)
+        try:
+            super().put(files)
+        except BaseException:
+            if self.present():  # what was there before is to run again
+                tool(self.profile, *self.commands(False)[0], check=False)
+            raise
 
     def take(self) -> None:
         """Unload it and remove its file."""
@@ -13749,7 +13754,8 @@ def check_options(profile: Profile, runner: Runner, words: list[str]) -> Iterato
         if re.search(rf"(?<![\w-]){re.escape(option)}(?![\w-])", said):
             continue
         without = " ".join(runner.tick.replace(option, "").split())
-        change = f"or take it out of runners.{runner.name}.tick in {profile.config_path}: {without}"
+        entry = canonical({runner.name: {"mode": runner.mode, "tick": without}})
+        change = f'or go on without, in {profile.config_path}: "runners": {entry}'
         if program == "claude" and option == _OLD_CLAUDE:
             text = f"this claude is too old for {option}: every decide would fail"
             yield fail(text, f"update it (claude update), {change}")
@@ -13923,7 +13929,7 @@ class Place(Record):
 
 
 def scheduler_places(profile: Profile) -> list[Place]:
-    """Return where the installed schedulers start looop; without one, the environment that cron has of its own."""
+    """Return where the installed schedulers start looop; with none, and no pulse, what cron has of its own."""
     places = []
     for scheduler, files in installed_services(profile):
         try:
@@ -13933,7 +13939,7 @@ def scheduler_places(profile: Profile) -> list[Place]:
         given = names_given(plan.secrets)
         remedy = f"install it anew from a shell that has it: looop service install {scheduler.kind}"
         places.append(Place(scheduler.kind, plan.env, plan.argv, given, True, remedy))
-    if places:
+    if places or lock_holder(profile.path(".lock")):
         return places
     bare = {"HOME": bare_profile(profile).env["HOME"], "PATH": "/usr/bin:/bin"}
     argv = [sys.executable, "-SI", profile.self_path, "tick"]

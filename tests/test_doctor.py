@@ -170,7 +170,10 @@ class Runners(Doctor):
         self.claude(OLD_HELP)
         status, text, remedy = self.found("runner")[1]
         self.assertEqual((status, text[:18]), ("fail", "this claude is too"))
-        self.assertIn('.config/looop.json: claude -p --output-format json --tools "" --model sonnet', remedy)
+        runners = json.loads(remedy.partition('"runners": ')[2])
+        self.config({"runners": runners})
+        self.assertEqual(self.one("runner")[0], "ok", "what the remedy says helps")
+        self.assertEqual(self.opened().runner().mode, "typed")
         self.config({"runners": {"claude": {"mode": "typed", "tick": "X=1 claude -p --modle x --tools= | cat --no"}}})
         status, text, _ = self.found("runner")[1]
         self.assertEqual((status, text.split(" in ")[0]), ("warn", "claude does not tell of --modle"))

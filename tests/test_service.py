@@ -369,8 +369,8 @@ esac
 """
 
 
-class Systemctl(Case):
-    """The dialogue with a user manager. No real one: as root it would move all processes."""
+class Manager(Case):
+    """A stand-in for a user manager: a real one, run as root, would move all processes into its control group."""
 
     def setUp(self):
         super().setUp()
@@ -388,9 +388,11 @@ class Systemctl(Case):
         os.remove(path)
         return [word for word in words if word not in ("show", "list-timers")]
 
+
+class Systemctl(Manager):
     def test_install_change_status_uninstall(self):
         name = looop.service_name(looop.open_profile(self.env, ""))
-        self.looop("service", "install", "--every", "5m", "-y")  # it answers, so it is what this machine has
+        self.looop("service", "install", "systemd", "--every", "5m", "-y")
         self.assertEqual(self.calls(), ["daemon-reload", "enable"])
         with open(os.path.join(self.units, f"{name}.service")) as file:
             unit = file.read()
@@ -401,7 +403,7 @@ class Systemctl(Case):
         row = json.loads(self.looop("service", "status", "--json"))["services"][0]
         self.assertEqual((row["active"], row["every_s"], row["next"]), (True, 300, "2027-01-15T08:00:00Z"))
         self.assertEqual(self.calls(), [])
-        self.assertIn("+OnUnitActiveSec=600s", self.looop("service", "install", "--every", "10m", "-y"))
+        self.assertIn("+OnUnitActiveSec=600s", self.looop("service", "install", "systemd", "--every", "10m", "-y"))
         self.assertEqual(self.calls(), ["daemon-reload", "enable", "restart"])
         self.looop("service", "uninstall", "-y")
         self.assertEqual((self.calls(), os.listdir(self.units)), (["disable", "daemon-reload"], []))
@@ -417,7 +419,15 @@ class Systemctl(Case):
             file.write("#!/bin/sh\necho Failed to connect to bus >&2\nexit 1\n")
         self.looop("service", "install", "systemd", "-y", code=1)
         self.assertIn("Failed to connect to bus: `looop service install cron`", self.stderr)
-        self.assertEqual(looop.chosen_scheduler(looop.open_profile(self.env, ""), None).kind, "cron")
+
+
+class Chosen(Manager):
+    @unittest.skipIf(sys.platform == "darwin", "launchd it is, on macOS")
+    def test_what_this_machine_has(self):
+        for answers, kind in ((True, "systemd"), (False, "cron")):
+            if not answers:
+                os.remove(os.path.join(self.bin, "systemctl"))
+            self.assertEqual(looop.chosen_scheduler(looop.open_profile(self.env, ""), None).kind, kind)
 
 
 if __name__ == "__main__":
