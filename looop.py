@@ -76,11 +76,16 @@ Contents
   52. Session verbs
   53. Session table
   54. Gallery
-  55. Command line
-  56. Texts
+  55. Schedulers
+  56. Service
+  57. Doctor
+  58. Verb table
+  59. Command line
+  60. Texts
 
-Finding things: the verb `looop sensor list` is `cmd_sensor_list`; its row in VERBS (Command line) has help and options.
-To add a verb: write `cmd_<verb>`, add its row to VERBS. To add a move: a row in MOVES, a performer in PERFORMERS.
+Finding things: the verb `looop sensor list` is `cmd_sensor_list`; its row in LOOP_VERBS has help and options.
+To add a verb: write `cmd_<verb>`, add its row to LOOP_VERBS or SESSION_VERBS.
+To add a move: a row in MOVES, a performer in PERFORMERS.
 To add a sensor: nothing here; drop an executable script that prints one JSON object into sensors/.
 To add an escape sequence: a row in the tables of the section Screen, a method, and its state in `dump` and `paint`.
 
@@ -1158,6 +1163,11 @@ def merged_runners(entries: Mapping[str, JSON]) -> dict[str, Runner]:
     return runners
 
 
+def is_secret(name: str) -> bool:
+    """Tell whether a variable of that name holds a secret (pure)."""
+    return name.upper().endswith(("TOKEN", "KEY", "SECRET", "PASSWORD"))
+
+
 class Profile:
     """Carry one looop: its paths, its environment, and its config once somebody asks for a setting."""
 
@@ -1173,7 +1183,7 @@ class Profile:
         self.secrets = [  # (value, name) of each secret in the environment, the longest first
             (value, name)
             for name, value in sorted(env.items(), key=lambda pair: -len(pair[1]))
-            if len(value) >= 8 and name.upper().endswith(("TOKEN", "KEY", "SECRET", "PASSWORD"))
+            if len(value) >= 8 and is_secret(name)
         ]
         self._config: dict[str, JSON] | None = None
         self._runners: dict[str, Runner] | None = None
@@ -9569,6 +9579,7 @@ _SCRATCH = """\
 /snapshots/
 /cost.jsonl*
 /events.jsonl*
+/service.log
 /state.json
 /.quiet
 /.next-interval
@@ -10958,21 +10969,26 @@ def dry_run(profile: Profile, runner: str, now: float) -> dict[str, JSON]:
 
 def dry_decide(profile: Profile, runner: Runner, inputs: Mapping[str, JSON]) -> JSON:
     """Ask a runner for the move that it would make: paid, recorded in the ledger, and not made."""
-    import tempfile
-
     if runner.mode == "builtin":
         return decide_builtin(inputs)
     if runner.mode == "direct":
         raise Failure(
             f"tick: {runner.name} is direct: it acts while it decides", "only a typed runner can be asked dry"
         )
+    return move_object(parse_move(asked_aside(profile, runner, build_prompt(inputs)[0], "tick --dry-run").text))
+
+
+def asked_aside(profile: Profile, runner: Runner, prompt: str, verb: str) -> Metered:
+    """Ask a runner outside of any beat: paid, recorded in the ledger, nothing else kept."""
+    import tempfile
+
     require_runner(profile, runner)
     prepare(profile)
-    lock = beat_lock(profile, "tick --dry-run", 0.0)
+    lock = beat_lock(profile, verb, 0.0)
     with lock, tempfile.TemporaryDirectory(prefix="looop-dry-") as folder:
         aside = Profile(profile.env, folder, profile.config_path, profile.cache, profile.self_path)
         run = new_run_id(aside, time.time())
-        write_capsule(aside, run, "prompt.md", build_prompt(inputs)[0])
+        write_capsule(aside, run, "prompt.md", prompt)
         ended: Ended | None = None
         try:
             ended = run_runner(aside, runner, run)
@@ -10983,7 +10999,7 @@ def dry_decide(profile: Profile, runner: Runner, inputs: Mapping[str, JSON]) -> 
         error = runner_error(ended, metered, clean_log(aside, run, "stderr.log"))
     if error:
         raise BadMove(error)
-    return move_object(parse_move(metered.text))
+    return metered
 
 
 class Journal:
@@ -13915,31 +13931,1318 @@ def checked_percent(text: str) -> str:
 
 
 # ======================================================================================================================
-# 55. Command line
+# 55. Schedulers
 # ======================================================================================================================
-# VERBS is the one table of verbs: parser, help, completions and manual derive from it. The parser only validates; a
-# verb's function gets the profile and its arguments, prints its answer on stdout, and returns its exit code.
+# What runs the beat by itself: a systemd user timer, a launchd agent or a line of cron. Each is written with absolute
+# paths and an environment of its own, because a scheduler knows nothing of a person's shell:
+#
+#     plan_of ─▶ Plan ─▶ Scheduler.wanted ─▶ texts ─▶ shown, compared with `present` ─▶ a person's yes ─▶ put
+#     present ─▶ Scheduler.parsed ─▶ Plan: what `service status` and the doctor look at is what lies there
+#
+# Secrets are in none of them. What needs one finds it in a private file beside the config, which all three read.
 
 
-def cmd_help(profile: Profile, args: dict[str, JSON]) -> int:
-    """Explain looop, or one verb."""
-    words = args["verb"]
-    if not words:
-        sys.stdout.write(MANUAL)
-        for line in verb_overview():
-            say(line)
-        return 0
-    verb, rest = find_verb(words)
-    if verb is None or rest:
-        say_group = [v for v in VERBS if v.name.startswith(words[0] + " ")]
-        if not say_group or len(words) > 1:
-            raise unknown_verb(" ".join(words))
-        for one in say_group:
-            sys.stdout.write(verb_page(one))
-        return 0
-    sys.stdout.write(verb_page(verb))
+class Plan(Record):
+    """Be what a scheduler is told."""
+
+    name: str  # "looop"; of a profile that is not the default one, with a digest of its data dir
+    every: int  # seconds; 0: what lies there does not say it in a way that looop would
+    argv: list[str]
+    env: dict[str, str]
+    secrets: str  # path of a file of NAME=value lines that need not be there
+    data: str = ""
+
+
+_CARRIED = "LANG LANGUAGE TZ XDG_CONFIG_HOME XDG_STATE_HOME XDG_CACHE_HOME XDG_DATA_HOME".split()  # noqa: SIM905
+_OF_CHILDREN = "RUN_ID SESSION_ID CHILD BIN CLAIMS_DIR REPORTS_DIR COLOR DATA_DIR CONFIG".split()  # noqa: SIM905
+_WRAP = 'set -a; [ ! -r "$0" ] || . "$0"; exec "$@"'  # sh -c: $0 is the file of secrets, the rest is what is run
+_CRON_LINE_MAX = 998  # bytes that a command may have in the cron of Debian, macOS and the BSDs
+_EVERY_MIN = 5  # seconds
+_WRITTEN_BY = "Written by `looop service install`; `looop service uninstall` takes it away."
+
+
+def kept_folders(path: str) -> str:
+    """Return what is good of a PATH anywhere: its absolute folders that exist, in order, each once."""
+    folders = (folder for folder in path.split(":") if folder.startswith("/") and folder.isprintable())
+    return ":".join(dict.fromkeys(folder for folder in folders if os.path.isdir(folder)))
+
+
+def bare_profile(profile: Profile) -> Profile:
+    """Return the profile that looop has when only HOME is known."""
+    return open_profile({"HOME": profile.env.get("HOME") or os.path.expanduser("~")}, profile.self_path)
+
+
+def scheduler_env(profile: Profile) -> dict[str, str]:
+    """Return the environment that a beat needs and that a scheduler does not have; no secrets."""
+    bare = bare_profile(profile)
+    env = {"HOME": bare.env["HOME"], "PATH": kept_folders(profile.env.get("PATH") or os.defpath)}
+    for name, value in sorted(profile.env.items()):
+        own = name.startswith("LOOOP_") and name[6:] not in _OF_CHILDREN
+        if value and (own or name in _CARRIED or name.startswith("LC_")) and not is_secret(name):
+            env[name] = value
+    if profile.data != bare.data:
+        env["LOOOP_DATA_DIR"] = profile.data
+    if profile.config_path != bare.config_path:
+        env["LOOOP_CONFIG"] = profile.config_path
+    return env
+
+
+def secrets_path(profile: Profile) -> str:
+    """Return the path of the file from which a scheduled beat gets its secrets."""
+    path = profile.config_path
+    return (path[:-5] if path.endswith(".json") else path) + ".env"
+
+
+def names_given(path: str) -> list[str]:
+    """Return the names that a file of secrets gives a value."""
+    try:
+        lines = text_of(read_bytes(path) or b"").split("\n")
+    except OSError:
+        return []
+    names = (line.partition("=")[0].strip() for line in lines if "=" in line)
+    return [name for name in names if name.replace("_", "a").isalnum() and name.isascii()]
+
+
+def secrets_left_out(profile: Profile) -> list[str]:
+    """Return the names of the secrets that are set here and that a scheduled beat would not get."""
+    given = names_given(secrets_path(profile))
+    return sorted(name for name, value in profile.env.items() if value and is_secret(name) and name not in given)
+
+
+def service_name(profile: Profile) -> str:
+    """Return the name under which schedulers know a profile: profiles can be installed side by side."""
+    if profile.data == bare_profile(profile).data:
+        return "looop"
+    return f"looop-{digest_of(os.fsencode(profile.data))[:8]}"
+
+
+def plan_of(profile: Profile, kind: str, every: float | None) -> Plan:
+    """Plan a service. Raise Failure for what a scheduler cannot be told."""
+    secs = every if every is not None else profile.setting("interval")
+    if every is None and kind == "cron":
+        secs = max(60, secs)
+    plan = Plan(
+        service_name(profile),
+        int(secs),
+        [sys.executable or "/usr/bin/python3", "-SI", profile.self_path, "tick"],
+        scheduler_env(profile),
+        secrets_path(profile),
+        profile.data,
+    )
+    if secs < _EVERY_MIN or secs != int(secs):
+        raise Failure(f"service: every {secs:g} s: is not a whole number of {_EVERY_MIN} s or more", "--every 5m")
+    if kind == "cron" and plan.every not in _CRON_TIMES:
+        sayable = "1, 2, 3, 4, 5, 6, 10, 12, 15, 20 or 30 minutes, 1, 2, 3, 4, 6, 8 or 12 hours, or 1 day"
+        raise Failure(f"service: every {plan.every} s: cron cannot say that", f"it can say {sayable}: --every 5m")
+    texts = {**plan.env, "the path of looop": profile.self_path, "the path of Python": plan.argv[0]}
+    for what, text in {**texts, "the path of the config": plan.secrets}.items():
+        if not text.isprintable():
+            raise Failure(f"service: {what} holds what no scheduler can be told: {one_line(text, 80)}", "change it")
+    return plan
+
+
+def tool(profile: Profile, *argv: str, stdin: str = "/dev/null", hint: str = "", check: bool = True) -> Ended:
+    """Run a scheduler's own command. Raise Failure when it is missing, and when it fails if that is `check`ed."""
+    path = which(argv[0], profile.env)
+    if not path:
+        raise Failure(f"service: {argv[0]} is not on PATH", hint or "choose another: systemd, launchd or cron")
+    ended = run_job(Job(argv[0], [path, *argv[1:]], {**profile.env, "LC_ALL": "C"}, 30.0, stdin=stdin, cap=4 * MIB))
+    if check and (ended.code or ended.why != "exit"):
+        said = one_line(text_of(ended.err or ended.out), 300) or f"exit {ended.code}"
+        raise Failure(f"service: {' '.join(argv)}: {said}", hint or "what was there before is there still")
+    return ended
+
+
+class Scheduler:
+    """Be one way to have the beat run: what is written for it, and how it is told."""
+
+    kind = ""
+
+    def __init__(self, profile: Profile) -> None:
+        self.profile = profile
+        self.name = service_name(profile)
+
+    def paths(self) -> list[str]:
+        """Return the files it has."""
+        raise NotImplementedError
+
+    def wanted(self, plan: Plan) -> dict[str, bytes]:
+        """Return what each file is to hold."""
+        raise NotImplementedError
+
+    def parsed(self, files: Mapping[str, bytes]) -> Plan:
+        """Read a plan out of what lies there. Raise ValueError or KeyError where it cannot be understood."""
+        raise NotImplementedError
+
+    def activity(self) -> tuple[bool | None, float | None]:
+        """Ask whether it is active, and when it runs next; None: that is not known."""
+        raise NotImplementedError
+
+    def commands(self, present: bool) -> list[tuple[str, ...]]:
+        """Return the commands that follow when its files are written, `present`: over others."""
+        raise NotImplementedError
+
+    def farewell(self) -> list[tuple[str, ...]]:
+        """Return the commands that go before its files are removed."""
+        raise NotImplementedError
+
+    def notes(self) -> list[str]:
+        """Return what a person should know of it here."""
+        return []
+
+    def require(self) -> None:
+        """Raise Failure when it cannot be used here."""
+
+    def present(self) -> dict[str, bytes]:
+        """Return what its files hold."""
+        found = {path: read_bytes(path) for path in self.paths()}
+        return {path: data for path, data in found.items() if data is not None}
+
+    def write(self, files: Mapping[str, bytes]) -> None:
+        """Write its files; those that `files` does not have are removed."""
+        for path in self.paths():
+            if path in files:
+                os.makedirs(os.path.dirname(path), exist_ok=True)
+                write_atomic(path, files[path])
+            else:
+                remove_file(path)
+
+    def put(self, files: Mapping[str, bytes]) -> None:
+        """Write its files and have them heeded; as they were, when that fails."""
+        before = self.present()
+        try:
+            self.write(files)
+            for command in self.commands(bool(before)):
+                tool(self.profile, *command)
+        except BaseException:
+            self.write(before)
+            raise
+
+    def take(self) -> None:
+        """Have it stop, and remove its files."""
+        for command in self.farewell():
+            tool(self.profile, *command)
+        self.write({})
+
+
+def unit_word(text: str, variables: bool = True) -> str:
+    """Write one word of a unit file (systemd.syntax(7)); `variables`: $ would name one there (pure)."""
+    text = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
+    return '"' + (text.replace("$", "$$") if variables else text) + '"'
+
+
+SERVICE_UNIT = """\
+# {by}
+[Unit]
+Description=looop: one beat of {data}
+
+[Service]
+Type=oneshot
+ExecStart={command}
+{env}# Secrets: lines of NAME=value. The file need not be there.
+EnvironmentFile=-{secrets}
+# Workers that a beat has started live on when it ends, and when one of them runs out of memory.
+KillMode=process
+OOMPolicy=continue
+# A beat has deadlines of its own.
+TimeoutStartSec=infinity
+# Ended by a signal, at logout: no failure.
+SuccessExitStatus=143
+"""
+
+SERVICE_TIMER = """\
+# {by}
+[Unit]
+Description=looop: beats of {data}
+
+[Timer]
+OnActiveSec=1s
+OnUnitActiveSec={every}s
+AccuracySec=1s
+
+[Install]
+WantedBy=timers.target
+"""
+
+
+class Systemd(Scheduler):
+    """A timer of the user's systemd."""
+
+    kind = "systemd"
+
+    def paths(self) -> list[str]:
+        """Return the unit and its timer."""
+        env = {key: value for key, value in self.profile.env.items() if key in ("HOME", "XDG_CONFIG_HOME")}
+        folder = os.path.dirname(open_profile(env, "").config_path) + "/systemd/user/"
+        return [f"{folder}{self.name}.service", f"{folder}{self.name}.timer"]
+
+    def require(self) -> None:
+        """Raise Failure where no user manager answers."""
+        hint = "`looop service install cron` does without a user manager"
+        tool(self.profile, "systemctl", "--user", "show", "--property=Version", hint=hint)
+
+    def wanted(self, plan: Plan) -> dict[str, bytes]:
+        """Write both; the manager's defaults would end, with a beat, what it has started."""
+        command = " ".join([unit_word(plan.argv[0], False), *map(unit_word, plan.argv[1:])])
+        env = "".join(f"Environment={unit_word(f'{key}={value}', False)}\n" for key, value in plan.env.items())
+        fields = {
+            "by": _WRITTEN_BY,
+            "data": plan.data.replace("%", "%%"),
+            "command": command,
+            "env": env,
+            "secrets": "".join("\\" + char if char in "\\*?[" else char for char in plan.secrets).replace("%", "%%"),
+            "every": str(plan.every),
+        }
+        texts = [SERVICE_UNIT.format(**fields), SERVICE_TIMER.format(**fields)]
+        return {path: text.encode() for path, text in zip(self.paths(), texts)}
+
+    def parsed(self, files: Mapping[str, bytes]) -> Plan:
+        """Read both."""
+        import shlex
+
+        env, fields = {}, {}
+        for line in text_of(b"\n".join(files.values())).split("\n"):
+            key, _, value = line.partition("=")
+            fields[key] = value
+            if key == "Environment":
+                name, _, text = shlex.split(value)[0].partition("=")
+                env[name] = text.replace("%%", "%")
+        argv = [word.replace("%%", "%").replace("$$", "$") for word in shlex.split(fields["ExecStart"])]
+        pattern = fields.get("EnvironmentFile", "").lstrip("-").replace("%%", "%")  # glob(7)
+        secrets = pattern.replace("\\\\", "\0").replace("\\", "").replace("\0", "\\")
+        return Plan(self.name, int(fields["OnUnitActiveSec"].rstrip("s")), argv, env, secrets)
+
+    def commands(self, present: bool) -> list[tuple[str, ...]]:
+        """Reload and enable; a timer that ran with other numbers is started anew."""
+        user = ("systemctl", "--user")
+        timer = f"{self.name}.timer"
+        first: list[tuple[str, ...]] = [(*user, "daemon-reload"), (*user, "enable", "--now", timer)]
+        return [*first, (*user, "restart", timer)] if present else first
+
+    def farewell(self) -> list[tuple[str, ...]]:
+        """Stop the timer; a beat in progress ends by itself."""
+        return [("systemctl", "--user", "disable", "--now", f"{self.name}.timer")]
+
+    def take(self) -> None:
+        """Have it stop, remove its files, and have the manager forget them."""
+        super().take()
+        tool(self.profile, "systemctl", "--user", "daemon-reload")
+
+    def activity(self) -> tuple[bool | None, float | None]:
+        """Ask the manager."""
+        timer = f"{self.name}.timer"
+        try:
+            state = tool(self.profile, "systemctl", "--user", "show", timer, "--property=ActiveState", check=False)
+            listed = tool(
+                self.profile, "systemctl", "--user", "list-timers", "--all", "--output=json", timer, check=False
+            )
+        except Failure:
+            return None, None
+        if state.code:
+            return None, None
+        try:
+            row = parse_json(listed.out)[0]
+            following = row["next"] / 1e6 if row["next"] else None
+        except (ValueError, LookupError, TypeError):  # a manager that writes no JSON
+            following = None
+        return b"=active" in state.out, following
+
+    def notes(self) -> list[str]:
+        """Tell what happens at logout."""
+        import pwd
+
+        user = pwd.getpwuid(os.geteuid()).pw_name
+        if os.path.lexists(f"/var/lib/systemd/linger/{user}"):
+            return []
+        return ["when you log out it stops, and workers are ended: `loginctl enable-linger` keeps them running"]
+
+
+class Launchd(Scheduler):
+    """An agent of the user's launchd."""
+
+    kind = "launchd"
+
+    def paths(self) -> list[str]:
+        """Return the agent's plist."""
+        return [f"{bare_profile(self.profile).env['HOME']}/Library/LaunchAgents/{self.name}.plist"]
+
+    def require(self) -> None:
+        """Raise Failure where there is no launchd."""
+        tool(self.profile, "launchctl", "version", hint="launchd is of macOS; elsewhere: systemd or cron", check=False)
+
+    def wanted(self, plan: Plan) -> dict[str, bytes]:
+        """Write the plist: what a beat has started is not to be ended with it (AbandonProcessGroup)."""
+        import plistlib
+
+        agent = {
+            "Label": plan.name,
+            "ProgramArguments": ["/bin/sh", "-c", _WRAP, plan.secrets, *plan.argv],
+            "EnvironmentVariables": plan.env,
+            "StartInterval": plan.every,
+            "RunAtLoad": True,
+            "AbandonProcessGroup": True,
+            "StandardOutPath": "/dev/null",
+            "StandardErrorPath": f"{plan.data}/service.log",
+        }
+        head, _, body = plistlib.dumps(agent, sort_keys=False).partition(b"<plist ")
+        return {self.paths()[0]: head + f"<!-- {_WRITTEN_BY} -->\n<plist ".encode() + body}
+
+    def parsed(self, files: Mapping[str, bytes]) -> Plan:
+        """Read the plist."""
+        import plistlib
+
+        try:
+            agent = plistlib.loads(files[self.paths()[0]])
+        except Exception as error:  # expat has its own
+            raise ValueError(str(error)) from None
+        words = agent["ProgramArguments"]
+        return Plan(self.name, agent["StartInterval"], words[4:], agent["EnvironmentVariables"], words[3])
+
+    def domain(self) -> str:
+        """Name the user's domain."""
+        return f"gui/{os.geteuid()}"
+
+    def commands(self, present: bool) -> list[tuple[str, ...]]:
+        """Load it."""
+        return [("launchctl", "bootstrap", self.domain(), self.paths()[0])]
+
+    def farewell(self) -> list[tuple[str, ...]]:
+        """Unload it."""
+        return [("launchctl", "bootout", f"{self.domain()}/{self.name}")]
+
+    def put(self, files: Mapping[str, bytes]) -> None:
+        """Unload what was loaded before, and load it; launchd opens its log in the data dir."""
+        make_private_dir(self.profile.data)
+        self.unload()
+        try:
+            super().put(files)
+        except BaseException:
+            if self.present():  # what was there before is to run again
+                tool(self.profile, *self.commands(False)[0], check=False)
+            raise
+
+    def take(self) -> None:
+        """Unload it and remove its file."""
+        self.unload()
+        self.write({})
+
+    def unload(self) -> None:
+        """Have launchd forget it, and wait until it has: what it does not know cannot be unloaded."""
+        tool(self.profile, *self.farewell()[0], check=False)
+        deadline = time.monotonic() + 5
+        while self.activity()[0] and time.monotonic() < deadline:
+            time.sleep(0.1)
+
+    def activity(self) -> tuple[bool | None, float | None]:
+        """Ask launchd, which does not tell when it runs next."""
+        try:
+            return not tool(self.profile, "launchctl", "print", f"{self.domain()}/{self.name}", check=False).code, None
+        except Failure:
+            return None, None
+
+
+_CRON_TIMES: dict[int, str] = {
+    60: "* * * * *",
+    **{minutes * 60: f"*/{minutes} * * * *" for minutes in (2, 3, 4, 5, 6, 10, 12, 15, 20, 30)},
+    3600: "0 * * * *",
+    **{hours * 3600: f"0 */{hours} * * *" for hours in (2, 3, 4, 6, 8, 12)},
+    int(DAY): "0 0 * * *",
+}
+
+
+def cron_parts(crontab: bytes, name: str) -> tuple[bytes, bytes, bytes]:
+    """Part a crontab into what stands before a profile's block, the block, and what stands after it (pure).
+
+    Raise Failure when only one of the block's two marks is there, or one twice.
+    """
+    lines = crontab.splitlines(keepends=True)
+    begin, end = (f"# {mark} {name} {mark}".encode() for mark in (">>>", "<<<"))
+    starts = [i for i, line in enumerate(lines) if line.rstrip() == begin]
+    ends = [i for i, line in enumerate(lines) if line.rstrip() == end]
+    if not starts and not ends:
+        return crontab, b"", b""
+    if len(starts) != 1 or len(ends) != 1 or ends[0] < starts[0]:
+        raise Failure(
+            f"service: crontab: the lines {text_of(begin)} and {text_of(end)} are not one pair", "mend it: crontab -e"
+        )
+    first, last = starts[0], ends[0] + 1
+    return b"".join(lines[:first]), b"".join(lines[first:last]), b"".join(lines[last:])
+
+
+class Cron(Scheduler):
+    """A line of the user's crontab, between two that say whose it is."""
+
+    kind = "cron"
+
+    def paths(self) -> list[str]:
+        """Return the one name of what is no file."""
+        return ["crontab"]
+
+    def require(self) -> None:
+        """Raise Failure where there is no crontab."""
+        self.read()
+
+    def read(self) -> bytes:
+        """Return the whole crontab. Raise Failure when it cannot be had."""
+        hint = "install cron (apt install cron), or run `looop tick` by other means"
+        listed = tool(self.profile, "crontab", "-l", hint=hint, check=False)
+        if listed.code == 0 and listed.why == "exit":
+            return listed.out
+        if b"no crontab" in listed.err:
+            return b""
+        said = one_line(text_of(listed.err or listed.out), 300)
+        raise Failure(f"service: crontab -l: {said or f'exit {listed.code}'}", "is cron open to you (crontab(1))?")
+
+    def present(self) -> dict[str, bytes]:
+        """Return the block, where there is one."""
+        if not which("crontab", self.profile.env):
+            return {}
+        block = cron_parts(self.read(), self.name)[1]
+        return {"crontab": block} if block else {}
+
+    def wanted(self, plan: Plan) -> dict[str, bytes]:
+        """Write the block. Raise Failure for a line that cron would not take."""
+        import shlex
+
+        words = ["/usr/bin/env", *(f"{key}={value}" for key, value in plan.env.items())]
+        words += ["/bin/sh", "-c", _WRAP, plan.secrets, *plan.argv]
+        command = (" ".join(map(shlex.quote, words)) + " >/dev/null").replace("%", "\\%")
+        if len(command.encode()) > _CRON_LINE_MAX:
+            raise Failure(
+                f"service: the line would have {len(command.encode())} bytes, and cron takes {_CRON_LINE_MAX}",
+                "most of it is PATH, so name what is needed: PATH=/usr/local/bin:/usr/bin:/bin looop service install",
+            )
+        lines = [f"# >>> {plan.name} >>>", f"{_CRON_TIMES[plan.every]} {command}", f"# <<< {plan.name} <<<", ""]
+        return {"crontab": "\n".join(lines).encode()}
+
+    def parsed(self, files: Mapping[str, bytes]) -> Plan:
+        """Read the block."""
+        import shlex
+
+        line = next(line for line in text_of(files["crontab"]).split("\n") if line[:1] not in ("#", ""))
+        fields = line.split(None, 5)
+        words = shlex.split(fields[5].replace("\\%", "%"))
+        shell = words.index("/bin/sh")
+        env = dict(word.split("=", 1) for word in words[1:shell])
+        every = next((secs for secs, text in _CRON_TIMES.items() if text.split() == fields[:5]), 0)
+        return Plan(self.name, every, words[shell + 4 : -1], env, words[shell + 3])
+
+    def commands(self, present: bool) -> list[tuple[str, ...]]:
+        """Return nothing: writing it is telling cron."""
+        return []
+
+    def farewell(self) -> list[tuple[str, ...]]:
+        """Return nothing."""
+        return []
+
+    def write(self, files: Mapping[str, bytes]) -> None:
+        """Put the block where it was, or at the end; every other byte stays."""
+        import tempfile
+
+        whole = self.read()
+        before, _, after = cron_parts(whole, self.name)
+        block = files.get("crontab", b"")
+        if block and before and not before.endswith(b"\n"):
+            before += b"\n"
+        now = before + block + after
+        if now == whole:
+            return
+        if not now:
+            tool(self.profile, "crontab", "-r")
+            return
+        with tempfile.NamedTemporaryFile(prefix="looop-") as file:
+            file.write(now)
+            file.flush()
+            tool(self.profile, "crontab", "-", stdin=file.name)
+
+    def activity(self) -> tuple[bool | None, float | None]:
+        """Tell whether a cron runs here, where that can be seen, and when it is due."""
+        running = cron_runs()
+        try:
+            every = self.parsed(self.present()).every
+        except (Failure, ValueError, LookupError, StopIteration):
+            every = 0
+        now = time.time()
+        midnight = local_midnight(now)
+        return running, midnight + (now - midnight) // every * every + every if every and running is not False else None
+
+    def notes(self) -> list[str]:
+        """Tell when nobody reads crontabs here."""
+        return ["no cron daemon runs on this machine: start it (service cron start)"] if cron_runs() is False else []
+
+
+def cron_runs() -> bool | None:
+    """Tell whether a cron daemon runs; None where that cannot be seen."""
+    if not os.path.isdir("/proc/self"):
+        return None
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            if (read_bytes(f"/proc/{pid}/comm") or b"").strip() in (b"cron", b"crond", b"fcron", b"cronie"):
+                return True
+        except OSError:
+            pass
+    return False
+
+
+SCHEDULERS: dict[str, type[Scheduler]] = {"systemd": Systemd, "launchd": Launchd, "cron": Cron}
+
+
+# ======================================================================================================================
+# 56. Service
+# ======================================================================================================================
+# The verbs about schedulers: they show, ask, and touch nothing but what they showed.
+
+
+def chosen_scheduler(profile: Profile, kind: str | None) -> Scheduler:
+    """Return the scheduler that is named, or the one that this machine has. Raise Failure for another word."""
+    if kind:
+        if kind not in SCHEDULERS:
+            raise Failure(
+                f"service: {one_line(kind, 40)}: is none that looop knows",
+                f"one of {', '.join(SCHEDULERS)}",
+                EXIT_USAGE,
+            )
+        return SCHEDULERS[kind](profile)
+    if sys.platform == "darwin":
+        return Launchd(profile)
+    try:
+        Systemd(profile).require()
+    except Failure:
+        return Cron(profile)
+    return Systemd(profile)
+
+
+def installed_services(profile: Profile) -> list[tuple[Scheduler, dict[str, bytes]]]:
+    """Return what this profile has, with what its files hold."""
+    found = []
+    for scheduler in (kind(profile) for kind in SCHEDULERS.values()):
+        try:
+            files = scheduler.present()
+        except (Failure, OSError):
+            continue  # a crontab that cannot be read is told by whoever wants to write it
+        if files:
+            found.append((scheduler, files))
+    return found
+
+
+def show_service(scheduler: Scheduler, wanted: Mapping[str, bytes], present: Mapping[str, bytes]) -> None:
+    """Print what would be written, or what would change in it, and what would be run."""
+    paint = Paint(scheduler.profile.env, sys.stdout)
+    for path, data in wanted.items():
+        if path not in present:
+            say(f"{paint('dim', f'# {printable(path)}')}\n{printable(text_of(data)).rstrip()}\n")
+        elif present[path] != data:
+            say(printable(text_diff(text_of(present[path]), text_of(data), path)))
+    for command in scheduler.commands(bool(present)):
+        say(f"{paint('dim', '$')} {' '.join(command)}")
+
+
+def tell_left_out(profile: Profile) -> None:
+    """Name the secrets that are seen and not written, and where they go."""
+    names = secrets_left_out(profile)
+    path = secrets_path(profile)
+    if names:
+        sys.stderr.write(
+            f"looop: not written, because they are secrets: {', '.join(names)}\n"
+            f"looop: beats that need them find them in {path}: lines of NAME=value, chmod 600\n"
+        )
+
+
+def require_yes(verb: str, said: JSON) -> None:
+    """Ask for a yes. Raise Failure when there is none."""
+    if said:
+        return
+    if not sys.stdin.isatty():
+        raise Failure(f"{verb}: nobody is there to say yes, so nothing was touched", "--yes says it")
+    sys.stdout.write("go on? [y/N] ")
+    sys.stdout.flush()
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise Failure(f"{verb}: it was not confirmed", "nothing was touched")
+
+
+def pulse_too(profile: Profile) -> list[str]:
+    """Say that a pulse runs beside a scheduler, where one does."""
+    holder = lock_holder(profile.path(".lock"))
+    return [f"a pulse runs too ({holder}): one of the two is enough"] if holder else []
+
+
+def cmd_service_print(profile: Profile, args: dict[str, JSON]) -> int:
+    """Show what `service install` would write and run."""
+    scheduler = chosen_scheduler(profile, args["kind"])
+    show_service(scheduler, scheduler.wanted(plan_of(profile, scheduler.kind, args["every"])), {})
+    tell_left_out(profile)
     return 0
 
+
+def cmd_service_install(profile: Profile, args: dict[str, JSON]) -> int:
+    """Have a scheduler run the beat."""
+    require_person(profile, "service install")
+    scheduler = chosen_scheduler(profile, args["kind"])
+    plan = plan_of(profile, scheduler.kind, args["every"])
+    scheduler.require()
+    for other, _ in installed_services(profile):
+        if other.kind != scheduler.kind:
+            raise Failure(
+                f"service install: {other.kind} runs the beats of this profile already", "looop service uninstall"
+            )
+    wanted, present = scheduler.wanted(plan), scheduler.present()
+    if wanted == present and (scheduler.activity()[0] is not False or not scheduler.commands(True)):
+        say(f"{scheduler.kind} has exactly this already: nothing to do")
+        return 0
+    show_service(scheduler, wanted, present)
+    sys.stdout.flush()
+    tell_left_out(profile)
+    require_yes("service install", args["yes"])
+    scheduler.put(wanted)
+    say(f"installed: {scheduler.kind} runs `looop tick` every {duration_text(plan.every)}, as {plan.name}")
+    for note in [*scheduler.notes(), *pulse_too(profile)]:
+        sys.stderr.write(f"looop: warning: {note}\n")
+    return 0
+
+
+def cmd_service_uninstall(profile: Profile, args: dict[str, JSON]) -> int:
+    """Take away what `service install` wrote."""
+    require_person(profile, "service uninstall")
+    kind = chosen_scheduler(profile, args["kind"]).kind if args["kind"] else ""
+    found = [(one, files) for one, files in installed_services(profile) if kind in ("", one.kind)]
+    for scheduler, files in found:
+        for path, data in files.items():
+            if path != "crontab" and _WRITTEN_BY.encode() not in data:
+                raise Failure(
+                    f"service uninstall: {path}: was not written by looop", "remove it yourself, if it is yours"
+                )
+        for command in scheduler.farewell():
+            say(f"$ {' '.join(command)}")
+        for path, data in files.items():
+            say(f"remove {printable(path)}" + (f":\n{printable(text_of(data)).rstrip()}" if path == "crontab" else ""))
+    if not found:
+        say("nothing is installed for this profile")
+        return 0
+    require_yes("service uninstall", args["yes"])
+    for scheduler, _ in found:
+        scheduler.take()
+        say(f"removed: {scheduler.kind} runs no beat of this profile any more; workers live on")
+    return 0
+
+
+def service_row(scheduler: Scheduler, files: Mapping[str, bytes]) -> dict[str, JSON]:
+    """Gather what `service status` shows of one."""
+    row: dict[str, JSON] = {"kind": scheduler.kind, "name": scheduler.name, "files": list(files), "problems": []}
+    active, following = scheduler.activity()
+    try:
+        plan = scheduler.parsed(files)
+    except (ValueError, LookupError, TypeError, StopIteration):
+        problem = "what lies there is not what looop writes: `looop service install` shows the difference"
+        row.update(every_s=None, command=None, problems=[problem])
+    else:
+        row.update(every_s=plan.every or None, command=plan.argv)
+        for path in (word for word in plan.argv if word.startswith("/")):
+            if not os.path.exists(path):
+                row["problems"].append(f"{path} is gone: `looop service install` puts this Python and this looop there")
+    if active is False:
+        row["problems"] += scheduler.notes() if scheduler.kind == "cron" else ["it is not active"]
+    return {**row, "active": active, "next": utc_text(following) if following else None}
+
+
+def service_status(profile: Profile) -> dict[str, JSON]:
+    """Gather what `service status --json` shows. Reads only."""
+    present = check_data_dir(profile)
+    last = last_tick(profile, read_state(profile)) if present else None
+    holder = lock_holder(profile.path(".lock"))
+    services = [service_row(scheduler, files) for scheduler, files in installed_services(profile)]
+    warnings = [f"{row['kind']}: {problem}" for row in services for problem in row["problems"]]
+    warnings += pulse_too(profile) if services else []
+    if len(services) > 1:
+        warnings.append("more than one scheduler runs the beat: `looop service uninstall KIND` takes one away")
+    return {"services": services, "last": last["at"] if last else None, "pulse": holder or None, "warnings": warnings}
+
+
+def cmd_service_status(profile: Profile, args: dict[str, JSON]) -> int:
+    """Tell what runs the beat by itself."""
+    status = service_status(profile)
+    if args["json"]:
+        say(canonical(status))
+        return 0
+    now, paint = time.time(), Paint(profile.env, sys.stdout)
+    states = {True: paint("good", "● active"), False: paint("bad", "✗ not active"), None: paint("note", "? not known")}
+    rows = []
+    for row in status["services"]:
+        every = f"every {duration_text(row['every_s'])}" if row["every_s"] else "its interval is not known"
+        following = f", next at {local_moment(parse_utc(row['next']), now)}" if row["next"] else ""
+        rows.append((row["kind"], f"{states[row['active']]}, as {row['name']}, {every}{following}"))
+        rows += [("command", " ".join(map(one_line, row["command"])))] if row["command"] else []
+    if not rows:
+        rows.append(("service", "none: `looop service install` has the beat run by itself"))
+    if status["last"]:
+        when = parse_utc(status["last"])
+        rows.append(("last beat", f"{local_moment(when, now)}, {duration_text(now - when)} ago"))
+    rows += [("pulse", f"running, {status['pulse']}")] if status["pulse"] else []
+    for line in aligned([(paint("dim", name), text) for name, text in rows]):
+        say(line)
+    for warning in status["warnings"]:
+        say(f"{paint('bad', '!')} {printable(warning)}")
+    return 0
+
+
+# ======================================================================================================================
+# 57. Doctor
+# ======================================================================================================================
+# Each check looks at one thing, as a person who knows looop would, and yields what it found. The last ones look from
+# where a scheduler stands: most loops that die do so because cron knows nothing of a person's shell. Nothing is written
+# in the data dir but the price of a call that was asked for (--ask).
+
+
+class Finding(Record):
+    """Be one line of the doctor's."""
+
+    status: str  # "ok" | "warn" | "fail"
+    text: str
+    remedy: str = ""
+
+
+def ok(text: str) -> Finding:
+    """Find that something is as it should be."""
+    return Finding("ok", text)
+
+
+def warn(text: str, remedy: str) -> Finding:
+    """Find something that looop can live with, or that may be meant."""
+    return Finding("warn", text, remedy)
+
+
+def fail(text: str, remedy: str) -> Finding:
+    """Find something that will make a beat or a session fail."""
+    return Finding("fail", text, remedy)
+
+
+def obstacle(error: Failure | OSError) -> Finding:
+    """Find what stopped a check."""
+    if isinstance(error, Failure):
+        return fail(error.message, error.hint)
+    where = f"{error.filename}: " if error.filename else ""
+    return fail(f"{where}{error.strerror or error}", "make it readable, and yours")
+
+
+_TOOLS = "gh glab jq curl wget openssl git kubectl docker aws gcloud az psql sqlite3 node python3 ruby perl".split()  # noqa: SIM905
+_PROXIES = "HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY http_proxy https_proxy SSL_CERT_FILE NODE_EXTRA_CA_CERTS".split()  # noqa: SIM905
+_ALWAYS_THERE = "HOME PATH PWD OLDPWD USER LOGNAME SHELL TERM IFS".split()  # noqa: SIM905
+ASK_FOR_NOOP = 'Whether you can be reached is tested. Answer with this JSON object alone: {"move":"noop"}\n'
+_OLD_CLAUDE = "--no-session-persistence"
+_ANSWER_BY = 20.0  # seconds within which a program tells its version
+
+
+def tried(argv: Sequence[str], env: Mapping[str, str], timeout: float = _ANSWER_BY) -> tuple[bool, str]:
+    """Run a program that only tells something: whether it ended well, and what it said on stdout and stderr."""
+    ended = run_job(Job(argv[0], list(argv), dict(env), timeout, cap=MIB, tidy=True))
+    said = text_of(ended.out + ended.err)
+    if ended.why == "timeout":
+        return False, f"did not answer within {timeout:.0f} s"
+    if ended.why == "spawn" or ended.code:
+        return False, one_line(said, 200) or f"exit {ended.code}"
+    return True, said
+
+
+def first_line(text: str) -> str:
+    """Return the first line of a text that says something (pure)."""
+    return next((one_line(line, 80) for line in text.split("\n") if line.strip()), "nothing")
+
+
+def tick_words(runner: Runner) -> list[str]:
+    """Return the words of a runner's command, from its program on up to a pipe or the like (pure)."""
+    import shlex
+
+    try:
+        lexer = shlex.shlex(runner.tick, posix=True, punctuation_chars=True)
+        lexer.whitespace_split = True
+        words = list(lexer)
+    except ValueError:
+        return []
+    start = next((i for i, word in enumerate(words) if "=" not in word.split("/")[0]), len(words))
+    end = next((i for i, word in enumerate(words) if i >= start and word[:1] in tuple(";|&<>()")), len(words))
+    return words[start:end]
+
+
+def check_python(profile: Profile) -> Iterator[Finding]:
+    """Look at the interpreter."""
+    version = ".".join(map(str, sys.version_info[:3]))
+    yield ok(f"{version}, {sys.executable}")
+
+
+def check_looop(profile: Profile) -> Iterator[Finding]:
+    """Look at the file that runs, and at what PATH calls looop."""
+    path = profile.self_path
+    if read_head(path).startswith(b"#!/bin/sh"):
+        how = "one executable archive"
+    elif os.path.exists(os.path.join(os.path.dirname(os.path.realpath(path)), "build_zipapp.py")):
+        how = "the source, in its checkout: compiled at every start, what build_zipapp.py makes is not"
+    else:
+        how = "the source, copied alone: compiled at every start"
+    yield ok(f"{VERSION}, {path}, {how}")
+    try:
+        if os.stat(path).st_mode & 0o022:
+            yield fail(f"others can write {path}, and it runs as you", f"chmod go-w {quoted(path)}")
+    except OSError as error:
+        yield fail(f"{path}: {error.strerror}", "put it back: whatever looop starts needs it")
+    other = which("looop", profile.env)
+    if other and os.path.exists(path) and not os.path.samefile(other, path):
+        yield warn(f"`looop` on PATH is another file: {other}", "remove the one that you do not mean")
+
+
+def check_data(profile: Profile) -> Iterator[Finding]:
+    """Look at the data dir: whose it is, who can read and write it."""
+    if not check_data_dir(profile):
+        parent = existing_parent(profile.data)
+        if os.access(parent, os.W_OK | os.X_OK):
+            yield ok(f"{profile.data}: not made yet; the first beat makes it")
+        else:
+            yield fail(f"{profile.data}: cannot be made: {parent} is not writable", "set LOOOP_DATA_DIR")
+        return
+    here = f"chmod 700 {quoted(profile.data)}"
+    if not os.access(profile.data, os.R_OK | os.W_OK | os.X_OK):
+        yield fail(f"{profile.data}: you cannot read and write it", here)
+    elif os.stat(profile.data).st_mode & 0o077:
+        yield warn(f"{profile.data}: others can look into it", here)
+    else:
+        yield ok(f"{profile.data}, private to you")
+    strange = sorted(name for name in os.listdir(profile.data) if os.lstat(profile.path(name)).st_uid != os.geteuid())
+    if strange:
+        owner = f"sudo chown -R {os.geteuid()} {quoted(profile.data)}"
+        yield fail(f"not yours in there: {', '.join(map(one_line, strange))} (was looop run with sudo?)", owner)
+
+
+def existing_parent(path: str) -> str:
+    """Return the nearest folder at or above a path that exists."""
+    while not os.path.isdir(path) and path != "/":
+        path = os.path.dirname(path)
+    return path
+
+
+def check_files(profile: Profile) -> Iterator[Finding]:
+    """Look for files that are corrupt, unreadable or missing."""
+    if not os.path.isdir(profile.data):
+        return
+    good = True
+    readers = (read_state, read_asks, list_sessions, sensor_files, goal_files)
+    for read in readers:
+        try:
+            read(profile)
+        except (Failure, OSError) as error:
+            good = False
+            yield obstacle(error)
+    for name in ("PLAYBOOK.md", "journal.md", "cost.jsonl", "events.jsonl"):
+        path = profile.path(name)
+        try:
+            with open(path, "rb"):
+                pass
+        except FileNotFoundError:
+            if name == "PLAYBOOK.md" and file_size(profile.path("state.json")):
+                good = False
+                yield fail(
+                    "PLAYBOOK.md is missing", f"write it anew, or take the newest of {profile.path('playbook.d')}"
+                )
+        except OSError as error:
+            good = False
+            yield fail(f"{name}: {error.strerror}", f"chmod 600 {quoted(path)}")
+    if good:
+        yield ok("state, asks, sessions, goals, journal and ledger can be read")
+
+
+def check_config(profile: Profile) -> Iterator[Finding]:
+    """Look at the config and at the settings in the environment."""
+    check = ConfigCheck(profile.read_config())
+    for path, words in check.wrong:
+        yield fail(f"{profile.config_path}: {'.'.join(path)}: {words}", "mend it: `looop config check` has the lines")
+    for path in check.unknown:
+        yield warn(f"{profile.config_path}: unknown key {'.'.join(path)}", "mend or remove it")
+    for setting in SETTINGS.values():
+        text = profile.env.get(setting.env, "") if setting.env else ""
+        try:
+            if text:
+                profile._from_text(text, setting.kind)
+        except ValueError as error:
+            yield warn(f"{setting.env}={text}: {error}; the default, {setting.default}, stands", f"unset {setting.env}")
+    if not check.wrong:
+        there = os.path.exists(profile.config_path)
+        yield ok(profile.config_path if there else f"{profile.config_path}: no such file; the defaults hold")
+
+
+def check_git(profile: Profile) -> Iterator[Finding]:
+    """Look for git."""
+    path = which("git", profile.env)
+    if not path:
+        yield warn(
+            "git is not on PATH: moves are not committed", "install git (apt install git, xcode-select --install)"
+        )
+        return
+    good, said = tried([path, "--version"], profile.env)
+    yield ok(f"{first_line(said)}, {path}") if good else fail(f"{path}: {said}", "install git anew")
+
+
+def check_runner(profile: Profile) -> Iterator[Finding]:
+    """Look for the runner, have it tell its version, and hold its options against its help."""
+    runner = profile.runner()
+    if runner.mode == "builtin":
+        if profile.setting("runner") == "auto":
+            hint = "install pi or claude, or name a runner: looop init NAME (`looop init builtin` if this is meant)"
+            yield warn("no pi and no claude on PATH: the built-in decider runs, which has no judgment", hint)
+        else:
+            yield ok("builtin: no LLM, no cost")
+        return
+    require_runner(profile, runner)
+    words = tick_words(runner)
+    path = which(words[0], profile.env) if words else ""
+    if os.path.basename(path) not in DEFAULT_RUNNERS:
+        yield ok(f"{runner.name}: {runner.tick}: not a program that looop knows, so it is not tried without --ask")
+        return
+    good, said = tried([path, "--version"], profile.env)
+    if not good:
+        yield fail(f"{runner.name}: {path} --version: {profile.redacted(said)}", f"run it by hand: {path} --version")
+        return
+    yield ok(f"{runner.name}: {first_line(said)}, {path}")
+    yield from check_options(profile, runner, [path, *words[1:]])
+
+
+def check_options(profile: Profile, runner: Runner, words: list[str]) -> Iterator[Finding]:
+    """Hold the options of a runner's command against what its help tells."""
+    import re
+
+    program = os.path.basename(words[0])
+    action = []
+    for word in words[1:]:
+        if not word[:1].isalpha():
+            break
+        action.append(word)
+    shown = " ".join([program, *action, "--help"])
+    good, said = tried([words[0], *action, "--help"], profile.env)
+    if not good:
+        yield warn(f"{shown}: {profile.redacted(said)}: its options are not checked", f"run it by hand: {shown}")
+        return
+    for option in dict.fromkeys(word.partition("=")[0] for word in words if word.startswith("--")):
+        if re.search(rf"(?<![\w-]){re.escape(option)}(?![\w-])", said):
+            continue
+        without = " ".join(runner.tick.replace(option, "").split())
+        entry = canonical({runner.name: {"mode": runner.mode, "tick": without}})
+        change = f'or go on without, in {profile.config_path}: "runners": {entry}'
+        if program == "claude" and option == _OLD_CLAUDE:
+            text = f"this claude is too old for {option}: every decide would fail"
+            yield fail(text, f"update it (claude update), {change}")
+        else:
+            yield warn(
+                f"{program} does not tell of {option} in its help: a decide may fail", f"update {program}, {change}"
+            )
+
+
+def check_answer(profile: Profile) -> Iterator[Finding]:
+    """Make a real call, which is paid and put into the ledger."""
+    runner = profile.runner()
+    if runner.mode != "typed":
+        yield ok(f"{runner.name} is {runner.mode}: it is not asked")
+        return
+    started = time.monotonic()
+    metered = asked_aside(profile, runner, ASK_FOR_NOOP, "doctor --ask")
+    secs = time.monotonic() - started
+    cost = "unmetered" if runner.unmetered else money(metered.cost)
+    move = parse_move(metered.text)
+    yield ok(f"{runner.name} answered with {move.name} after {secs:.1f} s, {cost}")
+
+
+def check_tmux(profile: Profile) -> Iterator[Finding]:
+    """Look for tmux."""
+    path = which("tmux", profile.env)
+    if path:
+        good, said = tried([path, "-V"], profile.env)
+        yield ok(f"{first_line(said)}, {path}") if good else warn(f"{path}: {said}", "install tmux anew")
+    else:
+        yield warn("not on PATH: no window opens for a worker that needs you", "install tmux, if you want that")
+
+
+def sensor_needs(path: str) -> tuple[set[str], set[str]]:
+    """Return the known tools that a script runs, and the variables that it takes from its environment."""
+    import re
+
+    try:
+        text = text_of(read_bytes(path) or b"")
+    except OSError:
+        return set(), set()
+    lines = [line for line in text.split("\n") if not line.lstrip().startswith("#")]
+    text = "\n".join(lines)
+    tools = {words.split()[0] for words, _ in simple_commands(text) if words.split()} & set(_TOOLS)
+    tools |= {words.split()[1] for words, _ in simple_commands(text) if words.split()[:1] == ["|"]} & set(_TOOLS)
+    own = set(re.findall(r"(?:^|[\s;(])([A-Za-z_]\w*)=", text))
+    named = set(re.findall(r"\$\{?([A-Z][A-Z0-9_]{2,})", text))
+    return tools, named - own - set(_ALWAYS_THERE)
+
+
+def check_sensors(profile: Profile) -> Iterator[Finding]:
+    """Look at every sensor: whether it may run, what it said last, what it needs."""
+    files = sensor_files(profile)
+    last = read_index(profile)
+    bad = 0
+    for name, path in files.items():
+        refused = refusal(path)
+        if refused:
+            bad += 1
+            remedy = f"chmod 700 {quoted(path)}" if os.path.isfile(path) else f"rm {quoted(path)}"
+            yield fail(f"{name}: {refused}: what it watches is not seen", remedy)
+            continue
+        missing = sorted(tool for tool in sensor_needs(path)[0] if not which(tool, profile.env))
+        if missing:
+            bad += 1
+            yield fail(f"{name}: runs {', '.join(missing)}, not on PATH", f"install {' '.join(missing)}")
+        elif name in last and last[name].status == "error":
+            bad += 1
+            said = canonical(dig(parse_json(snapshot(profile, name) or b"{}"), "signal", "error"))
+            yield warn(f"{name}: its last reading is an error: {one_line(said, 160)}", f"looop sensor test {name}")
+    if not bad:
+        yield ok(
+            f"{plural(len(files), 'sensor')}, none in trouble" if files else "none: `looop sensor add` has a gallery"
+        )
+
+
+def check_clock(profile: Profile) -> Iterator[Finding]:
+    """Look at the clock, against the years that can be and the last beat."""
+    now = time.time()
+    year = time.gmtime(now).tm_year
+    if not 2025 <= year < 2100:
+        yield fail(f"the clock says {utc_text(now)}", "set it: budgets and waits go by it")
+        return
+    last = last_tick(profile, dict(_STATE)) if os.path.isdir(profile.data) else None
+    if last and parse_utc(last["at"]) > now + 60:
+        ahead = duration_text(parse_utc(last["at"]) - now)
+        yield warn(f"the last beat is {ahead} in the future", "was the clock set back? budgets and waits go by it")
+        return
+    yield ok(f"{local_stamp(now)} {time.strftime('%Z (UTC%z)', time.localtime(now))}")
+
+
+def check_terminal(profile: Profile) -> Iterator[Finding]:
+    """Look at the locale and the terminal."""
+    names = ("LC_ALL", "LC_CTYPE", "LANG")
+    name = next((name for name in names if profile.env.get(name)), "")
+    locale = profile.env.get(name, "")
+    if "utf8" not in locale.lower().replace("-", ""):
+        said = f"{name}={locale}" if name else "none of LC_ALL, LC_CTYPE, LANG is set"
+        yield warn(f"{said}: programs may not print UTF-8", "export LANG=C.UTF-8 (en_US.UTF-8 on macOS)")
+        return
+    term = profile.env.get("TERM", "")
+    yield ok(f"{name}={locale}, TERM={term or 'not set'}")
+
+
+def check_sockets(profile: Profile) -> Iterator[Finding]:
+    """Send a byte through a socket of a private folder, and another through a terminal."""
+    import socket
+    import tempfile
+
+    remedy = "sessions need both: is this a sandbox that forbids them, or is a limit reached (ulimit -n)?"
+    try:
+        with tempfile.TemporaryDirectory(prefix="looop-") as folder, socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(f"{folder}/s")
+            listener.listen()
+            with socket.socket(socket.AF_UNIX) as near:
+                near.settimeout(5)
+                near.connect(f"{folder}/s")
+                with listener.accept()[0] as far:
+                    far.sendall(b"x")
+                    whole = near.recv(1) == b"x"
+        ours, theirs = os.openpty()
+        try:
+            os.write(theirs, b"x")
+            whole = whole and os.read(ours, 1) == b"x"
+        finally:
+            os.close(ours)
+            os.close(theirs)
+    except OSError as error:
+        yield fail(f"a socket or a terminal cannot be had: {error.strerror or error}", remedy)
+        return
+    yield ok("sockets and terminals work") if whole else fail("a socket or a terminal lost a byte", remedy)
+
+
+def check_disk(profile: Profile) -> Iterator[Finding]:
+    """Look at the room that is left where the data dir is."""
+    place = existing_parent(profile.data)
+    stat = os.statvfs(place)
+    free = stat.f_bavail * stat.f_frsize
+    text = f"{free / 1e9:.1f} GB free at {place}"
+    remedy = "make room there; `looop prune` forgets ended sessions"
+    if free < 50 * MIB or (stat.f_files and stat.f_favail < 1000):
+        yield fail(f"{free // MIB} MiB and {stat.f_favail} inodes free at {place}", remedy)
+    else:
+        yield warn(text, remedy) if free < 1024 * MIB else ok(text)
+
+
+def check_running(profile: Profile) -> Iterator[Finding]:
+    """Look for what runs the beat by itself."""
+    status = service_status(profile)
+    for row in status["services"]:
+        if not row["problems"]:
+            every = f" every {duration_text(row['every_s'])}" if row["every_s"] else ""
+            yield ok(f"{row['kind']} runs it{every}, as {row['name']}")
+    if status["pulse"]:
+        yield ok(f"a pulse runs: {status['pulse']}")
+    for warning in status["warnings"]:
+        yield warn(warning, "looop service status")
+    if not status["services"] and not status["pulse"]:
+        yield warn("nothing runs the beat by itself", "looop up, or looop service install")
+    crashed = crash_of(read_session(profile, PULSE))
+    if crashed and not status["pulse"]:
+        yield fail(f"the pulse died ({crashed})", "looop log pulse, then looop up")
+
+
+class Place(Record):
+    """Be where a scheduler starts looop."""
+
+    words: str  # what a person calls it
+    env: dict[str, str]
+    argv: list[str]  # the command of a beat
+    given: list[str]  # the names that a file of secrets adds
+    installed: bool
+    remedy: str  # what carries there what is missing
+
+
+def scheduler_places(profile: Profile) -> list[Place]:
+    """Return where the installed schedulers start looop; with none, and no pulse, what cron has of its own."""
+    places = []
+    for scheduler, files in installed_services(profile):
+        try:
+            plan = scheduler.parsed(files)
+        except (ValueError, LookupError, TypeError, StopIteration):
+            continue  # `check_running` tells it
+        given = names_given(plan.secrets)
+        remedy = f"install it anew from a shell that has it: looop service install {scheduler.kind}"
+        places.append(Place(scheduler.kind, plan.env, plan.argv, given, True, remedy))
+    if places or lock_holder(profile.path(".lock")):
+        return places
+    bare = {"HOME": bare_profile(profile).env["HOME"], "PATH": "/usr/bin:/bin"}
+    argv = [sys.executable, "-SI", profile.self_path, "tick"]
+    remedy = "`looop service install` carries your PATH there; a crontab line of your own must set PATH itself"
+    return [Place("env -i HOME=… PATH=/usr/bin:/bin", bare, argv, [], False, remedy)]
+
+
+def check_from_there(profile: Profile) -> Iterator[Finding]:
+    """Start looop and the runner as a scheduler does, and look for what they would miss."""
+    for place in scheduler_places(profile):
+        found = [*miss_looop(profile, place), *miss_programs(profile, place), *miss_variables(profile, place)]
+        for words, remedy, fatal in found:
+            make = fail if fatal and place.installed else warn
+            yield make(f"from {place.words}: {words}", remedy or place.remedy)
+        if not found:
+            yield ok(f"from {place.words}: looop starts, and finds the runner, git and what the sensors name")
+
+
+def miss_looop(profile: Profile, place: Place) -> Iterator[tuple[str, str, bool]]:
+    """Start looop from a place; yield (what is wrong, the remedy if the place's own is none, whether beats fail)."""
+    good, said = tried([*place.argv[:-1], "version"], place.env)
+    if not good or f"looop {VERSION}" not in said:
+        yield f"looop does not start: {first_line(said)}", "", True
+    if place.installed or not os.access(profile.self_path, os.X_OK):
+        return
+    good, said = tried([profile.self_path, "version"], place.env)
+    if not good:
+        yield f"{profile.self_path} does not start by itself: {first_line(said)}", "", True
+
+
+def miss_programs(profile: Profile, place: Place) -> Iterator[tuple[str, str, bool]]:
+    """Look for the runner from a place and have it answer there; then for git and the tools of sensors."""
+    runner = profile.runner()
+    words = tick_words(runner)
+    if words and all(char.isalnum() or char in "._-/+" for char in words[0]):
+        path = which(words[0], place.env)
+        if not path and which(words[0], profile.env):
+            yield f"{words[0]} is not found", "", True
+        elif os.path.basename(path) in DEFAULT_RUNNERS:
+            good, said = tried([path, "--version"], place.env)
+            if not good:
+                yield f"{words[0]} does not start: {profile.redacted(first_line(said))}", "", True
+    tools = {"git"}.union(*(sensor_needs(path)[0] for path in sensor_files(profile).values()))
+    missing = sorted(tool for tool in tools if which(tool, profile.env) and not which(tool, place.env))
+    if missing:
+        yield f"{', '.join(missing)} not found", "", False
+
+
+def miss_variables(profile: Profile, place: Place) -> Iterator[tuple[str, str, bool]]:
+    """Compare the variables that are set here, and that a sensor or a runner may need, with those of a place."""
+    named = set().union(*(sensor_needs(path)[1] for path in sensor_files(profile).values()))
+    known = {*place.env, *place.given}
+    path = secrets_path(profile)
+    needed = {*filter(is_secret, profile.env), *_PROXIES} if profile.runner() is not BUILTIN else set()
+    for what, names in (("sensors name", named), ("a runner may need", needed - named)):
+        missing = sorted(name for name in names if profile.env.get(name) and name not in known)
+        if missing:
+            remedy = f"lines of NAME=value in {path}, chmod 600: what `looop service install` writes reads them"
+            yield f"{what} {', '.join(missing)}, set here and not there", remedy, what == "sensors name"
+    try:
+        if os.stat(path).st_mode & 0o077:
+            yield f"others can read {path}", f"chmod 600 {quoted(path)}", True
+    except OSError:
+        pass
+
+
+CHECKS: tuple[tuple[str, Callable[[Profile], Iterator[Finding]]], ...] = (
+    ("python", check_python),
+    ("looop", check_looop),
+    ("data", check_data),
+    ("files", check_files),
+    ("config", check_config),
+    ("git", check_git),
+    ("runner", check_runner),
+    ("tmux", check_tmux),
+    ("sensors", check_sensors),
+    ("clock", check_clock),
+    ("terminal", check_terminal),
+    ("sockets", check_sockets),
+    ("disk", check_disk),
+    ("running", check_running),
+    ("scheduler", check_from_there),
+)
+
+_FINDING_GLYPHS = {"ok": ("●", "good"), "warn": ("!", "note"), "fail": ("✗", "bad")}
+
+
+def examined(profile: Profile, check: Callable[[Profile], Iterator[Finding]]) -> list[Finding]:
+    """Run one check; what stops it is what it found."""
+    found: list[Finding] = []
+    try:
+        for finding in check(profile):
+            found.append(finding)
+    except (Failure, OSError) as error:
+        found.append(obstacle(error))
+    return found
+
+
+def cmd_doctor(profile: Profile, args: dict[str, JSON]) -> int:
+    """Examine everything that a beat needs; fail when something would make it fail."""
+    checks = list(CHECKS)
+    if args["ask"]:
+        require_person(profile, "doctor --ask")
+        checks.insert(7, ("answer", check_answer))
+    paint = Paint(profile.env, sys.stdout)
+    width = max(len(name) for name, _ in checks)
+    found: list[tuple[str, Finding]] = []
+    for name, check in checks:
+        for finding in examined(profile, check):
+            if any(finding == other for _, other in found):
+                continue  # what stops one check may stop another
+            found.append((name, finding))
+            if args["json"]:
+                continue
+            glyph, colour = _FINDING_GLYPHS[finding.status]
+            say(f"{paint(colour, glyph)} {paint('dim', name.ljust(width))}  {printable(finding.text)}")
+            if finding.remedy:
+                say(f"  {' ' * width}  {paint('dim', printable(finding.remedy))}")
+            sys.stdout.flush()
+    if args["json"]:
+        say(canonical([{"check": name, **finding.__dict__} for name, finding in found]))
+    counts = {status: sum(1 for _, finding in found if finding.status == status) for status in ("fail", "warn")}
+    if not args["json"]:
+        good = "everything that a beat needs is here"
+        worst = plural(counts["fail"], "failure") if counts["fail"] else good
+        say(f"\n{worst}" + (f"; {plural(counts['warn'], 'warning')}" if counts["warn"] else ""))
+    return EXIT_FAILED if counts["fail"] else 0
+
+
+# ======================================================================================================================
+# 58. Verb table
+# ======================================================================================================================
+# What the other verbs take, and what their pages say: parser, help, completions and manual derive from these rows.
 
 _RUNNER = Option("--runner", "decide with this runner, whatever the settings say", "NAME")
 
@@ -13950,7 +15253,11 @@ _COST_ARGS = (
     Argument("usd", "a number, or `unknown`"),
 )
 
-VERBS: tuple[Verb, ...] = (
+_SCHEDULER = Argument("kind", "systemd, launchd or cron; without it: what this machine has", "?")
+_EVERY = Option("--every", "the time between beats (else the setting `interval`)", "DUR", "seconds")
+_YES = Option("--yes", "do not ask", short="-y")
+
+LOOP_VERBS: tuple[Verb, ...] = (
     Verb(
         "up",
         cmd_up,
@@ -14101,6 +15408,19 @@ VERBS: tuple[Verb, ...] = (
         exits="0 whenever it could be read, 1 otherwise, 2 usage",
     ),
     Verb(
+        "doctor",
+        cmd_doctor,
+        "Looking",
+        "examine what a beat needs, here and from where a scheduler starts it",
+        options=(Option("--ask", "make a real call of the runner, too (paid)"), _JSON),
+        more="Writes nothing. It has runners that looop knows tell their version and their options, and git and tmux.",
+        examples=(
+            ("looop doctor", "before you rely on it"),
+            ("env -i HOME=$HOME PATH=/usr/bin:/bin looop doctor", "as bare as cron is"),
+        ),
+        exits="0 nothing fails, also with warnings; 1 something does, 2 usage",
+    ),
+    Verb(
         "cost",
         cmd_cost,
         "Looking",
@@ -14202,19 +15522,56 @@ VERBS: tuple[Verb, ...] = (
         ),
     ),
     Verb(
+        "service install",
+        cmd_service_install,
+        "Setting up",
+        "have systemd, launchd or cron run the beat",
+        args=(_SCHEDULER,),
+        options=(_EVERY, _YES),
+        more="Shows what it will write and run, and asks. It carries your PATH, your settings and no secret.",
+        examples=(
+            ("looop service install", "with what this machine has, every `interval`"),
+            ("looop service install cron --every 5m --yes", "a line of cron, from a script"),
+        ),
+    ),
+    Verb(
+        "service uninstall",
+        cmd_service_uninstall,
+        "Setting up",
+        "take away what `service install` wrote",
+        args=(_SCHEDULER,),
+        options=(_YES,),
+        examples=(
+            ("looop service uninstall", "whatever runs this profile"),
+            ("looop service uninstall cron", "cron alone"),
+        ),
+    ),
+    Verb(
+        "service status",
+        cmd_service_status,
+        "Setting up",
+        "tell what runs the beat by itself, and when",
+        options=(_JSON,),
+        examples=(("looop service status", ""), ("looop service status --json", "for scripts")),
+    ),
+    Verb(
+        "service print",
+        cmd_service_print,
+        "Setting up",
+        "show what `service install` would write",
+        args=(_SCHEDULER,),
+        options=(_EVERY,),
+        examples=(
+            ("looop service print", "for what this machine has"),
+            ("looop service print launchd --every 15m", "for a Mac, every quarter of an hour"),
+        ),
+    ),
+    Verb(
         "version",
         cmd_version,
         "Setting up",
         "print the version",
         examples=(("looop version", ""), ("looop --version", "the same")),
-    ),
-    Verb(
-        "help",
-        cmd_help,
-        "Setting up",
-        "explain looop, or one verb",
-        args=(Argument("verb", "a verb", "*"),),
-        examples=(("looop help", "the design and every verb"), ("looop help tick", "one verb, as `looop tick --help`")),
     ),
     Verb(
         "_cost",
@@ -14245,6 +15602,46 @@ VERBS: tuple[Verb, ...] = (
             ('pi -p --mode json "hello" | looop _fmt', "watch a stream"),
             ("looop _fmt < output.log", "read one again"),
         ),
+    ),
+)
+
+
+# ======================================================================================================================
+# 59. Command line
+# ======================================================================================================================
+# VERBS is the one table of verbs. The parser only validates; a verb's function gets the profile and its arguments,
+# prints its answer on stdout, and returns its exit code.
+
+
+def cmd_help(profile: Profile, args: dict[str, JSON]) -> int:
+    """Explain looop, or one verb."""
+    words = args["verb"]
+    if not words:
+        sys.stdout.write(MANUAL)
+        for line in verb_overview():
+            say(line)
+        return 0
+    verb, rest = find_verb(words)
+    if verb is None or rest:
+        say_group = [v for v in VERBS if v.name.startswith(words[0] + " ")]
+        if not say_group or len(words) > 1:
+            raise unknown_verb(" ".join(words))
+        for one in say_group:
+            sys.stdout.write(verb_page(one))
+        return 0
+    sys.stdout.write(verb_page(verb))
+    return 0
+
+
+VERBS: tuple[Verb, ...] = (
+    *LOOP_VERBS,
+    Verb(
+        "help",
+        cmd_help,
+        "Setting up",
+        "explain looop, or one verb",
+        args=(Argument("verb", "a verb", "*"),),
+        examples=(("looop help", "the design and every verb"), ("looop help tick", "one verb, as `looop tick --help`")),
     ),
 )
 
@@ -14489,7 +15886,7 @@ def open_missing_streams() -> None:
 
 
 # ======================================================================================================================
-# 56. Texts
+# 60. Texts
 # ======================================================================================================================
 # Prose alone, in looop's own words: what the LLM is told, what a fresh profile is seeded with, the manual.
 

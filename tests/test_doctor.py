@@ -1,0 +1,291 @@
+"""The doctor: what it finds in a profile, of a runner, and from where a scheduler starts looop."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+
+import looop
+from tests.support import ROOT, Case, processes_with
+
+OLD_HELP = (
+    "Usage: claude [options]\\n  -p, --print\\n  --output-format <format>\\n  --tools <tools>\\n  --model <model>\\n"
+)
+HELP = OLD_HELP + "  --no-session-persistence  keep no session\\n"
+
+
+class Doctor(Case):
+    def opened(self, **env):
+        return looop.open_profile({**self.env, **env}, os.path.join(ROOT, "looop.py"))
+
+    def found(self, name, **env):
+        """Run one check; return its findings as (status, text, remedy)."""
+        check = dict(looop.CHECKS)[name]
+        return [(f.status, f.text, f.remedy) for f in looop.examined(self.opened(**env), check)]
+
+    def one(self, name, **env):
+        findings = self.found(name, **env)
+        self.assertEqual(len(findings), 1, findings)
+        return findings[0]
+
+    def program(self, name, body, folder=""):
+        path = os.path.join(folder or self.bin, name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w") as file:
+            file.write("#!/bin/sh\n" + body)
+        os.chmod(path, 0o755)
+        return path
+
+    def pi(self, folder=""):
+        body = 'case "$1" in --version) echo 0.87.1 >&2;; --help) echo "--mode --no-tools --no-session";; esac\n'
+        return self.program("pi", body, folder)
+
+    def claude(self, text):
+        body = f'case "$1" in --version) echo "2.1.330 (Claude Code)";; --help) printf "{text}";; esac\n'
+        return self.program("claude", body)
+
+
+class Whole(Doctor):
+    def test_it_writes_nothing_and_its_rows_have_a_shape(self):
+        self.pi()
+        rows = json.loads(self.looop("doctor", "--json"))
+        self.assertEqual({tuple(sorted(row)) for row in rows}, {("check", "remedy", "status", "text")})
+        self.assertLessEqual({row["check"] for row in rows}, {name for name, _ in looop.CHECKS})
+        self.assertEqual({row["status"] for row in rows if row["remedy"]}, {"warn"})
+        self.assertEqual(sorted(os.listdir(self.home)), ["bin"])
+        self.profile(sensors={"a": "echo 1"})
+        self.write("PLAYBOOK.md", "x")
+        before = self.tree()
+        self.config({"default": "nobody"})
+        out = self.looop("doctor", code=1, env={"LOOOP_COLOR": "1"})
+        self.assertEqual(self.tree(), before)
+        self.assertIn("\x1b[31m✗\x1b[0m \x1b[2mrunner   \x1b[0m  runner nobody: not known\n", out)
+        self.assertIn("\n             \x1b[2mchoose one of ", out)
+        self.assertEqual(out.splitlines()[-1].split(";")[0], "1 failure")
+
+    def test_from_a_bare_environment(self):
+        self.env = {"HOME": self.home, "PATH": "/usr/bin:/bin"}
+        rows = json.loads(self.looop("doctor", "--json"))
+        self.assertIn(f"{self.home}/.local/state/looop: not made yet", json.dumps(rows))
+        self.assertEqual([row for row in rows if row["status"] == "fail"], [])
+
+    def test_a_real_call_is_paid_and_recorded(self):
+        self.profile()
+        self.replies('{"move":"noop"}')
+        row = next(row for row in json.loads(self.looop("doctor", "--ask", "--json")) if row["check"] == "answer")
+        self.assertEqual((row["status"], row["text"][:24]), ("ok", "fake answered with noop "))
+        self.assertEqual([row["runner"] for row in self.ledger()], ["fake"])
+        self.replies("I cannot.")
+        self.assertIn("✗ answer", self.looop("doctor", "--ask", code=1))
+        self.assertEqual((len(self.ledger()), os.listdir(self.path("runs"))), (2, []))
+        self.looop("doctor", "--ask", code=1, env={"LOOOP_CHILD": "1"})
+
+
+class Here(Doctor):
+    def test_copied_alone_and_open_to_others(self):
+        path = os.path.join(self.home, "looop.py")
+        shutil.copy(os.path.join(ROOT, "looop.py"), path)
+        os.chmod(path, 0o777)
+        profile = looop.open_profile(self.env, path)
+        alone, others = looop.examined(profile, looop.check_looop)
+        self.assertIn("the source, copied alone", alone.text)
+        self.assertEqual((others.status, others.remedy), ("fail", f"chmod go-w '{path}'"))
+        os.symlink(path, os.path.join(self.bin, "looop"))
+        self.assertIn("in its checkout", self.found("looop")[0][1])
+        self.assertIn("is another file", self.found("looop")[1][1])
+
+    def test_the_data_dir(self):
+        self.assertIn("not made yet", self.one("data")[1])
+        self.profile()
+        self.assertEqual(self.one("data")[0], "ok")
+        for mode, status, words in ((0o755, "warn", "look into it"), (0o777, "fail", "write into it")):
+            os.chmod(self.data, mode)
+            finding = self.one("data")
+            self.assertEqual((finding[0], finding[2]), (status, f"chmod 700 '{self.data}'"))
+            self.assertIn(words, finding[1])
+        os.chmod(self.data, 0o700)
+        if os.geteuid() == 0:
+            os.chown(self.path("PLAYBOOK.md"), 12345, 12345)
+            self.assertIn("not yours in there: PLAYBOOK.md", self.found("data")[1][1])
+
+    def test_corrupt_files(self):
+        self.profile()
+        self.assertEqual(self.one("files")[0], "ok")
+        self.write("state.json", "{")
+        self.assertIn("state.json: not JSON", self.one("files")[1])
+        self.assertIn("move it away", self.one("files")[2])
+        self.write("state.json", "{}")
+        os.remove(self.path("PLAYBOOK.md"))
+        self.write("asks", "")
+        self.assertEqual([finding[0] for finding in self.found("files")], ["fail", "fail"])
+        self.assertIn("PLAYBOOK.md is missing", self.found("files")[1][1])
+
+    def test_the_config_and_settings(self):
+        self.config({"interval": "soon", "colour": 1})
+        found = self.found("config", LOOOP_MAX_WORKERS="many")
+        self.assertEqual([finding[0] for finding in found], ["fail", "warn", "warn"])
+        self.assertIn("interval: ", found[0][1])
+        self.config("{")
+        self.assertIn("not JSON", self.one("config")[1])
+
+    def test_missing_git_and_tmux(self):
+        for name in ("git", "tmux"):
+            status, text, remedy = self.one(name)
+            self.assertEqual(status, "warn")
+            self.assertIn("not on PATH", text)
+            self.assertTrue(remedy)
+        self.program("git", "echo git version 9\n")
+        self.assertEqual(self.one("git")[:2], ("ok", f"git version 9, {self.bin}/git"))
+
+    def test_the_clock(self):
+        self.profile()
+        self.write("events.jsonl", '{"ts":"2098-01-01T00:00:00Z","event":"world_unchanged"}\n')
+        self.assertIn("in the future", self.one("clock")[1])
+
+    def test_sockets_disk_and_terminal(self):
+        for name in ("sockets", "disk", "python", "terminal"):
+            self.assertEqual(self.one(name)[0], "ok")
+        self.assertEqual(self.one("terminal", LC_ALL="", LANG="C")[0], "warn")
+
+    def test_sensors(self):
+        self.profile(sensors={"open": "echo 1", "tool": "echo x | jq . # curl", "bad": "exit 3"})
+        os.chmod(self.path("sensors", "open.sh"), 0o722)
+        self.tick()
+        found = {text.split(":")[0]: (status, text, remedy) for status, text, remedy in self.found("sensors")}
+        self.assertIn("its last reading is an error", found["bad"][1])
+        self.assertEqual(found["open"][2], f"chmod 700 '{self.path('sensors', 'open.sh')}'")
+        self.assertEqual(found["tool"][1:], ("tool: runs jq, not on PATH", "install jq"))
+
+
+class Runners(Doctor):
+    def test_pi_tells_its_version_on_stderr(self):
+        path = self.pi()
+        self.assertEqual(self.one("runner"), ("ok", f"pi: 0.87.1, {path}", ""))
+
+    def test_claude_new_and_old(self):
+        self.claude(HELP)
+        self.assertEqual(self.one("runner")[0], "ok")
+        self.claude(OLD_HELP)
+        status, text, remedy = self.found("runner")[1]
+        self.assertEqual((status, text[:18]), ("fail", "this claude is too"))
+        runners = json.loads(remedy.partition('"runners": ')[2])
+        self.config({"runners": runners})
+        self.assertEqual(self.one("runner")[0], "ok", "what the remedy says helps")
+        self.assertEqual(self.opened().runner().mode, "typed")
+        self.config({"runners": {"claude": {"mode": "typed", "tick": "X=1 claude -p --modle x --tools= | cat --no"}}})
+        status, text, _ = self.found("runner")[1]
+        self.assertEqual((status, text.split(" in ")[0]), ("warn", "claude does not tell of --modle"))
+
+    def test_one_that_is_broken_missing_or_unknown(self):
+        self.program("claude", "echo 'needs node 20, SOME_TOKEN=12345678' >&2; exit 1\n")
+        status, text, _ = self.one("runner", SOME_TOKEN="12345678")
+        self.assertEqual((status, text.split(": ", 2)[2]), ("fail", "needs node 20, SOME_TOKEN=[SOME_TOKEN]"))
+        os.remove(os.path.join(self.bin, "claude"))
+        self.assertEqual(self.one("runner")[0], "warn")
+        self.assertEqual(self.one("runner", LOOOP_RUNNER="builtin")[0], "ok")
+        self.assertIn("claude is not on PATH", self.one("runner", LOOOP_RUNNER="claude")[1])
+        self.program("mine", 'touch "$HOME/was-run"\n')
+        self.runner("mine --version")
+        self.assertEqual(self.one("runner")[0], "ok")
+        self.assertFalse(os.path.exists(os.path.join(self.home, "was-run")))
+
+    def test_one_that_hangs(self):
+        path = self.program("claude", "sleep 1000 & sleep 1000\n")
+        started = time.monotonic()
+        self.assertEqual(looop.tried([path, "--version"], self.env, 0.2), (False, "did not answer within 0 s"))
+        self.assertLess(time.monotonic() - started, 10)
+        self.assertEqual(processes_with(self.home), [])
+
+
+class There(Doctor):
+    """What a scheduler would meet."""
+
+    def setUp(self):
+        super().setUp()
+        self.profile()
+        self.mine = os.path.join(self.home, "mine")
+        self.env["PATH"] = f"{self.bin}:{self.mine}"
+        spool = os.path.join(self.home, "spool")
+        body = (
+            f"case $1 in -l) cat {spool} 2>/dev/null || {{ echo no crontab >&2; exit 1; }};; -) cat >{spool};; esac\n"
+        )
+        self.program("crontab", body)
+
+    def install(self, **env):
+        self.looop("service", "install", "cron", "-y", env=env)
+
+    def test_a_runner_that_is_not_found_from_there(self):
+        self.pi(self.mine)
+        words = [finding for finding in self.found("scheduler") if "pi is not found" in finding[1]]
+        self.assertEqual((words[0][0], words[0][1][:8]), ("warn", "from env"))
+        self.assertIn("looop service install", words[0][2])
+        self.install()
+        self.assertEqual(self.one("scheduler")[0], "ok")
+        self.assertIn("looop-", str(json.loads(self.looop("service", "status", "--json"))["services"]))
+        self.looop("service", "install", "cron", "-y", env={"PATH": self.bin})
+        self.assertEqual(self.one("scheduler")[:2], ("fail", "from cron: pi is not found"))
+
+    def test_a_runner_that_does_not_start_from_there(self):
+        self.program("helper", "echo 1.0\n")
+        self.program("pi", "exec helper\n", self.mine)
+        self.install()
+        self.assertEqual(self.one("scheduler")[0], "ok")
+        with open(os.path.join(self.home, "spool")) as file:
+            crontab = file.read()
+        with open(os.path.join(self.home, "spool"), "w") as file:
+            file.write(crontab.replace(f"{self.bin}:{self.mine}", self.mine))
+        status, text, _ = self.one("scheduler")
+        self.assertEqual((status, text[:30]), ("fail", "from cron: pi does not start: "))
+
+    def test_variables_that_sensors_name(self):
+        self.sensor("linear", 'OWN=1; curl -H "$LINEAR_API_KEY" "$OWN" "${SOME_HOST}" "$HOME"\n  # $UNUSED')
+        self.program("curl", "")
+        env = {"LINEAR_API_KEY": "lin_12345678", "SOME_HOST": "h", "UNUSED": "x", "OWN": "y"}
+        self.install()
+        status, text, remedy = self.one("scheduler", **env)
+        self.assertEqual(
+            (status, text), ("fail", "from cron: sensors name LINEAR_API_KEY, SOME_HOST, set here and not there")
+        )
+        path = os.path.join(self.home, ".config", "looop.env")
+        self.assertIn(path, remedy)
+        os.makedirs(os.path.dirname(path))
+        with open(path, "w") as file:
+            file.write("LINEAR_API_KEY=lin_12345678\nSOME_HOST='h'\n")
+        os.chmod(path, 0o644)
+        self.assertIn("others can read", self.one("scheduler", **env)[1])
+        os.chmod(path, 0o600)
+        self.assertEqual(self.one("scheduler", **env)[0], "ok")
+
+    def test_looop_that_does_not_start_from_there(self):
+        self.install()
+        path = os.path.join(self.home, "spool")
+        with open(path) as file:
+            crontab = file.read()
+        with open(path, "w") as file:
+            file.write(crontab.replace(sys.executable, "/gone/python3"))
+        self.assertIn("looop does not start", self.one("scheduler")[1])
+        self.assertIn("/gone/python3 is gone", self.found("running")[0][1])
+
+    def test_both_a_pulse_and_a_scheduler(self):
+        lock = looop.Lock(self.path(".lock"))
+        self.assertTrue(lock.acquire(0, "pid 1, up"))
+        with lock:
+            self.assertEqual(self.one("running")[:2], ("ok", "a pulse runs: pid 1, up"))
+            self.install()
+            self.assertIn("a pulse runs too", self.stderr)
+            self.assertIn("one of the two is enough", self.found("running")[-1][1])
+
+
+class Alone(Doctor):
+    def test_the_installed_file_works_from_nothing(self):
+        """A copy in a person's dotfiles, started by its own path."""
+        path = os.path.join(self.home, "looop")
+        shutil.copy(os.path.join(ROOT, "looop.py"), path)
+        os.chmod(path, 0o755)
+        env = {"HOME": self.home, "PATH": f"{os.path.dirname(sys.executable)}:/usr/bin:/bin"}
+        done = subprocess.run([path, "doctor", "--json"], env=env, capture_output=True, check=False)
+        rows = json.loads(done.stdout)
+        self.assertEqual((done.returncode, done.stderr), (0, b""), rows)
+        self.assertIn("copied alone", rows[1]["text"])
