@@ -4784,6 +4784,8 @@ def known_session(profile: Profile, verb: str, text: str, drive: bool = True) ->
                 raise Failure(f"{verb}: pulse: is not a worker", "`looop up`, `looop down` and `looop watch pulse`")
             check_private(session.folder)
             return session
+    if text == PULSE:
+        raise Failure(f"{verb}: pulse: does not run", "`looop up` starts it")
     near = near_words(text, names)
     raise Failure(f"{verb}: {one_line(text, 80)}: there is no such session", near or "looop ls -a")
 
@@ -7814,6 +7816,15 @@ def reap_sessions(profile: Profile, now: float) -> None:
         profile.warn(f"sessions: {error}: none is removed")
 
 
+def require_room(profile: Profile, verb: str) -> None:
+    """Raise Failure when as many sessions live as looop may start; a person's own starts are counted, not bound."""
+    alive = [session.id for session in list_sessions(profile) if session.alive and session.id != PULSE]
+    limit = profile.setting("max_workers")
+    if len(alive) >= limit:
+        words = f"{plural(len(alive), 'worker')} alive, and {limit} are allowed: {', '.join(alive)}"
+        raise Failure(f"{verb}: {words}", "end one first; `budget.max_workers` is the limit")
+
+
 def flag_session(session: Session, message: str | None) -> None:
     """Put a flag up on a session, or take it down (None)."""
     path = f"{session.folder}/note"
@@ -9984,12 +9995,7 @@ def do_start_worker(scene: Scene) -> Done:
     why = needs_yes(scene.move, gate, scene.untrusted) if "verify" in fields and not scene.yes else ""
     if why:
         return to_person(scene, f"its check would be run: {why}")
-    alive = [session.id for session in list_sessions(profile) if session.alive and session.id != PULSE]
-    limit = profile.setting("max_workers")
-    if len(alive) >= limit:
-        raise BadMove(
-            f"start_worker: {plural(len(alive), 'worker')} alive, and {limit} are allowed: {', '.join(alive)}"
-        )
+    require_room(profile, "start_worker")
     start = Start(fields["id"], "", fields["prompt"], fields.get("runner", ""), verify=fields.get("verify", ""))
     session = start_session(profile, start)
     if profile.runner(start.runner).mode == "builtin":
@@ -12914,6 +12920,10 @@ def cmd_start_session(profile: Profile, args: dict[str, JSON]) -> int:
         )
     if args["runner"] and args["command"]:
         raise Failure("start-session: --command and a runner", "take one of them", EXIT_USAGE)
+    if profile.env.get("LOOOP_RUN_ID") or profile.env.get("LOOOP_CHILD"):
+        require_room(profile, "start-session")
+        if read_pause(profile, time.time()):
+            raise Failure("start-session: the loop is paused", "no worker begins before `looop resume`")
     cols, rows = args["size"] or (120, 40)
     start = Start(
         *(args["id"], args["command"] or "", prompt, args["runner"] or ""),
@@ -14966,8 +14976,9 @@ def sensor_needs(path: str) -> tuple[set[str], set[str]]:
         return set(), set()
     lines = [line for line in text.split("\n") if not line.lstrip().startswith("#")]
     text = "\n".join(lines)
-    tools = {words.split()[0] for words, _ in simple_commands(text) if words.split()} & set(_TOOLS)
-    tools |= {words.split()[1] for words, _ in simple_commands(text) if words.split()[:1] == ["|"]} & set(_TOOLS)
+    tools: set[str] = set()
+    for words, _ in simple_commands(text):
+        tools.update(word for word in words.split()[:2] if word in _TOOLS)  # the first may be a pipe's sign
     own = set(re.findall(r"(?:^|[\s;(])([A-Za-z_]\w*)=", text))
     named = set(re.findall(r"\$\{?([A-Z][A-Z0-9_]{2,})", text))
     return tools, named - own - set(_ALWAYS_THERE)
@@ -15942,7 +15953,9 @@ which is the current directory. Make exactly one move toward the person's goals,
 when something changes.
 
 A move is one of: nothing; one command; one change of a file in goals/ or sensors/; one worker started or spoken to. The
-PLAYBOOK is the person's. Use "$LOOOP_BIN" for looop's own verbs (`"$LOOOP_BIN" help` lists them).
+PLAYBOOK is the person's. Use "$LOOOP_BIN" for looop's own verbs: start-session, send, key, restart, kill, flag, unflag,
+ask, `sensor add`, pause change something, and one of them may be used per beat; ls, shot, log, asks, status only look.
+`"$LOOOP_BIN" help VERB` explains one. `ask` does not wait here: the answer comes with a later beat.
 
 Append exactly one line to journal.md for the move, in this form, with the time that stands at the end of this prompt:
 - YYYY-MM-DD HH:MM what was done, in the past tense

@@ -130,6 +130,16 @@ class Here(Doctor):
         self.config("{")
         self.assertIn("not JSON", self.one("config")[1])
 
+    def test_what_the_scripts_of_the_gallery_need_is_known(self):
+        self.profile()
+        found = {}
+        for kind, sensor in looop.GALLERY.items():
+            path = self.write("script", sensor.script)
+            found[kind] = looop.sensor_needs(path)[0]
+        self.assertIn("git", found["git"])
+        self.assertIn("gh", found["github-prs"])
+        self.assertLessEqual({"curl", "jq"}, found["linear"])
+
     def test_missing_git_and_tmux(self):
         for name in ("git", "tmux"):
             status, text, remedy = self.one(name)

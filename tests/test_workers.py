@@ -415,6 +415,17 @@ class Direct(Workers):
         self.looop("start-session", "w", "--command", "true", env={"LOOOP_RUN_ID": out["run"]}, code=1)
         self.assertIn("is over", self.stderr)
 
+    def test_a_limit_and_a_pause_hold_its_workers_too(self):
+        self.env["LOOOP_MAX_WORKERS"] = "1"
+        self.looop("start-session", "mine", "--command", "cat")
+        out = self.direct('"$LOOOP_BIN" start-session one "a task" || echo no')
+        self.assertIn("1 worker alive, and 1 are allowed: mine", self.read("runs", out["run"], "stderr.log"))
+        self.looop("start-session", "more", "--command", "cat")
+        self.looop("pause", "1h")
+        child = {"LOOOP_CHILD": "1", "LOOOP_MAX_WORKERS": "9"}
+        self.looop("start-session", "two", "--command", "cat", env=child, code=1)
+        self.assertIn("paused", self.stderr)
+
     def test_more_than_one_change_is_said(self):
         self.direct("echo a > goals/a.md; echo b > goals/b.md; echo '- 2026-01-02 03:04 wrote a' >> journal.md")
         self.assertEqual(len(self.journal()), 1)
