@@ -13195,9 +13195,8 @@ def plan_lines(profile: Profile, plan: Plan, stamp: str, limit: int) -> list[str
 # ======================================================================================================================
 # 55. Interview
 # ======================================================================================================================
-# `looop _interview` asks the questions of the section before, in common lines: no raw mode, so that a person types into
-# it as well as `looop send`. Every answer is in interview.json before the next question. All is written at the end,
-# under the beat's lock, each file in a way that finds what a writing that died has done already.
+# `looop _interview` asks the questions, in common lines: no raw mode, so that `looop send` types into it as well as a
+# person. Every answer is in interview.json before the next question is asked; all else is written at the end.
 
 _ROWS = 17  # of a text that are shown at a time: with what stands around them, 24
 _AGAIN = "looop _interview goes on where you were"
@@ -13217,7 +13216,7 @@ def cmd_interview(profile: Profile, args: dict[str, JSON]) -> int:
     prepare(profile)
     os.chdir(profile.data)
     lock = Lock(profile.path(".interview.lock"))
-    if not lock.acquire(2.0, f"pid {os.getpid()}"):
+    if not lock.acquire(0.5, f"pid {os.getpid()}"):
         raise Failure(f"interview: one is under way ({lock_holder(lock.path)})", "looop attach setup")
     heed_signals()
     with lock:
@@ -13227,8 +13226,6 @@ def cmd_interview(profile: Profile, args: dict[str, JSON]) -> int:
         except (EOFError, KeyboardInterrupt, Terminated) as end:
             interview.say(f"\n\nUntil later. Every answer is kept: {_AGAIN}.")
             return 128 + int(end.args[0]) if isinstance(end, Terminated) else EXIT_INTERRUPTED
-        except (BrokenPipeError, UnicodeError):
-            return EXIT_INTERRUPTED
         finally:
             if session:
                 flag_session(session, None)
@@ -13275,11 +13272,9 @@ class Interview:
         if used < len(self.answers):
             self.say("Some of the answers were to other questions, and are not used.")
         self.answers = self.answers[:used]
-        if question.kind != "write":
-            if not self.wanted(resumed):
-                return 0
-            self.wait_for_person()
-            self.greet(resumed)
+        if question.kind != "write" and not self.wanted(resumed):
+            return 0
+        met = False
         while True:
             question, _ = open_question(self.answers)
             if question.kind == "write":
@@ -13288,6 +13283,10 @@ class Interview:
                     return 0
                 self.keep(question, told)
                 continue
+            if not met:
+                self.wait_for_person()
+                self.greet(resumed)
+                met = True
             value = self.ask(question)
             if value is None:
                 self.back()
@@ -13355,16 +13354,16 @@ class Interview:
 
     def line(self, prompt: str) -> str:
         """Return a line that was typed, without its end. Raise EOFError when there will be none."""
-        sys.stdout.write(prompt)
-        sys.stdout.flush()
-        while b"\n" not in self.rest:
-            try:
+        try:
+            sys.stdout.write(prompt)
+            sys.stdout.flush()
+            while b"\n" not in self.rest:
                 data = os.read(0, 64 * KIB)
-            except OSError:  # the terminal hung up
-                data = b""
-            if not data:
-                raise EOFError
-            self.rest += data
+                if not data:
+                    raise EOFError
+                self.rest += data
+        except OSError:  # the terminal hung up
+            raise EOFError from None
         line, _, self.rest = self.rest.partition(b"\n")
         return line.decode("utf-8", "surrogateescape").strip()
 
@@ -13751,7 +13750,8 @@ def run_in_terminal(argv: list[str], env: Mapping[str, str]) -> int:
         for number, handler in zip(numbers, before):
             _signal.signal(number, handler)
         termios.tcsetattr(0, termios.TCSADRAIN, settings)
-    return os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status)
+        os.set_blocking(0, True)
+    return os.waitstatus_to_exitcode(status)
 
 
 SHOWN: dict[str, Callable[[Interview, Question], str]] = {

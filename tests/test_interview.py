@@ -23,6 +23,11 @@ def answers(*values):
     return given, looop.open_question(given)[0]
 
 
+def progress(given):
+    """Return interview.json as it is when these answers were given."""
+    return json.dumps({"stamp": STAMP, "undone": {}, "answers": [[answer.key, answer.value] for answer in given]})
+
+
 class Drafts(unittest.TestCase):
     def test_a_person_who_only_presses_enter_gets_what_was_there(self):
         self.assertEqual(looop.playbook_text([], [], 300, 0), SEED)
@@ -117,14 +122,17 @@ class Writing(Case):
         looop.write_atomic(profile.path("interview.json"), b"{}")
         return profile
 
-    @staticmethod
-    def killed_at(count, profile, plan):
-        """Write a plan in a process that is killed before its so-manieth change of a folder; tell whether it was."""
+    def written(self, profile, plan, fatal=0):
+        """Write a plan in a process of its own, killed before its so-manieth change of a folder.
+
+        Return what `write_plan` returned, "killed" when it was killed.
+        """
+        told = os.path.join(self.home, "told")
         pid = os.fork()
         if pid == 0:
-            left = [count]
+            left = [fatal]
 
-            def fatal(change):
+            def counted(change):
                 def changed(*args, **options):
                     left[0] -= 1
                     if left[0] == 0:
@@ -133,30 +141,33 @@ class Writing(Case):
 
                 return changed
 
-            for name in ("rename", "link", "unlink", "mkdir"):
-                setattr(os, name, fatal(getattr(os, name)))
             try:
-                os._exit(looop.write_plan(profile, plan, STAMP) is not None)
+                for name in ("rename", "link", "unlink", "mkdir"):
+                    setattr(os, name, counted(getattr(os, name)))
+                answer = json.dumps(looop.write_plan(profile, plan, STAMP))
+                with open(told, "w") as file:
+                    file.write(answer)
+                os._exit(0)
             finally:
                 os._exit(2)
         status = os.waitpid(pid, 0)[1]
         if os.WIFSIGNALED(status):
-            return True
-        if status:
-            raise AssertionError(status)
-        return False
+            return "killed"
+        self.assertEqual(status, 0)
+        with open(told) as file:
+            return json.load(file)
 
     def test_kill_9_before_every_change(self):
         plan = looop.Plan({"goals/a.md": "# a\n", "goals/b.md": "b", "sensors/s.sh": "echo 1\n"}, "# MINE\n", None)
         plan = plan.replace(over=looop.digest_of(SEED.encode()))
         trees = []
-        killed = True
-        while killed:
+        told = "killed"
+        while told:
             profile = self.prepare(self.path(str(len(trees))))
-            killed = self.killed_at(len(trees) + 1, profile, plan)
-            if killed:
-                self.assertTrue(os.path.exists(profile.path("interview.json")) or len(trees) > 10)
-                self.assertFalse(self.killed_at(0, profile, plan))
+            told = self.written(profile, plan, len(trees) + 1)
+            if told == "killed":
+                self.assertTrue(os.path.exists(profile.path("interview.json")), "it is known that there is more to do")
+                self.assertIsNone(self.written(profile, plan))
             self.data, data = profile.data, self.data
             trees.append(self.tree())
             self.data = data
@@ -179,7 +190,7 @@ class Writing(Case):
         plan = looop.Plan({"goals/a.md": "mine\n", "goals/b.md": "mine\n"}, "# MINE\n", None)
         self.write("goals/a.md", "theirs\n")
         before = self.tree()
-        self.assertEqual(looop.write_plan(profile, plan, STAMP), {"taken": ["goals/a.md"], "playbook": True})
+        self.assertEqual(self.written(profile, plan), {"taken": ["goals/a.md"], "playbook": True})
         after = self.tree()
         after.pop(".beat.lock")
         self.assertEqual(after, before)
@@ -272,8 +283,7 @@ class InATerminal(Talk):
     def test_all_was_approved_when_it_was_killed(self):
         self.looop("pause")  # makes the profile
         given, _ = answers("Ship", "", "", "", [], "", "", "", "5m", "", {"do": "skip"}, {"do": "write", "over": None})
-        kept = {"stamp": STAMP, "undone": {}, "answers": [[answer.key, answer.value] for answer in given]}
-        self.write("interview.json", json.dumps(kept))
+        self.write("interview.json", progress(given))
         self.terminal = Terminal(80, 24)
         self.addCleanup(self.terminal.close)
         self.terminal.run(self.command("_interview"), self.env, self.home)
@@ -313,8 +323,7 @@ class InATerminal(Talk):
     def test_no_editor(self):
         self.looop("pause")
         given, _ = answers("", [], "", "", "", "5m", "")
-        kept = {"stamp": STAMP, "undone": {}, "answers": [[answer.key, answer.value] for answer in given]}
-        self.write("interview.json", json.dumps(kept))
+        self.write("interview.json", progress(given))
         self.talk(self.PLAYBOOK_PAGE, ("e", "nothing was changed; set EDITOR"), env={"EDITOR": "no-such-editor -w"})
         self.assertIn("no-such-editor -w: cannot be run", self.terminal.text())
         self.kill()
@@ -358,12 +367,11 @@ class InATerminal(Talk):
         self.looop("pause")
         mine = SEED + "\n## Mine\n\n- Tea at four.\n"
         given, _ = answers("", [], "", "security", "", "", "5m", "")
-        kept = {"stamp": STAMP, "undone": {}, "answers": [[answer.key, answer.value] for answer in given]}
         setup = self.read("goals", "setup.md")
         for line, wanted in (("", mine), ("yes", looop.playbook_text(["security"], [], 300, 0))):
             self.write("PLAYBOOK.md", mine)
             self.write("goals/setup.md", setup)
-            self.write("interview.json", json.dumps(kept))
+            self.write("interview.json", progress(given))
             self.talk(("", "write it? [no], yes, edit"))
             self.assertIn("-- Tea at four.", self.terminal.text(past=True))
             self.assertIn("+1. security.", self.terminal.text(past=True))
@@ -375,8 +383,7 @@ class InATerminal(Talk):
     def test_it_waits_for_a_beat_and_for_what_has_changed_meanwhile(self):
         self.looop("pause")
         given, _ = answers("Ship", "", "", "", [], "", "", "", "5m", "")
-        kept = {"stamp": STAMP, "undone": {}, "answers": [[answer.key, answer.value] for answer in given]}
-        self.write("interview.json", json.dumps(kept))
+        self.write("interview.json", progress(given))
         lock = looop.Lock(self.path(".beat.lock"))
         lock.acquire(0, "pid 1, tick")
         self.talk(self.PLAYBOOK_PAGE, ("", "goals/ship.md would be"), ("", "A beat is in progress (pid 1, tick)"))
@@ -421,10 +428,11 @@ class InASession(Fleet):
         words = " ".join([*map(looop.quoted, self.command()), "_interview"])
         self.looop("start-session", "setup", "--size", "80x24", "--command", words, env={"LOOOP_CHILD": "1"})
 
-    def answer(self, *lines):
-        """Send lines; after each, wait for what it brings."""
-        for line, then in lines:
-            sent = json.loads(self.looop("send", "setup", "--json", "--", line))
+    def answer(self, *steps):
+        """Send a line, or several at once as one who knows the questions would; wait for what it brings."""
+        for *lines, then in steps:
+            words = ("--", lines[0]) if len(lines) == 1 else ("--raw", "--", "".join(f"{line}\n" for line in lines))
+            sent = json.loads(self.looop("send", "setup", "--json", *words))
             self.looop("expect", "setup", "--since", str(sent["offset"]), then)
 
     def test_the_whole_way(self):
@@ -442,28 +450,17 @@ class InASession(Fleet):
             ("Ship version 2", r"done when \[not sure yet\]: "),
             ("the release is on the download page", r"by \[no deadline\]: "),
             ("2030-12-24", r"goal 2 \[no more\]: "),
-            ("Répondre à Léa", "done when"),
-            ("", "by"),
-            ("", r"goal 3 \[no more\]: "),
-            ("tests", "done when"),
-            ("they are green.", "by"),
-            ("", r"goal 4 \[no more\]: "),
-            ("", r"folder \[none\]: "),
+            ("Répondre à Léa", "", "", r"goal 3 \[no more\]: "),
+            ("tests", "they are green.", "", "", r"folder \[none\]: "),
             ("~/nowhere", "there is no such folder"),
             ("~/src", r'"branch": "trunk"(.|\n)*keep it\? \[yes\], no, edit: '),
-            ("", r"folder \[no more\]: "),
-            ("", r"source \[none\]: "),
-            ("9", r"PATH \[/\]: "),
-            ("", r"PERCENT \[90\]: "),
+            ("", "", r"source \[none\]: "),
+            ("9", "", r"PERCENT \[90\]: "),
             ("99", r'"disk": "(.|\n)*keep it\? \[yes\], no, edit, again: '),
-            ("y", r"source \[no more\]: "),
-            ("", r"first \[nothing to add\]: "),
-            ("security reports", r"then \[no more\]: "),
-            ("", r"never \[nothing to add\]: "),
-            ("deploy to production", r"nor \[no more\]: "),
-            ("", r"again after \[5m\]: "),
-            ("2m", r"otherwise \[as usual\]: "),
-            ("15m", r"PLAYBOOK.md would be:(.|\n)*Enter shows them"),
+            ("y", "", r"first \[nothing to add\]: "),
+            ("security reports", "", r"never \[nothing to add\]: "),
+            ("deploy to production", "", r"again after \[5m\]: "),
+            ("2m", "15m", r"PLAYBOOK.md would be:(.|\n)*Enter shows them"),
             ("", r"write it\? \[yes\], edit, skip: "),
             ("", "goals/ship-version-2.md would be"),
             ("", "goals/repondre-a-lea.md would be"),
@@ -522,6 +519,19 @@ class InASession(Fleet):
         self.looop("wait", "setup", code=137)
         self.begin()
         self.answer(("", r"goal 1 \[none for now\]: "))
+
+    def test_all_was_approved_when_it_was_killed_and_a_goal_came_between(self):
+        self.looop("pause")
+        given, _ = answers("Ship", "", "", "", [], "", "", "", "5m", "", {"do": "skip"}, {"do": "write", "over": None})
+        self.write("interview.json", progress(given))
+        self.write("goals/ship.md", "theirs\n")
+        self.begin()
+        self.looop("expect", "setup", "Waiting for you")
+        self.assertTrue(self.ls()["setup"]["flagged"])
+        self.answer(("hello", r"name \[leave mine out\]: "), ("", "Done."))
+        self.looop("wait", "setup")
+        self.assertEqual(sorted(os.listdir(self.path("goals"))), ["archive", "playbook-daily.md", "ship.md"])
+        self.assertEqual(self.read("goals", "ship.md"), "theirs\n")
 
 
 if __name__ == "__main__":
