@@ -13407,11 +13407,7 @@ class Interview:
         for row in aligned(rows[4 - _ROWS :]):
             self.say(row)
         self.say("" if rows else "Nothing is written before you have seen it.")
-        self.say(
-            self.paint(
-                "dim", "Enter takes what stands in [ ].  <  goes back.  ?  explains.  Ctrl-D stops; all is kept."
-            )
-        )
+        self.say(self.paint("dim", "Enter takes what stands in [ ].  < goes back.  ? explains.  Ctrl-D: later."))
 
     # --- one question
 
