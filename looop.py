@@ -76,12 +76,15 @@ Contents
   52. Session verbs
   53. Session table
   54. Gallery
-  55. Schedulers
-  56. Service
-  57. Doctor
-  58. Verb table
-  59. Command line
-  60. Texts
+  55. Questions (pure)
+  56. Plans
+  57. Interview
+  58. Schedulers
+  59. Service
+  60. Doctor
+  61. Verb table
+  62. Command line
+  63. Texts
 
 Finding things: the verb `looop sensor list` is `cmd_sensor_list`; its row in LOOP_VERBS has help and options.
 To add a verb: write `cmd_<verb>`, add its row to LOOP_VERBS or SESSION_VERBS.
@@ -110,7 +113,7 @@ except ImportError:  # Windows: main says so in one sentence
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal as _signal
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
     from typing import Any, TextIO
 
     from typing_extensions import Self, dataclass_transform
@@ -9591,6 +9594,8 @@ _SCRATCH = """\
 /cost.jsonl*
 /events.jsonl*
 /service.log
+/interview.json*
+/.try/
 /state.json
 /.quiet
 /.next-interval
@@ -9886,16 +9891,20 @@ def decide_builtin(inputs: Mapping[str, JSON]) -> dict[str, JSON]:
     if setup and interview["state"] != "running" and not broken and inputs.get("room", 1) > 0:
         line = "setup: began the interview: `looop attach setup` answers it"
         return {"move": "start_worker", "id": "setup", "prompt": INTERVIEW, "runner": "builtin", "journal": line}
-    words, judged = [], True
-    for change in inputs["changes"][:3]:
+    words, others = [], []
+    for change in inputs["changes"]:
         kind, _, rest = change.partition(" ")
         worker = workers.get(rest.partition(":")[0]) if kind == "worker" else None
-        words.append(worker_news(worker) if worker else change)
-        judged = judged and worker is not None
-    line = f"seen: {one_line('; '.join(words) or 'nothing new', 300)}"
-    if setup and not broken:
-        line += "; setup waits for you: `looop attach setup`"
-    elif not judged or not words:
+        if worker:
+            words.append(worker_news(worker))
+        else:
+            others.append(change)
+    words += others
+    more = f"; and {len(words) - 3} more" if len(words) > 3 else ""
+    line = f"seen: {one_line('; '.join(words[:3]) or 'nothing new', 300)}{more}"
+    if setup:
+        line += f"; setup waits for you: `{'looop _interview' if broken else 'looop attach setup'}`"
+    elif others or not words:
         line += "; a runner (pi, claude, …) is needed to judge it"
     return {"move": "noop", "journal": line}
 
@@ -10128,13 +10137,18 @@ def do_archive_goal(scene: Scene) -> Done:
     if key not in scene.world.items:
         raise BadMove(f"archive_goal: there is no goal {goal}")
     refuse_overwrite(scene, key, path)
-    make_private_dir(scene.profile.path("goals", "archive"))
-    target = scene.profile.path("goals", "archive", f"{goal}.md")
-    if os.path.lexists(target):
-        target = scene.profile.path("goals", "archive", f"{goal}.{scene.run[5:]}.md")
-    os.rename(path, target)
-    sync_dir(os.path.dirname(target))
+    archive_goal(scene.profile, goal, scene.run[5:])
     return Done(scene.move.journal or f"archived goal {goal}", wrote={key: None})
+
+
+def archive_goal(profile: Profile, goal: str, stamp: str) -> None:
+    """Move a goal's file to goals/archive/, with a stamp in its name where one of that name lies there already."""
+    make_private_dir(profile.path("goals", "archive"))
+    target = profile.path("goals", "archive", f"{goal}.md")
+    if os.path.lexists(target):
+        target = profile.path("goals", "archive", f"{goal}.{stamp}.md")
+    os.rename(profile.path("goals", f"{goal}.md"), target)
+    sync_dir(os.path.dirname(target))
 
 
 def do_write_sensor(scene: Scene) -> Done:
@@ -10157,17 +10171,22 @@ def do_write_playbook(scene: Scene) -> Done:
     profile = scene.profile
     if profile.setting("gate_playbook") and not scene.yes:
         return to_person(scene, "the PLAYBOOK is theirs")
-    path = profile.path("PLAYBOOK.md")
-    refuse_overwrite(scene, "playbook", path)
+    refuse_overwrite(scene, "playbook", profile.path("PLAYBOOK.md"))
+    body = ended_line(scene.move.fields["body"])
+    replace_playbook(profile, body, scene.run[5:])
+    return Done(scene.move.journal or "rewrote the PLAYBOOK", wrote={"playbook": text_item(body)})
+
+
+def replace_playbook(profile: Profile, body: bytes, stamp: str) -> None:
+    """Write the PLAYBOOK; the one before goes to playbook.d/, of which the newest 20 stay."""
+    path, folder = profile.path("PLAYBOOK.md"), profile.path("playbook.d")
     before = read_bytes(path)
     if before is not None:
-        make_private_dir(profile.path("playbook.d"))
-        write_atomic(profile.path("playbook.d", f"{scene.run[5:]}.md"), before)
-        for name in sorted(os.listdir(profile.path("playbook.d")))[:-20]:
-            remove_file(profile.path("playbook.d", name))
-    body = ended_line(scene.move.fields["body"])
+        make_private_dir(folder)
+        write_atomic(f"{folder}/{stamp}.md", before)
+        for name in sorted(os.listdir(folder))[:-20]:
+            remove_file(f"{folder}/{name}")
     write_atomic(path, body)
-    return Done(scene.move.journal or "rewrote the PLAYBOOK", wrote={"playbook": text_item(body)})
 
 
 PERFORMERS: dict[str, Callable[[Scene], Done]] = {
@@ -12677,17 +12696,21 @@ def show_tried(profile: Profile, row: Mapping[str, JSON], value: JSON, as_json: 
     if as_json:
         say(canonical_row(row))
         return
-    paint = Paint(profile.env, sys.stdout)
+    for line in tried_lines(profile, row, value, Paint(profile.env, sys.stdout)):
+        say(line)
+
+
+def tried_lines(profile: Profile, row: Mapping[str, JSON], value: JSON, paint: Paint) -> list[str]:
+    """Say what `tried_sensor` found: how it went, the reading, whether it would wake the loop, what is odd."""
     glyph, colour = _STATUS_GLYPHS[row["status"]]
-    say(f"{paint(colour, glyph)} {row['name']}  {row['status']}, {row['bytes']} bytes in {row['secs']:.2f} s")
-    sys.stdout.write(printable(pretty(value)))
-    say(
-        paint("note", "would wake the loop: its signal is not the one last decided on")
-        if row["wakes"]
-        else "would not wake the loop"
-    )
-    for problem in sensor_options(read_head(sensor_files(profile)[row["name"]])).problems:
-        say(f"{paint('bad', '!')} {one_line(problem)}")
+    wakes = paint("note", "would wake the loop: its signal is not the one last decided on")
+    problems = sensor_options(read_head(sensor_files(profile)[row["name"]])).problems
+    return [
+        f"{paint(colour, glyph)} {row['name']}  {row['status']}, {row['bytes']} bytes in {row['secs']:.2f} s",
+        *printable(pretty(value)).split("\n")[:-1],
+        wakes if row["wakes"] else "would not wake the loop",
+        *(f"{paint('bad', '!')} {one_line(problem)}" for problem in problems),
+    ]
 
 
 def cmd_cost(profile: Profile, args: dict[str, JSON]) -> int:
@@ -13848,22 +13871,26 @@ def gallery_values(profile: Profile, kind: str, words: Sequence[str]) -> dict[st
     try:
         for one in GALLERY[kind].parameters:
             if one.count == "*":
-                values[one.variable], rest = [one.check(word) for word in rest], []
+                values[one.variable], rest = [gallery_word(profile, one, word) for word in rest], []
             elif rest:
-                values[one.variable] = one.check(rest.pop(0))
+                values[one.variable] = gallery_word(profile, one, rest.pop(0))
             elif one.count == "1":
                 raise ValueError(f"{one.name} is missing")
             else:
                 values[one.variable] = one.default
         if rest:
             raise ValueError(f"{one_line(rest[0], 60)} is one too many")
-        for word in words:
-            named = profile.redacted(word)
-            if named != word:
-                raise ValueError(f"{one_line(named, 60)} holds a secret; write $NAME into the script by hand instead")
     except ValueError as error:
         raise Failure(f"sensor add {kind}: {error}", takes, EXIT_USAGE) from None
     return values
+
+
+def gallery_word(profile: Profile, parameter: Parameter, word: str) -> str:
+    """Return the value that a word is for a parameter. Raise ValueError for none, and for one that holds a secret."""
+    named = profile.redacted(word)
+    if named != word:
+        raise ValueError(f"{one_line(named, 60)} holds a secret; write $NAME into the script by hand instead")
+    return parameter.check(word)
 
 
 def gallery_name(kind: str, values: Mapping[str, str | list[str]]) -> str:
@@ -13941,18 +13968,1018 @@ def checked_percent(text: str) -> str:
 
 
 # ======================================================================================================================
-# 55. Schedulers
+# 55. Questions (pure)
+# ======================================================================================================================
+# What the interview asks, and what becomes of the answers. It is one script, a generator that yields questions, is sent
+# answers, and ends in asking that a plan be written. It remembers nothing: `open_question` runs it through the answers
+# there are, up to the question that is open. So to go back is to drop the last answer, to go on after a crash is to
+# read the answers from disk, and a test is a list of answers.
+
+_PARTS = ("Goals", "Clones", "Sources", "Priorities", "Guardrails", "Cadence", "Drafts")
+_SHAPES: dict[str, Any] = {"clones": list, "parameter": (str, list), "try": dict, "draft": dict, "write": dict}
+
+
+class Question(Record):
+    """Be one question: what is asked, how it is answered, and under which key the answer is kept."""
+
+    key: str  # short words: they tell people what they answered
+    part: str  # one of _PARTS
+    prompt: str
+    text: str = ""  # shown above the prompt
+    kind: str = "text"  # a row of ANSWERS
+    default: str = ""  # what Enter takes
+    shown: str = ""  # how an empty default is called
+    help: str = ""
+    about: JSON = None  # what its kind needs to know
+
+
+class Answer(Record):
+    """Be an answer as it is kept."""
+
+    key: str
+    value: JSON
+
+
+class Plan(Record):
+    """Hold what is to be written."""
+
+    files: dict[str, str]  # texts of goals and sensors, by their path in the data dir
+    playbook: str | None  # None: it stays as it is
+    over: str | None  # digest of the PLAYBOOK that the person has seen replaced
+
+
+def open_question(answers: Sequence[Answer]) -> tuple[Question, int]:
+    """Return the question that comes after these answers, and how many of them were of use.
+
+    An answer to another question than the one that is asked, left by another version, ends the run there. Raise an
+    error of Python's for an answer that is none.
+    """
+    script = interview_script()
+    question = next(script)
+    for used, answer in enumerate(answers):
+        if answer.key != question.key:
+            return question, used
+        if not isinstance(answer.value, _SHAPES.get(question.kind, str)):
+            raise TypeError(answer.key)
+        question = script.send(answer.value)
+    return question, len(answers)
+
+
+def interview_script() -> Generator[Question, JSON, None]:
+    """Ask everything, in order; the last question, of kind "write", comes again until the plan could be written."""
+    goals = yield from goal_questions()
+    files: dict[str, str] = {}
+    yield from clone_questions(files)
+    yield from source_questions(files)
+    first = yield from list_questions("priority", *_PRIORITIES)
+    never = yield from list_questions("never", *_NEVER)
+    busy = yield _BUSY
+    calm = yield _CALM
+    text = playbook_text(first, never, parse_duration(busy), parse_duration(calm) if calm else 0.0)
+    playbook, over = yield from draft_question("PLAYBOOK.md", text)
+    for path, body in goals.items():
+        kept, _ = yield from draft_question(path, body)
+        if kept is not None:
+            files[path] = kept
+    while True:
+        told = yield Question("write", "Drafts", "", kind="write", about=Plan(dict(files), playbook, over))
+        for path in told["taken"]:
+            yield from name_question(files, path)
+        if told["playbook"]:
+            playbook, over = yield from draft_question("PLAYBOOK.md", text)
+
+
+def goal_questions() -> Generator[Question, JSON, dict[str, str]]:
+    """Ask what to push forward; return the goals' texts by path."""
+    goals: dict[str, str] = {}
+    while True:
+        number = len(goals) + 1
+        key = f"goal {number}"
+        text = "What should be pushed forward? Name it in a few words; one thing at a time."
+        shown = "none for now" if number == 1 else "no more"
+        about = {"number": number, "taken": list(goals)}
+        name = yield Question(key, "Goals", key, "" if goals else text, "goal", "", shown, _GOAL_HELP, about)
+        if not name:
+            return goals
+        text = "When is it done? Say what one could look at to see it."
+        done = yield Question(f"{key} done", "Goals", "done when", text, "text", "", "not sure yet", _DONE_HELP)
+        text = "Is there a day for it? A date is best, like 2030-12-24."
+        by = yield Question(f"{key} by", "Goals", "by", text, "deadline", "", "no deadline", _BY_HELP)
+        goals[goal_path(name, number)] = goal_text(name, done, by)
+
+
+def clone_questions(files: dict[str, str]) -> Generator[Question, JSON, None]:
+    """Ask for folders of clones and offer each clone as a sensor; those kept are put into `files`."""
+    number = 1
+    while True:
+        key = f"folder {number}"
+        text = "Which git clones here belong to that? A clone's folder, or a folder full of clones."
+        shown = "none" if number == 1 else "no more"
+        clones = yield Question(
+            key, "Clones", "folder", "" if number > 1 else text, "clones", "", shown, _CLONES_HELP, list(files)
+        )
+        if not clones:
+            return
+        for clone in clones:
+            yield from keep_question("Clones", "git", {"clone": clone}, files)
+        number += 1
+
+
+def source_questions(files: dict[str, str]) -> Generator[Question, JSON, None]:
+    """Ask for kinds of the gallery and for what each takes; the sensors that are kept are put into `files`."""
+    number = 1
+    while True:
+        text = "What else should be watched? Choose by number or name. Each is tried before it is kept."
+        text, shown = (text, "none") if number == 1 else ("One more? `?` shows the list again.", "no more")
+        kind = yield Question(f"source {number}", "Sources", "source", text, "source", "", shown, "", number == 1)
+        if not kind:
+            return
+        values: dict[str, str | list[str]] = {}
+        again = True
+        while again:
+            values = yield from parameter_questions(kind, values)
+            again = yield from keep_question("Sources", kind, values, files)
+        number += 1
+
+
+def parameter_questions(
+    kind: str, before: Mapping[str, str | list[str]]
+) -> Generator[Question, JSON, dict[str, str | list[str]]]:
+    """Ask for what a kind takes, one thing at a time; what comes after one that is left out is left out as well."""
+    values: dict[str, str | list[str]] = {}
+    left_out = False
+    for place, one in enumerate(GALLERY[kind].parameters):
+        last = before.get(one.variable) or one.default
+        default = last if isinstance(last, str) else " ".join(map(quoted, last))
+        text = f"{kind} watches {GALLERY[kind].line}.\n" if place == 0 else ""
+        line = one.line.partition(";")[0] if one.count == "*" else one.line
+        shown = "" if one.count == "1" else "none"
+        value: JSON = [] if one.count == "*" else one.default
+        if not left_out:
+            text = f"{text}{one.name}: {line}"
+            key = f"{kind} {one.name}"
+            value = yield Question(key, "Sources", one.name, text, "parameter", default, shown, "", [kind, place])
+        left_out = left_out or not value
+        values[one.variable] = value
+    return values
+
+
+def keep_question(
+    part: str, kind: str, values: Mapping[str, str | list[str]], files: dict[str, str]
+) -> Generator[Question, JSON, bool]:
+    """Have a sensor tried and ask whether to keep it; return whether it is to be tried with other parameters."""
+    script = gallery_script(kind, values).decode("utf-8", "surrogateescape")
+    name = gallery_name(kind, values)
+    again = part == "Sources" and bool(values)
+    while True:
+        about = {"name": name, "script": script, "again": again, "taken": list(files)}
+        answer = yield Question(f"try {name}", part, "keep it?", "", "try", help=_KEEP_HELP, about=about)
+        if answer["do"] == "write":
+            files[f"sensors/{answer['name']}.sh"] = script
+        if answer["do"] != "edit":
+            return bool(answer["do"] == "again")
+        script = answer["text"]
+
+
+def list_questions(
+    key: str, part: str, text: str, prompts: Sequence[str], help_text: str
+) -> Generator[Question, JSON, list[str]]:
+    """Ask for lines until an empty one."""
+    lines: list[str] = []
+    while True:
+        first = not lines
+        prompt, shown = prompts[min(len(lines), 1)], "nothing to add" if first else "no more"
+        line = yield Question(
+            f"{key} {len(lines) + 1}", part, prompt, text if first else "", "text", "", shown, help_text
+        )
+        if not line:
+            return lines
+        lines.append(line)
+
+
+def draft_question(path: str, text: str) -> Generator[Question, JSON, tuple[str | None, str | None]]:
+    """Show a draft until it is approved or left out; return its text, or None, and the digest of what it replaces."""
+    while True:
+        about = {"path": path, "text": text}
+        answer = yield Question(path, "Drafts", "write it?", "", "draft", help=_DRAFT_HELP, about=about)
+        if answer["do"] != "edit":
+            return (text, answer["over"]) if answer["do"] == "write" else (None, None)
+        text = answer["text"]
+
+
+def name_question(files: dict[str, str], path: str) -> Generator[Question, JSON, None]:
+    """Ask for another name of a file whose place somebody has taken meanwhile."""
+    text = f"{path} is there already, and it is not this one. It stays. Another name for yours?"
+    about = {"folder": path.partition("/")[0], "taken": list(files)}
+    name = yield Question(f"{path} as", "Drafts", "name", text, "name", "", "leave mine out", "", about)
+    body = files.pop(path)
+    if name:
+        files[name] = body
+
+
+def goal_path(name: str, number: int) -> str:
+    """Return the file of a goal: its name in lower case, Latin letters and digits."""
+    import unicodedata
+
+    plain = unicodedata.normalize("NFKD", name.lower())
+    letters = (char for char in plain if not unicodedata.combining(char))
+    words = "".join(char if char.isascii() and char.isalnum() else " " for char in letters).split()
+    slug = ""
+    for word in words:
+        if slug and len(slug) + 1 + len(word) > 40:
+            break
+        slug = f"{slug}-{word}" if slug else word[:40]
+    return f"goals/{slug if valid_id(slug) else f'goal-{number}'}.md"
+
+
+def goal_text(name: str, done: str, by: str) -> str:
+    """Write a goal from what was said about it."""
+    when = f"Done when: {sentence(done)}" if done else "When it is done has not been said: ask before you call it done."
+    return f"# {name}\n\n{when}\n" + (f"\nBy: {sentence(by)}\n" if by else "")
+
+
+def playbook_text(first: Sequence[str], never: Sequence[str], busy: float, calm: float) -> str:
+    """Write the PLAYBOOK: the one that every profile begins with, and what the person said before it."""
+    head, *parts = SEEDS["PLAYBOOK.md"].split("\n## ")
+    sections = {}
+    for part in parts:
+        title, _, body = part.partition("\n")
+        sections[title] = body.strip().split("\n")
+    usual = [line.partition(" ")[2] for line in sections["Priorities"]]
+    ranked = [*map(sentence, first), *usual]
+    sections["Priorities"] = [f"{number}. {line}" for number, line in enumerate(ranked, 1)]
+    sections["Guardrails"] = [*(f"- Never without my yes: {sentence(line)}" for line in never), *sections["Guardrails"]]
+    otherwise = f"in {span_words(calm)}" if calm else "as usual"
+    sections["Cadence"] = [f"- Look again in {span_words(busy)} while something runs, otherwise {otherwise}."]
+    return head + "".join(f"\n## {title}\n\n" + "\n".join(lines) + "\n" for title, lines in sections.items())
+
+
+def sentence(text: str) -> str:
+    """End a text as a sentence."""
+    return text if text[-1:] in (".", "!", "?", "…", "。") else text + "."
+
+
+def span_words(secs: float) -> str:
+    """Say a span in its largest whole unit: `90 seconds`, `5 minutes`."""
+    for size, noun in ((3600, "hour"), (60, "minute")):
+        if secs >= size and secs % size == 0:
+            return plural(int(secs // size), noun)
+    return f"{secs:g} seconds" if secs != 1 else "1 second"
+
+
+def free_name(name: str, taken: Iterable[str]) -> str:
+    """Return a name, with a number behind it where it is taken."""
+    names, number = set(taken), 2
+    found = name
+    while found in names:
+        found, number = f"{name[: ID_MAX - 4]}-{number}", number + 1
+    return found
+
+
+def told_answer(answer: Answer) -> str:
+    """Say an answer in a few words; "" for one that says nothing."""
+    value = answer.value
+    if isinstance(value, dict):
+        done = {"write": "yes", "skip": "left out", "edit": "edited", "again": "with other parameters"}
+        return done.get(value.get("do", ""), "")
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def screenfuls(lines: Sequence[str], rows: int, cols: int = 80) -> list[list[str]]:
+    """Divide lines into parts that fit on a screen; a line that is longer than a row takes several."""
+    parts: list[list[str]] = [[]]
+    room = rows
+    for line in lines:
+        need = max(1, -(-visible_width(line) // cols))
+        if need > room and parts[-1]:
+            parts.append([])
+            room = rows
+        parts[-1].append(line)
+        room -= need
+    return parts
+
+
+def well_formed_answers(value: JSON) -> bool:
+    """Tell whether a value is what the interview keeps, and the script can be run through it."""
+    stamp, undone, answers = (dig(value, key) for key in ("stamp", "undone", "answers"))
+    if not (isinstance(stamp, str) and valid_id(stamp) and isinstance(undone, dict) and isinstance(answers, list)):
+        return False
+    if not all(isinstance(text, str) for text in undone.values()):
+        return False
+    if not all(isinstance(one, list) and len(one) == 2 for one in answers):
+        return False
+    try:
+        open_question([Answer(*one) for one in answers])
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError, StopIteration):
+        return False
+    return True
+
+
+_GOAL_HELP = """\
+A goal is something that will be done one day: `ship version 2`, `the tests are green again`. Each becomes a file in
+goals/ that you can edit, add to or delete at any time. An empty line ends the list."""
+_DONE_HELP = "looop uses it to see when it may stop: `the release is on the download page`, `all three are answered`."
+_BY_HELP = "Goals are taken in the order of their deadlines, after what is broken and what others wait for."
+_CLONES_HELP = """\
+looop can watch a clone: its branch, what is not committed or pushed, branches that are stale. It changes nothing there,
+and does not fetch. Give the path of a clone, or of a folder in which clones lie: each of them is offered."""
+_KEEP_HELP = """\
+yes keeps it, no leaves it out, edit opens the script in your editor, again asks for other parameters. A first letter
+is enough, but for a sensor that does not work: `keep` keeps it as it is.
+Only what stands under `signal` wakes looop when it changes; `detail` is there to be read."""
+_DRAFT_HELP = """\
+yes takes it as it stands, edit opens it in your editor, skip leaves it out, < goes back. A first letter is enough.
+Nothing is written before you have seen all drafts."""
+_PRIORITIES = (
+    "Priorities",
+    "What comes first when several things wait? The most important first.\n"
+    "After yours come the usual ones: what is broken for others, what others wait for, deadlines.",
+    ("first", "then"),
+    "For instance: `security reports`, `the customer in Lyon`, `reviews before my own work`. Enter when that is all.",
+)
+_NEVER = (
+    "Guardrails",
+    "What must never happen without your yes? One thing at a time.\n"
+    "It stands there already that nothing is pushed, merged, commented or sent in your name.",
+    ("never", "nor"),
+    "For instance: `deploy to production`, `spend money`, `touch the folder ~/taxes`. Enter when that is all.",
+)
+_CADENCE_HELP = "A time like 30s, 5m or 1h, between 5 seconds and an hour."
+_BUSY = Question(
+    "while something runs",
+    "Cadence",
+    "again after",
+    "How soon should looop look again while something runs: a build, a worker, a review?",
+    "duration",
+    "5m",
+    help=_CADENCE_HELP,
+)
+_CALM = Question(
+    "otherwise",
+    "Cadence",
+    "otherwise",
+    "And otherwise? As usual is every beat: a minute apart, unless `interval` in the config says something else.",
+    "duration",
+    "",
+    "as usual",
+    _CADENCE_HELP,
+)
+
+
+# ======================================================================================================================
+# 56. Plans
+# ======================================================================================================================
+# How a plan is written: under the beat's lock, each file whole, and passed over where it is there already. So a writing
+# that was killed is finished by doing it again.
+
+
+def write_plan(profile: Profile, plan: Plan, stamp: str) -> JSON:
+    """Write a plan, behind a beat in progress; return None when it was, else what stands in its way.
+
+    `stamp` names what is moved out of the way. interview.json goes last: with it, the plan is written again.
+    """
+    with beat_lock(profile, "interview", None):
+        body = None if plan.playbook is None else ended_line(plan.playbook)
+        now = read_bytes(profile.path("PLAYBOOK.md"))
+        changed = body not in (None, now) and plan.over != (None if now is None else digest_of(now))
+        files = {path: ended_line(text) for path, text in plan.files.items()}
+        taken = [path for path, data in files.items() if read_bytes(profile.path(path)) not in (None, data)]
+        if taken or changed:
+            return {"taken": taken, "playbook": changed}
+        for path in (*files, "PLAYBOOK.md", f"playbook.d/{stamp}.md", "interview.json"):
+            remove_halves(profile.path(path))
+        for path, data in files.items():
+            put_new(profile, path, data)
+        if body is not None and body != now:
+            replace_playbook(profile, body, stamp)
+        if os.path.lexists(profile.path("goals", "setup.md")):
+            archive_goal(profile, "setup", stamp)
+        remove_file(profile.path("interview.json"))
+    return None
+
+
+def put_new(profile: Profile, path: str, data: bytes) -> None:
+    """Write a goal or a sensor that is not there yet."""
+    if os.path.lexists(profile.path(path)):
+        return
+    folder, name = path.split("/")
+    if folder == "sensors":
+        write_new_sensor(profile, name[: -len(".sh")], data)
+    else:
+        publish(profile.path(path), data)
+
+
+def remove_halves(path: str) -> None:
+    """Remove what writings of a file have left that died before its name was taken."""
+    folder, name = os.path.split(path)
+    for half in names_in(folder, "interview"):
+        if half.startswith(f"{name}.") and half.endswith(".tmp"):
+            remove_file(f"{folder}/{half}")
+
+
+def plan_lines(profile: Profile, plan: Plan, stamp: str, limit: int) -> list[str]:
+    """Say what was written, in at most so many lines."""
+    before = f"playbook.d/{stamp}.md"
+    kept = f"the one before: {before}" if os.path.lexists(profile.path(before)) else ""
+    rows = [("  PLAYBOOK.md", kept if plan.playbook is not None else "stays as it was")]
+    rows += [(f"  {printable(path)}", "") for path in plan.files]
+    more = [f"  … {len(rows) - limit} more"] if len(rows) > limit else []
+    return [*aligned(rows[:limit]), *more, f"  in {printable(profile.data)}; edit them whenever you like"]
+
+
+# ======================================================================================================================
+# 57. Interview
+# ======================================================================================================================
+# `looop _interview` asks the questions, in common lines: no raw mode, so that `looop send` types into it as well as a
+# person. Every answer is in interview.json before the next question is asked; all else is written at the end.
+
+_ROWS = 17  # of a text that are shown at a time: with what stands around them, 24
+_AGAIN = "looop _interview goes on where you were"
+_FAREWELL = """
+Next:
+  looop status       what it saw, and what waits for you
+  looop watch pulse  the loop at work
+
+Without an LLM, looop watches and tells what changed. With pi or claude here
+(`looop init` chooses) it also decides on the next step toward your goals, and
+takes it."""
+
+
+def cmd_interview(profile: Profile, args: dict[str, JSON]) -> int:
+    """Interview the person and make the profile theirs."""
+    session = interview_session(profile)
+    prepare(profile)
+    os.chdir(profile.data)
+    lock = Lock(profile.path(".interview.lock"))
+    if not lock.acquire(0.5, f"pid {os.getpid()}"):
+        raise Failure(f"interview: one is under way ({lock_holder(lock.path)})", "looop attach setup")
+    heed_signals()
+    with lock:
+        interview = Interview(profile, session)
+        try:
+            return interview.go()
+        except (EOFError, KeyboardInterrupt, Terminated) as end:
+            interview.say(f"\n\nUntil later. Every answer is kept: {_AGAIN}.")
+            return 128 + int(end.args[0]) if isinstance(end, Terminated) else EXIT_INTERRUPTED
+        finally:
+            if session:
+                flag_session(session, None)
+
+
+def interview_session(profile: Profile) -> Session | None:
+    """Return the session that the interview runs in, None in a person's own terminal. Raise Failure for no person.
+
+    A worker may not interview itself: what looop has started passes only if it was started as the interview.
+    """
+    session = None
+    if profile.env.get("LOOOP_CHILD") and valid_id(profile.env.get("LOOOP_SESSION_ID", "")):
+        session = read_session(profile, profile.env["LOOOP_SESSION_ID"])
+    if session is None or str(session.meta.get("cmd")).split()[-1:] != ["_interview"]:
+        require_person(profile, "interview")
+        session = None
+    if not os.isatty(0):
+        raise Failure("interview: nobody is there to be asked: stdin is no terminal", "run it in one", EXIT_USAGE)
+    return session
+
+
+class Interview:
+    """Ask a person, keep the answers, and write what comes of them."""
+
+    __slots__ = ("answers", "over", "paint", "part", "profile", "rest", "session", "stamp", "theirs", "tried", "undone")
+
+    def __init__(self, profile: Profile, session: Session | None) -> None:
+        self.profile = profile
+        self.session = session  # it runs in; None: a person's own terminal
+        self.paint = Paint(profile.env, sys.stdout)
+        self.rest = b""  # of what was typed
+        self.part = ""  # whose heading was shown last
+        self.answers: list[Answer] = []
+        self.undone: dict[str, str] = {}  # answers that were gone back over, offered again
+        self.stamp = ""  # names what this interview moves out of the way
+        self.tried = ""  # status of the reading that is shown
+        self.over: str | None = None  # digest of the PLAYBOOK whose replacement is shown
+        self.theirs = False  # the person has edited that PLAYBOOK
+
+    def go(self) -> int:
+        """Run the interview to its end."""
+        resumed = self.load()
+        question, used = open_question(self.answers)
+        if used < len(self.answers):
+            self.say("Some of the answers were to other questions, and are not used.")
+        self.answers = self.answers[:used]
+        if question.kind != "write" and not self.wanted(resumed):
+            return 0
+        met = False
+        while True:
+            question, _ = open_question(self.answers)
+            if question.kind == "write":
+                told = self.write(question.about)
+                if told is None:
+                    return 0
+                self.keep(question, told)
+                continue
+            if not met:
+                self.wait_for_person()
+                self.greet(resumed)
+                met = True
+            value = self.ask(question)
+            if value is None:
+                self.back()
+            else:
+                self.keep(question, value)
+
+    # --- what is kept
+
+    def load(self) -> bool:
+        """Read the answers that an interview before this one has kept; return whether there are any."""
+        path = self.profile.path("interview.json")
+        raw = read_bytes(path)
+        kept: JSON = None
+        if raw is not None:
+            try:
+                kept = parse_json(raw)
+            except ValueError:
+                pass
+            if well_formed_answers(kept):
+                self.answers = [Answer(*one) for one in kept["answers"]]
+                self.undone, self.stamp = kept["undone"], kept["stamp"]
+                return bool(self.answers)
+            os.rename(path, path + ".broken")
+            self.say(f"interview.json could not be read. It lies in {printable(path)}.broken, and we begin anew.")
+        self.stamp = f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{os.urandom(2).hex()}"
+        return False
+
+    def save(self) -> None:
+        """Write all answers down."""
+        answers = [[answer.key, answer.value] for answer in self.answers]
+        kept = {"stamp": self.stamp, "answers": answers, "undone": self.undone}
+        write_atomic(self.profile.path("interview.json"), pretty(self.profile.redacted(kept)).encode())
+
+    def keep(self, question: Question, value: JSON) -> None:
+        """Add an answer."""
+        self.undone.pop(question.key, None)
+        self.answers.append(Answer(question.key, value))
+        self.save()
+
+    def back(self) -> None:
+        """Take the last answer back; it is offered again when its question comes."""
+        if not self.answers:
+            self.note("This is the first question.")
+            return
+        answer = self.answers.pop()
+        if isinstance(answer.value, str):
+            self.undone[answer.key] = answer.value
+        if dig(answer.value, "do") == "edit":
+            self.note("Your edit is taken back.")
+        self.save()
+
+    # --- talking
+
+    def say(self, text: str = "") -> None:
+        """Print lines; a terminal that is gone hears nothing."""
+        try:
+            say(text)
+            sys.stdout.flush()
+        except OSError:
+            pass
+
+    def note(self, text: str) -> None:
+        """Print what went otherwise than it was meant."""
+        self.say(self.paint("note", printable(text)))
+
+    def line(self, prompt: str) -> str:
+        """Return a line that was typed, without its end. Raise EOFError when there will be none."""
+        try:
+            sys.stdout.write(prompt)
+            sys.stdout.flush()
+            while b"\n" not in self.rest:
+                data = os.read(0, 64 * KIB)
+                if not data:
+                    raise EOFError
+                self.rest += data
+        except OSError:  # the terminal hung up
+            raise EOFError from None
+        line, _, self.rest = self.rest.partition(b"\n")
+        return line.decode("utf-8", "surrogateescape").strip()
+
+    def wanted(self, resumed: bool) -> bool:
+        """Tell whether there is something to set up; ask a person who called by hand although there is not."""
+        if resumed or os.path.lexists(self.profile.path("goals", "setup.md")):
+            return True
+        self.say("This looop is set up already: goals/setup.md lies in the archive.")
+        return self.session is None and self.line("Go through the questions anyway? [n]: ").lower() in ("y", "yes")
+
+    def wait_for_person(self) -> None:
+        """Wait until somebody looks at the session or types a line into it."""
+        import select
+
+        if self.session is None:
+            return
+        now = read_session(self.profile, self.session.id)
+        if now and now.note != INTERVIEW_FLAG:  # who started it may have put the flag up
+            flag_session(self.session, INTERVIEW_FLAG)
+            push_now(self.profile)
+        self.say(self.paint("dim", f"Waiting for you: looop attach {self.session.id}"))
+        while not self.watched(self.session):
+            if select.select([0], [], [], 0.5)[0]:
+                self.line("")
+                return
+
+    @staticmethod
+    def watched(session: Session) -> bool:
+        """Tell whether somebody's terminal shows the session."""
+        try:
+            return bool(ask_session(session, "status")["viewers"])
+        except (Failure, Gone, OSError):
+            return False
+
+    def greet(self, resumed: bool) -> None:
+        """Say what this is, or where we were."""
+        bold = self.paint("bold", "Welcome back: where we were." if resumed else "A few questions, and looop is yours.")
+        self.say(f"\n{bold}\n")
+        told = [(answer.key, one_line(told_answer(answer), 50)) for answer in self.answers]
+        rows = [(f"  {self.paint('dim', printable(key))}", words) for key, words in told if words]
+        if len(rows) > _ROWS - 4:
+            self.say(self.paint("dim", f"  … {len(rows) - _ROWS + 4} answers before these"))
+        for row in aligned(rows[4 - _ROWS :]):
+            self.say(row)
+        self.say("" if rows else "Nothing is written before you have seen it.")
+        self.say(self.paint("dim", "Enter takes what stands in [ ].  < goes back.  ? explains.  Ctrl-D: later."))
+
+    # --- one question
+
+    def ask(self, question: Question) -> JSON:
+        """Ask a question until it is answered; return what is to be kept, None to go back."""
+        if question.part != self.part:
+            self.part = question.part
+            place = f"{_PARTS.index(question.part) + 1} of {len(_PARTS)}"
+            self.say(f"\n{self.paint('bold', question.part)}  {self.paint('dim', place)}")
+        self.say()
+        if question.text:
+            self.say(word_wrapped(question.text))
+        typed = SHOWN[question.kind](self, question) if question.kind in SHOWN else ""
+        while True:
+            word = typed or self.line(self.prompt(question))
+            typed = ""
+            if word == "<":
+                return None
+            if word == "?":
+                self.explain(question)
+                continue
+            try:
+                if question.kind != "parameter":  # the gallery refuses what holds a secret
+                    word = self.without_secrets(word)
+                return ANSWERS[question.kind](self, question, word)
+            except ValueError as error:
+                self.note(str(error))
+
+    def prompt(self, question: Question) -> str:
+        """Return the prompt of a question, with what Enter takes."""
+        before = self.before(question)
+        if question.kind in ("try", "draft"):
+            shown = ", ".join(self.choices(question))
+        elif before and not question.default and question.shown:
+            shown = f"[{one_line(before, 40)}; - for {question.shown}]"
+        else:
+            word = before or question.default or question.shown
+            shown = f"[{one_line(word, 50)}]" if word else ""
+        return f"{printable(question.prompt)}{' ' if shown else ''}{self.paint('dim', shown)}: "
+
+    def choices(self, question: Question) -> list[str]:
+        """Return the words that can be answered; the first is what Enter takes."""
+        if question.kind == "draft":
+            return ["[no]", "yes", "edit"] if self.theirs else ["[yes]", "edit", "skip"]
+        words = ["[yes]", "no", "edit"] if self.tried == "ok" else ["[no]", "edit", "keep"]
+        return [*words, "again"] if question.about["again"] else words
+
+    def before(self, question: Question) -> str:
+        """Return the answer to a question that was gone back over, "" when there was none."""
+        return self.undone.get(question.key, "")
+
+    def chosen(self, question: Question, word: str) -> str:
+        """Return what a line means: itself, or what Enter takes."""
+        before = self.before(question)
+        if word == "-" and before and not question.default:
+            return ""
+        return word or before or question.default
+
+    def explain(self, question: Question) -> None:
+        """Say more about a question."""
+        if question.kind == "source":
+            self.list_sources()
+        elif question.kind == "parameter":
+            kind, place = question.about
+            self.say(word_wrapped(f"{GALLERY[kind].parameters[place].name}: {GALLERY[kind].parameters[place].line}."))
+        else:
+            self.say(word_wrapped(question.help or question.text))
+
+    def without_secrets(self, text: str) -> str:
+        """Return a text with the secrets of the environment named instead of told, and say so."""
+        named: str = self.profile.redacted(text)
+        if named != text:
+            self.note("That held a secret of your environment: its name stands there instead.")
+        return named
+
+    # --- answers, by kind
+
+    def answer_text(self, question: Question, word: str) -> JSON:
+        """Take any line."""
+        return self.chosen(question, word)
+
+    def answer_goal(self, question: Question, word: str) -> JSON:
+        """Take a name whose goal is not there yet."""
+        name = self.chosen(question, word)
+        if name:
+            path = goal_path(name, question.about["number"])
+            if path in question.about["taken"] or os.path.lexists(self.profile.path(path)):
+                raise ValueError(f"{path} is there already: it stays. Another name?")
+            self.say(self.paint("dim", f"It becomes {path}."))
+        return name
+
+    def answer_deadline(self, question: Question, word: str) -> JSON:
+        """Take a day; one that is not a date is kept with the day on which it was said."""
+        import re
+
+        by = self.chosen(question, word)
+        if not by or re.search(r"\d{4}-\d\d-\d\d", by):
+            return by
+        return f"{by} (said on {local_stamp(time.time())[:10]})"
+
+    def answer_duration(self, question: Question, word: str) -> JSON:
+        """Take a time in the bounds of what a move may ask for."""
+        text = self.chosen(question, word)
+        if text and not NEXT_BEAT_MIN <= parse_duration(text) <= NEXT_BEAT_MAX:
+            raise ValueError(f"between {NEXT_BEAT_MIN} seconds and an hour, please")
+        return text
+
+    def answer_clones(self, question: Question, word: str) -> JSON:
+        """Take a folder and find the clones in it."""
+        if not word:
+            return []
+        folder = self.place(word)
+        if not os.path.isdir(folder):
+            raise ValueError(f"{one_line(folder, 60)}: there is no such folder")
+        inside = [f"{folder.rstrip('/')}/{name}" for name in names_in(folder, "interview")]
+        clones = [path for path in [folder, *inside] if os.path.lexists(f"{path}/.git")]
+        if not clones:
+            raise ValueError(f"{one_line(folder, 60)}: no git clone there, nor one level below")
+        if clones[0] == folder:
+            del clones[1:]
+        if len(clones) > 1:
+            self.say(f"{plural(len(clones), 'clone')} there.")
+        return [gallery_word(self.profile, GALLERY["git"].parameters[0], clone) for clone in clones]
+
+    def answer_source(self, question: Question, word: str) -> JSON:
+        """Take a kind of the gallery by its number or its name."""
+        kind = self.chosen(question, word)
+        if kind.isdecimal() and 1 <= int(kind) <= len(GALLERY):
+            kind = list(GALLERY)[int(kind) - 1]
+        if kind and kind not in GALLERY:
+            near = near_words(kind, list(GALLERY)) or "a number or a name of the list; `?` shows it"
+            raise ValueError(f"{one_line(kind, 40)} is not among them: {near}")
+        if kind and not GALLERY[kind].parameters and kind in sensor_files(self.profile):
+            raise ValueError(f"{kind} is watched already: sensors/{kind}.sh")
+        return kind
+
+    def answer_parameter(self, question: Question, word: str) -> JSON:
+        """Take what a kind needs, as the gallery checks it."""
+        kind, place = question.about
+        one = GALLERY[kind].parameters[place]
+        text = self.chosen(question, word)
+        if not text and one.count == "1":
+            raise ValueError(f"{one.name} is needed; < goes back")
+        if one.count == "*":
+            import shlex
+
+            return [gallery_word(self.profile, one, part) for part in shlex.split(text)]
+        if text and one.check is checked_path:
+            text = self.place(text)
+        return gallery_word(self.profile, one, text) if text else ""
+
+    def answer_try(self, question: Question, word: str) -> JSON:
+        """Take what is to become of a sensor that was tried."""
+        about, good, choice = question.about, self.tried == "ok", word.lower()
+        if choice == "keep" or (good and choice in ("", "y", "yes")):
+            taken = {path[len("sensors/") : -len(".sh")] for path in about["taken"]}
+            name = free_name(about["name"], taken | set(sensor_files(self.profile)))
+            self.say(self.paint("dim", f"It becomes sensors/{name}.sh."))
+            return {"do": "write", "name": name}
+        if choice in ("y", "yes"):
+            raise ValueError("It does not work as it stands. `keep` keeps it all the same, for you to mend.")
+        if choice in ("", "n", "no"):
+            return {"do": "skip"}
+        if choice in ("e", "edit"):
+            return {"do": "edit", "text": self.edited(f"{about['name']}.sh", about["script"])}
+        if choice in ("a", "again") and about["again"]:
+            return {"do": "again"}
+        raise ValueError(f"{', '.join(self.choices(question))}; < goes back")
+
+    def answer_draft(self, question: Question, word: str) -> JSON:
+        """Take what is to become of a draft."""
+        choice = word.lower() or ("no" if self.theirs else "yes")
+        if choice in ("y", "yes"):
+            return {"do": "write", "over": self.over}
+        if choice in ("n", "no", "s", "skip"):
+            return {"do": "skip"}
+        if choice in ("e", "edit"):
+            return {"do": "edit", "text": self.edited(os.path.basename(question.about["path"]), question.about["text"])}
+        raise ValueError("yes, edit or skip; < goes back")
+
+    def answer_name(self, question: Question, word: str) -> JSON:
+        """Take a name for a file that would otherwise stand over another."""
+        name, folder = self.chosen(question, word), question.about["folder"]
+        if not name:
+            return ""
+        path = f"{folder}/{name}.{'md' if folder == 'goals' else 'sh'}"
+        if not valid_id(name):
+            raise ValueError(f"letters, digits, `.`, `_` and `-`, at most {ID_MAX}")
+        if path in question.about["taken"] or os.path.lexists(self.profile.path(path)):
+            raise ValueError(f"{path} is there as well")
+        return path
+
+    def place(self, text: str) -> str:
+        """Return a path as a person means it: ~ is their home, and what is relative lies there."""
+        home = self.profile.env.get("HOME") or "/"
+        path = home + text[1:] if text == "~" or text.startswith("~/") else text
+        return os.path.normpath(os.path.join(home, path))
+
+    # --- what is shown before a question, by kind; each returns what was typed while it was shown
+
+    def show_sources(self, question: Question) -> str:
+        """Show the gallery, the first time."""
+        if question.about:
+            self.list_sources()
+        return ""
+
+    def list_sources(self) -> None:
+        """Print the kinds of the gallery, a line each."""
+        rows = []
+        for number, (kind, sensor) in enumerate(GALLERY.items(), 1):
+            there = not sensor.parameters and kind in sensor_files(self.profile)
+            line = "watched already" if there else one_line(sensor.line.partition(";")[0], 57)
+            rows.append((f"{number:4}", self.paint("good", kind), self.paint("dim", line) if there else line))
+        self.say("\n".join(aligned(rows)))
+
+    def show_try(self, question: Question) -> str:
+        """Run a sensor outside of sensors/ and show its reading as `sensor test` does."""
+        import shutil
+
+        name, profile = question.about["name"], self.profile
+        aside = Profile(profile.env, profile.path(".try"), profile.config_path, profile.cache, profile.self_path)
+        self.say(self.paint("dim", f"trying {name} …"))
+        try:
+            shutil.rmtree(aside.data, ignore_errors=True)
+            make_private_dir(aside.path("sensors"))
+            script = ended_line(question.about["script"])
+            write_atomic(aside.path("sensors", f"{name}.sh"), script, mode=0o700, sync=False)
+            row, value = tried_sensor(aside, name)
+            lines = tried_lines(aside, row, value, self.paint)
+        finally:
+            os.chdir(profile.data)
+            shutil.rmtree(aside.data, ignore_errors=True)
+        self.tried = row["status"]
+        if self.tried != "ok":
+            lines.append(
+                self.paint("note", "It does not work as it stands. `keep` keeps it all the same, to be mended.")
+            )
+        return self.paged(lines)
+
+    def show_draft(self, question: Question) -> str:
+        """Show a draft, or what it would change in a PLAYBOOK that the person has edited."""
+        path, text = question.about["path"], question.about["text"]
+        self.over, self.theirs, head, lines = None, False, f"{path} would be:", printable(text).rstrip("\n").split("\n")
+        if path == "PLAYBOOK.md":
+            now = read_bytes(self.profile.path(path))
+            self.over = None if now is None else digest_of(now)
+            self.theirs = now not in (None, SEEDS[path].encode(), ended_line(text))
+            if self.theirs:
+                head = f"You have edited {path}: it stays unless you say otherwise. The draft would change:"
+                lines = printable(text_diff(text_of(now or b""), text, path)).split("\n")[2:-1]
+        self.say(word_wrapped(head) + "\n")
+        return self.paged([self.draft_line(line) for line in lines])
+
+    def draft_line(self, line: str) -> str:
+        """Set a line of a draft off from what the interview says; a line of a diff has its colour."""
+        colour = {"+": "good", "-": "bad", "@": "dim"}.get(line[:1], "") if self.theirs else ""
+        edge = self.paint("dim", "  │ ")
+        rows = word_wrapped(line, 74).split("\n")
+        return "\n".join(edge + (self.paint(colour, row) if colour else row) for row in rows)
+
+    def paged(self, lines: Sequence[str]) -> str:
+        """Print lines, a screen at a time; return what was typed instead of going on."""
+        parts = screenfuls("\n".join(lines).split("\n"), _ROWS)
+        for place, part in enumerate(parts, 1):
+            self.say("\n".join(part))
+            left = sum(map(len, parts[place:]))
+            typed = self.line(self.paint("dim", f"… {plural(left, 'more line')}: Enter shows them ")) if left else ""
+            if typed:
+                return typed
+        self.say()
+        return ""
+
+    def edited(self, name: str, text: str) -> str:
+        """Have a person edit a text in their editor; return it. Raise ValueError when nothing came of it."""
+        import tempfile
+
+        env = self.profile.env
+        with tempfile.TemporaryDirectory(prefix="looop-edit-") as folder:
+            path = os.path.join(folder, name)
+            write_atomic(path, ended_line(text), sync=False)
+            for editor in (env.get("VISUAL") or env.get("EDITOR") or "vi", "vi"):
+                code = run_in_terminal([shell_path(env), "-c", f'{editor} "$@"', editor, path], env)
+                if code not in (126, 127):
+                    break
+                self.note(f"{one_line(editor, 60)}: cannot be run (VISUAL and EDITOR say which).")
+            else:
+                raise ValueError("there is no editor: nothing was changed; set EDITOR and come back")
+            after = (read_bytes(path) or b"").decode("utf-8", "surrogateescape")
+        if code:
+            raise ValueError(f"the editor ended with {code}: nothing was changed")
+        if not after.strip():
+            raise ValueError("nothing was left of it: it stays as it was; `skip` or `no` leaves it out")
+        return self.without_secrets(after)
+
+    # --- the end
+
+    def write(self, plan: Plan) -> JSON:
+        """Write the plan and take leave; None when it was written, else what stands in its way."""
+        holder = lock_holder(self.profile.path(".beat.lock"))
+        if holder:
+            self.note(f"A beat is in progress ({holder}): waiting for its end.")
+        told = write_plan(self.profile, plan, self.stamp)
+        if told is None:
+            self.say("\n" + self.paint("good", "Done. This looop is yours.") + "\n")
+            self.say("\n".join(plan_lines(self.profile, plan, self.stamp, 9)))
+            self.say(_FAREWELL)
+        return told
+
+
+def word_wrapped(text: str, width: int = 78) -> str:
+    """Break lines between words, so that they fit."""
+    import textwrap
+
+    return "\n".join(textwrap.fill(line, width) for line in text.split("\n"))
+
+
+def run_in_terminal(argv: list[str], env: Mapping[str, str]) -> int:
+    """Run a program that has the terminal while it runs, and is ended with us; return its exit code.
+
+    Ctrl-C is the program's. The terminal's settings are put back.
+    """
+    import termios
+
+    settings = termios.tcgetattr(0)
+    numbers = (_signal.SIGINT, _signal.SIGQUIT)
+    before = [_signal.signal(number, lambda *_: None) for number in numbers]  # a handler is not inherited
+    pid = 0
+    try:
+        pid = os.posix_spawn(argv[0], argv, env)
+        status = os.waitpid(pid, 0)[1]
+        pid = 0
+    finally:
+        if pid:
+            os.kill(pid, _signal.SIGTERM)
+            os.waitpid(pid, 0)
+        for number, handler in zip(numbers, before):
+            _signal.signal(number, handler)
+        termios.tcsetattr(0, termios.TCSADRAIN, settings)
+        os.set_blocking(0, True)
+    return os.waitstatus_to_exitcode(status)
+
+
+SHOWN: dict[str, Callable[[Interview, Question], str]] = {
+    "source": Interview.show_sources,
+    "try": Interview.show_try,
+    "draft": Interview.show_draft,
+}
+
+ANSWERS: dict[str, Callable[[Interview, Question, str], JSON]] = {
+    "text": Interview.answer_text,
+    "goal": Interview.answer_goal,
+    "deadline": Interview.answer_deadline,
+    "duration": Interview.answer_duration,
+    "clones": Interview.answer_clones,
+    "source": Interview.answer_source,
+    "parameter": Interview.answer_parameter,
+    "try": Interview.answer_try,
+    "draft": Interview.answer_draft,
+    "name": Interview.answer_name,
+}
+
+
+# ======================================================================================================================
+# 58. Schedulers
 # ======================================================================================================================
 # What runs the beat by itself: a systemd user timer, a launchd agent or a line of cron. Each is written with absolute
 # paths and an environment of its own, because a scheduler knows nothing of a person's shell:
 #
-#     plan_of ─▶ Plan ─▶ Scheduler.wanted ─▶ texts ─▶ shown, compared with `present` ─▶ a person's yes ─▶ put
-#     present ─▶ Scheduler.parsed ─▶ Plan: what `service status` and the doctor look at is what lies there
+#     schedule_of ─▶ Schedule ─▶ Scheduler.wanted ─▶ texts ─▶ shown, compared with `present` ─▶ a person's yes ─▶ put
+#     present ─▶ Scheduler.parsed ─▶ Schedule: what `service status` and the doctor look at is what lies there
 #
 # Secrets are in none of them. What needs one finds it in a private file beside the config, which all three read.
 
 
-class Plan(Record):
+class Schedule(Record):
     """Be what a scheduler is told."""
 
     name: str  # "looop"; of a profile that is not the default one, with a digest of its data dir
@@ -14026,12 +15053,12 @@ def service_name(profile: Profile) -> str:
     return f"looop-{digest_of(os.fsencode(profile.data))[:8]}"
 
 
-def plan_of(profile: Profile, kind: str, every: float | None) -> Plan:
-    """Plan a service. Raise Failure for what a scheduler cannot be told."""
+def schedule_of(profile: Profile, kind: str, every: float | None) -> Schedule:
+    """Schedule a service. Raise Failure for what a scheduler cannot be told."""
     secs = every if every is not None else profile.setting("interval")
     if every is None and kind == "cron":
         secs = max(60, secs)
-    plan = Plan(
+    schedule = Schedule(
         service_name(profile),
         int(secs),
         [sys.executable or "/usr/bin/python3", "-SI", profile.self_path, "tick"],
@@ -14041,14 +15068,14 @@ def plan_of(profile: Profile, kind: str, every: float | None) -> Plan:
     )
     if secs < _EVERY_MIN or secs != int(secs):
         raise Failure(f"service: every {secs:g} s: is not a whole number of {_EVERY_MIN} s or more", "--every 5m")
-    if kind == "cron" and plan.every not in _CRON_TIMES:
+    if kind == "cron" and schedule.every not in _CRON_TIMES:
         sayable = "1, 2, 3, 4, 5, 6, 10, 12, 15, 20 or 30 minutes, 1, 2, 3, 4, 6, 8 or 12 hours, or 1 day"
-        raise Failure(f"service: every {plan.every} s: cron cannot say that", f"it can say {sayable}: --every 5m")
-    texts = {**plan.env, "the path of looop": profile.self_path, "the path of Python": plan.argv[0]}
-    for what, text in {**texts, "the path of the config": plan.secrets}.items():
+        raise Failure(f"service: every {schedule.every} s: cron cannot say that", f"it can say {sayable}: --every 5m")
+    texts = {**schedule.env, "the path of looop": profile.self_path, "the path of Python": schedule.argv[0]}
+    for what, text in {**texts, "the path of the config": schedule.secrets}.items():
         if not text.isprintable():
             raise Failure(f"service: {what} holds what no scheduler can be told: {one_line(text, 80)}", "change it")
-    return plan
+    return schedule
 
 
 def tool(profile: Profile, *argv: str, stdin: str = "/dev/null", hint: str = "", check: bool = True) -> Ended:
@@ -14076,12 +15103,12 @@ class Scheduler:
         """Return the files it has."""
         raise NotImplementedError
 
-    def wanted(self, plan: Plan) -> dict[str, bytes]:
+    def wanted(self, schedule: Schedule) -> dict[str, bytes]:
         """Return what each file is to hold."""
         raise NotImplementedError
 
-    def parsed(self, files: Mapping[str, bytes]) -> Plan:
-        """Read a plan out of what lies there. Raise ValueError or KeyError where it cannot be understood."""
+    def parsed(self, files: Mapping[str, bytes]) -> Schedule:
+        """Read a schedule out of what lies there. Raise ValueError or KeyError where it cannot be understood."""
         raise NotImplementedError
 
     def activity(self) -> tuple[bool | None, float | None]:
@@ -14191,22 +15218,24 @@ class Systemd(Scheduler):
         hint = "`looop service install cron` does without a user manager"
         tool(self.profile, "systemctl", "--user", "show", "--property=Version", hint=hint)
 
-    def wanted(self, plan: Plan) -> dict[str, bytes]:
+    def wanted(self, schedule: Schedule) -> dict[str, bytes]:
         """Write both; the manager's defaults would end, with a beat, what it has started."""
-        command = " ".join([unit_word(plan.argv[0], False), *map(unit_word, plan.argv[1:])])
-        env = "".join(f"Environment={unit_word(f'{key}={value}', False)}\n" for key, value in plan.env.items())
+        command = " ".join([unit_word(schedule.argv[0], False), *map(unit_word, schedule.argv[1:])])
+        env = "".join(f"Environment={unit_word(f'{key}={value}', False)}\n" for key, value in schedule.env.items())
         fields = {
             "by": _WRITTEN_BY,
-            "data": plan.data.replace("%", "%%"),
+            "data": schedule.data.replace("%", "%%"),
             "command": command,
             "env": env,
-            "secrets": "".join("\\" + char if char in "\\*?[" else char for char in plan.secrets).replace("%", "%%"),
-            "every": str(plan.every),
+            "secrets": "".join("\\" + char if char in "\\*?[" else char for char in schedule.secrets).replace(
+                "%", "%%"
+            ),
+            "every": str(schedule.every),
         }
         texts = [SERVICE_UNIT.format(**fields), SERVICE_TIMER.format(**fields)]
         return {path: text.encode() for path, text in zip(self.paths(), texts)}
 
-    def parsed(self, files: Mapping[str, bytes]) -> Plan:
+    def parsed(self, files: Mapping[str, bytes]) -> Schedule:
         """Read both."""
         import shlex
 
@@ -14220,7 +15249,7 @@ class Systemd(Scheduler):
         argv = [word.replace("%%", "%").replace("$$", "$") for word in shlex.split(fields["ExecStart"])]
         pattern = fields.get("EnvironmentFile", "").lstrip("-").replace("%%", "%")  # glob(7)
         secrets = pattern.replace("\\\\", "\0").replace("\\", "").replace("\0", "\\")
-        return Plan(self.name, int(fields["OnUnitActiveSec"].rstrip("s")), argv, env, secrets)
+        return Schedule(self.name, int(fields["OnUnitActiveSec"].rstrip("s")), argv, env, secrets)
 
     def commands(self, present: bool) -> list[tuple[str, ...]]:
         """Reload and enable; a timer that ran with other numbers is started anew."""
@@ -14280,24 +15309,24 @@ class Launchd(Scheduler):
         """Raise Failure where there is no launchd."""
         tool(self.profile, "launchctl", "version", hint="launchd is of macOS; elsewhere: systemd or cron", check=False)
 
-    def wanted(self, plan: Plan) -> dict[str, bytes]:
+    def wanted(self, schedule: Schedule) -> dict[str, bytes]:
         """Write the plist: what a beat has started is not to be ended with it (AbandonProcessGroup)."""
         import plistlib
 
         agent = {
-            "Label": plan.name,
-            "ProgramArguments": ["/bin/sh", "-c", _WRAP, plan.secrets, *plan.argv],
-            "EnvironmentVariables": plan.env,
-            "StartInterval": plan.every,
+            "Label": schedule.name,
+            "ProgramArguments": ["/bin/sh", "-c", _WRAP, schedule.secrets, *schedule.argv],
+            "EnvironmentVariables": schedule.env,
+            "StartInterval": schedule.every,
             "RunAtLoad": True,
             "AbandonProcessGroup": True,
             "StandardOutPath": "/dev/null",
-            "StandardErrorPath": f"{plan.data}/service.log",
+            "StandardErrorPath": f"{schedule.data}/service.log",
         }
         head, _, body = plistlib.dumps(agent, sort_keys=False).partition(b"<plist ")
         return {self.paths()[0]: head + f"<!-- {_WRITTEN_BY} -->\n<plist ".encode() + body}
 
-    def parsed(self, files: Mapping[str, bytes]) -> Plan:
+    def parsed(self, files: Mapping[str, bytes]) -> Schedule:
         """Read the plist."""
         import plistlib
 
@@ -14306,7 +15335,7 @@ class Launchd(Scheduler):
         except Exception as error:  # expat has its own
             raise ValueError(str(error)) from None
         words = agent["ProgramArguments"]
-        return Plan(self.name, agent["StartInterval"], words[4:], agent["EnvironmentVariables"], words[3])
+        return Schedule(self.name, agent["StartInterval"], words[4:], agent["EnvironmentVariables"], words[3])
 
     def domain(self) -> str:
         """Name the user's domain."""
@@ -14410,22 +15439,27 @@ class Cron(Scheduler):
         block = cron_parts(self.read(), self.name)[1]
         return {"crontab": block} if block else {}
 
-    def wanted(self, plan: Plan) -> dict[str, bytes]:
+    def wanted(self, schedule: Schedule) -> dict[str, bytes]:
         """Write the block. Raise Failure for a line that cron would not take."""
         import shlex
 
-        words = ["/usr/bin/env", *(f"{key}={value}" for key, value in plan.env.items())]
-        words += ["/bin/sh", "-c", _WRAP, plan.secrets, *plan.argv]
+        words = ["/usr/bin/env", *(f"{key}={value}" for key, value in schedule.env.items())]
+        words += ["/bin/sh", "-c", _WRAP, schedule.secrets, *schedule.argv]
         command = (" ".join(map(shlex.quote, words)) + " >/dev/null").replace("%", "\\%")
         if len(command.encode()) > _CRON_LINE_MAX:
             raise Failure(
                 f"service: the line would have {len(command.encode())} bytes, and cron takes {_CRON_LINE_MAX}",
                 "most of it is PATH, so name what is needed: PATH=/usr/local/bin:/usr/bin:/bin looop service install",
             )
-        lines = [f"# >>> {plan.name} >>>", f"{_CRON_TIMES[plan.every]} {command}", f"# <<< {plan.name} <<<", ""]
+        lines = [
+            f"# >>> {schedule.name} >>>",
+            f"{_CRON_TIMES[schedule.every]} {command}",
+            f"# <<< {schedule.name} <<<",
+            "",
+        ]
         return {"crontab": "\n".join(lines).encode()}
 
-    def parsed(self, files: Mapping[str, bytes]) -> Plan:
+    def parsed(self, files: Mapping[str, bytes]) -> Schedule:
         """Read the block."""
         import shlex
 
@@ -14435,7 +15469,7 @@ class Cron(Scheduler):
         shell = words.index("/bin/sh")
         env = dict(word.split("=", 1) for word in words[1:shell])
         every = next((secs for secs, text in _CRON_TIMES.items() if text.split() == fields[:5]), 0)
-        return Plan(self.name, every, words[shell + 4 : -1], env, words[shell + 3])
+        return Schedule(self.name, every, words[shell + 4 : -1], env, words[shell + 3])
 
     def commands(self, present: bool) -> list[tuple[str, ...]]:
         """Return nothing: writing it is telling cron."""
@@ -14498,7 +15532,7 @@ SCHEDULERS: dict[str, type[Scheduler]] = {"systemd": Systemd, "launchd": Launchd
 
 
 # ======================================================================================================================
-# 56. Service
+# 59. Service
 # ======================================================================================================================
 # The verbs about schedulers: they show, ask, and touch nothing but what they showed.
 
@@ -14579,7 +15613,7 @@ def pulse_too(profile: Profile) -> list[str]:
 def cmd_service_print(profile: Profile, args: dict[str, JSON]) -> int:
     """Show what `service install` would write and run."""
     scheduler = chosen_scheduler(profile, args["kind"])
-    show_service(scheduler, scheduler.wanted(plan_of(profile, scheduler.kind, args["every"])), {})
+    show_service(scheduler, scheduler.wanted(schedule_of(profile, scheduler.kind, args["every"])), {})
     tell_left_out(profile)
     return 0
 
@@ -14588,14 +15622,14 @@ def cmd_service_install(profile: Profile, args: dict[str, JSON]) -> int:
     """Have a scheduler run the beat."""
     require_person(profile, "service install")
     scheduler = chosen_scheduler(profile, args["kind"])
-    plan = plan_of(profile, scheduler.kind, args["every"])
+    schedule = schedule_of(profile, scheduler.kind, args["every"])
     scheduler.require()
     for other, _ in installed_services(profile):
         if other.kind != scheduler.kind:
             raise Failure(
                 f"service install: {other.kind} runs the beats of this profile already", "looop service uninstall"
             )
-    wanted, present = scheduler.wanted(plan), scheduler.present()
+    wanted, present = scheduler.wanted(schedule), scheduler.present()
     if wanted == present and (scheduler.activity()[0] is not False or not scheduler.commands(True)):
         say(f"{scheduler.kind} has exactly this already: nothing to do")
         return 0
@@ -14604,7 +15638,7 @@ def cmd_service_install(profile: Profile, args: dict[str, JSON]) -> int:
     tell_left_out(profile)
     require_yes("service install", args["yes"])
     scheduler.put(wanted)
-    say(f"installed: {scheduler.kind} runs `looop tick` every {duration_text(plan.every)}, as {plan.name}")
+    say(f"installed: {scheduler.kind} runs `looop tick` every {duration_text(schedule.every)}, as {schedule.name}")
     for note in [*scheduler.notes(), *pulse_too(profile)]:
         sys.stderr.write(f"looop: warning: {note}\n")
     return 0
@@ -14640,13 +15674,13 @@ def service_row(scheduler: Scheduler, files: Mapping[str, bytes]) -> dict[str, J
     row: dict[str, JSON] = {"kind": scheduler.kind, "name": scheduler.name, "files": list(files), "problems": []}
     active, following = scheduler.activity()
     try:
-        plan = scheduler.parsed(files)
+        schedule = scheduler.parsed(files)
     except (ValueError, LookupError, TypeError, StopIteration):
         problem = "what lies there is not what looop writes: `looop service install` shows the difference"
         row.update(every_s=None, command=None, problems=[problem])
     else:
-        row.update(every_s=plan.every or None, command=plan.argv)
-        for path in (word for word in plan.argv if word.startswith("/")):
+        row.update(every_s=schedule.every or None, command=schedule.argv)
+        for path in (word for word in schedule.argv if word.startswith("/")):
             if not os.path.exists(path):
                 row["problems"].append(f"{path} is gone: `looop service install` puts this Python and this looop there")
     if active is False:
@@ -14695,7 +15729,7 @@ def cmd_service_status(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 57. Doctor
+# 60. Doctor
 # ======================================================================================================================
 # Each check looks at one thing, as a person who knows looop would, and yields what it found. The last ones look from
 # where a scheduler stands: most loops that die do so because cron knows nothing of a person's shell. Nothing is written
@@ -15114,12 +16148,12 @@ def scheduler_places(profile: Profile) -> list[Place]:
     places = []
     for scheduler, files in installed_services(profile):
         try:
-            plan = scheduler.parsed(files)
+            schedule = scheduler.parsed(files)
         except (ValueError, LookupError, TypeError, StopIteration):
             continue  # `check_running` tells it
-        given = names_given(plan.secrets)
+        given = names_given(schedule.secrets)
         remedy = f"install it anew from a shell that has it: looop service install {scheduler.kind}"
-        places.append(Place(scheduler.kind, plan.env, plan.argv, given, True, remedy))
+        places.append(Place(scheduler.kind, schedule.env, schedule.argv, given, True, remedy))
     if places or lock_holder(profile.path(".lock")):
         return places
     bare = {"HOME": bare_profile(profile).env["HOME"], "PATH": "/usr/bin:/bin"}
@@ -15251,7 +16285,7 @@ def cmd_doctor(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 58. Verb table
+# 61. Verb table
 # ======================================================================================================================
 # What the other verbs take, and what their pages say: parser, help, completions and manual derive from these rows.
 
@@ -15614,11 +16648,23 @@ LOOP_VERBS: tuple[Verb, ...] = (
             ("looop _fmt < output.log", "read one again"),
         ),
     ),
+    Verb(
+        "_interview",
+        cmd_interview,
+        "For scripts",
+        "ask the person what a fresh profile needs to be theirs",
+        more="The built-in decider starts it as the worker `setup`. It goes on where it was interrupted.",
+        examples=(
+            ("looop attach setup", "answer it where it waits"),
+            ("looop _interview", "by hand, in a terminal"),
+        ),
+        exits="0 done, 1 failed, 2 usage, 130 put off by the person",
+    ),
 )
 
 
 # ======================================================================================================================
-# 59. Command line
+# 62. Command line
 # ======================================================================================================================
 # VERBS is the one table of verbs. The parser only validates; a verb's function gets the profile and its arguments,
 # prints its answer on stdout, and returns its exit code.
@@ -15897,7 +16943,7 @@ def open_missing_streams() -> None:
 
 
 # ======================================================================================================================
-# 60. Texts
+# 63. Texts
 # ======================================================================================================================
 # Prose alone, in looop's own words: what the LLM is told, what a fresh profile is seeded with, the manual.
 
@@ -15927,7 +16973,7 @@ this text. Nobody watches you type: what must be noticed goes through the comman
 
 INTERVIEW = "Ask the person what they want of looop, and write PLAYBOOK, goals and sensors down for them."
 
-INTERVIEW_FLAG = "setup: a few questions to begin with"
+INTERVIEW_FLAG = "a few questions to begin with"
 
 TYPED_INSTRUCTIONS = """\
 # INSTRUCTIONS

@@ -29,8 +29,8 @@ CAN_UNSHARE = (
 )
 
 
-def plan_of(profile, kind="systemd", every=300.0):
-    return looop.plan_of(profile, kind, every)
+def schedule_of(profile, kind="systemd", every=300.0):
+    return looop.schedule_of(profile, kind, every)
 
 
 class Written(Case):
@@ -70,14 +70,14 @@ class Written(Case):
         odd = {"LOOOP_CONFIG": data + "/c.json", "LOOOP_RUNNER": '50% "of" $it'}
         profile = self.opened(LOOOP_DATA_DIR=data, **odd)
         for kind, scheduler in looop.SCHEDULERS.items():
-            plan = plan_of(profile, kind)
+            plan = schedule_of(profile, kind)
             read = scheduler(profile).parsed(scheduler(profile).wanted(plan))
             for field in ("name", "every", "argv", "env", "secrets"):
                 self.assertEqual(getattr(read, field), getattr(plan, field), (kind, field))
             self.assertEqual(plan.env["LOOOP_DATA_DIR"], data)
         for every in looop._CRON_TIMES:
             cron = looop.Cron(profile)
-            self.assertEqual(cron.parsed(cron.wanted(plan_of(profile, "cron", every))).every, every)
+            self.assertEqual(cron.parsed(cron.wanted(schedule_of(profile, "cron", every))).every, every)
 
     def test_profiles_have_names_of_their_own(self):
         default = self.opened(LOOOP_DATA_DIR="")
@@ -90,7 +90,7 @@ class Written(Case):
 
     def test_the_plist(self):
         profile = self.opened()
-        files = looop.Launchd(profile).wanted(plan_of(profile))
+        files = looop.Launchd(profile).wanted(schedule_of(profile))
         path = os.path.join(self.home, "Library/LaunchAgents", f"{looop.service_name(profile)}.plist")
         agent = plistlib.loads(files[path])
         self.assertEqual(
@@ -102,7 +102,7 @@ class Written(Case):
     @unittest.skipUnless(shutil.which("systemd-analyze"), "systemd-analyze is not on PATH")
     def test_systemd_understands_its_units(self):
         profile = self.opened(LOOOP_DATA_DIR=os.path.join(self.home, ODD))
-        files = looop.Systemd(profile).wanted(plan_of(profile))
+        files = looop.Systemd(profile).wanted(schedule_of(profile))
         looop.Systemd(profile).write(files)
         env = {**self.env, "PATH": os.environ["PATH"], "XDG_RUNTIME_DIR": self.home}
         done = subprocess.run(

@@ -120,6 +120,85 @@ class Surfacing(Tmux):
             self.assertEqual(file.read(), told)
 
 
+class Newcomer(Tmux):
+    """Nothing but Python, git and tmux: no LLM, no profile, no config."""
+
+    git = True
+
+    def window(self):
+        return self.tmux("capture-pane", "-p", "-J", "-t", "mine:! setup").rstrip()
+
+    def answer(self, prompt, text):
+        """Wait until the interview asks for something, and type an answer, as the person in that window."""
+        wait_until(lambda: self.window().rpartition("\n")[2].startswith(prompt), f"{prompt!r}\n{self.window()}")
+        self.tmux("send-keys", "-t", "mine:! setup", "-l", text)
+        self.tmux("send-keys", "-t", "mine:! setup", "Enter")
+        wait_until(
+            lambda: not self.windows() or not self.window().rpartition("\n")[2].startswith(prompt), "that it is taken"
+        )
+
+    def test_from_nothing_to_goals_of_ones_own(self):
+        for command in ("df", "awk"):
+            os.symlink(shutil.which(command), os.path.join(self.bin, command))
+        clone = os.path.join(self.home, "src", "site")
+        subprocess.run(["git", "init", "-q", "-b", "main", clone], check=True, env=self.env)
+        command = " ".join(map(looop.quoted, self.command("up")))
+        self.type(f"{command}; tmux wait-for -S up")
+        self.tmux("wait-for", "up")
+        wait_until(self.windows, "a window for the interview")
+        self.assertEqual(self.windows(), ["! setup"])
+        self.assertIn("few questions", "\n".join(json.loads(self.looop("status", "--json"))["attention"]))
+        self.tmux("select-window", "-t", "mine:! setup")
+        for number, name in enumerate(("Ship the site", "Answer the mail", "Learn Polish"), 1):
+            self.answer(f"goal {number} ", name)
+            self.answer("done when ", "it is out" if number == 1 else "")
+            self.answer("by ", "2030-12-24" if number == 1 else "")
+        self.answer("goal 4 ", "")
+        self.answer("folder ", "src/site")
+        self.answer("keep it? ", "y")
+        self.answer("folder ", "")
+        self.answer("source ", "disk")
+        self.answer("PATH ", "")
+        self.answer("PERCENT ", "")
+        self.answer("keep it? ", "")
+        self.answer("source ", "")
+        self.answer("first ", "the customer in Lyon")
+        self.answer("then ", "")
+        self.answer("never ", "deploy to production")
+        self.answer("nor ", "")
+        self.answer("again after ", "")
+        self.answer("otherwise ", "")
+        for draft in ("PLAYBOOK.md", "ship-the-site.md", "answer-the-mail.md", "learn-polish.md"):
+            wait_until(lambda name=draft: f"{name} would be:" in self.window(), draft)
+            while self.windows() and "write it?" not in self.window().rpartition("would be:")[2]:
+                self.answer("… ", "")
+            self.tmux("send-keys", "-t", "mine:! setup", "Enter")
+        wait_until(lambda: not self.windows(), "the end of the interview, and its window")
+        goals = sorted(name for name in os.listdir(self.path("goals")) if name.endswith(".md"))
+        self.assertEqual(goals, ["answer-the-mail.md", "learn-polish.md", "playbook-daily.md", "ship-the-site.md"])
+        self.assertEqual(
+            self.read("goals", "ship-the-site.md"), "# Ship the site\n\nDone when: it is out.\n\nBy: 2030-12-24.\n"
+        )
+        self.assertTrue(os.path.exists(self.path("goals", "archive", "setup.md")))
+        self.assertEqual(sorted(os.listdir(self.path("sensors"))), ["disk.sh", "git-site.sh", "today.sh"])
+        self.assertIn("1. the customer in Lyon.", self.read("PLAYBOOK.md"))
+        wait_until(lambda: "worker setup is done" in "".join(self.journal()), "the loop to see it")
+        self.asleep()
+        before = len(self.journal())
+        with open(os.path.join(clone, "new"), "w") as file:
+            file.write("new")
+        os.utime(self.path("sensors", "git-site.sh"))  # its reading is kept for a minute, but not if it was touched
+        self.write("goals/learn-polish.md", "# Learn Polish\n\nTen words a day.\n")
+        wait_until(lambda: len(self.journal()) > before, "a beat about it")
+        self.assertIn("goal learn-polish: edited", self.journal()[-1])
+        self.assertIn("sensor git-site", self.journal()[-1])
+        self.assertIn("a runner (pi, claude, …) is needed", self.journal()[-1])
+        row = self.ls()["setup"]
+        self.assertEqual((row["health"], row["flagged"], row["exit_code"]), ("done", False, 0))
+        log = subprocess.run(["git", "log", "--oneline"], cwd=self.data, capture_output=True, check=True, env=self.env)
+        self.assertEqual(log.stdout.count(b"\n"), len(self.journal()))
+
+
 class Story(Tmux):
     def test_a_worker_asks_is_answered_and_is_done(self):
         self.profile()

@@ -1,0 +1,537 @@
+"""The interview: driven as a person would, in a session and in a terminal, killed everywhere, and what it writes."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import unittest
+
+import looop
+from tests.support import Case, Terminal
+from tests.test_fleet import Fleet
+
+SEED = looop.SEEDS["PLAYBOOK.md"]
+STAMP = "20300102-030405-abcd"
+
+
+def answers(*values):
+    """Answer the questions in their order with these values; return the answers and the question that is open."""
+    given = []
+    for value in values:
+        given.append(looop.Answer(looop.open_question(given)[0].key, value))
+    return given, looop.open_question(given)[0]
+
+
+def progress(given):
+    """Return interview.json as it is when these answers were given."""
+    return json.dumps({"stamp": STAMP, "undone": {}, "answers": [[answer.key, answer.value] for answer in given]})
+
+
+class Drafts(unittest.TestCase):
+    def test_a_person_who_only_presses_enter_gets_what_was_there(self):
+        self.assertEqual(looop.playbook_text([], [], 300, 0), SEED)
+        self.assertEqual(answers("", [], "", "", "", "5m", "")[1].about, {"path": "PLAYBOOK.md", "text": SEED})
+
+    def test_what_was_said_stands_before_the_usual(self):
+        text = looop.playbook_text(["security reports"], ["deploy", "spend money!"], 30, 5400)
+        self.assertIn("## Priorities\n\n1. security reports.\n2. What is broken for other people.\n3.", text)
+        self.assertIn(
+            "\n\n- Never without my yes: deploy.\n- Never without my yes: spend money!\n- Nothing leaves", text
+        )
+        self.assertTrue(text.endswith("\n- Look again in 30 seconds while something runs, otherwise in 90 minutes.\n"))
+
+    def test_goals(self):
+        self.assertEqual(
+            looop.goal_text("Ship", "it is out", "2030-12-24"), "# Ship\n\nDone when: it is out.\n\nBy: 2030-12-24.\n"
+        )
+        self.assertIn("# Ship\n\nWhen it is done has not been said: ask", looop.goal_text("Ship", "", ""))
+        for name, slug in {
+            "Ship version 2!": "ship-version-2",
+            "Über-Café": "uber-cafe",
+            "../../etc": "etc",
+            "发布": "goal-3",
+            "Pulse": "goal-3",
+            "-": "goal-3",
+            "a" * 99: "a" * 40,
+            "one two three four five six seven eight nine ten": "one-two-three-four-five-six-seven-eight",
+        }.items():
+            self.assertEqual(looop.goal_path(name, 3), f"goals/{slug}.md", name)
+
+    def test_every_question_fits_on_a_screen_and_every_kind_is_answered(self):
+        given = [
+            "a",
+            "",
+            "",
+            "",
+            ["/x"],
+            {"do": "skip"},
+            [],
+            "",
+            "p",
+            "",
+            "n",
+            "",
+            "5m",
+            "",
+            {"do": "write", "over": None},
+        ]
+        given += [{"do": "write", "over": None}, {"taken": ["goals/a.md"], "playbook": True}, "goals/b.md"]
+        given += [{"do": "skip"}]
+        for count in range(len(given) + 1):
+            question = answers(*given[:count])[1]
+            if question.kind != "write":
+                self.assertIn(question.kind, looop.ANSWERS)
+                self.assertIn(question.part, looop._PARTS)
+                self.assertLess(len(looop.word_wrapped(question.text + "\n" + question.help).split("\n")), 9)
+        self.assertEqual(question.about, looop.Plan({"goals/b.md": question.about.files["goals/b.md"]}, None, None))
+
+    def test_every_kind_of_the_gallery_can_be_asked_for(self):
+        for kind, sensor in looop.GALLERY.items():
+            words = {"URL": "http://x/", "PERCENT": "90", "OWNER/REPO": "a/b", "ARGS": ["a b"]}
+            values = [words.get(one.name, "/x") for one in sensor.parameters]
+            given, question = answers("", [], kind, *values)
+            self.assertEqual((question.kind, question.about["again"]), ("try", bool(values)), kind)
+            variables = dict(zip([one.variable for one in sensor.parameters], values))
+            self.assertEqual(question.about["script"].encode(), looop.gallery_script(kind, variables))
+            if values:
+                again = [answer.value for answer in given] + [{"do": "again"}]
+                self.assertEqual(answers(*again)[1].key, f"{kind} {sensor.parameters[0].name}")
+        self.assertEqual(answers("", [], "github-ci", "")[1].kind, "try", "no branch without a repository")
+
+    def test_answers_of_another_version_are_used_as_far_as_they_fit(self):
+        given, _ = answers("a", "", "")
+        question, used = looop.open_question([*given, looop.Answer("its mood", "good")])
+        self.assertEqual((question.key, used), ("goal 2", 3))
+
+    def test_screenfuls(self):
+        lines = ["x" * 200, "", *"abcdef"]
+        self.assertEqual(looop.screenfuls(lines, 4), [["x" * 200, ""], list("abcd"), list("ef")])
+        self.assertEqual(looop.screenfuls([], 4), [[]])
+        self.assertEqual(looop.screenfuls(["x" * 999], 4), [["x" * 999]])
+
+
+class Writing(Case):
+    """A plan is written whole, whenever it is killed."""
+
+    def prepare(self, folder):
+        profile = looop.Profile(self.env, folder, os.devnull, self.home, looop.__file__)
+        looop.prepare(profile)
+        looop.make_private_dir(profile.path("goals", "archive"))
+        looop.write_atomic(profile.path("goals", "archive", "setup.md"), b"an older one\n")
+        looop.write_atomic(profile.path("interview.json"), b"{}")
+        return profile
+
+    def written(self, profile, plan, fatal=0):
+        """Write a plan in a process of its own, killed before its so-manieth change of a folder.
+
+        Return what `write_plan` returned, "killed" when it was killed.
+        """
+        told = os.path.join(self.home, "told")
+        pid = os.fork()
+        if pid == 0:
+            left = [fatal]
+
+            def counted(change):
+                def changed(*args, **options):
+                    left[0] -= 1
+                    if left[0] == 0:
+                        os.kill(os.getpid(), signal.SIGKILL)
+                    return change(*args, **options)
+
+                return changed
+
+            try:
+                for name in ("rename", "link", "unlink", "mkdir"):
+                    setattr(os, name, counted(getattr(os, name)))
+                answer = json.dumps(looop.write_plan(profile, plan, STAMP))
+                with open(told, "w") as file:
+                    file.write(answer)
+                os._exit(0)
+            finally:
+                os._exit(2)
+        status = os.waitpid(pid, 0)[1]
+        if os.WIFSIGNALED(status):
+            return "killed"
+        self.assertEqual(status, 0)
+        with open(told) as file:
+            return json.load(file)
+
+    def test_kill_9_before_every_change(self):
+        plan = looop.Plan({"goals/a.md": "# a\n", "goals/b.md": "b", "sensors/s.sh": "echo 1\n"}, "# MINE\n", None)
+        plan = plan.replace(over=looop.digest_of(SEED.encode()))
+        trees = []
+        told = "killed"
+        while told:
+            profile = self.prepare(self.path(str(len(trees))))
+            told = self.written(profile, plan, len(trees) + 1)
+            if told == "killed":
+                self.assertTrue(os.path.exists(profile.path("interview.json")), "it is known that there is more to do")
+                self.assertIsNone(self.written(profile, plan))
+            self.data, data = profile.data, self.data
+            trees.append(self.tree())
+            self.data = data
+        self.assertGreater(len(trees), 12)
+        for tree in trees:
+            self.assertEqual(tree, trees[-1])
+        last = trees[-1]
+        self.assertEqual(
+            {name: last[name] for name in ("goals/a.md", "goals/b.md", "sensors/s.sh", "PLAYBOOK.md")},
+            {"goals/a.md": b"# a\n", "goals/b.md": b"b\n", "sensors/s.sh": b"echo 1\n", "PLAYBOOK.md": b"# MINE\n"},
+        )
+        self.assertEqual(last[f"playbook.d/{STAMP}.md"], SEED.encode())
+        self.assertEqual(last["goals/archive/setup.md"], b"an older one\n")
+        self.assertIn(f"goals/archive/setup.{STAMP}.md", last)
+        self.assertNotIn("interview.json", last)
+        self.assertEqual(os.stat(profile.path("sensors", "s.sh")).st_mode & 0o777, 0o700)
+
+    def test_what_stands_in_its_way_is_said_and_nothing_is_written(self):
+        profile = self.prepare(self.data)
+        plan = looop.Plan({"goals/a.md": "mine\n", "goals/b.md": "mine\n"}, "# MINE\n", None)
+        self.write("goals/a.md", "theirs\n")
+        before = self.tree()
+        self.assertEqual(self.written(profile, plan), {"taken": ["goals/a.md"], "playbook": True})
+        after = self.tree()
+        after.pop(".beat.lock")
+        self.assertEqual(after, before)
+
+
+class Talk(Case):
+    """Type into a terminal in which the interview runs."""
+
+    git = True
+
+    def setUp(self):
+        super().setUp()
+        os.symlink(shutil.which("df"), os.path.join(self.bin, "df"))
+
+    PLAYBOOK_PAGE = ("", "write it?")  # the draft takes two screens
+
+    def talk(self, *lines, env=None):
+        """Start the interview and give answers; each is typed when the prompt before it is there."""
+        terminal = self.terminal = Terminal(80, 24)
+        self.addCleanup(terminal.close)
+        env = {**self.env, "TERM": "xterm", "NO_COLOR": "1", **(env or {})}
+        terminal.run(self.command("_interview"), env, self.home)
+        terminal.wait(lambda: terminal.received.endswith((b": ", b"them ")), "a prompt")
+        self.answer(*lines)
+        return terminal
+
+    def answer(self, *lines):
+        """Type lines, each when what it is preceded by in the pairs has been printed since the last one."""
+        for line, then in lines:
+            before = len(self.terminal.received)
+            self.terminal.type(line.encode() + b"\n")
+            self.terminal.wait(
+                lambda before=before, then=then: then in self.terminal.received[before:].decode("utf-8", "replace"),
+                f"{then!r} after {line!r}",
+            )
+
+    def kept(self):
+        """Return the answers that are on disk."""
+        return [value for _, value in self.json("interview.json")["answers"]]
+
+    def kill(self):
+        self.terminal.process.kill()
+        self.terminal.process.wait()
+
+
+class InATerminal(Talk):
+    def test_back_and_forth(self):
+        self.talk(
+            ("<", "This is the first question."),
+            ("Ship", "done when"),
+            ("it is out", "by [no deadline]"),
+            ("<", "done when [it is out; - for not sure yet]"),
+            ("<", "goal 1 [Ship; - for none for now]"),
+            ("Ship 2", "done when [it is out"),
+            ("", "by [no deadline]"),
+            ("tomorrow", "goal 2 [no more]"),
+            ("<", f"by [tomorrow (said on {self.today()})"),
+            ("-", "goal 2 [no more]"),
+            ("ship 2", "goals/ship-2.md is there already: it stays."),
+            ("?", "A goal is something"),
+        )
+        self.assertEqual(self.kept(), ["Ship 2", "it is out", ""])
+        self.assertEqual(os.stat(self.path("interview.json")).st_mode & 0o777, 0o600)
+
+    def today(self):
+        return subprocess.run(["date", "+%F"], env=self.env, capture_output=True, check=True).stdout.decode().strip()
+
+    def test_killed_anywhere_it_goes_on_at_the_open_question(self):
+        steps = (
+            ("Ship", "done when [not sure yet]"),
+            ("out", "by [no deadline]"),
+            ("", "goal 2"),
+            ("", "folder [none]"),
+            ("", "source [none]"),
+            ("disk", "PATH [/]"),
+            ("", "PERCENT [90]"),
+            ("99%", "keep it? [yes], no, edit, again"),
+            ("", "source [no more]"),
+        )
+        self.talk()
+        for line, then in steps:
+            self.answer((line, then))
+            self.kill()
+            self.talk()
+            self.assertIn("Welcome back: where we were.", self.terminal.text(past=True))
+            self.terminal.wait_text(then)
+        self.assertRegex(self.terminal.text(), r"goal 1 done +out\n(.*\n)*.*disk PERCENT +99\n +try disk +yes\n")
+        self.assertEqual(os.listdir(self.path("sensors")), ["today.sh"], "nothing is written yet")
+
+    def test_all_was_approved_when_it_was_killed(self):
+        self.looop("pause")  # makes the profile
+        given, _ = answers("Ship", "", "", "", [], "", "", "", "5m", "", {"do": "skip"}, {"do": "write", "over": None})
+        self.write("interview.json", progress(given))
+        self.terminal = Terminal(80, 24)
+        self.addCleanup(self.terminal.close)
+        self.terminal.run(self.command("_interview"), self.env, self.home)
+        self.assertEqual(self.terminal.end(), 0)
+        self.terminal.wait_text("goals/ship.md")
+        self.assertIn("stays as it was", self.terminal.text())
+        self.assertEqual(sorted(os.listdir(self.path("goals"))), ["archive", "playbook-daily.md", "ship.md"])
+
+    def test_a_corrupt_file_of_answers_is_moved_aside(self):
+        self.looop("pause")
+        for text in ("{", '{"stamp":"x","undone":{},"answers":[["goal 1",7],["goal 1 done",[]]]}', "[]"):
+            self.write("interview.json", text)
+            self.talk(("Ship", "done when"))
+            self.assertIn("interview.json.broken, and we begin anew", self.terminal.text().replace("\n", ""))
+            self.assertEqual((self.read("interview.json.broken"), self.kept()), (text, ["Ship"]))
+            self.kill()
+            os.unlink(self.path("interview.json"))
+
+    def test_editors(self):
+        script = os.path.join(self.home, "my editor")
+        with open(script, "w") as file:
+            file.write('#!/bin/sh\n[ -t 0 ] || exit 9\necho "$0: ${2##*/}"; echo "$1" >> "$2"\n')
+        os.chmod(script, 0o700)
+        env = {"VISUAL": f"'{script}' '# mine'"}
+        self.talk(("", "folder"), ("", "source"), ("disk", "PATH"), ("", "PERCENT"), ("", "keep it?"), env=env)
+        self.answer(
+            ("e", "my editor: disk.sh"), ("", "source [no more]"), ("", "first"), ("", "never"), ("", "again after")
+        )
+        self.answer(("3s", "between 5 seconds and an hour"), ("soon", "is no duration"), ("10m", "otherwise"))
+        self.answer(("", "PLAYBOOK.md would be"), self.PLAYBOOK_PAGE, ("e", "my editor: PLAYBOOK.md"))
+        self.answer(("?", "yes takes it"), ("<", "Your edit is taken back."), ("e", "my editor"))
+        self.answer(("?", "yes takes it"), ("yes", "Done."))
+        self.assertEqual(self.terminal.end(), 0)
+        self.assertEqual(self.read("PLAYBOOK.md"), SEED.replace("5 minutes", "10 minutes") + "# mine\n")
+        self.assertTrue(self.read("sensors", "disk.sh").endswith("\n# mine\n"))
+
+    def test_no_editor(self):
+        self.looop("pause")
+        given, _ = answers("", [], "", "", "", "5m", "")
+        self.write("interview.json", progress(given))
+        self.talk(self.PLAYBOOK_PAGE, ("e", "nothing was changed; set EDITOR"), env={"EDITOR": "no-such-editor -w"})
+        self.assertIn("no-such-editor -w: cannot be run", self.terminal.text())
+        self.kill()
+        self.talk(self.PLAYBOOK_PAGE, ("e", "the editor ended with 1: nothing was changed"), env={"EDITOR": "false"})
+        vi = os.path.join(self.bin, "vi")
+        with open(vi, "w") as file:
+            file.write("#!/bin/sh\necho '# vi' > \"$1\"\n")
+        os.chmod(vi, 0o700)
+        self.kill()
+        self.talk(self.PLAYBOOK_PAGE, ("e", "│ # vi"), ("", "Done."), env={"EDITOR": "no-such-editor"})
+        self.assertEqual(self.terminal.end(), 0)
+        self.assertEqual(self.read("PLAYBOOK.md"), "# vi\n")
+
+    def test_a_sensor_that_fails_is_shown_and_kept_only_by_saying_so(self):
+        self.talk(
+            ("", "folder"), ("", "source"), ("nagios", "PLUGIN: "), ("/bin/false", "ARGS"), ("-c 'a b'", "keep it?")
+        )
+        self.assertIn('"error": "exit 1"', self.terminal.text())
+        self.answer(("y", "It does not work as it stands."), ("", "source [no more]"))
+        self.answer(
+            ("nagios", "PLUGIN: "), ("false", "ARGS"), ("", "keep it? [no]"), ("keep", "sensors/nagios-false.sh")
+        )
+        self.answer(
+            ("today", "today is watched already"), ("dsik", "did you mean disk?"), ("11", "11 is not among them")
+        )
+        self.assertEqual(next(value for value in self.kept() if isinstance(value, dict)), {"do": "skip"})
+        self.assertEqual(os.listdir(self.path("sensors")), ["today.sh"])
+        self.assertFalse(os.path.exists(self.path(".try")))
+
+    def test_secrets_are_not_kept(self):
+        env = {"SOME_TOKEN": "hunter2hunter2"}
+        self.talk(
+            ("Ship", "done when"), ("hunter2hunter2 works", "its name stands there instead"), ("", "goal 2"), env=env
+        )
+        self.answer(("", "folder"), ("", "source"), ("http", "URL: "), ("http://x/?k=hunter2hunter2", "URL: "))
+        self.assertEqual(self.kept()[:2], ["Ship", "[SOME_TOKEN] works"])
+        for name, content in self.tree().items():
+            self.assertNotIn(b"hunter2", content, name)
+
+    def test_an_edited_playbook_stays(self):
+        self.looop("pause")
+        mine = SEED + "\n## Mine\n\n- Tea at four.\n"
+        given, _ = answers("", [], "", "security", "", "", "5m", "")
+        setup = self.read("goals", "setup.md")
+        for line, wanted in (("", mine), ("yes", looop.playbook_text(["security"], [], 300, 0))):
+            self.write("PLAYBOOK.md", mine)
+            self.write("goals/setup.md", setup)
+            self.write("interview.json", progress(given))
+            self.talk(("", "write it? [no], yes, edit"))
+            self.assertIn("-- Tea at four.", self.terminal.text(past=True))
+            self.assertIn("+1. security.", self.terminal.text(past=True))
+            self.answer((line, "Done."))
+            self.assertEqual(self.terminal.end(), 0)
+            self.assertEqual(self.read("PLAYBOOK.md"), wanted)
+        self.assertEqual(self.read("playbook.d", f"{STAMP}.md"), mine)
+
+    def test_it_waits_for_a_beat_and_for_what_has_changed_meanwhile(self):
+        self.looop("pause")
+        given, _ = answers("Ship", "", "", "", [], "", "", "", "5m", "")
+        self.write("interview.json", progress(given))
+        lock = looop.Lock(self.path(".beat.lock"))
+        lock.acquire(0, "pid 1, tick")
+        self.talk(self.PLAYBOOK_PAGE, ("", "goals/ship.md would be"), ("", "A beat is in progress (pid 1, tick)"))
+        self.write("goals/ship.md", "theirs\n")
+        self.write("PLAYBOOK.md", "# THEIRS\n")
+        lock.release()
+        self.terminal.wait_text("name [leave mine out]")
+        self.answer(("ship", "goals/ship.md is there as well"), ("ship-it", "You have edited PLAYBOOK.md"))
+        self.answer(("", "write it? [no]"), ("", "Done."))
+        self.assertEqual(self.terminal.end(), 0)
+        self.assertEqual((self.read("goals", "ship.md"), self.read("PLAYBOOK.md")), ("theirs\n", "# THEIRS\n"))
+        self.assertTrue(self.read("goals", "ship-it.md").startswith("# Ship\n"))
+
+    def test_one_at_a_time_and_a_hang_up(self):
+        self.talk(("Ship", "done when"))
+        other = Terminal(80, 24)
+        self.addCleanup(other.close)
+        other.run(self.command("_interview"), self.env, self.home)
+        self.assertEqual(other.end(), 1)
+        self.assertIn("interview: one is under way", other.text())
+        self.terminal.process.send_signal(signal.SIGHUP)
+        self.assertEqual(self.terminal.end(), 129)
+        self.assertEqual(self.kept(), ["Ship"])
+
+    def test_it_is_for_people(self):
+        self.looop("_interview", code=2)
+        self.assertIn("stdin is no terminal", self.stderr)
+        for env in ({"LOOOP_RUN_ID": "tick-1"}, {"LOOOP_CHILD": "1", "LOOOP_SESSION_ID": "w"}):
+            self.looop("_interview", code=1, env=env)
+            self.assertIn("interview: is for a person", self.stderr)
+
+
+class InASession(Fleet):
+    git = True
+
+    def setUp(self):
+        super().setUp()
+        os.symlink(shutil.which("df"), os.path.join(self.bin, "df"))
+
+    def begin(self):
+        """Start the interview as the built-in decider does."""
+        words = " ".join([*map(looop.quoted, self.command()), "_interview"])
+        self.looop("start-session", "setup", "--size", "80x24", "--command", words, env={"LOOOP_CHILD": "1"})
+
+    def answer(self, *steps):
+        """Send a line, or several at once as one who knows the questions would; wait for what it brings."""
+        for *lines, then in steps:
+            words = ("--", lines[0]) if len(lines) == 1 else ("--raw", "--", "".join(f"{line}\n" for line in lines))
+            sent = json.loads(self.looop("send", "setup", "--json", *words))
+            self.looop("expect", "setup", "--since", str(sent["offset"]), then)
+
+    def test_the_whole_way(self):
+        self.begin()
+        self.looop("expect", "setup", "Waiting for you: looop attach setup")
+        row = self.ls()["setup"]
+        self.assertEqual((row["flagged"], row["note"]), (True, looop.INTERVIEW_FLAG), row)
+        clone = os.path.join(self.home, "src", "my project")
+        os.makedirs(clone)
+        subprocess.run(["git", "init", "-q", "-b", "trunk"], cwd=clone, env=self.env, check=True)
+        self.answer(
+            ("hello", r"goal 1 \[none for now\]: "),
+            ("Ship version 2", r"done when \[not sure yet\]: "),
+            ("the release is on the download page", r"by \[no deadline\]: "),
+            ("2030-12-24", r"goal 2 \[no more\]: "),
+            ("Répondre à Léa", "", "", r"goal 3 \[no more\]: "),
+            ("tests", "they are green.", "", "", r"folder \[none\]: "),
+            ("~/nowhere", "there is no such folder"),
+            ("~/src", r'"branch": "trunk"(.|\n)*keep it\? \[yes\], no, edit: '),
+            ("", "", r"source \[none\]: "),
+            ("9", "", r"PERCENT \[90\]: "),
+            ("99", r'"disk": "(.|\n)*keep it\? \[yes\], no, edit, again: '),
+            ("y", "", r"first \[nothing to add\]: "),
+            ("security reports", "", r"never \[nothing to add\]: "),
+            ("deploy to production", "", r"again after \[5m\]: "),
+            ("2m", "15m", r"PLAYBOOK.md would be:(.|\n)*Enter shows them"),
+            ("", r"write it\? \[yes\], edit, skip: "),
+            ("", "goals/ship-version-2.md would be"),
+            ("", "goals/repondre-a-lea.md would be"),
+            ("s", "goals/tests.md would be"),
+            ("", "looop watch pulse"),
+        )
+        self.looop("wait", "setup")
+        self.assertFalse(self.ls()["setup"]["flagged"])
+        goals = sorted(os.listdir(self.path("goals")))
+        self.assertEqual(goals, ["archive", "playbook-daily.md", "ship-version-2.md", "tests.md"])
+        self.assertEqual(self.read("goals", "archive", "setup.md"), looop.SEEDS["goals/setup.md"])
+        self.assertEqual(
+            self.read("goals", "ship-version-2.md"),
+            "# Ship version 2\n\nDone when: the release is on the download page.\n\nBy: 2030-12-24.\n",
+        )
+        self.assertEqual(self.read("goals", "tests.md"), "# tests\n\nDone when: they are green.\n")
+        playbook = looop.playbook_text(["security reports"], ["deploy to production"], 120, 900)
+        self.assertEqual(self.read("PLAYBOOK.md"), playbook)
+        (before,) = os.listdir(self.path("playbook.d"))
+        self.assertEqual(self.read("playbook.d", before), SEED)
+        sensors = {"disk.sh": ("disk", {"path": "/", "percent": "99"}), "git-my-project.sh": ("git", {"clone": clone})}
+        self.assertEqual(sorted(os.listdir(self.path("sensors"))), [*sensors, "today.sh"])
+        for name, (kind, values) in sensors.items():
+            self.assertEqual(self.read("sensors", name).encode(), looop.gallery_script(kind, values))
+            self.assertEqual(os.stat(self.path("sensors", name)).st_mode & 0o777, 0o700)
+        self.assertFalse(os.path.exists(self.path("interview.json")))
+        self.begin()
+        self.looop("wait", "setup")
+        self.assertIn("This looop is set up already", self.looop("log", "setup"))
+
+    def test_a_viewer_wakes_it_and_ctrl_d_puts_it_off(self):
+        self.begin()
+        self.looop("expect", "setup", "Waiting for you")
+        terminal = Terminal(80, 24)
+        self.addCleanup(terminal.close)
+        terminal.run(self.command("attach", "setup"), {**self.env, "TERM": "xterm"}, self.home)
+        terminal.wait_text("goal 1 [none for now]:")
+        self.assertTrue(self.ls()["setup"]["flagged"], "until all is done")
+        terminal.type(b"Ship\r")
+        terminal.wait_text("done when")
+        terminal.type(b"\x04")
+        self.assertEqual(terminal.end(), 130)
+        terminal.wait_text("Until later. Every answer is kept")
+        self.assertFalse(self.ls()["setup"]["flagged"])
+        self.begin()
+        self.answer(("hello", r"where we were(.|\n)*goal 1 +Ship\n(.|\n)*done when \[not sure yet\]: "))
+        self.looop("kill", "setup")
+        self.assertFalse(self.ls()["setup"]["flagged"])
+        self.assertEqual(self.json("interview.json")["answers"], [["goal 1", "Ship"]])
+
+    def test_killed_while_it_waits(self):
+        self.begin()
+        self.looop("expect", "setup", "Waiting for you")
+        session = looop.read_session(looop.open_profile(self.env, looop.__file__), "setup")
+        os.kill(looop.ask_session(session, "status")["child"], signal.SIGKILL)
+        self.looop("wait", "setup", code=137)
+        self.begin()
+        self.answer(("", r"goal 1 \[none for now\]: "))
+
+    def test_all_was_approved_when_it_was_killed_and_a_goal_came_between(self):
+        self.looop("pause")
+        self.looop("resume")
+        given, _ = answers("Ship", "", "", "", [], "", "", "", "5m", "", {"do": "skip"}, {"do": "write", "over": None})
+        self.write("interview.json", progress(given))
+        self.write("goals/ship.md", "theirs\n")
+        self.begin()
+        self.looop("expect", "setup", "Waiting for you")
+        self.assertTrue(self.ls()["setup"]["flagged"])
+        self.answer(("hello", r"name \[leave mine out\]: "), ("", "Done."))
+        self.looop("wait", "setup")
+        self.assertEqual(sorted(os.listdir(self.path("goals"))), ["archive", "playbook-daily.md", "ship.md"])
+        self.assertEqual(self.read("goals", "ship.md"), "theirs\n")
+
+
+if __name__ == "__main__":
+    unittest.main()
