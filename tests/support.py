@@ -29,7 +29,7 @@ COMMANDS = """
     id dd seq setsid stty kill ln sort cut basename dirname uname
 """.split()  # noqa: SIM905
 
-START = "import sys; sys.path.insert(0, {root!r}); import looop; sys.exit(looop.main())"
+START = "import sys; sys.path.insert(0, {!r}); import looop; looop.__file__ = {!r}; sys.exit(looop.main())"
 
 
 def wait_until(condition, what, timeout=20.0):
@@ -242,6 +242,11 @@ class Case(unittest.TestCase):
             if found:
                 os.symlink(found, os.path.join(self.bin, command))
         os.symlink(sys.executable, os.path.join(self.bin, "python3"))
+        self.launcher = os.path.join(self.bin, "looop-here")  # what children are given: the same, as one executable
+        with open(self.launcher, "w") as file:
+            code = START.format(ROOT, self.launcher).replace("; ", "\n")
+            file.write(f"#!{sys.executable} -SI\n{code}\n")
+        os.chmod(self.launcher, 0o700)
         self.env = {
             "HOME": self.home,
             "PATH": self.bin,
@@ -255,12 +260,14 @@ class Case(unittest.TestCase):
         """End every session that the test has left, and wait until no process of it is there."""
         import looop
 
-        profile = looop.open_profile(self.env, os.path.join(ROOT, "looop.py"))
-        if not os.path.isdir(profile.path("sessions")):
+        stores = [folder for folder, names, _ in os.walk(self.home) if "sessions" in names]
+        for data in stores:
+            profile = looop.open_profile({**self.env, "LOOOP_DATA_DIR": data}, os.path.join(ROOT, "looop.py"))
+            for session in looop.list_sessions(profile):
+                if session.alive:
+                    looop.kill_session(profile, session)
+        if not stores:
             return
-        for session in looop.list_sessions(profile):
-            if session.alive:
-                looop.kill_session(profile, session)
         wait_until(lambda: not processes_with(self.home), "the end of every process of the test")
 
     @staticmethod
@@ -272,7 +279,7 @@ class Case(unittest.TestCase):
 
     def command(self, *words):
         """Return the command line of a looop: the module with its bytecode, without site-packages."""
-        return [sys.executable, "-SI", "-c", START.format(root=ROOT), *words]
+        return [sys.executable, "-SI", "-c", START.format(ROOT, self.launcher), *words]
 
     def start(self, *words, env=None, **options):
         """Start a looop and return its process, ended with the test."""

@@ -62,6 +62,7 @@ class Life(Pulses):
         told = [json.loads(process.communicate(timeout=30)[0]) for process in processes]
         self.assertEqual(len({row["pid"] for row in told}), 1)
         self.assertEqual([row["already"] for row in told].count(False), 1, told)
+        self.asleep()
         pulse = self.status()["pulse"]
         self.assertEqual((pulse["running"], pulse["pid"], pulse["crashed"]), (True, told[0]["pid"], None))
         self.assertTrue(3500 < pulse["next_beat_s"] <= 3600, pulse)
