@@ -12284,10 +12284,13 @@ class Pulse:
 
 
 def rewrite(fd: int, line: str) -> None:
-    """Replace the line in a lock that is held."""
+    """Replace the line in a lock that is held; on a full disk it stays as it is."""
     data = line.encode() + b"\n"
-    os.pwrite(fd, data, 0)
-    os.ftruncate(fd, len(data))
+    try:
+        os.pwrite(fd, data, 0)
+        os.ftruncate(fd, len(data))
+    except OSError:
+        pass
 
 
 def preload() -> None:

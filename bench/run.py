@@ -879,6 +879,34 @@ def one_more(inside: bool) -> Callable[[Bench], Result | None]:
     return measure
 
 
+def idle_pulse(cpu: bool) -> Callable[[Bench], Result | None]:
+    """Measure a pulse that has nothing to do: the memory it takes, or its CPU time in a minute of sleep."""
+
+    def measure(bench: Bench) -> Result | None:
+        if not os.path.exists("/proc/self/smaps_rollup"):
+            return None
+        with muxes(bench, f"pulse-{cpu:d}", Looop) as (mux,):
+            mux.world.fresh()
+            bench.timed([bench.looop, "up"], mux.env)
+            out = subprocess.run([bench.looop, "status", "--json"], env=mux.env, capture_output=True, check=True).stdout
+            pid = json.loads(out)["pulse"]["pid"]
+            time.sleep(2.0)  # its first beat, and what it does after the start
+            before, secs = cpu_of(pid), 20.0
+            time.sleep(secs)
+            used = (cpu_of(pid) - before) * 60 / secs
+            megabytes = memory_of([pid])
+            bench.timed([bench.looop, "down"], mux.env)
+        return Result(used, None, used * 1e3) if cpu else Result(megabytes / 1e3, None, megabytes)
+
+    return measure
+
+
+def cpu_of(pid: int) -> float:
+    """Return the seconds of CPU that a process has used (proc(5): stat)."""
+    fields = read(f"/proc/{pid}/stat").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def list_many(bench: Bench) -> Result:
     """Measure `ls` with 100 sessions that live against one."""
     with muxes(bench, "many", Looop) as (many,), muxes(bench, "one", Looop) as (one,):
@@ -950,6 +978,8 @@ ITEMS = (
     Item("flood-logged", "dtach with script(1) / looop, detached", flood(Logged, False), None, None, True, "dtach"),
     Item("memory", "memory of one more idle session, from the CLI", one_more(False), 3.5, 2.7, unit="MB"),
     Item("memory-inside", "the same, started from within one process", one_more(True), 1.5, 0.7, unit="MB"),
+    Item("pulse-memory", "memory of an idle pulse", idle_pulse(False), unit="MB"),
+    Item("pulse-cpu", "CPU time of an idle pulse, per minute asleep", idle_pulse(True), unit="ms"),
     Item("many", "looop ls, 100 sessions / 1", list_many, 1.8, 1.2),
 )
 

@@ -305,7 +305,7 @@ class Paced(Pulses):
         self.profile(
             sensors={
                 "same": "echo '{\"signal\":1}'",
-                "new": f"# looop:interval=100m\nread n <{self.home}/n; echo $((n + 1)) >{self.home}/n; "
+                "new": f"# looop:interval=20m\nread n <{self.home}/n; echo $((n + 1)) >{self.home}/n; "
                 'printf \'{"signal":%s}\' "$n"',
             }
         )
