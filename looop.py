@@ -868,6 +868,16 @@ def signature(path: str) -> str:
     return f"{s.st_ino}:{s.st_size}:{s.st_mtime_ns}:{s.st_ctime_ns}:{s.st_mode}"
 
 
+def rewrite(fd: int, line: str) -> None:
+    """Replace the line in a lock that is held, which it is also where a full disk has no room for the line."""
+    data = line.encode() + b"\n"
+    try:
+        os.pwrite(fd, data, 0)
+        os.ftruncate(fd, len(data))
+    except OSError:
+        pass
+
+
 class Lock:
     """Hold `flock` on a file, with a line inside that tells others who holds it."""
 
@@ -895,9 +905,9 @@ class Lock:
                     return False
             time.sleep(pause)
             pause = min(pause * 1.5, 0.1)
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, note.encode() + b"\n", 0)
         self.fd = fd
+        os.ftruncate(fd, 0)
+        rewrite(fd, note)
         return True
 
     def __enter__(self) -> Self:
@@ -12262,13 +12272,6 @@ class Pulse:
         if abs(wall - woke - self.ahead) > GAP:
             emit(self.profile, "clock_jump", secs=round(wall - woke - self.ahead))
         self.ahead = wall - woke
-
-
-def rewrite(fd: int, line: str) -> None:
-    """Replace the line in a lock that is held."""
-    data = line.encode() + b"\n"
-    os.pwrite(fd, data, 0)
-    os.ftruncate(fd, len(data))
 
 
 def preload() -> None:

@@ -256,6 +256,27 @@ class Hardship(Pulses):
         self.write("goals/a.md", "3\n")
         wait_until(lambda: len(self.events("decided")) == 2, "a beat again", 90)
 
+    def test_a_full_disk_leaves_no_lock_behind(self):
+        """A lock that could be taken and not be labelled was held by its own process for ever."""
+        self.profile()
+        real = os.pwrite
+        self.addCleanup(setattr, os, "pwrite", real)
+
+        def full(*_):
+            raise OSError(28, "No space left on device")
+
+        lock = looop.Lock(self.path(".beat.lock"))
+        os.pwrite = full
+        self.assertTrue(lock.acquire(0.0, "me"))
+        self.assertEqual(looop.lock_holder(lock.path), "another process")
+        looop.rewrite(lock.fd, "me, later")
+        os.pwrite = real
+        lock.release()
+        self.assertTrue(lock.acquire(0.0, "me"))
+        looop.rewrite(lock.fd, "me, later")
+        self.assertEqual(looop.lock_holder(lock.path), "me, later")
+        lock.release()
+
     def test_its_output(self):
         self.profile(goals={"a": "1\n"})
         self.replies({"move": "noop", "journal": "nothing to do"})
