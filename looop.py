@@ -2206,23 +2206,24 @@ def add_to_answer(profile: Profile, number: int, **fields: JSON) -> None:
 
 
 def archive_asks(profile: Profile, read: Iterable[Sequence[JSON]]) -> None:
-    """Move asks to asks/archive/ whose answers were read: [number, answer]; one that was replaced meanwhile stays."""
+    """Move asks to asks/archive/ whose answers were read: [number, answer]; one that was replaced meanwhile stays.
+
+    The answer is in both places while its ask moves: no instant makes an answered ask an open one.
+    """
     read = list(read)
     if not read:
         return
     make_private_dir(profile.path("asks", "archive"))
-    lock = asks_lock(profile)
-    try:
+    with asks_lock(profile):
         for number, answer in read:
-            if read_ask(profile, number)["answer"] != answer:
-                continue
-            for name in (f"{number}.answer.json", f"{number}.json"):
-                try:
-                    os.rename(profile.path("asks", name), profile.path("asks", "archive", name))
-                except FileNotFoundError:
-                    pass
-    finally:
-        lock.release()
+            ask, reply = (f"{number}{end}" for end in (".json", ".answer.json"))
+            if os.path.lexists(profile.path("asks", ask)):
+                if read_ask(profile, number)["answer"] != answer:
+                    continue
+                write_atomic(profile.path("asks", "archive", reply), read_bytes(profile.path("asks", reply)) or b"")
+                os.rename(profile.path("asks", ask), profile.path("asks", "archive", ask))
+            if os.path.lexists(profile.path("asks", "archive", ask)):
+                remove_file(profile.path("asks", reply))
 
 
 def ask_value(ask: Mapping[str, JSON]) -> JSON:
@@ -11289,8 +11290,10 @@ def await_answer(profile: Profile, number: int, limit: float) -> str | None:
     deadline = time.monotonic() + limit if limit else None
     with Bell(profile) as bell:
         while True:
-            folder = "asks" if number in ask_numbers(profile, "asks") else "asks/archive"
-            if not os.path.lexists(profile.path(folder, f"{number}.json")):
+            for folder in ("asks", "asks/archive"):  # in the order in which it moves
+                if os.path.lexists(profile.path(folder, f"{number}.json")):
+                    break
+            else:
                 raise Failure(f"ask {number}: is gone: somebody removed its file", "ask again")
             ask = read_ask(profile, number, folder)
             if ask["state"] == "answered":
@@ -11302,10 +11305,11 @@ def await_answer(profile: Profile, number: int, limit: float) -> str | None:
 
 
 def delivered(profile: Profile, number: int, answer: str) -> None:
-    """Note that whoever asked has the answer, and put both away."""
+    """Note that whoever asked has the answer, and put both away; the flag too, if it is still up."""
     with asks_lock(profile):
         if number not in ask_numbers(profile, "asks") or read_ask(profile, number)["answer"] != answer:
             return
+        lower_flag(profile, read_ask(profile, number))
         add_to_answer(profile, number, delivered=utc_text(time.time()))
     archive_asks(profile, [[number, answer]])
 

@@ -314,6 +314,50 @@ class Asking(Workers):
             self.assertEqual(len(os.listdir(self.path(".bells"))), 1)
         self.assertEqual(os.listdir(self.path(".bells")), [])
 
+    def test_an_answer_that_is_put_away_is_one_at_every_instant(self):
+        self.profile()
+        os.makedirs(self.path("asks"), mode=0o700)
+
+        def cut(name, step):
+            """Have a call of os raise at its n-th use, as a `kill -9` would end it there."""
+            real = getattr(os, name)
+            self.addCleanup(setattr, os, name, real)
+            calls = []
+
+            def call(*args):
+                calls.append(args)
+                if len(calls) == step:
+                    raise KeyboardInterrupt
+                return real(*args)
+
+            setattr(os, name, call)
+            return real
+
+        for name in ("rename", "unlink"):
+            for step in (1, 2):
+                number = looop.new_ask(self.opened, "ask", session=None, question=f"{name} {step}")
+                self.assertTrue(looop.give_answer(self.opened, number, "answered", "yes"))
+                real = cut(name, step)
+                try:
+                    looop.archive_asks(self.opened, [[number, "yes"]])
+                except KeyboardInterrupt:
+                    pass
+                setattr(os, name, real)
+                self.assertEqual([ask["state"] for ask in looop.read_asks(self.opened) if ask["state"] == "open"], [])
+                self.assertEqual(looop.await_answer(self.opened, number, 0.5), "yes", (name, step))
+                looop.archive_asks(self.opened, [[number, "yes"]])
+                self.assertEqual(looop.read_asks(self.opened), [])
+                self.assertEqual([name for name in os.listdir(self.path("asks")) if name.startswith(str(number))], [])
+
+    def test_a_flag_comes_down_though_who_answered_died_before(self):
+        self.worker("w")
+        asking = self.start("ask", "which?", "--session", "w")
+        wait_until(self.asks, "the ask")
+        self.assertEqual(self.ls()["w"]["note"], "asks: which?")
+        looop.give_answer(self.opened, 1, "answered", "this")
+        self.assertEqual(asking.communicate(timeout=20)[0], b"this\n")
+        self.assertIsNone(self.ls()["w"]["note"])
+
     def test_outside_of_a_session(self):
         process = self.start("ask", "deploy?")
         wait_until(self.asks, "the ask")
