@@ -1311,7 +1311,7 @@ class Profile:
 
     def child_env(self, **extra: str) -> dict[str, str]:
         """Return the environment of a child: ours, and where looop and its files are."""
-        env = {key: value for key, value in self.env.items() if key != "LOOOP_RUN_ID"}
+        env = {key: value for key, value in self.env.items() if key not in ("LOOOP_RUN_ID", "LOOOP_SESSION_ID")}
         env["LOOOP_CHILD"] = "1"  # what looop starts is not a person: `require_person`
         env["LOOOP_BIN"] = self.executable()
         env["LOOOP_DATA_DIR"] = self.data
@@ -10881,12 +10881,15 @@ class Beat:
         """Return what a direct runner itself changed: the items, which wake nobody, and a word for each move."""
         wrote: dict[str, Item | None] = {}
         moves: list[str] = []
-        session = str((verb.get("args") or [""])[0])
+        session = str(verb.get("session") or "")
+        workers = {key for key in {**self.world.items, **after.items} if key.startswith("worker:")}
+        own = f"worker:{session}"
+        mine = {own} if own in workers else {key for key in workers if session and key.startswith(own)}
         for change in diff(baseline_of(self.world.items), after.items):
             kind, _, name = change.key.partition(":")
             if kind in ("playbook", "goal"):
                 moves.append(change.key.replace(":", " "))
-            elif not (kind == "worker" and session and name.startswith(session)) and not (
+            elif change.key not in mine and not (
                 kind == "ask" and any(str(ask["n"]) == name and ask["run"] == self.run for ask in after.asks)
             ):
                 continue
@@ -15830,7 +15833,7 @@ def dispatch(profile: Profile, words: list[str]) -> int:
     args = parse_args(verb, rest)
     if not (verb.moves and profile.env.get("LOOOP_RUN_ID")):
         return verb.run(profile, args)
-    slot = take_move(profile, verb.name, rest)
+    slot = take_move(profile, verb.name, rest, args.get("id"))
     try:
         return verb.run(profile, args)
     except Failure:  # it has done nothing
@@ -15838,13 +15841,16 @@ def dispatch(profile: Profile, words: list[str]) -> int:
         raise
 
 
-def take_move(profile: Profile, verb: str, words: Sequence[str]) -> str:
-    """Take the one move of the beat that this runs in; return the file that says so. Raise Failure when it is taken."""
+def take_move(profile: Profile, verb: str, words: Sequence[str], session: JSON) -> str:
+    """Take the one move of the beat that this runs in; return the file that says so. Raise Failure when it is taken.
+
+    `session`: the one that the verb is about, None for another verb.
+    """
     run = profile.env["LOOOP_RUN_ID"]
     if not check_data_dir(profile) or read_state(profile)["open"] != run:
         raise Failure(f"{verb}: the beat {one_line(run, 60)} is over", "a move belongs to its beat")
     slot = profile.path("runs", run, "verb.json")
-    value = {"verb": verb, "args": list(words), "at": utc_text(time.time())}
+    value = {"verb": verb, "args": list(words), "session": session, "at": utc_text(time.time())}
     if not publish(slot, pretty(profile.redacted(value)).encode("utf-8", "backslashreplace")):
         first = read_object(profile, run, "verb.json")
         made = one_line(" ".join(map(str, [first.get("verb"), *(first.get("args") or [])])), 100)

@@ -449,6 +449,24 @@ class Direct(Workers):
         )
         self.assertEqual(self.tick()["outcome"], "unchanged", "its own worker wakes nobody")
 
+    def test_its_own_worker_wakes_nobody_wherever_its_id_stands(self):
+        self.direct('"$LOOOP_BIN" start-session --verify true one "a task"')
+        self.assertEqual(list(self.ls()), ["one"])
+        self.assertEqual(self.tick()["outcome"], "unchanged")
+
+    def test_what_another_worker_does_meanwhile_wakes(self):
+        self.looop("start-session", "w", "--command", "cat")
+        self.looop("start-session", "w2", "--command", "cat")
+        flag = f"env -u LOOOP_RUN_ID {' '.join(map(looop.quoted, self.command('flag', 'w2', 'help')))}"
+        self.direct(f'"$LOOOP_BIN" flag w mine; {flag}')
+        self.assertIn('worker w2: {"flag":null}', self.tick()["reason"])
+
+    def test_it_does_not_speak_for_the_session_that_the_beat_is_run_in(self):
+        self.looop("start-session", "box", "--command", "cat")
+        self.env["LOOOP_SESSION_ID"] = "box"
+        self.assertEqual(self.direct('"$LOOOP_BIN" ask "which one?"')["outcome"], "acted")
+        self.assertEqual([ask["session"] for ask in self.asks()], [None])
+
     def test_what_failed_was_no_move(self):
         self.direct('"$LOOOP_BIN" send nobody hi; "$LOOOP_BIN" ask "which one?"; echo done')
         self.assertEqual([ask["question"] for ask in self.asks()], ["which one?"])
