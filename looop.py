@@ -4753,7 +4753,8 @@ def read_session(profile: Profile, session: str) -> Session | None:
     raised = 0.0 if raw is None else written_at(f"{folder}/note")
     verdict = None
     if meta.get("verify") and status["state"] not in ALIVE_STATES:
-        verdict = read_fields(f"{folder}/verify.json").get("verdict")
+        told = read_fields(f"{folder}/verify.json")
+        verdict = told.get("verdict") if told.get("generation") == meta.get("started") else None
     return Session(session, folder, meta, status, note, raised, verdict)
 
 
@@ -7907,9 +7908,13 @@ def judge_check(profile: Profile, session: Session, ended: Ended) -> None:
 
 
 def write_verdict(session: Session, verdict: str, why: str, **more: JSON) -> None:
-    """Write down how a worker's check stands."""
+    """Write down how a worker's check stands: that of this session, whoever has its id by then."""
     fields: dict[str, JSON] = {"verdict": verdict, "why": why, "at": utc_text(time.time()), **more}
-    write_atomic(f"{session.folder}/verify.json", json_line(fields).encode())
+    fields["generation"] = session.generation
+    try:
+        write_atomic(f"{session.folder}/verify.json", json_line(fields).encode())
+    except FileNotFoundError:
+        pass  # somebody has pruned it meanwhile
 
 
 # ======================================================================================================================

@@ -416,6 +416,27 @@ class Checks(Workers):
             self.assertEqual(file.read(), "run\n")
         self.assertIn("it is not repeated", self.json("sessions", "w", "verify.json")["why"])
 
+    def test_who_takes_the_id_while_the_check_runs_does_not_inherit_it(self):
+        self.finish(f"echo run >> {self.home}/log; until test -e {self.home}/go; do sleep 0.05; done")
+        process = self.start("tick")
+        wait_until(lambda: os.path.exists(f"{self.home}/log"), "the check")
+        self.finish(f"echo again >> {self.home}/log; exit 1")
+        open(f"{self.home}/go", "w").close()
+        process.communicate(timeout=30)
+        self.assertEqual(self.ls()["w"]["verify"], "pending")
+        self.tick()
+        self.assertEqual(self.ls()["w"]["verify"], "fail")
+        with open(f"{self.home}/log") as file:
+            self.assertEqual(file.read(), "run\nagain\n")
+
+    def test_who_is_pruned_while_the_check_runs_fails_no_beat(self):
+        self.finish(f"echo run >> {self.home}/log; until test -e {self.home}/go; do sleep 0.05; done")
+        process = self.start("tick", "--json")
+        wait_until(lambda: os.path.exists(f"{self.home}/log"), "the check")
+        self.looop("prune")
+        open(f"{self.home}/go", "w").close()
+        self.assertEqual(json.loads(process.communicate(timeout=30)[0])["outcome"], "noop")
+
     def test_the_check_of_a_move_is_held_to_the_gate(self):
         self.worker("x")
         self.replies({"move": "start_worker", "id": "y", "prompt": "p", "verify": "git push --force"})
