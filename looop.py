@@ -10558,9 +10558,15 @@ def push(profile: Profile, told: Mapping[str, Notice]) -> None:
 
 
 def push_now(profile: Profile) -> None:
-    """Push what waits for the person, whoever raised it: the next beat may be an hour away."""
-    workers = [session for session in list_sessions(profile) if session.id != PULSE]
-    surface(profile, notices({"failure": None}, current_asks(profile), workers), beat=False)
+    """Push what waits for the person, whoever raised it: the next beat may be an hour away.
+
+    It is up by now, and stays up: what hinders the pushing is a warning.
+    """
+    try:
+        workers = [session for session in list_sessions(profile) if session.id != PULSE]
+        surface(profile, notices({"failure": None}, current_asks(profile), workers), beat=False)
+    except (Failure, OSError) as error:
+        profile.warn(f"{error}: the next beat tells the person")
 
 
 def tmux_target(profile: Profile) -> tuple[str, str]:
@@ -10719,7 +10725,7 @@ class Beat:
         until = utc_text(verdict.until) if verdict.until else None
         emit(self.profile, "held", gate=verdict.gate, detail=verdict.detail, until=until)
         surface(self.profile, notices(self.state, self.world.asks, self.world.sessions, [verdict]))
-        wait = max(0, int(verdict.until - now)) if verdict.until else None
+        wait = max(0, -int((now - verdict.until) // 1)) if verdict.until else None  # rounded up: not to wake too early
         return Outcome("held", f"{verdict.gate}: {verdict.detail}", next_beat_s=wait)
 
     def judge(self, now: float) -> tuple[str, Verdict | None]:

@@ -277,6 +277,17 @@ class Hardship(Pulses):
         self.assertEqual(looop.lock_holder(lock.path), "me, later")
         lock.release()
 
+    def test_a_hold_that_is_nearly_over_is_not_slept_past(self):
+        """Its rest of less than a second was told as none, and the usual pause was slept instead."""
+        self.profile()
+        opened = looop.open_profile(self.env, looop.__file__)
+        now = time.time()
+        looop.prepare(opened)
+        beat = looop.Beat(opened, "", "")
+        beat.state, beat.world = looop.read_state(opened), looop.observe(opened, {})
+        for left, wait in ((0.4, 1), (59.2, 60), (60.0, 60)):
+            self.assertEqual(beat.held(looop.Verdict("backoff", "hold", "x", now + left), now).next_beat_s, wait)
+
     def test_its_output(self):
         self.profile(goals={"a": "1\n"})
         self.replies({"move": "noop", "journal": "nothing to do"})

@@ -358,6 +358,17 @@ class Asking(Workers):
         self.assertEqual(asking.communicate(timeout=20)[0], b"this\n")
         self.assertIsNone(self.ls()["w"]["note"])
 
+    def test_what_hinders_the_telling_does_not_hinder_the_asking(self):
+        self.worker("w")
+        self.config("{")
+        asking = self.start("ask", "which?", "--session", "w")
+        wait_until(self.asks, "the ask")
+        looop.give_answer(self.opened, 1, "answered", "this")
+        out, err = asking.communicate(timeout=20)
+        self.assertEqual((out, asking.returncode), (b"this\n", 0))
+        self.assertIn(b"warning: config: ", err)
+        self.assertIn("is flagged", self.looop("flag", "w", "look"))
+
     def test_outside_of_a_session(self):
         process = self.start("ask", "deploy?")
         wait_until(self.asks, "the ask")
