@@ -134,6 +134,7 @@ EXIT_FAILED, EXIT_USAGE, EXIT_TIMEOUT, EXIT_INTERRUPTED = 1, 2, 124, 130
 
 KIB, MIB = 1024, 1024 * 1024
 DAY = 86400.0
+DUR_MAX = 1e9  # seconds that a DUR can mean
 
 ID_MAX = 64  # characters of an id or a name
 REPLY_MAX = 256 * KIB  # bytes of a runner's reply that can hold a move
@@ -607,7 +608,7 @@ def parse_duration(text: str) -> float:
     if not word.replace(".", "", 1).isdigit() or not word.isascii():
         raise ValueError(f"{text!r} is no duration: write 90, 90s, 500ms, 15m, 2h or 3d")
     secs = float(word) * scale
-    if secs > 1e9:
+    if secs > DUR_MAX:
         raise ValueError(f"{one_line(text, 40)!r} is longer than anything: write 90, 90s, 500ms, 15m, 2h or 3d")
     return secs
 
@@ -1039,7 +1040,7 @@ def checked_value(value: JSON, kind: str) -> JSON:
     if kind == "seconds":
         if isinstance(value, str):
             return parse_duration(value)
-        if number:
+        if number and value <= DUR_MAX:
             return value
         raise ValueError('must be a number of seconds or a duration like "15m"')
     if kind == "count":
@@ -2146,7 +2147,8 @@ def read_ask(profile: Profile, number: int, folder: str = "asks") -> dict[str, J
         whole.update(parse_json(read_bytes(profile.path(folder, f"{number}.json")) or b"{}"), n=number)
         parse_utc(str(whole["at"]))
         options = whole["options"] or []
-        if not all(isinstance(whole.get(key) or "", str) for key in ("kind", "question", "command", "diff", "ref")):
+        texts = ("kind", "session", "question", "command", "diff", "ref", "run")
+        if not all(isinstance(whole.get(key) or "", str) for key in texts):
             raise ValueError("it holds what looop does not write")
         if not isinstance(options, list) or not all(isinstance(option, str) for option in options):
             raise ValueError("its options are no texts")
@@ -10242,7 +10244,7 @@ def read_pause(profile: Profile, now: float) -> dict[str, JSON] | None:
     if raw is None:
         return None
     until = dig(pause, "until")
-    if not isinstance(pause, dict) or not (until is None or isinstance(until, (int, float))) or until is True:
+    if not isinstance(pause, dict) or (until is not None and moment(until) is None):
         return {"at": None, "until": None, "why": "pause.json is not what looop writes; `looop resume` removes it"}
     if until is not None and until <= now:
         return None
