@@ -10601,10 +10601,13 @@ def pop_window(profile: Profile, session: str) -> None:
         known, _, terminal = line.partition(" ")
         if known == mark and terminal.startswith("/dev/"):
             try:
-                with open(
-                    terminal, "wb", buffering=0, opener=lambda path, how: os.open(path, how | os.O_NOCTTY)
-                ) as bell:
-                    bell.write(b"\a")
+                fd = os.open(terminal, os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
+                try:
+                    os.write(fd, b"\a")
+                except BlockingIOError:
+                    pass  # its output is stopped
+                finally:
+                    os.close(fd)
             except OSError:
                 continue
             return
@@ -12219,11 +12222,13 @@ class Pulse:
         try:
             with beat_lock(profile, "pulse", 0.0):
                 readings = sense(profile)
-                keep_readings(profile, readings)
                 baseline = digests_of(read_state(profile)["baseline"])
+                if any(baseline.get(f"sensor:{name}") != reading.digest for name, reading in readings.items()):
+                    return True  # the beat that comes reads it again: it is the one that counts who is flapping
+                keep_readings(profile, readings)
         except (Failure, OSError):
-            return False  # a beat is in progress: it looks
-        return any(baseline.get(f"sensor:{name}") != reading.digest for name, reading in readings.items())
+            pass  # a beat is in progress: it looks
+        return False
 
     # --- sleep
 

@@ -210,6 +210,8 @@ class Waking(Pulses):
         self.assertEqual(self.beats(), 1)
         self.write("../said", '{"signal":2}')
         self.beaten(2)
+        self.asleep()
+        self.assertEqual(looop.read_index(self.opened)["s"].streak, 1, "it changed on that beat, whoever looked first")
 
     def test_a_nap_that_is_short_is_taken_once(self):
         self.profile(goals={"a": "1\n"})

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+import termios
 import unittest
 
 import looop
@@ -93,6 +94,17 @@ class Surfacing(Tmux):
         self.looop("flag", "w", "and again", env=env)
         self.assertEqual(self.windows(), ["! w"])
         self.assertEqual(len(self.events("needs_you")), 3)
+
+    def test_a_window_whose_output_is_stopped_holds_nobody_up(self):
+        self.looop("start-session", "w", "--command", "cat")
+        env = self.inside()
+        self.looop("flag", "w", env=env)
+        terminal = os.open(self.tmux("display-message", "-p", "-t", "mine:! w", "#{pane_tty}").strip(), os.O_RDWR)
+        self.addCleanup(os.close, terminal)
+        termios.tcflow(terminal, termios.TCOOFF)
+        self.looop("flag", "w", "again", env=env, timeout=10)
+        termios.tcflow(terminal, termios.TCOON)
+        self.assertEqual(self.windows(), ["! w"])
 
     def test_it_can_be_turned_off(self):
         self.looop("start-session", "w", "--command", "cat")
