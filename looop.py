@@ -4999,9 +4999,11 @@ def take_claim(profile: Profile, name: str, session: Session, ttl: float, now: f
         if held and held.state == "held" and held.session != session.id:
             owner = held.session or "nobody knows whom: its file does not say"
             raise Failure(f"claim: {name}: is held by {owner}", f"since {utc_text(held.at)}; `looop claims` lists them")
-        fields: dict[str, JSON] = {"session": session.id, "name": name, "ts": utc_text(now)}
+        path = profile.path("claims", f"{name}.json")
+        fields = read_fields(path) if held and held.state == "held" else {}  # what the worker has added stays
+        fields.update(session=session.id, name=name, ts=utc_text(now))
         fields.update(generation=session.generation, until=now + ttl if ttl else None)
-        write_atomic(profile.path("claims", f"{name}.json"), pretty(fields).encode(), sync=False)
+        write_atomic(path, pretty(fields).encode(), sync=False)
 
 
 def drop_claim(profile: Profile, name: str, session: str, now: float) -> None:
@@ -7706,10 +7708,22 @@ def kill_session(profile: Profile, session: Session, inside: bool = False) -> Se
         pass
     deadline = time.monotonic() + 5.0
     while time.monotonic() < deadline:
-        if not lock_is_held(f"{session.folder}/lock"):
-            return read_session(profile, session.id) or session
+        if not lives_on(profile, session):
+            return as_it_is(profile, session)
         time.sleep(0.002)
-    return kill_supervisor(profile, session)
+    return kill_supervisor(profile, as_it_is(profile, session))
+
+
+def as_it_is(profile: Profile, session: Session) -> Session:
+    """Return a session as it is now; as it was last seen where it is gone, or another has taken its id."""
+    now = read_session(profile, session.id)
+    return now if now and now.generation == session.generation else session
+
+
+def lives_on(profile: Profile, session: Session) -> bool:
+    """Tell whether a session's lock is held, and not by another that has taken its id."""
+    now = read_session(profile, session.id) if lock_is_held(f"{session.folder}/lock") else None
+    return bool(now and now.generation == session.generation)
 
 
 def runs_inside(session: Session) -> bool:
@@ -7729,11 +7743,11 @@ def kill_supervisor(profile: Profile, session: Session) -> Session:
         for number in (_signal.SIGSTOP, _signal.SIGKILL):
             send_signal([*descendants(pid), pid], number)
     deadline = time.monotonic() + 5.0
-    while lock_is_held(f"{session.folder}/lock"):
+    while lives_on(profile, session):
         if time.monotonic() > deadline:
             raise Failure(f"kill: {session.id}: its supervisor (pid {pid or '?'}) cannot be ended", "look with ps(1)")
         time.sleep(0.01)
-    return read_session(profile, session.id) or session
+    return as_it_is(profile, session)
 
 
 def end_leftovers(profile: Profile, session: Session) -> None:
@@ -12358,7 +12372,8 @@ def start_pulse(profile: Profile) -> tuple[int, bool]:
         if session is None or not session.alive:
             break
         time.sleep(0.01)
-    said = one_line("; ".join(screen_lines(screen_of(session))[-3:]) if session else "", 300)
+    lines = [line for line in screen_lines(screen_of(session)) if line.strip()] if session else []
+    said = one_line("; ".join(lines[-3:]), 300)
     raise Failure(f"up: the pulse does not live: {said or 'it said nothing'}", "`looop log pulse` shows all of it")
 
 

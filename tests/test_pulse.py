@@ -112,6 +112,24 @@ class Life(Pulses):
         self.assertIn("ended: w\nstill running: mine", self.looop("down", "--workers"))
         self.assertEqual({name: row["alive"] for name, row in self.ls().items()}, {"mine": True, "w": False})
 
+    def test_one_that_began_meanwhile_is_not_waited_for(self):
+        """`down` knew the pulse that had ended, and waited for the end of the one that `up` had begun since."""
+        self.profile()
+        self.up()
+        before = looop.read_session(self.opened, "pulse")
+        self.looop("down")
+        pid = self.up()["pid"]
+        self.addCleanup(setattr, looop, "ask_session", looop.ask_session)
+
+        def gone(*_, **__):
+            raise looop.Gone
+
+        looop.ask_session = gone  # it had ended when it was asked
+        begun = time.monotonic()
+        looop.kill_session(self.opened, before)
+        self.assertLess(time.monotonic() - begun, 4)
+        self.assertTrue(alive(pid))
+
     def test_two_profiles_know_nothing_of_each_other(self):
         other = {"LOOOP_DATA_DIR": os.path.join(self.home, "other")}
         first = self.up()

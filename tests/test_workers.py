@@ -106,6 +106,19 @@ class Claims(Workers):
         self.looop("claim", "x", code=2)
         self.looop("claim", "../x", "--session", "b", code=2)
 
+    def test_what_a_worker_has_added_stays_when_it_claims_again(self):
+        self.worker("a")
+        self.looop("claim", "x", "--session", "a")
+        self.write("claims/x.json", json.dumps({**self.json("claims", "x.json"), "branch": "fix-x"}))
+        self.looop("claim", "x", "--session", "a", "--ttl", "1h")
+        claim = self.json("claims", "x.json")
+        self.assertEqual(claim["branch"], "fix-x")
+        self.assertGreater(claim["until"], time.time())
+        self.crash("a")
+        self.worker("b")
+        self.looop("claim", "x", "--session", "b")
+        self.assertNotIn("branch", self.json("claims", "x.json"))
+
     def test_time_runs_out(self):
         self.worker("a")
         self.worker("b")
