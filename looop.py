@@ -927,6 +927,19 @@ class Lock:
             self.fd = -1
 
 
+BRIEF = 10.0  # seconds that a lock is waited for which is held for moments
+
+
+def brief_lock(path: str) -> Lock:
+    """Take a lock that is held for moments only. Raise Failure when somebody keeps it: who holds it may be stopped."""
+    make_private_dir(os.path.dirname(path))
+    lock = Lock(path)
+    if not lock.acquire(BRIEF, f"pid {os.getpid()}"):
+        holder = lock_holder(path) or "somebody"
+        raise Failure(f"{path}: is held by {holder}", "try again; who holds it may be stopped: see ps(1)")
+    return lock
+
+
 def lock_is_held(path: str) -> bool:
     """Tell whether a process holds a lock."""
     try:
@@ -2195,9 +2208,7 @@ def give_answer(profile: Profile, number: int, verdict: str, text: str, force: b
 
 def asks_lock(profile: Profile) -> Lock:
     """Take the lock under which answers are given and put away, for a moment."""
-    lock = Lock(profile.path("asks", ".lock"))
-    lock.acquire(None, f"pid {os.getpid()}")
-    return lock
+    return brief_lock(profile.path("asks", ".lock"))
 
 
 def add_to_answer(profile: Profile, number: int, **fields: JSON) -> None:
@@ -4862,11 +4873,7 @@ def check_private(folder: str) -> None:
 
 def store_lock(profile: Profile) -> Lock:
     """Take the lock of what makes and removes session folders. Raise Failure when somebody keeps it."""
-    make_private_dir(profile.path("sessions"))
-    lock = Lock(profile.path("sessions", ".lock"))
-    if not lock.acquire(10.0, f"pid {os.getpid()}"):
-        raise Failure(f"sessions: {lock.path}: is held by {lock_holder(lock.path)}", "try again")
-    return lock
+    return brief_lock(profile.path("sessions", ".lock"))
 
 
 def remove_session(profile: Profile, session: str) -> None:
@@ -4983,10 +4990,7 @@ def list_claims(profile: Profile, now: float) -> list[Claim]:
 
 def claims_lock(profile: Profile) -> Lock:
     """Take the lock of whoever changes claims, for a moment."""
-    make_private_dir(profile.path("claims"))
-    lock = Lock(profile.path("claims", ".lock"))
-    lock.acquire(None, f"pid {os.getpid()}")
-    return lock
+    return brief_lock(profile.path("claims", ".lock"))
 
 
 def take_claim(profile: Profile, name: str, session: Session, ttl: float, now: float) -> None:
@@ -10595,7 +10599,11 @@ def tmux_target(profile: Profile) -> tuple[str, str]:
     told = profile.env.get("TMUX") or text_of(read_bytes(profile.path(".tmux")) or b"").strip()
     socket = told.rpartition(",")[0].rpartition(",")[0]
     number = told.rpartition(",")[2]
-    return (socket, f"${number}") if socket.startswith("/") and number.isdigit() else ("", "")
+    try:  # a client hands its environment over: to nobody who has put a socket where ours was
+        ours = socket.startswith("/") and os.stat(socket).st_uid == os.geteuid()
+    except OSError:
+        ours = False
+    return (socket, f"${number}") if ours and number.isdigit() else ("", "")
 
 
 def tmux(profile: Profile, socket: str, *words: str) -> str:

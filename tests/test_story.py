@@ -118,6 +118,13 @@ class Surfacing(Tmux):
         self.looop("flag", "w", "hm", env={"TMUX": self.inside()["TMUX"][:-1] + "77"})
         self.assertEqual(self.windows(), ["! w"], "a session that is gone: the window opens all the same")
 
+    def test_a_socket_of_somebody_else_is_not_spoken_to(self):
+        opened = looop.open_profile({**self.env, **self.inside()}, looop.__file__)
+        self.assertEqual(looop.tmux_target(opened)[0], self.socket)
+        self.addCleanup(setattr, os, "geteuid", os.geteuid)
+        os.geteuid = lambda: 12345
+        self.assertEqual(looop.tmux_target(opened), ("", ""))
+
     def test_the_person_is_notified_at_once_and_once(self):
         self.profile(config={"notify": f"cat >>{self.home}/told"})
         self.looop("start-session", "w", "--command", "cat")

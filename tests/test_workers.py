@@ -382,6 +382,16 @@ class Asking(Workers):
         self.assertIn(b"warning: config: ", err)
         self.assertIn("is flagged", self.looop("flag", "w", "look"))
 
+    def test_who_was_stopped_with_a_lock_holds_nobody_up(self):
+        os.makedirs(self.path("asks"), mode=0o700)
+        self.addCleanup(setattr, looop, "BRIEF", looop.BRIEF)
+        looop.BRIEF = 0.1
+        with looop.asks_lock(self.opened), self.assertRaisesRegex(looop.Failure, rf"is held by pid {os.getpid()}"):
+            looop.put_question(self.opened, None, "which?")
+        with looop.claims_lock(self.opened), self.assertRaisesRegex(looop.Failure, "is held by"):
+            looop.drop_claim(self.opened, "x", "", time.time())
+        self.assertEqual(looop.put_question(self.opened, None, "which?"), 1)
+
     def test_outside_of_a_session(self):
         process = self.start("ask", "deploy?")
         wait_until(self.asks, "the ask")
