@@ -12623,9 +12623,10 @@ def cmd_pause(profile: Profile, args: dict[str, JSON]) -> int:
             del words[0]
         except ValueError:
             pass
+    why = profile.redacted(" ".join(words))
     prepare(profile)
-    write_atomic(profile.path("pause.json"), pretty({"at": now, "until": until, "why": " ".join(words)}).encode())
-    emit(profile, "paused", until=utc_text(until) if until else None, why=" ".join(words))
+    write_atomic(profile.path("pause.json"), pretty({"at": now, "until": until, "why": why}).encode())
+    emit(profile, "paused", until=utc_text(until) if until else None, why=why)
     say(f"paused until {local_moment(until, now)}" if until else "paused until `looop resume`")
     return 0
 
@@ -13379,7 +13380,7 @@ def cmd_kill(profile: Profile, args: dict[str, JSON]) -> int:
 def cmd_flag(profile: Profile, args: dict[str, JSON]) -> int:
     """Put a flag up on a session."""
     session = known_session(profile, "flag", args["id"])
-    message = one_line(" ".join(args["message"]), 1000)
+    message = one_line(profile.redacted(" ".join(args["message"])), 1000)
     flag_session(session, message or "needs you")
     push_now(profile)
     say(f"{session.id} is flagged")

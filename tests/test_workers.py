@@ -392,6 +392,14 @@ class Asking(Workers):
             looop.drop_claim(self.opened, "x", "", time.time())
         self.assertEqual(looop.put_question(self.opened, None, "which?"), 1)
 
+    def test_a_secret_is_written_into_no_flag_and_no_pause(self):
+        self.worker("w")
+        secret = {"MY_TOKEN": "s3cret-value"}
+        self.looop("flag", "w", "it is", "s3cret-value", env=secret)
+        self.looop("pause", "1h", "because of s3cret-value", env=secret)
+        self.assertEqual(self.ls()["w"]["note"], "it is [MY_TOKEN]")
+        self.assertEqual(self.json("pause.json")["why"], "because of [MY_TOKEN]")
+
     def test_outside_of_a_session(self):
         process = self.start("ask", "deploy?")
         wait_until(self.asks, "the ask")
