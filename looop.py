@@ -7893,7 +7893,13 @@ def verify_ended(profile: Profile) -> None:
         key, _, value = check_mark(session).partition("=")
         env = profile.child_env(**{key: value})
         jobs.append(Job(session.id, argv, env, VERIFY_TIME, "/dev/null", log, log, tidy=True, on_start=begun))
-    for session, end in zip(sessions, run_jobs(jobs)):
+    try:
+        ends = run_jobs(jobs)
+    except (KeyboardInterrupt, Terminated):  # a person has ended the beat, and the checks with it: undone
+        for session in sessions:
+            remove_file(f"{session.folder}/verify.json")
+        raise
+    for session, end in zip(sessions, ends):
         judge_check(profile, session, end)
 
 

@@ -458,6 +458,16 @@ class Checks(Workers):
             self.assertEqual(file.read(), "run\n")
         self.assertIn("it is not repeated", self.json("sessions", "w", "verify.json")["why"])
 
+    def test_a_person_who_ends_the_beat_undoes_the_check(self):
+        self.finish(f"echo run >> {self.home}/log; test -e {self.home}/go || sleep 100")
+        process = self.start("tick")
+        wait_until(lambda: os.path.exists(f"{self.home}/log"), "the check")
+        self.terminate(process)
+        self.assertEqual(self.ls()["w"]["verify"], "pending")
+        open(f"{self.home}/go", "w").close()
+        self.tick()
+        self.assertEqual(self.ls()["w"]["verify"], "pass")
+
     def test_who_takes_the_id_while_the_check_runs_does_not_inherit_it(self):
         self.finish(f"echo run >> {self.home}/log; until test -e {self.home}/go; do sleep 0.05; done")
         process = self.start("tick")
