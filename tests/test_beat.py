@@ -763,7 +763,7 @@ class Direct(Case):
         self.assertRegex(self.journal()[1], r"^- .{16} did this; and that; and more \[3 journal lines\]$")
         self.assertEqual(out["journal"], self.journal()[1])
         self.assertIn("and more\n", self.read("runs", out["run"], "journal.txt"))
-        self.assertIn("wrote 3 journal lines", self.stderr)
+        self.assertIn("3 journal lines in one beat", self.stderr)
 
     def test_a_config_of_looop_0_5(self):
         """No mode; the command ends in `| "$LOOOP_BIN" _fmt`; the stream is metered all the same."""
