@@ -137,6 +137,7 @@ EXIT_FAILED, EXIT_USAGE, EXIT_TIMEOUT, EXIT_INTERRUPTED = 1, 2, 124, 130
 
 KIB, MIB = 1024, 1024 * 1024
 DAY = 86400.0
+DUR_MAX = 1e9  # seconds that a DUR can mean
 
 ID_MAX = 64  # characters of an id or a name
 REPLY_MAX = 256 * KIB  # bytes of a runner's reply that can hold a move
@@ -610,7 +611,7 @@ def parse_duration(text: str) -> float:
     if not word.replace(".", "", 1).isdigit() or not word.isascii():
         raise ValueError(f"{text!r} is no duration: write 90, 90s, 500ms, 15m, 2h or 3d")
     secs = float(word) * scale
-    if secs > 1e9:
+    if secs > DUR_MAX:
         raise ValueError(f"{one_line(text, 40)!r} is longer than anything: write 90, 90s, 500ms, 15m, 2h or 3d")
     return secs
 
@@ -871,6 +872,16 @@ def signature(path: str) -> str:
     return f"{s.st_ino}:{s.st_size}:{s.st_mtime_ns}:{s.st_ctime_ns}:{s.st_mode}"
 
 
+def rewrite(fd: int, line: str) -> None:
+    """Replace the line in a lock that is held, which it is also where a full disk has no room for the line."""
+    data = line.encode() + b"\n"
+    try:
+        os.pwrite(fd, data, 0)
+        os.ftruncate(fd, len(data))
+    except OSError:
+        pass
+
+
 class Lock:
     """Hold `flock` on a file, with a line inside that tells others who holds it."""
 
@@ -898,9 +909,9 @@ class Lock:
                     return False
             time.sleep(pause)
             pause = min(pause * 1.5, 0.1)
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, note.encode() + b"\n", 0)
         self.fd = fd
+        os.ftruncate(fd, 0)
+        rewrite(fd, note)
         return True
 
     def __enter__(self) -> Self:
@@ -917,6 +928,19 @@ class Lock:
             os.ftruncate(self.fd, 0)
             os.close(self.fd)
             self.fd = -1
+
+
+BRIEF = 10.0  # seconds that a lock is waited for which is held for moments
+
+
+def brief_lock(path: str) -> Lock:
+    """Take a lock that is held for moments only. Raise Failure when somebody keeps it: who holds it may be stopped."""
+    make_private_dir(os.path.dirname(path))
+    lock = Lock(path)
+    if not lock.acquire(BRIEF, f"pid {os.getpid()}"):
+        holder = lock_holder(path) or "somebody"
+        raise Failure(f"{path}: is held by {holder}", "try again; who holds it may be stopped: see ps(1)")
+    return lock
 
 
 def lock_is_held(path: str) -> bool:
@@ -1032,7 +1056,7 @@ def checked_value(value: JSON, kind: str) -> JSON:
     if kind == "seconds":
         if isinstance(value, str):
             return parse_duration(value)
-        if number:
+        if number and value <= DUR_MAX:
             return value
         raise ValueError('must be a number of seconds or a duration like "15m"')
     if kind == "count":
@@ -1304,7 +1328,7 @@ class Profile:
 
     def child_env(self, **extra: str) -> dict[str, str]:
         """Return the environment of a child: ours, and where looop and its files are."""
-        env = {key: value for key, value in self.env.items() if key != "LOOOP_RUN_ID"}
+        env = {key: value for key, value in self.env.items() if key not in ("LOOOP_RUN_ID", "LOOOP_SESSION_ID")}
         env["LOOOP_CHILD"] = "1"  # what looop starts is not a person: `require_person`
         env["LOOOP_BIN"] = self.executable()
         env["LOOOP_DATA_DIR"] = self.data
@@ -2139,7 +2163,8 @@ def read_ask(profile: Profile, number: int, folder: str = "asks") -> dict[str, J
         whole.update(parse_json(read_bytes(profile.path(folder, f"{number}.json")) or b"{}"), n=number)
         parse_utc(str(whole["at"]))
         options = whole["options"] or []
-        if not all(isinstance(whole.get(key) or "", str) for key in ("kind", "question", "command", "diff", "ref")):
+        texts = ("kind", "session", "question", "command", "diff", "ref", "run")
+        if not all(isinstance(whole.get(key) or "", str) for key in texts):
             raise ValueError("it holds what looop does not write")
         if not isinstance(options, list) or not all(isinstance(option, str) for option in options):
             raise ValueError("its options are no texts")
@@ -2186,9 +2211,7 @@ def give_answer(profile: Profile, number: int, verdict: str, text: str, force: b
 
 def asks_lock(profile: Profile) -> Lock:
     """Take the lock under which answers are given and put away, for a moment."""
-    lock = Lock(profile.path("asks", ".lock"))
-    lock.acquire(None, f"pid {os.getpid()}")
-    return lock
+    return brief_lock(profile.path("asks", ".lock"))
 
 
 def add_to_answer(profile: Profile, number: int, **fields: JSON) -> None:
@@ -2199,23 +2222,24 @@ def add_to_answer(profile: Profile, number: int, **fields: JSON) -> None:
 
 
 def archive_asks(profile: Profile, read: Iterable[Sequence[JSON]]) -> None:
-    """Move asks to asks/archive/ whose answers were read: [number, answer]; one that was replaced meanwhile stays."""
+    """Move asks to asks/archive/ whose answers were read: [number, answer]; one that was replaced meanwhile stays.
+
+    The answer is in both places while its ask moves: no instant makes an answered ask an open one.
+    """
     read = list(read)
     if not read:
         return
     make_private_dir(profile.path("asks", "archive"))
-    lock = asks_lock(profile)
-    try:
+    with asks_lock(profile):
         for number, answer in read:
-            if read_ask(profile, number)["answer"] != answer:
-                continue
-            for name in (f"{number}.answer.json", f"{number}.json"):
-                try:
-                    os.rename(profile.path("asks", name), profile.path("asks", "archive", name))
-                except FileNotFoundError:
-                    pass
-    finally:
-        lock.release()
+            ask, reply = (f"{number}{end}" for end in (".json", ".answer.json"))
+            if os.path.lexists(profile.path("asks", ask)):
+                if read_ask(profile, number)["answer"] != answer:
+                    continue
+                write_atomic(profile.path("asks", "archive", reply), read_bytes(profile.path("asks", reply)) or b"")
+                os.rename(profile.path("asks", ask), profile.path("asks", "archive", ask))
+            if os.path.lexists(profile.path("asks", "archive", ask)):
+                remove_file(profile.path("asks", reply))
 
 
 def ask_value(ask: Mapping[str, JSON]) -> JSON:
@@ -4745,7 +4769,8 @@ def read_session(profile: Profile, session: str) -> Session | None:
     raised = 0.0 if raw is None else written_at(f"{folder}/note")
     verdict = None
     if meta.get("verify") and status["state"] not in ALIVE_STATES:
-        verdict = read_fields(f"{folder}/verify.json").get("verdict")
+        told = read_fields(f"{folder}/verify.json")
+        verdict = told.get("verdict") if told.get("generation") == meta.get("started") else None
     return Session(session, folder, meta, status, note, raised, verdict)
 
 
@@ -4851,11 +4876,7 @@ def check_private(folder: str) -> None:
 
 def store_lock(profile: Profile) -> Lock:
     """Take the lock of what makes and removes session folders. Raise Failure when somebody keeps it."""
-    make_private_dir(profile.path("sessions"))
-    lock = Lock(profile.path("sessions", ".lock"))
-    if not lock.acquire(10.0, f"pid {os.getpid()}"):
-        raise Failure(f"sessions: {lock.path}: is held by {lock_holder(lock.path)}", "try again")
-    return lock
+    return brief_lock(profile.path("sessions", ".lock"))
 
 
 def remove_session(profile: Profile, session: str) -> None:
@@ -4972,10 +4993,7 @@ def list_claims(profile: Profile, now: float) -> list[Claim]:
 
 def claims_lock(profile: Profile) -> Lock:
     """Take the lock of whoever changes claims, for a moment."""
-    make_private_dir(profile.path("claims"))
-    lock = Lock(profile.path("claims", ".lock"))
-    lock.acquire(None, f"pid {os.getpid()}")
-    return lock
+    return brief_lock(profile.path("claims", ".lock"))
 
 
 def take_claim(profile: Profile, name: str, session: Session, ttl: float, now: float) -> None:
@@ -4988,9 +5006,11 @@ def take_claim(profile: Profile, name: str, session: Session, ttl: float, now: f
         if held and held.state == "held" and held.session != session.id:
             owner = held.session or "nobody knows whom: its file does not say"
             raise Failure(f"claim: {name}: is held by {owner}", f"since {utc_text(held.at)}; `looop claims` lists them")
-        fields: dict[str, JSON] = {"session": session.id, "name": name, "ts": utc_text(now)}
+        path = profile.path("claims", f"{name}.json")
+        fields = read_fields(path) if held and held.state == "held" else {}  # what the worker has added stays
+        fields.update(session=session.id, name=name, ts=utc_text(now))
         fields.update(generation=session.generation, until=now + ttl if ttl else None)
-        write_atomic(profile.path("claims", f"{name}.json"), pretty(fields).encode(), sync=False)
+        write_atomic(path, pretty(fields).encode(), sync=False)
 
 
 def drop_claim(profile: Profile, name: str, session: str, now: float) -> None:
@@ -7695,10 +7715,22 @@ def kill_session(profile: Profile, session: Session, inside: bool = False) -> Se
         pass
     deadline = time.monotonic() + 5.0
     while time.monotonic() < deadline:
-        if not lock_is_held(f"{session.folder}/lock"):
-            return read_session(profile, session.id) or session
+        if not lives_on(profile, session):
+            return as_it_is(profile, session)
         time.sleep(0.002)
-    return kill_supervisor(profile, session)
+    return kill_supervisor(profile, as_it_is(profile, session))
+
+
+def as_it_is(profile: Profile, session: Session) -> Session:
+    """Return a session as it is now; as it was last seen where it is gone, or another has taken its id."""
+    now = read_session(profile, session.id)
+    return now if now and now.generation == session.generation else session
+
+
+def lives_on(profile: Profile, session: Session) -> bool:
+    """Tell whether a session's lock is held, and not by another that has taken its id."""
+    now = read_session(profile, session.id) if lock_is_held(f"{session.folder}/lock") else None
+    return bool(now and now.generation == session.generation)
 
 
 def runs_inside(session: Session) -> bool:
@@ -7718,11 +7750,11 @@ def kill_supervisor(profile: Profile, session: Session) -> Session:
         for number in (_signal.SIGSTOP, _signal.SIGKILL):
             send_signal([*descendants(pid), pid], number)
     deadline = time.monotonic() + 5.0
-    while lock_is_held(f"{session.folder}/lock"):
+    while lives_on(profile, session):
         if time.monotonic() > deadline:
             raise Failure(f"kill: {session.id}: its supervisor (pid {pid or '?'}) cannot be ended", "look with ps(1)")
         time.sleep(0.01)
-    return read_session(profile, session.id) or session
+    return as_it_is(profile, session)
 
 
 def end_leftovers(profile: Profile, session: Session) -> None:
@@ -7864,7 +7896,13 @@ def verify_ended(profile: Profile) -> None:
         key, _, value = check_mark(session).partition("=")
         env = profile.child_env(**{key: value})
         jobs.append(Job(session.id, argv, env, VERIFY_TIME, "/dev/null", log, log, tidy=True, on_start=begun))
-    for session, end in zip(sessions, run_jobs(jobs)):
+    try:
+        ends = run_jobs(jobs)
+    except (KeyboardInterrupt, Terminated):  # a person has ended the beat, and the checks with it: undone
+        for session in sessions:
+            remove_file(f"{session.folder}/verify.json")
+        raise
+    for session, end in zip(sessions, ends):
         judge_check(profile, session, end)
 
 
@@ -7899,9 +7937,13 @@ def judge_check(profile: Profile, session: Session, ended: Ended) -> None:
 
 
 def write_verdict(session: Session, verdict: str, why: str, **more: JSON) -> None:
-    """Write down how a worker's check stands."""
+    """Write down how a worker's check stands: that of this session, whoever has its id by then."""
     fields: dict[str, JSON] = {"verdict": verdict, "why": why, "at": utc_text(time.time()), **more}
-    write_atomic(f"{session.folder}/verify.json", json_line(fields).encode())
+    fields["generation"] = session.generation
+    try:
+        write_atomic(f"{session.folder}/verify.json", json_line(fields).encode())
+    except FileNotFoundError:
+        pass  # somebody has pruned it meanwhile
 
 
 # ======================================================================================================================
@@ -10245,7 +10287,7 @@ def read_pause(profile: Profile, now: float) -> dict[str, JSON] | None:
     if raw is None:
         return None
     until = dig(pause, "until")
-    if not isinstance(pause, dict) or not (until is None or isinstance(until, (int, float))) or until is True:
+    if not isinstance(pause, dict) or (until is not None and moment(until) is None):
         return {"at": None, "until": None, "why": "pause.json is not what looop writes; `looop resume` removes it"}
     if until is not None and until <= now:
         return None
@@ -10561,9 +10603,15 @@ def push(profile: Profile, told: Mapping[str, Notice]) -> None:
 
 
 def push_now(profile: Profile) -> None:
-    """Push what waits for the person, whoever raised it: the next beat may be an hour away."""
-    workers = [session for session in list_sessions(profile) if session.id != PULSE]
-    surface(profile, notices({"failure": None}, current_asks(profile), workers), beat=False)
+    """Push what waits for the person, whoever raised it: the next beat may be an hour away.
+
+    It is up by now, and stays up: what hinders the pushing is a warning.
+    """
+    try:
+        workers = [session for session in list_sessions(profile) if session.id != PULSE]
+        surface(profile, notices({"failure": None}, current_asks(profile), workers), beat=False)
+    except (Failure, OSError) as error:
+        profile.warn(f"{error}: the next beat tells the person")
 
 
 def tmux_target(profile: Profile) -> tuple[str, str]:
@@ -10576,7 +10624,11 @@ def tmux_target(profile: Profile) -> tuple[str, str]:
     told = profile.env.get("TMUX") or text_of(read_bytes(profile.path(".tmux")) or b"").strip()
     socket = told.rpartition(",")[0].rpartition(",")[0]
     number = told.rpartition(",")[2]
-    return (socket, f"${number}") if socket.startswith("/") and number.isdigit() else ("", "")
+    try:  # a client hands its environment over: to nobody who has put a socket where ours was
+        ours = socket.startswith("/") and os.stat(socket).st_uid == os.geteuid()
+    except OSError:
+        ours = False
+    return (socket, f"${number}") if ours and number.isdigit() else ("", "")
 
 
 def tmux(profile: Profile, socket: str, *words: str) -> str:
@@ -10596,10 +10648,13 @@ def pop_window(profile: Profile, session: str) -> None:
         known, _, terminal = line.partition(" ")
         if known == mark and terminal.startswith("/dev/"):
             try:
-                with open(
-                    terminal, "wb", buffering=0, opener=lambda path, how: os.open(path, how | os.O_NOCTTY)
-                ) as bell:
-                    bell.write(b"\a")
+                fd = os.open(terminal, os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
+                try:
+                    os.write(fd, b"\a")
+                except BlockingIOError:
+                    pass  # its output is stopped
+                finally:
+                    os.close(fd)
             except OSError:
                 continue
             return
@@ -10722,7 +10777,7 @@ class Beat:
         until = utc_text(verdict.until) if verdict.until else None
         emit(self.profile, "held", gate=verdict.gate, detail=verdict.detail, until=until)
         surface(self.profile, notices(self.state, self.world.asks, self.world.sessions, [verdict]))
-        wait = max(0, int(verdict.until - now)) if verdict.until else None
+        wait = max(0, -int((now - verdict.until) // 1)) if verdict.until else None  # rounded up: not to wake too early
         return Outcome("held", f"{verdict.gate}: {verdict.detail}", next_beat_s=wait)
 
     def judge(self, now: float) -> tuple[str, Verdict | None]:
@@ -10889,12 +10944,15 @@ class Beat:
         """Return what a direct runner itself changed: the items, which wake nobody, and a word for each move."""
         wrote: dict[str, Item | None] = {}
         moves: list[str] = []
-        session = str((verb.get("args") or [""])[0])
+        session = str(verb.get("session") or "")
+        workers = {key for key in {**self.world.items, **after.items} if key.startswith("worker:")}
+        own = f"worker:{session}"
+        mine = {own} if own in workers else {key for key in workers if session and key.startswith(own)}
         for change in diff(baseline_of(self.world.items), after.items):
             kind, _, name = change.key.partition(":")
             if kind in ("playbook", "goal"):
                 moves.append(change.key.replace(":", " "))
-            elif not (kind == "worker" and session and name.startswith(session)) and not (
+            elif change.key not in mine and not (
                 kind == "ask" and any(str(ask["n"]) == name and ask["run"] == self.run for ask in after.asks)
             ):
                 continue
@@ -11298,8 +11356,10 @@ def await_answer(profile: Profile, number: int, limit: float) -> str | None:
     deadline = time.monotonic() + limit if limit else None
     with Bell(profile) as bell:
         while True:
-            folder = "asks" if number in ask_numbers(profile, "asks") else "asks/archive"
-            if not os.path.lexists(profile.path(folder, f"{number}.json")):
+            for folder in ("asks", "asks/archive"):  # in the order in which it moves
+                if os.path.lexists(profile.path(folder, f"{number}.json")):
+                    break
+            else:
                 raise Failure(f"ask {number}: is gone: somebody removed its file", "ask again")
             ask = read_ask(profile, number, folder)
             if ask["state"] == "answered":
@@ -11311,10 +11371,11 @@ def await_answer(profile: Profile, number: int, limit: float) -> str | None:
 
 
 def delivered(profile: Profile, number: int, answer: str) -> None:
-    """Note that whoever asked has the answer, and put both away."""
+    """Note that whoever asked has the answer, and put both away; the flag too, if it is still up."""
     with asks_lock(profile):
         if number not in ask_numbers(profile, "asks") or read_ask(profile, number)["answer"] != answer:
             return
+        lower_flag(profile, read_ask(profile, number))
         add_to_answer(profile, number, delivered=utc_text(time.time()))
     archive_asks(profile, [[number, answer]])
 
@@ -12208,11 +12269,13 @@ class Pulse:
         try:
             with beat_lock(profile, "pulse", 0.0):
                 readings = sense(profile)
-                keep_readings(profile, readings)
                 baseline = digests_of(read_state(profile)["baseline"])
+                if any(baseline.get(f"sensor:{name}") != reading.digest for name, reading in readings.items()):
+                    return True  # the beat that comes reads it again: it is the one that counts who is flapping
+                keep_readings(profile, readings)
         except (Failure, OSError):
-            return False  # a beat is in progress: it looks
-        return any(baseline.get(f"sensor:{name}") != reading.digest for name, reading in readings.items())
+            pass  # a beat is in progress: it looks
+        return False
 
     # --- sleep
 
@@ -12283,16 +12346,6 @@ class Pulse:
         self.ahead = wall - woke
 
 
-def rewrite(fd: int, line: str) -> None:
-    """Replace the line in a lock that is held; on a full disk it stays as it is."""
-    data = line.encode() + b"\n"
-    try:
-        os.pwrite(fd, data, 0)
-        os.ftruncate(fd, len(data))
-    except OSError:
-        pass
-
-
 def preload() -> None:
     """Load all that is needed later: the file that it comes from may be another by then. Sessions share it, too."""
     import _socket  # noqa: F401
@@ -12352,7 +12405,8 @@ def start_pulse(profile: Profile) -> tuple[int, bool]:
         if session is None or not session.alive:
             break
         time.sleep(0.01)
-    said = one_line("; ".join(screen_lines(screen_of(session))[-3:]) if session else "", 300)
+    lines = [line for line in screen_lines(screen_of(session)) if line.strip()] if session else []
+    said = one_line("; ".join(lines[-3:]), 300)
     raise Failure(f"up: the pulse does not live: {said or 'it said nothing'}", "`looop log pulse` shows all of it")
 
 
@@ -12594,9 +12648,10 @@ def cmd_pause(profile: Profile, args: dict[str, JSON]) -> int:
             del words[0]
         except ValueError:
             pass
+    why = profile.redacted(" ".join(words))
     prepare(profile)
-    write_atomic(profile.path("pause.json"), pretty({"at": now, "until": until, "why": " ".join(words)}).encode())
-    emit(profile, "paused", until=utc_text(until) if until else None, why=" ".join(words))
+    write_atomic(profile.path("pause.json"), pretty({"at": now, "until": until, "why": why}).encode())
+    emit(profile, "paused", until=utc_text(until) if until else None, why=why)
     say(f"paused until {local_moment(until, now)}" if until else "paused until `looop resume`")
     return 0
 
@@ -13354,7 +13409,7 @@ def cmd_kill(profile: Profile, args: dict[str, JSON]) -> int:
 def cmd_flag(profile: Profile, args: dict[str, JSON]) -> int:
     """Put a flag up on a session."""
     session = known_session(profile, "flag", args["id"])
-    message = one_line(" ".join(args["message"]), 1000)
+    message = one_line(profile.redacted(" ".join(args["message"])), 1000)
     flag_session(session, message or "needs you")
     push_now(profile)
     say(f"{session.id} is flagged")
@@ -16872,7 +16927,7 @@ def dispatch(profile: Profile, words: list[str]) -> int:
     args = parse_args(verb, rest)
     if not (verb.moves and profile.env.get("LOOOP_RUN_ID")):
         return verb.run(profile, args)
-    slot = take_move(profile, verb.name, rest)
+    slot = take_move(profile, verb.name, rest, args.get("id"))
     try:
         return verb.run(profile, args)
     except Failure:  # it has done nothing
@@ -16880,13 +16935,16 @@ def dispatch(profile: Profile, words: list[str]) -> int:
         raise
 
 
-def take_move(profile: Profile, verb: str, words: Sequence[str]) -> str:
-    """Take the one move of the beat that this runs in; return the file that says so. Raise Failure when it is taken."""
+def take_move(profile: Profile, verb: str, words: Sequence[str], session: JSON) -> str:
+    """Take the one move of the beat that this runs in; return the file that says so. Raise Failure when it is taken.
+
+    `session`: the one that the verb is about, None for another verb.
+    """
     run = profile.env["LOOOP_RUN_ID"]
     if not check_data_dir(profile) or read_state(profile)["open"] != run:
         raise Failure(f"{verb}: the beat {one_line(run, 60)} is over", "a move belongs to its beat")
     slot = profile.path("runs", run, "verb.json")
-    value = {"verb": verb, "args": list(words), "at": utc_text(time.time())}
+    value = {"verb": verb, "args": list(words), "session": session, "at": utc_text(time.time())}
     if not publish(slot, pretty(profile.redacted(value)).encode("utf-8", "backslashreplace")):
         first = read_object(profile, run, "verb.json")
         made = one_line(" ".join(map(str, [first.get("verb"), *(first.get("args") or [])])), 100)

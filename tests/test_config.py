@@ -73,6 +73,7 @@ class Settings(Case):
             ('{"interval": true}', "interval: must be a number of seconds"),
             ('{"interval": -1}', "interval: must be a number of seconds"),
             ('{"interval": 1e999}', "interval: must be a number of seconds"),
+            ('{"interval": 1e30}', "interval: must be a number of seconds"),
             ('{"budget": 10}', "budget: must be an object, not 10"),
             ('{"budget": {"daily_usd": "10"}}', 'budget.daily_usd: must be a number of USD, 0 or more, not "10"'),
             ('{"budget": {"max_workers": 1.5}}', "budget.max_workers: must be a whole number"),

@@ -297,6 +297,9 @@ class Around(AskingCase):
             ("\u00b2.json", "{}"),
             ("7.json", '{"n":1,"options":[1]}'),
             ("8.json", '{"at":"x"}'),
+            ("8.json", '{"at":"2026-01-02T03:04:05Z","question":"?","session":["w"]}'),
+            ("8.json", '{"at":"2026-01-02T03:04:05Z","question":"?","session":5}'),
+            ("8.json", '{"at":"2026-01-02T03:04:05Z","question":"?","session":{"w":1},"run":[1]}'),
             ("9.json", '{"kind":"proposal","at":"2026-01-02T03:04:05Z","question":"?"}'),
         ):
             self.write(f"asks/{name}", body)
@@ -306,7 +309,7 @@ class Around(AskingCase):
             os.unlink(self.path("asks", name)) if name[0] != "9" else None
         self.looop("approve", "9", code=1)
         self.assertIn("holds no move", self.stderr)
-        for body in ("[]", "null", "3", '{"until":"x"}', '{"at":1}', '{"why":5}'):
+        for body in ("[]", "null", "3", '{"until":"x"}', '{"at":1}', '{"why":5}', '{"until":true}', '{"until":1e300}'):
             self.write("pause.json", body)
             self.assertEqual(self.beat()["outcome"], "held", body)
             self.looop("status")

@@ -113,6 +113,24 @@ class Life(Pulses):
         self.assertIn("ended: w\nstill running: mine", self.looop("down", "--workers"))
         self.assertEqual({name: row["alive"] for name, row in self.ls().items()}, {"mine": True, "w": False})
 
+    def test_one_that_began_meanwhile_is_not_waited_for(self):
+        """`down` knew the pulse that had ended, and waited for the end of the one that `up` had begun since."""
+        self.profile()
+        self.up()
+        before = looop.read_session(self.opened, "pulse")
+        self.looop("down")
+        pid = self.up()["pid"]
+        self.addCleanup(setattr, looop, "ask_session", looop.ask_session)
+
+        def gone(*_, **__):
+            raise looop.Gone
+
+        looop.ask_session = gone  # it had ended when it was asked
+        begun = time.monotonic()
+        looop.kill_session(self.opened, before)
+        self.assertLess(time.monotonic() - begun, 4)
+        self.assertTrue(alive(pid))
+
     def test_two_profiles_know_nothing_of_each_other(self):
         other = {"LOOOP_DATA_DIR": os.path.join(self.home, "other")}
         first = self.up()
@@ -211,6 +229,8 @@ class Waking(Pulses):
         self.assertEqual(self.beats(), 1)
         self.write("../said", '{"signal":2}')
         self.beaten(2)
+        self.asleep()
+        self.assertEqual(looop.read_index(self.opened)["s"].streak, 1, "it changed on that beat, whoever looked first")
 
     def test_a_nap_that_is_short_is_taken_once(self):
         self.profile(goals={"a": "1\n"})
@@ -256,6 +276,38 @@ class Hardship(Pulses):
         self.write("state.json", state)
         self.write("goals/a.md", "3\n")
         wait_until(lambda: len(self.events("decided")) == 2, "a beat again", 90)
+
+    def test_a_full_disk_leaves_no_lock_behind(self):
+        """A lock that could be taken and not be labelled was held by its own process for ever."""
+        self.profile()
+        real = os.pwrite
+        self.addCleanup(setattr, os, "pwrite", real)
+
+        def full(*_):
+            raise OSError(28, "No space left on device")
+
+        lock = looop.Lock(self.path(".beat.lock"))
+        os.pwrite = full
+        self.assertTrue(lock.acquire(0.0, "me"))
+        self.assertEqual(looop.lock_holder(lock.path), "another process")
+        looop.rewrite(lock.fd, "me, later")
+        os.pwrite = real
+        lock.release()
+        self.assertTrue(lock.acquire(0.0, "me"))
+        looop.rewrite(lock.fd, "me, later")
+        self.assertEqual(looop.lock_holder(lock.path), "me, later")
+        lock.release()
+
+    def test_a_hold_that_is_nearly_over_is_not_slept_past(self):
+        """Its rest of less than a second was told as none, and the usual pause was slept instead."""
+        self.profile()
+        opened = looop.open_profile(self.env, looop.__file__)
+        now = time.time()
+        looop.prepare(opened)
+        beat = looop.Beat(opened, "", "")
+        beat.state, beat.world = looop.read_state(opened), looop.observe(opened, {})
+        for left, wait in ((0.4, 1), (59.2, 60), (60.0, 60)):
+            self.assertEqual(beat.held(looop.Verdict("backoff", "hold", "x", now + left), now).next_beat_s, wait)
 
     def test_its_output(self):
         self.profile(goals={"a": "1\n"})

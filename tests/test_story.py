@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+import termios
 import unittest
 
 import looop
@@ -94,6 +95,17 @@ class Surfacing(Tmux):
         self.assertEqual(self.windows(), ["! w"])
         self.assertEqual(len(self.events("needs_you")), 3)
 
+    def test_a_window_whose_output_is_stopped_holds_nobody_up(self):
+        self.looop("start-session", "w", "--command", "cat")
+        env = self.inside()
+        self.looop("flag", "w", env=env)
+        terminal = os.open(self.tmux("display-message", "-p", "-t", "mine:! w", "#{pane_tty}").strip(), os.O_RDWR)
+        self.addCleanup(os.close, terminal)
+        termios.tcflow(terminal, termios.TCOOFF)
+        self.looop("flag", "w", "again", env=env, timeout=10)
+        termios.tcflow(terminal, termios.TCOON)
+        self.assertEqual(self.windows(), ["! w"])
+
     def test_it_can_be_turned_off(self):
         self.looop("start-session", "w", "--command", "cat")
         self.looop("flag", "w", env={**self.inside(), "LOOOP_TMUX_SURFACE": "0"})
@@ -105,6 +117,13 @@ class Surfacing(Tmux):
         self.looop("flag", "w", env={"TMUX": "nonsense"})
         self.looop("flag", "w", "hm", env={"TMUX": self.inside()["TMUX"][:-1] + "77"})
         self.assertEqual(self.windows(), ["! w"], "a session that is gone: the window opens all the same")
+
+    def test_a_socket_of_somebody_else_is_not_spoken_to(self):
+        opened = looop.open_profile({**self.env, **self.inside()}, looop.__file__)
+        self.assertEqual(looop.tmux_target(opened)[0], self.socket)
+        self.addCleanup(setattr, os, "geteuid", os.geteuid)
+        os.geteuid = lambda: 12345
+        self.assertEqual(looop.tmux_target(opened), ("", ""))
 
     def test_the_person_is_notified_at_once_and_once(self):
         self.profile(config={"notify": f"cat >>{self.home}/told"})

@@ -106,6 +106,19 @@ class Claims(Workers):
         self.looop("claim", "x", code=2)
         self.looop("claim", "../x", "--session", "b", code=2)
 
+    def test_what_a_worker_has_added_stays_when_it_claims_again(self):
+        self.worker("a")
+        self.looop("claim", "x", "--session", "a")
+        self.write("claims/x.json", json.dumps({**self.json("claims", "x.json"), "branch": "fix-x"}))
+        self.looop("claim", "x", "--session", "a", "--ttl", "1h")
+        claim = self.json("claims", "x.json")
+        self.assertEqual(claim["branch"], "fix-x")
+        self.assertGreater(claim["until"], time.time())
+        self.crash("a")
+        self.worker("b")
+        self.looop("claim", "x", "--session", "b")
+        self.assertNotIn("branch", self.json("claims", "x.json"))
+
     def test_time_runs_out(self):
         self.worker("a")
         self.worker("b")
@@ -314,6 +327,79 @@ class Asking(Workers):
             self.assertEqual(len(os.listdir(self.path(".bells"))), 1)
         self.assertEqual(os.listdir(self.path(".bells")), [])
 
+    def test_an_answer_that_is_put_away_is_one_at_every_instant(self):
+        self.profile()
+        os.makedirs(self.path("asks"), mode=0o700)
+
+        def cut(name, step):
+            """Have a call of os raise at its n-th use, as a `kill -9` would end it there."""
+            real = getattr(os, name)
+            self.addCleanup(setattr, os, name, real)
+            calls = []
+
+            def call(*args):
+                calls.append(args)
+                if len(calls) == step:
+                    raise KeyboardInterrupt
+                return real(*args)
+
+            setattr(os, name, call)
+            return real
+
+        for name in ("rename", "unlink"):
+            for step in (1, 2):
+                number = looop.new_ask(self.opened, "ask", session=None, question=f"{name} {step}")
+                self.assertTrue(looop.give_answer(self.opened, number, "answered", "yes"))
+                real = cut(name, step)
+                try:
+                    looop.archive_asks(self.opened, [[number, "yes"]])
+                except KeyboardInterrupt:
+                    pass
+                setattr(os, name, real)
+                self.assertEqual([ask["state"] for ask in looop.read_asks(self.opened) if ask["state"] == "open"], [])
+                self.assertEqual(looop.await_answer(self.opened, number, 0.5), "yes", (name, step))
+                looop.archive_asks(self.opened, [[number, "yes"]])
+                self.assertEqual(looop.read_asks(self.opened), [])
+                self.assertEqual([name for name in os.listdir(self.path("asks")) if name.startswith(str(number))], [])
+
+    def test_a_flag_comes_down_though_who_answered_died_before(self):
+        self.worker("w")
+        asking = self.start("ask", "which?", "--session", "w")
+        wait_until(self.asks, "the ask")
+        self.assertEqual(self.ls()["w"]["note"], "asks: which?")
+        looop.give_answer(self.opened, 1, "answered", "this")
+        self.assertEqual(asking.communicate(timeout=20)[0], b"this\n")
+        self.assertIsNone(self.ls()["w"]["note"])
+
+    def test_what_hinders_the_telling_does_not_hinder_the_asking(self):
+        self.worker("w")
+        self.config("{")
+        asking = self.start("ask", "which?", "--session", "w")
+        wait_until(self.asks, "the ask")
+        looop.give_answer(self.opened, 1, "answered", "this")
+        out, err = asking.communicate(timeout=20)
+        self.assertEqual((out, asking.returncode), (b"this\n", 0))
+        self.assertIn(b"warning: config: ", err)
+        self.assertIn("is flagged", self.looop("flag", "w", "look"))
+
+    def test_who_was_stopped_with_a_lock_holds_nobody_up(self):
+        os.makedirs(self.path("asks"), mode=0o700)
+        self.addCleanup(setattr, looop, "BRIEF", looop.BRIEF)
+        looop.BRIEF = 0.1
+        with looop.asks_lock(self.opened), self.assertRaisesRegex(looop.Failure, rf"is held by pid {os.getpid()}"):
+            looop.put_question(self.opened, None, "which?")
+        with looop.claims_lock(self.opened), self.assertRaisesRegex(looop.Failure, "is held by"):
+            looop.drop_claim(self.opened, "x", "", time.time())
+        self.assertEqual(looop.put_question(self.opened, None, "which?"), 1)
+
+    def test_a_secret_is_written_into_no_flag_and_no_pause(self):
+        self.worker("w")
+        secret = {"MY_TOKEN": "s3cret-value"}
+        self.looop("flag", "w", "it is", "s3cret-value", env=secret)
+        self.looop("pause", "1h", "because of s3cret-value", env=secret)
+        self.assertEqual(self.ls()["w"]["note"], "it is [MY_TOKEN]")
+        self.assertEqual(self.json("pause.json")["why"], "because of [MY_TOKEN]")
+
     def test_outside_of_a_session(self):
         process = self.start("ask", "deploy?")
         wait_until(self.asks, "the ask")
@@ -372,6 +458,37 @@ class Checks(Workers):
             self.assertEqual(file.read(), "run\n")
         self.assertIn("it is not repeated", self.json("sessions", "w", "verify.json")["why"])
 
+    def test_a_person_who_ends_the_beat_undoes_the_check(self):
+        self.finish(f"echo run >> {self.home}/log; test -e {self.home}/go || sleep 100")
+        process = self.start("tick")
+        wait_until(lambda: os.path.exists(f"{self.home}/log"), "the check")
+        self.terminate(process)
+        self.assertEqual(self.ls()["w"]["verify"], "pending")
+        open(f"{self.home}/go", "w").close()
+        self.tick()
+        self.assertEqual(self.ls()["w"]["verify"], "pass")
+
+    def test_who_takes_the_id_while_the_check_runs_does_not_inherit_it(self):
+        self.finish(f"echo run >> {self.home}/log; until test -e {self.home}/go; do sleep 0.05; done")
+        process = self.start("tick")
+        wait_until(lambda: os.path.exists(f"{self.home}/log"), "the check")
+        self.finish(f"echo again >> {self.home}/log; exit 1")
+        open(f"{self.home}/go", "w").close()
+        process.communicate(timeout=30)
+        self.assertEqual(self.ls()["w"]["verify"], "pending")
+        self.tick()
+        self.assertEqual(self.ls()["w"]["verify"], "fail")
+        with open(f"{self.home}/log") as file:
+            self.assertEqual(file.read(), "run\nagain\n")
+
+    def test_who_is_pruned_while_the_check_runs_fails_no_beat(self):
+        self.finish(f"echo run >> {self.home}/log; until test -e {self.home}/go; do sleep 0.05; done")
+        process = self.start("tick", "--json")
+        wait_until(lambda: os.path.exists(f"{self.home}/log"), "the check")
+        self.looop("prune")
+        open(f"{self.home}/go", "w").close()
+        self.assertEqual(json.loads(process.communicate(timeout=30)[0])["outcome"], "noop")
+
     def test_the_check_of_a_move_is_held_to_the_gate(self):
         self.worker("x")
         self.replies({"move": "start_worker", "id": "y", "prompt": "p", "verify": "git push --force"})
@@ -404,6 +521,24 @@ class Direct(Workers):
             "this beat has made its move (start-session one a task)", self.read("runs", out["run"], "stderr.log")
         )
         self.assertEqual(self.tick()["outcome"], "unchanged", "its own worker wakes nobody")
+
+    def test_its_own_worker_wakes_nobody_wherever_its_id_stands(self):
+        self.direct('"$LOOOP_BIN" start-session --verify true one "a task"')
+        self.assertEqual(list(self.ls()), ["one"])
+        self.assertEqual(self.tick()["outcome"], "unchanged")
+
+    def test_what_another_worker_does_meanwhile_wakes(self):
+        self.looop("start-session", "w", "--command", "cat")
+        self.looop("start-session", "w2", "--command", "cat")
+        flag = f"env -u LOOOP_RUN_ID {' '.join(map(looop.quoted, self.command('flag', 'w2', 'help')))}"
+        self.direct(f'"$LOOOP_BIN" flag w mine; {flag}')
+        self.assertIn('worker w2: {"flag":null}', self.tick()["reason"])
+
+    def test_it_does_not_speak_for_the_session_that_the_beat_is_run_in(self):
+        self.looop("start-session", "box", "--command", "cat")
+        self.env["LOOOP_SESSION_ID"] = "box"
+        self.assertEqual(self.direct('"$LOOOP_BIN" ask "which one?"')["outcome"], "acted")
+        self.assertEqual([ask["session"] for ask in self.asks()], [None])
 
     def test_what_failed_was_no_move(self):
         self.direct('"$LOOOP_BIN" send nobody hi; "$LOOOP_BIN" ask "which one?"; echo done')
