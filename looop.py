@@ -166,6 +166,10 @@ class Failure(Exception):
         self.code = code
 
 
+class Unsettled(Failure):
+    """Report a failure in the middle of an effect: some of it may have happened."""
+
+
 class BadMove(Failure):
     """Report a reply that holds no valid move: the beat fails, nothing is performed."""
 
@@ -1535,6 +1539,9 @@ class Bell:
         os.mkfifo(aside, 0o600)
         self.fd = os.open(aside, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
         os.rename(aside, self.path)  # not before it is open: a bell that nobody hears is taken down
+        for half in os.listdir(folder):  # somebody died while hanging it up
+            if half.startswith(".") and time.time() - written_at(f"{folder}/{half}") > 60.0:
+                remove_file(f"{folder}/{half}")
 
     def wait(self, secs: float) -> bool:
         """Wait until it rings or the time is up; return whether it rang."""
@@ -6598,7 +6605,7 @@ def start_session(profile: Profile, start: Start, pulse: bool = False) -> Sessio
         try:
             if start.prompt:  # not before the id is ours: the worker who has it may still read its own
                 make_private_dir(profile.path("prompts"))
-                write_atomic(profile.path("prompts", f"{start.id}.md"), brief_of(start), sync=False)
+                write_atomic(profile.path("prompts", f"{start.id}.md"), brief_of(profile, start), sync=False)
             launch(order, lock.fd)
         except (Failure, OSError):  # nothing runs; what else interrupts this leaves a session that lives, or is lost
             with store_lock(profile):
@@ -6615,9 +6622,9 @@ def start_session(profile: Profile, start: Start, pulse: bool = False) -> Sessio
     return session
 
 
-def brief_of(start: Start) -> bytes:
-    """Return what a worker is given to read: the contract of all workers, then its own prompt (pure)."""
-    return ended_line(WORKER_CONTRACT.replace("{{id}}", start.id) + start.prompt)
+def brief_of(profile: Profile, start: Start) -> bytes:
+    """Return what a worker is given to read: the contract of all workers, then its own prompt."""
+    return ended_line(WORKER_CONTRACT.replace("{{id}}", start.id) + str(profile.redacted(start.prompt)))
 
 
 def worker_command(profile: Profile, start: Start) -> str:
@@ -7693,16 +7700,16 @@ def typed_request(
             channel.send(data, timeout)
             reply = channel.line(timeout)
     except Gone:
-        raise Failure(
+        raise Unsettled(
             f"{verb}: {session.id}: ended meanwhile", f"`looop log {session.id}` shows what it took"
         ) from None
     except TimeoutError:
-        raise Failure(
+        raise Unsettled(
             f"{verb}: {session.id}: the program does not read what is typed: what it has not read was taken back",
             f"`looop shot {session.id}` shows where it hangs, `looop key {session.id} C-c` may free it",
         ) from None
     if not reply.get("ok"):
-        raise Failure(f"{verb}: {session.id}: {one_line(str(reply.get('error')), 300)}")
+        raise Unsettled(f"{verb}: {session.id}: {one_line(str(reply.get('error')), 300)}")
     return reply
 
 
@@ -7752,7 +7759,7 @@ def kill_supervisor(profile: Profile, session: Session) -> Session:
     deadline = time.monotonic() + 5.0
     while lives_on(profile, session):
         if time.monotonic() > deadline:
-            raise Failure(f"kill: {session.id}: its supervisor (pid {pid or '?'}) cannot be ended", "look with ps(1)")
+            raise Unsettled(f"kill: {session.id}: its supervisor (pid {pid or '?'}) cannot be ended", "look with ps(1)")
         time.sleep(0.01)
     return as_it_is(profile, session)
 
@@ -7781,10 +7788,10 @@ def restart_session(session: Session) -> dict[str, JSON]:
         status = reply.get("status")
         if dig(status, "state") not in ALIVE_STATES:
             words = one_line(str(dig(status, "reason") or "it was ended"), 200)
-            raise Failure(f"restart: {session.id}: {words}", f"`looop start-session {session.id} …` begins anew")
+            raise Unsettled(f"restart: {session.id}: {words}", f"`looop start-session {session.id} …` begins anew")
         return reply
     except Gone:
-        raise Failure(f"restart: {session.id}: ended meanwhile", "looop ls") from None
+        raise Unsettled(f"restart: {session.id}: ended meanwhile", "looop ls") from None
 
 
 def health_of(state: str, code: JSON, flagged: bool, asking: bool, silent: float, *, verify: str | None = None) -> str:
@@ -10957,7 +10964,10 @@ class Beat:
             ):
                 continue
             wrote[change.key] = after.items.get(change.key)
-        return wrote, moves + ([str(verb["verb"])] if verb else [])
+        moves += [str(verb["verb"])] if verb else []
+        if len(moves) > 1:  # one of them is a person's, perhaps: rather a call too many than an edit that nobody sees
+            wrote = {key: item for key, item in wrote.items() if key.startswith(("worker:", "ask:"))}
+        return wrote, moves
 
     def conclude(self, done: Done, cost: float | None) -> Outcome:
         """Commit a beat that acted: state, journal line, result, git."""
@@ -11149,7 +11159,12 @@ def beat_lock(profile: Profile, verb: str, wait: float | None) -> Lock:
     """Take the lock that makes whoever acts the only one who does, and make this process fit to have children."""
     os.chdir(profile.data)
     lock = Lock(profile.path(".beat.lock"))
-    if not lock.acquire(wait, f"pid {os.getpid()}, {verb}, since {utc_text(time.time())}"):
+    note = f"pid {os.getpid()}, {verb}, since {utc_text(time.time())}"
+    taken = lock.acquire(0.5 if wait is None else min(wait, 0.5), note)
+    if not taken and (wait is None or wait > 0.5):
+        sys.stderr.write(f"looop: {verb}: waits for a beat in progress ({lock_holder(lock.path)})\n")
+        taken = lock.acquire(None if wait is None else wait - 0.5, note)
+    if not taken:
         holder = lock_holder(lock.path) or "it has just ended"
         raise Failure(f"{verb}: a beat is in progress ({holder})", "wait for it: --wait 5m")
     close_inherited()
@@ -11499,7 +11514,8 @@ def crash_of(pulse: Session | None) -> str | None:
     """Say how the pulse ended that nobody has ended with `looop down`, None when it did not."""
     if pulse is None or pulse.alive:
         return None
-    return f"{ended_words(pulse)}, at {utc_text(ended_at(pulse))}"
+    words = "ended from outside" if pulse.status.get("exit_code") == 0 else ended_words(pulse)
+    return f"{words}, at {utc_text(ended_at(pulse))}"
 
 
 def status_of(profile: Profile, now: float) -> dict[str, JSON]:
@@ -12153,10 +12169,23 @@ def steady() -> float:
 class Pulse:
     """Run beats until it is told to end."""
 
-    __slots__ = ("_env", "_path", "ahead", "bell", "errors", "known", "lock", "printed", "profile", "seen", "started")
+    __slots__ = (
+        "_env",
+        "_path",
+        "ahead",
+        "bell",
+        "errors",
+        "known",
+        "lock",
+        "mark",
+        "printed",
+        "profile",
+        "seen",
+        "started",
+    )
 
     def __init__(self, env: Mapping[str, str], path: str) -> None:
-        self._env = {key: value for key, value in env.items() if key != "LOOOP_SESSION_ID"}
+        self._env = env
         self._path = path
         self.profile = open_profile(self._env, path)
         self.lock = Lock(self.profile.path(".lock"))
@@ -12166,7 +12195,8 @@ class Pulse:
         self.known: dict[str, str] = {}  # what that came to: the digests of the world but for its sensors
         self.printed = ""  # the last line about a beat in which nothing happened
         self.errors = 0  # beats in a row that could not be run at all
-        self.ahead = time.time() - steady()  # of the clock on the wall
+        self.mark = steady()  # when time was accounted for last
+        self.ahead = time.time() - self.mark  # of the clock on the wall
 
     def run(self) -> int:
         """Beat and sleep until a signal ends it. Raise Failure when another pulse runs."""
@@ -12181,16 +12211,30 @@ class Pulse:
         with self.lock, Bell(profile) as self.bell:
             try:
                 while True:
-                    self.look()
-                    outcome = self.beat()
-                    self.tell(outcome)
-                    self.sleep(*self.pauses(outcome))
+                    self.turn()
+            except BrokenPipeError:
+                why = "nobody reads what it prints"
+                raise
             except (Terminated, KeyboardInterrupt) as signal:
                 number = signal.args[0] if signal.args else int(_signal.SIGINT)
                 why = f"signal {signal_name(number)}"
                 return 0
             finally:
                 emit(profile, "pulse_stop", pid=os.getpid(), why=why)
+
+    def turn(self) -> None:
+        """Beat once, and sleep. A bug in what surrounds the beat is told like one in the beat, and waited after."""
+        try:
+            self.look()
+            before, outcome = self.errors, self.beat()
+            self.tell(outcome)
+            self.errors = self.errors if self.errors > before else 0
+            self.sleep(*self.pauses(outcome))
+        except BrokenPipeError:  # nobody reads what it prints: whoever began it in the foreground has left
+            raise
+        except Exception as error:
+            self.trouble(error)
+            self.bell.wait(backoff_after(self.errors))
 
     def _note(self, following: str) -> str:
         """Return the line that tells others who holds the lock, and when the next beat is due."""
@@ -12202,14 +12246,18 @@ class Pulse:
         self.profile = open_profile(self._env, self._path)
         self.profile.warned = warned  # each once
         try:
-            outcome = run_beat(self.profile, wait=None, verb="pulse")
-            self.errors = 0
-            return outcome
-        except Failure as failure:
-            words = f"{failure.message}: {failure.hint}".rstrip(": ")
-        except OSError as error:
+            return run_beat(self.profile, wait=None, verb="pulse")
+        except Exception as error:
+            words = self.trouble(error)
+            return Outcome("failed", words, next_beat_s=int(backoff_after(self.errors)))
+
+    def trouble(self, error: Exception) -> str:
+        """Count what went wrong, and tell it; return it in words."""
+        if isinstance(error, Failure):
+            words = f"{error.message}: {error.hint}".rstrip(": ")
+        elif isinstance(error, OSError):
             words = f"{error.filename or ''}: {error.strerror or error}".lstrip(": ")
-        except Exception as error:  # a bug: its traceback is in the log, and the person is told
+        else:
             import traceback
 
             traceback.print_exc()
@@ -12220,7 +12268,7 @@ class Pulse:
             surface(self.profile, {f"pulse:{one_line(words, 100)}": Notice(f"no beat can be run: {words}")}, beat=False)
         except (Failure, OSError):
             pass  # it is on the pulse's own output in any case
-        return Outcome("failed", words, next_beat_s=int(backoff_after(self.errors)))
+        return words
 
     def tell(self, outcome: Outcome) -> None:
         """Print how a beat ended; what is as it was is not said again."""
@@ -12320,11 +12368,14 @@ class Pulse:
         due = steady() + secs
         sense_at = steady() + usual
         rewrite(self.lock.fd, self._note(utc_text(time.time() + secs)))
+        self.mark = steady()
         while True:
             left = due - steady()
+            asked = max(0.0, min(left, LOOK_EVERY))
+            self.bell.wait(asked)
+            self.account(asked)
             if left <= 0:
                 return
-            self.doze(min(left, LOOK_EVERY))
             if self.look():
                 self.bell.wait(SETTLE)
                 return
@@ -12332,18 +12383,17 @@ class Pulse:
                 sense_at = steady() + usual
                 if self.news():
                     return
+                self.mark = steady()  # a sensor may take its time
 
-    def doze(self, secs: float) -> None:
-        """Wait for the bell, and put into the events when much more time went by, or somebody has set the clock."""
-        begun = steady()
-        self.bell.wait(secs)
-        woke, wall = steady(), time.time()
-        if woke - begun - secs > GAP:
-            late = round(woke - begun - secs)
+    def account(self, asked: float) -> None:
+        """Put into the events when much more time went by than was asked for, and when somebody has set the clock."""
+        now, wall = steady(), time.time()
+        if now - self.mark - asked > GAP:
+            late = round(now - self.mark - asked)
             emit(self.profile, "gap", secs=late, why="the machine slept, or the pulse was stopped")
-        if abs(wall - woke - self.ahead) > GAP:
-            emit(self.profile, "clock_jump", secs=round(wall - woke - self.ahead))
-        self.ahead = wall - woke
+        if abs(wall - now - self.ahead) > GAP:
+            emit(self.profile, "clock_jump", secs=round(wall - now - self.ahead))
+        self.mark, self.ahead = now, wall - now
 
 
 def preload() -> None:
@@ -16930,8 +16980,9 @@ def dispatch(profile: Profile, words: list[str]) -> int:
     slot = take_move(profile, verb.name, rest, args.get("id"))
     try:
         return verb.run(profile, args)
-    except Failure:  # it has done nothing
-        remove_file(slot)
+    except Failure as failure:
+        if not isinstance(failure, Unsettled):  # it has done nothing
+            remove_file(slot)
         raise
 
 

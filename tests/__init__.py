@@ -15,7 +15,7 @@ def load_tests(loader, tests, pattern):
     here = os.path.dirname(__file__)
     names = sorted(name[:-3] for name in os.listdir(here) if name.startswith("test_") and name.endswith(".py"))
     modules = [loader.loadTestsFromName(f"tests.{name}") for name in names]
-    jobs = int(os.environ.get("LOOOP_TEST_JOBS") or (os.cpu_count() or 1) + 1)  # one of them waits at any time
+    jobs = int(os.environ.get("LOOOP_TEST_JOBS") or (os.cpu_count() or 1) + 2)  # some of them wait at any time
     return unittest.TestSuite(modules) if jobs < 2 else Together(modules, jobs)
 
 

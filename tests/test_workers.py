@@ -71,6 +71,11 @@ class Contract(Workers):
         self.assertNotIn("{{", text)
         self.assertIn("worker `w-1` of looop", self.looop("log", "w-1"))
 
+    def test_no_secret_reaches_its_brief(self):
+        self.env["DEPLOY_TOKEN"] = "abcdefgh12345678"
+        self.looop("start-session", "w", "use abcdefgh12345678 for it", "--command", "true")
+        self.assertIn("use [DEPLOY_TOKEN] for it", self.read("prompts", "w.md"))
+
     def test_a_worker_ends_itself_with_what_the_contract_says(self):
         self.worker("w", command="bash -c '\"$LOOOP_BIN\" kill w; sleep 100' # {{prompt_file}}")
         self.assertEqual(self.looop("wait", "w", code=0), "")
@@ -566,6 +571,11 @@ class Direct(Workers):
         self.assertEqual(len(self.journal()), 1)
         self.assertRegex(self.journal()[0], r"wrote a \[2 moves: goal a, goal b\]$")
         self.assertIn("2 moves in one beat", self.stderr)
+
+    def test_an_edit_of_the_person_beside_its_own_move_is_seen(self):
+        self.profile(goals={"mine": "1\n"})
+        self.direct('"$LOOOP_BIN" start-session one "a task" >/dev/null; echo 2 > goals/mine.md')
+        self.assertNotEqual(self.tick()["outcome"], "unchanged")
 
     def test_a_rewritten_journal_is_put_back(self):
         self.replies({"move": "noop", "journal": "the first line"})
