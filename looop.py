@@ -1852,17 +1852,21 @@ def run_jobs(jobs: Sequence[Job], width: int = 16) -> list[Ended]:
     waiting = list(enumerate(jobs))[::-1]
     live: dict[int, Child] = {}
     orphans = any(job.orphans for job in jobs)
+    heeded = (_signal.SIGTERM, _signal.SIGHUP, _signal.SIGINT)
     if orphans:
         set_subreaper(True)
     try:
         while waiting or live:
             while waiting and len(live) < max(1, width):
                 index, job = waiting.pop()
+                mask = _signal.pthread_sigmask(_signal.SIG_BLOCK, heeded)  # none is started and not known of
                 try:
                     live[index] = Child(job)
                 except OSError as error:
                     ends[index] = Ended(job.name, 127, "spawn", b"", (error.strerror or str(error)).encode(), 0.0)
                     continue
+                finally:
+                    _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)
                 if job.on_start:
                     job.on_start(live[index].pid)
             listen(list(live.values()))
