@@ -214,8 +214,16 @@ class Newcomer(Tmux):
         self.assertIn("a runner (pi, claude, …) is needed", self.journal()[-1])
         row = self.ls()["setup"]
         self.assertEqual((row["health"], row["flagged"], row["exit_code"]), ("done", False, 0))
-        log = subprocess.run(["git", "log", "--oneline"], cwd=self.data, capture_output=True, check=True, env=self.env)
-        self.assertEqual(log.stdout.count(b"\n"), len(self.journal()))
+        command = ["git", "log", "--oneline"]
+        wait_until(
+            lambda: (
+                subprocess.run(command, cwd=self.data, capture_output=True, check=True, env=self.env).stdout.count(
+                    b"\n"
+                )
+                == len(self.journal())
+            ),
+            "a commit for each line of the journal",
+        )
 
 
 class Story(Tmux):
