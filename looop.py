@@ -17590,8 +17590,12 @@ byte, `looop approve N` does exactly that, once, `looop reject N WHY` tells the 
 per hour and prices that nobody knows hold the loop back before a call, never after. `looop why` explains every wake,
 `looop why now` every silence.
 
-Without an LLM (no pi, no claude on PATH) the built-in decider journals what changed. `looop init NAME` chooses a
-runner.
+`looop up` beats in the background: every minute, and at once when you answer, a worker changes or you edit a file.
+`looop service install` has systemd, launchd or cron do it. Workers are agents in terminals of their own (`looop ls`,
+`attach`, `log`); what they ask is in `looop asks`, and what needs you is told where you are: tmux, `notify`, `status`.
+
+Without an LLM (no pi, no claude on PATH) the built-in decider begins an interview (`looop attach setup`) and journals
+what changed. `looop init NAME` chooses a runner.
 """
 
 if __name__ == "__main__":
