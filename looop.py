@@ -688,11 +688,14 @@ def read_bytes(path: str) -> bytes | None:
     except FileNotFoundError:
         return None
     try:
-        if os.fstat(fd).st_mode & 0o170000 != 0o100000:  # a pipe would hold the beat up for ever
+        s = os.fstat(fd)
+        if s.st_mode & 0o170000 != 0o100000:  # a pipe would hold the beat up for ever
             raise OSError(22, "Not a regular file", path)
+        # room for what it holds: what is cut off again leaves holes in the memory of a process that lives for long
+        room = min(s.st_size + 1, MIB) if s.st_size else 16 * KIB
         chunks: list[bytes] = []
         while True:
-            chunk = os.read(fd, 1 << 20)
+            chunk = os.read(fd, room)
             if not chunk:
                 return chunks[0] if len(chunks) == 1 else b"".join(chunks)
             chunks.append(chunk)
@@ -1241,6 +1244,10 @@ class Profile:
                 self.warn(f"config: unknown key {'.'.join(path)} in {self.config_path}: ignored")
             self._config = config
         return self._config
+
+    def reread(self) -> None:
+        """Forget what the config said: whoever lives for long asks it anew."""
+        self._config = self._runners = None
 
     def read_config(self) -> JSON:
         """Parse the config file, unchecked; {} when there is none."""
@@ -12174,8 +12181,6 @@ class Pulse:
     """Run beats until it is told to end."""
 
     __slots__ = (
-        "_env",
-        "_path",
         "ahead",
         "bell",
         "errors",
@@ -12189,9 +12194,7 @@ class Pulse:
     )
 
     def __init__(self, env: Mapping[str, str], path: str) -> None:
-        self._env = env
-        self._path = path
-        self.profile = open_profile(self._env, path)
+        self.profile = open_profile(env, path)
         self.lock = Lock(self.profile.path(".lock"))
         self.bell: Bell
         self.started = utc_text(time.time())
@@ -12246,9 +12249,7 @@ class Pulse:
 
     def beat(self) -> Outcome:
         """Run one beat with fresh settings. What goes wrong with it ends the beat, never the pulse."""
-        warned = self.profile.warned
-        self.profile = open_profile(self._env, self._path)
-        self.profile.warned = warned  # each once
+        self.profile.reread()
         try:
             return run_beat(self.profile, wait=None, verb="pulse")
         except Exception as error:
