@@ -15,7 +15,7 @@ LINE = re.compile(r"- \d{4}-\d\d-\d\d \d\d:\d\d \S.*")
 
 class KillAnywhere(Case):
     long = True  # begins first where tests run side by side
-    ROUNDS = 200 if os.environ.get("LOOOP_LONG") == "1" else 60
+    ROUNDS = 200 if os.environ.get("LOOOP_LONG") == "1" else 40
     SEED = 20260102
 
     def test_kill_9_at_random_instants(self):

@@ -373,7 +373,7 @@ class Paced(Pulses):
         return process
 
     def test_thousands_of_beats_leave_nothing_behind(self):
-        beats = 10000 if LONG else 400
+        beats = 10000 if LONG else 300
         self.profile(
             sensors={
                 "same": "echo '{\"signal\":1}'",
