@@ -4803,6 +4803,11 @@ def list_sessions(profile: Profile) -> list[Session]:
     return [session for session in found if session]
 
 
+def worker_sessions(profile: Profile) -> list[Session]:
+    """Return every session but the pulse's, by id. Raise Failure when the store cannot be read."""
+    return [session for session in list_sessions(profile) if session.id != PULSE]
+
+
 def boot_id() -> str:
     """Return a text that changes when the machine starts anew, "" where the system does not tell."""
     try:
@@ -7843,9 +7848,8 @@ def session_row(session: Session, now: float, asking: bool = False, claims: Sequ
     }
 
 
-def session_rows(profile: Profile, now: float, pulse: bool = False) -> list[dict[str, JSON]]:
-    """Return the sessions as `ls --json` shows them, the one that changed last first."""
-    sessions = [session for session in list_sessions(profile) if pulse or session.id != PULSE]
+def session_rows(profile: Profile, sessions: Sequence[Session], now: float) -> list[dict[str, JSON]]:
+    """Return sessions as `ls --json` shows them, the one that changed last first."""
     asking = {ask["session"] for ask in current_asks(profile) if ask["state"] == "open"} if sessions else set()
     claims: dict[str, list[str]] = {}
     for claim in list_claims(profile, now) if sessions else ():
@@ -7871,7 +7875,7 @@ def reap_sessions(profile: Profile, now: float) -> None:
 
 def require_room(profile: Profile, verb: str) -> None:
     """Raise Failure when as many sessions live as looop may start; a person's own starts are counted, not bound."""
-    alive = [session.id for session in list_sessions(profile) if session.alive and session.id != PULSE]
+    alive = [session.id for session in worker_sessions(profile) if session.alive]
     limit = profile.setting("max_workers")
     if len(alive) >= limit:
         words = f"{plural(len(alive), 'worker')} alive, and {limit} are allowed: {', '.join(alive)}"
@@ -8438,7 +8442,7 @@ def list_workers(profile: Profile, stamps: dict[str, str]) -> list[Session]:
     for session in filter(valid_id, names_in(folder, "sessions")):
         for name in ("status.json", "note"):
             stamps[f"{folder}/{session}/{name}"] = signature(f"{folder}/{session}/{name}")
-    workers = [session for session in list_sessions(profile) if session.id != PULSE]
+    workers = worker_sessions(profile)
     stamps.update(
         (f"{worker.folder}/lock", "held") for worker in workers if worker.alive
     )  # its release leaves no trace
@@ -10626,8 +10630,8 @@ def push_now(profile: Profile) -> None:
     It is up by now, and stays up: what hinders the pushing is a warning.
     """
     try:
-        workers = [session for session in list_sessions(profile) if session.id != PULSE]
-        surface(profile, notices({"failure": None}, current_asks(profile), workers), beat=False)
+        told = notices({"failure": None}, current_asks(profile), worker_sessions(profile))
+        surface(profile, told, beat=False)
     except (Failure, OSError) as error:
         profile.warn(f"{error}: the next beat tells the person")
 
@@ -11013,8 +11017,7 @@ class Beat:
 
     def news(self) -> dict[str, Notice]:
         """Return what the person should know now that the move is made."""
-        sessions = [session for session in list_sessions(self.profile) if session.id != PULSE]
-        return notices(self.state, current_asks(self.profile), sessions)
+        return notices(self.state, current_asks(self.profile), worker_sessions(self.profile))
 
     def edited_meanwhile(self, wrote: Mapping[str, Item | None]) -> JSON:
         """Return which policy files a person changed while the runner ran, as the state keeps it."""
@@ -11319,11 +11322,11 @@ def carry_out(profile: Profile, state: dict[str, JSON], ask: Mapping[str, JSON])
     return line, result
 
 
-def asks_and_flags(profile: Profile) -> list[dict[str, JSON]]:
+def asks_and_flags(profile: Profile, sessions: Sequence[Session]) -> list[dict[str, JSON]]:
     """Return what waits for the person: the asks, and after them the flags that no ask has raised."""
     asks = current_asks(profile)
     asking = {ask["session"] for ask in asks if ask["state"] == "open"}
-    for session in list_sessions(profile):
+    for session in sessions:
         if session.note is not None and session.id not in asking:
             flag: dict[str, JSON] = {**dict.fromkeys(_ASK_KEYS), "kind": "flag", "session": session.id, "state": "open"}
             asks.append({**flag, "question": session.note, "at": utc_text(session.raised)})
@@ -11337,7 +11340,7 @@ def wait_for_ask(profile: Profile, limit: float) -> bool:
     """Wait until something waits for the person; return False when nothing did in `limit` seconds (0: no limit)."""
     deadline = time.monotonic() + limit if limit else None
     with Bell(profile) as bell:
-        while not any(ask["state"] != "answered" for ask in asks_and_flags(profile)):
+        while not any(ask["state"] != "answered" for ask in asks_and_flags(profile, worker_sessions(profile))):
             left = WAIT_SLICE if deadline is None else deadline - time.monotonic()
             if left <= 0:
                 return False
@@ -11539,9 +11542,9 @@ def status_of(profile: Profile, now: float) -> dict[str, JSON]:
     )
     pid, due = (pulse_pid(profile), next_beat(profile)) if present else (0, None)
     failure = state["failure"]
-    asks = asks_and_flags(profile) if present else []
-    sessions = list_sessions(profile)
-    told = notices(state, [ask for ask in asks if ask["n"]], [one for one in sessions if one.id != PULSE])
+    workers = worker_sessions(profile)
+    asks = asks_and_flags(profile, workers) if present else []
+    told = notices(state, [ask for ask in asks if ask["n"]], workers)
     notes = [notice.text for notice in told.values()]
     if failure and failure["count"] < 3:
         notes.append(f"{plural(failure['count'], 'failed beat')} in a row: {failure['reason']}")
@@ -11549,7 +11552,7 @@ def status_of(profile: Profile, now: float) -> dict[str, JSON]:
         if verdict.verdict == "hold":
             end = f"; until {local_moment(verdict.until, now)}" if verdict.until else ""
             notes.append(f"{verdict.detail}{end}")
-    crashed = None if pid else crash_of(next((one for one in sessions if one.id == PULSE), None))
+    crashed = None if pid else crash_of(read_session(profile, PULSE))
     if crashed:
         notes.insert(0, f"the pulse died ({crashed}): nothing is watched: looop up")
     if profile.setting("gate_shell") == "never":
@@ -11573,7 +11576,7 @@ def status_of(profile: Profile, now: float) -> dict[str, JSON]:
             "fails": failure["count"] if failure else 0,
             "until": utc_text(failure["until"]) if failure else None,
         },
-        "workers": session_rows(profile, now),
+        "workers": session_rows(profile, workers, now),
         "asks": sum(ask["state"] != "answered" for ask in asks),
         "attention": notes,
         "budget": {
@@ -12277,7 +12280,7 @@ class Pulse:
 
     def tell(self, outcome: Outcome) -> None:
         """Print how a beat ended; what is as it was is not said again."""
-        if self._format() == "json":
+        if self.profile.setting("log_format") == "json":
             fields = {field: getattr(outcome, field) for field in outcome._fields}
             say(json_line({"ts": utc_text(time.time()), **self.profile.redacted(fields)}))
         else:
@@ -12287,9 +12290,6 @@ class Pulse:
                 say(f"{time.strftime('%H:%M:%S')} " + "\n         ".join(lines))
             self.printed = "" if outcome.run else lines[0]
         sys.stdout.flush()
-
-    def _format(self) -> str:
-        return str(self.profile.setting("log_format"))
 
     # --- what wakes it
 
@@ -12339,7 +12339,7 @@ class Pulse:
             usual = float(profile.setting("interval"))
             if outcome.outcome in ("acted", "proposed"):
                 usual = min(usual, float(profile.setting("busy_interval")))
-            if any(session.alive for session in list_sessions(profile) if session.id != PULSE):
+            if any(session.alive for session in worker_sessions(profile)):
                 usual = min(usual, float(profile.setting("active_interval")))
             usual = max(SHORTEST, usual)
             if outcome.run and outcome.outcome != "failed":
@@ -12591,7 +12591,7 @@ def cmd_asks(profile: Profile, args: dict[str, JSON]) -> int:
     check_data_dir(profile)
     if args["wait"] is not None and not wait_for_ask(profile, args["wait"]):
         return EXIT_TIMEOUT
-    asks = asks_and_flags(profile)
+    asks = asks_and_flags(profile, worker_sessions(profile))
     if args["json"]:
         say(canonical_row([{key: ask[key] for key in _ASK_KEYS} for ask in asks]))  # type: ignore[arg-type]
     elif not asks:
@@ -13088,7 +13088,7 @@ def cmd_ls(profile: Profile, args: dict[str, JSON]) -> int:
     paint_word = Paint(profile.env, sys.stdout)
     while True:
         now = time.time()
-        rows = session_rows(profile, now, args["all"])
+        rows = session_rows(profile, list_sessions(profile) if args["all"] else worker_sessions(profile), now)
         if args["json"]:
             say(canonical_row(rows))  # type: ignore[arg-type]
         else:
@@ -13149,7 +13149,7 @@ def cmd_down(profile: Profile, args: dict[str, JSON]) -> int:
     require_person(profile, "down")
     check_data_dir(profile)
     ended = end_pulse(profile)
-    workers = [session for session in list_sessions(profile) if session.alive and session.id != PULSE]
+    workers = [session for session in worker_sessions(profile) if session.alive]
     killed = []
     for session in workers:
         if args["workers"] and session.meta.get("worker"):

@@ -227,10 +227,25 @@ class Waking(Pulses):
         self.assertGreater(self.status()["pulse"]["next_beat_s"], 3000)
         time.sleep(0.7)
         self.assertEqual(self.beats(), 1)
-        self.write("../said", '{"signal":2}')
+        self.looop("down")
+        self.up()
         self.beaten(2)
         self.asleep()
+        self.assertGreater(self.status()["pulse"]["next_beat_s"], 3000, "another pulse takes the same nap")
+        self.write("../said", '{"signal":2}')
+        self.beaten(3)
+        self.asleep()
         self.assertEqual(looop.read_index(self.opened)["s"].streak, 1, "it changed on that beat, whoever looked first")
+
+    def test_the_pause_is_the_shortest_that_applies(self):
+        self.profile()
+        self.env.update(LOOOP_INTERVAL="100", LOOOP_BUSY_INTERVAL="20", LOOOP_ACTIVE_INTERVAL="10")
+        pulse = looop.Pulse(self.env, looop.__file__)
+        self.assertEqual(pulse.pauses(looop.Outcome("unchanged")), (100, 100))
+        self.assertEqual(pulse.pauses(looop.Outcome("acted")), (20, 20))
+        self.assertEqual(pulse.pauses(looop.Outcome("held", next_beat_s=3)), (3.1, 100))
+        self.looop("start-session", "w", "--command", "sleep 100")
+        self.assertEqual(pulse.pauses(looop.Outcome("unchanged")), (10, 10))
 
     def test_a_nap_that_is_short_is_taken_once(self):
         self.profile(goals={"a": "1\n"})
