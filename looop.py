@@ -10558,12 +10558,12 @@ class Notice(Record):
 
 
 def notices(
-    state: Mapping[str, JSON],
+    failure: JSON,
     asks: Sequence[Mapping[str, JSON]],
     workers: Sequence[Session] = (),
     held: Sequence[Verdict] = (),
 ) -> dict[str, Notice]:
-    """Return what the person should know, by key (pure)."""
+    """Return what the person should know, by key (pure); `failure` as state.json has it."""
     found = {}
     asking = set()
     for ask in asks:
@@ -10584,7 +10584,6 @@ def notices(
     for verdict in held:
         if verdict.gate in ("budget", "decides"):
             found[f"{verdict.gate}:{verdict.until}"[:40]] = Notice(verdict.detail)
-    failure = state["failure"]
     if failure and failure["count"] >= 3:
         found["failing"] = Notice(f"{failure['count']} failed beats in a row: {one_line(failure['reason'], 300)}")
     return found
@@ -10630,7 +10629,7 @@ def push_now(profile: Profile) -> None:
     It is up by now, and stays up: what hinders the pushing is a warning.
     """
     try:
-        told = notices({"failure": None}, current_asks(profile), worker_sessions(profile))
+        told = notices(None, current_asks(profile), worker_sessions(profile))
         surface(profile, told, beat=False)
     except (Failure, OSError) as error:
         profile.warn(f"{error}: the next beat tells the person")
@@ -10772,7 +10771,7 @@ class Beat:
             since = self.state["decided_at"] or now
             noop_ttl = profile.setting("noop_ttl")
             until = self.state["noop_at"] + noop_ttl if self.state["noop_at"] is not None and noop_ttl else 0
-            surface(profile, notices(self.state, self.world.asks, self.world.sessions))
+            surface(profile, notices(self.state["failure"], self.world.asks, self.world.sessions))
             remember_quiet(profile, self.world, since, until, now)
             return self.unchanged(self.state["hash"], since)
         if held:
@@ -10798,7 +10797,7 @@ class Beat:
         """End a beat that a gate holds back."""
         until = utc_text(verdict.until) if verdict.until else None
         emit(self.profile, "held", gate=verdict.gate, detail=verdict.detail, until=until)
-        surface(self.profile, notices(self.state, self.world.asks, self.world.sessions, [verdict]))
+        surface(self.profile, notices(self.state["failure"], self.world.asks, self.world.sessions, [verdict]))
         wait = max(0, -int((now - verdict.until) // 1)) if verdict.until else None  # rounded up: not to wake too early
         return Outcome("held", f"{verdict.gate}: {verdict.detail}", next_beat_s=wait)
 
@@ -11017,7 +11016,7 @@ class Beat:
 
     def news(self) -> dict[str, Notice]:
         """Return what the person should know now that the move is made."""
-        return notices(self.state, current_asks(self.profile), worker_sessions(self.profile))
+        return notices(self.state["failure"], current_asks(self.profile), worker_sessions(self.profile))
 
     def edited_meanwhile(self, wrote: Mapping[str, Item | None]) -> JSON:
         """Return which policy files a person changed while the runner ran, as the state keeps it."""
@@ -11544,7 +11543,7 @@ def status_of(profile: Profile, now: float) -> dict[str, JSON]:
     failure = state["failure"]
     workers = worker_sessions(profile)
     asks = asks_and_flags(profile, workers) if present else []
-    told = notices(state, [ask for ask in asks if ask["n"]], workers)
+    told = notices(failure, [ask for ask in asks if ask["n"]], workers)
     notes = [notice.text for notice in told.values()]
     if failure and failure["count"] < 3:
         notes.append(f"{plural(failure['count'], 'failed beat')} in a row: {failure['reason']}")
