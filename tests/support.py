@@ -84,6 +84,7 @@ class Terminal:
         import looop
 
         self.master, self.slave = os.openpty()
+        os.set_blocking(self.master, False)  # who answers and is not read must go on reading
         looop.set_terminal_size(self.slave, cols, rows)
         self.screen = looop.Screen(cols, rows)
         self.screen.feed(before)
@@ -98,7 +99,10 @@ class Terminal:
         self.thread.start()
 
     def _read(self):
+        pending = b""  # answers that were not taken yet
         while self.open:
+            if pending:
+                pending = pending[self._write(pending) :]
             if self.paused or not select.select([self.master], [], [], 0.02)[0]:
                 time.sleep(0.005 if self.paused else 0)
                 continue
@@ -109,7 +113,14 @@ class Terminal:
                 replies, self.screen.replies = b"".join(self.screen.replies), []
             if replies:
                 self.answered += replies
-                os.write(self.master, replies)
+                pending += replies
+
+    def _write(self, data):
+        """Type as much as is taken now; return how much that is."""
+        try:
+            return os.write(self.master, data[:1024])
+        except BlockingIOError:
+            return 0
 
     def run(self, command, env, cwd):
         """Run a command in it, as the foreground of a session of its own."""
@@ -127,10 +138,14 @@ class Terminal:
 
     def type(self, data):
         """Type; what the terminal does not take at once is typed as it does."""
-        view = memoryview(data)
+        view, deadline = memoryview(data), time.monotonic() + 60
         while view:
-            if select.select([], [self.master], [], 20)[1]:
-                view = view[os.write(self.master, view[:1024]) :]
+            select.select([], [self.master], [], 0.1)
+            taken = self._write(view)
+            deadline = time.monotonic() + 60 if taken else deadline
+            if time.monotonic() > deadline:
+                raise AssertionError("what is typed is not read")
+            view = view[taken:]
 
     def resize(self, cols, rows):
         import looop
