@@ -682,7 +682,7 @@ class Output(Sessions):
             resource.setrlimit(resource.RLIMIT_FSIZE, (20000, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
 
         Case.looop(self, "version")  # who is limited so cannot write bytecode, and would leave the half of it
-        command = "head -c 100000 /dev/zero | tr '\\0' x; echo END; read x; exit 4"
+        command = "head -c 100000 /dev/zero | tr '\\0' x; echo; echo END; read x; exit 4"
         process = self.start("start-session", "a", "--command", command, preexec_fn=limit)
         self.assertEqual(process.wait(20), 0, process.stderr.read())
         session = self.session("a")
