@@ -19,23 +19,29 @@ class KillAnywhere(Case):
     SEED = 20260102
 
     def test_kill_9_at_random_instants(self):
-        """Each round changes the world, starts a tick whose move is a shell effect, and kills it somewhere."""
+        """Each round changes the world, starts a tick whose move is a shell effect, and kills it somewhere.
+
+        Half of the instants are drawn from the whole of a beat; the others follow a sign that the decide or the act has
+        begun, and there the beat waits, so that however fast the machine is there are deaths of every kind.
+        """
         rng = random.Random(self.SEED)
         self.profile(goals={"a": "0\n"}, sensors={"s": "echo '{\"signal\":1}'"})
-        move = {"move": "shell", "command": "echo RUN >> effects", "reversible": True, "journal": "did RUN"}
+        wait = f'[ ! -e "{self.home}/hold-$stage" ] || {{ touch "{self.home}/held"; sleep 300; }}'
+        command = f"echo RUN >> effects; stage=act; {wait}"
+        move = {"move": "shell", "command": command, "reversible": True, "journal": "did RUN"}
         message = {
             "role": "assistant",
             "usage": {"input": 1, "output": 1, "cost": {"total": 0.001}},
             "content": [{"type": "text", "text": json.dumps(move)}],
         }
         template = self.write("template", json.dumps({"type": "message_end", "message": message}) + "\n")
-        self.runner(f'cat >/dev/null; sed "s/RUN/$LOOOP_RUN_ID/g" {template}')
+        self.runner(f'cat >/dev/null; stage=decide; {wait}; sed "s/RUN/$LOOOP_RUN_ID/g" {template}')
         env = {"LOOOP_RUNS_KEEP": "0"}
         started = time.monotonic()
         out = self.tick(env=env)
         self.assertEqual((out["outcome"], out["cost_usd"]), ("acted", 0.001), (out, self.stderr))
         whole = time.monotonic() - started
-        killed = 0
+        killed = {None: 0, "decide": 0, "act": 0}
         for number in range(self.ROUNDS):
             if number % 20 == 19:  # how long a beat takes depends on what else the machine does
                 for settled in ("settles", "whole"):
@@ -44,16 +50,33 @@ class KillAnywhere(Case):
                     self.assertEqual(self.tick(env=env)["outcome"], "acted")
                 whole = time.monotonic() - started
             self.write("goals/a.md", f"{number + 1}\n")
+            stage = (None, "decide", None, "act")[number % 4]
+            held = self.hold(stage)
             tick = self.start("tick", env=env)
-            time.sleep(rng.uniform(0.2 * whole, 1.1 * whole))  # the instant is what is tested
+            if stage:
+                wait_until(lambda held=held: os.path.exists(held), f"the {stage} to begin")
+            else:
+                time.sleep(rng.uniform(0.2 * whole, 1.1 * whole))  # the instant is what is tested
             if tick.poll() is None:
                 tick.kill()
-                killed += 1
+                killed[stage] += 1
             tick.wait()
             self.doCleanups_of(tick)
-        self.assertGreater(killed, self.ROUNDS / 4)
+            self.hold(None)
+        self.assertEqual((killed["decide"], killed["act"]), (self.ROUNDS / 4, self.ROUNDS / 4))
+        self.assertGreater(killed[None], 0)
         self.settled(env)
         self.check(killed)
+
+    def hold(self, stage):
+        """Have the next beat wait at a stage, or nowhere; return the path that is there as soon as it does."""
+        for name in ("held", "hold-decide", "hold-act"):
+            if os.path.exists(os.path.join(self.home, name)):
+                os.unlink(os.path.join(self.home, name))
+        if stage:
+            with open(os.path.join(self.home, f"hold-{stage}"), "w"):
+                pass
+        return os.path.join(self.home, "held")
 
     def doCleanups_of(self, process):
         for stream in (process.stdout, process.stderr):
@@ -96,13 +119,14 @@ class KillAnywhere(Case):
             self.assertTrue(
                 os.path.exists(self.path("runs", run, "result.json")) or not os.listdir(self.path("runs", run)), run
             )
-        self.assertGreater(done, 10)
+        self.assertGreaterEqual(done, 8)  # the beats that nobody killed
         self.assertEqual(len(lines), done + interrupted)
+        self.assertGreaterEqual(interrupted, killed["act"])
         told = [event for event in events if event["event"] == "interrupted"]
-        self.assertGreater(len(told), 5)
+        self.assertGreaterEqual(len(told), killed["decide"] + killed["act"])
         self.assertEqual(len({event["run"] for event in told if event["effect"]}), interrupted)
         leftovers = [name for name in self.tree() if name.endswith(".tmp") and not name.startswith("runs/")]
-        self.assertLessEqual(len(leftovers), killed)
+        self.assertLessEqual(len(leftovers), sum(killed.values()))
 
 
 class Interrupted(Case):
