@@ -7190,34 +7190,31 @@ def wait_idle(
 
     Quiet: no output, or with `ignore` (a compiled pattern) none but what that matches; with `screen` no change of it.
     """
-    start = time.monotonic()
-    deadline = None if timeout is None else start + timeout
+    deadline = float("inf") if timeout is None else time.monotonic() + timeout
     with Follower(profile, session, -1) as follower:
         follower.offset = follower.log.end
         text = PlainText(follower.offset)
-        quiet_from, seen = start, ""
+        quiet_from, seen = time.monotonic(), ""
         while not follower.ended:
-            now = time.monotonic()
-            if now - quiet_from >= quiet:
-                return True
-            if deadline is not None and now >= deadline:
-                return False
-            limit = quiet_from + quiet if deadline is None else min(quiet_from + quiet, deadline)
-            if not follower.wait(max(0.001, limit - now)):
-                continue
-            if screen:
+            limit = min(quiet_from + quiet, deadline)
+            active = False
+            if not follower.wait(max(0.001, limit - time.monotonic())):
+                pass
+            elif screen:
                 shown = "\n".join(screen_lines(screen_of(follower.session)))
-                active = bool(ignore.sub("", shown) != seen if ignore else shown != seen)
-                seen = ignore.sub("", shown) if ignore else shown
+                shown = ignore.sub("", shown) if ignore else shown
+                active, seen = shown != seen, shown
             else:
-                active, data = False, follower.read()
-                while data and (deadline is None or time.monotonic() < deadline):
+                data = follower.read()
+                while data and time.monotonic() < deadline:
                     new = text.feed(data)
                     active = active or not ignore or bool(ignore.sub("", new).strip())
                     text.drop(len(text.text))
                     data = follower.read()
-            if active:
-                quiet_from = time.monotonic()
+            now = time.monotonic()
+            quiet_from = now if active else quiet_from
+            if now >= min(quiet_from + quiet, deadline):  # whoever was held up itself has looked before it says so
+                return quiet_from + quiet <= deadline
         return True
 
 

@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 import unittest
+import unittest.mock
 
 import looop
 from tests.support import FAKES, ROOT, Case, alive, processes_with, wait_until
@@ -993,6 +994,22 @@ class Waiting(Sessions):
             begun = time.monotonic()
             self.looop(*words, code=124, timeout=20)
             self.assertLess(time.monotonic() - begun, 8.0, words)
+        self.looop("kill", "a")
+
+    def test_who_was_held_up_has_not_been_quiet(self):
+        session = self.begin("a", "exec yes")
+        self.wait_for(session, "y")
+        pid = self.supervisor(session)
+        os.kill(pid, signal.SIGSTOP)
+        started, call = time.monotonic(), looop.Channel  # the supervisor answers when it was silent for long enough
+
+        def late(*args):
+            threading.Timer(0.5, os.kill, (pid, signal.SIGCONT)).start()
+            return call(*args)
+
+        with unittest.mock.patch.object(looop, "Channel", late):
+            self.looop("wait-idle", "a", "--settle", "300ms", "--timeout", "2s", code=124, timeout=20)
+        self.assertGreater(time.monotonic() - started, 1.0)
         self.looop("kill", "a")
 
     def test_wait_idle(self):
