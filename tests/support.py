@@ -23,6 +23,10 @@ FAKES = os.path.join(HERE, "fakes")
 
 sys.path.insert(0, ROOT)
 
+for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):  # nohup, and shells that start jobs, have them ignored
+    if signal.getsignal(number) == signal.SIG_IGN:
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+
 # What a test's PATH may hold. No LLM command line is ever among it.
 COMMANDS = """
     bash sh env cat date sleep printf echo head tail grep sed tr wc mkdir rm mv cp ls chmod touch true false yes nohup
