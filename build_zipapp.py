@@ -1,29 +1,38 @@
 #!/usr/bin/env python3
-"""Build `dist/looop`, looop as one executable file that starts fast, and `dist/looop.sha256` beside it.
+"""Build `dist/looop`, looop as one executable file that starts fast, and what is released beside it.
 
     prelude            a shell script: finds Python, says so in words when there is none, and execs it on STUB
     __main__.py        BOOT, for `python3 dist/looop`
-    looop-<magic>.bin  BOOT and looop, compiled by the Python that built the archive     (<magic>: its bytecode's)
+    looop-<magic>.bin  BOOT and looop, compiled; one for each Python that the build found    (<magic>: its bytecode's)
     looop.py           the source: for every other Python, and for the lines of a traceback
 
 What makes it fast: nothing but the few lines of STUB is compiled, neither `site` nor what runs a zip (`zipimport`,
-`runpy`) is imported, and the process leaves without taking itself apart. It still is a zip that any tool can list.
+`runpy`) is imported, the process leaves without taking itself apart, and of looop itself a start loads what it uses.
+It still is a zip that any tool can list.
 
-The same tree and the same Python give the same bytes: fixed dates, nothing compressed, no path of the build inside, and
-the compiler runs in a process of its own with a fixed hash seed, because what an interpreter has interned by then shows
-in its marshalled code.
+**Pieces.** looop is one module of 800 functions and 100 classes, of which a verb uses some thirty; to load them all was
+half of a start. So each function and each class of the module's top level is compiled by itself, and where it would
+stand there is a `Piece`, which becomes the real one when it is first called, subclassed or looked into. What is left of
+the module, its constants and tables, runs as it is. The pieces lie in memory: a file that is replaced, or written over,
+under a running looop does not reach it. `tests/test_archive.py` holds the source to what makes this safe: no piece is
+compared, or given a second name by a class; exceptions, which `except` must know, are no pieces.
 
-Limits: it holds the bytecode of one Python. Another version (from 3.9 on) compiles the source at every start, which is
-correct and some 60 ms slower; there is no cache of the result yet. `python3` is looked for on PATH unless --python
-names the interpreter to try first, and a version manager's shim found there costs what the shim costs.
+The same tree and the same Pythons give the same bytes: fixed dates, nothing compressed, no path of the build inside,
+and the compiler runs in a process of its own with a fixed hash seed, because what an interpreter has interned by then
+shows in its marshalled code.
+
+A Python for which there is no bytecode compiles the source, once: the result is kept in a private folder of the cache,
+and not used if anybody else could have written it.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
+import inspect
 import io
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -34,13 +43,23 @@ ROOT = os.path.dirname(os.path.abspath(__file__))
 # in the current directory is shown for it; Python then asks the module's __loader__ for the source.
 ORIGIN = "<looop>/looop.py"
 
+OLDEST, NEWEST = 9, 14  # of the Pythons 3.x that looop runs on
+
+# The interpreter: the one that the build was told, or the one that install.sh has found, or python3. What install.sh
+# has found is read only if the file is the caller's own.
 PRELUDE = """\
 #!/bin/sh
 # looop {version}. A zip archive follows this script: `unzip -p looop looop.py` shows the program.
 python={python}
-command -v "$python" >/dev/null 2>&1 || python=python3
-command -v "$python" >/dev/null 2>&1 || {{
-  echo "looop: python3: not found on PATH: install Python 3.9 or newer (apt install python3, brew install python)" >&2
+[ -x "$python" ] || {{
+  found="${{XDG_CACHE_HOME:-${{HOME:-/}}/.cache}}/looop/python"
+  [ -O "$found" ] && read -r python <"$found" && [ -x "$python" ] || python=python3
+}}
+command -v "$python" >/dev/null 2>&1 || for python in {names} none; do
+  command -v "$python" >/dev/null 2>&1 && break
+done
+[ "$python" != none ] || {{
+  echo "looop: python3: not on PATH: install Python 3.{oldest} or newer (apt install python3, brew install python)" >&2
   exit 1
 }}
 exec "$python" -SI -c '{stub}' "$0" "$@"
@@ -68,26 +87,55 @@ exec(boot)
 STAMP = 16  # bytes: the first hex digits of the bytecode's SHA-256
 
 # Runs looop as the module `looop` whose `__file__` is the archive: by that name looop hands itself to its children.
-BOOT = f'''\
+# Any Python parses this, for it to tell its age.
+BOOT = """\
+import os
 import sys
-if sys.version_info < (3, 9):
-    sys.exit("looop: needs Python 3.9 or newer, and %s is %d.%d: install a newer one, first on PATH"
+archive = os.path.abspath(sys.argv[0])
+if sys.version_info < (3, {oldest}):
+    for folder in os.environ.get("PATH", "").split(os.pathsep):
+        for name in {names!r}.split():
+            if os.access(os.path.join(folder, name), os.X_OK):
+                os.execv(os.path.join(folder, name), [name, "-SI", archive] + sys.argv[1:])
+    sys.exit("looop: needs Python 3.{oldest} or newer, and %s is %d.%d: install a newer one, first on PATH"
              % ((sys.executable,) + sys.version_info[:2]))
 import gc
-import os
-archive = os.path.abspath(sys.argv[0])
+import marshal
 
 def member(name):
     from zipimport import zipimporter
     return zipimporter(archive).get_data(name)
 
 def compiled():
-    import marshal
     from _frozen_importlib_external import MAGIC_NUMBER
     try:
-        return marshal.loads(member("looop-" + MAGIC_NUMBER.hex() + ".bin")[{STAMP}:])[1]
+        return marshal.loads(member("looop-" + MAGIC_NUMBER.hex() + ".bin")[{stamp}:])[1]
     except OSError:
-        return compile(member("looop.py"), "{ORIGIN}", "exec", dont_inherit=True)
+        scope = {{}}
+        exec(member("compiler.py"), scope)
+        return scope["cached"](member("looop.py"), "{origin}", "{digest}-" + MAGIC_NUMBER.hex())
+
+class Piece:
+    __slots__ = ("__piece",)
+    def __init__(self, name):
+        self.__piece = name
+    def __call__(self, *args, **named):
+        return whole(self.__piece)(*args, **named)
+    def __getattr__(self, name):
+        return getattr(whole(self.__piece), name)
+    def __instancecheck__(self, value):
+        return isinstance(value, whole(self.__piece))
+    def __mro_entries__(self, bases):
+        return (whole(self.__piece),)
+
+def whole(name):
+    code = pieces.get(name)
+    if code is not None:
+        made = {{}}
+        exec(marshal.loads(code), looop.__dict__, made)
+        if pieces.pop(name, None):  # else a signal's handler has called it, and was quicker
+            looop.__dict__.update(made)
+    return looop.__dict__[name]
 
 def excepthook(*raised):
     import traceback  # the interpreter itself shows the lines of files alone; traceback asks the loader
@@ -97,7 +145,9 @@ sys.excepthook = excepthook
 looop = sys.modules["looop"] = type(sys)("looop")
 looop.__file__ = archive
 looop.__loader__ = type("Archive", (), {{"get_source": lambda name: member("looop.py").decode()}})
-exec(globals().get("code") or compiled(), looop.__dict__)
+rest, pieces = globals().get("code") or compiled()
+looop.__dict__.update(zip(pieces, map(Piece, pieces)))
+exec(rest, looop.__dict__)
 gc.enable()
 status = looop.main()
 try:
@@ -106,16 +156,95 @@ try:
 except OSError:
     status = status or 1
 os._exit(status)  # taking the interpreter apart costs a quarter of a start; looop leaves no thread and no exit hook
-'''
+"""
+
+
+# --- what lies in the archive as compiler.py, too: for a Python for which the build had no bytecode
+
+
+def compile_pieces(source, origin):
+    """Compile a module: (the code of its constants and tables, {name: marshalled code of each function and class})."""
+    import __future__
+
+    import ast
+    import marshal
+
+    tree = ast.parse(source)
+    flags = __future__.annotations.compiler_flag
+    defined = {node.name: node for node in tree.body if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
+
+    def code_of(nodes):
+        return compile(ast.Module(nodes, []), origin, "exec", flags, dont_inherit=True, optimize=2)
+
+    def raised(node):
+        names = [base.id for base in getattr(node, "bases", ()) if isinstance(base, ast.Name)]
+        return any(name.endswith(("Error", "Exception")) or raised(defined.get(name)) for name in names)
+
+    pieces = {name: marshal.dumps(code_of([node])) for name, node in defined.items() if not raised(node)}
+    return code_of([node for node in tree.body if getattr(node, "name", None) not in pieces]), pieces
+
+
+def cached(source, origin, name):
+    """Compile a module, or take what was compiled before from the cache, if nobody else can have written it."""
+    import binascii
+    import marshal
+    import os
+
+    folder = (os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) + "/looop"
+    path = f"{folder}/code-{name}.bin"
+    try:
+        for checked in (folder, path):
+            found = os.stat(checked)
+            if found.st_uid != os.geteuid() or found.st_mode & 0o022:
+                raise OSError
+        with open(path, "rb") as file:
+            crc, code = file.read(4), file.read()
+        if binascii.crc32(code).to_bytes(4, "big") == crc:
+            return marshal.loads(code)
+    except OSError:
+        pass
+    parts = compile_pieces(source, origin)
+    code = marshal.dumps(parts)
+    temporary = f"{path}.{os.getpid()}.tmp"
+    try:
+        if "PYTHONDONTWRITEBYTECODE" not in os.environ:
+            os.makedirs(folder, 0o700, exist_ok=True)
+            fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with open(fd, "wb") as file:
+                file.write(binascii.crc32(code).to_bytes(4, "big") + code)
+            os.replace(temporary, path)
+    except OSError:
+        pass  # a cache that cannot be written costs time, and nothing else
+    return parts
+
+
+# --- the build
+
+COMPILER = "\n\n".join(map(inspect.getsource, (compile_pieces, cached)))
 
 # Run by the interpreter whose bytecode is wanted: (its magic number, what the archive holds for it).
-COMPILER = """\
+COMPILE = """\
 import importlib.util, marshal, sys
 boot, origin = sys.argv[1:]
-source = sys.stdin.buffer.read()
-codes = [compile(text, name, "exec", optimize=2) for text, name in ((boot, "<looop>/__main__.py"), (source, origin))]
-sys.stdout.buffer.write(importlib.util.MAGIC_NUMBER + marshal.dumps(codes))
+code = compile(boot, "<looop>/__main__.py", "exec", optimize=2), compile_pieces(sys.stdin.buffer.read(), origin)
+sys.stdout.buffer.write(importlib.util.MAGIC_NUMBER + marshal.dumps(code))
 """
+
+
+def interpreters() -> list[str]:
+    """Return a Python for each version that looop runs on, as far as this machine has it, the oldest first."""
+    versions = os.path.join(os.environ.get("PYENV_ROOT") or os.path.expanduser("~/.pyenv"), "versions")
+    homes = sorted(os.listdir(versions)) if os.path.isdir(versions) else []
+    candidates = [shutil.which(f"python3.{minor}") or "" for minor in range(OLDEST, NEWEST + 1)]
+    candidates += [os.path.join(versions, home, "bin", "python3") for home in homes]
+    found = {sys.version_info[1]: sys.executable}
+    for candidate in filter(os.path.exists, candidates):
+        command = [candidate, "-SIc", "import sys; print(*sys.version_info[:2], sys.executable)"]
+        done = subprocess.run(command, capture_output=True, check=False, stdin=subprocess.DEVNULL)
+        major, minor, path = [*done.stdout.decode().split(" ", 2), "", "", ""][:3]
+        if not done.returncode and major == "3" and OLDEST <= int(minor) <= NEWEST:
+            found.setdefault(int(minor), path.strip())
+    return [found[minor] for minor in sorted(found)]
 
 
 def compiled(source: bytes, interpreter: str) -> tuple[str, bytes]:
@@ -123,7 +252,7 @@ def compiled(source: bytes, interpreter: str) -> tuple[str, bytes]:
 
     Raise CalledProcessError when it cannot compile them; it has said why on stderr.
     """
-    command = [interpreter, "-S", "-s", "-c", COMPILER, BOOT, ORIGIN]
+    command = [interpreter, "-S", "-s", "-c", COMPILER + COMPILE, boot_of(source), ORIGIN]
     done = subprocess.run(command, input=source, stdout=subprocess.PIPE, check=True, env={"PYTHONHASHSEED": "0"})
     magic, bytecode = done.stdout[:4], done.stdout[4:]
     return magic.hex(), hashlib.sha256(bytecode).hexdigest()[:STAMP].encode() + bytecode
@@ -135,21 +264,33 @@ def version_of(source: bytes) -> str:
     return line.split('"')[1]
 
 
+def names_of_pythons() -> str:
+    """Return the names that a Python which is new enough can have, the newest first (pure)."""
+    return " ".join(f"python3.{minor}" for minor in range(NEWEST, OLDEST - 1, -1))
+
+
+def boot_of(source: bytes) -> str:
+    """Write BOOT for a source (pure)."""
+    digest = hashlib.sha256(source).hexdigest()[:STAMP]
+    return BOOT.format(oldest=OLDEST, names=names_of_pythons(), stamp=STAMP, origin=ORIGIN, digest=digest)
+
+
 def prelude_of(version: str, python: str, places: dict[str, tuple[int, int, bytes]]) -> bytes:
     """Write the shell script (pure); `places`: offset, size and stamp by magic number. No offset changes its length."""
     table = ""
     for magic, (offset, size, stamp) in places.items():
         table += f'"{magic}": ({offset:9}, {size:9}, b"{stamp.decode()}"), '
     quoted = "'" + python.replace("'", "'\"'\"'") + "'"
-    return PRELUDE.format(version=version, python=quoted, stub=STUB.format(places=table, stamp_size=STAMP)).encode()
+    stub = STUB.format(places=table, stamp_size=STAMP)
+    return PRELUDE.format(version=version, python=quoted, names=names_of_pythons(), oldest=OLDEST, stub=stub).encode()
 
 
-def archive_of(source: bytes, bytecode: dict[str, bytes], python: str = "python3") -> bytes:
+def archive_of(source: bytes, bytecode: dict[str, bytes], python: str = "") -> bytes:
     """Put the archive together (pure): bytecode by magic number, and the interpreter that the prelude tries first."""
     version = version_of(source)
     places = {magic: (0, len(code), code[:STAMP]) for magic, code in bytecode.items()}
     start = len(prelude_of(version, python, places))
-    members = {"__main__.py": BOOT.encode()}
+    members = {"__main__.py": boot_of(source).encode(), "compiler.py": COMPILER.encode()}
     members.update({f"looop-{magic}.bin": code for magic, code in bytecode.items()})
     members["looop.py"] = source
     buffer = io.BytesIO()
@@ -166,7 +307,7 @@ def archive_of(source: bytes, bytecode: dict[str, bytes], python: str = "python3
     return prelude_of(version, python, places) + buffer.getvalue()
 
 
-def write_file(path: str, content: bytes, mode: int) -> None:
+def write_file(path: str, content: bytes, mode: int = 0o644) -> None:
     """Replace a file in one step: a start that coincides reads the old one or the new."""
     temporary = f"{path}.{os.getpid()}.tmp"
     with open(temporary, "wb") as file:
@@ -175,25 +316,50 @@ def write_file(path: str, content: bytes, mode: int) -> None:
     os.replace(temporary, path)
 
 
-def build(out_dir: str, python: str = "python3") -> str:
+def read_file(*names: str) -> bytes:
+    """Return a file of the tree."""
+    with open(os.path.join(ROOT, *names), "rb") as file:
+        return file.read()
+
+
+def build(out_dir: str, python: str = "", pythons: list[str] | None = None) -> str:
     """Write `looop` and `looop.sha256` into a folder, which is made if need be; return the archive's path."""
-    with open(os.path.join(ROOT, "looop.py"), "rb") as file:
-        source = file.read()
-    archive = archive_of(source, dict([compiled(source, sys.executable)]), python)
+    source = read_file("looop.py")
+    bytecode = dict(compiled(source, interpreter) for interpreter in pythons or interpreters())
+    archive = archive_of(source, bytecode, python)
     os.makedirs(out_dir, exist_ok=True)
     path = os.path.join(out_dir, "looop")
     write_file(path, archive, 0o755)
-    write_file(path + ".sha256", f"{hashlib.sha256(archive).hexdigest()}  looop\n".encode(), 0o644)
+    write_file(path + ".sha256", f"{hashlib.sha256(archive).hexdigest()}  looop\n".encode())
     return path
+
+
+def release(out_dir: str, base_url: str) -> None:
+    """Write what is released beside the archive: the installer, which knows the address, man page and completions."""
+    os.makedirs(os.path.join(out_dir, "completions"), exist_ok=True)
+    for name in sorted(os.listdir(os.path.join(ROOT, "completions"))):
+        write_file(os.path.join(out_dir, "completions", name), read_file("completions", name))
+    write_file(os.path.join(out_dir, "looop.1"), read_file("docs", "looop.1"))
+    unset, quoted = b"\nDEFAULT_BASE_URL=''\n", "'" + base_url.replace("'", "'\"'\"'") + "'"
+    installer = read_file("install.sh")
+    if installer.count(unset) != 1:
+        raise ValueError("install.sh: has no line DEFAULT_BASE_URL=''")
+    installer = installer.replace(unset, f"\nDEFAULT_BASE_URL={quoted}\n".encode())
+    write_file(os.path.join(out_dir, "install.sh"), installer, 0o755)
 
 
 def main() -> int:
     """Build from the command line."""
-    parser = argparse.ArgumentParser(description="Build dist/looop and dist/looop.sha256.")
+    parser = argparse.ArgumentParser(description="Build dist/looop and what is released beside it.")
     parser.add_argument("--out", default=os.path.join(ROOT, "dist"), metavar="DIR", help="where to (default: dist)")
-    parser.add_argument("--python", default="python3", metavar="PATH", help="the interpreter that is tried first")
+    parser.add_argument("--python", default="", metavar="PATH", help="the interpreter that is tried first")
+    parser.add_argument("--only", action="store_true", help="the archive alone, for the Python that runs this")
+    parser.add_argument("--base-url", default="", metavar="URL", help="where the release will lie, for its installer")
     args = parser.parse_args()
-    print(build(args.out, args.python))
+    path = build(args.out, args.python, [sys.executable] if args.only else None)
+    if not args.only:
+        release(args.out, args.base_url)
+    print(path)
     return 0
 
 

@@ -190,25 +190,24 @@ class Record:
     """Hold the fields that a subclass annotates, given by position or by name; class attributes are the defaults."""
 
     _fields: Any = ()
+    _blank: Any = {}  # every field, with its default where it has one
+    _needed: int = 0  # how many fields have none; they come first
 
     def __init_subclass__(cls) -> None:
         cls._fields = tuple(cls.__annotations__)
+        cls._blank = {field: getattr(cls, field, None) for field in cls._fields}
+        cls._needed = sum(not hasattr(cls, field) for field in cls._fields)
 
     def __init__(self, *values: Any, **named: Any) -> None:
-        own = self.__dict__
-        own.update(zip(self._fields, values))
+        fields, own = self._fields, self.__dict__
+        own.update(self._blank)
+        own.update(zip(fields, values))
         own.update(named)
-        for field in self._fields:
-            if field not in own:
-                if not hasattr(type(self), field):
-                    raise TypeError(f"{type(self).__name__} lacks {field}")
-                own[field] = getattr(type(self), field)
-        if (
-            len(values) + len(named) > len(own)
-            or len(values) > len(self._fields)
-            or not own.keys() <= set(self._fields)
-        ):
-            raise TypeError(f"{type(self).__name__} takes {', '.join(self._fields)}")
+        missing = [field for field in fields[len(values) : self._needed] if field not in named]
+        if missing:
+            raise TypeError(f"{type(self).__name__} lacks {', '.join(missing)}")
+        if len(own) > len(fields) or len(values) > len(fields) or not named.keys().isdisjoint(fields[: len(values)]):
+            raise TypeError(f"{type(self).__name__} takes {', '.join(fields)}, each once")
 
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and self.__dict__ == other.__dict__
@@ -493,6 +492,9 @@ def json_line(fields: Mapping[str, JSON]) -> str:
     return "{" + ",".join(parts) + "}"
 
 
+TOO_DEEP = "nested too deeply"  # JSON that Python's own parser gives up, or that others would
+
+
 def parse_json(raw: bytes | str) -> JSON:
     """Parse JSON; raise ValueError for anything that is not, nesting too deep and numbers too long included."""
     import json
@@ -500,7 +502,7 @@ def parse_json(raw: bytes | str) -> JSON:
     try:
         return json.loads(raw if isinstance(raw, str) else text_of(raw))
     except RecursionError:
-        raise ValueError("nested too deeply") from None
+        raise ValueError(TOO_DEEP) from None
 
 
 def parse_fields(raw: bytes) -> dict[str, JSON]:
@@ -3418,7 +3420,7 @@ class Screen(Terminal):
         """Return what a sequence does, as a function of the screen and an argument."""
         action: Action = (Screen._nothing, "")
         if token[0] != "\x1b":
-            action = _CONTROL_CODES.get(token, action)
+            action = self._CONTROL_CODES.get(token, action)
         elif token[1:].lstrip(_WITHIN)[:1] in _OPENERS:
             return Screen._take_string, token
         elif self._controls.search(token):
@@ -3428,7 +3430,7 @@ class Screen(Terminal):
         elif len(token) == 3 and token[1] in "()":
             action = (Screen._designate, token[1:])
         else:
-            action = _ESCAPES.get(token, action)
+            action = self._ESCAPES.get(token, action)
         if len(_KNOWN) >= _KNOWN_MAX:
             _KNOWN.clear()
         if len(token) < 64:
@@ -3443,7 +3445,7 @@ class Screen(Terminal):
         name = prefix + middle + final
         if name == "m":
             return Screen._sgr, token
-        method = _SEQUENCES.get(name)
+        method = self._SEQUENCES.get(name)
         if method is None:
             return Screen._nothing, ""
         return method, tuple(parameter(word.partition(":")[0]) for word in words.split(";", 32)[:32])
@@ -3452,12 +3454,12 @@ class Screen(Terminal):
         """Act on a sequence with control characters in it: those first."""
         if len(token) > STRING_MAX // 2:
             return
-        self._act([char for char in self._controls.findall(token) if char in _CONTROL_CODES])
+        self._act([char for char in self._controls.findall(token) if char in self._CONTROL_CODES])
         self._act([self._controls.sub("", token)])
 
     def _take_string(self, token: str) -> None:
         body = token[1:].lstrip(_WITHIN)
-        self._act([char for char in token[1 : len(token) - len(body)] if char in _CONTROL_CODES])
+        self._act([char for char in token[1 : len(token) - len(body)] if char in self._CONTROL_CODES])
         if token.endswith("\x1b\\"):
             text, end = body[1:-2], "\x1b\\"
         elif body[0] == "]" and token.endswith("\x07"):
@@ -3633,90 +3635,90 @@ class Screen(Terminal):
         if self.last:
             self._runs_of(self.last * min(p[0] or 1, self.cols * self.rows))
 
+    _CONTROL_CODES: dict[str, Action] = {
+        "\r\n": (_new_line, ""),
+        "\n": (_line_feed, ""),
+        "\x0b": (_line_feed, ""),
+        "\x0c": (_line_feed, ""),
+        "\r": (_carriage_return, ""),
+        "\b": (_backspace, ""),
+        "\t": (_tab_on, (1,)),
+        "\x0e": (Terminal._shift_to, 1),
+        "\x0f": (Terminal._shift_to, 0),
+    }
+
+    _ESCAPES: dict[str, Action] = {
+        "\x1b7": (Terminal.save, ""),
+        "\x1b8": (Terminal.restore, ""),
+        "\x1bD": (_index, ""),
+        "\x1bE": (_new_line, ""),
+        "\x1bH": (_set_tab, ""),
+        "\x1bM": (_reverse_index, ""),
+        "\x1bZ": (Terminal._attributes_asked, (0,)),
+        "\x1bc": (Terminal._reset, ""),
+        "\x1b=": (Terminal._set_keypad, True),
+        "\x1b>": (Terminal._set_keypad, False),
+        "\x1b#8": (_align, ""),
+    }
+
+    # CSI: prefix, intermediate, final byte. `m` is not here: its parameters are read by `restyled`.
+    _SEQUENCES: dict[str, Callable[[Screen, Any], None]] = {
+        "@": _insert_characters,
+        "A": _up,
+        "B": _down,
+        "C": _forward,
+        "D": _backward,
+        "E": _next_line,
+        "F": _previous_line,
+        "G": _column,
+        "H": _position,
+        "I": _tab_on,
+        "J": _erase_display,
+        "K": _erase_line,
+        "L": _insert_lines,
+        "M": _delete_lines,
+        "P": _delete_characters,
+        "S": _scroll_up,
+        "T": _scroll_down,
+        "X": _erase_characters,
+        "Z": _tab_back,
+        "`": _column,
+        "a": _column_on,
+        "b": _repeat,
+        "c": Terminal._attributes_asked,
+        ">c": Terminal._secondary_asked,
+        "d": _to_row,
+        "e": _row_on,
+        "f": _position,
+        "g": _clear_tabs,
+        "h": Terminal._modes_on,
+        "?h": Terminal._private_on,
+        "l": Terminal._modes_off,
+        "?l": Terminal._private_off,
+        ">m": Terminal._modify_keys,
+        ">n": Terminal._plain_keys,
+        "n": Terminal._status_asked,
+        "?n": Terminal._private_status_asked,
+        "!p": Terminal._soft_reset,
+        "$p": Terminal._mode_asked,
+        "?$p": Terminal._private_mode_asked,
+        " q": Terminal._cursor_style,
+        ">q": Terminal._version_asked,
+        "r": _margins,
+        "s": Terminal.save,
+        "t": Terminal._window,
+        "u": Terminal.restore,
+        "<u": Terminal._keys_pop,
+        "=u": Terminal._keys_set,
+        ">u": Terminal._keys_push,
+        "?u": Terminal._keys_asked,
+    }
+
 
 if TYPE_CHECKING:
     Action = tuple[Callable[[Screen, Any], None], Any]
 
 _KNOWN: dict[str, Action] = {}  # sequences met so far: every program has its own few hundred
-
-_CONTROL_CODES: dict[str, Action] = {
-    "\r\n": (Screen._new_line, ""),
-    "\n": (Screen._line_feed, ""),
-    "\x0b": (Screen._line_feed, ""),
-    "\x0c": (Screen._line_feed, ""),
-    "\r": (Screen._carriage_return, ""),
-    "\b": (Screen._backspace, ""),
-    "\t": (Screen._tab_on, (1,)),
-    "\x0e": (Screen._shift_to, 1),
-    "\x0f": (Screen._shift_to, 0),
-}
-
-_ESCAPES: dict[str, Action] = {
-    "\x1b7": (Screen.save, ""),
-    "\x1b8": (Screen.restore, ""),
-    "\x1bD": (Screen._index, ""),
-    "\x1bE": (Screen._new_line, ""),
-    "\x1bH": (Screen._set_tab, ""),
-    "\x1bM": (Screen._reverse_index, ""),
-    "\x1bZ": (Screen._attributes_asked, (0,)),
-    "\x1bc": (Screen._reset, ""),
-    "\x1b=": (Screen._set_keypad, True),
-    "\x1b>": (Screen._set_keypad, False),
-    "\x1b#8": (Screen._align, ""),
-}
-
-# CSI: prefix, intermediate, final byte. `m` is not here: its parameters are read by `restyled`.
-_SEQUENCES: dict[str, Callable[[Screen, Any], None]] = {
-    "@": Screen._insert_characters,
-    "A": Screen._up,
-    "B": Screen._down,
-    "C": Screen._forward,
-    "D": Screen._backward,
-    "E": Screen._next_line,
-    "F": Screen._previous_line,
-    "G": Screen._column,
-    "H": Screen._position,
-    "I": Screen._tab_on,
-    "J": Screen._erase_display,
-    "K": Screen._erase_line,
-    "L": Screen._insert_lines,
-    "M": Screen._delete_lines,
-    "P": Screen._delete_characters,
-    "S": Screen._scroll_up,
-    "T": Screen._scroll_down,
-    "X": Screen._erase_characters,
-    "Z": Screen._tab_back,
-    "`": Screen._column,
-    "a": Screen._column_on,
-    "b": Screen._repeat,
-    "c": Screen._attributes_asked,
-    ">c": Screen._secondary_asked,
-    "d": Screen._to_row,
-    "e": Screen._row_on,
-    "f": Screen._position,
-    "g": Screen._clear_tabs,
-    "h": Screen._modes_on,
-    "?h": Screen._private_on,
-    "l": Screen._modes_off,
-    "?l": Screen._private_off,
-    ">m": Screen._modify_keys,
-    ">n": Screen._plain_keys,
-    "n": Screen._status_asked,
-    "?n": Screen._private_status_asked,
-    "!p": Screen._soft_reset,
-    "$p": Screen._mode_asked,
-    "?$p": Screen._private_mode_asked,
-    " q": Screen._cursor_style,
-    ">q": Screen._version_asked,
-    "r": Screen._margins,
-    "s": Screen.save,
-    "t": Screen._window,
-    "u": Screen.restore,
-    "<u": Screen._keys_pop,
-    "=u": Screen._keys_set,
-    ">u": Screen._keys_push,
-    "?u": Screen._keys_asked,
-}
 
 
 # ======================================================================================================================
@@ -8038,12 +8040,12 @@ def reading_of(ended: Ended, cap: int, timeout: float) -> tuple[str, JSON]:
         return "error", error_reading(f"exit {ended.code}", ended)
     try:
         value = parse_json(text)
-    except ValueError:
-        return "error", error_reading("not JSON", ended)
+    except ValueError as error:
+        return "error", error_reading(TOO_DEEP if str(error) == TOO_DEEP else "not JSON", ended)
     if not isinstance(value, dict):
         return "error", error_reading("not a JSON object", ended)
     if nesting(value) > NESTING_MAX:
-        return "error", error_reading("nested too deeply", ended)
+        return "error", error_reading(TOO_DEEP, ended)
     return ("error" if dig(value, "signal", "error") else "ok"), value  # a sensor may tell an error in its own words
 
 
@@ -14726,7 +14728,7 @@ class Interview:
         self.say()
         if question.text:
             self.say(word_wrapped(question.text))
-        typed = SHOWN[question.kind](self, question) if question.kind in SHOWN else ""
+        typed = self.SHOWN[question.kind](self, question) if question.kind in self.SHOWN else ""
         while True:
             word = typed or self.line(self.prompt(question))
             typed = ""
@@ -14738,7 +14740,7 @@ class Interview:
             try:
                 if question.kind != "parameter":  # the gallery refuses what holds a secret
                     word = self.without_secrets(word)
-                return ANSWERS[question.kind](self, question, word)
+                return self.ANSWERS[question.kind](self, question, word)
             except ValueError as error:
                 self.note(str(error))
 
@@ -15022,6 +15024,25 @@ class Interview:
             self.say(_FAREWELL)
         return told
 
+    SHOWN: dict[str, Callable[[Interview, Question], str]] = {
+        "source": show_sources,
+        "try": show_try,
+        "draft": show_draft,
+    }
+
+    ANSWERS: dict[str, Callable[[Interview, Question, str], JSON]] = {
+        "text": answer_text,
+        "goal": answer_goal,
+        "deadline": answer_deadline,
+        "duration": answer_duration,
+        "clones": answer_clones,
+        "source": answer_source,
+        "parameter": answer_parameter,
+        "try": answer_try,
+        "draft": answer_draft,
+        "name": answer_name,
+    }
+
 
 def word_wrapped(text: str, width: int = 78) -> str:
     """Break lines between words, so that they fit."""
@@ -15054,26 +15075,6 @@ def run_in_terminal(argv: list[str], env: Mapping[str, str]) -> int:
         termios.tcsetattr(0, termios.TCSADRAIN, settings)
         os.set_blocking(0, True)
     return os.waitstatus_to_exitcode(status)
-
-
-SHOWN: dict[str, Callable[[Interview, Question], str]] = {
-    "source": Interview.show_sources,
-    "try": Interview.show_try,
-    "draft": Interview.show_draft,
-}
-
-ANSWERS: dict[str, Callable[[Interview, Question, str], JSON]] = {
-    "text": Interview.answer_text,
-    "goal": Interview.answer_goal,
-    "deadline": Interview.answer_deadline,
-    "duration": Interview.answer_duration,
-    "clones": Interview.answer_clones,
-    "source": Interview.answer_source,
-    "parameter": Interview.answer_parameter,
-    "try": Interview.answer_try,
-    "draft": Interview.answer_draft,
-    "name": Interview.answer_name,
-}
 
 
 # ======================================================================================================================

@@ -33,6 +33,7 @@ COMMANDS = """
     id dd seq setsid stty kill ln sort cut basename dirname uname
 """.split()  # noqa: SIM905
 
+ARCHIVE = os.environ.get("LOOOP_TEST_ARCHIVE")  # what build_zipapp.py made, to be tested instead of the source
 START = "import sys; sys.path.insert(0, {!r}); import looop; looop.__file__ = {!r}; sys.exit(looop.main())"
 
 
@@ -261,10 +262,14 @@ class Case(unittest.TestCase):
             if found:
                 os.symlink(found, os.path.join(self.bin, command))
         os.symlink(sys.executable, os.path.join(self.bin, "python3"))
+        self.python = os.path.join(self.bin, "python3") if ARCHIVE else sys.executable  # what looop runs in
         self.launcher = os.path.join(self.bin, "looop-here")  # what children are given: the same, as one executable
-        with open(self.launcher, "w") as file:
-            code = START.format(ROOT, self.launcher).replace("; ", "\n")
-            file.write(f"#!{sys.executable} -SI\n{code}\n")
+        if ARCHIVE:
+            shutil.copy(ARCHIVE, self.launcher)
+        else:
+            with open(self.launcher, "w") as file:
+                code = START.format(ROOT, self.launcher).replace("; ", "\n")
+                file.write(f"#!{sys.executable} -SI\n{code}\n")
         os.chmod(self.launcher, 0o700)
         self.env = {
             "HOME": self.home,
@@ -297,7 +302,9 @@ class Case(unittest.TestCase):
     # --- running it
 
     def command(self, *words):
-        """Return the command line of a looop: the module with its bytecode, without site-packages."""
+        """Return the command line of a looop: the module with its bytecode, without site-packages, or the archive."""
+        if ARCHIVE:
+            return [self.launcher, *words]
         return [sys.executable, "-SI", "-c", START.format(ROOT, self.launcher), *words]
 
     def start(self, *words, env=None, **options):

@@ -154,11 +154,14 @@ class Tmux:
     def __init__(self, case):
         self.name = f"looop-test-{os.path.basename(case.home)}"
         self.env = {**case.env, "TERM": "xterm-256color"}
+        self.error = ""  # what it said last of what went wrong
         case.addCleanup(self, "kill-server")
 
     def __call__(self, *words):
         command = [shutil.which("tmux"), "-L", self.name, "-f", "/dev/null", *words]
-        return subprocess.run(command, env=self.env, capture_output=True, check=False).stdout.decode()
+        done = subprocess.run(command, env=self.env, capture_output=True, check=False)
+        self.error = done.stderr.decode() or self.error
+        return done.stdout.decode()
 
     def start(self, cols, rows, command):
         self("new-session", "-d", "-x", str(cols), "-y", str(rows), command)
@@ -193,7 +196,10 @@ class Programs(AttachCase):
             for key in keys:
                 terminal.type(key.encode())
                 tmux("send-keys", "-l", key)
-            wait_until(lambda: stable(tmux.text()), "tmux")  # noqa: B023
+            try:
+                wait_until(lambda: stable(tmux.text()), "tmux")  # noqa: B023
+            except AssertionError as error:
+                self.fail(f"{error}: {tmux.error} {tmux.text()!r}")
             try:
                 wait_until(lambda: stable(terminal.text().rstrip("\n")) == stable(tmux.text()), "tmux's picture", 10)  # noqa: B023
             except AssertionError:

@@ -81,7 +81,7 @@ class Drafts(unittest.TestCase):
         for count in range(len(given) + 1):
             question = answers(*given[:count])[1]
             if question.kind != "write":
-                self.assertIn(question.kind, looop.ANSWERS)
+                self.assertIn(question.kind, looop.Interview.ANSWERS)
                 self.assertIn(question.part, looop._PARTS)
                 self.assertLess(len(looop.word_wrapped(question.text + "\n" + question.help).split("\n")), 9)
         self.assertEqual(question.about, looop.Plan({"goals/b.md": question.about.files["goals/b.md"]}, None, None))

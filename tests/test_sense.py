@@ -72,7 +72,7 @@ class Readings(Case):
         self.assertEqual((row["status"], row["signal"]), ("ok", "caf\ufffd"))
 
     def test_nesting_and_numbers_without_end(self):
-        self.assertEqual(self.error("printf '[%.0s' $(seq 4000)"), "not JSON")
+        self.assertIn(self.error("printf '[%.0s' $(seq 4000)"), ("nested too deeply", "not JSON"))  # as Python's parser
         self.error("printf '{\"a\":'; printf '9%.0s' $(seq 6000); printf '}'") if os.sys.version_info >= (
             3,
             11,
