@@ -14863,7 +14863,7 @@ class Interview:
             import shlex
 
             return [gallery_word(self.profile, one, part) for part in shlex.split(text)]
-        if text and one.check is checked_path:
+        if text and one.name == "PATH":
             text = self.place(text)
         return gallery_word(self.profile, one, text) if text else ""
 

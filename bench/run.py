@@ -176,7 +176,7 @@ class Bench:
         self.folder = folder
         self.rounds = rounds
         self.big = big
-        build = [PYTHON, os.path.join(ROOT, "build_zipapp.py"), "--out", f"{folder}/bin", "--python", PYTHON]
+        build = [PYTHON, os.path.join(ROOT, "build_zipapp.py"), "--only", "--out", f"{folder}/bin", "--python", PYTHON]
         subprocess.run(build, stdout=subprocess.DEVNULL, check=True, timeout=DEADLINE)
         self.looop = f"{folder}/bin/looop"
         self.ledger: World | None = None  # made once: a million rows take a while

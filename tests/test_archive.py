@@ -1,0 +1,442 @@
+"""The one file that build_zipapp.py makes: what it loads, on which Python it runs, and what replacing it does."""
+
+import ast
+import glob
+import importlib.util
+import json
+import os
+import shutil
+import signal
+import subprocess
+import symtable
+import sys
+import tempfile
+import unittest
+
+from tests.support import ROOT, Case, alive, wait_until
+
+spec = importlib.util.spec_from_file_location("build_zipapp", os.path.join(ROOT, "build_zipapp.py"))
+build_zipapp = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(build_zipapp)
+
+MAGIC = importlib.util.MAGIC_NUMBER.hex()
+
+SMALL = b"""\
+VERSION = "1.2.3"
+import sys
+
+
+def main():
+    print("looop", VERSION)
+    return 0
+"""
+
+
+def source():
+    with open(os.path.join(ROOT, "looop.py"), "rb") as file:
+        return file.read()
+
+
+def pythons(minors):
+    """Return {minor: path} of the Pythons 3.x of this machine among minors."""
+    versions = os.path.join(os.environ.get("PYENV_ROOT") or os.path.expanduser("~/.pyenv"), "versions")
+    found = {}
+    for minor in minors:
+        candidates = [shutil.which(f"python3.{minor}") or "", *glob.glob(f"{versions}/3.{minor}.*/bin/python3")]
+        for candidate in filter(os.path.exists, candidates):
+            if subprocess.run([candidate, "-SIc", ""], capture_output=True, check=False).returncode == 0:
+                found[minor] = candidate
+    return found
+
+
+class Pieces(unittest.TestCase):
+    """A function or a class may stand as a `Piece` until it is used: what the source must not do with it."""
+
+    def setUp(self):
+        self.tree = ast.parse(source())
+        defined = [node for node in self.tree.body if isinstance(node, (ast.FunctionDef, ast.ClassDef))]
+        self.names = {node.name for node in defined}
+        self.assertEqual(len(self.names), len(defined), "each is defined once")
+        self.assertGreater(len(defined), 500)
+
+    def global_names(self, table):
+        """Yield (scope's line, names that it takes from the module)."""
+        yield (
+            table.get_lineno(),
+            {s.get_name() for s in table.get_symbols() if s.is_global() or table.get_type() == "module"},
+        )
+        for child in table.get_children():
+            yield from self.global_names(child)
+
+    def test_no_piece_is_compared(self):
+        shadowed = {}
+        for node in ast.walk(self.tree):
+            if isinstance(node, (ast.FunctionDef, ast.Lambda)):
+                arguments = node.args.args + node.args.kwonlyargs + node.args.posonlyargs
+                local = {argument.arg for argument in arguments}
+                local |= {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+                for inner in ast.walk(node):
+                    shadowed.setdefault(id(inner), set()).update(local)
+        looked = 0
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Compare):
+                for side in (node.left, *node.comparators):
+                    looked += 1
+                    if isinstance(side, ast.Name) and side.id in self.names - shadowed.get(id(node), set()):
+                        self.fail(f"line {node.lineno}: {side.id} is compared")
+        self.assertGreater(looked, 1000)
+
+    def test_no_piece_is_renamed_changed_or_made_a_method(self):
+        for node in self.tree.body:
+            if isinstance(node, (ast.Assign, ast.AnnAssign)):
+                targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+                for target in targets:
+                    self.assertNotIn(getattr(target, "id", None), self.names, node.lineno)
+            if isinstance(node, ast.ClassDef):
+                for inner in node.body:
+                    value = getattr(inner, "value", None)
+                    if isinstance(inner, (ast.Assign, ast.AnnAssign)) and isinstance(value, ast.Name):
+                        self.assertNotIn(value.id, self.names, inner.lineno)
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and isinstance(node.value, ast.Name):
+                self.assertNotIn(node.value.id, self.names, node.lineno)
+            if isinstance(node, ast.Global):
+                self.fail(f"line {node.lineno}: global")
+
+    def test_exceptions_are_no_pieces(self):
+        _, pieces = build_zipapp.compile_pieces(source(), "looop.py")
+        caught = set()
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.ExceptHandler) and node.type:
+                caught |= {name.id for name in ast.walk(node.type) if isinstance(name, ast.Name)}
+        self.assertGreater(len(caught & self.names), 3)
+        self.assertEqual(caught & set(pieces), set())
+
+    def test_the_names_of_the_module_are_known(self):
+        """A name that no scope defines would be met only when its piece is used."""
+        table = symtable.symtable(source().decode(), "looop.py", "exec")
+        module = {symbol.get_name() for symbol in table.get_symbols() if symbol.is_assigned() or symbol.is_imported()}
+        known = module | set(dir(__builtins__) if not isinstance(__builtins__, dict) else __builtins__)
+        known |= {"__file__", "__name__", "TYPE_CHECKING", "Any", "JSON", "Self"}
+        scopes = 0
+        for child in table.get_children():
+            for line, names in self.global_names(child):
+                scopes += 1
+                self.assertLessEqual({name for name in names if not name.startswith("__")}, known, f"line {line}")
+        self.assertGreater(scopes, 1000)
+
+
+class Built(Case):
+    """What is built for the Python that runs this."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.mkdtemp(prefix="looop-test-built-")
+        cls.built = build_zipapp.build(cls.folder, pythons=[sys.executable])
+        cls.addClassCleanup(shutil.rmtree, cls.folder)
+
+    def setUp(self):
+        super().setUp()
+        self.looop_file = os.path.join(self.home, "looop")
+        shutil.copy(self.built, self.looop_file)
+
+    def call(self, *words, code=0, env=None, program=None):
+        """Run the file as a person does; return what it says on stdout and stderr."""
+        command = [*(program or []), self.looop_file, *words]
+        done = subprocess.run(
+            command, env={**self.env, **(env or {})}, cwd=self.home, capture_output=True, check=False, timeout=60
+        )
+        out = (done.stdout + done.stderr).decode()
+        self.assertEqual(done.returncode, code, out)
+        return out
+
+    def only(self, *names):
+        """Make a folder of links to commands and return it, as a PATH."""
+        folder = os.path.join(self.home, "only")
+        os.makedirs(folder, exist_ok=True)
+        for name in names:
+            path = os.path.join(folder, name)
+            if not os.path.lexists(path):
+                os.symlink(shutil.which(name), path)
+        return folder
+
+    def executable(self, path, text):
+        with open(path, "w") as file:
+            file.write(text)
+        os.chmod(path, 0o755)
+
+    def altered(self, text, foreign=False):
+        """Put another program into the file; `foreign`: without bytecode for this Python."""
+        bytecode = {} if foreign else dict([build_zipapp.compiled(text, sys.executable)])
+        with open(self.looop_file + ".new", "wb") as file:
+            file.write(build_zipapp.archive_of(text, bytecode))
+        os.chmod(self.looop_file + ".new", 0o755)
+        os.replace(self.looop_file + ".new", self.looop_file)
+
+    # --- the bytes
+
+    def test_the_same_tree_gives_the_same_bytes(self):
+        with open(self.built, "rb") as file:
+            first = file.read()
+        with tempfile.TemporaryDirectory() as folder:
+            command = [sys.executable, os.path.join(ROOT, "build_zipapp.py"), "--only", "--out", folder]
+            subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env={**self.env, "PYTHONHASHSEED": "5"})
+            with open(os.path.join(folder, "looop"), "rb") as file:
+                self.assertTrue(file.read() == first)
+        self.assertNotIn(ROOT.encode(), first)
+        with open(self.built + ".sha256") as file:
+            self.assertRegex(file.read(), r"^[0-9a-f]{64}  looop\n$")
+
+    def test_it_is_a_zip_that_shows_its_source(self):
+        import zipfile
+
+        with zipfile.ZipFile(self.built) as file:
+            self.assertEqual(file.testzip(), None)
+            self.assertEqual(file.read("looop.py"), source())
+            self.assertIn(f"looop-{MAGIC}.bin", file.namelist())
+
+    def test_every_python_that_is_here_gets_its_bytecode(self):
+        found = build_zipapp.interpreters()
+        self.assertIn(sys.version_info[1], [int(self.minor(path)) for path in found])
+        self.assertEqual(len(found), len(set(map(self.minor, found))))
+        self.assertGreaterEqual(len(found), len(pythons(range(9, 15))))
+
+    def minor(self, path):
+        code = "import sys; print(sys.version_info[1])"
+        return subprocess.run([path, "-c", code], check=True, capture_output=True).stdout.decode().strip()
+
+    # --- how it starts
+
+    def test_a_start_loads_what_it_uses(self):
+        """Run it as the file does, but for the end, where the pieces are counted that nobody has called."""
+        with open(self.looop_file, "rb") as file:
+            text = file.read().split(b" -SI -c '", 1)[1].split(b'\' "$0"', 1)[0].decode()
+        counted = "import os; os._exit = lambda status: print(status, len(pieces), flush=True)\n"
+        command = [sys.executable, "-SI", "-c", counted + text, self.looop_file, "version"]
+        done = subprocess.run(command, env=self.env, capture_output=True, check=True)
+        status, left = map(int, done.stdout.decode().split("\n")[1].split())
+        _, pieces = build_zipapp.compile_pieces(source(), "looop.py")
+        self.assertEqual(status, 0)
+        self.assertGreater(left, len(pieces) - 40)
+        self.assertLess(left, len(pieces) - 10)
+
+    def test_a_fault_shows_its_lines(self):
+        self.altered(SMALL.replace(b"return 0", b"return [][10 ** 3]"))
+        out = self.call("version", code=1)
+        self.assertIn('File "<looop>/looop.py", line 7, in main', out)
+        self.assertIn("    return [][10 ** 3]\n", out)
+        self.assertIn("IndexError", out)
+
+    def test_every_way_to_run_it(self):
+        version = self.call("version")
+        self.assertRegex(version, r"^looop \d+\.\d+\.\d+\n$")
+        self.assertEqual(self.call("version", program=[sys.executable]), version)
+        self.assertEqual(self.call("version", program=["sh"]), version)
+        os.symlink(self.looop_file, os.path.join(self.bin, "looop"))
+        done = subprocess.run(["looop", "version"], env=self.env, capture_output=True, check=True, cwd="/")
+        self.assertEqual(done.stdout.decode(), version)
+
+    def test_output_that_nobody_reads(self):
+        done = subprocess.run(
+            ["bash", "-c", f"set -o pipefail; {self.looop_file} help | true"],
+            env=self.env,
+            capture_output=True,
+            check=False,
+        )
+        self.assertEqual((done.returncode, done.stderr), (0, b""))
+        if os.path.exists("/dev/full"):
+            done = subprocess.run(
+                ["bash", "-c", f"{self.looop_file} version >/dev/full"], env=self.env, capture_output=True, check=False
+            )
+            self.assertEqual(done.returncode, 1)
+
+    # --- which Python
+
+    def remember(self, text):
+        folder = os.path.join(self.home, ".cache", "looop")
+        os.makedirs(folder, 0o700, exist_ok=True)
+        with open(os.path.join(folder, "python"), "w") as file:
+            file.write(text)
+
+    def test_the_python_that_was_found_when_it_was_installed(self):
+        fake = os.path.join(self.home, "a python")
+        self.executable(fake, f'#!/bin/sh\necho remembered >&2\nexec "{sys.executable}" "$@"\n')
+        self.assertNotIn("remembered", self.call("version"))
+        self.remember(fake + "\n")
+        self.assertIn("remembered", self.call("version"))
+        self.assertIn("remembered", self.call("version", env={"PATH": self.only("sh")}))
+        self.assertNotIn("remembered", self.call("version", env={"XDG_CACHE_HOME": self.home}))
+        os.unlink(fake)
+        self.assertNotIn("remembered", self.call("version"), "it is gone: python3 then")
+        self.remember("")
+        self.call("version")
+
+    @unittest.skipUnless(os.geteuid() == 0, "needs root, to own a file as somebody else")
+    def test_what_somebody_else_has_written_down_is_not_run(self):
+        fake = os.path.join(self.home, "fake")
+        self.executable(fake, "#!/bin/sh\necho remembered\n")
+        self.remember(fake + "\n")
+        self.assertIn("remembered", self.call("version"))
+        os.chown(os.path.join(self.home, ".cache", "looop", "python"), 65534, 65534)
+        self.assertNotIn("remembered", self.call("version"))
+
+    def test_no_python(self):
+        out = self.call("version", env={"PATH": self.only("sh")}, code=1)
+        self.assertRegex(out, r"^looop: python3: not on PATH: install Python 3\.9 or newer .*\n$")
+
+    def test_a_python_that_has_another_name(self):
+        folder = self.only("sh")
+        os.symlink(sys.executable, os.path.join(folder, f"python3.{sys.version_info[1]}"))
+        self.assertIn("looop ", self.call("version", env={"PATH": folder}))
+
+    def old(self):
+        found = pythons((6, 7, 8))
+        if not found:
+            self.skipTest("no Python 3.6 to 3.8 is on this machine")
+        return found
+
+    def test_a_python_that_is_too_old(self):
+        folder = self.only("sh")
+        for minor, path in self.old().items():
+            if os.path.lexists(os.path.join(folder, "python3")):
+                os.unlink(os.path.join(folder, "python3"))
+            os.symlink(path, os.path.join(folder, "python3"))
+            out = self.call("version", env={"PATH": folder}, code=1)
+            self.assertRegex(
+                out, rf"^looop: needs Python 3\.9 or newer, and \S+ is 3\.{minor}: install a newer one.*\n$"
+            )
+            self.assertIn("needs Python 3.9", self.call("version", program=[path], code=1, env={"PATH": folder}))
+
+    def test_a_newer_python_beside_one_that_is_too_old(self):
+        folder = self.only("sh")
+        os.symlink(next(iter(self.old().values())), os.path.join(folder, "python3"))
+        os.symlink(sys.executable, os.path.join(folder, f"python3.{sys.version_info[1]}"))
+        self.assertRegex(self.call("version", env={"PATH": folder}), r"^looop \d+\.\d+\.\d+\n$")
+
+    def test_python_2(self):
+        versions = os.path.join(os.environ.get("PYENV_ROOT") or os.path.expanduser("~/.pyenv"), "versions")
+        found = shutil.which("python2") or next(iter(glob.glob(f"{versions}/2.*/bin/python2")), None)
+        if not found or subprocess.run([found, "-c", ""], capture_output=True, check=False).returncode:
+            self.skipTest("no Python 2 is on this machine")
+        out = self.call("version", program=[found], code=1, env={"PATH": self.only("sh")})
+        self.assertRegex(out, r"^looop: needs Python 3\.9 or newer, and \S+ is 2\.\d+: install a newer one.*\n$")
+
+    # --- a Python for which it has no bytecode
+
+    def cached(self):
+        return glob.glob(os.path.join(self.home, ".cache", "looop", "code-*.bin"))
+
+    def test_what_is_compiled_is_kept(self):
+        self.altered(SMALL, foreign=True)
+        self.call("version")
+        (path,) = self.cached()
+        self.assertIn(MAGIC, path)
+        self.assertEqual(os.stat(path).st_mode & 0o777, 0o600)
+        self.assertEqual(os.stat(os.path.dirname(path)).st_mode & 0o777, 0o700)
+        before = os.stat(path)
+        self.call("version")
+        self.assertEqual(os.stat(path).st_mtime_ns, before.st_mtime_ns)
+        self.assertEqual(self.cached(), [path])
+
+    def poisoned(self):
+        """Put code into the cache that says so when it is run, and return the file's path."""
+        import binascii
+        import marshal
+
+        self.altered(SMALL, foreign=True)
+        self.call("version")
+        (path,) = self.cached()
+        poison = compile("import sys; print('poisoned'); main = lambda: 0", "x", "exec")
+        code = marshal.dumps((poison, {}))
+        with open(path, "wb") as file:
+            file.write(binascii.crc32(code).to_bytes(4, "big") + code)
+        self.assertIn("poisoned", self.call("version"), "the cache is what is run")
+        return path
+
+    def test_what_others_could_have_written_is_not_run(self):
+        path = self.poisoned()
+        for target, mode in ((path, 0o620), (path, 0o602), (os.path.dirname(path), 0o770)):
+            before = os.stat(target).st_mode & 0o777
+            os.chmod(target, mode)
+            with open(path, "rb") as file:
+                poison = file.read()
+            self.assertIn("looop ", self.call("version"), (target, mode))
+            with open(path, "wb") as file:  # it was compiled anew
+                file.write(poison)
+            os.chmod(path, 0o600)
+            os.chmod(os.path.dirname(path), 0o700)
+            self.assertEqual(os.stat(target).st_mode & 0o777, before)
+        if os.geteuid() == 0:
+            os.chown(path, 65534, -1)
+            self.assertIn("looop ", self.call("version"))
+
+    def test_a_cache_that_is_torn(self):
+        path = self.poisoned()
+        for size in (0, 3, 4, 1000):
+            with open(path, "r+b") as file:
+                file.truncate(size)
+            self.assertIn("looop ", self.call("version"), size)
+
+    def test_a_cache_that_is_not_wanted_or_cannot_be(self):
+        self.altered(SMALL, foreign=True)
+        self.assertIn("looop ", self.call("version", env={"PYTHONDONTWRITEBYTECODE": "1"}))
+        self.assertEqual(self.cached(), [])
+        with open(os.path.join(self.home, ".cache"), "w"):
+            pass
+        self.assertIn("looop ", self.call("version"), "a file is where the cache should be")
+        self.assertIn("looop ", self.call("version", env={"XDG_CACHE_HOME": "/proc/self"}))
+
+    # --- another file in its place
+
+    def test_replacing_it_disturbs_nobody(self):
+        """The pulse and a session run on while their file becomes another one, or is written over with garbage."""
+        self.profile(sensors={"s": f"cat {self.home}/reading"})
+        with open(os.path.join(self.home, "reading"), "w") as file:
+            file.write('{"signal":1}')
+        self.call("up", env={"LOOOP_INTERVAL": "1"})
+        self.call("start-session", "box", "--command", "exec cat")
+        pid = json.loads(self.call("status", "--json"))["pulse"]["pid"]
+        with open(self.looop_file, "r+b") as file:  # as `cp` and `curl -o` do
+            file.write(b"#!/bin/sh\nexit 77\n" + b"\0" * os.path.getsize(self.looop_file))
+        with open(os.path.join(self.home, "reading"), "w") as file:
+            file.write('{"signal":2}')
+        before = len(self.events("decided"))
+        wait_until(lambda: len(self.events("decided")) > before, "a beat that decides")
+        self.assertTrue(alive(pid))
+        os.unlink(self.looop_file)
+        version = f'VERSION = "{build_zipapp.version_of(source())}"'.encode()
+        self.assertEqual(source().count(version), 1)
+        self.altered(source().replace(version, b'VERSION = "99.9.9"'))
+        self.assertEqual(self.call("version"), "looop 99.9.9\n")
+        # the newer one and a session, a pulse of the older one
+        self.call("send", "box", "to the old session")
+        self.call("expect", "box", "to the old session\nto the old session")
+        self.assertIn("to the old session", self.call("shot", "box"))
+        self.assertTrue(json.loads(self.call("status", "--json"))["pulse"]["running"])
+        # the older one and a session of the newer one
+        self.call("start-session", "new", "--command", "exec cat")
+        shutil.copy(self.built, self.looop_file)
+        self.call("send", "new", "to the new session")
+        self.call("expect", "new", "to the new session\nto the new session")
+        rows = {row["id"]: row for row in json.loads(self.call("ls", "--json"))}
+        self.assertTrue(rows["box"]["alive"] and rows["new"]["alive"])
+        for name in ("box", "new"):
+            self.call("kill", name)
+        self.call("down")
+        wait_until(lambda: not alive(pid), "the end of the pulse")
+
+    def test_a_start_that_meets_the_replacement(self):
+        """Whoever has begun to read one file and goes on in another runs one, whole, or fails."""
+        places = os.path.getsize(self.looop_file)
+        with open(self.looop_file, "r+b") as file:
+            data = file.read()
+            at = data.index(b"PK\x03\x04")
+            file.seek(at + 200)
+            file.write(b"\0" * (places - at - 300))
+        out = subprocess.run([self.looop_file, "version"], env=self.env, capture_output=True, check=False, timeout=60)
+        self.assertNotEqual(out.returncode, 0)
+        self.assertNotEqual(out.returncode, -signal.SIGSEGV)
+
+
+if __name__ == "__main__":
+    unittest.main()
