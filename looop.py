@@ -1016,7 +1016,7 @@ SETTINGS: dict[str, Setting] = {
     "decides_per_hour": Setting("budget.decides_per_hour", "LOOOP_MAX_DECIDES_PER_HOUR", 60, "count", "calls an hour"),
     "max_workers": Setting("budget.max_workers", "LOOOP_MAX_WORKERS", 8, "count", "workers that looop starts, at once"),
     "gate_playbook": Setting("gate.playbook", "", True, "flag", "a person approves changes of the PLAYBOOK"),
-    "gate_shell": Setting("gate.shell", "", "irreversible", "irreversible|untrusted|always|never", "what needs a yes"),
+    "gate_shell": Setting("gate.shell", "", "irreversible", "irreversible|untrusted|always|never", "gated shell moves"),
     "notify": Setting("notify", "", "", "text", "a command that is given what needs you, on stdin"),
     "git": Setting("git", "", None, "flag", "commit moves; null: when the data dir is a repository of its own"),
     "sensor_timeout": Setting("", "LOOOP_SENSOR_TIMEOUT", 60, "seconds", "deadline of a sensor"),
@@ -13638,8 +13638,8 @@ SESSION_VERBS: tuple[Verb, ...] = (
         ),
         examples=(("looop attach fix-ci", "see, and type"), ("looop attach fix-ci --read-only", "see")),
         exits=(
-            "0 you left; N the command ended meanwhile, with N (128 and the signal that ended it, 137 lost); "
-            "1 failed; 2 usage; 130 a signal ended the visit"
+            "0 you left; N the command ended meanwhile, and returned N; 128+N signal N ended it; "
+            "1 failed; 2 usage; 130 a signal ended the visit; 137 also: it is lost, nobody knows"
         ),
     ),
     Verb(
@@ -13897,6 +13897,7 @@ SESSION_VERBS: tuple[Verb, ...] = (
         "take a claim back",
         args=(Argument("name", "of the work"),),
         examples=(("looop unclaim issue-42", "a worker its own, a person any"), ("looop unclaim deploy", "")),
+        exits="0 it is free; 1 nobody holds it, or another session does",
     ),
     Verb(
         "claims",
@@ -17208,11 +17209,13 @@ def roff_lines(*usages: str) -> list[str]:
 # --- the next steps
 
 
-def asked_steps(ask: Mapping[str, JSON]) -> list[tuple[str, str]]:
-    """Return what a person can do about an ask or a flag."""
+def asked_steps(ask: Mapping[str, JSON], alive: Sequence[str]) -> list[tuple[str, str]]:
+    """Return what a person can do about an ask or a flag; `alive`: the workers that are."""
     number, session = ask["n"], ask["session"]
-    if number is None:
+    if number is None and session in alive:
         return [(f"looop attach {session}", f"{session} needs you: see, and type")]
+    if number is None:
+        return [(f"looop log {session}", "it is flagged, and has ended: what it wrote")]
     if ask["kind"] == "proposal":
         return [("looop asks", "what is proposed, to the byte"), (f"looop approve {number}", "do exactly that, once")]
     return [("looop asks", "what is asked of you"), (f"looop answer {number} TEXT", "answer it")]
@@ -17224,7 +17227,8 @@ def next_steps(status: Mapping[str, JSON], timed: bool = False) -> list[tuple[st
     `timed`: a scheduler runs the beat.
     """
     pulse, builtin = status["pulse"], status["runner"] == BUILTIN.name
-    steps = [step for ask in status["open_asks"][:1] for step in asked_steps(ask)]
+    alive = [row["id"] for row in status["workers"] if row["alive"]]
+    steps = [step for ask in status["open_asks"][:1] for step in asked_steps(ask, alive)]
     if pulse["crashed"]:
         steps += [("looop up", "start the pulse again"), ("looop log pulse --tail 20", "the last it said")]
     if status["paused"]:
@@ -17311,9 +17315,11 @@ def page_width() -> int:
 
 def show_text(profile: Profile, text: str) -> None:
     """Print a text; where it does not fit a terminal, through the person's pager."""
-    cols, rows = terminal_size()
-    height = sum(max(1, -(-len(line) // cols)) for line in text.split("\n"))
-    if not sys.stdout.isatty() or height <= rows or not paged(profile, text):
+    fits = True
+    if sys.stdout.isatty():
+        cols, rows = terminal_size()
+        fits = sum(max(1, -(-len(line) // cols)) for line in text.split("\n")) <= rows
+    if fits or not paged(profile, text):
         sys.stdout.write(text)
 
 
@@ -17498,16 +17504,13 @@ def dispatch(profile: Profile, words: list[str]) -> int:
     """Find the verb and run it."""
     if not words:
         return show_home(profile)
-    if words[0] in ("--help", "-h"):
-        show_text(profile, page_of(words[1:], page_width()) if words[1:] else overview(VERBS))
-        return 0
     if words[0] in ("--version", "-V"):
         words[0] = "version"
     verb, rest = find_verb(words)
     options = rest[: rest.index("--")] if "--" in rest else rest
     if "--help" in options or "-h" in options:
-        named = verb.name.split() if verb else [word for word in options if word not in ("--help", "-h")]
-        show_text(profile, page_of(named, page_width()))
+        named = verb.name.split() if verb else [word for word in options if not word.startswith("-")]
+        show_text(profile, page_of(named, page_width()) if named else overview(VERBS))
         return 0
     if verb is None:
         raise unknown_verb(words)
@@ -18202,7 +18205,7 @@ done, failed, dead.
 
 `--command` makes a session of any program. `looop attach ID` lends it your terminal (`C-\\ C-\\` takes it back),
 `looop shot ID` prints its screen, `looop log ID` its output, alive or dead. `looop send`, `key`, `expect`, `wait` and
-`wait-idle` drive it from a script. The beginning of an id will do where only one begins so.
+`wait-idle` drive it from a script. A beginning of an id will do that only one has.
 
 Sessions live on when your terminal is closed, when the pulse stops and when looop is upgraded.
 
@@ -18230,7 +18233,7 @@ money :: Before a call: what today cost and the median decide must stay within `
 failure :: After a failed beat looop waits 60 s, then up to 5 m. An edit of PLAYBOOK or goals ends the wait.
 secrets :: The value of a variable named …TOKEN, …KEY, …SECRET or …PASSWORD is written as [NAME] everywhere, but for a
  session's own log.
-speaking for you :: What looop starts cannot approve, answer, reject, resume, tick or run.
+your word :: What looop starts cannot speak for you: approve, answer, reject, resume, tick, run, up and down refuse it.
 
 # Files
 In the data dir ($LOOOP_DATA_DIR, or ~/.local/state/looop):

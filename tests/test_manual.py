@@ -74,7 +74,8 @@ class Pages(unittest.TestCase):
             codes = dict(looop.exit_rows(verb))
             self.assertLessEqual({"1", "2", "130"}, set(codes), verb.name)
             self.assertTrue({"0", "N"} & set(codes), verb.name)
-            self.assertNotIn("", codes.values(), verb.name)
+            for text in codes.values():
+                self.assertTrue(text and text.count("(") == text.count(")"), (verb.name, text))
             listed = re.findall(
                 r"^  (\d+|N|128\+N) ", looop.verb_page(verb).partition("Exit codes:\n")[2], re.MULTILINE
             )
@@ -99,7 +100,7 @@ class Pages(unittest.TestCase):
             members = [verb for verb in looop.VERBS if verb.name.startswith(group + " ")]
             page = said("help", group)
             self.assertEqual(page, said(group, "--help"))
-            self.assertEqual(page, said(group, "-h"))
+            self.assertEqual(page, said(group, "-h", "--json"))
             for verb in members:
                 self.assertIn(looop.verb_page(verb), page)
                 self.assertRegex(page, rf"(?m)^looop {verb.name} +{re.escape(verb.line[0].upper())}")
@@ -389,6 +390,11 @@ class Typos(Case):
             self.assertTrue(caught.exception.hint.startswith(f"did you mean {word}"), (line, caught.exception.hint))
             self.assertRegex(caught.exception.hint, rf"^did you mean {word}(?: or |\?)", line)
 
+    def test_the_words_of_others_are_no_verbs_and_lead_to_verbs(self):
+        names = {verb.name for verb in looop.VERBS}
+        self.assertEqual({word for word in looop._MEANT if word in {name.split()[0] for name in names}}, set())
+        self.assertEqual(set(looop._MEANT.values()) - names, set())
+
     def test_what_is_near_nothing(self):
         for line, hint in {
             "xyzzy": "looop help lists them",
@@ -442,8 +448,10 @@ class NextSteps(Case):
         self.assertEqual(self.steps(open_asks=[ask])[:2], ["asks", "answer 3 TEXT"])
         self.assertEqual(self.steps(open_asks=[{**ask, "kind": "proposal"}, ask])[:2], ["asks", "approve 3"])
         flag = {"n": None, "kind": "flag", "session": "setup"}
-        self.assertEqual(self.steps(open_asks=[flag], workers=[{}])[0], "attach setup")
-        self.assertEqual(self.steps(open_asks=[flag], pulse=self.idle)[:2], ["attach setup", "up"])
+        setup = {"id": "setup", "alive": True}
+        self.assertEqual(self.steps(open_asks=[flag], workers=[setup])[0], "attach setup")
+        self.assertEqual(self.steps(open_asks=[flag], workers=[setup], pulse=self.idle)[:2], ["attach setup", "up"])
+        self.assertEqual(self.steps(open_asks=[flag], workers=[{**setup, "alive": False}])[0], "log setup")
 
     def test_nothing_beats(self):
         self.assertEqual(self.steps(pulse=self.idle)[:2], ["up", "service install"])
@@ -458,7 +466,8 @@ class NextSteps(Case):
         self.assertEqual(self.steps(runner="builtin")[0], "init")
 
     def test_nothing_to_do(self):
-        self.assertEqual(self.steps(workers=[{}]), ["why now", "watch pulse", "ls"])
+        worker = {"id": "w", "alive": True}
+        self.assertEqual(self.steps(workers=[worker]), ["why now", "watch pulse", "ls"])
         self.assertEqual(self.steps(), ["why now", "watch pulse", "sensor add"])
         self.assertEqual(self.steps(pulse=self.idle, timed=True), ["why now", "sensor add", "help"])
 
