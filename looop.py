@@ -1008,9 +1008,7 @@ SETTINGS: dict[str, Setting] = {
     "runner": Setting("default", "LOOOP_RUNNER", "auto", "text", "auto: pi if on PATH, else claude, else builtin"),
     "interval": Setting("interval", "LOOOP_INTERVAL", 60, "seconds", "from beat to beat"),
     "busy_interval": Setting("busy_interval", "LOOOP_BUSY_INTERVAL", 60, "seconds", "the same, after a move"),
-    "active_interval": Setting(
-        "active_interval", "LOOOP_ACTIVE_INTERVAL", 60, "seconds", "the same, while workers run"
-    ),
+    "active_interval": Setting("active_interval", "LOOOP_ACTIVE_INTERVAL", 60, "seconds", "the same, with workers"),
     "session_ttl": Setting("session_ttl", "LOOOP_SESSION_TTL", 259200, "seconds", "how long an ended session is kept"),
     "daily_usd": Setting("budget.daily_usd", "LOOOP_MAX_DAILY_USD", 10, "usd", "what a local day may cost"),
     "decides_per_hour": Setting("budget.decides_per_hour", "LOOOP_MAX_DECIDES_PER_HOUR", 60, "count", "calls an hour"),
