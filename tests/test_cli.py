@@ -33,11 +33,8 @@ class Usage(Case):
         self.refuse(["\x1b[31m"], "\\x1b[31m")
         self.refuse(["a\nb"], "a b")
 
-    def test_pages_and_overview_come_from_the_table(self):
-        overview = self.looop("--help")
-        self.assertLessEqual(len(overview.splitlines()), 40)
+    def test_pages_come_from_the_table(self):
         for verb in looop.VERBS:
-            self.assertIn(verb.name, overview)
             page = looop.verb_page(verb)
             if verb.name in ("tick", "sensor add", "attach", "_cost"):
                 self.assertEqual(page, self.looop(*verb.name.split(), "--help"))
