@@ -1,7 +1,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 
-.PHONY: test check bench build
+.PHONY: test check ways texts bench build
 
 test:
 	$(PYTHON) -m unittest
@@ -10,6 +10,20 @@ check: $(VENV)/.made
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+	$(VENV)/bin/vermin --quiet --no-tips --target=3.9- --exclude str.decode looop.py build_zipapp.py tests bench
+	$(VENV)/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+
+# pip, pipx and uv install the checkout: needs a package registry
+ways: $(VENV)/.made
+	LOOOP_REGISTRY=1 $(VENV)/bin/python -m unittest tests.test_packaging
+
+# what is generated from the verb table and kept in the repository
+texts:
+	mkdir -p build completions docs
+	$(PYTHON) looop.py config bash >build/text && mv build/text completions/looop.bash
+	$(PYTHON) looop.py config zsh >build/text && mv build/text completions/_looop
+	$(PYTHON) looop.py config fish >build/text && mv build/text completions/looop.fish
+	$(PYTHON) looop.py help --man >build/text && mv build/text docs/looop.1
 
 bench:
 	$(PYTHON) bench/run.py

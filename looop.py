@@ -98,7 +98,7 @@ A section uses those before it, never a later one (but for Texts, which hold pro
 values and give values: no clock, no environment, no file.
 """
 
-from __future__ import annotations
+from __future__ import annotations  # a SyntaxError here says that looop needs Python 3.9 or newer
 
 import os
 import sys
@@ -722,6 +722,20 @@ def write_all(fd: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(fd, view) :]
+
+
+def read_head(path: str) -> bytes:
+    """Return the first 4 KiB of a file, b"" when it cannot be read."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError:
+        return b""
+    try:
+        return os.read(fd, 4 * KIB)
+    except OSError:
+        return b""
+    finally:
+        os.close(fd)
 
 
 def write_atomic(path: str, data: bytes, mode: int = 0o600, sync: bool = True) -> None:
@@ -1352,17 +1366,27 @@ class Profile:
         env.update(extra)
         return env
 
+    def command(self) -> list[str]:
+        """Return the words that start this looop whatever PATH says: what a scheduler is given."""
+        script = installed_script(self.self_path)
+        return [script] if script else [sys.executable or "/usr/bin/python3", "-SI", self.self_path]
+
     def executable(self) -> str:
         """Return the path of one executable that starts this looop from any directory.
 
-        It is the running file itself; where that cannot be executed (`python3 looop.py`, `python3 -m looop`), a
-        two-line launcher in the cache.
+        It is the script that pip made for it, or the running file itself. Where that cannot be executed (`python3
+        looop.py`), or would find another Python than the one that runs (a version manager's may differ by folder), it
+        is a two-line launcher in the cache.
         """
-        if os.access(self.self_path, os.X_OK):
-            return self.self_path
-        launcher = f"{self.cache}/launch-{os.geteuid()}"
-        script = f'#!/bin/sh\nexec {quoted(sys.executable or "python3")} {quoted(self.self_path)} "$@"\n'
-        wanted = script.encode("utf-8", "surrogateescape")
+        script = installed_script(self.self_path)
+        if script or self._starts_by_itself():
+            return script or self.self_path
+        import hashlib
+
+        words = " ".join(map(quoted, self.command()))
+        wanted = f'#!/bin/sh\nexec {words} "$@"\n'.encode("utf-8", "surrogateescape")
+        named = hashlib.sha256(wanted).hexdigest()[:8]  # another looop of this person's has a launcher of its own
+        launcher = f"{self.cache}/launch-{os.geteuid()}-{named}"
         try:
             if read_bytes(launcher) != wanted:
                 make_private_dir(self.cache)
@@ -1371,6 +1395,15 @@ class Profile:
             self.warn(f"LOOOP_BIN: {launcher}: {error.strerror}: children are given a file that is not executable")
             return self.self_path
         return launcher
+
+    def _starts_by_itself(self) -> bool:
+        """Tell whether the running file can be executed, and by the Python that runs it now."""
+        if not os.access(self.self_path, os.X_OK):
+            return False
+        if not read_head(self.self_path).startswith(b"#!/usr/bin/env python3\n"):
+            return True
+        found = which("python3", self.env)
+        return bool(found) and os.path.realpath(found) == os.path.realpath(sys.executable or "")
 
 
 def open_profile(env: Mapping[str, str], self_path: str) -> Profile:
@@ -1390,6 +1423,19 @@ def open_profile(env: Mapping[str, str], self_path: str) -> Profile:
         cache=base("XDG_CACHE_HOME", ".cache") + "/looop",
         self_path=os.path.abspath(self_path),
     )
+
+
+def installed_script(path: str) -> str:
+    """Return the script that pip, pipx or uv made to start a module among installed packages, or "".
+
+    PREFIX/lib/python3.9/site-packages/looop.py is started by PREFIX/bin/looop.
+    """
+    folder = os.path.dirname(path)
+    if os.path.basename(folder) not in ("site-packages", "dist-packages"):
+        return ""
+    script = f"{os.path.abspath(folder + '/../../..')}/bin/looop"
+    own = b"from looop import main" in read_head(script)
+    return script if own and os.access(script, os.X_OK) else ""
 
 
 def which(command: str, env: Mapping[str, str]) -> str:
@@ -8152,20 +8198,6 @@ def snapshot(profile: Profile, name: str) -> bytes:
         return read_bytes(snapshot_path(profile, name)) or b""
     except OSError:
         return b""
-
-
-def read_head(path: str) -> bytes:
-    """Return the first 4 KiB of a file, b"" when it cannot be read."""
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except OSError:
-        return b""
-    try:
-        return os.read(fd, 4 * KIB)
-    except OSError:
-        return b""
-    finally:
-        os.close(fd)
 
 
 def sense(profile: Profile, only: Sequence[str] = ()) -> dict[str, Reading]:
@@ -15203,7 +15235,7 @@ def schedule_of(profile: Profile, kind: str, every: float | None) -> Schedule:
     schedule = Schedule(
         service_name(profile),
         int(secs),
-        [sys.executable or "/usr/bin/python3", "-SI", profile.self_path, "tick"],
+        [*profile.command(), "tick"],
         scheduler_env(profile),
         secrets_path(profile),
         profile.data,
@@ -15954,23 +15986,33 @@ def check_python(profile: Profile) -> Iterator[Finding]:
     yield ok(f"{version}, {sys.executable}")
 
 
+def how_it_runs(path: str) -> str:
+    """Say what kind of file looop is, and what that means for its starts."""
+    folder = os.path.dirname(os.path.realpath(path))
+    if read_head(path).startswith(b"#!/bin/sh"):
+        return "one executable archive"
+    if os.path.basename(folder) in ("site-packages", "dist-packages"):
+        script = installed_script(path)
+        return "installed as a module" + (f", started by {script}" if script else "; `python3 -m looop` starts it")
+    if os.path.exists(f"{folder}/build_zipapp.py"):
+        return "the source, in its checkout: compiled at every start; build_zipapp.py makes a file that starts faster"
+    slow = "compiled at every start; install.sh and build_zipapp.py of the checkout make a file that starts faster"
+    return f"a copy of the source: {slow}"
+
+
 def check_looop(profile: Profile) -> Iterator[Finding]:
     """Look at the file that runs, and at what PATH calls looop."""
     path = profile.self_path
-    if read_head(path).startswith(b"#!/bin/sh"):
-        how = "one executable archive"
-    elif os.path.exists(os.path.join(os.path.dirname(os.path.realpath(path)), "build_zipapp.py")):
-        how = "the source, in its checkout: compiled at every start, what build_zipapp.py makes is not"
-    else:
-        how = "the source, copied alone: compiled at every start"
-    yield ok(f"{VERSION}, {path}, {how}")
+    link = f" → {os.path.realpath(path)}" if os.path.islink(path) else ""
+    yield ok(f"{VERSION}, {path}{link}, {how_it_runs(path)}")
     try:
         if os.stat(path).st_mode & 0o022:
             yield fail(f"others can write {path}, and it runs as you", f"chmod go-w {quoted(path)}")
     except OSError as error:
         yield fail(f"{path}: {error.strerror}", "put it back: whatever looop starts needs it")
     other = which("looop", profile.env)
-    if other and os.path.exists(path) and not os.path.samefile(other, path):
+    own = [each for each in (path, installed_script(path)) if os.path.exists(each)]
+    if other and own and not any(os.path.samefile(other, each) for each in own):
         yield warn(f"`looop` on PATH is another file: {other}", "remove the one that you do not mean")
 
 
@@ -16299,7 +16341,7 @@ def scheduler_places(profile: Profile) -> list[Place]:
     if places or lock_holder(profile.path(".lock")):
         return places
     bare = {"HOME": bare_profile(profile).env["HOME"], "PATH": "/usr/bin:/bin"}
-    argv = [sys.executable, "-SI", profile.self_path, "tick"]
+    argv = [*profile.command(), "tick"]
     remedy = "`looop service install` carries your PATH there; a crontab line of your own must set PATH itself"
     return [Place("env -i HOME=… PATH=/usr/bin:/bin", bare, argv, [], False, remedy)]
 
@@ -17597,6 +17639,11 @@ def guarded(env: Mapping[str, str], words: list[str]) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """Run looop on a command line and return its exit code."""
+    if sys.version_info < (3, 9):  # noqa: UP036
+        version = ".".join(map(str, sys.version_info[:2]))
+        hint = "install a newer one, first on PATH"
+        sys.stderr.write(f"looop: needs Python 3.9 or newer, and {sys.executable} is {version}: {hint}\n")
+        return EXIT_FAILED
     if os.name != "posix":
         sys.stderr.write("looop: runs on Linux and macOS only: it needs ptys, flock and process groups; try WSL\n")
         return EXIT_FAILED

@@ -435,7 +435,7 @@ WHOLE = words(
     " \x1b[23;0t \x1b]8;;http://x.y/?a=b\x1b\\ \x1b]8;;\x07 \x1b]4;1;#ff0102\x07 \x1b]4;3;?\x07 \x1b]10;rgb:1/2/3\x1b\\"
     " \x1b]11;?\x07 \x1b]104\x07 \x1b]104;1\x07 \x1b]110\x07 \x1bPabc\x1b\\ \x1bP$qm\x1b\\ \x1bP+q544e\x1b\\"
     " \x1b_G..\x1b\\ \x1b[c \x1b[>c \x1b[5n \x1b[?6n \x1b[>0q \x1b[?2004$p \x1b[18t \x1b[>4;2m \x1b[s \x1b[u"
-    " \x1b[31\x18 \x1b]0;abc\x1b[1m"
+    " \x1b[>4n \x1b[4$p \x1bZ \x1b[31\x18 \x1b]0;abc\x1b[1m"
     " \x1b]52;c;\x0e\x07 \x1b[3\x0eC \x1b]52;\x1b"
 )
 WHOLE += ["\x1b[3\n1m", "\x1b\n[2C", "\x1b[2 q"]
@@ -508,6 +508,20 @@ class Noise(unittest.TestCase):
             answers += len(screen.replies)
         self.assertLess(worst, 2)
         self.assertGreater(answers, 100)
+
+    def test_the_noise_makes_every_sequence_and_dump_knows_every_state(self):
+        import re
+
+        chance, made = random.Random(2026), set()
+        for _ in range(350):
+            stream = noise(chance).decode("utf-8", "replace")
+            made.update("".join(parts) for parts in re.findall(r"\x1b\[([<-?]?)[0-9:;]*([ -/]*)([@-~])", stream))
+            made.update(re.findall("\x1b(?:[ -/]?[0-~])", stream))
+        self.assertEqual({*looop._SEQUENCES, *looop._ESCAPES} - made, set())
+        screen = looop.Screen(10, 4)
+        derived = words("simple plain replies held_text held_bytes _styles _steps")
+        derived += words("_tokens _runs _narrow _csi _unfinished _controls")  # compiled patterns
+        self.assertEqual(set(vars(screen)) - set(looop.dump(screen)), set(derived))
 
     def check_lines(self, screen, stream):
         for line in screen.lines + screen.other:
