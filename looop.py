@@ -11354,12 +11354,19 @@ def carry_out(profile: Profile, state: dict[str, JSON], ask: Mapping[str, JSON])
     return line, result
 
 
+_ASKS = "asks: "  # what the flag of a question begins with
+
+
 def asks_and_flags(profile: Profile, sessions: Sequence[Session]) -> list[dict[str, JSON]]:
     """Return what waits for the person: the asks, and after them the flags that no ask has raised."""
     asks = current_asks(profile)
     asking = {ask["session"] for ask in asks if ask["state"] == "open"}
     for session in sessions:
         if session.note is not None and session.id not in asking:
+            if session.note.startswith(_ASKS):  # a question may have got its answer since the sessions were read
+                again = read_session(profile, session.id)
+                if again is None or again.note != session.note:
+                    continue
             flag: dict[str, JSON] = {**dict.fromkeys(_ASK_KEYS), "kind": "flag", "session": session.id, "state": "open"}
             asks.append({**flag, "question": session.note, "at": utc_text(session.raised)})
     return asks
@@ -11368,16 +11375,21 @@ def asks_and_flags(profile: Profile, sessions: Sequence[Session]) -> list[dict[s
 WAIT_SLICE = 5.0  # seconds after which whoever waits for a bell looks all the same
 
 
-def wait_for_ask(profile: Profile, limit: float) -> bool:
-    """Wait until something waits for the person; return False when nothing did in `limit` seconds (0: no limit)."""
+def wait_for_ask(profile: Profile, limit: float) -> list[dict[str, JSON]]:
+    """Wait until something waits for the person and return what `asks_and_flags` does; [] after `limit` seconds.
+
+    0: no limit.
+    """
     deadline = time.monotonic() + limit if limit else None
     with Bell(profile) as bell:
-        while not any(ask["state"] != "answered" for ask in asks_and_flags(profile, worker_sessions(profile))):
+        while True:
+            asks = asks_and_flags(profile, worker_sessions(profile))
+            if any(ask["state"] != "answered" for ask in asks):
+                return asks
             left = WAIT_SLICE if deadline is None else deadline - time.monotonic()
             if left <= 0:
-                return False
+                return []
             bell.wait(min(left, WAIT_SLICE))
-    return True
 
 
 def put_question(profile: Profile, session: Session | None, question: str, **fields: JSON) -> int:
@@ -11395,14 +11407,14 @@ def put_question(profile: Profile, session: Session | None, question: str, **fie
                 break
         else:
             number = new_ask(profile, "ask", session=name, generation=generation, question=question, **fields)
-    if session and session.note is None:
-        flag_session(session, asking_note(question))
+        if session and session.note is None:
+            flag_session(session, asking_note(question))  # before anybody can answer, and take it down
     return number
 
 
 def asking_note(question: str) -> str:
     """Return the flag of a session that asks (pure)."""
-    return f"asks: {one_line(question, 300)}"
+    return _ASKS + one_line(question, 300)
 
 
 def lower_flag(profile: Profile, ask: Mapping[str, JSON]) -> None:
@@ -12623,9 +12635,12 @@ def tell_outcome(profile: Profile, args: Mapping[str, JSON], outcome: Outcome) -
 def cmd_asks(profile: Profile, args: dict[str, JSON]) -> int:
     """List what the loop asks of the person."""
     check_data_dir(profile)
-    if args["wait"] is not None and not wait_for_ask(profile, args["wait"]):
-        return EXIT_TIMEOUT
-    asks = asks_and_flags(profile, worker_sessions(profile))
+    if args["wait"] is None:
+        asks = asks_and_flags(profile, worker_sessions(profile))
+    else:
+        asks = wait_for_ask(profile, args["wait"])
+        if not asks:
+            return EXIT_TIMEOUT
     if args["json"]:
         say(canonical_row([{key: ask[key] for key in _ASK_KEYS} for ask in asks]))  # type: ignore[arg-type]
     elif not asks:

@@ -321,6 +321,20 @@ class Asking(Workers):
         self.looop("answer", "1", "x")
         self.looop("asks", "--wait", "50ms", code=124)
 
+    def test_a_flag_that_came_down_meanwhile_is_not_shown(self):
+        self.worker()
+        asking = self.start("ask", "hm?", "--session", "w")
+        wait_until(lambda: looop.read_session(self.opened, "w").note, "the flag")
+        sessions = looop.worker_sessions(self.opened)
+        (row,) = looop.asks_and_flags(self.opened, sessions)
+        self.assertEqual((row["kind"], row["n"]), ("ask", 1))
+        self.looop("answer", "1", "x")
+        self.assertEqual(asking.communicate(timeout=20)[0], b"x\n")
+        self.assertEqual(looop.asks_and_flags(self.opened, sessions), [])
+        self.looop("flag", "w", "look")
+        (row,) = looop.asks_and_flags(self.opened, looop.worker_sessions(self.opened))
+        self.assertEqual((row["kind"], row["question"]), ("flag", "look"))
+
     def test_a_bell_that_nobody_hears_is_taken_down(self):
         os.mkdir(self.path(".bells"), 0o700)
         os.mkfifo(self.path(".bells", "1-abc"), 0o600)
