@@ -2,11 +2,19 @@
 
 `python3 -m unittest` runs them all, several at a time: most of what they do is to wait for real processes. One module,
 class or test runs alone as usual (`python3 -m unittest tests.test_text`); LOOOP_TEST_JOBS=1 runs all in one process.
+
+What they start is then the file that build_zipapp.py makes, as people run it (LOOOP_TEST_ARCHIVE=none: the source, as a
+single module's tests do; or the path of such a file). What they call in their own process is the source.
 """
 
+import atexit
 import json
 import os
 import select
+import shutil
+import subprocess
+import sys
+import tempfile
 import unittest
 
 
@@ -15,6 +23,12 @@ def load_tests(loader, tests, pattern):
     here = os.path.dirname(__file__)
     names = sorted(name[:-3] for name in os.listdir(here) if name.startswith("test_") and name.endswith(".py"))
     modules = [loader.loadTestsFromName(f"tests.{name}") for name in names]
+    if "LOOOP_TEST_ARCHIVE" not in os.environ:
+        folder = tempfile.mkdtemp(prefix="looop-test-archive-")
+        atexit.register(shutil.rmtree, folder)
+        build = [sys.executable, os.path.join(os.path.dirname(here), "build_zipapp.py"), "--only", "--out", folder]
+        subprocess.run(build, check=True, stdout=subprocess.DEVNULL)
+        os.environ["LOOOP_TEST_ARCHIVE"] = os.path.join(folder, "looop")
     jobs = int(os.environ.get("LOOOP_TEST_JOBS") or (os.cpu_count() or 1) + 2)  # some of them wait at any time
     return unittest.TestSuite(modules) if jobs < 2 else Together(modules, jobs)
 

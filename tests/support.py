@@ -33,7 +33,8 @@ COMMANDS = """
     id dd seq setsid stty kill ln sort cut basename dirname uname
 """.split()  # noqa: SIM905
 
-ARCHIVE = os.environ.get("LOOOP_TEST_ARCHIVE")  # what build_zipapp.py made, to be tested instead of the source
+ARCHIVE = os.environ.get("LOOOP_TEST_ARCHIVE", "none")  # the built file that is tested; "none": the source
+ARCHIVE = "" if ARCHIVE == "none" else ARCHIVE
 START = "import sys; sys.path.insert(0, {!r}); import looop; looop.__file__ = {!r}; sys.exit(looop.main())"
 
 
