@@ -1,7 +1,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 
-.PHONY: test check bench build
+.PHONY: test check bench build completions
 
 test:
 	$(PYTHON) -m unittest
@@ -16,6 +16,11 @@ bench:
 
 build:
 	$(PYTHON) build_zipapp.py
+
+completions:
+	$(PYTHON) looop.py config bash >completions/looop.bash
+	$(PYTHON) looop.py config zsh >completions/_looop
+	$(PYTHON) looop.py config fish >completions/looop.fish
 
 $(VENV)/.made: requirements-dev.txt
 	$(PYTHON) -m venv $(VENV)
