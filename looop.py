@@ -82,11 +82,13 @@ Contents
   58. Schedulers
   59. Service
   60. Doctor
-  61. Verb table
-  62. Manual (pure)
-  63. Command line
-  64. Texts
-  65. Texts of the manual
+  61. Candidates
+  62. Verb table
+  63. Manual (pure)
+  64. Completions (pure)
+  65. Command line
+  66. Texts
+  67. Texts of the manual
 
 Finding things: the verb `looop sensor list` is `cmd_sensor_list`; its row in LOOP_VERBS has help and options.
 To add a verb: write `cmd_<verb>`, add its row to LOOP_VERBS or SESSION_VERBS.
@@ -12546,17 +12548,24 @@ class Option(Record):
     name: str  # "--wait"
     line: str
     metavar: str = ""  # "": a flag
-    kind: str = "text"  # "text" | "seconds" | "count" | "size"; of a flag that may have a value: the one it has without
+    kind: str = "text"  # what its value is, as `Argument` has it; of a flag that may have a value: the one without
     short: str = ""  # "-f"
     many: bool = False  # may be given several times: its value is a list
+    choices: tuple[str, ...] = ()
 
 
 class Argument(Record):
-    """Declare a positional argument."""
+    """Declare a positional argument.
+
+    Its kind is how it is read ("seconds", "count", "size") or what it names: a row of CANDIDATES, or of the tables of
+    the section Completions. Whether what it names is there, its verb knows.
+    """
 
     name: str
     line: str
     count: str = "1"  # "1" | "?" | "*"
+    kind: str = "text"
+    choices: tuple[str, ...] = ()  # words that it can be besides; where its kind is "text", the only ones
 
 
 class Verb(Record):
@@ -12576,6 +12585,11 @@ class Verb(Record):
 
 _JSON = Option("--json", "print JSON")
 
+DRY_RUNS = ("show", "decide")
+COST_SCOPES = ("today", "week", "month", "all")
+COST_GROUPINGS = ("day", "kind", "runner", "goal", "model")
+PAID_KINDS = ("tick", "goal", "session")
+
 
 def cmd_tick(profile: Profile, args: dict[str, JSON]) -> int:
     """Run one beat."""
@@ -12589,7 +12603,7 @@ def cmd_tick(profile: Profile, args: dict[str, JSON]) -> int:
 def cmd_dry_run(profile: Profile, args: Mapping[str, JSON]) -> int:
     """Show what `tick` would do."""
     how = args["dry-run"]
-    if how not in ("show", "decide"):
+    if how not in DRY_RUNS:
         raise Failure(
             f"tick: --dry-run={one_line(str(how), 40)}: no such way", "--dry-run, or --dry-run=decide", EXIT_USAGE
         )
@@ -12878,10 +12892,10 @@ def tried_lines(profile: Profile, row: Mapping[str, JSON], value: JSON, paint: P
 def cmd_cost(profile: Profile, args: dict[str, JSON]) -> int:
     """Add up what was spent."""
     scope, by = args["scope"] or "today", args["by"] or "day"
-    if scope not in ("today", "week", "month", "all"):
-        raise Failure(f"cost: {one_line(scope, 40)}: no such scope", "one of today, week, month, all", EXIT_USAGE)
-    if by not in ("day", "kind", "runner", "goal", "model"):
-        raise Failure(f"cost: --by {one_line(by, 40)}", "one of day, kind, runner, goal, model", EXIT_USAGE)
+    if scope not in COST_SCOPES:
+        raise Failure(f"cost: {one_line(scope, 40)}: no such scope", f"one of {', '.join(COST_SCOPES)}", EXIT_USAGE)
+    if by not in COST_GROUPINGS:
+        raise Failure(f"cost: --by {one_line(by, 40)}", f"one of {', '.join(COST_GROUPINGS)}", EXIT_USAGE)
     check_data_dir(profile)
     now = time.time()
     if args["rows"]:
@@ -12900,8 +12914,8 @@ def cmd_cost(profile: Profile, args: dict[str, JSON]) -> int:
 def cmd_cost_add(profile: Profile, args: dict[str, JSON]) -> int:
     """Record what a worker spent."""
     kind, key, runner, usd = (args[name] for name in ("kind", "id", "runner", "usd"))
-    if kind not in ("tick", "goal", "session"):
-        raise Failure(f"_cost: {one_line(kind)} is no kind", "one of tick, goal, session", EXIT_USAGE)
+    if kind not in PAID_KINDS:
+        raise Failure(f"_cost: {one_line(kind)} is no kind", f"one of {', '.join(PAID_KINDS)}", EXIT_USAGE)
     cost: float | None = None
     if usd not in ("unknown", "null"):
         try:
@@ -13619,7 +13633,14 @@ def cmd_prune(profile: Profile, args: dict[str, JSON]) -> int:
 # ======================================================================================================================
 # What the verbs of sessions take, and what their pages say.
 
-_SESSION = Argument("id", "the session, or the beginning of its id")
+_WHICH = "the session, or the beginning of its id"
+_SESSION = Argument("id", _WHICH, kind="session")
+_WORKER = Argument("id", _WHICH, kind="worker")
+_LIVING = Argument("id", _WHICH, kind="worker-alive")
+_KEYS = (
+    *("Enter", "Tab", "Esc", "Space", "BSpace", "Up", "Down", "Left", "Right", "Home", "End", "Ins", "Del"),
+    *("PgUp", "PgDn", "C-c", "C-d", *(f"F{number}" for number in range(1, 13))),
+)
 _PICTURE_OPTIONS = (
     Option("--plain", "text (this is what you get anyway)"),
     Option("--ansi", "text with its colours"),
@@ -13638,13 +13659,13 @@ SESSION_VERBS: tuple[Verb, ...] = (
         args=(
             Argument("id", "its name from now on: letters, digits, `.`, `_`, `-`"),
             Argument("prompt", "what the worker is to do; `-` reads it from stdin", "?"),
-            Argument("runner", "pi, claude, … (else as the settings choose)", "?"),
+            Argument("runner", "pi, claude, … (else as the settings choose)", "?", "runner-interactive"),
         ),
         options=(
-            Option("--command", "run this instead of a runner; then the prompt may be left out", "CMD"),
-            Option("--cwd", "where it runs (else: the data dir)", "DIR"),
+            Option("--command", "run this instead of a runner; then the prompt may be left out", "CMD", "command"),
+            Option("--cwd", "where it runs (else: the data dir)", "DIR", "folder"),
             Option("--size", "of its terminal, until somebody looks at it [120x40]", "COLSxROWS", "size"),
-            Option("--verify", "a command that tells whether the work is done", "CMD"),
+            Option("--verify", "a command that tells whether the work is done", "CMD", "command"),
             _JSON,
         ),
         more="It outlives this terminal, the pulse and an upgrade of looop. The prompt is kept in prompts/<id>.md.",
@@ -13677,7 +13698,7 @@ SESSION_VERBS: tuple[Verb, ...] = (
         cmd_attach,
         "Sessions",
         "lend your terminal to a session; C-\\ C-\\ takes it back",
-        args=(_SESSION,),
+        args=(_LIVING,),
         options=(Option("--read-only", "look, do not type; q leaves"),),
         more=(
             "Paints the screen as it is, then goes live. The session takes the size of whoever typed last. Your "
@@ -13694,7 +13715,7 @@ SESSION_VERBS: tuple[Verb, ...] = (
         cmd_detach,
         "Sessions",
         "make everybody leave who is attached to a session",
-        args=(_SESSION,),
+        args=(Argument("id", _WHICH, kind="session-alive"),),
         examples=(("looop detach fix-ci", ""), ("looop detach box", "its size is free again")),
         exits="0 done; 1 there is no such session, or it has ended",
     ),
@@ -13745,7 +13766,7 @@ SESSION_VERBS: tuple[Verb, ...] = (
         cmd_render,
         "Sessions",
         "show what recorded terminal output looks like",
-        args=(Argument("file", "the recording; `-`, or none, reads stdin", "?"),),
+        args=(Argument("file", "the recording; `-`, or none, reads stdin", "?", "file"),),
         options=(
             Option("--size", "of its terminal [120x40]", "COLSxROWS", "size"),
             *_PICTURE_OPTIONS,
@@ -13763,7 +13784,7 @@ SESSION_VERBS: tuple[Verb, ...] = (
         cmd_send,
         "Sessions",
         "type a text into a session, and Enter",
-        args=(_SESSION, Argument("text", "what to type; `-` reads it from stdin", "*")),
+        args=(_LIVING, Argument("text", "what to type; `-` reads it from stdin", "*")),
         options=(
             Option("--no-enter", "do not press Enter", short="-n"),
             Option("--raw", "the bytes as they are, no brackets, no Enter"),
@@ -13782,7 +13803,7 @@ SESSION_VERBS: tuple[Verb, ...] = (
         cmd_key,
         "Sessions",
         "press keys in a session",
-        args=(_SESSION, Argument("key", "see below; one after the other", "*")),
+        args=(_LIVING, Argument("key", "see below; one after the other", "*", choices=_KEYS)),
         options=(Option("--json", "print JSON: bytes sent, and the log's size before"),),
         more=(
             "Enter Tab Esc Space BSpace Up Down Left Right Home End Ins Del PgUp PgDn F1 … F12, any single character, "
@@ -13853,7 +13874,7 @@ SESSION_VERBS: tuple[Verb, ...] = (
         cmd_resize,
         "Sessions",
         "give a session's terminal a size that stays",
-        args=(_SESSION, Argument("size", "COLSxROWS")),
+        args=(_LIVING, Argument("size", "COLSxROWS")),
         options=(_JSON,),
         examples=(("looop resize fix-ci 200x60", ""), ("looop resize box 80x24", "whoever attaches")),
         exits="0 done; 1 there is no such session, or it has ended; 2 usage, or a bad size",
@@ -13863,7 +13884,7 @@ SESSION_VERBS: tuple[Verb, ...] = (
         cmd_restart,
         "Sessions",
         "end a session's command and start it again",
-        args=(_SESSION,),
+        args=(_LIVING,),
         options=(_JSON,),
         examples=(("looop restart fix-ci", "same command, same size, same log"), ("looop restart box --json", "")),
         exits="0 done; 1 there is no such session, or it has ended",
@@ -13874,7 +13895,7 @@ SESSION_VERBS: tuple[Verb, ...] = (
         cmd_kill,
         "Sessions",
         "end a session with everything that it has started",
-        args=(_SESSION,),
+        args=(_LIVING,),
         options=(_JSON,),
         more="HUP, TERM after 0.5 s, KILL after 2 s more; what left its group too (on Linux). Its log and screen stay.",
         examples=(("looop kill fix-ci", ""), ("looop kill box && looop start-session box --command bash", "")),
@@ -13886,7 +13907,7 @@ SESSION_VERBS: tuple[Verb, ...] = (
         cmd_flag,
         "Sessions",
         "put a flag up on a session: it needs a person",
-        args=(_SESSION, Argument("message", "why", "*")),
+        args=(_WORKER, Argument("message", "why", "*")),
         examples=(("looop flag fix-ci which branch?", ""), ("looop flag fix-ci", "")),
         exits="0 done; 1 there is no such session",
         moves=True,
@@ -13896,7 +13917,7 @@ SESSION_VERBS: tuple[Verb, ...] = (
         cmd_unflag,
         "Sessions",
         "take a session's flag down",
-        args=(_SESSION,),
+        args=(Argument("id", _WHICH, kind="worker-flagged"),),
         examples=(("looop unflag fix-ci", ""), ("looop unflag box", "")),
         exits="0 done; 1 there is no such session",
         moves=True,
@@ -13909,8 +13930,8 @@ SESSION_VERBS: tuple[Verb, ...] = (
         args=(Argument("question", "what the person is asked"),),
         options=(
             Option("--option", "an answer to choose from; may be given several times", "TEXT", many=True),
-            Option("--ref", "what the person should look at", "PATH"),
-            Option("--session", "who asks (else: the session that this runs in)", "ID"),
+            Option("--ref", "what the person should look at", "PATH", "file"),
+            Option("--session", "who asks (else: the session that this runs in)", "ID", "worker-alive"),
             Option("--timeout", "give up after; 0: never", "DUR", "seconds"),
         ),
         more=(
@@ -13932,7 +13953,7 @@ SESSION_VERBS: tuple[Verb, ...] = (
         args=(Argument("name", "of the work: letters, digits, `.`, `_`, `-`"),),
         options=(
             Option("--ttl", "let go after; 0: when the session ends", "DUR", "seconds"),
-            Option("--session", "whose (else: the session that this runs in)", "ID"),
+            Option("--session", "whose (else: the session that this runs in)", "ID", "worker-alive"),
         ),
         examples=(("looop claim issue-42", "1 and its owner when it is taken"), ("looop claim deploy --ttl 15m", "")),
         exits="0 it is the session's; 1 another has it, or the session has ended",
@@ -13942,7 +13963,7 @@ SESSION_VERBS: tuple[Verb, ...] = (
         cmd_unclaim,
         "Workers",
         "take a claim back",
-        args=(Argument("name", "of the work"),),
+        args=(Argument("name", "of the work", kind="claim"),),
         examples=(("looop unclaim issue-42", "a worker its own, a person any"), ("looop unclaim deploy", "")),
         exits="0 it is free; 1 nobody holds it, or another session does",
     ),
@@ -16484,20 +16505,115 @@ def cmd_doctor(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 61. Verb table
+# 61. Candidates
+# ======================================================================================================================
+# What a shell's completion asks at a Tab: which words on disk can stand at the cursor. `_complete KIND` answers with
+# one word a line, and after a TAB what it is. Nothing is made and nothing is told, on stderr neither: what cannot be
+# read is left out. Only ids leave here: no shell gets to see a file that is called otherwise, `$(…)` least of all.
+
+
+def goal_candidates(profile: Profile) -> Iterator[tuple[str, str]]:
+    """Give the goals."""
+    return ((goal, "") for goal in goal_files(profile))
+
+
+def sensor_candidates(profile: Profile) -> Iterator[tuple[str, str]]:
+    """Give the sensors."""
+    return ((name, "") for name in sensor_files(profile))
+
+
+def session_candidates(profile: Profile, pulse: bool, wanted: Callable[[Session], bool]) -> Iterator[tuple[str, str]]:
+    """Give the sessions of one sort, with how each stands; one that cannot be read hides no other."""
+    for name in names_in(profile.path("sessions"), "sessions"):
+        if not (valid_id(name) or (pulse and name == PULSE)):
+            continue
+        try:
+            session = read_session(profile, name)
+        except OSError:
+            continue
+        if session and wanted(session):
+            words = session.state if session.alive else ended_words(session)
+            yield name, words if session.note is None else f"{words}, flag: {session.note}"
+
+
+def ask_candidates(profile: Profile, *kinds: str) -> Iterator[tuple[str, str]]:
+    """Give the open asks of some kinds, with what they say."""
+    for ask in read_asks(profile):
+        if ask["kind"] in kinds and ask["state"] == "open":
+            yield str(ask["n"]), str(ask["question"] or ask["command"] or "")
+
+
+def run_candidates(profile: Profile) -> Iterator[tuple[str, str]]:
+    """Give the capsules, the last one first, with the line of the journal that came of each."""
+    for name in reversed(names_in(profile.path("runs"), "runs")):
+        if name.startswith("tick-") and valid_id(name):
+            yield name, str(read_object(profile, name, "result.json").get("journal") or "").lstrip("- ")
+
+
+def claim_candidates(profile: Profile) -> Iterator[tuple[str, str]]:
+    """Give the claims, with whose they are."""
+    return ((claim.name, claim.session) for claim in list_claims(profile, time.time()))
+
+
+def runner_candidates(profile: Profile, interactive: bool) -> Iterator[tuple[str, str]]:
+    """Give the runners, `interactive`: those that a worker can be; none where the config is wrong."""
+    config = profile.read_config()
+    if not ConfigCheck(config).wrong:
+        for name, runner in merged_runners(config.get("runners", {})).items():
+            if runner.interactive or not interactive:
+                yield name, runner.interactive if interactive else runner.tick
+
+
+CANDIDATES: dict[str, Callable[[Profile], Iterable[tuple[str, str]]]] = {
+    "goal": goal_candidates,
+    "sensor": sensor_candidates,
+    "session": lambda profile: session_candidates(profile, True, lambda session: True),
+    "session-alive": lambda profile: session_candidates(profile, True, lambda session: session.alive),
+    "worker": lambda profile: session_candidates(profile, False, lambda session: True),
+    "worker-alive": lambda profile: session_candidates(profile, False, lambda session: session.alive),
+    "worker-flagged": lambda profile: session_candidates(profile, False, lambda session: session.note is not None),
+    "payer": lambda profile: [*session_candidates(profile, False, lambda session: True), *goal_candidates(profile)],
+    "ask": lambda profile: ask_candidates(profile, "ask", "proposal"),
+    "question": lambda profile: ask_candidates(profile, "ask"),
+    "proposal": lambda profile: ask_candidates(profile, "proposal"),
+    "run": run_candidates,
+    "claim": claim_candidates,
+    "runner": lambda profile: runner_candidates(profile, False),
+    "runner-interactive": lambda profile: runner_candidates(profile, True),
+}
+
+
+def cmd_complete(profile: Profile, args: dict[str, JSON]) -> int:
+    """Print the candidates of a kind; whatever goes wrong, it is silent and well."""
+    give = CANDIDATES.get(args["kind"])
+    found: dict[str, str] = {}
+    try:
+        for word, line in give(profile) if give else ():
+            if valid_id(word) or word == PULSE:
+                found.setdefault(word, one_line(line, 60))
+    except (Failure, OSError, ValueError, TypeError, AttributeError, KeyError, OverflowError):
+        pass  # a file that looop did not write; what was found before it is as good as ever
+    sys.stdout.write("".join(f"{word}\t{line}".rstrip() + "\n" for word, line in found.items()))
+    return 0
+
+
+# ======================================================================================================================
+# 62. Verb table
 # ======================================================================================================================
 # What the other verbs take, and what their pages say: parser, help, completions and manual derive from these rows.
 
-_RUNNER = Option("--runner", "decide with this runner, whatever the settings say", "NAME")
+_RUNNER = Option("--runner", "decide with this runner, whatever the settings say", "NAME", "runner", choices=("auto",))
 
 _COST_ARGS = (
-    Argument("kind", "tick, goal or session"),
-    Argument("id", "whose it is: a session or a goal"),
-    Argument("runner", "who was paid"),
-    Argument("usd", "a number, or `unknown`"),
+    Argument("kind", "tick, goal or session", choices=PAID_KINDS),
+    Argument("id", "whose it is: a session or a goal", kind="payer"),
+    Argument("runner", "who was paid", kind="runner"),
+    Argument("usd", "a number, or `unknown`", choices=("unknown",)),
 )
 
-_SCHEDULER = Argument("kind", "systemd, launchd or cron; without it: what this machine has", "?")
+_SCHEDULER = Argument(
+    "kind", "systemd, launchd or cron; without it: what this machine has", "?", choices=tuple(SCHEDULERS)
+)
 _EVERY = Option("--every", "the time between beats (else the setting `interval`)", "DUR", "seconds")
 _YES = Option("--yes", "do not ask", short="-y")
 
@@ -16533,7 +16649,10 @@ LOOP_VERBS: tuple[Verb, ...] = (
         options=(
             Option("--wait", "wait for a beat in progress that long", "DUR", "seconds"),
             Option(
-                "--dry-run", "show gates and prompt, write nothing; =decide also asks the runner (paid)", "", "show"
+                "--dry-run",
+                "show gates and prompt, write nothing; =decide also asks the runner (paid)",
+                kind="show",
+                choices=DRY_RUNS,
             ),
             _RUNNER,
             _JSON,
@@ -16552,7 +16671,7 @@ LOOP_VERBS: tuple[Verb, ...] = (
         cmd_run,
         "The beat",
         "force one move for a goal, now",
-        args=(Argument("goal-id", "the goal's file name without .md"),),
+        args=(Argument("goal-id", "the goal's file name without .md", kind="goal"),),
         options=(
             Option("--wait", "wait at most that long for a beat in progress (else: until it ends)", "DUR", "seconds"),
             _RUNNER,
@@ -16582,7 +16701,10 @@ LOOP_VERBS: tuple[Verb, ...] = (
         cmd_answer,
         "People",
         "answer a question",
-        args=(Argument("n", "the ask's number"), Argument("text", "the answer; `-` reads it from stdin", "*")),
+        args=(
+            Argument("n", "the ask's number", kind="question"),
+            Argument("text", "the answer; `-` reads it from stdin", "*"),
+        ),
         options=(Option("--force", "replace an answer that was not read yet"),),
         examples=(("looop answer 3 yes, but after the release", ""), ("looop answer 3 - < notes.txt", "a long one")),
         exits="0 answered; 1 there is no such ask, or it has its answer",
@@ -16592,7 +16714,7 @@ LOOP_VERBS: tuple[Verb, ...] = (
         cmd_approve,
         "People",
         "do what a proposal says, now and once",
-        args=(Argument("n", "the ask's number"),),
+        args=(Argument("n", "the ask's number", kind="proposal"),),
         options=(Option("--force", "also when it would write over what was changed since"),),
         more="Exactly the bytes that `looop asks` shows are run, behind a beat in progress.",
         examples=(("looop approve 4", "run it"), ("looop approve 4 --force", "although the file was edited since")),
@@ -16605,7 +16727,7 @@ LOOP_VERBS: tuple[Verb, ...] = (
         cmd_reject,
         "People",
         "refuse a proposal; the decider is told why",
-        args=(Argument("n", "the ask's number"), Argument("why", "the reason", "*")),
+        args=(Argument("n", "the ask's number", kind="ask"), Argument("why", "the reason", "*")),
         options=(Option("--force", "replace an answer that was not read yet"),),
         examples=(("looop reject 4", ""), ("looop reject 4 never on a Friday", "with a reason")),
         exits="0 refused; 1 there is no such ask, or it has its answer",
@@ -16615,7 +16737,15 @@ LOOP_VERBS: tuple[Verb, ...] = (
         cmd_why,
         "Looking",
         "explain why a beat did what it did, or what the next one would do",
-        args=(Argument("run", "a run id or the beginning of one, `last` (it is the default), or `now`", "?"),),
+        args=(
+            Argument(
+                "run",
+                "a run id or the beginning of one, `last` (it is the default), or `now`",
+                "?",
+                "run",
+                ("last", "now"),
+            ),
+        ),
         options=(_JSON,),
         more="`now` goes by the last readings: nothing is sensed, nothing is written.",
         examples=(
@@ -16629,7 +16759,7 @@ LOOP_VERBS: tuple[Verb, ...] = (
         cmd_replay,
         "Looking",
         "derive a run's hash, prompt and move again, and compare",
-        args=(Argument("run", "a run id or the beginning of one, or `last`"),),
+        args=(Argument("run", "a run id or the beginning of one, or `last`", kind="run", choices=("last",)),),
         options=(_JSON,),
         more="From the capsule alone, without runner or effect.",
         examples=(("looop replay last", "the last decide"), ("looop replay tick-20260102-030405-ab12", "an older one")),
@@ -16680,9 +16810,13 @@ LOOP_VERBS: tuple[Verb, ...] = (
         cmd_cost,
         "Looking",
         "add up what was spent, and what was not",
-        args=(Argument("scope", "today (it is the default), week (7 days), month (30 days) or all", "?"),),
+        args=(
+            Argument(
+                "scope", "today (it is the default), week (7 days), month (30 days) or all", "?", choices=COST_SCOPES
+            ),
+        ),
         options=(
-            Option("--by", "day (the default), kind, runner, goal or model", "WHAT"),
+            Option("--by", "day (the default), kind, runner, goal or model", "WHAT", choices=COST_GROUPINGS),
             Option("--rows", "print the rows of the ledger instead"),
             _JSON,
         ),
@@ -16712,7 +16846,7 @@ LOOP_VERBS: tuple[Verb, ...] = (
         cmd_sensor_show,
         "Looking",
         "print the last reading of a sensor",
-        args=(Argument("name", "the sensor's file name without .sh"),),
+        args=(Argument("name", "the sensor's file name without .sh", kind="sensor"),),
         options=(_JSON,),
         examples=(("looop sensor show today", "its last reading"), ("looop sensor show today --json", "on one line")),
         exits="0 done; 1 there is no such sensor, or it has no reading yet",
@@ -16722,7 +16856,7 @@ LOOP_VERBS: tuple[Verb, ...] = (
         cmd_sensor_test,
         "Looking",
         "run a sensor now and show what the decider would see",
-        args=(Argument("name", "the sensor's file name without .sh"),),
+        args=(Argument("name", "the sensor's file name without .sh", kind="sensor"),),
         options=(_JSON,),
         more="Nothing is kept. Says how long it took, its size, and whether its signal would wake the loop.",
         examples=(("looop sensor test ci", "run sensors/ci.sh"), ("looop sensor test ci --json", "as JSON")),
@@ -16733,7 +16867,10 @@ LOOP_VERBS: tuple[Verb, ...] = (
         cmd_sensor_add,
         "Setting up",
         "write a sensor from the gallery and run it once; alone: list the gallery",
-        args=(Argument("kind", "what to watch", "?"), Argument("argument", "what the kind takes", "*")),
+        args=(
+            Argument("kind", "what to watch", "?", "gallery"),
+            Argument("argument", "what the kind takes", "*", "file"),
+        ),
         options=(Option("--name", "call it so (else: the kind, and what it watches)", "NAME"), _JSON),
         more="Writes sensors/NAME.sh, a plain script, never over another. Arguments that begin with - stand after --.",
         examples=(
@@ -16749,7 +16886,9 @@ LOOP_VERBS: tuple[Verb, ...] = (
         cmd_init,
         "Setting up",
         "choose the runner, write it into the config, seed the profile",
-        args=(Argument("runner", "its name, auto or builtin; asked for when it is left out", "?"),),
+        args=(
+            Argument("runner", "its name, auto or builtin; asked for when it is left out", "?", "runner", ("auto",)),
+        ),
         more="What the config holds besides is kept.",
         examples=(("looop init", "choose from a list"), ("looop init claude", "without questions")),
         exits="0 done; 1 there is no such runner, or none was chosen; 2 usage, or nobody is there to choose",
@@ -16878,11 +17017,21 @@ LOOP_VERBS: tuple[Verb, ...] = (
         ),
         exits="0 done; 1 failed; 2 usage, or stdin is no terminal; 130 put off by the person",
     ),
+    Verb(
+        "_complete",
+        cmd_complete,
+        "For scripts",
+        "list what a shell can complete",
+        args=(Argument("kind", "of what: goal, session, worker-alive, ask, run, …", choices=tuple(CANDIDATES)),),
+        more="What `looop config bash|zsh|fish` prints calls it at a Tab: one word a line, what it is after a TAB.",
+        examples=(("looop _complete goal", "the goals"), ("looop _complete worker-alive", "who can be attached to")),
+        exits="0 whatever goes wrong, 2 usage",
+    ),
 )
 
 
 # ======================================================================================================================
-# 62. Manual (pure)
+# 63. Manual (pure)
 # ======================================================================================================================
 # What looop says of itself: a page for each verb and each group, the overview, the manual, the man page, and the next
 # steps. All derive from the rows of the verb table, the settings and MANUAL, which is written like this:
@@ -17313,7 +17462,548 @@ def next_steps(status: Mapping[str, JSON], timed: bool = False) -> list[tuple[st
 
 
 # ======================================================================================================================
-# 63. Command line
+# 64. Completions (pure)
+# ======================================================================================================================
+# `looop config bash|zsh|fish`: from the table of verbs one script for each shell. A script holds verbs, options and the
+# words that are fixed, and asks `looop _complete KIND` for what lies on disk. What bash and fish know of a verb, and
+# read at a Tab, is one row of words:
+#
+#     -f,--follow    an option, by all its names             @goal      a word of this kind: of CANDIDATES, or PATHS
+#     --wait=        it has a value: anything                %gallery   a word of this list: of `completion_lists`
+#     --by=day|kind  it has one of these                     last|@run  any of these
+#     --option+=     it may come several times               -          an argument that can be anything
+#     --dry-run:=    its value may be left out               ...        the argument before it, again and again
+#
+# zsh gets the same in the words of its own `_arguments`. Each shell compares what it is told and takes nothing but ids:
+# no word that lies on disk is ever evaluated. The program that is asked is the one that was typed.
+
+PLAIN_KINDS = ("text", "seconds", "count", "size")  # what they name cannot be listed
+PATHS = ("file", "folder", "command")  # what the shell itself completes
+
+
+class Row(Record):
+    """Hold what can follow some words of a command line."""
+
+    words: str  # the verb; "": the beginning of the line
+    options: tuple[Option, ...]
+    arguments: tuple[Argument, ...]
+
+
+_HELP = Option("--help", "show what there is to know of it", short="-h")
+_VERSION = Option("--version", "print the version", short="-V")
+
+
+def completion_rows(verbs: Sequence[Verb]) -> list[Row]:
+    """Return what each verb takes, and what follows the first word of those that have two."""
+    known = {verb.name: verb for verb in verbs}
+    groups = list(dict.fromkeys(verb.name.split()[0] for verb in verbs if " " in verb.name))
+    rows = [Row("", (_HELP, _VERSION), (Argument("verb", "what to do", kind="verb"),))]
+    for name in dict.fromkeys([*groups, *known]):
+        options = (*known[name].options, _HELP) if name in known else ()
+        arguments = known[name].args if name in known else (Argument("action", "what to do", kind=f"{name}-action"),)
+        if name in known and name in groups:  # its own argument, or an action
+            first = arguments[0]
+            arguments = (Argument(first.name, first.line, first.count, f"{name}-action", first.choices), *arguments[1:])
+        if arguments and arguments[0].kind == "verb":  # the second word of a verb comes after the first
+            arguments = (Argument("verb", arguments[0].line, "?", "verb"),)
+            for group in groups:
+                rows.append(Row(f"{name} {group}", options, (Argument("action", "", "?", f"{group}-action"),)))
+        rows.append(Row(name, options, arguments))
+    return rows
+
+
+def completion_lists(verbs: Sequence[Verb], gallery: Mapping[str, str]) -> dict[str, list[tuple[str, str]]]:
+    """Return the lists that are fixed, each word with what it means: verbs, the actions of each group, the gallery."""
+    lists: dict[str, list[tuple[str, str]]] = {"verb": [], "gallery": list(gallery.items())}
+    lines = {verb.name: verb.line for verb in verbs}
+    for verb in verbs:
+        head, _, action = verb.name.partition(" ")
+        if action:
+            lists.setdefault(f"{head}-action", []).append((action, verb.line))
+    for head in dict.fromkeys(verb.name.split()[0] for verb in verbs):
+        lists["verb"].append((head, lines.get(head) or ", ".join(word for word, _ in lists[f"{head}-action"])))
+    return lists
+
+
+def taken_words(taken: Option | Argument) -> list[str]:
+    """Return what an option's value or an argument can be, as the drawing above has it."""
+    if taken.kind in PLAIN_KINDS or (isinstance(taken, Option) and not taken.metavar):
+        return [*taken.choices]
+    return [*taken.choices, f"@{taken.kind}" if taken.kind in CANDIDATES or taken.kind in PATHS else f"%{taken.kind}"]
+
+
+def option_word(option: Option) -> str:
+    """Write an option as bash and fish read it."""
+    names = f"{option.short},{option.name}" if option.short else option.name
+    if not option.metavar and option.kind == "text":
+        return names
+    return names + ("+" if option.many else "" if option.metavar else ":") + "=" + "|".join(taken_words(option))
+
+
+def argument_words(arguments: Sequence[Argument]) -> list[str]:
+    """Write arguments as bash and fish read them."""
+    words = ["|".join(taken_words(argument)) or "-" for argument in arguments]
+    return [*words, "..."] if arguments and arguments[-1].count == "*" else words
+
+
+def shell_words(words: Iterable[str]) -> str:
+    """Write words so that each is one in bash and in zsh, whatever it holds."""
+    plain = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@%+=:,./_-")
+    return " ".join(word if word and plain.issuperset(word) else quoted(word) for word in words)
+
+
+def bash_completion(rows: Sequence[Row], lists: Mapping[str, Sequence[tuple[str, str]]]) -> str:
+    """Write the script for bash; 3.2, that of macOS, will do."""
+    cases = []
+    for row in rows:
+        sets = []
+        if row.options:
+            sets.append(f"options=({shell_words(map(option_word, row.options))})")
+        if row.arguments:
+            sets.append(f"arguments=({shell_words(argument_words(row.arguments))})")
+        cases.append(f"    {shell_words([row.words])}) {' '.join(sets)} ;;\n")
+    listed = [f"    {name}) list=({shell_words(word for word, _ in words)}) ;;\n" for name, words in lists.items()]
+    return _BASH.replace("{{rows}}", "".join(cases)).replace("{{lists}}", "".join(listed))
+
+
+def fish_word(text: str) -> str:
+    """Quote text as one word of fish."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def fish_completion(rows: Sequence[Row], lists: Mapping[str, Sequence[tuple[str, str]]]) -> str:
+    """Write the script for fish."""
+    cases = []
+    for row in rows:
+        words = [f"{fish_word(option_word(option))}\\t{fish_word(option.line)}" for option in row.options]
+        cases.append(f"        case {fish_word(row.words)}\n")
+        cases += [f"            set options {' '.join(words)}\n"] if words else []
+        names = " ".join(map(fish_word, argument_words(row.arguments)))
+        cases += [f"            set arguments {names}\n"] if names else []
+    listed = []
+    for name, entries in lists.items():
+        listed.append(f"        case {fish_word(name)}\n            printf '%s\\t%s\\n'")
+        listed += [f" \\\n                {fish_word(word)} {fish_word(line)}" for word, line in entries]
+        listed.append("\n")
+    return _FISH.replace("{{rows}}", "".join(cases)).replace("{{lists}}", "".join(listed))
+
+
+def zsh_escaped(text: str, chars: str) -> str:
+    """Put a backslash before these characters, and before those that are there."""
+    return "".join(f"\\{char}" if char in chars or char == "\\" else char for char in text)
+
+
+def zsh_action(taken: Option | Argument) -> str:
+    """Write how `_arguments` completes a value: the blank says that the words are the whole call."""
+    actions = {"@file": " _files", "@folder": " _files -/", "@command": " _command_names -e"}
+    words = taken_words(taken)
+    return actions.get(" ".join(words)) or (f" _looop_value {' '.join(words)}" if words else " ")
+
+
+def zsh_option(option: Option) -> list[str]:
+    """Write an option as `_arguments` reads it, once for each of its names."""
+    line = f"[{zsh_escaped(option.line, '[]')}]"
+    ends = line
+    if option.metavar:
+        ends = f"={line}:{zsh_escaped(option.metavar, ':')}:{zsh_action(option)}"
+    elif option.kind != "text":
+        ends = f"=-{line}::value:{zsh_action(option)}"
+    names = [name for name in (option.short, option.name) if name]
+    others = "(- *)" if option.name in ("--help", "--version") else f"({' '.join(names)})" if len(names) > 1 else ""
+    return [("*" if option.many else others) + name + ends for name in names]
+
+
+def zsh_argument(place: int, argument: Argument) -> str:
+    """Write an argument as `_arguments` reads it."""
+    head = {"1": f"{place}:", "?": f"{place}::", "*": "*:"}[argument.count]
+    return f"{head}{zsh_escaped(argument.name, ':')}:{zsh_action(argument)}"
+
+
+def zsh_completion(rows: Sequence[Row], lists: Mapping[str, Sequence[tuple[str, str]]]) -> str:
+    """Write the script for zsh."""
+    cases = []
+    for row in rows:
+        words = [word for option in row.options for word in zsh_option(option)]
+        words += [zsh_argument(place, argument) for place, argument in enumerate(row.arguments, 1)]
+        body = "".join(f"      {quoted(word)}\n" for word in words)
+        cases.append(f"    {quoted(row.words)}) specs=(\n{body}    ) ;;\n")
+    listed = []
+    for name, entries in lists.items():
+        body = "".join(f"      {quoted(word + ':' + zsh_escaped(line, ''))}\n" for word, line in entries)
+        listed.append(f"    {name}) list=(\n{body}    ) ;;\n")
+    return _ZSH.replace("{{rows}}", "".join(cases)).replace("{{lists}}", "".join(listed))
+
+
+_BASH = r"""# Completions of looop for bash. Made from its table of verbs by `looop config bash`; do not edit.
+# Source it, or keep it as ~/.local/share/bash-completion/completions/looop.
+
+_looop_takes() { # what these words take; fails where there is no such verb
+  options=() arguments=()
+  case $1 in
+{{rows}}    *) return 1 ;;
+  esac
+}
+
+_looop_list() {
+  case $1 in
+{{lists}}  esac
+}
+
+_looop_option() { # find an option by one of its names: sets names, takes (=, :=, += or nothing) and value
+  local option
+  for option in ${options[@]+"${options[@]}"}; do
+    names=${option%%=*} takes='' value=''
+    if [[ $option == *=* ]]; then
+      takes='=' value=${option#*=}
+      case $names in *[:+]) takes=${names:${#names}-1}= names=${names%?} ;; esac
+    fi
+    [[ ,$names, != *",$1,"* ]] || return 0
+  done
+  return 1
+}
+
+_looop_offer() { # words that begin like what is typed; the verbs of scripts only where a _ is
+  local word
+  for word; do
+    [[ $word != "$cur"* || ($word == _* && $cur != _*) ]] || COMPREPLY+=("$prefix$word")
+  done
+}
+
+_looop_ask() { # what looop knows of a kind: lines that hold an id, and what it is after a TAB; nothing else is taken
+  local program=${words[0]} word line
+  case $program in '~/'*) program=$HOME/${program#'~/'} ;; esac
+  type -P -- "$program" >/dev/null || program=looop
+  while IFS=$'\t' read -r word line; do
+    case $word in '' | [!A-Za-z0-9]* | *[!A-Za-z0-9._-]*) ;; *) _looop_offer "$word" ;; esac
+  done <<<"$("$program" _complete "$1" 2>/dev/null </dev/null)"
+  compopt -o nosort 2>/dev/null || : # in the order of looop, where bash is new enough
+}
+
+_looop_paths() { # by bash itself where it can, else by hand, as in bash 3.2: $1 its option, $2 that of compgen
+  local word
+  [[ -z $prefix ]] && compopt -o "$1" 2>/dev/null && return
+  while IFS= read -r word; do
+    printf -v word %q "$word"
+    [[ -z $word || $word == "''" ]] || COMPREPLY+=("$prefix$word")
+  done <<<"$(compgen "$2" -- "$cur")"
+}
+
+_looop_value() { # what stands in a row: words, lists and kinds
+  local IFS='|' one list
+  for one in $1; do
+    list=()
+    case $one in
+      -) ;;
+      @file) _looop_paths default -f ;;
+      @folder) _looop_paths dirnames -d ;;
+      @command) _looop_paths nothing -c ;;
+      @*) _looop_ask "${one#@}" ;;
+      %*) _looop_list "${one#%}" && _looop_offer ${list[@]+"${list[@]}"} ;;
+      *) _looop_offer "$one" ;;
+    esac
+  done
+}
+
+_looop_options() { # the options that were not given yet
+  local option name IFS=' '
+  for option in ${options[@]+"${options[@]}"}; do
+    option=${option%%=*}
+    option=${option%[:+]}
+    [[ $seen != *" $option "* ]] || continue
+    case $option in *,*) _looop_offer "${option%,*}" ;; esac
+    _looop_offer "${option#*,}"
+  done
+}
+
+_looop() {
+  local IFS=$' \t\n' cur=${COMP_LINE:0:COMP_POINT} prefix='' rest word i
+  local at=1 count=0 ended='' expected='' seen=' ' names='' takes='' value=''
+  local -a words options arguments
+  words=() COMPREPLY=()
+  # COMP_WORDS are cut at = and : too; here they are put together again, as they stand between blanks
+  for ((i = 0; i < COMP_CWORD; i++)); do
+    word=${COMP_WORDS[i]}
+    rest=${cur#"${cur%%[![:space:]]*}"}
+    if [[ $rest == "$cur" && ${#words[@]} -gt 1 ]]; then
+      words[${#words[@]}-1]+=$word
+    else
+      words[${#words[@]}]=$word
+    fi
+    cur=${rest#"$word"}
+  done
+  rest=${cur#"${cur%%[![:space:]]*}"}
+  if [[ $rest == "$cur" && ${#words[@]} -gt 1 ]]; then
+    ((i = ${#words[@]} - 1))
+    rest=${words[i]}$rest
+    unset "words[i]"
+  fi
+  cur=$rest
+  case $cur in [\"\']*) cur=${cur#?} ;; esac # what is open stays open: bash puts it back
+
+  if [[ ${#words[@]} -gt 2 ]] && _looop_takes "${words[1]} ${words[2]}"; then
+    at=3
+  elif [[ ${#words[@]} -gt 1 ]]; then
+    _looop_takes "${words[1]}" || return 0
+    at=2
+  else
+    _looop_takes ''
+  fi
+  for ((i = at; i < ${#words[@]}; i++)); do
+    word=${words[i]}
+    if [[ -n $expected ]]; then
+      expected=''
+    elif [[ -n $ended || $word != -?* ]]; then
+      ((count += 1))
+    elif [[ $word == -- ]]; then
+      ended=yes
+    elif _looop_option "${word%%=*}"; then
+      [[ $takes == += ]] || seen+="$names "
+      [[ -z $takes || $takes == := || $word == --*=* ]] || expected=$value=
+    fi
+  done
+
+  if [[ -n $expected ]]; then
+    _looop_value "${expected%=}"
+  elif [[ -z $ended && $cur == --*=* ]]; then
+    if _looop_option "${cur%%=*}" && [[ -n $takes ]]; then
+      [[ $COMP_WORDBREAKS == *=* ]] || prefix=${cur%%=*}=
+      cur=${cur#*=}
+      _looop_value "$value"
+    fi
+  elif [[ -z $ended && $cur == -* ]]; then
+    _looop_options
+  else
+    i=${#arguments[@]}
+    if ((i > 1)) && [[ ${arguments[i - 1]} == ... ]] && ((count > i - 2)); then
+      count=$((i - 2))
+    fi
+    if ((count < i)); then
+      _looop_value "${arguments[count]}"
+    elif [[ -z $ended$cur ]]; then
+      _looop_options
+    fi
+  fi
+}
+
+complete -F _looop looop looop.py
+"""
+
+_FISH = r"""# Completions of looop for fish. Made from its table of verbs by `looop config fish`; do not edit.
+# Keep it as ~/.config/fish/completions/looop.fish.
+
+function __looop_takes --no-scope-shadowing # what these words take; fails where there is no such verb
+    switch $argv[1]
+{{rows}}        case '*'
+            return 1
+    end
+end
+
+function __looop_list
+    switch $argv[1]
+{{lists}}    end
+end
+
+function __looop_option --no-scope-shadowing # an option by one of its names: its first name, its mark, then its row
+    for option in $options
+        set -l parts (string split -m 1 = -- (string split -m 1 \t -- $option)[1])
+        set -l names (string split , -- (string trim -r -c ':+' -- $parts[1]))
+        if contains -- $argv[1] $names
+            printf '%s\n' $names[1] (string sub -s -1 -- $parts[1])
+            set -q parts[2]; and printf '%s\n' $parts[2]
+            return 0
+        end
+    end
+    return 1
+end
+
+function __looop_options --no-scope-shadowing # those that were not given yet
+    for option in $options
+        set -l parts (string split -m 1 \t -- $option)
+        set -l names (string split , -- (string replace -r '[:+]?(=.*)?$' '' -- $parts[1]))
+        contains -- $names[1] $seen; and continue
+        for name in $names
+            printf '%s\t%s\n' $name $parts[2]
+        end
+    end
+end
+
+# what looop knows of a kind: lines that hold an id, and what it is after a TAB; nothing else is taken
+function __looop_ask --no-scope-shadowing
+    set -l path (string replace -r '^~/' "$HOME/" -- $program)
+    command -q -- $path; or set path looop
+    command $path _complete $argv[1] 2>/dev/null </dev/null | string match -r '^[A-Za-z0-9][A-Za-z0-9._-]*(?:\t.*)?$'
+end
+
+function __looop_value --no-scope-shadowing # what stands in a row: words, lists and kinds; and what is typed of it
+    for one in (string split '|' -- $argv[1])
+        switch $one
+            case '' -
+            case @file
+                __fish_complete_path $argv[2]
+            case @folder
+                __fish_complete_directories $argv[2] ''
+            case @command
+                complete -C "$argv[2]"
+            case '@*'
+                __looop_ask (string sub -s 2 -- $one)
+            case '%*'
+                if string match -q -- '_*' $argv[2]
+                    __looop_list (string sub -s 2 -- $one)
+                else # without the verbs of scripts
+                    __looop_list (string sub -s 2 -- $one) | string match -v -- '_*'
+                end
+            case '*'
+                echo $one
+        end
+    end
+end
+
+function __looop_complete
+    set -l words (commandline -opc)
+    set -l current (commandline -ct)
+    while string match -qr '^[A-Za-z_][A-Za-z0-9_]*=' -- $words[1] # set for this command alone
+        set -e words[1]
+    end
+    set -l program $words[1]
+    set -e words[1]
+    set -l options
+    set -l arguments
+    if test (count $words) -ge 2; and __looop_takes "$words[1] $words[2]"
+        set -e words[1..2]
+    else if test (count $words) -ge 1
+        __looop_takes $words[1]; or return
+        set -e words[1]
+    else
+        __looop_takes ''
+    end
+
+    set -l count 1
+    set -l ended
+    set -l expected
+    set -l seen
+    for word in $words
+        if set -q expected[1]
+            set expected
+        else if set -q ended[1]; or not string match -q -- '-?*' $word
+            set count (math $count + 1)
+        else if test $word = --
+            set ended yes
+        else if set -l found (__looop_option (string split -m 1 = -- $word)[1])
+            test $found[2] = +; or set -a seen $found[1]
+            if set -q found[3]; and test $found[2] != :; and not string match -q -- '--*=*' $word
+                set expected $found[3]
+            end
+        end
+    end
+
+    if set -q expected[1]
+        __looop_value $expected $current
+    else if not set -q ended[1]; and string match -q -- '--*=*' $current
+        set -l parts (string split -m 1 = -- $current)
+        set -l found (__looop_option $parts[1]); or return
+        set -q found[3]; and __looop_value $found[3] $parts[2] | string replace -r '^' -- "$parts[1]="
+    else if not set -q ended[1]; and string match -q -- '-*' $current
+        __looop_options
+    else
+        set -l last (count $arguments)
+        if test $last -gt 1; and test $arguments[-1] = ...
+            set last (math $last - 1)
+            test $count -gt $last; and set count $last
+        end
+        if test $count -le $last
+            __looop_value $arguments[$count] $current
+        else if test -z "$current"; and not set -q ended[1]
+            __looop_options
+        end
+    end
+end
+
+for name in looop looop.py
+    complete -c $name -f -k -a '(__looop_complete)'
+end
+"""
+
+_ZSH = r"""#compdef looop looop.py
+# Completions of looop for zsh. Made from its table of verbs by `looop config zsh`; do not edit.
+# Keep it as _looop in a folder of $fpath, or source it after compinit.
+
+_looop_takes() { # what these words take, as _arguments reads it; fails where there is no such verb
+  case $1 in
+{{rows}}    *) return 1 ;;
+  esac
+}
+
+_looop_list() {
+  case $1 in
+{{lists}}  esac
+}
+
+_looop_value() { # words, lists and kinds: lines of looop that hold an id, and what it is after a TAB; nothing else
+  local one answer expl
+  local -a list plain
+  integer failed=1
+  for one; do
+    list=()
+    case $one in
+      @*)
+        for answer in ${(f)"$(command $program _complete ${one#@} 2>/dev/null </dev/null)"}; do
+          [[ ${answer%%$'\t'*} == ([^A-Za-z0-9]*|*[^A-Za-z0-9._-]*) ]] || list+=("${${answer/$'\t'/:}//\\/\\\\}")
+        done
+        _describe -V -t ids ${one#@} list && failed=0
+        ;;
+      %*)
+        _looop_list ${one#%}
+        [[ $PREFIX == _* ]] || list=(${list:#_*}) # the verbs of scripts
+        _describe -t words ${one#%} list && failed=0
+        ;;
+      *) plain+=($one) ;;
+    esac
+  done
+  (( $#plain )) && _wanted values expl value compadd -V values -- $plain && failed=0
+  return failed
+}
+
+_looop() {
+  local curcontext=$curcontext program=${(Q)words[1]}
+  local -a specs
+  integer at=0
+  program=${program/#\~\//$HOME/}
+  whence -p -- $program >/dev/null 2>&1 || program=looop
+  if (( CURRENT > 3 )) && _looop_takes "$words[2] $words[3]"; then
+    at=2
+  elif (( CURRENT > 2 )); then
+    _looop_takes "$words[2]" || return 1
+    at=1
+  else
+    _looop_takes ''
+  fi
+  shift $at words
+  (( CURRENT -= at ))
+  _arguments -S : $specs
+}
+
+if [[ $funcstack[1] == _looop ]]; then
+  _looop "$@"
+elif (( $+functions[compdef] )); then
+  compdef _looop looop looop.py
+fi
+"""
+
+
+COMPLETIONS: dict[str, Callable[[Sequence[Row], Mapping[str, Sequence[tuple[str, str]]]], str]] = {
+    "bash": bash_completion,
+    "zsh": zsh_completion,
+    "fish": fish_completion,
+}
+
+
+def completion(shell: str, verbs: Sequence[Verb], gallery: Mapping[str, str]) -> str:
+    """Write the script for a shell; `gallery`: what each kind of it watches."""
+    return COMPLETIONS[shell](completion_rows(verbs), completion_lists(verbs, gallery))
+
+
+# ======================================================================================================================
+# 65. Command line
 # ======================================================================================================================
 # VERBS is the one table of verbs. The parser only validates; a verb's function gets the profile and its arguments,
 # prints its answer on stdout, and returns its exit code.
@@ -17328,14 +18018,69 @@ def cmd_help(profile: Profile, args: dict[str, JSON]) -> int:
     return 0
 
 
+def cmd_config_bash(profile: Profile, args: dict[str, JSON]) -> int:
+    """Print the completions for bash."""
+    return print_completion("bash")
+
+
+def cmd_config_zsh(profile: Profile, args: dict[str, JSON]) -> int:
+    """Print the completions for zsh."""
+    return print_completion("zsh")
+
+
+def cmd_config_fish(profile: Profile, args: dict[str, JSON]) -> int:
+    """Print the completions for fish."""
+    return print_completion("fish")
+
+
+def print_completion(shell: str) -> int:
+    """Print the completions for a shell."""
+    sys.stdout.write(completion(shell, VERBS, {kind: sensor.line for kind, sensor in GALLERY.items()}))
+    return 0
+
+
 VERBS: tuple[Verb, ...] = (
     *LOOP_VERBS,
+    Verb(
+        "config bash",
+        cmd_config_bash,
+        "Setting up",
+        "print the completions for bash",
+        more="Verbs, options, and at a Tab what lies in the profile: goals, sessions, asks, runs, sensors, runners.",
+        examples=(
+            ('eval "$(looop config bash)"', "in ~/.bashrc, or kept where bash looks:"),
+            (
+                "looop config bash > ~/.local/share/bash-completion/completions/looop",
+                "with the package bash-completion",
+            ),
+        ),
+    ),
+    Verb(
+        "config zsh",
+        cmd_config_zsh,
+        "Setting up",
+        "print the completions for zsh",
+        examples=(
+            ("source <(looop config zsh)", "in ~/.zshrc, after compinit; or kept in a folder of $fpath:"),
+            ("looop config zsh > ~/.zfunc/_looop", "with `fpath+=~/.zfunc` before compinit"),
+        ),
+    ),
+    Verb(
+        "config fish",
+        cmd_config_fish,
+        "Setting up",
+        "print the completions for fish",
+        examples=(
+            ("looop config fish > ~/.config/fish/completions/looop.fish", "from the next shell on"),
+            ("looop config fish | source", "in this one"),
+        ),
+    ),
     Verb(
         "help",
         cmd_help,
         "Setting up",
         "explain looop, or one verb",
-        args=(Argument("verb", "a verb, or the first word of several: sensor", "*"),),
+        args=(Argument("verb", "a verb, or the first word of several: sensor", "*", "verb"),),
         options=(Option("--man", "print the man page instead, for man(1)"),),
         more=(
             "On a terminal that is too small for it the text goes through $PAGER, else through less or more; "
@@ -17682,7 +18427,7 @@ def open_missing_streams() -> None:
 
 
 # ======================================================================================================================
-# 64. Texts
+# 66. Texts
 # ======================================================================================================================
 # Prose alone, in looop's own words: what the LLM is told, what a fresh profile is seeded with, the gallery's scripts.
 
@@ -18191,7 +18936,7 @@ exec -- "$plugin" "${arguments[@]}"
 }
 
 # ======================================================================================================================
-# 65. Texts of the manual
+# 67. Texts of the manual
 # ======================================================================================================================
 # `looop help`, in the markup that the section Manual explains.
 

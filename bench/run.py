@@ -270,9 +270,13 @@ class Terminal:
 
     def key(self, byte: bytes) -> float:
         """Type a byte; return the seconds until it has come back."""
+        return self.key_until(byte, byte)
+
+    def key_until(self, byte: bytes, mark: bytes) -> float:
+        """Type a byte; return the seconds until a text has come."""
         begun = time.perf_counter()
         os.write(self.master, byte)
-        return self.until(byte) - begun
+        return self.until(mark) - begun
 
     def settle(self) -> None:
         """Type until something comes back, then wait until it is quiet."""
@@ -930,6 +934,34 @@ def workers(name: str) -> Callable[[Bench], Result]:
     return measure
 
 
+def completion(bench: Bench) -> Result:
+    """Measure a Tab that completes the id of a goal, in an interactive bash, from key to id, against the floor."""
+    world = World(bench, "completion").fresh(goals=20)
+    write(os.path.join(world.data, "goals", "zebra-crossing.md"), "# zebra-crossing\n")
+    script = os.path.join(world.home, "completions.bash")
+    with open(script, "wb") as file:
+        subprocess.run([bench.looop, "config", "bash"], env=world.env, stdout=file, check=True, timeout=DEADLINE)
+    path = f"{os.path.dirname(bench.looop)}:{world.env['PATH']}"
+    env = {**world.env, "PATH": path, "PS1": "[ready]", "TERM": "dumb"}
+    terminal = Terminal(["bash", "--noprofile", "--norc", "-i"], env)
+
+    def tab() -> float:
+        os.write(terminal.master, b"looop run zeb")
+        terminal.until(b"run zeb")
+        seconds = terminal.key_until(b"\t", b"ra-crossing")
+        os.write(terminal.master, b"\x15\n")  # away with it
+        terminal.until(b"[ready]")
+        return seconds
+
+    try:
+        terminal.until(b"[ready]")
+        os.write(terminal.master, f". {quoted(script)}\n".encode())
+        terminal.until(b"[ready]")
+        return bench.rivals(tab, bench.floor(world))
+    finally:
+        terminal.close()
+
+
 ITEMS = (
     Item("version", "looop version, installed / floor", verb("version"), 2.2, 1.4),
     Item("tick", "looop tick, installed, unchanged, 0 sensors / floor", verb("tick"), 2.5, 1.5),
@@ -937,6 +969,7 @@ ITEMS = (
     Item("workers-status", "looop status, 20 workers / floor", workers("status"), 5, 3),
     Item("workers-ls", "looop ls, 20 workers / floor", workers("ls"), 5, 3),
     Item("workers-asks", "looop asks, 20 workers / floor", workers("asks"), 5, 3),
+    Item("completion", "completion of a goal id, installed / floor", completion, 5, None, needs="bash"),
     Item("peer-1", "bash peer tick / looop tick, 1 sensor", peer_tick(1, 0.05), 4, 8, True, "jq"),
     Item("peer-10", "bash peer tick / looop tick, 10 sensors", peer_tick(10, 0.05), 8, 15, True, "jq"),
     Item("peer-50", "bash peer tick / looop tick, 50 sensors", peer_tick(50, 0.05), 15, 25, True, "jq"),

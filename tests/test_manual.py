@@ -138,11 +138,16 @@ class Examples(Case):
             os.chmod(path, 0o700)
         for name in ("notes.txt", "output.log"):
             open(os.path.join(self.home, name), "w").close()
+        for name in (".local/share/bash-completion/completions", ".zfunc", ".config/fish/completions"):
+            os.makedirs(os.path.join(self.home, name))
+        adapted = {"PATH=/usr/bin:/bin": "PATH=$PATH", "| source": "| cat"}  # fish reads its stdin there
         commands = [(verb, command) for verb in looop.VERBS for command, _ in verb.examples]
-        script = "".join(
-            f"printf '\\002' >>{record}; eval {shlex.quote(command.replace('PATH=/usr/bin:/bin', 'PATH=$PATH'))}\n"
-            for _, command in commands
-        )
+        script = ""
+        for _, command in commands:
+            line = command
+            for old, new in adapted.items():
+                line = line.replace(old, new)
+            script += f"printf '\\002' >>{record}; eval {shlex.quote(line)}\n"
         done = subprocess.run(
             [os.path.join(self.bin, "bash"), "-c", script],
             env={**self.env, "EDITOR": "editor"},

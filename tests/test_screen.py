@@ -517,7 +517,7 @@ class Noise(unittest.TestCase):
             stream = noise(chance).decode("utf-8", "replace")
             made.update("".join(parts) for parts in re.findall(r"\x1b\[([<-?]?)[0-9:;]*([ -/]*)([@-~])", stream))
             made.update(re.findall("\x1b(?:[ -/]?[0-~])", stream))
-        self.assertEqual({*looop._SEQUENCES, *looop._ESCAPES} - made, set())
+        self.assertEqual({*looop.Screen._SEQUENCES, *looop.Screen._ESCAPES} - made, set())
         screen = looop.Screen(10, 4)
         derived = words("simple plain replies held_text held_bytes _styles _steps")
         derived += words("_tokens _runs _narrow _csi _unfinished _controls")  # compiled patterns
