@@ -60,7 +60,7 @@ misuse() {
 # The last line of what went wrong, as the command that failed said it.
 reason() {
   last=$(sed -n '$p' "$scratch/why" 2>/dev/null) || last=''
-  printf '%s\n' "${last:-no reason was given}"
+  tell "${last:-no reason was given}"
 }
 
 clean_up() {
@@ -103,8 +103,8 @@ read_version() {
 # The first of two folders if it is absolute, else the second: relative XDG paths are to be ignored.
 base_folder() {
   case $1 in
-    /*) printf '%s\n' "${1%/}" ;;
-    *) printf '%s\n' "$2" ;;
+    /*) tell "${1%/}" ;;
+    *) tell "$2" ;;
   esac
 }
 
@@ -127,14 +127,14 @@ name_places() {
 # Where a shell, or man, looks for what is said of looop.
 page_path() {
   case $1 in
-    bash) # the variable may name several folders, as PATH does; its first one is the person's
-      user=${BASH_COMPLETION_USER_DIR:-$shared/bash-completion}
-      printf '%s\n' "${user%%:*}/completions/looop"
+    bash) # the variable may name several folders, as PATH does, and the first one is looked into first
+      user=${BASH_COMPLETION_USER_DIR:-}
+      tell "$(base_folder "${user%%:*}" "$shared/bash-completion")/completions/looop"
       ;;
-    zsh) printf '%s\n' "$shared/zsh/site-functions/_looop" ;;
+    zsh) tell "$shared/zsh/site-functions/_looop" ;;
     # Not ~/.config/fish/completions: that belongs to the person, often to their dotfiles, and goes before this one.
-    fish) printf '%s\n' "$shared/fish/vendor_completions.d/looop.fish" ;;
-    man) printf '%s\n' "$shared/man/man1/looop.1" ;;
+    fish) tell "$shared/fish/vendor_completions.d/looop.fish" ;;
+    man) tell "$shared/man/man1/looop.1" ;;
   esac
 }
 
@@ -247,7 +247,8 @@ except Exception as error:
     sys.exit(str(error))
 '
 
-# Fetch an address into a file with what there is: curl, wget, or Python.
+# Fetch an address into a file with what there is. curl and Python refuse to be led from https to http; wget has no
+# option for that.
 get_file() {
   if command -v curl >/dev/null 2>&1; then
     case $1 in
@@ -422,17 +423,23 @@ look_at_old() {
   before='' alive=''
   [ -e "$target" ] || [ -L "$target" ] || return 0
   before=$("$target" version 2>/dev/null) || before=''
-  before=", in place of ${before:-what was there}"
+  case $before in
+    'looop '*) alive=$(living) ;;
+    *) before="what was there" ;;
+  esac
+  before=", in place of $before"
   [ ! -L "$target" ] || before="$before, a symlink"
-  alive=$(living)
 }
 
 # --- what the person has to do themselves
 
 quoted() {
   case $1 in
-    *[!0-9A-Za-z/._+-]*) printf "'%s'\n" "$(printf '%s\n' "$1" | sed "s/'/'\\\\''/g")" ;;
-    *) printf '%s\n' "$1" ;;
+    *[!0-9A-Za-z/._+-]*)
+      escaped=$(tell "$1" | sed "s/'/'\\\\''/g")
+      tell "'$escaped'"
+      ;;
+    *) tell "$1" ;;
   esac
 }
 
@@ -612,6 +619,7 @@ refuse_living() {
 # A page that is not what the program prints was not written by this, or was changed since.
 remove_page() {
   path=$(page_path "$1")
+  remove_leftovers "${path%/*}"
   [ -f "$path" ] || return 0
   if [ ! -L "$path" ] && [ "$whose" = ours ] && [ -n "$python" ] &&
     print_page "$1" && same_text "$scratch/$1" "$path"; then
@@ -619,6 +627,13 @@ remove_page() {
   else
     warn "$path: is not what looop prints, or there is no looop to print it: left: rm $(quoted "$path")"
   fi
+}
+
+# What an installation that was killed has left in a folder.
+remove_leftovers() {
+  for left in "$1"/.looop-install.*; do
+    remove_file "$left"
+  done
 }
 
 say_what_stays() {
@@ -639,12 +654,11 @@ uninstall_looop() {
     remove_page "$kind"
   done
   remove_file "$remembered"
+  remove_leftovers "$cache/looop"
   [ -n "$dry" ] || rmdir "$cache/looop" 2>/dev/null || :
   [ "$whose" != foreign ] || warn "$target: was not written by this: left: rm $(quoted "$target")"
   [ "$whose" != ours ] || remove_file "$target"
-  for left in "$folder"/.looop-install.*; do # of an installation that was killed
-    remove_file "$left"
-  done
+  remove_leftovers "$folder"
   say_what_stays
 }
 
