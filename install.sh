@@ -387,7 +387,7 @@ put_page() {
 remember_python() {
   printf '%s\n' "$python" >"$scratch/python"
   same_text "$scratch/python" "$remembered" && return
-  if (umask 077 && mkdir -p "$cache/looop" && chmod 700 "$cache/looop" 2>/dev/null) &&
+  if (umask 077 && mkdir -p "$cache/looop" && chmod 700 "$cache/looop") 2>/dev/null &&
     put_file "$scratch/python" "$remembered" 600; then
     tell "interpreter: $python, remembered in $remembered"
   else
@@ -522,7 +522,7 @@ advise_manpath() {
 # --- what is done
 
 make_scratch() {
-  scratch=$(mktemp -d "${TMPDIR:-/tmp}/looop-install.XXXXXX") ||
+  scratch=$(mktemp -d "${TMPDIR:-/tmp}/looop-install.XXXXXX" 2>/dev/null) ||
     fail "${TMPDIR:-/tmp}: no folder can be made there: set TMPDIR to a place that can be written"
 }
 
@@ -585,26 +585,22 @@ remove_file() {
   if [ -n "$dry" ]; then
     tell "would remove $1"
   else
-    rm -f "$1" || fail "$1: cannot be removed: see who owns the folder, and call this again"
+    rm -f "$1" 2>/dev/null || fail "$1: cannot be removed: see who owns the folder, and call this again"
     tell "removed $1"
   fi
 }
 
-# Prints whether the file at the target is there, and was put there by this: `none`, `ours`, `foreign`.
-whose_target() {
-  [ -e "$target" ] || [ -L "$target" ] || {
-    tell none
-    return
-  }
-  first='' second=''
-  [ ! -f "$target" ] || { read -r first && read -r second; } <"$target" || :
-  case $first:$second in
-    '#!/bin/sh:# looop '*) [ -L "$target" ] || {
-      tell ours
-      return
-    } ;;
-  esac
-  tell foreign
+# Sets `whose` by the file at the target: none, ours, or foreign. Ours is a file, not a link, that begins as looop does.
+find_owner() {
+  whose=foreign first='' second=''
+  if [ ! -e "$target" ] && [ ! -L "$target" ]; then
+    whose=none
+  elif [ -f "$target" ] && [ ! -L "$target" ]; then
+    { read -r first && read -r second; } <"$target" || :
+    case $first:$second in
+      '#!/bin/sh:# looop '*) whose=ours ;;
+    esac
+  fi
 }
 
 # While something of it runs, the program is what ends that: it is told, and nothing is removed.
@@ -646,7 +642,8 @@ say_what_stays() {
 # The program goes last: what is cut short can be called again.
 uninstall_looop() {
   find_python
-  whose=$(whose_target) program=$target
+  find_owner
+  program=$target
   [ "$whose" != ours ] || [ -z "$python" ] || refuse_living
   [ "$whose" != none ] || tell "no looop in $folder"
   make_scratch
