@@ -263,7 +263,7 @@ class Case(unittest.TestCase):
             if found:
                 os.symlink(found, os.path.join(self.bin, command))
         os.symlink(sys.executable, os.path.join(self.bin, "python3"))
-        self.python = os.path.join(self.bin, "python3") if ARCHIVE else sys.executable  # what looop runs in
+        self.interpreter = os.path.join(self.bin, "python3") if ARCHIVE else sys.executable  # what looop runs in
         self.launcher = os.path.join(self.bin, "looop-here")  # what children are given: the same, as one executable
         if ARCHIVE:
             shutil.copy(ARCHIVE, self.launcher)

@@ -274,7 +274,7 @@ class There(Doctor):
         with open(path) as file:
             crontab = file.read()
         with open(path, "w") as file:
-            file.write(crontab.replace(self.python, "/gone/python3"))
+            file.write(crontab.replace(self.interpreter, "/gone/python3"))
         self.assertIn("looop does not start", self.one("scheduler")[1])
         self.assertIn("/gone/python3 is gone", self.found("running")[0][1])
 

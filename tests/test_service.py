@@ -259,7 +259,7 @@ class Crontab(Scratch):
     def test_a_line_that_was_edited_or_names_what_is_gone(self):
         self.looop("service", "install", "cron", "-y")
         text = self.crontab("-l")
-        self.crontab("-", text=text.replace(self.python.encode(), b"/gone/python3"))
+        self.crontab("-", text=text.replace(self.interpreter.encode(), b"/gone/python3"))
         self.assertIn("! cron: /gone/python3 is gone", self.looop("service", "status"))
         self.crontab(
             "-", text=f"# >>> {self.name} >>>\nhello\n# <<< {self.name} <<<\n".encode().replace(b"hello", b"#")
