@@ -1,6 +1,8 @@
 """The one file that build_zipapp.py makes: what it loads, on which Python it runs, and what replacing it does."""
 
 import ast
+import builtins
+import functools
 import glob
 import importlib.util
 import json
@@ -37,6 +39,12 @@ def source():
         return file.read()
 
 
+@functools.lru_cache
+def pieces():
+    """Return the pieces of looop."""
+    return build_zipapp.compile_pieces(source(), "looop.py")[1]
+
+
 def runs(python):
     """Tell whether there is such a Python; a version manager's shim may stand for none."""
     return (
@@ -57,37 +65,37 @@ def pythons(minors):
 class Pieces(unittest.TestCase):
     """A function or a class may stand as a `Piece` until it is used: what the source must not do with it."""
 
-    def setUp(self):
-        self.tree = ast.parse(source())
-        defined = [node for node in self.tree.body if isinstance(node, (ast.FunctionDef, ast.ClassDef))]
-        self.names = {node.name for node in defined}
-        self.assertEqual(len(self.names), len(defined), "each is defined once")
-        self.assertGreater(len(defined), 500)
+    @classmethod
+    def setUpClass(cls):
+        cls.tree = ast.parse(source())
+        cls.defined = [node for node in cls.tree.body if isinstance(node, (ast.FunctionDef, ast.ClassDef))]
+        cls.names = {node.name for node in cls.defined}
 
-    def global_names(self, table):
-        """Yield (scope's line, names that it takes from the module)."""
-        yield (
-            table.get_lineno(),
-            {s.get_name() for s in table.get_symbols() if s.is_global() or table.get_type() == "module"},
-        )
-        for child in table.get_children():
-            yield from self.global_names(child)
+    def test_each_is_defined_once(self):
+        self.assertEqual(len(self.names), len(self.defined))
+        self.assertGreater(len(self.defined), 500)
+
+    def scopes(self):
+        """Yield (line, names that it takes from the module, names of its own) of every function and class."""
+        todo = symtable.symtable(source().decode(), "looop.py", "exec").get_children()
+        while todo:
+            table = todo.pop()
+            todo += table.get_children()
+            symbols = table.get_symbols()
+            taken = {symbol.get_name() for symbol in symbols if symbol.is_global()}
+            yield table.get_lineno(), taken, {symbol.get_name() for symbol in symbols} - taken
 
     def test_no_piece_is_compared(self):
-        shadowed = {}
-        for node in ast.walk(self.tree):
-            if isinstance(node, (ast.FunctionDef, ast.Lambda)):
-                arguments = node.args.args + node.args.kwonlyargs + node.args.posonlyargs
-                local = {argument.arg for argument in arguments}
-                local |= {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
-                for inner in ast.walk(node):
-                    shadowed.setdefault(id(inner), set()).update(local)
+        shadowing = set()  # names of pieces that a scope has for something else
+        for _, _, own in self.scopes():
+            shadowing |= own & self.names
+        self.assertLess(len(shadowing), 20, "each is one less that this looks at")
         looked = 0
         for node in ast.walk(self.tree):
             if isinstance(node, ast.Compare):
                 for side in (node.left, *node.comparators):
                     looked += 1
-                    if isinstance(side, ast.Name) and side.id in self.names - shadowed.get(id(node), set()):
+                    if isinstance(side, ast.Name) and side.id in self.names - shadowing:
                         self.fail(f"line {node.lineno}: {side.id} is compared")
         self.assertGreater(looked, 1000)
 
@@ -109,25 +117,22 @@ class Pieces(unittest.TestCase):
                 self.fail(f"line {node.lineno}: global")
 
     def test_exceptions_are_no_pieces(self):
-        _, pieces = build_zipapp.compile_pieces(source(), "looop.py")
         caught = set()
         for node in ast.walk(self.tree):
             if isinstance(node, ast.ExceptHandler) and node.type:
                 caught |= {name.id for name in ast.walk(node.type) if isinstance(name, ast.Name)}
         self.assertGreater(len(caught & self.names), 3)
-        self.assertEqual(caught & set(pieces), set())
+        self.assertEqual(caught & set(pieces()), set())
 
     def test_the_names_of_the_module_are_known(self):
         """A name that no scope defines would be met only when its piece is used."""
         table = symtable.symtable(source().decode(), "looop.py", "exec")
         module = {symbol.get_name() for symbol in table.get_symbols() if symbol.is_assigned() or symbol.is_imported()}
-        known = module | set(dir(__builtins__) if not isinstance(__builtins__, dict) else __builtins__)
-        known |= {"__file__", "__name__", "TYPE_CHECKING", "Any", "JSON", "Self"}
+        known = module | set(dir(builtins)) | {"Any", "JSON", "Self"}
         scopes = 0
-        for child in table.get_children():
-            for line, names in self.global_names(child):
-                scopes += 1
-                self.assertLessEqual({name for name in names if not name.startswith("__")}, known, f"line {line}")
+        for line, taken, _ in self.scopes():
+            scopes += 1
+            self.assertLessEqual({name for name in taken if not name.startswith("__")}, known, f"line {line}")
         self.assertGreater(scopes, 1000)
 
 
@@ -202,13 +207,11 @@ class Built(Case):
 
     def test_every_python_that_is_here_gets_its_bytecode(self):
         found = build_zipapp.interpreters()
-        self.assertIn(sys.version_info[1], [int(self.minor(path)) for path in found])
-        self.assertEqual(len(found), len(set(map(self.minor, found))))
-        self.assertGreaterEqual(len(found), len(pythons(range(9, 15))))
-
-    def minor(self, path):
         code = "import sys; print(sys.version_info[1])"
-        return subprocess.run([path, "-c", code], check=True, capture_output=True).stdout.decode().strip()
+        minors = [int(subprocess.check_output([path, "-SIc", code])) for path in found]
+        self.assertIn(sys.version_info[1], minors)
+        self.assertEqual(minors, sorted(set(minors)))
+        self.assertLessEqual({*pythons(range(9, 15))}, {*minors})
 
     # --- how it starts
 
@@ -220,10 +223,9 @@ class Built(Case):
         command = [sys.executable, "-SI", "-c", counted + text, self.looop_file, "version"]
         done = subprocess.run(command, env=self.env, capture_output=True, check=True)
         status, left = map(int, done.stdout.decode().split("\n")[1].split())
-        _, pieces = build_zipapp.compile_pieces(source(), "looop.py")
         self.assertEqual(status, 0)
-        self.assertGreater(left, len(pieces) - 40)
-        self.assertLess(left, len(pieces) - 10)
+        self.assertGreater(left, len(pieces()) - 40)
+        self.assertLess(left, len(pieces()) - 10)
 
     def test_a_fault_shows_its_lines(self):
         self.altered(SMALL.replace(b"return 0", b"return [][10 ** 3]"))

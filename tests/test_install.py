@@ -269,7 +269,14 @@ class Built(Installer):
         builds = []
         for version in (OLD, NEW):
             tree = make_tree(os.path.join(cls.folder, version), version)
-            builder = [os.path.join(tree, "build_zipapp.py"), "--only", "--out", tree + "-dist", "--python", sys.executable]
+            builder = [
+                os.path.join(tree, "build_zipapp.py"),
+                "--only",
+                "--out",
+                tree + "-dist",
+                "--python",
+                sys.executable,
+            ]
             env = {"PATH": os.path.join(cls.folder, "nothing"), "HOME": cls.folder, "PYTHONDONTWRITEBYTECODE": "1"}
             builds.append(subprocess.Popen([sys.executable, *builder], env=env, stdout=subprocess.DEVNULL))
         for build in builds:
