@@ -6,7 +6,7 @@ import subprocess
 import unittest
 
 import looop
-from tests.support import CAPTURED, ROOT, Case
+from tests.support import CAPTURED, Case
 
 
 class Usage(Case):
@@ -44,19 +44,6 @@ class Usage(Case):
         self.assertIn("looop: a control loop", self.looop("help"))
         self.assertIn("sensor list", self.looop("help", "sensor"))
         self.assertEqual(looop.verb_page(looop.find_verb(["tick"])[0]), self.looop("help", "tick"))
-
-    def test_the_readme_names_every_verb_and_no_other(self):
-        import re
-
-        with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as file:
-            readme = file.read()
-        known = {verb.name.split()[0] for verb in looop.VERBS if not verb.name.startswith("_")} - {"version"}
-        self.assertEqual({word for word in known if not re.search(rf"\b{word}\b", readme)}, set())
-        named = set(re.findall(r"`looop ([a-z-]+)", readme)) | set(
-            re.findall(r"^    looop ([a-z-]+)", readme, re.MULTILINE)
-        )
-        self.assertGreater(len(named), 12)
-        self.assertLessEqual(named, known | {"version"})
 
     def test_every_option_parses_as_declared(self):
         checked = 0
