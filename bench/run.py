@@ -518,6 +518,50 @@ def verb(name: str) -> Callable[[Bench], Result]:
     return measure
 
 
+def start(kind: str) -> Callable[[Bench], Result]:
+    """Measure `looop version` where something about its start is less lucky, against the floor.
+
+    shim: `python3` on PATH is pyenv's, and nothing is remembered; remembered: install.sh has found the real one;
+    nowrite: PYTHONDONTWRITEBYTECODE=1; readonly: nothing can be written to the cache; foreign: the file has no bytecode
+    for this Python, and it was compiled before; foreign-readonly: it must be compiled each time.
+    """
+
+    def measure(bench: Bench) -> Result:
+        world = World(bench, f"start-{kind}")
+        cache = os.path.join(world.home, ".cache", "looop")
+        os.makedirs(cache, 0o700)
+        env, looop, python = world.env, bench.looop, "" if kind in ("shim", "remembered") else PYTHON
+        shims = os.path.join(os.environ.get("PYENV_ROOT") or os.path.expanduser("~/.pyenv"), "shims")
+        if kind in ("shim", "remembered", "foreign", "foreign-readonly"):
+            looop = os.path.join(world.home, "looop")
+            with open(looop, "wb") as file:
+                file.write(other_archive(python, bytecode=kind in ("shim", "remembered")))
+            os.chmod(looop, 0o755)
+        if kind in ("shim", "remembered"):
+            env["PATH"] = f"{shims}:{env['PATH']}"
+            env["PYENV_VERSION"] = ".".join(map(str, sys.version_info[:3]))
+            env["PYENV_ROOT"] = os.path.dirname(shims)
+        if kind == "remembered":
+            write(os.path.join(cache, "python"), f"{PYTHON}\n")
+        if kind == "nowrite":
+            env["PYTHONDONTWRITEBYTECODE"] = "1"
+        if kind.endswith("readonly"):
+            env["XDG_CACHE_HOME"] = os.devnull  # where not even root can make a file
+        return bench.rivals(lambda: bench.timed([looop, "version"], env), bench.floor(world))
+
+    return measure
+
+
+def other_archive(python: str, bytecode: bool) -> bytes:
+    """Return an archive that tries this interpreter first, with or without bytecode for the Python that runs this."""
+    sys.path.insert(0, ROOT)
+    import build_zipapp
+
+    source = build_zipapp.read_file("looop.py")
+    code = dict([build_zipapp.compiled(source, PYTHON)]) if bytecode else {}
+    return build_zipapp.archive_of(source, code, python)
+
+
 def peer_tick(sensors: int, wait: float, detail: str = "1") -> Callable[[Bench], Result]:
     """Measure an unchanged tick against the bash beat, both on sensors of the same text.
 
@@ -964,6 +1008,12 @@ def completion(bench: Bench) -> Result:
 
 ITEMS = (
     Item("version", "looop version, installed / floor", verb("version"), 2.2, 1.4),
+    Item("version-shim", "the same, `python3` is a pyenv shim", start("shim"), needs="pyenv"),
+    Item("version-remembered", "the same, as install.sh remembers it", start("remembered"), 2.2, 1.4, needs="pyenv"),
+    Item("version-nowrite", "the same, PYTHONDONTWRITEBYTECODE=1", start("nowrite"), 2.2, 1.4),
+    Item("version-readonly", "the same, a read-only cache", start("readonly"), 2.2, 1.4),
+    Item("version-foreign", "the same, no bytecode for this Python, cached", start("foreign")),
+    Item("version-compiled", "the same, and a read-only cache", start("foreign-readonly")),
     Item("tick", "looop tick, installed, unchanged, 0 sensors / floor", verb("tick"), 2.5, 1.5),
     Item("status", "looop status (no workers yet) / floor", verb("status"), 5, 3),
     Item("workers-status", "looop status, 20 workers / floor", workers("status"), 5, 3),
