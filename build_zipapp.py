@@ -181,7 +181,8 @@ def compile_pieces(source, origin):
         return any(name.endswith(("Error", "Exception")) or raised(defined.get(name)) for name in names)
 
     pieces = {name: marshal.dumps(code_of([node])) for name, node in defined.items() if not raised(node)}
-    return code_of([node for node in tree.body if getattr(node, "name", None) not in pieces]), pieces
+    left = [node for node in tree.body if getattr(node, "name", None) not in pieces]
+    return code_of([node for node in left if getattr(node, "module", None) != "__future__"]), pieces
 
 
 def cached(source, origin, name):
