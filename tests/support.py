@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import functools
 import json
 import os
 import select
@@ -36,6 +37,9 @@ COMMANDS = """
 ARCHIVE = os.environ.get("LOOOP_TEST_ARCHIVE", "none")  # the built file that is tested; "none": the source
 ARCHIVE = "" if ARCHIVE == "none" else ARCHIVE
 START = "import sys; sys.path.insert(0, {!r}); import looop; looop.__file__ = {!r}; sys.exit(looop.main())"
+
+
+which = functools.lru_cache(maxsize=None)(shutil.which)
 
 
 def wait_until(condition, what, timeout=20.0):
@@ -259,7 +263,7 @@ class Case(unittest.TestCase):
         self.bin = os.path.join(self.home, "bin")
         os.mkdir(self.bin)
         for command in [*COMMANDS, *(["git"] if self.git else [])]:
-            found = shutil.which(command)
+            found = which(command)
             if found:
                 os.symlink(found, os.path.join(self.bin, command))
         os.symlink(sys.executable, os.path.join(self.bin, "python3"))
