@@ -683,8 +683,9 @@ def local_midnight(epoch: float) -> float:
 # ======================================================================================================================
 # 5. Files
 # ======================================================================================================================
-# Rules: a file that others read appears by write, fsync, rename, fsync(dir); a log grows by one write(2) of one whole
-# line; only ENOENT means absent; looop's own files are 0600 and its folders 0700; a lock file is never unlinked.
+# Rules: a file that others read appears by write, fsync, rename, fsync(dir), where its links lead: a link of the person's
+# stays one; a log grows by one write(2) of one whole line; only ENOENT means absent; looop's own files are 0600 and its
+# folders 0700; a lock file is never unlinked.
 
 
 def read_bytes(path: str) -> bytes | None:
@@ -740,8 +741,33 @@ def read_head(path: str) -> bytes:
         os.close(fd)
 
 
+def link_text(path: str) -> str:
+    """Return what a symbolic link says, "" when there is none."""
+    try:
+        return os.readlink(path)
+    except OSError as error:
+        if error.errno in (2, 22):  # ENOENT; EINVAL: it is no link
+            return ""
+        raise
+
+
+def link_end(path: str) -> str:
+    """Return where the links of a path's last name lead, be it there or not. Raise Failure when they never end."""
+    end = path
+    for _ in range(40):  # as many as Linux follows
+        text = link_text(end)
+        if not text:
+            return end
+        end = os.path.join(os.path.dirname(end), text)
+    raise Failure(f"{path}: a symbolic link that leads round in a circle", "point it at a file, or remove it")
+
+
 def write_atomic(path: str, data: bytes, mode: int = 0o600, sync: bool = True) -> None:
-    """Replace a file's content so that a reader sees the old or the new, never a part; durable when `sync`."""
+    """Replace a file's content so that a reader sees the old or the new, never a part; durable when `sync`.
+
+    What is a symbolic link stays one, into a person's dotfiles perhaps: the file that it leads to is replaced.
+    """
+    path = link_end(path)
     temporary = f"{path}.{os.getpid()}.tmp"
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
     try:
@@ -9721,9 +9747,9 @@ def prepare(profile: Profile) -> None:
             return
         for folder in ("goals/archive", "sensors"):
             make_private_dir(profile.path(folder))
-        if not os.path.lexists(profile.path("PLAYBOOK.md")):
+        if not os.path.exists(profile.path("PLAYBOOK.md")):
             for name, body in SEEDS.items():
-                if not os.path.lexists(profile.path(name)):
+                if not os.path.exists(profile.path(name)):
                     write_atomic(profile.path(name), body.encode(), mode=0o700 if name.endswith(".sh") else 0o600)
     except OSError as error:
         what = f"{error.filename or profile.data}: {error.strerror}"
@@ -10192,8 +10218,11 @@ def do_shell(scene: Scene) -> Done:
 
 
 def keep_playbook(profile: Profile, run: str, playbook: bytes | None) -> None:
-    """Keep the PLAYBOOK's bytes in the capsule before somebody else's program runs beside it."""
+    """Keep the PLAYBOOK's bytes in the capsule before somebody else's program runs beside it; its link, if it is one."""
     if playbook is not None and profile.setting("gate_playbook"):
+        link = os.fsencode(link_text(profile.path("PLAYBOOK.md")))
+        if link:
+            write_atomic(profile.path("runs", run, "playbook.link"), link)
         write_atomic(profile.path("runs", run, "playbook.before"), playbook)
 
 
@@ -10208,9 +10237,16 @@ def put_back(profile: Profile, run: str, world: World) -> dict[str, Item | None]
     except OSError:  # something that is no file stands there: out of the way with it
         os.rename(path, profile.path("playbook.d", f"odd-{run}"))
         now = None
-    if now == before:
+    link = os.fsdecode(read_bytes(profile.path("runs", run, "playbook.link")) or b"")
+    if link_text(path) != link:  # never written through a link that is not the person's
+        remove_file(path)
+        if link:
+            os.symlink(link, path)
+    elif now == before:
         return {}
     write_atomic(path, before)
+    if now == before:
+        return {}
     text = text_of(now or b"")
     if not text.strip() or profile.redacted(text) != text:
         profile.warn(f"{run} left no PLAYBOOK that could be proposed: the one before was put back")
@@ -10246,7 +10282,13 @@ def archive_goal(profile: Profile, goal: str, stamp: str) -> None:
     target = profile.path("goals", "archive", f"{goal}.md")
     if os.path.lexists(target):
         target = profile.path("goals", "archive", f"{goal}.{stamp}.md")
-    os.rename(profile.path("goals", f"{goal}.md"), target)
+    path = profile.path("goals", f"{goal}.md")
+    link = link_text(path)
+    if link and not os.path.isabs(link):  # it would lead elsewhere from one folder further down
+        os.symlink(os.path.join("..", link), target)
+        remove_file(path)
+    else:
+        os.rename(path, target)
     sync_dir(os.path.dirname(target))
 
 
