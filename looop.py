@@ -683,7 +683,7 @@ def local_midnight(epoch: float) -> float:
 # ======================================================================================================================
 # 5. Files
 # ======================================================================================================================
-# Rules: a file that others read appears by write, fsync, rename, fsync(dir), where its links lead: a link of the person's
+# Rules: a file that others read appears by write, fsync, rename, fsync(dir), where its links lead: a link of a person's
 # stays one; a log grows by one write(2) of one whole line; only ENOENT means absent; looop's own files are 0600 and its
 # folders 0700; a lock file is never unlinked.
 
@@ -1591,6 +1591,48 @@ def check_data_dir(profile: Profile) -> bool:
     if s.st_mode & 0o022:
         raise Failure(f"data dir {profile.data}: others can write into it", f"chmod 700 {quoted(profile.data)}")
     return True
+
+
+_SCRATCH = """\
+/asks/
+/claims/
+/playbook.d/
+/prompts/
+/reports/
+/runs/
+/sessions/
+/snapshots/
+/cost.jsonl*
+/events.jsonl*
+/service.log
+/interview.json*
+/.try/
+/state.json
+/pause.json
+/.quiet
+/.next-interval
+/.surfaced
+/.bells/
+/.tmux
+/.*lock
+*.tmp
+"""
+
+
+def repository_top(path: str) -> str:
+    """Return the folder at or above `path` that holds a `.git`, "" when there is none."""
+    while not os.path.lexists(f"{path}/.git"):
+        path, last = os.path.dirname(path), path
+        if path == last:
+            return ""
+    return path
+
+
+def keep_scratch_out(profile: Profile) -> None:
+    """Put a .gitignore into a data dir that lies in a git repository and has none: `git add -A` shall take no log."""
+    path = profile.path(".gitignore")
+    if not os.path.lexists(path) and repository_top(os.path.realpath(profile.data)):
+        write_atomic(path, _SCRATCH.encode())
 
 
 def emit(profile: Profile, event: str, **fields: JSON) -> None:
@@ -6682,6 +6724,7 @@ def start_session(profile: Profile, start: Start, pulse: bool = False) -> Sessio
         raise Failure(f"start-session: {one_line(start.id, 80) or 'the id'}: cannot be an id", hint, EXIT_USAGE)
     if not check_data_dir(profile):
         make_private_dir(profile.data)
+    keep_scratch_out(profile)
     cwd = os.path.abspath(start.cwd or profile.data)
     if not os.path.isdir(cwd):
         raise Failure(f"start-session: {cwd}: is not a directory", "--cwd names where it shall run")
@@ -9707,29 +9750,6 @@ def needs_yes(move: Move, mode: str, untrusted: bool = False) -> str:
 
 _SCRATCH_FOLDERS = ("asks", "claims", "playbook.d", "prompts", "reports", "runs", "sessions", "snapshots")
 _MEMORY = ("PLAYBOOK.md", "goals", "sensors", "journal.md", ".gitignore")  # what is committed
-_SCRATCH = """\
-/asks/
-/claims/
-/playbook.d/
-/prompts/
-/reports/
-/runs/
-/sessions/
-/snapshots/
-/cost.jsonl*
-/events.jsonl*
-/service.log
-/interview.json*
-/.try/
-/state.json
-/.quiet
-/.next-interval
-/.surfaced
-/.bells/
-/.tmux
-/.*lock
-*.tmp
-"""
 
 
 def prepare(profile: Profile) -> None:
@@ -9743,6 +9763,7 @@ def prepare(profile: Profile) -> None:
             make_private_dir(profile.data)
         for folder in _SCRATCH_FOLDERS:
             make_private_dir(profile.path(folder))
+        keep_scratch_out(profile)
         if file_size(profile.path("state.json")):
             return
         for folder in ("goals/archive", "sensors"):
@@ -9754,15 +9775,6 @@ def prepare(profile: Profile) -> None:
     except OSError as error:
         what = f"{error.filename or profile.data}: {error.strerror}"
         raise Failure(f"data dir: {what}", "make room or make it writable, or set LOOOP_DATA_DIR") from None
-
-
-def repository_top(path: str) -> str:
-    """Return the folder at or above `path` that holds a `.git`, "" when there is none."""
-    while not os.path.lexists(f"{path}/.git"):
-        path, last = os.path.dirname(path), path
-        if path == last:
-            return ""
-    return path
 
 
 def git(profile: Profile, *args: str, env: Mapping[str, str] | None = None) -> Ended:
@@ -9783,13 +9795,13 @@ def commit(profile: Profile, message: str) -> None:
     if not which("git", profile.env):
         profile.warn("git is not on PATH: moves are journaled, not committed")
         return
-    top = repository_top(profile.data)
-    if top and top != profile.data and wanted is not True:
+    data = os.path.realpath(profile.data)
+    top = repository_top(data)
+    if top and top != data and wanted is not True:
         return  # inside somebody's repository, dotfiles perhaps: theirs to commit
     ended = git(profile, "init", "-q") if not top else None
-    if ended is not None and ended.code == 0:
-        write_atomic(profile.path(".gitignore"), _SCRATCH.encode())
     if ended is None or ended.code == 0:
+        keep_scratch_out(profile)
         ended = commit_memory(profile, message)
     if ended.code:
         words = one_line(text_of(ended.err or ended.out) or f"exit {ended.code}")
@@ -10218,7 +10230,7 @@ def do_shell(scene: Scene) -> Done:
 
 
 def keep_playbook(profile: Profile, run: str, playbook: bytes | None) -> None:
-    """Keep the PLAYBOOK's bytes in the capsule before somebody else's program runs beside it; its link, if it is one."""
+    """Keep the PLAYBOOK's bytes in the capsule before somebody else's program runs beside it, and its link."""
     if playbook is not None and profile.setting("gate_playbook"):
         link = os.fsencode(link_text(profile.path("PLAYBOOK.md")))
         if link:
