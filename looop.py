@@ -6788,10 +6788,28 @@ def require_command(profile: Profile, session: str, command: str) -> None:
     word = command.split(None, 1)[0] if command.strip() else ""
     if not word:
         raise Failure(f"start-session: {session}: there is no command", "--command names one", EXIT_USAGE)
+    if not resolves(profile, word):
+        raise Failure(f"start-session: {session}: {one_line(word, 100)}: command not found", "nothing was started", 127)
+
+
+def resolves(profile: Profile, word: str) -> bool:
+    """Tell whether the first word of a command line is a command, as far as that can be seen."""
     plain = all(char.isalnum() or char in "_-./+:@%" for char in word)
-    if not plain or word in _SHELL_WORDS or which(word, profile.env):
-        return
-    raise Failure(f"start-session: {session}: {one_line(word, 100)}: command not found", "nothing was started", 127)
+    return not plain or word in _SHELL_WORDS or bool(which(word, profile.env))
+
+
+def agents(profile: Profile) -> dict[str, JSON]:
+    """Return {"names", "default"}: the runners that could be a worker, as their command for it is there.
+
+    "default" is the one of them that a worker is unless it is told another, None where that one cannot be.
+    """
+    lines = [(runner.name, runner.interactive) for runner in profile.runners().values()]
+    names = [name for name, line in lines if "{{prompt_file}}" in line and resolves(profile, line.split(None, 1)[0])]
+    try:
+        default = profile.runner().name
+    except Failure:  # the beat has a runner of its own
+        default = ""
+    return {"names": names, "default": default if default in names else None}
 
 
 _SHELL_WORDS = frozenset(
@@ -8767,17 +8785,27 @@ def move_object(move: Move) -> dict[str, JSON]:
     return value
 
 
-def move_schema() -> str:
-    """Write the moves down for the prompt, from the table that also checks them."""
+def move_schema(agents: Mapping[str, JSON] | None = None) -> str:
+    """Write the moves down for the prompt, from the table that also checks them.
+
+    `agents`: which runners can be workers (`agents`), None in a capsule that does not say: no name, no such move.
+    """
     samples = {"text": '"…"', "id": '"…"', "flag": "true|false", "list": '["…"]', "number": "60"}
     lines = []
     for name, spec in MOVES.items():
+        line, kinds = spec.line, spec.fields
+        if name == "start_worker" and agents is not None:
+            if not agents["names"]:
+                continue
+            default = agents["default"]
+            line += f"; runner is {' or '.join(agents['names'])}" + (f", {default} when left out" if default else "")
+            kinds = {**kinds, "runner": "id?" if default else "id"}
         fields = [f'"move":"{name}"']
         fields += [
             f'"{field}":{samples[kind.rstrip("?")]}{kind[-1] if kind[-1] == "?" else ""}'
-            for field, kind in spec.fields.items()
+            for field, kind in kinds.items()
         ]
-        lines.append("{" + ",".join(fields) + "}  " + spec.line)
+        lines.append("{" + ",".join(fields) + "}  " + line)
     return "\n".join(lines) + "\n"
 
 
@@ -8876,10 +8904,8 @@ def prompt_sections(inputs: Mapping[str, JSON]) -> Iterator[tuple[str, str]]:
 
 def build_prompt(inputs: Mapping[str, JSON]) -> tuple[str, list[str]]:
     """Return the prompt, and what had to be cut: one line per section that did not fit."""
-    instructions = (
-        DIRECT_INSTRUCTIONS if inputs["mode"] == "direct" else TYPED_INSTRUCTIONS.replace("{{moves}}", move_schema())
-    )
-    parts = [instructions, "\n# CONSTITUTION\n", CONSTITUTION]
+    typed = TYPED_INSTRUCTIONS.replace("{{moves}}", move_schema(inputs.get("agents")))
+    parts = [DIRECT_INSTRUCTIONS if inputs["mode"] == "direct" else typed, "\n# CONSTITUTION\n", CONSTITUTION]
     cuts = []
     for name, body in prompt_sections(inputs):
         kept, lost = fitted(body, _BUDGETS[name], inputs["playbook"][2] if name == "PLAYBOOK" else 0)
@@ -10951,6 +10977,8 @@ class Beat:
         if runner.mode == "builtin":
             alive = sum(session.alive for session in self.world.sessions)
             inputs["room"] = profile.setting("max_workers") - alive
+        if runner.mode == "typed":
+            inputs["agents"] = agents(profile)
         return inputs
 
     def wake(self, runner: Runner, reason: str, now: float) -> JSON:

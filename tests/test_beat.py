@@ -414,6 +414,31 @@ class Replies(Case):
         prompt, _ = looop.build_prompt(looop.prompt_inputs(world, state, mode="typed", forced="", journal=[], now=""))
         return prompt[prompt.index("# LAST FAILURE") :]
 
+    def test_only_what_can_be_a_worker_is_offered_as_one(self):
+        """A plain LLM has no agent; a claude on the PATH is one, by name; old capsules offered both alike."""
+        self.profile(goals={"a": "0\n"})
+        self.replies({"move": "noop"})
+        self.tick()
+        self.assertNotIn('"move":"start_worker"', self.prompt())
+        claude = os.path.join(self.bin, "claude")
+        with open(claude, "w") as file:
+            file.write("#!/bin/sh\n")
+        os.chmod(claude, 0o700)
+        prompts = []
+        for body in ("1\n", "2\n"):
+            self.write("goals/a.md", body)
+            self.tick()
+            prompts.append(self.prompt().split("# GOALS")[0])
+        offer = '"start_worker","id":"…","prompt":"…","runner":"…"%s,"verify":"…"?}  start a coding agent on a brief'
+        self.assertIn(offer % "", prompts[0])
+        self.assertIn("; runner is claude\n", prompts[0])
+        self.assertEqual(prompts[0], prompts[1])
+        import looop
+
+        inputs = self.json("runs", self.runs()[-1], "wake.json")["inputs"]
+        del inputs["agents"]
+        self.assertIn(f"{offer % '?'}; verify is a command that proves the work done\n", looop.build_prompt(inputs)[0])
+
     def test_last_failure_stands_in_the_next_prompt_and_success_clears_it(self):
         self.profile(goals={"a": "0\n"})
         self.replies("no thanks")
