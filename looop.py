@@ -14687,8 +14687,7 @@ _ROWS = 17  # of a text that are shown at a time: with what stands around them, 
 _AGAIN = "looop _interview goes on where you were"
 _FAREWELL = """
 Next:
-  looop status       what it saw, and what waits for you
-  looop watch pulse  the loop at work
+{{next}}
 
 Without an LLM, looop watches and tells what changed. With pi or claude here
 (`looop init` chooses) it also decides on the next step toward your goals, and
@@ -14714,6 +14713,14 @@ def cmd_interview(profile: Profile, args: dict[str, JSON]) -> int:
         finally:
             if session:
                 flag_session(session, None)
+
+
+def farewell_text(profile: Profile) -> str:
+    """Return what an interview ends with: what to do next, as things are."""
+    up = ("  looop up", "beats in the background, from now on")
+    watch = ("  looop watch pulse", "the loop at work")
+    rows = [("  looop status", "what it saw, and what waits for you"), watch if pulse_pid(profile) else up]
+    return _FAREWELL.replace("{{next}}", "\n".join(aligned(rows)))
 
 
 def interview_session(profile: Profile) -> Session | None:
@@ -15200,7 +15207,7 @@ class Interview:
         if told is None:
             self.say("\n" + self.paint("good", "Done. This looop is yours.") + "\n")
             self.say("\n".join(plan_lines(self.profile, plan, self.stamp, 9)))
-            self.say(_FAREWELL)
+            self.say(farewell_text(self.profile))
         return told
 
     SHOWN: dict[str, Callable[[Interview, Question], str]] = {
