@@ -6768,6 +6768,11 @@ def worker_command(profile: Profile, start: Start) -> str:
     """Return the command line of a runner's worker. Raise Failure for one that cannot work."""
     runner = profile.runner(start.runner)
     if runner.mode == "builtin":
+        if start.id != "setup":  # the worker of the goal of that name is the interview, and the only one there is
+            raise Failure(
+                f"start-session: {start.id}: the built-in decider has no agent for tasks",
+                "name a runner (pi, claude, …) that is here, or use --command",
+            )
         return f"{quoted(profile.executable())} _interview"
     if not runner.interactive:
         raise Failure(
