@@ -13982,7 +13982,7 @@ SESSION_VERBS: tuple[Verb, ...] = (
         cmd_kill,
         "Sessions",
         "end a session with everything that it has started",
-        args=(_LIVING,),
+        args=(Argument("id", _WHICH, kind="worker-lasting"),),  # of a lost one too, what it has left
         options=(_JSON,),
         more="HUP, TERM after 0.5 s, KILL after 2 s more; what left its group too (on Linux). Its log and screen stay.",
         examples=(("looop kill fix-ci", ""), ("looop kill box && looop start-session box --command bash", "")),
@@ -16665,6 +16665,7 @@ CANDIDATES: dict[str, Callable[[Profile], Iterable[tuple[str, str]]]] = {
     "session-alive": lambda profile: session_candidates(profile, True, lambda session: session.alive),
     "worker": lambda profile: session_candidates(profile, False, lambda session: True),
     "worker-alive": lambda profile: session_candidates(profile, False, lambda session: session.alive),
+    "worker-lasting": lambda profile: session_candidates(profile, False, lambda s: s.alive or s.state == "lost"),
     "worker-flagged": lambda profile: session_candidates(profile, False, lambda session: session.note is not None),
     "payer": lambda profile: [*session_candidates(profile, False, lambda session: True), *goal_candidates(profile)],
     "ask": lambda profile: ask_candidates(profile, "ask", "proposal"),
