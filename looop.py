@@ -674,6 +674,17 @@ def local_moment(epoch: float, now: float) -> str:
     return time.strftime("%H:%M" if same else "%b %d %H:%M", then)
 
 
+def with_local_times(text: str, now: float) -> str:
+    """Write the stored moments in a text of looop's own for a person: `since 2026-01-02T03:04:05Z`, `since 15:04`."""
+    *parts, last = text.split("Z")
+    for i, part in enumerate(parts):
+        try:
+            parts[i] = part[:-19] + local_moment(parse_utc(part[-19:] + "Z"), now)
+        except ValueError:
+            parts[i] = part + "Z"
+    return "".join([*parts, last])
+
+
 def local_midnight(epoch: float) -> float:
     """Return the moment at which the local day of `epoch` began."""
     day = time.localtime(epoch)
@@ -1016,6 +1027,11 @@ def lock_holder(path: str) -> str:
     if not lock_is_held(path):
         return ""
     return one_line(text_of((read_bytes(path) or b"")[:500])) or "another process"
+
+
+def lock_words(path: str) -> str:
+    """Say who holds a lock, for a person; "" when nobody does."""
+    return with_local_times(lock_holder(path), time.time())
 
 
 def names_in(folder: str, what: str) -> list[str]:
@@ -5148,7 +5164,8 @@ def take_claim(profile: Profile, name: str, session: Session, ttl: float, now: f
         held = read_claim(profile, name, now)
         if held and held.state == "held" and held.session != session.id:
             owner = held.session or "nobody knows whom: its file does not say"
-            raise Failure(f"claim: {name}: is held by {owner}", f"since {utc_text(held.at)}; `looop claims` lists them")
+            since = local_moment(held.at, now)
+            raise Failure(f"claim: {name}: is held by {owner}", f"since {since}; `looop claims` lists them")
         path = profile.path("claims", f"{name}.json")
         fields = read_fields(path) if held and held.state == "held" else {}  # what the worker has added stays
         fields.update(session=session.id, name=name, ts=utc_text(now))
@@ -11297,10 +11314,10 @@ def beat_lock(profile: Profile, verb: str, wait: float | None) -> Lock:
     note = f"pid {os.getpid()}, {verb}, since {utc_text(time.time())}"
     taken = lock.acquire(0.5 if wait is None else min(wait, 0.5), note)
     if not taken and (wait is None or wait > 0.5):
-        sys.stderr.write(f"looop: {verb}: waits for a beat in progress ({lock_holder(lock.path)})\n")
+        sys.stderr.write(f"looop: {verb}: waits for a beat in progress ({lock_words(lock.path)})\n")
         taken = lock.acquire(None if wait is None else wait - 0.5, note)
     if not taken:
-        holder = lock_holder(lock.path) or "it has just ended"
+        holder = lock_words(lock.path) or "it has just ended"
         raise Failure(f"{verb}: a beat is in progress ({holder})", "wait for it: --wait 5m")
     close_inherited()
     heed_signals()
@@ -11688,7 +11705,7 @@ def status_of(profile: Profile, now: float) -> dict[str, JSON]:
             notes.append(f"{verdict.detail}{end}")
     crashed = None if pid else crash_of(read_session(profile, PULSE))
     if crashed:
-        notes.insert(0, f"the pulse died ({crashed}): nothing is watched: looop up")
+        notes.insert(0, f"the pulse died ({with_local_times(crashed, now)}): nothing is watched: looop up")
     if profile.setting("gate_shell") == "never":
         notes.append("gate.shell is never: shell moves run without a person's yes")
     for name, reading in read_index(profile).items() if present else ():
@@ -11727,13 +11744,14 @@ def status_of(profile: Profile, now: float) -> dict[str, JSON]:
     }
 
 
-def pulse_words(pulse: Mapping[str, JSON], paint: Paint) -> str:
+def pulse_words(pulse: Mapping[str, JSON], now: float, paint: Paint) -> str:
     """Say how the pulse is."""
     if pulse["running"]:
         due = "" if pulse["next_beat_s"] is None else f", next beat in {duration_text(pulse['next_beat_s'])}"
         return f"running, pid {pulse['pid']}{due}"
     if pulse["crashed"]:
-        return paint("bad", f"died ({pulse['crashed']})") + ": `looop log pulse` says why, `looop up` starts it again"
+        how = with_local_times(pulse["crashed"], now)
+        return paint("bad", f"died ({how})") + ": `looop log pulse` says why, `looop up` starts it again"
     return "not running: `looop up` starts it, `looop tick` runs one beat"
 
 
@@ -11763,7 +11781,7 @@ def status_lines(profile: Profile, status: Mapping[str, JSON], now: float, paint
         when = parse_utc(last["at"])
         glyph, colour = _OUTCOME_GLYPHS[last["outcome"]]
         beat = f"{paint(colour, glyph)} {last['outcome']} at {local_moment(when, now)}, {duration_text(now - when)} ago"
-    pulse = pulse_words(status["pulse"], paint)
+    pulse = pulse_words(status["pulse"], now, paint)
     spent = f"{money(budget['spent_today_usd'])} of {money(budget['daily_usd'])} today"
     if budget["unknown_today"]:
         spent += paint("note", f", and {plural(budget['unknown_today'], 'call')} of unknown price")
@@ -11963,7 +11981,10 @@ def why_lines(why: Mapping[str, JSON], now: float, paint: Paint) -> list[str]:
     glyph, colour = _OUTCOME_GLYPHS.get(why["outcome"], ("·", "note"))
     when = local_moment(parse_utc(why["at"]), now) if why["at"] else "?"
     lines = [f"{paint(colour, glyph)} {paint('bold', why['outcome'])}  {why['run'] or 'the next beat'}, {when}"]
-    rows = [("because", one_line(why["reason"] or "nothing changed", 300))]
+    reason = why["reason"] or "nothing changed"
+    if why["outcome"] == "unchanged":
+        reason = with_local_times(reason, now)
+    rows = [("because", one_line(reason, 300))]
     for change in why["changed"]:
         rows.append(("", change_line(Change(change["key"], change["old"], change["new"]))))
     for gate in why["gates"]:
@@ -12348,7 +12369,7 @@ class Pulse:
         profile = self.profile
         prepare(profile)
         if not self.lock.acquire(0.0, self._note("")):
-            raise Failure(f"the pulse runs already ({lock_holder(self.lock.path)})", "`looop down` ends it")
+            raise Failure(f"the pulse runs already ({lock_words(self.lock.path)})", "`looop down` ends it")
         preload()
         end_on_signals()
         emit(profile, "pulse_start", pid=os.getpid(), version=VERSION)
@@ -15205,7 +15226,7 @@ class Interview:
 
     def write(self, plan: Plan) -> JSON:
         """Write the plan and take leave; None when it was written, else what stands in its way."""
-        holder = lock_holder(self.profile.path(".beat.lock"))
+        holder = lock_words(self.profile.path(".beat.lock"))
         if holder:
             self.note(f"A beat is in progress ({holder}): waiting for its end.")
         told = write_plan(self.profile, plan, self.stamp)
@@ -15910,8 +15931,8 @@ def require_yes(verb: str, said: JSON) -> None:
 
 def pulse_too(profile: Profile) -> list[str]:
     """Say that a pulse runs beside a scheduler, where one does."""
-    holder = lock_holder(profile.path(".lock"))
-    return [f"a pulse runs too ({holder}): one of the two is enough"] if holder else []
+    pid = pulse_pid(profile)
+    return [f"a pulse runs too (pid {pid}): one of the two is enough"] if pid else []
 
 
 def cmd_service_print(profile: Profile, args: dict[str, JSON]) -> int:
@@ -16024,7 +16045,7 @@ def cmd_service_status(profile: Profile, args: dict[str, JSON]) -> int:
     if status["last"]:
         when = parse_utc(status["last"])
         rows.append(("last beat", f"{local_moment(when, now)}, {duration_text(now - when)} ago"))
-    rows += [("pulse", f"running, {status['pulse']}")] if status["pulse"] else []
+    rows += [("pulse", f"running, {with_local_times(status['pulse'], now)}")] if status["pulse"] else []
     for line in aligned([(paint("dim", name), text) for name, text in rows]):
         say(line)
     for warning in status["warnings"]:
@@ -16363,7 +16384,7 @@ def check_clock(profile: Profile) -> Iterator[Finding]:
     now = time.time()
     year = time.gmtime(now).tm_year
     if not 2025 <= year < 2100:
-        yield fail(f"the clock says {utc_text(now)}", "set it: budgets and waits go by it")
+        yield fail(f"the clock says {local_stamp(now)}", "set it: budgets and waits go by it")
         return
     last = last_tick(profile, dict(_STATE)) if os.path.isdir(profile.data) else None
     if last and parse_utc(last["at"]) > now + 60:
@@ -16436,14 +16457,15 @@ def check_running(profile: Profile) -> Iterator[Finding]:
             every = f" every {duration_text(row['every_s'])}" if row["every_s"] else ""
             yield ok(f"{row['kind']} runs it{every}, as {row['name']}")
     if status["pulse"]:
-        yield ok(f"a pulse runs: {status['pulse']}")
+        yield ok(f"a pulse runs: {with_local_times(status['pulse'], time.time())}")
     for warning in status["warnings"]:
         yield warn(warning, "looop service status")
     if not status["services"] and not status["pulse"]:
         yield warn("nothing runs the beat by itself", "looop up, or looop service install")
     crashed = crash_of(read_session(profile, PULSE))
     if crashed and not status["pulse"]:
-        yield fail(f"the pulse died ({crashed})", "looop log pulse, then looop up")
+        how = with_local_times(crashed, time.time())
+        yield fail(f"the pulse died ({how})", "looop log pulse, then looop up")
 
 
 class Place(Record):

@@ -715,7 +715,7 @@ class Together(Case):
         ended = sorted((p.wait(20), p.stderr.read().decode()) for p in started)
         self.assertEqual([code for code, _ in ended], [0, 1])
         self.assertRegex(
-            ended[1][1], r"tick: a beat is in progress \(pid \d+, tick, since .*Z\): wait for it: --wait 5m\n$"
+            ended[1][1], r"tick: a beat is in progress \(pid \d+, tick, since \d\d:\d\d\): wait for it: --wait 5m\n$"
         )
         self.assertEqual(len(self.journal()), 1)
         self.assertEqual(len(self.events("tick_start")), 1)
