@@ -8807,6 +8807,27 @@ def move_object(move: Move) -> dict[str, JSON]:
     return value
 
 
+def move_lines(move: JSON, told: str = "") -> list[str]:
+    """Say a move, as it lies in a capsule, for a person: its name, then a line for each field, and more for long ones.
+
+    `told`: the line of the journal, which stands beside it; the move's own is left out where it says the same.
+    """
+    import json
+
+    if not isinstance(move, dict):
+        return [one_line(json.dumps(move, ensure_ascii=False), 300)]
+    rows = []
+    for field, value in move.items():
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        if field == "move" or (field == "journal" and one_line(text) in told):
+            continue
+        lines = [line if len(line) <= 300 else line[:299] + "…" for line in printable(text.rstrip()).split("\n")]
+        if len(lines) > 8:
+            lines[6:] = [f"… {len(lines) - 6} more lines"]
+        rows += [(f"  {one_line(str(field), 40)}" if i == 0 else "", line) for i, line in enumerate(lines)]
+    return [one_line(str(move.get("move")), 100), *aligned(rows)]
+
+
 def move_schema(agents: Mapping[str, JSON] | None = None) -> str:
     """Write the moves down for the prompt, from the table that also checks them.
 
@@ -11993,7 +12014,8 @@ def why_lines(why: Mapping[str, JSON], now: float, paint: Paint) -> list[str]:
         detail = f": {one_line(gate['detail'], 200)}" if gate["detail"] and gate["gate"] != "unchanged" else ""
         rows.append(("gate" if gate is why["gates"][0] else "", f"{gate['gate']} {verdict}{detail}{until}"))
     if why["move"]:
-        rows.append(("move", one_line(canonical(why["move"]), 300)))
+        told = move_lines(why["move"], why["journal"] or "")
+        rows += [("move" if i == 0 else "", line) for i, line in enumerate(told)]
     if why["failure"]:
         rows.append(("failed", one_line(why["failure"], 300)))
     if why["journal"]:
@@ -12730,7 +12752,9 @@ def cmd_dry_run(profile: Profile, args: Mapping[str, JSON]) -> int:
     if not plan["held"]:
         sys.stdout.write("\n" + plan["prompt"])
     if move is not None:
-        say(f"\nthe move would be: {canonical(move)}")
+        say("\nthe move would be:")
+        for line in move_lines(move):
+            say(f"  {line}")
     return 0
 
 
