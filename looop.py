@@ -763,11 +763,13 @@ def link_text(path: str) -> str:
 
 
 def link_end(path: str) -> str:
-    """Return where the links of a path's last name lead, be it there or not. Raise Failure when they never end."""
+    """Return where the links of a path's last name lead, be it there or not. Raise Failure when it is nowhere."""
     end = path
     for _ in range(40):  # as many as Linux follows
         text = link_text(end)
         if not text:
+            if end != path and not os.path.isdir(os.path.dirname(end) or "."):
+                raise Failure(f"{path}: a symbolic link to {end}: no such folder", "make it, or remove the link")
             return end
         end = os.path.join(os.path.dirname(end), text)
     raise Failure(f"{path}: a symbolic link that leads round in a circle", "point it at a file, or remove it")

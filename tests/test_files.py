@@ -82,6 +82,11 @@ class Links(Case):
         self.tick()
         self.assert_linked(self.path("PLAYBOOK.md"), "PLAYBOOK.md", looop.SEEDS["PLAYBOOK.md"])
 
+    def test_a_link_into_no_folder_is_one_line(self):
+        self.link(os.path.join(self.home, ".config", "looop.json"), "later/looop.json")
+        self.looop("init", "claude", code=1)
+        self.assertRegex(self.stderr, r"^looop: \S+json: a symbolic link to \S+/later/\S+: no such folder: .+\n$")
+
     def test_a_link_that_leads_to_itself_is_one_line(self):
         self.link(self.path("PLAYBOOK.md"), "PLAYBOOK.md")
         os.symlink("PLAYBOOK.md", os.path.join(self.dots, "PLAYBOOK.md"))
