@@ -674,6 +674,17 @@ def local_moment(epoch: float, now: float) -> str:
     return time.strftime("%H:%M" if same else "%b %d %H:%M", then)
 
 
+def with_local_times(text: str, now: float) -> str:
+    """Write the stored moments in a text of looop's own for a person: `since 2026-01-02T03:04:05Z`, `since 15:04`."""
+    *parts, last = text.split("Z")
+    for i, part in enumerate(parts):
+        try:
+            parts[i] = part[:-19] + local_moment(parse_utc(part[-19:] + "Z"), now)
+        except ValueError:
+            parts[i] = part + "Z"
+    return "".join([*parts, last])
+
+
 def local_midnight(epoch: float) -> float:
     """Return the moment at which the local day of `epoch` began."""
     day = time.localtime(epoch)
@@ -683,8 +694,9 @@ def local_midnight(epoch: float) -> float:
 # ======================================================================================================================
 # 5. Files
 # ======================================================================================================================
-# Rules: a file that others read appears by write, fsync, rename, fsync(dir); a log grows by one write(2) of one whole
-# line; only ENOENT means absent; looop's own files are 0600 and its folders 0700; a lock file is never unlinked.
+# Rules: a file that others read appears by write, fsync, rename, fsync(dir), where its links lead: a link of a person's
+# stays one; a log grows by one write(2) of one whole line; only ENOENT means absent; looop's own files are 0600 and its
+# folders 0700; a lock file is never unlinked.
 
 
 def read_bytes(path: str) -> bytes | None:
@@ -740,8 +752,35 @@ def read_head(path: str) -> bytes:
         os.close(fd)
 
 
+def link_text(path: str) -> str:
+    """Return what a symbolic link says, "" when there is none."""
+    try:
+        return os.readlink(path)
+    except OSError as error:
+        if error.errno in (2, 22):  # ENOENT; EINVAL: it is no link
+            return ""
+        raise
+
+
+def link_end(path: str) -> str:
+    """Return where the links of a path's last name lead, be it there or not. Raise Failure when it is nowhere."""
+    end = path
+    for _ in range(40):  # as many as Linux follows
+        text = link_text(end)
+        if not text:
+            if end != path and not os.path.isdir(os.path.dirname(end) or "."):
+                raise Failure(f"{path}: a symbolic link to {end}: no such folder", "make it, or remove the link")
+            return end
+        end = os.path.join(os.path.dirname(end), text)
+    raise Failure(f"{path}: a symbolic link that leads round in a circle", "point it at a file, or remove it")
+
+
 def write_atomic(path: str, data: bytes, mode: int = 0o600, sync: bool = True) -> None:
-    """Replace a file's content so that a reader sees the old or the new, never a part; durable when `sync`."""
+    """Replace a file's content so that a reader sees the old or the new, never a part; durable when `sync`.
+
+    What is a symbolic link stays one, into a person's dotfiles perhaps: the file that it leads to is replaced.
+    """
+    path = link_end(path)
     temporary = f"{path}.{os.getpid()}.tmp"
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
     try:
@@ -990,6 +1029,11 @@ def lock_holder(path: str) -> str:
     if not lock_is_held(path):
         return ""
     return one_line(text_of((read_bytes(path) or b"")[:500])) or "another process"
+
+
+def lock_words(path: str) -> str:
+    """Say who holds a lock, for a person; "" when nobody does."""
+    return with_local_times(lock_holder(path), time.time())
 
 
 def names_in(folder: str, what: str) -> list[str]:
@@ -1565,6 +1609,48 @@ def check_data_dir(profile: Profile) -> bool:
     if s.st_mode & 0o022:
         raise Failure(f"data dir {profile.data}: others can write into it", f"chmod 700 {quoted(profile.data)}")
     return True
+
+
+_SCRATCH = """\
+/asks/
+/claims/
+/playbook.d/
+/prompts/
+/reports/
+/runs/
+/sessions/
+/snapshots/
+/cost.jsonl*
+/events.jsonl*
+/service.log
+/interview.json*
+/.try/
+/state.json
+/pause.json
+/.quiet
+/.next-interval
+/.surfaced
+/.bells/
+/.tmux
+/.*lock
+*.tmp
+"""
+
+
+def repository_top(path: str) -> str:
+    """Return the folder at or above `path` that holds a `.git`, "" when there is none."""
+    while not os.path.lexists(f"{path}/.git"):
+        path, last = os.path.dirname(path), path
+        if path == last:
+            return ""
+    return path
+
+
+def keep_scratch_out(profile: Profile) -> None:
+    """Put a .gitignore into a data dir that lies in a git repository and has none: `git add -A` shall take no log."""
+    path = profile.path(".gitignore")
+    if not os.path.lexists(path) and repository_top(os.path.realpath(profile.data)):
+        write_atomic(path, _SCRATCH.encode())
 
 
 def emit(profile: Profile, event: str, **fields: JSON) -> None:
@@ -5080,7 +5166,8 @@ def take_claim(profile: Profile, name: str, session: Session, ttl: float, now: f
         held = read_claim(profile, name, now)
         if held and held.state == "held" and held.session != session.id:
             owner = held.session or "nobody knows whom: its file does not say"
-            raise Failure(f"claim: {name}: is held by {owner}", f"since {utc_text(held.at)}; `looop claims` lists them")
+            since = local_moment(held.at, now)
+            raise Failure(f"claim: {name}: is held by {owner}", f"since {since}; `looop claims` lists them")
         path = profile.path("claims", f"{name}.json")
         fields = read_fields(path) if held and held.state == "held" else {}  # what the worker has added stays
         fields.update(session=session.id, name=name, ts=utc_text(now))
@@ -6656,6 +6743,7 @@ def start_session(profile: Profile, start: Start, pulse: bool = False) -> Sessio
         raise Failure(f"start-session: {one_line(start.id, 80) or 'the id'}: cannot be an id", hint, EXIT_USAGE)
     if not check_data_dir(profile):
         make_private_dir(profile.data)
+    keep_scratch_out(profile)
     cwd = os.path.abspath(start.cwd or profile.data)
     if not os.path.isdir(cwd):
         raise Failure(f"start-session: {cwd}: is not a directory", "--cwd names where it shall run")
@@ -6699,6 +6787,11 @@ def worker_command(profile: Profile, start: Start) -> str:
     """Return the command line of a runner's worker. Raise Failure for one that cannot work."""
     runner = profile.runner(start.runner)
     if runner.mode == "builtin":
+        if start.id != "setup":  # the worker of the goal of that name is the interview, and the only one there is
+            raise Failure(
+                f"start-session: {start.id}: the built-in decider has no agent for tasks",
+                "name a runner (pi, claude, …) that is here, or use --command",
+            )
         return f"{quoted(profile.executable())} _interview"
     if not runner.interactive:
         raise Failure(
@@ -6719,10 +6812,28 @@ def require_command(profile: Profile, session: str, command: str) -> None:
     word = command.split(None, 1)[0] if command.strip() else ""
     if not word:
         raise Failure(f"start-session: {session}: there is no command", "--command names one", EXIT_USAGE)
+    if not resolves(profile, word):
+        raise Failure(f"start-session: {session}: {one_line(word, 100)}: command not found", "nothing was started", 127)
+
+
+def resolves(profile: Profile, word: str) -> bool:
+    """Tell whether the first word of a command line is a command, as far as that can be seen."""
     plain = all(char.isalnum() or char in "_-./+:@%" for char in word)
-    if not plain or word in _SHELL_WORDS or which(word, profile.env):
-        return
-    raise Failure(f"start-session: {session}: {one_line(word, 100)}: command not found", "nothing was started", 127)
+    return not plain or word in _SHELL_WORDS or bool(which(word, profile.env))
+
+
+def agents(profile: Profile) -> dict[str, JSON]:
+    """Return {"names", "default"}: the runners that could be a worker, as their command for it is there.
+
+    "default" is the one of them that a worker is unless it is told another, None where that one cannot be.
+    """
+    lines = [(runner.name, runner.interactive) for runner in profile.runners().values()]
+    names = [name for name, line in lines if "{{prompt_file}}" in line and resolves(profile, line.split(None, 1)[0])]
+    try:
+        default = profile.runner().name
+    except Failure:  # the beat has a runner of its own
+        default = ""
+    return {"names": names, "default": default if default in names else None}
 
 
 _SHELL_WORDS = frozenset(
@@ -8698,17 +8809,48 @@ def move_object(move: Move) -> dict[str, JSON]:
     return value
 
 
-def move_schema() -> str:
-    """Write the moves down for the prompt, from the table that also checks them."""
+def move_lines(move: JSON, told: str = "") -> list[str]:
+    """Say a move, as it lies in a capsule, for a person: its name, then a line for each field, and more for long ones.
+
+    `told`: the line of the journal, which stands beside it; the move's own is left out where it says the same.
+    """
+    import json
+
+    if not isinstance(move, dict):
+        return [one_line(json.dumps(move, ensure_ascii=False), 300)]
+    rows = []
+    for field, value in move.items():
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        if field == "move" or (field == "journal" and one_line(text) in told):
+            continue
+        lines = [line if len(line) <= 300 else line[:299] + "…" for line in printable(text.rstrip()).split("\n")]
+        if len(lines) > 8:
+            lines[6:] = [f"… {len(lines) - 6} more lines"]
+        rows += [(f"  {one_line(str(field), 40)}" if i == 0 else "", line) for i, line in enumerate(lines)]
+    return [one_line(str(move.get("move")), 100), *aligned(rows)]
+
+
+def move_schema(agents: Mapping[str, JSON] | None = None) -> str:
+    """Write the moves down for the prompt, from the table that also checks them.
+
+    `agents`: which runners can be workers (`agents`), None in a capsule that does not say: no name, no such move.
+    """
     samples = {"text": '"…"', "id": '"…"', "flag": "true|false", "list": '["…"]', "number": "60"}
     lines = []
     for name, spec in MOVES.items():
+        line, kinds = spec.line, spec.fields
+        if name == "start_worker" and agents is not None:
+            if not agents["names"]:
+                continue
+            default = agents["default"]
+            line += f"; runner is {' or '.join(agents['names'])}" + (f", {default} when left out" if default else "")
+            kinds = {**kinds, "runner": "id?" if default else "id"}
         fields = [f'"move":"{name}"']
         fields += [
             f'"{field}":{samples[kind.rstrip("?")]}{kind[-1] if kind[-1] == "?" else ""}'
-            for field, kind in spec.fields.items()
+            for field, kind in kinds.items()
         ]
-        lines.append("{" + ",".join(fields) + "}  " + spec.line)
+        lines.append("{" + ",".join(fields) + "}  " + line)
     return "\n".join(lines) + "\n"
 
 
@@ -8807,10 +8949,8 @@ def prompt_sections(inputs: Mapping[str, JSON]) -> Iterator[tuple[str, str]]:
 
 def build_prompt(inputs: Mapping[str, JSON]) -> tuple[str, list[str]]:
     """Return the prompt, and what had to be cut: one line per section that did not fit."""
-    instructions = (
-        DIRECT_INSTRUCTIONS if inputs["mode"] == "direct" else TYPED_INSTRUCTIONS.replace("{{moves}}", move_schema())
-    )
-    parts = [instructions, "\n# CONSTITUTION\n", CONSTITUTION]
+    typed = TYPED_INSTRUCTIONS.replace("{{moves}}", move_schema(inputs.get("agents")))
+    parts = [DIRECT_INSTRUCTIONS if inputs["mode"] == "direct" else typed, "\n# CONSTITUTION\n", CONSTITUTION]
     cuts = []
     for name, body in prompt_sections(inputs):
         kept, lost = fitted(body, _BUDGETS[name], inputs["playbook"][2] if name == "PLAYBOOK" else 0)
@@ -9681,29 +9821,6 @@ def needs_yes(move: Move, mode: str, untrusted: bool = False) -> str:
 
 _SCRATCH_FOLDERS = ("asks", "claims", "playbook.d", "prompts", "reports", "runs", "sessions", "snapshots")
 _MEMORY = ("PLAYBOOK.md", "goals", "sensors", "journal.md", ".gitignore")  # what is committed
-_SCRATCH = """\
-/asks/
-/claims/
-/playbook.d/
-/prompts/
-/reports/
-/runs/
-/sessions/
-/snapshots/
-/cost.jsonl*
-/events.jsonl*
-/service.log
-/interview.json*
-/.try/
-/state.json
-/.quiet
-/.next-interval
-/.surfaced
-/.bells/
-/.tmux
-/.*lock
-*.tmp
-"""
 
 
 def prepare(profile: Profile) -> None:
@@ -9717,26 +9834,18 @@ def prepare(profile: Profile) -> None:
             make_private_dir(profile.data)
         for folder in _SCRATCH_FOLDERS:
             make_private_dir(profile.path(folder))
+        keep_scratch_out(profile)
         if file_size(profile.path("state.json")):
             return
         for folder in ("goals/archive", "sensors"):
             make_private_dir(profile.path(folder))
-        if not os.path.lexists(profile.path("PLAYBOOK.md")):
+        if not os.path.exists(profile.path("PLAYBOOK.md")):
             for name, body in SEEDS.items():
-                if not os.path.lexists(profile.path(name)):
+                if not os.path.exists(profile.path(name)):
                     write_atomic(profile.path(name), body.encode(), mode=0o700 if name.endswith(".sh") else 0o600)
     except OSError as error:
         what = f"{error.filename or profile.data}: {error.strerror}"
         raise Failure(f"data dir: {what}", "make room or make it writable, or set LOOOP_DATA_DIR") from None
-
-
-def repository_top(path: str) -> str:
-    """Return the folder at or above `path` that holds a `.git`, "" when there is none."""
-    while not os.path.lexists(f"{path}/.git"):
-        path, last = os.path.dirname(path), path
-        if path == last:
-            return ""
-    return path
 
 
 def git(profile: Profile, *args: str, env: Mapping[str, str] | None = None) -> Ended:
@@ -9757,13 +9866,13 @@ def commit(profile: Profile, message: str) -> None:
     if not which("git", profile.env):
         profile.warn("git is not on PATH: moves are journaled, not committed")
         return
-    top = repository_top(profile.data)
-    if top and top != profile.data and wanted is not True:
+    data = os.path.realpath(profile.data)
+    top = repository_top(data)
+    if top and top != data and wanted is not True:
         return  # inside somebody's repository, dotfiles perhaps: theirs to commit
     ended = git(profile, "init", "-q") if not top else None
-    if ended is not None and ended.code == 0:
-        write_atomic(profile.path(".gitignore"), _SCRATCH.encode())
     if ended is None or ended.code == 0:
+        keep_scratch_out(profile)
         ended = commit_memory(profile, message)
     if ended.code:
         words = one_line(text_of(ended.err or ended.out) or f"exit {ended.code}")
@@ -10192,8 +10301,11 @@ def do_shell(scene: Scene) -> Done:
 
 
 def keep_playbook(profile: Profile, run: str, playbook: bytes | None) -> None:
-    """Keep the PLAYBOOK's bytes in the capsule before somebody else's program runs beside it."""
+    """Keep the PLAYBOOK's bytes in the capsule before somebody else's program runs beside it, and its link."""
     if playbook is not None and profile.setting("gate_playbook"):
+        link = os.fsencode(link_text(profile.path("PLAYBOOK.md")))
+        if link:
+            write_atomic(profile.path("runs", run, "playbook.link"), link)
         write_atomic(profile.path("runs", run, "playbook.before"), playbook)
 
 
@@ -10208,9 +10320,16 @@ def put_back(profile: Profile, run: str, world: World) -> dict[str, Item | None]
     except OSError:  # something that is no file stands there: out of the way with it
         os.rename(path, profile.path("playbook.d", f"odd-{run}"))
         now = None
-    if now == before:
+    link = os.fsdecode(read_bytes(profile.path("runs", run, "playbook.link")) or b"")
+    if link_text(path) != link:  # never written through a link that is not the person's
+        remove_file(path)
+        if link:
+            os.symlink(link, path)
+    elif now == before:
         return {}
     write_atomic(path, before)
+    if now == before:
+        return {}
     text = text_of(now or b"")
     if not text.strip() or profile.redacted(text) != text:
         profile.warn(f"{run} left no PLAYBOOK that could be proposed: the one before was put back")
@@ -10246,7 +10365,13 @@ def archive_goal(profile: Profile, goal: str, stamp: str) -> None:
     target = profile.path("goals", "archive", f"{goal}.md")
     if os.path.lexists(target):
         target = profile.path("goals", "archive", f"{goal}.{stamp}.md")
-    os.rename(profile.path("goals", f"{goal}.md"), target)
+    path = profile.path("goals", f"{goal}.md")
+    link = link_text(path)
+    if link and not os.path.isabs(link):  # it would lead elsewhere from one folder further down
+        os.symlink(os.path.join("..", link), target)
+        remove_file(path)
+    else:
+        os.rename(path, target)
     sync_dir(os.path.dirname(target))
 
 
@@ -10897,6 +11022,8 @@ class Beat:
         if runner.mode == "builtin":
             alive = sum(session.alive for session in self.world.sessions)
             inputs["room"] = profile.setting("max_workers") - alive
+        if runner.mode == "typed":
+            inputs["agents"] = agents(profile)
         return inputs
 
     def wake(self, runner: Runner, reason: str, now: float) -> JSON:
@@ -11210,10 +11337,10 @@ def beat_lock(profile: Profile, verb: str, wait: float | None) -> Lock:
     note = f"pid {os.getpid()}, {verb}, since {utc_text(time.time())}"
     taken = lock.acquire(0.5 if wait is None else min(wait, 0.5), note)
     if not taken and (wait is None or wait > 0.5):
-        sys.stderr.write(f"looop: {verb}: waits for a beat in progress ({lock_holder(lock.path)})\n")
+        sys.stderr.write(f"looop: {verb}: waits for a beat in progress ({lock_words(lock.path)})\n")
         taken = lock.acquire(None if wait is None else wait - 0.5, note)
     if not taken:
-        holder = lock_holder(lock.path) or "it has just ended"
+        holder = lock_words(lock.path) or "it has just ended"
         raise Failure(f"{verb}: a beat is in progress ({holder})", "wait for it: --wait 5m")
     close_inherited()
     heed_signals()
@@ -11601,7 +11728,7 @@ def status_of(profile: Profile, now: float) -> dict[str, JSON]:
             notes.append(f"{verdict.detail}{end}")
     crashed = None if pid else crash_of(read_session(profile, PULSE))
     if crashed:
-        notes.insert(0, f"the pulse died ({crashed}): nothing is watched: looop up")
+        notes.insert(0, f"the pulse died ({with_local_times(crashed, now)}): nothing is watched: looop up")
     if profile.setting("gate_shell") == "never":
         notes.append("gate.shell is never: shell moves run without a person's yes")
     for name, reading in read_index(profile).items() if present else ():
@@ -11640,13 +11767,14 @@ def status_of(profile: Profile, now: float) -> dict[str, JSON]:
     }
 
 
-def pulse_words(pulse: Mapping[str, JSON], paint: Paint) -> str:
+def pulse_words(pulse: Mapping[str, JSON], now: float, paint: Paint) -> str:
     """Say how the pulse is."""
     if pulse["running"]:
         due = "" if pulse["next_beat_s"] is None else f", next beat in {duration_text(pulse['next_beat_s'])}"
         return f"running, pid {pulse['pid']}{due}"
     if pulse["crashed"]:
-        return paint("bad", f"died ({pulse['crashed']})") + ": `looop log pulse` says why, `looop up` starts it again"
+        how = with_local_times(pulse["crashed"], now)
+        return paint("bad", f"died ({how})") + ": `looop log pulse` says why, `looop up` starts it again"
     return "not running: `looop up` starts it, `looop tick` runs one beat"
 
 
@@ -11676,7 +11804,7 @@ def status_lines(profile: Profile, status: Mapping[str, JSON], now: float, paint
         when = parse_utc(last["at"])
         glyph, colour = _OUTCOME_GLYPHS[last["outcome"]]
         beat = f"{paint(colour, glyph)} {last['outcome']} at {local_moment(when, now)}, {duration_text(now - when)} ago"
-    pulse = pulse_words(status["pulse"], paint)
+    pulse = pulse_words(status["pulse"], now, paint)
     spent = f"{money(budget['spent_today_usd'])} of {money(budget['daily_usd'])} today"
     if budget["unknown_today"]:
         spent += paint("note", f", and {plural(budget['unknown_today'], 'call')} of unknown price")
@@ -11876,7 +12004,10 @@ def why_lines(why: Mapping[str, JSON], now: float, paint: Paint) -> list[str]:
     glyph, colour = _OUTCOME_GLYPHS.get(why["outcome"], ("·", "note"))
     when = local_moment(parse_utc(why["at"]), now) if why["at"] else "?"
     lines = [f"{paint(colour, glyph)} {paint('bold', why['outcome'])}  {why['run'] or 'the next beat'}, {when}"]
-    rows = [("because", one_line(why["reason"] or "nothing changed", 300))]
+    reason = why["reason"] or "nothing changed"
+    if why["outcome"] == "unchanged":
+        reason = with_local_times(reason, now)
+    rows = [("because", one_line(reason, 300))]
     for change in why["changed"]:
         rows.append(("", change_line(Change(change["key"], change["old"], change["new"]))))
     for gate in why["gates"]:
@@ -11885,7 +12016,8 @@ def why_lines(why: Mapping[str, JSON], now: float, paint: Paint) -> list[str]:
         detail = f": {one_line(gate['detail'], 200)}" if gate["detail"] and gate["gate"] != "unchanged" else ""
         rows.append(("gate" if gate is why["gates"][0] else "", f"{gate['gate']} {verdict}{detail}{until}"))
     if why["move"]:
-        rows.append(("move", one_line(canonical(why["move"]), 300)))
+        told = move_lines(why["move"], why["journal"] or "")
+        rows += [("move" if i == 0 else "", line) for i, line in enumerate(told)]
     if why["failure"]:
         rows.append(("failed", one_line(why["failure"], 300)))
     if why["journal"]:
@@ -12261,7 +12393,7 @@ class Pulse:
         profile = self.profile
         prepare(profile)
         if not self.lock.acquire(0.0, self._note("")):
-            raise Failure(f"the pulse runs already ({lock_holder(self.lock.path)})", "`looop down` ends it")
+            raise Failure(f"the pulse runs already ({lock_words(self.lock.path)})", "`looop down` ends it")
         preload()
         end_on_signals()
         emit(profile, "pulse_start", pid=os.getpid(), version=VERSION)
@@ -12622,7 +12754,9 @@ def cmd_dry_run(profile: Profile, args: Mapping[str, JSON]) -> int:
     if not plan["held"]:
         sys.stdout.write("\n" + plan["prompt"])
     if move is not None:
-        say(f"\nthe move would be: {canonical(move)}")
+        say("\nthe move would be:")
+        for line in move_lines(move):
+            say(f"  {line}")
     return 0
 
 
@@ -13895,7 +14029,7 @@ SESSION_VERBS: tuple[Verb, ...] = (
         cmd_kill,
         "Sessions",
         "end a session with everything that it has started",
-        args=(_LIVING,),
+        args=(Argument("id", _WHICH, kind="worker-lasting"),),  # of a lost one too, what it has left
         options=(_JSON,),
         more="HUP, TERM after 0.5 s, KILL after 2 s more; what left its group too (on Linux). Its log and screen stay.",
         examples=(("looop kill fix-ci", ""), ("looop kill box && looop start-session box --command bash", "")),
@@ -14605,8 +14739,7 @@ _ROWS = 17  # of a text that are shown at a time: with what stands around them, 
 _AGAIN = "looop _interview goes on where you were"
 _FAREWELL = """
 Next:
-  looop status       what it saw, and what waits for you
-  looop watch pulse  the loop at work
+{{next}}
 
 Without an LLM, looop watches and tells what changed. With pi or claude here
 (`looop init` chooses) it also decides on the next step toward your goals, and
@@ -14632,6 +14765,14 @@ def cmd_interview(profile: Profile, args: dict[str, JSON]) -> int:
         finally:
             if session:
                 flag_session(session, None)
+
+
+def farewell_text(profile: Profile) -> str:
+    """Return what an interview ends with: what to do next, as things are."""
+    up = ("  looop up", "beats in the background, from now on")
+    watch = ("  looop watch pulse", "the loop at work")
+    rows = [("  looop status", "what it saw, and what waits for you"), watch if pulse_pid(profile) else up]
+    return _FAREWELL.replace("{{next}}", "\n".join(aligned(rows)))
 
 
 def interview_session(profile: Profile) -> Session | None:
@@ -15111,14 +15252,14 @@ class Interview:
 
     def write(self, plan: Plan) -> JSON:
         """Write the plan and take leave; None when it was written, else what stands in its way."""
-        holder = lock_holder(self.profile.path(".beat.lock"))
+        holder = lock_words(self.profile.path(".beat.lock"))
         if holder:
             self.note(f"A beat is in progress ({holder}): waiting for its end.")
         told = write_plan(self.profile, plan, self.stamp)
         if told is None:
             self.say("\n" + self.paint("good", "Done. This looop is yours.") + "\n")
             self.say("\n".join(plan_lines(self.profile, plan, self.stamp, 9)))
-            self.say(_FAREWELL)
+            self.say(farewell_text(self.profile))
         return told
 
     SHOWN: dict[str, Callable[[Interview, Question], str]] = {
@@ -15816,8 +15957,8 @@ def require_yes(verb: str, said: JSON) -> None:
 
 def pulse_too(profile: Profile) -> list[str]:
     """Say that a pulse runs beside a scheduler, where one does."""
-    holder = lock_holder(profile.path(".lock"))
-    return [f"a pulse runs too ({holder}): one of the two is enough"] if holder else []
+    pid = pulse_pid(profile)
+    return [f"a pulse runs too (pid {pid}): one of the two is enough"] if pid else []
 
 
 def cmd_service_print(profile: Profile, args: dict[str, JSON]) -> int:
@@ -15930,7 +16071,7 @@ def cmd_service_status(profile: Profile, args: dict[str, JSON]) -> int:
     if status["last"]:
         when = parse_utc(status["last"])
         rows.append(("last beat", f"{local_moment(when, now)}, {duration_text(now - when)} ago"))
-    rows += [("pulse", f"running, {status['pulse']}")] if status["pulse"] else []
+    rows += [("pulse", f"running, {with_local_times(status['pulse'], now)}")] if status["pulse"] else []
     for line in aligned([(paint("dim", name), text) for name, text in rows]):
         say(line)
     for warning in status["warnings"]:
@@ -16269,7 +16410,7 @@ def check_clock(profile: Profile) -> Iterator[Finding]:
     now = time.time()
     year = time.gmtime(now).tm_year
     if not 2025 <= year < 2100:
-        yield fail(f"the clock says {utc_text(now)}", "set it: budgets and waits go by it")
+        yield fail(f"the clock says {local_stamp(now)}", "set it: budgets and waits go by it")
         return
     last = last_tick(profile, dict(_STATE)) if os.path.isdir(profile.data) else None
     if last and parse_utc(last["at"]) > now + 60:
@@ -16342,14 +16483,15 @@ def check_running(profile: Profile) -> Iterator[Finding]:
             every = f" every {duration_text(row['every_s'])}" if row["every_s"] else ""
             yield ok(f"{row['kind']} runs it{every}, as {row['name']}")
     if status["pulse"]:
-        yield ok(f"a pulse runs: {status['pulse']}")
+        yield ok(f"a pulse runs: {with_local_times(status['pulse'], time.time())}")
     for warning in status["warnings"]:
         yield warn(warning, "looop service status")
     if not status["services"] and not status["pulse"]:
         yield warn("nothing runs the beat by itself", "looop up, or looop service install")
     crashed = crash_of(read_session(profile, PULSE))
     if crashed and not status["pulse"]:
-        yield fail(f"the pulse died ({crashed})", "looop log pulse, then looop up")
+        how = with_local_times(crashed, time.time())
+        yield fail(f"the pulse died ({how})", "looop log pulse, then looop up")
 
 
 class Place(Record):
@@ -16571,6 +16713,7 @@ CANDIDATES: dict[str, Callable[[Profile], Iterable[tuple[str, str]]]] = {
     "session-alive": lambda profile: session_candidates(profile, True, lambda session: session.alive),
     "worker": lambda profile: session_candidates(profile, False, lambda session: True),
     "worker-alive": lambda profile: session_candidates(profile, False, lambda session: session.alive),
+    "worker-lasting": lambda profile: session_candidates(profile, False, lambda s: s.alive or s.state == "lost"),
     "worker-flagged": lambda profile: session_candidates(profile, False, lambda session: session.note is not None),
     "payer": lambda profile: [*session_candidates(profile, False, lambda session: True), *goal_candidates(profile)],
     "ask": lambda profile: ask_candidates(profile, "ask", "proposal"),

@@ -36,7 +36,7 @@ _looop_takes() { # what these words take; fails where there is no such verb
     wait-idle) options=(--settle= --timeout= --screen --ignore= -h,--help) arguments=(@session) ;;
     resize) options=(--json -h,--help) arguments=(@worker-alive -) ;;
     restart) options=(--json -h,--help) arguments=(@worker-alive) ;;
-    kill) options=(--json -h,--help) arguments=(@worker-alive) ;;
+    kill) options=(--json -h,--help) arguments=(@worker-lasting) ;;
     flag) options=(-h,--help) arguments=(@worker - ...) ;;
     unflag) options=(-h,--help) arguments=(@worker-flagged) ;;
     ask) options=(--option+= --ref=@file --session=@worker-alive --timeout= -h,--help) arguments=(-) ;;
@@ -64,7 +64,7 @@ _looop_takes() { # what these words take; fails where there is no such verb
     _pulse) options=(-h,--help) ;;
     _fmt) options=(-h,--help) ;;
     _interview) options=(-h,--help) ;;
-    _complete) options=(-h,--help) arguments=('goal|sensor|session|session-alive|worker|worker-alive|worker-flagged|payer|ask|question|proposal|run|claim|runner|runner-interactive') ;;
+    _complete) options=(-h,--help) arguments=('goal|sensor|session|session-alive|worker|worker-alive|worker-lasting|worker-flagged|payer|ask|question|proposal|run|claim|runner|runner-interactive') ;;
     'config bash') options=(-h,--help) ;;
     'config zsh') options=(-h,--help) ;;
     'config fish') options=(-h,--help) ;;

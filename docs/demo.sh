@@ -4,7 +4,7 @@
 # The LLM alone is a stand-in: a shell line that answers with one of two prepared moves, in the shape of claude's output.
 #
 #     docs/demo.sh [FILE [LOOOP]]     where the picture goes (else docs/demo.svg), and the looop that is run (else this one)
-set -euo pipefail
+set -eu
 here=$(cd "$(dirname "$0")/.." && pwd)
 picture=${1:-$here/docs/demo.svg}
 looop=${2:-$here/looop.py}

@@ -127,7 +127,6 @@ class WithGit(GitCase):
         self.git_out("init", "-q", cwd=self.home)
         self.tick()
         self.assertFalse(os.path.exists(self.path(".git")))
-        self.assertFalse(os.path.exists(self.path(".gitignore")))
         self.assertEqual(self.git_out("rev-list", "--all", "--count", cwd=self.home).strip(), "0")
         self.config({"git": True})
         self.write("goals/setup.md", "again\n")
@@ -139,8 +138,36 @@ class WithGit(GitCase):
         self.git_out("init", "-q")
         self.write("notes.txt", "mine")
         self.tick()
-        self.assertEqual(self.git_out("ls-files").split(), ["PLAYBOOK.md", "goals/a.md", "journal.md"])
-        self.assertFalse(os.path.exists(self.path(".gitignore")))
+        self.assertEqual(self.git_out("ls-files").split(), [".gitignore", "PLAYBOOK.md", "goals/a.md", "journal.md"])
+
+    def test_what_is_no_memory_is_ignored_in_a_repository_around(self):
+        """`git add -A` in the dotfiles takes no log of a session, no capsule, no state; also through a link to them."""
+        dots = os.path.join(self.home, "dotfiles")
+        self.data = os.path.join(dots, "looop")
+        os.makedirs(self.data, mode=0o700)
+        link = os.path.join(self.home, "link")
+        os.symlink(self.data, link)
+        self.git_out("init", "-q", cwd=dots)
+        self.env["LOOOP_DATA_DIR"] = link
+        self.looop("start-session", "box", "--command", "bash")
+        self.assertNotIn("sessions", self.git_out("add", "-A", "-n", cwd=dots))
+        self.looop("tick")
+        self.looop("flag", "box", "look")
+        self.looop("claim", "it", env={"LOOOP_SESSION_ID": "box"})
+        self.looop("pause", "1h", "lunch")
+        self.looop("tick")
+        self.looop("kill", "box")
+        taken = self.git_out("add", "-A", "-n", cwd=dots).replace("add 'looop/", "").replace("'", "").split()
+        memory = ".gitignore PLAYBOOK.md goals/playbook-daily.md goals/setup.md journal.md sensors/today.sh"
+        self.assertEqual(taken, memory.split())
+        self.assertFalse(os.path.exists(self.path(".git")), "no repository in a repository")
+
+    def test_a_gitignore_of_the_persons_own_stays(self):
+        os.makedirs(self.data, mode=0o700)
+        self.write(".gitignore", "mine\n")
+        self.tick()
+        self.assertEqual(self.read(".gitignore"), "mine\n")
+        self.assertEqual(self.git_out("rev-list", "--count", "HEAD").strip(), "1")
 
     def test_git_false_and_a_failing_git(self):
         self.config({"git": False})
@@ -386,6 +413,31 @@ class Replies(Case):
         world = looop.World({}, "", ("ok", ""), {}, {}, [], [], {})
         prompt, _ = looop.build_prompt(looop.prompt_inputs(world, state, mode="typed", forced="", journal=[], now=""))
         return prompt[prompt.index("# LAST FAILURE") :]
+
+    def test_only_what_can_be_a_worker_is_offered_as_one(self):
+        """A plain LLM has no agent; a claude on the PATH is one, by name; old capsules offered both alike."""
+        self.profile(goals={"a": "0\n"})
+        self.replies({"move": "noop"})
+        self.tick()
+        self.assertNotIn('"move":"start_worker"', self.prompt())
+        claude = os.path.join(self.bin, "claude")
+        with open(claude, "w") as file:
+            file.write("#!/bin/sh\n")
+        os.chmod(claude, 0o700)
+        prompts = []
+        for body in ("1\n", "2\n"):
+            self.write("goals/a.md", body)
+            self.tick()
+            prompts.append(self.prompt().split("# GOALS")[0])
+        offer = '"start_worker","id":"…","prompt":"…","runner":"…"%s,"verify":"…"?}  start a coding agent on a brief'
+        self.assertIn(offer % "", prompts[0])
+        self.assertIn("; runner is claude\n", prompts[0])
+        self.assertEqual(prompts[0], prompts[1])
+        import looop
+
+        inputs = self.json("runs", self.runs()[-1], "wake.json")["inputs"]
+        del inputs["agents"]
+        self.assertIn(f"{offer % '?'}; verify is a command that proves the work done\n", looop.build_prompt(inputs)[0])
 
     def test_last_failure_stands_in_the_next_prompt_and_success_clears_it(self):
         self.profile(goals={"a": "0\n"})
@@ -663,7 +715,7 @@ class Together(Case):
         ended = sorted((p.wait(20), p.stderr.read().decode()) for p in started)
         self.assertEqual([code for code, _ in ended], [0, 1])
         self.assertRegex(
-            ended[1][1], r"tick: a beat is in progress \(pid \d+, tick, since .*Z\): wait for it: --wait 5m\n$"
+            ended[1][1], r"tick: a beat is in progress \(pid \d+, tick, since \d\d:\d\d\): wait for it: --wait 5m\n$"
         )
         self.assertEqual(len(self.journal()), 1)
         self.assertEqual(len(self.events("tick_start")), 1)
@@ -1139,7 +1191,7 @@ class WithGitOnce(GitCase):
         self.tick()
         self.assertEqual(
             self.git_out("ls-tree", "-r", "--name-only", "HEAD", cwd=self.home).split(),
-            ["data/PLAYBOOK.md", "data/goals/a.md", "data/journal.md"],
+            ["data/.gitignore", "data/PLAYBOOK.md", "data/goals/a.md", "data/journal.md"],
         )
         self.assertIn("A  secret.txt", self.git_out("status", "--porcelain", cwd=self.home))
 

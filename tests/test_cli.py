@@ -2,11 +2,12 @@
 
 import json
 import os
+import signal
 import subprocess
 import unittest
 
 import looop
-from tests.support import CAPTURED, Case
+from tests.support import CAPTURED, Case, wait_until
 
 
 class Usage(Case):
@@ -151,6 +152,74 @@ class Status(Case):
         self.write("cost.jsonl", "".join(json.dumps(row) + "\n" for row in rows) + "torn{")
         self.looop("_cost", "session", "w", "claude", "$1")
         self.assertEqual(json.loads(self.looop("status", "--json"))["cost_today_usd"], 1)
+
+
+NOOP = '{"move":"noop"}'
+SHOWING = """;status;why;why last;why now;ls;ls -a;asks;claims;cost;cost all;sensor list;sensor show s;sensor test s;
+replay last;prune --dry-run;pause 1h lunch;status;why now;tick;resume;log w;shot v;service status;service print cron;
+config check;kill u;kill v;help;version"""
+
+
+class Times(Case):
+    """A person reads local times; what is stored, and what other programs read, is UTC."""
+
+    def local(self, *words, code=0, **options):
+        """Run a verb; demand that neither stdout nor stderr says a time as it is stored. Return both."""
+        out = self.looop(*words, code=code, **options) + self.stderr
+        self.assertNotRegex(out, r"\d\d:\d\d(:\d\d)?Z", words)
+        self.seen += 1
+        return out
+
+    def test_what_verbs_print(self):
+        self.seen = 0
+        self.profile(goals={"a": "0\n"}, sensors={"s": "echo '{\"signal\":1}'"})
+        stay = os.path.join(self.home, "stay")
+        open(stay, "w").close()
+        self.runner(f"cat >/dev/null; touch begun; while [ -e {stay} ]; do sleep 0.02; done; echo '{NOOP}'")
+        beat = self.start("tick")
+        wait_until(lambda: os.path.exists(self.path("begun")), "the runner")
+        self.assertRegex(self.local("tick", code=1), r"in progress \(pid \d+, tick, since \d\d:\d\d\)")
+        waiting = self.local("tick", "--wait", "600ms", code=1)
+        self.assertRegex(waiting, r"waits for a beat in progress \(pid \d+, tick, since \d\d:\d\d\)")
+        os.unlink(stay)
+        self.assertEqual(beat.wait(20), 0)
+        self.assertRegex(self.local("tick"), r"unchanged since \d\d:\d\d\n")
+        self.assertRegex(self.local("why", "now"), r"unchanged since \d\d:\d\d\n")
+        self.assertRegex(json.loads(self.looop("why", "now", "--json"))["reason"], r"^unchanged since \S+T\S+Z$")
+        self.looop("start-session", "w", "--command", "cat")
+        self.looop("start-session", "v", "--command", "true")
+        self.looop("wait", "v")
+        self.looop("claim", "it", "--session", "w")
+        self.looop("start-session", "u", "--command", "cat")
+        self.assertRegex(self.local("claim", "it", "--session", "u", code=1), r"held by w: since \d\d:\d\d;")
+        self.local("flag", "w", "look")
+        self.replies({"move": "ask", "question": "Which?"})
+        self.write("goals/a.md", "1\n")
+        self.local("tick")
+        self.replies({"move": "shell", "command": "git push", "reversible": False})
+        self.write("goals/a.md", "2\n")
+        self.local("tick")
+        self.replies("no move")
+        self.write("goals/a.md", "3\n")
+        self.local("tick", code=1)
+        for words in SHOWING.split(";"):
+            self.local(*words.split())
+        self.looop("up")
+        holder = r"\(pid \d+, pulse, since \d\d:\d\d(, next \d\d:\d\d)?\)"
+        self.assertRegex(self.local("_pulse", code=1), "runs already " + holder)
+        self.local("up")
+        self.assertRegex(self.local("doctor", code=None), "a pulse runs: pid")
+        self.assertRegex(self.local("service", "status"), r"running, pid \d+, pulse, since \d\d:\d\d")
+        os.kill(json.loads(self.looop("status", "--json"))["pulse"]["pid"], signal.SIGKILL)
+        wait_until(lambda: json.loads(self.looop("status", "--json"))["pulse"]["crashed"], "its end")
+        died = r"died \(killed: signal KILL, at \d\d:\d\d\)"
+        self.assertRegex(self.local("status"), rf"pulse +{died}(.|\n)*! the pulse {died}")
+        self.assertRegex(self.local("doctor", code=1), f"the pulse {died}")
+        self.local("log", "pulse")
+        self.local("watch", "pulse")
+        self.assertGreater(self.seen, 40)
+        for words in ("status", "claims", "asks", "why now", "ls", "sensor list"):
+            self.assertRegex(self.looop(*words.split(), "--json"), r"\d\d:\d\d:\d\dZ", words)
 
 
 if __name__ == "__main__":

@@ -3,11 +3,12 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
 import unittest
 
 import looop
-from tests.support import ROOT, Case, Terminal
+from tests.support import ROOT, Case, Terminal, wait_until
 
 FILES = {"bash": "looop.bash", "zsh": "_looop", "fish": "looop.fish"}
 HOSTILE = ("$(touch pwned)", "`touch pwned`", ";touch pwned;", "a b", "-rf", "*", "'", '"', "\\", "x\ny", "é")
@@ -150,6 +151,7 @@ class Candidates(Profiled):
             "session-alive": {"box", "beta"},
             "worker": workers,
             "worker-alive": {"box", "beta"},
+            "worker-lasting": {"box", "beta"},
             "worker-flagged": {"beta"},
             "payer": workers | {"ship-v2", "alpha"},
             "ask": {"1", "2"},
@@ -169,6 +171,15 @@ class Candidates(Profiled):
             for _, _, line in rows:
                 self.assertTrue(line.isprintable() and len(line) <= 60, line)
         self.nothing_was_run()
+
+    def test_one_that_is_lost_can_be_ended_and_no_more(self):
+        self.looop("start-session", "gone", "--command", "sleep 1000")
+        profile = looop.open_profile(self.env, os.path.join(ROOT, "looop.py"))
+        os.kill(looop.read_session(profile, "gone").meta["pid"], signal.SIGKILL)
+        wait_until(lambda: looop.read_session(profile, "gone").state == "lost", "the end of its supervisor")
+        self.assertTrue(self.looop("_complete", "worker-lasting").startswith("gone\t"))
+        self.assertEqual(self.looop("_complete", "worker-alive"), "")
+        self.looop("kill", "gone")
 
     def test_the_pulse_is_offered_where_it_is_taken(self):
         self.looop("up")

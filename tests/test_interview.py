@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 import unittest
 
 import looop
@@ -103,6 +104,17 @@ class Drafts(unittest.TestCase):
         given, _ = answers("a", "", "")
         question, used = looop.open_question([*given, looop.Answer("its mood", "good")])
         self.assertEqual((question.key, used), ("goal 2", 3))
+
+    def test_the_farewell_names_what_fits(self):
+        with tempfile.TemporaryDirectory() as home:
+            profile = looop.Profile({}, home, os.devnull, home, looop.__file__)
+            self.assertIn("\n  looop up      beats in the background", looop.farewell_text(profile))
+            self.assertNotIn("watch pulse", looop.farewell_text(profile))
+            lock = looop.Lock(profile.path(".lock"))
+            self.assertTrue(lock.acquire(0.0, f"pid {os.getpid()}, next 2026-01-02T03:04:05Z"))
+            with lock:
+                self.assertIn("\n  looop watch pulse  the loop at work", looop.farewell_text(profile))
+                self.assertNotIn("looop up", looop.farewell_text(profile))
 
     def test_screenfuls(self):
         lines = ["x" * 200, "", *"abcdef"]
@@ -463,7 +475,7 @@ class InASession(Fleet):
             ("", "goals/ship-version-2.md would be"),
             ("", "goals/repondre-a-lea.md would be"),
             ("s", "goals/tests.md would be"),
-            ("", "looop watch pulse"),
+            ("", "looop up  "),
         )
         self.looop("wait", "setup")
         self.assertFalse(self.ls()["setup"]["flagged"])

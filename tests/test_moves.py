@@ -51,6 +51,19 @@ class Valid(unittest.TestCase):
             for field in spec.fields:
                 self.assertIn(f'"{field}":', line)
 
+    def test_a_worker_is_offered_with_the_runners_that_can_be_one(self):
+        def offered(names, default):
+            lines = looop.move_schema({"names": names, "default": default}).splitlines()
+            return [line for line in lines if '"move":"start_worker"' in line]
+
+        self.assertEqual(offered([], None), [])
+        (line,) = offered(["claude", "own"], None)
+        self.assertIn('"runner":"…",', line)
+        self.assertTrue(line.endswith("; runner is claude or own"), line)
+        (line,) = offered(["claude", "own"], "own")
+        self.assertIn('"runner":"…"?,', line)
+        self.assertTrue(line.endswith("; runner is claude or own, own when left out"), line)
+
 
 class Invalid(unittest.TestCase):
     def refuse(self, reply, words, **options):

@@ -261,7 +261,6 @@ class Typed(Case):
         os.symlink(self.launcher, os.path.join(self.bin, "looop"))
         os.symlink(shutil.which("df"), os.path.join(self.bin, "df"))  # for a sensor of the gallery
         self.env["PATH"] = f"{self.home}/.local/bin:{self.bin}"
-        os.mkdir(os.path.join(self.home, ".config"))
 
     def bring(self, *llms):
         """Put stand-ins for LLM command lines on the PATH."""

@@ -89,6 +89,24 @@ class Contract(Workers):
             self.assertIsNotNone(looop.find_verb([verb])[0], verb)
 
 
+class WithoutAnAgent(Workers):
+    def test_the_built_in_decider_takes_no_task(self):
+        """It has the interview alone, for the goal setup."""
+        for words in (("builtin",), ()):
+            self.looop("start-session", "y", "do it", *words, code=1)
+            self.assertEqual(
+                self.stderr,
+                "looop: start-session: y: the built-in decider has no agent for tasks: "
+                "name a runner (pi, claude, …) that is here, or use --command\n",
+            )
+        self.assertEqual(self.looop("ls", "--json"), "[]\n")
+        self.replies({"move": "start_worker", "id": "y", "prompt": "do it", "runner": "builtin"})
+        self.assertIn("no agent for tasks", self.tick()["reason"])
+        self.write("goals/setup.md", "ask me\n")
+        self.looop("start-session", "setup", "ask me", "builtin")
+        self.looop("expect", "setup", "Waiting for you: looop attach setup")
+
+
 class Claims(Workers):
     def claims(self):
         return {row["name"]: row for row in json.loads(self.looop("claims", "--json"))}
