@@ -353,6 +353,7 @@ class Done(Record):
 # goes through `printable` or `one_line`, and a body inside a prompt through `fenced`.
 
 _LINE_BREAKERS = "\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"
+_MARKS = (0x61C, 0x200E, 0x200F)  # letters without a shape, that turn the direction of what stands beside them
 
 
 def printable(text: str) -> str:
@@ -366,7 +367,7 @@ def printable(text: str) -> str:
     for char in text:
         code = ord(char)
         plain = char in "\n\t" or (code >= 32 and not 0x7F <= code <= 0x9F)
-        bidi = 0x202A <= code <= 0x202E or 0x2066 <= code <= 0x2069
+        bidi = 0x202A <= code <= 0x202E or 0x2066 <= code <= 0x2069 or code in _MARKS
         if plain and not bidi and char not in _LINE_BREAKERS and not 0xD800 <= code <= 0xDFFF:
             out.append(char)
         else:
@@ -475,7 +476,7 @@ def visible_width(text: str) -> int:
     if "\x1b" not in text:
         return len(text)
     head, *rest = text.split("\x1b[")
-    return len(head) + sum(len(part.split("m", 1)[1]) for part in rest)
+    return len(head) + sum(len(part.partition("m")[2]) for part in rest)
 
 
 def json_line(fields: Mapping[str, JSON]) -> str:
@@ -2238,6 +2239,8 @@ def read_ask(profile: Profile, number: int, folder: str = "asks") -> dict[str, J
             raise ValueError("it holds what looop does not write")
         if not isinstance(options, list) or not all(isinstance(option, str) for option in options):
             raise ValueError("its options are no texts")
+        if whole["session"] and not valid_id(whole["session"]):
+            raise ValueError("its session is no id")
         raw = read_bytes(profile.path(folder, f"{number}.answer.json"))
         answer = None if raw is None else parse_json(raw)
         if answer is not None and not all(isinstance(dig(answer, key), str) for key in ("verdict", "text")):
@@ -4181,7 +4184,7 @@ def picture_plain(screen: Screen, scrollback: int = 0, trim: bool = False) -> st
     lines = screen_lines(screen, scrollback)
     while trim and lines and not lines[-1]:
         lines.pop()
-    return "".join(f"{line}\n" for line in lines)
+    return "".join(f"{printable(line)}\n" for line in lines)
 
 
 def picture_ansi(screen: Screen, scrollback: int = 0) -> str:
@@ -4410,6 +4413,8 @@ def picture_svg(screen: Screen, scrollback: int = 0, title: str = "") -> str:
 def xml_text(text: str) -> str:
     """Write text for XML, without what XML cannot hold."""
     text = "".join("\ufffd" if char < " " or char in "\ufffe\uffff" else char for char in text)
+    if not text.isascii():  # nor what turns the direction of text, and has no cell to itself
+        text = "".join(char for char in text if printable(char) == char)
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace('"', "&quot;")
 
 
@@ -11509,9 +11514,20 @@ _OUTCOME_GLYPHS = {
 }
 
 
+def spelled_out(text: str) -> str:
+    r"""Spell out what is neither text nor a colour of `Paint` (pure), wherever it came from: `\x1b[2J`."""
+    head, *rest = text.split("\x1b[")
+    out = [printable(head)]
+    for part in rest:
+        code, ended, words = part.partition("m")
+        ours = ended and (code == "0" or code in _COLOURS.values())
+        out.append(f"\x1b[{code}m{printable(words)}" if ours else printable(f"\x1b[{part}"))
+    return "".join(out)
+
+
 def say(text: str) -> None:
-    """Print an answer."""
-    sys.stdout.write(text + "\n")
+    """Print an answer. Whoever made it has spelled out what came from elsewhere; this is the net below them."""
+    sys.stdout.write(spelled_out(text) + "\n")
 
 
 def money(usd: float | None) -> str:
@@ -13026,7 +13042,8 @@ def choose_runner(profile: Profile) -> str:
 
 def cmd_config_path(profile: Profile, args: dict[str, JSON]) -> int:
     """Print where the config is looked for."""
-    say(profile.config_path)
+    path = profile.config_path
+    sys.stdout.write((spelled_out(path) if sys.stdout.isatty() else path) + "\n")  # a script wants the path there is
     return 0
 
 
@@ -13157,7 +13174,8 @@ def cmd_ls(profile: Profile, args: dict[str, JSON]) -> int:
         else:
             clear = "\x1b[H\x1b[2J" if args["watch"] and sys.stdout.isatty() else ""
             lines = session_table(rows, now, paint_word) if rows else ["no sessions"]
-            sys.stdout.write(clear + "\n".join(lines) + "\n")
+            sys.stdout.write(clear)
+            say("\n".join(lines))
         if not args["watch"]:
             return 0
         sys.stdout.flush()
@@ -13566,7 +13584,7 @@ def cmd_ask(profile: Profile, args: dict[str, JSON]) -> int:
     if answer is None:
         sys.stderr.write(f"looop: ask {number}: no answer in time; it stays open: ask the same to go on waiting\n")
         return EXIT_TIMEOUT
-    say(answer)
+    sys.stdout.write(answer + "\n")  # as the person gave it
     sys.stdout.flush()
     delivered(profile, number, answer)
     return 0

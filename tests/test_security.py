@@ -1,0 +1,315 @@
+"""What no text, file, user or environment may do, where no other module says it already.
+
+Where each rule is tested:
+
+- Owner and modes. Data dir: test_beat (a_data_dir_that_is_not_ours_alone), here. Session folders: test_fleet (Privacy).
+  Sensors: test_sense. Config: test_config, here. Caches: test_archive (bytecode), here (the launcher). tmux's socket:
+  test_story.
+- Another user's connection: test_fleet (the check alone), here (a real session, a real second user).
+- Hostile ids: test_text, test_sessions, test_moves; file names of goals and sensors: test_sense, test_beat, here.
+- Control bytes: test_text (`printable`), here (every verb, to a terminal and to a pipe).
+- Prompt fences: test_text (the fence), here (a whole prompt).
+- Gates: test_irreversible (the table and its rate), test_people.
+- Secrets: test_beat, test_people, test_workers, test_interview, here (every way at once, and cut ones).
+"""
+
+import json
+import os
+import re
+import signal
+import sys
+import traceback
+import tty
+
+import looop
+from tests.support import Case
+
+# What a text may hold to deceive whoever reads it: a title, a cleared screen, their 8-bit forms, a line drawn over
+# another, a line that is read backwards, line ends that only some know.
+HOSTILE = "\x1b]0;own\x07\x1b[2J\x9b2J\x90q\x9c\x7f\x08\r\x0b\x85\u202eevil\u2066\u200f\u061c\u2028\u2029END"
+IN_JSON = HOSTILE + "\0"  # besides what no argument, variable or name of a file can hold
+LONE = IN_JSON + "\ud800"
+NAME = HOSTILE.replace("/", "")
+RAW = HOSTILE.encode() + b"\x9b2J\xff\0\xed\xa0\x80\n"  # besides bytes that are no UTF-8
+
+FORBIDDEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+COLOUR = re.compile("\x1b\\[(?:0|1|2|31|32|33)m")  # what `Paint` writes
+
+
+def misspoken(data, coloured=False):
+    """Return what of some output must not reach a terminal, with what stands around it."""
+    text = data.decode("utf-8", "surrogateescape")
+    text = COLOUR.sub("", text) if coloured else text
+    return [text[max(0, found.start() - 60) : found.end() + 10] for found in FORBIDDEN.finditer(text)]
+
+
+class Hearing(Case):
+    """Hear what a verb says: run in a fork of this process, which costs a hundredth of a start."""
+
+    def hear(self, *words, terminal=False, env=None):
+        """Run a looop, its output to a pipe or to a terminal; return (exit code, all that it printed)."""
+        read, write = os.openpty() if terminal else os.pipe()
+        if terminal:
+            tty.setraw(write)  # it adds no carriage returns
+        pid = os.fork()
+        if pid == 0:
+            code = 99
+            try:
+                os.chdir(self.home)
+                os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+                for number, name in ((1, "stdout"), (2, "stderr")):
+                    os.dup2(write, number)
+                    stream = open(number, "w", encoding="utf-8", errors="backslashreplace", closefd=False)
+                    setattr(sys, name, stream)
+                os.close(read)
+                signal.alarm(60)
+                code = looop.guarded({**self.env, **(env or {})}, list(words))
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                sys.stdout.flush()
+                sys.stderr.flush()
+                os._exit(code)
+        os.close(write)
+        heard = b""
+        while True:
+            try:
+                data = os.read(read, 65536)
+            except OSError:  # Linux says so when nobody has the terminal any more
+                break
+            if not data:
+                break
+            heard += data
+        os.close(read)
+        status = os.waitpid(pid, 0)[1]
+        self.assertTrue(os.WIFEXITED(status) and os.WEXITSTATUS(status) != 99, (words, env, heard[-2000:]))
+        return os.WEXITSTATUS(status), heard
+
+
+class Words(Hearing):
+    """Hostile text in every place from which text reaches a person.
+
+    `attach`, `watch`, `log --raw`, `shot --ansi` and `render --ansi` are for what they let through. `config path`
+    tells a script, on a pipe, the very path that the person has named.
+    """
+
+    def setUp(self):
+        super().setUp()
+        self.data = os.path.join(self.home, "da\x1b]0;own\x07\u202eta")
+        self.env["LOOOP_DATA_DIR"] = self.data
+        self.said = {}
+
+    def place(self):
+        """Make a profile that is hostile wherever a file can be."""
+        self.profile(
+            playbook="# PLAYBOOK\n" + HOSTILE,
+            goals={"plain": HOSTILE, NAME: HOSTILE},
+            sensors={
+                "json": f"cat <<'E'\n{json.dumps({'signal': {IN_JSON: LONE}, 'detail': IN_JSON})}\nE",
+                "own-error": f"cat <<'E'\n{json.dumps({'signal': {'error': IN_JSON}})}\nE",
+                "nagios": f"printf '%s|%s' '{HOSTILE}' '{HOSTILE}'; exit 1",
+                "stderr": f"printf '%s' '{HOSTILE}' >&2; exit 9",
+                NAME: "echo '{}'",
+            },
+        )
+        self.write("goals/raw.md", RAW)
+        self.write(
+            "sensors/raw.sh", b"#!/bin/sh\n# looop:\x1b[2J=" + RAW[:-1].replace(b"\0", b"") + b'\ncat "$0"\n', 0o700
+        )
+        self.write(f"sensors/refused{NAME}.sh", "#!/bin/sh\n", 0o722)
+        self.write("journal.md", b"- 2026-01-02 15:04 " + RAW)
+        row = dict.fromkeys(("kind", "id", "runner", "model"), IN_JSON)
+        self.write(
+            "cost.jsonl", json.dumps({"ts": "2026-01-02T03:04:05Z", **row, "cost_usd": 1}).encode() + b"\n" + RAW
+        )
+        for folder in ("asks", "claims"):
+            os.mkdir(self.path(folder), 0o700)
+        ask = dict.fromkeys(("question", "ref", "run", "command", "diff", "why"), LONE)
+        ask.update(options=[IN_JSON, "b"], at="2026-01-02T03:04:05Z", generation=IN_JSON)
+        self.write("asks/1.json", json.dumps({**ask, "kind": "ask"}))
+        self.write("asks/2.json", json.dumps({**ask, "kind": "proposal", "move": {"move": IN_JSON}}))
+        self.write("asks/3.json", json.dumps({**ask, "kind": IN_JSON}))
+        self.write("asks/3.answer.json", json.dumps({"verdict": IN_JSON, "text": IN_JSON}))
+        self.write("asks/4.json", RAW)
+        self.write("asks/5.json", json.dumps({**ask, "at": IN_JSON}))
+        self.write("asks/6.json", json.dumps({**ask, "session": IN_JSON}))
+        self.write("claims/mine.json", json.dumps({"session": IN_JSON, "name": IN_JSON}))
+        self.write(f"claims/{NAME}.json", RAW)
+        path = os.path.join(self.bin, "git")
+        with open(path, "w") as file:
+            file.write(f"#!/bin/sh\nprintf '%s\\n' '{HOSTILE}' >&2\nexit 1\n")
+        os.chmod(path, 0o700)
+        self.brain({"move": "noop", "journal": HOSTILE, "why": HOSTILE})
+
+    def brain(self, reply, end=0):
+        """Have the runner reply, say something hostile on stderr, and end with a code."""
+        path = os.path.join(self.home, "reply")
+        with open(path, "w", encoding="utf-8", errors="surrogatepass") as file:
+            file.write(reply if isinstance(reply, str) else json.dumps(reply))
+        tick = f"cat >/dev/null; printf '%s' '{HOSTILE}' >&2; cat {path}; exit {end}"
+        runner = {"mode": "typed", "unmetered": True, "tick": tick, "interactive": "cat {{prompt_file}} - #" + HOSTILE}
+        more = {IN_JSON: IN_JSON, "prices": {IN_JSON: {"input": 1}}, "notify": f"cat >>{self.home}/notified"}
+        self.config({"default": "fake", "runners": {"fake": runner, "other": {"resume": HOSTILE, IN_JSON: 1}}, **more})
+
+    def check(self, *words, codes=(0,), pipe=True, **options):
+        """Run a verb, to a terminal and to a pipe, and demand that nothing of the text got through."""
+        for terminal in (False, True) if pipe else (True,):
+            code, heard = self.hear(*words, terminal=terminal, **options)
+            self.assertEqual(misspoken(heard, terminal), [], (words, options, terminal))
+            self.assertIn(code, codes, (words, options, heard.decode("utf-8", "replace")[-600:]))
+            self.said[words] = heard.decode()
+        return self.said[words]
+
+    def test_verbs_that_look(self):
+        self.place()
+        for words in (("tick", "--dry-run"), ("tick", "--dry-run=decide"), ("tick",)):
+            self.assertIn("evil", self.check(*words))
+        writes = f"printf '%s' '{HOSTILE}'; cat"
+        self.looop("start-session", "s", "--command", writes, "--cwd", self.data)
+        self.looop("start-session", "gone", "--command", f"cat #{HOSTILE}")
+        self.looop("kill", "gone")
+        self.looop("expect", "s", "END")
+        shown = [  # all of them show the text
+            *(("flag", "s", HOSTILE), ("pause", "1h", HOSTILE), ("status",), (), ("ls",), ("asks",), ("why",)),
+            *(("why", "now"), ("sensor", "list"), ("cost", "all", "--by", "kind"), ("cost", "all", "--by", "model")),
+            *(
+                ("cost", "all", "--rows"),
+                ("claims",),
+                ("doctor",),
+                ("tick",),
+                ("log", "s"),
+                ("log", "s", "--tail", "5"),
+            ),
+            *(("log", "s", "--grep", "."), ("log", "s", "--json"), ("shot", "s"), ("shot", "s", "--plain")),
+            *(("shot", "s", "--json"), ("shot", "s", "--svg"), ("expect", "s", ".*END")),
+            *(("expect", "--raw", "s", "(?s).*END"), ("config", "show"), ("config", "check")),
+            *(("_complete", kind) for kind in ("ask", "question", "proposal", "worker", "run", "runner-interactive")),
+            *(
+                ("sensor", verb, name)
+                for verb in ("show", "test")
+                for name in ("json", "own-error", "nagios", "stderr")
+            ),
+            *(
+                ("sensor", verb, looop.encoded_name(f"{kind}{NAME}"))
+                for verb in ("show", "test")
+                for kind in ("", "refused")
+            ),
+        ]
+        for words in shown:
+            spoken = self.check(*words, codes=(0, 1))
+            if words[:1] not in (("flag",), ("pause",), ("_complete",)) and words[-1:] != (looop.encoded_name(NAME),):
+                self.assertRegex(spoken, "evil|END", words)
+        for words in (
+            *(("replay", "last"), ("cost",), ("ls", "-a"), ("prune", "--dry-run"), ("service", "status"), ("help",)),
+            *(("service", "print", kind) for kind in ("systemd", "launchd", "cron")),
+            *(("sensor", verb, "raw") for verb in ("show", "test")),
+            *(("_complete", kind) for kind in looop.CANDIDATES),
+        ):
+            self.check(*words, codes=(0, 1), pipe=False)
+        with open(os.path.join(self.home, "notified"), "rb") as file:
+            pushed = file.read()
+        self.assertIn(b"END", pushed)
+        self.assertEqual(misspoken(pushed), [])
+
+    def test_beats(self):
+        self.place()
+        self.check("tick")
+        valid = (
+            {"move": "ask", "question": HOSTILE, "options": [HOSTILE, "b"], "ref": HOSTILE},
+            {"move": "shell", "command": f"printf '%s' '{HOSTILE}'; exit 3", "reversible": True, "journal": HOSTILE},
+            {"move": "shell", "command": f"git push '{HOSTILE}'", "reversible": True, "journal": HOSTILE},
+            {"move": "write_goal", "id": "g", "body": HOSTILE},
+            {"move": "write_playbook", "body": HOSTILE},
+            {"move": "write_sensor", "name": "made", "body": f"echo '{HOSTILE}'"},
+            {"move": "start_worker", "id": "w", "prompt": HOSTILE},
+            {"move": "send", "id": "w", "text": HOSTILE},
+        )
+        result = {"type": "result", "subtype": "success", "is_error": True, "result": IN_JSON}
+        broken = (
+            {"move": "key", "id": "w", "keys": [HOSTILE]},
+            *({"move": "kill_worker", "id": HOSTILE}, {"move": "write_goal", "id": IN_JSON, "body": "x"}),
+            *(
+                {"move": IN_JSON},
+                {"move": "noop", IN_JSON: 1},
+                {"move": "noop", "why": [IN_JSON]},
+                {"move": "noop", "why": LONE},
+            ),
+            *(HOSTILE, json.dumps(result), "{" + HOSTILE),
+        )
+        for place, reply in enumerate((*valid, *broken)):
+            self.brain(reply)
+            self.write("goals/plain.md", str(place))
+            spoken = self.check("tick", "--json", pipe=False, codes=(0, 1))
+            outcome = json.loads([line for line in spoken.split("\n") if line.startswith("{")][-1])
+            wanted = ("acted", "proposed") if reply in valid else ("failed",)
+            self.assertIn(outcome["outcome"], wanted, (reply, outcome))
+            self.check("status", pipe=False)
+        self.brain("", end=3)
+        self.write("goals/plain.md", "1")
+        self.assertIn("evil", self.check("tick", codes=(0, 1)))
+        self.assertIn("evil", self.check("asks"))
+        self.assertIn("evil", self.check("why"))
+        self.assertIn("evil", self.check("approve", "8", pipe=False))
+
+    def test_what_is_typed(self):
+        self.place()
+        self.check("tick")
+        self.looop("start-session", "s", "--command", "cat")
+        for words in (
+            *((HOSTILE,), ("help", HOSTILE), ("status", HOSTILE), ("status", "--" + HOSTILE), ("config", HOSTILE)),
+            *((verb, HOSTILE) for verb in ("why", "attach", "run", "replay", "render", "cost", "init", "answer")),
+            *(("sensor", verb, HOSTILE) for verb in ("show", "test", "add")),
+            *(
+                ("claim", HOSTILE, "--session", "s"),
+                ("claim", "a", "--session", HOSTILE),
+                ("pause", "--until", HOSTILE),
+            ),
+            *(("start-session", HOSTILE, "x"), ("start-session", "x", "--command", HOSTILE), ("resize", "s", HOSTILE)),
+            *(
+                ("start-session", "x", "--command", "cat", "--cwd", HOSTILE),
+                ("key", "s", HOSTILE),
+                ("expect", "s", "(" + HOSTILE),
+            ),
+            *(
+                ("cost", "--by", HOSTILE),
+                ("tick", "--wait", HOSTILE),
+                ("tick", "--runner", HOSTILE),
+                ("service", "print", HOSTILE),
+            ),
+            *(
+                ("approve", "2"),
+                ("answer", "1", HOSTILE),
+                ("answer", "1", "x"),
+                ("reject", "2", HOSTILE),
+                ("asks",),
+                ("answer", "6", "x"),
+            ),
+        ):
+            self.check(*words, codes=(0, 1, 2, 127), pipe=False)
+
+    def test_what_is_in_the_environment(self):
+        self.place()
+        self.check("tick")
+        names = (
+            "LOOOP_INTERVAL",
+            "LOOOP_RUNNER",
+            "LOOOP_CONFIG",
+            "LOOOP_DATA_DIR",
+            "XDG_CACHE_HOME",
+            "PATH",
+            "TMUX",
+            "HOME",
+        )
+        for name in names:
+            for words in (
+                (),
+                ("doctor",),
+                ("config", "check"),
+                ("config", "path"),
+                ("service", "print"),
+                ("sensor", "list"),
+            ):
+                if words != ("doctor",) or name in ("LOOOP_DATA_DIR", "PATH", "XDG_CACHE_HOME"):
+                    self.check(*words, codes=(0, 1, 2), env={name: HOSTILE}, pipe=False)
