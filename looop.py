@@ -1223,6 +1223,39 @@ def is_secret(name: str) -> bool:
     return name.upper().endswith(("TOKEN", "KEY", "SECRET", "PASSWORD"))
 
 
+SECRET_LINE = 16  # characters of a line of a secret that are one
+CUT_SECRET = 4  # characters of a secret before a cut that are more than chance
+
+
+def secrets_of(env: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Return (text, name) of each secret in an environment, the longest first (pure).
+
+    A text is the value as it is, without the line end that a shell takes off, within JSON, or folded into one line; and
+    each long word that is a line of it, as those of a private key are.
+    """
+    found: dict[str, str] = {}
+    for name, value in env.items():
+        if len(value) >= 8 and is_secret(name):
+            inside = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
+            lines = [line for line in value.split("\n") if len(line.split()) == 1 and len(line) >= SECRET_LINE]
+            for text in (value, value.strip(), inside, inside.removesuffix("\\n"), " ".join(value.split()), *lines):
+                if len(text) >= 8:
+                    found.setdefault(text, name)
+    return sorted(found.items(), key=lambda pair: -len(pair[0]))
+
+
+def without_cut(text: str, secret: str, name: str) -> str:
+    """Replace what `one_line` has left of a secret that it cut (pure)."""
+    head, *rest = text.split("…")
+    out = []
+    for after in rest:
+        longest = min(len(secret) - 1, len(head))
+        cut = next((size for size in range(longest, CUT_SECRET - 1, -1) if head.endswith(secret[:size])), 0)
+        out.append(f"{head[:-cut]}[{name}]" if cut else head)
+        head = after
+    return "…".join([*out, head])
+
+
 class Profile:
     """Carry one looop: its paths, its environment, and its config once somebody asks for a setting."""
 
@@ -1235,11 +1268,7 @@ class Profile:
         self.cache = cache
         self.self_path = self_path  # the file that is running
         self.warned: set[str] = set()  # warnings given, each once
-        self.secrets = [  # (value, name) of each secret in the environment, the longest first
-            (value, name)
-            for name, value in sorted(env.items(), key=lambda pair: -len(pair[1]))
-            if len(value) >= 8 and is_secret(name)
-        ]
+        self.secrets = secrets_of(env)
         self._config: dict[str, JSON] | None = None
         self._runners: dict[str, Runner] | None = None
 
@@ -1251,7 +1280,7 @@ class Profile:
         """Say something once on stderr that is not worth failing for."""
         if text not in self.warned:
             self.warned.add(text)
-            sys.stderr.write(f"looop: warning: {one_line(text, 1000)}\n")
+            sys.stderr.write(f"looop: warning: {self.redacted(one_line(text, 1000))}\n")
 
     def config(self) -> dict[str, JSON]:
         """Return the config file's content, checked; {} when there is no file. Raise Failure for a wrong one."""
@@ -1347,6 +1376,8 @@ class Profile:
             for secret, name in self.secrets:
                 if secret in value:
                     value = value.replace(secret, f"[{name}]")
+                if "…" in value:
+                    value = without_cut(value, secret, name)
             return value
         if not self.secrets:
             return value
@@ -1751,7 +1782,7 @@ class Child:
                 self._close_pipe(fd)
                 return
             if fd == self.err_fd:
-                self.err = (self.err + chunk)[-4 * KIB :]
+                self.err = (self.err + chunk)[-8 * KIB :]
                 continue
             if self.size <= self.job.cap:
                 self.chunks.append(chunk[: self.job.cap - self.size + 1])
@@ -2232,6 +2263,7 @@ def read_ask(profile: Profile, number: int, folder: str = "asks") -> dict[str, J
     whole.update(n=number, kind="ask", state="open")
     try:
         whole.update(parse_json(read_bytes(profile.path(folder, f"{number}.json")) or b"{}"), n=number)
+        whole.update(dict.fromkeys(("answer", "verdict", "result", "delivered")), state="open")  # its answer says so
         parse_utc(str(whole["at"]))
         options = whole["options"] or []
         texts = ("kind", "session", "question", "command", "diff", "ref", "run")
@@ -2239,6 +2271,8 @@ def read_ask(profile: Profile, number: int, folder: str = "asks") -> dict[str, J
             raise ValueError("it holds what looop does not write")
         if not isinstance(options, list) or not all(isinstance(option, str) for option in options):
             raise ValueError("its options are no texts")
+        if whole["kind"] not in ("ask", "proposal"):
+            raise ValueError("its kind is none")
         if whole["session"] and not valid_id(whole["session"]):
             raise ValueError("its session is no id")
         raw = read_bytes(profile.path(folder, f"{number}.answer.json"))
@@ -2321,12 +2355,14 @@ def ask_value(ask: Mapping[str, JSON]) -> JSON:
 
 
 def ask_text(ask: Mapping[str, JSON]) -> str:
-    """Write an ask down for the prompt."""
-    lines = [f"{ask['kind']}, {ask['state']}", str(ask["question"])]
-    lines += [f"options: {', '.join(ask['options'])}"] if ask.get("options") else []
-    lines += [f"$ {ask['command']}"] if ask.get("command") else []
-    lines += [f"answer: {ask['answer']}"] if ask.get("answer") is not None else []
-    lines += [f"result: {ask['result']}"] if ask.get("result") else []
+    """Write an ask down for the prompt, each text behind its label, so that no question passes for its own answer."""
+    options = ", ".join(ask["options"]) if ask.get("options") else None
+    texts = {"question": str(ask["question"]), "options": options, "command": ask.get("command") or None}
+    texts.update(answer=ask.get("answer"), result=ask.get("result") or None)
+    lines = [f"{ask['kind']}, {ask['state']}"]
+    for label, text in texts.items():
+        if text is not None:
+            lines.append(f"{label}: {text}" if "\n" not in text else f"{label}:\n{fenced(text, '> ')}".rstrip("\n"))
     return "\n".join(lines)
 
 
@@ -4039,6 +4075,17 @@ _DUMPED: dict[str, tuple[int, int] | bool | int] = {
     "background": 7,
     "title": TITLE_MAX,
 }
+
+
+def covered(value: JSON, secrets: Sequence[tuple[str, str]]) -> JSON:
+    """Return a dumped screen with asterisks over each secret, so that every cell stays where it is."""
+    if isinstance(value, dict):
+        return {key: covered(inner, secrets) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [covered(inner, secrets) for inner in value]
+    for secret, _ in secrets if isinstance(value, str) else ():
+        value = value.replace(secret, "*" * len(secret))
+    return value
 
 
 def load(dumped: dict[str, JSON]) -> Screen:
@@ -6611,7 +6658,8 @@ class Supervisor(Switchboard):
             self._close_pty()
         self.canvas.draw_last()
         try:
-            last = canonical({"offset": self.log.end, "screen": dump(self.canvas.screen)}).encode()
+            last_screen = covered(dump(self.canvas.screen), secrets_of(self.order.env))
+            last = canonical({"offset": self.log.end, "screen": last_screen}).encode()
             write_atomic("screen.json", last, sync=False)
         except OSError:
             pass
@@ -8245,7 +8293,8 @@ def sense(profile: Profile, only: Sequence[str] = ()) -> dict[str, Reading]:
         jobs.append(Job(name, [path], env, timeouts[name], cap=cap, tidy=True))
         readings[name] = Reading(name, "ok", b"", "", 0.0, now, stamp=stamp)  # its place, in order
     ends = run_jobs(jobs, profile.setting("sensor_jobs")) if jobs else []
-    for ended in ends:
+    for raw in ends:
+        ended = without_secrets(profile, raw)
         name = ended.name
         last = before.get(name)
         said = text_of(ended.out).strip().encode()
@@ -8254,11 +8303,19 @@ def sense(profile: Profile, only: Sequence[str] = ()) -> dict[str, Reading]:
             fresh = last.replace(status="ok", text=said, secs=ended.secs, streak=0)
         else:
             status, reading = reading_of(ended, cap, timeouts[name])
-            fresh = judged(ended, status, reading, last)
-        if profile.secrets:
-            fresh = fresh.replace(text=profile.redacted(text_of(fresh.text)).encode())
+            clean = profile.redacted(reading)  # JSON has more than one way to write a letter
+            ended = ended if clean == reading else ended.replace(out=canonical(clean).encode())
+            fresh = judged(ended, status, clean, last)
         readings[name] = fresh.replace(at=now, stamp=readings[name].stamp, trusted=options[name].trusted)
     return readings
+
+
+def without_secrets(profile: Profile, ended: Ended) -> Ended:
+    """Return a child's end with what it printed free of secrets, before anything of that is cut."""
+    if not profile.secrets:
+        return ended
+    out, err = (profile.redacted(text_of(stream)).encode() for stream in (ended.out, ended.err))
+    return ended.replace(out=out, err=err)
 
 
 def judged(ended: Ended, status: str, reading: JSON, last: Reading | None) -> Reading:
@@ -8825,7 +8882,7 @@ def build_prompt(inputs: Mapping[str, JSON]) -> tuple[str, list[str]]:
     if inputs["forced"]:
         asked = "A person asks for one move for this goal, now; a noop is no answer:"
         parts.append(f"\n# FORCED\n{asked}\n{fenced(inputs['forced'])}")
-    parts.append(f"\n# NOW\n| {inputs['now']}\n")
+    parts.append(f"\n# NOW\n{fenced(inputs['now'])}")
     return "".join(parts), cuts
 
 
@@ -9792,7 +9849,8 @@ def commit_memory(profile: Profile, message: str) -> Ended:
     paths = [name for name in _MEMORY if name in changed]
     if ended.code or not paths:
         return ended
-    words = ("-c", "user.useConfigOnly=true", "commit", "-q", "--no-verify", "-m", message, "--", *paths)
+    words = ("-c", "user.useConfigOnly=true", "commit", "-q", "--no-verify", "-m", profile.redacted(message))
+    words = (*words, "--", *paths)
     ended = git(profile, *words)
     if ended.code and b"user.email" in ended.err:  # the person has no name: looop signs with its own
         author = {f"GIT_{who}_{what}": "looop" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
@@ -9969,9 +10027,9 @@ def pay(profile: Profile, runner: Runner, run: str, forced: str, metered: Metere
     record_cost(profile, cost_row(utc_text(time.time()), run, forced, runner, metered))
 
 
-def runner_error(ended: Ended, metered: Metered, stderr: str) -> str:
-    """Say why a runner's call failed, "" when it did not (pure)."""
-    tail = one_line(stderr[-1000:], 300)
+def runner_error(profile: Profile, run: str, ended: Ended, metered: Metered) -> str:
+    """Say why a runner's call failed, "" when it did not."""
+    tail = one_line(profile.redacted(clean_log(profile, run, "stderr.log"))[-1000:], 300)
     if ended.why == "timeout":
         return f"the runner was ended at its deadline, after {duration_text(ended.secs)}"
     if ended.why == "overflow":
@@ -9979,7 +10037,7 @@ def runner_error(ended: Ended, metered: Metered, stderr: str) -> str:
     if ended.why == "spawn":
         return f"the runner could not be started: {text_of(ended.err)}"
     if metered.error:
-        return f"the runner reports: {one_line(metered.error, 300)}"
+        return f"the runner reports: {one_line(profile.redacted(metered.error), 300)}"
     if ended.code:
         how = f"exit {ended.code}" if ended.code > 0 else f"signal {-ended.code}"
         return f"the runner failed: {how}" + (f": {tail}" if tail else "")
@@ -10048,8 +10106,7 @@ class Scene(Record):
 def to_person(scene: Scene, why: str) -> Done:
     """Make a move a proposal: an ask with exactly what would be done, which runs when a person approves it."""
     move = scene.move
-    if scene.profile.redacted(move_object(move)) != move_object(move):
-        raise BadMove(f"{move.name}: holds the value of a secret of the environment: name the variable instead")
+    refuse_secret(scene)
     before = {"write_playbook": "PLAYBOOK.md", "write_sensor": f"sensors/{move.fields.get('name')}.sh"}.get(move.name)
     proposal: dict[str, JSON] = {"move": move_object(move), "why": why, "run": scene.run}
     proposal["hash"] = hash_without_asks(scene.world.digests())
@@ -10067,6 +10124,13 @@ def to_person(scene: Scene, why: str) -> Done:
         return Done(f"still waits for ask {same['n']}: {subject}", "proposed")
     number = new_ask(scene.profile, "proposal", question=f"may I? {move.journal or subject} ({why})", **proposal)
     return Done(f"proposed, as ask {number}: {subject}", "proposed", wrote=asked_item(scene.profile, number))
+
+
+def refuse_secret(scene: Scene) -> None:
+    """Raise BadMove for a move that would write a secret into a file, or ask a person for it."""
+    whole = move_object(scene.move)
+    if scene.profile.redacted(whole) != whole:
+        raise BadMove(f"{scene.move.name}: holds the value of a secret of the environment: name the variable instead")
 
 
 def asked_item(profile: Profile, number: int) -> dict[str, Item | None]:
@@ -10181,7 +10245,7 @@ def do_shell(scene: Scene) -> Done:
     ended = run_command(
         profile, scene.run, command, timeout, stdout="shell.log", stderr="shell.log", child="shell.json"
     )
-    output = clean_log(profile, scene.run, "shell.log")
+    output = profile.redacted(clean_log(profile, scene.run, "shell.log"))
     how = {
         "timeout": f"ended at its deadline, after {duration_text(timeout)}",
         "overflow": "printed too much and was ended",
@@ -10226,6 +10290,7 @@ def put_back(profile: Profile, run: str, world: World) -> dict[str, Item | None]
 
 def do_write_goal(scene: Scene) -> Done:
     """Create or replace a goal."""
+    refuse_secret(scene)
     goal, body = scene.move.fields["id"], ended_line(scene.move.fields["body"])
     path, key = scene.profile.path("goals", f"{goal}.md"), f"goal:{goal}"
     refuse_overwrite(scene, key, path)
@@ -10257,6 +10322,7 @@ def archive_goal(profile: Profile, goal: str, stamp: str) -> None:
 
 def do_write_sensor(scene: Scene) -> Done:
     """Create or replace a sensor; its first reading will wake the loop."""
+    refuse_secret(scene)
     name = scene.move.fields["name"]
     why = "" if scene.yes else needs_yes(scene.move, scene.profile.setting("gate_shell"), scene.untrusted)
     if why:
@@ -10272,6 +10338,7 @@ def do_write_sensor(scene: Scene) -> Done:
 
 def do_write_playbook(scene: Scene) -> Done:
     """Replace the PLAYBOOK where the config allows it without a person; keep the one before."""
+    refuse_secret(scene)
     profile = scene.profile
     if profile.setting("gate_playbook") and not scene.yes:
         return to_person(scene, "the PLAYBOOK is theirs")
@@ -10519,6 +10586,8 @@ def settle_open(profile: Profile, state: dict[str, JSON], counted: bool) -> dict
     intent = os.path.lexists(profile.path("runs", run, "intent.json"))
     line, now = "", time.time()
     sweep(profile, run)
+    for name in ("output.log", "stderr.log", "shell.log"):
+        clean_log(profile, run, name)
     if intent:
         move = read_capsule(profile, run, "intent.json")
         what = one_line(canonical(dig(move, "move")), 300)
@@ -10940,8 +11009,7 @@ class Beat:
         if ended.why != "spawn":
             pay(profile, runner, self.run, self.forced, metered)
         write_capsule(profile, self.run, "reply.txt", metered.text)
-        stderr = clean_log(profile, self.run, "stderr.log")
-        error = runner_error(ended, metered, stderr)
+        error = runner_error(profile, self.run, ended, metered)
         if error:
             raise BadMove(error)
         return metered.cost, metered.text
@@ -10991,7 +11059,7 @@ class Beat:
             words = one_line(" ".join(map(str, [verb["verb"], *verb["args"]])) if verb else reply, 300)
             return cost, done.replace(journal=f"{words} [written by looop: {runner.name} left no line]")
         if len(lines) == 1 and len(moves) < 2:
-            return cost, done.replace(told=one_line(lines[0]))
+            return cost, done.replace(told=one_line(profile.redacted(lines[0])))
         # one beat, one line: the others are kept in the capsule
         write_capsule(profile, self.run, "journal.txt", "\n".join(lines) + "\n")
         words = "; ".join(line[len("- 0000-00-00 00:00 ") :] if line.startswith("- ") else line for line in lines)
@@ -11142,7 +11210,7 @@ def asked_aside(profile: Profile, runner: Runner, prompt: str, verb: str) -> Met
             metered = meter_run(aside, runner, run)
             if ended is None or ended.why != "spawn":
                 pay(profile, runner, run, "", metered)
-        error = runner_error(ended, metered, clean_log(aside, run, "stderr.log"))
+        error = runner_error(aside, run, ended, metered)
     if error:
         raise BadMove(error)
     return metered
