@@ -10587,7 +10587,10 @@ def settle_open(profile: Profile, state: dict[str, JSON], counted: bool) -> dict
     line, now = "", time.time()
     sweep(profile, run)
     for name in ("output.log", "stderr.log", "shell.log"):
-        clean_log(profile, run, name)
+        try:
+            clean_log(profile, run, name)
+        except OSError as error:
+            profile.warn(f"{run}/{name}: {error.strerror}: what it holds may be secret")
     if intent:
         move = read_capsule(profile, run, "intent.json")
         what = one_line(canonical(dig(move, "move")), 300)
