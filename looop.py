@@ -822,6 +822,15 @@ def make_private_dir(path: str) -> None:
                 raise
 
 
+def only_ours(path: str) -> bool:
+    """Tell whether a file or a folder is there, is ours, and nobody else can write to it."""
+    try:
+        s = os.stat(path)
+    except FileNotFoundError:
+        return False
+    return s.st_uid == os.geteuid() and not s.st_mode & 0o022
+
+
 def append_line(path: str, line: bytes, sync: bool = False) -> None:
     """Append one whole line with one write. A torn last line, left by a crash, is ended first, never continued."""
     fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -1422,8 +1431,13 @@ class Profile:
         named = hashlib.sha256(wanted).hexdigest()[:8]  # another looop of this person's has a launcher of its own
         launcher = f"{self.cache}/launch-{os.geteuid()}-{named}"
         try:
-            if read_bytes(launcher) != wanted:
-                make_private_dir(self.cache)
+            make_private_dir(self.cache)
+            if not only_ours(self.cache):  # somebody else could put another file there
+                self.warn(
+                    f"LOOOP_BIN: {self.cache}: is not private to you: chmod 700 {quoted(self.cache)} (and own it)"
+                )
+                return self.self_path
+            if not only_ours(launcher) or read_bytes(launcher) != wanted:
                 write_atomic(launcher, wanted, mode=0o700, sync=False)
         except OSError as error:
             self.warn(f"LOOOP_BIN: {launcher}: {error.strerror}: children are given a file that is not executable")
@@ -4925,6 +4939,7 @@ def known_session(profile: Profile, verb: str, text: str, drive: bool = True) ->
 
     `drive`: the verb would drive, end or flag it, which the pulse leaves to its own verbs.
     """
+    check_data_dir(profile)
     names = []
     if text == PULSE or valid_id(text):
         session = read_session(profile, text)

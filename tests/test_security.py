@@ -18,13 +18,15 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import traceback
 import tty
+import unittest
 
 import looop
-from tests.support import Case, wait_until
+from tests.support import ROOT, Case, wait_until
 
 # What a text may hold to deceive whoever reads it: a title, a cleared screen, their 8-bit forms, a line drawn over
 # another, a line that is read backwards, line ends that only some know.
@@ -50,7 +52,7 @@ def misspoken(data, coloured=False):
 class Hearing(Case):
     """Hear what a verb says: run in a fork of this process, which costs a hundredth of a start."""
 
-    def hear(self, *words, terminal=False, env=None):
+    def hear(self, *words, terminal=False, env=None, user=None):
         """Run a looop, its output to a pipe or to a terminal; return (exit code, all that it printed)."""
         read, write = os.openpty() if terminal else os.pipe()
         if terminal:
@@ -66,6 +68,10 @@ class Hearing(Case):
                     stream = open(number, "w", encoding="utf-8", errors="backslashreplace", closefd=False)
                     setattr(sys, name, stream)
                 os.close(read)
+                if user is not None:
+                    os.setgroups([])
+                    os.setgid(user)
+                    os.setuid(user)
                 signal.alarm(60)
                 code = looop.guarded({**self.env, **(env or {})}, list(words))
             except BaseException:
@@ -516,3 +522,124 @@ class Secrets(Hearing):
             os.unlink(self.path("said"))
             self.assertNotEqual(self.leaks(), [], "it was killed too late to prove anything")
             self.beat({"move": "noop"}, "noop")
+
+
+STRANGER = 65534
+
+
+@unittest.skipUnless(hasattr(os, "geteuid") and os.geteuid() == 0, "needs root to be another user")
+class Strangers(Hearing):
+    """Another user, a real one, before doors that somebody has left open."""
+
+    def opened(self, *paths):
+        """Open folders to everybody, by hand."""
+        for path in (self.home, self.data, *paths):
+            os.chmod(path, 0o755)
+
+    def test_no_stranger_speaks_to_a_session(self):
+        self.looop("start-session", "s", "--command", "cat")
+        folder = self.path("sessions", "s")
+        self.opened(self.path("sessions"), folder)
+        os.chmod(os.path.join(folder, "sock"), 0o777)
+        heard = {}
+        for user in (0, STRANGER):
+            ours, theirs = socket.socketpair()
+            pid = os.fork()
+            if pid == 0:
+                try:
+                    os.setgroups([])
+                    os.setgid(user or os.getgid())
+                    os.setuid(user)
+                    os.chdir(folder)
+                    with socket.socket(socket.AF_UNIX) as client:
+                        client.settimeout(20)
+                        client.connect("sock")
+                        theirs.send(b"connected ")
+                        try:
+                            client.sendall(b'{"op":"status"}\n')
+                            theirs.send(client.recv(4096))
+                        except ConnectionError:
+                            pass
+                finally:
+                    os._exit(0)
+            theirs.close()
+            with ours:
+                heard[user] = b"".join(iter(lambda ours=ours: ours.recv(4096), b""))
+            os.waitpid(pid, 0)
+        self.assertEqual(heard[STRANGER], b"connected ")
+        self.assertIn(b'"running"', heard[0])
+        self.looop("send", "s", "hello", code=1)
+        self.assertIn("is not private to you", self.stderr)
+        os.chmod(folder, 0o700)
+        self.looop("send", "s", "hello")
+
+    def test_no_stranger_uses_a_data_dir(self):
+        self.profile(goals={"a": "0"}, sensors={"s": "echo '{}'"})
+        self.replies({"move": "ask", "question": "which?"})
+        self.tick()
+        before = self.tree()
+        self.opened(*(self.path(name) for name in ("goals", "sensors", "asks", "runs", "snapshots")))
+        verbs = (
+            *(("status",), ("tick",), ("tick", "--dry-run"), ("ls",), ("asks",), ("answer", "1", "x"), ("why",)),
+            *(("why", "now"), ("pause",), ("resume",), ("cost",), ("claims",), ("sensor", "list"), ("run", "a")),
+            *(("sensor", "test", "s"), ("start-session", "x", "--command", "cat"), ("up",), ("down",), ("reject", "1")),
+            *(("ask", "which?"), ("flag", "x"), ("log", "x"), ("kill", "x"), ("prune",), ("replay", "last"), ()),
+        )
+        env = {"HOME": "/nonexistent", "LOOOP_CONFIG": "/dev/null"}
+        for words in verbs:
+            code, heard = self.hear(*words, user=STRANGER, env=env)
+            told = (
+                f"looop: data dir {self.data}: belongs to another user: set LOOOP_DATA_DIR to a directory of your own"
+            )
+            self.assertEqual((code, heard.decode().strip()), (1, told), words)
+        self.assertEqual(self.tree(), before)
+
+    def test_files_of_a_stranger_are_refused_by_name(self):
+        self.profile(goals={"a": "0"}, sensors={"s": "echo '{}'"})
+        self.replies({"move": "noop"})
+        self.looop("start-session", "s", "--command", "cat")
+        config = os.path.join(self.home, ".config", "looop.json")
+        for path, words, told in (
+            (config, ("tick",), "others can write it, and it names commands that looop runs: chmod go-w"),
+            (config, ("status",), "others can write it, and it names commands that looop runs: chmod go-w"),
+            (self.path("sessions", "s"), ("send", "s", "x"), "is not private to you: chmod 700"),
+            (self.path("sensors", "s.sh"), ("sensor", "test", "s"), "refused: owned by somebody else: chmod"),
+            (self.data, ("tick",), "belongs to another user: set LOOOP_DATA_DIR"),
+        ):
+            os.chown(path, STRANGER, -1)
+            try:
+                self.looop(*words, code=1)
+            finally:
+                os.chown(path, 0, -1)
+            self.assertIn(told, self.stderr)
+            self.assertIn(path if "sensors" not in path else "sensor s", self.stderr)
+
+
+class Cache(Hearing):
+    def test_a_launcher_that_others_could_replace_is_none(self):
+        """A file that is run by children lies where nobody else can put another one."""
+        self.profile(sensors={"s": 'printf \'{"signal":"%s"}\' "$LOOOP_BIN"'})
+        source = os.path.join(self.home, "looop.py")
+        shutil.copy(os.path.join(ROOT, "looop.py"), source)
+        os.chmod(source, 0o600)
+        cache = os.path.join(self.home, ".cache", "looop")
+
+        def told():
+            line = [sys.executable, source, "sensor", "test", "s", "--json"]
+            done = subprocess.run(line, env=self.env, cwd=self.home, capture_output=True, check=True)
+            return json.loads(done.stdout)["signal"], done.stderr.decode()
+
+        launcher, warning = told()
+        self.assertEqual((os.path.dirname(launcher), warning), (cache, ""))
+        self.assertEqual(os.stat(cache).st_mode & 0o777, 0o700)
+        os.chmod(launcher, 0o777)
+        self.assertEqual(told(), (launcher, ""))
+        self.assertEqual(os.stat(launcher).st_mode & 0o777, 0o700)
+        for change, undo in (
+            (lambda: os.chmod(cache, 0o777), lambda: os.chmod(cache, 0o700)),
+            (lambda: os.chown(cache, STRANGER, -1), lambda: os.chown(cache, 0, -1)),
+        )[: 2 if os.geteuid() == 0 else 1]:
+            change()
+            self.assertEqual(told()[0], source)
+            self.assertRegex(told()[1], rf"^looop: warning: LOOOP_BIN: {cache}: is not private to you: chmod 700 .*\n$")
+            undo()
