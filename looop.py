@@ -10122,16 +10122,10 @@ def to_person(scene: Scene, why: str) -> Done:
     """Make a move a proposal: an ask with exactly what would be done, which runs when a person approves it."""
     move = scene.move
     refuse_secret(scene)
-    before = {"write_playbook": "PLAYBOOK.md", "write_sensor": f"sensors/{move.fields.get('name')}.sh"}.get(move.name)
     proposal: dict[str, JSON] = {"move": move_object(move), "why": why, "run": scene.run}
     proposal["hash"] = hash_without_asks(scene.world.digests())
-    if before:
-        old = read_bytes(scene.profile.path(before))
-        proposal["base"] = None if old is None else digest_of(old)
-        proposal["diff"] = text_diff(text_of(old or b""), text_of(ended_line(move.fields["body"])), before)
-    else:
-        proposal["command"] = move.fields["verify" if move.name == "start_worker" else "command"]
-    subject = one_line(proposal.get("command") or f"a change of {before}", 160)
+    proposal.update(shown_of(scene.profile, move))
+    subject = one_line(proposal.get("command") or f"a change of {changed_by(move)}", 160)
     same = next(
         (ask for ask in scene.world.asks if ask["state"] == "open" and ask.get("move") == proposal["move"]), None
     )
@@ -10139,6 +10133,21 @@ def to_person(scene: Scene, why: str) -> Done:
         return Done(f"still waits for ask {same['n']}: {subject}", "proposed")
     number = new_ask(scene.profile, "proposal", question=f"may I? {move.journal or subject} ({why})", **proposal)
     return Done(f"proposed, as ask {number}: {subject}", "proposed", wrote=asked_item(scene.profile, number))
+
+
+def changed_by(move: Move) -> str:
+    """Return the file that a move would change by a person's leave, "" where it would run a command."""
+    return {"write_playbook": "PLAYBOOK.md", "write_sensor": f"sensors/{move.fields.get('name')}.sh"}.get(move.name, "")
+
+
+def shown_of(profile: Profile, move: Move) -> dict[str, JSON]:
+    """Return what a person is shown of a move: its command, or what it would change, and in what (`base`)."""
+    name = changed_by(move)
+    if not name:
+        return {"command": move.fields.get("verify" if move.name == "start_worker" else "command")}
+    old = read_bytes(profile.path(name))
+    diff = text_diff(text_of(old or b""), text_of(ended_line(move.fields["body"])), name)
+    return {"base": None if old is None else digest_of(old), "diff": diff}
 
 
 def refuse_secret(scene: Scene) -> None:
@@ -11397,6 +11406,9 @@ def carry_out(profile: Profile, state: dict[str, JSON], ask: Mapping[str, JSON])
     if not isinstance(ask.get("move"), dict):
         raise Failure(f"ask {number}: holds no move", f"looop reject {number}")
     move = checked_move(ask["move"])
+    shown = shown_of(profile, move)
+    if any(ask.get(key) != shown[key] for key in shown) and ask.get("base") == shown.get("base"):
+        raise Failure(f"ask {number}: would do something else than it shows", f"looop reject {number}")
     run = new_run_id(profile, now)
     write_state(profile, {**state, "open": run})
     reason = f"approved: ask {number}"

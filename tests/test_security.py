@@ -643,3 +643,30 @@ class Cache(Hearing):
             self.assertEqual(told()[0], source)
             self.assertRegex(told()[1], rf"^looop: warning: LOOOP_BIN: {cache}: is not private to you: chmod 700 .*\n$")
             undo()
+
+
+class Proposals(Case):
+    def test_what_is_approved_is_what_was_shown(self):
+        """A worker can write into asks/: what it writes there gets no yes that was meant for something else."""
+        self.profile(goals={"a": "0"})
+        for number, move, shown in (
+            (1, {"move": "shell", "command": "echo git push >ran", "reversible": False}, {"command": "ls"}),
+            (2, {"move": "write_playbook", "body": "# PLAYBOOK\nmore\n"}, {"diff": "+less\n"}),
+            (3, {"move": "start_worker", "id": "w", "prompt": "x", "verify": "git push"}, {"command": "make test"}),
+        ):
+            self.replies(move)
+            self.write("goals/a.md", str(number))
+            self.assertEqual(self.tick()["outcome"], "proposed")
+            path = f"asks/{number}.json"
+            ask = self.json(path)
+            self.write(path, json.dumps({**ask, **shown}))
+            self.looop("approve", str(number), code=1)
+            self.assertIn(f"ask {number}: would do something else than it shows: looop reject {number}", self.stderr)
+            self.write(path, json.dumps({**ask, "move": {**ask["move"], "command": "touch evil"}}))
+            self.looop("approve", str(number), code=1)
+            self.assertEqual([os.path.exists(self.path(name)) for name in ("ran", "evil")], [number > 1, False])
+            self.write(path, json.dumps(ask))
+            if number < 3:
+                self.looop("approve", str(number))
+        self.assertIn("push", self.read("ran"))
+        self.assertIn("more", self.read("PLAYBOOK.md"))
