@@ -1239,17 +1239,18 @@ CUT_SECRET = 4  # characters of a secret before a cut that are more than chance
 def secrets_of(env: Mapping[str, str]) -> list[tuple[str, str]]:
     """Return (text, name) of each secret in an environment, the longest first (pure).
 
-    A text is the value as it is, without the line end that a shell takes off, within JSON, or folded into one line; and
-    each long word that is a line of it, as those of a private key are.
+    A text is the value without the blanks around it, as it is, within JSON, or folded into one line; and each long word
+    that is a line of it, as those of a private key are.
     """
     found: dict[str, str] = {}
-    for name, value in env.items():
-        if len(value) >= 8 and is_secret(name):
-            inside = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
-            lines = [line for line in value.split("\n") if len(line.split()) == 1 and len(line) >= SECRET_LINE]
-            for text in (value, value.strip(), inside, inside.removesuffix("\\n"), " ".join(value.split()), *lines):
-                if len(text) >= 8:
-                    found.setdefault(text, name)
+    for name, whole in env.items():
+        value = whole.strip()
+        if len(value) < 8 or not is_secret(name):
+            continue
+        inside = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
+        lines = [line for line in value.split("\n") if len(line.split()) == 1 and len(line) >= SECRET_LINE]
+        for text in (value, inside, " ".join(value.split()), *lines):
+            found.setdefault(text, name)
     return sorted(found.items(), key=lambda pair: -len(pair[0]))
 
 
@@ -1258,8 +1259,10 @@ def without_cut(text: str, secret: str, name: str) -> str:
     head, *rest = text.split("…")
     out = []
     for after in rest:
-        longest = min(len(secret) - 1, len(head))
-        cut = next((size for size in range(longest, CUT_SECRET - 1, -1) if head.endswith(secret[:size])), 0)
+        end = head[1 - len(secret) :]
+        begins = secret[:CUT_SECRET] in end
+        sizes = range(len(end), CUT_SECRET - 1, -1) if begins else ()
+        cut = next((size for size in sizes if end.endswith(secret[:size])), 0)
         out.append(f"{head[:-cut]}[{name}]" if cut else head)
         head = after
     return "…".join([*out, head])
@@ -8022,6 +8025,8 @@ def verify_ended(profile: Profile) -> None:
         elif "pid" in left:  # it was started, and its number was not written down
             for pid in processes_with(check_mark(session), f"LOOOP_DATA_DIR={profile.data}"):
                 end_process(pid, start_time(pid))
+        if "pid" in left:
+            said_by_check(profile, session)
     sessions = [session for session in ended if session.verify == "pending"]
     jobs = []
     for session in sessions:
@@ -8040,6 +8045,7 @@ def verify_ended(profile: Profile) -> None:
     except (KeyboardInterrupt, Terminated):  # a person has ended the beat, and the checks with it: undone
         for session in sessions:
             remove_file(f"{session.folder}/verify.json")
+            remove_file(f"{session.folder}/verify.log")
         raise
     for session, end in zip(sessions, ends):
         judge_check(profile, session, end)
@@ -8060,16 +8066,23 @@ def begun_check(session: Session) -> Callable[[int], None]:
     return begun
 
 
-def judge_check(profile: Profile, session: Session, ended: Ended) -> None:
-    """Write down what a check came to."""
+def said_by_check(profile: Profile, session: Session) -> str:
+    """Return what a check has printed, its secrets gone, from its log as well."""
     log = f"{session.folder}/verify.log"
     said = text_of(read_bytes(log) or b"")
-    if profile.redacted(said) != said:
-        write_atomic(log, profile.redacted(said).encode("utf-8", "backslashreplace"))
+    clean: str = profile.redacted(said)
+    if clean != said:
+        write_atomic(log, clean.encode("utf-8", "backslashreplace"))
+    return clean
+
+
+def judge_check(profile: Profile, session: Session, ended: Ended) -> None:
+    """Write down what a check came to."""
+    said = said_by_check(profile, session)
     how = f"exit {ended.code}" if ended.code >= 0 else f"signal {-ended.code}"
     if ended.why != "exit":
         how = {"timeout": f"not done after {duration_text(VERIFY_TIME)}"}.get(ended.why, ended.why)
-    words = one_line(f"{how}: {profile.redacted(said)[-300:].strip()}".rstrip(": "), 400)
+    words = one_line(f"{how}: {said[-300:].strip()}".rstrip(": "), 400)
     verdict = "pass" if ended.why == "exit" and ended.code == 0 else "fail"
     write_verdict(session, verdict, words)
     emit(profile, "verified", session=session.id, verdict=verdict, why=words)

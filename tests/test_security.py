@@ -261,6 +261,24 @@ class Words(Hearing):
         self.assertIn("evil", self.check("why"))
         self.assertIn("evil", self.check("approve", "8", pipe=False))
 
+    def test_what_tmux_is_told(self):
+        """A window is named by an id, which can hold nothing else; the path of a data dir is one word of a command."""
+        self.place()
+        tmux, told = os.path.join(self.bin, "tmux"), os.path.join(self.home, "told")
+        with open(tmux, "w") as file:
+            file.write(f"#!/bin/sh\nprintf '%s\\0' \"$@\" >>{told}\nprintf '\\0' >>{told}\n")
+        os.chmod(tmux, 0o700)
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind(os.path.join(self.home, "socket"))
+            self.env["TMUX"] = f"{self.home}/socket,1,0"
+            self.looop("start-session", "s", "--command", "cat")
+            self.looop("flag", "s", HOSTILE)
+        with open(told) as file:
+            calls = [call.split("\0") for call in file.read().split("\0\0")]
+        opened = next(call for call in calls if "new-window" in call)
+        self.assertEqual(opened[opened.index("-n") + 1], "! s")
+        self.assertEqual([word for word in opened if FORBIDDEN.search(word)], [f"LOOOP_DATA_DIR={self.data}"])
+
     def test_what_is_typed(self):
         self.place()
         self.check("tick")
@@ -487,6 +505,43 @@ class Secrets(Hearing):
         self.assertEqual(self.leaks(), [])
         self.beat({"move": "noop"}, "noop")
         self.assertIn("FOO_TOKEN", self.looop("shot", "w") + self.read("sessions", "w", "verify.log"))
+
+    def test_a_check_that_was_killed(self):
+        self.profile()
+        self.looop("start-session", "w", "--command", "true", "--verify", 'echo "$FOO_TOKEN"; touch said; sleep 300')
+        self.looop("wait", "w")
+        tick = self.start("tick")
+        wait_until(lambda: os.path.exists(self.path("said")), "what it says")
+        tick.kill()
+        tick.wait()
+        self.assertNotEqual(self.leaks(), [])
+        self.beat({"move": "noop"}, "noop")
+
+    def test_what_is_a_secret(self):
+        env = {"A_KEY": "short12", "B_TOKEN": "eightchr", "C": "not-one-at-all", "d_password": "12345678\n"}
+        found = dict(looop.secrets_of({**env, "E_KEY": 'a "b"\\\n\tcdefgh'}))
+        self.assertEqual(
+            set(found),
+            {"12345678", "eightchr", 'a "b"\\\n\tcdefgh', 'a \\"b\\"\\\\\\n\\tcdefgh', 'a "b"\\ cdefgh'},
+        )
+        longest = list(found)
+        self.assertEqual(longest, sorted(longest, key=len, reverse=True))
+        self.assertEqual(
+            list(dict(looop.secrets_of({"K_KEY": "x" * 16 + "\n" + "y" * 15}))),
+            [
+                *("x" * 16 + "\\n" + "y" * 15, "x" * 16 + "\n" + "y" * 15, "x" * 16 + " " + "y" * 15, "x" * 16),
+            ],
+        )
+        for text, clean in (
+            *(("x cana…", "x [T]…"), ("x can…", "x can…"), ("canary-12…; canary-1… z", "[T]…; [T]… z")),
+            *(
+                ("canary-123456", "canary-123456"),
+                ("…", "…"),
+                ("no secret…", "no secret…"),
+                ("cana cana…", "cana [T]…"),
+            ),
+        ):
+            self.assertEqual(looop.without_cut(text, "canary-123456", "T"), clean)
 
     def test_commits(self):
         git = shutil.which("git")

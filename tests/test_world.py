@@ -1,6 +1,7 @@
 """The pure middle of a beat, value by value: what wakes it, what holds it back, what the ledger adds up to."""
 
 import json
+import os
 import random
 import unittest
 
@@ -227,6 +228,15 @@ class Ledger(Case):
             with open(self.path("cost.jsonl"), "w") as file:
                 file.write("".join(json.dumps({"ts": looop.utc_text(at), "n": n}) + "\n" for at, n in ages))
             self.assertEqual(self.rows(500.0), found)
+
+    def test_a_row_is_on_the_disk_before_anything_else_happens(self):
+        synced = []
+        if not os.path.isdir("/proc/self/fd"):
+            self.skipTest("needs /proc to know which file is synced")
+        self.addCleanup(setattr, os, "fsync", os.fsync)
+        os.fsync = lambda fd, sync=os.fsync: (synced.append(os.readlink(f"/proc/self/fd/{fd}")), sync(fd))
+        looop.record_cost(self.opened, {"ts": "x"})
+        self.assertEqual(synced, [self.path("cost.jsonl")])
 
     def test_a_row_that_cannot_be_written_stops_all(self):
         looop.record_cost(self.opened, {"ts": "x", "id": "ü"})
