@@ -353,6 +353,7 @@ class Done(Record):
 # goes through `printable` or `one_line`, and a body inside a prompt through `fenced`.
 
 _LINE_BREAKERS = "\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"
+_MARKS = (0x61C, 0x200E, 0x200F)  # letters without a shape, that turn the direction of what stands beside them
 
 
 def printable(text: str) -> str:
@@ -366,7 +367,7 @@ def printable(text: str) -> str:
     for char in text:
         code = ord(char)
         plain = char in "\n\t" or (code >= 32 and not 0x7F <= code <= 0x9F)
-        bidi = 0x202A <= code <= 0x202E or 0x2066 <= code <= 0x2069
+        bidi = 0x202A <= code <= 0x202E or 0x2066 <= code <= 0x2069 or code in _MARKS
         if plain and not bidi and char not in _LINE_BREAKERS and not 0xD800 <= code <= 0xDFFF:
             out.append(char)
         else:
@@ -475,7 +476,7 @@ def visible_width(text: str) -> int:
     if "\x1b" not in text:
         return len(text)
     head, *rest = text.split("\x1b[")
-    return len(head) + sum(len(part.split("m", 1)[1]) for part in rest)
+    return len(head) + sum(len(part.partition("m")[2]) for part in rest)
 
 
 def json_line(fields: Mapping[str, JSON]) -> str:
@@ -858,6 +859,15 @@ def make_private_dir(path: str) -> None:
         except FileExistsError:
             if not os.path.isdir(folder):
                 raise
+
+
+def only_ours(path: str) -> bool:
+    """Tell whether a file or a folder is there, is ours, and nobody else can write to it."""
+    try:
+        s = os.stat(path)
+    except FileNotFoundError:
+        return False
+    return s.st_uid == os.geteuid() and not s.st_mode & 0o022
 
 
 def append_line(path: str, line: bytes, sync: bool = False) -> None:
@@ -1266,6 +1276,42 @@ def is_secret(name: str) -> bool:
     return name.upper().endswith(("TOKEN", "KEY", "SECRET", "PASSWORD"))
 
 
+SECRET_LINE = 16  # characters of a line of a secret that are one
+CUT_SECRET = 4  # characters of a secret before a cut that are more than chance
+
+
+def secrets_of(env: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Return (text, name) of each secret in an environment, the longest first (pure).
+
+    A text is the value without the blanks around it, as it is, within JSON, or folded into one line; and each long word
+    that is a line of it, as those of a private key are.
+    """
+    found: dict[str, str] = {}
+    for name, whole in env.items():
+        value = whole.strip()
+        if len(value) < 8 or not is_secret(name):
+            continue
+        inside = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
+        lines = [line for line in value.split("\n") if len(line.split()) == 1 and len(line) >= SECRET_LINE]
+        for text in (value, inside, " ".join(value.split()), *lines):
+            found.setdefault(text, name)
+    return sorted(found.items(), key=lambda pair: -len(pair[0]))
+
+
+def without_cut(text: str, secret: str, name: str) -> str:
+    """Replace what `one_line` has left of a secret that it cut (pure)."""
+    head, *rest = text.split("…")
+    out = []
+    for after in rest:
+        end = head[1 - len(secret) :]
+        begins = secret[:CUT_SECRET] in end
+        sizes = range(len(end), CUT_SECRET - 1, -1) if begins else ()
+        cut = next((size for size in sizes if end.endswith(secret[:size])), 0)
+        out.append(f"{head[:-cut]}[{name}]" if cut else head)
+        head = after
+    return "…".join([*out, head])
+
+
 class Profile:
     """Carry one looop: its paths, its environment, and its config once somebody asks for a setting."""
 
@@ -1278,11 +1324,7 @@ class Profile:
         self.cache = cache
         self.self_path = self_path  # the file that is running
         self.warned: set[str] = set()  # warnings given, each once
-        self.secrets = [  # (value, name) of each secret in the environment, the longest first
-            (value, name)
-            for name, value in sorted(env.items(), key=lambda pair: -len(pair[1]))
-            if len(value) >= 8 and is_secret(name)
-        ]
+        self.secrets = secrets_of(env)
         self._config: dict[str, JSON] | None = None
         self._runners: dict[str, Runner] | None = None
 
@@ -1294,7 +1336,7 @@ class Profile:
         """Say something once on stderr that is not worth failing for."""
         if text not in self.warned:
             self.warned.add(text)
-            sys.stderr.write(f"looop: warning: {one_line(text, 1000)}\n")
+            sys.stderr.write(f"looop: warning: {self.redacted(one_line(text, 1000))}\n")
 
     def config(self) -> dict[str, JSON]:
         """Return the config file's content, checked; {} when there is no file. Raise Failure for a wrong one."""
@@ -1390,6 +1432,8 @@ class Profile:
             for secret, name in self.secrets:
                 if secret in value:
                     value = value.replace(secret, f"[{name}]")
+                if "…" in value:
+                    value = without_cut(value, secret, name)
             return value
         if not self.secrets:
             return value
@@ -1434,8 +1478,13 @@ class Profile:
         named = hashlib.sha256(wanted).hexdigest()[:8]  # another looop of this person's has a launcher of its own
         launcher = f"{self.cache}/launch-{os.geteuid()}-{named}"
         try:
-            if read_bytes(launcher) != wanted:
-                make_private_dir(self.cache)
+            make_private_dir(self.cache)
+            if not only_ours(self.cache):  # somebody else could put another file there
+                self.warn(
+                    f"LOOOP_BIN: {self.cache}: is not private to you: chmod 700 {quoted(self.cache)} (and own it)"
+                )
+                return self.self_path
+            if not only_ours(launcher) or read_bytes(launcher) != wanted:
                 write_atomic(launcher, wanted, mode=0o700, sync=False)
         except OSError as error:
             self.warn(f"LOOOP_BIN: {launcher}: {error.strerror}: children are given a file that is not executable")
@@ -1836,7 +1885,7 @@ class Child:
                 self._close_pipe(fd)
                 return
             if fd == self.err_fd:
-                self.err = (self.err + chunk)[-4 * KIB :]
+                self.err = (self.err + chunk)[-8 * KIB :]
                 continue
             if self.size <= self.job.cap:
                 self.chunks.append(chunk[: self.job.cap - self.size + 1])
@@ -2317,6 +2366,7 @@ def read_ask(profile: Profile, number: int, folder: str = "asks") -> dict[str, J
     whole.update(n=number, kind="ask", state="open")
     try:
         whole.update(parse_json(read_bytes(profile.path(folder, f"{number}.json")) or b"{}"), n=number)
+        whole.update(dict.fromkeys(("answer", "verdict", "result", "delivered")), state="open")  # its answer says so
         parse_utc(str(whole["at"]))
         options = whole["options"] or []
         texts = ("kind", "session", "question", "command", "diff", "ref", "run")
@@ -2324,6 +2374,10 @@ def read_ask(profile: Profile, number: int, folder: str = "asks") -> dict[str, J
             raise ValueError("it holds what looop does not write")
         if not isinstance(options, list) or not all(isinstance(option, str) for option in options):
             raise ValueError("its options are no texts")
+        if whole["kind"] not in ("ask", "proposal"):
+            raise ValueError("its kind is none")
+        if whole["session"] and not valid_id(whole["session"]):
+            raise ValueError("its session is no id")
         raw = read_bytes(profile.path(folder, f"{number}.answer.json"))
         answer = None if raw is None else parse_json(raw)
         if answer is not None and not all(isinstance(dig(answer, key), str) for key in ("verdict", "text")):
@@ -2404,12 +2458,14 @@ def ask_value(ask: Mapping[str, JSON]) -> JSON:
 
 
 def ask_text(ask: Mapping[str, JSON]) -> str:
-    """Write an ask down for the prompt."""
-    lines = [f"{ask['kind']}, {ask['state']}", str(ask["question"])]
-    lines += [f"options: {', '.join(ask['options'])}"] if ask.get("options") else []
-    lines += [f"$ {ask['command']}"] if ask.get("command") else []
-    lines += [f"answer: {ask['answer']}"] if ask.get("answer") is not None else []
-    lines += [f"result: {ask['result']}"] if ask.get("result") else []
+    """Write an ask down for the prompt, each text behind its label, so that no question passes for its own answer."""
+    options = ", ".join(ask["options"]) if ask.get("options") else None
+    texts = {"question": str(ask["question"]), "options": options, "command": ask.get("command") or None}
+    texts.update(answer=ask.get("answer"), result=ask.get("result") or None)
+    lines = [f"{ask['kind']}, {ask['state']}"]
+    for label, text in texts.items():
+        if text is not None:
+            lines.append(f"{label}: {text}" if "\n" not in text else f"{label}:\n{fenced(text, '> ')}".rstrip("\n"))
     return "\n".join(lines)
 
 
@@ -4124,6 +4180,17 @@ _DUMPED: dict[str, tuple[int, int] | bool | int] = {
 }
 
 
+def covered(value: JSON, secrets: Sequence[tuple[str, str]]) -> JSON:
+    """Return a dumped screen with asterisks over each secret, so that every cell stays where it is."""
+    if isinstance(value, dict):
+        return {key: covered(inner, secrets) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [covered(inner, secrets) for inner in value]
+    for secret, _ in secrets if isinstance(value, str) else ():
+        value = value.replace(secret, "*" * len(secret))
+    return value
+
+
 def load(dumped: dict[str, JSON]) -> Screen:
     """Return the screen that was dumped; raise ValueError for a value that `dump` does not make."""
     try:
@@ -4267,7 +4334,7 @@ def picture_plain(screen: Screen, scrollback: int = 0, trim: bool = False) -> st
     lines = screen_lines(screen, scrollback)
     while trim and lines and not lines[-1]:
         lines.pop()
-    return "".join(f"{line}\n" for line in lines)
+    return "".join(f"{printable(line)}\n" for line in lines)
 
 
 def picture_ansi(screen: Screen, scrollback: int = 0) -> str:
@@ -4496,6 +4563,8 @@ def picture_svg(screen: Screen, scrollback: int = 0, title: str = "") -> str:
 def xml_text(text: str) -> str:
     """Write text for XML, without what XML cannot hold."""
     text = "".join("\ufffd" if char < " " or char in "\ufffe\uffff" else char for char in text)
+    if not text.isascii():  # nor what turns the direction of text, and has no cell to itself
+        text = "".join(char for char in text if printable(char) == char)
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace('"', "&quot;")
 
 
@@ -4959,6 +5028,7 @@ def known_session(profile: Profile, verb: str, text: str, drive: bool = True) ->
 
     `drive`: the verb would drive, end or flag it, which the pulse leaves to its own verbs.
     """
+    check_data_dir(profile)
     names = []
     if text == PULSE or valid_id(text):
         session = read_session(profile, text)
@@ -6693,7 +6763,8 @@ class Supervisor(Switchboard):
             self._close_pty()
         self.canvas.draw_last()
         try:
-            last = canonical({"offset": self.log.end, "screen": dump(self.canvas.screen)}).encode()
+            last_screen = covered(dump(self.canvas.screen), secrets_of(self.order.env))
+            last = canonical({"offset": self.log.end, "screen": last_screen}).encode()
             write_atomic("screen.json", last, sync=False)
         except OSError:
             pass
@@ -8065,6 +8136,8 @@ def verify_ended(profile: Profile) -> None:
         elif "pid" in left:  # it was started, and its number was not written down
             for pid in processes_with(check_mark(session), f"LOOOP_DATA_DIR={profile.data}"):
                 end_process(pid, start_time(pid))
+        if "pid" in left:
+            said_by_check(profile, session)
     sessions = [session for session in ended if session.verify == "pending"]
     jobs = []
     for session in sessions:
@@ -8083,6 +8156,7 @@ def verify_ended(profile: Profile) -> None:
     except (KeyboardInterrupt, Terminated):  # a person has ended the beat, and the checks with it: undone
         for session in sessions:
             remove_file(f"{session.folder}/verify.json")
+            remove_file(f"{session.folder}/verify.log")
         raise
     for session, end in zip(sessions, ends):
         judge_check(profile, session, end)
@@ -8103,16 +8177,23 @@ def begun_check(session: Session) -> Callable[[int], None]:
     return begun
 
 
-def judge_check(profile: Profile, session: Session, ended: Ended) -> None:
-    """Write down what a check came to."""
+def said_by_check(profile: Profile, session: Session) -> str:
+    """Return what a check has printed, its secrets gone, from its log as well."""
     log = f"{session.folder}/verify.log"
     said = text_of(read_bytes(log) or b"")
-    if profile.redacted(said) != said:
-        write_atomic(log, profile.redacted(said).encode("utf-8", "backslashreplace"))
+    clean: str = profile.redacted(said)
+    if clean != said:
+        write_atomic(log, clean.encode("utf-8", "backslashreplace"))
+    return clean
+
+
+def judge_check(profile: Profile, session: Session, ended: Ended) -> None:
+    """Write down what a check came to."""
+    said = said_by_check(profile, session)
     how = f"exit {ended.code}" if ended.code >= 0 else f"signal {-ended.code}"
     if ended.why != "exit":
         how = {"timeout": f"not done after {duration_text(VERIFY_TIME)}"}.get(ended.why, ended.why)
-    words = one_line(f"{how}: {profile.redacted(said)[-300:].strip()}".rstrip(": "), 400)
+    words = one_line(f"{how}: {said[-300:].strip()}".rstrip(": "), 400)
     verdict = "pass" if ended.why == "exit" and ended.code == 0 else "fail"
     write_verdict(session, verdict, words)
     emit(profile, "verified", session=session.id, verdict=verdict, why=words)
@@ -8351,7 +8432,8 @@ def sense(profile: Profile, only: Sequence[str] = ()) -> dict[str, Reading]:
         jobs.append(Job(name, [path], env, timeouts[name], cap=cap, tidy=True))
         readings[name] = Reading(name, "ok", b"", "", 0.0, now, stamp=stamp)  # its place, in order
     ends = run_jobs(jobs, profile.setting("sensor_jobs")) if jobs else []
-    for ended in ends:
+    for raw in ends:
+        ended = without_secrets(profile, raw)
         name = ended.name
         last = before.get(name)
         said = text_of(ended.out).strip().encode()
@@ -8360,11 +8442,19 @@ def sense(profile: Profile, only: Sequence[str] = ()) -> dict[str, Reading]:
             fresh = last.replace(status="ok", text=said, secs=ended.secs, streak=0)
         else:
             status, reading = reading_of(ended, cap, timeouts[name])
-            fresh = judged(ended, status, reading, last)
-        if profile.secrets:
-            fresh = fresh.replace(text=profile.redacted(text_of(fresh.text)).encode())
+            clean = profile.redacted(reading)  # JSON has more than one way to write a letter
+            ended = ended if clean == reading else ended.replace(out=canonical(clean).encode())
+            fresh = judged(ended, status, clean, last)
         readings[name] = fresh.replace(at=now, stamp=readings[name].stamp, trusted=options[name].trusted)
     return readings
+
+
+def without_secrets(profile: Profile, ended: Ended) -> Ended:
+    """Return a child's end with what it printed free of secrets, before anything of that is cut."""
+    if not profile.secrets:
+        return ended
+    out, err = (profile.redacted(text_of(stream)).encode() for stream in (ended.out, ended.err))
+    return ended.replace(out=out, err=err)
 
 
 def judged(ended: Ended, status: str, reading: JSON, last: Reading | None) -> Reading:
@@ -8960,7 +9050,7 @@ def build_prompt(inputs: Mapping[str, JSON]) -> tuple[str, list[str]]:
     if inputs["forced"]:
         asked = "A person asks for one move for this goal, now; a noop is no answer:"
         parts.append(f"\n# FORCED\n{asked}\n{fenced(inputs['forced'])}")
-    parts.append(f"\n# NOW\n| {inputs['now']}\n")
+    parts.append(f"\n# NOW\n{fenced(inputs['now'])}")
     return "".join(parts), cuts
 
 
@@ -9896,7 +9986,8 @@ def commit_memory(profile: Profile, message: str) -> Ended:
     paths = [name for name in _MEMORY if name in changed]
     if ended.code or not paths:
         return ended
-    words = ("-c", "user.useConfigOnly=true", "commit", "-q", "--no-verify", "-m", message, "--", *paths)
+    words = ("-c", "user.useConfigOnly=true", "commit", "-q", "--no-verify", "-m", profile.redacted(message))
+    words = (*words, "--", *paths)
     ended = git(profile, *words)
     if ended.code and b"user.email" in ended.err:  # the person has no name: looop signs with its own
         author = {f"GIT_{who}_{what}": "looop" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
@@ -10073,9 +10164,9 @@ def pay(profile: Profile, runner: Runner, run: str, forced: str, metered: Metere
     record_cost(profile, cost_row(utc_text(time.time()), run, forced, runner, metered))
 
 
-def runner_error(ended: Ended, metered: Metered, stderr: str) -> str:
-    """Say why a runner's call failed, "" when it did not (pure)."""
-    tail = one_line(stderr[-1000:], 300)
+def runner_error(profile: Profile, run: str, ended: Ended, metered: Metered) -> str:
+    """Say why a runner's call failed, "" when it did not."""
+    tail = one_line(profile.redacted(clean_log(profile, run, "stderr.log"))[-1000:], 300)
     if ended.why == "timeout":
         return f"the runner was ended at its deadline, after {duration_text(ended.secs)}"
     if ended.why == "overflow":
@@ -10083,7 +10174,7 @@ def runner_error(ended: Ended, metered: Metered, stderr: str) -> str:
     if ended.why == "spawn":
         return f"the runner could not be started: {text_of(ended.err)}"
     if metered.error:
-        return f"the runner reports: {one_line(metered.error, 300)}"
+        return f"the runner reports: {one_line(profile.redacted(metered.error), 300)}"
     if ended.code:
         how = f"exit {ended.code}" if ended.code > 0 else f"signal {-ended.code}"
         return f"the runner failed: {how}" + (f": {tail}" if tail else "")
@@ -10152,18 +10243,11 @@ class Scene(Record):
 def to_person(scene: Scene, why: str) -> Done:
     """Make a move a proposal: an ask with exactly what would be done, which runs when a person approves it."""
     move = scene.move
-    if scene.profile.redacted(move_object(move)) != move_object(move):
-        raise BadMove(f"{move.name}: holds the value of a secret of the environment: name the variable instead")
-    before = {"write_playbook": "PLAYBOOK.md", "write_sensor": f"sensors/{move.fields.get('name')}.sh"}.get(move.name)
+    refuse_secret(scene)
     proposal: dict[str, JSON] = {"move": move_object(move), "why": why, "run": scene.run}
     proposal["hash"] = hash_without_asks(scene.world.digests())
-    if before:
-        old = read_bytes(scene.profile.path(before))
-        proposal["base"] = None if old is None else digest_of(old)
-        proposal["diff"] = text_diff(text_of(old or b""), text_of(ended_line(move.fields["body"])), before)
-    else:
-        proposal["command"] = move.fields["verify" if move.name == "start_worker" else "command"]
-    subject = one_line(proposal.get("command") or f"a change of {before}", 160)
+    proposal.update(shown_of(scene.profile, move))
+    subject = one_line(proposal.get("command") or f"a change of {changed_by(move)}", 160)
     same = next(
         (ask for ask in scene.world.asks if ask["state"] == "open" and ask.get("move") == proposal["move"]), None
     )
@@ -10171,6 +10255,28 @@ def to_person(scene: Scene, why: str) -> Done:
         return Done(f"still waits for ask {same['n']}: {subject}", "proposed")
     number = new_ask(scene.profile, "proposal", question=f"may I? {move.journal or subject} ({why})", **proposal)
     return Done(f"proposed, as ask {number}: {subject}", "proposed", wrote=asked_item(scene.profile, number))
+
+
+def changed_by(move: Move) -> str:
+    """Return the file that a move would change by a person's leave, "" where it would run a command."""
+    return {"write_playbook": "PLAYBOOK.md", "write_sensor": f"sensors/{move.fields.get('name')}.sh"}.get(move.name, "")
+
+
+def shown_of(profile: Profile, move: Move) -> dict[str, JSON]:
+    """Return what a person is shown of a move: its command, or what it would change, and in what (`base`)."""
+    name = changed_by(move)
+    if not name:
+        return {"command": move.fields.get("verify" if move.name == "start_worker" else "command")}
+    old = read_bytes(profile.path(name))
+    diff = text_diff(text_of(old or b""), text_of(ended_line(move.fields["body"])), name)
+    return {"base": None if old is None else digest_of(old), "diff": diff}
+
+
+def refuse_secret(scene: Scene) -> None:
+    """Raise BadMove for a move that would write a secret into a file, or ask a person for it."""
+    whole = move_object(scene.move)
+    if scene.profile.redacted(whole) != whole:
+        raise BadMove(f"{scene.move.name}: holds the value of a secret of the environment: name the variable instead")
 
 
 def asked_item(profile: Profile, number: int) -> dict[str, Item | None]:
@@ -10285,7 +10391,7 @@ def do_shell(scene: Scene) -> Done:
     ended = run_command(
         profile, scene.run, command, timeout, stdout="shell.log", stderr="shell.log", child="shell.json"
     )
-    output = clean_log(profile, scene.run, "shell.log")
+    output = profile.redacted(clean_log(profile, scene.run, "shell.log"))
     how = {
         "timeout": f"ended at its deadline, after {duration_text(timeout)}",
         "overflow": "printed too much and was ended",
@@ -10340,6 +10446,7 @@ def put_back(profile: Profile, run: str, world: World) -> dict[str, Item | None]
 
 def do_write_goal(scene: Scene) -> Done:
     """Create or replace a goal."""
+    refuse_secret(scene)
     goal, body = scene.move.fields["id"], ended_line(scene.move.fields["body"])
     path, key = scene.profile.path("goals", f"{goal}.md"), f"goal:{goal}"
     refuse_overwrite(scene, key, path)
@@ -10377,6 +10484,7 @@ def archive_goal(profile: Profile, goal: str, stamp: str) -> None:
 
 def do_write_sensor(scene: Scene) -> Done:
     """Create or replace a sensor; its first reading will wake the loop."""
+    refuse_secret(scene)
     name = scene.move.fields["name"]
     why = "" if scene.yes else needs_yes(scene.move, scene.profile.setting("gate_shell"), scene.untrusted)
     if why:
@@ -10392,6 +10500,7 @@ def do_write_sensor(scene: Scene) -> Done:
 
 def do_write_playbook(scene: Scene) -> Done:
     """Replace the PLAYBOOK where the config allows it without a person; keep the one before."""
+    refuse_secret(scene)
     profile = scene.profile
     if profile.setting("gate_playbook") and not scene.yes:
         return to_person(scene, "the PLAYBOOK is theirs")
@@ -10639,6 +10748,11 @@ def settle_open(profile: Profile, state: dict[str, JSON], counted: bool) -> dict
     intent = os.path.lexists(profile.path("runs", run, "intent.json"))
     line, now = "", time.time()
     sweep(profile, run)
+    for name in ("output.log", "stderr.log", "shell.log"):
+        try:
+            clean_log(profile, run, name)
+        except OSError as error:
+            profile.warn(f"{run}/{name}: {error.strerror}: what it holds may be secret")
     if intent:
         move = read_capsule(profile, run, "intent.json")
         what = one_line(canonical(dig(move, "move")), 300)
@@ -11062,8 +11176,7 @@ class Beat:
         if ended.why != "spawn":
             pay(profile, runner, self.run, self.forced, metered)
         write_capsule(profile, self.run, "reply.txt", metered.text)
-        stderr = clean_log(profile, self.run, "stderr.log")
-        error = runner_error(ended, metered, stderr)
+        error = runner_error(profile, self.run, ended, metered)
         if error:
             raise BadMove(error)
         return metered.cost, metered.text
@@ -11113,7 +11226,7 @@ class Beat:
             words = one_line(" ".join(map(str, [verb["verb"], *verb["args"]])) if verb else reply, 300)
             return cost, done.replace(journal=f"{words} [written by looop: {runner.name} left no line]")
         if len(lines) == 1 and len(moves) < 2:
-            return cost, done.replace(told=one_line(lines[0]))
+            return cost, done.replace(told=one_line(profile.redacted(lines[0])))
         # one beat, one line: the others are kept in the capsule
         write_capsule(profile, self.run, "journal.txt", "\n".join(lines) + "\n")
         words = "; ".join(line[len("- 0000-00-00 00:00 ") :] if line.startswith("- ") else line for line in lines)
@@ -11264,7 +11377,7 @@ def asked_aside(profile: Profile, runner: Runner, prompt: str, verb: str) -> Met
             metered = meter_run(aside, runner, run)
             if ended is None or ended.why != "spawn":
                 pay(profile, runner, run, "", metered)
-        error = runner_error(ended, metered, clean_log(aside, run, "stderr.log"))
+        error = runner_error(aside, run, ended, metered)
     if error:
         raise BadMove(error)
     return metered
@@ -11433,6 +11546,9 @@ def carry_out(profile: Profile, state: dict[str, JSON], ask: Mapping[str, JSON])
     if not isinstance(ask.get("move"), dict):
         raise Failure(f"ask {number}: holds no move", f"looop reject {number}")
     move = checked_move(ask["move"])
+    shown = shown_of(profile, move)
+    if any(ask.get(key) != shown[key] for key in shown) and ask.get("base") == shown.get("base"):
+        raise Failure(f"ask {number}: would do something else than it shows", f"looop reject {number}")
     run = new_run_id(profile, now)
     write_state(profile, {**state, "open": run})
     reason = f"approved: ask {number}"
@@ -11636,9 +11752,20 @@ _OUTCOME_GLYPHS = {
 }
 
 
+def spelled_out(text: str) -> str:
+    r"""Spell out what is neither text nor a colour of `Paint` (pure), wherever it came from: `\x1b[2J`."""
+    head, *rest = text.split("\x1b[")
+    out = [printable(head)]
+    for part in rest:
+        code, ended, words = part.partition("m")
+        ours = ended and (code == "0" or code in _COLOURS.values())
+        out.append(f"\x1b[{code}m{printable(words)}" if ours else printable(f"\x1b[{part}"))
+    return "".join(out)
+
+
 def say(text: str) -> None:
-    """Print an answer."""
-    sys.stdout.write(text + "\n")
+    """Print an answer. Whoever made it has spelled out what came from elsewhere; this is the net below them."""
+    sys.stdout.write(spelled_out(text) + "\n")
 
 
 def money(usd: float | None) -> str:
@@ -13160,7 +13287,8 @@ def choose_runner(profile: Profile) -> str:
 
 def cmd_config_path(profile: Profile, args: dict[str, JSON]) -> int:
     """Print where the config is looked for."""
-    say(profile.config_path)
+    path = profile.config_path
+    sys.stdout.write((spelled_out(path) if sys.stdout.isatty() else path) + "\n")  # a script wants the path there is
     return 0
 
 
@@ -13291,7 +13419,8 @@ def cmd_ls(profile: Profile, args: dict[str, JSON]) -> int:
         else:
             clear = "\x1b[H\x1b[2J" if args["watch"] and sys.stdout.isatty() else ""
             lines = session_table(rows, now, paint_word) if rows else ["no sessions"]
-            sys.stdout.write(clear + "\n".join(lines) + "\n")
+            sys.stdout.write(clear)
+            say("\n".join(lines))
         if not args["watch"]:
             return 0
         sys.stdout.flush()
@@ -13700,7 +13829,7 @@ def cmd_ask(profile: Profile, args: dict[str, JSON]) -> int:
     if answer is None:
         sys.stderr.write(f"looop: ask {number}: no answer in time; it stays open: ask the same to go on waiting\n")
         return EXIT_TIMEOUT
-    say(answer)
+    sys.stdout.write(answer + "\n")  # as the person gave it
     sys.stdout.flush()
     delivered(profile, number, answer)
     return 0

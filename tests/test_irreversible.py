@@ -83,6 +83,91 @@ class Gate(unittest.TestCase):
         for command in ("echo 'git push' | sh", "echo 'git push' > x", "$(echo 'git push')", "sh <<< 'git push'"):
             self.assertTrue(looop.looks_irreversible(command), command)
 
+    def test_every_reason_in_its_order(self):
+        check = looop.Move("start_worker", {"id": "w", "prompt": "x", "verify": "make test"})
+        for move, mode, untrusted, why in (
+            (shell("ls"), "untrusted", False, ""),
+            (shell("ls"), "untrusted", True, "the prompt held untrusted readings, and gate.shell is untrusted"),
+            (shell("ls"), "irreversible", True, ""),
+            (shell("ls", reversible=False), "irreversible", False, "the move says it cannot be undone"),
+            (shell("git push", reversible=False), "irreversible", False, "the move says it cannot be undone"),
+            (shell("cat asks/1.json"), "irreversible", False, "it names asks/, which is not the decider's"),
+            (check, "irreversible", False, ""),
+            (check, "always", False, "gate.shell is always"),
+            (
+                sensor("#!/bin/sh\ndate\n"),
+                "untrusted",
+                True,
+                "the prompt held untrusted readings, and gate.shell is untrusted",
+            ),
+        ):
+            self.assertEqual(looop.needs_yes(move, mode, untrusted), why)
+        pushes = looop.Move("start_worker", {"id": "w", "prompt": "x", "verify": "git push"})
+        self.assertEqual(looop.needs_yes(pushes, "irreversible"), "it looks irreversible: git push")
+        self.assertEqual(looop.needs_yes(pushes, "never", True), "")
+
+
+class Split(unittest.TestCase):
+    """A shell text is split as a shell splits it: every simple command, and the texts that it quotes."""
+
+    def test_simple_commands(self):
+        for text, commands in (
+            ("a 'b c' \"d\te\" 'f'", [("a b c d e f", ["b c", "d\te"])]),
+            ("""echo 'a\\"b' "c\\"d" """, [("echo a\\b cd", [])]),
+            ("""a 'x y\\$z' "x y\\$z" """, [("a x y\\$z x y$z", ["x y\\$z", "x y$z"])]),
+            ('a "x\\$y\\`z\\\\w" b', [("a x$y`z\\w b", ["x$y`z\\w"])]),
+            ("a `b` c", [("b", []), ("a ` ` c", [])]),
+            ("a `b $(c) d` e", [("c", []), ("b $( ) d", []), ("a ` ` e", [])]),
+            ("a) b", [("a", []), (") b", [])]),
+            ("a | $(b) c", [("a", []), ("| b", []), ("| $( ) c", [])]),
+            ("a | x $(b) c", [("a", []), ("b", []), ("| x $( ) c", [])]),
+            ("$(b) | c", [("b", []), ("$( )", []), ("| c", [])]),
+            ("a | (b; c)", [("a", []), ("| b", []), ("c", []), ("| ( )", [])]),
+            ("(a | b) | c", [("a", []), ("| b", []), ("( )", []), ("| c", [])]),
+            ("a |& b || c && d", [("a", []), ("| b", []), ("c", []), ("d", [])]),
+            ("a | \n b", [("a", []), ("| b", [])]),
+            ("a > f >> g 2>&1 <h <<E <(b)", [("b", []), ("a > f > g 2 > 1 < h << E < ( )", [])]),
+            ("a # c | d\nb#c", [("a", []), ("b#c", [])]),
+            ("a\\ b \\| c", [("a b | c", [])]),
+            ("x=$(a 'b c'", [("a b c", ["b c"]), ("x= $(", [])]),
+            ("printf 'a\\nb'", [("printf a b", ["a\nb"])]),
+            ("a;;b &\nc", [("a", []), ("b", []), ("c", [])]),
+            ("`a", [("a", []), ("`", [])]),
+            ("a ['b', \"c\"]{d", [("a b c d", [])]),
+        ):
+            found = [(line.strip(), quoted) for line, quoted in looop.simple_commands(text)]
+            self.assertEqual([pair for pair in found if pair[0]], commands, text)
+            for line, _ in looop.simple_commands(text):
+                self.assertRegex(line, r"^ (?:\S+ )*$")
+
+    def test_names_of_words(self):
+        for line, names in (
+            (" /usr/bin/Git push ", {"git", "push", "^git"}),
+            (
+                " FOO=1 -x deploy_prod.sh mail ",
+                {"foo=1", "-x", "deploy_prod", "mail", "^foo=1", "^deploy_prod", "^deploy", "^prod"},
+            ),
+            (" xargs -n mail ", {"xargs", "-n", "mail", "^xargs", "^mail"}),
+            (" a fs::rm x.py ", {"a", "^a", "fs.rm", ".rm", "x"}),
+            (" bash kill ", {"bash", "^bash", "kill", "^kill"}),
+            (" ${X:-rm} ", {"rm", "^rm"}),
+        ):
+            self.assertEqual(looop.words_of(line), names, line)
+
+    def test_what_is_fetched_and_run(self):
+        for lines, runs in (
+            ((" curl -o /tmp/x u ", " sh /tmp/x "), True),
+            ((" curl -o x u ", " ./x "), True),
+            ((" wget u/x ", " chmod +x x "), True),
+            ((" sh x ", " curl -o x u "), False),
+            ((" curl -o x u ", " sh y "), False),
+            ((" curl -o x u ", " cat x "), False),
+            ((" curl -o x u ", " python3 - x "), False),
+            ((" curl -o x u ", " | python3.11 x "), True),
+            ((" cp u x ", " sh x "), False),
+        ):
+            self.assertEqual(looop.runs_fetched(lines), runs, lines)
+
 
 class Hostile(unittest.TestCase):
     UNITS = tuple(

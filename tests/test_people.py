@@ -88,7 +88,7 @@ class Asking(AskingCase):
         self.replies({"move": "noop"})
         self.assertIn("ask 1: ", self.tick()["reason"])
         self.assertIn("answer: approved\n", self.prompt())
-        self.assertIn("result: exit 0\n", self.prompt())
+        self.assertIn("result:\n|   | > exit 0\n", self.prompt())
         self.looop("approve", "1", code=1)
 
     def test_a_refusal_reaches_the_decider(self):

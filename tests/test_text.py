@@ -12,6 +12,7 @@ class Text(unittest.TestCase):
         self.assertEqual(looop.printable("a\x1b[2Jb\x07"), "a\\x1b[2Jb\\x07")
         self.assertEqual(looop.printable("tab\tand\nline"), "tab\tand\nline")
         self.assertEqual(looop.printable("\x85\u2028\u202e\udc80\r"), "\\x85\\u2028\\u202e\\udc80\\x0d")
+        self.assertEqual(looop.printable("a\u200fb\u061c\u200e"), "a\\u200fb\\u061c\\u200e")
         self.assertEqual(looop.printable("naïve → 日本"), "naïve → 日本")
 
     def test_one_line_is_one_line(self):
@@ -140,6 +141,11 @@ class Text(unittest.TestCase):
             )
             agreed += 1
         self.assertGreater(agreed, 3000)
+
+    def test_colours_are_ours_alone(self):
+        self.assertEqual(looop.spelled_out("\x1b[31mred\x1b[0m \x1b[2J\x07"), "\x1b[31mred\x1b[0m \\x1b[2J\\x07")
+        self.assertEqual(looop.spelled_out("\x1b[38m \x1b[\x1b[1m\x9b"), "\\x1b[38m \\x1b[\x1b[1m\\x9b")
+        self.assertEqual(looop.visible_width("\x1b[1mab\x1b[0mc\x1b[9"), 3)
 
     def test_aligned_ignores_colour(self):
         rows = looop.aligned([["a", "x"], ["\x1b[31mlong\x1b[0m", "y"]])

@@ -1,0 +1,247 @@
+"""The pure middle of a beat, value by value: what wakes it, what holds it back, what the ledger adds up to."""
+
+import json
+import os
+import random
+import unittest
+
+import looop
+from tests.support import Case
+
+
+def item(value):
+    return looop.value_item(value)
+
+
+class WorldHash(unittest.TestCase):
+    def test_items_of_texts(self):
+        self.assertIsNone(looop.text_item(None))
+        digests = [
+            looop.text_item(data, error).digest
+            for data, error in ((b"", ""), (b"a", ""), (b"a\n", ""), (None, "Is a directory"), (b"Is a directory", ""))
+        ]
+        self.assertEqual(len(set(digests)), 5)
+        self.assertEqual(looop.text_item(b"x", "gone").value, "unreadable: gone")
+        for data, words in (
+            *((b"", "0 lines, 0 bytes"), (b"a", "1 line, 1 bytes"), (b"a\n", "1 line, 2 bytes")),
+            *((b"a\nb", "2 lines, 3 bytes"), (b"\n\n", "2 lines, 2 bytes")),
+        ):
+            self.assertEqual(looop.text_item(data).value, words)
+        self.assertEqual(item({"a": 1, "b": [2]}), item({"b": [2], "a": 1}))
+        self.assertNotEqual(item("x").digest, looop.text_item(b'"x"').digest)
+
+    def test_no_two_worlds_share_a_serialization(self):
+        rng = random.Random(5)
+        seen = {}
+        for _ in range(4000):
+            world = {}
+            for _ in range(rng.randrange(4)):
+                key, value = ("".join(rng.choice("a:,1") for _ in range(rng.randrange(5))) for _ in "kv")
+                world[key] = value
+            digest = looop.world_hash(world)
+            self.assertEqual(seen.setdefault(digest, world), world)
+            self.assertEqual(looop.world_hash(dict(reversed(world.items()))), digest)
+        self.assertGreater(len(seen), 1000)
+        self.assertEqual(len(looop.world_hash({"\udcff": "x"})), 32)
+
+    def test_what_is_asked_can_be_left_out(self):
+        world = {"playbook": "a", "goal:ask:x": "b"}
+        self.assertEqual(looop.hash_without_asks({**world, "ask:1": "c"}), looop.world_hash(world))
+        self.assertNotEqual(looop.hash_without_asks(world), looop.hash_without_asks({"playbook": "a"}))
+
+    def test_what_has_changed(self):
+        before = looop.baseline_of({"goal:a": item(1), "goal:b": item(2), "goal:c": item(3)})
+        after = {"goal:c": item(3), "goal:b": item(5), "goal:d": item(4)}
+        self.assertEqual(
+            looop.diff(before, after),
+            [looop.Change("goal:a", 1, None), looop.Change("goal:b", 2, 5), looop.Change("goal:d", None, 4)],
+        )
+        self.assertEqual(looop.diff(before, {key: item(n) for n, key in enumerate(before, 1)}), [])
+        self.assertEqual(looop.digests_of(before), {key: entry["digest"] for key, entry in before.items()})
+
+    def test_only_what_had_ended_goes_quietly(self):
+        for key, value, told in (
+            *(("worker:w", {"state": state}, state in looop.ALIVE_STATES) for state in ("running", "exited", "lost")),
+            *(("goal:w", {"state": "exited"}, True), ("worker:w", None, False)),
+        ):
+            self.assertEqual(bool(looop.diff(looop.baseline_of({key: item(value)}), {})), told, (key, value))
+        changed = looop.diff(looop.baseline_of({"worker:w": item({"state": "exited"})}), {"worker:w": item({})})
+        self.assertEqual(len(changed), 1)
+
+    def test_what_an_act_wrote_wakes_nobody(self):
+        before = looop.baseline_of({"goal:a": item(1), "goal:b": item(2), "sensor:s": item(3)})
+        after = looop.with_writes(before, {"goal:a": item(9), "goal:n": item(8), "sensor:s": None})
+        self.assertEqual(after, looop.baseline_of({"goal:b": item(2), "goal:a": item(9), "goal:n": item(8)}))
+        self.assertEqual(len(before), 3)
+
+    def test_changes_are_said(self):
+        for change, words in (
+            (("goal:a:b", None, "1 line, 2 bytes"), "goal a:b: new, 1 line, 2 bytes"),
+            (("sensor:s", {"x": 1}, None), 'sensor s: gone, was {"x":1}'),
+            (("sensor:s", {"x": 1, "y": [2]}, {"x": 3, "y": [2]}), 'sensor s: {"x":1} → {"x":3}'),
+            (("sensor:s", {"x": 1}, {"y": 1}), 'sensor s: {"x":1} → {"y":1}'),
+            (("sensor:s", [1], {"y": 1}), 'sensor s: [1] → {"y":1}'),
+            (("sensor:s", 0, 0.5), "sensor s: 0 → 0.5"),
+            (("playbook", "1 line", "2 lines"), "playbook: edited, 1 line → 2 lines"),
+            (("goal:a", "1 line", "2 lines"), "goal a: edited, 1 line → 2 lines"),
+            (("worker:goal", "a\x1b", "b\nc"), "worker goal: a\\x1b → b c"),
+        ):
+            self.assertEqual(looop.change_line(looop.Change(*change)), words)
+        long = looop.change_line(looop.Change("sensor:s", "x" * 900, "y" * 300))
+        self.assertEqual(long, f"sensor s: {'x' * 299}… → {'y' * 300}")
+
+    def test_readings(self):
+        reading = looop.Reading("s", "ok", b'{"signal":[1],"detail":2}', "d", 0.0, 0.0)
+        self.assertEqual(looop.signal_item(reading), looop.Item("d", [1]))
+        self.assertEqual(looop.signal_item(reading.replace(text=b'{"a":1}')), looop.Item("d", {"a": 1}))
+
+
+class Gates(unittest.TestCase):
+    state = {"hash": "h", "noop_at": None, "during": None, "failure": None}
+
+    def reason(self, changes=(), forced="", now=100.0, ttl=10.0, **state):
+        return looop.reason_of({**self.state, **state}, changes, forced, now, ttl)
+
+    def test_why_a_beat_decides(self):
+        changes = [looop.Change(f"goal:{name}", None, name) for name in "abcde"]
+        self.assertEqual(self.reason(), "")
+        self.assertEqual(self.reason(changes, forced="g"), "forced: goal g")
+        self.assertEqual(self.reason(changes, hash=""), "first beat")
+        self.assertEqual(self.reason(changes[:1]), "goal a: new, a")
+        self.assertEqual(self.reason(changes[:3]), "goal a: new, a; goal b: new, b; goal c: new, c")
+        self.assertEqual(self.reason(changes[:4]), self.reason(changes[:3]) + "; and 1 more")
+        self.assertEqual(self.reason(changes), self.reason(changes[:3]) + "; and 2 more")
+        during = {"run": "tick-1", "keys": ["goal:b"]}
+        self.assertEqual(
+            self.reason(changes[:2], during=during), "goal a: new, a; goal b: new, b (while tick-1 decided)"
+        )
+
+    def test_a_noop_grows_old(self):
+        for at, now, ttl, old in (
+            *((100.0, 100.0, 10.0, False), (100.0, 109.9, 10.0, False), (100.0, 110.0, 10.0, True)),
+            *((100.0, 99.0, 10.0, True), (100.0, 1e9, 0, False), (0.0, 5.0, 10.0, False), (None, 1e9, 10.0, False)),
+        ):
+            self.assertEqual(bool(self.reason(now=now, ttl=ttl, noop_at=at)), old, (at, now, ttl))
+        self.assertEqual(self.reason(now=900.0, noop_at=1.0, ttl=600.0), "noop older than 10 m")
+
+    def test_unchanged_and_paused(self):
+        self.assertEqual(looop.unchanged_gate(self.state, "x", 0.0), looop.Verdict("unchanged", "pass", "x"))
+        self.assertEqual(looop.unchanged_gate(self.state, "", 0.0).verdict, "hold")
+        self.assertEqual(looop.paused_gate(None), looop.Verdict("paused", "pass"))
+        held = looop.Verdict("paused", "hold", "paused by a person: lunch", 5.0)
+        self.assertEqual(looop.paused_gate({"why": "lunch", "until": 5.0}), held)
+        self.assertEqual(looop.paused_gate({"why": "", "until": None}).detail, "paused by a person")
+
+    def test_backoff(self):
+        failure = {"count": 2, "until": 400.0, "policy": "p", "reason": "it broke"}
+
+        def gate(policy="p", forced="", now=300.0):
+            verdict = looop.backoff_gate({"failure": failure}, policy, forced, now)
+            return verdict.verdict, verdict.detail, verdict.until
+
+        self.assertEqual(looop.backoff_gate({"failure": None}, "p", "", 0.0), looop.Verdict("backoff", "pass"))
+        self.assertEqual(gate(), ("hold", "2 failures: it broke", 400.0))
+        self.assertEqual(gate(now=399.9)[0], "hold")
+        self.assertEqual(gate(now=100.0)[0], "hold")
+        self.assertEqual(gate(now=400.0), ("pass", "2 failures; waited", None))
+        self.assertEqual(gate(now=99.9)[0], "pass", "the clock was set back")
+        self.assertEqual(gate(forced="g"), ("pass", "2 failures; a person asks", None))
+        self.assertEqual(gate(policy="q"), ("pass", "2 failures; PLAYBOOK or goals were edited since", None))
+        waits = [looop.backoff_after(count) for count in (1, 2, 3, 4, 5, 10**6)]
+        self.assertEqual(waits, [60.0, 120.0, 240.0, 300.0, 300.0, 300.0])
+
+    def test_what_a_policy_is(self):
+        policy = {"playbook": "a", "goal:x": "b"}
+        digest = looop.policy_digest(policy)
+        self.assertEqual(looop.policy_digest({**policy, "sensor:goal": "c", "ask:1": "d"}), digest)
+        for key in policy:
+            self.assertNotEqual(looop.policy_digest({**policy, key: "z"}), digest)
+
+    def test_decides_per_hour(self):
+        gate = looop.decides_gate([30.0, 20.0, 10.0], 3)
+        self.assertEqual((gate.gate, gate.verdict, gate.until), ("decides", "hold", 3610.0))
+        self.assertIn("3 decides in the last hour, of 3; raise", gate.detail)
+        self.assertEqual(looop.decides_gate([30.0, 20.0, 10.0], 2).until, 3620.0)
+        passed = looop.decides_gate([30.0], 2)
+        self.assertEqual(passed, looop.Verdict("decides", "pass", "1 decide in the last hour, of 2"))
+        self.assertEqual(looop.decides_gate([], 0).until, None)
+
+    def test_the_budget(self):
+        runner = looop.Runner("pi", "typed")
+
+        def gate(limit=10, runner=runner, **spend):
+            plain = {"today": 0.0, "unknown_today": 0, "reserve": 0.0, "unknown_in_a_row": 0, "tomorrow": 7.0}
+            return looop.budget_gate(looop.Spend(**{**plain, **spend}), runner, limit)
+
+        self.assertEqual(gate(), looop.Verdict("budget", "pass", "$0.00 spent today, of $10.00"))
+        self.assertEqual(gate(today=9.5, reserve=0.5).verdict, "pass")
+        held = gate(today=9.5, reserve=0.75)
+        self.assertEqual((held.verdict, held.until), ("hold", 7.0))
+        self.assertIn("$9.50 spent today, and about $0.75 for a decide would pass $10.00; raise", held.detail)
+        self.assertEqual(gate(limit=0).verdict, "hold")
+        self.assertEqual(gate(limit=0.01).verdict, "pass")
+        guessed = gate(today=1.0, unknown_today=2, reserve=3.0)
+        self.assertEqual(guessed.detail, "$7.00 spent today (2 unknown prices guessed at $3.00 each), of $10.00")
+        self.assertEqual((guessed.verdict, gate(today=1.1, unknown_today=2, reserve=3.0).verdict), ("pass", "hold"))
+        self.assertEqual(gate(unknown_in_a_row=2).verdict, "pass")
+        unknown = gate(unknown_in_a_row=3)
+        self.assertEqual((unknown.verdict, unknown.until), ("hold", None))
+        self.assertIn("3 decides of pi in a row of unknown price; say what it costs", unknown.detail)
+        paid = runner.replace(unmetered=True)
+        for free in (paid, looop.Runner("builtin", "builtin")):
+            self.assertEqual(gate(runner=free, limit=0, today=99.0, unknown_in_a_row=9).verdict, "pass")
+        self.assertEqual([looop.median(values) for values in ([], [5], [9, 1], [3, 1, 2])], [0.0, 5, 5.0, 2])
+
+
+class Ledger(Case):
+    def setUp(self):
+        super().setUp()
+        self.profile()
+        self.opened = looop.open_profile(self.env, "looop")
+
+    def rows(self, since):
+        return [row["n"] for row in looop.recent_rows(self.opened, since)]
+
+    def test_prices_that_are_not_known_are_counted(self):
+        rows = [{"cost_usd": cost} for cost in (0.1, 0.2, 0, None, "1", -1, True, 1e9, float("nan"))]
+        rows += [{}, {"cost_usd": None, "unmetered": True}, {"cost_usd": 0.7, "unmetered": True}]
+        self.assertEqual(looop.spend_of(rows), (1.0, 12, 7))
+        self.assertEqual(looop.spend_of([]), (0.0, 0, 0))
+        self.assertEqual(looop.spend_of([{"cost_usd": 0.1}] * 10)[0], 1.0)
+
+    def test_when_a_row_was_written(self):
+        self.assertEqual(looop.row_time({"ts": "1970-01-02T00:00:00Z"}), 86400.0)
+        for row in ({}, {"ts": None}, {"ts": "yesterday"}, {"ts": 5}):
+            self.assertEqual(looop.row_time(row), float("inf"))
+
+    def test_rows_newest_first_as_far_as_they_are_wanted(self):
+        written = [{"ts": looop.utc_text(60.0 * n), "n": n} for n in range(5)]
+        with open(self.path("cost.jsonl"), "w") as file:
+            file.write("".join(json.dumps(row) + "\n" for row in written) + '[1]\nnot JSON\n{"ts"\n')
+        self.assertEqual(self.rows(0), [4, 3, 2, 1, 0])
+        self.assertEqual(self.rows(120.0), [4, 3, 2])
+        self.assertEqual(self.rows(120.5), [4, 3])
+
+    def test_a_clock_that_was_off_hides_no_row(self):
+        for old, found in ((looop.OLD_ROWS_ENOUGH, [1, 0]), (looop.OLD_ROWS_ENOUGH + 1, [1])):
+            ages = [(900.0, 0), *[(0.0, 9)] * old, (900.0, 1), *[(0.0, 9)] * 3]
+            with open(self.path("cost.jsonl"), "w") as file:
+                file.write("".join(json.dumps({"ts": looop.utc_text(at), "n": n}) + "\n" for at, n in ages))
+            self.assertEqual(self.rows(500.0), found)
+
+    def test_a_row_is_on_the_disk_before_anything_else_happens(self):
+        synced = []
+        if not os.path.isdir("/proc/self/fd"):
+            self.skipTest("needs /proc to know which file is synced")
+        self.addCleanup(setattr, os, "fsync", os.fsync)
+        os.fsync = lambda fd, sync=os.fsync: (synced.append(os.readlink(f"/proc/self/fd/{fd}")), sync(fd))
+        looop.record_cost(self.opened, {"ts": "x"})
+        self.assertEqual(synced, [self.path("cost.jsonl")])
+
+    def test_a_row_that_cannot_be_written_stops_all(self):
+        looop.record_cost(self.opened, {"ts": "x", "id": "ü"})
+        self.assertEqual(self.read("cost.jsonl"), '{"ts":"x","id":"\\u00fc"}\n')
+        looop.remove_file(self.path("cost.jsonl"))
+        looop.make_private_dir(self.path("cost.jsonl"))
+        with self.assertRaisesRegex(looop.Failure, "^cost.jsonl: Is a directory"):
+            looop.record_cost(self.opened, {})
