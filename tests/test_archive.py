@@ -89,7 +89,7 @@ class Pieces(unittest.TestCase):
         shadowing = set()  # names of pieces that a scope has for something else
         for _, _, own in self.scopes():
             shadowing |= own & self.names
-        self.assertLess(len(shadowing), 20, "each is one less that this looks at")
+        self.assertLess(len(shadowing), len(self.names) / 20, "each is one less that this looks at")
         looked = 0
         for node in ast.walk(self.tree):
             if isinstance(node, ast.Compare):
