@@ -10468,7 +10468,7 @@ def record(
     state["open"] = None
     state["last"] = {"run": run, "line": line, "journal_at": file_size(journal), "result": full}
     if fold_at is not None:
-        state["last"]["journal_at"] = fold_at
+        state["last"].update(journal_at=fold_at, fold=True)
     write_state(profile, state)
     if fold_at is not None:
         os.truncate(journal, fold_at)
@@ -10492,15 +10492,22 @@ def settle(profile: Profile, state: dict[str, JSON], counted: bool = True) -> di
         and os.path.isdir(profile.path("runs", last["run"]))
         and read_capsule(profile, last["run"], "result.json") is None
     ):
-        finish_journal(profile, last["line"], last["journal_at"])
+        finish_journal(profile, last["line"], last["journal_at"], bool(last.get("fold")))
         seal(profile, last["run"], last["result"])
     return state
 
 
-def finish_journal(profile: Profile, line: str, position: int) -> None:
-    """Append a journal line that was committed, unless it stands there already."""
-    if line and line.encode() not in read_from(profile.path("journal.md"), position).split(b"\n"):
-        append_line(profile.path("journal.md"), line.encode(), sync=True)
+def finish_journal(profile: Profile, line: str, position: int, fold: bool) -> None:
+    """Append a journal line that was committed, unless it stands there already; `fold`: in the place of what does."""
+    path = profile.path("journal.md")
+    after = read_from(path, position).split(b"\n")
+    if not line or line.encode() in after:
+        return
+    if fold and file_size(path) > position:
+        os.truncate(path, position)
+    elif after[-1] and line.encode().startswith(after[-1]):  # a full disk took half of it
+        os.truncate(path, file_size(path) - len(after[-1]))
+    append_line(path, line.encode(), sync=True)
 
 
 def settle_open(profile: Profile, state: dict[str, JSON], counted: bool) -> dict[str, JSON]:
