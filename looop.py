@@ -753,8 +753,10 @@ def write_atomic(path: str, data: bytes, mode: int = 0o600, sync: bool = True) -
         finally:
             os.close(fd)
         os.rename(temporary, path)
-    except BaseException:
+    except BaseException as error:
         remove_file(temporary)
+        if isinstance(error, OSError):
+            raise OSError(error.errno, error.strerror, path) from None
         raise
     if sync:
         sync_dir(os.path.dirname(path))
@@ -831,6 +833,8 @@ def append_line(path: str, line: bytes, sync: bool = False) -> None:
         write_all(fd, line + b"\n")
         if sync:
             os.fsync(fd)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, path) from None
     finally:
         os.close(fd)
 
@@ -990,6 +994,26 @@ def lock_holder(path: str) -> str:
     if not lock_is_held(path):
         return ""
     return one_line(text_of((read_bytes(path) or b"")[:500])) or "another process"
+
+
+_REMEDIES = {  # by errno
+    "ENOSPC EDQUOT EFBIG": "make room",
+    "EACCES EPERM EROFS": "make it readable and writable",
+    "EMFILE": "raise the limit of open files: `ulimit -n`",
+    "ENFILE": "the machine has no open files left: end what holds them",
+    "EAGAIN": "raise the limit of processes, `ulimit -u`, or end some",
+    "ENOMEM": "the machine is short of memory: end something",
+    "EIO": "look after the disk",
+}
+
+
+def remedy_for(error: OSError) -> str:
+    """Say what a person can do about an error of the system."""
+    import errno
+
+    name = errno.errorcode.get(error.errno or 0, "")
+    found = [remedy for names, remedy in _REMEDIES.items() if name in names.split()]
+    return found[0] if found else "make room, or make it readable and writable"
 
 
 def names_in(folder: str, what: str) -> list[str]:
@@ -2133,7 +2157,8 @@ def record_cost(profile: Profile, row: Mapping[str, JSON]) -> None:
     try:
         append_line(profile.path("cost.jsonl"), canonical_row(profile.redacted(row)).encode(), sync=True)
     except OSError as error:
-        raise Failure(f"cost.jsonl: {error.strerror}", "looop records every cost before it acts: make room") from None
+        remedy = f"looop records every cost before it acts: {remedy_for(error)}"
+        raise Failure(f"cost.jsonl: {error.strerror}", remedy) from None
 
 
 def canonical_row(row: Mapping[str, JSON]) -> str:
@@ -18392,8 +18417,9 @@ def guarded(env: Mapping[str, str], words: list[str]) -> int:
         return 0
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        beat = words[:1] in (["tick"], ["run"])
-        hint = "the next beat settles what was begun" if beat else "make room, or make it readable and writable"
+        hint = remedy_for(error)
+        if words[:1] in (["tick"], ["run"], ["approve"]):
+            hint += "; the next beat settles what was begun"
         sys.stderr.write("looop: " + printable(f"{where}{error.strerror}: {hint}").replace("\n", "\\n") + "\n")
         return EXIT_FAILED
     except KeyboardInterrupt:
