@@ -10201,6 +10201,8 @@ def do_shell(scene: Scene) -> Done:
     ended = run_command(
         profile, scene.run, command, timeout, stdout="shell.log", stderr="shell.log", child="shell.json"
     )
+    if ended.why == "spawn":
+        raise BadMove(f"shell: the command could not be started: {text_of(ended.err)}: nothing was done")
     output = clean_log(profile, scene.run, "shell.log")
     how = {
         "timeout": f"ended at its deadline, after {duration_text(timeout)}",
