@@ -791,8 +791,11 @@ def publish(path: str, data: bytes, mode: int = 0o600) -> bool:
 
 
 def sync_dir(path: str) -> None:
-    """Make a folder's entries durable."""
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    """Make a folder's entries durable, where that can be done: what they say is done already."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return
     try:
         os.fsync(fd)
     except OSError:
@@ -904,10 +907,11 @@ def signature(path: str) -> str:
 
 
 def rewrite(fd: int, line: str) -> None:
-    """Replace the line in a lock that is held, which it is also where a full disk has no room for the line."""
-    data = line.encode() + b"\n"
+    """Replace the line in a lock that is held ("": by none), which it is also where a full disk has no room for it."""
+    data = line.encode() + b"\n" if line else b""
     try:
-        os.pwrite(fd, data, 0)
+        if data:
+            os.pwrite(fd, data, 0)
         os.ftruncate(fd, len(data))
     except OSError:
         pass
@@ -941,7 +945,7 @@ class Lock:
             time.sleep(pause)
             pause = min(pause * 1.5, 0.1)
         self.fd = fd
-        os.ftruncate(fd, 0)
+        rewrite(fd, "")
         rewrite(fd, note)
         return True
 
@@ -956,7 +960,7 @@ class Lock:
     def release(self) -> None:
         """Let go of the lock."""
         if self.fd >= 0:
-            os.ftruncate(self.fd, 0)
+            rewrite(self.fd, "")
             os.close(self.fd)
             self.fd = -1
 
@@ -9785,9 +9789,13 @@ def commit(profile: Profile, message: str) -> None:
     top = repository_top(profile.data)
     if top and top != profile.data and wanted is not True:
         return  # inside somebody's repository, dotfiles perhaps: theirs to commit
+    try:
+        if not top:  # before there is a repository, which whoever dies in between would leave without
+            write_atomic(profile.path(".gitignore"), _SCRATCH.encode())
+    except OSError as error:
+        profile.warn(f"git: .gitignore: {error.strerror}: this move is journaled, not committed")
+        return
     ended = git(profile, "init", "-q") if not top else None
-    if ended is not None and ended.code == 0:
-        write_atomic(profile.path(".gitignore"), _SCRATCH.encode())
     if ended is None or ended.code == 0:
         ended = commit_memory(profile, message)
     if ended.code:
@@ -10132,7 +10140,10 @@ def do_start_worker(scene: Scene) -> Done:
     start = Start(fields["id"], "", fields["prompt"], fields.get("runner", ""), verify=fields.get("verify", ""))
     session = start_session(profile, start)
     if profile.runner(start.runner).mode == "builtin":
-        flag_session(session, INTERVIEW_FLAG)  # it would do so itself, and wake the next beat
+        try:
+            flag_session(session, INTERVIEW_FLAG)  # it would do so itself, and wake the next beat
+        except OSError as error:
+            profile.warn(f"{session.id}: {error.strerror}: its flag is not up")  # it runs: too late to fail
     line = scene.move.journal or f"started worker {session.id}: {one_line(fields['prompt'], 160)}"
     return Done(line, wrote=worker_item(profile, session.id))
 
@@ -10287,8 +10298,8 @@ def do_write_sensor(scene: Scene) -> Done:
     known = scene.world.readings.get(name)
     if os.path.lexists(path) and not scene.yes and (known is None or known.stamp not in ("", signature(path))):
         raise BadMove(f"sensor {name} was edited during the decision: nothing was written over it")
+    remove_file(snapshot_path(scene.profile, name))  # first: once the script is there, nothing may fail any more
     write_atomic(path, ended_line(scene.move.fields["body"]), mode=0o700)
-    remove_file(snapshot_path(scene.profile, name))
     return Done(scene.move.journal or f"wrote sensor {name}", wrote={f"sensor:{name}": None})
 
 
@@ -10663,9 +10674,13 @@ def surface(profile: Profile, told: Mapping[str, Notice], beat: bool = True, dec
 
     `beat`: of a beat, which shows it too, and knows all there is; else only push what is given.
     """
+    known: dict[str, JSON] = {}
     with Lock(profile.path(".surfaced.lock")) as lock:
-        lock.acquire(30.0, f"pid {os.getpid()}")
-        known: dict[str, JSON] = read_fields(profile.path(".surfaced"))
+        try:
+            lock.acquire(30.0, f"pid {os.getpid()}")
+            known = read_fields(profile.path(".surfaced"))
+        except OSError as error:
+            profile.warn(f"{error.filename}: {error.strerror}: what was told before is told again")
         shown = [key for key in told if beat and known.get(key) != "shown"]
         pushed = [key for key in told if key not in known]
         if shown:
@@ -10680,7 +10695,10 @@ def surface(profile: Profile, told: Mapping[str, Notice], beat: bool = True, dec
         else:
             now = {**known, **dict.fromkeys(pushed, "pushed")}
         if now != known:
-            write_atomic(profile.path(".surfaced"), json_line(now).encode())
+            try:
+                write_atomic(profile.path(".surfaced"), json_line(now).encode())
+            except OSError as error:
+                profile.warn(f"{error.filename}: {error.strerror}: what was told now is told again")
 
 
 def push(profile: Profile, told: Mapping[str, Notice]) -> None:
