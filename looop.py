@@ -9942,6 +9942,20 @@ def require_runner(profile: Profile, runner: Runner) -> None:
         )
 
 
+DISK_MIN = 256 * KIB  # what a decide and its record need; a prompt alone can be as long
+
+
+def require_disk(profile: Profile) -> None:
+    """Raise Failure when the disk is so full that a call would be paid whose move could not be recorded."""
+    s = os.statvfs(profile.data)
+    free = s.f_bavail * s.f_frsize
+    if s.f_blocks and free < DISK_MIN:
+        raise Failure(
+            f"data dir: {profile.data}: the disk is full, {free // KIB} KiB are left",
+            "make room: no call is paid for whose move could not be recorded",
+        )
+
+
 def run_command(profile: Profile, run: str, command: str, timeout: float, **where: str) -> Ended:
     """Run a command line in the data dir under a deadline; `where`: stdin, and its files in the capsule."""
     shell = shell_path(profile.env)
@@ -10912,6 +10926,7 @@ class Beat:
             )
         if runner.mode != "builtin":
             require_runner(profile, runner)
+            require_disk(profile)
         now = time.time()
         self.mode = runner.mode
         self.policy = policy_digest(self.world.digests())
