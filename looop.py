@@ -9859,10 +9859,9 @@ def known_run(profile: Profile, name: str) -> str:
     """Return a capsule's id by its name, a unique beginning of it, or `last`. Raise Failure when there is none."""
     check_data_dir(profile)
     try:
-        names = [run for run in os.listdir(profile.path("runs")) if run.startswith("tick-")]
+        runs = runs_in_order(profile, time.time())
     except FileNotFoundError:
-        names = []
-    runs = sorted(names, key=lambda run: (run[: -len("-xxxx")], os.stat(profile.path("runs", run)).st_mtime_ns))
+        runs = []
     if name == "last":
         matches = runs[-1:]
     else:
@@ -9894,16 +9893,32 @@ def read_object(profile: Profile, run: str, name: str) -> dict[str, JSON]:
     return value if isinstance(value, dict) else {}
 
 
+def by_age(stamps: Iterable[str], now: float) -> list[str]:
+    """Sort texts that begin with YYYYMMDD-HHMMSS, oldest first; what is of a clock that was ahead was there before."""
+    latest = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now + 2))
+    return sorted(stamps, key=lambda stamp: (stamp[: len(latest)] <= latest, stamp))
+
+
+def runs_in_order(profile: Profile, now: float) -> list[str]:
+    """Return the capsules, oldest first; within a second, in the order in which they were written."""
+    folder, begin = profile.path("runs"), "tick-"
+    names = [name[len(begin) :] for name in os.listdir(folder) if name.startswith(begin)]
+    seconds: dict[str, list[str]] = {}
+    for stamp in by_age(names, now):
+        seconds.setdefault(stamp[: -len("-xxxx")], []).append(begin + stamp)
+    found: list[str] = []
+    for same in seconds.values():
+        found += sorted(same, key=lambda run: os.stat(f"{folder}/{run}").st_mtime_ns) if len(same) > 1 else same
+    return found
+
+
 def prune_runs(profile: Profile) -> None:
     """Remove the oldest capsules beyond LOOOP_RUNS_KEEP."""
     keep = profile.setting("runs_keep")
     if not keep:
         return
     try:
-        runs = [name for name in os.listdir(profile.path("runs")) if name.startswith("tick-")]
-        if len(runs) > keep:
-            runs.sort(key=lambda run: (run[: -len("-xxxx")], os.stat(profile.path("runs", run)).st_mtime_ns))
-        for run in runs[:-keep]:
+        for run in runs_in_order(profile, time.time())[:-keep]:
             for name in os.listdir(profile.path("runs", run)):
                 remove_file(profile.path("runs", run, name))
             os.rmdir(profile.path("runs", run))
@@ -10335,7 +10350,7 @@ def replace_playbook(profile: Profile, body: bytes, stamp: str) -> None:
     if before is not None:
         make_private_dir(folder)
         write_atomic(f"{folder}/{stamp}.md", before)
-        for name in sorted(os.listdir(folder))[:-20]:
+        for name in by_age(os.listdir(folder), time.time())[:-20]:
             remove_file(f"{folder}/{name}")
     write_atomic(path, body)
 
