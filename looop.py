@@ -793,8 +793,10 @@ def write_atomic(path: str, data: bytes, mode: int = 0o600, sync: bool = True) -
         finally:
             os.close(fd)
         os.rename(temporary, path)
-    except BaseException:
+    except BaseException as error:
         remove_file(temporary)
+        if isinstance(error, OSError):
+            raise OSError(error.errno, error.strerror, path) from None
         raise
     if sync:
         sync_dir(os.path.dirname(path))
@@ -829,8 +831,11 @@ def publish(path: str, data: bytes, mode: int = 0o600) -> bool:
 
 
 def sync_dir(path: str) -> None:
-    """Make a folder's entries durable."""
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    """Make a folder's entries durable, where that can be done: what they say is done already."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return
     try:
         os.fsync(fd)
     except OSError:
@@ -880,6 +885,8 @@ def append_line(path: str, line: bytes, sync: bool = False) -> None:
         write_all(fd, line + b"\n")
         if sync:
             os.fsync(fd)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, path) from None
     finally:
         os.close(fd)
 
@@ -949,10 +956,11 @@ def signature(path: str) -> str:
 
 
 def rewrite(fd: int, line: str) -> None:
-    """Replace the line in a lock that is held, which it is also where a full disk has no room for the line."""
-    data = line.encode() + b"\n"
+    """Replace the line in a lock that is held ("": by none), which it is also where a full disk has no room for it."""
+    data = line.encode() + b"\n" if line else b""
     try:
-        os.pwrite(fd, data, 0)
+        if data:
+            os.pwrite(fd, data, 0)
         os.ftruncate(fd, len(data))
     except OSError:
         pass
@@ -986,7 +994,7 @@ class Lock:
             time.sleep(pause)
             pause = min(pause * 1.5, 0.1)
         self.fd = fd
-        os.ftruncate(fd, 0)
+        rewrite(fd, "")
         rewrite(fd, note)
         return True
 
@@ -1001,7 +1009,7 @@ class Lock:
     def release(self) -> None:
         """Let go of the lock."""
         if self.fd >= 0:
-            os.ftruncate(self.fd, 0)
+            rewrite(self.fd, "")
             os.close(self.fd)
             self.fd = -1
 
@@ -1044,6 +1052,26 @@ def lock_holder(path: str) -> str:
 def lock_words(path: str) -> str:
     """Say who holds a lock, for a person; "" when nobody does."""
     return with_local_times(lock_holder(path), time.time())
+
+
+_REMEDIES = {  # by errno
+    "ENOSPC EDQUOT EFBIG": "make room",
+    "EACCES EPERM EROFS": "make it readable and writable",
+    "EMFILE": "raise the limit of open files: `ulimit -n`",
+    "ENFILE": "the machine has no open files left: end what holds them",
+    "EAGAIN": "raise the limit of processes, `ulimit -u`, or end some",
+    "ENOMEM": "the machine is short of memory: end something",
+    "EIO": "look after the disk",
+}
+
+
+def remedy_for(error: OSError) -> str:
+    """Say what a person can do about an error of the system."""
+    import errno
+
+    name = errno.errorcode.get(error.errno or 0, "")
+    found = [remedy for names, remedy in _REMEDIES.items() if name in names.split()]
+    return found[0] if found else "make room, or make it readable and writable"
 
 
 def names_in(folder: str, what: str) -> list[str]:
@@ -2268,7 +2296,8 @@ def record_cost(profile: Profile, row: Mapping[str, JSON]) -> None:
     try:
         append_line(profile.path("cost.jsonl"), canonical_row(profile.redacted(row)).encode(), sync=True)
     except OSError as error:
-        raise Failure(f"cost.jsonl: {error.strerror}", "looop records every cost before it acts: make room") from None
+        remedy = f"looop records every cost before it acts: {remedy_for(error)}"
+        raise Failure(f"cost.jsonl: {error.strerror}", remedy) from None
 
 
 def canonical_row(row: Mapping[str, JSON]) -> str:
@@ -9960,6 +9989,12 @@ def commit(profile: Profile, message: str) -> None:
     top = repository_top(data)
     if top and top != data and wanted is not True:
         return  # inside somebody's repository, dotfiles perhaps: theirs to commit
+    try:
+        if not top:  # before there is a repository, which whoever dies in between would leave without
+            write_atomic(profile.path(".gitignore"), _SCRATCH.encode())
+    except OSError as error:
+        profile.warn(f"git: .gitignore: {error.strerror}: this move is journaled, not committed")
+        return
     ended = git(profile, "init", "-q") if not top else None
     if ended is None or ended.code == 0:
         keep_scratch_out(profile)
@@ -10026,10 +10061,9 @@ def known_run(profile: Profile, name: str) -> str:
     """Return a capsule's id by its name, a unique beginning of it, or `last`. Raise Failure when there is none."""
     check_data_dir(profile)
     try:
-        names = [run for run in os.listdir(profile.path("runs")) if run.startswith("tick-")]
+        runs = runs_in_order(profile, time.time())
     except FileNotFoundError:
-        names = []
-    runs = sorted(names, key=lambda run: (run[: -len("-xxxx")], os.stat(profile.path("runs", run)).st_mtime_ns))
+        runs = []
     if name == "last":
         matches = runs[-1:]
     else:
@@ -10061,16 +10095,32 @@ def read_object(profile: Profile, run: str, name: str) -> dict[str, JSON]:
     return value if isinstance(value, dict) else {}
 
 
+def by_age(stamps: Iterable[str], now: float) -> list[str]:
+    """Sort texts that begin with YYYYMMDD-HHMMSS, oldest first; what is of a clock that was ahead was there before."""
+    latest = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now + 2))
+    return sorted(stamps, key=lambda stamp: (stamp[: len(latest)] <= latest, stamp))
+
+
+def runs_in_order(profile: Profile, now: float) -> list[str]:
+    """Return the capsules, oldest first; within a second, in the order in which they were written."""
+    folder, begin = profile.path("runs"), "tick-"
+    names = [name[len(begin) :] for name in os.listdir(folder) if name.startswith(begin)]
+    seconds: dict[str, list[str]] = {}
+    for stamp in by_age(names, now):
+        seconds.setdefault(stamp[: -len("-xxxx")], []).append(begin + stamp)
+    found: list[str] = []
+    for same in seconds.values():
+        found += sorted(same, key=lambda run: os.stat(f"{folder}/{run}").st_mtime_ns) if len(same) > 1 else same
+    return found
+
+
 def prune_runs(profile: Profile) -> None:
     """Remove the oldest capsules beyond LOOOP_RUNS_KEEP."""
     keep = profile.setting("runs_keep")
     if not keep:
         return
     try:
-        runs = [name for name in os.listdir(profile.path("runs")) if name.startswith("tick-")]
-        if len(runs) > keep:
-            runs.sort(key=lambda run: (run[: -len("-xxxx")], os.stat(profile.path("runs", run)).st_mtime_ns))
-        for run in runs[:-keep]:
+        for run in runs_in_order(profile, time.time())[:-keep]:
             for name in os.listdir(profile.path("runs", run)):
                 remove_file(profile.path("runs", run, name))
             os.rmdir(profile.path("runs", run))
@@ -10106,6 +10156,20 @@ def require_runner(profile: Profile, runner: Runner) -> None:
         raise Failure(
             f"runner {runner.name}: {word} is not on PATH",
             f"install {word}, or name another in {profile.config_path}, or go on without one: LOOOP_RUNNER=builtin",
+        )
+
+
+DISK_MIN = 256 * KIB  # what a decide and its record need; a prompt alone can be as long
+
+
+def require_disk(profile: Profile) -> None:
+    """Raise Failure when the disk is so full that a call would be paid whose move could not be recorded."""
+    s = os.statvfs(profile.data)
+    free = s.f_bavail * s.f_frsize
+    if s.f_blocks and free < DISK_MIN:
+        raise Failure(
+            f"data dir: {profile.data}: the disk is full, {free // KIB} KiB are left",
+            "make room: no call is paid for whose move could not be recorded",
         )
 
 
@@ -10322,7 +10386,10 @@ def do_start_worker(scene: Scene) -> Done:
     start = Start(fields["id"], "", fields["prompt"], fields.get("runner", ""), verify=fields.get("verify", ""))
     session = start_session(profile, start)
     if profile.runner(start.runner).mode == "builtin":
-        flag_session(session, INTERVIEW_FLAG)  # it would do so itself, and wake the next beat
+        try:
+            flag_session(session, INTERVIEW_FLAG)  # it would do so itself, and wake the next beat
+        except OSError as error:
+            profile.warn(f"{session.id}: {error.strerror}: its flag is not up")  # it runs: too late to fail
     line = scene.move.journal or f"started worker {session.id}: {one_line(fields['prompt'], 160)}"
     return Done(line, wrote=worker_item(profile, session.id))
 
@@ -10391,6 +10458,8 @@ def do_shell(scene: Scene) -> Done:
     ended = run_command(
         profile, scene.run, command, timeout, stdout="shell.log", stderr="shell.log", child="shell.json"
     )
+    if ended.why == "spawn":
+        raise BadMove(f"shell: the command could not be started: {text_of(ended.err)}: nothing was done")
     output = profile.redacted(clean_log(profile, scene.run, "shell.log"))
     how = {
         "timeout": f"ended at its deadline, after {duration_text(timeout)}",
@@ -10493,8 +10562,8 @@ def do_write_sensor(scene: Scene) -> Done:
     known = scene.world.readings.get(name)
     if os.path.lexists(path) and not scene.yes and (known is None or known.stamp not in ("", signature(path))):
         raise BadMove(f"sensor {name} was edited during the decision: nothing was written over it")
+    remove_file(snapshot_path(scene.profile, name))  # first: once the script is there, nothing may fail any more
     write_atomic(path, ended_line(scene.move.fields["body"]), mode=0o700)
-    remove_file(snapshot_path(scene.profile, name))
     return Done(scene.move.journal or f"wrote sensor {name}", wrote={f"sensor:{name}": None})
 
 
@@ -10517,7 +10586,7 @@ def replace_playbook(profile: Profile, body: bytes, stamp: str) -> None:
     if before is not None:
         make_private_dir(folder)
         write_atomic(f"{folder}/{stamp}.md", before)
-        for name in sorted(os.listdir(folder))[:-20]:
+        for name in by_age(os.listdir(folder), time.time())[:-20]:
             remove_file(f"{folder}/{name}")
     write_atomic(path, body)
 
@@ -10702,7 +10771,7 @@ def record(
     state["open"] = None
     state["last"] = {"run": run, "line": line, "journal_at": file_size(journal), "result": full}
     if fold_at is not None:
-        state["last"]["journal_at"] = fold_at
+        state["last"].update(journal_at=fold_at, fold=True)
     write_state(profile, state)
     if fold_at is not None:
         os.truncate(journal, fold_at)
@@ -10726,15 +10795,22 @@ def settle(profile: Profile, state: dict[str, JSON], counted: bool = True) -> di
         and os.path.isdir(profile.path("runs", last["run"]))
         and read_capsule(profile, last["run"], "result.json") is None
     ):
-        finish_journal(profile, last["line"], last["journal_at"])
+        finish_journal(profile, last["line"], last["journal_at"], bool(last.get("fold")))
         seal(profile, last["run"], last["result"])
     return state
 
 
-def finish_journal(profile: Profile, line: str, position: int) -> None:
-    """Append a journal line that was committed, unless it stands there already."""
-    if line and line.encode() not in read_from(profile.path("journal.md"), position).split(b"\n"):
-        append_line(profile.path("journal.md"), line.encode(), sync=True)
+def finish_journal(profile: Profile, line: str, position: int, fold: bool) -> None:
+    """Append a journal line that was committed, unless it stands there already; `fold`: in the place of what does."""
+    path = profile.path("journal.md")
+    after = read_from(path, position).split(b"\n")
+    if not line or line.encode() in after:
+        return
+    if fold and file_size(path) > position:
+        os.truncate(path, position)
+    elif after[-1] and line.encode().startswith(after[-1]):  # a full disk took half of it
+        os.truncate(path, file_size(path) - len(after[-1]))
+    append_line(path, line.encode(), sync=True)
 
 
 def settle_open(profile: Profile, state: dict[str, JSON], counted: bool) -> dict[str, JSON]:
@@ -10868,9 +10944,13 @@ def surface(profile: Profile, told: Mapping[str, Notice], beat: bool = True, dec
 
     `beat`: of a beat, which shows it too, and knows all there is; else only push what is given.
     """
+    known: dict[str, JSON] = {}
     with Lock(profile.path(".surfaced.lock")) as lock:
-        lock.acquire(30.0, f"pid {os.getpid()}")
-        known: dict[str, JSON] = read_fields(profile.path(".surfaced"))
+        try:
+            lock.acquire(30.0, f"pid {os.getpid()}")
+            known = read_fields(profile.path(".surfaced"))
+        except OSError as error:
+            profile.warn(f"{error.filename}: {error.strerror}: what was told before is told again")
         shown = [key for key in told if beat and known.get(key) != "shown"]
         pushed = [key for key in told if key not in known]
         if shown:
@@ -10885,7 +10965,10 @@ def surface(profile: Profile, told: Mapping[str, Notice], beat: bool = True, dec
         else:
             now = {**known, **dict.fromkeys(pushed, "pushed")}
         if now != known:
-            write_atomic(profile.path(".surfaced"), json_line(now).encode())
+            try:
+                write_atomic(profile.path(".surfaced"), json_line(now).encode())
+            except OSError as error:
+                profile.warn(f"{error.filename}: {error.strerror}: what was told now is told again")
 
 
 def push(profile: Profile, told: Mapping[str, Notice]) -> None:
@@ -11099,6 +11182,7 @@ class Beat:
             )
         if runner.mode != "builtin":
             require_runner(profile, runner)
+            require_disk(profile)
         now = time.time()
         self.mode = runner.mode
         self.policy = policy_digest(self.world.digests())
@@ -18657,8 +18741,9 @@ def guarded(env: Mapping[str, str], words: list[str]) -> int:
         return 0
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        beat = words[:1] in (["tick"], ["run"])
-        hint = "the next beat settles what was begun" if beat else "make room, or make it readable and writable"
+        hint = remedy_for(error)
+        if words[:1] in (["tick"], ["run"], ["approve"]):
+            hint += "; the next beat settles what was begun"
         sys.stderr.write("looop: " + printable(f"{where}{error.strerror}: {hint}").replace("\n", "\\n") + "\n")
         return EXIT_FAILED
     except KeyboardInterrupt:
