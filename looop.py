@@ -1723,10 +1723,13 @@ def repository_top(path: str) -> str:
     return path
 
 
-def keep_scratch_out(profile: Profile) -> None:
-    """Put a .gitignore into a data dir that lies in a git repository and has none: `git add -A` shall take no log."""
+def keep_scratch_out(profile: Profile, coming: bool = False) -> None:
+    """Put a .gitignore into a data dir that has none and lies in a git repository: `git add -A` shall take no log.
+
+    `coming`: the repository is about to be made.
+    """
     path = profile.path(".gitignore")
-    if not os.path.lexists(path) and repository_top(os.path.realpath(profile.data)):
+    if not os.path.lexists(path) and (coming or repository_top(os.path.realpath(profile.data))):
         write_atomic(path, _SCRATCH.encode())
 
 
@@ -9990,14 +9993,12 @@ def commit(profile: Profile, message: str) -> None:
     if top and top != data and wanted is not True:
         return  # inside somebody's repository, dotfiles perhaps: theirs to commit
     try:
-        if not top:  # before there is a repository, which whoever dies in between would leave without
-            write_atomic(profile.path(".gitignore"), _SCRATCH.encode())
+        keep_scratch_out(profile, coming=True)  # first: whoever dies in between leaves no repository without
     except OSError as error:
         profile.warn(f"git: .gitignore: {error.strerror}: this move is journaled, not committed")
         return
     ended = git(profile, "init", "-q") if not top else None
     if ended is None or ended.code == 0:
-        keep_scratch_out(profile)
         ended = commit_memory(profile, message)
     if ended.code:
         words = one_line(text_of(ended.err or ended.out) or f"exit {ended.code}")
