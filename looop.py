@@ -687,16 +687,23 @@ def local_midnight(epoch: float) -> float:
 # line; only ENOENT means absent; looop's own files are 0600 and its folders 0700; a lock file is never unlinked.
 
 
+def open_file(path: str, flags: int = os.O_RDONLY) -> int:
+    """Open a file, 0600 if it is made. Raise OSError also for what is none: a pipe would hold us up for ever."""
+    fd = os.open(path, flags | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
+    if os.fstat(fd).st_mode & 0o170000 != 0o100000:
+        os.close(fd)
+        raise OSError(22, "Not a regular file", path)
+    return fd
+
+
 def read_bytes(path: str) -> bytes | None:
     """Return a file's content, None when it is absent. Raise OSError when it cannot be read."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        fd = open_file(path)
     except FileNotFoundError:
         return None
     try:
         s = os.fstat(fd)
-        if s.st_mode & 0o170000 != 0o100000:  # a pipe would hold the beat up for ever
-            raise OSError(22, "Not a regular file", path)
         # room for what it holds: what is cut off again leaves holes in the memory of a process that lives for long
         room = min(s.st_size + 1, MIB) if s.st_size else 16 * KIB
         chunks: list[bytes] = []
@@ -765,7 +772,7 @@ def write_atomic(path: str, data: bytes, mode: int = 0o600, sync: bool = True) -
 def overwrite(path: str, data: bytes) -> None:
     """Put JSON into a small file where it lies, which needs no room; a reader may see a part. A failure is silent."""
     try:
-        fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        fd = open_file(path, os.O_WRONLY)
     except OSError:
         return
     try:
@@ -828,7 +835,7 @@ def make_private_dir(path: str) -> None:
 
 def append_line(path: str, line: bytes, sync: bool = False) -> None:
     """Append one whole line with one write. A torn last line, left by a crash, is ended first, never continued."""
-    fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fd = open_file(path, os.O_RDWR | os.O_APPEND | os.O_CREAT)
     try:
         size = os.fstat(fd).st_size
         if size and os.pread(fd, 1, size - 1) != b"\n":
@@ -861,7 +868,7 @@ def written_at(path: str) -> float:
 def lines_backwards(path: str, block: int = 64 * KIB) -> Iterator[bytes]:
     """Give a file's lines from the last to the first, reading only as far as asked; none when it is absent."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        fd = open_file(path)
     except FileNotFoundError:
         return
     try:
@@ -981,7 +988,7 @@ def brief_lock(path: str) -> Lock:
 def lock_is_held(path: str) -> bool:
     """Tell whether a process holds a lock."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        fd = open_file(path)
     except FileNotFoundError:
         return False
     try:
@@ -5263,7 +5270,7 @@ class LogView:
             place = 0
             for start, path in [*older, (-1, f"{self.folder}/output.log")]:
                 try:
-                    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+                    fd = open_file(path)
                 except FileNotFoundError:
                     continue  # it has turned meanwhile, or its writer died between two steps
                 self.parts.append((place if start < 0 else start, fd))
@@ -12158,7 +12165,7 @@ def add_up(path: str, since: float) -> Costs:
     row = re.compile(_ROW)
     costs = Costs()
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        fd = open_file(path)
     except FileNotFoundError:
         return costs
     try:
@@ -12206,7 +12213,7 @@ def skipped_beats(profile: Profile, since: float) -> int:
     count = 0
     for name in ("events.jsonl.1", "events.jsonl"):
         try:
-            fd = os.open(profile.path(name), os.O_RDONLY | os.O_CLOEXEC)
+            fd = open_file(profile.path(name))
         except FileNotFoundError:
             continue
         try:
@@ -16178,8 +16185,7 @@ def check_files(profile: Profile) -> Iterator[Finding]:
     for name in ("PLAYBOOK.md", "journal.md", "cost.jsonl", "events.jsonl"):
         path = profile.path(name)
         try:
-            with open(path, "rb"):
-                pass
+            os.close(open_file(path))
         except FileNotFoundError:
             if name == "PLAYBOOK.md" and file_size(profile.path("state.json")):
                 good = False
@@ -16188,7 +16194,8 @@ def check_files(profile: Profile) -> Iterator[Finding]:
                 )
         except OSError as error:
             good = False
-            yield fail(f"{name}: {error.strerror}", f"chmod 600 {quoted(path)}")
+            remedy = f"chmod 600 {quoted(path)}" if error.errno == 13 else f"move it away: mv {quoted(path)} …"
+            yield fail(f"{name}: {error.strerror}", remedy)
     if good:
         yield ok("state, asks, sessions, goals, journal and ledger can be read")
 
