@@ -1621,18 +1621,21 @@ class Bell:
     """Wake this process when something happens that somebody may wait for: an ask, an answer, a flag, a session's end.
 
     A FIFO of its own in .bells/, into which `ring` writes a byte. What has happened is not told: whoever wakes looks.
-    A hand that edits files rings no bell, so a wait is never without limit.
+    A hand that edits files rings no bell, so a wait is never without limit; nor is one for want of room for a bell.
     """
 
     __slots__ = ("fd", "path")
 
     def __init__(self, profile: Profile) -> None:
         folder, name = profile.path(".bells"), f"{os.getpid()}-{os.urandom(3).hex()}"
-        make_private_dir(folder)
-        self.path, aside = f"{folder}/{name}", f"{folder}/.{name}"
-        os.mkfifo(aside, 0o600)
-        self.fd = os.open(aside, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
-        os.rename(aside, self.path)  # not before it is open: a bell that nobody hears is taken down
+        self.path, aside, self.fd = f"{folder}/{name}", f"{folder}/.{name}", -1
+        try:
+            make_private_dir(folder)
+            os.mkfifo(aside, 0o600)
+            self.fd = os.open(aside, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+            os.rename(aside, self.path)  # not before it is open: a bell that nobody hears is taken down
+        except OSError:  # a full disk, a read-only one: whoever waits looks now and then
+            return
         for half in os.listdir(folder):  # somebody died while hanging it up
             if half.startswith(".") and time.time() - written_at(f"{folder}/{half}") > 60.0:
                 remove_file(f"{folder}/{half}")
@@ -1641,6 +1644,9 @@ class Bell:
         """Wait until it rings or the time is up; return whether it rang."""
         import select
 
+        if self.fd < 0:
+            time.sleep(max(0.0, secs))
+            return False
         poller = select.poll()
         poller.register(self.fd, select.POLLIN)
         if not poller.poll(max(0.0, secs) * 1000):
@@ -1653,8 +1659,9 @@ class Bell:
 
     def close(self) -> None:
         """Take it down."""
-        remove_file(self.path)
-        os.close(self.fd)
+        if self.fd >= 0:
+            remove_file(self.path)
+            os.close(self.fd)
 
     def __enter__(self) -> Self:
         """Listen within a block."""
