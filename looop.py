@@ -6856,8 +6856,11 @@ def launch(order: Order, lock: int) -> None:
         told += chunk
     os.close(ours)
     if told != b"ok":
-        words = one_line(text_of(told)) or "its supervisor died"
-        raise Failure(f"start-session: {order.id}: {words}", "nothing was started", 127 if told else EXIT_FAILED)
+        number, _, words = one_line(text_of(told)).partition(" ")
+        error = OSError(int(number) if number.isdigit() else -1, words or "its supervisor died")
+        missing = error.errno in (0, 2)  # what the command line names is not there, or cannot be run
+        remedy = "nothing was started" + (f": {remedy_for(error)}" if told and not missing else "")
+        raise Failure(f"start-session: {order.id}: {error.strerror}", remedy, 127 if missing else EXIT_FAILED)
 
 
 def supervise(order: Order, lock: int, report: int) -> None:
@@ -6880,7 +6883,8 @@ def supervise(order: Order, lock: int, report: int) -> None:
         try:
             supervisor.start()
         except OSError as error:
-            os.write(report, f"{error.filename or ''}: {error.strerror or error}".lstrip(": ").encode())
+            words = f"{error.filename or ''}: {error.strerror or error}".lstrip(": ")
+            os.write(report, f"{error.errno or 0} {words}".encode("utf-8", "surrogateescape"))
             return
         try:
             os.write(report, b"ok")
