@@ -700,16 +700,23 @@ def local_midnight(epoch: float) -> float:
 # folders 0700; a lock file is never unlinked.
 
 
+def open_file(path: str, flags: int = os.O_RDONLY) -> int:
+    """Open a file, 0600 if it is made. Raise OSError also for what is none: a pipe would hold us up for ever."""
+    fd = os.open(path, flags | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
+    if os.fstat(fd).st_mode & 0o170000 != 0o100000:
+        os.close(fd)
+        raise OSError(22, "Not a regular file", path)
+    return fd
+
+
 def read_bytes(path: str) -> bytes | None:
     """Return a file's content, None when it is absent. Raise OSError when it cannot be read."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        fd = open_file(path)
     except FileNotFoundError:
         return None
     try:
         s = os.fstat(fd)
-        if s.st_mode & 0o170000 != 0o100000:  # a pipe would hold the beat up for ever
-            raise OSError(22, "Not a regular file", path)
         # room for what it holds: what is cut off again leaves holes in the memory of a process that lives for long
         room = min(s.st_size + 1, MIB) if s.st_size else 16 * KIB
         chunks: list[bytes] = []
@@ -805,7 +812,7 @@ def write_atomic(path: str, data: bytes, mode: int = 0o600, sync: bool = True) -
 def overwrite(path: str, data: bytes) -> None:
     """Put JSON into a small file where it lies, which needs no room; a reader may see a part. A failure is silent."""
     try:
-        fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        fd = open_file(path, os.O_WRONLY)
     except OSError:
         return
     try:
@@ -877,7 +884,7 @@ def only_ours(path: str) -> bool:
 
 def append_line(path: str, line: bytes, sync: bool = False) -> None:
     """Append one whole line with one write. A torn last line, left by a crash, is ended first, never continued."""
-    fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fd = open_file(path, os.O_RDWR | os.O_APPEND | os.O_CREAT)
     try:
         size = os.fstat(fd).st_size
         if size and os.pread(fd, 1, size - 1) != b"\n":
@@ -910,7 +917,7 @@ def written_at(path: str) -> float:
 def lines_backwards(path: str, block: int = 64 * KIB) -> Iterator[bytes]:
     """Give a file's lines from the last to the first, reading only as far as asked; none when it is absent."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        fd = open_file(path)
     except FileNotFoundError:
         return
     try:
@@ -1030,7 +1037,7 @@ def brief_lock(path: str) -> Lock:
 def lock_is_held(path: str) -> bool:
     """Tell whether a process holds a lock."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        fd = open_file(path)
     except FileNotFoundError:
         return False
     try:
@@ -1752,18 +1759,21 @@ class Bell:
     """Wake this process when something happens that somebody may wait for: an ask, an answer, a flag, a session's end.
 
     A FIFO of its own in .bells/, into which `ring` writes a byte. What has happened is not told: whoever wakes looks.
-    A hand that edits files rings no bell, so a wait is never without limit.
+    A hand that edits files rings no bell, so a wait is never without limit; nor is one for want of room for a bell.
     """
 
     __slots__ = ("fd", "path")
 
     def __init__(self, profile: Profile) -> None:
         folder, name = profile.path(".bells"), f"{os.getpid()}-{os.urandom(3).hex()}"
-        make_private_dir(folder)
-        self.path, aside = f"{folder}/{name}", f"{folder}/.{name}"
-        os.mkfifo(aside, 0o600)
-        self.fd = os.open(aside, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
-        os.rename(aside, self.path)  # not before it is open: a bell that nobody hears is taken down
+        self.path, aside, self.fd = f"{folder}/{name}", f"{folder}/.{name}", -1
+        try:
+            make_private_dir(folder)
+            os.mkfifo(aside, 0o600)
+            self.fd = os.open(aside, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+            os.rename(aside, self.path)  # not before it is open: a bell that nobody hears is taken down
+        except OSError:  # a full disk, a read-only one: whoever waits looks now and then
+            return
         for half in os.listdir(folder):  # somebody died while hanging it up
             if half.startswith(".") and time.time() - written_at(f"{folder}/{half}") > 60.0:
                 remove_file(f"{folder}/{half}")
@@ -1772,6 +1782,9 @@ class Bell:
         """Wait until it rings or the time is up; return whether it rang."""
         import select
 
+        if self.fd < 0:
+            time.sleep(max(0.0, secs))
+            return False
         poller = select.poll()
         poller.register(self.fd, select.POLLIN)
         if not poller.poll(max(0.0, secs) * 1000):
@@ -1784,8 +1797,9 @@ class Bell:
 
     def close(self) -> None:
         """Take it down."""
-        remove_file(self.path)
-        os.close(self.fd)
+        if self.fd >= 0:
+            remove_file(self.path)
+            os.close(self.fd)
 
     def __enter__(self) -> Self:
         """Listen within a block."""
@@ -5423,7 +5437,7 @@ class LogView:
             place = 0
             for start, path in [*older, (-1, f"{self.folder}/output.log")]:
                 try:
-                    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+                    fd = open_file(path)
                 except FileNotFoundError:
                     continue  # it has turned meanwhile, or its writer died between two steps
                 self.parts.append((place if start < 0 else start, fd))
@@ -7027,8 +7041,11 @@ def launch(order: Order, lock: int) -> None:
         told += chunk
     os.close(ours)
     if told != b"ok":
-        words = one_line(text_of(told)) or "its supervisor died"
-        raise Failure(f"start-session: {order.id}: {words}", "nothing was started", 127 if told else EXIT_FAILED)
+        number, _, words = one_line(text_of(told)).partition(" ")
+        error = OSError(int(number) if number.isdigit() else -1, words or "its supervisor died")
+        missing = error.errno in (0, 2)  # what the command line names is not there, or cannot be run
+        remedy = "nothing was started" + (f": {remedy_for(error)}" if told and not missing else "")
+        raise Failure(f"start-session: {order.id}: {error.strerror}", remedy, 127 if missing else EXIT_FAILED)
 
 
 def supervise(order: Order, lock: int, report: int) -> None:
@@ -7051,7 +7068,8 @@ def supervise(order: Order, lock: int, report: int) -> None:
         try:
             supervisor.start()
         except OSError as error:
-            os.write(report, f"{error.filename or ''}: {error.strerror or error}".lstrip(": ").encode())
+            words = f"{error.filename or ''}: {error.strerror or error}".lstrip(": ")
+            os.write(report, f"{error.errno or 0} {words}".encode("utf-8", "surrogateescape"))
             return
         try:
             os.write(report, b"ok")
@@ -12420,7 +12438,7 @@ def add_up(path: str, since: float) -> Costs:
     row = re.compile(_ROW)
     costs = Costs()
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        fd = open_file(path)
     except FileNotFoundError:
         return costs
     try:
@@ -12468,7 +12486,7 @@ def skipped_beats(profile: Profile, since: float) -> int:
     count = 0
     for name in ("events.jsonl.1", "events.jsonl"):
         try:
-            fd = os.open(profile.path(name), os.O_RDONLY | os.O_CLOEXEC)
+            fd = open_file(profile.path(name))
         except FileNotFoundError:
             continue
         try:
@@ -16451,8 +16469,7 @@ def check_files(profile: Profile) -> Iterator[Finding]:
     for name in ("PLAYBOOK.md", "journal.md", "cost.jsonl", "events.jsonl"):
         path = profile.path(name)
         try:
-            with open(path, "rb"):
-                pass
+            os.close(open_file(path))
         except FileNotFoundError:
             if name == "PLAYBOOK.md" and file_size(profile.path("state.json")):
                 good = False
@@ -16461,7 +16478,8 @@ def check_files(profile: Profile) -> Iterator[Finding]:
                 )
         except OSError as error:
             good = False
-            yield fail(f"{name}: {error.strerror}", f"chmod 600 {quoted(path)}")
+            remedy = f"chmod 600 {quoted(path)}" if error.errno == 13 else f"move it away: mv {quoted(path)} …"
+            yield fail(f"{name}: {error.strerror}", remedy)
     if good:
         yield ok("state, asks, sessions, goals, journal and ledger can be read")
 

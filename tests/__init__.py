@@ -21,8 +21,11 @@ import unittest
 def load_tests(loader, tests, pattern):
     """Hand every class of tests to whoever is free (unittest's load_tests protocol)."""
     here = os.path.dirname(__file__)
-    names = sorted(name[:-3] for name in os.listdir(here) if name.startswith("test_") and name.endswith(".py"))
-    modules = [loader.loadTestsFromName(f"tests.{name}") for name in names]
+    names = []
+    for package, folder in (("tests", here), ("tests.faults", os.path.join(here, "faults"))):
+        found = (name[:-3] for name in os.listdir(folder) if name.startswith("test_") and name.endswith(".py"))
+        names += sorted(f"{package}.{name}" for name in found)
+    modules = [loader.loadTestsFromName(name) for name in names]
     if "LOOOP_TEST_ARCHIVE" not in os.environ:
         folder = tempfile.mkdtemp(prefix="looop-test-archive-")
         atexit.register(shutil.rmtree, folder)
