@@ -377,6 +377,29 @@ class Fences(Case):
                 self.assertEqual(self.shape(looop.build_prompt(inputs)[0]), shape, (path, text))
             holder[key] = before
 
+    def test_all_of_it_fits_whatever_fills_it(self):
+        for filler in ("word " * 9 + "\n", "\x1b\u202e", "\u65e5", "\n"):
+            text = (filler * (60_000 // len(filler)))[:60_000]
+            ask = {"n": 1, "kind": "ask", "state": "open", "question": text, "options": [text], "answer": text}
+            inputs = {
+                **{"mode": "direct", "forced": "a" * 64, "now": "now", "first": False, "flapping": [text]},
+                **{"playbook": ["ok", text, len(text.encode())], "goals": [["a", "ok", text]], "asks": [ask]},
+                **{
+                    "workers": [{"id": "w", "flag": text}],
+                    "claims": [["x", text]],
+                    "readings": [["s", "trusted", text]],
+                },
+                **{"journal": [text], "changes": [text], "interrupted": text},
+                **{"shell": {"command": text, "ended": "", "output": text}},
+                **{"failure": {"reason": text, "count": 1, "reply": text}},
+            }
+            prompt, cuts = looop.build_prompt(inputs)
+            self.assertLessEqual(len(prompt.encode()), looop.PROMPT_MAX)
+            self.assertEqual({cut.partition(":")[0] for cut in cuts}, set(looop._BUDGETS))
+            self.assertEqual(prompt.count(" bytes cut here]"), len(cuts))
+            del inputs["claims"]  # as in capsules of before
+            self.assertEqual(len(looop.build_prompt(inputs)[1]), len(cuts) - 1)
+
     def texts(self, value, path=()):
         """Give (holder, key, path) of each text that is not looop's own word."""
         if path[-1:] not in (("mode",), ("kind",), ("state",)):
