@@ -9125,17 +9125,14 @@ def stream_objects(output: str) -> list[dict[str, JSON]]:
     for line in output.split("\n"):
         if line.lstrip().startswith("{"):
             try:
-                value = parse_json(line)
+                objects.append(parse_json(line))  # what begins so, and is JSON, is an object
             except ValueError:
                 continue
-            if isinstance(value, dict):
-                objects.append(value)
     if not objects and output.lstrip().startswith("{"):
         try:
-            value = parse_json(output)
+            return [parse_json(output)]
         except ValueError:
             return []
-        return [value] if isinstance(value, dict) else []
     return objects
 
 

@@ -196,6 +196,8 @@ class Hostile(unittest.TestCase):
         for _ in range(11):
             quoted = 'a "' + quoted.replace("\\", "\\\\").replace('"', '\\"') + '"'
         self.assertIn("too deep", looop.looks_irreversible(quoted))
+        self.assertEqual(looop.tripwire("date", {}, True, looop._DEEPEST), "")
+        self.assertTrue(looop.tripwire("date", {}, True, looop._DEEPEST + 1))
 
 
 if __name__ == "__main__":

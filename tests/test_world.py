@@ -96,6 +96,93 @@ class WorldHash(unittest.TestCase):
         self.assertEqual(looop.signal_item(reading.replace(text=b'{"a":1}')), looop.Item("d", {"a": 1}))
 
 
+class Readings(unittest.TestCase):
+    def test_each_end_of_a_sensor(self):
+        def end(out=b"", code=0, why="exit", err=b""):
+            return looop.reading_of(looop.Ended("s", code, why, out, err, 1.26), 10, 2.5)
+
+        for ended, words, detail in (
+            (end(why="spawn", err=b"no such file"), "cannot start: no such file", {"stderr": ""}),
+            (end(why="timeout", out=b"x", err=b"e"), "timeout after 2.5 s", {"stderr": "e"}),
+            (end(why="overflow"), "output over 10 bytes", {"stderr": ""}),
+            (end(code=-9, out=b"x"), "signal 9", {"stderr": "", "stdout": "x"}),
+            (end(), "no output", {"stderr": ""}),
+            (end(b" \n", code=4), "exit 4", {"stderr": "", "stdout": " \n"}),
+            (end(b"word", code=4), "exit 4", {"stderr": "", "stdout": "word"}),
+            (end(b"two\nlines", code=1), "exit 1", {"stderr": "", "stdout": "two\nlines"}),
+            (end(b"{}", code=1), "exit 1", {"stderr": "", "stdout": "{}"}),
+            (end(b"{"), "not JSON", {"stderr": "", "stdout": "{"}),
+            (end(b"two\nlines"), "not JSON", {"stderr": "", "stdout": "two\nlines"}),
+            (end(b"true"), "not a JSON object", {"stderr": "", "stdout": "true"}),
+        ):
+            error = {"signal": {"error": words}, "detail": {**detail, "secs": 1.3}}
+            self.assertEqual(ended, ("error", error))
+        for levels, status in ((looop.NESTING_MAX, "ok"), (looop.NESTING_MAX + 1, "error")):  # the number is one too
+            self.assertEqual(end(b'{"a":' * (levels - 1) + b"1" + b"}" * (levels - 1))[0], status)
+        self.assertEqual(end(b"[" * 100_000)[1]["signal"], {"error": looop.TOO_DEEP})
+        for code, status in enumerate(("OK", "WARNING", "CRITICAL", "UNKNOWN")):
+            plugin = {"signal": {"status": status}, "detail": {"text": "fine", "perfdata": "a=1"}}
+            self.assertEqual(end(b"fine | a=1\n", code=code), ("ok", plugin))
+        self.assertEqual(end(b'{"signal":{"error":"x"}}'), ("error", {"signal": {"error": "x"}}))
+        tail = looop.error_reading("x", looop.Ended("s", 1, "exit", b"o" * 1001, b"a" + b"e" * 1000, 0.0))["detail"]
+        self.assertEqual((tail["stderr"], tail["stdout"]), ("e" * 1000, "o" * 1000))
+
+    def test_options(self):
+        head = b"#!/bin/sh\n# looop:interval=5m and looop:timeout=2s looop:trust=trusted\n# looop:x=1 looop:trust=me\n"
+        options = looop.sensor_options(head + b"# looop:timeout=soon\ndate\n# looop:interval=1\n")
+        self.assertEqual((options.interval, options.timeout, options.trusted), (300.0, 2.0, True))
+        self.assertEqual(len(options.problems), 3)
+        self.assertEqual(options.problems[:2], ("looop:x=1 means nothing", "looop:trust=me means nothing"))
+        self.assertEqual(looop.sensor_options(b"date\n"), looop.SensorOptions())
+        self.assertEqual(looop.sensor_options(b"#"), looop.SensorOptions())
+
+
+class Metering(unittest.TestCase):
+    def test_objects_of_an_output(self):
+        whole = '{\n"a": 1\n}'
+        for output, objects in (
+            *(("", []), ("no {}", []), ("[1]", []), ("{", []), ("{\n", []), (whole, [{"a": 1}]), (whole + "x", [])),
+            *(('x\n {"a":1}\n{bad\n{"b":2}', [{"a": 1}, {"b": 2}]), ('{"a":\n{"b":2}\n}', [{"b": 2}])),
+        ):
+            self.assertEqual(looop.stream_objects(output), objects, output)
+
+    def test_errors_of_codex(self):
+        turn = '{"type":"turn.completed","usage":{"input_tokens":1,"output_tokens":2,"cached_input_tokens":3}}'
+        for lines, error in (
+            (('{"type":"error","message":"limit"}',), "limit"),
+            (('{"type":"error"}',), "error"),
+            (('{"type":"error","message":"limit"}', turn), ""),
+            ((turn, '{"type":"turn.failed"}'), "turn failed"),
+        ):
+            metered = looop.meter("\n".join(('{"type":"thread.started"}', *lines)))
+            self.assertEqual((metered.error, metered.streamed), (error, True), lines)
+        self.assertEqual(looop.meter('{"type":"thread.started"}\n' + turn).usage["input"], 0)
+
+    def test_rows(self):
+        metered = looop.Metered("x", "", 0.5, {"input": 3}, "m")
+        runner = looop.Runner("pi", "typed", "pi -p")
+        row = looop.cost_row("t", "tick-1", "", runner, metered)
+        self.assertEqual(
+            row,
+            {
+                **{"ts": "t", "kind": "tick", "id": "tick", "runner": "pi", "cmd": looop.digest_of(b"pi -p")[:8]},
+                **{"model": "m", "cost_usd": 0.5, "usage": {"input": 3}, "run": "tick-1"},
+            },
+        )
+        row = looop.cost_row("t", "r", "ship", runner.replace(unmetered=True), looop.Metered("x"))
+        self.assertEqual(
+            (row["kind"], row["id"], row["unmetered"], row["model"], row["cost_usd"]),
+            ("goal", "ship", True, None, None),
+        )
+        self.assertNotIn("usage", row)
+        self.assertNotEqual(looop.command_mark(runner), looop.command_mark(runner.replace(tick="pi")))
+        for command, model in (
+            *(("x -m gpt", "gpt"), ("x --model=gpt -", "gpt"), ("x --model 'gpt'; y", "gpt"), ("x -m", "")),
+            *(("x", ""), ("(x -m gpt)", "gpt"), ("x --models gpt", "")),
+        ):
+            self.assertEqual(looop.model_named(command), model, command)
+
+
 class Gates(unittest.TestCase):
     state = {"hash": "h", "noop_at": None, "during": None, "failure": None}
 
