@@ -79,7 +79,7 @@ class KilledBeats(Faults):
                 if session["alive"]:
                     self.assertEqual(self.verb("kill", session["id"]).code, 0)
 
-        move = {"move": "start_worker", "id": "w", "prompt": "RUN", "runner": "builtin", "journal": "began RUN"}
+        move = {"move": "start_worker", "id": "setup", "prompt": "RUN", "runner": "builtin", "journal": "began RUN"}
         self.beaten(move, "acted", after=after)
 
     def test_a_direct_runner_with_two_lines(self):
