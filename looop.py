@@ -10323,7 +10323,7 @@ class Scene(Record):
 def to_person(scene: Scene, why: str) -> Done:
     """Make a move a proposal: an ask with exactly what would be done, which runs when a person approves it."""
     move = scene.move
-    refuse_secret(scene)
+    refuse_secret(scene, move_object(move))
     proposal: dict[str, JSON] = {"move": move_object(move), "why": why, "run": scene.run}
     proposal["hash"] = hash_without_asks(scene.world.digests())
     proposal.update(shown_of(scene.profile, move))
@@ -10352,10 +10352,9 @@ def shown_of(profile: Profile, move: Move) -> dict[str, JSON]:
     return {"base": None if old is None else digest_of(old), "diff": diff}
 
 
-def refuse_secret(scene: Scene) -> None:
+def refuse_secret(scene: Scene, value: JSON) -> None:
     """Raise BadMove for a move that would write a secret into a file, or ask a person for it."""
-    whole = move_object(scene.move)
-    if scene.profile.redacted(whole) != whole:
+    if scene.profile.redacted(value) != value:
         raise BadMove(f"{scene.move.name}: holds the value of a secret of the environment: name the variable instead")
 
 
@@ -10531,7 +10530,7 @@ def put_back(profile: Profile, run: str, world: World) -> dict[str, Item | None]
 
 def do_write_goal(scene: Scene) -> Done:
     """Create or replace a goal."""
-    refuse_secret(scene)
+    refuse_secret(scene, scene.move.fields)
     goal, body = scene.move.fields["id"], ended_line(scene.move.fields["body"])
     path, key = scene.profile.path("goals", f"{goal}.md"), f"goal:{goal}"
     refuse_overwrite(scene, key, path)
@@ -10569,7 +10568,7 @@ def archive_goal(profile: Profile, goal: str, stamp: str) -> None:
 
 def do_write_sensor(scene: Scene) -> Done:
     """Create or replace a sensor; its first reading will wake the loop."""
-    refuse_secret(scene)
+    refuse_secret(scene, scene.move.fields)
     name = scene.move.fields["name"]
     why = "" if scene.yes else needs_yes(scene.move, scene.profile.setting("gate_shell"), scene.untrusted)
     if why:
@@ -10585,7 +10584,7 @@ def do_write_sensor(scene: Scene) -> Done:
 
 def do_write_playbook(scene: Scene) -> Done:
     """Replace the PLAYBOOK where the config allows it without a person; keep the one before."""
-    refuse_secret(scene)
+    refuse_secret(scene, scene.move.fields)
     profile = scene.profile
     if profile.setting("gate_playbook") and not scene.yes:
         return to_person(scene, "the PLAYBOOK is theirs")
@@ -11647,7 +11646,8 @@ def carry_out(profile: Profile, state: dict[str, JSON], ask: Mapping[str, JSON])
         raise Failure(f"ask {number}: holds no move", f"looop reject {number}")
     move = checked_move(ask["move"])
     shown = shown_of(profile, move)
-    if any(ask.get(key) != shown[key] for key in shown) and ask.get("base") == shown.get("base"):
+    same_base = "base" not in shown or ask.get("base") == shown["base"]  # it has changed: --force has said so
+    if ask.get("command") != shown.get("command") or (same_base and ask.get("diff") != shown.get("diff")):
         raise Failure(f"ask {number}: would do something else than it shows", f"looop reject {number}")
     run = new_run_id(profile, now)
     write_state(profile, {**state, "open": run})

@@ -733,9 +733,15 @@ class Proposals(Case):
             self.assertEqual(self.tick()["outcome"], "proposed")
             path = f"asks/{number}.json"
             ask = self.json(path)
-            self.write(path, json.dumps({**ask, **shown}))
-            self.looop("approve", str(number), code=1)
-            self.assertIn(f"ask {number}: would do something else than it shows: looop reject {number}", self.stderr)
+            for lie in (shown, {"diff": "+less\n", "command": "ls"}):
+                self.write(path, json.dumps({**ask, **lie}))
+                self.looop("approve", str(number), code=1)
+                self.assertIn(f"ask {number}: would do something else than it shows: looop reject", self.stderr)
+            if "command" in shown:
+                self.write(path, json.dumps({**ask, **shown, "base": "x"}))
+                self.looop("approve", str(number), code=1)
+                self.write(path, json.dumps({**ask, "diff": "+less\n"}))
+                self.looop("approve", str(number), code=1)
             self.write(path, json.dumps({**ask, "move": {**ask["move"], "command": "touch evil"}}))
             self.looop("approve", str(number), code=1)
             self.assertEqual([os.path.exists(self.path(name)) for name in ("ran", "evil")], [number > 1, False])
