@@ -10810,22 +10810,27 @@ def settle(profile: Profile, state: dict[str, JSON], counted: bool = True) -> di
         and os.path.isdir(profile.path("runs", last["run"]))
         and read_capsule(profile, last["run"], "result.json") is None
     ):
-        finish_journal(profile, last["line"], last["journal_at"], bool(last.get("fold")))
+        finish_journal(profile, last)
         seal(profile, last["run"], last["result"])
     return state
 
 
-def finish_journal(profile: Profile, line: str, position: int, fold: bool) -> None:
-    """Append a journal line that was committed, unless it stands there already; `fold`: in the place of what does."""
-    path = profile.path("journal.md")
-    after = read_from(path, position).split(b"\n")
-    if not line or line.encode() in after:
+def finish_journal(profile: Profile, last: Mapping[str, JSON]) -> None:
+    """Append the journal line of a beat that was committed, unless it stands there already.
+
+    It takes the place of its own half, of which a full disk took no more, or of the lines that it is to fold.
+    """
+    path, line = profile.path("journal.md"), last["line"].encode()
+    after = read_from(path, last["journal_at"])
+    lines = after.split(b"\n")
+    if not line or line in lines:
         return
-    if fold and file_size(path) > position:
-        os.truncate(path, position)
-    elif after[-1] and line.encode().startswith(after[-1]):  # a full disk took half of it
-        os.truncate(path, file_size(path) - len(after[-1]))
-    append_line(path, line.encode(), sync=True)
+    stale = len(lines[-1]) if line.startswith(lines[-1]) else 0
+    if last.get("fold") and after == capsule_text(profile, last["run"], "journal.txt").encode():
+        stale = len(after)  # else somebody has written there since: no line of theirs is to go
+    if stale:
+        os.truncate(path, file_size(path) - stale)
+    append_line(path, line, sync=True)
 
 
 def settle_open(profile: Profile, state: dict[str, JSON], counted: bool) -> dict[str, JSON]:

@@ -86,6 +86,26 @@ class KilledBeats(Faults):
         script = 'for n in 1 2; do echo "- 2026-01-02 15:04 $n $LOOOP_RUN_ID" >> journal.md; done; '
         self.beaten(SHELL, "acted", mode="direct", script=script)
 
+    def test_what_a_person_wrote_after_the_kill_is_not_folded(self):
+        self.profile(goals={"a": "0\n"})
+        self.decides(SHELL, "direct", 'for n in 1 2; do echo "- 2026-01-02 15:04 $n" >> journal.md; done; ')
+        run = json.loads(self.verb("tick", "--json").out)["run"]
+        folded = self.read("journal.md")
+        self.assertIn("1; 2 [2 journal lines]", folded)
+        lines = "- 2026-01-02 15:04 1\n- 2026-01-02 15:04 2\n"
+        for left, then in (
+            (lines, folded),
+            (lines[:-1], lines + folded),  # not what the capsule has kept
+            (lines + "- mine\n", lines + "- mine\n" + folded),
+            ("- mine\n", "- mine\n" + folded),
+            ("", folded),
+            (folded[:30], folded),
+        ):
+            self.write("journal.md", left)
+            os.unlink(self.path("runs", run, "result.json"))
+            self.assertEqual(self.verb("tick").code, 0)
+            self.assertEqual(self.read("journal.md"), then)
+
 
 class KilledVerbs(Faults):
     """Verbs of a person and of a worker: what was there before, or what was meant, and never a part."""
