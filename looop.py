@@ -8322,7 +8322,7 @@ def sense(profile: Profile, only: Sequence[str] = ()) -> dict[str, Reading]:
         readings[name] = Reading(name, "ok", b"", "", 0.0, now, stamp=stamp)  # its place, in order
     ends = run_jobs(jobs, profile.setting("sensor_jobs")) if jobs else []
     for raw in ends:
-        ended = without_secrets(profile, raw)
+        ended = cleaned_end(profile, raw)
         name = ended.name
         last = before.get(name)
         said = text_of(ended.out).strip().encode()
@@ -8338,7 +8338,7 @@ def sense(profile: Profile, only: Sequence[str] = ()) -> dict[str, Reading]:
     return readings
 
 
-def without_secrets(profile: Profile, ended: Ended) -> Ended:
+def cleaned_end(profile: Profile, ended: Ended) -> Ended:
     """Return a child's end with what it printed free of secrets, before anything of that is cut."""
     if not profile.secrets:
         return ended
