@@ -11094,9 +11094,9 @@ class Beat:
         if not lines:
             words = one_line(" ".join(map(str, [verb["verb"], *verb["args"]])) if verb else reply, 300)
             return cost, done.replace(journal=f"{words} [written by looop: {runner.name} left no line]")
-        if len(lines) == 1 and len(moves) < 2:
-            return cost, done.replace(told=one_line(profile.redacted(lines[0])))
-        # one beat, one line: the others are kept in the capsule
+        if len(lines) == 1 and len(moves) < 2 and profile.redacted(lines[0]) == lines[0]:
+            return cost, done.replace(told=one_line(lines[0]))
+        # one beat, one line, and no secret in it: the others are kept in the capsule
         write_capsule(profile, self.run, "journal.txt", "\n".join(lines) + "\n")
         words = "; ".join(line[len("- 0000-00-00 00:00 ") :] if line.startswith("- ") else line for line in lines)
         for what, found in (("journal lines", lines), ("moves", moves)):
