@@ -8483,7 +8483,7 @@ def sense(profile: Profile, only: Sequence[str] = ()) -> dict[str, Reading]:
         readings[name] = Reading(name, "ok", b"", "", 0.0, now, stamp=stamp)  # its place, in order
     ends = run_jobs(jobs, profile.setting("sensor_jobs")) if jobs else []
     for raw in ends:
-        ended = without_secrets(profile, raw)
+        ended = cleaned_end(profile, raw)
         name = ended.name
         last = before.get(name)
         said = text_of(ended.out).strip().encode()
@@ -8499,7 +8499,7 @@ def sense(profile: Profile, only: Sequence[str] = ()) -> dict[str, Reading]:
     return readings
 
 
-def without_secrets(profile: Profile, ended: Ended) -> Ended:
+def cleaned_end(profile: Profile, ended: Ended) -> Ended:
     """Return a child's end with what it printed free of secrets, before anything of that is cut."""
     if not profile.secrets:
         return ended
@@ -11329,9 +11329,9 @@ class Beat:
         if not lines:
             words = one_line(" ".join(map(str, [verb["verb"], *verb["args"]])) if verb else reply, 300)
             return cost, done.replace(journal=f"{words} [written by looop: {runner.name} left no line]")
-        if len(lines) == 1 and len(moves) < 2:
-            return cost, done.replace(told=one_line(profile.redacted(lines[0])))
-        # one beat, one line: the others are kept in the capsule
+        if len(lines) == 1 and len(moves) < 2 and profile.redacted(lines[0]) == lines[0]:
+            return cost, done.replace(told=one_line(lines[0]))
+        # one beat, one line, and no secret in it: the others are kept in the capsule
         write_capsule(profile, self.run, "journal.txt", "\n".join(lines) + "\n")
         words = "; ".join(line[len("- 0000-00-00 00:00 ") :] if line.startswith("- ") else line for line in lines)
         for what, found in (("journal lines", lines), ("moves", moves)):

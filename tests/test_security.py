@@ -9,7 +9,8 @@ Where each rule is tested:
 - Hostile ids: test_text, test_sessions, test_moves; file names of goals and sensors: test_sense, test_beat, here.
 - Control bytes: test_text (`printable`), here (every verb, to a terminal and to a pipe).
 - Prompt fences: test_text (the fence), here (a whole prompt).
-- Gates: test_irreversible (the table and its rate), test_people.
+- Gates: test_irreversible (the table and its rate, how a command is read), test_world (when a beat is held),
+  test_people, here (what is approved is what was shown).
 - Secrets: test_beat, test_people, test_workers, test_interview, here (every way at once, and cut ones).
 """
 
@@ -575,6 +576,11 @@ class Secrets(Hearing):
             self.beat({"move": "noop", "journal": secret}, "noop")
             self.beat({"move": "shell", "command": f": {'x' * 190} {secret}", "reversible": True})
             self.beat({"move": "ask", "question": secret})
+        self.runner('cat >/dev/null; echo "- 2026-01-02 15:04 said $FOO_TOKEN" >>journal.md; echo done', mode="direct")
+        self.write("goals/a.md", "direct")
+        self.assertEqual(self.tick()["outcome"], "acted")
+        self.assertRegex(self.journal()[-1], r"said \[FOO_TOKEN\]$")
+        self.assertEqual(self.leaks(), [])
         history = subprocess.check_output(["git", "log", "-p", "--all"], cwd=self.data, env=self.env)
         self.assertIn(b"[PEM_KEY]", history)
         self.assertEqual([part for part in self.parts if part in history], [])
