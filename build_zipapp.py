@@ -148,6 +148,7 @@ looop.__loader__ = type("Archive", (), {{"get_source": lambda name: member("looo
 rest, pieces = globals().get("code") or compiled()
 looop.__dict__.update(zip(pieces, map(Piece, pieces)))
 exec(rest, looop.__dict__)
+gc.freeze()  # what has been loaded stays: no collection looks at it, and a forked session shares it
 gc.enable()
 status = looop.main()
 try:
