@@ -178,7 +178,7 @@ class Hostile(unittest.TestCase):
     )
 
     def test_long_ones_are_read_in_time(self):
-        """200 KB, and the longest that is read at all: in a few times what the machine takes to count to five million."""
+        """200 KB, and the longest that is read at all, against what the machine takes to count to five million."""
 
         def counted():
             began = time.process_time()
