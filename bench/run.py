@@ -139,7 +139,10 @@ class World:
         return str(json.loads(done.stdout)["outcome"])
 
     def fresh(self, sensors: int = 0, wait: float = 0.0, goals: int = 0, detail: str = "1") -> World:
-        """Seed the profile, leave these sensors in it and no others, and decide once."""
+        """Make a profile that is somebody's already (a new one would begin an interview), and decide once."""
+        os.makedirs(os.path.join(self.data, "goals"), 0o700)
+        os.chmod(self.data, 0o700)
+        write(os.path.join(self.data, "PLAYBOOK.md"), "# PLAYBOOK\n")
         self.beat()
         self.sensors(sensors, wait, detail)
         for number in range(goals):
