@@ -194,7 +194,7 @@ class Hostile(unittest.TestCase):
                 began = time.process_time()
                 looop.looks_irreversible(command)
                 slowest = max(slowest, time.process_time() - began)
-        self.assertLess(slowest, 6 * max(unit_of_time, counted()))  # measured: 1.6 to 1.9
+        self.assertLess(slowest, max(1.0, 12 * max(unit_of_time, counted())))  # a second, or more on a slow machine
 
     def test_what_is_too_long_or_too_deep_is_held_back(self):
         self.assertTrue(looop.looks_irreversible("echo " + "x" * 200_000))
