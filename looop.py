@@ -52,43 +52,45 @@ Contents
   28. Client
   29. Attach
   30. Fleet
-  31. Readings (pure)
-  32. Sense
-  33. World hash (pure)
-  34. World
-  35. Moves (pure)
-  36. Prompt (pure)
-  37. Metering (pure)
-  38. Gates (pure)
-  39. Profile on disk
-  40. Decide
-  41. Act
-  42. Guards
-  43. Settle
-  44. Surface
-  45. Beat
-  46. People
-  47. Views
-  48. Why and replay
-  49. Cost
-  50. Pulse
-  51. Verbs
-  52. Session verbs
-  53. Session table
-  54. Gallery
-  55. Questions (pure)
-  56. Plans
-  57. Interview
-  58. Schedulers
-  59. Service
-  60. Doctor
-  61. Candidates
-  62. Verb table
-  63. Manual (pure)
-  64. Completions (pure)
-  65. Command line
-  66. Texts
-  67. Texts of the manual
+  31. Checks
+  32. Readings (pure)
+  33. Sense
+  34. World hash (pure)
+  35. World
+  36. Moves (pure)
+  37. Prompt (pure)
+  38. Metering (pure)
+  39. Gates (pure)
+  40. Tripwires (pure)
+  41. Profile on disk
+  42. Decide
+  43. Act
+  44. Guards
+  45. Settle
+  46. Surface
+  47. Beat
+  48. People
+  49. Views
+  50. Why and replay
+  51. Cost
+  52. Pulse
+  53. Verbs
+  54. Session verbs
+  55. Session table
+  56. Gallery
+  57. Questions (pure)
+  58. Plans
+  59. Interview
+  60. Schedulers
+  61. Service
+  62. Doctor
+  63. Candidates
+  64. Verb table
+  65. Manual (pure)
+  66. Completions (pure)
+  67. Command line
+  68. Texts
+  69. Texts of the manual
 
 Finding things: the verb `looop sensor list` is `cmd_sensor_list`; its row in LOOP_VERBS has help and options.
 To add a verb: write `cmd_<verb>`, add its row to LOOP_VERBS or SESSION_VERBS.
@@ -490,9 +492,7 @@ def json_line(fields: Mapping[str, JSON]) -> str:
         elif type(value) is str and value.isascii() and value.isprintable():
             text = '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
         else:
-            import json
-
-            return json.dumps(fields, ensure_ascii=True, separators=(",", ":"))
+            return compact(fields)
         parts.append(f'"{key}":{text}')
     return "{" + ",".join(parts) + "}"
 
@@ -586,6 +586,13 @@ def moment(value: JSON) -> float | None:
     """Return a moment in epoch seconds, None when it is none."""
     good = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < 1e11
     return value if good else None
+
+
+def compact(value: JSON) -> str:
+    """Write a JSON value on one line, its keys in the order in which they are."""
+    import json
+
+    return json.dumps(value, separators=(",", ":"))
 
 
 def canonical(value: JSON) -> str:
@@ -737,6 +744,15 @@ def read_from(path: str, position: int) -> bytes:
     with open(path, "rb", buffering=0) as file:
         file.seek(position if position <= size else 0)
         return file.readall()
+
+
+def read_fields(path: str) -> dict[str, JSON]:
+    """Return the object in a small JSON file; {} when it is absent or none. Raise OSError when it cannot be read."""
+    raw = read_bytes(path)
+    try:
+        return {} if raw is None else parse_fields(raw)
+    except ValueError:
+        return {}
 
 
 def write_all(fd: int, data: bytes) -> None:
@@ -1093,6 +1109,24 @@ def names_in(folder: str, what: str) -> list[str]:
         ) from None
 
 
+def check_private(folder: str) -> None:
+    """Raise Failure when a folder is not ours alone."""
+    s = os.stat(folder)
+    if s.st_uid != os.geteuid() or s.st_mode & 0o077:
+        raise Failure(f"{folder}: is not private to you", f"chmod 700 {quoted(folder)} (and own it)")
+
+
+def remove_tree(folder: str) -> None:
+    """Remove a folder and what is in it; links are not followed."""
+    with os.scandir(folder) as entries:
+        for entry in list(entries):
+            if entry.is_dir(follow_symlinks=False):
+                remove_tree(entry.path)
+            else:
+                remove_file(entry.path)
+    os.rmdir(folder)
+
+
 # ======================================================================================================================
 # 6. Paths and config
 # ======================================================================================================================
@@ -1194,6 +1228,16 @@ def checked_value(value: JSON, kind: str) -> JSON:
     if value in kind.split("|"):
         return value
     raise ValueError("must be one of " + ", ".join(kind.split("|")))
+
+
+def value_of_text(text: str, kind: str) -> JSON:
+    """Return the value that an environment variable gives a setting of a kind (pure); raise ValueError for none."""
+    if kind in ("count", "usd"):
+        try:
+            return checked_value(float(text) if kind == "usd" else int(text), kind)
+        except (ValueError, OverflowError):
+            raise ValueError("must be a number, 0 or more") from None
+    return checked_value(text, kind)
 
 
 class ConfigCheck:
@@ -1420,7 +1464,7 @@ class Profile:
         text = self.env.get(setting.env) if setting.env else None
         if text:
             try:
-                return self._from_text(text, setting.kind)
+                return value_of_text(text, setting.kind)
             except ValueError as error:
                 self.warn(f"{setting.env}={text}: {error}; using the default, {setting.default}")
                 return setting.default
@@ -1431,16 +1475,6 @@ class Profile:
             if value is not None:
                 return checked_value(value, setting.kind)
         return setting.default
-
-    @staticmethod
-    def _from_text(text: str, kind: str) -> JSON:
-        """Read a setting from an environment variable."""
-        if kind in ("count", "usd"):
-            try:
-                return checked_value(float(text) if kind == "usd" else int(text), kind)
-            except (ValueError, OverflowError):
-                raise ValueError("must be a number, 0 or more") from None
-        return checked_value(text, kind)
 
     def runners(self) -> dict[str, Runner]:
         """Return every runner that is known, the built-in one included."""
@@ -1473,9 +1507,7 @@ class Profile:
         if not self.secrets:
             return value
         if isinstance(value, dict):
-            return {
-                key: self.redacted(inner) for key, inner in value.items()
-            }  # keys are looop's own, or names of files
+            return {key: self.redacted(inner) for key, inner in value.items()}  # keys are our own, or names of files
         if isinstance(value, (list, tuple)):
             return [self.redacted(inner) for inner in value]
         return value
@@ -1582,7 +1614,8 @@ def which(command: str, env: Mapping[str, str]) -> str:
 # ======================================================================================================================
 # 7. Store
 # ======================================================================================================================
-# state.json and events.jsonl: what one beat leaves for the next, and what everybody may read afterwards.
+# state.json and events.jsonl: what one beat leaves for the next, and what everybody may read afterwards. The data dir
+# itself: whose it is, and what of it git shall not take. The bell that wakes whoever waits for one of its files.
 
 _STATE: dict[str, JSON] = {  # state.json: everything that one beat leaves for the next, in one file
     "hash": "",  # of the world last decided on; "": none yet
@@ -2311,17 +2344,10 @@ def close_inherited() -> None:
 def record_cost(profile: Profile, row: Mapping[str, JSON]) -> None:
     """Append one row. Raise Failure when it cannot be written: spend that is not recorded must not go on."""
     try:
-        append_line(profile.path("cost.jsonl"), canonical_row(profile.redacted(row)).encode(), sync=True)
+        append_line(profile.path("cost.jsonl"), compact(profile.redacted(row)).encode(), sync=True)
     except OSError as error:
         remedy = f"looop records every cost before it acts: {remedy_for(error)}"
         raise Failure(f"cost.jsonl: {error.strerror}", remedy) from None
-
-
-def canonical_row(row: Mapping[str, JSON]) -> str:
-    """Write a row as it lies in the ledger: compact, keys in the order given (pure)."""
-    import json
-
-    return json.dumps(row, separators=(",", ":"))
 
 
 def recent_rows(profile: Profile, since: float) -> Iterator[dict[str, JSON]]:
@@ -2432,10 +2458,9 @@ def read_ask(profile: Profile, number: int, folder: str = "asks") -> dict[str, J
         fresh = {**dict.fromkeys(_ASK_KEYS), "n": number, "kind": "ask", "state": "open"}
         return {**fresh, "question": f"asks/{number}.json cannot be read: {one_line(str(error), 200)}"}
     if answer is not None:
-        words = (
-            answer["text"] if answer["verdict"] == "answered" else f"{answer['verdict']}: {answer['text']}".rstrip(": ")
-        )
-        whole.update(state="answered", answer=words, verdict=answer["verdict"], result=answer.get("result"))
+        verdict, text = answer["verdict"], answer["text"]
+        words = text if verdict == "answered" else f"{verdict}: {text}".rstrip(": ")
+        whole.update(state="answered", answer=words, verdict=verdict, result=answer.get("result"))
         whole["delivered"] = answer.get("delivered")
     return whole
 
@@ -2635,6 +2660,10 @@ class Style:
 
 
 PLAIN: StyleKey = (None, None, 0, 0, "")
+_FIRST_COLORS = (  # of xterm's palette; the others are a cube and a row of greys
+    *("000000", "cd0000", "00cd00", "cdcd00", "0000ee", "cd00cd", "00cdcd", "e5e5e5"),
+    *("7f7f7f", "ff0000", "00ff00", "ffff00", "5c5cff", "ff00ff", "00ffff", "ffffff"),
+)
 
 
 def parameter(text: str, default: int = 0) -> int:
@@ -2698,10 +2727,10 @@ def sgr_parameters(key: StyleKey) -> str:
     for color, base in ((fg, 30), (bg, 40)):
         if isinstance(color, str):
             words.append(f"{base + 8};2;" + ";".join(str(int(color[i : i + 2], 16)) for i in (1, 3, 5)))
+        elif color is not None and color < 16:
+            words.append(str(base + color if color < 8 else base + 52 + color))
         elif color is not None:
-            words.append(
-                str(base + color if color < 8 else base + 52 + color) if color < 16 else f"{base + 8};5;{color}"
-            )
+            words.append(f"{base + 8};5;{color}")
     return ";".join(["0", *words])
 
 
@@ -2723,10 +2752,7 @@ def color_of(text: str) -> str:
 def xterm_color(index: int) -> str:
     """Return a colour of xterm's palette as #rrggbb."""
     if index < 16:
-        first = (
-            "000000 cd0000 00cd00 cdcd00 0000ee cd00cd 00cdcd e5e5e5 7f7f7f ff0000 00ff00 ffff00 5c5cff ff00ff 00ffff"
-        )
-        return "#" + f"{first} ffffff".split()[index]
+        return f"#{_FIRST_COLORS[index]}"
     if index < 232:
         levels = (0, 95, 135, 175, 215, 255)
         index -= 16
@@ -4686,9 +4712,8 @@ def key_bytes(name: str, application: bool = False, kitty: int = 0) -> bytes:
         return b"\x1b[Z"
     plain = _NAMED_KEYS.get(key) or key.encode("utf-8", "surrogateescape")
     if kitty & 1 and (key == "esc" or modifiers & ~1 or (modifiers and key in _NAMED_KEYS)):
-        return (
-            f"\x1b[{ord(key.lower() if len(key) == 1 else plain)}{f';{modifiers + 1}' if modifiers else ''}u".encode()
-        )
+        code = ord(key.lower() if len(key) == 1 else plain)
+        return f"\x1b[{code}{f';{modifiers + 1}' if modifiers else ''}u".encode()
     if modifiers & 1 and len(key) == 1:
         plain = key.upper().encode("utf-8", "surrogateescape")
     if modifiers & 4:
@@ -5006,15 +5031,6 @@ def session_folder(profile: Profile, session: str) -> str:
     return profile.path("sessions", session)
 
 
-def read_fields(path: str) -> dict[str, JSON]:
-    """Return the object in a small JSON file; {} when it is absent or none. Raise OSError when it cannot be read."""
-    raw = read_bytes(path)
-    try:
-        return {} if raw is None else parse_fields(raw)
-    except ValueError:
-        return {}
-
-
 def read_session(profile: Profile, session: str) -> Session | None:
     """Return what a session's files say, None when there is no such session. Raise OSError when they cannot be read.
 
@@ -5107,20 +5123,6 @@ def living_session(profile: Profile, verb: str, text: str, drive: bool = True) -
     return session
 
 
-def pulse_pid(profile: Profile) -> int:
-    """Return the pid of the pulse that runs, 0 when none does."""
-    words = lock_holder(profile.path(".lock")).split()
-    return int(words[1].rstrip(",")) if words[:1] == ["pid"] and words[1].rstrip(",").isdigit() else 0
-
-
-def next_beat(profile: Profile) -> float | None:
-    """Return when the pulse beats next, in epoch seconds; None when nobody knows."""
-    try:
-        return parse_utc(lock_holder(profile.path(".lock")).partition(", next ")[2])
-    except ValueError:
-        return None
-
-
 def ended_words(session: Session) -> str:
     """Say how a session has ended."""
     status = session.status
@@ -5144,13 +5146,6 @@ def signal_name(number: int) -> str:
     return str(number)
 
 
-def check_private(folder: str) -> None:
-    """Raise Failure when a folder is not ours alone."""
-    s = os.stat(folder)
-    if s.st_uid != os.geteuid() or s.st_mode & 0o077:
-        raise Failure(f"{folder}: is not private to you", f"chmod 700 {quoted(folder)} (and own it)")
-
-
 def store_lock(profile: Profile) -> Lock:
     """Take the lock of what makes and removes session folders. Raise Failure when somebody keeps it."""
     return brief_lock(profile.path("sessions", ".lock"))
@@ -5161,17 +5156,6 @@ def remove_session(profile: Profile, session: str) -> None:
     aside = profile.path("sessions", f".gone-{os.getpid()}-{session}")
     os.rename(session_folder(profile, session), aside)
     remove_tree(aside)
-
-
-def remove_tree(folder: str) -> None:
-    """Remove a folder and what is in it; links are not followed."""
-    with os.scandir(folder) as entries:
-        for entry in list(entries):
-            if entry.is_dir(follow_symlinks=False):
-                remove_tree(entry.path)
-            else:
-                remove_file(entry.path)
-    os.rmdir(folder)
 
 
 def ended_at(session: Session) -> float:
@@ -5578,6 +5562,31 @@ class PlainText:
             begin = self._marks[at][0]
             self.text = self.text[begin:]
             self._marks = [(index - begin, offset) for index, offset in self._marks[at:]]
+
+
+class RawText:
+    """Be PlainText for output as it came, each byte a character."""
+
+    __slots__ = ("_begin", "text")
+
+    def __init__(self, offset: int) -> None:
+        self.text = ""
+        self._begin = offset
+
+    def feed(self, data: bytes, last: bool = False) -> str:
+        """Take more output; each byte is a character, and so a pattern's must be."""
+        new = data.decode("latin-1")
+        self.text += new
+        return new
+
+    def offset_of(self, index: int) -> int:
+        """Return the offset after the character before an index."""
+        return self._begin + index
+
+    def drop(self, count: int) -> None:
+        """Forget the first characters."""
+        self.text = self.text[count:]
+        self._begin += count
 
 
 def bytes_as_text(raw: str) -> str:
@@ -6836,7 +6845,7 @@ class Supervisor(Switchboard):
 _FOREIGN_TERMINAL = frozenset(  # of the terminal that a session was started in, which is not the one it gets
     """TMUX TMUX_PANE STY WINDOW LINES COLUMNS WINDOWID TERM_PROGRAM TERM_PROGRAM_VERSION TERM_SESSION_ID
     KITTY_WINDOW_ID KITTY_PID WEZTERM_PANE VTE_VERSION WT_SESSION ITERM_SESSION_ID ALACRITTY_WINDOW_ID
-    LOOOP_COLOR""".split()  # noqa: SIM905
+    LOOOP_COLOR""".split()
 )
 
 
@@ -6957,7 +6966,7 @@ _SHELL_WORDS = frozenset(
     """. : [ alias bg break builtin case cd command continue declare dirs echo eval exec exit export false fg for
     function getopts hash help history if jobs kill let local logout mapfile popd printf pushd pwd read readarray
     readonly return select set shift shopt source suspend test time times trap true type typeset ulimit umask unalias
-    unset until wait while""".split()  # noqa: SIM905
+    unset until wait while""".split()
 )
 
 
@@ -7413,31 +7422,6 @@ def expect(profile: Profile, session: Session, pattern: Any, *, since: int, time
                     continue
             if (left is not None and left <= 0) or not follower.wait(left):
                 return Hunt(None, follower.offset)
-
-
-class RawText:
-    """Be PlainText for output as it came, each byte a character."""
-
-    __slots__ = ("_begin", "text")
-
-    def __init__(self, offset: int) -> None:
-        self.text = ""
-        self._begin = offset
-
-    def feed(self, data: bytes, last: bool = False) -> str:
-        """Take more output; each byte is a character, and so a pattern's must be."""
-        new = data.decode("latin-1")
-        self.text += new
-        return new
-
-    def offset_of(self, index: int) -> int:
-        """Return the offset after the character before an index."""
-        return self._begin + index
-
-    def drop(self, count: int) -> None:
-        """Forget the first characters."""
-        self.text = self.text[count:]
-        self._begin += count
 
 
 def expect_screen(profile: Profile, session: Session, pattern: Any, timeout: float | None) -> Hunt:
@@ -7951,7 +7935,7 @@ class Attached:
 # ======================================================================================================================
 # 30. Fleet
 # ======================================================================================================================
-# What verbs and moves do with sessions: type into them, end them, tell how they are.
+# What verbs and moves do with sessions: type into them, flag them, end them, tell how they are.
 
 
 def refuse_to_type(profile: Profile, session: Session, verb: str) -> None:
@@ -8173,6 +8157,12 @@ def flag_session(session: Session, message: str | None) -> None:
     ring(os.path.dirname(os.path.dirname(session.folder)))
 
 
+# ======================================================================================================================
+# 31. Checks
+# ======================================================================================================================
+# The command that came with a worker to prove its work (`verify`). It is run once, by the first beat after the worker's
+# end, in the worker's folder. While it runs, verify.json says that it has failed: a beat that dies with it leaves that.
+
 VERIFY_TIME = 60.0  # seconds that a worker's check may take
 
 
@@ -8260,7 +8250,7 @@ def write_verdict(session: Session, verdict: str, why: str, **more: JSON) -> Non
 
 
 # ======================================================================================================================
-# 31. Readings (pure)
+# 32. Readings (pure)
 # ======================================================================================================================
 # What a sensor said becomes a reading: a JSON object with a `signal`, which is hashed, and the rest, which only the
 # decider sees. Whatever goes wrong becomes a *stable* reading too: {"signal":{"error":"exit 3"},"detail":{…}}. It wakes
@@ -8369,7 +8359,7 @@ def signal_digest(reading: JSON) -> str:
 
 
 # ======================================================================================================================
-# 32. Sense
+# 33. Sense
 # ======================================================================================================================
 # sensors/*.sh run at once, each under its deadline, into snapshots/sensor-<name>.json. snapshots/index remembers, per
 # sensor, when it ran, how long, its digest and its streak: with it a reading that repeats itself byte for byte costs no
@@ -8536,7 +8526,7 @@ def keep_readings(profile: Profile, readings: Mapping[str, Reading]) -> None:
 
 
 # ======================================================================================================================
-# 33. World hash (pure)
+# 34. World hash (pure)
 # ======================================================================================================================
 # What wakes the loop: PLAYBOOK, goals, sensor signals, workers' states, open asks and unread answers, each an item with
 # a key. Invariants: `detail`, sizes, ages and clocks never enter; the order of keys is irrelevant; every part is
@@ -8628,7 +8618,7 @@ def change_line(change: Change) -> str:
 
 
 # ======================================================================================================================
-# 34. World
+# 35. World
 # ======================================================================================================================
 # `observe` reads the whole world, once: from that one read come the hash, the changes and the prompt.
 #
@@ -8792,7 +8782,7 @@ def remember_quiet(profile: Profile, world: World, since: float, until: float, n
 
 
 # ======================================================================================================================
-# 35. Moves (pure)
+# 36. Moves (pure)
 # ======================================================================================================================
 # A reply holds exactly one JSON object, and the object is exactly one move: its fields, all of them, and no others.
 # What is not valid is never repaired: the beat fails, and the next prompt says why.
@@ -8995,7 +8985,7 @@ def move_schema(agents: Mapping[str, JSON] | None = None) -> str:
 
 
 # ======================================================================================================================
-# 36. Prompt (pure)
+# 37. Prompt (pure)
 # ======================================================================================================================
 # In an order that keeps the longest prefix the same between beats, because providers cache prefixes: what never
 # changes, what a person changes, what the world changes, what every beat changes; the time stands last. A header stands
@@ -9105,7 +9095,7 @@ def build_prompt(inputs: Mapping[str, JSON]) -> tuple[str, list[str]]:
 
 
 # ======================================================================================================================
-# 37. Metering (pure)
+# 38. Metering (pure)
 # ======================================================================================================================
 # By content, whatever wrapper prints it. Each stream that looop knows has a reader below; the first that finds its own
 # kind of object wins, and what none knows is plain text, the reply itself, at a price nobody named.
@@ -9342,10 +9332,9 @@ def cost_row(ts: str, run: str, forced: str, runner: Runner, metered: Metered) -
 
 
 # ======================================================================================================================
-# 38. Gates (pure)
+# 39. Gates (pure)
 # ======================================================================================================================
-# What can hold a beat back, in order; the first that holds ends it. And what can hold a move back: the tripwires for
-# commands that cannot be undone. They are patterns on a command's text: a tripwire, not a sandbox.
+# What can hold a beat back, in order; the first that holds ends it.
 
 
 def reason_of(state: Mapping[str, JSON], changes: Sequence[Change], forced: str, now: float, noop_ttl: float) -> str:
@@ -9452,11 +9441,14 @@ def policy_digest(digests: Mapping[str, str]) -> str:
     return world_hash({key: value for key, value in digests.items() if key == "playbook" or key.startswith("goal:")})
 
 
-# What holds a command back that may not be undone, or that acts on other people or other systems: a tripwire, not a
-# sandbox. A command is split as a shell splits it: into simple commands, without quotes, backslashes, continued lines
-# and comments. A quoted text of several words is split in its turn: `bash -c "…"`, `ssh` and `python -c` hide nothing.
-# A row of IRREVERSIBLE is tried where one of its names is among the words of a simple command. Two things keep it
-# quiet:
+# ======================================================================================================================
+# 40. Tripwires (pure)
+# ======================================================================================================================
+# What holds a move back: patterns on its command's text, for what may not be undone, or acts on other people or other
+# systems. A tripwire, not a sandbox. A command is split as a shell splits it: into simple commands, without quotes,
+# backslashes, continued lines and comments. A quoted text of several words is split in its turn: `bash -c "…"`, `ssh`
+# and `python -c` hide nothing. A row of IRREVERSIBLE is tried where one of its names is among the words of a simple
+# command. Two things keep it quiet:
 #
 # - A reader (echo, grep, git log, git commit, …) only shows or keeps its arguments, which are passed over; unless
 #   something in the whole command might run or keep what it shows: a pipe, a redirect, $( ), a here-document.
@@ -9725,14 +9717,14 @@ _WRAPPERS = frozenset(
     entr flock script systemd-run eval trap -exec -execdir -ok -okdir make gmake just task rake invoke nox tox npm npx
     pnpm yarn bun bunx deno uv uvx pipx poetry pdm rye hatch conda mise asdf direnv op doppler dotenv bundle mvn mvnw
     gradle gradlew ant sbt lein mix composer nx turbo lerna bazel earthly
-    """.split()  # noqa: SIM905
+    """.split()
 )
 # These stand before a command and are none themselves.
 _PREFIXES = frozenset(
     """
     | ( ) { } ! if then else elif do while until bash sh zsh dash ksh fish source . python python2 python3 node ruby
     perl php
-    """.split()  # noqa: SIM905
+    """.split()
 )
 _SUFFIXES = ("sh", "bash", "zsh", "py", "rb", "js", "mjs", "ts", "pl", "php", "exe")
 _LONGEST = 32 * KIB
@@ -9951,7 +9943,7 @@ def needs_yes(move: Move, mode: str, untrusted: bool = False) -> str:
 
 
 # ======================================================================================================================
-# 39. Profile on disk
+# 41. Profile on disk
 # ======================================================================================================================
 # The data dir: made and seeded on the first beat, checked on every one, and a git repository whose history is the
 # loop's memory: one commit per move.
@@ -10047,7 +10039,7 @@ def commit_memory(profile: Profile, message: str) -> Ended:
 
 
 # ======================================================================================================================
-# 40. Decide
+# 42. Decide
 # ======================================================================================================================
 # A capsule, runs/<run-id>/, is made before the runner starts and holds everything about one decide:
 #
@@ -10303,7 +10295,7 @@ def worker_news(worker: Mapping[str, JSON]) -> str:
 
 
 # ======================================================================================================================
-# 41. Act
+# 43. Act
 # ======================================================================================================================
 # One performer per move. It does the thing and says what it did; it journals nothing, and records nothing. A move that
 # needs a person's yes becomes a proposal (`to_person`) and comes back, approved, as the same move with `yes`.
@@ -10322,29 +10314,28 @@ class Scene(Record):
 
 def to_person(scene: Scene, why: str) -> Done:
     """Make a move a proposal: an ask with exactly what would be done, which runs when a person approves it."""
-    move = scene.move
-    refuse_secret(scene, move_object(move))
-    proposal: dict[str, JSON] = {"move": move_object(move), "why": why, "run": scene.run}
+    move, value = scene.move, move_object(scene.move)
+    refuse_secret(scene, value)
+    proposal: dict[str, JSON] = {"move": value, "why": why, "run": scene.run}
     proposal["hash"] = hash_without_asks(scene.world.digests())
     proposal.update(shown_of(scene.profile, move))
-    subject = one_line(proposal.get("command") or f"a change of {changed_by(move)}", 160)
-    same = next(
-        (ask for ask in scene.world.asks if ask["state"] == "open" and ask.get("move") == proposal["move"]), None
-    )
+    subject = one_line(proposal.get("command") or f"a change of {changed_by(value)}", 160)
+    same = next((ask for ask in scene.world.asks if ask["state"] == "open" and ask.get("move") == value), None)
     if same:
         return Done(f"still waits for ask {same['n']}: {subject}", "proposed")
     number = new_ask(scene.profile, "proposal", question=f"may I? {move.journal or subject} ({why})", **proposal)
     return Done(f"proposed, as ask {number}: {subject}", "proposed", wrote=asked_item(scene.profile, number))
 
 
-def changed_by(move: Move) -> str:
-    """Return the file that a move would change by a person's leave, "" where it would run a command."""
-    return {"write_playbook": "PLAYBOOK.md", "write_sensor": f"sensors/{move.fields.get('name')}.sh"}.get(move.name, "")
+def changed_by(move: Mapping[str, JSON]) -> str:
+    """Return the file that a move (as an object) would change by a person's leave, "" where it runs a command (pure)."""
+    files = {"write_playbook": "PLAYBOOK.md", "write_sensor": f"sensors/{move.get('name')}.sh"}
+    return files.get(str(move.get("move")), "")
 
 
 def shown_of(profile: Profile, move: Move) -> dict[str, JSON]:
     """Return what a person is shown of a move: its command, or what it would change, and in what (`base`)."""
-    name = changed_by(move)
+    name = changed_by(move_object(move))
     if not name:
         return {"command": move.fields.get("verify" if move.name == "start_worker" else "command")}
     old = read_bytes(profile.path(name))
@@ -10641,7 +10632,7 @@ def perform(scene: Scene) -> Done:
 
 
 # ======================================================================================================================
-# 42. Guards
+# 44. Guards
 # ======================================================================================================================
 # What the gates need to know: whether the person has paused the loop, and what the ledger says of money.
 
@@ -10718,7 +10709,7 @@ def money_gates(profile: Profile, runner: Runner, now: float) -> list[Verdict]:
 
 
 # ======================================================================================================================
-# 43. Settle
+# 45. Settle
 # ======================================================================================================================
 # How a run ends on disk, in an order that lets any instant be the last one:
 #
@@ -10912,7 +10903,7 @@ def pay_late(profile: Profile, run: str, wake: Mapping[str, JSON]) -> None:
 
 
 # ======================================================================================================================
-# 44. Surface
+# 46. Surface
 # ======================================================================================================================
 # What the person must not miss, told once, when it begins: on the output of whoever runs beats (NEEDS YOU), and pushed
 # to where they are: the `notify` command, a tmux window for a worker that needs them. `.surfaced` remembers, by a key
@@ -11086,7 +11077,7 @@ def notify(profile: Profile, text: str) -> None:
 
 
 # ======================================================================================================================
-# 45. Beat
+# 47. Beat
 # ======================================================================================================================
 # One beat, alone under `.beat.lock`: sense, diff, gates, decide, act, log. What may hold it back, and how it ends on
 # disk, stands in the sections before.
@@ -11576,7 +11567,7 @@ def heed_signals() -> None:
 
 
 # ======================================================================================================================
-# 46. People
+# 48. People
 # ======================================================================================================================
 # What a person says to the loop: answers, approvals, pauses. An approval is a beat of its own, without a runner: under
 # the beat's lock, with a capsule and an intent, so that what dies in the middle leaves the trace that any move leaves.
@@ -11616,8 +11607,7 @@ def answered_failure(ask: Mapping[str, JSON], hint: str) -> Failure:
 
 def proposal_is_stale(profile: Profile, ask: Mapping[str, JSON]) -> str:
     """Say how the world has moved on since a proposal was made, "" when it has not."""
-    move = ask.get("move") or {}
-    name = {"write_playbook": "PLAYBOOK.md", "write_sensor": f"sensors/{move.get('name')}.sh"}.get(move.get("move", ""))
+    name = changed_by(ask.get("move") or {})
     if name:
         now = read_bytes(profile.path(name))
         return "" if (None if now is None else digest_of(now)) == ask.get("base") else f"{name} was changed since"
@@ -11821,7 +11811,7 @@ def parse_until(text: str, now: float) -> float:
 
 
 # ======================================================================================================================
-# 47. Views
+# 49. Views
 # ======================================================================================================================
 # What a person is shown: one line for each thing that matters, its glyph and colour saying how much. Colour goes to
 # terminals only; nothing here writes.
@@ -11929,6 +11919,20 @@ def last_tick(profile: Profile, state: Mapping[str, JSON]) -> dict[str, JSON] | 
     return None
 
 
+def pulse_pid(profile: Profile) -> int:
+    """Return the pid of the pulse that runs, 0 when none does."""
+    words = lock_holder(profile.path(".lock")).split()
+    return int(words[1].rstrip(",")) if words[:1] == ["pid"] and words[1].rstrip(",").isdigit() else 0
+
+
+def pulse_due(profile: Profile) -> float | None:
+    """Return when the pulse beats next, in epoch seconds; None when nobody knows."""
+    try:
+        return parse_utc(lock_holder(profile.path(".lock")).partition(", next ")[2])
+    except ValueError:
+        return None
+
+
 def crash_of(pulse: Session | None) -> str | None:
     """Say how the pulse ended that nobody has ended with `looop down`, None when it did not."""
     if pulse is None or pulse.alive:
@@ -11945,7 +11949,7 @@ def status_of(profile: Profile, now: float) -> dict[str, JSON]:
     decides = (
         sum(1 for row in recent_rows(profile, now - 3600) if row.get("kind") in ("tick", "goal")) if present else 0
     )
-    pid, due = (pulse_pid(profile), next_beat(profile)) if present else (0, None)
+    pid, due = (pulse_pid(profile), pulse_due(profile)) if present else (0, None)
     failure = state["failure"]
     workers = worker_sessions(profile)
     asks = asks_and_flags(profile, workers) if present else []
@@ -12145,7 +12149,7 @@ def sensor_table(rows: Sequence[Mapping[str, JSON]], now: float, paint: Paint) -
 
 
 # ======================================================================================================================
-# 48. Why and replay
+# 50. Why and replay
 # ======================================================================================================================
 # Every wake and every silence, explained from what was recorded: a capsule says why a beat decided, and a replay
 # derives its hash, its prompt and its move again, without runner or effect. For what has not happened yet, the gates
@@ -12321,7 +12325,7 @@ def move_drift(profile: Profile, run: str, wake: Mapping[str, JSON], result: Map
 
 
 # ======================================================================================================================
-# 49. Cost
+# 51. Cost
 # ======================================================================================================================
 # The ledger added up. A million rows are read in blocks: one regular expression takes the few fields that are added out
 # of every row of a block at once, and only a line that it does not know is parsed as JSON. Rows lie in the order of
@@ -12335,13 +12339,12 @@ class Costs:
     __slots__ = ("days", "groups", "heads", "torn")
 
     def __init__(self) -> None:
-        self.groups: dict[
-            tuple[str, ...], list[Any]
-        ] = {}  # (day, kind, runner, goal, model): [partial sums, calls, unknown]
-        self.days: dict[bytes, tuple[float, str]] = {}  # of each ten minutes met: when they begin, and their local day
-        self.heads: dict[
-            bytes, tuple[tuple[str, ...], bool]
-        ] = {}  # of each beginning met: its fields, and whether metered
+        # (day, kind, runner, goal, model): [partial sums, calls, unknown]
+        self.groups: dict[tuple[str, ...], list[Any]] = {}
+        # of each ten minutes met: when they begin, and their local day
+        self.days: dict[bytes, tuple[float, str]] = {}
+        # of each beginning of a row met: its fields, and whether its calls are priced
+        self.heads: dict[bytes, tuple[tuple[str, ...], bool]] = {}
         self.torn = 0  # lines that are no rows
 
     def day(self, ts: bytes) -> tuple[float, str]:
@@ -12566,7 +12569,7 @@ def cost_lines(summary: Mapping[str, JSON], by: str, bars: bool, paint: Paint) -
 
 
 # ======================================================================================================================
-# 50. Pulse
+# 52. Pulse
 # ======================================================================================================================
 # The beat in a loop, for whoever has no cron: one process that holds `.lock` for its life, in the session `pulse`.
 #
@@ -12900,10 +12903,10 @@ def end_pulse(profile: Profile) -> bool:
 
 
 # ======================================================================================================================
-# 51. Verbs
+# 53. Verbs
 # ======================================================================================================================
 # One `cmd_` function per verb: it gets the profile and its arguments, prints its answer on stdout, and returns its exit
-# code. What a verb takes, and what its page says, stands in the table of the section Command line.
+# code. What a verb takes, and what its page says, stands in the sections Session table and Verb table.
 
 
 class Option(Record):
@@ -12978,7 +12981,7 @@ def cmd_dry_run(profile: Profile, args: Mapping[str, JSON]) -> int:
         move = dry_decide(profile, profile.runner(args["runner"] or ""), plan["inputs"])
     if args["json"]:
         shown = {key: plan[key] for key in ("outcome", "reason", "gates", "prompt")}
-        say(canonical_row({**shown, "move": move}))
+        say(compact({**shown, "move": move}))
         return 0
     say(f"{plan['outcome']}: {printable(plan['reason'] or 'the world is unchanged')}")
     for gate in plan["gates"]:
@@ -13022,7 +13025,7 @@ def cmd_asks(profile: Profile, args: dict[str, JSON]) -> int:
         if not asks:
             return EXIT_TIMEOUT
     if args["json"]:
-        say(canonical_row([{key: ask[key] for key in _ASK_KEYS} for ask in asks]))  # type: ignore[arg-type]
+        say(compact([{key: ask[key] for key in _ASK_KEYS} for ask in asks]))
     elif not asks:
         say("nothing is asked")
     else:
@@ -13080,7 +13083,7 @@ def cmd_why(profile: Profile, args: dict[str, JSON]) -> int:
     run = "" if name == "now" else known_run(profile, name)
     why = why_run(profile, run) if run else why_now(profile, now)
     if args["json"]:
-        say(canonical_row(why))
+        say(compact(why))
         return 0
     try:
         lines = why_lines(why, now, Paint(profile.env, sys.stdout))
@@ -13099,7 +13102,7 @@ def cmd_replay(profile: Profile, args: dict[str, JSON]) -> int:
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         drift = [f"the capsule is not what looop writes: {error!r}"]
     if args["json"]:
-        say(canonical_row({"run": run, "drift": drift}))
+        say(compact({"run": run, "drift": drift}))
         return EXIT_FAILED if drift else 0
     for line in drift:
         say(f"{Paint(profile.env, sys.stdout)('bad', '✗')} {printable(line)}")
@@ -13157,7 +13160,7 @@ def cmd_status(profile: Profile, args: dict[str, JSON]) -> int:
     now = time.time()
     status = status_of(profile, now)
     if args["json"]:
-        say(canonical_row(status))
+        say(compact(status))
     else:
         for line in status_lines(profile, status, now, Paint(profile.env, sys.stdout)):
             say(line)
@@ -13169,7 +13172,7 @@ def cmd_sensor_list(profile: Profile, args: dict[str, JSON]) -> int:
     check_data_dir(profile)
     rows = sensor_rows(profile)
     if args["json"]:
-        say(canonical_row(rows))  # type: ignore[arg-type]
+        say(compact(rows))
     elif not rows:
         say(
             "no sensors: `looop sensor add` lists some that are ready made; "
@@ -13236,7 +13239,7 @@ def tried_sensor(profile: Profile, name: str) -> tuple[dict[str, JSON], JSON]:
 def show_tried(profile: Profile, row: Mapping[str, JSON], value: JSON, as_json: bool | None) -> None:
     """Print what `tried_sensor` found."""
     if as_json:
-        say(canonical_row(row))
+        say(compact(row))
         return
     for line in tried_lines(profile, row, value, Paint(profile.env, sys.stdout)):
         say(line)
@@ -13266,11 +13269,11 @@ def cmd_cost(profile: Profile, args: dict[str, JSON]) -> int:
     now = time.time()
     if args["rows"]:
         for row in reversed(list(recent_rows(profile, scope_start(scope, now)))):
-            say(canonical_row(row))
+            say(compact(row))
         return 0
     summary = cost_summary(profile, scope, now)
     if args["json"]:
-        say(canonical_row(summary))
+        say(compact(summary))
         return 0
     for line in cost_lines(summary, by, sys.stdout.isatty(), Paint(profile.env, sys.stdout)):
         say(line)
@@ -13440,7 +13443,7 @@ def cmd_version(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 52. Session verbs
+# 54. Session verbs
 # ======================================================================================================================
 # The verbs of sessions, one `cmd_` function each, as in the section before.
 
@@ -13449,7 +13452,7 @@ def show_session(profile: Profile, args: Mapping[str, JSON], session: str, words
     """Say what was done to a session: in words, or as its row of `ls --json`."""
     if args["json"]:
         found = read_session(profile, session)
-        say(canonical_row(session_row(found, time.time()) if found else None))  # type: ignore[arg-type]
+        say(compact(session_row(found, time.time()) if found else None))
     else:
         say(words)
     return 0
@@ -13520,7 +13523,7 @@ def cmd_ls(profile: Profile, args: dict[str, JSON]) -> int:
         now = time.time()
         rows = session_rows(profile, list_sessions(profile) if args["all"] else worker_sessions(profile), now)
         if args["json"]:
-            say(canonical_row(rows))  # type: ignore[arg-type]
+            say(compact(rows))
         else:
             clear = "\x1b[H\x1b[2J" if args["watch"] and sys.stdout.isatty() else ""
             lines = session_table(rows, now, paint_word) if rows else ["no sessions"]
@@ -13588,7 +13591,7 @@ def cmd_down(profile: Profile, args: dict[str, JSON]) -> int:
             killed.append(session.id)
     left = [session.id for session in workers if session.id not in killed]
     if args["json"]:
-        say(canonical_row({"ended": ended, "killed": killed, "alive": left}))
+        say(compact({"ended": ended, "killed": killed, "alive": left}))
         return 0
     say("the pulse has ended" if ended else "no pulse runs")
     for what, names in (("ended", killed), ("still running", left)):
@@ -13664,7 +13667,7 @@ def follow_text(follower: Follower, as_json: bool, pattern: Any) -> None:
             new = "".join(f"{one}\n" for one in lines if pattern.search(one))
         if as_json and (new or last):
             cut, follower.skipped = bool(follower.skipped), 0
-            say(canonical_row({"text": shown_text(new), "offset": follower.offset, "truncated": cut, "done": last}))
+            say(compact({"text": shown_text(new), "offset": follower.offset, "truncated": cut, "done": last}))
         elif new:
             sys.stdout.write(shown_text(new))
         if last:
@@ -13695,7 +13698,7 @@ def cmd_log(profile: Profile, args: dict[str, JSON]) -> int:
         text = log_text(follower, args["tail"], pattern, bool(args["raw"]), bool(args["json"]))
         if args["json"]:
             fields = {"text": text, "offset": follower.offset, "truncated": truncated, "done": not session.alive}
-            say(canonical_row(fields))
+            say(compact(fields))
     return 0
 
 
@@ -13750,7 +13753,7 @@ def print_picture(verb: str, screen: Screen, args: Mapping[str, JSON], title: st
         raise Failure(f"{verb}: --{ways[0]} and --{ways[1]}: one at a time", f"looop help {verb}", EXIT_USAGE)
     way, count = (ways or ["plain"])[0], args["scrollback"] or 0
     if way == "json":
-        say(canonical_row(picture_json(screen)))
+        say(compact(picture_json(screen)))
     elif way == "svg":
         sys.stdout.write(picture_svg(screen, count, title))
     elif way == "ansi":
@@ -13833,7 +13836,7 @@ def cmd_expect(profile: Profile, args: dict[str, JSON]) -> int:
     if matched is not None:
         matched = shown_text(bytes_as_text(matched) if args["raw"] and not args["screen"] else matched)
     if args["json"]:
-        say(canonical_row({"matched": matched, "offset": hunt.offset}))
+        say(compact({"matched": matched, "offset": hunt.offset}))
     elif matched is not None:
         say(matched)
     else:
@@ -13972,7 +13975,7 @@ def cmd_claims(profile: Profile, args: dict[str, JSON]) -> int:
             {**claim.__dict__, "at": utc_text(claim.at), "until": claim.until and utc_text(claim.until)}
             for claim in claims
         ]
-        say(canonical_row(rows))  # type: ignore[arg-type]
+        say(compact(rows))
         return 0
     table = [("CLAIM", "SESSION", "AGE", "STATE")]
     for claim in claims:
@@ -13990,14 +13993,14 @@ def cmd_prune(profile: Profile, args: dict[str, JSON]) -> int:
     check_data_dir(profile)
     removed = prune_sessions(profile, 0.0, time.time(), bool(args["dry-run"]))
     if args["json"]:
-        say(canonical_row({"removed": removed, "dry_run": bool(args["dry-run"])}))
+        say(compact({"removed": removed, "dry_run": bool(args["dry-run"])}))
     else:
         say(f"{'would remove' if args['dry-run'] else 'removed'}: {', '.join(removed) or 'nothing'}")
     return 0
 
 
 # ======================================================================================================================
-# 53. Session table
+# 55. Session table
 # ======================================================================================================================
 # What the verbs of sessions take, and what their pages say.
 
@@ -14356,7 +14359,7 @@ SESSION_VERBS: tuple[Verb, ...] = (
 
 
 # ======================================================================================================================
-# 54. Gallery
+# 56. Gallery
 # ======================================================================================================================
 # `looop sensor add`: sensors that looop carries, written out as plain bash for a person to read and edit. The scripts
 # are in Texts; here is what they take, checked before a word of it stands in a script, and quoted there.
@@ -14544,7 +14547,7 @@ def checked_percent(text: str) -> str:
 
 
 # ======================================================================================================================
-# 55. Questions (pure)
+# 57. Questions (pure)
 # ======================================================================================================================
 # What the interview asks, and what becomes of the answers. It is one script, a generator that yields questions, is sent
 # answers, and ends in asking that a plan be written. It remembers nothing: `open_question` runs it through the answers
@@ -14903,7 +14906,7 @@ _CALM = Question(
 
 
 # ======================================================================================================================
-# 56. Plans
+# 58. Plans
 # ======================================================================================================================
 # How a plan is written: under the beat's lock, each file whole, and passed over where it is there already. So a writing
 # that was killed is finished by doing it again.
@@ -14964,7 +14967,7 @@ def plan_lines(profile: Profile, plan: Plan, stamp: str, limit: int) -> list[str
 
 
 # ======================================================================================================================
-# 57. Interview
+# 59. Interview
 # ======================================================================================================================
 # `looop _interview` asks the questions, in common lines: no raw mode, so that `looop send` types into it as well as a
 # person. Every answer is in interview.json before the next question is asked; all else is written at the end.
@@ -15553,7 +15556,7 @@ def run_in_terminal(argv: list[str], env: Mapping[str, str], stdin: int = 0) -> 
 
 
 # ======================================================================================================================
-# 58. Schedulers
+# 60. Schedulers
 # ======================================================================================================================
 # What runs the beat by itself: a systemd user timer, a launchd agent or a line of cron. Each is written with absolute
 # paths and an environment of its own, because a scheduler knows nothing of a person's shell:
@@ -15575,8 +15578,8 @@ class Schedule(Record):
     data: str = ""
 
 
-_CARRIED = "LANG LANGUAGE TZ XDG_CONFIG_HOME XDG_STATE_HOME XDG_CACHE_HOME XDG_DATA_HOME".split()  # noqa: SIM905
-_OF_CHILDREN = "RUN_ID SESSION_ID CHILD BIN CLAIMS_DIR REPORTS_DIR COLOR DATA_DIR CONFIG".split()  # noqa: SIM905
+_CARRIED = "LANG LANGUAGE TZ XDG_CONFIG_HOME XDG_STATE_HOME XDG_CACHE_HOME XDG_DATA_HOME".split()
+_OF_CHILDREN = "RUN_ID SESSION_ID CHILD BIN CLAIMS_DIR REPORTS_DIR COLOR DATA_DIR CONFIG".split()
 _WRAP = 'set -a; [ ! -r "$0" ] || . "$0"; exec "$@"'  # sh -c: $0 is the file of secrets, the rest is what is run
 _CRON_LINE_MAX = 998  # bytes that a command may have in the cron of Debian, macOS and the BSDs
 _EVERY_MIN = 5  # seconds
@@ -16117,7 +16120,7 @@ SCHEDULERS: dict[str, type[Scheduler]] = {"systemd": Systemd, "launchd": Launchd
 
 
 # ======================================================================================================================
-# 59. Service
+# 61. Service
 # ======================================================================================================================
 # The verbs about schedulers: they show, ask, and touch nothing but what they showed.
 
@@ -16314,7 +16317,7 @@ def cmd_service_status(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 60. Doctor
+# 62. Doctor
 # ======================================================================================================================
 # Each check looks at one thing, as a person who knows looop would, and yields what it found. The last ones look from
 # where a scheduler stands: most loops that die do so because cron knows nothing of a person's shell. Nothing is written
@@ -16352,9 +16355,9 @@ def obstacle(error: Failure | OSError) -> Finding:
     return fail(f"{where}{error.strerror or error}", "make it readable, and yours")
 
 
-_TOOLS = "gh glab jq curl wget openssl git kubectl docker aws gcloud az psql sqlite3 node python3 ruby perl".split()  # noqa: SIM905
-_PROXIES = "HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY http_proxy https_proxy SSL_CERT_FILE NODE_EXTRA_CA_CERTS".split()  # noqa: SIM905
-_ALWAYS_THERE = "HOME PATH PWD OLDPWD USER LOGNAME SHELL TERM IFS".split()  # noqa: SIM905
+_TOOLS = "gh glab jq curl wget openssl git kubectl docker aws gcloud az psql sqlite3 node python3 ruby perl".split()
+_PROXIES = "HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY http_proxy https_proxy SSL_CERT_FILE NODE_EXTRA_CA_CERTS".split()
+_ALWAYS_THERE = "HOME PATH PWD OLDPWD USER LOGNAME SHELL TERM IFS".split()
 ASK_FOR_NOOP = 'Whether you can be reached is tested. Answer with this JSON object alone: {"move":"noop"}\n'
 _OLD_CLAUDE = "--no-session-persistence"
 _ANSWER_BY = 20.0  # seconds within which a program tells its version
@@ -16497,7 +16500,7 @@ def check_config(profile: Profile) -> Iterator[Finding]:
         text = profile.env.get(setting.env, "") if setting.env else ""
         try:
             if text:
-                profile._from_text(text, setting.kind)
+                value_of_text(text, setting.kind)
         except ValueError as error:
             yield warn(f"{setting.env}={text}: {error}; the default, {setting.default}, stands", f"unset {setting.env}")
     if not check.wrong:
@@ -16881,7 +16884,7 @@ def cmd_doctor(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 61. Candidates
+# 63. Candidates
 # ======================================================================================================================
 # What a shell's completion asks at a Tab: which words on disk can stand at the cursor. `_complete KIND` answers with
 # one word a line, and after a TAB what it is. Nothing is made and nothing is told, on stderr neither: what cannot be
@@ -16975,7 +16978,7 @@ def cmd_complete(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 62. Verb table
+# 64. Verb table
 # ======================================================================================================================
 # What the other verbs take, and what their pages say: parser, help, completions and manual derive from these rows.
 
@@ -17408,7 +17411,7 @@ LOOP_VERBS: tuple[Verb, ...] = (
 
 
 # ======================================================================================================================
-# 63. Manual (pure)
+# 65. Manual (pure)
 # ======================================================================================================================
 # What looop says of itself: a page for each verb and each group, the overview, the manual, the man page, and the next
 # steps. All derive from the rows of the verb table, the settings and MANUAL, which is written like this:
@@ -17839,7 +17842,7 @@ def next_steps(status: Mapping[str, JSON], timed: bool = False) -> list[tuple[st
 
 
 # ======================================================================================================================
-# 64. Completions (pure)
+# 66. Completions (pure)
 # ======================================================================================================================
 # `looop config bash|zsh|fish`: from the table of verbs one script for each shell. A script holds verbs, options and the
 # words that are fixed, and asks `looop _complete KIND` for what lies on disk. What bash and fish know of a verb, and
@@ -18380,7 +18383,7 @@ def completion(shell: str, verbs: Sequence[Verb], gallery: Mapping[str, str]) ->
 
 
 # ======================================================================================================================
-# 65. Command line
+# 67. Command line
 # ======================================================================================================================
 # VERBS is the one table of verbs. The parser only validates; a verb's function gets the profile and its arguments,
 # prints its answer on stdout, and returns its exit code.
@@ -18805,7 +18808,7 @@ def open_missing_streams() -> None:
 
 
 # ======================================================================================================================
-# 66. Texts
+# 68. Texts
 # ======================================================================================================================
 # Prose alone, in looop's own words: what the LLM is told, what a fresh profile is seeded with, the gallery's scripts.
 
@@ -19314,7 +19317,7 @@ exec -- "$plugin" "${arguments[@]}"
 }
 
 # ======================================================================================================================
-# 67. Texts of the manual
+# 69. Texts of the manual
 # ======================================================================================================================
 # `looop help`, in the markup that the section Manual explains.
 

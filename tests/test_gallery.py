@@ -21,7 +21,7 @@ import urllib.request
 import looop
 from tests.support import FAKES, Case, wait_until
 
-TOOLS = "git jq curl openssl df tail".split()  # noqa: SIM905
+TOOLS = "git jq curl openssl df tail".split()
 PLUGINS = "/usr/lib/nagios/plugins"
 KEY = "lin_api_0123456789abcdef"
 JPEG = "\U0001f600\"\\\u2028$(touch pwned)`touch pwned`' # looop:trust=trusted\n"  # a title that a stranger chose

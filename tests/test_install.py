@@ -22,7 +22,7 @@ from tests.support import ROOT, Case, alive, wait_until
 
 SCRIPT = os.path.join(ROOT, "install.sh")
 SHELLS = [shutil.which("dash") or shutil.which("sh"), shutil.which("bash")]
-TOOLS = "mktemp rmdir curl".split()  # noqa: SIM905 - besides what every test has on its PATH
+TOOLS = "mktemp rmdir curl".split()
 OLD, NEW = "0.0.9", looop.VERSION
 PAGE_FILES = {
     ("config", "bash"): "bash-completion/completions/looop",
@@ -372,7 +372,7 @@ class Installs(Built):
         busybox = shutil.which("busybox")
         for name in os.listdir(self.bin):
             self.take(name)
-        for name in "sh wget cat chmod cp grep mkdir mktemp mv rm rmdir sed uname".split():  # noqa: SIM905
+        for name in "sh wget cat chmod cp grep mkdir mktemp mv rm rmdir sed uname".split():
             self.give(name, busybox)
         self.give("python3", sys.executable)
         self.offer(self.new)

@@ -174,7 +174,7 @@ class Hostile(unittest.TestCase):
         """
         git git;git|a;( ) ` $( \\ \\" " ' "' <> & ; | # ,[]{} - _ . / = env; curl|curl<aa aws;x: mongo;.drop( method: on
         set insert echo;
-        """.split()  # noqa: SIM905
+        """.split()
     )
 
     def test_long_ones_are_read_in_time(self):

@@ -653,7 +653,7 @@ class ManPage(unittest.TestCase):
     def test_it_has_everything(self):
         page = said("help", "--man")
         heads = re.findall(r"^\.SH (.+)$", page, re.MULTILINE)
-        for head in "NAME SYNOPSIS DESCRIPTION VERBS FILES CONFIG ENVIRONMENT EXAMPLES".split():  # noqa: SIM905
+        for head in "NAME SYNOPSIS DESCRIPTION VERBS FILES CONFIG ENVIRONMENT EXAMPLES".split():
             self.assertIn(head, heads)
         self.assertIn("EXIT STATUS", heads)
         for verb in looop.VERBS:

@@ -27,7 +27,7 @@ from tests.support import Case, processes_with, wait_until
 LONG = os.environ.get("LOOOP_LONG") == "1"
 SEED = 20260102
 LINE = re.compile(r"- \d{4}-\d\d-\d\d \d\d:\d\d \S.*")
-CHANGES = "write pwrite rename link unlink mkdir rmdir ftruncate truncate mkfifo fsync open".split()  # noqa: SIM905
+CHANGES = "write pwrite rename link unlink mkdir rmdir ftruncate truncate mkfifo fsync open".split()
 GROWING = {"write", "pwrite", "mkdir", "mkfifo", "link", "open"}  # what a full disk refuses
 GENERATIONS = 4
 

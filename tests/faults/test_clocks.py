@@ -63,7 +63,7 @@ class ClocksApart(Faults):
         self.decides({"move": "noop", "journal": "RUN"})
         self.verb("pause", "1h", "lunch")
         self.keep()
-        verbs = "status ls asks why cost tick doctor claims".split()  # noqa: SIM905
+        verbs = "status ls asks why cost tick doctor claims".split()
         for secs in (DAY, -DAY, YEARS, -YEARS):
             self.back()
             self.move_all(secs)

@@ -181,7 +181,7 @@ class NotOurs(Limits):
         for folder, names, files in os.walk(self.home):
             for name in (".", *names, *files):
                 os.chown(os.path.join(folder, name), NOBODY, NOBODY, follow_symlinks=False)
-        names = "state.json cost.jsonl events.jsonl journal.md asks/1.json asks goals sessions runs snapshots".split()  # noqa: SIM905
+        names = "state.json cost.jsonl events.jsonl journal.md asks/1.json asks goals sessions runs snapshots".split()
         for name in names:
             path = self.path(name)
             mode = os.stat(path).st_mode & 0o777
