@@ -8341,6 +8341,15 @@ def nesting(value: JSON) -> int:
     return depth
 
 
+def parsed_reading(text: bytes) -> JSON:
+    """Parse a reading as it lies in snapshots/; one that somebody has damaged says so."""
+    try:
+        reading = parse_json(text)
+    except ValueError:
+        reading = None
+    return reading if isinstance(reading, dict) else {"signal": {"error": "its snapshot is damaged"}}
+
+
 def signal_of(reading: JSON) -> JSON:
     """Return the part of a reading that is hashed: its `signal`, or the whole where it has none."""
     return reading["signal"] if isinstance(reading, dict) and "signal" in reading else reading
@@ -8434,6 +8443,11 @@ def snapshot(profile: Profile, name: str) -> bytes:
         return b""
 
 
+def error_told(profile: Profile, name: str) -> str:
+    """Return the error that the reading of a sensor tells, as it lies in snapshots/."""
+    return canonical(dig(parsed_reading(snapshot(profile, name)), "signal", "error"))
+
+
 def sense(profile: Profile, only: Sequence[str] = ()) -> dict[str, Reading]:
     """Run the sensors that are due and return every reading, by name; nothing is written but through `keep_readings`.
 
@@ -8463,7 +8477,7 @@ def sense(profile: Profile, only: Sequence[str] = ()) -> dict[str, Reading]:
             continue
         if not only and last and last.stamp == stamp and 0 <= now - last.at < options[name].interval:
             text = snapshot(profile, name)
-            if text:
+            if text[:1] == b"{" and text[-1:] == b"}":  # else it is gone, or was damaged: the sensor runs again
                 readings[name] = last.replace(status="kept", text=text)
                 continue
         env = env or profile.child_env()
@@ -8545,7 +8559,7 @@ def text_item(data: bytes | None, error: str = "") -> Item | None:
 
 def signal_item(reading: Reading) -> Item:
     """Make the item of a sensor's reading."""
-    return Item(reading.digest, signal_of(parse_json(reading.text)))
+    return Item(reading.digest, signal_of(parsed_reading(reading.text)))
 
 
 def value_item(value: JSON) -> Item:
@@ -8869,10 +8883,7 @@ def objects_in(text: str) -> list[dict[str, JSON]]:
         except ValueError as error:
             position += 1
             failures += 1
-            if text[position : position + 100].lstrip()[:1] in (
-                '"',
-                "'",
-            ):  # meant as an object: nothing inside it counts
+            if text[position : position + 100].lstrip()[:1] in ("'", '"'):  # meant as an object: nothing in it counts
                 raise BadMove(f"the reply holds an object that is not JSON: {error}") from None
             if failures > 1000:
                 raise BadMove("the reply holds no JSON object that can be found") from None
@@ -9131,6 +9142,11 @@ def tokens(value: JSON, **names: str) -> dict[str, int]:
     return {ours: int(amount(dig(value, *theirs.split("."))) or 0) for ours, theirs in names.items()}
 
 
+def uncached(usage: Mapping[str, int]) -> dict[str, int]:
+    """Return token counts whose input does not include what came from the cache: codex and gemini count it there."""
+    return {**usage, "input": max(0, usage["input"] - usage["cache_read"])}
+
+
 def total(usages: Iterable[Mapping[str, int]]) -> dict[str, int]:
     """Add token counts up."""
     found = {"input": 0, "output": 0, "cache_read": 0, "cache_write": 0}
@@ -9217,10 +9233,7 @@ def meter_codex(objects: list[dict[str, JSON]]) -> Metered | None:
             usage = tokens(
                 o.get("usage"), input="input_tokens", output="output_tokens", cache_read="cached_input_tokens"
             )
-            usage["input"] = max(
-                0, usage["input"] - usage["cache_read"]
-            )  # codex counts the cached ones among the input
-            usages.append(usage)
+            usages.append(uncached(usage))
             error = ""
         elif o.get("type") == "turn.failed":
             error = str(dig(o, "error", "message") or "turn failed")
@@ -9259,9 +9272,7 @@ def meter_gemini(objects: list[dict[str, JSON]]) -> Metered | None:
     last = found[-1]
     models: dict[str, JSON] = dig(last, "stats", "models") or {}
     names = {"input": "tokens.prompt", "output": "tokens.candidates", "cache_read": "tokens.cached"}
-    usages = [tokens(model, **names) for model in models.values()]
-    for usage in usages:
-        usage["input"] = max(0, usage["input"] - usage["cache_read"])
+    usages = [uncached(tokens(model, **names)) for model in models.values()]
     return Metered(
         text=str(last.get("response") or ""),
         error=str(dig(last, "error", "message") or ""),
@@ -9706,6 +9717,8 @@ _READERS = (
     r"|git (?:-C \S+ |--no-pager )*(?:log|show|diff|grep|blame|status|commit|add|rev-parse|ls-files|describe)"
     rf"|gh \w+ {_READS})(?= )"
 )
+# What runs a file: a shell, an interpreter that is given one, a path; chmod, which is about to.
+_RUNNERS = r" (?:\| )?(?:\S*sh|source|\.|chmod|(?:python[\d.]*|node|perl|ruby)(?! -)|\S*/\S*) "
 # What may run, send or keep what a reader shows.
 _LISTENERS = r"\$\(|`|<\(|>\(|<<"
 _KEEPS = r" > (?!/dev/null |\d )"
@@ -9857,10 +9870,7 @@ def runs_fetched(lines: Sequence[str]) -> bool:
     fetched: set[str] = set()
     for line in lines:
         names = {word.rpartition("/")[2] for word in line.split()}
-        if (
-            re.match(r" (?:\| )?(?:\S*sh|source|\.|chmod|(?:python[\d.]*|node|perl|ruby)(?! -)|\S*/\S*) ", line)
-            and names & fetched
-        ):
+        if names & fetched and re.match(_RUNNERS, line):
             return True
         if names & {"curl", "wget"}:
             fetched |= names
@@ -10328,7 +10338,7 @@ def to_person(scene: Scene, why: str) -> Done:
 
 
 def changed_by(move: Mapping[str, JSON]) -> str:
-    """Return the file that a move (as an object) would change by a person's leave, "" where it runs a command (pure)."""
+    """Return the file that a move (as an object) changes by a person's leave, "" where it runs a command (pure)."""
     files = {"write_playbook": "PLAYBOOK.md", "write_sensor": f"sensors/{move.get('name')}.sh"}
     return files.get(str(move.get("move")), "")
 
@@ -10796,11 +10806,8 @@ def settle(profile: Profile, state: dict[str, JSON], counted: bool = True) -> di
     if state["open"]:
         return settle_open(profile, state, counted)
     last = state["last"]
-    if (
-        last
-        and os.path.isdir(profile.path("runs", last["run"]))
-        and read_capsule(profile, last["run"], "result.json") is None
-    ):
+    kept = last and os.path.isdir(profile.path("runs", last["run"]))
+    if kept and read_capsule(profile, last["run"], "result.json") is None:
         finish_journal(profile, last)
         seal(profile, last["run"], last["result"])
     return state
@@ -11646,17 +11653,8 @@ def carry_out(profile: Profile, state: dict[str, JSON], ask: Mapping[str, JSON])
         raise Failure(f"ask {number}: would do something else than it shows", f"looop reject {number}")
     run = new_run_id(profile, now)
     write_state(profile, {**state, "open": run})
-    reason = f"approved: ask {number}"
-    wake = {
-        "run": run,
-        "at": utc_text(now),
-        "reason": reason,
-        "runner": "person",
-        "mode": "person",
-        "changed": [],
-        "gates": [],
-    }
-    write_capsule(profile, run, "wake.json", wake)
+    wake = {"run": run, "at": utc_text(now), "reason": f"approved: ask {number}", "runner": "person", "mode": "person"}
+    write_capsule(profile, run, "wake.json", {**wake, "changed": [], "gates": []})
     write_capsule(profile, run, "move.json", move_object(move))
     intent = {"run": run, "at": utc_text(now), "move": move_object(move), "approved": number}
     write_capsule(profile, run, "intent.json", intent)
@@ -11676,19 +11674,11 @@ def carry_out(profile: Profile, state: dict[str, JSON], ask: Mapping[str, JSON])
     if state["hash"]:
         state["hash"] = world_hash(digests_of(state["baseline"]))
     state["shell"] = done.shell
-    words = (
-        done.journal
-        if done.journal.startswith("approved by")
-        else f"approved by a person (ask {number}): {done.journal}"
-    )
+    told = done.journal.startswith("approved by")
+    words = done.journal if told else f"approved by a person (ask {number}): {done.journal}"
     line = f"- {local_stamp(time.time())} {one_line(profile.redacted(words))}"
-    record(
-        profile,
-        state,
-        run,
-        line,
-        {"outcome": "acted", "journal": line, "shell": done.shell, "cost_usd": 0.0, "approved": number},
-    )
+    ended = {"outcome": "acted", "journal": line, "shell": done.shell, "cost_usd": 0.0, "approved": number}
+    record(profile, state, run, line, ended)
     emit(profile, "decided", run=run, outcome="acted", approved=number, hash=state["hash"])
     commit(profile, one_line(words))
     return line, result
@@ -11880,10 +11870,9 @@ def outcome_lines(outcome: Outcome, runner: str, paint: Paint) -> list[str]:
             text += f"; for {duration_text(outcome.next_beat_s)} more"
         return [f"{head}  {text}"]
     if outcome.outcome == "failed":
-        second = (
-            f"nothing was changed; next decide in {duration_text(outcome.next_beat_s or 0)}; {money(outcome.cost_usd)}"
-        )
-        return [f"{head}  {printable(outcome.reason)}", f"  {paint('dim', f'{second}; {outcome.run}')}"]
+        wait, price = duration_text(outcome.next_beat_s or 0), money(outcome.cost_usd)
+        second = f"nothing was changed; next decide in {wait}; {price}; {outcome.run}"
+        return [f"{head}  {printable(outcome.reason)}", f"  {paint('dim', second)}"]
     journal = (outcome.journal or "").partition(" ")[2][len("0000-00-00 00:00 ") :]
     price = "no cost" if runner == BUILTIN.name else money(outcome.cost_usd)
     second = f"because: {one_line(outcome.reason, 160)}; {runner}, {price}; {outcome.run}"
@@ -11969,9 +11958,7 @@ def status_of(profile: Profile, now: float) -> dict[str, JSON]:
         notes.append("gate.shell is never: shell moves run without a person's yes")
     for name, reading in read_index(profile).items() if present else ():
         if reading.status in ("error", "refused"):
-            notes.append(
-                f"sensor {name}: {canonical(dig(parse_json(snapshot(profile, name) or b'{}'), 'signal', 'error'))}"
-            )
+            notes.append(f"sensor {name}: {error_told(profile, name)}")
     return {
         "pulse": {
             "running": bool(pid),
@@ -12022,13 +12009,11 @@ def worker_words(rows: Sequence[Mapping[str, JSON]], paint: Paint) -> str:
     found: dict[str, list[str]] = {}
     for row in sorted(rows, key=lambda row: not row["alive"]):
         found.setdefault(row["health"], []).append(row["id"])
-    return (
-        "; ".join(
-            f"{paint(_HEALTH_COLOURS.get(health, 'dim'), health)} {', '.join(names[:6])}" + " …" * (len(names) > 6)
-            for health, names in found.items()
-        )
-        or "none"
+    words = (
+        f"{paint(_HEALTH_COLOURS.get(health, 'dim'), health)} {', '.join(names[:6])}" + " …" * (len(names) > 6)
+        for health, names in found.items()
     )
+    return "; ".join(words) or "none"
 
 
 def status_lines(profile: Profile, status: Mapping[str, JSON], now: float, paint: Paint) -> list[str]:
@@ -12109,15 +12094,11 @@ def sensor_rows(profile: Profile) -> list[dict[str, JSON]]:
     for name in sensor_files(profile):
         reading = known.get(name)
         text = snapshot(profile, name) if reading else b""
-        try:
-            signal = signal_of(parse_json(text)) if text else None
-        except ValueError:
-            signal = None
         rows.append(
             {
                 "name": name,
                 "status": reading.status if reading else None,
-                "signal": signal,
+                "signal": signal_of(parsed_reading(text)) if text else None,
                 "bytes": len(text),
                 "secs": reading.secs if reading else None,
                 "at": utc_text(reading.at) if reading else None,
@@ -13108,11 +13089,8 @@ def cmd_replay(profile: Profile, args: dict[str, JSON]) -> int:
         say(f"{Paint(profile.env, sys.stdout)('bad', '✗')} {printable(line)}")
     if drift:
         made = (read_capsule(profile, run, "result.json") or {}).get("looop")
-        hint = (
-            f"it was made by looop {made}, this is {VERSION}"
-            if made != VERSION
-            else "a file of the capsule was changed"
-        )
+        other = f"it was made by looop {made}, this is {VERSION}" if made != VERSION else ""
+        hint = other or "a file of the capsule was changed"
         raise Failure(f"replay: {run}: {plural(len(drift), 'thing')} came out differently", hint)
     say(f"{run}: hash, prompt and move come out as they were recorded")
     return 0
@@ -13202,7 +13180,7 @@ def cmd_sensor_show(profile: Profile, args: dict[str, JSON]) -> int:
     text = snapshot(profile, name)
     if not text:
         raise Failure(f"sensor {name}: has no reading yet", f"take one: looop sensor test {name}")
-    sys.stdout.write(printable(text_of(text)) + "\n" if args["json"] else printable(pretty(parse_json(text))))
+    sys.stdout.write(printable(text_of(text)) + "\n" if args["json"] else printable(pretty(parsed_reading(text))))
     return 0
 
 
@@ -16634,8 +16612,8 @@ def check_sensors(profile: Profile) -> Iterator[Finding]:
             yield fail(f"{name}: runs {', '.join(missing)}, not on PATH", f"install {' '.join(missing)}")
         elif name in last and last[name].status == "error":
             bad += 1
-            said = canonical(dig(parse_json(snapshot(profile, name) or b"{}"), "signal", "error"))
-            yield warn(f"{name}: its last reading is an error: {one_line(said, 160)}", f"looop sensor test {name}")
+            said = one_line(error_told(profile, name), 160)
+            yield warn(f"{name}: its last reading is an error: {said}", f"looop sensor test {name}")
     if not bad:
         yield ok(
             f"{plural(len(files), 'sensor')}, none in trouble" if files else "none: `looop sensor add` has a gallery"

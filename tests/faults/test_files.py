@@ -27,6 +27,7 @@ FORMS = {
 VERBS = """status|ls|asks|tick|why|why now|cost|cost all|sensor list|doctor|claims|log w|shot w|wait w|answer 1 x|
 pause 1h|resume|approve 2|flag w hi|replay last|
 claim c2 --session v|cost add session w pi 0.1|run a|tick --dry-run|kill v|
+sensor show bad|sensor show slow|
 prune|start-session u --command true""".replace("\n", "").split("|")
 # The files of which a copy of what was there must survive whatever is done while they cannot be read.
 KEPT = re.compile(r"^(state\.json|asks/.*|cost\.jsonl|journal\.md|goals/.*|PLAYBOOK\.md)$")
@@ -37,7 +38,12 @@ class OddFiles(Faults):
 
     def setUp(self):
         super().setUp()
-        self.profile(goals={"a": "0\n"}, sensors={"s": "echo '{\"signal\":1}'"})
+        sensors = {
+            "s": "echo '{\"signal\":1}'",
+            "bad": "exit 3",
+            "slow": "# looop:interval=1h\necho '{\"signal\":2}'",
+        }
+        self.profile(goals={"a": "0\n"}, sensors=sensors)
         self.verb("start-session", "w", "--command", "echo hello", "--verify", "true")
         self.supervised()
         os.unlink(self.path("sessions", "w", "sock"))  # which cannot be copied
@@ -115,6 +121,19 @@ class OddFiles(Faults):
             return
         for name, form, words in self.rng.sample(cases, 40):
             self.tried(name, form, [words])
+
+    def test_a_damaged_reading_is_told_and_taken_again(self):
+        for name in ("s", "bad", "slow"):
+            for form in ("empty", "cut", "bytes"):
+                self.tried(f"snapshots/sensor-{name}.json", form, "status|doctor|sensor list|why now".split("|"))
+                self.tried(f"snapshots/sensor-{name}.json", form, [f"sensor show {name}", "tick"])
+                self.assertIn("signal", self.json("snapshots", f"sensor-{name}.json"))
+        self.back()
+        self.write("snapshots/sensor-slow.json", '{"signal":')
+        shown = self.verb("status")
+        self.assertEqual((shown.code, shown.err), (0, ""))
+        self.write("snapshots/sensor-bad.json", "{garbled}")
+        self.assertIn('sensor bad: "its snapshot is damaged"', self.verb("status").out)
 
     def test_a_pipe_in_the_place_of_a_file_holds_no_verb_up(self):
         for name, verbs in (
