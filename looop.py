@@ -27,70 +27,71 @@ Contents
    3. Text (pure)
    4. Time
    5. Files
-   6. Paths and config
-   7. Store
-   8. Children
-   9. Ledger
-  10. Asks
-  11. Characters (pure)
-  12. Styles (pure)
-  13. Grid (pure)
-  14. Terminal (pure)
-  15. Screen (pure)
-  16. Screens at rest (pure)
-  17. Pictures (pure)
-  18. Keys (pure)
-  19. Protocol (pure)
-  20. Session store
-  21. Claims
-  22. Session log
-  23. PTY
-  24. Canvas and keyboard
-  25. Switchboard
-  26. Supervisor
-  27. Launch
-  28. Client
-  29. Attach
-  30. Fleet
-  31. Checks
-  32. Readings (pure)
-  33. Sense
-  34. World hash (pure)
-  35. World
-  36. Moves (pure)
-  37. Prompt (pure)
-  38. Metering (pure)
-  39. Gates (pure)
-  40. Tripwires (pure)
-  41. Profile on disk
-  42. Decide
-  43. Act
-  44. Guards
-  45. Settle
-  46. Surface
-  47. Beat
-  48. People
-  49. Views
-  50. Why and replay
-  51. Cost
-  52. Pulse
-  53. Verbs
-  54. Session verbs
-  55. Session table
-  56. Gallery
-  57. Questions (pure)
-  58. Plans
-  59. Interview
-  60. Schedulers
-  61. Service
-  62. Doctor
-  63. Candidates
-  64. Verb table
-  65. Manual (pure)
-  66. Completions (pure)
-  67. Command line
-  68. Texts
-  69. Texts of the manual
+   6. Secrets (pure)
+   7. Paths and config
+   8. Store
+   9. Children
+  10. Ledger
+  11. Asks
+  12. Characters (pure)
+  13. Styles (pure)
+  14. Grid (pure)
+  15. Terminal (pure)
+  16. Screen (pure)
+  17. Screens at rest (pure)
+  18. Pictures (pure)
+  19. Keys (pure)
+  20. Protocol (pure)
+  21. Session store
+  22. Claims
+  23. Session log
+  24. PTY
+  25. Canvas and keyboard
+  26. Switchboard
+  27. Supervisor
+  28. Launch
+  29. Client
+  30. Attach
+  31. Fleet
+  32. Checks
+  33. Readings (pure)
+  34. Sense
+  35. World hash (pure)
+  36. World
+  37. Moves (pure)
+  38. Prompt (pure)
+  39. Metering (pure)
+  40. Gates (pure)
+  41. Tripwires (pure)
+  42. Profile on disk
+  43. Decide
+  44. Act
+  45. Guards
+  46. Settle
+  47. Surface
+  48. Beat
+  49. People
+  50. Views
+  51. Why and replay
+  52. Cost
+  53. Pulse
+  54. Verbs
+  55. Session verbs
+  56. Session table
+  57. Gallery
+  58. Questions (pure)
+  59. Plans
+  60. Interview
+  61. Schedulers
+  62. Service
+  63. Doctor
+  64. Candidates
+  65. Verb table
+  66. Manual (pure)
+  67. Completions (pure)
+  68. Command line
+  69. Texts
+  70. Texts of the manual
 
 Finding things: the verb `looop sensor list` is `cmd_sensor_list`; its row in LOOP_VERBS has help and options.
 To add a verb: write `cmd_<verb>`, add its row to LOOP_VERBS or SESSION_VERBS.
@@ -471,6 +472,14 @@ def aligned(rows: Sequence[Sequence[str]], gap: str = "  ") -> list[str]:
         cells = [cell + " " * (widths[i] - visible_width(cell)) for i, cell in enumerate(row)]
         lines.append(gap.join(cells).rstrip())
     return lines
+
+
+def text_diff(old: str, new: str, name: str) -> str:
+    """Return a unified diff (pure)."""
+    import difflib
+
+    lines = difflib.unified_diff(old.splitlines(True), new.splitlines(True), f"{name} now", f"{name} proposed")
+    return "".join(line if line.endswith("\n") else line + "\n" for line in lines)
 
 
 def visible_width(text: str) -> int:
@@ -1128,7 +1137,74 @@ def remove_tree(folder: str) -> None:
 
 
 # ======================================================================================================================
-# 6. Paths and config
+# 6. Secrets (pure)
+# ======================================================================================================================
+# What looop writes down, tells an LLM or shows holds no value of a secret of the environment; a variable holds one by
+# the end of its name. It goes through `redacted`, which puts [NAME] where a value is, also where one was cut. The log of
+# a session is raw: it holds what its command prints.
+
+SECRET_MIN = 8  # characters: what is shorter stands in many places by chance
+SECRET_LINE = 16  # characters of a line of a secret that are one
+CUT_SECRET = 4  # characters of a secret before a cut that are more than chance
+
+
+def is_secret(name: str) -> bool:
+    """Tell whether a variable of that name holds a secret."""
+    return name.upper().endswith(("TOKEN", "KEY", "SECRET", "PASSWORD"))
+
+
+def secrets_of(env: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Return (text, name) of each secret in an environment, the longest first.
+
+    A text is the value without the blanks around it, as it is, within JSON, or folded into one line; and each long word
+    that is a line of it, as those of a private key are.
+    """
+    found: dict[str, str] = {}
+    for name, whole in env.items():
+        value = whole.strip()
+        if len(value) < SECRET_MIN or not is_secret(name):
+            continue
+        inside = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
+        lines = [line for line in value.split("\n") if len(line.split()) == 1 and len(line) >= SECRET_LINE]
+        for text in (value, inside, " ".join(value.split()), *lines):
+            found.setdefault(text, name)
+    return sorted(found.items(), key=lambda pair: -len(pair[0]))
+
+
+def without_cut(text: str, secret: str, name: str) -> str:
+    """Replace what `one_line` has left of a secret that it cut."""
+    head, *rest = text.split("…")
+    out = []
+    for after in rest:
+        end = head[1 - len(secret) :]
+        begins = secret[:CUT_SECRET] in end
+        sizes = range(len(end), CUT_SECRET - 1, -1) if begins else ()
+        cut = next((size for size in sizes if end.endswith(secret[:size])), 0)
+        out.append(f"{head[:-cut]}[{name}]" if cut else head)
+        head = after
+    return "…".join([*out, head])
+
+
+def redacted(value: JSON, secrets: Sequence[tuple[str, str]]) -> JSON:
+    """Replace each secret, as `secrets_of` returns them, by [NAME], in a text or in every text of a JSON value."""
+    if isinstance(value, str):
+        for secret, name in secrets:
+            if secret in value:
+                value = value.replace(secret, f"[{name}]")
+            if "…" in value:
+                value = without_cut(value, secret, name)
+        return value
+    if not secrets:
+        return value
+    if isinstance(value, dict):
+        return {key: redacted(inner, secrets) for key, inner in value.items()}  # keys are our own, or names of files
+    if isinstance(value, (list, tuple)):
+        return [redacted(inner, secrets) for inner in value]
+    return value
+
+
+# ======================================================================================================================
+# 7. Paths and config
 # ======================================================================================================================
 # One `Profile` carries everything that belongs to one looop: where its files are, what its config says, the environment
 # it was started with. `open_profile` is the one place that is handed the environment. The config is read when a setting
@@ -1350,47 +1426,6 @@ def merged_runners(entries: Mapping[str, JSON]) -> dict[str, Runner]:
     return runners
 
 
-def is_secret(name: str) -> bool:
-    """Tell whether a variable of that name holds a secret (pure)."""
-    return name.upper().endswith(("TOKEN", "KEY", "SECRET", "PASSWORD"))
-
-
-SECRET_LINE = 16  # characters of a line of a secret that are one
-CUT_SECRET = 4  # characters of a secret before a cut that are more than chance
-
-
-def secrets_of(env: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Return (text, name) of each secret in an environment, the longest first (pure).
-
-    A text is the value without the blanks around it, as it is, within JSON, or folded into one line; and each long word
-    that is a line of it, as those of a private key are.
-    """
-    found: dict[str, str] = {}
-    for name, whole in env.items():
-        value = whole.strip()
-        if len(value) < 8 or not is_secret(name):
-            continue
-        inside = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
-        lines = [line for line in value.split("\n") if len(line.split()) == 1 and len(line) >= SECRET_LINE]
-        for text in (value, inside, " ".join(value.split()), *lines):
-            found.setdefault(text, name)
-    return sorted(found.items(), key=lambda pair: -len(pair[0]))
-
-
-def without_cut(text: str, secret: str, name: str) -> str:
-    """Replace what `one_line` has left of a secret that it cut (pure)."""
-    head, *rest = text.split("…")
-    out = []
-    for after in rest:
-        end = head[1 - len(secret) :]
-        begins = secret[:CUT_SECRET] in end
-        sizes = range(len(end), CUT_SECRET - 1, -1) if begins else ()
-        cut = next((size for size in sizes if end.endswith(secret[:size])), 0)
-        out.append(f"{head[:-cut]}[{name}]" if cut else head)
-        head = after
-    return "…".join([*out, head])
-
-
 class Profile:
     """Carry one looop: its paths, its environment, and its config once somebody asks for a setting."""
 
@@ -1497,20 +1532,7 @@ class Profile:
 
     def redacted(self, value: JSON) -> JSON:
         """Replace each secret of the environment by [NAME], in a text or in every text of a JSON value."""
-        if isinstance(value, str):
-            for secret, name in self.secrets:
-                if secret in value:
-                    value = value.replace(secret, f"[{name}]")
-                if "…" in value:
-                    value = without_cut(value, secret, name)
-            return value
-        if not self.secrets:
-            return value
-        if isinstance(value, dict):
-            return {key: self.redacted(inner) for key, inner in value.items()}  # keys are our own, or names of files
-        if isinstance(value, (list, tuple)):
-            return [self.redacted(inner) for inner in value]
-        return value
+        return redacted(value, self.secrets)
 
     def child_env(self, **extra: str) -> dict[str, str]:
         """Return the environment of a child: ours, and where looop and its files are."""
@@ -1612,7 +1634,7 @@ def which(command: str, env: Mapping[str, str]) -> str:
 
 
 # ======================================================================================================================
-# 7. Store
+# 8. Store
 # ======================================================================================================================
 # state.json and events.jsonl: what one beat leaves for the next, and what everybody may read afterwards. The data dir
 # itself: whose it is, and what of it git shall not take. The bell that wakes whoever waits for one of its files.
@@ -1866,7 +1888,7 @@ def ring(data: str) -> None:
 
 
 # ======================================================================================================================
-# 8. Children
+# 9. Children
 # ======================================================================================================================
 # One loop runs every child looop has: sensors, runners, shell moves, git. Each child leads a process group of its own,
 # has a deadline, and is reaped after its group was dealt with, never before: until then no stranger can get its number.
@@ -2335,7 +2357,7 @@ def close_inherited() -> None:
 
 
 # ======================================================================================================================
-# 9. Ledger
+# 10. Ledger
 # ======================================================================================================================
 # cost.jsonl: one row per paid call, appended the moment the call ended, whatever becomes of its beat. A price that is
 # not known is null, never 0. Reading goes backwards from the end and stops at the first row that is old enough.
@@ -2394,7 +2416,7 @@ def spend_of(rows: Iterable[Mapping[str, JSON]]) -> tuple[float, int, int]:
 
 
 # ======================================================================================================================
-# 10. Asks
+# 11. Asks
 # ======================================================================================================================
 # What the loop wants of its person. asks/<n>.json is a question, or a proposal with the exact bytes of what would be
 # done; asks/<n>.answer.json is what the person said. Both appear by link(2): a number is taken once and an answer is
@@ -2541,7 +2563,7 @@ def ask_text(ask: Mapping[str, JSON]) -> str:
 
 
 # ======================================================================================================================
-# 11. Characters (pure)
+# 12. Characters (pure)
 # ======================================================================================================================
 # How many cells a character takes, and which characters share a cell. A terminal and the program that writes to it must
 # agree on this without a word between them; where they differ in practice, modern terminals (kitty, WezTerm) decide.
@@ -2630,7 +2652,7 @@ def joins(cell: str, wide: bool, char: str) -> bool:
 
 
 # ======================================================================================================================
-# 12. Styles (pure)
+# 13. Styles (pure)
 # ======================================================================================================================
 # How a cell looks: colours, attributes, and the SGR sequences that say so, read and written.
 
@@ -2766,7 +2788,7 @@ def color_answer(color: str) -> str:
 
 
 # ======================================================================================================================
-# 13. Grid (pure)
+# 14. Grid (pure)
 # ======================================================================================================================
 # The cells of a terminal and what moves in them: cursor, margins, scrolling, erasing, writing. A line is two lists of
 # the same length, texts and styles; a wide character has "" in its right cell, and no half of one ever stands alone.
@@ -3179,7 +3201,7 @@ class Grid:
 
 
 # ======================================================================================================================
-# 14. Terminal (pure)
+# 15. Terminal (pure)
 # ======================================================================================================================
 # What a terminal remembers besides its cells: modes, charsets, saved cursors, keyboard, titles, colours. And what it
 # says when a program asks. Nothing is claimed that is not done: programs believe the answers.
@@ -3523,7 +3545,7 @@ class Terminal(Grid):
 
 
 # ======================================================================================================================
-# 15. Screen (pure)
+# 16. Screen (pure)
 # ======================================================================================================================
 # A terminal without a window: bytes go in, the grid changes, answers come out. One regex cuts the stream into runs of
 # text and whole sequences; a sequence is looked up by its text, as a pen's next pen (SGR) or as a method with its
@@ -3986,7 +4008,7 @@ _KNOWN: dict[str, Action] = {}  # sequences met so far: every program has its ow
 
 
 # ======================================================================================================================
-# 16. Screens at rest (pure)
+# 17. Screens at rest (pure)
 # ======================================================================================================================
 # A screen as bytes that draw it on another terminal (paint), as a value that is kept or sent (dump, load), and what
 # remains of a stream when there is no time to draw it (skim).
@@ -4379,7 +4401,7 @@ def _line(runs: JSON, cols: int, styles: list[Style], plain: Style, cut: bool = 
 
 
 # ======================================================================================================================
-# 17. Pictures (pure)
+# 18. Pictures (pure)
 # ======================================================================================================================
 # A screen for people and programs to look at: text, text with colours, JSON, SVG.
 
@@ -4641,7 +4663,7 @@ def xml_text(text: str) -> str:
 
 
 # ======================================================================================================================
-# 18. Keys (pure)
+# 19. Keys (pure)
 # ======================================================================================================================
 # What goes into a session's terminal: keys by name, text as a person types it, and a viewer's own typing, from which
 # the detach key and the answers of the viewer's terminal are taken out.
@@ -4893,7 +4915,7 @@ class ReplyFilter:
 
 
 # ======================================================================================================================
-# 19. Protocol (pure)
+# 20. Protocol (pure)
 # ======================================================================================================================
 # How a client speaks to a session's supervisor, over a unix socket that only the same user can open.
 #
@@ -4961,7 +4983,7 @@ class Frames:
 
 
 # ======================================================================================================================
-# 20. Session store
+# 21. Session store
 # ======================================================================================================================
 # One folder per session, sessions/<id>/, from which everything about it can be told, alive or dead:
 #
@@ -5195,7 +5217,7 @@ def prune_sessions(profile: Profile, older: float, now: float, dry: bool = False
 
 
 # ======================================================================================================================
-# 21. Claims
+# 22. Claims
 # ======================================================================================================================
 # What is a session's own while it lives: its claims and its questions. One that was born again under the same id has
 # neither. claims/<name>.json says who works on what: {"session","name","ts"} and whatever the worker adds; looop's own
@@ -5316,7 +5338,7 @@ def current_asks(profile: Profile) -> list[dict[str, JSON]]:
 
 
 # ======================================================================================================================
-# 22. Session log
+# 23. Session log
 # ======================================================================================================================
 # What a session wrote, raw, and how it is read as text. Offsets count every byte since the session began. The log is
 # two files at most: when output.log has grown to half of what is allowed, it becomes output.<its first offset>.log, and
@@ -5611,7 +5633,7 @@ def shown_text(text: str) -> str:
 
 
 # ======================================================================================================================
-# 23. PTY
+# 24. PTY
 # ======================================================================================================================
 # The terminal that a session's command runs in, and what the system must be asked about terminals and processes.
 
@@ -5668,6 +5690,35 @@ def write_terminal(data: bytes) -> None:
             data = data[os.write(1, data) :]
         except BlockingIOError:
             select.select((), (1,), ())
+
+
+def run_in_terminal(argv: list[str], env: Mapping[str, str], stdin: int = 0) -> int:
+    """Run a program that has the terminal while it runs, and is ended with us; return its exit code.
+
+    Ctrl-C is the program's. The terminal's settings are put back. `stdin`: what the program reads; where that is not
+    the terminal, stdout is.
+    """
+    import termios
+
+    terminal = 1 if stdin else 0
+    settings = termios.tcgetattr(terminal)
+    numbers = (_signal.SIGINT, _signal.SIGQUIT)
+    before = [_signal.signal(number, lambda *_: None) for number in numbers]  # a handler is not inherited
+    pid = 0
+    try:
+        actions = [(os.POSIX_SPAWN_DUP2, stdin, 0)] if stdin else []
+        pid = os.posix_spawn(argv[0], argv, env, file_actions=actions, setsigdef=[_signal.SIGPIPE])
+        status = os.waitpid(pid, 0)[1]
+        pid = 0
+    finally:
+        if pid:
+            os.kill(pid, _signal.SIGTERM)
+            os.waitpid(pid, 0)
+        for number, handler in zip(numbers, before):
+            _signal.signal(number, handler)
+        termios.tcsetattr(terminal, termios.TCSADRAIN, settings)
+        os.set_blocking(terminal, True)
+    return os.waitstatus_to_exitcode(status)
 
 
 def start_on_pty(order: Order, cols: int, rows: int) -> tuple[int, int, int]:
@@ -5799,7 +5850,7 @@ def ending_of(why: str, code: int | None) -> dict[str, JSON]:
 
 
 # ======================================================================================================================
-# 24. Canvas and keyboard
+# 25. Canvas and keyboard
 # ======================================================================================================================
 # The two halves of a session's terminal inside its supervisor, and the loop that they live in. The canvas draws output
 # when somebody needs to see it; the keyboard types, each text whole, as fast as the command takes it.
@@ -6082,7 +6133,7 @@ class Keyboard:
 
 
 # ======================================================================================================================
-# 25. Switchboard
+# 26. Switchboard
 # ======================================================================================================================
 # The clients of a supervisor, and the bytes from and to them. Nobody waits for a client: what it does not take is
 # queued, and a viewer's queue that is full is dropped; a sender whose typing is not taken is not read.
@@ -6312,7 +6363,7 @@ class Switchboard:
 
 
 # ======================================================================================================================
-# 26. Supervisor
+# 27. Supervisor
 # ======================================================================================================================
 # One process per session, forked away from whoever starts it: it owns the PTY, and nothing that happens to a terminal,
 # a pulse or the looop file reaches it. One loop, in which nothing ever waits for one of the parties:
@@ -6837,7 +6888,7 @@ class Supervisor(Switchboard):
 
 
 # ======================================================================================================================
-# 27. Launch
+# 28. Launch
 # ======================================================================================================================
 # How a session begins: its folder is made aside with the lock held, gets its id, and a supervisor is forked away twice.
 # Whoever starts it waits for one word through a pipe: that the command runs, or why it does not.
@@ -7110,7 +7161,7 @@ def close_others(*kept: int) -> None:
 
 
 # ======================================================================================================================
-# 28. Client
+# 29. Client
 # ======================================================================================================================
 # The other end: one connection to one supervisor. What a session has written is read from its log, not from here; the
 # connection tells when there is more.
@@ -7487,7 +7538,7 @@ def wait_idle(
 
 
 # ======================================================================================================================
-# 29. Attach
+# 30. Attach
 # ======================================================================================================================
 # A person's terminal, lent to a session. While both have the same size it gets what the session writes, but for what
 # would outlast the visit; else a screen of the session's size stands between, and rows of it are painted. What is
@@ -7933,7 +7984,7 @@ class Attached:
 
 
 # ======================================================================================================================
-# 30. Fleet
+# 31. Fleet
 # ======================================================================================================================
 # What verbs and moves do with sessions: type into them, flag them, end them, tell how they are.
 
@@ -8158,7 +8209,7 @@ def flag_session(session: Session, message: str | None) -> None:
 
 
 # ======================================================================================================================
-# 31. Checks
+# 32. Checks
 # ======================================================================================================================
 # The command that came with a worker to prove its work (`verify`). It is run once, by the first beat after the worker's
 # end, in the worker's folder. While it runs, verify.json says that it has failed: a beat that dies with it leaves that.
@@ -8250,7 +8301,7 @@ def write_verdict(session: Session, verdict: str, why: str, **more: JSON) -> Non
 
 
 # ======================================================================================================================
-# 32. Readings (pure)
+# 33. Readings (pure)
 # ======================================================================================================================
 # What a sensor said becomes a reading: a JSON object with a `signal`, which is hashed, and the rest, which only the
 # decider sees. Whatever goes wrong becomes a *stable* reading too: {"signal":{"error":"exit 3"},"detail":{…}}. It wakes
@@ -8368,7 +8419,7 @@ def signal_digest(reading: JSON) -> str:
 
 
 # ======================================================================================================================
-# 33. Sense
+# 34. Sense
 # ======================================================================================================================
 # sensors/*.sh run at once, each under its deadline, into snapshots/sensor-<name>.json. snapshots/index remembers, per
 # sensor, when it ran, how long, its digest and its streak: with it a reading that repeats itself byte for byte costs no
@@ -8540,7 +8591,7 @@ def keep_readings(profile: Profile, readings: Mapping[str, Reading]) -> None:
 
 
 # ======================================================================================================================
-# 34. World hash (pure)
+# 35. World hash (pure)
 # ======================================================================================================================
 # What wakes the loop: PLAYBOOK, goals, sensor signals, workers' states, open asks and unread answers, each an item with
 # a key. Invariants: `detail`, sizes, ages and clocks never enter; the order of keys is irrelevant; every part is
@@ -8632,7 +8683,7 @@ def change_line(change: Change) -> str:
 
 
 # ======================================================================================================================
-# 35. World
+# 36. World
 # ======================================================================================================================
 # `observe` reads the whole world, once: from that one read come the hash, the changes and the prompt.
 #
@@ -8796,7 +8847,7 @@ def remember_quiet(profile: Profile, world: World, since: float, until: float, n
 
 
 # ======================================================================================================================
-# 36. Moves (pure)
+# 37. Moves (pure)
 # ======================================================================================================================
 # A reply holds exactly one JSON object, and the object is exactly one move: its fields, all of them, and no others.
 # What is not valid is never repaired: the beat fails, and the next prompt says why.
@@ -8996,7 +9047,7 @@ def move_schema(agents: Mapping[str, JSON] | None = None) -> str:
 
 
 # ======================================================================================================================
-# 37. Prompt (pure)
+# 38. Prompt (pure)
 # ======================================================================================================================
 # In an order that keeps the longest prefix the same between beats, because providers cache prefixes: what never
 # changes, what a person changes, what the world changes, what every beat changes; the time stands last. A header stands
@@ -9106,7 +9157,7 @@ def build_prompt(inputs: Mapping[str, JSON]) -> tuple[str, list[str]]:
 
 
 # ======================================================================================================================
-# 38. Metering (pure)
+# 39. Metering (pure)
 # ======================================================================================================================
 # By content, whatever wrapper prints it. Each stream that looop knows has a reader below; the first that finds its own
 # kind of object wins, and what none knows is plain text, the reply itself, at a price nobody named.
@@ -9343,7 +9394,7 @@ def cost_row(ts: str, run: str, forced: str, runner: Runner, metered: Metered) -
 
 
 # ======================================================================================================================
-# 39. Gates (pure)
+# 40. Gates (pure)
 # ======================================================================================================================
 # What can hold a beat back, in order; the first that holds ends it.
 
@@ -9453,7 +9504,7 @@ def policy_digest(digests: Mapping[str, str]) -> str:
 
 
 # ======================================================================================================================
-# 40. Tripwires (pure)
+# 41. Tripwires (pure)
 # ======================================================================================================================
 # What holds a move back: patterns on its command's text, for what may not be undone, or acts on other people or other
 # systems. A tripwire, not a sandbox. A command is split as a shell splits it: into simple commands, without quotes,
@@ -9953,7 +10004,7 @@ def needs_yes(move: Move, mode: str, untrusted: bool = False) -> str:
 
 
 # ======================================================================================================================
-# 41. Profile on disk
+# 42. Profile on disk
 # ======================================================================================================================
 # The data dir: made and seeded on the first beat, checked on every one, and a git repository whose history is the
 # loop's memory: one commit per move.
@@ -10049,7 +10100,7 @@ def commit_memory(profile: Profile, message: str) -> Ended:
 
 
 # ======================================================================================================================
-# 42. Decide
+# 43. Decide
 # ======================================================================================================================
 # A capsule, runs/<run-id>/, is made before the runner starts and holds everything about one decide:
 #
@@ -10305,7 +10356,7 @@ def worker_news(worker: Mapping[str, JSON]) -> str:
 
 
 # ======================================================================================================================
-# 43. Act
+# 44. Act
 # ======================================================================================================================
 # One performer per move. It does the thing and says what it did; it journals nothing, and records nothing. A move that
 # needs a person's yes becomes a proposal (`to_person`) and comes back, approved, as the same move with `yes`.
@@ -10362,14 +10413,6 @@ def refuse_secret(scene: Scene, value: JSON) -> None:
 def asked_item(profile: Profile, number: int) -> dict[str, Item | None]:
     """Return the item of an ask that looop itself has just made: it wakes nobody."""
     return {f"ask:{number}": value_item(ask_value(read_ask(profile, number)))}
-
-
-def text_diff(old: str, new: str, name: str) -> str:
-    """Return a unified diff (pure)."""
-    import difflib
-
-    lines = difflib.unified_diff(old.splitlines(True), new.splitlines(True), f"{name} now", f"{name} proposed")
-    return "".join(line if line.endswith("\n") else line + "\n" for line in lines)
 
 
 def do_ask(scene: Scene) -> Done:
@@ -10642,7 +10685,7 @@ def perform(scene: Scene) -> Done:
 
 
 # ======================================================================================================================
-# 44. Guards
+# 45. Guards
 # ======================================================================================================================
 # What the gates need to know: whether the person has paused the loop, and what the ledger says of money.
 
@@ -10719,7 +10762,7 @@ def money_gates(profile: Profile, runner: Runner, now: float) -> list[Verdict]:
 
 
 # ======================================================================================================================
-# 45. Settle
+# 46. Settle
 # ======================================================================================================================
 # How a run ends on disk, in an order that lets any instant be the last one:
 #
@@ -10910,7 +10953,7 @@ def pay_late(profile: Profile, run: str, wake: Mapping[str, JSON]) -> None:
 
 
 # ======================================================================================================================
-# 46. Surface
+# 47. Surface
 # ======================================================================================================================
 # What the person must not miss, told once, when it begins: on the output of whoever runs beats (NEEDS YOU), and pushed
 # to where they are: the `notify` command, a tmux window for a worker that needs them. `.surfaced` remembers, by a key
@@ -11084,7 +11127,7 @@ def notify(profile: Profile, text: str) -> None:
 
 
 # ======================================================================================================================
-# 47. Beat
+# 48. Beat
 # ======================================================================================================================
 # One beat, alone under `.beat.lock`: sense, diff, gates, decide, act, log. What may hold it back, and how it ends on
 # disk, stands in the sections before.
@@ -11574,7 +11617,7 @@ def heed_signals() -> None:
 
 
 # ======================================================================================================================
-# 48. People
+# 49. People
 # ======================================================================================================================
 # What a person says to the loop: answers, approvals, pauses. An approval is a beat of its own, without a runner: under
 # the beat's lock, with a capsule and an intent, so that what dies in the middle leaves the trace that any move leaves.
@@ -11801,7 +11844,7 @@ def parse_until(text: str, now: float) -> float:
 
 
 # ======================================================================================================================
-# 49. Views
+# 50. Views
 # ======================================================================================================================
 # What a person is shown: one line for each thing that matters, its glyph and colour saying how much. Colour goes to
 # terminals only; nothing here writes.
@@ -12130,7 +12173,7 @@ def sensor_table(rows: Sequence[Mapping[str, JSON]], now: float, paint: Paint) -
 
 
 # ======================================================================================================================
-# 50. Why and replay
+# 51. Why and replay
 # ======================================================================================================================
 # Every wake and every silence, explained from what was recorded: a capsule says why a beat decided, and a replay
 # derives its hash, its prompt and its move again, without runner or effect. For what has not happened yet, the gates
@@ -12306,7 +12349,7 @@ def move_drift(profile: Profile, run: str, wake: Mapping[str, JSON], result: Map
 
 
 # ======================================================================================================================
-# 51. Cost
+# 52. Cost
 # ======================================================================================================================
 # The ledger added up. A million rows are read in blocks: one regular expression takes the few fields that are added out
 # of every row of a block at once, and only a line that it does not know is parsed as JSON. Rows lie in the order of
@@ -12550,7 +12593,7 @@ def cost_lines(summary: Mapping[str, JSON], by: str, bars: bool, paint: Paint) -
 
 
 # ======================================================================================================================
-# 52. Pulse
+# 53. Pulse
 # ======================================================================================================================
 # The beat in a loop, for whoever has no cron: one process that holds `.lock` for its life, in the session `pulse`.
 #
@@ -12884,7 +12927,7 @@ def end_pulse(profile: Profile) -> bool:
 
 
 # ======================================================================================================================
-# 53. Verbs
+# 54. Verbs
 # ======================================================================================================================
 # One `cmd_` function per verb: it gets the profile and its arguments, prints its answer on stdout, and returns its exit
 # code. What a verb takes, and what its page says, stands in the sections Session table and Verb table.
@@ -13421,7 +13464,7 @@ def cmd_version(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 54. Session verbs
+# 55. Session verbs
 # ======================================================================================================================
 # The verbs of sessions, one `cmd_` function each, as in the section before.
 
@@ -13978,7 +14021,7 @@ def cmd_prune(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 55. Session table
+# 56. Session table
 # ======================================================================================================================
 # What the verbs of sessions take, and what their pages say.
 
@@ -14337,7 +14380,7 @@ SESSION_VERBS: tuple[Verb, ...] = (
 
 
 # ======================================================================================================================
-# 56. Gallery
+# 57. Gallery
 # ======================================================================================================================
 # `looop sensor add`: sensors that looop carries, written out as plain bash for a person to read and edit. The scripts
 # are in Texts; here is what they take, checked before a word of it stands in a script, and quoted there.
@@ -14525,7 +14568,7 @@ def checked_percent(text: str) -> str:
 
 
 # ======================================================================================================================
-# 57. Questions (pure)
+# 58. Questions (pure)
 # ======================================================================================================================
 # What the interview asks, and what becomes of the answers. It is one script, a generator that yields questions, is sent
 # answers, and ends in asking that a plan be written. It remembers nothing: `open_question` runs it through the answers
@@ -14884,7 +14927,7 @@ _CALM = Question(
 
 
 # ======================================================================================================================
-# 58. Plans
+# 59. Plans
 # ======================================================================================================================
 # How a plan is written: under the beat's lock, each file whole, and passed over where it is there already. So a writing
 # that was killed is finished by doing it again.
@@ -14945,7 +14988,7 @@ def plan_lines(profile: Profile, plan: Plan, stamp: str, limit: int) -> list[str
 
 
 # ======================================================================================================================
-# 59. Interview
+# 60. Interview
 # ======================================================================================================================
 # `looop _interview` asks the questions, in common lines: no raw mode, so that `looop send` types into it as well as a
 # person. Every answer is in interview.json before the next question is asked; all else is written at the end.
@@ -15504,37 +15547,8 @@ def word_wrapped(text: str, width: int = 78) -> str:
     return "\n".join(textwrap.fill(line, width) for line in text.split("\n"))
 
 
-def run_in_terminal(argv: list[str], env: Mapping[str, str], stdin: int = 0) -> int:
-    """Run a program that has the terminal while it runs, and is ended with us; return its exit code.
-
-    Ctrl-C is the program's. The terminal's settings are put back. `stdin`: what the program reads; where that is not
-    the terminal, stdout is.
-    """
-    import termios
-
-    terminal = 1 if stdin else 0
-    settings = termios.tcgetattr(terminal)
-    numbers = (_signal.SIGINT, _signal.SIGQUIT)
-    before = [_signal.signal(number, lambda *_: None) for number in numbers]  # a handler is not inherited
-    pid = 0
-    try:
-        actions = [(os.POSIX_SPAWN_DUP2, stdin, 0)] if stdin else []
-        pid = os.posix_spawn(argv[0], argv, env, file_actions=actions, setsigdef=[_signal.SIGPIPE])
-        status = os.waitpid(pid, 0)[1]
-        pid = 0
-    finally:
-        if pid:
-            os.kill(pid, _signal.SIGTERM)
-            os.waitpid(pid, 0)
-        for number, handler in zip(numbers, before):
-            _signal.signal(number, handler)
-        termios.tcsetattr(terminal, termios.TCSADRAIN, settings)
-        os.set_blocking(terminal, True)
-    return os.waitstatus_to_exitcode(status)
-
-
 # ======================================================================================================================
-# 60. Schedulers
+# 61. Schedulers
 # ======================================================================================================================
 # What runs the beat by itself: a systemd user timer, a launchd agent or a line of cron. Each is written with absolute
 # paths and an environment of its own, because a scheduler knows nothing of a person's shell:
@@ -16098,7 +16112,7 @@ SCHEDULERS: dict[str, type[Scheduler]] = {"systemd": Systemd, "launchd": Launchd
 
 
 # ======================================================================================================================
-# 61. Service
+# 62. Service
 # ======================================================================================================================
 # The verbs about schedulers: they show, ask, and touch nothing but what they showed.
 
@@ -16295,7 +16309,7 @@ def cmd_service_status(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 62. Doctor
+# 63. Doctor
 # ======================================================================================================================
 # Each check looks at one thing, as a person who knows looop would, and yields what it found. The last ones look from
 # where a scheduler stands: most loops that die do so because cron knows nothing of a person's shell. Nothing is written
@@ -16862,7 +16876,7 @@ def cmd_doctor(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 63. Candidates
+# 64. Candidates
 # ======================================================================================================================
 # What a shell's completion asks at a Tab: which words on disk can stand at the cursor. `_complete KIND` answers with
 # one word a line, and after a TAB what it is. Nothing is made and nothing is told, on stderr neither: what cannot be
@@ -16956,7 +16970,7 @@ def cmd_complete(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 64. Verb table
+# 65. Verb table
 # ======================================================================================================================
 # What the other verbs take, and what their pages say: parser, help, completions and manual derive from these rows.
 
@@ -17389,7 +17403,7 @@ LOOP_VERBS: tuple[Verb, ...] = (
 
 
 # ======================================================================================================================
-# 65. Manual (pure)
+# 66. Manual (pure)
 # ======================================================================================================================
 # What looop says of itself: a page for each verb and each group, the overview, the manual, the man page, and the next
 # steps. All derive from the rows of the verb table, the settings and MANUAL, which is written like this:
@@ -17820,7 +17834,7 @@ def next_steps(status: Mapping[str, JSON], timed: bool = False) -> list[tuple[st
 
 
 # ======================================================================================================================
-# 66. Completions (pure)
+# 67. Completions (pure)
 # ======================================================================================================================
 # `looop config bash|zsh|fish`: from the table of verbs one script for each shell. A script holds verbs, options and the
 # words that are fixed, and asks `looop _complete KIND` for what lies on disk. What bash and fish know of a verb, and
@@ -18361,7 +18375,7 @@ def completion(shell: str, verbs: Sequence[Verb], gallery: Mapping[str, str]) ->
 
 
 # ======================================================================================================================
-# 67. Command line
+# 68. Command line
 # ======================================================================================================================
 # VERBS is the one table of verbs. The parser only validates; a verb's function gets the profile and its arguments,
 # prints its answer on stdout, and returns its exit code.
@@ -18786,7 +18800,7 @@ def open_missing_streams() -> None:
 
 
 # ======================================================================================================================
-# 68. Texts
+# 69. Texts
 # ======================================================================================================================
 # Prose alone, in looop's own words: what the LLM is told, what a fresh profile is seeded with, the gallery's scripts.
 
@@ -19295,7 +19309,7 @@ exec -- "$plugin" "${arguments[@]}"
 }
 
 # ======================================================================================================================
-# 69. Texts of the manual
+# 70. Texts of the manual
 # ======================================================================================================================
 # `looop help`, in the markup that the section Manual explains.
 
