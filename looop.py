@@ -1140,8 +1140,8 @@ def remove_tree(folder: str) -> None:
 # 6. Secrets (pure)
 # ======================================================================================================================
 # What looop writes down, tells an LLM or shows holds no value of a secret of the environment; a variable holds one by
-# the end of its name. It goes through `redacted`, which puts [NAME] where a value is, also where one was cut. The log of
-# a session is raw: it holds what its command prints.
+# the end of its name. It goes through `redacted`, which puts [NAME] where a value is, also where one was cut. The log
+# of a session is raw: it holds what its command prints.
 
 SECRET_MIN = 8  # characters: what is shorter stands in many places by chance
 SECRET_LINE = 16  # characters of a line of a secret that are one
