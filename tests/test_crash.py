@@ -8,7 +8,7 @@ import signal
 import time
 import unittest
 
-from tests.support import Case, alive, wait_until
+from tests.support import Case, alive, figure, wait_until
 
 LINE = re.compile(r"- \d{4}-\d\d-\d\d \d\d:\d\d \S.*")
 
@@ -67,6 +67,7 @@ class KillAnywhere(Case):
         self.assertGreater(killed[None], 0)
         self.settled(env)
         self.check(killed)
+        figure("beats killed at a random instant", sum(killed.values()))
 
     def hold(self, stage):
         """Have the next beat wait at a stage, or nowhere; return the path that is there as soon as it does."""
@@ -127,6 +128,7 @@ class KillAnywhere(Case):
         self.assertEqual(len({event["run"] for event in told if event["effect"]}), interrupted)
         leftovers = [name for name in self.tree() if name.endswith(".tmp") and not name.startswith("runs/")]
         self.assertLessEqual(len(leftovers), sum(killed.values()))
+        figure("of them in the middle of an effect, each told and none repeated", interrupted)
 
 
 class Interrupted(Case):

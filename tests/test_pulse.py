@@ -10,7 +10,7 @@ import time
 import unittest
 
 import looop
-from tests.support import FAKES, ROOT, alive, processes_with, wait_until
+from tests.support import FAKES, ROOT, alive, figure, processes_with, wait_until
 from tests.test_fleet import Fleet
 
 LONG = os.environ.get("LOOOP_LONG") == "1"
@@ -397,6 +397,8 @@ class Paced(Pulses):
             }
         )
         self.write("../n", "1\n")
+        calls = os.path.join(self.home, "calls")
+        self.runner(f'cat >/dev/null; echo call >>{calls}; echo \'{{"move":"noop"}}\'')
         plan = {beats // 3: [-3600, 0], beats // 2: [86400, 0], beats * 2 // 3: [0, 600]}
         env = {
             "LOOOP_INTERVAL": "60",
@@ -414,6 +416,12 @@ class Paced(Pulses):
         memory, descriptors = zip(*report["marks"])
         self.assertEqual(len(set(descriptors)), 1, descriptors)
         self.assertLess(memory[-1] - memory[2], 400, f"KiB more after {beats} beats: {memory}")
+        with open(calls) as file, open(os.path.join(self.home, "n")) as read:
+            called, new = len(file.readlines()), int(read.read()) - 1
+        self.assertEqual(called, new, "one call for each new signal, and no other")
+        figure("beats of a pulse", beats)
+        figure("new signals in them, and calls", called)
+        figure("most KiB that the pulse grew by", memory[-1] - memory[2])
         self.assertLessEqual(len(self.runs()), 6)
         self.assertLess(
             os.path.getsize(self.path("events.jsonl")) + os.path.getsize(self.path("events.jsonl.1")), 110000

@@ -19,7 +19,7 @@ import unittest
 import unittest.mock
 
 import looop
-from tests.support import FAKES, ROOT, Case, alive, processes_with, wait_until
+from tests.support import FAKES, ROOT, Case, alive, figure, processes_with, wait_until
 
 LONG = os.environ.get("LOOOP_LONG") == "1"  # the heavy variants whole
 LINUX = os.path.isdir("/proc/self")
@@ -495,9 +495,9 @@ class Ending(Sessions):
         kills = [self.start("kill", name) for name in names]
         for kill in kills:
             self.assertEqual(kill.wait(120), 0, kill.stderr.read())
-        if LONG:
-            sys.stderr.write(f"\n{count} stubborn trees ended in {time.monotonic() - begun:.1f} s\n")
+        figure(f"most seconds until {count} stubborn trees had ended at once", round(time.monotonic() - begun, 1))
         self.assertEqual(processes_with(self.home), [])
+        figure("stubborn trees ended without a survivor", count)
         for name in names:
             session = self.session(name)
             self.assertEqual((session.state, session.status["signal"]), ("killed", signal.SIGKILL))
@@ -607,18 +607,15 @@ class Output(Sessions):
         self.wait_for(session, "READY")
         stopped = self.viewer(session, reading=False)
         live = self.viewer(session)
-        begun = time.monotonic()
         looop.send_keys(session, ["Enter"])
         self.wait_for(session, "END", timeout=120)
         wait_until(lambda: b"END" in live.output[-200:], "the end at the viewer who reads", 30)
-        took = time.monotonic() - begun
         if LINUX:
             pid = self.supervisor(session)
             with open(f"/proc/{pid}/status") as file:
                 rss = next(int(line.split()[1]) for line in file if line.startswith("VmHWM")) / 1024
             self.assertLess(rss, 60)
-            if LONG:
-                sys.stderr.write(f"\n{size >> 20} MB in {took:.1f} s, one viewer stopped: {rss:.0f} MB at most\n")
+            figure(f"most MB of a supervisor while {size >> 20} MB passed a stopped viewer", round(rss))
         stopped.thread.start()  # it goes on, and gets a fresh screen
         wait_until(lambda: b"END" in stopped.output[-5000:], "a fresh screen for the viewer who was stopped")
         self.assertGreater(stopped.pictures, 1)

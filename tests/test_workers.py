@@ -8,7 +8,7 @@ import time
 import unittest
 
 import looop
-from tests.support import wait_until
+from tests.support import figure, wait_until
 from tests.test_fleet import Fleet
 
 NOOP = json.dumps({"move": "noop"})
@@ -184,6 +184,7 @@ class Claims(Workers):
             self.assertIn(said, (b"a-", b"-a", b"b-", b"-b"), number)
             winner = said.replace(b"-", b"").decode()
             self.assertEqual(self.json("claims", f"n{number}.json")["session"], winner)
+        figure("races for one claim, each with one winner", 200)
         for pid in pids:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)

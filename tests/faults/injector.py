@@ -22,7 +22,7 @@ import time
 from typing import NamedTuple
 
 import looop
-from tests.support import Case, processes_with, wait_until
+from tests.support import Case, figure, processes_with, wait_until
 
 LONG = os.environ.get("LOOOP_LONG") == "1"
 SEED = 20260102
@@ -159,6 +159,8 @@ class Faults(Case):
         if code is None:
             self.fail(f"{words} did not end within {timeout} s: {said}")
         self.assertNotIn("Traceback", said[1], words)
+        if injector and injector.struck():
+            figure("writes that the system refused" if injector.error else "kill -9 at a change of a file", 1)
         return Done(code, *said, time.monotonic() - began)
 
     def _be_looop(self, streams, words, injector, before, env):
