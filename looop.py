@@ -12539,7 +12539,7 @@ def offset_of(fd: int, since: float) -> int:
 
 def skipped_beats(profile: Profile, since: float) -> int:
     """Count the beats since a moment that found nothing new, as far back as events are kept."""
-    count = 0
+    count, mark = 0, b'"event":"world_unchanged"'
     for name in ("events.jsonl.1", "events.jsonl"):
         try:
             fd = open_file(profile.path(name))
@@ -12549,10 +12549,15 @@ def skipped_beats(profile: Profile, since: float) -> int:
             position = offset_of(fd, since)
             wanted, rest = utc_text(max(0.0, since)).encode(), b""
             while True:
-                chunk = os.pread(fd, MIB, position)
+                chunk = os.pread(fd, 256 * KIB, position)
                 position += len(chunk)
-                *lines, rest = (rest + chunk).split(b"\n")
-                count += sum(1 for line in lines if b'"event":"world_unchanged"' in line and line[7:27] >= wanted)
+                block = rest + chunk
+                end = block.rfind(b"\n") + 1
+                block, rest = block[:end], block[end:]
+                if block[7:27] >= wanted:  # and so is what follows: events lie in the order of time
+                    count += block.count(mark)
+                else:
+                    count += sum(1 for line in block.split(b"\n") if mark in line and line[7:27] >= wanted)
                 if not chunk:
                     break
         finally:

@@ -53,6 +53,7 @@ class Sizes(NamedTuple):
 
 LOADED = Sizes(1000, 200, 100, 1_000_000, 1 << 30, 1 << 30, 10_000)
 SMALL = Sizes(10, 2, 1, 100, 10_000, 30_000, 10)
+FEW = 20  # sessions that live while the gates are asked that are meant for so many
 
 
 def scaled(scale: int) -> Sizes:
@@ -148,7 +149,7 @@ def write_capsules(folder: str, count: int) -> None:
 class Load(World):
     """Be a profile of some size, with its sessions."""
 
-    def __init__(self, bench: Bench, name: str, sizes: Sizes, grow: bool = True) -> None:
+    def __init__(self, bench: Bench, name: str, sizes: Sizes) -> None:
         super().__init__(bench, name, {"default": "load", "runners": {"load": RUNNER}})
         self.sizes = sizes
         self.asks = 0  # the highest number of one that was put
@@ -166,18 +167,17 @@ class Load(World):
         write_events(f"{self.data}/events.jsonl", sizes.events)
         write_capsules(f"{self.data}/runs", sizes.capsules)
         self.mux = Looop(self)
-        self.session = f"s{min(57, sizes.sessions - 1):03}"
-        if grow:
-            self.grow(sizes.sessions)
+        self.starter = contextlib.ExitStack()
+        self.start = self.starter.enter_context(fleet(self.mux, WORKER))
+        self.session = f"s{min(57, sizes.sessions - 1):03}"  # not there before all are
         self.beat()
 
     def grow(self, count: int) -> None:
         """Have sessions s000 … live, and one that has ended after it wrote a lot."""
-        with fleet(self.mux, WORKER) as grow:
-            grow(count)
-        bench_run.wait_for(lambda: self.shown(self.session))
-        last = f"s{count - 1:03}"
-        bench_run.wait_for(lambda: self.shown(last))
+        self.start(count)
+        bench_run.wait_for(lambda: all(self.shown(f"s{number:03}") for number in range(count)))
+        if os.path.exists(f"{self.data}/sessions/ended"):
+            return
         line = "some plain text, as a build or a test run prints it, of a usual length"
         lines = f"yes {line!r} | head -n 100000; echo the-end"  # 7 MB
         argv = [self.bench.looop, "start-session", "ended", "--command", lines]
@@ -217,7 +217,8 @@ class Load(World):
         return os.path.getsize(f"{self.data}/{name}")
 
     def close(self) -> None:
-        """End its sessions."""
+        """End its sessions, and who starts them."""
+        self.starter.close()
         self.mux.close()
 
 
@@ -317,6 +318,8 @@ class Row(NamedTuple):
     words: str
     kind: str = "read"  # read; change; listed: its work is what it lists; whole: it reads a whole history
     gate: float | None = None  # at most so many floors, with 20 sessions
+    ratio: float | None = None  # at most so many times the small one
+    rss: float | None = None  # at most so many MB
     before: Callable[[Load], None] | None = None  # what is done before each time
     codes: tuple[int, ...] = (0,)
     stdin: str = ""  # the name of a file in the data dir
@@ -381,14 +384,14 @@ ROWS = (
     Row("help", "read"),
     Row("status", gate=5),
     Row("status --json"),
-    Row("ls", gate=5),
+    Row("ls", gate=5, ratio=1.8),
     Row("ls -a --json"),
     Row("asks", gate=5),
     Row("claims"),
     Row("cost today", gate=4),
     Row("cost week --by runner", "listed", why="the rows and the events of a week are added up"),
     Row("cost month --by day", "listed", why="those of a month are"),
-    Row("cost all", "whole", why="every row is added up"),
+    Row("cost all", "whole", rss=20, why="every row is added up, every event looked at"),
     Row("why"),
     Row("why now", "listed", why=GOALS),
     Row("replay last"),
@@ -471,11 +474,17 @@ class Told(NamedTuple):
     loaded: Taken
     files: tuple[int, int] | None  # opened, small and loaded
     histories: tuple[str, ...]  # whole histories that it read, as far as the bytes tell
+    few: bool  # with 20 sessions
 
     @property
     def verdict(self) -> str:
         """Say what is to be thought of it."""
-        if self.row.gate and self.loaded.secs > self.row.gate * self.floor:
+        pairs = (
+            (self.row.gate if self.few else None, self.loaded.secs / self.floor),
+            (None if self.few else self.row.ratio, self.loaded.secs / self.small.secs),
+            (self.row.rss, self.loaded.rss / 1e6),
+        )
+        if any(gate and found > gate for gate, found in pairs):
             return "short"
         if self.histories and self.row.kind != "whole":
             return "reads " + ", ".join(self.histories)
@@ -507,7 +516,7 @@ def median_of(all_taken: list[Taken]) -> Taken:
     )
 
 
-def measure(meter: Meter, small: Load, loaded: Load, row: Row, rounds: int) -> Told:
+def measure(meter: Meter, small: Load, loaded: Load, row: Row, rounds: int, few_sessions: bool = False) -> Told:
     """Measure a row: floor, small and loaded in turn, after one round that does not count."""
     floors: list[float] = []
     both: tuple[list[Taken], list[Taken]] = ([], [])
@@ -527,7 +536,7 @@ def measure(meter: Meter, small: Load, loaded: Load, row: Row, rounds: int) -> T
     sizes = {name: loaded.size(name) for name in ("journal.md", "events.jsonl", "cost.jsonl")}
     extra = (much.read or 0) - (few.read or 0)
     whole = tuple(name for name, size in sizes.items() if size > 1 << 20 and extra >= size * 0.9)
-    return Told(row, statistics.median(floors), few, much, files, whole)
+    return Told(row, statistics.median(floors), few, much, files, whole, few_sessions)
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -554,6 +563,11 @@ def fact(what: str, value: float, form: str, gate: float | None = None) -> Fact:
 def must(true: bool, what: str) -> Fact:
     """Note something that has to be so."""
     return Fact(what, "yes" if true else "no", "yes", "ok" if true else "short")
+
+
+def goals(bench: Bench) -> Iterator[Fact]:
+    """Compare unchanged beats on many goals and on few, without anything else."""
+    yield fact("an unchanged tick, 1000 goals of 4 KB / 10", bench_run.many_goals(bench).ratio, "{:.2f}", 10)
 
 
 def beats(meter: Meter, loaded: Load, rounds: int) -> Iterator[Fact]:
@@ -672,17 +686,20 @@ def cells(told: Told) -> list[str]:
     """Write a row for a person (pure)."""
     small, loaded = told.small, told.loaded
 
+    def bound(gate: float | None) -> str:
+        return f" (≤ {gate:g})" if gate else ""
+
     def size(value: int | None) -> str:
         return "" if value is None else f"{value / 1e6:.2f} MB"
 
     return [
-        f"`{told.row.words}`",
+        f"`{told.row.words}`" + (f", {FEW} sessions" if told.few else ""),
         f"{told.floor * 1e3:.0f} ms",
         f"{small.secs * 1e3:.0f} ms",
         f"{loaded.secs * 1e3:.0f} ms",
-        f"{loaded.secs / small.secs:.2f}",
-        f"{loaded.secs / told.floor:.1f}" + (f" (≤ {told.row.gate:g})" if told.row.gate else ""),
-        f"{loaded.rss / 1e6:.0f} MB",
+        f"{loaded.secs / small.secs:.2f}" + bound(None if told.few else told.row.ratio),
+        f"{loaded.secs / told.floor:.1f}" + bound(told.row.gate if told.few else None),
+        f"{loaded.rss / 1e6:.1f} MB" + bound(told.row.rss),
         size(small.read),
         size(loaded.read),
         f"{told.files[0]}, {told.files[1]}" if told.files else "",
@@ -697,7 +714,12 @@ def line_of(texts: list[str]) -> str:
 
 def as_json(told: Told) -> dict[str, Any]:
     """Write a row for a program (pure)."""
-    figures = {"floor_s": told.floor, "small": told.small._asdict(), "loaded": told.loaded._asdict()}
+    figures = {
+        "few_sessions": told.few,
+        "floor_s": told.floor,
+        "small": told.small._asdict(),
+        "loaded": told.loaded._asdict(),
+    }
     return {"verb": told.row.words, "kind": told.row.kind, **figures, "files": told.files, "verdict": told.verdict}
 
 
@@ -740,21 +762,24 @@ def main() -> int:
             meter = stack.enter_context(contextlib.closing(Meter(folder)))
             sizes = scaled(scale)
             show(f"Python {platform.python_version()}, {os.cpu_count()} CPUs, {rounds} rounds, {sizes}")
-            small = Load(bench, "small", SMALL, grow=False)
+            small = Load(bench, "small", SMALL)
             stack.callback(small.close)
             small.grow(SMALL.sessions)
-            loaded = Load(bench, "loaded", sizes, grow=False)
+            loaded = Load(bench, "loaded", sizes)
             stack.callback(loaded.close)
-            loaded.grow(sizes.sessions)
-            quiet(small)
-            quiet(loaded)
             show(line_of(HEADS) + "\n" + line_of(["---"] * len(HEADS)))
-            for row in rows:
-                told.append(measure(meter, small, loaded, row, rounds))
-                show(line_of(cells(told[-1])))
+            for few in (True, False):
+                loaded.grow(min(FEW, sizes.sessions) if few else sizes.sessions)
+                quiet(small)
+                quiet(loaded)
+                for row in rows:
+                    if row.gate or not few:
+                        told.append(measure(meter, small, loaded, row, rounds, few))
+                        show(line_of(cells(told[-1])))
             if not args.only:
                 show("\n" + line_of(["besides", "", "gate", ""]) + "\n" + line_of(["---"] * 4))
                 for found in (
+                    goals(bench),
                     beats(meter, loaded, rounds),
                     journals(meter, loaded, rounds),
                     one_of_many(loaded),

@@ -81,7 +81,7 @@ class UnderLoad(unittest.TestCase):
         cls.addClassCleanup(cls.meter.close)
         cls.loads = []
         for name, sizes in (("small", load.SMALL), ("loaded", SIZES)):
-            made = load.Load(bench, name, sizes, grow=False)
+            made = load.Load(bench, name, sizes)
             cls.loads.append(made)
             cls.addClassCleanup(made.close)
             made.grow(sizes.sessions)
@@ -215,6 +215,21 @@ class Histories(Case):
         self.assertEqual(opened.call_count, looop.RUNS_TOLD)
         self.assertIn("pull request 199", found[0][1])
         self.assertEqual(found[-1][1], "")
+
+    def test_beats_are_counted_without_a_list_of_them(self):
+        load.write_events(self.path("events.jsonl"), 6 << 20)
+        lines = [line for line in self.read("events.jsonl").split("\n") if "world_unchanged" in line]
+        self.assertGreater(len(lines), 15_000)
+        for since in (0.0, looop.parse_utc(lines[len(lines) // 2][7:27]), time.time() - 86400 * 2, time.time() + 60):
+            wanted = looop.utc_text(since)
+            tracemalloc.start()
+            try:
+                found = looop.skipped_beats(self.opened, since)
+                peak = tracemalloc.get_traced_memory()[1]
+            finally:
+                tracemalloc.stop()
+            self.assertEqual(found, sum(line[7:27] >= wanted for line in lines))
+            self.assertLess(peak, looop.MIB)
 
 
 class Caps(Case):
