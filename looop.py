@@ -10188,11 +10188,11 @@ def prune_runs(profile: Profile) -> None:
     except OSError as error:
         profile.warn(f"runs: {error.strerror}: none is removed")
         return
-    for run in runs:
+    for path in (profile.path("runs", run) for run in runs):
         try:
-            remove_tree(profile.path("runs", run))
+            (remove_file if os.path.islink(path) else remove_tree)(path)
         except OSError as error:  # one that stays keeps no other from going
-            profile.warn(f"runs: {run}: {error.strerror}: it stays")
+            profile.warn(f"{path}: {error.strerror}: it stays")
 
 
 def note_child(profile: Profile, run: str, name: str) -> Callable[[int], None]:
