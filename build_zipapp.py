@@ -215,6 +215,9 @@ def cached(source, origin, name):
             with open(fd, "wb") as file:
                 file.write(binascii.crc32(code).to_bytes(4, "big") + code)
             os.replace(temporary, path)
+            found = (entry for entry in os.scandir(folder) if entry.name.startswith("code-"))
+            for entry in sorted(found, key=lambda entry: entry.stat().st_mtime)[:-4]:  # of versions that are gone
+                os.unlink(entry.path)
     except OSError:
         pass  # a cache that cannot be written costs time, and nothing else
     return parts

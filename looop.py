@@ -939,26 +939,34 @@ def written_at(path: str) -> float:
         return 0.0
 
 
+LINE_PARTS = 64  # blocks of a line that are kept in memory
+
+
 def lines_backwards(path: str, block: int = 64 * KIB) -> Iterator[bytes]:
-    """Give a file's lines from the last to the first, reading only as far as asked; none when it is absent."""
+    """Give a file's lines from the last to the first, reading only as far as asked; none when it is absent.
+
+    Of a line that is longer than some MiB, which nothing of ours is, the beginning.
+    """
     try:
         fd = open_file(path)
     except FileNotFoundError:
         return
     try:
         position = os.fstat(fd).st_size
-        rest = b""
+        rest: list[bytes] = []  # of the line whose beginning was not found yet, the last part first
         while position:
             size = min(block, position)
             position -= size
-            rest = os.pread(fd, size, position) + rest
-            first, *lines = rest.split(b"\n")
-            for line in reversed(lines):
-                if line:
-                    yield line
-            rest = first
-        if rest:
-            yield rest
+            first, *lines = os.pread(fd, size, position).split(b"\n")
+            if lines:
+                rest.append(lines.pop())
+                for line in (b"".join(reversed(rest)), *reversed(lines)):
+                    if line:
+                        yield line
+                rest = []
+            rest = [*rest, first][-LINE_PARTS:]
+        if any(rest):
+            yield b"".join(reversed(rest))
     finally:
         os.close(fd)
 
@@ -2012,7 +2020,7 @@ class Child:
         """Do what is due; return whether the child has ended and is reaped."""
         if not self._ended():
             if self.kill_at is None:
-                if any(path and file_size(path) > self.job.cap for path in (self.job.stdout, self.job.stderr)):
+                if self._outgrown():
                     self.stop("overflow")
                 elif self.deadline is not None and now >= self.deadline:
                     self.stop("timeout")
@@ -2063,6 +2071,16 @@ class Child:
             self.code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
             self.pid = 0
         self.close()
+        for path in self._outgrown():  # it wrote on until it was seen, and until it heeded
+            self.why = "overflow" if self.why == "exit" else self.why
+            try:
+                os.truncate(path, self.job.cap)
+            except OSError:
+                pass
+
+    def _outgrown(self) -> list[str]:
+        """Return the files of its output that are longer than its cap."""
+        return [path for path in (self.job.stdout, self.job.stderr) if path and file_size(path) > self.job.cap]
 
     def close(self) -> None:
         """Close every descriptor."""
@@ -2087,7 +2105,7 @@ class Child:
         else:
             wait = 60.0 if self.deadline is None else self.deadline - now
             if self.job.stdout:
-                wait = min(wait, 1.0)  # a file can outgrow its cap
+                wait = min(wait, 0.25)  # a file can outgrow its cap
         return max(0.0, wait if self.pidfd >= 0 else min(wait, 0.01 if self.kill_at is None else 0.05))
 
     def result(self) -> Ended:
@@ -2372,10 +2390,17 @@ def record_cost(profile: Profile, row: Mapping[str, JSON]) -> None:
         raise Failure(f"cost.jsonl: {error.strerror}", remedy) from None
 
 
-def recent_rows(profile: Profile, since: float) -> Iterator[dict[str, JSON]]:
-    """Give the rows since a moment, newest first. Lines that are no rows are passed over."""
+def recent_rows(profile: Profile, since: float, only: bytes = b"", until: float = 0.0) -> Iterator[dict[str, JSON]]:
+    """Give the rows since a moment, newest first. Lines that are no rows are passed over.
+
+    With `only`, so are those before `until` that do not hold these bytes: they are not even parsed.
+    """
     old = 0
+    first, whole = (utc_text(max(0.0, moment)).encode() for moment in (since, until))
     for line in lines_backwards(profile.path("cost.jsonl")):
+        if only and only not in line and line.startswith(b'{"ts":"') and first <= line[7:27] < whole:
+            old = 0
+            continue
         try:
             row = parse_json(line)
         except ValueError:
@@ -2524,6 +2549,9 @@ def add_to_answer(profile: Profile, number: int, **fields: JSON) -> None:
     write_atomic(path, pretty({**answer, **profile.redacted(fields)}).encode())
 
 
+ASKS_KEPT = 1000  # asks in the archive; the newest, so that no number is given twice
+
+
 def archive_asks(profile: Profile, read: Iterable[Sequence[JSON]]) -> None:
     """Move asks to asks/archive/ whose answers were read: [number, answer]; one that was replaced meanwhile stays.
 
@@ -2543,6 +2571,9 @@ def archive_asks(profile: Profile, read: Iterable[Sequence[JSON]]) -> None:
                 os.rename(profile.path("asks", ask), profile.path("asks", "archive", ask))
             if os.path.lexists(profile.path("asks", "archive", ask)):
                 remove_file(profile.path("asks", reply))
+        for number in ask_numbers(profile, "asks/archive")[:-ASKS_KEPT]:
+            for end in (".json", ".answer.json"):
+                remove_file(profile.path("asks", "archive", f"{number}{end}"))
 
 
 def ask_value(ask: Mapping[str, JSON]) -> JSON:
@@ -5207,6 +5238,7 @@ def prune_sessions(profile: Profile, older: float, now: float, dry: bool = False
             held = lock_is_held(f"{session.folder}/lock")  # its supervisor still says farewell
             if again and not again.alive and not held and again.meta == session.meta:
                 remove_session(profile, session.id)
+                remove_file(profile.path("prompts", f"{session.id}.md"))
                 removed.append(session.id)
         for name in os.listdir(profile.path("sessions")):
             if name.startswith((".gone-", ".new-")):  # somebody died while removing it, or making it
@@ -9081,26 +9113,38 @@ def prompt_inputs(world: World, state: Mapping[str, JSON], **moment: JSON) -> di
     """Gather what a prompt is made of, as plain JSON: a capsule keeps it, and `build_prompt` needs nothing else.
 
     `moment` holds mode (the runner's), forced (a goal or ""), journal (its last lines) and now (as shown). Bodies
-    longer than their section are kept as far as the prompt can show them.
+    are kept as far as the prompt can show them; `left_out` says how many bytes of a section are not.
     """
+    left_out: dict[str, int] = {}
 
     def body(budget: str, text: str) -> str:
         return text[: _BUDGETS[budget]]
 
+    def bodies(budget: str, entries: Iterable[tuple[str, str, str]]) -> list[list[str]]:
+        room, kept = _BUDGETS[budget], []
+        for name, status, text in entries:
+            shown = body(budget, text) if room > 0 else ""  # each takes more room than this
+            room -= len(shown.encode())
+            kept.append([name, status, shown])
+            if not shown and text:
+                left_out[budget] = left_out.get(budget, 0) + len(text.encode())
+        return kept
+
     baseline = state["baseline"]
+    first = sorted(world.goals.items(), key=lambda item: item[0] != moment["forced"])  # nothing cuts it off
+    goals = bodies("GOALS", ((goal, status, text) for goal, (status, text) in first))
+    trust = {True: "trusted", False: "untrusted"}
+    said = ((r.name, trust[r.trusted], text_of(r.text)) for r in world.readings.values())
+    readings = bodies("SENSOR READINGS", said)
     return {
         **moment,
         "playbook": [world.playbook[0], body("PLAYBOOK", world.playbook[1]), len(world.playbook[1].encode())],
-        "goals": [  # the one that is forced first: nothing cuts it off
-            [goal, status, body("GOALS", text)]
-            for goal, (status, text) in sorted(world.goals.items(), key=lambda item: item[0] != moment["forced"])
-        ],
+        "goals": goals,
         "asks": world.asks,
         "workers": world.workers,
         "claims": [[claim.name, f"held by {claim.session or '?'}"] for claim in world.claims],
-        "readings": [
-            [r.name, "trusted" if r.trusted else "untrusted", text_of(r.text)] for r in world.readings.values()
-        ],
+        "readings": readings,
+        "left_out": left_out,
         "changes": [change_line(change) for change in diff(baseline, world.items)] if state["hash"] else [],
         "first": not state["hash"],
         "shell": state["shell"],
@@ -9145,7 +9189,9 @@ def build_prompt(inputs: Mapping[str, JSON]) -> tuple[str, list[str]]:
     parts = [DIRECT_INSTRUCTIONS if inputs["mode"] == "direct" else typed, "\n# CONSTITUTION\n", CONSTITUTION]
     cuts = []
     for name, body in prompt_sections(inputs):
-        kept, lost = fitted(body, _BUDGETS[name], inputs["playbook"][2] if name == "PLAYBOOK" else 0)
+        size = inputs["playbook"][2] if name == "PLAYBOOK" else 0
+        left_out = inputs.get("left_out", {}).get(name, 0)
+        kept, lost = fitted(body, _BUDGETS[name], len(body.encode()) + left_out if left_out else size)
         if lost:
             cuts.append(f"{name}: {lost} bytes cut")
         parts.append(f"\n# {name}\n{kept or '| (none)' + chr(10)}")
@@ -10025,6 +10071,8 @@ def prepare(profile: Profile) -> None:
         for folder in _SCRATCH_FOLDERS:
             make_private_dir(profile.path(folder))
         keep_scratch_out(profile)
+        if file_size(profile.path("service.log")) > 5 * MIB:  # launchd appends what beats say to it, and never cuts it
+            os.truncate(profile.path("service.log"), 0)
         if file_size(profile.path("state.json")):
             return
         for folder in ("goals/archive", "sensors"):
@@ -10189,12 +10237,15 @@ def prune_runs(profile: Profile) -> None:
     if not keep:
         return
     try:
-        for run in runs_in_order(profile, time.time())[:-keep]:
-            for name in os.listdir(profile.path("runs", run)):
-                remove_file(profile.path("runs", run, name))
-            os.rmdir(profile.path("runs", run))
+        runs = runs_in_order(profile, time.time())[:-keep]
     except OSError as error:
-        profile.warn(f"runs: {error.strerror}")
+        profile.warn(f"runs: {error.strerror}: none is removed")
+        return
+    for path in (profile.path("runs", run) for run in runs):
+        try:
+            (remove_file if os.path.islink(path) else remove_tree)(path)
+        except OSError as error:  # one that stays keeps no other from going
+            profile.warn(f"{path}: {error.strerror}: it stays")
 
 
 def note_child(profile: Profile, run: str, name: str) -> Callable[[int], None]:
@@ -10725,7 +10776,10 @@ def spend_for(profile: Profile, runner: Runner, now: float) -> tuple[Spend, list
     decides: list[float] = []
     known: list[float | None] = []
     today: list[Mapping[str, JSON]] = []
-    for row in recent_rows(profile, now - 7 * DAY):
+    recent = min(midnight, now - 3600)
+    free = runner.mode == "builtin" or runner.unmetered  # then nobody asks what a decide has cost before
+    since = recent if free else now - 7 * DAY
+    for row in recent_rows(profile, since, f'"{command_mark(runner)}"'.encode(), recent):
         at = row_time(row)
         cost = row_cost(row, runner, prices)
         if at >= midnight:
@@ -10735,7 +10789,7 @@ def spend_for(profile: Profile, runner: Runner, now: float) -> tuple[Spend, list
                 decides.append(at)
             if row.get("runner") == runner.name and row.get("cmd") == command_mark(runner) and len(known) < 20:
                 known.append(cost)
-        if at < midnight and at < now - 3600 and len(known) >= 20:
+        if at < recent and len(known) >= 20:
             break
     spent, _, unknown = spend_of(today)
     unknown_in_a_row = next((i for i, cost in enumerate(known) if cost is not None), len(known))
@@ -11977,10 +12031,10 @@ def status_of(profile: Profile, now: float) -> dict[str, JSON]:
     """Gather what `status --json` shows. Reads only."""
     present = check_data_dir(profile)
     state = read_state(profile) if present else dict(_STATE)
-    spent, _, unknown = spend_of(recent_rows(profile, local_midnight(now))) if present else (0.0, 0, 0)
-    decides = (
-        sum(1 for row in recent_rows(profile, now - 3600) if row.get("kind") in ("tick", "goal")) if present else 0
-    )
+    midnight, hour = local_midnight(now), now - 3600
+    rows = [(row_time(row), row) for row in recent_rows(profile, min(midnight, hour))] if present else []
+    spent, _, unknown = spend_of(row for at, row in rows if at >= midnight)
+    decides = sum(1 for at, row in rows if at >= hour and row.get("kind") in ("tick", "goal"))
     pid, due = (pulse_pid(profile), pulse_due(profile)) if present else (0, None)
     failure = state["failure"]
     workers = worker_sessions(profile)
@@ -12512,7 +12566,7 @@ def offset_of(fd: int, since: float) -> int:
 
 def skipped_beats(profile: Profile, since: float) -> int:
     """Count the beats since a moment that found nothing new, as far back as events are kept."""
-    count = 0
+    count, mark = 0, b'"event":"world_unchanged"'
     for name in ("events.jsonl.1", "events.jsonl"):
         try:
             fd = open_file(profile.path(name))
@@ -12522,10 +12576,15 @@ def skipped_beats(profile: Profile, since: float) -> int:
             position = offset_of(fd, since)
             wanted, rest = utc_text(max(0.0, since)).encode(), b""
             while True:
-                chunk = os.pread(fd, MIB, position)
+                chunk = os.pread(fd, 256 * KIB, position)
                 position += len(chunk)
-                *lines, rest = (rest + chunk).split(b"\n")
-                count += sum(1 for line in lines if b'"event":"world_unchanged"' in line and line[7:27] >= wanted)
+                block = rest + chunk
+                end = block.rfind(b"\n") + 1
+                block, rest = block[:end], block[end:]
+                if block[7:27] >= wanted:  # and so is what follows: events lie in the order of time
+                    count += block.count(mark)
+                else:
+                    count += sum(1 for line in block.split(b"\n") if mark in line and line[7:27] >= wanted)
                 if not chunk:
                     break
         finally:
@@ -16914,11 +16973,15 @@ def ask_candidates(profile: Profile, *kinds: str) -> Iterator[tuple[str, str]]:
             yield str(ask["n"]), str(ask["question"] or ask["command"] or "")
 
 
+RUNS_TOLD = 50  # capsules that are opened at a Tab: as many as are kept, unless somebody keeps more
+
+
 def run_candidates(profile: Profile) -> Iterator[tuple[str, str]]:
-    """Give the capsules, the last one first, with the line of the journal that came of each."""
-    for name in reversed(names_in(profile.path("runs"), "runs")):
-        if name.startswith("tick-") and valid_id(name):
-            yield name, str(read_object(profile, name, "result.json").get("journal") or "").lstrip("- ")
+    """Give the capsules, the last one first, with the line of the journal that came of each of the newest."""
+    runs = [name for name in names_in(profile.path("runs"), "runs") if name.startswith("tick-") and valid_id(name)]
+    for count, name in enumerate(reversed(runs)):
+        result = read_object(profile, name, "result.json") if count < RUNS_TOLD else {}
+        yield name, str(result.get("journal") or "").lstrip("- ")
 
 
 def claim_candidates(profile: Profile) -> Iterator[tuple[str, str]]:
