@@ -3546,11 +3546,6 @@ class Screen(Terminal):
         for start in range(0, len(data), _CHUNK):
             self._feed(bytes(data[start : start + _CHUNK]))
 
-    @property
-    def unfinished(self) -> bool:
-        """Tell whether the stream stops within a sequence: what comes next belongs to it."""
-        return bool(self.held_text or self.held_bytes)
-
     def unfinished_bytes(self) -> bytes:
         """Return the sequence that the stream stopped within, and the character."""
         return self.held_text.encode() + self.held_bytes
@@ -3587,15 +3582,15 @@ class Screen(Terminal):
 
     @staticmethod
     def _whole_characters(data: bytes) -> tuple[bytes, bytes]:
-        for size in (1, 2, 3):
-            lead = data[-size] if size <= len(data) else 0
-            if lead >= 0xC2:
-                wanted = 2 if lead < 0xE0 else 3 if lead < 0xF0 else 4
-                tail = data[-size:]
-                # A tail that no byte could complete decodes to something else than U+FFFD alone, or to more than one.
-                if size < wanted and lead < 0xF5 and len(tail.decode("utf-8", "replace")) == 1:
-                    return data[:-size], tail
-                return data, b""
+        """Hold back the character that is not finished at the end; one of the last three bytes begins one."""
+        size = 1
+        while data[-size] < 0xC2:
+            size += 1
+        lead, tail = data[-size], data[-size:]
+        wanted = 2 if lead < 0xE0 else 3 if lead < 0xF0 else 4
+        # A tail that no byte could complete decodes to something else than U+FFFD alone, or to more than one.
+        if size < wanted and lead < 0xF5 and len(tail.decode("utf-8", "replace")) == 1:
+            return data[:-size], tail
         return data, b""
 
     def _whole_sequences(self, text: str, at: int) -> str:
@@ -4054,9 +4049,8 @@ def drawn_cells(line: Packed, exact: bool = True) -> str:
     out: list[str] = []
     pen, col = PLAIN, 0
     for style, count in line.runs:
-        if count:
-            out.append(pen_change(pen, style.key))
-            pen = style.key
+        out.append(pen_change(pen, style.key))
+        pen = style.key
         cells = line.cells[col : col + count]
         if isinstance(cells, str):
             out.append(cells)
@@ -4174,8 +4168,6 @@ def dump(screen: Screen) -> dict[str, JSON]:
         col = 0
         for style, count in line.runs:
             part = line.cells[col : col + count]
-            if not part:
-                continue
             col += count
             text = part if isinstance(part, str) else "".join(part) if set(map(len, part)) <= {1} else list(part)
             index = number(style.key)

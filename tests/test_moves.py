@@ -65,6 +65,48 @@ class Valid(unittest.TestCase):
         self.assertTrue(line.endswith("; runner is claude or own, own when left out"), line)
 
 
+class Told(unittest.TestCase):
+    """A move as a person reads it."""
+
+    def test_a_line_for_each_field(self):
+        move = {"move": "ask", "question": "which?", "options": ["ja", "né\x1b"], "next_beat_s": 60, "journal": "asked"}
+        self.assertEqual(
+            looop.move_lines(move),
+            [
+                "ask",
+                "  question     which?",
+                r'  options      ["ja", "né\u001b"]',
+                "  next_beat_s  60",
+                "  journal      asked",
+            ],
+        )
+
+    def test_what_the_journal_tells_is_not_told_twice(self):
+        move = {"move": "noop", "journal": "all  is\nwell"}
+        self.assertEqual(looop.move_lines(move, "12:00 all is well"), ["noop"])
+        self.assertEqual(looop.move_lines(move, "12:00 not so"), ["noop", "  journal  all  is", "           well"])
+
+    def test_long_ones_are_cut_and_say_so(self):
+        def body(text):
+            name, *lines = looop.move_lines({"move": "write_goal", "body": text})
+            self.assertEqual(name, "write_goal")
+            self.assertTrue(lines[0].startswith("  body  "))
+            self.assertTrue(all(line.startswith(" " * 8) for line in lines[1:]))
+            return [line[8:] for line in lines]
+
+        eight = [f"line {n}" for n in range(8)]
+        self.assertEqual(body("\n".join(eight) + "\n\n"), eight)
+        self.assertEqual(body("\n".join([*eight, "9", "10"])), [*eight[:6], "… 4 more lines"])
+        self.assertEqual(body("x" * 300), ["x" * 300])
+        self.assertEqual(body("x" * 301), ["x" * 299 + "…"])
+        self.assertEqual(body("a\x1b[2J\tb"), ["a\\x1b[2J\tb"])
+
+    def test_what_is_no_move_is_told_too(self):
+        self.assertEqual(looop.move_lines(["é", 1]), ['["é", 1]'])
+        self.assertEqual(looop.move_lines(None), ["null"])
+        self.assertEqual(looop.move_lines({"x" * 50: "y"}), ["None", "  " + "x" * 39 + "…  y"])
+
+
 class Invalid(unittest.TestCase):
     def refuse(self, reply, words, **options):
         with self.assertRaises(looop.BadMove) as caught:

@@ -151,6 +151,17 @@ class Text(unittest.TestCase):
         rows = looop.aligned([["a", "x"], ["\x1b[31mlong\x1b[0m", "y"]])
         self.assertEqual(rows, ["a     x", "\x1b[31mlong\x1b[0m  y"])
 
+    def test_columns_end_where_their_rows_do(self):
+        self.assertEqual(looop.aligned([["a"], ["bb", "c", "d"], []], " | "), ["a", "bb | c | d", ""])
+        self.assertEqual(looop.aligned([]), [])
+
+    def test_what_a_mistyped_word_may_have_meant(self):
+        verbs = ["status", "start-session", "sensor", "send", "ls"]
+        self.assertEqual(looop.near_words("statsu", verbs), "did you mean status?")
+        self.assertEqual(looop.near_words("senso", verbs), "did you mean sensor or send?")
+        self.assertEqual(looop.near_words("senso", verbs, 1), "did you mean sensor?")
+        self.assertEqual((looop.near_words("frobnicate", verbs), looop.near_words("ls", [])), ("", ""))
+
     def test_quoted_is_one_word_of_a_shell(self):
         import subprocess
 

@@ -127,6 +127,14 @@ class Readings(unittest.TestCase):
         tail = looop.error_reading("x", looop.Ended("s", 1, "exit", b"o" * 1001, b"a" + b"e" * 1000, 0.0))["detail"]
         self.assertEqual((tail["stderr"], tail["stdout"]), ("e" * 1000, "o" * 1000))
 
+    def test_the_digest_is_that_of_the_signal(self):
+        one, other = {"signal": {"a": 1, "b": [2]}, "detail": "x"}, {"detail": "y", "signal": {"b": [2], "a": 1}}
+        self.assertEqual(looop.signal_digest(one), looop.signal_digest(other))
+        self.assertEqual(looop.signal_digest(one), looop.signal_digest({"a": 1, "b": [2]}), "no signal: the whole")
+        self.assertEqual(looop.signal_digest([]), looop.digest_of(b"[]"))
+        self.assertEqual(looop.signal_digest({"signal": None}), looop.digest_of(b"null"))
+        self.assertEqual(looop.digest_of(b""), "e3b0c44298fc1c149afbf4c8996fb924")
+
     def test_options(self):
         head = b"#!/bin/sh\n# looop:interval=5m and looop:timeout=2s looop:trust=trusted\n# looop:x=1 looop:trust=me\n"
         options = looop.sensor_options(head + b"# looop:timeout=soon\ndate\n# looop:interval=1\n")
