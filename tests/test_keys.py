@@ -91,6 +91,8 @@ class Typed(unittest.TestCase):
             b"\x1b[92;5ux\x1b[92;5u",
             b"\x1b",
             b"\x1b[92;1u\x1b[92;1u",
+            b"\x1bx\x1bOP",
+            b"\x1b[92;5" + b"0" * 40,
         ):
             for pieces in ([data], [data[i : i + 1] for i in range(len(data))]):
                 self.assertEqual(self.fed(pieces, True), (data, False), pieces)

@@ -41,6 +41,10 @@ class Valid(unittest.TestCase):
     def test_common_fields(self):
         move = looop.parse_move('{"move":"noop","journal":"two\\nlines \\u001b[1m","why":"because","next_beat_s":1}')
         self.assertEqual((move.journal, move.why, move.next_beat_s), ("two lines \\x1b[1m", "because", 5))
+        self.assertEqual(
+            looop.move_object(move),
+            {"move": "noop", "journal": "two lines \\x1b[1m", "why": "because", "next_beat_s": 5},
+        )
         self.assertEqual(looop.parse_move('{"move":"noop","next_beat_s":1e6}').next_beat_s, 3600)
         self.assertEqual(looop.parse_move('{"move":"noop","next_beat_s":90.7}').next_beat_s, 90)
 

@@ -138,6 +138,31 @@ class Script(unittest.TestCase):
         self.assertEqual((plan.files, plan.playbook, plan.over), (before.files, SEED, "e" * 32))
 
 
+class Texts(unittest.TestCase):
+    """What becomes of the answers."""
+
+    def test_a_goal_is_named_by_as_many_words_as_fit(self):
+        for name, slug in {
+            "Ship version 2!": "ship-version-2",
+            "Über-Café": "uber-cafe",
+            "发布": "goal-7",
+            "": "goal-7",
+            "a" * 41: "a" * 40,
+            f"{'a' * 20} {'b' * 19} c": f"{'a' * 20}-{'b' * 19}",
+            f"{'a' * 20} {'b' * 20} c": "a" * 20,
+        }.items():
+            self.assertEqual(looop.goal_path(name, 7), f"goals/{slug}.md")
+
+    def test_screenfuls(self):
+        lines = ["x" * 160, "", "a", "\x1b[1mb\x1b[0m"]
+        self.assertEqual(looop.screenfuls(lines, 5), [lines])
+        self.assertEqual(looop.screenfuls(lines, 4), [lines[:3], lines[3:]])
+        self.assertEqual(looop.screenfuls(lines, 5, 40), [lines[:2], lines[2:]])
+        self.assertEqual(looop.screenfuls(["x" * 161, "a", "b"], 4), [["x" * 161, "a"], ["b"]])
+        self.assertEqual(looop.screenfuls(["x" * 999, "y"], 4), [["x" * 999], ["y"]])
+        self.assertEqual(looop.screenfuls([], 4), [[]])
+
+
 class Answers(unittest.TestCase):
     def test_an_answer_of_another_shape_raises(self):
         for values, key in (((5,), "goal 1"), (("", "x"), "folder 1"), ((*NOTHING, "yes"), "PLAYBOOK.md")):

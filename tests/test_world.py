@@ -81,6 +81,8 @@ class WorldHash(unittest.TestCase):
             (("sensor:s", {"x": 1, "y": [2]}, {"x": 3, "y": [2]}), 'sensor s: {"x":1} → {"x":3}'),
             (("sensor:s", {"x": 1}, {"y": 1}), 'sensor s: {"x":1} → {"y":1}'),
             (("sensor:s", [1], {"y": 1}), 'sensor s: [1] → {"y":1}'),
+            (("sensor:s", {"y": 1}, [1]), 'sensor s: {"y":1} → [1]'),
+            (("sensor:s", {"y": 1}, "yes"), 'sensor s: {"y":1} → yes'),
             (("sensor:s", 0, 0.5), "sensor s: 0 → 0.5"),
             (("playbook", "1 line", "2 lines"), "playbook: edited, 1 line → 2 lines"),
             (("goal:a", "1 line", "2 lines"), "goal a: edited, 1 line → 2 lines"),
