@@ -9730,11 +9730,13 @@ _SUFFIXES = ("sh", "bash", "zsh", "py", "rb", "js", "mjs", "ts", "pl", "php", "e
 _LONGEST = 32 * KIB
 _DEEPEST = 8  # quotes within quotes; what lies deeper is held back unread
 
-# What a shell text is made of. The last kind takes what is left.
+# What a shell text is made of. The last kind takes what is left. A backslash that ends a line joins it with the next,
+# but for one that ends a comment.
 _TOKENS = r"""
-    (?P<comment> (?<![^\s;&|()]) \#[^\n]* )
+    (?P<comment> (?<![^\s;&|()]) (?<!\\\n) \#[^\n]* )
   | '(?P<single> [^']* )'?
   | "(?P<double> [^"\\]* (?: \\. [^"\\]* )* )"?
+  | (?P<joined> \\\n )
   | \\(?P<escaped> . )
   | (?P<redirect> &>>? | [<>]+[&|]? )
   | (?P<opening> \$?\( )
@@ -9766,7 +9768,8 @@ class _Simple:
         if kind == "redirect":
             value = " << " if "<<" in value else " > " if ">" in value else " < "
         elif kind == "double" and "\\" in value:
-            value = value.replace('\\"', '"').replace("\\$", "$").replace("\\`", "`").replace("\\\\", "\\")
+            for escaped, read in (("\\\n", ""), ('\\"', '"'), ("\\$", "$"), ("\\`", "`"), ("\\\\", "\\")):
+                value = value.replace(escaped, read)
         if kind in ("single", "double"):
             value = value.replace("\\n", "\n")  # as printf and $'…' read it
         if kind in ("single", "double") and not _BLANKS.isdisjoint(value):
@@ -9806,7 +9809,7 @@ def simple_commands(text: str) -> Iterator[tuple[str, list[str]]]:
             yield here.line(), here.quoted
             piped = value[0] == "|" != value[1:] or (here.piped and not here.text)
             here = _Simple(piped, here.closer)
-        else:
+        elif kind != "joined":
             here.add(kind, value)
     yield here.line(), here.quoted
     for left in outer:
@@ -9874,7 +9877,7 @@ def tripwire(text: str, index: Mapping[str, Sequence[int]], quiet: bool, depth: 
     if depth > _DEEPEST:
         return "quotes too deep to be read"
     commands = list(simple_commands(text))
-    quiet = quiet and not re.search(_LISTENERS, text)
+    quiet = quiet and not re.search(_LISTENERS, text.replace("\\\n", ""))
     for line, _ in commands:
         quiet = quiet and not re.search(_KEEPS, line) and (line[1:2] != "|" or bool(re.match(_READERS, line)))
     for line, quoted in commands:
@@ -9893,8 +9896,7 @@ def first_reason(texts: Iterable[str]) -> str:
         for name in names.split():
             index.setdefault(name, []).append(row)
     for text in texts:
-        folded = text.replace("\r", " ").replace("\\\n", "")
-        why = tripwire(folded, index, True, 0) if len(text) <= _LONGEST else "too long to be read"
+        why = tripwire(text.replace("\r", " "), index, True, 0) if len(text) <= _LONGEST else "too long to be read"
         if why:
             return f"it looks irreversible: {why}"
     return ""
@@ -9937,9 +9939,9 @@ def needs_yes(move: Move, mode: str, untrusted: bool = False) -> str:
             (f"it names {name}, which is not the decider's" for name in _NOT_THE_DECIDERS if name in command), ""
         )
         return said or own or looks_irreversible(command)
-    body = "\n".join(line for line in move.fields["body"].split("\n") if not line.lstrip().startswith("#"))
-    lines = body.replace("\\\n", "").split("\n")
-    return first_reason([body, *lines])
+    body = move.fields["body"]
+    joined = body.replace("\\\n", "")
+    return first_reason(dict.fromkeys([body, *body.split("\n"), *joined.split("\n")]))
 
 
 # ======================================================================================================================
