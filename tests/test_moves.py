@@ -55,11 +55,37 @@ class Valid(unittest.TestCase):
             for field in spec.fields:
                 self.assertIn(f'"{field}":', line)
 
+    def test_the_schema_to_the_letter(self):
+        self.assertEqual(
+            looop.move_schema(),
+            """\
+{"move":"noop"}  nothing needs doing now
+{"move":"shell","command":"…","reversible":true|false}  run a command in the data dir; \
+reversible is false when it cannot be undone: a person is asked first
+{"move":"write_goal","id":"…","body":"…"}  create or replace goals/<id>.md
+{"move":"archive_goal","id":"…"}  move a finished goal to goals/archive/
+{"move":"write_sensor","name":"…","body":"…"}  create or replace sensors/<name>.sh, a script
+{"move":"write_playbook","body":"…"}  propose a new PLAYBOOK, whole
+{"move":"start_worker","id":"…","prompt":"…","runner":"…"?,"verify":"…"?}  start a coding agent on a brief; \
+verify is a command that proves the work done
+{"move":"send","id":"…","text":"…"}  type a text into a worker and press Enter
+{"move":"key","id":"…","keys":["…"]}  press keys in a worker
+{"move":"restart_worker","id":"…"}  end a worker's program and start it again
+{"move":"kill_worker","id":"…"}  end a worker
+{"move":"ask","question":"…","options":["…"]?,"ref":"…"?}  ask the person
+""",
+        )
+
     def test_a_worker_is_offered_with_the_runners_that_can_be_one(self):
         def offered(names, default):
             lines = looop.move_schema({"names": names, "default": default}).splitlines()
             return [line for line in lines if '"move":"start_worker"' in line]
 
+        everything = looop.move_schema().splitlines()
+        others = [line for line in everything if '"move":"start_worker"' not in line]
+        self.assertEqual(looop.move_schema({"names": [], "default": None}).splitlines(), others)
+        self.assertEqual(len(looop.move_schema({"names": ["pi"], "default": "pi"}).splitlines()), len(everything))
+        self.assertLessEqual(set(others), set(looop.move_schema({"names": ["pi"], "default": "pi"}).splitlines()))
         self.assertEqual(offered([], None), [])
         (line,) = offered(["claude", "own"], None)
         self.assertIn('"runner":"…",', line)
@@ -128,7 +154,7 @@ class Invalid(unittest.TestCase):
 
     def test_what_is_not_a_move(self):
         self.refuse("{}", 'no field "move"')
-        self.refuse('{"move":"dance"}', 'unknown move "dance"')
+        self.refuse('{"move":"dance"}', f'unknown move "dance"; the moves are {", ".join(looop.MOVES)}')
         self.refuse('{"move":5}', "unknown move 5")
         self.refuse('{"move":["noop"]}', "unknown move")
         self.refuse('{"move":"noop","more":1}', 'unknown field "more"')
@@ -170,7 +196,31 @@ class Invalid(unittest.TestCase):
         self.assertLess(time.process_time() - started, 20)
 
     def test_a_forced_beat_takes_no_noop(self):
-        self.refuse('{"move":"noop"}', "noop", forced=True)
+        self.refuse('{"move":"noop"}', "noop: the person asked for a move for this goal", forced=True)
+        self.assertEqual(looop.parse_move('{"move":"ask","question":"?"}', forced=True).name, "ask")
+
+    def test_the_edges_of_each_kind(self):
+        def fits(kind, *values):
+            return [looop.field_fits(value, kind) for value in values]
+
+        self.assertEqual(fits("flag", True, False, 0, 1, "true", None), [True, True, *[False] * 4])
+        self.assertEqual(fits("number", 0, -5, 1.5, 10**9 - 1, 10**9, -(10**9), True, "1"), [True] * 4 + [False] * 4)
+        self.assertEqual(
+            fits("list", ["a"], ["a"] * 64, ["a"] * 65, [], ["a", ""], ["a", 1], "a"), [True] * 2 + [False] * 5
+        )
+        self.assertEqual(
+            fits("text", "a", " a\n", "\ud7ff\ue000", " ", "", "\0", "\ud800", "\udfff", 1), [True] * 3 + [False] * 6
+        )
+        self.assertEqual(fits("id", "a", "x" * 64, "x" * 65, "-a"), [True, True, False, False])
+
+    def test_the_reply_may_be_as_long_as_it_says(self):
+        start, end = '{"move":"noop","why":"', '"}'
+        longest = start + "x" * (looop.REPLY_MAX - len(start + end)) + end
+        self.assertEqual(looop.parse_move(longest).name, "noop")
+        self.refuse(longest + " ", "the reply is longer than 256 KiB")
+        self.refuse(longest[:-30] + "é" * 14 + end + " ", "longer")
+        for reply in ("", " \n"):
+            self.refuse(reply, "the runner answered nothing")
 
 
 if __name__ == "__main__":

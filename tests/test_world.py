@@ -234,6 +234,7 @@ class Gates(unittest.TestCase):
 
         def gate(policy="p", forced="", now=300.0):
             verdict = looop.backoff_gate({"failure": failure}, policy, forced, now)
+            self.assertEqual(verdict.gate, "backoff")
             return verdict.verdict, verdict.detail, verdict.until
 
         self.assertEqual(looop.backoff_gate({"failure": None}, "p", "", 0.0), looop.Verdict("backoff", "pass"))
@@ -324,6 +325,13 @@ class Ledger(Case):
             ages = [(900.0, 0), *[(0.0, 9)] * old, (900.0, 1), *[(0.0, 9)] * 3]
             with open(self.path("cost.jsonl"), "w") as file:
                 file.write("".join(json.dumps({"ts": looop.utc_text(at), "n": n}) + "\n" for at, n in ages))
+            self.assertEqual(self.rows(500.0), found)
+
+    def test_as_many_old_rows_at_the_end_hide_what_stands_before_them(self):
+        for old, found in ((looop.OLD_ROWS_ENOUGH, [0]), (looop.OLD_ROWS_ENOUGH + 1, [])):
+            with open(self.path("cost.jsonl"), "w") as file:
+                for at, n in [(900.0, 0), *[(0.0, 9)] * old]:
+                    file.write(json.dumps({"ts": looop.utc_text(at), "n": n}) + "\n")
             self.assertEqual(self.rows(500.0), found)
 
     def test_a_row_is_on_the_disk_before_anything_else_happens(self):
