@@ -29,7 +29,7 @@ sys.path.insert(0, ROOT)
 
 NAMES = {  # the tests of a section, the quickest first
     "Ledger": "world.Ledger",
-    "Readings": "world security",
+    "Readings": "world.Readings world.WorldHash",
     "World hash": "world.WorldHash",
     "Moves": "moves prompt",
     "Metering": "world.Metering metering",

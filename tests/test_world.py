@@ -115,7 +115,14 @@ class Readings(unittest.TestCase):
             (end(b"{}", code=1), "exit 1", {"stderr": "", "stdout": "{}"}),
             (end(b"{"), "not JSON", {"stderr": "", "stdout": "{"}),
             (end(b"two\nlines"), "not JSON", {"stderr": "", "stdout": "two\nlines"}),
-            (end(b"true"), "not a JSON object", {"stderr": "", "stdout": "true"}),
+            *(
+                (end(w), "not a JSON object", {"stderr": "", "stdout": w.decode()})
+                for w in (b"true", b"false", b"null")
+            ),
+            *(
+                (end(w), "not a JSON object", {"stderr": "", "stdout": w.decode()})
+                for w in (b"5", b'"x"', b"[]", b"-1")
+            ),
         ):
             error = {"signal": {"error": words}, "detail": {**detail, "secs": 1.3}}
             self.assertEqual(ended, ("error", error))
@@ -135,6 +142,8 @@ class Readings(unittest.TestCase):
         self.assertEqual(looop.signal_digest(one), looop.signal_digest({"a": 1, "b": [2]}), "no signal: the whole")
         self.assertEqual(looop.signal_digest([]), looop.digest_of(b"[]"))
         self.assertEqual(looop.signal_digest({"signal": None}), looop.digest_of(b"null"))
+        for reading in (["signal"], "signal", 5, None, {"other": 1}):
+            self.assertEqual(looop.signal_of(reading), reading)
         self.assertEqual(looop.digest_of(b""), "e3b0c44298fc1c149afbf4c8996fb924")
 
     def test_options(self):
@@ -143,7 +152,12 @@ class Readings(unittest.TestCase):
         self.assertEqual((options.interval, options.timeout, options.trusted), (300.0, 2.0, True))
         self.assertEqual(len(options.problems), 3)
         self.assertEqual(options.problems[:2], ("looop:x=1 means nothing", "looop:trust=me means nothing"))
-        self.assertEqual(looop.sensor_options(b"date\n"), looop.SensorOptions())
+        self.assertEqual(
+            looop.sensor_options(b"# looop:other=trusted\n").problems, ("looop:other=trusted means nothing",)
+        )
+        self.assertFalse(looop.sensor_options(b"# looop:trust=untrusted\n").trusted)
+        none = looop.sensor_options(b"date\n")
+        self.assertEqual((none.interval, none.timeout, none.trusted, none.problems), (0.0, None, False, ()))
         self.assertEqual(looop.sensor_options(b"#"), looop.SensorOptions())
 
 
