@@ -1,7 +1,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 
-.PHONY: test check ways texts bench build
+.PHONY: test check coverage mutants ways texts bench build
 
 test:
 	$(PYTHON) -m unittest
@@ -12,6 +12,14 @@ check: $(VENV)/.made
 	$(VENV)/bin/mypy
 	$(VENV)/bin/vermin --quiet --no-tips --target=3.9- --exclude str.decode looop.py build_zipapp.py tests bench
 	$(VENV)/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+
+# branches of each section of looop.py that tests reach in their own process; all of every pure one: see the script
+coverage: $(VENV)/.made
+	$(VENV)/bin/python tests/coverage_of_sections.py $(NAMES)
+
+# whether tests notice small changes of a section: make mutants SECTION="World hash" N=60 SEED=1 NAMES="world beat"
+mutants:
+	$(PYTHON) tests/mutants.py "$(SECTION)" $(or $(N),60) $(or $(SEED),1) $(NAMES)
 
 # pip, pipx and uv install the checkout: needs a package registry
 ways: $(VENV)/.made

@@ -3625,11 +3625,6 @@ class Screen(Terminal):
         for start in range(0, len(data), _CHUNK):
             self._feed(bytes(data[start : start + _CHUNK]))
 
-    @property
-    def unfinished(self) -> bool:
-        """Tell whether the stream stops within a sequence: what comes next belongs to it."""
-        return bool(self.held_text or self.held_bytes)
-
     def unfinished_bytes(self) -> bytes:
         """Return the sequence that the stream stopped within, and the character."""
         return self.held_text.encode() + self.held_bytes
@@ -3666,15 +3661,15 @@ class Screen(Terminal):
 
     @staticmethod
     def _whole_characters(data: bytes) -> tuple[bytes, bytes]:
-        for size in (1, 2, 3):
-            lead = data[-size] if size <= len(data) else 0
-            if lead >= 0xC2:
-                wanted = 2 if lead < 0xE0 else 3 if lead < 0xF0 else 4
-                tail = data[-size:]
-                # A tail that no byte could complete decodes to something else than U+FFFD alone, or to more than one.
-                if size < wanted and lead < 0xF5 and len(tail.decode("utf-8", "replace")) == 1:
-                    return data[:-size], tail
-                return data, b""
+        """Hold back the character that is not finished at the end; one of the last three bytes begins one."""
+        size = 1
+        while data[-size] < 0xC2:
+            size += 1
+        lead, tail = data[-size], data[-size:]
+        wanted = 2 if lead < 0xE0 else 3 if lead < 0xF0 else 4
+        # A tail that no byte could complete decodes to something else than U+FFFD alone, or to more than one.
+        if size < wanted and lead < 0xF5 and len(tail.decode("utf-8", "replace")) == 1:
+            return data[:-size], tail
         return data, b""
 
     def _whole_sequences(self, text: str, at: int) -> str:
@@ -4133,9 +4128,8 @@ def drawn_cells(line: Packed, exact: bool = True) -> str:
     out: list[str] = []
     pen, col = PLAIN, 0
     for style, count in line.runs:
-        if count:
-            out.append(pen_change(pen, style.key))
-            pen = style.key
+        out.append(pen_change(pen, style.key))
+        pen = style.key
         cells = line.cells[col : col + count]
         if isinstance(cells, str):
             out.append(cells)
@@ -4253,8 +4247,6 @@ def dump(screen: Screen) -> dict[str, JSON]:
         col = 0
         for style, count in line.runs:
             part = line.cells[col : col + count]
-            if not part:
-                continue
             col += count
             text = part if isinstance(part, str) else "".join(part) if set(map(len, part)) <= {1} else list(part)
             index = number(style.key)
@@ -9840,11 +9832,13 @@ _SUFFIXES = ("sh", "bash", "zsh", "py", "rb", "js", "mjs", "ts", "pl", "php", "e
 _LONGEST = 32 * KIB
 _DEEPEST = 8  # quotes within quotes; what lies deeper is held back unread
 
-# What a shell text is made of. The last kind takes what is left.
+# What a shell text is made of. The last kind takes what is left. A backslash that ends a line joins it with the next,
+# but for one that ends a comment.
 _TOKENS = r"""
-    (?P<comment> (?<![^\s;&|()]) \#[^\n]* )
+    (?P<comment> (?<![^\s;&|()]) (?<!\\\n) \#[^\n]* )
   | '(?P<single> [^']* )'?
   | "(?P<double> [^"\\]* (?: \\. [^"\\]* )* )"?
+  | (?P<joined> \\\n )
   | \\(?P<escaped> . )
   | (?P<redirect> &>>? | [<>]+[&|]? )
   | (?P<opening> \$?\( )
@@ -9876,7 +9870,8 @@ class _Simple:
         if kind == "redirect":
             value = " << " if "<<" in value else " > " if ">" in value else " < "
         elif kind == "double" and "\\" in value:
-            value = value.replace('\\"', '"').replace("\\$", "$").replace("\\`", "`").replace("\\\\", "\\")
+            for escaped, read in (("\\\n", ""), ('\\"', '"'), ("\\$", "$"), ("\\`", "`"), ("\\\\", "\\")):
+                value = value.replace(escaped, read)
         if kind in ("single", "double"):
             value = value.replace("\\n", "\n")  # as printf and $'…' read it
         if kind in ("single", "double") and not _BLANKS.isdisjoint(value):
@@ -9916,7 +9911,7 @@ def simple_commands(text: str) -> Iterator[tuple[str, list[str]]]:
             yield here.line(), here.quoted
             piped = value[0] == "|" != value[1:] or (here.piped and not here.text)
             here = _Simple(piped, here.closer)
-        else:
+        elif kind != "joined":
             here.add(kind, value)
     yield here.line(), here.quoted
     for left in outer:
@@ -9981,7 +9976,7 @@ def tripwire(text: str, index: Mapping[str, Sequence[int]], quiet: bool, depth: 
     if depth > _DEEPEST:
         return "quotes too deep to be read"
     commands = list(simple_commands(text))
-    quiet = quiet and not re.search(_LISTENERS, text)
+    quiet = quiet and not re.search(_LISTENERS, text.replace("\\\n", ""))
     for line, _ in commands:
         quiet = quiet and not re.search(_KEEPS, line) and (line[1:2] != "|" or bool(re.match(_READERS, line)))
     for line, quoted in commands:
@@ -10000,8 +9995,7 @@ def first_reason(texts: Iterable[str]) -> str:
         for name in names.split():
             index.setdefault(name, []).append(row)
     for text in texts:
-        folded = text.replace("\r", " ").replace("\\\n", "")
-        why = tripwire(folded, index, True, 0) if len(text) <= _LONGEST else "too long to be read"
+        why = tripwire(text.replace("\r", " "), index, True, 0) if len(text) <= _LONGEST else "too long to be read"
         if why:
             return f"it looks irreversible: {why}"
     return ""
@@ -10044,9 +10038,9 @@ def needs_yes(move: Move, mode: str, untrusted: bool = False) -> str:
             (f"it names {name}, which is not the decider's" for name in _NOT_THE_DECIDERS if name in command), ""
         )
         return said or own or looks_irreversible(command)
-    body = "\n".join(line for line in move.fields["body"].split("\n") if not line.lstrip().startswith("#"))
-    lines = body.replace("\\\n", "").split("\n")
-    return first_reason([body, *lines])
+    body = move.fields["body"]
+    joined = body.replace("\\\n", "")
+    return first_reason(dict.fromkeys([body, *body.split("\n"), *joined.split("\n")]))
 
 
 # ======================================================================================================================

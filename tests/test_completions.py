@@ -101,6 +101,129 @@ class Scripts(Case):
         self.assertNotRegex(re.sub(r"(?m)^#.*$", "", script), r"\beval\b")
 
 
+def verb(name, args=(), options=()):
+    return looop.Verb(name, print, "Group", f"the line of {name}", tuple(args), tuple(options))
+
+
+class Written(unittest.TestCase):
+    """What is written for each shell, of a small table of verbs."""
+
+    SHOW = (looop.Argument("goal", "whose", "?", "goal", ("all",)), looop.Argument("word", "what", "*"))
+    OPTIONS = (
+        looop.Option("--follow", "go on", short="-f"),
+        looop.Option("--by", "what [for]", "PART:S", choices=("day", "it's")),
+        looop.Option("--env", "a variable", "NAME=VALUE", many=True),
+        looop.Option("--into", "where", "DIR", "folder"),
+        looop.Option("--dry-run", "try", kind="seconds", choices=("show", "decide")),
+    )
+    VERBS = (
+        verb("show", SHOW, OPTIONS),
+        verb("box list"),
+        verb("box", [looop.Argument("name", "which", "?", "sensor")]),
+        verb("kit add", [looop.Argument("file", "it", "1", "file")]),
+        verb("help", [looop.Argument("verb", "which", "?", "verb"), looop.Argument("more", "", "?", "verb")]),
+    )
+
+    def test_the_scripts_that_are_kept(self):
+        kinds = {name: sensor.line for name, sensor in looop.GALLERY.items()}
+        for shell in FILES:
+            self.assertTrue(looop.completion(shell, looop.VERBS, kinds) == kept(shell), f"{shell}: make texts")
+
+    def test_rows(self):
+        help_row = (looop._HELP,)
+        rows = {row.words: row for row in looop.completion_rows(self.VERBS)}
+        self.assertEqual(list(rows), ["", "box", "kit", "show", "box list", "kit add", "help box", "help kit", "help"])
+        self.assertEqual([option.name for option in rows[""].options], ["--help", "--version"])
+        self.assertEqual([one.kind for one in rows[""].arguments], ["verb"])
+        self.assertEqual((rows["show"].options, rows["show"].arguments), ((*self.OPTIONS, *help_row), self.SHOW))
+        self.assertEqual(rows["box"].arguments, (looop.Argument("name", "which", "?", "box-action"),))
+        self.assertEqual((rows["kit"].options, rows["kit"].arguments[0].kind), ((), "kit-action"))
+        self.assertEqual((rows["box list"].options, rows["box list"].arguments), (help_row, ()))
+        self.assertEqual([one.kind for one in rows["help"].arguments], ["verb"], "the second word has rows of its own")
+        self.assertEqual([one.kind for one in rows["help kit"].arguments], ["kit-action"])
+
+    def test_lists(self):
+        self.assertEqual(
+            looop.completion_lists(self.VERBS, {"git": "a clone"}),
+            {
+                "verb": [
+                    *(("show", "the line of show"), ("box", "the line of box"), ("kit", "add")),
+                    ("help", "the line of help"),
+                ],
+                "gallery": [("git", "a clone")],
+                "box-action": [("list", "the line of box list")],
+                "kit-action": [("add", "the line of kit add")],
+            },
+        )
+
+    def test_words(self):
+        self.assertEqual(
+            [*map(looop.option_word, self.OPTIONS)],
+            ["-f,--follow", "--by=day|it's", "--env+=", "--into=@folder", "--dry-run:=show|decide"],
+        )
+        self.assertEqual(looop.argument_words(self.SHOW), ["all|@goal", "-", "..."])
+        self.assertEqual(looop.argument_words([looop.Argument("kind", "", kind="gallery")]), ["%gallery"])
+        self.assertEqual(looop.argument_words([]), [])
+        self.assertEqual(looop.shell_words(["a-b", "", "a b", "it's", "$x", "é"]), "a-b '' 'a b' 'it'\"'\"'s' '$x' 'é'")
+        self.assertEqual(looop.fish_word("it's \\n"), "'it\\'s \\\\n'")
+        self.assertEqual(looop.zsh_escaped("a:b\\[c]", ":"), "a\\:b\\\\[c]")
+
+    def rows_of(self, shell):
+        """Return the lines that a shell's script has of the small table, of the first verb and of the verbs' list."""
+        script = looop.completion(shell, self.VERBS, {"git": "a clone"})
+        self.assertNotIn("{{", script)
+        return script
+
+    def test_bash(self):
+        script = self.rows_of("bash")
+        for line in (
+            "    '') options=(-h,--help -V,--version) arguments=(%verb) ;;",
+            "    show) options=(-f,--follow '--by=day|it'\"'\"'s' --env+= --into=@folder '--dry-run:=show|decide'"
+            " -h,--help) arguments=('all|@goal' - ...) ;;",
+            "    'box list') options=(-h,--help) ;;",
+            "    kit) arguments=(%kit-action) ;;",
+            "    verb) list=(show box kit help) ;;",
+            "    gallery) list=(git) ;;",
+        ):
+            self.assertIn(f"\n{line}\n", script)
+
+    def test_fish(self):
+        script = self.rows_of("fish")
+        for part in (
+            "\n        case 'show'\n            set options '-f,--follow'\\t'go on' '--by=day|it\\'s'\\t'what [for]' ",
+            "\n            set arguments 'all|@goal' '-' '...'\n",
+            "\n        case 'kit'\n            set arguments '%kit-action'\n        case",
+            "\n        case 'box list'\n            set options '-h,--help'\\t'show what there is to know of it'\n   ",
+            "\n        case 'gallery'\n            printf '%s\\t%s\\n' \\\n                'git' 'a clone'\n",
+        ):
+            self.assertIn(part, script)
+
+    def test_zsh(self):
+        self.assertEqual(
+            [looop.zsh_option(option) for option in (*self.OPTIONS, looop._HELP)],
+            [
+                ["(-f --follow)-f[go on]", "(-f --follow)--follow[go on]"],
+                [r"--by=[what \[for\]]:PART\:S: _looop_value day it's"],
+                ["*--env=[a variable]:NAME=VALUE: "],
+                ["--into=[where]:DIR: _files -/"],
+                ["--dry-run=-[try]::value: _looop_value show decide"],
+                [f"(- *){name}[show what there is to know of it]" for name in ("-h", "--help")],
+            ],
+        )
+        self.assertEqual(
+            [looop.zsh_argument(place, one) for place, one in enumerate(self.SHOW, 1)],
+            ["1::goal: _looop_value all @goal", "*:word: "],
+        )
+        self.assertEqual(looop.zsh_argument(2, looop.Argument("a:b", "", kind="command")), r"2:a\:b: _command_names -e")
+        script = self.rows_of("zsh")
+        for part in (
+            "\n    'kit add') specs=(\n      '(- *)-h[show what there is to know of it]'\n"
+            "      '(- *)--help[show what there is to know of it]'\n      '1:file: _files'\n    ) ;;\n",
+            "\n    kit-action) list=(\n      'add:the line of kit add'\n    ) ;;\n",
+        ):
+            self.assertIn(part, script)
+
+
 class Profiled(Case):
     """A profile with something of every kind in it, and with files whose names and words want to be run."""
 

@@ -78,6 +78,10 @@ class Gate(unittest.TestCase):
             "echo 'it''s\nfine'\ngit push\n",
             "cat <<E\nit's\nE\ngit push\n",
             'curl "$url" -H "a:\nb" -X DELETE\n',
+            "# a note \\\ngit push\n",
+            "cat <<E\nit's\nE\n# a note \\\ngit push\n",
+            "cat <<E\nit's\nE\ngit \\\n push\n",
+            "x='\n# it is' git push\n",
         ):
             self.assertTrue(looop.needs_yes(sensor(comment + body), "irreversible"), body)
 
@@ -85,6 +89,35 @@ class Gate(unittest.TestCase):
         self.assertEqual(looop.looks_irreversible("echo 'git push' | head -1"), "")
         for command in ("echo 'git push' | sh", "echo 'git push' > x", "$(echo 'git push')", "sh <<< 'git push'"):
             self.assertTrue(looop.looks_irreversible(command), command)
+
+    def test_a_backslash_joins_lines_as_in_a_shell(self):
+        for command in (
+            *(
+                "# note \\\ngit push",
+                "date # note \\\ngit push",
+                "date\\\n#x; git push",
+                "gi\\\nt pu\\\nsh",
+                "date; \\\n git push",
+            ),
+            *(
+                "bash -c 'git \\\n push'",
+                'bash -c "git \\\npu\\\nsh"',
+                "$\\\n(echo 'git push')",
+                "sh <\\\n<< 'git push'",
+            ),
+        ):
+            self.assertEqual(looop.looks_irreversible(command), "it looks irreversible: git push", command)
+            self.assertEqual(
+                looop.needs_yes(sensor(f"#!/bin/sh\n{command}\n"), "irreversible"), "it looks irreversible: git push"
+            )
+        for command in (
+            "date # git push \\\n",
+            "date \\\n # git push",
+            "# a \\\n  # git push",
+            "git st\\\natus",
+            "echo 'git \\\n push'",
+        ):
+            self.assertEqual(looop.looks_irreversible(command), "", command)
 
     def test_every_reason_in_its_order(self):
         check = looop.Move("start_worker", {"id": "w", "prompt": "x", "verify": "make test"})
@@ -132,6 +165,9 @@ class Split(unittest.TestCase):
             ("a > f >> g 2>&1 <h <<E <(b)", [("b", []), ("a > f > g 2 > 1 < h << E < ( )", [])]),
             ("a # c | d\nb#c", [("a", []), ("b#c", [])]),
             ("a\\ b \\| c", [("a b | c", [])]),
+            ("a\\\nb \\\n c", [("ab c", [])]),
+            ("a # b \\\nc\\\n#d", [("a", []), ("c#d", [])]),
+            ("a \"b\\\nc d\" 'e\\\n f'", [("a bc d e\\ f", ["bc d", "e\\\n f"])]),
             ("x=$(a 'b c'", [("a b c", ["b c"]), ("x= $(", [])]),
             ("printf 'a\\nb'", [("printf a b", ["a\nb"])]),
             ("a;;b &\nc", [("a", []), ("b", []), ("c", [])]),

@@ -18,6 +18,7 @@ class Keys(unittest.TestCase):
             ("End", b"\x1b[F"), ("Ins", b"\x1b[2~"), ("Del", b"\x1b[3~"), ("PgUp", b"\x1b[5~"), ("PgDn", b"\x1b[6~"),
             ("F1", b"\x1bOP"), ("F4", b"\x1bOS"), ("F5", b"\x1b[15~"), ("F11", b"\x1b[23~"), ("F12", b"\x1b[24~"),
             ("C-c", b"\x03"), ("C-C", b"\x03"), ("C-Space", b"\0"), ("C-@", b"\0"), ("C-[", b"\x1b"), ("C-\\", b"\x1c"),
+            ("C-BSpace", b"\x08"), ("C-Enter", b"\r"), ("C-M-BSpace", b"\x1b\x08"), ("C-Esc", b"\x1b"),
             ("C-?", b"\x7f"), ("M-x", b"\x1bx"), ("M-C-x", b"\x1b\x18"), ("C-M-x", b"\x1b\x18"), ("S-a", b"A"),
             ("S-Tab", b"\x1b[Z"), ("BTab", b"\x1b[Z"), ("C-Up", b"\x1b[1;5A"), ("S-F1", b"\x1b[1;2P"),
             ("C-S-F5", b"\x1b[15;6~"), ("M-Enter", b"\x1b\r"), ("é", "é".encode()), ("-", b"-"), ("C--", None),
@@ -90,6 +91,8 @@ class Typed(unittest.TestCase):
             b"\x1b[92;5ux\x1b[92;5u",
             b"\x1b",
             b"\x1b[92;1u\x1b[92;1u",
+            b"\x1bx\x1bOP",
+            b"\x1b[92;5" + b"0" * 40,
         ):
             for pieces in ([data], [data[i : i + 1] for i in range(len(data))]):
                 self.assertEqual(self.fed(pieces, True), (data, False), pieces)
@@ -98,7 +101,7 @@ class Typed(unittest.TestCase):
         answers = (
             b"\x1b[?62;22c", b"\x1b[>1;10;0c", b"\x1b[12;40R", b"\x1b[?0u", b"\x1bP>|xterm(1)\x1b\\", b"\x1b[?2004;2$y",
             b"\x1b]11;rgb:0000/0000/0000\x07", b"\x1b]4;1;rgb:00/00/00\x1b\\", b"\x1b[0n", b"\x1b[8;24;80t",
-            b"\x1bP1$r0m\x1b\\", b"\x1b[?12;40R",
+            b"\x1bP1$r0m\x1b\\", b"\x1b[?12;40R", b"\x1b[4;1$y", b"\x1b[3n",
         )  # fmt: skip
         for due in (True, False):
             for answer in answers:
@@ -123,6 +126,9 @@ class Typed(unittest.TestCase):
             b"\x1b[97;5u",
             b"\x1b]",
             b"\x1bP",
+            b"\x1b[4;1y",
+            b"\x1b[7n",
+            b"\x1b[8;24t",
         )
         others = (b"\x1b[200~text\x1b[201~", b"\x1b[<0;10;10M", b"\x1b[I", b"\x1b[O", b"\x1b[Mabc")
         for data in keys + others:
@@ -140,6 +146,10 @@ class Typed(unittest.TestCase):
 
 
 class FramesAndText(unittest.TestCase):
+    def test_how_a_size_is_written(self):
+        self.assertEqual(looop.size_frame(80, 258), b"s\0\0\0\x04\0\x50\x01\x02")
+        self.assertEqual(looop.size_frame(1, 1000, b"z"), b"z\0\0\0\x04\0\x01\x03\xe8")
+
     def test_frames_however_they_are_cut(self):
         source = random.Random(3)
         sizes = [source.choice((0, 1, 5, 300)) for _ in range(50)]

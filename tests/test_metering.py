@@ -148,6 +148,158 @@ class OtherStreams(unittest.TestCase):
         ]
         self.assertIsNone(looop.meter("\n".join(map(json.dumps, ends))).cost)
 
+    def metered(self, *lines):
+        return looop.meter("\n".join(map(json.dumps, lines)))
+
+    def test_pi_to_the_field(self):
+        usage = {"input": 1, "output": 2, "cacheRead": 3, "cacheWrite": 4, "cost": {"total": 0.1}}
+        parts = [{"type": "text", "text": "a"}, {"type": "thinking", "text": "b"}, {"type": "text", "text": 5}, 6]
+        message = {
+            "role": "assistant",
+            "content": [*parts, {"type": "text", "text": "c"}],
+            "usage": usage,
+            "model": "m",
+        }
+        end = {"type": "message_end", "message": message}
+        counted = {"input": 1, "output": 2, "cache_read": 3, "cache_write": 4}
+        self.assertEqual(self.metered(end), looop.Metered("ac", "", 0.1, counted, "m", True))
+        twice = self.metered(end, {**end, "message": {**message, "content": "none", "model": None}})
+        self.assertEqual(twice, looop.Metered("", "", 0.2, {key: 2 * n for key, n in counted.items()}, "", True))
+        for more, error in (
+            *(({"stopReason": "error"}, "error"), ({"stopReason": "aborted", "errorMessage": "by hand"}, "by hand")),
+            *(({"stopReason": "stop", "errorMessage": "x"}, ""), ({"stopReason": None}, "")),
+        ):
+            self.assertEqual(self.metered({**end, "message": {**message, **more}}).error, error)
+        for other in ({**end, "type": "message_update"}, {**end, "message": {**message, "role": "user"}}):
+            self.assertEqual(self.metered(other), looop.Metered("\n".join([json.dumps(other)])))
+            begun = looop.Metered("", "pi ended without an answer", None, None, "", True)
+            self.assertEqual(self.metered({"type": "agent_start"}, other), begun)
+            self.assertEqual(self.metered(other, end), looop.Metered("ac", "", 0.1, counted, "m", True))
+
+    def test_claude_to_the_field(self):
+        usage = {"input_tokens": 1, "output_tokens": 2, "cache_read_input_tokens": 3, "cache_creation_input_tokens": 4}
+        counted = {"input": 1, "output": 2, "cache_read": 3, "cache_write": 4}
+        result = {"type": "result", "subtype": "success", "result": "x", "total_cost_usd": 0.5, "usage": usage}
+        result["modelUsage"] = {"a": {}, "b": {}}
+        good = looop.Metered("x", "", 0.5, counted, "a, b", True)
+        self.assertEqual(self.metered(result), good)
+        self.assertEqual(self.metered({**result, "result": "first"}, result), good)
+        self.assertEqual(self.metered({**result, "modelUsage": None}).model, "")
+        without = {key: value for key, value in result.items() if key != "result"}
+        for reply, text, error in (
+            *(({**result, "is_error": True}, "x", "x"), ({**result, "subtype": "error_max_turns"}, "x", "x")),
+            ({**result, "is_error": True, "errors": ["a", "b"]}, "x", "x"),
+            ({**without, "errors": ["a", None, "b"]}, "", "a; b"),
+            ({**without, "errors": "a"}, "", "success"),
+            *(
+                (without, "", "success"),
+                ({**without, "subtype": "error_during_execution"}, "", "error_during_execution"),
+            ),
+            *(
+                ({**result, "result": 5}, "", ""),
+                ({**result, "result": 5, "is_error": True, "errors": []}, "", "success"),
+            ),
+        ):
+            found = self.metered(reply)
+            self.assertEqual((found.text, found.error, found.cost), (text, error, 0.5), reply)
+        begun = {"type": "system", "subtype": "init"}
+        ended = looop.Metered("", "claude ended without a result", None, None, "", True)
+        for other in ({"type": "result", "result": "x"}, {"type": "assistant", "subtype": "x"}):
+            self.assertEqual(self.metered(begun, other), ended)
+            self.assertFalse(self.metered(other).streamed)
+        self.assertFalse(self.metered({"type": "system", "subtype": "other"}).streamed)
+        self.assertFalse(self.metered({"type": "user", "subtype": "init"}).streamed)
+
+    def test_codex_to_the_field(self):
+        start = {"type": "thread.started"}
+        turn = {"type": "turn.completed", "usage": {"input_tokens": 5, "output_tokens": 2, "cached_input_tokens": 3}}
+        self.assertEqual(self.metered(start), looop.Metered("", "", None, None, "", True))
+
+        def item(kind, text, event="item.completed"):
+            return {"type": event, "item": {"type": kind, "text": text}}
+
+        counted = {"input": 2, "output": 2, "cache_read": 3, "cache_write": 0}
+        one = self.metered(
+            item("agent_message", "a"), item("agent_message", "b", "item.started"), item("reasoning", "c"), turn
+        )
+        self.assertEqual(one, looop.Metered("a", "", None, counted, "", True))
+        two = self.metered(start, item("agent_message", "a"), turn, item("assistant_message", "b"), turn)
+        self.assertEqual(two, looop.Metered("b", "", None, {key: 2 * n for key, n in counted.items()}, "", True))
+        self.assertEqual(self.metered(start, item("agent_message", None)).text, "")
+        self.assertFalse(self.metered(item("agent_message", "a")).streamed)
+
+    def test_opencode_to_the_field(self):
+        def part(kind, **more):
+            return {"type": kind, "part": {"type": kind, **more}}
+
+        step = {"cost": 0.1, "tokens": {"input": 5, "output": 2, "cache": {"read": 1, "write": 3}}}
+        counted = {"input": 10, "output": 4, "cache_read": 2, "cache_write": 6}
+        lines = [
+            part("text", text="a"),
+            part("step-finish", **step),
+            part("text", text="b"),
+            part("step-finish", **step),
+        ]
+        self.assertEqual(self.metered(*lines), looop.Metered("b", "", 0.2, counted, "", True))
+        self.assertEqual(self.metered(part("tool")), looop.Metered("", "", None, None, "", True))
+        self.assertEqual(self.metered(part("text")).text, "")
+        failed = {"type": "error", "sessionID": "s"}
+        for error, words in (
+            *(({"name": "Api", "data": {"message": "limit"}}, "limit"), ({"name": "Api"}, "Api"), ({}, "error")),
+            ({"data": {"message": ""}}, "error"),
+        ):
+            self.assertEqual(self.metered({**failed, "error": error}), looop.Metered("", words, None, None, "", True))
+        last = self.metered({**failed, "error": {"name": "first"}}, lines[0], {**failed, "error": {"name": "last"}})
+        self.assertEqual((last.text, last.error), ("a", "last"))
+        for other in ({**failed}, {"type": "error", "error": {"name": "x"}}, {**failed, "type": "other", "error": {}}):
+            self.assertFalse(self.metered(other).streamed, other)
+
+    def test_gemini_to_the_field(self):
+        models = {
+            "a": {"tokens": {"prompt": 9, "candidates": 2, "cached": 3}},
+            "b": {"tokens": {"prompt": 1, "cached": 5}},
+        }
+        counted = {"input": 6, "output": 2, "cache_read": 8, "cache_write": 0}
+        found = self.metered({"response": "x", "stats": {"models": models}})
+        self.assertEqual(found, looop.Metered("x", "", None, counted, "a, b", True))
+        none = {"response": None, "stats": {"models": {}}, "error": {"message": "quota"}}
+        self.assertEqual(self.metered(none), looop.Metered("", "quota", None, None, "", True))
+        self.assertEqual(
+            self.metered({"error": {"message": "quota"}}), looop.Metered("", "quota", None, None, "", True)
+        )
+        for other in ({"error": {"message": ""}}, {"error": {"message": "x"}, "more": 1}, {"stats": {"models": []}}):
+            self.assertFalse(self.metered(other).streamed, other)
+
+    def test_a_call_is_priced_by_what_the_config_says_of_its_model(self):
+        counted = {"input": 1_000_000, "output": 100_000, "cache_read": 10_000, "cache_write": 1_000}
+        call = looop.Metered("x", "", None, counted, "m")
+
+        def price(table, call=call, model=""):
+            found = looop.priced(call, {"m": table}, model)
+            return found.cost, found.model
+
+        self.assertEqual(price({"input": 1, "output": 10}), (2.011, "m"))
+        self.assertEqual(price({"input": 1, "output": 10, "cache_read": 0.1}), (2.002, "m"))
+        self.assertEqual(price({"input": 1, "output": 10, "cache_read": 0.1, "cache_write": 2}), (2.003, "m"))
+        self.assertEqual(price({"input": 1, "output": 0}), (1.011, "m"))
+        for table in ({}, {"input": 1}, {"output": 10}, {"cache_read": 1}):
+            self.assertEqual(price(table), (None, "m"))
+        table = {"input": 1, "output": 10}
+        self.assertEqual(price(table, call.replace(cost=0.0)), (0.0, "m"), "the output named one")
+        self.assertEqual(price(table, call.replace(usage=None)), (None, "m"))
+        self.assertEqual(price(table, call.replace(usage={"output": 1_000_000})), (10.0, "m"))
+        self.assertEqual(price(table, call.replace(model="")), (None, ""))
+        self.assertEqual(price(table, call.replace(model=""), "m"), (2.011, "m"))
+        self.assertEqual(price(table, call.replace(model="other"), "m"), (None, "other"))
+
+    def test_sums(self):
+        self.assertEqual(
+            [looop.exact_sum(v) for v in ([], [None], [0.1, None], [0.1] * 3, [0])], [None, None, None, 0.3, 0.0]
+        )
+        usage = {"a": 1, "b": {"c": 2.9, "d": -1, "e": "5", "f": 1e9}}
+        names = {"input": "a", "output": "b.c", "cache_read": "b.d", "cache_write": "b.e", "more": "b.f", "none": "x.y"}
+        self.assertEqual(list(looop.tokens(usage, **names).values()), [1, 2, 0, 0, 0, 0])
+
     def test_hostile_streams_do_not_raise(self):
         for text in (
             "{" * 5000,

@@ -41,6 +41,10 @@ class Valid(unittest.TestCase):
     def test_common_fields(self):
         move = looop.parse_move('{"move":"noop","journal":"two\\nlines \\u001b[1m","why":"because","next_beat_s":1}')
         self.assertEqual((move.journal, move.why, move.next_beat_s), ("two lines \\x1b[1m", "because", 5))
+        self.assertEqual(
+            looop.move_object(move),
+            {"move": "noop", "journal": "two lines \\x1b[1m", "why": "because", "next_beat_s": 5},
+        )
         self.assertEqual(looop.parse_move('{"move":"noop","next_beat_s":1e6}').next_beat_s, 3600)
         self.assertEqual(looop.parse_move('{"move":"noop","next_beat_s":90.7}').next_beat_s, 90)
 
@@ -51,11 +55,37 @@ class Valid(unittest.TestCase):
             for field in spec.fields:
                 self.assertIn(f'"{field}":', line)
 
+    def test_the_schema_to_the_letter(self):
+        self.assertEqual(
+            looop.move_schema(),
+            """\
+{"move":"noop"}  nothing needs doing now
+{"move":"shell","command":"…","reversible":true|false}  run a command in the data dir; \
+reversible is false when it cannot be undone: a person is asked first
+{"move":"write_goal","id":"…","body":"…"}  create or replace goals/<id>.md
+{"move":"archive_goal","id":"…"}  move a finished goal to goals/archive/
+{"move":"write_sensor","name":"…","body":"…"}  create or replace sensors/<name>.sh, a script
+{"move":"write_playbook","body":"…"}  propose a new PLAYBOOK, whole
+{"move":"start_worker","id":"…","prompt":"…","runner":"…"?,"verify":"…"?}  start a coding agent on a brief; \
+verify is a command that proves the work done
+{"move":"send","id":"…","text":"…"}  type a text into a worker and press Enter
+{"move":"key","id":"…","keys":["…"]}  press keys in a worker
+{"move":"restart_worker","id":"…"}  end a worker's program and start it again
+{"move":"kill_worker","id":"…"}  end a worker
+{"move":"ask","question":"…","options":["…"]?,"ref":"…"?}  ask the person
+""",
+        )
+
     def test_a_worker_is_offered_with_the_runners_that_can_be_one(self):
         def offered(names, default):
             lines = looop.move_schema({"names": names, "default": default}).splitlines()
             return [line for line in lines if '"move":"start_worker"' in line]
 
+        everything = looop.move_schema().splitlines()
+        others = [line for line in everything if '"move":"start_worker"' not in line]
+        self.assertEqual(looop.move_schema({"names": [], "default": None}).splitlines(), others)
+        self.assertEqual(len(looop.move_schema({"names": ["pi"], "default": "pi"}).splitlines()), len(everything))
+        self.assertLessEqual(set(others), set(looop.move_schema({"names": ["pi"], "default": "pi"}).splitlines()))
         self.assertEqual(offered([], None), [])
         (line,) = offered(["claude", "own"], None)
         self.assertIn('"runner":"…",', line)
@@ -63,6 +93,48 @@ class Valid(unittest.TestCase):
         (line,) = offered(["claude", "own"], "own")
         self.assertIn('"runner":"…"?,', line)
         self.assertTrue(line.endswith("; runner is claude or own, own when left out"), line)
+
+
+class Told(unittest.TestCase):
+    """A move as a person reads it."""
+
+    def test_a_line_for_each_field(self):
+        move = {"move": "ask", "question": "which?", "options": ["ja", "né\x1b"], "next_beat_s": 60, "journal": "asked"}
+        self.assertEqual(
+            looop.move_lines(move),
+            [
+                "ask",
+                "  question     which?",
+                r'  options      ["ja", "né\u001b"]',
+                "  next_beat_s  60",
+                "  journal      asked",
+            ],
+        )
+
+    def test_what_the_journal_tells_is_not_told_twice(self):
+        move = {"move": "noop", "journal": "all  is\nwell"}
+        self.assertEqual(looop.move_lines(move, "12:00 all is well"), ["noop"])
+        self.assertEqual(looop.move_lines(move, "12:00 not so"), ["noop", "  journal  all  is", "           well"])
+
+    def test_long_ones_are_cut_and_say_so(self):
+        def body(text):
+            name, *lines = looop.move_lines({"move": "write_goal", "body": text})
+            self.assertEqual(name, "write_goal")
+            self.assertTrue(lines[0].startswith("  body  "))
+            self.assertTrue(all(line.startswith(" " * 8) for line in lines[1:]))
+            return [line[8:] for line in lines]
+
+        eight = [f"line {n}" for n in range(8)]
+        self.assertEqual(body("\n".join(eight) + "\n\n"), eight)
+        self.assertEqual(body("\n".join([*eight, "9", "10"])), [*eight[:6], "… 4 more lines"])
+        self.assertEqual(body("x" * 300), ["x" * 300])
+        self.assertEqual(body("x" * 301), ["x" * 299 + "…"])
+        self.assertEqual(body("a\x1b[2J\tb"), ["a\\x1b[2J\tb"])
+
+    def test_what_is_no_move_is_told_too(self):
+        self.assertEqual(looop.move_lines(["é", 1]), ['["é", 1]'])
+        self.assertEqual(looop.move_lines(None), ["null"])
+        self.assertEqual(looop.move_lines({"x" * 50: "y"}), ["None", "  " + "x" * 39 + "…  y"])
 
 
 class Invalid(unittest.TestCase):
@@ -82,7 +154,7 @@ class Invalid(unittest.TestCase):
 
     def test_what_is_not_a_move(self):
         self.refuse("{}", 'no field "move"')
-        self.refuse('{"move":"dance"}', 'unknown move "dance"')
+        self.refuse('{"move":"dance"}', f'unknown move "dance"; the moves are {", ".join(looop.MOVES)}')
         self.refuse('{"move":5}', "unknown move 5")
         self.refuse('{"move":["noop"]}', "unknown move")
         self.refuse('{"move":"noop","more":1}', 'unknown field "more"')
@@ -124,7 +196,31 @@ class Invalid(unittest.TestCase):
         self.assertLess(time.process_time() - started, 20)
 
     def test_a_forced_beat_takes_no_noop(self):
-        self.refuse('{"move":"noop"}', "noop", forced=True)
+        self.refuse('{"move":"noop"}', "noop: the person asked for a move for this goal", forced=True)
+        self.assertEqual(looop.parse_move('{"move":"ask","question":"?"}', forced=True).name, "ask")
+
+    def test_the_edges_of_each_kind(self):
+        def fits(kind, *values):
+            return [looop.field_fits(value, kind) for value in values]
+
+        self.assertEqual(fits("flag", True, False, 0, 1, "true", None), [True, True, *[False] * 4])
+        self.assertEqual(fits("number", 0, -5, 1.5, 10**9 - 1, 10**9, -(10**9), True, "1"), [True] * 4 + [False] * 4)
+        self.assertEqual(
+            fits("list", ["a"], ["a"] * 64, ["a"] * 65, [], ["a", ""], ["a", 1], "a"), [True] * 2 + [False] * 5
+        )
+        self.assertEqual(
+            fits("text", "a", " a\n", "\ud7ff\ue000", " ", "", "\0", "\ud800", "\udfff", 1), [True] * 3 + [False] * 6
+        )
+        self.assertEqual(fits("id", "a", "x" * 64, "x" * 65, "-a"), [True, True, False, False])
+
+    def test_the_reply_may_be_as_long_as_it_says(self):
+        start, end = '{"move":"noop","why":"', '"}'
+        longest = start + "x" * (looop.REPLY_MAX - len(start + end)) + end
+        self.assertEqual(looop.parse_move(longest).name, "noop")
+        self.refuse(longest + " ", "the reply is longer than 256 KiB")
+        self.refuse(longest[:-30] + "é" * 14 + end + " ", "longer")
+        for reply in ("", " \n"):
+            self.refuse(reply, "the runner answered nothing")
 
 
 if __name__ == "__main__":

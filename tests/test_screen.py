@@ -126,6 +126,7 @@ CASES = (
     ("\x1b[2;3r\x1b[2;2H\x1b[9AA\x1b[3;2H\x1b[9BB", ["", " A", " B"], (2, 2)),
     ("\x1b[3;2rA", ["A"], (0, 1)),
     ("\x1b[2;3r\x1b[!p\x1b[4;1H\nA", ["", "", "", "A"], (3, 1)),
+    ("a\r\nb\x1b[2;3r\x1b[H\x1bMX", ["X", "b"], (0, 1)),
     # charsets
     ("\x1b(0lqk\x1b(Bq", ["┌─┐q"], (0, 4)),
     ("\x1b)0q\x0eq\x0fq", ["q─q"], (0, 3)),
@@ -233,6 +234,85 @@ class Sequences(unittest.TestCase):
         screen.feed(b"\x1b[!p")
         self.assertTrue(screen.visible and not screen.application_cursor)
 
+    def test_what_a_sequence_does_not_know_changes_nothing(self):
+        for before, stream in (
+            *(("\x1b[5 q", "\x1b[7 q"), ("\x1b[>5u", "\x1b[=1;4u"), ("\x1b[>4;2m", "\x1b[>3;1m")),
+            *(
+                ("\x1b[>4;2m", "\x1b[>5n"),
+                ("\x1b]10;#010203\x07", "\x1b]10;red\x07"),
+                ("\x1b]4;7;#123\x07", "\x1b]4;7\x07"),
+            ),
+        ):
+            screen = fed(before)
+            known = looop.dump(screen)
+            screen.feed(stream.encode())
+            self.assertEqual(looop.dump(screen), known, stream)
+        screen = fed("\x1b[5 q\x1b[>5u\x1b[>4;2m")
+        self.assertEqual((screen.cursor_style, screen.kitty_flags, screen.modify_keys), (5, 5, 2))
+        screen.feed(b"\x1b[6 q\x1b[=7;1u\x1b[>4n")
+        self.assertEqual((screen.cursor_style, screen.kitty_flags, screen.modify_keys), (6, 7, 0))
+        screen.feed(b"\x1b[>4;2m\x1b[>4m")
+        self.assertEqual(screen.modify_keys, 0)
+
+    def test_sequences_of_any_length_are_taken_or_ignored_whole(self):
+        most = looop.STRING_MAX // 2
+        for size, cursor in ((most, 2), (most + 1, 1)):  # a control character acts, and the sequence moves one on
+            padding = "0" * (size - len("\x1b[\r1C"))
+            self.assertEqual(fed(f"abc\x1b[\r{padding}1Cx").col, cursor if cursor > 1 else 4, size)
+        body = "x" * (looop.STRING_MAX * 2)
+        for end in ("\x1b\\", "\x07"):  # held back in parts, its end too, and none of it is shown
+            screen = in_pieces(f"a\x1b]0;{body}{end}b".encode(), lambda: 999, looop.Screen(10, 4))
+            self.assertEqual((text(screen), screen.title), (["ab"], "x" * looop.TITLE_MAX))
+        cut = looop.Screen(10, 4)
+        cut.feed(f"a\x1b]0;{body}\x1b".encode())
+        self.assertLess(len(cut.held_text), looop.STRING_MAX + 20)
+        cut.feed(b"\\b")
+        self.assertEqual((text(cut), cut.title), (["ab"], "x" * looop.TITLE_MAX))
+
+    def test_a_character_in_pieces(self):
+        for char in ("é", "漢", "👍"):
+            raw = char.encode()
+            for at in range(1, len(raw)):
+                screen = fed(b"a" + raw[:at])
+                self.assertEqual((text(screen), screen.held_bytes), (["a"], raw[:at]))
+                screen.feed(raw[at:] + b"b")
+                self.assertEqual(text(screen), [f"a{char}b"])
+        for raw in (
+            b"\xc3A",
+            b"\xe2A",
+            b"\xe2\x82A",
+            b"\xf0\x9fA",
+            b"\xf0\x9f\x91A",
+            b"\xf5",
+            b"\xf0\x80",
+            b"\xf0\xc3\xa9",
+        ):
+            screen = fed(b"a" + raw)
+            self.assertEqual((text(screen), screen.held_bytes), (["a" + raw.decode("utf-8", "replace")], b""))
+        screen = fed(b"\xc3")
+        self.assertEqual((text(screen), screen.held_bytes), ([], b"\xc3"))
+
+
+class Characters(unittest.TestCase):
+    def test_widths(self):
+        for width, chars in (
+            (0, "\u0301\u200b\u200d\ufe0f\u1160\u11ff\u2028\u2029\u0000\ud800\u20dd"),
+            (1, "a~é\u00ad\u0378→─\ue000\ufffd\u1200\U0001fb00\U00040000"),
+            (2, "漢字한\u1100\u115f１🇩👍\U0001f900\U0001f9ff\U0001fa70\U0001faff\U00020000\U0003fffd\U0002fffe"),
+        ):
+            for char in chars:
+                self.assertEqual(looop.cell_width(char), width, f"U+{ord(char):04X}")
+
+    def test_what_is_remembered_of_widths_is_bounded(self):
+        for code in range(0x4E00, 0x4E00 + 9000):
+            self.assertEqual(looop.cell_width(chr(code)), 2)
+        self.assertLess(len(looop._WIDTHS), 8300)
+        self.assertEqual((looop.cell_width("一"), looop.cell_width("é")), (2, 1))
+
+    def test_syllables_of_hangul_that_come_in_letters(self):
+        screen = fed("\u1112\u1161\u11abx")
+        self.assertEqual((text(screen), screen.col), (["\u1112\u1161\u11abx"], 3))
+
 
 class Answers(unittest.TestCase):
     def test_each_question(self):
@@ -241,6 +321,7 @@ class Answers(unittest.TestCase):
             "\x1bZ": "\x1b[?62;22c",
             "\x1b[>c": "\x1b[>1;10;0c",
             "\x1b[=c": "",
+            "\x1b[1c\x1b[>1c\x1b[>1q\x1b[9n\x1b[?15n\x1b[c": "\x1b[?62;22c",
             "\x1b[5n": "\x1b[0n",
             "\x1b[2;3H\x1b[6n": "\x1b[2;3R",
             "\x1b[2;3H\x1b[?6n": "\x1b[?2;3R",
@@ -263,6 +344,9 @@ class Answers(unittest.TestCase):
             "\x1b]10;#ff8000\x07\x1b]10;?\x1b\\": "\x1b]10;rgb:ffff/8080/0000\x1b\\",
             "\x1b]10;?;?\x07": "\x1b]10;rgb:d8d8/d8d8/d8d8\x07\x1b]11;rgb:1010/1010/1010\x07",
             "\x1b]4;1;?;208;?\x07": "\x1b]4;1;rgb:cdcd/0000/0000\x07\x1b]4;208;rgb:ffff/8787/0000\x07",
+            "\x1b]4;1;rgb:1/2;1;rgb:1/2/3x;1;#12\x07\x1b]4;x;?;1;?;256;?\x07": "\x1b]4;1;rgb:cdcd/0000/0000\x07",
+            "\x1b]4;255;?\x07\x1b]4;232;?\x07": "\x1b]4;255;rgb:eeee/eeee/eeee\x07\x1b]4;232;rgb:0808/0808/0808\x07",
+            "\x1b]11;?;?\x07": "\x1b]11;rgb:1010/1010/1010\x07",
             "\x1b]4;1;rgb:1/22/333\x07\x1b]4;1;?\x07\x1b]104;1\x07": "\x1b]4;1;rgb:1111/2222/3333\x07",
             "\x1b]11;#fff\x07\x1b]111\x07\x1b]11;?\x07": "\x1b]11;rgb:1010/1010/1010\x07",
             "\x1b[?996n": "\x1b[?997;1n",
@@ -324,6 +408,30 @@ class Sizes(unittest.TestCase):
         screen.resize(10, 6)
         screen.feed(b"\x1b[?1049l!")
         self.assertEqual(text(screen), ["0", "1", "2", "3", "4", "end!"])
+
+    def test_one_column_has_no_room_for_what_is_wide(self):
+        screen = fed("a漢b", 1, 4)
+        self.assertEqual((text(screen), screen.row, screen.col), (["a", "b"], 1, 0))
+
+    def test_the_same_size_changes_nothing(self):
+        screen = fed("0123456789\x1b[2;3r\x1b[4;10H")
+        before = looop.dump(screen)
+        screen.resize(10, 4)
+        self.assertEqual(looop.dump(screen), before)
+        self.assertEqual((screen.top, screen.bottom), (1, 2))
+        screen.resize(10, 5)
+        self.assertEqual((screen.top, screen.bottom), (0, 4))
+
+    def test_a_grid_alone(self):
+        grid = looop.Grid(4, 3)
+        for row in range(3):
+            grid.move_to(row, 0)
+            grid.write(f"row{row}")
+        grid.resize(4, 2)
+        self.assertEqual(["".join(line.chars) for line in grid.lines], ["row1", "row2"])
+        self.assertEqual((grid.row, grid.vanished, len(grid.history)), (1, 1, 1))
+        grid.resize(4, 3)
+        self.assertEqual(["".join(line.chars) for line in grid.lines], ["row0", "row1", "row2"])
 
     def test_parse_size(self):
         self.assertEqual(looop.parse_size("80x24"), (80, 24))
@@ -563,6 +671,40 @@ class Noise(unittest.TestCase):
                 looop.skim(stream)
                 looop.asks_terminal(stream)
                 self.assertLess(time.monotonic() - start, 2, piece)
+
+    def test_a_cursor_saved_at_an_edge_of_a_screen_that_is_gone(self):
+        screen = fed("\x1b[?47h0123456789\x1b7\x1b[?1047l")
+        painted = fed(looop.paint(screen))
+        self.assertEqual(spelled(painted), spelled(screen))
+        for one in (screen, painted):
+            one.feed(b"\x1b[?47h\x1b8x")
+        self.assertEqual((text(painted), painted.row, painted.col), (["", "x"], 1, 1))
+        self.assertEqual(spelled(painted), spelled(screen))
+
+    def test_cells_of_one_style_are_one_run_however_it_came_about(self):
+        screen = fed("\x1b[31ma")
+        for number in range(looop._STYLES_MAX + 1):  # more than are remembered: red becomes another object
+            screen.feed(f"\x1b[38;2;1;{number // 256};{number % 256}m".encode())
+        screen.feed(b"\x1b[0;31mbc")
+        self.assertIsNot(screen.lines[0].styles[0], screen.lines[0].styles[1])
+        state = looop.dump(screen)
+        self.assertEqual(state["lines"][0], ["abc", state["styles"].index([1, None, 0, 0, ""])])
+        self.assertEqual(looop.dump(looop.load(state)), state)
+
+    def test_secrets_are_covered_cell_by_cell(self):
+        screen = fed("key=hunter2 \x1b[1mhunter2\x1b[m 漢", 40, 2)
+        screen.feed(b"\x1b]2;hunter2!\x07\x1b[2;1Hhunter3")
+        dumped = looop.dump(screen)
+        covered = looop.covered(dumped, [("hunter2", "KEY"), ("漢", "HAN")])
+        again = looop.load(covered)
+        self.assertEqual(text(again), ["key=******* ******* *", "hunter3"])
+        self.assertEqual(again.title, "*******!")
+        self.assertEqual([line.styles[12].key[2] for line in again.lines], [looop.BOLD, 0])
+        self.assertEqual((again.row, again.col), (screen.row, screen.col))
+        self.assertEqual(looop.covered(dumped, []), dumped)
+        self.assertEqual(
+            looop.covered([1, None, True, 2.5, "ab"], [("a", "A"), ("b", "B")]), [1, None, True, 2.5, "**"]
+        )
 
     def test_load_refuses_what_dump_does_not_make(self):
         chance = random.Random(7)

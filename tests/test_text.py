@@ -151,6 +151,47 @@ class Text(unittest.TestCase):
         rows = looop.aligned([["a", "x"], ["\x1b[31mlong\x1b[0m", "y"]])
         self.assertEqual(rows, ["a     x", "\x1b[31mlong\x1b[0m  y"])
 
+    def test_columns_end_where_their_rows_do(self):
+        self.assertEqual(looop.aligned([["a"], ["bb", "c", "d"], []], " | "), ["a", "bb | c | d", ""])
+        self.assertEqual(looop.aligned([]), [])
+
+    def test_what_a_mistyped_word_may_have_meant(self):
+        verbs = ["status", "start-session", "sensor", "send", "ls"]
+        self.assertEqual(looop.near_words("statsu", verbs), "did you mean status?")
+        self.assertEqual(looop.near_words("senso", verbs), "did you mean sensor or send?")
+        self.assertEqual(looop.near_words("senso", verbs, 1), "did you mean sensor?")
+        self.assertEqual((looop.near_words("frobnicate", verbs), looop.near_words("ls", [])), ("", ""))
+
+    def test_a_file_ends_its_last_line(self):
+        for body, data in (
+            ("", b"\n"),
+            ("a", b"a\n"),
+            ("a\n", b"a\n"),
+            ("é\n\n", b"\xc3\xa9\n\n"),
+            ("\udcff", b"\xff\n"),
+        ):
+            self.assertEqual(looop.ended_line(body), data)
+
+    def test_numbers_that_can_be(self):
+        for value in (0, 1, 2.5, 999_999_999):
+            self.assertEqual((looop.amount(value), looop.moment(value)), (value, value))
+        self.assertEqual((looop.amount(10**9), looop.moment(10**9)), (None, 10**9))
+        self.assertEqual((looop.moment(1e11), looop.moment(1e11 - 1)), (None, 1e11 - 1))
+        for value in (-1, -0.1, True, False, None, "1", [], float("nan"), float("inf")):
+            self.assertEqual((looop.amount(value), looop.moment(value)), (None, None), value)
+
+    def test_json_for_people_and_for_hashes(self):
+        value = {"b": [1, "é"], "a": {}}
+        self.assertEqual(looop.pretty(value), '{\n  "b": [\n    1,\n    "\\u00e9"\n  ],\n  "a": {}\n}\n')
+        self.assertEqual(looop.canonical(value), '{"a":{},"b":[1,"\\u00e9"]}')
+
+    def test_what_lies_at_a_path(self):
+        value = {"a": {"b": [0], "c": None}}
+        found = [
+            looop.dig(value, *path) for path in ((), ("a", "b"), ("a", "c"), ("a", "x"), ("a", "b", "c"), ("x", "y"))
+        ]
+        self.assertEqual(found, [value, [0], None, None, None, None])
+
     def test_quoted_is_one_word_of_a_shell(self):
         import subprocess
 

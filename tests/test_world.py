@@ -81,6 +81,8 @@ class WorldHash(unittest.TestCase):
             (("sensor:s", {"x": 1, "y": [2]}, {"x": 3, "y": [2]}), 'sensor s: {"x":1} → {"x":3}'),
             (("sensor:s", {"x": 1}, {"y": 1}), 'sensor s: {"x":1} → {"y":1}'),
             (("sensor:s", [1], {"y": 1}), 'sensor s: [1] → {"y":1}'),
+            (("sensor:s", {"y": 1}, [1]), 'sensor s: {"y":1} → [1]'),
+            (("sensor:s", {"y": 1}, "yes"), 'sensor s: {"y":1} → yes'),
             (("sensor:s", 0, 0.5), "sensor s: 0 → 0.5"),
             (("playbook", "1 line", "2 lines"), "playbook: edited, 1 line → 2 lines"),
             (("goal:a", "1 line", "2 lines"), "goal a: edited, 1 line → 2 lines"),
@@ -113,7 +115,14 @@ class Readings(unittest.TestCase):
             (end(b"{}", code=1), "exit 1", {"stderr": "", "stdout": "{}"}),
             (end(b"{"), "not JSON", {"stderr": "", "stdout": "{"}),
             (end(b"two\nlines"), "not JSON", {"stderr": "", "stdout": "two\nlines"}),
-            (end(b"true"), "not a JSON object", {"stderr": "", "stdout": "true"}),
+            *(
+                (end(w), "not a JSON object", {"stderr": "", "stdout": w.decode()})
+                for w in (b"true", b"false", b"null")
+            ),
+            *(
+                (end(w), "not a JSON object", {"stderr": "", "stdout": w.decode()})
+                for w in (b"5", b'"x"', b"[]", b"-1")
+            ),
         ):
             error = {"signal": {"error": words}, "detail": {**detail, "secs": 1.3}}
             self.assertEqual(ended, ("error", error))
@@ -127,13 +136,28 @@ class Readings(unittest.TestCase):
         tail = looop.error_reading("x", looop.Ended("s", 1, "exit", b"o" * 1001, b"a" + b"e" * 1000, 0.0))["detail"]
         self.assertEqual((tail["stderr"], tail["stdout"]), ("e" * 1000, "o" * 1000))
 
+    def test_the_digest_is_that_of_the_signal(self):
+        one, other = {"signal": {"a": 1, "b": [2]}, "detail": "x"}, {"detail": "y", "signal": {"b": [2], "a": 1}}
+        self.assertEqual(looop.signal_digest(one), looop.signal_digest(other))
+        self.assertEqual(looop.signal_digest(one), looop.signal_digest({"a": 1, "b": [2]}), "no signal: the whole")
+        self.assertEqual(looop.signal_digest([]), looop.digest_of(b"[]"))
+        self.assertEqual(looop.signal_digest({"signal": None}), looop.digest_of(b"null"))
+        for reading in (["signal"], "signal", 5, None, {"other": 1}):
+            self.assertEqual(looop.signal_of(reading), reading)
+        self.assertEqual(looop.digest_of(b""), "e3b0c44298fc1c149afbf4c8996fb924")
+
     def test_options(self):
         head = b"#!/bin/sh\n# looop:interval=5m and looop:timeout=2s looop:trust=trusted\n# looop:x=1 looop:trust=me\n"
         options = looop.sensor_options(head + b"# looop:timeout=soon\ndate\n# looop:interval=1\n")
         self.assertEqual((options.interval, options.timeout, options.trusted), (300.0, 2.0, True))
         self.assertEqual(len(options.problems), 3)
         self.assertEqual(options.problems[:2], ("looop:x=1 means nothing", "looop:trust=me means nothing"))
-        self.assertEqual(looop.sensor_options(b"date\n"), looop.SensorOptions())
+        self.assertEqual(
+            looop.sensor_options(b"# looop:other=trusted\n").problems, ("looop:other=trusted means nothing",)
+        )
+        self.assertFalse(looop.sensor_options(b"# looop:trust=untrusted\n").trusted)
+        none = looop.sensor_options(b"date\n")
+        self.assertEqual((none.interval, none.timeout, none.trusted, none.problems), (0.0, None, False, ()))
         self.assertEqual(looop.sensor_options(b"#"), looop.SensorOptions())
 
 
@@ -224,6 +248,7 @@ class Gates(unittest.TestCase):
 
         def gate(policy="p", forced="", now=300.0):
             verdict = looop.backoff_gate({"failure": failure}, policy, forced, now)
+            self.assertEqual(verdict.gate, "backoff")
             return verdict.verdict, verdict.detail, verdict.until
 
         self.assertEqual(looop.backoff_gate({"failure": None}, "p", "", 0.0), looop.Verdict("backoff", "pass"))
@@ -314,6 +339,13 @@ class Ledger(Case):
             ages = [(900.0, 0), *[(0.0, 9)] * old, (900.0, 1), *[(0.0, 9)] * 3]
             with open(self.path("cost.jsonl"), "w") as file:
                 file.write("".join(json.dumps({"ts": looop.utc_text(at), "n": n}) + "\n" for at, n in ages))
+            self.assertEqual(self.rows(500.0), found)
+
+    def test_as_many_old_rows_at_the_end_hide_what_stands_before_them(self):
+        for old, found in ((looop.OLD_ROWS_ENOUGH, [0]), (looop.OLD_ROWS_ENOUGH + 1, [])):
+            with open(self.path("cost.jsonl"), "w") as file:
+                for at, n in [(900.0, 0), *[(0.0, 9)] * old]:
+                    file.write(json.dumps({"ts": looop.utc_text(at), "n": n}) + "\n")
             self.assertEqual(self.rows(500.0), found)
 
     def test_a_row_is_on_the_disk_before_anything_else_happens(self):
