@@ -1769,7 +1769,7 @@ _SCRATCH = """\
 /snapshots/
 /cost.jsonl*
 /events.jsonl*
-/service.log
+/service.log*
 /interview.json*
 /.try/
 /state.json
@@ -10050,6 +10050,7 @@ def needs_yes(move: Move, mode: str, untrusted: bool = False) -> str:
 # loop's memory: one commit per move.
 
 _SCRATCH_FOLDERS = ("asks", "claims", "playbook.d", "prompts", "reports", "runs", "sessions", "snapshots")
+SERVICE_LOG_MAX = 5 * MIB  # bytes, before it becomes service.log.1
 _MEMORY = ("PLAYBOOK.md", "goals", "sensors", "journal.md", ".gitignore")  # what is committed
 
 
@@ -10065,8 +10066,9 @@ def prepare(profile: Profile) -> None:
         for folder in _SCRATCH_FOLDERS:
             make_private_dir(profile.path(folder))
         keep_scratch_out(profile)
-        if file_size(profile.path("service.log")) > 5 * MIB:  # launchd appends what beats say to it, and never cuts it
-            os.truncate(profile.path("service.log"), 0)
+        log = profile.path("service.log")
+        if file_size(log) > SERVICE_LOG_MAX:  # launchd opens it for every beat, and never cuts it
+            os.rename(log, f"{log}.1")
         if file_size(profile.path("state.json")):
             return
         for folder in ("goals/archive", "sensors"):

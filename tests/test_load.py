@@ -357,11 +357,12 @@ class Caps(Case):
     def test_what_launchd_appends(self):
         self.profile()
         self.env["LOOOP_RUNNER"] = "builtin"
-        for size, left in ((5 * looop.MIB, 5 * looop.MIB), (5 * looop.MIB + 1, 0)):
+        for size, kept in ((looop.SERVICE_LOG_MAX, "service.log"), (looop.SERVICE_LOG_MAX + 1, "service.log.1")):
             with open(self.path("service.log"), "wb") as file:
                 file.truncate(size)
             self.looop("tick")
-            self.assertEqual(os.path.getsize(self.path("service.log")), left)
+            self.assertEqual(os.path.getsize(self.path(kept)), size)
+        self.assertFalse(os.path.exists(self.path("service.log")))
 
     def test_bells_of_the_dead(self):
         self.profile()
