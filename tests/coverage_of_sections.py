@@ -24,7 +24,7 @@ NAMES = """
     text keys screen metering moves world prompt questions completions.Written manual.Pages manual.NextSteps
     manual.ManPage irreversible.Table irreversible.Gate irreversible.Split
     irreversible.Hostile.test_what_is_too_long_or_too_deep_is_held_back
-""".split()  # noqa: SIM905
+""".split()
 
 
 def run(arguments, **options):
