@@ -196,7 +196,7 @@ class Histories(Case):
                 ours = minute > 6 * 1440 - 2
                 row = {"ts": looop.utc_text(now - 60 * minute), "kind": "tick", "id": "tick"}
                 row.update(runner="pi" if ours else "claude", cmd=mark if ours else "0123abcd")
-                file.write(looop.canonical_row({**row, "cost_usd": None if ours else 0.001}) + "\n")
+                file.write(looop.compact({**row, "cost_usd": None if ours else 0.001}) + "\n")
         return now
 
     def test_rows_of_other_runners_are_not_parsed_to_price_a_decide(self):
