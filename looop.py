@@ -402,13 +402,18 @@ def fenced(body: str, mark: str = "| ") -> str:
     return "".join(f"{mark}{line}".rstrip() + "\n" for line in lines)
 
 
+def byte_size(text: str) -> int:
+    """Return how many bytes a text takes in UTF-8, whatever it holds."""
+    return len(text.encode("utf-8", "surrogatepass"))
+
+
 def fitted(body: str, budget: int, size: int = 0) -> tuple[str, int]:
     """Fence a body within about `budget` bytes, whole lines as long as they fit, and say in place what was cut.
 
     Returns the fenced text and the bytes of the body that are not in it; `size` is the body's size where the caller
     kept no more than its beginning.
     """
-    whole = max(size, len(body.encode()))
+    whole = max(size, byte_size(body))
     kept: list[str] = []
     room = budget
     used = 0
@@ -419,10 +424,10 @@ def fitted(body: str, budget: int, size: int = 0) -> tuple[str, int]:
         if room < 0:
             break
         kept.append(fence)
-        used += len(line.encode()) + 1
+        used += byte_size(line) + 1
     if not kept and body:  # one line that is longer than everything
         start = body[: budget // 8]
-        kept, used = [fenced(start + "\n")], len(start.encode())
+        kept, used = [fenced(start + "\n")], byte_size(start)
     lost = whole - used
     if lost <= 0:
         return fenced(body), 0
@@ -475,7 +480,7 @@ def aligned(rows: Sequence[Sequence[str]], gap: str = "  ") -> list[str]:
 
 
 def text_diff(old: str, new: str, name: str) -> str:
-    """Return a unified diff (pure)."""
+    """Return a unified diff."""
     import difflib
 
     lines = difflib.unified_diff(old.splitlines(True), new.splitlines(True), f"{name} now", f"{name} proposed")
@@ -684,11 +689,11 @@ def local_stamp(epoch: float) -> str:
 
 
 def local_moment(epoch: float, now: float) -> str:
-    """Write a moment for a person: `15:04` today, `Jan 2 15:04` otherwise."""
+    """Write a moment for a person: `15:04` today, `Jan 02 15:04` in this year, `Jan 02 2027 15:04` in another."""
     then = time.localtime(epoch)
     today = time.localtime(now)
-    same = (then.tm_year, then.tm_yday) == (today.tm_year, today.tm_yday)
-    return time.strftime("%H:%M" if same else "%b %d %H:%M", then)
+    day = "" if then.tm_yday == today.tm_yday else "%b %d "
+    return time.strftime(f"{day}%H:%M" if then.tm_year == today.tm_year else "%b %d %Y %H:%M", then)
 
 
 def with_local_times(text: str, now: float) -> str:
@@ -1193,8 +1198,11 @@ def without_cut(text: str, secret: str, name: str) -> str:
     return "…".join([*out, head])
 
 
-def redacted(value: JSON, secrets: Sequence[tuple[str, str]]) -> JSON:
-    """Replace each secret, as `secrets_of` returns them, by [NAME], in a text or in every text of a JSON value."""
+def redacted(value: JSON, secrets: Sequence[tuple[str, str]], keys: bool = False) -> JSON:
+    """Replace each secret, as `secrets_of` returns them, by [NAME], in a text or in every text of a JSON value.
+
+    `keys`: in those of its objects too. Else they are looop's own, or names of files.
+    """
     if isinstance(value, str):
         for secret, name in secrets:
             if secret in value:
@@ -1205,9 +1213,10 @@ def redacted(value: JSON, secrets: Sequence[tuple[str, str]]) -> JSON:
     if not secrets:
         return value
     if isinstance(value, dict):
-        return {key: redacted(inner, secrets) for key, inner in value.items()}  # keys are our own, or names of files
+        names = {key: redacted(key, secrets) if keys else key for key in value}
+        return {names[key]: redacted(inner, secrets, keys) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):
-        return [redacted(inner, secrets) for inner in value]
+        return [redacted(inner, secrets, keys) for inner in value]
     return value
 
 
@@ -1298,7 +1307,7 @@ def checked_value(value: JSON, kind: str) -> JSON:
             return int(value)
         raise ValueError("must be a whole number, 0 or more")
     if kind == "usd":
-        if number:
+        if number and value < 1e12:
             return value
         raise ValueError("must be a number of USD, 0 or more")
     if kind == "flag":
@@ -1480,17 +1489,17 @@ class Profile:
     def read_config(self) -> JSON:
         """Parse the config file, unchecked; {} when there is none."""
         try:
-            with open(self.config_path, "rb") as file:
-                owner, mode = os.fstat(file.fileno()).st_uid, os.fstat(file.fileno()).st_mode
-                raw = file.read()
+            s = os.stat(self.config_path)
+            if s.st_mode & 0o170000 == 0o020000:
+                return {}  # /dev/null, to have none
+            raw = read_bytes(self.config_path) or b""
         except FileNotFoundError:
             return {}
         except OSError as error:
             raise Failure(
                 f"config: {self.config_path}: {error.strerror}", "make it readable, or move it away"
             ) from None
-        if mode & 0o170000 == 0o020000:
-            return {}  # /dev/null, to have none
+        owner, mode = s.st_uid, s.st_mode
         if owner not in (os.geteuid(), 0) or mode & 0o022:
             raise Failure(
                 f"config: {self.config_path}: others can write it, and it names commands that looop runs",
@@ -2092,8 +2101,7 @@ class Child:
     def end_now(self) -> None:
         """End the whole tree without waiting for the deadline: the beat itself is being ended."""
         self.stop("interrupted")
-        limit = time.monotonic() + KILL_GRACE
-        while not self._ended() and time.monotonic() < limit:
+        while not self._ended() and time.monotonic() < (self.kill_at or 0.0):
             time.sleep(0.01)
         self._signal(_signal.SIGKILL)
         self._reap()
@@ -2186,8 +2194,12 @@ def run_jobs(jobs: Sequence[Job], width: int = 16) -> list[Ended]:
             for index in [i for i, child in live.items() if child.tend(now)]:
                 ends[index] = live.pop(index).result()
     finally:
+        mask = _signal.pthread_sigmask(_signal.SIG_BLOCK, heeded)  # a second Ctrl-C would leave some of them running
+        for child in live.values():
+            child.stop("interrupted")  # all of them first: their graces run side by side
         for child in live.values():
             child.end_now()
+        _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)
         if orphans:
             set_subreaper(False)
             reap_adopted()
@@ -2479,31 +2491,19 @@ def is_number(text: str) -> bool:
 def read_ask(profile: Profile, number: int, folder: str = "asks") -> dict[str, JSON]:
     """Return an ask with its state and answer, every key of `asks --json` and looop's own besides.
 
-    One whose file cannot be read is an open question that says so: an unreadable ask is not an absent one.
+    One whose file cannot be read is a question that says so, open until it is answered: it is not absent.
     """
-    whole: dict[str, JSON] = dict.fromkeys(_ASK_KEYS)
-    whole.update(n=number, kind="ask", state="open")
+    fresh: dict[str, JSON] = {**dict.fromkeys(_ASK_KEYS), "n": number, "kind": "ask", "state": "open"}
+    name = f"{number}.json"
     try:
-        whole.update(parse_json(read_bytes(profile.path(folder, f"{number}.json")) or b"{}"), n=number)
-        whole.update(dict.fromkeys(("answer", "verdict", "result", "delivered")), state="open")  # its answer says so
-        parse_utc(str(whole["at"]))
-        options = whole["options"] or []
-        texts = ("kind", "session", "question", "command", "diff", "ref", "run")
-        if not all(isinstance(whole.get(key) or "", str) for key in texts):
-            raise ValueError("it holds what looop does not write")
-        if not isinstance(options, list) or not all(isinstance(option, str) for option in options):
-            raise ValueError("its options are no texts")
-        if whole["kind"] not in ("ask", "proposal"):
-            raise ValueError("its kind is none")
-        if whole["session"] and not valid_id(whole["session"]):
-            raise ValueError("its session is no id")
-        raw = read_bytes(profile.path(folder, f"{number}.answer.json"))
-        answer = None if raw is None else parse_json(raw)
-        if answer is not None and not all(isinstance(dig(answer, key), str) for key in ("verdict", "text")):
-            raise ValueError("its answer is not what looop writes")
+        whole = {**fresh, **checked_ask(parse_json(read_bytes(profile.path(folder, name)) or b"{}"))}
+        whole.update(dict.fromkeys(("answer", "verdict", "result", "delivered")), n=number, state="open")
+        name = f"{number}.answer.json"  # says the rest
+        raw = read_bytes(profile.path(folder, name))
+        answer = None if raw is None else checked_answer(parse_json(raw))
     except (OSError, ValueError, TypeError) as error:
-        fresh = {**dict.fromkeys(_ASK_KEYS), "n": number, "kind": "ask", "state": "open"}
-        return {**fresh, "question": f"asks/{number}.json cannot be read: {one_line(str(error), 200)}"}
+        words = f"{folder}/{name} cannot be read: {one_line(str(error), 200)}: mend it, or answer to be rid of it"
+        whole, answer = {**fresh, "question": words}, plain_answer(profile, number, folder)
     if answer is not None:
         verdict, text = answer["verdict"], answer["text"]
         words = text if verdict == "answered" else f"{verdict}: {text}".rstrip(": ")
@@ -2512,9 +2512,46 @@ def read_ask(profile: Profile, number: int, folder: str = "asks") -> dict[str, J
     return whole
 
 
+def checked_ask(ask: JSON) -> dict[str, JSON]:
+    """Return what an ask's file holds, if it is what looop writes (pure); raise ValueError or TypeError if not."""
+    whole = {**dict.fromkeys(_ASK_KEYS), "kind": "ask", **ask}
+    parse_utc(str(whole["at"]))
+    options = whole["options"] or []
+    texts = ("kind", "session", "question", "command", "diff", "ref", "run")
+    if not all(isinstance(whole.get(key) or "", str) for key in texts):
+        raise ValueError("it holds what looop does not write")
+    if not isinstance(options, list) or not all(isinstance(option, str) for option in options):
+        raise ValueError("its options are no texts")
+    if whole["kind"] not in ("ask", "proposal"):
+        raise ValueError("its kind is none")
+    if not isinstance(whole.get("move") or {}, dict):
+        raise ValueError("its move is none")
+    if whole["session"] and not valid_id(whole["session"]):
+        raise ValueError("its session is no id")
+    return whole
+
+
+def checked_answer(answer: JSON) -> dict[str, JSON]:
+    """Return what the file of an answer holds, if it is what looop writes (pure); raise ValueError if not."""
+    if not isinstance(answer, dict) or not all(isinstance(answer.get(key), str) for key in ("verdict", "text")):
+        raise ValueError("its answer is not what looop writes")
+    return answer
+
+
+def plain_answer(profile: Profile, number: int, folder: str) -> dict[str, JSON] | None:
+    """Return the answer to an ask that cannot be read, None when there is none that can be."""
+    try:
+        raw = read_bytes(profile.path(folder, f"{number}.answer.json"))
+        return None if raw is None else checked_answer(parse_json(raw))
+    except (OSError, ValueError):
+        return None
+
+
 def read_asks(profile: Profile) -> list[dict[str, JSON]]:
     """Return every ask that is open or whose answer nobody has read, in order."""
-    return [read_ask(profile, number) for number in ask_numbers(profile, "asks")]
+    asks = [read_ask(profile, number) for number in ask_numbers(profile, "asks")]
+    # whoever asked may have put one away while it was read: it is gone, not damaged, nor open again
+    return [ask for ask in asks if os.path.lexists(profile.path("asks", f"{ask['n']}.json"))]
 
 
 def give_answer(profile: Profile, number: int, verdict: str, text: str, force: bool = False) -> bool:
@@ -8571,7 +8608,7 @@ def sense(profile: Profile, only: Sequence[str] = ()) -> dict[str, Reading]:
             fresh = last.replace(status="ok", text=said, secs=ended.secs, streak=0)
         else:
             status, reading = reading_of(ended, cap, timeouts[name])
-            clean = profile.redacted(reading)  # JSON has more than one way to write a letter
+            clean = redacted(reading, profile.secrets, keys=True)  # JSON has more than one way to write a letter
             ended = ended if clean == reading else ended.replace(out=canonical(clean).encode())
             fresh = judged(ended, status, clean, last)
         readings[name] = fresh.replace(at=now, stamp=readings[name].stamp, trusted=options[name].trusted)
@@ -8600,9 +8637,11 @@ def judged(ended: Ended, status: str, reading: JSON, last: Reading | None) -> Re
 def keep_readings(profile: Profile, readings: Mapping[str, Reading]) -> None:
     """Write the readings into snapshots/, and remove those of sensors that are gone."""
     make_private_dir(profile.path("snapshots"))
-    for name, reading in readings.items():
-        if reading.status != "kept" and snapshot(profile, name) != reading.text:
-            write_atomic(snapshot_path(profile, name), reading.text, sync=False)
+    new = [r for name, r in readings.items() if r.status != "kept" and snapshot(profile, name) != r.text]
+    if new:
+        remove_file(profile.path(_INDEX))  # first: it must never give an old digest to a new text, whoever dies between
+    for reading in new:
+        write_atomic(snapshot_path(profile, reading.name), reading.text, sync=False)
     wanted = {f"sensor-{name}.json" for name in readings} | {"index"}
     try:
         for name in os.listdir(profile.path("snapshots")):
@@ -9734,7 +9773,11 @@ IRREVERSIBLE: tuple[tuple[str, str, str], ...] = (
         "httpx.request",
         "",
     ),
-    ("writes over HTTP", "python python2 python3 node deno bun ruby", r"\S*(?:urlopen|Request)\(.*(?:data|method)=\S*"),
+    (
+        "writes over HTTP",
+        "python python2 python3 node deno bun ruby",
+        r"\S*(?:urlopen|Request)\(\S* & \S*(?:data|method)=\S*",
+    ),
     ("writes over HTTP", "node deno bun tsx", r"\S*method: ?(?i:post|put|patch|delete)\S*"),
     ("talks to another machine", "^nc ^ncat ^netcat ^telnet ^socat ^ftp ^lftp ^sftp", r"!-\w*z\w*"),
     ("works on another machine", "^ssh ^mosh ^autossh", r"!(?<=^ )ssh(?: -V|-keygen \S+)"),
@@ -10034,13 +10077,16 @@ def needs_yes(move: Move, mode: str, untrusted: bool = False) -> str:
     if move.name in ("shell", "start_worker"):
         command = move.fields["command"] if move.name == "shell" else move.fields["verify"]
         said = "the move says it cannot be undone" if move.fields.get("reversible") is False else ""
-        own = next(
-            (f"it names {name}, which is not the decider's" for name in _NOT_THE_DECIDERS if name in command), ""
-        )
-        return said or own or looks_irreversible(command)
+        return said or not_the_deciders(command) or looks_irreversible(command)
     body = move.fields["body"]
     joined = body.replace("\\\n", "")
-    return first_reason(dict.fromkeys([body, *body.split("\n"), *joined.split("\n")]))
+    texts = dict.fromkeys([body, *body.split("\n"), *joined.split("\n")])
+    return not_the_deciders(joined) or first_reason(texts)
+
+
+def not_the_deciders(command: str) -> str:
+    """Say which file a command names that is looop's own or the person's, "" when none."""
+    return next((f"it names {name}, which is not the decider's" for name in _NOT_THE_DECIDERS if name in command), "")
 
 
 # ======================================================================================================================
@@ -10418,6 +10464,7 @@ class Scene(Record):
     move: Move
     yes: bool = False  # a person has approved exactly this
     untrusted: bool = False  # the prompt held readings that are not trusted
+    known: str = ""  # hash of the world that stays the baseline, where a forced move leaves it; "": this world
 
 
 def to_person(scene: Scene, why: str) -> Done:
@@ -10425,7 +10472,7 @@ def to_person(scene: Scene, why: str) -> Done:
     move, value = scene.move, move_object(scene.move)
     refuse_secret(scene, value)
     proposal: dict[str, JSON] = {"move": value, "why": why, "run": scene.run}
-    proposal["hash"] = hash_without_asks(scene.world.digests())
+    proposal["hash"] = scene.known or hash_without_asks(scene.world.digests())
     proposal.update(shown_of(scene.profile, move))
     subject = one_line(proposal.get("command") or f"a change of {changed_by(value)}", 160)
     same = next((ask for ask in scene.world.asks if ask["state"] == "open" and ask.get("move") == value), None)
@@ -10501,8 +10548,10 @@ def do_start_worker(scene: Scene) -> Done:
 
 
 def living_worker(profile: Profile, verb: str, name: str) -> Session:
-    """Return a worker that runs. Raise BadMove for a terminal of the person's own, in which nobody else types."""
+    """Return a worker that runs. Raise BadMove for a terminal of the person's own, which nobody else drives or ends."""
     session = living_session(profile, verb, name)
+    if session.id != name:  # a person may shorten an id; a decider has it before its eyes
+        raise BadMove(f"{verb}: {one_line(name, 80)}: there is no such worker: {session.id}?")
     if not session.meta.get("worker"):
         raise BadMove(f"{verb}: {session.id}: is a person's own terminal, and no worker")
     return session
@@ -10528,14 +10577,14 @@ def do_key(scene: Scene) -> Done:
 
 def do_restart_worker(scene: Scene) -> Done:
     """End a worker's program and start it again."""
-    session = living_session(scene.profile, "restart_worker", scene.move.fields["id"])
+    session = living_worker(scene.profile, "restart_worker", scene.move.fields["id"])
     restart_session(session)
     return Done(scene.move.journal or f"restarted worker {session.id}", wrote=worker_item(scene.profile, session.id))
 
 
 def do_kill_worker(scene: Scene) -> Done:
     """End a worker, and everything that it has started."""
-    session = living_session(scene.profile, "kill_worker", scene.move.fields["id"])
+    session = living_worker(scene.profile, "kill_worker", scene.move.fields["id"])
     kill_session(scene.profile, session)
     return Done(scene.move.journal or f"ended worker {session.id}", wrote=worker_item(scene.profile, session.id))
 
@@ -10692,9 +10741,10 @@ def replace_playbook(profile: Profile, body: bytes, stamp: str) -> None:
     if before is not None:
         make_private_dir(folder)
         write_atomic(f"{folder}/{stamp}.md", before)
-        for name in by_age(os.listdir(folder), time.time())[:-20]:
-            remove_file(f"{folder}/{name}")
     write_atomic(path, body)
+    kept = [name for name in names_in(folder, "playbook.d") if name.endswith(".md")]
+    for name in by_age(kept, time.time())[:-20]:
+        remove_file(f"{folder}/{name}")
 
 
 PERFORMERS: dict[str, Callable[[Scene], Done]] = {
@@ -10772,13 +10822,14 @@ def spend_for(profile: Profile, runner: Runner, now: float) -> tuple[Spend, list
     decides: list[float] = []
     known: list[float | None] = []
     today: list[Mapping[str, JSON]] = []
+    tomorrow = local_midnight(midnight + 1.5 * DAY)
     recent = min(midnight, now - 3600)
     free = runner.mode == "builtin" or runner.unmetered  # then nobody asks what a decide has cost before
     since = recent if free else now - 7 * DAY
     for row in recent_rows(profile, since, f'"{command_mark(runner)}"'.encode(), recent):
         at = row_time(row)
         cost = row_cost(row, runner, prices)
-        if at >= midnight:
+        if midnight <= at < tomorrow or at == float("inf"):  # a clock that was ahead wrote the others
             today.append({**row, "cost_usd": cost})
         if row.get("kind") in ("tick", "goal"):
             if now - 3600 < at <= now:
@@ -10790,7 +10841,6 @@ def spend_for(profile: Profile, runner: Runner, now: float) -> tuple[Spend, list
     spent, _, unknown = spend_of(today)
     unknown_in_a_row = next((i for i, cost in enumerate(known) if cost is not None), len(known))
     reserve = median([cost for cost in known if cost is not None])
-    tomorrow = local_midnight(midnight + 1.5 * DAY)
     return Spend(spent, unknown, reserve, unknown_in_a_row, tomorrow), decides
 
 
@@ -11253,7 +11303,7 @@ class Beat:
         millis = int((time.monotonic() - self.started) * 1000)
         emit(self.profile, "sense_done", sensors=len(readings), errors=len(errors), ms=millis)
         for name, reading in readings.items():
-            if reading.streak == FLAPPING_BEATS:
+            if reading.streak == FLAPPING_BEATS and reading.status != "kept":
                 emit(self.profile, "sensor_flapping", sensor=name)
 
     def unchanged(self, hashed: str, since: float) -> Outcome:
@@ -11390,7 +11440,8 @@ class Beat:
             )
         self.state["next_beat_s"] = move.next_beat_s
         untrusted = any(not reading.trusted for reading in self.world.readings.values())
-        return perform(Scene(self.profile, self.run, self.world, move, untrusted=untrusted))
+        known = hash_without_asks(digests_of(self.state["baseline"])) if self.forced else ""
+        return perform(Scene(self.profile, self.run, self.world, move, untrusted=untrusted, known=known))
 
     def direct(self, runner: Runner) -> tuple[float | None, Done]:
         """Let a runner act with its own tools, and hold it to one move; return (cost, what it did)."""
@@ -11877,7 +11928,7 @@ def delivered(profile: Profile, number: int, answer: str) -> None:
 
 
 def parse_until(text: str, now: float) -> float:
-    """Return the moment that a person means: `17:30`, `2026-01-02 17:30` (local), or a DUR from now."""
+    """Return the moment that a person means: `17:30`, `2026-01-02 17:30` or `2026-01-02`, local time."""
     for form in ("%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M", "%Y-%m-%d"):
         try:
             return time.mktime(time.strptime(text, form))
@@ -11989,11 +12040,11 @@ def last_tick(profile: Profile, state: Mapping[str, JSON]) -> dict[str, JSON] | 
     """Return the last beat, whatever came of it: {"at", "hash", "outcome", "run"}."""
     outcomes = {"world_unchanged": "unchanged", "held": "held", "tick_failed": "failed", "interrupted": "interrupted"}
     for event in recent_events(profile):
-        name = event.get("event")
-        if name == "decided" or name in outcomes:
-            outcome = event.get("outcome") if name == "decided" else outcomes[str(name)]
+        name = str(event.get("event"))
+        outcome = event.get("outcome") if name == "decided" else outcomes.get(name)
+        if outcome in _OUTCOME_GLYPHS and row_time(event) < float("inf"):  # else another version's, or damaged
             return {
-                "at": event.get("ts"),
+                "at": event["ts"],
                 "hash": event.get("hash") or state["hash"] or None,
                 "outcome": outcome,
                 "run": event.get("run"),
@@ -12029,8 +12080,9 @@ def status_of(profile: Profile, now: float) -> dict[str, JSON]:
     state = read_state(profile) if present else dict(_STATE)
     midnight, hour = local_midnight(now), now - 3600
     rows = [(row_time(row), row) for row in recent_rows(profile, min(midnight, hour))] if present else []
-    spent, _, unknown = spend_of(row for at, row in rows if at >= midnight)
-    decides = sum(1 for at, row in rows if at >= hour and row.get("kind") in ("tick", "goal"))
+    tomorrow = local_midnight(midnight + 1.5 * DAY)
+    spent, _, unknown = spend_of(row for at, row in rows if midnight <= at < tomorrow or at == float("inf"))
+    decides = sum(1 for at, row in rows if hour < at <= now and row.get("kind") in ("tick", "goal"))
     pid, due = (pulse_pid(profile), pulse_due(profile)) if present else (0, None)
     failure = state["failure"]
     workers = worker_sessions(profile)
@@ -12239,7 +12291,7 @@ def why_run(profile: Profile, run: str) -> dict[str, JSON]:
         "at": wake.get("at"),
         "reason": wake.get("reason"),
         "changed": wake.get("changed", []),
-        "gates": [shown_gate(gate) for gate in wake.get("gates", [])],
+        "gates": [shown_gate(gate) for gate in wake.get("gates") or [] if isinstance(gate, dict)],
         "move": read_capsule(profile, run, "move.json"),
         "journal": result.get("journal"),
         "cost_usd": result.get("cost_usd"),
@@ -13186,7 +13238,7 @@ def cmd_replay(profile: Profile, args: dict[str, JSON]) -> int:
     for line in drift:
         say(f"{Paint(profile.env, sys.stdout)('bad', '✗')} {printable(line)}")
     if drift:
-        made = (read_capsule(profile, run, "result.json") or {}).get("looop")
+        made = read_object(profile, run, "result.json").get("looop")
         other = f"it was made by looop {made}, this is {VERSION}" if made != VERSION else ""
         hint = other or "a file of the capsule was changed"
         raise Failure(f"replay: {run}: {plural(len(drift), 'thing')} came out differently", hint)
@@ -13211,6 +13263,8 @@ def cmd_pause(profile: Profile, args: dict[str, JSON]) -> int:
             del words[0]
         except ValueError:
             pass
+    if until is not None and moment(until) is None:
+        raise Failure("pause: that is later than anything", "`looop pause` alone has no end", EXIT_USAGE)
     why = profile.redacted(" ".join(words))
     prepare(profile)
     write_atomic(profile.path("pause.json"), pretty({"at": now, "until": until, "why": why}).encode())

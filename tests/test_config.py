@@ -182,7 +182,7 @@ class Init(Case):
         os.unlink(path)
         os.mkdir(path)
         self.looop("tick", code=1)
-        self.assertIn("Is a directory", self.stderr)
+        self.assertIn("Not a regular file", self.stderr)
         os.rmdir(path)
         self.looop("tick")
 

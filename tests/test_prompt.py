@@ -49,6 +49,7 @@ class Inputs(unittest.TestCase):
                 "workers": [{"id": "w", "state": "running"}],
                 "claims": [["issue-1", "held by w"], ["issue-2", "held by ?"]],
                 "readings": [["ci", "trusted", '{"ok":1}'], ["disk", "untrusted", "\ufffd"]],
+                "left_out": {},
                 "changes": [],
                 "first": True,
                 "shell": None,
