@@ -208,6 +208,16 @@ class Interrupted(Case):
         self.assertEqual(self.events("interrupted")[0]["effect"], False)
         self.tick()
         self.assertEqual(len(self.ledger()), 1)
+        self.assertEqual(self.json("runs", run, "result.json")["outcome"], "interrupted")
+        self.assertEqual(self.json("state.json")["failure"]["count"], 1)
+        os.unlink(self.path("printed"))
+        self.write("goals/a.md", "1\n")  # ends the wait
+        tick = self.start("tick")
+        wait_until(lambda: os.path.exists(self.path("printed")), "the runner again")
+        tick.kill()
+        tick.wait()
+        self.tick()
+        self.assertEqual(self.json("state.json")["failure"]["count"], 2, "two beats in a row that died")
 
     def test_a_commit_whose_journal_line_is_missing_is_finished(self):
         self.profile(goals={"a": "0\n"})

@@ -170,6 +170,7 @@ class Split(unittest.TestCase):
             ("a \"b\\\nc d\" 'e\\\n f'", [("a bc d e\\ f", ["bc d", "e\\\n f"])]),
             ("x=$(a 'b c'", [("a b c", ["b c"]), ("x= $(", [])]),
             ("printf 'a\\nb'", [("printf a b", ["a\nb"])]),
+            ('printf "a\\nb"', [("printf a b", ["a\nb"])]),
             ("a;;b &\nc", [("a", []), ("b", []), ("c", [])]),
             ("`a", [("a", []), ("`", [])]),
             ("a ['b', \"c\"]{d", [("a b c d", [])]),
@@ -180,6 +181,8 @@ class Split(unittest.TestCase):
                 self.assertRegex(line, r"^ (?:\S+ )*$")
 
     def test_names_of_words(self):
+        for suffix in looop._SUFFIXES:
+            self.assertEqual(looop.words_of(f" ./wipe.{suffix} "), {"wipe", "^wipe"})
         for line, names in (
             (" /usr/bin/Git push ", {"git", "push", "^git"}),
             (
@@ -238,10 +241,14 @@ class Hostile(unittest.TestCase):
     def test_what_is_too_long_or_too_deep_is_held_back(self):
         self.assertTrue(looop.looks_irreversible("echo " + "x" * 200_000))
         self.assertEqual(looop.looks_irreversible("echo " + "x" * 20_000), "")
-        quoted = "date now"
-        for _ in range(11):
-            quoted = 'a "' + quoted.replace("\\", "\\\\").replace('"', '\\"') + '"'
-        self.assertIn("too deep", looop.looks_irreversible(quoted))
+        for levels, why in (
+            (looop._DEEPEST, ""),
+            (looop._DEEPEST + 1, "it looks irreversible: quotes too deep to be read"),
+        ):
+            quoted = "date now"
+            for _ in range(levels):
+                quoted = 'a "' + quoted.replace("\\", "\\\\").replace('"', '\\"') + '"'
+            self.assertEqual(looop.looks_irreversible(quoted), why)
         self.assertEqual(looop.tripwire("date", {}, True, looop._DEEPEST), "")
         self.assertTrue(looop.tripwire("date", {}, True, looop._DEEPEST + 1))
 

@@ -48,6 +48,24 @@ class Valid(unittest.TestCase):
         self.assertEqual(looop.parse_move('{"move":"noop","next_beat_s":1e6}').next_beat_s, 3600)
         self.assertEqual(looop.parse_move('{"move":"noop","next_beat_s":90.7}').next_beat_s, 90)
 
+    def test_optional_fields_that_are_empty_are_absent(self):
+        empty = {"options": None, "ref": "", "journal": "", "why": None, "next_beat_s": None}
+        move = looop.checked_move({"move": "ask", "question": "?", **empty})
+        self.assertEqual(move, looop.Move("ask", {"question": "?"}, "", "", None))
+        self.assertEqual(looop.checked_move({"move": "noop", "next_beat_s": 0}).next_beat_s, looop.NEXT_BEAT_MIN)
+        for value, words in (
+            ({"move": "ask", "question": ""}, 'ask: question must be a string that is not empty, not ""'),
+            ({"move": "ask", "question": None}, "ask: question must be a string that is not empty, not null"),
+            ({"move": "ask", "question": "?", "options": []}, "ask: options must be a list of strings, not []"),
+            ({"move": "ask", "question": "?", "ref": "x", "more": ""}, 'ask: unknown field "more"'),
+            ({"move": "ask"}, "ask: question is missing"),
+            ({"move": "noop", "next_beat_s": "1"}, 'noop: next_beat_s must be a number of seconds, not "1"'),
+            ({"move": "noop", "x" * 99: 1}, f'noop: unknown field "{"x" * 78}…'),
+        ):
+            with self.assertRaises(looop.BadMove) as caught:
+                looop.checked_move(value)
+            self.assertEqual(caught.exception.message, words)
+
     def test_the_schema_in_the_prompt_names_every_field(self):
         schema = looop.move_schema()
         for name, spec in looop.MOVES.items():

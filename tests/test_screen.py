@@ -471,10 +471,10 @@ class Sizes(unittest.TestCase):
         self.assertLess(len(screen._styles), 9000)
 
     def test_huge_numbers_take_little_time(self):
-        start = time.monotonic()
+        start = time.process_time()
         for final in "@ABCDEFGHIJKLMPSTXZ`abdefgr":
             fed(f"word\x1b[99999999{final}\x1b[{'9' * 500};{'9' * 500}{final}".encode() * 5, 200, 100)
-        self.assertLess(time.monotonic() - start, 5)
+        self.assertLess(time.process_time() - start, 5)
 
 
 class Pictures(Case):
@@ -601,9 +601,9 @@ class Noise(unittest.TestCase):
         for _ in range(350):
             stream = noise(chance)
             cols, rows = chance.choice(((20, 6), (10, 4), (40, 10), (7, 3), (2, 2)))
-            start = time.monotonic()
+            start = time.process_time()
             screen = fed(stream, cols, rows, 30)
-            worst = max(worst, time.monotonic() - start)
+            worst = max(worst, time.process_time() - start)
             self.check_lines(screen, stream)
             self.check_split(chance, screen, stream)
             again = looop.load(json.loads(json.dumps(looop.dump(screen))))
@@ -667,10 +667,10 @@ class Noise(unittest.TestCase):
             b"\n",
         ):
             for stream in (piece * (400000 // len(piece)), b"\x1b[" + piece * 100000, b"\x1b]" + piece * 100000):
-                start = time.monotonic()
+                start = time.process_time()
                 looop.skim(stream)
                 looop.asks_terminal(stream)
-                self.assertLess(time.monotonic() - start, 2, piece)
+                self.assertLess(time.process_time() - start, 2, piece)
 
     def test_a_cursor_saved_at_an_edge_of_a_screen_that_is_gone(self):
         screen = fed("\x1b[?47h0123456789\x1b7\x1b[?1047l")

@@ -21,6 +21,9 @@ class WorldHash(unittest.TestCase):
             for data, error in ((b"", ""), (b"a", ""), (b"a\n", ""), (None, "Is a directory"), (b"Is a directory", ""))
         ]
         self.assertEqual(len(set(digests)), 5)
+        forged = [looop.text_item(data) for data in (b"unreadable:gone", b"value:1", b"1", b"x")]
+        forged += [looop.text_item(None, error) for error in ("gone", "text:x", "value:1", "1")]
+        self.assertEqual(len({one.digest for one in (*forged, item(1))}), 9, "no kind passes for another")
         self.assertEqual(looop.text_item(b"x", "gone").value, "unreadable: gone")
         for data, words in (
             *((b"", "0 lines, 0 bytes"), (b"a", "1 line, 1 bytes"), (b"a\n", "1 line, 2 bytes")),
@@ -43,6 +46,12 @@ class WorldHash(unittest.TestCase):
             self.assertEqual(looop.world_hash(dict(reversed(world.items()))), digest)
         self.assertGreater(len(seen), 1000)
         self.assertEqual(len(looop.world_hash({"\udcff": "x"})), 32)
+        # As it lies in state.json: a looop that computed another one would wake every world once.
+        self.assertEqual(looop.world_hash({"playbook": "a", "goal:x": "b"}), "45d11f5f2bfe3e7f183757a71e4f6568")
+        self.assertEqual(
+            (item(1).digest, looop.text_item(b"x").digest),
+            ("ac73d0a37880347f29c7e6768425b8a3", "ec16f620c5d12f35569a9d70c8f23bf5"),
+        )
 
     def test_what_is_asked_can_be_left_out(self):
         world = {"playbook": "a", "goal:ask:x": "b"}
