@@ -261,7 +261,8 @@ class Case(unittest.TestCase):
         profile = looop.open_profile(self.env, os.path.join(ROOT, "looop.py"))
         if self.drifting or not os.path.isdir(self.path("runs")) or os.stat(self.data).st_uid != os.geteuid():
             return
-        whole = [run for run in self.runs() if os.path.exists(self.path("runs", run, "result.json"))]
+        files = ("wake.json", "result.json")
+        whole = [r for r in self.runs() if all(os.path.exists(self.path("runs", r, name)) for name in files)]
         for run in whole:
             self.assertEqual(looop.replay_drift(profile, run), [], run)
         figure("capsules replayed without drift", len(whole))

@@ -138,6 +138,22 @@ class Children(Case):
         wait_until(lambda: not processes_with(self.home), "no descendant")
 
 
+class Stubborn(Case):
+    def test_a_second_ctrl_c_leaves_none_of_them_running(self):
+        body = 'trap "" TERM INT; touch "$LOOOP_DATA_DIR/../begun-$(basename "$0")"; while :; do sleep 0.1; done'
+        self.profile(sensors={f"s{number}": body for number in range(3)})
+        begun = [os.path.join(self.data, "..", f"begun-s{number}.sh") for number in range(3)]
+        tick = self.start("tick")
+        wait_until(lambda: all(map(os.path.exists, begun)), "the sensors")
+        since = time.monotonic()
+        tick.send_signal(signal.SIGINT)
+        wait_until(lambda: tick.poll() is not None or time.monotonic() > since + 0.3, "a moment")
+        tick.send_signal(signal.SIGINT)
+        self.assertEqual(tick.wait(20), 130)
+        self.assertLess(time.monotonic() - since, 2 * looop.KILL_GRACE, "their graces run one after the other")
+        self.assertEqual(processes_with(self.home), [])
+
+
 class PortablePath(Children):
     """The same without pidfd, as on macOS and older kernels; what does not wait for an end is not run twice."""
 

@@ -69,6 +69,20 @@ class Gate(unittest.TestCase):
     def test_a_move_that_says_so_itself(self):
         self.assertTrue(looop.needs_yes(shell("ls", reversible=False), "irreversible"))
 
+    def test_neither_a_command_nor_a_sensor_writes_what_is_not_the_deciders(self):
+        for line in (
+            "echo x > state.json",
+            "echo '{}' > asks/2.answer.json",
+            "echo x >> cost.jsonl",
+            "python3 -c \"open('pause.json', 'w')\"",
+            "cat x > PLAYBOOK\\\n.md",
+        ):
+            if "\n" not in line:
+                self.assertIn("which is not the decider's", looop.needs_yes(shell(line), "irreversible"), line)
+            self.assertIn(
+                "which is not the decider's", looop.needs_yes(sensor(f"date\n{line}\n"), "irreversible"), line
+            )
+
     def test_a_sensor_is_held_to_the_same(self):
         comment = "#!/bin/sh\n# rm -rf is not done here\n"
         self.assertEqual(looop.needs_yes(sensor(comment + "date\n"), "irreversible"), "")

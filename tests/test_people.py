@@ -211,6 +211,28 @@ class Asking(AskingCase):
         self.write("asks/1.json", "{broken")
         self.assertIn("asks/1.json cannot be read", self.looop("asks"))
         self.assertEqual(self.beat({"move": "noop"})["outcome"], "noop")
+        self.looop("answer", "1", "main")
+        self.assertEqual(self.beat({"move": "noop"})["outcome"], "noop")
+        self.assertIn("answer: main", self.prompt())
+        self.assertEqual(self.looop("asks"), "nothing is asked\n", "an answer is the way out")
+
+    def test_an_ask_that_is_put_away_while_it_is_read_is_gone(self):
+        profile = looop.open_profile(self.env, __file__)
+        for again in (False, True):
+            self.beat({"move": "ask", "question": "Which?"})
+            number = looop.ask_numbers(profile, "asks")[-1]
+            looop.give_answer(profile, number, "answered", "this")
+            listed = looop.read_ask if again else looop.ask_numbers
+
+            def put_away(*args, number=number, listed=listed):
+                setattr(looop, listed.__name__, listed)
+                found = listed(*args)
+                looop.archive_asks(profile, [[number, "this"]])
+                return found
+
+            setattr(looop, listed.__name__, put_away)
+            self.addCleanup(setattr, looop, listed.__name__, listed)
+            self.assertEqual(looop.read_asks(profile), [])
 
 
 class Around(AskingCase):
@@ -300,6 +322,7 @@ class Around(AskingCase):
             ("8.json", '{"at":"2026-01-02T03:04:05Z","question":"?","session":["w"]}'),
             ("8.json", '{"at":"2026-01-02T03:04:05Z","question":"?","session":5}'),
             ("8.json", '{"at":"2026-01-02T03:04:05Z","question":"?","session":{"w":1},"run":[1]}'),
+            ("8.json", '{"at":"2026-01-02T03:04:05Z","question":"?","kind":"proposal","move":true}'),
             ("9.json", '{"kind":"proposal","at":"2026-01-02T03:04:05Z","question":"?"}'),
         ):
             self.write(f"asks/{name}", body)
@@ -314,8 +337,33 @@ class Around(AskingCase):
             self.assertEqual(self.beat()["outcome"], "held", body)
             self.looop("status")
 
+    def test_a_folder_beside_the_playbooks_that_were_keeps_none_from_being_replaced(self):
+        for number in range(25):
+            os.makedirs(self.path("playbook.d"), mode=0o700, exist_ok=True)
+            self.write(f"playbook.d/20250101-0000{number:02}-aaaa.md", "old\n")
+        os.mkdir(self.path("playbook.d", "2025-notes"))
+        self.beat({"move": "write_playbook", "body": "# better"})
+        self.looop("approve", "1")
+        self.assertEqual(self.read("PLAYBOOK.md"), "# better\n")
+        kept = os.listdir(self.path("playbook.d"))
+        self.assertEqual((len(kept), "2025-notes" in kept), (21, True))
+
+    def test_a_proposal_of_a_forced_move_is_not_stale_at_once(self):
+        self.beat({"move": "noop"})
+        self.sensor("new", "echo '{\"signal\":1}'")
+        self.replies({"move": "shell", "command": "git push", "reversible": True})
+        self.assertEqual(self.tick(words=("run", "a"))["outcome"], "proposed")
+        self.assertNotIn("has changed since", self.looop("asks"))
+
 
 class Pausing(Case):
+    def test_a_pause_that_ends_later_than_anything_is_refused(self):
+        self.profile()
+        self.looop("pause", "--until", "9999-12-31", code=2)
+        self.assertIn("later than anything", self.stderr)
+        self.assertFalse(os.path.exists(self.path("pause.json")))
+        self.assertIn(" 2099 ", self.looop("pause", "--until", "2099-12-31"))
+
     def test_a_pause_holds_and_sensing_goes_on(self):
         self.profile(goals={"a": "0\n"}, sensors={"s": f"echo x >> {self.home}/sensed; echo '{{}}'"})
         self.looop("pause", "demo", "for", "the", "board")
@@ -435,6 +483,15 @@ class Money(Case):
         self.assertEqual(self.ledger()[-1]["cost_usd"], 1.5)
         self.runner(command + " ", unmetered=False)
         self.assertEqual(self.beat()["outcome"], "noop")
+
+    def test_rows_of_a_clock_that_was_ahead_hold_no_day_before_theirs(self):
+        self.priced(0.4, budget={"daily_usd": 1})
+        row = {"kind": "tick", "id": "tick", "runner": "fake", "cmd": "x", "model": None, "cost_usd": 2.5}
+        ahead = looop.utc_text(time.time() + 400 * 86400)
+        self.write("cost.jsonl", "".join(json.dumps({"ts": ahead, **row, "run": f"r{n}"}) + "\n" for n in range(5)))
+        self.assertEqual(self.beat()["outcome"], "noop")
+        shown = json.loads(self.looop("status", "--json"))["budget"]
+        self.assertEqual((shown["spent_today_usd"], shown["decides_last_hour"]), (0.4, 1))
 
     def test_decides_per_hour(self):
         self.priced(0.0001)

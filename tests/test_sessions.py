@@ -1275,6 +1275,23 @@ class Beats(Sessions):
         self.assertEqual(self.tick()["outcome"], "unchanged", "its own kill woke it")
         self.assertIn("ended worker w", self.journal()[-1])
 
+    def test_no_move_drives_or_ends_a_terminal_of_the_persons_own(self):
+        self.profile(goals={"g": "# g\n"})
+        self.beat({"move": "start_worker", "id": "worker-1", "prompt": "tidy the attic"})
+        self.begin("box", "sleep 300")
+        for move in (
+            {"move": "send", "id": "box", "text": "x"},
+            {"move": "key", "id": "box", "keys": ["Enter"]},
+            {"move": "restart_worker", "id": "box"},
+            {"move": "kill_worker", "id": "box"},
+            {"move": "kill_worker", "id": "bo"},
+            {"move": "kill_worker", "id": "work"},
+        ):
+            self.beat(move, "failed")
+        self.assertTrue(self.session("box").alive and self.session("worker-1").alive)
+        self.assertEqual(self.session("box").status["starts"], 1)
+        self.beat({"move": "kill_worker", "id": "worker-1"})
+
     def test_what_wakes_a_beat(self):
         self.profile()
         self.fleet({"move": "noop"})

@@ -9,7 +9,7 @@ import signal
 import unittest
 
 import looop
-from tests.faults.injector import LONG, Faults, Injector
+from tests.faults.injector import LONG, Faults, Injector, json_text
 
 SHELL = {"move": "shell", "command": "echo RUN >> effects", "reversible": True, "journal": "did RUN"}
 PUSH = {"move": "shell", "command": "echo pushed >> effects", "reversible": False, "journal": "may RUN"}
@@ -67,6 +67,29 @@ class KilledBeats(Faults):
 
         self.beaten({**PUSH, "command": "echo RUN >> effects"}, "proposed", after=after)
         self.assertFalse(os.path.exists(self.path("effects")))
+
+    def test_a_signal_that_is_new_is_decided_on_whoever_dies(self):
+        """Between a reading and what is remembered of it lies an instant at which no signal may get lost."""
+        self.profile(goals={"a": "0\n"}, sensors={"s": f"cat {self.home}/said"})
+        self.decides({"move": "noop"})
+
+        def say(number):
+            with open(os.path.join(self.home, "said"), "w") as file:
+                file.write(json_text({"signal": number}))
+
+        say(0)
+        self.assertEqual([self.verb("tick").code for _ in range(2)], [0, 0])
+        say(1)
+        count = Injector()
+        self.assertEqual(self.verb("tick", injector=count).code, 0)
+        for at in self.points(min(count.counts()[0], 30), 12):  # the readings are written first
+            say(at + 1)
+            injector = Injector(at)
+            self.verb("tick", injector=injector)
+            self.edit()  # a person ends the wait after a beat that died
+            with self.subTest(at=at, before=injector.struck()):
+                self.assertEqual(self.verb("tick").code, 0)
+                self.assertEqual(self.json("state.json")["baseline"]["sensor:s"]["value"], at + 1)
 
     def test_a_question(self):
         self.beaten({"move": "ask", "question": "RUN?", "journal": "asked RUN"}, "acted")
