@@ -1068,6 +1068,17 @@ class Once(Case):
         self.assertEqual([name for name, body in self.tree().items() if secret.encode() in body], [])
         self.assertNotIn(secret, out)
         self.assertIn("[MY_TOKEN]!", out)
+        secret = "geheim/w\u00f6rtlich-12345"
+        spelled = json.dumps({"signal": {secret: 1}}).replace(
+            "/", "\\/"
+        )  # JSON has more than one way to write a letter
+        self.write("sensors/s.sh", f"#!/bin/sh\nprintf '%s' '{spelled}'\n", 0o700)
+        out = self.looop("tick", env={"MY_TOKEN": secret})
+        self.assertEqual(
+            [name for name, body in self.tree().items() if "rtlich-123" in body.decode("utf-8", "replace")],
+            ["sensors/s.sh"],
+        )
+        self.assertIn("[MY_TOKEN]", out)
 
     def test_scratch_folders_can_be_removed(self):
         self.profile(goals={"a": "0\n"}, sensors={"s": "echo '{}'"})

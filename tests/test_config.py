@@ -76,6 +76,10 @@ class Settings(Case):
             ('{"interval": 1e30}', "interval: must be a number of seconds"),
             ('{"budget": 10}', "budget: must be an object, not 10"),
             ('{"budget": {"daily_usd": "10"}}', 'budget.daily_usd: must be a number of USD, 0 or more, not "10"'),
+            (
+                '{"budget": {"daily_usd": 1%s}}' % ("0" * 400),
+                "budget.daily_usd: must be a number of USD, 0 or more, not 1",
+            ),
             ('{"budget": {"max_workers": 1.5}}', "budget.max_workers: must be a whole number"),
             ('{"budget": {"max_workers": null}}', "budget.max_workers: must be a whole number"),
             ('{"gate": {"playbook": "no"}}', "gate.playbook: must be true or false"),
@@ -184,6 +188,10 @@ class Init(Case):
         self.looop("tick", code=1)
         self.assertIn("Not a regular file", self.stderr)
         os.rmdir(path)
+        os.mkfifo(path)
+        self.looop("tick", code=1)
+        self.assertIn("Not a regular file", self.stderr)
+        os.unlink(path)
         self.looop("tick")
 
     def test_a_default_that_is_no_runner(self):

@@ -244,12 +244,15 @@ class Hostile(unittest.TestCase):
 
         self.assertGreater(len(self.UNITS), 25)
         slowest, unit_of_time = 0.0, counted()
-        for unit in self.UNITS:
-            for size in (32_000, 200_000):
-                command = ("mongo " + (unit + " " if unit.isalpha() else unit) * size)[:size]
-                began = time.process_time()
-                looop.looks_irreversible(command)
-                slowest = max(slowest, time.process_time() - began)
+        commands = [
+            ("mongo " + (unit + " " if unit.isalpha() else unit) * size)[:size]
+            for unit in self.UNITS
+            for size in (32_000, 200_000)
+        ]
+        for command in [*commands, "python3 -c '" + "Request( " * 3500 + "'"]:
+            began = time.process_time()
+            looop.looks_irreversible(command)
+            slowest = max(slowest, time.process_time() - began)
         self.assertLess(slowest, max(1.0, 12 * max(unit_of_time, counted())))  # a second, or more on a slow machine
 
     def test_what_is_too_long_or_too_deep_is_held_back(self):

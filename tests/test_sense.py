@@ -225,6 +225,18 @@ class Wakes(Case):
         self.tick()
         self.assertFalse(json.loads(self.looop("sensor", "list", "--json"))[0]["flapping"])
 
+    def test_a_reading_that_is_kept_flaps_no_more(self):
+        body = f"n=$(cat {self.home}/n); echo $((n + 1)) > {self.home}/n; echo '{{\"signal\":'$n'}}'"
+        self.profile(sensors={"flap": body})
+        with open(os.path.join(self.home, "n"), "w") as file:
+            file.write("0")
+        for _ in range(5):
+            self.tick()
+        self.sensor("flap", f"# looop:interval=1h\n{body}")
+        for _ in range(3):
+            self.tick()
+        self.assertEqual(len(self.events("sensor_flapping")), 1)
+
     def test_they_run_at_once(self):
         self.profile(sensors={f"s{i}": "sleep 0.4; echo '{}'" for i in range(12)})
         started = time.monotonic()

@@ -52,6 +52,7 @@ class Text(unittest.TestCase):
         self.assertTrue(all(line.startswith("| ") for line in kept.splitlines()))
         self.assertEqual(looop.fitted("short\n\nx", 700), ("| short\n|\n| x\n", 0))
         self.assertEqual(looop.fitted("", 700), ("", 0))
+        self.assertEqual(looop.fitted("half \ud800", 700), ("| half \\ud800\n", 0))
         kept, lost = looop.fitted("x" * 10000, 800)
         self.assertEqual((kept.count("x"), lost), (100, 9900))
         kept, lost = looop.fitted("x\n" * 50, 1000, size=5000)

@@ -174,6 +174,25 @@ class Replay(Case):
         self.assertGreater(changed, 15)
         self.looop("replay", run)
 
+    def test_capsules_that_hold_values_of_another_kind(self):
+        self.drifting = True
+        self.profile(goals={"a": "zero\n"})
+        self.replies({"move": "noop"})
+        run = self.tick()["run"]
+        kept = {name: self.json("runs", run, name) for name in ("wake.json", "result.json")}
+        for name, value in (
+            ("result.json", 5),
+            ("result.json", "x"),
+            ("wake.json", []),
+            ("wake.json", {**kept["wake.json"], "gates": ["x", None]}),
+            ("wake.json", {**kept["wake.json"], "gates": None}),
+        ):
+            self.write(f"runs/{run}/{name}", json.dumps(value))
+            for words in (("why", "last"), ("why", "last", "--json"), ("replay", "last")):
+                self.looop(*words, code=None)
+                self.assertNotIn("Traceback", self.stderr, (words, value))
+            self.write(f"runs/{run}/{name}", json.dumps(kept[name]))
+
     def test_drift_of_hash_prompt_and_move_is_told_apart(self):
         self.drifting = True
         self.profile(goals={"a": "zero\n"})
