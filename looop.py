@@ -5929,13 +5929,13 @@ class Canvas:
         while place and kept < enough:
             place -= 1
             kept += len(self.unseen[place])
-        skimmed = b""
+        skimmed: list[bytes] = []
         for piece in [*self.unseen[:place], (0, 0)]:
             if isinstance(piece, bytes):
-                skimmed += piece
+                skimmed.append(piece)
                 continue
-            feed_skimmed(self.screen, skimmed)
-            skimmed = b""
+            feed_skimmed(self.screen, b"".join(skimmed))
+            skimmed = []
             if piece[0]:
                 self.screen.resize(*piece)
         del self.unseen[:place]
