@@ -6322,6 +6322,20 @@ REST_MAX = 256 * KIB  # bytes of output that a terminal may hold when its comman
 FAULTS_MAX = 100  # bugs that a supervisor lives with; each leaves its traceback in crash.txt
 
 
+def load_supervisor(alone: bool) -> None:
+    """Load whatever a supervisor can come to use, where looop is loaded piece by piece: see build_zipapp.py.
+
+    `alone`: this process is one, and needs nothing else: the rest goes.
+    """
+    load = getattr(globals().get("__loader__"), "load_lasting", None)
+    if load:
+        load(alone)
+    screen = Screen(2, 1)
+    screen.feed(b"\x1b[m")  # what it compiles is kept by `re`
+    asks_terminal(b"\x1b[")
+    skim(b"\x1b")
+
+
 class Supervisor(Switchboard):
     """Run one session to its end."""
 
@@ -6362,8 +6376,7 @@ class Supervisor(Switchboard):
         import unicodedata  # noqa: F401
 
         self.canvas = Canvas(self.order.cols, self.order.rows)
-        asks_terminal(b"\x1b[")
-        skim(b"\x1b")
+        load_supervisor(alone=True)
 
     def run(self) -> None:
         """Serve until the session has ended."""
@@ -12831,6 +12844,7 @@ def preload() -> None:
         import _ctypes  # noqa: F401
     except ImportError:
         pass
+    load_supervisor(alone=False)
     gc.collect()
     gc.freeze()  # what is there by now stays: it is looked through no more, and shared with the sessions
 
