@@ -156,8 +156,8 @@ def excepthook(*raised):
 sys.excepthook = excepthook
 looop = sys.modules["looop"] = type(sys)("looop")
 looop.__file__ = archive
-source = {{"get_source": lambda name: member("looop.py").decode(), "load_lasting": load_lasting}}
-looop.__loader__ = type("Archive", (), source)
+hooks = {{"get_source": lambda name: member("looop.py").decode(), "load_lasting": load_lasting}}
+looop.__loader__ = type("Archive", (), hooks)
 rest, pieces, bytecode, lasting = globals().pop("code", None) or compiled()
 bytecode = memoryview(bytecode)
 looop.__dict__.update(zip(pieces, map(Piece, pieces)))

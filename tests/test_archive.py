@@ -447,6 +447,7 @@ leave, os._exit = os._exit, settle
         self.call("up", env={"LOOOP_INTERVAL": "1"})
         self.call("start-session", "box", "--command", "exec cat")
         pid = json.loads(self.call("status", "--json"))["pulse"]["pid"]
+        wait_until(lambda: os.path.exists(self.path("events.jsonl")), "the pulse to have loaded all that it needs")
         with open(self.looop_file, "r+b") as file:  # as `cp` and `curl -o` do
             file.write(b"#!/bin/sh\nexit 77\n" + b"\0" * os.path.getsize(self.looop_file))
         with open(os.path.join(self.home, "reading"), "w") as file:
