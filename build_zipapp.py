@@ -17,6 +17,10 @@ the module, its constants and tables, runs as it is. The pieces lie in memory: a
 under a running looop does not reach it. `tests/test_archive.py` holds the source to what makes this safe: no piece is
 compared, or given a second name by a class; exceptions, which `except` must know, are no pieces.
 
+A session's supervisor lives for days and uses an eighth of that: `compile_pieces` finds what `supervise` can come to
+name. A supervisor loads this and drops the bytecode of the rest, which is one object for that reason; a pulse loads it
+before it forks, so that its sessions share it.
+
 The same tree and the same Pythons give the same bytes: fixed dates, nothing compressed, no path of the build inside,
 and the compiler runs in a process of its own with a fixed hash seed, because what an interpreter has interned by then
 shows in its marshalled code.
@@ -129,13 +133,21 @@ class Piece:
         return (whole(self.__piece),)
 
 def whole(name):
-    code = pieces.get(name)
-    if code is not None:
+    start = pieces.get(name)
+    if start is not None:
         made = {{}}
-        exec(marshal.loads(code), looop.__dict__, made)
-        if pieces.pop(name, None):  # else a signal's handler has called it, and was quicker
+        exec(marshal.loads(bytecode[start:]), looop.__dict__, made)
+        if pieces.pop(name, None) is not None:  # else a signal's handler has called it, and was quicker
             looop.__dict__.update(made)
     return looop.__dict__[name]
+
+def load_lasting(alone):
+    global bytecode
+    for name in lasting:
+        whole(name)
+    if alone:
+        pieces.clear()
+        bytecode = b""
 
 def excepthook(*raised):
     import traceback  # the interpreter itself shows the lines of files alone; traceback asks the loader
@@ -144,10 +156,13 @@ def excepthook(*raised):
 sys.excepthook = excepthook
 looop = sys.modules["looop"] = type(sys)("looop")
 looop.__file__ = archive
-looop.__loader__ = type("Archive", (), {{"get_source": lambda name: member("looop.py").decode()}})
-rest, pieces = globals().get("code") or compiled()
+hooks = {{"get_source": lambda name: member("looop.py").decode(), "load_lasting": load_lasting}}
+looop.__loader__ = type("Archive", (), hooks)
+rest, pieces, bytecode, lasting = globals().pop("code", None) or compiled()
+bytecode = memoryview(bytecode)
 looop.__dict__.update(zip(pieces, map(Piece, pieces)))
 exec(rest, looop.__dict__)
+del rest
 gc.freeze()  # what has been loaded stays: no collection looks at it, and a forked session shares it
 gc.enable()
 status = looop.main()
@@ -164,7 +179,11 @@ os._exit(status)  # taking the interpreter apart costs a quarter of a start; loo
 
 
 def compile_pieces(source, origin):
-    """Compile a module: (the code of its constants and tables, {name: marshalled code of each function and class})."""
+    """Compile a module.
+
+    Return the code of its constants and tables; {name: where its code begins} of each function and class; all those
+    codes, marshalled, in a row; and the names of those that `supervise` can come to use.
+    """
     import __future__
 
     import ast
@@ -181,9 +200,19 @@ def compile_pieces(source, origin):
         names = [base.id for base in getattr(node, "bases", ()) if isinstance(base, ast.Name)]
         return any(name.endswith(("Error", "Exception")) or raised(defined.get(name)) for name in names)
 
-    pieces = {name: marshal.dumps(code_of([node])) for name, node in defined.items() if not raised(node)}
-    left = [node for node in tree.body if getattr(node, "name", None) not in pieces]
-    return code_of([node for node in left if getattr(node, "module", None) != "__future__"]), pieces
+    places, bytecode = {}, b""
+    for name, node in defined.items():
+        if not raised(node):
+            places[name] = len(bytecode)
+            bytecode += marshal.dumps(code_of([node]))
+    left = [node for node in tree.body if getattr(node, "name", None) not in places]
+    rest = code_of([node for node in left if getattr(node, "module", None) != "__future__"])
+    used, todo = set(), {"supervise"}  # names of its locals are among them: it is loaded, too, what is called the same
+    while todo:
+        used |= todo
+        nodes = [node for name in todo & set(defined) for node in ast.walk(defined[name])]
+        todo = {node.id for node in nodes if isinstance(node, ast.Name)} - used
+    return rest, places, bytecode, tuple(name for name in places if name in used)
 
 
 def cached(source, origin, name):

@@ -6050,13 +6050,13 @@ class Canvas:
         while place and kept < enough:
             place -= 1
             kept += len(self.unseen[place])
-        skimmed = b""
+        skimmed: list[bytes] = []
         for piece in [*self.unseen[:place], (0, 0)]:
             if isinstance(piece, bytes):
-                skimmed += piece
+                skimmed.append(piece)
                 continue
-            feed_skimmed(self.screen, skimmed)
-            skimmed = b""
+            feed_skimmed(self.screen, b"".join(skimmed))
+            skimmed = []
             if piece[0]:
                 self.screen.resize(*piece)
         del self.unseen[:place]
@@ -6443,6 +6443,20 @@ REST_MAX = 256 * KIB  # bytes of output that a terminal may hold when its comman
 FAULTS_MAX = 100  # bugs that a supervisor lives with; each leaves its traceback in crash.txt
 
 
+def load_supervisor(alone: bool) -> None:
+    """Load whatever a supervisor can come to use, where looop is loaded piece by piece: see build_zipapp.py.
+
+    `alone`: this process is one, and needs nothing else: the rest goes.
+    """
+    load = getattr(globals().get("__loader__"), "load_lasting", None)
+    if load:
+        load(alone)
+    screen = Screen(2, 1)
+    screen.feed(b"\x1b[m")  # what it compiles is kept by `re`
+    asks_terminal(b"\x1b[")
+    skim(b"\x1b")
+
+
 class Supervisor(Switchboard):
     """Run one session to its end."""
 
@@ -6483,8 +6497,7 @@ class Supervisor(Switchboard):
         import unicodedata  # noqa: F401
 
         self.canvas = Canvas(self.order.cols, self.order.rows)
-        asks_terminal(b"\x1b[")
-        skim(b"\x1b")
+        load_supervisor(alone=True)
 
     def run(self) -> None:
         """Serve until the session has ended."""
@@ -12965,6 +12978,7 @@ def preload() -> None:
         import _ctypes  # noqa: F401
     except ImportError:
         pass
+    load_supervisor(alone=False)
     gc.collect()
     gc.freeze()  # what is there by now stays: it is looked through no more, and shared with the sessions
 

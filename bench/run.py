@@ -64,20 +64,23 @@ for beat in range(int(sys.argv[2]) + 2):
 print(json.dumps(times[2:]))
 """
 
-# Starts sessions as a pulse does: within a process that has loaded what a beat and a screen need. A line on stdin says
-# how many there shall be.
+# Starts sessions as a pulse does: within the installed looop, once it has loaded what a pulse loads. It stands before
+# what the file runs, and goes on where that would leave. A line on stdin says how many there shall be.
 FLEET = """\
-import json, os, re, sys
-sys.path.insert(0, sys.argv[1])
-import looop
-profile = looop.open_profile(os.environ, looop.__file__)
-looop.Screen(80, 24).feed(b"\\x1b[1mbold\\x1b[0m\\r\\n")
-made = 0
-for line in sys.stdin:
-    while made < int(line):
-        looop.start_session(profile, looop.Start(f"s{made:03}", sys.argv[2]))
-        made += 1
-    print(flush=True)
+import os, sys
+def serve(status):
+    os._exit = leave
+    looop = sys.modules["looop"]
+    profile = looop.open_profile(os.environ, looop.__file__)
+    looop.preload()
+    made = 0
+    for line in sys.stdin:
+        while made < int(line):
+            looop.start_session(profile, looop.Start(f"s{made:03}", os.environ["COMMAND"]))
+            made += 1
+        print(flush=True)
+    leave(0)
+leave, os._exit = os._exit, serve
 """
 
 SHELL = shutil.which("bash") or "/bin/sh"  # what runs the command lines of sessions, ours and the peers'
@@ -491,10 +494,14 @@ def muxes(bench: Bench, name: str, *kinds: type[Mux]) -> Iterator[list[Mux]]:
 @contextlib.contextmanager
 def fleet(mux: Mux, command: str = IDLE) -> Iterator[Callable[[int], int]]:
     """Have sessions started from within one process: give what takes how many there shall be, and returns its pid."""
-    argv = [PYTHON, "-c", FLEET, ROOT, command]
-    with subprocess.Popen(argv, env=mux.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+    with open(mux.bench.looop, "rb") as file:
+        stub = file.read().split(b" -SI -c '", 1)[1].split(b"' ", 1)[0].decode()
+    argv = [PYTHON, "-SI", "-c", FLEET + stub, mux.bench.looop, "version"]
+    env = {**mux.env, "COMMAND": command}
+    with subprocess.Popen(argv, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdin is not None and process.stdout is not None
         told, heard = process.stdin, process.stdout
+        heard.readline()  # the version
 
         def grow(count: int) -> int:
             told.write(b"%d\n" % count)

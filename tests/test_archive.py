@@ -124,6 +124,28 @@ class Pieces(unittest.TestCase):
         self.assertGreater(len(caught & self.names), 3)
         self.assertEqual(caught & set(pieces()), set())
 
+    def test_what_a_supervisor_can_reach_is_known(self):
+        """It drops the rest. Seen in the bytecode, where a name of the module is told from a local one."""
+        import dis
+        import marshal
+
+        _, places, bytecode, lasting = build_zipapp.compile_pieces(source(), "looop.py")
+        todo, reached = ["supervise"], set()
+        while todo:
+            name = todo.pop()
+            reached.add(name)
+            codes = [marshal.loads(bytecode[places[name] :])]
+            for code in codes:
+                codes += [value for value in code.co_consts if hasattr(value, "co_consts")]
+                used = {
+                    step.argval for step in dis.get_instructions(code) if step.opname in ("LOAD_GLOBAL", "LOAD_NAME")
+                }
+                todo += (used & set(places)) - reached - set(todo)
+        self.assertLessEqual({"Supervisor", "Screen", "paint", "start_on_pty"}, reached)
+        self.assertGreater(len(reached), 80)
+        self.assertLessEqual(reached, set(lasting))
+        self.assertLess(len(lasting), len(places) / 5, "a local name that a function has, too, costs all that it uses")
+
     def test_the_names_of_the_module_are_known(self):
         """A name that no scope defines would be met only when its piece is used."""
         table = symtable.symtable(source().decode(), "looop.py", "exec")
@@ -226,6 +248,27 @@ class Built(Case):
         self.assertEqual(status, 0)
         self.assertGreater(left, len(pieces()) - 40)
         self.assertLess(left, len(pieces()) - 10)
+
+    def test_a_supervisor_has_loaded_what_it_can_come_to_use_and_dropped_the_rest(self):
+        """Run it as the file does, up to the end, where it becomes a supervisor as far as this matters."""
+        with open(self.looop_file, "rb") as file:
+            text = file.read().split(b" -SI -c '", 1)[1].split(b'\' "$0"', 1)[0].decode()
+        settled = """\
+import os, sys
+def settle(status):
+    looop = sys.modules["looop"]
+    before = len(bytecode)
+    looop.load_supervisor(alone=False)
+    kept = len(bytecode)
+    looop.load_supervisor(alone=True)
+    left = [name for name in lasting if type(looop.__dict__[name]) is Piece]
+    print(status, before == kept > 500000, len(bytecode), len(pieces), left, len(lasting) > 80, flush=True)
+    leave(0)
+leave, os._exit = os._exit, settle
+"""
+        command = [sys.executable, "-SI", "-c", settled + text, self.looop_file, "version"]
+        done = subprocess.run(command, env=self.env, capture_output=True, check=True)
+        self.assertEqual(done.stdout.decode().split("\n")[1], "0 True 0 0 [] True")
 
     def test_a_fault_shows_its_lines(self):
         self.altered(SMALL.replace(b"return 0", b"return [][10 ** 3]"))
@@ -355,7 +398,7 @@ class Built(Case):
         self.call("version")
         (path,) = self.cached()
         poison = compile("import sys; print('poisoned'); main = lambda: 0", "x", "exec")
-        code = marshal.dumps((poison, {}))
+        code = marshal.dumps((poison, {}, b"", ()))
         with open(path, "wb") as file:
             file.write(binascii.crc32(code).to_bytes(4, "big") + code)
         self.assertIn("poisoned", self.call("version"), "the cache is what is run")
@@ -404,6 +447,7 @@ class Built(Case):
         self.call("up", env={"LOOOP_INTERVAL": "1"})
         self.call("start-session", "box", "--command", "exec cat")
         pid = json.loads(self.call("status", "--json"))["pulse"]["pid"]
+        wait_until(lambda: os.path.exists(self.path("events.jsonl")), "the pulse to have loaded all that it needs")
         with open(self.looop_file, "r+b") as file:  # as `cp` and `curl -o` do
             file.write(b"#!/bin/sh\nexit 77\n" + b"\0" * os.path.getsize(self.looop_file))
         with open(os.path.join(self.home, "reading"), "w") as file:

@@ -931,7 +931,7 @@ class Questions(Sessions):
 
 class Waiting(Sessions):
     def test_expect_finds_what_came_before_and_what_comes(self):
-        session = self.begin("a", 'echo before; stty -echo; while read x; do echo "got $x"; done')
+        session = self.begin("a", 'stty -echo; echo before; while read x; do echo "got $x"; done')
         self.assertEqual(self.looop("expect", "a", "bef.re"), "before\n")
         waiting = self.start("expect", "a", "^got (a|b)$", "--json")
         self.looop("send", "a", "a")
