@@ -4087,6 +4087,7 @@ _SKIMMED = (
     rf"({_KEPT_PIECES}|(?:{_UNFINISHED}\x1b?[\xc2-\xf4]?[\x80-\xbf]{{0,2}})\Z)"
     rf"|{_OPENER}(?:\][^\x07\x18\x1a\x1b]*|[PX^_k][^\x18\x1a\x1b]*)"  # other strings, passed over with what is in them
 )
+_NO_PEN = rb"\x1b(?!\[[0-9;:]*m)"  # an escape sequence that is none; most of coloured output has no other
 _QUESTION = (
     rf"{_OPENER}(?:[ZP]|\][{_CONTROLS}]*(?:4|1[0-9]);[^\x07\x18\x1a\x1b]*\?"
     rf"|\[[{_CONTROLS} -?]*(?:[cn]|\$[{_CONTROLS} -/]*p)|\[[{_CONTROLS}]*(?:\?[{_CONTROLS} -?]*u|>[{_CONTROLS} -?]*q)"
@@ -4109,6 +4110,9 @@ def skim(data: bytes) -> bytes:
         return b""
     import re
 
+    last = data.rfind(b"\x1b")
+    if b"\x0e" not in data and b"\x0f" not in data and not re.search(_NO_PEN, data[:last]):
+        data = data[max(0, data.rfind(b"\x1b[0m", 0, last), data.rfind(b"\x1b[m", 0, last)) :]  # resets the pens before
     return b"".join(re.compile(_SKIMMED.encode("latin-1")).findall(data))
 
 
@@ -4131,6 +4135,8 @@ def asks_terminal(data: bytes) -> bool:
         return False
     import re
 
+    if not re.search(_NO_PEN, data[:at]):
+        data, at = data[at:], 0
     if re.compile(_QUESTION.encode("latin-1")).search(data):
         return True
     return at == len(data) - 1 or bool(re.compile(_UNFINISHED.encode("latin-1")).fullmatch(data, at))

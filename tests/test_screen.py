@@ -652,6 +652,25 @@ class Noise(unittest.TestCase):
         self.assertEqual(*kinds, stream)
         self.assertTrue(looop.asks_terminal(stream) or not screen.replies, stream)
 
+    def test_coloured_text_is_skimmed_to_its_last_pens(self):
+        chance, resets = random.Random(11), 0
+        pens = [b"", b"0", b"1", b"31", b"0;4", b"38;5;200", b"4:3", b"48:2::1:2:3", b"7;0;1"]
+        for _ in range(300):
+            stream = b"".join(
+                chance.choice((b"word ", b"\xe2\x94\x82", b"\r\n", b"\x1b[%sm" % chance.choice(pens)))
+                for _ in range(chance.randrange(1, 40))
+            )
+            stream += chance.choice(
+                (b"", b"", b"\x1b", b"\x1b[", b"\x1b[3", b"\x1b[6n", b"\x1b]0;x\x07", b"\x1b[c\x1b[1m")
+            )
+            stream = chance.choice((b"", b"", b"\x1b[6n", b"\x1b]0;[0m\x1b[0m", b"\x1b7", b"\x0e")) + stream
+            self.check_skim(fed(stream, 20, 6, 30), stream)
+            resets += b"\x1b[0m" in stream or b"\x1b[m" in stream
+        self.assertGreater(resets, 100)
+        long = (b"\x1b[31mred\x1b[0m plain " * 5000) + b"\x1b[1mbold"
+        self.assertEqual(looop.skim(long), b"\x1b[0m\x1b[1m")
+        self.assertFalse(looop.asks_terminal(long))
+
     def test_skim_and_asks_are_linear(self):
         for piece in (
             b"\x1b",
