@@ -173,6 +173,10 @@ class Failure(Exception):
         self.code = code
 
 
+class Busy(Failure):
+    """Report that a beat is in progress: nothing is wrong, and nothing was begun."""
+
+
 class Unsettled(Failure):
     """Report a failure in the middle of an effect: some of it may have happened."""
 
@@ -11681,12 +11685,35 @@ def run_beat(
     """Run one beat, alone: the one way in for `tick` and `run`. Raise Failure when another beat holds the lock."""
     if runner:
         profile.runner(runner)  # a name that is unknown is told also on a beat that needs none
-    prepare(profile)
-    lock = beat_lock(profile, verb, wait)
     try:
-        return Beat(profile, forced, runner).go()
-    finally:
-        lock.release()
+        prepare(profile)
+        with beat_lock(profile, verb, wait):
+            return Beat(profile, forced, runner).go()
+    except Busy:
+        raise
+    except Exception as error:
+        if not forced:  # else a person stands there and reads it
+            tell_beat_error(profile, error)
+        raise
+
+
+def beat_trouble(error: Exception) -> str:
+    """Say what kept a beat from being run (pure)."""
+    if isinstance(error, Failure):
+        return f"{error.message}: {error.hint}".rstrip(": ")
+    if isinstance(error, OSError):
+        return f"{error.filename or ''}: {error.strerror or error}".lstrip(": ")
+    return f"a bug in looop: {error!r}"
+
+
+def tell_beat_error(profile: Profile, error: Exception) -> None:
+    """Put what kept a beat from being run into the events, for `status`: nobody reads the mail of cron."""
+    try:
+        ours = check_data_dir(profile)
+    except Failure:
+        return
+    if ours:
+        emit(profile, "beat_error", reason=one_line(beat_trouble(error)))
 
 
 def beat_lock(profile: Profile, verb: str, wait: float | None) -> Lock:
@@ -11700,7 +11727,7 @@ def beat_lock(profile: Profile, verb: str, wait: float | None) -> Lock:
         taken = lock.acquire(None if wait is None else wait - 0.5, note)
     if not taken:
         holder = lock_words(lock.path) or "it has just ended"
-        raise Failure(f"{verb}: a beat is in progress ({holder})", "wait for it: --wait 5m")
+        raise Busy(f"{verb}: a beat is in progress ({holder})", "wait for it: --wait 5m")
     close_inherited()
     heed_signals()
     return lock
@@ -12036,20 +12063,36 @@ def recent_events(profile: Profile, limit: int = 400) -> Iterator[dict[str, JSON
             yield event
 
 
-def last_tick(profile: Profile, state: Mapping[str, JSON]) -> dict[str, JSON] | None:
-    """Return the last beat, whatever came of it: {"at", "hash", "outcome", "run"}."""
-    outcomes = {"world_unchanged": "unchanged", "held": "held", "tick_failed": "failed", "interrupted": "interrupted"}
+_ENDS = {  # events that end a beat, and what came of it
+    "world_unchanged": "unchanged",
+    "held": "held",
+    "tick_failed": "failed",
+    "beat_error": "failed",
+    "interrupted": "interrupted",
+}
+
+
+def last_end(profile: Profile) -> tuple[str, dict[str, JSON]]:
+    """Return how the last beat ended, and the event that says so; ("", {}) where none is known."""
     for event in recent_events(profile):
         name = str(event.get("event"))
-        outcome = event.get("outcome") if name == "decided" else outcomes.get(name)
+        outcome = str(event.get("outcome")) if name == "decided" else _ENDS.get(name, "")
         if outcome in _OUTCOME_GLYPHS and row_time(event) < float("inf"):  # else another version's, or damaged
-            return {
-                "at": event["ts"],
-                "hash": event.get("hash") or state["hash"] or None,
-                "outcome": outcome,
-                "run": event.get("run"),
-            }
-    return None
+            return outcome, event
+    return "", {}
+
+
+def last_tick(profile: Profile, state: Mapping[str, JSON]) -> dict[str, JSON] | None:
+    """Return the last beat, whatever came of it: {"at", "hash", "outcome", "run"}."""
+    outcome, event = last_end(profile)
+    if not outcome:
+        return None
+    return {
+        "at": event["ts"],
+        "hash": event.get("hash") or state["hash"] or None,
+        "outcome": outcome,
+        "run": event.get("run"),
+    }
 
 
 def pulse_pid(profile: Profile) -> int:
@@ -12096,6 +12139,9 @@ def status_of(profile: Profile, now: float) -> dict[str, JSON]:
         if verdict.verdict == "hold":
             end = f"; until {local_moment(verdict.until, now)}" if verdict.until else ""
             notes.append(f"{verdict.detail}{end}")
+    ended = last_end(profile)[1] if present else {}
+    if ended.get("event") == "beat_error":
+        notes.insert(0, f"no beat can be run: {ended.get('reason')}")
     crashed = None if pid else crash_of(read_session(profile, PULSE))
     if crashed:
         notes.insert(0, f"the pulse died ({with_local_times(crashed, now)}): nothing is watched: looop up")
@@ -12321,6 +12367,7 @@ def why_now(profile: Profile, now: float) -> dict[str, JSON]:
     changes = diff(beat.state["baseline"], beat.world.items) if beat.state["hash"] else []
     quiet = held is not None and held.gate == "unchanged"
     since = f"unchanged since {utc_text(beat.state['decided_at'])}" if quiet and beat.state["decided_at"] else ""
+    stopped = "" if held else what_stops(profile)
     return {
         "run": None,
         "at": utc_text(now),
@@ -12330,11 +12377,23 @@ def why_now(profile: Profile, now: float) -> dict[str, JSON]:
         "move": None,
         "journal": None,
         "cost_usd": None,
-        "outcome": "unchanged" if quiet else "held" if held else "would decide",
+        "outcome": "unchanged" if quiet else "held" if held else "would fail" if stopped else "would decide",
         "runner": profile.runner().name,
-        "failure": None,
-        "next": what_wakes(profile, beat, held, now),
+        "failure": stopped or None,
+        "next": [] if stopped else what_wakes(profile, beat, held, now),
     }
+
+
+def what_stops(profile: Profile) -> str:
+    """Say what would keep a beat from deciding that has something to decide; "" when nothing would."""
+    runner = profile.runner()
+    try:
+        if runner.mode != "builtin":
+            require_runner(profile, runner)
+            require_disk(profile)
+    except (Failure, OSError) as error:
+        return beat_trouble(error)
+    return ""
 
 
 def what_wakes(profile: Profile, beat: Beat, held: Verdict | None, now: float) -> list[str]:
@@ -12381,7 +12440,7 @@ def why_lines(why: Mapping[str, JSON], now: float, paint: Paint) -> list[str]:
         told = move_lines(why["move"], why["journal"] or "")
         rows += [("move" if i == 0 else "", line) for i, line in enumerate(told)]
     if why["failure"]:
-        rows.append(("failed", one_line(why["failure"], 300)))
+        rows.append(("failed" if why["run"] else "stopped by", one_line(why["failure"], 300)))
     if why["journal"]:
         rows.append(("journal", one_line(why["journal"])))
     if why["run"]:
@@ -12789,6 +12848,7 @@ class Pulse:
         except BrokenPipeError:  # nobody reads what it prints: whoever began it in the foreground has left
             raise
         except Exception as error:
+            tell_beat_error(self.profile, error)
             self.trouble(error)
             self.bell.wait(backoff_after(self.errors))
 
@@ -12807,17 +12867,13 @@ class Pulse:
 
     def trouble(self, error: Exception) -> str:
         """Count what went wrong, and tell it; return it in words."""
-        if isinstance(error, Failure):
-            words = f"{error.message}: {error.hint}".rstrip(": ")
-        elif isinstance(error, OSError):
-            words = f"{error.filename or ''}: {error.strerror or error}".lstrip(": ")
-        else:
+        words = beat_trouble(error)
+        if not isinstance(error, (Failure, OSError)):
             import traceback
 
             traceback.print_exc()
-            words = f"a bug in looop: {error!r}: its traceback is in `looop log pulse`"
+            words += ": its traceback is in `looop log pulse`"
         self.errors += 1
-        emit(self.profile, "beat_error", reason=one_line(words))
         try:
             surface(self.profile, {f"pulse:{one_line(words, 100)}": Notice(f"no beat can be run: {words}")}, beat=False)
         except (Failure, OSError):
@@ -17917,23 +17973,25 @@ def next_steps(status: Mapping[str, JSON], timed: bool = False) -> list[tuple[st
     `timed`: a scheduler runs the beat.
     """
     pulse, builtin = status["pulse"], status["runner"] == BUILTIN.name
+    idle, last = not pulse["running"] and not timed, status["last_tick"]
     alive = [row["id"] for row in status["workers"] if row["alive"]]
     steps = [step for ask in status["open_asks"][:1] for step in asked_steps(ask, alive)]
     if pulse["crashed"]:
         steps += [("looop up", "start the pulse again"), ("looop log pulse --tail 20", "the last it said")]
     if status["paused"]:
         steps.append(("looop resume", "end the pause: decide again"))
-    if status["backoff"]["fails"]:
+    if status["backoff"]["fails"] or (last and last["outcome"] == "failed"):
         steps.append(("looop doctor", "examine what a beat needs: the last one failed"))
-    if status["last_tick"] is None:
+    if last is None and not pulse["running"]:
         steps.append(("looop tick", "run one beat: it makes the profile, and says what it does"))
-    elif not pulse["running"] and not timed:
+    elif idle:
         steps += [("looop up", "beats in the background, from now on")]
         steps += [("looop service install", "or have systemd, launchd or cron run them")]
     if builtin:
         steps.append(("looop init", "choose who decides: without an LLM looop only takes note"))
-    if status["last_tick"] is None:
-        steps += [("looop help", "the whole design on a few screens"), ("looop up", "beats in the background")]
+    if last is None:
+        steps.append(("looop help", "the whole design on a few screens"))
+        steps += [("looop up", "beats in the background")] if idle else []
     steps.append(("looop why now", "what holds the next beat back, and what would wake it"))
     if pulse["running"]:
         steps.append(("looop watch pulse", "look on; q leaves"))

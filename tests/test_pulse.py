@@ -292,6 +292,36 @@ class Hardship(Pulses):
         self.write("goals/a.md", "3\n")
         wait_until(lambda: len(self.events("decided")) == 2, "a beat again", 90)
 
+    def test_a_beat_that_cannot_be_run_is_to_be_seen(self):
+        """Whoever asks is told, however far back the last good beat is; the pulse said it to its own log alone."""
+        self.profile(goals={"a": "1\n"})
+        wrong = "no beat can be run: runner x: nosuchcmd is not on PATH: install nosuchcmd"
+        self.config({"default": "x", "runners": {"x": {"mode": "typed", "tick": "nosuchcmd"}}})
+        self.looop("tick", code=1)  # as cron does
+        self.assertEqual(len(self.events("beat_error")), 1)
+        self.assertIn(wrong, self.status()["attention"][0])
+        self.looop("run", "a", code=1)  # a person reads what became of that
+        self.up()
+        self.asleep()
+        status = self.status()
+        self.assertIn(wrong, status["attention"][0])
+        self.assertEqual(status["last_tick"]["outcome"], "failed")
+        self.assertEqual(len(self.events("beat_error")), 2)
+        told = json.loads(self.looop("why", "now", "--json"))
+        self.assertEqual((told["outcome"], told["next"]), ("would fail", []))
+        self.assertIn("nosuchcmd is not on PATH", told["failure"])
+        self.assertRegex(self.looop("why", "now"), "stopped by +runner x: nosuchcmd")
+        self.assertNotIn("looop up", self.looop())
+        self.assertIn("looop doctor", self.looop())
+        self.looop("down")
+        self.runner('cat >/dev/null; echo \'{"move":"noop"}\'')
+        self.tick()
+        self.assertEqual(self.status()["attention"], [])
+        with looop.Lock(self.path(".beat.lock")) as lock:
+            self.assertTrue(lock.acquire(5.0, "a beat"))
+            self.looop("tick", code=1)
+        self.assertEqual(len(self.events("beat_error")), 2, "a beat in progress is no error")
+
     def test_a_full_disk_leaves_no_lock_behind(self):
         """A lock that could be taken and not be labelled was held by its own process for ever."""
         self.profile()
