@@ -907,6 +907,14 @@ def make_private_dir(path: str) -> None:
                 raise
 
 
+def make_folder(path: str) -> None:
+    """Make one folder in one that is there. Raise FileNotFoundError when that is not: it was moved, or removed."""
+    try:
+        os.mkdir(path, 0o700)
+    except FileExistsError:
+        pass
+
+
 def only_ours(path: str) -> bool:
     """Tell whether a file or a folder is there, is ours, and nobody else can write to it."""
     try:
@@ -8640,7 +8648,7 @@ def judged(ended: Ended, status: str, reading: JSON, last: Reading | None) -> Re
 
 def keep_readings(profile: Profile, readings: Mapping[str, Reading]) -> None:
     """Write the readings into snapshots/, and remove those of sensors that are gone."""
-    make_private_dir(profile.path("snapshots"))
+    make_folder(profile.path("snapshots"))
     new = [r for name, r in readings.items() if r.status != "kept" and snapshot(profile, name) != r.text]
     if new:
         remove_file(profile.path(_INDEX))  # first: it must never give an old digest to a new text, whoever dies between
@@ -10217,7 +10225,7 @@ def new_run_id(profile: Profile, now: float) -> str:
         except FileExistsError:
             continue
         except FileNotFoundError:
-            make_private_dir(profile.path("runs"))
+            make_folder(profile.path("runs"))
 
 
 def known_run(profile: Profile, name: str) -> str:
@@ -12825,8 +12833,11 @@ class Pulse:
         why = "a bug"
         with self.lock, Bell(profile) as self.bell:
             try:
-                while True:
+                while not self.displaced():
                     self.turn()
+                why = f"{self.lock.path} is not the file that it holds: the data dir was moved or removed"
+                sys.stderr.write(f"looop: pulse: {why}: it ends; `looop up` begins another\n")
+                return EXIT_FAILED
             except BrokenPipeError:
                 why = "nobody reads what it prints"
                 raise
@@ -12835,7 +12846,17 @@ class Pulse:
                 why = f"signal {signal_name(number)}"
                 return 0
             finally:
-                emit(profile, "pulse_stop", pid=os.getpid(), why=why)
+                if not self.displaced():
+                    emit(profile, "pulse_stop", pid=os.getpid(), why=why)
+
+    def displaced(self) -> bool:
+        """Tell whether `.lock` is no longer the file that this holds: nobody would see this pulse, or could end it."""
+        try:
+            return not os.path.samestat(os.stat(self.lock.path), os.fstat(self.lock.fd))
+        except (FileNotFoundError, NotADirectoryError):
+            return True
+        except OSError:  # that it is gone is not known
+            return False
 
     def turn(self) -> None:
         """Beat once, and sleep. A bug in what surrounds the beat is told like one in the beat, and waited after."""
@@ -12848,6 +12869,8 @@ class Pulse:
         except BrokenPipeError:  # nobody reads what it prints: whoever began it in the foreground has left
             raise
         except Exception as error:
+            if self.displaced():
+                return
             tell_beat_error(self.profile, error)
             self.trouble(error)
             self.bell.wait(backoff_after(self.errors))
@@ -12862,6 +12885,8 @@ class Pulse:
         try:
             return run_beat(self.profile, wait=None, verb="pulse")
         except Exception as error:
+            if self.displaced():  # in the middle of the beat
+                raise
             words = self.trouble(error)
             return Outcome("failed", words, next_beat_s=int(backoff_after(self.errors)))
 
@@ -12980,6 +13005,8 @@ class Pulse:
             left = due - steady()
             asked = max(0.0, min(left, LOOK_EVERY))
             self.bell.wait(asked)
+            if self.displaced():
+                return
             self.account(asked)
             if left <= 0:
                 return
