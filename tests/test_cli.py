@@ -121,6 +121,23 @@ class Status(Case):
             self.looop(*words)
         self.assertFalse(os.path.exists(self.data))
 
+    def test_an_odd_line_in_the_events_ends_no_verb(self):
+        self.profile(goals={"a": "x\n"})
+        self.tick()
+        good = self.read("events.jsonl")
+        events = ["held", "decided", "world_unchanged", "beat_error", [], {}, None, 5]
+        odd = [{"event": event, "ts": ts} for event in events for ts in (5, None, "x", [], {}, 1e400)]
+        odd += [{**odd[0], "ts": "2026-13-99T99:99:99Z", "outcome": "noop"}, [], 5, "x", None]
+        now = "2026-01-02T03:04:05Z"
+        odd += [{"event": "decided", "ts": now, "outcome": outcome} for outcome in ("zzz", 5, [], {}, None, "")]
+        self.write("events.jsonl", good + "".join(f"{json.dumps(row)}\n" for row in odd) + "{\n")
+        last = [row for row in map(json.loads, good.splitlines()) if row["event"] == "decided"][-1]
+        for verb in ((), ("status",), ("service", "status"), ("doctor",)):
+            self.looop(*verb, code=None)
+        self.assertEqual(json.loads(self.looop("status", "--json"))["last_tick"]["at"], last["ts"])
+        self.write("events.jsonl", good + json.dumps({"event": "beat_error", "ts": now, "reason": [5]}) + "\n")
+        self.assertIn("no beat can be run: [5]", self.looop("status"))
+
     def test_json_has_the_promised_keys(self):
         self.profile(goals={"a": "x\n"}, sensors={"bad": "exit 1"})
         self.tick()
