@@ -586,6 +586,12 @@ def dig(value: JSON, *path: str) -> JSON:
     return value
 
 
+def objects_with(value: JSON, *texts: str) -> list[dict[str, JSON]]:
+    """Return the objects in a list, [] when it is none; only those that hold texts under all of the keys `texts`."""
+    found = [part for part in value if isinstance(part, dict)] if isinstance(value, list) else []
+    return [part for part in found if all(isinstance(part.get(key), str) for key in texts)]
+
+
 def near_words(word: str, words: Sequence[str], most: int = 3) -> str:
     """Suggest what a mistyped word may have meant, "" when nothing is near."""
     import difflib
@@ -685,6 +691,14 @@ def parse_utc(text: str) -> float:
     year -= month <= 2
     days = 365 * year + year // 4 - year // 100 + year // 400 + (153 * ((month + 9) % 12) + 2) // 5 + day - 719469
     return float(days * 86400 + hour * 3600 + minute * 60 + second)
+
+
+def stored_moment(value: JSON) -> float | None:
+    """Return the epoch seconds of a moment as a file holds it, None when it is none (pure)."""
+    try:
+        return parse_utc(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
 
 
 def local_stamp(epoch: float) -> str:
@@ -1714,10 +1728,16 @@ def well_formed(state: JSON) -> bool:
     for key, kinds in _STATE_KINDS.items():
         if state.get(key) is not None and not isinstance(state[key], kinds):
             return False
+    moments = [state.get(key) for key in ("decided_at", "noop_at")] + [dig(state, "failure", "until")]
+    if any(value is not None and moment(value) is None for value in moments):
+        return False
     entries = state.get("baseline") or {}
     if not all(isinstance(e, dict) and isinstance(e.get("digest"), str) and "value" in e for e in entries.values()):
         return False
+    if not all(isinstance(pair, list) and len(pair) == 2 for pair in state.get("read") or []):
+        return False
     needed: dict[str, dict[str, Any]] = {
+        "during": {"run": str, "keys": list},
         "last": {"run": str, "line": str, "journal_at": int, "result": dict},
         "failure": {"count": int, "until": (int, float), "reason": str, "reply": str, "policy": str},
         "shell": {"command": str, "ended": str, "output": str},
@@ -1742,7 +1762,7 @@ def read_state(profile: Profile) -> dict[str, JSON]:
         raise Failure(f"state.json: not JSON: {error}", remedy) from None
     if not well_formed(state):
         raise Failure("state.json: not what looop writes", remedy)
-    return {**_STATE, **state}
+    return {**_STATE, **{key: value for key, value in state.items() if value is not None}}
 
 
 def write_state(profile: Profile, state: Mapping[str, JSON]) -> None:
@@ -2442,10 +2462,8 @@ def recent_rows(profile: Profile, since: float, only: bytes = b"", until: float 
 
 def row_time(row: Mapping[str, JSON]) -> float:
     """Return when a row was written (pure); one that does not say so counts for ever: no spend is forgotten."""
-    try:
-        return parse_utc(str(row.get("ts")))
-    except ValueError:
-        return float("inf")
+    at = stored_moment(row.get("ts"))
+    return float("inf") if at is None else at
 
 
 def spend_of(rows: Iterable[Mapping[str, JSON]]) -> tuple[float, int, int]:
@@ -8525,6 +8543,9 @@ def refusal(path: str) -> str:
     return ""
 
 
+READING_STATUSES = ("ok", "error", "refused", "kept")
+
+
 def read_index(profile: Profile) -> dict[str, Reading]:
     """Return the readings of the last beat, their texts left on disk; {} where that cannot be known."""
     try:
@@ -8535,6 +8556,8 @@ def read_index(profile: Profile) -> dict[str, Reading]:
     for line in text_of(raw or b"").split("\n")[:-1]:
         try:
             name, status, digest, secs, at, streak, trusted, stamp = line.split("\t")
+            if status not in READING_STATUSES or amount(float(secs)) is None or moment(float(at)) is None:
+                raise ValueError("not what is written here")
             readings[name] = Reading(
                 name, status, b"", digest, float(secs), float(at), int(streak), trusted == "1", stamp
             )
@@ -10314,6 +10337,26 @@ def note_child(profile: Profile, run: str, name: str) -> Callable[[int], None]:
     return note
 
 
+def tick_words(runner: Runner) -> list[str]:
+    """Return the words of a runner's command, from its program on up to a pipe or the like (pure)."""
+    import shlex
+
+    try:
+        lexer = shlex.shlex(runner.tick, posix=True, punctuation_chars=True)
+        lexer.whitespace_split = True
+        words = list(lexer)
+    except ValueError:
+        return []
+    start = next((i for i, word in enumerate(words) if "=" not in word.split("/")[0]), len(words))
+    end = next((i for i, word in enumerate(words) if i >= start and word[:1] in tuple(";|&<>()")), len(words))
+    return words[start:end]
+
+
+def program_of(runner: Runner) -> str:
+    """Return the program that a runner's command starts with, "" for none (pure)."""
+    return next(iter(tick_words(runner)), "")
+
+
 def require_runner(profile: Profile, runner: Runner) -> None:
     """Raise Failure when a runner's command is not on PATH."""
     words = [word for word in runner.tick.split() if "=" not in word]
@@ -10801,8 +10844,8 @@ def perform(scene: Scene) -> Done:
 
 def shown_gate(gate: Mapping[str, JSON]) -> dict[str, JSON]:
     """Return a verdict with its end as text."""
-    until = gate.get("until")
-    return {**gate, "until": utc_text(until) if isinstance(until, (int, float)) else until}
+    until = moment(gate.get("until"))
+    return {**gate, "until": None if until is None else utc_text(until)}
 
 
 def read_pause(profile: Profile, now: float) -> dict[str, JSON] | None:
@@ -12111,10 +12154,7 @@ def pulse_pid(profile: Profile) -> int:
 
 def pulse_due(profile: Profile) -> float | None:
     """Return when the pulse beats next, in epoch seconds; None when nobody knows."""
-    try:
-        return parse_utc(lock_holder(profile.path(".lock")).partition(", next ")[2])
-    except ValueError:
-        return None
+    return stored_moment(lock_holder(profile.path(".lock")).partition(", next ")[2])
 
 
 def crash_of(pulse: Session | None) -> str | None:
@@ -12337,21 +12377,26 @@ def sensor_table(rows: Sequence[Mapping[str, JSON]], now: float, paint: Paint) -
 
 
 def why_run(profile: Profile, run: str) -> dict[str, JSON]:
-    """Explain one decided beat, in the shape of `why --json`."""
+    """Explain one decided beat, in the shape of `why --json`; what was damaged since is not there."""
     wake = read_object(profile, run, "wake.json")
     result = read_object(profile, run, "result.json")
+
+    def told(file: Mapping[str, JSON], key: str) -> str | None:
+        return file[key] if isinstance(file.get(key), str) else None
+
+    changed = objects_with(wake.get("changed"), "key")
     return {
         "run": run,
-        "at": wake.get("at"),
-        "reason": wake.get("reason"),
-        "changed": wake.get("changed", []),
-        "gates": [shown_gate(gate) for gate in wake.get("gates") or [] if isinstance(gate, dict)],
+        "at": None if stored_moment(wake.get("at")) is None else wake["at"],
+        "reason": told(wake, "reason"),
+        "changed": [{"key": c["key"], "old": c.get("old"), "new": c.get("new")} for c in changed],
+        "gates": [shown_gate(gate) for gate in objects_with(wake.get("gates"), "gate", "verdict", "detail")],
         "move": read_capsule(profile, run, "move.json"),
-        "journal": result.get("journal"),
-        "cost_usd": result.get("cost_usd"),
-        "outcome": result.get("outcome") or "open",
-        "runner": wake.get("runner"),
-        "failure": result.get("reason"),
+        "journal": told(result, "journal"),
+        "cost_usd": amount(result.get("cost_usd")),
+        "outcome": told(result, "outcome") or "open",
+        "runner": told(wake, "runner"),
+        "failure": told(result, "reason"),
         "next": [],
     }
 
@@ -12473,8 +12518,11 @@ def replay_drift(profile: Profile, run: str) -> list[str]:
         if sealed.get(name) != found.get(name):
             how = "appeared since" if name not in sealed else "is gone" if name not in found else "was changed since"
             drift.append(f"{name}: {how} the run")
-    if "digests" in wake and world_hash(wake["digests"]) != wake.get("hash"):
-        drift.append(f"hash: {wake.get('hash')} was recorded, {world_hash(wake['digests'])} comes out")
+    digests = wake.get("digests", {})
+    if not isinstance(digests, dict) or not all(isinstance(digest, str) for digest in digests.values()):
+        drift.append("hash: its digests are none")
+    elif "digests" in wake and world_hash(digests) != wake.get("hash"):
+        drift.append(f"hash: {wake.get('hash')} was recorded, {world_hash(digests)} comes out")
     if "inputs" in wake and "prompt.md" in found:
         try:
             drift += prompt_drift(build_prompt(wake["inputs"])[0], capsule_text(profile, run, "prompt.md"))
@@ -12986,9 +13034,8 @@ class Pulse:
         asked, last = state["next_beat_s"], state["last"]
         if not asked or not last:
             return 0.0
-        try:
-            begun = parse_utc(str(last["result"]["at"]))
-        except (KeyError, TypeError, ValueError):
+        begun = stored_moment(last["result"].get("at"))
+        if begun is None:
             return 0.0
         return float(min(asked, begun + asked - time.time()))
 
@@ -13566,7 +13613,7 @@ def cmd_init(profile: Profile, args: dict[str, JSON]) -> int:
         write_atomic(profile.config_path, pretty(wanted).encode())
     prepare(profile)
     found = Profile(profile.env, profile.data, profile.config_path, profile.cache, profile.self_path).runner(name)
-    word = found.tick.split()[0] if found.tick else ""
+    word = program_of(found)
     say(f"runner   {name}" + (f", which is {found.name} here" if found.name != name else ""))
     say(f"config   {profile.config_path}")
     say(f"profile  {profile.data}")
@@ -13587,7 +13634,7 @@ def choose_runner(profile: Profile) -> str:
     names = ["auto", *sorted(profile.runners())]
     for number, name in enumerate(names, 1):
         runner = profile.runners().get(name)
-        word = runner.tick.split()[0] if runner and runner.tick else ""
+        word = program_of(runner) if runner else ""
         here = {"auto": "pi if on PATH, else claude, else builtin", "builtin": "no LLM: says what changed"}.get(
             name, ""
         )
@@ -16561,21 +16608,6 @@ def tried(argv: Sequence[str], env: Mapping[str, str], timeout: float = _ANSWER_
 def first_line(text: str) -> str:
     """Return the first line of a text that says something (pure)."""
     return next((one_line(line, 80) for line in text.split("\n") if line.strip()), "nothing")
-
-
-def tick_words(runner: Runner) -> list[str]:
-    """Return the words of a runner's command, from its program on up to a pipe or the like (pure)."""
-    import shlex
-
-    try:
-        lexer = shlex.shlex(runner.tick, posix=True, punctuation_chars=True)
-        lexer.whitespace_split = True
-        words = list(lexer)
-    except ValueError:
-        return []
-    start = next((i for i, word in enumerate(words) if "=" not in word.split("/")[0]), len(words))
-    end = next((i for i, word in enumerate(words) if i >= start and word[:1] in tuple(";|&<>()")), len(words))
-    return words[start:end]
 
 
 def check_python(profile: Profile) -> Iterator[Finding]:
