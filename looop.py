@@ -12022,6 +12022,40 @@ def parse_until(text: str, now: float) -> float:
     raise ValueError(f"{text!r} is no time: write 17:30 or 2026-01-02 17:30")
 
 
+_UNIT_WORDS = {
+    "s": "s sec secs second seconds",
+    "m": "m min mins minute minutes",
+    "h": "h hr hrs hour hours",
+    "d": "d day days",
+}
+
+
+def pause_span(words: Sequence[str]) -> tuple[float, list[str]]:
+    """Return how long a pause is meant to be, 0.0 for no end, and why (pure). Raise ValueError for a span that is none.
+
+    A span that is not understood must not pass for a reason: that pause would have no end.
+    """
+    first, *why = words or ("",)
+    if not first[:1].isdigit():
+        return 0.0, list(words)
+    try:
+        span = parse_duration(first)
+    except ValueError as error:
+        raise ValueError(f"{error}; a time of day: --until 17:30") from None
+    second = why[0].lower().rstrip(".,") if why else ""
+    unit = next((unit for unit, spelled in _UNIT_WORDS.items() if second in spelled.split()), "")
+    if unit and not first[-1].isalpha():
+        raise ValueError(f"`{first} {one_line(why[0], 20)}` is two words: write {first}{unit}")
+    if second[:1].isdigit() and second[-1:] in _UNIT_WORDS:
+        try:
+            whole = int(span + parse_duration(second))
+        except ValueError:
+            return span, why
+        right = f"{whole}s" if whole % 60 else f"{whole // 60}m"
+        raise ValueError(f"`{first} {second}` is two durations: write {right}")
+    return span, why
+
+
 # ======================================================================================================================
 # 50. Views
 # ======================================================================================================================
@@ -13388,11 +13422,10 @@ def cmd_pause(profile: Profile, args: dict[str, JSON]) -> int:
             raise Failure(f"pause: --until: {error}", "looop help pause", EXIT_USAGE) from None
     elif words:
         try:
-            span = parse_duration(words[0])
-            until = now + span if span else None
-            del words[0]
-        except ValueError:
-            pass
+            span, words = pause_span(words)
+        except ValueError as error:
+            raise Failure(f"pause: {error}", "looop help pause", EXIT_USAGE) from None
+        until = now + span if span else None
     if until is not None and moment(until) is None:
         raise Failure("pause: that is later than anything", "`looop pause` alone has no end", EXIT_USAGE)
     why = profile.redacted(" ".join(words))

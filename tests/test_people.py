@@ -340,6 +340,22 @@ class Pausing(Case):
         self.assertEqual(self.tick()["outcome"], "noop")
         self.looop("pause", "--until", "25:99", code=2)
         self.looop("pause", "--until", "09:00")
+        before = self.read("pause.json")
+        for words, hint in (
+            ("1h30m", "write 90, 90s, 500ms, 15m, 2h or 3d; a time of day: --until 17:30"),
+            ("17:30", "--until 17:30"),
+            ("2hours lunch", "is no duration"),
+            ("2 hours", "write 2h"),
+            ("90 sec. tea", "write 90s"),
+            ("2 Days off", "write 2d"),
+            ("1h 30m", "write 90m"),
+        ):
+            self.assertEqual(self.looop("pause", *words.split(), code=2), "")
+            self.assertIn(hint, self.stderr)
+        self.assertEqual(self.read("pause.json"), before, "no reason, and no pause without an end")
+        for words, why in (("2h 5 whys", "5 whys"), ("90 monkeys", "monkeys"), ("2h hours", "hours")):
+            self.looop("pause", *words.split())
+            self.assertEqual(self.json("pause.json")["why"], why)
         self.assertEqual(self.tick()["outcome"], "held")
         self.write("pause.json", "{broken")
         self.assertIn("pause.json cannot be read", self.tick()["reason"])
