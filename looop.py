@@ -13214,6 +13214,7 @@ class Option(Record):
     short: str = ""  # "-f"
     many: bool = False  # may be given several times: its value is a list
     choices: tuple[str, ...] = ()
+    bare: str = ""  # its value where no word, or another option, comes after it; "": it must have one
 
 
 class Argument(Record):
@@ -17323,10 +17324,10 @@ LOOP_VERBS: tuple[Verb, ...] = (
         "People",
         "list what the loop asks of you",
         options=(
-            Option("--wait", "wait until something is asked, that long (0: without limit)", "DUR", "seconds"),
+            Option("--wait", "wait until something is asked, no longer than DUR", "DUR", "seconds", bare="0"),
             _JSON,
         ),
-        examples=(("looop asks", "what waits for you"), ("looop asks --wait 1h && notify-send looop", "be told")),
+        examples=(("looop asks", "what waits for you"), ("looop asks --wait && notify-send looop", "be told")),
         exits="0 done; 124 nothing was asked in time (--wait)",
     ),
     Verb(
@@ -17700,7 +17701,8 @@ def text_block(text: str) -> Block:
 def option_form(option: Option) -> str:
     """Write an option as it is used."""
     names = f"{option.short}, {option.name}" if option.short else option.name
-    return f"{names} {option.metavar}" if option.metavar else names
+    value = f"[{option.metavar}]" if option.bare else option.metavar
+    return f"{names} {value}" if value else names
 
 
 def synopsis_words(verb: Verb) -> list[str]:
@@ -18172,7 +18174,8 @@ def option_word(option: Option) -> str:
     names = f"{option.short},{option.name}" if option.short else option.name
     if not option.metavar and option.kind == "text":
         return names
-    return names + ("+" if option.many else "" if option.metavar else ":") + "=" + "|".join(taken_words(option))
+    sign = "+" if option.many else "" if option.metavar and not option.bare else ":"
+    return f"{names}{sign}={'|'.join(taken_words(option))}"
 
 
 def argument_words(arguments: Sequence[Argument]) -> list[str]:
@@ -18240,7 +18243,8 @@ def zsh_option(option: Option) -> list[str]:
     line = f"[{zsh_escaped(option.line, '[]')}]"
     ends = line
     if option.metavar:
-        ends = f"={line}:{zsh_escaped(option.metavar, ':')}:{zsh_action(option)}"
+        colon = "::" if option.bare else ":"
+        ends = f"={line}{colon}{zsh_escaped(option.metavar, ':')}:{zsh_action(option)}"
     elif option.kind != "text":
         ends = f"=-{line}::value:{zsh_action(option)}"
     names = [name for name in (option.short, option.name) if name]
@@ -18894,7 +18898,9 @@ def parse_args(verb: Verb, words: Sequence[str]) -> dict[str, JSON]:
                 raise Failure(f"{verb.name}: {name} takes no value", f"looop help {verb.name}", EXIT_USAGE)
             parsed[key] = True
             continue
-        if not equals:
+        if not equals and option.bare and (not rest or rest[0].startswith("-")):
+            value = option.bare
+        elif not equals:
             if not rest:
                 raise Failure(f"{verb.name}: {name} needs a value", f"{name} {option.metavar}", EXIT_USAGE)
             value = rest.pop(0)

@@ -63,6 +63,21 @@ class Usage(Case):
         self.assertEqual(looop.parse_args(verb, ["--wait=2m", "--", "--odd"])["goal-id"], "--odd")
         self.assertEqual(looop.parse_args(verb, ["--wait=2m", "--", "--odd"])["wait"], 120)
 
+    def test_a_value_that_may_be_left_out(self):
+        verb = looop.find_verb(["asks"])[0]
+        for words, wait, as_json in (
+            ("", None, None),
+            ("--wait", 0, None),
+            ("--wait --json", 0, True),
+            ("--json --wait", 0, True),
+            ("--wait 2h --json", 7200, True),
+            ("--wait=2h", 7200, None),
+            ("--wait --", 0, None),
+        ):
+            args = looop.parse_args(verb, words.split())
+            self.assertEqual((args["wait"], args["json"]), (wait, as_json), words)
+        self.refuse(["asks", "--wait", "soon"], "'soon' is no duration")
+
     def test_version(self):
         self.assertEqual(self.looop("version"), f"looop {looop.VERSION}\n")
         self.assertEqual(self.looop("--version"), f"looop {looop.VERSION}\n")

@@ -174,7 +174,7 @@ class Asking(AskingCase):
 
     def test_waiting_for_an_ask(self):
         self.looop("asks", "--wait", "200ms", code=124)
-        waiting = self.start("asks", "--wait", "20s", "--json")
+        waiting = self.start("asks", "--wait", "--json")
         self.beat({"move": "ask", "question": "Which?"})
         self.assertEqual(waiting.wait(20), 0)
         self.assertEqual(json.loads(waiting.stdout.read())[0]["question"], "Which?")
