@@ -12116,7 +12116,7 @@ def money(usd: float | None) -> str:
     return f"${usd:.4f}" if 0 < usd < 0.1 else f"${usd:.2f}"
 
 
-def outcome_lines(outcome: Outcome, runner: str, paint: Paint) -> list[str]:
+def outcome_lines(outcome: Outcome, runner: Runner, paint: Paint) -> list[str]:
     """Say how a beat ended, in one or two lines."""
     glyph, colour = _OUTCOME_GLYPHS[outcome.outcome]
     head = f"{paint(colour, glyph)} {paint('bold' if colour != 'dim' else 'dim', outcome.outcome)}"
@@ -12125,13 +12125,14 @@ def outcome_lines(outcome: Outcome, runner: str, paint: Paint) -> list[str]:
         if outcome.next_beat_s:
             text += f"; for {duration_text(outcome.next_beat_s)} more"
         return [f"{head}  {text}"]
+    price = "unmetered" if runner.unmetered and outcome.cost_usd is None else money(outcome.cost_usd)
     if outcome.outcome == "failed":
-        wait, price = duration_text(outcome.next_beat_s or 0), money(outcome.cost_usd)
+        wait = duration_text(outcome.next_beat_s or 0)
         second = f"nothing was changed; next decide in {wait}; {price}; {outcome.run}"
         return [f"{head}  {printable(outcome.reason)}", f"  {paint('dim', second)}"]
     journal = (outcome.journal or "").partition(" ")[2][len("0000-00-00 00:00 ") :]
-    price = "no cost" if runner == BUILTIN.name else money(outcome.cost_usd)
-    second = f"because: {one_line(outcome.reason, 160)}; {runner}, {price}; {outcome.run}"
+    price = "no cost" if runner.mode == "builtin" else price
+    second = f"because: {one_line(outcome.reason, 160)}; {runner.name}, {price}; {outcome.run}"
     return [f"{head}  {journal}", f"  {paint('dim', second)}"]
 
 
@@ -12338,7 +12339,9 @@ def ask_lines(profile: Profile, asks: Sequence[Mapping[str, JSON]], now: float, 
         head = f"{paint('dim' if done else 'note', glyph)} {paint('bold', title)}"
         lines.append(f"{head}  {who}{one_line(str(ask['question']), 300)}  {paint('dim', age)}")
         if n is None:
-            lines.append(paint("dim", f"    looop attach {ask['session']} · looop unflag {ask['session']}"))
+            session = read_session(profile, ask["session"])
+            look = "attach" if session and session.alive else "log"
+            lines.append(paint("dim", f"    looop {look} {ask['session']} · looop unflag {ask['session']}"))
             continue
         body = ask.get("diff") or (f"$ {ask['command']}" if ask.get("command") else "")
         lines += [f"    {line}" for line in printable(body).rstrip("\n").split("\n")] if body else []
@@ -12993,7 +12996,7 @@ class Pulse:
             fields = {field: getattr(outcome, field) for field in outcome._fields}
             say(json_line({"ts": utc_text(time.time()), **self.profile.redacted(fields)}))
         else:
-            runner = self.profile.runner().name if outcome.run else BUILTIN.name
+            runner = self.profile.runner() if outcome.run else BUILTIN
             lines = outcome_lines(outcome, runner, Paint(self.profile.env, sys.stdout))
             if outcome.run or self.printed != lines[0]:
                 say(f"{time.strftime('%H:%M:%S')} " + "\n         ".join(lines))
@@ -13306,7 +13309,7 @@ def tell_outcome(profile: Profile, args: Mapping[str, JSON], outcome: Outcome) -
         runner = profile.runner(args["runner"] or "") if outcome.run else BUILTIN
         if outcome.run and runner is BUILTIN and not args["runner"] and profile.setting("runner") == "auto":
             sys.stderr.write("looop: no pi and no claude on PATH: the built-in decider ran (no LLM, no cost)\n")
-        for line in outcome_lines(outcome, runner.name, Paint(profile.env, sys.stdout)):
+        for line in outcome_lines(outcome, runner, Paint(profile.env, sys.stdout)):
             say(line)
     return EXIT_FAILED if outcome.outcome == "failed" else 0
 
@@ -13578,7 +13581,7 @@ def cmd_cost_add(profile: Profile, args: dict[str, JSON]) -> int:
     """Record what a worker spent."""
     kind, key, runner, usd = (args[name] for name in ("kind", "id", "runner", "usd"))
     if kind not in PAID_KINDS:
-        raise Failure(f"_cost: {one_line(kind)} is no kind", f"one of {', '.join(PAID_KINDS)}", EXIT_USAGE)
+        raise Failure(f"cost add: {one_line(kind)} is no kind", f"one of {', '.join(PAID_KINDS)}", EXIT_USAGE)
     cost: float | None = None
     if usd not in ("unknown", "null"):
         try:
@@ -13587,7 +13590,7 @@ def cmd_cost_add(profile: Profile, args: dict[str, JSON]) -> int:
             pass
         if cost is None:
             raise Failure(
-                f"_cost: {one_line(usd)} is no amount of USD", "a number, 0 or more, or `unknown`", EXIT_USAGE
+                f"cost add: {one_line(usd)} is no amount of USD", "a number like 1.5, or `unknown`", EXIT_USAGE
             )
     prepare(profile)
     row = {
@@ -14814,7 +14817,10 @@ def checked_word(text: str) -> str:
 
 
 def checked_repository(text: str) -> str:
-    """Return OWNER/REPO or HOST/OWNER/REPO. Raise ValueError for anything else."""
+    """Return OWNER/REPO or HOST/OWNER/REPO, also of a page's address. Raise ValueError for anything else."""
+    scheme, separator, rest = text.partition("://")
+    if separator and scheme in ("http", "https"):
+        text = "/".join(rest.split("/")[:3]).rstrip("/").removeprefix("github.com/").removesuffix(".git")
     parts = text.split("/")
     letters = all(char.isascii() and (char.isalnum() or char in "._-") for part in parts for char in part)
     if len(parts) not in (2, 3) or not all(parts) or not letters or text.startswith("-"):
@@ -16831,10 +16837,17 @@ def check_answer(profile: Profile) -> Iterator[Finding]:
         yield ok(f"{runner.name} is {runner.mode}: it is not asked")
         return
     started = time.monotonic()
-    metered = asked_aside(profile, runner, ASK_FOR_NOOP, "doctor --ask")
+    said = ""
+    try:
+        metered = asked_aside(profile, runner, ASK_FOR_NOOP, "doctor --ask")
+        said = f" (it said: {one_line(profile.redacted(metered.text), 80)})"
+        move = parse_move(metered.text)
+    except BadMove as error:
+        by_hand = f"run it by hand, it must answer with one JSON object: {one_line(profile.redacted(runner.tick), 200)}"
+        yield fail(f"{runner.name}: {error.message}{said}", by_hand)
+        return
     secs = time.monotonic() - started
     cost = "unmetered" if runner.unmetered else money(metered.cost)
-    move = parse_move(metered.text)
     yield ok(f"{runner.name} answered with {move.name} after {secs:.1f} s, {cost}")
 
 
@@ -18812,6 +18825,7 @@ _MEANT = {  # what others call it
     **dict.fromkeys(("man", "manual", "usage"), "help"),
     **dict.fromkeys(("rm", "clean"), "prune"),
     **dict.fromkeys(("beat", "once"), "tick"),
+    **dict.fromkeys(("completion", "completions"), "config bash"),
     "accept": "approve",
     "cron": "service install",
     "deny": "reject",
@@ -18856,7 +18870,8 @@ def near_action(group: str, word: str, actions: Sequence[str]) -> str:
 def verb_meant(first: str, second: str, groups: Mapping[str, Sequence[str]]) -> str:
     """Suggest what was meant by two words that begin with no verb; `groups`: second words by first words."""
     if first in _MEANT:
-        return f"did you mean {_MEANT[first]}?"
+        group = _MEANT[first].split()[0]
+        return f"did you mean {f'{group} {second}' if second and second in groups[group] else _MEANT[first]}?"
     for group, actions in groups.items():
         if second and "" not in actions and near_words(first, [group]):
             near = near_action(group, second, actions)
@@ -18887,7 +18902,9 @@ def parse_args(verb: Verb, words: Sequence[str]) -> dict[str, JSON]:
         name, equals, value = word.partition("=") if word.startswith("--") else (word, "", "")
         option = known.get(name)
         if option is None:
-            hint = near_words(name, list(known)) or f"looop help {verb.name}"
+            words_may = any(argument.count == "*" for argument in verb.args)
+            where = f"words that begin with - stand after --: looop {verb.name} … -- {one_line(word, 40)}"
+            hint = near_words(name, list(known)) or (where if words_may else f"looop help {verb.name}")
             raise Failure(f"{verb.name}: unknown option {one_line(name, 60)}", hint, EXIT_USAGE)
         key = option.name[2:]
         if not option.metavar:

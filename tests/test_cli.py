@@ -20,6 +20,12 @@ class Usage(Case):
 
     def test_what_is_mistyped(self):
         self.refuse(["tikc"], "did you mean tick?")
+        self.refuse(["ps"], "did you mean ls?")
+        self.refuse(["sensors", "add", "git", "/tmp"], "did you mean sensor add?")
+        self.refuse(["sensors"], "did you mean sensor list?")
+        self.refuse(["completion", "bash"], "did you mean config bash?")
+        self.refuse(["completions", "zsh"], "did you mean config zsh?")
+        self.refuse(["answer", "3", "-5", "degrees"], "words that begin with - stand after --: looop answer … -- -5")
         self.refuse(["sensor"], "one of: sensor list, sensor show, sensor test")
         self.refuse(["sensor", "lits"], "sensor")
         self.refuse(["tick", "--wiat", "5"], "did you mean --wait?")
@@ -30,6 +36,7 @@ class Usage(Case):
         self.refuse(["run"], "goal-id is missing")
         self.refuse(["help", "nothing"], "no such verb")
         self.refuse(["_cost", "tick", "x", "pi", "free"], "no amount of USD")
+        self.refuse(["cost", "add", "tick", "x", "pi", "1,5"], "cost add: 1,5 is no amount of USD: a number like 1.5")
         self.refuse(["_cost", "lunch", "x", "pi", "1"], "no kind")
         self.refuse(["\x1b[31m"], "\\x1b[31m")
         self.refuse(["a\nb"], "a b")

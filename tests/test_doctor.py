@@ -78,7 +78,10 @@ class Whole(Doctor):
         self.assertEqual((row["status"], row["text"][:24]), ("ok", "fake answered with noop "))
         self.assertEqual([row["runner"] for row in self.ledger()], ["fake"])
         self.replies("I cannot.")
-        self.assertIn("✗ answer", self.looop("doctor", "--ask", code=1))
+        self.assertRegex(
+            self.looop("doctor", "--ask", code=1),
+            r"✗ answer +fake: the reply holds no JSON object \(it said: I cannot\.\)\n +run it by hand, it must answer",
+        )
         self.assertEqual((len(self.ledger()), os.listdir(self.path("runs"))), (2, []))
         self.looop("doctor", "--ask", code=1, env={"LOOOP_CHILD": "1"})
 

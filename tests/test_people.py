@@ -56,6 +56,20 @@ class Asking(AskingCase):
         self.looop("answer", "7", "x", code=1)
         self.assertIn("there is no such ask: nothing is asked", self.stderr)
 
+    def test_what_costs_nobody_knows_and_nobody_meters_is_no_unknown_price(self):
+        self.replies({"move": "noop"})
+        self.assertRegex(self.looop("tick"), "; fake, unmetered; tick-")
+        self.replies("prose")
+        self.write("goals/a.md", "new\n")
+        self.assertRegex(self.looop("tick", code=1), "; unmetered; tick-")
+
+    def test_the_flag_of_an_ended_session_leads_to_its_log(self):
+        self.looop("start-session", "w", "--command", "cat")
+        self.looop("flag", "w", "look")
+        self.assertIn("looop attach w · looop unflag w", self.looop("asks"))
+        self.looop("kill", "w")
+        self.assertIn("looop log w · looop unflag w", self.looop("asks"))
+
     def test_an_answer_waits_for_a_decider_that_succeeds(self):
         self.beat({"move": "ask", "question": "Which?"})
         self.looop("answer", "1", "this")
