@@ -15953,10 +15953,15 @@ class Scheduler:
     """Be one way to have the beat run: what is written for it, and how it is told."""
 
     kind = ""
+    program = ""  # its own command: where that is missing, its files are another machine's, shared with it
 
     def __init__(self, profile: Profile, name: str = "") -> None:
         self.profile = profile
         self.name = name or service_name(profile)
+
+    def here(self) -> bool:
+        """Tell whether this machine has it."""
+        return bool(which(self.program, self.profile.env))
 
     def paths(self) -> list[str]:
         """Return the files it has."""
@@ -16065,6 +16070,7 @@ class Systemd(Scheduler):
     """A timer of the user's systemd."""
 
     kind = "systemd"
+    program = "systemctl"
 
     def paths(self) -> list[str]:
         """Return the unit and its timer."""
@@ -16159,6 +16165,7 @@ class Launchd(Scheduler):
     """An agent of the user's launchd."""
 
     kind = "launchd"
+    program = "launchctl"
 
     def paths(self) -> list[str]:
         """Return the agent's plist."""
@@ -16248,6 +16255,17 @@ _CRON_TIMES: dict[int, str] = {
 }
 
 
+def cron_due(every: int, now: float) -> float:
+    """Return when a line of _CRON_TIMES runs next: it goes by the clock on the wall, which leaps twice a year."""
+    minute = now // 60 * 60 + 60
+    for _ in range(2 * 24 * 60):
+        wall = time.localtime(minute)
+        if (wall.tm_hour * 60 + wall.tm_min) * 60 % every == 0:
+            break
+        minute += 60
+    return minute
+
+
 def cron_parts(crontab: bytes, name: str) -> tuple[bytes, bytes, bytes]:
     """Part a crontab into what stands before a profile's block, the block, and what stands after it (pure).
 
@@ -16271,6 +16289,7 @@ class Cron(Scheduler):
     """A line of the user's crontab, between two that say whose it is."""
 
     kind = "cron"
+    program = "crontab"
 
     def paths(self) -> list[str]:
         """Return the one name of what is no file."""
@@ -16293,7 +16312,7 @@ class Cron(Scheduler):
 
     def present(self) -> dict[str, bytes]:
         """Return the block, where there is one."""
-        if not which("crontab", self.profile.env):
+        if not self.here():
             return {}
         block = cron_parts(self.read(), self.name)[1]
         return {"crontab": block} if block else {}
@@ -16365,9 +16384,7 @@ class Cron(Scheduler):
             every = self.parsed(self.present()).every
         except (Failure, ValueError, LookupError, StopIteration):
             every = 0
-        now = time.time()
-        midnight = local_midnight(now)
-        return running, midnight + (now - midnight) // every * every + every if every and running is not False else None
+        return running, cron_due(every, time.time()) if every and running is not False else None
 
     def notes(self) -> list[str]:
         """Tell when nobody reads crontabs here."""
@@ -16415,10 +16432,12 @@ def chosen_scheduler(profile: Profile, kind: str | None) -> Scheduler:
     return Systemd(profile)
 
 
-def installed_services(profile: Profile) -> list[tuple[Scheduler, dict[str, bytes]]]:
-    """Return what this profile has, with what its files hold."""
+def installed_services(profile: Profile, here: bool = True) -> list[tuple[Scheduler, dict[str, bytes]]]:
+    """Return what this profile has, with what its files hold; not `here`: of schedulers that this machine lacks."""
     found = []
     for scheduler in (kind(profile) for kind in SCHEDULERS.values()):
+        if scheduler.here() != here:
+            continue
         try:
             files = scheduler.present()
         except (Failure, OSError):
@@ -16508,13 +16527,14 @@ def cmd_service_uninstall(profile: Profile, args: dict[str, JSON]) -> int:
     require_person(profile, "service uninstall")
     kind = chosen_scheduler(profile, args["kind"]).kind if args["kind"] else ""
     found = [(one, files) for one, files in installed_services(profile) if kind in ("", one.kind)]
+    found += [(one, files) for one, files in installed_services(profile, here=False) if kind == one.kind]
     for scheduler, files in found:
         for path, data in files.items():
             if path != "crontab" and _WRITTEN_BY.encode() not in data:
                 raise Failure(
                     f"service uninstall: {path}: was not written by looop", "remove it yourself, if it is yours"
                 )
-        for command in scheduler.farewell():
+        for command in scheduler.farewell() if scheduler.here() else ():
             say(f"$ {' '.join(command)}")
         for path, data in files.items():
             say(f"remove {printable(path)}" + (f":\n{printable(text_of(data)).rstrip()}" if path == "crontab" else ""))
@@ -16523,6 +16543,10 @@ def cmd_service_uninstall(profile: Profile, args: dict[str, JSON]) -> int:
         return 0
     require_yes("service uninstall", args["yes"])
     for scheduler, _ in found:
+        if not scheduler.here():
+            scheduler.write({})
+            say(f"removed: {scheduler.kind}, which this machine does not have, ran no beat here")
+            continue
         scheduler.take()
         say(f"removed: {scheduler.kind} runs no beat of this profile any more; workers live on")
     return 0
@@ -16557,7 +16581,13 @@ def service_status(profile: Profile) -> dict[str, JSON]:
     warnings += pulse_too(profile) if services else []
     if len(services) > 1:
         warnings.append("more than one scheduler runs the beat: `looop service uninstall KIND` takes one away")
-    return {"services": services, "last": last["at"] if last else None, "pulse": holder or None, "warnings": warnings}
+    return {
+        "services": services,
+        "elsewhere": {one.kind: list(files) for one, files in installed_services(profile, here=False)},
+        "last": last["at"] if last else None,
+        "pulse": holder or None,
+        "warnings": warnings,
+    }
 
 
 def cmd_service_status(profile: Profile, args: dict[str, JSON]) -> int:
@@ -16576,6 +16606,9 @@ def cmd_service_status(profile: Profile, args: dict[str, JSON]) -> int:
         rows += [("command", " ".join(map(one_line, row["command"])))] if row["command"] else []
     if not rows:
         rows.append(("service", "none: `looop service install` has the beat run by itself"))
+    for kind, paths in status["elsewhere"].items():
+        words = f"for a machine that has {kind}; `looop service uninstall {kind}` removes it"
+        rows += [("elsewhere", f"{path}, {words}") for path in paths]
     if status["last"]:
         when = parse_utc(status["last"])
         rows.append(("last beat", f"{local_moment(when, now)}, {duration_text(now - when)} ago"))
