@@ -16667,7 +16667,7 @@ _OLD_CLAUDE = "--no-session-persistence"
 _ANSWER_BY = 20.0  # seconds within which a program tells its version
 
 
-def tried(argv: Sequence[str], env: Mapping[str, str], timeout: float = _ANSWER_BY) -> tuple[bool, str]:
+def told_by(argv: Sequence[str], env: Mapping[str, str], timeout: float = _ANSWER_BY) -> tuple[bool, str]:
     """Run a program that only tells something: whether it ended well, and what it said on stdout and stderr."""
     ended = run_job(Job(argv[0], list(argv), dict(env), timeout, cap=MIB, tidy=True))
     said = text_of(ended.out + ended.err)
@@ -16805,7 +16805,7 @@ def check_git(profile: Profile) -> Iterator[Finding]:
             "git is not on PATH: moves are not committed", "install git (apt install git, xcode-select --install)"
         )
         return
-    good, said = tried([path, "--version"], profile.env)
+    good, said = told_by([path, "--version"], profile.env)
     yield ok(f"{first_line(said)}, {path}") if good else fail(f"{path}: {said}", "install git anew")
 
 
@@ -16825,7 +16825,7 @@ def check_runner(profile: Profile) -> Iterator[Finding]:
     if os.path.basename(path) not in DEFAULT_RUNNERS:
         yield ok(f"{runner.name}: {runner.tick}: not a program that looop knows, so it is not tried without --ask")
         return
-    good, said = tried([path, "--version"], profile.env)
+    good, said = told_by([path, "--version"], profile.env)
     if not good:
         yield fail(f"{runner.name}: {path} --version: {profile.redacted(said)}", f"run it by hand: {path} --version")
         return
@@ -16844,7 +16844,7 @@ def check_options(profile: Profile, runner: Runner, words: list[str]) -> Iterato
             break
         action.append(word)
     shown = " ".join([program, *action, "--help"])
-    good, said = tried([words[0], *action, "--help"], profile.env)
+    good, said = told_by([words[0], *action, "--help"], profile.env)
     if not good:
         yield warn(f"{shown}: {profile.redacted(said)}: its options are not checked", f"run it by hand: {shown}")
         return
@@ -16888,7 +16888,7 @@ def check_tmux(profile: Profile) -> Iterator[Finding]:
     """Look for tmux."""
     path = which("tmux", profile.env)
     if path:
-        good, said = tried([path, "-V"], profile.env)
+        good, said = told_by([path, "-V"], profile.env)
         yield ok(f"{first_line(said)}, {path}") if good else warn(f"{path}: {said}", "install tmux anew")
     else:
         yield warn("not on PATH: no window opens for a worker that needs you", "install tmux, if you want that")
@@ -17070,12 +17070,12 @@ def check_from_there(profile: Profile) -> Iterator[Finding]:
 
 def miss_looop(profile: Profile, place: Place) -> Iterator[tuple[str, str, bool]]:
     """Start looop from a place; yield (what is wrong, the remedy if the place's own is none, whether beats fail)."""
-    good, said = tried([*place.argv[:-1], "version"], place.env)
+    good, said = told_by([*place.argv[:-1], "version"], place.env)
     if not good or f"looop {VERSION}" not in said:
         yield f"looop does not start: {first_line(said)}", "", True
     if place.installed or not os.access(profile.self_path, os.X_OK):
         return
-    good, said = tried([profile.self_path, "version"], place.env)
+    good, said = told_by([profile.self_path, "version"], place.env)
     if not good:
         yield f"{profile.self_path} does not start by itself: {first_line(said)}", "", True
 
@@ -17089,7 +17089,7 @@ def miss_programs(profile: Profile, place: Place) -> Iterator[tuple[str, str, bo
         if not path and which(words[0], profile.env):
             yield f"{words[0]} is not found", "", True
         elif os.path.basename(path) in DEFAULT_RUNNERS:
-            good, said = tried([path, "--version"], place.env)
+            good, said = told_by([path, "--version"], place.env)
             if not good:
                 yield f"{words[0]} does not start: {profile.redacted(first_line(said))}", "", True
     tools = {"git"}.union(*(sensor_needs(path)[0] for path in sensor_files(profile).values()))
