@@ -632,6 +632,14 @@ remove_leftovers() {
   done
 }
 
+# What looop compiled for a Python that the file had nothing for.
+remove_compiled() {
+  [ "$whose" != foreign ] || return 0
+  for left in "$cache"/looop/code-*; do
+    remove_file "$left"
+  done
+}
+
 say_what_stays() {
   data=${LOOOP_DATA_DIR:-$(base_folder "${XDG_STATE_HOME:-}" "$HOME/.local/state")/looop}
   config=${LOOOP_CONFIG:-$(base_folder "${XDG_CONFIG_HOME:-}" "$HOME/.config")/looop.json}
@@ -652,6 +660,7 @@ uninstall_looop() {
   done
   remove_file "$remembered"
   remove_leftovers "$cache/looop"
+  remove_compiled
   [ -n "$dry" ] || rmdir "$cache/looop" 2>/dev/null || :
   [ "$whose" != foreign ] || warn "$target: was not written by this: left: rm $(quoted "$target")"
   [ "$whose" != ours ] || remove_file "$target"

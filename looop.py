@@ -173,6 +173,10 @@ class Failure(Exception):
         self.code = code
 
 
+class Busy(Failure):
+    """Report that a beat is in progress: nothing is wrong, and nothing was begun."""
+
+
 class Unsettled(Failure):
     """Report a failure in the middle of an effect: some of it may have happened."""
 
@@ -582,6 +586,12 @@ def dig(value: JSON, *path: str) -> JSON:
     return value
 
 
+def objects_with(value: JSON, *texts: str) -> list[dict[str, JSON]]:
+    """Return the objects in a list, [] when it is none; only those that hold texts under all of the keys `texts`."""
+    found = [part for part in value if isinstance(part, dict)] if isinstance(value, list) else []
+    return [part for part in found if all(isinstance(part.get(key), str) for key in texts)]
+
+
 def near_words(word: str, words: Sequence[str], most: int = 3) -> str:
     """Suggest what a mistyped word may have meant, "" when nothing is near."""
     import difflib
@@ -681,6 +691,14 @@ def parse_utc(text: str) -> float:
     year -= month <= 2
     days = 365 * year + year // 4 - year // 100 + year // 400 + (153 * ((month + 9) % 12) + 2) // 5 + day - 719469
     return float(days * 86400 + hour * 3600 + minute * 60 + second)
+
+
+def stored_moment(value: JSON) -> float | None:
+    """Return the epoch seconds of a moment as a file holds it, None when it is none (pure)."""
+    try:
+        return parse_utc(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
 
 
 def local_stamp(epoch: float) -> str:
@@ -901,6 +919,14 @@ def make_private_dir(path: str) -> None:
         except FileExistsError:
             if not os.path.isdir(folder):
                 raise
+
+
+def make_folder(path: str) -> None:
+    """Make one folder in one that is there. Raise FileNotFoundError when that is not: it was moved, or removed."""
+    try:
+        os.mkdir(path, 0o700)
+    except FileExistsError:
+        pass
 
 
 def only_ours(path: str) -> bool:
@@ -1702,10 +1728,16 @@ def well_formed(state: JSON) -> bool:
     for key, kinds in _STATE_KINDS.items():
         if state.get(key) is not None and not isinstance(state[key], kinds):
             return False
+    moments = [state.get(key) for key in ("decided_at", "noop_at")] + [dig(state, "failure", "until")]
+    if any(value is not None and moment(value) is None for value in moments):
+        return False
     entries = state.get("baseline") or {}
     if not all(isinstance(e, dict) and isinstance(e.get("digest"), str) and "value" in e for e in entries.values()):
         return False
+    if not all(isinstance(pair, list) and len(pair) == 2 for pair in state.get("read") or []):
+        return False
     needed: dict[str, dict[str, Any]] = {
+        "during": {"run": str, "keys": list},
         "last": {"run": str, "line": str, "journal_at": int, "result": dict},
         "failure": {"count": int, "until": (int, float), "reason": str, "reply": str, "policy": str},
         "shell": {"command": str, "ended": str, "output": str},
@@ -1730,7 +1762,7 @@ def read_state(profile: Profile) -> dict[str, JSON]:
         raise Failure(f"state.json: not JSON: {error}", remedy) from None
     if not well_formed(state):
         raise Failure("state.json: not what looop writes", remedy)
-    return {**_STATE, **state}
+    return {**_STATE, **{key: value for key, value in state.items() if value is not None}}
 
 
 def write_state(profile: Profile, state: Mapping[str, JSON]) -> None:
@@ -2430,10 +2462,8 @@ def recent_rows(profile: Profile, since: float, only: bytes = b"", until: float 
 
 def row_time(row: Mapping[str, JSON]) -> float:
     """Return when a row was written (pure); one that does not say so counts for ever: no spend is forgotten."""
-    try:
-        return parse_utc(str(row.get("ts")))
-    except ValueError:
-        return float("inf")
+    at = stored_moment(row.get("ts"))
+    return float("inf") if at is None else at
 
 
 def spend_of(rows: Iterable[Mapping[str, JSON]]) -> tuple[float, int, int]:
@@ -8532,6 +8562,9 @@ def refusal(path: str) -> str:
     return ""
 
 
+READING_STATUSES = ("ok", "error", "refused", "kept")
+
+
 def read_index(profile: Profile) -> dict[str, Reading]:
     """Return the readings of the last beat, their texts left on disk; {} where that cannot be known."""
     try:
@@ -8542,6 +8575,8 @@ def read_index(profile: Profile) -> dict[str, Reading]:
     for line in text_of(raw or b"").split("\n")[:-1]:
         try:
             name, status, digest, secs, at, streak, trusted, stamp = line.split("\t")
+            if status not in READING_STATUSES or amount(float(secs)) is None or moment(float(at)) is None:
+                raise ValueError("not what is written here")
             readings[name] = Reading(
                 name, status, b"", digest, float(secs), float(at), int(streak), trusted == "1", stamp
             )
@@ -8655,7 +8690,7 @@ def judged(ended: Ended, status: str, reading: JSON, last: Reading | None) -> Re
 
 def keep_readings(profile: Profile, readings: Mapping[str, Reading]) -> None:
     """Write the readings into snapshots/, and remove those of sensors that are gone."""
-    make_private_dir(profile.path("snapshots"))
+    make_folder(profile.path("snapshots"))
     new = [r for name, r in readings.items() if r.status != "kept" and snapshot(profile, name) != r.text]
     if new:
         remove_file(profile.path(_INDEX))  # first: it must never give an old digest to a new text, whoever dies between
@@ -10232,7 +10267,7 @@ def new_run_id(profile: Profile, now: float) -> str:
         except FileExistsError:
             continue
         except FileNotFoundError:
-            make_private_dir(profile.path("runs"))
+            make_folder(profile.path("runs"))
 
 
 def known_run(profile: Profile, name: str) -> str:
@@ -10319,6 +10354,26 @@ def note_child(profile: Profile, run: str, name: str) -> Callable[[int], None]:
             profile.warn(f"{run}/{name}: {error.strerror}")  # the command runs: too late to fail
 
     return note
+
+
+def tick_words(runner: Runner) -> list[str]:
+    """Return the words of a runner's command, from its program on up to a pipe or the like (pure)."""
+    import shlex
+
+    try:
+        lexer = shlex.shlex(runner.tick, posix=True, punctuation_chars=True)
+        lexer.whitespace_split = True
+        words = list(lexer)
+    except ValueError:
+        return []
+    start = next((i for i, word in enumerate(words) if "=" not in word.split("/")[0]), len(words))
+    end = next((i for i, word in enumerate(words) if i >= start and word[:1] in tuple(";|&<>()")), len(words))
+    return words[start:end]
+
+
+def program_of(runner: Runner) -> str:
+    """Return the program that a runner's command starts with, "" for none (pure)."""
+    return next(iter(tick_words(runner)), "")
 
 
 def require_runner(profile: Profile, runner: Runner) -> None:
@@ -10808,8 +10863,8 @@ def perform(scene: Scene) -> Done:
 
 def shown_gate(gate: Mapping[str, JSON]) -> dict[str, JSON]:
     """Return a verdict with its end as text."""
-    until = gate.get("until")
-    return {**gate, "until": utc_text(until) if isinstance(until, (int, float)) else until}
+    until = moment(gate.get("until"))
+    return {**gate, "until": None if until is None else utc_text(until)}
 
 
 def read_pause(profile: Profile, now: float) -> dict[str, JSON] | None:
@@ -11700,12 +11755,35 @@ def run_beat(
     """Run one beat, alone: the one way in for `tick` and `run`. Raise Failure when another beat holds the lock."""
     if runner:
         profile.runner(runner)  # a name that is unknown is told also on a beat that needs none
-    prepare(profile)
-    lock = beat_lock(profile, verb, wait)
     try:
-        return Beat(profile, forced, runner).go()
-    finally:
-        lock.release()
+        prepare(profile)
+        with beat_lock(profile, verb, wait):
+            return Beat(profile, forced, runner).go()
+    except Busy:
+        raise
+    except Exception as error:
+        if not forced:  # else a person stands there and reads it
+            tell_beat_error(profile, error)
+        raise
+
+
+def beat_trouble(error: Exception) -> str:
+    """Say what kept a beat from being run (pure)."""
+    if isinstance(error, Failure):
+        return f"{error.message}: {error.hint}".rstrip(": ")
+    if isinstance(error, OSError):
+        return f"{error.filename or ''}: {error.strerror or error}".lstrip(": ")
+    return f"a bug in looop: {error!r}"
+
+
+def tell_beat_error(profile: Profile, error: Exception) -> None:
+    """Put what kept a beat from being run into the events, for `status`: nobody reads the mail of cron."""
+    try:
+        ours = check_data_dir(profile)
+    except Failure:
+        return
+    if ours:
+        emit(profile, "beat_error", reason=one_line(beat_trouble(error)))
 
 
 def beat_lock(profile: Profile, verb: str, wait: float | None) -> Lock:
@@ -11719,7 +11797,7 @@ def beat_lock(profile: Profile, verb: str, wait: float | None) -> Lock:
         taken = lock.acquire(None if wait is None else wait - 0.5, note)
     if not taken:
         holder = lock_words(lock.path) or "it has just ended"
-        raise Failure(f"{verb}: a beat is in progress ({holder})", "wait for it: --wait 5m")
+        raise Busy(f"{verb}: a beat is in progress ({holder})", "wait for it: --wait 5m")
     close_inherited()
     heed_signals()
     return lock
@@ -11963,6 +12041,40 @@ def parse_until(text: str, now: float) -> float:
     raise ValueError(f"{text!r} is no time: write 17:30 or 2026-01-02 17:30")
 
 
+_UNIT_WORDS = {
+    "s": "s sec secs second seconds",
+    "m": "m min mins minute minutes",
+    "h": "h hr hrs hour hours",
+    "d": "d day days",
+}
+
+
+def pause_span(words: Sequence[str]) -> tuple[float, list[str]]:
+    """Return how long a pause is meant to be, 0.0 for no end, and why (pure). Raise ValueError for a span that is none.
+
+    A span that is not understood must not pass for a reason: that pause would have no end.
+    """
+    first, *why = words or ("",)
+    if not first[:1].isdigit():
+        return 0.0, list(words)
+    try:
+        span = parse_duration(first)
+    except ValueError as error:
+        raise ValueError(f"{error}; a time of day: --until 17:30") from None
+    second = why[0].lower().rstrip(".,") if why else ""
+    unit = next((unit for unit, spelled in _UNIT_WORDS.items() if second in spelled.split()), "")
+    if unit and not first[-1].isalpha():
+        raise ValueError(f"`{first} {one_line(why[0], 20)}` is two words: write {first}{unit}")
+    if second[:1].isdigit() and second[-1:] in _UNIT_WORDS:
+        try:
+            whole = int(span + parse_duration(second))
+        except ValueError:
+            return span, why
+        right = f"{whole}s" if whole % 60 else f"{whole // 60}m"
+        raise ValueError(f"`{first} {second}` is two durations: write {right}")
+    return span, why
+
+
 # ======================================================================================================================
 # 50. Views
 # ======================================================================================================================
@@ -12023,7 +12135,7 @@ def money(usd: float | None) -> str:
     return f"${usd:.4f}" if 0 < usd < 0.1 else f"${usd:.2f}"
 
 
-def outcome_lines(outcome: Outcome, runner: str, paint: Paint) -> list[str]:
+def outcome_lines(outcome: Outcome, runner: Runner, paint: Paint) -> list[str]:
     """Say how a beat ended, in one or two lines."""
     glyph, colour = _OUTCOME_GLYPHS[outcome.outcome]
     head = f"{paint(colour, glyph)} {paint('bold' if colour != 'dim' else 'dim', outcome.outcome)}"
@@ -12032,13 +12144,14 @@ def outcome_lines(outcome: Outcome, runner: str, paint: Paint) -> list[str]:
         if outcome.next_beat_s:
             text += f"; for {duration_text(outcome.next_beat_s)} more"
         return [f"{head}  {text}"]
+    price = "unmetered" if runner.unmetered and outcome.cost_usd is None else money(outcome.cost_usd)
     if outcome.outcome == "failed":
-        wait, price = duration_text(outcome.next_beat_s or 0), money(outcome.cost_usd)
+        wait = duration_text(outcome.next_beat_s or 0)
         second = f"nothing was changed; next decide in {wait}; {price}; {outcome.run}"
         return [f"{head}  {printable(outcome.reason)}", f"  {paint('dim', second)}"]
     journal = (outcome.journal or "").partition(" ")[2][len("0000-00-00 00:00 ") :]
-    price = "no cost" if runner == BUILTIN.name else money(outcome.cost_usd)
-    second = f"because: {one_line(outcome.reason, 160)}; {runner}, {price}; {outcome.run}"
+    price = "no cost" if runner.mode == "builtin" else price
+    second = f"because: {one_line(outcome.reason, 160)}; {runner.name}, {price}; {outcome.run}"
     return [f"{head}  {journal}", f"  {paint('dim', second)}"]
 
 
@@ -12055,20 +12168,36 @@ def recent_events(profile: Profile, limit: int = 400) -> Iterator[dict[str, JSON
             yield event
 
 
-def last_tick(profile: Profile, state: Mapping[str, JSON]) -> dict[str, JSON] | None:
-    """Return the last beat, whatever came of it: {"at", "hash", "outcome", "run"}."""
-    outcomes = {"world_unchanged": "unchanged", "held": "held", "tick_failed": "failed", "interrupted": "interrupted"}
+_ENDS = {  # events that end a beat, and what came of it
+    "world_unchanged": "unchanged",
+    "held": "held",
+    "tick_failed": "failed",
+    "beat_error": "failed",
+    "interrupted": "interrupted",
+}
+
+
+def last_end(profile: Profile) -> tuple[str, dict[str, JSON]]:
+    """Return how the last beat ended, and the event that says so; ("", {}) where none is known."""
     for event in recent_events(profile):
         name = str(event.get("event"))
-        outcome = event.get("outcome") if name == "decided" else outcomes.get(name)
+        outcome = str(event.get("outcome")) if name == "decided" else _ENDS.get(name, "")
         if outcome in _OUTCOME_GLYPHS and row_time(event) < float("inf"):  # else another version's, or damaged
-            return {
-                "at": event["ts"],
-                "hash": event.get("hash") or state["hash"] or None,
-                "outcome": outcome,
-                "run": event.get("run"),
-            }
-    return None
+            return outcome, event
+    return "", {}
+
+
+def last_tick(profile: Profile, state: Mapping[str, JSON]) -> dict[str, JSON] | None:
+    """Return the last beat, whatever came of it: {"at", "hash", "outcome", "run"}."""
+    outcome, event = last_end(profile)
+    if not outcome:
+        return None
+    return {
+        "at": event["ts"],
+        "hash": event.get("hash") or state["hash"] or None,
+        "outcome": outcome,
+        "run": event.get("run"),
+    }
 
 
 def pulse_pid(profile: Profile) -> int:
@@ -12079,10 +12208,7 @@ def pulse_pid(profile: Profile) -> int:
 
 def pulse_due(profile: Profile) -> float | None:
     """Return when the pulse beats next, in epoch seconds; None when nobody knows."""
-    try:
-        return parse_utc(lock_holder(profile.path(".lock")).partition(", next ")[2])
-    except ValueError:
-        return None
+    return stored_moment(lock_holder(profile.path(".lock")).partition(", next ")[2])
 
 
 def crash_of(pulse: Session | None) -> str | None:
@@ -12115,6 +12241,9 @@ def status_of(profile: Profile, now: float) -> dict[str, JSON]:
         if verdict.verdict == "hold":
             end = f"; until {local_moment(verdict.until, now)}" if verdict.until else ""
             notes.append(f"{verdict.detail}{end}")
+    ended = last_end(profile)[1] if present else {}
+    if ended.get("event") == "beat_error":
+        notes.insert(0, f"no beat can be run: {ended.get('reason')}")
     crashed = None if pid else crash_of(read_session(profile, PULSE))
     if crashed:
         notes.insert(0, f"the pulse died ({with_local_times(crashed, now)}): nothing is watched: looop up")
@@ -12229,7 +12358,9 @@ def ask_lines(profile: Profile, asks: Sequence[Mapping[str, JSON]], now: float, 
         head = f"{paint('dim' if done else 'note', glyph)} {paint('bold', title)}"
         lines.append(f"{head}  {who}{one_line(str(ask['question']), 300)}  {paint('dim', age)}")
         if n is None:
-            lines.append(paint("dim", f"    looop attach {ask['session']} · looop unflag {ask['session']}"))
+            session = read_session(profile, ask["session"])
+            look = "attach" if session and session.alive else "log"
+            lines.append(paint("dim", f"    looop {look} {ask['session']} · looop unflag {ask['session']}"))
             continue
         body = ask.get("diff") or (f"$ {ask['command']}" if ask.get("command") else "")
         lines += [f"    {line}" for line in printable(body).rstrip("\n").split("\n")] if body else []
@@ -12302,21 +12433,26 @@ def sensor_table(rows: Sequence[Mapping[str, JSON]], now: float, paint: Paint) -
 
 
 def why_run(profile: Profile, run: str) -> dict[str, JSON]:
-    """Explain one decided beat, in the shape of `why --json`."""
+    """Explain one decided beat, in the shape of `why --json`; what was damaged since is not there."""
     wake = read_object(profile, run, "wake.json")
     result = read_object(profile, run, "result.json")
+
+    def told(file: Mapping[str, JSON], key: str) -> str | None:
+        return file[key] if isinstance(file.get(key), str) else None
+
+    changed = objects_with(wake.get("changed"), "key")
     return {
         "run": run,
-        "at": wake.get("at"),
-        "reason": wake.get("reason"),
-        "changed": wake.get("changed", []),
-        "gates": [shown_gate(gate) for gate in wake.get("gates") or [] if isinstance(gate, dict)],
+        "at": None if stored_moment(wake.get("at")) is None else wake["at"],
+        "reason": told(wake, "reason"),
+        "changed": [{"key": c["key"], "old": c.get("old"), "new": c.get("new")} for c in changed],
+        "gates": [shown_gate(gate) for gate in objects_with(wake.get("gates"), "gate", "verdict", "detail")],
         "move": read_capsule(profile, run, "move.json"),
-        "journal": result.get("journal"),
-        "cost_usd": result.get("cost_usd"),
-        "outcome": result.get("outcome") or "open",
-        "runner": wake.get("runner"),
-        "failure": result.get("reason"),
+        "journal": told(result, "journal"),
+        "cost_usd": amount(result.get("cost_usd")),
+        "outcome": told(result, "outcome") or "open",
+        "runner": told(wake, "runner"),
+        "failure": told(result, "reason"),
         "next": [],
     }
 
@@ -12340,6 +12476,7 @@ def why_now(profile: Profile, now: float) -> dict[str, JSON]:
     changes = diff(beat.state["baseline"], beat.world.items) if beat.state["hash"] else []
     quiet = held is not None and held.gate == "unchanged"
     since = f"unchanged since {utc_text(beat.state['decided_at'])}" if quiet and beat.state["decided_at"] else ""
+    stopped = "" if held else what_stops(profile)
     return {
         "run": None,
         "at": utc_text(now),
@@ -12349,11 +12486,23 @@ def why_now(profile: Profile, now: float) -> dict[str, JSON]:
         "move": None,
         "journal": None,
         "cost_usd": None,
-        "outcome": "unchanged" if quiet else "held" if held else "would decide",
+        "outcome": "unchanged" if quiet else "held" if held else "would fail" if stopped else "would decide",
         "runner": profile.runner().name,
-        "failure": None,
-        "next": what_wakes(profile, beat, held, now),
+        "failure": stopped or None,
+        "next": [] if stopped else what_wakes(profile, beat, held, now),
     }
+
+
+def what_stops(profile: Profile) -> str:
+    """Say what would keep a beat from deciding that has something to decide; "" when nothing would."""
+    runner = profile.runner()
+    try:
+        if runner.mode != "builtin":
+            require_runner(profile, runner)
+            require_disk(profile)
+    except (Failure, OSError) as error:
+        return beat_trouble(error)
+    return ""
 
 
 def what_wakes(profile: Profile, beat: Beat, held: Verdict | None, now: float) -> list[str]:
@@ -12400,7 +12549,7 @@ def why_lines(why: Mapping[str, JSON], now: float, paint: Paint) -> list[str]:
         told = move_lines(why["move"], why["journal"] or "")
         rows += [("move" if i == 0 else "", line) for i, line in enumerate(told)]
     if why["failure"]:
-        rows.append(("failed", one_line(why["failure"], 300)))
+        rows.append(("failed" if why["run"] else "stopped by", one_line(why["failure"], 300)))
     if why["journal"]:
         rows.append(("journal", one_line(why["journal"])))
     if why["run"]:
@@ -12425,8 +12574,11 @@ def replay_drift(profile: Profile, run: str) -> list[str]:
         if sealed.get(name) != found.get(name):
             how = "appeared since" if name not in sealed else "is gone" if name not in found else "was changed since"
             drift.append(f"{name}: {how} the run")
-    if "digests" in wake and world_hash(wake["digests"]) != wake.get("hash"):
-        drift.append(f"hash: {wake.get('hash')} was recorded, {world_hash(wake['digests'])} comes out")
+    digests = wake.get("digests", {})
+    if not isinstance(digests, dict) or not all(isinstance(digest, str) for digest in digests.values()):
+        drift.append("hash: its digests are none")
+    elif "digests" in wake and world_hash(digests) != wake.get("hash"):
+        drift.append(f"hash: {wake.get('hash')} was recorded, {world_hash(digests)} comes out")
     if "inputs" in wake and "prompt.md" in found:
         try:
             drift += prompt_drift(build_prompt(wake["inputs"])[0], capsule_text(profile, run, "prompt.md"))
@@ -12785,8 +12937,11 @@ class Pulse:
         why = "a bug"
         with self.lock, Bell(profile) as self.bell:
             try:
-                while True:
+                while not self.displaced():
                     self.turn()
+                why = f"{self.lock.path} is not the file that it holds: the data dir was moved or removed"
+                sys.stderr.write(f"looop: pulse: {why}: it ends; `looop up` begins another\n")
+                return EXIT_FAILED
             except BrokenPipeError:
                 why = "nobody reads what it prints"
                 raise
@@ -12795,7 +12950,17 @@ class Pulse:
                 why = f"signal {signal_name(number)}"
                 return 0
             finally:
-                emit(profile, "pulse_stop", pid=os.getpid(), why=why)
+                if not self.displaced():
+                    emit(profile, "pulse_stop", pid=os.getpid(), why=why)
+
+    def displaced(self) -> bool:
+        """Tell whether `.lock` is no longer the file that this holds: nobody would see this pulse, or could end it."""
+        try:
+            return not os.path.samestat(os.stat(self.lock.path), os.fstat(self.lock.fd))
+        except (FileNotFoundError, NotADirectoryError):
+            return True
+        except OSError:  # that it is gone is not known
+            return False
 
     def turn(self) -> None:
         """Beat once, and sleep. A bug in what surrounds the beat is told like one in the beat, and waited after."""
@@ -12808,6 +12973,9 @@ class Pulse:
         except BrokenPipeError:  # nobody reads what it prints: whoever began it in the foreground has left
             raise
         except Exception as error:
+            if self.displaced():
+                return
+            tell_beat_error(self.profile, error)
             self.trouble(error)
             self.bell.wait(backoff_after(self.errors))
 
@@ -12821,22 +12989,20 @@ class Pulse:
         try:
             return run_beat(self.profile, wait=None, verb="pulse")
         except Exception as error:
+            if self.displaced():  # in the middle of the beat
+                raise
             words = self.trouble(error)
             return Outcome("failed", words, next_beat_s=int(backoff_after(self.errors)))
 
     def trouble(self, error: Exception) -> str:
         """Count what went wrong, and tell it; return it in words."""
-        if isinstance(error, Failure):
-            words = f"{error.message}: {error.hint}".rstrip(": ")
-        elif isinstance(error, OSError):
-            words = f"{error.filename or ''}: {error.strerror or error}".lstrip(": ")
-        else:
+        words = beat_trouble(error)
+        if not isinstance(error, (Failure, OSError)):
             import traceback
 
             traceback.print_exc()
-            words = f"a bug in looop: {error!r}: its traceback is in `looop log pulse`"
+            words += ": its traceback is in `looop log pulse`"
         self.errors += 1
-        emit(self.profile, "beat_error", reason=one_line(words))
         try:
             surface(self.profile, {f"pulse:{one_line(words, 100)}": Notice(f"no beat can be run: {words}")}, beat=False)
         except (Failure, OSError):
@@ -12849,7 +13015,7 @@ class Pulse:
             fields = {field: getattr(outcome, field) for field in outcome._fields}
             say(json_line({"ts": utc_text(time.time()), **self.profile.redacted(fields)}))
         else:
-            runner = self.profile.runner().name if outcome.run else BUILTIN.name
+            runner = self.profile.runner() if outcome.run else BUILTIN
             lines = outcome_lines(outcome, runner, Paint(self.profile.env, sys.stdout))
             if outcome.run or self.printed != lines[0]:
                 say(f"{time.strftime('%H:%M:%S')} " + "\n         ".join(lines))
@@ -12924,9 +13090,8 @@ class Pulse:
         asked, last = state["next_beat_s"], state["last"]
         if not asked or not last:
             return 0.0
-        try:
-            begun = parse_utc(str(last["result"]["at"]))
-        except (KeyError, TypeError, ValueError):
+        begun = stored_moment(last["result"].get("at"))
+        if begun is None:
             return 0.0
         return float(min(asked, begun + asked - time.time()))
 
@@ -12943,6 +13108,8 @@ class Pulse:
             left = due - steady()
             asked = max(0.0, min(left, LOOK_EVERY))
             self.bell.wait(asked)
+            if self.displaced():
+                return
             self.account(asked)
             if left <= 0:
                 return
@@ -13070,6 +13237,7 @@ class Option(Record):
     short: str = ""  # "-f"
     many: bool = False  # may be given several times: its value is a list
     choices: tuple[str, ...] = ()
+    bare: str = ""  # its value where no word, or another option, comes after it; "": it must have one
 
 
 class Argument(Record):
@@ -13161,7 +13329,7 @@ def tell_outcome(profile: Profile, args: Mapping[str, JSON], outcome: Outcome) -
         runner = profile.runner(args["runner"] or "") if outcome.run else BUILTIN
         if outcome.run and runner is BUILTIN and not args["runner"] and profile.setting("runner") == "auto":
             sys.stderr.write("looop: no pi and no claude on PATH: the built-in decider ran (no LLM, no cost)\n")
-        for line in outcome_lines(outcome, runner.name, Paint(profile.env, sys.stdout)):
+        for line in outcome_lines(outcome, runner, Paint(profile.env, sys.stdout)):
             say(line)
     return EXIT_FAILED if outcome.outcome == "failed" else 0
 
@@ -13278,11 +13446,10 @@ def cmd_pause(profile: Profile, args: dict[str, JSON]) -> int:
             raise Failure(f"pause: --until: {error}", "looop help pause", EXIT_USAGE) from None
     elif words:
         try:
-            span = parse_duration(words[0])
-            until = now + span if span else None
-            del words[0]
-        except ValueError:
-            pass
+            span, words = pause_span(words)
+        except ValueError as error:
+            raise Failure(f"pause: {error}", "looop help pause", EXIT_USAGE) from None
+        until = now + span if span else None
     if until is not None and moment(until) is None:
         raise Failure("pause: that is later than anything", "`looop pause` alone has no end", EXIT_USAGE)
     why = profile.redacted(" ".join(words))
@@ -13434,7 +13601,7 @@ def cmd_cost_add(profile: Profile, args: dict[str, JSON]) -> int:
     """Record what a worker spent."""
     kind, key, runner, usd = (args[name] for name in ("kind", "id", "runner", "usd"))
     if kind not in PAID_KINDS:
-        raise Failure(f"_cost: {one_line(kind)} is no kind", f"one of {', '.join(PAID_KINDS)}", EXIT_USAGE)
+        raise Failure(f"cost add: {one_line(kind)} is no kind", f"one of {', '.join(PAID_KINDS)}", EXIT_USAGE)
     cost: float | None = None
     if usd not in ("unknown", "null"):
         try:
@@ -13443,7 +13610,7 @@ def cmd_cost_add(profile: Profile, args: dict[str, JSON]) -> int:
             pass
         if cost is None:
             raise Failure(
-                f"_cost: {one_line(usd)} is no amount of USD", "a number, 0 or more, or `unknown`", EXIT_USAGE
+                f"cost add: {one_line(usd)} is no amount of USD", "a number like 1.5, or `unknown`", EXIT_USAGE
             )
     prepare(profile)
     row = {
@@ -13503,7 +13670,7 @@ def cmd_init(profile: Profile, args: dict[str, JSON]) -> int:
         write_atomic(profile.config_path, pretty(wanted).encode())
     prepare(profile)
     found = Profile(profile.env, profile.data, profile.config_path, profile.cache, profile.self_path).runner(name)
-    word = found.tick.split()[0] if found.tick else ""
+    word = program_of(found)
     say(f"runner   {name}" + (f", which is {found.name} here" if found.name != name else ""))
     say(f"config   {profile.config_path}")
     say(f"profile  {profile.data}")
@@ -13524,7 +13691,7 @@ def choose_runner(profile: Profile) -> str:
     names = ["auto", *sorted(profile.runners())]
     for number, name in enumerate(names, 1):
         runner = profile.runners().get(name)
-        word = runner.tick.split()[0] if runner and runner.tick else ""
+        word = program_of(runner) if runner else ""
         here = {"auto": "pi if on PATH, else claude, else builtin", "builtin": "no LLM: says what changed"}.get(
             name, ""
         )
@@ -14670,7 +14837,10 @@ def checked_word(text: str) -> str:
 
 
 def checked_repository(text: str) -> str:
-    """Return OWNER/REPO or HOST/OWNER/REPO. Raise ValueError for anything else."""
+    """Return OWNER/REPO or HOST/OWNER/REPO, also of a page's address. Raise ValueError for anything else."""
+    scheme, separator, rest = text.partition("://")
+    if separator and scheme in ("http", "https"):
+        text = "/".join(rest.split("/")[:3]).rstrip("/").removeprefix("github.com/").removesuffix(".git")
     parts = text.split("/")
     letters = all(char.isascii() and (char.isalnum() or char in "._-") for part in parts for char in part)
     if len(parts) not in (2, 3) or not all(parts) or not letters or text.startswith("-"):
@@ -15803,10 +15973,15 @@ class Scheduler:
     """Be one way to have the beat run: what is written for it, and how it is told."""
 
     kind = ""
+    program = ""  # its own command: where that is missing, its files are another machine's, shared with it
 
     def __init__(self, profile: Profile, name: str = "") -> None:
         self.profile = profile
         self.name = name or service_name(profile)
+
+    def here(self) -> bool:
+        """Tell whether this machine has it."""
+        return bool(which(self.program, self.profile.env))
 
     def paths(self) -> list[str]:
         """Return the files it has."""
@@ -15915,6 +16090,7 @@ class Systemd(Scheduler):
     """A timer of the user's systemd."""
 
     kind = "systemd"
+    program = "systemctl"
 
     def paths(self) -> list[str]:
         """Return the unit and its timer."""
@@ -16009,6 +16185,7 @@ class Launchd(Scheduler):
     """An agent of the user's launchd."""
 
     kind = "launchd"
+    program = "launchctl"
 
     def paths(self) -> list[str]:
         """Return the agent's plist."""
@@ -16098,6 +16275,17 @@ _CRON_TIMES: dict[int, str] = {
 }
 
 
+def cron_due(every: int, now: float) -> float:
+    """Return when a line of _CRON_TIMES runs next: it goes by the clock on the wall, which leaps twice a year."""
+    minute = now // 60 * 60 + 60
+    for _ in range(2 * 24 * 60):
+        wall = time.localtime(minute)
+        if (wall.tm_hour * 60 + wall.tm_min) * 60 % every == 0:
+            break
+        minute += 60
+    return minute
+
+
 def cron_parts(crontab: bytes, name: str) -> tuple[bytes, bytes, bytes]:
     """Part a crontab into what stands before a profile's block, the block, and what stands after it (pure).
 
@@ -16121,6 +16309,7 @@ class Cron(Scheduler):
     """A line of the user's crontab, between two that say whose it is."""
 
     kind = "cron"
+    program = "crontab"
 
     def paths(self) -> list[str]:
         """Return the one name of what is no file."""
@@ -16143,7 +16332,7 @@ class Cron(Scheduler):
 
     def present(self) -> dict[str, bytes]:
         """Return the block, where there is one."""
-        if not which("crontab", self.profile.env):
+        if not self.here():
             return {}
         block = cron_parts(self.read(), self.name)[1]
         return {"crontab": block} if block else {}
@@ -16215,9 +16404,7 @@ class Cron(Scheduler):
             every = self.parsed(self.present()).every
         except (Failure, ValueError, LookupError, StopIteration):
             every = 0
-        now = time.time()
-        midnight = local_midnight(now)
-        return running, midnight + (now - midnight) // every * every + every if every and running is not False else None
+        return running, cron_due(every, time.time()) if every and running is not False else None
 
     def notes(self) -> list[str]:
         """Tell when nobody reads crontabs here."""
@@ -16265,10 +16452,12 @@ def chosen_scheduler(profile: Profile, kind: str | None) -> Scheduler:
     return Systemd(profile)
 
 
-def installed_services(profile: Profile) -> list[tuple[Scheduler, dict[str, bytes]]]:
-    """Return what this profile has, with what its files hold."""
+def installed_services(profile: Profile, here: bool = True) -> list[tuple[Scheduler, dict[str, bytes]]]:
+    """Return what this profile has, with what its files hold; not `here`: of schedulers that this machine lacks."""
     found = []
     for scheduler in (kind(profile) for kind in SCHEDULERS.values()):
+        if scheduler.here() != here:
+            continue
         try:
             files = scheduler.present()
         except (Failure, OSError):
@@ -16358,13 +16547,14 @@ def cmd_service_uninstall(profile: Profile, args: dict[str, JSON]) -> int:
     require_person(profile, "service uninstall")
     kind = chosen_scheduler(profile, args["kind"]).kind if args["kind"] else ""
     found = [(one, files) for one, files in installed_services(profile) if kind in ("", one.kind)]
+    found += [(one, files) for one, files in installed_services(profile, here=False) if kind == one.kind]
     for scheduler, files in found:
         for path, data in files.items():
             if path != "crontab" and _WRITTEN_BY.encode() not in data:
                 raise Failure(
                     f"service uninstall: {path}: was not written by looop", "remove it yourself, if it is yours"
                 )
-        for command in scheduler.farewell():
+        for command in scheduler.farewell() if scheduler.here() else ():
             say(f"$ {' '.join(command)}")
         for path, data in files.items():
             say(f"remove {printable(path)}" + (f":\n{printable(text_of(data)).rstrip()}" if path == "crontab" else ""))
@@ -16373,6 +16563,10 @@ def cmd_service_uninstall(profile: Profile, args: dict[str, JSON]) -> int:
         return 0
     require_yes("service uninstall", args["yes"])
     for scheduler, _ in found:
+        if not scheduler.here():
+            scheduler.write({})
+            say(f"removed: {scheduler.kind}, which this machine does not have, ran no beat here")
+            continue
         scheduler.take()
         say(f"removed: {scheduler.kind} runs no beat of this profile any more; workers live on")
     return 0
@@ -16407,7 +16601,13 @@ def service_status(profile: Profile) -> dict[str, JSON]:
     warnings += pulse_too(profile) if services else []
     if len(services) > 1:
         warnings.append("more than one scheduler runs the beat: `looop service uninstall KIND` takes one away")
-    return {"services": services, "last": last["at"] if last else None, "pulse": holder or None, "warnings": warnings}
+    return {
+        "services": services,
+        "elsewhere": {one.kind: list(files) for one, files in installed_services(profile, here=False)},
+        "last": last["at"] if last else None,
+        "pulse": holder or None,
+        "warnings": warnings,
+    }
 
 
 def cmd_service_status(profile: Profile, args: dict[str, JSON]) -> int:
@@ -16426,6 +16626,9 @@ def cmd_service_status(profile: Profile, args: dict[str, JSON]) -> int:
         rows += [("command", " ".join(map(one_line, row["command"])))] if row["command"] else []
     if not rows:
         rows.append(("service", "none: `looop service install` has the beat run by itself"))
+    for kind, paths in status["elsewhere"].items():
+        words = f"for a machine that has {kind}; `looop service uninstall {kind}` removes it"
+        rows += [("elsewhere", f"{path}, {words}") for path in paths]
     if status["last"]:
         when = parse_utc(status["last"])
         rows.append(("last beat", f"{local_moment(when, now)}, {duration_text(now - when)} ago"))
@@ -16484,7 +16687,7 @@ _OLD_CLAUDE = "--no-session-persistence"
 _ANSWER_BY = 20.0  # seconds within which a program tells its version
 
 
-def tried(argv: Sequence[str], env: Mapping[str, str], timeout: float = _ANSWER_BY) -> tuple[bool, str]:
+def told_by(argv: Sequence[str], env: Mapping[str, str], timeout: float = _ANSWER_BY) -> tuple[bool, str]:
     """Run a program that only tells something: whether it ended well, and what it said on stdout and stderr."""
     ended = run_job(Job(argv[0], list(argv), dict(env), timeout, cap=MIB, tidy=True))
     said = text_of(ended.out + ended.err)
@@ -16498,21 +16701,6 @@ def tried(argv: Sequence[str], env: Mapping[str, str], timeout: float = _ANSWER_
 def first_line(text: str) -> str:
     """Return the first line of a text that says something (pure)."""
     return next((one_line(line, 80) for line in text.split("\n") if line.strip()), "nothing")
-
-
-def tick_words(runner: Runner) -> list[str]:
-    """Return the words of a runner's command, from its program on up to a pipe or the like (pure)."""
-    import shlex
-
-    try:
-        lexer = shlex.shlex(runner.tick, posix=True, punctuation_chars=True)
-        lexer.whitespace_split = True
-        words = list(lexer)
-    except ValueError:
-        return []
-    start = next((i for i, word in enumerate(words) if "=" not in word.split("/")[0]), len(words))
-    end = next((i for i, word in enumerate(words) if i >= start and word[:1] in tuple(";|&<>()")), len(words))
-    return words[start:end]
 
 
 def check_python(profile: Profile) -> Iterator[Finding]:
@@ -16637,7 +16825,7 @@ def check_git(profile: Profile) -> Iterator[Finding]:
             "git is not on PATH: moves are not committed", "install git (apt install git, xcode-select --install)"
         )
         return
-    good, said = tried([path, "--version"], profile.env)
+    good, said = told_by([path, "--version"], profile.env)
     yield ok(f"{first_line(said)}, {path}") if good else fail(f"{path}: {said}", "install git anew")
 
 
@@ -16657,7 +16845,7 @@ def check_runner(profile: Profile) -> Iterator[Finding]:
     if os.path.basename(path) not in DEFAULT_RUNNERS:
         yield ok(f"{runner.name}: {runner.tick}: not a program that looop knows, so it is not tried without --ask")
         return
-    good, said = tried([path, "--version"], profile.env)
+    good, said = told_by([path, "--version"], profile.env)
     if not good:
         yield fail(f"{runner.name}: {path} --version: {profile.redacted(said)}", f"run it by hand: {path} --version")
         return
@@ -16676,7 +16864,7 @@ def check_options(profile: Profile, runner: Runner, words: list[str]) -> Iterato
             break
         action.append(word)
     shown = " ".join([program, *action, "--help"])
-    good, said = tried([words[0], *action, "--help"], profile.env)
+    good, said = told_by([words[0], *action, "--help"], profile.env)
     if not good:
         yield warn(f"{shown}: {profile.redacted(said)}: its options are not checked", f"run it by hand: {shown}")
         return
@@ -16702,10 +16890,17 @@ def check_answer(profile: Profile) -> Iterator[Finding]:
         yield ok(f"{runner.name} is {runner.mode}: it is not asked")
         return
     started = time.monotonic()
-    metered = asked_aside(profile, runner, ASK_FOR_NOOP, "doctor --ask")
+    said = ""
+    try:
+        metered = asked_aside(profile, runner, ASK_FOR_NOOP, "doctor --ask")
+        said = f" (it said: {one_line(profile.redacted(metered.text), 80)})"
+        move = parse_move(metered.text)
+    except BadMove as error:
+        by_hand = f"run it by hand, it must answer with one JSON object: {one_line(profile.redacted(runner.tick), 200)}"
+        yield fail(f"{runner.name}: {error.message}{said}", by_hand)
+        return
     secs = time.monotonic() - started
     cost = "unmetered" if runner.unmetered else money(metered.cost)
-    move = parse_move(metered.text)
     yield ok(f"{runner.name} answered with {move.name} after {secs:.1f} s, {cost}")
 
 
@@ -16713,7 +16908,7 @@ def check_tmux(profile: Profile) -> Iterator[Finding]:
     """Look for tmux."""
     path = which("tmux", profile.env)
     if path:
-        good, said = tried([path, "-V"], profile.env)
+        good, said = told_by([path, "-V"], profile.env)
         yield ok(f"{first_line(said)}, {path}") if good else warn(f"{path}: {said}", "install tmux anew")
     else:
         yield warn("not on PATH: no window opens for a worker that needs you", "install tmux, if you want that")
@@ -16895,12 +17090,12 @@ def check_from_there(profile: Profile) -> Iterator[Finding]:
 
 def miss_looop(profile: Profile, place: Place) -> Iterator[tuple[str, str, bool]]:
     """Start looop from a place; yield (what is wrong, the remedy if the place's own is none, whether beats fail)."""
-    good, said = tried([*place.argv[:-1], "version"], place.env)
+    good, said = told_by([*place.argv[:-1], "version"], place.env)
     if not good or f"looop {VERSION}" not in said:
         yield f"looop does not start: {first_line(said)}", "", True
     if place.installed or not os.access(profile.self_path, os.X_OK):
         return
-    good, said = tried([profile.self_path, "version"], place.env)
+    good, said = told_by([profile.self_path, "version"], place.env)
     if not good:
         yield f"{profile.self_path} does not start by itself: {first_line(said)}", "", True
 
@@ -16914,7 +17109,7 @@ def miss_programs(profile: Profile, place: Place) -> Iterator[tuple[str, str, bo
         if not path and which(words[0], profile.env):
             yield f"{words[0]} is not found", "", True
         elif os.path.basename(path) in DEFAULT_RUNNERS:
-            good, said = tried([path, "--version"], place.env)
+            good, said = told_by([path, "--version"], place.env)
             if not good:
                 yield f"{words[0]} does not start: {profile.redacted(first_line(said))}", "", True
     tools = {"git"}.union(*(sensor_needs(path)[0] for path in sensor_files(profile).values()))
@@ -17195,10 +17390,10 @@ LOOP_VERBS: tuple[Verb, ...] = (
         "People",
         "list what the loop asks of you",
         options=(
-            Option("--wait", "wait until something is asked, that long (0: without limit)", "DUR", "seconds"),
+            Option("--wait", "wait until something is asked, no longer than DUR", "DUR", "seconds", bare="0"),
             _JSON,
         ),
-        examples=(("looop asks", "what waits for you"), ("looop asks --wait 1h && notify-send looop", "be told")),
+        examples=(("looop asks", "what waits for you"), ("looop asks --wait && notify-send looop", "be told")),
         exits="0 done; 124 nothing was asked in time (--wait)",
     ),
     Verb(
@@ -17572,7 +17767,8 @@ def text_block(text: str) -> Block:
 def option_form(option: Option) -> str:
     """Write an option as it is used."""
     names = f"{option.short}, {option.name}" if option.short else option.name
-    return f"{names} {option.metavar}" if option.metavar else names
+    value = f"[{option.metavar}]" if option.bare else option.metavar
+    return f"{names} {value}" if value else names
 
 
 def synopsis_words(verb: Verb) -> list[str]:
@@ -17937,23 +18133,25 @@ def next_steps(status: Mapping[str, JSON], timed: bool = False) -> list[tuple[st
     `timed`: a scheduler runs the beat.
     """
     pulse, builtin = status["pulse"], status["runner"] == BUILTIN.name
+    idle, last = not pulse["running"] and not timed, status["last_tick"]
     alive = [row["id"] for row in status["workers"] if row["alive"]]
     steps = [step for ask in status["open_asks"][:1] for step in asked_steps(ask, alive)]
     if pulse["crashed"]:
         steps += [("looop up", "start the pulse again"), ("looop log pulse --tail 20", "the last it said")]
     if status["paused"]:
         steps.append(("looop resume", "end the pause: decide again"))
-    if status["backoff"]["fails"]:
+    if status["backoff"]["fails"] or (last and last["outcome"] == "failed"):
         steps.append(("looop doctor", "examine what a beat needs: the last one failed"))
-    if status["last_tick"] is None:
+    if last is None and not pulse["running"]:
         steps.append(("looop tick", "run one beat: it makes the profile, and says what it does"))
-    elif not pulse["running"] and not timed:
+    elif idle:
         steps += [("looop up", "beats in the background, from now on")]
         steps += [("looop service install", "or have systemd, launchd or cron run them")]
     if builtin:
         steps.append(("looop init", "choose who decides: without an LLM looop only takes note"))
-    if status["last_tick"] is None:
-        steps += [("looop help", "the whole design on a few screens"), ("looop up", "beats in the background")]
+    if last is None:
+        steps.append(("looop help", "the whole design on a few screens"))
+        steps += [("looop up", "beats in the background")] if idle else []
     steps.append(("looop why now", "what holds the next beat back, and what would wake it"))
     if pulse["running"]:
         steps.append(("looop watch pulse", "look on; q leaves"))
@@ -18042,7 +18240,8 @@ def option_word(option: Option) -> str:
     names = f"{option.short},{option.name}" if option.short else option.name
     if not option.metavar and option.kind == "text":
         return names
-    return names + ("+" if option.many else "" if option.metavar else ":") + "=" + "|".join(taken_words(option))
+    sign = "+" if option.many else "" if option.metavar and not option.bare else ":"
+    return f"{names}{sign}={'|'.join(taken_words(option))}"
 
 
 def argument_words(arguments: Sequence[Argument]) -> list[str]:
@@ -18110,7 +18309,8 @@ def zsh_option(option: Option) -> list[str]:
     line = f"[{zsh_escaped(option.line, '[]')}]"
     ends = line
     if option.metavar:
-        ends = f"={line}:{zsh_escaped(option.metavar, ':')}:{zsh_action(option)}"
+        colon = "::" if option.bare else ":"
+        ends = f"={line}{colon}{zsh_escaped(option.metavar, ':')}:{zsh_action(option)}"
     elif option.kind != "text":
         ends = f"=-{line}::value:{zsh_action(option)}"
     names = [name for name in (option.short, option.name) if name]
@@ -18678,6 +18878,7 @@ _MEANT = {  # what others call it
     **dict.fromkeys(("man", "manual", "usage"), "help"),
     **dict.fromkeys(("rm", "clean"), "prune"),
     **dict.fromkeys(("beat", "once"), "tick"),
+    **dict.fromkeys(("completion", "completions"), "config bash"),
     "accept": "approve",
     "cron": "service install",
     "deny": "reject",
@@ -18722,7 +18923,8 @@ def near_action(group: str, word: str, actions: Sequence[str]) -> str:
 def verb_meant(first: str, second: str, groups: Mapping[str, Sequence[str]]) -> str:
     """Suggest what was meant by two words that begin with no verb; `groups`: second words by first words."""
     if first in _MEANT:
-        return f"did you mean {_MEANT[first]}?"
+        group = _MEANT[first].split()[0]
+        return f"did you mean {f'{group} {second}' if second and second in groups[group] else _MEANT[first]}?"
     for group, actions in groups.items():
         if second and "" not in actions and near_words(first, [group]):
             near = near_action(group, second, actions)
@@ -18753,7 +18955,9 @@ def parse_args(verb: Verb, words: Sequence[str]) -> dict[str, JSON]:
         name, equals, value = word.partition("=") if word.startswith("--") else (word, "", "")
         option = known.get(name)
         if option is None:
-            hint = near_words(name, list(known)) or f"looop help {verb.name}"
+            words_may = any(argument.count == "*" for argument in verb.args)
+            where = f"words that begin with - stand after --: looop {verb.name} … -- {one_line(word, 40)}"
+            hint = near_words(name, list(known)) or (where if words_may else f"looop help {verb.name}")
             raise Failure(f"{verb.name}: unknown option {one_line(name, 60)}", hint, EXIT_USAGE)
         key = option.name[2:]
         if not option.metavar:
@@ -18764,7 +18968,9 @@ def parse_args(verb: Verb, words: Sequence[str]) -> dict[str, JSON]:
                 raise Failure(f"{verb.name}: {name} takes no value", f"looop help {verb.name}", EXIT_USAGE)
             parsed[key] = True
             continue
-        if not equals:
+        if not equals and option.bare and (not rest or rest[0].startswith("-")):
+            value = option.bare
+        elif not equals:
             if not rest:
                 raise Failure(f"{verb.name}: {name} needs a value", f"{name} {option.metavar}", EXIT_USAGE)
             value = rest.pop(0)

@@ -13,7 +13,7 @@ _looop_takes() { # what these words take; fails where there is no such verb
     down) options=(--workers --json -h,--help) ;;
     tick) options=(--wait= '--dry-run:=show|decide' '--runner=auto|@runner' --json -h,--help) ;;
     run) options=(--wait= '--runner=auto|@runner' --json -h,--help) arguments=(@goal) ;;
-    asks) options=(--wait= --json -h,--help) ;;
+    asks) options=(--wait:= --json -h,--help) ;;
     answer) options=(--force -h,--help) arguments=(@question - ...) ;;
     approve) options=(--force -h,--help) arguments=(@proposal) ;;
     reject) options=(--force -h,--help) arguments=(@ask - ...) ;;

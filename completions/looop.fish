@@ -25,7 +25,7 @@ function __looop_takes --no-scope-shadowing # what these words take; fails where
             set options '--wait='\t'wait at most that long for a beat in progress (else: until it ends)' '--runner=auto|@runner'\t'decide with this runner, whatever the settings say' '--json'\t'print JSON' '-h,--help'\t'show what there is to know of it'
             set arguments '@goal'
         case 'asks'
-            set options '--wait='\t'wait until something is asked, that long (0: without limit)' '--json'\t'print JSON' '-h,--help'\t'show what there is to know of it'
+            set options '--wait:='\t'wait until something is asked, no longer than DUR' '--json'\t'print JSON' '-h,--help'\t'show what there is to know of it'
         case 'answer'
             set options '--force'\t'replace an answer that was not read yet' '-h,--help'\t'show what there is to know of it'
             set arguments '@question' '-' '...'

@@ -1133,6 +1133,10 @@ class Once(Case):
             ("shell", "x"),
             ("baseline", {"x": 1}),
             ("hash", []),
+            ("noop_at", 1e400),
+            ("failure", {"count": 1, "until": 1e400, "reason": "", "reply": "", "policy": ""}),
+            ("read", [5]),
+            ("during", {"run": "x"}),
         ):
             self.write("state.json", json.dumps({**good, key: value}))
             self.looop("tick", code=1)

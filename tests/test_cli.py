@@ -20,6 +20,12 @@ class Usage(Case):
 
     def test_what_is_mistyped(self):
         self.refuse(["tikc"], "did you mean tick?")
+        self.refuse(["ps"], "did you mean ls?")
+        self.refuse(["sensors", "add", "git", "/tmp"], "did you mean sensor add?")
+        self.refuse(["sensors"], "did you mean sensor list?")
+        self.refuse(["completion", "bash"], "did you mean config bash?")
+        self.refuse(["completions", "zsh"], "did you mean config zsh?")
+        self.refuse(["answer", "3", "-5", "degrees"], "words that begin with - stand after --: looop answer … -- -5")
         self.refuse(["sensor"], "one of: sensor list, sensor show, sensor test")
         self.refuse(["sensor", "lits"], "sensor")
         self.refuse(["tick", "--wiat", "5"], "did you mean --wait?")
@@ -30,6 +36,7 @@ class Usage(Case):
         self.refuse(["run"], "goal-id is missing")
         self.refuse(["help", "nothing"], "no such verb")
         self.refuse(["_cost", "tick", "x", "pi", "free"], "no amount of USD")
+        self.refuse(["cost", "add", "tick", "x", "pi", "1,5"], "cost add: 1,5 is no amount of USD: a number like 1.5")
         self.refuse(["_cost", "lunch", "x", "pi", "1"], "no kind")
         self.refuse(["\x1b[31m"], "\\x1b[31m")
         self.refuse(["a\nb"], "a b")
@@ -62,6 +69,21 @@ class Usage(Case):
         verb = looop.find_verb(["run"])[0]
         self.assertEqual(looop.parse_args(verb, ["--wait=2m", "--", "--odd"])["goal-id"], "--odd")
         self.assertEqual(looop.parse_args(verb, ["--wait=2m", "--", "--odd"])["wait"], 120)
+
+    def test_a_value_that_may_be_left_out(self):
+        verb = looop.find_verb(["asks"])[0]
+        for words, wait, as_json in (
+            ("", None, None),
+            ("--wait", 0, None),
+            ("--wait --json", 0, True),
+            ("--json --wait", 0, True),
+            ("--wait 2h --json", 7200, True),
+            ("--wait=2h", 7200, None),
+            ("--wait --", 0, None),
+        ):
+            args = looop.parse_args(verb, words.split())
+            self.assertEqual((args["wait"], args["json"]), (wait, as_json), words)
+        self.refuse(["asks", "--wait", "soon"], "'soon' is no duration")
 
     def test_version(self):
         self.assertEqual(self.looop("version"), f"looop {looop.VERSION}\n")
@@ -120,6 +142,23 @@ class Status(Case):
         for words in (("status",), ("status", "--json"), ("sensor", "list"), ("config", "show"), ("config", "check")):
             self.looop(*words)
         self.assertFalse(os.path.exists(self.data))
+
+    def test_an_odd_line_in_the_events_ends_no_verb(self):
+        self.profile(goals={"a": "x\n"})
+        self.tick()
+        good = self.read("events.jsonl")
+        events = ["held", "decided", "world_unchanged", "beat_error", [], {}, None, 5]
+        odd = [{"event": event, "ts": ts} for event in events for ts in (5, None, "x", [], {}, 1e400)]
+        odd += [{**odd[0], "ts": "2026-13-99T99:99:99Z", "outcome": "noop"}, [], 5, "x", None]
+        now = "2026-01-02T03:04:05Z"
+        odd += [{"event": "decided", "ts": now, "outcome": outcome} for outcome in ("zzz", 5, [], {}, None, "")]
+        self.write("events.jsonl", good + "".join(f"{json.dumps(row)}\n" for row in odd) + "{\n")
+        last = [row for row in map(json.loads, good.splitlines()) if row["event"] == "decided"][-1]
+        for verb in ((), ("status",), ("service", "status"), ("doctor",)):
+            self.looop(*verb, code=None)
+        self.assertEqual(json.loads(self.looop("status", "--json"))["last_tick"]["at"], last["ts"])
+        self.write("events.jsonl", good + json.dumps({"event": "beat_error", "ts": now, "reason": [5]}) + "\n")
+        self.assertIn("no beat can be run: [5]", self.looop("status"))
 
     def test_json_has_the_promised_keys(self):
         self.profile(goals={"a": "x\n"}, sensors={"bad": "exit 1"})

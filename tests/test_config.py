@@ -146,6 +146,12 @@ class Init(Case):
         self.assertEqual(self.tick()["outcome"], "noop")
         self.assertIn("auto, which is builtin here", self.looop("init", "auto"))
         before = self.tree()
+        self.config(
+            {"runners": {"blank": {"tick": "   "}, "mine": {"tick": "FOO=1 cat"}, "lost": {"tick": "A=1 lost -x"}}}
+        )
+        self.looop("init", "blank")
+        self.assertNotIn("not on PATH", self.looop("init", "mine"))
+        self.assertIn("lost is not on PATH yet", self.looop("init", "lost"))
         self.looop("init", "nothing", code=1)
         self.assertIn("runner nothing: not known", self.stderr)
         self.looop("init", code=2)

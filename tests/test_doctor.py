@@ -78,7 +78,10 @@ class Whole(Doctor):
         self.assertEqual((row["status"], row["text"][:24]), ("ok", "fake answered with noop "))
         self.assertEqual([row["runner"] for row in self.ledger()], ["fake"])
         self.replies("I cannot.")
-        self.assertIn("✗ answer", self.looop("doctor", "--ask", code=1))
+        self.assertRegex(
+            self.looop("doctor", "--ask", code=1),
+            r"✗ answer +fake: the reply holds no JSON object \(it said: I cannot\.\)\n +run it by hand, it must answer",
+        )
         self.assertEqual((len(self.ledger()), os.listdir(self.path("runs"))), (2, []))
         self.looop("doctor", "--ask", code=1, env={"LOOOP_CHILD": "1"})
 
@@ -204,7 +207,7 @@ class Runners(Doctor):
     def test_one_that_hangs(self):
         path = self.program("claude", "sleep 1000 & sleep 1000\n")
         started = time.monotonic()
-        self.assertEqual(looop.tried([path, "--version"], self.env, 0.2), (False, "did not answer within 0 s"))
+        self.assertEqual(looop.told_by([path, "--version"], self.env, 0.2), (False, "did not answer within 0 s"))
         self.assertLess(time.monotonic() - started, 10)
         wait_until(lambda: not processes_with(self.home), "the end of what it had started")
 

@@ -190,6 +190,8 @@ class Adding(Gallery):
             (["today", "x"], "x is one too many: it takes: today"),
             (["github-prs", "noslash"], "noslash is no OWNER/REPO: it takes: github-prs [OWNER/REPO]"),
             (["github-prs", "a/b/c/d"], "is no OWNER/REPO"),
+            (["github-prs", "https://github.com/o"], "o is no OWNER/REPO"),
+            (["github-prs", "https://me:word@github.com/o/r"], "is no OWNER/REPO"),
             (["github-ci", "o/$(id)"], "is no OWNER/REPO"),
             (["github-ci", "o/r", " "], "an argument is empty"),
             (["http", "example.org"], "is no http:// or https:// URL: it takes: http URL"),
@@ -217,6 +219,16 @@ class Adding(Gallery):
         self.assertIn('"error": "exit 12', out)
         self.assertIn("sensor nagios-plugin: its first reading is an error; the file stays", self.stderr)
         self.assertTrue(os.path.exists(self.path("sensors", "nagios-plugin.sh")))
+
+    def test_the_address_of_a_page_names_a_repository(self):
+        for address, repository in (
+            ("https://github.com/o/r", "o/r"),
+            ("https://github.com/o/r.git", "o/r"),
+            ("https://github.com/o/r/pulls?q=x", "o/r"),
+            ("https://github.example.org/o/r/", "github.example.org/o/r"),
+            ("o/r", "o/r"),
+        ):
+            self.assertEqual(looop.checked_repository(address), repository)
 
     def test_names_say_what_is_watched(self):
         for kind, first, name in (

@@ -465,6 +465,8 @@ class Installs(Built):
         half = os.path.join(os.path.dirname(self.target), ".looop-install.99999")
         with open(half, "w"):
             pass  # of one that was killed
+        with open(os.path.join(os.path.dirname(self.remembered), "code-0123abcd.bin"), "w"):
+            pass  # what looop keeps there for a Python that its file has no bytecode for
         written = {half, *files(self.house)} - set(before)
         out = self.sh("--uninstall")
         self.assertEqual(self.warnings, "")

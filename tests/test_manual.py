@@ -423,7 +423,7 @@ class Typos(Case):
 class NextSteps(Case):
     status = {
         "pulse": {"running": True, "crashed": None},
-        "last_tick": {"at": "2026-01-02T03:04:05Z"},
+        "last_tick": {"at": "2026-01-02T03:04:05Z", "outcome": "acted"},
         "paused": None,
         "backoff": {"fails": 0},
         "workers": [],
@@ -447,6 +447,7 @@ class NextSteps(Case):
         fresh = {"pulse": self.idle, "last_tick": None}
         self.assertEqual(self.steps(**fresh, runner="builtin"), ["tick", "init", "help"])
         self.assertEqual(self.steps(**fresh), ["tick", "help", "up"])
+        self.assertNotIn("up", self.steps(last_tick=None))
 
     def test_something_needs_you(self):
         ask = {"n": 3, "kind": "ask", "session": "w"}
@@ -468,6 +469,7 @@ class NextSteps(Case):
     def test_it_is_held(self):
         self.assertEqual(self.steps(paused={"until": None})[0], "resume")
         self.assertEqual(self.steps(backoff={"fails": 2})[0], "doctor")
+        self.assertEqual(self.steps(last_tick={"outcome": "failed"})[0], "doctor")
         self.assertEqual(self.steps(runner="builtin")[0], "init")
 
     def test_nothing_to_do(self):

@@ -56,6 +56,20 @@ class Asking(AskingCase):
         self.looop("answer", "7", "x", code=1)
         self.assertIn("there is no such ask: nothing is asked", self.stderr)
 
+    def test_what_costs_nobody_knows_and_nobody_meters_is_no_unknown_price(self):
+        self.replies({"move": "noop"})
+        self.assertRegex(self.looop("tick"), "; fake, unmetered; tick-")
+        self.replies("prose")
+        self.write("goals/a.md", "new\n")
+        self.assertRegex(self.looop("tick", code=1), "; unmetered; tick-")
+
+    def test_the_flag_of_an_ended_session_leads_to_its_log(self):
+        self.looop("start-session", "w", "--command", "cat")
+        self.looop("flag", "w", "look")
+        self.assertIn("looop attach w · looop unflag w", self.looop("asks"))
+        self.looop("kill", "w")
+        self.assertIn("looop log w · looop unflag w", self.looop("asks"))
+
     def test_an_answer_waits_for_a_decider_that_succeeds(self):
         self.beat({"move": "ask", "question": "Which?"})
         self.looop("answer", "1", "this")
@@ -174,7 +188,7 @@ class Asking(AskingCase):
 
     def test_waiting_for_an_ask(self):
         self.looop("asks", "--wait", "200ms", code=124)
-        waiting = self.start("asks", "--wait", "20s", "--json")
+        waiting = self.start("asks", "--wait", "--json")
         self.beat({"move": "ask", "question": "Which?"})
         self.assertEqual(waiting.wait(20), 0)
         self.assertEqual(json.loads(waiting.stdout.read())[0]["question"], "Which?")
@@ -388,6 +402,22 @@ class Pausing(Case):
         self.assertEqual(self.tick()["outcome"], "noop")
         self.looop("pause", "--until", "25:99", code=2)
         self.looop("pause", "--until", "09:00")
+        before = self.read("pause.json")
+        for words, hint in (
+            ("1h30m", "write 90, 90s, 500ms, 15m, 2h or 3d; a time of day: --until 17:30"),
+            ("17:30", "--until 17:30"),
+            ("2hours lunch", "is no duration"),
+            ("2 hours", "write 2h"),
+            ("90 sec. tea", "write 90s"),
+            ("2 Days off", "write 2d"),
+            ("1h 30m", "write 90m"),
+        ):
+            self.assertEqual(self.looop("pause", *words.split(), code=2), "")
+            self.assertIn(hint, self.stderr)
+        self.assertEqual(self.read("pause.json"), before, "no reason, and no pause without an end")
+        for words, why in (("2h 5 whys", "5 whys"), ("90 monkeys", "monkeys"), ("2h hours", "hours")):
+            self.looop("pause", *words.split())
+            self.assertEqual(self.json("pause.json")["why"], why)
         self.assertEqual(self.tick()["outcome"], "held")
         self.write("pause.json", "{broken")
         self.assertIn("pause.json cannot be read", self.tick()["reason"])

@@ -292,6 +292,73 @@ class Hardship(Pulses):
         self.write("goals/a.md", "3\n")
         wait_until(lambda: len(self.events("decided")) == 2, "a beat again", 90)
 
+    def test_a_beat_that_cannot_be_run_is_to_be_seen(self):
+        """Whoever asks is told, however far back the last good beat is; the pulse said it to its own log alone."""
+        self.profile(goals={"a": "1\n"})
+        wrong = "no beat can be run: runner x: nosuchcmd is not on PATH: install nosuchcmd"
+        self.config({"default": "x", "runners": {"x": {"mode": "typed", "tick": "nosuchcmd"}}})
+        self.looop("tick", code=1)  # as cron does
+        self.assertEqual(len(self.events("beat_error")), 1)
+        self.assertIn(wrong, self.status()["attention"][0])
+        self.looop("run", "a", code=1)  # a person reads what became of that
+        self.up()
+        self.asleep()
+        status = self.status()
+        self.assertIn(wrong, status["attention"][0])
+        self.assertEqual(status["last_tick"]["outcome"], "failed")
+        self.assertEqual(len(self.events("beat_error")), 2)
+        told = json.loads(self.looop("why", "now", "--json"))
+        self.assertEqual((told["outcome"], told["next"]), ("would fail", []))
+        self.assertIn("nosuchcmd is not on PATH", told["failure"])
+        self.assertRegex(self.looop("why", "now"), "stopped by +runner x: nosuchcmd")
+        self.assertNotIn("looop up", self.looop())
+        self.assertIn("looop doctor", self.looop())
+        self.looop("down")
+        self.runner('cat >/dev/null; echo \'{"move":"noop"}\'')
+        self.tick()
+        self.assertEqual(self.status()["attention"], [])
+        with looop.Lock(self.path(".beat.lock")) as lock:
+            self.assertTrue(lock.acquire(5.0, "a beat"))
+            self.looop("tick", code=1)
+        self.assertEqual(len(self.events("beat_error")), 2, "a beat in progress is no error")
+
+    def test_its_data_dir_is_moved_away(self):
+        """It went on, unseen, in a data dir that it made anew, and `down` could not end it."""
+        self.profile(goals={"a": "1\n"})
+        self.replies({"move": "noop"})
+        pid = self.up()["pid"]
+        self.asleep()
+        moved = f"{self.home}/moved"
+        os.rename(self.data, moved)
+        wait_until(lambda: not alive(pid), "its end")
+        self.assertFalse(os.path.lexists(self.data))
+        there = {"LOOOP_DATA_DIR": moved}
+        self.assertIn("the data dir was moved or removed", self.looop("log", "pulse", env=there))
+        wait_until(lambda: "the pulse died" in self.looop("status", env=there), "that it is told")
+        self.assertEqual(self.looop("down", env=there), "no pulse runs\n")
+
+    def test_its_data_dir_is_removed_in_the_middle_of_a_beat(self):
+        waits = f"touch {self.home}/begun; until [ -e {self.home}/go ]; do sleep 0.02; done"
+        for where in ("sensor", "runner"):
+            with self.subTest(where=where):
+                slow = f"{waits}; echo '{{}}'" if where == "sensor" else "echo '{}'"
+                self.profile(goals={"a": "1\n"}, sensors={"s": slow})
+                self.runner(f"cat >/dev/null; {waits}")
+                process = self.start("_pulse")
+                wait_until(lambda: os.path.exists(f"{self.home}/begun"), "the middle")
+                os.rename(self.data, f"{self.home}/gone")
+                shutil.rmtree(f"{self.home}/gone", ignore_errors=True)
+                with open(f"{self.home}/go", "w"):
+                    pass
+                said = process.communicate(timeout=20)[1].decode()
+                self.assertEqual(process.returncode, 1)
+                self.assertIn("the data dir was moved or removed", said)
+                self.assertNotIn("Traceback", said)
+                self.assertNotIn("NEEDS YOU", said)
+                self.assertFalse(os.path.lexists(self.data))
+                os.unlink(f"{self.home}/go")
+                os.unlink(f"{self.home}/begun")
+
     def test_a_full_disk_leaves_no_lock_behind(self):
         """A lock that could be taken and not be labelled was held by its own process for ever."""
         self.profile()

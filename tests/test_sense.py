@@ -6,6 +6,7 @@ import stat
 import time
 import unittest
 
+import looop
 from tests.support import Case, processes_with, wait_until
 
 
@@ -274,6 +275,19 @@ class Verbs(Case):
         self.assertNotIn("\x1b", self.looop("sensor", "show", "ci"))
         self.looop("sensor", "show", "cii", code=1)
         self.assertIn("did you mean ci?", self.stderr)
+
+    def test_a_damaged_index_is_as_good_as_none(self):
+        self.profile(sensors={"s": "echo '{}'"})
+        self.tick()
+        good = self.read("snapshots", "index")
+        words = good.split("\t")
+        odd = [(1, "zzz"), *((at, value) for at in (3, 4) for value in ("nan", "1e400", "99999999999999", "-1", "x"))]
+        for at, value in odd:
+            self.write("snapshots/index", "\t".join([*words[:at], value, *words[at + 1 :]]))
+            self.assertEqual(looop.read_index(looop.open_profile(self.env, looop.__file__)), {}, value)
+        self.assertIn("never run", self.looop("sensor", "list"))
+        self.assertEqual(self.tick()["outcome"], "unchanged")
+        self.assertIn("ok", self.looop("sensor", "list"))
 
     def test_an_option_that_means_nothing_is_named(self):
         self.profile(sensors={"ci": "# looop:interval=soon looop:colour=red\necho '{}'"})

@@ -131,6 +131,9 @@ class Written(Case):
         os.makedirs(os.path.dirname(path))
         with open(path, "w") as file:
             file.write("[Service]\nExecStart=true\n")
+        self.looop("service", "uninstall", "systemd", "-y", code=1)
+        self.assertIn("was not written by looop", self.stderr)
+        os.symlink(os.path.join(self.bin, "false"), os.path.join(self.bin, "systemctl"))
         self.assertIn("is not what looop writes", self.looop("service", "status"))
         self.looop("service", "uninstall", "-y", code=1)
         self.assertIn("was not written by looop", self.stderr)
@@ -355,6 +358,43 @@ class Launchctl(Case):
         self.assertEqual(
             [call for call in calls if call in ("bootstrap", "bootout")], ["bootout", "bootstrap"] * 2 + ["bootout"]
         )
+
+
+class Elsewhere(Case):
+    """Dotfiles that machines share bring the files of a scheduler that this one does not have."""
+
+    def test_it_is_passed_over_and_named_and_can_be_removed(self):
+        profile = looop.open_profile(self.env, os.path.join(ROOT, "looop.py"))
+        for scheduler in (looop.Launchd(profile), looop.Systemd(profile)):
+            kind, paths = scheduler.kind, scheduler.paths()
+            scheduler.write(scheduler.wanted(looop.schedule_of(profile, kind, 300)))
+            status = json.loads(self.looop("service", "status", "--json"))
+            self.assertEqual((status["services"], status["warnings"]), ([], []))
+            self.assertEqual(status["elsewhere"], {kind: paths})
+            self.assertIn(f"{paths[0]}, for a machine that has {kind}", self.looop("service", "status"))
+            self.looop("service", "install", "cron", "-y", code=1)
+            self.assertIn("crontab is not on PATH", self.stderr)
+            self.assertIn("nothing is installed", self.looop("service", "uninstall", "-y"))
+            self.assertTrue(os.path.exists(paths[0]))
+            self.assertIn("ran no beat here", self.looop("service", "uninstall", kind, "-y"))
+            self.assertFalse(any(map(os.path.exists, paths)))
+
+
+class Due(unittest.TestCase):
+    def test_cron_goes_by_the_clock_on_the_wall(self):
+        self.addCleanup(time.tzset)
+        self.addCleanup(os.environ.__setitem__ if "TZ" in os.environ else os.environ.pop, "TZ", os.environ.get("TZ"))
+        os.environ["TZ"] = "CET-1CEST,M3.5.0,M10.5.0/3"
+        time.tzset()
+        for now, every, due in (
+            ("2026-03-28T23:30:00Z", 12 * 3600, "2026-03-29T10:00:00Z"),
+            ("2026-10-24T22:30:00Z", 12 * 3600, "2026-10-25T11:00:00Z"),
+            ("2026-03-29T00:30:00Z", 2 * 3600, "2026-03-29T02:00:00Z"),
+            ("2026-03-28T23:30:00Z", 86400, "2026-03-29T22:00:00Z"),
+            ("2026-06-01T10:04:59Z", 300, "2026-06-01T10:05:00Z"),
+            ("2026-06-01T10:05:00Z", 300, "2026-06-01T10:10:00Z"),
+        ):
+            self.assertEqual(looop.utc_text(looop.cron_due(every, looop.parse_utc(now))), due, (now, every))
 
 
 STAND_IN_SYSTEMCTL = """#!/bin/sh

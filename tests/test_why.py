@@ -3,7 +3,9 @@
 import json
 import os
 import shutil
+import sys
 
+import looop
 from tests.support import Case, wait_until
 
 
@@ -147,6 +149,25 @@ class Why(Case):
         self.assertRegex(
             self.looop("why"), r"  move +shell\n +command +exit 3\n +reversible +true\n +journal +- .* tried it \["
         )
+
+    def test_a_damaged_capsule_is_explained_as_far_as_it_goes(self):
+        """Whatever stands in it: `why` and `replay` take it for what it is, and none ends in a traceback."""
+        self.profile(goals={"a": "one\n"})
+        self.replies({"move": "noop"})
+        run = self.tick()["run"]
+        self.drifting = True
+        profile, looked = looop.open_profile(self.env, looop.__file__), 0
+        for name in ("wake.json", "result.json", "move.json"):
+            whole = self.json("runs", run, name)
+            for key in whole:
+                for odd in (5, None, "x", [], {}, ["x"], [{}], [{"gate": 5}], True, 1e400, [None]):
+                    self.write(f"runs/{run}/{name}", json.dumps({**whole, key: odd}))
+                    why = looop.why_run(profile, run)
+                    self.assertTrue(looop.why_lines(why, 0.0, looop.Paint({}, sys.stdout)))
+                    looop.replay_drift(profile, run)
+                    looked += 1
+            self.write(f"runs/{run}/{name}", json.dumps(whole))
+        self.assertGreater(looked, 150)
 
     def test_a_prefix_names_a_run(self):
         self.profile(goals={"a": "0\n"})
