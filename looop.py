@@ -5106,6 +5106,11 @@ def read_session(profile: Profile, session: str) -> Session | None:
     return Session(session, folder, meta, status, note, raised, verdict)
 
 
+def is_current(session: Session) -> bool:
+    """Tell whether a session's folder is its own still: it may be pruned, or be a later session's of its id."""
+    return read_fields(f"{session.folder}/meta.json").get("started") == session.generation
+
+
 def list_sessions(profile: Profile) -> list[Session]:
     """Return every session, by id. Raise Failure when the store cannot be read: an error is no empty fleet."""
     names = names_in(profile.path("sessions"), "sessions")
@@ -5444,8 +5449,12 @@ class LogWriter:
 
 
 def older_logs(folder: str) -> list[tuple[int, str]]:
-    """Return (first offset, path) of the files before output.log, in order."""
-    names = [name.split(".") for name in os.listdir(folder) if name.startswith("output.") and name.endswith(".log")]
+    """Return (first offset, path) of the files before output.log, in order; none where the folder was pruned."""
+    try:
+        found = os.listdir(folder)
+    except FileNotFoundError:
+        return []
+    names = [name.split(".") for name in found if name.startswith("output.") and name.endswith(".log")]
     return sorted((int(n[1]), f"{folder}/{'.'.join(n)}") for n in names if len(n) == 3 and n[1].isdigit())
 
 
@@ -5544,7 +5553,7 @@ _UNDRAWN = (  # what a terminal does not draw: control sequences, strings, other
     rb"|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"
     rb"|(?<!\r)\r+(?=\n)"
 )
-_UNDRAWN_PART = rb"\x1b(?:\[[0-?]*[ -/]*|[\]PX^_][^\x07\x1b\x18\x1a]*\x1b?|[ -/]*)?$|(?<!\r)\r+$"
+_UNDRAWN_PART = rb"\x1b(?:\[[0-?]*[ -/]*|[\]PX^_][^\x07\x1b\x18\x1a]*\x1b?|[ -/]*)?\Z|(?<!\r)\r+\Z"
 _HOLD_MAX = 4 * KIB  # bytes of an escape sequence that is waited for
 
 
@@ -7356,6 +7365,9 @@ class Follower:
         else:
             self._over()
         self.log = LogView(session.folder)
+        if not is_current(session):  # it was pruned meanwhile, or another has its id
+            self.log.close()
+            self._over()
         self.offset = since if since >= 0 else max(self.log.start, self.log.end + since)
 
     def _over(self, told: JSON = None) -> None:
@@ -7386,12 +7398,19 @@ class Follower:
         if not data:
             if self.log.end <= self.offset and not self.ended and self._seen <= self.offset:
                 return b""
-            self.log.renew()  # it may have turned
+            self._renew()
             self.skipped += max(0, self.log.start - self.offset)
             self.offset = max(self.offset, self.log.start)
             data = self.log.read(self.offset, size)
         self.offset += len(data)
         return data
+
+    def _renew(self) -> None:
+        """Open the log's files as they are now: it may have turned. Where they are another's, what is open is all."""
+        log = LogView(self.session.folder)
+        if is_current(self.session):
+            self.log, log = log, self.log
+        log.close()
 
     def wait(self, timeout: float | None) -> bool:
         """Wait until there may be more, or the session has ended; return False when the time is up."""
@@ -7425,16 +7444,21 @@ class Follower:
 
 
 def screen_of(session: Session) -> Screen:
-    """Return a session's screen as it is, or as it was when it ended."""
+    """Return a session's screen as it is, or as it was when it ended. Raise Gone where its folder is not its own."""
+    screen = None
     if session.alive:
         try:
-            return load(ask_session(session, "screen")["screen"])
+            screen = load(ask_session(session, "screen")["screen"])
         except (Gone, ValueError):
             pass
-    try:
-        return load(read_fields(f"{session.folder}/screen.json")["screen"])
-    except (KeyError, ValueError):
-        return replayed_screen(session)
+    if screen is None:
+        try:
+            screen = load(read_fields(f"{session.folder}/screen.json")["screen"])
+        except (KeyError, ValueError):
+            screen = replayed_screen(session)
+    if not is_current(session):
+        raise Gone
+    return screen
 
 
 REPLAY_SKIMMED, REPLAY_DRAWN = 4 * MIB, 512 * KIB  # bytes of a log that a replay reads
@@ -7505,7 +7529,10 @@ def expect_screen(profile: Profile, session: Session, pattern: Any, timeout: flo
     with Follower(profile, session, -1) as follower:
         while True:
             offset = follower.log.end
-            match = pattern.search("\n".join(screen_lines(screen_of(follower.session))))
+            try:
+                match = pattern.search("\n".join(screen_lines(screen_of(follower.session))))
+            except Gone:
+                return Hunt(None, offset, True)
             if match:
                 return Hunt(match[0], offset)
             if follower.ended:
@@ -7544,7 +7571,10 @@ def wait_idle(
             if not follower.wait(max(0.001, limit - time.monotonic())):
                 pass
             elif screen:
-                shown = "\n".join(screen_lines(screen_of(follower.session)))
+                try:
+                    shown = "\n".join(screen_lines(screen_of(follower.session)))
+                except Gone:
+                    return True
                 shown = ignore.sub("", shown) if ignore else shown
                 active, seen = shown != seen, shown
             else:
@@ -12954,7 +12984,10 @@ def start_pulse(profile: Profile) -> tuple[int, bool]:
         if session is None or not session.alive:
             break
         time.sleep(0.01)
-    lines = [line for line in screen_lines(screen_of(session)) if line.strip()] if session else []
+    try:
+        lines = [line for line in screen_lines(screen_of(session)) if line.strip()] if session else []
+    except Gone:  # somebody else tries the same
+        lines = []
     said = one_line("; ".join(lines[-3:]), 300)
     raise Failure(f"up: the pulse does not live: {said or 'it said nothing'}", "`looop log pulse` shows all of it")
 
@@ -13745,12 +13778,22 @@ def follow_text(follower: Follower, as_json: bool, pattern: Any) -> None:
             cut, follower.skipped = bool(follower.skipped), 0
             say(compact({"text": shown_text(new), "offset": follower.offset, "truncated": cut, "done": last}))
         elif new:
+            tell_skipped(follower)
             sys.stdout.write(shown_text(new))
         if last:
             return
         if not data:
             sys.stdout.flush()
             follower.wait(None)
+
+
+def tell_skipped(follower: Follower) -> None:
+    """Say on stderr how much the log's cap took before it was read."""
+    if follower.skipped:
+        sys.stdout.flush()
+        words = f"truncated: {follower.skipped} bytes were dropped before they were read"
+        sys.stderr.write(f"looop: log: {follower.session.id}: {words}\n")
+        follower.skipped = 0
 
 
 def cmd_log(profile: Profile, args: dict[str, JSON]) -> int:
@@ -13769,12 +13812,16 @@ def cmd_log(profile: Profile, args: dict[str, JSON]) -> int:
         if args["raw"] and not args["json"] and not pattern:
             return print_raw(follower, bool(args["follow"]))
         if args["follow"]:
+            follower.skipped = log.start - since if truncated and args["json"] else 0
             follow_text(follower, bool(args["json"]), pattern)
             return 0
         text = log_text(follower, args["tail"], pattern, bool(args["raw"]), bool(args["json"]))
         if args["json"]:
+            truncated = truncated or follower.skipped > 0
             fields = {"text": text, "offset": follower.offset, "truncated": truncated, "done": not session.alive}
             say(compact(fields))
+        else:
+            tell_skipped(follower)
     return 0
 
 
@@ -13815,6 +13862,7 @@ def print_raw(follower: Follower, follow: bool) -> int:
     while True:
         data = follower.read()
         if data:
+            tell_skipped(follower)
             write_all(1, data)
         elif not follow or follower.ended:
             return 0
@@ -13860,7 +13908,11 @@ def cmd_render(profile: Profile, args: dict[str, JSON]) -> int:
 def cmd_shot(profile: Profile, args: dict[str, JSON]) -> int:
     """Print a session's screen."""
     session = known_session(profile, "shot", args["id"], drive=False)
-    print_picture("shot", screen_of(session), args, session.id)
+    try:
+        screen = screen_of(session)
+    except Gone:
+        raise Failure(f"shot: {session.id}: was removed, or another took its id meanwhile", "looop ls -a") from None
+    print_picture("shot", screen, args, session.id)
     return 0
 
 

@@ -181,6 +181,10 @@ class FramesAndText(unittest.TestCase):
                 spelled = word.encode()
                 self.assertTrue(data[: whole.offset_of(end) - 1000].endswith(spelled), word)
 
+    def test_the_end_of_a_line_comes_with_its_line(self):
+        text = looop.PlainText(0)
+        self.assertEqual([text.feed(piece) for piece in (b"a\r\n", b"b\r", b"\n", b"\x1b\n")], ["a\n", "b", "\n", "\n"])
+
     def test_text_that_was_dropped_leaves_offsets_right(self):
         text = looop.PlainText(0)
         data = b""

@@ -188,6 +188,11 @@ class Sessions(Case):
         self.assertIsNotNone(found, "it did not end")
         return found
 
+    def first_of(self, process):
+        """Wait for what a process writes first, and return it."""
+        self.assertTrue(select.select([process.stdout], [], [], 20.0)[0], "it writes nothing")
+        return os.read(process.stdout.fileno(), 4096)
+
     def connect(self, session):
         channel = looop.Channel(session)
         self.addCleanup(channel.close)
@@ -652,6 +657,33 @@ class Output(Sessions):
         self.assertEqual(whole[: out["offset"]].rsplit(b"\n", 1)[1], str(lines).encode())
         out = json.loads(self.looop("log", "a", "--since", str(end + 1000), "--json"))
         self.assertEqual((out["text"], out["offset"]), ("", end))
+        looop.send_keys(session, ["Enter"])
+        self.ended(session)
+        out = self.looop("log", "a", "-f", "--since", "0", "--json").split("\n")
+        self.assertEqual([json.loads(line)["truncated"] for line in out[:-1]], [True] + [False] * (len(out) - 2))
+        out = self.looop("log", "a", "-f", "--since", "0")
+        self.assertTrue(out.endswith("END\n\n"), out[-20:])
+        self.assertEqual(self.stderr.count("truncated"), 1)
+
+    def test_who_is_overtaken_by_the_cap_is_told(self):
+        command = "echo READY; read x; seq 60000; echo END; read x"
+        session = self.begin("a", command, env={"LOOOP_LOG_MAX_BYTES": "100000"})
+        self.wait_for(session, "READY")
+        followers = [self.start("log", "a", "-f", *words) for words in ((), ("--json",), ("--raw",))]
+        for follower in followers:
+            self.assertIn(b"READY", self.first_of(follower))
+            follower.send_signal(signal.SIGSTOP)
+        looop.send_keys(session, ["Enter"])
+        self.wait_for(session, "END")
+        looop.kill_session(self.opened, session)
+        for follower in followers:
+            follower.send_signal(signal.SIGCONT)
+        (plain, plain_words), (rows, row_words), (raw, raw_words) = (one.communicate(timeout=20) for one in followers)
+        self.assertEqual([json.loads(row)["truncated"] for row in rows.splitlines()].count(True), 1)
+        self.assertEqual(row_words, b"")
+        for out, words in ((plain, plain_words), (raw, raw_words)):
+            self.assertTrue(out.replace(b"\r", b"").endswith(b"60000\nEND\n"), out[-40:])
+            self.assertRegex(words, rb"^looop: log: a: truncated: \d+ bytes were dropped before they were read\n$")
 
     def test_a_follower_reads_on_while_the_log_turns(self):
         lines = 200000 if LONG else 40000
@@ -709,6 +741,70 @@ class Output(Sessions):
         self.assertEqual(self.ended(session).code, 4)
         wait_until(lambda: viewer.ended, "the viewer to be told")
         self.assertEqual(viewer.ended["exit_code"], 4)
+
+
+class Handed(Sessions):
+    """An id that a later session takes while somebody still reads the earlier one's output."""
+
+    def session_of(self, command, word):
+        if self.session("x") and self.session("x").alive:
+            looop.kill_session(self.opened, self.session("x"))
+        session = self.begin("x", command)
+        self.wait_for(session, word)
+        return session
+
+    def swapping(self, pattern, begin=True):
+        """Return a pattern during whose first search the session ends, and another begins under its id."""
+        case, search = self, re.compile(pattern).search
+
+        class Swapping:
+            swapped = False
+
+            def search(self, text, place=0):
+                if not self.swapped:
+                    self.swapped = True
+                    case.swap(begin)
+                    return None
+                return search(text, place)
+
+        return Swapping()
+
+    def swap(self, begin=True):
+        if begin:
+            self.session_of("echo is it DEPLOYED; exec cat", "DEPLOYED")
+        else:
+            looop.kill_session(self.opened, self.session("x"))
+            self.assertEqual(self.looop("prune"), "removed: x\n")
+
+    def test_expect_looks_at_its_own_session_alone(self):
+        def expect(profile, session, pattern, timeout):
+            return looop.expect(profile, session, pattern, since=0, timeout=timeout, raw=False)
+
+        for way, begin in ((looop.expect_screen, True), (expect, True), (expect, False)):
+            session = self.session_of("echo READY; exec cat", "READY")
+            hunt = way(self.opened, session, self.swapping("DEPLOYED", begin), 10.0)
+            self.assertEqual((hunt.matched, hunt.ended), (None, True))
+
+    def test_a_follower_reads_its_own_session_alone(self):
+        for begin in (False, True):
+            self.session_of("echo READY; exec cat", "READY")
+            follower = self.start("log", "x", "-f")
+            self.assertIn(b"READY", self.first_of(follower))
+            follower.send_signal(signal.SIGSTOP)
+            self.swap(begin)
+            follower.send_signal(signal.SIGCONT)
+            self.assertEqual(follower.communicate(timeout=20), (b"", b""))
+            self.assertEqual(follower.returncode, 0)
+
+    def test_who_comes_too_late_reads_nothing(self):
+        session = self.session_of("echo READY; exec cat", "READY")
+        self.swap()
+        with looop.Follower(self.opened, session, 0) as follower:
+            self.assertTrue(follower.ended)
+            self.assertEqual(follower.read(), b"")
+            self.assertEqual(follower.session.state, "lost")
+        with self.assertRaises(looop.Gone):
+            looop.screen_of(session)
 
 
 class Typing(Sessions):
