@@ -4881,22 +4881,23 @@ class ReplyFilter:
         data, self.partial = self.partial + data, b""
         if b"\x1b" not in data:
             return data
-        due, out, place = now < self.expect_until, b"", 0
+        due, out, place = now < self.expect_until, [], 0
+        last = max(data.rfind(b"\x07"), data.rfind(b"\x1b\\"))  # where the last string ends: it is sought once
         while True:
             start = data.find(b"\x1b", place)
             if start < 0:
-                return out + data[place:]
-            out += data[place:start]
-            end = self._answer_end(data, start, due)
+                return b"".join([*out, data[place:]])
+            out.append(data[place:start])
+            end = self._answer_end(data, start, due, last)
             if end == 0:  # not whole
                 if len(data) - start < 4 * KIB:
                     self.partial = data[start:]
-                    return out
+                    return b"".join(out)
                 end = -1
             if end > 0:
                 place = end
             else:
-                out += b"\x1b"
+                out.append(b"\x1b")
                 place = start + 1
 
     def release(self) -> bytes:
@@ -4905,14 +4906,16 @@ class ReplyFilter:
         return data
 
     @staticmethod
-    def _answer_end(data: bytes, start: int, due: bool) -> int:
+    def _answer_end(data: bytes, start: int, due: bool, last: int) -> int:
         """Return where the answer that begins here ends; 0: it is not whole yet; -1: this is none."""
+        import re
+
         head = data[start + 1 : start + 2]
         if not head:
             return 0 if due else -1
         if head in (b"]", b"P"):
-            ends = [data.find(mark, start) + len(mark) for mark in (b"\x07", b"\x1b\\") if data.find(mark, start) >= 0]
-            return min(ends) if ends else 0 if due else -1
+            found = re.compile(rb"\x07|\x1b\\").search(data, start) if start < last else None
+            return found.end() if found else 0 if due else -1
         if head != b"[":
             return -1
         end = start + 2
@@ -5108,7 +5111,7 @@ def read_session(profile: Profile, session: str) -> Session | None:
 
 def is_current(session: Session) -> bool:
     """Tell whether a session's folder is its own still: it may be pruned, or be a later session's of its id."""
-    return read_fields(f"{session.folder}/meta.json").get("started") == session.generation
+    return bool(read_fields(f"{session.folder}/meta.json").get("started") == session.generation)
 
 
 def list_sessions(profile: Profile) -> list[Session]:
