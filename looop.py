@@ -4881,7 +4881,8 @@ class ReplyFilter:
         data, self.partial = self.partial + data, b""
         if b"\x1b" not in data:
             return data
-        due, out, place = now < self.expect_until, [], 0
+        due, place = now < self.expect_until, 0
+        out: list[bytes] = []
         last = max(data.rfind(b"\x07"), data.rfind(b"\x1b\\"))  # where the last string ends: it is sought once
         while True:
             start = data.find(b"\x1b", place)
@@ -6177,11 +6178,16 @@ class Keyboard:
 QUEUE_MAX = 1 * MIB  # bytes that wait for a viewer, before they are dropped
 READ_MAX = 64 * KIB
 PEERS_MAX = 200  # clients at once: select(2) knows no descriptor from 1024 on, and macOS gives 256
-GONE_EVERY = 0.2  # seconds between looks whether a sender has hung up who is made wait
+GONE_EVERY = 0.2  # seconds between looks whether somebody has hung up who is made wait
+VIEWER_READS = 16  # times READ_MAX that is taken of what a viewer has typed before it hung up
 
 
 class Peer:
-    """Be one client of a supervisor: a request at first, then what the request made of it."""
+    """Be one client of a supervisor: a request at first, then what the request made of it.
+
+    `kind` says what it is to us; `leaving`, that we have said the last word; `deaf`, that it has, and may have typed
+    before; `stale`, that it missed something and hears nothing before it has caught up.
+    """
 
     __slots__ = (
         "cols",
@@ -6222,6 +6228,11 @@ class Peer:
         self.scrollback = 0  # lines of history that its first screen has
         self.typed = 0.0  # when it last typed: who typed last decides about the size
 
+    @property
+    def views(self) -> bool:
+        """Tell whether it is a viewer that is still there."""
+        return self.kind == "viewer" and not self.leaving and not self.deaf
+
 
 class Switchboard:
     """Connect clients: take them in, hear them, write to them. What they say means something to `Supervisor`."""
@@ -6232,6 +6243,7 @@ class Switchboard:
         self.keyboard = Keyboard(self.loop, self._hear_typists)
         self.peers: dict[int, Peer] = {}
         self.deferred: set[Peer] = set()  # those who wait with their typing, and are not read
+        self.seeking = False  # whether a look is due who of them has hung up
         self.misfit = False  # a viewer has left: the size may be another's now
 
     def _viewer_sent(self, peer: Peer, data: bytes) -> None:
@@ -6245,10 +6257,17 @@ class Switchboard:
     def _welcome(self, fd: int) -> None:
         """Take a client in, if it is of the same user."""
         os.set_blocking(fd, False)
-        if peer_user(fd) not in (os.geteuid(), 0) or len(self.peers) >= PEERS_MAX:
+        if peer_user(fd) not in (os.geteuid(), 0):
             os.close(fd)
             return
         peer = self.peers[fd] = Peer(fd)
+        if len(self.peers) > PEERS_MAX:
+            words = f"{PEERS_MAX} clients are connected, and no more can be"
+            self._reply(
+                peer, error=words, hint="end some that watch or wait; `looop kill` ends the session all the same"
+            )
+            self._drop(peer)
+            return
         self._hear(peer)
 
     def _hear(self, peer: Peer) -> None:
@@ -6263,8 +6282,9 @@ class Switchboard:
     def _defer(self, peer: Peer) -> None:
         """Read a client no more before there is room for its typing."""
         self.loop.readers.pop(peer.fd, None)
-        if not self.deferred:
+        if not self.seeking:
             self.loop.after(GONE_EVERY, self._seek_gone)
+        self.seeking = True
         self.deferred.add(peer)
 
     def _hear_typists(self) -> None:
@@ -6275,11 +6295,19 @@ class Switchboard:
                 self._hear(peer)
 
     def _seek_gone(self) -> None:
-        """Forget the senders who have hung up while they had to wait: what they have not typed is taken back."""
+        """Forget who has hung up while they had to wait: what a sender has not typed is taken back.
+
+        What a viewer has typed before it left is on the way still, a socket full at most.
+        """
         for peer in list(self.deferred):
-            if peer.kind == "sender" and hung_up(peer.fd):
+            if hung_up(peer.fd):
+                peer.deaf = True
+                for _ in range(VIEWER_READS if peer.kind == "viewer" else 0):
+                    if self.peers.get(peer.fd) is peer:
+                        self._read_peer(peer)
                 self._drop(peer)
-        if self.deferred:
+        self.seeking = bool(self.deferred)
+        if self.seeking:
             self.loop.after(GONE_EVERY, self._seek_gone)
 
     def _read_peer(self, peer: Peer) -> None:
@@ -6593,7 +6621,7 @@ class Supervisor(Switchboard):
     # --- requests
 
     def _op_status(self, peer: Peer, request: Mapping[str, JSON], rest: bytes) -> None:
-        viewers = sum(other.kind == "viewer" for other in self.peers.values())
+        viewers = sum(other.views for other in self.peers.values())
         self._reply(peer, pid=os.getpid(), child=self.child, viewers=viewers, offset=self.log.end, status=self.status)
 
     def _op_screen(self, peer: Peer, request: Mapping[str, JSON], rest: bytes) -> None:
@@ -6660,7 +6688,7 @@ class Supervisor(Switchboard):
         self._end_tree("finish" if request.get("inside") else "kill", peer)
 
     def _op_detach(self, peer: Peer, request: Mapping[str, JSON], rest: bytes) -> None:
-        viewers = [other for other in self.peers.values() if other.kind == "viewer"]
+        viewers = [other for other in self.peers.values() if other.views]
         for viewer in viewers:
             viewer.leaving = True
             self._send(viewer, frame(b"d", b""))
@@ -6759,7 +6787,7 @@ class Supervisor(Switchboard):
         """Give the terminal the size that the viewer has who typed last; return whether that changed it."""
         if self.finished:
             return False
-        viewers = [peer for peer in self.peers.values() if peer.kind == "viewer" and not peer.read_only]
+        viewers = [peer for peer in self.peers.values() if peer.views and not peer.read_only]
         if self.pinned or not viewers:
             return False
         who = max(viewers, key=lambda peer: peer.typed)
@@ -7298,6 +7326,17 @@ class Channel:
         line, _, self.buffer = self.buffer.partition(b"\n")
         return parse_fields(line)
 
+    def ask(
+        self, request: Mapping[str, JSON], data: bytes = b"", timeout: float | None = REPLY_TIMEOUT
+    ) -> dict[str, JSON]:
+        """Send a request, with what belongs to it, and return the line that answers it."""
+        try:
+            self.send(json_line(request).encode() + b"\n")
+            self.send(data, timeout)
+        except Gone:
+            pass  # it may have said why before it hung up
+        return self.line(timeout)
+
     def close(self) -> None:
         """Hang up."""
         self.sock.close()
@@ -7325,20 +7364,25 @@ def not_answering(session: Session) -> Failure:
     )
 
 
+def refused(what: str, reply: Mapping[str, JSON]) -> tuple[str, str]:
+    """Return what a supervisor's refusal says, and what there is to do about it."""
+    error, hint = (one_line(str(reply.get(key) or ""), 300) for key in ("error", "hint"))
+    if "does not know" in error and reply.get("version") != VERSION:
+        hint = f"it is of looop {reply.get('version')}: a session that begins now has one of {VERSION}"
+    return f"{what}: {error}", hint or "`looop ls` tells how it stands: try again"
+
+
 def ask_session(
     session: Session, op: str, data: bytes = b"", timeout: float | None = REPLY_TIMEOUT, **fields: JSON
 ) -> dict[str, JSON]:
     """Send one request and return its reply. Raise Gone when nobody is there, Failure when it was refused."""
     with Channel(session) as channel:
         try:
-            channel.send(json_line({"op": op, **fields}).encode() + b"\n")
-            if data:
-                channel.send(data, timeout)
-            reply = channel.line(timeout)
+            reply = channel.ask({"op": op, **fields}, data, timeout)
         except TimeoutError:
             raise not_answering(session) from None
     if not reply.get("ok"):
-        raise Failure(f"{op}: {session.id}: {one_line(str(reply.get('error')), 300)}")
+        raise Failure(*refused(f"{op}: {session.id}", reply))
     return reply
 
 
@@ -7357,8 +7401,11 @@ class Follower:
         if session.alive:
             try:
                 self.channel = Channel(session)
-                self.channel.send(json_line({"op": "follow"}).encode() + b"\n")
-                self._seen = int(self.channel.line(REPLY_TIMEOUT).get("offset") or 0)
+                reply = self.channel.ask({"op": "follow"})
+                if not reply.get("ok"):
+                    self.channel.close()
+                    raise Failure(*refused(session.id, reply))
+                self._seen = int(reply.get("offset") or 0)
             except Gone:
                 self._over()
             except TimeoutError:
@@ -7864,7 +7911,7 @@ class Attached:
             channel.send(json_line(request).encode() + b"\n")
             reply = channel.line(REPLY_TIMEOUT)
             if not reply.get("ok"):
-                raise Failure(f"attach: {self.session.id}: {one_line(str(reply.get('error')), 300)}")
+                raise Failure(*refused(f"attach: {self.session.id}", reply))
             self.begun = True
             write_terminal(b"\x1b[22;0t\x1b[%d;1H%s" % (rows, b"\n" * (rows - 1)))  # what stood there scrolls away
             self._begin(int(reply["cols"]), int(reply["rows"]))
@@ -8085,9 +8132,7 @@ def typed_request(
     """Send a request with what is to be typed, and wait until it is. Raise Failure for what was not."""
     try:
         with Channel(session) as channel:
-            channel.send(json_line(request).encode() + b"\n")
-            channel.send(data, timeout)
-            reply = channel.line(timeout)
+            reply = channel.ask(request, data, timeout)
     except Gone:
         raise Unsettled(
             f"{verb}: {session.id}: ended meanwhile", f"`looop log {session.id}` shows what it took"
@@ -8098,7 +8143,7 @@ def typed_request(
             f"`looop shot {session.id}` shows where it hangs, `looop key {session.id} C-c` may free it",
         ) from None
     if not reply.get("ok"):
-        raise Unsettled(f"{verb}: {session.id}: {one_line(str(reply.get('error')), 300)}")
+        raise Unsettled(*refused(f"{verb}: {session.id}", reply))
     return reply
 
 
@@ -8107,8 +8152,8 @@ def kill_session(profile: Profile, session: Session, inside: bool = False) -> Se
     send_signal([supervisor_pid(session)], _signal.SIGCONT)  # one that is stopped hears nothing
     try:
         ask_session(session, "kill", timeout=HUP_GRACE + TERM_GRACE + 10.0, inside=inside)
-    except (Gone, Failure):
-        pass
+    except (Gone, Failure):  # it may have no room for a client: this needs none
+        send_signal([supervisor_pid(session)], _signal.SIGTERM)
     deadline = time.monotonic() + 5.0
     while time.monotonic() < deadline:
         if not lives_on(profile, session):

@@ -917,6 +917,42 @@ class Typing(Sessions):
                 links.append(os.readlink(f"/proc/{pid}/fd/{name}"))
         return sum(link.startswith("socket:") for link in links) - 1 - viewers
 
+    def test_a_viewer_that_has_hung_up_is_none_and_what_it_typed_is_typed(self):
+        session, path = self.reader("--hold")
+        stays = self.viewer(session, 80, 24)
+        before = looop.ask_session(session, "status")
+        leaves = self.viewer(session, 100, 30)
+        sock, size = leaves.channel.sock, 0
+        while select.select([], [sock], [], 0.3)[1]:
+            rest = looop.frame(b"i", b"x" * 60000)
+            while rest and select.select([], [sock], [], 0.3)[1]:
+                rest = rest[sock.send(rest, socket.MSG_DONTWAIT) :]
+            size += 0 if rest else 60000
+        self.assertGreater(size, looop.TYPING_MAX)
+        self.assertEqual(looop.ask_session(session, "status")["viewers"], 2)
+        leaves.close()
+
+        def forgotten():
+            status = looop.ask_session(session, "status")
+            return status["viewers"] == before["viewers"] and status["status"]["cols"] == before["status"]["cols"]
+
+        wait_until(forgotten, "the viewer to be forgotten")
+        os.kill(session.status["pid"], signal.SIGUSR1)
+        self.assertFalse(stays.gone)
+        looop.send_text(session, b"END", True, False)
+        wait_until(lambda: self.bytes_of(path).endswith(b"END"), "what was typed after it")
+        self.assertGreaterEqual(len(self.bytes_of(path)), size)
+
+    def test_looks_for_who_has_hung_up_do_not_multiply(self):
+        board, pair = looop.Switchboard("a"), socket.socketpair()
+        for sock in pair:
+            self.addCleanup(sock.close)
+        peer = looop.Peer(pair[0].fileno())
+        for _ in range(50):
+            board._defer(peer)
+            board._hear_typists()
+        self.assertEqual(len(board.loop._timers), 1)
+
     def test_brackets_that_were_opened_are_closed_when_a_sender_gives_up(self):
         session, path = self.reader("--hold", "--paste")
         with self.assertRaises(looop.Failure):
@@ -1199,6 +1235,18 @@ class Sizes(Sessions):
         self.assertTrue(self.session("a").alive)
         self.assertIn("0 viewers", self.looop("detach", "a"))
 
+    def test_a_viewer_that_was_made_leave_is_none_though_it_is_stopped(self):
+        session = self.begin("a", "echo READY; read x; yes 0123456789 | head -c 600000; echo END; read x")
+        self.wait_for(session, "READY")
+        self.viewer(session, 100, 30, reading=False)
+        looop.send_keys(session, ["Enter"])
+        self.wait_for(session, "END")
+        self.assertEqual(self.looop("detach", "a"), "1 viewer left a\n")
+        self.assertEqual(self.looop("detach", "a"), "0 viewers left a\n")
+        self.assertEqual(looop.ask_session(session, "status")["viewers"], 0)
+        self.viewer(session, 80, 24)
+        self.assertEqual(looop.ask_session(session, "status")["status"]["cols"], 80)
+
     def test_viewers_see_the_end(self):
         session = self.begin("a", "echo READY; read x; exit 9")
         viewer = self.viewer(session)
@@ -1257,6 +1305,24 @@ class Abuse(Sessions):
         wait_until(lambda: self.fds(session) <= before, "no descriptor more than before")
         looop.send_text(session, b"hello\r", raw=True, enter=False)
         self.wait_for(session, "hello\n.*hello")
+
+    def test_there_is_no_room_for_one_more_client(self):
+        session = self.begin("a", "echo READY; exec cat")
+        self.wait_for(session, "READY")
+        crowd = [self.connect(session) for _ in range(looop.PEERS_MAX)]
+        crowd[-1].send(b'{"op":"follow"}\n')
+        self.assertTrue(crowd[-1].line(20.0)["ok"], "all of them were taken in")
+        for words in (
+            ("send", "a", "x"),
+            ("key", "a", "Enter"),
+            ("shot", "a"),
+            ("resize", "a", "80x24"),
+            ("wait", "a"),
+        ):
+            self.looop(*words, code=1)
+            self.assertRegex(self.stderr, r"^looop: .*a: 200 clients are connected, and no more can be: end some")
+        self.assertIn("has ended (killed: ", self.looop("kill", "a"))
+        self.assertEqual(self.session("a").state, "killed")
 
     @unittest.skipUnless(LINUX, "looks at processor time in /proc")
     def test_more_connections_than_descriptors(self):
