@@ -5986,11 +5986,14 @@ class Canvas:
             then()
 
     def draw_last(self) -> None:
-        """Draw what is left, of too much the end."""
-        if self._size > UNSEEN_KEPT:
-            self._skim(LAST_KEPT)
+        """Draw what is left, of too much the end; a bug costs what meets it, and not the end of the session."""
         while self.unseen:
-            self.draw()
+            try:
+                if self._size > UNSEEN_KEPT:
+                    self._skim(LAST_KEPT)
+                self.draw()
+            except Exception:
+                leave_traceback()
 
     @property
     def watched(self) -> bool:
@@ -6001,17 +6004,17 @@ class Canvas:
         """Draw a slice, and do what waited for it."""
         until = time.monotonic() + SLICE
         while self.unseen:
-            piece = self.unseen[0]
-            if isinstance(piece, tuple):
-                self.screen.resize(*piece)
-                piece = b""
-            self.screen.feed(piece[:STROKE])
-            self._size -= len(piece[:STROKE])
-            if len(piece) > STROKE:
+            piece = self.unseen[0]  # taken out before it is drawn: what meets a bug is not to meet it again
+            if isinstance(piece, bytes) and len(piece) > STROKE:
                 self.unseen[0] = piece[STROKE:]
             else:
                 del self.unseen[0]
                 self._drawn += 1
+            if isinstance(piece, bytes):
+                self._size -= len(piece[:STROKE])
+                self.screen.feed(piece[:STROKE])
+            else:
+                self.screen.resize(*piece)
             if time.monotonic() >= until:
                 break
         while self._eyes and self._eyes[0][0] <= self._drawn:
@@ -6026,8 +6029,11 @@ class Canvas:
         while place and kept < enough:
             place -= 1
             kept += len(self.unseen[place])
-        skimmed = b""
-        for piece in [*self.unseen[:place], (0, 0)]:
+        skimmed, early = b"", self.unseen[:place]
+        del self.unseen[:place]
+        self._drawn += place
+        self._size = kept
+        for piece in [*early, (0, 0)]:
             if isinstance(piece, bytes):
                 skimmed += piece
                 continue
@@ -6035,9 +6041,6 @@ class Canvas:
             skimmed = b""
             if piece[0]:
                 self.screen.resize(*piece)
-        del self.unseen[:place]
-        self._drawn += place
-        self._size = kept
 
 
 class Typing:
@@ -6938,8 +6941,11 @@ class Supervisor(Switchboard):
             write_atomic("screen.json", last, sync=False)
         except OSError:
             pass
+        except Exception:
+            leave_traceback()
         if self.status.get("state") != "failed":
             self._note(pid=None, **ending_of(why, self.exit))
+        self.finished = True  # whatever is the matter with a client
         for peer in list(self.peers.values()):
             if peer.kind == "viewer":
                 self._paint(peer, last=True)
@@ -6948,7 +6954,6 @@ class Supervisor(Switchboard):
                 self._send(peer, canonical({"end": self.status, "offset": self.log.end}).encode() + b"\n")
             elif peer in self.askers:
                 self._reply(peer, status=self.status)
-        self.finished = True
 
 
 # ======================================================================================================================

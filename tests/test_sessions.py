@@ -1265,6 +1265,39 @@ class Sizes(Sessions):
         self.assertNotIn(b"secret", self.output(session))
 
 
+class Bugs(Sessions):
+    """A bug in the renderer, put there before the supervisor is forked away."""
+
+    CODE = """
+import sys; sys.path.insert(0, {!r}); import looop
+for name in ("feed", "resize"):
+    def buggy(self, *args, real=getattr(looop.Screen, name)):
+        if args[0] == 77 or b"BUG" in (args[0] if isinstance(args[0], bytes) else b""):
+            raise RuntimeError("a bug")
+        real(self, *args)
+    setattr(looop.Screen, name, buggy)
+sys.exit(looop.main())
+"""
+
+    def test_a_bug_in_drawing_costs_what_met_it_and_not_the_session(self):
+        words = [sys.executable, "-SIc", self.CODE.format(ROOT), "start-session", "a", "--size", "80x24", "--command"]
+        script = "echo READY; read x; echo BUG; echo after; read x; echo BUG; exit 3"
+        subprocess.run([*words, script], env=self.env, cwd=self.home, check=True, capture_output=True, timeout=30)
+        self.looop("expect", "a", "READY")
+        self.looop("resize", "a", "77x24")
+        for word in ("after", "BUG"):
+            self.looop("key", "a", "Enter")
+            self.looop("expect", "a", f"^{word}")
+            if word == "after":
+                self.looop("shot", "a")
+                self.assertEqual(self.looop("send", "a", "--no-enter", "x"), "")
+        self.looop("wait", "a", code=3)
+        self.assertIn("READY", self.looop("shot", "a"))
+        self.assertEqual(self.json("sessions", "a", "status.json")["exit_code"], 3)
+        self.assertIn("RuntimeError: a bug", self.read("sessions", "a", "crash.txt"))
+        os.unlink(self.path("sessions", "a", "crash.txt"))  # else the end of every test finds it
+
+
 class Abuse(Sessions):
     def fds(self, session):
         return len(os.listdir(f"/proc/{self.supervisor(session)}/fd"))
