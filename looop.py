@@ -5718,15 +5718,19 @@ def terminal_size() -> tuple[int, int]:
     return 80, 24
 
 
-def write_terminal(data: bytes) -> None:
-    """Write to the terminal on stdout; somebody may have left it non-blocking."""
+def write_terminal(data: bytes, patience: float | None = None) -> None:
+    """Write to the terminal on stdout; somebody may have left it non-blocking.
+
+    Raise TimeoutError when such a terminal takes nothing for `patience` seconds.
+    """
     import select
 
     while data:
         try:
             data = data[os.write(1, data) :]
         except BlockingIOError:
-            select.select((), (1,), ())
+            if not select.select((), (1,), (), patience)[1]:
+                raise TimeoutError from None
 
 
 def run_in_terminal(argv: list[str], env: Mapping[str, str], stdin: int = 0) -> int:
@@ -7656,14 +7660,16 @@ def wait_idle(
 
 HELD_MAX = 64 * KIB  # bytes of a sequence that is not whole, before it is let through unseen
 FRAME_EVERY = 1 / 30  # seconds between pictures where the sizes differ
+LATE_REPLY = 0.5  # seconds after which a supervisor, or a terminal, is taken for one that hangs
 LEAVING_TIME = 2.0  # seconds that a session has to take what was typed before the person left
 DETACH_PATIENCE, ESCAPE_PATIENCE = 0.5, 0.03  # seconds to wait for the second C-\, for the rest of a key
 
+_ENDING = (_signal.SIGTERM, _signal.SIGHUP, _signal.SIGINT, _signal.SIGQUIT)  # signals that end the visit
 _TYPING_MODES = {1, 66, 1000, 1002, 1003, 1004, 1005, 1006, 1007, 1015, 1016, 2004, 2031}  # change what keys send
 _PASSED_MODES = {int(name[1:]) for name in KEPT_MODES if name[0] == "?"} | {66}
 _ALTERNATE = {47, 1047, 1049}
 _NOTED = (  # of all output, what the terminal is asked, or would remember; drawing and pens pass unseen
-    rf"\x05|\xc2[\x80-\x9f]|\x1b[{_CONTROLS}]{{0,8}}(?:[cHZ]|%.|\[[{_CONTROLS} -?]*[hlcgnpqrstux]"
+    rf"\x05|\xc2[\x80-\x9f]|\x1b[{_CONTROLS}]{{0,8}}(?:[cHZ]|%.|\[[{_CONTROLS} -?]*[hilcgnpqrstuwxyz{{|]"
     rf"|\[[{_CONTROLS}]*[<-?][{_CONTROLS} -?]*m|\][^\x07\x18\x1a\x1b]*(?:\x07|\x1b\\)?"
     r"|(?:P[$+]q|_)[^\x18\x1a\x1b]*(?:\x1b\\)?)"
 )
@@ -7799,6 +7805,10 @@ class TerminalModes:
             self._title = body[len(code) + 1 :]
         elif number == 4:
             self._undoing.update(b"\x1b]104;%s\x1b\\" % word for word in words[::2] if word.isdigit())
+        elif number == 5:
+            self._undoing.update(b"\x1b]105;%s\x1b\\" % word for word in words[::2] if word.isdigit())
+        elif number == 50:
+            return b""  # the font: what it was is not known
         elif 10 <= number <= 19:
             self._undoing.update(b"\x1b]%d\x1b\\" % (100 + number + at) for at in range(len(words[: 20 - number])))
         elif number == 22 or (number == 9 and words[:1] == [b"4"]):
@@ -7895,6 +7905,7 @@ class Attached:
         self.outbox = b""  # typing that the supervisor has not taken yet
         self.before: list[Any] = []  # the terminal's modes (termios) before
         self.begun = False  # whether the terminal has got anything
+        self.writing = False  # whether it is written to, and may take nothing
         self.why = ""  # "end" | "detached" | "gone" | "signal"
 
     def run(self) -> int:
@@ -7907,31 +7918,73 @@ class Attached:
             self.why = "gone"
             return self._farewell()
         self.before = termios.tcgetattr(0)
-        numbers = (_signal.SIGWINCH, _signal.SIGCONT, _signal.SIGTERM, _signal.SIGHUP, _signal.SIGINT)
-        signals = hear_signals(*numbers)
+        signals = hear_signals(_signal.SIGWINCH, _signal.SIGCONT, *_ENDING)
+        for number in _ENDING:
+            _signal.signal(number, self._struck)
         try:
             self._raw()
             cols, rows = terminal_size()
             request = {"op": "attach", "cols": cols, "rows": rows, "read_only": self.read_only, "scrollback": 2000}
             channel.send(json_line(request).encode() + b"\n")
-            reply = channel.line(REPLY_TIMEOUT)
-            if not reply.get("ok"):
-                raise Failure(*refused(f"attach: {self.session.id}", reply))
-            self.begun = True
-            write_terminal(b"\x1b[22;0t\x1b[%d;1H%s" % (rows, b"\n" * (rows - 1)))  # what stood there scrolls away
-            self._begin(int(reply["cols"]), int(reply["rows"]))
             channel.sock.setblocking(False)
-            self._relay(channel, signals)
+            reply = self._first_reply(channel, signals)
+            if not self.why:
+                if not reply.get("ok"):
+                    raise Failure(*refused(f"attach: {self.session.id}", reply))
+                self.begun = True
+                self._show(b"\x1b[22;0t\x1b[%d;1H%s" % (rows, b"\n" * (rows - 1)))  # what stood there scrolls away
+                self._begin(int(reply["cols"]), int(reply["rows"]))
+                self._relay(channel, signals)
             if self.why == "detached":
                 self._hand_over(channel)
         except Gone:
             self.why = self.why or "gone"
+        except InterruptedError:
+            self.why = "signal"
         except TimeoutError:
             raise not_answering(self.session) from None
         finally:
             self._restore()
             channel.close()
         return self._farewell()
+
+    def _struck(self, *_: object) -> None:
+        """End a write that the terminal may never take; else the loop hears of the signal."""
+        if self.writing:
+            self.writing = False
+            raise InterruptedError
+
+    def _show(self, data: bytes) -> None:
+        """Write to the terminal. Raise InterruptedError when a signal is to end us meanwhile."""
+        self.writing = True
+        write_terminal(data)
+        self.writing = False
+
+    def _first_reply(self, channel: Channel, signals: int) -> dict[str, JSON]:
+        """Return what the supervisor answers first; {} when the person, or a signal, has not waited for it.
+
+        One that is stopped does not answer: C-c leaves it too. Raise TimeoutError when it has not in time.
+        """
+        import select
+
+        begun, fd = time.monotonic(), channel.fileno()
+        while b"\n" not in channel.buffer:
+            left = max(0.0, begun + REPLY_TIMEOUT - time.monotonic())
+            readable = select.select((0, fd, signals), (), (), left)[0]
+            if not readable:
+                raise TimeoutError
+            if fd in readable:
+                channel.buffer += self._received(fd)
+            if 0 in readable:
+                keys = self._keys()
+                self._typed(keys)
+                if b"\x03" in keys and time.monotonic() - begun > LATE_REPLY:
+                    self.why = "signal"
+            if signals in readable:
+                self._heard(os.read(signals, 64))
+            if self.why:
+                return {}
+        return channel.line(0.0)
 
     def _raw(self) -> None:
         """Have every key arrive as it is, at once, unechoed (cfmakeraw of termios(3))."""
@@ -7958,7 +8011,7 @@ class Attached:
         """Make ready for a fresh picture of a session that has this size."""
         terminal = terminal_size()
         self.window = Window(cols, rows, terminal) if (cols, rows) != terminal else None
-        write_terminal(self.modes.undo() + b"\x1b[H\x1b[2J")
+        self._show(self.modes.undo() + b"\x1b[H\x1b[2J")
 
     def _relay(self, channel: Channel, signals: int) -> None:
         """Carry bytes both ways until something ends it."""
@@ -7983,7 +8036,7 @@ class Attached:
             if self.outbox:
                 self._flush(channel)
             if self.window and self.window.due and time.monotonic() >= self.window.due:
-                write_terminal(self.window.picture(self.modes))
+                self._show(self.window.picture(self.modes))
 
     @staticmethod
     def _keys() -> bytes:
@@ -8010,7 +8063,7 @@ class Attached:
             if kind == b"o" and self.window:
                 self.window.feed(body)
             elif kind == b"o":
-                write_terminal(self.modes.passed(body))
+                self._show(self.modes.passed(body))
             elif kind == b"z":
                 self._begin(int.from_bytes(body[:2], "big"), int.from_bytes(body[2:4], "big"))
             elif kind == b"e":
@@ -8059,22 +8112,26 @@ class Attached:
             self._raw()
         if _signal.SIGWINCH in numbers or _signal.SIGCONT in numbers:
             self.outbox += size_frame(*terminal_size())
-        if any(number in numbers for number in (_signal.SIGTERM, _signal.SIGHUP, _signal.SIGINT)):
+        if any(number in numbers for number in _ENDING):
             self.why = "signal"
 
     def _restore(self) -> None:
         """Put the terminal back, whatever was done to it."""
         import termios
 
+        forced, blocking = self.why == "signal", os.get_blocking(1)  # then it may be that the terminal takes nothing
         try:
-            if self.window and self.window.due:
+            os.set_blocking(1, blocking and not forced)
+            if self.window and self.window.due and not forced:
                 write_terminal(self.window.picture(self.modes))
             if self.begun:
-                write_terminal(self.modes.undo() + b"\x1b[23;0t\x1b[%d;1H\r\n" % terminal_size()[1])
+                end = self.modes.undo() + b"\x1b[23;0t\x1b[%d;1H\r\n" % terminal_size()[1]
+                write_terminal(end, LATE_REPLY if forced else None)
         except OSError:
             pass
+        os.set_blocking(1, blocking)
         try:
-            termios.tcsetattr(0, termios.TCSADRAIN, self.before)
+            termios.tcsetattr(0, termios.TCSANOW if forced else termios.TCSADRAIN, self.before)
         except (OSError, termios.error):
             pass
 
