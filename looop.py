@@ -5229,7 +5229,7 @@ def last_output(session: Session) -> float:
 
 def prune_sessions(profile: Profile, older: float, now: float, dry: bool = False) -> list[str]:
     """Remove the sessions that ended at least `older` seconds ago; return their ids; none when one cannot be read."""
-    found = [s for s in list_sessions(profile) if not s.alive and now - ended_at(s) >= older]
+    found = [s for s in list_sessions(profile) if not s.alive and max(0.0, now - ended_at(s)) >= older]
     if dry or not os.path.isdir(profile.path("sessions")):
         return [session.id for session in found]
     removed = []
@@ -5244,8 +5244,11 @@ def prune_sessions(profile: Profile, older: float, now: float, dry: bool = False
         for name in os.listdir(profile.path("sessions")):
             if name.startswith((".gone-", ".new-")):  # somebody died while removing it, or making it
                 folder = profile.path("sessions", name)
-                if now - os.stat(folder).st_mtime > 60.0 and not lock_is_held(f"{folder}/lock"):
-                    remove_tree(folder)
+                try:
+                    if now - os.stat(folder).st_mtime > 60.0 and not lock_is_held(f"{folder}/lock"):
+                        remove_tree(folder)
+                except FileNotFoundError:
+                    pass  # whoever made it has removed it meanwhile
     return removed
 
 
@@ -5532,6 +5535,8 @@ class LogView:
 def tail_start(log: LogView, lines: int, since: int) -> int:
     """Return the offset, not before `since`, from which a log has at least so many lines. It reads no more."""
     end = place = log.end
+    if not lines:
+        return max(since, end)
     found = 0
     for begin, data in log.tail(end, 64 * KIB):
         if place == end and data.endswith(b"\n"):
@@ -5786,13 +5791,18 @@ def start_on_pty(order: Order, cols: int, rows: int) -> tuple[int, int, int]:
         os.waitpid(pid, 0)
         os.close(master)
         os.close(slave)
-        raise OSError(0, text_of(failed), order.argv[0])
+        number, where, words = text_of(failed).split("\n", 2)
+        raise OSError(int(number), words, where)
     os.set_blocking(master, False)
     return pid, master, slave
 
 
 def become_command(order: Order, terminal: int, report: int) -> None:
-    """Turn this process, just forked, into the session's command. It does not return."""
+    """Turn this process, just forked, into the session's command. It does not return.
+
+    `report`: where to write what has failed: the number of the error, what could not be used, and words.
+    """
+    where = "its terminal"
     try:
         import termios
 
@@ -5805,10 +5815,13 @@ def become_command(order: Order, terminal: int, report: int) -> None:
                 _signal.signal(number, _signal.SIG_DFL)
         _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
         os.umask(order.umask)
-        os.chdir(order.cwd)
-        os.execve(order.argv[0], order.argv, order.env)
+        where = order.cwd
+        os.chdir(where)
+        where = order.argv[0]
+        os.execve(where, order.argv, order.env)
     except OSError as error:
-        os.write(report, (error.strerror or str(error)).encode())
+        words = where.replace("\n", "?"), error.strerror or str(error)
+        os.write(report, "\n".join((str(error.errno or 0), *words)).encode("utf-8", "surrogateescape"))
     finally:
         os._exit(127)
 
@@ -6689,6 +6702,11 @@ class Supervisor(Switchboard):
         self._reply(peer, cols=self.cols, rows=self.rows)
 
     def _op_restart(self, peer: Peer, request: Mapping[str, JSON], rest: bytes) -> None:
+        lost = [path for path in (self.order.cwd, self.order.argv[0]) if not os.access(path, os.X_OK)]
+        if lost:  # it is said before anything is ended
+            words = f"{lost[0]}: is not there any more, or closed to you"
+            self._reply(peer, error=words, hint="put it back first; what runs goes on")
+            return
         self._end_tree("restart", peer)
 
     def _op_kill(self, peer: Peer, request: Mapping[str, JSON], rest: bytes) -> None:
@@ -7162,6 +7180,8 @@ def launch(order: Order, lock: int) -> None:
             os.setsid()
             if os.fork() == 0:
                 supervise(order, lock, theirs)
+        except OSError as failed:
+            report_error(theirs, failed)
         finally:
             os._exit(0)
     os.close(theirs)
@@ -7176,9 +7196,15 @@ def launch(order: Order, lock: int) -> None:
     if told != b"ok":
         number, _, words = one_line(text_of(told)).partition(" ")
         error = OSError(int(number) if number.isdigit() else -1, words or "its supervisor died")
-        missing = error.errno in (0, 2)  # what the command line names is not there, or cannot be run
+        missing = words.startswith(f"{order.argv[0]}: ")  # the shell is not there, or cannot be run
         remedy = "nothing was started" + (f": {remedy_for(error)}" if told and not missing else "")
         raise Failure(f"start-session: {order.id}: {error.strerror}", remedy, 127 if missing else EXIT_FAILED)
+
+
+def report_error(report: int, error: OSError) -> None:
+    """Tell whoever starts a session why it does not begin."""
+    words = f"{error.filename or ''}: {error.strerror or error}".lstrip(": ")
+    os.write(report, f"{error.errno or 0} {words}".encode("utf-8", "surrogateescape"))
 
 
 def supervise(order: Order, lock: int, report: int) -> None:
@@ -7194,15 +7220,14 @@ def supervise(order: Order, lock: int, report: int) -> None:
         os.umask(0o077)
         name_process(SUPERVISOR_NAME)
         set_subreaper(True)
-        os.chdir(order.folder)
-        supervised = {"pid": os.getpid(), "start": start_time(os.getpid())}
-        write_atomic("meta.json", json_line({**read_fields("meta.json"), **supervised}).encode(), sync=False)
-        supervisor = Supervisor(order)
         try:
+            os.chdir(order.folder)
+            supervised = {"pid": os.getpid(), "start": start_time(os.getpid())}
+            write_atomic("meta.json", json_line({**read_fields("meta.json"), **supervised}).encode(), sync=False)
+            supervisor = Supervisor(order)
             supervisor.start()
         except OSError as error:
-            words = f"{error.filename or ''}: {error.strerror or error}".lstrip(": ")
-            os.write(report, f"{error.errno or 0} {words}".encode("utf-8", "surrogateescape"))
+            report_error(report, error)
             return
         try:
             os.write(report, b"ok")
@@ -13680,10 +13705,13 @@ def show_session(profile: Profile, args: Mapping[str, JSON], session: str, words
 def compiled(verb: str, text: str, raw: JSON = False) -> Any:
     """Compile a regular expression of the command line; for `RawText` if `raw`. Raise Failure for one that is none."""
     import re
+    import warnings
 
     text = text.encode("utf-8", "surrogateescape").decode("latin-1") if raw else text
     try:
-        return re.compile(text, re.MULTILINE)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what a later Python may read otherwise
+            return re.compile(text, re.MULTILINE)
     except (re.error, OverflowError, RecursionError) as error:
         raise Failure(f"{verb}: {one_line(text, 60)}: no regular expression: {error}", "as Python's re", 2) from None
 
@@ -13857,6 +13885,8 @@ def cmd_watch(profile: Profile, args: dict[str, JSON]) -> int:
     """Follow a session without touching it."""
     if args["id"] == PULSE and args["json"]:
         check_data_dir(profile)
+        if not pulse_pid(profile):
+            raise Failure("watch: pulse: does not run", "`looop up` starts it")
         return watch_pulse(profile, True)
     return follow_session(profile, known_session(profile, "watch", args["id"], drive=False), bool(args["json"]))
 

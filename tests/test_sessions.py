@@ -1265,6 +1265,22 @@ class Sizes(Sessions):
         self.assertNotIn(b"secret", self.output(session))
 
 
+class Lines(Sessions):
+    def test_no_last_lines_are_none(self):
+        session = self.begin("a", "printf 'one\\ntwo'; read x")
+        self.wait_for(session, "two")
+        for words in ((), ("--raw",), ("--json",)):
+            out = self.looop("log", "a", "--tail", "0", *words)
+            self.assertEqual(json.loads(out)["text"] if "--json" in words else out, "", words)
+        self.assertEqual(self.looop("log", "a", "--tail", "1", "--raw"), "two")
+
+    def test_an_expression_that_python_warns_of(self):
+        session = self.begin("a", "echo '[a]'; read x")
+        self.wait_for(session, "a")
+        self.assertEqual(super().looop("expect", "a", "[[a]"), "[\n")
+        self.assertEqual(self.stderr, "")
+
+
 class Bugs(Sessions):
     """A bug in the renderer, put there before the supervisor is forked away."""
 
@@ -1399,6 +1415,8 @@ class Abuse(Sessions):
         for verb, *more in (*drives, ("kill",), ("flag", "x"), ("unflag",)):
             self.looop(verb, "pulse", *more, code=1)
             self.assertEqual(len(self.stderr.splitlines()), 1, self.stderr)
+        self.looop("watch", "pulse", "--json", code=1)
+        self.assertEqual(self.stderr, "looop: watch: pulse: does not run: `looop up` starts it\n")
         self.looop("expect", "fix-ci", "[", code=2)
         self.looop("log", "fix-ci", "--grep", "[", code=2)
         self.looop("wait-idle", "fix-ci", "--ignore", "[", code=2)
