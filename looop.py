@@ -4954,22 +4954,24 @@ class ReplyFilter:
         data, self.partial = self.partial + data, b""
         if b"\x1b" not in data:
             return data
-        due, out, place = now < self.expect_until, b"", 0
+        due, place = now < self.expect_until, 0
+        out: list[bytes] = []
+        last = max(data.rfind(b"\x07"), data.rfind(b"\x1b\\"))  # where the last string ends: it is sought once
         while True:
             start = data.find(b"\x1b", place)
             if start < 0:
-                return out + data[place:]
-            out += data[place:start]
-            end = self._answer_end(data, start, due)
+                return b"".join([*out, data[place:]])
+            out.append(data[place:start])
+            end = self._answer_end(data, start, due, last)
             if end == 0:  # not whole
                 if len(data) - start < 4 * KIB:
                     self.partial = data[start:]
-                    return out
+                    return b"".join(out)
                 end = -1
             if end > 0:
                 place = end
             else:
-                out += b"\x1b"
+                out.append(b"\x1b")
                 place = start + 1
 
     def release(self) -> bytes:
@@ -4978,14 +4980,16 @@ class ReplyFilter:
         return data
 
     @staticmethod
-    def _answer_end(data: bytes, start: int, due: bool) -> int:
+    def _answer_end(data: bytes, start: int, due: bool, last: int) -> int:
         """Return where the answer that begins here ends; 0: it is not whole yet; -1: this is none."""
+        import re
+
         head = data[start + 1 : start + 2]
         if not head:
             return 0 if due else -1
         if head in (b"]", b"P"):
-            ends = [data.find(mark, start) + len(mark) for mark in (b"\x07", b"\x1b\\") if data.find(mark, start) >= 0]
-            return min(ends) if ends else 0 if due else -1
+            found = re.compile(rb"\x07|\x1b\\").search(data, start) if start < last else None
+            return found.end() if found else 0 if due else -1
         if head != b"[":
             return -1
         end = start + 2
@@ -5179,6 +5183,11 @@ def read_session(profile: Profile, session: str) -> Session | None:
     return Session(session, folder, meta, status, note, raised, verdict)
 
 
+def is_current(session: Session) -> bool:
+    """Tell whether a session's folder is its own still: it may be pruned, or be a later session's of its id."""
+    return bool(read_fields(f"{session.folder}/meta.json").get("started") == session.generation)
+
+
 def list_sessions(profile: Profile) -> list[Session]:
     """Return every session, by id. Raise Failure when the store cannot be read: an error is no empty fleet."""
     names = names_in(profile.path("sessions"), "sessions")
@@ -5293,7 +5302,7 @@ def last_output(session: Session) -> float:
 
 def prune_sessions(profile: Profile, older: float, now: float, dry: bool = False) -> list[str]:
     """Remove the sessions that ended at least `older` seconds ago; return their ids; none when one cannot be read."""
-    found = [s for s in list_sessions(profile) if not s.alive and now - ended_at(s) >= older]
+    found = [s for s in list_sessions(profile) if not s.alive and max(0.0, now - ended_at(s)) >= older]
     if dry or not os.path.isdir(profile.path("sessions")):
         return [session.id for session in found]
     removed = []
@@ -5308,8 +5317,11 @@ def prune_sessions(profile: Profile, older: float, now: float, dry: bool = False
         for name in os.listdir(profile.path("sessions")):
             if name.startswith((".gone-", ".new-")):  # somebody died while removing it, or making it
                 folder = profile.path("sessions", name)
-                if now - os.stat(folder).st_mtime > 60.0 and not lock_is_held(f"{folder}/lock"):
-                    remove_tree(folder)
+                try:
+                    if now - os.stat(folder).st_mtime > 60.0 and not lock_is_held(f"{folder}/lock"):
+                        remove_tree(folder)
+                except FileNotFoundError:
+                    pass  # whoever made it has removed it meanwhile
     return removed
 
 
@@ -5517,8 +5529,12 @@ class LogWriter:
 
 
 def older_logs(folder: str) -> list[tuple[int, str]]:
-    """Return (first offset, path) of the files before output.log, in order."""
-    names = [name.split(".") for name in os.listdir(folder) if name.startswith("output.") and name.endswith(".log")]
+    """Return (first offset, path) of the files before output.log, in order; none where the folder was pruned."""
+    try:
+        found = os.listdir(folder)
+    except FileNotFoundError:
+        return []
+    names = [name.split(".") for name in found if name.startswith("output.") and name.endswith(".log")]
     return sorted((int(n[1]), f"{folder}/{'.'.join(n)}") for n in names if len(n) == 3 and n[1].isdigit())
 
 
@@ -5592,6 +5608,8 @@ class LogView:
 def tail_start(log: LogView, lines: int, since: int) -> int:
     """Return the offset, not before `since`, from which a log has at least so many lines. It reads no more."""
     end = place = log.end
+    if not lines:
+        return max(since, end)
     found = 0
     for begin, data in log.tail(end, 64 * KIB):
         if place == end and data.endswith(b"\n"):
@@ -5617,7 +5635,7 @@ _UNDRAWN = (  # what a terminal does not draw: control sequences, strings, other
     rb"|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"
     rb"|(?<!\r)\r+(?=\n)"
 )
-_UNDRAWN_PART = rb"\x1b(?:\[[0-?]*[ -/]*|[\]PX^_][^\x07\x1b\x18\x1a]*\x1b?|[ -/]*)?$|(?<!\r)\r+$"
+_UNDRAWN_PART = rb"\x1b(?:\[[0-?]*[ -/]*|[\]PX^_][^\x07\x1b\x18\x1a]*\x1b?|[ -/]*)?\Z|(?<!\r)\r+\Z"
 _HOLD_MAX = 4 * KIB  # bytes of an escape sequence that is waited for
 
 
@@ -5778,15 +5796,19 @@ def terminal_size() -> tuple[int, int]:
     return 80, 24
 
 
-def write_terminal(data: bytes) -> None:
-    """Write to the terminal on stdout; somebody may have left it non-blocking."""
+def write_terminal(data: bytes, patience: float | None = None) -> None:
+    """Write to the terminal on stdout; somebody may have left it non-blocking.
+
+    Raise TimeoutError when such a terminal takes nothing for `patience` seconds.
+    """
     import select
 
     while data:
         try:
             data = data[os.write(1, data) :]
         except BlockingIOError:
-            select.select((), (1,), ())
+            if not select.select((), (1,), (), patience)[1]:
+                raise TimeoutError from None
 
 
 def run_in_terminal(argv: list[str], env: Mapping[str, str], stdin: int = 0) -> int:
@@ -5842,13 +5864,18 @@ def start_on_pty(order: Order, cols: int, rows: int) -> tuple[int, int, int]:
         os.waitpid(pid, 0)
         os.close(master)
         os.close(slave)
-        raise OSError(0, text_of(failed), order.argv[0])
+        number, where, words = text_of(failed).split("\n", 2)
+        raise OSError(int(number), words, where)
     os.set_blocking(master, False)
     return pid, master, slave
 
 
 def become_command(order: Order, terminal: int, report: int) -> None:
-    """Turn this process, just forked, into the session's command. It does not return."""
+    """Turn this process, just forked, into the session's command. It does not return.
+
+    `report`: where to write what has failed: the number of the error, what could not be used, and words.
+    """
+    where = "its terminal"
     try:
         import termios
 
@@ -5861,10 +5888,13 @@ def become_command(order: Order, terminal: int, report: int) -> None:
                 _signal.signal(number, _signal.SIG_DFL)
         _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
         os.umask(order.umask)
-        os.chdir(order.cwd)
-        os.execve(order.argv[0], order.argv, order.env)
+        where = order.cwd
+        os.chdir(where)
+        where = order.argv[0]
+        os.execve(where, order.argv, order.env)
     except OSError as error:
-        os.write(report, (error.strerror or str(error)).encode())
+        words = where.replace("\n", "?"), error.strerror or str(error)
+        os.write(report, "\n".join((str(error.errno or 0), *words)).encode("utf-8", "surrogateescape"))
     finally:
         os._exit(127)
 
@@ -6046,11 +6076,14 @@ class Canvas:
             then()
 
     def draw_last(self) -> None:
-        """Draw what is left, of too much the end."""
-        if self._size > UNSEEN_KEPT:
-            self._skim(LAST_KEPT)
+        """Draw what is left, of too much the end; a bug costs what meets it, and not the end of the session."""
         while self.unseen:
-            self.draw()
+            try:
+                if self._size > UNSEEN_KEPT:
+                    self._skim(LAST_KEPT)
+                self.draw()
+            except Exception:
+                leave_traceback()
 
     @property
     def watched(self) -> bool:
@@ -6061,17 +6094,17 @@ class Canvas:
         """Draw a slice, and do what waited for it."""
         until = time.monotonic() + SLICE
         while self.unseen:
-            piece = self.unseen[0]
-            if isinstance(piece, tuple):
-                self.screen.resize(*piece)
-                piece = b""
-            self.screen.feed(piece[:STROKE])
-            self._size -= len(piece[:STROKE])
-            if len(piece) > STROKE:
+            piece = self.unseen[0]  # taken out before it is drawn: what meets a bug is not to meet it again
+            if isinstance(piece, bytes) and len(piece) > STROKE:
                 self.unseen[0] = piece[STROKE:]
             else:
                 del self.unseen[0]
                 self._drawn += 1
+            if isinstance(piece, bytes):
+                self._size -= len(piece[:STROKE])
+                self.screen.feed(piece[:STROKE])
+            else:
+                self.screen.resize(*piece)
             if time.monotonic() >= until:
                 break
         while self._eyes and self._eyes[0][0] <= self._drawn:
@@ -6087,7 +6120,11 @@ class Canvas:
             place -= 1
             kept += len(self.unseen[place])
         skimmed: list[bytes] = []
-        for piece in [*self.unseen[:place], (0, 0)]:
+        early = self.unseen[:place]
+        del self.unseen[:place]
+        self._drawn += place
+        self._size = kept
+        for piece in [*early, (0, 0)]:
             if isinstance(piece, bytes):
                 skimmed.append(piece)
                 continue
@@ -6095,9 +6132,6 @@ class Canvas:
             skimmed = []
             if piece[0]:
                 self.screen.resize(*piece)
-        del self.unseen[:place]
-        self._drawn += place
-        self._size = kept
 
 
 class Typing:
@@ -6238,11 +6272,16 @@ class Keyboard:
 QUEUE_MAX = 1 * MIB  # bytes that wait for a viewer, before they are dropped
 READ_MAX = 64 * KIB
 PEERS_MAX = 200  # clients at once: select(2) knows no descriptor from 1024 on, and macOS gives 256
-GONE_EVERY = 0.2  # seconds between looks whether a sender has hung up who is made wait
+GONE_EVERY = 0.2  # seconds between looks whether somebody has hung up who is made wait
+VIEWER_READS = 16  # times READ_MAX that is taken of what a viewer has typed before it hung up
 
 
 class Peer:
-    """Be one client of a supervisor: a request at first, then what the request made of it."""
+    """Be one client of a supervisor: a request at first, then what the request made of it.
+
+    `kind` says what it is to us; `leaving`, that we have said the last word; `deaf`, that it has, and may have typed
+    before; `stale`, that it missed something and hears nothing before it has caught up.
+    """
 
     __slots__ = (
         "cols",
@@ -6283,6 +6322,11 @@ class Peer:
         self.scrollback = 0  # lines of history that its first screen has
         self.typed = 0.0  # when it last typed: who typed last decides about the size
 
+    @property
+    def views(self) -> bool:
+        """Tell whether it is a viewer that is still there."""
+        return self.kind == "viewer" and not self.leaving and not self.deaf
+
 
 class Switchboard:
     """Connect clients: take them in, hear them, write to them. What they say means something to `Supervisor`."""
@@ -6293,6 +6337,7 @@ class Switchboard:
         self.keyboard = Keyboard(self.loop, self._hear_typists)
         self.peers: dict[int, Peer] = {}
         self.deferred: set[Peer] = set()  # those who wait with their typing, and are not read
+        self.seeking = False  # whether a look is due who of them has hung up
         self.misfit = False  # a viewer has left: the size may be another's now
 
     def _viewer_sent(self, peer: Peer, data: bytes) -> None:
@@ -6306,10 +6351,17 @@ class Switchboard:
     def _welcome(self, fd: int) -> None:
         """Take a client in, if it is of the same user."""
         os.set_blocking(fd, False)
-        if peer_user(fd) not in (os.geteuid(), 0) or len(self.peers) >= PEERS_MAX:
+        if peer_user(fd) not in (os.geteuid(), 0):
             os.close(fd)
             return
         peer = self.peers[fd] = Peer(fd)
+        if len(self.peers) > PEERS_MAX:
+            words = f"{PEERS_MAX} clients are connected, and no more can be"
+            self._reply(
+                peer, error=words, hint="end some that watch or wait; `looop kill` ends the session all the same"
+            )
+            self._drop(peer)
+            return
         self._hear(peer)
 
     def _hear(self, peer: Peer) -> None:
@@ -6324,8 +6376,9 @@ class Switchboard:
     def _defer(self, peer: Peer) -> None:
         """Read a client no more before there is room for its typing."""
         self.loop.readers.pop(peer.fd, None)
-        if not self.deferred:
+        if not self.seeking:
             self.loop.after(GONE_EVERY, self._seek_gone)
+        self.seeking = True
         self.deferred.add(peer)
 
     def _hear_typists(self) -> None:
@@ -6336,11 +6389,19 @@ class Switchboard:
                 self._hear(peer)
 
     def _seek_gone(self) -> None:
-        """Forget the senders who have hung up while they had to wait: what they have not typed is taken back."""
+        """Forget who has hung up while they had to wait: what a sender has not typed is taken back.
+
+        What a viewer has typed before it left is on the way still, a socket full at most.
+        """
         for peer in list(self.deferred):
-            if peer.kind == "sender" and hung_up(peer.fd):
+            if hung_up(peer.fd):
+                peer.deaf = True
+                for _ in range(VIEWER_READS if peer.kind == "viewer" else 0):
+                    if self.peers.get(peer.fd) is peer:
+                        self._read_peer(peer)
                 self._drop(peer)
-        if self.deferred:
+        self.seeking = bool(self.deferred)
+        if self.seeking:
             self.loop.after(GONE_EVERY, self._seek_gone)
 
     def _read_peer(self, peer: Peer) -> None:
@@ -6667,7 +6728,7 @@ class Supervisor(Switchboard):
     # --- requests
 
     def _op_status(self, peer: Peer, request: Mapping[str, JSON], rest: bytes) -> None:
-        viewers = sum(other.kind == "viewer" for other in self.peers.values())
+        viewers = sum(other.views for other in self.peers.values())
         self._reply(peer, pid=os.getpid(), child=self.child, viewers=viewers, offset=self.log.end, status=self.status)
 
     def _op_screen(self, peer: Peer, request: Mapping[str, JSON], rest: bytes) -> None:
@@ -6728,13 +6789,18 @@ class Supervisor(Switchboard):
         self._reply(peer, cols=self.cols, rows=self.rows)
 
     def _op_restart(self, peer: Peer, request: Mapping[str, JSON], rest: bytes) -> None:
+        lost = [path for path in (self.order.cwd, self.order.argv[0]) if not os.access(path, os.X_OK)]
+        if lost:  # it is said before anything is ended
+            words = f"{lost[0]}: is not there any more, or closed to you"
+            self._reply(peer, error=words, hint="put it back first; what runs goes on")
+            return
         self._end_tree("restart", peer)
 
     def _op_kill(self, peer: Peer, request: Mapping[str, JSON], rest: bytes) -> None:
         self._end_tree("finish" if request.get("inside") else "kill", peer)
 
     def _op_detach(self, peer: Peer, request: Mapping[str, JSON], rest: bytes) -> None:
-        viewers = [other for other in self.peers.values() if other.kind == "viewer"]
+        viewers = [other for other in self.peers.values() if other.views]
         for viewer in viewers:
             viewer.leaving = True
             self._send(viewer, frame(b"d", b""))
@@ -6833,7 +6899,7 @@ class Supervisor(Switchboard):
         """Give the terminal the size that the viewer has who typed last; return whether that changed it."""
         if self.finished:
             return False
-        viewers = [peer for peer in self.peers.values() if peer.kind == "viewer" and not peer.read_only]
+        viewers = [peer for peer in self.peers.values() if peer.views and not peer.read_only]
         if self.pinned or not viewers:
             return False
         who = max(viewers, key=lambda peer: peer.typed)
@@ -6984,8 +7050,11 @@ class Supervisor(Switchboard):
             write_atomic("screen.json", last, sync=False)
         except OSError:
             pass
+        except Exception:
+            leave_traceback()
         if self.status.get("state") != "failed":
             self._note(pid=None, **ending_of(why, self.exit))
+        self.finished = True  # whatever is the matter with a client
         for peer in list(self.peers.values()):
             if peer.kind == "viewer":
                 self._paint(peer, last=True)
@@ -6994,7 +7063,6 @@ class Supervisor(Switchboard):
                 self._send(peer, canonical({"end": self.status, "offset": self.log.end}).encode() + b"\n")
             elif peer in self.askers:
                 self._reply(peer, status=self.status)
-        self.finished = True
 
 
 # ======================================================================================================================
@@ -7199,6 +7267,8 @@ def launch(order: Order, lock: int) -> None:
             os.setsid()
             if os.fork() == 0:
                 supervise(order, lock, theirs)
+        except OSError as failed:
+            report_error(theirs, failed)
         finally:
             os._exit(0)
     os.close(theirs)
@@ -7213,9 +7283,15 @@ def launch(order: Order, lock: int) -> None:
     if told != b"ok":
         number, _, words = one_line(text_of(told)).partition(" ")
         error = OSError(int(number) if number.isdigit() else -1, words or "its supervisor died")
-        missing = error.errno in (0, 2)  # what the command line names is not there, or cannot be run
+        missing = words.startswith(f"{order.argv[0]}: ")  # the shell is not there, or cannot be run
         remedy = "nothing was started" + (f": {remedy_for(error)}" if told and not missing else "")
         raise Failure(f"start-session: {order.id}: {error.strerror}", remedy, 127 if missing else EXIT_FAILED)
+
+
+def report_error(report: int, error: OSError) -> None:
+    """Tell whoever starts a session why it does not begin."""
+    words = f"{error.filename or ''}: {error.strerror or error}".lstrip(": ")
+    os.write(report, f"{error.errno or 0} {words}".encode("utf-8", "surrogateescape"))
 
 
 def supervise(order: Order, lock: int, report: int) -> None:
@@ -7231,15 +7307,14 @@ def supervise(order: Order, lock: int, report: int) -> None:
         os.umask(0o077)
         name_process(SUPERVISOR_NAME)
         set_subreaper(True)
-        os.chdir(order.folder)
-        supervised = {"pid": os.getpid(), "start": start_time(os.getpid())}
-        write_atomic("meta.json", json_line({**read_fields("meta.json"), **supervised}).encode(), sync=False)
-        supervisor = Supervisor(order)
         try:
+            os.chdir(order.folder)
+            supervised = {"pid": os.getpid(), "start": start_time(os.getpid())}
+            write_atomic("meta.json", json_line({**read_fields("meta.json"), **supervised}).encode(), sync=False)
+            supervisor = Supervisor(order)
             supervisor.start()
         except OSError as error:
-            words = f"{error.filename or ''}: {error.strerror or error}".lstrip(": ")
-            os.write(report, f"{error.errno or 0} {words}".encode("utf-8", "surrogateescape"))
+            report_error(report, error)
             return
         try:
             os.write(report, b"ok")
@@ -7372,6 +7447,17 @@ class Channel:
         line, _, self.buffer = self.buffer.partition(b"\n")
         return parse_fields(line)
 
+    def ask(
+        self, request: Mapping[str, JSON], data: bytes = b"", timeout: float | None = REPLY_TIMEOUT
+    ) -> dict[str, JSON]:
+        """Send a request, with what belongs to it, and return the line that answers it."""
+        try:
+            self.send(json_line(request).encode() + b"\n")
+            self.send(data, timeout)
+        except Gone:
+            pass  # it may have said why before it hung up
+        return self.line(timeout)
+
     def close(self) -> None:
         """Hang up."""
         self.sock.close()
@@ -7399,20 +7485,25 @@ def not_answering(session: Session) -> Failure:
     )
 
 
+def refused(what: str, reply: Mapping[str, JSON]) -> tuple[str, str]:
+    """Return what a supervisor's refusal says, and what there is to do about it."""
+    error, hint = (one_line(str(reply.get(key) or ""), 300) for key in ("error", "hint"))
+    if "does not know" in error and reply.get("version") != VERSION:
+        hint = f"it is of looop {reply.get('version')}: a session that begins now has one of {VERSION}"
+    return f"{what}: {error}", hint or "`looop ls` tells how it stands: try again"
+
+
 def ask_session(
     session: Session, op: str, data: bytes = b"", timeout: float | None = REPLY_TIMEOUT, **fields: JSON
 ) -> dict[str, JSON]:
     """Send one request and return its reply. Raise Gone when nobody is there, Failure when it was refused."""
     with Channel(session) as channel:
         try:
-            channel.send(json_line({"op": op, **fields}).encode() + b"\n")
-            if data:
-                channel.send(data, timeout)
-            reply = channel.line(timeout)
+            reply = channel.ask({"op": op, **fields}, data, timeout)
         except TimeoutError:
             raise not_answering(session) from None
     if not reply.get("ok"):
-        raise Failure(f"{op}: {session.id}: {one_line(str(reply.get('error')), 300)}")
+        raise Failure(*refused(f"{op}: {session.id}", reply))
     return reply
 
 
@@ -7431,8 +7522,11 @@ class Follower:
         if session.alive:
             try:
                 self.channel = Channel(session)
-                self.channel.send(json_line({"op": "follow"}).encode() + b"\n")
-                self._seen = int(self.channel.line(REPLY_TIMEOUT).get("offset") or 0)
+                reply = self.channel.ask({"op": "follow"})
+                if not reply.get("ok"):
+                    self.channel.close()
+                    raise Failure(*refused(session.id, reply))
+                self._seen = int(reply.get("offset") or 0)
             except Gone:
                 self._over()
             except TimeoutError:
@@ -7442,6 +7536,9 @@ class Follower:
         else:
             self._over()
         self.log = LogView(session.folder)
+        if not is_current(session):  # it was pruned meanwhile, or another has its id
+            self.log.close()
+            self._over()
         self.offset = since if since >= 0 else max(self.log.start, self.log.end + since)
 
     def _over(self, told: JSON = None) -> None:
@@ -7472,12 +7569,19 @@ class Follower:
         if not data:
             if self.log.end <= self.offset and not self.ended and self._seen <= self.offset:
                 return b""
-            self.log.renew()  # it may have turned
+            self._renew()
             self.skipped += max(0, self.log.start - self.offset)
             self.offset = max(self.offset, self.log.start)
             data = self.log.read(self.offset, size)
         self.offset += len(data)
         return data
+
+    def _renew(self) -> None:
+        """Open the log's files as they are now: it may have turned. Where they are another's, what is open is all."""
+        log = LogView(self.session.folder)
+        if is_current(self.session):
+            self.log, log = log, self.log
+        log.close()
 
     def wait(self, timeout: float | None) -> bool:
         """Wait until there may be more, or the session has ended; return False when the time is up."""
@@ -7511,16 +7615,21 @@ class Follower:
 
 
 def screen_of(session: Session) -> Screen:
-    """Return a session's screen as it is, or as it was when it ended."""
+    """Return a session's screen as it is, or as it was when it ended. Raise Gone where its folder is not its own."""
+    screen = None
     if session.alive:
         try:
-            return load(ask_session(session, "screen")["screen"])
+            screen = load(ask_session(session, "screen")["screen"])
         except (Gone, ValueError):
             pass
-    try:
-        return load(read_fields(f"{session.folder}/screen.json")["screen"])
-    except (KeyError, ValueError):
-        return replayed_screen(session)
+    if screen is None:
+        try:
+            screen = load(read_fields(f"{session.folder}/screen.json")["screen"])
+        except (KeyError, ValueError):
+            screen = replayed_screen(session)
+    if not is_current(session):
+        raise Gone
+    return screen
 
 
 REPLAY_SKIMMED, REPLAY_DRAWN = 4 * MIB, 512 * KIB  # bytes of a log that a replay reads
@@ -7591,7 +7700,10 @@ def expect_screen(profile: Profile, session: Session, pattern: Any, timeout: flo
     with Follower(profile, session, -1) as follower:
         while True:
             offset = follower.log.end
-            match = pattern.search("\n".join(screen_lines(screen_of(follower.session))))
+            try:
+                match = pattern.search("\n".join(screen_lines(screen_of(follower.session))))
+            except Gone:
+                return Hunt(None, offset, True)
             if match:
                 return Hunt(match[0], offset)
             if follower.ended:
@@ -7630,7 +7742,10 @@ def wait_idle(
             if not follower.wait(max(0.001, limit - time.monotonic())):
                 pass
             elif screen:
-                shown = "\n".join(screen_lines(screen_of(follower.session)))
+                try:
+                    shown = "\n".join(screen_lines(screen_of(follower.session)))
+                except Gone:
+                    return True
                 shown = ignore.sub("", shown) if ignore else shown
                 active, seen = shown != seen, shown
             else:
@@ -7657,14 +7772,16 @@ def wait_idle(
 
 HELD_MAX = 64 * KIB  # bytes of a sequence that is not whole, before it is let through unseen
 FRAME_EVERY = 1 / 30  # seconds between pictures where the sizes differ
+LATE_REPLY = 0.5  # seconds after which a supervisor, or a terminal, is taken for one that hangs
 LEAVING_TIME = 2.0  # seconds that a session has to take what was typed before the person left
 DETACH_PATIENCE, ESCAPE_PATIENCE = 0.5, 0.03  # seconds to wait for the second C-\, for the rest of a key
 
+_ENDING = (_signal.SIGTERM, _signal.SIGHUP, _signal.SIGINT, _signal.SIGQUIT)  # signals that end the visit
 _TYPING_MODES = {1, 66, 1000, 1002, 1003, 1004, 1005, 1006, 1007, 1015, 1016, 2004, 2031}  # change what keys send
 _PASSED_MODES = {int(name[1:]) for name in KEPT_MODES if name[0] == "?"} | {66}
 _ALTERNATE = {47, 1047, 1049}
 _NOTED = (  # of all output, what the terminal is asked, or would remember; drawing and pens pass unseen
-    rf"\x05|\xc2[\x80-\x9f]|\x1b[{_CONTROLS}]{{0,8}}(?:[cHZ]|%.|\[[{_CONTROLS} -?]*[hlcgnpqrstux]"
+    rf"\x05|\xc2[\x80-\x9f]|\x1b[{_CONTROLS}]{{0,8}}(?:[cHZ]|%.|\[[{_CONTROLS} -?]*[hilcgnpqrstuwxyz{{|]"
     rf"|\[[{_CONTROLS}]*[<-?][{_CONTROLS} -?]*m|\][^\x07\x18\x1a\x1b]*(?:\x07|\x1b\\)?"
     r"|(?:P[$+]q|_)[^\x18\x1a\x1b]*(?:\x1b\\)?)"
 )
@@ -7800,6 +7917,10 @@ class TerminalModes:
             self._title = body[len(code) + 1 :]
         elif number == 4:
             self._undoing.update(b"\x1b]104;%s\x1b\\" % word for word in words[::2] if word.isdigit())
+        elif number == 5:
+            self._undoing.update(b"\x1b]105;%s\x1b\\" % word for word in words[::2] if word.isdigit())
+        elif number == 50:
+            return b""  # the font: what it was is not known
         elif 10 <= number <= 19:
             self._undoing.update(b"\x1b]%d\x1b\\" % (100 + number + at) for at in range(len(words[: 20 - number])))
         elif number == 22 or (number == 9 and words[:1] == [b"4"]):
@@ -7896,6 +8017,7 @@ class Attached:
         self.outbox = b""  # typing that the supervisor has not taken yet
         self.before: list[Any] = []  # the terminal's modes (termios) before
         self.begun = False  # whether the terminal has got anything
+        self.writing = False  # whether it is written to, and may take nothing
         self.why = ""  # "end" | "detached" | "gone" | "signal"
 
     def run(self) -> int:
@@ -7908,31 +8030,73 @@ class Attached:
             self.why = "gone"
             return self._farewell()
         self.before = termios.tcgetattr(0)
-        numbers = (_signal.SIGWINCH, _signal.SIGCONT, _signal.SIGTERM, _signal.SIGHUP, _signal.SIGINT)
-        signals = hear_signals(*numbers)
+        signals = hear_signals(_signal.SIGWINCH, _signal.SIGCONT, *_ENDING)
+        for number in _ENDING:
+            _signal.signal(number, self._struck)
         try:
             self._raw()
             cols, rows = terminal_size()
             request = {"op": "attach", "cols": cols, "rows": rows, "read_only": self.read_only, "scrollback": 2000}
             channel.send(json_line(request).encode() + b"\n")
-            reply = channel.line(REPLY_TIMEOUT)
-            if not reply.get("ok"):
-                raise Failure(f"attach: {self.session.id}: {one_line(str(reply.get('error')), 300)}")
-            self.begun = True
-            write_terminal(b"\x1b[22;0t\x1b[%d;1H%s" % (rows, b"\n" * (rows - 1)))  # what stood there scrolls away
-            self._begin(int(reply["cols"]), int(reply["rows"]))
             channel.sock.setblocking(False)
-            self._relay(channel, signals)
+            reply = self._first_reply(channel, signals)
+            if not self.why:
+                if not reply.get("ok"):
+                    raise Failure(*refused(f"attach: {self.session.id}", reply))
+                self.begun = True
+                self._show(b"\x1b[22;0t\x1b[%d;1H%s" % (rows, b"\n" * (rows - 1)))  # what stood there scrolls away
+                self._begin(int(reply["cols"]), int(reply["rows"]))
+                self._relay(channel, signals)
             if self.why == "detached":
                 self._hand_over(channel)
         except Gone:
             self.why = self.why or "gone"
+        except InterruptedError:
+            self.why = "signal"
         except TimeoutError:
             raise not_answering(self.session) from None
         finally:
             self._restore()
             channel.close()
         return self._farewell()
+
+    def _struck(self, *_: object) -> None:
+        """End a write that the terminal may never take; else the loop hears of the signal."""
+        if self.writing:
+            self.writing = False
+            raise InterruptedError
+
+    def _show(self, data: bytes) -> None:
+        """Write to the terminal. Raise InterruptedError when a signal is to end us meanwhile."""
+        self.writing = True
+        write_terminal(data)
+        self.writing = False
+
+    def _first_reply(self, channel: Channel, signals: int) -> dict[str, JSON]:
+        """Return what the supervisor answers first; {} when the person, or a signal, has not waited for it.
+
+        One that is stopped does not answer: C-c leaves it too. Raise TimeoutError when it has not in time.
+        """
+        import select
+
+        begun, fd = time.monotonic(), channel.fileno()
+        while b"\n" not in channel.buffer:
+            left = max(0.0, begun + REPLY_TIMEOUT - time.monotonic())
+            readable = select.select((0, fd, signals), (), (), left)[0]
+            if not readable:
+                raise TimeoutError
+            if fd in readable:
+                channel.buffer += self._received(fd)
+            if 0 in readable:
+                keys = self._keys()
+                self._typed(keys)
+                if b"\x03" in keys and time.monotonic() - begun > LATE_REPLY:
+                    self.why = "signal"
+            if signals in readable:
+                self._heard(os.read(signals, 64))
+            if self.why:
+                return {}
+        return channel.line(0.0)
 
     def _raw(self) -> None:
         """Have every key arrive as it is, at once, unechoed (cfmakeraw of termios(3))."""
@@ -7959,7 +8123,7 @@ class Attached:
         """Make ready for a fresh picture of a session that has this size."""
         terminal = terminal_size()
         self.window = Window(cols, rows, terminal) if (cols, rows) != terminal else None
-        write_terminal(self.modes.undo() + b"\x1b[H\x1b[2J")
+        self._show(self.modes.undo() + b"\x1b[H\x1b[2J")
 
     def _relay(self, channel: Channel, signals: int) -> None:
         """Carry bytes both ways until something ends it."""
@@ -7984,7 +8148,7 @@ class Attached:
             if self.outbox:
                 self._flush(channel)
             if self.window and self.window.due and time.monotonic() >= self.window.due:
-                write_terminal(self.window.picture(self.modes))
+                self._show(self.window.picture(self.modes))
 
     @staticmethod
     def _keys() -> bytes:
@@ -8011,7 +8175,7 @@ class Attached:
             if kind == b"o" and self.window:
                 self.window.feed(body)
             elif kind == b"o":
-                write_terminal(self.modes.passed(body))
+                self._show(self.modes.passed(body))
             elif kind == b"z":
                 self._begin(int.from_bytes(body[:2], "big"), int.from_bytes(body[2:4], "big"))
             elif kind == b"e":
@@ -8060,22 +8224,26 @@ class Attached:
             self._raw()
         if _signal.SIGWINCH in numbers or _signal.SIGCONT in numbers:
             self.outbox += size_frame(*terminal_size())
-        if any(number in numbers for number in (_signal.SIGTERM, _signal.SIGHUP, _signal.SIGINT)):
+        if any(number in numbers for number in _ENDING):
             self.why = "signal"
 
     def _restore(self) -> None:
         """Put the terminal back, whatever was done to it."""
         import termios
 
+        forced, blocking = self.why == "signal", os.get_blocking(1)  # then it may be that the terminal takes nothing
         try:
-            if self.window and self.window.due:
+            os.set_blocking(1, blocking and not forced)
+            if self.window and self.window.due and not forced:
                 write_terminal(self.window.picture(self.modes))
             if self.begun:
-                write_terminal(self.modes.undo() + b"\x1b[23;0t\x1b[%d;1H\r\n" % terminal_size()[1])
+                end = self.modes.undo() + b"\x1b[23;0t\x1b[%d;1H\r\n" % terminal_size()[1]
+                write_terminal(end, LATE_REPLY if forced else None)
         except OSError:
             pass
+        os.set_blocking(1, blocking)
         try:
-            termios.tcsetattr(0, termios.TCSADRAIN, self.before)
+            termios.tcsetattr(0, termios.TCSANOW if forced else termios.TCSADRAIN, self.before)
         except (OSError, termios.error):
             pass
 
@@ -8138,9 +8306,7 @@ def typed_request(
     """Send a request with what is to be typed, and wait until it is. Raise Failure for what was not."""
     try:
         with Channel(session) as channel:
-            channel.send(json_line(request).encode() + b"\n")
-            channel.send(data, timeout)
-            reply = channel.line(timeout)
+            reply = channel.ask(request, data, timeout)
     except Gone:
         raise Unsettled(
             f"{verb}: {session.id}: ended meanwhile", f"`looop log {session.id}` shows what it took"
@@ -8151,7 +8317,7 @@ def typed_request(
             f"`looop shot {session.id}` shows where it hangs, `looop key {session.id} C-c` may free it",
         ) from None
     if not reply.get("ok"):
-        raise Unsettled(f"{verb}: {session.id}: {one_line(str(reply.get('error')), 300)}")
+        raise Unsettled(*refused(f"{verb}: {session.id}", reply))
     return reply
 
 
@@ -8160,8 +8326,8 @@ def kill_session(profile: Profile, session: Session, inside: bool = False) -> Se
     send_signal([supervisor_pid(session)], _signal.SIGCONT)  # one that is stopped hears nothing
     try:
         ask_session(session, "kill", timeout=HUP_GRACE + TERM_GRACE + 10.0, inside=inside)
-    except (Gone, Failure):
-        pass
+    except (Gone, Failure):  # it may have no room for a client: this needs none
+        send_signal([supervisor_pid(session)], _signal.SIGTERM)
     deadline = time.monotonic() + 5.0
     while time.monotonic() < deadline:
         if not lives_on(profile, session):
@@ -13193,7 +13359,10 @@ def start_pulse(profile: Profile) -> tuple[int, bool]:
         if session is None or not session.alive:
             break
         time.sleep(0.01)
-    lines = [line for line in screen_lines(screen_of(session)) if line.strip()] if session else []
+    try:
+        lines = [line for line in screen_lines(screen_of(session)) if line.strip()] if session else []
+    except Gone:  # somebody else tries the same
+        lines = []
     said = one_line("; ".join(lines[-3:]), 300)
     raise Failure(f"up: the pulse does not live: {said or 'it said nothing'}", "`looop log pulse` shows all of it")
 
@@ -13778,10 +13947,13 @@ def show_session(profile: Profile, args: Mapping[str, JSON], session: str, words
 def compiled(verb: str, text: str, raw: JSON = False) -> Any:
     """Compile a regular expression of the command line; for `RawText` if `raw`. Raise Failure for one that is none."""
     import re
+    import warnings
 
     text = text.encode("utf-8", "surrogateescape").decode("latin-1") if raw else text
     try:
-        return re.compile(text, re.MULTILINE)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what a later Python may read otherwise
+            return re.compile(text, re.MULTILINE)
     except (re.error, OverflowError, RecursionError) as error:
         raise Failure(f"{verb}: {one_line(text, 60)}: no regular expression: {error}", "as Python's re", 2) from None
 
@@ -13955,6 +14127,8 @@ def cmd_watch(profile: Profile, args: dict[str, JSON]) -> int:
     """Follow a session without touching it."""
     if args["id"] == PULSE and args["json"]:
         check_data_dir(profile)
+        if not pulse_pid(profile):
+            raise Failure("watch: pulse: does not run", "`looop up` starts it")
         return watch_pulse(profile, True)
     return follow_session(profile, known_session(profile, "watch", args["id"], drive=False), bool(args["json"]))
 
@@ -13986,12 +14160,22 @@ def follow_text(follower: Follower, as_json: bool, pattern: Any) -> None:
             cut, follower.skipped = bool(follower.skipped), 0
             say(compact({"text": shown_text(new), "offset": follower.offset, "truncated": cut, "done": last}))
         elif new:
+            tell_skipped(follower)
             sys.stdout.write(shown_text(new))
         if last:
             return
         if not data:
             sys.stdout.flush()
             follower.wait(None)
+
+
+def tell_skipped(follower: Follower) -> None:
+    """Say on stderr how much the log's cap took before it was read."""
+    if follower.skipped:
+        sys.stdout.flush()
+        words = f"truncated: {follower.skipped} bytes were dropped before they were read"
+        sys.stderr.write(f"looop: log: {follower.session.id}: {words}\n")
+        follower.skipped = 0
 
 
 def cmd_log(profile: Profile, args: dict[str, JSON]) -> int:
@@ -14010,12 +14194,16 @@ def cmd_log(profile: Profile, args: dict[str, JSON]) -> int:
         if args["raw"] and not args["json"] and not pattern:
             return print_raw(follower, bool(args["follow"]))
         if args["follow"]:
+            follower.skipped = log.start - since if truncated and args["json"] else 0
             follow_text(follower, bool(args["json"]), pattern)
             return 0
         text = log_text(follower, args["tail"], pattern, bool(args["raw"]), bool(args["json"]))
         if args["json"]:
+            truncated = truncated or follower.skipped > 0
             fields = {"text": text, "offset": follower.offset, "truncated": truncated, "done": not session.alive}
             say(compact(fields))
+        else:
+            tell_skipped(follower)
     return 0
 
 
@@ -14056,6 +14244,7 @@ def print_raw(follower: Follower, follow: bool) -> int:
     while True:
         data = follower.read()
         if data:
+            tell_skipped(follower)
             write_all(1, data)
         elif not follow or follower.ended:
             return 0
@@ -14101,7 +14290,11 @@ def cmd_render(profile: Profile, args: dict[str, JSON]) -> int:
 def cmd_shot(profile: Profile, args: dict[str, JSON]) -> int:
     """Print a session's screen."""
     session = known_session(profile, "shot", args["id"], drive=False)
-    print_picture("shot", screen_of(session), args, session.id)
+    try:
+        screen = screen_of(session)
+    except Gone:
+        raise Failure(f"shot: {session.id}: was removed, or another took its id meanwhile", "looop ls -a") from None
+    print_picture("shot", screen, args, session.id)
     return 0
 
 

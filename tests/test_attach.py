@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import select
 import shutil
 import signal
 import socket
@@ -334,7 +335,7 @@ class Afterwards(AttachCase):
         self.check(kill, 137)
 
     def test_signals_to_attach(self):
-        for number in (signal.SIGTERM, signal.SIGHUP):
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
             with self.subTest(number):
                 self.check(lambda terminal: terminal.process.send_signal(number), 130)  # noqa: B023
                 self.looop("kill", "all")
@@ -356,6 +357,46 @@ class Afterwards(AttachCase):
         terminal.master, terminal.slave = os.openpty()  # for the end of the test
         self.assertNotEqual(terminal.process.wait(20), 0)
         wait_until(lambda: self.viewers("all") == 0, "no viewer")
+
+    def test_a_signal_ends_it_though_the_terminal_takes_nothing(self):
+        self.typist("all")
+        terminal = self.attach("all")
+        terminal.wait_text("ready")
+        terminal.paused = True
+        self.writes("all", b"0123456789" * 20000 + b"\r\nlast")
+        self.looop("expect", "all", "last")
+        wait_until(lambda: not select.select([], [terminal.slave], [], 0)[1], "a terminal that is full")
+        terminal.process.send_signal(signal.SIGTERM)
+        self.assertEqual(terminal.process.wait(20), 130)
+        self.assertEqual((termios.tcgetattr(terminal.slave), terminal.flags()), terminal.first[1:])
+        wait_until(lambda: self.viewers("all") == 0, "no viewer")
+
+    def test_whoever_waits_for_a_stopped_supervisor_may_leave(self):
+        session = self.typist("all")
+        supervisor = looop.supervisor_pid(session)
+        os.kill(supervisor, signal.SIGSTOP)
+        self.addCleanup(os.kill, supervisor, signal.SIGCONT)
+        terminals = [self.attach("all", wait=False) for _ in range(4)]
+        leave, interrupt, terminate, stay = terminals
+        for terminal in terminals:
+            wait_until(lambda: not termios.tcgetattr(terminal.slave)[3] & termios.ICANON, "a raw terminal")  # noqa: B023
+        leave.type(DETACH)
+        terminate.process.send_signal(signal.SIGTERM)
+        stay.type(b"typed early")
+        stay.resize(70, 20)
+        for _ in range(10):  # a first C-c may be for the session
+            interrupt.type(b"\x03")
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                interrupt.process.wait(2 * looop.LATE_REPLY)
+                break
+        for terminal, code in ((leave, 0), (interrupt, 130), (terminate, 130)):
+            self.assertEqual(terminal.process.wait(5), code)
+            self.assertEqual(termios.tcgetattr(terminal.slave), terminal.first[1])
+        os.kill(supervisor, signal.SIGCONT)
+        self.await_reads("all", b"typed early")
+        stay.wait_text("ready")
+        stay.wait(lambda: self.size("all") == (70, 20), "its size")
+        self.leave(stay)
 
     def test_non_blocking_stays_what_it_was(self):
         self.typist("all", b"x" * 100000)
@@ -424,8 +465,17 @@ class Modes(unittest.TestCase):
             *(b"\x1bP+q544e\x1b\\", b"\x1b]52;c;?\x07", b"\x1b_Gi=1,a=q;AAAA\x1b\\", b"\x1b[?4m", b"\xc2\x9b"),
             *(b"\x1b[8;10;10t", b"\x1b[2t", b"\x1b[?9001h", b"\x1b[?2048h", b"\x1b[?3h", b"\x1b[<5u", b"\x1b[2h"),
             *(b"\x1b[\r?1000\n$p", b"\x1b\n[c", b'\x1b[61"p', b"\x1b[?1000s", b"\x1b[?1000r", b"\x1b%@"),
+            *(b"\x1b[5i", b"\x1b[4i", b"\x1b[?5i", b"\x1b[1;2'z", b"\x1b[1'{", b"\x1b['w", b"\x1b['|", b"\x1b[1$w"),
+            *(b"\x1b[1;1;1;1;2;2*y", b"\x1b]50;a font\x07", b"\x1b]50;#+1\x1b\\"),
         ):
             self.assertEqual(self.passed(b"a" + data + b"b")[1], b"ab", data)
+
+    def test_special_colours_are_undone(self):
+        modes, out = self.passed(b"\x1b]5;0;red;2;#123456\x07")
+        self.assertEqual(out, b"\x1b]5;0;red;2;#123456\x07")
+        undo = modes.undo()
+        for which in (b"0", b"2"):
+            self.assertIn(b"\x1b]105;%s\x1b\\" % which, undo)
 
     def test_passed_on(self):
         for data in (

@@ -1,13 +1,18 @@
 """Sessions and the loop: what a session outlives, and what of it the loop sees."""
 
+import errno
 import json
 import os
 import signal
 import socket
+import subprocess
+import sys
+import time
 import unittest
+import unittest.mock
 
 import looop
-from tests.support import Case, processes_with, wait_until
+from tests.support import ROOT, Case, processes_with, wait_until
 
 
 class Fleet(Case):
@@ -48,8 +53,8 @@ class Table(Fleet):
 class Faults(Fleet):
     """What went wrong once."""
 
-    def begin(self, name, command, **options):
-        self.looop("start-session", name, "--command", command, **options)
+    def begin(self, name, command, words=(), **options):
+        self.looop("start-session", name, "--command", command, *words, **options)
 
     def test_a_data_dir_that_is_moved_while_the_log_turns(self):
         self.begin("a", "read x; seq 100000; echo the end; read x", env={"LOOOP_LOG_MAX_BYTES": "100000"})
@@ -71,11 +76,64 @@ class Faults(Fleet):
     def test_a_restart_that_cannot_start(self):
         folder = os.path.join(self.home, "gone")
         os.mkdir(folder)
-        self.looop("start-session", "a", "--command", "cat", "--cwd", folder)
-        os.rmdir(folder)
+        command = f"trap 'rm -r {folder}; exit' HUP; echo READY; while sleep 0.05; do :; done"
+        self.begin("a", command, words=("--cwd", folder))
+        self.looop("expect", "a", "READY")
         self.looop("restart", "a", code=1)
-        self.assertIn("No such file or directory", self.stderr)
+        self.assertIn(f"restart: {folder}: No such file or directory", self.stderr)
         self.assertEqual(self.ls()["a"]["state"], "failed")
+
+    def test_a_restart_that_cannot_start_is_refused_before_anything_is_ended(self):
+        folder = os.path.join(self.home, "gone")
+        os.mkdir(folder)
+        self.begin("a", "cat", words=("--cwd", folder))
+        os.rmdir(folder)
+        pid = self.json("sessions", "a", "status.json")["pid"]
+        self.looop("restart", "a", code=1)
+        self.assertRegex(self.stderr, f"^looop: restart: a: {folder}: is not there any more.*: put it back first")
+        self.assertEqual((self.ls()["a"]["state"], self.json("sessions", "a", "status.json")["pid"]), ("running", pid))
+
+    def buggy(self, code, *words):
+        """Start a looop after a piece of code; return (its exit code, what it said)."""
+        start = f"import os, sys; sys.path.insert(0, {ROOT!r}); import looop\n{code}\nsys.exit(looop.main())"
+        done = subprocess.run(
+            [sys.executable, "-SIc", start, *words], env=self.env, cwd=self.home, capture_output=True, check=False
+        )
+        return done.returncode, done.stderr.decode()
+
+    def test_what_keeps_a_supervisor_from_beginning_is_told(self):
+        folder = os.path.join(self.home, "left")
+        os.mkdir(folder)
+        second_fork = f"""
+fork, count = os.fork, []
+def failing():
+    count.append(1)
+    if len(count) == 2:
+        raise OSError({errno.EAGAIN}, os.strerror({errno.EAGAIN}))
+    return fork()
+os.fork = failing"""
+        full_disk = """
+import resource
+real = looop.set_subreaper
+def full(*args):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))
+    real(*args)
+looop.set_subreaper = full"""
+        folder_goes = f"""
+real = looop.set_subreaper
+def gone(*args):
+    os.rmdir({folder!r})
+    real(*args)
+looop.set_subreaper = gone"""
+        for code, words in (
+            (second_fork, f"{os.strerror(errno.EAGAIN)}: nothing was started: raise the limit of processes"),
+            (full_disk, f"{os.strerror(errno.EFBIG)}: nothing was started: make room"),
+            (folder_goes, f"{folder}: No such file or directory: nothing was started"),
+        ):
+            status, said = self.buggy(code, "start-session", "a", "--command", "cat", "--cwd", folder)
+            self.assertEqual((status, said.count("\n")), (1, 1), said)
+            self.assertIn(words, said)
+            self.assertEqual(self.ls(), {})
 
     def test_folders_and_corrupt_files_in_the_store(self):
         for name in ("a", "b"):
@@ -88,6 +146,21 @@ class Faults(Fleet):
         os.makedirs(self.path("sessions", "b", "folder", "within"))
         self.assertEqual(self.looop("prune"), "removed: a, b\n")
         self.assertEqual(os.listdir(self.path("sessions")), [".lock"])
+
+    def test_what_a_failing_start_has_removed_stops_no_prune(self):
+        self.begin("a", "true")
+        self.looop("wait", "a")
+        listed = os.listdir
+        profile = looop.open_profile(self.env, os.path.join(ROOT, "looop.py"))
+        with unittest.mock.patch.object(os, "listdir", lambda path: [*listed(path), ".new-1-gone"]):
+            self.assertEqual(looop.prune_sessions(profile, 0.0, time.time()), ["a"])
+
+    def test_what_ended_in_a_later_time_is_pruned(self):
+        self.begin("a", "true")
+        self.looop("wait", "a")
+        status = self.json("sessions", "a", "status.json")
+        self.write("sessions/a/status.json", json.dumps({**status, "changed": looop.utc_text(time.time() + 86400)}))
+        self.assertEqual(self.looop("prune"), "removed: a\n")
 
     def test_no_worker_types_for_the_person(self):
         self.begin("mine", "cat")

@@ -4,6 +4,7 @@ import os
 import random
 import shutil
 import tempfile
+import time
 import unittest
 
 import looop
@@ -138,6 +139,35 @@ class Typed(unittest.TestCase):
         judge.expect_until = 10.0
         self.assertEqual(judge.passed(b"\x1b[1;2R", 5.0), b"")
 
+    def test_answers_are_found_as_if_each_end_were_sought_from_its_beginning(self):
+        def ends_of(data, start):
+            ends = [data.find(mark, start) + len(mark) for mark in (b"\x07", b"\x1b\\") if mark in data[start:]]
+            return min(ends) if ends else 0
+
+        chance, found = random.Random(20), 0
+        for _ in range(3000):
+            data = b"".join(
+                chance.choices([b"\x1b]", b"\x1bP", b"\x1b\\", b"\x07", b"\x1b[", b"\x1b", b"1;2R", b"a"], k=12)
+            )
+            place = data.find(b"\x1b]")
+            last = max(data.rfind(b"\x07"), data.rfind(b"\x1b\\"))
+            while place >= 0:
+                for due in (False, True):
+                    wanted = ends_of(data, place) or (0 if due else -1)
+                    self.assertEqual(looop.ReplyFilter._answer_end(data, place, due, last), wanted, data)
+                    found += wanted > 0
+                place = data.find(b"\x1b]", place + 1)
+        self.assertGreater(found, 1000)
+
+    def test_beginnings_without_an_end_take_time_in_proportion(self):
+        for piece in (b"\x1b]", b"\x1bP", b"\x1b]\x1b\\", b"\x1b[", b"\x1b[1"):
+            for due in (0.0, 2.0):
+                replies = looop.ReplyFilter()
+                replies.expect_until = due
+                begun = time.process_time()
+                replies.passed(piece * (64 * 1024 // len(piece)), 1.0)
+                self.assertLess(time.process_time() - begun, 0.5, piece)
+
     def test_what_never_ends_is_not_held_for_ever(self):
         judge = looop.ReplyFilter()
         judge.expect_until = 10.0
@@ -180,6 +210,10 @@ class FramesAndText(unittest.TestCase):
                 self.assertEqual(text.offset_of(end), whole.offset_of(end))
                 spelled = word.encode()
                 self.assertTrue(data[: whole.offset_of(end) - 1000].endswith(spelled), word)
+
+    def test_the_end_of_a_line_comes_with_its_line(self):
+        text = looop.PlainText(0)
+        self.assertEqual([text.feed(piece) for piece in (b"a\r\n", b"b\r", b"\n", b"\x1b\n")], ["a\n", "b", "\n", "\n"])
 
     def test_text_that_was_dropped_leaves_offsets_right(self):
         text = looop.PlainText(0)

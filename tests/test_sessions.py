@@ -188,6 +188,11 @@ class Sessions(Case):
         self.assertIsNotNone(found, "it did not end")
         return found
 
+    def first_of(self, process):
+        """Wait for what a process writes first, and return it."""
+        self.assertTrue(select.select([process.stdout], [], [], 20.0)[0], "it writes nothing")
+        return os.read(process.stdout.fileno(), 4096)
+
     def connect(self, session):
         channel = looop.Channel(session)
         self.addCleanup(channel.close)
@@ -652,6 +657,33 @@ class Output(Sessions):
         self.assertEqual(whole[: out["offset"]].rsplit(b"\n", 1)[1], str(lines).encode())
         out = json.loads(self.looop("log", "a", "--since", str(end + 1000), "--json"))
         self.assertEqual((out["text"], out["offset"]), ("", end))
+        looop.send_keys(session, ["Enter"])
+        self.ended(session)
+        out = self.looop("log", "a", "-f", "--since", "0", "--json").split("\n")
+        self.assertEqual([json.loads(line)["truncated"] for line in out[:-1]], [True] + [False] * (len(out) - 2))
+        out = self.looop("log", "a", "-f", "--since", "0")
+        self.assertTrue(out.endswith("END\n\n"), out[-20:])
+        self.assertEqual(self.stderr.count("truncated"), 1)
+
+    def test_who_is_overtaken_by_the_cap_is_told(self):
+        command = "echo READY; read x; seq 60000; echo END; read x"
+        session = self.begin("a", command, env={"LOOOP_LOG_MAX_BYTES": "100000"})
+        self.wait_for(session, "READY")
+        followers = [self.start("log", "a", "-f", *words) for words in ((), ("--json",), ("--raw",))]
+        for follower in followers:
+            self.assertIn(b"READY", self.first_of(follower))
+            follower.send_signal(signal.SIGSTOP)
+        looop.send_keys(session, ["Enter"])
+        self.wait_for(session, "END")
+        looop.kill_session(self.opened, session)
+        for follower in followers:
+            follower.send_signal(signal.SIGCONT)
+        (plain, plain_words), (rows, row_words), (raw, raw_words) = (one.communicate(timeout=20) for one in followers)
+        self.assertEqual([json.loads(row)["truncated"] for row in rows.splitlines()].count(True), 1)
+        self.assertEqual(row_words, b"")
+        for out, words in ((plain, plain_words), (raw, raw_words)):
+            self.assertTrue(out.replace(b"\r", b"").endswith(b"60000\nEND\n"), out[-40:])
+            self.assertRegex(words, rb"^looop: log: a: truncated: \d+ bytes were dropped before they were read\n$")
 
     def test_a_follower_reads_on_while_the_log_turns(self):
         lines = 200000 if LONG else 40000
@@ -709,6 +741,70 @@ class Output(Sessions):
         self.assertEqual(self.ended(session).code, 4)
         wait_until(lambda: viewer.ended, "the viewer to be told")
         self.assertEqual(viewer.ended["exit_code"], 4)
+
+
+class Handed(Sessions):
+    """An id that a later session takes while somebody still reads the earlier one's output."""
+
+    def session_of(self, command, word):
+        if self.session("x") and self.session("x").alive:
+            looop.kill_session(self.opened, self.session("x"))
+        session = self.begin("x", command)
+        self.wait_for(session, word)
+        return session
+
+    def swapping(self, pattern, begin=True):
+        """Return a pattern during whose first search the session ends, and another begins under its id."""
+        case, search = self, re.compile(pattern).search
+
+        class Swapping:
+            swapped = False
+
+            def search(self, text, place=0):
+                if not self.swapped:
+                    self.swapped = True
+                    case.swap(begin)
+                    return None
+                return search(text, place)
+
+        return Swapping()
+
+    def swap(self, begin=True):
+        if begin:
+            self.session_of("echo is it DEPLOYED; exec cat", "DEPLOYED")
+        else:
+            looop.kill_session(self.opened, self.session("x"))
+            self.assertEqual(self.looop("prune"), "removed: x\n")
+
+    def test_expect_looks_at_its_own_session_alone(self):
+        def expect(profile, session, pattern, timeout):
+            return looop.expect(profile, session, pattern, since=0, timeout=timeout, raw=False)
+
+        for way, begin in ((looop.expect_screen, True), (expect, True), (expect, False)):
+            session = self.session_of("echo READY; exec cat", "READY")
+            hunt = way(self.opened, session, self.swapping("DEPLOYED", begin), 10.0)
+            self.assertEqual((hunt.matched, hunt.ended), (None, True))
+
+    def test_a_follower_reads_its_own_session_alone(self):
+        for begin in (False, True):
+            self.session_of("echo READY; exec cat", "READY")
+            follower = self.start("log", "x", "-f")
+            self.assertIn(b"READY", self.first_of(follower))
+            follower.send_signal(signal.SIGSTOP)
+            self.swap(begin)
+            follower.send_signal(signal.SIGCONT)
+            self.assertEqual(follower.communicate(timeout=20), (b"", b""))
+            self.assertEqual(follower.returncode, 0)
+
+    def test_who_comes_too_late_reads_nothing(self):
+        session = self.session_of("echo READY; exec cat", "READY")
+        self.swap()
+        with looop.Follower(self.opened, session, 0) as follower:
+            self.assertTrue(follower.ended)
+            self.assertEqual(follower.read(), b"")
+            self.assertEqual(follower.session.state, "lost")
+        with self.assertRaises(looop.Gone):
+            looop.screen_of(session)
 
 
 class Typing(Sessions):
@@ -820,6 +916,42 @@ class Typing(Sessions):
             with contextlib.suppress(OSError):
                 links.append(os.readlink(f"/proc/{pid}/fd/{name}"))
         return sum(link.startswith("socket:") for link in links) - 1 - viewers
+
+    def test_a_viewer_that_has_hung_up_is_none_and_what_it_typed_is_typed(self):
+        session, path = self.reader("--hold")
+        stays = self.viewer(session, 80, 24)
+        before = looop.ask_session(session, "status")
+        leaves = self.viewer(session, 100, 30)
+        sock, size = leaves.channel.sock, 0
+        while select.select([], [sock], [], 0.3)[1]:
+            rest = looop.frame(b"i", b"x" * 60000)
+            while rest and select.select([], [sock], [], 0.3)[1]:
+                rest = rest[sock.send(rest, socket.MSG_DONTWAIT) :]
+            size += 0 if rest else 60000
+        self.assertGreater(size, looop.TYPING_MAX)
+        self.assertEqual(looop.ask_session(session, "status")["viewers"], 2)
+        leaves.close()
+
+        def forgotten():
+            status = looop.ask_session(session, "status")
+            return status["viewers"] == before["viewers"] and status["status"]["cols"] == before["status"]["cols"]
+
+        wait_until(forgotten, "the viewer to be forgotten")
+        os.kill(session.status["pid"], signal.SIGUSR1)
+        self.assertFalse(stays.gone)
+        looop.send_text(session, b"END", True, False)
+        wait_until(lambda: self.bytes_of(path).endswith(b"END"), "what was typed after it")
+        self.assertGreaterEqual(len(self.bytes_of(path)), size)
+
+    def test_looks_for_who_has_hung_up_do_not_multiply(self):
+        board, pair = looop.Switchboard("a"), socket.socketpair()
+        for sock in pair:
+            self.addCleanup(sock.close)
+        peer = looop.Peer(pair[0].fileno())
+        for _ in range(50):
+            board._defer(peer)
+            board._hear_typists()
+        self.assertEqual(len(board.loop._timers), 1)
 
     def test_brackets_that_were_opened_are_closed_when_a_sender_gives_up(self):
         session, path = self.reader("--hold", "--paste")
@@ -1103,6 +1235,18 @@ class Sizes(Sessions):
         self.assertTrue(self.session("a").alive)
         self.assertIn("0 viewers", self.looop("detach", "a"))
 
+    def test_a_viewer_that_was_made_leave_is_none_though_it_is_stopped(self):
+        session = self.begin("a", "echo READY; read x; yes 0123456789 | head -c 600000; echo END; read x")
+        self.wait_for(session, "READY")
+        self.viewer(session, 100, 30, reading=False)
+        looop.send_keys(session, ["Enter"])
+        self.wait_for(session, "END")
+        self.assertEqual(self.looop("detach", "a"), "1 viewer left a\n")
+        self.assertEqual(self.looop("detach", "a"), "0 viewers left a\n")
+        self.assertEqual(looop.ask_session(session, "status")["viewers"], 0)
+        self.viewer(session, 80, 24)
+        self.assertEqual(looop.ask_session(session, "status")["status"]["cols"], 80)
+
     def test_viewers_see_the_end(self):
         session = self.begin("a", "echo READY; read x; exit 9")
         viewer = self.viewer(session)
@@ -1119,6 +1263,55 @@ class Sizes(Sessions):
         looop.send_text(session, b"open\r", raw=True, enter=False)
         self.wait_for(session, "open\nopen")
         self.assertNotIn(b"secret", self.output(session))
+
+
+class Lines(Sessions):
+    def test_no_last_lines_are_none(self):
+        session = self.begin("a", "printf 'one\\ntwo'; read x")
+        self.wait_for(session, "two")
+        for words in ((), ("--raw",), ("--json",)):
+            out = self.looop("log", "a", "--tail", "0", *words)
+            self.assertEqual(json.loads(out)["text"] if "--json" in words else out, "", words)
+        self.assertEqual(self.looop("log", "a", "--tail", "1", "--raw"), "two")
+
+    def test_an_expression_that_python_warns_of(self):
+        session = self.begin("a", "echo '[a]'; read x")
+        self.wait_for(session, "a")
+        self.assertEqual(super().looop("expect", "a", "[[a]"), "[\n")
+        self.assertEqual(self.stderr, "")
+
+
+class Bugs(Sessions):
+    """A bug in the renderer, put there before the supervisor is forked away."""
+
+    CODE = """
+import sys; sys.path.insert(0, {!r}); import looop
+for name in ("feed", "resize"):
+    def buggy(self, *args, real=getattr(looop.Screen, name)):
+        if args[0] == 77 or b"BUG" in (args[0] if isinstance(args[0], bytes) else b""):
+            raise RuntimeError("a bug")
+        real(self, *args)
+    setattr(looop.Screen, name, buggy)
+sys.exit(looop.main())
+"""
+
+    def test_a_bug_in_drawing_costs_what_met_it_and_not_the_session(self):
+        words = [sys.executable, "-SIc", self.CODE.format(ROOT), "start-session", "a", "--size", "80x24", "--command"]
+        script = "echo READY; read x; echo BUG; echo after; read x; echo BUG; exit 3"
+        subprocess.run([*words, script], env=self.env, cwd=self.home, check=True, capture_output=True, timeout=30)
+        self.looop("expect", "a", "READY")
+        self.looop("resize", "a", "77x24")
+        for word in ("after", "BUG"):
+            self.looop("key", "a", "Enter")
+            self.looop("expect", "a", f"^{word}")
+            if word == "after":
+                self.looop("shot", "a")
+                self.assertEqual(self.looop("send", "a", "--no-enter", "x"), "")
+        self.looop("wait", "a", code=3)
+        self.assertIn("READY", self.looop("shot", "a"))
+        self.assertEqual(self.json("sessions", "a", "status.json")["exit_code"], 3)
+        self.assertIn("RuntimeError: a bug", self.read("sessions", "a", "crash.txt"))
+        os.unlink(self.path("sessions", "a", "crash.txt"))  # else the end of every test finds it
 
 
 class Abuse(Sessions):
@@ -1162,6 +1355,24 @@ class Abuse(Sessions):
         looop.send_text(session, b"hello\r", raw=True, enter=False)
         self.wait_for(session, "hello\n.*hello")
 
+    def test_there_is_no_room_for_one_more_client(self):
+        session = self.begin("a", "echo READY; exec cat")
+        self.wait_for(session, "READY")
+        crowd = [self.connect(session) for _ in range(looop.PEERS_MAX)]
+        crowd[-1].send(b'{"op":"follow"}\n')
+        self.assertTrue(crowd[-1].line(20.0)["ok"], "all of them were taken in")
+        for words in (
+            ("send", "a", "x"),
+            ("key", "a", "Enter"),
+            ("shot", "a"),
+            ("resize", "a", "80x24"),
+            ("wait", "a"),
+        ):
+            self.looop(*words, code=1)
+            self.assertRegex(self.stderr, r"^looop: .*a: 200 clients are connected, and no more can be: end some")
+        self.assertIn("has ended (killed: ", self.looop("kill", "a"))
+        self.assertEqual(self.session("a").state, "killed")
+
     @unittest.skipUnless(LINUX, "looks at processor time in /proc")
     def test_more_connections_than_descriptors(self):
         import resource
@@ -1204,6 +1415,8 @@ class Abuse(Sessions):
         for verb, *more in (*drives, ("kill",), ("flag", "x"), ("unflag",)):
             self.looop(verb, "pulse", *more, code=1)
             self.assertEqual(len(self.stderr.splitlines()), 1, self.stderr)
+        self.looop("watch", "pulse", "--json", code=1)
+        self.assertEqual(self.stderr, "looop: watch: pulse: does not run: `looop up` starts it\n")
         self.looop("expect", "fix-ci", "[", code=2)
         self.looop("log", "fix-ci", "--grep", "[", code=2)
         self.looop("wait-idle", "fix-ci", "--ignore", "[", code=2)
