@@ -5153,6 +5153,30 @@ def session_folder(profile: Profile, session: str) -> str:
     return profile.path("sessions", session)
 
 
+_TEXTS = frozenset("cmd cwd runner verify boot version reason".split())
+_NUMBERS = frozenset("cols rows pid exit_code signal".split())
+
+
+def sound_fields(path: str) -> dict[str, JSON]:
+    """Return what a session's file says, but for what is no value of its kind: that is as if it were not there."""
+
+    def sound(name: str, value: JSON) -> bool:
+        if name in ("started_at", "changed"):
+            try:
+                return parse_utc(str(value)) >= 0
+            except ValueError:
+                return False
+        if name == "started":
+            return moment(value) is not None
+        if name == "state":
+            return isinstance(value, str)
+        if name in _NUMBERS:
+            return value is None or (isinstance(value, int) and abs(value) < 1 << 31)
+        return name not in _TEXTS or value is None or isinstance(value, str)
+
+    return {name: value for name, value in read_fields(path).items() if sound(name, value)}
+
+
 def read_session(profile: Profile, session: str) -> Session | None:
     """Return what a session's files say, None when there is no such session. Raise OSError when they cannot be read.
 
@@ -5161,13 +5185,16 @@ def read_session(profile: Profile, session: str) -> Session | None:
     """
     folder = session_folder(profile, session)
     for last in (False, True):
-        held = lock_is_held(f"{folder}/lock")  # before the status: what ends a session is written before it lets go
-        meta = read_fields(f"{folder}/meta.json")
-        if not meta:
+        try:
+            held = lock_is_held(f"{folder}/lock")  # before the status: what ends a session is written before it lets go
+        except NotADirectoryError:  # a stray file
+            return None
+        meta = sound_fields(f"{folder}/meta.json")
+        if "started_at" not in meta:
             if not os.path.isdir(folder):
                 return None
-            meta = {"id": session, "started_at": utc_text(os.stat(folder).st_mtime)}  # corrupt is not absent
-        status = {"state": "starting", "changed": meta.get("started_at"), **read_fields(f"{folder}/status.json")}
+            meta.update(id=session, started_at=utc_text(os.stat(folder).st_mtime))  # corrupt is not absent
+        status = {"state": "starting", "changed": meta["started_at"], **sound_fields(f"{folder}/status.json")}
         if held or status["state"] not in ALIVE_STATES:
             break
         if last:
@@ -5185,17 +5212,20 @@ def read_session(profile: Profile, session: str) -> Session | None:
 
 def is_current(session: Session) -> bool:
     """Tell whether a session's folder is its own still: it may be pruned, or be a later session's of its id."""
-    return bool(read_fields(f"{session.folder}/meta.json").get("started") == session.generation)
+    return bool(sound_fields(f"{session.folder}/meta.json").get("started") == session.generation)
 
 
 def list_sessions(profile: Profile) -> list[Session]:
     """Return every session, by id. Raise Failure when the store cannot be read: an error is no empty fleet."""
-    names = names_in(profile.path("sessions"), "sessions")
+    names = [name for name in names_in(profile.path("sessions"), "sessions") if name == PULSE or valid_id(name)]
     try:
-        found = [read_session(profile, name) for name in names if name == PULSE or valid_id(name)]
+        found = [read_session(profile, name) for name in names]
     except OSError as error:
         where = error.filename or profile.path("sessions")
         raise Failure(f"sessions: {where}: {error.strerror}", "make it readable: an error is no empty fleet") from None
+    for name, session in zip(names, found):
+        if session is None and os.path.isfile(profile.path("sessions", name)):
+            profile.warn(f"sessions/{name}: is a file, and no session: move it away")
     return [session for session in found if session]
 
 
@@ -5332,8 +5362,6 @@ def prune_sessions(profile: Profile, older: float, now: float, dry: bool = False
 # neither. claims/<name>.json says who works on what: {"session","name","ts"} and whatever the worker adds; looop's own
 # also name the session's generation, and when they run out. One written by hand belongs to the session that lived then.
 
-_CLAIM_ENDS = {"expired": "its time is over", "released": "its session has ended"}
-
 
 class Claim(Record):
     """Be what one file in claims/ says."""
@@ -5343,6 +5371,7 @@ class Claim(Record):
     at: float  # when it was made
     until: float | None  # when it runs out
     state: str  # "held" | "expired" | "released": whoever held it has ended
+    why: str = ""  # why nobody holds it any more
 
 
 def read_claim(profile: Profile, name: str, now: float) -> Claim | None:
@@ -5362,15 +5391,17 @@ def read_claim(profile: Profile, name: str, now: float) -> Claim | None:
     session = said if isinstance(said, str) and valid_id(said) else ""
     at, until = written_at(path), moment(fields.get("until"))
     if until is not None and now >= until:
-        return Claim(name, session, at, until, "expired")
+        return Claim(name, session, at, until, "expired", "its time is over")
     holder = read_session(profile, session) if session else None
     if session and (holder is None or not holder.alive):
-        return Claim(name, session, at, until, "released")
+        return Claim(name, session, at, until, "released", "its session has ended")
     if holder and "generation" in fields:
         mine = fields["generation"] == holder.generation
     else:
         mine = holder is None or at >= float(holder.generation or 0) - 0.02
-    return Claim(name, session, at, until, "held" if mine else "released")
+    if mine:
+        return Claim(name, session, at, until, "held")
+    return Claim(name, session, at, until, "released", "it is of an earlier session of that name")
 
 
 def list_claims(profile: Profile, now: float) -> list[Claim]:
@@ -5426,7 +5457,7 @@ def reap_claims(profile: Profile, now: float) -> None:
             for claim in list_claims(profile, now):
                 if claim.state != "held":
                     remove_file(profile.path("claims", f"{claim.name}.json"))
-                    emit(profile, "claim_reaped", name=claim.name, session=claim.session, why=_CLAIM_ENDS[claim.state])
+                    emit(profile, "claim_reaped", name=claim.name, session=claim.session, why=claim.why)
     except (OSError, Failure) as error:
         profile.warn(f"claims: {error}: none is released")
 
@@ -7239,9 +7270,12 @@ def take_id(profile: Profile, session: str, aside: str) -> None:
             f"start-session: {session}: is alive already",
             f"`looop attach {session}`, or `looop kill {session}` first, or take another id",
         )
-    if os.path.isdir(session_folder(profile, session)):
+    folder = session_folder(profile, session)
+    if os.path.isfile(folder):
+        raise Failure(f"start-session: {session}: {folder}: is a file, and no session", "move it away")
+    if os.path.isdir(folder):
         remove_session(profile, session)
-    os.rename(aside, session_folder(profile, session))
+    os.rename(aside, folder)
 
 
 def session_env(profile: Profile, session: str, worker: bool) -> dict[str, str]:
@@ -14490,8 +14524,7 @@ def cmd_claims(profile: Profile, args: dict[str, JSON]) -> int:
     table = [("CLAIM", "SESSION", "AGE", "STATE")]
     for claim in claims:
         left = f", for {duration_text(claim.until - now)} more" if claim.until and claim.state == "held" else ""
-        why = _CLAIM_ENDS.get(claim.state, "")
-        state = claim.state + left + (f": {why}" if why else "")
+        state = claim.state + left + (f": {claim.why}" if claim.why else "")
         table.append((one_line(claim.name, 64), claim.session or "?", duration_text(now - claim.at), state))
     for line in aligned(table) if claims else ["nothing is claimed"]:
         say(line)

@@ -147,6 +147,47 @@ looop.set_subreaper = gone"""
         self.assertEqual(self.looop("prune"), "removed: a, b\n")
         self.assertEqual(os.listdir(self.path("sessions")), [".lock"])
 
+    def test_values_of_odd_kinds_in_the_files_of_a_session(self):
+        self.begin("a", "echo READY; exit 3")
+        self.looop("wait", "a", code=3)
+        profile = looop.open_profile(self.env, os.path.join(ROOT, "looop.py"))
+        meta, status = (self.json("sessions", "a", name) for name in ("meta.json", "status.json"))
+        odd, tried = (None, "", "x", -1, 1e308, 10**30, True, [], [[]], {}, {"a": []}), 0
+        for name, fields in (("meta.json", meta), ("status.json", status)):
+            for field in fields:
+                for value in (*odd, self):
+                    more = {key: old for key, old in fields.items() if value is not self or key != field}
+                    more.update({} if value is self else {field: value})
+                    self.write(f"sessions/a/{name}", json.dumps(more))
+                    session = looop.read_session(profile, "a")
+                    now, tried = time.time(), tried + 1
+                    rows = looop.session_rows(profile, [session], now)
+                    self.assertTrue(looop.session_table(rows, now, looop.Paint(self.env, sys.stdout)))
+                    self.assertTrue(json.dumps(looop.told_worker(session)))
+                    self.assertTrue(looop.ended_words(session))
+                    self.assertIsInstance(session.code, int)
+                    self.assertEqual(looop.supervisor_pid(session), 0)
+                    self.assertTrue(looop.screen_lines(looop.replayed_screen(session)))
+                    self.assertEqual(looop.prune_sessions(profile, 0.0, now, dry=True), ["a"], (field, value))
+            self.write(f"sessions/a/{name}", json.dumps(fields))
+        self.assertGreater(tried, 200)
+        self.write("sessions/a/meta.json", '{"cmd": "x"}')
+        self.assertIn("a ", self.looop("ls"))
+
+    def test_a_stray_file_among_the_sessions(self):
+        self.begin("a", "cat")
+        self.write("sessions/b", "")
+        self.assertEqual(set(self.ls()), {"a"})
+        self.assertEqual(self.stderr, "looop: warning: sessions/b: is a file, and no session: move it away\n")
+        self.looop("send", "b", "x", code=1)
+        self.assertIn("there is no such session", self.stderr)
+        self.looop("start-session", "b", "--command", "cat", code=1)
+        self.assertEqual(len(self.stderr.splitlines()), 1, self.stderr)
+        self.assertRegex(self.stderr, "^looop: start-session: b: .*sessions/b: is a file")
+        self.looop("kill", "a")
+        self.assertEqual(self.looop("prune"), "removed: a\n")
+        os.unlink(self.path("sessions", "b"))
+
     def test_what_a_failing_start_has_removed_stops_no_prune(self):
         self.begin("a", "true")
         self.looop("wait", "a")

@@ -216,6 +216,15 @@ class Claims(Workers):
         self.assertEqual(set(self.claims()), {"x", "odd"})
         self.looop("unclaim", "odd")
 
+    def test_a_claim_of_an_earlier_session_is_said_to_be_one(self):
+        self.worker("a")
+        os.makedirs(self.path("claims"), mode=0o700, exist_ok=True)
+        self.write("claims/hand.json", '{"session": "a"}')
+        old = time.time() - 100
+        os.utime(self.path("claims", "hand.json"), (old, old))
+        self.assertIn("released: it is of an earlier session of that name", self.looop("claims"))
+        self.assertIn("earlier session", self.claims()["hand"]["why"])
+
     def test_who_is_born_again_inherits_nothing(self):
         self.worker("a")
         self.looop("claim", "x", "--session", "a")
