@@ -495,7 +495,10 @@ def muxes(bench: Bench, name: str, *kinds: type[Mux]) -> Iterator[list[Mux]]:
 def fleet(mux: Mux, command: str = IDLE) -> Iterator[Callable[[int], int]]:
     """Have sessions started from within one process: give what takes how many there shall be, and returns its pid."""
     with open(mux.bench.looop, "rb") as file:
-        stub = file.read().split(b" -SI -c '", 1)[1].split(b"' ", 1)[0].decode()
+        whole = file.read()
+    _, built, rest = whole.partition(b" -SI -c '")
+    script = f"del sys.argv[0]\ntry: exec({whole!r})\nexcept SystemExit: serve(0)\n"
+    stub = rest.split(b"' ", 1)[0].decode() if built else script
     argv = [PYTHON, "-SI", "-c", FLEET + stub, mux.bench.looop, "version"]
     env = {**mux.env, "COMMAND": command}
     with subprocess.Popen(argv, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
