@@ -25,13 +25,13 @@ def load_tests(loader, tests, pattern):
     for package, folder in (("tests", here), ("tests.faults", os.path.join(here, "faults"))):
         found = (name[:-3] for name in os.listdir(folder) if name.startswith("test_") and name.endswith(".py"))
         names += sorted(f"{package}.{name}" for name in found)
-    modules = [loader.loadTestsFromName(name) for name in names]
-    if "LOOOP_TEST_ARCHIVE" not in os.environ:
+    if "LOOOP_TEST_ARCHIVE" not in os.environ:  # before the modules are loaded: tests.support reads it
         folder = tempfile.mkdtemp(prefix="looop-test-archive-")
         atexit.register(shutil.rmtree, folder)
         build = [sys.executable, os.path.join(os.path.dirname(here), "build_zipapp.py"), "--only", "--out", folder]
         subprocess.run(build, check=True, stdout=subprocess.DEVNULL)
         os.environ["LOOOP_TEST_ARCHIVE"] = os.path.join(folder, "looop")
+    modules = [loader.loadTestsFromName(name) for name in names]
     jobs = int(os.environ.get("LOOOP_TEST_JOBS") or (os.cpu_count() or 1) + 2)  # some of them wait at any time
     return unittest.TestSuite(modules) if jobs < 2 else Together(modules, jobs)
 
