@@ -66,8 +66,14 @@ def starter(archive, root):
     key = os.getpid(), archive, root
     if key not in starters:
         starters[key] = Starter(archive, root)
-        at_end(starters[key].close)
+        at_end(end_starters)
     return starters[key]
+
+
+def end_starters():
+    """Leave this process without a starter, that is to say without a child, until it needs one again."""
+    for key in [key for key in starters if key[0] == os.getpid()]:
+        starters.pop(key).close()
 
 
 class Starter:

@@ -140,7 +140,8 @@ class Installed(Way):
         cls.python = os.path.join(cls.prefix, "bin", "python3")
         pip = [cls.python, os.path.join(bundled_pip(), "pip"), "--isolated", "--disable-pip-version-check"]
         options = ["--quiet", "--no-index", "--no-deps", "--no-cache-dir"]
-        subprocess.run([*pip, "install", *options, wheel], check=True, stderr=subprocess.PIPE)
+        env = {**os.environ, "TMPDIR": cls.prefix}  # what some leave there goes with it
+        subprocess.run([*pip, "install", *options, wheel], check=True, stderr=subprocess.PIPE, env=env)
         cls.program = os.path.join(cls.prefix, "bin", "looop")
 
     def test_its_script_is_what_children_and_schedulers_are_given(self):
