@@ -4,10 +4,17 @@
 class or test runs alone as usual (`python3 -m unittest tests.test_text`); LOOOP_TEST_JOBS=1 runs all in one process.
 
 What they start is then the file that build_zipapp.py makes, as people run it (LOOOP_TEST_ARCHIVE=none: the source, as a
-single module's tests do; or the path of such a file). What they call in their own process is the source.
+single module's tests do; or the path of such a file). What they call in their own process is the source. Most verbs are
+forked of a process that has done what a start does up to `main` (tests/starts.py); LOOOP_TEST_STARTS=real starts each.
+
+A run of them all has a folder of its own for what is temporary, and fails if a file in it, or a process that has to do
+with it, is left at the end. It lies in memory where that can be had, and neither TMPDIR nor LOOOP_TEST_STARTS=real asks
+for a disk: nobody cuts the power here, and to wait for the disk is a third of a beat.
 """
 
 import atexit
+import fcntl
+import gc
 import json
 import os
 import select
@@ -15,36 +22,79 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
+
+from tests.starts import at_end, tidy
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+BUILT = "built"  # what is not left behind by a test in the folder of a run
+LEFT = "what the tests leave behind"
 
 
 def load_tests(loader, tests, pattern):
     """Hand every class of tests to whoever is free (unittest's load_tests protocol)."""
-    here = os.path.dirname(__file__)
     names = []
-    for package, folder in (("tests", here), ("tests.faults", os.path.join(here, "faults"))):
+    for package, folder in (("tests", HERE), ("tests.faults", os.path.join(HERE, "faults"))):
         found = (name[:-3] for name in os.listdir(folder) if name.startswith("test_") and name.endswith(".py"))
         names += sorted(f"{package}.{name}" for name in found)
+    folder = tempfile.mkdtemp(prefix="looop-tests-", dir=memory())
+    folder = tempfile.tempdir = os.environ["TMPDIR"] = os.path.realpath(folder)
+    os.chmod(folder, 0o711)  # some tests have another user enter theirs
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    shelf[:] = [os.path.join(folder, BUILT)]
+    os.mkdir(shelf[0])
+    if "LOOOP_TEST_ARCHIVE" not in os.environ:  # before the modules are loaded: tests.support reads it
+        os.environ["LOOOP_TEST_ARCHIVE"] = os.path.join(shared("archive", build), "looop")
     modules = [loader.loadTestsFromName(name) for name in names]
-    if "LOOOP_TEST_ARCHIVE" not in os.environ:
-        folder = tempfile.mkdtemp(prefix="looop-test-archive-")
-        atexit.register(shutil.rmtree, folder)
-        build = [sys.executable, os.path.join(os.path.dirname(here), "build_zipapp.py"), "--only", "--out", folder]
-        subprocess.run(build, check=True, stdout=subprocess.DEVNULL)
-        os.environ["LOOOP_TEST_ARCHIVE"] = os.path.join(folder, "looop")
     jobs = int(os.environ.get("LOOOP_TEST_JOBS") or (os.cpu_count() or 1) + 2)  # some of them wait at any time
-    return unittest.TestSuite(modules) if jobs < 2 else Together(modules, jobs)
+    return unittest.TestSuite(modules) if jobs < 2 else Together(modules, jobs, folder)
+
+
+shelf = []  # the folder of what is built once for all tests
+
+
+def shared(name, make):
+    """Return a folder of that name, which `make(folder)` has filled once for all processes of a run."""
+    if not shelf:
+        shelf.append(tempfile.mkdtemp(prefix="looop-test-builds-"))
+        at_end(lambda: shutil.rmtree(shelf.pop(), ignore_errors=True))
+    folder = os.path.join(shelf[0], name)
+    with open(folder + ".lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not os.path.isdir(folder):
+            make(folder + ".new")
+            os.rename(folder + ".new", folder)
+    return folder
+
+
+def build(folder):
+    """Build the archive of this tree."""
+    command = [sys.executable, os.path.join(HERE, os.pardir, "build_zipapp.py"), "--only", "--out", folder]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+
+def memory():
+    """Return a folder in memory that has room and may hold programs, None where there is none, or none is wanted."""
+    folder = "/dev/shm"
+    if "TMPDIR" in os.environ or os.environ.get("LOOOP_TEST_STARTS") == "real" or not os.access(folder, os.W_OK):
+        return None
+    found = os.statvfs(folder)
+    roomy = found.f_bavail * found.f_frsize >= 1 << 30
+    return folder if roomy and not found.f_flag & os.ST_NOEXEC else None
 
 
 class Together(unittest.TestSuite):
     """Run suites in processes of their own, as many at a time as there are jobs."""
 
-    def __init__(self, tests, jobs):
+    def __init__(self, tests, jobs, folder):
         super().__init__(tests)
-        self.jobs = jobs
+        self.jobs, self.folder = jobs, folder
 
     def run(self, result, debug=False):
         """Fork the workers, give each the next class when it is free, and collect what they report."""
+        gc.collect()
+        gc.freeze()  # what has been loaded is shared with all that is forked, as long as no collection visits it
         classes = [group for module in self for group in module if group.countTestCases()]
         classes.sort(key=lambda group: (not getattr(next(iter(group)), "long", False), -group.countTestCases()))
         queue, fill = os.pipe()
@@ -60,6 +110,7 @@ class Together(unittest.TestSuite):
             reports[ours] = pid
         os.close(queue)
         self.collect(reports, result)
+        tell(result, *left_behind(self.folder))
         return result
 
     @staticmethod
@@ -79,6 +130,20 @@ class Together(unittest.TestSuite):
                         tell(result, "error", "a worker of the tests", "it died")
 
 
+def left_behind(folder, patience=10.0):
+    """Return as a test's result whether files are left in a folder, or processes that have to do with it (Linux)."""
+    from tests.support import processes_with, traits
+
+    deadline = time.monotonic() + patience
+    while processes_with(folder) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    left = [f"file {os.path.join(folder, name)}" for name in sorted(os.listdir(folder)) if name != BUILT]
+    for pid in processes_with(folder):
+        told = [text.replace(b"\0", b" ").decode("utf-8", "replace") for text in traits(pid)]
+        left.append(f"process {pid}: {told[0] if told else ''}: " + ", ".join(x for x in told if folder in x)[:500])
+    return ("failure", LEFT, "\n".join(left)) if left else ("success", LEFT, "")
+
+
 def work(queue, report, classes):
     """Be a worker: run classes until none is left. It does not return."""
     code = 1
@@ -87,6 +152,7 @@ def work(queue, report, classes):
         while index:
             classes[int.from_bytes(index, "big")].run(Relay(report))
             index = os.read(queue, 2)
+        tidy()
         code = 0
     finally:
         os._exit(code)

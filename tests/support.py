@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import functools
 import json
@@ -16,6 +17,8 @@ import termios
 import threading
 import time
 import unittest
+
+from tests.starts import at_end, starter
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(HERE)
@@ -36,6 +39,8 @@ COMMANDS = """
 
 ARCHIVE = os.environ.get("LOOOP_TEST_ARCHIVE", "none")  # the built file that is tested; "none": the source
 ARCHIVE = "" if ARCHIVE == "none" else ARCHIVE
+LONG_AGO = 10**9  # the time of what is not to change
+REAL = os.environ.get("LOOOP_TEST_STARTS") == "real"  # every verb is a start: tests/starts.py
 START = "import sys; sys.path.insert(0, {!r}); import looop; looop.__file__ = {!r}; sys.exit(looop.main())"
 
 
@@ -77,21 +82,27 @@ def alive(pid):
 
 
 def processes_with(word):
-    """Return the pids of processes that have a word in their environment or command line (Linux)."""
-    found = []
-    for name in os.listdir("/proc") if os.path.isdir("/proc") else ():
-        if not name.isdigit() or int(name) == os.getpid():
-            continue
-        try:
-            texts = []
-            for part in ("environ", "cmdline"):
-                with open(f"/proc/{name}/{part}", "rb") as file:
-                    texts.append(file.read())
-        except OSError:
-            continue
-        if any(word.encode() in text for text in texts) and alive(int(name)):
-            found.append(int(name))
-    return found
+    """Return the pids of processes that have a word in their environment, command line, folder or files (Linux).
+
+    A verb that a starter has forked has the starter's environment and command line, and a folder and files of its own.
+    """
+    names = os.listdir("/proc") if os.path.isdir("/proc") else ()
+    pids = [int(name) for name in names if name.isdigit() and int(name) != os.getpid()]
+    return [pid for pid in pids if any(word.encode() in text for text in traits(pid)) and alive(pid)]
+
+
+def traits(pid):
+    """Yield what tells whose a process is, as long as it is there."""
+    with contextlib.suppress(OSError):
+        for part in ("cmdline", "environ"):
+            with open(f"/proc/{pid}/{part}", "rb") as file:
+                text = file.read()
+            if not text and part == "cmdline":
+                return  # it belongs to the kernel, or has ended
+            yield text
+        for link in ("cwd", *(f"fd/{fd}" for fd in os.listdir(f"/proc/{pid}/fd"))):
+            with contextlib.suppress(FileNotFoundError):  # it has closed that one
+                yield os.fsencode(os.readlink(f"/proc/{pid}/{link}"))
 
 
 class Terminal:
@@ -248,11 +259,75 @@ def detach_key(pieces, extended):
     return out + key.release(), False
 
 
+class Farm:
+    """Lend one test after the other the folder that is its PATH: to make forty links anew takes longer than many tests.
+
+    A test may do with it what it likes. What is not as it was when it comes back is thrown away.
+    """
+
+    def __init__(self, git):
+        self.commands = [*COMMANDS, *(["git"] if git else [])]
+        self.folder = ""  # where it is while nobody has it
+        self.marks = ()
+
+    def lend(self, path):
+        """Put it, whole, in a place."""
+        if self.folder:
+            os.rename(os.path.join(self.folder, "bin"), path)
+            return
+        self.folder = tempfile.mkdtemp(prefix="looop-test-farm-")
+        self.make(path)
+
+    def make(self, path):
+        os.mkdir(path)
+        for command in self.commands:
+            found = which(command)
+            if found:
+                os.symlink(found, os.path.join(path, command))
+        os.symlink(sys.executable, os.path.join(path, "python3"))
+        launcher = os.path.join(path, "looop-here")
+        if ARCHIVE:
+            shutil.copy(ARCHIVE, launcher)
+        else:
+            with open(launcher, "w") as file:
+                code = START.replace("{!r}", repr(ROOT), 1).replace("{!r}", "__file__").replace("; ", "\n")
+                file.write(f"#!{sys.executable} -SI\n{code}\n")
+        os.chmod(launcher, 0o700)
+        os.utime(launcher, (LONG_AGO, LONG_AGO))
+        os.utime(path, (LONG_AGO, LONG_AGO))  # any change of what is in it will show, however soon it comes
+        self.marks = self.looks(path)
+
+    def looks(self, path):
+        """Return what shows a change of a folder: of its names, its mode, or of the one file in it that is no link."""
+        files = [os.lstat(name) for name in (path, os.path.join(path, "looop-here"))]
+        return [(file.st_ino, file.st_mode, file.st_uid, file.st_mtime_ns, file.st_size) for file in files]
+
+    def take_back(self, path):
+        try:
+            changed = self.looks(path) != self.marks
+        except OSError:
+            changed = True
+        if changed:
+            shutil.rmtree(path, ignore_errors=True)
+            self.make(os.path.join(self.folder, "bin"))
+        else:
+            os.rename(path, os.path.join(self.folder, "bin"))
+
+
+@functools.cache
+def farm_of(pid, git):
+    """Return the farm of this process, with git or without."""
+    farm = Farm(git)
+    at_end(lambda: shutil.rmtree(farm.folder, ignore_errors=True))
+    return farm
+
+
 class Case(unittest.TestCase):
     """A test with a HOME, a PATH and a data dir of its own."""
 
     git = False  # whether git is on the PATH
     drifting = False  # whether the test changes capsules on purpose
+    starts = False  # whether each verb starts a Python for itself, where a fork of a starter would do: tests/starts.py
 
     def tearDown(self):
         """Replay every capsule that the test made: none may drift."""
@@ -270,24 +345,14 @@ class Case(unittest.TestCase):
     def setUp(self):
         self.home = os.path.realpath(tempfile.mkdtemp(prefix="looop-test-"))
         self.addCleanup(shutil.rmtree, self.home, ignore_errors=True)
-        self.addCleanup(self.end_sessions)
         self.data = os.path.join(self.home, "data")
         self.bin = os.path.join(self.home, "bin")
-        os.mkdir(self.bin)
-        for command in [*COMMANDS, *(["git"] if self.git else [])]:
-            found = which(command)
-            if found:
-                os.symlink(found, os.path.join(self.bin, command))
-        os.symlink(sys.executable, os.path.join(self.bin, "python3"))
+        farm = farm_of(os.getpid(), self.git)
+        farm.lend(self.bin)
+        self.addCleanup(farm.take_back, self.bin)
+        self.addCleanup(self.end_sessions)
         self.interpreter = os.path.join(self.bin, "python3") if ARCHIVE else sys.executable  # what looop runs in
         self.launcher = os.path.join(self.bin, "looop-here")  # what children are given: the same, as one executable
-        if ARCHIVE:
-            shutil.copy(ARCHIVE, self.launcher)
-        else:
-            with open(self.launcher, "w") as file:
-                code = START.format(ROOT, self.launcher).replace("; ", "\n")
-                file.write(f"#!{sys.executable} -SI\n{code}\n")
-        os.chmod(self.launcher, 0o700)
         self.env = {
             "HOME": self.home,
             "PATH": self.bin,
@@ -327,36 +392,41 @@ class Case(unittest.TestCase):
     def start(self, *words, env=None, **options):
         """Start a looop and return its process, ended with the test."""
         options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL, **options}
-        process = subprocess.Popen(self.command(*words), env={**self.env, **(env or {})}, cwd=self.home, **options)
+        env = {**self.env, **(env or {})}
+        if self.may_fork(env, options):
+            process = starter(ARCHIVE, ROOT).start(words, self.launcher, self.interpreter, env, self.home, **options)
+        else:
+            process = subprocess.Popen(self.command(*words), env=env, cwd=self.home, **options)
 
         def end():
             if process.poll() is None:
                 process.kill()
             process.wait()
-            for stream in (process.stdout, process.stderr):
+            for stream in (process.stdin, process.stdout, process.stderr):
                 if stream:
                     stream.close()
 
         self.addCleanup(end)
         return process
 
+    def may_fork(self, env, options):
+        """Tell whether a starter's child is what a start would make: the same Python, found the same way."""
+        plain = not self.starts and not REAL and type(self).command is Case.command
+        plain = plain and set(options) <= {"stdin", "stdout", "stderr", "start_new_session"}
+        if not plain or env.get("PATH") != self.bin or env.get("LC_ALL") != "C.UTF-8":
+            return False
+        python = os.path.join(self.bin, "python3")
+        return os.path.islink(python) and os.readlink(python) == sys.executable
+
     def looop(self, *words, code=0, env=None, stdin=None, timeout=60):
         """Run a looop to its end, demand its exit code, and return its stdout; stderr is left in `self.stderr`."""
-        done = subprocess.run(
-            self.command(*words),
-            env={**self.env, **(env or {})},
-            cwd=self.home,
-            input=stdin if stdin is not None else b"",
-            capture_output=True,
-            timeout=timeout,
-            check=False,
-        )
-        self.stderr = done.stderr.decode()
-        self.assertNotIn("Traceback", self.stderr)
+        process = self.start(*words, env=env, stdin=subprocess.PIPE)
+        out, err = (said.decode() for said in process.communicate(stdin or b"", timeout))
+        self.code, self.stderr = process.returncode, err
+        self.assertNotIn("Traceback", err)
         if code is not None:
-            self.assertEqual(done.returncode, code, f"{words}: {done.stdout.decode()}\n{self.stderr}")
-        self.code = done.returncode
-        return done.stdout.decode()
+            self.assertEqual(self.code, code, f"{words}: {out}\n{err}")
+        return out
 
     def tick(self, code=None, **options):
         """Run a beat and return its outcome as `tick --json` says it."""

@@ -6,6 +6,7 @@ import functools
 import glob
 import importlib.util
 import json
+import marshal
 import os
 import shutil
 import signal
@@ -14,7 +15,9 @@ import symtable
 import sys
 import tempfile
 import unittest
+import zipfile
 
+from tests import build, shared
 from tests.support import ROOT, Case, alive, wait_until
 
 spec = importlib.util.spec_from_file_location("build_zipapp", os.path.join(ROOT, "build_zipapp.py"))
@@ -39,12 +42,19 @@ def source():
         return file.read()
 
 
-@functools.lru_cache
+def built():
+    """Return the file that is built for the Python that runs this."""
+    return os.path.join(shared("archive", build), "looop")
+
+
+@functools.cache
 def pieces():
-    """Return the pieces of looop."""
-    return build_zipapp.compile_pieces(source(), "looop.py")[1]
+    """Return the names of the pieces of looop."""
+    with zipfile.ZipFile(built()) as file:
+        return set(marshal.loads(file.read(f"looop-{MAGIC}.bin")[build_zipapp.STAMP :])[1][1])
 
 
+@functools.cache
 def runs(python):
     """Tell whether there is such a Python; a version manager's shim may stand for none."""
     return (
@@ -70,6 +80,7 @@ class Pieces(unittest.TestCase):
         cls.tree = ast.parse(source())
         cls.defined = [node for node in cls.tree.body if isinstance(node, (ast.FunctionDef, ast.ClassDef))]
         cls.names = {node.name for node in cls.defined}
+        cls.table = symtable.symtable(source().decode(), "looop.py", "exec")
 
     def test_each_is_defined_once(self):
         self.assertEqual(len(self.names), len(self.defined))
@@ -77,7 +88,7 @@ class Pieces(unittest.TestCase):
 
     def scopes(self):
         """Yield (line, names that it takes from the module, names of its own) of every function and class."""
-        todo = symtable.symtable(source().decode(), "looop.py", "exec").get_children()
+        todo = self.table.get_children()
         while todo:
             table = todo.pop()
             todo += table.get_children()
@@ -122,7 +133,7 @@ class Pieces(unittest.TestCase):
             if isinstance(node, ast.ExceptHandler) and node.type:
                 caught |= {name.id for name in ast.walk(node.type) if isinstance(name, ast.Name)}
         self.assertGreater(len(caught & self.names), 3)
-        self.assertEqual(caught & set(pieces()), set())
+        self.assertEqual(caught & pieces(), set())
 
     def test_what_a_supervisor_can_reach_is_known(self):
         """It drops the rest. Seen in the bytecode, where a name of the module is told from a local one."""
@@ -148,8 +159,9 @@ class Pieces(unittest.TestCase):
 
     def test_the_names_of_the_module_are_known(self):
         """A name that no scope defines would be met only when its piece is used."""
-        table = symtable.symtable(source().decode(), "looop.py", "exec")
-        module = {symbol.get_name() for symbol in table.get_symbols() if symbol.is_assigned() or symbol.is_imported()}
+        module = {
+            symbol.get_name() for symbol in self.table.get_symbols() if symbol.is_assigned() or symbol.is_imported()
+        }
         known = module | set(dir(builtins)) | {"Any", "JSON", "Self"}
         scopes = 0
         for line, taken, _ in self.scopes():
@@ -161,11 +173,11 @@ class Pieces(unittest.TestCase):
 class Built(Case):
     """What is built for the Python that runs this."""
 
+    long = True
+
     @classmethod
     def setUpClass(cls):
-        cls.folder = tempfile.mkdtemp(prefix="looop-test-built-")
-        cls.built = build_zipapp.build(cls.folder, pythons=[sys.executable])
-        cls.addClassCleanup(shutil.rmtree, cls.folder)
+        cls.built = built()
 
     def setUp(self):
         super().setUp()
@@ -220,8 +232,6 @@ class Built(Case):
             self.assertRegex(file.read(), r"^[0-9a-f]{64}  looop\n$")
 
     def test_it_is_a_zip_that_shows_its_source(self):
-        import zipfile
-
         with zipfile.ZipFile(self.built) as file:
             self.assertEqual(file.testzip(), None)
             self.assertEqual(file.read("looop.py"), source())
@@ -392,7 +402,6 @@ leave, os._exit = os._exit, settle
     def poisoned(self):
         """Put code into the cache that says so when it is run, and return the file's path."""
         import binascii
-        import marshal
 
         self.altered(SMALL, foreign=True)
         self.call("version")

@@ -6,10 +6,15 @@ import time
 import unittest
 
 import looop
+from tests.starts import end_starters
 from tests.support import Case, alive, processes_with, wait_until
 
 
 class Children(Case):
+    def setUp(self):
+        super().setUp()
+        end_starters()  # a child of this process, which shall have none
+
     def job(self, script, timeout=20.0, **options):
         return looop.Job("test", [os.path.join(self.bin, "bash"), "-c", script], self.env, timeout, **options)
 

@@ -11,6 +11,8 @@ from tests.support import CAPTURED, Case, wait_until
 
 
 class Usage(Case):
+    starts = True
+
     def refuse(self, words, message, code=2):
         out = self.looop(*words, code=code)
         self.assertEqual(out, "")

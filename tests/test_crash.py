@@ -14,6 +14,7 @@ LINE = re.compile(r"- \d{4}-\d\d-\d\d \d\d:\d\d \S.*")
 
 
 class KillAnywhere(Case):
+    starts = True  # it is killed while it starts, too
     long = True  # begins first where tests run side by side
     ROUNDS = 200 if os.environ.get("LOOOP_LONG") == "1" else 40
     SEED = 20260102

@@ -1,5 +1,6 @@
 """The doctor: what it finds in a profile, of a runner, and from where a scheduler starts looop."""
 
+import glob
 import json
 import os
 import shutil
@@ -54,7 +55,9 @@ class Whole(Doctor):
         self.assertEqual({tuple(sorted(row)) for row in rows}, {("check", "remedy", "status", "text")})
         self.assertLessEqual({row["check"] for row in rows}, {name for name, _ in looop.CHECKS})
         self.assertEqual({row["status"] for row in rows if row["remedy"]}, {"warn"})
-        self.assertEqual(sorted(os.listdir(self.home)), ["bin"])
+        kept = glob.glob(f"{self.home}/.cache/looop/*")
+        self.assertEqual([path for path in kept if "/code-" not in path], [], "but for what another Python compiled")
+        self.assertEqual(sorted(os.listdir(self.home)), [*([".cache"] if kept else []), "bin"])
         self.profile(sensors={"a": "echo 1"})
         self.write("PLAYBOOK.md", "x")
         before = self.tree()

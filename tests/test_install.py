@@ -18,6 +18,7 @@ import threading
 import unittest
 
 import looop
+from tests import shared
 from tests.support import ROOT, Case, alive, wait_until
 
 SCRIPT = os.path.join(ROOT, "install.sh")
@@ -264,11 +265,15 @@ class Built(Installer):
 
     @classmethod
     def setUpClass(cls):
-        cls.folder = os.path.realpath(tempfile.mkdtemp(prefix="looop-releases-"))
-        cls.addClassCleanup(shutil.rmtree, cls.folder)
+        folder = shared("releases", cls.build)
+        cls.old, cls.new = (read(os.path.join(folder, version + "-dist", "looop")) for version in (OLD, NEW))
+
+    @staticmethod
+    def build(folder):
+        os.mkdir(folder)
         builds = []
         for version in (OLD, NEW):
-            tree = make_tree(os.path.join(cls.folder, version), version)
+            tree = make_tree(os.path.join(folder, version), version)
             builder = [
                 os.path.join(tree, "build_zipapp.py"),
                 "--only",
@@ -277,18 +282,19 @@ class Built(Installer):
                 "--python",
                 sys.executable,
             ]
-            env = {"PATH": os.path.join(cls.folder, "nothing"), "HOME": cls.folder, "PYTHONDONTWRITEBYTECODE": "1"}
+            env = {"PATH": os.path.join(folder, "nothing"), "HOME": folder, "PYTHONDONTWRITEBYTECODE": "1"}
             builds.append(subprocess.Popen([sys.executable, *builder], env=env, stdout=subprocess.DEVNULL))
         for build in builds:
             if build.wait():
                 raise AssertionError("build_zipapp.py failed")
-        cls.old, cls.new = (read(os.path.join(cls.folder, version + "-dist", "looop")) for version in (OLD, NEW))
 
     def offer(self, content, at=""):
         self.web.files.update(release_files(content, at))
 
 
 class Installs(Built):
+    long = True
+
     def test_fresh_again_and_newer(self):
         for shell in self.each_shell(everyone=True):
             self.offer(self.old)
@@ -517,6 +523,8 @@ class Installs(Built):
 
 
 class Pages(Built):
+    long = True
+
     """Completions and man page, where shells and man look."""
 
     def setUp(self):

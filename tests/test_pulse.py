@@ -286,6 +286,7 @@ class Hardship(Pulses):
         os.unlink(self.path(".quiet")) if os.path.exists(self.path(".quiet")) else None
         self.write("goals/a.md", "2\n")
         wait_until(lambda: self.events("beat_error"), "a beat that cannot be")
+        wait_until(lambda: self.events("needs_you"), "a word to the person")
         self.assertIn("not JSON", self.events("needs_you")[-1]["text"])
         self.assertTrue(looop.pulse_pid(self.opened))
         self.write("state.json", state)
