@@ -31,7 +31,7 @@ SIZE, TOLD = struct.Struct("=I"), struct.Struct("=q")
 LOADED = """
     bisect decimal difflib errno fcntl hashlib json math plistlib pwd re select shlex shutil signal socket subprocess
     tempfile termios textwrap traceback unicodedata
-""".split()  # noqa: SIM905
+""".split()
 MAIN = "status = looop.main()\n"
 
 

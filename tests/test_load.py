@@ -257,7 +257,7 @@ class Caps(Case):
                 body = prompt.partition(f"\n# {section}\n")[2].partition("\n# ")[0]
                 self.assertGreater(int(body.rpartition("[… ")[2].split()[0]), size)
                 self.assertGreater(len(body), 40_000)
-        self.assertIn("\n# GOALS\n| - g149\n|   | goal 149\n", prompt)
+        self.assertTrue("\n# GOALS\n| - g149\n|   | goal 149\n" in self.prompt(), "the one that is forced comes first")
 
     def test_a_capsule_that_stays_keeps_no_other_from_going(self):
         self.profile()
