@@ -1,6 +1,7 @@
 """Attach: a person's terminal lent to a session, and what it is like meanwhile and afterwards."""
 
 import contextlib
+import itertools
 import os
 import select
 import shutil
@@ -150,10 +151,12 @@ class AttachCase(Case):
 
 
 class Tmux:
-    """A tmux server of the test's own."""
+    """A tmux server of the test's own; one that was ended may still be there when the next one begins."""
+
+    numbers = itertools.count()
 
     def __init__(self, case):
-        self.name = f"looop-test-{os.path.basename(case.home)}"
+        self.name = f"looop-test-{os.path.basename(case.home)}-{next(self.numbers)}"
         self.env = {**case.env, "TERM": "xterm-256color"}
         self.error = ""  # what it said last of what went wrong
         case.addCleanup(self, "kill-server")
