@@ -63,6 +63,7 @@ def shared(name, make):
     with open(folder + ".lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not os.path.isdir(folder):
+            shutil.rmtree(folder + ".new", ignore_errors=True)  # of an attempt that failed
             make(folder + ".new")
             os.rename(folder + ".new", folder)
     return folder

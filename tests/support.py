@@ -416,7 +416,9 @@ class Case(unittest.TestCase):
         if not plain or env.get("PATH") != self.bin or env.get("LC_ALL") != "C.UTF-8":
             return False
         python = os.path.join(self.bin, "python3")
-        return os.path.islink(python) and os.readlink(python) == sys.executable
+        if not os.path.islink(python) or os.readlink(python) != sys.executable:
+            return False
+        return os.path.exists(self.launcher) and os.stat(self.launcher).st_mtime == LONG_AGO  # it is the one it was
 
     def looop(self, *words, code=0, env=None, stdin=None, timeout=60):
         """Run a looop to its end, demand its exit code, and return its stdout; stderr is left in `self.stderr`."""

@@ -98,10 +98,11 @@ class Forked(Case):
         python = os.path.join(self.bin, "python3") if kind == "built" else sys.executable
         program = [self.built] if kind == "built" else [python, "-SI", "-c", START.format(self.folder, self.built)]
         found = []
-        for process in (
-            subprocess.Popen([*program, *words], env=self.env, cwd=self.home, **piped),
-            self.starters[kind].start(words, self.built, python, self.env, self.home, **piped),
+        for start in (  # one after the other: their streams may be the same
+            lambda: subprocess.Popen([*program, *words], env=self.env, cwd=self.home, **piped),
+            lambda: self.starters[kind].start(words, self.built, python, self.env, self.home, **piped),
         ):
+            process = start()
             out, err = process.communicate(given, timeout=30)
             found.append((process.returncode, out, err))
             for stream in (process.stdin, process.stdout, process.stderr):
