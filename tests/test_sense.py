@@ -239,10 +239,14 @@ class Wakes(Case):
         self.assertEqual(len(self.events("sensor_flapping")), 1)
 
     def test_they_run_at_once(self):
-        self.profile(sensors={f"s{i}": "sleep 0.4; echo '{}'" for i in range(12)})
-        started = time.monotonic()
+        """Each goes on only when all have begun."""
+        begun = os.path.join(self.home, "begun")
+        os.mkdir(begun)
+        meet = f"touch {begun}/$$; until set -- {begun}/*; [ $# = 12 ]; do sleep 0.05; done; echo '{{\"signal\":1}}'"
+        self.profile(sensors={f"s{i}": meet for i in range(12)})
         self.tick()
-        self.assertLess(time.monotonic() - started, 0.4 * 12 / 2)
+        for i in range(12):
+            self.assertEqual(self.json("snapshots", f"sensor-s{i}.json")["signal"], 1)
 
     def test_snapshots_are_private_and_readable_as_json(self):
         self.profile(sensors={"a": "echo '{\"signal\":1}'", "b": "exit 1", "c": "echo fine"})

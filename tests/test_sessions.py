@@ -1124,8 +1124,8 @@ class Waiting(Sessions):
             ("wait", "a", "--timeout", "200ms"),
         ):
             begun = time.monotonic()
-            self.looop(*words, code=124, timeout=60)
-            self.assertLess(time.monotonic() - begun, 18.0, words)
+            self.looop(*words, code=124)
+            self.assertLess(time.monotonic() - begun, 30.0, words)  # a flood never ends
         self.looop("kill", "a")
 
     def test_who_was_held_up_has_not_been_quiet(self):
