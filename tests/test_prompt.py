@@ -60,6 +60,16 @@ class Inputs(unittest.TestCase):
         )
         self.assertEqual(json.loads(json.dumps(inputs)), inputs)
 
+    def test_what_no_prompt_can_show_is_counted_and_not_kept(self):
+        text = "w" * 30000
+        inputs = looop.prompt_inputs(world(goals=dict.fromkeys("abcd", ("ok", text))), STATE, **NOW)
+        self.assertEqual([len(shown) for _, _, shown in inputs["goals"]], [30000, 30000, 0, 0])
+        self.assertEqual(inputs["left_out"], {"GOALS": 60000})
+        prompt, cuts = looop.build_prompt(inputs)
+        self.assertTrue(cuts and cuts[0].startswith("GOALS: "), cuts)
+        self.assertGreater(int(cuts[0].split()[1]), 60000)
+        self.assertIn("bytes cut here", prompt)
+
     def test_the_forced_goal_comes_first(self):
         goals = looop.prompt_inputs(world(), STATE, **{**NOW, "forced": "b"})["goals"]
         self.assertEqual([goal for goal, _, _ in goals], ["b", "a"])

@@ -15,6 +15,17 @@ class Text(unittest.TestCase):
         self.assertEqual(looop.printable("a\u200fb\u061c\u200e"), "a\\u200fb\\u061c\\u200e")
         self.assertEqual(looop.printable("naïve → 日本"), "naïve → 日本")
 
+    def test_a_diff_ends_every_line(self):
+        said = looop.text_diff("a\nb", "a\nc", "x")
+        self.assertEqual(said, "--- x now\n+++ x proposed\n@@ -1,2 +1,2 @@\n a\n-b\n+c\n")
+        self.assertEqual(looop.text_diff("a\n", "a\n", "x"), "")
+
+    def test_objects_of_what_may_be_anything(self):
+        parts = [{"key": "a", "n": 1}, {"key": 5}, "x", None, {}]
+        self.assertEqual(looop.objects_with(parts, "key"), [{"key": "a", "n": 1}])
+        self.assertEqual(looop.objects_with(parts), [{"key": "a", "n": 1}, {"key": 5}, {}])
+        self.assertEqual([looop.objects_with(value) for value in (None, "x", {"key": "a"})], [[], [], []])
+
     def test_one_line_is_one_line(self):
         self.assertEqual(looop.one_line(" a\n b\t\u2028c\x1b "), "a b c\\x1b")
         self.assertEqual(len(looop.one_line("x" * 1000, 80)), 80)
@@ -201,6 +212,46 @@ class Text(unittest.TestCase):
                 ["sh", "-c", f"printf %s {looop.quoted(text)}"], capture_output=True, check=True
             ).stdout
             self.assertEqual(out.decode(), text)
+
+
+class Secrets(unittest.TestCase):
+    def test_what_is_a_secret(self):
+        env = {"A_KEY": "short12", "B_TOKEN": "eightchr", "C": "not-one-at-all", "d_password": "12345678\n"}
+        found = dict(looop.secrets_of({**env, "E_KEY": 'a "b"\\\n\tcdefgh'}))
+        self.assertEqual(
+            set(found),
+            {"12345678", "eightchr", 'a "b"\\\n\tcdefgh', 'a \\"b\\"\\\\\\n\\tcdefgh', 'a "b"\\ cdefgh'},
+        )
+        longest = list(found)
+        self.assertEqual(longest, sorted(longest, key=len, reverse=True))
+        self.assertEqual(
+            list(dict(looop.secrets_of({"K_KEY": "x" * 16 + "\n" + "y" * 15}))),
+            [
+                *("x" * 16 + "\\n" + "y" * 15, "x" * 16 + "\n" + "y" * 15, "x" * 16 + " " + "y" * 15, "x" * 16),
+            ],
+        )
+        for text, clean in (
+            *(("x cana…", "x [T]…"), ("x can…", "x can…"), ("canary-12…; canary-1… z", "[T]…; [T]… z")),
+            *(
+                ("canary-123456", "canary-123456"),
+                ("…", "…"),
+                ("no secret…", "no secret…"),
+                ("cana cana…", "cana [T]…"),
+            ),
+        ):
+            self.assertEqual(looop.without_cut(text, "canary-123456", "T"), clean)
+
+    def test_what_is_redacted(self):
+        secrets = looop.secrets_of({"A_TOKEN": "canary-123456", "HOME": "/home/canary-123456"})
+        self.assertEqual(looop.redacted("say canary-123456, canary-12…", secrets), "say [A_TOKEN], [A_TOKEN]…")
+        value = {"canary-123456": ["canary-123456", ("canary-123456", 5)], "n": None}
+        self.assertEqual(looop.redacted(value, secrets), {"canary-123456": ["[A_TOKEN]", ["[A_TOKEN]", 5]], "n": None})
+        self.assertEqual(
+            looop.redacted(value, secrets, keys=True), {"[A_TOKEN]": ["[A_TOKEN]", ["[A_TOKEN]", 5]], "n": None}
+        )
+        self.assertIs(looop.redacted(value, []), value)
+        self.assertEqual(looop.redacted("canary-123456", []), "canary-123456")
+        self.assertEqual(looop.redacted(5, secrets), 5)
 
 
 class Time(unittest.TestCase):

@@ -169,6 +169,11 @@ class Readings(unittest.TestCase):
         self.assertEqual((none.interval, none.timeout, none.trusted, none.problems), (0.0, None, False, ()))
         self.assertEqual(looop.sensor_options(b"#"), looop.SensorOptions())
 
+    def test_a_damaged_one_says_so(self):
+        self.assertEqual(looop.parsed_reading(b'{"signal":1}'), {"signal": 1})
+        for text in (b"", b"{", b"[]", b"3", b"\xff"):
+            self.assertEqual(looop.parsed_reading(text), {"signal": {"error": "its snapshot is damaged"}}, text)
+
 
 class Metering(unittest.TestCase):
     def test_objects_of_an_output(self):
