@@ -731,6 +731,12 @@ def local_midnight(epoch: float) -> float:
     return time.mktime((day.tm_year, day.tm_mon, day.tm_mday, 0, 0, 0, 0, 0, -1))
 
 
+def local_day(epoch: float) -> tuple[float, float]:
+    """Return the moments at which the local day of `epoch` began, and the next one begins."""
+    midnight = local_midnight(epoch)
+    return midnight, local_midnight(midnight + 1.5 * DAY)
+
+
 # ======================================================================================================================
 # 5. Files
 # ======================================================================================================================
@@ -2466,6 +2472,14 @@ def row_time(row: Mapping[str, JSON]) -> float:
     return float("inf") if at is None else at
 
 
+def counts_on(day: tuple[float, float], at: float) -> bool:
+    """Tell whether a row of a moment is of a day (pure); one that names none is of every day.
+
+    What a clock that was ahead wrote is of no day before its own: it would hold every budget until then.
+    """
+    return day[0] <= at < day[1] or at == float("inf")
+
+
 def spend_of(rows: Iterable[Mapping[str, JSON]]) -> tuple[float, int, int]:
     """Add up rows (pure): (USD, calls, calls whose price is unknown)."""
     import math
@@ -2529,11 +2543,14 @@ def read_ask(profile: Profile, number: int, folder: str = "asks") -> dict[str, J
         whole = {**fresh, **checked_ask(parse_json(read_bytes(profile.path(folder, name)) or b"{}"))}
         whole.update(dict.fromkeys(("answer", "verdict", "result", "delivered")), n=number, state="open")
         name = f"{number}.answer.json"  # says the rest
-        raw = read_bytes(profile.path(folder, name))
-        answer = None if raw is None else checked_answer(parse_json(raw))
+        answer = read_answer(profile, number, folder)
     except (OSError, ValueError, TypeError) as error:
         words = f"{folder}/{name} cannot be read: {one_line(str(error), 200)}: mend it, or answer to be rid of it"
-        whole, answer = {**fresh, "question": words}, plain_answer(profile, number, folder)
+        whole, answer = {**fresh, "question": words}, None
+        try:
+            answer = read_answer(profile, number, folder)
+        except (OSError, ValueError):
+            pass
     if answer is not None:
         verdict, text = answer["verdict"], answer["text"]
         words = text if verdict == "answered" else f"{verdict}: {text}".rstrip(": ")
@@ -2561,20 +2578,13 @@ def checked_ask(ask: JSON) -> dict[str, JSON]:
     return whole
 
 
-def checked_answer(answer: JSON) -> dict[str, JSON]:
-    """Return what the file of an answer holds, if it is what looop writes (pure); raise ValueError if not."""
-    if not isinstance(answer, dict) or not all(isinstance(answer.get(key), str) for key in ("verdict", "text")):
+def read_answer(profile: Profile, number: int, folder: str) -> dict[str, JSON] | None:
+    """Return what the answer to an ask holds, None when there is none. Raise ValueError for an odd one."""
+    raw = read_bytes(profile.path(folder, f"{number}.answer.json"))
+    answer = None if raw is None else parse_json(raw)
+    if answer is not None and not all(isinstance(dig(answer, key), str) for key in ("verdict", "text")):
         raise ValueError("its answer is not what looop writes")
     return answer
-
-
-def plain_answer(profile: Profile, number: int, folder: str) -> dict[str, JSON] | None:
-    """Return the answer to an ask that cannot be read, None when there is none that can be."""
-    try:
-        raw = read_bytes(profile.path(folder, f"{number}.answer.json"))
-        return None if raw is None else checked_answer(parse_json(raw))
-    except (OSError, ValueError):
-        return None
 
 
 def read_asks(profile: Profile) -> list[dict[str, JSON]]:
@@ -11092,18 +11102,17 @@ def shown_pause(pause: Mapping[str, JSON] | None) -> JSON:
 def spend_for(profile: Profile, runner: Runner, now: float) -> tuple[Spend, list[float]]:
     """Read from the ledger what the money gates need: the spend, and the moments of the last hour's decides."""
     prices = profile.config().get("prices", {})
-    midnight = local_midnight(now)
+    day = midnight, _ = local_day(now)
     decides: list[float] = []
     known: list[float | None] = []
     today: list[Mapping[str, JSON]] = []
-    tomorrow = local_midnight(midnight + 1.5 * DAY)
     recent = min(midnight, now - 3600)
     free = runner.mode == "builtin" or runner.unmetered  # then nobody asks what a decide has cost before
     since = recent if free else now - 7 * DAY
     for row in recent_rows(profile, since, f'"{command_mark(runner)}"'.encode(), recent):
         at = row_time(row)
         cost = row_cost(row, runner, prices)
-        if midnight <= at < tomorrow or at == float("inf"):  # a clock that was ahead wrote the others
+        if counts_on(day, at):
             today.append({**row, "cost_usd": cost})
         if row.get("kind") in ("tick", "goal"):
             if now - 3600 < at <= now:
@@ -11115,7 +11124,7 @@ def spend_for(profile: Profile, runner: Runner, now: float) -> tuple[Spend, list
     spent, _, unknown = spend_of(today)
     unknown_in_a_row = next((i for i, cost in enumerate(known) if cost is not None), len(known))
     reserve = median([cost for cost in known if cost is not None])
-    return Spend(spent, unknown, reserve, unknown_in_a_row, tomorrow), decides
+    return Spend(spent, unknown, reserve, unknown_in_a_row, day[1]), decides
 
 
 def row_cost(row: Mapping[str, JSON], runner: Runner, prices: Mapping[str, Mapping[str, float]]) -> float | None:
@@ -12423,10 +12432,9 @@ def status_of(profile: Profile, now: float) -> dict[str, JSON]:
     """Gather what `status --json` shows. Reads only."""
     present = check_data_dir(profile)
     state = read_state(profile) if present else dict(_STATE)
-    midnight, hour = local_midnight(now), now - 3600
-    rows = [(row_time(row), row) for row in recent_rows(profile, min(midnight, hour))] if present else []
-    tomorrow = local_midnight(midnight + 1.5 * DAY)
-    spent, _, unknown = spend_of(row for at, row in rows if midnight <= at < tomorrow or at == float("inf"))
+    day, hour = local_day(now), now - 3600
+    rows = [(row_time(row), row) for row in recent_rows(profile, min(day[0], hour))] if present else []
+    spent, _, unknown = spend_of(row for at, row in rows if counts_on(day, at))
     decides = sum(1 for at, row in rows if hour < at <= now and row.get("kind") in ("tick", "goal"))
     pid, due = (pulse_pid(profile), pulse_due(profile)) if present else (0, None)
     failure = state["failure"]
