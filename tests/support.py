@@ -105,6 +105,9 @@ def traits(pid):
                 yield os.fsencode(os.readlink(f"/proc/{pid}/{link}"))
 
 
+END = b"\0"  # what no program here writes at its end
+
+
 class Terminal:
     """Be a person's terminal: a PTY whose output is drawn on a screen, and which answers what it is asked.
 
@@ -125,6 +128,7 @@ class Terminal:
         self.process = None
         self.lock = threading.Lock()
         self.open = True
+        self.ending = False  # only END is to come
         self.first = (self.state(), termios.tcgetattr(self.slave), self.flags())
         self.thread = threading.Thread(target=self._read, daemon=True)
         self.thread.start()
@@ -139,6 +143,8 @@ class Terminal:
                 continue
             with self.lock:
                 data = os.read(self.master, 65536)
+                if self.ending and END in data:
+                    data, self.ending = b"".join(data.rsplit(END, 1)), False
                 self.received += data
                 self.screen.feed(data)
                 replies, self.screen.replies = b"".join(self.screen.replies), []
@@ -223,7 +229,9 @@ class Terminal:
     def end(self):
         """Wait until what runs in it has ended, and all that it wrote is drawn; return its exit code."""
         code = self.process.wait(20)
-        wait_until(lambda: not select.select([self.master], [], [], 0)[0], "the rest of the output")
+        self.ending = True
+        os.write(self.slave, END)  # a terminal hands on in order, but not at once
+        wait_until(lambda: not self.ending, "the rest of the output")
         with self.lock:
             return code
 

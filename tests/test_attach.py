@@ -300,7 +300,7 @@ class Afterwards(AttachCase):
 
     def test_detach_in_one_read(self):
         self.check(lambda terminal: terminal.type(b"x\x1c\x1c"))
-        self.assertEqual(self.reads("all"), b"x")
+        self.await_reads("all", b"x")
 
     def test_detach_slowly(self):
         def slowly(terminal):
