@@ -156,7 +156,7 @@ class Stubborn(Case):
         tick.send_signal(signal.SIGINT)
         self.assertEqual(tick.wait(20), 130)
         self.assertLess(time.monotonic() - since, 2 * looop.KILL_GRACE, "their graces run one after the other")
-        self.assertEqual(processes_with(self.home), [])
+        wait_until(lambda: not processes_with(self.home), "the last of what was killed", 2)
 
 
 class PortablePath(Children):

@@ -263,7 +263,7 @@ class Hardship(Pulses):
         self.looop("up")
         wait_until(lambda: os.path.exists(f"{self.home}/deciding"), "the decide")
         self.looop("down")
-        self.assertEqual([pid for pid in processes_with(self.home) if pid != os.getpid()], [])
+        wait_until(lambda: not processes_with(self.home), "the last of what was killed", 2)
         run = self.events("decide_start")[-1]["run"]
         self.assertEqual(self.json("runs", run, "result.json")["outcome"], "interrupted")
         self.assertEqual(self.events("pulse_stop")[0]["why"], "signal TERM")

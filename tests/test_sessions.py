@@ -503,7 +503,7 @@ class Ending(Sessions):
         for kill in kills:
             self.assertEqual(kill.wait(120), 0, kill.stderr.read())
         figure(f"most seconds until {count} stubborn trees had ended at once", round(time.monotonic() - begun, 1))
-        self.assertEqual(processes_with(self.home), [])
+        wait_until(lambda: not processes_with(self.home), "the last of what was killed", 2)
         figure("stubborn trees ended without a survivor", count)
         for name in names:
             session = self.session(name)
