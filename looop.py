@@ -6576,6 +6576,7 @@ ENTER_PAUSE = 0.2  # seconds between a text and its Enter: agents take what come
 HUP_GRACE, TERM_GRACE = 0.5, 2.0  # seconds that a tree has after HUP and after TERM
 REPAINT_EVERY = 0.5  # seconds between fresh screens for a viewer that cannot keep up
 ANSWER_TIME = 1.0  # seconds within which a viewer's terminal may answer what the command asked
+FOLDER_EVERY = 60.0  # seconds between looks whether its folder is there still
 HISTORY_PAINTED = 2000  # lines at most that a viewer is given of what has scrolled away
 REST_MAX = 256 * KIB  # bytes of output that a terminal may hold when its command has ended
 FAULTS_MAX = 100  # bugs that a supervisor lives with; each leaves its traceback in crash.txt
@@ -6627,6 +6628,7 @@ class Supervisor(Switchboard):
         self.loop.readers[wake] = lambda: self._heard(os.read(wake, 512))
         self._listen()
         self._start_command()
+        self.loop.after(FOLDER_EVERY, self._look_after_folder)
 
     def prepare(self) -> None:
         """Load whatever is needed later, when the files that it comes from may be others; nobody waits for it now."""
@@ -6968,6 +6970,18 @@ class Supervisor(Switchboard):
                 self.loop.after(0.06, lambda: self._jiggle(0))
 
     # --- its end
+
+    def _look_after_folder(self) -> None:
+        """End, as a kill does, what nobody can reach any more, but for who is attached: its folder was removed."""
+        try:
+            found = bool(os.listdir("."))
+        except FileNotFoundError:
+            found = False
+        except OSError:  # that it is gone is not known
+            found = True
+        if not found and not any(peer.views for peer in self.peers.values()):
+            self._end_tree("told", None)
+        self.loop.after(FOLDER_EVERY, self._look_after_folder)
 
     def _end_tree(self, why: str, asker: Peer | None) -> None:
         """Begin to end everything that the session has started, also what has left its group."""

@@ -156,13 +156,13 @@ class Tmux:
     numbers = itertools.count()
 
     def __init__(self, case):
-        self.name = f"looop-test-{os.path.basename(case.home)}-{next(self.numbers)}"
+        self.socket = os.path.join(case.home, f"tmux-{next(self.numbers)}")
         self.env = {**case.env, "TERM": "xterm-256color"}
         self.error = ""  # what it said last of what went wrong
         case.addCleanup(self, "kill-server")
 
     def __call__(self, *words):
-        command = [shutil.which("tmux"), "-L", self.name, "-f", "/dev/null", *words]
+        command = [shutil.which("tmux"), "-S", self.socket, "-f", "/dev/null", *words]
         done = subprocess.run(command, env=self.env, capture_output=True, check=False)
         self.error = done.stderr.decode() or self.error
         return done.stdout.decode()

@@ -589,6 +589,7 @@ class Fish(Driven):
         shutil.copy(os.path.join(ROOT, "completions", "looop.fish"), folder)
         with open(os.path.join(self.home, ".config", "fish", "config.fish"), "w") as file:
             file.write("function fish_prompt; echo -n 'ready> '; end; set -g fish_greeting\n")
+        self.env["XDG_RUNTIME_DIR"] = self.home  # else it leaves a pipe in /tmp
         lines = [line for line, _ in self.cases()]
         script = 'for line in $argv; complete -C $line; echo "[done]"; end'
         done = subprocess.run(

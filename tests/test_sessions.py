@@ -1316,6 +1316,37 @@ sys.exit(looop.main())
         os.unlink(self.path("sessions", "a", "crash.txt"))  # else the end of every test finds it
 
 
+class Removed(Sessions):
+    """A session whose folder is removed by hand: no `ls` shows it any more, and no `kill` reaches it."""
+
+    CODE = "import sys; sys.path.insert(0, {!r}); import looop; looop.FOLDER_EVERY = 0.1; sys.exit(looop.main())"
+
+    def test_it_ends_with_its_tree_once_nobody_is_attached(self):
+        words = [sys.executable, "-SIc", self.CODE.format(ROOT), "start-session"]
+        script = "sleep 300 & echo READY; exec cat"
+        for name in ("a", "b"):
+            start = [*words, name, "--command", script]
+            subprocess.run(start, env=self.env, cwd=self.home, check=True, capture_output=True, timeout=30)
+            self.wait_for(self.session(name), "READY")
+        session, folder, moved = self.session("a"), self.session("b").folder, f"{self.home}/moved"
+        os.rename(folder, moved)  # that is not removed
+        self.addCleanup(lambda: self.assertTrue(self.session("b").alive))
+        self.addCleanup(os.rename, moved, folder)
+        supervisor = self.supervisor(session)
+        tree = looop.descendants(supervisor)
+        self.assertEqual(len(tree), 2)
+        viewer = self.viewer(session)
+        shutil.rmtree(session.folder)
+        self.assertEqual(self.looop("ls", "--json"), "[]\n")
+        for number in range(10):
+            viewer.type(b"line %d\r" % number)
+            wait_until(lambda n=number: b"line %d" % n in viewer.output, "its echo")
+            time.sleep(0.05)
+        viewer.close()
+        wait_until(lambda: not alive(supervisor), "the end of the supervisor")
+        self.assertFalse([pid for pid in tree if alive(pid)])
+
+
 class Abuse(Sessions):
     def fds(self, session):
         return len(os.listdir(f"/proc/{self.supervisor(session)}/fd"))
