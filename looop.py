@@ -12351,10 +12351,10 @@ def say(text: str) -> None:
     sys.stdout.write(spelled_out(text) + "\n")
 
 
-def money(usd: float | None) -> str:
-    """Say an amount: `$0.0137`, `$12.40`, `unknown price`."""
+def money(usd: float | None, unmetered: bool = False) -> str:
+    """Say an amount: `$0.0137`, `$12.40`, `unknown price`, `unmetered`."""
     if usd is None:
-        return "unknown price"
+        return "unmetered" if unmetered else "unknown price"
     return f"${usd:.4f}" if 0 < usd < 0.1 else f"${usd:.2f}"
 
 
@@ -12367,7 +12367,7 @@ def outcome_lines(outcome: Outcome, runner: Runner, paint: Paint) -> list[str]:
         if outcome.next_beat_s:
             text += f"; for {duration_text(outcome.next_beat_s)} more"
         return [f"{head}  {text}"]
-    price = "unmetered" if runner.unmetered and outcome.cost_usd is None else money(outcome.cost_usd)
+    price = money(outcome.cost_usd, runner.unmetered)
     if outcome.outcome == "failed":
         wait = duration_text(outcome.next_beat_s or 0)
         second = f"nothing was changed; next decide in {wait}; {price}; {outcome.run}"
@@ -12674,6 +12674,7 @@ def why_run(profile: Profile, run: str) -> dict[str, JSON]:
         "cost_usd": amount(result.get("cost_usd")),
         "outcome": told(result, "outcome") or "open",
         "runner": told(wake, "runner"),
+        "unmetered": wake.get("unmetered") is True,
         "failure": told(result, "reason"),
         "next": [],
     }
@@ -12710,6 +12711,7 @@ def why_now(profile: Profile, now: float) -> dict[str, JSON]:
         "cost_usd": None,
         "outcome": "unchanged" if quiet else "held" if held else "would fail" if stopped else "would decide",
         "runner": profile.runner().name,
+        "unmetered": profile.runner().unmetered,
         "failure": stopped or None,
         "next": [] if stopped else what_wakes(profile, beat, held, now),
     }
@@ -12775,9 +12777,8 @@ def why_lines(why: Mapping[str, JSON], now: float, paint: Paint) -> list[str]:
     if why["journal"]:
         rows.append(("journal", one_line(why["journal"])))
     if why["run"]:
-        rows.append(
-            ("cost", f"{money(why['cost_usd']) if why['outcome'] != 'open' else 'not known yet'} ({why['runner']})")
-        )
+        price = "not known yet" if why["outcome"] == "open" else money(why["cost_usd"], why["unmetered"])
+        rows.append(("cost", f"{price} ({why['runner']})"))
     for line in why["next"]:
         rows.append(("wakes by" if line is why["next"][0] else "", line))
     return lines + aligned([("  " + paint("dim", name), text) for name, text in rows])
@@ -17148,8 +17149,8 @@ def check_answer(profile: Profile) -> Iterator[Finding]:
         yield fail(f"{runner.name}: {error.message}{said}", by_hand)
         return
     secs = time.monotonic() - started
-    cost = "unmetered" if runner.unmetered else money(metered.cost)
-    yield ok(f"{runner.name} answered with {move.name} after {secs:.1f} s, {cost}")
+    price = money(metered.cost, runner.unmetered)
+    yield ok(f"{runner.name} answered with {move.name} after {secs:.1f} s, {price}")
 
 
 def check_tmux(profile: Profile) -> Iterator[Finding]:

@@ -354,12 +354,11 @@ class Runners(Case):
 
     def test_a_subscription_is_counted_not_priced(self):
         self.profile(goals={"a": "x\n"})
-        self.config(
-            {"default": "s", "runners": {"s": {"mode": "typed", "tick": 'echo \'{"move":"noop"}\'', "unmetered": True}}}
-        )
-        self.tick()
+        self.runner('echo \'{"move":"noop"}\'', unmetered=True)
+        self.assertIn("unmetered", self.looop("tick"))
         self.assertEqual((self.ledger()[0]["cost_usd"], self.ledger()[0]["unmetered"]), (None, True))
         self.assertEqual(json.loads(self.looop("status", "--json"))["budget"]["unknown_today"], 0)
+        self.assertRegex(self.looop("why"), r"  cost +unmetered \(fake\)")
 
 
 class Replies(Case):
