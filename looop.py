@@ -7158,7 +7158,7 @@ def start_session(profile: Profile, start: Start, pulse: bool = False) -> Sessio
     if not os.path.isdir(cwd):
         raise Failure(f"start-session: {cwd}: is not a directory", "--cwd names where it shall run")
     command = start.command or worker_command(profile, start)
-    require_command(profile, start.id, command)
+    require_command(profile, start.id, command, cwd)
     aside = profile.path("sessions", f".new-{os.getpid()}-{start.id}")
     make_private_dir(aside)
     lock = Lock(f"{aside}/lock")
@@ -7217,19 +7217,20 @@ def worker_command(profile: Profile, start: Start) -> str:
     return runner.interactive.replace("{{prompt_file}}", quoted(prompt))
 
 
-def require_command(profile: Profile, session: str, command: str) -> None:
-    """Raise Failure (127) when the first word of a command line resolves to nothing, as far as that can be seen."""
+def require_command(profile: Profile, session: str, command: str, cwd: str) -> None:
+    """Raise Failure (127) when the first word of a command line resolves to nothing in `cwd`, as far as can be seen."""
     word = command.split(None, 1)[0] if command.strip() else ""
     if not word:
         raise Failure(f"start-session: {session}: there is no command", "--command names one", EXIT_USAGE)
-    if not resolves(profile, word):
+    if not resolves(profile, word, cwd):
         raise Failure(f"start-session: {session}: {one_line(word, 100)}: command not found", "nothing was started", 127)
 
 
-def resolves(profile: Profile, word: str) -> bool:
-    """Tell whether the first word of a command line is a command, as far as that can be seen."""
+def resolves(profile: Profile, word: str, cwd: str) -> bool:
+    """Tell whether the first word of a command line that runs in `cwd` is a command, as far as that can be seen."""
     plain = all(char.isalnum() or char in "_-./+:@%" for char in word)
-    return not plain or word in _SHELL_WORDS or bool(which(word, profile.env))
+    path = os.path.join(cwd, word) if "/" in word else word
+    return not plain or word in _SHELL_WORDS or bool(which(path, profile.env))
 
 
 def agents(profile: Profile) -> dict[str, JSON]:
@@ -7238,7 +7239,9 @@ def agents(profile: Profile) -> dict[str, JSON]:
     "default" is the one of them that a worker is unless it is told another, None where that one cannot be.
     """
     lines = [(runner.name, runner.interactive) for runner in profile.runners().values()]
-    names = [name for name, line in lines if "{{prompt_file}}" in line and resolves(profile, line.split(None, 1)[0])]
+    names = [
+        name for name, line in lines if "{{prompt_file}}" in line and resolves(profile, line.split()[0], profile.data)
+    ]
     try:
         default = profile.runner().name
     except Failure:  # the beat has a runner of its own
@@ -7839,10 +7842,25 @@ _TYPING_MODES = {1, 66, 1000, 1002, 1003, 1004, 1005, 1006, 1007, 1015, 1016, 20
 _PASSED_MODES = {int(name[1:]) for name in KEPT_MODES if name[0] == "?"} | {66}
 _ALTERNATE = {47, 1047, 1049}
 _NOTED = (  # of all output, what the terminal is asked, or would remember; drawing and pens pass unseen
-    rf"\x05|\xc2[\x80-\x9f]|\x1b[{_CONTROLS}]{{0,8}}(?:[cHZ]|%.|\[[{_CONTROLS} -?]*[hilcgnpqrstuwxyz{{|]"
-    rf"|\[[{_CONTROLS}]*[<-?][{_CONTROLS} -?]*m|\][^\x07\x18\x1a\x1b]*(?:\x07|\x1b\\)?"
+    rf"\x05|\xc2[\x80-\x9f]|\x1b[{_CONTROLS}]{{0,8}}(?:[cHZ]|%.|\[[{_CONTROLS} -?]*[hilcgnpqrstuwxyzR{{|]"
+    rf"|\[[{_CONTROLS}]*[<-?][{_CONTROLS} -?]*[mS]|\][^\x07\x18\x1a\x1b]*(?:\x07|\x1b\\)?"
     r"|(?:P[$+]q|_)[^\x18\x1a\x1b]*(?:\x1b\\)?)"
 )
+
+
+def asks_by_string(number: int, words: list[bytes]) -> bool:
+    """Tell whether an operating system command, split at `;`, has the terminal answer (pure).
+
+    21 (colours) and 99 (notifications) are kitty's, 1337 is iTerm2's, 60 and 61 (what is allowed) are xterm's.
+    """
+    first = words[0] if words else b""
+    if number == 21:
+        return any(word.endswith(b"=?") for word in words)
+    if number == 99:
+        return b"p=?" in first.split(b":")
+    if number == 1337:
+        return first.startswith((b"Report", b"Request", b"Capabilities"))
+    return number in (60, 61) or (b"?" in words and number not in (0, 1, 2))
 
 
 class TerminalModes:
@@ -7969,7 +7987,7 @@ class TerminalModes:
     def _string(self, body: bytes, end: bytes) -> bytes:
         code, *words = body.split(b";")
         number = int(code) if code.isdigit() and len(code) < 6 else -1
-        if b"?" in words and number not in (0, 1, 2):
+        if asks_by_string(number, words):
             return b""
         if number in (0, 2):
             self._title = body[len(code) + 1 :]
@@ -8104,7 +8122,11 @@ class Attached:
                 self.begun = True
                 self._show(b"\x1b[22;0t\x1b[%d;1H%s" % (rows, b"\n" * (rows - 1)))  # what stood there scrolls away
                 self._begin(int(reply["cols"]), int(reply["rows"]))
-                self._relay(channel, signals)
+                try:
+                    self._relay(channel, signals)
+                except Gone:
+                    if not self.why:
+                        self._show_last()
             if self.why == "detached":
                 self._hand_over(channel)
         except Gone:
@@ -8227,17 +8249,39 @@ class Attached:
             raise Gone
         return data
 
+    def _show_last(self) -> None:
+        """Show the screen as it was at the end, where the terminal was too slow to be told all while it ended."""
+        self._learn_end()
+        if self.session.alive or self.session.state == "lost":
+            return
+        try:
+            screen = screen_of(self.session)
+        except (Gone, OSError):
+            return
+        self._begin(screen.cols, screen.rows)
+        self._output(paint(screen))
+
+    def _learn_end(self) -> None:
+        self.session = wait_for_end(self.profile, self.session, 5.0) or self.session
+        self.why = "end"
+
+    def _output(self, data: bytes) -> None:
+        if self.window:
+            self.window.feed(data)
+        else:
+            self._show(self.modes.passed(data))
+
     def _take(self, frames: Iterator[tuple[bytes, bytes]]) -> None:
         """Do what the supervisor says."""
         for kind, body in frames:
-            if kind == b"o" and self.window:
-                self.window.feed(body)
-            elif kind == b"o":
-                self._show(self.modes.passed(body))
+            if kind == b"o":
+                self._output(body)
             elif kind == b"z":
                 self._begin(int.from_bytes(body[:2], "big"), int.from_bytes(body[2:4], "big"))
             elif kind == b"e":
                 self.why = "end"
+                status = {**self.session.status, **parse_fields(body)}  # its files may be gone by now, or another's
+                self.session = self.session.replace(status=status)
             elif kind == b"d":
                 self.why = "detached"
 
@@ -8262,8 +8306,8 @@ class Attached:
             self.outbox = self.outbox[os.write(channel.fileno(), self.outbox) :]
         except BlockingIOError:
             pass
-        except OSError:
-            raise Gone from None
+        except OSError:  # it has ended; what it has said before is to be read still
+            self.outbox = b""
 
     def _hand_over(self, channel: Channel) -> None:
         """Give the supervisor a moment to take what was typed before the person left."""
@@ -8314,7 +8358,8 @@ class Attached:
             return 0
         if self.why == "signal":
             return EXIT_INTERRUPTED
-        self.session = wait_for_end(self.profile, self.session, 5.0) or self.session
+        if self.why == "gone":
+            self._learn_end()
         sys.stderr.write(f"[{name} has ended: {printable(ended_words(self.session))}]\n")
         return self.session.code
 
@@ -14091,8 +14136,7 @@ def require_terminal(verb: str, session: Session) -> None:
 def cmd_attach(profile: Profile, args: dict[str, JSON]) -> int:
     """Lend the terminal to a session."""
     session = living_session(profile, "attach", args["id"], drive=not args["read-only"])
-    if runs_inside(session):
-        raise Failure(f"attach: {session.id}: is the session that this runs in", "it would show itself for ever")
+    refuse_to_show_itself("attach", session)
     require_terminal("attach", session)
     return Attached(profile, session, bool(args["read-only"])).run()
 
@@ -14190,9 +14234,16 @@ def cmd_watch(profile: Profile, args: dict[str, JSON]) -> int:
     return follow_session(profile, known_session(profile, "watch", args["id"], drive=False), bool(args["json"]))
 
 
+def refuse_to_show_itself(verb: str, session: Session) -> None:
+    """Raise Failure where what a session prints would be what it has printed."""
+    if runs_inside(session):
+        raise Failure(f"{verb}: {session.id}: is the session that this runs in", "it would show itself for ever")
+
+
 def follow_session(profile: Profile, session: Session, as_json: bool) -> int:
     """Show a session's screen, or print its output where there is no terminal, until it ends."""
     if not as_json and os.isatty(0) and os.isatty(1) and session.alive:
+        refuse_to_show_itself("watch", session)
         Attached(profile, session, read_only=True).run()
         return 0
     with Follower(profile, session, -1) as follower:
@@ -14238,6 +14289,8 @@ def tell_skipped(follower: Follower) -> None:
 def cmd_log(profile: Profile, args: dict[str, JSON]) -> int:
     """Print what a session wrote."""
     session = known_session(profile, "log", args["id"], drive=False)
+    if args["follow"] and os.isatty(1):
+        refuse_to_show_itself("log -f", session)
     pattern = compiled("log", args["grep"], args["raw"]) if args["grep"] is not None else None
     with Follower(profile, session, 0) as follower:
         log = follower.log
@@ -14266,7 +14319,8 @@ def cmd_log(profile: Profile, args: dict[str, JSON]) -> int:
 
 def log_text(follower: Follower, tail: int | None, pattern: Any, raw: bool, keep: bool) -> str:
     """Print what a log holds now from the follower's offset on, or return it (`keep`)."""
-    text, line, kept = RawText(0) if raw else PlainText(follower.offset), "", [""]
+    text, line = RawText(0) if raw else PlainText(follower.offset), ""
+    kept: list[str] = []
     end = follower.log.end
     while True:
         data = follower.read(min(256 * KIB, max(0, end - follower.offset)))
@@ -14281,8 +14335,8 @@ def log_text(follower: Follower, tail: int | None, pattern: Any, raw: bool, keep
             new = "".join(f"{one}\n" for one in lines if not pattern or pattern.search(one))
         new = new if raw else shown_text(new)
         if tail is not None:
-            lines = ("".join(kept) + new).split("\n")
-            kept = [f"{one}\n" for one in lines[:-1]][-tail:] if tail else []
+            kept += [f"{one}\n" for one in new.split("\n")[:-1]]
+            del kept[: max(0, len(kept) - tail)]
         elif keep:
             kept.append(new)
         else:
@@ -19373,7 +19427,14 @@ def main(argv: list[str] | None = None) -> int:
     _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)  # we wait for children
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
-    return guarded(os.environ, list(sys.argv[1:] if argv is None else argv))
+    hasty = [fd for fd in (0, 1, 2) if not os.get_blocking(fd)]
+    for fd in hasty:  # so somebody has left it: a write would be cut there, and a read would end early
+        os.set_blocking(fd, True)
+    try:
+        return guarded(os.environ, list(sys.argv[1:] if argv is None else argv))
+    finally:
+        for fd in hasty:
+            os.set_blocking(fd, False)
 
 
 def open_missing_streams() -> None:

@@ -469,7 +469,9 @@ class Modes(unittest.TestCase):
             *(b"\x1b[8;10;10t", b"\x1b[2t", b"\x1b[?9001h", b"\x1b[?2048h", b"\x1b[?3h", b"\x1b[<5u", b"\x1b[2h"),
             *(b"\x1b[\r?1000\n$p", b"\x1b\n[c", b'\x1b[61"p', b"\x1b[?1000s", b"\x1b[?1000r", b"\x1b%@"),
             *(b"\x1b[5i", b"\x1b[4i", b"\x1b[?5i", b"\x1b[1;2'z", b"\x1b[1'{", b"\x1b['w", b"\x1b['|", b"\x1b[1$w"),
-            *(b"\x1b[1;1;1;1;2;2*y", b"\x1b]50;a font\x07", b"\x1b]50;#+1\x1b\\"),
+            *(b"\x1b[1;1;1;1;2;2*y", b"\x1b]50;a font\x07", b"\x1b]50;#+1\x1b\\", b"\x1b[?1;1;0S", b"\x1b[#R"),
+            *(b"\x1b]21;foreground=?\x07", b"\x1b]21;cursor=red;2=?\x1b\\", b"\x1b]99;i=1:p=?;\x1b\\", b"\x1b]60\x07"),
+            *(b"\x1b]1337;ReportCellSize\x07", b"\x1b]1337;ReportVariable=a\x07", b"\x1b]61;allowWindowOps\x07"),
         ):
             self.assertEqual(self.passed(b"a" + data + b"b")[1], b"ab", data)
 
@@ -492,7 +494,13 @@ class Modes(unittest.TestCase):
                 b"\x1b[4h",
             ),
             *(b"\x1b[?1049h", b"\x1b[?25l", b"\x1b[>4;2m", b"\x1b[>1u", b"\xc3\xa9\xe2\x82\xac", b"\x1bPq#0~\x1b\\"),
-            *(b"\x1b]2;back\\\x1b\\", b"\x1b[?2026h", b"\x1b[3J", b"\x1b[5b"),
+            *(b"\x1b]2;back\\\x1b\\", b"\x1b[?2026h", b"\x1b[3J", b"\x1b[5b", b"\x1b[3S", b"\x1b]9;go on?\x07"),
+            *(
+                b"\x1b]99;i=1;go on?\x1b\\",
+                b"\x1b]21;cursor=red\x07",
+                b"\x1b]1337;SetMark\x07",
+                b"\x1b]777;notify;a;b?\x07",
+            ),
         ):
             self.assertEqual(self.passed(data)[1], data)
         for data in (b"\x1b[?1000h", b"\x1b[?2004h", b"\x1b[>1u", b"\x1b[>4;2m", b"\x1b[?1h"):
@@ -621,6 +629,38 @@ class Exits(AttachCase):
         terminal.type(b"\r")
         self.as_before(terminal, 0)
         self.assertRegex(terminal.text(past=True), r"last words\n(.*\n)*\[soon has ended: exit 0\]")
+
+    def test_a_slow_terminal_is_shown_the_end(self):
+        """It has one second to take what is queued for it; keys after that threw away what it had been sent."""
+        self.begin("slow", "read x; seq 1 60000; echo THE END; exit 3")
+        for options in ((), ("--read-only",)):
+            terminal = self.attach("slow", 80, 24, *options)
+            if not options:
+                first = terminal
+        first.paused = terminal.paused = True
+        first.type(b"\r")
+        self.looop("wait", "slow", code=3)
+        wait_until(lambda: not looop.lock_is_held(self.session("slow").folder + "/lock"), "the supervisor's end")
+        first.type(b"more")
+        first.paused = terminal.paused = False
+        for viewer in (first, terminal):
+            self.as_before(viewer, 3)
+            self.assertRegex(viewer.text(past=True), r"60000\nTHE END\n(.*\n)*\[slow has ended: exit 3\]")
+
+    def test_how_it_ended_is_known_though_its_folder_is_gone(self):
+        session = self.begin("gone", "read x; exit 3")
+        terminal = self.attach("gone")
+        shutil.rmtree(session.folder)
+        terminal.type(b"\r")
+        self.as_before(terminal, 3)
+        self.assertIn("[gone has ended: exit 3]", terminal.text())
+
+    def test_what_would_show_itself(self):
+        for verb in ("watch", "log -f", "attach"):
+            name = verb.split()[0]
+            self.begin(name, f"{sys.executable} -SI {os.path.abspath(looop.__file__)} {verb} {name}; echo code $?")
+            self.looop("expect", name, "code 1")
+            self.assertIn(f"{name}: is the session that this runs in: it would show", self.looop("log", name))
 
     def test_refusals(self):
         self.begin("ended", "true")

@@ -208,6 +208,20 @@ class Sessions(Case):
 
 
 class Beginning(Sessions):
+    def test_a_path_of_a_command_is_looked_for_where_it_is_to_run(self):
+        folder = os.path.join(self.home, "project")
+        os.mkdir(folder)
+        with open(f"{folder}/run", "w") as file:
+            file.write("#!/bin/sh\nexit 7\n")
+        os.chmod(f"{folder}/run", 0o755)
+        super().looop("start-session", "a", "--cwd", folder, "--command", "./run")
+        self.assertEqual(self.ended(self.session("a")).code, 7)
+        shutil.copy(f"{folder}/run", f"{self.home}/run")  # that is where it is started from
+        process = self.start("start-session", "b", "--command", "./run")
+        self.assertIn(b"./run: command not found", process.communicate(timeout=20)[1])
+        self.assertEqual(process.returncode, 127)
+        self.assertIsNone(self.session("b"), "there is no such thing in the data dir")
+
     def test_a_start_in_a_substitution_returns_and_hands_no_descriptor_on(self):
         reading, writing = os.pipe()
         self.addCleanup(os.close, reading)
@@ -1314,6 +1328,42 @@ sys.exit(looop.main())
         self.assertEqual(self.json("sessions", "a", "status.json")["exit_code"], 3)
         self.assertIn("RuntimeError: a bug", self.read("sessions", "a", "crash.txt"))
         os.unlink(self.path("sessions", "a", "crash.txt"))  # else the end of every test finds it
+
+
+class NonBlocking(Sessions):
+    """Pipes that whoever had them before has left non-blocking, as event loops do."""
+
+    def test_what_is_typed_is_read_to_its_end(self):
+        session = self.begin("a", "stty -echo; echo READY; exec cat")
+        self.wait_for(session, "READY")
+        ours, theirs = os.pipe()
+        os.set_blocking(ours, False)
+        process = self.start("send", "a", "-", stdin=ours)
+        os.write(theirs, b"first, ")
+        wait_until(lambda: os.get_blocking(ours), "its start")
+        with self.assertRaises(subprocess.TimeoutExpired):
+            process.wait(0.3)
+        os.write(theirs, b"second")
+        os.close(theirs)
+        self.assertEqual(process.wait(20), 0)
+        self.assertFalse(os.get_blocking(ours), "it is left as it was")
+        os.close(ours)
+        self.wait_for(session, "^first, second$")
+
+    def test_what_is_printed_is_printed_whole(self):
+        session = self.begin("a", "seq 1 50000; echo END")
+        self.ended(session)
+        for words in (("log", "a"), ("log", "a", "--raw"), ("log", "a", "--tail", "40000")):
+            ours, theirs = os.pipe()
+            os.set_blocking(theirs, False)
+            process = self.start(*words, stdout=theirs)
+            os.close(theirs)
+            with self.assertRaises(subprocess.TimeoutExpired):
+                process.wait(0.5)  # it waits for its reader
+            with open(ours, "rb") as file:
+                lines = file.read().split()
+            self.assertEqual((process.wait(20), lines[-2:]), (0, [b"50000", b"END"]))
+            self.assertEqual(len(lines), 40000 if "--tail" in words else 50001)
 
 
 class Removed(Sessions):

@@ -232,7 +232,7 @@ class Claims(Workers):
         old = time.time() - 5
         os.utime(self.path("claims", "hand.json"), (old, old))
         self.start("ask", "which?", "--session", "a")
-        wait_until(self.asks, "the ask")
+        wait_until(lambda: self.ls()["a"]["flagged"], "the ask and its flag")
         self.crash("a")
         self.worker("a")
         row = self.ls()["a"]
@@ -412,8 +412,7 @@ class Asking(Workers):
     def test_a_flag_comes_down_though_who_answered_died_before(self):
         self.worker("w")
         asking = self.start("ask", "which?", "--session", "w")
-        wait_until(self.asks, "the ask")
-        self.assertEqual(self.ls()["w"]["note"], "asks: which?")
+        wait_until(lambda: self.ls()["w"]["note"] == "asks: which?", "its flag, which comes after the ask")
         looop.give_answer(self.opened, 1, "answered", "this")
         self.assertEqual(asking.communicate(timeout=20)[0], b"this\n")
         self.assertIsNone(self.ls()["w"]["note"])
