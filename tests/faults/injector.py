@@ -248,12 +248,9 @@ class Faults(Case):
 
         def left():
             folder = self.path("sessions")
-            names = (
-                [name for name in os.listdir(folder) if os.path.isdir(f"{folder}/{name}")]
-                if os.path.isdir(folder)
-                else []
-            )
-            return processes_with(self.home) or any(looop.lock_is_held(f"{folder}/{name}/lock") for name in names)
+            names = os.listdir(folder) if os.path.isdir(folder) else []
+            locks = [path for path in (f"{folder}/{name}/lock" for name in names) if os.path.isfile(path)]
+            return processes_with(self.home) or any(map(looop.lock_is_held, locks))
 
         wait_until(lambda: not left(), "the end of what was started")
 

@@ -60,7 +60,7 @@ class FullDisks(Limits):
     @unittest.skipUnless(ROOT, "needs root to mount a small file system")
     def test_a_file_system_that_fills_up(self):
         os.makedirs(self.data)
-        mount = ["mount", "-t", "tmpfs", "-o", "size=2m,mode=700", "tmpfs", self.data]
+        mount = ["mount", "-t", "tmpfs", "-o", f"size={16 if LONG else 2}m,mode=700", "tmpfs", self.data]
         if not shutil.which("mount") or subprocess.run(mount, capture_output=True, check=False).returncode:
             self.skipTest("may not mount")
         self.addCleanup(subprocess.run, ["umount", "-l", self.data], check=False)
