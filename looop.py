@@ -7745,7 +7745,7 @@ def expect(profile: Profile, session: Session, pattern: Any, *, since: int, time
                     return Hunt(match[0], text.offset_of(match.end()))
                 searched = len(text.text)
                 if searched > 4 * EXPECT_OVERLAP:
-                    text.drop(searched - EXPECT_OVERLAP)
+                    text.drop(searched - EXPECT_OVERLAP - 1)  # one more: `^` matches where a text begins
                     searched = len(text.text)
                 if not data:
                     return Hunt(None, follower.offset, True)

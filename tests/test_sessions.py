@@ -1107,6 +1107,16 @@ class Waiting(Sessions):
         self.looop("expect", "a", "never", code=1)
         self.assertEqual(self.looop("expect", "a", "got c"), "got c\n")
 
+    def test_expect_takes_no_middle_of_a_line_for_its_beginning(self):
+        """Not where what was searched before is forgotten either."""
+        size = looop.EXPECT_OVERLAP
+        with open(f"{self.home}/line", "wb") as file:
+            file.write((b"x" * size + b"\x1b[m") * 4 + b"y" * size + b"\x1b[m")
+        session = self.begin("a", "cat line", "--cwd", self.home)
+        self.ended(session)
+        self.looop("expect", "a", "--since", "0", "y$")
+        self.looop("expect", "a", "--since", "0", "^y", code=1)
+
     def test_expect_matches_across_pieces(self):
         script = "stty -echo raw; read x; for part in '$'\\''naï'\\'' v\\303'; do :; done"
         pieces = [b"na\xc3", b"\xafve \x1b[3", b"1mred\x1b[0", b"m \xf0\x9f", b"\x98", b"\x80 end\r", b"\nnext"]
