@@ -1386,6 +1386,8 @@ class ConfigCheck:
                     self.check_object((table, name), entry, kinds)
                     if table == "runners" and isinstance(entry, dict):
                         self.check_runner((table, name), entry)
+                    elif isinstance(entry, dict) and not {"input", "output"} <= entry.keys():
+                        self.wrong.append(((table, name), "must have `input` and `output`: else it prices nothing"))
 
     def check_settings(self, config: Mapping[str, JSON]) -> None:
         """Check what the table of settings declares."""
@@ -5285,9 +5287,16 @@ def living_session(profile: Profile, verb: str, text: str, drive: bool = True) -
         name = session.id
         raise Failure(
             f"{verb}: {name}: has ended ({ended_words(session)})",
-            f"`looop shot {name}` and `looop log {name}` still show it; `looop start-session {name} …` begins anew",
+            f"`looop shot {name}` and `looop log {name}` still show it; {what_begins_anew(session)}",
         )
     return session
+
+
+def what_begins_anew(session: Session) -> str:
+    """Say how to go on with a session that has ended."""
+    if str(session.meta.get("cmd")).split()[-1:] == ["_interview"] and session.code:
+        return "`looop _interview` goes on where you were"
+    return f"`looop start-session {session.id} …` begins anew"
 
 
 def ended_words(session: Session) -> str:
@@ -8499,7 +8508,7 @@ def restart_session(session: Session) -> dict[str, JSON]:
         status = reply.get("status")
         if dig(status, "state") not in ALIVE_STATES:
             words = one_line(str(dig(status, "reason") or "it was ended"), 200)
-            raise Unsettled(f"restart: {session.id}: {words}", f"`looop start-session {session.id} …` begins anew")
+            raise Unsettled(f"restart: {session.id}: {words}", what_begins_anew(session))
         return reply
     except Gone:
         raise Unsettled(f"restart: {session.id}: ended meanwhile", "looop ls") from None
@@ -9872,7 +9881,9 @@ def budget_gate(spend: Spend, runner: Runner, limit: float) -> Verdict:
     if runner.mode == "builtin":
         return Verdict("budget", "pass", "the built-in decider costs nothing")
     if spend.unknown_in_a_row >= UNKNOWN_PRICES_MAX and not runner.unmetered:
-        remedy = f"say what it costs (prices), or that it costs nothing more (runners.{runner.name}.unmetered: true)"
+        model = model_named(runner.tick)
+        price = f"prices.{model}" if model else "prices, and -m MODEL in its tick command if its output names no model"
+        remedy = f"say what it costs ({price}), or that it costs nothing more (runners.{runner.name}.unmetered: true)"
         return Verdict(
             "budget", "hold", f"{spend.unknown_in_a_row} decides of {runner.name} in a row of unknown price; {remedy}"
         )
@@ -11176,7 +11187,8 @@ def spend_for(profile: Profile, runner: Runner, now: float) -> tuple[Spend, list
         if row.get("kind") in ("tick", "goal"):
             if now - 3600 < at <= now:
                 decides.append(at)
-            if row.get("runner") == runner.name and row.get("cmd") == command_mark(runner) and len(known) < 20:
+            same = row.get("runner") == runner.name and row.get("cmd") == command_mark(runner)
+            if same and not row.get("unmetered") and len(known) < 20:
                 known.append(cost)
         if at < recent and len(known) >= 20:
             break
@@ -11192,12 +11204,12 @@ def row_cost(row: Mapping[str, JSON], runner: Runner, prices: Mapping[str, Mappi
     usage = row.get("usage")
     if cost is not None or not isinstance(usage, dict):
         return cost
-    return priced(Metered("", usage=usage, model=str(row.get("model") or "")), prices, model_named(runner.tick)).cost
+    model = str(row.get("model") or "") or (model_named(runner.tick) if row.get("cmd") == command_mark(runner) else "")
+    return priced(Metered("", usage=usage, model=model), prices).cost
 
 
-def money_gates(profile: Profile, runner: Runner, now: float) -> list[Verdict]:
-    """Ask the gates that are about money."""
-    spend, decides = spend_for(profile, runner, now)
+def money_gates(profile: Profile, runner: Runner, spend: Spend, decides: Sequence[float]) -> list[Verdict]:
+    """Ask the gates that are about money, with what `spend_for` has read."""
     limit = profile.setting("decides_per_hour")
     hourly = Verdict("decides", "pass", "no call") if runner.mode == "builtin" else decides_gate(decides, limit)
     return [hourly, budget_gate(spend, runner, profile.setting("daily_usd"))]
@@ -11671,7 +11683,8 @@ class Beat:
             backoff_gate(self.state, policy_digest(self.world.digests()), self.forced, now),
         ]
         if reason:
-            self.verdicts += money_gates(self.profile, self.profile.runner(self.runner), now)
+            runner = self.profile.runner(self.runner)
+            self.verdicts += money_gates(self.profile, runner, *spend_for(self.profile, runner, now))
         return reason, next((verdict for verdict in self.verdicts if verdict.verdict == "hold"), None)
 
     def decide(self, reason: str) -> Outcome:
@@ -12491,10 +12504,7 @@ def status_of(profile: Profile, now: float) -> dict[str, JSON]:
     """Gather what `status --json` shows. Reads only."""
     present = check_data_dir(profile)
     state = read_state(profile) if present else dict(_STATE)
-    day, hour = local_day(now), now - 3600
-    rows = [(row_time(row), row) for row in recent_rows(profile, min(day[0], hour))] if present else []
-    spent, _, unknown = spend_of(row for at, row in rows if counts_on(day, at))
-    decides = sum(1 for at, row in rows if hour < at <= now and row.get("kind") in ("tick", "goal"))
+    spend, decides = spend_for(profile, profile.runner(), now) if present else (Spend(0.0, 0, 0.0, 0, 0.0), [])
     pid, due = (pulse_pid(profile), pulse_due(profile)) if present else (0, None)
     failure = state["failure"]
     workers = worker_sessions(profile)
@@ -12504,7 +12514,7 @@ def status_of(profile: Profile, now: float) -> dict[str, JSON]:
     notes = [notice.text for notice in told.values()]
     if failure and failure["count"] < 3:
         notes.append(f"{plural(failure['count'], 'failed beat')} in a row: {failure['reason']}")
-    for verdict in money_gates(profile, profile.runner(), now) if present else ():
+    for verdict in money_gates(profile, profile.runner(), spend, decides) if present else ():
         if verdict.verdict == "hold":
             end = f"; until {local_moment(verdict.until, now)}" if verdict.until else ""
             notes.append(f"{verdict.detail}{end}")
@@ -12539,11 +12549,11 @@ def status_of(profile: Profile, now: float) -> dict[str, JSON]:
         "attention": notes,
         "budget": {
             "daily_usd": profile.setting("daily_usd"),
-            "spent_today_usd": spent,
-            "unknown_today": unknown,
-            "decides_last_hour": decides,
+            "spent_today_usd": spend.today,
+            "unknown_today": spend.unknown_today,
+            "decides_last_hour": len(decides),
         },
-        "cost_today_usd": spent,
+        "cost_today_usd": spend.today,
         "runner": profile.runner().name,
         "data_dir": profile.data,
         "version": VERSION,
@@ -13651,7 +13661,8 @@ def tell_answer(profile: Profile, ask: Mapping[str, JSON], verdict: str, text: s
         raise answered_failure(now, "--force replaces the answer until a decider has read it")
     emit(profile, "answered", n=ask["n"], verdict=verdict)
     lower_flag(profile, ask)
-    say(f"ask {ask['n']}: {verdict}; the decider reads it on the next beat")
+    waits = ask["session"] if ask["kind"] == "ask" and ask["state"] != "stranded" else None
+    say(f"ask {ask['n']}: {verdict}; " + (f"{waits} reads it" if waits else "the decider reads it on the next beat"))
     return 0
 
 
@@ -14186,7 +14197,8 @@ def cmd_down(profile: Profile, args: dict[str, JSON]) -> int:
     say("the pulse has ended" if ended else "no pulse runs")
     for what, names in (("ended", killed), ("still running", left)):
         if names:
-            say(f"{what}: {', '.join(names)}")
+            yours = " (yours: `looop kill ID` ends one)" if what != "ended" and args["workers"] else ""
+            say(f"{what}: {', '.join(names)}{yours}")
     return 0
 
 
@@ -14736,8 +14748,10 @@ SESSION_VERBS: tuple[Verb, ...] = (
             _JSON,
         ),
         more=(
-            "Text without escape sequences. The log keeps the last LOOOP_LOG_MAX_BYTES [64 MiB]; offsets count from "
-            "the session's beginning, and what was dropped is told as truncated."
+            "Text without escape sequences: what a program has written over on its screen, as shells do when they colour "
+            "what you type, stays in it; `looop shot` shows what was to be seen. The log keeps the last "
+            "LOOOP_LOG_MAX_BYTES [64 MiB]; offsets count from the session's beginning, and what was dropped is told as "
+            "truncated."
         ),
         examples=(("looop log fix-ci --tail 50", "its last words"), ("looop log fix-ci --grep error", "")),
         exits="0 done; 1 there is no such session",
@@ -15272,7 +15286,7 @@ def goal_questions() -> Generator[Question, JSON, dict[str, str]]:
 
 def clone_questions(files: dict[str, str]) -> Generator[Question, JSON, None]:
     """Ask for folders of clones and offer each clone as a sensor; those kept are put into `files`."""
-    number = 1
+    number, asked = 1, set()
     while True:
         key = f"folder {number}"
         text = "Which git clones here belong to that? A clone's folder, or a folder full of clones."
@@ -15283,7 +15297,9 @@ def clone_questions(files: dict[str, str]) -> Generator[Question, JSON, None]:
         if not clones:
             return
         for clone in clones:
-            yield from keep_question("Clones", "git", {"clone": clone}, files)
+            if clone not in asked:
+                asked.add(clone)
+                yield from keep_question("Clones", "git", {"clone": clone}, files)
         number += 1
 
 
@@ -17641,7 +17657,7 @@ LOOP_VERBS: tuple[Verb, ...] = (
         "end the pulse; a beat in progress is undone",
         options=(Option("--workers", "end the workers too"), _JSON),
         more="Workers live on, and so does what you have started yourself.",
-        examples=(("looop down", ""), ("looop down --workers", "nothing that looop started is left")),
+        examples=(("looop down", ""), ("looop down --workers", "nothing that looop started by itself is left")),
         exits="0 no pulse runs any more; 1 it does not end",
     ),
     Verb(

@@ -92,6 +92,7 @@ class Settings(Case):
             ('{"runners": {"x": {"interactive": "codex"}}}', "runners.x.interactive: must contain {{prompt_file}}"),
             ('{"runners": {"../x": {"tick": "a"}}}', "runners.../x: is not a name"),
             ('{"prices": {"m": {"input": "free"}}}', "prices.m.input: must be a number"),
+            ('{"prices": {"m": {"input": 1.25}}}', "prices.m: must have `input` and `output`"),
             ('{"git": "yes"}', "git: must be true or false"),
         ]
         for text, words in cases:

@@ -416,7 +416,7 @@ class Installs(Built):
         self.refuse("the pulse runs: `looop down` first", "--uninstall")
         self.installed("start-session", "w", "--command", "sleep 100")
         self.installed("down")
-        self.refuse("workers run: `looop down --workers` first", "--uninstall")
+        self.refuse("sessions run: `looop down --workers`, and `looop kill ID`", "--uninstall")
         self.installed("kill", "w")
         self.sh("--uninstall")
         self.assertFalse(os.path.exists(self.target))

@@ -515,6 +515,8 @@ class InASession(Fleet):
         self.assertEqual(terminal.end(), 130)
         terminal.wait_text("Until later. Every answer is kept")
         self.assertFalse(self.ls()["setup"]["flagged"])
+        self.looop("attach", "setup", code=1)
+        self.assertIn("`looop _interview` goes on where you were", self.stderr)
         self.begin()
         self.answer(("hello", r"where we were(.|\n)*goal 1 +Ship\n(.|\n)*done when \[not sure yet\]: "))
         self.looop("kill", "setup")

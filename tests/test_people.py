@@ -498,6 +498,11 @@ class Money(Case):
         config["runners"]["fake"]["unmetered"] = True
         self.config(config)
         self.assertEqual(self.beat()["outcome"], "noop", "a subscription is counted, not priced")
+        command = config["runners"]["fake"]["tick"] + " "
+        self.runner(command)
+        self.assertEqual([self.beat()["outcome"] for _ in range(3)], ["noop"] * 3)
+        self.runner(command, unmetered=False)
+        self.assertEqual([self.beat()["outcome"] for _ in range(4)], ["noop"] * 3 + ["held"], "those cost nothing")
 
     def test_a_price_list_and_a_mended_command_lift_it(self):
         usage = {"type": "turn.completed", "usage": {"input_tokens": 1000000, "output_tokens": 0}}
@@ -508,9 +513,14 @@ class Money(Case):
         command = f"cat >/dev/null; true --model m1; cat {path}"
         self.runner(command, unmetered=False)
         self.assertEqual([self.beat()["outcome"] for _ in range(4)], ["noop"] * 3 + ["held"])
+        self.assertIn("say what it costs (prices.m1), or", self.beat()["reason"])
         self.runner(command, unmetered=False, prices={"m1": {"input": 1.5, "output": 3}})
         self.assertEqual(self.beat()["outcome"], "noop")
         self.assertEqual(self.ledger()[-1]["cost_usd"], 1.5)
+        self.write("goals/a.md", "an edit\n")
+        self.assertIn("$6.00 spent today", json.dumps(self.why_now()["gates"]))
+        budget = json.loads(self.looop("status", "--json"))["budget"]
+        self.assertEqual((budget["spent_today_usd"], budget["unknown_today"]), (6.0, 0), "as the gate says")
         self.runner(command + " ", unmetered=False)
         self.assertEqual(self.beat()["outcome"], "noop")
 

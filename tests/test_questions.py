@@ -76,6 +76,9 @@ class Script(unittest.TestCase):
         )
         more = asked("", ["/src/api", "/src/web"], keep, SKIP)[1]
         self.assertEqual((more.text, more.shown, more.about), ("", "no more", ["sensors/api.sh"]))
+        self.assertEqual(
+            keys("", ["/src/api"], keep, ["/src/api", "/src/web"])[2:], ["try git-api", "folder 2", "try git-web"]
+        )
         plan = asked("", ["/src/api"], keep, *NOTHING[1:], YES)[1].about
         self.assertEqual(plan.files, {"sensors/api.sh": script})
 
