@@ -14748,8 +14748,8 @@ SESSION_VERBS: tuple[Verb, ...] = (
             _JSON,
         ),
         more=(
-            "Text without escape sequences: what a program has written over on its screen, as shells do when they colour "
-            "what you type, stays in it; `looop shot` shows what was to be seen. The log keeps the last "
+            "Text without escape sequences: what a program has written over, as shells do to colour what you type, "
+            "stays in it; `looop shot` shows what was to be seen. The log keeps the last "
             "LOOOP_LOG_MAX_BYTES [64 MiB]; offsets count from the session's beginning, and what was dropped is told as "
             "truncated."
         ),

@@ -110,7 +110,9 @@ class Life(Pulses):
         self.looop("start-session", "mine", "--command", "sleep 100")
         self.assertIn("still running: mine, w", self.looop("down"))
         self.up()
-        self.assertIn("ended: w\nstill running: mine (yours: `looop kill ID` ends one)", self.looop("down", "--workers"))
+        self.assertIn(
+            "ended: w\nstill running: mine (yours: `looop kill ID` ends one)", self.looop("down", "--workers")
+        )
         self.assertEqual({name: row["alive"] for name, row in self.ls().items()}, {"mine": True, "w": False})
 
     def test_one_that_began_meanwhile_is_not_waited_for(self):

@@ -163,7 +163,11 @@ class Words(Hearing):
             file.write(reply if isinstance(reply, str) else json.dumps(reply))
         tick = f"cat >/dev/null; printf '%s' '{HOSTILE}' >&2; cat {path}; exit {end}"
         runner = {"mode": "typed", "unmetered": True, "tick": tick, "interactive": "cat {{prompt_file}} - #" + HOSTILE}
-        more = {IN_JSON: IN_JSON, "prices": {IN_JSON: {"input": 1, "output": 1}}, "notify": f"cat >>{self.home}/notified"}
+        more = {
+            IN_JSON: IN_JSON,
+            "prices": {IN_JSON: {"input": 1, "output": 1}},
+            "notify": f"cat >>{self.home}/notified",
+        }
         self.config({"default": "fake", "runners": {"fake": runner, "other": {"resume": HOSTILE, IN_JSON: 1}}, **more})
 
     def check(self, *words, codes=(0,), pipe=True, **options):
