@@ -607,7 +607,10 @@ find_owner() {
 refuse_living() {
   case $(living) in
     pulse*) fail "--uninstall: the pulse runs: \`looop down\` first, and call this again" ;;
-    workers*) fail "--uninstall: sessions run: \`looop down --workers\`, and \`looop kill ID\` for those of your own, and call this again" ;;
+    workers*)
+      remedy="\`looop down --workers\`, and \`looop kill ID\` for those of your own"
+      fail "--uninstall: sessions run: $remedy, and call this again"
+      ;;
     service*) fail "--uninstall: a scheduler calls looop: \`looop service uninstall\` first, and call this again" ;;
   esac
 }

@@ -46,7 +46,7 @@ class Ceiling(Case):
         prices = []
         for minute in range(600):
             now = day + minute * 60
-            gates = looop.money_gates(self.opened, self.paid, now)
+            gates = looop.money_gates(self.opened, self.paid, *looop.spend_for(self.opened, self.paid, now))
             if any(gate.verdict == "hold" for gate in gates):
                 return prices
             prices.append(draw())
