@@ -1,6 +1,6 @@
 """Run the tests that docs/reliability.md names, whole, and print their figures: `python3 tests/figures.py [N]`.
 
-N: those of one promise. It takes some 20 minutes on two cores, and exits 1 when a test fails.
+N: those of one promise. It takes some 10 minutes on two cores, and exits 1 when a test fails.
 """
 
 import json
