@@ -124,6 +124,8 @@ class World:
             "LOOOP_CONFIG": os.path.join(self.home, "looop.json"),
             "LOOOP_MAX_DECIDES_PER_HOUR": "1000000",
         }
+        if "TZ" in os.environ:
+            self.env["TZ"] = os.environ["TZ"]  # what is written here and what looop writes are of one time zone
         if config is None:
             self.env["LOOOP_RUNNER"] = "builtin"
         else:

@@ -31,6 +31,10 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 BUILT = "built"  # what is not left behind by a test in the folder of a run
 LEFT = "what the tests leave behind"
 
+# Where it is about noon: the time zone of the tests and of what they start, so that none sees the date change.
+NOON = os.environ["TZ"] = f"TST{time.gmtime().tm_hour - 12:+d}"
+time.tzset()
+
 
 def load_tests(loader, tests, pattern):
     """Hand every class of tests to whoever is free (unittest's load_tests protocol)."""

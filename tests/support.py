@@ -18,6 +18,7 @@ import threading
 import time
 import unittest
 
+from tests import NOON
 from tests.starts import at_end, starter
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -366,7 +367,7 @@ class Case(unittest.TestCase):
             "PATH": self.bin,
             "LOOOP_DATA_DIR": self.data,
             "LC_ALL": "C.UTF-8",
-            "TZ": self.far_from_midnight(),
+            "TZ": NOON,
             "LOOOP_MAX_DECIDES_PER_HOUR": "1000",
         }
 
@@ -383,11 +384,6 @@ class Case(unittest.TestCase):
         if not stores:
             return
         wait_until(lambda: not processes_with(self.home), "the end of every process of the test")
-
-    @staticmethod
-    def far_from_midnight():
-        """Return a time zone in which it is about noon, so that no test sees the date change."""
-        return f"TST{time.gmtime().tm_hour - 12:+d}"
 
     # --- running it
 

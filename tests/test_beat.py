@@ -530,6 +530,16 @@ class Waking(Case):
         os.unlink(self.path("goals/a.md"))
         self.assertEqual(self.tick()["reason"], "goal a: gone, was 1 line, 2 bytes")
 
+    def test_a_goal_is_archived_beside_an_older_one_of_its_name(self):
+        self.profile(goals={"a": "0\n"})
+        self.replies({"move": "archive_goal", "id": "b"})
+        runs = []
+        for body in ("first\n", "second\n", "third\n"):
+            self.write("goals/b.md", body)
+            runs.append(self.tick()["run"][5:])
+        archived = {name: self.read("goals", "archive", name) for name in os.listdir(self.path("goals", "archive"))}
+        self.assertEqual(archived, {"b.md": "first\n", f"b.{runs[1]}.md": "second\n", f"b.{runs[2]}.md": "third\n"})
+
     def test_an_open_playbook_gate_keeps_the_playbook_before(self):
         self.profile(goals={"a": "0\n"}, playbook="old\n")
         self.replies({"move": "write_playbook", "body": "new"})
@@ -687,6 +697,11 @@ class Shell(Case):
         self.write("goals/a.md", "2\n")
         self.tick()
         self.assertNotIn("RESULT OF THE LAST SHELL MOVE", self.prompt())
+
+    def test_one_that_ended_well_says_no_more_than_what_it_ran(self):
+        self.profile(goals={"a": "0\n"})
+        self.replies({"move": "shell", "command": "true", "reversible": True})
+        self.assertEqual(self.tick()["journal"][len("- 0000-00-00 00:00 ") :], "ran: true")
 
     def test_a_deadline(self):
         self.profile(goals={"a": "0\n"})

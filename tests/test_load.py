@@ -94,8 +94,6 @@ class UnderLoad(unittest.TestCase):
                 continue
             tried += 1
             with self.subTest(row.words):
-                for each in self.loads:
-                    each.env["TZ"] = Case.far_from_midnight()  # half a day is read, and no whole one
                 few, much = (load.taken_by(self.meter, each, row) for each in self.loads)
                 listed = SIZES.goals * 8192 if "goal" in row.why else 0
                 listed += SIZES.sensors * 65536 if "sensor" in row.why else 0  # bash, and what it loads

@@ -39,6 +39,7 @@ class Asking(AskingCase):
             {"n", "kind", "session", "question", "options", "ref", "command", "diff", "run", "at", "state", "answer"},
         )
         self.assertEqual((ask["n"], ask["kind"], ask["state"], ask["options"]), (1, "ask", "open", ["red", "blue"]))
+        self.assertEqual(ask["ref"], "reports/x.md")
         self.assertEqual(self.tick()["outcome"], "unchanged", "its own question does not wake it")
         self.assertIn("looop answer 1 TEXT", self.looop("asks"))
         self.assertEqual(json.loads(self.looop("status", "--json"))["asks"], 1)
@@ -105,6 +106,16 @@ class Asking(AskingCase):
         self.assertIn("result:\n|   | > exit 0\n", self.prompt())
         self.looop("approve", "1", code=1)
 
+    def test_a_proposal_beside_others_that_wait_is_its_own_and_made_once(self):
+        self.beat({"move": "ask", "question": "Which?"})
+        self.beat({"move": "shell", "command": "git push", "reversible": True})
+        push_tags = {"move": "shell", "command": "git push --tags", "reversible": True}
+        self.assertIn("proposed, as ask 3: git push --tags", self.beat(push_tags)["journal"])
+        again = self.beat(push_tags)
+        self.assertEqual(again["outcome"], "proposed")
+        self.assertIn("still waits for ask 3: git push --tags", again["journal"])
+        self.assertEqual([ask["command"] for ask in self.asks()], [None, "git push", "git push --tags"])
+
     def test_a_refusal_reaches_the_decider(self):
         self.beat({"move": "shell", "command": "git push", "reversible": True})
         self.assertIn("irreversible", self.looop("asks"))
@@ -162,6 +173,13 @@ class Asking(AskingCase):
         self.assertFalse(os.path.exists(self.path("sensors/s.sh")))
         self.looop("approve", "1")
         self.assertEqual(self.read("sensors/s.sh"), body)
+        self.beat({"move": "write_sensor", "name": "s", "body": body.replace("1", "2")})
+        self.write("sensors/s.sh", "echo '{}' # the person's\n")
+        self.looop("approve", "2", code=1)
+        self.assertIn("s.sh was changed since, and approving would write over it", self.stderr)
+        self.assertEqual(self.read("sensors/s.sh"), "echo '{}' # the person's\n")
+        self.looop("approve", "2", "--force")
+        self.assertEqual(self.read("sensors/s.sh"), body.replace("1", "2"))
 
     def test_a_direct_runner_does_not_get_past_the_playbook_gate(self):
         self.runner("cat >/dev/null; echo push freely > PLAYBOOK.md; echo done", "direct")

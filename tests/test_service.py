@@ -383,7 +383,7 @@ class Elsewhere(Case):
 class Due(unittest.TestCase):
     def test_cron_goes_by_the_clock_on_the_wall(self):
         self.addCleanup(time.tzset)
-        self.addCleanup(os.environ.__setitem__ if "TZ" in os.environ else os.environ.pop, "TZ", os.environ.get("TZ"))
+        self.addCleanup(os.environ.__setitem__, "TZ", os.environ["TZ"])
         os.environ["TZ"] = "CET-1CEST,M3.5.0,M10.5.0/3"
         time.tzset()
         for now, every, due in (

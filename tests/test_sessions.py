@@ -225,7 +225,8 @@ class Beginning(Sessions):
     def test_a_start_in_a_substitution_returns_and_hands_no_descriptor_on(self):
         reading, writing = os.pipe()
         self.addCleanup(os.close, reading)
-        quoted = " ".join(looop.quoted(word) for word in self.command("start-session", "a", "--command", "sleep 300"))
+        command = "echo READY; read x"
+        quoted = " ".join(looop.quoted(word) for word in self.command("start-session", "a", "--command", command))
         script = f'exec 8>&1 9</dev/null; x=$({quoted}); echo "<$x>"'
         done = subprocess.run(
             ["bash", "-c", script],
@@ -238,6 +239,7 @@ class Beginning(Sessions):
         self.assertEqual(os.read(reading, 1), b"")
         self.assertTrue(self.session("a").alive)
         if LINUX:
+            self.wait_for(self.session("a"), "READY")  # before that, the loader has its libraries open
             child = self.session("a").status["pid"]
             self.assertEqual({int(name) for name in os.listdir(f"/proc/{child}/fd")}, {0, 1, 2})
             kinds = [os.readlink(f"/proc/{child}/fd/{number}") for number in (0, 1, 2)]
