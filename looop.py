@@ -5227,6 +5227,12 @@ def is_current(session: Session) -> bool:
     return bool(sound_fields(f"{session.folder}/meta.json").get("started") == session.generation)
 
 
+def lives_on(profile: Profile, session: Session) -> bool:
+    """Tell whether a session's lock is held, and not by another that has taken its id."""
+    now = read_session(profile, session.id) if lock_is_held(f"{session.folder}/lock") else None
+    return bool(now and now.generation == session.generation)
+
+
 def list_sessions(profile: Profile) -> list[Session]:
     """Return every session, by id. Raise Failure when the store cannot be read: an error is no empty fleet."""
     names = [name for name in names_in(profile.path("sessions"), "sessions") if name == PULSE or valid_id(name)]
@@ -5355,10 +5361,13 @@ def prune_sessions(profile: Profile, older: float, now: float, dry: bool = False
     if dry or not os.path.isdir(profile.path("sessions")):
         return [session.id for session in found]
     removed = []
+    patience = time.monotonic() + FAREWELL + 0.5
+    while any(lives_on(profile, session) for session in found) and time.monotonic() < patience:
+        time.sleep(0.01)  # its supervisor still says farewell
     with store_lock(profile):
         for session in found:
             again = read_session(profile, session.id)
-            held = lock_is_held(f"{session.folder}/lock")  # its supervisor still says farewell
+            held = lock_is_held(f"{session.folder}/lock")
             if again and not again.alive and not held and again.meta == session.meta:
                 remove_session(profile, session.id)
                 remove_file(profile.path("prompts", f"{session.id}.md"))
@@ -6584,6 +6593,7 @@ class Switchboard:
 ENTER_PAUSE = 0.2  # seconds between a text and its Enter: agents take what comes faster for a part of the paste
 HUP_GRACE, TERM_GRACE = 0.5, 2.0  # seconds that a tree has after HUP and after TERM
 REPAINT_EVERY = 0.5  # seconds between fresh screens for a viewer that cannot keep up
+FAREWELL = 1.0  # seconds that clients have to take what is queued for them, once the session has ended
 ANSWER_TIME = 1.0  # seconds within which a viewer's terminal may answer what the command asked
 FOLDER_EVERY = 60.0  # seconds between looks whether its folder is there still
 HISTORY_PAINTED = 2000  # lines at most that a viewer is given of what has scrolled away
@@ -6663,7 +6673,7 @@ class Supervisor(Switchboard):
                 self.faults += 1
                 if self.faults > FAULTS_MAX:
                     raise
-        deadline = time.monotonic() + 1.0  # for clients to take what is queued for them
+        deadline = time.monotonic() + FAREWELL
         self.loop.readers.clear()
         while self.loop.writers and time.monotonic() < deadline:
             self.loop.turn(0.1)
@@ -8452,12 +8462,6 @@ def as_it_is(profile: Profile, session: Session) -> Session:
     """Return a session as it is now; as it was last seen where it is gone, or another has taken its id."""
     now = read_session(profile, session.id)
     return now if now and now.generation == session.generation else session
-
-
-def lives_on(profile: Profile, session: Session) -> bool:
-    """Tell whether a session's lock is held, and not by another that has taken its id."""
-    now = read_session(profile, session.id) if lock_is_held(f"{session.folder}/lock") else None
-    return bool(now and now.generation == session.generation)
 
 
 def runs_inside(session: Session) -> bool:

@@ -196,6 +196,16 @@ looop.set_subreaper = gone"""
         with unittest.mock.patch.object(os, "listdir", lambda path: [*listed(path), ".new-1-gone"]):
             self.assertEqual(looop.prune_sessions(profile, 0.0, time.time()), ["a"])
 
+    def test_who_has_ended_is_pruned_while_a_viewer_is_told_so_slowly(self):
+        self.begin("a", "read x; seq 1 60000")
+        session = looop.read_session(looop.open_profile(self.env, os.path.join(ROOT, "looop.py")), "a")
+        with looop.Channel(session) as viewer:
+            viewer.send(b'{"op": "attach", "cols": 80, "rows": 24, "read_only": true, "scrollback": 0}\n')
+            self.assertIn(b'"ok":true', viewer.sock.recv(4096))
+            self.looop("send", "a", "go")
+            self.looop("wait", "a")
+            self.assertEqual(self.looop("prune"), "removed: a\n")
+
     def test_what_ended_in_a_later_time_is_pruned(self):
         self.begin("a", "true")
         self.looop("wait", "a")
