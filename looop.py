@@ -5117,6 +5117,7 @@ class Frames:
 ALIVE_STATES = ("starting", "running")
 IDLE_AFTER = 5.0  # seconds of silence after which a session is called idle
 STUCK_AFTER = 900.0  # and after which it is called stuck
+FAREWELL = 1.0  # seconds that clients have to take what is queued for them, once the session has ended
 PULSE = "pulse"
 
 
@@ -6593,7 +6594,6 @@ class Switchboard:
 ENTER_PAUSE = 0.2  # seconds between a text and its Enter: agents take what comes faster for a part of the paste
 HUP_GRACE, TERM_GRACE = 0.5, 2.0  # seconds that a tree has after HUP and after TERM
 REPAINT_EVERY = 0.5  # seconds between fresh screens for a viewer that cannot keep up
-FAREWELL = 1.0  # seconds that clients have to take what is queued for them, once the session has ended
 ANSWER_TIME = 1.0  # seconds within which a viewer's terminal may answer what the command asked
 FOLDER_EVERY = 60.0  # seconds between looks whether its folder is there still
 HISTORY_PAINTED = 2000  # lines at most that a viewer is given of what has scrolled away

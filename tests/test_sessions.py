@@ -1528,7 +1528,8 @@ class Abuse(Sessions):
         self.begin("fix-ci", "echo READY; exec cat")
         self.begin("fix-ci-2", "true")
         self.looop("send", "fix-ci", "hello")
-        self.assertIn("fix-ci-2 had ended", wait_until(lambda: self.looop("kill", "fix-ci-"), "it"))
+        self.looop("wait", "fix-ci-2")
+        self.assertIn("fix-ci-2 had ended", self.looop("kill", "fix-ci-"))
         self.looop("kill", "fix-ci")
         self.assertFalse(self.session("fix-ci").alive)
 
