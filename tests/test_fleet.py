@@ -207,6 +207,15 @@ looop.set_subreaper = gone"""
             self.looop("wait", "a")
             self.assertEqual(self.looop("prune"), "removed: a\n")
 
+    def test_who_says_farewell_for_ever_is_not_waited_for_and_not_removed(self):
+        self.begin("a", "true")
+        self.looop("wait", "a")
+        with looop.Lock(self.path("sessions", "a", "lock")) as lock:  # as its supervisor, stopped, would hold it
+            self.assertTrue(lock.acquire(10.0, "supervisor of a"))
+            self.assertEqual(self.looop("prune"), "removed: nothing\n")
+            self.assertTrue(os.path.exists(self.path("sessions", "a", "status.json")))
+        self.assertEqual(self.looop("prune"), "removed: a\n")
+
     def test_what_ended_in_a_later_time_is_pruned(self):
         self.begin("a", "true")
         self.looop("wait", "a")
