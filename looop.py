@@ -636,9 +636,10 @@ def pretty(value: JSON) -> str:
 # ======================================================================================================================
 # 4. Time
 # ======================================================================================================================
-# Stored: UTC, `2026-01-02T03:04:05Z`. Shown: local time. Durations in: `90`, `90s`, `500ms`, `15m`, `2h`, `3d`.
+# Stored: UTC, `2026-01-02T03:04:05Z`. Shown: local time. Durations in: DUR_FORMS.
 
-_UNITS = (("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3600.0), ("d", DAY))
+_UNITS = (("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3600.0), ("d", DAY), ("w", 7 * DAY))
+DUR_FORMS = "90, 90s, 500ms, 15m, 2h, 3d or 1w"
 
 
 def parse_duration(text: str) -> float:
@@ -651,10 +652,10 @@ def parse_duration(text: str) -> float:
     else:
         scale = 1.0
     if not word.replace(".", "", 1).isdigit() or not word.isascii():
-        raise ValueError(f"{text!r} is no duration: write 90, 90s, 500ms, 15m, 2h or 3d")
+        raise ValueError(f"{text!r} is no duration: write {DUR_FORMS}")
     secs = float(word) * scale
     if secs > DUR_MAX:
-        raise ValueError(f"{one_line(text, 40)!r} is longer than anything: write 90, 90s, 500ms, 15m, 2h or 3d")
+        raise ValueError(f"{one_line(text, 40)!r} is longer than anything: write {DUR_FORMS}")
     return secs
 
 
@@ -12331,6 +12332,7 @@ _UNIT_WORDS = {
     "m": "m min mins minute minutes",
     "h": "h hr hrs hour hours",
     "d": "d day days",
+    "w": "w week weeks",
 }
 
 
@@ -17995,7 +17997,7 @@ LOOP_VERBS: tuple[Verb, ...] = (
         cmd_version,
         "Setting up",
         "print the version",
-        examples=(("looop version", ""), ("looop --version", "the same")),
+        examples=(("looop version", ""), ("looop --version", "the same; and so are -v and -V")),
     ),
     Verb(
         "_cost",
@@ -18134,7 +18136,7 @@ def verb_parts(verb: Verb) -> list[tuple[str, Block]]:
     parts += [("Arguments", Block("rows", arguments))] if arguments else []
     parts += [("Options", Block("rows", options))] if options else []
     if any("DUR" in form.split() or "(DUR)" in line for form, line in (*arguments, *options)):
-        parts.append(("", text_block("DUR: a time, like 90, 90s, 500ms, 15m, 2h or 3d.")))
+        parts.append(("", text_block(f"DUR: a time, like {DUR_FORMS}.")))
     return [*parts, ("Examples", Block("code", verb.examples)), ("Exit codes", Block("rows", exit_rows(verb)))]
 
 
@@ -18516,7 +18518,7 @@ class Row(Record):
 
 
 _HELP = Option("--help", "show what there is to know of it", short="-h")
-_VERSION = Option("--version", "print the version", short="-V")
+_VERSION = Option("--version", "print the version", short="-v")
 
 
 def completion_rows(verbs: Sequence[Verb]) -> list[Row]:
@@ -18633,12 +18635,15 @@ def zsh_option(option: Option) -> list[str]:
     ends = line
     if option.metavar:
         colon = "::" if option.bare else ":"
-        ends = f"={line}{colon}{zsh_escaped(option.metavar, ':')}:{zsh_action(option)}"
+        ends = f"{line}{colon}{zsh_escaped(option.metavar, ':')}:{zsh_action(option)}"
     elif option.kind != "text":
         ends = f"=-{line}::value:{zsh_action(option)}"
     names = [name for name in (option.short, option.name) if name]
     others = "(- *)" if option.name in ("--help", "--version") else f"({' '.join(names)})" if len(names) > 1 else ""
-    return [("*" if option.many else others) + name + ends for name in names]
+    joins = dict.fromkeys(names, "")
+    if option.metavar:  # a value: `-n5` or `-n 5`, `--limit=5` or `--limit 5`
+        joins = {name: "=" if name.startswith("--") else "+" for name in names}
+    return [("*" if option.many else others) + name + joins[name] + ends for name in names]
 
 
 def zsh_argument(place: int, argument: Argument) -> str:
@@ -19007,7 +19012,7 @@ _looop() {
   fi
   shift $at words
   (( CURRENT -= at ))
-  _arguments -S : $specs
+  _arguments -s -S : $specs
 }
 
 if [[ $funcstack[1] == _looop ]]; then
@@ -19260,46 +19265,82 @@ def verb_meant(first: str, second: str, groups: Mapping[str, Sequence[str]]) -> 
     return near_words(first, sorted(groups)) or "looop help lists them"
 
 
-def parse_args(verb: Verb, words: Sequence[str]) -> dict[str, JSON]:
-    """Return a verb's options and arguments by name, without dashes. Raise Failure for what it does not take."""
-    parsed: dict[str, JSON] = {option.name[2:]: None for option in verb.options}
-    known = {option.name: option for option in verb.options}
-    known.update((option.short, option) for option in verb.options if option.short)
-    plain: list[str] = []
+class Word(Record):
+    """Hold one piece of a command line: an option with its value, an unknown option, or a positional word."""
+
+    option: Option | None
+    name: str  # of an option: as it was typed
+    value: str | None  # of an option: None where none was given; else the word
+
+
+def split_words(options: Iterable[Option], words: Sequence[str]) -> Iterator[Word]:
+    """Give the pieces of a command line, as getopt(3) splits it.
+
+    An option that takes a value takes the next word, whatever that is. Short options can share a word (`-wa`), and the
+    value of the last one can follow in it (`-n5`). `--` ends the options.
+    """
+    known = {name: option for option in (*options, _HELP) for name in (option.name, option.short) if name}
     rest = list(words)
     while rest:
         word = rest.pop(0)
         if word == "--":
-            plain += rest
-            break
+            yield from (Word(None, "", plain) for plain in rest)
+            return
         if not word.startswith("-") or word == "-":
-            plain.append(word)
+            yield Word(None, "", word)
             continue
-        name, equals, value = word.partition("=") if word.startswith("--") else (word, "", "")
+        long = word.startswith("--")
+        name, attached, value = word.partition("=") if long else (word[:2], word[2:], word[2:])
+        if not long and name not in known:
+            name, attached = word, ""
         option = known.get(name)
-        if option is None:
-            words_may = any(argument.count == "*" for argument in verb.args)
-            where = f"words that begin with - stand after --: looop {verb.name} … -- {one_line(word, 40)}"
-            hint = near_words(name, list(known)) or (where if words_may else f"looop help {verb.name}")
-            raise Failure(f"{verb.name}: unknown option {one_line(name, 60)}", hint, EXIT_USAGE)
-        key = option.name[2:]
-        if not option.metavar:
-            if option.kind != "text":
-                parsed[key] = value if equals else option.kind
-                continue
-            if equals:
-                raise Failure(f"{verb.name}: {name} takes no value", f"looop help {verb.name}", EXIT_USAGE)
-            parsed[key] = True
-            continue
-        if not equals and option.bare and (not rest or rest[0].startswith("-")):
-            value = option.bare
-        elif not equals:
-            if not rest:
+        if option and not option.metavar and attached and not long:
+            value, attached = "", ""
+            rest.insert(0, f"-{word[2:]}")
+        if attached:
+            yield Word(option, name, value)
+        elif option and option.bare and (not rest or rest[0].startswith("-")):
+            yield Word(option, name, option.bare)
+        else:
+            yield Word(option, name, rest.pop(0) if option and option.metavar and rest else None)
+
+
+def asks_help(options: Iterable[Option], words: Sequence[str]) -> bool:
+    """Tell whether a command line holds --help or -h as an option, and not as the value of one."""
+    return any(word.option is _HELP for word in split_words(options, words))
+
+
+def parse_args(verb: Verb, words: Sequence[str]) -> dict[str, JSON]:
+    """Return a verb's options and arguments by name, without dashes. Raise Failure for what it does not take."""
+    parsed: dict[str, JSON] = {option.name[2:]: None for option in verb.options}
+    plain: list[str] = []
+    for word in split_words(verb.options, words):
+        option, name, value = word.option, word.name, word.value
+        if not name:
+            plain.append(str(value))
+        elif option is None:
+            raise unknown_option(verb, name)
+        elif option.metavar:
+            if value is None:
                 raise Failure(f"{verb.name}: {name} needs a value", f"{name} {option.metavar}", EXIT_USAGE)
-            value = rest.pop(0)
-        read = option_value(verb, option, value)
-        parsed[key] = [*(parsed[key] or []), read] if option.many else read
+            read = option_value(verb, option, value)
+            parsed[option.name[2:]] = [*(parsed[option.name[2:]] or []), read] if option.many else read
+        elif option.kind != "text":
+            parsed[option.name[2:]] = option.kind if value is None else value
+        elif value is not None:
+            raise Failure(f"{verb.name}: {name} takes no value", f"looop help {verb.name}", EXIT_USAGE)
+        else:
+            parsed[option.name[2:]] = True
     return {**parsed, **parsed_plain(verb, plain)}
+
+
+def unknown_option(verb: Verb, name: str) -> Failure:
+    """Make the failure of an option that a verb does not take."""
+    names = [name for option in verb.options for name in (option.name, option.short) if name]
+    words_may = any(argument.count == "*" for argument in verb.args)
+    where = f"words that begin with - stand after --: looop {verb.name} … -- {one_line(name, 40)}"
+    hint = near_words(name, names) or (where if words_may else f"looop help {verb.name}")
+    return Failure(f"{verb.name}: unknown option {one_line(name, 60)}", hint, EXIT_USAGE)
 
 
 def option_value(verb: Verb, option: Option, text: str) -> JSON:
@@ -19339,12 +19380,11 @@ def dispatch(profile: Profile, words: list[str]) -> int:
     """Find the verb and run it."""
     if not words:
         return show_home(profile)
-    if words[0] in ("--version", "-V"):
+    if words[0] in ("--version", "-v", "-V"):
         words[0] = "version"
     verb, rest = find_verb(words)
-    options = rest[: rest.index("--")] if "--" in rest else rest
-    if "--help" in options or "-h" in options:
-        named = verb.name.split() if verb else [word for word in options if not word.startswith("-")]
+    if asks_help(verb.options if verb else (), rest):
+        named = verb.name.split() if verb else [word for word in rest if not word.startswith("-")]
         show_text(profile, page_of(named, page_width()) if named else overview(VERBS))
         return 0
     if verb is None:

@@ -4,7 +4,7 @@
 _looop_takes() { # what these words take; fails where there is no such verb
   options=() arguments=()
   case $1 in
-    '') options=(-h,--help -V,--version) arguments=(%verb) ;;
+    '') options=(-h,--help -v,--version) arguments=(%verb) ;;
     cost) options=('--by=day|kind|runner|goal|model' --rows --json -h,--help) arguments=('today|week|month|all|%cost-action') ;;
     sensor) arguments=(%sensor-action) ;;
     config) arguments=(%config-action) ;;

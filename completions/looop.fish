@@ -4,7 +4,7 @@
 function __looop_takes --no-scope-shadowing # what these words take; fails where there is no such verb
     switch $argv[1]
         case ''
-            set options '-h,--help'\t'show what there is to know of it' '-V,--version'\t'print the version'
+            set options '-h,--help'\t'show what there is to know of it' '-v,--version'\t'print the version'
             set arguments '%verb'
         case 'cost'
             set options '--by=day|kind|runner|goal|model'\t'day (the default), kind, runner, goal or model' '--rows'\t'print the rows of the ledger instead' '--json'\t'print JSON' '-h,--help'\t'show what there is to know of it'

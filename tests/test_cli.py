@@ -89,7 +89,36 @@ class Usage(Case):
 
     def test_version(self):
         self.assertEqual(self.looop("version"), f"looop {looop.VERSION}\n")
-        self.assertEqual(self.looop("--version"), f"looop {looop.VERSION}\n")
+        for word in ("--version", "-v", "-V"):
+            self.assertEqual(self.looop(word), f"looop {looop.VERSION}\n")
+
+    def test_short_options_share_a_word(self):
+        options = (looop.Option("--all", "", short="-a"), looop.Option("--watch", "", short="-w"))
+        options += (looop.Option("--limit", "", "N", "count", short="-n"), looop.Option("--re", "", "RE", short="-r"))
+        verb = looop.Verb("try", print, "Looking", "try", (looop.Argument("words", "", "*"),), options)
+        for words, expected in (
+            ("-wa", {"watch": True, "all": True}),
+            ("-awn5", {"watch": True, "all": True, "limit": 5}),
+            ("-n5 -a", {"limit": 5, "all": True}),
+            ("-an 7 x", {"all": True, "limit": 7, "words": ["x"]}),
+            ("-rwa", {"re": "wa"}),
+            ("-r -h", {"re": "-h"}),
+            ("--re -- x", {"re": "--", "words": ["x"]}),
+            ("- -a -- -wa", {"all": True, "words": ["-", "-wa"]}),
+        ):
+            given = {key: value for key, value in looop.parse_args(verb, words.split()).items() if value}
+            self.assertEqual(given, expected, words)
+        self.assertTrue(looop.asks_help(options, ["-wh"]))
+        self.assertFalse(looop.asks_help(options, ["-rh", "--re", "-h", "--", "-h"]))
+        self.refuse(["ls", "-wx"], "unknown option -x")
+        self.refuse(["send", "-wn"], "unknown option -wn")
+
+    def test_help_is_an_option_and_never_a_value(self):
+        self.refuse(["log", "x", "--grep", "-h"], "there is no such session", 1)
+        self.refuse(["ask", "which?", "--option", "-h", "--bogus"], "unknown option --bogus")
+        for words in (("log", "x", "-h"), ("log", "-fh"), ("log", "--bogus", "--help"), ("asks", "--wait", "-h")):
+            self.assertEqual(self.looop(*words), looop.verb_page(looop.find_verb(words)[0]), words)
+        self.assertIn("paused", self.looop("pause", "1m", "--", "-h"))
 
 
 class Streams(Case):

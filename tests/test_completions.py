@@ -177,7 +177,7 @@ class Written(unittest.TestCase):
     def test_bash(self):
         script = self.rows_of("bash")
         for line in (
-            "    '') options=(-h,--help -V,--version) arguments=(%verb) ;;",
+            "    '') options=(-h,--help -v,--version) arguments=(%verb) ;;",
             "    show) options=(-f,--follow '--by=day|it'\"'\"'s' --env+= --into=@folder '--dry-run:=show|decide'"
             " -h,--help) arguments=('all|@goal' - ...) ;;",
             "    'box list') options=(-h,--help) ;;",

@@ -422,7 +422,7 @@ class Pausing(Case):
         self.looop("pause", "--until", "09:00")
         before = self.read("pause.json")
         for words, hint in (
-            ("1h30m", "write 90, 90s, 500ms, 15m, 2h or 3d; a time of day: --until 17:30"),
+            ("1h30m", "write 90, 90s, 500ms, 15m, 2h, 3d or 1w; a time of day: --until 17:30"),
             ("17:30", "--until 17:30"),
             ("2hours lunch", "is no duration"),
             ("2 hours", "write 2h"),

@@ -263,13 +263,14 @@ class Time(unittest.TestCase):
             "15m": 900,
             "2h": 7200,
             "3d": 259200,
+            "1w": 604800,
             "0": 0,
             "1.5h": 5400,
             " 5 m ": 300,
         }
         for text, secs in cases.items():
             self.assertEqual(looop.parse_duration(text), secs, text)
-        for text in ("", "s", "-1", "1w", "1m30s", "nan", "inf", "1e3", "²", "0x10", "1_0"):
+        for text in ("", "s", "-1", "1y", "1m30s", "nan", "inf", "1e3", "²", "0x10", "1_0"):
             with self.assertRaises(ValueError, msg=text):
                 looop.parse_duration(text)
 
