@@ -1478,6 +1478,31 @@ def merged_runners(entries: Mapping[str, JSON]) -> dict[str, Runner]:
     return runners
 
 
+# What tells a program about the agent or the terminal that looop was called from; a name that ends in * is a prefix. The
+# child of a beat is no child of that agent, and a session has a terminal of its own. Not listed, because they are the
+# person's: settings of agents (CLAUDE_CONFIG_DIR, CLAUDE_CODE_USE_BEDROCK, CODEX_HOME), and SSH_AUTH_SOCK, DISPLAY,
+# WAYLAND_DISPLAY.
+_CALLER = {
+    "agent": """CLAUDECODE CLAUDE_CODE_ENTRYPOINT CLAUDE_CODE_SSE_PORT CLAUDE_CODE_SESSION_ID CLAUDE_CODE_EXECPATH
+        CLAUDE_CODE_CHILD_SESSION CLAUDE_CODE_PARENT_SESSION_ID CLAUDE_CODE_SESSION_ACCESS_TOKEN CLAUDE_CODE_REMOTE
+        CLAUDE_CODE_REMOTE_SESSION_ID CLAUDE_CODE_CONTAINER_ID CLAUDE_AGENT_SDK_VERSION CLAUDE_ENV_FILE
+        CLAUDE_PROJECT_DIR CLAUDE_PLUGIN_* CLAUDE_EFFORT AI_AGENT PI_CODING_AGENT CODEX_CI CODEX_THREAD_ID
+        GEMINI_CLI OPENCODE OPENCODE_PID CURSOR_AGENT CURSOR_TRACE_ID""".split(),
+    "terminal": """TMUX TMUX_* STY WINDOW LINES COLUMNS WINDOWID TERM_PROGRAM TERM_PROGRAM_* TERM_SESSION_ID
+        TERMINAL_EMULATOR LC_TERMINAL LC_TERMINAL_VERSION COLORFGBG KITTY_* WEZTERM_* VTE_VERSION WT_* ITERM_*
+        ALACRITTY_* GHOSTTY_* KONSOLE_* GNOME_TERMINAL_* PTYXIS_* TILIX_ID TERMINATOR_UUID XTERM_* WARP_* ZELLIJ
+        ZELLIJ_* VSCODE_* INSIDE_EMACS NVIM NVIM_* VIM_TERMINAL VIM_SERVERNAME LOOOP_COLOR""".split(),
+}
+
+
+def without_caller(env: Mapping[str, str], *kinds: str) -> dict[str, str]:
+    """Return an environment without what tells about looop's caller; `kinds`: keys of _CALLER (pure)."""
+    listed = [name for kind in kinds for name in _CALLER[kind]]
+    names = frozenset(listed)
+    prefixes = tuple(name[:-1] for name in listed if name.endswith("*"))
+    return {key: value for key, value in env.items() if key not in names and not key.startswith(prefixes)}
+
+
 class Profile:
     """Carry one looop: its paths, its environment, and its config once somebody asks for a setting."""
 
@@ -1588,7 +1613,9 @@ class Profile:
 
     def child_env(self, **extra: str) -> dict[str, str]:
         """Return the environment of a child: ours, and where looop and its files are."""
-        env = {key: value for key, value in self.env.items() if key not in ("LOOOP_RUN_ID", "LOOOP_SESSION_ID")}
+        env = without_caller(self.env, "agent")
+        for name in ("LOOOP_RUN_ID", "LOOOP_SESSION_ID"):
+            env.pop(name, None)
         env["LOOOP_CHILD"] = "1"  # what looop starts is not a person: `require_person`
         env["LOOOP_BIN"] = self.executable()
         env["LOOOP_DATA_DIR"] = self.data
@@ -1948,8 +1975,9 @@ def ring(data: str) -> None:
 # ======================================================================================================================
 # 9. Children
 # ======================================================================================================================
-# One loop runs every child looop has: sensors, runners, shell moves, git. Each child leads a process group of its own,
-# has a deadline, and is reaped after its group was dealt with, never before: until then no stranger can get its number.
+# One loop runs every child looop has: sensors, runners, shell moves, git. Each child leads a session without a terminal
+# and a process group, has a deadline, and is reaped after its group was dealt with, never before: until then no
+# stranger can get its number.
 #
 #     starting ─▶ running ─┬─▶ exited ─▶ reaped
 #                          └─▶ past its deadline or its cap: TERM to the group, KILL_GRACE, KILL ─▶ reaped
@@ -2165,14 +2193,19 @@ class Child:
 
 
 def spawn(argv: list[str], env: dict[str, str], actions: list[tuple[int, int, int]]) -> int:
-    """Start a process that leads a group of its own, with default signal dispositions; return its pid.
+    """Start a process that leads a session and a group, with default signal dispositions; return its pid.
 
-    A script without a `#!` line is run by a shell, as a shell would. Raise OSError when it cannot be started.
+    Its session has no terminal: a program that asks a question on /dev/tty fails at once instead of waiting until its
+    deadline. A script without a `#!` line is run by a shell, as a shell would. Raise OSError when it cannot be started.
     """
     heeded = [_signal.SIGINT, _signal.SIGQUIT, _signal.SIGHUP, _signal.SIGTERM, _signal.SIGPIPE, _signal.SIGCHLD]
-    options: dict[str, Any] = {"file_actions": actions, "setpgroup": 0, "setsigdef": heeded, "setsigmask": []}
+    options: dict[str, Any] = {"file_actions": actions, "setsid": True, "setsigdef": heeded, "setsigmask": []}
     try:
-        return os.posix_spawn(argv[0], argv, env, **options)
+        try:
+            return os.posix_spawn(argv[0], argv, env, **options)
+        except NotImplementedError:  # macOS before 10.15: only a group can be had there
+            options.update(setsid=False, setpgroup=0)
+            return os.posix_spawn(argv[0], argv, env, **options)
     except OSError as error:
         if error.errno != 8:  # ENOEXEC
             raise
@@ -7146,12 +7179,6 @@ class Supervisor(Switchboard):
 # How a session begins: its folder is made aside with the lock held, gets its id, and a supervisor is forked away twice.
 # Whoever starts it waits for one word through a pipe: that the command runs, or why it does not.
 
-_FOREIGN_TERMINAL = frozenset(  # of the terminal that a session was started in, which is not the one it gets
-    """TMUX TMUX_PANE STY WINDOW LINES COLUMNS WINDOWID TERM_PROGRAM TERM_PROGRAM_VERSION TERM_SESSION_ID
-    KITTY_WINDOW_ID KITTY_PID WEZTERM_PANE VTE_VERSION WT_SESSION ITERM_SESSION_ID ALACRITTY_WINDOW_ID
-    LOOOP_COLOR""".split()
-)
-
 
 class Start(Record):
     """Say what session a person or a move wants."""
@@ -7327,7 +7354,7 @@ def take_id(profile: Profile, session: str, aside: str) -> None:
 
 def session_env(profile: Profile, session: str, worker: bool) -> dict[str, str]:
     """Return the environment of a session's command; `worker`: an agent, which speaks for no person."""
-    env = {key: value for key, value in profile.child_env().items() if key not in _FOREIGN_TERMINAL}
+    env = without_caller(profile.child_env(), "terminal")
     env.update(LOOOP_SESSION_ID=session, TERM="xterm-256color", COLORTERM="truecolor")
     if not worker and "LOOOP_CHILD" not in profile.env:
         del env["LOOOP_CHILD"]

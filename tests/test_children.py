@@ -1,5 +1,7 @@
 """Children: deadlines, caps, groups, grandchildren that hold on, and nothing left behind."""
 
+import contextlib
+import json
 import os
 import signal
 import time
@@ -7,7 +9,7 @@ import unittest
 
 import looop
 from tests.starts import end_starters
-from tests.support import Case, alive, processes_with, wait_until
+from tests.support import Case, Terminal, alive, processes_with, wait_until
 
 
 class Children(Case):
@@ -141,6 +143,77 @@ class Children(Case):
         self.assertEqual(len(found), 2)
         wait_until(lambda: not any(alive(pid) for pid in found), "their end")
         wait_until(lambda: not processes_with(self.home), "no descendant")
+
+
+class Alone(Case):
+    """What looop starts has neither its terminal nor the variables of whoever called it."""
+
+    LOOK = 'if (: </dev/tty) 2>/dev/null; then echo "$0 has a terminal"; fi >>"$HOME/seen"; echo "$0" >>"$HOME/asked"'
+
+    def saw(self, name):
+        path = os.path.join(self.home, name)
+        with contextlib.suppress(FileNotFoundError), open(path) as file:
+            return file.read()
+        return ""
+
+    def test_no_child_of_a_beat_has_the_terminal(self):
+        self.profile(sensors={"s": self.LOOK + "; echo '{}'"})
+        move = {"move": "shell", "command": self.LOOK.replace("$0", "move"), "reversible": True}
+        path = os.path.join(self.home, "reply")
+        with open(path, "w") as file:
+            json.dump(move, file)
+        command = f"cat >/dev/null; {self.LOOK.replace('$0', 'runner')}; cat {path}"
+        self.runner(command, notify=self.LOOK.replace("$0", "notify"), gate={"shell": "never"})
+        self.looop("start-session", "done", "--command", "true", "--verify", self.LOOK.replace("$0", "verify"))
+        self.looop("wait", "done")
+        self.looop("start-session", "flagged", "--command", "sleep 60")
+        self.looop("flag", "flagged", "look here")
+        terminal = Terminal(80, 24)
+        self.addCleanup(terminal.close)
+        terminal.run(self.command("tick"), self.env, self.home)
+        self.assertEqual(terminal.end(), 0, terminal.text())
+        asked = self.saw("asked")
+        for name in ("s.sh", "move", "runner", "notify", "verify"):
+            self.assertIn(name, asked)
+        self.assertEqual(self.saw("seen"), "")
+
+    def test_the_terminal_can_be_seen_where_there_is_one(self):
+        terminal = Terminal(80, 24)
+        self.addCleanup(terminal.close)
+        terminal.run(["bash", "-c", self.LOOK], self.env, self.home)
+        terminal.end()
+        self.assertIn("has a terminal", self.saw("seen"))
+
+    CALLER = {  # noqa: RUF012
+        "CLAUDECODE": "1",
+        "CLAUDE_CODE_ENTRYPOINT": "cli",
+        "CLAUDE_CODE_SSE_PORT": "1234",
+        "GEMINI_CLI": "1",
+        "OPENCODE": "1",
+        "KITTY_LISTEN_ON": "unix:/tmp/kitty",
+        "ZELLIJ": "0",
+        "ZELLIJ_SESSION_NAME": "mine",
+        "VSCODE_IPC_HOOK_CLI": "/run/user/1000/vscode",
+        "INSIDE_EMACS": "29.1,vterm",
+        "WEZTERM_UNIX_SOCKET": "/run/wezterm",
+        "TERM_PROGRAM": "vscode",
+        "WT_PROFILE_ID": "{1}",
+    }
+    PERSON = {"CLAUDE_CODE_USE_BEDROCK": "1", "CLAUDE_CONFIG_DIR": "/c", "SSH_AUTH_SOCK": "/a", "DISPLAY": ":0"}
+
+    def test_what_tells_about_the_caller_is_not_handed_on(self):
+        self.profile(sensors={"s": 'env >"$HOME/sensor"; echo "{}"'})
+        self.runner("""cat >/dev/null; env >"$HOME/runner"; echo '{"move":"noop"}'""")
+        env = {**self.CALLER, **self.PERSON}
+        self.looop("tick", env=env)
+        self.looop("start-session", "box", "--command", 'env >"$HOME/session"', env=env)
+        self.looop("wait", "box")
+        terminal = [name for name in self.CALLER if not name.startswith(("CLAUDE", "GEMINI", "OPENCODE"))]
+        for child in ("sensor", "runner", "session"):
+            names = {line.partition("=")[0] for line in self.saw(child).split("\n")}
+            self.assertLessEqual(self.PERSON.keys(), names, child)
+            unwanted = self.CALLER.keys() if child == "session" else self.CALLER.keys() - set(terminal)
+            self.assertEqual(sorted(names & set(unwanted)), [], child)
 
 
 class Stubborn(Case):
