@@ -1478,10 +1478,10 @@ def merged_runners(entries: Mapping[str, JSON]) -> dict[str, Runner]:
     return runners
 
 
-# What tells a program about the agent or the terminal that looop was called from; a name that ends in * is a prefix. The
-# child of a beat is no child of that agent, and a session has a terminal of its own. Not listed, because they are the
-# person's: settings of agents (CLAUDE_CONFIG_DIR, CLAUDE_CODE_USE_BEDROCK, CODEX_HOME), and SSH_AUTH_SOCK, DISPLAY,
-# WAYLAND_DISPLAY.
+# What tells a program about the agent or the terminal that looop was called from; a name that ends in * is a prefix.
+# The child of a beat is no child of that agent, and a session has a terminal of its own. Not listed, because they are
+# the person's: settings of agents (CLAUDE_CONFIG_DIR, CLAUDE_CODE_USE_BEDROCK, CODEX_HOME), and SSH_AUTH_SOCK,
+# DISPLAY, WAYLAND_DISPLAY.
 _CALLER = {
     "agent": """CLAUDECODE CLAUDE_CODE_ENTRYPOINT CLAUDE_CODE_SSE_PORT CLAUDE_CODE_SESSION_ID CLAUDE_CODE_EXECPATH
         CLAUDE_CODE_CHILD_SESSION CLAUDE_CODE_PARENT_SESSION_ID CLAUDE_CODE_SESSION_ACCESS_TOKEN CLAUDE_CODE_REMOTE
@@ -1497,10 +1497,9 @@ _CALLER = {
 
 def without_caller(env: Mapping[str, str], *kinds: str) -> dict[str, str]:
     """Return an environment without what tells about looop's caller; `kinds`: keys of _CALLER (pure)."""
-    listed = [name for kind in kinds for name in _CALLER[kind]]
-    names = frozenset(listed)
-    prefixes = tuple(name[:-1] for name in listed if name.endswith("*"))
-    return {key: value for key, value in env.items() if key not in names and not key.startswith(prefixes)}
+    names = [name for kind in kinds for name in _CALLER[kind]]
+    exact, prefixes = frozenset(names), tuple(name[:-1] for name in names if name.endswith("*"))
+    return {key: value for key, value in env.items() if key not in exact and not key.startswith(prefixes)}
 
 
 class Profile:

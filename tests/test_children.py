@@ -184,7 +184,7 @@ class Alone(Case):
         terminal.end()
         self.assertIn("has a terminal", self.saw("seen"))
 
-    CALLER = {  # noqa: RUF012
+    CALLER = {
         "CLAUDECODE": "1",
         "CLAUDE_CODE_ENTRYPOINT": "cli",
         "CLAUDE_CODE_SSE_PORT": "1234",
