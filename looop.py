@@ -284,6 +284,7 @@ class Reading(Record):
     streak: int = 0  # beats in a row on which the signal changed
     trusted: bool = False
     stamp: str = ""  # signature of the sensor's file when the reading was taken
+    plugin: bool = False  # it was made from a monitoring plugin's text and exit code
 
 
 class Item(Record):
@@ -499,8 +500,11 @@ def visible_width(text: str) -> int:
     return len(head) + sum(len(part.partition("m")[2]) for part in rest)
 
 
-def json_line(fields: Mapping[str, JSON]) -> str:
-    """Write flat fields as one line of JSON, without importing json when every value is a plain scalar."""
+def json_line(fields: Mapping[str, JSON], exact: bool = False) -> str:
+    """Write flat fields as one line of JSON, without importing json when every value is a plain scalar.
+
+    `exact` keeps odd bytes of names and arguments (as half surrogates), for looop alone to read again.
+    """
     parts = []
     for key, value in fields.items():
         if value is None or value is True or value is False:
@@ -510,22 +514,41 @@ def json_line(fields: Mapping[str, JSON]) -> str:
         elif type(value) is str and value.isascii() and value.isprintable():
             text = '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
         else:
-            return compact(fields)
+            return exact_json(fields) if exact else compact(fields)
         parts.append(f'"{key}":{text}')
     return "{" + ",".join(parts) + "}"
 
 
+BYTE_ORDER_MARK = "\ufeff"
 TOO_DEEP = "nested too deeply"  # JSON that Python's own parser gives up, or that others would
 
 
 def parse_json(raw: bytes | str) -> JSON:
-    """Parse JSON; raise ValueError for anything that is not, nesting too deep and numbers too long included."""
-    import json
+    """Parse JSON; raise ValueError for anything that is not, nesting too deep and numbers too long included.
 
+    Python's own parser also takes NaN and Infinity, and makes an infinity of 1e400: JSON has no such numbers. A byte
+    order mark is dropped (RFC 8259, section 8.1).
+    """
+    if not _DECODERS:  # to make one takes longer than to parse a short text
+        import json
+
+        _DECODERS.append(json.JSONDecoder(parse_constant=_finite, parse_float=_finite))
+    text = raw if isinstance(raw, str) else text_of(raw)
     try:
-        return json.loads(raw if isinstance(raw, str) else text_of(raw))
+        return _DECODERS[0].decode(text.removeprefix(BYTE_ORDER_MARK))
     except RecursionError:
         raise ValueError(TOO_DEEP) from None
+
+
+_DECODERS: list[Any] = []  # the one that `parse_json` made
+
+
+def _finite(word: str) -> float:
+    """Return the number that a word means. Raise ValueError for NaN and infinities."""
+    value = float(word)
+    if value - value != 0:
+        raise ValueError(f"{word} is not a JSON number")
+    return value
 
 
 def parse_fields(raw: bytes) -> dict[str, JSON]:
@@ -614,23 +637,43 @@ def moment(value: JSON) -> float | None:
 
 def compact(value: JSON) -> str:
     """Write a JSON value on one line, its keys in the order in which they are."""
+    return _strict_json(value, separators=(",", ":"))
+
+
+def canonical(value: JSON) -> str:
+    """Write a JSON value so that equal values give equal text, whatever the order of their keys."""
+    return _strict_json(value, sort_keys=True, separators=(",", ":"))
+
+
+def pretty(value: JSON) -> str:
+    """Write a JSON value for people: indented, one trailing newline."""
+    return _strict_json(value, indent=2) + "\n"
+
+
+def exact_json(value: JSON) -> str:
+    """Write a JSON value on one line for looop alone to read again: odd bytes of a name stay what they are."""
     import json
 
     return json.dumps(value, separators=(",", ":"))
 
 
-def canonical(value: JSON) -> str:
-    """Write a JSON value so that equal values give equal text, whatever the order of their keys."""
+def _strict_json(value: JSON, **options: Any) -> str:
+    """Write a JSON value as every reader accepts it: half a surrogate, which jq and others refuse, becomes U+FFFD."""
     import json
 
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    text = json.dumps(value, **options)
+    return json.dumps(without_surrogates(value), **options) if "\\ud" in text else text
 
 
-def pretty(value: JSON) -> str:
-    """Write a JSON value for people: indented, one trailing newline."""
-    import json
-
-    return json.dumps(value, indent=2, ensure_ascii=True) + "\n"
+def without_surrogates(value: JSON) -> JSON:
+    """Return a JSON value in whose texts each half of a surrogate pair is U+FFFD."""
+    if isinstance(value, str):
+        return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    if isinstance(value, (list, tuple)):
+        return [without_surrogates(inner) for inner in value]
+    if isinstance(value, dict):
+        return {without_surrogates(key): without_surrogates(inner) for key, inner in value.items()}
+    return value
 
 
 # ======================================================================================================================
@@ -7332,7 +7375,7 @@ def write_meta(profile: Profile, folder: str, order: Order, start: Start) -> Non
         "version": VERSION,
         "protocol": PROTOCOL,
     }
-    write_atomic(f"{folder}/meta.json", json_line(meta).encode(), sync=False)
+    write_atomic(f"{folder}/meta.json", json_line(meta, exact=True).encode(), sync=False)
 
 
 def take_id(profile: Profile, session: str, aside: str) -> None:
@@ -7417,7 +7460,8 @@ def supervise(order: Order, lock: int, report: int) -> None:
         try:
             os.chdir(order.folder)
             supervised = {"pid": os.getpid(), "start": start_time(os.getpid())}
-            write_atomic("meta.json", json_line({**read_fields("meta.json"), **supervised}).encode(), sync=False)
+            meta = {**read_fields("meta.json"), **supervised}
+            write_atomic("meta.json", json_line(meta, exact=True).encode(), sync=False)
             supervisor = Supervisor(order)
             supervisor.start()
         except OSError as error:
@@ -7559,7 +7603,7 @@ class Channel:
     ) -> dict[str, JSON]:
         """Send a request, with what belongs to it, and return the line that answers it."""
         try:
-            self.send(json_line(request).encode() + b"\n")
+            self.send(json_line(request, exact=True).encode() + b"\n")
             self.send(data, timeout)
         except Gone:
             pass  # it may have said why before it hung up
@@ -8159,7 +8203,7 @@ class Attached:
             self._raw()
             cols, rows = terminal_size()
             request = {"op": "attach", "cols": cols, "rows": rows, "read_only": self.read_only, "scrollback": 2000}
-            channel.send(json_line(request).encode() + b"\n")
+            channel.send(json_line(request, exact=True).encode() + b"\n")
             channel.sock.setblocking(False)
             reply = self._first_reply(channel, signals)
             if not self.why:
@@ -8726,7 +8770,8 @@ def write_verdict(session: Session, verdict: str, why: str, **more: JSON) -> Non
 # decider sees. Whatever goes wrong becomes a *stable* reading too: {"signal":{"error":"exit 3"},"detail":{…}}. It wakes
 # the loop once, when it appears, and once more when it goes.
 
-_JSON_BEGINNINGS = '{["-0123456789'
+_NOT_FIRST = "JSON, but not at the beginning of the output"
+_NOT_A_READING = "neither JSON nor the text of a plugin"
 _NAGIOS_STATUS = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
 
 
@@ -8736,6 +8781,7 @@ class SensorOptions(Record):
     interval: float = 0.0  # seconds that a reading is kept
     timeout: float | None = None  # seconds; None: the setting
     trusted: bool = False
+    plugin: bool = False  # its output is a monitoring plugin's, whatever it looks like
     problems: tuple[str, ...] = ()  # options that mean nothing
 
 
@@ -8755,11 +8801,22 @@ def sensor_options(head: bytes) -> SensorOptions:
                     found[key] = parse_duration(value)
                 elif key == "trust" and value in ("trusted", "untrusted"):
                     found["trusted"] = value == "trusted"
+                elif key == "format" and value in ("json", "plugin"):
+                    found["plugin"] = value == "plugin"
                 else:
                     problems.append(f"{word} means nothing")
             except ValueError as error:
                 problems.append(f"{word}: {error}")
     return SensorOptions(**found, problems=tuple(problems))
+
+
+def interpreter(head: bytes) -> str:
+    """Return the program that a script's first line names, `bash` for `#!/usr/bin/env bash`; "" where it names none."""
+    first = text_of(head).partition("\n")[0]
+    words = first[2:].split() if first.startswith("#!") else []
+    if words and words[0].rpartition("/")[2] == "env":
+        words = [word for word in words[1:] if not word.startswith("-") and "=" not in word]
+    return words[0] if words else ""
 
 
 def error_reading(words: str, ended: Ended) -> JSON:
@@ -8770,8 +8827,11 @@ def error_reading(words: str, ended: Ended) -> JSON:
     return {"signal": {"error": words}, "detail": detail}
 
 
-def reading_of(ended: Ended, cap: int, timeout: float) -> tuple[str, JSON]:
-    """Return ("ok" or "error", reading) of a sensor's end. Each thing that can go wrong has words of its own."""
+def reading_of(ended: Ended, cap: int, timeout: float, plugin: bool = False) -> tuple[str, JSON]:
+    """Return ("ok", "plugin" or "error", reading) of a sensor's end. Each thing that can go wrong has its own words.
+
+    `plugin`: the sensor says that it prints what a monitoring plugin prints.
+    """
     if ended.why == "spawn":
         return "error", error_reading(f"cannot start: {text_of(ended.err)}", ended.replace(err=b""))
     if ended.why == "timeout":
@@ -8780,14 +8840,14 @@ def reading_of(ended: Ended, cap: int, timeout: float) -> tuple[str, JSON]:
         return "error", error_reading(f"output over {cap} bytes", ended)
     if ended.code < 0:
         return "error", error_reading(f"signal {-ended.code}", ended)
-    text = text_of(ended.out).strip()
+    text = text_of(ended.out).removeprefix(BYTE_ORDER_MARK).strip()
     if not text:
         return "error", error_reading(f"exit {ended.code}" if ended.code else "no output", ended)
-    jsonish = text[0] in _JSON_BEGINNINGS or text in ("true", "false", "null")
-    if not jsonish and ended.code < 4 and "\n" not in text:
-        line, _, perfdata = text.partition("|")
-        detail = {"text": line.strip(), "perfdata": perfdata.strip()}
-        return "ok", {"signal": {"status": _NAGIOS_STATUS[ended.code]}, "detail": detail}
+    if plugin or not begins_like_json(text):
+        words = "" if plugin else why_no_plugin(text, ended.code)
+        if ended.code >= len(_NAGIOS_STATUS):
+            words = f"exit {ended.code}"
+        return ("error", error_reading(words, ended)) if words else ("plugin", plugin_reading(text, ended.code))
     if ended.code:
         return "error", error_reading(f"exit {ended.code}", ended)
     try:
@@ -8799,6 +8859,74 @@ def reading_of(ended: Ended, cap: int, timeout: float) -> tuple[str, JSON]:
     if nesting(value) > NESTING_MAX:
         return "error", error_reading(TOO_DEEP, ended)
     return ("error" if dig(value, "signal", "error") else "ok"), value  # a sensor may tell an error in its own words
+
+
+def begins_like_json(text: str) -> bool:
+    """Tell whether an output is meant as JSON; `[OK] …` and `3 users logged in` are not."""
+    import re
+
+    if text[0] in '{"':
+        return True
+    return re.match(r"\[\s*[\]\[{\"\d-]|(-?\d[\d.eE+-]*|true|false|null)\Z", text) is not None
+
+
+def why_no_plugin(text: str, code: int) -> str:
+    """Say why an output that does not begin like JSON is not a plugin's text either; "" when it is.
+
+    Exit 0 is what every script ends with, so it takes more: a line that calls itself OK, as plugins' lines do
+    (`OK - 3 users`, `LOAD OK: …`, `[OK] …`), or performance data behind a `|`.
+    """
+    import re
+
+    if holds_json(text):
+        return _NOT_FIRST
+    if code:
+        return ""
+    line = text.partition("\n")[0]
+    label = r"\W*(<[^>]*>)?((?!not\b|no\b|\d+\b)[\w./-]+[:\s]\s*){0,3}(OK\b|ok\s*[-:])"
+    numbers = r"[^|]*\|\s*('[^'|]+'|[^\s='|]+)=-?[\d.]"
+    return "" if re.match(label, line) or re.match(numbers, line) else _NOT_A_READING
+
+
+def holds_json(text: str) -> bool:
+    """Tell whether a JSON object that is not empty stands somewhere in a text."""
+    import json
+    import re
+
+    for brace in re.finditer(r'\{(?=\s*")', text):
+        try:
+            json.JSONDecoder().raw_decode(text, brace.start())
+        except ValueError:
+            continue
+        except RecursionError:
+            pass
+        return True
+    return False
+
+
+def plugin_reading(text: str, code: int) -> JSON:
+    """Make the reading of a plugin's output: text, behind a `|` numbers; below it long text, behind a `|` numbers.
+
+    https://assets.nagios.com/downloads/nagioscore/docs/nagioscore/4/en/pluginapi.html
+    """
+    first, _, below = text.partition("\n")
+    line, _, numbers = first.partition("|")
+    long, _, more = below.partition("|")
+    parts = [part.strip() for part in (numbers, *more.split("\n"))]
+    detail = {"text": line.strip(), "perfdata": " ".join(filter(None, parts))}
+    if long.strip():
+        detail["long_text"] = long.strip()
+    return {"signal": {"status": _NAGIOS_STATUS[code]}, "detail": detail}
+
+
+def whole_escapes(text: bytes) -> bytes:
+    r"""Return JSON with `\ufffd` for each `\ud83d` that stands alone, half of a cut character, which jq refuses."""
+    if b"\\ud" not in text and b"\\uD" not in text:
+        return text
+    import re
+
+    pattern = rb"(\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|\\u[dD][89a-fA-F][0-9a-fA-F]{2}"
+    return re.sub(pattern, lambda match: match[1] or rb"\ufffd", text)
 
 
 def nesting(value: JSON) -> int:
@@ -8871,6 +8999,12 @@ def refusal(path: str) -> str:
     return ""
 
 
+def missing_interpreter(path: str, env: Mapping[str, str]) -> str:
+    """Return the name of the program that is to run a script and is not there, "" when it is."""
+    program = interpreter(read_head(path))
+    return program.rpartition("/")[2] if program and not which(program, env) else ""
+
+
 READING_STATUSES = ("ok", "error", "refused", "kept")
 
 
@@ -8936,7 +9070,8 @@ def sense(profile: Profile, only: Sequence[str] = ()) -> dict[str, Reading]:
     timeouts: dict[str, float] = {}
     options: dict[str, SensorOptions] = {}
     env: dict[str, str] = {}
-    for name, path in sensor_files(profile).items():
+    paths = sensor_files(profile)
+    for name, path in paths.items():
         if only and name not in only:
             continue
         reason, stamp = refusal(path), signature(path)
@@ -8970,7 +9105,10 @@ def sense(profile: Profile, only: Sequence[str] = ()) -> dict[str, Reading]:
         if same and last and said == snapshot(profile, name):
             fresh = last.replace(status="ok", text=said, secs=ended.secs, streak=0)
         else:
-            status, reading = reading_of(ended, cap, timeouts[name])
+            status, reading = reading_of(ended, cap, timeouts[name], options[name].plugin)
+            needs = missing_interpreter(paths[name], profile.env) if status == "error" else ""
+            if needs and (ended.why == "spawn" or ended.code == 127):
+                reading = error_reading(f"needs {needs}, which is not installed", ended)
             clean = redacted(reading, profile.secrets, keys=True)  # JSON has more than one way to write a letter
             ended = ended if clean == reading else ended.replace(out=canonical(clean).encode())
             fresh = judged(ended, status, clean, last)
@@ -8979,7 +9117,8 @@ def sense(profile: Profile, only: Sequence[str] = ()) -> dict[str, Reading]:
 
 
 def cleaned_end(profile: Profile, ended: Ended) -> Ended:
-    """Return a child's end with what it printed free of secrets, before anything of that is cut."""
+    """Return a child's end with what it printed free of half characters and secrets, before anything of that is cut."""
+    ended = ended.replace(out=whole_escapes(ended.out))
     if not profile.secrets:
         return ended
     out, err = (profile.redacted(text_of(stream)).encode() for stream in (ended.out, ended.err))
@@ -8990,11 +9129,11 @@ def judged(ended: Ended, status: str, reading: JSON, last: Reading | None) -> Re
     """Put a reading together: its text, its digest, and for how many beats in a row its signal has changed."""
     said = text_of(ended.out).strip().encode()
     as_said = status == "ok" and said.startswith(b"{")
+    text = said if as_said else canonical(reading).encode()
     digest = signal_digest(reading)
     streak = 0 if last is None or last.digest == digest else last.streak + 1
-    return Reading(
-        ended.name, status, said if as_said else canonical(reading).encode(), digest, ended.secs, 0.0, streak
-    )
+    plugin = status == "plugin"
+    return Reading(ended.name, "ok" if plugin else status, text, digest, ended.secs, 0.0, streak, plugin=plugin)
 
 
 def keep_readings(profile: Profile, readings: Mapping[str, Reading]) -> None:
@@ -12726,7 +12865,7 @@ def sensor_table(rows: Sequence[Mapping[str, JSON]], now: float, paint: Paint) -
     table = [[paint("dim", head) for head in ("", "SENSOR", "AGE", "STATUS", "SIZE", "SIGNAL")]]
     for row in rows:
         glyph, colour = _STATUS_GLYPHS[row["status"]]
-        age = duration_text(now - parse_utc(row["at"])) if row["at"] else "never run"
+        age = duration_text(now - parse_utc(row["at"])) if row["at"] else "not in a beat yet"
         signal = "" if row["signal"] is None else one_line(canonical(row["signal"]), 72)
         status = (row["status"] or "") + (" flapping" if row["flapping"] else "")
         table.append([paint(colour, glyph), row["name"], age, status, str(row["bytes"]) if row["at"] else "", signal])
@@ -13833,7 +13972,8 @@ def cmd_sensor_show(profile: Profile, args: dict[str, JSON]) -> int:
     text = snapshot(profile, name)
     if not text:
         raise Failure(f"sensor {name}: has no reading yet", f"take one: looop sensor test {name}")
-    sys.stdout.write(printable(text_of(text)) + "\n" if args["json"] else printable(pretty(parsed_reading(text))))
+    reading = parsed_reading(text)
+    sys.stdout.write(compact(reading) + "\n" if args["json"] else printable(pretty(reading)))
     return 0
 
 
@@ -13856,11 +13996,13 @@ def tried_sensor(profile: Profile, name: str) -> tuple[dict[str, JSON], JSON]:
     row = {
         "name": name,
         "status": reading.status,
+        "format": None if reading.status != "ok" else "plugin" if reading.plugin else "json",
         "signal": signal_of(value),
         "bytes": len(reading.text),
         "secs": round(reading.secs, 3),
         "at": utc_text(reading.at),
         "flapping": False,
+        "known": bool(base),
         "wakes": not base or base["digest"] != reading.digest,
         "detail": value.get("detail"),
     }
@@ -13877,16 +14019,35 @@ def show_tried(profile: Profile, row: Mapping[str, JSON], value: JSON, as_json: 
 
 
 def tried_lines(profile: Profile, row: Mapping[str, JSON], value: JSON, paint: Paint) -> list[str]:
-    """Say what `tried_sensor` found: how it went, the reading, whether it would wake the loop, what is odd."""
+    """Say what `tried_sensor` found: how it went, the reading, how it was understood, what the next beat does of it."""
     glyph, colour = _STATUS_GLYPHS[row["status"]]
-    wakes = paint("note", "would wake the loop: its signal is not the one last decided on")
-    problems = sensor_options(read_head(sensor_files(profile)[row["name"]])).problems
+    path = sensor_files(profile)[row["name"]]
+    problems = sensor_options(read_head(path)).problems
+    news = "changed" if row["known"] else "new"
     return [
         f"{paint(colour, glyph)} {row['name']}  {row['status']}, {row['bytes']} bytes in {row['secs']:.2f} s",
         *printable(pretty(value)).split("\n")[:-1],
-        wakes if row["wakes"] else "would not wake the loop",
+        *understood_lines(row),
+        paint("note", f"{news}: the next beat would react to it") if row["wakes"] else "unchanged: wakes no beat",
         *(f"{paint('bad', '!')} {one_line(problem)}" for problem in problems),
     ]
+
+
+def understood_lines(row: Mapping[str, JSON]) -> list[str]:
+    """Say how an output was understood where that is not plain, and what to print instead of what was not (pure)."""
+    if row["format"] == "plugin":
+        status = row["signal"]["status"]
+        code = _NAGIOS_STATUS.index(status)
+        return [f"no JSON: read as a monitoring plugin: exit {code} = {status}; its text does not wake the loop"]
+    error = dig(row["signal"], "error")
+    if error == _NOT_FIRST:
+        return ["print the JSON object alone: what else a command prints can go to stderr (>&2)"]
+    if error == _NOT_A_READING:
+        return [
+            """print JSON, in which `signal` is what wakes the loop: printf '{"signal":"%s"}\\n' "$word\"""",
+            "a monitoring plugin's line begins like `OK - …`, or the script says `# looop:format=plugin` at its top",
+        ]
+    return []
 
 
 def cmd_cost(profile: Profile, args: dict[str, JSON]) -> int:
@@ -15770,7 +15931,7 @@ class Interview:
         """Write all answers down."""
         answers = [[answer.key, answer.value] for answer in self.answers]
         kept = {"stamp": self.stamp, "answers": answers, "undone": self.undone}
-        write_atomic(self.profile.path("interview.json"), pretty(self.profile.redacted(kept)).encode())
+        write_atomic(self.profile.path("interview.json"), exact_json(self.profile.redacted(kept)).encode())
 
     def keep(self, question: Question, value: JSON) -> None:
         """Add an answer."""
@@ -20035,7 +20196,7 @@ printf '{"signal":{"disk":"%s"},"detail":{"used_percent":%s,"free_mib":%s,"size_
         ),
         r"""#!/usr/bin/env bash
 # A plugin of the monitoring world (Nagios, Icinga): exit 0, 1, 2 or 3 is the signal, its line of text the detail.
-# looop:interval=1m looop:timeout=30s
+# looop:interval=1m looop:timeout=30s looop:format=plugin
 {{parameters}}
 PATH=$PATH:/usr/lib/nagios/plugins:/usr/lib64/nagios/plugins:/usr/lib/monitoring-plugins:/opt/homebrew/sbin:/usr/local/sbin
 exec -- "$plugin" "${arguments[@]}"
@@ -20102,8 +20263,8 @@ The moves:
 {{moves}}
 
 A sensor prints {"signal": …, "detail": …}. Its first comment block may say `# looop:interval=15m` (keep a reading that
-long), `# looop:timeout=20s` and `# looop:trust=trusted`. Plugins of the monitoring world (exit 0 to 3, one line of
-text) work as they are. `looop sensor test NAME` shows what the decider would see.
+long), `# looop:timeout=20s` and `# looop:trust=trusted`. Monitoring plugins work as they are: exit 0 to 3 is the
+signal, their text is detail. `looop sensor test NAME` shows what the decider would see, and how it was understood.
 
 Who beats: `looop tick`, which is what cron calls; the pulse (`looop up`), every `interval`, and at once when you
 answer, a worker's state or flag changes, or PLAYBOOK, a goal or the config is edited; or the machine's scheduler

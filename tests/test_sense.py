@@ -9,6 +9,8 @@ import unittest
 import looop
 from tests.support import Case, processes_with, wait_until
 
+PLUGINS = "/usr/lib/nagios/plugins"
+
 
 class Readings(Case):
     def sensed(self, name, body, **options):
@@ -51,7 +53,7 @@ class Readings(Case):
         self.assertEqual(words[4], "not JSON")
         self.assertEqual(words[5:7], ["not a JSON object"] * 2)
         self.assertEqual(words[7], "output over 8192 bytes")
-        self.assertEqual(words[8], "not JSON")
+        self.assertEqual(words[8], "neither JSON nor the text of a plugin")
         self.assertEqual(words[9], "exit 1")
 
     def test_stderr_is_kept_as_detail(self):
@@ -67,6 +69,111 @@ class Readings(Case):
             self.assertEqual(row["signal"], {"status": status})
             self.assertEqual(row["detail"]["text"], f"DISK {status} - free space: / 3326 MB (56%);")
             self.assertEqual(row["detail"]["perfdata"], "/=2643MB;5948;5958;0;5968")
+
+    def test_a_plugin_prints_several_lines(self):
+        """Text, then long text; numbers behind a `|` of the first line, and of one below it (Nagios' plugin API)."""
+        lines = "CRITICAL - 2 of 3 nodes down | up=1\nnode-a unreachable\nnode-c unreachable | down=2\n'max load'=3\n"
+        row = self.sensed("nodes", f"cat <<'END'\n{lines}END\nexit 2")
+        self.assertEqual((row["status"], row["format"], row["signal"]), ("ok", "plugin", {"status": "CRITICAL"}))
+        want = {
+            "text": "CRITICAL - 2 of 3 nodes down",
+            "perfdata": "up=1 down=2 'max load'=3",
+            "long_text": "node-a unreachable\nnode-c unreachable",
+        }
+        self.assertEqual(row["detail"], want)
+        self.assertIn("exit 2 = CRITICAL; its text does not wake the loop", self.looop("sensor", "test", "nodes"))
+
+    def test_what_calls_itself_ok_is_a_plugin(self):
+        lines = (
+            "OK",
+            "OK: hello",
+            "[OK] disk",
+            "LOAD OK - total load average: 0.39, 1.01, 0.74",
+            "Log check ok - 0 pattern matches found",
+            'POSTGRES_CONNECTION OK: DB "x" (host:db) version 15',
+            '<A href="http://x">OK: hi</A>',
+            "93 processes | procs=93;;;0;",
+        )
+        for line in lines:
+            self.assertEqual(looop.why_no_plugin(line, 0), "", line)
+            self.assertFalse(looop.begins_like_json(line), line)
+        for line in ("head: 1f2e3d", "not OK", "HTTP/1.1 200 OK", "3 OK, 2 failed", "okay", "a | b", "no ok - 1"):
+            self.assertEqual(looop.why_no_plugin(line, 0), "neither JSON nor the text of a plugin", line)
+            self.assertEqual(looop.why_no_plugin(line, 2), "", line)
+
+    @unittest.skipUnless(os.path.isdir(PLUGINS), f"needs {PLUGINS}")
+    def test_real_plugins_work_unmodified(self):
+        worlds = {
+            "check_dummy 0": "OK",
+            "check_dummy 0 hello": "OK",
+            "check_dummy 1": "WARNING",
+            "check_dummy 3 odd": "UNKNOWN",
+            "check_load -w 1000,1000,1000 -c 2000,2000,2000": "OK",
+            "check_disk -w 0% -c 0% -p /": "OK",
+            "check_procs -w 0:999999": "OK",
+            "check_users -w 9999 -c 9999": "OK",
+            "check_file_age -w 999999999 -c 999999999 /etc/passwd": "OK",
+            "check_tcp -H 127.0.0.1 -p 1": "CRITICAL",
+            "check_cluster -s -d 0,0 -w 1 -c 2": "OK",
+            "urlize http://x /usr/lib/nagios/plugins/check_dummy 0 hi": "OK",
+        }
+        plugins = {line: status for line, status in worlds.items() if os.path.exists(f"{PLUGINS}/{line.split()[0]}")}
+        names = {line: f"p{number}" for number, line in enumerate(plugins)}
+        self.profile(sensors={names[line]: f"exec {PLUGINS}/{line}" for line in plugins})
+        self.tick()
+        for line, status in plugins.items():
+            reading = self.json("snapshots", f"sensor-{names[line]}.json")
+            self.assertEqual(reading["signal"], {"status": status}, (line, reading))
+
+    def test_a_plain_line_is_an_error_that_says_what_to_print(self):
+        words = self.error("echo head: 1f2e3d")
+        self.assertEqual(words, "neither JSON nor the text of a plugin")
+        out = self.looop("sensor", "test", "bad", code=1)
+        self.assertIn("""printf '{"signal":"%s"}\\n' "$word\"""", out)
+        self.assertIn("looop:format=plugin", out)
+        self.assertIn("head: 1f2e3d", out)
+
+    def test_a_script_may_say_that_it_is_a_plugin(self):
+        row = self.declared("plugin", "echo '{braces} and 3 users'")
+        self.assertEqual((row["signal"], row["detail"]["text"]), ({"status": "OK"}, "{braces} and 3 users"))
+        row = self.declared("plugin", "echo odd; exit 4")
+        self.assertEqual(row["signal"], {"error": "exit 4"})
+        row = self.declared("xml", "echo odd")
+        self.assertIn("looop:format=xml means nothing", self.looop("sensor", "test", "p", code=1))
+
+    def declared(self, kind, body):
+        self.profile()
+        self.write("sensors/p.sh", f"#!/bin/sh\n# looop:format={kind}\n{body}\n", 0o700)
+        return json.loads(self.looop("sensor", "test", "p", "--json", code=None))
+
+    def test_json_is_never_taken_for_a_plugin(self):
+        row = self.sensed("bom", r"""printf '\357\273\277{"signal":{"failing":7}}\n'""")
+        self.assertEqual((row["status"], row["signal"]), ("ok", {"failing": 7}))
+        for before in ("OK - ", "Loading…\n", "HTTP/1.1 200 OK\n\n"):
+            for code in (0, 2):
+                line = before + '{ "failing": 7}'
+                self.assertEqual(self.error(f"printf '{line}\n'; exit {code}"), looop._NOT_FIRST)
+        self.assertIn("stderr (>&2)", self.looop("sensor", "test", "bad", code=1))
+
+    def test_numbers_that_json_does_not_have(self):
+        for number in ("NaN", "Infinity", "-Infinity", "1e400", "-1e999"):
+            self.assertEqual(self.error('echo \'{"signal":{"load":' + number + "}}'"), "not JSON")
+
+    def test_half_a_character_becomes_the_replacement_character(self):
+        row = self.sensed("cut", r"""printf '%s' '{"signal":["ship \ud83d","\uDE00","\ud83d\ude00","\\ud83d"]}'""")
+        self.assertEqual(row["signal"], ["ship \ufffd", "\ufffd", "\U0001f600", "\\ud83d"])
+        self.tick()
+        for words in (["sensor", "list"], ["sensor", "show", "cut"], ["why"], ["status"]):
+            out = self.looop(*words, "--json")
+            json.loads(out).__str__().encode()  # as UTF-8, which has no half characters
+
+    def test_a_missing_interpreter_is_named(self):
+        self.profile()
+        self.write("sensors/a.sh", "#!/usr/bin/env -S nosuchshell -e\necho '{}'\n", 0o700)
+        self.write("sensors/b.sh", "#!/nowhere/bin/zsh\necho '{}'\n", 0o700)
+        for name, program in (("a", "nosuchshell"), ("b", "zsh")):
+            row = json.loads(self.looop("sensor", "test", name, "--json", code=1))
+            self.assertEqual(row["signal"], {"error": f"needs {program}, which is not installed"})
 
     def test_latin_1_is_read(self):
         row = self.sensed("latin", r"""printf '{"signal":"caf\xe9"}'""")
@@ -266,15 +373,15 @@ class Wakes(Case):
 class Verbs(Case):
     def test_list_show_and_test(self):
         self.profile(sensors={"ci": 'echo \'{"signal":{"red":0},"detail":{"x":"\\u001b[31m"}}\''})
-        self.assertIn("never run", self.looop("sensor", "list"))
+        self.assertIn("not in a beat yet", self.looop("sensor", "list"))
         self.looop("sensor", "show", "ci", code=1)
         self.assertIn("has no reading yet: take one: looop sensor test ci", self.stderr)
         before = self.tree()
         out = self.looop("sensor", "test", "ci")
-        self.assertIn("would wake the loop", out)
+        self.assertIn("new: the next beat would react to it", out)
         self.assertEqual(self.tree(), before, "a test keeps nothing")
         self.tick()
-        self.assertIn("would not wake", self.looop("sensor", "test", "ci"))
+        self.assertIn("unchanged: wakes no beat", self.looop("sensor", "test", "ci"))
         self.assertIn('{"red":0}', self.looop("sensor", "list"))
         self.assertNotIn("\x1b", self.looop("sensor", "show", "ci"))
         self.looop("sensor", "show", "cii", code=1)
@@ -289,7 +396,7 @@ class Verbs(Case):
         for at, value in odd:
             self.write("snapshots/index", "\t".join([*words[:at], value, *words[at + 1 :]]))
             self.assertEqual(looop.read_index(looop.open_profile(self.env, looop.__file__)), {}, value)
-        self.assertIn("never run", self.looop("sensor", "list"))
+        self.assertIn("not in a beat yet", self.looop("sensor", "list"))
         self.assertEqual(self.tick()["outcome"], "unchanged")
         self.assertIn("ok", self.looop("sensor", "list"))
 

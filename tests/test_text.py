@@ -1,5 +1,6 @@
 """Text and time: what is made of text that nobody should trust."""
 
+import json
 import random
 import unittest
 
@@ -96,13 +97,25 @@ class Text(unittest.TestCase):
                 "d": "ü\u2028",
                 "e": 0.1,
                 "f": [1, {"x": 2}],
-                "g": "\udc80",
+                "g": "\U0001f600",
             },
         ]
         for fields in cases:
             line = looop.json_line(fields)
             self.assertEqual(json.loads(line), fields)
             self.assertEqual(len(line.splitlines()), 1)
+
+    def test_what_is_printed_as_json_is_what_strict_readers_accept(self):
+        """Half a surrogate is how Python holds an odd byte of a file's name, and half a character of a sensor's."""
+        value = {"\udcff": ["caf\udce9", "cut \ud83d", "\ud83d\ude00", "\\ud83d", 1.5, None]}
+        whole = {"\ufffd": ["caf\ufffd", "cut \ufffd", "\U0001f600", "\\ud83d", 1.5, None]}
+        for write in (looop.compact, looop.canonical, looop.pretty, looop.json_line):
+            self.assertEqual(json.loads(write(value)), whole, write)
+        self.assertEqual(json.loads(looop.json_line(value, exact=True)), json.loads(json.dumps(value)))
+        for text in ("NaN", "[Infinity]", '{"a":-Infinity}', "1e400", "[-2E+999]"):
+            with self.assertRaises(ValueError, msg=text):
+                looop.parse_json(text)
+        self.assertEqual(looop.parse_json(b"\xef\xbb\xbf[1.5]"), [1.5])
 
     def test_fields_read_without_json_are_what_json_reads(self):
         """What json_line writes, and thousands of texts that are almost that."""
@@ -141,7 +154,7 @@ class Text(unittest.TestCase):
                     + line[place + 1 :]
                 )
             try:
-                expected = json.loads(line)
+                expected = json.loads(line, parse_float=looop._finite)
             except ValueError:
                 with self.assertRaises(ValueError, msg=line):
                     looop.parse_fields(line.encode())

@@ -120,10 +120,11 @@ class Readings(unittest.TestCase):
             (end(), "no output", {"stderr": ""}),
             (end(b" \n", code=4), "exit 4", {"stderr": "", "stdout": " \n"}),
             (end(b"word", code=4), "exit 4", {"stderr": "", "stdout": "word"}),
-            (end(b"two\nlines", code=1), "exit 1", {"stderr": "", "stdout": "two\nlines"}),
+            (end(b"two\nlines", code=4), "exit 4", {"stderr": "", "stdout": "two\nlines"}),
             (end(b"{}", code=1), "exit 1", {"stderr": "", "stdout": "{}"}),
             (end(b"{"), "not JSON", {"stderr": "", "stdout": "{"}),
-            (end(b"two\nlines"), "not JSON", {"stderr": "", "stdout": "two\nlines"}),
+            (end(b"two\nlines"), looop._NOT_A_READING, {"stderr": "", "stdout": "two\nlines"}),
+            (end(b'note {"a":1}', code=1), looop._NOT_FIRST, {"stderr": "", "stdout": 'note {"a":1}'}),
             *(
                 (end(w), "not a JSON object", {"stderr": "", "stdout": w.decode()})
                 for w in (b"true", b"false", b"null")
@@ -140,7 +141,7 @@ class Readings(unittest.TestCase):
         self.assertEqual(end(b"[" * 100_000)[1]["signal"], {"error": looop.TOO_DEEP})
         for code, status in enumerate(("OK", "WARNING", "CRITICAL", "UNKNOWN")):
             plugin = {"signal": {"status": status}, "detail": {"text": "fine", "perfdata": "a=1"}}
-            self.assertEqual(end(b"fine | a=1\n", code=code), ("ok", plugin))
+            self.assertEqual(end(b"fine | a=1\n", code=code), ("plugin", plugin))
         self.assertEqual(end(b'{"signal":{"error":"x"}}'), ("error", {"signal": {"error": "x"}}))
         tail = looop.error_reading("x", looop.Ended("s", 1, "exit", b"o" * 1001, b"a" + b"e" * 1000, 0.0))["detail"]
         self.assertEqual((tail["stderr"], tail["stdout"]), ("e" * 1000, "o" * 1000))
