@@ -346,7 +346,7 @@ class Typed(Case):
         said = next(blocks)[1]
         self.assertRegex(said, r"(?s)○ noop  seen: .*· unchanged .*wakes by ")
         said = next(blocks)[1]
-        self.assertIn("would wake the loop", said)
+        self.assertIn("new: the next beat would react to it", said)
         self.assertRegex(said, r"because: goal ship-v2: new, .*sensor repo: new")
         self.assertRegex(next(blocks)[1], r"(?s)the pulse runs.*pulse +running.*the pulse has ended")
         self.assertEqual(list(blocks), [])
