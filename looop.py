@@ -24,74 +24,76 @@ that was forked away (`Supervisor` has the drawing); the beat sees their state a
 Contents
    1. Constants and errors
    2. Data types
-   3. Text (pure)
-   4. Time
-   5. Files
-   6. Secrets (pure)
-   7. Paths and config
-   8. Store
-   9. Children
-  10. Ledger
-  11. Asks
-  12. Characters (pure)
-  13. Styles (pure)
-  14. Grid (pure)
-  15. Terminal (pure)
-  16. Screen (pure)
-  17. Screens at rest (pure)
-  18. Pictures (pure)
-  19. Keys (pure)
-  20. Protocol (pure)
-  21. Session store
-  22. Claims
-  23. Session log
-  24. PTY
-  25. Canvas and keyboard
-  26. Switchboard
-  27. Supervisor
-  28. Launch
-  29. Client
-  30. Attach
-  31. Fleet
-  32. Checks
-  33. Readings (pure)
-  34. Sense
-  35. World hash (pure)
-  36. World
-  37. Moves (pure)
-  38. Prompt (pure)
-  39. Metering (pure)
-  40. Gates (pure)
-  41. Tripwires (pure)
-  42. Profile on disk
-  43. Decide
-  44. Act
-  45. Guards
-  46. Settle
-  47. Surface
-  48. Beat
-  49. People
-  50. Views
-  51. Why and replay
-  52. Cost
-  53. Pulse
-  54. Verbs
-  55. Session verbs
-  56. Session table
-  57. Gallery
-  58. Questions (pure)
-  59. Plans
-  60. Interview
-  61. Schedulers
-  62. Service
-  63. Doctor
-  64. Candidates
-  65. Verb table
-  66. Manual (pure)
-  67. Completions (pure)
-  68. Command line
-  69. Texts
-  70. Texts of the manual
+   3. Characters (pure)
+   4. Text (pure)
+   5. Layout (pure)
+   6. Time
+   7. Output
+   8. Files
+   9. Secrets (pure)
+  10. Paths and config
+  11. Store
+  12. Children
+  13. Ledger
+  14. Asks
+  15. Styles (pure)
+  16. Grid (pure)
+  17. Terminal (pure)
+  18. Screen (pure)
+  19. Screens at rest (pure)
+  20. Pictures (pure)
+  21. Keys (pure)
+  22. Protocol (pure)
+  23. Session store
+  24. Claims
+  25. Session log
+  26. PTY
+  27. Canvas and keyboard
+  28. Switchboard
+  29. Supervisor
+  30. Launch
+  31. Client
+  32. Attach
+  33. Fleet
+  34. Checks
+  35. Readings (pure)
+  36. Sense
+  37. World hash (pure)
+  38. World
+  39. Moves (pure)
+  40. Prompt (pure)
+  41. Metering (pure)
+  42. Gates (pure)
+  43. Tripwires (pure)
+  44. Profile on disk
+  45. Decide
+  46. Act
+  47. Guards
+  48. Settle
+  49. Surface
+  50. Beat
+  51. People
+  52. Views
+  53. Why and replay
+  54. Cost
+  55. Pulse
+  56. Verbs
+  57. Session verbs
+  58. Session table
+  59. Gallery
+  60. Questions (pure)
+  61. Plans
+  62. Interview
+  63. Schedulers
+  64. Service
+  65. Doctor
+  66. Candidates
+  67. Verb table
+  68. Manual (pure)
+  69. Completions (pure)
+  70. Command line
+  71. Texts
+  72. Texts of the manual
 
 Finding things: the verb `looop sensor list` is `cmd_sensor_list`; its row in LOOP_VERBS has help and options.
 To add a verb: write `cmd_<verb>`, add its row to LOOP_VERBS or SESSION_VERBS.
@@ -355,7 +357,96 @@ class Done(Record):
 
 
 # ======================================================================================================================
-# 3. Text (pure)
+# 3. Characters (pure)
+# ======================================================================================================================
+# How many cells a character takes, and which characters share a cell. A terminal and the program that writes to it must
+# agree on this without a word between them; where they differ in practice, modern terminals (kitty, WezTerm) decide.
+
+ZWJ, VS16 = "\u200d", "\ufe0f"  # joins two emoji into one; asks for the colourful form of the character before it
+CLUSTER_MAX = 16  # code points in one cell: the longest emoji in use have ten
+_WIDTHS = dict.fromkeys("●◆○·‖✗…⚑→–—│─█“”’", 1)  # of the characters met so far: unicodedata is asked once for each
+
+# Runs of these are written in one step: each takes one cell and goes into no cell before it. The pictures among the
+# arrows and symbols are left out, because an emoji sequence may hold them.
+NARROW = (
+    " -~\u00a0-\u00a8\u00aa-\u00ac\u00af-\u02ff"
+    "\u0370-\u0377\u037a-\u037f\u0384-\u038a\u0391-\u03ff\u0400-\u0482\u048a-\u052f"
+    "\u1e00-\u1eff\u2010-\u2027\u2030-\u203b\u203d-\u2048\u204a-\u205e\u20a0-\u20bf\u2100-\u2121\u2123-\u2138"
+    "\u213a-\u2193\u2196-\u21a8\u21ab-\u2311\u237c-\u237f\u239b-\u23cd\u2400-\u2426\u2440-\u244a\u2460-\u24c1"
+    "\u24c3-\u25a9\u25ac-\u25b5\u25b7-\u25bf\u25c1-\u25fa\u27c0-\u2933\u2936-\u2aff\ue000-\uf8ff\ufffd"
+)
+
+# DEC special graphics: what the bytes 0x5f to 0x7e stand for when G0 or G1 is designated with `0`.
+GRAPHICS = dict(zip(range(0x5F, 0x7F), "\u00a0◆▒␉␌␍␊°±␤␋┘┐┌└┼⎺⎻─⎼⎽├┤┴┬│≤≥π≠£·"))
+
+
+def cell_width(char: str) -> int:
+    """Return how many cells a character takes: 0 for marks and format characters, 2 for wide ones, else 1."""
+    width = _WIDTHS.get(char)
+    if width is None:
+        if len(_WIDTHS) > 8192:
+            _WIDTHS.clear()
+        width = _WIDTHS[char] = _measured(char)
+    return width
+
+
+def _measured(char: str) -> int:
+    import unicodedata
+
+    code = ord(char)
+    if is_regional(char) or 0x1F900 <= code <= 0x1F9FF or 0x1FA70 <= code <= 0x1FAFF:
+        return 2  # emoji of tomorrow too, which this Python's tables may not know yet
+    kind = unicodedata.category(char)
+    if kind in ("Mn", "Me", "Cf", "Zl", "Zp", "Cc", "Cs"):
+        return 1 if code == 0xAD else 0  # the soft hyphen is shown
+    if 0x1160 <= code <= 0x11FF:
+        return 0  # vowels and finals of Hangul, drawn into the syllable before them
+    if kind == "Cn":
+        return 2 if 0x20000 <= code <= 0x3FFFD else 1
+    return 2 if unicodedata.east_asian_width(char) in "WF" else 1
+
+
+def is_regional(char: str) -> bool:
+    """Tell whether a character is a regional indicator, two of which make a flag."""
+    return "\U0001f1e6" <= char <= "\U0001f1ff"
+
+
+def is_pictographic(char: str) -> bool:
+    """Tell whether a character can be a picture of its own: what VS16 makes wide, and what ZWJ joins."""
+    code = ord(char)
+    if code < 0x2190:
+        return code in (0xA9, 0xAE, 0x203C, 0x2049, 0x2122, 0x2139)
+    if code < 0x1F000:
+        return (
+            code in (0x2194, 0x2195, 0x21A9, 0x21AA, 0x24C2, 0x2934, 0x2935, 0x3030, 0x303D, 0x3297, 0x3299)
+            or 0x2312 <= code <= 0x237B
+            or 0x23CE <= code <= 0x23FF
+            or 0x25AA <= code <= 0x25AB
+            or code in (0x25B6, 0x25C0)
+            or 0x25FB <= code <= 0x27BF
+            or 0x2B00 <= code <= 0x2BFF
+        )
+    return code <= 0x1FAFF and not is_regional(char)
+
+
+def takes_vs16(cell: str) -> bool:
+    """Tell whether VS16 makes a narrow cell wide: pictures, and the digits that become keycaps."""
+    return VS16 not in cell and (is_pictographic(cell[0]) or cell[0] in "0123456789#*")
+
+
+def joins(cell: str, wide: bool, char: str) -> bool:
+    """Tell whether a character goes into the cell before it, making one picture of both."""
+    if is_regional(char):
+        return len(cell) == 1 and is_regional(cell)
+    if not wide or len(cell) >= CLUSTER_MAX:
+        return False
+    if "\U0001f3fb" <= char <= "\U0001f3ff":  # a skin tone
+        return is_pictographic(cell[-1]) or cell[-1] == VS16
+    return cell[-1] == ZWJ and is_pictographic(char)
+
+
+# ======================================================================================================================
+# 4. Text (pure)
 # ======================================================================================================================
 # Text from sensors, workers and LLMs is never trusted to be printable: whatever reaches a prompt, a log or a terminal
 # goes through `printable` or `one_line`, and a body inside a prompt through `fenced`.
@@ -469,35 +560,12 @@ def plural(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
-def aligned(rows: Sequence[Sequence[str]], gap: str = "  ") -> list[str]:
-    """Lay rows out in columns as wide as their widest cell; colour codes take no room."""
-    widths: list[int] = []
-    for row in rows:
-        for i, cell in enumerate(row):
-            if i == len(widths):
-                widths.append(0)
-            widths[i] = max(widths[i], visible_width(cell))
-    lines = []
-    for row in rows:
-        cells = [cell + " " * (widths[i] - visible_width(cell)) for i, cell in enumerate(row)]
-        lines.append(gap.join(cells).rstrip())
-    return lines
-
-
 def text_diff(old: str, new: str, name: str) -> str:
     """Return a unified diff."""
     import difflib
 
     lines = difflib.unified_diff(old.splitlines(True), new.splitlines(True), f"{name} now", f"{name} proposed")
     return "".join(line if line.endswith("\n") else line + "\n" for line in lines)
-
-
-def visible_width(text: str) -> int:
-    """Count the characters of text that are not part of a colour code."""
-    if "\x1b" not in text:
-        return len(text)
-    head, *rest = text.split("\x1b[")
-    return len(head) + sum(len(part.partition("m")[2]) for part in rest)
 
 
 def json_line(fields: Mapping[str, JSON], exact: bool = False) -> str:
@@ -677,7 +745,146 @@ def without_surrogates(value: JSON) -> JSON:
 
 
 # ======================================================================================================================
-# 4. Time
+# 5. Layout (pure)
+# ======================================================================================================================
+# How text for people is laid out at a terminal's width: no word is broken, what a line goes on with hangs under its
+# text, and a table's cells are cut in the open. Colour codes take no room, and wide characters take two cells.
+
+
+def visible_width(text: str) -> int:
+    """Return the cells that a text takes on a terminal; colour codes take none."""
+    if "\x1b" in text:
+        head, *rest = text.split("\x1b[")
+        text = head + "".join(part.partition("m")[2] for part in rest)
+    if text.isascii():
+        return len(text)
+    width, cell, wide = 0, "", False
+    for char in text:
+        if cell and joins(cell, wide, char):
+            cell += char
+            continue
+        if char == VS16 and cell and takes_vs16(cell) and not wide:
+            width, wide = width + 1, True
+        cells = cell_width(char)
+        if not cells:
+            cell += char
+            continue
+        width, cell, wide = width + cells, char, cells == 2
+    return width
+
+
+def clipped(text: str, width: int) -> str:
+    """Cut a text to at most `width` cells, with `…` for what is missing; colours end where they did."""
+    if visible_width(text) <= width:
+        return text
+    kept, room, cut = "", max(0, width - 1), False
+    for place, part in enumerate(text.split("\x1b[")):
+        code, words = ("", part)
+        if place:
+            code, _, words = part.partition("m")
+            kept += f"\x1b[{code}m"
+        if cut:
+            continue
+        if visible_width(words) > room:
+            while words and visible_width(words) > room:
+                words = words[:-1]
+            kept, cut = f"{kept}{words}…", True
+            continue
+        kept, room = kept + words, room - visible_width(words)
+    return kept
+
+
+def aligned(rows: Sequence[Sequence[str]], gap: str = "  ", width: int = 0) -> list[str]:
+    """Lay rows out in columns as wide as their widest cell.
+
+    With a `width`, the table is at most so wide: the widest columns give way first, and their cells are cut.
+    """
+    widths: list[int] = []
+    for row in rows:
+        for i, cell in enumerate(row):
+            if i == len(widths):
+                widths.append(0)
+            widths[i] = max(widths[i], visible_width(cell))
+    room = width - len(gap) * (len(widths) - 1)
+    while width and sum(widths) > room and max(widths) > 4:
+        widths[widths.index(max(widths))] -= 1
+    lines = []
+    for row in rows:
+        cells = [clipped(cell, widths[i]) if width else cell for i, cell in enumerate(row)]
+        cells = [cell + " " * (widths[i] - visible_width(cell)) for i, cell in enumerate(cells)]
+        lines.append(gap.join(cells).rstrip())
+    return lines
+
+
+TERM_MAX = 40  # characters of a command or a default that is kept on one line
+
+
+def pieces_of(text: str, most: int = TERM_MAX) -> list[str]:
+    """Return the pieces that a line may be broken between: words, and a short `command` or [default] as a whole.
+
+    Joined by single blanks they are the text again: of several blanks, each but the last makes an empty piece.
+    """
+    import re
+
+    pieces, end = [], -1
+    for match in re.finditer(r"[^\s`]*(?:`[^`]*`[^\s`]*)+|\[[^]]*\]\S*|\S+", text):
+        pieces += [""] * (match.start() - end - 1)
+        pieces += [match[0]] if len(match[0]) <= most else match[0].split(" ")
+        end = match.end()
+    return pieces
+
+
+def filled_lines(words: Sequence[str], width: int, first: str = "", rest: str = "") -> list[str]:
+    """Put words on lines of at most `width` cells that begin with `first`, then with `rest`.
+
+    A word is never broken, so that it can be copied: one that is too long for its line begins further left.
+    """
+    lines, line, used, empty = [], first, visible_width(first), True
+    for word in words:
+        size = visible_width(word)
+        if not empty and used + 1 + size > width >= size:
+            lines.append(line)
+            line = rest if rest.strip() else rest[: width - size]
+            used, empty = visible_width(line), True
+            if not word:
+                continue
+        line += word if empty else f" {word}"
+        used += size if empty else size + 1
+        empty = False
+    return [line.rstrip() for line in [*lines, line]]
+
+
+def hang_of(line: str, width: int) -> int:
+    """Return the column under which a line goes on: that of the text beside its label or its mark, or its own."""
+    plain = "".join(part.partition("m")[2] if place else part for place, part in enumerate(line.split("\x1b[")))
+    start = len(plain) - len(plain.lstrip(" "))
+    gap = plain.find("  ", start)
+    if gap > 0:
+        text = len(plain) - len(plain[gap:].lstrip(" "))
+        column = visible_width(plain[:text])
+        if column <= width // 2:
+            return column
+    mark = plain[start : start + 2]
+    return start + 2 if len(mark) == 2 and mark[1] == " " and not mark[0].isalnum() else start
+
+
+def laid_out(text: str, width: int, hang: int = -1) -> str:
+    """Lay text out in lines of at most `width` cells (0: as they are), the rest of a line hanging under its text."""
+    if not width:
+        return text
+    lines: list[str] = []
+    for line in text.split("\n"):
+        if visible_width(line) <= width:
+            lines.append(line)
+            continue
+        start = len(line) - len(line.lstrip(" "))
+        rest = " " * (hang if hang >= 0 else hang_of(line, width))
+        lines += filled_lines(pieces_of(line[start:], min(TERM_MAX, width // 2)), width, " " * start, rest)
+    return "\n".join(lines)
+
+
+# ======================================================================================================================
+# 6. Time
 # ======================================================================================================================
 # Stored: UTC, `2026-01-02T03:04:05Z`. Shown: local time. Durations in: DUR_FORMS.
 
@@ -782,7 +989,80 @@ def local_day(epoch: float) -> tuple[float, float]:
 
 
 # ======================================================================================================================
-# 5. Files
+# 7. Output
+# ======================================================================================================================
+# What a person reads is written here: `say` answers on stdout, `complain` tells everything else on stderr, `say_json`
+# answers a program. A terminal gets lines that fit it; a pipe or a file gets each line whole, for grep.
+
+_COLOURS = {"good": "32", "bad": "31", "note": "33", "dim": "2", "bold": "1"}
+
+
+_COLUMNS: list[int] = []  # the width that the environment's COLUMNS asks for, noted by `heed_columns`
+
+
+def heed_columns(env: Mapping[str, str]) -> None:
+    """Note the width that COLUMNS asks for, which a terminal's own yields to, as elsewhere."""
+    asked = env.get("COLUMNS", "")
+    _COLUMNS[:] = [int(asked)] if asked.isascii() and asked.isdigit() and 0 < int(asked[:5]) < 10000 else []
+
+
+def columns_of(stream: TextIO) -> int:
+    """Return how wide the terminal is that a stream goes to; 0 where it goes elsewhere."""
+    try:
+        if not stream.isatty():
+            return 0
+        return max(20, _COLUMNS[0] if _COLUMNS else os.get_terminal_size(stream.fileno()).columns or 80)
+    except (OSError, ValueError):  # closed, or a terminal without a size
+        return 80
+
+
+class Paint:
+    """The colours and the width of one stream: `paint("bad", "✗")`, or plain text where it takes no colours."""
+
+    __slots__ = ("columns", "on")
+
+    def __init__(self, env: Mapping[str, str], stream: TextIO) -> None:
+        self.columns = columns_of(stream)  # 0: it is no terminal, and lines are as long as they are
+        wanted = env.get("LOOOP_COLOR")
+        if wanted in ("0", "1"):
+            self.on = wanted == "1"
+        else:
+            self.on = bool(self.columns) and not env.get("NO_COLOR") and env.get("TERM") != "dumb"
+
+    def __call__(self, colour: str, text: str) -> str:
+        """Colour a text."""
+        return f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m" if self.on and text else text
+
+
+def spelled_out(text: str) -> str:
+    r"""Spell out what is neither text nor a colour of `Paint` (pure), wherever it came from: `\x1b[2J`."""
+    head, *rest = text.split("\x1b[")
+    out = [printable(head)]
+    for part in rest:
+        code, ended, words = part.partition("m")
+        ours = ended and (code == "0" or code in _COLOURS.values())
+        out.append(f"\x1b[{code}m{printable(words)}" if ours else printable(f"\x1b[{part}"))
+    return "".join(out)
+
+
+def say(text: str) -> None:
+    """Print an answer. Its maker has spelled out what came from elsewhere; this is the second line of defence."""
+    sys.stdout.write(laid_out(spelled_out(text), columns_of(sys.stdout)) + "\n")
+
+
+def say_json(text: str) -> None:
+    """Print JSON for a program: a line of it is never broken."""
+    sys.stdout.write(spelled_out(text) + "\n")
+
+
+def complain(text: str) -> None:
+    """Tell on stderr, in one paragraph behind `looop: `, what went wrong or what is being waited for."""
+    line = "looop: " + printable(text).replace("\n", "\\n")
+    sys.stderr.write(laid_out(line, columns_of(sys.stderr), len("looop: ")) + "\n")
+
+
+# ======================================================================================================================
+# 8. Files
 # ======================================================================================================================
 # Rules: a file that others read appears by write, fsync, rename, fsync(dir), where its links lead: a link of a person's
 # stays one; a log grows by one write(2) of one whole line; only ENOENT means absent; looop's own files are 0600 and its
@@ -1226,7 +1506,7 @@ def remove_tree(folder: str) -> None:
 
 
 # ======================================================================================================================
-# 6. Secrets (pure)
+# 9. Secrets (pure)
 # ======================================================================================================================
 # What looop writes down, tells an LLM or shows holds no value of a secret of the environment; a variable holds one by
 # the end of its name. It goes through `redacted`, which puts [NAME] where a value is, also where one was cut. The log
@@ -1297,7 +1577,7 @@ def redacted(value: JSON, secrets: Sequence[tuple[str, str]], keys: bool = False
 
 
 # ======================================================================================================================
-# 7. Paths and config
+# 10. Paths and config
 # ======================================================================================================================
 # One `Profile` carries everything that belongs to one looop: where its files are, what its config says, the environment
 # it was started with. `open_profile` is the one place that is handed the environment. The config is read when a setting
@@ -1569,7 +1849,7 @@ class Profile:
         """Say something once on stderr that is not worth failing for."""
         if text not in self.warned:
             self.warned.add(text)
-            sys.stderr.write(f"looop: warning: {self.redacted(one_line(text, 1000))}\n")
+            complain(f"warning: {self.redacted(one_line(text, 1000))}")
 
     def config(self) -> dict[str, JSON]:
         """Return the config file's content, checked; {} when there is no file. Raise Failure for a wrong one."""
@@ -1755,7 +2035,7 @@ def which(command: str, env: Mapping[str, str]) -> str:
 
 
 # ======================================================================================================================
-# 8. Store
+# 11. Store
 # ======================================================================================================================
 # state.json and events.jsonl: what one beat leaves for the next, and what everybody may read afterwards. The data dir
 # itself: whose it is, and what of it git shall not take. The bell that wakes whoever waits for one of its files.
@@ -2015,7 +2295,7 @@ def ring(data: str) -> None:
 
 
 # ======================================================================================================================
-# 9. Children
+# 12. Children
 # ======================================================================================================================
 # One loop runs every child looop has: sensors, runners, shell moves, git. Each child leads a session without a terminal
 # and a process group, has a deadline, and is reaped after its group was dealt with, never before: until then no
@@ -2503,7 +2783,7 @@ def close_inherited() -> None:
 
 
 # ======================================================================================================================
-# 10. Ledger
+# 13. Ledger
 # ======================================================================================================================
 # cost.jsonl: one row per paid call, appended the moment the call ended, whatever becomes of its beat. A price that is
 # not known is null, never 0. Reading goes backwards from the end and stops at the first row that is old enough.
@@ -2575,7 +2855,7 @@ def spend_of(rows: Iterable[Mapping[str, JSON]]) -> tuple[float, int, int]:
 
 
 # ======================================================================================================================
-# 11. Asks
+# 14. Asks
 # ======================================================================================================================
 # What the loop wants of its person. asks/<n>.json is a question, or a proposal with the exact bytes of what would be
 # done; asks/<n>.answer.json is what the person said. Both appear by link(2): a number is taken once and an answer is
@@ -2749,96 +3029,7 @@ def ask_text(ask: Mapping[str, JSON]) -> str:
 
 
 # ======================================================================================================================
-# 12. Characters (pure)
-# ======================================================================================================================
-# How many cells a character takes, and which characters share a cell. A terminal and the program that writes to it must
-# agree on this without a word between them; where they differ in practice, modern terminals (kitty, WezTerm) decide.
-
-ZWJ, VS16 = "\u200d", "\ufe0f"  # joins two emoji into one; asks for the colourful form of the character before it
-CLUSTER_MAX = 16  # code points in one cell: the longest emoji in use have ten
-_WIDTHS: dict[str, int] = {}  # of the characters met so far; unicodedata is asked once for each
-
-# Runs of these are written in one step: each takes one cell and goes into no cell before it. The pictures among the
-# arrows and symbols are left out, because an emoji sequence may hold them.
-NARROW = (
-    " -~\u00a0-\u00a8\u00aa-\u00ac\u00af-\u02ff"
-    "\u0370-\u0377\u037a-\u037f\u0384-\u038a\u0391-\u03ff\u0400-\u0482\u048a-\u052f"
-    "\u1e00-\u1eff\u2010-\u2027\u2030-\u203b\u203d-\u2048\u204a-\u205e\u20a0-\u20bf\u2100-\u2121\u2123-\u2138"
-    "\u213a-\u2193\u2196-\u21a8\u21ab-\u2311\u237c-\u237f\u239b-\u23cd\u2400-\u2426\u2440-\u244a\u2460-\u24c1"
-    "\u24c3-\u25a9\u25ac-\u25b5\u25b7-\u25bf\u25c1-\u25fa\u27c0-\u2933\u2936-\u2aff\ue000-\uf8ff\ufffd"
-)
-
-# DEC special graphics: what the bytes 0x5f to 0x7e stand for when G0 or G1 is designated with `0`.
-GRAPHICS = dict(zip(range(0x5F, 0x7F), "\u00a0◆▒␉␌␍␊°±␤␋┘┐┌└┼⎺⎻─⎼⎽├┤┴┬│≤≥π≠£·"))
-
-
-def cell_width(char: str) -> int:
-    """Return how many cells a character takes: 0 for marks and format characters, 2 for wide ones, else 1."""
-    width = _WIDTHS.get(char)
-    if width is None:
-        if len(_WIDTHS) > 8192:
-            _WIDTHS.clear()
-        width = _WIDTHS[char] = _measured(char)
-    return width
-
-
-def _measured(char: str) -> int:
-    import unicodedata
-
-    code = ord(char)
-    if is_regional(char) or 0x1F900 <= code <= 0x1F9FF or 0x1FA70 <= code <= 0x1FAFF:
-        return 2  # emoji of tomorrow too, which this Python's tables may not know yet
-    kind = unicodedata.category(char)
-    if kind in ("Mn", "Me", "Cf", "Zl", "Zp", "Cc", "Cs"):
-        return 1 if code == 0xAD else 0  # the soft hyphen is shown
-    if 0x1160 <= code <= 0x11FF:
-        return 0  # vowels and finals of Hangul, drawn into the syllable before them
-    if kind == "Cn":
-        return 2 if 0x20000 <= code <= 0x3FFFD else 1
-    return 2 if unicodedata.east_asian_width(char) in "WF" else 1
-
-
-def is_regional(char: str) -> bool:
-    """Tell whether a character is a regional indicator, two of which make a flag."""
-    return "\U0001f1e6" <= char <= "\U0001f1ff"
-
-
-def is_pictographic(char: str) -> bool:
-    """Tell whether a character can be a picture of its own: what VS16 makes wide, and what ZWJ joins."""
-    code = ord(char)
-    if code < 0x2190:
-        return code in (0xA9, 0xAE, 0x203C, 0x2049, 0x2122, 0x2139)
-    if code < 0x1F000:
-        return (
-            code in (0x2194, 0x2195, 0x21A9, 0x21AA, 0x24C2, 0x2934, 0x2935, 0x3030, 0x303D, 0x3297, 0x3299)
-            or 0x2312 <= code <= 0x237B
-            or 0x23CE <= code <= 0x23FF
-            or 0x25AA <= code <= 0x25AB
-            or code in (0x25B6, 0x25C0)
-            or 0x25FB <= code <= 0x27BF
-            or 0x2B00 <= code <= 0x2BFF
-        )
-    return code <= 0x1FAFF and not is_regional(char)
-
-
-def takes_vs16(cell: str) -> bool:
-    """Tell whether VS16 makes a narrow cell wide: pictures, and the digits that become keycaps."""
-    return VS16 not in cell and (is_pictographic(cell[0]) or cell[0] in "0123456789#*")
-
-
-def joins(cell: str, wide: bool, char: str) -> bool:
-    """Tell whether a character goes into the cell before it, making one picture of both."""
-    if is_regional(char):
-        return len(cell) == 1 and is_regional(cell)
-    if not wide or len(cell) >= CLUSTER_MAX:
-        return False
-    if "\U0001f3fb" <= char <= "\U0001f3ff":  # a skin tone
-        return is_pictographic(cell[-1]) or cell[-1] == VS16
-    return cell[-1] == ZWJ and is_pictographic(char)
-
-
-# ======================================================================================================================
-# 13. Styles (pure)
+# 15. Styles (pure)
 # ======================================================================================================================
 # How a cell looks: colours, attributes, and the SGR sequences that say so, read and written.
 
@@ -2974,7 +3165,7 @@ def color_answer(color: str) -> str:
 
 
 # ======================================================================================================================
-# 14. Grid (pure)
+# 16. Grid (pure)
 # ======================================================================================================================
 # The cells of a terminal and what moves in them: cursor, margins, scrolling, erasing, writing. A line is two lists of
 # the same length, texts and styles; a wide character has "" in its right cell, and no half of one ever stands alone.
@@ -3387,7 +3578,7 @@ class Grid:
 
 
 # ======================================================================================================================
-# 15. Terminal (pure)
+# 17. Terminal (pure)
 # ======================================================================================================================
 # What a terminal remembers besides its cells: modes, charsets, saved cursors, keyboard, titles, colours. And what it
 # says when a program asks. Nothing is claimed that is not done: programs believe the answers.
@@ -3731,7 +3922,7 @@ class Terminal(Grid):
 
 
 # ======================================================================================================================
-# 16. Screen (pure)
+# 18. Screen (pure)
 # ======================================================================================================================
 # A terminal without a window: bytes go in, the grid changes, answers come out. One regex cuts the stream into runs of
 # text and whole sequences; a sequence is looked up by its text, as a pen's next pen (SGR) or as a method with its
@@ -4189,7 +4380,7 @@ _KNOWN: dict[str, Action] = {}  # sequences met so far: every program has its ow
 
 
 # ======================================================================================================================
-# 17. Screens at rest (pure)
+# 19. Screens at rest (pure)
 # ======================================================================================================================
 # A screen as bytes that draw it on another terminal (paint), as a value that is kept or sent (dump, load), and what
 # remains of a stream when there is no time to draw it (skim).
@@ -4585,7 +4776,7 @@ def _line(runs: JSON, cols: int, styles: list[Style], plain: Style, cut: bool = 
 
 
 # ======================================================================================================================
-# 18. Pictures (pure)
+# 20. Pictures (pure)
 # ======================================================================================================================
 # A screen for people and programs to look at: text, text with colours, JSON, SVG.
 
@@ -4847,7 +5038,7 @@ def xml_text(text: str) -> str:
 
 
 # ======================================================================================================================
-# 19. Keys (pure)
+# 21. Keys (pure)
 # ======================================================================================================================
 # What goes into a session's terminal: keys by name, text as a person types it, and a viewer's own typing, from which
 # the detach key and the answers of the viewer's terminal are taken out.
@@ -5103,7 +5294,7 @@ class ReplyFilter:
 
 
 # ======================================================================================================================
-# 20. Protocol (pure)
+# 22. Protocol (pure)
 # ======================================================================================================================
 # How a client speaks to a session's supervisor, over a unix socket that only the same user can open.
 #
@@ -5171,7 +5362,7 @@ class Frames:
 
 
 # ======================================================================================================================
-# 21. Session store
+# 23. Session store
 # ======================================================================================================================
 # One folder per session, sessions/<id>/, from which everything about it can be told, alive or dead:
 #
@@ -5461,7 +5652,7 @@ def prune_sessions(profile: Profile, older: float, now: float, dry: bool = False
 
 
 # ======================================================================================================================
-# 22. Claims
+# 24. Claims
 # ======================================================================================================================
 # What is a session's own while it lives: its claims and its questions. One that was born again under the same id has
 # neither. claims/<name>.json says who works on what: {"session","name","ts"} and whatever the worker adds; looop's own
@@ -5583,7 +5774,7 @@ def current_asks(profile: Profile) -> list[dict[str, JSON]]:
 
 
 # ======================================================================================================================
-# 23. Session log
+# 25. Session log
 # ======================================================================================================================
 # What a session wrote, raw, and how it is read as text. Offsets count every byte since the session began. The log is
 # two files at most: when output.log has grown to half of what is allowed, it becomes output.<its first offset>.log, and
@@ -5884,7 +6075,7 @@ def shown_text(text: str) -> str:
 
 
 # ======================================================================================================================
-# 24. PTY
+# 26. PTY
 # ======================================================================================================================
 # The terminal that a session's command runs in, and what the system must be asked about terminals and processes.
 
@@ -6113,7 +6304,7 @@ def ending_of(why: str, code: int | None) -> dict[str, JSON]:
 
 
 # ======================================================================================================================
-# 25. Canvas and keyboard
+# 27. Canvas and keyboard
 # ======================================================================================================================
 # The two halves of a session's terminal inside its supervisor, and the loop that they live in. The canvas draws output
 # when somebody needs to see it; the keyboard types, each text whole, as fast as the command takes it.
@@ -6400,7 +6591,7 @@ class Keyboard:
 
 
 # ======================================================================================================================
-# 26. Switchboard
+# 28. Switchboard
 # ======================================================================================================================
 # The clients of a supervisor, and the bytes from and to them. Nobody waits for a client: what it does not take is
 # queued, and a viewer's queue that is full is dropped; a sender whose typing is not taken is not read.
@@ -6657,7 +6848,7 @@ class Switchboard:
 
 
 # ======================================================================================================================
-# 27. Supervisor
+# 29. Supervisor
 # ======================================================================================================================
 # One process per session, forked away from whoever starts it: it owns the PTY, and nothing that happens to a terminal,
 # a pulse or the looop file reaches it. One loop, in which nothing ever waits for one of the parties:
@@ -7216,7 +7407,7 @@ class Supervisor(Switchboard):
 
 
 # ======================================================================================================================
-# 28. Launch
+# 30. Launch
 # ======================================================================================================================
 # How a session begins: its folder is made aside with the lock held, gets its id, and a supervisor is forked away twice.
 # Whoever starts it waits for one word through a pipe: that the command runs, or why it does not.
@@ -7497,7 +7688,7 @@ def close_others(*kept: int) -> None:
 
 
 # ======================================================================================================================
-# 29. Client
+# 31. Client
 # ======================================================================================================================
 # The other end: one connection to one supervisor. What a session has written is read from its log, not from here; the
 # connection tells when there is more.
@@ -7914,7 +8105,7 @@ def wait_idle(
 
 
 # ======================================================================================================================
-# 30. Attach
+# 32. Attach
 # ======================================================================================================================
 # A person's terminal, lent to a session. While both have the same size it gets what the session writes, but for what
 # would outlast the visit; else a screen of the session's size stands between, and rows of it are painted. What is
@@ -8455,7 +8646,7 @@ class Attached:
 
 
 # ======================================================================================================================
-# 31. Fleet
+# 33. Fleet
 # ======================================================================================================================
 # What verbs and moves do with sessions: type into them, flag them, end them, tell how they are.
 
@@ -8672,7 +8863,7 @@ def flag_session(session: Session, message: str | None) -> None:
 
 
 # ======================================================================================================================
-# 32. Checks
+# 34. Checks
 # ======================================================================================================================
 # The command that came with a worker to prove its work (`verify`). It is run once, by the first beat after the worker's
 # end, in the worker's folder. While it runs, verify.json says that it has failed: a beat that dies with it leaves that.
@@ -8764,7 +8955,7 @@ def write_verdict(session: Session, verdict: str, why: str, **more: JSON) -> Non
 
 
 # ======================================================================================================================
-# 33. Readings (pure)
+# 35. Readings (pure)
 # ======================================================================================================================
 # What a sensor said becomes a reading: a JSON object with a `signal`, which is hashed, and the rest, which only the
 # decider sees. Whatever goes wrong becomes a *stable* reading too: {"signal":{"error":"exit 3"},"detail":{…}}. It wakes
@@ -8966,7 +9157,7 @@ def signal_digest(reading: JSON) -> str:
 
 
 # ======================================================================================================================
-# 34. Sense
+# 36. Sense
 # ======================================================================================================================
 # sensors/*.sh run at once, each under its deadline, into snapshots/sensor-<name>.json. snapshots/index remembers, per
 # sensor, when it ran, how long, its digest and its streak: with it a reading that repeats itself byte for byte costs no
@@ -9156,7 +9347,7 @@ def keep_readings(profile: Profile, readings: Mapping[str, Reading]) -> None:
 
 
 # ======================================================================================================================
-# 35. World hash (pure)
+# 37. World hash (pure)
 # ======================================================================================================================
 # What wakes the loop: PLAYBOOK, goals, sensor signals, workers' states, open asks and unread answers, each an item with
 # a key. Invariants: `detail`, sizes, ages and clocks never enter; the order of keys is irrelevant; every part is
@@ -9248,7 +9439,7 @@ def change_line(change: Change) -> str:
 
 
 # ======================================================================================================================
-# 36. World
+# 38. World
 # ======================================================================================================================
 # `observe` reads the whole world, once: from that one read come the hash, the changes and the prompt.
 #
@@ -9412,7 +9603,7 @@ def remember_quiet(profile: Profile, world: World, since: float, until: float, n
 
 
 # ======================================================================================================================
-# 37. Moves (pure)
+# 39. Moves (pure)
 # ======================================================================================================================
 # A reply holds exactly one JSON object, and the object is exactly one move: its fields, all of them, and no others.
 # What is not valid is never repaired: the beat fails, and the next prompt says why.
@@ -9612,7 +9803,7 @@ def move_schema(agents: Mapping[str, JSON] | None = None) -> str:
 
 
 # ======================================================================================================================
-# 38. Prompt (pure)
+# 40. Prompt (pure)
 # ======================================================================================================================
 # In an order that keeps the longest prefix the same between beats, because providers cache prefixes: what never
 # changes, what a person changes, what the world changes, what every beat changes; the time stands last. A header stands
@@ -9736,7 +9927,7 @@ def build_prompt(inputs: Mapping[str, JSON]) -> tuple[str, list[str]]:
 
 
 # ======================================================================================================================
-# 39. Metering (pure)
+# 41. Metering (pure)
 # ======================================================================================================================
 # By content, whatever wrapper prints it. Each stream that looop knows has a reader below; the first that finds its own
 # kind of object wins, and what none knows is plain text, the reply itself, at a price nobody named.
@@ -9973,7 +10164,7 @@ def cost_row(ts: str, run: str, forced: str, runner: Runner, metered: Metered) -
 
 
 # ======================================================================================================================
-# 40. Gates (pure)
+# 42. Gates (pure)
 # ======================================================================================================================
 # What can hold a beat back, in order; the first that holds ends it.
 
@@ -10085,7 +10276,7 @@ def policy_digest(digests: Mapping[str, str]) -> str:
 
 
 # ======================================================================================================================
-# 41. Tripwires (pure)
+# 43. Tripwires (pure)
 # ======================================================================================================================
 # What holds a move back: patterns on its command's text, for what may not be undone, or acts on other people or other
 # systems. A tripwire, not a sandbox. A command is split as a shell splits it: into simple commands, without quotes,
@@ -10594,7 +10785,7 @@ def not_the_deciders(command: str) -> str:
 
 
 # ======================================================================================================================
-# 42. Profile on disk
+# 44. Profile on disk
 # ======================================================================================================================
 # The data dir: made and seeded on the first beat, checked on every one, and a git repository whose history is the
 # loop's memory: one commit per move.
@@ -10694,7 +10885,7 @@ def commit_memory(profile: Profile, message: str) -> Ended:
 
 
 # ======================================================================================================================
-# 43. Decide
+# 45. Decide
 # ======================================================================================================================
 # A capsule, runs/<run-id>/, is made before the runner starts and holds everything about one decide:
 #
@@ -10973,7 +11164,7 @@ def worker_news(worker: Mapping[str, JSON]) -> str:
 
 
 # ======================================================================================================================
-# 44. Act
+# 46. Act
 # ======================================================================================================================
 # One performer per move. It does the thing and says what it did; it journals nothing, and records nothing. A move that
 # needs a person's yes becomes a proposal (`to_person`) and comes back, approved, as the same move with `yes`.
@@ -11306,7 +11497,7 @@ def perform(scene: Scene) -> Done:
 
 
 # ======================================================================================================================
-# 45. Guards
+# 47. Guards
 # ======================================================================================================================
 # What the gates need to know: whether the person has paused the loop, and what the ledger says of money.
 
@@ -11386,7 +11577,7 @@ def money_gates(profile: Profile, runner: Runner, spend: Spend, decides: Sequenc
 
 
 # ======================================================================================================================
-# 46. Settle
+# 48. Settle
 # ======================================================================================================================
 # How a run ends on disk, in an order that lets any instant be the last one:
 #
@@ -11577,7 +11768,7 @@ def pay_late(profile: Profile, run: str, wake: Mapping[str, JSON]) -> None:
 
 
 # ======================================================================================================================
-# 47. Surface
+# 49. Surface
 # ======================================================================================================================
 # What the person must not miss, told once, when it begins: on the output of whoever runs beats (NEEDS YOU), and pushed
 # to where they are: the `notify` command, a tmux window for a worker that needs them. `.surfaced` remembers, by a key
@@ -11640,7 +11831,7 @@ def surface(profile: Profile, told: Mapping[str, Notice], beat: bool = True, dec
         pushed = [key for key in told if key not in known]
         if shown:
             text = profile.redacted("".join(f"{printable(told[key].text)}\n" for key in shown))
-            sys.stderr.write(f"NEEDS YOU\n{fenced(text, '  ')}")
+            sys.stderr.write(laid_out(f"NEEDS YOU\n{fenced(text, '  ')}", columns_of(sys.stderr)))
             sys.stderr.flush()
         if pushed:
             push(profile, {key: told[key] for key in pushed})
@@ -11751,7 +11942,7 @@ def notify(profile: Profile, text: str) -> None:
 
 
 # ======================================================================================================================
-# 48. Beat
+# 50. Beat
 # ======================================================================================================================
 # One beat, alone under `.beat.lock`: sense, diff, gates, decide, act, log. What may hold it back, and how it ends on
 # disk, stands in the sections before.
@@ -12244,7 +12435,7 @@ def beat_lock(profile: Profile, verb: str, wait: float | None) -> Lock:
     note = f"pid {os.getpid()}, {verb}, since {utc_text(time.time())}"
     taken = lock.acquire(0.5 if wait is None else min(wait, 0.5), note)
     if not taken and (wait is None or wait > 0.5):
-        sys.stderr.write(f"looop: {verb}: waits for a beat in progress ({lock_words(lock.path)})\n")
+        complain(f"{verb}: waits for a beat in progress ({lock_words(lock.path)})")
         taken = lock.acquire(None if wait is None else wait - 0.5, note)
     if not taken:
         holder = lock_words(lock.path) or "it has just ended"
@@ -12266,7 +12457,7 @@ def heed_signals() -> None:
 
 
 # ======================================================================================================================
-# 49. People
+# 51. People
 # ======================================================================================================================
 # What a person says to the loop: answers, approvals, pauses. An approval is a beat of its own, without a runner: under
 # the beat's lock, with a capsule and an intent, so that what dies in the middle leaves the trace that any move leaves.
@@ -12528,30 +12719,10 @@ def pause_span(words: Sequence[str]) -> tuple[float, list[str]]:
 
 
 # ======================================================================================================================
-# 50. Views
+# 52. Views
 # ======================================================================================================================
 # What a person is shown: one line for each thing that matters, its glyph and colour saying how much. Colour goes to
 # terminals only; nothing here writes.
-
-_COLOURS = {"good": "32", "bad": "31", "note": "33", "dim": "2", "bold": "1"}
-
-
-class Paint:
-    """Colour text for one stream, or leave it plain: `paint("bad", "✗")`."""
-
-    __slots__ = ("on",)
-
-    def __init__(self, env: Mapping[str, str], stream: TextIO) -> None:
-        wanted = env.get("LOOOP_COLOR")
-        if wanted in ("0", "1"):
-            self.on = wanted == "1"
-        else:
-            self.on = stream.isatty() and not env.get("NO_COLOR") and env.get("TERM") != "dumb"
-
-    def __call__(self, colour: str, text: str) -> str:
-        """Colour a text."""
-        return f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m" if self.on and text else text
-
 
 _OUTCOME_GLYPHS = {
     "acted": ("●", "good"),
@@ -12562,22 +12733,6 @@ _OUTCOME_GLYPHS = {
     "failed": ("✗", "bad"),
     "interrupted": ("✗", "bad"),
 }
-
-
-def spelled_out(text: str) -> str:
-    r"""Spell out what is neither text nor a colour of `Paint` (pure), wherever it came from: `\x1b[2J`."""
-    head, *rest = text.split("\x1b[")
-    out = [printable(head)]
-    for part in rest:
-        code, ended, words = part.partition("m")
-        ours = ended and (code == "0" or code in _COLOURS.values())
-        out.append(f"\x1b[{code}m{printable(words)}" if ours else printable(f"\x1b[{part}"))
-    return "".join(out)
-
-
-def say(text: str) -> None:
-    """Print an answer. Whoever made it has spelled out what came from elsewhere; this is the net below them."""
-    sys.stdout.write(spelled_out(text) + "\n")
 
 
 def money(usd: float | None, unmetered: bool = False) -> str:
@@ -12869,11 +13024,11 @@ def sensor_table(rows: Sequence[Mapping[str, JSON]], now: float, paint: Paint) -
         signal = "" if row["signal"] is None else one_line(canonical(row["signal"]), 72)
         status = (row["status"] or "") + (" flapping" if row["flapping"] else "")
         table.append([paint(colour, glyph), row["name"], age, status, str(row["bytes"]) if row["at"] else "", signal])
-    return aligned(table)
+    return aligned(table, width=paint.columns)
 
 
 # ======================================================================================================================
-# 51. Why and replay
+# 53. Why and replay
 # ======================================================================================================================
 # Every wake and every silence, explained from what was recorded: a capsule says why a beat decided, and a replay
 # derives its hash, its prompt and its move again, without runner or effect. For what has not happened yet, the gates
@@ -13071,7 +13226,7 @@ def move_drift(profile: Profile, run: str, wake: Mapping[str, JSON], result: Map
 
 
 # ======================================================================================================================
-# 52. Cost
+# 54. Cost
 # ======================================================================================================================
 # The ledger added up. A million rows are read in blocks: one regular expression takes the few fields that are added out
 # of every row of a block at once, and only a line that it does not know is parsed as JSON. Rows lie in the order of
@@ -13307,7 +13462,7 @@ def cost_lines(summary: Mapping[str, JSON], by: str, bars: bool, paint: Paint) -
     for name, usd in rows.items():
         blocks = "█" * round(30 * usd / top) if bars and by == "day" and top else ""
         table.append([f"  {one_line(name, 60)}", money(usd), paint("good", blocks)])
-    lines += aligned(table)
+    lines += aligned(table, width=paint.columns)
     if summary["skipped_beats"]:
         saved = summary["saved_estimate_usd"]
         worth = f"; at the price of a decide they would have cost about {money(saved)} (an estimate)" if saved else ""
@@ -13320,7 +13475,7 @@ def cost_lines(summary: Mapping[str, JSON], by: str, bars: bool, paint: Paint) -
 
 
 # ======================================================================================================================
-# 53. Pulse
+# 55. Pulse
 # ======================================================================================================================
 # The beat in a loop, for whoever has no cron: one process that holds `.lock` for its life, in the session `pulse`.
 #
@@ -13389,7 +13544,7 @@ class Pulse:
                 while not self.displaced():
                     self.turn()
                 why = f"{self.lock.path} is not the file that it holds: the data dir was moved or removed"
-                sys.stderr.write(f"looop: pulse: {why}: it ends; `looop up` begins another\n")
+                complain(f"pulse: {why}: it ends; `looop up` begins another")
                 return EXIT_FAILED
             except BrokenPipeError:
                 why = "nobody reads what it prints"
@@ -13462,7 +13617,7 @@ class Pulse:
         """Print how a beat ended; what is as it was is not said again."""
         if self.profile.setting("log_format") == "json":
             fields = {field: getattr(outcome, field) for field in outcome._fields}
-            say(json_line({"ts": utc_text(time.time()), **self.profile.redacted(fields)}))
+            say_json(json_line({"ts": utc_text(time.time()), **self.profile.redacted(fields)}))
         else:
             runner = self.profile.runner() if outcome.run else BUILTIN
             lines = outcome_lines(outcome, runner, Paint(self.profile.env, sys.stdout))
@@ -13673,7 +13828,7 @@ def end_pulse(profile: Profile) -> bool:
 
 
 # ======================================================================================================================
-# 54. Verbs
+# 56. Verbs
 # ======================================================================================================================
 # One `cmd_` function per verb: it gets the profile and its arguments, prints its answer on stdout, and returns its exit
 # code. What a verb takes, and what its page says, stands in the sections Session table and Verb table.
@@ -13752,7 +13907,7 @@ def cmd_dry_run(profile: Profile, args: Mapping[str, JSON]) -> int:
         move = dry_decide(profile, profile.runner(args["runner"] or ""), plan["inputs"])
     if args["json"]:
         shown = {key: plan[key] for key in ("outcome", "reason", "gates", "prompt")}
-        say(compact({**shown, "move": move}))
+        say_json(compact({**shown, "move": move}))
         return 0
     say(f"{plan['outcome']}: {printable(plan['reason'] or 'the world is unchanged')}")
     for gate in plan["gates"]:
@@ -13776,11 +13931,11 @@ def cmd_run(profile: Profile, args: dict[str, JSON]) -> int:
 def tell_outcome(profile: Profile, args: Mapping[str, JSON], outcome: Outcome) -> int:
     """Print an outcome; return the exit code that it has."""
     if args["json"]:
-        say(json_line({field: getattr(outcome, field) for field in outcome._fields}))
+        say_json(json_line({field: getattr(outcome, field) for field in outcome._fields}))
     else:
         runner = profile.runner(args["runner"] or "") if outcome.run else BUILTIN
         if outcome.run and runner is BUILTIN and not args["runner"] and profile.setting("runner") == "auto":
-            sys.stderr.write("looop: no pi and no claude on PATH: the built-in decider ran (no LLM, no cost)\n")
+            complain("no pi and no claude on PATH: the built-in decider ran (no LLM, no cost)")
         for line in outcome_lines(outcome, runner, Paint(profile.env, sys.stdout)):
             say(line)
     return EXIT_FAILED if outcome.outcome == "failed" else 0
@@ -13796,7 +13951,7 @@ def cmd_asks(profile: Profile, args: dict[str, JSON]) -> int:
         if not asks:
             return EXIT_TIMEOUT
     if args["json"]:
-        say(compact([{key: ask[key] for key in _ASK_KEYS} for ask in asks]))
+        say_json(compact([{key: ask[key] for key in _ASK_KEYS} for ask in asks]))
     elif not asks:
         say("nothing is asked")
     else:
@@ -13855,7 +14010,7 @@ def cmd_why(profile: Profile, args: dict[str, JSON]) -> int:
     run = "" if name == "now" else known_run(profile, name)
     why = why_run(profile, run) if run else why_now(profile, now)
     if args["json"]:
-        say(compact(why))
+        say_json(compact(why))
         return 0
     try:
         lines = why_lines(why, now, Paint(profile.env, sys.stdout))
@@ -13874,7 +14029,7 @@ def cmd_replay(profile: Profile, args: dict[str, JSON]) -> int:
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         drift = [f"the capsule is not what looop writes: {error!r}"]
     if args["json"]:
-        say(compact({"run": run, "drift": drift}))
+        say_json(compact({"run": run, "drift": drift}))
         return EXIT_FAILED if drift else 0
     for line in drift:
         say(f"{Paint(profile.env, sys.stdout)('bad', '✗')} {printable(line)}")
@@ -13930,7 +14085,7 @@ def cmd_status(profile: Profile, args: dict[str, JSON]) -> int:
     now = time.time()
     status = status_of(profile, now)
     if args["json"]:
-        say(compact(status))
+        say_json(compact(status))
     else:
         for line in status_lines(profile, status, now, Paint(profile.env, sys.stdout)):
             say(line)
@@ -13942,7 +14097,7 @@ def cmd_sensor_list(profile: Profile, args: dict[str, JSON]) -> int:
     check_data_dir(profile)
     rows = sensor_rows(profile)
     if args["json"]:
-        say(compact(rows))
+        say_json(compact(rows))
     elif not rows:
         say(
             "no sensors: `looop sensor add` lists some that are ready made; "
@@ -14012,7 +14167,7 @@ def tried_sensor(profile: Profile, name: str) -> tuple[dict[str, JSON], JSON]:
 def show_tried(profile: Profile, row: Mapping[str, JSON], value: JSON, as_json: bool | None) -> None:
     """Print what `tried_sensor` found."""
     if as_json:
-        say(compact(row))
+        say_json(compact(row))
         return
     for line in tried_lines(profile, row, value, Paint(profile.env, sys.stdout)):
         say(line)
@@ -14061,11 +14216,11 @@ def cmd_cost(profile: Profile, args: dict[str, JSON]) -> int:
     now = time.time()
     if args["rows"]:
         for row in reversed(list(recent_rows(profile, scope_start(scope, now)))):
-            say(compact(row))
+            say_json(compact(row))
         return 0
     summary = cost_summary(profile, scope, now)
     if args["json"]:
-        say(compact(summary))
+        say_json(compact(summary))
         return 0
     for line in cost_lines(summary, by, sys.stdout.isatty(), Paint(profile.env, sys.stdout)):
         say(line)
@@ -14220,7 +14375,7 @@ def cmd_config_check(profile: Profile, args: dict[str, JSON]) -> int:
     lines = key_lines(text)
     for path, words in [*check.wrong, *((path, "unknown key, ignored") for path in check.unknown)]:
         where = f"line {lines[path]}: " if path in lines else ""
-        sys.stderr.write(f"looop: config: {where}{one_line('.'.join(path))}: {one_line(words)}\n")
+        complain(f"config: {where}{one_line('.'.join(path))}: {one_line(words)}")
     if check.wrong:
         raise Failure(f"config: {plural(len(check.wrong), 'problem')} in {profile.config_path}", "mend them")
     say(f"{profile.config_path}: {'good' if present else 'no such file; the defaults hold'}")
@@ -14235,7 +14390,7 @@ def cmd_version(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 55. Session verbs
+# 57. Session verbs
 # ======================================================================================================================
 # The verbs of sessions, one `cmd_` function each, as in the section before.
 
@@ -14244,7 +14399,7 @@ def show_session(profile: Profile, args: Mapping[str, JSON], session: str, words
     """Say what was done to a session: in words, or as its row of `ls --json`."""
     if args["json"]:
         found = read_session(profile, session)
-        say(compact(session_row(found, time.time()) if found else None))
+        say_json(compact(session_row(found, time.time()) if found else None))
     else:
         say(words)
     return 0
@@ -14307,7 +14462,7 @@ def session_table(rows: Sequence[Mapping[str, JSON]], now: float, paint_word: Pa
         flag = one_line(row["note"] or "", 80)
         times = [duration_text(float(max(0, int(secs)))) for secs in (age, idle)]
         table.append((row["id"], health, times[0], times[1] if row["alive"] else "-", flag))
-    return aligned(table)
+    return aligned(table, width=paint_word.columns)
 
 
 def cmd_ls(profile: Profile, args: dict[str, JSON]) -> int:
@@ -14318,7 +14473,7 @@ def cmd_ls(profile: Profile, args: dict[str, JSON]) -> int:
         now = time.time()
         rows = session_rows(profile, list_sessions(profile) if args["all"] else worker_sessions(profile), now)
         if args["json"]:
-            say(compact(rows))
+            say_json(compact(rows))
         else:
             clear = "\x1b[H\x1b[2J" if args["watch"] and sys.stdout.isatty() else ""
             lines = session_table(rows, now, paint_word) if rows else ["no sessions"]
@@ -14363,7 +14518,7 @@ def cmd_up(profile: Profile, args: dict[str, JSON]) -> int:
     interval = profile.setting("interval")
     if args["json"]:
         fields = {"running": True, "pid": pid, "already": already, "interval_s": interval, "data_dir": profile.data}
-        say(json_line({**fields, "session": PULSE}))
+        say_json(json_line({**fields, "session": PULSE}))
     else:
         verb = "runs already" if already else "runs"
         say(f"the pulse {verb} (pid {pid}): a beat every {duration_text(interval)}, and whenever something changes")
@@ -14385,7 +14540,7 @@ def cmd_down(profile: Profile, args: dict[str, JSON]) -> int:
             killed.append(session.id)
     left = [session.id for session in workers if session.id not in killed]
     if args["json"]:
-        say(compact({"ended": ended, "killed": killed, "alive": left}))
+        say_json(compact({"ended": ended, "killed": killed, "alive": left}))
         return 0
     say("the pulse has ended" if ended else "no pulse runs")
     for what, names in (("ended", killed), ("still running", left)):
@@ -14471,7 +14626,7 @@ def follow_text(follower: Follower, as_json: bool, pattern: Any) -> None:
             new = "".join(f"{one}\n" for one in lines if pattern.search(one))
         if as_json and (new or last):
             cut, follower.skipped = bool(follower.skipped), 0
-            say(compact({"text": shown_text(new), "offset": follower.offset, "truncated": cut, "done": last}))
+            say_json(compact({"text": shown_text(new), "offset": follower.offset, "truncated": cut, "done": last}))
         elif new:
             tell_skipped(follower)
             sys.stdout.write(shown_text(new))
@@ -14487,7 +14642,7 @@ def tell_skipped(follower: Follower) -> None:
     if follower.skipped:
         sys.stdout.flush()
         words = f"truncated: {follower.skipped} bytes were dropped before they were read"
-        sys.stderr.write(f"looop: log: {follower.session.id}: {words}\n")
+        complain(f"log: {follower.session.id}: {words}")
         follower.skipped = 0
 
 
@@ -14502,7 +14657,7 @@ def cmd_log(profile: Profile, args: dict[str, JSON]) -> int:
         since = args["since"] if args["since"] is not None else log.start
         truncated = args["since"] is not None and since < log.start
         if truncated:
-            sys.stderr.write(f"looop: log: {session.id}: truncated: the bytes before offset {log.start} were dropped\n")
+            complain(f"log: {session.id}: truncated: the bytes before offset {log.start} were dropped")
         follower.offset = min(max(since, log.start), log.end)
         if args["tail"] is not None:
             follower.offset = tail_start(log, args["tail"], follower.offset)
@@ -14516,7 +14671,7 @@ def cmd_log(profile: Profile, args: dict[str, JSON]) -> int:
         if args["json"]:
             truncated = truncated or follower.skipped > 0
             fields = {"text": text, "offset": follower.offset, "truncated": truncated, "done": not session.alive}
-            say(compact(fields))
+            say_json(compact(fields))
         else:
             tell_skipped(follower)
     return 0
@@ -14575,7 +14730,7 @@ def print_picture(verb: str, screen: Screen, args: Mapping[str, JSON], title: st
         raise Failure(f"{verb}: --{ways[0]} and --{ways[1]}: one at a time", f"looop help {verb}", EXIT_USAGE)
     way, count = (ways or ["plain"])[0], args["scrollback"] or 0
     if way == "json":
-        say(compact(picture_json(screen)))
+        say_json(compact(picture_json(screen)))
     elif way == "svg":
         sys.stdout.write(picture_svg(screen, count, title))
     elif way == "ansi":
@@ -14626,7 +14781,7 @@ def cmd_send(profile: Profile, args: dict[str, JSON]) -> int:
         data = " ".join(args["text"]).encode("utf-8", "surrogateescape")
     reply = send_text(session, data, raw, enter=not (raw or args["no-enter"]))
     if args["json"]:
-        say(json_line({"sent": reply.get("sent"), "offset": reply.get("offset")}))
+        say_json(json_line({"sent": reply.get("sent"), "offset": reply.get("offset")}))
     return 0
 
 
@@ -14639,7 +14794,7 @@ def cmd_key(profile: Profile, args: dict[str, JSON]) -> int:
     refuse_to_type(profile, session, "key")
     reply = send_keys(session, keys)
     if args["json"]:
-        say(json_line({"sent": reply.get("sent"), "offset": reply.get("offset")}))
+        say_json(json_line({"sent": reply.get("sent"), "offset": reply.get("offset")}))
     return 0
 
 
@@ -14662,13 +14817,13 @@ def cmd_expect(profile: Profile, args: dict[str, JSON]) -> int:
     if matched is not None:
         matched = shown_text(bytes_as_text(matched) if args["raw"] and not args["screen"] else matched)
     if args["json"]:
-        say(compact({"matched": matched, "offset": hunt.offset}))
+        say_json(compact({"matched": matched, "offset": hunt.offset}))
     elif matched is not None:
         say(matched)
     else:
         words = "ended without it" if hunt.ended else f"did not come within {duration_text(timeout or 0.0)}"
         near = f"`looop shot {session.id}` shows what is there"
-        sys.stderr.write(f"looop: expect: {session.id}: {one_line(args['re'], 80)}: {words}: {near}\n")
+        complain(f"expect: {session.id}: {one_line(args['re'], 80)}: {words}: {near}")
     return 0 if matched is not None else EXIT_FAILED if hunt.ended else EXIT_TIMEOUT
 
 
@@ -14758,10 +14913,10 @@ def cmd_ask(profile: Profile, args: dict[str, JSON]) -> int:
     if run:
         say(f"asked as {number}: the answer comes with a later beat")
         return 0
-    sys.stderr.write(f"looop: ask {number} waits for a person\n")
+    complain(f"ask {number} waits for a person")
     answer = await_answer(profile, number, args["timeout"] or 0.0)
     if answer is None:
-        sys.stderr.write(f"looop: ask {number}: no answer in time; it stays open: ask the same to go on waiting\n")
+        complain(f"ask {number}: no answer in time; it stays open: ask the same to go on waiting")
         return EXIT_TIMEOUT
     sys.stdout.write(answer + "\n")  # as the person gave it
     sys.stdout.flush()
@@ -14801,14 +14956,14 @@ def cmd_claims(profile: Profile, args: dict[str, JSON]) -> int:
             {**claim.__dict__, "at": utc_text(claim.at), "until": claim.until and utc_text(claim.until)}
             for claim in claims
         ]
-        say(compact(rows))
+        say_json(compact(rows))
         return 0
     table = [("CLAIM", "SESSION", "AGE", "STATE")]
     for claim in claims:
         left = f", for {duration_text(claim.until - now)} more" if claim.until and claim.state == "held" else ""
         state = claim.state + left + (f": {claim.why}" if claim.why else "")
         table.append((one_line(claim.name, 64), claim.session or "?", duration_text(now - claim.at), state))
-    for line in aligned(table) if claims else ["nothing is claimed"]:
+    for line in aligned(table, width=columns_of(sys.stdout)) if claims else ["nothing is claimed"]:
         say(line)
     return 0
 
@@ -14818,14 +14973,14 @@ def cmd_prune(profile: Profile, args: dict[str, JSON]) -> int:
     check_data_dir(profile)
     removed = prune_sessions(profile, 0.0, time.time(), bool(args["dry-run"]))
     if args["json"]:
-        say(compact({"removed": removed, "dry_run": bool(args["dry-run"])}))
+        say_json(compact({"removed": removed, "dry_run": bool(args["dry-run"])}))
     else:
         say(f"{'would remove' if args['dry-run'] else 'removed'}: {', '.join(removed) or 'nothing'}")
     return 0
 
 
 # ======================================================================================================================
-# 56. Session table
+# 58. Session table
 # ======================================================================================================================
 # What the verbs of sessions take, and what their pages say.
 
@@ -15186,7 +15341,7 @@ SESSION_VERBS: tuple[Verb, ...] = (
 
 
 # ======================================================================================================================
-# 57. Gallery
+# 59. Gallery
 # ======================================================================================================================
 # `looop sensor add`: sensors that looop carries, written out as plain bash for a person to read and edit. The scripts
 # are in Texts; here is what they take, checked before a word of it stands in a script, and quoted there.
@@ -15232,9 +15387,7 @@ def cmd_sensor_add(profile: Profile, args: dict[str, JSON]) -> int:
     show_tried(profile, row, value, args["json"])
     if row["status"] == "ok":
         return 0
-    sys.stderr.write(
-        f"looop: sensor {name}: its first reading is an error; the file stays, for you to edit or remove\n"
-    )
+    complain(f"sensor {name}: its first reading is an error; the file stays, for you to edit or remove")
     return EXIT_FAILED
 
 
@@ -15252,7 +15405,7 @@ def list_gallery(profile: Profile, as_json: bool | None) -> int:
             }
             for kind, sensor in GALLERY.items()
         ]
-        say(canonical(kinds))
+        say_json(canonical(kinds))
         return 0
     paint = Paint(profile.env, sys.stdout)
     for kind, sensor in GALLERY.items():
@@ -15377,7 +15530,7 @@ def checked_percent(text: str) -> str:
 
 
 # ======================================================================================================================
-# 58. Questions (pure)
+# 60. Questions (pure)
 # ======================================================================================================================
 # What the interview asks, and what becomes of the answers. It is one script, a generator that yields questions, is sent
 # answers, and ends in asking that a plan be written. It remembers nothing: `open_question` runs it through the answers
@@ -15738,7 +15891,7 @@ _CALM = Question(
 
 
 # ======================================================================================================================
-# 59. Plans
+# 61. Plans
 # ======================================================================================================================
 # How a plan is written: under the beat's lock, each file whole, and passed over where it is there already. So a writing
 # that was killed is finished by doing it again.
@@ -15799,7 +15952,7 @@ def plan_lines(profile: Profile, plan: Plan, stamp: str, limit: int) -> list[str
 
 
 # ======================================================================================================================
-# 60. Interview
+# 62. Interview
 # ======================================================================================================================
 # `looop _interview` asks the questions, in common lines: no raw mode, so that `looop send` types into it as well as a
 # person. Every answer is in interview.json before the next question is asked; all else is written at the end.
@@ -16359,7 +16512,7 @@ def word_wrapped(text: str, width: int = 78) -> str:
 
 
 # ======================================================================================================================
-# 61. Schedulers
+# 63. Schedulers
 # ======================================================================================================================
 # What runs the beat by itself: a systemd user timer, a launchd agent or a line of cron. Each is written with absolute
 # paths and an environment of its own, because a scheduler knows nothing of a person's shell:
@@ -16940,7 +17093,7 @@ SCHEDULERS: dict[str, type[Scheduler]] = {"systemd": Systemd, "launchd": Launchd
 
 
 # ======================================================================================================================
-# 62. Service
+# 64. Service
 # ======================================================================================================================
 # The verbs about schedulers: they show, ask, and touch nothing but what they showed.
 
@@ -16996,10 +17149,8 @@ def tell_left_out(profile: Profile) -> None:
     names = secrets_left_out(profile)
     path = secrets_path(profile)
     if names:
-        sys.stderr.write(
-            f"looop: not written, because they are secrets: {', '.join(names)}\n"
-            f"looop: beats that need them find them in {path}: lines of NAME=value, chmod 600\n"
-        )
+        complain(f"not written, because they are secrets: {', '.join(names)}")
+        complain(f"beats that need them find them in {path}: lines of NAME=value, chmod 600")
 
 
 def require_yes(verb: str, said: JSON) -> None:
@@ -17050,7 +17201,7 @@ def cmd_service_install(profile: Profile, args: dict[str, JSON]) -> int:
     scheduler.put(wanted)
     say(f"installed: {scheduler.kind} runs `looop tick` every {duration_text(schedule.every)}, as {schedule.name}")
     for note in [*scheduler.notes(), *pulse_too(profile)]:
-        sys.stderr.write(f"looop: warning: {note}\n")
+        complain(f"warning: {note}")
     return 0
 
 
@@ -17126,7 +17277,7 @@ def cmd_service_status(profile: Profile, args: dict[str, JSON]) -> int:
     """Tell what runs the beat by itself."""
     status = service_status(profile)
     if args["json"]:
-        say(canonical(status))
+        say_json(canonical(status))
         return 0
     now, paint = time.time(), Paint(profile.env, sys.stdout)
     states = {True: paint("good", "● active"), False: paint("bad", "✗ not active"), None: paint("note", "? not known")}
@@ -17153,7 +17304,7 @@ def cmd_service_status(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 63. Doctor
+# 65. Doctor
 # ======================================================================================================================
 # Each check looks at one thing, as a person who knows looop would, and yields what it found. The last ones look from
 # where a scheduler stands: most loops that die do so because cron knows nothing of a person's shell. Nothing is written
@@ -17702,7 +17853,7 @@ def cmd_doctor(profile: Profile, args: dict[str, JSON]) -> int:
                 say(f"  {' ' * width}  {paint('dim', printable(finding.remedy))}")
             sys.stdout.flush()
     if args["json"]:
-        say(canonical([{"check": name, **finding.__dict__} for name, finding in found]))
+        say_json(canonical([{"check": name, **finding.__dict__} for name, finding in found]))
     counts = {status: sum(1 for _, finding in found if finding.status == status) for status in ("fail", "warn")}
     if not args["json"]:
         good = "everything that a beat needs is here"
@@ -17712,7 +17863,7 @@ def cmd_doctor(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 64. Candidates
+# 66. Candidates
 # ======================================================================================================================
 # What a shell's completion asks at a Tab: which words on disk can stand at the cursor. `_complete KIND` answers with
 # one word a line, and after a TAB what it is. Nothing is made and nothing is told, on stderr neither: what cannot be
@@ -17810,7 +17961,7 @@ def cmd_complete(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 65. Verb table
+# 67. Verb table
 # ======================================================================================================================
 # What the other verbs take, and what their pages say: parser, help, completions and manual derive from these rows.
 
@@ -18243,7 +18394,7 @@ LOOP_VERBS: tuple[Verb, ...] = (
 
 
 # ======================================================================================================================
-# 66. Manual (pure)
+# 68. Manual (pure)
 # ======================================================================================================================
 # What looop says of itself: a page for each verb and each group, the overview, the manual, the man page, and the next
 # steps. All derive from the rows of the verb table, the settings and MANUAL, which is written like this:
@@ -18399,26 +18550,6 @@ def manual_parts() -> dict[str, list[Block]]:
 # --- plain text
 
 
-def pieces_of(text: str) -> list[str]:
-    """Return the pieces of a paragraph that a line may be broken between: a short `command`, a [default] is one."""
-    import re
-
-    words = re.findall(r"[^\s`]*(?:`[^`]*`[^\s`]*)+|\[[^]]*\]\S*|\S+", text)
-    return [part for word in words for part in ([word] if len(word) <= PAGE_WIDTH // 2 else word.split())]
-
-
-def filled_lines(words: Sequence[str], width: int, first: str = "", rest: str = "") -> list[str]:
-    """Put words on lines of at most `width` characters that begin with `first`, then with `rest`."""
-    lines, line, empty = [], first, True
-    for word in words:
-        if not empty and len(line) + 1 + len(word) > width:
-            lines.append(line)
-            line, empty = rest, True
-        line += word if empty else f" {word}"
-        empty = False
-    return [line.rstrip() for line in [*lines, line]]
-
-
 def row_room(rows: Sequence[tuple[str, str]], width: int) -> int:
     """Return how wide the column of the terms is."""
     return max((len(term) for term, _ in rows if len(term) <= max(12, width // 3)), default=8)
@@ -18534,7 +18665,7 @@ def roff_line(text: str) -> str:
 
 def roff_code(text: str) -> str:
     """Escape what can be typed; a line is not broken in it if it is short."""
-    return roff(text).replace(" ", "\\ ") if len(text) <= PAGE_WIDTH // 2 else roff(text)
+    return roff(text).replace(" ", "\\ ") if len(text) <= TERM_MAX else roff(text)
 
 
 def roff_text(text: str) -> list[str]:
@@ -18677,7 +18808,7 @@ def next_steps(status: Mapping[str, JSON], timed: bool = False) -> list[tuple[st
 
 
 # ======================================================================================================================
-# 67. Completions (pure)
+# 69. Completions (pure)
 # ======================================================================================================================
 # `looop config bash|zsh|fish`: from the table of verbs one script for each shell. A script holds verbs, options and the
 # words that are fixed, and asks `looop _complete KIND` for what lies on disk. What bash and fish know of a verb, and
@@ -19223,7 +19354,7 @@ def completion(shell: str, verbs: Sequence[Verb], gallery: Mapping[str, str]) ->
 
 
 # ======================================================================================================================
-# 68. Command line
+# 70. Command line
 # ======================================================================================================================
 # VERBS is the one table of verbs. The parser only validates; a verb's function gets the profile and its arguments,
 # prints its answer on stdout, and returns its exit code.
@@ -19331,7 +19462,7 @@ def page_of(words: Sequence[str], width: int) -> str:
 
 def page_width() -> int:
     """Return how wide a page is to be: as the terminal, up to what is good to read."""
-    return max(40, min(terminal_size()[0], 100)) if sys.stdout.isatty() else PAGE_WIDTH
+    return max(40, min(columns_of(sys.stdout) or PAGE_WIDTH, 100))
 
 
 def show_text(profile: Profile, text: str) -> None:
@@ -19633,13 +19764,14 @@ def take_move(profile: Profile, verb: str, words: Sequence[str], session: JSON) 
 
 def guarded(env: Mapping[str, str], words: list[str]) -> int:
     """Run a verb and turn what a person can meet into one line and an exit code."""
+    heed_columns(env)
     try:
         code = dispatch(open_profile(env, __file__), words)
         sys.stdout.flush()
         return code
     except Failure as failure:
         hint = f": {failure.hint}" if failure.hint else ""
-        sys.stderr.write("looop: " + printable(failure.message + hint).replace("\n", "\\n") + "\n")
+        complain("" + printable(failure.message + hint).replace("\n", "\\n") + "")
         return failure.code
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has gone: quietly
@@ -19649,13 +19781,13 @@ def guarded(env: Mapping[str, str], words: list[str]) -> int:
         hint = remedy_for(error)
         if words[:1] in (["tick"], ["run"], ["approve"]):
             hint += "; the next beat settles what was begun"
-        sys.stderr.write("looop: " + printable(f"{where}{error.strerror}: {hint}").replace("\n", "\\n") + "\n")
+        complain("" + printable(f"{where}{error.strerror}: {hint}").replace("\n", "\\n") + "")
         return EXIT_FAILED
     except KeyboardInterrupt:
-        sys.stderr.write("looop: interrupted\n")
+        complain("interrupted")
         return EXIT_INTERRUPTED
     except Terminated as signal:
-        sys.stderr.write("looop: ended by a signal\n")
+        complain("ended by a signal")
         return 128 + int(signal.args[0])
 
 
@@ -19664,10 +19796,10 @@ def main(argv: list[str] | None = None) -> int:
     if sys.version_info < (3, 9):  # noqa: UP036
         version = ".".join(map(str, sys.version_info[:2]))
         hint = "install a newer one, first on PATH"
-        sys.stderr.write(f"looop: needs Python 3.9 or newer, and {sys.executable} is {version}: {hint}\n")
+        complain(f"needs Python 3.9 or newer, and {sys.executable} is {version}: {hint}")
         return EXIT_FAILED
     if os.name != "posix":
-        sys.stderr.write("looop: runs on Linux and macOS only: it needs ptys, flock and process groups; try WSL\n")
+        complain("runs on Linux and macOS only: it needs ptys, flock and process groups; try WSL")
         return EXIT_FAILED
     open_missing_streams()
     _signal.pthread_sigmask(_signal.SIG_SETMASK, ())  # whatever our caller had blocked, or wanted not to know of:
@@ -19696,7 +19828,7 @@ def open_missing_streams() -> None:
 
 
 # ======================================================================================================================
-# 69. Texts
+# 71. Texts
 # ======================================================================================================================
 # Prose alone, in looop's own words: what the LLM is told, what a fresh profile is seeded with, the gallery's scripts.
 
@@ -20205,7 +20337,7 @@ exec -- "$plugin" "${arguments[@]}"
 }
 
 # ======================================================================================================================
-# 70. Texts of the manual
+# 72. Texts of the manual
 # ======================================================================================================================
 # `looop help`, in the markup that the section Manual explains.
 
