@@ -1828,7 +1828,18 @@ def without_caller(env: Mapping[str, str], *kinds: str) -> dict[str, str]:
 class Profile:
     """Carry one looop: its paths, its environment, and its config once somebody asks for a setting."""
 
-    __slots__ = ("_config", "_runners", "cache", "config_path", "data", "env", "secrets", "self_path", "warned")
+    __slots__ = (
+        "_config",
+        "_path",
+        "_runners",
+        "cache",
+        "config_path",
+        "data",
+        "env",
+        "secrets",
+        "self_path",
+        "warned",
+    )
 
     def __init__(self, env: dict[str, str], data: str, config_path: str, cache: str, self_path: str) -> None:
         self.env = env  # the environment as looop was given it
@@ -1838,6 +1849,7 @@ class Profile:
         self.self_path = self_path  # the file that is running
         self.warned: set[str] = set()  # warnings given, each once
         self.secrets = secrets_of(env)
+        self._path = ""  # PATH with the folders of installers, once somebody looks for a program
         self._config: dict[str, JSON] | None = None
         self._runners: dict[str, Runner] | None = None
 
@@ -1921,7 +1933,7 @@ class Profile:
         name = name or self.setting("runner")
         runners = self.runners()
         if name == "auto":
-            name = next((n for n in ("pi", "claude") if which(n, self.env)), BUILTIN.name)
+            name = next((n for n in ("pi", "claude") if self.which(n)), BUILTIN.name)
         if name not in runners:
             raise Failure(
                 f"runner {one_line(name)}: not known",
@@ -1933,11 +1945,17 @@ class Profile:
         """Replace each secret of the environment by [NAME], in a text or in every text of a JSON value."""
         return redacted(value, self.secrets)
 
+    def which(self, command: str) -> str:
+        """Return the path that a command's name has for a child, or ""."""
+        self._path = self._path or search_path(self.env)
+        return which(command, {"PATH": self._path})
+
     def child_env(self, **extra: str) -> dict[str, str]:
-        """Return the environment of a child: ours, and where looop and its files are."""
+        """Return the environment of a child: ours, and where programs, looop and its files are."""
         env = without_caller(self.env, "agent")
         for name in ("LOOOP_RUN_ID", "LOOOP_SESSION_ID"):
             env.pop(name, None)
+        env["PATH"] = self._path = self._path or search_path(self.env)
         env["LOOOP_CHILD"] = "1"  # what looop starts is not a person: `require_person`
         env["LOOOP_BIN"] = self.executable()
         env["LOOOP_DATA_DIR"] = self.data
@@ -1987,7 +2005,7 @@ class Profile:
             return False
         if not read_head(self.self_path).startswith(b"#!/usr/bin/env python3\n"):
             return True
-        found = which("python3", self.env)
+        found = self.which("python3")
         return bool(found) and os.path.realpath(found) == os.path.realpath(sys.executable or "")
 
 
@@ -2008,6 +2026,37 @@ def open_profile(env: Mapping[str, str], self_path: str) -> Profile:
         cache=base("XDG_CACHE_HOME", ".cache") + "/looop",
         self_path=os.path.abspath(self_path),
     )
+
+
+# Where installers put programs, below HOME: searched after PATH, which a scheduler keeps short. `*` is a version.
+_INSTALLED_IN = """.claude/local .local/bin .npm-global/bin .bun/bin .local/share/pnpm Library/pnpm .yarn/bin
+    .volta/bin .asdf/shims .local/share/mise/shims .nvm/versions/node/*/bin .cargo/bin .deno/bin go/bin
+    .opencode/bin""".split()
+_HOMEBREW = ("/opt/homebrew", "/usr/local", "/home/linuxbrew/.linuxbrew")
+
+
+def search_path(env: Mapping[str, str]) -> str:
+    """Return a PATH and, after it, the folders of installers that it lacks and that exist; newest versions first."""
+    path = env.get("PATH") or os.defpath
+    home = env.get("HOME") or os.path.expanduser("~")
+    listed = path.split(":")
+    folders = []
+    for name in _INSTALLED_IN:
+        before, star, after = f"{home}/{name}".partition("*")
+        folders += [before + version + after for version in newest_first(before)] if star else [before]
+    prefixes = [env["HOMEBREW_PREFIX"]] if env.get("HOMEBREW_PREFIX") else _HOMEBREW
+    folders += [f"{prefix}/bin" for prefix in prefixes]
+    return ":".join([path, *(folder for folder in folders if folder not in listed and os.path.isdir(folder))])
+
+
+def newest_first(folder: str) -> list[str]:
+    """Return what is in a folder of versions such as v22.1.0, the highest first; [] where there is none."""
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return []
+    numbers = {name: [int(part) if part.isdigit() else 0 for part in name.lstrip("v").split(".")] for name in names}
+    return sorted(names, key=lambda name: numbers[name], reverse=True)
 
 
 def installed_script(path: str) -> str:
@@ -7510,7 +7559,7 @@ def resolves(profile: Profile, word: str, cwd: str) -> bool:
     """Tell whether the first word of a command line that runs in `cwd` is a command, as far as that can be seen."""
     plain = all(char.isalnum() or char in "_-./+:@%" for char in word)
     path = os.path.join(cwd, word) if "/" in word else word
-    return not plain or word in _SHELL_WORDS or bool(which(path, profile.env))
+    return not plain or word in _SHELL_WORDS or bool(profile.which(path))
 
 
 def agents(profile: Profile) -> dict[str, JSON]:
@@ -10830,7 +10879,7 @@ def git(profile: Profile, *args: str, env: Mapping[str, str] | None = None) -> E
     if os.path.lexists(profile.path(".git")):
         clean["GIT_CEILING_DIRECTORIES"] = os.path.dirname(profile.data)  # a broken .git of ours must not mean theirs
     quiet = ("-c", "core.hooksPath=/dev/null", "-c", "commit.gpgSign=false", "-c", "gc.autoDetach=false")
-    return run_job(Job("git", [which("git", profile.env), *quiet, *args], clean, 60.0, cap=MIB))
+    return run_job(Job("git", [profile.which("git"), *quiet, *args], clean, 60.0, cap=MIB))
 
 
 def commit(profile: Profile, message: str) -> None:
@@ -10838,7 +10887,7 @@ def commit(profile: Profile, message: str) -> None:
     wanted = profile.setting("git")
     if wanted is False:
         return
-    if not which("git", profile.env):
+    if not profile.which("git"):
         profile.warn("git is not on PATH: moves are journaled, not committed")
         return
     data = os.path.realpath(profile.data)
@@ -11018,20 +11067,19 @@ def program_of(runner: Runner) -> str:
 
 
 def require_runner(profile: Profile, runner: Runner) -> None:
-    """Raise Failure when a runner's command is not on PATH."""
-    words = [word for word in runner.tick.split() if "=" not in word]
-    word = words[0] if words else ""
+    """Raise Failure when a runner's command is neither on PATH nor where installers put programs."""
+    word = program_of(runner)
     if not word:
         raise Failure(
             f"runner {runner.name}: has no tick command", f"add runners.{runner.name}.tick to {profile.config_path}"
         )
     plain = all(char.isalnum() or char in "._-/+" for char in word)
-    if not plain or which(word, profile.env):
+    if not plain or profile.which(word):
         return
     shell = shell_path(profile.env)
-    if run_job(Job("type", [shell, "-c", 'type "$1"', "sh", word], profile.env, 10.0, cap=64 * KIB)).code:
+    if run_job(Job("type", [shell, "-c", 'type "$1"', "sh", word], profile.child_env(), 10.0, cap=64 * KIB)).code:
         raise Failure(
-            f"runner {runner.name}: {word} is not on PATH",
+            f"runner {runner.name}: {word} is not on PATH, nor where installers put programs",
             f"install {word}, or name another in {profile.config_path}, or go on without one: LOOOP_RUNNER=builtin",
         )
 
@@ -11873,7 +11921,7 @@ def tmux_target(profile: Profile) -> tuple[str, str]:
 
     It is the one that this runs in, or the one in which `looop up` was called last. TMUX is `socket,pid,session`.
     """
-    if not profile.setting("tmux_surface") or not which("tmux", profile.env):
+    if not profile.setting("tmux_surface") or not profile.which("tmux"):
         return "", ""
     told = profile.env.get("TMUX") or text_of(read_bytes(profile.path(".tmux")) or b"").strip()
     socket = told.rpartition(",")[0].rpartition(",")[0]
@@ -11888,7 +11936,7 @@ def tmux_target(profile: Profile) -> tuple[str, str]:
 def tmux(profile: Profile, socket: str, *words: str) -> str:
     """Have a tmux server do something; return what it prints, "" when it fails."""
     env = {key: value for key, value in profile.env.items() if key not in ("TMUX", "TMUX_PANE")}
-    ended = run_job(Job("tmux", [which("tmux", env), "-S", socket, *words], env, 5.0, cap=MIB))
+    ended = run_job(Job("tmux", [profile.which("tmux"), "-S", socket, *words], env, 5.0, cap=MIB))
     return text_of(ended.out) if ended.code == 0 else ""
 
 
@@ -14304,7 +14352,10 @@ def cmd_init(profile: Profile, args: dict[str, JSON]) -> int:
     say(f"runner   {name}" + (f", which is {found.name} here" if found.name != name else ""))
     say(f"config   {profile.config_path}")
     say(f"profile  {profile.data}")
-    if word and not which(word, profile.env):
+    path = profile.which(word) if word else ""
+    if path and path != which(word, profile.env):
+        say(f"program  {path}")
+    if word and not path:
         say(f"{word} is not on PATH yet: install it before the first beat, or: looop init builtin")
     say("next: edit PLAYBOOK.md and goals/ there; `looop sensor add` shows what can be watched; `looop tick` is a beat")
     return 0
@@ -14325,7 +14376,7 @@ def choose_runner(profile: Profile) -> str:
         here = {"auto": "pi if on PATH, else claude, else builtin", "builtin": "no LLM: says what changed"}.get(
             name, ""
         )
-        say(f"  {number}  {name:10} {here or ('found' if which(word, profile.env) else 'not on PATH')}")
+        say(f"  {number}  {name:10} {here or ('found' if profile.which(word) else 'not on PATH')}")
     while True:
         sys.stdout.write("runner [1]: ")
         sys.stdout.flush()
@@ -14364,6 +14415,11 @@ def cmd_config_show(profile: Profile, args: dict[str, JSON]) -> int:
         if runner is not BUILTIN
     }
     sys.stdout.write(pretty(merged))
+    runner = profile.runner()
+    word = program_of(runner)
+    path = profile.which(word) if word else ""
+    if path and path != which(word, profile.env):
+        sys.stderr.write(f"looop: runner {runner.name}: {word} is not on PATH; {printable(path)} is used\n")
     return 0
 
 
@@ -16534,7 +16590,7 @@ class Schedule(Record):
     data: str = ""
 
 
-_CARRIED = "LANG LANGUAGE TZ XDG_CONFIG_HOME XDG_STATE_HOME XDG_CACHE_HOME XDG_DATA_HOME".split()
+_CARRIED = "LANG LANGUAGE TZ HOMEBREW_PREFIX XDG_CONFIG_HOME XDG_STATE_HOME XDG_CACHE_HOME XDG_DATA_HOME".split()
 _OF_CHILDREN = "RUN_ID SESSION_ID CHILD BIN CLAIMS_DIR REPORTS_DIR COLOR DATA_DIR CONFIG".split()
 _WRAP = 'set -a; [ ! -r "$0" ] || . "$0"; exec "$@"'  # sh -c: $0 is the file of secrets, the rest is what is run
 _CRON_LINE_MAX = 998  # bytes that a command may have in the cron of Debian, macOS and the BSDs
@@ -17482,7 +17538,7 @@ def check_config(profile: Profile) -> Iterator[Finding]:
 
 def check_git(profile: Profile) -> Iterator[Finding]:
     """Look for git."""
-    path = which("git", profile.env)
+    path = profile.which("git")
     if not path:
         yield warn(
             "git is not on PATH: moves are not committed", "install git (apt install git, xcode-select --install)"
@@ -17504,11 +17560,11 @@ def check_runner(profile: Profile) -> Iterator[Finding]:
         return
     require_runner(profile, runner)
     words = tick_words(runner)
-    path = which(words[0], profile.env) if words else ""
+    path = profile.which(words[0]) if words else ""
     if os.path.basename(path) not in DEFAULT_RUNNERS:
         yield ok(f"{runner.name}: {runner.tick}: not a program that looop knows, so it is not tried without --ask")
         return
-    good, said = told_by([path, "--version"], profile.env)
+    good, said = told_by([path, "--version"], profile.child_env())
     if not good:
         yield fail(f"{runner.name}: {path} --version: {profile.redacted(said)}", f"run it by hand: {path} --version")
         return
@@ -17527,7 +17583,7 @@ def check_options(profile: Profile, runner: Runner, words: list[str]) -> Iterato
             break
         action.append(word)
     shown = " ".join([program, *action, "--help"])
-    good, said = told_by([words[0], *action, "--help"], profile.env)
+    good, said = told_by([words[0], *action, "--help"], profile.child_env())
     if not good:
         yield warn(f"{shown}: {profile.redacted(said)}: its options are not checked", f"run it by hand: {shown}")
         return
@@ -17569,7 +17625,7 @@ def check_answer(profile: Profile) -> Iterator[Finding]:
 
 def check_tmux(profile: Profile) -> Iterator[Finding]:
     """Look for tmux."""
-    path = which("tmux", profile.env)
+    path = profile.which("tmux")
     if path:
         good, said = told_by([path, "-V"], profile.env)
         yield ok(f"{first_line(said)}, {path}") if good else warn(f"{path}: {said}", "install tmux anew")
@@ -17607,7 +17663,7 @@ def check_sensors(profile: Profile) -> Iterator[Finding]:
             remedy = f"chmod 700 {quoted(path)}" if os.path.isfile(path) else f"rm {quoted(path)}"
             yield fail(f"{name}: {refused}: what it watches is not seen", remedy)
             continue
-        missing = sorted(tool for tool in sensor_needs(path)[0] if not which(tool, profile.env))
+        missing = sorted(tool for tool in sensor_needs(path)[0] if not profile.which(tool))
         if missing:
             bad += 1
             yield fail(f"{name}: runs {', '.join(missing)}, not on PATH", f"install {' '.join(missing)}")
@@ -17767,16 +17823,17 @@ def miss_programs(profile: Profile, place: Place) -> Iterator[tuple[str, str, bo
     """Look for the runner from a place and have it answer there; then for git and the tools of sensors."""
     runner = profile.runner()
     words = tick_words(runner)
+    there = {**place.env, "PATH": search_path(place.env)}
     if words and all(char.isalnum() or char in "._-/+" for char in words[0]):
-        path = which(words[0], place.env)
-        if not path and which(words[0], profile.env):
+        path = which(words[0], there)
+        if not path and profile.which(words[0]):
             yield f"{words[0]} is not found", "", True
         elif os.path.basename(path) in DEFAULT_RUNNERS:
-            good, said = told_by([path, "--version"], place.env)
+            good, said = told_by([path, "--version"], there)
             if not good:
                 yield f"{words[0]} does not start: {profile.redacted(first_line(said))}", "", True
     tools = {"git"}.union(*(sensor_needs(path)[0] for path in sensor_files(profile).values()))
-    missing = sorted(tool for tool in tools if which(tool, profile.env) and not which(tool, place.env))
+    missing = sorted(tool for tool in tools if profile.which(tool) and not which(tool, there))
     if missing:
         yield f"{', '.join(missing)} not found", "", False
 

@@ -366,6 +366,7 @@ class Case(unittest.TestCase):
             "HOME": self.home,
             "PATH": self.bin,
             "LOOOP_DATA_DIR": self.data,
+            "HOMEBREW_PREFIX": os.path.join(self.home, "homebrew"),  # not there: no program of this machine is found
             "LC_ALL": "C.UTF-8",
             "TZ": NOON,
             "LOOOP_MAX_DECIDES_PER_HOUR": "1000",

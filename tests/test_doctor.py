@@ -207,6 +207,32 @@ class Runners(Doctor):
         self.assertEqual(self.one("runner")[0], "ok")
         self.assertFalse(os.path.exists(os.path.join(self.home, "was-run")))
 
+    def test_one_that_lies_where_its_installer_puts_it(self):
+        self.config({"default": "claude"})
+        folder = os.path.join(self.home, ".claude", "local")
+        answer = 'case "$1" in --version) echo 2.1;; --help) printf "{}";; *) echo \'{{"move":"noop"}}\';; esac\n'
+        path = self.program("claude", "exec node\n", folder)
+        os.unlink(path)
+        with open(path, "w") as file:
+            file.write("#!/usr/bin/env node-of-nvm\n" + answer.format(HELP))  # npm's programs need their node
+        os.chmod(path, 0o700)
+        node = os.path.join(self.home, ".nvm", "versions", "node")
+        for version, body in (("v9.9.9", "exit 1\n"), ("v22.10.0", 'exec sh "$@"\n'), ("v22.9.0", "exit 1\n")):
+            self.program("node-of-nvm", body, os.path.join(node, version, "bin"))
+        self.assertIn(path, self.one("runner")[1])
+        self.profile()
+        self.assertEqual(self.tick()["outcome"], "noop")
+        self.looop("init", "claude")
+        self.assertIn(path, self.looop("config", "show") + self.stderr)
+        bare = {"HOME": self.home, "PATH": "/usr/bin:/bin", "HOMEBREW_PREFIX": "/none"}
+        self.assertTrue(looop.open_profile(bare, "").which("claude"), path)
+
+    def test_path_comes_before_the_folders_of_installers(self):
+        for folder in (".local/bin", ".cargo/bin"):
+            os.makedirs(os.path.join(self.home, folder))
+        env = {"HOME": self.home, "PATH": f"/usr/bin:{self.home}/.cargo/bin", "HOMEBREW_PREFIX": "/none"}
+        self.assertEqual(looop.search_path(env), f"{env['PATH']}:{self.home}/.local/bin")
+
     def test_one_that_hangs(self):
         path = self.program("claude", "sleep 1000 & sleep 1000\n")
         started = time.monotonic()

@@ -49,6 +49,7 @@ class Written(Case):
         carried = looop.scheduler_env(self.opened(**env))
         wanted = {
             "HOME": self.home,
+            "HOMEBREW_PREFIX": self.env["HOMEBREW_PREFIX"],
             "PATH": f"{there}:{self.bin}",
             "LC_ALL": "C.UTF-8",
             "LC_TIME": "C",
