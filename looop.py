@@ -2039,14 +2039,14 @@ def search_path(env: Mapping[str, str]) -> str:
     """Return a PATH and, after it, the folders of installers that it lacks and that exist; newest versions first."""
     path = env.get("PATH") or os.defpath
     home = env.get("HOME") or os.path.expanduser("~")
-    listed = path.split(":")
+    present = path.split(":")
     folders = []
     for name in _INSTALLED_IN:
         before, star, after = f"{home}/{name}".partition("*")
         folders += [before + version + after for version in newest_first(before)] if star else [before]
     prefixes = [env["HOMEBREW_PREFIX"]] if env.get("HOMEBREW_PREFIX") else _HOMEBREW
     folders += [f"{prefix}/bin" for prefix in prefixes]
-    return ":".join([path, *(folder for folder in folders if folder not in listed and os.path.isdir(folder))])
+    return ":".join([path, *(folder for folder in folders if folder not in present and os.path.isdir(folder))])
 
 
 def newest_first(folder: str) -> list[str]:
@@ -11079,7 +11079,7 @@ def require_runner(profile: Profile, runner: Runner) -> None:
     shell = shell_path(profile.env)
     if run_job(Job("type", [shell, "-c", 'type "$1"', "sh", word], profile.child_env(), 10.0, cap=64 * KIB)).code:
         raise Failure(
-            f"runner {runner.name}: {word} is not on PATH, nor where installers put programs",
+            f"runner {runner.name}: {word} is not on PATH",
             f"install {word}, or name another in {profile.config_path}, or go on without one: LOOOP_RUNNER=builtin",
         )
 
