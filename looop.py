@@ -2835,7 +2835,8 @@ def close_inherited() -> None:
 # 13. Ledger
 # ======================================================================================================================
 # cost.jsonl: one row per paid call, appended the moment the call ended, whatever becomes of its beat. A price that is
-# not known is null, never 0. Reading goes backwards from the end and stops at the first row that is old enough.
+# not known is null, never 0; `failed` marks a call that ended without an answer. Reading goes backwards from the end,
+# and stops at the first row that is old enough.
 
 
 def record_cost(profile: Profile, row: Mapping[str, JSON]) -> None:
@@ -2850,12 +2851,13 @@ def record_cost(profile: Profile, row: Mapping[str, JSON]) -> None:
 def recent_rows(profile: Profile, since: float, only: bytes = b"", until: float = 0.0) -> Iterator[dict[str, JSON]]:
     """Give the rows since a moment, newest first. Lines that are no rows are passed over.
 
-    With `only`, so are those before `until` that do not hold these bytes: they are not even parsed.
+    With `only`, so are those before `until` that name another command than these bytes: they are not even parsed.
     """
     old = 0
     first, whole = (utc_text(max(0.0, moment)).encode() for moment in (since, until))
     for line in lines_backwards(profile.path("cost.jsonl")):
-        if only and only not in line and line.startswith(b'{"ts":"') and first <= line[7:27] < whole:
+        other = only and only not in line and b'"cmd":' in line
+        if other and line.startswith(b'{"ts":"') and first <= line[7:27] < whole:
             old = 0
             continue
         try:
@@ -9745,11 +9747,22 @@ def objects_in(text: str) -> list[dict[str, JSON]]:
                 raise BadMove("the reply holds no JSON object that can be found") from None
 
 
+def without_thinking(reply: str) -> str:
+    """Return a reply without the `<think>…</think>` that a local model puts before its answer."""
+    text = reply.lstrip()
+    for tag in ("think", "thinking"):
+        if text.startswith(f"<{tag}>") and f"</{tag}>" in text:
+            return text.partition(f"</{tag}>")[2]
+    return reply
+
+
 def parse_move(reply: str, forced: bool = False) -> Move:
     """Return the one move of a reply. Raise BadMove with the reason when there is not exactly one valid one.
 
-    The object may stand bare, in one code fence, or alone within prose. With `forced`, a noop is no answer.
+    The object may stand bare, in one code fence, or alone within prose; a `<think>` block before it does not count.
+    With `forced`, a noop is no answer.
     """
+    reply = without_thinking(reply)
     if len(reply.encode("utf-8", "replace")) > REPLY_MAX:
         raise BadMove(f"the reply is longer than {REPLY_MAX // KIB} KiB")
     if not reply.strip():
@@ -9984,26 +9997,28 @@ def build_prompt(inputs: Mapping[str, JSON]) -> tuple[str, list[str]]:
 #   pi        --mode json: NDJSON; cost and reply from assistant `message_end` lines, and from nothing else: the same
 #             numbers stand in message_update, turn_end and agent_end again. Provider errors exit 0.
 #   claude    --output-format json | stream-json: the last `type == "result"`; its total_cost_usd is a total.
-#             `subtype` says success on errors too; only `is_error` tells.
+#             `subtype` says success on errors too; only `is_error` tells. With its `verbose` setting, json is an array.
 #   codex     --json: token counts in `turn.completed`, no price; the reply is the last agent_message.
 #   opencode  --format json: `text` and `step_finish` parts, with a cost.
 #   gemini    -o json: one object, `response` and `stats`, no price.
 
 
 def stream_objects(output: str) -> list[dict[str, JSON]]:
-    """Return the JSON objects of an output: one per line, or one over the whole of it. Other lines are passed over."""
-    objects = []
-    for line in output.split("\n"):
-        if line.lstrip().startswith("{"):
-            try:
-                objects.append(parse_json(line))  # what begins so, and is JSON, is an object
-            except ValueError:
-                continue
-    if not objects and output.lstrip().startswith("{"):
-        try:
-            return [parse_json(output)]
-        except ValueError:
-            return []
+    """Return the JSON objects of an output: the whole of it, or its lines. An array of objects counts as a stream.
+
+    Lines that are neither are skipped.
+    """
+    objects: list[dict[str, JSON]] = []
+    for texts in ([output], output.split("\n")):
+        for text in texts:
+            if text.lstrip()[:1] in ("{", "["):
+                try:
+                    value = parse_json(text)
+                except ValueError:
+                    continue
+                objects += [o for o in (value if isinstance(value, list) else [value]) if isinstance(o, dict)]
+        if objects:
+            break
     return objects
 
 
@@ -10195,8 +10210,13 @@ def command_mark(runner: Runner) -> str:
     return digest_of(runner.tick.encode())[:8]
 
 
-def cost_row(ts: str, run: str, forced: str, runner: Runner, metered: Metered) -> dict[str, JSON]:
-    """Write one call down as a row of the ledger: of the goal that was forced, or of the beat."""
+def cost_row(
+    ts: str, run: str, forced: str, runner: Runner, metered: Metered, *, failed: bool = False
+) -> dict[str, JSON]:
+    """Return the row of the ledger for one call: of the goal that was forced, or of the beat.
+
+    `failed`: the call ended without an answer. It is marked unless it named tokens or a price, which were spent.
+    """
     row: dict[str, JSON] = {
         "ts": ts,
         "kind": "goal" if forced else "tick",
@@ -10209,6 +10229,8 @@ def cost_row(ts: str, run: str, forced: str, runner: Runner, metered: Metered) -
     row.update(model=metered.model or None, cost_usd=metered.cost)
     if metered.usage:
         row["usage"] = metered.usage
+    if failed and not metered.cost and not any((metered.usage or {}).values()):
+        row["failed"] = True
     return {**row, "run": run}
 
 
@@ -10282,7 +10304,7 @@ class Spend(Record):
     today: float  # USD since local midnight, of known prices
     unknown_today: int  # calls since then whose price is unknown
     reserve: float  # USD that a decide of this runner costs, in the median of the last ones
-    unknown_in_a_row: int  # decides of this runner and this command, the newest ones, whose price is unknown
+    unknown_in_a_row: int  # the newest answers of this runner's command in a row whose price is unknown
     tomorrow: float  # epoch seconds of the next local midnight
 
 
@@ -11148,9 +11170,12 @@ def meter_run(profile: Profile, runner: Runner, run: str) -> Metered:
     return metered
 
 
-def pay(profile: Profile, runner: Runner, run: str, forced: str, metered: Metered) -> None:
-    """Put a call into the ledger."""
-    record_cost(profile, cost_row(utc_text(time.time()), run, forced, runner, metered))
+def pay(profile: Profile, runner: Runner, run: str, forced: str, metered: Metered, *, ended: Ended | None) -> None:
+    """Put a call into the ledger. `ended`: how its command ended, None when looop did not see it end."""
+    answered = ended is not None and ended.why == "exit" and not ended.code and not metered.error
+    if runner.mode == "typed" and not metered.text.strip():
+        answered = False
+    record_cost(profile, cost_row(utc_text(time.time()), run, forced, runner, metered, failed=not answered))
 
 
 def runner_error(profile: Profile, run: str, ended: Ended, metered: Metered) -> str:
@@ -11578,43 +11603,61 @@ def shown_pause(pause: Mapping[str, JSON] | None) -> JSON:
     return pause and {key: utc_text(value) if key != "why" and value else value for key, value in pause.items()}
 
 
+class Prices:
+    """The price of each row of the ledger, by what the config says now."""
+
+    __slots__ = ("models", "table")
+
+    def __init__(self, profile: Profile, *runners: Runner) -> None:
+        self.table: Mapping[str, Mapping[str, float]] = profile.config().get("prices", {})
+        # by the mark of a command line, the model that it names
+        self.models = {command_mark(r): model_named(r.tick) for r in (*profile.runners().values(), *runners)}
+
+    def cost_of(self, row: Mapping[str, JSON]) -> float | None:
+        """Return what a row cost; by its tokens where it named no price and the config has one for its model."""
+        cost, usage = amount(row.get("cost_usd")), row.get("usage")
+        if cost is not None or row.get("unmetered") or not isinstance(usage, dict):
+            return cost
+        model = str(row.get("model") or self.models.get(str(row.get("cmd")), ""))
+        counts = tokens(usage, input="input", output="output", cache_read="cache_read", cache_write="cache_write")
+        return priced(Metered("", usage=counts, model=model), self.table).cost
+
+
 def spend_for(profile: Profile, runner: Runner, now: float) -> tuple[Spend, list[float]]:
-    """Read from the ledger what the money gates need: the spend, and the moments of the last hour's decides."""
-    prices = profile.config().get("prices", {})
+    """Read from the ledger what the money gates need: the spend, and the moments of the last hour's decisions.
+
+    A call that failed without an answer says nothing about the price of one. Rows of this runner that name no command
+    (looop 0.5 wrote such) set the reserve until its command has a price of its own.
+    """
+    prices = Prices(profile, runner)
+    mark = command_mark(runner)
     day = midnight, _ = local_day(now)
     decides: list[float] = []
     known: list[float | None] = []
+    older: list[float] = []
     today: list[Mapping[str, JSON]] = []
     recent = min(midnight, now - 3600)
     free = runner.mode == "builtin" or runner.unmetered  # then nobody asks what a decide has cost before
     since = recent if free else now - 7 * DAY
-    for row in recent_rows(profile, since, f'"{command_mark(runner)}"'.encode(), recent):
+    for row in recent_rows(profile, since, f'"{mark}"'.encode(), recent):
         at = row_time(row)
-        cost = row_cost(row, runner, prices)
+        cost = prices.cost_of(row)
         if counts_on(day, at):
             today.append({**row, "cost_usd": cost})
         if row.get("kind") in ("tick", "goal"):
             if now - 3600 < at <= now:
                 decides.append(at)
-            same = row.get("runner") == runner.name and row.get("cmd") == command_mark(runner)
-            if same and not row.get("unmetered") and len(known) < 20:
+            same = row.get("runner") == runner.name and not row.get("unmetered") and not row.get("failed")
+            if same and row.get("cmd") == mark and len(known) < 20:
                 known.append(cost)
+            elif same and "cmd" not in row and cost is not None and len(older) < 20:
+                older.append(cost)
         if at < recent and len(known) >= 20:
             break
     spent, _, unknown = spend_of(today)
     unknown_in_a_row = next((i for i, cost in enumerate(known) if cost is not None), len(known))
-    reserve = median([cost for cost in known if cost is not None])
+    reserve = median([cost for cost in known if cost is not None] or older)
     return Spend(spent, unknown, reserve, unknown_in_a_row, day[1]), decides
-
-
-def row_cost(row: Mapping[str, JSON], runner: Runner, prices: Mapping[str, Mapping[str, float]]) -> float | None:
-    """Return what a row cost; one that named no price is priced by its tokens, should the config know by now."""
-    cost = amount(row.get("cost_usd"))
-    usage = row.get("usage")
-    if cost is not None or not isinstance(usage, dict):
-        return cost
-    model = str(row.get("model") or "") or (model_named(runner.tick) if row.get("cmd") == command_mark(runner) else "")
-    return priced(Metered("", usage=usage, model=model), prices).cost
 
 
 def money_gates(profile: Profile, runner: Runner, spend: Spend, decides: Sequence[float]) -> list[Verdict]:
@@ -11812,7 +11855,7 @@ def pay_late(profile: Profile, run: str, wake: Mapping[str, JSON]) -> None:
         started = os.stat(profile.path("runs", run)).st_mtime - DAY
     if any(row.get("run") == run for row in recent_rows(profile, started - 60)):
         return
-    pay(profile, runner, run, wake.get("forced") or "", meter_run(profile, runner, run))
+    pay(profile, runner, run, wake.get("forced") or "", meter_run(profile, runner, run), ended=None)
 
 
 # ======================================================================================================================
@@ -12183,7 +12226,7 @@ class Beat:
         ended = run_runner(profile, runner, self.run)
         metered = meter_run(profile, runner, self.run)
         if ended.why != "spawn":
-            pay(profile, runner, self.run, self.forced, metered)
+            pay(profile, runner, self.run, self.forced, metered, ended=ended)
         write_capsule(profile, self.run, "reply.txt", metered.text)
         error = runner_error(profile, self.run, ended, metered)
         if error:
@@ -12386,7 +12429,7 @@ def asked_aside(profile: Profile, runner: Runner, prompt: str, verb: str) -> Met
         finally:  # also when a person ends it in the middle
             metered = meter_run(aside, runner, run)
             if ended is None or ended.why != "spawn":
-                pay(profile, runner, run, "", metered)
+                pay(profile, runner, run, "", metered, ended=ended)
         error = runner_error(aside, run, ended, metered)
     if error:
         raise BadMove(error)
@@ -13285,31 +13328,38 @@ def move_drift(profile: Profile, run: str, wake: Mapping[str, JSON], result: Map
 class Costs:
     """Add rows up, by day, kind, runner, goal and model."""
 
-    __slots__ = ("days", "groups", "heads", "torn")
+    __slots__ = ("days", "groups", "heads", "prices", "torn")
 
-    def __init__(self) -> None:
+    def __init__(self, prices: Prices) -> None:
+        self.prices = prices
         # (day, kind, runner, goal, model): [partial sums, calls, unknown]
         self.groups: dict[tuple[str, ...], list[Any]] = {}
-        # of each ten minutes met: when they begin, and their local day
+        # of each ten minutes met: when they end, and their local day; "" where a day ends within them
         self.days: dict[bytes, tuple[float, str]] = {}
         # of each beginning of a row met: its fields, and whether its calls are priced
         self.heads: dict[bytes, tuple[tuple[str, ...], bool]] = {}
         self.torn = 0  # lines that are no rows
 
     def day(self, ts: bytes) -> tuple[float, str]:
-        """Return when the ten minutes of a timestamp's first 15 characters begin, and the local day they are in."""
-        found = self.days.get(ts)
+        """Return (an end, the local day) of a timestamp: the end of its ten minutes, or of its second.
+
+        A day ends within ten minutes in a zone like Nepal's, 5:45 ahead.
+        """
+        found = self.days.get(ts[:15])
         if found is None:
             if len(self.days) > 1000:  # rows come in the order of time: what is long past is not met again
                 self.days.clear()
-            text = text_of(ts)
             try:
-                epoch = parse_utc(f"{text}0:00Z")
-                found = epoch, local_stamp(epoch)[:10]
+                begin = parse_utc(f"{text_of(ts[:15])}0:00Z")
+                day = local_stamp(begin)[:10]
+                found = begin + 600, day if local_stamp(begin + 599)[:10] == day else ""
             except ValueError:
-                found = 0.0, text[:10]
-            self.days[ts] = found
-        return found
+                found = 600.0, text_of(ts[:10])
+            self.days[ts[:15]] = found
+        if found[1]:
+            return found
+        epoch = stored_moment(text_of(ts)) or found[0] - 600
+        return epoch + 1, local_stamp(epoch)[:10]
 
     def add(self, day: str, fields: tuple[str, ...], costs: Sequence[float], calls: int, unknown: int) -> None:
         """Add some calls of one day and kind."""
@@ -13324,16 +13374,16 @@ class Costs:
         group[1] += calls
         group[2] += unknown
 
-    def add_block(self, found: Iterable[tuple[bytes, bytes, bytes]], since: float) -> None:
-        """Add rows given as (15 characters of the time, fields, cost)."""
+    def add_block(self, found: Iterable[tuple[bytes, bytes, bytes, bytes, bytes]], since: float) -> None:
+        """Add rows given as (15 characters of the time, its rest, fields, whether unmetered, cost)."""
         days: dict[tuple[str, bytes], list[bytes]] = {}
         last_ts = last_head = b""
         costs: list[bytes] = []
-        for ts, head, cost in found:
+        for ts, rest, head, _, cost in found:
             if ts != last_ts or head != last_head:  # rows of the same ten minutes and kind lie together, mostly
-                last_ts, last_head = ts, head
-                begin, day = self.day(ts)
-                costs = days.setdefault((day, head), []) if begin + 600 > since else []
+                end, day = self.day(ts + rest)
+                last_ts, last_head = ts if self.days[ts][1] else b"", head
+                costs = days.setdefault((day, head), []) if end > since else []
             costs.append(cost)
         for (day, head), costs in days.items():
             fields, metered = self.fields(head)
@@ -13357,14 +13407,14 @@ class Costs:
         """Add a line of any shape that a row ever had, or count it as torn."""
         try:
             row = parse_json(line)
-            ts, cost = str(row["ts"]), amount(row["cost_usd"])
+            ts, cost = str(row["ts"]), self.prices.cost_of({"cost_usd": row["cost_usd"], **row})
             goal = str(row["id"]) if row["kind"] == "goal" else ""
             fields = (str(row["kind"]), str(row["runner"]), goal, str(row.get("model") or ""))
         except (ValueError, KeyError, TypeError):
             self.torn += 1
             return
-        begin, day = self.day(ts[:15].encode())
-        if begin + 600 > since:
+        end, day = self.day(ts.encode())
+        if end > since:
             self.add(day, fields, [] if cost is None else [cost], 1, int(cost is None and not row.get("unmetered")))
 
     def by(self, place: int) -> dict[str, float]:
@@ -13379,22 +13429,39 @@ class Costs:
 
 
 _ROW = (  # the shape that `cost_row` and `cost add` write; whatever else is in the file goes through `add_line`
-    rb'\{"ts":"(.{15})[^"\n]*",'
-    rb'("kind":"[^"\\\n]*","id":"[^"\\\n]*","runner":"[^"\\\n]*"(?:,"cmd":"[^"\\\n]*")?(?:,"unmetered":true)?'
-    rb'(?:,"model":(?:null|"[^"\\\n]*"))?),"cost_usd":(null(?!.*"unmetered")|[0-9]{1,9}(?:\.[0-9]+)?(?:e-[0-9]+)?)(?:\}|,.*\})\n'
+    rb'\{"ts":"(.{15})([^"\n]*)",'
+    rb'("kind":"[^"\\\n]*","id":"[^"\\\n]*","runner":"[^"\\\n]*"(?:,"cmd":"[^"\\\n]*")?(,"unmetered":true)?'
+    rb'(?:,"model":(?:null|"[^"\\\n]*"))?),"cost_usd":'
+    rb'(null(?!.*"unmetered")(?(4)|(?!.*"usage"))|[0-9]{1,9}(?:\.[0-9]+)?(?:e-[0-9]+)?)(?:\}|,.*\})\n'
 )
 
 
-def add_up(path: str, since: float) -> Costs:
+def add_up(path: str, since: float, prices: Prices) -> Costs:
     """Add up the rows of a ledger since a moment (0: all of them)."""
     import re
 
     row = re.compile(_ROW)
-    costs = Costs()
+    costs = Costs(prices)
+    for block in ledger_blocks(path, since):
+        found = row.findall(block)
+        if len(found) != block.count(b"\n"):  # some line is of another shape
+            found = []
+            for line in block.split(b"\n")[:-1]:
+                match = row.fullmatch(line + b"\n")
+                if match:
+                    found.append(match.groups())
+                elif line:
+                    costs.add_line(line, since)
+        costs.add_block(found, since)
+    return costs
+
+
+def ledger_blocks(path: str, since: float) -> Iterator[bytes]:
+    """Give a ledger in blocks of whole lines, oldest first, from a day before a moment on (0: all of it)."""
     try:
         fd = open_file(path)
     except FileNotFoundError:
-        return costs
+        return
     try:
         position = offset_of(fd, since - DAY) if since else 0
         rest = b""
@@ -13404,20 +13471,24 @@ def add_up(path: str, since: float) -> Costs:
             block = rest + chunk if chunk else rest + b"\n" * bool(rest)
             end = block.rfind(b"\n") + 1
             block, rest = block[:end], block[end:]
-            found = row.findall(block)
-            if len(found) != block.count(b"\n"):  # some line is of another shape
-                found = []
-                for line in block.split(b"\n")[:-1]:
-                    match = row.fullmatch(line + b"\n")
-                    if match:
-                        found.append(match.groups())
-                    elif line:
-                        costs.add_line(line, since)
-            costs.add_block(found, since)
+            if block:
+                yield block
             if not chunk:
-                return costs
+                return
     finally:
         os.close(fd)
+
+
+def rows_since(path: str, since: float) -> Iterator[dict[str, JSON]]:
+    """Give the rows of a ledger since a moment, oldest first, and hold one block of them at a time."""
+    for block in ledger_blocks(path, since):
+        for line in block.split(b"\n"):
+            try:
+                row = parse_json(line)
+            except ValueError:
+                continue
+            if isinstance(row, dict) and row_time(row) >= since:
+                yield row
 
 
 def offset_of(fd: int, since: float) -> int:
@@ -13476,7 +13547,7 @@ def cost_summary(profile: Profile, scope: str, now: float) -> dict[str, JSON]:
     import math
 
     since = scope_start(scope, now)
-    costs = add_up(profile.path("cost.jsonl"), since)
+    costs = add_up(profile.path("cost.jsonl"), since, Prices(profile))
     groups = costs.groups
     decides = [
         (math.fsum(sums), calls - unknown)
@@ -14263,7 +14334,7 @@ def cmd_cost(profile: Profile, args: dict[str, JSON]) -> int:
     check_data_dir(profile)
     now = time.time()
     if args["rows"]:
-        for row in reversed(list(recent_rows(profile, scope_start(scope, now)))):
+        for row in rows_since(profile.path("cost.jsonl"), scope_start(scope, now)):
             say_json(compact(row))
         return 0
     summary = cost_summary(profile, scope, now)

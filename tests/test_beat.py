@@ -455,6 +455,25 @@ class Replies(Case):
         self.tick()
         self.assertNotIn("LAST FAILURE", self.prompt())
 
+    def test_thinking_before_the_answer_does_not_count(self):
+        self.profile(goals={"a": "0\n"})
+        drafts = 'Either {"move":"noop"} or {"move": "ask"}. The first.'
+        noop = '{"move":"noop"}'
+        for number, (reply, outcome) in enumerate(
+            (
+                (f"<think>{drafts}</think>\n{noop}\n", "noop"),
+                (f"\n <thinking>\n{drafts}\n</thinking>{noop}", "noop"),
+                (f"<think></think>\n```json\n{noop}\n```\n", "noop"),
+                (f"<think>{drafts}</think>{noop}{noop}", "failed"),
+                (f"<think>{drafts}</think>", "failed"),
+                (f"<think>{drafts}\n{noop}", "failed"),
+                (f"Well. <think>{drafts}</think>{noop}", "failed"),
+            )
+        ):
+            self.replies(reply)
+            self.write("goals/a.md", f"{number + 1}\n")
+            self.assertEqual(self.tick()["outcome"], outcome, reply)
+
     def test_fenced_and_in_prose(self):
         self.profile(goals={"a": "0\n"})
         for number, shape in enumerate(("```json\n{}\n```\n", "I will {{do}} this:\n{}\nGood?", "{}")):

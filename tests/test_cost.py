@@ -113,6 +113,63 @@ class Cost(Case):
         printed = self.looop("cost", "today", "--rows").splitlines()
         self.assertEqual(len(printed), self.cost("today")["calls"])
 
+    def test_rows_are_printed_one_block_at_a_time(self):
+        import tracemalloc
+
+        stamp = looop.utc_text(self.now)
+        line = f'{{"ts":"{stamp}","kind":"tick","id":"tick","runner":"pi","model":"m","cost_usd":1,"run":"%d"}}\n'
+        self.write("cost.jsonl", "".join(line % number for number in range(50000)) + "torn {")
+        tracemalloc.start()
+        try:
+            rows = sum(1 for _ in looop.rows_since(self.path("cost.jsonl"), 0.0))
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        self.assertEqual(rows, 50000)
+        self.assertLess(peak, 4 * looop.MIB, "the ledger is 5 MiB, its rows are 30")
+        self.rows(row(self.now - 90 * 86400, 1), row(self.now - 60, 2), "[]", row(self.now, 3))
+        for scope, prices in (("all", [1, 2, 3]), ("today", [2, 3])):
+            printed = [json.loads(text)["cost_usd"] for text in self.looop("cost", scope, "--rows").splitlines()]
+            self.assertEqual(printed, prices, "oldest first")
+
+    def test_days_of_every_zone(self):
+        """A day of Nepal begins at 18:15 UTC, one of an odd POSIX zone at any second."""
+        for zone, seconds in (("NPT-5:45", 20700), ("ODD-1:02:03", 3723), ("UTC0", 0), ("WST3:30", -12600)):
+            self.env["TZ"] = zone
+            day = int(self.now + seconds) // 86400 * 86400 - seconds  # when the local day began
+            self.rows(row(day - 1, 4), row(day, 1), row(day + 1, 1))
+            told = self.cost("week")
+            self.assertEqual(list(told["by"]["day"].values()), [4, 2], zone)
+            self.assertEqual((self.cost("today")["total_usd"], self.cost("today")["calls"]), (2, 2), zone)
+            self.assertEqual(json.loads(self.looop("status", "--json"))["cost_today_usd"], 2, zone)
+
+    def test_a_price_that_is_named_later_counts_everywhere(self):
+        tokens = {"usage": {"input": 1_000_000, "output": 0, "cache_read": 0, "cache_write": 0}}
+        command = "other --json -m gpt-5 -"
+        self.config({"runners": {"other": {"mode": "typed", "tick": command}}})
+        mark = looop.command_mark(looop.Runner("other", "typed", command))
+        lines = [
+            row(self.now, None, model="gpt-5", **tokens),
+            {**row(self.now, None, runner="other", model=None, **tokens), "cmd": mark},
+            row(self.now, None, model="unheard-of", **tokens),
+            row(self.now, None, model="gpt-5", unmetered=True, **tokens),
+            row(self.now, None, model="gpt-5", usage={"input": "many", "output": None}),
+        ]
+        self.rows(*lines)
+
+        def told():
+            cost, status = self.cost(), json.loads(self.looop("status", "--json"))
+            budget = status["budget"]
+            self.assertEqual((cost["total_usd"], cost["unknown"]), (budget["spent_today_usd"], budget["unknown_today"]))
+            return cost["total_usd"], cost["unknown"]
+
+        self.assertEqual(told(), (0, 4))
+        before = self.read("cost.jsonl")
+        prices = {"gpt-5": {"input": 2, "output": 10}}
+        self.config({"runners": {"other": {"mode": "typed", "tick": command}}, "prices": prices})
+        self.assertEqual(told(), (4, 1))
+        self.assertEqual(self.read("cost.jsonl"), before)
+
     def test_skipped_beats_and_what_they_would_have_cost(self):
         self.write("goals/a.md", "x\n")
         self.replies({"move": "noop"})

@@ -71,6 +71,14 @@ class Captures(unittest.TestCase):
         self.check("pi-0.87.1-error-401", "", "0.0", (0, 0, 0, 0), "fake-model", "401")
         self.check("pi-0.87.1-error-500", "", "0.0", (0, 0, 0, 0), "fake-model", "500")
 
+    def test_an_array_of_events_is_a_stream(self):
+        """claude's `verbose` setting makes one array of what --output-format json prints."""
+        for name in ("claude-2.1.330-stream-json", "claude-2.1.330-error-401", "pi-0.87.1-json"):
+            lines = [json.loads(line) for line in captured(name).split("\n") if line]
+            for indent in (None, 2):
+                text = json.dumps(lines, indent=indent) + "\n"
+                self.assertEqual(looop.meter(text), looop.meter(captured(name)), (name, indent))
+
     def test_a_cut_stream_is_no_answer(self):
         for name in ("pi-0.87.1-json", "claude-2.1.330-stream-json"):
             lines = captured(name).split("\n")

@@ -2,10 +2,11 @@
 
 import json
 import os
+import signal
 import time
 
 import looop
-from tests.support import Case, wait_until
+from tests.support import CAPTURED, Case, wait_until
 
 
 class AskingCase(Case):
@@ -503,6 +504,104 @@ class Money(Case):
         self.assertEqual(self.tick(words=("run", "a"))["outcome"], "held", "a forced move is no way around it")
         self.assertEqual(self.beat(env={"LOOOP_MAX_DAILY_USD": "5"})["outcome"], "noop")
         self.assertEqual(self.beat(env={"LOOOP_MAX_DAILY_USD": "0"})["outcome"], "held")
+
+    def failing(self, text, code=1, **more):
+        """Make a runner that prints a text and fails; it names a model that has a price."""
+        path = os.path.join(self.home, "broken")
+        with open(path, "w") as file:
+            file.write(text)
+        more.setdefault("prices", {"gpt-5": {"input": 2, "output": 10}})
+        self.runner(f"cat >/dev/null; cat {path}; exit {code}; : --model gpt-5", unmetered=False, **more)
+
+    def test_an_outage_is_no_price(self):
+        """Calls that end without an answer wait for the backoff alone, however many there are."""
+        codex = '{"type":"thread.started"}\n{"type":"turn.failed","error":{"message":"stream disconnected"}}\n'
+        for text, code in ((codex, 1), (codex, 0), ("", 1), ("", 0), ("connection refused\n", 7)):
+            self.failing(text, code)
+            self.assertEqual([self.beat()["outcome"] for _ in range(4)], ["failed"] * 4, (text, code))
+        self.assertEqual({row.get("failed") for row in self.ledger()}, {True})
+        gates = {gate["gate"]: gate["verdict"] for gate in self.why_now()["gates"]}
+        self.assertEqual((gates["backoff"], gates["budget"]), ("hold", "pass"))
+        self.assertEqual(self.tick(words=("run", "a"))["outcome"], "failed", "a person may try")
+        state = self.json("state.json")
+        state["failure"]["until"] = time.time() - 1
+        self.write("state.json", json.dumps(state))
+        usage = '{"type":"turn.completed","usage":{"input_tokens":1000,"output_tokens":0}}'
+        item = {"type": "item.completed", "item": {"type": "agent_message", "text": '{"move":"noop"}'}}
+        self.failing(f'{{"type":"thread.started"}}\n{json.dumps(item)}\n{usage}\n', 0)
+        out = self.tick()
+        self.assertEqual((out["outcome"], out["cost_usd"]), ("noop", 0.002))
+
+    def test_an_outage_counts_at_the_median_and_does_not_move_it(self):
+        self.priced(0.4, budget={"daily_usd": 2})
+        self.assertEqual(self.beat()["outcome"], "noop")
+        mark, stamp = self.ledger()[0]["cmd"], looop.utc_text(time.time())
+        with open(self.path("cost.jsonl"), "a") as file:
+            for cost in (None, None, None, *[0] * 30):  # claude and pi say $0 of a call that they could not make
+                row = {"ts": stamp, "kind": "tick", "id": "tick", "runner": "fake", "cmd": mark}
+                file.write(json.dumps({**row, "cost_usd": cost, "failed": True}) + "\n")
+        self.write("goals/a.md", "an edit\n")
+        spent = next(gate for gate in self.why_now()["gates"] if gate["gate"] == "budget")["detail"]
+        self.assertIn("$1.60 spent today (3 unknown prices guessed at $0.40 each)", spent)
+        self.assertEqual([self.beat()["outcome"] for _ in range(2)], ["noop", "held"])
+
+    def test_a_failed_call_that_spent_tokens_is_of_unknown_price(self):
+        usage = '{"type":"turn.completed","usage":{"input_tokens":1000,"output_tokens":5}}'
+        self.failing(f'{{"type":"thread.started"}}\n{usage}\n', 1, prices={})
+        self.assertEqual([self.beat()["outcome"] for _ in range(4)], ["failed"] * 3 + ["held"])
+        self.assertNotIn("failed", self.ledger()[-1])
+        self.assertIn("3 decides of fake in a row of unknown price", self.beat()["reason"])
+
+    def test_a_direct_runner_that_prints_nothing_has_answered(self):
+        line = "- 2026-01-02 15:04 did it"
+        self.runner(f"cat >/dev/null; echo '{line}' >> journal.md", "direct", unmetered=False)
+        self.assertEqual([self.beat()["outcome"] for _ in range(4)], ["acted"] * 3 + ["held"])
+        self.runner("cat >/dev/null; exit 1", "direct", unmetered=False)
+        self.assertEqual([self.beat()["outcome"] for _ in range(4)], ["failed"] * 4)
+
+    def test_a_call_that_a_person_ended_is_no_price(self):
+        self.runner(f"cat >/dev/null; echo x >> {self.home}/called; sleep 60", unmetered=False)
+        for count in range(1, 5):
+            self.write("goals/a.md", f"{count}\n")
+            beat = self.start("tick", "--json")
+            wait_until(lambda count=count: self.called() == count, "the runner")
+            beat.send_signal(signal.SIGINT)
+            beat.communicate(timeout=20)
+        self.assertEqual([(row["cost_usd"], row.get("failed")) for row in self.ledger()], [(None, True)] * 4)
+
+    def test_recorded_errors_are_no_price(self):
+        for name in ("codex-0.171.0-error-401", "codex-0.171.0-error-429", "codex-0.171.0-error-500"):
+            with open(os.path.join(CAPTURED, "runners", name + ".ndjson")) as file:
+                self.failing(file.read())
+            self.assertEqual(self.beat()["outcome"], "failed")
+        for name in ("claude-2.1.332-error-401", "pi-1.6.0-error-401", "opencode-1.18.33-error-401"):
+            with open(os.path.join(CAPTURED, "runners", name + ".ndjson")) as file:
+                self.failing(file.read(), 0)
+            self.assertIn("401", self.beat()["reason"])
+        self.assertEqual([row.get("failed") for row in self.ledger()], [True] * 6)
+        gate = next(gate for gate in self.why_now()["gates"] if gate["gate"] == "budget")
+        self.assertEqual(gate["verdict"], "pass")
+
+    def test_rows_that_name_no_command_set_the_reserve_until_a_price_is_known(self):
+        """Rows of looop 0.5: the runner's name alone says whose they are."""
+        self.priced(0.5, budget={"daily_usd": 10})
+        now = time.time()
+        row = {"ts": looop.utc_text(now), "kind": "tick", "id": "tick", "runner": "fake", "cost_usd": 3}
+
+        def ledger(*rows):
+            self.write("cost.jsonl", "".join(json.dumps(r, separators=(",", ":")) + "\n" for r in rows))
+
+        ledger(row, row, row)
+        self.assertIn("$9.00 spent today, and about $3.00 for a decide would pass", self.beat()["reason"])
+        ledger(row, {**row, "runner": "other"})
+        self.assertEqual(self.beat()["outcome"], "noop")
+        self.assertEqual(self.ledger()[-1]["cost_usd"], 0.5)
+        ledger(*self.ledger(), row)
+        self.assertEqual(self.beat()["outcome"], "noop", "9.5 and 0.5: its own price counts now")
+        ledger(*[{**row, "ts": looop.utc_text(now - 3 * 86400)}] * 3, {**row, "cost_usd": 8, "kind": "session"})
+        self.assertIn("$8.00 spent today, and about $3.00", self.beat()["reason"], "also rows of older days")
+        ledger(*[{**row, "cost_usd": None}] * 3)
+        self.assertEqual(self.beat()["outcome"], "noop", "they do not stop a command that was not tried")
 
     def test_unknown_prices_fail_closed(self):
         self.runner(f'cat >/dev/null; echo x >> {self.home}/called; echo \'{{"move":"noop"}}\'', unmetered=False)

@@ -181,7 +181,9 @@ class Metering(unittest.TestCase):
         whole = '{\n"a": 1\n}'
         for output, objects in (
             *(("", []), ("no {}", []), ("[1]", []), ("{", []), ("{\n", []), (whole, [{"a": 1}]), (whole + "x", [])),
-            *(('x\n {"a":1}\n{bad\n{"b":2}', [{"a": 1}, {"b": 2}]), ('{"a":\n{"b":2}\n}', [{"b": 2}])),
+            *(('x\n {"a":1}\n{bad\n{"b":2}', [{"a": 1}, {"b": 2}]), ('{"a":\n{"b":2}\n}', [{"a": {"b": 2}}])),
+            *(('[{"a":1},2,{"b":2}]', [{"a": 1}, {"b": 2}]), ('x\n[{"a":1}]\n[\n', [{"a": 1}])),
+            ('[\n{"a":1},\n{"b":2}\n]', [{"a": 1}, {"b": 2}]),
         ):
             self.assertEqual(looop.stream_objects(output), objects, output)
 
