@@ -342,9 +342,11 @@ def archive_of(source: bytes, bytecode: dict[str, bytes], python: str = "") -> b
 
 
 def write_file(path: str, content: bytes, mode: int = 0o644) -> None:
-    """Replace a file in one step: a start that coincides reads the old one or the new."""
+    """Replace a file in one step: a start that coincides reads the old one or the new. Refuse a device, a folder."""
+    if os.path.exists(path) and not os.path.isfile(path):
+        sys.exit(f"build_zipapp: {path}: is not a regular file: move it away")
     temporary = f"{path}.{os.getpid()}.tmp"
-    with open(temporary, "wb") as file:
+    with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode), "wb") as file:
         file.write(content)
     os.chmod(temporary, mode)
     os.replace(temporary, path)

@@ -326,6 +326,8 @@ try_program() {
 # Refuse, before anything is fetched, a place that cannot be written.
 check_folder() {
   [ ! -d "$target" ] || fail "$target: is a folder: move it away, or choose another LOOOP_INSTALL_DIR"
+  [ ! -e "$target" ] || [ -f "$target" ] ||
+    fail "$target: is not a regular file: move it away, or choose another LOOOP_INSTALL_DIR"
   above=$folder
   while [ ! -e "$above" ]; do
     above=${above%/*}
@@ -339,7 +341,7 @@ check_folder() {
 # put_file FROM TO MODE: in one step, whoever looks, and whoever else installs. A program must be on the disk before it
 # gets its name: else a power cut could leave half of it.
 put_file() {
-  [ ! -d "$2" ] || return 1
+  [ ! -e "$2" ] || [ -f "$2" ] || return 1 # a folder, a device: not ours to replace
   temporary=${2%/*}/.looop-install.$$
   {
     mkdir -p "${2%/*}" &&

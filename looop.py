@@ -560,11 +560,18 @@ def plural(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
+def lines_of(text: str) -> list[str]:
+    """Return a text's lines with their ends; \\n alone ends one, as in every file."""
+    *whole, rest = text.split("\n")
+    return [line + "\n" for line in whole] + [rest] * bool(rest)
+
+
 def text_diff(old: str, new: str, name: str) -> str:
     """Return a unified diff."""
     import difflib
 
-    lines = difflib.unified_diff(old.splitlines(True), new.splitlines(True), f"{name} now", f"{name} proposed")
+    before, after = lines_of(old), lines_of(new)
+    lines = difflib.unified_diff(before, after, f"{name} now", f"{name} proposed")
     return "".join(line if line.endswith("\n") else line + "\n" for line in lines)
 
 
@@ -1064,17 +1071,63 @@ def complain(text: str) -> None:
 # ======================================================================================================================
 # 8. Files
 # ======================================================================================================================
-# Rules: a file that others read appears by write, fsync, rename, fsync(dir), where its links lead: a link of a person's
-# stays one; a log grows by one write(2) of one whole line; only ENOENT means absent; looop's own files are 0600 and its
-# folders 0700; a lock file is never unlinked.
+# Rules: a file that others read appears by write, fsync, rename, fsync(dir); a log grows by one write(2) of one whole
+# line; only ENOENT means absent; looop's own files are 0600 and its folders 0700; a lock file is never unlinked.
+# Whatever writes here refuses what is no regular file (a link, a device, a fifo, a folder) by name. A person's file may
+# be a link into their dotfiles: its writer passes `link_end(path)`, and the link stays.
+
+
+class NotRegular(OSError):
+    """Something that is no regular file, where looop reads or writes one."""
+
+
+_FILE_KINDS = {  # by st_mode & 0o170000
+    0o120000: "Is a symbolic link",
+    0o040000: "Is a directory",
+    0o020000: "Is a device",
+    0o060000: "Is a device",
+    0o010000: "Is a named pipe",
+    0o140000: "Is a socket",
+}
+
+
+def require_regular(path: str, mode: int) -> None:
+    """Raise NotRegular for a path whose st_mode is not that of a regular file."""
+    kind = mode & 0o170000
+    if kind != 0o100000:
+        raise NotRegular(22, _FILE_KINDS.get(kind, "Not a regular file"), path)
+
+
+def require_writable(path: str) -> None:
+    """Raise NotRegular when a path is taken by anything but a regular file; links are not followed."""
+    try:
+        mode = os.lstat(path).st_mode
+    except FileNotFoundError:
+        return
+    require_regular(path, mode)
 
 
 def open_file(path: str, flags: int = os.O_RDONLY) -> int:
     """Open a file, 0600 if it is made. Raise OSError also for what is none: a pipe would hold us up for ever."""
-    fd = os.open(path, flags | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
-    if os.fstat(fd).st_mode & 0o170000 != 0o100000:
+    try:
+        fd = os.open(path, flags | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
+    except OSError as error:
+        if error.errno == 6:  # ENXIO: a socket
+            require_regular(path, os.stat(path).st_mode)
+        raise
+    try:
+        require_regular(path, os.fstat(fd).st_mode)
+    except OSError:
         os.close(fd)
-        raise OSError(22, "Not a regular file", path)
+        raise
+    return fd
+
+
+def open_to_write(path: str, flags: int) -> int:
+    """Open a regular file to write, 0600 if it is made. Raise OSError for a link too, before anything is opened."""
+    require_writable(path)
+    fd = open_file(path, flags | os.O_NOFOLLOW)
+    os.set_blocking(fd, True)
     return fd
 
 
@@ -1164,11 +1217,11 @@ def link_end(path: str) -> str:
 def write_atomic(path: str, data: bytes, mode: int = 0o600, sync: bool = True) -> None:
     """Replace a file's content so that a reader sees the old or the new, never a part; durable when `sync`.
 
-    What is a symbolic link stays one, into a person's dotfiles perhaps: the file that it leads to is replaced.
+    Raise NotRegular for a link, a device or a folder: what is not a plain file is never replaced.
     """
-    path = link_end(path)
-    temporary = f"{path}.{os.getpid()}.tmp"
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+    require_writable(path)
+    temporary = temporary_name(path)
+    fd = open_temporary(temporary, mode)
     try:
         try:
             os.fchmod(fd, mode)
@@ -1187,10 +1240,57 @@ def write_atomic(path: str, data: bytes, mode: int = 0o600, sync: bool = True) -
         sync_dir(os.path.dirname(path))
 
 
+def temporary_name(path: str) -> str:
+    """Return the name under which this process writes a file before it takes its place."""
+    return f"{path}.{os.getpid()}.tmp"
+
+
+def open_temporary(path: str, mode: int) -> int:
+    """Make a temporary file, in place of one that a dead process of our number has left."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        return os.open(path, flags, mode)
+    except FileExistsError:
+        require_writable(path)
+        remove_file(path)
+    return os.open(path, flags, mode)
+
+
+def is_leftover(name: str) -> bool:
+    """Tell whether a name is that of a temporary file (`temporary_name`) whose process is dead."""
+    base, _, pid = name[: -len(".tmp")].rpartition(".")
+    if not (base and name.endswith(".tmp") and pid.isascii() and pid.isdigit() and len(pid) < 10):
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        pass  # somebody else's
+    return False
+
+
+def remove_leftovers(folder: str, name: str = "") -> None:
+    """Remove the temporary files that dead processes have left in a folder: all, or those of one file."""
+    try:
+        names = os.listdir(folder)
+    except FileNotFoundError:
+        return
+    for leftover in names:
+        if is_leftover(leftover) and leftover.startswith(f"{name}." if name else ""):
+            remove_file(f"{folder}/{leftover}")
+
+
+def move_file(path: str, target: str) -> None:
+    """Rename a file, over an older one. Raise NotRegular when the target is taken by anything but a regular file."""
+    require_writable(target)
+    os.rename(path, target)
+
+
 def overwrite(path: str, data: bytes) -> None:
     """Put JSON into a small file where it lies, which needs no room; a reader may see a part. A failure is silent."""
     try:
-        fd = open_file(path, os.O_WRONLY)
+        fd = open_to_write(path, os.O_WRONLY)
     except OSError:
         return
     try:
@@ -1203,7 +1303,7 @@ def overwrite(path: str, data: bytes) -> None:
 
 def publish(path: str, data: bytes, mode: int = 0o600) -> bool:
     """Make a file appear whole under a name that nobody has; return whether it was us who took the name."""
-    temporary = f"{path}.{os.getpid()}.tmp"
+    temporary = temporary_name(path)
     write_atomic(temporary, data, mode)
     try:
         os.link(temporary, path)
@@ -1270,7 +1370,7 @@ def only_ours(path: str) -> bool:
 
 def append_line(path: str, line: bytes, sync: bool = False) -> None:
     """Append one whole line with one write. A torn last line, left by a crash, is ended first, never continued."""
-    fd = open_file(path, os.O_RDWR | os.O_APPEND | os.O_CREAT)
+    fd = open_to_write(path, os.O_RDWR | os.O_APPEND | os.O_CREAT)
     try:
         size = os.fstat(fd).st_size
         if size and os.pread(fd, 1, size - 1) != b"\n":
@@ -1367,6 +1467,17 @@ def rewrite(fd: int, line: str) -> None:
         pass
 
 
+def flock_now(fd: int, path: str, shared: bool = False) -> bool:
+    """Take the lock of an open file; return False when another process holds it. Raise OSError with the path."""
+    try:
+        fcntl.flock(fd, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+        return True
+    except BlockingIOError:
+        return False
+    except OSError as error:  # a file system without locks; Python does not say for which file
+        raise OSError(error.errno, error.strerror, path) from None
+
+
 class Lock:
     """Hold `flock` on a file, with a line inside that tells others who holds it."""
 
@@ -1381,17 +1492,19 @@ class Lock:
 
         Somebody who looks who holds it (`lock_holder`) holds it for a moment too, so 0 still waits 50 ms.
         """
-        fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fd = open_to_write(self.path, os.O_RDWR | os.O_CREAT)
         deadline = None if wait is None else time.monotonic() + max(wait, 0.05)
         pause = 0.005
         while True:
             try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if deadline is not None and time.monotonic() >= deadline:
-                    os.close(fd)
-                    return False
+                if flock_now(fd, self.path):
+                    break
+            except OSError:
+                os.close(fd)
+                raise
+            if deadline is not None and time.monotonic() >= deadline:
+                os.close(fd)
+                return False
             time.sleep(pause)
             pause = min(pause * 1.5, 0.1)
         self.fd = fd
@@ -1435,10 +1548,7 @@ def lock_is_held(path: str) -> bool:
     except FileNotFoundError:
         return False
     try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        return False
-    except BlockingIOError:
-        return True
+        return not flock_now(fd, path, shared=True)
     finally:
         os.close(fd)
 
@@ -1457,12 +1567,20 @@ def lock_words(path: str) -> str:
 
 _REMEDIES = {  # by errno
     "ENOSPC EDQUOT EFBIG": "make room",
-    "EACCES EPERM EROFS": "make it readable and writable",
+    "EACCES EPERM": "make it readable and writable",
+    "EROFS": "the file system is read-only: set LOOOP_DATA_DIR to a directory that can be written",
+    "ENOLCK": "the file system gives no locks, as some NFS: set LOOOP_DATA_DIR to a local disk",
+    "ENOSYS EOPNOTSUPP ENOTSUP": "the file system cannot do this: set LOOOP_DATA_DIR to a local disk",
+    "ENODEV ENXIO": "the device is gone or does not work: check the disk, or set LOOOP_DATA_DIR to another",
+    "ESTALE EREMOTEIO ETIMEDOUT EHOSTDOWN": "the network file system does not answer: check the mount",
+    "ENAMETOOLONG": "choose a shorter name or path",
+    "ELOOP": "point the link at a file, or remove it",
+    "EISDIR ENOTDIR": "move it away",
     "EMFILE": "raise the limit of open files: `ulimit -n`",
     "ENFILE": "the machine has no open files left: end what holds them",
     "EAGAIN": "raise the limit of processes, `ulimit -u`, or end some",
     "ENOMEM": "the machine is short of memory: end something",
-    "EIO": "look after the disk",
+    "EIO EUCLEAN": "check the disk",
 }
 
 
@@ -1470,9 +1588,11 @@ def remedy_for(error: OSError) -> str:
     """Say what a person can do about an error of the system."""
     import errno
 
+    if isinstance(error, NotRegular):
+        return "move it away: looop reads and writes regular files only"
     name = errno.errorcode.get(error.errno or 0, "")
     found = [remedy for names, remedy in _REMEDIES.items() if name in names.split()]
-    return found[0] if found else "make room, or make it readable and writable"
+    return found[0] if found else "`looop doctor` checks the data dir"
 
 
 def names_in(folder: str, what: str) -> list[str]:
@@ -1482,9 +1602,7 @@ def names_in(folder: str, what: str) -> list[str]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise Failure(
-            f"{what}: {folder}: {error.strerror}", "make it readable: an error is not an empty world"
-        ) from None
+        raise Failure(f"{what}: {folder}: {error.strerror}", remedy_for(error)) from None
 
 
 def check_private(folder: str) -> None:
@@ -1890,9 +2008,7 @@ class Profile:
         except FileNotFoundError:
             return {}
         except OSError as error:
-            raise Failure(
-                f"config: {self.config_path}: {error.strerror}", "make it readable, or move it away"
-            ) from None
+            raise Failure(f"config: {self.config_path}: {error.strerror}", remedy_for(error)) from None
         owner, mode = s.st_uid, s.st_mode
         if owner not in (os.geteuid(), 0) or mode & 0o022:
             raise Failure(
@@ -2194,7 +2310,9 @@ def check_data_dir(profile: Profile) -> bool:
     except FileNotFoundError:
         return False
     except OSError as error:
-        raise Failure(f"data dir {profile.data}: {error.strerror}", "make it yours, or set LOOOP_DATA_DIR") from None
+        raise Failure(
+            f"data dir {profile.data}: {error.strerror}", f"{remedy_for(error)}, or set LOOOP_DATA_DIR"
+        ) from None
     if s.st_mode & 0o170000 != 0o040000:
         raise Failure(f"data dir {profile.data}: is not a directory", "move it away, or set LOOOP_DATA_DIR")
     if s.st_uid != os.geteuid():
@@ -2248,7 +2366,7 @@ def keep_scratch_out(profile: Profile, coming: bool = False) -> None:
     """
     path = profile.path(".gitignore")
     if not os.path.lexists(path) and (coming or repository_top(os.path.realpath(profile.data))):
-        write_atomic(path, _SCRATCH.encode())
+        write_atomic(link_end(path), _SCRATCH.encode())
 
 
 def emit(profile: Profile, event: str, **fields: JSON) -> None:
@@ -2256,14 +2374,14 @@ def emit(profile: Profile, event: str, **fields: JSON) -> None:
     path = profile.path("events.jsonl")
     line = json_line(profile.redacted({"ts": utc_text(time.time()), "event": event, **fields}))
     try:
-        if file_size(path) + len(line) > profile.setting("events_max_bytes"):
-            try:
-                os.rename(path, path + ".1")
-            except FileNotFoundError:
-                pass
+        cap = profile.setting("events_max_bytes")
+        if file_size(path) + len(line) > cap:
+            with Lock(profile.path(".events.lock")) as lock:  # two that rename would lose all but a few lines
+                if lock.acquire(1.0, f"pid {os.getpid()}") and 0 < file_size(path) > cap - len(line):
+                    move_file(path, f"{path}.1")
         append_line(path, line.encode())
     except OSError as error:
-        profile.warn(f"events.jsonl: {error.strerror}: event {event} is lost")
+        profile.warn(f"{os.path.basename(error.filename or path)}: {error.strerror}: event {event} is lost")
 
 
 class Bell:
@@ -2423,7 +2541,7 @@ class Child:
     def _output(path: str, opened: list[int]) -> tuple[int, int]:
         """Open where a stream goes: (our end or -1, the child's end)."""
         if path:
-            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            fd = open_to_write(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
             opened.append(fd)
             return -1, fd
         ours, theirs = os.pipe()
@@ -2735,7 +2853,7 @@ def listed_parents() -> dict[int, int]:
 
     try:
         with subprocess.Popen(["ps", "-Ao", "pid=,ppid="], stdout=-1, stderr=-3, stdin=-3) as ps:
-            rows = [line.split() for line in ps.communicate()[0].splitlines()]
+            rows = [line.split() for line in ps.communicate()[0].split(b"\n")]
     except FileNotFoundError:
         return {}  # neither /proc nor ps(1): then only groups are known
     return {int(row[0]): int(row[1]) for row in rows if len(row) == 2 and int(row[0]) != ps.pid}
@@ -3054,7 +3172,7 @@ def archive_asks(profile: Profile, read: Iterable[Sequence[JSON]]) -> None:
                 if read_ask(profile, number)["answer"] != answer:
                     continue
                 write_atomic(profile.path("asks", "archive", reply), read_bytes(profile.path("asks", reply)) or b"")
-                os.rename(profile.path("asks", ask), profile.path("asks", "archive", ask))
+                move_file(profile.path("asks", ask), profile.path("asks", "archive", ask))
             if os.path.lexists(profile.path("asks", "archive", ask)):
                 remove_file(profile.path("asks", reply))
         for number in ask_numbers(profile, "asks/archive")[:-ASKS_KEPT]:
@@ -5559,7 +5677,7 @@ def list_sessions(profile: Profile) -> list[Session]:
         found = [read_session(profile, name) for name in names]
     except OSError as error:
         where = error.filename or profile.path("sessions")
-        raise Failure(f"sessions: {where}: {error.strerror}", "make it readable: an error is no empty fleet") from None
+        raise Failure(f"sessions: {where}: {error.strerror}", remedy_for(error)) from None
     for name, session in zip(names, found):
         if session is None and os.path.isfile(profile.path("sessions", name)):
             profile.warn(f"sessions/{name}: is a file, and no session: move it away")
@@ -5757,7 +5875,7 @@ def list_claims(profile: Profile, now: float) -> list[Claim]:
     try:
         found = [read_claim(profile, name, now) for name in names if not name.startswith(".")]
     except OSError as error:
-        raise Failure(f"claims: {error.filename}: {error.strerror}", "make it readable") from None
+        raise Failure(f"claims: {error.filename}: {error.strerror}", remedy_for(error)) from None
     return [claim for claim in found if claim]
 
 
@@ -5837,7 +5955,7 @@ class LogWriter:
     """Append a session's output to its log, under a cap; a disk that is full loses output, never the session."""
 
     __slots__ = ("cap", "fd", "folder", "lost", "size", "start")
-    _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+    _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND
 
     def __init__(self, folder: str, cap: int) -> None:
         self.folder = folder
@@ -5845,7 +5963,7 @@ class LogWriter:
         self.start = 0  # offset at which output.log begins
         self.size = 0  # bytes in it
         self.lost = 0  # bytes that could not be written
-        self.fd = os.open(f"{folder}/output.log", self._FLAGS, 0o600)
+        self.fd = open_to_write(f"{folder}/output.log", self._FLAGS)
 
     @property
     def end(self) -> int:
@@ -5884,7 +6002,7 @@ class LogWriter:
         log, before = f"{self.folder}/output.log", f"{self.folder}/output.{self.start}.log"
         try:
             older = older_logs(self.folder)
-            fd = os.open(f"{log}.new", self._FLAGS, 0o600)
+            fd = open_to_write(f"{log}.new", self._FLAGS)
         except OSError:
             return
         try:
@@ -9390,9 +9508,10 @@ def keep_readings(profile: Profile, readings: Mapping[str, Reading]) -> None:
     try:
         for name in os.listdir(profile.path("snapshots")):
             if name not in wanted:
+                require_writable(profile.path("snapshots", name))
                 remove_file(profile.path("snapshots", name))
     except OSError as error:
-        profile.warn(f"snapshots: {error.strerror}")
+        profile.warn(f"{error.filename or 'snapshots'}: {error.strerror}: it stays")
     if readings or file_size(profile.path(_INDEX)):
         write_index(profile, readings)
 
@@ -10390,8 +10509,8 @@ IRREVERSIBLE: tuple[tuple[str, str, str], ...] = (
         rf"(?:push|send-pack|send-email|dcommit|-c alias\.\S*) & !{_DRY} & !stash push",
     ),
     ("publishes a commit", "svn", r"(?:commit|ci|delete|mkdir|copy|move)"),
-    ("git merge", "git", r"(?:merge|rebase) & !--(?:abort|quit)"),
-    ("git merge", "git", r"pull & !--ff-only"),
+    ("merges or rebases a branch", "git", r"(?:merge|rebase) & !--(?:abort|quit)"),
+    ("merges or rebases a branch", "git", r"pull & !--ff-only"),
     ("discards work", "git", r"(?:reset|read-tree) & (?:--hard|--merge|--reset)"),
     ("discards work", "git", r"clean & (?:-\w*f\w*|--force)"),
     ("discards work", "git", r"checkout & (?:--|\.|-f|--force)"),
@@ -10815,24 +10934,24 @@ def looks_irreversible(command: str) -> str:
     return first_reason([command])
 
 
-_NOT_THE_DECIDERS = (
+_NOT_THE_DECIDERS = (  # in the data dir; a name that ends in "/" is a folder, matched where it is followed by one
     "PLAYBOOK.md",
     "playbook.d",
     "state.json",
     "pause.json",
     "cost.jsonl",
     "asks/",
-    "looop.json",
     ".beat.lock",
 )
+_CONFIG_NAME = "looop.json"  # wherever it lies
 
 
-def needs_yes(move: Move, mode: str, untrusted: bool = False) -> str:
+def needs_yes(move: Move, mode: str, untrusted: bool = False, data: str = "") -> str:
     """Say why a move that runs commands needs a person's yes, "" when it does not. `mode` is the config's `gate.shell`.
 
     The check of a worker is a command that looop runs, and a sensor a script that runs on every beat: they are held to
     what a shell move is held to. A sensor is read as a whole, and then line by line, because an apostrophe in a text of
-    its own would swallow what follows.
+    its own would swallow what follows. `data` is the path of the data dir, where commands run.
     """
     if mode == "never":
         return ""
@@ -10843,16 +10962,38 @@ def needs_yes(move: Move, mode: str, untrusted: bool = False) -> str:
     if move.name in ("shell", "start_worker"):
         command = move.fields["command"] if move.name == "shell" else move.fields["verify"]
         said = "the move says it cannot be undone" if move.fields.get("reversible") is False else ""
-        return said or not_the_deciders(command) or looks_irreversible(command)
+        return said or not_the_deciders(command, data) or looks_irreversible(command)
     body = move.fields["body"]
     joined = body.replace("\\\n", "")
     texts = dict.fromkeys([body, *body.split("\n"), *joined.split("\n")])
-    return not_the_deciders(joined) or first_reason(texts)
+    return not_the_deciders(joined, data) or first_reason(texts)
 
 
-def not_the_deciders(command: str) -> str:
-    """Say which file a command names that is looop's own or the person's, "" when none."""
-    return next((f"it names {name}, which is not the decider's" for name in _NOT_THE_DECIDERS if name in command), "")
+def not_the_deciders(command: str, data: str = "") -> str:
+    """Say which file a command names that is looop's own or the person's, "" when none.
+
+    A path counts as one in the data dir when what stands before the name is nothing, unknown (a variable), or the end
+    of the data dir's own path: `state.json`, `$X/state.json` and `looop/state.json` do, `src/state.json` does not.
+    """
+    import re
+
+    above = data.split("/")
+    for path in re.split(r"[\s'\"`()<>|;&=,:\[\]]+", command.replace("\\", "")):
+        if _CONFIG_NAME in path.split("/"):
+            return f"it names {_CONFIG_NAME}, which is not the decider's"
+        before: list[str] = []
+        parts = path.split("/")
+        for place, part in enumerate(parts):
+            last = place == len(parts) - 1
+            name = part.rstrip("*?") + ("" if last else "/")
+            found = next((own for own in _NOT_THE_DECIDERS if name in (own, f"{own}/")), "")
+            if found and before == above[len(above) - len(before) :]:
+                return f"it names {found}, which is not the decider's"
+            if part == ".." or set(part) & set("$~{}*?"):
+                before = before[:-1] if part == ".." else []
+            elif part not in ("", "."):
+                before.append(part)
+    return ""
 
 
 # ======================================================================================================================
@@ -10880,7 +11021,7 @@ def prepare(profile: Profile) -> None:
         keep_scratch_out(profile)
         log = profile.path("service.log")
         if file_size(log) > SERVICE_LOG_MAX:  # launchd opens it for every beat, and never cuts it
-            os.rename(log, f"{log}.1")
+            move_file(log, f"{log}.1")
         if file_size(profile.path("state.json")):
             return
         for folder in ("goals/archive", "sensors"):
@@ -10888,10 +11029,13 @@ def prepare(profile: Profile) -> None:
         if not os.path.exists(profile.path("PLAYBOOK.md")):
             for name, body in SEEDS.items():
                 if not os.path.exists(profile.path(name)):
-                    write_atomic(profile.path(name), body.encode(), mode=0o700 if name.endswith(".sh") else 0o600)
+                    mode = 0o700 if name.endswith(".sh") else 0o600
+                    write_atomic(link_end(profile.path(name)), body.encode(), mode)
     except OSError as error:
         what = f"{error.filename or profile.data}: {error.strerror}"
-        raise Failure(f"data dir: {what}", "make room or make it writable, or set LOOOP_DATA_DIR") from None
+        remedy = remedy_for(error)
+        other = "" if "LOOOP_DATA_DIR" in remedy else ", or set LOOOP_DATA_DIR"
+        raise Failure(f"data dir: {what}", remedy + other) from None
 
 
 def git(profile: Profile, *args: str, env: Mapping[str, str] | None = None) -> Ended:
@@ -11320,7 +11464,9 @@ def do_start_worker(scene: Scene) -> Done:
     """Start a worker, unless there are enough."""
     profile, fields = scene.profile, scene.move.fields
     gate = profile.setting("gate_shell")
-    why = needs_yes(scene.move, gate, scene.untrusted) if "verify" in fields and not scene.yes else ""
+    why = (
+        needs_yes(scene.move, gate, scene.untrusted, scene.profile.data) if "verify" in fields and not scene.yes else ""
+    )
     if why:
         return to_person(scene, f"its check would be run: {why}")
     require_room(profile, "start_worker")
@@ -11393,7 +11539,7 @@ def do_noop(scene: Scene) -> Done:
 def do_shell(scene: Scene) -> Done:
     """Run a command in the data dir, under a deadline."""
     profile, command = scene.profile, scene.move.fields["command"]
-    why = "" if scene.yes else needs_yes(scene.move, profile.setting("gate_shell"), scene.untrusted)
+    why = "" if scene.yes else needs_yes(scene.move, profile.setting("gate_shell"), scene.untrusted, profile.data)
     if why:
         return to_person(scene, why)
     timeout, playbook = profile.setting("shell_timeout"), read_bytes(profile.path("PLAYBOOK.md"))
@@ -11445,7 +11591,7 @@ def put_back(profile: Profile, run: str, world: World) -> dict[str, Item | None]
             os.symlink(link, path)
     elif now == before:
         return {}
-    write_atomic(path, before)
+    write_atomic(link_end(path), before)
     if now == before:
         return {}
     text = text_of(now or b"")
@@ -11462,7 +11608,7 @@ def do_write_goal(scene: Scene) -> Done:
     goal, body = scene.move.fields["id"], ended_line(scene.move.fields["body"])
     path, key = scene.profile.path("goals", f"{goal}.md"), f"goal:{goal}"
     refuse_overwrite(scene, key, path)
-    write_atomic(path, body)
+    write_atomic(link_end(path), body)
     verb = "rewrote" if key in scene.world.items else "wrote"
     return Done(scene.move.journal or f"{verb} goal {goal}", wrote={key: text_item(body)})
 
@@ -11498,15 +11644,17 @@ def do_write_sensor(scene: Scene) -> Done:
     """Create or replace a sensor; its first reading will wake the loop."""
     refuse_secret(scene, scene.move.fields)
     name = scene.move.fields["name"]
-    why = "" if scene.yes else needs_yes(scene.move, scene.profile.setting("gate_shell"), scene.untrusted)
+    gate = scene.profile.setting("gate_shell")
+    why = "" if scene.yes else needs_yes(scene.move, gate, scene.untrusted, scene.profile.data)
     if why:
         return to_person(scene, why)
     path = scene.profile.path("sensors", f"{name}.sh")
     known = scene.world.readings.get(name)
     if os.path.lexists(path) and not scene.yes and (known is None or known.stamp not in ("", signature(path))):
         raise BadMove(f"sensor {name} was edited during the decision: nothing was written over it")
+    require_writable(snapshot_path(scene.profile, name))
     remove_file(snapshot_path(scene.profile, name))  # first: once the script is there, nothing may fail any more
-    write_atomic(path, ended_line(scene.move.fields["body"]), mode=0o700)
+    write_atomic(link_end(path), ended_line(scene.move.fields["body"]), mode=0o700)
     return Done(scene.move.journal or f"wrote sensor {name}", wrote={f"sensor:{name}": None})
 
 
@@ -11529,7 +11677,7 @@ def replace_playbook(profile: Profile, body: bytes, stamp: str) -> None:
     if before is not None:
         make_private_dir(folder)
         write_atomic(f"{folder}/{stamp}.md", before)
-    write_atomic(path, body)
+    write_atomic(link_end(path), body)
     kept = [name for name in names_in(folder, "playbook.d") if name.endswith(".md")]
     for name in by_age(kept, time.time())[:-20]:
         remove_file(f"{folder}/{name}")
@@ -11741,7 +11889,7 @@ def record(
     if fold_at is not None:
         os.truncate(journal, fold_at)
     if line:
-        append_line(journal, line.encode(), sync=True)
+        append_line(link_end(journal), line.encode(), sync=True)
     seal(profile, run, full)
 
 
@@ -11777,7 +11925,7 @@ def finish_journal(profile: Profile, last: Mapping[str, JSON]) -> None:
         stale = len(after)  # else somebody has written there since: no line of theirs is to go
     if stale:
         os.truncate(path, file_size(path) - stale)
-    append_line(path, line, sync=True)
+    append_line(link_end(path), line, sync=True)
 
 
 def settle_open(profile: Profile, state: dict[str, JSON], counted: bool) -> dict[str, JSON]:
@@ -11820,9 +11968,7 @@ def sweep(profile: Profile, run: str) -> None:
     """Remove the halves of files that a beat was writing when it died."""
     for folder in ("", "goals", "sensors", "asks", "snapshots", f"runs/{run}"):
         try:
-            for name in os.listdir(profile.path(folder)):
-                if name.endswith(".tmp"):
-                    remove_file(profile.path(folder, name))
+            remove_leftovers(profile.path(folder))
         except OSError:
             continue
 
@@ -12460,7 +12606,7 @@ class Journal:
             return
         known = set(self.kept.split(b"\n"))
         new = [line for line in (read_bytes(self.path) or b"").split(b"\n") if line and line not in known]
-        write_atomic(self.path, b"".join([self.kept, *(line + b"\n" for line in new)]))
+        write_atomic(link_end(self.path), b"".join([self.kept, *(line + b"\n" for line in new)]))
         self.profile.warn("journal.md was rewritten by the runner: the lines before were put back")
 
     def added(self) -> list[str]:
@@ -14416,7 +14562,7 @@ def cmd_init(profile: Profile, args: dict[str, JSON]) -> int:
     wanted = {**config, "default": name}
     if wanted != config:
         make_private_dir(os.path.dirname(profile.config_path))
-        write_atomic(profile.config_path, pretty(wanted).encode())
+        write_atomic(link_end(profile.config_path), pretty(wanted).encode())
     prepare(profile)
     found = Profile(profile.env, profile.data, profile.config_path, profile.cache, profile.self_path).runner(name)
     word = program_of(found)
@@ -16038,7 +16184,7 @@ def write_plan(profile: Profile, plan: Plan, stamp: str) -> JSON:
         if taken or changed:
             return {"taken": taken, "playbook": changed}
         for path in (*files, "PLAYBOOK.md", f"playbook.d/{stamp}.md", "interview.json"):
-            remove_halves(profile.path(path))
+            remove_leftovers(*os.path.split(profile.path(path)))
         for path, data in files.items():
             put_new(profile, path, data)
         if body is not None and body != now:
@@ -16058,14 +16204,6 @@ def put_new(profile: Profile, path: str, data: bytes) -> None:
         write_new_sensor(profile, name[: -len(".sh")], data)
     else:
         publish(profile.path(path), data)
-
-
-def remove_halves(path: str) -> None:
-    """Remove what writings of a file have left that died before its name was taken."""
-    folder, name = os.path.split(path)
-    for half in names_in(folder, "interview"):
-        if half.startswith(f"{name}.") and half.endswith(".tmp"):
-            remove_file(f"{folder}/{half}")
 
 
 def plan_lines(profile: Profile, plan: Plan, stamp: str, limit: int) -> list[str]:
@@ -16202,7 +16340,7 @@ class Interview:
                 self.answers = [Answer(*one) for one in kept["answers"]]
                 self.undone, self.stamp = kept["undone"], kept["stamp"]
                 return bool(self.answers)
-            os.rename(path, path + ".broken")
+            move_file(path, path + ".broken")
             self.say(f"interview.json could not be read. It lies in {printable(path)}.broken, and we begin anew.")
         self.stamp = f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{os.urandom(2).hex()}"
         return False
@@ -16816,7 +16954,7 @@ class Scheduler:
         for path in self.paths():
             if path in files:
                 os.makedirs(os.path.dirname(path), exist_ok=True)
-                write_atomic(path, files[path])
+                write_atomic(link_end(path), files[path])
             else:
                 remove_file(path)
 
@@ -17083,7 +17221,8 @@ def cron_parts(crontab: bytes, name: str) -> tuple[bytes, bytes, bytes]:
 
     Raise Failure when only one of the block's two marks is there, or one twice.
     """
-    lines = crontab.splitlines(keepends=True)
+    lines = [line + b"\n" for line in crontab.split(b"\n")]
+    lines[-1] = lines[-1][:-1]
     begin, end = (f"# {mark} {name} {mark}".encode() for mark in (">>>", "<<<"))
     starts = [i for i, line in enumerate(lines) if line.rstrip() == begin]
     ends = [i for i, line in enumerate(lines) if line.rstrip() == end]
@@ -17466,7 +17605,7 @@ def obstacle(error: Failure | OSError) -> Finding:
     if isinstance(error, Failure):
         return fail(error.message, error.hint)
     where = f"{error.filename}: " if error.filename else ""
-    return fail(f"{where}{error.strerror or error}", "make it readable, and yours")
+    return fail(f"{where}{error.strerror or error}", remedy_for(error))
 
 
 _TOOLS = "gh glab jq curl wget openssl git kubectl docker aws gcloud az psql sqlite3 node python3 ruby perl".split()
@@ -17534,7 +17673,7 @@ def check_data(profile: Profile) -> Iterator[Finding]:
     if not check_data_dir(profile):
         parent = existing_parent(profile.data)
         if os.access(parent, os.W_OK | os.X_OK):
-            yield ok(f"{profile.data}: not made yet; the first beat makes it")
+            yield from tried_place(parent) or [ok(f"{profile.data}: not made yet; the first beat makes it")]
         else:
             yield fail(f"{profile.data}: cannot be made: {parent} is not writable", "set LOOOP_DATA_DIR")
         return
@@ -17544,11 +17683,33 @@ def check_data(profile: Profile) -> Iterator[Finding]:
     elif os.stat(profile.data).st_mode & 0o077:
         yield warn(f"{profile.data}: others can look into it", here)
     else:
-        yield ok(f"{profile.data}, private to you")
+        yield from tried_place(profile.data) or [ok(f"{profile.data}, private to you")]
     strange = sorted(name for name in os.listdir(profile.data) if os.lstat(profile.path(name)).st_uid != os.geteuid())
     if strange:
         owner = f"sudo chown -R {os.geteuid()} {quoted(profile.data)}"
         yield fail(f"not yours in there: {', '.join(map(one_line, strange))} (was looop run with sudo?)", owner)
+
+
+def tried_place(folder: str) -> list[Finding]:
+    """Do in a folder what every beat does: write a file, lock it, give it a second name. Return what failed."""
+    path, second = (temporary_name(f"{folder}/{name}") for name in (".doctor", ".doctor-link"))
+    lock, done = Lock(path), ""
+    try:
+        write_atomic(path, b"a file\n")
+        done = "lock"
+        lock.acquire(0.0, "looop doctor")
+        done = "link"
+        os.link(path, second)
+    except OSError as error:
+        remedy = remedy_for(error)
+        if done == "link":
+            remedy = "the file system has no hard links: set LOOOP_DATA_DIR to another"
+        return [fail(f"{folder}: {done or 'write'}: {error.strerror}", remedy)]
+    finally:
+        lock.release()
+        remove_file(path)
+        remove_file(second)
+    return []
 
 
 def existing_parent(path: str) -> str:

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
+import unittest
 
 import looop
 from tests.support import ROOT, Case, processes_with, wait_until
@@ -101,6 +102,28 @@ class Here(Doctor):
         os.symlink(path, os.path.join(self.bin, "looop"))
         self.assertIn("in its checkout", self.found("looop")[0][1])
         self.assertIn("is another file", self.found("looop")[1][1])
+
+    @unittest.skipUnless(shutil.which("gcc") and sys.platform == "linux", "needs gcc, to make a flock that fails")
+    def test_a_data_dir_without_locks(self):
+        """The doctor takes the lock that every beat takes; both name what can be done."""
+        source, library = os.path.join(self.home, "flock.c"), os.path.join(self.home, "flock.so")
+        with open(source, "w") as file:
+            file.write("#include <errno.h>\nint flock(int fd, int how) { errno = ENOLCK; return -1; }\n")
+        subprocess.run(["gcc", "-shared", "-fPIC", "-o", library, source], check=True)
+        os.unlink(source)
+        self.starts, env = True, {"LD_PRELOAD": library}
+        for made in (False, True):
+            rows = json.loads(self.looop("doctor", "--json", code=1, env=env))
+            row = next(row for row in rows if row["check"] == "data")
+            self.assertEqual(row["status"], "fail")
+            self.assertRegex(row["text"], r"^/\S+: lock: No locks available$")
+            self.assertRegex(row["remedy"], "NFS.* set LOOOP_DATA_DIR to a local disk$")
+            if not made:
+                self.profile()
+        self.looop("tick", code=1, env=env)
+        self.assertRegex(
+            self.stderr, r"^looop: /\S+/.beat.lock: No locks available: .* set LOOOP_DATA_DIR to a local disk"
+        )
 
     def test_the_data_dir(self):
         self.assertIn("not made yet", self.one("data")[1])

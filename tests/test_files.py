@@ -1,10 +1,170 @@
 """Files: what is a symbolic link stays one, and what it leads to is written whole."""
 
 import os
+import shutil
+import socket
+import stat
+import subprocess
+import sys
 import unittest
 
 import looop
-from tests.support import Case
+from tests.support import ROOT, Case
+
+
+class NotPlain(Case):
+    """What stands where looop writes and is no regular file is refused by name, and stays what it is."""
+
+    def odd(self, path):
+        """Put one thing after the other at `path`, and yield its kind; as root also a device of our own."""
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        if os.path.lexists(path):
+            os.unlink(path)
+        os.mkfifo(path)
+        yield "a named pipe"
+        os.unlink(path)
+        with socket.socket(socket.AF_UNIX) as end:
+            end.bind(os.path.relpath(path))  # short enough
+        yield "a socket"
+        os.unlink(path)
+        os.mkdir(path)
+        yield "a directory"
+        os.rmdir(path)
+        if os.geteuid() == 0:
+            try:
+                os.mknod(path, 0o600 | stat.S_IFCHR, os.makedev(1, 3))
+            except OSError:  # a container without the right to
+                return
+            yield "a device"
+            os.unlink(path)
+
+    def assert_refused(self, path, kind, *words, env=None, named=None):
+        before = os.lstat(path)
+        self.looop(*words, code=1, env=env)
+        after = os.lstat(path)
+        self.assertRegex(self.stderr, rf"^looop: .*{named or os.path.basename(path)}: Is {kind}: .*move it away")
+        self.assertEqual((before.st_ino, before.st_mode, before.st_rdev), (after.st_ino, after.st_mode, after.st_rdev))
+        self.assertEqual([name for name in os.listdir(os.path.dirname(path)) if name.endswith(".tmp")], [])
+
+    def test_a_config(self):
+        path = os.path.join(self.home, "odd.json")
+        env = {"LOOOP_CONFIG": path}
+        for kind in self.odd(path):
+            self.assert_refused(path, kind, "init", "builtin", env=env)
+            link = os.path.join(self.home, "link.json")
+            os.symlink(path, link)
+            self.assert_refused(path, kind, "init", "builtin", env={"LOOOP_CONFIG": link}, named=r"\w+.json")
+            os.unlink(link)
+
+    def test_files_of_its_own(self):
+        self.profile(sensors={"x": "echo 1"})
+        self.replies({"move": "noop"})
+        for name in ("snapshots/sensor-x.json", "cost.jsonl", ".beat.lock", "state.json"):
+            for kind in self.odd(self.path(name)):
+                self.assert_refused(self.path(name), kind, "tick")
+
+    def test_no_link_in_place_of_its_own_files_is_followed(self):
+        other = os.path.join(self.home, "other")
+        for name in ("snapshots/sensor-x.json", "cost.jsonl", ".beat.lock", "state.json", "asks/1.json"):
+            with open(other, "w") as file:
+                file.write("{}")
+            self.profile(sensors={"x": "echo 1"})
+            os.makedirs(os.path.dirname(self.path(name)), mode=0o700, exist_ok=True)
+            os.symlink(other, self.path(name))
+            self.replies({"move": "ask", "question": "which?"})
+            self.looop("tick", code=None)
+            if self.code:
+                self.assertIn(f"{os.path.basename(name)}: Is a symbolic link: ", self.stderr)
+            with open(other) as file:
+                self.assertEqual(file.read(), "{}", name)
+            self.assertTrue(os.path.islink(self.path(name)), name)
+            shutil.rmtree(self.data)
+
+    def test_what_is_the_persons(self):
+        for move, name in (
+            ({"move": "write_goal", "id": "new", "body": "x\n"}, "goals/new.md"),
+            ({"move": "noop"}, "journal.md"),
+        ):
+            self.profile(goals={"a": "0\n"})
+            for number, kind in enumerate(self.odd(self.path(name))):
+                before = os.lstat(self.path(name))
+                self.write("goals/a.md", f"{number}\n")
+                self.replies(move)
+                self.looop("tick", code=1)
+                self.assertEqual(os.lstat(self.path(name)).st_mode, before.st_mode, (name, kind))
+
+    def test_older_files_that_are_moved_aside(self):
+        self.profile()
+        older = self.path("events.jsonl.1")
+        for kind in self.odd(older):
+            mode = os.lstat(older).st_mode
+            self.write("events.jsonl", "x" * 200 + "\n")
+            self.looop("tick", env={"LOOOP_EVENTS_MAX_BYTES": "100"})
+            self.assertIn(f"events.jsonl.1: Is {kind}", self.stderr)
+            self.assertEqual(os.lstat(older).st_mode, mode)
+
+    def test_many_that_move_the_events_aside_lose_none(self):
+        """Each writer sees that the file is full; it is moved once."""
+        self.profile()
+        code = f"""if True:
+            import os, sys; sys.path.insert(0, {ROOT!r}); import looop
+            profile = looop.open_profile(dict(os.environ, LOOOP_EVENTS_MAX_BYTES="4000"), "looop.py")
+            for number in range(200):
+                looop.emit(profile, "one", n=number, who=sys.argv[1])
+                names = [name for name in ("events.jsonl", "events.jsonl.1") if os.path.exists(profile.path(name))]
+                if len(names) == 2 and os.path.getsize(profile.path(names[1])) < 3000:
+                    sys.exit("nearly empty")
+        """
+        writers = [subprocess.Popen([sys.executable, "-c", code, str(who)], env=self.env) for who in range(4)]
+        self.assertEqual([writer.wait(60) for writer in writers], [0] * 4)
+
+    def test_temporaries_follow_no_link(self):
+        other, path = os.path.join(self.home, "other"), os.path.join(self.home, "file")
+        os.symlink(other, f"{path}.{os.getpid()}.tmp")
+        with self.assertRaises(looop.NotRegular):
+            looop.write_atomic(path, b"x")
+        self.assertFalse(os.path.lexists(other))
+        os.unlink(f"{path}.{os.getpid()}.tmp")
+        with open(f"{path}.{os.getpid()}.tmp", "w") as file:  # of a dead process that had our number
+            file.write("half")
+        looop.write_atomic(path, b"x")
+        self.assertEqual(sorted(os.listdir(self.home)), ["bin", "file"])
+
+    def test_a_build(self):
+        folder = os.path.join(self.home, "dist")
+        for kind in self.odd(os.path.join(folder, "looop")):
+            command = [sys.executable, os.path.join(ROOT, "build_zipapp.py"), "--only", "--out", folder]
+            done = subprocess.run(command, check=False, capture_output=True, text=True)
+            self.assertEqual(done.returncode, 1, kind)
+            self.assertIn("is not a regular file: move it away", done.stderr)
+            self.assertEqual(os.listdir(folder), ["looop"])
+
+
+class Leftovers(Case):
+    """What a beat that died has left is removed; what others write at that instant, and a person's files, stay."""
+
+    def test_only_the_temporaries_of_dead_processes(self):
+        with subprocess.Popen(["true"]) as process:
+            process.wait()
+        dead, live = process.pid, os.getpid()
+        self.profile(goals={"a": "0\n"})
+        self.replies({"move": "noop"})
+        self.tick()
+        run = self.runs()[-1]
+        stays = [
+            f"asks/7.answer.json.{live}.tmp",
+            "goals/ideas.tmp",
+            "goals/draft.2.5.tmp.md",
+            "goals/.tmp",
+            "x.1e3.tmp",
+        ]
+        goes = [f"asks/7.answer.json.{dead}.tmp", f"goals/a.md.{dead}.tmp", f"state.json.{dead}.tmp.{dead}.tmp"]
+        for name in stays + goes:
+            self.write(name, "x")
+        state = self.json("state.json")
+        self.write("state.json", looop.json_line({**state, "open": run}))
+        self.looop("tick", code=None)
+        self.assertEqual([name for name in stays + goes if os.path.exists(self.path(name))], stays)
 
 
 class Links(Case):

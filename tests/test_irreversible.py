@@ -83,6 +83,40 @@ class Gate(unittest.TestCase):
                 "which is not the decider's", looop.needs_yes(sensor(f"date\n{line}\n"), "irreversible"), line
             )
 
+    def test_only_the_files_of_the_data_dir_are_not_the_deciders(self):
+        """Paths are compared by their components, where a command runs: in the data dir."""
+        data = "/home/me/.local/state/looop"
+        for command in (
+            "ls tasks/",
+            "cat subtasks/1.json",
+            "jq . src/state.json",
+            "git -C ~/repo diff docs/PLAYBOOK.md",
+            "cat /srv/app/state.json",
+            'cat "$REPO/src/state.json" my-state.json state.json.bak',
+            "echo 'she asks and/or answers'",
+        ):
+            self.assertEqual(looop.needs_yes(shell(command), "irreversible", data=data), "", command)
+        for command in (
+            "cat ./state.json",
+            "cat goals/../state.json",
+            "cat ../looop/state.json",
+            f"cat {data}/asks/1.json",
+            "cat ~/.local/state/looop/asks/1.json",
+            'cat "$LOOOP_DATA_DIR"/state.json',
+            "cat ${LOOOP_DATA_DIR}/asks/*",
+            "cd /; cat home/me/.local/state/looop/cost.jsonl",
+            "cat state.json*",
+            "ls playbook.d",
+            "ls playbook.d/",
+            "cat ~/.config/looop.json",
+            "python3 -c \"open(f'{data}/asks/1.json')\"",
+        ):
+            why = looop.needs_yes(shell(command), "irreversible", data=data)
+            self.assertIn("which is not the decider's", why, command)
+
+    def test_a_rebase_is_called_one(self):
+        self.assertIn("rebases a branch", looop.looks_irreversible("git rebase main"))
+
     def test_a_sensor_is_held_to_the_same(self):
         comment = "#!/bin/sh\n# rm -rf is not done here\n"
         self.assertEqual(looop.needs_yes(sensor(comment + "date\n"), "irreversible"), "")

@@ -20,6 +20,9 @@ class Text(unittest.TestCase):
         said = looop.text_diff("a\nb", "a\nc", "x")
         self.assertEqual(said, "--- x now\n+++ x proposed\n@@ -1,2 +1,2 @@\n a\n-b\n+c\n")
         self.assertEqual(looop.text_diff("a\n", "a\n", "x"), "")
+        for between in "\u2028\u2029\x0b\x0c\x1c\x85\r":  # they end a line for str.splitlines, and for nobody else
+            said = looop.text_diff(f"a{between}b\n", f"a{between}c\n", "x")
+            self.assertEqual(said.split("\n")[3:], [f"-a{between}b", f"+a{between}c", ""])
 
     def test_objects_of_what_may_be_anything(self):
         parts = [{"key": "a", "n": 1}, {"key": 5}, "x", None, {}]
