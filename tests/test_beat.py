@@ -1196,7 +1196,7 @@ class Once(Case):
         os.mkfifo(self.path("goals", "f.md"))
         os.mkfifo(self.path("sensors", "f.sh"), 0o700)
         self.tick()
-        self.assertIn("[unreadable: Not a regular file]", self.prompt())
+        self.assertIn("[unreadable: Is a named pipe]", self.prompt())
         self.assertEqual(
             self.json("snapshots", "sensor-f.json")["signal"], {"error": "cannot start: not a regular file"}
         )
