@@ -1365,7 +1365,27 @@ def only_ours(path: str) -> bool:
         s = os.stat(path)
     except FileNotFoundError:
         return False
-    return s.st_uid == os.geteuid() and not s.st_mode & 0o022
+    return s.st_uid == os.geteuid() and not others_can_write(s)
+
+
+def others_can_write(s: os.stat_result) -> bool:
+    """Tell whether somebody else may write what was looked at, as sshd judges it.
+
+    A umask of 002 gives the group write permission; that admits nobody where the group is the user's private one.
+    """
+    return bool(s.st_mode & 0o002 or (s.st_mode & 0o020 and not is_private_group(s.st_gid)))
+
+
+def is_private_group(gid: int) -> bool:
+    """Tell whether a group is the primary one of the user, bears their name and has no other member."""
+    import grp
+    import pwd
+
+    try:
+        user, group = pwd.getpwuid(os.geteuid()), grp.getgrgid(gid)
+    except KeyError:
+        return False
+    return gid == user.pw_gid and group.gr_name == user.pw_name and set(group.gr_mem) <= {user.pw_name}
 
 
 def append_line(path: str, line: bytes, sync: bool = False) -> None:
@@ -2009,8 +2029,7 @@ class Profile:
             return {}
         except OSError as error:
             raise Failure(f"config: {self.config_path}: {error.strerror}", remedy_for(error)) from None
-        owner, mode = s.st_uid, s.st_mode
-        if owner not in (os.geteuid(), 0) or mode & 0o022:
+        if s.st_uid not in (os.geteuid(), 0) or others_can_write(s):
             raise Failure(
                 f"config: {self.config_path}: others can write it, and it names commands that looop runs",
                 f"chmod go-w {quoted(self.config_path)} (and own it)",
@@ -2319,7 +2338,7 @@ def check_data_dir(profile: Profile) -> bool:
         raise Failure(
             f"data dir {profile.data}: belongs to another user", "set LOOOP_DATA_DIR to a directory of your own"
         )
-    if s.st_mode & 0o022:
+    if others_can_write(s):
         raise Failure(f"data dir {profile.data}: others can write into it", f"chmod 700 {quoted(profile.data)}")
     return True
 
@@ -2812,7 +2831,7 @@ def ending(pid: int) -> bool:
     return fields.get(b"State", b"").strip()[:1] in (b"Z", b"X") or bool(pending & 1 << (_signal.SIGKILL - 1))
 
 
-SUPERVISOR_NAME = b"looop-session"  # of a process that descends from nobody, whoever may have adopted it
+SUPERVISOR_NAME = b"looop-session"  # spares `parents` a look at every process of the machine
 
 
 def name_process(name: bytes) -> None:
@@ -2843,8 +2862,23 @@ def parents() -> dict[int, int]:
             head, _, tail = raw.rpartition(b")")  # the command's name may hold spaces and brackets
             fields = tail.split()
             if len(fields) > 1:
-                found[int(name)] = 0 if head.endswith(b"(" + SUPERVISOR_NAME) else int(fields[1])
+                alone = head.endswith(b"(" + SUPERVISOR_NAME) and is_supervisor(int(name))
+                found[int(name)] = 0 if alone else int(fields[1])
     return found
+
+
+def is_supervisor(pid: int) -> bool:
+    """Tell whether a process supervises a session, whatever it calls itself (Linux).
+
+    It works in the session's folder, whose lock is held, and whose meta.json has its number and when it started.
+    """
+    folder = f"/proc/{pid}/cwd"
+    try:
+        meta = read_fields(f"{folder}/meta.json")
+        own = meta.get("pid") == pid and meta.get("start") == start_time(pid)
+        return own and lock_is_held(f"{folder}/lock")
+    except OSError:
+        return False
 
 
 def listed_parents() -> dict[int, int]:
@@ -7815,13 +7849,13 @@ def supervise(order: Order, lock: int, report: int) -> None:
             os.dup2(null, fd)
         close_others(lock, report)
         os.umask(0o077)
-        name_process(SUPERVISOR_NAME)
         set_subreaper(True)
         try:
             os.chdir(order.folder)
             supervised = {"pid": os.getpid(), "start": start_time(os.getpid())}
             meta = {**read_fields("meta.json"), **supervised}
             write_atomic("meta.json", json_line(meta, exact=True).encode(), sync=False)
+            name_process(SUPERVISOR_NAME)
             supervisor = Supervisor(order)
             supervisor.start()
         except OSError as error:
@@ -9352,7 +9386,7 @@ def refusal(path: str) -> str:
         return "cannot start: not a regular file"
     if s.st_uid not in (os.geteuid(), 0):  # root can do anything anyway, and owns what a package installed
         return "refused: owned by somebody else"
-    if s.st_mode & 0o022:
+    if others_can_write(s):
         return "refused: others can write it"
     if not s.st_mode & 0o111:
         return "refused: not executable"
@@ -17658,7 +17692,7 @@ def check_looop(profile: Profile) -> Iterator[Finding]:
     link = f" → {os.path.realpath(path)}" if os.path.islink(path) else ""
     yield ok(f"{VERSION}, {path}{link}, {how_it_runs(path)}")
     try:
-        if os.stat(path).st_mode & 0o022:
+        if others_can_write(os.stat(path)):
             yield fail(f"others can write {path}, and it runs as you", f"chmod go-w {quoted(path)}")
     except OSError as error:
         yield fail(f"{path}: {error.strerror}", "put it back: whatever looop starts needs it")

@@ -987,7 +987,7 @@ class Broken(Case):
 
     def test_a_data_dir_that_is_not_ours_alone(self):
         self.profile(goals={"a": "0\n"})
-        os.chmod(self.data, 0o770)
+        os.chmod(self.data, 0o772)
         self.looop("tick", code=1)
         self.assertIn("others can write into it: chmod 700", self.stderr)
         os.chmod(self.data, 0o700)

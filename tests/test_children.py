@@ -135,7 +135,8 @@ class Children(Case):
     def test_at_the_deadline_also_what_left_the_group_ends(self):
         pids = os.path.join(self.home, "pids")
         left = f"setsid bash -c 'echo $$ >> {pids}; sleep 300 & wait'"
-        script = f"{left} & ({left} &); sleep 300"
+        named = left.replace("echo", "printf looop-session >/proc/$$/comm; echo", 1)  # as a supervisor is called
+        script = f"{left} & ({named} &); sleep 300"
         ended = self.run_one(script, timeout=1.0, orphans=True)
         self.assertEqual(ended.why, "timeout")
         with open(pids) as file:

@@ -72,7 +72,7 @@ class Settings(Case):
             ),
             ('{"interval": true}', "interval: must be a number of seconds"),
             ('{"interval": -1}', "interval: must be a number of seconds"),
-            ('{"interval": 1e999}', "interval: must be a number of seconds"),
+            ('{"interval": 1e999}', "not JSON: 1e999 is not a JSON number"),
             ('{"interval": 1e30}', "interval: must be a number of seconds"),
             ('{"budget": 10}', "budget: must be an object, not 10"),
             ('{"budget": {"daily_usd": "10"}}', 'budget.daily_usd: must be a number of USD, 0 or more, not "10"'),
@@ -190,14 +190,21 @@ class Init(Case):
         os.chmod(path, 0o666)
         self.looop("tick", code=1)
         self.assertIn("others can write it", self.stderr)
+        os.chmod(path, 0o664)  # a umask of 002: only a private group is the person alone
+        for group in {os.getgid(), *([12345] if os.geteuid() == 0 else [])}:
+            os.chown(path, -1, group)
+            private = looop.is_private_group(group)
+            self.looop("status", code=0 if private else 1)
+            told = f"others can write it, and it names commands that looop runs: chmod go-w '{path}'"
+            self.assertEqual(told in self.stderr, not private)
         os.unlink(path)
         os.mkdir(path)
         self.looop("tick", code=1)
-        self.assertIn("Not a regular file", self.stderr)
+        self.assertIn("Is a directory: move it away", self.stderr)
         os.rmdir(path)
         os.mkfifo(path)
         self.looop("tick", code=1)
-        self.assertIn("Not a regular file", self.stderr)
+        self.assertIn("Is a named pipe: move it away", self.stderr)
         os.unlink(path)
         self.looop("tick")
 
