@@ -1963,6 +1963,74 @@ def without_caller(env: Mapping[str, str], *kinds: str) -> dict[str, str]:
     return {key: value for key, value in env.items() if key not in exact and not key.startswith(prefixes)}
 
 
+class EnvFile(Record):
+    """The content of looop.env: variables for looop and what it starts, secrets among them."""
+
+    path: str
+    values: dict[str, str] = {}
+    wrong: list[tuple[int, str]] = []  # line numbers, and why a line is ignored; never its value
+    refused: str = ""  # why the whole file is not read
+    remedy: str = ""
+
+
+# These choose the profile or say who speaks, and are settled before the file is read.
+_NOT_IN_ENV_FILE = """HOME XDG_CONFIG_HOME XDG_STATE_HOME XDG_CACHE_HOME LOOOP_DATA_DIR LOOOP_CONFIG LOOOP_RUN_ID
+    LOOOP_SESSION_ID LOOOP_CHILD LOOOP_BIN LOOOP_CLAIMS_DIR LOOOP_REPORTS_DIR""".split()
+
+
+def env_line(line: str) -> tuple[str, str]:
+    """Return (name, value) of a line of looop.env (pure); raise ValueError, without the value, for a wrong one.
+
+    The value is what follows `=`, without blanks around it, or what stands between two equal quotes. Nothing in it is
+    expanded, so that every scheduler and every shell gives the same.
+    """
+    name, equals, value = line.partition("=")
+    words = name.split()
+    name = words[-1] if words else ""
+    if not equals or words[:-1] not in ([], ["export"]):
+        raise ValueError("is not NAME=value")
+    if not (name.replace("_", "a").isalnum() and name.isascii() and not name[0].isdigit()):
+        raise ValueError("its name has other characters than letters, digits and _")
+    if name in _NOT_IN_ENV_FILE:
+        raise ValueError(f"{name} cannot be set here: looop needs it before it reads this file")
+    value = value.strip()
+    if value[:1] in ("'", '"'):
+        if len(value) < 2 or value[-1] != value[0] or value[0] in value[1:-1]:
+            raise ValueError("its value begins with a quote that does not end it")
+        value = value[1:-1]
+    if "\0" in value:
+        raise ValueError("its value has a NUL in it")
+    return name, value
+
+
+def parse_env(path: str, raw: bytes) -> EnvFile:
+    """Read the lines of looop.env (pure): NAME=value, blank ones, and comments that begin with #."""
+    values, wrong = {}, []
+    for number, line in enumerate(raw.decode("utf-8", "surrogateescape").lstrip("\ufeff").split("\n"), 1):
+        if line.strip() and line.strip()[0] != "#":
+            try:
+                name, value = env_line(line)
+                values[name] = value
+            except ValueError as error:
+                wrong.append((number, str(error)))
+    return EnvFile(path, values, wrong)
+
+
+def read_env_file(path: str) -> EnvFile:
+    """Read looop.env; nothing of one that is not private to its owner."""
+    try:
+        s = os.stat(path)
+        if s.st_uid not in (os.geteuid(), 0):
+            return EnvFile(path, refused="is owned by somebody else", remedy="make a file of your own there")
+        if s.st_mode & 0o077:
+            return EnvFile(path, refused="others can read or write it", remedy=f"chmod 600 {quoted(path)}")
+        return parse_env(path, read_bytes(path) or b"")
+    except FileNotFoundError:
+        return EnvFile(path)
+    except OSError as error:
+        return EnvFile(path, refused=str(error.strerror), remedy="make it a readable file, or move it away")
+
+
 class Profile:
     """Carry one looop: its paths, its environment, and its config once somebody asks for a setting."""
 
@@ -1974,19 +2042,23 @@ class Profile:
         "config_path",
         "data",
         "env",
+        "env_file",
+        "given",
         "secrets",
         "self_path",
         "warned",
     )
 
     def __init__(self, env: dict[str, str], data: str, config_path: str, cache: str, self_path: str) -> None:
-        self.env = env  # the environment as looop was given it
+        self.given = env  # the environment as looop was given it
+        self.env = env  # the same, with the values of looop.env over it
         self.data = data  # absolute path of the data dir
         self.config_path = config_path
         self.cache = cache
         self.self_path = self_path  # the file that is running
         self.warned: set[str] = set()  # warnings given, each once
         self.secrets = secrets_of(env)
+        self.env_file = EnvFile(env_path(config_path))
         self._path = ""  # PATH with the folders of installers, once somebody looks for a program
         self._config: dict[str, JSON] | None = None
         self._runners: dict[str, Runner] | None = None
@@ -2015,8 +2087,24 @@ class Profile:
         return self._config
 
     def reread(self) -> None:
-        """Forget what the config said: whoever lives for long asks it anew."""
+        """Forget what the config said, and read looop.env anew: for a process that lives long."""
         self._config = self._runners = None
+        self.take_env_file()
+
+    def take_env_file(self) -> None:
+        """Lay the values of looop.env over the environment that was given."""
+        before = self.env_file
+        self.env_file = read_env_file(before.path)
+        if self.env_file != before:
+            self.env = {**self.given, **self.env_file.values}
+            self.secrets = secrets_of(self.env)
+            self._path = ""
+
+    def require_env_file(self) -> None:
+        """Raise Failure when there is a looop.env that must not be read: what looop starts may need what is in it."""
+        file = self.env_file
+        if file.refused:
+            raise Failure(f"{file.path}: {file.refused}: it is not read", file.remedy)
 
     def read_config(self) -> JSON:
         """Parse the config file, unchecked; {} when there is none."""
@@ -2086,7 +2174,11 @@ class Profile:
         return which(command, {"PATH": self._path})
 
     def child_env(self, **extra: str) -> dict[str, str]:
-        """Return the environment of a child: ours, and where programs, looop and its files are."""
+        """Return the environment of a child: ours, and where programs, looop and its files are.
+
+        Raise Failure when looop.env must not be read.
+        """
+        self.require_env_file()
         env = without_caller(self.env, "agent")
         for name in ("LOOOP_RUN_ID", "LOOOP_SESSION_ID"):
             env.pop(name, None)
@@ -2142,6 +2234,11 @@ class Profile:
             return True
         found = self.which("python3")
         return bool(found) and os.path.realpath(found) == os.path.realpath(sys.executable or "")
+
+
+def env_path(config_path: str) -> str:
+    """Return the path of the file of variables beside a config: looop.env."""
+    return (config_path[:-5] if config_path.endswith(".json") else config_path) + ".env"
 
 
 def open_profile(env: Mapping[str, str], self_path: str) -> Profile:
@@ -12669,6 +12766,7 @@ def run_beat(
     if runner:
         profile.runner(runner)  # a name that is unknown is told also on a beat that needs none
     try:
+        profile.require_env_file()
         prepare(profile)
         with beat_lock(profile, verb, wait):
             return Beat(profile, forced, runner).go()
@@ -14685,6 +14783,12 @@ def cmd_config_check(profile: Profile, args: dict[str, JSON]) -> int:
         complain(f"config: {where}{one_line('.'.join(path))}: {one_line(words)}")
     if check.wrong:
         raise Failure(f"config: {plural(len(check.wrong), 'problem')} in {profile.config_path}", "mend them")
+    file = profile.env_file
+    for number, words in file.wrong:
+        complain(f"{file.path}: line {number}: {words}: it is ignored")
+    if file.refused or file.wrong:
+        problem = file.refused or plural(len(file.wrong), "wrong line")
+        raise Failure(f"config: {file.path}: {problem}", file.remedy or "each line is NAME=value: fix them")
     say(f"{profile.config_path}: {'good' if present else 'no such file; the defaults hold'}")
     profile.runner()
     return 0
@@ -16819,7 +16923,7 @@ def word_wrapped(text: str, width: int = 78) -> str:
 #     schedule_of ─▶ Schedule ─▶ Scheduler.wanted ─▶ texts ─▶ shown, compared with `present` ─▶ a person's yes ─▶ put
 #     present ─▶ Scheduler.parsed ─▶ Schedule: what `service status` and the doctor look at is what lies there
 #
-# Secrets are in none of them. What needs one finds it in a private file beside the config, which all three read.
+# Secrets are in none of them: looop reads them from a private file beside the config, whoever starts it.
 
 
 class Schedule(Record):
@@ -16829,13 +16933,12 @@ class Schedule(Record):
     every: int  # seconds; 0: what lies there does not say it in a way that looop would
     argv: list[str]
     env: dict[str, str]
-    secrets: str  # path of a file of NAME=value lines that need not be there
     data: str = ""
+    shell_reads: bool = False  # written by looop 0.6 or older: a shell or systemd reads looop.env before looop does
 
 
 _CARRIED = "LANG LANGUAGE TZ HOMEBREW_PREFIX XDG_CONFIG_HOME XDG_STATE_HOME XDG_CACHE_HOME XDG_DATA_HOME".split()
 _OF_CHILDREN = "RUN_ID SESSION_ID CHILD BIN CLAIMS_DIR REPORTS_DIR COLOR DATA_DIR CONFIG".split()
-_WRAP = 'set -a; [ ! -r "$0" ] || . "$0"; exec "$@"'  # sh -c: $0 is the file of secrets, the rest is what is run
 _CRON_LINE_MAX = 998  # bytes that a command may have in the cron of Debian, macOS and the BSDs
 _EVERY_MIN = 5  # seconds
 _WRITTEN_BY = "Written by `looop service install`; `looop service uninstall` takes it away."
@@ -16855,8 +16958,8 @@ def bare_profile(profile: Profile) -> Profile:
 def scheduler_env(profile: Profile) -> dict[str, str]:
     """Return the environment that a beat needs and that a scheduler does not have; no secrets."""
     bare = bare_profile(profile)
-    env = {"HOME": bare.env["HOME"], "PATH": kept_folders(profile.env.get("PATH") or os.defpath)}
-    for name, value in sorted(profile.env.items()):
+    env = {"HOME": bare.env["HOME"], "PATH": kept_folders(profile.given.get("PATH") or os.defpath)}
+    for name, value in sorted(profile.given.items()):
         own = name.startswith("LOOOP_") and name[6:] not in _OF_CHILDREN
         if value and (own or name in _CARRIED or name.startswith("LC_")) and not is_secret(name):
             env[name] = value
@@ -16867,26 +16970,10 @@ def scheduler_env(profile: Profile) -> dict[str, str]:
     return env
 
 
-def secrets_path(profile: Profile) -> str:
-    """Return the path of the file from which a scheduled beat gets its secrets."""
-    path = profile.config_path
-    return (path[:-5] if path.endswith(".json") else path) + ".env"
-
-
-def names_given(path: str) -> list[str]:
-    """Return the names that a file of secrets gives a value."""
-    try:
-        lines = text_of(read_bytes(path) or b"").split("\n")
-    except OSError:
-        return []
-    names = (line.partition("=")[0].strip() for line in lines if "=" in line)
-    return [name for name in names if name.replace("_", "a").isalnum() and name.isascii()]
-
-
 def secrets_left_out(profile: Profile) -> list[str]:
     """Return the names of the secrets that are set here and that a scheduled beat would not get."""
-    given = names_given(secrets_path(profile))
-    return sorted(name for name, value in profile.env.items() if value and is_secret(name) and name not in given)
+    names = profile.given.keys() - profile.env_file.values.keys()
+    return sorted(name for name in names if profile.given[name] and is_secret(name))
 
 
 def service_name(profile: Profile) -> str:
@@ -16906,7 +16993,6 @@ def schedule_of(profile: Profile, kind: str, every: float | None) -> Schedule:
         int(secs),
         [*profile.command(), "tick"],
         scheduler_env(profile),
-        secrets_path(profile),
         profile.data,
     )
     if secs < _EVERY_MIN or secs != int(secs):
@@ -16915,7 +17001,7 @@ def schedule_of(profile: Profile, kind: str, every: float | None) -> Schedule:
         sayable = "1, 2, 3, 4, 5, 6, 10, 12, 15, 20 or 30 minutes, 1, 2, 3, 4, 6, 8 or 12 hours, or 1 day"
         raise Failure(f"service: every {schedule.every} s: cron cannot say that", f"it can say {sayable}: --every 5m")
     texts = {**schedule.env, "the path of looop": profile.self_path, "the path of Python": schedule.argv[0]}
-    for what, text in {**texts, "the path of the config": schedule.secrets}.items():
+    for what, text in texts.items():
         if not text.isprintable():
             raise Failure(f"service: {what} holds what no scheduler can be told: {one_line(text, 80)}", "change it")
     return schedule
@@ -16931,6 +17017,11 @@ def tool(profile: Profile, *argv: str, stdin: str = "/dev/null", hint: str = "",
         said = one_line(text_of(ended.err or ended.out), 300) or f"exit {ended.code}"
         raise Failure(f"service: {' '.join(argv)}: {said}", hint or "what was there before is there still")
     return ended
+
+
+def unwrapped(argv: list[str]) -> tuple[list[str], bool]:
+    """Return the command of a beat, and whether looop 0.6 wrapped it: sh -c '…' FILE COMMAND, to source FILE (pure)."""
+    return (argv[4:], True) if argv[:2] == ["/bin/sh", "-c"] else (argv, False)
 
 
 class Scheduler:
@@ -17024,8 +17115,7 @@ Description=looop: one beat of {data}
 [Service]
 Type=oneshot
 ExecStart={command}
-{env}# Secrets: lines of NAME=value. The file need not be there.
-EnvironmentFile=-{secrets}
+{env}# Secrets are not here: looop itself reads them from looop.env, beside its config.
 # Workers that a beat has started live on when it ends, and when one of them runs out of memory.
 KillMode=process
 OOMPolicy=continue
@@ -17076,9 +17166,6 @@ class Systemd(Scheduler):
             "data": schedule.data.replace("%", "%%"),
             "command": command,
             "env": env,
-            "secrets": "".join("\\" + char if char in "\\*?[" else char for char in schedule.secrets).replace(
-                "%", "%%"
-            ),
             "every": str(schedule.every),
         }
         texts = [SERVICE_UNIT.format(**fields), SERVICE_TIMER.format(**fields)]
@@ -17096,9 +17183,8 @@ class Systemd(Scheduler):
                 name, _, text = shlex.split(value)[0].partition("=")
                 env[name] = text.replace("%%", "%")
         argv = [word.replace("%%", "%").replace("$$", "$") for word in shlex.split(fields["ExecStart"])]
-        pattern = fields.get("EnvironmentFile", "").lstrip("-").replace("%%", "%")  # glob(7)
-        secrets = pattern.replace("\\\\", "\0").replace("\\", "").replace("\0", "\\")
-        return Schedule(self.name, int(fields["OnUnitActiveSec"].rstrip("s")), argv, env, secrets)
+        every = int(fields["OnUnitActiveSec"].rstrip("s"))
+        return Schedule(self.name, every, argv, env, shell_reads="EnvironmentFile" in fields)
 
     def commands(self, present: bool) -> list[tuple[str, ...]]:
         """Reload and enable; a timer that ran with other numbers is started anew."""
@@ -17165,7 +17251,7 @@ class Launchd(Scheduler):
 
         agent = {
             "Label": schedule.name,
-            "ProgramArguments": ["/bin/sh", "-c", _WRAP, schedule.secrets, *schedule.argv],
+            "ProgramArguments": schedule.argv,
             "EnvironmentVariables": schedule.env,
             "StartInterval": schedule.every,
             "RunAtLoad": True,
@@ -17184,8 +17270,8 @@ class Launchd(Scheduler):
             agent = plistlib.loads(files[self.paths()[0]])
         except Exception as error:  # expat has its own
             raise ValueError(str(error)) from None
-        words = agent["ProgramArguments"]
-        return Schedule(self.name, agent["StartInterval"], words[4:], agent["EnvironmentVariables"], words[3])
+        argv, wrapped = unwrapped(agent["ProgramArguments"])
+        return Schedule(self.name, agent["StartInterval"], argv, agent["EnvironmentVariables"], shell_reads=wrapped)
 
     def domain(self) -> str:
         """Name the user's domain."""
@@ -17307,7 +17393,7 @@ class Cron(Scheduler):
         import shlex
 
         words = ["/usr/bin/env", *(f"{key}={value}" for key, value in schedule.env.items())]
-        words += ["/bin/sh", "-c", _WRAP, schedule.secrets, *schedule.argv]
+        words += schedule.argv
         command = (" ".join(map(shlex.quote, words)) + " >/dev/null").replace("%", "\\%")
         if len(command.encode()) > _CRON_LINE_MAX:
             raise Failure(
@@ -17329,10 +17415,11 @@ class Cron(Scheduler):
         line = next(line for line in text_of(files["crontab"]).split("\n") if line[:1] not in ("#", ""))
         fields = line.split(None, 5)
         words = shlex.split(fields[5].replace("\\%", "%"))
-        shell = words.index("/bin/sh")
-        env = dict(word.split("=", 1) for word in words[1:shell])
+        start = next(i for i, word in enumerate(words) if i and word.startswith("/"))
+        env = dict(word.split("=", 1) for word in words[1:start])
+        argv, wrapped = unwrapped(words[start:-1])
         every = next((secs for secs, text in _CRON_TIMES.items() if text.split() == fields[:5]), 0)
-        return Schedule(self.name, every, words[shell + 4 : -1], env, words[shell + 3])
+        return Schedule(self.name, every, argv, env, shell_reads=wrapped)
 
     def commands(self, present: bool) -> list[tuple[str, ...]]:
         """Return nothing: writing it is telling cron."""
@@ -17447,10 +17534,9 @@ def show_service(scheduler: Scheduler, wanted: Mapping[str, bytes], present: Map
 def tell_left_out(profile: Profile) -> None:
     """Name the secrets that are seen and not written, and where they go."""
     names = secrets_left_out(profile)
-    path = secrets_path(profile)
     if names:
         complain(f"not written, because they are secrets: {', '.join(names)}")
-        complain(f"beats that need them find them in {path}: lines of NAME=value, chmod 600")
+        complain(f"beats that need them find them in {profile.env_file.path}: lines of NAME=value, chmod 600")
 
 
 def require_yes(verb: str, said: JSON) -> None:
@@ -17549,6 +17635,9 @@ def service_row(scheduler: Scheduler, files: Mapping[str, bytes]) -> dict[str, J
         for path in (word for word in schedule.argv if word.startswith("/")):
             if not os.path.exists(path):
                 row["problems"].append(f"{path} is gone: `looop service install` puts this Python and this looop there")
+        if schedule.shell_reads:
+            problem = "an older looop wrote it, and looop.env is read by a shell or by systemd before looop reads it"
+            row["problems"].append(f"{problem}: `looop service install {scheduler.kind}` writes it anew")
     if active is False:
         row["problems"] += scheduler.notes() if scheduler.kind == "cron" else ["it is not active"]
     return {**row, "active": active, "next": utc_text(following) if following else None}
@@ -17785,6 +17874,11 @@ def check_files(profile: Profile) -> Iterator[Finding]:
 
 def check_config(profile: Profile) -> Iterator[Finding]:
     """Look at the config and at the settings in the environment."""
+    file = profile.env_file
+    if file.refused:
+        yield fail(f"{file.path}: {file.refused}: it is not read, and nothing is started", file.remedy)
+    for number, words in file.wrong:
+        yield fail(f"{file.path}: line {number}: {words}: it is ignored", "NAME=value, nothing is expanded; fix it")
     check = ConfigCheck(profile.read_config())
     for path, words in check.wrong:
         yield fail(f"{profile.config_path}: {'.'.join(path)}: {words}", "mend it: `looop config check` has the lines")
@@ -18036,9 +18130,8 @@ class Place(Record):
     """Be where a scheduler starts looop."""
 
     words: str  # what a person calls it
-    env: dict[str, str]
+    env: dict[str, str]  # what looop has there, looop.env included
     argv: list[str]  # the command of a beat
-    given: list[str]  # the names that a file of secrets adds
     installed: bool
     remedy: str  # what carries there what is missing
 
@@ -18051,15 +18144,21 @@ def scheduler_places(profile: Profile) -> list[Place]:
             schedule = scheduler.parsed(files)
         except (ValueError, LookupError, TypeError, StopIteration):
             continue  # `check_running` tells it
-        given = names_given(schedule.secrets)
         remedy = f"install it anew from a shell that has it: looop service install {scheduler.kind}"
-        places.append(Place(scheduler.kind, schedule.env, schedule.argv, given, True, remedy))
+        places.append(Place(scheduler.kind, env_there(profile, schedule.env), schedule.argv, True, remedy))
     if places or lock_holder(profile.path(".lock")):
         return places
     bare = {"HOME": bare_profile(profile).env["HOME"], "PATH": "/usr/bin:/bin"}
     argv = [*profile.command(), "tick"]
     remedy = "`looop service install` carries your PATH there; a crontab line of your own must set PATH itself"
-    return [Place("env -i HOME=… PATH=/usr/bin:/bin", bare, argv, [], False, remedy)]
+    return [Place("env -i HOME=… PATH=/usr/bin:/bin", env_there(profile, bare), argv, False, remedy)]
+
+
+def env_there(profile: Profile, env: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of a looop that is started with `env`: with the values of its looop.env."""
+    there = open_profile(env, profile.self_path)
+    there.take_env_file()
+    return there.env
 
 
 def check_from_there(profile: Profile) -> Iterator[Finding]:
@@ -18107,19 +18206,13 @@ def miss_programs(profile: Profile, place: Place) -> Iterator[tuple[str, str, bo
 def miss_variables(profile: Profile, place: Place) -> Iterator[tuple[str, str, bool]]:
     """Compare the variables that are set here, and that a sensor or a runner may need, with those of a place."""
     named = set().union(*(sensor_needs(path)[1] for path in sensor_files(profile).values()))
-    known = {*place.env, *place.given}
-    path = secrets_path(profile)
+    path = profile.env_file.path
     needed = {*filter(is_secret, profile.env), *_PROXIES} if profile.runner() is not BUILTIN else set()
     for what, names in (("sensors name", named), ("a runner may need", needed - named)):
-        missing = sorted(name for name in names if profile.env.get(name) and name not in known)
+        missing = sorted(name for name in names if profile.env.get(name) and name not in place.env)
         if missing:
-            remedy = f"lines of NAME=value in {path}, chmod 600: what `looop service install` writes reads them"
+            remedy = f"lines of NAME=value in {path}, chmod 600: looop reads them at each start"
             yield f"{what} {', '.join(missing)}, set here and not there", remedy, what == "sensors name"
-    try:
-        if os.stat(path).st_mode & 0o077:
-            yield f"others can read {path}", f"chmod 600 {quoted(path)}", True
-    except OSError:
-        pass
 
 
 CHECKS: tuple[tuple[str, Callable[[Profile], Iterator[Finding]]], ...] = (
@@ -20089,7 +20182,9 @@ def guarded(env: Mapping[str, str], words: list[str]) -> int:
     """Run a verb and turn what a person can meet into one line and an exit code."""
     heed_columns(env)
     try:
-        code = dispatch(open_profile(env, __file__), words)
+        profile = open_profile(env, __file__)
+        profile.take_env_file()
+        code = dispatch(profile, words)
         sys.stdout.flush()
         return code
     except Failure as failure:
@@ -20790,7 +20885,7 @@ inside another repository is left to that one.
 Elsewhere:
 
 ~/.config/looop.json :: the config
-~/.config/looop.env :: NAME=value lines for beats that a scheduler runs: tokens (chmod 600)
+~/.config/looop.env :: NAME=value lines, over the environment of every looop: tokens (chmod 600)
 ~/.cache/looop/ :: what can be made again
 
 # Config

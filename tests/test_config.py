@@ -221,5 +221,85 @@ class Init(Case):
         self.assertEqual(runners["pi"].interactive, "pi @{{prompt_file}}")
 
 
+class EnvFile(Case):
+    """looop.env: one rule for its lines, whoever starts looop."""
+
+    def env_file(self, text, mode=0o600):
+        os.makedirs(os.path.join(self.home, ".config"), exist_ok=True)
+        path = os.path.join(self.home, ".config", "looop.env")
+        with open(path, "wb") as file:
+            file.write(text)
+        os.chmod(path, mode)
+        return path
+
+    def test_lines(self):
+        good = {
+            b"PW=pa$word&x": {"PW": "pa$word&x"},
+            b"A=two words": {"A": "two words"},
+            b"export A=1\nexport\tB=2": {"A": "1", "B": "2"},
+            b"A=1\r\nB=2\r\n": {"A": "1", "B": "2"},
+            b"\xef\xbb\xbfA=1": {"A": "1"},
+            b"# A=1\n\n  # B=2\n A = 1 ": {"A": "1"},
+            b"A='$x'\nB=\"it's\"\nC=it's\nD=''\nE=": {"A": "$x", "B": "it's", "C": "it's", "D": "", "E": ""},
+            b"A=`id`$(id)\\\nB=x # y": {"A": "`id`$(id)\\", "B": "x # y"},
+            b"A=1=2\nA=3": {"A": "3"},
+            b"A=\xff": {"A": "\udcff"},
+        }
+        for raw, values in good.items():
+            file = looop.parse_env("f", raw)
+            self.assertEqual((file.values, file.wrong), (values, []), raw)
+        for line in (
+            "hunter2",
+            "set A=hunter2",
+            "1A=hunter2",
+            "A-B=hunter2",
+            "=hunter2",
+            "A='hunter2",
+            "A='hunter'2'",
+            "A=hunter2\0",
+            "LOOOP_CHILD=hunter2",
+            "HOME=hunter2",
+        ):
+            file = looop.parse_env("f", f"A=1\n{line}\nB=2".encode())
+            self.assertEqual((file.values, file.wrong[0][0], len(file.wrong)), ({"A": "1", "B": "2"}, 2, 1), line)
+            self.assertNotIn("hunter", file.wrong[0][1])
+
+    def test_every_looop_reads_it_and_it_goes_over_the_environment(self):
+        self.env_file(b"PW=pa$word&x\nLOOOP_INTERVAL=77\nSOME_TOKEN=12345678\n")
+        self.profile(sensors={"s": 'echo "{\\"signal\\":\\"$PW $SOME_TOKEN\\"}"'})
+        self.tick(env={"PW": "other"})
+        self.assertEqual(self.json("snapshots", "sensor-s.json"), {"signal": "pa$word&x [SOME_TOKEN]"})
+        self.assertEqual(json.loads(self.looop("config", "show"))["interval"], 77)
+
+    def test_one_that_is_not_private_is_refused_by_what_starts_something(self):
+        path = self.env_file(b"PW=hunter2\n", 0o640)
+        self.profile(sensors={"s": 'echo "{}"'})
+        for words in (("tick",), ("sensor", "test", "s"), ("start-session", "x", "--command", "true")):
+            self.looop(*words, code=1)
+            self.assertIn(f"{path}: others can read or write it: it is not read: chmod 600 '{path}'", self.stderr)
+        self.looop("ls")
+        self.assertFalse(os.path.exists(self.path("snapshots", "sensor-s.json")))
+        self.looop("config", "check", code=1)
+        self.assertIn(f"{path}: others can read", self.stderr)
+
+    def test_wrong_lines_are_named_and_not_shown(self):
+        path = self.env_file(b"A=1\nexport\nB='hunter2\n")
+        self.looop("config", "check", code=1)
+        for words in (f"{path}: line 2: is not NAME=value", f"{path}: line 3: its value begins", "2 wrong lines"):
+            self.assertIn(words, self.stderr)
+        self.assertNotIn("hunter", self.stderr)
+        rows = [row for row in json.loads(self.looop("doctor", "--json", code=1)) if row["check"] == "config"]
+        self.assertEqual([row["status"] for row in rows], ["fail", "fail", "ok"])
+
+    def test_the_pulse_reads_it_again(self):
+        self.env_file(b"A=1\n")
+        profile = looop.open_profile(self.env, "")
+        profile.take_env_file()
+        self.assertEqual(profile.env["A"], "1")
+        self.env_file(b"B=2\n")
+        profile.reread()
+        self.assertEqual((profile.env.get("A"), profile.env["B"]), (None, "2"))
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -20,7 +20,9 @@ HELP = OLD_HELP + "  --no-session-persistence  keep no session\\n"
 
 class Doctor(Case):
     def opened(self, **env):
-        return looop.open_profile({**self.env, **env}, os.path.join(ROOT, "looop.py"))
+        profile = looop.open_profile({**self.env, **env}, os.path.join(ROOT, "looop.py"))
+        profile.take_env_file()
+        return profile
 
     def found(self, name, **env):
         """Run one check; return its findings as (status, text, remedy)."""
@@ -319,7 +321,11 @@ class There(Doctor):
         with open(path, "w") as file:
             file.write("LINEAR_API_KEY=lin_12345678\nSOME_HOST='h'\n")
         os.chmod(path, 0o644)
-        self.assertIn("others can read", self.one("scheduler", **env)[1])
+        refused = (
+            f"{path}: others can read or write it: it is not read, and nothing is started",
+            f"chmod 600 '{path}'",
+        )
+        self.assertEqual(self.found("config", **env)[0][1:], refused)
         os.chmod(path, 0o600)
         self.assertEqual(self.one("scheduler", **env)[0], "ok")
 

@@ -3,6 +3,7 @@
 import json
 import os
 import plistlib
+import shlex
 import shutil
 import subprocess
 import sys
@@ -73,12 +74,32 @@ class Written(Case):
         for kind, scheduler in looop.SCHEDULERS.items():
             plan = schedule_of(profile, kind)
             read = scheduler(profile).parsed(scheduler(profile).wanted(plan))
-            for field in ("name", "every", "argv", "env", "secrets"):
+            for field in ("name", "every", "argv", "env", "shell_reads"):
                 self.assertEqual(getattr(read, field), getattr(plan, field), (kind, field))
             self.assertEqual(plan.env["LOOOP_DATA_DIR"], data)
         for every in looop._CRON_TIMES:
             cron = looop.Cron(profile)
             self.assertEqual(cron.parsed(cron.wanted(schedule_of(profile, "cron", every))).every, every)
+
+    def test_what_an_older_looop_wrote_is_understood_and_called_old(self):
+        profile = self.opened()
+        wrap = ["/bin/sh", "-c", 'set -a; [ ! -r "$0" ] || . "$0"; exec "$@"', f"{self.home}/.config/looop.env"]
+        plan = schedule_of(profile)
+        old = {kind: scheduler(profile).wanted(plan) for kind, scheduler in looop.SCHEDULERS.items()}
+        (service, text), *timer = old["systemd"].items()
+        old["systemd"] = {service: text.replace(b"KillMode", b"EnvironmentFile=-/x\nKillMode"), **dict(timer)}
+        ((path, text),) = old["launchd"].items()
+        agent = plistlib.loads(text)
+        agent["ProgramArguments"] = [*wrap, *plan.argv]
+        old["launchd"] = {path: plistlib.dumps(agent)}
+        first = shlex.quote(plan.argv[0])
+        line = old["cron"]["crontab"].decode()
+        old["cron"] = {"crontab": line.replace(f" {first} ", f" {shlex.join(wrap)} {first} ", 1).encode()}
+        for kind, files in old.items():
+            scheduler = looop.SCHEDULERS[kind](profile)
+            read = scheduler.parsed(files)
+            self.assertEqual((read.argv, read.env, read.shell_reads), (plan.argv, plan.env, True), kind)
+            self.assertIn("an older looop wrote it", str(looop.service_row(scheduler, files)["problems"]))
 
     def test_profiles_have_names_of_their_own(self):
         default = self.opened(LOOOP_DATA_DIR="")
@@ -295,6 +316,7 @@ class Crontab(Scratch):
         os.makedirs(os.path.join(self.home, ".config"))
         with open(os.path.join(self.home, ".config", "looop.env"), "w") as file:
             file.write("# what is not for units\nSOME_API_KEY=short\n")
+        os.chmod(file.name, 0o600)
         self.looop("service", "install", "cron", "-y", env={"SOME_API_KEY": "short"})
         self.assertEqual(self.stderr.count("SOME_API_KEY"), 0, "it is in the file")
         env = {"HOME": self.home, "PATH": "/usr/bin:/bin", "SHELL": "/bin/sh", "LOGNAME": "me"}
