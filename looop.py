@@ -187,6 +187,10 @@ class BadMove(Failure):
     """Report a reply that holds no valid move: the beat fails, nothing is performed."""
 
 
+class Paused(Failure):
+    """A person paused the loop while the runner decided: its move is not made, and nothing has failed."""
+
+
 class Terminated(BaseException):
     """Carry SIGTERM up through a beat, so that its children are ended on the way out."""
 
@@ -478,6 +482,16 @@ def one_line(text: str, limit: int = 500) -> str:
     """Fold text into one printable line of at most `limit` characters."""
     line = printable(" ".join(text.split()))
     return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def stamped(line: str) -> bool:
+    """Tell whether a journal line has its stamp, `- 2026-01-02 15:04 `."""
+    return "".join("0" if char in "0123456789" else char for char in line[:19]) == "- 0000-00-00 00:00 "
+
+
+def journal_words(line: str) -> str:
+    """Return the words of a journal line, without its stamp."""
+    return line[19:] if stamped(line) else line.removeprefix("- ")
 
 
 def text_of(raw: bytes) -> str:
@@ -2135,15 +2149,20 @@ class Profile:
             try:
                 return value_of_text(text, setting.kind)
             except ValueError as error:
-                self.warn(f"{setting.env}={text}: {error}; using the default, {setting.default}")
-                return setting.default
+                value, source = self.below_env(setting)
+                self.warn(f"{setting.env}={text}: {error}; using the {source}, {value}")
+                return value
+        return self.below_env(setting)[0]
+
+    def below_env(self, setting: Setting) -> tuple[JSON, str]:
+        """Return (a setting's value without its variable, where that is from)."""
         if setting.key:
             value: JSON = self.config()
             for part in setting.key.split("."):
                 value = value.get(part) if isinstance(value, dict) else None
             if value is not None:
-                return checked_value(value, setting.kind)
-        return setting.default
+                return checked_value(value, setting.kind), "config's value"
+        return setting.default, "default"
 
     def runners(self) -> dict[str, Runner]:
         """Return every runner that is known, the built-in one included."""
@@ -12448,6 +12467,8 @@ class Beat:
                 done = self.act(parse_move(reply, bool(self.forced)))
         except BadMove as failure:
             return self.failed(failure.message, runner)
+        except Paused as pause:
+            return self.put_off(pause.message, cost)
         except (KeyboardInterrupt, Terminated):
             settle(profile, read_state(profile), counted=False)
             raise
@@ -12514,7 +12535,7 @@ class Beat:
         """Put the intent on disk and perform the move."""
         write_capsule(self.profile, self.run, "move.json", move_object(move))
         if read_pause(self.profile, time.time()):
-            raise BadMove("a person paused the loop while the runner decided: nothing was done")
+            raise Paused("a person paused the loop while the runner decided: nothing was done")
         if move.name != "noop":
             write_capsule(
                 self.profile,
@@ -12555,11 +12576,11 @@ class Beat:
         if not lines:
             words = one_line(" ".join(map(str, [verb["verb"], *verb["args"]])) if verb else reply, 300)
             return cost, done.replace(journal=f"{words} [written by looop: {runner.name} left no line]")
-        if len(lines) == 1 and len(moves) < 2 and profile.redacted(lines[0]) == lines[0]:
+        if len(lines) == 1 and len(moves) < 2 and stamped(lines[0]) and profile.redacted(lines[0]) == lines[0]:
             return cost, done.replace(told=one_line(lines[0]))
-        # one beat, one line, and no secret in it: the others are kept in the capsule
+        # one beat, one line, with its stamp and no secret in it: what it was made of is kept in the capsule
         write_capsule(profile, self.run, "journal.txt", "\n".join(lines) + "\n")
-        words = "; ".join(line[len("- 0000-00-00 00:00 ") :] if line.startswith("- ") else line for line in lines)
+        words = "; ".join(map(journal_words, lines))
         for what, found in (("journal lines", lines), ("moves", moves)):
             if len(found) > 1:
                 words += f" [{len(found)} {what}]" if found is lines else f" [{len(found)} {what}: {', '.join(moves)}]"
@@ -12615,7 +12636,7 @@ class Beat:
         archive_asks(profile, self.state["read"])
         surface(profile, self.news(), decided=True)
         emit(profile, "decided", run=self.run, outcome=done.outcome, cost_usd=cost, hash=self.state["hash"])
-        commit(profile, (line or done.told)[len("- 0000-00-00 00:00 ") :] or self.run)
+        commit(profile, journal_words(line or done.told) or self.run)
         prune_runs(profile)
         return Outcome(done.outcome, self.reason, self.run, line or done.told, cost, self.state["next_beat_s"])
 
@@ -12632,6 +12653,16 @@ class Beat:
             key for key, path in paths.items() if key not in wrote and signature(path) != stamps.get(path, "absent")
         ]
         return {"run": self.run, "keys": sorted(keys)} if keys else None
+
+    def put_off(self, reason: str, cost: float | None) -> Outcome:
+        """End a beat whose move a pause stopped: the world it saw was not decided on."""
+        secs = round(time.monotonic() - self.started, 3)
+        result = {"outcome": "held", "reason": reason, "cost_usd": cost, "secs": secs}
+        record(self.profile, self.state, self.run, "", result)
+        emit(self.profile, "held", gate="paused", detail=reason, until=None, run=self.run, cost_usd=cost)
+        surface(self.profile, self.news(), decided=True)
+        prune_runs(self.profile)
+        return Outcome("held", f"paused: {reason}", self.run, None, cost)
 
     def failed(self, reason: str, runner: Runner) -> Outcome:
         """End a beat that changed nothing: count it, back off, and leave word for the next prompt."""
@@ -13125,7 +13156,9 @@ def outcome_lines(outcome: Outcome, runner: Runner, paint: Paint) -> list[str]:
         wait = duration_text(outcome.next_beat_s or 0)
         second = f"nothing was changed; next decide in {wait}; {price}; {outcome.run}"
         return [f"{head}  {printable(outcome.reason)}", f"  {paint('dim', second)}"]
-    journal = (outcome.journal or "").partition(" ")[2][len("0000-00-00 00:00 ") :]
+    if outcome.outcome == "held":
+        return [f"{head}  {printable(outcome.reason)}", f"  {paint('dim', f'{price}; {outcome.run}')}"]
+    journal = journal_words(outcome.journal or "")
     price = "no cost" if runner.mode == "builtin" else price
     second = f"because: {one_line(outcome.reason, 160)}; {runner.name}, {price}; {outcome.run}"
     return [f"{head}  {journal}", f"  {paint('dim', second)}"]
@@ -13308,7 +13341,7 @@ def status_lines(profile: Profile, status: Mapping[str, JSON], now: float, paint
     rows = [
         ("pulse", pulse),
         ("last beat", beat),
-        ("last move", one_line(journal[0][2:], 160) if journal else "none yet"),
+        ("last move", one_line(journal[0].removeprefix("- "), 160) if journal else "none yet"),
         ("workers", worker_words(status["workers"], paint)),
         ("asks", str(status["asks"]) if status["asks"] else "none"),
         ("runner", status["runner"]),
@@ -13523,7 +13556,12 @@ def why_lines(why: Mapping[str, JSON], now: float, paint: Paint) -> list[str]:
         told = move_lines(why["move"], why["journal"] or "")
         rows += [("move" if i == 0 else "", line) for i, line in enumerate(told)]
     if why["failure"]:
-        rows.append(("failed" if why["run"] else "stopped by", one_line(why["failure"], 300)))
+        rows.append(
+            (
+                "stopped by" if not why["run"] else "held" if why["outcome"] == "held" else "failed",
+                one_line(why["failure"], 300),
+            )
+        )
     if why["journal"]:
         rows.append(("journal", one_line(why["journal"])))
     if why["run"]:
@@ -14074,7 +14112,7 @@ class Pulse:
             if any(session.alive for session in worker_sessions(profile)):
                 usual = min(usual, float(profile.setting("active_interval")))
             usual = max(SHORTEST, usual)
-            if outcome.run and outcome.outcome != "failed":
+            if outcome.run and outcome.outcome not in ("failed", "held"):
                 self.acted()
             if self.errors:
                 return max(usual, float(outcome.next_beat_s or 0)), usual
@@ -17890,7 +17928,8 @@ def check_config(profile: Profile) -> Iterator[Finding]:
             if text:
                 value_of_text(text, setting.kind)
         except ValueError as error:
-            yield warn(f"{setting.env}={text}: {error}; the default, {setting.default}, stands", f"unset {setting.env}")
+            value, source = profile.below_env(setting) if not check.wrong else (setting.default, "default")
+            yield warn(f"{setting.env}={text}: {error}; the {source}, {value}, stands", f"unset {setting.env}")
     if not check.wrong:
         there = os.path.exists(profile.config_path)
         yield ok(profile.config_path if there else f"{profile.config_path}: no such file; the defaults hold")

@@ -850,6 +850,22 @@ class Direct(Case):
         self.assertIn("and more\n", self.read("runs", out["run"], "journal.txt"))
         self.assertIn("3 journal lines in one beat", self.stderr)
 
+    def test_a_line_without_its_stamp_keeps_its_head(self):
+        self.profile(goals={"a": "0\n"})
+        for number, line in enumerate(
+            ("Rewrote the README for v2", "- Rewrote the README for v2", "- 2026-1-2 Rewrote the README for v2")
+        ):
+            self.write("goals/a.md", f"{number + 1}\n")
+            self.runner(f"cat >/dev/null; echo '{line}' >> journal.md", "direct")
+            out = self.looop("tick").splitlines()[0]
+            words = line[2:] if line.startswith("- ") else line
+            self.assertEqual(out, f"● acted  {words}")
+            self.assertEqual(len(self.journal()), number + 1)
+            self.assertRegex(self.journal()[-1], rf"^- \d{{4}}-\d\d-\d\d \d\d:\d\d {words}$")
+            self.assertIn(f" {words}\n", self.looop("status"))
+        self.write("journal.md", "a line of the person's own\n")
+        self.assertIn(" a line of the person's own\n", self.looop("status"))
+
     def test_a_config_of_looop_0_5(self):
         """No mode; the command ends in `| "$LOOOP_BIN" _fmt`; the stream is metered all the same."""
         self.profile(goals={"a": "0\n"})

@@ -48,11 +48,27 @@ class Settings(Case):
         self.assertEqual((shown["interval"], shown["budget"]["daily_usd"]), (30, 7))
 
     def test_a_variable_that_does_not_parse_warns_once_and_the_default_stands(self):
-        self.config({"interval": 5})
         shown = self.shown(LOOOP_INTERVAL="soon", LOOOP_MAX_WORKERS="many", LOOOP_MAX_DAILY_USD="-1")
         self.assertEqual((shown["interval"], shown["budget"]["max_workers"]), (60, 8))
         self.assertEqual(self.stderr.count("LOOOP_INTERVAL=soon"), 1)
+        self.assertIn("; using the default, 60\n", self.stderr)
         self.assertEqual(len(self.stderr.splitlines()), 3)
+
+    def test_a_typo_in_a_variable_loosens_no_limit_of_the_config(self):
+        """Every setting that has both: what the config says stands, and doctor says so."""
+        strict = {"seconds": 7, "count": 2, "usd": 2.0, "text": "builtin"}
+        settings = [s for s in looop.SETTINGS.values() if s.key and s.env and s.kind != "text"]
+        self.assertGreater(len(settings), 6)
+        for setting in settings:
+            value = strict[setting.kind]
+            group, _, leaf = setting.key.rpartition(".")
+            self.config({group: {leaf: value}} if group else {leaf: value})
+            for text in ("2$", "$2", "-1", "nan", "inf", "2,5", "1e999"):
+                shown = self.shown(**{setting.env: text})
+                self.assertEqual(shown[group][leaf] if group else shown[leaf], value, (setting.env, text))
+                self.assertIn(f"{setting.env}={text}: ", self.stderr)
+                self.assertIn(f"; using the config's value, {value}\n", self.stderr)
+            self.assertIn(f"; the config's value, {value}, stands", self.looop("doctor", env={setting.env: "2$"}))
 
     def test_runners_are_laid_over_the_ready_made_ones_key_by_key(self):
         self.config(
