@@ -13556,12 +13556,8 @@ def why_lines(why: Mapping[str, JSON], now: float, paint: Paint) -> list[str]:
         told = move_lines(why["move"], why["journal"] or "")
         rows += [("move" if i == 0 else "", line) for i, line in enumerate(told)]
     if why["failure"]:
-        rows.append(
-            (
-                "stopped by" if not why["run"] else "held" if why["outcome"] == "held" else "failed",
-                one_line(why["failure"], 300),
-            )
-        )
+        name = "stopped by" if not why["run"] else "held" if why["outcome"] == "held" else "failed"
+        rows.append((name, one_line(why["failure"], 300)))
     if why["journal"]:
         rows.append(("journal", one_line(why["journal"])))
     if why["run"]:
