@@ -9588,7 +9588,7 @@ def sense(profile: Profile, only: Sequence[str] = ()) -> dict[str, Reading]:
         options[name] = sensor_options(read_head(path))
         last = before.get(name)
         if reason:
-            if reason.startswith("refused"):
+            if reason.startswith("refused") and not (last and last.status == "refused"):
                 profile.warn(f"sensor {name}: {reason}: chmod u+x,go-w {quoted(path)}, and own it")
             ended = Ended(name, 0, "exit", b"", b"", 0.0)
             reading = {"signal": {"error": reason}, "detail": {"path": path}}
@@ -13186,14 +13186,28 @@ _ENDS = {  # events that end a beat, and what came of it
 }
 
 
-def last_end(profile: Profile) -> tuple[str, dict[str, JSON]]:
-    """Return how the last beat ended, and the event that says so; ("", {}) where none is known."""
+def last_ends(profile: Profile) -> Iterator[tuple[str, dict[str, JSON]]]:
+    """Give how the last beats ended, newest first, and the event that says so."""
     for event in recent_events(profile):
         name = str(event.get("event"))
         outcome = str(event.get("outcome")) if name == "decided" else _ENDS.get(name, "")
         if outcome in _OUTCOME_GLYPHS and row_time(event) < float("inf"):  # else another version's, or damaged
-            return outcome, event
-    return "", {}
+            yield outcome, event
+
+
+def last_end(profile: Profile) -> tuple[str, dict[str, JSON]]:
+    """Return how the last beat ended, and the event that says so; ("", {}) where none is known."""
+    return next(last_ends(profile), ("", {}))
+
+
+def is_news(profile: Profile, outcome: Outcome) -> bool:
+    """Tell whether the last beat came to something that the one before it had not: cron mails whatever is printed."""
+    if outcome.outcome != "held":
+        return outcome.outcome != "unchanged"
+    ends = last_ends(profile)
+    gate = next(ends, ("", {}))[1].get("gate")
+    before, event = next(ends, ("", {}))
+    return not (before == "failed" and gate == "backoff") and (before, event.get("gate")) != ("held", gate)
 
 
 def last_tick(profile: Profile, state: Mapping[str, JSON]) -> dict[str, JSON] | None:
@@ -14321,6 +14335,8 @@ def cmd_tick(profile: Profile, args: dict[str, JSON]) -> int:
         return cmd_dry_run(profile, args)
     require_person(profile, "tick")
     outcome = run_beat(profile, "", args["runner"] or "", args["wait"] or 0.0)
+    if not args["json"] and not sys.stdout.isatty() and not is_news(profile, outcome):
+        return 0
     return tell_outcome(profile, args, outcome)
 
 
@@ -18471,7 +18487,7 @@ LOOP_VERBS: tuple[Verb, ...] = (
             _RUNNER,
             _JSON,
         ),
-        more="This is what cron and launchd call. A world that is unchanged costs no LLM call.",
+        more="This is what cron and launchd call. An unchanged world costs no LLM call; only a terminal shows it.",
         examples=(
             ("looop tick", "one beat"),
             ("looop tick --wait 5m --json", "the same from a script, behind another beat"),

@@ -253,7 +253,7 @@ class Times(Case):
         self.assertRegex(waiting, r"waits for a beat in progress \(pid \d+, tick, since \d\d:\d\d\)")
         os.unlink(stay)
         self.assertEqual(beat.wait(20), 0)
-        self.assertRegex(self.local("tick"), r"unchanged since \d\d:\d\d\n")
+        self.assertRegex(self.local("tick", "--json"), r"unchanged since \d\d:\d\d\"")
         self.assertRegex(self.local("why", "now"), r"unchanged since \d\d:\d\d\n")
         self.assertRegex(json.loads(self.looop("why", "now", "--json"))["reason"], r"^unchanged since \S+T\S+Z$")
         self.looop("start-session", "w", "--command", "cat")
