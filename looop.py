@@ -14607,31 +14607,51 @@ def tried_sensor(profile: Profile, name: str) -> tuple[dict[str, JSON], JSON]:
         "known": bool(base),
         "wakes": not base or base["digest"] != reading.digest,
         "detail": value.get("detail"),
+        "problems": list(sensor_options(read_head(sensor_files(profile)[name])).problems),
     }
     return row, value
 
 
-def show_tried(profile: Profile, row: Mapping[str, JSON], value: JSON, as_json: bool | None) -> None:
+def tried_aside(profile: Profile, name: str, script: bytes) -> tuple[dict[str, JSON], JSON]:
+    """Run a script that is no sensor yet, outside of sensors/; return what `tried_sensor` does."""
+    import shutil
+
+    folder = profile.path(".try", str(os.getpid()))
+    aside = Profile(profile.env, folder, profile.config_path, profile.cache, profile.self_path)
+    try:
+        shutil.rmtree(folder, ignore_errors=True)
+        for path in (profile.path(".try"), folder, aside.path("sensors")):
+            make_private_dir(path)
+        write_atomic(aside.path("sensors", f"{name}.sh"), script, mode=0o700, sync=False)
+        return tried_sensor(aside, name)
+    finally:
+        os.chdir(profile.data)
+        shutil.rmtree(folder, ignore_errors=True)
+        try:
+            os.rmdir(profile.path(".try"))
+        except OSError:
+            pass  # another one is being tried
+
+
+def show_tried(profile: Profile, row: Mapping[str, JSON], value: JSON, as_json: bool | None = None) -> None:
     """Print what `tried_sensor` found."""
     if as_json:
         say_json(compact(row))
         return
-    for line in tried_lines(profile, row, value, Paint(profile.env, sys.stdout)):
+    for line in tried_lines(row, value, Paint(profile.env, sys.stdout)):
         say(line)
 
 
-def tried_lines(profile: Profile, row: Mapping[str, JSON], value: JSON, paint: Paint) -> list[str]:
+def tried_lines(row: Mapping[str, JSON], value: JSON, paint: Paint) -> list[str]:
     """Say what `tried_sensor` found: how it went, the reading, how it was understood, what the next beat does of it."""
     glyph, colour = _STATUS_GLYPHS[row["status"]]
-    path = sensor_files(profile)[row["name"]]
-    problems = sensor_options(read_head(path)).problems
     news = "changed" if row["known"] else "new"
     return [
         f"{paint(colour, glyph)} {row['name']}  {row['status']}, {row['bytes']} bytes in {row['secs']:.2f} s",
         *printable(pretty(value)).split("\n")[:-1],
         *understood_lines(row),
         paint("note", f"{news}: the next beat would react to it") if row["wakes"] else "unchanged: wakes no beat",
-        *(f"{paint('bad', '!')} {one_line(problem)}" for problem in problems),
+        *(f"{paint('bad', '!')} {one_line(problem)}" for problem in row["problems"]),
     ]
 
 
@@ -15804,7 +15824,7 @@ SESSION_VERBS: tuple[Verb, ...] = (
 # ======================================================================================================================
 # 59. Gallery
 # ======================================================================================================================
-# `looop sensor add`: sensors that looop carries, written out as plain bash for a person to read and edit. The scripts
+# `looop sensor add`: sensors that looop carries, written out as plain sh for a person to read and edit. The scripts
 # are in Texts; here is what they take, checked before a word of it stands in a script, and quoted there.
 
 
@@ -15814,7 +15834,7 @@ class Parameter(Record):
     name: str  # as people read it: "OWNER/REPO"
     variable: str  # as the script calls it
     line: str
-    count: str = "1"  # "1" | "?" | "*": the script gets an array
+    count: str = "1"  # "1" | "?" | "*": the script gets them as $1, $2, …
     default: str = ""
     check: Callable[[str], str] = str  # gives the value to write; raises ValueError, which says what it must be
 
@@ -15828,7 +15848,7 @@ class GallerySensor(Record):
 
 
 def cmd_sensor_add(profile: Profile, args: dict[str, JSON]) -> int:
-    """Write a sensor from the gallery and run it once, or list the gallery."""
+    """Try a sensor of the gallery and write it when it works, or list the gallery."""
     kind = args["kind"]
     if kind is None:
         return list_gallery(profile, args["json"])
@@ -15841,15 +15861,76 @@ def cmd_sensor_add(profile: Profile, args: dict[str, JSON]) -> int:
         hint = f"letters, digits, `.`, `_` and `-`, at most {ID_MAX}"
         raise Failure(f"sensor add: {one_line(name, 60)} is no name", hint, EXIT_USAGE)
     prepare(profile)
-    path = write_new_sensor(profile, name, gallery_script(kind, values))
+    script = gallery_script(kind, values)
+    if os.path.lexists(profile.path("sensors", f"{name}.sh")):
+        raise sensor_is_there(name)
+    row, value = tried_aside(profile, name, script)
+    kept = row["status"] == "ok" or bool(args["keep"])
+    path = write_new_sensor(profile, name, script) if kept else None
+    if args["json"]:
+        say(compact({**row, "path": path}))
+    else:
+        show_tried(profile, row, value)
+    if path is None:
+        error = one_line(canonical(dig(row["signal"], "error")), 100)
+        hint = "fix that and add it again, or add it as it is with --keep"
+        raise Failure(f"sensor add: {name} was not added: its first reading is an error: {error}", hint)
     if not args["json"]:
         say(f"wrote {printable(path)}")
-    row, value = tried_sensor(profile, name)
-    show_tried(profile, row, value, args["json"])
-    if row["status"] == "ok":
-        return 0
-    complain(f"sensor {name}: its first reading is an error; the file stays, for you to edit or remove")
-    return EXIT_FAILED
+    return 0
+
+
+def cmd_sensor_edit(profile: Profile, args: dict[str, JSON]) -> int:
+    """Open a sensor in the person's editor, and run it once afterwards."""
+    require_person(profile, "sensor edit")
+    name = known_sensor(profile, args["name"])
+    path = sensor_files(profile)[name]
+    if not os.isatty(0):
+        raise Failure("sensor edit: stdin is no terminal", f"edit the file itself: {printable(path)}", EXIT_USAGE)
+    mode = os.stat(path).st_mode & 0o777
+    try:
+        code = run_editor(profile, path, complain)
+    except ValueError as error:
+        raise Failure(f"sensor edit: {error}") from None
+    if code:
+        raise Failure(f"sensor edit: the editor ended with {code}", f"look at the file: {printable(path)}")
+    if os.path.exists(path):
+        os.chmod(path, mode)  # an editor that writes another file in its place may forget it
+    row, value = tried_sensor(profile, known_sensor(profile, name))
+    show_tried(profile, row, value)
+    if row["status"] != "ok":
+        complain(f"looop: sensor {name}: its reading is an error; edit it again: looop sensor edit {name}")
+        return EXIT_FAILED
+    return 0
+
+
+def cmd_sensor_remove(profile: Profile, args: dict[str, JSON]) -> int:
+    """Remove a sensor; where the data dir is a git repository of looop's, its history keeps the script."""
+    require_person(profile, "sensor remove")
+    name = known_sensor(profile, args["name"])
+    path = sensor_files(profile)[name]
+    with beat_lock(profile, "sensor remove", None):
+        commit(profile, f"before sensor {name} was removed")
+        os.unlink(path)
+        commit(profile, f"removed sensor {name}")
+        file = os.path.relpath(path, profile.data)
+        known = which("git", profile.env) and text_of(git(profile, "log", "-1", "--format=%h", "--", file).out).strip()
+    say(f"removed {printable(path)}")
+    if known:
+        line = f"git -C {quoted(profile.data)} show {known}^:{quoted(file)}"
+        say(f"its last text: {printable(line)}")
+    return 0
+
+
+def run_editor(profile: Profile, path: str, tell: Callable[[str], object]) -> int:
+    """Open a file in the person's editor; return its exit code. Raise ValueError where there is none."""
+    env = profile.env
+    for editor in (env.get("VISUAL") or env.get("EDITOR") or "vi", "vi"):
+        code = run_in_terminal([shell_path(env), "-c", f'{editor} "$@"', editor, path], env)
+        if code not in (126, 127):
+            return code
+        tell(f"{one_line(editor, 60)}: cannot be run (VISUAL and EDITOR say which)")
+    raise ValueError("there is no editor: nothing was changed; set EDITOR and come back")
 
 
 def list_gallery(profile: Profile, as_json: bool | None) -> int:
@@ -15873,7 +15954,7 @@ def list_gallery(profile: Profile, as_json: bool | None) -> int:
         say(f"{paint('good', gallery_synopsis(kind))}\n    {sensor.line}")
         for line in aligned([(f"    {paint('dim', one.name)}", one.line) for one in sensor.parameters]):
             say(line)
-    say("\nlooop sensor add KIND … writes one into sensors/ and runs it once; it is a plain script, yours to edit.")
+    say("\nlooop sensor add KIND … tries one and writes it into sensors/; it is a plain script, yours to edit.")
     return 0
 
 
@@ -15926,8 +16007,8 @@ def gallery_script(kind: str, values: Mapping[str, str | list[str]]) -> bytes:
     """Put a kind's script together; a value is one quoted word there, whatever it holds."""
     lines = []
     for variable, value in values.items():
-        word = quoted(value) if isinstance(value, str) else f"({' '.join(map(quoted, value))})"
-        lines.append(f"{variable}={word}\n")
+        words = f"{variable}={quoted(value)}" if isinstance(value, str) else " ".join(["set --", *map(quoted, value)])
+        lines.append(f"{words}\n")
     return GALLERY[kind].script.replace("{{parameters}}\n", "".join(lines), 1).encode("utf-8", "surrogateescape")
 
 
@@ -15936,9 +16017,14 @@ def write_new_sensor(profile: Profile, name: str, script: bytes) -> str:
     path = profile.path("sensors", f"{name}.sh")
     make_private_dir(profile.path("sensors"))
     if not publish(path, script, mode=0o700):
-        hint = f"choose another name with --name, or remove it first: rm {quoted(path)}"
-        raise Failure(f"sensor {name}: there is one already: nothing was written over it", hint)
+        raise sensor_is_there(name)
     return path
+
+
+def sensor_is_there(name: str) -> Failure:
+    """Return what to raise when there is a sensor of that name already."""
+    hint = f"choose another name with --name, or remove it first: looop sensor remove {name}"
+    return Failure(f"sensor {name}: there is one already: nothing was written over it", hint)
 
 
 def checked_path(text: str) -> str:
@@ -16845,22 +16931,11 @@ class Interview:
         self.say("\n".join(aligned(rows)))
 
     def show_try(self, question: Question) -> str:
-        """Run a sensor outside of sensors/ and show its reading as `sensor test` does."""
-        import shutil
-
-        name, profile = question.about["name"], self.profile
-        aside = Profile(profile.env, profile.path(".try"), profile.config_path, profile.cache, profile.self_path)
+        """Try a sensor and show its reading as `sensor test` does."""
+        name = question.about["name"]
         self.say(self.paint("dim", f"trying {name} …"))
-        try:
-            shutil.rmtree(aside.data, ignore_errors=True)
-            make_private_dir(aside.path("sensors"))
-            script = ended_line(question.about["script"])
-            write_atomic(aside.path("sensors", f"{name}.sh"), script, mode=0o700, sync=False)
-            row, value = tried_sensor(aside, name)
-            lines = tried_lines(aside, row, value, self.paint)
-        finally:
-            os.chdir(profile.data)
-            shutil.rmtree(aside.data, ignore_errors=True)
+        row, value = tried_aside(self.profile, name, ended_line(question.about["script"]))
+        lines = tried_lines(row, value, self.paint)
         self.tried = row["status"]
         if self.tried != "ok":
             lines.append(
@@ -16905,17 +16980,10 @@ class Interview:
         """Have a person edit a text in their editor; return it. Raise ValueError when nothing came of it."""
         import tempfile
 
-        env = self.profile.env
         with tempfile.TemporaryDirectory(prefix="looop-edit-") as folder:
             path = os.path.join(folder, name)
             write_atomic(path, ended_line(text), sync=False)
-            for editor in (env.get("VISUAL") or env.get("EDITOR") or "vi", "vi"):
-                code = run_in_terminal([shell_path(env), "-c", f'{editor} "$@"', editor, path], env)
-                if code not in (126, 127):
-                    break
-                self.note(f"{one_line(editor, 60)}: cannot be run (VISUAL and EDITOR say which).")
-            else:
-                raise ValueError("there is no editor: nothing was changed; set EDITOR and come back")
+            code = run_editor(self.profile, path, self.note)
             after = (read_bytes(path) or b"").decode("utf-8", "surrogateescape")
         if code:
             raise ValueError(f"the editor ended with {code}: nothing was changed")
@@ -18688,7 +18756,8 @@ LOOP_VERBS: tuple[Verb, ...] = (
         "run a sensor now and show what the decider would see",
         args=(Argument("name", "the sensor's file name without .sh", kind="sensor"),),
         options=(_JSON,),
-        more="Nothing is kept. Says how long it took, its size, and whether its signal would wake the loop.",
+        more="Nothing is kept. Says how long it took, its size, how an output that is not JSON was understood, and "
+        "whether the next beat would react to it.",
         examples=(("looop sensor test ci", "run sensors/ci.sh"), ("looop sensor test ci --json", "as JSON")),
         exits="0 it gave a reading; 1 it failed, or there is no such sensor",
     ),
@@ -18696,20 +18765,43 @@ LOOP_VERBS: tuple[Verb, ...] = (
         "sensor add",
         cmd_sensor_add,
         "Setting up",
-        "write a sensor from the gallery and run it once; alone: list the gallery",
+        "try a sensor of the gallery and add it; alone: list the gallery",
         args=(
             Argument("kind", "what to watch", "?", "gallery"),
             Argument("argument", "what the kind takes", "*", "file"),
         ),
-        options=(Option("--name", "call it so (else: the kind, and what it watches)", "NAME"), _JSON),
-        more="Writes sensors/NAME.sh, a plain script, never over another. Arguments that begin with - stand after --.",
+        options=(
+            Option("--name", "call it so (else: the kind, and what it watches)", "NAME"),
+            Option("--keep", "add it also when its first reading is an error"),
+            _JSON,
+        ),
+        more="Runs it once, and writes sensors/NAME.sh, a plain script, when that gave a reading; never over another. "
+        "Arguments that begin with - stand after --.",
         examples=(
             ("looop sensor add", "list the gallery"),
             ("looop sensor add git ~/src/looop", "write sensors/git-looop.sh"),
             ("looop sensor add nagios --name load -- check_load -w 5 -c 10", "a plugin with options"),
         ),
-        exits="0 added; 1 it could not be, or its first reading is an error (the file stays)",
+        exits="0 added; 1 it could not be, or its first reading is an error (then nothing is kept)",
         moves=True,
+    ),
+    Verb(
+        "sensor edit",
+        cmd_sensor_edit,
+        "Setting up",
+        "open a sensor in your editor ($VISUAL, $EDITOR), then run it once",
+        args=(Argument("name", "the sensor's file name without .sh", kind="sensor"),),
+        examples=(("looop sensor edit ci", "edit sensors/ci.sh"),),
+        exits="0 it gives a reading; 1 it does not, or there is no such sensor; 2 usage, or stdin is no terminal",
+    ),
+    Verb(
+        "sensor remove",
+        cmd_sensor_remove,
+        "Setting up",
+        "remove a sensor; git keeps its script",
+        args=(Argument("name", "the sensor's file name without .sh", kind="sensor"),),
+        more="Waits for a beat in progress. Commits before and after, where looop commits at all.",
+        examples=(("looop sensor remove ci", "remove sensors/ci.sh"),),
     ),
     Verb(
         "init",
@@ -20392,7 +20484,7 @@ mistake happened twice, or the person corrected the same thing twice, propose a 
 Otherwise nothing.
 """,
     "sensors/today.sh": """\
-#!/usr/bin/env bash
+#!/bin/sh
 # The local date: wakes the loop once a day.
 # looop:timeout=10 looop:trust=trusted
 printf '{"signal":{"date":"%s"}}\\n' "$(date +%F)"
@@ -20420,7 +20512,7 @@ How looop should judge. Edit it freely: a change takes effect on the next beat.
 """,
 }
 
-# What `sensor add` writes. Each is one script of plain bash (3.2 will do) that a person can read and edit; words of
+# What `sensor add` writes. Each is one script of plain POSIX sh that a person can read and edit; words of
 # strangers stay out of the signal where they can, and reach JSON only through jq. A signal is small and does not move
 # while the world does not: no times, no ages, lists sorted. An answer is cut to what a reading may hold, detail first.
 
@@ -20436,7 +20528,7 @@ _ASK_GH = (
 export GH_PROMPT_DISABLED=1 GH_NO_UPDATE_NOTIFIER=1 NO_COLOR=1
 
 ask() { # sets answer to what gh says; where it fails, the reading is what went wrong, in words that stay the same
-  local code=0 words
+  code=0
   answer=$(gh "$@" 2>&1) || code=$?
   [ "$code" != 0 ] || return 0
   case $code:$answer in
@@ -20447,18 +20539,19 @@ ask() { # sets answer to what gh says; where it fails, the reading is what went 
     *'error connecting to'* | *'dial tcp'* | *'connection re'* | *'no such host'* | *'imeout'*) words='offline' ;;
     *) words="gh failed, exit $code" ;;
   esac
-  jq -cn --arg words "$words" --arg said "${answer:0:500}" '{signal: {error: $words}, detail: $said}'
+  printf '%s' "$answer" | jq -cRs --arg words "$words" '{signal: {error: $words}, detail: .[:500]}'
   exit 0
 }
 """
 )
 
 _CALL_CURL = r"""
-header=''
+header='' newline='
+'
 call() { # call URL [curl's options]: sets code and body; the header holds the secret: on stdin, where no ps can see it
-  local got=0 words
+  got=0
   body=$(printf '%s' "$header" | curl -gsS --max-time 15 -w '\n%{http_code}' -H @- "$@") || got=$?
-  code=${body##*$'\n'} body=${body%$'\n'*}
+  code=${body##*"$newline"} body=${body%"$newline"*}
   case $got in
     0) return 0 ;;
     5 | 6) words='host not found' ;;
@@ -20471,7 +20564,7 @@ call() { # call URL [curl's options]: sets code and body; the header holds the s
 }
 
 failed() { # words that stay the same while the failure does
-  jq -cn --arg words "$1" --arg said "${body:0:500}" '{signal: {error: $words}, detail: $said}'
+  printf '%s' "$body" | jq -cRs --arg words "$1" '{signal: {error: $words}, detail: .[:500]}'
   exit 0
 }
 """
@@ -20485,12 +20578,15 @@ GALLERY: dict[str, GallerySensor] = {
     "git": GallerySensor(
         "a clone: branch, ahead and behind, how many files are dirty, stale branches",
         (Parameter("PATH", "clone", "the clone's folder", check=checked_path),),
-        r"""#!/usr/bin/env bash
-# A clone: its branch, ahead and behind of upstream, how many files are dirty, local branches that are stale (merged,
-# or their upstream is gone). It never fetches: to see what others push, add `git fetch --quiet --prune` after the cd.
+        r"""#!/bin/sh
+# A clone: its branch, ahead and behind of upstream (where there is none, its head), how many files are dirty, local
+# branches that are stale: merged, or their upstream is gone, and checked out nowhere. It never fetches: to see what
+# others push, add `git fetch --quiet --prune` after the cd.
 # looop:interval=1m looop:timeout=20s
 {{parameters}}
 export LC_ALL=C
+newline='
+'
 unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE
 command -v git >/dev/null || { echo "git is missing: install it" >&2; exit 3; }
 failed() { printf '{"signal":{"error":"%s"}}\n' "$1"; exit 0; }
@@ -20510,30 +20606,41 @@ while IFS= read -r line; do
     '#'* | '') ;;
     *) dirty=$((dirty + 1)) ;;
   esac
-done <<<"$status"
+done <<END
+$status
+END
 
 main=$(git symbolic-ref --quiet --short refs/remotes/origin/HEAD) || main=HEAD # what counts as merged
-gone=$(git for-each-ref --format='%(refname:short) %(upstream:track)' refs/heads | grep ' \[gone\]$' | sed 's/ .*//')
-merged=$(git for-each-ref --format='%(refname:short)' --merged "$main" refs/heads 2>/dev/null)
+tip=$(git rev-parse --verify --quiet "$main^{commit}") # a branch at this very commit is new: nothing to merge yet
+gone=$(git for-each-ref --format='%(refname) %(upstream:track)' refs/heads | sed -n 's/ \[gone\]$//p')
+merged=$(git for-each-ref --format='%(objectname) %(refname)' --merged "$main" refs/heads 2>/dev/null |
+  sed "/^${tip:-none} /d; s/^[^ ]* //")
+in_use=$(git worktree list --porcelain | sed -n 's/^branch //p')
 stale='' count=0
-while IFS= read -r name; do
-  case $name in '' | "$branch" | "${main#origin/}" | main | master) continue ;; esac
+while IFS= read -r ref; do
+  case $in_use in "$ref" | "$ref$newline"* | *"$newline$ref" | *"$newline$ref$newline"*) continue ;; esac
+  name=${ref#refs/heads/}
+  case $name in '' | "${main#origin/}" | main | master) continue ;; esac
   count=$((count + 1))
   [ "$count" -gt 20 ] || stale=$stale${stale:+,}$(text "$name")
-done < <(printf '%s\n%s\n' "$gone" "$merged" | sort -u)
+done <<END
+$(printf '%s\n%s\n' "$gone" "$merged" | sort -u)
+END
 
-printf '{"signal":{"branch":%s,"upstream":%s,"ahead":%s,"behind":%s,"dirty":%s,"stale":[%s],"stale_count":%s},' \
-  "$(text "$branch")" "$(text "$upstream")" "$ahead" "$behind" "$dirty" "$stale" "$count"
-read -r head committed < <(git log -1 --format='%h %cI' 2>/dev/null)
+head=$(git rev-parse --verify --quiet --short=12 HEAD) committed=$(git log -1 --format=%cI 2>/dev/null)
+moved='' # where nothing says how far ahead it is, a commit is seen by the head
+[ "$ahead" != null ] || moved=",\"head\":\"$head\""
+printf '{"signal":{"branch":%s,"upstream":%s,"ahead":%s,"behind":%s,"dirty":%s%s,"stale":[%s],"stale_count":%s},' \
+  "$(text "$branch")" "$(text "$upstream")" "$ahead" "$behind" "$dirty" "$moved" "$stale" "$count"
 printf '"detail":{"head":"%s","committed":"%s"}}\n' "$head" "$committed"
 """,
     ),
     "github-prs": GallerySensor(
         "pull requests: review decisions and checks; without a repository: reviews that wait for you",
         (_OWNER_REPO,),
-        r"""#!/usr/bin/env bash
-# Pull requests that are open, the newest 20: draft, review decision, checks. Without a repository: those, anywhere,
-# that ask for your review. Through gh and its login.
+        r"""#!/bin/sh
+# Pull requests that are open, the newest 20: draft, review decision, checks (of one that ran again, the newest run).
+# Without a repository: those, anywhere, that ask for your review. Through gh and its login.
 # looop:interval=5m looop:timeout=40s
 {{parameters}}
 """
@@ -20546,8 +20653,11 @@ else
   ask search prs --review-requested=@me --state=open --sort created --limit 21 \
     --json number,title,url,author,isDraft,repository
 fi
-jq -cS "$fit"'
-  def checks: [.statusCheckRollup[]? | .conclusion // .state // "" | if . == "" then "PENDING" else . end]
+printf '%s' "$answer" | jq -cS "$fit"'
+  def waits: (.status // "COMPLETED") != "COMPLETED" and (.startedAt // "") < "0002"; # for a machine: it has no start
+  def newest: group_by(.context // [.workflowName, .name]) | map(sort_by(waits, .startedAt // "") | last);
+  def checks: [.statusCheckRollup[]?] | newest
+    | map(.conclusion // .state // "" | if . == "" then "PENDING" else . end)
     | if length == 0 then "no checks"
       elif any(.[]; IN("SUCCESS", "NEUTRAL", "SKIPPED", "PENDING", "EXPECTED", "STALE") | not) then "checks failed"
       elif any(.[]; IN("PENDING", "EXPECTED", "STALE")) then "checks pending"
@@ -20562,13 +20672,13 @@ jq -cS "$fit"'
       more: (length > 20)
     },
     detail: (.[:20] | map({pr: key, title: .title[:80], author: .author.login, url}))
-  } | fit' <<<"$answer"
+  } | fit'
 """,
     ),
     "github-issues": GallerySensor(
         "issues that are open, with labels and assignees; without a repository: yours, wherever they are",
         (_OWNER_REPO,),
-        r"""#!/usr/bin/env bash
+        r"""#!/bin/sh
 # Issues that are open, the newest 20: labels and assignees. Without a repository: those assigned to you, anywhere.
 # Through gh and its login.
 # looop:interval=5m looop:timeout=40s
@@ -20582,7 +20692,7 @@ else
   ask search issues --assignee=@me --state=open --sort created --limit 21 \
     --json number,title,url,author,labels,repository
 fi
-jq -cS "$fit"'
+printf '%s' "$answer" | jq -cS "$fit"'
   def key: "\(.repository.nameWithOwner // "")#\(.number)";
   {
     signal: {
@@ -20594,7 +20704,7 @@ jq -cS "$fit"'
       more: (length > 20)
     },
     detail: (.[:20] | map({issue: key, title: .title[:80], author: .author.login, url}))
-  } | fit' <<<"$answer"
+  } | fit'
 """,
     ),
     "github-ci": GallerySensor(
@@ -20603,9 +20713,10 @@ jq -cS "$fit"'
             _OWNER_REPO,
             Parameter("BRANCH", "branch", "a branch; without: the default one", "?", "", checked_word),
         ),
-        r"""#!/usr/bin/env bash
+        r"""#!/bin/sh
 # The conclusion of every workflow's last finished run on a branch (the default one, if none is named). A run that is
-# under way changes nothing until it ends. Without a repository: your open pull requests whose checks fail, anywhere.
+# under way changes nothing until it ends, and one that was cancelled or skipped counts only where there is no other.
+# Without a repository: your open pull requests whose checks fail, anywhere.
 # Through gh and its login.
 # looop:interval=2m looop:timeout=40s
 {{parameters}}
@@ -20614,24 +20725,25 @@ jq -cS "$fit"'
         + r"""
 if [ -z "$repository" ]; then
   ask search prs --author=@me --state=open --checks=failure --sort created --limit 21 --json number,title,url,repository
-  jq -cS "$fit"'
+  printf '%s' "$answer" | jq -cS "$fit"'
     def key: "\(.repository.nameWithOwner)#\(.number)";
     {
       signal: {failing: (.[:20] | map(key) | sort), more: (length > 20)},
       detail: (.[:20] | map({pr: key, title: .title[:80], url}))
-    } | fit' <<<"$answer"
+    } | fit'
   exit
 fi
 if [ -z "$branch" ]; then
   ask repo view "$repository" --json defaultBranchRef
-  branch=$(jq -r .defaultBranchRef.name <<<"$answer") || exit
+  branch=$(printf '%s' "$answer" | jq -r .defaultBranchRef.name) || exit
 fi
 ask run list --repo "$repository" --branch "$branch" --limit 100 \
   --json workflowName,status,conclusion,displayTitle,event,number,url,createdAt
-jq -cS --arg branch "$branch" "$fit"'
+printf '%s' "$answer" | jq -cS --arg branch "$branch" "$fit"'
   group_by(.workflowName) | map(sort_by(.createdAt) | reverse | {
     name: .[0].workflowName[:40],
-    last: (map(select(.status == "completed"))[0]),
+    last: (map(select(.status == "completed"))
+      | map(select(.conclusion | IN("cancelled", "skipped") | not))[0] // .[0]),
     running: (map(select(.status != "completed")) | length)
   }) | .[:25] | {
     signal: {
@@ -20640,13 +20752,13 @@ jq -cS --arg branch "$branch" "$fit"'
     },
     detail: map({workflow: .name, running, number: .last.number, title: (.last.displayTitle // "")[:60],
       event: .last.event, url: .last.url})
-  } | fit' <<<"$answer"
+  } | fit'
 """,
     ),
     "linear": GallerySensor(
         "Linear: issues assigned to you that are not done, and their state",
         (Parameter("TEAM", "team", "a team's key, like ENG; without: every team", "?", "", checked_word),),
-        r"""#!/usr/bin/env bash
+        r"""#!/bin/sh
 # Linear: the issues assigned to you that are neither done nor canceled, with their state. The key comes from the
 # environment: LINEAR_API_KEY (Settings, Security & access, Personal API keys).
 # looop:interval=5m looop:timeout=20s
@@ -20671,7 +20783,7 @@ case $code:$body in
   200:*) ;;
   *) failed "HTTP $code" ;;
 esac
-jq -cS "$fit"'
+printf '%s' "$body" | jq -cS "$fit"'
   if .errors then {signal: {error: "refused by Linear"}, detail: [.errors[].message[:200]]}
   else .data.viewer.assignedIssues | {
     signal: {
@@ -20679,13 +20791,13 @@ jq -cS "$fit"'
       more: .pageInfo.hasNextPage
     },
     detail: (.nodes | map({issue: .identifier, title: .title[:80], priority: .priorityLabel, due: .dueDate, url}))
-  } end | fit' <<<"$body"
+  } end | fit'
 """,
     ),
     "grafana": GallerySensor(
         "alerts that fire, in Grafana or in Prometheus' Alertmanager",
         (Parameter("URL", "url", "of Grafana or of the Alertmanager, without /api/…", check=checked_url),),
-        r"""#!/usr/bin/env bash
+        r"""#!/bin/sh
 # Alerts that fire and are neither silenced nor inhibited, from the Alertmanager API v2: Prometheus' own Alertmanager,
 # or the one inside Grafana. A token, where one is needed, comes from the environment: GRAFANA_TOKEN.
 # looop:interval=1m looop:timeout=40s
@@ -20705,7 +20817,7 @@ case $code:$body in
   200:* | 404:*) failed 'no Alertmanager there' ;;
   *) failed "HTTP $code" ;;
 esac
-jq -cS "$fit"'
+printf '%s' "$body" | jq -cS "$fit"'
   map({
     name: .labels.alertname[:48], severity: (.labels.severity // "no severity")[:12],
     state: (if .status.state == "suppressed" then "suppressed" else "active" end), # "unprocessed" is active in a moment
@@ -20718,13 +20830,13 @@ jq -cS "$fit"'
       more: ((group_by([.name, .severity, .state]) | length) > 25)
     },
     detail: .[:40]
-  } | fit' <<<"$body"
+  } | fit'
 """,
     ),
     "http": GallerySensor(
         "a URL: its status, and for how long its certificate is good",
         (Parameter("URL", "url", "http:// or https://", check=checked_url),),
-        r"""#!/usr/bin/env bash
+        r"""#!/bin/sh
 # A URL: the status of a GET (redirects are not followed: add -L to curl for that), and whether its certificate is good
 # for two weeks more. The body is thrown away.
 # looop:interval=5m looop:timeout=40s
@@ -20745,17 +20857,20 @@ esac
 
 certificate=none end='' days=null
 case $url in https:*) certificate=unknown ;; esac
-authority='^https://(\[[^]]*\]|[^:/?#]+)(:([0-9]+))?'
-case $got in 0 | 51 | 60)
-  if [[ $url =~ $authority ]]; then
-    host=${BASH_REMATCH[1]} port=${BASH_REMATCH[3]:-443}
-    pem=$(openssl s_client -connect "$host:$port" -servername "$host" </dev/null 2>/dev/null)
-    end=$(openssl x509 -noout -enddate <<<"$pem" 2>/dev/null) end=${end#notAfter=}
-  fi
+case $got:$url in 0:https:* | 51:https:* | 60:https:*)
+  authority=${url#https://} authority=${authority%%[/?#]*}
+  case $authority in
+    '['*) host=${authority%%]*}] ;;
+    *) host=${authority%%:*} ;;
+  esac
+  port=${authority#"$host"} port=${port#:}
+  pem=$(openssl s_client -connect "$host:${port:-443}" -servername "$host" </dev/null 2>/dev/null)
+  end=$(printf '%s\n' "$pem" | openssl x509 -noout -enddate 2>/dev/null) end=${end#notAfter=}
 esac
 if [ -n "$end" ]; then # else: no https, no openssl here, or it could not connect
-  if ! openssl x509 -noout -checkend 0 <<<"$pem" >/dev/null; then certificate=expired
-  elif ! openssl x509 -noout -checkend $((14 * 86400)) <<<"$pem" >/dev/null; then certificate='expires within 14 days'
+  good_for() { printf '%s\n' "$pem" | openssl x509 -noout -checkend "$1" >/dev/null; }
+  if ! good_for 0; then certificate=expired
+  elif ! good_for $((14 * 86400)); then certificate='expires within 14 days'
   else certificate=ok
   fi
   export LC_ALL=C
@@ -20772,21 +20887,34 @@ printf '{"signal":{"status":%s,"certificate":"%s"},"detail":{"certificate_days":
             Parameter("PATH", "path", "any path on it (else /)", "?", "/", checked_path),
             Parameter("PERCENT", "percent", "the limit (else 90)", "?", "90", checked_percent),
         ),
-        r"""#!/usr/bin/env bash
-# How full a disk is, in steps: only crossing one of them wakes the loop.
+        r"""#!/bin/sh
+# How full a disk is, in steps: only crossing one of them wakes the loop. A file system can run out of inodes (files)
+# while it has room left. Some count none (btrfs, NFS), and pseudo ones like /proc have no size at all.
 # looop:interval=5m looop:timeout=20s looop:trust=trusted
 {{parameters}}
-line=$(LC_ALL=C df -Pk -- "$path" | tail -n 1)
-numbers='[[:space:]]([0-9]+)[[:space:]]+([0-9]+)[[:space:]]+(-?[0-9]+)[[:space:]]+([0-9]+)%'
-[[ $line =~ $numbers ]] || { echo "df gave no numbers for this path" >&2; exit 3; }
-size=${BASH_REMATCH[1]} free=${BASH_REMATCH[3]} used=${BASH_REMATCH[4]}
+numbers() { # prints what stands before the last percentage of df: total, free, percent used
+  LC_ALL=C df "$1" -- "$path" | awk 'END { for (i = NF; i > 3; i--)
+    if ($i ~ /^[0-9]+%$/ && $(i - 1) ~ /^-?[0-9]+$/) { print $(i - 3), $(i - 1), $i + 0; exit } }'
+}
+read -r size free used <<END
+$(numbers -Pk)
+END
+[ -n "$used" ] || { echo "df gave no numbers for this path" >&2; exit 3; }
+read -r _ inodes_free inodes <<END
+$(numbers -Pi 2>/dev/null)
+END
+inodes=${inodes:-0}
 if [ "$used" -ge 99 ]; then step=full
+elif [ "$inodes" -ge 99 ]; then step='out of inodes'
 elif [ "$used" -ge 95 ] && [ "$percent" -lt 95 ]; then step='over 95%'
+elif [ "$inodes" -ge 95 ] && [ "$percent" -lt 95 ]; then step='over 95% of inodes'
 elif [ "$used" -ge "$percent" ]; then step="over $percent%"
+elif [ "$inodes" -ge "$percent" ]; then step="over $percent% of inodes"
 else step="under $percent%"
 fi
-printf '{"signal":{"disk":"%s"},"detail":{"used_percent":%s,"free_mib":%s,"size_mib":%s}}\n' \
+printf '{"signal":{"disk":"%s"},"detail":{"used_percent":%s,"free_mib":%s,"size_mib":%s,' \
   "$step" "$used" $((free / 1024)) $((size / 1024))
+printf '"inodes_used_percent":%s,"inodes_free":%s}}\n' "$inodes" "${inodes_free:-null}"
 """,
     ),
     "nagios": GallerySensor(
@@ -20795,12 +20923,12 @@ printf '{"signal":{"disk":"%s"},"detail":{"used_percent":%s,"free_mib":%s,"size_
             Parameter("PLUGIN", "plugin", "its path, or its name where plugins are installed", check=checked_plugin),
             Parameter("ARGS", "arguments", "what it takes; put -- before the plugin", "*"),
         ),
-        r"""#!/usr/bin/env bash
+        r"""#!/bin/sh
 # A plugin of the monitoring world (Nagios, Icinga): exit 0, 1, 2 or 3 is the signal, its line of text the detail.
 # looop:interval=1m looop:timeout=30s looop:format=plugin
 {{parameters}}
 PATH=$PATH:/usr/lib/nagios/plugins:/usr/lib64/nagios/plugins:/usr/lib/monitoring-plugins:/opt/homebrew/sbin:/usr/local/sbin
-exec -- "$plugin" "${arguments[@]}"
+exec "$plugin" "$@"
 """,
     ),
 }

@@ -19,9 +19,9 @@ import urllib.parse
 import urllib.request
 
 import looop
-from tests.support import FAKES, Case, wait_until
+from tests.support import FAKES, Case, Terminal, wait_until
 
-TOOLS = "git jq curl openssl df tail".split()
+TOOLS = "git jq curl openssl df awk".split()
 PLUGINS = "/usr/lib/nagios/plugins"
 KEY = "lin_api_0123456789abcdef"
 JPEG = "\U0001f600\"\\\u2028$(touch pwned)`touch pwned`' # looop:trust=trusted\n"  # a title that a stranger chose
@@ -214,11 +214,53 @@ class Adding(Gallery):
         self.assertIn("[DB_PASSWORD] holds a secret", self.stderr)
         self.assertNotIn("correct-horse", self.stderr)
 
-    def test_the_file_stays_when_its_reading_is_an_error(self):
+    def test_nothing_is_kept_of_a_sensor_that_does_not_work(self):
         out = self.looop("sensor", "add", "nagios", "/no/such/plugin", code=1)
         self.assertIn('"error": "exit 12', out)
-        self.assertIn("sensor nagios-plugin: its first reading is an error; the file stays", self.stderr)
+        self.assertIn('nagios-plugin was not added: its first reading is an error: "exit 12', self.stderr)
+        self.assertIn("--keep", self.stderr)
+        self.assertEqual(os.listdir(self.path("sensors")), ["today.sh"])
+        self.assertFalse(os.path.exists(self.path(".try")))
+        row = self.add("git", "/typo/my-project", code=1)
+        self.assertEqual((row["signal"], row["path"]), ({"error": "no such folder"}, None))
+        folder = os.path.join(self.home, "my-project")
+        os.mkdir(folder)
+        self.run_git(folder, "init")
+        row = self.add("git", folder)
+        self.assertEqual((row["name"], row["path"]), ("git-my-project", self.path("sensors", "git-my-project.sh")))
+        self.assertEqual(self.add("nagios", "/no/such/plugin", "--keep")["status"], "error")
         self.assertTrue(os.path.exists(self.path("sensors", "nagios-plugin.sh")))
+
+    def test_a_sensor_is_removed_and_git_keeps_it(self):
+        self.looop("sensor", "add", "disk")
+        script = self.script("disk")
+        out = self.looop("sensor", "remove", "disk")
+        self.assertFalse(os.path.exists(self.path("sensors", "disk.sh")))
+        command = out.partition("its last text: ")[2]
+        told = subprocess.run(["sh", "-c", command], env=self.env, capture_output=True, text=True, check=True)
+        self.assertEqual(told.stdout, script)
+        self.looop("sensor", "remove", "disk", code=1)
+        self.assertIn("there is no such sensor", self.stderr)
+        self.looop("sensor", "remove", "today", code=1, env={"LOOOP_CHILD": "1"})
+        self.assertTrue(os.path.exists(self.path("sensors", "today.sh")), "what looop started removes none")
+        self.looop("sensor", "add", "disk")
+
+    def test_a_sensor_is_edited_and_tried(self):
+        self.profile(sensors={"ci": "echo '{}'"})
+        self.looop("sensor", "edit", "ci", code=2)
+        self.assertIn(f"stdin is no terminal: edit the file itself: {self.path('sensors', 'ci.sh')}", self.stderr)
+        for text, words in (('{"signal":7}', '"signal": 7'), ("plain", "its reading is an error; edit it again")):
+            editor = os.path.join(self.home, "editor")
+            with open(editor, "w") as file:
+                file.write(f"#!/bin/sh\nprintf '#!/bin/sh\\necho '\"'\"'{text}'\"'\"'\\n' >new\nmv new \"$1\"\n")
+            os.chmod(editor, 0o700)
+            terminal = Terminal(120, 40)
+            self.addCleanup(terminal.close)
+            env = {**self.env, "TERM": "xterm", "VISUAL": editor}
+            terminal.run(self.command("sensor", "edit", "ci"), env, self.home)
+            terminal.wait(lambda words=words, terminal=terminal: words in terminal.text(), "the reading")
+            self.assertEqual(terminal.process.wait(20), int(text == "plain"))
+            self.assertTrue(os.stat(self.path("sensors", "ci.sh")).st_mode & 0o100)
 
     def test_the_address_of_a_page_names_a_repository(self):
         for address, repository in (
@@ -261,18 +303,24 @@ class Adding(Gallery):
                 self.assertEqual(looop.sensor_options(file.read()).trusted, name == "d")
         self.assertEqual(glob.glob(f"{self.home}/**/pwned", recursive=True), [])
 
-    def test_scripts_are_for_bash_3_2_and_say_how_they_run(self):
-        newer = r"mapfile|readarray|declare -[Ag]|local -n|\$\{\w+(,,|\^\^|@)|&>>|\|&|coproc|EPOCH|;;&|%\(.*\)T"
+    def test_scripts_are_plain_sh_and_say_how_they_run(self):
+        """Alpine has no bash, and Debian's sh is dash."""
+        newer = r"\b(mapfile|readarray|declare|local) \w|\$\{\w+(,,|\^\^|@|:\d)|&>|\|&|coproc|EPOCH|;;&|%\(.*\)T"
+        newer += r"|<<<|<\(|\[\[ |\$'"
+        shells = [[name] for name in ("sh", "dash", "bash") if shutil.which(name)]
+        shells += [["busybox", "sh"]] * bool(shutil.which("busybox"))
         for kind, sensor in looop.GALLERY.items():
             values = {one.variable: [] if one.count == "*" else "x" for one in sensor.parameters}
             script = looop.gallery_script(kind, values)
-            self.assertIsNone(re.search(newer, script.decode()), kind)
+            self.assertIsNone(re.search(newer, re.sub("(?m)^#.*", "", script.decode())), kind)
+            self.assertTrue(script.startswith(b"#!/bin/sh\n"), kind)
             self.assertNotIn(b"{{", script)
             options = looop.sensor_options(script)
             self.assertEqual(options.problems, ())
             self.assertEqual(options.trusted, kind in ("today", "disk"))
             self.assertLessEqual(options.timeout or 99, 40)
-            subprocess.run(["bash", "-n"], input=script, check=True)
+            for shell in shells:
+                subprocess.run([*shell, "-n"], input=script, check=True)
 
     def test_what_is_missing_is_said(self):
         for tool in ("jq", "curl"):
@@ -306,6 +354,7 @@ class Clones(Gallery):
         self.add("git", self.clone)
         for name in ("merged", "odd\"name'", "gone"):
             self.run_git(self.clone, "branch", name)
+        self.run_git(self.clone, "worktree", "add", os.path.join(self.home, "tree"), "-b", "in-use")
         self.run_git(self.clone, "push", "--set-upstream", "origin", "gone")
         self.run_git(self.clone, "checkout", "gone")
         self.run_git(self.clone, "commit", "--allow-empty", "-m", "not merged")
@@ -314,6 +363,7 @@ class Clones(Gallery):
         self.run_git(self.clone, "commit", "--allow-empty", "-m", JPEG)
         self.run_git(self.origin, "commit", "--allow-empty", "-m", "two")
         self.run_git(self.clone, "fetch", "--prune")
+        self.run_git(self.clone, "branch", "--no-track", "new", "origin/main")
         for name in ("new", "-n", "line\nend"):
             with open(os.path.join(self.clone, name), "w"):
                 pass
@@ -333,13 +383,26 @@ class Clones(Gallery):
         os.mkdir(empty)
         self.run_git(empty, "init")
         self.add("git", empty)
-        alone = {"branch": "main", "upstream": "", "ahead": None, "behind": None, "dirty": 0}
+        alone = {"branch": "main", "upstream": "", "ahead": None, "behind": None, "dirty": 0, "head": ""}
         self.steady("git-empty", {**alone, "stale": [], "stale_count": 0})
+
+    def test_a_commit_is_seen_where_there_is_no_upstream(self):
+        alone = os.path.join(self.home, "alone")
+        os.mkdir(alone)
+        self.run_git(alone, "init")
+        self.run_git(alone, "commit", "--allow-empty", "-m", "one")
+        self.run_git(alone, "branch", "new")
+        first = self.add("git", alone)["signal"]
+        self.assertEqual((first["stale"], len(first["head"])), ([], 12))
+        self.run_git(alone, "commit", "--allow-empty", "-m", "two")
+        second = self.reading("git-alone")["signal"]
+        self.assertNotEqual(second.pop("head"), first.pop("head"))
+        self.assertEqual(second, {**first, "stale": ["new"], "stale_count": 1})
 
     def test_no_clone(self):
         plain = os.path.join(self.home, "plain")
         os.mkdir(plain)
-        first = self.add("git", plain, code=1)
+        first = self.add("git", plain, "--keep")
         self.steady("git-plain", {"error": "not a clone"}, first=first)
         os.rmdir(plain)
         self.steady("git-plain", {"error": "no such folder"})
@@ -348,7 +411,7 @@ class Clones(Gallery):
 # What GitHub's API answers, as far as gh asks for it; and what gh 2.23.0 makes of it, recorded from the real program.
 
 
-def check_run(conclusion, name="test"):
+def check_run(conclusion, name="test", started="2026-01-02T03:04:05Z", workflow="CI"):
     """Make a check as `gh pr list --json statusCheckRollup` shows one; one that runs has no conclusion."""
     return {
         "__typename": "CheckRun",
@@ -356,17 +419,17 @@ def check_run(conclusion, name="test"):
         "conclusion": conclusion,
         "detailsUrl": "https://github.com/o/r/actions/runs/1/job/1",
         "name": name,
-        "startedAt": "2026-01-02T03:04:05Z",
+        "startedAt": started,
         "status": "COMPLETED" if conclusion else "IN_PROGRESS",
-        "workflowName": "CI",
+        "workflowName": workflow,
     }
 
 
-def status_context(state):
+def status_context(state, started="2026-01-02T03:04:05Z"):
     return {
         "__typename": "StatusContext",
         "context": "ci/ext",
-        "startedAt": "2026-01-02T03:04:05Z",
+        "startedAt": started,
         "state": state,
         "targetUrl": "https://ci.example.org/1",
     }
@@ -465,8 +528,8 @@ class GitHub(Gallery):
                 "pr list": [
                     pull(12, "REVIEW_REQUIRED", [check_run("SUCCESS"), status_context("PENDING")], title=JPEG),
                     pull(11, draft=True),
-                    pull(9, "APPROVED", [check_run("SUCCESS"), check_run("SKIPPED"), status_context("SUCCESS")]),
-                    pull(8, "CHANGES_REQUESTED", [check_run(""), check_run("FAILURE"), check_run("SUCCESS")]),
+                    pull(9, "APPROVED", [check_run("SUCCESS"), check_run("SKIPPED", "b"), status_context("SUCCESS")]),
+                    pull(8, "CHANGES_REQUESTED", [check_run("", "a"), check_run("FAILURE", "b"), check_run("SUCCESS")]),
                 ]
             }
         )
@@ -484,6 +547,47 @@ class GitHub(Gallery):
         )
         self.assertEqual(row["detail"][0]["title"], JPEG)
         self.assertEqual(self.asked()[0][:6], ["pr", "list", "--repo", "o/r", "--state", "open"])
+
+    def test_of_a_check_that_ran_again_the_newest_run_counts(self):
+        """As `gh pr checks` has it: the rollup keeps every run there was of a commit."""
+        early, late, never = "2026-01-02T03:04:05Z", "2026-01-02T04:04:05Z", "0001-01-01T00:00:00Z"
+        queued = {**check_run("", started=never), "status": "QUEUED"}
+        worlds = {
+            "checks passed": [
+                [check_run("CANCELLED", started=early), check_run("SUCCESS", started=late)],
+                [check_run("SUCCESS", started=late), check_run("FAILURE", started=early)],
+                [status_context("FAILURE", early), status_context("SUCCESS", late)],
+            ],
+            "checks failed": [
+                [check_run("SUCCESS", started=early), check_run("TIMED_OUT", started=late)],
+                [check_run("FAILURE", started=early), check_run("SUCCESS", started=late, workflow="Release")],
+                [check_run("FAILURE", started=early), check_run("SUCCESS", "lint", started=late)],
+            ],
+            "checks pending": [
+                [check_run("FAILURE", started=early), queued],
+                [queued, check_run("SUCCESS", started=late)],
+                [check_run("FAILURE", started=early), check_run("", started=late)],
+            ],
+        }
+        self.world({"pr list": []})
+        self.add("github-prs", "o/r")
+        for words, rollups in worlds.items():
+            for rollup in rollups:
+                self.world({"pr list": [pull(1, checks=rollup)]})
+                self.assertEqual(self.reading("github-prs-r")["signal"]["open"], {"#1": f"no review, {words}"}, rollup)
+
+    def test_a_run_that_was_cancelled_or_skipped_says_nothing_of_a_branch(self):
+        runs = [
+            ci_run(5, "CI", "completed", "cancelled"),
+            ci_run(4, "CI", "completed", "skipped"),
+            ci_run(3, "CI", "completed", "failure"),
+            ci_run(2, "CI", "completed", "success"),
+            ci_run(1, "Nightly", "completed", "cancelled"),
+        ]
+        self.world({"run list": runs})
+        row = self.add("github-ci", "o/r", "main")
+        self.assertEqual(row["signal"]["workflows"], {"CI": "failure", "Nightly": "cancelled"})
+        self.assertEqual(row["detail"][0]["number"], 3)
 
     def test_issues(self):
         self.world({"issue list": []})
@@ -550,7 +654,7 @@ class GitHub(Gallery):
         for number, (failure, words) in enumerate(GH_FAILURES):
             self.world({"fails": failure})
             kind = ("github-prs", "github-issues", "github-ci")[number % 3]
-            row = self.add(kind, "o/r", "--name", f"n{number}", code=1)
+            row = self.add(kind, "o/r", "--name", f"n{number}", "--keep")
             self.assertEqual(row["signal"], {"error": words})
             self.assertIn(failure[1][:60], row["detail"])
         self.steady("n0", {"error": "gh failed, exit 2"})
@@ -660,7 +764,7 @@ class RealGh(Gallery):
 
     def test_how_gh_fails(self):
         self.limited = True
-        self.assertEqual(self.add("github-prs", "o/r", code=1)["signal"], {"error": "rate limit"})
+        self.assertEqual(self.add("github-prs", "o/r", "--keep")["signal"], {"error": "rate limit"})
         self.assertEqual(self.add("github-ci", code=1)["signal"], {"error": "rate limit"})
         self.limited = False
         self.assertEqual(self.add("github-ci", "o/x", "main", code=1)["signal"], {"error": "no such repository"})
@@ -743,7 +847,7 @@ class Linear(Gallery):
         self.assertEqual(glob.glob(f"{self.home}/**/pwned", recursive=True), [])
 
     def test_failures_have_words_of_their_own(self):
-        first = self.add("linear", code=1, env={"LINEAR_API_KEY": ""})
+        first = self.add("linear", "--keep", env={"LINEAR_API_KEY": ""})
         self.steady("linear", {"error": "LINEAR_API_KEY is not set"}, env={"LINEAR_API_KEY": ""}, first=first)
         for env, fails, words in (
             ({"LINEAR_API_KEY": "wrong-key-x"}, None, "LINEAR_API_KEY was refused"),
@@ -829,7 +933,7 @@ class Alerts(Gallery):
             ("c", broken.url, "HTTP 503"),
             ("d", f"http://127.0.0.1:{closed_port()}", "cannot connect"),
         ):
-            first = self.add("grafana", url, "--name", name, code=1)
+            first = self.add("grafana", url, "--name", name, "--keep")
             self.steady(name, {"error": words}, first=first)
 
     def test_many_fit_into_a_reading(self):
@@ -986,26 +1090,46 @@ class Http(Gallery):
 class Disks(Gallery):
     def test_steps(self):
         self.offer("df", os.path.join(self.home, "df"))
-        self.add("disk", self.home, "80", "--name", "d", code=1)
+        self.add("disk", self.home, "80", "--name", "d", "--keep")
         for used, step in ((79, "under 80%"), (80, "over 80%"), (94, "over 80%"), (96, "over 95%"), (100, "full")):
             self.fake_df(f"/dev/my disk  1000000 {used}0000 -5 {used}% /mnt/a 5% b")
             row = self.steady("d", {"disk": step})
-            self.assertEqual(row["detail"], {"used_percent": used, "free_mib": 0, "size_mib": 976})
+            known = {"used_percent": used, "free_mib": 0, "size_mib": 976}
+            self.assertEqual(row["detail"], {**known, "inodes_used_percent": 0, "inodes_free": None})
         self.fake_df("df: nothing")
         self.steady("d", {"error": "exit 3"})
 
-    def fake_df(self, line):
+    def test_inodes_run_out_while_there_is_room(self):
+        self.offer("df", os.path.join(self.home, "df"))
+        self.fake_df("x 1000000 1000 999000 1% /", "x 20 2 18 10% /")
+        self.add("disk", self.home, "80", "--name", "d")
+        for line, step in (
+            ("x 0 0 0 - /", "under 80%"),  # btrfs
+            ("df: nothing", "under 80%"),
+            ("x 20 16 4 79% /", "under 80%"),
+            ("x 20 16 4 80% /", "over 80% of inodes"),
+            ("/dev/disk3s1 512 256 256 50% 95 5 95% /", "over 95% of inodes"),  # as on macOS
+            ("x 20 20 0 100% /", "out of inodes"),
+        ):
+            self.fake_df("x 1000000 1000 999000 1% /", line)
+            self.steady("d", {"disk": step})
+        self.fake_df("x 100 100 0 100% /", "x 20 20 0 100% /")
+        self.assertEqual(self.reading("d")["signal"], {"disk": "full"})
+
+    def fake_df(self, line, inodes=""):
         path = os.path.join(self.home, "df")
         with open(path, "w") as file:
-            file.write(f"#!/bin/sh\necho 'Filesystem 1024-blocks Used Available Capacity Mounted on'\necho '{line}'\n")
+            file.write("#!/bin/sh\necho 'Filesystem 1024-blocks Used Available Capacity Mounted on'\n")
+            file.write(f"case $1 in *i*) echo '{inodes}' ;; *) echo '{line}' ;; esac\n")
         os.chmod(path, 0o700)
 
     def test_the_real_one(self):
         self.add("disk")
         row = self.reading("disk")
         self.assertIn(row["signal"]["disk"], ("under 90%", "over 90%", "over 95%", "full"))
+        self.assertGreater(row["detail"]["inodes_free"] or 1, 0)
         self.assertGreater(row["detail"]["size_mib"], 0)
-        first = self.add("disk", os.path.join(self.home, "nowhere"), code=1)
+        first = self.add("disk", os.path.join(self.home, "nowhere"), "--keep")
         row = self.steady("disk-nowhere", {"error": "exit 3"}, first=first)
         self.assertIn("nowhere", row["detail"]["stderr"])
 
