@@ -50,7 +50,9 @@ _looop_takes() { # what these words take; fails where there is no such verb
     'sensor list') options=(--json -h,--help) ;;
     'sensor show') options=(--json -h,--help) arguments=(@sensor) ;;
     'sensor test') options=(--json -h,--help) arguments=(@sensor) ;;
-    'sensor add') options=(--name= --json -h,--help) arguments=(%gallery @file ...) ;;
+    'sensor add') options=(--name= --keep --json -h,--help) arguments=(%gallery @file ...) ;;
+    'sensor edit') options=(-h,--help) arguments=(@sensor) ;;
+    'sensor remove') options=(-h,--help) arguments=(@sensor) ;;
     init) options=(-h,--help) arguments=('auto|@runner') ;;
     'config path') options=(-h,--help) ;;
     'config show') options=(-h,--help) ;;
@@ -82,7 +84,7 @@ _looop_list() {
     verb) list=(up down tick run asks answer approve reject why replay pause resume start-session ls attach detach watch log shot render send key expect wait wait-idle resize restart kill flag unflag ask claim unclaim claims prune status doctor cost sensor init config service version _cost _pulse _fmt _interview _complete help) ;;
     gallery) list=(today git github-prs github-issues github-ci linear grafana http disk nagios) ;;
     cost-action) list=(add) ;;
-    sensor-action) list=(list show test add) ;;
+    sensor-action) list=(list show test add edit remove) ;;
     config-action) list=(path show check bash zsh fish) ;;
     service-action) list=(install uninstall status print) ;;
   esac

@@ -128,8 +128,14 @@ function __looop_takes --no-scope-shadowing # what these words take; fails where
             set options '--json'\t'print JSON' '-h,--help'\t'show what there is to know of it'
             set arguments '@sensor'
         case 'sensor add'
-            set options '--name='\t'call it so (else: the kind, and what it watches)' '--json'\t'print JSON' '-h,--help'\t'show what there is to know of it'
+            set options '--name='\t'call it so (else: the kind, and what it watches)' '--keep'\t'add it also when its first reading is an error' '--json'\t'print JSON' '-h,--help'\t'show what there is to know of it'
             set arguments '%gallery' '@file' '...'
+        case 'sensor edit'
+            set options '-h,--help'\t'show what there is to know of it'
+            set arguments '@sensor'
+        case 'sensor remove'
+            set options '-h,--help'\t'show what there is to know of it'
+            set arguments '@sensor'
         case 'init'
             set options '-h,--help'\t'show what there is to know of it'
             set arguments 'auto|@runner'
@@ -232,7 +238,7 @@ function __looop_list
                 'status' 'show the last beat, workers, asks and spend' \
                 'doctor' 'examine what a beat needs, here and from where a scheduler starts it' \
                 'cost' 'add up what was spent, and what was not' \
-                'sensor' 'list, show, test, add' \
+                'sensor' 'list, show, test, add, edit, remove' \
                 'init' 'choose the runner, write it into the config, seed the profile' \
                 'config' 'path, show, check, bash, zsh, fish' \
                 'service' 'install, uninstall, status, print' \
@@ -263,7 +269,9 @@ function __looop_list
                 'list' 'list the sensors with their last readings' \
                 'show' 'print the last reading of a sensor' \
                 'test' 'run a sensor now and show what the decider would see' \
-                'add' 'write a sensor from the gallery and run it once; alone: list the gallery'
+                'add' 'try a sensor of the gallery and add it; alone: list the gallery' \
+                'edit' 'open a sensor in your editor ($VISUAL, $EDITOR), then run it once' \
+                'remove' 'remove a sensor; git keeps its script'
         case 'config-action'
             printf '%s\t%s\n' \
                 'path' 'print where the config is looked for' \
