@@ -603,7 +603,7 @@ def json_line(fields: Mapping[str, JSON], exact: bool = False) -> str:
         elif type(value) is str and value.isascii() and value.isprintable():
             text = '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
         else:
-            return exact_json(fields) if exact else compact(fields)
+            return " ".join(exact_json(fields).split("\n")) if exact else compact(fields)
         parts.append(f'"{key}":{text}')
     return "{" + ",".join(parts) + "}"
 
@@ -740,10 +740,10 @@ def pretty(value: JSON) -> str:
 
 
 def exact_json(value: JSON) -> str:
-    """Write a JSON value on one line for looop alone to read again: odd bytes of a name stay what they are."""
+    """Write a JSON value for looop itself to read again: odd bytes of a name stay what they are."""
     import json
 
-    return json.dumps(value, separators=(",", ":"))
+    return json.dumps(value, indent=2) + "\n"
 
 
 def _strict_json(value: JSON, **options: Any) -> str:
@@ -11295,7 +11295,7 @@ def known_run(profile: Profile, name: str) -> str:
 
 def write_capsule(profile: Profile, run: str, name: str, value: JSON) -> None:
     """Write one file of a capsule: JSON, or text as it is."""
-    text = profile.redacted(value) if isinstance(value, str) else pretty(profile.redacted(value))
+    text = profile.redacted(value) if isinstance(value, str) else exact_json(profile.redacted(value))
     write_atomic(profile.path("runs", run, name), text.encode("utf-8", "backslashreplace"))
 
 
@@ -15899,7 +15899,7 @@ def cmd_sensor_edit(profile: Profile, args: dict[str, JSON]) -> int:
     row, value = tried_sensor(profile, known_sensor(profile, name))
     show_tried(profile, row, value)
     if row["status"] != "ok":
-        complain(f"looop: sensor {name}: its reading is an error; edit it again: looop sensor edit {name}")
+        complain(f"sensor {name}: its reading is an error; edit it again: looop sensor edit {name}")
         return EXIT_FAILED
     return 0
 
@@ -18791,7 +18791,7 @@ LOOP_VERBS: tuple[Verb, ...] = (
         "Setting up",
         "open a sensor in your editor ($VISUAL, $EDITOR), then run it once",
         args=(Argument("name", "the sensor's file name without .sh", kind="sensor"),),
-        examples=(("looop sensor edit ci", "edit sensors/ci.sh"),),
+        examples=(("looop sensor edit ci", "edit sensors/ci.sh"), ("EDITOR=nano looop sensor edit ci", "with nano")),
         exits="0 it gives a reading; 1 it does not, or there is no such sensor; 2 usage, or stdin is no terminal",
     ),
     Verb(
@@ -18801,7 +18801,10 @@ LOOP_VERBS: tuple[Verb, ...] = (
         "remove a sensor; git keeps its script",
         args=(Argument("name", "the sensor's file name without .sh", kind="sensor"),),
         more="Waits for a beat in progress. Commits before and after, where looop commits at all.",
-        examples=(("looop sensor remove ci", "remove sensors/ci.sh"),),
+        examples=(
+            ("looop sensor remove ci", "remove sensors/ci.sh"),
+            ("git -C ~/.local/state/looop log -- sensors/ci.sh", "what it was"),
+        ),
     ),
     Verb(
         "init",
@@ -20628,11 +20631,11 @@ $(printf '%s\n%s\n' "$gone" "$merged" | sort -u)
 END
 
 head=$(git rev-parse --verify --quiet --short=12 HEAD) committed=$(git log -1 --format=%cI 2>/dev/null)
-moved='' # where nothing says how far ahead it is, a commit is seen by the head
-[ "$ahead" != null ] || moved=",\"head\":\"$head\""
-printf '{"signal":{"branch":%s,"upstream":%s,"ahead":%s,"behind":%s,"dirty":%s%s,"stale":[%s],"stale_count":%s},' \
-  "$(text "$branch")" "$(text "$upstream")" "$ahead" "$behind" "$dirty" "$moved" "$stale" "$count"
-printf '"detail":{"head":"%s","committed":"%s"}}\n' "$head" "$committed"
+moved='' head="\"head\":\"$head\","
+[ "$ahead" != null ] || { moved=$head head=''; } # nothing else would show a commit
+printf '{"signal":{"branch":%s,"upstream":%s,"ahead":%s,"behind":%s,%s"dirty":%s,"stale":[%s],"stale_count":%s},' \
+  "$(text "$branch")" "$(text "$upstream")" "$ahead" "$behind" "$moved" "$dirty" "$stale" "$count"
+printf '"detail":{%s"committed":"%s"}}\n' "$head" "$committed"
 """,
     ),
     "github-prs": GallerySensor(

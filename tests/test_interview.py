@@ -215,7 +215,8 @@ class Talk(Case):
 
     def setUp(self):
         super().setUp()
-        os.symlink(shutil.which("df"), os.path.join(self.bin, "df"))
+        for tool in ("df", "awk"):
+            os.symlink(shutil.which(tool), os.path.join(self.bin, tool))
 
     PLAYBOOK_PAGE = ("", "write it?")  # the draft takes two screens
 
@@ -433,7 +434,8 @@ class InASession(Fleet):
 
     def setUp(self):
         super().setUp()
-        os.symlink(shutil.which("df"), os.path.join(self.bin, "df"))
+        for tool in ("df", "awk"):
+            os.symlink(shutil.which(tool), os.path.join(self.bin, tool))
 
     def begin(self):
         """Start the interview as the built-in decider does."""

@@ -259,7 +259,8 @@ class Typed(Case):
         os.mkdir(self.cwd)
         os.symlink(os.path.join(ROOT, "looop.py"), os.path.join(self.cwd, "looop.py"))
         os.symlink(self.launcher, os.path.join(self.bin, "looop"))
-        os.symlink(shutil.which("df"), os.path.join(self.bin, "df"))  # for a sensor of the gallery
+        for tool in ("df", "awk"):  # for a sensor of the gallery
+            os.symlink(shutil.which(tool), os.path.join(self.bin, tool))
         self.env["PATH"] = f"{self.home}/.local/bin:{self.bin}"
 
     def bring(self, *llms):
