@@ -153,6 +153,7 @@ REPLY_MAX = 256 * KIB  # bytes of a runner's reply that can hold a move
 OUTPUT_MAX = 64 * MIB  # bytes that a runner or a shell move may write before it is stopped
 KILL_GRACE = 2.0  # seconds between TERM and KILL
 BACKOFF_FIRST, BACKOFF_MAX = 60.0, 300.0  # seconds after the first failure, and at most
+LIMIT_MAX = 8 * DAY  # a usage limit whose reset is further away is not believed: the longest ones are of a week
 NEXT_BEAT_MIN, NEXT_BEAT_MAX = 5, 3600  # seconds a move may ask for
 NESTING_MAX = 64  # levels of JSON in a reading
 FLAPPING_BEATS = 5  # beats in a row on which a signal changed
@@ -317,6 +318,7 @@ class Metered(Record):
     usage: dict[str, int] | None = None  # tokens: input, output, cache_read, cache_write
     model: str = ""
     streamed: bool = False  # the output was of a format that looop knows
+    reset: float | None = None  # epoch seconds at which the limit that stopped the call resets, where an event says so
 
 
 class Move(Record):
@@ -2347,7 +2349,7 @@ _STATE: dict[str, JSON] = {  # state.json: everything that one beat leaves for t
     "noop_at": None,  # the same, where it was a noop
     "open": None,  # run id of a beat that has begun to decide; still there afterwards: it died
     "last": None,  # the last decided beat: {"run", "at", "outcome", "line", "journal_at", "result"}
-    "failure": None,  # {"count", "at", "until", "reason", "reply", "policy"}
+    "failure": None,  # {"count", "at", "until", "reason", "reply", "policy"}; "limit": the runner whose limit it is
     "interrupted": None,  # what a beat that died left behind, until a decider was told
     "next_beat_s": None,  # asked for by the last move, one beat only
     "during": None,  # {"run", "keys"}: what a person edited while the last decider ran
@@ -10347,9 +10349,12 @@ def meter_pi(objects: list[dict[str, JSON]]) -> Metered | None:
 def meter_claude(objects: list[dict[str, JSON]]) -> Metered | None:
     """Read claude's result, the last one of a stream."""
     results = [o for o in objects if o.get("type") == "result" and "subtype" in o]
+    limits = [o.get("rate_limit_info") for o in objects if o.get("type") == "rate_limit_event"]
+    rejected = [limit for limit in limits if dig(limit, "status") == "rejected"]
+    reset = moment(dig(rejected[-1], "resetsAt")) if rejected else None
     if not results:
-        begun = any(o.get("type") == "system" and o.get("subtype") == "init" for o in objects)
-        return Metered("", "claude ended without a result", streamed=True) if begun else None
+        begun = limits or any(o.get("type") == "system" and o.get("subtype") == "init" for o in objects)
+        return Metered("", "claude ended without a result", streamed=True, reset=reset) if begun else None
     last = results[-1]
     text: str = last["result"] if isinstance(last.get("result"), str) else ""
     error = ""
@@ -10371,6 +10376,7 @@ def meter_claude(objects: list[dict[str, JSON]]) -> Metered | None:
         ),
         model=", ".join(models) if isinstance(models, dict) else "",
         streamed=True,
+        reset=reset,
     )
 
 
@@ -10534,8 +10540,11 @@ def unchanged_gate(state: Mapping[str, JSON], reason: str, now: float) -> Verdic
     return Verdict("unchanged", "hold", "the world is as it was at the last decision")
 
 
-def backoff_gate(state: Mapping[str, JSON], policy: str, forced: str, now: float) -> Verdict:
-    """Hold a beat for a while after failures; an edit of PLAYBOOK or goals, or a person's `run`, ends the wait."""
+def backoff_gate(state: Mapping[str, JSON], policy: str, forced: str, now: float, runner: str = "") -> Verdict:
+    """Hold a beat for a while after failures; an edit of PLAYBOOK or goals, or a person's `run`, ends the wait.
+
+    `runner`: who would decide; a usage limit of another runner does not hold it.
+    """
     failure = state["failure"]
     if not failure:
         return Verdict("backoff", "pass")
@@ -10545,8 +10554,13 @@ def backoff_gate(state: Mapping[str, JSON], policy: str, forced: str, now: float
         return Verdict("backoff", "pass", f"{count}; a person asks")
     if policy != failure["policy"]:
         return Verdict("backoff", "pass", f"{count}; PLAYBOOK or goals were edited since")
-    if not 0 < left <= BACKOFF_MAX:  # more than that: the clock was set back
+    limited = failure.get("limit")
+    if limited and runner and limited != runner:
+        return Verdict("backoff", "pass", f"{count}; the limit is {limited}'s")
+    if not 0 < left <= (LIMIT_MAX if limited else BACKOFF_MAX):  # more than that: the clock was set back
         return Verdict("backoff", "pass", f"{count}; waited")
+    if limited:
+        return Verdict("backoff", "hold", f"{limited}'s limit resets at {utc_text(failure['until'])}", failure["until"])
     return Verdict("backoff", "hold", f"{count}: {failure['reason']}", failure["until"])
 
 
@@ -11489,6 +11503,99 @@ def runner_error(profile: Profile, run: str, ended: Ended, metered: Metered) -> 
     return ""
 
 
+_MONTHS = "jan feb mar apr may jun jul aug sep oct nov dec".split()
+_WEEKDAYS = "mon tue wed thu fri sat sun".split()
+_SPAN = r"\d+(?:\.\d+)? ?(?:ms|w(?:eeks?)?|d(?:ays?)?|h(?:(?:ou)?rs?)?|m(?:in(?:ute)?s?)?|s(?:ec(?:ond)?s?)?)(?![a-z])"
+# What runners say when a usage limit stops them, as it was recorded or reported:
+#   claude   Claude AI usage limit reached|1749924000 · You've hit your limit · resets 7pm (Europe/Berlin)
+#            resets Jan 12, 10:59am (America/New_York) · Your limit will reset at 1pm (Etc/GMT+5) · resets Fri 4:00 PM
+#   codex    try again at 7:05 PM · try again at Jul 5th, 2026 8:19 PM · try again in 5 days 22 hours 11 minutes
+#   pi       "resets_at":1777936568 · Try again in ~47 min.
+#   gemini   Your quota will reset after 18h31m10s · Please retry in 12.5s
+_RESET_FORMS = (
+    r"(?:limit reached\||resets?[_ ]?at\W{1,6})(?P<epoch>\d{10})(?:\d{3})?\b",
+    rf"(?:again|retry|resets?) (?:in|after) ~?(?P<span>{_SPAN}(?:,? ?(?:and )?{_SPAN})*)",
+    rf"(?:again|resets?)(?: at| on)? (?:(?P<weekday>{'|'.join(_WEEKDAYS)})[a-z]*,? (?:at )?)?"
+    rf"(?:(?P<month>{'|'.join(_MONTHS)})[a-z]*\.? (?P<day>\d{{1,2}})(?:st|nd|rd|th)?"
+    r"(?:,? (?P<year>20\d\d))?,?(?: at)? )?(?P<hour>\d{1,2})(?::(?P<minute>\d\d)(?::\d\d)?)?"
+    r"(?: ?(?P<half>[ap])\.?m\b\.?)?(?: \((?P<zone>[\w/+-]{1,40})\))?",
+)
+
+
+def limit_reset(metered: Metered, stderr: str, now: float) -> float | None:
+    """Return when the usage limit that stopped a call resets, in epoch seconds.
+
+    None: it names no reset, or one that is past or further away than LIMIT_MAX. Only the runner's own error counts: the
+    rest of its output also holds words of sensors and of the LLM.
+    """
+    import re
+
+    reset, flags = metered.reset, re.IGNORECASE | re.ASCII
+    message = " ".join(f"{metered.error} {stderr}".split())
+    if reset is None and re.search(r"limit|quota|capacity|exhausted|too many requests|\b429\b", message, flags):
+        for form in _RESET_FORMS:
+            for match in re.finditer(form, message, flags):
+                parts = {name: value for name, value in match.groupdict().items() if value is not None}
+                if "epoch" in parts:
+                    reset = float(parts["epoch"])
+                elif "span" in parts:
+                    reset = now + span_seconds(parts["span"].lower())
+                elif "half" in parts or "minute" in parts:  # a lone number is no time of day
+                    reset = clock_moment(parts, now)
+            if reset is not None:
+                break
+    return reset if reset is not None and now < reset <= now + LIMIT_MAX else None
+
+
+def span_seconds(text: str) -> float:
+    """Return the seconds of a span such as `18h31m10s` or `3 hours 12 minutes` (pure)."""
+    import re
+
+    units = {"w": 7 * DAY, "d": DAY, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+    return sum(float(number) * units[unit] for number, unit in re.findall(r"([\d.]+) ?(ms|[a-z])", text))
+
+
+def clock_moment(parts: Mapping[str, str], now: float) -> float | None:
+    """Return the epoch seconds of a time of day, None where there is no such time.
+
+    Without a date it is the next such time. One of the last two hours counts as past: some runners repeat an old reset.
+    """
+    import datetime
+
+    try:
+        here = datetime.datetime.fromtimestamp(now, named_zone(parts.get("zone", "")))
+        hour = int(parts["hour"])
+        if "half" in parts:
+            hour = hour % 12 + (12 if parts["half"] in "pP" else 0)
+        at = here.replace(hour=hour, minute=int(parts.get("minute", 0)), second=0, microsecond=0, fold=0)
+        if "month" in parts:
+            month = _MONTHS.index(parts["month"].lower()) + 1
+            at = at.replace(int(parts.get("year", here.year)), month, int(parts["day"]))
+            if "year" not in parts and at < here - datetime.timedelta(days=180):
+                at = at.replace(here.year + 1)
+        elif "weekday" in parts:
+            at += datetime.timedelta(days=(_WEEKDAYS.index(parts["weekday"].lower()) - here.weekday()) % 7)
+        elif at < here - datetime.timedelta(hours=2):
+            at += datetime.timedelta(days=1)
+        return at.timestamp()
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def named_zone(name: str) -> Any:
+    """Return the time zone of a name, None (the local one) where Python or the system does not know it."""
+    import datetime
+
+    if name.upper() in ("UTC", "GMT"):
+        return datetime.timezone.utc
+    try:
+        import zoneinfo
+
+        return zoneinfo.ZoneInfo(name) if name else None
+    except (ImportError, KeyError, ValueError, OSError):
+        return None
+
+
 def decide_builtin(inputs: Mapping[str, JSON]) -> dict[str, JSON]:
     """Decide without an LLM (pure): begin the interview, say how workers are, and what else changed."""
     workers = {worker["id"]: worker for worker in inputs["workers"]}
@@ -11984,18 +12091,33 @@ def money_gates(profile: Profile, runner: Runner, spend: Spend, decides: Sequenc
 # `.quiet` names the signature of state.json, so no beat takes the short way past it.
 
 
-def blame(state: dict[str, JSON], reason: str, reply: str, policy: str, now: float) -> None:
-    """Count a failure into a state, and set how long it holds the next decide back (pure)."""
+def blame(
+    state: dict[str, JSON],
+    reason: str,
+    reply: str,
+    policy: str,
+    now: float,
+    *,
+    runner: str = "",
+    reset: float | None = None,
+) -> None:
+    """Count a failure into a state, and set how long it holds the next decision back (pure).
+
+    With `reset`, until that usage limit of `runner` resets; from the second failure on never shorter than the backoff.
+    """
     count = 1 + (state["failure"]["count"] if state["failure"] else 0)
     until = now + backoff_after(count)
+    limited = reset is not None and (count == 1 or reset > until)
     state["failure"] = {
         "count": count,
         "at": now,
-        "until": until,
+        "until": reset if limited else until,
         "reason": reason,
         "reply": reply[:2000],
         "policy": policy,
     }
+    if limited:
+        state["failure"]["limit"] = runner
 
 
 _SEALED = ("wake.json", "prompt.md", "output.log", "reply.txt", "move.json", "intent.json")  # what `replay` goes by
@@ -12344,6 +12466,7 @@ class Beat:
         "policy",
         "profile",
         "reason",
+        "reset",
         "run",
         "runner",
         "started",
@@ -12361,6 +12484,7 @@ class Beat:
         self.mode = ""  # of the runner that decides
         self.reason = ""  # why there is something to decide
         self.policy = ""  # digest of PLAYBOOK and goals that a failure is held against
+        self.reset: float | None = None  # when the usage limit resets that the runner has met
         self.state: dict[str, JSON] = {}
         self.verdicts: list[Verdict] = []
         self.world: World  # set by `look`
@@ -12419,7 +12543,7 @@ class Beat:
         emit(self.profile, "held", gate=verdict.gate, detail=verdict.detail, until=until)
         surface(self.profile, notices(self.state["failure"], self.world.asks, self.world.sessions, [verdict]))
         wait = max(0, -int((now - verdict.until) // 1)) if verdict.until else None  # rounded up: not to wake too early
-        return Outcome("held", f"{verdict.gate}: {verdict.detail}", next_beat_s=wait)
+        return Outcome("held", f"{verdict.gate}: {with_local_times(verdict.detail, now)}", next_beat_s=wait)
 
     def judge(self, now: float) -> tuple[str, Verdict | None]:
         """Ask every gate, in order: (why there is something to decide, the gate that holds or None)."""
@@ -12428,12 +12552,18 @@ class Beat:
         self.verdicts = [
             paused_gate(read_pause(self.profile, now)),
             unchanged_gate(self.state, reason, now),
-            backoff_gate(self.state, policy_digest(self.world.digests()), self.forced, now),
+            self.backoff(now),
         ]
         if reason:
             runner = self.profile.runner(self.runner)
             self.verdicts += money_gates(self.profile, runner, *spend_for(self.profile, runner, now))
         return reason, next((verdict for verdict in self.verdicts if verdict.verdict == "hold"), None)
+
+    def backoff(self, now: float) -> Verdict:
+        """Ask the gate that holds after failures; whose turn it is matters where one runner has met its limit."""
+        limited = (self.state["failure"] or {}).get("limit")
+        runner = self.profile.runner(self.runner).name if limited else ""
+        return backoff_gate(self.state, policy_digest(self.world.digests()), self.forced, now, runner)
 
     def decide(self, reason: str) -> Outcome:
         """Make the capsule, have the runner decide, and act on it."""
@@ -12528,6 +12658,10 @@ class Beat:
         write_capsule(profile, self.run, "reply.txt", metered.text)
         error = runner_error(profile, self.run, ended, metered)
         if error:
+            said = capsule_text(profile, self.run, "stderr.log")[-4 * KIB :] + (
+                "" if metered.streamed else metered.text
+            )
+            self.reset = limit_reset(metered, said[-8 * KIB :], time.time())
             raise BadMove(error)
         return metered.cost, metered.text
 
@@ -12670,7 +12804,7 @@ class Beat:
         reply = capsule_text(profile, self.run, "reply.txt")
         row = next((row for row in recent_rows(profile, now - DAY) if row.get("run") == self.run), None)
         cost = row.get("cost_usd") if row else 0.0 if runner.mode == "builtin" else None
-        blame(self.state, reason, reply, self.policy, now)
+        blame(self.state, reason, reply, self.policy, now, runner=runner.name, reset=self.reset)
         result = {
             "outcome": "failed",
             "reason": reason,
@@ -13284,6 +13418,7 @@ def status_of(profile: Profile, now: float) -> dict[str, JSON]:
         "backoff": {
             "fails": failure["count"] if failure else 0,
             "until": utc_text(failure["until"]) if failure else None,
+            "limit": failure.get("limit") if failure else None,
         },
         "workers": session_rows(profile, workers, now),
         "asks": len(waiting),
@@ -13349,9 +13484,10 @@ def status_lines(profile: Profile, status: Mapping[str, JSON], now: float, paint
         end = local_moment(parse_utc(until), now) if until else "`looop resume`"
         pulse += paint("note", f"; paused until {end}{why}")
     backoff = status["backoff"]
-    if backoff["fails"] and parse_utc(backoff["until"]) > now:
-        fails = plural(backoff["fails"], "failure")
-        beat += paint("note", f"; backing off after {fails} until {local_moment(parse_utc(backoff['until']), now)}")
+    if backoff["fails"] and parse_utc(backoff["until"]) > now and backoff["limit"] in (None, status["runner"]):
+        until = local_moment(parse_utc(backoff["until"]), now)
+        fails = f"backing off after {plural(backoff['fails'], 'failure')} until {until}"
+        beat += paint("note", f"; {backoff['limit']}'s limit resets at {until}" if backoff["limit"] else f"; {fails}")
     rows = [
         ("pulse", pulse),
         ("last beat", beat),
@@ -13563,8 +13699,10 @@ def why_lines(why: Mapping[str, JSON], now: float, paint: Paint) -> list[str]:
         rows.append(("", change_line(Change(change["key"], change["old"], change["new"]))))
     for gate in why["gates"]:
         until = f", until {local_moment(parse_utc(gate['until']), now)}" if gate["until"] else ""
+        until = "" if gate["until"] and gate["until"] in gate["detail"] else until
         verdict = paint("note", "hold") if gate["verdict"] == "hold" else "pass"
-        detail = f": {one_line(gate['detail'], 200)}" if gate["detail"] and gate["gate"] != "unchanged" else ""
+        shown = gate["detail"] and gate["gate"] != "unchanged"
+        detail = f": {with_local_times(one_line(gate['detail'], 200), now)}" if shown else ""
         rows.append(("gate" if gate is why["gates"][0] else "", f"{gate['gate']} {verdict}{detail}{until}"))
     if why["move"]:
         told = move_lines(why["move"], why["journal"] or "")
@@ -14356,9 +14494,12 @@ def cmd_dry_run(profile: Profile, args: Mapping[str, JSON]) -> int:
         shown = {key: plan[key] for key in ("outcome", "reason", "gates", "prompt")}
         say_json(compact({**shown, "move": move}))
         return 0
-    say(f"{plan['outcome']}: {printable(plan['reason'] or 'the world is unchanged')}")
+    say(f"{plan['outcome']}: {printable(with_local_times(plan['reason'] or 'the world is unchanged', now))}")
     for gate in plan["gates"]:
-        say(f"  {gate['gate']} {gate['verdict']}" + (f": {printable(gate['detail'])}" if gate["detail"] else ""))
+        say(
+            f"  {gate['gate']} {gate['verdict']}"
+            + (f": {printable(with_local_times(gate['detail'], now))}" if gate["detail"] else "")
+        )
     if not plan["held"]:
         sys.stdout.write("\n" + plan["prompt"])
     if move is not None:

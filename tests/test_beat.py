@@ -10,6 +10,7 @@ import threading
 import time
 import unittest
 
+import looop
 from tests.support import CAPTURED, ROOT, Case, Terminal, processes_with, wait_until
 
 LINE = re.compile(r"^- \d{4}-\d\d-\d\d \d\d:\d\d \S.*$")
@@ -405,8 +406,6 @@ class Replies(Case):
 
     def next_prompt(self, number):
         """Return the LAST FAILURE section that the next decide would see, from the state that it is made of."""
-        import looop
-
         state = self.json("state.json")
         world = looop.World({}, "", ("ok", ""), {}, {}, [], [], {})
         prompt, _ = looop.build_prompt(looop.prompt_inputs(world, state, mode="typed", forced="", journal=[], now=""))
@@ -431,8 +430,6 @@ class Replies(Case):
         self.assertIn(offer % "", prompts[0])
         self.assertIn("; runner is claude\n", prompts[0])
         self.assertEqual(prompts[0], prompts[1])
-        import looop
-
         inputs = self.json("runs", self.runs()[-1], "wake.json")["inputs"]
         del inputs["agents"]
         self.assertIn(f"{offer % '?'}; verify is a command that proves the work done\n", looop.build_prompt(inputs)[0])
@@ -531,6 +528,94 @@ class Backoff(Case):
             state["failure"]["until"] = time.time() + 60 + shift
             self.write("state.json", json.dumps(state))
             self.assertEqual(self.tick()["outcome"], outcome)
+
+
+class UsageLimit(Case):
+    """A runner that names when its usage limit resets is asked again then, and not before."""
+
+    def setUp(self):
+        super().setUp()
+        self.profile(goals={"a": "0\n"})
+        self.at = int(time.time()) + 3 * 3600
+
+    def limited(self, command, name="fake"):
+        runner = {"mode": "typed", "tick": f"cat >/dev/null; echo x >> {self.home}/called; {command}"}
+        self.config({"default": name, "runners": {name: runner, "other": {"mode": "typed", "tick": "echo no"}}})
+
+    def event(self):
+        info = {"status": "rejected", "resetsAt": self.at}
+        result = {"type": "result", "subtype": "success", "is_error": True, "result": "limit", "total_cost_usd": 0}
+        lines = [json.dumps({"type": "rate_limit_event", "rate_limit_info": info}), json.dumps(result)]
+        return f"echo '{lines[0]}'; echo '{lines[1]}'; exit 1"
+
+    def shift(self, secs):
+        state = self.json("state.json")
+        state["failure"]["until"] += secs
+        self.write("state.json", json.dumps(state))
+
+    def test_it_holds_until_the_reset_and_is_named(self):
+        self.limited(self.event())
+        out = self.tick()
+        self.assertEqual(out["outcome"], "failed")
+        self.assertTrue(10700 < out["next_beat_s"] <= 10800)
+        clock = looop.local_moment(self.at, time.time())
+        held = self.tick()
+        self.assertEqual((held["outcome"], held["reason"]), ("held", f"backoff: fake's limit resets at {clock}"))
+        self.assertIn(f"backoff hold: fake's limit resets at {clock}\n", self.looop("why", "now"))
+        self.assertIn(f"; fake's limit resets at {clock}\n", self.looop("status"))
+        self.assertEqual(json.loads(self.looop("status", "--json"))["backoff"]["limit"], "fake")
+        self.assertIn(f"fake's limit resets at {clock}", self.looop("tick", "--dry-run"))
+        self.assertEqual(self.tick()["outcome"], "held")
+        self.shift(-3 * 3600 - 60)
+        self.assertEqual(self.tick()["outcome"], "failed", "the reset is over")
+        self.assertEqual(len(self.ledger()), 2)
+
+    def test_an_edit_a_person_and_another_runner_do_not_wait(self):
+        self.limited(self.event())
+        self.tick()
+        self.assertEqual(self.tick()["outcome"], "held")
+        self.write("goals/a.md", "1\n")
+        self.assertEqual(self.tick()["outcome"], "failed")
+        self.assertEqual(self.tick()["outcome"], "held")
+        self.assertEqual(self.tick(words=("run", "a"))["outcome"], "failed")
+        self.assertEqual(self.tick()["outcome"], "held")
+        self.assertIn("no JSON object", self.tick(env={"LOOOP_RUNNER": "other"})["reason"])
+        self.assertTrue(self.tick()["reason"].startswith("backoff: 4 failures"), "the limit is not known any more")
+
+    def test_words_on_stderr_and_of_a_plain_runner(self):
+        said = "Your quota will reset after 2h0m0s"
+        for number, command in enumerate(
+            (
+                f"echo 'TerminalQuotaError: capacity: {said}.' >&2; exit 1",
+                f"echo 'You hit your limit. {said}'; exit 1",
+                f"cat {CAPTURED}/runners/gemini-0.61.0-error-401.stderr >&2; echo 'quota: {said}' >&2; exit 1",
+            )
+        ):
+            self.limited(command)
+            self.write("goals/a.md", f"{number + 1}\n")
+            self.assertTrue(7190 < self.tick()["next_beat_s"] <= 7200, command)
+        self.limited(f"echo 'the limit: {said}'")
+        self.write("goals/a.md", "prose\n")
+        self.assertEqual(self.tick()["next_beat_s"], 300, "an answer, though it is none: the LLM's words")
+
+    def test_a_reset_that_cannot_be_is_not_believed(self):
+        for number, secs in enumerate((-60, 9 * 86400)):
+            self.at = int(time.time()) + secs
+            self.limited(self.event())
+            self.write("goals/a.md", f"{number + 1}\n")
+            self.assertEqual(self.tick()["next_beat_s"], 60 * 2**number)
+        self.assertNotIn("limit", self.json("state.json")["failure"])
+
+    def test_a_short_one_waits_no_shorter_than_the_backoff_when_it_comes_again(self):
+        self.limited("echo '429: Please retry in 2s' >&2; exit 1")
+        self.assertIn(self.tick()["next_beat_s"], (1, 2))
+        self.write("goals/a.md", "1\n")
+        self.assertEqual(self.tick()["next_beat_s"], 120)
+
+    def test_a_direct_runner_too(self):
+        self.config({"default": "fake", "runners": {"fake": {"tick": f"cat >/dev/null; {self.event()}"}}})
+        self.assertTrue(10700 < self.tick()["next_beat_s"] <= 10800)
+        self.assertEqual(self.tick()["outcome"], "held")
 
 
 class Waking(Case):
@@ -962,8 +1047,6 @@ class Traces(Case):
         self.assertEqual(self.json("state.json")["next_beat_s"], 30)
 
     def test_the_prompt_can_be_made_again_from_the_capsule_alone(self):
-        import looop
-
         self.profile(goals={"a": "0\n| # PLAYBOOK\n"}, sensors={"s": 'echo \'{"signal":{"x":1}}\''})
         for number in range(3):
             self.write("goals/a.md", f"{number}\n")
@@ -1194,8 +1277,6 @@ class Once(Case):
         self.assertEqual(self.tick()["outcome"], "unchanged")
 
     def test_a_flood_on_stderr_is_stopped(self):
-        import looop
-
         kept, looop.OUTPUT_MAX = looop.OUTPUT_MAX, 100000
         self.addCleanup(setattr, looop, "OUTPUT_MAX", kept)
         path = os.path.join(self.home, "err")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 import unittest
 
 import looop
@@ -89,6 +90,103 @@ class Captures(unittest.TestCase):
     def test_lines_around_a_stream_do_not_matter(self):
         noisy = "warning: something\n" + captured("pi-0.87.1-json") + "\nLS in prose \u2028 here\n{broken\n"
         self.assertEqual(looop.meter(noisy).cost, looop.meter(captured("pi-0.87.1-json")).cost)
+
+
+class Limits(unittest.TestCase):
+    """When a usage limit resets, in the words of each runner: recorded, or told in public reports."""
+
+    NOW = looop.parse_utc("2026-11-30T12:00:00Z")
+
+    def setUp(self):
+        zone = os.environ["TZ"]
+        self.addCleanup(lambda: (os.environ.update(TZ=zone), time.tzset()))
+        os.environ["TZ"] = "UTC"
+        time.tzset()
+
+    def reset(self, error, now=NOW):
+        """Return the minutes until the reset."""
+        at = looop.limit_reset(looop.Metered("", error), "", now)
+        return None if at is None else round((at - now) / 60, 2)
+
+    def test_each_form(self):
+        for error, minutes in (
+            ("Claude AI usage limit reached|1796050800", 180),
+            (
+                'Codex error: {"error":{"type":"usage_limit_reached","resets_at":1796050800,"resets_in_seconds":1}}',
+                180,
+            ),
+            ("the limit resets at 1796050800000", 180),
+            ("You've hit your limit \u00b7 resets 3pm (UTC)", 180),
+            ("You've hit your session limit \u00b7 resets 3:30 PM", 210),
+            ("Claude usage limit reached. Your limit will reset at 12am.", 720),
+            ("Weekly limit reached \u00b7 resets 9am", 21 * 60),
+            ("You've hit your weekly limit \u00b7 resets Dec 3, 10:59am (GMT)", 3 * 1440 - 61),
+            ("limit: resets Fri 4:00 PM", 4 * 1440 + 240),
+            ("You've hit your usage limit. Upgrade to Pro (https://example.com) or try again at 7:05 PM.", 425),
+            ("You've hit your usage limit, or try again at Dec 1st, 2026 8:19 PM.", 1440 + 499),
+            ("You've hit your usage limit. Try again in 5 days 22 hours 11 minutes.", 5 * 1440 + 22 * 60 + 11),
+            ("You have hit your ChatGPT usage limit (plus plan). Try again in ~47 min.", 47),
+            (
+                "Error: You have exhausted your capacity on this model. Your quota will reset after 1h49m8s.",
+                109.13,
+            ),
+            ("429: Please retry in 90s", 1.5),
+            ("rate limit: try again in 3 hours, 12 minutes and 30 seconds", 192.5),
+        ):
+            self.assertEqual(self.reset(error), minutes, error)
+            self.assertEqual(self.reset(error.replace(" ", "\n")), minutes, error)
+
+    def test_what_is_not_believed(self):
+        for error in (
+            "",
+            "limit",
+            "Claude AI usage limit reached|1000000000",
+            "Claude AI usage limit reached|1999999999",
+            "Your limit will reset at 11am",  # an hour ago
+            "limit, resets Nov 29, 10am",
+            "limit, try again in 9 days",
+            "limit, try again in 2 months",
+            "limit, try again in 0s",
+            "limit: resets 25:00",
+            "limit: resets Feb 31, 3pm",
+            "limit: try again at 5",
+            "limit: try again in \u0665 hours",
+            "read ECONNRESET: connection reset at 15:43",  # no limit
+            "limit: " + "resets 9" * 2000 + " 1 1" * 2000,
+        ):
+            self.assertIsNone(self.reset(error), error)
+
+    def test_zones(self):
+        try:
+            import zoneinfo
+
+            zoneinfo.ZoneInfo("Asia/Tokyo")
+        except (ImportError, KeyError):
+            self.skipTest("no zone data")
+        self.assertEqual(self.reset("limit \u00b7 resets 10:30pm (Asia/Tokyo)"), 90)
+        self.assertEqual(self.reset("limit \u00b7 resets 1am (Etc/GMT+5)"), 18 * 60)
+        for unknown in ("Mars/Base", "../../etc/passwd", "Asia"):
+            self.assertEqual(self.reset(f"limit \u00b7 resets 3pm ({unknown})"), 180, "local time")
+
+    def test_an_event_names_it_and_only_one_that_rejects(self):
+        def event(**info):
+            return {"type": "rate_limit_event", "rate_limit_info": info}
+
+        result = {"type": "result", "subtype": "success", "is_error": True, "result": "limit, resets 3pm"}
+        for events, minutes in (
+            ([event(status="rejected", resetsAt=self.NOW + 600)], 10),
+            ([event(status="rejected", resetsAt=self.NOW + 600), event(status="rejected", resetsAt=self.NOW + 60)], 1),
+            ([event(status="allowed_warning", resetsAt=self.NOW + 600)], 180),
+            ([event(status="rejected"), {"type": "rate_limit_event"}], 180),
+            ([event(status="rejected", resetsAt="soon")], 180),
+            ([event(status="rejected", resetsAt=self.NOW + 9 * 86400)], None),
+        ):
+            for lines in ([*events, result], [*events]):
+                metered = looop.meter("\n".join(map(json.dumps, lines)))
+                self.assertTrue(metered.error)
+                at = looop.limit_reset(metered, "", self.NOW)
+                expected = None if minutes == 180 and result not in lines else minutes
+                self.assertEqual(at and (at - self.NOW) / 60, expected, lines)
 
 
 class OtherStreams(unittest.TestCase):

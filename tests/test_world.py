@@ -276,6 +276,13 @@ class Gates(unittest.TestCase):
         self.assertEqual(gate(now=99.9)[0], "pass", "the clock was set back")
         self.assertEqual(gate(forced="g"), ("pass", "2 failures; a person asks", None))
         self.assertEqual(gate(policy="q"), ("pass", "2 failures; PLAYBOOK or goals were edited since", None))
+        failure.update(limit="pi", until=300.0 + 7 * 86400)
+        limit = ("hold", "pi's limit resets at 1970-01-08T00:05:00Z", 300.0 + 7 * 86400)
+        self.assertEqual(gate(), limit)
+        self.assertEqual(looop.backoff_gate({"failure": failure}, "p", "", 300.0, "pi").verdict, "hold")
+        self.assertEqual(looop.backoff_gate({"failure": failure}, "p", "", 300.0, "claude").verdict, "pass")
+        self.assertEqual((gate(forced="g")[0], gate(policy="q")[0], gate(now=1e6)[0]), ("pass", "pass", "pass"))
+        self.assertEqual(gate(now=-2 * 86400.0)[0], "pass", "the clock was set back")
         waits = [looop.backoff_after(count) for count in (1, 2, 3, 4, 5, 10**6)]
         self.assertEqual(waits, [60.0, 120.0, 240.0, 300.0, 300.0, 300.0])
 
