@@ -1744,7 +1744,7 @@ class Setting(Record):
     key: str  # its path in the config file; "": environment only
     env: str  # its environment variable; "": config only
     default: JSON
-    kind: str  # "seconds" | "count" | "usd" | "flag" | "text" | words separated by "|"
+    kind: str  # "seconds" | "count" | "usd" | "flag" | "text" | "keys" | words separated by "|"
     line: str  # what it means, for `config show` and the manual
 
 
@@ -1760,6 +1760,9 @@ SETTINGS: dict[str, Setting] = {
     "gate_playbook": Setting("gate.playbook", "", True, "flag", "a person approves changes of the PLAYBOOK"),
     "gate_shell": Setting("gate.shell", "", "irreversible", "irreversible|untrusted|always|never", "gated shell moves"),
     "notify": Setting("notify", "", "", "text", "a command that is given what needs you, on stdin"),
+    "detach_key": Setting(
+        "detach_key", "LOOOP_DETACH_KEY", "C-\\ C-\\", "keys", "leaves `attach`: up to three, like C-] or C-a d"
+    ),
     "git": Setting("git", "", None, "flag", "commit moves; null: when the data dir is a repository of its own"),
     "sensor_timeout": Setting("", "LOOOP_SENSOR_TIMEOUT", 60, "seconds", "deadline of a sensor"),
     "sensor_max_bytes": Setting("", "LOOOP_SENSOR_MAX_BYTES", 8192, "count", "size of a reading"),
@@ -1803,6 +1806,20 @@ _PRICE_KEYS = {"input": "usd", "cache_read": "usd", "cache_write": "usd", "outpu
 _TOP_KEYS = {s.key.split(".")[0] for s in SETTINGS.values() if s.key} | {"runners", "prices"}
 
 
+def detach_keys(text: str) -> list[tuple[int, str, bool]]:
+    """Read `C-a d` as (byte, character, whether with Ctrl) of each key (pure); raise ValueError for no detach key."""
+    keys = []
+    for word in text.split():
+        control, char = word[:2] in ("C-", "c-") and len(word) == 3, word[-1:]
+        if not (control or len(word) == 1) or not "!" <= char <= "~" or (control and not "@" <= char.upper() <= "_"):
+            break
+        keys.append((ord(char.upper()) & 0x1F if control else ord(word), char, control))
+    usual = {key[0] for key in keys} & {0x09, 0x0A, 0x0D, 0x1B}  # Tab, Enter and Esc send these
+    if usual or len(keys) != len(text.split()) or not 1 <= len(keys) <= 3 or not keys[0][2]:
+        raise ValueError("must be one to three keys, the first with C-, like C-] or C-a d; not C-i, C-j, C-m or C-[")
+    return keys
+
+
 def checked_value(value: JSON, kind: str) -> JSON:
     """Return a config value as the program uses its kind (pure); raise ValueError saying what it must be."""
     number = isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0 and value != float("inf")
@@ -1824,9 +1841,9 @@ def checked_value(value: JSON, kind: str) -> JSON:
         if isinstance(value, bool):
             return value
         raise ValueError("must be true or false")
-    if kind == "text":
+    if kind in ("text", "keys"):
         if isinstance(value, str) and "\0" not in value:
-            return value
+            return value if kind == "text" or detach_keys(value) else None  # which raises what is wrong with it
         raise ValueError("must be a string")
     if value in kind.split("|"):
         return value
@@ -2185,6 +2202,14 @@ class Profile:
             )
         return runners[name]
 
+    @property
+    def by_person(self) -> bool:
+        """Tell whether a person runs this, and not a move or a worker.
+
+        A program that clears its environment passes for a person, as any program of theirs would.
+        """
+        return not (self.env.get("LOOOP_RUN_ID") or self.env.get("LOOOP_CHILD"))
+
     def redacted(self, value: JSON) -> JSON:
         """Replace each secret of the environment by [NAME], in a text or in every text of a JSON value."""
         return redacted(value, self.secrets)
@@ -2204,7 +2229,7 @@ class Profile:
         for name in ("LOOOP_RUN_ID", "LOOOP_SESSION_ID"):
             env.pop(name, None)
         env["PATH"] = self._path = self._path or search_path(self.env)
-        env["LOOOP_CHILD"] = "1"  # what looop starts is not a person: `require_person`
+        env["LOOOP_CHILD"] = "1"  # what looop starts is not a person: `by_person`
         env["LOOOP_BIN"] = self.executable()
         env["LOOOP_DATA_DIR"] = self.data
         env["LOOOP_CLAIMS_DIR"] = self.path("claims")
@@ -3626,7 +3651,7 @@ class Grid:
         self.row = self.col = 0
         self.wrap = False  # the last column was written: the next character begins a new line
         self.joint = (-1, -1)  # where the cursor stood after a character that an emoji sequence may go on with
-        self.last = ""  # the character that REP repeats
+        self.last = ""  # the character that REP repeats, "" once something else has come
         self.top, self.bottom = 0, self.rows - 1
         self.modes = {"?7", "?25"}  # "?7": DEC private mode 7 is set; "4": ANSI mode 4
         self.tabs = set(range(8, SIZE_MAX, 8))
@@ -4378,9 +4403,11 @@ class Screen(Terminal):
                 continue
             pen = self.pen.then.get(token)
             if pen is not None:
-                self.pen = pen
+                self.pen, self.last = pen, ""
                 continue
             found = known.get(token) or self._look_up(token)
+            if token[-1] != "b":  # REP alone may follow the character that it repeats
+                self.last = ""
             found[0](self, found[1])
 
     def _text(self, text: str) -> None:
@@ -4559,9 +4586,8 @@ class Screen(Terminal):
 
     def _erase_display(self, p: Parameters) -> None:
         if p[0] == 0:
-            self.erase_cells(self.col, self.cols)
+            self._erase_line(p)
             self.erase_lines(self.row + 1, self.rows)
-            self.wrap = False
         elif p[0] == 1:
             self.erase_lines(0, self.row)
             self.erase_cells(0, self.col + 1)
@@ -4574,8 +4600,8 @@ class Screen(Terminal):
 
     def _erase_line(self, p: Parameters) -> None:
         if p[0] == 0:
-            self.erase_cells(self.col, self.cols)
-            self.wrap = False
+            if not self.wrap:  # else the cursor stands behind the last column, as most terminals have it
+                self.erase_cells(self.col, self.cols)
         elif p[0] == 1:
             self.erase_cells(0, self.col + 1)
         elif p[0] == 2:
@@ -4770,6 +4796,21 @@ def asks_terminal(data: bytes) -> bool:
     if re.compile(_QUESTION.encode("latin-1")).search(data):
         return True
     return at == len(data) - 1 or bool(re.compile(_UNFINISHED.encode("latin-1")).fullmatch(data, at))
+
+
+def unfinished_end(data: bytes) -> bytes:
+    """Return the sequence that output stops within, b"" for none; of one that is too long to matter its beginning."""
+    import re
+
+    unfinished = re.compile(_UNFINISHED.encode("latin-1")).fullmatch
+    at, end = data.rfind(b"\x1b"), b""
+    before = data.rfind(b"\x1b", 0, at) if at >= 0 and at == len(data) - 1 else -1
+    if before >= 0 and unfinished(data, before, at):
+        at, end = before, b"\x1b"  # it may be the first half of a string's end
+    elif at < 0 or not unfinished(data, at):
+        return b""
+    kept = data[at : at + STRING_MAX + 16]
+    return kept if len(kept) == len(data) - at else kept + end
 
 
 def screen_lines(screen: Screen, scrollback: int = 0) -> list[str]:
@@ -5366,7 +5407,6 @@ def xml_text(text: str) -> str:
 #
 # Sources: xterm's ctlseqs for what function keys send and for modifyOtherKeys, the kitty keyboard protocol for CSI u.
 
-DETACH = 0x1C  # C-\, twice
 PASTE_BEGIN, PASTE_END = b"\x1b[200~", b"\x1b[201~"
 
 _NAMED_KEYS = {  # those that are one byte
@@ -5461,23 +5501,26 @@ def defused(text: bytes) -> bytes:
 
 
 class DetachKey:
-    r"""Find C-\ C-\ in what a viewer types, as a byte, in kitty's CSI u and in modifyOtherKeys' form.
+    """Find the keys that end a visit in what a viewer types: as bytes, in kitty's CSI u, in modifyOtherKeys' form.
 
-    The first C-\ is held back until the next key tells what it was for, or its owner's patience ends (`release`). An
-    escape sequence that could still become a C-\ is held too, but only from a terminal that was told to send such.
+    What may be the first of several is held back until the next key tells what it was for, or its owner's patience ends
+    (`release`). An escape sequence that could still become one is held too, but only from a terminal that was told to
+    send such.
     """
 
-    __slots__ = ("extended", "held", "partial")
+    __slots__ = ("_count", "_keys", "extended", "held", "partial")
 
-    def __init__(self) -> None:
-        self.held = b""  # a first C-\ as it was typed
+    def __init__(self, keys: str = "C-\\ C-\\") -> None:
+        self._keys = detach_keys(keys)
+        self._count = 0  # how many of them were typed
+        self.held = b""  # those, as they were typed
         self.partial = b""  # an escape sequence that is not whole
         self.extended = False  # whether the terminal was told to spell keys as escape sequences
 
     def typed(self, data: bytes) -> tuple[bytes, bool]:
         """Return (what goes to the session, whether to detach)."""
         data, self.partial = self.partial + data, b""
-        if not self.held and DETACH not in data and b"\x1b" not in data:
+        if not self.held and self._keys[0][0] not in data and b"\x1b" not in data:
             return data, False
         out, place = b"", 0
         while place < len(data):
@@ -5485,55 +5528,70 @@ class DetachKey:
             if key is None:
                 self.partial = data[place:]
                 break
-            kind, end = key
-            if kind == "press":
-                if self.held:
-                    self.held = b""
-                    return out, True
-                self.held = data[place:end]
-            elif kind == "release" and self.held:
-                self.held += data[place:end]
-            else:
-                out, self.held = out + self.held + data[place:end], b""
-            place = end
+            presses, end = key
+            piece, place = data[place:end], end
+            if presses is None and self.held:
+                self.held += piece
+                continue
+            if self._count not in (presses or ()):  # what is held was for something else
+                out += self._forget()
+            if self._count not in (presses or ()):
+                out += piece
+                continue
+            self.held += piece
+            self._count += 1
+            if self._count == len(self._keys):
+                self._forget()
+                return out, True
         return out, False
+
+    def _forget(self) -> bytes:
+        held, self.held, self._count = self.held, b"", 0
+        return held
 
     def release(self) -> bytes:
         """Give back what is held: it was not the detach key."""
-        data, self.held, self.partial = self.held + self.partial, b"", b""
+        data, self.partial = self._forget() + self.partial, b""
         return data
 
-    def _key_at(self, data: bytes, place: int) -> tuple[str, int] | None:
-        """Return what begins at a place, ("press" | "release" | "", its end); None: it is not whole yet."""
-        if data[place] == DETACH:
-            return "press", place + 1
-        end = place + 1
+    def _key_at(self, data: bytes, place: int) -> tuple[list[int] | None, int] | None:
+        """Return what begins at a place, (which of the keys it presses, its end); None: it is not whole yet.
+
+        Which is None where a key is let go.
+        """
+        wanted, end = (0, self._count), place + 1
         if data[place] != 0x1B:
-            while end < len(data) and data[end] not in (DETACH, 0x1B):
+            presses = [at for at in wanted if self._keys[at][0] == data[place]]
+            while not presses and not self.held and end < len(data) and data[end] not in (self._keys[0][0], 0x1B):
                 end += 1
-            return "", end
+            return presses, end
         end += 1
         if data[place + 1 : end] not in (b"", b"["):
-            return "", place + 1
+            return [], place + 1
         while end < len(data) and data[end] in b"0123456789;:":
             end += 1
         if end >= len(data):
-            return None if self.extended and len(data) - place < 32 else ("", len(data))
-        return self._kind_of(data[place + 2 : end], data[end : end + 1]), end + 1
+            return None if self.extended and len(data) - place < 32 else ([], len(data))
+        code, modifiers = self._spelled(data[place + 2 : end], data[end : end + 1])
+        return [at for at in wanted if self._is(at, code, modifiers)] if modifiers >= 0 else None, end + 1
+
+    def _is(self, at: int, code: list[bytes], modifiers: int) -> bool:
+        _, char, control = self._keys[at]
+        number = b"%d" % ord(char.lower())
+        there = number in (*code[:1], *code[2:3])  # or at that place of the keyboard, where it writes Cyrillic
+        return there and modifiers == (4 if control else int(char.isupper()))
 
     @staticmethod
-    def _kind_of(parameters: bytes, final: bytes) -> str:
-        r"""Tell whether a control sequence is C-\ being pressed, or a key that is let go."""
+    def _spelled(parameters: bytes, final: bytes) -> tuple[list[bytes], int]:
+        """Return (codes, modifiers) of a key that a control sequence spells; no codes: none; -1: it is let go."""
         fields = [field.split(b":") for field in parameters.split(b";")]
         kitty, xterm = final == b"u", final == b"~" and len(fields) == 3 and fields[0] == [b"27"]
-        if not (kitty or xterm) or len(fields) < 2:
-            return ""
-        code, modifiers = fields[2 if xterm else 0], fields[1]
+        if not (kitty or xterm):
+            return [], 0
+        code, modifiers = fields[2 if xterm else 0], fields[1] if len(fields) > 1 else [b"1"]
         if modifiers[1:2] == [b"3"] or code[0] in _MODIFIER_KEYS:
-            return "release"  # of whatever key: nothing is typed by it
-        there = code[0] == b"92" or code[2:3] == [b"92"]  # or at that place of the keyboard, where it writes Cyrillic
-        control = modifiers[0].isdigit() and (int(modifiers[0]) - 1) & 0x3F == 4  # Caps and Num Lock do not count
-        return "press" if there and control else ""
+            return code, -1  # whatever key it is: nothing is typed by it
+        return code, (int(modifiers[0]) - 1) & 0x3F if modifiers[0].isdigit() else 0  # without Caps and Num Lock
 
 
 class ReplyFilter:
@@ -5687,7 +5745,8 @@ class Frames:
 # ======================================================================================================================
 # One folder per session, sessions/<id>/, from which everything about it can be told, alive or dead:
 #
-#     meta.json    what was started: id, cmd, cwd, size, when, version, protocol; and its supervisor: pid, start, boot
+#     meta.json    what was started: id, kind, cmd, cwd, size, when, version, protocol; and its supervisor: pid, start,
+#                  boot
 #     status.json  how it stands; written by the supervisor alone
 #     lock         held by the supervisor for its life: this, and not a number of a process, is what alive means
 #     sock         where the supervisor listens
@@ -5707,6 +5766,11 @@ IDLE_AFTER = 5.0  # seconds of silence after which a session is called idle
 STUCK_AFTER = 900.0  # and after which it is called stuck
 FAREWELL = 1.0  # seconds that clients have to take what is queued for them, once the session has ended
 PULSE = "pulse"
+KINDS = (
+    "worker",  # has a task: the loop sees it, and its moves reach it
+    "session",  # a person's own terminal: the loop neither sees nor touches it
+    "pulse",
+)
 
 
 class Session(Record):
@@ -5719,6 +5783,14 @@ class Session(Record):
     note: str | None  # the flag's message
     raised: float = 0.0  # when it was put up, in epoch seconds
     verdict: str | None = None  # what its check came to
+
+    @property
+    def kind(self) -> str:
+        """Return its row of KINDS; looop up to 0.6 wrote no kind, only whether it was a worker."""
+        if self.id == PULSE:
+            return PULSE
+        kind = self.meta.get("kind")
+        return kind if kind in KINDS else "worker" if self.meta.get("worker") else "session"
 
     @property
     def state(self) -> str:
@@ -5754,7 +5826,7 @@ def session_folder(profile: Profile, session: str) -> str:
     return profile.path("sessions", session)
 
 
-_TEXTS = frozenset("cmd cwd runner verify boot version reason".split())
+_TEXTS = frozenset("kind cmd cwd runner verify boot version reason".split())
 _NUMBERS = frozenset("cols rows pid exit_code signal".split())
 
 
@@ -5837,8 +5909,30 @@ def list_sessions(profile: Profile) -> list[Session]:
 
 
 def worker_sessions(profile: Profile) -> list[Session]:
-    """Return every session but the pulse's, by id. Raise Failure when the store cannot be read."""
-    return [session for session in list_sessions(profile) if session.id != PULSE]
+    """Return the workers, by id. Raise Failure when the store cannot be read."""
+    return [session for session in list_sessions(profile) if session.kind == "worker"]
+
+
+def fleet_sessions(profile: Profile) -> list[Session]:
+    """Return the workers and the person's own sessions, by id. Raise Failure when the store cannot be read."""
+    return [session for session in list_sessions(profile) if session.kind != PULSE]
+
+
+def visible_sessions(profile: Profile) -> list[Session]:
+    """Return the sessions that the caller may see: a person all of them, a move or a worker not the person's own."""
+    return [session for session in list_sessions(profile) if profile.by_person or session.kind != "session"]
+
+
+def require_reach(profile: Profile, verb: str, session: Session) -> None:
+    """Raise Failure when a move or a worker reaches for a person's own session.
+
+    What is typed there would speak for the person, and what it shows is the person's.
+    """
+    if session.kind == "session" and not profile.by_person:
+        raise Failure(
+            f"{verb}: {session.id}: is the person's own session",
+            "a move or a worker reaches workers only; ask the person",
+        )
 
 
 def boot_id() -> str:
@@ -5859,12 +5953,13 @@ def known_session(profile: Profile, verb: str, text: str, drive: bool = True) ->
     if text == PULSE or valid_id(text):
         session = read_session(profile, text)
         if session is None:
-            names = [other.id for other in list_sessions(profile)]
+            names = [other.id for other in visible_sessions(profile)]
             begins = [name for name in names if name.startswith(text)]
             if len(begins) > 1:
                 raise Failure(f"{verb}: {text}: could be {', '.join(begins)}", "say more of the id", EXIT_USAGE)
             session = read_session(profile, begins[0]) if begins else None
         if session:
+            require_reach(profile, verb, session)
             if drive and session.id == PULSE:
                 raise Failure(f"{verb}: pulse: is not a worker", "`looop up`, `looop down` and `looop watch pulse`")
             check_private(session.folder)
@@ -5872,7 +5967,7 @@ def known_session(profile: Profile, verb: str, text: str, drive: bool = True) ->
     if text == PULSE:
         raise Failure(f"{verb}: pulse: does not run", "`looop up` starts it")
     near = near_words(text, names)
-    raise Failure(f"{verb}: {one_line(text, 80)}: there is no such session", near or "looop ls -a")
+    raise Failure(f"{verb}: {one_line(text, 80)}: there is no such session", near or "`looop ls` lists them")
 
 
 def living_session(profile: Profile, verb: str, text: str, drive: bool = True) -> Session:
@@ -5891,7 +5986,7 @@ def what_begins_anew(session: Session) -> str:
     """Say how to go on with a session that has ended."""
     if str(session.meta.get("cmd")).split()[-1:] == ["_interview"] and session.code:
         return "`looop _interview` goes on where you were"
-    return f"`looop start-session {session.id} …` begins anew"
+    return f"`looop restart {session.id}` runs it again"
 
 
 def ended_words(session: Session) -> str:
@@ -6112,10 +6207,11 @@ class LogWriter:
     def __init__(self, folder: str, cap: int) -> None:
         self.folder = folder
         self.cap = max(cap, 8 * KIB)  # bytes of both files together
-        self.start = 0  # offset at which output.log begins
-        self.size = 0  # bytes in it
         self.lost = 0  # bytes that could not be written
         self.fd = open_to_write(f"{folder}/output.log", self._FLAGS)
+        self.size = file_size(f"{folder}/output.log")  # bytes in it: it may go on with an earlier run's
+        older = [(start + file_size(path)) for start, path in older_logs(folder)]
+        self.start = max(older, default=0)  # offset at which output.log begins
 
     @property
     def end(self) -> int:
@@ -6414,6 +6510,7 @@ class Order(Record):
     rows: int
     umask: int  # of whoever starts it: the command gets it
     log_cap: int  # bytes
+    kind: str = "session"  # a row of KINDS
 
 
 def clamped_size(cols: JSON, rows: JSON) -> tuple[int, int]:
@@ -6703,8 +6800,7 @@ class Canvas:
         if not self._question and b"\x1b" not in data and b"\x05" not in data:
             return False
         probe = self._question + data
-        escape = probe.rfind(b"\x1b", max(0, len(probe) - 64))
-        self._question = probe[escape:] if escape >= 0 else b""
+        self._question = unfinished_end(probe)
         return asks_terminal(probe)
 
     def resize(self, cols: int, rows: int) -> None:
@@ -7234,6 +7330,8 @@ class Supervisor(Switchboard):
             _signal.signal(number, _signal.SIG_IGN)
         self.loop.readers[wake] = lambda: self._heard(os.read(wake, 512))
         self._listen()
+        if self.log.end:  # of the run before: what it did to the terminal is over
+            self.log.write(b"\x1bc")
         self._start_command()
         self.loop.after(FOLDER_EVERY, self._look_after_folder)
 
@@ -7314,7 +7412,7 @@ class Supervisor(Switchboard):
             write_atomic("status.json", json_line(self.status).encode(), sync=False)
         except OSError:  # a full disk has no room for a second file
             overwrite("status.json", json_line(self.status).encode())
-        if "state" in changes:
+        if "state" in changes and self.order.kind != "session":  # the loop does not see a person's own
             ring(os.path.dirname(os.path.dirname(self.order.folder)))
 
     # --- output
@@ -7741,10 +7839,12 @@ class Start(Record):
     command: str = ""  # a command line; "": the runner's
     prompt: str = ""  # the brief of a worker
     runner: str = ""  # its name; "": as the settings choose
-    cwd: str = ""  # "": the data dir
+    cwd: str = ""  # "": the data dir; of a person's own session the folder where they are
     cols: int = 120
     rows: int = 40
     verify: str = ""  # a command that tells whether the work is done
+    kind: str = ""  # a row of KINDS; "": as `kind_of` says
+    again: bool = False  # it goes on with the log of the ended session that had its id
 
 
 def start_session(profile: Profile, start: Start, pulse: bool = False) -> Session:
@@ -7755,7 +7855,8 @@ def start_session(profile: Profile, start: Start, pulse: bool = False) -> Sessio
     if not check_data_dir(profile):
         make_private_dir(profile.data)
     keep_scratch_out(profile)
-    cwd = os.path.abspath(start.cwd or profile.data)
+    here = os.getcwd() if not start.cwd and kind_of(profile, start) == "session" else profile.data
+    cwd = os.path.abspath(start.cwd or here)
     if not os.path.isdir(cwd):
         raise Failure(f"start-session: {cwd}: is not a directory", "--cwd names where it shall run")
     command = start.command or worker_command(profile, start)
@@ -7768,15 +7869,16 @@ def start_session(profile: Profile, start: Start, pulse: bool = False) -> Sessio
         order = new_order(profile, start, command, cwd)
         write_meta(profile, aside, order, start)
         with store_lock(profile):
-            take_id(profile, start.id, aside)
+            take_id(profile, start, aside)
         try:
             if start.prompt:  # not before the id is ours: the worker who has it may still read its own
                 make_private_dir(profile.path("prompts"))
                 write_atomic(profile.path("prompts", f"{start.id}.md"), brief_of(profile, start), sync=False)
             launch(order, lock.fd)
         except (Failure, OSError):  # nothing runs; what else interrupts this leaves a session that lives, or is lost
-            with store_lock(profile):
-                remove_session(profile, start.id)
+            if not start.again:
+                with store_lock(profile):
+                    remove_session(profile, start.id)
             raise
     finally:
         if lock.fd >= 0:
@@ -7860,13 +7962,23 @@ _SHELL_WORDS = frozenset(
 
 def new_order(profile: Profile, start: Start, command: str, cwd: str) -> Order:
     """Say what the supervisor is to run."""
-    env = session_env(profile, start.id, worker=not start.command)
+    env = session_env(profile, start.id, kind_of(profile, start) == "worker")
     shell = shell_path(profile.env)
     umask = os.umask(0o077)
     os.umask(umask)
     cap = int(profile.setting("log_max_bytes"))
     folder = session_folder(profile, start.id)
-    return Order(start.id, folder, command, [shell, "-c", command], cwd, env, start.cols, start.rows, umask, cap)
+    kind = kind_of(profile, start)
+    size = start.cols, start.rows
+    return Order(start.id, folder, command, [shell, "-c", command], cwd, env, *size, umask, cap, kind)
+
+
+def kind_of(profile: Profile, start: Start) -> str:
+    """Tell what a session is to be: what an agent starts, or has a task or a check, is a worker."""
+    if start.kind or start.id == PULSE:
+        return start.kind or PULSE
+    own = start.command and not start.prompt and not start.verify and profile.by_person
+    return "session" if own else "worker"
 
 
 def write_meta(profile: Profile, folder: str, order: Order, start: Start) -> None:
@@ -7875,11 +7987,12 @@ def write_meta(profile: Profile, folder: str, order: Order, start: Start) -> Non
     meta: dict[str, JSON] = {
         "id": order.id,
         "cmd": profile.redacted(order.command),
+        "redacted": profile.redacted(order.command + start.verify) != order.command + start.verify,
         "cwd": order.cwd,
         "cols": order.cols,
         "rows": order.rows,
-        "worker": "LOOOP_CHILD" in order.env,
-        "runner": (start.runner or profile.runner().name) if not start.command else None,
+        "kind": order.kind,
+        "runner": start.runner or (None if start.command else profile.runner().name),
         "verify": profile.redacted(start.verify) or None,
         "started_at": utc_text(now),
         "started": round(now, 3),
@@ -7890,8 +8003,9 @@ def write_meta(profile: Profile, folder: str, order: Order, start: Start) -> Non
     write_atomic(f"{folder}/meta.json", json_line(meta, exact=True).encode(), sync=False)
 
 
-def take_id(profile: Profile, session: str, aside: str) -> None:
+def take_id(profile: Profile, start: Start, aside: str) -> None:
     """Give a folder that is ready its id, in the place of a dead session of that id. The store's lock is held."""
+    session = start.id
     before = read_session(profile, session)
     if before and before.alive:
         raise Failure(
@@ -7902,15 +8016,18 @@ def take_id(profile: Profile, session: str, aside: str) -> None:
     if os.path.isfile(folder):
         raise Failure(f"start-session: {session}: {folder}: is a file, and no session", "move it away")
     if os.path.isdir(folder):
+        for name in os.listdir(folder) if start.again else ():
+            if name.startswith("output.") and name.endswith(".log"):
+                os.rename(f"{folder}/{name}", f"{aside}/{name}")
         remove_session(profile, session)
     os.rename(aside, folder)
 
 
 def session_env(profile: Profile, session: str, worker: bool) -> dict[str, str]:
-    """Return the environment of a session's command; `worker`: an agent, which speaks for no person."""
+    """Return the environment of a session's command; a worker does not speak for the person."""
     env = without_caller(profile.child_env(), "terminal")
     env.update(LOOOP_SESSION_ID=session, TERM="xterm-256color", COLORTERM="truecolor")
-    if not worker and "LOOOP_CHILD" not in profile.env:
+    if not worker:
         del env["LOOOP_CHILD"]
     return env
 
@@ -8437,7 +8554,7 @@ HELD_MAX = 64 * KIB  # bytes of a sequence that is not whole, before it is let t
 FRAME_EVERY = 1 / 30  # seconds between pictures where the sizes differ
 LATE_REPLY = 0.5  # seconds after which a supervisor, or a terminal, is taken for one that hangs
 LEAVING_TIME = 2.0  # seconds that a session has to take what was typed before the person left
-DETACH_PATIENCE, ESCAPE_PATIENCE = 0.5, 0.03  # seconds to wait for the second C-\, for the rest of a key
+DETACH_PATIENCE, ESCAPE_PATIENCE = 0.5, 0.03  # seconds to wait for the rest of the detach key, of a key
 
 _ENDING = (_signal.SIGTERM, _signal.SIGHUP, _signal.SIGINT, _signal.SIGQUIT)  # signals that end the visit
 _TYPING_MODES = {1, 66, 1000, 1002, 1003, 1004, 1005, 1006, 1007, 1015, 1016, 2004, 2031}  # change what keys send
@@ -8690,7 +8807,8 @@ class Attached:
         self.read_only = read_only
         self.modes = TerminalModes(not read_only)
         self.window: Window | None = None  # where the terminal has another size than the session
-        self.detach = DetachKey()
+        self.keys = profile.setting("detach_key")
+        self.detach = DetachKey(self.keys)
         self.patience = 0.0  # until when what may be the detach key is held; 0: nothing is
         self.outbox = b""  # typing that the supervisor has not taken yet
         self.before: list[Any] = []  # the terminal's modes (termios) before
@@ -8722,7 +8840,9 @@ class Attached:
                 if not reply.get("ok"):
                     raise Failure(*refused(f"attach: {self.session.id}", reply))
                 self.begun = True
-                self._show(b"\x1b[22;0t\x1b[%d;1H%s" % (rows, b"\n" * (rows - 1)))  # what stood there scrolls away
+                leaves = f"[{self.session.id}: {'q' if self.read_only else self.keys} leaves]\r\n".encode()
+                scrolled = b"\x1b[%d;1H%s" % (rows, b"\n" * (rows - 1))  # what stood there, and that line
+                self._show(leaves + b"\x1b[22;0t" + scrolled)
                 self._begin(int(reply["cols"]), int(reply["rows"]))
                 try:
                     self._relay(channel, signals)
@@ -8972,17 +9092,6 @@ class Attached:
 # What verbs and moves do with sessions: type into them, flag them, end them, tell how they are.
 
 
-def refuse_to_type(profile: Profile, session: Session, verb: str) -> None:
-    """Raise Failure when what is no person would type into a terminal that a person types in.
-
-    There it would speak for the person: `looop approve` is theirs to type.
-    """
-    if profile.env.get("LOOOP_CHILD") and not session.meta.get("worker"):
-        raise Failure(
-            f"{verb}: {session.id}: is a person's own terminal", "a worker types into workers; ask the person"
-        )
-
-
 def send_text(session: Session, data: bytes, raw: bool, enter: bool, timeout: float = 30.0) -> dict[str, JSON]:
     """Type into a session; return what the supervisor says: `sent`, `offset`. Raise Failure when it is not taken."""
     op: dict[str, JSON] = {"op": "input"} if raw else {"op": "type", "enter": enter}
@@ -9088,17 +9197,33 @@ def end_leftovers(profile: Profile, session: Session) -> None:
         time.sleep(0.02)
 
 
-def restart_session(session: Session) -> dict[str, JSON]:
-    """End a session's command and start it again, in the same session at the same size."""
+def restart_session(profile: Profile, session: Session) -> None:
+    """Start a session's command again, at the same size and with the same log; where it still runs, end it first."""
+    if not session.alive:
+        revive_session(profile, session)
+        return
     try:
         reply = ask_session(session, "restart", timeout=HUP_GRACE + TERM_GRACE + 10.0)
         status = reply.get("status")
         if dig(status, "state") not in ALIVE_STATES:
             words = one_line(str(dig(status, "reason") or "it was ended"), 200)
             raise Unsettled(f"restart: {session.id}: {words}", what_begins_anew(session))
-        return reply
     except Gone:
         raise Unsettled(f"restart: {session.id}: ended meanwhile", "looop ls") from None
+
+
+def revive_session(profile: Profile, session: Session) -> None:
+    """Start the command of a session that has ended, as its files tell it. Raise Failure where they do not."""
+    meta, name = session.meta, session.id
+    if not meta.get("cmd") or meta.get("redacted"):
+        why = "its command held a secret, which is not kept" if meta.get("cmd") else "its command is not known"
+        raise Failure(f"restart: {name}: {why}", f"`looop start-session {name} …` starts it anew")
+    if session.state == "lost":
+        end_leftovers(profile, session)
+    sizes = (session.status.get(key) or meta.get(key) or usual for key, usual in (("cols", 120), ("rows", 40)))
+    cols, rows = clamped_size(*sizes)
+    start = Start(name, meta["cmd"], "", meta.get("runner") or "", meta.get("cwd") or "", cols, rows)
+    start_session(profile, start.replace(verify=meta.get("verify") or "", kind=session.kind, again=True))
 
 
 def health_of(state: str, code: JSON, flagged: bool, asking: bool, silent: float, *, verify: str | None = None) -> str:
@@ -9110,7 +9235,7 @@ def health_of(state: str, code: JSON, flagged: bool, asking: bool, silent: float
             return "flagged"
         return "stuck" if silent >= STUCK_AFTER else "idle" if silent >= IDLE_AFTER else "busy"
     if state == "exited" and code == 0:
-        return {"pending": "idle", "fail": "failed"}.get(str(verify), "done")
+        return {"pending": "unchecked", "fail": "failed"}.get(str(verify), "done")
     if state == "exited":
         return "failed"
     return "failed" if state == "failed" else "dead"
@@ -9136,6 +9261,8 @@ def session_row(session: Session, now: float, asking: bool = False, claims: Sequ
         "verify": session.verify,
         "claims": list(claims),
         "size": f"{status.get('cols') or session.meta.get('cols')}x{status.get('rows') or session.meta.get('rows')}",
+        "kind": session.kind,
+        "cwd": session.meta.get("cwd"),
     }
 
 
@@ -9164,8 +9291,14 @@ def reap_sessions(profile: Profile, now: float) -> None:
         profile.warn(f"sessions: {error}: none is removed")
 
 
-def require_room(profile: Profile, verb: str) -> None:
-    """Raise Failure when as many sessions live as looop may start; a person's own starts are counted, not bound."""
+def require_room(profile: Profile, verb: str, session: str) -> None:
+    """Raise Failure when the loop may not start this worker: too many live, or the id is a person's own session's.
+
+    The workers that a person has started are counted, not bound.
+    """
+    before = read_session(profile, session) if valid_id(session) else None
+    if before and before.kind == "session":
+        raise Failure(f"{verb}: {session}: is the id of the person's own session", "take another one")
     alive = [session.id for session in worker_sessions(profile) if session.alive]
     limit = profile.setting("max_workers")
     if len(alive) >= limit:
@@ -9782,7 +9915,7 @@ class World(Record):
     workers: list[JSON]  # as the decider is told of them
     asks: list[dict[str, JSON]]
     stamps: dict[str, str]  # signature of every file that was read, taken before it was read
-    sessions: Sequence[Session] = ()  # the workers
+    sessions: Sequence[Session] = ()  # the workers, and the person's own, whose flags are told
     claims: Sequence[Claim] = ()  # that are held
 
     def digests(self) -> dict[str, str]:
@@ -9826,7 +9959,8 @@ def observe(profile: Profile, readings: Mapping[str, Reading]) -> World:
             items[f"goal:{goal}"], goals[goal] = item, text
     for name, reading in readings.items():
         items[f"sensor:{name}"] = signal_item(reading)
-    workers = list_workers(profile, stamps)
+    sessions = list_fleet(profile, stamps)
+    workers = [session for session in sessions if session.kind == "worker"]
     items.update((f"worker:{worker.id}", value_item(worker_value(worker))) for worker in workers)
     asks = current_asks(profile)
     for ask in asks:
@@ -9835,7 +9969,7 @@ def observe(profile: Profile, readings: Mapping[str, Reading]) -> World:
     hashed = world_hash({key: item.digest for key, item in items.items()})
     told = [told_worker(worker) for worker in workers]
     held = [claim for claim in list_claims(profile, time.time()) if claim.state == "held"]
-    return World(items, hashed, playbook, goals, dict(readings), told, asks, stamps, workers, held)
+    return World(items, hashed, playbook, goals, dict(readings), told, asks, stamps, sessions, held)
 
 
 def told_worker(worker: Session) -> dict[str, JSON]:
@@ -9854,18 +9988,17 @@ def worker_value(session: Session) -> dict[str, JSON]:
     return {"state": state, "exit_code": code, "flag": session.note, "verify": session.verify}
 
 
-def list_workers(profile: Profile, stamps: dict[str, str]) -> list[Session]:
-    """Return the workers, by id. Raise Failure when they cannot be read."""
+def list_fleet(profile: Profile, stamps: dict[str, str]) -> list[Session]:
+    """Return every session but the pulse's, by id. Raise Failure when they cannot be read."""
     folder = profile.path("sessions")
     stamps[folder] = signature(folder)
     for session in filter(valid_id, names_in(folder, "sessions")):
         for name in ("status.json", "note"):
             stamps[f"{folder}/{session}/{name}"] = signature(f"{folder}/{session}/{name}")
-    workers = worker_sessions(profile)
-    stamps.update(
-        (f"{worker.folder}/lock", "held") for worker in workers if worker.alive
-    )  # its release leaves no trace
-    return workers
+    sessions = fleet_sessions(profile)
+    alive = (session.folder for session in sessions if session.alive)
+    stamps.update((f"{session}/lock", "held") for session in alive)  # its release leaves no trace
+    return sessions
 
 
 def stamp_of(path: str) -> str:
@@ -11726,7 +11859,7 @@ def do_start_worker(scene: Scene) -> Done:
     )
     if why:
         return to_person(scene, f"its check would be run: {why}")
-    require_room(profile, "start_worker")
+    require_room(profile, "start_worker", fields["id"])
     start = Start(fields["id"], "", fields["prompt"], fields.get("runner", ""), verify=fields.get("verify", ""))
     session = start_session(profile, start)
     if profile.runner(start.runner).mode == "builtin":
@@ -11743,8 +11876,8 @@ def living_worker(profile: Profile, verb: str, name: str) -> Session:
     session = living_session(profile, verb, name)
     if session.id != name:  # a person may shorten an id; a decider has it before its eyes
         raise BadMove(f"{verb}: {one_line(name, 80)}: there is no such worker: {session.id}?")
-    if not session.meta.get("worker"):
-        raise BadMove(f"{verb}: {session.id}: is a person's own terminal, and no worker")
+    if session.kind != "worker":
+        raise BadMove(f"{verb}: {session.id}: is a person's own session, and no worker")
     return session
 
 
@@ -11769,7 +11902,7 @@ def do_key(scene: Scene) -> Done:
 def do_restart_worker(scene: Scene) -> Done:
     """End a worker's program and start it again."""
     session = living_worker(scene.profile, "restart_worker", scene.move.fields["id"])
-    restart_session(session)
+    restart_session(scene.profile, session)
     return Done(scene.move.journal or f"restarted worker {session.id}", wrote=worker_item(scene.profile, session.id))
 
 
@@ -12371,7 +12504,7 @@ def push_now(profile: Profile) -> None:
     It is up by now, and stays up: what hinders the pushing is a warning.
     """
     try:
-        told = notices(None, current_asks(profile), worker_sessions(profile))
+        told = notices(None, current_asks(profile), fleet_sessions(profile))
         surface(profile, told, beat=False)
     except (Failure, OSError) as error:
         profile.warn(f"{error}: the next beat tells the person")
@@ -12614,7 +12747,7 @@ class Beat:
             prompt_inputs(self.world, self.state, mode=runner.mode, forced=self.forced, journal=journal, now=moment)
         )
         if runner.mode == "builtin":
-            alive = sum(session.alive for session in self.world.sessions)
+            alive = sum(session.alive and session.kind == "worker" for session in self.world.sessions)
             inputs["room"] = profile.setting("max_workers") - alive
         if runner.mode == "typed":
             inputs["agents"] = agents(profile)
@@ -12776,7 +12909,7 @@ class Beat:
 
     def news(self) -> dict[str, Notice]:
         """Return what the person should know now that the move is made."""
-        return notices(self.state["failure"], current_asks(self.profile), worker_sessions(self.profile))
+        return notices(self.state["failure"], current_asks(self.profile), fleet_sessions(self.profile))
 
     def edited_meanwhile(self, wrote: Mapping[str, Item | None]) -> JSON:
         """Return which policy files a person changed while the runner ran, as the state keeps it."""
@@ -12998,15 +13131,11 @@ def heed_signals() -> None:
 
 
 def require_person(profile: Profile, verb: str) -> None:
-    """Raise Failure when a verb that is a person's is called by what looop has started: no LLM answers itself.
-
-    This stops the naive: a program that clears its environment passes for a person, as any program of theirs would.
-    """
-    run = profile.env.get("LOOOP_RUN_ID") or ("a child of looop" if profile.env.get("LOOOP_CHILD") else "")
-    if run:
-        raise Failure(
-            f"{verb}: is for a person to say, and {one_line(run, 60)} said it", "ask, and wait for the answer"
-        )
+    """Raise Failure when a move or a worker calls a verb that only a person may call: no LLM answers itself."""
+    if not profile.by_person:
+        run = profile.env.get("LOOOP_RUN_ID")
+        why = f"LOOOP_RUN_ID is {one_line(run, 60)}" if run else "LOOOP_CHILD is set"
+        raise Failure(f"{verb}: only a person may run it ({why})", "ask, and wait for the answer")
 
 
 def known_ask(profile: Profile, text: str) -> dict[str, JSON]:
@@ -13130,7 +13259,7 @@ def wait_for_ask(profile: Profile, limit: float) -> list[dict[str, JSON]]:
     deadline = time.monotonic() + limit if limit else None
     with Bell(profile) as bell:
         while True:
-            asks = asks_and_flags(profile, worker_sessions(profile))
+            asks = asks_and_flags(profile, fleet_sessions(profile))
             if any(ask["state"] != "answered" for ask in asks):
                 return asks
             left = WAIT_SLICE if deadline is None else deadline - time.monotonic()
@@ -13383,10 +13512,11 @@ def status_of(profile: Profile, now: float) -> dict[str, JSON]:
     spend, decides = spend_for(profile, profile.runner(), now) if present else (Spend(0.0, 0, 0.0, 0, 0.0), [])
     pid, due = (pulse_pid(profile), pulse_due(profile)) if present else (0, None)
     failure = state["failure"]
-    workers = worker_sessions(profile)
-    asks = asks_and_flags(profile, workers) if present else []
+    sessions = fleet_sessions(profile)
+    workers = [session for session in sessions if session.kind == "worker"]
+    asks = asks_and_flags(profile, sessions) if present else []
     waiting = [ask for ask in asks if ask["state"] != "answered"]
-    told = notices(failure, [ask for ask in asks if ask["n"]], workers)
+    told = notices(failure, [ask for ask in asks if ask["n"]], sessions)
     notes = [notice.text for notice in told.values()]
     if failure and failure["count"] < 3:
         notes.append(f"{plural(failure['count'], 'failed beat')} in a row: {failure['reason']}")
@@ -14220,7 +14350,7 @@ class Pulse:
         seen = {**own, **{path: signature(path) for path in map(profile.path, ("PLAYBOOK.md", "goals", "asks"))}}
         try:
             seen.update((path, signature(path)) for path in goal_files(profile).values())
-            list_workers(profile, seen)
+            list_fleet(profile, seen)
             known = {**observe(profile, {}).digests(), **own}
         except (Failure, OSError):
             return False  # the next beat says what it is
@@ -14457,6 +14587,12 @@ class Verb(Record):
     examples: tuple[tuple[str, str], ...] = ()  # (command, what it does)
     exits: str = "0 done, 1 failed, 2 usage"
     moves: bool = False  # it changes what a move changes: within a beat there is one
+    person: Callable[[dict[str, JSON]], JSON] | None = None  # whether, with these arguments, only a person may call it
+
+
+def always(args: Mapping[str, JSON]) -> bool:
+    """Return True: whatever its arguments are, only a person may call the verb."""
+    return True
 
 
 _JSON = Option("--json", "print JSON")
@@ -14471,7 +14607,6 @@ def cmd_tick(profile: Profile, args: dict[str, JSON]) -> int:
     """Run one beat."""
     if args["dry-run"]:
         return cmd_dry_run(profile, args)
-    require_person(profile, "tick")
     outcome = run_beat(profile, "", args["runner"] or "", args["wait"] or 0.0)
     if not args["json"] and not sys.stdout.isatty() and not is_news(profile, outcome):
         return 0
@@ -14511,7 +14646,6 @@ def cmd_dry_run(profile: Profile, args: Mapping[str, JSON]) -> int:
 
 def cmd_run(profile: Profile, args: dict[str, JSON]) -> int:
     """Force one move for a goal, behind a beat in progress."""
-    require_person(profile, "run")
     outcome = run_beat(profile, args["goal-id"], args["runner"] or "", args["wait"] or None, "run")
     return tell_outcome(profile, args, outcome)
 
@@ -14532,8 +14666,11 @@ def tell_outcome(profile: Profile, args: Mapping[str, JSON], outcome: Outcome) -
 def cmd_asks(profile: Profile, args: dict[str, JSON]) -> int:
     """List what the loop asks of the person."""
     check_data_dir(profile)
-    if args["wait"] is None:
-        asks = asks_and_flags(profile, worker_sessions(profile))
+    if args["n"] is not None:
+        known = known_ask(profile, args["n"])["n"]
+        asks = [ask for ask in asks_and_flags(profile, []) if ask["n"] == known]
+    elif args["wait"] is None:
+        asks = asks_and_flags(profile, fleet_sessions(profile))
     else:
         asks = wait_for_ask(profile, args["wait"])
         if not asks:
@@ -14550,7 +14687,6 @@ def cmd_asks(profile: Profile, args: dict[str, JSON]) -> int:
 
 def cmd_answer(profile: Profile, args: dict[str, JSON]) -> int:
     """Answer a question."""
-    require_person(profile, "answer")
     text = text_of(sys.stdin.buffer.read()) if args["text"] == ["-"] else " ".join(args["text"])
     ask = known_ask(profile, args["n"])
     if ask["kind"] == "proposal":
@@ -14562,7 +14698,6 @@ def cmd_answer(profile: Profile, args: dict[str, JSON]) -> int:
 
 def cmd_reject(profile: Profile, args: dict[str, JSON]) -> int:
     """Refuse a proposal, or a question."""
-    require_person(profile, "reject")
     return tell_answer(profile, known_ask(profile, args["n"]), "rejected", " ".join(args["why"]), bool(args["force"]))
 
 
@@ -14582,7 +14717,6 @@ def tell_answer(profile: Profile, ask: Mapping[str, JSON], verdict: str, text: s
 
 def cmd_approve(profile: Profile, args: dict[str, JSON]) -> int:
     """Do what a proposal says, now and once."""
-    require_person(profile, "approve")
     line, result = approve(profile, args["n"], bool(args["force"]))
     say(line[2:])
     if result != "done":
@@ -14658,7 +14792,6 @@ def cmd_pause(profile: Profile, args: dict[str, JSON]) -> int:
 
 def cmd_resume(profile: Profile, args: dict[str, JSON]) -> int:
     """End a pause."""
-    require_person(profile, "resume")
     check_data_dir(profile)
     paused = read_pause(profile, time.time())
     remove_file(profile.path("pause.json"))
@@ -14989,7 +15122,12 @@ def cmd_config_check(profile: Profile, args: dict[str, JSON]) -> int:
     present = os.path.lexists(profile.config_path)
     text = text_of(read_bytes(profile.config_path) or b"") if present and os.path.isfile(profile.config_path) else ""
     lines = key_lines(text)
-    for path, words in [*check.wrong, *((path, "unknown key, ignored") for path in check.unknown)]:
+    notes = [(path, "unknown key, ignored") for path in check.unknown]
+    for name, runner in profile.read_config().get("runners", {}).items() if not check.wrong else ():
+        notes += [(("runners", name, "resume"), "not used yet: `looop restart` runs `interactive`")] * (
+            "resume" in runner
+        )
+    for path, words in [*check.wrong, *notes]:
         where = f"line {lines[path]}: " if path in lines else ""
         complain(f"config: {where}{one_line('.'.join(path))}: {one_line(words)}")
     if check.wrong:
@@ -15050,6 +15188,15 @@ def stdin_bytes(verb: str) -> bytes:
         raise Failure(f"{verb}: stdin: {error.strerror}", "give the text as an argument") from None
 
 
+def require_start(profile: Profile, verb: str, session: str) -> None:
+    """Raise Failure when a move or a worker may not start this worker."""
+    if profile.by_person:
+        return
+    require_room(profile, verb, session)
+    if read_pause(profile, time.time()):
+        raise Failure(f"{verb}: the loop is paused", "no worker begins before `looop resume`")
+
+
 def cmd_start_session(profile: Profile, args: dict[str, JSON]) -> int:
     """Start a session."""
     prompt = args["prompt"] or ""
@@ -15061,30 +15208,44 @@ def cmd_start_session(profile: Profile, args: dict[str, JSON]) -> int:
         )
     if args["runner"] and args["command"]:
         raise Failure("start-session: --command and a runner", "take one of them", EXIT_USAGE)
-    if profile.env.get("LOOOP_RUN_ID") or profile.env.get("LOOOP_CHILD"):
-        require_room(profile, "start-session")
-        if read_pause(profile, time.time()):
-            raise Failure("start-session: the loop is paused", "no worker begins before `looop resume`")
+    require_start(profile, "start-session", args["id"])
     cols, rows = args["size"] or (120, 40)
     start = Start(
         *(args["id"], args["command"] or "", prompt, args["runner"] or ""),
         *(args["cwd"] or "", cols, rows, args["verify"] or ""),
     )
     session = start_session(profile, start)
-    words = f"{session.id} runs: `looop attach {session.id}` shows it, C-\\ C-\\ leaves it"
+    words = f"{session.id} runs: `looop attach {session.id}` shows it, {profile.setting('detach_key')} leaves it"
     return show_session(profile, args, session.id, words)
 
 
+ENDED_SHOWN = 10  # ended sessions that `ls` shows without --all
+
+
 def session_table(rows: Sequence[Mapping[str, JSON]], now: float, paint_word: Paint) -> list[str]:
-    """Lay sessions out as a table."""
-    table = [("ID", "HEALTH", "AGE", "IDLE", "FLAG")]
+    """Lay sessions out as a table: a row each, dimmed once it has ended."""
+    table = [("ID", "KIND", "HEALTH", "AGE", "IDLE", "COMMAND", "FLAG")]
     for row in rows:
-        age, idle = (now - parse_utc(row[key]) for key in ("started_at", "last_output"))
+        age, idle = (
+            duration_text(float(max(0, int(now - parse_utc(row[key]))))) for key in ("started_at", "last_output")
+        )
+        command, flag = one_line(row["cmd"] or "?", 30), one_line(row["note"] or "", 80)
         health = paint_word(_HEALTH_COLOURS.get(row["health"], "dim"), row["health"])
-        flag = one_line(row["note"] or "", 80)
-        times = [duration_text(float(max(0, int(secs)))) for secs in (age, idle)]
-        table.append((row["id"], health, times[0], times[1] if row["alive"] else "-", flag))
+        others = (row["kind"], age, idle if row["alive"] else "-", command, flag)
+        kind, *rest = others if row["alive"] else (paint_word("dim", cell) for cell in others)
+        table.append((row["id"], kind, health, *rest))
     return aligned(table, width=paint_word.columns)
+
+
+def session_lines(rows: Sequence[Mapping[str, JSON]], every: bool, now: float, paint_word: Paint) -> list[str]:
+    """Lay sessions out for a person: the living first, then those that ended last; `every`: all of them."""
+    if not rows:
+        return ["no sessions"]
+    ended = [row for row in rows if not row["alive"]]
+    shown = ended if every else ended[:ENDED_SHOWN]
+    lines = session_table([*(row for row in rows if row["alive"]), *shown], now, paint_word)
+    more = len(ended) - len(shown)
+    return lines + ([f"{more} more ended: `looop ls -a` lists them, `looop prune` removes them"] if more else [])
 
 
 def cmd_ls(profile: Profile, args: dict[str, JSON]) -> int:
@@ -15093,14 +15254,14 @@ def cmd_ls(profile: Profile, args: dict[str, JSON]) -> int:
     paint_word = Paint(profile.env, sys.stdout)
     while True:
         now = time.time()
-        rows = session_rows(profile, list_sessions(profile) if args["all"] else worker_sessions(profile), now)
+        sessions = [session for session in visible_sessions(profile) if args["all"] or session.kind != PULSE]
+        rows = session_rows(profile, sessions, now)
         if args["json"]:
             say_json(compact(rows))
         else:
             clear = "\x1b[H\x1b[2J" if args["watch"] and sys.stdout.isatty() else ""
-            lines = session_table(rows, now, paint_word) if rows else ["no sessions"]
             sys.stdout.write(clear)
-            say("\n".join(lines))
+            say("\n".join(session_lines(rows, bool(args["all"]), now, paint_word)))
         if not args["watch"]:
             return 0
         sys.stdout.flush()
@@ -15114,9 +15275,21 @@ def require_terminal(verb: str, session: Session) -> None:
         raise Failure(f"{verb}: stdin and stdout must be a terminal", hint)
 
 
+def only_session(profile: Profile, verb: str) -> str:
+    """Return the id of the one session that runs. Raise Failure when there is none, or several."""
+    alive = [session.id for session in visible_sessions(profile) if session.alive and session.kind != PULSE]
+    if len(alive) > 1:
+        raise Failure(f"{verb}: which one? {', '.join(alive)}", f"looop {verb} ID", EXIT_USAGE)
+    if not alive:
+        raise Failure(f"{verb}: no session runs", "`looop start-session` starts one, `looop ls` lists them")
+    return alive[0]
+
+
 def cmd_attach(profile: Profile, args: dict[str, JSON]) -> int:
     """Lend the terminal to a session."""
-    session = living_session(profile, "attach", args["id"], drive=not args["read-only"])
+    check_data_dir(profile)
+    name = args["id"] or only_session(profile, "attach")
+    session = living_session(profile, "attach", name, drive=not args["read-only"])
     refuse_to_show_itself("attach", session)
     require_terminal("attach", session)
     return Attached(profile, session, bool(args["read-only"])).run()
@@ -15135,7 +15308,6 @@ def cmd_detach(profile: Profile, args: dict[str, JSON]) -> int:
 
 def cmd_up(profile: Profile, args: dict[str, JSON]) -> int:
     """Start the pulse."""
-    require_person(profile, "up")
     pid, already = start_pulse(profile)
     interval = profile.setting("interval")
     if args["json"]:
@@ -15151,16 +15323,15 @@ def cmd_up(profile: Profile, args: dict[str, JSON]) -> int:
 
 def cmd_down(profile: Profile, args: dict[str, JSON]) -> int:
     """End the pulse."""
-    require_person(profile, "down")
     check_data_dir(profile)
     ended = end_pulse(profile)
-    workers = [session for session in worker_sessions(profile) if session.alive]
+    alive = [session for session in fleet_sessions(profile) if session.alive]
     killed = []
-    for session in workers:
-        if args["workers"] and session.meta.get("worker"):
+    for session in alive:
+        if args["workers"] and session.kind == "worker":
             kill_session(profile, session)
             killed.append(session.id)
-    left = [session.id for session in workers if session.id not in killed]
+    left = [session.id for session in alive if session.id not in killed]
     if args["json"]:
         say_json(compact({"ended": ended, "killed": killed, "alive": left}))
         return 0
@@ -15174,7 +15345,6 @@ def cmd_down(profile: Profile, args: dict[str, JSON]) -> int:
 
 def cmd_pulse(profile: Profile, args: dict[str, JSON]) -> int:
     """Be the pulse."""
-    require_person(profile, "_pulse")
     return Pulse(profile.env, profile.self_path).run()
 
 
@@ -15394,7 +15564,6 @@ def cmd_shot(profile: Profile, args: dict[str, JSON]) -> int:
 def cmd_send(profile: Profile, args: dict[str, JSON]) -> int:
     """Type a text into a session."""
     session = living_session(profile, "send", args["id"])
-    refuse_to_type(profile, session, "send")
     raw = bool(args["raw"])
     if args["text"] == ["-"]:
         data = stdin_bytes("send")
@@ -15413,7 +15582,6 @@ def cmd_key(profile: Profile, args: dict[str, JSON]) -> int:
         raise Failure("key: which one?", "`looop help key` names them", EXIT_USAGE)
     keys = [checked_key(key) for key in args["key"]]
     session = living_session(profile, "key", args["id"])
-    refuse_to_type(profile, session, "key")
     reply = send_keys(session, keys)
     if args["json"]:
         say_json(json_line({"sent": reply.get("sent"), "offset": reply.get("offset")}))
@@ -15482,8 +15650,10 @@ def cmd_resize(profile: Profile, args: dict[str, JSON]) -> int:
 
 def cmd_restart(profile: Profile, args: dict[str, JSON]) -> int:
     """Start a session's command again."""
-    session = living_session(profile, "restart", args["id"])
-    restart_session(session)
+    session = known_session(profile, "restart", args["id"])
+    if not session.alive:
+        require_start(profile, "restart", session.id)
+    restart_session(profile, session)
     return show_session(profile, args, session.id, f"{session.id} runs again")
 
 
@@ -15636,15 +15806,19 @@ SESSION_VERBS: tuple[Verb, ...] = (
         ),
         options=(
             Option("--command", "run this instead of a runner; then the prompt may be left out", "CMD", "command"),
-            Option("--cwd", "where it runs (else: the data dir)", "DIR", "folder"),
+            Option("--cwd", "where it runs (else: a worker in the data dir, your own session here)", "DIR", "folder"),
             Option("--size", "of its terminal, until somebody looks at it [120x40]", "COLSxROWS", "size"),
             Option("--verify", "a command that tells whether the work is done", "CMD", "command"),
             _JSON,
         ),
-        more="It outlives this terminal, the pulse and an upgrade of looop. The prompt is kept in prompts/<id>.md.",
+        more=(
+            "It outlives this terminal, the pulse and an upgrade of looop. With a prompt or --verify, or started by a "
+            "worker, it is a worker; with --command alone it is your own session, which the loop neither sees nor "
+            "touches. The prompt is kept in prompts/<id>.md."
+        ),
         examples=(
             ('looop start-session fix-ci "make the tests green" claude', "a worker"),
-            ("looop start-session box --command bash --cwd ~/src", "a plain detached terminal"),
+            ("looop start-session box --command bash", "a plain detached terminal, here"),
         ),
         exits="0 it runs; 1 failed: the id is taken, …; 127 its command is not found, or cannot be started",
         moves=True,
@@ -15653,16 +15827,17 @@ SESSION_VERBS: tuple[Verb, ...] = (
         "ls",
         cmd_ls,
         "Sessions",
-        "list the sessions, the one that changed last first",
+        "list the sessions: the living, then those that ended last",
         options=(
             Option("--watch", "again and again", short="-w"),
             Option("--interval", "with --watch, how often [2s]", "DUR", "seconds"),
-            Option("--all", "the pulse too", short="-a"),
-            _JSON,
+            Option("--all", "every one that has ended, and the pulse", short="-a"),
+            Option("--json", "print JSON: every session, with its folder and size"),
         ),
         more=(
-            "Health: busy, idle (silent 5 s), asking, flagged, stuck (silent 15 min), done (exit 0), failed, dead "
-            "(killed, or its supervisor died)."
+            "Kind: worker (it has a task: the loop sees it), or session (your own: the loop neither sees nor touches "
+            "it). Health: busy, idle (silent 5 s), asking, flagged, stuck (silent 15 min), done (exit 0), unchecked "
+            "(done; the next beat runs its --verify), failed, dead (killed, or its supervisor died)."
         ),
         examples=(("looop ls", "who is there"), ("looop ls -w --interval 5s", "and stay")),
     ),
@@ -15670,8 +15845,8 @@ SESSION_VERBS: tuple[Verb, ...] = (
         "attach",
         cmd_attach,
         "Sessions",
-        "lend your terminal to a session; C-\\ C-\\ takes it back",
-        args=(_LIVING,),
+        "lend your terminal to a session; C-\\ C-\\, or the setting `detach_key`, takes it back",
+        args=(Argument("id", f"{_WHICH}; without it: the one that runs", "?", "worker-alive"),),
         options=(Option("--read-only", "look, do not type; q leaves"),),
         more=(
             "Paints the screen as it is, then goes live. The session takes the size of whoever typed last. Your "
@@ -15858,11 +16033,12 @@ SESSION_VERBS: tuple[Verb, ...] = (
         "restart",
         cmd_restart,
         "Sessions",
-        "end a session's command and start it again",
-        args=(_LIVING,),
+        "start a session's command again, also once it has ended",
+        args=(_WORKER,),
         options=(_JSON,),
-        examples=(("looop restart fix-ci", "same command, same size, same log"), ("looop restart box --json", "")),
-        exits="0 done; 1 there is no such session, or it has ended",
+        more="Same command, folder, size, prompt, --verify and log. What still runs is ended first, as `kill` does.",
+        examples=(("looop restart fix-ci", ""), ("looop restart box --json", "")),
+        exits="0 it runs; 1 there is no such session, or it cannot be started",
         moves=True,
     ),
     Verb(
@@ -15958,6 +16134,7 @@ SESSION_VERBS: tuple[Verb, ...] = (
         options=(Option("--dry-run", "say which"), _JSON),
         more="They go by themselves three days after their end (session_ttl).",
         examples=(("looop prune", ""), ("looop prune --dry-run", "")),
+        person=lambda args: not args["dry-run"],
     ),
 )
 
@@ -17826,7 +18003,6 @@ def cmd_service_print(profile: Profile, args: dict[str, JSON]) -> int:
 
 def cmd_service_install(profile: Profile, args: dict[str, JSON]) -> int:
     """Have a scheduler run the beat."""
-    require_person(profile, "service install")
     scheduler = chosen_scheduler(profile, args["kind"])
     schedule = schedule_of(profile, scheduler.kind, args["every"])
     scheduler.require()
@@ -17852,7 +18028,6 @@ def cmd_service_install(profile: Profile, args: dict[str, JSON]) -> int:
 
 def cmd_service_uninstall(profile: Profile, args: dict[str, JSON]) -> int:
     """Take away what `service install` wrote."""
-    require_person(profile, "service uninstall")
     kind = chosen_scheduler(profile, args["kind"]).kind if args["kind"] else ""
     found = [(one, files) for one, files in installed_services(profile) if kind in ("", one.kind)]
     found += [(one, files) for one, files in installed_services(profile, here=False) if kind == one.kind]
@@ -18511,7 +18686,6 @@ def cmd_doctor(profile: Profile, args: dict[str, JSON]) -> int:
     """Examine everything that a beat needs; fail when something would make it fail."""
     checks = list(CHECKS)
     if args["ask"]:
-        require_person(profile, "doctor --ask")
         checks.insert(7, ("answer", check_answer))
     paint = Paint(profile.env, sys.stdout)
     width = max(len(name) for name, _ in checks)
@@ -18669,6 +18843,7 @@ LOOP_VERBS: tuple[Verb, ...] = (
         ),
         examples=(("looop up", "runs already? then it says so"), ("looop up --watch", "and look; q leaves")),
         exits="0 the pulse runs; 1 it cannot be started",
+        person=always,
     ),
     Verb(
         "down",
@@ -18679,6 +18854,7 @@ LOOP_VERBS: tuple[Verb, ...] = (
         more="Workers live on, and so does what you have started yourself.",
         examples=(("looop down", ""), ("looop down --workers", "nothing that looop started by itself is left")),
         exits="0 no pulse runs any more; 1 it does not end",
+        person=always,
     ),
     Verb(
         "tick",
@@ -18704,6 +18880,7 @@ LOOP_VERBS: tuple[Verb, ...] = (
         exits=(
             "0 the beat ended well, also when it was held or found nothing new; 1 it failed, or another is in progress"
         ),
+        person=lambda args: args["dry-run"] != "show",
     ),
     Verb(
         "run",
@@ -18722,12 +18899,14 @@ LOOP_VERBS: tuple[Verb, ...] = (
             ("looop run ship-v2 --runner claude", "decided by claude"),
         ),
         exits="0 the move was made, or a gate held it; 1 it failed, or there is no such goal",
+        person=always,
     ),
     Verb(
         "asks",
         cmd_asks,
         "People",
         "list what the loop asks of you",
+        args=(Argument("n", "the number of one ask: show that alone", "?", "ask"),),
         options=(
             Option("--wait", "wait until something is asked, no longer than DUR", "DUR", "seconds", bare="0"),
             _JSON,
@@ -18747,6 +18926,7 @@ LOOP_VERBS: tuple[Verb, ...] = (
         options=(Option("--force", "replace an answer that was not read yet"),),
         examples=(("looop answer 3 yes, but after the release", ""), ("looop answer 3 - < notes.txt", "a long one")),
         exits="0 answered; 1 there is no such ask, or it has its answer",
+        person=always,
     ),
     Verb(
         "approve",
@@ -18760,6 +18940,7 @@ LOOP_VERBS: tuple[Verb, ...] = (
         exits=(
             "0 it was carried out, whatever its command returned; 1 it was not: no such proposal, or answered already"
         ),
+        person=always,
     ),
     Verb(
         "reject",
@@ -18770,6 +18951,7 @@ LOOP_VERBS: tuple[Verb, ...] = (
         options=(Option("--force", "replace an answer that was not read yet"),),
         examples=(("looop reject 4", ""), ("looop reject 4 never on a Friday", "with a reason")),
         exits="0 refused; 1 there is no such ask, or it has its answer",
+        person=always,
     ),
     Verb(
         "why",
@@ -18820,6 +19002,7 @@ LOOP_VERBS: tuple[Verb, ...] = (
         "People",
         "end a pause",
         examples=(("looop resume", "decide again"), ("looop resume && looop tick", "and at once")),
+        person=always,
     ),
     *SESSION_VERBS,
     Verb(
@@ -18843,6 +19026,7 @@ LOOP_VERBS: tuple[Verb, ...] = (
             ("env -i HOME=$HOME PATH=/usr/bin:/bin looop doctor", "as bare as cron is"),
         ),
         exits="0 nothing fails, also with warnings; 1 something does",
+        person=lambda args: args["ask"],
     ),
     Verb(
         "cost",
@@ -18958,6 +19142,7 @@ LOOP_VERBS: tuple[Verb, ...] = (
         more="What the config holds besides is kept.",
         examples=(("looop init", "choose from a list"), ("looop init claude", "without questions")),
         exits="0 done; 1 there is no such runner, or none was chosen; 2 usage, or nobody is there to choose",
+        person=always,
     ),
     Verb(
         "config path",
@@ -18998,6 +19183,7 @@ LOOP_VERBS: tuple[Verb, ...] = (
             ("looop service install cron --every 5m --yes", "a line of cron, from a script"),
         ),
         exits="0 it is installed, or was already; 1 failed, or it was not confirmed",
+        person=always,
     ),
     Verb(
         "service uninstall",
@@ -19011,6 +19197,7 @@ LOOP_VERBS: tuple[Verb, ...] = (
             ("looop service uninstall cron", "cron alone"),
         ),
         exits="0 none is installed any more; 1 failed, or it was not confirmed",
+        person=always,
     ),
     Verb(
         "service status",
@@ -19059,6 +19246,7 @@ LOOP_VERBS: tuple[Verb, ...] = (
         more="What `looop up` runs in a session; TERM ends it. LOOOP_LOG_FORMAT=json: a line of JSON per beat.",
         examples=(("looop _pulse", "until Ctrl-C"), ("LOOOP_LOG_FORMAT=json looop _pulse", "for a supervisor's log")),
         exits="0 it was ended by a signal; 1 another pulse runs, or the profile cannot be used",
+        person=always,
     ),
     Verb(
         "_fmt",
@@ -20411,6 +20599,8 @@ def dispatch(profile: Profile, words: list[str]) -> int:
     if verb is None:
         raise unknown_verb(words)
     args = parse_args(verb, rest)
+    if verb.person and verb.person(args):
+        require_person(profile, verb.name)
     if not (verb.moves and profile.env.get("LOOOP_RUN_ID")):
         return verb.run(profile, args)
     slot = take_move(profile, verb.name, rest, args.get("id"))
@@ -21149,11 +21339,13 @@ derives a decide again. What was killed in the middle of a move is told by the n
 # Sessions and workers
 A worker is started by the loop, or by you: `looop start-session ID "what to do"`. It works in a terminal of its own,
 writes what it delivers to reports/, and ends itself. `looop ls` says how each is: busy, idle, asking, flagged, stuck,
-done, failed, dead.
+done, unchecked, failed, dead.
 
-`--command` makes a session of any program. `looop attach ID` lends it your terminal (`C-\\ C-\\` takes it back),
-`looop shot ID` prints its screen, `looop log ID` its output, alive or dead. `looop send`, `key`, `expect`, `wait` and
-`wait-idle` drive it from a script. A beginning of an id will do that only one has.
+`--command` makes a session of any program. `looop attach ID` lends it your terminal (`C-\\ C-\\` takes it back, or what
+`detach_key` says), `looop shot ID` prints its screen, `looop log ID` its output, alive or dead. `looop send`, `key`,
+`expect`, `wait` and `wait-idle` drive it from a script. Any unique prefix of an id works.
+
+Such a session is your own: the loop does not see it, and no move or worker can type into it, read it or end it.
 
 Sessions live on when your terminal is closed, when the pulse stops and when looop is upgraded.
 

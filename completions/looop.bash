@@ -13,7 +13,7 @@ _looop_takes() { # what these words take; fails where there is no such verb
     down) options=(--workers --json -h,--help) ;;
     tick) options=(--wait= '--dry-run:=show|decide' '--runner=auto|@runner' --json -h,--help) ;;
     run) options=(--wait= '--runner=auto|@runner' --json -h,--help) arguments=(@goal) ;;
-    asks) options=(--wait:= --json -h,--help) ;;
+    asks) options=(--wait:= --json -h,--help) arguments=(@ask) ;;
     answer) options=(--force -h,--help) arguments=(@question - ...) ;;
     approve) options=(--force -h,--help) arguments=(@proposal) ;;
     reject) options=(--force -h,--help) arguments=(@ask - ...) ;;
@@ -35,7 +35,7 @@ _looop_takes() { # what these words take; fails where there is no such verb
     wait) options=(--timeout= -h,--help) arguments=(@session) ;;
     wait-idle) options=(--settle= --timeout= --screen --ignore= -h,--help) arguments=(@session) ;;
     resize) options=(--json -h,--help) arguments=(@worker-alive -) ;;
-    restart) options=(--json -h,--help) arguments=(@worker-alive) ;;
+    restart) options=(--json -h,--help) arguments=(@worker) ;;
     kill) options=(--json -h,--help) arguments=(@worker-lasting) ;;
     flag) options=(-h,--help) arguments=(@worker - ...) ;;
     unflag) options=(-h,--help) arguments=(@worker-flagged) ;;

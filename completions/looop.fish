@@ -26,6 +26,7 @@ function __looop_takes --no-scope-shadowing # what these words take; fails where
             set arguments '@goal'
         case 'asks'
             set options '--wait:='\t'wait until something is asked, no longer than DUR' '--json'\t'print JSON' '-h,--help'\t'show what there is to know of it'
+            set arguments '@ask'
         case 'answer'
             set options '--force'\t'replace an answer that was not read yet' '-h,--help'\t'show what there is to know of it'
             set arguments '@question' '-' '...'
@@ -47,10 +48,10 @@ function __looop_takes --no-scope-shadowing # what these words take; fails where
         case 'resume'
             set options '-h,--help'\t'show what there is to know of it'
         case 'start-session'
-            set options '--command=@command'\t'run this instead of a runner; then the prompt may be left out' '--cwd=@folder'\t'where it runs (else: the data dir)' '--size='\t'of its terminal, until somebody looks at it [120x40]' '--verify=@command'\t'a command that tells whether the work is done' '--json'\t'print JSON' '-h,--help'\t'show what there is to know of it'
+            set options '--command=@command'\t'run this instead of a runner; then the prompt may be left out' '--cwd=@folder'\t'where it runs (else: a worker in the data dir, your own session here)' '--size='\t'of its terminal, until somebody looks at it [120x40]' '--verify=@command'\t'a command that tells whether the work is done' '--json'\t'print JSON' '-h,--help'\t'show what there is to know of it'
             set arguments '-' '-' '@runner-interactive'
         case 'ls'
-            set options '-w,--watch'\t'again and again' '--interval='\t'with --watch, how often [2s]' '-a,--all'\t'the pulse too' '--json'\t'print JSON' '-h,--help'\t'show what there is to know of it'
+            set options '-w,--watch'\t'again and again' '--interval='\t'with --watch, how often [2s]' '-a,--all'\t'every one that has ended, and the pulse' '--json'\t'print JSON: every session, with its folder and size' '-h,--help'\t'show what there is to know of it'
         case 'attach'
             set options '--read-only'\t'look, do not type; q leaves' '-h,--help'\t'show what there is to know of it'
             set arguments '@worker-alive'
@@ -89,7 +90,7 @@ function __looop_takes --no-scope-shadowing # what these words take; fails where
             set arguments '@worker-alive' '-'
         case 'restart'
             set options '--json'\t'print JSON' '-h,--help'\t'show what there is to know of it'
-            set arguments '@worker-alive'
+            set arguments '@worker'
         case 'kill'
             set options '--json'\t'print JSON' '-h,--help'\t'show what there is to know of it'
             set arguments '@worker-lasting'
@@ -213,8 +214,8 @@ function __looop_list
                 'pause' 'stop deciding and acting for a while; sensing goes on' \
                 'resume' 'end a pause' \
                 'start-session' 'start a worker, or any command, in a terminal that lives on its own' \
-                'ls' 'list the sessions, the one that changed last first' \
-                'attach' 'lend your terminal to a session; C-\\ C-\\ takes it back' \
+                'ls' 'list the sessions: the living, then those that ended last' \
+                'attach' 'lend your terminal to a session; C-\\ C-\\, or the setting `detach_key`, takes it back' \
                 'detach' 'make everybody leave who is attached to a session' \
                 'watch' 'follow a session without touching it' \
                 'log' 'print what a session wrote, alive or dead' \
@@ -226,7 +227,7 @@ function __looop_list
                 'wait' 'wait until a session has ended' \
                 'wait-idle' 'wait until a session is quiet' \
                 'resize' 'give a session\'s terminal a size that stays' \
-                'restart' 'end a session\'s command and start it again' \
+                'restart' 'start a session\'s command again, also once it has ended' \
                 'kill' 'end a session with everything that it has started' \
                 'flag' 'put a flag up on a session: it needs a person' \
                 'unflag' 'take a session\'s flag down' \

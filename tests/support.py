@@ -254,11 +254,11 @@ def picture(screen):
     return lines, (screen.row, screen.col, screen.visible), screen.alt
 
 
-def detach_key(pieces, extended):
+def detach_key(pieces, extended, keys="C-\\ C-\\"):
     """Return (what passed, whether to detach) when a viewer types pieces."""
     import looop
 
-    key, out = looop.DetachKey(), b""
+    key, out = looop.DetachKey(keys), b""
     key.extended = extended
     for piece in pieces:
         passed, leave = key.typed(piece)
@@ -401,7 +401,7 @@ class Case(unittest.TestCase):
         if self.may_fork(env, options):
             process = starter(ARCHIVE, ROOT).start(words, self.launcher, self.interpreter, env, self.home, **options)
         else:
-            process = subprocess.Popen(self.command(*words), env=env, cwd=self.home, **options)
+            process = subprocess.Popen(self.command(*words), env=env, **{"cwd": self.home, **options})
 
         def end():
             if process.poll() is None:
@@ -425,9 +425,9 @@ class Case(unittest.TestCase):
             return False
         return os.path.exists(self.launcher) and os.stat(self.launcher).st_mtime == LONG_AGO  # it is the one it was
 
-    def looop(self, *words, code=0, env=None, stdin=None, timeout=60):
+    def looop(self, *words, code=0, env=None, stdin=None, timeout=60, **options):
         """Run a looop to its end, demand its exit code, and return its stdout; stderr is left in `self.stderr`."""
-        process = self.start(*words, env=env, stdin=subprocess.PIPE)
+        process = self.start(*words, env=env, stdin=subprocess.PIPE, **options)
         out, err = (said.decode() for said in process.communicate(stdin or b"", timeout))
         self.code, self.stderr = process.returncode, err
         self.assertNotIn("Traceback", err)
@@ -438,7 +438,9 @@ class Case(unittest.TestCase):
     def tick(self, code=None, **options):
         """Run a beat and return its outcome as `tick --json` says it."""
         words = options.pop("words", ("tick",))
-        out = json.loads(self.looop(*words, "--json", code=None, **options))
+        out = self.looop(*words, "--json", code=None, **options)
+        self.assertTrue(out, self.stderr)
+        out = json.loads(out)
         self.assertEqual(
             self.code, (1 if out["outcome"] == "failed" else 0) if code is None else code, (out, self.stderr)
         )

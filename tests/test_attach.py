@@ -544,6 +544,21 @@ class DetachKeys(unittest.TestCase):
                 for cut in range(len(data) + 1):
                     self.assertEqual(self.typed(data, cut), (data, False), (data, cut))
 
+    def test_other_keys(self):
+        for keys, spelled in (
+            ("C-]", ((b"\x1d",), (b"\x1b[93;5u",), (b"\x1b[27;5;93~",))),
+            ("C-a d", ((b"\x01", b"d"), (b"\x1b[97;5u", b"\x1b[100u"), (b"\x1b[27;5;97~", b"d"))),
+            ("C-a D", ((b"\x01", b"D"), (b"\x1b[97;5u", b"\x1b[100:68;2u"))),
+            ("C-t C-t C-t", ((b"\x14",) * 3, (b"\x1b[116;5u",) * 3)),
+        ):
+            for data in map(b"".join, spelled):
+                for cut in range(len(data) + 1):
+                    self.assertEqual(detach_key((b"xd" + data[:cut], data[cut:]), True, keys), (b"xd", True), data)
+        self.assertEqual(detach_key((b"\x01", b"x\x01\x01d"), False, "C-a d"), (b"\x01x\x01", True))
+        self.assertEqual(detach_key((b"\x01", "é".encode(), b"\x1c\x1cdd"), False, "C-a d")[1], False)
+        for keys in ("", "d", "C-", "C-m", "C-[", "C-a C-i", "C-a b c d", "C-é", "C-a dd", "M-a"):
+            self.assertRaises(ValueError, looop.detach_keys, keys)
+
     def test_escape_is_not_held_where_keys_are_bytes(self):
         key = looop.DetachKey()
         for data in (b"\x1b", b"\x1b[", b"\x1bO", b"\x1b[92;5", b"\x1b[1;5"):

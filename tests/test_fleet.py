@@ -228,7 +228,7 @@ looop.set_subreaper = gone"""
         self.begin("its", "cat", env={"LOOOP_CHILD": "1"})
         for verb in ("send", "key"):
             self.looop(verb, "mine", "x", code=1, env={"LOOOP_CHILD": "1"})
-            self.assertIn("mine: is a person's own terminal", self.stderr)
+            self.assertIn("mine: is the person's own session", self.stderr)
             self.looop(verb, "its", "x", env={"LOOOP_CHILD": "1"})
             self.looop(verb, "mine", "x")
 
@@ -299,10 +299,9 @@ class Privacy(Fleet):
         self.config({"default": "fake", "runners": {"fake": {"tick": "true", "interactive": interactive}}})
         os.makedirs(self.path("runs", "tick-1"), 0o700)
         self.write("state.json", '{"open": "tick-1"}')
-        for name, words in (("mine", ("--command", "env")), ("worker", ("a prompt",))):
-            self.looop("start-session", name, *words, env=strange)
+        for name, words, run in (("mine", ("--command", "env"), ""), ("worker", ("a prompt",), "tick-1")):
+            self.looop("start-session", name, *words, env={**strange, "LOOOP_RUN_ID": run})
             self.looop("wait", name)
-            os.unlink(self.path("runs", "tick-1", "verb.json"))
             env = dict(line.split("=", 1) for line in self.looop("log", name).splitlines() if "=" in line)
             self.assertEqual({key: env.get(key) for key in wanted}, wanted)
             self.assertEqual(env["LOOOP_SESSION_ID"], name)
@@ -321,7 +320,231 @@ class Privacy(Fleet):
         keys = (
             "id cmd state alive health exit_code signal started_at last_change last_output note flagged verify claims"
         )
-        self.assertEqual(list(row), [*keys.split(), "size"])
+        self.assertEqual(list(row), [*keys.split(), "size", "kind", "cwd"])
+
+
+class Kinds(Fleet):
+    """A worker has a task, and the loop's moves reach it; what a person starts for themselves is theirs alone."""
+
+    def setUp(self):
+        super().setUp()
+        self.profile(goals={"a": "0\n"})
+
+    def begin(self, name, command, words=(), **options):
+        self.looop("start-session", name, *words, "--command", command, **options)
+
+    def moves(self, reply):
+        """Decide on this move, and return what the beat says."""
+        path = os.path.join(self.home, "reply")
+        with open(path, "w") as file:
+            json.dump(reply, file)
+        runner = {"mode": "typed", "tick": f"cat >{self.home}/asked; cat {path}", "unmetered": True}
+        runner["interactive"] = "cat {{prompt_file}}; exec cat"
+        self.config({"default": "fake", "runners": {"fake": runner}})
+        return self.tick()
+
+    def test_what_is_a_worker(self):
+        self.moves({"move": "noop"})
+        self.looop("start-session", "task", "do it")
+        self.begin("mine", "cat")
+        self.begin("told", "cat", ("do it",))
+        self.begin("checked", "cat", ("--verify", "true"))
+        self.begin("child", "cat", env={"LOOOP_CHILD": "1"})
+        kinds = {name: row["kind"] for name, row in self.ls().items()}
+        self.assertEqual(kinds, {"mine": "session", **dict.fromkeys(("task", "told", "checked", "child"), "worker")})
+        self.assertEqual(self.json("sessions", "mine", "meta.json")["kind"], "session")
+        for name, worker, kind in (("task", True, "worker"), ("mine", False, "session")):  # as looop 0.6 wrote it
+            meta = self.json("sessions", name, "meta.json")
+            del meta["kind"]
+            self.write(f"sessions/{name}/meta.json", json.dumps({**meta, "worker": worker}))
+            self.assertEqual(self.ls()[name]["kind"], kind)
+        self.assertEqual(self.looop("down", "--workers").count("mine"), 1)
+        self.assertEqual([name for name, row in self.ls().items() if row["alive"]], ["mine"])
+
+    def test_the_persons_own_is_in_no_world(self):
+        self.moves({"move": "noop"})
+        self.begin("db", "sleep 99 # mysql -phunter2")
+        self.assertEqual(self.tick()["outcome"], "unchanged")
+        self.write("goals/a.md", "1\n")
+        self.assertEqual(self.tick()["outcome"], "noop")
+        with open(f"{self.home}/asked") as file:
+            self.assertNotIn("hunter2", file.read())
+        self.assertEqual(json.loads(self.looop("status", "--json"))["workers"], [])
+        self.looop("flag", "db", "look at this")  # for the person, and no reason to decide
+        self.assertEqual(self.tick()["outcome"], "unchanged")
+        self.assertIn("look at this", self.looop("asks"))
+        self.looop("kill", "db")
+        self.assertEqual(self.tick()["outcome"], "unchanged")
+
+    def test_the_persons_own_counts_for_no_limit(self):
+        self.env["LOOOP_MAX_WORKERS"] = "1"
+        self.begin("mine", "cat")
+        self.assertEqual(self.moves({"move": "start_worker", "id": "w", "prompt": "p"})["outcome"], "acted")
+
+    def test_no_move_reaches_the_persons_own(self):
+        self.begin("box", "printf 'a secret of mine'; exec cat")
+        self.looop("expect", "box", "secret")
+        pid = self.json("sessions", "box", "status.json")["pid"]
+        verbs = """kill restart detach resize~80x24 shot log watch expect~secret wait~--timeout=1s wait-idle
+            send~x key~x flag unflag attach""".split()
+        lines = [f'"$LOOOP_BIN" {" ".join([verb.split("~")[0], "box", *verb.split("~")[1:]])}' for verb in verbs]
+        lines += ['"$LOOOP_BIN" ask "why?" --session box', '"$LOOOP_BIN" claim x --session box']
+        out = self.moves({"move": "shell", "command": "\n".join(lines), "reversible": True})
+        self.assertEqual(out["outcome"], "acted")
+        log = self.read("runs", out["run"], "shell.log")
+        self.assertEqual(log.count("is the person's own session"), len(lines), log)
+        self.assertNotIn("a secret of mine", log)
+        self.assertEqual(self.json("sessions", "box", "status.json")["pid"], pid)
+        for move in ("kill_worker", "restart_worker"):
+            self.write("goals/a.md", move)
+            self.assertIn("box: is a person's own session", self.moves({"move": move, "id": "box"})["reason"])
+
+    def test_no_move_takes_the_id_or_the_log_of_the_persons_own(self):
+        self.begin("box", "true")
+        self.looop("wait", "box")
+        out = self.moves({"move": "start_worker", "id": "box", "prompt": "p"})
+        self.assertIn("box: is the id of the person's own session", out["reason"])
+        child = {"LOOOP_CHILD": "1"}
+        self.begin("box", "true", code=1, env=child)
+        self.assertEqual(self.ls()["box"]["kind"], "session")
+        self.assertEqual(json.loads(self.looop("ls", "--json", env=child)), [])
+        self.looop("shot", "bo", code=1, env=child)
+        self.assertNotIn("box", self.stderr.replace("own", ""))
+
+    def test_verbs_that_only_a_person_may_run(self):
+        config = self.read_config()
+        for child in ({"LOOOP_CHILD": "1"}, {"LOOOP_RUN_ID": "tick-1"}):
+            for words in ("prune", "init builtin", "tick --dry-run=decide", "up", "run a", "doctor --ask", "resume"):
+                self.looop(*words.split(), code=1, env=child)
+                self.assertIn(
+                    f"looop: {words.split()[0]}: only a person may run it ({next(iter(child))} is ", self.stderr
+                )
+            self.looop("tick", "--dry-run", env=child)
+            self.looop("prune", "--dry-run", env=child)
+        self.assertEqual(self.read_config(), config)
+        self.looop("prune", env={"LOOOP_SESSION_ID": "box"})  # a person types in a session of their own
+
+    def read_config(self):
+        path = os.path.join(self.home, ".config", "looop.json")
+        return open(path).read() if os.path.exists(path) else None
+
+    def test_workers_reach_workers(self):
+        self.begin("a", "printf hello; exec cat", ("a task",))
+        child = {"LOOOP_CHILD": "1"}
+        self.assertEqual(self.looop("expect", "a", "hello", env=child), "hello\n")
+        self.looop("restart", "a", env=child)
+        self.looop("kill", "a", env=child)
+
+    def test_a_command_starts_where_the_person_is_and_a_worker_in_the_data_dir(self):
+        here = os.path.join(self.home, "src")
+        os.makedirs(here)
+        self.looop("start-session", "mine", "--command", "pwd", cwd=here)
+        self.looop("start-session", "its", "a task", "--command", "pwd", cwd=here)
+        for name, folder in (("mine", here), ("its", self.data)):
+            self.looop("wait", name)
+            self.assertEqual(self.looop("log", name), f"{os.path.realpath(folder)}\n")
+            self.assertEqual(self.ls()[name]["cwd"], folder)
+
+    def test_what_is_done_and_not_checked_is_no_idle_one(self):
+        self.begin("w", "true", ("--verify", "true"))
+        self.looop("wait", "w")
+        self.assertEqual((self.ls()["w"]["verify"], self.ls()["w"]["health"]), ("pending", "unchecked"))
+        self.assertIn("unchecked", self.looop("ls"))
+        self.moves({"move": "noop"})
+        self.assertEqual(self.ls()["w"]["health"], "done")
+
+    def test_ls_shows_the_living_first_and_ends_with_what_it_leaves_out(self):
+        self.begin("alive", "exec sleep 99 # a command")
+        for number in range(12):
+            self.begin(f"dead{number:02}", "true")
+        for number in range(12):
+            self.looop("wait", f"dead{number:02}")
+        lines = self.looop("ls").splitlines()
+        self.assertEqual(lines[0].split(), "ID KIND HEALTH AGE IDLE COMMAND FLAG".split())
+        self.assertEqual(lines[1].split()[:2], ["alive", "session"])
+        self.assertIn("exec sleep 99 # a command", lines[1])
+        self.assertEqual(lines[-1], "2 more ended: `looop ls -a` lists them, `looop prune` removes them")
+        self.assertEqual(len(lines), 13)
+        self.assertEqual(len(self.looop("ls", "-a").splitlines()), 14)
+        self.assertEqual(len(self.ls()), 13)
+
+
+class Again(Fleet):
+    """A session that has ended is started again from what its files tell."""
+
+    def test_a_lost_worker_and_one_that_ended(self):
+        folder = os.path.join(self.home, "src")
+        os.makedirs(folder)
+        words = ("count", "--command", 'echo "$LOOOP_CHILD"; pwd; stty size; read x', "--verify", "true")
+        self.looop("start-session", "w", *words, "--size", "90x20", "--cwd", folder)
+        self.looop("expect", "w", "20 90")
+        self.looop("resize", "w", "70x10")
+        meta = self.json("sessions", "w", "meta.json")
+        brief = self.read("prompts", "w.md")
+        for state in ("lost", "exited"):
+            end = self.looop("log", "w", "--json")
+            if state == "lost":
+                os.kill(meta["pid"], signal.SIGKILL)
+            else:
+                self.looop("key", "w", "Enter")
+            wait_until(lambda: not self.ls()["w"]["alive"], "the end")
+            self.assertEqual(self.ls()["w"]["state"], state)
+            row = json.loads(self.looop("restart", "w", "--json"))
+            self.assertEqual((row["alive"], row["kind"], row["size"], row["cwd"]), (True, "worker", "70x10", folder))
+            self.looop(
+                "expect", "w", f"1\n{os.path.realpath(folder)}\n10 70", "--since", str(json.loads(end)["offset"])
+            )
+        again = self.json("sessions", "w", "meta.json")
+        self.assertEqual({key: again[key] for key in ("cmd", "verify")}, {key: meta[key] for key in ("cmd", "verify")})
+        self.assertEqual(self.read("prompts", "w.md"), brief)
+        self.assertIn("20 90", self.looop("log", "w"))  # the log goes on
+        self.assertNotIn("20 90", self.looop("shot", "w"))
+
+    def test_what_its_log_had_turned_to_stays_too(self):
+        self.looop("start-session", "a", "--command", "seq 30000", env={"LOOOP_LOG_MAX_BYTES": "100000"})
+        self.looop("wait", "a")
+        before = json.loads(self.looop("log", "a", "--json"))
+        self.looop("restart", "a", env={"LOOOP_LOG_MAX_BYTES": "200000"})
+        self.looop("wait", "a")
+        after = json.loads(self.looop("log", "a", "--json"))
+        self.assertEqual(after["offset"], 2 * before["offset"] + 2)
+
+    def test_what_cannot_be_started_again(self):
+        secret = {"DEPLOY_TOKEN": "abcdefgh12345678"}
+        self.looop("start-session", "a", "--command", "true abcdefgh12345678", env=secret)
+        self.looop("wait", "a")
+        self.looop("restart", "a", code=1)
+        self.assertIn("restart: a: its command held a secret, which is not kept: `looop start-session a", self.stderr)
+        self.looop("start-session", "b", "--command", "exit 3", "--cwd", self.home)
+        self.looop("wait", "b", code=3)
+        meta = self.json("sessions", "b", "meta.json")
+        self.write("sessions/b/meta.json", json.dumps({**meta, "cwd": "/nowhere"}))
+        self.looop("restart", "b", code=1)
+        self.assertIn("/nowhere: is not a directory", self.stderr)
+        self.assertEqual(self.ls()["b"]["exit_code"], 3)
+        self.looop("restart", "nobody", code=1)
+        self.assertIn("there is no such session: `looop ls` lists them", self.stderr)
+
+    def test_a_worker_starts_none_again_over_the_limit(self):
+        self.looop("start-session", "a", "a task", "--command", "true")
+        self.looop("wait", "a")
+        self.looop("restart", "a", code=1, env={"LOOOP_CHILD": "1", "LOOOP_MAX_WORKERS": "0"})
+        self.assertIn("0 workers alive, and 0 are allowed", self.stderr)
+
+    def test_the_key_resume_is_told_to_be_unused(self):
+        self.config({"runners": {"mine": {"tick": "cat", "resume": "cat"}}})
+        self.looop("config", "check")
+        self.assertIn("runners.mine.resume: not used yet", self.stderr)
+
+    def test_attach_without_an_id(self):
+        self.looop("attach", code=1)
+        self.assertIn("attach: no session runs", self.stderr)
+        self.looop("start-session", "a", "--command", "cat")
+        self.looop("attach", code=1)
+        self.assertIn("attach: stdin and stdout must be a terminal: `looop shot a`", self.stderr)
+        self.looop("start-session", "b", "--command", "cat")
+        self.looop("attach", code=2)
+        self.assertEqual(self.stderr, "looop: attach: which one? a, b: looop attach ID\n")
 
 
 class World(Fleet):
@@ -369,7 +592,7 @@ class World(Fleet):
         self.profile(goals={"a": "0\n"})
         self.decide({"move": "noop"})
         self.outcomes("noop")
-        self.looop("start-session", "box", "--command", "cat")
+        self.looop("start-session", "box", "a task", "--command", "cat")
         self.outcomes("noop", "unchanged")
         self.looop("send", "box", "hello")
         self.looop("expect", "box", "hello")
@@ -386,7 +609,7 @@ class World(Fleet):
     def test_there_are_limits_to_starting(self):
         self.profile(goals={"a": "0\n"})
         for name in ("x", "y"):
-            self.looop("start-session", name, "--command", "cat")
+            self.looop("start-session", name, "a task", "--command", "cat")
         self.decide({"move": "start_worker", "id": "z", "prompt": "p"})
         self.assertIn("2 workers alive, and 2 are allowed: x, y", self.tick()["reason"])
         self.looop("kill", "y")

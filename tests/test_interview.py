@@ -426,7 +426,7 @@ class InATerminal(Talk):
         self.assertIn("stdin is no terminal", self.stderr)
         for env in ({"LOOOP_RUN_ID": "tick-1"}, {"LOOOP_CHILD": "1", "LOOOP_SESSION_ID": "w"}):
             self.looop("_interview", code=1, env=env)
-            self.assertIn("interview: is for a person", self.stderr)
+            self.assertIn("interview: only a person", self.stderr)
 
 
 class InASession(Fleet):

@@ -83,6 +83,17 @@ class Asking(AskingCase):
         self.assertIn("answer: this", self.prompt())
         self.assertEqual(self.asks(), [])
 
+    def test_one_ask_of_many_is_shown_alone(self):
+        for question in ("Which?", "Why?"):
+            self.beat({"move": "ask", "question": question})
+        self.looop("start-session", "w", "--command", "cat")
+        self.looop("flag", "w", "look")
+        self.assertIn("Why?", self.looop("asks", "2"))
+        self.assertEqual(self.looop("asks", "2").count("looop answer"), 1)
+        self.assertEqual([ask["n"] for ask in json.loads(self.looop("asks", "1", "--json"))], [1])
+        self.looop("asks", "3", code=1)
+        self.assertIn("ask 3: there is no such ask: the asks are: 1, 2", self.stderr)
+
     def test_a_push_becomes_a_proposal_and_runs_exactly_once(self):
         command = "printf '%s\\n' \"a  b\" 'c\td' >> ran; echo git push"
         out = self.beat({"move": "shell", "command": command, "reversible": False})
@@ -201,7 +212,7 @@ class Asking(AskingCase):
         self.assertEqual(out["outcome"], "acted")
         errors = self.read("runs", out["run"], "stderr.log")
         for verb in ("approve", "reject", "resume"):
-            self.assertIn(f"looop: {verb}: is for a person to say, and {out['run']} said it", errors)
+            self.assertIn(f"looop: {verb}: only a person may run it (LOOOP_RUN_ID is {out['run']})", errors)
         self.assertEqual(self.asks()[0]["state"], "open")
         self.assertFalse(os.path.exists(self.path("ran")))
 
@@ -277,10 +288,10 @@ class Around(AskingCase):
         out = self.beat({"move": "shell", "command": tried, "reversible": True})
         self.assertEqual(out["outcome"], "acted")
         log = self.read("runs", out["run"], "shell.log")
-        self.assertEqual(log.count("is for a person to say"), 6, log)
+        self.assertEqual(log.count("only a person may run it"), 6, log)
         self.sensor("s", 'r=$("$LOOOP_BIN" approve 1 2>&1); printf \'{"signal":"%s"}\' "${r:0:60}"')
         self.beat()
-        self.assertIn("is for a person to say", self.json("snapshots", "sensor-s.json")["signal"])
+        self.assertIn("only a person may run it", self.json("snapshots", "sensor-s.json")["signal"])
         self.assertFalse(os.path.exists(self.path("ran")))
 
     def test_a_shell_move_does_not_rewrite_the_playbook(self):

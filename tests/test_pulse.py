@@ -166,7 +166,7 @@ class Life(Pulses):
         self.profile()
         for verb in ("up", "down", "_pulse"):
             self.looop(verb, env={"LOOOP_CHILD": "1"}, code=1)
-            self.assertIn("is for a person to say", self.stderr)
+            self.assertIn("only a person may run it", self.stderr)
 
     def test_a_wrong_config_is_told_by_up(self):
         self.config('{"interval": "soon"}')
@@ -193,13 +193,24 @@ class Waking(Pulses):
         self.wakes("a goal", lambda: self.write("goals/b.md", "b\n"))
         self.wakes("an edit of a goal in place", lambda: self.write("goals/b.md", "bb\n"))
         self.wakes("the PLAYBOOK", lambda: self.write("PLAYBOOK.md", "# mine\n"))
-        self.wakes("a session", lambda: self.looop("start-session", "w", "--command", "read x"))
+        self.wakes("a session", lambda: self.looop("start-session", "w", "a task", "--command", "read x"))
         self.wakes("a flag", lambda: self.looop("flag", "w", "look"))
         self.wakes("its end", lambda: self.looop("key", "w", "Enter"))
         ended = self.wakes("the config", lambda: self.config({"default": "builtin"}))
         self.assertEqual(ended["event"], "world_unchanged")
         self.assertEqual(self.wakes("a pause", lambda: self.looop("pause", "1h"))["event"], "held")
         self.assertEqual(self.wakes("its end", lambda: self.looop("resume"))["event"], "world_unchanged")
+
+    def test_the_persons_own_session_does_not_wake_it(self):
+        self.profile(goals={"a": "1\n"})
+        self.replies({"move": "noop"})
+        self.up()
+        self.asleep()
+        self.looop("start-session", "mine", "--command", "read x")
+        self.looop("key", "mine", "Enter")
+        self.looop("wait", "mine")
+        time.sleep(2.5)  # longer than two looks
+        self.assertEqual(self.beats(), 1)
 
     def test_what_it_does_itself_does_not_wake_it(self):
         self.profile(goals={"a": "1\n"})
@@ -245,7 +256,9 @@ class Waking(Pulses):
         self.assertEqual(pulse.pauses(looop.Outcome("unchanged")), (100, 100))
         self.assertEqual(pulse.pauses(looop.Outcome("acted")), (20, 20))
         self.assertEqual(pulse.pauses(looop.Outcome("held", next_beat_s=3)), (3.1, 100))
-        self.looop("start-session", "w", "--command", "sleep 100")
+        self.looop("start-session", "mine", "--command", "sleep 100")
+        self.assertEqual(pulse.pauses(looop.Outcome("unchanged")), (100, 100))
+        self.looop("start-session", "w", "a task", "--command", "sleep 100")
         self.assertEqual(pulse.pauses(looop.Outcome("unchanged")), (10, 10))
 
     def test_a_nap_that_is_short_is_taken_once(self):

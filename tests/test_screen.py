@@ -76,7 +76,13 @@ CASES = (
     ("0123456789x", ["0123456789", "x"], (1, 1)),
     ("0123456789\r\nx", ["0123456789", "x"], (1, 1)),
     ("0123456789\bx", ["01234567x9"], (0, 9)),
-    ("0123456789\x1b[Kx", ["012345678x"], (0, 9)),
+    ("0123456789\x1b[Kx", ["0123456789", "x"], (1, 1)),
+    ("0123456789\x1b[Jx", ["0123456789", "x"], (1, 1)),
+    ("0123456789\x1b[D\x1b[Kx", ["01234567x"], (0, 9)),
+    ("ab\x1b[3b!", ["abbbb!"], (0, 6)),
+    ("abc\x1b[2D\x1b[b!", ["a!c"], (0, 2)),
+    ("ab\x1b[1m\x1b[b!", ["ab!"], (0, 3)),
+    ("ab\r\n\x1b[b!", ["ab", "!"], (1, 1)),
     ("0123456789\x1b[C\x1b[Dx", ["01234567x9"], (0, 9)),
     ("0123456789\x1b[31mx", ["0123456789", "x"], (1, 1)),
     ("\x1b[?7l0123456789xyz", ["012345678z"], (0, 9)),
@@ -315,6 +321,13 @@ class Characters(unittest.TestCase):
 
 
 class Answers(unittest.TestCase):
+    def test_the_end_of_a_question_that_is_cut_is_looked_for(self):
+        for question in ("\x1b]11;?\x1b\\", "\x1bP$qm\x1b\\", "\x1b]4;" + "0;?;" * 40 + "1;?\x07", "\x1b[c"):
+            for cut in range(1, len(question)):
+                canvas = looop.Canvas(80, 24)
+                canvas.add(b"text \x1b[1m" + question[:cut].encode())
+                self.assertTrue(canvas.add(question[cut:].encode()), (question, cut))
+
     def test_each_question(self):
         for question, answer in {
             "\x1b[c": "\x1b[?62;22c",

@@ -164,7 +164,7 @@ class Written(Case):
     def test_what_is_refused(self):
         self.looop("service", "print", "upstart", code=2)
         self.looop("service", "install", "cron", code=1, env={"LOOOP_CHILD": "1"})
-        self.assertIn("is for a person to say", self.stderr)
+        self.assertIn("only a person may run it", self.stderr)
         self.looop("service", "uninstall", code=1, env={"LOOOP_RUN_ID": "tick-1"})
         self.looop("service", "print", "systemd", code=1, env={"LOOOP_DATA_DIR": self.data + "\n"})
         self.assertIn("LOOOP_DATA_DIR holds what no scheduler can be told", self.stderr)

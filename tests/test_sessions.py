@@ -217,7 +217,7 @@ class Beginning(Sessions):
         super().looop("start-session", "a", "--cwd", folder, "--command", "./run")
         self.assertEqual(self.ended(self.session("a")).code, 7)
         shutil.copy(f"{folder}/run", f"{self.home}/run")  # that is where it is started from
-        process = self.start("start-session", "b", "--command", "./run")
+        process = self.start("start-session", "b", "a task", "--command", "./run")
         self.assertIn(b"./run: command not found", process.communicate(timeout=20)[1])
         self.assertEqual(process.returncode, 127)
         self.assertIsNone(self.session("b"), "there is no such thing in the data dir")
@@ -1046,6 +1046,8 @@ class Questions(Sessions):
         b"\x1b[>0q": rb"\x1bP>\|looop[^\x1b]*\x1b\\",
         b"\x1b[?2004$p": rb"\x1b\[\?2004;[12]\$y",
         b"\x1b]11;?\x07": rb"\x1b\]11;rgb:[0-9a-f/]+(\x07|\x1b\\)",
+        b"\x1b]11;?\x1b\\": rb"\x1b\]11;rgb:[0-9a-f/]+(\x07|\x1b\\)",
+        b"\x1bP$qm\x1b\\": rb"\x1bP1\$r[0-9;]*m\x1b\\",
     }
 
     def test_questions_are_answered_exactly_once(self):
@@ -1609,7 +1611,7 @@ class Beats(Sessions):
     def test_what_wakes_a_beat(self):
         self.profile()
         self.fleet({"move": "noop"})
-        session = self.begin("w", "stty -echo; echo READY; while read x; do echo $x; done; exit 3")
+        session = self.begin("w", "stty -echo; echo READY; while read x; do echo $x; done; exit 3", "a task")
         self.wait_for(session, "READY")
         self.settled()
         looop.send_text(session, b"some output\r", raw=True, enter=False)

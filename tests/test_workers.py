@@ -465,7 +465,7 @@ class Checks(Workers):
         os.mkdir(where)
         self.worker("w", "--cwd", where, "--verify", "echo run >> log; echo fine", command="exit # {{prompt_file}}")
         self.looop("wait", "w")
-        self.assertEqual((self.ls()["w"]["verify"], self.ls()["w"]["health"]), ("pending", "idle"))
+        self.assertEqual((self.ls()["w"]["verify"], self.ls()["w"]["health"]), ("pending", "unchecked"))
         self.tick()
         self.assertEqual((self.ls()["w"]["verify"], self.ls()["w"]["health"]), ("pass", "done"))
         self.write("goals/g.md", "g\n")
@@ -574,8 +574,8 @@ class Direct(Workers):
         self.assertEqual(self.tick()["outcome"], "unchanged")
 
     def test_what_another_worker_does_meanwhile_wakes(self):
-        self.looop("start-session", "w", "--command", "cat")
-        self.looop("start-session", "w2", "--command", "cat")
+        self.looop("start-session", "w", "a task", "--command", "cat")
+        self.looop("start-session", "w2", "a task", "--command", "cat")
         flag = f"env -u LOOOP_RUN_ID {' '.join(map(looop.quoted, self.command('flag', 'w2', 'help')))}"
         self.direct(f'"$LOOOP_BIN" flag w mine; {flag}')
         self.assertIn('worker w2: {"flag":null}', self.tick()["reason"])
@@ -598,7 +598,7 @@ class Direct(Workers):
 
     def test_a_limit_and_a_pause_hold_its_workers_too(self):
         self.env["LOOOP_MAX_WORKERS"] = "1"
-        self.looop("start-session", "mine", "--command", "cat")
+        self.looop("start-session", "mine", "a task", "--command", "cat")
         out = self.direct('"$LOOOP_BIN" start-session one "a task" || echo no')
         self.assertIn("1 worker alive, and 1 are allowed: mine", self.read("runs", out["run"], "stderr.log"))
         self.looop("start-session", "more", "--command", "cat")
