@@ -13593,6 +13593,35 @@ def worker_words(rows: Sequence[Mapping[str, JSON]], paint: Paint) -> str:
     return "; ".join(words) or "none"
 
 
+ENDED_SHOWN = 10  # ended sessions that `ls` shows without --all
+
+
+def session_table(rows: Sequence[Mapping[str, JSON]], now: float, paint_word: Paint) -> list[str]:
+    """Lay sessions out as a table: a row each, dimmed once it has ended."""
+    table = [("ID", "KIND", "HEALTH", "AGE", "IDLE", "COMMAND", "FLAG")]
+    for row in rows:
+        age, idle = (
+            duration_text(float(max(0, int(now - parse_utc(row[key]))))) for key in ("started_at", "last_output")
+        )
+        command, flag = one_line(row["cmd"] or "?", 30), one_line(row["note"] or "", 80)
+        health = paint_word(_HEALTH_COLOURS.get(row["health"], "dim"), row["health"])
+        others = (row["kind"], age, idle if row["alive"] else "-", command, flag)
+        kind, *rest = others if row["alive"] else (paint_word("dim", cell) for cell in others)
+        table.append((row["id"], kind, health, *rest))
+    return aligned(table, width=paint_word.columns)
+
+
+def session_lines(rows: Sequence[Mapping[str, JSON]], every: bool, now: float, paint_word: Paint) -> list[str]:
+    """Lay sessions out for a person: the living first, then those that ended last; `every`: all of them."""
+    if not rows:
+        return ["no sessions"]
+    ended = [row for row in rows if not row["alive"]]
+    shown = ended if every else ended[:ENDED_SHOWN]
+    lines = session_table([*(row for row in rows if row["alive"]), *shown], now, paint_word)
+    more = len(ended) - len(shown)
+    return lines + ([f"{more} more ended: `looop ls -a` lists them, `looop prune` removes them"] if more else [])
+
+
 def status_lines(profile: Profile, status: Mapping[str, JSON], now: float, paint: Paint) -> list[str]:
     """Lay the status out for a person."""
     last, budget = status["last_tick"], status["budget"]
@@ -15217,35 +15246,6 @@ def cmd_start_session(profile: Profile, args: dict[str, JSON]) -> int:
     session = start_session(profile, start)
     words = f"{session.id} runs: `looop attach {session.id}` shows it, {profile.setting('detach_key')} leaves it"
     return show_session(profile, args, session.id, words)
-
-
-ENDED_SHOWN = 10  # ended sessions that `ls` shows without --all
-
-
-def session_table(rows: Sequence[Mapping[str, JSON]], now: float, paint_word: Paint) -> list[str]:
-    """Lay sessions out as a table: a row each, dimmed once it has ended."""
-    table = [("ID", "KIND", "HEALTH", "AGE", "IDLE", "COMMAND", "FLAG")]
-    for row in rows:
-        age, idle = (
-            duration_text(float(max(0, int(now - parse_utc(row[key]))))) for key in ("started_at", "last_output")
-        )
-        command, flag = one_line(row["cmd"] or "?", 30), one_line(row["note"] or "", 80)
-        health = paint_word(_HEALTH_COLOURS.get(row["health"], "dim"), row["health"])
-        others = (row["kind"], age, idle if row["alive"] else "-", command, flag)
-        kind, *rest = others if row["alive"] else (paint_word("dim", cell) for cell in others)
-        table.append((row["id"], kind, health, *rest))
-    return aligned(table, width=paint_word.columns)
-
-
-def session_lines(rows: Sequence[Mapping[str, JSON]], every: bool, now: float, paint_word: Paint) -> list[str]:
-    """Lay sessions out for a person: the living first, then those that ended last; `every`: all of them."""
-    if not rows:
-        return ["no sessions"]
-    ended = [row for row in rows if not row["alive"]]
-    shown = ended if every else ended[:ENDED_SHOWN]
-    lines = session_table([*(row for row in rows if row["alive"]), *shown], now, paint_word)
-    more = len(ended) - len(shown)
-    return lines + ([f"{more} more ended: `looop ls -a` lists them, `looop prune` removes them"] if more else [])
 
 
 def cmd_ls(profile: Profile, args: dict[str, JSON]) -> int:

@@ -279,7 +279,7 @@ class Bash(AttachCase):
         self.same(terminal, session.id)
         self.assertNotIn("?1000", terminal.state()["modes"])
         self.assertIn("mine", "".join(terminal.screen.history[0].cells))
-        looop.restart_session(self.session("reset"))
+        looop.restart_session(self.opened, self.session("reset"))
         terminal.wait_text("ready")
         self.assertIn("?1000", terminal.state()["modes"])
         self.same(terminal, session.id)

@@ -238,7 +238,7 @@ class ExitCodes(Case):
             ("key dead Enter", 1),
             ("resize t 0x0", 2),
             ("resize dead 80x24", 1),
-            ("restart dead", 1),
+            ("restart dead", 0),
             ("flag nobody", 1),
             ("unflag t", 0),
             ("claim work --session s", 0),

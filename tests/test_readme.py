@@ -188,7 +188,7 @@ class Words(unittest.TestCase):
         self.assertEqual(set(found), {(setting.key, setting.env) for setting in looop.SETTINGS.values()})
         for setting in looop.SETTINGS.values():
             text = found[setting.key, setting.env]
-            value = text if setting.kind == "seconds" or not text or text.isalpha() else json.loads(text)
+            value = text if setting.kind in ("seconds", "keys") or not text or text.isalpha() else json.loads(text)
             value = {"true": True, "null": None}.get(text, value)
             if value is not None:
                 value = looop.checked_value(value, setting.kind)
@@ -372,7 +372,7 @@ class Typed(Case):
             self.assertIn(f"${cost:.4f}  today, 1 call", said)
             shutil.rmtree(self.data)
             self.assertIn("● acted  started the interview", self.looop("tick"))
-            self.assertRegex(self.looop("ls"), r"\nsetup +(busy|idle)")
+            self.assertRegex(self.looop("ls"), r"\nsetup +worker +(busy|idle)")
         return said
 
     def test_with_pi(self):
@@ -403,7 +403,7 @@ class Typed(Case):
         self.project()
         self.bring("claude")
         ((_, said),) = self.type_blocks("Workers, and what they ask")
-        self.assertRegex(said, r"(?m)^fix-ci +(busy|idle)")
+        self.assertRegex(said, r"(?m)^fix-ci +worker +(busy|idle)")
 
     def test_sessions(self):
         self.project()
