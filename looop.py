@@ -767,6 +767,20 @@ def without_surrogates(value: JSON) -> JSON:
     return value
 
 
+def detach_keys(text: str) -> list[tuple[int, str, bool]]:
+    """Read `C-a d` as (byte, character, whether with Ctrl) of each key (pure); raise ValueError for no detach key."""
+    keys = []
+    for word in text.split():
+        control, char = word[:2] in ("C-", "c-") and len(word) == 3, word[-1:]
+        if not (control or len(word) == 1) or not "!" <= char <= "~" or (control and not "@" <= char.upper() <= "_"):
+            break
+        keys.append((ord(char.upper()) & 0x1F if control else ord(word), char, control))
+    usual = {key[0] for key in keys} & {0x09, 0x0A, 0x0D, 0x1B}  # Tab, Enter and Esc send these
+    if usual or len(keys) != len(text.split()) or not 1 <= len(keys) <= 3 or not keys[0][2]:
+        raise ValueError("must be one to three keys, the first with C-, like C-] or C-a d; not C-i, C-j, C-m or C-[")
+    return keys
+
+
 # ======================================================================================================================
 # 5. Layout (pure)
 # ======================================================================================================================
@@ -1804,20 +1818,6 @@ BUILTIN = Runner("builtin", "builtin")
 _RUNNER_KEYS = {"mode": "typed|direct", "tick": "text", "interactive": "text", "resume": "text", "unmetered": "flag"}
 _PRICE_KEYS = {"input": "usd", "cache_read": "usd", "cache_write": "usd", "output": "usd"}
 _TOP_KEYS = {s.key.split(".")[0] for s in SETTINGS.values() if s.key} | {"runners", "prices"}
-
-
-def detach_keys(text: str) -> list[tuple[int, str, bool]]:
-    """Read `C-a d` as (byte, character, whether with Ctrl) of each key (pure); raise ValueError for no detach key."""
-    keys = []
-    for word in text.split():
-        control, char = word[:2] in ("C-", "c-") and len(word) == 3, word[-1:]
-        if not (control or len(word) == 1) or not "!" <= char <= "~" or (control and not "@" <= char.upper() <= "_"):
-            break
-        keys.append((ord(char.upper()) & 0x1F if control else ord(word), char, control))
-    usual = {key[0] for key in keys} & {0x09, 0x0A, 0x0D, 0x1B}  # Tab, Enter and Esc send these
-    if usual or len(keys) != len(text.split()) or not 1 <= len(keys) <= 3 or not keys[0][2]:
-        raise ValueError("must be one to three keys, the first with C-, like C-] or C-a d; not C-i, C-j, C-m or C-[")
-    return keys
 
 
 def checked_value(value: JSON, kind: str) -> JSON:

@@ -60,8 +60,8 @@ class AttachCase(Case):
             if not os.path.exists(os.path.join(self.bin, command)):
                 os.symlink(found, os.path.join(self.bin, command))
 
-    def begin(self, name, command, size="80x24"):
-        self.looop("start-session", name, "--command", command, "--size", size)
+    def begin(self, name, command, size="80x24", *options):
+        self.looop("start-session", name, "--command", command, "--size", size, *options)
         return self.session(name)
 
     def session(self, name):
@@ -190,7 +190,7 @@ class Programs(AttachCase):
 
     def compare(self, command, ready, stable=lambda text: text, exact=True, keys=()):
         self.have("tmux")
-        self.begin("prog", command)
+        self.begin("prog", command, "80x24", "--cwd", os.getcwd())
         self.looop("expect", "prog", ready, "--screen", "--timeout", "10s")
         for cols, rows in ((80, 24), (200, 60)):
             tmux = Tmux(self)
@@ -279,7 +279,7 @@ class Bash(AttachCase):
         self.same(terminal, session.id)
         self.assertNotIn("?1000", terminal.state()["modes"])
         self.assertIn("mine", "".join(terminal.screen.history[0].cells))
-        looop.restart_session(self.opened, self.session("reset"))
+        looop.restart_session(self.words, self.session("reset"))
         terminal.wait_text("ready")
         self.assertIn("?1000", terminal.state()["modes"])
         self.same(terminal, session.id)
