@@ -10544,11 +10544,12 @@ def meter_opencode(objects: list[dict[str, JSON]]) -> Metered | None:
     ends = [part for part in parts if part.get("type") == "step-finish"]
     texts = [str(part.get("text") or "") for part in parts if part.get("type") == "text"]
     names = {"input": "input", "output": "output", "cache_read": "cache.read", "cache_write": "cache.write"}
+    thought = [tokens(part.get("tokens"), output="reasoning") for part in ends]
     return Metered(
         text=texts[-1] if texts else "",
         error=str(dig(failed[-1], "data", "message") or dig(failed[-1], "name") or "error") if failed else "",
         cost=exact_sum([amount(part.get("cost")) for part in ends]),
-        usage=total(tokens(part.get("tokens"), **names) for part in ends) if ends else None,
+        usage=total([*thought, *(tokens(part.get("tokens"), **names) for part in ends)]) if ends else None,
         streamed=True,
     )
 
@@ -10566,6 +10567,7 @@ def meter_gemini(objects: list[dict[str, JSON]]) -> Metered | None:
     models: dict[str, JSON] = dig(last, "stats", "models") or {}
     names = {"input": "tokens.prompt", "output": "tokens.candidates", "cache_read": "tokens.cached"}
     usages = [uncached(tokens(model, **names)) for model in models.values()]
+    usages += [tokens(model, output="tokens.thoughts") for model in models.values()]  # not among the candidates
     return Metered(
         text=str(last.get("response") or ""),
         error=str(dig(last, "error", "message") or ""),
@@ -10581,12 +10583,20 @@ METERS = (meter_pi, meter_claude, meter_codex, meter_opencode, meter_gemini)
 def meter(output: str) -> Metered:
     """Return what an output says: reply, error, cost, tokens, model."""
     objects = stream_objects(output)
-    if objects:
-        for reader in METERS:
-            found = reader(objects)
-            if found is not None:
-                return found
-    return Metered(output)
+    read = (reader(objects) for reader in METERS) if objects else ()
+    metered = next((found for found in read if found is not None), Metered(output))
+    if not metered.error and limit_notice(metered.text):
+        return metered.replace(error=metered.text.strip())
+    return metered
+
+
+def limit_notice(reply: str) -> bool:
+    """Tell whether a reply is no answer but one line that says that a usage limit is reached."""
+    import re
+
+    line = reply.strip()
+    notice = r"[\w -]{0,40}\blimit reached\b[^{]*|you('|\u2019| ha)ve hit your [\w -]{0,40}\blimit\b[^{]*"
+    return len(line) <= 300 and "\n" not in line and bool(re.fullmatch(notice, line, re.IGNORECASE))
 
 
 def priced(metered: Metered, prices: Mapping[str, Mapping[str, float]], model: str = "") -> Metered:
@@ -10722,6 +10732,7 @@ class Spend(Record):
     reserve: float  # USD that a decide of this runner costs, in the median of the last ones
     unknown_in_a_row: int  # the newest answers of this runner's command in a row whose price is unknown
     tomorrow: float  # epoch seconds of the next local midnight
+    tokens_known: bool = True  # the newest answer named tokens, or no answer is there yet: a price list can help
 
 
 def budget_gate(spend: Spend, runner: Runner, limit: float) -> Verdict:
@@ -10731,7 +10742,10 @@ def budget_gate(spend: Spend, runner: Runner, limit: float) -> Verdict:
     if spend.unknown_in_a_row >= UNKNOWN_PRICES_MAX and not runner.unmetered:
         model = model_named(runner.tick)
         price = f"prices.{model}" if model else "prices, and -m MODEL in its tick command if its output names no model"
-        remedy = f"say what it costs ({price}), or that it costs nothing more (runners.{runner.name}.unmetered: true)"
+        price = (
+            f"say what it costs ({price})" if spend.tokens_known else "have it print JSON that names tokens or a price"
+        )
+        remedy = f"{price}, or say that it costs nothing more (runners.{runner.name}.unmetered: true)"
         return Verdict(
             "budget", "hold", f"{spend.unknown_in_a_row} decides of {runner.name} in a row of unknown price; {remedy}"
         )
@@ -12173,6 +12187,7 @@ def spend_for(profile: Profile, runner: Runner, now: float) -> tuple[Spend, list
     decides: list[float] = []
     known: list[float | None] = []
     older: list[float] = []
+    counted: list[bool] = []
     today: list[Mapping[str, JSON]] = []
     recent = min(midnight, now - 3600)
     free = runner.mode == "builtin" or runner.unmetered  # then nobody asks what a decide has cost before
@@ -12188,6 +12203,7 @@ def spend_for(profile: Profile, runner: Runner, now: float) -> tuple[Spend, list
             same = row.get("runner") == runner.name and not row.get("unmetered") and not row.get("failed")
             if same and row.get("cmd") == mark and len(known) < 20:
                 known.append(cost)
+                counted.append(isinstance(row.get("usage"), dict))
             elif same and "cmd" not in row and cost is not None and len(older) < 20:
                 older.append(cost)
         if at < recent and len(known) >= 20:
@@ -12195,7 +12211,7 @@ def spend_for(profile: Profile, runner: Runner, now: float) -> tuple[Spend, list
     spent, _, unknown = spend_of(today)
     unknown_in_a_row = next((i for i, cost in enumerate(known) if cost is not None), len(known))
     reserve = median([cost for cost in known if cost is not None] or older)
-    return Spend(spent, unknown, reserve, unknown_in_a_row, day[1]), decides
+    return Spend(spent, unknown, reserve, unknown_in_a_row, day[1], all(counted[:1])), decides
 
 
 def money_gates(profile: Profile, runner: Runner, spend: Spend, decides: Sequence[float]) -> list[Verdict]:

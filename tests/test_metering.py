@@ -10,7 +10,8 @@ from tests.support import CAPTURED
 
 
 def captured(name):
-    with open(os.path.join(CAPTURED, "runners", name + ".ndjson"), encoding="utf-8") as file:
+    name += "" if "." in name.rpartition("-")[2] else ".ndjson"
+    with open(os.path.join(CAPTURED, "runners", name), encoding="utf-8") as file:
         return file.read()
 
 
@@ -79,6 +80,28 @@ class Captures(unittest.TestCase):
             for indent in (None, 2):
                 text = json.dumps(lines, indent=indent) + "\n"
                 self.assertEqual(looop.meter(text), looop.meter(captured(name)), (name, indent))
+
+    def test_codex_and_its_errors(self):
+        metered = looop.meter(captured("codex-0.171.0-json"))
+        usage = {"input": 2000, "output": 30, "cache_read": 500, "cache_write": 0}
+        self.assertEqual((metered.text, metered.usage), ('{"move":"noop","journal":"ok"}', usage))
+        for status, words in ((401, "401 Unauthorized"), (429, "429 Too Many"), (500, "experiencing high demand")):
+            metered = looop.meter(captured(f"codex-0.171.0-error-{status}"))
+            self.assertIn(words, metered.error)
+            self.assertEqual((metered.text, metered.cost, metered.usage), ("", None, None))
+
+    def test_thinking_is_output(self):
+        """gemini counts it beside the candidates: 2500 + 30 + 12 are its total of 2542."""
+        for name, thoughts in (("gemini-0.61.0-json.json", 12), ("gemini-0.61.0-thoughts.json", 4000)):
+            usage = {"input": 2000, "output": 30 + thoughts, "cache_read": 500, "cache_write": 0}
+            self.assertEqual(looop.meter(captured(name)).usage, usage)
+        step = {"cost": 0.1, "tokens": {"input": 5, "output": 2, "reasoning": 7}}
+        metered = looop.meter(json.dumps({"type": "step_finish", "part": {"type": "step-finish", **step}}))
+        self.assertEqual(metered.usage["output"], 9)
+
+    def test_retries_before_an_answer_cost_nothing(self):
+        metered = looop.meter(captured("pi-1.6.0-json-after-429"))
+        self.assertEqual((metered.error, metered.cost), ("", 0.0068625))
 
     def test_a_cut_stream_is_no_answer(self):
         for name in ("pi-0.87.1-json", "claude-2.1.330-stream-json"):
@@ -155,6 +178,27 @@ class Limits(unittest.TestCase):
             "limit: " + "resets 9" * 2000 + " 1 1" * 2000,
         ):
             self.assertIsNone(self.reset(error), error)
+
+    def test_a_reply_that_is_only_the_notice_is_an_error(self):
+        for notice, reset in (
+            ("Claude AI usage limit reached|1796050800", 180),
+            ("5-hour limit reached \u2219 resets 3pm\n", 180),
+            ("You've hit your weekly limit \u00b7 resets 3pm (UTC)", 180),
+            ("You\u2019ve hit your limit", None),
+        ):
+            result = {"type": "result", "subtype": "success", "is_error": False, "result": notice}
+            for output in (notice, json.dumps(result)):
+                metered = looop.meter(output)
+                self.assertEqual(metered.error, notice.strip())
+                at = looop.limit_reset(metered, "", self.NOW)
+                self.assertEqual(at and (at - self.NOW) / 60, reset)
+        for reply in (
+            '{"move":"noop"}',
+            "limit reached\nand more",
+            "x" * 300 + " limit reached",
+            'limit reached {"move":1}',
+        ):
+            self.assertEqual(looop.meter(reply).error, "", reply)
 
     def test_zones(self):
         try:

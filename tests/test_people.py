@@ -630,6 +630,7 @@ class Money(Case):
         self.assertEqual([self.beat()["outcome"] for _ in range(5)], ["noop"] * 3 + ["held"] * 2)
         self.assertEqual(self.called(), 3)
         self.assertIn("3 decides of fake in a row of unknown price", self.beat()["reason"])
+        self.assertIn("; have it print JSON that names tokens or a price, or say that", self.beat()["reason"])
         self.assertIsNone(self.events("held")[-1]["until"])
         self.assertEqual(len(self.events("needs_you")), 1)
         with open(os.path.join(self.home, ".config", "looop.json")) as file:
