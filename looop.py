@@ -10223,6 +10223,18 @@ def move_object(move: Move) -> dict[str, JSON]:
     return value
 
 
+def move_title(move: JSON) -> str:
+    """Name a move, as it lies in a capsule, and what it is about, in one line: `shell "make test"`, `send w1`."""
+    if not isinstance(move, dict):
+        return "its move"
+    name = one_line(str(move.get("move")), 100)
+    for field in ("command", "question", "id", "name", "runner"):
+        if isinstance(move.get(field), str):
+            about = one_line(move[field], 200)
+            return f"{name} {about}" if field in ("id", "name", "runner") else f'{name} "{about}"'
+    return name
+
+
 def move_lines(move: JSON, told: str = "") -> list[str]:
     """Say a move, as it lies in a capsule, for a person: its name, then a line for each field, and more for long ones.
 
@@ -12367,7 +12379,7 @@ def settle_open(profile: Profile, state: dict[str, JSON], counted: bool) -> dict
             profile.warn(f"{run}/{name}: {error.strerror}: what it holds may be secret")
     if intent:
         move = read_capsule(profile, run, "intent.json")
-        what = one_line(canonical(dig(move, "move")), 300)
+        what = move_title(dig(move, "move"))
         told = f"interrupted: {run} ended in the middle of {what}; it may have happened; looop does not repeat it"
         line = f"- {local_stamp(now)} {one_line(told)}"
         state["interrupted"] = told
