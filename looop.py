@@ -31,69 +31,70 @@ Contents
    7. Output
    8. Files
    9. Secrets (pure)
-  10. Paths and config
-  11. Store
-  12. Children
-  13. Ledger
-  14. Asks
-  15. Styles (pure)
-  16. Grid (pure)
-  17. Terminal (pure)
-  18. Screen (pure)
-  19. Screens at rest (pure)
-  20. Pictures (pure)
-  21. Keys (pure)
-  22. Protocol (pure)
-  23. Session store
-  24. Claims
-  25. Session log
-  26. PTY
-  27. Canvas and keyboard
-  28. Switchboard
-  29. Supervisor
-  30. Launch
-  31. Client
-  32. Attach
-  33. Fleet
-  34. Checks
-  35. Readings (pure)
-  36. Sense
-  37. World hash (pure)
-  38. World
-  39. Moves (pure)
-  40. Prompt (pure)
-  41. Metering (pure)
-  42. Gates (pure)
-  43. Tripwires (pure)
-  44. Profile on disk
-  45. Decide
-  46. Act
-  47. Guards
-  48. Settle
-  49. Surface
-  50. Beat
-  51. People
-  52. Views
-  53. Why and replay
-  54. Cost
-  55. Pulse
-  56. Verbs
-  57. Session verbs
-  58. Session table
-  59. Gallery
-  60. Questions (pure)
-  61. Plans
-  62. Interview
-  63. Schedulers
-  64. Service
-  65. Doctor
-  66. Candidates
-  67. Verb table
-  68. Manual (pure)
-  69. Completions (pure)
-  70. Command line
-  71. Texts
-  72. Texts of the manual
+  10. Settings (pure)
+  11. Paths and config
+  12. Store
+  13. Children
+  14. Ledger
+  15. Asks
+  16. Styles (pure)
+  17. Grid (pure)
+  18. Terminal (pure)
+  19. Screen (pure)
+  20. Screens at rest (pure)
+  21. Pictures (pure)
+  22. Keys (pure)
+  23. Protocol (pure)
+  24. Session store
+  25. Claims
+  26. Session log
+  27. PTY
+  28. Canvas and keyboard
+  29. Switchboard
+  30. Supervisor
+  31. Launch
+  32. Client
+  33. Attach
+  34. Fleet
+  35. Checks
+  36. Readings (pure)
+  37. Sense
+  38. World hash (pure)
+  39. World
+  40. Moves (pure)
+  41. Prompt (pure)
+  42. Metering (pure)
+  43. Gates (pure)
+  44. Tripwires (pure)
+  45. Profile on disk
+  46. Decide
+  47. Act
+  48. Guards
+  49. Settle
+  50. Surface
+  51. Beat
+  52. People
+  53. Views
+  54. Why and replay
+  55. Cost
+  56. Pulse
+  57. Verbs
+  58. Session verbs
+  59. Session table
+  60. Gallery
+  61. Questions (pure)
+  62. Plans
+  63. Interview
+  64. Schedulers
+  65. Service
+  66. Doctor
+  67. Candidates
+  68. Verb table
+  69. Manual (pure)
+  70. Completions (pure)
+  71. Command line
+  72. Texts
+  73. Texts of the manual
 
 Finding things: the verb `looop sensor list` is `cmd_sensor_list`; its row in LOOP_VERBS has help and options.
 To add a verb: write `cmd_<verb>`, add its row to LOOP_VERBS or SESSION_VERBS.
@@ -1745,11 +1746,9 @@ def redacted(value: JSON, secrets: Sequence[tuple[str, str]], keys: bool = False
 
 
 # ======================================================================================================================
-# 10. Paths and config
+# 10. Settings (pure)
 # ======================================================================================================================
-# One `Profile` carries everything that belongs to one looop: where its files are, what its config says, the environment
-# it was started with. `open_profile` is the one place that is handed the environment. The config is read when a setting
-# that it may hold is asked for: a beat that finds the world unchanged never asks.
+# What the config and the environment may say, the table of it, and what is wrong with what they say.
 
 
 class Setting(Record):
@@ -1760,17 +1759,24 @@ class Setting(Record):
     default: JSON
     kind: str  # "seconds" | "count" | "usd" | "flag" | "text" | "keys" | words separated by "|"
     line: str  # what it means, for `config show` and the manual
+    least: int = 0  # a smaller number would spin or hold everything up
 
 
 SETTINGS: dict[str, Setting] = {
     "runner": Setting("default", "LOOOP_RUNNER", "auto", "text", "auto: pi if on PATH, else claude, else builtin"),
-    "interval": Setting("interval", "LOOOP_INTERVAL", 60, "seconds", "from beat to beat"),
-    "busy_interval": Setting("busy_interval", "LOOOP_BUSY_INTERVAL", 60, "seconds", "the same, after a move"),
-    "active_interval": Setting("active_interval", "LOOOP_ACTIVE_INTERVAL", 60, "seconds", "the same, with workers"),
-    "session_ttl": Setting("session_ttl", "LOOOP_SESSION_TTL", 259200, "seconds", "how long an ended session is kept"),
-    "daily_usd": Setting("budget.daily_usd", "LOOOP_MAX_DAILY_USD", 10, "usd", "what a local day may cost"),
-    "decides_per_hour": Setting("budget.decides_per_hour", "LOOOP_MAX_DECIDES_PER_HOUR", 60, "count", "calls an hour"),
-    "max_workers": Setting("budget.max_workers", "LOOOP_MAX_WORKERS", 8, "count", "workers that looop starts, at once"),
+    "interval": Setting("interval", "LOOOP_INTERVAL", 60, "seconds", "from beat to beat", 1),
+    "busy_interval": Setting("busy_interval", "LOOOP_BUSY_INTERVAL", 60, "seconds", "the same, after a move", 1),
+    "active_interval": Setting("active_interval", "LOOOP_ACTIVE_INTERVAL", 60, "seconds", "the same, with workers", 1),
+    "session_ttl": Setting(
+        "session_ttl", "LOOOP_SESSION_TTL", 259200, "seconds", "an ended session is kept that long; 0: for ever"
+    ),
+    "daily_usd": Setting("budget.daily_usd", "LOOOP_MAX_DAILY_USD", 10, "usd", "what a local day may cost; 0: nothing"),
+    "decides_per_hour": Setting(
+        "budget.decides_per_hour", "LOOOP_MAX_DECIDES_PER_HOUR", 60, "count", "calls an hour; 0: none"
+    ),
+    "max_workers": Setting(
+        "budget.max_workers", "LOOOP_MAX_WORKERS", 8, "count", "workers that looop starts, at once; 0: none"
+    ),
     "gate_playbook": Setting("gate.playbook", "", True, "flag", "a person approves changes of the PLAYBOOK"),
     "gate_shell": Setting("gate.shell", "", "irreversible", "irreversible|untrusted|always|never", "gated shell moves"),
     "notify": Setting("notify", "", "", "text", "a command that is given what needs you, on stdin"),
@@ -1779,8 +1785,8 @@ SETTINGS: dict[str, Setting] = {
     ),
     "git": Setting("git", "", None, "flag", "commit moves; null: when the data dir is a repository of its own"),
     "sensor_timeout": Setting("", "LOOOP_SENSOR_TIMEOUT", 60, "seconds", "deadline of a sensor"),
-    "sensor_max_bytes": Setting("", "LOOOP_SENSOR_MAX_BYTES", 8192, "count", "size of a reading"),
-    "sensor_jobs": Setting("", "LOOOP_SENSOR_JOBS", 16, "count", "sensors at once"),
+    "sensor_max_bytes": Setting("", "LOOOP_SENSOR_MAX_BYTES", 8192, "count", "size of a reading", 256),
+    "sensor_jobs": Setting("", "LOOOP_SENSOR_JOBS", 16, "count", "sensors at once", 1),
     "tick_timeout": Setting("", "LOOOP_TICK_TIMEOUT", 1800, "seconds", "deadline of a decide"),
     "shell_timeout": Setting("", "LOOOP_SHELL_TIMEOUT", 300, "seconds", "deadline of a shell move"),
     "noop_ttl": Setting("", "LOOOP_NOOP_TTL", 21600, "seconds", "a noop is decided again after that long; 0: never"),
@@ -1788,7 +1794,7 @@ SETTINGS: dict[str, Setting] = {
     "log_max_bytes": Setting("", "LOOOP_LOG_MAX_BYTES", 64 * MIB, "count", "size of a session's log"),
     "tmux_surface": Setting("", "LOOOP_TMUX_SURFACE", 1, "count", "0: no tmux windows for flags"),
     "log_format": Setting("", "LOOOP_LOG_FORMAT", "text", "text|json", "what the pulse prints"),
-    "events_max_bytes": Setting("", "LOOOP_EVENTS_MAX_BYTES", 5 * MIB, "count", "size of events.jsonl"),
+    "events_max_bytes": Setting("", "LOOOP_EVENTS_MAX_BYTES", 5 * MIB, "count", "size of events.jsonl", KIB),
 }
 
 # Ready-made runners. The command lines of claude and pi were run as they stand; the others follow their documentation.
@@ -1818,6 +1824,15 @@ BUILTIN = Runner("builtin", "builtin")
 _RUNNER_KEYS = {"mode": "typed|direct", "tick": "text", "interactive": "text", "resume": "text", "unmetered": "flag"}
 _PRICE_KEYS = {"input": "usd", "cache_read": "usd", "cache_write": "usd", "output": "usd"}
 _TOP_KEYS = {s.key.split(".")[0] for s in SETTINGS.values() if s.key} | {"runners", "prices"}
+
+
+def checked_setting(setting: Setting, value: JSON) -> JSON:
+    """Return a setting's value as the program uses it (pure); raise ValueError saying what it must be."""
+    checked = checked_value(value, setting.kind)
+    if setting.least and checked < setting.least:
+        least = duration_text(setting.least) if setting.kind == "seconds" else setting.least
+        raise ValueError(f"must be at least {least}")
+    return checked
 
 
 def checked_value(value: JSON, kind: str) -> JSON:
@@ -1850,14 +1865,28 @@ def checked_value(value: JSON, kind: str) -> JSON:
     raise ValueError("must be one of " + ", ".join(kind.split("|")))
 
 
-def value_of_text(text: str, kind: str) -> JSON:
-    """Return the value that an environment variable gives a setting of a kind (pure); raise ValueError for none."""
-    if kind in ("count", "usd"):
+def value_of_text(setting: Setting, text: str) -> JSON:
+    """Return the value that an environment variable gives a setting (pure); raise ValueError for none."""
+    value: JSON = text
+    if setting.kind in ("count", "usd"):
         try:
-            return checked_value(float(text) if kind == "usd" else int(text), kind)
+            value = checked_value(float(text) if setting.kind == "usd" else int(text), setting.kind)
         except (ValueError, OverflowError):
             raise ValueError("must be a number, 0 or more") from None
-    return checked_value(text, kind)
+    return checked_setting(setting, value)
+
+
+def wrong_variables(env: Mapping[str, str]) -> list[tuple[Setting, str]]:
+    """Return (setting, what is wrong) for each setting that the environment gives a value that is none (pure)."""
+    wrong = []
+    for setting in SETTINGS.values():
+        text = env.get(setting.env, "") if setting.env else ""
+        try:
+            if text:
+                value_of_text(setting, text)
+        except ValueError as error:
+            wrong.append((setting, str(error)))
+    return wrong
 
 
 class ConfigCheck:
@@ -1892,15 +1921,15 @@ class ConfigCheck:
             if leaf:
                 groups.setdefault(group, {})[leaf] = setting.kind
             elif group in config and not (config[group] is None and setting.default is None):
-                self.check((group,), config[group], setting.kind)
+                self.check((group,), config[group], setting)
         for group, kinds in groups.items():
             if group in config:
                 self.check_object((group,), config[group], kinds)
 
-    def check(self, path: tuple[str, ...], value: JSON, kind: str) -> None:
+    def check(self, path: tuple[str, ...], value: JSON, kind: str | Setting) -> None:
         """Check one value."""
         try:
-            checked_value(value, kind)
+            checked_value(value, kind) if isinstance(kind, str) else checked_setting(kind, value)
         except ValueError as error:
             self.wrong.append((path, f"{error}, not {canonical(value)}"))
 
@@ -1996,6 +2025,15 @@ def without_caller(env: Mapping[str, str], *kinds: str) -> dict[str, str]:
     return {key: value for key, value in env.items() if key not in exact and not key.startswith(prefixes)}
 
 
+# ======================================================================================================================
+# 11. Paths and config
+# ======================================================================================================================
+# One `Profile` carries everything that belongs to one looop: where its files are, what its config says, the environment
+# it was started with. `open_profile` is the one place that is handed the environment. The config is read when a setting
+# that it may hold is asked for, and by every beat, unless it is as the last one found it (`settings_stamp`). A verb
+# that only shows goes on without a config or runner that cannot be used, and tells of it (`Profile.problems`).
+
+
 class EnvFile(Record):
     """The content of looop.env: variables for looop and what it starts, secrets among them."""
 
@@ -2077,6 +2115,7 @@ class Profile:
         "env",
         "env_file",
         "given",
+        "problems",
         "secrets",
         "self_path",
         "warned",
@@ -2090,6 +2129,7 @@ class Profile:
         self.cache = cache
         self.self_path = self_path  # the file that is running
         self.warned: set[str] = set()  # warnings given, each once
+        self.problems: list[str] | None = None  # of a verb that only shows: why the config or the runner is not used
         self.secrets = secrets_of(env)
         self.env_file = EnvFile(env_path(config_path))
         self._path = ""  # PATH with the folders of installers, once somebody looks for a program
@@ -2109,15 +2149,31 @@ class Profile:
     def config(self) -> dict[str, JSON]:
         """Return the config file's content, checked; {} when there is no file. Raise Failure for a wrong one."""
         if self._config is None:
-            remedy = "mend it (`looop config check` names every problem)"
-            config = self.read_config()
-            check = ConfigCheck(config)
-            for path, words in check.wrong:
-                raise Failure(f"config: {self.config_path}: {'.'.join(path)}: {words}", remedy)
-            for path in check.unknown:
-                self.warn(f"config: unknown key {'.'.join(path)} in {self.config_path}: ignored")
-            self._config = config
+            try:
+                self._config = self.checked_config()
+            except Failure as failure:
+                self.note_problem(failure)
+                self._config = {}
         return self._config
+
+    def checked_config(self) -> dict[str, JSON]:
+        """Read and check the config file."""
+        config: dict[str, JSON] = self.read_config()
+        check = ConfigCheck(config)
+        for path, words in check.wrong:
+            remedy = "fix it (`looop config check` names every problem)"
+            raise Failure(f"config: {self.config_path}: {'.'.join(path)}: {words}", remedy)
+        for path in check.unknown:
+            self.warn(f"config: unknown key {'.'.join(path)} in {self.config_path}: ignored")
+        return config
+
+    def note_problem(self, failure: Failure) -> None:
+        """Keep for later why the config or the runner cannot be used, for a verb that only shows; else raise it."""
+        if self.problems is None:
+            raise failure
+        words = f"{failure.message}: {failure.hint}"
+        if words not in self.problems:
+            self.problems.append(words)
 
     def reread(self) -> None:
         """Forget what the config said, and read looop.env anew: for a process that lives long."""
@@ -2166,7 +2222,7 @@ class Profile:
         text = self.env.get(setting.env) if setting.env else None
         if text:
             try:
-                return value_of_text(text, setting.kind)
+                return value_of_text(setting, text)
             except ValueError as error:
                 value, source = self.below_env(setting)
                 self.warn(f"{setting.env}={text}: {error}; using the {source}, {value}")
@@ -2180,7 +2236,7 @@ class Profile:
             for part in setting.key.split("."):
                 value = value.get(part) if isinstance(value, dict) else None
             if value is not None:
-                return checked_value(value, setting.kind), "config's value"
+                return checked_setting(setting, value), "config's value"
         return setting.default, "default"
 
     def runners(self) -> dict[str, Runner]:
@@ -2196,10 +2252,9 @@ class Profile:
         if name == "auto":
             name = next((n for n in ("pi", "claude") if self.which(n)), BUILTIN.name)
         if name not in runners:
-            raise Failure(
-                f"runner {one_line(name)}: not known",
-                f"choose one of {', '.join(sorted(runners))}, or add it to runners in {self.config_path}",
-            )
+            hint = f"choose one of {', '.join(sorted(runners))}, or add it to runners in {self.config_path}"
+            self.note_problem(Failure(f"runner {one_line(name)}: not known", hint))
+            return Runner(name, "typed")
         return runners[name]
 
     @property
@@ -2362,7 +2417,7 @@ def which(command: str, env: Mapping[str, str]) -> str:
 
 
 # ======================================================================================================================
-# 11. Store
+# 12. Store
 # ======================================================================================================================
 # state.json and events.jsonl: what one beat leaves for the next, and what everybody may read afterwards. The data dir
 # itself: whose it is, and what of it git shall not take. The bell that wakes whoever waits for one of its files.
@@ -2624,7 +2679,7 @@ def ring(data: str) -> None:
 
 
 # ======================================================================================================================
-# 12. Children
+# 13. Children
 # ======================================================================================================================
 # One loop runs every child looop has: sensors, runners, shell moves, git. Each child leads a session without a terminal
 # and a process group, has a deadline, and is reaped after its group was dealt with, never before: until then no
@@ -3127,7 +3182,7 @@ def close_inherited() -> None:
 
 
 # ======================================================================================================================
-# 13. Ledger
+# 14. Ledger
 # ======================================================================================================================
 # cost.jsonl: one row per paid call, appended the moment the call ended, whatever becomes of its beat. A price that is
 # not known is null, never 0; `failed` marks a call that ended without an answer. Reading goes backwards from the end,
@@ -3201,7 +3256,7 @@ def spend_of(rows: Iterable[Mapping[str, JSON]]) -> tuple[float, int, int]:
 
 
 # ======================================================================================================================
-# 14. Asks
+# 15. Asks
 # ======================================================================================================================
 # What the loop wants of its person. asks/<n>.json is a question, or a proposal with the exact bytes of what would be
 # done; asks/<n>.answer.json is what the person said. Both appear by link(2): a number is taken once and an answer is
@@ -3375,7 +3430,7 @@ def ask_text(ask: Mapping[str, JSON]) -> str:
 
 
 # ======================================================================================================================
-# 15. Styles (pure)
+# 16. Styles (pure)
 # ======================================================================================================================
 # How a cell looks: colours, attributes, and the SGR sequences that say so, read and written.
 
@@ -3511,7 +3566,7 @@ def color_answer(color: str) -> str:
 
 
 # ======================================================================================================================
-# 16. Grid (pure)
+# 17. Grid (pure)
 # ======================================================================================================================
 # The cells of a terminal and what moves in them: cursor, margins, scrolling, erasing, writing. A line is two lists of
 # the same length, texts and styles; a wide character has "" in its right cell, and no half of one ever stands alone.
@@ -3924,7 +3979,7 @@ class Grid:
 
 
 # ======================================================================================================================
-# 17. Terminal (pure)
+# 18. Terminal (pure)
 # ======================================================================================================================
 # What a terminal remembers besides its cells: modes, charsets, saved cursors, keyboard, titles, colours. And what it
 # says when a program asks. Nothing is claimed that is not done: programs believe the answers.
@@ -4268,7 +4323,7 @@ class Terminal(Grid):
 
 
 # ======================================================================================================================
-# 18. Screen (pure)
+# 19. Screen (pure)
 # ======================================================================================================================
 # A terminal without a window: bytes go in, the grid changes, answers come out. One regex cuts the stream into runs of
 # text and whole sequences; a sequence is looked up by its text, as a pen's next pen (SGR) or as a method with its
@@ -4727,7 +4782,7 @@ _KNOWN: dict[str, Action] = {}  # sequences met so far: every program has its ow
 
 
 # ======================================================================================================================
-# 19. Screens at rest (pure)
+# 20. Screens at rest (pure)
 # ======================================================================================================================
 # A screen as bytes that draw it on another terminal (paint), as a value that is kept or sent (dump, load), and what
 # remains of a stream when there is no time to draw it (skim).
@@ -5138,7 +5193,7 @@ def _line(runs: JSON, cols: int, styles: list[Style], plain: Style, cut: bool = 
 
 
 # ======================================================================================================================
-# 20. Pictures (pure)
+# 21. Pictures (pure)
 # ======================================================================================================================
 # A screen for people and programs to look at: text, text with colours, JSON, SVG.
 
@@ -5400,7 +5455,7 @@ def xml_text(text: str) -> str:
 
 
 # ======================================================================================================================
-# 21. Keys (pure)
+# 22. Keys (pure)
 # ======================================================================================================================
 # What goes into a session's terminal: keys by name, text as a person types it, and a viewer's own typing, from which
 # the detach key and the answers of the viewer's terminal are taken out.
@@ -5673,7 +5728,7 @@ class ReplyFilter:
 
 
 # ======================================================================================================================
-# 22. Protocol (pure)
+# 23. Protocol (pure)
 # ======================================================================================================================
 # How a client speaks to a session's supervisor, over a unix socket that only the same user can open.
 #
@@ -5741,7 +5796,7 @@ class Frames:
 
 
 # ======================================================================================================================
-# 23. Session store
+# 24. Session store
 # ======================================================================================================================
 # One folder per session, sessions/<id>/, from which everything about it can be told, alive or dead:
 #
@@ -6068,7 +6123,7 @@ def prune_sessions(profile: Profile, older: float, now: float, dry: bool = False
 
 
 # ======================================================================================================================
-# 24. Claims
+# 25. Claims
 # ======================================================================================================================
 # What is a session's own while it lives: its claims and its questions. One that was born again under the same id has
 # neither. claims/<name>.json says who works on what: {"session","name","ts"} and whatever the worker adds; looop's own
@@ -6190,7 +6245,7 @@ def current_asks(profile: Profile) -> list[dict[str, JSON]]:
 
 
 # ======================================================================================================================
-# 25. Session log
+# 26. Session log
 # ======================================================================================================================
 # What a session wrote, raw, and how it is read as text. Offsets count every byte since the session began. The log is
 # two files at most: when output.log has grown to half of what is allowed, it becomes output.<its first offset>.log, and
@@ -6492,7 +6547,7 @@ def shown_text(text: str) -> str:
 
 
 # ======================================================================================================================
-# 26. PTY
+# 27. PTY
 # ======================================================================================================================
 # The terminal that a session's command runs in, and what the system must be asked about terminals and processes.
 
@@ -6722,7 +6777,7 @@ def ending_of(why: str, code: int | None) -> dict[str, JSON]:
 
 
 # ======================================================================================================================
-# 27. Canvas and keyboard
+# 28. Canvas and keyboard
 # ======================================================================================================================
 # The two halves of a session's terminal inside its supervisor, and the loop that they live in. The canvas draws output
 # when somebody needs to see it; the keyboard types, each text whole, as fast as the command takes it.
@@ -7008,7 +7063,7 @@ class Keyboard:
 
 
 # ======================================================================================================================
-# 28. Switchboard
+# 29. Switchboard
 # ======================================================================================================================
 # The clients of a supervisor, and the bytes from and to them. Nobody waits for a client: what it does not take is
 # queued, and a viewer's queue that is full is dropped; a sender whose typing is not taken is not read.
@@ -7265,7 +7320,7 @@ class Switchboard:
 
 
 # ======================================================================================================================
-# 29. Supervisor
+# 30. Supervisor
 # ======================================================================================================================
 # One process per session, forked away from whoever starts it: it owns the PTY, and nothing that happens to a terminal,
 # a pulse or the looop file reaches it. One loop, in which nothing ever waits for one of the parties:
@@ -7826,7 +7881,7 @@ class Supervisor(Switchboard):
 
 
 # ======================================================================================================================
-# 30. Launch
+# 31. Launch
 # ======================================================================================================================
 # How a session begins: its folder is made aside with the lock held, gets its id, and a supervisor is forked away twice.
 # Whoever starts it waits for one word through a pipe: that the command runs, or why it does not.
@@ -8126,7 +8181,7 @@ def close_others(*kept: int) -> None:
 
 
 # ======================================================================================================================
-# 31. Client
+# 32. Client
 # ======================================================================================================================
 # The other end: one connection to one supervisor. What a session has written is read from its log, not from here; the
 # connection tells when there is more.
@@ -8543,7 +8598,7 @@ def wait_idle(
 
 
 # ======================================================================================================================
-# 32. Attach
+# 33. Attach
 # ======================================================================================================================
 # A person's terminal, lent to a session. While both have the same size it gets what the session writes, but for what
 # would outlast the visit; else a screen of the session's size stands between, and rows of it are painted. What is
@@ -9087,7 +9142,7 @@ class Attached:
 
 
 # ======================================================================================================================
-# 33. Fleet
+# 34. Fleet
 # ======================================================================================================================
 # What verbs and moves do with sessions: type into them, flag them, end them, tell how they are.
 
@@ -9282,7 +9337,7 @@ def reap_sessions(profile: Profile, now: float) -> None:
     try:
         names = [name for name in os.listdir(profile.path("sessions")) if not name.startswith(".")]
         limit = profile.setting("session_ttl") if names else 0.0
-        if any(now - os.stat(profile.path("sessions", name)).st_mtime >= limit for name in names):
+        if limit and any(now - os.stat(profile.path("sessions", name)).st_mtime >= limit for name in names):
             for name in prune_sessions(profile, limit, now):
                 emit(profile, "session_reaped", session=name)
     except FileNotFoundError:
@@ -9317,7 +9372,7 @@ def flag_session(session: Session, message: str | None) -> None:
 
 
 # ======================================================================================================================
-# 34. Checks
+# 35. Checks
 # ======================================================================================================================
 # The command that came with a worker to prove its work (`verify`). It is run once, by the first beat after the worker's
 # end, in the worker's folder. While it runs, verify.json says that it has failed: a beat that dies with it leaves that.
@@ -9409,7 +9464,7 @@ def write_verdict(session: Session, verdict: str, why: str, **more: JSON) -> Non
 
 
 # ======================================================================================================================
-# 35. Readings (pure)
+# 36. Readings (pure)
 # ======================================================================================================================
 # What a sensor said becomes a reading: a JSON object with a `signal`, which is hashed, and the rest, which only the
 # decider sees. Whatever goes wrong becomes a *stable* reading too: {"signal":{"error":"exit 3"},"detail":{…}}. It wakes
@@ -9611,7 +9666,7 @@ def signal_digest(reading: JSON) -> str:
 
 
 # ======================================================================================================================
-# 36. Sense
+# 37. Sense
 # ======================================================================================================================
 # sensors/*.sh run at once, each under its deadline, into snapshots/sensor-<name>.json. snapshots/index remembers, per
 # sensor, when it ran, how long, its digest and its streak: with it a reading that repeats itself byte for byte costs no
@@ -9802,7 +9857,7 @@ def keep_readings(profile: Profile, readings: Mapping[str, Reading]) -> None:
 
 
 # ======================================================================================================================
-# 37. World hash (pure)
+# 38. World hash (pure)
 # ======================================================================================================================
 # What wakes the loop: PLAYBOOK, goals, sensor signals, workers' states, open asks and unread answers, each an item with
 # a key. Invariants: `detail`, sizes, ages and clocks never enter; the order of keys is irrelevant; every part is
@@ -9894,7 +9949,7 @@ def change_line(change: Change) -> str:
 
 
 # ======================================================================================================================
-# 38. World
+# 39. World
 # ======================================================================================================================
 # `observe` reads the whole world, once: from that one read come the hash, the changes and the prompt.
 #
@@ -10006,7 +10061,7 @@ def stamp_of(path: str) -> str:
     return "held" if path.endswith("/lock") and lock_is_held(path) else signature(path)
 
 
-_QUIET = "looop-quiet 1 " + VERSION
+_QUIET = "looop-quiet 2 " + VERSION
 
 
 def quiet_since(profile: Profile, readings: Mapping[str, Reading], now: float) -> tuple[str, float] | None:
@@ -10017,7 +10072,7 @@ def quiet_since(profile: Profile, readings: Mapping[str, Reading], now: float) -
         sensed: dict[str, str] = {}
         if lines[0] != _QUIET or lines[-2:] != ["end", ""]:
             return None
-        for line in lines[1:-2]:
+        for line in lines[2:-2]:
             kind, value, name = line.split(" ")
             if kind == "stat":
                 if stamp_of(decoded_name(name)) != value:
@@ -10038,15 +10093,27 @@ def quiet_since(profile: Profile, readings: Mapping[str, Reading], now: float) -
     return facts["hash"], since
 
 
-def remember_quiet(profile: Profile, world: World, since: float, until: float, now: float) -> None:
+def settings_stamp(profile: Profile) -> str:
+    """Return a text that changes whenever the config, or the runner that the environment names, can have changed."""
+    return f"{signature(profile.config_path)}:{encoded_name(profile.env.get('LOOOP_RUNNER', ''))}"
+
+
+def quiet_settings(profile: Profile) -> str:
+    """Return the stamp of the settings that `.quiet` was written under, "" when there is none."""
+    line = text_of(read_head(profile.path(".quiet"))).split("\n")[1:2]
+    return line[0].partition("settings ")[2] if line else ""
+
+
+def remember_quiet(profile: Profile, world: World, settings: str, *, since: float, until: float, now: float) -> None:
     """Leave `.quiet` for the next beat, unless a file is too young for its signature to be trusted."""
-    for stamp in world.stamps.values():
+    for stamp in (settings, *world.stamps.values()):
         changed = stamp.split(":")
         if len(changed) > 4 and int(changed[3]) / 1e9 > now - RACY_SECONDS:
             return
     ttl = float(profile.setting("noop_ttl"))
     lines = [
         _QUIET,
+        f"settings {settings}",
         f"fact {ttl} noop_ttl",
         f"fact {world.hash} hash",
         f"fact {since:.3f} since",
@@ -10058,7 +10125,7 @@ def remember_quiet(profile: Profile, world: World, since: float, until: float, n
 
 
 # ======================================================================================================================
-# 39. Moves (pure)
+# 40. Moves (pure)
 # ======================================================================================================================
 # A reply holds exactly one JSON object, and the object is exactly one move: its fields, all of them, and no others.
 # What is not valid is never repaired: the beat fails, and the next prompt says why.
@@ -10281,7 +10348,7 @@ def move_schema(agents: Mapping[str, JSON] | None = None) -> str:
 
 
 # ======================================================================================================================
-# 40. Prompt (pure)
+# 41. Prompt (pure)
 # ======================================================================================================================
 # In an order that keeps the longest prefix the same between beats, because providers cache prefixes: what never
 # changes, what a person changes, what the world changes, what every beat changes; the time stands last. A header stands
@@ -10405,7 +10472,7 @@ def build_prompt(inputs: Mapping[str, JSON]) -> tuple[str, list[str]]:
 
 
 # ======================================================================================================================
-# 41. Metering (pure)
+# 42. Metering (pure)
 # ======================================================================================================================
 # By content, whatever wrapper prints it. Each stream that looop knows has a reader below; the first that finds its own
 # kind of object wins, and what none knows is plain text, the reply itself, at a price nobody named.
@@ -10665,7 +10732,7 @@ def cost_row(
 
 
 # ======================================================================================================================
-# 42. Gates (pure)
+# 43. Gates (pure)
 # ======================================================================================================================
 # What can hold a beat back, in order; the first that holds ends it.
 
@@ -10789,7 +10856,7 @@ def policy_digest(digests: Mapping[str, str]) -> str:
 
 
 # ======================================================================================================================
-# 43. Tripwires (pure)
+# 44. Tripwires (pure)
 # ======================================================================================================================
 # What holds a move back: patterns on its command's text, for what may not be undone, or acts on other people or other
 # systems. A tripwire, not a sandbox. A command is split as a shell splits it: into simple commands, without quotes,
@@ -11320,7 +11387,7 @@ def not_the_deciders(command: str, data: str = "") -> str:
 
 
 # ======================================================================================================================
-# 44. Profile on disk
+# 45. Profile on disk
 # ======================================================================================================================
 # The data dir: made and seeded on the first beat, checked on every one, and a git repository whose history is the
 # loop's memory: one commit per move.
@@ -11423,7 +11490,7 @@ def commit_memory(profile: Profile, message: str) -> Ended:
 
 
 # ======================================================================================================================
-# 45. Decide
+# 46. Decide
 # ======================================================================================================================
 # A capsule, runs/<run-id>/, is made before the runner starts and holds everything about one decide:
 #
@@ -11797,7 +11864,7 @@ def worker_news(worker: Mapping[str, JSON]) -> str:
 
 
 # ======================================================================================================================
-# 46. Act
+# 47. Act
 # ======================================================================================================================
 # One performer per move. It does the thing and says what it did; it journals nothing, and records nothing. A move that
 # needs a person's yes becomes a proposal (`to_person`) and comes back, approved, as the same move with `yes`.
@@ -12134,7 +12201,7 @@ def perform(scene: Scene) -> Done:
 
 
 # ======================================================================================================================
-# 47. Guards
+# 48. Guards
 # ======================================================================================================================
 # What the gates need to know: whether the person has paused the loop, and what the ledger says of money.
 
@@ -12234,7 +12301,7 @@ def money_gates(profile: Profile, runner: Runner, spend: Spend, decides: Sequenc
 
 
 # ======================================================================================================================
-# 48. Settle
+# 49. Settle
 # ======================================================================================================================
 # How a run ends on disk, in an order that lets any instant be the last one:
 #
@@ -12438,7 +12505,7 @@ def pay_late(profile: Profile, run: str, wake: Mapping[str, JSON]) -> None:
 
 
 # ======================================================================================================================
-# 49. Surface
+# 50. Surface
 # ======================================================================================================================
 # What the person must not miss, told once, when it begins: on the output of whoever runs beats (NEEDS YOU), and pushed
 # to where they are: the `notify` command, a tmux window for a worker that needs them. `.surfaced` remembers, by a key
@@ -12612,7 +12679,7 @@ def notify(profile: Profile, text: str) -> None:
 
 
 # ======================================================================================================================
-# 50. Beat
+# 51. Beat
 # ======================================================================================================================
 # One beat, alone under `.beat.lock`: sense, diff, gates, decide, act, log. What may hold it back, and how it ends on
 # disk, stands in the sections before.
@@ -12630,6 +12697,7 @@ class Beat:
         "reset",
         "run",
         "runner",
+        "settings",
         "started",
         "state",
         "verdicts",
@@ -12646,6 +12714,7 @@ class Beat:
         self.reason = ""  # why there is something to decide
         self.policy = ""  # digest of PLAYBOOK and goals that a failure is held against
         self.reset: float | None = None  # when the usage limit resets that the runner has met
+        self.settings = ""  # of config and environment, as the beat found them (`settings_stamp`)
         self.state: dict[str, JSON] = {}
         self.verdicts: list[Verdict] = []
         self.world: World  # set by `look`
@@ -12653,6 +12722,10 @@ class Beat:
     def go(self) -> Outcome:
         """Run the beat."""
         profile = self.profile
+        self.settings = settings_stamp(profile)
+        known = self.settings == quiet_settings(profile)  # then they were good when that was written
+        if not known:
+            profile.runner(self.runner)
         emit(profile, "tick_start", pid=os.getpid())
         reap_sessions(profile, time.time())
         reap_claims(profile, time.time())
@@ -12660,7 +12733,7 @@ class Beat:
         keep_readings(profile, readings)
         self.tell_sensed(readings)
         now = time.time()
-        quiet = None if self.forced else quiet_since(profile, readings, now)
+        quiet = None if self.forced or not known else quiet_since(profile, readings, now)
         if quiet:
             return self.unchanged(*quiet)
         self.state = settle(profile, read_state(profile))
@@ -12677,7 +12750,7 @@ class Beat:
             noop_ttl = profile.setting("noop_ttl")
             until = self.state["noop_at"] + noop_ttl if self.state["noop_at"] is not None and noop_ttl else 0
             surface(profile, notices(self.state["failure"], self.world.asks, self.world.sessions))
-            remember_quiet(profile, self.world, since, until, now)
+            remember_quiet(profile, self.world, self.settings, since=since, until=until, now=now)
             return self.unchanged(self.state["hash"], since)
         if held:
             return self.held(held, now)
@@ -13152,7 +13225,7 @@ def heed_signals() -> None:
 
 
 # ======================================================================================================================
-# 51. People
+# 52. People
 # ======================================================================================================================
 # What a person says to the loop: answers, approvals, pauses. An approval is a beat of its own, without a runner: under
 # the beat's lock, with a capsule and an intent, so that what dies in the middle leaves the trace that any move leaves.
@@ -13410,7 +13483,7 @@ def pause_span(words: Sequence[str]) -> tuple[float, list[str]]:
 
 
 # ======================================================================================================================
-# 52. Views
+# 53. Views
 # ======================================================================================================================
 # What a person is shown: one line for each thing that matters, its glyph and colour saying how much. Colour goes to
 # terminals only; nothing here writes.
@@ -13553,7 +13626,9 @@ def status_of(profile: Profile, now: float) -> dict[str, JSON]:
             end = f"; until {local_moment(verdict.until, now)}" if verdict.until else ""
             notes.append(f"{verdict.detail}{end}")
     ended = last_end(profile)[1] if present else {}
-    if ended.get("event") == "beat_error":
+    if profile.problems:
+        notes[:0] = [f"no beat can be run: {problem}" for problem in profile.problems]
+    elif ended.get("event") == "beat_error":
         notes.insert(0, f"no beat can be run: {ended.get('reason')}")
     crashed = None if pid else crash_of(read_session(profile, PULSE))
     if crashed:
@@ -13767,7 +13842,7 @@ def sensor_table(rows: Sequence[Mapping[str, JSON]], now: float, paint: Paint) -
 
 
 # ======================================================================================================================
-# 53. Why and replay
+# 54. Why and replay
 # ======================================================================================================================
 # Every wake and every silence, explained from what was recorded: a capsule says why a beat decided, and a replay
 # derives its hash, its prompt and its move again, without runner or effect. For what has not happened yet, the gates
@@ -13819,7 +13894,9 @@ def why_now(profile: Profile, now: float) -> dict[str, JSON]:
     changes = diff(beat.state["baseline"], beat.world.items) if beat.state["hash"] else []
     quiet = held is not None and held.gate == "unchanged"
     since = f"unchanged since {utc_text(beat.state['decided_at'])}" if quiet and beat.state["decided_at"] else ""
-    stopped = "" if held else what_stops(profile)
+    runner = profile.runner()
+    unusable = profile.problems
+    stopped = unusable[0] if unusable else "" if held else what_stops(profile)
     return {
         "run": None,
         "at": utc_text(now),
@@ -13829,9 +13906,9 @@ def why_now(profile: Profile, now: float) -> dict[str, JSON]:
         "move": None,
         "journal": None,
         "cost_usd": None,
-        "outcome": "unchanged" if quiet else "held" if held else "would fail" if stopped else "would decide",
-        "runner": profile.runner().name,
-        "unmetered": profile.runner().unmetered,
+        "outcome": "would fail" if stopped else "unchanged" if quiet else "held" if held else "would decide",
+        "runner": runner.name,
+        "unmetered": runner.unmetered,
         "failure": stopped or None,
         "next": [] if stopped else what_wakes(profile, beat, held, now),
     }
@@ -13968,7 +14045,7 @@ def move_drift(profile: Profile, run: str, wake: Mapping[str, JSON], result: Map
 
 
 # ======================================================================================================================
-# 54. Cost
+# 55. Cost
 # ======================================================================================================================
 # The ledger added up. A million rows are read in blocks: one regular expression takes the few fields that are added out
 # of every row of a block at once, and only a line that it does not know is parsed as JSON. Rows lie in the order of
@@ -14245,7 +14322,7 @@ def cost_lines(summary: Mapping[str, JSON], by: str, bars: bool, paint: Paint) -
 
 
 # ======================================================================================================================
-# 55. Pulse
+# 56. Pulse
 # ======================================================================================================================
 # The beat in a loop, for whoever has no cron: one process that holds `.lock` for its life, in the session `pulse`.
 #
@@ -14598,7 +14675,7 @@ def end_pulse(profile: Profile) -> bool:
 
 
 # ======================================================================================================================
-# 56. Verbs
+# 57. Verbs
 # ======================================================================================================================
 # One `cmd_` function per verb: it gets the profile and its arguments, prints its answer on stdout, and returns its exit
 # code. What a verb takes, and what its page says, stands in the sections Session table and Verb table.
@@ -14645,6 +14722,7 @@ class Verb(Record):
     exits: str = "0 done, 1 failed, 2 usage"
     moves: bool = False  # it changes what a move changes: within a beat there is one
     person: Callable[[dict[str, JSON]], JSON] | None = None  # whether, with these arguments, only a person may call it
+    shows: bool = False  # it only shows: a config or a runner that cannot be used is told, and stops nothing
 
 
 def always(args: Mapping[str, JSON]) -> bool:
@@ -15187,8 +15265,19 @@ def cmd_config_check(profile: Profile, args: dict[str, JSON]) -> int:
     for path, words in [*check.wrong, *notes]:
         where = f"line {lines[path]}: " if path in lines else ""
         complain(f"config: {where}{one_line('.'.join(path))}: {one_line(words)}")
-    if check.wrong:
-        raise Failure(f"config: {plural(len(check.wrong), 'problem')} in {profile.config_path}", "mend them")
+    problems = len(check.wrong)
+    for setting, words in wrong_variables(profile.env):
+        problems += 1
+        complain(f"config: {setting.env}={one_line(profile.env[setting.env], 60)}: {words}")
+    if not check.wrong:
+        try:
+            profile.runner()
+        except Failure as failure:
+            problems += 1
+            where = "LOOOP_RUNNER" if profile.env.get("LOOOP_RUNNER") else "default"
+            complain(f"config: {where}: {failure.message}: {failure.hint}")
+    if problems:
+        raise Failure(f"config: {plural(problems, 'problem')}: {profile.config_path}", "fix what is named above")
     file = profile.env_file
     for number, words in file.wrong:
         complain(f"{file.path}: line {number}: {words}: it is ignored")
@@ -15196,7 +15285,6 @@ def cmd_config_check(profile: Profile, args: dict[str, JSON]) -> int:
         problem = file.refused or plural(len(file.wrong), "wrong line")
         raise Failure(f"config: {file.path}: {problem}", file.remedy or "each line is NAME=value: fix them")
     say(f"{profile.config_path}: {'good' if present else 'no such file; the defaults hold'}")
-    profile.runner()
     return 0
 
 
@@ -15207,7 +15295,7 @@ def cmd_version(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 57. Session verbs
+# 58. Session verbs
 # ======================================================================================================================
 # The verbs of sessions, one `cmd_` function each, as in the section before.
 
@@ -15800,7 +15888,7 @@ def cmd_prune(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 58. Session table
+# 59. Session table
 # ======================================================================================================================
 # What the verbs of sessions take, and what their pages say.
 
@@ -15868,6 +15956,7 @@ SESSION_VERBS: tuple[Verb, ...] = (
             "(done; the next beat runs its --verify), failed, dead (killed, or its supervisor died)."
         ),
         examples=(("looop ls", "who is there"), ("looop ls -w --interval 5s", "and stay")),
+        shows=True,
     ),
     Verb(
         "attach",
@@ -15905,6 +15994,7 @@ SESSION_VERBS: tuple[Verb, ...] = (
         more="On a terminal: its screen, read-only; q leaves. Else: its output as text. Ends when the session does.",
         examples=(("looop watch fix-ci", "look over its shoulder"), ("looop watch fix-ci | grep -i error", "as text")),
         exits="0 it has ended, or you left; 1 there is no such session",
+        shows=True,
     ),
     Verb(
         "log",
@@ -15928,6 +16018,7 @@ SESSION_VERBS: tuple[Verb, ...] = (
         ),
         examples=(("looop log fix-ci --tail 50", "its last words"), ("looop log fix-ci --grep error", "")),
         exits="0 done; 1 there is no such session",
+        shows=True,
     ),
     Verb(
         "shot",
@@ -15938,6 +16029,7 @@ SESSION_VERBS: tuple[Verb, ...] = (
         options=_PICTURE_OPTIONS,
         examples=(("looop shot fix-ci --trim", "what is on it"), ("looop shot fix-ci --svg > shot.svg", "a picture")),
         exits="0 done; 1 there is no such session",
+        shows=True,
     ),
     Verb(
         "render",
@@ -16153,6 +16245,7 @@ SESSION_VERBS: tuple[Verb, ...] = (
         "list what is claimed, and by whom",
         options=(_JSON,),
         examples=(("looop claims", "a table"), ("looop claims --json", "the same as JSON")),
+        shows=True,
     ),
     Verb(
         "prune",
@@ -16168,7 +16261,7 @@ SESSION_VERBS: tuple[Verb, ...] = (
 
 
 # ======================================================================================================================
-# 59. Gallery
+# 60. Gallery
 # ======================================================================================================================
 # `looop sensor add`: sensors that looop carries, written out as plain sh for a person to read and edit. The scripts
 # are in Texts; here is what they take, checked before a word of it stands in a script, and quoted there.
@@ -16423,7 +16516,7 @@ def checked_percent(text: str) -> str:
 
 
 # ======================================================================================================================
-# 60. Questions (pure)
+# 61. Questions (pure)
 # ======================================================================================================================
 # What the interview asks, and what becomes of the answers. It is one script, a generator that yields questions, is sent
 # answers, and ends in asking that a plan be written. It remembers nothing: `open_question` runs it through the answers
@@ -16784,7 +16877,7 @@ _CALM = Question(
 
 
 # ======================================================================================================================
-# 61. Plans
+# 62. Plans
 # ======================================================================================================================
 # How a plan is written: under the beat's lock, each file whole, and passed over where it is there already. So a writing
 # that was killed is finished by doing it again.
@@ -16837,7 +16930,7 @@ def plan_lines(profile: Profile, plan: Plan, stamp: str, limit: int) -> list[str
 
 
 # ======================================================================================================================
-# 62. Interview
+# 63. Interview
 # ======================================================================================================================
 # `looop _interview` asks the questions, in common lines: no raw mode, so that `looop send` types into it as well as a
 # person. Every answer is in interview.json before the next question is asked; all else is written at the end.
@@ -17379,7 +17472,7 @@ def word_wrapped(text: str, width: int = 78) -> str:
 
 
 # ======================================================================================================================
-# 63. Schedulers
+# 64. Schedulers
 # ======================================================================================================================
 # What runs the beat by itself: a systemd user timer, a launchd agent or a line of cron. Each is written with absolute
 # paths and an environment of its own, because a scheduler knows nothing of a person's shell:
@@ -17944,7 +18037,7 @@ SCHEDULERS: dict[str, type[Scheduler]] = {"systemd": Systemd, "launchd": Launchd
 
 
 # ======================================================================================================================
-# 64. Service
+# 65. Service
 # ======================================================================================================================
 # The verbs about schedulers: they show, ask, and touch nothing but what they showed.
 
@@ -18155,7 +18248,7 @@ def cmd_service_status(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 65. Doctor
+# 66. Doctor
 # ======================================================================================================================
 # Each check looks at one thing, as a person who knows looop would, and yields what it found. The last ones look from
 # where a scheduler stands: most loops that die do so because cron knows nothing of a person's shell. Nothing is written
@@ -18346,14 +18439,10 @@ def check_config(profile: Profile) -> Iterator[Finding]:
         yield fail(f"{profile.config_path}: {'.'.join(path)}: {words}", "mend it: `looop config check` has the lines")
     for path in check.unknown:
         yield warn(f"{profile.config_path}: unknown key {'.'.join(path)}", "mend or remove it")
-    for setting in SETTINGS.values():
-        text = profile.env.get(setting.env, "") if setting.env else ""
-        try:
-            if text:
-                value_of_text(text, setting.kind)
-        except ValueError as error:
-            value, source = profile.below_env(setting) if not check.wrong else (setting.default, "default")
-            yield warn(f"{setting.env}={text}: {error}; the {source}, {value}, stands", f"unset {setting.env}")
+    for setting, words in wrong_variables(profile.env):
+        value, source = profile.below_env(setting) if not check.wrong else (setting.default, "default")
+        text = profile.env[setting.env]
+        yield warn(f"{setting.env}={text}: {words}; the {source}, {value}, stands", f"unset {setting.env}")
     if not check.wrong:
         there = os.path.exists(profile.config_path)
         yield ok(profile.config_path if there else f"{profile.config_path}: no such file; the defaults hold")
@@ -18741,7 +18830,7 @@ def cmd_doctor(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 66. Candidates
+# 67. Candidates
 # ======================================================================================================================
 # What a shell's completion asks at a Tab: which words on disk can stand at the cursor. `_complete KIND` answers with
 # one word a line, and after a TAB what it is. Nothing is made and nothing is told, on stderr neither: what cannot be
@@ -18839,7 +18928,7 @@ def cmd_complete(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 67. Verb table
+# 68. Verb table
 # ======================================================================================================================
 # What the other verbs take, and what their pages say: parser, help, completions and manual derive from these rows.
 
@@ -18941,6 +19030,7 @@ LOOP_VERBS: tuple[Verb, ...] = (
         ),
         examples=(("looop asks", "what waits for you"), ("looop asks --wait && notify-send looop", "be told")),
         exits="0 done; 124 nothing was asked in time (--wait)",
+        shows=True,
     ),
     Verb(
         "answer",
@@ -19002,6 +19092,7 @@ LOOP_VERBS: tuple[Verb, ...] = (
             ("looop why now", "what holds the next beat back, and what would wake it"),
         ),
         exits="0 done; 1 there is no such run",
+        shows=True,
     ),
     Verb(
         "replay",
@@ -19041,6 +19132,7 @@ LOOP_VERBS: tuple[Verb, ...] = (
         options=(_JSON,),
         examples=(("looop status", "at a glance"), ("looop status --json", "for a status bar")),
         exits="0 whenever it could be read; 1 otherwise",
+        shows=True,
     ),
     Verb(
         "doctor",
@@ -19072,6 +19164,7 @@ LOOP_VERBS: tuple[Verb, ...] = (
             _JSON,
         ),
         examples=(("looop cost", "today"), ("looop cost month --by model", "who was paid, this month")),
+        shows=True,
     ),
     Verb(
         "cost add",
@@ -19091,6 +19184,7 @@ LOOP_VERBS: tuple[Verb, ...] = (
         "list the sensors with their last readings",
         options=(_JSON,),
         examples=(("looop sensor list", "a table"), ("looop sensor list --json", "the same as JSON")),
+        shows=True,
     ),
     Verb(
         "sensor show",
@@ -19101,6 +19195,7 @@ LOOP_VERBS: tuple[Verb, ...] = (
         options=(_JSON,),
         examples=(("looop sensor show today", "its last reading"), ("looop sensor show today --json", "on one line")),
         exits="0 done; 1 there is no such sensor, or it has no reading yet",
+        shows=True,
     ),
     Verb(
         "sensor test",
@@ -19313,7 +19408,7 @@ LOOP_VERBS: tuple[Verb, ...] = (
 
 
 # ======================================================================================================================
-# 68. Manual (pure)
+# 69. Manual (pure)
 # ======================================================================================================================
 # What looop says of itself: a page for each verb and each group, the overview, the manual, the man page, and the next
 # steps. All derive from the rows of the verb table, the settings and MANUAL, which is written like this:
@@ -19727,7 +19822,7 @@ def next_steps(status: Mapping[str, JSON], timed: bool = False) -> list[tuple[st
 
 
 # ======================================================================================================================
-# 69. Completions (pure)
+# 70. Completions (pure)
 # ======================================================================================================================
 # `looop config bash|zsh|fish`: from the table of verbs one script for each shell. A script holds verbs, options and the
 # words that are fixed, and asks `looop _complete KIND` for what lies on disk. What bash and fish know of a verb, and
@@ -20273,7 +20368,7 @@ def completion(shell: str, verbs: Sequence[Verb], gallery: Mapping[str, str]) ->
 
 
 # ======================================================================================================================
-# 70. Command line
+# 71. Command line
 # ======================================================================================================================
 # VERBS is the one table of verbs. The parser only validates; a verb's function gets the profile and its arguments,
 # prints its answer on stdout, and returns its exit code.
@@ -20629,8 +20724,14 @@ def dispatch(profile: Profile, words: list[str]) -> int:
     args = parse_args(verb, rest)
     if verb.person and verb.person(args):
         require_person(profile, verb.name)
+    if verb.shows:
+        profile.problems = []
     if not (verb.moves and profile.env.get("LOOOP_RUN_ID")):
-        return verb.run(profile, args)
+        code = verb.run(profile, args)
+        for problem in profile.problems or ():
+            if verb.name != "status":  # which has them among what needs you
+                complain(problem)
+        return code
     slot = take_move(profile, verb.name, rest, args.get("id"))
     try:
         return verb.run(profile, args)
@@ -20642,6 +20743,7 @@ def dispatch(profile: Profile, words: list[str]) -> int:
 
 def show_home(profile: Profile) -> int:
     """Show how things are, and the next three steps."""
+    profile.problems = []
     now, paint = time.time(), Paint(profile.env, sys.stdout)
     status = status_of(profile, now)
     for line in status_lines(profile, status, now, paint):
@@ -20751,7 +20853,7 @@ def open_missing_streams() -> None:
 
 
 # ======================================================================================================================
-# 71. Texts
+# 72. Texts
 # ======================================================================================================================
 # Prose alone, in looop's own words: what the LLM is told, what a fresh profile is seeded with, the gallery's scripts.
 
@@ -21296,7 +21398,7 @@ exec "$plugin" "$@"
 }
 
 # ======================================================================================================================
-# 72. Texts of the manual
+# 73. Texts of the manual
 # ======================================================================================================================
 # `looop help`, in the markup that the section Manual explains.
 

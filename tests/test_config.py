@@ -210,7 +210,7 @@ class Init(Case):
         for group in {os.getgid(), *([12345] if os.geteuid() == 0 else [])}:
             os.chown(path, -1, group)
             private = looop.is_private_group(group)
-            self.looop("status", code=0 if private else 1)
+            self.looop("config", "show", code=0 if private else 1)
             told = f"others can write it, and it names commands that looop runs: chmod go-w '{path}'"
             self.assertEqual(told in self.stderr, not private)
         os.unlink(path)
@@ -224,10 +224,68 @@ class Init(Case):
         os.unlink(path)
         self.looop("tick")
 
-    def test_a_default_that_is_no_runner(self):
-        self.config({"default": "gpt"})
-        self.looop("tick", code=1)
-        self.assertIn("runner gpt: not known: choose one of builtin, claude,", self.stderr)
+    def test_check_judges_what_will_be_used(self):
+        """The file, the environment and the runner; what it calls good, a beat takes."""
+        for config, env, told in (
+            ({"default": "nosuch"}, {}, "config: default: runner nosuch: not known: choose one of "),
+            ({}, {"LOOOP_RUNNER": "nosuch"}, "config: LOOOP_RUNNER: runner nosuch: not known: choose one of "),
+            ({}, {"LOOOP_INTERVAL": "banana"}, "config: LOOOP_INTERVAL=banana: "),
+            ({}, {"LOOOP_SENSOR_JOBS": "0"}, "config: LOOOP_SENSOR_JOBS=0: must be at least 1\n"),
+            ({"interval": 0}, {}, "config: line 1: interval: must be at least 1 s, not 0\n"),
+            ({"busy_interval": "10ms"}, {}, 'config: line 1: busy_interval: must be at least 1 s, not "10ms"\n'),
+            ({"active_interval": -1}, {}, "config: line 1: active_interval: must be a number of seconds"),
+        ):
+            self.config(config)
+            said = self.looop("config", "check", code=1, env=env)
+            self.assertEqual(said, "", "it does not say good as well")
+            self.assertIn(told, self.stderr)
+            self.assertRegex(self.stderr.split("\n")[-2], "^looop: config: 1 problem")
+        self.config({"default": "builtin"})
+        self.assertIn(": good", self.looop("config", "check"))
+
+    def test_a_config_that_cannot_be_used_fails_every_beat_and_stops_nobody_who_looks(self):
+        """An unchanged world is no reason to pass it over: nobody would know for days."""
+        self.profile(goals={"a": "0\n"})
+        self.replies({"move": "noop"})
+        self.tick()
+        with open(os.path.join(self.home, ".config", "looop.json")) as file:
+            good = json.load(file)
+        self.looop("start-session", "old", "--command", "true")
+        self.looop("wait", "old")
+        self.tick()
+        for config, env, told in (
+            ('{"default": "fake", "runn', {}, "not JSON"),
+            ({**good, "interval": "soon"}, {}, "interval: "),
+            ({**good, "default": "nosuch"}, {}, "runner nosuch: not known"),
+            (good, {"LOOOP_RUNNER": "nosuch"}, "runner nosuch: not known"),
+        ):
+            self.config(good)
+            self.assertEqual([self.tick()["outcome"] for _ in range(2)], ["unchanged"] * 2)
+            self.config(config)
+            for _ in range(2):
+                self.looop("tick", code=1, env=env)
+                self.assertIn(told, self.stderr)
+                self.assertEqual(self.stderr.count("\n"), 1, self.stderr)
+            status = json.loads(self.looop("status", "--json", env=env))
+            self.assertRegex(status["attention"][0], f"^no beat can be run: .*{told}")
+            self.assertIn(told, self.looop("status", env=env).replace("\n", " "))
+            self.assertIn(told, self.looop(env=env).replace("\n", " "))
+            for words in (
+                ("ls",),
+                ("asks",),
+                ("cost",),
+                ("why",),
+                ("why", "now"),
+                ("claims",),
+                ("sensor", "list"),
+                ("log", "old"),
+                ("shot", "old"),
+            ):
+                self.looop(*words, env=env)
+            self.assertEqual(json.loads(self.looop("why", "now", "--json", env=env))["outcome"], "would fail")
+        self.config(good)
+        self.assertEqual(self.tick()["outcome"], "unchanged")
+        self.assertEqual(json.loads(self.looop("status", "--json"))["attention"], [])
 
     def test_an_entry_of_looop_0_5_is_direct(self):
         runners = looop.merged_runners(

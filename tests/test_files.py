@@ -98,8 +98,8 @@ class NotPlain(Case):
         older = self.path("events.jsonl.1")
         for kind in self.odd(older):
             mode = os.lstat(older).st_mode
-            self.write("events.jsonl", "x" * 200 + "\n")
-            self.looop("tick", env={"LOOOP_EVENTS_MAX_BYTES": "100"})
+            self.write("events.jsonl", "x" * 2000 + "\n")
+            self.looop("tick", env={"LOOOP_EVENTS_MAX_BYTES": "1024"})
             self.assertIn(f"events.jsonl.1: Is {kind}", self.stderr)
             self.assertEqual(os.lstat(older).st_mode, mode)
 

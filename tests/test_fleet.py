@@ -625,8 +625,9 @@ class World(Fleet):
         self.looop("wait", "old")
         self.looop("start-session", "live", "--command", "cat")
         self.outcomes("noop", "unchanged")
-        out = self.tick(env={"LOOOP_SESSION_TTL": "0"})
-        self.assertEqual((out["outcome"], list(self.ls())), ("unchanged", ["live"]))
+        for span, kept in (("0", {"old", "live"}), ("1ms", {"live"})):  # 0: for ever
+            out = self.tick(env={"LOOOP_SESSION_TTL": span})
+            self.assertEqual((out["outcome"], set(self.ls())), ("unchanged", kept))
 
 
 if __name__ == "__main__":
