@@ -1032,7 +1032,7 @@ def local_day(epoch: float) -> tuple[float, float]:
 # What a person reads is written here: `say` answers on stdout, `complain` tells everything else on stderr, `say_json`
 # answers a program. A terminal gets lines that fit it; a pipe or a file gets each line whole, for grep.
 
-_COLOURS = {"good": "32", "bad": "31", "note": "33", "dim": "2", "bold": "1"}
+_COLOURS = {"good": "32", "bad": "31", "note": "33", "dim": "2", "bold": "1", "plain": ""}
 
 
 _COLUMNS: list[int] = []  # the width that the environment's COLUMNS asks for, noted by `heed_columns`
@@ -1069,7 +1069,7 @@ class Paint:
 
     def __call__(self, colour: str, text: str) -> str:
         """Colour a text."""
-        return f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m" if self.on and text else text
+        return f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m" if self.on and text and _COLOURS[colour] else text
 
 
 def spelled_out(text: str) -> str:
@@ -1078,7 +1078,7 @@ def spelled_out(text: str) -> str:
     out = [printable(head)]
     for part in rest:
         code, ended, words = part.partition("m")
-        ours = ended and (code == "0" or code in _COLOURS.values())
+        ours = ended and code and (code == "0" or code in _COLOURS.values())
         out.append(f"\x1b[{code}m{printable(words)}" if ours else printable(f"\x1b[{part}"))
     return "".join(out)
 
@@ -9948,6 +9948,97 @@ def change_line(change: Change) -> str:
     return f"{subject}: {verb}{show(old)} → {show(new)}"
 
 
+# --- changes, told to people
+
+
+def change_told(change: Change) -> str:
+    """Say a change as a sentence: `ask 1 was approved`, `sensor ci: failing 0 → 7`, `goal ship-v2 changed`."""
+    kind, _, name = change.key.partition(":")
+    told = {"worker": _worker_told, "ask": _ask_told, "sensor": _sensor_told}.get(kind, _text_told)
+    return one_line(told(f"{kind.replace('playbook', 'PLAYBOOK')} {name}".rstrip(), change.old, change.new), 300)
+
+
+def told_value(value: JSON, most: int = 80) -> str:
+    """Say a JSON value in words, without quotes and braces: `failing 7, branch main`."""
+
+    def told(part: JSON, nested: bool) -> str:
+        if isinstance(part, dict):
+            text = ", ".join(f"{key} {told(one, True)}" for key, one in part.items()) or "nothing"
+            return f"({text})" if nested else text
+        if isinstance(part, list):
+            return f"[{', '.join(told(one, True) for one in part)}]"
+        return canonical(part) if isinstance(part, (bool, type(None))) else f"{part}"
+
+    return one_line(told(value, False), most) or "empty"
+
+
+def _text_told(subject: str, old: JSON, new: JSON) -> str:
+    unreadable = "unreadable: "
+    if new is None:
+        return f"{subject} was removed"
+    if str(new).startswith(unreadable):
+        return f"{subject} cannot be read: {str(new)[len(unreadable) :]}"
+    if old is None:
+        return f"{subject} is new"
+    return f"{subject} can be read again" if str(old).startswith(unreadable) else f"{subject} changed"
+
+
+def _sensor_told(subject: str, old: JSON, new: JSON) -> str:
+    failed, fails = (set(value) == {"error"} if isinstance(value, dict) else False for value in (old, new))
+    if fails:
+        return f"{subject} fails: {told_value(new['error'])}"
+    if new is None and old is not None:
+        return f"{subject} has no signal any more"
+    if old is None or failed:
+        return f"{subject} {'works again' if failed else 'is new'}: {told_value(new)}"
+    if not (isinstance(old, dict) and isinstance(new, dict)):
+        return f"{subject}: {told_value(old)} → {told_value(new)}"
+    keys = [key for key in {**old, **new} if old.get(key) != new.get(key) or (key in old) != (key in new)]
+    parts = (f"{key} {' → '.join(told_value(side.get(key), 40) for side in (old, new))}" for key in keys)
+    return f"{subject}: {', '.join(parts)}"
+
+
+def ended_told(state: JSON, code: JSON) -> str:
+    """Say how a worker that no longer runs has ended."""
+    if state in ("failed", "lost"):
+        return "failed to start" if state == "failed" else "was lost"
+    return f"ended with {code}" if state == "exited" and code is not None else f"was {state}"
+
+
+_CHECKS_TOLD = {"pass": "its check passed", "fail": "its check failed"}
+
+
+def _worker_told(subject: str, old: JSON, new: JSON) -> str:
+    if new is None:
+        return f"{subject} was removed"
+    state, code, flag, check = (dig(new, key) for key in ("state", "exit_code", "flag", "verify"))
+    words = []
+    if state != dig(old, "state") or code != dig(old, "exit_code"):
+        again = " again" if old is not None else ""
+        words.append(f"started{again}" if state == "running" else ended_told(state, code))
+    if check != dig(old, "verify") and check in _CHECKS_TOLD:
+        words.append(_CHECKS_TOLD[check])
+    if flag is not None and flag != dig(old, "flag"):
+        words.append(f"flagged: {flag}" if words else f"is flagged: {flag}")
+    if flag is None and dig(old, "flag") is not None:
+        words.append("no longer flagged" if words else "is no longer flagged")
+    return f"{subject}{':' if words[:1] == [_CHECKS_TOLD.get(check)] else ''} {', '.join(words) or 'changed'}"
+
+
+def _ask_told(subject: str, old: JSON, new: JSON) -> str:
+    if new is None:
+        return f"{subject} was read" if dig(old, "state") == "answered" else f"{subject} was withdrawn"
+    answer, question = dig(new, "answer"), dig(new, "question")
+    if answer is not None:
+        verdict, found, why = str(answer).partition(": ")
+        if dig(new, "kind") == "proposal" or verdict == "rejected":
+            return f"{subject} was {verdict}{found}{why}"
+        return f"{subject} was answered: {answer}"
+    if old is None:
+        return f"{subject} is {'a proposal' if dig(new, 'kind') == 'proposal' else 'open'}: {question}"
+    return f"{subject}: its worker has ended" if dig(new, "state") == "stranded" else f"{subject} changed"
+
+
 # ======================================================================================================================
 # 39. World
 # ======================================================================================================================
@@ -10255,7 +10346,7 @@ def checked_move(value: dict[str, JSON], forced: bool = False) -> Move:
             f"unknown move {shown}; the moves are {', '.join(MOVES)}" if "move" in value else 'no field "move"'
         )
     if forced and name == "noop":
-        raise BadMove("noop: the person asked for a move for this goal")
+        raise BadMove("the runner answered noop, and `run` wants a move")
     kinds = {**MOVES[name].fields, **COMMON_FIELDS}
     value = {
         field: inner for field, inner in value.items() if not (inner in ("", None) and kinds.get(field, "")[-1:] == "?")
@@ -10307,13 +10398,11 @@ def move_lines(move: JSON, told: str = "") -> list[str]:
 
     `told`: the line of the journal, which stands beside it; the move's own is left out where it says the same.
     """
-    import json
-
     if not isinstance(move, dict):
-        return [one_line(json.dumps(move, ensure_ascii=False), 300)]
+        return [told_value(move, 300)]
     rows = []
     for field, value in move.items():
-        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        text = value if isinstance(value, str) else told_value(value, 300)
         if field == "move" or (field == "journal" and one_line(text) in told):
             continue
         lines = [line if len(line) <= 300 else line[:299] + "…" for line in printable(text.rstrip()).split("\n")]
@@ -10746,10 +10835,10 @@ def reason_of(state: Mapping[str, JSON], changes: Sequence[Change], forced: str,
     if changes:
         during = state["during"] or {"keys": ()}
         lines = [
-            change_line(change) + (f" (while {during['run']} decided)" if change.key in during["keys"] else "")
-            for change in changes
+            change_told(change) + (f" (while {during['run']} decided)" if change.key in during["keys"] else "")
+            for change in changes[:3]
         ]
-        return "; ".join(lines[:3]) + (f"; and {len(lines) - 3} more" if len(lines) > 3 else "")
+        return "; ".join(lines) + (f"; and {len(changes) - 3} more" if len(changes) > 3 else "")
     if state["noop_at"] is not None and noop_ttl and not 0 <= now - state["noop_at"] < noop_ttl:
         return f"noop older than {duration_text(noop_ttl)}"
     return ""
@@ -10796,7 +10885,7 @@ def paused_gate(pause: Mapping[str, JSON] | None) -> Verdict:
 
 def decides_gate(recent: Sequence[float], limit: int) -> Verdict:
     """Hold a decide when the last hour has seen its share; `recent`: moments of the decides in it, newest first."""
-    said = f"{plural(len(recent), 'decide')} in the last hour, of {limit}"
+    said = f"{plural(len(recent), 'decision')} in the last hour, of {limit}"
     if len(recent) < limit:
         return Verdict("decides", "pass", said)
     until = recent[limit - 1] + 3600 if limit else None
@@ -10826,7 +10915,7 @@ def budget_gate(spend: Spend, runner: Runner, limit: float) -> Verdict:
         )
         remedy = f"{price}, or say that it costs nothing more (runners.{runner.name}.unmetered: true)"
         return Verdict(
-            "budget", "hold", f"{spend.unknown_in_a_row} decides of {runner.name} in a row of unknown price; {remedy}"
+            "budget", "hold", f"{spend.unknown_in_a_row} decisions of {runner.name} in a row of unknown price; {remedy}"
         )
     guessed = spend.unknown_today * spend.reserve
     said = f"${spend.today + guessed:.2f} spent today"
@@ -10834,8 +10923,24 @@ def budget_gate(spend: Spend, runner: Runner, limit: float) -> Verdict:
         said += f" ({plural(spend.unknown_today, 'unknown price')} guessed at ${spend.reserve:.2f} each)"
     if runner.unmetered or (spend.today + guessed + spend.reserve <= limit and limit > 0):
         return Verdict("budget", "pass", f"{said}, of ${limit:.2f}")
-    more = f"{said}, and about ${spend.reserve:.2f} for a decide would pass ${limit:.2f}"
+    more = f"{said}, and about ${spend.reserve:.2f} for a decision would pass ${limit:.2f}"
     return Verdict("budget", "hold", f"{more}; raise budget.daily_usd or LOOOP_MAX_DAILY_USD", spend.tomorrow)
+
+
+_GATES_TOLD = {  # gate: (it passes, it holds); {} stands for the detail
+    "paused": ("not paused", "{}"),
+    "unchanged": ("world changed", "world unchanged"),
+    "backoff": ("no backoff", "backing off: {}"),
+}
+
+
+def gate_told(gate: Mapping[str, JSON], until: str = "") -> str:
+    """Say what one gate says of a beat; `until`: when it lets go, as a person reads it."""
+    passes, holds = _GATES_TOLD.get(gate["gate"], ("{}", "{}"))
+    detail = one_line(gate["detail"], 200)
+    if gate["verdict"] == "hold":
+        return f"{holds.format(detail)}: held" + (f" until {until}" if until else "")
+    return passes.format(detail)
 
 
 def median(values: Sequence[float]) -> float:
@@ -11829,17 +11934,10 @@ def decide_builtin(inputs: Mapping[str, JSON]) -> dict[str, JSON]:
     interview = workers.get("setup", {"state": None})
     broken = interview["state"] == "failed" or interview.get("exit_code")  # it would only break again
     if setup and interview["state"] != "running" and not broken and inputs.get("room", 1) > 0:
-        line = "setup: began the interview: `looop attach setup` answers it"
+        line = "setup: started the interview: `looop attach setup`"
         return {"move": "start_worker", "id": "setup", "prompt": INTERVIEW, "runner": "builtin", "journal": line}
-    words, others = [], []
-    for change in inputs["changes"]:
-        kind, _, rest = change.partition(" ")
-        worker = workers.get(rest.partition(":")[0]) if kind == "worker" else None
-        if worker:
-            words.append(worker_news(worker))
-        else:
-            others.append(change)
-    words += others
+    words = sorted(inputs["changes"], key=lambda change: not change.startswith("worker "))
+    others = [change for change in words if not change.startswith("worker ")]
     more = f"; and {len(words) - 3} more" if len(words) > 3 else ""
     line = f"seen: {one_line('; '.join(words[:3]) or 'nothing new', 300)}{more}"
     if setup:
@@ -11847,20 +11945,6 @@ def decide_builtin(inputs: Mapping[str, JSON]) -> dict[str, JSON]:
     elif others or not words:
         line += "; a runner (pi, claude, …) is needed to judge it"
     return {"move": "noop", "journal": line}
-
-
-def worker_news(worker: Mapping[str, JSON]) -> str:
-    """Say how a worker is, in words (pure)."""
-    name, code, check = f"worker {worker['id']}", worker["exit_code"], worker["verify"]
-    if worker["flag"] is not None:
-        return f"{name} needs you: {one_line(str(worker['flag']), 160)}"
-    if worker["state"] == "running":
-        return f"{name} runs"
-    if worker["state"] == "exited" and code == 0:
-        return {"fail": f"{name} has ended, and its check failed", "pass": f"{name} is done, its check passed"}.get(
-            str(check), f"{name} is done"
-        )
-    return f"{name} has ended: {worker['state']}" + (f", exit {code}" if code else "")
 
 
 # ======================================================================================================================
@@ -11889,11 +11973,15 @@ def to_person(scene: Scene, why: str) -> Done:
     proposal: dict[str, JSON] = {"move": value, "why": why, "run": scene.run}
     proposal["hash"] = scene.known or hash_without_asks(scene.world.digests())
     proposal.update(shown_of(scene.profile, move))
-    subject = one_line(proposal.get("command") or f"a change of {changed_by(value)}", 160)
+    command, file = one_line(proposal.get("command") or "", 160), changed_by(value)
+    subject = command or f"a change of {file}"
     same = next((ask for ask in scene.world.asks if ask["state"] == "open" and ask.get("move") == value), None)
     if same:
         return Done(f"still waits for ask {same['n']}: {subject}", "proposed")
-    number = new_ask(scene.profile, "proposal", question=f"may I? {move.journal or subject} ({why})", **proposal)
+    doubt = why[3:] if why.startswith("it looks") else why
+    question = f"may I {f'run this? `{command}`' if command else f'change {file}?'} ({doubt})"
+    question += f": {move.why}" if move.why else ""
+    number = new_ask(scene.profile, "proposal", question=question, **proposal)
     return Done(f"proposed, as ask {number}: {subject}", "proposed", wrote=asked_item(scene.profile, number))
 
 
@@ -12082,7 +12170,7 @@ def put_back(profile: Profile, run: str, world: World) -> dict[str, Item | None]
         profile.warn(f"{run} left no PLAYBOOK that could be proposed: the one before was put back")
         return {}
     move = Move("write_playbook", {"body": text}, "a program rewrote the PLAYBOOK")
-    return dict(to_person(Scene(profile, run, world, move), "the PLAYBOOK is theirs").wrote)
+    return dict(to_person(Scene(profile, run, world, move), "the PLAYBOOK is yours").wrote)
 
 
 def do_write_goal(scene: Scene) -> Done:
@@ -12146,7 +12234,7 @@ def do_write_playbook(scene: Scene) -> Done:
     refuse_secret(scene, scene.move.fields)
     profile = scene.profile
     if profile.setting("gate_playbook") and not scene.yes:
-        return to_person(scene, "the PLAYBOOK is theirs")
+        return to_person(scene, "the PLAYBOOK is yours")
     refuse_overwrite(scene, "playbook", profile.path("PLAYBOOK.md"))
     body = ended_line(scene.move.fields["body"])
     replace_playbook(profile, body, scene.run[5:])
@@ -12847,7 +12935,9 @@ class Beat:
         inputs: dict[str, JSON] = profile.redacted(
             prompt_inputs(self.world, self.state, mode=runner.mode, forced=self.forced, journal=journal, now=moment)
         )
-        if runner.mode == "builtin":
+        if runner.mode == "builtin":  # it writes for the person
+            changes = diff(self.state["baseline"], self.world.items) if self.state["hash"] else []
+            inputs["changes"] = profile.redacted([change_told(change) for change in changes])
             alive = sum(session.alive and session.kind == "worker" for session in self.world.sessions)
             inputs["room"] = profile.setting("max_workers") - alive
         if runner.mode == "typed":
@@ -13510,22 +13600,30 @@ def outcome_lines(outcome: Outcome, runner: Runner, paint: Paint) -> list[str]:
     """Say how a beat ended, in one or two lines."""
     glyph, colour = _OUTCOME_GLYPHS[outcome.outcome]
     head = f"{paint(colour, glyph)} {paint('bold' if colour != 'dim' else 'dim', outcome.outcome)}"
+    said = printable(outcome.reason)
     if outcome.run is None:
-        text = printable(outcome.reason)
-        if outcome.next_beat_s:
-            text += f"; for {duration_text(outcome.next_beat_s)} more"
-        return [f"{head}  {text}"]
+        gate, _, detail = said.partition(": ")
+        said = detail if detail.startswith(gate) else said
+        more = f"; for {duration_text(outcome.next_beat_s)} more" if outcome.next_beat_s else ""
+        return [f"{head}  {said}{more}"]
     price = money(outcome.cost_usd, runner.unmetered)
     if outcome.outcome == "failed":
         wait = duration_text(outcome.next_beat_s or 0)
-        second = f"nothing was changed; next decide in {wait}; {price}; {outcome.run}"
-        return [f"{head}  {printable(outcome.reason)}", f"  {paint('dim', second)}"]
+        second = f"nothing was changed; next decision in {wait}; {price}; {outcome.run}"
+        return [f"{head}  {said}", f"  {paint('dim', second)}"]
     if outcome.outcome == "held":
-        return [f"{head}  {printable(outcome.reason)}", f"  {paint('dim', f'{price}; {outcome.run}')}"]
+        return [f"{head}  {said}", f"  {paint('dim', f'{price}; {outcome.run}')}"]
     journal = journal_words(outcome.journal or "")
     price = "no cost" if runner.mode == "builtin" else price
-    second = f"because: {one_line(outcome.reason, 160)}; {runner.name}, {price}; {outcome.run}"
-    return [f"{head}  {journal}", f"  {paint('dim', second)}"]
+    why = "" if said.partition("; ")[0] in journal else f"because: {one_line(said, 160)}; "
+    second = f"{why}{runner.name}, {price}; {outcome.run}"
+    return [f"{head}  {without_outcome(journal, outcome.outcome)}", f"  {paint('dim', second)}"]
+
+
+def without_outcome(line: str, outcome: str) -> str:
+    """Return a journal line without the outcome at its beginning, which stands before it."""
+    head, found, rest = line.partition(" ")
+    return rest if found and head.rstrip(",:;") == outcome else line
 
 
 def recent_events(profile: Profile, limit: int = 400) -> Iterator[dict[str, JSON]]:
@@ -13654,7 +13752,8 @@ def status_of(profile: Profile, now: float) -> dict[str, JSON]:
             "limit": failure.get("limit") if failure else None,
         },
         "workers": session_rows(profile, workers, now),
-        "asks": len(waiting),
+        "asks": sum(ask["kind"] != "flag" for ask in waiting),
+        "flags": sum(ask["kind"] == "flag" for ask in waiting),
         "open_asks": [{"n": ask["n"], "kind": ask["kind"], "session": ask["session"]} for ask in waiting],
         "attention": notes,
         "budget": {
@@ -13738,14 +13837,14 @@ def status_lines(profile: Profile, status: Mapping[str, JSON], now: float, paint
     spent = f"{money(budget['spent_today_usd'])} of {money(budget['daily_usd'])} today"
     if budget["unknown_today"]:
         spent += paint("note", f", and {plural(budget['unknown_today'], 'call')} of unknown price")
-    spent += f"; {plural(budget['decides_last_hour'], 'decide')} in the last hour"
+    spent += f"; {plural(budget['decides_last_hour'], 'decision')} in the last hour"
     journal = tail_lines(profile.path("journal.md"), 1)
     if status["paused"]:
         until = status["paused"]["until"]
         why = f": {one_line(status['paused']['why'])}" if status["paused"]["why"] else ""
         end = local_moment(parse_utc(until), now) if until else "`looop resume`"
         pulse += paint("note", f"; paused until {end}{why}")
-    backoff = status["backoff"]
+    asked, backoff = str(status["asks"] or "none"), status["backoff"]
     if backoff["fails"] and parse_utc(backoff["until"]) > now and backoff["limit"] in (None, status["runner"]):
         until = local_moment(parse_utc(backoff["until"]), now)
         fails = f"backing off after {plural(backoff['fails'], 'failure')} until {until}"
@@ -13755,13 +13854,18 @@ def status_lines(profile: Profile, status: Mapping[str, JSON], now: float, paint
         ("last beat", beat),
         ("last move", one_line(journal[0].removeprefix("- "), 160) if journal else "none yet"),
         ("workers", worker_words(status["workers"], paint)),
-        ("asks", str(status["asks"]) if status["asks"] else "none"),
+        ("asks", asked + (f" · flags {status['flags']}" if status["flags"] else "")),
         ("runner", status["runner"]),
         ("spend", spent),
         ("data", status["data_dir"]),
     ]
     lines = aligned([(paint("dim", name), text) for name, text in rows])
     return lines + [f"{paint('bad', '!')} {one_line(text)}" for text in status["attention"]]
+
+
+def diff_painted(line: str, paint: Paint) -> str:
+    """Colour a line of a diff; any other stays as it is."""
+    return paint({"+": "good", "-": "bad", "@": "dim"}.get(line[:1], "plain"), line)
 
 
 def ask_lines(profile: Profile, asks: Sequence[Mapping[str, JSON]], now: float, paint: Paint) -> list[str]:
@@ -13773,14 +13877,15 @@ def ask_lines(profile: Profile, asks: Sequence[Mapping[str, JSON]], now: float, 
         glyph, title = ("⚑", f"flag of {ask['session']}") if n is None else ("◆" if proposal else "?", f"ask {n}")
         who = f"{ask['session']}: " if n and ask["session"] else ""
         head = f"{paint('dim' if done else 'note', glyph)} {paint('bold', title)}"
-        lines.append(f"{head}  {who}{one_line(str(ask['question']), 300)}  {paint('dim', age)}")
+        question = str(ask["question"]).replace(f" `{one_line(ask.get('command') or '', 160)}`", "", 1)  # it follows
+        lines.append(f"{head}  {who}{one_line(question, 300)}  {paint('dim', age)}")
         if n is None:
             session = read_session(profile, ask["session"])
             look = "attach" if session and session.alive else "log"
             lines.append(paint("dim", f"    looop {look} {ask['session']} · looop unflag {ask['session']}"))
             continue
         body = ask.get("diff") or (f"$ {ask['command']}" if ask.get("command") else "")
-        lines += [f"    {line}" for line in printable(body).rstrip("\n").split("\n")] if body else []
+        lines += [f"    {diff_painted(line, paint)}" for line in printable(body).rstrip("\n").split("\n") if body]
         if ask.get("options"):
             lines.append(f"    options: {one_line(', '.join(ask['options']))}")
         if ask.get("ref"):
@@ -13835,7 +13940,7 @@ def sensor_table(rows: Sequence[Mapping[str, JSON]], now: float, paint: Paint) -
     for row in rows:
         glyph, colour = _STATUS_GLYPHS[row["status"]]
         age = duration_text(now - parse_utc(row["at"])) if row["at"] else "not in a beat yet"
-        signal = "" if row["signal"] is None else one_line(canonical(row["signal"]), 72)
+        signal = "" if row["signal"] is None else told_value(row["signal"], 72)
         status = (row["status"] or "") + (" flapping" if row["flapping"] else "")
         table.append([paint(colour, glyph), row["name"], age, status, str(row["bytes"]) if row["at"] else "", signal])
     return aligned(table, width=paint.columns)
@@ -13950,24 +14055,34 @@ def what_wakes(profile: Profile, beat: Beat, held: Verdict | None, now: float) -
     return found
 
 
+def gates_line(gates: Sequence[Mapping[str, JSON]], now: float) -> str:
+    """Say what the gates say of a beat, in one line, as `shown_gate` has them."""
+    told = []
+    for gate in gates:
+        known = not gate["until"] or gate["until"] in gate["detail"]
+        told.append(gate_told(gate, "" if known else local_moment(parse_utc(gate["until"]), now)))
+    return with_local_times(" · ".join(told), now)
+
+
+_CHANGES_SHOWN = 12  # changes that `why` lists
+
+
 def why_lines(why: Mapping[str, JSON], now: float, paint: Paint) -> list[str]:
     """Lay an explanation out for a person."""
     glyph, colour = _OUTCOME_GLYPHS.get(why["outcome"], ("·", "note"))
     when = local_moment(parse_utc(why["at"]), now) if why["at"] else "?"
     lines = [f"{paint(colour, glyph)} {paint('bold', why['outcome'])}  {why['run'] or 'the next beat'}, {when}"]
-    reason = why["reason"] or "nothing changed"
-    if why["outcome"] == "unchanged":
-        reason = with_local_times(reason, now)
-    rows = [("because", one_line(reason, 300))]
-    for change in why["changed"]:
-        rows.append(("", change_line(Change(change["key"], change["old"], change["new"]))))
-    for gate in why["gates"]:
-        until = f", until {local_moment(parse_utc(gate['until']), now)}" if gate["until"] else ""
-        until = "" if gate["until"] and gate["until"] in gate["detail"] else until
-        verdict = paint("note", "hold") if gate["verdict"] == "hold" else "pass"
-        shown = gate["detail"] and gate["gate"] != "unchanged"
-        detail = f": {with_local_times(one_line(gate['detail'], 200), now)}" if shown else ""
-        rows.append(("gate" if gate is why["gates"][0] else "", f"{gate['gate']} {verdict}{detail}{until}"))
+    reason = with_local_times(why["reason"] or "nothing changed", now)
+    changes = [change_told(Change(one["key"], one["old"], one["new"])) for one in why["changed"]]
+    for number, change in enumerate(changes[:3]):
+        start = reason.find(f"{change} (while ")
+        changes[number] = change if start < 0 else reason[start : reason.index(")", start) + 1]
+    if not changes or changes[0] not in reason:  # else they say it
+        changes.insert(0, one_line(reason, 300))
+    if len(changes) > _CHANGES_SHOWN + 1:
+        changes[_CHANGES_SHOWN:] = [f"… and {len(changes) - _CHANGES_SHOWN} more: `looop why --json`"]
+    rows = [("because" if number == 0 else "", change) for number, change in enumerate(changes)]
+    rows += [("gates", gates_line(why["gates"], now))] if why["gates"] else []
     if why["move"]:
         told = move_lines(why["move"], why["journal"] or "")
         rows += [("move" if i == 0 else "", line) for i, line in enumerate(told)]
@@ -14312,7 +14427,7 @@ def cost_lines(summary: Mapping[str, JSON], by: str, bars: bool, paint: Paint) -
     lines += aligned(table, width=paint.columns)
     if summary["skipped_beats"]:
         saved = summary["saved_estimate_usd"]
-        worth = f"; at the price of a decide they would have cost about {money(saved)} (an estimate)" if saved else ""
+        worth = f"; at the price of a decision they would have cost about {money(saved)} (an estimate)" if saved else ""
         lines.append(paint("dim", f"{plural(summary['skipped_beats'], 'beat')} skipped, nothing had changed{worth}"))
     if summary["torn_lines"]:
         lines.append(
@@ -14765,11 +14880,7 @@ def cmd_dry_run(profile: Profile, args: Mapping[str, JSON]) -> int:
         say_json(compact({**shown, "move": move}))
         return 0
     say(f"{plan['outcome']}: {printable(with_local_times(plan['reason'] or 'the world is unchanged', now))}")
-    for gate in plan["gates"]:
-        say(
-            f"  {gate['gate']} {gate['verdict']}"
-            + (f": {printable(with_local_times(gate['detail'], now))}" if gate["detail"] else "")
-        )
+    say(f"  gates  {gates_line(plan['gates'], now)}")
     if not plan["held"]:
         sys.stdout.write("\n" + plan["prompt"])
     if move is not None:
@@ -15247,7 +15358,7 @@ def cmd_config_show(profile: Profile, args: dict[str, JSON]) -> int:
     word = program_of(runner)
     path = profile.which(word) if word else ""
     if path and path != which(word, profile.env):
-        sys.stderr.write(f"looop: runner {runner.name}: {word} is not on PATH; {printable(path)} is used\n")
+        complain(f"runner {runner.name}: {word} is not on PATH; {printable(path)} is used")
     return 0
 
 
@@ -16307,7 +16418,7 @@ def cmd_sensor_add(profile: Profile, args: dict[str, JSON]) -> int:
     kept = row["status"] == "ok" or bool(args["keep"])
     path = write_new_sensor(profile, name, script) if kept else None
     if args["json"]:
-        say(compact({**row, "path": path}))
+        say_json(compact({**row, "path": path}))
     else:
         show_tried(profile, row, value)
     if path is None:

@@ -49,7 +49,7 @@ class Asking(AskingCase):
         self.assertIn("was answered already (red, of course)", self.stderr)
         self.looop("answer", "1", "-", "--force", stdin=b"blue\n")
         self.replies({"move": "noop"})
-        self.assertIn("ask 1: ", self.tick()["reason"])
+        self.assertEqual(self.tick()["reason"], "ask 1 was answered: blue")
         self.assertIn("answer: blue\n", self.prompt())
         self.assertEqual(self.asks(), [])
         self.assertEqual(self.tick()["outcome"], "unchanged", "what was read is gone from the world")
@@ -113,7 +113,7 @@ class Asking(AskingCase):
         self.assertEqual(self.read("ran"), "a  b\nc\td\n")
         self.assertIn("approved by a person (ask 1)", self.journal()[-1])
         self.replies({"move": "noop"})
-        self.assertIn("ask 1: ", self.tick()["reason"])
+        self.assertEqual(self.tick()["reason"], "ask 1 was approved")
         self.assertIn("answer: approved\n", self.prompt())
         self.assertIn("result:\n|   | > exit 0\n", self.prompt())
         self.looop("approve", "1", code=1)
@@ -513,7 +513,7 @@ class Money(Case):
         self.assertEqual(self.called(), 2, "a third would have passed the ceiling")
         out = self.beat()
         self.assertIn(
-            "$0.80 spent today, and about $0.40 for a decide would pass $1.00; raise budget.daily_usd", out["reason"]
+            "$0.80 spent today, and about $0.40 for a decision would pass $1.00; raise budget.daily_usd", out["reason"]
         )
         held = self.events("held")[-1]
         self.assertEqual(held["gate"], "budget")
@@ -572,7 +572,7 @@ class Money(Case):
         self.failing(f'{{"type":"thread.started"}}\n{usage}\n', 1, prices={})
         self.assertEqual([self.beat()["outcome"] for _ in range(4)], ["failed"] * 3 + ["held"])
         self.assertNotIn("failed", self.ledger()[-1])
-        self.assertIn("3 decides of fake in a row of unknown price", self.beat()["reason"])
+        self.assertIn("3 decisions of fake in a row of unknown price", self.beat()["reason"])
 
     def test_a_direct_runner_that_prints_nothing_has_answered(self):
         line = "- 2026-01-02 15:04 did it"
@@ -614,7 +614,7 @@ class Money(Case):
             self.write("cost.jsonl", "".join(json.dumps(r, separators=(",", ":")) + "\n" for r in rows))
 
         ledger(row, row, row)
-        self.assertIn("$9.00 spent today, and about $3.00 for a decide would pass", self.beat()["reason"])
+        self.assertIn("$9.00 spent today, and about $3.00 for a decision would pass", self.beat()["reason"])
         ledger(row, {**row, "runner": "other"})
         self.assertEqual(self.beat()["outcome"], "noop")
         self.assertEqual(self.ledger()[-1]["cost_usd"], 0.5)
@@ -629,7 +629,7 @@ class Money(Case):
         self.runner(f'cat >/dev/null; echo x >> {self.home}/called; echo \'{{"move":"noop"}}\'', unmetered=False)
         self.assertEqual([self.beat()["outcome"] for _ in range(5)], ["noop"] * 3 + ["held"] * 2)
         self.assertEqual(self.called(), 3)
-        self.assertIn("3 decides of fake in a row of unknown price", self.beat()["reason"])
+        self.assertIn("3 decisions of fake in a row of unknown price", self.beat()["reason"])
         self.assertIn("; have it print JSON that names tokens or a price, or say that", self.beat()["reason"])
         self.assertIsNone(self.events("held")[-1]["until"])
         self.assertEqual(len(self.events("needs_you")), 1)
@@ -679,7 +679,7 @@ class Money(Case):
         self.assertEqual([self.beat(env=env)["outcome"] for _ in range(5)], ["noop"] * 3 + ["held"] * 2)
         self.assertEqual(self.called(), 3)
         out = self.beat(env=env)
-        self.assertIn("3 decides in the last hour, of 3", out["reason"])
+        self.assertIn("3 decisions in the last hour, of 3", out["reason"])
         self.assertTrue(3500 < out["next_beat_s"] <= 3600)
         self.assertEqual(self.beat(env={"LOOOP_RUNNER": "builtin", **env})["outcome"], "noop")
 

@@ -348,7 +348,8 @@ class Typed(Case):
         self.assertRegex(said, r"(?s)○ noop  seen: .*· unchanged .*wakes by ")
         said = next(blocks)[1]
         self.assertIn("new: the next beat would react to it", said)
-        self.assertRegex(said, r"because: goal ship-v2: new, .*sensor repo: new")
+        self.assertRegex(said, r"○ noop  seen: goal ship-v2 is new; .*sensor repo is new: head")
+        self.assertRegex(said, r"because  goal ship-v2 is new\n +(.+\n +)?sensor repo is new: head")
         self.assertRegex(next(blocks)[1], r"(?s)the pulse runs.*pulse +running.*the pulse has ended")
         self.assertEqual(list(blocks), [])
         self.check_data_dir()

@@ -201,7 +201,7 @@ class Newcomer(Tmux):
         self.assertTrue(os.path.exists(self.path("goals", "archive", "setup.md")))
         self.assertEqual(sorted(os.listdir(self.path("sensors"))), ["disk.sh", "git-site.sh", "today.sh"])
         self.assertIn("1. the customer in Lyon.", self.read("PLAYBOOK.md"))
-        wait_until(lambda: "worker setup is done" in "".join(self.journal()), "the loop to see it")
+        wait_until(lambda: "worker setup ended with 0" in "".join(self.journal()), "the loop to see it")
         self.asleep()
         before = len(self.journal())
         with open(os.path.join(clone, "new"), "w") as file:
@@ -209,7 +209,7 @@ class Newcomer(Tmux):
         os.utime(self.path("sensors", "git-site.sh"))  # its reading is kept for a minute, but not if it was touched
         self.write("goals/learn-polish.md", "# Learn Polish\n\nTen words a day.\n")
         wait_until(lambda: len(self.journal()) > before, "a beat about it")
-        self.assertIn("goal learn-polish: edited", self.journal()[-1])
+        self.assertIn("goal learn-polish changed", self.journal()[-1])
         self.assertIn("sensor git-site", self.journal()[-1])
         self.assertIn("a runner (pi, claude, …) is needed", self.journal()[-1])
         row = self.ls()["setup"]

@@ -25,7 +25,9 @@ class Why(Case):
             self.looop("why", told["run"], "--json", env={"LOOOP_DATA_DIR": elsewhere, "HOME": "/nonexistent"})
         )
         self.assertEqual(copied, told)
-        self.assertIn(told["reason"][:60], self.looop("why"))
+        shown = self.looop("why")
+        for part in told["reason"].split("; "):
+            self.assertEqual(shown.count(part), 1, shown)
         return told
 
     def test_ten_wakes(self):
@@ -42,15 +44,15 @@ class Why(Case):
         self.looop("answer", "1", "this")
         self.tick()
         told = self.caused(self.why()["reason"], ["ask:1"])
-        self.assertIn('"answer":"this"', told["reason"])
+        self.assertEqual(told["reason"], "ask 1 was answered: this")
         # 3 goal edit
         self.write("goals/a.md", "one\ntwo\n")
         self.tick()
-        self.caused("goal a: edited, 1 line, 4 bytes → 2 lines, 8 bytes", ["goal:a"])
+        self.caused("goal a changed", ["goal:a"])
         # 4 PLAYBOOK edit
         self.write("PLAYBOOK.md", "# PLAYBOOK\nmore\n")
         self.tick()
-        self.caused("playbook: edited, 1 line, 11 bytes → 2 lines, 16 bytes", ["playbook"])
+        self.caused("PLAYBOOK changed", ["playbook"])
         # 5 sensor signal
         self.write(signal, '{"signal":"red","detail":2}')
         self.tick()
@@ -59,7 +61,7 @@ class Why(Case):
         # 6 sensor error
         os.unlink(signal)
         self.tick()
-        self.caused('sensor ci: red → {"error":"exit 1"}', ["sensor:ci"])
+        self.caused("sensor ci fails: exit 1", ["sensor:ci"])
         # 7 noop too old
         state = self.json("state.json")
         state["noop_at"] -= 7 * 3600
@@ -82,12 +84,12 @@ class Why(Case):
         run = json.loads(tick.communicate(timeout=20)[0])["run"]
         self.replies({"move": "noop"})
         self.tick()
-        edited = f"goal a: edited, 2 lines, 8 bytes → 1 line, 16 bytes (while {run} decided)"
-        self.caused(f"{edited}; goal c: new, 1 line, 14 bytes (while {run} decided)", ["goal:a", "goal:c"])
+        edited = f"goal a changed (while {run} decided)"
+        self.caused(f"{edited}; goal c is new (while {run} decided)", ["goal:a", "goal:c"])
         # 10 sensor removed
         os.unlink(self.path("sensors/ci.sh"))
         self.tick()
-        self.caused('sensor ci: gone, was {"error":"exit 1"}', ["sensor:ci"])
+        self.caused("sensor ci has no signal any more", ["sensor:ci"])
         self.assertEqual(self.tick()["outcome"], "unchanged")
 
     def test_now_for_a_quiet_a_changed_and_a_held_loop(self):

@@ -578,7 +578,7 @@ class Direct(Workers):
         self.looop("start-session", "w2", "a task", "--command", "cat")
         flag = f"env -u LOOOP_RUN_ID {' '.join(map(looop.quoted, self.command('flag', 'w2', 'help')))}"
         self.direct(f'"$LOOOP_BIN" flag w mine; {flag}')
-        self.assertIn('worker w2: {"flag":null}', self.tick()["reason"])
+        self.assertIn("worker w2 is flagged: help", self.tick()["reason"])
 
     def test_it_does_not_speak_for_the_session_that_the_beat_is_run_in(self):
         self.looop("start-session", "box", "--command", "cat")

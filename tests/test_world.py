@@ -101,6 +101,70 @@ class WorldHash(unittest.TestCase):
         long = looop.change_line(looop.Change("sensor:s", "x" * 900, "y" * 300))
         self.assertEqual(long, f"sensor s: {'x' * 299}… → {'y' * 300}")
 
+    def test_changes_are_told_in_sentences(self):
+        running = {"state": "running", "exit_code": None, "flag": None, "verify": None}
+        ended = {**running, "state": "exited", "exit_code": 0}
+        ask = {"kind": "ask", "question": "Which?", "state": "open"}
+        proposal = {"kind": "proposal", "question": "may I?", "command": "git push", "state": "open"}
+        for change, words in (
+            (("playbook", "1 line", "2 lines"), "PLAYBOOK changed"),
+            (("playbook", "1 line", None), "PLAYBOOK was removed"),
+            (("goal:ship:v2", None, "1 line"), "goal ship:v2 is new"),
+            (("goal:a", "1 line", "unreadable: Is a directory"), "goal a cannot be read: Is a directory"),
+            (("goal:a", "unreadable: Is a directory", "1 line"), "goal a can be read again"),
+            (("sensor:ci", {"failing": 0, "on": "main"}, {"failing": 7, "on": "main"}), "sensor ci: failing 0 → 7"),
+            (("sensor:ci", {"x": 1}, {"y": 1}), "sensor ci: x 1 → null, y null → 1"),
+            (("sensor:ci", None, {"open": [1, 2], "ok": True}), "sensor ci is new: open [1, 2], ok true"),
+            (("sensor:ci", 0, 0.5), "sensor ci: 0 → 0.5"),
+            (("sensor:ci", "", "red"), "sensor ci: empty → red"),
+            (("sensor:ci", {"a": 1}, [1]), "sensor ci: a 1 → [1]"),
+            (("sensor:ci", {"a": 1}, {"error": "exit 3"}), "sensor ci fails: exit 3"),
+            (("sensor:ci", {"error": "exit 3"}, {"a": 1}), "sensor ci works again: a 1"),
+            (("sensor:ci", {"a": 1}, None), "sensor ci has no signal any more"),
+            (("worker:w", None, running), "worker w started"),
+            (("worker:w", None, {**running, "flag": "help"}), "worker w started, flagged: help"),
+            (("worker:w", running, {**running, "flag": "help"}), "worker w is flagged: help"),
+            (("worker:w", {**running, "flag": "help"}, running), "worker w is no longer flagged"),
+            (("worker:w", running, {**ended, "verify": "pass"}), "worker w ended with 0, its check passed"),
+            (("worker:w", {**ended, "verify": "pending"}, {**ended, "verify": "fail"}), "worker w: its check failed"),
+            (("worker:w", running, {**ended, "state": "killed", "exit_code": None}), "worker w was killed"),
+            (("worker:w", running, {**ended, "state": "lost", "exit_code": None}), "worker w was lost"),
+            (("worker:w", ended, running), "worker w started again"),
+            (("worker:w", running, None), "worker w was removed"),
+            (("worker:w", "odd\x1b", {**running, "flag": "a\x1b\nb"}), "worker w started again, flagged: a\\x1b b"),
+            (("ask:1", None, ask), "ask 1 is open: Which?"),
+            (("ask:1", ask, {**ask, "state": "answered", "answer": "a: b"}), "ask 1 was answered: a: b"),
+            (("ask:1", ask, {**ask, "state": "answered", "answer": "rejected: no"}), "ask 1 was rejected: no"),
+            (("ask:1", ask, {**ask, "state": "stranded"}), "ask 1: its worker has ended"),
+            (("ask:1", {**ask, "state": "answered"}, None), "ask 1 was read"),
+            (("ask:1", ask, None), "ask 1 was withdrawn"),
+            (("ask:2", proposal, {**proposal, "state": "answered", "answer": "approved"}), "ask 2 was approved"),
+        ):
+            self.assertEqual(looop.change_told(looop.Change(*change)), words)
+        deep = {"jobs": [{"name": "x" * 50, "steps": {"of": [1, 2]}}] * 9}
+        told = looop.change_told(looop.Change("sensor:ci", {"jobs": []}, deep))
+        self.assertTrue(told.startswith("sensor ci: jobs [] → [(name xxxx"), told)
+        self.assertTrue(told.endswith("…") and len(told) < 100, told)
+
+    def test_a_gate_is_told(self):
+        for gate, words in (
+            (looop.Verdict("paused", "pass"), "not paused"),
+            (
+                looop.Verdict("paused", "hold", "paused by a person: lunch"),
+                "paused by a person: lunch: held until 12:00",
+            ),
+            (looop.Verdict("unchanged", "pass", "goal a changed"), "world changed"),
+            (looop.Verdict("unchanged", "hold", "the world is as it was"), "world unchanged: held until 12:00"),
+            (looop.Verdict("backoff", "pass", "2 failures; waited"), "no backoff"),
+            (
+                looop.Verdict("backoff", "hold", "2 failures: exit 1"),
+                "backing off: 2 failures: exit 1: held until 12:00",
+            ),
+            (looop.Verdict("budget", "pass", "$1 spent"), "$1 spent"),
+            (looop.Verdict("budget", "hold", "$9 spent; raise it"), "$9 spent; raise it: held until 12:00"),
+        ):
+            self.assertEqual(looop.gate_told(gate.__dict__, "12:00"), words)
+
     def test_readings(self):
         reading = looop.Reading("s", "ok", b'{"signal":[1],"detail":2}', "d", 0.0, 0.0)
         self.assertEqual(looop.signal_item(reading), looop.Item("d", [1]))
@@ -235,14 +299,12 @@ class Gates(unittest.TestCase):
         self.assertEqual(self.reason(), "")
         self.assertEqual(self.reason(changes, forced="g"), "forced: goal g")
         self.assertEqual(self.reason(changes, hash=""), "first beat")
-        self.assertEqual(self.reason(changes[:1]), "goal a: new, a")
-        self.assertEqual(self.reason(changes[:3]), "goal a: new, a; goal b: new, b; goal c: new, c")
+        self.assertEqual(self.reason(changes[:1]), "goal a is new")
+        self.assertEqual(self.reason(changes[:3]), "goal a is new; goal b is new; goal c is new")
         self.assertEqual(self.reason(changes[:4]), self.reason(changes[:3]) + "; and 1 more")
         self.assertEqual(self.reason(changes), self.reason(changes[:3]) + "; and 2 more")
         during = {"run": "tick-1", "keys": ["goal:b"]}
-        self.assertEqual(
-            self.reason(changes[:2], during=during), "goal a: new, a; goal b: new, b (while tick-1 decided)"
-        )
+        self.assertEqual(self.reason(changes[:2], during=during), "goal a is new; goal b is new (while tick-1 decided)")
 
     def test_a_noop_grows_old(self):
         for at, now, ttl, old in (
@@ -296,10 +358,10 @@ class Gates(unittest.TestCase):
     def test_decides_per_hour(self):
         gate = looop.decides_gate([30.0, 20.0, 10.0], 3)
         self.assertEqual((gate.gate, gate.verdict, gate.until), ("decides", "hold", 3610.0))
-        self.assertIn("3 decides in the last hour, of 3; raise", gate.detail)
+        self.assertIn("3 decisions in the last hour, of 3; raise", gate.detail)
         self.assertEqual(looop.decides_gate([30.0, 20.0, 10.0], 2).until, 3620.0)
         passed = looop.decides_gate([30.0], 2)
-        self.assertEqual(passed, looop.Verdict("decides", "pass", "1 decide in the last hour, of 2"))
+        self.assertEqual(passed, looop.Verdict("decides", "pass", "1 decision in the last hour, of 2"))
         self.assertEqual(looop.decides_gate([], 0).until, None)
 
     def test_the_budget(self):
@@ -313,7 +375,7 @@ class Gates(unittest.TestCase):
         self.assertEqual(gate(today=9.5, reserve=0.5).verdict, "pass")
         held = gate(today=9.5, reserve=0.75)
         self.assertEqual((held.verdict, held.until), ("hold", 7.0))
-        self.assertIn("$9.50 spent today, and about $0.75 for a decide would pass $10.00; raise", held.detail)
+        self.assertIn("$9.50 spent today, and about $0.75 for a decision would pass $10.00; raise", held.detail)
         self.assertEqual(gate(limit=0).verdict, "hold")
         self.assertEqual(gate(limit=0.01).verdict, "pass")
         guessed = gate(today=1.0, unknown_today=2, reserve=3.0)
@@ -322,7 +384,7 @@ class Gates(unittest.TestCase):
         self.assertEqual(gate(unknown_in_a_row=2).verdict, "pass")
         unknown = gate(unknown_in_a_row=3)
         self.assertEqual((unknown.verdict, unknown.until), ("hold", None))
-        self.assertIn("3 decides of pi in a row of unknown price; say what it costs", unknown.detail)
+        self.assertIn("3 decisions of pi in a row of unknown price; say what it costs", unknown.detail)
         paid = runner.replace(unmetered=True)
         for free in (paid, looop.Runner("builtin", "builtin")):
             self.assertEqual(gate(runner=free, limit=0, today=99.0, unknown_in_a_row=9).verdict, "pass")
