@@ -567,6 +567,16 @@ def decoded_name(spelled: str) -> str:
     return raw.decode("utf-8", "surrogateescape")
 
 
+def shown_name(spelled: str) -> str:
+    """Return the name that `encoded_name` spelled for a person: what cannot be seen in it is escaped, and only that."""
+    try:
+        name = decoded_name(spelled)
+    except ValueError:
+        return spelled
+    escaped = (f"\\x{ord(char):02x}" if ord(char) < 256 else f"\\u{ord(char):04x}" for char in name)
+    return "".join(char if char.isprintable() else code for char, code in zip(name, escaped))
+
+
 def quoted(text: str) -> str:
     """Quote text as one word of a shell command."""
     return "'" + text.replace("'", "'\"'\"'") + "'"
@@ -6039,9 +6049,15 @@ def living_session(profile: Profile, verb: str, text: str, drive: bool = True) -
 
 def what_begins_anew(session: Session) -> str:
     """Say how to go on with a session that has ended."""
-    if str(session.meta.get("cmd")).split()[-1:] == ["_interview"] and session.code:
-        return "`looop _interview` goes on where you were"
+    if is_interview(session):
+        unfinished = session.code or session.note is not None
+        return f"`looop setup` {'goes on where you were' if unfinished else 'asks the questions again'}"
     return f"`looop restart {session.id}` runs it again"
+
+
+def is_interview(session: Session) -> bool:
+    """Tell whether a session is the interview: its command ends in the name that nothing else has."""
+    return str(session.meta.get("cmd")).split()[-1:] == ["_interview"]
 
 
 def ended_words(session: Session) -> str:
@@ -9779,7 +9795,7 @@ def sense(profile: Profile, only: Sequence[str] = ()) -> dict[str, Reading]:
         last = before.get(name)
         if reason:
             if reason.startswith("refused") and not (last and last.status == "refused"):
-                profile.warn(f"sensor {name}: {reason}: chmod u+x,go-w {quoted(path)}, and own it")
+                profile.warn(f"sensor {shown_name(name)}: {reason}: chmod u+x,go-w {quoted(path)}, and own it")
             ended = Ended(name, 0, "exit", b"", b"", 0.0)
             reading = {"signal": {"error": reason}, "detail": {"path": path}}
             status = "refused" if reason.startswith("refused") else "error"
@@ -9931,7 +9947,8 @@ def with_writes(
 
 def change_line(change: Change) -> str:
     """Say a change in one line: `sensor git: {"dirty":0} → {"dirty":1}`, `goal ship-v2: new, 12 lines, 340 bytes`."""
-    subject = change.key.replace(":", " ", 1)
+    kind, _, name = change.key.partition(":")
+    subject = f"{kind} {shown_name(name)}" if name else kind
 
     def show(value: JSON) -> str:
         return one_line(value if isinstance(value, str) else canonical(value), 300)
@@ -10516,12 +10533,18 @@ def prompt_sections(inputs: Mapping[str, JSON]) -> Iterator[tuple[str, str]]:
     """Give the sections that the world fills, (name, body), in order."""
     status, text, _ = inputs["playbook"]
     yield "PLAYBOOK", text if status == "ok" else f"[{status}]\n"
-    yield "GOALS", listed((goal, text if status == "ok" else f"[{status}]") for goal, status, text in inputs["goals"])
+    yield (
+        "GOALS",
+        listed((shown_name(goal), text if status == "ok" else f"[{status}]") for goal, status, text in inputs["goals"]),
+    )
     yield "ASKS AND ANSWERS", listed((f"ask {ask['n']}", ask_text(ask)) for ask in inputs["asks"])
     yield "WORKERS", listed((worker.get("id", ""), canonical(worker)) for worker in inputs["workers"])
     if "claims" in inputs:
         yield "CLAIMS", listed(inputs["claims"])
-    yield "SENSOR READINGS", listed((f"{name} ({trust} data)", text) for name, trust, text in inputs["readings"])
+    yield (
+        "SENSOR READINGS",
+        listed((f"{shown_name(name)} ({trust} data)", text) for name, trust, text in inputs["readings"]),
+    )
     yield "RECENT JOURNAL", "\n".join(inputs["journal"])
     changes = inputs["changes"]
     first = "This is the first decision of this profile: everything is new.\n" if inputs["first"] else ""
@@ -11933,15 +11956,17 @@ def decide_builtin(inputs: Mapping[str, JSON]) -> dict[str, JSON]:
     setup = any(goal == "setup" for goal, _, _ in inputs["goals"])
     interview = workers.get("setup", {"state": None})
     broken = interview["state"] == "failed" or interview.get("exit_code")  # it would only break again
-    if setup and interview["state"] != "running" and not broken and inputs.get("room", 1) > 0:
-        line = "setup: started the interview: `looop attach setup`"
+    put_off = interview["state"] != "running" and interview.get("flag") is not None
+    left = broken or put_off
+    if setup and interview["state"] != "running" and not left and inputs.get("room", 1) > 0:
+        line = "started the interview: `looop attach setup`"
         return {"move": "start_worker", "id": "setup", "prompt": INTERVIEW, "runner": "builtin", "journal": line}
     words = sorted(inputs["changes"], key=lambda change: not change.startswith("worker "))
     others = [change for change in words if not change.startswith("worker ")]
     more = f"; and {len(words) - 3} more" if len(words) > 3 else ""
     line = f"seen: {one_line('; '.join(words[:3]) or 'nothing new', 300)}{more}"
     if setup:
-        line += f"; setup waits for you: `{'looop _interview' if broken else 'looop attach setup'}`"
+        line += f"; setup waits for you: `{'looop setup' if left else 'looop attach setup'}`"
     elif others or not words:
         line += "; a runner (pi, claude, …) is needed to judge it"
     return {"move": "noop", "journal": line}
@@ -12830,7 +12855,7 @@ class Beat:
         if self.forced and f"goal:{self.forced}" not in self.world.items:
             self.forced = encoded_name(self.forced)
         if self.forced and f"goal:{self.forced}" not in self.world.items:
-            goals = ", ".join(self.world.goals) or "none"
+            goals = ", ".join(map(shown_name, self.world.goals)) or "none"
             raise Failure(f"goal {self.forced}: there is no such goal", f"the goals are: {goals}")
         self.reason, held = self.judge(now)
         if held and held.gate == "unchanged":
@@ -13735,7 +13760,7 @@ def status_of(profile: Profile, now: float) -> dict[str, JSON]:
         notes.append("gate.shell is never: shell moves run without a person's yes")
     for name, reading in read_index(profile).items() if present else ():
         if reading.status in ("error", "refused"):
-            notes.append(f"sensor {name}: {error_told(profile, name)}")
+            notes.append(f"sensor {shown_name(name)}: {error_told(profile, name)}")
     return {
         "pulse": {
             "running": bool(pid),
@@ -13942,7 +13967,9 @@ def sensor_table(rows: Sequence[Mapping[str, JSON]], now: float, paint: Paint) -
         age = duration_text(now - parse_utc(row["at"])) if row["at"] else "not in a beat yet"
         signal = "" if row["signal"] is None else told_value(row["signal"], 72)
         status = (row["status"] or "") + (" flapping" if row["flapping"] else "")
-        table.append([paint(colour, glyph), row["name"], age, status, str(row["bytes"]) if row["at"] else "", signal])
+        table.append(
+            [paint(colour, glyph), shown_name(row["name"]), age, status, str(row["bytes"]) if row["at"] else "", signal]
+        )
     return aligned(table, width=paint.columns)
 
 
@@ -15079,13 +15106,14 @@ def cmd_sensor_list(profile: Profile, args: dict[str, JSON]) -> int:
 def known_sensor(profile: Profile, name: str) -> str:
     """Return a sensor's name. Raise Failure when there is none of that name."""
     names = sensor_files(profile)
-    if name not in names:
-        near = near_words(name, list(names))
+    found = name if name in names else encoded_name(name)
+    if found not in names:
+        near = near_words(name, [*map(shown_name, names)])
         raise Failure(
             f"sensor {one_line(name)}: there is no such sensor",
-            near or f"the sensors are: {', '.join(names) or 'none'}",
+            near or f"the sensors are: {', '.join(map(shown_name, names)) or 'none'}",
         )
-    return name
+    return found
 
 
 def cmd_sensor_show(profile: Profile, args: dict[str, JSON]) -> int:
@@ -15093,7 +15121,8 @@ def cmd_sensor_show(profile: Profile, args: dict[str, JSON]) -> int:
     name = known_sensor(profile, args["name"])
     text = snapshot(profile, name)
     if not text:
-        raise Failure(f"sensor {name}: has no reading yet", f"take one: looop sensor test {name}")
+        remedy = f"take one: looop sensor test {args['name']}"
+        raise Failure(f"sensor {shown_name(name)}: has no reading yet", remedy)
     reading = parsed_reading(text)
     sys.stdout.write(compact(reading) + "\n" if args["json"] else printable(pretty(reading)))
     return 0
@@ -15166,8 +15195,9 @@ def tried_lines(row: Mapping[str, JSON], value: JSON, paint: Paint) -> list[str]
     """Say what `tried_sensor` found: how it went, the reading, how it was understood, what the next beat does of it."""
     glyph, colour = _STATUS_GLYPHS[row["status"]]
     news = "changed" if row["known"] else "new"
+    cost = f"{row['bytes']} bytes in {row['secs']:.2f} s"
     return [
-        f"{paint(colour, glyph)} {row['name']}  {row['status']}, {row['bytes']} bytes in {row['secs']:.2f} s",
+        f"{paint(colour, glyph)} {shown_name(row['name'])}  {row['status']}, {cost}",
         *printable(pretty(value)).split("\n")[:-1],
         *understood_lines(row),
         paint("note", f"{news}: the next beat would react to it") if row["wakes"] else "unchanged: wakes no beat",
@@ -16777,7 +16807,7 @@ def parameter_questions(
         shown = "" if one.count == "1" else "none"
         value: JSON = [] if one.count == "*" else one.default
         if not left_out:
-            text = f"{text}{one.name}: {line}"
+            text = f"{text}{one.name}: {line.partition(' (else')[0]}"
             key = f"{kind} {one.name}"
             value = yield Question(key, "Sources", one.name, text, "parameter", default, shown, "", [kind, place])
         left_out = left_out or not value
@@ -17043,11 +17073,11 @@ def plan_lines(profile: Profile, plan: Plan, stamp: str, limit: int) -> list[str
 # ======================================================================================================================
 # 63. Interview
 # ======================================================================================================================
-# `looop _interview` asks the questions, in common lines: no raw mode, so that `looop send` types into it as well as a
+# `looop setup` asks the questions, in common lines: no raw mode, so that `looop send` types into it as well as a
 # person. Every answer is in interview.json before the next question is asked; all else is written at the end.
 
 _ROWS = 17  # of a text that are shown at a time: with what stands around them, 24
-_AGAIN = "looop _interview goes on where you were"
+_AGAIN = "looop setup goes on where you were"
 _FAREWELL = """
 Next:
 {{next}}
@@ -17057,25 +17087,36 @@ Without an LLM, looop watches and tells what changed. With pi or claude here
 takes it."""
 
 
-def cmd_interview(profile: Profile, args: dict[str, JSON]) -> int:
+def cmd_setup(profile: Profile, args: dict[str, JSON]) -> int:
     """Interview the person and make the profile theirs."""
     session = interview_session(profile)
     prepare(profile)
     os.chdir(profile.data)
+    worker = read_session(profile, "setup")
+    if session is None and worker and worker.alive and is_interview(worker):
+        return cmd_attach(profile, {"id": worker.id, "read-only": False})
     lock = Lock(profile.path(".interview.lock"))
     if not lock.acquire(0.5, f"pid {os.getpid()}"):
-        raise Failure(f"interview: one is under way ({lock_holder(lock.path)})", "looop attach setup")
+        raise Failure(f"setup: the interview is under way ({lock_holder(lock.path)})", "answer it there")
     heed_signals()
+    waiting = session or (worker if worker and is_interview(worker) else None)  # whose flag says that it is to be done
     with lock:
         interview = Interview(profile, session)
         try:
-            return interview.go()
-        except (EOFError, KeyboardInterrupt, Terminated) as end:
+            code = interview.go()
+        except (EOFError, KeyboardInterrupt) as end:  # the flag stays up: there is something to do
             interview.say(f"\n\nUntil later. Every answer is kept: {_AGAIN}.")
-            return 128 + int(end.args[0]) if isinstance(end, Terminated) else EXIT_INTERRUPTED
-        finally:
-            if session:
-                flag_session(session, None)
+            return EXIT_INTERRUPTED if session is None and isinstance(end, KeyboardInterrupt) else 0
+        except Terminated as end:
+            interview.say(f"\n\nEvery answer is kept: {_AGAIN}.")
+            code = 128 + int(end.args[0])
+        except BaseException:
+            if waiting:
+                flag_session(waiting, None)
+            raise
+        if waiting:
+            flag_session(waiting, None)
+        return code
 
 
 def farewell_text(profile: Profile) -> str:
@@ -17094,18 +17135,21 @@ def interview_session(profile: Profile) -> Session | None:
     session = None
     if profile.env.get("LOOOP_CHILD") and valid_id(profile.env.get("LOOOP_SESSION_ID", "")):
         session = read_session(profile, profile.env["LOOOP_SESSION_ID"])
-    if session is None or str(session.meta.get("cmd")).split()[-1:] != ["_interview"]:
-        require_person(profile, "interview")
+    if session is None or not is_interview(session):
+        require_person(profile, "setup")
         session = None
     if not os.isatty(0):
-        raise Failure("interview: nobody is there to be asked: stdin is no terminal", "run it in one", EXIT_USAGE)
+        raise Failure("setup: nobody is there to be asked: stdin is no terminal", "run it in one", EXIT_USAGE)
     return session
 
 
 class Interview:
     """Ask a person, keep the answers, and write what comes of them."""
 
-    __slots__ = ("answers", "over", "paint", "part", "profile", "rest", "session", "stamp", "theirs", "tried", "undone")
+    __slots__ = (
+        *("answers", "over", "paint", "part", "profile", "rest", "session", "stamp", "theirs", "tried", "undone"),
+        "unsure",
+    )
 
     def __init__(self, profile: Profile, session: Session | None) -> None:
         self.profile = profile
@@ -17119,6 +17163,7 @@ class Interview:
         self.tried = ""  # status of the reading that is shown
         self.over: str | None = None  # digest of the PLAYBOOK whose replacement is shown
         self.theirs = False  # the person has edited that PLAYBOOK
+        self.unsure = ""  # a deadline that is no date, until it is typed again
 
     def go(self) -> int:
         """Run the interview to its end."""
@@ -17239,7 +17284,7 @@ class Interview:
         if now and now.note != INTERVIEW_FLAG:  # who started it may have put the flag up
             flag_session(self.session, INTERVIEW_FLAG)
             push_now(self.profile)
-        self.say(self.paint("dim", f"Waiting for you: looop attach {self.session.id}"))
+        self.say(self.paint("dim", r"Waiting for you. C-\ C-\ leaves, and the questions wait on."))
         while not self.watched(self.session):
             if select.select([0], [], [], 0.5)[0]:
                 self.line("")
@@ -17263,7 +17308,7 @@ class Interview:
             self.say(self.paint("dim", f"  … {len(rows) - _ROWS + 4} answers before these"))
         for row in aligned(rows[4 - _ROWS :]):
             self.say(row)
-        self.say("" if rows else "Nothing is written before you have seen it.")
+        self.say("" if rows else "No PLAYBOOK, goal or sensor is written before you have seen it.")
         self.say(self.paint("dim", "Enter takes what stands in [ ].  < goes back.  ? explains.  Ctrl-D: later."))
 
     # --- one question
@@ -17299,7 +17344,7 @@ class Interview:
         if question.kind in ("try", "draft"):
             shown = ", ".join(self.choices(question))
         elif before and not question.default and question.shown:
-            shown = f"[{one_line(before, 40)}; - for {question.shown}]"
+            shown = f"[{one_line(before, 40)}; - clears it]"
         else:
             word = before or question.default or question.shown
             shown = f"[{one_line(word, 50)}]" if word else ""
@@ -17357,13 +17402,20 @@ class Interview:
         return name
 
     def answer_deadline(self, question: Question, word: str) -> JSON:
-        """Take a day; one that is not a date is kept with the day on which it was said."""
-        import re
-
+        """Take a date that is to come; what is no date only when it is typed twice, and with the day it was said on."""
         by = self.chosen(question, word)
-        if not by or re.search(r"\d{4}-\d\d-\d\d", by):
+        if not by or by == self.before(question):
             return by
-        return f"{by} (said on {local_stamp(time.time())[:10]})"
+        dates = dates_in(by)
+        today = local_stamp(time.time())[:10]
+        if dates and dates[-1] < today:
+            raise ValueError(f"{dates[-1]} is past; a date like 2030-12-24, or Enter for no deadline")
+        if dates:
+            return by
+        if by != self.unsure:
+            self.unsure = by
+            raise ValueError(f"{one_line(by, 40)} is no date like 2030-12-24: type it again to keep it in these words")
+        return f"{by} (said on {today})"
 
     def answer_duration(self, question: Question, word: str) -> JSON:
         """Take a time in the bounds of what a move may ask for."""
@@ -17573,6 +17625,22 @@ class Interview:
         "draft": answer_draft,
         "name": answer_name,
     }
+
+
+def dates_in(text: str) -> list[str]:
+    """Return the dates in a text, in order. Raise ValueError for one that no calendar has."""
+    import datetime
+    import re
+
+    dates = []
+    for year, month, day in re.findall(r"(?<!\d)(\d{4})-(\d{1,2})-(\d{1,2})(?!\d)", text):
+        try:
+            dates.append(datetime.date(int(year), int(month), int(day)).isoformat())
+        except ValueError:
+            raise ValueError(
+                f"{year}-{month}-{day} is no date; one like 2030-12-24, or Enter for no deadline"
+            ) from None
+    return sorted(dates)
 
 
 def word_wrapped(text: str, width: int = 78) -> str:
@@ -19366,6 +19434,19 @@ LOOP_VERBS: tuple[Verb, ...] = (
         ),
     ),
     Verb(
+        "setup",
+        cmd_setup,
+        "Setting up",
+        "answer a few questions: from them come your PLAYBOOK, goals and sensors",
+        more="The built-in decider starts it as the worker `setup`; while that waits, this is `looop attach setup`. It "
+        "goes on where it was interrupted. Ctrl-D puts it off.",
+        examples=(
+            ("looop setup", "in a terminal"),
+            ("looop attach setup", "where the worker waits"),
+        ),
+        exits="0 done, or put off with Ctrl-D; 1 failed; 2 usage, or stdin is no terminal; 130 interrupted",
+    ),
+    Verb(
         "init",
         cmd_init,
         "Setting up",
@@ -19492,18 +19573,6 @@ LOOP_VERBS: tuple[Verb, ...] = (
             ('pi -p --mode json "hello" | looop _fmt', "watch a stream"),
             ("looop _fmt < output.log", "read one again"),
         ),
-    ),
-    Verb(
-        "_interview",
-        cmd_interview,
-        "For scripts",
-        "ask the person what a fresh profile needs to be theirs",
-        more="The built-in decider starts it as the worker `setup`. It goes on where it was interrupted.",
-        examples=(
-            ("looop attach setup", "answer it where it waits"),
-            ("looop _interview", "by hand, in a terminal"),
-        ),
-        exits="0 done; 1 failed; 2 usage, or stdin is no terminal; 130 put off by the person",
     ),
     Verb(
         "_complete",
@@ -19888,6 +19957,8 @@ def asked_steps(ask: Mapping[str, JSON], alive: Sequence[str]) -> list[tuple[str
     number, session = ask["n"], ask["session"]
     if number is None and session in alive:
         return [(f"looop attach {session}", f"{session} needs you: see, and type")]
+    if number is None and session == "setup":
+        return [("looop setup", "the questions that make this looop yours: they go on where you were")]
     if number is None:
         return [(f"looop log {session}", "it is flagged, and has ended: what it wrote")]
     if ask["kind"] == "proposal":
@@ -20632,11 +20703,14 @@ def find_verb(words: Sequence[str]) -> tuple[Verb | None, list[str]]:
     """Return the verb that words begin with, and the words after it."""
     for count in (2, 1):
         name = " ".join(words[:count])
+        name = _FORMER_NAMES.get(name, name)
         for verb in VERBS:
             if verb.name == name and len(words) >= count:
                 return verb, list(words[count:])
     return None, list(words)
 
+
+_FORMER_NAMES = {"_interview": "setup"}  # the worker `setup` runs it by this name: no other command ends in it
 
 _MEANT = {  # what others call it
     **dict.fromkeys(("start", "daemon"), "up"),
@@ -20658,7 +20732,6 @@ _MEANT = {  # what others call it
     "questions": "asks",
     "sensors": "sensor list",
     "settings": "config show",
-    "setup": "init",
     "type": "send",
 }
 
@@ -20678,8 +20751,7 @@ def unknown_verb(words: Sequence[str]) -> Failure:
     if known and "" in known:
         return Failure(f"{one_line(' '.join(words), 60)}: there is no such verb", f"looop help {first}", EXIT_USAGE)
     if known and (not second or second.startswith("-")):
-        choice = ", ".join(f"{first} {action}" for action in known)
-        return Failure(f"{first}: says too little", f"one of: {choice}", EXIT_USAGE)
+        return Failure(f"{first}: which one? {', '.join(known)}", f"`looop help {first}` explains them", EXIT_USAGE)
     if known:
         hint = near_action(first, second, known) or f"{first} {'|'.join(known)}"
         return Failure(f"{one_line(f'{first} {second}', 60)}: there is no such verb", hint, EXIT_USAGE)

@@ -457,7 +457,7 @@ ELSEWHERE = {
     "up": "below: the pulse",
     "down": "below: the pulse",
     "_pulse": "below: it is what `up` runs",
-    "_interview": "it asks a person, and reads no history",
+    "setup": "it asks a person, and reads no history",
     "service install": "it changes the machine; `service print` is the same without that",
     "service uninstall": "it changes the machine",
     "config zsh": "as `config bash`",

@@ -28,7 +28,7 @@ class Usage(Case):
         self.refuse(["completion", "bash"], "did you mean config bash?")
         self.refuse(["completions", "zsh"], "did you mean config zsh?")
         self.refuse(["answer", "3", "-5", "degrees"], "words that begin with - stand after --: looop answer … -- -5")
-        self.refuse(["sensor"], "one of: sensor list, sensor show, sensor test")
+        self.refuse(["sensor"], "sensor: which one? list, show, test, add, edit, remove")
         self.refuse(["sensor", "lits"], "sensor")
         self.refuse(["tick", "--wiat", "5"], "did you mean --wait?")
         self.refuse(["tick", "--wait"], "--wait needs a value")

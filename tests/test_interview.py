@@ -225,7 +225,7 @@ class Talk(Case):
         terminal = self.terminal = Terminal(80, 24)
         self.addCleanup(terminal.close)
         env = {**self.env, "TERM": "xterm", "NO_COLOR": "1", **(env or {})}
-        terminal.run(self.command("_interview"), env, self.home)
+        terminal.run(self.command("setup"), env, self.home)
         terminal.wait(lambda: terminal.received.endswith((b": ", b"them ")), "a prompt")
         self.answer(*lines)
         return terminal
@@ -255,10 +255,11 @@ class InATerminal(Talk):
             ("<", "This is the first question."),
             ("Ship", "done when"),
             ("it is out", "by [no deadline]"),
-            ("<", "done when [it is out; - for not sure yet]"),
-            ("<", "goal 1 [Ship; - for none for now]"),
+            ("<", "done when [it is out; - clears it]"),
+            ("<", "goal 1 [Ship; - clears it]"),
             ("Ship 2", "done when [it is out"),
             ("", "by [no deadline]"),
+            ("tomorrow", "is no date like 2030-12-24: type it again"),
             ("tomorrow", "goal 2 [no more]"),
             ("<", f"by [tomorrow (said on {self.today()})"),
             ("-", "goal 2 [no more]"),
@@ -267,6 +268,22 @@ class InATerminal(Talk):
         )
         self.assertEqual(self.kept(), ["Ship 2", "it is out", ""])
         self.assertEqual(os.stat(self.path("interview.json")).st_mode & 0o777, 0o600)
+
+    def test_a_deadline_is_a_day_to_come(self):
+        """What was meant for another question is not taken for one."""
+        self.talk(
+            ("Ship", "done when"),
+            ("it is out", "by [no deadline]"),
+            ("2020-13-45", "2020-13-45 is no date"),
+            ("by 2020-01-01", "2020-01-01 is past"),
+            ("Rest", "Rest is no date like 2030-12-24: type it again"),
+            ("Paint the fence", "Paint the fence is no date"),
+            ("2099-02-30", "2099-02-30 is no date"),
+            ("before 2099-2-3, at noon", "goal 2"),
+        )
+        self.assertEqual(self.kept(), ["Ship", "it is out", "before 2099-2-3, at noon"])
+        self.answer(("<", "by [before 2099-2-3, at noon"), ("-", "goal 2"), ("<", "by [no deadline]"))
+        self.answer((self.today(), "goal 2"))
 
     def today(self):
         return subprocess.run(["date", "+%F"], env=self.env, capture_output=True, check=True).stdout.decode().strip()
@@ -299,7 +316,7 @@ class InATerminal(Talk):
         self.write("interview.json", progress(given))
         self.terminal = Terminal(80, 24)
         self.addCleanup(self.terminal.close)
-        self.terminal.run(self.command("_interview"), self.env, self.home)
+        self.terminal.run(self.command("setup"), self.env, self.home)
         self.assertEqual(self.terminal.end(), 0)
         self.terminal.wait_text("goals/ship.md")
         self.assertIn("stays as it was", self.terminal.text())
@@ -414,19 +431,20 @@ class InATerminal(Talk):
         self.talk(("Ship", "done when"))
         other = Terminal(80, 24)
         self.addCleanup(other.close)
-        other.run(self.command("_interview"), self.env, self.home)
+        other.run(self.command("setup"), self.env, self.home)
         self.assertEqual(other.end(), 1)
-        self.assertIn("interview: one is under way", other.text())
+        self.assertIn("setup: the interview is under way", other.text())
         self.terminal.process.send_signal(signal.SIGHUP)
         self.assertEqual(self.terminal.end(), 129)
         self.assertEqual(self.kept(), ["Ship"])
 
     def test_it_is_for_people(self):
-        self.looop("_interview", code=2)
+        for name in ("setup", "_interview"):
+            self.looop(name, code=2)
         self.assertIn("stdin is no terminal", self.stderr)
         for env in ({"LOOOP_RUN_ID": "tick-1"}, {"LOOOP_CHILD": "1", "LOOOP_SESSION_ID": "w"}):
-            self.looop("_interview", code=1, env=env)
-            self.assertIn("interview: only a person", self.stderr)
+            self.looop("setup", code=1, env=env)
+            self.assertIn("setup: only a person", self.stderr)
 
 
 class InASession(Fleet):
@@ -451,7 +469,7 @@ class InASession(Fleet):
 
     def test_the_whole_way(self):
         self.begin()
-        self.looop("expect", "setup", "Waiting for you: looop attach setup")
+        self.looop("expect", "setup", r"Waiting for you\. C-")
         row = self.ls()["setup"]
         self.assertEqual((row["flagged"], row["note"]), (True, looop.INTERVIEW_FLAG), row)
         clone = os.path.join(self.home, "src", "my project")
@@ -499,9 +517,32 @@ class InASession(Fleet):
             self.assertEqual(self.read("sensors", name).encode(), looop.gallery_script(kind, values))
             self.assertEqual(os.stat(self.path("sensors", name)).st_mode & 0o777, 0o700)
         self.assertFalse(os.path.exists(self.path("interview.json")))
+        self.looop("attach", "setup", code=1)
+        self.assertIn("`looop setup` asks the questions again", self.stderr)
         self.begin()
         self.looop("wait", "setup")
         self.assertIn("This looop is set up already", self.looop("log", "setup"))
+
+    def test_setup_is_the_worker_while_that_waits(self):
+        """And what was put off there is done by hand, which takes the flag down."""
+        self.begin()
+        self.looop("expect", "setup", "Waiting for you")
+        for end, left in ((b"\x1c\x1c", True), (b"\x04", False)):
+            terminal = Terminal(80, 24)
+            self.addCleanup(terminal.close)
+            terminal.run(self.command("setup"), {**self.env, "TERM": "xterm"}, self.home)
+            terminal.wait_text("goal 1 [none for now]:")
+            terminal.type(end)
+            self.assertEqual(terminal.end(), 0)
+            self.assertEqual(self.ls()["setup"]["alive"], left)
+        given, _ = answers("Ship", "", "", "", [], "", "", "", "5m", "", {"do": "skip"}, {"do": "write", "over": None})
+        self.write("interview.json", progress(given))
+        self.assertTrue(self.ls()["setup"]["flagged"])
+        terminal = Terminal(80, 24)
+        self.addCleanup(terminal.close)
+        terminal.run(self.command("setup"), {**self.env, "TERM": "xterm"}, self.home)
+        self.assertEqual(terminal.end(), 0)
+        self.assertFalse(self.ls()["setup"]["flagged"])
 
     def test_a_viewer_wakes_it_and_ctrl_d_puts_it_off(self):
         self.begin()
@@ -514,11 +555,16 @@ class InASession(Fleet):
         terminal.type(b"Ship\r")
         terminal.wait_text("done when")
         terminal.type(b"\x04")
-        self.assertEqual(terminal.end(), 130)
+        self.assertEqual(terminal.end(), 0)
         terminal.wait_text("Until later. Every answer is kept")
-        self.assertFalse(self.ls()["setup"]["flagged"])
+        row = self.ls()["setup"]
+        self.assertEqual((row["flagged"], row["exit_code"]), (True, 0), "to be done, and nothing has failed")
         self.looop("attach", "setup", code=1)
-        self.assertIn("`looop _interview` goes on where you were", self.stderr)
+        self.assertIn("`looop setup` goes on where you were", self.stderr)
+        self.assertIn("looop setup  ", self.looop())
+        beat = self.tick()
+        self.assertIn("setup waits for you: `looop setup`", self.read("journal.md"))
+        self.assertEqual((beat["outcome"], self.ls()["setup"]["state"]), ("noop", "exited"), "it is not started again")
         self.begin()
         self.answer(("hello", r"where we were(.|\n)*goal 1 +Ship\n(.|\n)*done when \[not sure yet\]: "))
         self.looop("kill", "setup")

@@ -387,6 +387,19 @@ class Verbs(Case):
         self.looop("sensor", "show", "cii", code=1)
         self.assertIn("did you mean ci?", self.stderr)
 
+    def test_names_beyond_ascii_are_shown_and_taken(self):
+        self.profile(sensors={"größe": "echo '{\"signal\":1}'"}, goals={"üñï": "Paint it.\n"})
+        reason = self.tick()["reason"]
+        self.assertIn("goal üñï: new", reason)
+        self.assertIn("sensor größe: new", reason)
+        self.assertIn("goal üñï: new", self.read("journal.md"))
+        self.assertIn("\n- üñï\n", self.prompt())
+        self.assertIn("größe", self.looop("sensor", "list"))
+        for name in ("größe", looop.encoded_name("größe")):
+            self.assertIn("● größe", self.looop("sensor", "test", name))
+        self.looop("run", "nosuch", code=1)
+        self.assertIn("üñï", self.stderr)
+
     def test_a_damaged_index_is_as_good_as_none(self):
         self.profile(sensors={"s": "echo '{}'"})
         self.tick()

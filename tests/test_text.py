@@ -170,6 +170,18 @@ class Text(unittest.TestCase):
             agreed += 1
         self.assertGreater(agreed, 3000)
 
+    def test_names_are_shown_as_they_are(self):
+        for name, shown in (
+            ("üñï", "üñï"),
+            ("plan %41", "plan %41"),
+            ("a\nb\t\x1b[2J", "a\\x0ab\\x09\\x1b[2J"),
+            ("zero\u200bwidth\u202e", "zero\\u200bwidth\\u202e"),
+            ("\udcff", "\\udcff"),
+        ):
+            self.assertEqual(looop.shown_name(looop.encoded_name(name)), shown)
+        for damaged in ("%", "%zz", "100%"):
+            self.assertEqual(looop.shown_name(damaged), damaged)
+
     def test_colours_are_ours_alone(self):
         self.assertEqual(looop.spelled_out("\x1b[31mred\x1b[0m \x1b[2J\x07"), "\x1b[31mred\x1b[0m \\x1b[2J\\x07")
         self.assertEqual(looop.spelled_out("\x1b[38m \x1b[\x1b[1m\x9b"), "\\x1b[38m \\x1b[\x1b[1m\\x9b")

@@ -104,7 +104,7 @@ class WithoutAnAgent(Workers):
         self.assertIn("no agent for tasks", self.tick()["reason"])
         self.write("goals/setup.md", "ask me\n")
         self.looop("start-session", "setup", "ask me", "builtin")
-        self.looop("expect", "setup", "Waiting for you: looop attach setup")
+        self.looop("expect", "setup", "Waiting for you")
 
 
 class Claims(Workers):
