@@ -53,6 +53,7 @@ _looop_takes() { # what these words take; fails where there is no such verb
     'sensor add') options=(--name= --keep --json -h,--help) arguments=(%gallery @file ...) ;;
     'sensor edit') options=(-h,--help) arguments=(@sensor) ;;
     'sensor remove') options=(-h,--help) arguments=(@sensor) ;;
+    setup) options=(-h,--help) ;;
     init) options=(-h,--help) arguments=('auto|@runner') ;;
     'config path') options=(-h,--help) ;;
     'config show') options=(-h,--help) ;;
@@ -65,7 +66,6 @@ _looop_takes() { # what these words take; fails where there is no such verb
     _cost) options=(-h,--help) arguments=('tick|goal|session' @payer @runner unknown) ;;
     _pulse) options=(-h,--help) ;;
     _fmt) options=(-h,--help) ;;
-    _interview) options=(-h,--help) ;;
     _complete) options=(-h,--help) arguments=('goal|sensor|session|session-alive|worker|worker-alive|worker-lasting|worker-flagged|payer|ask|question|proposal|run|claim|runner|runner-interactive') ;;
     'config bash') options=(-h,--help) ;;
     'config zsh') options=(-h,--help) ;;
@@ -81,7 +81,7 @@ _looop_takes() { # what these words take; fails where there is no such verb
 
 _looop_list() {
   case $1 in
-    verb) list=(up down tick run asks answer approve reject why replay pause resume start-session ls attach detach watch log shot render send key expect wait wait-idle resize restart kill flag unflag ask claim unclaim claims prune status doctor cost sensor init config service version _cost _pulse _fmt _interview _complete help) ;;
+    verb) list=(up down tick run asks answer approve reject why replay pause resume start-session ls attach detach watch log shot render send key expect wait wait-idle resize restart kill flag unflag ask claim unclaim claims prune status doctor cost sensor setup init config service version _cost _pulse _fmt _complete help) ;;
     gallery) list=(today git github-prs github-issues github-ci linear grafana http disk nagios) ;;
     cost-action) list=(add) ;;
     sensor-action) list=(list show test add edit remove) ;;

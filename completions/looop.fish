@@ -137,6 +137,8 @@ function __looop_takes --no-scope-shadowing # what these words take; fails where
         case 'sensor remove'
             set options '-h,--help'\t'show what there is to know of it'
             set arguments '@sensor'
+        case 'setup'
+            set options '-h,--help'\t'show what there is to know of it'
         case 'init'
             set options '-h,--help'\t'show what there is to know of it'
             set arguments 'auto|@runner'
@@ -165,8 +167,6 @@ function __looop_takes --no-scope-shadowing # what these words take; fails where
         case '_pulse'
             set options '-h,--help'\t'show what there is to know of it'
         case '_fmt'
-            set options '-h,--help'\t'show what there is to know of it'
-        case '_interview'
             set options '-h,--help'\t'show what there is to know of it'
         case '_complete'
             set options '-h,--help'\t'show what there is to know of it'
@@ -240,6 +240,7 @@ function __looop_list
                 'doctor' 'examine what a beat needs, here and from where a scheduler starts it' \
                 'cost' 'add up what was spent, and what was not' \
                 'sensor' 'list, show, test, add, edit, remove' \
+                'setup' 'answer a few questions: from them come your PLAYBOOK, goals and sensors' \
                 'init' 'choose the runner, write it into the config, seed the profile' \
                 'config' 'path, show, check, bash, zsh, fish' \
                 'service' 'install, uninstall, status, print' \
@@ -247,7 +248,6 @@ function __looop_list
                 '_cost' 'record what a worker spent' \
                 '_pulse' 'be the pulse, in the foreground' \
                 '_fmt' 'pass a runner\'s JSON stream on; on a terminal, show it in words' \
-                '_interview' 'ask the person what a fresh profile needs to be theirs' \
                 '_complete' 'list what a shell can complete' \
                 'help' 'explain looop, or one verb'
         case 'gallery'
