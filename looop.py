@@ -19430,7 +19430,7 @@ LOOP_VERBS: tuple[Verb, ...] = (
         more="Waits for a beat in progress. Commits before and after, where looop commits at all.",
         examples=(
             ("looop sensor remove ci", "remove sensors/ci.sh"),
-            ("git -C ~/.local/state/looop log -- sensors/ci.sh", "what it was"),
+            ("looop sensor remove git-looop && looop sensor add git ~/src/looop", "add it anew"),
         ),
     ),
     Verb(
@@ -19958,7 +19958,7 @@ def asked_steps(ask: Mapping[str, JSON], alive: Sequence[str]) -> list[tuple[str
     if number is None and session in alive:
         return [(f"looop attach {session}", f"{session} needs you: see, and type")]
     if number is None and session == "setup":
-        return [("looop setup", "the questions that make this looop yours: they go on where you were")]
+        return [("looop setup", "go on with the questions that make this looop yours")]
     if number is None:
         return [(f"looop log {session}", "it is flagged, and has ended: what it wrote")]
     if ask["kind"] == "proposal":

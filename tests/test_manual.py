@@ -404,8 +404,8 @@ class Typos(Case):
     def test_what_is_near_nothing(self):
         for line, hint in {
             "xyzzy": "looop help lists them",
-            "sensor": "which one? list, show, test, add, edit, remove: `looop help sensor`",
-            "config": "which one? path",
+            "sensor": "`looop help sensor` explains them",
+            "config": "`looop help config` explains them",
             "sensor xyzzy": "sensor list|show|test|add|edit|remove",
             "help tick xyzzy": "looop help tick",
             "--xyzzy": "the verb comes first",
@@ -458,7 +458,9 @@ class NextSteps(Case):
         setup = {"id": "setup", "alive": True}
         self.assertEqual(self.steps(open_asks=[flag], workers=[setup])[0], "attach setup")
         self.assertEqual(self.steps(open_asks=[flag], workers=[setup], pulse=self.idle)[:2], ["attach setup", "up"])
-        self.assertEqual(self.steps(open_asks=[flag], workers=[{**setup, "alive": False}])[0], "log setup")
+        self.assertEqual(self.steps(open_asks=[flag], workers=[{**setup, "alive": False}])[0], "setup")
+        flag, ended = {**flag, "session": "w"}, {"id": "w", "alive": False}
+        self.assertEqual(self.steps(open_asks=[flag], workers=[ended])[0], "log w")
 
     def test_nothing_beats(self):
         self.assertEqual(self.steps(pulse=self.idle)[:2], ["up", "service install"])

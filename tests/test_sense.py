@@ -388,12 +388,14 @@ class Verbs(Case):
         self.assertIn("did you mean ci?", self.stderr)
 
     def test_names_beyond_ascii_are_shown_and_taken(self):
+        self.profile()
+        self.tick()
         self.profile(sensors={"größe": "echo '{\"signal\":1}'"}, goals={"üñï": "Paint it.\n"})
         reason = self.tick()["reason"]
         self.assertIn("goal üñï: new", reason)
         self.assertIn("sensor größe: new", reason)
         self.assertIn("goal üñï: new", self.read("journal.md"))
-        self.assertIn("\n- üñï\n", self.prompt())
+        self.assertIn("\n| - üñï\n", self.prompt())
         self.assertIn("größe", self.looop("sensor", "list"))
         for name in ("größe", looop.encoded_name("größe")):
             self.assertIn("● größe", self.looop("sensor", "test", name))
