@@ -19442,7 +19442,7 @@ LOOP_VERBS: tuple[Verb, ...] = (
         "goes on where it was interrupted. Ctrl-D puts it off.",
         examples=(
             ("looop setup", "in a terminal"),
-            ("looop attach setup", "where the worker waits"),
+            ("looop setup && looop up", "then beats in the background"),
         ),
         exits="0 done, or put off with Ctrl-D; 1 failed; 2 usage, or stdin is no terminal; 130 interrupted",
     ),
