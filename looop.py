@@ -9972,7 +9972,8 @@ def change_told(change: Change) -> str:
     """Say a change as a sentence: `ask 1 was approved`, `sensor ci: failing 0 → 7`, `goal ship-v2 changed`."""
     kind, _, name = change.key.partition(":")
     told = {"worker": _worker_told, "ask": _ask_told, "sensor": _sensor_told}.get(kind, _text_told)
-    return one_line(told(f"{kind.replace('playbook', 'PLAYBOOK')} {name}".rstrip(), change.old, change.new), 300)
+    subject = f"{kind.replace('playbook', 'PLAYBOOK')} {shown_name(name)}".rstrip()
+    return one_line(told(subject, change.old, change.new), 300)
 
 
 def told_value(value: JSON, most: int = 80) -> str:

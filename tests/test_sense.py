@@ -392,9 +392,9 @@ class Verbs(Case):
         self.tick()
         self.profile(sensors={"größe": "echo '{\"signal\":1}'"}, goals={"üñï": "Paint it.\n"})
         reason = self.tick()["reason"]
-        self.assertIn("goal üñï: new", reason)
-        self.assertIn("sensor größe: new", reason)
-        self.assertIn("goal üñï: new", self.read("journal.md"))
+        self.assertIn("goal üñï is new", reason)
+        self.assertIn("sensor größe is new", reason)
+        self.assertIn("goal üñï is new", self.read("journal.md"))
         self.assertIn("\n| - üñï\n", self.prompt())
         self.assertIn("größe", self.looop("sensor", "list"))
         for name in ("größe", looop.encoded_name("größe")):
