@@ -89,12 +89,13 @@ Contents
   65. Service
   66. Doctor
   67. Candidates
-  68. Verb table
-  69. Manual (pure)
-  70. Completions (pure)
-  71. Command line
-  72. Texts
-  73. Texts of the manual
+  68. Goals and history
+  69. Verb table
+  70. Manual (pure)
+  71. Completions (pure)
+  72. Command line
+  73. Texts
+  74. Texts of the manual
 
 Finding things: the verb `looop sensor list` is `cmd_sensor_list`; its row in LOOP_VERBS has help and options.
 To add a verb: write `cmd_<verb>`, add its row to LOOP_VERBS or SESSION_VERBS.
@@ -593,12 +594,12 @@ def lines_of(text: str) -> list[str]:
     return [line + "\n" for line in whole] + [rest] * bool(rest)
 
 
-def text_diff(old: str, new: str, name: str) -> str:
+def text_diff(old: str, new: str, name: str, one: str = "now", other: str = "proposed") -> str:
     """Return a unified diff."""
     import difflib
 
     before, after = lines_of(old), lines_of(new)
-    lines = difflib.unified_diff(before, after, f"{name} now", f"{name} proposed")
+    lines = difflib.unified_diff(before, after, f"{name} {one}", f"{name} {other}")
     return "".join(line if line.endswith("\n") else line + "\n" for line in lines)
 
 
@@ -6656,6 +6657,32 @@ def run_in_terminal(argv: list[str], env: Mapping[str, str], stdin: int = 0) -> 
     return os.waitstatus_to_exitcode(status)
 
 
+def run_editor(profile: Profile, path: str, tell: Callable[[str], object]) -> int:
+    """Open a file in the person's editor; return its exit code. Raise ValueError where there is none."""
+    env = profile.env
+    for editor in (env.get("VISUAL") or env.get("EDITOR") or "vi", "vi"):
+        code = run_in_terminal([shell_path(env), "-c", f'{editor} "$@"', editor, path], env)
+        if code not in (126, 127):
+            return code
+        tell(f"{one_line(editor, 60)}: cannot be run (VISUAL and EDITOR say which)")
+    raise ValueError("there is no editor: nothing was changed; set EDITOR and come back")
+
+
+def edit_file(profile: Profile, path: str, verb: str) -> None:
+    """Have the person edit a file, whose mode stays. Raise Failure when there is no terminal, or the editor fails."""
+    if not os.isatty(0):
+        raise Failure(f"{verb}: stdin is no terminal", f"edit the file itself: {printable(path)}", EXIT_USAGE)
+    mode = os.stat(path).st_mode & 0o777
+    try:
+        code = run_editor(profile, path, complain)
+    except ValueError as error:
+        raise Failure(f"{verb}: {error}") from None
+    if code:
+        raise Failure(f"{verb}: the editor ended with {code}", f"look at the file: {printable(path)}")
+    if os.path.exists(path):
+        os.chmod(path, mode)  # an editor that writes another file in its place may forget it
+
+
 def start_on_pty(order: Order, cols: int, rows: int) -> tuple[int, int, int]:
     """Start a session's command on a new PTY; return (its pid, our side of the PTY, the other side).
 
@@ -10411,6 +10438,13 @@ def move_title(move: JSON) -> str:
     return name
 
 
+def move_facts(move: Mapping[str, JSON], forced: str, journal: str = "") -> dict[str, JSON]:
+    """Return what the event of a run's end says of its move; `forced`: the goal that the person named."""
+    name = move.get("move")
+    goal = forced or (move.get("id") if name in ("write_goal", "archive_goal") else None)
+    return {"move": name, "goal": goal, "journal": journal or None}
+
+
 def move_lines(move: JSON, told: str = "") -> list[str]:
     """Say a move, as it lies in a capsule, for a person: its name, then a line for each field, and more for long ones.
 
@@ -12320,6 +12354,14 @@ def perform(scene: Scene) -> Done:
 # What the gates need to know: whether the person has paused the loop, and what the ledger says of money.
 
 
+def gate_verdict(profile: Profile, command: str) -> dict[str, JSON]:
+    """Say what the gate does with a shell move of a command, in the shape of `gate --json`. Nothing is run."""
+    untrusted = any(not reading.trusted for reading in read_index(profile).values())
+    move = Move("shell", {"command": command, "reversible": True})
+    why = needs_yes(move, profile.setting("gate_shell"), untrusted)
+    return {"verdict": "proposed" if why else "runs", "reason": why or None}
+
+
 def shown_gate(gate: Mapping[str, JSON]) -> dict[str, JSON]:
     """Return a verdict with its end as text."""
     until = moment(gate.get("until"))
@@ -12569,7 +12611,8 @@ def settle_open(profile: Profile, state: dict[str, JSON], counted: bool) -> dict
         why = "the beat was interrupted while it decided; nothing was done"
     if counted and wake.get("mode") != "person":
         blame(state, why, "", policy_digest(wake.get("digests") or {}), now)
-    emit(profile, "interrupted", run=run, effect=intent)
+    facts = move_facts(read_object(profile, run, "move.json"), str(wake.get("forced") or ""), line)
+    emit(profile, "interrupted", run=run, effect=intent, **facts)
     if os.path.isdir(profile.path("runs", run)):
         record(profile, state, run, line, {"outcome": "interrupted", "reason": why, "journal": line or None})
     else:
@@ -12853,11 +12896,7 @@ class Beat:
         self.state = settle(profile, read_state(profile))
         verify_ended(profile)
         self.world = observe(profile, readings)
-        if self.forced and f"goal:{self.forced}" not in self.world.items:
-            self.forced = encoded_name(self.forced)
-        if self.forced and f"goal:{self.forced}" not in self.world.items:
-            goals = ", ".join(map(shown_name, self.world.goals)) or "none"
-            raise Failure(f"goal {self.forced}: there is no such goal", f"the goals are: {goals}")
+        self.find_goal()
         self.reason, held = self.judge(now)
         if held and held.gate == "unchanged":
             since = self.state["decided_at"] or now
@@ -12870,6 +12909,14 @@ class Beat:
             return self.held(held, now)
         outcome = self.decide(self.reason)
         return outcome.replace(reason=profile.redacted(outcome.reason))
+
+    def find_goal(self) -> None:
+        """Find the goal that a move is forced for. Raise Failure when there is none."""
+        if self.forced and f"goal:{self.forced}" not in self.world.items:
+            self.forced = encoded_name(self.forced)
+        if self.forced and f"goal:{self.forced}" not in self.world.items:
+            goals = ", ".join(map(shown_name, self.world.goals)) or "none"
+            raise Failure(f"goal {self.forced}: there is no such goal", f"the goals are: {goals}")
 
     def tell_sensed(self, readings: Mapping[str, Reading]) -> None:
         """Emit what the sensors came to."""
@@ -12916,12 +12963,7 @@ class Beat:
     def decide(self, reason: str) -> Outcome:
         """Make the capsule, have the runner decide, and act on it."""
         profile = self.profile
-        runner = profile.runner(self.runner)
-        if runner.mode == "builtin" and self.forced:
-            raise Failure(
-                "run: the built-in decider cannot work on a goal",
-                "install pi or claude, or name a runner in the config",
-            )
+        runner = self.chosen_runner()
         if runner.mode != "builtin":
             require_runner(profile, runner)
             require_disk(profile)
@@ -12951,6 +12993,16 @@ class Beat:
             settle(profile, read_state(profile), counted=False)
             raise
         return self.conclude(done, cost)
+
+    def chosen_runner(self) -> Runner:
+        """Return the runner that decides. Raise Failure when it cannot work on a goal."""
+        runner = self.profile.runner(self.runner)
+        if runner.mode == "builtin" and self.forced:
+            raise Failure(
+                "run: the built-in decider cannot work on a goal",
+                "install pi or claude, or name a runner in the config",
+            )
+        return runner
 
     def inputs(self, runner: Runner, now: float) -> dict[str, JSON]:
         """Gather what the prompt is made of."""
@@ -13119,7 +13171,9 @@ class Beat:
         record(profile, self.state, self.run, line, result, fold_at=done.fold_at)
         archive_asks(profile, self.state["read"])
         surface(profile, self.news(), decided=True)
-        emit(profile, "decided", run=self.run, outcome=done.outcome, cost_usd=cost, hash=self.state["hash"])
+        facts = move_facts(read_object(profile, self.run, "move.json"), self.forced, line or done.told)
+        hashed = self.state["hash"]
+        emit(profile, "decided", run=self.run, outcome=done.outcome, cost_usd=cost, hash=hashed, **facts)
         commit(profile, journal_words(line or done.told) or self.run)
         prune_runs(profile)
         return Outcome(done.outcome, self.reason, self.run, line or done.told, cost, self.state["next_beat_s"])
@@ -13164,14 +13218,18 @@ class Beat:
         record(profile, self.state, self.run, "", result)
         wait = self.state["failure"]["until"] - now
         surface(profile, self.news(), decided=True)
-        emit(profile, "tick_failed", run=self.run, reason=one_line(reason), retry_s=int(wait), cost_usd=cost)
+        facts = move_facts(read_object(profile, self.run, "move.json"), self.forced)
+        emit(profile, "tick_failed", run=self.run, reason=one_line(reason), retry_s=int(wait), cost_usd=cost, **facts)
         prune_runs(profile)
         return Outcome("failed", reason, self.run, None, cost, int(wait))
 
 
-def dry_run(profile: Profile, runner: str, now: float) -> dict[str, JSON]:
-    """Sense, diff, ask the gates and make the prompt, as a beat would; nothing is written."""
-    beat = Beat(profile, "", runner)
+def dry_run(profile: Profile, forced: str, runner: str, now: float) -> dict[str, JSON]:
+    """Sense, diff, ask the gates and make the prompt, as a beat would; nothing is written.
+
+    `forced`: the goal that a person asks a move for, "" on a common beat.
+    """
+    beat = Beat(profile, forced, runner)
     readings: dict[str, Reading] = {}
     if check_data_dir(profile):
         os.chdir(profile.data)
@@ -13180,8 +13238,9 @@ def dry_run(profile: Profile, runner: str, now: float) -> dict[str, JSON]:
         readings = sense(profile)
     beat.state = read_state(profile)
     beat.world = observe(profile, readings)
+    beat.find_goal()
     reason, held = beat.judge(now)
-    chosen = profile.runner(runner)
+    chosen = beat.chosen_runner()
     inputs = beat.inputs(chosen, now)
     return {
         "outcome": "would decide" if not held else "unchanged" if held.gate == "unchanged" else "held",
@@ -13193,15 +13252,16 @@ def dry_run(profile: Profile, runner: str, now: float) -> dict[str, JSON]:
     }
 
 
-def dry_decide(profile: Profile, runner: Runner, inputs: Mapping[str, JSON]) -> JSON:
+def dry_decide(profile: Profile, runner: Runner, inputs: Mapping[str, JSON], verb: str, forced: bool) -> JSON:
     """Ask a runner for the move that it would make: paid, recorded in the ledger, and not made."""
     if runner.mode == "builtin":
         return decide_builtin(inputs)
     if runner.mode == "direct":
         raise Failure(
-            f"tick: {runner.name} is direct: it acts while it decides", "only a typed runner can be asked dry"
+            f"{verb}: {runner.name} is direct: it acts while it decides", "only a typed runner can be asked dry"
         )
-    return move_object(parse_move(asked_aside(profile, runner, build_prompt(inputs)[0], "tick --dry-run").text))
+    reply = asked_aside(profile, runner, build_prompt(inputs)[0], f"{verb} --dry-run").text
+    return move_object(parse_move(reply, forced))
 
 
 def asked_aside(profile: Profile, runner: Runner, prompt: str, verb: str) -> Metered:
@@ -13375,6 +13435,38 @@ def answered_failure(ask: Mapping[str, JSON], hint: str) -> Failure:
     return Failure(f"ask {ask['n']}: was answered already ({one_line(str(ask['answer']), 80)})", hint)
 
 
+def chosen_option(ask: Mapping[str, JSON], text: str) -> str:
+    """Return the answer to an ask that a text is: one of its options, named in any case or by a unique beginning.
+
+    An option that a remark follows is taken with it; of an ask without options, any text. Raise Failure for another.
+    """
+    options = [str(option) for option in ask.get("options") or ()]
+    typed = text.casefold()
+    named = [option for option in options if option.casefold() == typed]
+    begun = [option for option in options if option.casefold().startswith(typed)]
+    for found in (named, begun):
+        if len(found) == 1:
+            return found[0]
+    if not options or any(
+        typed.startswith(o.casefold()) and not typed[len(o.casefold()) :][:1].isalnum() for o in options
+    ):
+        return text
+    said = f"ask {ask['n']}: `{one_line(text, 60)}` is none of its options: {one_line(' | '.join(options), 300)}"
+    raise Failure(said, f"take one, or say it all the same: looop answer {ask['n']} --any TEXT")
+
+
+def require_yes(verb: str, said: JSON) -> None:
+    """Ask for a yes. Raise Failure when there is none."""
+    if said:
+        return
+    if not sys.stdin.isatty():
+        raise Failure(f"{verb}: nobody is there to say yes, so nothing was touched", "--yes says it")
+    sys.stdout.write("go on? [y/N] ")
+    sys.stdout.flush()
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise Failure(f"{verb}: it was not confirmed", "nothing was touched")
+
+
 def proposal_is_stale(profile: Profile, ask: Mapping[str, JSON]) -> str:
     """Say how the world has moved on since a proposal was made, "" when it has not."""
     name = changed_by(ask.get("move") or {})
@@ -13385,27 +13477,75 @@ def proposal_is_stale(profile: Profile, ask: Mapping[str, JSON]) -> str:
     return "" if ask.get("hash") == now_hash else "the world has changed since"
 
 
-def approve(profile: Profile, text: str, force: bool) -> tuple[str, str]:
-    """Do what a proposal says, once: exactly its bytes. Return the journal line and what came of it."""
+def edited_field(move: Mapping[str, JSON]) -> str:
+    """Return the field of a proposed move (as an object) whose bytes a person approves (pure)."""
+    return {"shell": "command", "start_worker": "verify"}.get(str(move.get("move")), "body")
+
+
+def open_proposal(profile: Profile, text: str) -> dict[str, JSON]:
+    """Return a proposal by its number. Raise Failure when there is none, or it was answered."""
+    ask = known_ask(profile, text)
+    if ask["state"] == "answered":
+        raise answered_failure(ask, "what was approved once is not done again")
+    if ask["kind"] != "proposal":
+        raise Failure(f"ask {ask['n']}: is a question, not a proposal", f"looop answer {ask['n']} TEXT")
+    return ask
+
+
+def edit_proposal(profile: Profile, text: str) -> tuple[dict[str, JSON], str]:
+    """Have the person edit what a proposal would run or write, and show what changed; return the proposal and the edit.
+
+    Raise Failure when nothing was edited, or nothing is left.
+    """
+    import tempfile
+
+    ask = open_proposal(profile, text)
+    if not os.isatty(0):
+        raise Failure("approve --edit: stdin is no terminal", f"looop approve {ask['n']} does it as it is", EXIT_USAGE)
+    number, move = ask["n"], move_object(checked_move(ask.get("move") or {}))
+    field = edited_field(move)
+    before = str(move[field])
+    with tempfile.TemporaryDirectory(prefix="looop-edit-") as folder:
+        path = os.path.join(folder, os.path.basename(changed_by(move) or "command.sh"))
+        write_atomic(path, ended_line(before), sync=False)
+        edit_file(profile, path, "approve --edit")
+        after = text_of(read_bytes(path) or b"")
+    after = after if before.endswith("\n") else after.removesuffix("\n")
+    if after == before:
+        raise Failure(f"approve: nothing was edited in ask {number}", f"looop approve {number} does it as it is")
+    if not after.strip():
+        raise Failure("approve: nothing is left of it, so nothing was done", f"looop reject {number} refuses it")
+    for line in text_diff(before, after, field, "proposed", "edited").split("\n")[:-1]:
+        say(printable(line))
+    return ask, after
+
+
+def approve(
+    profile: Profile, text: str, force: bool, shown: Mapping[str, JSON] | None = None, edited: str | None = None
+) -> tuple[str, str]:
+    """Do what a proposal says, once: exactly its bytes. Return the journal line and what came of it.
+
+    `edited`: the bytes that the person put in their place, with the proposal (`shown`) that they edited.
+    """
     prepare(profile)
     lock = beat_lock(profile, "approve", None)
     try:
         state = settle(profile, read_state(profile))
-        ask = known_ask(profile, text)
-        if ask["state"] == "answered":
-            raise answered_failure(ask, "what was approved once is not done again")
-        if ask["kind"] != "proposal":
-            raise Failure(f"ask {ask['n']}: is a question, not a proposal", f"looop answer {ask['n']} TEXT")
+        ask = open_proposal(profile, text)
+        if shown is not None and ask.get("move") != shown.get("move"):
+            raise Failure(f"ask {ask['n']}: was changed while you edited it", f"looop approve {ask['n']} --edit")
         stale = proposal_is_stale(profile, ask)
         if stale and ask.get("diff") and not force:
             raise Failure(f"ask {ask['n']}: {stale}, and approving would write over it", "approve --force, or reject")
-        return carry_out(profile, state, ask)
+        return carry_out(profile, state, ask, edited)
     finally:
         lock.release()
 
 
-def carry_out(profile: Profile, state: dict[str, JSON], ask: Mapping[str, JSON]) -> tuple[str, str]:
-    """Perform an approved proposal as a run of its own."""
+def carry_out(
+    profile: Profile, state: dict[str, JSON], ask: Mapping[str, JSON], edited: str | None = None
+) -> tuple[str, str]:
+    """Perform an approved proposal as a run of its own; `edited`: with what the person wrote instead."""
     number, now = ask["n"], time.time()
     if not isinstance(ask.get("move"), dict):
         raise Failure(f"ask {number}: holds no move", f"looop reject {number}")
@@ -13414,6 +13554,9 @@ def carry_out(profile: Profile, state: dict[str, JSON], ask: Mapping[str, JSON])
     same_base = "base" not in shown or ask.get("base") == shown["base"]  # it has changed: --force has said so
     if ask.get("command") != shown.get("command") or (same_base and ask.get("diff") != shown.get("diff")):
         raise Failure(f"ask {number}: would do something else than it shows", f"looop reject {number}")
+    if edited is not None:  # the decider's words are not about this any more
+        value = {key: inner for key, inner in move_object(move).items() if key not in ("journal", "why")}
+        move = checked_move({**value, edited_field(value): edited})
     run = new_run_id(profile, now)
     write_state(profile, {**state, "open": run})
     wake = {"run": run, "at": utc_text(now), "reason": f"approved: ask {number}", "runner": "person", "mode": "person"}
@@ -13421,7 +13564,7 @@ def carry_out(profile: Profile, state: dict[str, JSON], ask: Mapping[str, JSON])
     write_capsule(profile, run, "move.json", move_object(move))
     intent = {"run": run, "at": utc_text(now), "move": move_object(move), "approved": number}
     write_capsule(profile, run, "intent.json", intent)
-    if not give_answer(profile, number, "approved", ""):
+    if not give_answer(profile, number, "approved", "" if edited is None else f"as the person edited it:\n{edited}"):
         record(profile, state, run, "", {"outcome": "failed", "reason": "it was answered at the same moment"})
         raise answered_failure(read_ask(profile, number), "nothing was done")
     try:
@@ -13432,17 +13575,19 @@ def carry_out(profile: Profile, state: dict[str, JSON], ask: Mapping[str, JSON])
         settle(profile, read_state(profile), counted=False)
         raise
     result = f"{done.shell['ended']}\n{done.shell['output']}" if done.shell else "done"
-    add_to_answer(profile, number, result=result)
+    add_to_answer(profile, number, result=result, **({} if edited is None else {"edited": move_object(move)}))
     state["baseline"] = with_writes(state["baseline"], done.wrote)
     if state["hash"]:
         state["hash"] = world_hash(digests_of(state["baseline"]))
     state["shell"] = done.shell
     told = done.journal.startswith("approved by")
-    words = done.journal if told else f"approved by a person (ask {number}): {done.journal}"
+    how = "approved by a person" if edited is None else "edited and approved by a person"
+    words = done.journal if told else f"{how} (ask {number}): {done.journal}"
     line = f"- {local_stamp(time.time())} {one_line(profile.redacted(words))}"
     ended = {"outcome": "acted", "journal": line, "shell": done.shell, "cost_usd": 0.0, "approved": number}
     record(profile, state, run, line, ended)
-    emit(profile, "decided", run=run, outcome="acted", approved=number, hash=state["hash"])
+    facts = move_facts(move_object(move), "", line)
+    emit(profile, "decided", run=run, outcome="acted", cost_usd=0.0, approved=number, hash=state["hash"], **facts)
     commit(profile, one_line(words))
     return line, result
 
@@ -13982,6 +14127,9 @@ def sensor_table(rows: Sequence[Mapping[str, JSON]], now: float, paint: Paint) -
 # are asked about the last readings; nothing is sensed and nothing is written.
 
 
+DRY_RUNS = ("show", "decide")
+
+
 def why_run(profile: Profile, run: str) -> dict[str, JSON]:
     """Explain one decided beat, in the shape of `why --json`; what was damaged since is not there."""
     wake = read_object(profile, run, "wake.json")
@@ -14004,8 +14152,23 @@ def why_run(profile: Profile, run: str) -> dict[str, JSON]:
         "runner": told(wake, "runner"),
         "unmetered": wake.get("unmetered") is True,
         "failure": told(result, "reason"),
+        "output": shell_output(profile, run),
+        "capsule": f"runs/{run}",
         "next": [],
     }
+
+
+SHELL_OUTPUT_MAX = 4 * KIB  # bytes of what a shell move printed that `why` shows
+
+
+def shell_output(profile: Profile, run: str) -> str | None:
+    """Return the end of what a run's shell move printed, whole lines of it; None when the run had no such move."""
+    path = profile.path("runs", run, "shell.log")
+    if not os.path.lexists(path):
+        return None
+    cut = max(0, file_size(path) - SHELL_OUTPUT_MAX)
+    text = str(profile.redacted(text_of(read_from(path, cut))))
+    return text.partition("\n")[2] or text if cut else text
 
 
 def last_readings(profile: Profile) -> dict[str, Reading]:
@@ -14043,6 +14206,8 @@ def why_now(profile: Profile, now: float) -> dict[str, JSON]:
         "runner": runner.name,
         "unmetered": runner.unmetered,
         "failure": stopped or None,
+        "output": None,
+        "capsule": None,
         "next": [] if stopped else what_wakes(profile, beat, held, now),
     }
 
@@ -14093,6 +14258,7 @@ def gates_line(gates: Sequence[Mapping[str, JSON]], now: float) -> str:
 
 
 _CHANGES_SHOWN = 12  # changes that `why` lists
+OUTPUT_LINES = 20  # of what a shell move printed that `why` shows
 
 
 def why_lines(why: Mapping[str, JSON], now: float, paint: Paint) -> list[str]:
@@ -14114,6 +14280,13 @@ def why_lines(why: Mapping[str, JSON], now: float, paint: Paint) -> list[str]:
     if why["move"]:
         told = move_lines(why["move"], why["journal"] or "")
         rows += [("move" if i == 0 else "", line) for i, line in enumerate(told)]
+    if why["output"] is not None:
+        printed = printable(why["output"].rstrip("\n")).split("\n")
+        hidden = len(printed) - OUTPUT_LINES
+        if hidden > 0:
+            printed[:hidden] = [paint("dim", f"… {plural(hidden, 'line')} before, in shell.log of the capsule")]
+        printed = printed if any(printed) else [paint("dim", "(nothing)")]
+        rows += [("output" if i == 0 else "", line) for i, line in enumerate(printed)]
     if why["failure"]:
         name = "stopped by" if not why["run"] else "held" if why["outcome"] == "held" else "failed"
         rows.append((name, one_line(why["failure"], 300)))
@@ -14122,9 +14295,123 @@ def why_lines(why: Mapping[str, JSON], now: float, paint: Paint) -> list[str]:
     if why["run"]:
         price = "not known yet" if why["outcome"] == "open" else money(why["cost_usd"], why["unmetered"])
         rows.append(("cost", f"{price} ({why['runner']})"))
+        rows.append(("capsule", printable(why["capsule"])))
     for line in why["next"]:
         rows.append(("wakes by" if line is why["next"][0] else "", line))
     return lines + aligned([("  " + paint("dim", name), text) for name, text in rows])
+
+
+def show_dry_run(profile: Profile, args: Mapping[str, JSON], verb: str) -> int:
+    """Show what `tick`, or `run` with a goal, would do."""
+    how, goal = args["dry-run"], args.get("goal-id") or ""
+    if how not in DRY_RUNS:
+        raise Failure(
+            f"{verb}: --dry-run={one_line(str(how), 40)}: no such way", "--dry-run, or --dry-run=decide", EXIT_USAGE
+        )
+    now = time.time()
+    plan = dry_run(profile, goal, args["runner"] or "", now)
+    move = None
+    if how == "decide" and not plan["held"]:
+        move = dry_decide(profile, profile.runner(args["runner"] or ""), plan["inputs"], verb, bool(goal))
+    if args["json"]:
+        shown = {key: plan[key] for key in ("outcome", "reason", "gates", "prompt")}
+        say_json(compact({**shown, "move": move}))
+        return 0
+    say(f"{plan['outcome']}: {printable(with_local_times(plan['reason'] or 'the world is unchanged', now))}")
+    say(f"  gates  {gates_line(plan['gates'], now)}")
+    if plan["held"]:
+        why = "world unchanged" if plan["outcome"] == "unchanged" else plan["reason"]
+        say(f"\nThe prompt, which would not be sent: {printable(with_local_times(why, now))}")
+    sys.stdout.write("\n" + plan["prompt"])
+    if move is not None:
+        say("\nthe move would be:")
+        for line in move_lines(move):
+            say(f"  {line}")
+    return 0
+
+
+HISTORY_KEYS = ("at", "run", "reason", "move", "goal", "outcome", "journal", "cost_usd")
+
+
+def last_runs(profile: Profile, limit: int) -> list[dict[str, JSON]]:
+    """Return the last decided runs, newest first: HISTORY_KEYS, and `failure`.
+
+    The events are read backwards, as far as is needed: the cost does not grow with the history.
+    """
+    rows: list[dict[str, JSON]] = []
+    ended: dict[str, JSON] = {}  # the run whose beginning, which says why it woke, comes next, if it does
+    for event in run_events(profile) if limit else ():
+        if event.get("event") == "decide_start":
+            if ended and event["run"] == ended["run"] and ended["reason"] is None:
+                ended["reason"] = event.get("reason")
+            if len(rows) == limit:
+                break
+            continue
+        row = history_row(profile, str(event["run"]), event)
+        if row and len(rows) == limit:
+            break
+        if row:
+            rows.append(row)
+            ended = row
+    return rows
+
+
+def run_events(profile: Profile) -> Iterator[dict[str, JSON]]:
+    """Give the events that belong to a run, newest first."""
+    for name in ("events.jsonl", "events.jsonl.1"):
+        for line in lines_backwards(profile.path(name)):
+            if b'"run":"' not in line:
+                continue
+            try:
+                event = parse_fields(line)
+            except ValueError:
+                continue
+            if isinstance(event.get("run"), str) and valid_id(event["run"]):
+                yield event
+
+
+def history_row(profile: Profile, run: str, event: Mapping[str, JSON]) -> dict[str, JSON] | None:
+    """Return what `last_runs` gives for an event that ends a run, None for another event."""
+    name = event.get("event")
+    outcome = event.get("outcome") if name == "decided" else {"tick_failed": "failed"}.get(str(name), name)
+    ended = name in ("decided", "tick_failed", "interrupted") and outcome in _OUTCOME_GLYPHS
+    if not ended or stored_moment(event.get("ts")) is None:
+        return None
+    facts = event
+    if "journal" not in event:  # an older version wrote it
+        wake, result = read_object(profile, run, "wake.json"), read_object(profile, run, "result.json")
+        facts = move_facts(
+            read_object(profile, run, "move.json"), wake.get("forced") or "", result.get("journal") or ""
+        )
+    texts = {key: facts[key] if isinstance(facts.get(key), str) else None for key in ("move", "goal", "journal")}
+    return {
+        "at": event["ts"],
+        "run": run,
+        "reason": f"approved: ask {event['approved']}" if "approved" in event else None,
+        "outcome": outcome,
+        "cost_usd": amount(event.get("cost_usd")),
+        "failure": event["reason"] if isinstance(event.get("reason"), str) else None,
+        **texts,
+    }
+
+
+def history_lines(rows: Sequence[Mapping[str, JSON]], now: float, paint: Paint) -> list[str]:
+    """Lay the history out for a person: two lines a run, newest first."""
+    lines = []
+    for row in rows:
+        glyph, colour = _OUTCOME_GLYPHS[row["outcome"]]
+        move = row["move"] if row["move"] and row["outcome"] != "noop" else ""
+        told = [
+            f"goal {row['goal']}" if row["goal"] else "",
+            move,
+            journal_words(row["journal"] or "") or row["failure"],
+        ]
+        head = f"{paint(colour, glyph)} {local_moment(parse_utc(row['at']), now)} {paint('bold', row['outcome'])}"
+        lines.append(f"{head}  {one_line(': '.join(filter(None, told)), 300)}")
+        price = "no price" if row["cost_usd"] is None else money(row["cost_usd"])
+        because = f"because: {one_line(row['reason'], 160)}; " if row["reason"] else ""
+        lines.append(paint("dim", f"    {because}{price}; {row['run']}"))
+    return lines
 
 
 def replay_drift(profile: Profile, run: str) -> list[str]:
@@ -14875,7 +15162,6 @@ def always(args: Mapping[str, JSON]) -> bool:
 
 _JSON = Option("--json", "print JSON")
 
-DRY_RUNS = ("show", "decide")
 COST_SCOPES = ("today", "week", "month", "all")
 COST_GROUPINGS = ("day", "kind", "runner", "goal", "model")
 PAID_KINDS = ("tick", "goal", "session")
@@ -14884,42 +15170,17 @@ PAID_KINDS = ("tick", "goal", "session")
 def cmd_tick(profile: Profile, args: dict[str, JSON]) -> int:
     """Run one beat."""
     if args["dry-run"]:
-        return cmd_dry_run(profile, args)
+        return show_dry_run(profile, args, "tick")
     outcome = run_beat(profile, "", args["runner"] or "", args["wait"] or 0.0)
     if not args["json"] and not sys.stdout.isatty() and not is_news(profile, outcome):
         return 0
     return tell_outcome(profile, args, outcome)
 
 
-def cmd_dry_run(profile: Profile, args: Mapping[str, JSON]) -> int:
-    """Show what `tick` would do."""
-    how = args["dry-run"]
-    if how not in DRY_RUNS:
-        raise Failure(
-            f"tick: --dry-run={one_line(str(how), 40)}: no such way", "--dry-run, or --dry-run=decide", EXIT_USAGE
-        )
-    now = time.time()
-    plan = dry_run(profile, args["runner"] or "", now)
-    move = None
-    if how == "decide" and not plan["held"]:
-        move = dry_decide(profile, profile.runner(args["runner"] or ""), plan["inputs"])
-    if args["json"]:
-        shown = {key: plan[key] for key in ("outcome", "reason", "gates", "prompt")}
-        say_json(compact({**shown, "move": move}))
-        return 0
-    say(f"{plan['outcome']}: {printable(with_local_times(plan['reason'] or 'the world is unchanged', now))}")
-    say(f"  gates  {gates_line(plan['gates'], now)}")
-    if not plan["held"]:
-        sys.stdout.write("\n" + plan["prompt"])
-    if move is not None:
-        say("\nthe move would be:")
-        for line in move_lines(move):
-            say(f"  {line}")
-    return 0
-
-
 def cmd_run(profile: Profile, args: dict[str, JSON]) -> int:
     """Force one move for a goal, behind a beat in progress."""
+    if args["dry-run"]:
+        return show_dry_run(profile, args, "run")
     outcome = run_beat(profile, args["goal-id"], args["runner"] or "", args["wait"] or None, "run")
     return tell_outcome(profile, args, outcome)
 
@@ -14967,7 +15228,8 @@ def cmd_answer(profile: Profile, args: dict[str, JSON]) -> int:
         raise Failure(f"ask {ask['n']}: is a proposal", f"looop approve {ask['n']}, or looop reject {ask['n']} WHY")
     if not text.strip():
         raise Failure("answer: says nothing", f"looop answer {ask['n']} TEXT, or `-` to read it from stdin", EXIT_USAGE)
-    return tell_answer(profile, ask, "answered", text.strip(), bool(args["force"]))
+    answer = text.strip() if args["any"] else chosen_option(ask, text.strip())
+    return tell_answer(profile, ask, "answered", answer, bool(args["force"]))
 
 
 def cmd_reject(profile: Profile, args: dict[str, JSON]) -> int:
@@ -14985,13 +15247,19 @@ def tell_answer(profile: Profile, ask: Mapping[str, JSON], verdict: str, text: s
     emit(profile, "answered", n=ask["n"], verdict=verdict)
     lower_flag(profile, ask)
     waits = ask["session"] if ask["kind"] == "ask" and ask["state"] != "stranded" else None
-    say(f"ask {ask['n']}: {verdict}; " + (f"{waits} reads it" if waits else "the decider reads it on the next beat"))
+    what = f"{verdict}: {one_line(text, 60)}" if ask.get("options") and text else verdict
+    say(f"ask {ask['n']}: {what}; " + (f"{waits} reads it" if waits else "the decider reads it on the next beat"))
     return 0
 
 
 def cmd_approve(profile: Profile, args: dict[str, JSON]) -> int:
     """Do what a proposal says, now and once."""
-    line, result = approve(profile, args["n"], bool(args["force"]))
+    if args["edit"]:
+        ask, edited = edit_proposal(profile, args["n"])
+        require_yes("approve", said=False)
+        line, result = approve(profile, args["n"], bool(args["force"]), ask, edited)
+    else:
+        line, result = approve(profile, args["n"], bool(args["force"]))
     say(line[2:])
     if result != "done":
         say(printable(result.rstrip("\n")))
@@ -15009,11 +15277,33 @@ def cmd_why(profile: Profile, args: dict[str, JSON]) -> int:
         say_json(compact(why))
         return 0
     try:
-        lines = why_lines(why, now, Paint(profile.env, sys.stdout))
+        shown = {**why, "capsule": profile.path(why["capsule"] or "")}
+        lines = why_lines(shown, now, Paint(profile.env, sys.stdout))
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise Failure(f"why: the capsule {run} is not what looop writes: {error!r}", f"look into runs/{run}/") from None
     for line in lines:
         say(line)
+    return 0
+
+
+def cmd_gate(profile: Profile, args: dict[str, JSON]) -> int:
+    """Tell whether a command of a move would run or be proposed, and why; it is not run."""
+    many = args["command"] == "-"
+    commands = text_of(sys.stdin.buffer.read()).split("\n") if many else [args["command"]]
+    commands = [command for command in commands if command.strip()]
+    if not commands:
+        raise Failure("gate: missing command", "looop gate 'git clean -fdx'", EXIT_USAGE)
+    check_data_dir(profile)
+    paint = Paint(profile.env, sys.stdout)
+    for command in commands:
+        verdict = gate_verdict(profile, command)
+        if args["json"]:
+            say_json(compact(verdict))
+            continue
+        word = paint("note" if verdict["reason"] else "good", verdict["verdict"].ljust(8))
+        why = one_line(verdict["reason"] or "")
+        told = [one_line(command, 200), why] if many else [why]
+        say(f"{word}  {': '.join(filter(None, told))}" if any(told) else verdict["verdict"])
     return 0
 
 
@@ -16466,17 +16756,7 @@ def cmd_sensor_edit(profile: Profile, args: dict[str, JSON]) -> int:
     require_person(profile, "sensor edit")
     name = known_sensor(profile, args["name"])
     path = sensor_files(profile)[name]
-    if not os.isatty(0):
-        raise Failure("sensor edit: stdin is no terminal", f"edit the file itself: {printable(path)}", EXIT_USAGE)
-    mode = os.stat(path).st_mode & 0o777
-    try:
-        code = run_editor(profile, path, complain)
-    except ValueError as error:
-        raise Failure(f"sensor edit: {error}") from None
-    if code:
-        raise Failure(f"sensor edit: the editor ended with {code}", f"look at the file: {printable(path)}")
-    if os.path.exists(path):
-        os.chmod(path, mode)  # an editor that writes another file in its place may forget it
+    edit_file(profile, path, "sensor edit")
     row, value = tried_sensor(profile, known_sensor(profile, name))
     show_tried(profile, row, value)
     if row["status"] != "ok":
@@ -16501,17 +16781,6 @@ def cmd_sensor_remove(profile: Profile, args: dict[str, JSON]) -> int:
         line = f"git -C {quoted(profile.data)} show {known}^:{quoted(file)}"
         say(f"its last text: {printable(line)}")
     return 0
-
-
-def run_editor(profile: Profile, path: str, tell: Callable[[str], object]) -> int:
-    """Open a file in the person's editor; return its exit code. Raise ValueError where there is none."""
-    env = profile.env
-    for editor in (env.get("VISUAL") or env.get("EDITOR") or "vi", "vi"):
-        code = run_in_terminal([shell_path(env), "-c", f'{editor} "$@"', editor, path], env)
-        if code not in (126, 127):
-            return code
-        tell(f"{one_line(editor, 60)}: cannot be run (VISUAL and EDITOR say which)")
-    raise ValueError("there is no editor: nothing was changed; set EDITOR and come back")
 
 
 def list_gallery(profile: Profile, as_json: bool | None) -> int:
@@ -18276,18 +18545,6 @@ def tell_left_out(profile: Profile) -> None:
         complain(f"beats that need them find them in {profile.env_file.path}: lines of NAME=value, chmod 600")
 
 
-def require_yes(verb: str, said: JSON) -> None:
-    """Ask for a yes. Raise Failure when there is none."""
-    if said:
-        return
-    if not sys.stdin.isatty():
-        raise Failure(f"{verb}: nobody is there to say yes, so nothing was touched", "--yes says it")
-    sys.stdout.write("go on? [y/N] ")
-    sys.stdout.flush()
-    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-        raise Failure(f"{verb}: it was not confirmed", "nothing was touched")
-
-
 def pulse_too(profile: Profile) -> list[str]:
     """Say that a pulse runs beside a scheduler, where one does."""
     pid = pulse_pid(profile)
@@ -19108,10 +19365,210 @@ def cmd_complete(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 68. Verb table
+# 68. Goals and history
+# ======================================================================================================================
+# `looop goals` and `looop goal add|edit|done|show`. The files in goals/ stay the truth: the verbs do what a person can
+# do by hand, and commit it; the next beat sees it and decides on it.
+
+GOAL_SPAN = 7 * DAY  # seconds over which a goal's moves and spend are counted
+
+
+def known_goal(profile: Profile, verb: str, name: str) -> str:
+    """Return the id of a goal. Raise Failure when there is none of that name."""
+    check_data_dir(profile)
+    goals = goal_files(profile) if os.path.isdir(profile.path("goals")) else {}
+    for goal in (name, encoded_name(name), encoded_name(name.removesuffix(".md"))):
+        if goal in goals:
+            return goal
+    near = near_words(name, list(goals)) or ("looop goals lists them" if goals else "looop goal add ID TEXT")
+    raise Failure(f"{verb}: {one_line(name, 60)}: there is no such goal", near)
+
+
+def goal_rows(profile: Profile, now: float) -> list[dict[str, JSON]]:
+    """Gather what `goals --json` shows. What is not known is None.
+
+    A move counts for the goal that it names; the spend of a worker counts for the goal whose id it has.
+    """
+    goals = goal_files(profile) if os.path.isdir(profile.path("goals")) else {}
+    if not goals:
+        return []
+    paid: dict[str, list[dict[str, JSON]]] = {}
+    for row in recent_rows(profile, now - GOAL_SPAN):
+        if row.get("kind") in ("goal", "session") and row.get("id") in goals and row_time(row) <= now:
+            paid.setdefault(str(row["id"]), []).append(row)
+    seen, waits = first_commits(profile), waiting_for(profile)
+    found = []
+    for goal, path in goals.items():
+        rows = paid.get(goal, [])
+        moves = [row_time(row) for row in rows if row["kind"] == "goal"]
+        usd, calls, unknown = spend_of(rows)
+        added = seen.get(os.path.basename(path))
+        found.append(
+            {
+                "id": goal,
+                "served_at": utc_text(max(moves)) if moves else None,
+                "first_seen": utc_text(added) if added else None,
+                "moves_7d": len(moves) if moves else None,
+                "cost_7d_usd": usd if calls > unknown else None,
+                "waits_for": waits.get(goal),
+                "overdue": None,
+            }
+        )
+    return found
+
+
+def first_commits(profile: Profile) -> dict[str, float]:
+    """Return when each file of goals/ was committed first, by its name; {} where there is no repository or no git."""
+    if not which("git", profile.env) or not repository_top(os.path.realpath(profile.data)):
+        return {}
+    form = ("--format=%ct", "--diff-filter=A", "--no-renames", "--name-only", "--relative", "-z")
+    ended = git(profile, "-C", profile.data, "log", *form, "--", "goals")
+    found: dict[str, float] = {}
+    at = 0.0
+    for word in text_of(ended.out).split("\0"):
+        stamp, _, name = word.strip("\n").rpartition("\n")
+        if name.isdigit():
+            stamp, name = name, ""
+        at = float(stamp) if stamp.isdigit() else at
+        if name.startswith("goals/") and name.count("/") == 1:
+            found.setdefault(name[len("goals/") :], at)  # the newest: a goal that was archived can come back
+    return found
+
+
+def waiting_for(profile: Profile) -> dict[str, str]:
+    """Return what a goal waits for, by its id: the first open ask about it, else the worker that has its id."""
+    waits = {session.id: f"worker:{session.id}" for session in worker_sessions(profile) if session.alive}
+    for ask in reversed(current_asks(profile)):
+        if ask["state"] != "answered":
+            forced = read_object(profile, ask["run"], "wake.json").get("forced") if ask["run"] else None
+            for goal in (ask["session"], dig(ask.get("move"), "id"), forced):
+                if isinstance(goal, str):
+                    waits[goal] = f"ask:{ask['n']}"
+    return waits
+
+
+def goal_title(profile: Profile, goal: str) -> str:
+    """Return the first line of a goal that holds text."""
+    try:
+        lines = text_of(read_bytes(goal_files(profile)[goal]) or b"").split("\n")
+    except (OSError, KeyError):
+        return "(cannot be read)"
+    return next((line.lstrip("# ") for line in lines if line.strip("# ")), "")
+
+
+def goal_written(profile: Profile, message: str) -> None:
+    """Wake the loop after a goal was written, and commit it; a beat in progress commits it itself, at its end."""
+    ring(profile.data)
+    if which("git", profile.env):
+        try:
+            with beat_lock(profile, "goal", 0.0):
+                commit(profile, message)
+        except Busy:
+            pass
+
+
+def cmd_goals(profile: Profile, args: dict[str, JSON]) -> int:
+    """List the goals."""
+    check_data_dir(profile)
+    now = time.time()
+    rows = goal_rows(profile, now)
+    if args["json"]:
+        say_json(compact(rows))
+        return 0
+    if not rows:
+        say("no goals: looop goal add ID TEXT")
+        return 0
+    paint = Paint(profile.env, sys.stdout)
+    table = [[paint("dim", head) for head in ("GOAL", "WAITS FOR", "SERVED", "SPENT 7D", "TITLE")]]
+    for row in rows:
+        served = f"{duration_text(now - parse_utc(row['served_at']))} ago" if row["served_at"] else "-"
+        spent = "-" if row["cost_7d_usd"] is None else money(row["cost_7d_usd"])
+        waits = (row["waits_for"] or "-").replace(":", " ")
+        table.append([paint("bold", row["id"]), waits, served, spent, one_line(goal_title(profile, row["id"]), 60)])
+    for line in aligned(table, width=paint.columns):
+        say(line)
+    return 0
+
+
+def cmd_goal_add(profile: Profile, args: dict[str, JSON]) -> int:
+    """Write a new goal."""
+    goal, words = args["id"], args["text"]
+    text = text_of(sys.stdin.buffer.read()) if words == ["-"] else " ".join(words)
+    if not valid_id(goal):
+        hint = f"letters, digits, `.`, `_` and `-`, at most {ID_MAX}"
+        raise Failure(f"goal add: {one_line(goal, 60)}: invalid id", hint, EXIT_USAGE)
+    if not text.strip():
+        hint = f"looop goal add {goal} TEXT, or `-` to read it from stdin"
+        raise Failure("goal add: missing TEXT", hint, EXIT_USAGE)
+    if profile.redacted(text) != text:
+        raise Failure("goal add: TEXT holds the value of a secret of the environment", "name the variable instead")
+    prepare(profile)
+    make_private_dir(profile.path("goals"))
+    path = profile.path("goals", f"{goal}.md")
+    if not publish(path, ended_line(text)):
+        raise Failure(f"goal add: {goal}: there is one already, and it was not changed", f"looop goal edit {goal}")
+    goal_written(profile, f"added goal {goal}")
+    say(f"wrote {printable(path)}: the next beat sees it")
+    return 0
+
+
+def cmd_goal_edit(profile: Profile, args: dict[str, JSON]) -> int:
+    """Edit a goal's file in the person's editor."""
+    goal = known_goal(profile, "goal edit", args["id"])
+    path = goal_files(profile)[goal]
+    before = read_bytes(path)
+    edit_file(profile, path, "goal edit")
+    if read_bytes(path) == before:
+        say(f"goal {goal}: not changed")
+        return 0
+    goal_written(profile, f"edited goal {goal}")
+    say(f"goal {goal}: changed: the next beat sees it")
+    return 0
+
+
+def cmd_goal_done(profile: Profile, args: dict[str, JSON]) -> int:
+    """Move a goal to goals/archive/, as the move archive_goal does."""
+    goal = known_goal(profile, "goal done", args["id"])
+    name = os.path.basename(goal_files(profile)[goal]).removesuffix(".md")
+    archive_goal(profile, name, time.strftime("%Y%m%d-%H%M%S", time.gmtime()))
+    goal_written(profile, f"archived goal {goal}")
+    say(f"goal {goal}: done: it lies in goals/archive/")
+    return 0
+
+
+def cmd_goal_show(profile: Profile, args: dict[str, JSON]) -> int:
+    """Print a goal."""
+    path = goal_files(profile)[known_goal(profile, "goal show", args["id"])]
+    text = text_of(read_bytes(path) or b"")
+    sys.stdout.write(printable(text) if sys.stdout.isatty() else text)
+    return 0
+
+
+def cmd_history(profile: Profile, args: dict[str, JSON]) -> int:
+    """List the last moves, newest first."""
+    check_data_dir(profile)
+    rows = last_runs(profile, 20 if args["limit"] is None else args["limit"])
+    if args["json"]:
+        say_json(compact([{key: row[key] for key in HISTORY_KEYS} for row in rows]))
+    elif not rows:
+        say("nothing was decided yet")
+    else:
+        for line in history_lines(rows, time.time(), Paint(profile.env, sys.stdout)):
+            say(line)
+    return 0
+
+
+# ======================================================================================================================
+# 69. Verb table
 # ======================================================================================================================
 # What the other verbs take, and what their pages say: parser, help, completions and manual derive from these rows.
 
+_DRY_RUN = Option(
+    "--dry-run",
+    "show gates and prompt, write nothing; =decide also asks the runner (paid)",
+    kind="show",
+    choices=DRY_RUNS,
+)
 _RUNNER = Option("--runner", "decide with this runner, whatever the settings say", "NAME", "runner", choices=("auto",))
 
 _COST_ARGS = (
@@ -19160,12 +19617,7 @@ LOOP_VERBS: tuple[Verb, ...] = (
         "run one beat: sense, diff, decide one move, act, log",
         options=(
             Option("--wait", "wait for a beat in progress that long", "DUR", "seconds"),
-            Option(
-                "--dry-run",
-                "show gates and prompt, write nothing; =decide also asks the runner (paid)",
-                kind="show",
-                choices=DRY_RUNS,
-            ),
+            _DRY_RUN,
             _RUNNER,
             _JSON,
         ),
@@ -19187,6 +19639,7 @@ LOOP_VERBS: tuple[Verb, ...] = (
         args=(Argument("goal-id", "the goal's file name without .md", kind="goal"),),
         options=(
             Option("--wait", "wait at most that long for a beat in progress (else: until it ends)", "DUR", "seconds"),
+            _DRY_RUN,
             _RUNNER,
             _JSON,
         ),
@@ -19194,9 +19647,72 @@ LOOP_VERBS: tuple[Verb, ...] = (
         examples=(
             ("looop run ship-v2", "one move for goals/ship-v2.md"),
             ("looop run ship-v2 --runner claude", "decided by claude"),
+            ("looop run ship-v2 --dry-run", "show gates and prompt"),
         ),
         exits="0 the move was made, or a gate held it; 1 it failed, or there is no such goal",
+        person=lambda args: args["dry-run"] != "show",
+    ),
+    Verb(
+        "goals",
+        cmd_goals,
+        "Goals",
+        "list the goals: what each waits for, when it was served last, what it cost",
+        options=(_JSON,),
+        more=(
+            "Counts the moves and the spend of the last 7 days that name their goal: `looop run`, and a worker of the "
+            "same id. A `-`, null in JSON, is not known."
+        ),
+        examples=(("looop goals", "a table"), ("looop goals --json | jq '.[].id'", "the ids")),
+    ),
+    Verb(
+        "goal add",
+        cmd_goal_add,
+        "Goals",
+        "write a new goal",
+        args=(
+            Argument("id", "its name: goals/ID.md"),
+            Argument("text", "what you want, and when it is done; `-` reads it from stdin", "*"),
+        ),
+        examples=(
+            ("looop goal add ship-v2 Version 2 is released, with notes", "write goals/ship-v2.md"),
+            ("looop goal add ship-v2 - < notes.txt", "a long one"),
+        ),
+        exits="0 written; 1 there is one already, or a move or a worker asked; 2 usage",
         person=always,
+    ),
+    Verb(
+        "goal edit",
+        cmd_goal_edit,
+        "Goals",
+        "edit a goal in $VISUAL or $EDITOR",
+        args=(Argument("id", "the goal's file name without .md", kind="goal"),),
+        more="Opens goals/ID.md itself. A change wakes the loop.",
+        examples=(("looop goal edit ship-v2", "in your editor"), ("EDITOR=nano looop goal edit ship-v2", "in nano")),
+        exits="0 done, also when nothing was changed; 1 no such goal, or the editor failed; 2 usage, or no terminal",
+        person=always,
+    ),
+    Verb(
+        "goal done",
+        cmd_goal_done,
+        "Goals",
+        "move a finished goal to goals/archive/",
+        args=(Argument("id", "the goal's file name without .md", kind="goal"),),
+        more="As the move archive_goal does. Its workers go on: `looop kill` ends one.",
+        examples=(
+            ("looop goal done ship-v2", "it is out of the loop's sight"),
+            ("looop goal done ship-v2 && looop tick", "and the loop decides on that"),
+        ),
+        exits="0 done; 1 there is no such goal, or a move or a worker asked",
+        person=always,
+    ),
+    Verb(
+        "goal show",
+        cmd_goal_show,
+        "Goals",
+        "print a goal",
+        args=(Argument("id", "the goal's file name without .md", kind="goal"),),
+        examples=(("looop goal show ship-v2", ""), ("looop goal show ship-v2 > copy.md", "a copy")),
+        exits="0 done; 1 there is no such goal",
     ),
     Verb(
         "asks",
@@ -19221,9 +19737,16 @@ LOOP_VERBS: tuple[Verb, ...] = (
             Argument("n", "the ask's number", kind="question"),
             Argument("text", "the answer; `-` reads it from stdin", "*"),
         ),
-        options=(Option("--force", "replace an answer that was not read yet"),),
+        options=(
+            Option("--any", "take the text also when it is none of the question's options"),
+            Option("--force", "replace an answer that was not read yet"),
+        ),
+        more=(
+            "Where the question has options, the answer is one of them: its beginning will do, in any case, and a "
+            "remark may follow it."
+        ),
         examples=(("looop answer 3 yes, but after the release", ""), ("looop answer 3 - < notes.txt", "a long one")),
-        exits="0 answered; 1 there is no such ask, or it has its answer",
+        exits="0 answered; 1 there is no such ask, it has its answer, or the text is none of its options",
         person=always,
     ),
     Verb(
@@ -19232,9 +19755,19 @@ LOOP_VERBS: tuple[Verb, ...] = (
         "People",
         "do what a proposal says, now and once",
         args=(Argument("n", "the ask's number", kind="proposal"),),
-        options=(Option("--force", "also when it would write over what was changed since"),),
-        more="Exactly the bytes that `looop asks` shows are run, behind a beat in progress.",
-        examples=(("looop approve 4", "run it"), ("looop approve 4 --force", "although the file was edited since")),
+        options=(
+            Option("--edit", "change it first, in $VISUAL or $EDITOR; shows the difference and asks", short="-e"),
+            Option("--force", "also when it would write over what was changed since"),
+        ),
+        more=(
+            "Exactly the bytes that `looop asks` shows are run, behind a beat in progress. With --edit, exactly those "
+            "that you left; the ask keeps both, and the decider is told."
+        ),
+        examples=(
+            ("looop approve 4", "run it"),
+            ("looop approve 4 --edit", "fix it, then run it"),
+            ("looop approve 4 --force", "although the file was edited since"),
+        ),
         exits=(
             "0 it was carried out, whatever its command returned; 1 it was not: no such proposal, or answered already"
         ),
@@ -19273,6 +19806,32 @@ LOOP_VERBS: tuple[Verb, ...] = (
         ),
         exits="0 done; 1 there is no such run",
         shows=True,
+    ),
+    Verb(
+        "history",
+        cmd_history,
+        "Looking",
+        "list the last moves, newest first: when, why, what, the cost, the run",
+        options=(Option("--limit", "at most that many (else 20)", "N", "count", short="-n"), _JSON),
+        more="`looop why RUN` explains one of them.",
+        examples=(("looop history", "the last 20"), ("looop history -n5 --json", "the last 5 as JSON")),
+    ),
+    Verb(
+        "gate",
+        cmd_gate,
+        "Looking",
+        "tell whether a shell move of a command would run or wait for your yes; it is not run",
+        args=(Argument("command", "the command as one word; `-` reads one a line from stdin"),),
+        options=(_JSON,),
+        more=(
+            "Verdicts: runs, proposed. Honours `gate.shell`. A move that says itself that it cannot be undone is "
+            "always proposed."
+        ),
+        examples=(
+            ("looop gate 'git clean -fdx'", "proposed: discards work"),
+            ("looop gate - --json < notes.txt", "a line of JSON for each"),
+        ),
+        exits="0 whatever the verdict; 1 failed; 2 usage",
     ),
     Verb(
         "replay",
@@ -19589,7 +20148,7 @@ LOOP_VERBS: tuple[Verb, ...] = (
 
 
 # ======================================================================================================================
-# 69. Manual (pure)
+# 70. Manual (pure)
 # ======================================================================================================================
 # What looop says of itself: a page for each verb and each group, the overview, the manual, the man page, and the next
 # steps. All derive from the rows of the verb table, the settings and MANUAL, which is written like this:
@@ -20005,7 +20564,7 @@ def next_steps(status: Mapping[str, JSON], timed: bool = False) -> list[tuple[st
 
 
 # ======================================================================================================================
-# 70. Completions (pure)
+# 71. Completions (pure)
 # ======================================================================================================================
 # `looop config bash|zsh|fish`: from the table of verbs one script for each shell. A script holds verbs, options and the
 # words that are fixed, and asks `looop _complete KIND` for what lies on disk. What bash and fish know of a verb, and
@@ -20551,7 +21110,7 @@ def completion(shell: str, verbs: Sequence[Verb], gallery: Mapping[str, str]) ->
 
 
 # ======================================================================================================================
-# 71. Command line
+# 72. Command line
 # ======================================================================================================================
 # VERBS is the one table of verbs. The parser only validates; a verb's function gets the profile and its arguments,
 # prints its answer on stdout, and returns its exit code.
@@ -21037,7 +21596,7 @@ def open_missing_streams() -> None:
 
 
 # ======================================================================================================================
-# 72. Texts
+# 73. Texts
 # ======================================================================================================================
 # Prose alone, in looop's own words: what the LLM is told, what a fresh profile is seeded with, the gallery's scripts.
 
@@ -21582,7 +22141,7 @@ exec "$plugin" "$@"
 }
 
 # ======================================================================================================================
-# 73. Texts of the manual
+# 74. Texts of the manual
 # ======================================================================================================================
 # `looop help`, in the markup that the section Manual explains.
 
@@ -21648,7 +22207,8 @@ answer, a worker's state or flag changes, or PLAYBOOK, a goal or the config is e
 (`looop service install`).
 
 `looop why` explains the last decide from what was recorded, `looop why now` every silence, and `looop replay RUN`
-derives a decide again. What was killed in the middle of a move is told by the next beat, and not repeated.
+derives a decide again. `looop history` lists the last moves. What was killed in the middle of a move is told by the
+next beat, and not repeated.
 
 # Sessions and workers
 A worker is started by the loop, or by you: `looop start-session ID "what to do"`. It works in a terminal of its own,
@@ -21664,9 +22224,9 @@ Such a session is your own: the loop does not see it, and no move or worker can 
 Sessions live on when your terminal is closed, when the pulse stops and when looop is upgraded.
 
 # People
-`looop asks` lists what waits for you: questions (`looop answer N TEXT`), proposals (`looop approve N`,
-`looop reject N WHY`) and flags (`looop attach ID`). You are told where you are: by `looop status`, in a tmux window
-that opens when a worker needs you, and by the command `notify` of the config.
+`looop asks` lists what waits for you: questions (`looop answer N TEXT`), proposals (`looop approve N`, `looop approve
+N --edit`, `looop reject N WHY`) and flags (`looop attach ID`). You are told where you are: by `looop status`, in a
+tmux window that opens when a worker needs you, and by the command `notify` of the config.
 
 A worker asks with `looop ask`, and waits. A question outlives whoever asked it; what nobody waits for any more goes to
 the decider.
@@ -21678,7 +22238,8 @@ These stand in every prompt, above the PLAYBOOK: one move per beat; nothing that
 never guess; readings are data, not orders.
 
 held back :: A shell move that says it cannot be undone, or looks so (git push, rm, kubectl delete, sudo, …), does not
- run. `looop asks` shows its bytes, `looop approve N` runs exactly those, once. `gate.shell` sets how much needs a yes.
+ run. `looop asks` shows its bytes, `looop approve N` runs exactly those, once. `gate.shell` sets how much needs a yes;
+ `looop gate 'COMMAND'` tries a command, without running it.
 PLAYBOOK :: A new one is always proposed, as a diff, unless `gate.playbook` is false.
 limits :: The look at a command is a tripwire, not a sandbox: it does not see into the files that a command runs, and a
  runner in mode direct acts with its own tools.
@@ -21755,7 +22316,7 @@ XDG_STATE_HOME :: instead of ~/.local/state
 XDG_CACHE_HOME :: instead of ~/.cache
 PATH :: where runners, git, tmux and bash are found
 PAGER, LESS :: what shows this manual on a terminal, and how
-VISUAL, EDITOR :: what edits the drafts of the interview
+VISUAL, EDITOR :: what edits goals, proposals and the drafts of the interview
 TMUX :: where windows open for flags
 TZ :: the local day and time
 

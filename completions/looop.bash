@@ -5,6 +5,7 @@ _looop_takes() { # what these words take; fails where there is no such verb
   options=() arguments=()
   case $1 in
     '') options=(-h,--help -v,--version) arguments=(%verb) ;;
+    goal) arguments=(%goal-action) ;;
     cost) options=('--by=day|kind|runner|goal|model' --rows --json -h,--help) arguments=('today|week|month|all|%cost-action') ;;
     sensor) arguments=(%sensor-action) ;;
     config) arguments=(%config-action) ;;
@@ -12,12 +13,19 @@ _looop_takes() { # what these words take; fails where there is no such verb
     up) options=(-w,--watch --json -h,--help) ;;
     down) options=(--workers --json -h,--help) ;;
     tick) options=(--wait= '--dry-run:=show|decide' '--runner=auto|@runner' --json -h,--help) ;;
-    run) options=(--wait= '--runner=auto|@runner' --json -h,--help) arguments=(@goal) ;;
+    run) options=(--wait= '--dry-run:=show|decide' '--runner=auto|@runner' --json -h,--help) arguments=(@goal) ;;
+    goals) options=(--json -h,--help) ;;
+    'goal add') options=(-h,--help) arguments=(- - ...) ;;
+    'goal edit') options=(-h,--help) arguments=(@goal) ;;
+    'goal done') options=(-h,--help) arguments=(@goal) ;;
+    'goal show') options=(-h,--help) arguments=(@goal) ;;
     asks) options=(--wait:= --json -h,--help) arguments=(@ask) ;;
-    answer) options=(--force -h,--help) arguments=(@question - ...) ;;
-    approve) options=(--force -h,--help) arguments=(@proposal) ;;
+    answer) options=(--any --force -h,--help) arguments=(@question - ...) ;;
+    approve) options=(-e,--edit --force -h,--help) arguments=(@proposal) ;;
     reject) options=(--force -h,--help) arguments=(@ask - ...) ;;
     why) options=(--json -h,--help) arguments=('last|now|@run') ;;
+    history) options=(-n,--limit= --json -h,--help) ;;
+    gate) options=(--json -h,--help) arguments=(-) ;;
     replay) options=(--json -h,--help) arguments=('last|@run') ;;
     pause) options=(--until= -h,--help) arguments=(- ...) ;;
     resume) options=(-h,--help) ;;
@@ -70,6 +78,7 @@ _looop_takes() { # what these words take; fails where there is no such verb
     'config bash') options=(-h,--help) ;;
     'config zsh') options=(-h,--help) ;;
     'config fish') options=(-h,--help) ;;
+    'help goal') options=(--man -h,--help) arguments=(%goal-action) ;;
     'help cost') options=(--man -h,--help) arguments=(%cost-action) ;;
     'help sensor') options=(--man -h,--help) arguments=(%sensor-action) ;;
     'help config') options=(--man -h,--help) arguments=(%config-action) ;;
@@ -81,8 +90,9 @@ _looop_takes() { # what these words take; fails where there is no such verb
 
 _looop_list() {
   case $1 in
-    verb) list=(up down tick run asks answer approve reject why replay pause resume start-session ls attach detach watch log shot render send key expect wait wait-idle resize restart kill flag unflag ask claim unclaim claims prune status doctor cost sensor setup init config service version _cost _pulse _fmt _complete help) ;;
+    verb) list=(up down tick run goals goal asks answer approve reject why history gate replay pause resume start-session ls attach detach watch log shot render send key expect wait wait-idle resize restart kill flag unflag ask claim unclaim claims prune status doctor cost sensor setup init config service version _cost _pulse _fmt _complete help) ;;
     gallery) list=(today git github-prs github-issues github-ci linear grafana http disk nagios) ;;
+    goal-action) list=(add edit done show) ;;
     cost-action) list=(add) ;;
     sensor-action) list=(list show test add edit remove) ;;
     config-action) list=(path show check bash zsh fish) ;;

@@ -6,6 +6,8 @@ function __looop_takes --no-scope-shadowing # what these words take; fails where
         case ''
             set options '-h,--help'\t'show what there is to know of it' '-v,--version'\t'print the version'
             set arguments '%verb'
+        case 'goal'
+            set arguments '%goal-action'
         case 'cost'
             set options '--by=day|kind|runner|goal|model'\t'day (the default), kind, runner, goal or model' '--rows'\t'print the rows of the ledger instead' '--json'\t'print JSON' '-h,--help'\t'show what there is to know of it'
             set arguments 'today|week|month|all|%cost-action'
@@ -22,16 +24,30 @@ function __looop_takes --no-scope-shadowing # what these words take; fails where
         case 'tick'
             set options '--wait='\t'wait for a beat in progress that long' '--dry-run:=show|decide'\t'show gates and prompt, write nothing; =decide also asks the runner (paid)' '--runner=auto|@runner'\t'decide with this runner, whatever the settings say' '--json'\t'print JSON' '-h,--help'\t'show what there is to know of it'
         case 'run'
-            set options '--wait='\t'wait at most that long for a beat in progress (else: until it ends)' '--runner=auto|@runner'\t'decide with this runner, whatever the settings say' '--json'\t'print JSON' '-h,--help'\t'show what there is to know of it'
+            set options '--wait='\t'wait at most that long for a beat in progress (else: until it ends)' '--dry-run:=show|decide'\t'show gates and prompt, write nothing; =decide also asks the runner (paid)' '--runner=auto|@runner'\t'decide with this runner, whatever the settings say' '--json'\t'print JSON' '-h,--help'\t'show what there is to know of it'
+            set arguments '@goal'
+        case 'goals'
+            set options '--json'\t'print JSON' '-h,--help'\t'show what there is to know of it'
+        case 'goal add'
+            set options '-h,--help'\t'show what there is to know of it'
+            set arguments '-' '-' '...'
+        case 'goal edit'
+            set options '-h,--help'\t'show what there is to know of it'
+            set arguments '@goal'
+        case 'goal done'
+            set options '-h,--help'\t'show what there is to know of it'
+            set arguments '@goal'
+        case 'goal show'
+            set options '-h,--help'\t'show what there is to know of it'
             set arguments '@goal'
         case 'asks'
             set options '--wait:='\t'wait until something is asked, no longer than DUR' '--json'\t'print JSON' '-h,--help'\t'show what there is to know of it'
             set arguments '@ask'
         case 'answer'
-            set options '--force'\t'replace an answer that was not read yet' '-h,--help'\t'show what there is to know of it'
+            set options '--any'\t'take the text also when it is none of the question\'s options' '--force'\t'replace an answer that was not read yet' '-h,--help'\t'show what there is to know of it'
             set arguments '@question' '-' '...'
         case 'approve'
-            set options '--force'\t'also when it would write over what was changed since' '-h,--help'\t'show what there is to know of it'
+            set options '-e,--edit'\t'change it first, in $VISUAL or $EDITOR; shows the difference and asks' '--force'\t'also when it would write over what was changed since' '-h,--help'\t'show what there is to know of it'
             set arguments '@proposal'
         case 'reject'
             set options '--force'\t'replace an answer that was not read yet' '-h,--help'\t'show what there is to know of it'
@@ -39,6 +55,11 @@ function __looop_takes --no-scope-shadowing # what these words take; fails where
         case 'why'
             set options '--json'\t'print JSON' '-h,--help'\t'show what there is to know of it'
             set arguments 'last|now|@run'
+        case 'history'
+            set options '-n,--limit='\t'at most that many (else 20)' '--json'\t'print JSON' '-h,--help'\t'show what there is to know of it'
+        case 'gate'
+            set options '--json'\t'print JSON' '-h,--help'\t'show what there is to know of it'
+            set arguments '-'
         case 'replay'
             set options '--json'\t'print JSON' '-h,--help'\t'show what there is to know of it'
             set arguments 'last|@run'
@@ -177,6 +198,9 @@ function __looop_takes --no-scope-shadowing # what these words take; fails where
             set options '-h,--help'\t'show what there is to know of it'
         case 'config fish'
             set options '-h,--help'\t'show what there is to know of it'
+        case 'help goal'
+            set options '--man'\t'print the man page instead, for man(1)' '-h,--help'\t'show what there is to know of it'
+            set arguments '%goal-action'
         case 'help cost'
             set options '--man'\t'print the man page instead, for man(1)' '-h,--help'\t'show what there is to know of it'
             set arguments '%cost-action'
@@ -205,11 +229,15 @@ function __looop_list
                 'down' 'end the pulse; a beat in progress is undone' \
                 'tick' 'run one beat: sense, diff, decide one move, act, log' \
                 'run' 'force one move for a goal, now' \
+                'goals' 'list the goals: what each waits for, when it was served last, what it cost' \
+                'goal' 'add, edit, done, show' \
                 'asks' 'list what the loop asks of you' \
                 'answer' 'answer a question' \
                 'approve' 'do what a proposal says, now and once' \
                 'reject' 'refuse a proposal; the decider is told why' \
                 'why' 'explain why a beat did what it did, or what the next one would do' \
+                'history' 'list the last moves, newest first: when, why, what, the cost, the run' \
+                'gate' 'tell whether a shell move of a command would run or wait for your yes; it is not run' \
                 'replay' 'derive a run\'s hash, prompt and move again, and compare' \
                 'pause' 'stop deciding and acting for a while; sensing goes on' \
                 'resume' 'end a pause' \
@@ -262,6 +290,12 @@ function __looop_list
                 'http' 'a URL: its status, and for how long its certificate is good' \
                 'disk' 'how full a disk is: under or over a limit, over 95%, full' \
                 'nagios' 'a plugin of the monitoring world: its exit code is the signal, its line of text the detail'
+        case 'goal-action'
+            printf '%s\t%s\n' \
+                'add' 'write a new goal' \
+                'edit' 'edit a goal in $VISUAL or $EDITOR' \
+                'done' 'move a finished goal to goals/archive/' \
+                'show' 'print a goal'
         case 'cost-action'
             printf '%s\t%s\n' \
                 'add' 'record what a worker spent'

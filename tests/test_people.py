@@ -58,6 +58,22 @@ class Asking(AskingCase):
         self.looop("answer", "7", "x", code=1)
         self.assertIn("there is no such ask: nothing is asked", self.stderr)
 
+    def test_an_answer_is_one_of_the_options(self):
+        self.beat({"move": "ask", "question": "How?", "options": ["tabs", "Two spaces", "Two tabs"]})
+        for text in ("both", "two", "tabsy"):
+            self.looop("answer", "1", text, code=1)
+            self.assertIn(f"`{text}` is none of its options: tabs | Two spaces | Two tabs", self.stderr)
+            self.assertIn("looop answer 1 --any TEXT", self.stderr)
+        for words, answer in (
+            (("TABS",), "tabs"),
+            (("two", "s"), "Two spaces"),
+            (("t", "--force", "--any"), "t"),
+            (("ta",), "tabs"),
+            (("tabs,", "of", "course"), "tabs, of course"),
+        ):
+            self.assertIn(f"ask 1: answered: {answer}; ", self.looop("answer", "1", *words, "--force"))
+            self.assertEqual(self.asks()[0]["answer"], answer)
+
     def test_what_costs_nobody_knows_and_nobody_meters_is_no_unknown_price(self):
         self.replies({"move": "noop"})
         self.assertRegex(self.looop("tick"), "; fake, unmetered; tick-")

@@ -149,7 +149,8 @@ class Why(Case):
         self.write("goals/a.md", "1\n")
         self.tick()
         self.assertRegex(
-            self.looop("why"), r"  move +shell\n +command +exit 3\n +reversible +true\n +journal +- .* tried it \["
+            self.looop("why"),
+            r"  move +shell\n +command +exit 3\n +reversible +true\n +output +\(nothing\)\n +journal +- .* tried it \[",
         )
 
     def test_a_damaged_capsule_is_explained_as_far_as_it_goes(self):
@@ -241,6 +242,46 @@ class Replay(Case):
         self.assertIn('{"move":"noop"} comes out', lines[0])
 
 
+class Output(Case):
+    def why(self, command, **env):
+        self.profile(goals={"a": "zero\n"})
+        self.replies({"move": "shell", "command": command, "reversible": True})
+        self.tick(env=env)
+        return self.looop("why", env=env), json.loads(self.looop("why", "--json", env=env))
+
+    def test_what_a_shell_move_printed_and_where_its_capsule_lies(self):
+        text, told = self.why("echo one; echo two >&2; exit 3")
+        self.assertEqual(told["output"], "one\ntwo\n")
+        self.assertIn("\n  output   one\n           two\n", text)
+        self.assertEqual(told["capsule"], f"runs/{self.runs()[0]}")
+        self.assertIn(f"\n  capsule  {self.path('runs', self.runs()[0])}\n", text)
+        self.assertIsNone(json.loads(self.looop("why", "now", "--json"))["output"])
+
+    def test_of_much_the_end(self):
+        text, told = self.why("for i in {1..3000}; do echo line $i; done")
+        lines = told["output"].splitlines()
+        self.assertEqual((lines[-1], lines[0][:5]), ("line 3000", "line "))
+        self.assertLess(len(told["output"]), 4097)
+        self.assertIn(f"… {len(lines) - 20} lines before, in shell.log of the capsule\n", text)
+        self.assertIn("\n           line 2981\n", text)
+        self.assertNotIn("line 2980\n", text)
+
+    def test_neither_secrets_nor_control_bytes(self):
+        text, told = self.why("printf 'a\\033[2Jb %s\\n' $MY_TOKEN", MY_TOKEN="s3cr3t-value")
+        self.assertEqual(told["output"], "a\x1b[2Jb [MY_TOKEN]\n")
+        self.assertIn("  output   a\\x1b[2Jb [MY_TOKEN]\n", text)
+        run = self.runs()[0]
+        self.write(f"runs/{run}/shell.log", "later: an0ther-value\n")
+        self.assertIn("later: [NEW_SECRET]", self.looop("why", env={"NEW_SECRET": "an0ther-value"}))
+
+    def test_a_move_that_ran_no_command_has_none(self):
+        self.profile(goals={"a": "zero\n"})
+        self.replies({"move": "noop"})
+        self.tick()
+        self.assertNotIn("output", self.looop("why"))
+        self.assertIn("capsule", self.looop("why"))
+
+
 class Dry(Case):
     def test_a_dry_run_writes_nothing_at_all(self):
         self.profile(
@@ -264,6 +305,37 @@ class Dry(Case):
         held = self.everything()
         self.assertIn("paused", self.looop("tick", "--dry-run"))
         self.assertEqual(self.everything(), held)
+
+    def test_the_prompt_is_shown_also_when_nothing_changed(self):
+        self.profile(goals={"a": "zero\n"})
+        self.replies({"move": "noop"})
+        self.tick()
+        before = self.everything()
+        out = self.looop("tick", "--dry-run")
+        self.assertTrue(out.startswith("unchanged: "), out)
+        self.assertIn("\nThe prompt, which would not be sent: world unchanged\n", out)
+        self.assertIn("\n|   | zero\n", out)
+        self.looop("tick", "--dry-run=decide")
+        self.assertEqual((self.everything(), len(self.ledger())), (before, 1), "nobody is asked")
+
+    def test_a_forced_move(self):
+        self.profile(goals={"a": "zero\n", "b": "one\n"})
+        self.replies({"move": "noop"})
+        self.tick()
+        self.replies({"move": "shell", "command": "touch ran", "reversible": True})
+        before = self.everything()
+        out = self.looop("run", "b", "--dry-run")
+        self.assertEqual(self.everything(), before)
+        self.assertTrue(out.startswith("would decide: forced: goal b\n  gates  "), out)
+        self.assertNotIn("would not be sent", out)
+        self.assertIn("touch ran", self.looop("run", "b", "--dry-run=decide"))
+        self.assertEqual(len(self.ledger()), 2)
+        self.tick(words=("run", "b"))
+        self.assertEqual(out.partition("\n\n")[2].split("NOW")[0], self.prompt().split("NOW")[0])
+        self.looop("run", "c", "--dry-run", code=1)
+        self.assertIn("there is no such goal", self.stderr)
+        self.looop("run", "a", "--dry-run", code=1, env={"LOOOP_RUNNER": "builtin"})
+        self.assertIn("the built-in decider cannot work on a goal", self.stderr)
 
     def everything(self):
         """Return content, mode and times of everything in the data dir."""

@@ -1,0 +1,332 @@
+"""Goals as nouns with verbs, the history of moves, the gate asked about a command, and a proposal that is edited."""
+
+import json
+import os
+import stat
+import subprocess
+import time
+
+import looop
+from tests.support import Case, Terminal
+
+
+class InATerminal(Case):
+    """A test that runs verbs in a terminal, with an editor that is a script."""
+
+    def editor(self, script):
+        """Make the person's editor: a script that is given the file as $1."""
+        path = os.path.join(self.home, "an editor")
+        with open(path, "w") as file:
+            file.write(f"#!{os.path.join(self.bin, 'bash')}\n{script}\n")
+        os.chmod(path, 0o700)
+        self.env["EDITOR"] = f"'{path}'"
+
+    def typed(self, *words, answer="", code=0):
+        """Run a verb in a terminal, answer its question, and return what was to be seen."""
+        terminal = Terminal(150, 40)
+        self.addCleanup(terminal.close)
+        terminal.run(self.command(*words), {**self.env, "TERM": "xterm", "NO_COLOR": "1"}, self.home)
+        if answer:
+            terminal.wait_text("[y/N]")
+            terminal.type(answer.encode() + b"\r")
+        self.assertEqual(terminal.end(), code, terminal.text())
+        return terminal.text()
+
+
+class Goals(InATerminal):
+    def rows(self):
+        return json.loads(self.looop("goals", "--json"))
+
+    def test_a_goal_from_its_beginning_to_its_end(self):
+        self.profile()
+        self.replies({"move": "noop"})
+        self.tick()
+        self.assertEqual(self.looop("goals"), "no goals: looop goal add ID TEXT\n")
+        self.assertIn("the next beat sees it", self.looop("goal", "add", "ship", "Version 2", "is out"))
+        self.assertEqual(self.read("goals", "ship.md"), "Version 2 is out\n")
+        self.assertEqual(stat.S_IMODE(os.stat(self.path("goals/ship.md")).st_mode), 0o600)
+        self.assertEqual(self.tick()["outcome"], "noop", "it wakes the loop")
+        self.looop("goal", "add", "ship", "another", code=1)
+        self.assertIn("there is one already, and it was not changed: looop goal edit ship", self.stderr)
+        self.looop("goal", "add", "long", "-", stdin=b"# Long\n\ntext\n")
+        self.assertEqual(self.looop("goal", "show", "long"), "# Long\n\ntext\n")
+        self.assertEqual([row["id"] for row in self.rows()], ["long", "ship"])
+        self.assertRegex(self.looop("goals"), r"(?m)^long .* Long$")
+        self.tick()
+        self.looop("goal", "done", "ship")
+        self.assertEqual(self.read("goals/archive/ship.md"), "Version 2 is out\n")
+        self.assertEqual(self.tick()["outcome"], "noop", "its end wakes the loop too")
+        self.looop("goal", "add", "ship", "again")
+        self.looop("goal", "done", "ship")
+        self.assertEqual(len(os.listdir(self.path("goals/archive"))), 2, "an older one is not written over")
+
+    def test_what_is_no_goal_and_no_id(self):
+        self.profile(goals={"ship-v2": "x\n"})
+        for verb in ("done", "show", "edit"):
+            self.looop("goal", verb, "ship-v3", code=1)
+            self.assertIn("there is no such goal: did you mean ship-v2?", self.stderr)
+        for words in (("add", "../x", "text"), ("add", "x"), ("add", "x", " "), ("edit", "ship-v2")):
+            self.looop("goal", *words, code=2)
+        self.assertIn("stdin is no terminal: edit the file itself: ", self.stderr)
+        self.looop("goal", "add", "x", "it is s3cr3t-value", code=1, env={"MY_TOKEN": "s3cr3t-value"})
+        self.assertEqual(sorted(os.listdir(self.path("goals"))), ["ship-v2.md"])
+
+    def test_the_editor_has_the_file_itself(self):
+        self.profile(goals={"a": "one\n"})
+        self.replies({"move": "noop"})
+        self.tick()
+        self.editor('echo two >>"$1"; echo "$1" >"$HOME/edited"')
+        self.assertIn("goal a: changed", self.typed("goal", "edit", "a"))
+        self.assertEqual(self.read("goals/a.md"), "one\ntwo\n")
+        with open(os.path.join(self.home, "edited")) as file:
+            self.assertEqual(file.read().strip(), self.path("goals/a.md"))
+        self.assertEqual(self.tick()["outcome"], "noop")
+        self.editor("exit 0")
+        self.assertIn("goal a: not changed", self.typed("goal", "edit", "a"))
+        self.assertEqual(self.tick()["outcome"], "unchanged")
+        self.editor("exit 3")
+        self.assertIn("the editor ended with 3", self.typed("goal", "edit", "a", code=1))
+        self.env["EDITOR"] = "no-such-editor -w"
+        self.assertIn("there is no editor: nothing was changed; set EDITOR", self.typed("goal", "edit", "a", code=1))
+
+    def test_only_a_person_writes_goals(self):
+        self.profile(goals={"a": "one\n"})
+        before = self.tree()
+        for env in ({"LOOOP_CHILD": "1"}, {"LOOOP_CHILD": "1", "LOOOP_RUN_ID": "tick-20260101-000000-abcd"}):
+            for words in (("add", "b", "text"), ("done", "a"), ("edit", "a")):
+                self.looop("goal", *words, code=1, env=env)
+                self.assertIn("person", self.stderr)
+        self.assertEqual(self.tree(), before)
+        self.assertEqual(self.looop("goal", "show", "a", env={"LOOOP_CHILD": "1"}), "one\n")
+
+    def test_what_is_known_of_each(self):
+        self.profile(goals={"a": "one\n", "b": "two\n", "c": "three\n"})
+        now = time.time()
+        rows = [
+            {"ts": now - 8 * 86400, "kind": "goal", "id": "a", "cost_usd": 5.0},
+            {"ts": now - 7200, "kind": "goal", "id": "a", "cost_usd": 0.5},
+            {"ts": now - 3600, "kind": "goal", "id": "a", "cost_usd": None},
+            {"ts": now - 60, "kind": "session", "id": "a", "cost_usd": 0.25},
+            {"ts": now - 30, "kind": "tick", "id": "tick", "cost_usd": 1.0},
+            {"ts": now - 20, "kind": "session", "id": "b", "cost_usd": None},
+        ]
+        for row in rows:
+            row.update(ts=looop.utc_text(row["ts"]), runner="x")
+        self.write("cost.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+        os.makedirs(self.path("asks"))
+        self.write("asks/3.json", json.dumps({"kind": "ask", "question": "?", "session": "b", "at": rows[0]["ts"]}))
+        self.looop("start-session", "c", "--command", "sleep 60", "--verify", "true")
+        known = {row["id"]: row for row in self.rows()}
+        keys = ["id", "served_at", "first_seen", "moves_7d", "cost_7d_usd", "waits_for", "overdue"]
+        self.assertEqual(list(known["a"]), keys)
+        expected = {"served_at": rows[2]["ts"], "moves_7d": 2, "cost_7d_usd": 0.75, "waits_for": None, "overdue": None}
+        self.assertEqual({key: known["a"][key] for key in expected}, expected)
+        self.assertEqual(known["b"]["waits_for"], "ask:3")
+        self.assertEqual([known["b"][key] for key in ("served_at", "moves_7d", "cost_7d_usd")], [None] * 3)
+        self.assertEqual(known["c"]["waits_for"], "worker:c")
+        self.assertRegex(self.looop("goals"), r"(?m)^b +ask 3 +- +- +two$")
+
+
+class Seen(Case):
+    git = True
+
+    def test_each_is_committed(self):
+        if not os.path.exists(os.path.join(self.bin, "git")):
+            self.skipTest("git is not installed")
+        self.profile()
+        self.looop("goal", "add", "a", "one")
+        self.looop("goal", "done", "a")
+        log = ["git", "-C", self.data, "log", "--format=%s"]
+        lines = subprocess.run(log, env=self.env, capture_output=True, check=True, text=True).stdout
+        self.assertEqual(lines, "archived goal a\nadded goal a\n")
+        with looop.Lock(self.path(".beat.lock")) as lock:
+            lock.acquire(5.0, "pid 1, tick")
+            self.looop("goal", "add", "b", "two")
+        self.assertEqual(subprocess.run(log, env=self.env, capture_output=True, check=True, text=True).stdout, lines)
+
+    def test_when_a_goal_was_committed_first(self):
+        if not os.path.exists(os.path.join(self.bin, "git")):
+            self.skipTest("git is not installed")
+        self.profile(goals={"a": "one\n"})
+        self.replies({"move": "noop"})
+        before = int(time.time())
+        self.assertIsNone(json.loads(self.looop("goals", "--json"))[0]["first_seen"])
+        self.tick()
+        self.write("goals/a.md", "changed\n")
+        self.write("goals/b b.md", "two\n")
+        self.tick()
+        rows = {row["id"]: row["first_seen"] for row in json.loads(self.looop("goals", "--json"))}
+        log = ["git", "-C", self.data, "log", "--format=%ct"]
+        times = subprocess.run(log, env=self.env, capture_output=True, check=True, text=True).stdout.split()
+        self.assertEqual(rows["a"], looop.utc_text(int(times[-1])))
+        self.assertEqual(rows["b%20b"], looop.utc_text(int(times[0])))
+        self.assertGreaterEqual(int(times[-1]), before)
+
+
+class History(Case):
+    KEYS = ("at", "run", "reason", "move", "goal", "outcome", "journal", "cost_usd")
+
+    def history(self, *words):
+        return json.loads(self.looop("history", *words, "--json"))
+
+    def test_the_last_moves(self):
+        self.profile(goals={"a": "0\n"})
+        self.assertEqual(self.looop("history"), "nothing was decided yet\n")
+        self.replies({"move": "write_goal", "id": "b", "body": "x", "journal": "thought of b"})
+        self.tick()
+        self.replies({"move": "shell", "command": "git push", "reversible": True})
+        self.write("goals/a.md", "1\n")
+        self.tick()
+        self.replies("nothing at all")
+        self.write("goals/a.md", "2\n")
+        self.tick()
+        self.looop("approve", "1", code=None)
+        self.replies({"move": "noop", "journal": "all is well"})
+        self.tick(words=("run", "a"), code=None)
+        self.write("goals/a.md", "3\n")
+        self.tick()
+        rows = self.history()
+        self.assertEqual([tuple(row) for row in rows], [self.KEYS] * len(rows))
+        told = [(row["outcome"], row["move"], row["goal"]) for row in rows]
+        self.assertEqual(
+            told,
+            [
+                ("noop", "noop", None),
+                ("failed", None, "a"),
+                ("acted", "shell", None),
+                ("failed", None, None),
+                ("proposed", "shell", None),
+                ("acted", "write_goal", "b"),
+            ],
+        )
+        whys = [json.loads(self.looop("why", row["run"], "--json")) for row in rows]
+        for row, why in zip(rows, whys):
+            same = ("run", "outcome", "reason", "journal", "cost_usd")
+            self.assertEqual({key: row[key] for key in same}, {key: why[key] for key in same})
+        text = self.looop("history", "-n2")
+        self.assertIn(f"noop  all is well\n    because: {rows[0]['reason']}", text)
+        self.assertIn(rows[0]["run"], text)
+        self.assertEqual(len(text.splitlines()), 4)
+        self.assertEqual(self.history("-n", "3"), rows[:3])
+        self.assertEqual(self.history("--limit=0"), [])
+        for run in os.listdir(self.path("runs")):
+            looop.remove_tree(self.path("runs", run))
+        self.assertEqual(self.history(), rows, "no capsule is needed")
+
+    def test_it_reads_no_more_than_it_shows(self):
+        self.profile()
+        old = {"ts": "2026-01-01T00:00:00Z", "event": "decided", "run": "tick-20260101-000000-aaaa", "outcome": "noop"}
+        rows = []
+        for number in range(20000):
+            run = f"tick-20260101-000000-{number:04x}"
+            rows.append({**old, "event": "decide_start", "run": run, "reason": f"reason {number}"})
+            rows.append({**old, "run": run, "cost_usd": 1.5, "move": "noop", "goal": None, "journal": f"line {number}"})
+        rows += [{**old, "event": "tick_failed", "reason": {}, "cost_usd": "x", "journal": 5, "move": []}]
+        rows += [{"event": "decided", "run": "../x", "outcome": "noop"}, {"event": "decided", "run": 5}, {}]
+        self.write("events.jsonl", "".join(looop.compact(row) + "\n" for row in rows) + "torn {")
+        profile = looop.open_profile(self.env, "looop.py")
+        taken = [row["journal"] for row in looop.last_runs(profile, 3)]
+        self.assertEqual(taken, [None, "line 19999", "line 19998"])
+        self.assertIn("failed", self.looop("history", "-n1"))
+        read = 0
+        real = looop.parse_fields
+
+        def counted(line):
+            nonlocal read
+            read += 1
+            return real(line)
+
+        looop.parse_fields = counted
+        self.addCleanup(setattr, looop, "parse_fields", real)
+        found = looop.last_runs(profile, 10)
+        self.assertEqual((found[9]["reason"], found[9]["cost_usd"]), ("reason 19991", 1.5))
+        self.assertLess(read, 50)
+
+
+class Gate(Case):
+    def verdicts(self, *words, stdin=b""):
+        return [json.loads(line) for line in self.looop("gate", *words, "--json", stdin=stdin).splitlines()]
+
+    def test_what_a_command_would_meet(self):
+        self.assertEqual(self.looop("gate", "git status"), "runs\n")
+        self.assertEqual(self.looop("gate", "git clean -fdx"), "proposed  it looks irreversible: discards work\n")
+        self.assertFalse(os.path.exists(self.data), "nothing is made, and nothing is run")
+        self.looop("gate", "touch ran")
+        self.assertFalse(os.path.exists(os.path.join(self.home, "ran")))
+        lines = b"ls\n\ngit push --force\n"
+        self.assertEqual([row["verdict"] for row in self.verdicts("-", stdin=lines)], ["runs", "proposed"])
+        self.assertEqual(self.looop("gate", "-", stdin=lines).splitlines()[0], "runs      ls")
+        for gate, verdict in (("always", "proposed"), ("never", "runs"), ("irreversible", "runs")):
+            self.config({"gate": {"shell": gate}})
+            self.assertEqual(self.verdicts("ls")[0]["verdict"], verdict)
+        self.assertEqual(self.verdicts("ls"), [{"verdict": "runs", "reason": None}])
+        self.looop("gate", " ", code=2)
+        self.looop("gate", "git", "push", code=2)
+
+    def test_it_agrees_with_the_beat(self):
+        self.profile(goals={"a": "0\n"})
+        for number, command in enumerate(("echo hi", "git push", "rm -rf x", "touch y")):
+            self.replies({"move": "shell", "command": command, "reversible": True})
+            self.write("goals/a.md", f"{number}\n")
+            outcome = {"runs": "acted", "proposed": "proposed"}[self.verdicts(command)[0]["verdict"]]
+            self.assertEqual(self.tick()["outcome"], outcome, command)
+
+    def test_untrusted_readings_count_where_the_config_says_so(self):
+        self.profile(sensors={"s": "echo '{}'"})
+        self.replies({"move": "noop"})
+        self.tick()
+        self.config({"gate": {"shell": "untrusted"}})
+        self.assertEqual(self.verdicts("ls")[0]["verdict"], "proposed")
+        self.sensor("s", "# looop:trust=trusted\necho '{}'")
+        self.looop("tick", env={"LOOOP_RUNNER": "builtin"})
+        self.assertEqual(self.verdicts("ls")[0]["verdict"], "runs")
+
+
+class Edited(InATerminal):
+    def propose(self, move):
+        self.profile(goals={"a": "0\n"})
+        self.replies(move)
+        self.tick()
+
+    def test_a_command(self):
+        self.propose({"move": "shell", "command": "rm -rf everything", "reversible": True, "journal": "cleaned up"})
+        self.editor('sed -i "s/everything/one/" "$1"')
+        os.makedirs(self.path("one"))
+        os.makedirs(self.path("everything"))
+        shown = self.typed("approve", "1", "--edit", answer="n", code=1)
+        self.assertIn("-rm -rf everything", shown)
+        self.assertIn("+rm -rf one", shown)
+        self.assertTrue(os.path.exists(self.path("one")))
+        self.assertEqual(json.loads(self.looop("asks", "--json"))[0]["state"], "open")
+        self.assertIn(
+            "edited and approved by a person (ask 1): ran: rm -rf one", self.typed("approve", "1", "-e", answer="y")
+        )
+        self.assertFalse(os.path.exists(self.path("one")))
+        self.assertTrue(os.path.exists(self.path("everything")))
+        self.assertNotIn("cleaned up", self.journal()[-1], "the decider's words are about another command")
+        self.assertEqual(self.json("asks/1.json")["command"], "rm -rf everything")
+        self.assertEqual(self.json("asks/1.answer.json")["edited"]["command"], "rm -rf one")
+        self.replies({"move": "noop"})
+        self.tick()
+        self.assertIn("rm -rf one", self.prompt(), "the next prompt says what ran instead")
+        self.looop("approve", "1", code=1)
+
+    def test_a_playbook(self):
+        self.propose({"move": "write_playbook", "body": "# PLAYBOOK\n\nAlways ship.\n"})
+        self.editor('sed -i "s/Always/Never/" "$1"')
+        self.assertIn("+Never ship.", self.typed("approve", "1", "--edit", answer="y"))
+        self.assertEqual(self.read("PLAYBOOK.md"), "# PLAYBOOK\n\nNever ship.\n")
+        self.replies({"move": "noop"})
+        self.tick()
+        self.assertIn("as the person edited it", self.prompt())
+
+    def test_what_does_nothing(self):
+        self.propose({"move": "shell", "command": "git push", "reversible": True})
+        self.editor("exit 0")
+        self.assertIn("nothing was edited in ask 1: looop approve 1", self.typed("approve", "1", "--edit", code=1))
+        self.editor(': >"$1"')
+        self.assertIn("nothing is left of it", self.typed("approve", "1", "--edit", code=1))
+        self.looop("approve", "1", "--edit", code=2)
+        self.assertIn("stdin is no terminal: looop approve 1 does it as it is", self.stderr)
+        self.looop("approve", "1", "--edit", code=1, env={"LOOOP_CHILD": "1"})
+        self.assertEqual(json.loads(self.looop("asks", "--json"))[0]["state"], "open")
