@@ -33,6 +33,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import importlib.util
 import inspect
 import io
 import os
@@ -370,6 +371,23 @@ def build(out_dir: str, python: str = "", pythons: list[str] | None = None) -> s
     return path
 
 
+def is_same(path: str, python: str) -> bool:
+    """Tell whether a file is what a build for the Python that runs this would write, without compiling anything.
+
+    Its bytecode is taken for that of the source beside it, if its stamp fits.
+    """
+    magic = importlib.util.MAGIC_NUMBER.hex()
+    try:
+        with open(path, "rb") as file:
+            content = file.read()
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            bytecode = archive.read(f"looop-{magic}.bin")
+    except (OSError, KeyError, zipfile.BadZipFile):
+        return False
+    fits = hashlib.sha256(bytecode[STAMP:]).hexdigest()[:STAMP].encode() == bytecode[:STAMP]
+    return fits and archive_of(read_file("looop.py"), {magic: bytecode}, python) == content
+
+
 def release(out_dir: str, base_url: str) -> None:
     """Write what is released beside the archive: the installer, which knows the address, man page and completions."""
     os.makedirs(os.path.join(out_dir, "completions"), exist_ok=True)
@@ -390,8 +408,11 @@ def main() -> int:
     parser.add_argument("--out", default=os.path.join(ROOT, "dist"), metavar="DIR", help="where to (default: dist)")
     parser.add_argument("--python", default="", metavar="PATH", help="the interpreter that is tried first")
     parser.add_argument("--only", action="store_true", help="the archive alone, for the Python that runs this")
+    parser.add_argument("--same", metavar="FILE", help="write nothing; exit 0 if FILE is what --only would write")
     parser.add_argument("--base-url", default="", metavar="URL", help="where the release will lie, for its installer")
     args = parser.parse_args()
+    if args.same:
+        return 0 if is_same(args.same, args.python) else 1
     path = build(args.out, args.python, [sys.executable] if args.only else None)
     if not args.only:
         release(args.out, args.base_url)

@@ -1,4 +1,5 @@
 #!/bin/sh
+trap 'printf "%s\n" "looop install: this script was cut short, nothing was installed: fetch it again" >&2; exit 1' EXIT
 # Install looop, one executable file, for whoever calls this: `curl -fsSL ADDRESS/install.sh | sh`, or in a checkout
 # `sh install.sh`. No rc file is edited: what is missing there is said.
 #
@@ -10,7 +11,8 @@
 #      the interpreter, so that a start does not pass through the shims of a version manager.
 #
 # Nothing happens outside functions, and the last line calls main: a script that was cut on its way runs nothing. So no
-# function has the name of a command: a cut behind the name would call that.
+# function has the name of a command: a cut behind the name would call that. The trap above tells it, and fails; a cut
+# before the trap is silent.
 
 # Where releases lie. `build_zipapp.py --base-url` writes it into the install.sh of a release; a checkout has none.
 DEFAULT_BASE_URL=''
@@ -243,6 +245,8 @@ try:
         if url.startswith("https:") and not answer.geturl().startswith("https:"):
             sys.exit("it leads on to %s, which is not https" % answer.geturl())
         shutil.copyfileobj(answer, file)
+        if answer.length:
+            sys.exit("the download was cut, %d bytes are missing" % answer.length)
 except Exception as error:
     sys.exit(str(error))
 '
@@ -267,13 +271,21 @@ get_file() {
   fi
 }
 
-# Sets `sum` to the SHA-256 that the file must have; from a checkout, builds the file.
+build_checkout() {
+  PYTHONDONTWRITEBYTECODE=1 "$python" "$checkout/build_zipapp.py" --only --python "$python" "$@" \
+    >/dev/null 2>"$scratch/why"
+}
+
+# Sets `sum` to the SHA-256 that the file must have; from a checkout, builds the file, unless it is what is installed.
 get_sum() {
   mkdir "$scratch/got"
   if [ -n "$checkout" ]; then
+    if [ -x "$target" ] && build_checkout --same "$target"; then
+      sum=$(sum_of "$target")
+      return
+    fi
     tell "building the checkout $checkout"
-    PYTHONDONTWRITEBYTECODE=1 "$python" "$checkout/build_zipapp.py" --only --out "$scratch/got" --python "$python" \
-      >/dev/null 2>"$scratch/why" || fail "build_zipapp.py: $(reason): nothing was installed: mend the checkout"
+    build_checkout --out "$scratch/got" || fail "build_zipapp.py: $(reason): nothing was installed: mend the checkout"
   else
     get_file "$base/looop.sha256" "$scratch/got/looop.sha256" ||
       fail "$base/looop.sha256: $(reason): nothing is installed without its checksum: see to the address or the network"
@@ -296,23 +308,21 @@ get_program() {
       "that does not help, tell whoever runs the address"
 }
 
-# Run a looop that may be new, in a home of its own, with the interpreter that will be remembered for it. By way of sh:
-# where the scratch folder lies, nothing may be executable.
+# Run a looop that may be new, in a home of its own, with the interpreter that will be remembered for it.
 run_aside() {
-  file=$1
-  shift
   if [ ! -d "$scratch/cache" ]; then
     mkdir -p "$scratch/home" "$scratch/cache/looop"
     printf '%s\n' "$python" >"$scratch/cache/looop/python"
   fi
   HOME=$scratch/home XDG_CACHE_HOME=$scratch/cache XDG_CONFIG_HOME=$scratch/home/config \
     XDG_STATE_HOME=$scratch/home/state LOOOP_DATA_DIR=$scratch/home/data LOOOP_CONFIG=$scratch/home/looop.json \
-    sh "$file" "$@" 2>"$scratch/why"
+    "$@" 2>"$scratch/why"
 }
 
-# Sets `told` to the version that the program tells.
+# Sets `told` to the version that the program tells. By way of sh: where the scratch folder lies, nothing may be
+# executable.
 try_program() {
-  told=$(run_aside "$program" version) || told=''
+  told=$(run_aside sh "$program" version) || told=''
   case $told in
     'looop '[0-9]*) told=${told#looop } ;;
     *) fail "looop: it does not run with $python: $(reason): nothing was installed: try another LOOOP_PYTHON" ;;
@@ -339,7 +349,7 @@ check_folder() {
 }
 
 # put_file FROM TO MODE: in one step, whoever looks, and whoever else installs. A program must be on the disk before it
-# gets its name: else a power cut could leave half of it.
+# gets its name: else a power cut could leave half of it; and it must run where it lies: a file system may forbid that.
 put_file() {
   [ ! -e "$2" ] || [ -f "$2" ] || return 1 # a folder, a device: not ours to replace
   temporary=${2%/*}/.looop-install.$$
@@ -349,6 +359,7 @@ put_file() {
       chmod "$3" "$temporary" &&
       if [ "$3" = 755 ]; then
         "$python" -SI -c 'import os, sys; os.fsync(os.open(sys.argv[1], os.O_RDONLY))' "$temporary"
+        run_aside "$temporary" version >/dev/null
       fi &&
       mv -f "$temporary" "$2"
   } 2>"$scratch/why" || {
@@ -367,8 +378,8 @@ same_text() {
 # Have the program print a page into the scratch folder.
 print_page() {
   case $1 in
-    man) run_aside "$program" help --man >"$scratch/$1" ;;
-    *) run_aside "$program" config "$1" >"$scratch/$1" ;;
+    man) run_aside sh "$program" help --man >"$scratch/$1" ;;
+    *) run_aside sh "$program" config "$1" >"$scratch/$1" ;;
   esac && [ -s "$scratch/$1" ]
 }
 
@@ -547,8 +558,13 @@ put_program() {
   get_program
   try_program
   look_at_old
-  put_file "$program" "$target" 755 ||
-    fail "$target: $(reason): what was there is as it was: make room, or choose another LOOOP_INSTALL_DIR"
+  put_file "$program" "$target" 755 || {
+    case $(reason) in
+      *'ermission denied') remedy="if $folder is mounted noexec, choose another LOOOP_INSTALL_DIR" ;;
+      *) remedy="make room, or choose another LOOOP_INSTALL_DIR" ;;
+    esac
+    fail "$target: $(reason): what was there is as it was: $remedy"
+  }
   tell "installed: looop $told in $target$before"
   case $alive in
     *pulse*)
@@ -689,4 +705,4 @@ main() {
 }
 
 # Whatever is called must not read the rest of a script that comes through a pipe.
-{ main "$@" </dev/null; }
+{ trap - EXIT; main "$@" </dev/null; }

@@ -623,7 +623,8 @@ def json_line(fields: Mapping[str, JSON], exact: bool = False) -> str:
 
 
 BYTE_ORDER_MARK = "\ufeff"
-TOO_DEEP = "nested too deeply"  # JSON that Python's own parser gives up, or that others would
+TOO_DEEP = "nested too deeply"
+JSON_DEPTH_MAX = 500  # levels; Python's own parser gives up at some 1000, since 3.14 at some 100,000
 
 
 def parse_json(raw: bytes | str) -> JSON:
@@ -638,9 +639,23 @@ def parse_json(raw: bytes | str) -> JSON:
         _DECODERS.append(json.JSONDecoder(parse_constant=_finite, parse_float=_finite))
     text = raw if isinstance(raw, str) else text_of(raw)
     try:
-        return _DECODERS[0].decode(text.removeprefix(BYTE_ORDER_MARK))
+        value = _DECODERS[0].decode(text.removeprefix(BYTE_ORDER_MARK))
+        too_deep = text.count("[") + text.count("{") >= JSON_DEPTH_MAX and nesting(value) > JSON_DEPTH_MAX
     except RecursionError:
-        raise ValueError(TOO_DEEP) from None
+        too_deep = True
+    if too_deep:
+        raise ValueError(TOO_DEEP)
+    return value
+
+
+def nesting(value: JSON) -> int:
+    """Return how deep a JSON value is nested, without recursion."""
+    depth, layer = 0, [value]
+    while layer:
+        values = [v.values() if isinstance(v, dict) else v for v in layer if isinstance(v, (dict, list))]
+        layer = [inner for group in values for inner in group]
+        depth += 1
+    return depth
 
 
 _DECODERS: list[Any] = []  # the one that `parse_json` made
@@ -9672,16 +9687,6 @@ def whole_escapes(text: bytes) -> bytes:
     return re.sub(pattern, lambda match: match[1] or rb"\ufffd", text)
 
 
-def nesting(value: JSON) -> int:
-    """Return how deep a JSON value is nested, without recursion."""
-    depth, layer = 0, [value]
-    while layer:
-        values = [v.values() if isinstance(v, dict) else v for v in layer if isinstance(v, (dict, list))]
-        layer = [inner for group in values for inner in group]
-        depth += 1
-    return depth
-
-
 def parsed_reading(text: bytes) -> JSON:
     """Parse a reading as it lies in snapshots/; one that somebody has damaged says so."""
     try:
@@ -10342,9 +10347,11 @@ def objects_in(text: str) -> list[dict[str, JSON]]:
             return objects
         try:
             value, position = decoder.raw_decode(text, position)
+            if nesting(value) > JSON_DEPTH_MAX:
+                raise RecursionError
             objects.append(value)
         except RecursionError:
-            raise BadMove("the reply is nested too deeply") from None
+            raise BadMove(f"the reply is {TOO_DEEP}") from None
         except ValueError as error:
             position += 1
             failures += 1
@@ -18231,8 +18238,11 @@ class Systemd(Scheduler):
         """Tell what happens at logout."""
         import pwd
 
-        user = pwd.getpwuid(os.geteuid()).pw_name
-        if os.path.lexists(f"/var/lib/systemd/linger/{user}"):
+        try:
+            user = pwd.getpwuid(os.geteuid()).pw_name
+        except KeyError:  # a user that the system has no name for, as in a container
+            user = ""
+        if user and os.path.lexists(f"/var/lib/systemd/linger/{user}"):
             return []
         return ["when you log out it stops, and workers are ended: `loginctl enable-linger` keeps them running"]
 

@@ -227,23 +227,28 @@ class Load(World):
 # ----------------------------------------------------------------------------------------------------------------------
 
 # A process of its own that starts what is measured: a child's peak counts from what its parent held (exec keeps the
-# high water mark), so the parent is to be smaller than the smallest looop. A zombie's /proc/PID/io counts its children.
+# high water mark), so the parent is to be smaller than the smallest looop. What a child and its children have read is
+# added to its parent's /proc/self/io when it is waited for; once it has ended, only root may read its own.
 METER = """\
-import json, os, sys, time
+import json, os, resource, sys, time  # os.wait4 loads resource
+def rchar():
+    try:
+        with open("/proc/self/io", "rb", 0) as file:
+            text = file.read(4096)
+        return int(text.split(b"rchar: ")[1].split()[0]), len(text)
+    except OSError:
+        return None, 0
 for line in sys.stdin:
     argv, env, stdin, errors = json.loads(line)
     actions = [(os.POSIX_SPAWN_OPEN, 0, stdin, os.O_RDONLY, 0), (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
                (os.POSIX_SPAWN_OPEN, 2, errors, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)]
+    before, asking = rchar()
     begun = time.perf_counter()
     pid = os.posix_spawnp(argv[0], argv, env, file_actions=actions)
-    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
-    secs = time.perf_counter() - begun
-    try:
-        with open(f"/proc/{pid}/io") as file:
-            read = int(file.read().split("rchar: ")[1].split()[0])
-    except OSError:
-        read = None
     _, status, usage = os.wait4(pid, 0)
+    secs = time.perf_counter() - begun
+    after, _ = rchar()
+    read = None if after is None else after - before - asking
     rss = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     print(json.dumps([secs, rss, read, os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128]), flush=True)
 """

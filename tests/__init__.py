@@ -13,6 +13,8 @@ for a disk: nobody cuts the power here, and to wait for the disk is a third of a
 """
 
 import atexit
+import collections
+import contextlib
 import fcntl
 import gc
 import json
@@ -25,11 +27,12 @@ import tempfile
 import time
 import unittest
 
-from tests.starts import at_end, tidy
+from tests.starts import at_end, starter_pids, tidy
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 BUILT = "built"  # what is not left behind by a test in the folder of a run
 LEFT = "what the tests leave behind"
+BUDGET = 150  # seconds of processor time that a whole run may take: no test fails over it
 
 # Where it is about noon: the time zone of the tests and of what they start, so that none sees the date change.
 NOON = os.environ["TZ"] = f"TST{time.gmtime().tm_hour - 12:+d}"
@@ -52,7 +55,7 @@ def load_tests(loader, tests, pattern):
         os.environ["LOOOP_TEST_ARCHIVE"] = os.path.join(shared("archive", build), "looop")
     modules = [loader.loadTestsFromName(name) for name in names]
     jobs = int(os.environ.get("LOOOP_TEST_JOBS") or (os.cpu_count() or 1) + 2)  # some of them wait at any time
-    return unittest.TestSuite(modules) if jobs < 2 else Together(modules, jobs, folder)
+    return Whole(modules) if jobs < 2 else Together(modules, jobs, folder)
 
 
 shelf = []  # the folder of what is built once for all tests
@@ -89,14 +92,57 @@ def memory():
     return folder if roomy and not found.f_flag & os.ST_NOEXEC else None
 
 
-class Together(unittest.TestSuite):
-    """Run suites in processes of their own, as many at a time as there are jobs."""
+def spent():
+    """Return the processor seconds of this process, of its starters of verbs, and of all that they waited for."""
+    total = sum(os.times()[:4])
+    for pid in starter_pids():
+        with contextlib.suppress(OSError), open(f"/proc/{pid}/stat", "rb") as file:
+            ticks = file.read().rpartition(b")")[2].split()[11:15]
+            total += sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
+    return total
+
+
+def epilogue(result, costs, seconds):
+    """Return the lines that end a run: what was skipped and why, each reason once, and what the run took.
+
+    `costs`: the processor seconds of each class and test; LOOOP_TEST_TIMES=N names the N that cost most.
+    """
+    reasons = collections.Counter(reason for _, reason in result.skipped)
+    lines = [f"skipped {count}: {reason}" for reason, count in reasons.most_common()]
+    dearest = sorted(costs.items(), key=lambda item: -item[1])[: int(os.environ.get("LOOOP_TEST_TIMES") or 0)]
+    lines += [f"{cost:7.1f} s of processor time: {name}" for name, cost in dearest]
+    return [*lines, f"processor time {seconds:.0f} s, of {BUDGET} that a run may take (CONTRIBUTING.md)"]
+
+
+class Whole(unittest.TestSuite):
+    """All tests, one after the other in this process."""
+
+    def __init__(self, tests):
+        super().__init__(tests)
+        self.costs = {}  # the processor seconds of each class and test
+
+    def run(self, result, debug=False):
+        """Run them and print the epilogue."""
+        before = spent()
+        self.run_all(result, debug)
+        stream = getattr(result, "stream", sys.stderr)
+        stream.write("\n" + "\n".join(epilogue(result, self.costs, spent() - before)) + "\n")
+        stream.flush()
+        return result
+
+    def run_all(self, result, debug):
+        """Run them."""
+        super().run(result, debug)
+
+
+class Together(Whole):
+    """All tests, in several processes at a time, as many as there are jobs."""
 
     def __init__(self, tests, jobs, folder):
         super().__init__(tests)
         self.jobs, self.folder = jobs, folder
 
-    def run(self, result, debug=False):
+    def run_all(self, result, debug):
         """Fork the workers, give each the next class when it is free, and collect what they report."""
         gc.collect()
         gc.freeze()  # what has been loaded is shared with all that is forked, as long as no collection visits it
@@ -116,18 +162,19 @@ class Together(unittest.TestSuite):
         os.close(queue)
         self.collect(reports, result)
         tell(result, *left_behind(self.folder))
-        return result
 
-    @staticmethod
-    def collect(reports, result):
+    def collect(self, reports, result):
         """Pass on what the workers report until all have ended."""
         rest = dict.fromkeys(reports, b"")
         while rest:
             for fd in select.select(list(rest), [], [])[0]:
                 data = os.read(fd, 65536)
                 *lines, rest[fd] = (rest[fd] + data).split(b"\n")
-                for line in lines:
-                    tell(result, *json.loads(line))
+                for kind, name, text in map(json.loads, lines):
+                    if kind == "cost":
+                        self.costs[name] = text
+                    else:
+                        tell(result, kind, name, text)
                 if not data:
                     os.close(fd)
                     del rest[fd]
@@ -155,7 +202,10 @@ def work(queue, report, classes):
     try:
         index = os.read(queue, 2)
         while index:
-            classes[int.from_bytes(index, "big")].run(Relay(report))
+            group, relay, before = classes[int.from_bytes(index, "big")], Relay(report), spent()
+            name = unittest.util.strclass(type(next(iter(group))))
+            group.run(relay)
+            relay.say("cost", name, spent() - before)
             index = os.read(queue, 2)
         tidy()
         code = 0
@@ -169,6 +219,14 @@ class Relay(unittest.TestResult):
     def __init__(self, report):
         super().__init__()
         self.report = report
+
+    def startTest(self, test):
+        super().startTest(test)
+        self.before = spent()
+
+    def stopTest(self, test):
+        super().stopTest(test)
+        self.say("cost", test, spent() - self.before)
 
     def say(self, kind, test, text=""):
         line = json.dumps([kind, str(test), text]).encode() + b"\n"
@@ -194,14 +252,17 @@ class Relay(unittest.TestResult):
 
 
 class Told(unittest.TestCase):
-    """Stand for a test that another process has run."""
+    """A test that another process has run: its name is all that a report has of it."""
 
     def __init__(self, name):
         super().__init__("runTest")
         self.name = name
 
     def runTest(self):
-        """Do nothing: it has been done."""
+        raise AssertionError("another process runs it")
+
+    def shortDescription(self):
+        return None
 
     def id(self):
         return self.name

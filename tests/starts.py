@@ -71,6 +71,11 @@ def starter(archive, root):
     return starters[key]
 
 
+def starter_pids():
+    """Return the pids of the starters of this process."""
+    return [starters[key].process.pid for key in starters if key[0] == os.getpid()]
+
+
 def end_starters():
     """Leave this process without a starter, that is to say without a child, until it needs one again."""
     for key in [key for key in starters if key[0] == os.getpid()]:

@@ -56,6 +56,25 @@ def figure(name, number):
 
 
 which = functools.lru_cache(maxsize=None)(shutil.which)
+LONG = os.environ.get("LOOOP_LONG") == "1"
+LINUX = sys.platform.startswith("linux")
+USER = os.geteuid()  # as one test lies about it
+
+# What skips a test or a class of tests, with the reason. A whole run prints each reason once.
+heavy = unittest.skipUnless(LONG, "LOOOP_LONG=1 runs it")
+needs_linux = unittest.skipUnless(LINUX, "Linux alone has what it looks at")
+needs_root = unittest.skipUnless(USER == 0, "root alone can do it")
+
+
+def missing(*commands):
+    """Return why a test that runs these commands cannot, "" when it can."""
+    return next((f"{command} is not on PATH" for command in commands if not which(command)), "")
+
+
+def needs(*commands):
+    """Skip a test or a class of tests where one of these commands is not on the PATH."""
+    reason = missing(*commands)
+    return unittest.skipIf(reason, reason)
 
 
 def wait_until(condition, what, timeout=20.0):
@@ -334,7 +353,7 @@ def farm_of(pid, git):
 class Case(unittest.TestCase):
     """A test with a HOME, a PATH and a data dir of its own."""
 
-    git = False  # whether git is on the PATH
+    git = False  # whether git is on its PATH; it is skipped where there is none
     drifting = False  # whether the test changes capsules on purpose
     starts = False  # whether each verb starts a Python for itself, where a fork of a starter would do: tests/starts.py
 
@@ -352,6 +371,8 @@ class Case(unittest.TestCase):
         figure("capsules replayed without drift", len(whole))
 
     def setUp(self):
+        if self.git and missing("git"):
+            self.skipTest(missing("git"))
         self.home = os.path.realpath(tempfile.mkdtemp(prefix="looop-test-"))
         self.addCleanup(shutil.rmtree, self.home, ignore_errors=True)
         self.data = os.path.join(self.home, "data")

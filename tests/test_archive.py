@@ -18,7 +18,7 @@ import unittest
 import zipfile
 
 from tests import build, shared
-from tests.support import ROOT, Case, alive, wait_until
+from tests.support import ROOT, Case, alive, needs_root, wait_until
 
 spec = importlib.util.spec_from_file_location("build_zipapp", os.path.join(ROOT, "build_zipapp.py"))
 build_zipapp = importlib.util.module_from_spec(spec)
@@ -331,7 +331,7 @@ leave, os._exit = os._exit, settle
         self.remember("")
         self.call("version")
 
-    @unittest.skipUnless(os.geteuid() == 0, "needs root, to own a file as somebody else")
+    @needs_root
     def test_what_somebody_else_has_written_down_is_not_run(self):
         fake = os.path.join(self.home, "fake")
         self.executable(fake, "#!/bin/sh\necho remembered\n")

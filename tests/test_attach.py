@@ -14,7 +14,7 @@ import time
 import unittest
 
 import looop
-from tests.support import FAKES, Case, Terminal, alive, detach_key, picture, processes_with, wait_until
+from tests.support import FAKES, Case, Terminal, alive, detach_key, missing, picture, processes_with, wait_until, which
 
 OWN = b"\x1b[>5u\x1b[>1u\x1b]2;my own title\x1b\\"  # what a person's terminal may be like before
 DETACH = b"\x1c\x1c"
@@ -54,11 +54,10 @@ class AttachCase(Case):
 
     def have(self, *commands):
         for command in commands:
-            found = shutil.which(command)
-            if not found:
-                self.skipTest(f"{command} is not installed")
+            if missing(command):
+                self.skipTest(missing(command))
             if not os.path.exists(os.path.join(self.bin, command)):
-                os.symlink(found, os.path.join(self.bin, command))
+                os.symlink(which(command), os.path.join(self.bin, command))
 
     def begin(self, name, command, size="80x24", *options):
         self.looop("start-session", name, "--command", command, "--size", size, *options)
@@ -479,8 +478,8 @@ class Modes(unittest.TestCase):
         modes, out = self.passed(b"\x1b]5;0;red;2;#123456\x07")
         self.assertEqual(out, b"\x1b]5;0;red;2;#123456\x07")
         undo = modes.undo()
-        for which in (b"0", b"2"):
-            self.assertIn(b"\x1b]105;%s\x1b\\" % which, undo)
+        for number in (b"0", b"2"):
+            self.assertIn(b"\x1b]105;%s\x1b\\" % number, undo)
 
     def test_passed_on(self):
         for data in (

@@ -1,6 +1,7 @@
 """Children: deadlines, caps, groups, grandchildren that hold on, and nothing left behind."""
 
 import contextlib
+import ctypes  # noqa: F401 - libffi keeps a descriptor open from here on: before any test counts them
 import json
 import os
 import signal

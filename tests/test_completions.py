@@ -8,7 +8,7 @@ import subprocess
 import unittest
 
 import looop
-from tests.support import ROOT, Case, Terminal, wait_until
+from tests.support import ROOT, Case, Terminal, missing, needs, wait_until
 
 FILES = {"bash": "looop.bash", "zsh": "_looop", "fish": "looop.fish"}
 HOSTILE = ("$(touch pwned)", "`touch pwned`", ";touch pwned;", "a b", "-rf", "*", "'", '"', "\\", "x\ny", "é")
@@ -24,10 +24,6 @@ def kept(shell):
 def heads(hidden):
     """Return the first words of the verbs that are hidden, or of those that are not."""
     return {verb.name.split()[0] for verb in looop.VERBS if verb.name.startswith("_") == hidden}
-
-
-def need(shell):
-    return unittest.skipUnless(shutil.which(shell), f"{shell} is not installed: apt install {shell}")
 
 
 class Scripts(Case):
@@ -74,8 +70,8 @@ class Scripts(Case):
     def test_each_shell_accepts_its_own(self):
         for shell, name in FILES.items():
             with self.subTest(shell):
-                if not shutil.which(shell):
-                    self.skipTest(f"{shell} is not installed: apt install {shell}")
+                if missing(shell):
+                    self.skipTest(missing(shell))
                 done = subprocess.run(
                     [shutil.which(shell), "-n", os.path.join(ROOT, "completions", name)],
                     env=self.env,
@@ -476,7 +472,7 @@ bind '"\e*": insert-completions'
 """
 
 
-@need("bash")
+@needs("bash")
 class Bash(Driven):
     def shell(self, rc):
         path = os.path.join(self.home, "rc")
@@ -558,7 +554,7 @@ bindkey '^T' dump
 """
 
 
-@need("zsh")
+@needs("zsh")
 class Zsh(Driven):
     def test_it_offers_what_there_is_and_runs_nothing(self):
         self.populate()
@@ -580,7 +576,7 @@ class Zsh(Driven):
         self.assertEqual((done.stdout, done.stderr), (b"_looop _looop\n", b""))
 
 
-@need("fish")
+@needs("fish")
 class Fish(Driven):
     def test_it_offers_what_there_is_and_runs_nothing(self):
         self.populate()

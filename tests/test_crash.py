@@ -8,7 +8,7 @@ import signal
 import time
 import unittest
 
-from tests.support import Case, alive, figure, wait_until
+from tests.support import LONG, Case, alive, figure, wait_until
 
 LINE = re.compile(r"- \d{4}-\d\d-\d\d \d\d:\d\d \S.*")
 
@@ -16,7 +16,7 @@ LINE = re.compile(r"- \d{4}-\d\d-\d\d \d\d:\d\d \S.*")
 class KillAnywhere(Case):
     starts = True  # it is killed while it starts, too
     long = True  # begins first where tests run side by side
-    ROUNDS = 200 if os.environ.get("LOOOP_LONG") == "1" else 40
+    ROUNDS = 200 if LONG else 40
     SEED = 20260102
 
     def test_kill_9_at_random_instants(self):

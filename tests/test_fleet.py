@@ -12,7 +12,7 @@ import unittest
 import unittest.mock
 
 import looop
-from tests.support import ROOT, Case, processes_with, wait_until
+from tests.support import ROOT, Case, needs_root, processes_with, wait_until
 
 
 class Fleet(Case):
@@ -253,7 +253,7 @@ class Privacy(Fleet):
         self.assertGreater(len(names), 4)
         self.assertEqual(set(names.values()), {0o600}, names)
 
-    @unittest.skipUnless(hasattr(os, "geteuid") and os.geteuid() == 0, "needs root to be another user")
+    @needs_root
     def test_another_user_is_hung_up_on(self):
         folder = os.path.join(self.home, "open")
         os.mkdir(folder)

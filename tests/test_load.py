@@ -18,12 +18,11 @@ import unittest
 from unittest import mock
 
 import looop
-from tests.support import ARCHIVE, COMMANDS, ROOT, START, Case, wait_until, which
+from tests.support import ARCHIVE, COMMANDS, LONG, ROOT, START, Case, heavy, wait_until, which
 
 with mock.patch.object(sys, "path", [os.path.join(ROOT, "bench"), *sys.path]):
     load = importlib.import_module("load")
 
-LONG = os.environ.get("LOOOP_LONG") == "1"
 LINUX = unittest.skipUnless(os.path.exists("/proc/self/io"), "the system does not tell what a process has read")
 
 SIZES = load.scaled(10) if LONG else load.Sizes(50, 6, 5, 20_000, 12 << 20, 12 << 20, 60)
@@ -114,7 +113,7 @@ class UnderLoad(unittest.TestCase):
         self.assertEqual([fact for fact in held if fact.verdict != "ok"], [])
         self.assertGreaterEqual(len(held), 7)
 
-    @unittest.skipUnless(LONG, "has a pulse beat for a minute: LOOOP_LONG=1")
+    @heavy
     def test_a_pulse(self):
         facts = list(load.pulse(self.loaded, 60.0))
         self.assertEqual([fact for fact in facts if fact.verdict == "short"], [])

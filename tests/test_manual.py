@@ -15,7 +15,7 @@ import termios
 import unittest
 
 import looop
-from tests.support import ROOT, START, Case, Terminal
+from tests.support import ROOT, START, Case, Terminal, needs, which
 
 with open(os.path.join(ROOT, "looop.py"), encoding="utf-8") as file:
     SOURCE = file.read()
@@ -614,7 +614,7 @@ class Pager(Case):
         terminal.type(b"\x03")
         self.assertIsNone(self.paged(terminal))
 
-    @unittest.skipUnless(shutil.which("less"), "less is not installed: apt install less")
+    @needs("less")
     def test_less_itself(self):
         os.symlink(shutil.which("less"), os.path.join(self.bin, "less"))
         terminal = self.terminal("help")
@@ -679,22 +679,22 @@ class ManPage(unittest.TestCase):
             looop.roff_text("Do `looop up -w`. Then wait."), ["Do \\fBlooop\\ up\\ \\-w\\fR.", "Then wait."]
         )
 
-    @unittest.skipUnless(shutil.which("mandoc"), "mandoc is not installed: apt install mandoc")
+    @needs("mandoc")
     def test_mandoc_finds_nothing_and_shows_what_can_be_copied(self):
         done = subprocess.run(["mandoc", "-T", "lint", "-W", "warning", PAGE], capture_output=True, check=False)
         self.assertEqual((done.stdout, done.stderr, done.returncode), (b"", b"", 0))
         self.shows(rendered("mandoc", "-T", "utf8", "-O", "width=80")[0])
 
-    @unittest.skipUnless(shutil.which("groff"), "groff is not installed: apt install groff")
+    @needs("groff")
     def test_groff_warns_of_nothing_and_shows_what_can_be_copied(self):
         text, warnings = rendered("groff", "-man", "-ww", "-T", "utf8", "-rLL=80n")
         self.assertEqual(warnings, "")
         self.shows(text)
 
+    @needs("man", "groff")
     @unittest.skipUnless(
-        shutil.which("man")
-        and b"--warnings" in subprocess.run(["man", "--help"], capture_output=True, check=False).stdout,
-        "no man with --warnings: apt install man-db groff",
+        which("man") and b"--warnings" in subprocess.run(["man", "--help"], capture_output=True, check=False).stdout,
+        "this man has no --warnings",
     )
     def test_man_warns_of_nothing(self):
         command = ["man", "--warnings", "-E", "UTF-8", "-l", "-Tutf8", "-Z", PAGE]

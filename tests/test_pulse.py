@@ -10,10 +10,8 @@ import time
 import unittest
 
 import looop
-from tests.support import FAKES, ROOT, alive, figure, processes_with, wait_until
+from tests.support import FAKES, LONG, ROOT, alive, figure, needs_linux, processes_with, wait_until
 from tests.test_fleet import Fleet
-
-LONG = os.environ.get("LOOOP_LONG") == "1"
 
 
 class Pulses(Fleet):
@@ -454,7 +452,7 @@ class Hardship(Pulses):
         self.assertEqual(process.wait(20), 0)
 
 
-@unittest.skipUnless(sys.platform.startswith("linux"), "it looks into /proc")
+@needs_linux
 class Paced(Pulses):
     """A pulse under a clock of its own."""
 

@@ -8,9 +8,9 @@ import unittest
 
 import looop
 from tests.figures import ROOT, promises
-from tests.support import Case, figure
+from tests.support import LONG, Case, figure
 
-DAYS = 365 if os.environ.get("LOOOP_LONG") == "1" else 6
+DAYS = 365 if LONG else 6
 LIMIT = 2.0  # USD a day
 
 

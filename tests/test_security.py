@@ -26,12 +26,9 @@ import subprocess
 import sys
 import traceback
 import tty
-import unittest
 
 import looop
-from tests.support import Case, wait_until
-
-LONG = os.environ.get("LOOOP_LONG") == "1"  # also the verbs that act, to a pipe as well as to a terminal
+from tests.support import LONG, Case, needs, needs_root, wait_until
 
 # What a text may hold to deceive whoever reads it: a title, a cleared screen, their 8-bit forms, a line drawn over
 # another, a line that is read backwards, line ends that only some know.
@@ -546,11 +543,9 @@ class Secrets(Hearing):
         self.assertNotEqual(self.leaks(), [])
         self.beat({"move": "noop"}, "noop")
 
+    @needs("git")
     def test_commits(self):
-        git = shutil.which("git")
-        if not git:
-            self.skipTest("git is not installed: apt install git")
-        os.symlink(git, os.path.join(self.bin, "git"))
+        os.symlink(shutil.which("git"), os.path.join(self.bin, "git"))
         self.profile(goals={"a": "0"})
         for secret in SECRETS.values():
             self.beat({"move": "noop", "journal": secret}, "noop")
@@ -590,7 +585,7 @@ class Secrets(Hearing):
 STRANGER = 65534
 
 
-@unittest.skipUnless(hasattr(os, "geteuid") and os.geteuid() == 0, "needs root to be another user")
+@needs_root
 class Strangers(Hearing):
     """Another user, a real one, before doors that somebody has left open."""
 

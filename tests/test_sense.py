@@ -7,7 +7,7 @@ import time
 import unittest
 
 import looop
-from tests.support import Case, processes_with, wait_until
+from tests.support import Case, needs_root, processes_with, wait_until
 
 PLUGINS = "/usr/lib/nagios/plugins"
 
@@ -204,7 +204,7 @@ class Readings(Case):
             {name: row["status"] for name, row in rows.items()}, {"open": "refused", "off": "refused", "good": "ok"}
         )
 
-    @unittest.skipUnless(os.geteuid() == 0, "needs root to give a file away")
+    @needs_root
     def test_a_sensor_of_somebody_else_is_refused(self):
         self.profile(sensors={"theirs": "echo '{}'"})
         os.chown(self.path("sensors/theirs.sh"), 65534, 65534)

@@ -11,7 +11,7 @@ import time
 import unittest
 
 import looop
-from tests.support import ROOT, Case, Terminal, wait_until
+from tests.support import ROOT, Case, Terminal, heavy, needs, wait_until
 from tests.test_fleet import Fleet
 
 ODD = 'a b%d$HOME "q" it\'s [*?] \\n'  # a folder's name
@@ -121,7 +121,7 @@ class Written(Case):
         self.assertEqual((agent["StartInterval"], agent["AbandonProcessGroup"], agent["RunAtLoad"]), (300, True, True))
         self.assertEqual(agent["StandardErrorPath"], self.path("service.log"))
 
-    @unittest.skipUnless(shutil.which("systemd-analyze"), "systemd-analyze is not on PATH")
+    @needs("systemd-analyze")
     def test_systemd_understands_its_units(self):
         profile = self.opened(LOOOP_DATA_DIR=os.path.join(self.home, ODD))
         files = looop.Systemd(profile).wanted(schedule_of(profile))
@@ -326,8 +326,9 @@ class Crontab(Scratch):
         self.assertEqual(self.json("snapshots", "sensor-key.json"), {"signal": "short"})
 
 
-@unittest.skipUnless(os.environ.get("LOOOP_LONG"), "waits for a minute to pass: LOOOP_LONG=1")
-@unittest.skipUnless(CAN_UNSHARE and shutil.which("cron"), "needs root, namespaces and cron")
+@heavy
+@needs("cron")
+@unittest.skipUnless(CAN_UNSHARE, "only root can make a mount namespace, and only on some machines")
 class RealCron(Scratch, Fleet):
     long = True
 

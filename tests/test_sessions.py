@@ -19,9 +19,8 @@ import unittest
 import unittest.mock
 
 import looop
-from tests.support import FAKES, ROOT, Case, alive, figure, processes_with, wait_until
+from tests.support import FAKES, LONG, ROOT, Case, alive, figure, needs, needs_root, processes_with, wait_until
 
-LONG = os.environ.get("LOOOP_LONG") == "1"  # the heavy variants whole
 LINUX = os.path.isdir("/proc/self")
 PLAIN = {"LOOOP_LOG_MAX_BYTES": str(64 << 20)}
 
@@ -564,7 +563,7 @@ class Ending(Sessions):
         self.assertEqual(self.ended(session).code, 1)
         self.assertIn(b"is the session that this runs in", self.output(session))
 
-    @unittest.skipUnless(shutil.which("ps"), "needs ps")
+    @needs("ps")
     def test_processes_are_found_without_proc(self):
         def known(table):
             return {pid: table[pid] for pid in (os.getpid(), os.getppid()) if pid in table}
@@ -741,7 +740,7 @@ class Output(Sessions):
         looop.send_keys(session, ["Enter"])
         self.assertEqual(self.ended(session).code, 4)
 
-    @unittest.skipUnless(LINUX and os.geteuid() == 0, "needs root to mount a small file system")
+    @needs_root
     def test_a_file_system_that_is_full_does_not_stop_the_command(self):
         os.makedirs(self.data)
         mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k,mode=700", "tmpfs", self.data],

@@ -8,7 +8,7 @@ import termios
 import unittest
 
 import looop
-from tests.support import wait_until
+from tests.support import needs, wait_until
 from tests.test_pulse import Pulses
 
 # A decider that reads its prompt as an LLM would, and is as predictable as a test needs.
@@ -42,7 +42,7 @@ echo "the tests are green on $branch" >"$LOOOP_REPORTS_DIR/ship.md"
 """
 
 
-@unittest.skipUnless(shutil.which("tmux"), "tmux is not installed")
+@needs("tmux")
 class Tmux(Pulses):
     """A person who sits in a tmux of their own."""
 

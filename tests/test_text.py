@@ -119,6 +119,11 @@ class Text(unittest.TestCase):
             with self.assertRaises(ValueError, msg=text):
                 looop.parse_json(text)
         self.assertEqual(looop.parse_json(b"\xef\xbb\xbf[1.5]"), [1.5])
+        deep = looop.JSON_DEPTH_MAX - 1
+        self.assertEqual(looop.nesting(looop.parse_json("[" * deep + "1" + "]" * deep)), looop.JSON_DEPTH_MAX)
+        for levels in (deep + 1, 5000, 200_000):  # on every Python, whatever its own parser takes
+            with self.assertRaisesRegex(ValueError, looop.TOO_DEEP):
+                looop.parse_json("[" * levels + "1" + "]" * levels)
 
     def test_fields_read_without_json_are_what_json_reads(self):
         """What json_line writes, and thousands of texts that are almost that."""

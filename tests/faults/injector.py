@@ -22,9 +22,8 @@ import time
 from typing import NamedTuple
 
 import looop
-from tests.support import Case, figure, processes_with, wait_until
+from tests.support import LONG, Case, figure, processes_with, wait_until
 
-LONG = os.environ.get("LOOOP_LONG") == "1"
 SEED = 20260102
 LINE = re.compile(r"- \d{4}-\d\d-\d\d \d\d:\d\d \S.*")
 CHANGES = "write pwrite rename link unlink mkdir rmdir ftruncate truncate mkfifo fsync open".split()

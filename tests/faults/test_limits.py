@@ -13,8 +13,8 @@ import unittest
 import looop
 from tests.faults.injector import LONG, Faults
 from tests.faults.test_kill import SHELL
+from tests.support import needs_root
 
-ROOT = os.geteuid() == 0
 NOBODY = 65534
 READING = ("status", "status --json", "ls", "ls --json", "asks", "asks --json", "why", "why now", "cost", "cost all",
            "sensor list", "claims")  # fmt: skip
@@ -57,7 +57,7 @@ class Limits(Faults):
 
 
 class FullDisks(Limits):
-    @unittest.skipUnless(ROOT, "needs root to mount a small file system")
+    @needs_root
     def test_a_file_system_that_fills_up(self):
         os.makedirs(self.data)
         mount = ["mount", "-t", "tmpfs", "-o", f"size={16 if LONG else 2}m,mode=700", "tmpfs", self.data]
@@ -115,7 +115,7 @@ class FewOfThem(Limits):
                 self.verb("resume")
                 self.goes_on()
 
-    @unittest.skipUnless(ROOT, "needs root to become somebody who may have few processes")
+    @needs_root
     def test_few_processes(self):
         self.started()
         self.goes_on()
@@ -149,7 +149,7 @@ class NotOurs(Limits):
         os.setgid(NOBODY)
         os.setuid(NOBODY)
 
-    @unittest.skipUnless(ROOT, "needs root to mount what is read-only")
+    @needs_root
     def test_a_data_dir_that_is_read_only(self):
         os.makedirs(self.data)
         mount = ["mount", "-t", "tmpfs", "-o", "size=4m,mode=700", "tmpfs", self.data]
@@ -174,7 +174,7 @@ class NotOurs(Limits):
         self.edit()
         self.assertEqual(self.verb("tick").code, 0)
 
-    @unittest.skipUnless(ROOT, "needs root to become somebody who may not read it")
+    @needs_root
     def test_what_may_not_be_read(self):
         self.started({"move": "ask", "question": "Which?"})
         self.verb("flag", "w", "x")
