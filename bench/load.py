@@ -465,6 +465,8 @@ ELSEWHERE = {
     "setup": "it asks a person, and reads no history",
     "service install": "it changes the machine; `service print` is the same without that",
     "service uninstall": "it changes the machine",
+    "sensor edit": "it opens an editor",
+    "sensor remove": "it removes one file",
     "config zsh": "as `config bash`",
     "config fish": "as `config bash`",
 }

@@ -10,7 +10,7 @@ import time
 import unittest
 
 import looop
-from tests.support import ROOT, Case, processes_with, wait_until
+from tests.support import ROOT, Case, needs, needs_linux, processes_with, wait_until
 
 OLD_HELP = (
     "Usage: claude [options]\\n  -p, --print\\n  --output-format <format>\\n  --tools <tools>\\n  --model <model>\\n"
@@ -105,7 +105,8 @@ class Here(Doctor):
         self.assertIn("in its checkout", self.found("looop")[0][1])
         self.assertIn("is another file", self.found("looop")[1][1])
 
-    @unittest.skipUnless(shutil.which("gcc") and sys.platform == "linux", "needs gcc, to make a flock that fails")
+    @needs_linux
+    @needs("gcc")
     def test_a_data_dir_without_locks(self):
         """The doctor takes the lock that every beat takes; both name what can be done."""
         source, library = os.path.join(self.home, "flock.c"), os.path.join(self.home, "flock.so")

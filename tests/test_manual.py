@@ -127,7 +127,7 @@ class Examples(Case):
     def test_a_shell_makes_of_every_example_what_its_verb_takes(self):
         record = os.path.join(self.home, "record")
         stubs = {"looop": f"printf '%s\\0' \"$@\" >>{record}; printf '\\001' >>{record}"}
-        for name in ("notify-send", "jq", "man", "pi", "grep", "ls", "editor"):
+        for name in ("notify-send", "jq", "man", "pi", "git", "grep", "ls", "editor"):
             stubs[name] = ":"
         for name, body in stubs.items():
             path = os.path.join(self.bin, name)
