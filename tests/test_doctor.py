@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 import time
-import unittest
 
 import looop
 from tests.support import ROOT, Case, needs, needs_linux, processes_with, wait_until
