@@ -14481,6 +14481,68 @@ def move_drift(profile: Profile, run: str, wake: Mapping[str, JSON], result: Map
     return drift
 
 
+def cmd_why(profile: Profile, args: dict[str, JSON]) -> int:
+    """Explain a decided beat, or what the next one would do."""
+    name, now = args["run"] or "last", time.time()
+    if not check_data_dir(profile):
+        raise Failure("why: there is no profile yet", "looop tick makes one")
+    run = "" if name == "now" else known_run(profile, name)
+    why = why_run(profile, run) if run else why_now(profile, now)
+    if args["json"]:
+        say_json(compact(why))
+        return 0
+    try:
+        shown = {**why, "capsule": profile.path(why["capsule"] or "")}
+        lines = why_lines(shown, now, Paint(profile.env, sys.stdout))
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise Failure(f"why: the capsule {run} is not what looop writes: {error!r}", f"look into runs/{run}/") from None
+    for line in lines:
+        say(line)
+    return 0
+
+
+def cmd_gate(profile: Profile, args: dict[str, JSON]) -> int:
+    """Tell whether a command of a move would run or be proposed, and why; it is not run."""
+    many = args["command"] == "-"
+    commands = text_of(sys.stdin.buffer.read()).split("\n") if many else [args["command"]]
+    commands = [command for command in commands if command.strip()]
+    if not commands:
+        raise Failure("gate: missing command", "looop gate 'git clean -fdx'", EXIT_USAGE)
+    check_data_dir(profile)
+    paint = Paint(profile.env, sys.stdout)
+    for command in commands:
+        verdict = gate_verdict(profile, command)
+        if args["json"]:
+            say_json(compact(verdict))
+            continue
+        word = paint("note" if verdict["reason"] else "good", verdict["verdict"].ljust(8))
+        why = one_line(verdict["reason"] or "")
+        told = [one_line(command, 200), why] if many else [why]
+        say(f"{word}  {': '.join(filter(None, told))}" if any(told) else verdict["verdict"])
+    return 0
+
+
+def cmd_replay(profile: Profile, args: dict[str, JSON]) -> int:
+    """Derive a run's hash, prompt and move again and compare."""
+    run = known_run(profile, args["run"])
+    try:
+        drift = replay_drift(profile, run)
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        drift = [f"the capsule is not what looop writes: {error!r}"]
+    if args["json"]:
+        say_json(compact({"run": run, "drift": drift}))
+        return EXIT_FAILED if drift else 0
+    for line in drift:
+        say(f"{Paint(profile.env, sys.stdout)('bad', '✗')} {printable(line)}")
+    if drift:
+        made = read_object(profile, run, "result.json").get("looop")
+        other = f"it was made by looop {made}, this is {VERSION}" if made != VERSION else ""
+        hint = other or "a file of the capsule was changed"
+        raise Failure(f"replay: {run}: {plural(len(drift), 'thing')} came out differently", hint)
+    say(f"{run}: hash, prompt and move come out as they were recorded")
+    return 0
+
+
 # ======================================================================================================================
 # 55. Cost
 # ======================================================================================================================
@@ -15270,68 +15332,6 @@ def cmd_approve(profile: Profile, args: dict[str, JSON]) -> int:
     say(line[2:])
     if result != "done":
         say(printable(result.rstrip("\n")))
-    return 0
-
-
-def cmd_why(profile: Profile, args: dict[str, JSON]) -> int:
-    """Explain a decided beat, or what the next one would do."""
-    name, now = args["run"] or "last", time.time()
-    if not check_data_dir(profile):
-        raise Failure("why: there is no profile yet", "looop tick makes one")
-    run = "" if name == "now" else known_run(profile, name)
-    why = why_run(profile, run) if run else why_now(profile, now)
-    if args["json"]:
-        say_json(compact(why))
-        return 0
-    try:
-        shown = {**why, "capsule": profile.path(why["capsule"] or "")}
-        lines = why_lines(shown, now, Paint(profile.env, sys.stdout))
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise Failure(f"why: the capsule {run} is not what looop writes: {error!r}", f"look into runs/{run}/") from None
-    for line in lines:
-        say(line)
-    return 0
-
-
-def cmd_gate(profile: Profile, args: dict[str, JSON]) -> int:
-    """Tell whether a command of a move would run or be proposed, and why; it is not run."""
-    many = args["command"] == "-"
-    commands = text_of(sys.stdin.buffer.read()).split("\n") if many else [args["command"]]
-    commands = [command for command in commands if command.strip()]
-    if not commands:
-        raise Failure("gate: missing command", "looop gate 'git clean -fdx'", EXIT_USAGE)
-    check_data_dir(profile)
-    paint = Paint(profile.env, sys.stdout)
-    for command in commands:
-        verdict = gate_verdict(profile, command)
-        if args["json"]:
-            say_json(compact(verdict))
-            continue
-        word = paint("note" if verdict["reason"] else "good", verdict["verdict"].ljust(8))
-        why = one_line(verdict["reason"] or "")
-        told = [one_line(command, 200), why] if many else [why]
-        say(f"{word}  {': '.join(filter(None, told))}" if any(told) else verdict["verdict"])
-    return 0
-
-
-def cmd_replay(profile: Profile, args: dict[str, JSON]) -> int:
-    """Derive a run's hash, prompt and move again and compare."""
-    run = known_run(profile, args["run"])
-    try:
-        drift = replay_drift(profile, run)
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        drift = [f"the capsule is not what looop writes: {error!r}"]
-    if args["json"]:
-        say_json(compact({"run": run, "drift": drift}))
-        return EXIT_FAILED if drift else 0
-    for line in drift:
-        say(f"{Paint(profile.env, sys.stdout)('bad', '✗')} {printable(line)}")
-    if drift:
-        made = read_object(profile, run, "result.json").get("looop")
-        other = f"it was made by looop {made}, this is {VERSION}" if made != VERSION else ""
-        hint = other or "a file of the capsule was changed"
-        raise Failure(f"replay: {run}: {plural(len(drift), 'thing')} came out differently", hint)
-    say(f"{run}: hash, prompt and move come out as they were recorded")
     return 0
 
 
