@@ -1119,9 +1119,30 @@ def say_json(text: str) -> None:
     sys.stdout.write(spelled_out(text) + "\n")
 
 
+_CALLED: list[str] = []  # what a person types for looop, and every verb, noted by `heed_name`; nothing: `looop`
+
+
+def heed_name(name: str, verbs: Iterable[str]) -> None:
+    """Note what a person types to call this looop, and the first words of its verbs."""
+    _CALLED[:] = [] if name == "looop" else [name, "|".join(verbs)]
+
+
+def typable(text: str) -> str:
+    """Return advice with each command of looop as this person types it: `looop up` may be `./looop.py up`.
+
+    It is for words of looop's own, never for what a person must see exactly, such as the bytes of a proposal.
+    """
+    if not _CALLED or "looop " not in text:
+        return text
+    import re
+
+    name, verbs = _CALLED
+    return re.sub(rf"(?<![\w./-])looop(?= (?:{verbs})\b)", lambda _: name, text)
+
+
 def complain(text: str) -> None:
     """Tell on stderr, in one paragraph behind `looop: `, what went wrong or what is being waited for."""
-    line = "looop: " + printable(text).replace("\n", "\\n")
+    line = "looop: " + printable(typable(text)).replace("\n", "\\n")
     sys.stderr.write(laid_out(line, columns_of(sys.stderr), len("looop: ")) + "\n")
 
 
@@ -12731,7 +12752,7 @@ def surface(profile: Profile, told: Mapping[str, Notice], beat: bool = True, dec
         shown = [key for key in told if beat and known.get(key) != "shown"]
         pushed = [key for key in told if key not in known]
         if shown:
-            text = profile.redacted("".join(f"{printable(told[key].text)}\n" for key in shown))
+            text = profile.redacted("".join(f"{printable(typable(told[key].text))}\n" for key in shown))
             sys.stderr.write(laid_out(f"NEEDS YOU\n{fenced(text, '  ')}", columns_of(sys.stderr)))
             sys.stderr.flush()
         if pushed:
@@ -13795,7 +13816,8 @@ def outcome_lines(outcome: Outcome, runner: Runner, paint: Paint) -> list[str]:
     price = "no cost" if runner.mode == "builtin" else price
     why = "" if said.partition("; ")[0] in journal else f"because: {one_line(said, 160)}; "
     second = f"{why}{runner.name}, {price}; {outcome.run}"
-    return [f"{head}  {without_outcome(journal, outcome.outcome)}", f"  {paint('dim', second)}"]
+    shown = typable(without_outcome(journal, outcome.outcome))
+    return [f"{head}  {shown}", f"  {paint('dim', second)}"]
 
 
 def without_outcome(line: str, outcome: str) -> str:
@@ -13954,8 +13976,8 @@ def pulse_words(pulse: Mapping[str, JSON], now: float, paint: Paint) -> str:
         return f"running, pid {pulse['pid']}{due}"
     if pulse["crashed"]:
         how = with_local_times(pulse["crashed"], now)
-        return paint("bad", f"died ({how})") + ": `looop log pulse` says why, `looop up` starts it again"
-    return "not running: `looop up` starts it, `looop tick` runs one beat"
+        return paint("bad", f"died ({how})") + typable(": `looop log pulse` says why, `looop up` starts it again")
+    return typable("not running: `looop up` starts it, `looop tick` runs one beat")
 
 
 _HEALTH_COLOURS = {"busy": "good", "done": "good", "asking": "note", "flagged": "note", "stuck": "bad", "failed": "bad"}
@@ -14006,7 +14028,7 @@ def status_lines(profile: Profile, status: Mapping[str, JSON], now: float, paint
     """Lay the status out for a person."""
     last, budget = status["last_tick"], status["budget"]
     if last is None:
-        beat = "none yet: `looop tick` runs one"
+        beat = typable("none yet: `looop tick` runs one")
     else:
         when = parse_utc(last["at"])
         glyph, colour = _OUTCOME_GLYPHS[last["outcome"]]
@@ -14020,7 +14042,7 @@ def status_lines(profile: Profile, status: Mapping[str, JSON], now: float, paint
     if status["paused"]:
         until = status["paused"]["until"]
         why = f": {one_line(status['paused']['why'])}" if status["paused"]["why"] else ""
-        end = local_moment(parse_utc(until), now) if until else "`looop resume`"
+        end = local_moment(parse_utc(until), now) if until else typable("`looop resume`")
         pulse += paint("note", f"; paused until {end}{why}")
     asked, backoff = str(status["asks"] or "none"), status["backoff"]
     if backoff["fails"] and parse_utc(backoff["until"]) > now and backoff["limit"] in (None, status["runner"]):
@@ -14060,7 +14082,7 @@ def ask_lines(profile: Profile, asks: Sequence[Mapping[str, JSON]], now: float, 
         if n is None:
             session = read_session(profile, ask["session"])
             look = "attach" if session and session.alive else "log"
-            lines.append(paint("dim", f"    looop {look} {ask['session']} · looop unflag {ask['session']}"))
+            lines.append(paint("dim", typable(f"    looop {look} {ask['session']} · looop unflag {ask['session']}")))
             continue
         body = ask.get("diff") or (f"$ {ask['command']}" if ask.get("command") else "")
         lines += [f"    {diff_painted(line, paint)}" for line in printable(body).rstrip("\n").split("\n") if body]
@@ -14076,9 +14098,8 @@ def ask_lines(profile: Profile, asks: Sequence[Mapping[str, JSON]], now: float, 
         stale = proposal_is_stale(profile, ask) if proposal else ""
         if stale:
             lines.append(f"    {paint('note', stale)}")
-        lines.append(
-            paint("dim", f"    looop approve {n} · looop reject {n} WHY" if proposal else f"    looop answer {n} TEXT")
-        )
+        verbs = f"looop approve {n} · looop reject {n} WHY" if proposal else f"looop answer {n} TEXT"
+        lines.append(paint("dim", f"    {typable(verbs)}"))
     return lines
 
 
@@ -14237,7 +14258,7 @@ def what_wakes(profile: Profile, beat: Beat, held: Verdict | None, now: float) -
         return ["the next beat decides"]
     found = []
     if held.gate != "unchanged":
-        ends = {"paused": "looop resume", "backoff": "an edit of PLAYBOOK or goals"}
+        ends = {"paused": typable("looop resume"), "backoff": "an edit of PLAYBOOK or goals"}
         if held.until:
             found.append(f"{local_moment(held.until, now)}, when {held.gate} ends")
         found.append(ends.get(held.gate, held.detail.rpartition("; ")[2]))
@@ -15357,7 +15378,7 @@ def cmd_pause(profile: Profile, args: dict[str, JSON]) -> int:
     prepare(profile)
     write_atomic(profile.path("pause.json"), pretty({"at": now, "until": until, "why": why}).encode())
     emit(profile, "paused", until=utc_text(until) if until else None, why=why)
-    say(f"paused until {local_moment(until, now)}" if until else "paused until `looop resume`")
+    say(f"paused until {local_moment(until, now)}" if until else typable("paused until `looop resume`"))
     return 0
 
 
@@ -15623,8 +15644,9 @@ def cmd_init(profile: Profile, args: dict[str, JSON]) -> int:
     if path and path != which(word, profile.env):
         say(f"program  {path}")
     if word and not path:
-        say(f"{word} is not on PATH yet: install it before the first beat, or: looop init builtin")
-    say("next: edit PLAYBOOK.md and goals/ there; `looop sensor add` shows what can be watched; `looop tick` is a beat")
+        say(typable(f"{word} is not on PATH yet: install it before the first beat, or: looop init builtin"))
+    advice = "`looop sensor add` shows what can be watched; `looop tick` is a beat"
+    say(typable(f"next: edit PLAYBOOK.md and goals/ there; {advice}"))
     return 0
 
 
@@ -15800,7 +15822,7 @@ def cmd_start_session(profile: Profile, args: dict[str, JSON]) -> int:
     )
     session = start_session(profile, start)
     words = f"{session.id} runs: `looop attach {session.id}` shows it, {profile.setting('detach_key')} leaves it"
-    return show_session(profile, args, session.id, words)
+    return show_session(profile, args, session.id, typable(words))
 
 
 def cmd_ls(profile: Profile, args: dict[str, JSON]) -> int:
@@ -15871,7 +15893,7 @@ def cmd_up(profile: Profile, args: dict[str, JSON]) -> int:
     else:
         verb = "runs already" if already else "runs"
         say(f"the pulse {verb} (pid {pid}): a beat every {duration_text(interval)}, and whenever something changes")
-        say("`looop watch pulse` shows it, `looop status` says how things are, `looop down` ends it")
+        say(typable("`looop watch pulse` shows it, `looop status` says how things are, `looop down` ends it"))
     sys.stdout.flush()
     return watch_pulse(profile, bool(args["json"])) if args["watch"] else 0
 
@@ -15894,7 +15916,7 @@ def cmd_down(profile: Profile, args: dict[str, JSON]) -> int:
     for what, names in (("ended", killed), ("still running", left)):
         if names:
             yours = " (yours: `looop kill ID` ends one)" if what != "ended" and args["workers"] else ""
-            say(f"{what}: {', '.join(names)}{yours}")
+            say(f"{what}: {', '.join(names)}{typable(yours)}")
     return 0
 
 
@@ -16811,7 +16833,8 @@ def list_gallery(profile: Profile, as_json: bool | None) -> int:
         say(f"{paint('good', gallery_synopsis(kind))}\n    {sensor.line}")
         for line in aligned([(f"    {paint('dim', one.name)}", one.line) for one in sensor.parameters]):
             say(line)
-    say("\nlooop sensor add KIND … tries one and writes it into sensors/; it is a plain script, yours to edit.")
+    more = "looop sensor add KIND … tries one and writes it into sensors/; it is a plain script, yours to edit."
+    say(f"\n{typable(more)}")
     return 0
 
 
@@ -17398,9 +17421,9 @@ def cmd_setup(profile: Profile, args: dict[str, JSON]) -> int:
 
 def farewell_text(profile: Profile) -> str:
     """Return what an interview ends with: what to do next, as things are."""
-    up = ("  looop up", "beats in the background, from now on")
-    watch = ("  looop watch pulse", "the loop at work")
-    rows = [("  looop status", "what it saw, and what waits for you"), watch if pulse_pid(profile) else up]
+    up = (typable("  looop up"), "beats in the background, from now on")
+    watch = (typable("  looop watch pulse"), "the loop at work")
+    rows = [(typable("  looop status"), "what it saw, and what waits for you"), watch if pulse_pid(profile) else up]
     return _FAREWELL.replace("{{next}}", "\n".join(aligned(rows)))
 
 
@@ -18679,10 +18702,10 @@ def cmd_service_status(profile: Profile, args: dict[str, JSON]) -> int:
         rows.append((row["kind"], f"{states[row['active']]}, as {row['name']}, {every}{following}"))
         rows += [("command", " ".join(map(one_line, row["command"])))] if row["command"] else []
     if not rows:
-        rows.append(("service", "none: `looop service install` has the beat run by itself"))
+        rows.append(("service", typable("none: `looop service install` has the beat run by itself")))
     for kind, paths in status["elsewhere"].items():
         words = f"for a machine that has {kind}; `looop service uninstall {kind}` removes it"
-        rows += [("elsewhere", f"{path}, {words}") for path in paths]
+        rows += [("elsewhere", f"{path}, {typable(words)}") for path in paths]
     if status["last"]:
         when = parse_utc(status["last"])
         rows.append(("last beat", f"{local_moment(when, now)}, {duration_text(now - when)} ago"))
@@ -18690,7 +18713,7 @@ def cmd_service_status(profile: Profile, args: dict[str, JSON]) -> int:
     for line in aligned([(paint("dim", name), text) for name, text in rows]):
         say(line)
     for warning in status["warnings"]:
-        say(f"{paint('bad', '!')} {printable(warning)}")
+        say(f"{paint('bad', '!')} {printable(typable(warning))}")
     return 0
 
 
@@ -19262,9 +19285,9 @@ def cmd_doctor(profile: Profile, args: dict[str, JSON]) -> int:
             if args["json"]:
                 continue
             glyph, colour = _FINDING_GLYPHS[finding.status]
-            say(f"{paint(colour, glyph)} {paint('dim', name.ljust(width))}  {printable(finding.text)}")
+            say(f"{paint(colour, glyph)} {paint('dim', name.ljust(width))}  {printable(typable(finding.text))}")
             if finding.remedy:
-                say(f"  {' ' * width}  {paint('dim', printable(finding.remedy))}")
+                say(f"  {' ' * width}  {paint('dim', printable(typable(finding.remedy)))}")
             sys.stdout.flush()
     if args["json"]:
         say_json(canonical([{"check": name, **finding.__dict__} for name, finding in found]))
@@ -21477,6 +21500,8 @@ def dispatch(profile: Profile, words: list[str]) -> int:
     args = parse_args(verb, rest)
     if verb.person and verb.person(args):
         require_person(profile, verb.name)
+    if verb.name == "watch" or args.get("watch") or args.get("follow"):
+        return look_on(verb, profile, args)
     if verb.shows:
         profile.problems = []
     if not (verb.moves and profile.env.get("LOOOP_RUN_ID")):
@@ -21494,6 +21519,16 @@ def dispatch(profile: Profile, words: list[str]) -> int:
         raise
 
 
+def look_on(verb: Verb, profile: Profile, args: dict[str, JSON]) -> int:
+    """Run a verb that follows something: Ctrl-C is how a person leaves it, and nothing is said about it."""
+    try:
+        return verb.run(profile, args)
+    except KeyboardInterrupt:
+        if sys.stderr.isatty():
+            sys.stderr.write("\n")  # behind the ^C
+        return EXIT_INTERRUPTED
+
+
 def show_home(profile: Profile) -> int:
     """Show how things are, and the next three steps."""
     profile.problems = []
@@ -21503,7 +21538,7 @@ def show_home(profile: Profile) -> int:
         say(line)
     say("\nnext:")
     for line in aligned(
-        [(f"  {paint('bold', command)}", what) for command, what in next_steps(status, is_timed(profile))]
+        [(f"  {paint('bold', typable(command))}", what) for command, what in next_steps(status, is_timed(profile))]
     ):
         say(line)
     return 0
@@ -21538,11 +21573,37 @@ def take_move(profile: Profile, verb: str, words: Sequence[str], session: JSON) 
     return slot
 
 
+def is_called_looop(profile: Profile) -> bool:
+    """Tell whether `looop` is this program on the caller's PATH."""
+    found = which("looop", profile.given)
+    return bool(found) and any(same_file(found, path) for path in (profile.self_path, installed_script(found)))
+
+
+def same_file(one: str, other: str) -> bool:
+    """Tell whether two paths lead to one file."""
+    try:
+        return os.path.samefile(one, other)
+    except OSError:
+        return False
+
+
+def typed_name(profile: Profile, word: str) -> str:
+    """Return what calls this program from where the person is, as a shell reads it; `word`: argv[0]."""
+    path, name = profile.self_path, os.path.basename(word)
+    found = same_file(which(name, profile.given), path)
+    word = name if found else word if same_file(word, path) else path  # the last: `python3 -m looop` and the like
+    plain = all(char.isalnum() or char in "_./+-@%" for char in word)
+    shown = word if plain else quoted(word)
+    return shown if found or ("/" in word and os.access(word, os.X_OK)) else f"python3 {shown}"
+
+
 def guarded(env: Mapping[str, str], words: list[str]) -> int:
     """Run a verb and turn what a person can meet into one line and an exit code."""
     heed_columns(env)
     try:
         profile = open_profile(env, __file__)
+        if not is_called_looop(profile):
+            heed_name(typed_name(profile, sys.argv[0]), sorted({verb.name.split()[0] for verb in VERBS}))
         profile.take_env_file()
         code = dispatch(profile, words)
         sys.stdout.flush()

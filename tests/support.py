@@ -321,6 +321,7 @@ class Farm:
                 code = START.replace("{!r}", repr(ROOT), 1).replace("{!r}", "__file__").replace("; ", "\n")
                 file.write(f"#!{sys.executable} -SI\n{code}\n")
         os.chmod(launcher, 0o700)
+        os.symlink("looop-here", os.path.join(path, "looop"))  # what advice names
         os.utime(launcher, (LONG_AGO, LONG_AGO))
         os.utime(path, (LONG_AGO, LONG_AGO))  # any change of what is in it will show, however soon it comes
         self.marks = self.looks(path)
@@ -354,6 +355,7 @@ class Case(unittest.TestCase):
     """A test with a HOME, a PATH and a data dir of its own."""
 
     git = False  # whether git is on its PATH; it is skipped where there is none
+    named = True  # whether `looop` on the PATH is the looop that is tested, so that advice is `looop …`
     drifting = False  # whether the test changes capsules on purpose
     starts = False  # whether each verb starts a Python for itself, where a fork of a starter would do: tests/starts.py
 
@@ -379,6 +381,8 @@ class Case(unittest.TestCase):
         self.bin = os.path.join(self.home, "bin")
         farm = farm_of(os.getpid(), self.git)
         farm.lend(self.bin)
+        if not self.named:
+            os.unlink(os.path.join(self.bin, "looop"))
         self.addCleanup(farm.take_back, self.bin)
         self.addCleanup(self.end_sessions)
         self.interpreter = os.path.join(self.bin, "python3") if ARCHIVE else sys.executable  # what looop runs in

@@ -173,6 +173,7 @@ class Pieces(unittest.TestCase):
 class Built(Case):
     """What is built for the Python that runs this."""
 
+    named = False
     long = True
 
     @classmethod

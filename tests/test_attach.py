@@ -858,6 +858,7 @@ class InTmux(AttachCase):
         tmux.start(80, 24, "PS1='p> ' exec bash --norc --noprofile")
         wait_until(lambda: "p>" in tmux.text(), "a prompt")
         start = os.path.join(self.home, "bin", "looop")
+        os.unlink(start)
         with open(start, "w") as file:
             file.write(f'#!/bin/sh\nexec {sys.executable} -SI {os.path.abspath(looop.__file__)} "$@"\n')
         os.chmod(start, 0o755)

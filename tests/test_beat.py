@@ -37,6 +37,7 @@ class Newcomer(Case):
         self.assertEqual(code, 0, err)
         self.assertIn("acted", out)
         self.assertIn("NEEDS YOU\n  setup is flagged", err)
+        self.assertIn("`./looop.py attach setup`", out)
         self.assertIn("the built-in decider ran", err)
         self.assertIn("git is not on PATH", err)
         self.assertEqual(len(self.journal()), 1)
@@ -44,6 +45,7 @@ class Newcomer(Case):
         self.assertIn("setup", self.journal()[0])
         code, out, err = self.run_it("tick")
         self.assertEqual((code, out, err), (0, "", ""))
+        self.assertIn("\n  ./looop.py up  ", self.run_it()[1])
         self.assertEqual(len(self.journal()), 1)
         self.assertFalse(os.path.exists(self.path(".git")))
         self.assertEqual(self.ledger(), [])
@@ -53,6 +55,7 @@ class Newcomer(Case):
     def test_every_way_to_start_it(self):
         python = os.path.join(self.bin, "python3")
         link = os.path.join(self.bin, "looop")
+        os.unlink(link)
         os.symlink(os.path.join(self.clone, "looop.py"), link)
         for command, cwd in (
             ([python, "looop.py", "version"], self.clone),

@@ -2,12 +2,13 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import unittest
 
 import looop
-from tests.support import CAPTURED, Case, wait_until
+from tests.support import CAPTURED, ROOT, Case, wait_until
 
 
 class Usage(Case):
@@ -86,6 +87,52 @@ class Usage(Case):
             args = looop.parse_args(verb, words.split())
             self.assertEqual((args["wait"], args["json"]), (wait, as_json), words)
         self.refuse(["asks", "--wait", "soon"], "'soon' is no duration")
+
+    def test_leaving_what_one_looks_at_is_no_interruption(self):
+        self.profile()
+        self.looop("start-session", "box", "--command", "echo here; exec sleep 60")
+        for words in (("ls", "-w"), ("log", "box", "-f"), ("watch", "box")):
+            process = self.start(*words)
+            process.stdout.read(1)
+            process.send_signal(signal.SIGINT)
+            self.assertIn((process.wait(20), process.stderr.read()), ((130, b""), (0, b"")), words)
+
+    def test_advice_names_the_command_as_it_was_typed(self):
+        folder = os.path.join(self.home, "a b")
+        os.mkdir(folder)
+        path = os.path.join(folder, "looop.py")
+        shutil.copy(os.path.join(ROOT, "looop.py"), path)
+        python = os.path.join(self.bin, "python3")
+        os.unlink(os.path.join(self.bin, "looop"))
+
+        def advice(*command, mode=0o700, cwd=self.home, **env):
+            os.chmod(path, mode)
+            done = subprocess.run(
+                [*command, "attach", "x"], env={**self.env, **env}, cwd=cwd, capture_output=True, check=False
+            )
+            return done.stderr.decode().strip().rpartition(": ")[2]
+
+        for shown, *command in (
+            (f"'{path}' ls", path),
+            ("./looop.py ls", "./looop.py"),
+            ("python3 looop.py ls", python, "looop.py"),
+            (f"'{path}' ls", python, "-m", "looop"),
+        ):
+            self.assertIn(shown, advice(*command, cwd=folder))
+        self.assertIn(f"python3 '{path}' ls", advice(python, path, mode=0o600))
+        for name in ("looop-dev", "looop"):
+            os.symlink(path, os.path.join(self.bin, name))
+            self.assertIn(f"`{name} ls", "`" + advice(os.path.join(self.bin, name)).lstrip("`"))
+
+    def test_advice_changes_nothing_but_commands(self):
+        looop.heed_name("./looop.py", ["ls", "up"])
+        self.addCleanup(looop.heed_name, "looop", [])
+        for text, wanted in (
+            ("`looop ls -a` lists them", "`./looop.py ls -a` lists them"),
+            ("looop up, or looop ls", "./looop.py up, or ./looop.py ls"),
+            ("what looop does; looop upsets; ~/looop ls; an old-looop ls", None),
+        ):
+            self.assertEqual(looop.typable(text), wanted or text)
 
     def test_version(self):
         self.assertEqual(self.looop("version"), f"looop {looop.VERSION}\n")

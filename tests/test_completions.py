@@ -242,7 +242,6 @@ class Profiled(Case):
                 self.write(f"{folder}/{name}{end}", "{}")
             for folder in ("sessions/" + name, f"runs/tick-+{name}"):
                 os.mkdir(self.path(folder), 0o700)
-        os.symlink(self.launcher, os.path.join(self.bin, "looop"))
         os.makedirs(os.path.join(self.home, "records"))
         os.makedirs(os.path.join(self.home, "other"))
         lies = " ".join(looop.quoted(name) for name in HOSTILE if "\n" not in name)
@@ -499,7 +498,6 @@ class Bash(Driven):
     def test_words_may_be_cut_otherwise(self):
         self.profile(goals={"ship-v2": "x\n"})
         self.runner("true")
-        os.symlink(self.launcher, os.path.join(self.bin, "looop"))
         self.write("recording.bin", "")
         terminal = self.shell("set -o posix; COMP_WORDBREAKS=${COMP_WORDBREAKS//[=:]/}")
         for line, words in (

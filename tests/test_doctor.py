@@ -18,6 +18,8 @@ HELP = OLD_HELP + "  --no-session-persistence  keep no session\\n"
 
 
 class Doctor(Case):
+    named = False
+
     def opened(self, **env):
         profile = looop.open_profile({**self.env, **env}, os.path.join(ROOT, "looop.py"))
         profile.take_env_file()

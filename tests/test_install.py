@@ -146,6 +146,8 @@ def files(folder):
 class Installer(Case):
     """A home whose name needs quoting, a PATH without any looop, a web server."""
 
+    named = False
+
     def setUp(self):
         super().setUp()
         for tool in TOOLS:

@@ -80,6 +80,7 @@ class Metadata(unittest.TestCase):
 class Way(Case):
     """One way of having looop: `program` is what a person calls."""
 
+    named = False
     program = ""
 
     def command(self, *words):

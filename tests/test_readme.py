@@ -258,7 +258,6 @@ class Typed(Case):
         self.cwd = os.path.join(self.home, "checkout")  # a person is there, or where they went last
         os.mkdir(self.cwd)
         os.symlink(os.path.join(ROOT, "looop.py"), os.path.join(self.cwd, "looop.py"))
-        os.symlink(self.launcher, os.path.join(self.bin, "looop"))
         for tool in ("df", "awk"):  # for a sensor of the gallery
             os.symlink(shutil.which(tool), os.path.join(self.bin, tool))
         self.env["PATH"] = f"{self.home}/.local/bin:{self.bin}"
