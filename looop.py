@@ -11813,6 +11813,12 @@ def program_of(runner: Runner) -> str:
     return next(iter(tick_words(runner)), "")
 
 
+def found_elsewhere(profile: Profile, runner: Runner) -> bool:
+    """Tell whether a runner's program is found, but not on PATH: where its installer has put it."""
+    word = program_of(runner)
+    return bool(word and profile.which(word)) and not which(word, profile.env)
+
+
 def require_runner(profile: Profile, runner: Runner) -> None:
     """Raise Failure when a runner's command is neither on PATH nor where installers put programs."""
     word = program_of(runner)
@@ -15640,10 +15646,9 @@ def cmd_init(profile: Profile, args: dict[str, JSON]) -> int:
     say(f"runner   {name}" + (f", which is {found.name} here" if found.name != name else ""))
     say(f"config   {profile.config_path}")
     say(f"profile  {profile.data}")
-    path = profile.which(word) if word else ""
-    if path and path != which(word, profile.env):
-        say(f"program  {path}")
-    if word and not path:
+    if found_elsewhere(profile, found):
+        say(f"program  {profile.which(word)}")
+    if word and not profile.which(word):
         say(typable(f"{word} is not on PATH yet: install it before the first beat, or: looop init builtin"))
     advice = "`looop sensor add` shows what can be watched; `looop tick` is a beat"
     say(typable(f"next: edit PLAYBOOK.md and goals/ there; {advice}"))
@@ -15705,10 +15710,9 @@ def cmd_config_show(profile: Profile, args: dict[str, JSON]) -> int:
     }
     sys.stdout.write(pretty(merged))
     runner = profile.runner()
-    word = program_of(runner)
-    path = profile.which(word) if word else ""
-    if path and path != which(word, profile.env):
-        complain(f"runner {runner.name}: {word} is not on PATH; {printable(path)} is used")
+    if found_elsewhere(profile, runner):
+        word = program_of(runner)
+        complain(f"runner {runner.name}: {word} is not on PATH; {profile.which(word)} is used")
     return 0
 
 
