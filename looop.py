@@ -11955,7 +11955,8 @@ def limit_reset(metered: Metered, stderr: str, now: float) -> float | None:
 
     reset, flags = metered.reset, re.IGNORECASE | re.ASCII
     message = " ".join(f"{metered.error} {stderr}".split())
-    if reset is None and re.search(r"limit|quota|capacity|exhausted|too many requests|\b429\b", message, flags):
+    about = r"limit|quota|capacity|exhausted|too many requests|\b429\b|try again (?:at|in)\b"  # no "reset at"
+    if reset is None and re.search(about, message, flags):
         for form in _RESET_FORMS:
             for match in re.finditer(form, message, flags):
                 parts = {name: value for name, value in match.groupdict().items() if value is not None}

@@ -397,6 +397,7 @@ ROWS = (
     Row("cost week --by runner", "listed", why="the rows and the events of a week are added up"),
     Row("cost month --by day", "listed", why="those of a month are"),
     Row("cost all", "whole", rss=20, why="every row is added up, every event looked at"),
+    Row("cost all --rows", "whole", rss=20, why="every row is printed"),
     Row("why"),
     Row("why now", "listed", why=GOALS),
     Row("replay last"),

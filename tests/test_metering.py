@@ -154,6 +154,7 @@ class Limits(unittest.TestCase):
                 109.13,
             ),
             ("429: Please retry in 90s", 1.5),
+            ("Overloaded: please try again in 20 min", 20),
             ("rate limit: try again in 3 hours, 12 minutes and 30 seconds", 192.5),
         ):
             self.assertEqual(self.reset(error), minutes, error)
