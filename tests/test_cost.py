@@ -180,7 +180,7 @@ class Cost(Case):
         told = self.cost()
         self.assertEqual((told["skipped_beats"], told["saved_estimate_usd"]), (4, 4.0))
         self.assertIn(
-            "4 beats skipped, nothing had changed; at the price of a decide they would have cost about $4.00",
+            "4 beats skipped, nothing had changed; at the price of a decision they would have cost about $4.00",
             self.looop("cost"),
         )
 
