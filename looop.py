@@ -15290,8 +15290,7 @@ def tell_outcome(profile: Profile, args: Mapping[str, JSON], outcome: Outcome) -
         runner = profile.runner(args["runner"] or "") if outcome.run else BUILTIN
         if outcome.run and runner is BUILTIN and not args["runner"] and profile.setting("runner") == "auto":
             complain("no pi and no claude on PATH: the built-in decider ran (no LLM, no cost)")
-        for line in outcome_lines(outcome, runner, Paint(profile.env, sys.stdout)):
-            say(line)
+        say("\n".join(outcome_lines(outcome, runner, Paint(profile.env, sys.stdout))))
     return EXIT_FAILED if outcome.outcome == "failed" else 0
 
 
@@ -15312,8 +15311,7 @@ def cmd_asks(profile: Profile, args: dict[str, JSON]) -> int:
     elif not asks:
         say("nothing is asked")
     else:
-        for line in ask_lines(profile, asks, time.time(), Paint(profile.env, sys.stdout)):
-            say(line)
+        say("\n".join(ask_lines(profile, asks, time.time(), Paint(profile.env, sys.stdout))))
     return 0
 
 
@@ -15407,8 +15405,7 @@ def cmd_status(profile: Profile, args: dict[str, JSON]) -> int:
     if args["json"]:
         say_json(compact(status))
     else:
-        for line in status_lines(profile, status, now, Paint(profile.env, sys.stdout)):
-            say(line)
+        say("\n".join(status_lines(profile, status, now, Paint(profile.env, sys.stdout))))
     return 0
 
 
@@ -15424,8 +15421,7 @@ def cmd_sensor_list(profile: Profile, args: dict[str, JSON]) -> int:
             f"any executable script that prints one JSON object can be put into {profile.path('sensors')}"
         )
     else:
-        for line in sensor_table(rows, time.time(), Paint(profile.env, sys.stdout)):
-            say(line)
+        say("\n".join(sensor_table(rows, time.time(), Paint(profile.env, sys.stdout))))
     return 0
 
 
@@ -15513,8 +15509,7 @@ def show_tried(profile: Profile, row: Mapping[str, JSON], value: JSON, as_json: 
     if as_json:
         say_json(compact(row))
         return
-    for line in tried_lines(row, value, Paint(profile.env, sys.stdout)):
-        say(line)
+    say("\n".join(tried_lines(row, value, Paint(profile.env, sys.stdout))))
 
 
 def tried_lines(row: Mapping[str, JSON], value: JSON, paint: Paint) -> list[str]:
@@ -15565,8 +15560,7 @@ def cmd_cost(profile: Profile, args: dict[str, JSON]) -> int:
     if args["json"]:
         say_json(compact(summary))
         return 0
-    for line in cost_lines(summary, by, sys.stdout.isatty(), Paint(profile.env, sys.stdout)):
-        say(line)
+    say("\n".join(cost_lines(summary, by, sys.stdout.isatty(), Paint(profile.env, sys.stdout))))
     return 0
 
 
@@ -16380,7 +16374,7 @@ SESSION_VERBS: tuple[Verb, ...] = (
         "start-session",
         cmd_start_session,
         "Sessions",
-        "start a worker, or any command, in a terminal that lives on its own",
+        "start a worker, or any command, in a detached terminal",
         args=(
             Argument("id", "its name from now on: letters, digits, `.`, `_`, `-`"),
             Argument("prompt", "what the worker is to do; `-` reads it from stdin", "?"),
@@ -16428,7 +16422,7 @@ SESSION_VERBS: tuple[Verb, ...] = (
         "attach",
         cmd_attach,
         "Sessions",
-        "lend your terminal to a session; C-\\ C-\\, or the setting `detach_key`, takes it back",
+        "attach your terminal to a session; C-\\ C-\\ leaves it",
         args=(Argument("id", f"{_WHICH}; without it: the one that runs", "?", "worker-alive"),),
         options=(Option("--read-only", "look, do not type; q leaves"),),
         more=(
@@ -16445,7 +16439,7 @@ SESSION_VERBS: tuple[Verb, ...] = (
         "detach",
         cmd_detach,
         "Sessions",
-        "make everybody leave who is attached to a session",
+        "detach everybody from a session",
         args=(Argument("id", _WHICH, kind="session-alive"),),
         examples=(("looop detach fix-ci", ""), ("looop detach box", "its size is free again")),
         exits="0 done; 1 there is no such session, or it has ended",
@@ -16631,7 +16625,7 @@ SESSION_VERBS: tuple[Verb, ...] = (
         "kill",
         cmd_kill,
         "Sessions",
-        "end a session with everything that it has started",
+        "end a session and everything that it has started",
         args=(Argument("id", _WHICH, kind="worker-lasting"),),  # of a lost one too, what it has left
         options=(_JSON,),
         more="HUP, TERM after 0.5 s, KILL after 2 s more; what left its group too (on Linux). Its log and screen stay.",
@@ -16643,7 +16637,7 @@ SESSION_VERBS: tuple[Verb, ...] = (
         "flag",
         cmd_flag,
         "Sessions",
-        "put a flag up on a session: it needs a person",
+        "flag a session: it needs a person",
         args=(_WORKER, Argument("message", "why", "*")),
         examples=(("looop flag fix-ci which branch?", ""), ("looop flag fix-ci", "")),
         exits="0 done; 1 there is no such session",
@@ -16653,7 +16647,7 @@ SESSION_VERBS: tuple[Verb, ...] = (
         "unflag",
         cmd_unflag,
         "Sessions",
-        "take a session's flag down",
+        "lower a session's flag",
         args=(Argument("id", _WHICH, kind="worker-flagged"),),
         examples=(("looop unflag fix-ci", ""), ("looop unflag box", "")),
         exits="0 done; 1 there is no such session",
@@ -16686,7 +16680,7 @@ SESSION_VERBS: tuple[Verb, ...] = (
         "claim",
         cmd_claim,
         "Workers",
-        "say that a session works on something, so that no other does",
+        "claim something for a session: no other works on it",
         args=(Argument("name", "of the work: letters, digits, `.`, `_`, `-`"),),
         options=(
             Option("--ttl", "let go after; 0: when the session ends", "DUR", "seconds"),
@@ -19627,7 +19621,7 @@ LOOP_VERBS: tuple[Verb, ...] = (
         "up",
         cmd_up,
         "The beat",
-        "start the pulse: beats in the background, until `looop down`",
+        "start the pulse: beats in the background",
         options=(Option("--watch", "and follow it", short="-w"), _JSON),
         more=(
             "Beats every `interval`, and at once when you answer, a worker's state or flag changes, or PLAYBOOK, a "
@@ -19756,7 +19750,7 @@ LOOP_VERBS: tuple[Verb, ...] = (
         "asks",
         cmd_asks,
         "People",
-        "list what the loop asks of you",
+        "list what waits for your answer",
         args=(Argument("n", "the number of one ask: show that alone", "?", "ask"),),
         options=(
             Option("--wait", "wait until something is asked, no longer than DUR", "DUR", "seconds", bare="0"),
@@ -19826,7 +19820,7 @@ LOOP_VERBS: tuple[Verb, ...] = (
         "why",
         cmd_why,
         "Looking",
-        "explain why a beat did what it did, or what the next one would do",
+        "explain the last beat, an earlier one, or the next",
         args=(
             Argument(
                 "run",
@@ -19915,7 +19909,7 @@ LOOP_VERBS: tuple[Verb, ...] = (
         "doctor",
         cmd_doctor,
         "Looking",
-        "examine what a beat needs, here and from where a scheduler starts it",
+        "check what a beat needs, here and under a scheduler",
         options=(Option("--ask", "make a real call of the runner, too (paid)"), _JSON),
         more="Writes nothing. It has runners that looop knows tell their version and their options, and git and tmux.",
         examples=(
@@ -19929,7 +19923,7 @@ LOOP_VERBS: tuple[Verb, ...] = (
         "cost",
         cmd_cost,
         "Looking",
-        "add up what was spent, and what was not",
+        "show spend and estimated savings",
         args=(
             Argument(
                 "scope", "today (it is the default), week (7 days), month (30 days) or all", "?", choices=COST_SCOPES
@@ -19990,7 +19984,7 @@ LOOP_VERBS: tuple[Verb, ...] = (
         "sensor add",
         cmd_sensor_add,
         "Setting up",
-        "try a sensor of the gallery and add it; alone: list the gallery",
+        "try a sensor of the gallery and add it, or list them",
         args=(
             Argument("kind", "what to watch", "?", "gallery"),
             Argument("argument", "what the kind takes", "*", "file"),
@@ -20014,7 +20008,7 @@ LOOP_VERBS: tuple[Verb, ...] = (
         "sensor edit",
         cmd_sensor_edit,
         "Setting up",
-        "open a sensor in your editor ($VISUAL, $EDITOR), then run it once",
+        "open a sensor in your editor, then run it once",
         args=(Argument("name", "the sensor's file name without .sh", kind="sensor"),),
         examples=(("looop sensor edit ci", "edit sensors/ci.sh"), ("EDITOR=nano looop sensor edit ci", "with nano")),
         exits="0 it gives a reading; 1 it does not, or there is no such sensor; 2 usage, or stdin is no terminal",
@@ -20048,7 +20042,7 @@ LOOP_VERBS: tuple[Verb, ...] = (
         "init",
         cmd_init,
         "Setting up",
-        "choose the runner, write it into the config, seed the profile",
+        "choose the runner, write the config, make the profile",
         args=(
             Argument("runner", "its name, auto or builtin; asked for when it is left out", "?", "runner", ("auto",)),
         ),
@@ -20068,7 +20062,7 @@ LOOP_VERBS: tuple[Verb, ...] = (
         "config show",
         cmd_config_show,
         "Setting up",
-        "print the merged config: environment over file over defaults",
+        "print the merged config: defaults, file, environment",
         examples=(("looop config show", "all of it"), ("looop config show | jq .runners.pi", "one runner")),
         exits="0 done; 1 the config is wrong",
     ),
@@ -20406,37 +20400,34 @@ def manual_text(verbs: Sequence[Verb], width: int = PAGE_WIDTH) -> str:
         for number, block in enumerate(blocks):
             lines += [*([""] if number else []), *plain_block(block, width)]
     lines += ["", "VERBS", *filled_lines(pieces_of(_VERBS_SAID), width, "  ", "  ")]
-    room = max(len(verb.name) for verb in verbs)
-    for group, members in by_group(verbs).items():
-        lines += ["", f"  {group}:"]
-        lines += plain_rows([(verb.name.ljust(room), verb.line) for verb in members], width, "    ")
+    lines += verb_rows(verbs, width, "  ")
     return "\n".join([*lines, ""])
 
 
 _VERBS_SAID = "`looop help VERB`, or `looop VERB --help`, shows one whole. Options stand anywhere; `--` ends them."
 
 
-def overview(verbs: Sequence[Verb]) -> str:
-    """Write the verbs by group on one screen, but for the hidden ones (`_pulse`)."""
-    lines = ["looop: a control loop for your work: sense, diff, decide one move, act, log.", ""]
+def verb_rows(verbs: Sequence[Verb], width: int, indent: str) -> list[str]:
+    """Write verbs by group, a line for each."""
+    room = max(len(verb.name) for verb in verbs)
+    lines = []
     for group, members in by_group(verbs).items():
-        found: dict[str, list[str]] = {}  # what follows the first word
-        for verb in members:
-            first, _, action = verb.name.partition(" ")
-            if not first.startswith("_"):
-                found.setdefault(first, []).append(action)
-        words = []
-        for first, actions in found.items():
-            choice = "|".join(filter(None, actions))
-            words.append(f"{first} [{choice}]" if choice and "" in actions else f"{first} {choice}".rstrip())
-        lines += filled_lines([f"{word} " for word in words], PAGE_WIDTH, f"{group:13}", " " * 13) if words else []
+        lines += ["", f"{indent}{group}:"]
+        lines += plain_rows([(verb.name.ljust(room), verb.line) for verb in members], width, f"{indent}  ")
+    return lines
+
+
+def overview(verbs: Sequence[Verb], width: int = PAGE_WIDTH) -> str:
+    """Write what looop is, a line for each verb but the hidden ones (`_pulse`), and where more is told."""
+    shown = [verb for verb in verbs if not verb.name.startswith("_")]
     rows = [
         ("looop", "how things are, and the next three steps"),
         ("looop help", "the manual: the whole design on a few screens"),
         ("looop help VERB", "what a verb takes, examples, exit codes; or: looop VERB --help"),
         ("looop up", "begin: beats in the background"),
     ]
-    return "\n".join([*lines, "", *plain_rows(rows, PAGE_WIDTH, ""), ""])
+    head = filled_lines("looop: a control loop for your work: sense, diff, decide one move, act, log.".split(), width)
+    return "\n".join([*head, *verb_rows(shown, width, ""), "", *plain_rows(rows, width, ""), ""])
 
 
 # --- the man page
@@ -21498,7 +21489,7 @@ def dispatch(profile: Profile, words: list[str]) -> int:
     verb, rest = find_verb(words)
     if asks_help(verb.options if verb else (), rest):
         named = verb.name.split() if verb else [word for word in rest if not word.startswith("-")]
-        show_text(profile, page_of(named, page_width()) if named else overview(VERBS))
+        show_text(profile, page_of(named, page_width()) if named else overview(VERBS, page_width()))
         return 0
     if verb is None:
         raise unknown_verb(words)

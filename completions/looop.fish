@@ -225,26 +225,26 @@ function __looop_list
     switch $argv[1]
         case 'verb'
             printf '%s\t%s\n' \
-                'up' 'start the pulse: beats in the background, until `looop down`' \
+                'up' 'start the pulse: beats in the background' \
                 'down' 'end the pulse; a beat in progress is undone' \
                 'tick' 'run one beat: sense, diff, decide one move, act, log' \
                 'run' 'force one move for a goal, now' \
                 'goals' 'list the goals: what each waits for, when it was served last, what it cost' \
                 'goal' 'add, edit, done, show' \
-                'asks' 'list what the loop asks of you' \
+                'asks' 'list what waits for your answer' \
                 'answer' 'answer a question' \
                 'approve' 'do what a proposal says, now and once' \
                 'reject' 'refuse a proposal; the decider is told why' \
-                'why' 'explain why a beat did what it did, or what the next one would do' \
+                'why' 'explain the last beat, an earlier one, or the next' \
                 'history' 'list the last moves, newest first: when, why, what, the cost, the run' \
                 'gate' 'tell whether a shell move of a command would run or wait for your yes; it is not run' \
                 'replay' 'derive a run\'s hash, prompt and move again, and compare' \
                 'pause' 'stop deciding and acting for a while; sensing goes on' \
                 'resume' 'end a pause' \
-                'start-session' 'start a worker, or any command, in a terminal that lives on its own' \
+                'start-session' 'start a worker, or any command, in a detached terminal' \
                 'ls' 'list the sessions: the living, then those that ended last' \
-                'attach' 'lend your terminal to a session; C-\\ C-\\, or the setting `detach_key`, takes it back' \
-                'detach' 'make everybody leave who is attached to a session' \
+                'attach' 'attach your terminal to a session; C-\\ C-\\ leaves it' \
+                'detach' 'detach everybody from a session' \
                 'watch' 'follow a session without touching it' \
                 'log' 'print what a session wrote, alive or dead' \
                 'shot' 'print a session\'s screen, alive or dead' \
@@ -256,20 +256,20 @@ function __looop_list
                 'wait-idle' 'wait until a session is quiet' \
                 'resize' 'give a session\'s terminal a size that stays' \
                 'restart' 'start a session\'s command again, also once it has ended' \
-                'kill' 'end a session with everything that it has started' \
-                'flag' 'put a flag up on a session: it needs a person' \
-                'unflag' 'take a session\'s flag down' \
+                'kill' 'end a session and everything that it has started' \
+                'flag' 'flag a session: it needs a person' \
+                'unflag' 'lower a session\'s flag' \
                 'ask' 'ask the person, wait, and print the answer' \
-                'claim' 'say that a session works on something, so that no other does' \
+                'claim' 'claim something for a session: no other works on it' \
                 'unclaim' 'take a claim back' \
                 'claims' 'list what is claimed, and by whom' \
                 'prune' 'remove ended sessions now' \
                 'status' 'show the last beat, workers, asks and spend' \
-                'doctor' 'examine what a beat needs, here and from where a scheduler starts it' \
-                'cost' 'add up what was spent, and what was not' \
+                'doctor' 'check what a beat needs, here and under a scheduler' \
+                'cost' 'show spend and estimated savings' \
                 'sensor' 'list, show, test, add, edit, remove' \
                 'setup' 'answer a few questions: from them come your PLAYBOOK, goals and sensors' \
-                'init' 'choose the runner, write it into the config, seed the profile' \
+                'init' 'choose the runner, write the config, make the profile' \
                 'config' 'path, show, check, bash, zsh, fish' \
                 'service' 'install, uninstall, status, print' \
                 'version' 'print the version' \
@@ -304,13 +304,13 @@ function __looop_list
                 'list' 'list the sensors with their last readings' \
                 'show' 'print the last reading of a sensor' \
                 'test' 'run a sensor now and show what the decider would see' \
-                'add' 'try a sensor of the gallery and add it; alone: list the gallery' \
-                'edit' 'open a sensor in your editor ($VISUAL, $EDITOR), then run it once' \
+                'add' 'try a sensor of the gallery and add it, or list them' \
+                'edit' 'open a sensor in your editor, then run it once' \
                 'remove' 'remove a sensor; git keeps its script'
         case 'config-action'
             printf '%s\t%s\n' \
                 'path' 'print where the config is looked for' \
-                'show' 'print the merged config: environment over file over defaults' \
+                'show' 'print the merged config: defaults, file, environment' \
                 'check' 'name everything that is wrong with the config' \
                 'bash' 'print the completions for bash' \
                 'zsh' 'print the completions for zsh' \

@@ -106,21 +106,17 @@ class Pages(unittest.TestCase):
                 self.assertRegex(page, rf"(?m)^looop {verb.name} +{re.escape(verb.line[0].upper())}")
         self.assertGreaterEqual(len(GROUPS), 4)
 
-    def test_the_overview_is_one_screen(self):
+    def test_the_overview_has_a_line_for_each_verb(self):
         for words in (("--help",), ("-h",)):
             lines = said(*words).rstrip("\n").split("\n")
-            self.assertLessEqual(len(lines), 23)  # the prompt is the 24th
+            self.assertLessEqual(len(lines), 100)  # two screens
             self.assertLessEqual(max(map(len, lines)), 80)
-        flat = "\n".join(re.sub(r"^(?:\w+ )*\w*  +", "  ", line) + "  " for line in lines)
         for verb in OPEN:
-            first, _, action = verb.name.partition(" ")
-            if action:
-                self.assertRegex(flat, rf"  {first} \[?(?:[a-z]+\|)*{action}[|\] ]", verb.name)
-            else:
-                self.assertRegex(flat, rf"  {first} ", verb.name)
-        self.assertNotRegex(flat, r"  _")
+            (row,) = (line for line in lines if re.match(rf"  {verb.name}  ", line))
+            self.assertTrue(re.sub(r"^  \S+( \S+)?  +", "", row), verb.name)
+        self.assertNotIn("\n  _", "\n".join(lines))
         for group in {verb.group for verb in OPEN}:
-            self.assertIn(f"\n{group} ", "\n".join(lines))
+            self.assertIn(f"{group}:", lines)
 
 
 class Examples(Case):
@@ -564,7 +560,7 @@ class Pager(Case):
         terminal = self.terminal("help", "version", PAGER="mine")
         self.assertIsNone(self.paged(terminal))
         terminal.wait_text("looop --version")
-        self.assertIsNone(self.paged(self.terminal("--help", PAGER="mine")))
+        self.assertIsNone(self.paged(self.terminal("help", "down", PAGER="mine")))
 
     def test_nor_where_none_is_wanted(self):
         self.recorder("mine")
