@@ -19428,11 +19428,11 @@ def goal_rows(profile: Profile, now: float) -> list[dict[str, JSON]]:
     for row in recent_rows(profile, now - GOAL_SPAN):
         if row.get("kind") in ("goal", "session") and row.get("id") in goals and row_time(row) <= now:
             paid.setdefault(str(row["id"]), []).append(row)
-    seen, waits = first_commits(profile), waiting_for(profile)
+    seen, waits, prices = first_commits(profile), waiting_for(profile), Prices(profile)
     found = []
     for goal, path in goals.items():
-        rows = paid.get(goal, [])
-        moves = [row_time(row) for row in rows if row["kind"] == "goal"]
+        rows = [{**row, "cost_usd": prices.cost_of(row)} for row in paid.get(goal, [])]
+        moves = [row_time(row) for row in rows if row["kind"] == "goal" and not row.get("failed")]
         usd, calls, unknown = spend_of(rows)
         added = seen.get(os.path.basename(path))
         found.append(

@@ -126,6 +126,16 @@ class Goals(InATerminal):
         self.assertEqual(known["c"]["waits_for"], "worker:c")
         self.assertRegex(self.looop("goals"), r"(?m)^b +ask 3 +- +- +two$")
 
+    def test_a_call_without_an_answer_is_no_move_and_later_prices_count(self):
+        self.profile(goals={"a": "one\n"}, config={"prices": {"m": {"input": 2, "output": 10}}})
+        usage = {"input": 1_000_000, "output": 0, "cache_read": 0, "cache_write": 0}
+        moments = [looop.utc_text(time.time() - age) for age in (60, 30)]
+        row = {"kind": "goal", "id": "a", "runner": "x", "model": "m", "cost_usd": None}
+        rows = [{"ts": moments[0], **row, "usage": usage}, {"ts": moments[1], **row, "failed": True}]
+        self.write("cost.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+        known = self.rows()[0]
+        self.assertEqual((known["served_at"], known["moves_7d"], known["cost_7d_usd"]), (moments[0], 1, 2))
+
 
 class Seen(Case):
     git = True
