@@ -6092,6 +6092,13 @@ def what_begins_anew(session: Session) -> str:
     return f"`looop restart {session.id}` runs it again"
 
 
+def what_to_look_at(session: Session) -> str:
+    """Return the command that shows why a session has its flag up."""
+    if not session.alive and is_interview(session):
+        return "looop setup"
+    return f"looop {'attach' if session.alive else 'log'} {session.id}"
+
+
 def is_interview(session: Session) -> bool:
     """Tell whether a session is the interview: its command ends in the name that nothing else has."""
     return str(session.meta.get("cmd")).split()[-1:] == ["_interview"]
@@ -9369,7 +9376,7 @@ def health_of(state: str, code: JSON, flagged: bool, asking: bool, silent: float
             return "flagged"
         return "stuck" if silent >= STUCK_AFTER else "idle" if silent >= IDLE_AFTER else "busy"
     if state == "exited" and code == 0:
-        return {"pending": "unchecked", "fail": "failed"}.get(str(verify), "done")
+        return {"pending": "unchecked", "fail": "failed"}.get(str(verify), "flagged" if flagged else "done")
     if state == "exited":
         return "failed"
     return "failed" if state == "failed" else "dead"
@@ -12733,9 +12740,8 @@ def notices(
     for worker in workers:
         if worker.note is not None and worker.id not in asking:
             words = f"{worker.id} is flagged: {one_line(worker.note, 300)}"
-            look = "attach" if worker.alive else "log"
             key = f"flag:{worker.id}:{worker.generation}:{worker.raised}"
-            found[key] = Notice(f"{words}: looop {look} {worker.id}", worker.id if worker.alive else "")
+            found[key] = Notice(f"{words}: {what_to_look_at(worker)}", worker.id if worker.alive else "")
     for verdict in held:
         if verdict.gate in ("budget", "decides"):
             found[f"{verdict.gate}:{verdict.until}"[:40]] = Notice(verdict.detail)
@@ -14088,8 +14094,8 @@ def ask_lines(profile: Profile, asks: Sequence[Mapping[str, JSON]], now: float, 
         lines.append(f"{head}  {who}{one_line(question, 300)}  {paint('dim', age)}")
         if n is None:
             session = read_session(profile, ask["session"])
-            look = "attach" if session and session.alive else "log"
-            lines.append(paint("dim", typable(f"    looop {look} {ask['session']} · looop unflag {ask['session']}")))
+            look = what_to_look_at(session) if session else f"looop log {ask['session']}"
+            lines.append(paint("dim", typable(f"    {look} · looop unflag {ask['session']}")))
             continue
         body = ask.get("diff") or (f"$ {ask['command']}" if ask.get("command") else "")
         lines += [f"    {diff_painted(line, paint)}" for line in printable(body).rstrip("\n").split("\n") if body]
@@ -16771,7 +16777,7 @@ def cmd_sensor_add(profile: Profile, args: dict[str, JSON]) -> int:
     else:
         show_tried(profile, row, value)
     if path is None:
-        error = one_line(canonical(dig(row["signal"], "error")), 100)
+        error = one_line(str(dig(row["signal"], "error")), 100)
         hint = "fix that and add it again, or add it as it is with --keep"
         raise Failure(f"sensor add: {name} was not added: its first reading is an error: {error}", hint)
     if not args["json"]:
@@ -17583,7 +17589,8 @@ class Interview:
         if now and now.note != INTERVIEW_FLAG:  # who started it may have put the flag up
             flag_session(self.session, INTERVIEW_FLAG)
             push_now(self.profile)
-        self.say(self.paint("dim", r"Waiting for you. C-\ C-\ leaves, and the questions wait on."))
+        leave = self.profile.setting("detach_key")
+        self.say(self.paint("dim", f"Waiting for you. {leave} leaves, and the questions wait on."))
         while not self.watched(self.session):
             if select.select([0], [], [], 0.5)[0]:
                 self.line("")

@@ -211,7 +211,7 @@ class Adding(Gallery):
     def test_nothing_is_kept_of_a_sensor_that_does_not_work(self):
         out = self.looop("sensor", "add", "nagios", "/no/such/plugin", code=1)
         self.assertIn('"error": "exit 12', out)
-        self.assertIn('nagios-plugin was not added: its first reading is an error: "exit 12', self.stderr)
+        self.assertIn("nagios-plugin was not added: its first reading is an error: exit 12", self.stderr)
         self.assertIn("--keep", self.stderr)
         self.assertEqual(os.listdir(self.path("sensors")), ["today.sh"])
         self.assertFalse(os.path.exists(self.path(".try")))

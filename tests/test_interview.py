@@ -558,7 +558,9 @@ class InASession(Fleet):
         self.assertEqual(terminal.end(), 0)
         terminal.wait_text("Until later. Every answer is kept")
         row = self.ls()["setup"]
-        self.assertEqual((row["flagged"], row["exit_code"]), (True, 0), "to be done, and nothing has failed")
+        self.assertEqual((row["health"], row["exit_code"]), ("flagged", 0), "to be done, and nothing has failed")
+        for verb in ("status", "asks"):
+            self.assertIn("looop setup", self.looop(verb))
         self.looop("attach", "setup", code=1)
         self.assertIn("`looop setup` goes on where you were", self.stderr)
         self.assertIn("looop setup  ", self.looop())
