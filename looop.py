@@ -17410,10 +17410,10 @@ def cmd_setup(profile: Profile, args: dict[str, JSON]) -> int:
         try:
             code = interview.go()
         except (EOFError, KeyboardInterrupt) as end:  # the flag stays up: there is something to do
-            interview.say(f"\n\nUntil later. Every answer is kept: {_AGAIN}.")
+            interview.say(f"\n\nUntil later. Every answer is kept: {typable(_AGAIN)}.")
             return EXIT_INTERRUPTED if session is None and isinstance(end, KeyboardInterrupt) else 0
         except Terminated as end:
-            interview.say(f"\n\nEvery answer is kept: {_AGAIN}.")
+            interview.say(f"\n\nEvery answer is kept: {typable(_AGAIN)}.")
             code = 128 + int(end.args[0])
         except BaseException:
             if waiting:
