@@ -10852,11 +10852,12 @@ def meter(output: str) -> Metered:
 
 
 def limit_notice(reply: str) -> bool:
-    """Tell whether a reply is no answer but one line that says that a usage limit is reached."""
+    """Tell whether a reply is a one-line notice of a usage limit instead of an answer."""
     import re
 
     line = reply.strip()
-    notice = r"[\w -]{0,40}\blimit reached\b[^{]*|you('|\u2019| ha)ve hit your [\w -]{0,40}\blimit\b[^{]*"
+    reset = r"\|\d{10}|[^\w{]{1,3}(resets|your limit will reset)\b[^{]*"
+    notice = rf"[\w -]{{0,40}}\blimit reached({reset})|you('|\u2019| ha)ve hit your [\w -]{{0,40}}\blimit\b[^{{]*"
     return len(line) <= 300 and "\n" not in line and bool(re.fullmatch(notice, line, re.IGNORECASE))
 
 
@@ -12996,7 +12997,7 @@ class Beat:
         return reason, next((verdict for verdict in self.verdicts if verdict.verdict == "hold"), None)
 
     def backoff(self, now: float) -> Verdict:
-        """Ask the gate that holds after failures; whose turn it is matters where one runner has met its limit."""
+        """Ask the backoff gate. A usage limit holds only the runner that met it."""
         limited = (self.state["failure"] or {}).get("limit")
         runner = self.profile.runner(self.runner).name if limited else ""
         return backoff_gate(self.state, policy_digest(self.world.digests()), self.forced, now, runner)
@@ -13234,7 +13235,7 @@ class Beat:
         return {"run": self.run, "keys": sorted(keys)} if keys else None
 
     def put_off(self, reason: str, cost: float | None) -> Outcome:
-        """End a beat whose move a pause stopped: the world it saw was not decided on."""
+        """End a beat whose move a pause stopped. Its world counts as not decided on, so the next beat decides."""
         secs = round(time.monotonic() - self.started, 3)
         result = {"outcome": "held", "reason": reason, "cost_usd": cost, "secs": secs}
         record(self.profile, self.state, self.run, "", result)

@@ -194,6 +194,7 @@ class Limits(unittest.TestCase):
                 at = looop.limit_reset(metered, "", self.NOW)
                 self.assertEqual(at and (at - self.NOW) / 60, reset)
         for reply in (
+            "Rate limit reached in CI: told the person",
             '{"move":"noop"}',
             "limit reached\nand more",
             "x" * 300 + " limit reached",
