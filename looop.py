@@ -594,6 +594,12 @@ def lines_of(text: str) -> list[str]:
     return [line + "\n" for line in whole] + [rest] * bool(rest)
 
 
+def first_few(names: Iterable[str], most: int = 12) -> str:
+    """Join names for a message: the first few, and how many more there are."""
+    known = list(names)
+    return ", ".join(known[:most]) + (f" and {len(known) - most} more" if len(known) > most else "")
+
+
 def text_diff(old: str, new: str, name: str, one: str = "now", other: str = "proposed") -> str:
     """Return a unified diff."""
     import difflib
@@ -12957,7 +12963,7 @@ class Beat:
         if self.forced and f"goal:{self.forced}" not in self.world.items:
             self.forced = encoded_name(self.forced)
         if self.forced and f"goal:{self.forced}" not in self.world.items:
-            goals = ", ".join(map(shown_name, self.world.goals)) or "none"
+            goals = first_few(map(shown_name, self.world.goals)) or "none"
             raise Failure(f"goal {self.forced}: there is no such goal", f"the goals are: {goals}")
 
     def tell_sensed(self, readings: Mapping[str, Reading]) -> None:
@@ -13468,7 +13474,7 @@ def known_ask(profile: Profile, text: str) -> dict[str, JSON]:
         raise Failure(
             f"ask {text}: was answered and read ({one_line(str(done['answer']), 80)})", "looop asks lists the open ones"
         )
-    known = f"the asks are: {', '.join(map(str, numbers))}" if numbers else "nothing is asked"
+    known = f"the asks are: {first_few(map(str, numbers))}" if numbers else "nothing is asked"
     raise Failure(f"ask {one_line(text, 40)}: there is no such ask", known)
 
 
@@ -15440,7 +15446,7 @@ def known_sensor(profile: Profile, name: str) -> str:
         near = near_words(name, [*map(shown_name, names)])
         raise Failure(
             f"sensor {one_line(name)}: there is no such sensor",
-            near or f"the sensors are: {', '.join(map(shown_name, names)) or 'none'}",
+            near or f"the sensors are: {first_few(map(shown_name, names)) or 'none'}",
         )
     return found
 

@@ -71,6 +71,13 @@ class Goals(InATerminal):
         self.looop("goal", "add", "x", "it is s3cr3t-value", code=1, env={"MY_TOKEN": "s3cr3t-value"})
         self.assertEqual(sorted(os.listdir(self.path("goals"))), ["ship-v2.md"])
 
+    def test_a_message_names_a_few_of_many(self):
+        self.profile(goals={f"g{number}": "x\n" for number in range(300)})
+        self.replies({"move": "noop"})
+        self.looop("run", "nosuch", code=1)
+        self.assertIn("there is no such goal: the goals are: g0, g1, g10,", self.stderr)
+        self.assertTrue(self.stderr.endswith(" and 288 more\n"), self.stderr)
+
     def test_the_editor_has_the_file_itself(self):
         self.profile(goals={"a": "one\n"})
         self.replies({"move": "noop"})
