@@ -222,7 +222,12 @@ def cached(source, origin, name):
     import marshal
     import os
 
-    folder = (os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) + "/looop"
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    if not base.startswith("/"):  # a relative one is to be ignored
+        if not os.environ.get("HOME", "/").startswith("/"):
+            return compile_pieces(source, origin)
+        base = os.path.expanduser("~/.cache")
+    folder = f"{base}/looop"
     path = f"{folder}/code-{name}.bin"
     try:
         for checked in (folder, path):
@@ -244,6 +249,9 @@ def cached(source, origin, name):
             fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with open(fd, "wb") as file:
                 file.write(binascii.crc32(code).to_bytes(4, "big") + code)
+            if os.path.lexists(path) and (os.path.islink(path) or not os.path.isfile(path)):
+                os.unlink(temporary)
+                raise OSError
             os.replace(temporary, path)
             found = (entry for entry in os.scandir(folder) if entry.name.startswith("code-"))
             for entry in sorted(found, key=lambda entry: entry.stat().st_mtime)[:-4]:  # of versions that are gone

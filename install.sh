@@ -111,7 +111,10 @@ base_folder() {
 }
 
 name_places() {
-  [ -n "${HOME:-}" ] || fail "HOME: is not set: set it to the folder to install below"
+  case ${HOME:-} in
+    /*) ;;
+    *) fail "HOME: is not an absolute path: set it to the folder to install below" ;;
+  esac
   folder=${LOOOP_INSTALL_DIR:-$HOME/.local/bin}
   case $folder in
     /*) ;;

@@ -2395,13 +2395,27 @@ def env_path(config_path: str) -> str:
     return (config_path[:-5] if config_path.endswith(".json") else config_path) + ".env"
 
 
+def home_of(env: Mapping[str, str]) -> str:
+    """Return the home folder, no slash at its end: HOME, else what the user database says (HOME may be relative)."""
+    home = env.get("HOME", "")
+    if not home.startswith("/"):
+        import pwd
+
+        try:
+            home = pwd.getpwuid(os.getuid()).pw_dir
+        except KeyError:
+            home = ""
+    if not home.startswith("/"):
+        raise Failure("HOME: is not an absolute path, and the system knows no home of yours", "set HOME")
+    return "/" + home.strip("/") if home.strip("/") else ""
+
+
 def open_profile(env: Mapping[str, str], self_path: str) -> Profile:
     """Make the profile that an environment names. Nothing is read or written yet."""
-    home = env.get("HOME") or os.path.expanduser("~")
 
     def base(variable: str, fallback: str) -> str:
         path = env.get(variable, "")
-        return path if path.startswith("/") else f"{home}/{fallback}"  # relative XDG paths are to be ignored
+        return path if path.startswith("/") else f"{home_of(env)}/{fallback}"  # relative XDG paths are to be ignored
 
     data = env.get("LOOOP_DATA_DIR") or base("XDG_STATE_HOME", ".local/state") + "/looop"
     config = env.get("LOOOP_CONFIG") or base("XDG_CONFIG_HOME", ".config") + "/looop.json"
@@ -2424,7 +2438,7 @@ _HOMEBREW = ("/opt/homebrew", "/usr/local", "/home/linuxbrew/.linuxbrew")
 def search_path(env: Mapping[str, str]) -> str:
     """Return a PATH and, after it, the folders of installers that it lacks and that exist; newest versions first."""
     path = env.get("PATH") or os.defpath
-    home = env.get("HOME") or os.path.expanduser("~")
+    home = home_of(env)
     present = path.split(":")
     folders = []
     for name in _INSTALLED_IN:
@@ -17824,9 +17838,9 @@ class Interview:
 
     def place(self, text: str) -> str:
         """Return a path as a person means it: ~ is their home, and what is relative lies there."""
-        home = self.profile.env.get("HOME") or "/"
+        home = home_of(self.profile.env)
         path = home + text[1:] if text == "~" or text.startswith("~/") else text
-        return os.path.normpath(os.path.join(home, path))
+        return os.path.normpath(os.path.join(home or "/", path))
 
     # --- what is shown before a question, by kind; each returns what was typed while it was shown
 
@@ -18001,7 +18015,7 @@ def kept_folders(path: str) -> str:
 
 def bare_profile(profile: Profile) -> Profile:
     """Return the profile that looop has when only HOME is known."""
-    return open_profile({"HOME": profile.env.get("HOME") or os.path.expanduser("~")}, profile.self_path)
+    return open_profile({"HOME": home_of(profile.env) or "/"}, profile.self_path)
 
 
 def scheduler_env(profile: Profile) -> dict[str, str]:

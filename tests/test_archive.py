@@ -414,6 +414,21 @@ leave, os._exit = os._exit, settle
         self.assertIn("poisoned", self.call("version"), "the cache is what is run")
         return path
 
+    def test_a_cache_lies_where_an_absolute_path_says(self):
+        self.altered(SMALL, foreign=True)
+        before = sorted(os.listdir(self.home))
+        self.call("version", env={"HOME": "relative"})
+        self.assertEqual(sorted(os.listdir(self.home)), before)
+        self.call("version", env={"XDG_CACHE_HOME": "relative"})
+        self.assertEqual(sorted(os.listdir(self.home)), sorted([*before, ".cache"]))
+        (path,) = self.cached()
+        os.unlink(path)
+        os.symlink("elsewhere", path)
+        self.call("version")
+        self.assertTrue(os.path.islink(path), "a link is neither followed nor replaced")
+        self.assertFalse(os.path.exists(os.path.join(os.path.dirname(path), "elsewhere")))
+        self.assertEqual(os.listdir(os.path.dirname(path)), [os.path.basename(path)])
+
     def test_what_others_could_have_written_is_not_run(self):
         path = self.poisoned()
         for target, mode in ((path, 0o620), (path, 0o602), (os.path.dirname(path), 0o770)):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pwd
 import unittest
 
 import looop
@@ -23,6 +24,12 @@ class Paths(Case):
         profile = self.profile_of(XDG_STATE_HOME="relative", LOOOP_CONFIG="/elsewhere.json")
         self.assertEqual((profile.data, profile.config_path), ("/h/.local/state/looop", "/elsewhere.json"))
         self.assertEqual(self.profile_of(LOOOP_DATA_DIR="x/../y").data, os.path.join(os.getcwd(), "y"))
+        self.assertEqual(self.profile_of(HOME="/").data, "/.local/state/looop")
+        self.assertEqual(self.profile_of(HOME="/h/").data, "/h/.local/state/looop")
+        for home in ("", "relative", "~"):  # as good as none: the user database knows
+            found = self.profile_of(HOME=home)
+            self.assertEqual(found.data, pwd.getpwuid(os.getuid()).pw_dir.rstrip("/") + "/.local/state/looop")
+            self.assertEqual(found.which("nosuchcmd"), "")
 
     def test_two_profiles_never_see_each_other(self):
         other = os.path.join(self.home, "other")

@@ -446,6 +446,11 @@ class Installs(Built):
         os.unlink(self.target)
         os.mkdir(self.target)
         self.refuse(f"{self.target}: is a folder: ")
+        os.rmdir(self.target)
+        os.mkfifo(self.target)
+        self.sh(code=1)
+        self.assertIn(f"{self.target}: is not a regular file: ", self.warnings)
+        self.assertTrue(stat.S_ISFIFO(os.lstat(self.target).st_mode))
 
     def test_several_at_once(self):
         self.offer(self.new)
@@ -893,7 +898,7 @@ class Usage(Installer):
 
     def test_no_home(self):
         for shell in self.each_shell():
-            self.refuse("HOME: is not set: ", shell=shell, env={"HOME": ""})
+            self.refuse("HOME: is not an absolute path: ", shell=shell, env={"HOME": ""})
 
     def test_no_address(self):
         """None is invented, and a checkout that happens to be the current folder is not taken for one."""
