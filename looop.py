@@ -87,15 +87,16 @@ Contents
   63. Interview
   64. Schedulers
   65. Service
-  66. Doctor
-  67. Candidates
-  68. Goals and history
-  69. Verb table
-  70. Manual (pure)
-  71. Completions (pure)
-  72. Command line
-  73. Texts
-  74. Texts of the manual
+  66. Examinations
+  67. Doctor
+  68. Candidates
+  69. Goals and history
+  70. Verb table
+  71. Manual (pure)
+  72. Completions (pure)
+  73. Command line
+  74. Texts
+  75. Texts of the manual
 
 Finding things: the verb `looop sensor list` is `cmd_sensor_list`; its row in LOOP_VERBS has help and options.
 To add a verb: write `cmd_<verb>`, add its row to LOOP_VERBS or SESSION_VERBS.
@@ -2438,7 +2439,10 @@ _HOMEBREW = ("/opt/homebrew", "/usr/local", "/home/linuxbrew/.linuxbrew")
 def search_path(env: Mapping[str, str]) -> str:
     """Return a PATH and, after it, the folders of installers that it lacks and that exist; newest versions first."""
     path = env.get("PATH") or os.defpath
-    home = home_of(env)
+    try:
+        home = home_of(env)
+    except Failure:
+        home = ""  # the system knows none
     present = path.split(":")
     folders = []
     for name in _INSTALLED_IN:
@@ -2986,6 +2990,20 @@ def spawn(argv: list[str], env: dict[str, str], actions: list[tuple[int, int, in
         return os.posix_spawn(shell, [shell, *argv], env, **options)
 
 
+def spawn_error(path: str, error: OSError) -> str:
+    """Say why a program cannot be started."""
+    words = error.strerror or str(error)
+    return f"{words}: its file system is mounted noexec" if error.errno == 13 and mounted_noexec(path) else words
+
+
+def mounted_noexec(path: str) -> bool:
+    """Tell whether nothing can be run where a file lies, as far as the system tells (Linux)."""
+    try:
+        return bool(os.statvfs(path).f_flag & getattr(os, "ST_NOEXEC", 0))
+    except OSError:
+        return False
+
+
 def shell_path(env: Mapping[str, str]) -> str:
     """Return the shell that runs the user's command lines: bash, or sh where bash is missing."""
     return which("bash", env) or "/bin/sh"
@@ -3030,7 +3048,7 @@ def run_jobs(jobs: Sequence[Job], width: int = 16) -> list[Ended]:
                 try:
                     live[index] = Child(job)
                 except OSError as error:
-                    ends[index] = Ended(job.name, 127, "spawn", b"", (error.strerror or str(error)).encode(), 0.0)
+                    ends[index] = Ended(job.name, 127, "spawn", b"", spawn_error(job.argv[0], error).encode(), 0.0)
                     continue
                 finally:
                     _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)
@@ -9902,7 +9920,7 @@ def sense(profile: Profile, only: Sequence[str] = ()) -> dict[str, Reading]:
             fresh = last.replace(status="ok", text=said, secs=ended.secs, streak=0)
         else:
             status, reading = reading_of(ended, cap, timeouts[name], options[name].plugin)
-            needs = missing_interpreter(paths[name], profile.env) if status == "error" else ""
+            needs = missing_interpreter(paths[name], env) if status == "error" else ""
             if needs and (ended.why == "spawn" or ended.code == 127):
                 reading = error_reading(f"needs {needs}, which is not installed", ended)
             clean = redacted(reading, profile.secrets, keys=True)  # JSON has more than one way to write a letter
@@ -18745,10 +18763,9 @@ def cmd_service_status(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 66. Doctor
+# 66. Examinations
 # ======================================================================================================================
-# Each check looks at one thing, as a person who knows looop would, and yields what it found. The last ones look from
-# where a scheduler stands: most loops that die do so because cron knows nothing of a person's shell. Nothing is written
+# Each check looks at one thing, as a person who knows looop would, and yields what it found. Nothing stays
 # in the data dir but the price of a call that was asked for (--ask).
 
 
@@ -18773,6 +18790,23 @@ def warn(text: str, remedy: str) -> Finding:
 def fail(text: str, remedy: str) -> Finding:
     """Find something that will make a beat or a session fail."""
     return Finding("fail", text, remedy)
+
+
+_INSTALLERS = {
+    "apk": "apk add",
+    "apt-get": "apt install",
+    "dnf": "dnf install",
+    "zypper": "zypper install",
+    "pacman": "pacman -S",
+    "pkg": "pkg install",
+    "brew": "brew install",
+}
+
+
+def how_to_install(profile: Profile, *tools: str) -> str:
+    """Return the command that installs tools on this machine."""
+    command = next((words for program, words in _INSTALLERS.items() if profile.which(program)), "install")
+    return f"{command} {' '.join(tools)}"
 
 
 def obstacle(error: Failure | OSError) -> Finding:
@@ -18841,6 +18875,10 @@ def check_looop(profile: Profile) -> Iterator[Finding]:
     own = [each for each in (path, installed_script(path)) if os.path.exists(each)]
     if other and own and not any(os.path.samefile(other, each) for each in own):
         yield warn(f"`looop` on PATH is another file: {other}", "remove the one that you do not mean")
+    given = profile.executable()
+    good, said = told_by([given, "version"], profile.child_env())
+    if not good:
+        yield fail(f"{given}: {first_line(said)}: workers and moves call it", "put looop and its cache where files run")
 
 
 def check_data(profile: Profile) -> Iterator[Finding]:
@@ -18866,11 +18904,16 @@ def check_data(profile: Profile) -> Iterator[Finding]:
 
 
 def tried_place(folder: str) -> list[Finding]:
-    """Do in a folder what every beat does: write a file, lock it, give it a second name. Return what failed."""
+    """Do in a folder what every beat does: write a file, run it, lock it, give it a second name. Return what failed."""
     path, second = (temporary_name(f"{folder}/{name}") for name in (".doctor", ".doctor-link"))
     lock, done = Lock(path), ""
     try:
-        write_atomic(path, b"a file\n")
+        write_atomic(path, b"#!/bin/sh\n", mode=0o700)
+        done = "run"
+        ended = run_job(Job(path, [path], {}, _ANSWER_BY))
+        if ended.why == "spawn":
+            remedy = "sensors there must run: set LOOOP_DATA_DIR to another file system, or remount it with exec"
+            return [fail(f"{folder}: run: {text_of(ended.err)}", remedy)]
         done = "lock"
         lock.acquire(0.0, "looop doctor")
         done = "link"
@@ -18949,12 +18992,41 @@ def check_git(profile: Profile) -> Iterator[Finding]:
     """Look for git."""
     path = profile.which("git")
     if not path:
-        yield warn(
-            "git is not on PATH: moves are not committed", "install git (apt install git, xcode-select --install)"
-        )
+        remedy = "xcode-select --install" if sys.platform == "darwin" else how_to_install(profile, "git")
+        yield warn("git is not on PATH: moves are not committed", remedy)
         return
     good, said = told_by([path, "--version"], profile.env)
-    yield ok(f"{first_line(said)}, {path}") if good else fail(f"{path}: {said}", "install git anew")
+    if not good:
+        yield fail(f"{path}: {said}", "install git anew")
+    else:
+        yield from check_repository(profile) or [ok(f"{first_line(said)}, {path}")]
+
+
+def check_repository(profile: Profile) -> list[Finding]:
+    """Do with the repository of the data dir what a commit does, but for the commit. Return what would keep it away.
+
+    Identity, hooks and signing keep none away: looop has its own, runs none and does not sign.
+    """
+    folder, data = profile.path(".git"), os.path.realpath(profile.data)
+    if profile.setting("git") is False or not os.path.lexists(folder):
+        return []
+    left = [name for name in ("index.lock", "HEAD.lock") if os.path.lexists(f"{folder}/{name}")]
+    if left:
+        path = f"{folder}/{left[0]}"
+        return [warn(f"moves are not committed while {path} is there", f"if no git runs there: rm {quoted(path)}")]
+    paths = [name for name in _MEMORY if os.path.lexists(profile.path(name))]
+    ended = git(profile, "-C", data, "add", "-A", "--dry-run", "--", *paths)
+    if ended.code:
+        said = one_line(text_of(ended.err or ended.out), 300) or f"exit {ended.code}"
+        owner = f"git config --global --add safe.directory {quoted(data)}"
+        return [
+            warn(
+                f"moves are not committed: {said}",
+                owner if "safe.directory" in said else f"git -C {quoted(data)} status",
+            )
+        ]
+    closed = [path for path in (folder, f"{folder}/objects") if os.path.isdir(path) and not os.access(path, os.W_OK)]
+    return [warn(f"moves are not committed: {closed[0]} is not writable", "make it yours")] if closed else []
 
 
 def check_runner(profile: Profile) -> Iterator[Finding]:
@@ -19039,7 +19111,8 @@ def check_tmux(profile: Profile) -> Iterator[Finding]:
         good, said = told_by([path, "-V"], profile.env)
         yield ok(f"{first_line(said)}, {path}") if good else warn(f"{path}: {said}", "install tmux anew")
     else:
-        yield warn("not on PATH: no window opens for a worker that needs you", "install tmux, if you want that")
+        remedy = f"{how_to_install(profile, 'tmux')}, if you want that"
+        yield warn("not on PATH: no window opens for a worker that needs you", remedy)
 
 
 def sensor_needs(path: str) -> tuple[set[str], set[str]]:
@@ -19065,6 +19138,11 @@ def check_sensors(profile: Profile) -> Iterator[Finding]:
     files = sensor_files(profile)
     last = read_index(profile)
     bad = 0
+    env = profile.child_env()
+    if not profile.which("bash"):
+        bad += 1
+        remedy = how_to_install(profile, "bash")
+        yield warn("bash is not installed: the gallery's sensors need it, and command lines run under sh", remedy)
     for name, path in files.items():
         refused = refusal(path)
         if refused:
@@ -19072,10 +19150,15 @@ def check_sensors(profile: Profile) -> Iterator[Finding]:
             remedy = f"chmod 700 {quoted(path)}" if os.path.isfile(path) else f"rm {quoted(path)}"
             yield fail(f"{name}: {refused}: what it watches is not seen", remedy)
             continue
+        needs = missing_interpreter(path, env)
+        if needs:
+            bad += 1
+            yield fail(f"{name}: needs {needs}, which is not installed", how_to_install(profile, needs))
+            continue
         missing = sorted(tool for tool in sensor_needs(path)[0] if not profile.which(tool))
         if missing:
             bad += 1
-            yield fail(f"{name}: runs {', '.join(missing)}, not on PATH", f"install {' '.join(missing)}")
+            yield fail(f"{name}: runs {', '.join(missing)}, not on PATH", how_to_install(profile, *missing))
         elif name in last and last[name].status == "error":
             bad += 1
             said = one_line(error_told(profile, name), 160)
@@ -19173,6 +19256,13 @@ def check_running(profile: Profile) -> Iterator[Finding]:
     if crashed and not status["pulse"]:
         how = with_local_times(crashed, time.time())
         yield fail(f"the pulse died ({how})", "looop log pulse, then looop up")
+
+
+# ======================================================================================================================
+# 67. Doctor
+# ======================================================================================================================
+# The last checks look from where a scheduler stands: most loops that die do so because cron knows nothing of a person's
+# shell. Then all of them, in the order in which they are shown.
 
 
 class Place(Record):
@@ -19296,6 +19386,14 @@ def examined(profile: Profile, check: Callable[[Profile], Iterator[Finding]]) ->
     return found
 
 
+def asks_an_llm(profile: Profile) -> bool:
+    """Tell whether beats ask an LLM, whose login nothing but a call can prove."""
+    try:
+        return profile.runner() is not BUILTIN
+    except Failure:
+        return False
+
+
 def cmd_doctor(profile: Profile, args: dict[str, JSON]) -> int:
     """Examine everything that a beat needs; fail when something would make it fail."""
     checks = list(CHECKS)
@@ -19321,13 +19419,17 @@ def cmd_doctor(profile: Profile, args: dict[str, JSON]) -> int:
     counts = {status: sum(1 for _, finding in found if finding.status == status) for status in ("fail", "warn")}
     if not args["json"]:
         good = "everything that a beat needs is here"
+        if asks_an_llm(profile) and not args["ask"]:
+            good += (
+                f", as far as it shows without a call, which is paid: {typable('looop doctor --ask')} tries the login"
+            )
         worst = plural(counts["fail"], "failure") if counts["fail"] else good
         say(f"\n{worst}" + (f"; {plural(counts['warn'], 'warning')}" if counts["warn"] else ""))
     return EXIT_FAILED if counts["fail"] else 0
 
 
 # ======================================================================================================================
-# 67. Candidates
+# 68. Candidates
 # ======================================================================================================================
 # What a shell's completion asks at a Tab: which words on disk can stand at the cursor. `_complete KIND` answers with
 # one word a line, and after a TAB what it is. Nothing is made and nothing is told, on stderr neither: what cannot be
@@ -19425,7 +19527,7 @@ def cmd_complete(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 68. Goals and history
+# 69. Goals and history
 # ======================================================================================================================
 # `looop goals` and `looop goal add|edit|done|show`. The files in goals/ stay the truth: the verbs do what a person can
 # do by hand, and commit it; the next beat sees it and decides on it.
@@ -19619,7 +19721,7 @@ def cmd_history(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 69. Verb table
+# 70. Verb table
 # ======================================================================================================================
 # What the other verbs take, and what their pages say: parser, help, completions and manual derive from these rows.
 
@@ -20208,7 +20310,7 @@ LOOP_VERBS: tuple[Verb, ...] = (
 
 
 # ======================================================================================================================
-# 70. Manual (pure)
+# 71. Manual (pure)
 # ======================================================================================================================
 # What looop says of itself: a page for each verb and each group, the overview, the manual, the man page, and the next
 # steps. All derive from the rows of the verb table, the settings and MANUAL, which is written like this:
@@ -20621,7 +20723,7 @@ def next_steps(status: Mapping[str, JSON], timed: bool = False) -> list[tuple[st
 
 
 # ======================================================================================================================
-# 71. Completions (pure)
+# 72. Completions (pure)
 # ======================================================================================================================
 # `looop config bash|zsh|fish`: from the table of verbs one script for each shell. A script holds verbs, options and the
 # words that are fixed, and asks `looop _complete KIND` for what lies on disk. What bash and fish know of a verb, and
@@ -21167,7 +21269,7 @@ def completion(shell: str, verbs: Sequence[Verb], gallery: Mapping[str, str]) ->
 
 
 # ======================================================================================================================
-# 72. Command line
+# 73. Command line
 # ======================================================================================================================
 # VERBS is the one table of verbs. The parser only validates; a verb's function gets the profile and its arguments,
 # prints its answer on stdout, and returns its exit code.
@@ -21691,7 +21793,7 @@ def open_missing_streams() -> None:
 
 
 # ======================================================================================================================
-# 73. Texts
+# 74. Texts
 # ======================================================================================================================
 # Prose alone, in looop's own words: what the LLM is told, what a fresh profile is seeded with, the gallery's scripts.
 
@@ -22236,7 +22338,7 @@ exec "$plugin" "$@"
 }
 
 # ======================================================================================================================
-# 74. Texts of the manual
+# 75. Texts of the manual
 # ======================================================================================================================
 # `looop help`, in the markup that the section Manual explains.
 

@@ -3,10 +3,13 @@
 import glob
 import json
 import os
+import pwd
+import shlex
 import shutil
 import subprocess
 import sys
 import time
+import unittest
 
 import looop
 from tests.support import ROOT, Case, needs, needs_linux, processes_with, wait_until
@@ -200,6 +203,79 @@ class Here(Doctor):
         self.assertIn("its last reading is an error", found["bad"][1])
         self.assertEqual(found["open"][2], f"chmod 700 '{self.path('sensors', 'open.sh')}'")
         self.assertEqual(found["tool"][1:], ("tool: runs jq, not on PATH", "install jq"))
+
+    @unittest.skipUnless(sys.platform == "linux" and os.geteuid() == 0 and shutil.which("unshare"), "needs root")
+    def test_a_file_system_on_which_nothing_runs(self):
+        os.mkdir(self.data, 0o700)
+        mount = f"mount -t tmpfs -o noexec,mode=700 x {self.data} && "
+        sensor = f"mkdir {self.data}/sensors && cp {self.home}/s.sh {self.data}/sensors && "
+        with open(os.path.join(self.home, "s.sh"), "w") as file:
+            file.write("#!/bin/sh\necho '{}'\n")
+        os.chmod(file.name, 0o700)
+        shown = shlex.join([*self.command("doctor", "--json")]) + "; " + shlex.join(self.command("sensor", "test", "s"))
+        done = subprocess.run(
+            [shutil.which("unshare"), "-m", "/bin/sh", "-c", mount.replace("mount", "/bin/mount", 1) + sensor + shown],
+            env=self.env,
+            capture_output=True,
+            check=False,
+        )
+        told = done.stdout.decode()
+        self.assertIn(f"{self.data}: run: Permission denied: its file system is mounted noexec", told, done.stderr)
+        self.assertIn("cannot start: Permission denied: its file system is mounted noexec", told.partition("\n")[2])
+
+    def test_a_machine_without_bash(self):
+        self.profile(sensors={"s": "echo '{}'"})
+        os.unlink(os.path.join(self.bin, "bash"))
+        self.program("apk", "")
+        first, second = self.found("sensors")
+        self.assertEqual((first[0], first[1][:21], first[2]), ("warn", "bash is not installed", "apk add bash"))
+        self.assertEqual(second, ("fail", "s: needs bash, which is not installed", "apk add bash"))
+
+    def test_home_may_be_empty(self):
+        profile = looop.open_profile({"HOME": "", "PATH": self.bin}, "")
+        home = pwd.getpwuid(os.geteuid()).pw_dir
+        self.assertEqual(profile.data, f"{home}/.local/state/looop")
+
+    def test_what_only_a_call_shows_is_said(self):
+        self.pi()
+        self.profile(config={})
+        self.assertIn("without a call, which is paid: ", self.looop("doctor", code=None))
+        self.assertNotIn("paid", self.looop("doctor", code=None, env={"LOOOP_RUNNER": "builtin"}))
+
+
+class Repository(Doctor):
+    """What keeps git from committing."""
+
+    git = True
+
+    def setUp(self):
+        super().setUp()
+        self.profile(config={"default": "builtin"})
+        self.tick()
+
+    def test_one_that_commits(self):
+        self.assertEqual(self.one("git")[0], "ok")
+
+    def test_a_lock_that_was_left(self):
+        path = self.write(".git/index.lock", "")
+        self.assertEqual(
+            self.one("git"),
+            ("warn", f"moves are not committed while {path} is there", f"if no git runs there: rm '{path}'"),
+        )
+
+    def test_one_that_git_cannot_read(self):
+        self.write(".git/index", "nonsense, as after a full disk")
+        status, text, remedy = self.one("git")
+        self.assertEqual(
+            (status, text[:24], remedy), ("warn", "moves are not committed:", f"git -C '{self.data}' status")
+        )
+
+    @unittest.skipUnless(os.geteuid() == 0, "needs root, to give a file away")
+    def test_one_that_is_somebody_elses(self):
+        os.lchown(self.path(".git"), 12345, 12345)
+        _, text, remedy = self.one("git")
+        self.assertIn("dubious ownership", text)
+        self.assertIn("safe.directory", remedy)
 
 
 class Runners(Doctor):
