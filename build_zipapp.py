@@ -350,10 +350,15 @@ def archive_of(source: bytes, bytecode: dict[str, bytes], python: str = "") -> b
     return prelude_of(version, python, places) + buffer.getvalue()
 
 
-def write_file(path: str, content: bytes, mode: int = 0o644) -> None:
-    """Replace a file in one step: a start that coincides reads the old one or the new. Refuse a device, a folder."""
+def demand_file(path: str) -> None:
+    """Refuse a path that is a device or a folder."""
     if os.path.exists(path) and not os.path.isfile(path):
         sys.exit(f"build_zipapp: {path}: is not a regular file: move it away")
+
+
+def write_file(path: str, content: bytes, mode: int = 0o644) -> None:
+    """Replace a file in one step: a start that coincides reads the old one or the new. Refuse a device, a folder."""
+    demand_file(path)
     temporary = f"{path}.{os.getpid()}.tmp"
     with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode), "wb") as file:
         file.write(content)
@@ -369,11 +374,12 @@ def read_file(*names: str) -> bytes:
 
 def build(out_dir: str, python: str = "", pythons: list[str] | None = None) -> str:
     """Write `looop` and `looop.sha256` into a folder, which is made if need be; return the archive's path."""
+    path = os.path.join(out_dir, "looop")
+    demand_file(path)  # before the work
     source = read_file("looop.py")
     bytecode = dict(compiled(source, interpreter) for interpreter in pythons or interpreters())
     archive = archive_of(source, bytecode, python)
     os.makedirs(out_dir, exist_ok=True)
-    path = os.path.join(out_dir, "looop")
     write_file(path, archive, 0o755)
     write_file(path + ".sha256", f"{hashlib.sha256(archive).hexdigest()}  looop\n".encode())
     return path

@@ -101,6 +101,19 @@ def alive(pid):
         return True
 
 
+def start_ticks(pid):
+    """Return when a process began, in clock ticks since boot (proc(5)); 0 when it is gone, or has ended."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb", 0) as file:
+            fields = file.read(4096).rpartition(b")")[2].split()
+        return 0 if fields[0] in (b"Z", b"X") else int(fields[19])
+    except OSError:
+        return 0
+
+
+BEGUN = start_ticks(os.getpid())  # nothing that is older has to do with the tests
+
+
 def processes_with(word):
     """Return the pids of processes that have a word in their environment, command line, folder or files (Linux).
 
@@ -108,7 +121,8 @@ def processes_with(word):
     """
     names = os.listdir("/proc") if os.path.isdir("/proc") else ()
     pids = [int(name) for name in names if name.isdigit() and int(name) != os.getpid()]
-    return [pid for pid in pids if any(word.encode() in text for text in traits(pid)) and alive(pid)]
+    young = [pid for pid in pids if start_ticks(pid) >= BEGUN]
+    return [pid for pid in young if any(word.encode() in text for text in traits(pid)) and alive(pid)]
 
 
 def traits(pid):

@@ -18,7 +18,7 @@ import unittest
 import zipfile
 
 from tests import build, shared
-from tests.support import ROOT, Case, alive, needs_root, wait_until
+from tests.support import ROOT, Case, alive, heavy, needs_root, wait_until
 
 spec = importlib.util.spec_from_file_location("build_zipapp", os.path.join(ROOT, "build_zipapp.py"))
 build_zipapp = importlib.util.module_from_spec(spec)
@@ -220,6 +220,7 @@ class Built(Case):
 
     # --- the bytes
 
+    @heavy
     def test_the_same_tree_gives_the_same_bytes(self):
         with open(self.built, "rb") as file:
             first = file.read()

@@ -301,7 +301,7 @@ class Installs(Built):
     long = True
 
     def test_fresh_again_and_newer(self):
-        for shell in self.each_shell(everyone=True):
+        for shell in self.each_shell():
             self.offer(self.old)
             out = self.sh(shell=shell)
             self.assertEqual(self.warnings, "")
@@ -1044,9 +1044,6 @@ class Checkout(Installer):
         self.assertNotIn("building", out)
         self.assertEqual(seen(self.house), there)
         self.assertEqual(seen(tree), before)
-        with open(os.path.join(tree, "looop.py"), "a") as file:
-            file.write("# as the person has it\n")
-        self.assertIn("building", self.sh(script="install.sh", cwd=tree))
         with open(os.path.join(tree, "looop.py"), "a") as file:
             file.write("def broken(:\n")
         self.refuse(r"build_zipapp\.py: .*: nothing was installed: mend the checkout", script="install.sh", cwd=tree)

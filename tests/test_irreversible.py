@@ -6,7 +6,7 @@ import time
 import unittest
 
 import looop
-from tests.support import CAPTURED, ROOT, figure
+from tests.support import CAPTURED, ROOT, figure, heavy
 
 
 def table():
@@ -267,6 +267,7 @@ class Hostile(unittest.TestCase):
         """.split()
     )
 
+    @heavy
     def test_long_ones_are_read_in_time(self):
         """200 KB, and the longest that is read at all, against what the machine takes to count to five million."""
 

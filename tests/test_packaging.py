@@ -13,7 +13,7 @@ import unittest
 import zipfile
 
 import looop
-from tests.support import ROOT, Case, Terminal, wait_until
+from tests.support import ROOT, Case, Terminal, heavy, wait_until
 
 PYTHONS = [f"3.{minor}" for minor in range(9, 15)]
 
@@ -127,6 +127,7 @@ def write_wheel(path):
         wheel.writestr(f"{info}/RECORD", "")
 
 
+@heavy
 @unittest.skipUnless(bundled_pip(), "this Python comes without pip: apt install python3-venv")
 class Installed(Way):
     """By pip, into an environment of its own, without a network."""
@@ -197,6 +198,7 @@ class Copied(Way):
         self.check_a_worker_asks(self.program)
         self.assertEqual(os.listdir(os.path.dirname(self.copy)), ["looop"], "nothing is left beside it")
 
+    @heavy
     def test_the_pulse_and_a_viewer(self):
         self.looop("up")
         wait_until(lambda: os.path.exists(self.path("events.jsonl")) and self.events("tick_start"), "a beat")

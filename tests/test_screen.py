@@ -10,7 +10,7 @@ import unittest
 from xml.etree import ElementTree
 
 import looop
-from tests.support import CAPTURED, Case
+from tests.support import CAPTURED, Case, heavy
 
 SCREENS = sorted(glob.glob(os.path.join(CAPTURED, "screens", "*.bin")))
 
@@ -684,6 +684,7 @@ class Noise(unittest.TestCase):
         self.assertEqual(looop.skim(long), b"\x1b[0m\x1b[1m")
         self.assertFalse(looop.asks_terminal(long))
 
+    @heavy
     def test_skim_and_asks_are_linear(self):
         for piece in (
             b"\x1b",

@@ -12,7 +12,7 @@ from tests.faults.test_kill import SHELL
 
 
 class FailingWrites(Faults):
-    def beats(self, move, error, lasting, few=4):
+    def beats(self, move, error, lasting, few=2):
         """Have a write of a beat fail at some of its points; look at what is said, and at the beat after it."""
         self.profile(goals={"a": "0\n"}, sensors={"s": "echo '{\"signal\":1}'"})
         self.decides(move)
@@ -40,7 +40,7 @@ class FailingWrites(Faults):
                     self.assertRegex(line, r"tick-\d{8}-\d{6}-[0-9a-f]{4}", "half a line")
 
     def test_a_disk_that_is_full_from_here_on(self):
-        self.beats(SHELL, errno.ENOSPC, True, few=6)
+        self.beats(SHELL, errno.ENOSPC, True, few=3)
 
     def test_a_disk_that_has_no_room_for_a_moment(self):
         self.beats({"move": "ask", "question": "RUN?", "journal": "asked RUN"}, errno.ENOSPC, False)

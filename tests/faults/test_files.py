@@ -121,12 +121,12 @@ class OddFiles(Faults):
                 for form in FORMS:
                     self.tried(name, form, VERBS)
             return
-        for name, form, words in self.rng.sample(cases, 40):
+        for name, form, words in self.rng.sample(cases, 20):
             self.tried(name, form, [words])
 
     def test_a_damaged_reading_is_told_and_taken_again(self):
-        for name in ("s", "bad", "slow"):
-            for form in ("empty", "cut", "bytes"):
+        for name, some in (("s", "empty"), ("bad", "cut"), ("slow", "bytes")):
+            for form in ("empty", "cut", "bytes") if LONG else (some,):
                 self.tried(f"snapshots/sensor-{name}.json", form, "status|doctor|sensor list|why now".split("|"))
                 self.tried(f"snapshots/sensor-{name}.json", form, [f"sensor show {name}", "tick"])
                 self.assertIn("signal", self.json("snapshots", f"sensor-{name}.json"))

@@ -16,7 +16,7 @@ PUSH = {"move": "shell", "command": "echo pushed >> effects", "reversible": Fals
 
 
 class KilledBeats(Faults):
-    def beaten(self, move, outcome, few=4, mode="typed", script="", after=None):
+    def beaten(self, move, outcome, few=2, mode="typed", script="", after=None):
         """Kill beats that make a move at some of their points, with a whole beat after each."""
         self.profile(goals={"a": "0\n"}, sensors={"s": "echo '{\"signal\":1}'"})
         self.decides(move, mode, script)
@@ -52,7 +52,7 @@ class KilledBeats(Faults):
         self.assertGreaterEqual(killed, min(few, points) - 1)
 
     def test_a_shell_move(self):
-        self.beaten(SHELL, "acted", few=6)
+        self.beaten(SHELL, "acted", few=3)
         self.assertIn("interrupted: ", self.read("journal.md"))
 
     def test_a_goal_that_is_written(self):
@@ -134,7 +134,7 @@ class KilledBeats(Faults):
 class KilledVerbs(Faults):
     """Verbs of a person and of a worker: what was there before, or what was meant, and never a part."""
 
-    def each(self, words, check, few=4, env=None, stdin=b"", least=3):
+    def each(self, words, check, few=2, env=None, stdin=b"", least=3):
         """Kill a verb at some of its points, each time on the profile as it was kept; `check(how)` looks."""
         self.keep()
         count = Injector()
@@ -212,7 +212,7 @@ class KilledVerbs(Faults):
                 self.assertTrue(effects == "once\n" or told)
             self.promised(named=False)
 
-        self.each(("approve", "1"), check, few=6)
+        self.each(("approve", "1"), check, few=3)
 
     def test_what_a_worker_says(self):
         self.profile(goals={"a": "0\n"})
@@ -229,7 +229,7 @@ class KilledVerbs(Faults):
             self.assertEqual(json.loads(self.verb("ls", "--json").out)[0]["note"], "look here")
             self.assertEqual(self.verb("tick").code, 0)
 
-        self.each(("flag", "w", "look", "here"), flagged, few=4)
+        self.each(("flag", "w", "look", "here"), flagged, few=2)
 
     def test_a_cost(self):
         self.profile(goals={"a": "0\n"})
@@ -267,7 +267,7 @@ class KilledVerbs(Faults):
         path = self.path("claims", "x.json")
         count = Injector()
         self.assertEqual(self.verb("claim", "x", env=env, injector=count).code, 0)
-        for at in self.points(count.counts()[0], 4):
+        for at in self.points(count.counts()[0], 2):
             os.unlink(path) if os.path.exists(path) else None
             injector = Injector(at)
             self.assertEqual(self.verb("claim", "x", env=env, injector=injector).code, -signal.SIGKILL)
@@ -283,7 +283,7 @@ class KilledVerbs(Faults):
         words = ("ask", "Which?", "--session", "w", "--timeout", "10ms")
         count = Injector()
         self.assertEqual(self.verb(*words, injector=count).code, 124)
-        for at in self.points(count.counts()[0], 4):
+        for at in self.points(count.counts()[0], 2):
             for name in os.listdir(self.path("asks")):
                 os.unlink(self.path("asks", name)) if os.path.isfile(self.path("asks", name)) else None
             self.verb("unflag", "w")
@@ -348,7 +348,7 @@ class KilledSessions(Faults):
         points = count.counts()[2]
         self.assertGreater(points, 10)
         self.gone()
-        for at in self.points(points, 4):
+        for at in self.points(points, 2):
             injector = Injector(at, 2)
             done = self.verb(*words, injector=injector)
             with self.subTest(at=at, before=injector.struck()):
