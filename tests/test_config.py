@@ -294,6 +294,22 @@ class Init(Case):
         self.assertEqual(self.tick()["outcome"], "unchanged")
         self.assertEqual(json.loads(self.looop("status", "--json"))["attention"], [])
 
+    def test_a_private_group_may_write_what_looop_runs(self):
+        """As with a umask of 002: the data dir, a sensor and the config, if nobody else is in the group."""
+        self.profile(sensors={"s": "echo '{\"signal\": 1}'"})
+        self.config({"default": "builtin"})
+        paths = [self.data, self.path("sensors", "s.sh"), os.path.join(self.home, ".config", "looop.json")]
+        for group in {os.getgid(), *([12345] if os.geteuid() == 0 else [])}:
+            private = looop.is_private_group(group)
+            for path in paths:
+                os.chown(path, -1, group)
+                os.chmod(path, os.stat(path).st_mode | 0o020)
+                self.looop("tick", code=None)
+                told = "others can write" in self.stderr
+                self.assertEqual(told, not private, (group, path, self.stderr))
+                os.chmod(path, os.stat(path).st_mode & ~0o020)
+        self.assertFalse(looop.is_private_group(12345))
+
     def test_an_entry_of_looop_0_5_is_direct(self):
         runners = looop.merged_runners(
             {"pi": {"tick": "pi | $LOOOP_BIN _fmt"}, "claude": {"interactive": "c {{prompt_file}}"}}
