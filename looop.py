@@ -19610,12 +19610,13 @@ def waiting_for(profile: Profile) -> dict[str, str]:
 
 
 def goal_title(profile: Profile, goal: str) -> str:
-    """Return the first line of a goal that holds text."""
+    """Return the first line of a goal that says more than its id."""
     try:
         lines = text_of(read_bytes(goal_files(profile)[goal]) or b"").split("\n")
     except (OSError, KeyError):
         return "(cannot be read)"
-    return next((line.lstrip("# ") for line in lines if line.strip("# ")), "")
+    titles = [line.lstrip("# ") for line in lines if line.strip("# ")]
+    return next((title for title in titles if title.strip() != goal), goal if titles else "")
 
 
 def goal_written(profile: Profile, message: str) -> None:
@@ -19818,7 +19819,7 @@ LOOP_VERBS: tuple[Verb, ...] = (
         "goals",
         cmd_goals,
         "Goals",
-        "list the goals: what each waits for, when it was served last, what it cost",
+        "list the goals: what each waits for and cost",
         options=(_JSON,),
         more=(
             "Counts the moves and the spend of the last 7 days that name their goal: `looop run`, and a worker of the "
@@ -19973,21 +19974,21 @@ LOOP_VERBS: tuple[Verb, ...] = (
         "history",
         cmd_history,
         "Looking",
-        "list the last moves, newest first: when, why, what, the cost, the run",
+        "list the last moves: when, why, what, the cost",
         options=(Option("--limit", "at most that many (else 20)", "N", "count", short="-n"), _JSON),
-        more="`looop why RUN` explains one of them.",
+        more="Newest first. `looop why RUN` explains one of them.",
         examples=(("looop history", "the last 20"), ("looop history -n5 --json", "the last 5 as JSON")),
     ),
     Verb(
         "gate",
         cmd_gate,
         "Looking",
-        "tell whether a shell move of a command would run or wait for your yes; it is not run",
+        "tell whether a move may run a command without a yes",
         args=(Argument("command", "the command as one word; `-` reads one a line from stdin"),),
         options=(_JSON,),
         more=(
-            "Verdicts: runs, proposed. Honours `gate.shell`. A move that says itself that it cannot be undone is "
-            "always proposed."
+            "The command is not run. Verdicts: runs, proposed. Honours `gate.shell`. A move that says itself that it "
+            "cannot be undone is always proposed."
         ),
         examples=(
             ("looop gate 'git clean -fdx'", "proposed: discards work"),
@@ -22357,6 +22358,7 @@ repeated or killed; the next one goes on from what it finds.
     looop tick  # one beat; the first makes the profile
     looop init  # choose who decides: pi, claude, …
     looop attach setup  # without an LLM: answer a few questions
+    looop goal add ship-v2 Version 2 is out  # what you want
     looop sensor add  # what can be watched
     looop up  # beats in the background, until looop down
     looop asks  # what waits for your yes, or for an answer

@@ -229,15 +229,15 @@ function __looop_list
                 'down' 'end the pulse; a beat in progress is undone' \
                 'tick' 'run one beat: sense, diff, decide one move, act, log' \
                 'run' 'force one move for a goal, now' \
-                'goals' 'list the goals: what each waits for, when it was served last, what it cost' \
+                'goals' 'list the goals: what each waits for and cost' \
                 'goal' 'add, edit, done, show' \
                 'asks' 'list what waits for your answer' \
                 'answer' 'answer a question' \
                 'approve' 'do what a proposal says, now and once' \
                 'reject' 'refuse a proposal; the decider is told why' \
                 'why' 'explain the last beat, an earlier one, or the next' \
-                'history' 'list the last moves, newest first: when, why, what, the cost, the run' \
-                'gate' 'tell whether a shell move of a command would run or wait for your yes; it is not run' \
+                'history' 'list the last moves: when, why, what, the cost' \
+                'gate' 'tell whether a move may run a command without a yes' \
                 'replay' 'derive a run\'s hash, prompt and move again, and compare' \
                 'pause' 'stop deciding and acting for a while; sensing goes on' \
                 'resume' 'end a pause' \
