@@ -770,6 +770,20 @@ def canonical(value: JSON) -> str:
     return _strict_json(value, sort_keys=True, separators=(",", ":"))
 
 
+def told_value(value: JSON, most: int = 80) -> str:
+    """Say a JSON value in words, without quotes and braces: `failing 7, branch main`."""
+
+    def told(part: JSON, nested: bool) -> str:
+        if isinstance(part, dict):
+            text = ", ".join(f"{key} {told(one, True)}" for key, one in part.items()) or "nothing"
+            return f"({text})" if nested else text
+        if isinstance(part, list):
+            return f"[{', '.join(told(one, True) for one in part)}]"
+        return canonical(part) if isinstance(part, (bool, type(None))) else f"{part}"
+
+    return one_line(told(value, False), most) or "empty"
+
+
 def pretty(value: JSON) -> str:
     """Write a JSON value for people: indented, one trailing newline."""
     return _strict_json(value, indent=2) + "\n"
@@ -868,7 +882,8 @@ def clipped(text: str, width: int) -> str:
 def aligned(rows: Sequence[Sequence[str]], gap: str = "  ", width: int = 0) -> list[str]:
     """Lay rows out in columns as wide as their widest cell.
 
-    With a `width`, the table is at most so wide: the widest columns give way first, and their cells are cut.
+    With a `width`, the table is at most so wide, and cells are cut: the widest columns give way first, the first two
+    of them, which say what a row is about, last.
     """
     widths: list[int] = []
     for row in rows:
@@ -878,7 +893,8 @@ def aligned(rows: Sequence[Sequence[str]], gap: str = "  ", width: int = 0) -> l
             widths[i] = max(widths[i], visible_width(cell))
     room = width - len(gap) * (len(widths) - 1)
     while width and sum(widths) > room and max(widths) > 4:
-        widths[widths.index(max(widths))] -= 1
+        rest = widths[2:] if max(widths[2:], default=0) > 10 else widths
+        widths[len(widths) - len(rest) + rest.index(max(rest))] -= 1
     lines = []
     for row in rows:
         cells = [clipped(cell, widths[i]) if width else cell for i, cell in enumerate(row)]
@@ -936,6 +952,8 @@ def hang_of(line: str, width: int) -> int:
         if column <= width // 2:
             return column
     mark = plain[start : start + 2]
+    if start and mark[:1] in "+-" and mark[1:] != " ":  # of a diff: what goes on is no line of it
+        return start + 3
     return start + 2 if len(mark) == 2 and mark[1] == " " and not mark[0].isalnum() else start
 
 
@@ -9868,7 +9886,7 @@ def snapshot(profile: Profile, name: str) -> bytes:
 
 def error_told(profile: Profile, name: str) -> str:
     """Return the error that the reading of a sensor tells, as it lies in snapshots/."""
-    return canonical(dig(parsed_reading(snapshot(profile, name)), "signal", "error"))
+    return told_value(dig(parsed_reading(snapshot(profile, name)), "signal", "error"), 300)
 
 
 def sense(profile: Profile, only: Sequence[str] = ()) -> dict[str, Reading]:
@@ -10072,20 +10090,6 @@ def change_told(change: Change) -> str:
     told = {"worker": _worker_told, "ask": _ask_told, "sensor": _sensor_told}.get(kind, _text_told)
     subject = f"{kind.replace('playbook', 'PLAYBOOK')} {shown_name(name)}".rstrip()
     return one_line(told(subject, change.old, change.new), 300)
-
-
-def told_value(value: JSON, most: int = 80) -> str:
-    """Say a JSON value in words, without quotes and braces: `failing 7, branch main`."""
-
-    def told(part: JSON, nested: bool) -> str:
-        if isinstance(part, dict):
-            text = ", ".join(f"{key} {told(one, True)}" for key, one in part.items()) or "nothing"
-            return f"({text})" if nested else text
-        if isinstance(part, list):
-            return f"[{', '.join(told(one, True) for one in part)}]"
-        return canonical(part) if isinstance(part, (bool, type(None))) else f"{part}"
-
-    return one_line(told(value, False), most) or "empty"
 
 
 def _text_told(subject: str, old: JSON, new: JSON) -> str:
@@ -13967,6 +13971,7 @@ def status_of(profile: Profile, now: float) -> dict[str, JSON]:
     workers = [session for session in sessions if session.kind == "worker"]
     asks = asks_and_flags(profile, sessions) if present else []
     waiting = [ask for ask in asks if ask["state"] != "answered"]
+    alive = [session.id for session in sessions if session.alive]
     told = notices(failure, [ask for ask in asks if ask["n"]], sessions)
     notes = [notice.text for notice in told.values()]
     if failure and failure["count"] < 3:
@@ -14006,7 +14011,10 @@ def status_of(profile: Profile, now: float) -> dict[str, JSON]:
         "workers": session_rows(profile, workers, now),
         "asks": sum(ask["kind"] != "flag" for ask in waiting),
         "flags": sum(ask["kind"] == "flag" for ask in waiting),
-        "open_asks": [{"n": ask["n"], "kind": ask["kind"], "session": ask["session"]} for ask in waiting],
+        "open_asks": [
+            {"n": ask["n"], "kind": ask["kind"], "session": ask["session"], "alive": ask["session"] in alive}
+            for ask in waiting
+        ],
         "attention": notes,
         "budget": {
             "daily_usd": profile.setting("daily_usd"),
@@ -14191,7 +14199,8 @@ def sensor_table(rows: Sequence[Mapping[str, JSON]], now: float, paint: Paint) -
     for row in rows:
         glyph, colour = _STATUS_GLYPHS[row["status"]]
         age = duration_text(now - parse_utc(row["at"])) if row["at"] else "not in a beat yet"
-        signal = "" if row["signal"] is None else told_value(row["signal"], 72)
+        error = dig(row["signal"], "error") if row["status"] == "error" else None
+        signal = "" if row["signal"] is None else told_value(error or row["signal"], 72)
         status = (row["status"] or "") + (" flapping" if row["flapping"] else "")
         table.append(
             [paint(colour, glyph), shown_name(row["name"]), age, status, str(row["bytes"]) if row["at"] else "", signal]
@@ -16816,7 +16825,7 @@ def cmd_sensor_add(profile: Profile, args: dict[str, JSON]) -> int:
     else:
         show_tried(profile, row, value)
     if path is None:
-        error = one_line(str(dig(row["signal"], "error")), 100)
+        error = told_value(dig(row["signal"], "error"), 100)
         hint = "fix that and add it again, or add it as it is with --keep"
         raise Failure(f"sensor add: {name} was not added: its first reading is an error: {error}", hint)
     if not args["json"]:
@@ -20694,6 +20703,7 @@ def next_steps(status: Mapping[str, JSON], timed: bool = False) -> list[tuple[st
     pulse, builtin = status["pulse"], status["runner"] == BUILTIN.name
     idle, last = not pulse["running"] and not timed, status["last_tick"]
     alive = [row["id"] for row in status["workers"] if row["alive"]]
+    alive += [ask["session"] for ask in status["open_asks"] if ask.get("alive")]  # terminals of the person's own
     steps = [step for ask in status["open_asks"][:1] for step in asked_steps(ask, alive)]
     if pulse["crashed"]:
         steps += [("looop up", "start the pulse again"), ("looop log pulse --tail 20", "the last it said")]

@@ -1,6 +1,9 @@
 """What people read, at the width of their terminal: no word is broken, lines hang under their text, cells are cut."""
 
+import json
+import os
 import re
+import time
 import unittest
 
 import looop
@@ -82,6 +85,92 @@ class Lines(unittest.TestCase):
     def test_nothing_said_as_json_is_ever_laid_out(self):
         with open(looop.__file__, encoding="utf-8") as file:
             self.assertEqual(re.findall(r"\bsay\((?:compact|json_line|canonical)\(.*", file.read()), [])
+
+
+LIVELY = (  # every view of a profile in which much goes on
+    *(("status",), ("asks",), ("why",), ("why", "now"), ("ls",), ("sensor", "list"), ("sensor", "test", "ci")),
+    *(("cost",), ("claims",), ("doctor",), ("tick",), (), ("-h",), ("help", "attach"), ("attach", "nobody")),
+)
+
+
+class Lively(Case):
+    """A profile with goals, a failing sensor, workers, a flag, asks, a diff and a gate that holds."""
+
+    git = True
+
+    def setUp(self):
+        super().setUp()
+        self.signal('{"signal":{"failing":0,"branch":"main"},"detail":{"log":"all is well"}}')
+        self.profile(
+            goals={"ship-v2": "Ship version 2 by Friday.\n", "answer-the-mail": "Every mail has an answer in a day.\n"},
+            sensors={"ci": "cat ~/signal", "grafana": "echo no route to the server of the graphs >&2; exit 3"},
+            playbook="# PLAYBOOK\n\n1. The customer in Lyon comes first.\n2. Never push on a Friday.\n",
+        )
+        self.beat({"move": "ask", "question": "Which of the two drafts goes to the customer in Lyon this week?"})
+        body = "# PLAYBOOK\n\n1. The customer in Lyon comes first, and whoever waits for longer than two days.\n"
+        self.beat({"move": "write_playbook", "body": body, "why": "two mails were older than the PLAYBOOK allows"})
+        clean = "rm -rf ~/builds/2026-01 ~/builds/2026-02 ~/builds/2026-03 ~/builds/2026-04 ~/builds/2026-05"
+        self.beat({"move": "shell", "command": clean, "reversible": True, "why": "the disk is nearly full"})
+        self.beat({"move": "start_worker", "id": "fix-ci", "prompt": "Find out why the tests fail."})
+        self.looop("start-session", "rewrite-the-billing-report-for-lyon", "--command", "sleep 1000")
+        self.looop("flag", "fix-ci", "Two tests fail since the upgrade of the parser: skip them, or go back a version?")
+        self.looop("claim", "billing-report-2026", "--session", "fix-ci")
+        self.looop("answer", "1", "the", "second")
+        self.signal('{"signal":{"failing":7,"branch":"main","jobs":[{"name":"unit"},{"name":"lint"}]}}')
+        self.beat({"move": "noop", "journal": "the build fails since the upgrade of the parser: fix-ci works on it"})
+        self.decided = self.runs()[-1]
+        self.signal("oops")
+        self.replies("no move at all")
+        self.looop("tick", code=1)
+
+    def signal(self, text):
+        with open(os.path.join(self.home, "signal"), "w") as file:
+            file.write(text)
+
+    def beat(self, reply):
+        """Run a beat that has something to decide on."""
+        path = os.path.join(self.home, "reply")
+        with open(path, "w") as file:
+            file.write(json.dumps(reply))
+        self.config(
+            {
+                "default": "fake",
+                "runners": {
+                    "fake": {
+                        "mode": "typed",
+                        "tick": f"cat >/dev/null; cat {path}",
+                        "interactive": "cat {{prompt_file}}; sleep 1000",
+                        "unmetered": True,
+                    }
+                },
+            }
+        )
+        self.write("goals/learn-polish.md", f"Ten words a day, from day {time.time()}.\n")
+        return self.tick()
+
+    def view(self, cols, words):
+        """Return what a verb writes to a terminal of so many columns."""
+        terminal = Terminal(cols, 300)
+        self.addCleanup(terminal.close)
+        terminal.run(self.command(*words), {**self.env, "TERM": "xterm", "PAGER": "cat"}, self.home)
+        terminal.end()
+        with terminal.lock:
+            return terminal.received.decode().replace("\0", "").replace("\r\n", "\n")
+
+    def test_every_view_fits_at_60_80_and_140_columns(self):
+        for words in (*LIVELY, ("why", self.decided)):
+            known = {*words_of(self.view(400, words)), "idle"}
+            for cols in (140, 80, 60):
+                text = self.view(cols, words)
+                with self.subTest(cols=cols, words=words):
+                    self.assertGreater(len(text), 40)
+                    if words[:2] != ("sensor", "test"):  # which shows what a sensor prints, and what it might
+                        self.assertNotIn('{"', text)
+                    for line in text.split("\n"):
+                        width = looop.visible_width(line)
+                        self.assertTrue(width <= cols or len(words_of(line)[-1]) > cols - 20, f"{width}: {line}")
+                    found = {word for word in words_of(text) if not re.search(r"\d|…$", word)}
+                    self.assertLessEqual(found, known, "a word is broken")
 
 
 class Terminals(Case):
