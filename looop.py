@@ -13960,6 +13960,12 @@ def crash_of(pulse: Session | None) -> str | None:
     return f"{words}, at {utc_text(ended_at(pulse))}"
 
 
+def open_ask(ask: Mapping[str, JSON], sessions: Sequence[Session]) -> dict[str, JSON]:
+    """Return what `status --json` shows of an ask or a flag; `alive`: whether its session runs."""
+    alive = any(session.alive for session in sessions if session.id == ask["session"])
+    return {"n": ask["n"], "kind": ask["kind"], "session": ask["session"], "alive": alive}
+
+
 def status_of(profile: Profile, now: float) -> dict[str, JSON]:
     """Gather what `status --json` shows. Reads only."""
     present = check_data_dir(profile)
@@ -13971,7 +13977,6 @@ def status_of(profile: Profile, now: float) -> dict[str, JSON]:
     workers = [session for session in sessions if session.kind == "worker"]
     asks = asks_and_flags(profile, sessions) if present else []
     waiting = [ask for ask in asks if ask["state"] != "answered"]
-    alive = [session.id for session in sessions if session.alive]
     told = notices(failure, [ask for ask in asks if ask["n"]], sessions)
     notes = [notice.text for notice in told.values()]
     if failure and failure["count"] < 3:
@@ -14011,10 +14016,7 @@ def status_of(profile: Profile, now: float) -> dict[str, JSON]:
         "workers": session_rows(profile, workers, now),
         "asks": sum(ask["kind"] != "flag" for ask in waiting),
         "flags": sum(ask["kind"] == "flag" for ask in waiting),
-        "open_asks": [
-            {"n": ask["n"], "kind": ask["kind"], "session": ask["session"], "alive": ask["session"] in alive}
-            for ask in waiting
-        ],
+        "open_asks": [open_ask(ask, sessions) for ask in waiting],
         "attention": notes,
         "budget": {
             "daily_usd": profile.setting("daily_usd"),
