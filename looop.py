@@ -2301,6 +2301,14 @@ class Profile:
                 return value
         return self.below_env(setting)[0]
 
+    def missing_config(self) -> str:
+        """Return a warning where LOOOP_CONFIG names no file, else "": a typo there drops every limit of the config."""
+        if not self.env.get("LOOOP_CONFIG") or os.path.exists(self.config_path):
+            return ""
+        return (
+            f"LOOOP_CONFIG={self.config_path}: no such file: the defaults hold, ${SETTINGS['daily_usd'].default} a day"
+        )
+
     def below_env(self, setting: Setting) -> tuple[JSON, str]:
         """Return (a setting's value without its variable, where that is from)."""
         if setting.key:
@@ -13051,6 +13059,8 @@ class Beat:
         if runner.mode != "builtin":
             require_runner(profile, runner)
             require_disk(profile)
+            if profile.missing_config():
+                profile.warn(profile.missing_config())
         now = time.time()
         self.mode = runner.mode
         self.policy = policy_digest(self.world.digests())
@@ -18996,7 +19006,10 @@ def check_config(profile: Profile) -> Iterator[Finding]:
         yield warn(f"{setting.env}={text}: {words}; the {source}, {value}, stands", f"unset {setting.env}")
     if not check.wrong:
         there = os.path.exists(profile.config_path)
-        yield ok(profile.config_path if there else f"{profile.config_path}: no such file; the defaults hold")
+        if profile.missing_config():
+            yield warn(profile.missing_config(), "correct or unset LOOOP_CONFIG, or write that file: looop init NAME")
+        else:
+            yield ok(profile.config_path if there else f"{profile.config_path}: no such file; the defaults hold")
 
 
 def check_git(profile: Profile) -> Iterator[Finding]:

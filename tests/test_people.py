@@ -543,6 +543,17 @@ class Money(Case):
         self.assertEqual(self.beat(env={"LOOOP_MAX_DAILY_USD": "5"})["outcome"], "noop")
         self.assertEqual(self.beat(env={"LOOOP_MAX_DAILY_USD": "0"})["outcome"], "held")
 
+    def test_a_config_that_is_not_there_is_told_before_money_is_spent(self):
+        self.write("llm", """#!/bin/sh\ncat >/dev/null; echo '{"move":"noop"}'\n""", 0o700)
+        os.rename(self.path("llm"), os.path.join(self.bin, "claude"))
+        env = {"LOOOP_CONFIG": f"{self.home}/typo.json", "LOOOP_RUNNER": "claude"}
+        self.assertEqual(self.beat(env=env)["outcome"], "noop")
+        told = f"LOOOP_CONFIG={self.home}/typo.json: no such file: the defaults hold, $10 a day"
+        self.assertIn(f"warning: {told}\n", self.stderr)
+        self.assertIn(told, " ".join(self.looop("doctor", env=env, code=None).split()))
+        self.assertEqual(self.beat(env={"LOOOP_RUNNER": "claude"})["outcome"], "noop")
+        self.assertNotIn("LOOOP_CONFIG", self.stderr)
+
     def failing(self, text, code=1, **more):
         """Make a runner that prints a text and fails; it names a model that has a price."""
         path = os.path.join(self.home, "broken")
