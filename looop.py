@@ -5852,6 +5852,7 @@ class ReplyFilter:
 #     screen                                                  the reply has the screen as `dump` gives it, and offset
 #     input, type        bytes; type also: enter              so many bytes follow; the reply comes when they are typed
 #     keys               keys                                 the reply comes when they are typed
+#     typed                                                   the reply has the offset after the last input's echo
 #     resize             cols, rows                           the size is pinned
 #     restart, kill      inside (kill): from the session      the reply comes when the tree is gone
 #     detach                                                  every viewer is told to leave
@@ -5993,7 +5994,7 @@ def session_folder(profile: Profile, session: str) -> str:
 
 
 _TEXTS = frozenset("kind cmd cwd runner verify boot version reason".split())
-_NUMBERS = frozenset("cols rows pid exit_code signal".split())
+_NUMBERS = frozenset("cols rows pid exit_code signal typed".split())
 
 
 def sound_fields(path: str) -> dict[str, JSON]:
@@ -6649,6 +6650,77 @@ class RawText:
         self._begin += count
 
 
+EXPECT_BACK = 256 * KIB  # bytes of the log before the call that `expect` looks at where nothing was typed
+ECHO_TIME = 1.0  # seconds within which a program echoes what was typed
+ECHO_LOOKED = 16 * KIB  # bytes of output in which the echo is looked for
+ECHO_TAIL = 16  # characters at the end of a line by which its echo is known: a longer one may be wrapped
+
+
+class LastInput:
+    """The line that was typed last into a session, and where in the log the answer to it begins.
+
+    The echo of a line is no answer. Once Enter was pressed it goes to the end of the line on which it stands: readline
+    draws a pasted line anew at Enter. What is typed ahead of a busy shell is echoed once more, later, and counts then.
+    """
+
+    __slots__ = ("_begun", "_echoed", "_end", "_entered", "_line", "at")
+
+    def __init__(self, end: int) -> None:
+        self._begun = self._end = end  # the log's size before the line was typed, and before its last byte was
+        self._line = b""
+        self._entered = False  # whether Enter was pressed
+        self._echoed = True  # whether the terminal, or a program that reads raw keys, echoes it
+        self.at = 0.0  # when something was typed last, 0: never
+
+    def typed(self, data: bytes, end: int, echoed: bool, now: float) -> None:
+        """Take bytes that were typed while the log had this size; escape sequences (arrows, mouse) do not count."""
+        if b"\x1b" in data:
+            import re
+
+            data = re.sub(_UNDRAWN, b"", data) if data != b"\x1b" else data
+        if not data:
+            return
+        if self._entered or not self._line:
+            self._begun, self._line = end, b""
+        self._end, self._echoed, self.at = end, echoed, now
+        lines = (self._line + data).replace(b"\n", b"\r").split(b"\r")
+        self._entered = not lines[-1]
+        self._line = lines[-2 if self._entered else -1][-4 * KIB :]
+
+    def answer_offset(self, log: LogView, late: bool) -> int | None:
+        """Return the offset of the answer; None: the echo may still come. `late`: it will not.
+
+        Where nothing was typed, everything that was written of late counts.
+        """
+        if not self.at:
+            return max(self._end, log.end - EXPECT_BACK)
+        line = squeezed(self._line)[0][-ECHO_TAIL:]
+        if not line or not self._echoed:
+            return self._end
+        output = log.read(self._begun, ECHO_LOOKED)
+        text, places = squeezed(output)
+        found = text.find(line)
+        if found >= 0:
+            after = max(self._end, self._begun + places[found + len(line) - 1] + 1)
+            newline = output.find(b"\n", after - self._begun)
+            if not self._entered or newline >= 0:
+                return self._begun + newline + 1 if self._entered else after
+            return after if late else None
+        return self._end if late or len(output) == ECHO_LOOKED else None
+
+
+def squeezed(output: bytes) -> tuple[bytes, list[int]]:
+    """Return output without escape sequences, controls and blanks, and where each byte of that stood (pure)."""
+    import re
+
+    kept: list[int] = []
+    place = 0
+    for match in [*re.finditer(_UNDRAWN, output), None]:
+        kept += [at for at in range(place, match.start() if match else len(output)) if output[at] > 0x20]
+        place = match.end() if match else 0
+    return bytes(output[at] for at in kept), kept
+
+
 def bytes_as_text(raw: str) -> str:
     """Read what `RawText` made of bytes as UTF-8 (pure)."""
     return raw.encode("latin-1").decode("utf-8", "surrogateescape")
@@ -6690,6 +6762,17 @@ class Order(Record):
     umask: int  # of whoever starts it: the command gets it
     log_cap: int  # bytes
     kind: str = "session"  # a row of KINDS
+
+
+def echoes(fd: int) -> bool:
+    """Tell whether what is typed into a terminal is echoed: by the terminal, or by a program that reads raw keys."""
+    import termios
+
+    try:
+        modes = termios.tcgetattr(fd)[3]
+    except termios.error:
+        return False
+    return bool(modes & termios.ECHO) or not modes & termios.ICANON
 
 
 def clamped_size(cols: JSON, rows: JSON) -> tuple[int, int]:
@@ -7086,11 +7169,12 @@ class Canvas:
 class Typing:
     """Be something to type as a whole: bytes and pauses, in order, some of which may still be on their way."""
 
-    __slots__ = ("after", "done", "heard", "missing", "ready_at", "size", "steps")
+    __slots__ = ("after", "answers", "done", "heard", "missing", "ready_at", "size", "steps")
 
-    def __init__(self, steps: list[bytes | float], done: Callable[[int], None] | None = None) -> None:
+    def __init__(self, steps: list[bytes | float], answers: bool = False) -> None:
         self.steps = steps
-        self.done = done  # told how many bytes were typed
+        self.answers = answers  # it is the terminal's, and nobody's input
+        self.done: Callable[[int], None] | None = None  # told how many bytes were typed
         self.missing = 0  # bytes that its sender has still to hand in
         self.heard = time.monotonic()  # when it handed some in
         self.after: list[bytes | float] = []  # steps that follow those
@@ -7109,11 +7193,12 @@ class Typing:
 class Keyboard:
     """Type into a PTY, which may take nothing for a while, or for ever."""
 
-    __slots__ = ("_loop", "_typed", "pty", "size", "units")
+    __slots__ = ("_loop", "_typed", "pty", "size", "units", "wrote")
 
     def __init__(self, loop: Loop, typed: Callable[[], None]) -> None:
         self._loop = loop
         self._typed = typed  # called when there may be room again
+        self.wrote: Callable[[bytes, bool], None]  # told what was typed, but for answers, and whether it is echoed
         self.pty = -1
         self.units: list[Typing] = []
         self.size = 0  # bytes that wait
@@ -7128,7 +7213,7 @@ class Keyboard:
         """Type a terminal's answer: before everything that has not been begun."""
         first = self.units[0] if self.units else None
         begun = 1 if first and first.size and not first.pauses() else 0
-        self.units.insert(begun, Typing([data]))
+        self.units.insert(begun, Typing([data], answers=True))
         self.size += len(data)
         self.press()
 
@@ -7179,6 +7264,7 @@ class Keyboard:
         step = unit.steps[0]
         if isinstance(step, float):
             return self._pause(unit, step)
+        echoed = not unit.answers and echoes(self.pty)  # by now: the command that reads it may change that
         try:
             wrote = os.write(self.pty, step[: 4 * KIB])
         except BlockingIOError:
@@ -7186,6 +7272,8 @@ class Keyboard:
             return False
         except OSError:  # the command has closed its terminal: nobody will read this
             wrote = len(step)
+        if not unit.answers:
+            self.wrote(step[:wrote], echoed)
         unit.size += wrote
         self.size -= wrote
         if wrote == len(step):
@@ -7523,6 +7611,8 @@ class Supervisor(Switchboard):
         self.kill_at = 0.0  # since when
         self.pressed = 0  # the signal that the tree was sent last
         self.askers: list[Peer] = []  # who waits for that
+        self.input = LastInput(0)
+        self.keyboard.wrote = self._wrote
         self.faults = 0  # bugs met
         self.finished = False
 
@@ -7603,6 +7693,7 @@ class Supervisor(Switchboard):
         self.exit = None
         self.child, self.pty, self.slave = start_on_pty(self.order, self.cols, self.rows)
         self.keyboard.pty = self.pty
+        self.input = LastInput(self.log.end)
         self.loop.readers[self.pty] = self._read_output
         self.starts += 1
         self._note(state="running", pid=self.child, exit_code=None, signal=None, reason=None)
@@ -7722,6 +7813,8 @@ class Supervisor(Switchboard):
         """Type for a client, which hands in `size` bytes, of which the first are `data`."""
         if self.peers.get(peer.fd) is not peer:
             return
+        if self.pty in self.loop.readers:
+            self._read_output()  # it was written before
         offset = self.log.end
 
         def done(sent: int) -> None:
@@ -7734,6 +7827,23 @@ class Supervisor(Switchboard):
         self.keyboard.add(unit)
         if data and unit.missing:
             self.keyboard.hand_in(unit, data)
+
+    def _wrote(self, data: bytes, echoed: bool) -> None:
+        """Note what was typed: what the command wrote before is no answer to it."""
+        self.input.typed(data, self.log.end, echoed, time.monotonic())
+
+    def _answer_offset(self, late: bool) -> int | None:
+        """Return where the answer to what was typed last begins in the log; None: its echo may still come."""
+        with LogView(".") as log:
+            return self.input.answer_offset(log, late)
+
+    def _op_typed(self, peer: Peer, request: Mapping[str, JSON], rest: bytes) -> None:
+        age = time.monotonic() - self.input.at
+        offset = self._answer_offset(age > ECHO_TIME)
+        if offset is None:
+            self.loop.after(min(0.02, age), lambda: self._op_typed(peer, request, rest))
+        else:
+            self._reply(peer, offset=offset)
 
     def _op_resize(self, peer: Peer, request: Mapping[str, JSON], rest: bytes) -> None:
         self._resize(*clamped_size(request["cols"], request["rows"]))
@@ -8018,7 +8128,7 @@ class Supervisor(Switchboard):
         except Exception:
             leave_traceback()
         if self.status.get("state") != "failed":
-            self._note(pid=None, **ending_of(why, self.exit))
+            self._note(pid=None, typed=self._answer_offset(late=True), **ending_of(why, self.exit))
         self.finished = True  # whatever is the matter with a client
         for peer in list(self.peers.values()):
             if peer.kind == "viewer":
@@ -8649,8 +8759,20 @@ class Hunt(Record):
     ended: bool = False  # the session has ended, so nothing more will come
 
 
-EXPECT_BACK = 256 * KIB  # bytes of the log before the call that `expect` looks at
 EXPECT_OVERLAP = 64 * KIB  # characters that are looked at again when more has come: a match may begin there
+
+
+def answer_offset(profile: Profile, session: Session) -> int | None:
+    """Return where in a session's log the answer to what was typed last begins, None where nobody knows."""
+    if session.alive:
+        try:
+            return int(ask_session(session, "typed")["offset"])
+        except Gone:
+            session = wait_for_end(profile, session, 5.0) or session
+        except Failure:  # a supervisor of looop up to 0.6
+            return None
+    offset = session.status.get("typed")
+    return offset if isinstance(offset, int) else None
 
 
 def expect(profile: Profile, session: Session, pattern: Any, *, since: int, timeout: float | None, raw: bool) -> Hunt:
@@ -16239,11 +16361,14 @@ def cmd_expect(profile: Profile, args: dict[str, JSON]) -> int:
         hunt = expect_screen(profile, session, pattern, timeout)
     else:
         with LogView(session.folder) as log:
-            since = max(log.start, log.end - EXPECT_BACK)
+            since = args["since"]
             if args["from-now"]:
                 since = log.end
-            elif args["since"] is not None:
-                since = max(log.start, min(args["since"], log.end))
+            elif since is None:
+                since = answer_offset(profile, session)
+                log.renew()
+            since = log.end - EXPECT_BACK if since is None else min(since, log.end)
+            since = max(log.start, since)
         hunt = expect(profile, session, pattern, since=since, timeout=timeout, raw=bool(args["raw"]))
     matched = hunt.matched
     if matched is not None:
@@ -16626,9 +16751,13 @@ SESSION_VERBS: tuple[Verb, ...] = (
             Option("--screen", "match the screen instead"),
             Option("--json", "print JSON: what matched, and the offset after it"),
         ),
-        more="Without --from-now or --since, what was written last counts too: 256 KiB of it.",
+        more=(
+            "Without --from-now or --since, what came after the last input counts (send, key, attach), without the "
+            "echo of what was typed; where nothing was typed yet, the last 256 KiB. What is typed ahead of a busy "
+            "shell is echoed once more, later: wait for its prompt first."
+        ),
         examples=(
-            ("looop expect fix-ci 'tests? passed'", ""),
+            ("looop send box make test && looop expect box 'passed|failed'", "right each time"),
             ("looop expect box '\\$ $' --screen --timeout 5s", "a prompt"),
         ),
         exits=(

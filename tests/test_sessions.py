@@ -13,6 +13,7 @@ import socket
 import stat
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import unittest
@@ -1080,7 +1081,95 @@ class Questions(Sessions):
             sys.stderr.write(f"\nanswers: {'; '.join(words)}\n")
 
 
+class LastInputs(unittest.TestCase):
+    """Where the answer to a line begins, from what a terminal wrote and when Enter was pressed."""
+
+    def answer(self, steps, late=False, echoed=True):
+        """Return what counts of the output of steps: what was typed (bytes), or what was written (text)."""
+        with tempfile.TemporaryDirectory() as folder:
+            with open(f"{folder}/output.log", "wb") as file:
+                last = looop.LastInput(0)
+                for step in steps:
+                    if isinstance(step, bytes):
+                        last.typed(step, file.tell(), echoed, 1.0)
+                    else:
+                        file.write(step.encode())
+            with looop.LogView(folder) as log:
+                offset = last.answer_offset(log, late)
+                return None if offset is None else log.read(offset, 1 << 20).decode()
+
+    def test_the_echo_does_not_count(self):
+        for steps, answer in (
+            (("old $ ", b"echo hi", "echo hi", b"\r", "\r\nhi\r\n$ "), "hi\r\n$ "),  # a terminal's, dash's
+            (("$ ", b"echo hi", b"\r", "echo hi\r\nhi\r\n"), "hi\r\n"),  # late
+            (("$ ", b"echo hi\n", "echo hi\r\nhi\r\n"), "hi\r\n"),  # at once
+            (("$ ", b"hi", "\x1b[7mhi\x1b[27m", b"\r", "\r\x1b[C\x1b[Chi\r\n\x1b[?2004lhi\r\n"), "\x1b[?2004lhi\r\n"),
+            (("$ ", b"\x1b[200~", b"hi", b"\x1b[201~", "hi", b"\r", "\r\nhi"), "hi"),
+            (("$ ", b"h", "h", b"i", "i", b"\r", "\r\nhi"), "hi"),
+            (("$ ", b"a\nhi", "a\r\n> hi", b"\r", "\r\nhi"), "hi"),
+            (("$ ", b"x" * 60 + b"y" * 20, "x" * 60 + "y \ry" + "y" * 18, b"\r", "\r\nhi"), "hi"),  # wrapped
+            (("hi", b"hi", "hi", b"\r", "\r\n", b"hi", "hi", b"\r", "\r\nhi"), "hi"),  # the second time
+            (("old", b"\r", "\r\n$ "), "\r\n$ "),
+            (("old", b"\x03", "^C\r\n$ "), "^C\r\n$ "),
+            (("$ ", b"hi", "h\x1b[1mi new"), " new"),  # no Enter yet
+            (("$ ", b"hi", "hi", b"\r", "\r\nhi", b"\x1b[A", b"\x1b[<0;1;1M", "more"), "himore"),
+        ):
+            self.assertEqual(self.answer(steps), answer, steps)
+
+    def test_what_is_not_echoed_counts_from_the_enter(self):
+        self.assertEqual(self.answer(("old", b"hi", b"\r", "got hi"), echoed=False), "got hi")
+        steps = ("old", b"secret", "*****", b"\r", "ok\r\n")
+        self.assertIsNone(self.answer(steps))
+        self.assertEqual(self.answer(steps, late=True), "ok\r\n")
+        self.assertEqual(self.answer(("old", b"hi", "[hi]", b"\r", "answer"), late=True), "answer")
+
+
 class Waiting(Sessions):
+    def test_send_and_expect_are_right_the_second_time_too(self):
+        for name in ("bash --norc --noprofile", "dash", "zsh -f", "fish", "python3 -q"):
+            if not shutil.which(name.split()[0], path=os.environ["PATH"]):
+                continue
+            program = shutil.which(name.split()[0], path=os.environ["PATH"])
+            session = self.begin("a", " ".join(["exec", program, *name.split()[1:]]))
+            self.looop("wait-idle", "a", "--settle", "1s")
+            line = "sleep 1; echo {}" if name[0] != "p" else "import time; time.sleep(1); print({!r})"
+            begun = time.monotonic()
+            for word in ("passed", "passed", "failed"):
+                self.looop("send", "a", line.format(word))
+                self.assertEqual(self.looop("expect", "a", "passed|failed|no"), f"{word}\n", name)
+            self.assertGreater(time.monotonic() - begun, 2.9, name)
+            self.looop("kill", "a")
+            self.ended(session)
+
+    def test_what_is_read_without_an_echo(self):
+        self.begin("a", "stty -echo; echo READY; read x; echo got $x; stty echo; exec cat")
+        self.looop("expect", "a", "READY")
+        self.looop("send", "a", "it")
+        self.assertEqual(self.looop("expect", "a", "got it"), "got it\n")
+        self.looop("send", "a", "that")
+        self.assertEqual(self.looop("expect", "a", "^that$"), "that\n")
+        self.looop("send", "a", "-n", "more")
+        self.looop("expect", "a", "more", "--timeout", "200ms", code=124)
+        self.looop("key", "a", "Enter")
+        self.looop("expect", "a", "^more$")
+
+    def test_after_a_restart_and_an_end_the_input_before_is_over(self):
+        self.begin("a", "stty -echo; echo READY; read x; echo got $x; read y")
+        self.looop("expect", "a", "READY")
+        self.looop("send", "a", "it")
+        self.looop("expect", "a", "READY", "--timeout", "200ms", code=124)
+        self.looop("restart", "a")
+        self.looop("expect", "a", "READY")
+        self.looop("expect", "a", "got", "--timeout", "200ms", code=124)
+        self.looop("send", "a", "this")
+        self.looop("expect", "a", "got this")
+        self.looop("kill", "a")
+        self.looop("expect", "a", "got this")
+        self.looop("expect", "a", "READY", code=1)
+        self.looop("expect", "a", "READY", "--since", "0")
+        self.looop("restart", "a")
+        self.looop("expect", "a", "READY")
+
     def test_expect_finds_what_came_before_and_what_comes(self):
         session = self.begin("a", 'stty -echo; echo before; while read x; do echo "got $x"; done')
         self.assertEqual(self.looop("expect", "a", "bef.re"), "before\n")
@@ -1108,7 +1197,8 @@ class Waiting(Sessions):
         self.looop("key", "a", "C-d")
         self.assertEqual(ends.wait(20), 1)
         self.looop("expect", "a", "never", code=1)
-        self.assertEqual(self.looop("expect", "a", "got c"), "got c\n")
+        self.looop("expect", "a", "got c", code=1)
+        self.assertEqual(self.looop("expect", "a", "got c", "--since", "0"), "got c\n")
 
     def test_expect_takes_no_middle_of_a_line_for_its_beginning(self):
         """Not where what was searched before is forgotten either."""
