@@ -15440,11 +15440,6 @@ class Verb(Record):
     shows: bool = False  # it only shows: a config or a runner that cannot be used is told, and stops nothing
 
 
-def always(args: Mapping[str, JSON]) -> bool:
-    """Return True: whatever its arguments are, only a person may call the verb."""
-    return True
-
-
 _JSON = Option("--json", "print JSON")
 
 COST_SCOPES = ("today", "week", "month", "all")
@@ -19899,6 +19894,12 @@ _SCHEDULER = Argument(
 )
 _EVERY = Option("--every", "the time between beats (else the setting `interval`)", "DUR", "seconds")
 _YES = Option("--yes", "do not ask", short="-y")
+
+
+def always(args: Mapping[str, JSON]) -> bool:
+    """Return True: whatever its arguments are, only a person may call the verb."""
+    return True
+
 
 LOOP_VERBS: tuple[Verb, ...] = (
     Verb(

@@ -1597,7 +1597,7 @@ class Abuse(Sessions):
             self.looop(verb, "fix-cu", *more, code=1)
             self.assertEqual(len(self.stderr.splitlines()), 1, self.stderr)
             self.assertRegex(self.stderr, r"^looop: .*fix-cu: there is no such session.*did you mean fix-c. or fix-c.")
-        for verb, *more in drives:
+        for verb, *more in (drive for drive in drives if drive != ("restart",)):  # it starts what has ended
             self.looop(verb, "fix-cd", *more, code=1)
             self.assertEqual(len(self.stderr.splitlines()), 1, self.stderr)
             self.assertIn("has ended (exit 0)", self.stderr)
