@@ -16971,7 +16971,6 @@ def cmd_sensor_add(profile: Profile, args: dict[str, JSON]) -> int:
 
 def cmd_sensor_edit(profile: Profile, args: dict[str, JSON]) -> int:
     """Open a sensor in the person's editor, and run it once afterwards."""
-    require_person(profile, "sensor edit")
     name = known_sensor(profile, args["name"])
     path = sensor_files(profile)[name]
     edit_file(profile, path, "sensor edit")
@@ -16985,7 +16984,6 @@ def cmd_sensor_edit(profile: Profile, args: dict[str, JSON]) -> int:
 
 def cmd_sensor_remove(profile: Profile, args: dict[str, JSON]) -> int:
     """Remove a sensor; where the data dir is a git repository of looop's, its history keeps the script."""
-    require_person(profile, "sensor remove")
     name = known_sensor(profile, args["name"])
     path = sensor_files(profile)[name]
     with beat_lock(profile, "sensor remove", None):
@@ -20297,6 +20295,7 @@ LOOP_VERBS: tuple[Verb, ...] = (
         args=(Argument("name", "the sensor's file name without .sh", kind="sensor"),),
         examples=(("looop sensor edit ci", "edit sensors/ci.sh"), ("EDITOR=nano looop sensor edit ci", "with nano")),
         exits="0 it gives a reading; 1 it does not, or there is no such sensor; 2 usage, or stdin is no terminal",
+        person=always,
     ),
     Verb(
         "sensor remove",
@@ -20309,6 +20308,7 @@ LOOP_VERBS: tuple[Verb, ...] = (
             ("looop sensor remove ci", "remove sensors/ci.sh"),
             ("looop sensor remove git-looop && looop sensor add git ~/src/looop", "add it anew"),
         ),
+        person=always,
     ),
     Verb(
         "setup",
