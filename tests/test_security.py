@@ -659,7 +659,7 @@ class Strangers(Hearing):
         config = os.path.join(self.home, ".config", "looop.json")
         for path, words, told in (
             (config, ("tick",), "others can write it, and it names commands that looop runs: chmod go-w"),
-            (config, ("status",), "others can write it, and it names commands that looop runs: chmod go-w"),
+            (config, ("config", "show"), "others can write it, and it names commands that looop runs: chmod go-w"),
             (self.path("sessions", "s"), ("send", "s", "x"), "is not private to you: chmod 700"),
             (self.path("sensors", "s.sh"), ("sensor", "test", "s"), "refused: owned by somebody else: chmod"),
             (self.data, ("tick",), "belongs to another user: set LOOOP_DATA_DIR"),
