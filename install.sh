@@ -413,14 +413,14 @@ remember_python() {
 
 # --- the looop that is there already
 
-# What there is to be asked of its profile: prints `pulse`, `workers`, `service`, those of them that live.
+# What there is to be asked of its profile: prints `pulse`, `sessions`, `service`, those of them that live.
 ASK_STATUS='
 import json, sys
-status, services = [json.loads(text or "{}") for text in sys.stdin.read().split("\0")]
+status, sessions, services = [json.loads(text or "{}") for text in sys.stdin.read().split("\0")]
 if status.get("pulse", {}).get("running"):
     print("pulse")
-if any(row.get("alive") for row in status.get("workers", ())):
-    print("workers")
+if any(row.get("alive") for row in sessions):
+    print("sessions")
 if services.get("services"):
     print("service")
 '
@@ -429,6 +429,8 @@ if services.get("services"):
 living() {
   {
     "$target" status --json 2>/dev/null || :
+    printf '\0'
+    "$target" ls --json 2>/dev/null || :
     printf '\0'
     [ "$action" = install ] || "$target" service status --json 2>/dev/null || :
   } | "$python" -SI -c "$ASK_STATUS" 2>/dev/null || :
@@ -628,7 +630,7 @@ find_owner() {
 refuse_living() {
   case $(living) in
     pulse*) fail "--uninstall: the pulse runs: \`looop down\` first, and call this again" ;;
-    workers*)
+    sessions*)
       remedy="\`looop down --workers\`, and \`looop kill ID\` for those of your own"
       fail "--uninstall: sessions run: $remedy, and call this again"
       ;;

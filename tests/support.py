@@ -56,12 +56,12 @@ def figure(name, number):
 
 
 which = functools.lru_cache(maxsize=None)(shutil.which)
-LONG = os.environ.get("LOOOP_LONG") == "1"
+LONG = os.environ.get("LOOOP_LONG") == "1"  # every test whole: half an hour
 LINUX = sys.platform.startswith("linux")
 USER = os.geteuid()  # as one test lies about it
 
 # What skips a test or a class of tests, with the reason. A whole run prints each reason once.
-heavy = unittest.skipUnless(LONG, "LOOOP_LONG=1 runs it")
+heavy = unittest.skipUnless(os.environ.get("LOOOP_LONG"), "LOOOP_LONG=heavy runs it, and so does LOOOP_LONG=1")
 needs_linux = unittest.skipUnless(LINUX, "Linux alone has what it looks at")
 needs_root = unittest.skipUnless(USER == 0, "root alone can do it")
 

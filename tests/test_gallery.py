@@ -208,6 +208,7 @@ class Adding(Gallery):
         self.assertIn("[DB_PASSWORD] holds a secret", self.stderr)
         self.assertNotIn("correct-horse", self.stderr)
 
+    @needs("git")
     def test_nothing_is_kept_of_a_sensor_that_does_not_work(self):
         out = self.looop("sensor", "add", "nagios", "/no/such/plugin", code=1)
         self.assertIn('"error": "exit 12', out)
@@ -225,6 +226,7 @@ class Adding(Gallery):
         self.assertEqual(self.add("nagios", "/no/such/plugin", "--keep")["status"], "error")
         self.assertTrue(os.path.exists(self.path("sensors", "nagios-plugin.sh")))
 
+    @needs("git")
     def test_a_sensor_is_removed_and_git_keeps_it(self):
         self.looop("sensor", "add", "disk")
         script = self.script("disk")

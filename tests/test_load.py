@@ -18,7 +18,7 @@ import unittest
 from unittest import mock
 
 import looop
-from tests.support import ARCHIVE, COMMANDS, LONG, ROOT, START, Case, heavy, wait_until, which
+from tests.support import ARCHIVE, COMMANDS, LONG, ROOT, START, Case, wait_until, which
 
 with mock.patch.object(sys, "path", [os.path.join(ROOT, "bench"), *sys.path]):
     load = importlib.import_module("load")
@@ -113,7 +113,7 @@ class UnderLoad(unittest.TestCase):
         self.assertEqual([fact for fact in held if fact.verdict != "ok"], [])
         self.assertGreaterEqual(len(held), 7)
 
-    @heavy
+    @unittest.skipUnless(LONG, "LOOOP_LONG=1 runs it")
     def test_a_pulse(self):
         facts = list(load.pulse(self.loaded, 60.0))
         self.assertEqual([fact for fact in facts if fact.verdict == "short"], [])

@@ -345,7 +345,8 @@ class Hardship(Pulses):
         wait_until(lambda: not alive(pid), "its end")
         self.assertFalse(os.path.lexists(self.data))
         there = {"LOOOP_DATA_DIR": moved}
-        self.assertIn("the data dir was moved or removed", self.looop("log", "pulse", env=there))
+        said = " ".join(self.looop("log", "pulse", env=there).split())  # it is wrapped
+        self.assertIn("the data dir was moved or removed", said)
         wait_until(lambda: "the pulse died" in self.looop("status", env=there), "that it is told")
         self.assertEqual(self.looop("down", env=there), "no pulse runs\n")
 
