@@ -15677,7 +15677,8 @@ def tried_aside(profile: Profile, name: str, script: bytes) -> tuple[dict[str, J
         for path in (profile.path(".try"), folder, aside.path("sensors")):
             make_private_dir(path)
         write_atomic(aside.path("sensors", f"{name}.sh"), script, mode=0o700, sync=False)
-        return tried_sensor(aside, name)
+        row, value = tried_sensor(aside, name)
+        return {**row, "wakes": True if row["status"] == "ok" else None}, value  # None: it may not be kept
     finally:
         os.chdir(profile.data)
         shutil.rmtree(folder, ignore_errors=True)
@@ -15698,13 +15699,13 @@ def show_tried(profile: Profile, row: Mapping[str, JSON], value: JSON, as_json: 
 def tried_lines(row: Mapping[str, JSON], value: JSON, paint: Paint) -> list[str]:
     """Say what `tried_sensor` found: how it went, the reading, how it was understood, what the next beat does of it."""
     glyph, colour = _STATUS_GLYPHS[row["status"]]
-    news = "changed" if row["known"] else "new"
+    news = paint("note", f"{'changed' if row['known'] else 'new'}: the next beat would react to it")
     cost = f"{row['bytes']} bytes in {row['secs']:.2f} s"
     return [
         f"{paint(colour, glyph)} {shown_name(row['name'])}  {row['status']}, {cost}",
         *printable(pretty(value)).split("\n")[:-1],
         *understood_lines(row),
-        paint("note", f"{news}: the next beat would react to it") if row["wakes"] else "unchanged: wakes no beat",
+        *([] if row["wakes"] is None else [news if row["wakes"] else "unchanged: wakes no beat"]),
         *(f"{paint('bad', '!')} {one_line(problem)}" for problem in row["problems"]),
     ]
 

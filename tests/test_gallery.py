@@ -214,6 +214,7 @@ class Adding(Gallery):
         self.assertIn('"error": "exit 12', out)
         self.assertIn("nagios-plugin was not added: its first reading is an error: exit 12", self.stderr)
         self.assertIn("--keep", self.stderr)
+        self.assertNotIn("next beat", out)
         self.assertEqual(os.listdir(self.path("sensors")), ["today.sh"])
         self.assertFalse(os.path.exists(self.path(".try")))
         row = self.add("git", "/typo/my-project", code=1)
