@@ -377,6 +377,7 @@ class Case(unittest.TestCase):
         """Replay every capsule that the test made: none may drift."""
         import looop
 
+        looop.heed_name("looop", [])  # a verb that ran in this process has noted how it was called
         profile = looop.open_profile(self.env, os.path.join(ROOT, "looop.py"))
         if self.drifting or not os.path.isdir(self.path("runs")) or os.stat(self.data).st_uid != os.geteuid():
             return
