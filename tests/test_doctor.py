@@ -76,7 +76,7 @@ class Whole(Doctor):
         self.assertEqual(out.splitlines()[-1].split(";")[0], "1 failure")
 
     def test_from_a_bare_environment(self):
-        self.env = {"HOME": self.home, "PATH": "/usr/bin:/bin"}
+        self.env = {"HOME": self.home, "PATH": "/usr/bin:/bin", "HOMEBREW_PREFIX": "/none"}
         rows = json.loads(self.looop("doctor", "--json"))
         self.assertIn(f"{self.home}/.local/state/looop: not made yet", json.dumps(rows))
         self.assertEqual([row for row in rows if row["status"] == "fail"], [])
@@ -433,7 +433,11 @@ class Alone(Doctor):
         path = os.path.join(self.home, "looop")
         shutil.copy(os.path.join(ROOT, "looop.py"), path)
         os.chmod(path, 0o755)
-        env = {"HOME": self.home, "PATH": f"{os.path.dirname(sys.executable)}:/usr/bin:/bin"}
+        env = {
+            "HOME": self.home,
+            "PATH": f"{os.path.dirname(sys.executable)}:/usr/bin:/bin",
+            "HOMEBREW_PREFIX": "/none",
+        }
         done = subprocess.run([path, "doctor", "--json"], env=env, capture_output=True, check=False)
         rows = json.loads(done.stdout)
         self.assertEqual((done.returncode, done.stderr), (0, b""), rows)
