@@ -9075,6 +9075,17 @@ class TerminalModes:
         return b"".join(out) + b"\x0f\x1b(B\x1b)B\x1b[2;4;20l\x1b>\x1b7\x1b[r\x1b8\x1b[0m"
 
 
+def marked_cut(line: Line, cols: int) -> Line:
+    """Return a line that has room in so many columns (pure), with `…` in the last one where text is left out."""
+    if cols >= len(line.chars):
+        return line
+    short = line.cut(cols)
+    if cols > 1 and "".join(line.chars[cols:]).strip():
+        short.mend(cols - 1)
+        short.chars[cols - 1] = "…"
+    return short
+
+
 class Window:
     """Show a screen of one size in a terminal of another: the part around the cursor, row by row as they change."""
 
@@ -9104,7 +9115,7 @@ class Window:
             self._top = max(min(self._top, screen.row), screen.row - self._rows + 1)
         self._top = max(0, min(self._top, screen.rows - self._rows))
         lines = screen.lines[self._top : self._top + self._rows]
-        rows = [drawn_cells(Packed(line.cut(self._cols) if self._cols < screen.cols else line)) for line in lines]
+        rows = [drawn_cells(Packed(marked_cut(line, self._cols))) for line in lines]
         for row, text in enumerate(rows):
             if self._shown[row : row + 1] != [text]:
                 out.append(f"\x1b[{row + 1}H\x1b[2K{text}")

@@ -715,7 +715,8 @@ class Sizes(AttachCase):
         def equal():
             lines, (row, col, _), _ = picture(self.screen(name))
             top = max(0, row - rows + 1)
-            wanted = [text[:cols].rstrip() for text, _ in lines[top : top + rows]]
+            whole = [text.rstrip() for text, _ in lines[top : top + rows]]
+            wanted = [text if len(text) <= cols else text[: cols - 1] + "…" for text in whole]
             got = [line.rstrip() for line in terminal.text().split("\n")[: len(wanted)]]
             at = (row - top, col) == (terminal.screen.row, terminal.screen.col) or col >= cols
             return got == wanted and at

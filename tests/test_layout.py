@@ -82,6 +82,13 @@ class Lines(unittest.TestCase):
         self.assertEqual(looop.aligned(rows, width=20), ["ID  FLAG         AGE", "w   which of t…  3 m"])
         self.assertEqual(looop.aligned(rows, width=200), looop.aligned(rows))
 
+    def test_a_line_that_a_smaller_terminal_cuts_is_marked(self):
+        screen = looop.Screen(8, 4)
+        screen.feed("abcdefgh\r\nabcd\r\n日本語字\r\nabc日本x".encode())
+        shown = ["".join(looop.marked_cut(line, 5).chars) for line in screen.lines]
+        self.assertEqual(shown, ["abcd…", "abcd ", "日本…", "abc …"])
+        self.assertIs(looop.marked_cut(screen.lines[0], 8), screen.lines[0])
+
     def test_nothing_said_as_json_is_ever_laid_out(self):
         with open(looop.__file__, encoding="utf-8") as file:
             self.assertEqual(re.findall(r"\bsay\((?:compact|json_line|canonical)\(.*", file.read()), [])
