@@ -19990,6 +19990,7 @@ LOOP_VERBS: tuple[Verb, ...] = (
             "same id. A `-`, null in JSON, is not known."
         ),
         examples=(("looop goals", "a table"), ("looop goals --json | jq '.[].id'", "the ids")),
+        shows=True,
     ),
     Verb(
         "goal add",
@@ -20142,6 +20143,7 @@ LOOP_VERBS: tuple[Verb, ...] = (
         options=(Option("--limit", "at most that many (else 20)", "N", "count", short="-n"), _JSON),
         more="Newest first. `looop why RUN` explains one of them.",
         examples=(("looop history", "the last 20"), ("looop history -n5 --json", "the last 5 as JSON")),
+        shows=True,
     ),
     Verb(
         "gate",

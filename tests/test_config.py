@@ -284,6 +284,8 @@ class Init(Case):
                 ("why",),
                 ("why", "now"),
                 ("claims",),
+                ("goals",),
+                ("history",),
                 ("sensor", "list"),
                 ("log", "old"),
                 ("shot", "old"),
