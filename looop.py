@@ -14606,10 +14606,10 @@ def run_events(profile: Profile) -> Iterator[dict[str, JSON]]:
 
 def history_row(profile: Profile, run: str, event: Mapping[str, JSON]) -> dict[str, JSON] | None:
     """Return what `last_runs` gives for an event that ends a run, None for another event."""
+    ends = {"decided": event.get("outcome"), "tick_failed": "failed", "interrupted": "interrupted", "held": "held"}
     name = event.get("event")
-    outcome = event.get("outcome") if name == "decided" else {"tick_failed": "failed"}.get(str(name), name)
-    ended = name in ("decided", "tick_failed", "interrupted") and outcome in _OUTCOME_GLYPHS
-    if not ended or stored_moment(event.get("ts")) is None:
+    outcome = ends.get(name) if isinstance(name, str) else None
+    if not isinstance(outcome, str) or outcome not in _OUTCOME_GLYPHS or stored_moment(event.get("ts")) is None:
         return None
     facts = event
     if "journal" not in event:  # an older version wrote it
@@ -14624,7 +14624,7 @@ def history_row(profile: Profile, run: str, event: Mapping[str, JSON]) -> dict[s
         "reason": f"approved: ask {event['approved']}" if "approved" in event else None,
         "outcome": outcome,
         "cost_usd": amount(event.get("cost_usd")),
-        "failure": event["reason"] if isinstance(event.get("reason"), str) else None,
+        "failure": next((event[key] for key in ("reason", "detail") if isinstance(event.get(key), str)), None),
         **texts,
     }
 

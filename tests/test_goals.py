@@ -230,6 +230,15 @@ class History(Case):
             looop.remove_tree(self.path("runs", run))
         self.assertEqual(self.history(), rows, "no capsule is needed")
 
+    def test_one_that_a_pause_stopped(self):
+        self.profile(goals={"a": "0\n"})
+        reply = json.dumps({"move": "shell", "command": "touch ran", "reversible": True})
+        self.runner(f"cat >/dev/null; {self.launcher} pause; echo '{reply}'")
+        self.assertEqual(self.tick()["outcome"], "held")
+        row = self.history()[0]
+        self.assertEqual((row["outcome"], row["move"], row["reason"]), ("held", "shell", "first beat"))
+        self.assertRegex(self.looop("history"), r"held  shell: .*paused")
+
     def test_it_reads_no_more_than_it_shows(self):
         self.profile()
         old = {"ts": "2026-01-01T00:00:00Z", "event": "decided", "run": "tick-20260101-000000-aaaa", "outcome": "noop"}
