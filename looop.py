@@ -8324,7 +8324,7 @@ def take_id(profile: Profile, start: Start, aside: str) -> None:
     before = read_session(profile, session)
     if before and before.alive:
         raise Failure(
-            f"start-session: {session}: is alive already",
+            f"start-session: {session}: is already running",
             f"`looop attach {session}`, or `looop kill {session}` first, or take another id",
         )
     folder = session_folder(profile, session)
@@ -15375,7 +15375,7 @@ def start_pulse(profile: Profile) -> tuple[int, bool]:
     except Gone:  # somebody else tries the same
         lines = []
     said = one_line("; ".join(lines[-3:]), 300)
-    raise Failure(f"up: the pulse does not live: {said or 'it said nothing'}", "`looop log pulse` shows all of it")
+    raise Failure(f"up: the pulse exited at start: {said or 'without output'}", "`looop log pulse` shows all of it")
 
 
 def end_pulse(profile: Profile) -> bool:
@@ -15516,7 +15516,7 @@ def cmd_answer(profile: Profile, args: dict[str, JSON]) -> int:
     if ask["kind"] == "proposal":
         raise Failure(f"ask {ask['n']}: is a proposal", f"looop approve {ask['n']}, or looop reject {ask['n']} WHY")
     if not text.strip():
-        raise Failure("answer: says nothing", f"looop answer {ask['n']} TEXT, or `-` to read it from stdin", EXIT_USAGE)
+        raise Failure("answer: missing text", f"looop answer {ask['n']} TEXT, or `-` to read it from stdin", EXIT_USAGE)
     answer = text.strip() if args["any"] else chosen_option(ask, text.strip())
     return tell_answer(profile, ask, "answered", answer, bool(args["force"]))
 
@@ -16350,7 +16350,7 @@ def cmd_send(profile: Profile, args: dict[str, JSON]) -> int:
 def cmd_key(profile: Profile, args: dict[str, JSON]) -> int:
     """Press keys in a session."""
     if not args["key"]:
-        raise Failure("key: which one?", "`looop help key` names them", EXIT_USAGE)
+        raise Failure("key: missing KEY", "`looop help key` names them", EXIT_USAGE)
     keys = [checked_key(key) for key in args["key"]]
     session = living_session(profile, "key", args["id"])
     reply = send_keys(session, keys)
@@ -16494,7 +16494,7 @@ def cmd_claim(profile: Profile, args: dict[str, JSON]) -> int:
     """Claim a piece of work for a session."""
     session = own_session(profile, "claim", args["session"])
     if session is None:
-        raise Failure("claim: whose? claims belong to sessions", "--session ID, or call it in one", EXIT_USAGE)
+        raise Failure("claim: no session", "pass --session ID, or call it in a session", EXIT_USAGE)
     if not valid_id(args["name"]):
         raise Failure(f"claim: {one_line(args['name'], 80)}: is no name", "letters, digits, `.`, `_`, `-`", EXIT_USAGE)
     take_claim(profile, args["name"], session, args["ttl"] or 0.0, time.time())
@@ -18729,7 +18729,7 @@ def chosen_scheduler(profile: Profile, kind: str | None) -> Scheduler:
     if kind:
         if kind not in SCHEDULERS:
             raise Failure(
-                f"service: {one_line(kind, 40)}: is none that looop knows",
+                f"service: unknown scheduler {one_line(kind, 40)}",
                 f"one of {', '.join(SCHEDULERS)}",
                 EXIT_USAGE,
             )

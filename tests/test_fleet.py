@@ -615,7 +615,7 @@ class World(Fleet):
         self.looop("kill", "y")
         self.decide({"move": "start_worker", "id": "x", "prompt": "p"})
         self.write("goals/a.md", "1\n")
-        self.assertIn("x: is alive already", self.tick()["reason"])
+        self.assertIn("x: is already running", self.tick()["reason"])
         self.assertEqual(sorted(self.ls()), ["x", "y"])
 
     def test_retention_removes_what_has_ended_and_wakes_nobody(self):

@@ -332,7 +332,7 @@ class KilledSessions(Faults):
                     self.assertEqual(self.verb("tick").code, 0)
                     again = self.verb(*words)
                     if again.code:
-                        self.assertIn("is alive already", again.err)
+                        self.assertIn("is already running", again.err)
                         self.assertTrue(self.sessions()["w"]["alive"], found)
                     self.assertTrue(self.sessions()["w"]["alive"])
                     self.assertEqual(self.verb("kill", "w").code, 0)
