@@ -1607,7 +1607,7 @@ class Abuse(Sessions):
             self.looop(verb, "pulse", *more, code=1)
             self.assertEqual(len(self.stderr.splitlines()), 1, self.stderr)
         self.looop("watch", "pulse", "--json", code=1)
-        self.assertEqual(self.stderr, "looop: watch: pulse: does not run: `looop up` starts it\n")
+        self.assertRegex(self.stderr, r"^looop: watch: pulse: does not run: `\S*looop\S* up` starts it\n$")
         self.looop("expect", "fix-ci", "[", code=2)
         self.looop("log", "fix-ci", "--grep", "[", code=2)
         self.looop("wait-idle", "fix-ci", "--ignore", "[", code=2)
