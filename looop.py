@@ -15517,7 +15517,8 @@ def cmd_answer(profile: Profile, args: dict[str, JSON]) -> int:
         raise Failure(f"ask {ask['n']}: is a proposal", f"looop approve {ask['n']}, or looop reject {ask['n']} WHY")
     if not text.strip():
         raise Failure("answer: missing text", f"looop answer {ask['n']} TEXT, or `-` to read it from stdin", EXIT_USAGE)
-    answer = text.strip() if args["any"] else chosen_option(ask, text.strip())
+    told = str(profile.redacted(text.strip()))
+    answer = told if args["any"] else chosen_option(ask, told)
     return tell_answer(profile, ask, "answered", answer, bool(args["force"]))
 
 

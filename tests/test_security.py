@@ -355,7 +355,7 @@ class Fences(Case):
         self.looop("claim", "x", "--session", "w")
         self.write("journal.md", "- 2026-01-02 15:04 done\n")
         os.mkdir(self.path("asks"), 0o700)
-        for question, words in (("which?", ("answer", "1", "blue")), ("sure?", ("reject", "2", "no"))):
+        for question, words in (("which?", ("answer", "1", "--any", "blue")), ("sure?", ("reject", "2", "no"))):
             looop.new_ask(looop.open_profile(self.env, "looop"), "ask", question=question, options=["a"])
             self.looop(*words)
         self.tick()
@@ -524,7 +524,7 @@ class Secrets(Hearing):
             self.looop("_cost", "session", secret, secret, "0.1")
             more = ("--option", secret, "--ref", secret, "--session", "w", "--timeout", "10ms")
             self.looop("ask", secret, *more, code=124)
-            self.looop("answer", "1", secret, "--force")
+            self.looop("answer", "1", secret, "--any", "--force")
             self.looop("pause", "1h", secret)
         self.looop("resume")
         self.looop("kill", "w")

@@ -290,7 +290,7 @@ class Asking(Workers):
         wait_until(lambda: self.ls()["w"]["flagged"], "the flag")
         self.assertEqual(self.ls()["w"]["health"], "asking")
         self.assertIn("w asks: merge it?", "\n".join(json.loads(self.looop("status", "--json"))["attention"]))
-        self.assertEqual(self.looop("answer", "1", "yes"), "ask 1: answered; w reads it\n")
+        self.assertEqual(self.looop("answer", "1", "yes"), "ask 1: answered: yes; w reads it\n")
         begun = time.monotonic()
         out, err = process.communicate(timeout=20)
         self.assertLess(time.monotonic() - begun, 2)
