@@ -5,6 +5,7 @@
 #   sh tests/bare_machine.sh         this machine's Debian and the one with the newest Python, each as root and as an
 #                                    ordinary user, with python3 alone and with git: prints a line for each run
 #   sh tests/bare_machine.sh quick   as an ordinary user only: here with python3 alone, there with git
+#   sh tests/bare_machine.sh whole tests.test_load …        these tests alone, instead of all; `quick` takes names, too
 #
 # It needs root, debootstrap, and the package archive that apt uses here; it skips where one of them is missing. All it
 # mounts, it mounts in a mount namespace that ends with the run, in a folder that it removes at its end.
@@ -88,7 +89,7 @@ try() {
   home=$scratch/$1/home/$2-$3
   mkdir -p "$home"
   git -c safe.directory='*' clone -q "$checkout" "$home/looop" && chown -R "$2:$2" "$home" || return
-  typed="cd \"\$HOME/looop\" && ./looop.py tick && python3 -m unittest"
+  typed="cd \"\$HOME/looop\" && ./looop.py tick && python3 -m unittest $names"
   began=$(date +%s)
   if within "$scratch/$1" "$2" HOME="/home/$2-$3" LOOOP_TEST_JOBS="${LOOOP_TEST_JOBS:-}" sh -c "$typed" \
     >"$scratch/run.$1" 2>&1; then
@@ -133,6 +134,8 @@ runs() {
 }
 
 how=${1:-whole}
+[ $# = 0 ] || shift
+names=$*
 if [ "${ID:-}" = debian ] && [ "$here" != "$NEWEST" ]; then
   runs "$NEWEST" &
   lane=$!
