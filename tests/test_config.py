@@ -6,13 +6,14 @@ import pwd
 import unittest
 
 import looop
-from tests.support import Case
+from tests.support import Case, needs_name
 
 
 class Paths(Case):
     def profile_of(self, **env):
         return looop.open_profile({"HOME": "/h", **env}, "/x/looop.py")
 
+    @needs_name
     def test_paths(self):
         profile = self.profile_of()
         self.assertEqual(

@@ -12,7 +12,7 @@ import time
 import unittest
 
 import looop
-from tests.support import ROOT, Case, needs, needs_linux, processes_with, wait_until
+from tests.support import ROOT, Case, needs, needs_linux, needs_name, processes_with, wait_until
 
 OLD_HELP = (
     "Usage: claude [options]\\n  -p, --print\\n  --output-format <format>\\n  --tools <tools>\\n  --model <model>\\n"
@@ -231,6 +231,7 @@ class Here(Doctor):
         self.assertEqual((first[0], first[1][:21], first[2]), ("warn", "bash is not installed", "apk add bash"))
         self.assertEqual(second, ("fail", "s: needs bash, which is not installed", "apk add bash"))
 
+    @needs_name
     def test_home_may_be_empty(self):
         profile = looop.open_profile({"HOME": "", "PATH": self.bin}, "")
         home = pwd.getpwuid(os.geteuid()).pw_dir
