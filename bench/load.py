@@ -335,7 +335,7 @@ class Row(NamedTuple):
     def verb(self) -> str:
         """Return the verb's name, as its first word or words."""
         words = self.words.split()
-        two = words[0] in ("sensor", "config", "service") or words[:2] == ["cost", "add"]
+        two = words[0] in ("goal", "sensor", "config", "service") or words[:2] == ["cost", "add"]
         return " ".join(words[: 1 + two])
 
 
@@ -393,6 +393,10 @@ ROWS = (
     Row("ls -a --json"),
     Row("asks", gate=5),
     Row("claims"),
+    Row("goals", "listed", why="one line for each goal"),
+    Row("goal show {goal}"),
+    Row("history"),
+    Row("gate true"),
     Row("cost today", gate=4),
     Row("cost week --by runner", "listed", why="the rows and the events of a week are added up"),
     Row("cost month --by day", "listed", why="those of a month are"),
@@ -466,6 +470,9 @@ ELSEWHERE = {
     "setup": "it asks a person, and reads no history",
     "service install": "it changes the machine; `service print` is the same without that",
     "service uninstall": "it changes the machine",
+    "goal add": "it writes one file",
+    "goal edit": "it opens an editor",
+    "goal done": "it moves one file",
     "sensor edit": "it opens an editor",
     "sensor remove": "it removes one file",
     "config zsh": "as `config bash`",
