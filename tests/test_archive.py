@@ -488,14 +488,14 @@ leave, os._exit = os._exit, settle
         self.assertEqual(self.call("version"), "looop 99.9.9\n")
         # the newer one and a session, a pulse of the older one
         self.call("send", "box", "to the old session")
-        self.call("expect", "box", "to the old session\nto the old session")
+        self.call("expect", "box", "to the old session")
         self.assertIn("to the old session", self.call("shot", "box"))
         self.assertTrue(json.loads(self.call("status", "--json"))["pulse"]["running"])
         # the older one and a session of the newer one
         self.call("start-session", "new", "--command", "exec cat")
         shutil.copy(self.built, self.looop_file)
         self.call("send", "new", "to the new session")
-        self.call("expect", "new", "to the new session\nto the new session")
+        self.call("expect", "new", "to the new session")
         rows = {row["id"]: row for row in json.loads(self.call("ls", "--json"))}
         self.assertTrue(rows["box"]["alive"] and rows["new"]["alive"])
         for name in ("box", "new"):

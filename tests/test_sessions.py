@@ -393,7 +393,7 @@ class Beginning(Sessions):
     def test_of_many_starts_of_one_id_exactly_one_wins(self):
         for count, command in ((2, "cat"), (20, "sleep 300"), (2, "sleep 301")):
             starts = [self.start("start-session", "a", "--command", command) for _ in range(count)]
-            codes = sorted((start.wait(60), b"alive already" in start.stderr.read()) for start in starts)
+            codes = sorted((start.wait(60), b"already running" in start.stderr.read()) for start in starts)
             self.assertEqual(codes, [(0, False)] + [(1, True)] * (count - 1))
             self.assertEqual(sorted(os.listdir(self.path("sessions"))), [".lock", "a"])
             self.assertEqual(self.session("a").meta["cmd"], command)
@@ -429,7 +429,7 @@ class Beginning(Sessions):
         session = self.session("a")
         self.wait_for(session, "the first brief")
         self.looop("start-session", "a", "the second brief", code=1)
-        self.assertIn("alive already", self.stderr)
+        self.assertIn("already running", self.stderr)
         self.assertEqual(self.read("prompts", "a.md").count("the first brief"), 1)
         self.assertNotIn("second", self.read("prompts", "a.md"))
         looop.kill_session(self.opened, session)

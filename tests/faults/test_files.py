@@ -135,7 +135,7 @@ class OddFiles(Faults):
         shown = self.verb("status")
         self.assertEqual((shown.code, shown.err), (0, ""))
         self.write("snapshots/sensor-bad.json", "{garbled}")
-        self.assertIn('sensor bad: "its snapshot is damaged"', self.verb("status").out)
+        self.assertIn("sensor bad: its snapshot is damaged", self.verb("status").out)
 
     def test_a_pipe_in_the_place_of_a_file_holds_no_verb_up(self):
         for name, verbs in (
