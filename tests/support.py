@@ -62,7 +62,8 @@ LINUX = sys.platform.startswith("linux")
 USER = os.geteuid()  # as one test lies about it
 
 # What skips a test or a class of tests, with the reason. A whole run prints each reason once.
-heavy = unittest.skipUnless(os.environ.get("LOOOP_LONG"), "LOOOP_LONG=heavy runs it, and so does LOOOP_LONG=1")
+HEAVY = bool(os.environ.get("LOOOP_LONG"))  # "heavy", or "1"
+heavy = unittest.skipUnless(HEAVY, "LOOOP_LONG=heavy runs it, and so does LOOOP_LONG=1")
 needs_linux = unittest.skipUnless(LINUX, "Linux alone has what it looks at")
 needs_name = unittest.skipUnless(
     any(row.pw_uid == USER for row in pwd.getpwall()), "the system has no name for this user"

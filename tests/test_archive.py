@@ -72,6 +72,7 @@ def pythons(minors):
     return found
 
 
+@heavy
 class Pieces(unittest.TestCase):
     """A function or a class may stand as a `Piece` until it is used: what the source must not do with it."""
 
@@ -170,6 +171,7 @@ class Pieces(unittest.TestCase):
         self.assertGreater(scopes, 1000)
 
 
+@heavy
 class Built(Case):
     """What is built for the Python that runs this."""
 

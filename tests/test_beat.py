@@ -11,7 +11,7 @@ import time
 import unittest
 
 import looop
-from tests.support import CAPTURED, ROOT, Case, Terminal, processes_with, wait_until
+from tests.support import CAPTURED, ROOT, Case, Terminal, heavy, processes_with, wait_until
 
 LINE = re.compile(r"^- \d{4}-\d\d-\d\d \d\d:\d\d \S.*$")
 
@@ -52,6 +52,7 @@ class Newcomer(Case):
         for name in ("PLAYBOOK.md", "goals/setup.md", "goals/playbook-daily.md", "sensors/today.sh", "state.json"):
             self.assertTrue(os.path.exists(self.path(name)), name)
 
+    @heavy
     def test_every_way_to_start_it(self):
         python = os.path.join(self.bin, "python3")
         link = os.path.join(self.bin, "looop")
@@ -65,6 +66,7 @@ class Newcomer(Case):
             out = subprocess.run(command, cwd=cwd, env=self.env, capture_output=True, check=True).stdout
             self.assertRegex(out.decode(), r"^looop \d+\.\d+\.\d+\n$")
 
+    @heavy
     def test_children_get_an_executable_also_of_a_file_that_is_none(self):
         os.chmod(os.path.join(self.clone, "looop.py"), 0o600)
         self.profile(sensors={"bin": 'cd /; printf \'{"signal":"%s"}\' "$("$LOOOP_BIN" version)"'})

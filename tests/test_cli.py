@@ -8,7 +8,7 @@ import subprocess
 import unittest
 
 import looop
-from tests.support import CAPTURED, ROOT, Case, wait_until
+from tests.support import CAPTURED, ROOT, Case, heavy, wait_until
 
 
 class Usage(Case):
@@ -97,6 +97,7 @@ class Usage(Case):
             process.send_signal(signal.SIGINT)
             self.assertIn((process.wait(20), process.stderr.read()), ((130, b""), (0, b"")), words)
 
+    @heavy
     def test_advice_names_the_command_as_it_was_typed(self):
         folder = os.path.join(self.home, "a b")
         os.mkdir(folder)

@@ -8,7 +8,7 @@ import subprocess
 import unittest
 
 import looop
-from tests.support import ROOT, Case, Terminal, missing, needs, wait_until
+from tests.support import ROOT, Case, Terminal, heavy, missing, needs, wait_until
 
 FILES = {"bash": "looop.bash", "zsh": "_looop", "fish": "looop.fish"}
 HOSTILE = ("$(touch pwned)", "`touch pwned`", ";touch pwned;", "a b", "-rf", "*", "'", '"', "\\", "x\ny", "é")
@@ -472,6 +472,7 @@ bind '"\e*": insert-completions'
 
 
 @needs("bash")
+@heavy
 class Bash(Driven):
     def shell(self, rc):
         path = os.path.join(self.home, "rc")
@@ -553,6 +554,7 @@ bindkey '^T' dump
 
 
 @needs("zsh")
+@heavy
 class Zsh(Driven):
     def test_it_offers_what_there_is_and_runs_nothing(self):
         self.populate()
@@ -575,6 +577,7 @@ class Zsh(Driven):
 
 
 @needs("fish")
+@heavy
 class Fish(Driven):
     def test_it_offers_what_there_is_and_runs_nothing(self):
         self.populate()

@@ -6,7 +6,7 @@ import time
 from decimal import Decimal
 
 import looop
-from tests.support import Case
+from tests.support import Case, heavy
 
 
 def row(ts, cost, kind="tick", key="tick", runner="pi", model="m", **more):
@@ -102,6 +102,7 @@ class Cost(Case):
             [self.cost(scope)["total_usd"] for scope in ("today", "week", "month", "all")], [6, 30, 62, 126]
         )
 
+    @heavy
     def test_a_scope_of_a_long_ledger_begins_where_it_should(self):
         rows = [row(self.now - 40 * 86400 + i * 60, 1, run="x" * 100) for i in range(40 * 1440)]
         self.rows(*rows)
@@ -113,6 +114,7 @@ class Cost(Case):
         printed = self.looop("cost", "today", "--rows").splitlines()
         self.assertEqual(len(printed), self.cost("today")["calls"])
 
+    @heavy
     def test_rows_are_printed_one_block_at_a_time(self):
         import tracemalloc
 

@@ -12,7 +12,7 @@ import time
 import unittest
 
 import looop
-from tests.support import ROOT, Case, needs, needs_linux, needs_name, processes_with, wait_until
+from tests.support import ROOT, Case, heavy, needs, needs_linux, needs_name, processes_with, wait_until
 
 OLD_HELP = (
     "Usage: claude [options]\\n  -p, --print\\n  --output-format <format>\\n  --tools <tools>\\n  --model <model>\\n"
@@ -97,6 +97,7 @@ class Whole(Doctor):
 
 
 class Here(Doctor):
+    @heavy
     def test_copied_alone_and_open_to_others(self):
         path = os.path.join(self.home, "looop.py")
         shutil.copy(os.path.join(ROOT, "looop.py"), path)
@@ -345,6 +346,7 @@ class Runners(Doctor):
         wait_until(lambda: not processes_with(self.home), "the end of what it had started")
 
 
+@heavy
 class There(Doctor):
     """What a scheduler would meet."""
 
@@ -428,6 +430,7 @@ class There(Doctor):
             self.assertIn("one of the two is enough", self.found("running")[-1][1])
 
 
+@heavy
 class Alone(Doctor):
     def test_the_installed_file_works_from_nothing(self):
         """A copy in a person's dotfiles, started by its own path."""

@@ -19,7 +19,7 @@ import urllib.parse
 import urllib.request
 
 import looop
-from tests.support import FAKES, Case, Terminal, needs, wait_until
+from tests.support import FAKES, Case, Terminal, heavy, needs, wait_until
 
 TOOLS = "git jq curl openssl df awk".split()
 PLUGINS = "/usr/lib/nagios/plugins"
@@ -503,6 +503,7 @@ GH_FAILURES = (
 
 
 @needs("jq")
+@heavy
 class GitHub(Gallery):
     def setUp(self):
         super().setUp()
@@ -667,6 +668,7 @@ class GitHub(Gallery):
 
 
 @needs("gh", "jq")
+@heavy
 class RealGh(Gallery):
     """The real gh, whose host github.localhost speaks plain HTTP, which a proxy of ours answers as GitHub does."""
 
@@ -774,6 +776,7 @@ class RealGh(Gallery):
 
 
 @needs("jq", "curl")
+@heavy
 class Linear(Gallery):
     ISSUES = (
         ("ENG-12", "ENG", "In Progress", "started", JPEG),
@@ -879,6 +882,7 @@ def alert(name, severity="critical", state="active", instance="web-1", started="
 
 
 @needs("jq", "curl")
+@heavy
 class Alerts(Gallery):
     GRAFANA = "/api/alertmanager/grafana"
 
@@ -943,6 +947,7 @@ class Alerts(Gallery):
 
 
 @needs("jq", "curl", "prometheus-alertmanager")
+@heavy
 class RealAlertmanager(Gallery):
     def setUp(self):
         super().setUp()

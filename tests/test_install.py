@@ -20,7 +20,7 @@ import unittest
 
 import looop
 from tests import shared
-from tests.support import LONG, ROOT, Case, alive, needs, needs_root, wait_until
+from tests.support import LONG, ROOT, Case, alive, heavy, needs, needs_root, wait_until
 
 SCRIPT = os.path.join(ROOT, "install.sh")
 SHELLS = [shutil.which("dash") or shutil.which("sh"), shutil.which("bash")]
@@ -297,6 +297,7 @@ class Built(Installer):
         self.web.files.update(release_files(content, at))
 
 
+@heavy
 class Installs(Built):
     long = True
 
@@ -532,6 +533,7 @@ class Installs(Built):
         self.assertIn("not on your PATH", out)
 
 
+@heavy
 class Pages(Built):
     long = True
 
@@ -1021,6 +1023,7 @@ class Advice(Installer):
         )
 
 
+@heavy
 class Checkout(Installer):
     def test_it_is_built_and_installed_without_a_network(self):
         tree = make_tree(os.path.join(self.home, "my checkout"), OLD)

@@ -465,8 +465,8 @@ class InASession(Fleet):
         for *lines, then in steps:
             words = ("--", lines[0]) if len(lines) == 1 else ("--raw", "--", "".join(f"{line}\n" for line in lines))
             sent = json.loads(self.looop("send", "setup", "--json", *words))
-            then = then.replace(" ", r"\s+")  # where a line is wrapped depends on the paths in it
-            self.looop("expect", "setup", "--since", str(sent["offset"]), then)
+            wrapped = then.replace(" ", r"\s+")  # where a line is wrapped depends on the paths in it
+            self.looop("expect", "setup", "--since", str(sent["offset"]), wrapped)
 
     def test_the_whole_way(self):
         self.begin()

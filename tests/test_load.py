@@ -18,7 +18,7 @@ import unittest
 from unittest import mock
 
 import looop
-from tests.support import ARCHIVE, COMMANDS, LONG, ROOT, START, Case, wait_until, which
+from tests.support import ARCHIVE, COMMANDS, LONG, ROOT, START, Case, heavy, wait_until, which
 
 with mock.patch.object(sys, "path", [os.path.join(ROOT, "bench"), *sys.path]):
     load = importlib.import_module("load")
@@ -55,6 +55,7 @@ class Here(load.Bench):
 
 
 @LINUX
+@heavy
 class UnderLoad(unittest.TestCase):
     """One profile that holds much, one that holds little."""
 
@@ -232,6 +233,7 @@ class Histories(Case):
             self.assertLess(peak, looop.MIB)
 
 
+@heavy
 class Caps(Case):
     """Whatever looop writes, gone over its cap."""
 

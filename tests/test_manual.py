@@ -15,7 +15,7 @@ import termios
 import unittest
 
 import looop
-from tests.support import ROOT, START, Case, Terminal, needs, which
+from tests.support import ROOT, START, Case, Terminal, heavy, needs, which
 
 with open(os.path.join(ROOT, "looop.py"), encoding="utf-8") as file:
     SOURCE = file.read()
@@ -168,6 +168,7 @@ class Examples(Case):
             self.assertTrue(verb.name in found, command)
 
 
+@heavy
 class ExitCodes(Case):
     def test_what_pages_say_is_what_verbs_return(self):
         self.profile(sensors={"bad": "exit 1", "good": "echo '{}'"}, goals={"a": "x\n"})
@@ -513,6 +514,7 @@ class NextSteps(Case):
         self.assertIn("looop", modules[0])
 
 
+@heavy
 class Pager(Case):
     def setUp(self):
         super().setUp()

@@ -174,6 +174,7 @@ class Installed(Way):
         self.assertIn("python3 -m looop", looop.how_it_runs(os.path.join(aside, "looop.py")))
 
 
+@heavy
 class Copied(Way):
     """`looop.py` alone in a dotfiles folder, without its suffix, and a link to it on PATH."""
 

@@ -10,7 +10,7 @@ import time
 import unittest
 
 import looop
-from tests.support import FAKES, LONG, ROOT, alive, figure, needs_linux, processes_with, wait_until
+from tests.support import FAKES, LONG, ROOT, alive, figure, heavy, needs_linux, processes_with, wait_until
 from tests.test_fleet import Fleet
 
 
@@ -142,6 +142,7 @@ class Life(Pulses):
         self.assertIn("no pulse runs", self.looop("down"))
         self.assertTrue(json.loads(self.looop("status", "--json", env=other))["pulse"]["running"])
 
+    @heavy
     def test_its_file_may_be_replaced(self):
         path = os.path.join(self.home, "looop.py")
         shutil.copy(looop.__file__, path)
@@ -467,6 +468,7 @@ class Paced(Pulses):
         self.addCleanup(process.kill)
         return process
 
+    @heavy
     def test_thousands_of_beats_leave_nothing_behind(self):
         beats = 10000 if LONG else 300
         self.profile(

@@ -11,7 +11,7 @@ import unittest
 from typing import NamedTuple
 
 import looop
-from tests.support import CAPTURED, FAKES, ROOT, Case, Terminal
+from tests.support import CAPTURED, FAKES, ROOT, Case, Terminal, heavy
 
 
 def text_of(*parts):
@@ -334,6 +334,7 @@ class Typed(Case):
         self.assertIn("● acted", said)
         self.assertIn("the built-in decider ran", said)
 
+    @heavy
     def test_install(self):
         said = dict(self.type_blocks("Install"))
         self.assertIn(f"looop {looop.VERSION}\n", "".join(said.values()))
@@ -375,11 +376,13 @@ class Typed(Case):
             self.assertRegex(self.looop("ls"), r"\nsetup +worker +(busy|idle)")
         return said
 
+    @heavy
     def test_with_pi(self):
         with open(os.path.join(CAPTURED, "runners", "pi-0.87.1-json.ndjson"), encoding="utf-8") as file:
             cost = looop.meter(file.read()).cost
         self.with_an_llm("pi", "With pi", cost)
 
+    @heavy
     def test_with_claude(self):
         self.with_an_llm("claude", "With claude", 0.01326)
 
@@ -411,6 +414,7 @@ class Typed(Case):
         self.assertIn("3 passed", said)
         self.assertIn("3 passed", seen)
 
+    @heavy
     def test_dotfiles(self):
         subprocess.run(["git", "init", "-q", "--bare", f"{self.home}/looop-memory.git"], env=self.env, check=True)
         said = [said for _, said in self.type_blocks("Dotfiles")]

@@ -28,7 +28,7 @@ import traceback
 import tty
 
 import looop
-from tests.support import LONG, Case, needs, needs_root, wait_until
+from tests.support import LONG, Case, heavy, needs, needs_root, wait_until
 
 # What a text may hold to deceive whoever reads it: a title, a cleared screen, their 8-bit forms, a line drawn over
 # another, a line that is read backwards, line ends that only some know.
@@ -99,6 +99,7 @@ class Hearing(Case):
         return os.WEXITSTATUS(status), heard
 
 
+@heavy
 class Words(Hearing):
     """Hostile text in every place from which text reaches a person.
 
@@ -491,6 +492,7 @@ class Secrets(Hearing):
             self.assertEqual(self.part.findall(shown), [], name)
         self.assertEqual(self.leaks(), [])
 
+    @heavy
     def test_moves(self):
         self.profile(goals={"a": "0"})
         for name, secret in SECRETS.items():

@@ -9,11 +9,13 @@ import unittest
 
 import looop
 from tests.faults.injector import Faults
+from tests.support import heavy
 
 DAY = 86400.0
 YEARS = 4000 * DAY
 
 
+@heavy
 class ClocksApart(Faults):
     drifting = True
 

@@ -9,7 +9,7 @@ import shutil
 import unittest
 
 from tests.faults.injector import LONG, Faults
-from tests.support import figure
+from tests.support import figure, heavy
 
 FORMS = {
     "empty": b"",
@@ -34,6 +34,7 @@ prune|start-session u --command true""".replace("\n", "").split("|")
 KEPT = re.compile(r"^(state\.json|asks/.*|cost\.jsonl|journal\.md|goals/.*|PLAYBOOK\.md)$")
 
 
+@heavy
 class OddFiles(Faults):
     drifting = True
 

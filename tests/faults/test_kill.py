@@ -10,6 +10,7 @@ import unittest
 
 import looop
 from tests.faults.injector import LONG, Faults, Injector, json_text
+from tests.support import heavy
 
 SHELL = {"move": "shell", "command": "echo RUN >> effects", "reversible": True, "journal": "did RUN"}
 PUSH = {"move": "shell", "command": "echo pushed >> effects", "reversible": False, "journal": "may RUN"}
@@ -131,6 +132,7 @@ class KilledBeats(Faults):
             self.assertEqual(self.read("journal.md"), then)
 
 
+@heavy
 class KilledVerbs(Faults):
     """Verbs of a person and of a worker: what was there before, or what was meant, and never a part."""
 

@@ -13,7 +13,7 @@ import unittest
 import looop
 from tests.faults.injector import LONG, Faults
 from tests.faults.test_kill import SHELL
-from tests.support import needs_root
+from tests.support import heavy, needs_root
 
 NOBODY = 65534
 READING = ("status", "status --json", "ls", "ls --json", "asks", "asks --json", "why", "why now", "cost", "cost all",
@@ -99,6 +99,7 @@ class FullDisks(Limits):
         self.assertEqual(self.rows("cost.jsonl", torn=True)[: len(ledger)], ledger)
 
 
+@heavy
 class FewOfThem(Limits):
     def test_few_descriptors(self):
         self.started()
@@ -144,9 +145,11 @@ class FewOfThem(Limits):
                 os.chown(os.path.join(folder, name), NOBODY, NOBODY, follow_symlinks=False)
 
 
+@heavy
 class NotOurs(Limits):
     def as_nobody(self):
         import shlex  # noqa: F401  # Python's library may lie where only its owner can read it
+        import unicodedata  # noqa: F401
 
         os.setgid(NOBODY)
         os.setuid(NOBODY)
@@ -217,7 +220,8 @@ class OddPaths(Faults):
         self.decides({"move": "ask", "question": "Which?"})
         self.edit()
         self.assertEqual(self.verb("tick").code, 0)
-        self.assertEqual(self.verb("start-session", "w", "--cwd", self.data, "--command", "pwd; read x; exit 5").code, 0)
+        start = ("start-session", "w", "--cwd", self.data, "--command", "pwd; read x; exit 5")
+        self.assertEqual(self.verb(*start).code, 0)
         self.assertEqual(self.verb("expect", "w", "data").code, 0)
         self.assertEqual(self.verb("send", "w", "x").code, 0)
         self.assertEqual(self.verb("wait", "w", "--timeout", "20s").code, 5)
