@@ -156,6 +156,16 @@ class Newcomer(Tmux):
             lambda: not self.windows() or not self.window().rpartition("\n")[2].startswith(prompt), "that it is taken"
         )
 
+    def asked_about(self, draft):
+        """Wait until a draft is shown, whole or in part; return the question that stands below it."""
+
+        def question():
+            _, found, below = self.window().rpartition(f"{draft} would be:")
+            last = below.rpartition("\n")[2]
+            return last if found and last.startswith(("… ", "write it?")) else ""
+
+        return wait_until(question, f"a question about {draft}")
+
     def test_from_nothing_to_goals_of_ones_own(self):
         for command in ("df", "awk"):
             os.symlink(shutil.which(command), os.path.join(self.bin, command))
@@ -188,8 +198,7 @@ class Newcomer(Tmux):
         self.answer("again after ", "")
         self.answer("otherwise ", "")
         for draft in ("PLAYBOOK.md", "ship-the-site.md", "answer-the-mail.md", "learn-polish.md"):
-            wait_until(lambda name=draft: f"{name} would be:" in self.window(), draft)
-            while self.windows() and "write it?" not in self.window().rpartition("would be:")[2]:
+            while self.asked_about(draft).startswith("… "):
                 self.answer("… ", "")
             self.tmux("send-keys", "-t", "mine:! setup", "Enter")
         wait_until(lambda: not self.windows(), "the end of the interview, and its window")
