@@ -288,7 +288,7 @@ get_sum() {
       return
     fi
     tell "building the checkout $checkout"
-    build_checkout --out "$scratch/got" || fail "build_zipapp.py: $(reason): nothing was installed: mend the checkout"
+    build_checkout --out "$scratch/got" || fail "build_zipapp.py: $(reason): nothing was installed: fix the checkout"
   else
     get_file "$base/looop.sha256" "$scratch/got/looop.sha256" ||
       fail "$base/looop.sha256: $(reason): nothing is installed without its checksum: see to the address or the network"

@@ -2286,7 +2286,7 @@ class Profile:
         try:
             return parse_json(raw)
         except ValueError as error:
-            raise Failure(f"config: {self.config_path}: not JSON: {error}", "mend it, or move it away") from None
+            raise Failure(f"config: {self.config_path}: not JSON: {error}", "fix it, or move it away") from None
 
     def setting(self, name: str) -> JSON:
         """Return a setting's value: from the environment, else the config, else its default."""
@@ -2589,7 +2589,7 @@ def well_formed(state: JSON) -> bool:
 def read_state(profile: Profile) -> dict[str, JSON]:
     """Return what state.json holds. Raise Failure when it cannot be understood: that is no fresh profile."""
     path = profile.path("state.json")
-    remedy = f"mend it, or move it away to start from a fresh baseline: mv {quoted(path)} {quoted(path + '.broken')}"
+    remedy = f"fix it, or move it away to start from a fresh baseline: mv {quoted(path)} {quoted(path + '.broken')}"
     try:
         raw = read_bytes(path)
         state = {} if raw is None else parse_json(raw)
@@ -3415,7 +3415,7 @@ def read_ask(profile: Profile, number: int, folder: str = "asks") -> dict[str, J
         name = f"{number}.answer.json"  # says the rest
         answer = read_answer(profile, number, folder)
     except (OSError, ValueError, TypeError) as error:
-        words = f"{folder}/{name} cannot be read: {one_line(str(error), 200)}: mend it, or answer to be rid of it"
+        words = f"{folder}/{name} cannot be read: {one_line(str(error), 200)}: fix it, or answer it to be rid of it"
         whole, answer = {**fresh, "question": words}, None
         try:
             answer = read_answer(profile, number, folder)
@@ -6123,7 +6123,7 @@ def known_session(profile: Profile, verb: str, text: str, drive: bool = True) ->
             names = [other.id for other in visible_sessions(profile)]
             begins = [name for name in names if name.startswith(text)]
             if len(begins) > 1:
-                raise Failure(f"{verb}: {text}: could be {', '.join(begins)}", "say more of the id", EXIT_USAGE)
+                raise Failure(f"{verb}: {text}: could be {', '.join(begins)}", "ambiguous; use more characters of the id", EXIT_USAGE)
             session = read_session(profile, begins[0]) if begins else None
         if session:
             require_reach(profile, verb, session)
@@ -6319,7 +6319,7 @@ def take_claim(profile: Profile, name: str, session: Session, ttl: float, now: f
     with claims_lock(profile):
         held = read_claim(profile, name, now)
         if held and held.state == "held" and held.session != session.id:
-            owner = held.session or "nobody knows whom: its file does not say"
+            owner = held.session or "somebody unknown: its file does not say"
             since = local_moment(held.at, now)
             raise Failure(f"claim: {name}: is held by {owner}", f"since {since}; `looop claims` lists them")
         path = profile.path("claims", f"{name}.json")
@@ -6336,7 +6336,7 @@ def drop_claim(profile: Profile, name: str, session: str, now: float) -> None:
         if claim is None:
             raise Failure(f"unclaim: {name}: nobody holds it", "`looop claims` lists what is held")
         if session and claim.state == "held" and claim.session != session:
-            raise Failure(f"unclaim: {name}: is held by {claim.session or 'nobody knows whom'}", "it is theirs")
+            raise Failure(f"unclaim: {name}: is held by {claim.session or 'somebody unknown'}", "only its owner can release it")
         remove_file(profile.path("claims", f"{name}.json"))
 
 
@@ -6351,7 +6351,7 @@ def reap_claims(profile: Profile, now: float) -> None:
                     remove_file(profile.path("claims", f"{claim.name}.json"))
                     emit(profile, "claim_reaped", name=claim.name, session=claim.session, why=claim.why)
     except (OSError, Failure) as error:
-        profile.warn(f"claims: {error}: none is released")
+        profile.warn(f"claims: {error}: no claim is released")
 
 
 def current_asks(profile: Profile) -> list[dict[str, JSON]]:
@@ -8166,7 +8166,7 @@ def start_session(profile: Profile, start: Start, pulse: bool = False) -> Sessio
     """Begin a session; `pulse`: that of the pulse. Raise Failure, with nothing left behind, when it cannot be done."""
     if not valid_id(start.id) and not pulse:
         hint = "`looop up` starts the pulse" if start.id == PULSE else "letters, digits, `.`, `_`, `-`; 64 at most"
-        raise Failure(f"start-session: {one_line(start.id, 80) or 'the id'}: cannot be an id", hint, EXIT_USAGE)
+        raise Failure(f"start-session: {one_line(start.id, 80) or 'ID'}: invalid id", hint, EXIT_USAGE)
     if not check_data_dir(profile):
         make_private_dir(profile.data)
     keep_scratch_out(profile)
@@ -8229,7 +8229,7 @@ def worker_command(profile: Profile, start: Start) -> str:
     if "{{prompt_file}}" not in runner.interactive:
         raise Failure(
             f"start-session: runner {runner.name}: its `interactive` command lacks {{{{prompt_file}}}}",
-            f"it would never see the prompt: mend it in {profile.config_path}",
+            f"it would never see the prompt: fix it in {profile.config_path}",
         )
     prompt = profile.path("prompts", f"{start.id}.md")
     return runner.interactive.replace("{{prompt_file}}", quoted(prompt))
@@ -9465,7 +9465,7 @@ def typed_request(
         ) from None
     except TimeoutError:
         raise Unsettled(
-            f"{verb}: {session.id}: the program does not read what is typed: what it has not read was taken back",
+            f"{verb}: {session.id}: the program does not read what is typed: the unread rest was discarded",
             f"`looop shot {session.id}` shows where it hangs, `looop key {session.id} C-c` may free it",
         ) from None
     if not reply.get("ok"):
@@ -9626,7 +9626,7 @@ def reap_sessions(profile: Profile, now: float) -> None:
     except FileNotFoundError:
         return
     except (OSError, Failure) as error:
-        profile.warn(f"sessions: {error}: none is removed")
+        profile.warn(f"sessions: {error}: ended sessions are kept until this is fixed")
 
 
 def require_room(profile: Profile, verb: str, session: str) -> None:
@@ -11963,7 +11963,7 @@ def prune_runs(profile: Profile) -> None:
     try:
         runs = runs_in_order(profile, time.time())[:-keep]
     except OSError as error:
-        profile.warn(f"runs: {error.strerror}: none is removed")
+        profile.warn(f"runs: {error.strerror}: old runs are kept until this is fixed")
         return
     for path in (profile.path("runs", run) for run in runs):
         try:
@@ -13678,8 +13678,8 @@ def chosen_option(ask: Mapping[str, JSON], text: str) -> str:
         typed.startswith(o.casefold()) and not typed[len(o.casefold()) :][:1].isalnum() for o in options
     ):
         return text
-    said = f"ask {ask['n']}: `{one_line(text, 60)}` is none of its options: {one_line(' | '.join(options), 300)}"
-    raise Failure(said, f"take one, or say it all the same: looop answer {ask['n']} --any TEXT")
+    said = f"ask {ask['n']}: `{one_line(text, 60)}` is not one of its options: {one_line(' | '.join(options), 300)}"
+    raise Failure(said, f"take one, or insist: looop answer {ask['n']} --any TEXT")
 
 
 def require_yes(verb: str, said: JSON) -> None:
@@ -13687,7 +13687,7 @@ def require_yes(verb: str, said: JSON) -> None:
     if said:
         return
     if not sys.stdin.isatty():
-        raise Failure(f"{verb}: nobody is there to say yes, so nothing was touched", "--yes says it")
+        raise Failure(f"{verb}: nobody is there to say yes, so nothing was touched", "say it with --yes")
     sys.stdout.write("go on? [y/N] ")
     sys.stdout.flush()
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
@@ -15873,7 +15873,7 @@ def choose_runner(profile: Profile) -> str:
             return names[int(word) - 1]
         if word in names:
             return word
-        say(f"{one_line(word, 40)} is none of them")
+        say(f"{one_line(word, 40)} is not one of them")
 
 
 def cmd_config_path(profile: Profile, args: dict[str, JSON]) -> int:
@@ -16631,7 +16631,7 @@ SESSION_VERBS: tuple[Verb, ...] = (
         examples=(("looop attach fix-ci", "see, and type"), ("looop attach fix-ci --read-only", "see")),
         exits=(
             "0 you left; N the command ended meanwhile, and returned N; 128+N signal N ended it; "
-            "1 failed; 2 usage; 130 a signal ended the visit; 137 also: it is lost, nobody knows"
+            "1 failed; 2 usage; 130 a signal ended the visit; 137: session lost, exit status unknown"
         ),
     ),
     Verb(
@@ -16721,7 +16721,7 @@ SESSION_VERBS: tuple[Verb, ...] = (
         ),
         more=(
             "As a person would: a paste in brackets where the program asked for them, a pause, then Enter. What the "
-            "program does not read within 30 s is taken back, and told."
+            "program does not read within 30 s is discarded, and the error says so."
         ),
         examples=(("looop send fix-ci yes, go on", ""), ("looop send fix-ci - < notes.txt", "a long one")),
         exits="0 it was typed, and read; 1 it was not, or there is no such session, or it has ended",
@@ -16770,7 +16770,7 @@ SESSION_VERBS: tuple[Verb, ...] = (
         ),
         exits=(
             "0 it came; 1 the session ended without it, or there is none; 2 usage, or no regular expression; "
-            "124 it did not come in time"
+            "124 timed out"
         ),
     ),
     Verb(
@@ -16783,7 +16783,7 @@ SESSION_VERBS: tuple[Verb, ...] = (
         examples=(("looop wait fix-ci && echo done", ""), ("looop wait fix-ci --timeout 10m", "")),
         exits=(
             "N what its command returned; 128+N signal N ended it; 1 also: there is no such session; "
-            "124 it has not ended in time; 137 also: it is lost, nobody knows"
+            "124 timed out; 137: session lost, exit status unknown"
         ),
     ),
     Verb(
@@ -16800,7 +16800,7 @@ SESSION_VERBS: tuple[Verb, ...] = (
         ),
         more="A session that has ended is quiet.",
         examples=(("looop wait-idle fix-ci --settle 2s", ""), ("looop wait-idle fix-ci --screen --ignore '\\d+s'", "")),
-        exits="0 it is quiet, or has ended; 1 there is no such session; 124 it was not quiet in time",
+        exits="0 it is quiet, or has ended; 1 there is no such session; 124 timed out",
     ),
     Verb(
         "resize",
@@ -17480,7 +17480,7 @@ is enough, but for a sensor that does not work: `keep` keeps it as it is.
 Only what stands under `signal` wakes looop when it changes; `detail` is there to be read."""
 _DRAFT_HELP = """\
 yes takes it as it stands, edit opens it in your editor, skip leaves it out, < goes back. A first letter is enough.
-Nothing is written before you have seen all drafts."""
+No PLAYBOOK, goal or sensor is written before you have seen all drafts."""
 _PRIORITIES = (
     "Priorities",
     "What comes first when several things wait? The most important first.\n"
@@ -17735,7 +17735,7 @@ class Interview:
         if isinstance(answer.value, str):
             self.undone[answer.key] = answer.value
         if dig(answer.value, "do") == "edit":
-            self.note("Your edit is taken back.")
+            self.note("Your edit is undone.")
         self.save()
 
     # --- talking
@@ -17785,7 +17785,7 @@ class Interview:
             flag_session(self.session, INTERVIEW_FLAG)
             push_now(self.profile)
         leave = self.profile.setting("detach_key")
-        self.say(self.paint("dim", f"Waiting for you. {leave} leaves, and the questions wait on."))
+        self.say(self.paint("dim", f"Waiting for you. {leave} leaves, and the questions keep."))
         while not self.watched(self.session):
             if select.select([0], [], [], 0.5)[0]:
                 self.line("")
@@ -17978,7 +17978,7 @@ class Interview:
             self.say(self.paint("dim", f"It becomes sensors/{name}.sh."))
             return {"do": "write", "name": name}
         if choice in ("y", "yes"):
-            raise ValueError("It does not work as it stands. `keep` keeps it all the same, for you to mend.")
+            raise ValueError("It does not work yet. `keep` keeps it all the same, for you to fix.")
         if choice in ("", "n", "no"):
             return {"do": "skip"}
         if choice in ("e", "edit"):
@@ -18042,7 +18042,7 @@ class Interview:
         self.tried = row["status"]
         if self.tried != "ok":
             lines.append(
-                self.paint("note", "It does not work as it stands. `keep` keeps it all the same, to be mended.")
+                self.paint("note", "It does not work yet. `keep` keeps it all the same, for you to fix.")
             )
         return self.paged(lines)
 
@@ -18590,7 +18590,7 @@ def cron_parts(crontab: bytes, name: str) -> tuple[bytes, bytes, bytes]:
         return crontab, b"", b""
     if len(starts) != 1 or len(ends) != 1 or ends[0] < starts[0]:
         raise Failure(
-            f"service: crontab: the lines {text_of(begin)} and {text_of(end)} are not one pair", "mend it: crontab -e"
+            f"service: crontab: the lines {text_of(begin)} and {text_of(end)} are not one pair", "fix it: crontab -e"
         )
     first, last = starts[0], ends[0] + 1
     return b"".join(lines[:first]), b"".join(lines[first:last]), b"".join(lines[last:])
@@ -19132,9 +19132,9 @@ def check_config(profile: Profile) -> Iterator[Finding]:
         yield fail(f"{file.path}: line {number}: {words}: it is ignored", "NAME=value, nothing is expanded; fix it")
     check = ConfigCheck(profile.read_config())
     for path, words in check.wrong:
-        yield fail(f"{profile.config_path}: {'.'.join(path)}: {words}", "mend it: `looop config check` has the lines")
+        yield fail(f"{profile.config_path}: {'.'.join(path)}: {words}", "fix it: `looop config check` has the lines")
     for path in check.unknown:
-        yield warn(f"{profile.config_path}: unknown key {'.'.join(path)}", "mend or remove it")
+        yield warn(f"{profile.config_path}: unknown key {'.'.join(path)}", "fix or remove it")
     for setting, words in wrong_variables(profile.env):
         value, source = profile.below_env(setting) if not check.wrong else (setting.default, "default")
         text = profile.env[setting.env]
@@ -20067,7 +20067,7 @@ LOOP_VERBS: tuple[Verb, ...] = (
             Argument("text", "the answer; `-` reads it from stdin", "*"),
         ),
         options=(
-            Option("--any", "take the text also when it is none of the question's options"),
+            Option("--any", "take the text also when it is not one of the options"),
             Option("--force", "replace an answer that was not read yet"),
         ),
         more=(
@@ -20075,7 +20075,7 @@ LOOP_VERBS: tuple[Verb, ...] = (
             "remark may follow it."
         ),
         examples=(("looop answer 3 yes, but after the release", ""), ("looop answer 3 - < notes.txt", "a long one")),
-        exits="0 answered; 1 there is no such ask, it has its answer, or the text is none of its options",
+        exits="0 answered; 1 there is no such ask, it has its answer, or the text is not one of its options",
         person=always,
     ),
     Verb(
@@ -20403,7 +20403,7 @@ LOOP_VERBS: tuple[Verb, ...] = (
             ("looop service uninstall", "whatever runs this profile"),
             ("looop service uninstall cron", "cron alone"),
         ),
-        exits="0 none is installed any more; 1 failed, or it was not confirmed",
+        exits="0 no service is installed any more; 1 failed, or it was not confirmed",
         person=always,
     ),
     Verb(
@@ -22459,8 +22459,8 @@ printf '{"signal":{"status":%s,"certificate":"%s"},"detail":{"certificate_days":
     "disk": GallerySensor(
         "how full a disk is: under or over a limit, over 95%, full",
         (
-            Parameter("PATH", "path", "any path on it (else /)", "?", "/", checked_path),
-            Parameter("PERCENT", "percent", "the limit (else 90)", "?", "90", checked_percent),
+            Parameter("PATH", "path", "any path on the disk", "?", "/", checked_path),
+            Parameter("PERCENT", "percent", "the limit", "?", "90", checked_percent),
         ),
         r"""#!/bin/sh
 # How full a disk is, in steps: only crossing one of them wakes the loop. A file system can run out of inodes (files)
@@ -22693,7 +22693,7 @@ TZ :: the local day and time
 0 :: done
 1 :: failed; one line on stderr says what, why, and what to do
 2 :: usage: the command line was not understood
-124 :: not in time (`--timeout`, `asks --wait`)
+124 :: timed out (`--timeout`, `asks --wait`)
 127 :: `start-session`: there is no such command
 130 :: interrupted: Ctrl-C
 128+N :: ended by signal N

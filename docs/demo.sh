@@ -67,7 +67,7 @@ type_line() { # type it, and wait for the next prompt
 type_line 'cat ~/.local/state/looop/goals/green.md'
 type_line 'looop tick'
 type_line 'looop tick'
-type_line 'echo exit 0 > shop/tests/checkout.sh   # mend it'
+type_line 'echo exit 0 > shop/tests/checkout.sh   # fix it'
 type_line 'looop tick'
 type_line 'looop asks'
 type_line 'looop why now'

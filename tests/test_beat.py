@@ -1104,7 +1104,7 @@ class Broken(Case):
         for junk in ("{broken", "[]", '{"baseline":5}', "null"):
             self.write("state.json", junk)
             self.looop("tick", code=1)
-            self.assertRegex(self.stderr, r"^looop: state.json: .*: mend it, or move it away .*\n$")
+            self.assertRegex(self.stderr, r"^looop: state.json: .*: fix it, or move it away .*\n$")
             self.looop("status", code=1)
             self.assertEqual(self.read("state.json"), junk)
         self.assertEqual(len(self.journal()), 1)
@@ -1314,7 +1314,7 @@ class Once(Case):
         ):
             self.write("state.json", json.dumps({**good, key: value}))
             self.looop("tick", code=1)
-            self.assertRegex(self.stderr, r"state\.json: not (what looop writes|JSON: .*): mend it, or move it away")
+            self.assertRegex(self.stderr, r"state\.json: not (what looop writes|JSON: .*): fix it, or move it away")
 
     def test_closed_streams(self):
         self.profile(goals={"a": "0\n"})

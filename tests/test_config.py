@@ -206,7 +206,7 @@ class Init(Case):
         path = os.path.join(self.home, ".config", "looop.json")
         self.config("{broken")
         self.looop("tick", code=1)
-        self.assertRegex(self.stderr, r"not JSON: .*line 1 column 2.*: mend it, or move it away\n$")
+        self.assertRegex(self.stderr, r"not JSON: .*line 1 column 2.*: fix it, or move it away\n$")
         self.config("[" * 100000)
         self.looop("tick", code=1)
         self.assertIn("not JSON", self.stderr)

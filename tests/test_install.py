@@ -1049,7 +1049,7 @@ class Checkout(Installer):
         self.assertEqual(seen(tree), before)
         with open(os.path.join(tree, "looop.py"), "a") as file:
             file.write("def broken(:\n")
-        self.refuse(r"build_zipapp\.py: .*: nothing was installed: mend the checkout", script="install.sh", cwd=tree)
+        self.refuse(r"build_zipapp\.py: .*: nothing was installed: fix the checkout", script="install.sh", cwd=tree)
 
     def test_an_address_goes_before_it(self):
         tree = make_tree(os.path.join(self.home, "tree"), OLD)

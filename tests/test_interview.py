@@ -344,7 +344,7 @@ class InATerminal(Talk):
         )
         self.answer(("3s", "between 5 seconds and an hour"), ("soon", "is no duration"), ("10m", "otherwise"))
         self.answer(("", "PLAYBOOK.md would be"), self.PLAYBOOK_PAGE, ("e", "my editor: PLAYBOOK.md"))
-        self.answer(("?", "yes takes it"), ("<", "Your edit is taken back."), ("e", "my editor"))
+        self.answer(("?", "yes takes it"), ("<", "Your edit is undone."), ("e", "my editor"))
         self.answer(("?", "yes takes it"), ("yes", "Done."))
         self.assertEqual(self.terminal.end(), 0)
         self.assertEqual(self.read("PLAYBOOK.md"), SEED.replace("5 minutes", "10 minutes") + "# mine\n")

@@ -62,7 +62,7 @@ class Asking(AskingCase):
         self.beat({"move": "ask", "question": "How?", "options": ["tabs", "Two spaces", "Two tabs"]})
         for text in ("both", "two", "tabsy"):
             self.looop("answer", "1", text, code=1)
-            self.assertIn(f"`{text}` is none of its options: tabs | Two spaces | Two tabs", self.stderr)
+            self.assertIn(f"`{text}` is not one of its options: tabs | Two spaces | Two tabs", self.stderr)
             self.assertIn("looop answer 1 --any TEXT", self.stderr)
         for words, answer in (
             (("TABS",), "tabs"),
