@@ -595,6 +595,11 @@ def lines_of(text: str) -> list[str]:
     return [line + "\n" for line in whole] + [rest] * bool(rest)
 
 
+def with_step(text: str, step: str) -> str:
+    """Return a text and the next step after it; a colon between them, unless the text ends in a mark of its own."""
+    return f"{text}{'' if text[-1:] in ('?', '!', '.', ':', '…') else ':'} {step}"
+
+
 def first_few(names: Iterable[str], most: int = 12) -> str:
     """Join names for a message: the first few, and how many more there are."""
     known = list(names)
@@ -6123,7 +6128,11 @@ def known_session(profile: Profile, verb: str, text: str, drive: bool = True) ->
             names = [other.id for other in visible_sessions(profile)]
             begins = [name for name in names if name.startswith(text)]
             if len(begins) > 1:
-                raise Failure(f"{verb}: {text}: could be {', '.join(begins)}", "ambiguous; use more characters of the id", EXIT_USAGE)
+                raise Failure(
+                    f"{verb}: {text}: could be {', '.join(begins)}",
+                    "ambiguous; use more characters of the id",
+                    EXIT_USAGE,
+                )
             session = read_session(profile, begins[0]) if begins else None
         if session:
             require_reach(profile, verb, session)
@@ -6336,7 +6345,9 @@ def drop_claim(profile: Profile, name: str, session: str, now: float) -> None:
         if claim is None:
             raise Failure(f"unclaim: {name}: nobody holds it", "`looop claims` lists what is held")
         if session and claim.state == "held" and claim.session != session:
-            raise Failure(f"unclaim: {name}: is held by {claim.session or 'somebody unknown'}", "only its owner can release it")
+            raise Failure(
+                f"unclaim: {name}: is held by {claim.session or 'somebody unknown'}", "only its owner can release it"
+            )
         remove_file(profile.path("claims", f"{name}.json"))
 
 
@@ -10026,8 +10037,11 @@ def snapshot(profile: Profile, name: str) -> bytes:
 
 
 def error_told(profile: Profile, name: str) -> str:
-    """Return the error that the reading of a sensor tells, as it lies in snapshots/."""
-    return told_value(dig(parsed_reading(snapshot(profile, name)), "signal", "error"), 300)
+    """Return the error that the reading of a sensor tells, as it lies in snapshots/, and the end of its stderr."""
+    reading = parsed_reading(snapshot(profile, name))
+    error, stderr = told_value(dig(reading, "signal", "error"), 300), dig(reading, "detail", "stderr")
+    last = one_line(stderr.strip().rpartition("\n")[2], 160) if isinstance(stderr, str) else ""
+    return f"{error}: {last}" if last else error
 
 
 def sense(profile: Profile, only: Sequence[str] = ()) -> dict[str, Reading]:
@@ -12917,15 +12931,15 @@ def notices(
             continue
         n, session = ask["n"], ask["session"] or ""
         asking.add(session)
-        verb = f"looop approve {n}, or reject" if ask["kind"] == "proposal" else f"looop answer {n} TEXT"
+        step = f"`looop approve {n}`, or reject" if ask["kind"] == "proposal" else f"`looop answer {n} TEXT`"
         who = f"{session} asks: " if session else ""
-        words = f"ask {n}: {who}{one_line(str(ask['question']), 300)}: {verb}"
+        words = with_step(f"ask {n}: {who}{one_line(str(ask['question']), 300)}", step)
         found[f"ask:{n}"] = Notice(words, session if ask["state"] == "open" else "")
     for worker in workers:
         if worker.note is not None and worker.id not in asking:
             words = f"{worker.id} is flagged: {one_line(worker.note, 300)}"
             key = f"flag:{worker.id}:{worker.generation}:{worker.raised}"
-            found[key] = Notice(f"{words}: {what_to_look_at(worker)}", worker.id if worker.alive else "")
+            found[key] = Notice(with_step(words, f"`{what_to_look_at(worker)}`"), worker.id if worker.alive else "")
     for verdict in held:
         if verdict.gate in ("budget", "decides"):
             found[f"{verdict.gate}:{verdict.until}"[:40]] = Notice(verdict.detail)
@@ -14123,7 +14137,8 @@ def status_of(profile: Profile, now: float) -> dict[str, JSON]:
     told = notices(failure, [ask for ask in asks if ask["n"]], sessions)
     notes = [notice.text for notice in told.values()]
     if failure and failure["count"] < 3:
-        notes.append(f"{plural(failure['count'], 'failed beat')} in a row: {failure['reason']}")
+        what = "the last decision failed" if failure["count"] == 1 else f"{failure['count']} failed beats in a row"
+        notes.append(f"{what}: {failure['reason']}")
     for verdict in money_gates(profile, profile.runner(), spend, decides) if present else ():
         if verdict.verdict == "hold":
             end = f"; until {local_moment(verdict.until, now)}" if verdict.until else ""
@@ -14135,12 +14150,13 @@ def status_of(profile: Profile, now: float) -> dict[str, JSON]:
         notes.insert(0, f"no beat can be run: {ended.get('reason')}")
     crashed = None if pid else crash_of(read_session(profile, PULSE))
     if crashed:
-        notes.insert(0, f"the pulse died ({with_local_times(crashed, now)}): nothing is watched: looop up")
+        notes.insert(0, f"the pulse died ({with_local_times(crashed, now)}): nothing is watched: `looop up`")
     if profile.setting("gate_shell") == "never":
         notes.append("gate.shell is never: shell moves run without a person's yes")
     for name, reading in read_index(profile).items() if present else ():
         if reading.status in ("error", "refused"):
-            notes.append(f"sensor {shown_name(name)}: {error_told(profile, name)}")
+            step = f"`looop sensor test {name if valid_id(name) else quoted(shown_name(name))}`"
+            notes.append(with_step(f"sensor {shown_name(name)}: {error_told(profile, name)}", step))
     return {
         "pulse": {
             "running": bool(pid),
@@ -14205,12 +14221,16 @@ ENDED_SHOWN = 10  # ended sessions that `ls` shows without --all
 
 def session_table(rows: Sequence[Mapping[str, JSON]], now: float, paint_word: Paint) -> list[str]:
     """Lay sessions out as a table: a row each, dimmed once it has ended."""
-    table = [("ID", "KIND", "HEALTH", "AGE", "IDLE", "COMMAND", "FLAG")]
+    import re
+
+    heads = ("ID", "KIND", "HEALTH", "AGE", "IDLE", "COMMAND", "FLAG")
+    table = [tuple(paint_word("dim", head) for head in heads)]
     for row in rows:
         age, idle = (
             duration_text(float(max(0, int(now - parse_utc(row[key]))))) for key in ("started_at", "last_output")
         )
-        command, flag = one_line(row["cmd"] or "?", 30), one_line(row["note"] or "", 80)
+        flag = one_line(row["note"] or "", 80)
+        command = one_line(re.sub(r"[^\s'\"(]*/prompts/(?=[^/]+\.md)", "", row["cmd"] or "?"), 30)  # its name will do
         health = paint_word(_HEALTH_COLOURS.get(row["health"], "dim"), row["health"])
         others = (row["kind"], age, idle if row["alive"] else "-", command, flag)
         kind, *rest = others if row["alive"] else (paint_word("dim", cell) for cell in others)
@@ -14259,13 +14279,13 @@ def status_lines(profile: Profile, status: Mapping[str, JSON], now: float, paint
         ("last beat", beat),
         ("last move", one_line(journal[0].removeprefix("- "), 160) if journal else "none yet"),
         ("workers", worker_words(status["workers"], paint)),
-        ("asks", asked + (f" · flags {status['flags']}" if status["flags"] else "")),
+        ("asks", asked + (f" · {plural(status['flags'], 'flag')}" if status["flags"] else "")),
         ("runner", status["runner"]),
         ("spend", spent),
         ("data", status["data_dir"]),
     ]
     lines = aligned([(paint("dim", name), text) for name, text in rows])
-    return lines + [f"{paint('bad', '!')} {one_line(text)}" for text in status["attention"]]
+    return lines + [f"{paint('bad', '!')} {typable(one_line(text))}" for text in status["attention"]]
 
 
 def diff_painted(line: str, paint: Paint) -> str:
@@ -14283,20 +14303,21 @@ def ask_lines(profile: Profile, asks: Sequence[Mapping[str, JSON]], now: float, 
         who = f"{ask['session']}: " if n and ask["session"] else ""
         head = f"{paint('dim' if done else 'note', glyph)} {paint('bold', title)}"
         question = str(ask["question"]).replace(f" `{one_line(ask.get('command') or '', 160)}`", "", 1)  # it follows
-        lines.append(f"{head}  {who}{one_line(question, 300)}  {paint('dim', age)}")
+        lines.append(f"{head}  {who}{one_line(question, 300)}")
+        asked = f" · {age}" if age else ""
         if n is None:
             session = read_session(profile, ask["session"])
             look = what_to_look_at(session) if session else f"looop log {ask['session']}"
-            lines.append(paint("dim", typable(f"    {look} · looop unflag {ask['session']}")))
+            lines.append(paint("dim", typable(f"    {look} · looop unflag {ask['session']}{asked}")))
             continue
         body = ask.get("diff") or (f"$ {ask['command']}" if ask.get("command") else "")
         lines += [f"    {diff_painted(line, paint)}" for line in printable(body).rstrip("\n").split("\n") if body]
         if ask.get("options"):
-            lines.append(f"    options: {one_line(', '.join(ask['options']))}")
+            lines.append(f"    options: {one_line(' | '.join(ask['options']))}")
         if ask.get("ref"):
             lines.append(f"    see {one_line(ask['ref'])}")
         if done:
-            lines.append(f"    {paint('good', one_line(str(ask['answer'])))}, not read yet")
+            lines.append(f"    {paint('good', one_line(str(ask['answer'])))}, not read yet{paint('dim', asked)}")
             continue
         if ask["state"] == "stranded":
             lines.append(f"    {paint('note', 'whoever asked has ended: your answer goes to the decider')}")
@@ -14304,7 +14325,7 @@ def ask_lines(profile: Profile, asks: Sequence[Mapping[str, JSON]], now: float, 
         if stale:
             lines.append(f"    {paint('note', stale)}")
         verbs = f"looop approve {n} · looop reject {n} WHY" if proposal else f"looop answer {n} TEXT"
-        lines.append(paint("dim", f"    {typable(verbs)}"))
+        lines.append(paint("dim", f"    {typable(verbs)}{asked}"))
     return lines
 
 
@@ -14338,15 +14359,15 @@ _STATUS_GLYPHS = {
 }
 
 
-def sensor_table(rows: Sequence[Mapping[str, JSON]], now: float, paint: Paint) -> list[str]:
-    """Lay sensors out as a table."""
-    table = [[paint("dim", head) for head in ("", "SENSOR", "AGE", "STATUS", "SIZE", "SIGNAL")]]
+def sensor_table(profile: Profile, rows: Sequence[Mapping[str, JSON]], now: float, paint: Paint) -> list[str]:
+    """Lay sensors out as a table; an error is shown with the end of what the sensor wrote to stderr."""
+    table = [[paint("dim", head) for head in ("", "SENSOR", "AGE", "STATUS", "BYTES", "SIGNAL")]]
     for row in rows:
         glyph, colour = _STATUS_GLYPHS[row["status"]]
         age = duration_text(now - parse_utc(row["at"])) if row["at"] else "not in a beat yet"
-        error = dig(row["signal"], "error") if row["status"] == "error" else None
-        signal = "" if row["signal"] is None else told_value(error or row["signal"], 72)
-        status = (row["status"] or "") + (" flapping" if row["flapping"] else "")
+        signal = "" if row["signal"] is None else told_value(row["signal"], 72)
+        signal = one_line(error_told(profile, row["name"]), 72) if row["status"] == "error" else signal
+        status = paint("note", "flapping") if row["flapping"] and row["status"] == "ok" else row["status"] or ""
         table.append(
             [paint(colour, glyph), shown_name(row["name"]), age, status, str(row["bytes"]) if row["at"] else "", signal]
         )
@@ -14458,6 +14479,9 @@ def what_stops(profile: Profile) -> str:
     return ""
 
 
+WAKERS_SHOWN = 5  # sensors, and asks, that `why now` names
+
+
 def what_wakes(profile: Profile, beat: Beat, held: Verdict | None, now: float) -> list[str]:
     """Say what will wake the loop next."""
     if held is None:
@@ -14470,12 +14494,17 @@ def what_wakes(profile: Profile, beat: Beat, held: Verdict | None, now: float) -
         found.append(ends.get(held.gate, held.detail.rpartition("; ")[2]))
         return found
     sensors = sensor_files(profile)
-    for name, path in sensors.items():
+    for name, path in sensors.items() if len(sensors) <= WAKERS_SHOWN else ():
         interval = sensor_options(read_head(path)).interval
         every = f", read every {duration_text(interval)}" if interval else ""
-        found.append(f"a new signal of sensor {name}{every}")
+        found.append(f"a new signal of sensor {shown_name(name)}{every}")
+    if not found and sensors:
+        names = first_few(map(shown_name, sensors), WAKERS_SHOWN)
+        found.append(f"a new signal of one of {plural(len(sensors), 'sensor')}: {names}")
     found.append("an edit of PLAYBOOK.md or of goals/")
-    found += [f"an answer to ask {ask['n']}" for ask in beat.world.asks if ask["state"] == "open"]
+    asks = [str(ask["n"]) for ask in beat.world.asks if ask["state"] == "open"]
+    if asks:
+        found.append(f"an answer to ask {first_few(asks, WAKERS_SHOWN)}")
     ttl = profile.setting("noop_ttl")
     if beat.state["noop_at"] is not None and ttl:
         found.append(f"{local_moment(beat.state['noop_at'] + ttl, now)}, when the noop is {duration_text(ttl)} old")
@@ -14535,6 +14564,16 @@ def why_lines(why: Mapping[str, JSON], now: float, paint: Paint) -> list[str]:
     return lines + aligned([("  " + paint("dim", name), text) for name, text in rows])
 
 
+def prompt_laid_out(prompt: str, width: int) -> str:
+    """Lay a prompt out for a terminal: what goes on keeps the marks of quoted data before it, and no word is broken."""
+    lines: list[str] = []
+    for line in printable(prompt).split("\n"):
+        marks = line[: len(line) - len(line.lstrip("| "))]
+        pieces = pieces_of(line[len(marks) :], min(TERM_MAX, width // 2))
+        lines += filled_lines(pieces, width, marks, marks) if visible_width(line) > width else [line]
+    return "\n".join(lines)
+
+
 def show_dry_run(profile: Profile, args: Mapping[str, JSON], verb: str) -> int:
     """Show what `tick`, or `run` with a goal, would do."""
     how, goal = args["dry-run"], args.get("goal-id") or ""
@@ -14556,7 +14595,8 @@ def show_dry_run(profile: Profile, args: Mapping[str, JSON], verb: str) -> int:
     if plan["held"]:
         why = "world unchanged" if plan["outcome"] == "unchanged" else plan["reason"]
         say(f"\nThe prompt, which would not be sent: {printable(with_local_times(why, now))}")
-    sys.stdout.write("\n" + plan["prompt"])
+    columns = columns_of(sys.stdout)
+    sys.stdout.write("\n" + (prompt_laid_out(plan["prompt"], columns) if columns else plan["prompt"]))
     if move is not None:
         say("\nthe move would be:")
         for line in move_lines(move):
@@ -14634,17 +14674,14 @@ def history_lines(rows: Sequence[Mapping[str, JSON]], now: float, paint: Paint) 
     lines = []
     for row in rows:
         glyph, colour = _OUTCOME_GLYPHS[row["outcome"]]
-        move = row["move"] if row["move"] and row["outcome"] != "noop" else ""
-        told = [
-            f"goal {row['goal']}" if row["goal"] else "",
-            move,
-            journal_words(row["journal"] or "") or row["failure"],
-        ]
+        journal = without_outcome(journal_words(row["journal"] or ""), row["outcome"])
+        told = [f"goal {shown_name(row['goal'])}" if row["goal"] else "", journal or row["failure"]]
         head = f"{paint(colour, glyph)} {local_moment(parse_utc(row['at']), now)} {paint('bold', row['outcome'])}"
         lines.append(f"{head}  {one_line(': '.join(filter(None, told)), 300)}")
         price = "no price" if row["cost_usd"] is None else money(row["cost_usd"])
         because = f"because: {one_line(row['reason'], 160)}; " if row["reason"] else ""
-        lines.append(paint("dim", f"    {because}{price}; {row['run']}"))
+        move = f"{row['move']}, " if row["move"] and row["outcome"] != "noop" else ""
+        lines.append(paint("dim", f"    {because}{move}{price}; {row['run']}"))
     return lines
 
 
@@ -15616,7 +15653,7 @@ def cmd_sensor_list(profile: Profile, args: dict[str, JSON]) -> int:
             f"any executable script that prints one JSON object can be put into {profile.path('sensors')}"
         )
     else:
-        say("\n".join(sensor_table(rows, time.time(), Paint(profile.env, sys.stdout))))
+        say("\n".join(sensor_table(profile, rows, time.time(), Paint(profile.env, sys.stdout))))
     return 0
 
 
@@ -18041,9 +18078,7 @@ class Interview:
         lines = tried_lines(row, value, self.paint)
         self.tried = row["status"]
         if self.tried != "ok":
-            lines.append(
-                self.paint("note", "It does not work yet. `keep` keeps it all the same, for you to fix.")
-            )
+            lines.append(self.paint("note", "It does not work yet. `keep` keeps it all the same, for you to fix."))
         return self.paged(lines)
 
     def show_draft(self, question: Question) -> str:
@@ -19579,11 +19614,11 @@ def cmd_doctor(profile: Profile, args: dict[str, JSON]) -> int:
     if not args["json"]:
         good = "everything that a beat needs is here"
         if asks_an_llm(profile) and not args["ask"]:
-            good += (
-                f", as far as it shows without a call, which is paid: {typable('looop doctor --ask')} tries the login"
-            )
+            good += ", as far as it shows without a paid call"
         worst = plural(counts["fail"], "failure") if counts["fail"] else good
         say(f"\n{worst}" + (f"; {plural(counts['warn'], 'warning')}" if counts["warn"] else ""))
+        if asks_an_llm(profile) and not args["ask"] and not counts["fail"]:
+            say(typable("`looop doctor --ask` makes that call: it tries the login"))
     return EXIT_FAILED if counts["fail"] else 0
 
 
@@ -19806,7 +19841,9 @@ def cmd_goals(profile: Profile, args: dict[str, JSON]) -> int:
         served = f"{duration_text(now - parse_utc(row['served_at']))} ago" if row["served_at"] else "-"
         spent = "-" if row["cost_7d_usd"] is None else money(row["cost_7d_usd"])
         waits = (row["waits_for"] or "-").replace(":", " ")
-        table.append([paint("bold", row["id"]), waits, served, spent, one_line(goal_title(profile, row["id"]), 60)])
+        table.append(
+            [paint("bold", shown_name(row["id"])), waits, served, spent, one_line(goal_title(profile, row["id"]), 60)]
+        )
     for line in aligned(table, width=paint.columns):
         say(line)
     return 0

@@ -44,7 +44,7 @@ function __looop_takes --no-scope-shadowing # what these words take; fails where
             set options '--wait:='\t'wait until something is asked, no longer than DUR' '--json'\t'print JSON' '-h,--help'\t'show what there is to know of it'
             set arguments '@ask'
         case 'answer'
-            set options '--any'\t'take the text also when it is none of the question\'s options' '--force'\t'replace an answer that was not read yet' '-h,--help'\t'show what there is to know of it'
+            set options '--any'\t'take the text also when it is not one of the options' '--force'\t'replace an answer that was not read yet' '-h,--help'\t'show what there is to know of it'
             set arguments '@question' '-' '...'
         case 'approve'
             set options '-e,--edit'\t'change it first, in $VISUAL or $EDITOR; shows the difference and asks' '--force'\t'also when it would write over what was changed since' '-h,--help'\t'show what there is to know of it'

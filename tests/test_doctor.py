@@ -241,7 +241,7 @@ class Here(Doctor):
     def test_what_only_a_call_shows_is_said(self):
         self.pi()
         self.profile(config={})
-        self.assertIn("without a call, which is paid: ", self.looop("doctor", code=None))
+        self.assertIn("without a paid call; ", self.looop("doctor", code=None))
         self.assertNotIn("paid", self.looop("doctor", code=None, env={"LOOOP_RUNNER": "builtin"}))
 
 

@@ -237,7 +237,7 @@ class History(Case):
         self.assertEqual(self.tick()["outcome"], "held")
         row = self.history()[0]
         self.assertEqual((row["outcome"], row["move"], row["reason"]), ("held", "shell", "first beat"))
-        self.assertRegex(self.looop("history"), r"held  shell: .*paused")
+        self.assertRegex(self.looop("history"), r"held  a person paused .*\n.*; shell, ")
 
     def test_it_reads_no_more_than_it_shows(self):
         self.profile()

@@ -179,6 +179,43 @@ class Lively(Case):
                     found = {word for word in words_of(text) if not re.search(r"\d|…$", word)}
                     self.assertLessEqual(found, known, "a word is broken")
 
+    def test_what_status_goals_and_history_say(self):
+        self.write("goals/üñï.md", "Translate the handbook.\n")
+        status = self.looop("status")
+        self.assertRegex(status, r"asks +2 · 1 flag\n")
+        self.assertEqual(json.loads(self.looop("status", "--json"))["flags"], 1)
+        self.assertIn("sensor grafana: exit 3: no route to the server of the graphs: `looop sensor test", status)
+        self.assertNotIn("?:", status)
+        self.looop("flag", "rewrite-the-billing-report-for-lyon", "look")
+        self.assertRegex(self.looop("status"), r"asks +2 · 2 flags\n")
+        self.looop("unflag", "rewrite-the-billing-report-for-lyon")
+        self.looop("unflag", "fix-ci")
+        self.assertRegex(self.looop("status"), r"asks +2\n")
+        self.assertIn("üñï  ", self.looop("goals"))
+        history = self.looop("history")
+        self.assertIn("proposed  as ask 3: rm -rf", history)
+        self.assertNotIn("start_worker: started worker", history)
+        self.assertIn("; start_worker, ", history)
+
+    def test_a_diff_is_coloured_in_a_terminal_and_plain_in_a_pipe(self):
+        shown = self.view(80, ("asks",))
+        for colour, line in (("31", r"-1\. The customer"), ("32", r"\+1\. The customer"), ("31", "---"), ("2", "@@")):
+            self.assertRegex(shown, rf"\x1b\[{colour}m *{line}")
+        self.assertNotIn("\x1b", self.looop("asks"))
+        self.assertIn("    +1. The customer", self.looop("asks"))
+
+    def test_a_prompt_that_is_shown_is_laid_out_and_one_for_a_pipe_is_exact(self):
+        for words in (("tick", "--dry-run"), ("run", "ship-v2", "--dry-run")):
+            exact = self.looop(*words)
+            long = next(line for line in exact.split("\n") if line.startswith("|   | ") and len(line) > 90)
+            shown = self.view(60, words)
+            self.assertNotIn(long, shown)
+            for line in shown.split("\n"):
+                self.assertTrue(looop.visible_width(line) <= 60 or len(words_of(line)[-1]) > 40, line)
+            first = long[6:].split(" ")[0]
+            at = shown.split("\n").index(next(line for line in shown.split("\n") if line.startswith(f"|   | {first} ")))
+            self.assertTrue(shown.split("\n")[at + 1].startswith("|   | "), "what goes on keeps the mark of data")
+
 
 class Terminals(Case):
     """Verbs in a terminal, and beside it."""

@@ -249,12 +249,12 @@ class Asking(AskingCase):
         said = os.path.join(self.home, "said")
         self.runner('cat >/dev/null; echo \'{"move":"ask","question":"Which?"}\'', notify=f"cat >> {said}")
         self.beat()
-        self.assertIn("NEEDS YOU\n  ask 1: Which?: looop answer 1 TEXT\n", self.stderr)
+        self.assertIn("NEEDS YOU\n  ask 1: Which? `looop answer 1 TEXT`\n", self.stderr)
         for _ in range(2):
             self.assertEqual(self.tick()["outcome"], "unchanged")
             self.assertEqual(self.stderr, "")
         with open(said) as file:
-            self.assertEqual(file.read(), "ask 1: Which?: looop answer 1 TEXT\n")
+            self.assertEqual(file.read(), "ask 1: Which? `looop answer 1 TEXT`\n")
         self.assertEqual(len(self.events("needs_you")), 1)
 
     def test_untrusted_readings_gate_every_shell_move_when_the_config_says_so(self):

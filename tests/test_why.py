@@ -104,6 +104,15 @@ class Why(Case):
         self.assertTrue(told["reason"].startswith("unchanged since 20"))
         self.assertIn("a new signal of sensor ci", told["next"])
         self.assertTrue(any("when the noop is 6 h old" in line for line in told["next"]))
+        for number in range(20):
+            self.sensor(f"more-{number:02}", "# x\necho '{}'")
+        self.tick()
+        wakers = [line for line in self.why("now")["next"] if "sensor" in line]
+        self.assertEqual(len(wakers), 1, "many sensors are a few names and a count")
+        self.assertEqual(
+            wakers[0], "a new signal of one of 21 sensors: ci, more-00, more-01, more-02, more-03 and 16 more"
+        )
+        before = self.tree()
         self.assertEqual(self.tree(), before, "explaining writes nothing")
         self.write("goals/a.md", "1\n")
         told = self.why("now")
