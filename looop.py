@@ -16562,12 +16562,13 @@ def cmd_claims(profile: Profile, args: dict[str, JSON]) -> int:
         ]
         say_json(compact(rows))
         return 0
-    table = [("CLAIM", "SESSION", "AGE", "STATE")]
+    paint = Paint(profile.env, sys.stdout)
+    table = [tuple(paint("dim", head) for head in ("CLAIM", "SESSION", "AGE", "STATE"))]
     for claim in claims:
         left = f", for {duration_text(claim.until - now)} more" if claim.until and claim.state == "held" else ""
         state = claim.state + left + (f": {claim.why}" if claim.why else "")
         table.append((one_line(claim.name, 64), claim.session or "?", duration_text(now - claim.at), state))
-    for line in aligned(table, width=columns_of(sys.stdout)) if claims else ["nothing is claimed"]:
+    for line in aligned(table, width=paint.columns) if claims else ["nothing is claimed"]:
         say(line)
     return 0
 
@@ -17068,7 +17069,10 @@ def list_gallery(profile: Profile, as_json: bool | None) -> int:
     paint = Paint(profile.env, sys.stdout)
     for kind, sensor in GALLERY.items():
         say(f"{paint('good', gallery_synopsis(kind))}\n    {sensor.line}")
-        for line in aligned([(f"    {paint('dim', one.name)}", one.line) for one in sensor.parameters]):
+        takes = [
+            (one.name, one.line + (f"; without: {one.default}" if one.default else "")) for one in sensor.parameters
+        ]
+        for line in aligned([(f"    {paint('dim', name)}", words) for name, words in takes]):
             say(line)
     more = "looop sensor add KIND … tries one and writes it into sensors/; it is a plain script, yours to edit."
     say(f"\n{typable(more)}")

@@ -252,7 +252,7 @@ class Status(Case):
             status["budget"], {"daily_usd": 10, "spent_today_usd": 0.42, "unknown_today": 1, "decides_last_hour": 0}
         )
         self.assertEqual((status["cost_today_usd"], status["asks"], status["workers"]), (0.42, 0, []))
-        self.assertEqual(status["attention"], ["sensor bad: exit 1"])
+        self.assertEqual(status["attention"], ["sensor bad: exit 1: `looop sensor test bad`"])
         self.assertIn("! sensor bad", self.looop("status"))
         self.assertIn("$0.42 of $10.00 today, and 1 call of unknown price", self.looop("status"))
 
