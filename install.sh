@@ -98,7 +98,7 @@ read_options() {
 read_version() {
   version=${1#v}
   case $version in
-    '' | .* | *[!0-9A-Za-z.+-]*) misuse "--version: '$1' is no version: say --version 1.2.3" ;;
+    '' | .* | *[!0-9A-Za-z.+-]*) misuse "--version: '$1' is not a version: say --version 1.2.3" ;;
   esac
 }
 
@@ -217,7 +217,7 @@ choose_source() {
   fi
   case $base in
     https://?* | http://?*) ;;
-    *) fail "LOOOP_BASE_URL: $base is no address: it begins with https:// or http://" ;;
+    *) fail "LOOOP_BASE_URL: $base is not an address: it begins with https:// or http://" ;;
   esac
   [ -n "$version" ] || return 0
   case $base in

@@ -996,7 +996,7 @@ def parse_duration(text: str) -> float:
     else:
         scale = 1.0
     if not word.replace(".", "", 1).isdigit() or not word.isascii():
-        raise ValueError(f"{text!r} is no duration: write {DUR_FORMS}")
+        raise ValueError(f"{text!r} is not a duration: write {DUR_FORMS}")
     secs = float(word) * scale
     if secs > DUR_MAX:
         raise ValueError(f"{one_line(text, 40)!r} is longer than anything: write {DUR_FORMS}")
@@ -1028,11 +1028,11 @@ def parse_utc(text: str) -> float:
     Hinnant's `days_from_civil`.
     """
     if len(text) != 20 or text[4] + text[7] + text[10] + text[13] + text[16] + text[19] != "--T::Z":
-        raise ValueError(f"{text!r} is no moment like 2026-01-02T03:04:05Z")
+        raise ValueError(f"{text!r} is not a moment like 2026-01-02T03:04:05Z")
     year, month, day = int(text[:4]), int(text[5:7]), int(text[8:10])
     hour, minute, second = int(text[11:13]), int(text[14:16]), int(text[17:19])
     if not (1 <= month <= 12 and 1 <= day <= 31 and hour < 24 and minute < 60 and second < 61):
-        raise ValueError(f"{text!r} is no moment that there is")
+        raise ValueError(f"{text!r} does not exist")
     year -= month <= 2
     days = 365 * year + year // 4 - year // 100 + year // 400 + (153 * ((month + 9) % 12) + 2) // 5 + day - 719469
     return float(days * 86400 + hour * 3600 + minute * 60 + second)
@@ -1860,7 +1860,7 @@ SETTINGS: dict[str, Setting] = {
     "detach_key": Setting(
         "detach_key", "LOOOP_DETACH_KEY", "C-\\ C-\\", "keys", "leaves `attach`: up to three, like C-] or C-a d"
     ),
-    "git": Setting("git", "", None, "flag", "commit moves; null: when the data dir is a repository of its own"),
+    "git": Setting("git", "", None, "flag", "commit moves; null: when the data dir is its own repository"),
     "sensor_timeout": Setting("", "LOOOP_SENSOR_TIMEOUT", 60, "seconds", "deadline of a sensor"),
     "sensor_max_bytes": Setting("", "LOOOP_SENSOR_MAX_BYTES", 8192, "count", "size of a reading", 256),
     "sensor_jobs": Setting("", "LOOOP_SENSOR_JOBS", 16, "count", "sensors at once", 1),
@@ -3449,7 +3449,7 @@ def checked_ask(ask: JSON) -> dict[str, JSON]:
     if not isinstance(whole.get("move") or {}, dict):
         raise ValueError("its move is none")
     if whole["session"] and not valid_id(whole["session"]):
-        raise ValueError("its session is no id")
+        raise ValueError("its session is an invalid id")
     return whole
 
 
@@ -4928,7 +4928,7 @@ def parse_size(text: str) -> tuple[int, int]:
     numbers = times and all(part.isascii() and part.isdigit() and len(part) < 6 for part in (cols, rows))
     if numbers and 2 <= int(cols) <= SIZE_MAX and 1 <= int(rows) <= SIZE_MAX:
         return int(cols), int(rows)
-    raise ValueError(f"{one_line(text, 40)!r} is no size: COLSxROWS, from 2x1 to {SIZE_MAX}x{SIZE_MAX}")
+    raise ValueError(f"{one_line(text, 40)!r} is not a size: COLSxROWS, from 2x1 to {SIZE_MAX}x{SIZE_MAX}")
 
 
 def skim(data: bytes) -> bytes:
@@ -5248,7 +5248,7 @@ def _demand(good: bool, what: str) -> None:
 def _within(value: JSON, limits: tuple[int, int] | bool | int) -> Any:
     """Return a value that is of the kind and within the limits given, as in _DUMPED."""
     if limits is True:
-        _demand(value is True or value is False, f"{value!r} is no bool")
+        _demand(value is True or value is False, f"{value!r} is not a bool")
     elif isinstance(limits, tuple):
         _demand(type(value) is int and limits[0] <= value <= limits[1], "a number out of range")
     else:
@@ -6872,7 +6872,7 @@ def run_editor(profile: Profile, path: str, tell: Callable[[str], object]) -> in
 def edit_file(profile: Profile, path: str, verb: str) -> None:
     """Have the person edit a file, whose mode stays. Raise Failure when there is no terminal, or the editor fails."""
     if not os.isatty(0):
-        raise Failure(f"{verb}: stdin is no terminal", f"edit the file itself: {printable(path)}", EXIT_USAGE)
+        raise Failure(f"{verb}: stdin is not a terminal", f"edit the file itself: {printable(path)}", EXIT_USAGE)
     mode = os.stat(path).st_mode & 0o777
     try:
         code = run_editor(profile, path, complain)
@@ -7405,9 +7405,7 @@ class Switchboard:
         peer = self.peers[fd] = Peer(fd)
         if len(self.peers) > PEERS_MAX:
             words = f"{PEERS_MAX} clients are connected, and no more can be"
-            self._reply(
-                peer, error=words, hint="end some that watch or wait; `looop kill` ends the session all the same"
-            )
+            self._reply(peer, error=words, hint="end some that watch or wait; `looop kill` still ends the session")
             self._drop(peer)
             return
         self._hear(peer)
@@ -12959,7 +12957,7 @@ def surface(profile: Profile, told: Mapping[str, Notice], beat: bool = True, dec
             lock.acquire(30.0, f"pid {os.getpid()}")
             known = read_fields(profile.path(".surfaced"))
         except OSError as error:
-            profile.warn(f"{error.filename}: {error.strerror}: what was told before is told again")
+            profile.warn(f"{error.filename}: {error.strerror}: you may be told some things again")
         shown = [key for key in told if beat and known.get(key) != "shown"]
         pushed = [key for key in told if key not in known]
         if shown:
@@ -12977,7 +12975,7 @@ def surface(profile: Profile, told: Mapping[str, Notice], beat: bool = True, dec
             try:
                 write_atomic(profile.path(".surfaced"), json_line(now).encode())
             except OSError as error:
-                profile.warn(f"{error.filename}: {error.strerror}: what was told now is told again")
+                profile.warn(f"{error.filename}: {error.strerror}: you may be told some things again")
 
 
 def push(profile: Profile, told: Mapping[str, Notice]) -> None:
@@ -13742,7 +13740,9 @@ def edit_proposal(profile: Profile, text: str) -> tuple[dict[str, JSON], str]:
 
     ask = open_proposal(profile, text)
     if not os.isatty(0):
-        raise Failure("approve --edit: stdin is no terminal", f"looop approve {ask['n']} does it as it is", EXIT_USAGE)
+        raise Failure(
+            "approve --edit: stdin is not a terminal", f"looop approve {ask['n']} does it as it is", EXIT_USAGE
+        )
     number, move = ask["n"], move_object(checked_move(ask.get("move") or {}))
     field = edited_field(move)
     before = str(move[field])
@@ -13946,7 +13946,7 @@ def parse_until(text: str, now: float) -> float:
             moment = time.mktime((day.tm_year, day.tm_mon, day.tm_mday + later, int(hour), int(minute), 0, 0, 0, -1))
             if moment > now:
                 return moment
-    raise ValueError(f"{text!r} is no time: write 17:30 or 2026-01-02 17:30")
+    raise ValueError(f"{text!r} is not a time: write 17:30 or 2026-01-02 17:30")
 
 
 _UNIT_WORDS = {
@@ -14700,7 +14700,7 @@ def replay_drift(profile: Profile, run: str) -> list[str]:
             drift.append(f"{name}: {how} the run")
     digests = wake.get("digests", {})
     if not isinstance(digests, dict) or not all(isinstance(digest, str) for digest in digests.values()):
-        drift.append("hash: its digests are none")
+        drift.append("hash: its digests cannot be read")
     elif "digests" in wake and world_hash(digests) != wake.get("hash"):
         drift.append(f"hash: {wake.get('hash')} was recorded, {world_hash(digests)} comes out")
     if "inputs" in wake and "prompt.md" in found:
@@ -15801,7 +15801,7 @@ def cmd_cost_add(profile: Profile, args: dict[str, JSON]) -> int:
     """Record what a worker spent."""
     kind, key, runner, usd = (args[name] for name in ("kind", "id", "runner", "usd"))
     if kind not in PAID_KINDS:
-        raise Failure(f"cost add: {one_line(kind)} is no kind", f"one of {', '.join(PAID_KINDS)}", EXIT_USAGE)
+        raise Failure(f"cost add: {one_line(kind)} is not a kind", f"one of {', '.join(PAID_KINDS)}", EXIT_USAGE)
     cost: float | None = None
     if usd not in ("unknown", "null"):
         try:
@@ -15810,7 +15810,7 @@ def cmd_cost_add(profile: Profile, args: dict[str, JSON]) -> int:
             pass
         if cost is None:
             raise Failure(
-                f"cost add: {one_line(usd)} is no amount of USD", "a number like 1.5, or `unknown`", EXIT_USAGE
+                f"cost add: {one_line(usd)} is not an amount of USD", "a number like 1.5, or `unknown`", EXIT_USAGE
             )
     prepare(profile)
     row = {
@@ -16534,7 +16534,9 @@ def cmd_claim(profile: Profile, args: dict[str, JSON]) -> int:
     if session is None:
         raise Failure("claim: no session", "pass --session ID, or call it in a session", EXIT_USAGE)
     if not valid_id(args["name"]):
-        raise Failure(f"claim: {one_line(args['name'], 80)}: is no name", "letters, digits, `.`, `_`, `-`", EXIT_USAGE)
+        raise Failure(
+            f"claim: {one_line(args['name'], 80)}: is not a name", "letters, digits, `.`, `_`, `-`", EXIT_USAGE
+        )
     take_claim(profile, args["name"], session, args["ttl"] or 0.0, time.time())
     say(f"{session.id} holds {args['name']}")
     return 0
@@ -16543,7 +16545,7 @@ def cmd_claim(profile: Profile, args: dict[str, JSON]) -> int:
 def cmd_unclaim(profile: Profile, args: dict[str, JSON]) -> int:
     """Take a claim back."""
     if not valid_id(args["name"]):
-        raise Failure(f"unclaim: {one_line(args['name'], 80)}: is no name", "`looop claims` lists them", EXIT_USAGE)
+        raise Failure(f"unclaim: {one_line(args['name'], 80)}: is not a name", "`looop claims` lists them", EXIT_USAGE)
     own = profile.env.get("LOOOP_SESSION_ID", "") if profile.env.get("LOOOP_CHILD") else ""
     drop_claim(profile, args["name"], own, time.time())
     say(f"{args['name']} is free")
@@ -16807,7 +16809,7 @@ SESSION_VERBS: tuple[Verb, ...] = (
             ("looop expect box '\\$ $' --screen --timeout 5s", "a prompt"),
         ),
         exits=(
-            "0 it came; 1 the session ended without it, or there is none; 2 usage, or no regular expression; "
+            "0 it came; 1 the session ended without it, or there is none; 2 usage, or an invalid expression; "
             "124 timed out"
         ),
     ),
@@ -16834,7 +16836,7 @@ SESSION_VERBS: tuple[Verb, ...] = (
             Option("--settle", "quiet for so long [500ms]", "DUR", "seconds"),
             Option("--timeout", "give up after [30s]; 0: never", "DUR", "seconds"),
             Option("--screen", "no change of the screen, instead of no output"),
-            Option("--ignore", "what matches this is no sign of life (a clock, a spinner)", "RE"),
+            Option("--ignore", "what matches this is not a sign of life (a clock, a spinner)", "RE"),
         ),
         more="A session that has ended is quiet.",
         examples=(("looop wait-idle fix-ci --settle 2s", ""), ("looop wait-idle fix-ci --screen --ignore '\\d+s'", "")),
@@ -16999,7 +17001,7 @@ def cmd_sensor_add(profile: Profile, args: dict[str, JSON]) -> int:
     name = args["name"] or gallery_name(kind, values)
     if not valid_id(name):
         hint = f"letters, digits, `.`, `_` and `-`, at most {ID_MAX}"
-        raise Failure(f"sensor add: {one_line(name, 60)} is no name", hint, EXIT_USAGE)
+        raise Failure(f"sensor add: {one_line(name, 60)} is not a name", hint, EXIT_USAGE)
     prepare(profile)
     script = gallery_script(kind, values)
     if os.path.lexists(profile.path("sensors", f"{name}.sh")):
@@ -17175,7 +17177,7 @@ def checked_repository(text: str) -> str:
     parts = text.split("/")
     letters = all(char.isascii() and (char.isalnum() or char in "._-") for part in parts for char in part)
     if len(parts) not in (2, 3) or not all(parts) or not letters or text.startswith("-"):
-        raise ValueError(f"{one_line(text, 60)} is no OWNER/REPO")
+        raise ValueError(f"{one_line(text, 60)} is not an OWNER/REPO")
     return text
 
 
@@ -17183,7 +17185,7 @@ def checked_url(text: str) -> str:
     """Return a URL of http or https. Raise ValueError for another, and for one that holds a password."""
     scheme, _, rest = text.partition("://")
     if scheme not in ("http", "https") or rest[:1] in ("", "/", "?", "#") or not text.isprintable() or " " in text:
-        raise ValueError(f"{one_line(text, 60)} is no http:// or https:// URL")
+        raise ValueError(f"{one_line(text, 60)} is not an http:// or https:// URL")
     if "@" in rest.split("/")[0]:
         raise ValueError("a user or password in a URL would lie in the script; take it out")
     return text
@@ -17193,7 +17195,7 @@ def checked_percent(text: str) -> str:
     """Return a whole number from 1 to 99. Raise ValueError for anything else."""
     text = text[:-1] if text.endswith("%") else text
     if not (text.isascii() and text.isdigit() and 1 <= int(text[:4]) <= 99):
-        raise ValueError(f"{one_line(text, 60)} is no whole number from 1 to 99")
+        raise ValueError(f"{one_line(text, 60)} is not a whole number from 1 to 99")
     return str(int(text))
 
 
@@ -17517,7 +17519,7 @@ looop can watch a clone: its branch, what is not committed or pushed, branches t
 and does not fetch. Give the path of a clone, or of a folder in which clones lie: each of them is offered."""
 _KEEP_HELP = """\
 yes keeps it, no leaves it out, edit opens the script in your editor, again asks for other parameters. A first letter
-is enough, but for a sensor that does not work: `keep` keeps it as it is.
+is enough; a sensor that does not work is kept with `keep`.
 Only what stands under `signal` wakes looop when it changes; `detail` is there to be read."""
 _DRAFT_HELP = """\
 yes takes it as it stands, edit opens it in your editor, skip leaves it out, < goes back. A first letter is enough.
@@ -17680,7 +17682,7 @@ def interview_session(profile: Profile) -> Session | None:
         require_person(profile, "setup")
         session = None
     if not os.isatty(0):
-        raise Failure("setup: nobody is there to be asked: stdin is no terminal", "run it in one", EXIT_USAGE)
+        raise Failure("setup: nobody is there to be asked: stdin is not a terminal", "run it in one", EXIT_USAGE)
     return session
 
 
@@ -17956,7 +17958,9 @@ class Interview:
             return by
         if by != self.unsure:
             self.unsure = by
-            raise ValueError(f"{one_line(by, 40)} is no date like 2030-12-24: type it again to keep it in these words")
+            raise ValueError(
+                f"{one_line(by, 40)} is not a date like 2030-12-24: type it again to keep it in these words"
+            )
         return f"{by} (said on {today})"
 
     def answer_duration(self, question: Question, word: str) -> JSON:
@@ -18178,7 +18182,7 @@ def dates_in(text: str) -> list[str]:
             dates.append(datetime.date(int(year), int(month), int(day)).isoformat())
         except ValueError:
             raise ValueError(
-                f"{year}-{month}-{day} is no date; one like 2030-12-24, or Enter for no deadline"
+                f"{year}-{month}-{day} is not a date; one like 2030-12-24, or Enter for no deadline"
             ) from None
     return sorted(dates)
 
@@ -20350,7 +20354,7 @@ LOOP_VERBS: tuple[Verb, ...] = (
         "open a sensor in your editor, then run it once",
         args=(Argument("name", "the sensor's file name without .sh", kind="sensor"),),
         examples=(("looop sensor edit ci", "edit sensors/ci.sh"), ("EDITOR=nano looop sensor edit ci", "with nano")),
-        exits="0 it gives a reading; 1 it does not, or there is no such sensor; 2 usage, or stdin is no terminal",
+        exits="0 it gives a reading; 1 it does not, or there is no such sensor; 2 usage, or stdin is not a terminal",
         person=always,
     ),
     Verb(
@@ -20377,7 +20381,7 @@ LOOP_VERBS: tuple[Verb, ...] = (
             ("looop setup", "in a terminal"),
             ("looop setup && looop up", "then beats in the background"),
         ),
-        exits="0 done, or put off with Ctrl-D; 1 failed; 2 usage, or stdin is no terminal; 130 interrupted",
+        exits="0 done, or put off with Ctrl-D; 1 failed; 2 usage, or stdin is not a terminal; 130 interrupted",
     ),
     Verb(
         "init",

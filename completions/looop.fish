@@ -104,7 +104,7 @@ function __looop_takes --no-scope-shadowing # what these words take; fails where
             set options '--timeout='\t'give up after; 0: never' '-h,--help'\t'show what there is to know of it'
             set arguments '@session'
         case 'wait-idle'
-            set options '--settle='\t'quiet for so long [500ms]' '--timeout='\t'give up after [30s]; 0: never' '--screen'\t'no change of the screen, instead of no output' '--ignore='\t'what matches this is no sign of life (a clock, a spinner)' '-h,--help'\t'show what there is to know of it'
+            set options '--settle='\t'quiet for so long [500ms]' '--timeout='\t'give up after [30s]; 0: never' '--screen'\t'no change of the screen, instead of no output' '--ignore='\t'what matches this is not a sign of life (a clock, a spinner)' '-h,--help'\t'show what there is to know of it'
             set arguments '@session'
         case 'resize'
             set options '--json'\t'print JSON' '-h,--help'\t'show what there is to know of it'

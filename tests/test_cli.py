@@ -33,14 +33,16 @@ class Usage(Case):
         self.refuse(["sensor", "lits"], "sensor")
         self.refuse(["tick", "--wiat", "5"], "did you mean --wait?")
         self.refuse(["tick", "--wait"], "--wait needs a value")
-        self.refuse(["tick", "--wait", "soon"], "'soon' is no duration")
+        self.refuse(["tick", "--wait", "soon"], "'soon' is not a duration")
         self.refuse(["tick", "--json=yes"], "takes no value")
         self.refuse(["tick", "now"], "now is one argument too many")
         self.refuse(["run"], "goal-id is missing")
         self.refuse(["help", "nothing"], "no such verb")
-        self.refuse(["_cost", "tick", "x", "pi", "free"], "no amount of USD")
-        self.refuse(["cost", "add", "tick", "x", "pi", "1,5"], "cost add: 1,5 is no amount of USD: a number like 1.5")
-        self.refuse(["_cost", "lunch", "x", "pi", "1"], "no kind")
+        self.refuse(["_cost", "tick", "x", "pi", "free"], "not an amount of USD")
+        self.refuse(
+            ["cost", "add", "tick", "x", "pi", "1,5"], "cost add: 1,5 is not an amount of USD: a number like 1.5"
+        )
+        self.refuse(["_cost", "lunch", "x", "pi", "1"], "not a kind")
         self.refuse(["\x1b[31m"], "\\x1b[31m")
         self.refuse(["a\nb"], "a b")
 
@@ -86,7 +88,7 @@ class Usage(Case):
         ):
             args = looop.parse_args(verb, words.split())
             self.assertEqual((args["wait"], args["json"]), (wait, as_json), words)
-        self.refuse(["asks", "--wait", "soon"], "'soon' is no duration")
+        self.refuse(["asks", "--wait", "soon"], "'soon' is not a duration")
 
     def test_leaving_what_one_looks_at_is_no_interruption(self):
         self.profile()

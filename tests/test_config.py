@@ -92,7 +92,7 @@ class Settings(Case):
             ("[]", "the file: must hold one JSON object"),
             (
                 '{"interval": "soon"}',
-                "interval: 'soon' is no duration: write 90, 90s, 500ms, 15m, 2h, 3d or 1w, not \"soon\"",
+                "interval: 'soon' is not a duration: write 90, 90s, 500ms, 15m, 2h, 3d or 1w, not \"soon\"",
             ),
             ('{"interval": true}', "interval: must be a number of seconds"),
             ('{"interval": -1}', "interval: must be a number of seconds"),

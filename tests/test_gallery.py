@@ -182,20 +182,20 @@ class Adding(Gallery):
             (["git", ""], "the path is empty"),
             (["git", "a", "b"], "b is one too many: it takes: git PATH"),
             (["today", "x"], "x is one too many: it takes: today"),
-            (["github-prs", "noslash"], "noslash is no OWNER/REPO: it takes: github-prs [OWNER/REPO]"),
-            (["github-prs", "a/b/c/d"], "is no OWNER/REPO"),
-            (["github-prs", "https://github.com/o"], "o is no OWNER/REPO"),
-            (["github-prs", "https://me:word@github.com/o/r"], "is no OWNER/REPO"),
-            (["github-ci", "o/$(id)"], "is no OWNER/REPO"),
+            (["github-prs", "noslash"], "noslash is not an OWNER/REPO: it takes: github-prs [OWNER/REPO]"),
+            (["github-prs", "a/b/c/d"], "is not an OWNER/REPO"),
+            (["github-prs", "https://github.com/o"], "o is not an OWNER/REPO"),
+            (["github-prs", "https://me:word@github.com/o/r"], "is not an OWNER/REPO"),
+            (["github-ci", "o/$(id)"], "is not an OWNER/REPO"),
             (["github-ci", "o/r", " "], "an argument is empty"),
-            (["http", "example.org"], "is no http:// or https:// URL: it takes: http URL"),
-            (["http", "file:///etc/passwd"], "is no http"),
+            (["http", "example.org"], "is not an http:// or https:// URL: it takes: http URL"),
+            (["http", "file:///etc/passwd"], "is not an http"),
             (["grafana", "https://me:secret@example.org"], "would lie in the script"),
-            (["disk", "/", "100"], "is no whole number from 1 to 99: it takes: disk [PATH] [PERCENT]"),
-            (["disk", "/", "many"], "is no whole number"),
+            (["disk", "/", "100"], "is not a whole number from 1 to 99: it takes: disk [PATH] [PERCENT]"),
+            (["disk", "/", "many"], "is not a whole number"),
             (["nagios"], "PLUGIN is missing: it takes: nagios PLUGIN [ARGS…]"),
-            (["disk", "--name", "../x"], "../x is no name"),
-            (["disk", "--name", "pulse"], "pulse is no name"),
+            (["disk", "--name", "../x"], "../x is not a name"),
+            (["disk", "--name", "pulse"], "pulse is not a name"),
         ):
             self.assertEqual(self.looop("sensor", "add", *words, code=2), "")
             self.assertEqual(len(self.stderr.splitlines()), 1, self.stderr)
@@ -245,7 +245,7 @@ class Adding(Gallery):
     def test_a_sensor_is_edited_and_tried(self):
         self.profile(sensors={"ci": "echo '{}'"})
         self.looop("sensor", "edit", "ci", code=2)
-        self.assertIn(f"stdin is no terminal: edit the file itself: {self.path('sensors', 'ci.sh')}", self.stderr)
+        self.assertIn(f"stdin is not a terminal: edit the file itself: {self.path('sensors', 'ci.sh')}", self.stderr)
         for text, words in (('{"signal":7}', '"signal": 7'), ("plain", "its reading is an error; edit it again")):
             editor = os.path.join(self.home, "editor")
             with open(editor, "w") as file:

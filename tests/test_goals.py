@@ -67,7 +67,7 @@ class Goals(InATerminal):
             self.assertIn("there is no such goal: did you mean ship-v2?", self.stderr)
         for words in (("add", "../x", "text"), ("add", "x"), ("add", "x", " "), ("edit", "ship-v2")):
             self.looop("goal", *words, code=2)
-        self.assertIn("stdin is no terminal: edit the file itself: ", self.stderr)
+        self.assertIn("stdin is not a terminal: edit the file itself: ", self.stderr)
         self.looop("goal", "add", "x", "it is s3cr3t-value", code=1, env={"MY_TOKEN": "s3cr3t-value"})
         self.assertEqual(sorted(os.listdir(self.path("goals"))), ["ship-v2.md"])
 
@@ -353,6 +353,6 @@ class Edited(InATerminal):
         self.editor(': >"$1"')
         self.assertIn("nothing is left of it", self.typed("approve", "1", "--edit", code=1))
         self.looop("approve", "1", "--edit", code=2)
-        self.assertIn("stdin is no terminal: looop approve 1 does it as it is", self.stderr)
+        self.assertIn("stdin is not a terminal: looop approve 1 does it as it is", self.stderr)
         self.looop("approve", "1", "--edit", code=1, env={"LOOOP_CHILD": "1"})
         self.assertEqual(json.loads(self.looop("asks", "--json"))[0]["state"], "open")

@@ -885,7 +885,7 @@ class Usage(Installer):
         self.refuse("now: no such option", "--dry-run", "now", code=2)
         self.refuse("--version: needs a value", "--version", code=2)
         for version in ("", "v", "..", "1/../2", "1 2", "1;2"):
-            self.refuse("--version: '.*' is no version", "--version", version, code=2)
+            self.refuse("--version: '.*' is not a version", "--version", version, code=2)
         self.refuse("goes with no --uninstall", "--uninstall", "--version=1", code=2)
         self.assertEqual(self.web.paths(), [])
 
@@ -910,7 +910,7 @@ class Usage(Installer):
         lonely = shutil.copy(SCRIPT, os.path.join(self.home, "install.sh"))
         self.refuse("LOOOP_BASE_URL: is not set", script=lonely, env={"LOOOP_BASE_URL": ""})
         for address in ("ftp://example.org", "example.org", "https://", "file:///tmp"):
-            self.refuse("is no address: ", env={"LOOOP_BASE_URL": address})
+            self.refuse("is not an address: ", env={"LOOOP_BASE_URL": address})
 
     def test_dry_run_writes_and_fetches_nothing(self):
         for shell in self.each_shell():

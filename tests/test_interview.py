@@ -259,7 +259,7 @@ class InATerminal(Talk):
             ("<", "goal 1 [Ship; - clears it]"),
             ("Ship 2", "done when [it is out"),
             ("", "by [no deadline]"),
-            ("tomorrow", "is no date like 2030-12-24: type it again"),
+            ("tomorrow", "is not a date like 2030-12-24: type it again"),
             ("tomorrow", "goal 2 [no more]"),
             ("<", f"by [tomorrow (said on {self.today()})"),
             ("-", "goal 2 [no more]"),
@@ -274,11 +274,11 @@ class InATerminal(Talk):
         self.talk(
             ("Ship", "done when"),
             ("it is out", "by [no deadline]"),
-            ("2020-13-45", "2020-13-45 is no date"),
+            ("2020-13-45", "2020-13-45 is not a date"),
             ("by 2020-01-01", "2020-01-01 is past"),
-            ("Rest", "Rest is no date like 2030-12-24: type it again"),
-            ("Paint the fence", "Paint the fence is no date"),
-            ("2099-02-30", "2099-02-30 is no date"),
+            ("Rest", "Rest is not a date like 2030-12-24: type it again"),
+            ("Paint the fence", "Paint the fence is not a date"),
+            ("2099-02-30", "2099-02-30 is not a date"),
             ("before 2099-2-3, at noon", "goal 2"),
         )
         self.assertEqual(self.kept(), ["Ship", "it is out", "before 2099-2-3, at noon"])
@@ -342,7 +342,7 @@ class InATerminal(Talk):
         self.answer(
             ("e", "my editor: disk.sh"), ("", "source [no more]"), ("", "first"), ("", "never"), ("", "again after")
         )
-        self.answer(("3s", "between 5 seconds and an hour"), ("soon", "is no duration"), ("10m", "otherwise"))
+        self.answer(("3s", "between 5 seconds and an hour"), ("soon", "is not a duration"), ("10m", "otherwise"))
         self.answer(("", "PLAYBOOK.md would be"), self.PLAYBOOK_PAGE, ("e", "my editor: PLAYBOOK.md"))
         self.answer(("?", "yes takes it"), ("<", "Your edit is undone."), ("e", "my editor"))
         self.answer(("?", "yes takes it"), ("yes", "Done."))
@@ -372,7 +372,7 @@ class InATerminal(Talk):
             ("", "folder"), ("", "source"), ("nagios", "PLUGIN: "), ("/bin/false", "ARGS"), ("-c 'a b'", "keep it?")
         )
         self.assertIn('"error": "exit 1"', self.terminal.text())
-        self.answer(("y", "It does not work as it stands."), ("", "source [no more]"))
+        self.answer(("y", "It does not work yet."), ("", "source [no more]"))
         self.answer(
             ("nagios", "PLUGIN: "), ("false", "ARGS"), ("", "keep it? [no]"), ("keep", "sensors/nagios-false.sh")
         )
@@ -441,7 +441,7 @@ class InATerminal(Talk):
     def test_it_is_for_people(self):
         for name in ("setup", "_interview"):
             self.looop(name, code=2)
-        self.assertIn("stdin is no terminal", self.stderr)
+        self.assertIn("stdin is not a terminal", self.stderr)
         for env in ({"LOOOP_RUN_ID": "tick-1"}, {"LOOOP_CHILD": "1", "LOOOP_SESSION_ID": "w"}):
             self.looop("setup", code=1, env=env)
             self.assertIn("setup: only a person", self.stderr)

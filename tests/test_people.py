@@ -463,7 +463,7 @@ class Pausing(Case):
         for words, hint in (
             ("1h30m", "write 90, 90s, 500ms, 15m, 2h, 3d or 1w; a time of day: --until 17:30"),
             ("17:30", "--until 17:30"),
-            ("2hours lunch", "is no duration"),
+            ("2hours lunch", "is not a duration"),
             ("2 hours", "write 2h"),
             ("90 sec. tea", "write 90s"),
             ("2 Days off", "write 2d"),
