@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -465,7 +466,7 @@ class InASession(Fleet):
         for *lines, then in steps:
             words = ("--", lines[0]) if len(lines) == 1 else ("--raw", "--", "".join(f"{line}\n" for line in lines))
             sent = json.loads(self.looop("send", "setup", "--json", *words))
-            wrapped = then.replace(" ", r"\s+")  # where a line is wrapped depends on the paths in it
+            wrapped = re.sub(r" \+?", r"\\s+", then)  # where a line is wrapped depends on the paths in it
             self.looop("expect", "setup", "--since", str(sent["offset"]), wrapped)
 
     def test_the_whole_way(self):

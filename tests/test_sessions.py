@@ -1127,9 +1127,9 @@ class LastInputs(unittest.TestCase):
 class Waiting(Sessions):
     def test_send_and_expect_are_right_the_second_time_too(self):
         for name in ("bash --norc --noprofile", "dash", "zsh -f", "fish", "python3 -q"):
-            if not shutil.which(name.split()[0], path=os.environ["PATH"]):
+            program = sys.executable if name[0] == "p" else shutil.which(name.split()[0], path=os.environ["PATH"])
+            if not program:
                 continue
-            program = shutil.which(name.split()[0], path=os.environ["PATH"])
             session = self.begin("a", " ".join(["exec", program, *name.split()[1:]]))
             self.looop("wait-idle", "a", "--settle", "1s")
             line = "sleep 1; echo {}" if name[0] != "p" else "import time; time.sleep(1); print({!r})"
