@@ -54,7 +54,7 @@ def load_tests(loader, tests, pattern):
     if "LOOOP_TEST_ARCHIVE" not in os.environ:  # before the modules are loaded: tests.support reads it
         os.environ["LOOOP_TEST_ARCHIVE"] = os.path.join(shared("archive", build), "looop")
     modules = [loader.loadTestsFromName(name) for name in names]
-    jobs = int(os.environ.get("LOOOP_TEST_JOBS") or (os.cpu_count() or 1) + 2)  # some of them wait at any time
+    jobs = int(os.environ.get("LOOOP_TEST_JOBS") or (os.cpu_count() or 1) * 3)  # most of them wait at any time
     return Whole(modules) if jobs < 2 else Together(modules, jobs, folder)
 
 

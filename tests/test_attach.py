@@ -14,7 +14,19 @@ import time
 import unittest
 
 import looop
-from tests.support import FAKES, Case, Terminal, alive, detach_key, missing, picture, processes_with, wait_until, which
+from tests.support import (
+    FAKES,
+    Case,
+    Terminal,
+    alive,
+    detach_key,
+    heavy,
+    missing,
+    picture,
+    processes_with,
+    wait_until,
+    which,
+)
 
 OWN = b"\x1b[>5u\x1b[>1u\x1b]2;my own title\x1b\\"  # what a person's terminal may be like before
 DETACH = b"\x1c\x1c"
@@ -644,6 +656,7 @@ class Exits(AttachCase):
         self.as_before(terminal, 0)
         self.assertRegex(terminal.text(past=True), r"last words\n(.*\n)*\[soon has ended: exit 0\]")
 
+    @heavy
     def test_a_slow_terminal_is_shown_the_end(self):
         """It has one second to take what is queued for it; keys after that threw away what it had been sent."""
         self.begin("slow", "read x; seq 1 60000; echo THE END; exit 3")
@@ -817,6 +830,7 @@ class Sizes(AttachCase):
             for fd in supervisor.peers:
                 os.close(fd)
 
+    @heavy
     def test_a_viewer_that_is_stopped(self):
         self.typist("flood")
         stopped, other = self.attach("flood"), self.attach("flood")

@@ -280,6 +280,7 @@ replay last;prune --dry-run;pause 1h lunch;status;why now;tick;resume;log w;shot
 config check;kill u;kill v;help;version"""
 
 
+@heavy
 class Times(Case):
     """A person reads local times; what is stored, and what other programs read, is UTC."""
 

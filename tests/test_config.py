@@ -6,7 +6,7 @@ import pwd
 import unittest
 
 import looop
-from tests.support import Case, needs_name
+from tests.support import Case, heavy, needs_name
 
 
 class Paths(Case):
@@ -62,6 +62,7 @@ class Settings(Case):
         self.assertIn("; using the default, 60\n", self.stderr)
         self.assertEqual(len(self.stderr.splitlines()), 3)
 
+    @heavy
     def test_a_typo_in_a_variable_loosens_no_limit_of_the_config(self):
         """Every setting that has both: what the config says stands, and doctor says so."""
         strict = {"seconds": 7, "count": 2, "usd": 2.0, "text": "builtin", "keys": "C-]"}

@@ -8,11 +8,12 @@ import signal
 import time
 import unittest
 
-from tests.support import LONG, Case, alive, figure, wait_until
+from tests.support import LONG, Case, alive, figure, heavy, wait_until
 
 LINE = re.compile(r"- \d{4}-\d\d-\d\d \d\d:\d\d \S.*")
 
 
+@heavy
 class KillAnywhere(Case):
     starts = True  # it is killed while it starts, too
     long = True  # begins first where tests run side by side

@@ -634,6 +634,7 @@ class Pages(Built):
         self.assertEqual(out.strip(), self.house + "/else/man/man1/looop.1")
 
 
+@heavy
 class Refusals(Built):
     """Whatever goes wrong: one line, and what was there is as it was."""
 

@@ -10,7 +10,7 @@ import tempfile
 import unittest
 
 import looop
-from tests.support import Case, Terminal
+from tests.support import Case, Terminal, heavy
 from tests.test_fleet import Fleet
 
 SEED = looop.SEEDS["PLAYBOOK.md"]
@@ -170,6 +170,7 @@ class Writing(Case):
         with open(told) as file:
             return json.load(file)
 
+    @heavy
     def test_kill_9_before_every_change(self):
         plan = looop.Plan({"goals/a.md": "# a\n", "goals/b.md": "b", "sensors/s.sh": "echo 1\n"}, "# MINE\n", None)
         plan = plan.replace(over=looop.digest_of(SEED.encode()))
@@ -289,6 +290,7 @@ class InATerminal(Talk):
     def today(self):
         return subprocess.run(["date", "+%F"], env=self.env, capture_output=True, check=True).stdout.decode().strip()
 
+    @heavy
     def test_killed_anywhere_it_goes_on_at_the_open_question(self):
         steps = (
             ("Ship", "done when [not sure yet]"),

@@ -425,6 +425,7 @@ print(json.dumps(found))
 
 
 @LINUX
+@heavy
 class Lasting(Case):
     """What lives for long."""
 

@@ -382,6 +382,7 @@ class Fences(Case):
                 self.assertEqual(self.shape(looop.build_prompt(inputs)[0]), shape, (path, text))
             holder[key] = before
 
+    @heavy
     def test_all_of_it_fits_whatever_fills_it(self):
         for filler in ("word " * 9 + "\n\x1b", "\u65e5"):
             text = (filler * (60_000 // len(filler)))[:60_000]
@@ -435,6 +436,7 @@ SECRETS = {
 }
 
 
+@heavy
 class Secrets(Hearing):
     """No part of a secret of the environment is in anything that looop writes.
 

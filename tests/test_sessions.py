@@ -20,7 +20,20 @@ import unittest
 import unittest.mock
 
 import looop
-from tests.support import FAKES, LONG, ROOT, Case, alive, figure, needs, needs_root, processes_with, wait_until
+from tests.support import (
+    FAKES,
+    HEAVY,
+    LONG,
+    ROOT,
+    Case,
+    alive,
+    figure,
+    heavy,
+    needs,
+    needs_root,
+    processes_with,
+    wait_until,
+)
 
 LINUX = os.path.isdir("/proc/self")
 PLAIN = {"LOOOP_LOG_MAX_BYTES": str(64 << 20)}
@@ -623,6 +636,7 @@ class Ending(Sessions):
 
 
 class Output(Sessions):
+    @heavy
     def test_a_stopped_viewer_holds_nobody_up(self):
         size = (100 if LONG else 6) << 20
         command = f"echo READY; read x; yes 0123456789abcdef | head -c {size}; echo; echo END; read x"
@@ -1126,7 +1140,7 @@ class LastInputs(unittest.TestCase):
 
 class Waiting(Sessions):
     def test_send_and_expect_are_right_the_second_time_too(self):
-        for name in ("bash --norc --noprofile", "dash", "zsh -f", "fish", "python3 -q"):
+        for name in ("bash --norc --noprofile", "dash", "zsh -f", "fish", "python3 -q")[: 5 if HEAVY else 1]:
             program = sys.executable if name[0] == "p" else shutil.which(name.split()[0], path=os.environ["PATH"])
             if not program:
                 continue
@@ -1228,6 +1242,7 @@ class Waiting(Sessions):
         self.looop("expect", "a", r"\x1b\[31mred\x1b", "--raw")
         self.looop("expect", "a", r"\x1b", code=1)
 
+    @heavy
     def test_time_is_up_in_a_flood_too(self):
         capped = {"LOOOP_LOG_MAX_BYTES": "2000000"}  # what is there already is searched whatever the time
         session = self.begin("a", "exec yes", env=capped)

@@ -301,6 +301,7 @@ class KilledVerbs(Faults):
                 self.assertIsNone(json.loads(self.verb("ls", "--json").out)[0]["note"])
 
 
+@heavy
 class KilledSessions(Faults):
     def setUp(self):
         super().setUp()

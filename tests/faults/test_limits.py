@@ -56,6 +56,7 @@ class Limits(Faults):
             self.assertRegex(line, r"tick-\d{8}-\d{6}-[0-9a-f]{4}")
 
 
+@heavy
 class FullDisks(Limits):
     @needs_root
     def test_a_file_system_that_fills_up(self):
@@ -202,6 +203,7 @@ class NotOurs(Limits):
         self.assertEqual(self.verb("tick", before=self.as_nobody).code, 0)
 
 
+@heavy
 class OddPaths(Faults):
     def test_a_data_dir_whose_path_holds_anything(self):
         odd = os.fsdecode("a b\n'q\" $HOME `x` ;*\xe9 ".encode("latin-1") + b"\xff")
