@@ -1,5 +1,6 @@
 """Workers: their contract, claims, questions and checks, and what of it a later one of the same id has."""
 
+import contextlib
 import json
 import os
 import signal
@@ -43,8 +44,9 @@ class Workers(Fleet):
     def crash(self, name="w"):
         """Kill a worker as the kernel would: its supervisor and its program, with KILL."""
         session = looop.read_session(self.opened, name)
-        for pid in (session.meta["pid"], session.status["pid"]):
-            os.kill(pid, signal.SIGKILL)
+        os.kill(session.meta["pid"], signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # its terminal went with the supervisor, which may have ended it
+            os.kill(session.status["pid"], signal.SIGKILL)
         wait_until(lambda: not looop.read_session(self.opened, name).alive, "the end of the worker")
 
     def asks(self, *words):
