@@ -721,6 +721,7 @@ class ReadOnly(AttachCase):
                 self.assertEqual((self.reads("ro"), self.size("ro")), (b"", (80, 24)))
 
 
+@heavy
 class Sizes(AttachCase):
     def clipped(self, terminal, name, cols, rows):
         """Wait until a terminal shows as much as it can of a session of another size."""

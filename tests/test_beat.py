@@ -728,6 +728,7 @@ class Waking(Case):
         self.write("state.json", json.dumps(state))
         self.assertEqual(self.tick()["outcome"], "noop", "a clock set back does not park the world")
 
+    @heavy
     def test_quiet_is_a_cache_and_nothing_else(self):
         """Age the files, let .quiet be made, and change each thing that it stands for."""
         self.profile(goals={"a": "0\n", "b": "0\n"}, sensors={"s": f"cat {self.home}/s"}, config={})

@@ -96,6 +96,7 @@ class Whole(Doctor):
         self.looop("doctor", "--ask", code=1, env={"LOOOP_CHILD": "1"})
 
 
+@heavy
 class Here(Doctor):
     @heavy
     def test_copied_alone_and_open_to_others(self):
@@ -220,6 +221,8 @@ class Here(Doctor):
             capture_output=True,
             check=False,
         )
+        if done.stderr.startswith(b"unshare: "):
+            self.skipTest("no mount namespace can be made here, as in a chroot")
         told = done.stdout.decode()
         self.assertIn(f"{self.data}: run: Permission denied: its file system is mounted noexec", told, done.stderr)
         self.assertIn("cannot start: Permission denied: its file system is mounted noexec", told.partition("\n")[2])

@@ -1020,6 +1020,7 @@ class RealAlertmanager(Gallery):
 
 
 @needs("curl")
+@heavy
 class Http(Gallery):
     def certificate(self, days):
         """Make a certificate for loopback that ends in so many days, and give a server's context with it."""

@@ -630,6 +630,7 @@ def rendered(*command):
     return re.sub(r".\x08|\x1b\[[0-9;]*m", "", done.stdout.decode()), done.stderr.decode()
 
 
+@heavy
 class ManPage(unittest.TestCase):
     def test_the_page_that_is_kept_is_the_one_that_is_printed(self):
         with open(PAGE, encoding="utf-8") as file:

@@ -30,6 +30,7 @@ def data_files():
 
 
 class Metadata(unittest.TestCase):
+    @heavy
     def test_nothing_but_the_standard_library_is_imported(self):
         if sys.version_info < (3, 10):
             self.skipTest("Python 3.9 has no list of its standard library")

@@ -6,7 +6,7 @@ import signal
 import time
 
 import looop
-from tests.support import CAPTURED, Case, wait_until
+from tests.support import CAPTURED, Case, heavy, wait_until
 
 
 class AskingCase(Case):
@@ -382,6 +382,7 @@ class Around(AskingCase):
         self.assertEqual(self.tick()["outcome"], "acted")
         self.assertEqual((os.path.exists(self.path("ran")), len(self.journal())), (True, 1))
 
+    @heavy
     def test_odd_files_brick_nothing(self):
         self.beat({"move": "ask", "question": "Which?"})
         for name, body in (

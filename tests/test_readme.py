@@ -453,6 +453,7 @@ def words_in_picture(text):
     return " ".join(plain.split())
 
 
+@heavy
 class Picture(Case):
     """docs/demo.svg is what docs/demo.sh makes."""
 

@@ -6,7 +6,7 @@ import shutil
 import sys
 
 import looop
-from tests.support import Case, wait_until
+from tests.support import Case, heavy, wait_until
 
 
 class Why(Case):
@@ -30,6 +30,7 @@ class Why(Case):
             self.assertEqual(shown.count(part), 1, shown)
         return told
 
+    @heavy
     def test_ten_wakes(self):
         signal = os.path.join(self.home, "signal")
         self.profile(goals={"a": "one\n"}, sensors={"ci": f"cat {signal}"})
