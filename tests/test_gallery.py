@@ -332,6 +332,7 @@ class Adding(Gallery):
 
 
 @needs("git")
+@heavy
 class Clones(Gallery):
     def setUp(self):
         super().setUp()

@@ -310,6 +310,7 @@ class Manual(Case):
         )
         self.assertEqual(sorted(nouns), sorted(wanted.split()))
 
+    @heavy
     def test_every_variable_that_looop_knows_is_named_and_no_other(self):
         end = re.search(r"^# \d+\. Texts of the manual", SOURCE, re.MULTILINE).start()
         known = set()

@@ -239,6 +239,7 @@ class Asking(AskingCase):
         self.assertEqual(waiting.wait(20), 0)
         self.assertEqual(json.loads(waiting.stdout.read())[0]["question"], "Which?")
 
+    @heavy
     def test_two_answers_at_once_are_one(self):
         for number in range(1, 9):
             self.beat({"move": "ask", "question": f"Which {number}?"})

@@ -403,6 +403,7 @@ class Beginning(Sessions):
                 self.looop(verb, "--", name, code=1)
                 self.assertEqual(len(self.stderr.splitlines()), 1, self.stderr)
 
+    @heavy
     def test_of_many_starts_of_one_id_exactly_one_wins(self):
         for count, command in ((2, "cat"), (20, "sleep 300"), (2, "sleep 301")):
             starts = [self.start("start-session", "a", "--command", command) for _ in range(count)]
