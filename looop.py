@@ -670,7 +670,7 @@ def nesting(value: JSON) -> int:
     return depth
 
 
-_DECODERS: list[Any] = []  # the one that `parse_json` made
+_DECODERS: list[Any] = []  # `parse_json` makes it once
 
 
 def _finite(word: str) -> float:
@@ -929,7 +929,7 @@ def pieces_of(text: str, most: int = TERM_MAX) -> list[str]:
 def filled_lines(words: Sequence[str], width: int, first: str = "", rest: str = "") -> list[str]:
     """Put words on lines of at most `width` cells that begin with `first`, then with `rest`.
 
-    A word is never broken, so that it can be copied: one that is too long for its line begins further left.
+    A word is never broken, so that it can be copied: a word too long for its line begins further left.
     """
     lines, line, used, empty = [], first, visible_width(first), True
     for word in words:
@@ -1354,7 +1354,7 @@ def temporary_name(path: str) -> str:
 
 
 def open_temporary(path: str, mode: int) -> int:
-    """Make a temporary file, in place of one that a dead process of our number has left."""
+    """Make a temporary file; replace what a dead process with our pid left under its name."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
         return os.open(path, flags, mode)
@@ -2165,7 +2165,7 @@ def parse_env(path: str, raw: bytes) -> EnvFile:
 
 
 def read_env_file(path: str) -> EnvFile:
-    """Read looop.env; nothing of one that is not private to its owner."""
+    """Read looop.env. Take no values from a file that is not private to its owner."""
     try:
         s = os.stat(path)
         if s.st_uid not in (os.geteuid(), 0):
@@ -12151,7 +12151,7 @@ _RESET_FORMS = (
 def limit_reset(metered: Metered, stderr: str, now: float) -> float | None:
     """Return when the usage limit that stopped a call resets, in epoch seconds.
 
-    None: it names no reset, or one that is past or further away than LIMIT_MAX. Only the runner's own error counts: the
+    None: it names no reset, or the reset is past or further away than LIMIT_MAX. Only the runner's own error counts: the
     rest of its output also holds words of sensors and of the LLM.
     """
     import re
