@@ -12151,7 +12151,7 @@ _RESET_FORMS = (
 def limit_reset(metered: Metered, stderr: str, now: float) -> float | None:
     """Return when the usage limit that stopped a call resets, in epoch seconds.
 
-    None: it names no reset, or the reset is past or further away than LIMIT_MAX. Only the runner's own error counts: the
+    None: it names no reset, or it is past or further away than LIMIT_MAX. Only the runner's own error counts: the
     rest of its output also holds words of sensors and of the LLM.
     """
     import re

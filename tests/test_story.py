@@ -122,7 +122,8 @@ class Surfacing(Tmux):
         opened = looop.open_profile({**self.env, **self.inside()}, looop.__file__)
         self.assertEqual(looop.tmux_target(opened)[0], self.socket)
         self.addCleanup(setattr, os, "geteuid", os.geteuid)
-        os.geteuid = lambda: 12345
+        stranger = os.geteuid() + 1
+        os.geteuid = lambda: stranger
         self.assertEqual(looop.tmux_target(opened), ("", ""))
 
     def test_the_person_is_notified_at_once_and_once(self):
