@@ -69,7 +69,7 @@ function __looop_takes --no-scope-shadowing # what these words take; fails where
         case 'resume'
             set options '-h,--help'\t'show what there is to know of it'
         case 'start-session'
-            set options '--command=@command'\t'run this instead of a runner; then the prompt may be left out' '--cwd=@folder'\t'where it runs (else: a worker in the data dir, your own session here)' '--size='\t'of its terminal, until somebody looks at it [120x40]' '--verify=@command'\t'a command that tells whether the work is done' '--json'\t'print JSON' '-h,--help'\t'show what there is to know of it'
+            set options '--command=@command'\t'run this instead of a runner; then the prompt may be left out' '--cwd=@folder'\t'where it runs (else: a worker in its own work/ID/, yours here)' '--size='\t'of its terminal, until somebody looks at it [120x40]' '--verify=@command'\t'a command that tells whether the work is done' '--json'\t'print JSON' '-h,--help'\t'show what there is to know of it'
             set arguments '-' '-' '@runner-interactive'
         case 'ls'
             set options '-w,--watch'\t'again and again' '--interval='\t'with --watch, how often [2s]' '-a,--all'\t'every one that has ended, and the pulse' '--json'\t'print JSON: every session, with its folder and size' '-h,--help'\t'show what there is to know of it'

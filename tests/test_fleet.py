@@ -435,12 +435,12 @@ class Kinds(Fleet):
         self.looop("restart", "a", env=child)
         self.looop("kill", "a", env=child)
 
-    def test_a_command_starts_where_the_person_is_and_a_worker_in_the_data_dir(self):
+    def test_a_command_starts_where_the_person_is_and_a_worker_in_its_own_folder(self):
         here = os.path.join(self.home, "src")
         os.makedirs(here)
         self.looop("start-session", "mine", "--command", "pwd", cwd=here)
         self.looop("start-session", "its", "a task", "--command", "pwd", cwd=here)
-        for name, folder in (("mine", here), ("its", self.data)):
+        for name, folder in (("mine", here), ("its", self.path("work", "its"))):
             self.looop("wait", name)
             self.assertEqual(self.looop("log", name), f"{os.path.realpath(folder)}\n")
             self.assertEqual(self.ls()[name]["cwd"], folder)

@@ -91,6 +91,69 @@ class Contract(Workers):
             self.assertIsNotNone(looop.find_verb([verb])[0], verb)
 
 
+class Folders(Workers):
+    """A worker starts in work/<id>/, which is its own: what it does carelessly does not reach the memory."""
+
+    git = True
+
+    def test_its_folder_is_private_and_no_part_of_the_repository(self):
+        self.worker("a", command="pwd; git rev-parse --show-toplevel; echo > left; exit # {{prompt_file}}")
+        self.looop("wait", "a")
+        folder = self.path("work", "a")
+        for path in (self.path("work"), folder):
+            self.assertEqual(os.stat(path).st_mode & 0o777, 0o700, path)
+        log = self.looop("log", "a")
+        self.assertTrue(log.startswith(f"{folder}\n"), log)
+        self.assertIn("not a git repository", log)  # its commits would have gone into the memory
+        self.tick()
+        status = ["git", "-C", self.data, "status", "--porcelain", "--untracked-files=all"]
+        self.assertEqual(subprocess.run(status, capture_output=True, check=True, env=self.env).stdout, b"")
+
+    def test_the_check_runs_where_the_worker_ran(self):
+        self.worker("w", "--verify", "pwd; cat made", command="echo it > made; exit # {{prompt_file}}")
+        self.looop("wait", "w")
+        self.tick()
+        self.assertEqual(self.ls()["w"]["verify"], "pass")
+        self.assertEqual(self.read("sessions", "w", "verify.log"), f"{self.path('work', 'w')}\nit\n")
+
+    def test_a_move_starts_one_there_too(self):
+        self.worker("first", command="exit # {{prompt_file}}")
+        self.looop("wait", "first")
+        self.replies({"move": "start_worker", "id": "w", "prompt": "do it"})
+        path = os.path.join(self.home, ".config", "looop.json")
+        with open(path) as file:
+            config = json.load(file)
+        config["runners"]["fake"]["interactive"] = "pwd; exit # {{prompt_file}}"
+        self.config(config)
+        self.tick()
+        self.looop("wait", "w")
+        self.assertEqual(self.looop("log", "w"), f"{self.path('work', 'w')}\n")
+
+    def test_with_the_session_goes_an_empty_one_and_never_work(self):
+        for name, command in (("empty", "exit # {{prompt_file}}"), ("full", "echo > it; exit # {{prompt_file}}")):
+            self.worker(name, command=command)
+            self.looop("wait", name)
+        self.assertTrue(os.path.isdir(self.path("work", "empty")))
+        self.looop("prune")
+        self.assertEqual(sorted(os.listdir(self.path("work"))), [".gitignore", "full"])
+        self.assertEqual(os.listdir(self.path("work", "full")), ["it"])
+
+    def test_a_worker_that_starts_again_has_its_folder_though_it_was_removed(self):
+        self.worker("w", command="pwd; exit # {{prompt_file}}")
+        self.looop("wait", "w")
+        os.rmdir(self.path("work", "w"))
+        self.looop("restart", "w")
+        self.looop("wait", "w")
+        self.assertEqual(self.looop("log", "w"), f"{self.path('work', 'w')}\n" * 2)
+
+    def test_a_start_that_fails_leaves_no_folder(self):
+        self.looop("start-session", "w", "a task", "--command", "no-such-command", code=127)
+        self.assertFalse(os.path.exists(self.path("work", "w")))
+        self.worker("w")
+        self.looop("start-session", "w", "another", code=1)
+        self.assertTrue(os.path.isdir(self.path("work", "w")))  # the living one's
+
+
 class WithoutAnAgent(Workers):
     def test_the_built_in_decider_takes_no_task(self):
         """It has the interview alone, for the goal setup."""
