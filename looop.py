@@ -34,69 +34,71 @@ Contents
   10. Settings (pure)
   11. Paths and config
   12. Store
-  13. Children
-  14. Ledger
-  15. Asks
-  16. Styles (pure)
-  17. Grid (pure)
-  18. Terminal (pure)
-  19. Screen (pure)
-  20. Screens at rest (pure)
-  21. Pictures (pure)
-  22. Keys (pure)
-  23. Protocol (pure)
-  24. Session store
-  25. Claims
-  26. Session log
-  27. PTY
-  28. Canvas and keyboard
-  29. Switchboard
-  30. Supervisor
-  31. Launch
-  32. Client
-  33. Attach
-  34. Fleet
-  35. Checks
-  36. Readings (pure)
-  37. Sense
-  38. World hash (pure)
-  39. World
-  40. Moves (pure)
-  41. Prompt (pure)
-  42. Metering (pure)
-  43. Gates (pure)
-  44. Tripwires (pure)
-  45. Profile on disk
-  46. Decide
-  47. Act
-  48. Guards
-  49. Settle
-  50. Surface
-  51. Beat
-  52. People
-  53. Views
-  54. Why and replay
-  55. Cost
-  56. Pulse
-  57. Verbs
-  58. Session verbs
-  59. Session table
-  60. Gallery
-  61. Questions (pure)
-  62. Plans
-  63. Interview
-  64. Schedulers
-  65. Service
-  66. Examinations
-  67. Doctor
-  68. Candidates
-  69. Goals and history
-  70. Verb table
-  71. Manual (pure)
-  72. Completions (pure)
-  73. Command line
-  74. Texts
-  75. Texts of the manual
+  13. Filters (pure)
+  14. Confinement
+  15. Children
+  16. Ledger
+  17. Asks
+  18. Styles (pure)
+  19. Grid (pure)
+  20. Terminal (pure)
+  21. Screen (pure)
+  22. Screens at rest (pure)
+  23. Pictures (pure)
+  24. Keys (pure)
+  25. Protocol (pure)
+  26. Session store
+  27. Claims
+  28. Session log
+  29. PTY
+  30. Canvas and keyboard
+  31. Switchboard
+  32. Supervisor
+  33. Launch
+  34. Client
+  35. Attach
+  36. Fleet
+  37. Checks
+  38. Readings (pure)
+  39. Sense
+  40. World hash (pure)
+  41. World
+  42. Moves (pure)
+  43. Prompt (pure)
+  44. Metering (pure)
+  45. Gates (pure)
+  46. Tripwires (pure)
+  47. Profile on disk
+  48. Decide
+  49. Act
+  50. Guards
+  51. Settle
+  52. Surface
+  53. Beat
+  54. People
+  55. Views
+  56. Why and replay
+  57. Cost
+  58. Pulse
+  59. Verbs
+  60. Session verbs
+  61. Session table
+  62. Gallery
+  63. Questions (pure)
+  64. Plans
+  65. Interview
+  66. Schedulers
+  67. Service
+  68. Examinations
+  69. Doctor
+  70. Candidates
+  71. Goals and history
+  72. Verb table
+  73. Manual (pure)
+  74. Completions (pure)
+  75. Command line
+  76. Texts
+  77. Texts of the manual
 
 Finding things: the verb `looop sensor list` is `cmd_sensor_list`; its row in LOOP_VERBS has help and options.
 To add a verb: write `cmd_<verb>`, add its row to LOOP_VERBS or SESSION_VERBS.
@@ -269,6 +271,30 @@ class Job(Record):
     tidy: bool = False  # end what is left of the group also when the child ends by itself
     orphans: bool = False  # at the deadline end also what left the group (Linux: as its subreaper)
     on_start: Callable[[int], None] | None = None  # told the pid as soon as there is one
+    grant: Grant | None = None  # run it confined: what it may write
+
+
+class Walls(Record):
+    """What this machine confines a command with."""
+
+    landlock: int = 0  # version of its ABI; 0: it is not used
+    namespaces: bool = False  # of users, mounts, network, IPC and PIDs
+    tool: str = ""  # path of bwrap or sandbox-exec, where that does it
+    why: str = ""  # what is missing
+
+    @property
+    def confines(self) -> bool:
+        """Tell whether anything confines a command here."""
+        return bool(self.landlock or self.tool)
+
+
+class Grant(Record):
+    """What a confined command may write: folders with all below them, and single files."""
+
+    folders: list[str]
+    files: list[str] = []
+    closed: list[str] = []  # what in those folders stays as it is, where there are namespaces
+    walls: Walls = Walls()
 
 
 class Ended(Record):
@@ -2422,6 +2448,11 @@ class Profile:
         return bool(found) and os.path.realpath(found) == os.path.realpath(sys.executable or "")
 
 
+def shell_path(env: Mapping[str, str]) -> str:
+    """Return the shell that runs the user's command lines: bash, or sh where bash is missing."""
+    return which("bash", env) or "/bin/sh"
+
+
 def env_path(config_path: str) -> str:
     """Return the path of the file of variables beside a config: looop.env."""
     return (config_path[:-5] if config_path.endswith(".json") else config_path) + ".env"
@@ -2781,7 +2812,577 @@ def ring(data: str) -> None:
 
 
 # ======================================================================================================================
-# 13. Children
+# 13. Filters (pure)
+# ======================================================================================================================
+# A seccomp filter is a program of the classic BPF machine that sees the number and the arguments of a system call, but
+# not what they point to: seccomp(2), bpf(4). It is put together here from rules, one for each call that is refused.
+
+EPERM, ENOEXEC, EACCES, ENOSYS = 1, 8, 13, 38
+PRETEND = 0  # in place of an error: the call returns success and does nothing
+
+# The numbers of the system calls that rules name: on x86_64, and on aarch64 (-1: it has none).
+SYSTEM_CALLS: dict[str, tuple[int, int]] = {
+    "acct": (163, 89),
+    "add_key": (248, 217),
+    "adjtimex": (159, 171),
+    "bpf": (321, 280),
+    "capset": (126, 91),
+    "chmod": (90, -1),
+    "chown": (92, -1),
+    "chroot": (161, 51),
+    "clock_adjtime": (305, 266),
+    "clock_settime": (227, 112),
+    "clone": (56, 220),
+    "clone3": (435, 435),
+    "connect": (42, 203),
+    "delete_module": (176, 106),
+    "fchmod": (91, 52),
+    "fchmodat": (268, 53),
+    "fchmodat2": (452, 452),
+    "fchown": (93, 55),
+    "fchownat": (260, 54),
+    "file_setattr": (469, 469),
+    "finit_module": (313, 273),
+    "fremovexattr": (199, 16),
+    "fsconfig": (431, 431),
+    "fsetxattr": (190, 7),
+    "fsmount": (432, 432),
+    "fsopen": (430, 430),
+    "fspick": (433, 433),
+    "futimesat": (261, -1),
+    "init_module": (175, 105),
+    "io_uring_enter": (426, 426),
+    "io_uring_register": (427, 427),
+    "io_uring_setup": (425, 425),
+    "ioctl": (16, 29),
+    "ioperm": (173, -1),
+    "iopl": (172, -1),
+    "kcmp": (312, 272),
+    "kexec_file_load": (320, 294),
+    "kexec_load": (246, 104),
+    "keyctl": (250, 219),
+    "kill": (62, 129),
+    "lchown": (94, -1),
+    "lremovexattr": (198, 15),
+    "lsetxattr": (189, 6),
+    "mount": (165, 40),
+    "mount_setattr": (442, 442),
+    "move_mount": (429, 429),
+    "mq_open": (240, 180),
+    "msgget": (68, 186),
+    "open": (2, -1),
+    "open_by_handle_at": (304, 265),
+    "open_tree": (428, 428),
+    "openat": (257, 56),
+    "openat2": (437, 437),
+    "perf_event_open": (298, 241),
+    "pidfd_getfd": (438, 438),
+    "pidfd_send_signal": (424, 424),
+    "pivot_root": (155, 41),
+    "process_vm_readv": (310, 270),
+    "process_vm_writev": (311, 271),
+    "ptrace": (101, 117),
+    "quotactl": (179, 60),
+    "quotactl_fd": (443, 443),
+    "reboot": (169, 142),
+    "removexattr": (197, 14),
+    "removexattrat": (466, 466),
+    "request_key": (249, 218),
+    "rt_sigqueueinfo": (129, 138),
+    "rt_tgsigqueueinfo": (297, 240),
+    "semget": (64, 190),
+    "sendto": (44, 206),
+    "setdomainname": (171, 162),
+    "sethostname": (170, 161),
+    "setns": (308, 268),
+    "settimeofday": (164, 170),
+    "setxattr": (188, 5),
+    "setxattrat": (463, 463),
+    "shmget": (29, 194),
+    "socket": (41, 198),
+    "socketpair": (53, 199),
+    "swapoff": (168, 225),
+    "swapon": (167, 224),
+    "tgkill": (234, 131),
+    "tkill": (200, 130),
+    "truncate": (76, 45),
+    "umount2": (166, 39),
+    "unshare": (272, 97),
+    "userfaultfd": (323, 282),
+    "utime": (132, -1),
+    "utimensat": (280, 88),
+    "utimes": (235, -1),
+}
+ARCHITECTURES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}  # column above, AUDIT_ARCH_*
+
+_NEW_USER = 0x10000000
+_TYPES = (1, 5)  # SOCK_STREAM, SOCK_SEQPACKET: a pair of these reaches nobody else, whatever sendmsg(2) is given
+_FAMILIES = (2, 10, 16)  # AF_INET, AF_INET6, AF_NETLINK, which in a network of the command's own reach only itself
+
+# Calls that are refused whatever the walls beside: they act on other processes, the kernel, the machine, or put the
+# walls themselves in question. Those that are said to be missing have an older call that programs fall back to.
+_REFUSED = """
+    acct add_key adjtimex bpf chroot clock_adjtime clock_settime delete_module finit_module fsconfig fsmount fsopen
+    fspick init_module ioperm iopl kcmp kexec_file_load kexec_load keyctl mount mount_setattr move_mount mq_open
+    open_by_handle_at open_tree perf_event_open pidfd_getfd pivot_root process_vm_readv process_vm_writev ptrace
+    quotactl quotactl_fd reboot request_key setdomainname sethostname setns settimeofday swapoff swapon umount2
+    unshare userfaultfd
+""".split()
+_MISSING = "clone3 io_uring_enter io_uring_register io_uring_setup".split()
+_ATTRIBUTES = """
+    chmod chown fchmod fchmodat fchmodat2 fchown fchownat file_setattr fremovexattr fsetxattr futimesat lchown
+    lremovexattr lsetxattr removexattr removexattrat setxattr setxattrat utime utimensat utimes
+""".split()
+_SIGNALS = "pidfd_send_signal rt_sigqueueinfo tkill".split()  # rt_tgsigqueueinfo and tgkill reach threads of a process
+
+
+class Rule(Record):
+    """A system call that is refused, when its arguments meet every condition."""
+
+    call: str  # a key of SYSTEM_CALLS
+    error: int  # errno, or PRETEND
+    conditions: tuple[tuple[int, int, int, bool], ...] = ()  # (argument, mask, value, whether it must equal)
+
+
+def filter_rules(walls: Walls) -> list[Rule]:
+    """Return what seccomp must refuse beside these other walls."""
+    rules = [Rule(call, EPERM) for call in _REFUSED] + [Rule(call, ENOSYS) for call in _MISSING]
+    rules.append(Rule("clone", EPERM, ((0, _NEW_USER, _NEW_USER, True),)))
+    rules += [Rule("ioctl", EPERM, ((1, 0xFFFFFFFF, code, True),)) for code in (0x5412, 0x541C)]  # TIOCSTI, TIOCLINUX
+    rules.append(Rule("socketpair", EACCES, tuple((1, 0xF, kind, False) for kind in _TYPES)))
+    if walls.namespaces:
+        rules.append(Rule("socket", EACCES, tuple((0, 0xFFFFFFFF, family, False) for family in _FAMILIES)))
+        return rules
+    rules += [Rule("socket", EACCES), Rule("connect", EACCES), Rule("sendto", EACCES, ((4, 0xFFFFFFFF, 0, False),))]
+    rules += [Rule(call, EPERM) for call in ("msgget", "semget", "shmget")]
+    rules += [Rule(call, PRETEND) for call in _ATTRIBUTES]
+    if walls.landlock < 6:
+        rules += [Rule("kill", EPERM, ((0, 0xFFFFFFFF, 0, False),)), *(Rule(call, EPERM) for call in _SIGNALS)]
+        rules += [Rule(call, EPERM) for call in ("rt_tgsigqueueinfo", "tgkill")]
+    if walls.landlock < 3:  # it does not know truncation
+        rules += [Rule("truncate", EACCES), Rule("openat2", ENOSYS)]
+        rules += [Rule(call, EACCES, ((flags, 0o1003, 0o1000, True),)) for call, flags in (("open", 1), ("openat", 2))]
+    return rules
+
+
+def filter_program(rules: Sequence[Rule], machine: str) -> bytes:
+    """Return a filter for an architecture (a key of ARCHITECTURES) as an array of struct sock_filter."""
+    import struct
+
+    load, equal, at_least, mask, done = 0x20, 0x15, 0x35, 0x54, 0x06
+    kill, errno, allow = 0x80000000, 0x50000, 0x7FFF0000
+    column, audit = ARCHITECTURES[machine]
+    code = [(load, 0, 0, 4), (equal, 1, 0, audit), (done, 0, 0, kill), (load, 0, 0, 0)]
+    if machine == "x86_64":  # x32 has numbers of its own
+        code += [(at_least, 0, 1, 0x40000000), (done, 0, 0, errno | ENOSYS)]
+    for rule in rules:
+        number = SYSTEM_CALLS[rule.call][column]
+        if number < 0:
+            continue
+        tests = len(rule.conditions)
+        block = []
+        for i, (argument, bits, value, wanted) in enumerate(rule.conditions):
+            skip = 3 * (tests - i - 1) + 1  # to what follows the block's return
+            block += [(load, 0, 0, 16 + 8 * argument), (mask, 0, 0, bits)]
+            block.append((equal, 0 if wanted else skip, skip if wanted else 0, value))
+        block.append((done, 0, 0, errno | rule.error))
+        if tests:
+            block.append((load, 0, 0, 0))
+        code.append((equal, 0, len(block), number))
+        code += block
+    code.append((done, 0, 0, allow))
+    return b"".join(struct.pack("=HBBI", *line) for line in code)
+
+
+# ======================================================================================================================
+# 14. Confinement
+# ======================================================================================================================
+# What a command may do that nobody has approved is decided by the kernel, not by the command's words. The child puts up
+# the walls between fork and exec:
+#
+#     beat ─clone─▶ child, the first process of its namespaces: mounts read-only, loopback up,
+#                   no capabilities, no new privileges, Landlock, seccomp ─exec─▶ the command
+#
+# When it ends, the kernel ends all that it has started. Where namespaces are refused (in many containers), Landlock and
+# seccomp hold alone.
+#
+#     wall      keeps the command from                                  without it
+#     mounts    every change outside, of modes and times too            chmod and its kind do nothing (seccomp)
+#     network   every network but its own loopback                      it gets no socket (seccomp)
+#     PIDs      seeing and signalling others, living on                 Landlock 6 or seccomp; looop ends what is left
+#     Landlock  every write outside, ptrace, /proc/PID/mem              bwrap, where that is installed
+#     seccomp   unix sockets, io_uring, keys, mounts, modules           nothing is confined
+#
+# Reads stay open, so that programs find their libraries. On macOS the walls are those of sandbox-exec(1).
+# Sources: landlock(7), namespaces(7), clone(2), capabilities(7), mount_setattr(2), prctl(2), bwrap(1).
+
+# Rights of landlock(7) to write below a folder: write_file, remove_* and make_*; then those of later versions.
+_WRITE = sum(1 << bit for bit in (1, *range(4, 13)))
+_WRITE_SINCE = ((2, 1 << 13), (3, 1 << 14), (5, 1 << 15))  # refer, truncate, ioctl_dev
+_WRITE_FILE = 1 << 1 | 1 << 14 | 1 << 15  # those that a single file can have
+_DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
+_NAMESPACES = 0x20000 | 0x8000000 | _NEW_USER | 0x20000000 | 0x40000000  # mount, IPC, user, PID, network
+_AT_RECURSIVE = 0x8000
+_MS_BIND, _MS_PRIVATE, _MS_REC = 0x1000, 0x40000, 0x4000
+_CLOSED_IN_CLONES = ("config", "hooks")  # what git runs programs by: read-only in the .git of a granted folder
+
+# What leads out of the walls, or only fails slowly behind them.
+_LEADS_OUT = ("SSH_AUTH_SOCK", "SSH_AGENT_PID", "GPG_AGENT_INFO", "DBUS_SESSION_BUS_ADDRESS", "TMUX", "DOCKER_HOST")
+
+# The rules of sandbox(7) on macOS; %s: the folders and files that may be written.
+_SEATBELT = """(version 1)(allow default)(deny network*)(deny file-write*)(deny process-info-setcontrol)
+(deny signal)(allow signal (target same-sandbox))(deny mach-lookup)(deny iokit-open)(deny appleevent-send)
+(allow mach-lookup (global-name "com.apple.system.opendirectoryd.libinfo") (global-name "com.apple.system.logger"))
+(allow file-write* %s (literal "/dev/null") (literal "/dev/zero"))"""
+
+
+class Kernel:
+    """The system calls that Python has no function for, by the C half of `ctypes` (the Python half is slow to load)."""
+
+    __slots__ = ("_call", "_functions")
+
+    def __init__(self) -> None:
+        import _ctypes
+
+        library = _ctypes.dlopen(None, 0)  # type: ignore[arg-type]
+        self._call = _ctypes.call_function
+        self._functions = {name: _ctypes.dlsym(library, name) for name in ("mount", "prctl", "syscall")}
+
+    def attempt(self, name: str, *args: Any) -> int:
+        """Call a function of the C library; return what it returns, -1 for an error."""
+        return int(self._call(self._functions[name], args))
+
+    def do(self, what: str, name: str, *args: Any) -> int:
+        """Call a function of the C library. Raise OSError that names `what` when it fails."""
+        result = self.attempt(name, *args)
+        if result < 0:
+            raise OSError(EPERM, f"confinement: {what} is refused")
+        return result
+
+
+def landlock_version() -> int:
+    """Return the version of Landlock's ABI, 0 where there is none."""
+    return max(0, Kernel().attempt("syscall", 444, None, 0, 1))
+
+
+def enter_landlock(kernel: Kernel, grant: Grant, files: Iterable[str]) -> None:
+    """Restrict this process for good: it may write what is granted, and these files. Raise OSError on failure."""
+    import struct
+
+    version = grant.walls.landlock
+    handled = _WRITE | sum(right for since, right in _WRITE_SINCE if version >= since)
+    network = 0 if grant.walls.namespaces else 3  # bind and connect of TCP
+    fields = struct.pack("=QQQ", handled, network, 3)  # 3: abstract sockets, signals
+    fields = fields[: 24 if version >= 6 else 16 if version >= 4 else 8]
+    rules = kernel.do("landlock_create_ruleset", "syscall", 444, fields, len(fields), 0)
+    allowed = [(path, handled) for path in grant.folders]
+    allowed += [(path, handled & (handled if os.path.isdir(path) else _WRITE_FILE)) for path in files]
+    for path, rights in allowed:
+        fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        kernel.do(f"landlock_add_rule of {path}", "syscall", 445, rules, 1, struct.pack("=Qi", rights, fd), 0)
+        os.close(fd)
+    kernel.do("landlock_restrict_self", "syscall", 446, rules, 0)
+    os.close(rules)
+
+
+class Filter:
+    """A seccomp filter in memory, ready for prctl(2): made before the fork, because the child should do little."""
+
+    __slots__ = ("_memory", "address", "code")
+
+    def __init__(self, walls: Walls) -> None:
+        import _ctypes
+        import struct
+
+        self.code = filter_program(filter_rules(walls), os.uname().machine)
+        char = type("char", (_ctypes._SimpleCData,), {"_type_": "c"})
+        array = type("array", (_ctypes.Array,), {"_type_": char, "_length_": len(self.code)})
+        self._memory = array.from_buffer_copy(self.code)  # type: ignore[attr-defined]  # kept as long as its address
+        self.address = struct.pack("@HP", len(self.code) // 8, _ctypes.addressof(self._memory))
+
+
+def put_in(path: str, data: bytes) -> None:
+    """Write into a file of /proc."""
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(fd, data)
+    finally:
+        os.close(fd)
+
+
+def close_mounts(kernel: Kernel, grant: Grant) -> list[str]:
+    """Make every mount of this namespace read-only but the folders of a grant. Raise OSError on failure.
+
+    Return what else may be written: terminals and shared memory, which are the command's own then.
+    """
+    import struct
+
+    read_only, writable = struct.pack("=QQQQ", 1, 0, 0, 0), struct.pack("=QQQQ", 0, 1, 0, 0)  # MOUNT_ATTR_RDONLY
+
+    def set_attribute(path: bytes, fields: bytes, flags: int = _AT_RECURSIVE) -> int:
+        return kernel.attempt("syscall", 442, -100, path, flags, fields, len(fields))
+
+    folders = [os.fsencode(folder) for folder in grant.folders]
+    closed = [os.fsencode(path) for path in grant.closed]
+    kernel.do("mount", "mount", None, b"/", None, _MS_REC | _MS_PRIVATE, None)
+    for path in (*folders, *closed):
+        kernel.do("mount", "mount", path, path, None, _MS_BIND | _MS_REC, None)
+    if set_attribute(b"/", read_only) < 0:
+        raise OSError(EPERM, "confinement: mount_setattr is refused")
+    for path in folders:
+        if set_attribute(path, writable) < 0:  # a mount in it is read-only for everybody
+            set_attribute(path, writable, 0)
+    for path in closed:
+        set_attribute(path, read_only)
+    kernel.attempt("mount", b"proc", b"/proc", b"proc", 14, None)  # without it, a stale view
+    own = []
+    if kernel.attempt("mount", b"tmpfs", b"/dev/shm", b"tmpfs", 6, b"size=256m,mode=1777") == 0:
+        own.append("/dev/shm")
+    if kernel.attempt("mount", b"devpts", b"/dev/pts", b"devpts", 10, b"newinstance,ptmxmode=0666,mode=600") == 0:
+        own.append("/dev/pts")
+        if kernel.attempt("mount", b"/dev/pts/ptmx", b"/dev/ptmx", None, _MS_BIND, None) == 0:
+            own.append("/dev/ptmx")
+    return own
+
+
+def raise_loopback(kernel: Kernel) -> None:
+    """Bring up `lo` in a network namespace of our own, so that tests can talk to their own servers."""
+    import struct
+
+    number = SYSTEM_CALLS["socket"][ARCHITECTURES[os.uname().machine][0]]
+    fd = kernel.do("socket", "syscall", number, 2, 2, 0)
+    fcntl.ioctl(fd, 0x8914, struct.pack("16sH22x", b"lo", 1))  # SIOCSIFFLAGS, IFF_UP
+    os.close(fd)
+
+
+def confine(kernel: Kernel, grant: Grant, program: Filter) -> None:
+    """In a child that was just made: put up the walls around it. Raise OSError when one cannot be put up."""
+    import struct
+
+    files = [*_DEVICES, *grant.files]
+    kernel.do("no_new_privs", "prctl", 38, 1, 0, 0, 0)
+    if grant.walls.namespaces:
+        raise_loopback(kernel)
+        files += close_mounts(kernel, grant)
+    number = SYSTEM_CALLS["capset"][ARCHITECTURES[os.uname().machine][0]]
+    kernel.do("capset", "syscall", number, struct.pack("=Ii", 0x20080522, 0), bytes(24))  # none is left, even for root
+    enter_landlock(kernel, grant, files)
+    kernel.do("seccomp", "prctl", 22, 2, program.address, 0, 0)
+
+
+def walled_command(argv: list[str], grant: Grant, program: Filter | None) -> list[str]:
+    """Return the command line that has bwrap or sandbox-exec confine a command; bwrap reads the filter from 3."""
+    wall = grant.walls.tool
+    if program is None:
+        writable = [f'(subpath "{path}")' for path in grant.folders] + [f'(literal "{path}")' for path in grant.files]
+        return [wall, "-p", _SEATBELT % " ".join(writable), *argv]
+    words = [wall, "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc"]
+    for path in grant.folders:
+        words += ["--bind", path, path]
+    for path in grant.closed:
+        words += ["--ro-bind", path, path]
+    return [*words, "--unshare-all", "--cap-drop", "ALL", "--seccomp", "3", "--", *argv]
+
+
+def report_error(report: int, error: OSError) -> None:
+    """Tell whoever started this process why it does not begin."""
+    words = f"{error.filename or ''}: {error.strerror or error}".lstrip(": ")
+    os.write(report, f"{error.errno or 0} {words}".encode("utf-8", "surrogateescape"))
+
+
+def spawn_confined(argv: list[str], env: dict[str, str], streams: Sequence[int], grant: Grant) -> int:
+    """Start a confined process that leads a session; return its pid. Raise OSError when it cannot be started.
+
+    `streams`: its stdin, stdout and stderr.
+    """
+    walls = grant.walls
+    linux = sys.platform.startswith("linux")
+    program = Filter(walls) if linux else None
+    kernel = Kernel() if linux and not walls.tool else None
+    shell = shell_path(env)
+    ours, theirs = os.pipe()
+    flags = _NAMESPACES if kernel and walls.namespaces else 0
+    ids = (os.geteuid(), os.getegid()) if flags else None
+    if kernel:  # a raw clone(2): it forks into the namespaces at once
+        number = SYSTEM_CALLS["clone"][ARCHITECTURES[os.uname().machine][0]]
+        pid = kernel.attempt("syscall", number, flags | int(_signal.SIGCHLD), 0, 0, 0, 0)
+    else:
+        pid = os.fork()
+    if pid == 0:
+        try:
+            begin_child(streams, ids)
+            if kernel and program:
+                confine(kernel, grant, program)
+            else:
+                if program:
+                    theirs = os.dup2(theirs, 4, inheritable=False)
+                    os.dup2(in_memory(program.code), 3)
+                argv = walled_command(argv, grant, program)
+            exec_program(argv, env, shell)
+        except OSError as error:
+            report_error(theirs, error)
+        finally:
+            os._exit(127)
+    os.close(theirs)
+    report = b"".join(iter(lambda: os.read(ours, 4096), b"")) if pid > 0 else b"1 confinement: namespaces are refused"
+    os.close(ours)
+    if report:
+        if pid > 0:
+            os.waitpid(pid, 0)
+        number_text, _, reason = text_of(report).partition(" ")
+        raise OSError(int(number_text), reason)
+    return pid
+
+
+def begin_child(streams: Sequence[int], ids: tuple[int, int] | None) -> None:
+    """In a new child: lead a session, take the streams, heed signals; `ids`: who it is in new namespaces."""
+    os.setsid()
+    for target, fd in enumerate(streams):
+        os.dup2(fd, target)
+    for number in (_signal.SIGINT, _signal.SIGQUIT, _signal.SIGHUP, _signal.SIGTERM, _signal.SIGPIPE, _signal.SIGCHLD):
+        _signal.signal(number, _signal.SIG_DFL)
+    _signal.pthread_sigmask(_signal.SIG_SETMASK, [])
+    if ids:
+        put_in("/proc/self/setgroups", b"deny")
+        put_in("/proc/self/uid_map", b"%d %d 1" % (ids[0], ids[0]))
+        put_in("/proc/self/gid_map", b"%d %d 1" % (ids[1], ids[1]))
+
+
+def exec_program(argv: list[str], env: dict[str, str], shell: str) -> None:
+    """Become a program; a script without a `#!` line is run by the shell. Raise OSError when it cannot be run."""
+    try:
+        os.execve(argv[0], argv, env)
+    except OSError as error:
+        if error.errno != ENOEXEC:
+            raise
+        os.execve(shell, [shell, *argv], env)
+
+
+def in_memory(data: bytes) -> int:
+    """Return the descriptor of a file that lies nowhere, at its beginning."""
+    fd = os.memfd_create("looop")
+    os.write(fd, data)
+    os.lseek(fd, 0, os.SEEK_SET)
+    return fd
+
+
+def measure_walls(env: Mapping[str, str]) -> Walls:
+    """Try out what this machine can confine a command with: a probe must fail to write outside, and end well."""
+    candidates = []
+    why = "this system has neither Landlock, bwrap nor sandbox-exec"
+    if sys.platform.startswith("linux"):
+        machine = os.uname().machine
+        if machine not in ARCHITECTURES:
+            return Walls(why=f"looop knows no system calls of {machine}")
+        version = landlock_version()
+        bwrap = which("bwrap", env)
+        candidates += [Walls(version, True)] if version else []
+        candidates += [Walls(0, True, bwrap)] if bwrap else []
+        candidates += [Walls(version)] if version else []
+        if not version:
+            why = "this kernel has no Landlock, and bwrap is not installed"
+    elif which("sandbox-exec", env):
+        candidates.append(Walls(tool=which("sandbox-exec", env)))
+    for walls in candidates:
+        try:
+            if holds(walls, env):
+                return walls.replace(why=why if len(candidates) > 1 and walls != candidates[0] else "")
+            why = "a confined shell wrote where it must not"
+        except OSError as error:
+            why = error.strerror or str(error)
+    return Walls(why=why)
+
+
+def holds(walls: Walls, env: Mapping[str, str]) -> bool:
+    """Tell whether a shell behind these walls runs, and cannot write into a folder outside. Raise OSError if not."""
+    import shutil
+    import tempfile
+
+    folder = tempfile.mkdtemp(prefix="looop-walls-")
+    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    probe = f": > {quoted(folder + '/in/x')} && (: > {quoted(folder + '/out')}) || exit 7"
+    try:
+        os.mkdir(f"{folder}/in")
+        grant = Grant([f"{folder}/in"], walls=walls)
+        pid = spawn_confined(["/bin/sh", "-c", probe], {"PATH": env.get("PATH", os.defpath)}, (null,) * 3, grant)
+        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        inside, outside = os.path.exists(f"{folder}/in/x"), os.path.exists(f"{folder}/out")
+    finally:
+        os.close(null)
+        shutil.rmtree(folder, ignore_errors=True)
+    if not inside:
+        raise OSError(EPERM, f"confinement: the shell of a probe ended with {code}")
+    return code == 7 and not outside
+
+
+def walls_of(profile: Profile) -> Walls:
+    """Return what this machine offers, measured once for a boot of it and a user."""
+    key = " ".join([*os.uname(), str(os.geteuid()), which("bwrap", profile.env)])
+    try:
+        key += f" {text_of(read_bytes('/proc/sys/kernel/random/boot_id') or b'').strip()} {VERSION}"
+    except OSError:
+        pass
+    path = f"{profile.cache}/walls"
+    try:
+        known, landlock, namespaces, wrapper, why = text_of(read_bytes(path) or b"").split("\n")
+        if known == key:
+            return Walls(int(landlock), namespaces == "1", wrapper, why)
+    except (OSError, ValueError):
+        pass
+    walls = measure_walls(profile.env)
+    try:
+        make_private_dir(profile.cache)
+        text = "\n".join([key, str(walls.landlock), str(int(walls.namespaces)), walls.tool, one_line(walls.why)])
+        write_atomic(path, text.encode(), sync=False)
+    except OSError:
+        pass  # measured again next time
+    return walls
+
+
+def forget_walls(profile: Profile) -> None:
+    """Have the walls measured anew: one that was there could not be put up."""
+    try:
+        remove_file(f"{profile.cache}/walls")
+    except OSError:
+        pass
+
+
+def walls_told(walls: Walls) -> str:
+    """Say in a few words what confines a command here (pure)."""
+    if walls.tool:
+        return os.path.basename(walls.tool)
+    if not walls.landlock:
+        return f"nothing: {walls.why}"
+    return f"Landlock {walls.landlock}, seccomp" + (", namespaces" if walls.namespaces else "; no namespaces")
+
+
+def grant_of(profile: Profile, *folders: str) -> Grant:
+    """Return what a command that nobody has approved may write: scratch, and these folders.
+
+    Raise Failure where nothing confines it.
+    """
+    walls = walls_of(profile)
+    if not walls.confines:
+        raise Failure(f"confinement: nothing confines a command here: {walls.why}", "`looop doctor` says more")
+    scratch = profile.path("scratch")
+    for name in ("tmp", "cache"):
+        make_private_dir(f"{scratch}/{name}")
+    paths = [os.path.realpath(path) for path in (scratch, *folders) if os.path.isdir(path)]
+    closed = [f"{path}/.git/{name}" for path in paths for name in _CLOSED_IN_CLONES]
+    return Grant(paths, [], [path for path in closed if os.path.lexists(path)], walls)
+
+
+def confined_env(profile: Profile, env: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of a confined command: no secret, no way out, and scratch for what programs keep."""
+    kept = {name: value for name, value in env.items() if not is_secret(name) and name not in _LEADS_OUT}
+    scratch = profile.path("scratch")
+    for name in ("XDG_CACHE_HOME", "npm_config_cache", "DOTNET_CLI_HOME"):
+        kept[name] = f"{scratch}/cache"
+    return {**kept, "TMPDIR": f"{scratch}/tmp"}
+
+
+# ======================================================================================================================
+# 15. Children
 # ======================================================================================================================
 # One loop runs every child looop has: sensors, runners, shell moves, git. Each child leads a session without a terminal
 # and a process group, has a deadline, and is reaped after its group was dealt with, never before: until then no
@@ -2840,7 +3441,12 @@ class Child:
             else:
                 self.err_fd, stderr = self._output(job.stderr, opened)
             actions = [(os.POSIX_SPAWN_DUP2, fd, target) for target, fd in enumerate((stdin, stdout, stderr))]
-            pid = spawn(job.argv, job.env, actions)
+            if job.grant:
+                logs = [path for path in (job.stdout, job.stderr) if path]
+                grant = job.grant.replace(files=[*job.grant.files, *logs])  # to open /dev/stderr is to open it
+                pid = spawn_confined(job.argv, job.env, (stdin, stdout, stderr), grant)
+            else:
+                pid = spawn(job.argv, job.env, actions)
         except BaseException:
             for fd in (self.out_fd, self.err_fd):
                 if fd >= 0:
@@ -3035,11 +3641,6 @@ def mounted_noexec(path: str) -> bool:
         return False
 
 
-def shell_path(env: Mapping[str, str]) -> str:
-    """Return the shell that runs the user's command lines: bash, or sh where bash is missing."""
-    return which("bash", env) or "/bin/sh"
-
-
 def listen(children: Sequence[Child]) -> None:
     """Wait until a child writes, ends or is due, and take what was written."""
     import select
@@ -3067,7 +3668,8 @@ def run_jobs(jobs: Sequence[Job], width: int = 16) -> list[Ended]:
     ends: dict[int, Ended] = {}
     waiting = list(enumerate(jobs))[::-1]
     live: dict[int, Child] = {}
-    orphans = any(job.orphans for job in jobs)
+    loose = any(job.grant and not job.grant.walls.namespaces for job in jobs)  # no namespace ends what they leave
+    orphans = loose or any(job.orphans for job in jobs)
     heeded = (_signal.SIGTERM, _signal.SIGHUP, _signal.SIGINT)
     if orphans:
         set_subreaper(True)
@@ -3096,6 +3698,8 @@ def run_jobs(jobs: Sequence[Job], width: int = 16) -> list[Ended]:
         for child in live.values():
             child.end_now()
         _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)
+        if loose:
+            end_confined()
         if orphans:
             set_subreaper(False)
             reap_adopted()
@@ -3121,6 +3725,29 @@ def set_subreaper(on: bool) -> None:
         pass
 
 
+def end_confined(limit: float = 1.0) -> None:
+    """End every confined process below us that has outlived its command, known by its filter (proc(5)): Linux."""
+    deadline = time.monotonic() + limit
+    while time.monotonic() < deadline:
+        left = [pid for pid in descendants(os.getpid()) if process_status(pid).get(b"Seccomp") == b"2"]
+        if not left:
+            return
+        for pid in left:
+            try:
+                os.kill(pid, _signal.SIGKILL)
+            except (ProcessLookupError, PermissionError):
+                pass
+
+
+def process_status(pid: int) -> dict[bytes, bytes]:
+    """Return the fields of /proc/PID/status, {} when the process is gone, or its system has none (proc(5))."""
+    try:
+        raw = read_bytes(f"/proc/{pid}/status") or b""
+    except OSError:
+        return {}
+    return {name: value.strip() for name, _, value in (line.partition(b":") for line in raw.split(b"\n"))}
+
+
 def reap_adopted(limit: float = 0.5) -> None:
     """Reap orphans that were handed to us and have ended, or are about to; one that lives on is left to itself."""
     deadline = time.monotonic() + limit
@@ -3135,14 +3762,10 @@ def reap_adopted(limit: float = 0.5) -> None:
 
 
 def ending(pid: int) -> bool:
-    """Tell whether a KILL is on its way to a process, or it is dead already (proc(5))."""
-    try:
-        raw = read_bytes(f"/proc/{pid}/status") or b""
-    except OSError:
-        return False
-    fields = dict(line.split(b":", 1) for line in raw.split(b"\n") if b":" in line)
+    """Tell whether a KILL is on its way to a process, or it is dead already."""
+    fields = process_status(pid)
     pending = int(fields.get(b"SigPnd", b"0"), 16) | int(fields.get(b"ShdPnd", b"0"), 16)
-    return fields.get(b"State", b"").strip()[:1] in (b"Z", b"X") or bool(pending & 1 << (_signal.SIGKILL - 1))
+    return fields.get(b"State", b"")[:1] in (b"Z", b"X") or bool(pending & 1 << (_signal.SIGKILL - 1))
 
 
 SUPERVISOR_NAME = b"looop-session"  # spares `parents` a look at every process of the machine
@@ -3298,7 +3921,7 @@ def close_inherited() -> None:
 
 
 # ======================================================================================================================
-# 14. Ledger
+# 16. Ledger
 # ======================================================================================================================
 # cost.jsonl: one row per paid call, appended the moment the call ended, whatever becomes of its beat. A price that is
 # not known is null, never 0; `failed` marks a call that ended without an answer. Reading goes backwards from the end,
@@ -3372,7 +3995,7 @@ def spend_of(rows: Iterable[Mapping[str, JSON]]) -> tuple[float, int, int]:
 
 
 # ======================================================================================================================
-# 15. Asks
+# 17. Asks
 # ======================================================================================================================
 # What the loop wants of its person. asks/<n>.json is a question, or a proposal with the exact bytes of what would be
 # done; asks/<n>.answer.json is what the person said. Both appear by link(2): a number is taken once and an answer is
@@ -3546,7 +4169,7 @@ def ask_text(ask: Mapping[str, JSON]) -> str:
 
 
 # ======================================================================================================================
-# 16. Styles (pure)
+# 18. Styles (pure)
 # ======================================================================================================================
 # How a cell looks: colours, attributes, and the SGR sequences that say so, read and written.
 
@@ -3682,7 +4305,7 @@ def color_answer(color: str) -> str:
 
 
 # ======================================================================================================================
-# 17. Grid (pure)
+# 19. Grid (pure)
 # ======================================================================================================================
 # The cells of a terminal and what moves in them: cursor, margins, scrolling, erasing, writing. A line is two lists of
 # the same length, texts and styles; a wide character has "" in its right cell, and no half of one ever stands alone.
@@ -4095,7 +4718,7 @@ class Grid:
 
 
 # ======================================================================================================================
-# 18. Terminal (pure)
+# 20. Terminal (pure)
 # ======================================================================================================================
 # What a terminal remembers besides its cells: modes, charsets, saved cursors, keyboard, titles, colours. And what it
 # says when a program asks. Nothing is claimed that is not done: programs believe the answers.
@@ -4439,7 +5062,7 @@ class Terminal(Grid):
 
 
 # ======================================================================================================================
-# 19. Screen (pure)
+# 21. Screen (pure)
 # ======================================================================================================================
 # A terminal without a window: bytes go in, the grid changes, answers come out. One regex cuts the stream into runs of
 # text and whole sequences; a sequence is looked up by its text, as a pen's next pen (SGR) or as a method with its
@@ -4898,7 +5521,7 @@ _KNOWN: dict[str, Action] = {}  # sequences met so far: every program has its ow
 
 
 # ======================================================================================================================
-# 20. Screens at rest (pure)
+# 22. Screens at rest (pure)
 # ======================================================================================================================
 # A screen as bytes that draw it on another terminal (paint), as a value that is kept or sent (dump, load), and what
 # remains of a stream when there is no time to draw it (skim).
@@ -5309,7 +5932,7 @@ def _line(runs: JSON, cols: int, styles: list[Style], plain: Style, cut: bool = 
 
 
 # ======================================================================================================================
-# 21. Pictures (pure)
+# 23. Pictures (pure)
 # ======================================================================================================================
 # A screen for people and programs to look at: text, text with colours, JSON, SVG.
 
@@ -5571,7 +6194,7 @@ def xml_text(text: str) -> str:
 
 
 # ======================================================================================================================
-# 22. Keys (pure)
+# 24. Keys (pure)
 # ======================================================================================================================
 # What goes into a session's terminal: keys by name, text as a person types it, and a viewer's own typing, from which
 # the detach key and the answers of the viewer's terminal are taken out.
@@ -5844,7 +6467,7 @@ class ReplyFilter:
 
 
 # ======================================================================================================================
-# 23. Protocol (pure)
+# 25. Protocol (pure)
 # ======================================================================================================================
 # How a client speaks to a session's supervisor, over a unix socket that only the same user can open.
 #
@@ -5913,7 +6536,7 @@ class Frames:
 
 
 # ======================================================================================================================
-# 24. Session store
+# 26. Session store
 # ======================================================================================================================
 # One folder per session, sessions/<id>/, from which everything about it can be told, alive or dead:
 #
@@ -6278,7 +6901,7 @@ def prune_sessions(profile: Profile, older: float, now: float, dry: bool = False
 
 
 # ======================================================================================================================
-# 25. Claims
+# 27. Claims
 # ======================================================================================================================
 # What is a session's own while it lives: its claims and its questions. One that was born again under the same id has
 # neither. claims/<name>.json says who works on what: {"session","name","ts"} and whatever the worker adds; looop's own
@@ -6402,7 +7025,7 @@ def current_asks(profile: Profile) -> list[dict[str, JSON]]:
 
 
 # ======================================================================================================================
-# 26. Session log
+# 28. Session log
 # ======================================================================================================================
 # What a session wrote, raw, and how it is read as text. Offsets count every byte since the session began. The log is
 # two files at most: when output.log has grown to half of what is allowed, it becomes output.<its first offset>.log, and
@@ -6775,7 +7398,7 @@ def shown_text(text: str) -> str:
 
 
 # ======================================================================================================================
-# 27. PTY
+# 29. PTY
 # ======================================================================================================================
 # The terminal that a session's command runs in, and what the system must be asked about terminals and processes.
 
@@ -7042,7 +7665,7 @@ def ending_of(why: str, code: int | None) -> dict[str, JSON]:
 
 
 # ======================================================================================================================
-# 28. Canvas and keyboard
+# 30. Canvas and keyboard
 # ======================================================================================================================
 # The two halves of a session's terminal inside its supervisor, and the loop that they live in. The canvas draws output
 # when somebody needs to see it; the keyboard types, each text whole, as fast as the command takes it.
@@ -7333,7 +7956,7 @@ class Keyboard:
 
 
 # ======================================================================================================================
-# 29. Switchboard
+# 31. Switchboard
 # ======================================================================================================================
 # The clients of a supervisor, and the bytes from and to them. Nobody waits for a client: what it does not take is
 # queued, and a viewer's queue that is full is dropped; a sender whose typing is not taken is not read.
@@ -7588,7 +8211,7 @@ class Switchboard:
 
 
 # ======================================================================================================================
-# 30. Supervisor
+# 32. Supervisor
 # ======================================================================================================================
 # One process per session, forked away from whoever starts it: it owns the PTY, and nothing that happens to a terminal,
 # a pulse or the looop file reaches it. One loop, in which nothing ever waits for one of the parties:
@@ -8171,7 +8794,7 @@ class Supervisor(Switchboard):
 
 
 # ======================================================================================================================
-# 31. Launch
+# 33. Launch
 # ======================================================================================================================
 # How a session begins: its folder is made aside with the lock held, gets its id, and a supervisor is forked away twice.
 # Whoever starts it waits for one word through a pipe: that the command runs, or why it does not.
@@ -8423,12 +9046,6 @@ def launch(order: Order, lock: int) -> None:
         raise Failure(f"start-session: {order.id}: {error.strerror}", remedy, 127 if missing else EXIT_FAILED)
 
 
-def report_error(report: int, error: OSError) -> None:
-    """Tell whoever starts a session why it does not begin."""
-    words = f"{error.filename or ''}: {error.strerror or error}".lstrip(": ")
-    os.write(report, f"{error.errno or 0} {words}".encode("utf-8", "surrogateescape"))
-
-
 def supervise(order: Order, lock: int, report: int) -> None:
     """Be the supervisor of a session, in a process that was forked for it. It does not return."""
     import gc
@@ -8482,7 +9099,7 @@ def close_others(*kept: int) -> None:
 
 
 # ======================================================================================================================
-# 32. Client
+# 34. Client
 # ======================================================================================================================
 # The other end: one connection to one supervisor. What a session has written is read from its log, not from here; the
 # connection tells when there is more.
@@ -8911,7 +9528,7 @@ def wait_idle(
 
 
 # ======================================================================================================================
-# 33. Attach
+# 35. Attach
 # ======================================================================================================================
 # A person's terminal, lent to a session. While both have the same size it gets what the session writes, but for what
 # would outlast the visit; else a screen of the session's size stands between, and rows of it are painted. What is
@@ -9466,7 +10083,7 @@ class Attached:
 
 
 # ======================================================================================================================
-# 34. Fleet
+# 36. Fleet
 # ======================================================================================================================
 # What verbs and moves do with sessions: type into them, flag them, end them, tell how they are.
 
@@ -9696,7 +10313,7 @@ def flag_session(session: Session, message: str | None) -> None:
 
 
 # ======================================================================================================================
-# 35. Checks
+# 37. Checks
 # ======================================================================================================================
 # The command that came with a worker to prove its work (`verify`). It is run once, by the first beat after the worker's
 # end, in the worker's folder. While it runs, verify.json says that it has failed: a beat that dies with it leaves that.
@@ -9788,7 +10405,7 @@ def write_verdict(session: Session, verdict: str, why: str, **more: JSON) -> Non
 
 
 # ======================================================================================================================
-# 36. Readings (pure)
+# 38. Readings (pure)
 # ======================================================================================================================
 # What a sensor said becomes a reading: a JSON object with a `signal`, which is hashed, and the rest, which only the
 # decider sees. Whatever goes wrong becomes a *stable* reading too: {"signal":{"error":"exit 3"},"detail":{…}}. It wakes
@@ -9980,7 +10597,7 @@ def signal_digest(reading: JSON) -> str:
 
 
 # ======================================================================================================================
-# 37. Sense
+# 39. Sense
 # ======================================================================================================================
 # sensors/*.sh run at once, each under its deadline, into snapshots/sensor-<name>.json. snapshots/index remembers, per
 # sensor, when it ran, how long, its digest and its streak: with it a reading that repeats itself byte for byte costs no
@@ -10174,7 +10791,7 @@ def keep_readings(profile: Profile, readings: Mapping[str, Reading]) -> None:
 
 
 # ======================================================================================================================
-# 38. World hash (pure)
+# 40. World hash (pure)
 # ======================================================================================================================
 # What wakes the loop: PLAYBOOK, goals, sensor signals, workers' states, open asks and unread answers, each an item with
 # a key. Invariants: `detail`, sizes, ages and clocks never enter; the order of keys is irrelevant; every part is
@@ -10345,7 +10962,7 @@ def _ask_told(subject: str, old: JSON, new: JSON) -> str:
 
 
 # ======================================================================================================================
-# 39. World
+# 41. World
 # ======================================================================================================================
 # `observe` reads the whole world, once: from that one read come the hash, the changes and the prompt.
 #
@@ -10521,7 +11138,7 @@ def remember_quiet(profile: Profile, world: World, settings: str, *, since: floa
 
 
 # ======================================================================================================================
-# 40. Moves (pure)
+# 42. Moves (pure)
 # ======================================================================================================================
 # A reply holds exactly one JSON object, and the object is exactly one move: its fields, all of them, and no others.
 # What is not valid is never repaired: the beat fails, and the next prompt says why.
@@ -10751,7 +11368,7 @@ def move_schema(agents: Mapping[str, JSON] | None = None) -> str:
 
 
 # ======================================================================================================================
-# 41. Prompt (pure)
+# 43. Prompt (pure)
 # ======================================================================================================================
 # In an order that keeps the longest prefix the same between beats, because providers cache prefixes: what never
 # changes, what a person changes, what the world changes, what every beat changes; the time stands last. A header stands
@@ -10881,7 +11498,7 @@ def build_prompt(inputs: Mapping[str, JSON]) -> tuple[str, list[str]]:
 
 
 # ======================================================================================================================
-# 42. Metering (pure)
+# 44. Metering (pure)
 # ======================================================================================================================
 # By content, whatever wrapper prints it. Each stream that looop knows has a reader below; the first that finds its own
 # kind of object wins, and what none knows is plain text, the reply itself, at a price nobody named.
@@ -11142,7 +11759,7 @@ def cost_row(
 
 
 # ======================================================================================================================
-# 43. Gates (pure)
+# 45. Gates (pure)
 # ======================================================================================================================
 # What can hold a beat back, in order; the first that holds ends it.
 
@@ -11282,7 +11899,7 @@ def policy_digest(digests: Mapping[str, str]) -> str:
 
 
 # ======================================================================================================================
-# 44. Tripwires (pure)
+# 46. Tripwires (pure)
 # ======================================================================================================================
 # What holds a move back: patterns on its command's text, for what may not be undone, or acts on other people or other
 # systems. A tripwire, not a sandbox. A command is split as a shell splits it: into simple commands, without quotes,
@@ -11813,7 +12430,7 @@ def not_the_deciders(command: str, data: str = "") -> str:
 
 
 # ======================================================================================================================
-# 45. Profile on disk
+# 47. Profile on disk
 # ======================================================================================================================
 # The data dir: made and seeded on the first beat, checked on every one, and a git repository whose history is the
 # loop's memory: one commit per move.
@@ -11916,7 +12533,7 @@ def commit_memory(profile: Profile, message: str) -> Ended:
 
 
 # ======================================================================================================================
-# 46. Decide
+# 48. Decide
 # ======================================================================================================================
 # A capsule, runs/<run-id>/, is made before the runner starts and holds everything about one decide:
 #
@@ -12278,7 +12895,7 @@ def decide_builtin(inputs: Mapping[str, JSON]) -> dict[str, JSON]:
 
 
 # ======================================================================================================================
-# 47. Act
+# 49. Act
 # ======================================================================================================================
 # One performer per move. It does the thing and says what it did; it journals nothing, and records nothing. A move that
 # needs a person's yes becomes a proposal (`to_person`) and comes back, approved, as the same move with `yes`.
@@ -12619,7 +13236,7 @@ def perform(scene: Scene) -> Done:
 
 
 # ======================================================================================================================
-# 48. Guards
+# 50. Guards
 # ======================================================================================================================
 # What the gates need to know: whether the person has paused the loop, and what the ledger says of money.
 
@@ -12727,7 +13344,7 @@ def money_gates(profile: Profile, runner: Runner, spend: Spend, decides: Sequenc
 
 
 # ======================================================================================================================
-# 49. Settle
+# 51. Settle
 # ======================================================================================================================
 # How a run ends on disk, in an order that lets any instant be the last one:
 #
@@ -12932,7 +13549,7 @@ def pay_late(profile: Profile, run: str, wake: Mapping[str, JSON]) -> None:
 
 
 # ======================================================================================================================
-# 50. Surface
+# 52. Surface
 # ======================================================================================================================
 # What the person must not miss, told once, when it begins: on the output of whoever runs beats (NEEDS YOU), and pushed
 # to where they are: the `notify` command, a tmux window for a worker that needs them. `.surfaced` remembers, by a key
@@ -13105,7 +13722,7 @@ def notify(profile: Profile, text: str) -> None:
 
 
 # ======================================================================================================================
-# 51. Beat
+# 53. Beat
 # ======================================================================================================================
 # One beat, alone under `.beat.lock`: sense, diff, gates, decide, act, log. What may hold it back, and how it ends on
 # disk, stands in the sections before.
@@ -13672,7 +14289,7 @@ def heed_signals() -> None:
 
 
 # ======================================================================================================================
-# 52. People
+# 54. People
 # ======================================================================================================================
 # What a person says to the loop: answers, approvals, pauses. An approval is a beat of its own, without a runner: under
 # the beat's lock, with a capsule and an intent, so that what dies in the middle leaves the trace that any move leaves.
@@ -14017,7 +14634,7 @@ def pause_span(words: Sequence[str]) -> tuple[float, list[str]]:
 
 
 # ======================================================================================================================
-# 53. Views
+# 55. Views
 # ======================================================================================================================
 # What a person is shown: one line for each thing that matters, its glyph and colour saying how much. Colour goes to
 # terminals only; nothing here writes.
@@ -14407,7 +15024,7 @@ def sensor_table(profile: Profile, rows: Sequence[Mapping[str, JSON]], now: floa
 
 
 # ======================================================================================================================
-# 54. Why and replay
+# 56. Why and replay
 # ======================================================================================================================
 # Every wake and every silence, explained from what was recorded: a capsule says why a beat decided, and a replay
 # derives its hash, its prompt and its move again, without runner or effect. For what has not happened yet, the gates
@@ -14840,7 +15457,7 @@ def cmd_replay(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 55. Cost
+# 57. Cost
 # ======================================================================================================================
 # The ledger added up. A million rows are read in blocks: one regular expression takes the few fields that are added out
 # of every row of a block at once, and only a line that it does not know is parsed as JSON. Rows lie in the order of
@@ -15117,7 +15734,7 @@ def cost_lines(summary: Mapping[str, JSON], by: str, bars: bool, paint: Paint) -
 
 
 # ======================================================================================================================
-# 56. Pulse
+# 58. Pulse
 # ======================================================================================================================
 # The beat in a loop, for whoever has no cron: one process that holds `.lock` for its life, in the session `pulse`.
 #
@@ -15470,7 +16087,7 @@ def end_pulse(profile: Profile) -> bool:
 
 
 # ======================================================================================================================
-# 57. Verbs
+# 59. Verbs
 # ======================================================================================================================
 # One `cmd_` function per verb: it gets the profile and its arguments, prints its answer on stdout, and returns its exit
 # code. What a verb takes, and what its page says, stands in the sections Session table and Verb table.
@@ -16020,7 +16637,7 @@ def cmd_version(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 58. Session verbs
+# 60. Session verbs
 # ======================================================================================================================
 # The verbs of sessions, one `cmd_` function each, as in the section before.
 
@@ -16619,7 +17236,7 @@ def cmd_prune(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 59. Session table
+# 61. Session table
 # ======================================================================================================================
 # What the verbs of sessions take, and what their pages say.
 
@@ -16996,7 +17613,7 @@ SESSION_VERBS: tuple[Verb, ...] = (
 
 
 # ======================================================================================================================
-# 60. Gallery
+# 62. Gallery
 # ======================================================================================================================
 # `looop sensor add`: sensors that looop carries, written out as plain sh for a person to read and edit. The scripts
 # are in Texts; here is what they take, checked before a word of it stands in a script, and quoted there.
@@ -17232,7 +17849,7 @@ def checked_percent(text: str) -> str:
 
 
 # ======================================================================================================================
-# 61. Questions (pure)
+# 63. Questions (pure)
 # ======================================================================================================================
 # What the interview asks, and what becomes of the answers. It is one script, a generator that yields questions, is sent
 # answers, and ends in asking that a plan be written. It remembers nothing: `open_question` runs it through the answers
@@ -17593,7 +18210,7 @@ _CALM = Question(
 
 
 # ======================================================================================================================
-# 62. Plans
+# 64. Plans
 # ======================================================================================================================
 # How a plan is written: under the beat's lock, each file whole, and passed over where it is there already. So a writing
 # that was killed is finished by doing it again.
@@ -17646,7 +18263,7 @@ def plan_lines(profile: Profile, plan: Plan, stamp: str, limit: int) -> list[str
 
 
 # ======================================================================================================================
-# 63. Interview
+# 65. Interview
 # ======================================================================================================================
 # `looop setup` asks the questions, in common lines: no raw mode, so that `looop send` types into it as well as a
 # person. Every answer is in interview.json before the next question is asked; all else is written at the end.
@@ -18227,7 +18844,7 @@ def word_wrapped(text: str, width: int = 78) -> str:
 
 
 # ======================================================================================================================
-# 64. Schedulers
+# 66. Schedulers
 # ======================================================================================================================
 # What runs the beat by itself: a systemd user timer, a launchd agent or a line of cron. Each is written with absolute
 # paths and an environment of its own, because a scheduler knows nothing of a person's shell:
@@ -18795,7 +19412,7 @@ SCHEDULERS: dict[str, type[Scheduler]] = {"systemd": Systemd, "launchd": Launchd
 
 
 # ======================================================================================================================
-# 65. Service
+# 67. Service
 # ======================================================================================================================
 # The verbs about schedulers: they show, ask, and touch nothing but what they showed.
 
@@ -18994,7 +19611,7 @@ def cmd_service_status(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 66. Examinations
+# 68. Examinations
 # ======================================================================================================================
 # Each check looks at one thing, as a person who knows looop would, and yields what it found. Nothing stays
 # in the data dir but the price of a call that was asked for (--ask).
@@ -19493,7 +20110,7 @@ def check_running(profile: Profile) -> Iterator[Finding]:
 
 
 # ======================================================================================================================
-# 67. Doctor
+# 69. Doctor
 # ======================================================================================================================
 # The last checks look from where a scheduler stands: most loops that die do so because cron knows nothing of a person's
 # shell. Then all of them, in the order in which they are shown.
@@ -19663,7 +20280,7 @@ def cmd_doctor(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 68. Candidates
+# 70. Candidates
 # ======================================================================================================================
 # What a shell's completion asks at a Tab: which words on disk can stand at the cursor. `_complete KIND` answers with
 # one word a line, and after a TAB what it is. Nothing is made and nothing is told, on stderr neither: what cannot be
@@ -19761,7 +20378,7 @@ def cmd_complete(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 69. Goals and history
+# 71. Goals and history
 # ======================================================================================================================
 # `looop goals` and `looop goal add|edit|done|show`. The files in goals/ stay the truth: the verbs do what a person can
 # do by hand, and commit it; the next beat sees it and decides on it.
@@ -19958,7 +20575,7 @@ def cmd_history(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 70. Verb table
+# 72. Verb table
 # ======================================================================================================================
 # What the other verbs take, and what their pages say: parser, help, completions and manual derive from these rows.
 
@@ -20557,7 +21174,7 @@ LOOP_VERBS: tuple[Verb, ...] = (
 
 
 # ======================================================================================================================
-# 71. Manual (pure)
+# 73. Manual (pure)
 # ======================================================================================================================
 # What looop says of itself: a page for each verb and each group, the overview, the manual, the man page, and the next
 # steps. All derive from the rows of the verb table, the settings and MANUAL, which is written like this:
@@ -20971,7 +21588,7 @@ def next_steps(status: Mapping[str, JSON], timed: bool = False) -> list[tuple[st
 
 
 # ======================================================================================================================
-# 72. Completions (pure)
+# 74. Completions (pure)
 # ======================================================================================================================
 # `looop config bash|zsh|fish`: from the table of verbs one script for each shell. A script holds verbs, options and the
 # words that are fixed, and asks `looop _complete KIND` for what lies on disk. What bash and fish know of a verb, and
@@ -21517,7 +22134,7 @@ def completion(shell: str, verbs: Sequence[Verb], gallery: Mapping[str, str]) ->
 
 
 # ======================================================================================================================
-# 73. Command line
+# 75. Command line
 # ======================================================================================================================
 # VERBS is the one table of verbs. The parser only validates; a verb's function gets the profile and its arguments,
 # prints its answer on stdout, and returns its exit code.
@@ -22041,7 +22658,7 @@ def open_missing_streams() -> None:
 
 
 # ======================================================================================================================
-# 74. Texts
+# 76. Texts
 # ======================================================================================================================
 # Prose alone, in looop's own words: what the LLM is told, what a fresh profile is seeded with, the gallery's scripts.
 
@@ -22587,7 +23204,7 @@ exec "$plugin" "$@"
 }
 
 # ======================================================================================================================
-# 75. Texts of the manual
+# 77. Texts of the manual
 # ======================================================================================================================
 # `looop help`, in the markup that the section Manual explains.
 
