@@ -2969,10 +2969,10 @@ def filter_program(rules: Sequence[Rule], machine: str) -> bytes:
     """Return a filter for an architecture (a key of ARCHITECTURES) as an array of struct sock_filter."""
     import struct
 
-    load, equal, at_least, mask, done = 0x20, 0x15, 0x35, 0x54, 0x06
+    fetch, equal, at_least, mask, done = 0x20, 0x15, 0x35, 0x54, 0x06
     kill, errno, allow = 0x80000000, 0x50000, 0x7FFF0000
     column, audit = ARCHITECTURES[machine]
-    code = [(load, 0, 0, 4), (equal, 1, 0, audit), (done, 0, 0, kill), (load, 0, 0, 0)]
+    code = [(fetch, 0, 0, 4), (equal, 1, 0, audit), (done, 0, 0, kill), (fetch, 0, 0, 0)]
     if machine == "x86_64":  # x32 has numbers of its own
         code += [(at_least, 0, 1, 0x40000000), (done, 0, 0, errno | ENOSYS)]
     for rule in rules:
@@ -2983,11 +2983,11 @@ def filter_program(rules: Sequence[Rule], machine: str) -> bytes:
         block = []
         for i, (argument, bits, value, wanted) in enumerate(rule.conditions):
             skip = 3 * (tests - i - 1) + 1  # to what follows the block's return
-            block += [(load, 0, 0, 16 + 8 * argument), (mask, 0, 0, bits)]
+            block += [(fetch, 0, 0, 16 + 8 * argument), (mask, 0, 0, bits)]
             block.append((equal, 0 if wanted else skip, skip if wanted else 0, value))
         block.append((done, 0, 0, errno | rule.error))
         if tests:
-            block.append((load, 0, 0, 0))
+            block.append((fetch, 0, 0, 0))
         code.append((equal, 0, len(block), number))
         code += block
     code.append((done, 0, 0, allow))
