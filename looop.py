@@ -381,13 +381,12 @@ class Outcome(Record):
 
 
 class Done(Record):
-    """Be what performing a move did."""
+    """What performing a move did."""
 
-    journal: str  # the journal line, without its stamp
+    journal: str  # looop's own fact, to which `perform` adds the decider's words: the journal line, without its stamp
     outcome: str = "acted"
     wrote: Mapping[str, Item | None] = {}  # the items that the act itself changed; None: gone, or to be new again
     shell: JSON = None  # result of a shell move, for the next prompt
-    told: str = ""  # the journal line that a direct runner wrote itself
     fold_at: int | None = None  # where the lines of a direct runner begin, when one line takes their place
 
 
@@ -523,6 +522,15 @@ def stamped(line: str) -> bool:
 def journal_words(line: str) -> str:
     """Return the words of a journal line, without its stamp."""
     return line[19:] if stamped(line) else line.removeprefix("- ")
+
+
+def with_remark(fact: str, remark: str) -> str:
+    """Return a journal line without its stamp: looop's own fact first, the decider's words after a dash.
+
+    So no decider's words can pose as looop's. Words that the fact holds already are left out.
+    """
+    fact, remark = one_line(fact, 320), one_line(remark, 300)
+    return fact if not remark or remark.casefold() in fact.casefold() else f"{fact} — {remark}"
 
 
 def text_of(raw: bytes) -> str:
@@ -12897,8 +12905,9 @@ def decide_builtin(inputs: Mapping[str, JSON]) -> dict[str, JSON]:
 # ======================================================================================================================
 # 49. Act
 # ======================================================================================================================
-# One performer per move. It does the thing and says what it did; it journals nothing, and records nothing. A move that
-# needs a person's yes becomes a proposal (`to_person`) and comes back, approved, as the same move with `yes`.
+# One performer per move. It does the thing and says what it did, as looop's own fact (`ran: make test`); `perform` adds
+# the decider's words. It journals nothing, and records nothing. A move that needs a person's yes becomes a proposal
+# (`to_person`) and comes back, approved, as the same move with `yes`.
 
 
 class Scene(Record):
@@ -12911,6 +12920,10 @@ class Scene(Record):
     yes: bool = False  # a person has approved exactly this
     untrusted: bool = False  # the prompt held readings that are not trusted
     known: str = ""  # hash of the world that stays the baseline, where a forced move leaves it; "": this world
+
+    def brief(self, text: str, limit: int = 200) -> str:
+        """Return the beginning of a text for the journal, in one line; secrets are taken out before it is cut."""
+        return one_line(self.profile.redacted(text), limit)
 
 
 def to_person(scene: Scene, why: str) -> Done:
@@ -12965,11 +12978,10 @@ def do_ask(scene: Scene) -> Done:
     question = fields["question"]
     same = next((ask for ask in scene.world.asks if ask["state"] == "open" and ask["question"] == question), None)
     if same:
-        return Done(f"still waits for the answer to ask {same['n']}: {one_line(question, 160)}")
+        return Done(f"still waits for the answer to ask {same['n']}: {scene.brief(question, 160)}")
     extra = {key: fields[key] for key in ("options", "ref") if key in fields}
     number = new_ask(scene.profile, "ask", question=question, run=scene.run, hash=scene.world.hash, **extra)
-    line = scene.move.journal or f"asked the person: {one_line(question, 200)}"
-    return Done(f"{line} [ask {number}]", wrote=asked_item(scene.profile, number))
+    return Done(f"asked, as ask {number}: {scene.brief(question)}", wrote=asked_item(scene.profile, number))
 
 
 def worker_item(profile: Profile, session: str) -> dict[str, Item | None]:
@@ -12995,7 +13007,7 @@ def do_start_worker(scene: Scene) -> Done:
             flag_session(session, INTERVIEW_FLAG)  # it would do so itself, and wake the next beat
         except OSError as error:
             profile.warn(f"{session.id}: {error.strerror}: its flag is not up")  # it runs: too late to fail
-    line = scene.move.journal or f"started worker {session.id}: {one_line(fields['prompt'], 160)}"
+    line = f"started worker {session.id}: {scene.brief(fields['prompt'], 160)}"
     return Done(line, wrote=worker_item(profile, session.id))
 
 
@@ -13014,7 +13026,7 @@ def do_send(scene: Scene) -> Done:
     fields = scene.move.fields
     session = living_worker(scene.profile, "send", fields["id"])
     send_text(session, fields["text"].encode("utf-8", "replace"), raw=False, enter=True)
-    return Done(scene.move.journal or f"told worker {session.id}: {one_line(fields['text'], 200)}")
+    return Done(f"typed into {session.id}: {scene.brief(fields['text'])}")
 
 
 def do_key(scene: Scene) -> Done:
@@ -13024,21 +13036,21 @@ def do_key(scene: Scene) -> Done:
     for key in fields["keys"]:
         checked_key(key)
     send_keys(session, fields["keys"])
-    return Done(scene.move.journal or f"pressed {one_line(' '.join(fields['keys']), 80)} in worker {session.id}")
+    return Done(f"pressed {scene.brief(' '.join(fields['keys']), 80)} in {session.id}")
 
 
 def do_restart_worker(scene: Scene) -> Done:
     """End a worker's program and start it again."""
     session = living_worker(scene.profile, "restart_worker", scene.move.fields["id"])
     restart_session(scene.profile, session)
-    return Done(scene.move.journal or f"restarted worker {session.id}", wrote=worker_item(scene.profile, session.id))
+    return Done(f"restarted worker {session.id}", wrote=worker_item(scene.profile, session.id))
 
 
 def do_kill_worker(scene: Scene) -> Done:
     """End a worker, and everything that it has started."""
     session = living_worker(scene.profile, "kill_worker", scene.move.fields["id"])
     kill_session(scene.profile, session)
-    return Done(scene.move.journal or f"ended worker {session.id}", wrote=worker_item(scene.profile, session.id))
+    return Done(f"ended worker {session.id}", wrote=worker_item(scene.profile, session.id))
 
 
 def refuse_overwrite(scene: Scene, key: str, path: str) -> None:
@@ -13051,7 +13063,7 @@ def refuse_overwrite(scene: Scene, key: str, path: str) -> None:
 
 def do_noop(scene: Scene) -> Done:
     """Do nothing."""
-    return Done(scene.move.journal or scene.move.why or "noop", "noop")
+    return Done("noop", "noop")
 
 
 def do_shell(scene: Scene) -> Done:
@@ -13073,7 +13085,7 @@ def do_shell(scene: Scene) -> Done:
         "overflow": "printed too much and was ended",
     }
     words = how.get(ended.why) or (f"signal {-ended.code}" if ended.code < 0 else f"exit {ended.code}")
-    line = scene.move.journal or f"ran: {one_line(command, 200)}"
+    line = f"ran{'' if scene.yes else ':'} {scene.brief(command)}"  # after a yes, a colon stands before it
     put = put_back(profile, scene.run, scene.world)
     return Done(
         (line if words == "exit 0" else f"{line} [{words}]") + (" [it changed the PLAYBOOK: put back]" if put else ""),
@@ -13128,7 +13140,7 @@ def do_write_goal(scene: Scene) -> Done:
     refuse_overwrite(scene, key, path)
     write_atomic(link_end(path), body)
     verb = "rewrote" if key in scene.world.items else "wrote"
-    return Done(scene.move.journal or f"{verb} goal {goal}", wrote={key: text_item(body)})
+    return Done(f"{verb} goal {goal}", wrote={key: text_item(body)})
 
 
 def do_archive_goal(scene: Scene) -> Done:
@@ -13139,7 +13151,7 @@ def do_archive_goal(scene: Scene) -> Done:
         raise BadMove(f"archive_goal: there is no goal {goal}")
     refuse_overwrite(scene, key, path)
     archive_goal(scene.profile, goal, scene.run[5:])
-    return Done(scene.move.journal or f"archived goal {goal}", wrote={key: None})
+    return Done(f"archived goal {goal}", wrote={key: None})
 
 
 def archive_goal(profile: Profile, goal: str, stamp: str) -> None:
@@ -13173,7 +13185,7 @@ def do_write_sensor(scene: Scene) -> Done:
     require_writable(snapshot_path(scene.profile, name))
     remove_file(snapshot_path(scene.profile, name))  # first: once the script is there, nothing may fail any more
     write_atomic(link_end(path), ended_line(scene.move.fields["body"]), mode=0o700)
-    return Done(scene.move.journal or f"wrote sensor {name}", wrote={f"sensor:{name}": None})
+    return Done(f"wrote sensor {name}", wrote={f"sensor:{name}": None})
 
 
 def do_write_playbook(scene: Scene) -> Done:
@@ -13185,7 +13197,7 @@ def do_write_playbook(scene: Scene) -> Done:
     refuse_overwrite(scene, "playbook", profile.path("PLAYBOOK.md"))
     body = ended_line(scene.move.fields["body"])
     replace_playbook(profile, body, scene.run[5:])
-    return Done(scene.move.journal or "rewrote the PLAYBOOK", wrote={"playbook": text_item(body)})
+    return Done("rewrote the PLAYBOOK", wrote={"playbook": text_item(body)})
 
 
 def replace_playbook(profile: Profile, body: bytes, stamp: str) -> None:
@@ -13223,16 +13235,19 @@ def perform(scene: Scene) -> Done:
     An OSError after a command has started says nothing about what the command did: it goes up, and the next beat finds
     an intent without a result.
     """
+    move = scene.move
     try:
-        return PERFORMERS[scene.move.name](scene)
+        done = PERFORMERS[move.name](scene)
     except BadMove:
         raise
     except Failure as failure:
         raise BadMove(f"{failure.message}" + (f": {failure.hint}" if failure.hint else "")) from None
     except OSError as error:
-        if scene.move.name == "shell":
+        if move.name == "shell":
             raise
-        raise BadMove(f"{scene.move.name}: {error.filename or ''}: {error.strerror}") from None
+        raise BadMove(f"{move.name}: {error.filename or ''}: {error.strerror}") from None
+    remark = move.journal or (move.why if move.name == "noop" else "")
+    return done.replace(journal=with_remark(done.journal, scene.brief(remark, 300)))
 
 
 # ======================================================================================================================
@@ -13994,22 +14009,20 @@ class Beat:
         moves += [f"sensor {name}" for name in sorted(now) if scripts.get(name) != now[name]]
         self.state["next_beat_s"] = take_next_interval(profile)
         lines = journal.added()
-        done = Done("", wrote={**wrote, **proposed})
         if not lines and not verb and not reply.strip():
             raise BadMove("the runner answered nothing and left no journal line")
+        fact = f"{runner.name} acted" + (f": {', '.join(moves)}" if moves else "")
+        for what, count in (("journal line", len(lines)), ("move", len(moves))):
+            if count > 1:
+                fact += f" [{count} {what}s]"
+                profile.warn(f"{runner.name}: {count} {what}s in one beat: one is allowed, the journal says so")
         if not lines:
-            words = one_line(" ".join(map(str, [verb["verb"], *verb["args"]])) if verb else reply, 300)
-            return cost, done.replace(journal=f"{words} [written by looop: {runner.name} left no line]")
-        if len(lines) == 1 and len(moves) < 2 and stamped(lines[0]) and profile.redacted(lines[0]) == lines[0]:
-            return cost, done.replace(told=one_line(lines[0]))
-        # one beat, one line, with its stamp and no secret in it: what it was made of is kept in the capsule
+            fact += " [no journal line]"
+            return cost, Done(with_remark(fact, "" if verb else profile.redacted(reply)), wrote={**wrote, **proposed})
+        # one beat, one line of looop's own, without a secret in it: what it was made of is kept in the capsule
         write_capsule(profile, self.run, "journal.txt", "\n".join(lines) + "\n")
-        words = "; ".join(map(journal_words, lines))
-        for what, found in (("journal lines", lines), ("moves", moves)):
-            if len(found) > 1:
-                words += f" [{len(found)} {what}]" if found is lines else f" [{len(found)} {what}: {', '.join(moves)}]"
-                profile.warn(f"{runner.name}: {len(found)} {what} in one beat: one is allowed, the journal says so")
-        return cost, done.replace(journal=words, fold_at=journal.size)
+        line = with_remark(fact, profile.redacted("; ".join(map(journal_words, lines))))
+        return cost, Done(line, wrote={**wrote, **proposed}, fold_at=journal.size)
 
     def own_changes(self, after: World, verb: Mapping[str, JSON]) -> tuple[dict[str, Item | None], list[str]]:
         """Return what a direct runner itself changed: the items, which wake nobody, and a word for each move."""
@@ -14028,7 +14041,7 @@ class Beat:
             ):
                 continue
             wrote[change.key] = after.items.get(change.key)
-        moves += [str(verb["verb"])] if verb else []
+        moves += [one_line(" ".join(map(str, [verb["verb"], *verb["args"]])), 200)] if verb else []
         if len(moves) > 1:  # one of them is a person's, perhaps: rather a call too many than an edit that nobody sees
             wrote = {key: item for key, item in wrote.items() if key.startswith(("worker:", "ask:"))}
         return wrote, moves
@@ -14048,10 +14061,10 @@ class Beat:
             self.state.update(decided_at=now, noop_at=now if done.outcome == "noop" else None)
         self.state.update(baseline=items, failure=None, interrupted=None, shell=done.shell)
         self.state["during"] = self.edited_meanwhile(done.wrote)
-        line = f"- {local_stamp(now)} {one_line(profile.redacted(done.journal))}" if done.journal else ""
+        line = f"- {local_stamp(now)} {one_line(profile.redacted(done.journal))}"
         result = {
             "outcome": done.outcome,
-            "journal": line or done.told,
+            "journal": line,
             "cost_usd": cost,
             "shell": done.shell,
             "secs": round(time.monotonic() - self.started, 3),
@@ -14059,12 +14072,12 @@ class Beat:
         record(profile, self.state, self.run, line, result, fold_at=done.fold_at)
         archive_asks(profile, self.state["read"])
         surface(profile, self.news(), decided=True)
-        facts = move_facts(read_object(profile, self.run, "move.json"), self.forced, line or done.told)
+        facts = move_facts(read_object(profile, self.run, "move.json"), self.forced, line)
         hashed = self.state["hash"]
         emit(profile, "decided", run=self.run, outcome=done.outcome, cost_usd=cost, hash=hashed, **facts)
-        commit(profile, journal_words(line or done.told) or self.run)
+        commit(profile, journal_words(line))
         prune_runs(profile)
-        return Outcome(done.outcome, self.reason, self.run, line or done.told, cost, self.state["next_beat_s"])
+        return Outcome(done.outcome, self.reason, self.run, line, cost, self.state["next_beat_s"])
 
     def news(self) -> dict[str, Notice]:
         """Return what the person should know now that the move is made."""
@@ -14460,7 +14473,7 @@ def carry_out(
     try:
         done = perform(Scene(profile, run, observe(profile, {}), move, yes=True))
     except BadMove as failure:
-        done = Done(f"approved by a person, and could not be done: {failure.message}")
+        done = Done(f"could not be done: {failure.message}")
     except (KeyboardInterrupt, Terminated):
         settle(profile, read_state(profile), counted=False)
         raise
@@ -14470,9 +14483,7 @@ def carry_out(
     if state["hash"]:
         state["hash"] = world_hash(digests_of(state["baseline"]))
     state["shell"] = done.shell
-    told = done.journal.startswith("approved by")
-    how = "approved by a person" if edited is None else "edited and approved by a person"
-    words = done.journal if told else f"{how} (ask {number}): {done.journal}"
+    words = f"{'' if edited is None else 'edited and '}approved by you (ask {number}): {done.journal}"
     line = f"- {local_stamp(time.time())} {one_line(profile.redacted(words))}"
     ended = {"outcome": "acted", "journal": line, "shell": done.shell, "cost_usd": 0.0, "approved": number}
     record(profile, state, run, line, ended)
@@ -14685,7 +14696,7 @@ def outcome_lines(outcome: Outcome, runner: Runner, paint: Paint) -> list[str]:
 def without_outcome(line: str, outcome: str) -> str:
     """Return a journal line without the outcome at its beginning, which stands before it."""
     head, found, rest = line.partition(" ")
-    return rest if found and head.rstrip(",:;") == outcome else line
+    return rest.removeprefix("— ") if found and head.rstrip(",:;") == outcome else line
 
 
 def recent_events(profile: Profile, limit: int = 400) -> Iterator[dict[str, JSON]]:

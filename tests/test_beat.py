@@ -105,7 +105,7 @@ class WithGit(GitCase):
         self.replies({"move": "write_goal", "id": "ship", "body": "# ship\n", "journal": "wrote ship"})
         self.write("goals/mine.md", "a goal of mine\n")
         self.assertEqual(self.tick()["outcome"], "acted")
-        self.assertEqual(self.git_out("log", "-1", "--format=%s").strip(), "wrote ship")
+        self.assertEqual(self.git_out("log", "-1", "--format=%s").strip(), "wrote goal ship — wrote ship")
         self.assertEqual(self.git_out("status", "--porcelain"), "")
         tracked = self.git_out("ls-files").split()
         self.assertEqual(
@@ -956,8 +956,9 @@ class Direct(Case):
         self.write("goals/a.md", "1\n")
         out = self.tick()
         self.assertEqual(
-            (out["outcome"], out["journal"], out["next_beat_s"]), ("acted", "- 2026-01-02 15:04 wrote b", 300)
+            (out["outcome"], out["journal"][19:], out["next_beat_s"]), ("acted", "fake acted: goal b — wrote b", 300)
         )
+        self.assertEqual(self.journal(), [out["journal"]], "one line, with looop's own stamp")
         self.assertFalse(os.path.exists(self.path(".next-interval")))
         self.assertEqual(self.tick()["outcome"], "unchanged", "what it wrote itself does not wake")
 
@@ -965,7 +966,7 @@ class Direct(Case):
         self.profile(goals={"a": "0\n"})
         self.runner("cat >/dev/null; echo I looked around", "direct")
         self.tick()
-        self.assertRegex(self.journal()[0], r"I looked around \[written by looop: fake left no line\]$")
+        self.assertRegex(self.journal()[0], r"^- .{16} fake acted \[no journal line\] — I looked around$")
         self.assertEqual(len(self.journal()), 1)
 
     def test_more_than_one_line_becomes_one(self):
@@ -975,7 +976,7 @@ class Direct(Case):
         self.runner(f"cat >/dev/null; printf -- '{lines}' >> journal.md; echo done", "direct")
         out = self.tick()
         self.assertEqual(len(self.journal()), 2)
-        self.assertRegex(self.journal()[1], r"^- .{16} did this; and that; and more \[3 journal lines\]$")
+        self.assertRegex(self.journal()[1], r"^- .{16} fake acted \[3 journal lines\] — did this; and that; and more$")
         self.assertEqual(out["journal"], self.journal()[1])
         self.assertIn("and more\n", self.read("runs", out["run"], "journal.txt"))
         self.assertIn("3 journal lines in one beat", self.stderr)
@@ -988,7 +989,7 @@ class Direct(Case):
             self.write("goals/a.md", f"{number + 1}\n")
             self.runner(f"cat >/dev/null; echo '{line}' >> journal.md", "direct")
             out = self.looop("tick").splitlines()[0]
-            words = line[2:] if line.startswith("- ") else line
+            words = "fake acted — " + (line[2:] if line.startswith("- ") else line)
             self.assertEqual(out, f"● acted  {words}")
             self.assertEqual(len(self.journal()), number + 1)
             self.assertRegex(self.journal()[-1], rf"^- \d{{4}}-\d\d-\d\d \d\d:\d\d {words}$")

@@ -325,7 +325,7 @@ class Edited(InATerminal):
         self.assertTrue(os.path.exists(self.path("one")))
         self.assertEqual(json.loads(self.looop("asks", "--json"))[0]["state"], "open")
         self.assertIn(
-            "edited and approved by a person (ask 1): ran: rm -rf one", self.typed("approve", "1", "-e", answer="y")
+            "edited and approved by you (ask 1): ran rm -rf one", self.typed("approve", "1", "-e", answer="y")
         )
         self.assertFalse(os.path.exists(self.path("one")))
         self.assertTrue(os.path.exists(self.path("everything")))

@@ -33,7 +33,7 @@ class Asking(AskingCase):
             {"move": "ask", "question": "Which\ncolour?", "options": ["red", "blue"], "ref": "reports/x.md"}
         )
         self.assertEqual(out["outcome"], "acted")
-        self.assertIn("[ask 1]", out["journal"])
+        self.assertIn("asked, as ask 1: Which colour?", out["journal"])
         ask = self.asks()[0]
         self.assertEqual(
             set(ask),
@@ -121,13 +121,13 @@ class Asking(AskingCase):
         self.assertEqual(self.beat()["outcome"], "proposed")
         self.assertEqual(len(self.asks()), 1, "the same again is the same proposal")
         out = self.looop("approve", "1")
-        self.assertIn("approved by a person (ask 1)", out)
+        self.assertIn("approved by you (ask 1): ran ", out)
         self.assertEqual(self.read("ran"), "a  b\nc\td\n")
         for _ in range(2):
             self.looop("approve", "1", code=1)
             self.assertIn("was answered already (approved): what was approved once is not done again", self.stderr)
         self.assertEqual(self.read("ran"), "a  b\nc\td\n")
-        self.assertIn("approved by a person (ask 1)", self.journal()[-1])
+        self.assertIn("approved by you (ask 1): ran ", self.journal()[-1])
         self.replies({"move": "noop"})
         self.assertEqual(self.tick()["reason"], "ask 1 was approved")
         self.assertIn("answer: approved\n", self.prompt())

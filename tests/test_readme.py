@@ -368,7 +368,7 @@ class Typed(Case):
         self.profile(goals={"ship-v2": "Ship version 2 by Friday.\n"})
         ((_, said),) = self.type_blocks(section)
         self.assertIn("everything that a beat needs is here", said)
-        self.assertRegex(said, rf"● acted  wrote down a goal\n  because: .*; ({name}|mine), ")
+        self.assertRegex(said, rf"● acted  wrote goal rest — wrote down a goal\n  because: .*; ({name}|mine), ")
         if cost:
             self.assertIn(f"${cost:.4f}  today, 1 call", said)
             shutil.rmtree(self.data)

@@ -259,11 +259,11 @@ class Story(Tmux):
         self.assertEqual(
             [line[len("- 2026-01-02 15:04 ") :] for line in self.journal()],
             [
-                "no goal yet: waiting",
-                "started worker ship",
-                "ship asks which branch: the person is to say",
-                "ship has its answer and goes on",
-                "ship is done and checked: archived",
+                "noop — no goal yet: waiting",
+                "started worker ship: Make the tests green.",
+                "noop — ship asks which branch: the person is to say",
+                "noop — ship has its answer and goes on",
+                "archived goal ship — ship is done and checked: archived",
             ],
         )
         self.asleep()
