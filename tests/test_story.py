@@ -24,7 +24,7 @@ elif has '"id":"ship"'; then
 elif ! has 'The tests are green'; then
   echo '{"move":"noop","journal":"no goal yet: waiting"}'
 else
-  echo '{"move":"start_worker","id":"ship","prompt":"Make the tests green.","verify":"grep -q green reports/ship.md",
+  echo '{"move":"start_worker","id":"ship","prompt":"Make the tests green.","verify":"grep -q green $LOOOP_REPORTS_DIR/ship.md",
     "journal":"started worker ship"}'
 fi
 """
@@ -34,7 +34,7 @@ AGENT = r"""
 grep -q 'Make the tests green' "$1" || exit 9
 "$LOOOP_BIN" claim tests || exit 8
 branch=$("$LOOOP_BIN" ask 'which branch?' --option main --option release) || exit 7
-until grep -q 'goes on' journal.md; do sleep 0.05; done
+until grep -q 'goes on' "$LOOOP_DATA_DIR/journal.md"; do sleep 0.05; done
 echo "the tests are green on $branch" >"$LOOOP_REPORTS_DIR/ship.md"
 "$LOOOP_BIN" unclaim tests
 "$LOOOP_BIN" _cost session ship agent 0.12
