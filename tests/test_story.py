@@ -24,8 +24,8 @@ elif has '"id":"ship"'; then
 elif ! has 'The tests are green'; then
   echo '{"move":"noop","journal":"no goal yet: waiting"}'
 else
-  echo '{"move":"start_worker","id":"ship","prompt":"Make the tests green.","verify":"grep -q green $LOOOP_REPORTS_DIR/ship.md",
-    "journal":"started worker ship"}'
+  echo '{"move":"start_worker","id":"ship","prompt":"Make the tests green.",
+    "verify":"grep -q green $LOOOP_REPORTS_DIR/ship.md","journal":"started worker ship"}'
 fi
 """
 
