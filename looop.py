@@ -2689,6 +2689,7 @@ _SCRATCH = """\
 /prompts/
 /reports/
 /runs/
+/scratch/
 /sessions/
 /snapshots/
 /cost.jsonl*
@@ -3380,13 +3381,34 @@ def grant_of(profile: Profile, *folders: str) -> Grant:
     return Grant(paths, [], [path for path in closed if os.path.lexists(path)], walls)
 
 
-def confined_env(profile: Profile, env: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment of a confined command: no secret, no way out, and scratch for what programs keep."""
-    kept = {name: value for name, value in env.items() if not is_secret(name) and name not in _LEADS_OUT}
+def granted_folders(profile: Profile) -> list[str]:
+    """Return the folders that the config lets a confined shell move write, and reports/."""
+    folders = dig(profile.config(), "gate", "folders") or []
+    home = home_of(profile.env)
+    return [profile.path("reports"), *(home + path[1:] if path[:2] == "~/" else path for path in folders)]
+
+
+def clear_scratch(profile: Profile) -> None:
+    """Remove the temporary files of earlier confined commands; what they keep in caches stays."""
+    import shutil
+
+    shutil.rmtree(profile.path("scratch", "tmp"), ignore_errors=True)
+
+
+def confined_job(profile: Profile, job: Job, grant: Grant) -> Job:
+    """Return a job that runs confined: with no secret in its environment, and scratch for what programs keep.
+
+    A command line is evaluated by a shell that stays: the first process of a namespace heeds no signal that it does not
+    handle, and inherits every orphan.
+    """
+    env = {name: value for name, value in job.env.items() if not is_secret(name) and name not in _LEADS_OUT}
     scratch = profile.path("scratch")
-    for name in ("XDG_CACHE_HOME", "npm_config_cache", "DOTNET_CLI_HOME"):
-        kept[name] = f"{scratch}/cache"
-    return {**kept, "TMPDIR": f"{scratch}/tmp"}
+    env.update(dict.fromkeys(("XDG_CACHE_HOME", "npm_config_cache", "DOTNET_CLI_HOME"), f"{scratch}/cache"))
+    env["TMPDIR"] = f"{scratch}/tmp"
+    argv = job.argv
+    if len(argv) == 3 and argv[1] == "-c":
+        argv = [argv[0], "-c", 'eval "$1"; exit $?', argv[0], argv[2]]
+    return job.replace(argv=argv, env=env, grant=grant, tidy=True)
 
 
 # ======================================================================================================================
@@ -6606,6 +6628,11 @@ class Session(Record):
         return self.state in ALIVE_STATES
 
     @property
+    def by(self) -> str:
+        """Return who wanted it: `Start.by`."""
+        return str(self.meta.get("by") or "person")
+
+    @property
     def verify(self) -> str | None:
         """Return how its check stands, None where there is none."""
         return (self.verdict or "pending") if self.meta.get("verify") else None
@@ -8821,6 +8848,7 @@ class Start(Record):
     verify: str = ""  # a command that tells whether the work is done
     kind: str = ""  # a row of KINDS; "": as `kind_of` says
     again: bool = False  # it goes on with the log of the ended session that had its id
+    by: str = "person"  # who wanted it: "person", "loop" (a move without a yes), "approval"
 
 
 def start_session(profile: Profile, start: Start, pulse: bool = False) -> Session:
@@ -8976,6 +9004,7 @@ def write_meta(profile: Profile, folder: str, order: Order, start: Start) -> Non
         "cols": order.cols,
         "rows": order.rows,
         "kind": order.kind,
+        "by": start.by,
         "runner": start.runner or (None if start.command else profile.runner().name),
         "verify": profile.redacted(start.verify) or None,
         "started_at": utc_text(now),
@@ -10227,7 +10256,7 @@ def revive_session(profile: Profile, session: Session) -> None:
     sizes = (session.status.get(key) or meta.get(key) or usual for key, usual in (("cols", 120), ("rows", 40)))
     cols, rows = clamped_size(*sizes)
     start = Start(name, meta["cmd"], "", meta.get("runner") or "", meta.get("cwd") or "", cols, rows)
-    start_session(profile, start.replace(verify=meta.get("verify") or "", kind=session.kind, again=True))
+    start_session(profile, start.replace(verify=meta.get("verify") or "", kind=session.kind, again=True, by=session.by))
 
 
 def health_of(state: str, code: JSON, flagged: bool, asking: bool, silent: float, *, verify: str | None = None) -> str:
@@ -10341,9 +10370,8 @@ def verify_ended(profile: Profile) -> None:
                 end_process(pid, start_time(pid))
         if "pid" in left:
             said_by_check(profile, session)
-    sessions = [session for session in ended if session.verify == "pending"]
-    jobs = []
-    for session in sessions:
+    jobs, sessions = [], []
+    for session in (session for session in ended if session.verify == "pending"):
         log = f"{session.folder}/verify.log"
         remove_file(log)
         begun = begun_check(session)
@@ -10353,7 +10381,16 @@ def verify_ended(profile: Profile) -> None:
         argv = [shell_path(profile.env), "-c", command]
         key, _, value = check_mark(session).partition("=")
         env = profile.child_env(**{key: value})
-        jobs.append(Job(session.id, argv, env, VERIFY_TIME, "/dev/null", log, log, tidy=True, on_start=begun))
+        job = Job(session.id, argv, env, VERIFY_TIME, "/dev/null", log, log, tidy=True, on_start=begun)
+        if session.by == "loop":
+            folders = [work_folder(profile, session.id), *granted_folders(profile)]
+            try:
+                job = confined_job(profile, job, grant_of(profile, *folders))
+            except Failure as failure:
+                write_verdict(session, "fail", failure.message)
+                continue
+        jobs.append(job)
+        sessions.append(session)
     try:
         ends = run_jobs(jobs)
     except (KeyboardInterrupt, Terminated):  # a person has ended the beat, and the checks with it: undone
@@ -12443,7 +12480,7 @@ def not_the_deciders(command: str, data: str = "") -> str:
 # The data dir: made and seeded on the first beat, checked on every one, and a git repository whose history is the
 # loop's memory: one commit per move.
 
-_SCRATCH_FOLDERS = ("asks", "claims", "playbook.d", "prompts", "reports", "runs", "sessions", "snapshots")
+_SCRATCH_FOLDERS = ("asks", "claims", "playbook.d", "prompts", "reports", "runs", "sessions", "scratch", "snapshots")
 SERVICE_LOG_MAX = 5 * MIB  # bytes, before it becomes service.log.1
 _MEMORY = ("PLAYBOOK.md", "goals", "sensors", "journal.md", ".gitignore")  # what is committed
 
@@ -12711,23 +12748,25 @@ def require_disk(profile: Profile) -> None:
         )
 
 
-def run_command(profile: Profile, run: str, command: str, timeout: float, **where: str) -> Ended:
-    """Run a command line in the data dir under a deadline; `where`: stdin, and its files in the capsule."""
-    shell = shell_path(profile.env)
-    ended = run_job(
-        Job(
-            name=command,
-            argv=[shell, "-c", command],
-            env=profile.child_env(LOOOP_RUN_ID=run),
-            timeout=timeout,
-            stdin=where.get("stdin", "/dev/null"),
-            stdout=profile.path("runs", run, where["stdout"]),
-            stderr=profile.path("runs", run, where["stderr"]),
-            orphans=True,
-            on_start=note_child(profile, run, where["child"]),
-        )
+def run_command(
+    profile: Profile, run: str, command: str, timeout: float, grant: Grant | None = None, **where: str
+) -> Ended:
+    """Run a command line in the data dir under a deadline; `where`: stdin, and its files in the capsule.
+
+    With a grant it runs confined.
+    """
+    job = Job(
+        name=command,
+        argv=[shell_path(profile.env), "-c", command],
+        env=profile.child_env(LOOOP_RUN_ID=run),
+        timeout=timeout,
+        stdin=where.get("stdin", "/dev/null"),
+        stdout=profile.path("runs", run, where["stdout"]),
+        stderr=profile.path("runs", run, where["stderr"]),
+        orphans=True,
+        on_start=note_child(profile, run, where["child"]),
     )
-    return ended
+    return run_job(confined_job(profile, job, grant) if grant else job)
 
 
 def run_runner(profile: Profile, runner: Runner, run: str) -> Ended:
@@ -13001,6 +13040,7 @@ def do_start_worker(scene: Scene) -> Done:
         return to_person(scene, f"its check would be run: {why}")
     require_room(profile, "start_worker", fields["id"])
     start = Start(fields["id"], "", fields["prompt"], fields.get("runner", ""), verify=fields.get("verify", ""))
+    start = start.replace(by="approval" if scene.yes else "loop")
     session = start_session(profile, start)
     if profile.runner(start.runner).mode == "builtin":
         try:
@@ -13074,10 +13114,15 @@ def do_shell(scene: Scene) -> Done:
         return to_person(scene, why)
     timeout, playbook = profile.setting("shell_timeout"), read_bytes(profile.path("PLAYBOOK.md"))
     keep_playbook(profile, scene.run, playbook)
+    grant = None
+    if not scene.yes and profile.setting("gate_shell") != "never":
+        clear_scratch(profile)
+        grant = grant_of(profile, *granted_folders(profile))
     ended = run_command(
-        profile, scene.run, command, timeout, stdout="shell.log", stderr="shell.log", child="shell.json"
+        profile, scene.run, command, timeout, grant, stdout="shell.log", stderr="shell.log", child="shell.json"
     )
     if ended.why == "spawn":
+        forget_walls(profile)
         raise BadMove(f"shell: the command could not be started: {text_of(ended.err)}: nothing was done")
     output = profile.redacted(clean_log(profile, scene.run, "shell.log"))
     how = {
@@ -13090,8 +13135,20 @@ def do_shell(scene: Scene) -> Done:
     return Done(
         (line if words == "exit 0" else f"{line} [{words}]") + (" [it changed the PLAYBOOK: put back]" if put else ""),
         wrote=put,
-        shell={"command": command, "ended": words, "secs": round(ended.secs, 1), "output": output[-4 * KIB :]},
+        shell={
+            "command": command,
+            "ended": f"{words}; {confined_told(profile, grant)}" if grant else words,
+            "secs": round(ended.secs, 1),
+            "output": output[-4 * KIB :],
+        },
     )
+
+
+def confined_told(profile: Profile, grant: Grant) -> str:
+    """Say to a decider what its command could not do, and how to ask for it."""
+    folders = [os.path.relpath(path, profile.data) if path.startswith(profile.data) else path for path in grant.folders]
+    walls = f"it ran confined: no network, no sockets, writes only in {', '.join(folders)}"
+    return f'{walls}; to ask a person for more, send it again with "reversible": false'
 
 
 def keep_playbook(profile: Profile, run: str, playbook: bytes | None) -> None:
