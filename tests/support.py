@@ -392,6 +392,8 @@ class Case(unittest.TestCase):
             self.assertEqual(looop.replay_drift(profile, run), [], run)
         figure("capsules replayed without drift", len(whole))
 
+    gate = {}  # of the config, as `runner` writes it; {"shell": "never"}: shell moves run as they are
+
     def setUp(self):
         if self.git and missing("git"):
             self.skipTest(missing("git"))
@@ -524,7 +526,7 @@ class Case(unittest.TestCase):
     def runner(self, command, mode="typed", unmetered=True, **more):
         """Make a command line the runner of this profile; its calls cost nothing unless they say so."""
         runner = {"mode": mode, "tick": command, "unmetered": unmetered}
-        self.config({"default": "fake", "runners": {"fake": runner}, **more})
+        self.config({"default": "fake", "runners": {"fake": runner}, "gate": self.gate, **more})
 
     def replies(self, reply):
         """Make a runner that answers with a text, or with the JSON of an object, whatever it is asked."""

