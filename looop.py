@@ -2704,6 +2704,7 @@ _SCRATCH = """\
 /.surfaced
 /.bells/
 /.tmux
+/.git-child
 /.*lock
 *.tmp
 """
@@ -12494,6 +12495,7 @@ def prepare(profile: Profile) -> None:
     try:
         if not check_data_dir(profile):
             make_private_dir(profile.data)
+        close_to_others(profile)
         for folder in _SCRATCH_FOLDERS:
             make_private_dir(profile.path(folder))
         keep_scratch_out(profile)
@@ -12516,14 +12518,177 @@ def prepare(profile: Profile) -> None:
         raise Failure(f"data dir: {what}", remedy + other) from None
 
 
-def git(profile: Profile, *args: str, env: Mapping[str, str] | None = None) -> Ended:
-    """Run git in the data dir: no hooks, no signing, no questions, and a deadline."""
-    clean = {key: value for key, value in profile.env.items() if not key.startswith("GIT_")}
-    clean.update(env or {}, GIT_TERMINAL_PROMPT="0", GIT_OPTIONAL_LOCKS="0", LC_ALL="C")
+def close_to_others(profile: Profile) -> None:
+    """Take the rights of others from the data dir and its .git: a clone, or `mkdir`, gives them. Follow no link."""
+    for path in (os.path.realpath(profile.data), profile.path(".git")):
+        s = os.lstat(path) if os.path.lexists(path) else None
+        if s and s.st_mode & 0o170000 == 0o040000 and s.st_mode & 0o077 and s.st_uid == os.geteuid():
+            fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                os.fchmod(fd, s.st_mode & 0o700)
+            finally:
+                os.close(fd)
+            if path != profile.path(".git"):  # nobody else could reach that
+                profile.warn(f"{path}: others could look into it: its mode was {s.st_mode & 0o777:o}, and is 700 now")
+
+
+# What git starts because a config names it, each with a value that starts nothing. A repository's config is written by
+# whoever can write there: a worker, for instance. Names that it makes up are in `made_up_programs`.
+_GIT_DIFF = (  # git's own, since no value stands for that
+    'f() { echo "--- a/$1"; echo "+++ b/$1"; git diff --no-ext-diff --no-textconv --no-index -- "$2" "$5" | '
+    "sed -n '/^@@/,$p'; }; f"
+)
+_GIT_STARTS = (
+    "core.hooksPath=/dev/null",
+    "core.fsmonitor=false",
+    "core.pager=cat",
+    "core.editor=false",
+    "sequence.editor=false",
+    "core.askPass=false",
+    "commit.gpgSign=false",
+    "tag.gpgSign=false",
+    "push.gpgSign=false",
+    "log.showSignature=false",
+    f"diff.external={_GIT_DIFF}",
+    "diff.ignoreSubmodules=all",  # a repository inside this one has a config too
+    "submodule.recurse=false",
+    "gc.autoDetach=false",
+)
+_GIT_PRIVATE = "core.sharedRepository=umask"  # else it would open up what the umask closes
+_GIT_MADE_UP = {  # (section, last word) of a name such as filter.NAME.clean: a value that is harmless
+    ("filter", "clean"): "",
+    ("filter", "smudge"): "",
+    ("filter", "process"): "",
+    ("filter", "required"): "false",
+    ("diff", "textconv"): "cat",
+    ("diff", "command"): _GIT_DIFF,
+    ("merge", "driver"): "false",
+}
+_GIT_ONLINE = ("GIT_SSH", "GIT_ASKPASS", "GIT_SSL", "GIT_HTTP")  # beginnings of variables that a push may need
+_GIT_CHILD = ".git-child"  # names git's process while a commit goes on
+
+
+def made_up_programs(names: Iterable[str]) -> Iterator[str]:
+    """Yield settings that switch off the programs which these names of a git config stand for (pure)."""
+    for name in names:
+        section, _, rest = name.partition(".")
+        middle, _, last = rest.rpartition(".")
+        if (section, last) in _GIT_MADE_UP:
+            yield f"{name}={_GIT_MADE_UP[section, last]}"
+        elif section == "hook" and middle:
+            yield f"hook.{middle}.enabled=false"
+        elif name == "gc.recentobjectshook":  # it has several values, of which none can be taken back
+            yield from ("gc.auto=0", "maintenance.auto=false")
+
+
+def quiet_git(env: Mapping[str, str], settings: Iterable[str] = (), *, online: bool = False) -> dict[str, str]:
+    """Return an environment in which git starts no program that a config names, and asks nothing.
+
+    `settings`: name=value, over any config. Without `online` git reaches nobody; with it, ssh and the helpers for
+    credentials that the config names do run, and a push has to say --receive-pack=git-receive-pack: of that setting the
+    first value counts.
+    """
+    kept = _GIT_ONLINE if online else ()
+    clean = {key: value for key, value in env.items() if not key.startswith("GIT_") or key.startswith(kept)}
+    words = []
+    for setting in (*_GIT_STARTS, *settings):
+        name, _, value = setting.rpartition("=")  # only a name that a config makes up can hold a = of its own
+        pair = (name, value) if "=" in name else (setting,)  # git before 2.31 understands the second form alone
+        words.append("=".join("'" + word.replace("'", "'\\''") + "'" for word in pair))
+    protocols = "file:http:https:ssh" if online else "none"
+    clean.update(GIT_CONFIG_PARAMETERS=" ".join(words), GIT_ALLOW_PROTOCOL=protocols, GIT_NO_LAZY_FETCH="1")
+    clean.update(GIT_TERMINAL_PROMPT="0", GIT_OPTIONAL_LOCKS="0")
+    return clean
+
+
+def memory_folders(profile: Profile) -> list[str]:
+    """Return the folders whose files are committed, and the data dir."""
+    return [profile.data, *(row[0] for name in ("goals", "sensors") for row in os.walk(profile.path(name)))]
+
+
+def inner_repositories(profile: Profile) -> list[str]:
+    """Return pathspecs that leave out repositories in the memory's folders: each has a config of its own."""
+    inner = [folder for folder in memory_folders(profile)[1:] if os.path.lexists(f"{folder}/.git")]
+    if inner:
+        profile.warn(f"git: {inner[0]}: is a repository of its own: what is in it is not committed")
+    return [f":(exclude,literal){os.path.relpath(folder, profile.data)}" for folder in inner]
+
+
+def endless_file(profile: Profile) -> str:
+    """Return a FIFO or a device where git opens a file of the data dir without looking first, "" for none."""
+    files = []
+    for folder in memory_folders(profile):
+        files += [f"{folder}/.gitignore", f"{folder}/.gitattributes"]
+    for folder in (".git", ".git/info", ".git/logs"):
+        if os.path.isdir(profile.path(folder)):
+            files += [profile.path(folder, name) for name in os.listdir(profile.path(folder))]
+    for file in files:
+        try:
+            kind = os.stat(file).st_mode & 0o170000
+        except OSError:
+            continue
+        if kind in (0o010000, 0o020000, 0o060000):
+            return file
+    return ""
+
+
+def git(
+    profile: Profile,
+    *args: str,
+    env: Mapping[str, str] | None = None,
+    on_start: Callable[[int], None] | None = None,
+) -> Ended:
+    """Run git in the data dir: no program that a config names, no questions, no network, and a deadline.
+
+    In a repository of the data dir's own it makes private files only.
+    """
+    endless = endless_file(profile)
+    if endless:
+        return Ended("git", 128, "spawn", b"", f"{endless}: is not a regular file".encode(errors="replace"), 0.0)
+    data, more = os.path.realpath(profile.data), {"LC_ALL": "C", **(env or {})}
     if os.path.lexists(profile.path(".git")):
-        clean["GIT_CEILING_DIRECTORIES"] = os.path.dirname(profile.data)  # a broken .git of ours must not mean theirs
-    quiet = ("-c", "core.hooksPath=/dev/null", "-c", "commit.gpgSign=false", "-c", "gc.autoDetach=false")
-    return run_job(Job("git", [profile.which("git"), *quiet, *args], clean, 60.0, cap=MIB))
+        more["GIT_CEILING_DIRECTORIES"] = os.path.dirname(profile.data)  # a broken .git of ours must not mean theirs
+    command = [profile.which("git"), "-C", profile.data]
+    listing = [*command, "config", "--list", "--name-only", "-z"]
+    listed = run_job(Job("git", listing, {**quiet_git(profile.env), **more}, 60.0, cap=MIB))
+    if listed.code or listed.why != "exit":
+        return listed
+    settings = list(made_up_programs(os.fsdecode(listed.out).split("\0")))
+    own = repository_top(data) in ("", data)
+    quiet = quiet_git(profile.env, [*settings, _GIT_PRIVATE] if own else settings)
+    umask = os.umask(0o077)
+    if not own:
+        os.umask(umask)
+    try:
+        return run_job(Job("git", [*command, *args], {**quiet, **more}, 60.0, cap=MIB, on_start=on_start))
+    finally:
+        os.umask(umask)
+
+
+def commit_step(profile: Profile, *args: str, env: Mapping[str, str] | None = None) -> Ended:
+    """Run git as a part of a commit, its process noted, so that the next beat ends what a killed one left."""
+    note = profile.path(_GIT_CHILD)
+
+    def write_note(pid: int) -> None:
+        try:
+            write_atomic(note, json_line({"pid": pid, "start": start_time(pid)}).encode(), sync=False)
+        except OSError:
+            pass  # it has its deadline as long as this process lives
+
+    try:
+        return git(profile, *args, env=env, on_start=write_note)
+    finally:
+        remove_file(note)
+
+
+def end_left_git(profile: Profile) -> None:
+    """End the git of a beat that was killed. The beat's lock is held."""
+    note = profile.path(_GIT_CHILD)
+    if os.path.isfile(note):
+        left = read_fields(note)
+        if isinstance(left.get("pid"), int) and left.get("start"):
+            end_process(left["pid"], str(left["start"]))
+        remove_file(note)
 
 
 def commit(profile: Profile, message: str) -> None:
@@ -12543,7 +12708,7 @@ def commit(profile: Profile, message: str) -> None:
     except OSError as error:
         profile.warn(f"git: .gitignore: {error.strerror}: this move is journaled, not committed")
         return
-    ended = git(profile, "init", "-q") if not top else None
+    ended = commit_step(profile, "init", "-q") if not top else None
     if ended is None or ended.code == 0:
         ended = commit_memory(profile, message)
     if ended.code:
@@ -12559,8 +12724,9 @@ def commit_memory(profile: Profile, message: str) -> Ended:
         profile.warn("git: journal.md is too long to be committed; it goes on growing: rename it to begin a new one")
     gone = [name for name in _MEMORY if not os.path.lexists(profile.path(name))]
     if gone:
-        git(profile, "rm", "-q", "-r", "--cached", "--ignore-unmatch", "--", *gone)
-    ended = git(profile, "add", "-A", "--", *paths)
+        commit_step(profile, "rm", "-q", "-r", "--cached", "--ignore-unmatch", "--", *gone)
+    without = inner_repositories(profile)
+    ended = commit_step(profile, "add", "-A", "--", *paths, *without)
     if ended.code:
         return ended
     ended = git(profile, "diff", "--cached", "--name-only", "--relative", "-z")
@@ -12569,11 +12735,11 @@ def commit_memory(profile: Profile, message: str) -> Ended:
     if ended.code or not paths:
         return ended
     words = ("-c", "user.useConfigOnly=true", "commit", "-q", "--no-verify", "-m", profile.redacted(message))
-    words = (*words, "--", *paths)
-    ended = git(profile, *words)
+    words = (*words, "--", *paths, *without)
+    ended = commit_step(profile, *words)
     if ended.code and b"user.email" in ended.err:  # the person has no name: looop signs with its own
         author = {f"GIT_{who}_{what}": "looop" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
-        ended = git(profile, *words, env=author)
+        ended = commit_step(profile, *words, env=author)
     return ended
 
 
@@ -14344,6 +14510,7 @@ def beat_lock(profile: Profile, verb: str, wait: float | None) -> Lock:
         raise Busy(f"{verb}: a beat is in progress ({holder})", "wait for it: --wait 5m")
     close_inherited()
     heed_signals()
+    end_left_git(profile)
     return lock
 
 
@@ -19810,7 +19977,7 @@ def check_data(profile: Profile) -> Iterator[Finding]:
     if not os.access(profile.data, os.R_OK | os.W_OK | os.X_OK):
         yield fail(f"{profile.data}: you cannot read and write it", here)
     elif os.stat(profile.data).st_mode & 0o077:
-        yield warn(f"{profile.data}: others can look into it", here)
+        yield warn(f"{profile.data}: others can look into it; the next beat closes it", here)
     else:
         yield from tried_place(profile.data) or [ok(f"{profile.data}, private to you")]
     strange = sorted(name for name in os.listdir(profile.data) if os.lstat(profile.path(name)).st_uid != os.geteuid())
@@ -19934,7 +20101,7 @@ def check_repository(profile: Profile) -> list[Finding]:
         path = f"{folder}/{left[0]}"
         return [warn(f"moves are not committed while {path} is there", f"if no git runs there: rm {quoted(path)}")]
     paths = [name for name in _MEMORY if os.path.lexists(profile.path(name))]
-    ended = git(profile, "-C", data, "add", "-A", "--dry-run", "--", *paths)
+    ended = git(profile, "add", "-A", "--dry-run", "--", *paths, *inner_repositories(profile))
     if ended.code:
         said = one_line(text_of(ended.err or ended.out), 300) or f"exit {ended.code}"
         owner = f"git config --global --add safe.directory {quoted(data)}"
@@ -20503,7 +20670,7 @@ def first_commits(profile: Profile) -> dict[str, float]:
     if not which("git", profile.env) or not repository_top(os.path.realpath(profile.data)):
         return {}
     form = ("--format=%ct", "--diff-filter=A", "--no-renames", "--name-only", "--relative", "-z")
-    ended = git(profile, "-C", profile.data, "log", *form, "--", "goals")
+    ended = git(profile, "log", *form, "--", "goals")
     found: dict[str, float] = {}
     at = 0.0
     for word in text_of(ended.out).split("\0"):
