@@ -2700,6 +2700,7 @@ _SCRATCH = """\
 /state.json
 /pause.json
 /.quiet
+/.sensors
 /.next-interval
 /.surfaced
 /.bells/
@@ -10403,6 +10404,12 @@ def verify_ended(profile: Profile) -> None:
         judge_check(profile, session, end)
 
 
+def checks_wait(profile: Profile) -> bool:
+    """Tell whether the check of a worker is to be run, or was interrupted."""
+    ended = [session for session in list_sessions(profile) if not session.alive and session.verify]
+    return any(s.verify == "pending" or "pid" in read_fields(f"{s.folder}/verify.json") for s in ended)
+
+
 def check_mark(session: Session) -> str:
     """Return a setting of the environment by which the processes of a check are known."""
     return f"LOOOP_CHECK={session.id}@{session.generation}"
@@ -10467,7 +10474,7 @@ class SensorOptions(Record):
 
     interval: float = 0.0  # seconds that a reading is kept
     timeout: float | None = None  # seconds; None: the setting
-    trusted: bool = False
+    asks_trust: bool = False  # it says looop:trust=trusted, which counts in looop's own scripts alone
     plugin: bool = False  # its output is a monitoring plugin's, whatever it looks like
     problems: tuple[str, ...] = ()  # options that mean nothing
 
@@ -10487,7 +10494,7 @@ def sensor_options(head: bytes) -> SensorOptions:
                 if key in ("interval", "timeout"):
                     found[key] = parse_duration(value)
                 elif key == "trust" and value in ("trusted", "untrusted"):
-                    found["trusted"] = value == "trusted"
+                    found["asks_trust"] = value == "trusted"
                 elif key == "format" and value in ("json", "plugin"):
                     found["plugin"] = value == "plugin"
                 else:
@@ -10652,6 +10659,201 @@ def signal_digest(reading: JSON) -> str:
 _INDEX = "snapshots/index"
 
 
+# --- origins: who wrote a sensor, and whether the person trusts its readings
+#
+# .sensors holds a row for every script: its digest, its writer, the person's trust. A script that differs from its row
+# when looop looks is the person's, unless the guard is up: then a move runs, or was running when looop died, and the
+# script is refused by name. The guard goes up before a program of a move starts and down after it has ended, so a
+# crash in between leaves it up, and the next look judges as the end of the move would have.
+
+_ORIGINS = ".sensors"
+_ORIGINS_HEAD = {False: "looop-sensors 1", True: "looop-sensors 1 guarded"}
+WRITERS = {  # who wrote a script: as `sensor list` says it
+    "person": "you",
+    "gallery": "looop",
+    "approval": "the loop, with your yes",
+    "loop": "the loop",
+    "move": "a move",  # it appeared or changed while one ran
+    "unknown": "unknown",  # .sensors was damaged
+}
+CONFINED_WRITERS = ("loop", "unknown")
+
+
+def origin_told(by: str) -> str:
+    """Say who wrote a script, and what follows from it (pure)."""
+    return f"written by {WRITERS[by]}" + (", runs confined" if by in CONFINED_WRITERS else "")
+
+
+class Origin(Record):
+    """What looop knows of a sensor's script."""
+
+    by: str  # a key of WRITERS
+    trusted: bool  # the person trusts its readings
+    digest: str
+    stamp: str = ""  # signature of the file that had this digest; "": the file was too young to go by it
+
+
+NOT_KNOWN = Origin("unknown", False, "?")
+
+
+class Origins(Record):
+    """What .sensors says of every script."""
+
+    known: dict[str, Origin]
+    guarded: bool = False
+    sound: bool = True  # False: the file is damaged, so nothing is known of any script
+
+
+def read_origins(profile: Profile) -> Origins:
+    """Return what .sensors says; of a damaged file nothing counts."""
+    damaged = Origins({}, sound=False)
+    try:
+        raw = read_bytes(profile.path(_ORIGINS))
+    except OSError:
+        return damaged
+    if raw is None:
+        return Origins({})
+    head, *rows = text_of(raw).split("\n")
+    known = {}
+    try:
+        for row in rows[:-2]:
+            by, trusted, digest, stamp, name = row.split("\t")
+            known[name] = Origin(by, {"0": False, "1": True}[trusted], digest, stamp)
+    except (ValueError, KeyError):
+        return damaged
+    whole = head in _ORIGINS_HEAD.values() and rows[-2:] == ["end", ""]
+    if not whole or any(origin.by not in WRITERS or not origin.digest for origin in known.values()):
+        return damaged
+    return Origins(known, head == _ORIGINS_HEAD[True])
+
+
+def write_origins(profile: Profile, origins: Origins) -> None:
+    """Write .sensors; its lock is held."""
+    rows = [f"{o.by}\t{int(o.trusted)}\t{o.digest}\t{o.stamp}\t{name}" for name, o in origins.known.items()]
+    write_atomic(profile.path(_ORIGINS), "\n".join([_ORIGINS_HEAD[origins.guarded], *rows, "end", ""]).encode())
+
+
+def origins_lock(profile: Profile) -> Lock:
+    """Take the lock under which .sensors is read and written anew."""
+    return brief_lock(profile.path(".sensors.lock"))
+
+
+def script_digest(path: str, stamp: str) -> str:
+    """Return the digest of a script, of its signature where looop may run it and not read it."""
+    try:
+        return digest_of(read_bytes(path) or b"")
+    except OSError:
+        return digest_of(stamp.encode())
+
+
+def look_at_sensors(profile: Profile) -> Origins:
+    """Return whose every script is now; nothing is written. What must not be run anyway keeps the row that it has."""
+    before, known, young = read_origins(profile), {}, (time.time() - RACY_SECONDS) * 1e9
+    for name, path in sensor_files(profile).items():
+        row, stamp = before.known.get(name), signature(path)
+        fields = stamp.split(":")
+        if row and (refusal(path) or (row.stamp == stamp and not before.guarded)):
+            known[name] = row
+        if name in known or refusal(path):
+            continue
+        digest = script_digest(path, stamp)
+        if row is None or row.digest != digest:
+            row = Origin(new_writer(before, digest), False, digest)
+            row = row.replace(trusted=row.by == "gallery")
+        settled = len(fields) > 4 and max(int(fields[2]), int(fields[3])) < young
+        known[name] = row.replace(stamp=stamp if settled else "")
+    return before.replace(known=known)
+
+
+def new_writer(before: Origins, digest: str) -> str:
+    """Return who wrote a script that is not the one in its row."""
+    if digest == digest_of(SEEDS["sensors/today.sh"].encode()):
+        return "gallery"
+    if not before.sound:
+        return "unknown"
+    return "move" if before.guarded else "person"
+
+
+def keep_origins(profile: Profile, guard: bool | None = None) -> Origins:
+    """Look at the sensors, and write down whose they are; with `guard`, put the guard up or take it down."""
+    now = look_at_sensors(profile)
+    if guard is None and now.sound and now == read_origins(profile):
+        return now
+    with origins_lock(profile):
+        before, now = read_origins(profile), look_at_sensors(profile)
+        now = now if guard is None else now.replace(guarded=guard)
+        for name, row in now.known.items():
+            last = before.known.get(name)
+            if row.by == "move" and row != (last and last.replace(stamp=row.stamp)):
+                profile.warn(f"sensor {shown_name(name)}: {_APPEARED}: {trust_step(name)}")
+            elif last and last.trusted and not row.trusted:
+                what = "was changed, so its readings count as untrusted"
+                profile.warn(f"sensor {shown_name(name)}: {what}: {trust_step(name)}")
+        if not before.sound:
+            profile.warn("who wrote the sensors is not known any more: .sensors was damaged: `looop sensor list`")
+        if now != before:
+            write_origins(profile, now.replace(sound=True))
+    return now
+
+
+def note_origin(profile: Profile, name: str, body: bytes, by: str, trusted: bool = False) -> None:
+    """Write down who writes a script, before it is written: no crash may make it somebody else's."""
+    with origins_lock(profile):
+        before = look_at_sensors(profile)
+        known = {**before.known, name: Origin(by, trusted, digest_of(body))}
+        write_origins(profile, before.replace(known=known, sound=True))
+
+
+class SensorGuard:
+    """Hold the guard up while a program of a move runs: a script that appears or changes meanwhile is refused."""
+
+    __slots__ = ("profile",)
+
+    def __init__(self, profile: Profile) -> None:
+        self.profile = profile
+
+    def __enter__(self) -> Self:
+        """Put the guard up. Raise Failure when that cannot be written down: then nothing may run."""
+        try:
+            keep_origins(self.profile, guard=True)
+        except OSError as error:
+            raise Failure(f"{error.filename or _ORIGINS}: {error.strerror}", remedy_for(error)) from None
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Judge what has changed, and take the guard down."""
+        release_guard(self.profile)
+
+
+def release_guard(profile: Profile) -> None:
+    """Judge what has changed behind the guard, and take it down; it stays up when that cannot be written down."""
+    try:
+        if read_origins(profile).guarded:
+            keep_origins(profile, guard=False)
+    except (OSError, Failure) as error:
+        profile.warn(f"{_ORIGINS}: {error}: a sensor that you change now may be refused")
+
+
+_APPEARED = "appeared during a move"
+
+
+def trust_step(name: str) -> str:
+    """Return the command that trusts a sensor."""
+    return f"looop sensor trust {name if valid_id(name) else quoted(shown_name(name))}"
+
+
+def held_back(profile: Profile, name: str, origin: Origin) -> str:
+    """Say why a script must not be run for who wrote it, "" when it may."""
+    if origin.by == "move":
+        return f"refused: {_APPEARED}: {trust_step(name)}"
+    if origin.by in CONFINED_WRITERS and not walls_of(profile).confines:
+        return f"refused: {WRITERS[origin.by]} wrote it, and nothing confines it on this machine: {trust_step(name)}"
+    return ""
+
+
+# --- readings
+
+
 def sensor_files(profile: Profile) -> dict[str, str]:
     """Return the path of every sensor by name, in order. Raise Failure when the folder cannot be read."""
     folder = profile.path("sensors")
@@ -10694,12 +10896,10 @@ def read_index(profile: Profile) -> dict[str, Reading]:
     readings = {}
     for line in text_of(raw or b"").split("\n")[:-1]:
         try:
-            name, status, digest, secs, at, streak, trusted, stamp = line.split("\t")
+            name, status, digest, secs, at, streak, stamp = line.split("\t")
             if status not in READING_STATUSES or amount(float(secs)) is None or moment(float(at)) is None:
                 raise ValueError("not what is written here")
-            readings[name] = Reading(
-                name, status, b"", digest, float(secs), float(at), int(streak), trusted == "1", stamp
-            )
+            readings[name] = Reading(name, status, b"", digest, float(secs), float(at), int(streak), stamp=stamp)
         except ValueError:
             return {}
     return readings
@@ -10708,9 +10908,7 @@ def read_index(profile: Profile) -> dict[str, Reading]:
 def write_index(profile: Profile, readings: Mapping[str, Reading]) -> None:
     """Remember the readings of this beat for the next one."""
     lines = [
-        "\t".join(
-            (r.name, r.status, r.digest, f"{r.secs:.3f}", f"{r.at:.3f}", str(r.streak), str(int(r.trusted)), r.stamp)
-        )
+        "\t".join((r.name, r.status, r.digest, f"{r.secs:.3f}", f"{r.at:.3f}", str(r.streak), r.stamp))
         for r in readings.values()
     ]
     write_atomic(profile.path(_INDEX), "".join(line + "\n" for line in lines).encode(), sync=False)
@@ -10751,29 +10949,28 @@ def sense(profile: Profile, only: Sequence[str] = ()) -> dict[str, Reading]:
     options: dict[str, SensorOptions] = {}
     env: dict[str, str] = {}
     paths = sensor_files(profile)
+    origins = look_at_sensors(profile).known
     for name, path in paths.items():
         if only and name not in only:
             continue
         reason, stamp = refusal(path), signature(path)
         options[name] = sensor_options(read_head(path))
-        last = before.get(name)
+        last, origin = before.get(name), origins.get(name, NOT_KNOWN)
+        if reason.startswith("refused") and not (last and last.status == "refused"):
+            profile.warn(f"sensor {shown_name(name)}: {reason}: chmod u+x,go-w {quoted(path)}, and own it")
+        reason = reason or held_back(profile, name, origin)
         if reason:
-            if reason.startswith("refused") and not (last and last.status == "refused"):
-                profile.warn(f"sensor {shown_name(name)}: {reason}: chmod u+x,go-w {quoted(path)}, and own it")
-            ended = Ended(name, 0, "exit", b"", b"", 0.0)
-            reading = {"signal": {"error": reason}, "detail": {"path": path}}
-            status = "refused" if reason.startswith("refused") else "error"
-            readings[name] = judged(ended, status, reading, last).replace(at=now, stamp=stamp)
+            readings[name] = refused_reading(name, path, reason, last).replace(at=now, stamp=stamp)
             continue
         if not only and last and last.stamp == stamp and 0 <= now - last.at < options[name].interval:
             text = snapshot(profile, name)
             if text[:1] == b"{" and text[-1:] == b"}":  # else it is gone, or was damaged: the sensor runs again
-                readings[name] = last.replace(status="kept", text=text)
+                readings[name] = last.replace(status="kept", text=text, trusted=origin.trusted)
                 continue
         env = env or profile.child_env()
         asked = options[name].timeout
         timeouts[name] = profile.setting("sensor_timeout") if asked is None else asked
-        jobs.append(Job(name, [path], env, timeouts[name], cap=cap, tidy=True))
+        jobs.append(sensor_job(profile, origin, Job(name, [path], env, timeouts[name], cap=cap, tidy=True)))
         readings[name] = Reading(name, "ok", b"", "", 0.0, now, stamp=stamp)  # its place, in order
     ends = run_jobs(jobs, profile.setting("sensor_jobs")) if jobs else []
     for raw in ends:
@@ -10792,8 +10989,20 @@ def sense(profile: Profile, only: Sequence[str] = ()) -> dict[str, Reading]:
             clean = redacted(reading, profile.secrets, keys=True)  # JSON has more than one way to write a letter
             ended = ended if clean == reading else ended.replace(out=canonical(clean).encode())
             fresh = judged(ended, status, clean, last)
-        readings[name] = fresh.replace(at=now, stamp=readings[name].stamp, trusted=options[name].trusted)
+        readings[name] = fresh.replace(at=now, stamp=readings[name].stamp, trusted=origins[name].trusted)
     return readings
+
+
+def sensor_job(profile: Profile, origin: Origin, job: Job) -> Job:
+    """Return the job of a sensor, confined where the person has not trusted who wrote it."""
+    return confined_job(profile, job, grant_of(profile)) if origin.by in CONFINED_WRITERS else job
+
+
+def refused_reading(name: str, path: str, reason: str, last: Reading | None) -> Reading:
+    """Make the reading of a sensor that must not be run."""
+    reading = {"signal": {"error": reason}, "detail": {"path": path}}
+    status = "refused" if reason.startswith("refused") else "error"
+    return judged(Ended(name, 0, "exit", b"", b"", 0.0), status, reading, last)
 
 
 def cleaned_end(profile: Profile, ended: Ended) -> Ended:
@@ -13284,9 +13493,10 @@ def do_shell(scene: Scene) -> Done:
     if not scene.yes and profile.setting("gate_shell") != "never":
         clear_scratch(profile)
         grant = grant_of(profile, *granted_folders(profile))
-    ended = run_command(
-        profile, scene.run, command, timeout, grant, stdout="shell.log", stderr="shell.log", child="shell.json"
-    )
+    with SensorGuard(profile):
+        ended = run_command(
+            profile, scene.run, command, timeout, grant, stdout="shell.log", stderr="shell.log", child="shell.json"
+        )
     if ended.why == "spawn":
         forget_walls(profile)
         raise BadMove(f"shell: the command could not be started: {text_of(ended.err)}: nothing was done")
@@ -13407,7 +13617,9 @@ def do_write_sensor(scene: Scene) -> Done:
         raise BadMove(f"sensor {name} was edited during the decision: nothing was written over it")
     require_writable(snapshot_path(scene.profile, name))
     remove_file(snapshot_path(scene.profile, name))  # first: once the script is there, nothing may fail any more
-    write_atomic(link_end(path), ended_line(scene.move.fields["body"]), mode=0o700)
+    body = ended_line(scene.move.fields["body"])
+    note_origin(scene.profile, name, body, "approval" if scene.yes else "loop")
+    write_atomic(link_end(path), body, mode=0o700)
     return Done(f"wrote sensor {name}", wrote={f"sensor:{name}": None})
 
 
@@ -13481,7 +13693,7 @@ def perform(scene: Scene) -> Done:
 
 def gate_verdict(profile: Profile, command: str) -> dict[str, JSON]:
     """Say what the gate does with a shell move of a command, in the shape of `gate --json`. Nothing is run."""
-    untrusted = any(not reading.trusted for reading in read_index(profile).values())
+    untrusted = any(not origin.trusted for origin in look_at_sensors(profile).known.values())
     move = Move("shell", {"command": command, "reversible": True})
     why = needs_yes(move, profile.setting("gate_shell"), untrusted)
     return {"verdict": "proposed" if why else "runs", "reason": why or None}
@@ -13683,6 +13895,7 @@ def settle(profile: Profile, state: dict[str, JSON], counted: bool = True) -> di
     archive_asks(profile, state["read"])
     if state["open"]:
         return settle_open(profile, state, counted)
+    release_guard(profile)
     last = state["last"]
     kept = last and os.path.isdir(profile.path("runs", last["run"]))
     if kept and read_capsule(profile, last["run"], "result.json") is None:
@@ -13714,6 +13927,7 @@ def settle_open(profile: Profile, state: dict[str, JSON], counted: bool) -> dict
     run = state["open"]
     wake = read_object(profile, run, "wake.json")
     end_orphan(profile, run)
+    release_guard(profile)  # not before what still ran is ended
     pay_late(profile, run, wake)
     if os.path.isdir(profile.path("runs", run)):
         put_back(profile, run, World({}, "", ("absent", ""), {}, {}, [], read_asks(profile), {}))
@@ -14010,6 +14224,7 @@ class Beat:
         emit(profile, "tick_start", pid=os.getpid())
         reap_sessions(profile, time.time())
         reap_claims(profile, time.time())
+        known = not keep_origins(profile).guarded and known  # else a beat died in the middle of its move
         readings = sense(profile)
         keep_readings(profile, readings)
         self.tell_sensed(readings)
@@ -14018,7 +14233,9 @@ class Beat:
         if quiet:
             return self.unchanged(*quiet)
         self.state = settle(profile, read_state(profile))
-        verify_ended(profile)
+        if checks_wait(profile):
+            with SensorGuard(profile):
+                verify_ended(profile)
         self.world = observe(profile, readings)
         self.find_goal()
         self.reason, held = self.judge(now)
@@ -14220,7 +14437,8 @@ class Beat:
         write_capsule(profile, self.run, "intent.json", {"run": self.run, "at": utc_text(time.time()), "move": move})
         proposed: dict[str, Item | None] = {}
         try:
-            cost, reply = self.call(runner)
+            with SensorGuard(profile):
+                cost, reply = self.call(runner)
         finally:
             journal.mend()
             proposed = put_back(profile, self.run, self.world)
@@ -15007,6 +15225,20 @@ def open_ask(ask: Mapping[str, JSON], sessions: Sequence[Session]) -> dict[str, 
     return {"n": ask["n"], "kind": ask["kind"], "session": ask["session"], "alive": alive}
 
 
+def sensor_notes(profile: Profile) -> list[str]:
+    """Say which sensors fail, are refused, or run confined, each with the next step."""
+    notes = []
+    for name, reading in read_index(profile).items():
+        if reading.status in ("error", "refused"):
+            error = f"sensor {shown_name(name)}: {error_told(profile, name)}"
+            step = f"`looop sensor test {name if valid_id(name) else quoted(shown_name(name))}`"
+            notes.append(error if trust_step(name) in error else with_step(error, step))
+    for name, origin in look_at_sensors(profile).known.items():
+        if origin.by in CONFINED_WRITERS:
+            notes.append(with_step(f"sensor {shown_name(name)}: {origin_told(origin.by)}", f"`{trust_step(name)}`"))
+    return notes
+
+
 def status_of(profile: Profile, now: float) -> dict[str, JSON]:
     """Gather what `status --json` shows. Reads only."""
     present = check_data_dir(profile)
@@ -15037,10 +15269,7 @@ def status_of(profile: Profile, now: float) -> dict[str, JSON]:
         notes.insert(0, f"the pulse died ({with_local_times(crashed, now)}): nothing is watched: `looop up`")
     if profile.setting("gate_shell") == "never":
         notes.append("gate.shell is never: shell moves run without a person's yes")
-    for name, reading in read_index(profile).items() if present else ():
-        if reading.status in ("error", "refused"):
-            step = f"`looop sensor test {name if valid_id(name) else quoted(shown_name(name))}`"
-            notes.append(with_step(f"sensor {shown_name(name)}: {error_told(profile, name)}", step))
+    notes += sensor_notes(profile) if present else []
     return {
         "pulse": {
             "running": bool(pid),
@@ -15215,10 +15444,10 @@ def ask_lines(profile: Profile, asks: Sequence[Mapping[str, JSON]], now: float, 
 
 def sensor_rows(profile: Profile) -> list[dict[str, JSON]]:
     """Gather what `sensor list --json` shows: the last reading of every sensor there is."""
-    known = read_index(profile)
+    known, origins = read_index(profile), look_at_sensors(profile).known
     rows = []
     for name in sensor_files(profile):
-        reading = known.get(name)
+        reading, origin = known.get(name), origins.get(name)
         text = snapshot(profile, name) if reading else b""
         rows.append(
             {
@@ -15229,6 +15458,9 @@ def sensor_rows(profile: Profile) -> list[dict[str, JSON]]:
                 "secs": reading.secs if reading else None,
                 "at": utc_text(reading.at) if reading else None,
                 "flapping": bool(reading and reading.streak >= FLAPPING_BEATS),
+                "writer": origin.by if origin else None,
+                "trusted": bool(origin and origin.trusted),
+                "confined": bool(origin and origin.by in CONFINED_WRITERS),
             }
         )
     return rows
@@ -15245,16 +15477,16 @@ _STATUS_GLYPHS = {
 
 def sensor_table(profile: Profile, rows: Sequence[Mapping[str, JSON]], now: float, paint: Paint) -> list[str]:
     """Lay sensors out as a table; an error is shown with the end of what the sensor wrote to stderr."""
-    table = [[paint("dim", head) for head in ("", "SENSOR", "AGE", "STATUS", "BYTES", "SIGNAL")]]
+    table = [[paint("dim", head) for head in ("", "SENSOR", "WRITER", "TRUST", "AGE", "STATUS", "BYTES", "SIGNAL")]]
     for row in rows:
         glyph, colour = _STATUS_GLYPHS[row["status"]]
         age = duration_text(now - parse_utc(row["at"])) if row["at"] else "not in a beat yet"
         signal = "" if row["signal"] is None else told_value(row["signal"], 72)
         signal = one_line(error_told(profile, row["name"]), 72) if row["status"] == "error" else signal
         status = paint("note", "flapping") if row["flapping"] and row["status"] == "ok" else row["status"] or ""
-        table.append(
-            [paint(colour, glyph), shown_name(row["name"]), age, status, str(row["bytes"]) if row["at"] else "", signal]
-        )
+        whose = [row["writer"] or "", "trusted" if row["trusted"] else "confined" if row["confined"] else "untrusted"]
+        size = str(row["bytes"]) if row["at"] else ""
+        table.append([paint(colour, glyph), shown_name(row["name"]), *whose, age, status, size, signal])
     return aligned(table, width=paint.columns)
 
 
@@ -17892,7 +18124,8 @@ def cmd_sensor_add(profile: Profile, args: dict[str, JSON]) -> int:
         raise sensor_is_there(name)
     row, value = tried_aside(profile, name, script)
     kept = row["status"] == "ok" or bool(args["keep"])
-    path = write_new_sensor(profile, name, script) if kept else None
+    by = "gallery" if profile.by_person else "loop"
+    path = write_new_sensor(profile, name, script, by) if kept else None
     if args["json"]:
         say_json(compact({**row, "path": path}))
     else:
@@ -17910,12 +18143,33 @@ def cmd_sensor_edit(profile: Profile, args: dict[str, JSON]) -> int:
     """Open a sensor in the person's editor, and run it once afterwards."""
     name = known_sensor(profile, args["name"])
     path = sensor_files(profile)[name]
+    trusted = look_at_sensors(profile).known.get(name, NOT_KNOWN).trusted
     edit_file(profile, path, "sensor edit")
+    note_origin(profile, name, read_bytes(path) or b"", "person", trusted)
     row, value = tried_sensor(profile, known_sensor(profile, name))
     show_tried(profile, row, value)
     if row["status"] != "ok":
         complain(f"sensor {name}: its reading is an error; edit it again: looop sensor edit {name}")
         return EXIT_FAILED
+    return 0
+
+
+def cmd_sensor_trust(profile: Profile, args: dict[str, JSON]) -> int:
+    """Trust a sensor: its script runs as the person's own, and its readings are no stranger's words."""
+    name = known_sensor(profile, args["name"])
+    path = sensor_files(profile)[name]
+    refused = refusal(path)
+    if refused:
+        raise Failure(f"sensor trust: {shown_name(name)}: {refused}", f"chmod u+x,go-w {quoted(path)}, and own it")
+    body, row = read_bytes(path) or b"", look_at_sensors(profile).known.get(name, NOT_KNOWN)
+    accept = not args["no"]
+    by = row.by if row.by in ("gallery", "approval") or not accept else "person"
+    trusted = accept and not args["script"]
+    note_origin(profile, name, body, by, trusted)
+    if by != row.by:
+        remove_file(snapshot_path(profile, name))  # it may be kept for its interval, and was taken otherwise
+    runs = held_back(profile, name, row.replace(by=by)) or origin_told(by)
+    say(f"sensor {shown_name(name)}: {runs}; its readings are {'trusted' if trusted else 'untrusted'}")
     return 0
 
 
@@ -18019,10 +18273,15 @@ def gallery_script(kind: str, values: Mapping[str, str | list[str]]) -> bytes:
     return GALLERY[kind].script.replace("{{parameters}}\n", "".join(lines), 1).encode("utf-8", "surrogateescape")
 
 
-def write_new_sensor(profile: Profile, name: str, script: bytes) -> str:
-    """Write a sensor that is not there yet; return its path. Raise Failure when there is one of that name."""
+def write_new_sensor(profile: Profile, name: str, script: bytes, by: str) -> str:
+    """Write a sensor of the gallery that is not there yet; return its path. Raise Failure when that name is taken.
+
+    `by`: "gallery" for a person. Then looop trusts what its own script says that it trusts: it prints nobody's words.
+    """
     path = profile.path("sensors", f"{name}.sh")
     make_private_dir(profile.path("sensors"))
+    if not os.path.lexists(path):
+        note_origin(profile, name, script, by, trusted=by == "gallery" and sensor_options(script).asks_trust)
     if not publish(path, script, mode=0o700):
         raise sensor_is_there(name)
     return path
@@ -18482,7 +18741,7 @@ def put_new(profile: Profile, path: str, data: bytes) -> None:
         return
     folder, name = path.split("/")
     if folder == "sensors":
-        write_new_sensor(profile, name[: -len(".sh")], data)
+        write_new_sensor(profile, name[: -len(".sh")], data, "gallery")
     else:
         publish(profile.path(path), data)
 
@@ -20222,7 +20481,7 @@ def sensor_needs(path: str) -> tuple[set[str], set[str]]:
 def check_sensors(profile: Profile) -> Iterator[Finding]:
     """Look at every sensor: whether it may run, what it said last, what it needs."""
     files = sensor_files(profile)
-    last = read_index(profile)
+    last, origins = read_index(profile), look_at_sensors(profile).known
     bad = 0
     env = profile.child_env()
     if not profile.which("bash"):
@@ -20241,6 +20500,16 @@ def check_sensors(profile: Profile) -> Iterator[Finding]:
             bad += 1
             yield fail(f"{name}: needs {needs}, which is not installed", how_to_install(profile, needs))
             continue
+        origin = origins.get(name, NOT_KNOWN)
+        held = held_back(profile, name, origin)
+        if held:
+            bad += 1
+            yield fail(f"{name}: {held.partition(f': {trust_step(name)}')[0]}", trust_step(name))
+            continue
+        if origin.by in CONFINED_WRITERS:
+            yield warn(f"{name}: {origin_told(origin.by)}: no network, nothing to write", trust_step(name))
+        elif sensor_options(read_head(path)).asks_trust and not origin.trusted:
+            yield warn(f"{name}: says looop:trust=trusted, which only you can say", trust_step(name))
         missing = sorted(tool for tool in sensor_needs(path)[0] if not profile.which(tool))
         if missing:
             bad += 1
@@ -21239,6 +21508,25 @@ LOOP_VERBS: tuple[Verb, ...] = (
         args=(Argument("name", "the sensor's file name without .sh", kind="sensor"),),
         examples=(("looop sensor edit ci", "edit sensors/ci.sh"), ("EDITOR=nano looop sensor edit ci", "with nano")),
         exits="0 it gives a reading; 1 it does not, or there is no such sensor; 2 usage, or stdin is not a terminal",
+        person=always,
+    ),
+    Verb(
+        "sensor trust",
+        cmd_sensor_trust,
+        "Setting up",
+        "let a sensor run as yours, and trust its readings",
+        args=(Argument("name", "the sensor's file name without .sh", kind="sensor"),),
+        options=(
+            Option("--script", "trust the script alone: its readings stay other people's words"),
+            Option("--no", "trust its readings no more; who wrote the script stays as it is"),
+        ),
+        more="Counts for the script as it is now; `looop sensor list` shows who wrote each. A sensor that the loop "
+        "wrote runs confined until then, and one that appeared during a move does not run. Untrusted readings taint a "
+        "beat: see gate.worker and gate.shell in `looop config show`.",
+        examples=(
+            ("looop sensor trust ci", "run sensors/ci.sh as your own, and trust what it says"),
+            ("looop sensor trust github-prs --no", "its titles are strangers' words"),
+        ),
         person=always,
     ),
     Verb(
@@ -23498,8 +23786,9 @@ The moves:
 {{moves}}
 
 A sensor prints {"signal": …, "detail": …}. Its first comment block may say `# looop:interval=15m` (keep a reading that
-long), `# looop:timeout=20s` and `# looop:trust=trusted`. Monitoring plugins work as they are: exit 0 to 3 is the
-signal, their text is detail. `looop sensor test NAME` shows what the decider would see, and how it was understood.
+long) and `# looop:timeout=20s`. Monitoring plugins work as they are: exit 0 to 3 is the signal, their text is detail.
+`looop sensor test NAME` shows what the decider would see, and how it was understood. `looop sensor trust NAME` says
+that its readings hold no stranger's words, and lets a script of the loop run as yours; a file cannot say so itself.
 
 Who beats: `looop tick`, which is what cron calls; the pulse (`looop up`), every `interval`, and at once when you
 answer, a worker's state or flag changes, or PLAYBOOK, a goal or the config is edited; or the machine's scheduler

@@ -60,6 +60,7 @@ _looop_takes() { # what these words take; fails where there is no such verb
     'sensor test') options=(--json -h,--help) arguments=(@sensor) ;;
     'sensor add') options=(--name= --keep --json -h,--help) arguments=(%gallery @file ...) ;;
     'sensor edit') options=(-h,--help) arguments=(@sensor) ;;
+    'sensor trust') options=(--script --no -h,--help) arguments=(@sensor) ;;
     'sensor remove') options=(-h,--help) arguments=(@sensor) ;;
     setup) options=(-h,--help) ;;
     init) options=(-h,--help) arguments=('auto|@runner') ;;
@@ -94,7 +95,7 @@ _looop_list() {
     gallery) list=(today git github-prs github-issues github-ci linear grafana http disk nagios) ;;
     goal-action) list=(add edit done show) ;;
     cost-action) list=(add) ;;
-    sensor-action) list=(list show test add edit remove) ;;
+    sensor-action) list=(list show test add edit trust remove) ;;
     config-action) list=(path show check bash zsh fish) ;;
     service-action) list=(install uninstall status print) ;;
   esac

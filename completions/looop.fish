@@ -155,6 +155,9 @@ function __looop_takes --no-scope-shadowing # what these words take; fails where
         case 'sensor edit'
             set options '-h,--help'\t'show what there is to know of it'
             set arguments '@sensor'
+        case 'sensor trust'
+            set options '--script'\t'trust the script alone: its readings stay other people\'s words' '--no'\t'trust its readings no more; who wrote the script stays as it is' '-h,--help'\t'show what there is to know of it'
+            set arguments '@sensor'
         case 'sensor remove'
             set options '-h,--help'\t'show what there is to know of it'
             set arguments '@sensor'
@@ -267,7 +270,7 @@ function __looop_list
                 'status' 'show the last beat, workers, asks and spend' \
                 'doctor' 'check what a beat needs, here and under a scheduler' \
                 'cost' 'show spend and estimated savings' \
-                'sensor' 'list, show, test, add, edit, remove' \
+                'sensor' 'list, show, test, add, edit, trust, remove' \
                 'setup' 'answer a few questions: from them come your PLAYBOOK, goals and sensors' \
                 'init' 'choose the runner, write the config, make the profile' \
                 'config' 'path, show, check, bash, zsh, fish' \
@@ -306,6 +309,7 @@ function __looop_list
                 'test' 'run a sensor now and show what the decider would see' \
                 'add' 'try a sensor of the gallery and add it, or list them' \
                 'edit' 'open a sensor in your editor, then run it once' \
+                'trust' 'let a sensor run as yours, and trust its readings' \
                 'remove' 'remove a sensor; git keeps its script'
         case 'config-action'
             printf '%s\t%s\n' \

@@ -29,7 +29,7 @@ class Usage(Case):
         self.refuse(["completion", "bash"], "did you mean config bash?")
         self.refuse(["completions", "zsh"], "did you mean config zsh?")
         self.refuse(["answer", "3", "-5", "degrees"], "words that begin with - stand after --: looop answer … -- -5")
-        self.refuse(["sensor"], "sensor: which one? list, show, test, add, edit, remove")
+        self.refuse(["sensor"], "sensor: which one? list, show, test, add, edit, trust, remove")
         self.refuse(["sensor", "lits"], "sensor")
         self.refuse(["tick", "--wiat", "5"], "did you mean --wait?")
         self.refuse(["tick", "--wait"], "--wait needs a value")
@@ -262,7 +262,9 @@ class Status(Case):
         self.profile(sensors={"a": "echo '{}'"})
         self.tick()
         row = json.loads(self.looop("sensor", "list", "--json"))[0]
-        self.assertEqual(set(row), {"name", "status", "signal", "bytes", "secs", "at", "flapping"})
+        self.assertEqual(
+            set(row), {"name", "status", "signal", "bytes", "secs", "at", "flapping", "writer", "trusted", "confined"}
+        )
         row = json.loads(self.looop("sensor", "test", "a", "--json"))
         self.assertLessEqual({"name", "status", "signal", "bytes", "secs", "at", "flapping", "detail"}, set(row))
 

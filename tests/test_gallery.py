@@ -298,7 +298,7 @@ class Adding(Gallery):
         self.assertEqual(row["detail"]["text"], hostile.replace("\n", " "))
         for name in ("g", "d", "n"):
             with open(self.path("sensors", f"{name}.sh"), "rb") as file:
-                self.assertEqual(looop.sensor_options(file.read()).trusted, name == "d")
+                self.assertEqual(looop.sensor_options(file.read()).asks_trust, name == "d")
         self.assertEqual(glob.glob(f"{self.home}/**/pwned", recursive=True), [])
 
     def test_scripts_are_plain_sh_and_say_how_they_run(self):
@@ -315,7 +315,7 @@ class Adding(Gallery):
             self.assertNotIn(b"{{", script)
             options = looop.sensor_options(script)
             self.assertEqual(options.problems, ())
-            self.assertEqual(options.trusted, kind in ("today", "disk"))
+            self.assertEqual(options.asks_trust, kind in ("today", "disk"))
             self.assertLessEqual(options.timeout or 99, 40)
             for shell in shells:
                 subprocess.run([*shell, "-n"], input=script, check=True)

@@ -303,7 +303,7 @@ class Gate(Case):
         self.tick()
         self.config({"gate": {"shell": "untrusted"}})
         self.assertEqual(self.verdicts("ls")[0]["verdict"], "proposed")
-        self.sensor("s", "# looop:trust=trusted\necho '{}'")
+        self.looop("sensor", "trust", "s")
         self.looop("tick", env={"LOOOP_RUNNER": "builtin"})
         self.assertEqual(self.verdicts("ls")[0]["verdict"], "runs")
 

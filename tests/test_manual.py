@@ -404,7 +404,7 @@ class Typos(Case):
             "xyzzy": "looop help lists them",
             "sensor": "`looop help sensor` explains them",
             "config": "`looop help config` explains them",
-            "sensor xyzzy": "sensor list|show|test|add|edit|remove",
+            "sensor xyzzy": "sensor list|show|test|add|edit|trust|remove",
             "help tick xyzzy": "looop help tick",
             "--xyzzy": "the verb comes first",
             "-x": "the verb comes first",

@@ -264,7 +264,7 @@ class Asking(AskingCase):
         self.assertEqual(self.beat()["outcome"], "acted")
         self.sensor("s", "# x\necho '{}'")
         self.assertEqual(self.beat()["outcome"], "proposed")
-        self.write("sensors/s.sh", "#!/bin/sh\n# looop:trust=trusted\necho '{}'\n", 0o700)
+        self.looop("sensor", "trust", "s")
         self.assertEqual(self.beat()["outcome"], "acted")
 
     def test_an_ask_that_cannot_be_read_is_shown_not_forgotten(self):

@@ -393,7 +393,8 @@ class Typed(Case):
 
     def test_sensors(self):
         self.project()
-        ((_, said),) = self.type_blocks("Sensors")
+        (_, said), (_, trust) = self.type_blocks("Sensors")
+        self.assertIn("sensor git-my-project: written by looop; its readings are untrusted", trust)
         self.assertRegex(said, r"(?s)nagios PLUGIN.*● git-my-project.*● disk.*SENSOR")
 
     def test_running_by_itself(self):

@@ -223,15 +223,15 @@ class Readings(unittest.TestCase):
     def test_options(self):
         head = b"#!/bin/sh\n# looop:interval=5m and looop:timeout=2s looop:trust=trusted\n# looop:x=1 looop:trust=me\n"
         options = looop.sensor_options(head + b"# looop:timeout=soon\ndate\n# looop:interval=1\n")
-        self.assertEqual((options.interval, options.timeout, options.trusted), (300.0, 2.0, True))
+        self.assertEqual((options.interval, options.timeout, options.asks_trust), (300.0, 2.0, True))
         self.assertEqual(len(options.problems), 3)
         self.assertEqual(options.problems[:2], ("looop:x=1 means nothing", "looop:trust=me means nothing"))
         self.assertEqual(
             looop.sensor_options(b"# looop:other=trusted\n").problems, ("looop:other=trusted means nothing",)
         )
-        self.assertFalse(looop.sensor_options(b"# looop:trust=untrusted\n").trusted)
+        self.assertFalse(looop.sensor_options(b"# looop:trust=untrusted\n").asks_trust)
         none = looop.sensor_options(b"date\n")
-        self.assertEqual((none.interval, none.timeout, none.trusted, none.problems), (0.0, None, False, ()))
+        self.assertEqual((none.interval, none.timeout, none.asks_trust, none.problems), (0.0, None, False, ()))
         self.assertEqual(looop.sensor_options(b"#"), looop.SensorOptions())
 
     def test_a_damaged_one_says_so(self):
