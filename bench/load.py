@@ -447,7 +447,7 @@ ROWS = (
     Row("ask which-branch --timeout 10ms", "change", codes=(124,), session="s"),
     Row("answer {n} main", "change", before=lambda load: load.ask("ask")),
     Row("reject {n} no", "change", before=lambda load: load.ask("proposal")),
-    Row("approve {n}", "listed", before=lambda load: load.ask("proposal"), why=GOALS),
+    Row("approve {n} {digest}", "listed", before=lambda load: load.ask("proposal"), why=GOALS),
     Row("pause 1h load", "change"),
     Row("resume", "change"),
     Row("cost add session {s} claude 0.01", "change"),
@@ -509,6 +509,9 @@ class Told(NamedTuple):
 def words_of(load: Load, row: Row) -> list[str]:
     """Return the command line of a row on a profile."""
     names = {"{s}": load.session, "{n}": str(load.asks), "{sensor}": "s001", "{goal}": "g0001"}
+    if "{digest}" in row.words:
+        asks = subprocess.run([load.bench.looop, "asks", "--json"], env=load.env, stdout=subprocess.PIPE, check=True)
+        names["{digest}"] = next(ask["digest"] for ask in json.loads(asks.stdout) if ask["n"] == load.asks)
     return [load.bench.looop, *(names.get(word, word) for word in row.words.split())]
 
 

@@ -48,7 +48,7 @@ function __looop_takes --no-scope-shadowing # what these words take; fails where
             set arguments '@question' '-' '...'
         case 'approve'
             set options '-e,--edit'\t'change it first, in $VISUAL or $EDITOR; shows the difference and asks' '--force'\t'also when it would write over what was changed since' '-h,--help'\t'show what there is to know of it'
-            set arguments '@proposal'
+            set arguments '@proposal' '-'
         case 'reject'
             set options '--force'\t'replace an answer that was not read yet' '-h,--help'\t'show what there is to know of it'
             set arguments '@ask' '-' '...'

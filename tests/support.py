@@ -493,6 +493,15 @@ class Case(unittest.TestCase):
         )
         return out
 
+    def digest(self, number):
+        """Return the digest of a proposal, "none" where it has none."""
+        asks = json.loads(self.looop("asks", "--json"))
+        return next((ask["digest"] for ask in asks if ask["n"] == int(number)), None) or "none"
+
+    def approve(self, number, *words, **options):
+        """Approve a proposal by the digest that it has now."""
+        return self.looop("approve", str(number), self.digest(number), *words, **options)
+
     # --- the profile
 
     def path(self, *parts):

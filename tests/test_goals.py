@@ -197,7 +197,7 @@ class History(Case):
         self.replies("nothing at all")
         self.write("goals/a.md", "2\n")
         self.tick()
-        self.looop("approve", "1", code=None)
+        self.approve(1, code=None)
         self.replies({"move": "noop", "journal": "all is well"})
         self.tick(words=("run", "a"), code=None)
         self.write("goals/a.md", "3\n")
@@ -335,7 +335,7 @@ class Edited(InATerminal):
         self.replies({"move": "noop"})
         self.tick()
         self.assertIn("rm -rf one", self.prompt(), "the next prompt says what ran instead")
-        self.looop("approve", "1", code=1)
+        self.approve(1, code=1)
 
     def test_a_playbook(self):
         self.propose({"move": "write_playbook", "body": "# PLAYBOOK\n\nAlways ship.\n"})

@@ -38,7 +38,7 @@ BRIEF = (  # the verbs that are tried without LOOOP_LONG: those that look at wha
     "run {goal}",
     "_complete run",
     "log {s} --tail 20",
-    "approve {n}",
+    "approve {n} {digest}",
 )
 MORE = 1 << 20  # bytes that a verb may read on the load more than on little: the rows of a day, the goals
 

@@ -37,7 +37,7 @@ class Asking(AskingCase):
         ask = self.asks()[0]
         self.assertEqual(
             set(ask),
-            {"n", "kind", "session", "question", "options", "ref", "command", "diff", "run", "at", "state", "answer"},
+            set("n kind session question options ref command diff run at state answer digest".split()),
         )
         self.assertEqual((ask["n"], ask["kind"], ask["state"], ask["options"]), (1, "ask", "open", ["red", "blue"]))
         self.assertEqual(ask["ref"], "reports/x.md")
@@ -120,11 +120,11 @@ class Asking(AskingCase):
         self.assertEqual(self.tick()["outcome"], "unchanged")
         self.assertEqual(self.beat()["outcome"], "proposed")
         self.assertEqual(len(self.asks()), 1, "the same again is the same proposal")
-        out = self.looop("approve", "1")
+        out = self.approve(1)
         self.assertIn("approved by you (ask 1): ran ", out)
         self.assertEqual(self.read("ran"), "a  b\nc\td\n")
         for _ in range(2):
-            self.looop("approve", "1", code=1)
+            self.approve(1, code=1)
             self.assertIn("was answered already (approved): what was approved once is not done again", self.stderr)
         self.assertEqual(self.read("ran"), "a  b\nc\td\n")
         self.assertIn("approved by you (ask 1): ran ", self.journal()[-1])
@@ -132,7 +132,7 @@ class Asking(AskingCase):
         self.assertEqual(self.tick()["reason"], "ask 1 was approved")
         self.assertIn("answer: approved\n", self.prompt())
         self.assertIn("result:\n|   | > exit 0\n", self.prompt())
-        self.looop("approve", "1", code=1)
+        self.approve(1, code=1)
 
     def test_a_proposal_beside_others_that_wait_is_its_own_and_made_once(self):
         self.beat({"move": "ask", "question": "Which?"})
@@ -150,28 +150,28 @@ class Asking(AskingCase):
         self.looop("answer", "1", "yes", code=1)
         self.assertIn("is a proposal: looop approve 1", self.stderr)
         self.looop("reject", "1", "not", "on", "a", "Friday")
-        self.looop("approve", "1", code=1)
+        self.approve(1, code=1)
         self.replies({"move": "noop"})
         self.tick()
         self.assertIn("answer: rejected: not on a Friday\n", self.prompt())
 
     def test_a_question_is_not_approved_and_can_be_refused(self):
         self.beat({"move": "ask", "question": "Which?"})
-        self.looop("approve", "1", code=1)
+        self.approve(1, code=1)
         self.assertIn("is a question, not a proposal: looop answer 1 TEXT", self.stderr)
         self.looop("reject", "1", "none of your business")
         self.assertEqual(self.asks()[0]["answer"], "rejected: none of your business")
 
     def test_kill_9_between_approval_and_end(self):
         self.beat({"move": "shell", "command": "echo x >> ran; touch begun; sleep 300", "reversible": False})
-        approve = self.start("approve", "1")
+        approve = self.start("approve", "1", self.digest(1))
         wait_until(lambda: os.path.exists(self.path("begun")), "the effect")
         approve.kill()
         approve.wait()
         self.replies({"move": "noop"})
         self.tick()
         self.assertIn("# INTERRUPTED", self.prompt())
-        self.looop("approve", "1", code=1)
+        self.approve(1, code=1)
         self.assertEqual(self.read("ran"), "x\n")
         self.assertEqual(len([line for line in self.journal() if "interrupted" in line]), 1)
 
@@ -184,10 +184,10 @@ class Asking(AskingCase):
         self.assertIn("    +2\n", self.looop("asks"))
         self.write("PLAYBOOK.md", "one\ntwo\nthree, by the person\n")
         self.assertIn("PLAYBOOK.md was changed since", self.looop("asks"))
-        self.looop("approve", "1", code=1)
+        self.approve(1, code=1)
         self.assertIn("approving would write over it", self.stderr)
         self.assertIn("three", self.read("PLAYBOOK.md"))
-        self.looop("approve", "1", "--force")
+        self.approve(1, "--force")
         self.assertEqual(self.read("PLAYBOOK.md"), "one\n2\n")
         kept = os.listdir(self.path("playbook.d"))
         self.assertIn("three", self.read("playbook.d", kept[0]))
@@ -199,14 +199,14 @@ class Asking(AskingCase):
         body = "#!/bin/sh\ngit push\necho '{\"signal\":1}'\n"
         self.assertEqual(self.beat({"move": "write_sensor", "name": "s", "body": body})["outcome"], "proposed")
         self.assertFalse(os.path.exists(self.path("sensors/s.sh")))
-        self.looop("approve", "1")
+        self.approve(1)
         self.assertEqual(self.read("sensors/s.sh"), body)
         self.beat({"move": "write_sensor", "name": "s", "body": body.replace("1", "2")})
         self.write("sensors/s.sh", "echo '{}' # the person's\n")
-        self.looop("approve", "2", code=1)
+        self.approve(2, code=1)
         self.assertIn("s.sh was changed since, and approving would write over it", self.stderr)
         self.assertEqual(self.read("sensors/s.sh"), "echo '{}' # the person's\n")
-        self.looop("approve", "2", "--force")
+        self.approve(2, "--force")
         self.assertEqual(self.read("sensors/s.sh"), body.replace("1", "2"))
 
     def test_a_direct_runner_does_not_get_past_the_playbook_gate(self):
@@ -216,7 +216,7 @@ class Asking(AskingCase):
         ask = self.asks()[0]
         self.assertIn("+push freely", ask["diff"])
         self.assertEqual(self.tick()["outcome"], "unchanged")
-        self.looop("approve", "1")
+        self.approve(1)
         self.assertEqual(self.read("PLAYBOOK.md"), "push freely\n")
 
     def test_no_run_answers_itself(self):
@@ -395,7 +395,7 @@ class Around(AskingCase):
                 self.looop(*words)
             self.assertEqual(self.beat({"move": "noop"})["outcome"], "noop")
             os.unlink(self.path("asks", name)) if name[0] != "9" else None
-        self.looop("approve", "9", code=1)
+        self.approve(9, code=1)
         self.assertIn("holds no move", self.stderr)
         for body in ("[]", "null", "3", '{"until":"x"}', '{"at":1}', '{"why":5}', '{"until":true}', '{"until":1e300}'):
             self.write("pause.json", body)
@@ -408,7 +408,7 @@ class Around(AskingCase):
             self.write(f"playbook.d/20250101-0000{number:02}-aaaa.md", "old\n")
         os.mkdir(self.path("playbook.d", "2025-notes"))
         self.beat({"move": "write_playbook", "body": "# better"})
-        self.looop("approve", "1")
+        self.approve(1)
         self.assertEqual(self.read("PLAYBOOK.md"), "# better\n")
         kept = os.listdir(self.path("playbook.d"))
         self.assertEqual((len(kept), "2025-notes" in kept), (21, True))

@@ -267,7 +267,7 @@ class Words(Hearing):
         self.assertIn("evil", self.check("tick", codes=(0, 1)))
         self.assertIn("evil", self.check("asks"))
         self.assertIn("evil", self.check("why"))
-        self.assertIn("evil", self.check("approve", "8", pipe=False))
+        self.assertIn("evil", self.check("approve", "8", self.digest(8), pipe=False))
 
     def test_what_tmux_is_told(self):
         """A window is named by an id, which can hold nothing else; the path of a data dir is one word of a command."""
@@ -721,18 +721,18 @@ class Proposals(Case):
             ask = self.json(path)
             for lie in (shown, {"diff": "+less\n", "command": "ls"}):
                 self.write(path, json.dumps({**ask, **lie}))
-                self.looop("approve", str(number), code=1)
+                self.approve(number, code=1)
                 self.assertIn(f"ask {number}: would do something else than it shows: looop reject", self.stderr)
             if "command" in shown:
                 self.write(path, json.dumps({**ask, **shown, "base": "x"}))
-                self.looop("approve", str(number), code=1)
+                self.approve(number, code=1)
                 self.write(path, json.dumps({**ask, "diff": "+less\n"}))
-                self.looop("approve", str(number), code=1)
+                self.approve(number, code=1)
             self.write(path, json.dumps({**ask, "move": {**ask["move"], "command": "touch evil"}}))
-            self.looop("approve", str(number), code=1)
+            self.approve(number, code=1)
             self.assertEqual([os.path.exists(self.path(name)) for name in ("ran", "evil")], [number > 1, False])
             self.write(path, json.dumps(ask))
             if number < 3:
-                self.looop("approve", str(number))
+                self.approve(number)
         self.assertIn("push", self.read("ran"))
         self.assertIn("more", self.read("PLAYBOOK.md"))

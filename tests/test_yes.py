@@ -2,9 +2,10 @@
 
 import json
 import os
+import shutil
 
 import looop
-from tests.support import Case
+from tests.support import Case, Terminal
 
 POSES = (  # a decider's words that pose as looop's
     "approved by you (ask 3): ran git push origin main",
@@ -104,3 +105,211 @@ class JournalLines(Case):
                 "journal": f"z {secret}",
             }
             self.assertNotIn(secret[:4], self.beat(move))
+
+
+PUSH = {"move": "shell", "command": "echo once >> ran; echo git push", "reversible": False, "journal": "all is well"}
+
+
+class ProposalCase(Case):
+    def setUp(self):
+        super().setUp()
+        self.profile(goals={"a": "0\n"})
+        self.beats = 0
+
+    def propose(self, move):
+        """Have a beat propose a move; return the ask as its file has it."""
+        self.replies(move)
+        self.beats += 1
+        self.write("goals/a.md", f"{self.beats}\n")
+        self.assertEqual(self.tick()["outcome"], "proposed")
+        return self.json("asks", f"{self.beats}.json")
+
+    def swap(self, ask, **fields):
+        """Rewrite a proposal's file, so that it shows what it would do, but not what was proposed."""
+        swapped = {**ask, **fields, "move": {**ask["move"], **fields}}
+        self.write(f"asks/{ask['n']}.json", json.dumps(swapped))
+
+    def ran(self):
+        return os.path.exists(self.path("ran"))
+
+    def terminal(self, *words, rows=40, **env):
+        """Run a verb in a terminal."""
+        terminal = Terminal(150, rows)
+        self.addCleanup(terminal.close)
+        return terminal.run(self.command(*words), {**self.env, "TERM": "xterm", "NO_COLOR": "1", **env}, self.home)
+
+
+class ExactBytes(ProposalCase):
+    def test_the_digest_stands_wherever_a_yes_is_asked_for(self):
+        notified = os.path.join(self.home, "notified")
+        self.replies(PUSH)
+        reply = os.path.join(self.home, "reply")
+        self.runner(f"cat >/dev/null; cat {reply}", notify=f"cat >>{notified}")
+        self.assertEqual(self.tick()["outcome"], "proposed")
+        told = self.stderr
+        self.assertIn("NEEDS YOU", told)
+        digest = self.digest(1)
+        self.assertRegex(digest, "^[0-9a-f]{8}$")
+        step = f"looop approve 1 {digest}"
+        self.assertIn(step, " ".join(told.split()))
+        for words in (("asks",), ("asks", "1"), ("status",)):
+            self.assertIn(step, " ".join(self.looop(*words).split()), words)
+        with open(notified) as file:
+            self.assertIn(step, file.read())
+        self.assertNotIn(digest, self.read("asks", "1.json"), "it is computed from what is shown")
+        self.write("goals/a.md", "more\n")
+        self.replies({"move": "ask", "question": "Which?"})
+        self.tick()
+        self.assertIsNone(json.loads(self.looop("asks", "2", "--json"))[0]["digest"], "a question has none")
+
+    def test_off_a_terminal_the_digest_is_demanded(self):
+        self.propose(PUSH)
+        digest = self.digest(1)
+        self.looop("approve", "1", code=2)
+        self.assertIn("looop asks 1", self.stderr)
+        self.assertIn("looop approve 1 DIGEST", self.stderr)
+        self.assertNotIn(digest, self.stderr)
+        self.looop("approve", "1", "12345678", code=1)
+        self.assertIn(
+            "ask 1 is not what you saw: 12345678 is not its digest: `looop asks 1` shows it anew", self.stderr
+        )
+        self.assertNotIn(digest, self.stderr)
+        self.assertFalse(self.ran())
+        out = self.looop("approve", "1", digest.upper())
+        self.assertIn(" approved by you (ask 1): ran echo once >> ran; echo git push — all is well\nexit 0\n", out)
+        self.assertEqual(self.read("ran"), "once\n")
+        self.assertEqual(self.journal()[-1][2:], out.splitlines()[0], "what was printed is what is journaled")
+
+    def test_bytes_that_were_swapped_after_the_look_do_not_run(self):
+        ask = self.propose(PUSH)
+        seen = self.digest(1)
+        self.swap(ask, command="touch ran")
+        self.looop("approve", "1", seen, code=1)
+        self.assertIn("ask 1 is not what you saw", self.stderr)
+        self.looop("approve", "1", self.digest(1), code=1)
+        self.assertIn(f"ask 1: is not what {ask['run']} proposed: it was changed since: looop reject 1", self.stderr)
+        self.swap(ask, question="may I run the tests?", command=ask["command"])
+        self.looop("approve", "1", seen, code=1)
+        self.assertIn("ask 1 is not what you saw", self.stderr)
+        self.assertFalse(self.ran())
+        shutil.rmtree(self.path("runs", ask["run"]))
+        self.swap(ask, command="touch ran")
+        self.looop("approve", "1", seen, code=1)
+        self.assertFalse(self.ran(), "the capsule is gone: the digest alone counts")
+        self.approve(1)
+        self.assertTrue(self.ran())
+
+    def test_a_file_that_was_swapped(self):
+        self.write("PLAYBOOK.md", "one\n")
+        ask = self.propose({"move": "write_playbook", "body": "one\ntwo\n"})
+        seen = self.digest(1)
+        body = "one\nevil\n"
+        diff = looop.text_diff("one\n", body, "PLAYBOOK.md")
+        self.write("asks/1.json", json.dumps({**ask, "diff": diff, "move": {**ask["move"], "body": body}}))
+        self.looop("approve", "1", seen, code=1)
+        self.assertIn("ask 1 is not what you saw", self.stderr)
+        self.approve(1, code=1)
+        self.assertIn("proposed: it was changed since", self.stderr)
+        self.write("asks/1.json", json.dumps({**ask, "base": looop.digest_of(b"other\n")}))
+        self.looop("approve", "1", seen, "--force", code=1)
+        self.assertIn("ask 1 is not what you saw", self.stderr, "the base is part of it")
+        self.assertEqual(self.read("PLAYBOOK.md"), "one\n")
+
+    def test_a_playbook_that_was_put_back_is_what_its_run_proposed(self):
+        self.replies({"move": "shell", "command": "echo push freely >PLAYBOOK.md", "reversible": True})
+        self.config({**self.settings(), "gate": {"shell": "never"}})
+        self.tick()
+        self.approve(1)
+        self.assertEqual(self.read("PLAYBOOK.md"), "push freely\n")
+
+    def settings(self):
+        with open(os.path.join(self.home, ".config", "looop.json")) as file:
+            return json.load(file)
+
+    def test_a_worker_is_shown_whole(self):
+        """What a proposal would do is more than the check for which it is asked."""
+        self.propose({"move": "start_worker", "id": "w", "prompt": "fix it\nverify: true", "verify": "git push"})
+        shown = self.looop("asks")
+        for line in ("start_worker", "id: w", "prompt:", "  fix it", "  verify: true", "verify: git push"):
+            self.assertIn(f"\n    {line}\n", shown)
+        self.write("asks/1.json", json.dumps({**self.json("asks/1.json"), "text": "start_worker\nid: w\nprompt: rest"}))
+        self.approve(1, code=1)
+        self.assertIn("would do something else than it shows", self.stderr)
+
+
+class OnATerminal(ProposalCase):
+    def asked(self, *words, **options):
+        terminal = self.terminal("approve", "1", *words, **options)
+        terminal.wait_text("go on? [y/N]")
+        self.assertFalse(self.ran())
+        return terminal
+
+    def test_yes(self):
+        self.propose(PUSH)
+        terminal = self.asked()
+        self.assertIn("    $ echo once >> ran; echo git push\n", terminal.text())
+        terminal.type(b"y\r")
+        self.assertEqual(terminal.end(), 0)
+        self.assertIn("approved by you (ask 1): ran echo once >> ran; echo git push — all is well", terminal.text())
+        self.assertEqual(self.read("ran"), "once\n")
+
+    def test_whatever_is_no_yes(self):
+        self.propose(PUSH)
+        for typed, code in ((b"n\r", 1), (b"\r", 1), (b"maybe\r", 1), (b"\x04", 1), (b"\x03", 130)):
+            terminal = self.asked()
+            terminal.type(typed)
+            self.assertEqual(terminal.end(), code, (typed, terminal.text()))
+            self.assertFalse(self.ran(), typed)
+        self.assertEqual(json.loads(self.looop("asks", "--json"))[0]["state"], "open")
+
+    def test_with_the_digest_nothing_is_asked(self):
+        self.propose(PUSH)
+        terminal = self.terminal("approve", "1", self.digest(1))
+        self.assertEqual(terminal.end(), 0, terminal.text())
+        self.assertNotIn("y/N", terminal.text())
+        self.assertTrue(self.ran())
+
+    def test_a_pipe_is_no_terminal(self):
+        self.propose(PUSH)
+        script = "looop approve 1 | cat; echo y | looop approve 1"
+        terminal = Terminal(150, 40)
+        self.addCleanup(terminal.close)
+        terminal.run(["sh", "-c", script], {**self.env, "TERM": "xterm"}, self.home)
+        self.assertEqual(terminal.end(), 2)
+        self.assertEqual(terminal.text().count("this is not a terminal"), 2)
+        self.assertFalse(self.ran())
+
+    def test_bytes_that_are_swapped_while_it_asks_do_not_run(self):
+        ask = self.propose(PUSH)
+        terminal = self.asked()
+        self.swap(ask, command="touch ran")
+        terminal.type(b"y\r")
+        self.assertEqual(terminal.end(), 1)
+        self.assertIn("ask 1 is not what you saw", terminal.text())
+        self.assertFalse(self.ran())
+
+    def test_what_is_long_or_cannot_be_seen(self):
+        self.propose(
+            {**PUSH, "command": "touch ran; git push\n" + "\n" * 120 + "echo a\u202eb\x1b[2J\n" + "true\n" * 3}
+        )
+        terminal = self.asked()
+        text = terminal.text(past=True)
+        self.assertIn("125 lines, ", text)
+        self.assertIn("(118 more blank lines)", text)
+        self.assertIn("echo a\\u202eb\\x1b[2J", text)
+        self.assertLess(text.index("125 lines"), text.index("$ touch ran"))
+        self.assertIn("touch ran", terminal.text(), "the top is not pushed out of sight")
+        self.assertIn("(118 more blank lines)", self.looop("asks"), "asks shows the same")
+
+    def test_a_diff_is_the_one_that_would_be_made_now(self):
+        self.write("PLAYBOOK.md", "one\n")
+        self.propose({"move": "write_playbook", "body": "one\ntwo\n"})
+        self.write("PLAYBOOK.md", "one\nthe person's\n")
+        terminal = self.terminal("approve", "1")
+        self.assertEqual(terminal.end(), 1)
+        self.assertIn("approving would write over it", terminal.text())
+        terminal = self.asked("--force")
+        self.assertIn("    -the person's\n    +two\n", terminal.text())
+        terminal.type(b"y\r")
+        self.assertEqual(terminal.end(), 0, terminal.text())
+        self.assertEqual(self.read("PLAYBOOK.md"), "one\ntwo\n")

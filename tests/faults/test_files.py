@@ -26,7 +26,7 @@ FORMS = {
     "loop": None,
 }
 VERBS = """status|ls|asks|tick|why|why now|cost|cost all|sensor list|doctor|claims|log w|shot w|wait w|answer 1 x|
-pause 1h|resume|approve 2|flag w hi|replay last|
+pause 1h|resume|approve 2 12345678|flag w hi|replay last|
 claim c2 --session v|cost add session w pi 0.1|run a|tick --dry-run|kill v|
 sensor show bad|sensor show slow|
 prune|start-session u --command true""".replace("\n", "").split("|")
