@@ -1918,15 +1918,20 @@ DEFAULT_RUNNERS: dict[str, dict[str, JSON]] = {
     "claude": {
         "mode": "typed",
         "tick": 'claude -p --output-format json --tools "" --no-session-persistence --model sonnet',
-        "interactive": 'claude "$(cat {{prompt_file}})"',
+        "interactive": 'claude "Follow the brief in "{{prompt_file}} --add-dir "$(dirname {{prompt_file}})"',
     },
     "codex": {
         "mode": "typed",
         "tick": "codex exec --skip-git-repo-check --json --sandbox read-only -",
-        "interactive": 'codex "$(cat {{prompt_file}})"',
+        "interactive": 'codex "Follow the brief in "{{prompt_file}}',
     },
     "opencode": {"mode": "typed", "tick": "opencode run --format json"},
-    "gemini": {"mode": "typed", "tick": "gemini -o json", "interactive": 'gemini -i "$(cat {{prompt_file}})"'},
+    "gemini": {
+        "mode": "typed",
+        "tick": "gemini -o json",
+        "interactive": 'gemini -i "Follow the brief in "{{prompt_file}} '
+        '--include-directories "$(dirname {{prompt_file}})"',
+    },
     "llm": {"mode": "typed", "tick": "llm"},
 }
 
@@ -3803,13 +3808,36 @@ def ending(pid: int) -> bool:
 SUPERVISOR_NAME = b"looop-session"  # spares `parents` a look at every process of the machine
 
 
-def name_process(name: bytes) -> None:
-    """On Linux, give this process a name, as ps(1) shows it (proc(5): comm)."""
+def name_process(name: bytes, title: bytes) -> None:
+    """Have ps(1) show a name and a title, and no longer the words that this process was started with.
+
+    A process that lives for days would show everybody on the machine the task of a worker. Sources: proc(5), comm and
+    stat; _NSGetArgv of macOS. Where the system does not let it, nothing happens.
+    """
     try:
+        if sys.platform == "darwin":
+            clear_words()
+            return
         with open("/proc/self/comm", "wb") as file:
             file.write(name)
-    except OSError:
+        fields = (read_bytes("/proc/self/stat") or b"").rpartition(b")")[2].split()
+        start, end = int(fields[45]), int(fields[46])
+        with open("/proc/self/mem", "r+b", 0) as memory:
+            os.pwrite(memory.fileno(), title[: end - start - 1].ljust(end - start, b"\0"), start)
+    except (OSError, IndexError, ValueError):
         pass
+
+
+def clear_words() -> None:
+    """Clear the words that this process was started with, behind the first one (macOS)."""
+    import ctypes
+
+    library = ctypes.CDLL(None)
+    library._NSGetArgc.restype = ctypes.POINTER(ctypes.c_int)
+    library._NSGetArgv.restype = ctypes.POINTER(ctypes.POINTER(ctypes.c_void_p))
+    words = library._NSGetArgv().contents
+    for index in range(1, library._NSGetArgc().contents.value):
+        ctypes.memset(words[index], 0, len(ctypes.string_at(words[index])))
 
 
 def parents() -> dict[int, int]:
@@ -9102,7 +9130,7 @@ def supervise(order: Order, lock: int, report: int) -> None:
             supervised = {"pid": os.getpid(), "start": start_time(os.getpid())}
             meta = {**read_fields("meta.json"), **supervised}
             write_atomic("meta.json", json_line(meta, exact=True).encode(), sync=False)
-            name_process(SUPERVISOR_NAME)
+            name_process(SUPERVISOR_NAME, SUPERVISOR_NAME + b" " + order.id.encode())
             supervisor = Supervisor(order)
             supervisor.start()
         except OSError as error:
@@ -17745,6 +17773,7 @@ def cmd_ask(profile: Profile, args: dict[str, JSON]) -> int:
     if run:
         say(f"asked as {number}: the answer comes with a later beat")
         return 0
+    name_process(b"looop", f"looop ask, number {number}".encode())
     complain(f"ask {number} waits for a person")
     answer = await_answer(profile, number, args["timeout"] or 0.0)
     if answer is None:

@@ -1,5 +1,6 @@
 """Sessions and the loop: what a session outlives, and what of it the loop sees."""
 
+import contextlib
 import errno
 import json
 import os
@@ -12,7 +13,7 @@ import unittest
 import unittest.mock
 
 import looop
-from tests.support import ROOT, Case, needs_root, processes_with, wait_until
+from tests.support import ROOT, Case, needs_linux, needs_root, processes_with, wait_until
 
 
 class Fleet(Case):
@@ -238,6 +239,39 @@ looop.set_subreaper = gone"""
         self.assertEqual(self.looop("log", "a", "--raw", "--grep", "bold"), "hé \x1b[1mbold\r\n")
 
 
+def command_line(pid):
+    """Return the words of a process as they stand in /proc; b"" when it is gone."""
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/cmdline", "rb") as file:
+        return file.read()
+    return b""
+
+
+class WhatIsShown(Fleet):
+    starts = True  # a fork of a starter has the starter's command line
+
+    @needs_linux
+    def test_no_process_shows_a_task_or_a_question(self):
+        """ps(1) shows everybody on the machine what a process was started with, for as long as it lives."""
+        told = os.path.join(self.home, "told")
+        with open(os.path.join(self.bin, "claude"), "w") as file:
+            file.write(f'#!/bin/sh\nprintf "%s\\n" "$@" >{told}\nexec sleep 99\n')
+        os.chmod(os.path.join(self.bin, "claude"), 0o700)
+        self.looop("start-session", "w", "rehearse-the-merger", "claude")
+        ask = self.start("ask", "how-about-the-merger?", "--session", "w")
+        wait_until(lambda: json.loads(self.looop("asks", "--json")), "the question")
+        wait_until(lambda: b"looop ask" in command_line(ask.pid), "a title")
+        supervisor = self.json("sessions", "w", "meta.json")["pid"]
+        self.assertEqual(command_line(supervisor).rstrip(b"\0"), b"looop-session w")
+        shown = [command_line(pid) for pid in processes_with(self.home)]
+        self.assertGreater(len(shown), 2)
+        self.assertEqual([line for line in shown if b"merger" in line], [])
+        wait_until(lambda: os.path.exists(told) and os.path.getsize(told), "the agent")
+        with open(told) as file:
+            words = file.read().split("\n")
+        self.assertEqual(words[0], f"Follow the brief in {self.path('prompts', 'w.md')}")
+        self.assertIn("rehearse-the-merger", self.read("prompts", "w.md"))
+
+
 class Privacy(Fleet):
     def test_a_folder_that_others_can_enter_is_refused(self):
         self.looop("start-session", "a", "--command", "cat")
@@ -252,6 +286,17 @@ class Privacy(Fleet):
         }
         self.assertGreater(len(names), 4)
         self.assertEqual(set(names.values()), {0o600}, names)
+
+    @needs_linux
+    def test_a_brief_may_be_longer_than_an_argument(self):
+        for name, runner in looop.DEFAULT_RUNNERS.items():
+            if "interactive" in runner:
+                with open(os.path.join(self.bin, name), "w") as file:
+                    file.write("#!/bin/sh\nprintf '%s\\n' \"$@\"\n")
+                os.chmod(os.path.join(self.bin, name), 0o700)
+                self.looop("start-session", name, "-", name, stdin=b"x" * 300_000)
+                self.looop("wait", name)
+                self.assertIn(self.path("prompts", f"{name}.md"), self.looop("log", name))
 
     @needs_root
     def test_another_user_is_hung_up_on(self):
