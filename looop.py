@@ -3384,8 +3384,9 @@ def grant_of(profile: Profile, *folders: str) -> Grant:
     for name in ("tmp", "cache"):
         make_private_dir(f"{scratch}/{name}")
     paths = [os.path.realpath(path) for path in (scratch, *folders) if os.path.isdir(path)]
-    closed = [f"{path}/.git/{name}" for path in paths for name in _CLOSED_IN_CLONES]
-    return Grant(paths, [], [path for path in closed if os.path.lexists(path)], walls)
+    clones = [f"{path}/.git" for path in paths if os.path.isdir(f"{path}/.git")]
+    closed = [f"{clone}/{name}" for clone in clones for name in _CLOSED_IN_CLONES if os.path.exists(f"{clone}/{name}")]
+    return Grant([*paths, *clones], [], closed, walls)  # a clone's .git is mounted, too: so it cannot be moved away
 
 
 def granted_folders(profile: Profile) -> list[str]:

@@ -1,0 +1,358 @@
+"""Confinement: real attacks against the walls, on this kernel and with features of it left unused, as on older ones."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import unittest
+
+import looop
+from tests.support import Case, alive, heavy, processes_with, wait_until, which
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ENV = dict(os.environ)
+MEASURED = looop.measure_walls(ENV)
+FILES = """overwrite append truncate open_truncating unlink rename_within rename_out write_through_a_hard_link
+    write_through_a_symlink write_through_proc write_through_a_read_only_descriptor change_mode
+    change_mode_of_a_descriptor change_mode_anew change_times change_owner change_attributes change_flags""".split()
+# what says that it worked, and reached nobody: its own network takes the packets, or the call does nothing at all
+IN_VAIN = {"udp", "udp_by_sendmsg", "dns", "change_mode", "change_mode_of_a_descriptor", "change_mode_anew"}
+IN_VAIN |= {"change_times", "change_owner", "change_attributes", "terminate_all", "become_root", "change_flags"}
+
+
+class Outside:
+    """What lies outside the walls: a folder of files, listeners, a process."""
+
+    def __init__(self):
+        self.home = os.path.realpath(tempfile.mkdtemp(prefix="looop-outside-"))
+        self.folder, self.inside = f"{self.home}/outside", f"{self.home}/inside"
+        os.makedirs(f"{self.folder}/remove_folder")
+        os.makedirs(self.inside)
+        for name in FILES:
+            with open(f"{self.folder}/{name}", "w", encoding="utf-8") as file:
+                file.write("as it was")
+            os.chmod(f"{self.folder}/{name}", 0o640)
+        self.heard = []
+        self.sockets = []
+        self.tcp = self.listen(socket.AF_INET, socket.SOCK_STREAM, ("127.0.0.1", 0))[1]
+        self.udp = self.listen(socket.AF_INET, socket.SOCK_DGRAM, ("127.0.0.1", 0))[1]
+        self.unix = f"{self.home}/s"
+        self.listen(socket.AF_UNIX, socket.SOCK_STREAM, self.unix)
+        self.listen(socket.AF_UNIX, socket.SOCK_DGRAM, f"{self.unix}.dgram")
+        self.abstract = f"looop-test-{os.getpid()}-{id(self)}"
+        self.listen(socket.AF_UNIX, socket.SOCK_STREAM, "\0" + self.abstract)
+        self.victim = subprocess.Popen(
+            ["sleep", "300"], env={**ENV, "SECRET_OF_THE_VICTIM": "x"}, start_new_session=True, stdout=-3
+        )
+        self.setuid = f"{self.home}/id"
+        shutil.copy(which("id"), self.setuid)
+        if os.getuid() == 0:
+            os.chmod(self.home, 0o755)
+            os.chown(self.setuid, 65534, 65534)
+            os.chmod(self.setuid, 0o4755)
+
+    def listen(self, family, kind, address):
+        listener = socket.socket(family, kind)
+        listener.bind(address)
+        if kind == socket.SOCK_STREAM:
+            listener.listen(64)
+        self.sockets.append(listener)
+        threading.Thread(target=self.hear, args=(listener, kind), daemon=True).start()
+        return listener.getsockname()
+
+    def hear(self, listener, kind):
+        try:
+            while True:
+                if kind == socket.SOCK_STREAM:
+                    peer, _ = listener.accept()
+                    with peer:
+                        peer.settimeout(5)
+                        self.heard.append(peer.recv(1000))
+                else:
+                    self.heard.append(listener.recv(1000))
+        except OSError:
+            return
+
+    def close(self):
+        for listener in self.sockets:
+            try:
+                listener.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+            listener.close()
+        self.victim.kill()
+        self.victim.wait()
+        shutil.rmtree(self.home, ignore_errors=True)
+
+    def told(self, **more):
+        at = {"outside": self.folder, "tcp": self.tcp, "udp": self.udp, "unix": self.unix, "abstract": self.abstract}
+        return json.dumps({**at, "victim": self.victim.pid, "setuid": self.setuid, "alone": False, **more})
+
+    def state(self):
+        """Return all that could have changed."""
+        found = {"heard": list(self.heard), "victim": self.victim.poll()}
+        for folder, _, names in os.walk(self.folder):
+            for name in ["", *names]:
+                path = f"{folder}/{name}"
+                s = os.stat(path)
+                found[path] = (s.st_mode, s.st_uid, s.st_gid, s.st_mtime_ns, s.st_size, s.st_nlink, os.listxattr(path))
+        return found
+
+
+def runs_as_root():
+    return os.getuid() == 0
+
+
+@unittest.skipUnless(MEASURED.confines, f"nothing confines a command here: {MEASURED.why}")
+class Attacks(unittest.TestCase):
+    def setUp(self):
+        self.outside = Outside()
+        self.addCleanup(self.outside.close)
+
+    def attacked(self, walls, **more):
+        grant = looop.Grant([self.outside.inside], walls=walls)
+        command = f"cd {self.outside.inside} && exec {sys.executable} {HERE}/attacks.py '{self.outside.told(**more)}'"
+        env = {"PATH": ENV["PATH"], "LOOOP_ATTACK": self.outside.home}
+        argv = ["/bin/sh", "-c", 'eval "$1"; exit $?', "sh", command]
+        job = looop.Job("attack", argv, env, 60.0, tidy=True, orphans=True, grant=grant if walls else None)
+        ended = looop.run_job(job)
+        self.assertEqual((ended.code, ended.why), (0, "exit"), (ended.out, ended.err))
+        return json.loads(ended.out)
+
+    def hold(self, walls):
+        before = self.outside.state()
+        told = self.attacked(walls, alone=walls.namespaces and not walls.tool)
+        self.assertEqual([name for name, words in told.items() if words == "worked" and name not in IN_VAIN], [])
+        self.assertGreater(len(told), 50)
+        self.assertEqual(self.outside.state(), before)
+        left = [pid for pid in processes_with(self.outside.home) if pid != self.outside.victim.pid]
+        self.assertEqual([pid for pid in left if alive(pid)], [], "a child lives on")
+
+    def test_the_walls_of_this_machine(self):
+        self.hold(MEASURED)
+
+    @unittest.skipUnless(MEASURED.landlock, "no Landlock")
+    def test_without_namespaces(self):
+        self.hold(looop.Walls(MEASURED.landlock))
+
+    @heavy
+    def test_older_versions_of_landlock(self):
+        for version in range(1, MEASURED.landlock):
+            with self.subTest(version=version):
+                self.hold(looop.Walls(version))
+
+    @heavy
+    def test_older_versions_of_landlock_with_namespaces(self):
+        for version in range(1, MEASURED.landlock) if MEASURED.namespaces else ():
+            with self.subTest(version=version):
+                self.hold(looop.Walls(version, True))
+
+    @unittest.skipUnless(which("bwrap"), "bwrap is not on PATH")
+    def test_bwrap(self):
+        walls = looop.Walls(0, True, which("bwrap"))
+        try:
+            looop.holds(walls, ENV)
+        except OSError as error:
+            self.skipTest(f"bwrap cannot be used here: {error}")
+        self.hold(walls)
+
+    def test_the_attacks_are_real(self):
+        """Without walls they work, so that the tests above can fail."""
+        leave = ["mount_over", "new_namespace", "host_name", "become_root", "terminate_all"]
+        told = self.attacked(None, leave=leave)
+        surely = set(FILES[:12]) | {
+            "create",
+            "tcp",
+            "by_bash",
+            "udp",
+            "dns",
+            "unix_stream",
+            "unix_datagram",
+            "abstract",
+        }
+        surely |= {"unix_datagram_of_a_pair", "terminate", "make_folder", "remove_folder", "change_times", "link_in"}
+        surely |= {"rename_in", "make_fifo", "udp_by_sendmsg", "read_environment"}
+        surely |= {"setuid"} if runs_as_root() else set()
+        self.assertEqual({name: told[name] for name in surely if told[name] != "worked"}, {})
+        heard = wait_until(lambda: len(self.outside.heard) >= 8 and self.outside.heard, "what was sent")
+        self.assertIn(b"secret by a datagram", heard)
+        self.assertTrue(any(b"evil" in data for data in heard), heard)
+        self.assertIsNotNone(wait_until(lambda: self.outside.victim.poll() is not None, "the victim's end"))
+        left = [pid for pid in processes_with(self.outside.home) if alive(pid)]
+        self.assertTrue(left, "what is not confined lives on")
+        for pid in left:
+            os.kill(pid, 9)
+
+
+@unittest.skipUnless(MEASURED.confines, f"nothing confines a command here: {MEASURED.why}")
+class Inside(Case):
+    """What goes on behind the walls as it does outside."""
+
+    def run_confined(self, command, walls=MEASURED, folders=(), timeout=30.0):
+        grant = looop.Grant([self.home, *folders], walls=walls)
+        argv = ["/bin/sh", "-c", 'eval "$1"; exit $?', "sh", command]
+        return looop.run_job(looop.Job("x", argv, {"PATH": ENV["PATH"]}, timeout, tidy=True, orphans=True, grant=grant))
+
+    def every(self):
+        yield MEASURED
+        if MEASURED.landlock:
+            yield looop.Walls(MEASURED.landlock)
+            yield looop.Walls(1)
+
+    def test_results_and_streams(self):
+        for walls in self.every():
+            ended = self.run_confined("echo out; echo err >&2; echo more >/dev/stderr; exit 7", walls)
+            self.assertEqual((ended.code, ended.out, ended.err), (7, b"out\n", b"err\nmore\n"), walls)
+            self.assertEqual(self.run_confined(f"cd {self.home} && echo x > y && cat y && rm y", walls).out, b"x\n")
+            self.assertEqual(self.run_confined("kill -9 $$; echo", walls).out[:0], b"")
+
+    def test_a_deadline_ends_all_of_it(self):
+        for walls in self.every():
+            ended = self.run_confined("trap '' TERM; sleep 300 & sleep 300", walls, timeout=0.3)
+            self.assertEqual(ended.why, "timeout")
+            self.assertLess(ended.secs, 8)
+        self.assertEqual(processes_with(self.home), [])
+
+    @unittest.skipUnless(MEASURED.namespaces and not MEASURED.tool, "no namespaces")
+    def test_its_own_servers_and_terminals(self):
+        code = (
+            "import socket, pty, multiprocessing as m; s = socket.create_server(('127.0.0.1', 0));"
+            "socket.create_connection(s.getsockname()); pty.openpty(); m.Lock(); print('all')"
+        )
+        ended = self.run_confined(f'{sys.executable} -c "{code}"')
+        self.assertEqual((ended.out, ended.err), (b"all\n", b""))
+
+    @unittest.skipUnless(MEASURED.namespaces and not MEASURED.tool, "no namespaces")
+    def test_what_git_runs_programs_by_stays_as_it_is(self):
+        clone = f"{self.home}/clone"
+        os.makedirs(f"{clone}/.git/hooks")
+        with open(f"{clone}/.git/config", "w", encoding="utf-8") as file:
+            file.write("[core]\n")
+        closed = [f"{clone}/.git/config", f"{clone}/.git/hooks"]
+        profile = looop.open_profile({**ENV, **self.env}, looop.__file__)
+        grant = looop.grant_of(profile, clone)
+        self.assertEqual(sorted(grant.closed), closed)
+        for command in (
+            f"echo x >> {closed[0]}",
+            f"rm {closed[0]}",
+            f"mv {closed[0]} {clone}/c",
+            f"echo x > {closed[1]}/pre-commit",
+            f"mv {closed[1]} {clone}/h",
+            f"mv {clone}/.git {clone}/g",
+        ):
+            ended = looop.run_job(looop.Job("x", ["/bin/sh", "-c", command], {"PATH": ENV["PATH"]}, 9.0, grant=grant))
+            self.assertNotEqual(ended.code, 0, command)
+        self.assertEqual((sorted(os.listdir(f"{clone}/.git")), os.listdir(closed[1])), (["config", "hooks"], []))
+        with open(closed[0], encoding="utf-8") as file:
+            self.assertEqual(file.read(), "[core]\n")
+
+    def test_a_program_that_is_not_there(self):
+        for walls in self.every():
+            grant = looop.Grant([self.home], walls=walls)
+            ended = looop.run_job(looop.Job("x", ["/nowhere/x"], {}, 9.0, grant=grant))
+            if walls.tool:
+                self.assertNotEqual(ended.code, 0)
+                continue
+            self.assertEqual((ended.why, ended.code), ("spawn", 127), walls)
+            self.assertIn(b"No such file", ended.err)
+        script = self.write_script("echo $0 runs")
+        grant = looop.Grant([self.home], walls=MEASURED)
+        if not MEASURED.tool:
+            ended = looop.run_job(looop.Job("x", [script], {"PATH": ENV["PATH"]}, 9.0, grant=grant))
+            self.assertEqual(ended.out, f"{script} runs\n".encode())
+
+    def write_script(self, body):
+        path = f"{self.home}/script"
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(body)
+        os.chmod(path, 0o700)
+        return path
+
+    def test_a_folder_that_cannot_be_granted_is_an_error_and_nothing_runs(self):
+        grant = looop.Grant([f"{self.home}/gone"], walls=MEASURED)
+        ended = looop.run_job(looop.Job("x", ["/bin/sh", "-c", "echo ran"], {}, 9.0, grant=grant))
+        self.assertEqual(ended.out, b"")
+        if not MEASURED.tool:
+            self.assertEqual(ended.why, "spawn")
+
+
+class Filters(unittest.TestCase):
+    """The program of a seccomp filter, run by hand: what it says to each call."""
+
+    def judge(self, code, number, args=(0,) * 6, audit=0xC000003E):
+        import struct
+
+        data = struct.pack("=IIQ6Q", number, audit, 0, *args)
+        lines = list(struct.iter_unpack("=HBBI", code))
+        value = at = 0
+        while True:
+            kind, true, false, operand = lines[at]
+            at += 1
+            if kind == 0x20:
+                value = struct.unpack_from("=I", data, operand)[0]
+            elif kind == 0x54:
+                value &= operand
+            elif kind == 0x15:
+                at += true if value == operand else false
+            elif kind == 0x35:
+                at += true if value >= operand else false
+            else:
+                self.assertEqual(kind, 0x06)
+                return operand
+
+    def test_each_rule_on_both_machines(self):
+        allow, errno, kill = 0x7FFF0000, 0x50000, 0x80000000
+        for column, (machine, (_, audit)) in enumerate(looop.ARCHITECTURES.items()):
+            for walls in (looop.Walls(7, True), looop.Walls(7), looop.Walls(5), looop.Walls(1)):
+                rules = looop.filter_rules(walls)
+                code = looop.filter_program(rules, machine)
+                self.assertLess(len(code) // 8, 4096)
+                self.assertEqual(self.judge(code, 63, audit=audit), allow)
+                self.assertEqual(self.judge(code, 63, audit=0x40000003), kill, "i386")
+                if machine == "x86_64":
+                    self.assertEqual(self.judge(code, 0x40000000 | 41), errno | 38, "x32")
+                for rule in rules:
+                    number = looop.SYSTEM_CALLS[rule.call][column]
+                    args = [0] * 6
+                    for argument, mask, value, equal in rule.conditions:
+                        args[argument] = value if equal else mask
+                    if number >= 0:
+                        self.assertEqual(self.judge(code, number, args, audit), errno | rule.error, rule)
+                    for i, (argument, mask, value, equal) in enumerate(rule.conditions):
+                        other = list(args)
+                        other[argument] = (value ^ mask) if equal else value
+                        if number >= 0 and i == 0:
+                            self.assertEqual(self.judge(code, number, other, audit), allow, rule)
+
+    def test_no_program_skips_too_far(self):
+        import struct
+
+        for walls in (looop.Walls(7, True), looop.Walls(1)):
+            lines = list(struct.iter_unpack("=HBBI", looop.filter_program(looop.filter_rules(walls), "x86_64")))
+            for at, (_, true, false, _) in enumerate(lines):
+                self.assertLess(at + max(true, false), len(lines))
+
+
+class Measured(Case):
+    def test_kept_for_a_boot_and_measured_anew_when_damaged(self):
+        profile = looop.open_profile({**ENV, "HOME": self.home, "XDG_CACHE_HOME": f"{self.home}/cache"}, looop.__file__)
+        self.assertEqual(looop.walls_of(profile).landlock, MEASURED.landlock)
+        with open(f"{self.home}/cache/looop/walls", "r+", encoding="utf-8") as file:
+            lines = file.read().split("\n")
+            file.seek(0)
+            file.truncate()
+            file.write("\n".join([lines[0], "0", "0", "", "as it was kept"]))
+        self.assertEqual(looop.walls_of(profile).why, "as it was kept")
+        with open(f"{self.home}/cache/looop/walls", "w", encoding="utf-8") as file:
+            file.write("nonsense")
+        self.assertEqual(looop.walls_of(profile), looop.measure_walls(ENV))
+        looop.forget_walls(profile)
+        self.assertFalse(os.path.exists(f"{self.home}/cache/looop/walls"))
+
+
+if __name__ == "__main__":
+    unittest.main()
