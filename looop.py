@@ -94,14 +94,15 @@ Contents
   70. Candidates
   71. Goals and history
   72. Verb table
-  73. Manual (pure)
-  74. Completions (pure)
-  75. Command line
-  76. Texts
-  77. Texts of the manual
+  73. Setup table
+  74. Manual (pure)
+  75. Completions (pure)
+  76. Command line
+  77. Texts
+  78. Texts of the manual
 
-Finding things: the verb `looop sensor list` is `cmd_sensor_list`; its row in LOOP_VERBS has help and options.
-To add a verb: write `cmd_<verb>`, add its row to LOOP_VERBS or SESSION_VERBS.
+Finding things: the verb `looop sensor list` is `cmd_sensor_list`; its row in SETUP_VERBS has help and options.
+To add a verb: write `cmd_<verb>`, add its row to LOOP_VERBS, SETUP_VERBS or SESSION_VERBS.
 To add a move: a row in MOVES, a performer in PERFORMERS.
 To add a sensor: nothing here; drop an executable script that prints one JSON object into sensors/.
 To add an escape sequence: a row in the tables of the section Screen, a method, and its state in `dump` and `paint`.
@@ -21592,6 +21593,15 @@ LOOP_VERBS: tuple[Verb, ...] = (
             ("looop cost add session x pi unknown", "unpriced"),
         ),
     ),
+)
+
+
+# ======================================================================================================================
+# 73. Setup table
+# ======================================================================================================================
+# The rows of the verbs that set a profile up: its sensors, config and timer.
+
+SETUP_VERBS: tuple[Verb, ...] = (
     Verb(
         "sensor list",
         cmd_sensor_list,
@@ -21845,7 +21855,7 @@ LOOP_VERBS: tuple[Verb, ...] = (
 
 
 # ======================================================================================================================
-# 73. Manual (pure)
+# 74. Manual (pure)
 # ======================================================================================================================
 # What looop says of itself: a page for each verb and each group, the overview, the manual, the man page, and the next
 # steps. All derive from the rows of the verb table, the settings and MANUAL, which is written like this:
@@ -22262,7 +22272,7 @@ def next_steps(status: Mapping[str, JSON], timed: bool = False) -> list[tuple[st
 
 
 # ======================================================================================================================
-# 74. Completions (pure)
+# 75. Completions (pure)
 # ======================================================================================================================
 # `looop config bash|zsh|fish`: from the table of verbs one script for each shell. A script holds verbs, options and the
 # words that are fixed, and asks `looop _complete KIND` for what lies on disk. What bash and fish know of a verb, and
@@ -22808,7 +22818,7 @@ def completion(shell: str, verbs: Sequence[Verb], gallery: Mapping[str, str]) ->
 
 
 # ======================================================================================================================
-# 75. Command line
+# 76. Command line
 # ======================================================================================================================
 # VERBS is the one table of verbs. The parser only validates; a verb's function gets the profile and its arguments,
 # prints its answer on stdout, and returns its exit code.
@@ -22846,6 +22856,7 @@ def print_completion(shell: str) -> int:
 
 VERBS: tuple[Verb, ...] = (
     *LOOP_VERBS,
+    *SETUP_VERBS,
     Verb(
         "config bash",
         cmd_config_bash,
@@ -23332,7 +23343,7 @@ def open_missing_streams() -> None:
 
 
 # ======================================================================================================================
-# 76. Texts
+# 77. Texts
 # ======================================================================================================================
 # Prose alone, in looop's own words: what the LLM is told, what a fresh profile is seeded with, the gallery's scripts.
 
@@ -23878,7 +23889,7 @@ exec "$plugin" "$@"
 }
 
 # ======================================================================================================================
-# 77. Texts of the manual
+# 78. Texts of the manual
 # ======================================================================================================================
 # `looop help`, in the markup that the section Manual explains.
 
