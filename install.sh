@@ -5,7 +5,8 @@ trap 'printf "%s\n" "looop install: this script was cut short, nothing was insta
 #
 #   1. Find Python 3.9 or newer, before anything is fetched.
 #   2. Get looop.sha256 and looop into a scratch folder: from an address, or built from the checkout this lies in.
-#      The checksum comes first: where the installed file has it, there is nothing to do.
+#      The checksum comes first: where the installed file has it, there is nothing to do. It shows that the download is
+#      whole; who made the file only LOOOP_SHA256 can say, which comes another way.
 #   3. Refuse what has no checksum or another one, and what does not run.
 #   4. Move it into place in one step; then completions and man page, which the program itself prints; then remember
 #      the interpreter, so that a start does not pass through the shims of a version manager.
@@ -32,7 +33,8 @@ Usage: sh install.sh [--version X] [--dry-run]
 
 Environment:
   LOOOP_INSTALL_DIR   where to (default: ~/.local/bin)
-  LOOOP_BASE_URL      the address that holds looop and looop.sha256
+  LOOOP_BASE_URL      the address that holds looop and looop.sha256 (https)
+  LOOOP_SHA256        the SHA-256 that looop must have, from whom you trust
   LOOOP_PYTHON        the Python to try first
 
 In a checkout, without LOOOP_BASE_URL, it builds that and needs no network.
@@ -205,8 +207,34 @@ same_file() {
 
 # --- getting the file
 
-# Sets `base`, the address of the files, or `checkout`.
+# Tell whether an http address is of this machine. Over any other, whoever is in between replaces file and checksum.
+is_loopback() {
+  place=${1#http://}
+  place=${place%%[/?#]*}
+  case $place in
+    '[::1]' | localhost) return 0 ;;
+    '[::1]:'* | localhost:* | 127.*:*)
+      case ${place##*:} in
+        *[!0-9]*) return 1 ;;
+      esac
+      place=${place%:*}
+      ;;
+  esac
+  case $place in
+    '[::1]' | localhost) return 0 ;;
+    *[!0-9.]*) return 1 ;;
+    127.*.*.*) return 0 ;;
+  esac
+  return 1
+}
+
+# Sets `base`, the address of the files, or `checkout`; and `pinned`, the SHA-256 that the file must have, or nothing.
 choose_source() {
+  pinned=${LOOOP_SHA256:-}
+  case $pinned in
+    *[!0-9a-f]*) fail "LOOOP_SHA256: is not a SHA-256: 64 of 0-9 and a-f" ;;
+  esac
+  [ -z "$pinned" ] || [ "${#pinned}" -eq 64 ] || fail "LOOOP_SHA256: is not a SHA-256: 64 of 0-9 and a-f"
   checkout='' base=${LOOOP_BASE_URL:-$DEFAULT_BASE_URL}
   base=${base%/}
   if [ -z "$base" ]; then
@@ -216,8 +244,12 @@ choose_source() {
     return
   fi
   case $base in
-    https://?* | http://?*) ;;
-    *) fail "LOOOP_BASE_URL: $base is not an address: it begins with https:// or http://" ;;
+    https://?*) ;;
+    http://?*)
+      is_loopback "$base" ||
+        fail "LOOOP_BASE_URL: $base: over http anybody in between can replace the file and its checksum: use https"
+      ;;
+    *) fail "LOOOP_BASE_URL: $base is not an address: it begins with https://" ;;
   esac
   [ -n "$version" ] || return 0
   case $base in
@@ -245,7 +277,7 @@ import shutil, sys, urllib.request
 url, path = sys.argv[1:]
 try:
     with urllib.request.urlopen(url, timeout=30) as answer, open(path, "wb") as file:
-        if url.startswith("https:") and not answer.geturl().startswith("https:"):
+        if answer.geturl() != url and not answer.geturl().startswith("https:"):
             sys.exit("it leads on to %s, which is not https" % answer.geturl())
         shutil.copyfileobj(answer, file)
         if answer.length:
@@ -254,16 +286,12 @@ except Exception as error:
     sys.exit(str(error))
 '
 
-# Fetch an address into a file with what there is. curl and Python refuse to be led from https to http; wget has no
-# option for that.
+# Fetch an address into a file with what there is. curl and Python refuse to be led on to http; wget has no option for
+# that.
 get_file() {
   if command -v curl >/dev/null 2>&1; then
-    case $1 in
-      https:*) allowed='=https' ;;
-      *) allowed='=http,https' ;;
-    esac
-    curl -fsSL --proto "$allowed" --retry 2 --connect-timeout 20 --speed-limit 1 --speed-time 30 --max-time 900 \
-      -o "$2" "$1" 2>"$scratch/why"
+    curl -fsSL --proto '=http,https' --proto-redir '=https' --retry 2 --connect-timeout 20 --speed-limit 1 \
+      --speed-time 30 --max-time 900 -o "$2" "$1" 2>"$scratch/why"
   elif command -v wget >/dev/null 2>&1; then
     case $(wget --version 2>/dev/null) in
       'GNU Wget'*) wget -nv -t 3 -T 30 -O "$2" "$1" ;;
@@ -289,6 +317,9 @@ get_sum() {
     fi
     tell "building the checkout $checkout"
     build_checkout --out "$scratch/got" || fail "build_zipapp.py: $(reason): nothing was installed: fix the checkout"
+  elif [ -n "$pinned" ]; then
+    sum=$pinned
+    return
   else
     get_file "$base/looop.sha256" "$scratch/got/looop.sha256" ||
       fail "$base/looop.sha256: $(reason): nothing is installed without its checksum: see to the address or the network"
@@ -306,6 +337,8 @@ get_program() {
   program=$scratch/got/looop
   [ -n "$checkout" ] || get_file "$base/looop" "$program" ||
     fail "$base/looop: $(reason): nothing was installed: see to the network and call this again"
+  [ -z "$pinned" ] || [ "$(sum_of "$program")" = "$pinned" ] ||
+    fail "${base:-$checkout}/looop: is not the file that LOOOP_SHA256 names: nothing was installed: check the version"
   [ "$(sum_of "$program")" = "$sum" ] ||
     fail "${base:-$checkout}/looop: is not the file of its checksum: nothing was installed: call this again, and if" \
       "that does not help, tell whoever runs the address"
@@ -548,7 +581,8 @@ say_plan() {
   if [ -n "$checkout" ]; then
     tell "would build the checkout $checkout"
   else
-    tell "would fetch $base/looop.sha256, and $base/looop if that is not what is installed"
+    [ -n "$pinned" ] || tell "would fetch $base/looop.sha256"
+    tell "would fetch $base/looop if it is not what is installed"
   fi
   tell "would check its SHA-256, and run it once with $python"
   tell "would write $target"

@@ -660,6 +660,31 @@ class Refusals(Built):
         self.web.files["/looop"] = self.new[:-1] + bytes([self.new[-1] ^ 1])
         self.both("/looop: is not the file of its checksum: nothing was installed: ")
 
+    def test_a_pinned_file_and_any_other(self):
+        pinned = {"LOOOP_SHA256": hashlib.sha256(self.new).hexdigest()}
+        self.offer(self.old)  # with a checksum that is right beside it
+        self.both("/looop: is not the file that LOOOP_SHA256 names: nothing was installed: ", env=pinned)
+        for wrong in ("0" * 63, "x" * 64, "A" * 64):
+            self.refuse("LOOOP_SHA256: is not a SHA-256", env={"LOOOP_SHA256": wrong})
+        self.offer(self.new)
+        self.web.files["/looop.sha256"] = b"0" * 64 + b"  looop\n"
+        self.new_home()
+        self.web.paths()
+        self.assertIn(f"installed: looop {NEW}", self.sh(env=pinned))
+        self.assertIn(f"already installed: looop {NEW}", self.sh(env=pinned))
+        self.assertEqual(self.web.paths(), ["/looop"])
+
+    def test_http_leads_on_to_no_http(self):
+        other = Web()
+        self.addCleanup(other.close)
+        other.files = release_files(self.new)
+        self.web.files = {path: ("to", other.address + path) for path in ("/looop", "/looop.sha256")}
+        for tool in ("curl", "Python"):
+            if tool == "Python":
+                self.take("curl")
+            self.refuse(r"/looop\.sha256: .*(disabled|which is not https)")
+        self.assertNotIn("/looop", other.paths())
+
     def test_no_checksum(self):
         del self.web.files["/looop.sha256"]
         self.both(r"/looop\.sha256: .*404.*: nothing is installed without its checksum: ")
@@ -913,6 +938,17 @@ class Usage(Installer):
         for address in ("ftp://example.org", "example.org", "https://", "file:///tmp"):
             self.refuse("is not an address: ", env={"LOOOP_BASE_URL": address})
 
+    def test_plain_http_is_of_this_machine_only(self):
+        for place in (
+            *("example.org", "example.org:8080", "127.0.0.1.example.org", "127.example.org", "localhost.example.org"),
+            *("localhost@example.org", "127.0.0.1:80@example.org", "[::1].example.org", "[::1]@example.org", "0.0.0.0"),
+            *("10.127.0.1", "127.0.0.1@example.org:80", "[::2]", "localhost:80:x"),
+        ):
+            self.refuse("anybody in between can replace", env={"LOOOP_BASE_URL": f"http://{place}"})
+        for place in ("localhost", "127.0.0.1:8080", "127.1.2.3", "[::1]", "[::1]:8080"):
+            out = self.sh("--dry-run", env={"LOOOP_BASE_URL": f"http://{place}/x"})
+            self.assertIn(f"would fetch http://{place}/x/looop.sha256", out)
+
     def test_dry_run_writes_and_fetches_nothing(self):
         for shell in self.each_shell():
             before = seen(self.home)
@@ -922,7 +958,7 @@ class Usage(Installer):
             share = os.path.join(self.house, ".local", "share")
             pages = [os.path.join(share, name) for name in PAGE_FILES.values()]
             self.assertEqual(told, [self.target, *pages, self.remembered])
-            self.assertIn(f"would fetch {self.web.address}/looop.sha256, and {self.web.address}/looop if", out)
+            self.assertIn(f"would fetch {self.web.address}/looop.sha256\nwould fetch {self.web.address}/looop if", out)
         self.assertEqual(self.web.paths(), [])
 
     def test_a_script_that_was_cut_does_nothing(self):
