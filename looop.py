@@ -3082,24 +3082,40 @@ def landlock_version() -> int:
     return max(0, Kernel().attempt("syscall", 444, None, 0, 1))
 
 
-def enter_landlock(kernel: Kernel, grant: Grant, files: Iterable[str]) -> None:
-    """Restrict this process for good: it may write what is granted, and these files. Raise OSError on failure."""
+def landlock_rules(kernel: Kernel, grant: Grant) -> int:
+    """Return the descriptor of a ruleset that lets a process write what is granted. Raise OSError on failure."""
     import struct
 
     version = grant.walls.landlock
-    handled = _WRITE | sum(right for since, right in _WRITE_SINCE if version >= since)
     network = 0 if grant.walls.namespaces else 3  # bind and connect of TCP
-    fields = struct.pack("=QQQ", handled, network, 3)  # 3: abstract sockets, signals
+    fields = struct.pack("=QQQ", write_rights(version), network, 3)  # 3: abstract sockets, signals
     fields = fields[: 24 if version >= 6 else 16 if version >= 4 else 8]
     rules = kernel.do("landlock_create_ruleset", "syscall", 444, fields, len(fields), 0)
-    allowed = [(path, handled) for path in grant.folders]
-    allowed += [(path, handled & (handled if os.path.isdir(path) else _WRITE_FILE)) for path in files]
-    for path, rights in allowed:
-        fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    try:
+        os.set_inheritable(rules, False)
+        for path in (*grant.folders, *_DEVICES, *grant.files):
+            allow_writes(kernel, rules, path, version)
+    except OSError:
+        os.close(rules)
+        raise
+    return rules
+
+
+def write_rights(version: int) -> int:
+    """Return the rights of landlock(7) to write below a folder that a version knows, as bits."""
+    return int(_WRITE | sum(right for since, right in _WRITE_SINCE if version >= since))
+
+
+def allow_writes(kernel: Kernel, rules: int, path: str, version: int) -> None:
+    """Add a folder or a file to a ruleset. Raise OSError on failure."""
+    import struct
+
+    fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    try:
+        rights = write_rights(version) & (-1 if os.path.isdir(path) else _WRITE_FILE)
         kernel.do(f"landlock_add_rule of {path}", "syscall", 445, rules, 1, struct.pack("=Qi", rights, fd), 0)
+    finally:
         os.close(fd)
-    kernel.do("landlock_restrict_self", "syscall", 446, rules, 0)
-    os.close(rules)
 
 
 class Filter:
@@ -3172,18 +3188,16 @@ def raise_loopback(kernel: Kernel) -> None:
     os.close(fd)
 
 
-def confine(kernel: Kernel, grant: Grant, program: Filter) -> None:
-    """In a child that was just made: put up the walls around it. Raise OSError when one cannot be put up."""
-    import struct
-
-    files = [*_DEVICES, *grant.files]
+def confine(kernel: Kernel, grant: Grant, rules: int, program: Filter) -> None:
+    """In a new child: put up the walls around it; `rules`: of Landlock. Raise OSError when one cannot be put up."""
     kernel.do("no_new_privs", "prctl", 38, 1, 0, 0, 0)
     if grant.walls.namespaces:
         raise_loopback(kernel)
-        files += close_mounts(kernel, grant)
+        for path in close_mounts(kernel, grant):
+            allow_writes(kernel, rules, path, grant.walls.landlock)
     number = SYSTEM_CALLS["capset"][ARCHITECTURES[os.uname().machine][0]]
-    kernel.do("capset", "syscall", number, struct.pack("=Ii", 0x20080522, 0), bytes(24))  # none is left, even for root
-    enter_landlock(kernel, grant, files)
+    kernel.do("capset", "syscall", number, b"\x22\x05\x08\x20\0\0\0\0", bytes(24))  # version 3; none, even for root
+    kernel.do("landlock_restrict_self", "syscall", 446, rules, 0)
     kernel.do("seccomp", "prctl", 22, 2, program.address, 0, 0)
 
 
@@ -3216,10 +3230,11 @@ def spawn_confined(argv: list[str], env: dict[str, str], streams: Sequence[int],
     linux = sys.platform.startswith("linux")
     program = Filter(walls) if linux else None
     kernel = Kernel() if linux and not walls.tool else None
+    rules = landlock_rules(kernel, grant) if kernel else -1
     shell = shell_path(env)
-    ours, theirs = os.pipe()
     flags = _NAMESPACES if kernel and walls.namespaces else 0
     ids = (os.geteuid(), os.getegid()) if flags else None
+    ours, theirs = os.pipe()
     if kernel:  # a raw clone(2): it forks into the namespaces at once
         number = SYSTEM_CALLS["clone"][ARCHITECTURES[os.uname().machine][0]]
         pid = kernel.attempt("syscall", number, flags | int(_signal.SIGCHLD), 0, 0, 0, 0)
@@ -3229,7 +3244,7 @@ def spawn_confined(argv: list[str], env: dict[str, str], streams: Sequence[int],
         try:
             begin_child(streams, ids)
             if kernel and program:
-                confine(kernel, grant, program)
+                confine(kernel, grant, rules, program)
             else:
                 if program:
                     theirs = os.dup2(theirs, 4, inheritable=False)
@@ -3241,6 +3256,8 @@ def spawn_confined(argv: list[str], env: dict[str, str], streams: Sequence[int],
         finally:
             os._exit(127)
     os.close(theirs)
+    if rules >= 0:
+        os.close(rules)
     report = b"".join(iter(lambda: os.read(ours, 4096), b"")) if pid > 0 else b"1 confinement: namespaces are refused"
     os.close(ours)
     if report:
