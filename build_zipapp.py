@@ -51,13 +51,15 @@ ORIGIN = "<looop>/looop.py"
 OLDEST, NEWEST = 9, 14  # of the Pythons 3.x that looop runs on
 
 # The interpreter: the one that the build was told, or the one that install.sh has found, or python3. What install.sh
-# has found is read only if the file is the caller's own.
+# has found is read only if the file is the caller's own, and its path absolute: the current folder may be a stranger's.
 PRELUDE = """\
 #!/bin/sh
 # looop {version}. A zip archive follows this script: `unzip -p looop looop.py` shows the program.
 python={python}
 [ -x "$python" ] || {{
-  found="${{XDG_CACHE_HOME:-${{HOME:-/}}/.cache}}/looop/python"
+  found=${{XDG_CACHE_HOME:-}}
+  case $found in /*) ;; *) found=${{HOME:-}}/.cache ;; esac
+  case $found in /*) found=$found/looop/python ;; *) found='' ;; esac
   [ -O "$found" ] && read -r python <"$found" && [ -x "$python" ] || python=python3
 }}
 command -v "$python" >/dev/null 2>&1 || for python in {names} none; do

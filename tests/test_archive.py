@@ -335,6 +335,19 @@ leave, os._exit = os._exit, settle
         self.remember("")
         self.call("version")
 
+    def test_what_the_current_folder_remembers_is_not_run(self):
+        fake = os.path.join(self.home, "fake")
+        self.executable(fake, "#!/bin/sh\necho remembered\n")
+        for folder in ("here/looop", ".cache/looop", "there/.cache/looop"):
+            os.makedirs(os.path.join(self.home, folder), 0o700, exist_ok=True)
+            with open(os.path.join(self.home, folder, "python"), "w") as file:
+                file.write(fake + "\n")
+        self.assertIn("remembered", self.call("version"))
+        for env in ({"XDG_CACHE_HOME": "here", "HOME": "/"}, {"HOME": "there"}, {"HOME": "."}):
+            self.assertIn("looop ", self.call("version", env=env), env)
+        os.unlink(os.path.join(self.home, ".cache", "looop", "python"))
+        self.assertIn("looop ", self.call("version", env={"XDG_CACHE_HOME": "here"}))
+
     @needs_root
     def test_what_somebody_else_has_written_down_is_not_run(self):
         fake = os.path.join(self.home, "fake")
