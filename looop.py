@@ -1789,36 +1789,127 @@ def remove_tree(folder: str) -> None:
 # ======================================================================================================================
 # 9. Secrets (pure)
 # ======================================================================================================================
-# What looop writes down, tells an LLM or shows holds no value of a secret of the environment; a variable holds one by
-# the end of its name. It goes through `redacted`, which puts [NAME] where a value is, also where one was cut. The log
-# of a session is raw: it holds what its command prints.
+# What looop writes down, tells an LLM or shows goes through `redacted`. Two kinds of secrets are replaced: values of
+# variables, by the variable's name, as [NAME], also where one was cut or stands in base64 or percent-encoded; and
+# well-known shapes wherever they come from, as [secret: github token]. The log of a session is raw: it holds what its
+# command prints.
+#
+# An unchanged beat redacts a few short texts, so a shape has literals: its pattern, and the module re, are loaded once
+# one of them is seen. Every pattern begins with a literal and looks at each character a bounded number of times.
 
 SECRET_MIN = 8  # characters: what is shorter stands in many places by chance
 SECRET_LINE = 16  # characters of a line of a secret that are one
+TOKEN_MAX = 255  # characters of a token: behind it, without a gap, may stand the next one
 CUT_SECRET = 4  # characters of a secret before a cut that are more than chance
+
+_SECRET_ENDS = ("TOKEN", "KEY", "SECRET", "PASSWORD", "PASSWD", "PASSPHRASE", "CREDENTIALS", "_PASS", "_PAT", "_DSN")
+_SECRET_NAMES = ("PASS", "PAT", "DSN")  # within a word they mean something else: BYPASS, COMPAT
+
+
+_WORD, _DASHED = "A-Za-z0-9", "A-Za-z0-9_-"
+# kind, literals of which one is in every text that holds one, how it begins, the characters after that and how many at
+# least (fewer before a cut), and what keeps ordinary text apart: it begins a word, or it does and looks random.
+SHAPES = (
+    ("github token", ("ghp_", "gho_", "ghu_", "ghs_", "ghr_"), "gh[opsur]_", _WORD, 20, ""),
+    ("github token", ("github_pat_",), "github_pat_", "A-Za-z0-9_", 20, "random"),
+    ("gitlab token", ("glpat-",), "glpat-", _DASHED, 16, ""),
+    ("slack token", ("xox",), "xox[abeoprs]-", "A-Za-z0-9-", 10, ""),
+    ("slack webhook", ("hooks.slack.com/",), "", "", 0, ""),
+    ("api key", ("sk-",), "sk-", _DASHED, 20, "random"),
+    ("google key", ("AIza",), "AIza", _DASHED, 30, "word"),
+    ("google token", ("ya29.",), "ya29\\.", _DASHED, 20, "word"),
+    ("npm token", ("npm_",), "npm_", _WORD, 30, ""),
+    ("pypi token", ("pypi-",), "pypi-", _DASHED, 32, "random"),
+    ("stripe key", ("k_live_", "k_test_"), "[rs]k_(?:live|test)_", _WORD, 16, ""),
+    ("hugging face token", ("hf_",), "hf_", _WORD, 30, "word"),
+    ("aws key", ("AKIA", "ASIA"), "A[KS]IA", "", 0, "word"),
+    ("jwt", ("eyJ",), "eyJ", "", 0, "word"),
+    ("private key", ("PRIVATE KEY",), "", "", 0, ""),
+    ("password", ("://",), "", "", 0, ""),
+)
+_ODD_SHAPES = {  # the rest of the pattern; group 1, where there is one, stands before the secret and stays
+    "slack webhook": "(hooks\\.slack\\.com/services/)[A-Za-z0-9/]{16,}",
+    "aws key": "(?:[A-Z0-9]{16}(?![A-Za-z0-9_-])|[A-Z0-9]{4,15}(?=…))",
+    "jwt": f"[{_DASHED}]{{8,}}(?:\\.eyJ[{_DASHED}]{{4,}}\\.[{_DASHED}]{{4,}}|(?:\\.[{_DASHED}]*){{0,2}}(?=…))",
+    "private key": "-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
+    "(?:(?:(?!-----)[\\s\\S]){0,32768}-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
+    "|(?:(?:[\\s|>]|\\\\[nr]){0,500}[A-Za-z0-9+/=]{16,})*(?:(?:[\\s|>]|\\\\[nr]){0,500}[A-Za-z0-9+/=]+(?=…))?)",
+    "password": "(://[^\\s/?#:@\"'`<>\\\\]{0,256}:)(?![$<{*[])[^\\s/?#@\"'`<>\\\\]{1,512}(?=@)",
+}
+_patterns: dict[str, JSON] = {}  # compiled, by how a shape begins
 
 
 def is_secret(name: str) -> bool:
     """Tell whether a variable of that name holds a secret."""
-    return name.upper().endswith(("TOKEN", "KEY", "SECRET", "PASSWORD"))
+    upper = name.upper()
+    return upper.endswith(_SECRET_ENDS) or upper in _SECRET_NAMES
+
+
+def url_password(value: str) -> str:
+    """Return the password of a URL `scheme://user:password@host/…`, "" when it has none."""
+    rest = value.partition("://")[2]
+    host = rest.partition("/")[0]  # a "/" within the password is not as it should be, and often met
+    return (host if "@" in host else rest).rpartition("@")[0].partition(":")[2]
+
+
+def secret_names(env: Mapping[str, str]) -> list[str]:
+    """Return the names of the variables that hold secrets, by their name or by what their value looks like."""
+    return [
+        name
+        for name, value in env.items()
+        if value and (is_secret(name) or url_password(value) or without_shapes(value) != value)
+    ]
 
 
 def secrets_of(env: Mapping[str, str]) -> list[tuple[str, str]]:
     """Return (text, name) of each secret in an environment, the longest first.
 
-    A text is the value without the blanks around it, as it is, within JSON, or folded into one line; and each long word
-    that is a line of it, as those of a private key are.
+    A text is the value without the blanks around it, as it is, within JSON, or folded into one line; each long word
+    that is a line of it, as those of a private key are; and what base64 and percent-encoding make of it. Of a URL it is
+    the password alone, where that is no plain word.
     """
     found: dict[str, str] = {}
     for name, whole in env.items():
         value = whole.strip()
-        if len(value) < SECRET_MIN or not is_secret(name):
-            continue
-        inside = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
-        lines = [line for line in value.split("\n") if len(line.split()) == 1 and len(line) >= SECRET_LINE]
-        for text in (value, inside, " ".join(value.split()), *lines):
-            found.setdefault(text, name)
+        secret = is_secret(name)
+        if secret and name.upper().endswith("CREDENTIALS") and value.startswith("/"):
+            continue  # the file that holds them
+        password = url_password(value)
+        if len(value) >= SECRET_MIN and secret:
+            for text in (*_plain_forms(value), *_encoded_forms(value)):
+                found.setdefault(text, name)
+        if len(password) >= SECRET_MIN and not password.isalpha():
+            for text in (password, _percent_decoded(password), *_encoded_forms(_percent_decoded(password))):
+                found.setdefault(text, name)
     return sorted(found.items(), key=lambda pair: -len(pair[0]))
+
+
+def _plain_forms(value: str) -> tuple[str, ...]:
+    inside = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
+    lines = [line for line in value.split("\n") if len(line.split()) == 1 and len(line) >= SECRET_LINE]
+    return (value, inside, " ".join(value.split()), *lines)
+
+
+def _encoded_forms(value: str) -> Iterator[str]:
+    """Yield what base64 makes of a text, wherever it stands in what is encoded, and its percent-encoded forms."""
+    import binascii
+
+    raw = value.encode("utf-8", "surrogateescape")
+    for shift in range(3):  # the characters that depend on nothing beside the text
+        encoded = binascii.b2a_base64(bytes(shift) + raw, newline=False).decode()
+        text = encoded[(8 * shift + 5) // 6 : 8 * (shift + len(raw)) // 6]
+        yield text
+        yield text.replace("+", "-").replace("/", "_")
+    for safe in ("-._~", "-._~/", "-._~!'()*"):  # as quote and encodeURIComponent have it
+        for spell in ("%%%02X", "%%%02x"):
+            yield "".join(chr(b) if b < 128 and (chr(b).isalnum() or chr(b) in safe) else spell % b for b in raw)
+
+
+def _percent_decoded(text: str) -> str:
+    try:
+        return decoded_name(text)
+    except ValueError:
+        return text
 
 
 def without_cut(text: str, secret: str, name: str) -> str:
@@ -1835,26 +1926,77 @@ def without_cut(text: str, secret: str, name: str) -> str:
     return "…".join([*out, head])
 
 
-def redacted(value: JSON, secrets: Sequence[tuple[str, str]], keys: bool = False) -> JSON:
-    """Replace each secret, as `secrets_of` returns them, by [NAME], in a text or in every text of a JSON value.
+def looks_random(text: str, cut: bool) -> bool:
+    """Tell whether letters and digits alternate in a text as they do in a key, and not in `sk-learn-model-2024`."""
+    text = text[:200]
+    if any(len(part) >= 32 and "_" not in part for part in text.split("-")):
+        return True
+    pairs = sum(a.isalnum() and b.isalnum() and a.isdigit() != b.isdigit() for a, b in zip(text, text[1:]))
+    return pairs >= (1 if cut else 3)
 
+
+def shape_pattern(kind: str, prefix: str, chars: str, least: int, where: str) -> str:
+    """Return the pattern of a shape. A word also begins behind an escape of JSON, of a URL or of a terminal."""
+    escapes = (r"\\[bfnrt]", r"\\u[0-9A-Fa-f]{4}", r"%[0-9A-Fa-f]{2}", r"[\[;][0-9]m", r"[\[;][0-9]{2}m")
+    edges = [f"(?<![{chars or _DASHED}]{prefix})", *(f"(?<={escape}{prefix})" for escape in escapes)]
+    rest = (
+        f"(?:[{chars}]{{{least}}}[{_DASHED}]{{0,{TOKEN_MAX}}}|[{chars}]{{{CUT_SECRET},}}(?=…))"
+        if chars
+        else _ODD_SHAPES[kind]
+    )
+    return prefix + (f"(?:{'|'.join(edges)})" if where else "") + rest
+
+
+def without_shapes(text: str, cover: str = "") -> str:
+    """Replace what looks like a secret by its kind, or each of its characters by `cover`."""
+    if len(text) < SECRET_MIN:
+        return text
+    for kind, literals, prefix, chars, least, where in SHAPES:
+        if not any(literal in text for literal in literals) or (kind == "password" and "@" not in text):
+            continue
+        pattern = _patterns.get(prefix or kind)
+        if pattern is None:
+            import re
+
+            pattern = _patterns[prefix or kind] = re.compile(shape_pattern(kind, prefix, chars, least, where))
+
+        def label(match: JSON, kind: str = kind, random: bool = where == "random") -> str:
+            whole: str = match[0]
+            if random and not looks_random(whole, match.string.startswith("…", match.end())):
+                return whole
+            before: str = match[1] if match.re.groups else ""
+            hidden = "\n".join(cover * len(line) for line in whole[len(before) :].split("\n"))
+            return before + (hidden if cover else f"[secret: {kind}]")
+
+        text = pattern.sub(label, text)
+    return text
+
+
+def redacted(value: JSON, secrets: Sequence[tuple[str, str]], keys: bool = False) -> JSON:
+    """Replace each secret in a text, or in every text of a JSON value.
+
+    One of the environment, as `secrets_of` returns them, becomes [NAME], a well-known shape [secret: KIND].
     `keys`: in those of its objects too. Else they are looop's own, or names of files.
     """
     if isinstance(value, str):
-        for secret, name in secrets:
-            if secret in value:
-                value = value.replace(secret, f"[{name}]")
-            if "…" in value:
-                value = without_cut(value, secret, name)
-        return value
-    if not secrets:
-        return value
+        return without_shapes(without_values(value, secrets))
     if isinstance(value, dict):
         names = {key: redacted(key, secrets) if keys else key for key in value}
         return {names[key]: redacted(inner, secrets, keys) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):
         return [redacted(inner, secrets, keys) for inner in value]
     return value
+
+
+def without_values(text: str, secrets: Sequence[tuple[str, str]]) -> str:
+    """Replace the secrets of the environment in a text, whole ones and the beginning of one before a cut."""
+    cut = "…" in text
+    for secret, name in secrets:
+        if secret in text:
+            text = text.replace(secret, f"[{name}]")
+        if cut and secret[:CUT_SECRET] in text:
+            text = without_cut(text, secret, name)
+    return text
 
 
 # ======================================================================================================================
@@ -2226,6 +2368,7 @@ class Profile:
         "_config",
         "_path",
         "_runners",
+        "_secrets",
         "cache",
         "config_path",
         "data",
@@ -2233,7 +2376,6 @@ class Profile:
         "env_file",
         "given",
         "problems",
-        "secrets",
         "self_path",
         "warned",
     )
@@ -2247,7 +2389,7 @@ class Profile:
         self.self_path = self_path  # the file that is running
         self.warned: set[str] = set()  # warnings given, each once
         self.problems: list[str] | None = None  # of a verb that only shows: why the config or the runner is not used
-        self.secrets = secrets_of(env)
+        self._secrets: list[tuple[str, str]] | None = None
         self.env_file = EnvFile(env_path(config_path))
         self._path = ""  # PATH with the folders of installers, once somebody looks for a program
         self._config: dict[str, JSON] | None = None
@@ -2303,7 +2445,7 @@ class Profile:
         self.env_file = read_env_file(before.path)
         if self.env_file != before:
             self.env = {**self.given, **self.env_file.values}
-            self.secrets = secrets_of(self.env)
+            self._secrets = None
             self._path = ""
 
     def require_env_file(self) -> None:
@@ -2390,8 +2532,15 @@ class Profile:
         """
         return not (self.env.get("LOOOP_RUN_ID") or self.env.get("LOOOP_CHILD"))
 
+    @property
+    def secrets(self) -> list[tuple[str, str]]:
+        """Return (text, name) of each secret of the environment."""
+        if self._secrets is None:
+            self._secrets = secrets_of(self.env)
+        return self._secrets
+
     def redacted(self, value: JSON) -> JSON:
-        """Replace each secret of the environment by [NAME], in a text or in every text of a JSON value."""
+        """Replace each secret, in a text or in every text of a JSON value: by [NAME] if it is the environment's."""
         return redacted(value, self.secrets)
 
     def which(self, command: str) -> str:
@@ -2655,15 +2804,14 @@ def read_state(profile: Profile) -> dict[str, JSON]:
 def write_state(profile: Profile, state: Mapping[str, JSON]) -> None:
     """Replace state.json: the commit point of a beat. Texts are redacted; digests, ids and numbers stay."""
     kept = dict(state)
-    if profile.secrets:
-        kept["baseline"] = {
-            key: {**entry, "value": profile.redacted(entry["value"])} for key, entry in state["baseline"].items()
-        }
-        for key, texts in _STATE_TEXTS.items():
-            if isinstance(state[key], dict):
-                kept[key] = {**state[key], **{text: profile.redacted(state[key][text]) for text in texts}}
-            else:
-                kept[key] = profile.redacted(state[key])
+    kept["baseline"] = {
+        key: {**entry, "value": profile.redacted(entry["value"])} for key, entry in state["baseline"].items()
+    }
+    for key, texts in _STATE_TEXTS.items():
+        if isinstance(state[key], dict):
+            kept[key] = {**state[key], **{text: profile.redacted(state[key][text]) for text in texts}}
+        else:
+            kept[key] = profile.redacted(state[key])
     write_atomic(profile.path("state.json"), pretty(kept).encode())
 
 
@@ -5884,15 +6032,29 @@ _DUMPED: dict[str, tuple[int, int] | bool | int] = {
 }
 
 
+def texts_of(value: JSON) -> Iterator[str]:
+    """Yield every text in a JSON value, in its order; not the keys of objects."""
+    if isinstance(value, str):
+        yield value
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from texts_of(inner)
+
+
 def covered(value: JSON, secrets: Sequence[tuple[str, str]]) -> JSON:
     """Return a dumped screen with asterisks over each secret, so that every cell stays where it is."""
-    if isinstance(value, dict):
-        return {key: covered(inner, secrets) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [covered(inner, secrets) for inner in value]
-    for secret, _ in secrets if isinstance(value, str) else ():
-        value = value.replace(secret, "*" * len(secret))
-    return value
+    whole = "\n".join(texts_of(value))  # a private key takes several rows
+    for secret, _ in secrets:
+        whole = whole.replace(secret, "\n".join("*" * len(line) for line in secret.split("\n")))
+    lines = iter(without_shapes(whole, "*").split("\n"))
+
+    def again(value: JSON) -> JSON:
+        if isinstance(value, str):
+            return "\n".join(next(lines) for _ in range(value.count("\n") + 1))
+        if isinstance(value, dict):
+            return {key: again(inner) for key, inner in value.items()}
+        return [again(inner) for inner in value] if isinstance(value, list) else value
+
+    return again(value)
 
 
 def load(dumped: dict[str, JSON]) -> Screen:
@@ -11021,12 +11183,12 @@ def sense(profile: Profile, only: Sequence[str] = ()) -> dict[str, Reading]:
         readings[name] = Reading(name, "ok", b"", "", 0.0, now, stamp=stamp)  # its place, in order
     ends = run_jobs(jobs, profile.setting("sensor_jobs")) if jobs else []
     for raw in ends:
-        ended = cleaned_end(profile, raw)
-        name = ended.name
-        last = before.get(name)
+        name, last = raw.name, before.get(raw.name)
+        well = raw.why == "exit" and raw.code == 0 and raw.out and last and last.status in ("ok", "kept")
+        old = snapshot(profile, name) if well else b""
+        ended = cleaned_end(profile, raw, old)
         said = text_of(ended.out).strip().encode()
-        same = ended.why == "exit" and ended.code == 0 and said and last and last.status in ("ok", "kept")
-        if same and last and said == snapshot(profile, name):
+        if last and said and said == old:
             fresh = last.replace(status="ok", text=said, secs=ended.secs, streak=0)
         else:
             status, reading = reading_of(ended, cap, timeouts[name], options[name].plugin)
@@ -11052,13 +11214,15 @@ def refused_reading(name: str, path: str, reason: str, last: Reading | None) -> 
     return judged(Ended(name, 0, "exit", b"", b"", 0.0), status, reading, last)
 
 
-def cleaned_end(profile: Profile, ended: Ended) -> Ended:
-    """Return a child's end with what it printed free of half characters and secrets, before anything of that is cut."""
+def cleaned_end(profile: Profile, ended: Ended, old: bytes = b"") -> Ended:
+    """Return a child's end with what it printed free of half characters and secrets, before anything of that is cut.
+
+    What it prints again, as it lies in `old`, was searched for shapes when it was new.
+    """
     ended = ended.replace(out=whole_escapes(ended.out))
-    if not profile.secrets:
-        return ended
-    out, err = (profile.redacted(text_of(stream)).encode() for stream in (ended.out, ended.err))
-    return ended.replace(out=out, err=err)
+    out = without_values(text_of(ended.out), profile.secrets)
+    out = out if out.strip().encode() == old else without_shapes(out)
+    return ended.replace(out=out.encode(), err=profile.redacted(text_of(ended.err)).encode())
 
 
 def judged(ended: Ended, status: str, reading: JSON, last: Reading | None) -> Reading:
@@ -13210,8 +13374,9 @@ def capsule_text(profile: Profile, run: str, name: str) -> str:
 def clean_log(profile: Profile, run: str, name: str) -> str:
     """Return what a child wrote into a log of its capsule, and free the file of secrets."""
     text = capsule_text(profile, run, name)
-    if profile.redacted(text) != text:
-        write_capsule(profile, run, name, text)
+    clean = profile.redacted(text)
+    if clean != text:
+        write_capsule(profile, run, name, clean)
     return text
 
 
@@ -13461,7 +13626,7 @@ _PROPOSED = ("move.json", "put-back.json")  # in a capsule: its move, and a PLAY
 def refuse_secret(scene: Scene, value: JSON) -> None:
     """Raise BadMove for a move that would write a secret into a file, or ask a person for it."""
     if scene.profile.redacted(value) != value:
-        raise BadMove(f"{scene.move.name}: holds the value of a secret of the environment: name the variable instead")
+        raise BadMove(f"{scene.move.name}: holds a secret: name a variable of the environment instead")
 
 
 def asked_item(profile: Profile, number: int) -> dict[str, Item | None]:
@@ -21181,7 +21346,7 @@ def cmd_goal_add(profile: Profile, args: dict[str, JSON]) -> int:
         hint = f"looop goal add {goal} TEXT, or `-` to read it from stdin"
         raise Failure("goal add: missing TEXT", hint, EXIT_USAGE)
     if profile.redacted(text) != text:
-        raise Failure("goal add: TEXT holds the value of a secret of the environment", "name the variable instead")
+        raise Failure("goal add: TEXT holds a secret", "name a variable of the environment instead")
     prepare(profile)
     make_private_dir(profile.path("goals"))
     path = profile.path("goals", f"{goal}.md")
@@ -24014,8 +24179,8 @@ limits :: The look at a command is a tripwire, not a sandbox: it does not see in
 money :: Before a call: what today cost and the median decide must stay within `budget.daily_usd`, and three prices in a
  row that nobody knows stop the runner. `looop cost` adds up.
 failure :: After a failed beat looop waits 60 s, then up to 5 m. An edit of PLAYBOOK or goals ends the wait.
-secrets :: The value of a variable named …TOKEN, …KEY, …SECRET or …PASSWORD is written as [NAME] everywhere, but for a
- session's own log.
+secrets :: The value of a variable named …TOKEN, …KEY, …SECRET, …PASSWORD, …_PAT or alike is written as [NAME], a
+ well-known token, a private key or a URL's password as [secret: KIND]; a session's own log alone is raw.
 your word :: What looop starts cannot speak for you: approve, answer, reject, resume, tick, run, up and down refuse it.
 
 # Files

@@ -349,7 +349,7 @@ class Around(AskingCase):
         env = {"MONKEY": "worktree1"}
         out = self.beat({"move": "shell", "command": "git push origin worktree1", "reversible": True}, env=env)
         self.assertEqual(out["outcome"], "failed")
-        self.assertIn("holds the value of a secret", out["reason"])
+        self.assertIn("holds a secret", out["reason"])
         self.assertEqual(self.asks(), [])
 
     def test_a_pause_while_the_runner_decides_stops_the_act(self):

@@ -443,15 +443,23 @@ class Secrets(Hearing):
     A part is eight characters of it. A session's own record is its raw log, output.log.
     """
 
+    secrets = SECRETS
+    foo, bar, pem = SECRETS
+    gate = {"shell": "never"}  # confined commands are given no secret
     drifting = True  # what a capsule holds is not what was said
     turn = 0
 
     def setUp(self):
         super().setUp()
-        self.env.update(SECRETS, LOOOP_RUNS_KEEP="3")
-        lines = [line for secret in SECRETS.values() for line in secret.split("\n") if len(line) >= 16]
+        self.env.update(self.secrets, LOOOP_RUNS_KEEP="3")
+        lines = [line for secret in self.secrets.values() for line in secret.split("\n")]
+        lines = [line.rpartition("://u:")[2] for line in lines if len(line) >= 16 and "----" not in line]
         self.parts = {line[at : at + 8].encode() for line in lines for at in range(len(line) - 7)}
         self.part = re.compile(b"|".join(map(re.escape, self.parts)))
+
+    def label(self, name):
+        """Return what stands where a secret was."""
+        return f"[{name}]"
 
     def leaks(self):
         """Return the files below the data dir that hold a part of a secret."""
@@ -470,22 +478,23 @@ class Secrets(Hearing):
         self.runner(f"cat >/dev/null; {stderr or ':'}; cat {path}" + ("; exit 3" if stderr else ""))
         out = json.loads(re.findall(rb'(?m)^\{"outcome".*', self.hear("tick", "--json")[1])[0])
         self.assertEqual(out["outcome"], outcome, out)
+        self.maxDiff = None
         self.assertEqual((self.turn, reply, self.leaks()), (self.turn, reply, []))
 
     def test_sensors(self):
-        printing = "; ".join(f'printf %s "${name}"' for name in SECRETS)
+        printing = "; ".join(f'printf %s "${name}"' for name in self.secrets)
         pad = "printf '%0990d' 0"
         self.profile(
             sensors={
                 "plain": printing,
-                "json": 'printf \'{"signal":{"%s":"%s"}}\' "$FOO_TOKEN" "$FOO_TOKEN"',
-                "quoted": r"""printf '{"signal":"%s"}' "$(printf %s "$JSON_KEY" | sed 's/[\\"]/\\&/g')" """,
-                "letter": r"""printf '{"signal":"\\u0063%s"}' "${FOO_TOKEN#c}" """,
+                "json": f'printf \'{{"signal":{{"%s":"%s"}}}}\' "${self.foo}" "${self.foo}"',
+                "quoted": rf"""printf '{{"signal":"%s"}}' "$(printf %s "${self.bar}" | sed 's/[\\"]/\\&/g')" """,
+                "letter": rf"""printf '{{"signal":"\\u0063%s"}}' "${{{self.foo}#c}}" """,
                 "stderr": f"{{ printf x; {printing}; {pad}; }} >&2; exit 9",
                 "stdout": f"{pad}; {printing}; echo; exit 9",
             }
         )
-        for name in SECRETS:
+        for name in self.secrets:
             self.sensor(f"cut-{name}", f'{{ printf "%s" "${name}"; printf "%0990d" 0; }} >&2; exit 9')
             self.sensor(f"tail-{name}", f'printf "%0990d%s" 0 "${name}"; exit 9')
         self.beat({"move": "noop"}, "noop")
@@ -497,8 +506,8 @@ class Secrets(Hearing):
     @heavy
     def test_moves(self):
         self.profile(goals={"a": "0"})
-        for name, secret in SECRETS.items():
-            first = name == "FOO_TOKEN"
+        for name, secret in self.secrets.items():
+            first = name == self.foo
             for before in (0, 180, 191) if first else (180,):
                 text = "x" * before + " " + secret
                 self.beat({"move": "shell", "command": f": {looop.quoted(text)}", "reversible": True})
@@ -521,9 +530,10 @@ class Secrets(Hearing):
 
     def test_sessions(self):
         self.profile()
-        printing = "; ".join(f'printf "%s\\n" "${name}"' for name in SECRETS)
+        printing = "; ".join(f'printf "%s\\n" "${name}"' for name in self.secrets)
         self.looop("start-session", "w", "--command", f"{printing}; sleep 300", "--verify", f"{printing}; false")
-        for secret in SECRETS.values():
+        for value in self.secrets.values():
+            secret = f"it is {value}"
             self.looop("flag", "w", secret)
             self.looop("claim", "x", "--session", "w")
             self.looop("_cost", "session", secret, secret, "0.1")
@@ -535,11 +545,11 @@ class Secrets(Hearing):
         self.looop("kill", "w")
         self.assertEqual(self.leaks(), [])
         self.beat({"move": "noop"}, "noop")
-        self.assertIn("FOO_TOKEN", self.looop("shot", "w") + self.read("sessions", "w", "verify.log"))
+        self.assertIn(self.label(self.foo), self.looop("shot", "w") + self.read("sessions", "w", "verify.log"))
 
     def test_a_check_that_was_killed(self):
         self.profile()
-        self.looop("start-session", "w", "--command", "true", "--verify", 'echo "$FOO_TOKEN"; touch said; sleep 300')
+        self.looop("start-session", "w", "--command", "true", "--verify", f'echo "${self.foo}"; touch said; sleep 300')
         self.looop("wait", "w")
         tick = self.start("tick")
         wait_until(lambda: os.path.exists(self.path("said")), "what it says")
@@ -552,25 +562,28 @@ class Secrets(Hearing):
     def test_commits(self):
         os.symlink(shutil.which("git"), os.path.join(self.bin, "git"))
         self.profile(goals={"a": "0"})
-        for secret in SECRETS.values():
+        for secret in self.secrets.values():
             self.beat({"move": "noop", "journal": secret}, "noop")
-            self.beat({"move": "shell", "command": f": {'x' * 190} {secret}", "reversible": True})
+            command = f": {looop.quoted('x' * 189 + ' ' + secret)}"
+            self.beat({"move": "shell", "command": command, "reversible": True})
             self.beat({"move": "ask", "question": secret})
-        self.runner('cat >/dev/null; echo "- 2026-01-02 15:04 said $FOO_TOKEN" >>journal.md; echo done', mode="direct")
+        self.runner(
+            f'cat >/dev/null; echo "- 2026-01-02 15:04 said ${self.foo}" >>journal.md; echo done', mode="direct"
+        )
         self.write("goals/a.md", "direct")
         self.assertEqual(self.tick()["outcome"], "acted")
-        self.assertRegex(self.journal()[-1], r"said \[FOO_TOKEN\]$")
+        self.assertTrue(self.journal()[-1].endswith(f"said {self.label(self.foo)}"), self.journal()[-1])
         self.assertEqual(self.leaks(), [])
         history = subprocess.check_output(["git", "log", "-p", "--all"], cwd=self.data, env=self.env)
-        self.assertIn(b"[PEM_KEY]", history)
+        self.assertIn(self.label(self.pem).encode(), history)
         self.assertEqual([part for part in self.parts if part in history], [])
 
     def test_a_beat_that_was_killed(self):
         self.profile(goals={"a": "0"})
         for place, (reply, says) in enumerate(
             (
-                ({"move": "noop"}, 'printf \'%s\' "$FOO_TOKEN" >&2; echo "$FOO_TOKEN"; touch said; sleep 300'),
-                ({"move": "shell", "command": 'echo "$FOO_TOKEN"; touch said; sleep 300', "reversible": True}, ":"),
+                ({"move": "noop"}, f'printf "%s" "${self.foo}" >&2; echo "${self.foo}"; touch said; sleep 300'),
+                ({"move": "shell", "command": f'echo "${self.foo}"; touch said; sleep 300', "reversible": True}, ":"),
             )
         ):
             path = os.path.join(self.home, "reply")
@@ -585,6 +598,24 @@ class Secrets(Hearing):
             os.unlink(self.path("said"))
             self.assertNotEqual(self.leaks(), [], "it was killed too late to prove anything")
             self.beat({"move": "noop"}, "noop")
+
+
+SHAPES = {  # in variables that do not say that they hold a secret
+    "FOO": "ghp_Zq8vN3xWk1RtY7bQe5Mh2uLs9",
+    "URL": "postgres://u:Hx5+Pm2-Lb9eQ4jD6@h/db",
+    "PEM": "-----BEGIN PRIVATE KEY-----\nMIIEuc8Kf2WqAb7dE0s9\nGh7Lx0Rn5JpTy6Uv3Wc1\n-----END PRIVATE KEY-----\n",
+}
+
+
+@heavy
+class WellKnownShapes(Secrets):
+    """The same of what looks like a secret, wherever it comes from."""
+
+    secrets = SHAPES
+    foo, bar, pem = SHAPES
+
+    def label(self, name):
+        return {"FOO": "[secret: github token]", "PEM": "[secret: private key]"}[name]
 
 
 STRANGER = 65534
