@@ -3575,7 +3575,8 @@ def confined_job(profile: Profile, job: Job, grant: Grant) -> Job:
     A command line is evaluated by a shell that stays: the first process of a namespace heeds no signal that it does not
     handle, and inherits every orphan.
     """
-    env = {name: value for name, value in job.env.items() if not is_secret(name) and name not in _LEADS_OUT}
+    hidden = {*secret_names(job.env), *_LEADS_OUT}
+    env = {name: value for name, value in job.env.items() if name not in hidden}
     scratch = profile.path("scratch")
     env.update(dict.fromkeys(("XDG_CACHE_HOME", "npm_config_cache", "DOTNET_CLI_HOME"), f"{scratch}/cache"))
     env["TMPDIR"] = f"{scratch}/tmp"

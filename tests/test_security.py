@@ -445,7 +445,6 @@ class Secrets(Hearing):
 
     secrets = SECRETS
     foo, bar, pem = SECRETS
-    gate = {"shell": "never"}  # confined commands are given no secret
     drifting = True  # what a capsule holds is not what was said
     turn = 0
 
@@ -552,7 +551,7 @@ class Secrets(Hearing):
         self.looop("start-session", "w", "--command", "true", "--verify", f'echo "${self.foo}"; touch said; sleep 300')
         self.looop("wait", "w")
         tick = self.start("tick")
-        wait_until(lambda: os.path.exists(self.path("said")), "what it says")
+        wait_until(lambda: os.path.exists(self.path("work", "w", "said")), "what it says")
         tick.kill()
         tick.wait()
         self.assertNotEqual(self.leaks(), [])
@@ -579,6 +578,7 @@ class Secrets(Hearing):
         self.assertEqual([part for part in self.parts if part in history], [])
 
     def test_a_beat_that_was_killed(self):
+        self.gate = {"shell": "never"}  # a confined command is given no secret
         self.profile(goals={"a": "0"})
         for place, (reply, says) in enumerate(
             (
