@@ -3497,27 +3497,37 @@ def holds(walls: Walls, env: Mapping[str, str]) -> bool:
     return code == 7 and not outside
 
 
-def walls_of(profile: Profile) -> Walls:
-    """Return what this machine offers, measured once for a boot of it and a user."""
-    key = " ".join([*os.uname(), str(os.geteuid()), which("bwrap", profile.env)])
+def walls_key(profile: Profile) -> str:
+    """Return what the walls were measured for: a boot of a machine, a user, a version of looop."""
     try:
-        key += f" {text_of(read_bytes('/proc/sys/kernel/random/boot_id') or b'').strip()} {VERSION}"
+        boot = text_of(read_bytes("/proc/sys/kernel/random/boot_id") or b"").strip()
     except OSError:
-        pass
-    path = f"{profile.cache}/walls"
+        boot = ""
+    return " ".join([*os.uname(), boot, str(os.geteuid()), which("bwrap", profile.env), VERSION])
+
+
+def known_walls(profile: Profile) -> Walls | None:
+    """Return what this machine was found to offer, None where that is not measured yet."""
     try:
-        known, landlock, namespaces, wrapper, why = text_of(read_bytes(path) or b"").split("\n")
-        if known == key:
+        known, landlock, namespaces, wrapper, why = text_of(read_bytes(f"{profile.cache}/walls") or b"").split("\n")
+        if known == walls_key(profile):
             return Walls(int(landlock), namespaces == "1", wrapper, why)
     except (OSError, ValueError):
         pass
-    walls = measure_walls(profile.env)
-    try:
-        make_private_dir(profile.cache)
-        text = "\n".join([key, str(walls.landlock), str(int(walls.namespaces)), walls.tool, one_line(walls.why)])
-        write_atomic(path, text.encode(), sync=False)
-    except OSError:
-        pass  # measured again next time
+    return None
+
+
+def walls_of(profile: Profile) -> Walls:
+    """Return what this machine offers, measured once."""
+    walls = known_walls(profile)
+    if walls is None:
+        walls = measure_walls(profile.env)
+        try:
+            make_private_dir(profile.cache)
+            fields = (walls_key(profile), walls.landlock, int(walls.namespaces), walls.tool, one_line(walls.why))
+            write_atomic(f"{profile.cache}/walls", "\n".join(map(str, fields)).encode(), sync=False)
+        except OSError:
+            pass  # measured again next time
     return walls
 
 
@@ -15496,6 +15506,15 @@ def open_ask(ask: Mapping[str, JSON], sessions: Sequence[Session]) -> dict[str, 
     return {"n": ask["n"], "kind": ask["kind"], "session": ask["session"], "alive": alive}
 
 
+def wall_notes(profile: Profile, walls: Walls | None) -> list[str]:
+    """Say where no walls stand around a command without a yes."""
+    if profile.setting("gate_shell") == "never":
+        return ["gate.shell is never: shell moves run without a person's yes, and nothing confines them"]
+    if walls and not walls.confines:
+        return [f"commands that you have not approved wait for your yes: nothing confines them: {walls.why}"]
+    return []
+
+
 def sensor_notes(profile: Profile) -> list[str]:
     """Say which sensors fail, are refused, or run confined, each with the next step."""
     notes = []
@@ -15538,9 +15557,8 @@ def status_of(profile: Profile, now: float) -> dict[str, JSON]:
     crashed = None if pid else crash_of(read_session(profile, PULSE))
     if crashed:
         notes.insert(0, f"the pulse died ({with_local_times(crashed, now)}): nothing is watched: `looop up`")
-    if profile.setting("gate_shell") == "never":
-        notes.append("gate.shell is never: shell moves run without a person's yes")
-    notes += sensor_notes(profile) if present else []
+    walls = known_walls(profile)
+    notes += [*wall_notes(profile, walls), *(sensor_notes(profile) if present else [])]
     return {
         "pulse": {
             "running": bool(pid),
@@ -15551,6 +15569,7 @@ def status_of(profile: Profile, now: float) -> dict[str, JSON]:
         },
         "last_tick": last_tick(profile, state) if present else None,
         "paused": shown_pause(read_pause(profile, now)) if present else None,
+        "confinement": walls and walls_told(walls),
         "backoff": {
             "fails": failure["count"] if failure else 0,
             "until": utc_text(failure["until"]) if failure else None,
@@ -20850,6 +20869,26 @@ def check_sensors(profile: Profile) -> Iterator[Finding]:
         )
 
 
+def check_walls(profile: Profile) -> Iterator[Finding]:
+    """Measure anew what this machine confines commands with that nobody has approved."""
+    walls = measure_walls(profile.env)
+    if known_walls(profile) not in (None, walls):
+        forget_walls(profile)
+    if not walls.confines:
+        remedy = "install bubblewrap (bwrap), or boot a kernel with Landlock; until then each such command asks you"
+        yield warn(f"nothing confines a command without your yes: {walls.why}", remedy)
+        return
+    folders = [path for path in granted_folders(profile) if path != profile.path("reports")]
+    gone = [path for path in folders if not os.path.isdir(path)]
+    writes = f"; they write {', '.join(folders)}" if folders else ""
+    yield ok(f"commands without your yes run behind {walls_told(walls)}{writes}")
+    if walls.landlock and not walls.namespaces:
+        weaker = "no server of their own on localhost, no change of modes, hooks of a granted clone are not closed"
+        yield warn(f"{walls.why}: {weaker}", "allow user namespaces (sysctl), or install bubblewrap (bwrap)")
+    for path in gone:
+        yield warn(f"gate.folders: {path}: there is no such folder", "make it, or take it out of the config")
+
+
 def check_clock(profile: Profile) -> Iterator[Finding]:
     """Look at the clock, against the years that can be and the last beat."""
     now = time.time()
@@ -21045,6 +21084,7 @@ CHECKS: tuple[tuple[str, Callable[[Profile], Iterator[Finding]]], ...] = (
     ("runner", check_runner),
     ("tmux", check_tmux),
     ("sensors", check_sensors),
+    ("walls", check_walls),
     ("clock", check_clock),
     ("terminal", check_terminal),
     ("sockets", check_sockets),
@@ -24196,6 +24236,7 @@ asks/ :: questions, proposals and their answers
 claims/ :: who works on what
 prompts/<id>.md :: the brief of each worker
 sessions/<id>/ :: state, log and last screen of each session
+scratch/ :: what confined commands keep: temporary files and caches
 work/<id>/ :: where a worker starts, unless it is told another folder; looop removes it only when it is empty
 snapshots/ :: the readings of this beat
 runs/<id>/ :: capsules, the newest 50
