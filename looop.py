@@ -256,6 +256,7 @@ class Runner(Record):
     interactive: str = ""  # the command of a worker
     resume: str = ""  # the command that goes on with a worker's conversation
     unmetered: bool = False  # covered by a subscription: calls are counted, not priced
+    output: str = ""  # whose output it prints: a key of METERS, or "text"; "": as its command says
 
 
 class Job(Record):
@@ -2080,7 +2081,10 @@ DEFAULT_RUNNERS: dict[str, dict[str, JSON]] = {
 
 BUILTIN = Runner("builtin", "builtin")
 
-_RUNNER_KEYS = {"mode": "typed|direct", "tick": "text", "interactive": "text", "resume": "text", "unmetered": "flag"}
+_RUNNER_KEYS = {
+    **{"mode": "typed|direct", "tick": "text", "interactive": "text", "resume": "text", "unmetered": "flag"},
+    "output": "pi|claude|codex|opencode|gemini|text",
+}
 _PRICE_KEYS = {"input": "usd", "cache_read": "usd", "cache_write": "usd", "output": "usd"}
 _TOP_KEYS = {s.key.split(".")[0] for s in SETTINGS.values() if s.key} | {"runners", "prices"}
 
@@ -11977,8 +11981,10 @@ def build_prompt(inputs: Mapping[str, JSON]) -> tuple[str, list[str]]:
 # ======================================================================================================================
 # 44. Metering (pure)
 # ======================================================================================================================
-# By content, whatever wrapper prints it. Each stream that looop knows has a reader below; the first that finds its own
-# kind of object wins, and what none knows is plain text, the reply itself, at a price nobody named.
+# Each stream that looop knows has a reader below. The runner's config or its program says which one reads its output
+# (`output_of`), not the output: there the LLM of a plain runner could claim a price. For a program that looop does not
+# know, the first reader that finds its own kind of object says what the reply is, and the price stays unknown. What no
+# reader knows is plain text, the reply itself.
 #
 #   pi        --mode json: NDJSON; cost and reply from assistant `message_end` lines, and from nothing else: the same
 #             numbers stand in message_update, turn_end and agent_end again. Provider errors exit 0.
@@ -12159,13 +12165,38 @@ def meter_gemini(objects: list[dict[str, JSON]]) -> Metered | None:
     )
 
 
-METERS = (meter_pi, meter_claude, meter_codex, meter_opencode, meter_gemini)
+METERS = {
+    "pi": meter_pi,
+    "claude": meter_claude,
+    "codex": meter_codex,
+    "opencode": meter_opencode,
+    "gemini": meter_gemini,
+}
 
 
-def meter(output: str) -> Metered:
-    """Return what an output says: reply, error, cost, tokens, model."""
-    objects = stream_objects(output)
-    read = (reader(objects) for reader in METERS) if objects else ()
+def output_of(runner: Runner) -> str:
+    """Return whose output a runner prints: a key of METERS, "text", or "" where neither config nor program says.
+
+    One of those programs prints JSON only where its command says so. A runner whose program is another one, a wrapper
+    perhaps, goes by its name.
+    """
+    import re
+
+    if runner.output:
+        return runner.output
+    command = re.sub(r"^(?:\s*\w+=\S*\s)+", "", runner.tick)
+    programs = [word.rpartition("/")[2] for word in re.findall(r"[^\s'\"`|;&()<>$]+", command)]
+    named = next((program for program in programs if program in METERS), "")
+    if programs[:1] == ["llm"] or (programs[:1] == [named] and "json" not in command):
+        return "text"
+    return named or (runner.name if runner.name in METERS else "")
+
+
+def meter(output: str, whose: str = "") -> Metered:
+    """Return what an output says: reply, error, cost, tokens, model. `whose`: as `output_of` says."""
+    readers = METERS.values() if not whose else [METERS[whose]] if whose in METERS else []
+    objects = stream_objects(output) if readers else []
+    read = (reader(objects) for reader in readers) if objects else ()
     metered = next((found for found in read if found is not None), Metered(output))
     if not metered.error and limit_notice(metered.text):
         return metered.replace(error=metered.text.strip())
@@ -12328,6 +12359,8 @@ def budget_gate(spend: Spend, runner: Runner, limit: float) -> Verdict:
         price = (
             f"say what it costs ({price})" if spend.tokens_known else "have it print JSON that names tokens or a price"
         )
+        if not output_of(runner):
+            price += f" and say whose output that is (runners.{runner.name}.output)"
         remedy = f"{price}, or say that it costs nothing more (runners.{runner.name}.unmetered: true)"
         return Verdict(
             "budget", "hold", f"{spend.unknown_in_a_row} decisions of {runner.name} in a row of unknown price; {remedy}"
@@ -13393,9 +13426,11 @@ def clean_log(profile: Profile, run: str, name: str) -> str:
 
 def meter_run(profile: Profile, runner: Runner, run: str) -> Metered:
     """Meter a capsule's output.log, and keep it free of secrets."""
-    output = clean_log(profile, run, "output.log")
-    metered = priced(meter(output), profile.config().get("prices", {}), model_named(runner.tick))
-    return metered
+    whose = output_of(runner)
+    metered = meter(clean_log(profile, run, "output.log"), whose)
+    if not whose:  # what it claims to cost could be the LLM's own words
+        return metered.replace(cost=None, usage=None)
+    return priced(metered, profile.config().get("prices", {}), model_named(runner.tick))
 
 
 def pay(profile: Profile, runner: Runner, run: str, forced: str, metered: Metered, *, ended: Ended | None) -> None:
@@ -14251,6 +14286,7 @@ def pay_late(profile: Profile, run: str, wake: Mapping[str, JSON]) -> None:
         return
     command, unmetered = str(wake.get("command") or ""), bool(wake.get("unmetered"))
     runner = Runner(str(wake.get("runner")), str(wake.get("mode")), command, unmetered=unmetered)
+    runner = runner.replace(output=str(wake.get("output") or ""))
     try:
         started = parse_utc(str(wake.get("at")))
     except ValueError:
@@ -14638,6 +14674,7 @@ class Beat:
             "mode": runner.mode,
             "command": runner.tick,
             "unmetered": runner.unmetered,
+            "output": output_of(runner),
             "forced": self.forced or None,
             "hash": self.world.hash,
             "changed": [{"key": c.key, "old": c.old, "new": c.new} for c in changes],
@@ -16160,7 +16197,7 @@ def move_drift(profile: Profile, run: str, wake: Mapping[str, JSON], result: Map
     drift = []
     reply = capsule_text(profile, run, "reply.txt")
     if wake["mode"] == "typed" and os.path.lexists(profile.path("runs", run, "reply.txt")):
-        text = meter(capsule_text(profile, run, "output.log")).text
+        text = meter(capsule_text(profile, run, "output.log"), str(wake.get("output") or "")).text
         if printable(text) != printable(reply):
             drift.append("reply: output.log holds another one")
     recorded = read_capsule(profile, run, "move.json")
@@ -17404,6 +17441,9 @@ def cmd_config_show(profile: Profile, args: dict[str, JSON]) -> int:
     return 0
 
 
+_UNKNOWN_OUTPUT = "not a program that looop knows: a price that it prints counts once `output` says whose output it is"
+
+
 def cmd_config_check(profile: Profile, args: dict[str, JSON]) -> int:
     """Name everything that is wrong with the config."""
     check = ConfigCheck(profile.read_config())
@@ -17415,6 +17455,8 @@ def cmd_config_check(profile: Profile, args: dict[str, JSON]) -> int:
         notes += [(("runners", name, "resume"), "not used yet: `looop restart` runs `interactive`")] * (
             "resume" in runner
         )
+        if "tick" in runner and not runner.get("unmetered") and not output_of(merged_runners({name: runner})[name]):
+            notes.append((("runners", name, "tick"), _UNKNOWN_OUTPUT))
     for path, words in [*check.wrong, *notes]:
         where = f"line {lines[path]}: " if path in lines else ""
         complain(f"config: {where}{one_line('.'.join(path))}: {one_line(words)}")
@@ -20734,6 +20776,12 @@ def check_runner(profile: Profile) -> Iterator[Finding]:
     path = profile.which(words[0]) if words else ""
     if os.path.basename(path) not in DEFAULT_RUNNERS:
         yield ok(f"{runner.name}: {runner.tick}: not a program that looop knows, so it is not tried without --ask")
+        if not output_of(runner) and not runner.unmetered:
+            known = ", ".join(METERS)
+            yield warn(
+                f"{runner.name}: a price that it prints does not count",
+                f"say whose output it is, if that is so: runners.{runner.name}.output: {known}, or text",
+            )
         return
     good, said = told_by([path, "--version"], profile.child_env())
     if not good:
@@ -24262,7 +24310,8 @@ over defaults. A dot goes into an object: {"budget": {"daily_usd": 10}}.
 
 runners :: {"NAME": {"mode": "typed", "tick": "…", "interactive": "…", "resume": "…", "unmetered": true}}; pi, claude,
  codex, opencode, gemini and llm are there. `tick` reads a prompt on stdin, `interactive` is a worker's command and
- has {{prompt_file}} in it.
+ has {{prompt_file}} in it. `"output": "claude"` says that another program prints what claude prints: else the price
+ that it names does not count.
 prices :: {"MODEL": {"input": 1.25, "cache_read": 0.125, "output": 10}}: USD per million tokens
 
 # Environment

@@ -532,9 +532,12 @@ class Case(unittest.TestCase):
             file.write(config if isinstance(config, str) else json.dumps(config))
         os.chmod(path, 0o600)
 
-    def runner(self, command, mode="typed", unmetered=True, **more):
-        """Make a command line the runner of this profile; its calls cost nothing unless they say so."""
-        runner = {"mode": mode, "tick": command, "unmetered": unmetered}
+    def runner(self, command, mode="typed", unmetered=True, output="", **more):
+        """Make a command line the runner of this profile; its calls cost nothing unless they say so.
+
+        `output`: whose output it prints.
+        """
+        runner = {"mode": mode, "tick": command, "unmetered": unmetered, **({"output": output} if output else {})}
         self.config({"default": "fake", "runners": {"fake": runner}, "gate": self.gate, **more})
 
     def replies(self, reply):

@@ -219,7 +219,7 @@ class Runners(Case):
         """Make the runner of this profile print a recorded output and exit."""
         self.profile(goals={"a": "x\n"}) if not os.path.exists(self.data) else None
         path = os.path.join(CAPTURED, "runners", name + ".ndjson")
-        self.runner(f"cat >/dev/null; cat {path}; exit {code}")
+        self.runner(f"cat >/dev/null; cat {path}; exit {code}", output=name.split("-")[0])
 
     def test_recorded_outputs_are_metered_though_they_hold_no_move(self):
         """They all say "Appended the line. DONE", which is no move: failed beats, paid in full."""
@@ -271,7 +271,7 @@ class Runners(Case):
                 file.write(text)
             shutil.rmtree(self.data, ignore_errors=True)
             self.profile(goals={"a": "x\n"})
-            self.runner(f"cat >/dev/null; cat {path}")
+            self.runner(f"cat >/dev/null; cat {path}", output=name.split("-")[0])
             out = self.tick()
             self.assertEqual(out["outcome"], "acted", name)
             self.assertEqual(self.read("goals", "b.md"), "# b\n")

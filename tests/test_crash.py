@@ -200,7 +200,7 @@ class Interrupted(Case):
         line = json.dumps(
             {"type": "message_end", "message": {"role": "assistant", "usage": {"cost": {"total": 0.25}}, "content": []}}
         )
-        self.runner(f"echo '{line}'; touch printed; sleep 300")
+        self.runner(f"echo '{line}'; touch printed; sleep 300", output="pi")
         tick = self.start("tick")
         wait_until(lambda: os.path.exists(self.path("printed")), "the runner")
         run = self.json("state.json")["open"]

@@ -452,6 +452,32 @@ class OtherStreams(unittest.TestCase):
         names = {"input": "a", "output": "b.c", "cache_read": "b.d", "cache_write": "b.e", "more": "b.f", "none": "x.y"}
         self.assertEqual(list(looop.tokens(usage, **names).values()), [1, 2, 0, 0, 0, 0])
 
+    def test_whose_output_it_is(self):
+        """Said by the config, by the program and its options, or by the name of the runner; not by the output."""
+
+        def whose(tick, name="fake", output=""):
+            return looop.output_of(looop.Runner(name, "typed", tick, output=output))
+
+        for name, entry in looop.DEFAULT_RUNNERS.items():
+            self.assertEqual(whose(entry["tick"], name), "text" if name == "llm" else name)
+        for tick, told in (
+            *(("claude -p", "text"), ("A=b /opt/bin/claude -p", "text"), ("pi -p", "text"), ("llm -m x", "text")),
+            *(("timeout 60 claude -p --output-format json", "claude"), ("bash -lc 'pi -p --mode json'", "pi")),
+            *(('A=1 codex exec --json - | "$LOOOP_BIN" _fmt', "codex"), ("ssh box gemini -o json", "gemini")),
+            *(("my-claude.sh", ""), ("cat reply", ""), ("", "")),
+        ):
+            self.assertEqual(whose(tick), told, tick)
+        self.assertEqual(whose("my-agent.sh", "claude"), "claude")
+        self.assertEqual(whose("claude -p", "claude"), "text")
+        self.assertEqual(whose("my-agent.sh", "fake", "pi"), "pi")
+        self.assertEqual({*looop.METERS, "text"}, set(looop._RUNNER_KEYS["output"].split("|")))
+
+    def test_a_reader_reads_its_own_alone(self):
+        claims = captured("claude-2.1.330-json")
+        self.assertEqual(looop.meter(claims, "claude").cost, 0.013260000000000001)
+        for other in ("pi", "codex", "opencode", "gemini", "text"):
+            self.assertEqual((looop.meter(claims, other).cost, looop.meter(claims, other).text), (None, claims))
+
     def test_hostile_streams_do_not_raise(self):
         for text in (
             "{" * 5000,

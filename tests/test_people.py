@@ -500,7 +500,8 @@ class Money(Case):
         path = os.path.join(self.home, "stream")
         with open(path, "w") as file:
             file.write(json.dumps(line))
-        self.runner(f"cat >/dev/null; echo x >> {self.home}/called; cat {path}", unmetered=False, **more)
+        command = f"cat >/dev/null; echo x >> {self.home}/called; cat {path}"
+        self.runner(command, unmetered=False, output="claude", **more)
 
     def beat(self, **options):
         self.beats += 1
@@ -548,13 +549,14 @@ class Money(Case):
         self.assertEqual(self.beat(env={"LOOOP_RUNNER": "claude"})["outcome"], "noop")
         self.assertNotIn("LOOOP_CONFIG", self.stderr)
 
-    def failing(self, text, code=1, **more):
+    def failing(self, text, code=1, output="codex", **more):
         """Make a runner that prints a text and fails; it names a model that has a price."""
         path = os.path.join(self.home, "broken")
         with open(path, "w") as file:
             file.write(text)
         more.setdefault("prices", {"gpt-5": {"input": 2, "output": 10}})
-        self.runner(f"cat >/dev/null; cat {path}; exit {code}; : --model gpt-5", unmetered=False, **more)
+        command = f"cat >/dev/null; cat {path}; exit {code}; : --model gpt-5"
+        self.runner(command, unmetered=False, output=output, **more)
 
     def test_an_outage_is_no_price(self):
         """Calls that end without an answer wait for the backoff alone, however many there are."""
@@ -619,7 +621,7 @@ class Money(Case):
             self.assertEqual(self.beat()["outcome"], "failed")
         for name in ("claude-2.1.332-error-401", "pi-1.6.0-error-401", "opencode-1.18.33-error-401"):
             with open(os.path.join(CAPTURED, "runners", name + ".ndjson")) as file:
-                self.failing(file.read(), 0)
+                self.failing(file.read(), 0, output=name.split("-")[0])
             self.assertIn("401", self.beat()["reason"])
         self.assertEqual([row.get("failed") for row in self.ledger()], [True] * 6)
         gate = next(gate for gate in self.why_now()["gates"] if gate["gate"] == "budget")
@@ -651,7 +653,7 @@ class Money(Case):
         self.assertEqual([self.beat()["outcome"] for _ in range(5)], ["noop"] * 3 + ["held"] * 2)
         self.assertEqual(self.called(), 3)
         self.assertIn("3 decisions of fake in a row of unknown price", self.beat()["reason"])
-        self.assertIn("; have it print JSON that names tokens or a price, or say that", self.beat()["reason"])
+        self.assertIn("; have it print JSON that names tokens or a price and say whose", self.beat()["reason"])
         self.assertIsNone(self.events("held")[-1]["until"])
         self.assertEqual(len(self.events("needs_you")), 1)
         with open(os.path.join(self.home, ".config", "looop.json")) as file:
@@ -665,6 +667,25 @@ class Money(Case):
         self.runner(command, unmetered=False)
         self.assertEqual([self.beat()["outcome"] for _ in range(4)], ["noop"] * 3 + ["held"], "those cost nothing")
 
+    def test_a_price_counts_where_the_runner_is_known_to_name_one(self):
+        """A plain runner prints the words of an LLM: if its claim of $0 counted, nothing would stop it."""
+        self.priced(0.0)
+        path = os.path.join(self.home, "stream")
+        self.runner(f"cat >/dev/null; cat {path}", unmetered=False)
+        self.assertEqual([self.beat()["outcome"] for _ in range(4)], ["noop"] * 3 + ["held"])
+        self.assertEqual({(row["cost_usd"], row.get("usage") is None) for row in self.ledger()}, {(None, True)})
+        self.assertIn("say whose output that is (runners.fake.output)", self.beat()["reason"])
+        self.looop("config", "check")
+        self.assertIn("runners.fake.tick: not a program that looop knows: a price that it prints", self.stderr)
+        self.assertIn("fake: a price that it prints does not count", self.looop("doctor", code=None))
+        self.runner(f"cat >/dev/null;  cat {path}", unmetered=False, output="claude")
+        self.looop("config", "check")
+        self.assertEqual(self.stderr, "")
+        self.assertEqual([self.beat()["outcome"] for _ in range(4)], ["noop"] * 4)
+        self.assertEqual(self.ledger()[-1]["cost_usd"], 0.0)
+        self.runner(f"cat >/dev/null;   cat {path}", unmetered=False, output="text")
+        self.assertEqual(self.beat()["outcome"], "failed", "the whole of it is the reply, which is no move")
+
     def test_a_price_list_and_a_mended_command_lift_it(self):
         usage = {"type": "turn.completed", "usage": {"input_tokens": 1000000, "output_tokens": 0}}
         text = {"type": "item.completed", "item": {"type": "agent_message", "text": '{"move":"noop"}'}}
@@ -672,17 +693,17 @@ class Money(Case):
         with open(path, "w") as file:
             file.write(json.dumps(text) + "\n" + json.dumps(usage))
         command = f"cat >/dev/null; true --model m1; cat {path}"
-        self.runner(command, unmetered=False)
+        self.runner(command, unmetered=False, output="codex")
         self.assertEqual([self.beat()["outcome"] for _ in range(4)], ["noop"] * 3 + ["held"])
         self.assertIn("say what it costs (prices.m1), or", self.beat()["reason"])
-        self.runner(command, unmetered=False, prices={"m1": {"input": 1.5, "output": 3}})
+        self.runner(command, unmetered=False, output="codex", prices={"m1": {"input": 1.5, "output": 3}})
         self.assertEqual(self.beat()["outcome"], "noop")
         self.assertEqual(self.ledger()[-1]["cost_usd"], 1.5)
         self.write("goals/a.md", "an edit\n")
         self.assertIn("$6.00 spent today", json.dumps(self.why_now()["gates"]))
         budget = json.loads(self.looop("status", "--json"))["budget"]
         self.assertEqual((budget["spent_today_usd"], budget["unknown_today"]), (6.0, 0), "as the gate says")
-        self.runner(command + " ", unmetered=False)
+        self.runner(command + " ", unmetered=False, output="codex")
         self.assertEqual(self.beat()["outcome"], "noop")
 
     def test_rows_of_a_clock_that_was_ahead_hold_no_day_before_theirs(self):
