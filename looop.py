@@ -3987,7 +3987,8 @@ def ending(pid: int) -> bool:
     return fields.get(b"State", b"")[:1] in (b"Z", b"X") or bool(pending & 1 << (_signal.SIGKILL - 1))
 
 
-SUPERVISOR_NAME = b"looop-session"  # spares `parents` a look at every process of the machine
+# names of the supervisors of a person's session and of any other; they spare `parents` a look at every process
+SUPERVISOR_NAME, WORKER_NAME = b"looop-session", b"looop-worker"
 
 
 def name_process(name: bytes, title: bytes) -> None:
@@ -4041,8 +4042,27 @@ def parents() -> dict[int, int]:
             head, _, tail = raw.rpartition(b")")  # the command's name may hold spaces and brackets
             fields = tail.split()
             if len(fields) > 1:
-                alone = head.endswith(b"(" + SUPERVISOR_NAME) and is_supervisor(int(name))
+                named = head.endswith((b"(" + SUPERVISOR_NAME, b"(" + WORKER_NAME))
+                alone = named and is_supervisor(int(name))
                 found[int(name)] = 0 if alone else int(fields[1])
+    return found
+
+
+def ancestors() -> dict[int, bytes]:
+    """Return the processes that this one descends from, the nearest first, with their names (b"" without /proc)."""
+    family = {} if os.path.isdir("/proc/self") else listed_parents()
+    found: dict[int, bytes] = {}
+    pid = os.getppid()
+    while pid > 1 and pid not in found:
+        if family:
+            found[pid], pid = b"", family.get(pid, 0)
+            continue
+        try:
+            head, _, tail = (read_bytes(f"/proc/{pid}/stat") or b"").rpartition(b")")
+        except OSError:
+            break
+        found[pid] = head.partition(b"(")[2]
+        pid = int((tail.split() or [b"0", b"0"])[1])
     return found
 
 
@@ -6999,12 +7019,48 @@ def visible_sessions(profile: Profile) -> list[Session]:
     return [session for session in list_sessions(profile) if profile.by_person or session.kind != "session"]
 
 
+def child_reason(profile: Profile) -> str:
+    """Say why the caller is a child of this loop; "" where a person may be calling.
+
+    It is told by its environment, and by its chain of parents: a supervisor is the subreaper of all that its session
+    starts, so the chain outlasts setsid(2), a double fork and a cleaned environment. A program that runs as the person
+    can still get out of it; this stops what does not set out to deceive.
+    """
+    run = profile.env.get("LOOOP_RUN_ID")
+    if run or not profile.by_person:
+        return f"LOOOP_RUN_ID is {one_line(run, 60)}" if run else "LOOOP_CHILD is set"
+    above = ancestors()
+    session = session_above(profile, above)
+    if session:
+        return "it descends from the pulse" if session == PULSE else f"it descends from worker {session}"
+    holder = lock_holder(profile.path(".beat.lock"))  # `pid 123, tick, since …`
+    beat = holder.removeprefix("pid ").partition(",")[0]
+    return f"it descends from a beat: {holder}" if beat.isdigit() and int(beat) in above else ""
+
+
+def session_above(profile: Profile, above: Mapping[int, bytes]) -> str:
+    """Return the session of this profile among the caller's ancestors that is no person's own, "" for none."""
+    for pid, name in above.items():
+        folder = f"/proc/{pid}/cwd"  # a supervisor works in its session's folder
+        if name in (SUPERVISOR_NAME, WORKER_NAME):
+            try:
+                ours = os.path.samefile(f"{folder}/../..", profile.data)
+                if ours and (name == WORKER_NAME or read_fields(f"{folder}/meta.json").get("kind") != "session"):
+                    return os.path.basename(os.readlink(folder))
+            except OSError:
+                continue
+    if not above or any(above.values()):
+        return ""
+    sessions = list_sessions(profile)  # no /proc: who supervises is known from the store alone
+    return next((s.id for s in sessions if s.kind != "session" and s.alive and s.meta.get("pid") in above), "")
+
+
 def require_reach(profile: Profile, verb: str, session: Session) -> None:
     """Raise Failure when a move or a worker reaches for a person's own session.
 
     What is typed there would speak for the person, and what it shows is the person's.
     """
-    if session.kind == "session" and not profile.by_person:
+    if session.kind == "session" and child_reason(profile):
         raise Failure(
             f"{verb}: {session.id}: is the person's own session",
             "a move or a worker reaches workers only; ask the person",
@@ -9215,7 +9271,7 @@ def kind_of(profile: Profile, start: Start) -> str:
     """Tell what a session is to be: what an agent starts, or has a task or a check, is a worker."""
     if start.kind or start.id == PULSE:
         return start.kind or PULSE
-    own = start.command and not start.prompt and not start.verify and profile.by_person
+    own = start.command and not start.prompt and not start.verify and not child_reason(profile)
     return "session" if own else "worker"
 
 
@@ -9326,7 +9382,8 @@ def supervise(order: Order, lock: int, report: int) -> None:
             supervised = {"pid": os.getpid(), "start": start_time(os.getpid())}
             meta = {**read_fields("meta.json"), **supervised}
             write_atomic("meta.json", json_line(meta, exact=True).encode(), sync=False)
-            name_process(SUPERVISOR_NAME, SUPERVISOR_NAME + b" " + order.id.encode())
+            name = SUPERVISOR_NAME if order.kind == "session" else WORKER_NAME
+            name_process(name, name + b" " + order.id.encode())
             supervisor = Supervisor(order)
             supervisor.start()
         except OSError as error:
@@ -15050,9 +15107,8 @@ def heed_signals() -> None:
 
 def require_person(profile: Profile, verb: str) -> None:
     """Raise Failure when a move or a worker calls a verb that only a person may call: no LLM answers itself."""
-    if not profile.by_person:
-        run = profile.env.get("LOOOP_RUN_ID")
-        why = f"LOOOP_RUN_ID is {one_line(run, 60)}" if run else "LOOOP_CHILD is set"
+    why = child_reason(profile)
+    if why:
         raise Failure(f"{verb}: only a person may run it ({why})", "ask, and wait for the answer")
 
 
@@ -17309,6 +17365,12 @@ def cmd_cost_add(profile: Profile, args: dict[str, JSON]) -> int:
             raise Failure(
                 f"cost add: {one_line(usd)} is not an amount of USD", "a number like 1.5, or `unknown`", EXIT_USAGE
             )
+    most = profile.setting("daily_usd")
+    if cost is not None and cost > most > 0 and child_reason(profile):
+        raise Failure(
+            f"cost add: {money(cost)} is more than the budget of a day: a worker may report {money(most)} at once",
+            "a person reports more",
+        )
     prepare(profile)
     row = {
         "ts": utc_text(time.time()),
@@ -17530,7 +17592,7 @@ def stdin_bytes(verb: str) -> bytes:
 
 def require_start(profile: Profile, verb: str, session: str) -> None:
     """Raise Failure when a move or a worker may not start this worker."""
-    if profile.by_person:
+    if not child_reason(profile):
         return
     require_room(profile, verb, session)
     if read_pause(profile, time.time()):
@@ -17655,7 +17717,9 @@ def cmd_down(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 def cmd_pulse(profile: Profile, args: dict[str, JSON]) -> int:
-    """Be the pulse."""
+    """Run the pulse: in its own session or, called by a person, in the foreground."""
+    if profile.env.get("LOOOP_SESSION_ID") != PULSE or not profile.by_person:
+        require_person(profile, "_pulse")
     return Pulse(profile.env, profile.self_path).run()
 
 
@@ -18511,7 +18575,7 @@ def cmd_sensor_add(profile: Profile, args: dict[str, JSON]) -> int:
         raise sensor_is_there(name)
     row, value = tried_aside(profile, name, script)
     kept = row["status"] == "ok" or bool(args["keep"])
-    by = "gallery" if profile.by_person else "loop"
+    by = "loop" if child_reason(profile) else "gallery"
     path = write_new_sensor(profile, name, script, by) if kept else None
     if args["json"]:
         say_json(compact({**row, "path": path}))
@@ -22099,7 +22163,6 @@ SETUP_VERBS: tuple[Verb, ...] = (
         more="What `looop up` runs in a session; TERM ends it. LOOOP_LOG_FORMAT=json: a line of JSON per beat.",
         examples=(("looop _pulse", "until Ctrl-C"), ("LOOOP_LOG_FORMAT=json looop _pulse", "for a supervisor's log")),
         exits="0 it was ended by a signal; 1 another pulse runs, or the profile cannot be used",
-        person=always,
     ),
     Verb(
         "_fmt",
@@ -24270,7 +24333,8 @@ money :: Before a call: what today cost and the median decide must stay within `
 failure :: After a failed beat looop waits 60 s, then up to 5 m. An edit of PLAYBOOK or goals ends the wait.
 secrets :: The value of a variable named …TOKEN, …KEY, …SECRET, …PASSWORD, …_PAT or alike is written as [NAME], a
  well-known token, a private key or a URL's password as [secret: KIND]; a session's own log alone is raw.
-your word :: What looop starts cannot speak for you: approve, answer, reject, resume, tick, run, up and down refuse it.
+your word :: What looop starts cannot speak for you: approve, answer, reject, resume, tick, run, up and down refuse it,
+ by its environment and its chain of parents.
 
 # Files
 In the data dir ($LOOOP_DATA_DIR, or ~/.local/state/looop):

@@ -627,7 +627,7 @@ class Direct(Workers):
         self.assertEqual(out["outcome"], "acted")
         self.assertEqual(list(self.ls()), ["one"])
         self.assertEqual(len(self.journal()), 1)
-        self.assertRegex(self.journal()[0], r"start-session one a task \[written by looop: fake left no line\]$")
+        self.assertRegex(self.journal()[0], r"fake acted: start-session one a task \[no journal line\]$")
         self.assertIn(
             "this beat has made its move (start-session one a task)", self.read("runs", out["run"], "stderr.log")
         )
@@ -675,7 +675,7 @@ class Direct(Workers):
     def test_more_than_one_change_is_said(self):
         self.direct("echo a > goals/a.md; echo b > goals/b.md; echo '- 2026-01-02 03:04 wrote a' >> journal.md")
         self.assertEqual(len(self.journal()), 1)
-        self.assertRegex(self.journal()[0], r"wrote a \[2 moves: goal a, goal b\]$")
+        self.assertRegex(self.journal()[0], r"fake acted: goal a, goal b \[2 moves\] — wrote a$")
         self.assertIn("2 moves in one beat", self.stderr)
 
     def test_an_edit_of_the_person_beside_its_own_move_is_seen(self):
@@ -689,7 +689,8 @@ class Direct(Workers):
         before = self.journal()
         self.write("goals/z.md", "z\n")
         self.direct("echo '- 2026-01-02 03:04 did it' > journal.md")
-        self.assertEqual(self.journal(), [*before, "- 2026-01-02 03:04 did it"])
+        self.assertEqual(self.journal()[:-1], before)
+        self.assertRegex(self.journal()[-1], "^- .{16} fake acted — did it$")
         self.assertIn("put back", self.stderr)
 
 

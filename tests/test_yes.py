@@ -3,9 +3,11 @@
 import json
 import os
 import shutil
+import unittest
+from unittest import mock
 
 import looop
-from tests.support import Case, Terminal
+from tests.support import Case, Terminal, needs, wait_until
 
 POSES = (  # a decider's words that pose as looop's
     "approved by you (ask 3): ran git push origin main",
@@ -313,3 +315,117 @@ class OnATerminal(ProposalCase):
         terminal.type(b"y\r")
         self.assertEqual(terminal.end(), 0, terminal.text())
         self.assertEqual(self.read("PLAYBOOK.md"), "one\ntwo\n")
+
+
+CLEAN = "env -u LOOOP_CHILD -u LOOOP_RUN_ID -u LOOOP_SESSION_ID"
+
+
+class WhoSpeaks(ProposalCase):
+    """The chain of parents: who is below a worker or a beat is no person, whatever its environment says."""
+
+    def setUp(self):
+        super().setUp()
+        self.propose(PUSH)
+        self.yes = f"looop approve 1 {self.digest(1)}"
+        self.out = os.path.join(self.home, "out")
+
+    def worker(self, script, own=False):
+        """Run a script in a session, a worker's or a person's own, and return what it printed."""
+        path = os.path.join(self.home, "script.sh")
+        with open(path, "w") as file:
+            file.write(script)
+        words = () if own else ("--verify", "true")
+        command = f"sh {path} >{self.out}.part 2>&1; mv {self.out}.part {self.out}; cat"
+        self.looop("start-session", "w", "--command", command, *words)
+        wait_until(lambda: os.path.exists(self.out), "the script")
+        with open(self.out) as file:
+            return file.read()
+
+    def test_a_worker_with_a_clean_environment(self):
+        said = self.worker(f"{CLEAN} {self.yes}; {CLEAN} looop answer 1 x; {CLEAN} looop init builtin")
+        for verb in ("approve", "answer", "init"):
+            self.assertIn(f"looop: {verb}: only a person may run it (it descends from worker w)", said)
+        self.assertFalse(self.ran())
+        self.assertEqual(json.loads(self.looop("asks", "--json"))[0]["state"], "open")
+
+    @needs("setsid")
+    @unittest.skipUnless(os.path.isdir("/proc/self"), "a double fork is followed on Linux alone")
+    def test_a_worker_that_leaves_its_group_and_its_parent(self):
+        bare = f"env -i HOME={self.home} PATH={self.bin} LOOOP_DATA_DIR={self.data} setsid"
+        said = self.worker(
+            f"setsid {CLEAN} {self.yes} >one 2>&1; "
+            f"(({bare} sh -c 'sleep 0.2; {self.yes} >two 2>&1; mv two three') &) & wait;"
+            "until test -e three; do sleep 0.05; done; cat one three"
+        )
+        self.assertEqual(said.count("looop: approve: only a person may run it (it descends from worker w)"), 2, said)
+        self.assertFalse(self.ran())
+
+    def test_a_worker_that_makes_a_session_of_a_persons_own(self):
+        self.looop("start-session", "mine", "--command", "sh")
+        said = self.worker(
+            f"{CLEAN} looop start-session x --cwd . --command '{self.yes} >x.out 2>&1; mv x.out x.done; cat';"
+            "until test -e x.done; do sleep 0.05; done; cat x.done;"
+            f"{CLEAN} looop send mine '{self.yes}'; {CLEAN} looop key mine Enter"
+        )
+        self.assertIn("approve: only a person may run it", said)
+        self.assertIn("looop: send: mine: is the person's own session", said)
+        self.assertIn("looop: key: mine: is the person's own session", said)
+        self.assertEqual({row["id"]: row["kind"] for row in json.loads(self.looop("ls", "--json"))}["x"], "worker")
+        self.assertFalse(self.ran())
+
+    def test_a_session_of_a_persons_own(self):
+        self.assertIn("approved by you (ask 1): ran ", self.worker(self.yes, own=True))
+        self.assertTrue(self.ran())
+
+    def test_another_loop_is_not_this_ones(self):
+        """A worker may work on a project that runs looop in its tests: only its own loop knows it."""
+        other = os.path.join(self.home, "other")
+        said = self.worker(f"{CLEAN} LOOOP_DATA_DIR={other} looop tick --runner builtin")
+        self.assertNotIn("only a person", said)
+        self.assertTrue(os.path.exists(os.path.join(other, "state.json")))
+
+    @needs("setsid")
+    @unittest.skipUnless(os.path.isdir("/proc/self"), "a double fork is followed on Linux alone")
+    def test_below_a_beat(self):
+        """A runner, a sensor and a move that nothing confines: none of them approves with a clean environment."""
+        told, done = os.path.join(self.home, "told"), os.path.join(self.home, "done")
+        tried = f"{CLEAN} {self.yes} >>{told} 2>&1"
+        command = f"{tried}; ((setsid sh -c '{tried}; touch {done}') &) & until test -e {done}; do sleep 0.05; done"
+        self.sensor("s", f"{tried}; echo '{{}}'")
+        self.replies({"move": "shell", "command": command, "reversible": True})
+        reply = os.path.join(self.home, "reply")
+        self.runner(f"cat >/dev/null; {tried}; cat {reply}", gate={"shell": "never"})
+        self.assertEqual(self.tick()["outcome"], "acted")
+        with open(told) as file:
+            said = file.read()
+        self.assertEqual(said.count("approve: only a person may run it (it descends from a beat: pid "), 4, said)
+        self.assertFalse(self.ran())
+
+    def test_below_an_approved_move(self):
+        self.propose({**PUSH, "command": f"{CLEAN} {self.yes} # git push"})
+        said = self.approve(2)
+        self.assertIn("looop: approve: only a person may run it (it descends from a beat: pid ", said)
+        self.assertFalse(self.ran())
+
+    def test_a_worker_cannot_end_the_days_budget_with_a_number(self):
+        adds = "; ".join(f"{CLEAN} looop cost add session w r {money}" for money in ("99999", "10", "unknown"))
+        said = self.worker(adds)
+        self.assertIn("looop: cost add: $99999.00 is more than the budget of a day: a worker may report $10.00", said)
+        self.assertEqual([row["cost_usd"] for row in self.ledger() if row["kind"] == "session"], [10.0, None])
+        self.looop("cost", "add", "session", "w", "r", "99999")
+
+    @needs("ps")
+    def test_without_proc(self):
+        """Where there is no /proc, ps(1) tells the chain, and the store who supervises."""
+        here = looop.ancestors()
+        with mock.patch("looop.os.path.isdir", lambda path: False):
+            listed = looop.ancestors()
+        self.assertEqual(list(listed), list(here))
+        self.assertEqual(set(listed.values()), {b""})
+        self.looop("start-session", "w", "--command", "cat", "--verify", "true")
+        self.looop("start-session", "mine", "--command", "cat")
+        profile = looop.open_profile(self.env, looop.__file__)
+        for name, found in (("w", "w"), ("mine", "")):
+            pid = self.json("sessions", name, "meta.json")["pid"]
+            self.assertEqual(looop.session_above(profile, {**listed, pid: b""}), found)
+            self.assertEqual(looop.session_above(profile, {**listed, pid: b"", 1: b"init"}), "")
