@@ -19272,7 +19272,8 @@ def interview_session(profile: Profile) -> Session | None:
     session = None
     if profile.env.get("LOOOP_CHILD") and valid_id(profile.env.get("LOOOP_SESSION_ID", "")):
         session = read_session(profile, profile.env["LOOOP_SESSION_ID"])
-    if session is None or not is_interview(session):
+    mine = session is not None and is_interview(session) and session_above(profile, ancestors()) in ("", session.id)
+    if not mine:
         require_person(profile, "setup")
         session = None
     if not os.isatty(0):

@@ -373,6 +373,11 @@ class WhoSpeaks(ProposalCase):
         self.assertEqual({row["id"]: row["kind"] for row in json.loads(self.looop("ls", "--json"))}["x"], "worker")
         self.assertFalse(self.ran())
 
+    def test_a_worker_that_calls_itself_the_interview(self):
+        command = " ".join([*map(looop.quoted, self.command()), "_interview"])
+        self.looop("start-session", "setup", "--command", command, env={"LOOOP_CHILD": "1"})
+        self.assertIn("setup: only a person may run it", self.worker("LOOOP_SESSION_ID=setup looop setup"))
+
     def test_a_session_of_a_persons_own(self):
         self.assertIn("approved by you (ask 1): ran ", self.worker(self.yes, own=True))
         self.assertTrue(self.ran())

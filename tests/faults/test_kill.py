@@ -53,7 +53,7 @@ class KilledBeats(Faults):
         self.assertGreaterEqual(killed, min(few, points) - 1)
 
     def test_a_shell_move(self):
-        self.beaten(SHELL, "acted", few=3)
+        self.beaten(SHELL, "acted", few=8)
         self.assertIn("interrupted: ", self.read("journal.md"))
 
     def test_a_goal_that_is_written(self):
