@@ -128,7 +128,7 @@ except ImportError:  # Windows: main says so in one sentence
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal as _signal
-    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
     from typing import Any, TextIO
 
     from typing_extensions import Self, dataclass_transform
@@ -2012,7 +2012,7 @@ class Setting(Record):
     key: str  # its path in the config file; "": environment only
     env: str  # its environment variable; "": config only
     default: JSON
-    kind: str  # "seconds" | "count" | "usd" | "flag" | "text" | "keys" | words separated by "|"
+    kind: str  # "seconds" | "count" | "usd" | "flag" | "text" | "keys" | "allow[]" | … | words separated by "|"
     line: str  # what it means, for `config show` and the manual
     least: int = 0  # a smaller number would spin or hold everything up
 
@@ -2034,6 +2034,9 @@ SETTINGS: dict[str, Setting] = {
     ),
     "gate_playbook": Setting("gate.playbook", "", True, "flag", "a person approves changes of the PLAYBOOK"),
     "gate_shell": Setting("gate.shell", "", "irreversible", "irreversible|untrusted|always|never", "gated shell moves"),
+    "gate_allow": Setting("gate.allow", "", [], "allow[]", "commands that run as they are, like `make test *`"),
+    "gate_deny": Setting("gate.deny", "", [], "deny[]", "commands that never run, like `git push *`"),
+    "gate_folders": Setting("gate.folders", "", [], "folder[]", "where a confined command may write"),
     "notify": Setting("notify", "", "", "text", "a command that is given what needs you, on stdin"),
     "detach_key": Setting(
         "detach_key", "LOOOP_DETACH_KEY", "C-\\ C-\\", "keys", "leaves `attach`: up to three, like C-] or C-a d"
@@ -2089,6 +2092,93 @@ _PRICE_KEYS = {"input": "usd", "cache_read": "usd", "cache_write": "usd", "outpu
 _TOP_KEYS = {s.key.split(".")[0] for s in SETTINGS.values() if s.key} | {"runners", "prices"}
 
 
+class CommandRule(Record):
+    """A rule of gate.allow or gate.deny: the words of a simple command."""
+
+    text: str
+    words: list[str]  # of which the last may stand for any more: `rest`
+    rest: bool
+
+    def matches(self, words: Sequence[str]) -> bool:
+        """Tell whether a simple command has these words."""
+        count = len(self.words)
+        return list(words[:count]) == self.words and (self.rest or len(words) == count)
+
+
+# Programs that run what their arguments say: a rule that lets them have any arguments would allow everything.
+_INTERPRETERS = frozenset("bash sh zsh dash ksh fish python python2 python3 node deno bun ruby perl php lua".split())
+_RUN_OTHERS = frozenset(
+    """env command builtin exec eval source . nohup time timeout gtimeout nice ionice setsid stdbuf unbuffer chronic
+    xargs parallel watch entr flock script systemd-run sudo doas su run0 pkexec ssh find fd awk gawk sed vim vi emacs
+    trap alias if then else elif while until do for case function npx bunx pipx uvx""".split()
+)
+
+# A shell text that is read to the letter: simple commands of plain and quoted words. Not in it, and so not known:
+# variables, substitutions, backslashes, files to write, comments, groups, `&`, `!`, more than one line.
+_PLAIN = r"""
+    (?P<blank> [ \t]+ )
+  | (?P<quiet> (?<! [^ \t] ) (?: [12]? > [ ]? /dev/null | < [ ]? /dev/null | 2>&1 | 1?>&2 ) (?= [ \t;|&] | $ ) )
+  | (?P<end> && | \|\| | [|;] )
+  | '(?P<single> [^'\n]* )'
+  | "(?P<double> [^"\\$`\n]* )"
+  | (?P<glob> [*?\[\]] )
+  | (?P<word> [A-Za-z0-9_./:=@%+,^~-]+ )
+"""
+GLOB = "\0"  # before a character of a plain command that a shell expands
+
+
+def plain_commands(text: str) -> list[tuple[str, list[str]]] | None:
+    """Split a shell text into (what ends the command before it, its words); None for one that is not plain (pure)."""
+    import re
+
+    text, place = text.strip(), 0
+    commands: list[tuple[str, list[str]]] = [("", [])]
+    apart = True  # the next token begins a word
+    for token in re.compile(_PLAIN, re.VERBOSE).finditer(text):
+        kind = token.lastgroup or ""
+        if token.start() != place:
+            return None
+        place = token.end()
+        if kind == "end":
+            if not commands[-1][1]:
+                return None
+            commands.append((token[kind], []))
+        elif kind not in ("blank", "quiet"):
+            value = GLOB + token[kind] if kind == "glob" else token[kind]
+            if apart:
+                commands[-1][1].append("")
+            commands[-1][1][-1] += value
+        apart = kind in ("blank", "quiet", "end")
+    return commands if place == len(text) and commands[-1][1] else None
+
+
+def command_rule(value: JSON, kind: str) -> CommandRule:
+    """Read a rule: its words, or {"rule", "example"}; raise ValueError saying what it must be (pure)."""
+    entry = value if isinstance(value, dict) else {"rule": value}
+    text, example = entry.get("rule"), entry.get("example")
+    if (
+        not isinstance(text, str)
+        or not entry.keys() <= {"rule", "example"}
+        or not isinstance(example, (str, type(None)))
+    ):
+        raise ValueError('must be a rule like "make test *", or {"rule": "make test *", "example": "make test -j4"}')
+    rest = text.endswith(" *")
+    commands = plain_commands(text.removesuffix(" *") if rest else text)
+    if not commands or len(commands) > 1 or any(GLOB in word for word in commands[0][1]):
+        raise ValueError("must be the words of one simple command, with no * but as its last word")
+    rule = CommandRule(text, commands[0][1], rest)
+    name = rule.words[0].rpartition("/")[2]
+    free = name in _RUN_OTHERS or (
+        name.rstrip("0123456789.") in _INTERPRETERS and (len(rule.words) == 1 or rule.words[1][0] == "-")
+    )
+    if kind == "allow" and rest and free and not (rule.words[1:2] == ["-m"] and rule.words[2:]):
+        raise ValueError(f"must not end in * where {name} runs whatever follows")
+    shown = plain_commands(example) if example is not None else None
+    if example is not None and not (shown and len(shown) == 1 and rule.matches(shown[0][1])):
+        raise ValueError("must have an example that its rule matches")
+    return rule
+
+
 def checked_setting(setting: Setting, value: JSON) -> JSON:
     """Return a setting's value as the program uses it (pure); raise ValueError saying what it must be."""
     checked = checked_value(value, setting.kind)
@@ -2096,6 +2186,18 @@ def checked_setting(setting: Setting, value: JSON) -> JSON:
         least = duration_text(setting.least) if setting.kind == "seconds" else setting.least
         raise ValueError(f"must be at least {least}")
     return checked
+
+
+def checked_list(value: JSON, kind: str) -> JSON:
+    """Return a list whose entries are rules or folders (pure); raise ValueError saying what it must be."""
+    if not isinstance(value, list):
+        raise ValueError("must be a list")
+    for entry in value:
+        if kind != "folder":
+            command_rule(entry, kind)
+        elif not isinstance(entry, str) or not entry.startswith(("/", "~/")) or "\0" in entry:
+            raise ValueError("must be an absolute folder, or one that begins with ~/")
+    return value
 
 
 def checked_value(value: JSON, kind: str) -> JSON:
@@ -2115,15 +2217,15 @@ def checked_value(value: JSON, kind: str) -> JSON:
         if number and value < 1e12:
             return value
         raise ValueError("must be a number of USD, 0 or more")
-    if kind == "flag":
-        if isinstance(value, bool):
-            return value
+    if kind == "flag" and not isinstance(value, bool):
         raise ValueError("must be true or false")
     if kind in ("text", "keys"):
         if isinstance(value, str) and "\0" not in value:
             return value if kind == "text" or detach_keys(value) else None  # which raises what is wrong with it
         raise ValueError("must be a string")
-    if value in kind.split("|"):
+    if kind.endswith("[]"):
+        return checked_list(value, kind[:-2])
+    if kind == "flag" or value in kind.split("|"):
         return value
     raise ValueError("must be one of " + ", ".join(kind.split("|")))
 
@@ -2155,9 +2257,10 @@ def wrong_variables(env: Mapping[str, str]) -> list[tuple[Setting, str]]:
 class ConfigCheck:
     """Hold what is wrong with a config, and which of its keys looop does not know."""
 
-    __slots__ = ("unknown", "wrong")
+    __slots__ = ("folder_problem", "unknown", "wrong")
 
-    def __init__(self, config: JSON) -> None:
+    def __init__(self, config: JSON, folder_problem: Callable[[str], str] = lambda folder: "") -> None:
+        self.folder_problem = folder_problem  # says why a folder cannot be granted, "" when it can
         self.wrong: list[tuple[tuple[str, ...], str]] = []  # (the keys that lead there, what is wrong)
         self.unknown: list[tuple[str, ...]] = []
         if not isinstance(config, dict):
@@ -2190,7 +2293,18 @@ class ConfigCheck:
                 self.check_object((group,), config[group], kinds)
 
     def check(self, path: tuple[str, ...], value: JSON, kind: str | Setting) -> None:
-        """Check one value."""
+        """Check one value, a list by its entries."""
+        has_entries = isinstance(kind, str) and kind.endswith("[]") and isinstance(value, list)
+        for number, entry in enumerate(value if has_entries else (), 1):
+            try:
+                checked_value([entry], str(kind))
+                problem = self.folder_problem(entry) if kind == "folder[]" else ""
+            except ValueError as error:
+                problem = str(error)
+            if problem:
+                self.wrong.append(((*path, str(number)), f"{problem}, not {canonical(entry)}"))
+        if has_entries:
+            return
         try:
             checked_value(value, kind) if isinstance(kind, str) else checked_setting(kind, value)
         except ValueError as error:
@@ -2422,13 +2536,24 @@ class Profile:
     def checked_config(self) -> dict[str, JSON]:
         """Read and check the config file."""
         config: dict[str, JSON] = self.read_config()
-        check = ConfigCheck(config)
+        check = ConfigCheck(config, self.folder_problem)
         for path, words in check.wrong:
             remedy = "fix it (`looop config check` names every problem)"
             raise Failure(f"config: {self.config_path}: {'.'.join(path)}: {words}", remedy)
         for path in check.unknown:
             self.warn(f"config: unknown key {'.'.join(path)} in {self.config_path}: ignored")
         return config
+
+    def folder_problem(self, folder: str) -> str:
+        """Say what a folder of gate.folders must be, "" for one that can be granted: it gives none of looop away."""
+        path, home = os.path.realpath(expanded(folder, self.env)), os.path.realpath(home_of(self.env) or "/")
+        if path == "/" or f"{home}/".startswith(f"{path}/"):
+            return "must be a folder for work, below your home or beside it"
+        for name in (self.data, os.path.dirname(self.config_path), self.cache, self.self_path):
+            own = os.path.realpath(name)
+            if f"{own}/".startswith(f"{path}/") or f"{path}/".startswith(f"{own}/"):
+                return f"must be apart from looop's own {spelled_out(name)}"
+        return ""
 
     def note_problem(self, failure: Failure) -> None:
         """Keep for later why the config or the runner cannot be used, for a verb that only shows; else raise it."""
@@ -2638,6 +2763,11 @@ def home_of(env: Mapping[str, str]) -> str:
     if not home.startswith("/"):
         raise Failure("HOME: is not an absolute path, and the system knows no home of yours", "set HOME")
     return "/" + home.strip("/") if home.strip("/") else ""
+
+
+def expanded(folder: str, env: Mapping[str, str]) -> str:
+    """Return a folder's path with ~/ at its beginning replaced by the home folder."""
+    return f"{home_of(env)}{folder[1:]}" if folder.startswith("~/") else folder
 
 
 def open_profile(env: Mapping[str, str], self_path: str) -> Profile:
@@ -3571,9 +3701,7 @@ def grant_of(profile: Profile, *folders: str) -> Grant:
 
 def granted_folders(profile: Profile) -> list[str]:
     """Return the folders that the config lets a confined shell move write, and reports/."""
-    folders = dig(profile.config(), "gate", "folders") or []
-    home = home_of(profile.env)
-    return [profile.path("reports"), *(home + path[1:] if path[:2] == "~/" else path for path in folders)]
+    return [profile.path("reports"), *(expanded(path, profile.env) for path in profile.setting("gate_folders"))]
 
 
 def clear_scratch(profile: Profile) -> None:
@@ -12468,300 +12596,315 @@ def policy_digest(digests: Mapping[str, str]) -> str:
 # ======================================================================================================================
 # 46. Tripwires (pure)
 # ======================================================================================================================
-# What holds a move back: patterns on its command's text, for what may not be undone, or acts on other people or other
-# systems. A tripwire, not a sandbox. A command is split as a shell splits it: into simple commands, without quotes,
-# backslashes, continued lines and comments. A quoted text of several words is split in its turn: `bash -c "…"`, `ssh`
-# and `python -c` hide nothing. A row of IRREVERSIBLE is tried where one of its names is among the words of a simple
-# command. Two things keep it quiet:
+# What may be done with a command that nobody has approved, by its text alone (`judge_command`):
 #
-# - A reader (echo, grep, git log, git commit, …) only shows or keeps its arguments, which are passed over; unless
-#   something in the whole command might run or keep what it shows: a pipe, a redirect, $( ), a here-document.
-# - A name with ^ ("^mail") counts only where a command stands: first, or anywhere behind a wrapper (xargs, env, make,
-#   npm, …). There its parts count as well: deploy_prod.sh is a deploy.
+# - refused: a rule of gate.deny matches a simple command in it.
+# - known: it is plain (`plain_commands`), and each of its simple commands matches a rule of gate.allow, or is a reader:
+#   a row below, with no other option or operand than the row names. What is in doubt has no row.
+# - proposed: the tripwire finds a move that cannot be undone, or that acts on others.
+# - confined: the rest. The kernel's walls hold it, whatever its text hides; so the tripwire may be short. It makes a
+#   question of what would fail inside the walls, or harm a folder that is granted.
 #
-# In doubt it holds back, as it does what is too long to be read: a false alarm costs a question, a miss a repository.
-# Time is linear in the length: each pattern is sought once per simple command at most, and none repeats a repetition.
+# A reader that needs the network ("network") runs outside the walls. So it is alone, or first in a pipe: nothing feeds
+# it, and nothing that was read decides whether it runs. Nor does a place of the command's choosing: no URL, no host.
+# Programs run by the config of a repository stay inside the walls: git is never in one command with such a reader.
 
-_WRITES = r"(?!(?i:get|head|options)(?= ))\S+"  # an HTTP method that is none of these
-_READS = r"(?:list|ls|view|status|diff|checks|checkout|co|watch|download|clone|show|search|trace)"
-_SYSTEM = r"/(?:etc|usr|boot|bin|sbin|lib|lib64|opt|var|sys|proc|System|Library)/\S*"
-_DRY = r"--dry-run(?:=client|=server)?"
-_CHANGES = (  # verbs that command lines of clouds agree on, as in `ec2 terminate-instances` or `pg:reset`
-    r"(?:\w+:)?(?:abort|add|apply|associate|attach|authorize|cancel|copy|cp|create|deallocate|delete|deploy|deregister"
-    r"|destroy|detach|disable|disassociate|down|enable|execute|import|invoke|migrate|modify|mv|patch|promote|publish"
-    r"|purge|push|put|rb|reboot|reconcile|redeploy|release|remove|replace|reset|resize|restart|restore|resume|revoke|rm|rollback"
-    r"|rsync|run|scale|secret|send|set|ssh|start|stop|submit|suspend|sync|terminate|undeploy|unset|up|update|upgrade"
-    r"|upload)(?:[-:]\S*)?"
+
+class Judgement(Record):
+    """What may be done with a command, and why."""
+
+    verdict: str  # "known" | "confined" | "proposed" | "refused"
+    reason: str
+    network: bool = False  # known, and it runs outside the walls
+
+
+# Read, whatever their options say.
+_PURE = frozenset(
+    """basename cat cksum cmp column comm cut df dirname du echo egrep expand false fgrep fold free grep groups head id
+    join jq ls md5sum nl nproc od paste ps pwd readlink realpath rev seq sha1sum sha256sum sha512sum sleep stat sum
+    tac tail tr true type uname uptime wc which whoami""".split()
 )
+_OUTWARD = frozenset("aws docker gh helm kubectl systemctl".split())  # need the network, or a socket
+_LEADING = {"git": "-C: --no-pager", "kubectl": "-n: --namespace: --context:", "systemctl": "--user --no-pager"}
+_MACROS = {  # what several rows of the tables hold
+    "LOG": """-- -# -b -i -m -n: -p -r -s -u -w -z -E -F -G: -L: -M -S: -U: --abbrev --abbrev-commit --after: --all
+    --author: --before: --branches --cached --cc --check --cherry-mark --cherry-pick --color --color-words
+    --committer: --count --date: --date-order --decorate --diff-filter: --exit-code --find-renames --first-parent
+    --follow --format --full-index --graph --grep: --histogram --ignore-all-space --left-right --max-count:
+    --merge-base --merges --name-only --name-status --no-color --no-decorate --no-ext-diff --no-merges --no-patch
+    --no-renames --no-textconv --numstat --oneline --patch --pretty --quiet --raw --relative --remotes --reverse
+    --shortstat --since: --skip: --staged --stat --summary --tags --topo-order --unified: --until: --word-diff""",
+    "FORGE": "-R: --repo: --json: -q: --jq: --template: -L: --limit:",
+    "LISTED": """-R: --repo: --json: -q: --jq: --template: -L: --limit: -s: --state: -l: --label: -a: --assignee:
+    -A: --author: -B: --base: -H: --head: -S: --search: -d""",
+    "CLUSTER": """-n: --namespace: -A --all-namespaces -l: --selector: -o: --output: --context: --field-selector:
+    --sort-by: -w --watch --show-labels --no-headers -L: --containers --recursive --revision: --timeout: --client""",
+    "READS": "(?:list|ls|view|status|diff|checks|checkout|co|watch|download|clone|show|search|trace|token)",
+    "SHELLS": "bash sh zsh dash ksh fish source .",
+    "CODE": "python python2 python3 node deno bun ruby perl php",
+    "SQL": "cqlsh duckdb mariadb mysql psql sqlite3",
+}
+# Tools and subcommands; what an operand must match; options, with a colon where a value follows ("-#" is -5).
+_READERS = r"""
+cd ; .* ;
+command -v|-V ; * ;
+date ; (?:\+.*)? ; -u -R -I -d: --utc --date: --iso-8601
+diff ; * ; -a -b -B -c -i -N -q -r -s -u -U: -w -x: -y --brief --color --exclude: --recursive --unified
+file ; * ; -b -i -L --brief --mime --mime-type --mime-encoding
+find ; * ; -# -a -and -atime -cmin -ctime -daystart -depth -empty -executable -false -follow -group -H -iname -ipath
+    -iregex -L -links -ls -maxdepth -mindepth -mmin -mount -mtime -name -newer -not -o -or -P -path -perm -print
+    -print0 -printf -prune -readable -regex -size -true -type -user -wholename -writable -xdev
+hostname ; ;
+printf ; * ;
+rg ; * ; -- -0 -A: -B: -C: -c -e: -f: -F -g: -H -i -I -j: -l -L -m: -M: -n -N -o -P -q -s -S -t: -T: -u -U -v -w -x
+    --color: --column --context: --count --files --files-with-matches --fixed-strings --follow --glob: --heading
+    --hidden --iglob: --ignore-case --invert-match --json --line-number --max-count: --max-depth: --multiline
+    --no-heading --no-ignore --no-line-number --only-matching --pcre2 --quiet --smart-case --sort: --stats --trim
+    --type: --type-list --version --vimgrep --word-regexp
+sort ; * ; -b -c -C -d -f -g -h -i -k: -M -n -r -s -t: -u -V -z --field-separator: --key: --numeric-sort --reverse
+    --unique
+test ; * ; -d -e -f -h -L -n -nt -ot -r -s -w -x -z
+uniq ; ; -c -d -D -f: -i -s: -u -w: -z
+git blame ; * ; -- -C -L: -M -e -l -s -w --date:
+git branch ; ; -a -r -v -vv --all --remotes --show-current --sort: --verbose
+git branch --contains|--list|--merged|--no-merged ; * ; -a -r -v -vv --sort:
+git cat-file ; * ; -e -p -s -t
+git config --get|--get-all|--get-regexp|--list|-l ; * ; --global --local --name-only --show-origin --system -z
+git describe ; * ; --abbrev --all --always --dirty --exact-match --long --match: --tags
+git diff|log|rev-list|shortlog|show ; * ; {LOG} -e
+git grep ; * ; -- -A: -B: -C: -E -F -H -P -W -c -e: -h -i -l -n -o -p -v -w --cached --count --name-only --untracked
+git ls-files ; * ; -- -c -d -m -o -s -u -z --cached --deleted --exclude-standard --modified --others --stage
+git ls-tree ; * ; -- -d -l -r -t -z --full-tree --name-only
+git merge-base ; * ; --all --is-ancestor --name-only --tags
+git reflog ; ; {LOG}
+git reflog|stash show ; * ; {LOG}
+git remote ; ; -v --verbose
+git remote get-url ; * ; --all --push
+git rev-parse ; * ; -q --abbrev-ref --git-dir --is-inside-work-tree --quiet --short --show-prefix --show-toplevel
+    --symbolic-full-name --verify
+git stash list ; ; {LOG}
+git status ; * ; -- -b -s -u -v -z --ahead-behind --branch --ignored --long --porcelain --short --untracked-files
+git tag ; ; -n --sort:
+git tag --list|-l ; * ; -n --contains: --merged --points-at: --sort:
+git worktree list ; ; --porcelain -v
+aws ; [a-z0-9-]+\n(?:describe|list)-[a-z0-9-]+|sts\nget-caller-identity ; --max-items: --no-cli-pager --no-paginate
+    --output: --page-size: --profile: --query: --region:
+docker diff|history|images|info|inspect|port|ps|stats|version ; * ; -a -f: -n: -q -s --all --digests --filter:
+    --format: --latest --no-stream --no-trunc --quiet --size --type:
+docker logs ; * ; -f -n: -t --details --follow --since: --tail: --timestamps --until:
+gh api ; /?(?!graphql)[a-z][\w./-]*(?:\?[\w=&%.,:+/@-]*)? ; -i -q: -X: --include --jq: --method: --paginate --silent
+gh auth status ; ;
+gh issue|pr list ; ; {LISTED}
+gh issue|pr status ; ; {FORGE} -c
+gh issue|pr view ; \d* ; {FORGE} -c --comments
+gh label|release|workflow list ; ; {FORGE} -a -S: --order: --sort: --exclude-drafts
+gh pr checks ; \d* ; {FORGE} -i: --interval: --required --watch
+gh pr diff ; \d* ; -R: --repo: --color: --name-only --patch
+gh release view ; [\w.-]* ; {FORGE}
+gh repo view ; [\w-]+/[\w.-]* ; -b: --branch: --json: -q: --jq:
+gh run list ; ; {FORGE} -b: --branch: -u: --user: --workflow: --status:
+gh run view|watch ; \d+ ; {FORGE} -i: -j: -v --exit-status --interval: --job: --log --log-failed --verbose
+gh search code|issues|prs|repos ; * ; {LISTED} --order: --owner: --review-requested: --sort:
+helm get all|hooks|manifest|notes|values ; [\w.-]* ; -n: --namespace: -a --all -o: --output: --revision:
+helm history|list|ls|status ; [\w.-]* ; -n: --namespace: -A -a -q --all-namespaces --max: -o: --output: --short
+kubectl api-resources|describe|explain|get|top ; * ; {CLUSTER}
+kubectl logs ; * ; -n: --namespace: -c: --container: -f --follow -p --previous -l: --selector: --all-containers
+    --context: --prefix --since: --since-time: --tail: --timestamps
+kubectl rollout history|status ; * ; {CLUSTER}
+systemctl cat|is-active|is-enabled|is-failed|list-timers|list-unit-files|list-units|show|status ; * ; -a -l -n: -p:
+    -q -t: --all --failed --full --lines: --no-legend --plain --property: --quiet --state: --type: --user
+"""
+_VALUES = {  # what the values of some options must match; git runs gpg for %G
+    **dict.fromkeys(("-R", "--repo"), r"[\w-]+/[\w.-]+"),
+    **dict.fromkeys(("-X", "--method"), "GET"),
+    **dict.fromkeys(("--format", "--pretty"), "(?!.*%G).*"),
+    "--region": r"[a-z]+(?:-[a-z]+)+-\d",
+}
+_READER_ROWS: dict[str, tuple[str, frozenset[str]]] = {}  # by name, once somebody looks
 
-# (what it is, names, pieces): the pieces, parted by " & ", each match whole words of the simple command, in any order;
-# one that begins with "!" must not match. "|" (it is fed by a pipe), "<", ">", "$(" and ")" are words too.
-IRREVERSIBLE: tuple[tuple[str, str, str], ...] = (
-    ("decides for the person", "looop looop_bin", r"(?:approve|reject|answer|pause|resume)"),
-    (
-        "changes what looop or a shell will do",
-        "> tee cp mv ln install sed",
-        r"\S*(?:looop\.json|PLAYBOOK\.md|\.git/hooks/\S*|/\.(?:\w*rc|\w*profile|zshenv|gitconfig|ssh/\S*|aws/\S*|kube/\S*))",
-    ),
-    (
-        "git push",
-        "git hg jj svn git-push",
-        rf"(?:push|send-pack|send-email|dcommit|-c alias\.\S*) & !{_DRY} & !stash push",
-    ),
-    ("publishes a commit", "svn", r"(?:commit|ci|delete|mkdir|copy|move)"),
-    ("merges or rebases a branch", "git", r"(?:merge|rebase) & !--(?:abort|quit)"),
-    ("merges or rebases a branch", "git", r"pull & !--ff-only"),
-    ("discards work", "git", r"(?:reset|read-tree) & (?:--hard|--merge|--reset)"),
-    ("discards work", "git", r"clean & (?:-\w*f\w*|--force)"),
-    ("discards work", "git", r"checkout & (?:--|\.|-f|--force)"),
-    ("discards work", "git", r"switch & (?:-f|--force|--discard-changes|-C)"),
-    ("discards work", "git", r"restore & !(?:--staged|-S)"),
-    ("discards work", "git", r"stash (?:drop|clear)"),
-    ("discards work", "git", r"branch & (?:-\w*[dDfM]\w*|--delete|--force)"),
-    ("discards work", "git", r"tag & (?:-d|--delete|-f|--force)"),
-    ("discards work", "git", r"(?:worktree|remote|submodule) & (?:remove|rm|deinit)"),
-    ("discards work", "git", r"(?:filter-branch|filter-repo|prune|reflog (?:expire|delete)|update-ref)"),
-    ("discards work", "git", r"gc & --prune\S*"),
-    (
-        "speaks on a forge",
-        "gh glab",
-        r"(?:pr|mr|issue|release|repo|gist|workflow|secret|variable|run|ci|pipeline|label|project|cache|codespace"
-        rf"|ssh-key|gpg-key|extension|ruleset) (?!{_READS}(?= ))\S+",
-    ),
-    ("writes through an API", "gh glab", rf"api & (?:-X|--method)[= ]?{_WRITES}"),
-    (
-        "writes through an API",
-        "gh glab",
-        r"api & (?:-[fF]\S*|--field\S*|--raw-field\S*|--input\S*) & !graphql & !(?:-X|--method)[= ]?GET",
-    ),
-    ("writes through an API", "gh glab", r"api & graphql & !query=(?:query\S*)?"),
-    ("writes through an API", "gh glab", r"api & graphql & \S*mutation\S*"),
-    ("changes who you are", "gh glab", r"auth (?!status|token)\S+"),
-    (
-        "speaks on a tracker",
-        "jira linear acli tea hub",
-        rf"(?!{_READS}(?= ))(?:{_CHANGES}|\w*-request|assign|close|comment|edit|move|transition|merge|reopen|worklog)",
-    ),
-    (
-        "changes a cluster",
-        "kubectl oc ^k",
-        r"(?:annotate|apply|attach|autoscale|cordon|cp|create|debug|delete|drain|edit|exec|expose|label|patch|replace|run"
-        rf"|scale|set|taint|uncordon|rollout (?!status|history)\S+) & !{_DRY}",
-    ),
-    (
-        "changes a release",
-        "helm helmfile",
-        rf"(?:install|upgrade|uninstall|delete|rollback|push|apply|sync|destroy) & !{_DRY}",
-    ),
-    (
-        "changes infrastructure",
-        "terraform tofu terragrunt pulumi cdk cdktf",
-        r"(?:apply|cancel|deploy|destroy|force-unlock|import|refresh|rm|(?:un)?taint|up|delete"
-        r"|state (?!list|show|pull)\S+)",
-    ),
-    (
-        "changes a cloud",
-        "argocd aws az bq consul databricks doctl dokku eb eksctl etcdctl firebase flux fly flyctl gcloud gsutil "
-        "hcloud heroku influx kamal linode-cli netlify nomad oci railway render sam scw serverless sls stripe supabase "
-        "turso twilio vault wrangler",
-        _CHANGES,
-    ),
-    ("deploys", "vercel", r"!(?:ls|list|inspect|logs|whoami|dev|build|pull|help|--version|--help)"),
-    ("deploys", "^deploy ^undeploy ^release ^publish ^rollback ^promote ^ship", ""),
-    ("deploys", "cap", r"\S*deploy\S*"),
-    ("changes machines", "ansible-playbook ansible", r"!(?:--check|--syntax-check|--list-\S+|--version)"),
-    ("removes files", "rm unlink shred srm rimraf truncate", ""),
-    ("removes files", "find fd", r"-delete"),
-    (
-        "removes files",
-        "os.remove os.removedirs os.truncate .remove .removesync .remove_tree remove_tree .rmtree rmtree .rmdir "
-        ".rmdirsync .unlink .unlinksync unlinksync .rm_rf .rm_r .rmsync rmsync fs.rm",
-        "",
-    ),
-    ("removes files", "python python2 python3", r"import (?:remove|unlink|rmdir)\S*"),
-    ("empties a file", ">", r"(?<=^ )(?:: |true |echo (?:-n )?)?> (?!/dev/|\d )\S+"),
-    ("empties a file", "cat cp", r"(?:cat /dev/null >|cp /dev/null)"),
-    ("removes files", "mv", r"[^\s>]+ /dev/null"),
-    ("writes over the system", "> tee cp mv ln install sed", rf"(?:> {_SYSTEM}|{_SYSTEM}(?= $))"),
-    ("writes over the system", "tee sed", _SYSTEM),
-    ("writes to a device", ">", r"> /dev/(?!null|stdout|stderr|tty|fd/)\S*"),
-    (
-        "writes a disk",
-        "^mkfs fdisk sfdisk sgdisk gdisk parted wipefs blkdiscard mkswap cryptsetup lvremove vgremove",
-        "!-l",
-    ),
-    ("writes a disk", "dd", r"of=\S*"),
-    ("writes a disk", "diskutil zfs zpool btrfs", r"(?i:erase\w*|partition\w*|destroy|delete|rollback|unmount\w*)"),
-    ("changes a database", "drop", r"(?i:drop (?:table|database|schema|index|view|user|role|column|type|function))"),
-    ("changes a database", "create", r"(?i:table|database|schema|index|view|user|role|extension|function|trigger)"),
-    ("changes a database", "delete", r"(?i:delete from)"),
-    ("changes a database", "update", r"(?i:update) & (?i:set)"),
-    ("changes a database", "insert replace", r"(?i:into)"),
-    ("changes a database", "alter", r"(?i:alter (?:table|database|schema|user|role|type|system))"),
-    ("changes a database", "grant revoke", r"(?i:on|to|from)"),
-    ("changes a database", "^dropdb ^dropuser ^pg_restore ^mongorestore flushall flushdb", ""),
-    ("changes a database", "mysqladmin", r"(?:drop|create|shutdown|kill|flush-\S+|password)"),
-    ("runs SQL that it cannot see", "psql mysql mariadb sqlite3", r"(?:<|-f\S*|--file\S*|\||\.read|source)"),
-    (
-        "changes a database",
-        "redis-cli valkey-cli",
-        r"(?i:flushall|flushdb|del|unlink|set\w*|[hm]set\w*|[lrsz]\w*(?:push|pop|add|rem)|expire\w*|rename\w*|incr\w*|decr\w*"
-        r"|config|shutdown|eval\w*|publish|restore|migrate|x(?:add|del|trim))",
-    ),
-    (
-        "changes a database",
-        "mongo mongosh",
-        r"\S*\.(?i:drop|delete|remove|update|insert|replace|rename|bulkwrite)\w*\(\S*",
-    ),
-    ("changes a database", ".dropdatabase .deletemany .deleteone .updatemany .updateone .insertone .insertmany", ""),
-    (
-        "changes a database",
-        "rails rake manage django-admin artisan prisma alembic flyway liquibase knex sequelize dbmate goose",
-        r"(?:flush|loaddata|\w*migrate\S*|db:\S+|db push|reset|(?:up|down)(?:grade|date)?|clean|rollback|drop\S*)",
-    ),
-    (
-        "publishes",
-        "npm yarn pnpm bun cargo twine gem poetry uv flit hatch pdm rye lerna vsce ovsx nuget anaconda pod setup",
-        rf"(?:publish|unpublish|upload|push|yank|deprecate|dist-tag|owner|access) & !{_DRY}",
-    ),
-    ("publishes", "semantic-release changeset goreleaser np release-it", rf"!(?:--snapshot|check|build|{_DRY})"),
-    ("publishes", "cargo", "release"),
-    ("pushes an image", "docker podman nerdctl skopeo crane buildah docker-compose", r"(?:push|--push|copy)"),
-    (
-        "ends or removes containers",
-        "docker podman nerdctl docker-compose",
-        r"(?:rm|rmi|remove|prune|down|kill|stop|restart|deploy|update|scale|rollback|leave)",
-    ),
-    (
-        "removes a machine",
-        "vagrant virsh lxc multipass minikube kind k3d limactl colima",
-        r"(?:delete|destroy|undefine|purge|halt|stop|rm)",
-    ),
-    (
-        "sends a message",
-        "^mail ^mailx ^sendmail ^mutt ^neomutt ^msmtp ^ssmtp ^swaks ^himalaya ^slack ^slackcat ^telegram-send ^wall "
-        "smtplib",
-        "",
-    ),
-    ("writes over HTTP", "curl", rf"(?:-\w*X ?|--request[= ]){_WRITES}"),
-    (
-        "writes over HTTP",
-        "curl",
-        r"(?:-[a-zA-Z]*[dFT]\S*|--(?:data|form|json|upload-file)\S*|--mail-rcpt|-\w*[KQ]|--config|--quote)"
-        r" & !(?:-[a-zA-Z]*G|--get)",
-    ),
-    ("writes over HTTP", "wget", rf"(?:--(?:post|body)-\S+|--method[= ]{_WRITES})"),
-    ("writes over HTTP", "^http ^https ^xh ^xhs", r"(?:(?i:post|put|patch|delete)|-f|--form|[\w-]+:?=(?!=)\S*)"),
-    (
-        "writes over HTTP",
-        ".post .put .delete requests.patch session.patch s.patch httpx.patch axios.patch axios requests.request "
-        "httpx.request",
-        "",
-    ),
-    (
-        "writes over HTTP",
-        "python python2 python3 node deno bun ruby",
-        r"\S*(?:urlopen|Request)\(\S* & \S*(?:data|method)=\S*",
-    ),
-    ("writes over HTTP", "node deno bun tsx", r"\S*method: ?(?i:post|put|patch|delete)\S*"),
-    ("talks to another machine", "^nc ^ncat ^netcat ^telnet ^socat ^ftp ^lftp ^sftp", r"!-\w*z\w*"),
-    ("works on another machine", "^ssh ^mosh ^autossh", r"!(?<=^ )ssh(?: -V|-keygen \S+)"),
-    ("copies to another machine", "scp", ""),
-    ("copies to another machine", "rsync", r"[^\s/:-][^\s/:]*:\S* & !(?:-[avzrltpP]*n[avzrltpP]*|--dry-run)"),
-    ("removes files", "rsync", r"(?:--del\S*|--remove-source-files) & !(?:-[avzrltpP]*n[avzrltpP]*|--dry-run)"),
-    ("copies to another machine", "rclone s3cmd mc b2 azcopy", r"(?!ls|lsd|lsf|size|check|cat|tree|version)[a-z]+"),
-    ("runs what it downloads", "^bash ^sh ^zsh ^dash ^ksh ^fish ^source ^.", r"(?:\||< \()"),
-    (
-        "runs what it downloads",
-        "python python3 perl ruby node php",
-        r"\| (?:\S+ )?\S*(?:python[\d.]*|perl|ruby|node|php)(?: -|(?= $))",
-    ),
-    ("runs what it cannot see", "^bash ^sh ^zsh ^dash ^ksh ^fish", r"-\w*c [$`]\S*"),
-    ("runs what it cannot see", "^eval", r"\S*[$`]\S*"),
-    ("runs what it cannot see", "^at ^batch", r"!-l"),
-    ("overloads the machine", "^:", r"\|"),
-    ("acts as root", "sudo doas pkexec ^su ^run0 ^gosu", ""),
-    ("stops the machine", "^shutdown ^reboot ^halt ^poweroff ^telinit", ""),
-    ("works other programs", "osascript", r"(?i:restart|shut|delete|send|quit|keystroke|click)"),
-    ("stops the machine", "^init", "[06]"),
-    (
-        "stops services",
-        "systemctl service launchctl supervisorctl pm2 brew rc-service",
-        r"(?:stop|start|restart|reload\w*|disable|enable|mask|unmask|kill|isolate|revert|poweroff|reboot|halt|suspend|unload"
-        r"|load|bootout|bootstrap|kickstart|remove|delete|edit|services (?!list|info)\S+)",
-    ),
-    ("changes a schedule", "^crontab", r"!-l"),
-    ("ends processes", "^kill", r"!-[0lL]"),
-    ("ends processes", "pkill killall xkill taskkill", ""),
-    ("ends processes", "fuser", r"-\w*k\w*"),
-    ("ends processes", "tmux screen zellij", r"(?:kill-\S+|-X|kill-all-\S+)"),
-    ("changes rights", "chmod chown chgrp setfacl chattr", r"(?:-\w*R\w*|--recursive)"),
-    (
-        "uninstalls",
-        "apt apt-get aptitude dnf yum zypper apk brew port snap flatpak pip pip3 pipx uv npm pnpm yarn conda gem cargo "
-        "rustup pyenv nvm mise asdf",
-        r"(?:remove|purge|uninstall|autoremove|erase|cleanup|\w+-upgrade)",
-    ),
-    ("uninstalls", "dpkg rpm pacman brew", r"(?:-[eR]\w*|-P|--erase|--remove|--purge|upgrade)"),
-    (
-        "changes accounts",
-        "^passwd ^chpasswd ^userdel ^useradd ^usermod ^groupdel ^groupmod ^deluser ^adduser ^visudo ^chsh ^dscl",
-        "",
-    ),
-    (
-        "changes the network",
-        "iptables ip6tables nft ufw firewall-cmd pfctl",
-        r"!(?:-\w*[LS]\w*|list|status|--list\S*|-s)",
-    ),
-    (
-        "changes the network",
-        "^ip ^nmcli ^ifconfig ^route ^networksetup",
-        r"(?:add|del|delete|set|flush|replace|down|up|-set\w+)",
-    ),
-    ("removes keys", "gpg gpg2", r"(?:--delete-\S+|--send-keys|--gen-revoke)"),
-    ("removes keys", "security", r"delete-\S+"),
-    (
-        "changes the system",
-        "^sysctl ^modprobe ^rmmod ^insmod ^hostnamectl ^timedatectl ^defaults",
-        r"(?:-w|set-\S+|-r|\w+|write|delete)",
-    ),
-)
 
-# What only shows or keeps its arguments. As what a pipe feeds, it only shows that.
-_READERS = (
-    r" (?:\| )?(?:echo|printf|[ef]?grep|rg|ag|ack|cat|head|tail|less|ls|wc|sort|uniq|cut|tr|nl|jq|yq|column|diff|man"
-    r"|tree|which|type|whereis|command -[vV]|file|stat|basename|dirname|test|true|cd|sed(?!.* (?:-\w*i|--in-))"
-    r"|git (?:-C \S+ |--no-pager )*(?:log|show|diff|grep|blame|status|commit|add|rev-parse|ls-files|describe)"
-    rf"|gh \w+ {_READS})(?= )"
-)
-# What runs a file: a shell, an interpreter that is given one, a path; chmod, which is about to.
-_RUNNERS = r" (?:\| )?(?:\S*sh|source|\.|chmod|(?:python[\d.]*|node|perl|ruby)(?! -)|\S*/\S*) "
-# What may run, send or keep what a reader shows.
-_LISTENERS = r"\$\(|`|<\(|>\(|<<"
-_KEEPS = r" > (?!/dev/null |\d )"
+def table_rows(table: str) -> Iterator[list[str]]:
+    """Yield the cells of each row of a table, whose further lines are indented."""
+    for name, value in _MACROS.items():
+        table = table.replace(f"{{{name}}}", " ".join(value.split()))
+    for row in table.replace("\n    ", " ").strip().split("\n"):
+        yield [cell.strip() for cell in row.split(" ;")]
 
-# Behind one of these any word may be the command.
-_WRAPPERS = frozenset(
+
+def reader_row(words: Sequence[str]) -> tuple[str, frozenset[str], Sequence[str]] | None:
+    """Return a simple command's row of _READERS, and its words behind those that name the row; None for no row."""
+    if not _READER_ROWS:
+        for names, operands, options in table_rows(_READERS):
+            keys = [""]
+            for name in names.split():
+                keys = [f"{key} {one}".strip() for key in keys for one in name.split("|")]
+            _READER_ROWS.update(dict.fromkeys(keys, (operands, frozenset(options.split()))))
+    for count in (3, 2, 1):
+        row = _READER_ROWS.get(" ".join(words[:count]))
+        if row:
+            return (*row, words[count:])
+    return None
+
+
+def options_given(words: Iterable[str], allowed: Collection[str]) -> list[tuple[str, str]] | None:
+    """Return (option, its value) and ("", operand) for what has one; None where an option is not allowed, or in doubt.
+
+    A value never begins with a dash, and a dash word is never a value: what a program takes otherwise was checked too.
     """
-    env command builtin exec nohup time timeout gtimeout nice ionice setsid stdbuf unbuffer chronic xargs parallel watch
-    entr flock script systemd-run eval trap -exec -execdir -ok -okdir make gmake just task rake invoke nox tox npm npx
-    pnpm yarn bun bunx deno uv uvx pipx poetry pdm rye hatch conda mise asdf direnv op doppler dotenv bundle mvn mvnw
-    gradle gradlew ant sbt lein mix composer nx turbo lerna bazel earthly
-    """.split()
+    given: list[tuple[str, str]] = []
+    waits = ""  # the option whose value comes next
+    for word in words:
+        name, equals, value = word.partition("=")
+        dashed = word[:1] == "-" != word
+        if waits and dashed:
+            return None
+        if not dashed:
+            given.append((waits, word))
+            waits = ""
+        elif name in allowed or ("-#" in allowed and word[1:].rstrip("cwbkMG").isdecimal()):
+            given += [(name, value)] if equals else []
+        elif f"{name}:" in allowed:
+            given += [(name, value)] if equals else []
+            waits = "" if equals else name
+        else:  # letters, of which the last may have a value
+            flags = next((n for n, letter in enumerate(word[1:], 1) if f"-{letter}" not in allowed), 0)
+            if word[1] == "-" or (flags and f"-{word[flags]}:" not in allowed):
+                return None
+            waits = f"-{word[flags]}" if flags else ""
+            if flags and word[flags + 1 :]:
+                given.append((waits, word[flags + 1 :]))
+                waits = ""
+    return given
+
+
+def reader_kind(words: Sequence[str]) -> str:
+    """Return what kind of reader a simple command is: "local", "git", "git away", "away", "network"; "" for none."""
+    import re
+
+    program, rest = words[0], list(words[1:])
+    if program in _PURE:
+        return "local"
+    kind = "network" if program in _OUTWARD else {"cd": "away", "git": "git"}.get(program, "local")
+    for word in rest:
+        if GLOB in word and (kind != "local" or word[0] in (GLOB, "-")):  # it may become options
+            return ""
+    leading = _LEADING.get(program, "").split()
+    while rest and (rest[0] in leading or f"{rest[0]}:" in leading):
+        count = 1 if rest[0] in leading else 2
+        if count > len(rest) or (count == 2 and (rest[1][:1] in ("", "-") or "://" in rest[1])):
+            return ""
+        kind += " away" if rest[0] == "-C" else ""
+        del rest[:count]
+    row = reader_row([program, *rest])
+    given = options_given(row[2], row[1]) if row else None
+    if row is None or given is None or (kind == "network" and any("://" in value for _, value in given)):
+        return ""
+    operands = "\n".join(value for option, value in given if not option)
+    fit = all(re.fullmatch(_VALUES.get(option, ".*"), value) for option, value in given if option)
+    return kind if fit and (row[0] == "*" or re.fullmatch(row[0], operands)) else ""
+
+
+def known_command(
+    commands: Sequence[tuple[str, list[str]]], allow: Sequence[CommandRule], confines: bool
+) -> Judgement | None:
+    """Return the judgement of a plain command that is known, None for another one."""
+    kinds, rules = [], []
+    for _, words in commands:
+        matching = [rule for rule in allow if rule.matches(words)][:1]
+        kinds.append("rule" if matching else reader_kind(words))
+        rules += matching
+    seen = set(" ".join(kinds).split())
+    if not all(kinds) or (rules and "git" in seen):
+        return None
+    if rules:
+        return Judgement("known", f"gate.allow: {rules[0].text}", network=True)
+    if "network" in seen:
+        alone = kinds[0] == "network" and set(kinds[1:]) <= {"local"} and {end for end, _ in commands[1:]} <= {"|"}
+        return Judgement("known", "it only reads, over the network", network=True) if alone else None
+    if "away" in seen and not confines:  # the config of a repository there may name programs
+        return None
+    return Judgement("known", "it only reads")
+
+
+# The tripwire: what it is; programs; a pattern of their arguments, which ends in "|" where a pipe feeds the program.
+_TRIPWIRES = r"""
+decides for the person ; looop looop_bin ; ^ (?:answer|approve|down|init|pause|reject|resume|run|setup|tick|up)\s
+decides for the person ; looop looop_bin ; ^ (?:config (?!check|path|show)|sensor (?!list|test)|service (?!status))
+git push ; git hg jj ; ^ (?:(?:git |lfs |subtree |svn )?(?:push|dcommit)|send-pack|send-email)\s
+publishes a commit ; svn ; ^ (?:commit|ci|delete|mkdir|copy|move)\s
+merges or rebases a branch ; git ; ^ (?:merge|pull|rebase)(?!.* --(?:abort|ff-only|quit) )\s
+discards work ; git ; ^ (?:(?:reset|read-tree) (?:.* )?--(?:hard|merge|reset)|clean (?:.* )?(?:-\w*f|--force))
+discards work ; git ; ^ (?:checkout|switch) (?:.* )?(?:--|\.|-f|-C|--force|--discard-changes)\s
+discards work ; git ; ^ restore (?!--staged |-S )
+discards work ; git ; ^ (?:(?:branch|tag) (?:.* )?(?:-\w*[dDfM]\w*|--delete|--force) |worktree rem|remote r[em])
+discards work ; git ; ^ (?:filter-|gc (?:.* )?--prune|prune |reflog (?:expire|delete)|stash (?:drop|clear)|update-ref )
+speaks on a forge ; gh glab ; \s(?:cache|issue|label|mr|pr|release|repo|run|secret|variable) (?!{READS} )[a-z]
+speaks on a forge ; gh glab ; \s(?:alias|auth|ci|codespace|extension|gist|project|workflow) (?!{READS} )[a-z]
+writes through an API ; gh glab ; \sapi (?!.*(?:-X|--method)[= ]?GET )(?:.* )?(?:-X|--method|--input)
+writes through an API ; gh glab ; \sapi (?!.*(?:-X|--method)[= ]?GET |.* query=(?:query|\{)).* (?:-[fF]|--field|--raw-)
+writes over HTTP ; curl ; ^(?!.* (?:-[a-zA-Z]*G|--get) ).* (?:-[a-zA-Z]*[dFT]|--data|--form|--json|--upload)
+writes over HTTP ; curl ; (?: -[a-zA-Z]*X| --request=?)(?! ?(?:GET|HEAD|OPTIONS) )
+writes over HTTP ; wget ; \s--(?:post-|body-|method[= ](?!GET|HEAD))
+writes over HTTP ; http https xh xhs ; (?: (?i:post|put|patch|delete) | [\w-]+:?=(?!=))
+runs what a pipe feeds it ; {SHELLS} ; [|<] $
+runs what a pipe feeds it ; {CODE} ; ^ (?:- (?:.* )?)?\| $
+removes files ; rm rimraf shred srm truncate unlink ;
+removes files ; find fd mv rsync ; (?: -delete | /dev/null $| --del| --remove-source)
+empties a file ; > ; ^ (?!/dev/)
+empties a file ; : ; ^ >+ (?!/dev/)
+writes a disk ; dd ; \sof=(?!/dev/null )
+changes the machine ; at batch blkdiscard chpasswd chsh crontab cryptsetup diskutil fdisk firewall-cmd fuser gdisk
+    groupdel halt ip6tables iptables kill killall lvremove mkfs mkswap nft parted passwd pfctl pkill poweroff reboot
+    sfdisk sgdisk shutdown taskkill telinit ufw useradd userdel usermod vgremove visudo wipefs xkill ;
+    ^(?! (?:-[0lLS]|list|status))
+changes a database ; dropdb dropuser mongorestore mysqladmin pg_restore ;
+changes a database ; {SQL} ; (?i:\b(?:alter|create|drop|grant|revoke|truncate) \w|delete from)
+changes a database ; {SQL} ; (?i:update (?:\S+ ){1,4}set )
+changes a database ; {SQL} ; (?i:(?:insert|replace) into| (?:<+|\||\.read|-f\S*|--file\S*) )
+changes a database ; redis-cli valkey-cli ; (?i: (?:config|del|eval\w*|flush\w*|h?m?set\w*|rename\w*|unlink|\|) )
+changes a database ; mongo mongosh ; \.(?i:bulk|delete|drop|insert|remove|rename|replace|update)\w*\(
+speaks to others ; himalaya mail mailx msmtp mutt neomutt sendmail slackcat swaks telegram-send wall ;
+works on another machine ; autossh ftp lftp mosh nc ncat netcat scp sftp socat ssh telnet ; ^(?! -V |.* -\w*z).
+works on another machine ; rsync ; \s[^\s/:-][^\s/:]*:
+works on another machine ; ansible ansible-playbook ; ^(?!.* --(?:check|list-|syntax-check))
+deploys ; vercel ; ^(?! (?:build|dev|inspect|list|logs|ls|pull|whoami) )
+acts as root ; doas pkexec run0 su sudo ;
+works other programs ; osascript screen tmux ; (?: -e | -X |kill-|send-keys)
+changes rights ; chattr chgrp chmod chown setfacl ; \s(?:-\w*R|--recursive)
+removes keys ; gpg gpg2 ; \s--(?:delete-|send-keys)
+uninstalls ; dpkg pacman rpm ; ^ -(?:[ePr]|R\w*)\s
+"""
+_TRIPWIRE_ROWS: dict[str, list[tuple[str, str]]] = {}  # by program, once somebody looks
+# The generic row: one of these among the first words of any other program, before one that only looks.
+_VERBS = frozenset(
+    """annotate apply autoremove cancel close comment cordon create deallocate decommission delete deploy deprecate
+    deregister destroy detach disable down drain drop enable erase evict expose failover flush halt kill merge
+    migrate modify patch post poweroff promote prune publish purge push put reboot release remove removesync replace
+    reset resize restart restore revoke rm rmi rmsync rmtree rollback scale send ship shutdown stop submit suspend
+    taint terminate transfer transition truncate uncordon undeploy undo uninstall unlink unlinksync unmask unpublish
+    unset upgrade upload wipe yank""".split()
 )
-# These stand before a command and are none themselves.
-_PREFIXES = frozenset(
-    """
-    | ( ) { } ! if then else elif do while until bash sh zsh dash ksh fish source . python python2 python3 node ruby
-    perl php
-    """.split()
+_LOOKS = frozenset(
+    """build check describe diff doc docs fmt get help history info inspect lint list log logs ls plan query search show
+    status template test tests top validate version view watch""".split()
 )
-_SUFFIXES = ("sh", "bash", "zsh", "py", "rb", "js", "mjs", "ts", "pl", "php", "exe")
+# These act here, by words of their own: a verb among them says nothing.
+_LOCAL = _PURE | frozenset(
+    """ack ag awk bat cd cp ctest date file go gofmt jest ln man mkdir open patch pgrep printf pytest rg rspec ruff sed
+    shellcheck sort tar tee test tldr touch tree tsc uniq unzip vim vitest yq zip""".split()
+)
+# What stands before a program, or runs one that is named further on; and what runs the texts that it is given.
+_BEFORE = frozenset(
+    f"""then do else elif if while until env command builtin exec nohup time timeout gtimeout nice ionice setsid stdbuf
+    xargs parallel watch flock eval trap npx bunx sudo doas su ssh {_MACROS["SHELLS"]} {_MACROS["CODE"]}""".split()
+)
+_RUN_TEXT = frozenset(
+    f"{_MACROS['SHELLS']} {_MACROS['CODE']} {_MACROS['SQL']} eval su ssh watch trap awk tmux screen".split()
+)
 _LONGEST = 32 * KIB
 _DEEPEST = 8  # quotes within quotes; what lies deeper is held back unread
 
-# What a shell text is made of. The last kind takes what is left. A backslash that ends a line joins it with the next,
-# but for one that ends a comment.
+# What a shell text is made of. The last kind takes what is left.
 _TOKENS = r"""
     (?P<comment> (?<![^\s;&|()]) (?<!\\\n) \#[^\n]* )
   | '(?P<single> [^']* )'?
@@ -12769,231 +12912,224 @@ _TOKENS = r"""
   | (?P<joined> \\\n )
   | \\(?P<escaped> . )
   | (?P<redirect> &>>? | [<>]+[&|]? )
-  | (?P<opening> \$?\( )
-  | (?P<tick> ` )
-  | (?P<closing> \) )
-  | (?P<end> \|\| | \|&? | [;&\n]+ )
-  | (?P<blank> \s+ )
-  | (?P<word> (?: [^\s'"\\<>&$()`|;]+ | . ) )
+  | (?P<end> [;&|\n()`]+ )
+  | (?P<blank> [ \t\r\f\v]+ )
+  | (?P<word> [^\s'"\\<>&()`|;]+ | . )
 """
 
-_BLANKS = frozenset(" \t\n;&|(`")  # a quoted text that holds one may be a command, or several
-# In program text these part words; a quote that is left is one within another.
-_BREAKS = {ord(mark): None if mark in "'\"" else " " for mark in "'\",[]{"}
+
+_BREAKS = dict.fromkeys(map(ord, "[],"), " ")  # in program text these part words
 
 
-class _Simple:
-    """Be a simple command while it is read: its words so far, and the quoted texts among them."""
-
-    __slots__ = ("closer", "piped", "quoted", "text")
-
-    def __init__(self, piped: bool, closer: str):
-        self.piped = piped  # a pipe feeds it
-        self.closer = closer  # what ends it, when it stands within another: ")", "`" or ""
-        self.text: list[str] = []
-        self.quoted: list[str] = []
-
-    def add(self, kind: str, value: str) -> None:
-        """Take a token that does not end the command; _TOKENS names the kinds."""
-        if kind == "redirect":
-            value = " << " if "<<" in value else " > " if ">" in value else " < "
-        elif kind == "double" and "\\" in value:
-            for escaped, read in (("\\\n", ""), ('\\"', '"'), ("\\$", "$"), ("\\`", "`"), ("\\\\", "\\")):
-                value = value.replace(escaped, read)
-        if kind in ("single", "double"):
-            value = value.replace("\\n", "\n")  # as printf and $'…' read it
-        if kind in ("single", "double") and not _BLANKS.isdisjoint(value):
-            self.quoted.append(value)
-        if kind not in ("comment", "blank"):
-            self.text.append(value)
-        elif self.text:
-            self.text.append(" ")
-
-    def line(self) -> str:
-        """Return its words, parted and surrounded by single blanks."""
-        words = "".join(self.text).translate(_BREAKS).split()
-        return " ".join(["", *(["|"] if self.piped else []), *words, ""])
-
-
-def simple_commands(text: str) -> Iterator[tuple[str, list[str]]]:
-    """Split a shell text; yield each simple command as (its words in one line, the texts of several words it quotes).
-
-    What stands in $( ), ( ) or backticks is yielded as a command of its own, before the one that it stands in.
-    """
+def parted_text(text: str) -> tuple[str, str]:
+    """Part a shell text into its command lines and the bodies of its here-documents."""
     import re
 
-    here = _Simple(False, "")
-    outer: list[_Simple] = []
-    for token in re.finditer(_TOKENS, text, re.VERBOSE | re.DOTALL):
-        kind = token.lastgroup or ""
-        value = token[kind]
-        if kind == "closing" or (kind == "tick" and here.closer == "`"):
-            yield here.line(), here.quoted
-            here = outer.pop() if outer else _Simple(False, "")
-            here.text.append(f" {value} ")
-        elif kind in ("opening", "tick"):
-            here.text.append(f" {value} ")
-            outer.append(here)
-            here = _Simple(here.piped and len(here.text) == 1, ")" if kind == "opening" else "`")
-        elif kind == "end":
-            yield here.line(), here.quoted
-            piped = value[0] == "|" != value[1:] or (here.piped and not here.text)
-            here = _Simple(piped, here.closer)
-        elif kind != "joined":
-            here.add(kind, value)
-    yield here.line(), here.quoted
-    for left in outer:
-        yield left.line(), left.quoted
-
-
-def words_of(line: str) -> set[str]:
-    """Return the names that the rows of IRREVERSIBLE are found by: those of all words, and those of commands with ^."""
-    names = set()
-    leading, wrapped = True, False
-    for word in line.split():
-        name = word.rstrip("/").rpartition("/")[2].rpartition(":-")[2].strip("$@+!}();:").lower() or word
-        name = name.replace("::", ".")
-        stem, _, suffix = name.rpartition(".")
-        if stem and suffix in _SUFFIXES:
-            name = stem
-        elif suffix != name:
-            names.add("." + suffix)
-        names.add(name)
-        if leading and word[0] != "-":
-            names.update(
-                "^" + part for part in (name, *name.replace("_", "-").replace(":", "-").replace(".", "-").split("-"))
-            )
-        wrapped = wrapped or name in _WRAPPERS
-        leading = wrapped or (leading and (word[0] == "-" or "=" in word or name in _PREFIXES))
-    return names
-
-
-def tripped(line: str, index: Mapping[str, Sequence[int]]) -> str:
-    """Say which row of IRREVERSIBLE a simple command answers to, "" when none. `index` finds rows by name."""
-    import re
-
-    for row in sorted({row for name in words_of(line) for row in index.get(name, ())}):
-        words, _, pieces = IRREVERSIBLE[row]
-        for piece in filter(None, pieces.split(" & ")):
-            unwanted = piece[0] == "!"
-            if unwanted == bool(re.search(f" (?:{piece[unwanted:]})(?= )", line)):
-                break
+    lines: list[str] = []
+    bodies: list[str] = []
+    ends: list[str] = []  # of the here-documents that are open
+    for line in text.split("\n"):
+        if ends and line.strip() == ends[0]:
+            del ends[0]
+        elif ends:
+            bodies.append(line)
         else:
-            return words
-    return ""
+            lines.append(line)
+            ends = re.findall(r"(?<!<)<<-?\s*[\"'\\]?([\w.-]+)", line)
+    return "\n".join(lines), "\n".join(bodies)
 
 
-def runs_fetched(lines: Sequence[str]) -> bool:
-    """Tell whether a file that one simple command downloads is run by a later one."""
-    import re
+def simple_commands(text: str, depth: int = 0) -> Iterator[tuple[list[str], bool]]:
+    """Split a shell text; yield each simple command as (its words, whether a pipe feeds it).
 
-    fetched: set[str] = set()
-    for line in lines:
-        names = {word.rpartition("/")[2] for word in line.split()}
-        if names & fetched and re.match(_RUNNERS, line):
-            return True
-        if names & {"curl", "wget"}:
-            fetched |= names
-    return False
-
-
-def tripwire(text: str, index: Mapping[str, Sequence[int]], quiet: bool, depth: int) -> str:
-    """Say what of a shell text looks irreversible, "" when nothing does. `quiet`: what readers show reaches nobody."""
+    What shells and interpreters are given, in quotes or here-documents, is split in its turn; what others are given is
+    text. Raise ValueError where that lies too deep.
+    """
     import re
 
     if depth > _DEEPEST:
-        return "quotes too deep to be read"
-    commands = list(simple_commands(text))
-    quiet = quiet and not re.search(_LISTENERS, text.replace("\\\n", ""))
-    for line, _ in commands:
-        quiet = quiet and not re.search(_KEEPS, line) and (line[1:2] != "|" or bool(re.match(_READERS, line)))
-    for line, quoted in commands:
-        if quiet and re.match(_READERS, line):
-            continue
-        why = tripped(line, index) or next(filter(None, (tripwire(q, index, quiet, depth + 1) for q in quoted)), "")
-        if why:
-            return why
-    return "runs what it downloads" if runs_fetched([line for line, _ in commands]) else ""
+        raise ValueError("quotes too deep to be read")
+    text, body = parted_text(text)
+    inner: list[str] = []  # what its programs run
+    words: list[str] = []
+    quoted: list[str] = []
+    piped, apart = False, True
+    for token in re.finditer(_TOKENS, f"{text}\n", re.VERBOSE | re.DOTALL):
+        kind = token.lastgroup or ""
+        value = token[kind]
+        if kind == "end" and words:
+            yield words, piped
+            if depth or any(name in _RUN_TEXT for name, _ in programs_of(words)):
+                inner += [*quoted, body]
+                body = ""
+            words, quoted, piped = [], [], False
+        if kind == "end":
+            piped = piped or ("|" in value and "||" not in value)
+        elif kind == "redirect":
+            words.append(value.strip("&|"))
+        elif kind in ("single", "double", "escaped", "word"):
+            if kind in ("single", "double") and (" " in value or "\n" in value):
+                quoted.append(
+                    (re.sub(r"\\([\"\\$`])", r"\1", value) if kind == "double" else value).replace("\\n", "\n")
+                )
+            inner += re.findall(r"\$\(([^()]*)\)", value) if kind == "double" else []
+            if apart:
+                words.append("")
+            words[-1] += value
+        apart = apart if kind == "joined" else kind in ("end", "blank", "comment", "redirect")
+    for part in filter(None, inner):
+        yield from simple_commands(part.translate(_BREAKS), depth + 1)
 
 
-def first_reason(texts: Iterable[str]) -> str:
-    """Say what of the first of some shell texts that looks irreversible does so, "" when none does."""
-    index: dict[str, list[int]] = {}
-    for row, (_, names, _) in enumerate(IRREVERSIBLE):
-        for name in names.split():
-            index.setdefault(name, []).append(row)
-    for text in texts:
-        why = tripwire(text.replace("\r", " "), index, True, 0) if len(text) <= _LONGEST else "too long to be read"
-        if why:
-            return f"it looks irreversible: {why}"
-    return ""
+def program_name(word: str) -> str:
+    """Return the name of the program that a word stands for: without its folder, and `$` of a variable."""
+    return word.rpartition("/")[2].rpartition(":-")[2].strip("${}").lower() or word
 
 
-def looks_irreversible(command: str) -> str:
-    """Say what of a command looks as if it could not be undone, "" when nothing does."""
-    return first_reason([command])
-
-
-_NOT_THE_DECIDERS = (  # in the data dir; a name that ends in "/" is a folder, matched where it is followed by one
-    "PLAYBOOK.md",
-    "playbook.d",
-    "state.json",
-    "pause.json",
-    "cost.jsonl",
-    "asks/",
-    ".beat.lock",
-)
-_CONFIG_NAME = "looop.json"  # wherever it lies
-
-
-def needs_yes(move: Move, mode: str, untrusted: bool = False, data: str = "") -> str:
-    """Say why a move that runs commands needs a person's yes, "" when it does not. `mode` is the config's `gate.shell`.
-
-    The check of a worker is a command that looop runs, and a sensor a script that runs on every beat: they are held to
-    what a shell move is held to. A sensor is read as a whole, and then line by line, because an apostrophe in a text of
-    its own would swallow what follows. `data` is the path of the data dir, where commands run.
-    """
-    if mode == "never":
-        return ""
-    if mode == "always":
-        return "gate.shell is always"
-    if mode == "untrusted" and untrusted:
-        return "the prompt held untrusted readings, and gate.shell is untrusted"
-    if move.name in ("shell", "start_worker"):
-        command = move.fields["command"] if move.name == "shell" else move.fields["verify"]
-        said = "the move says it cannot be undone" if move.fields.get("reversible") is False else ""
-        return said or not_the_deciders(command, data) or looks_irreversible(command)
-    body = move.fields["body"]
-    joined = body.replace("\\\n", "")
-    texts = dict.fromkeys([body, *body.split("\n"), *joined.split("\n")])
-    return not_the_deciders(joined, data) or first_reason(texts)
-
-
-def not_the_deciders(command: str, data: str = "") -> str:
-    """Say which file a command names that is looop's own or the person's, "" when none.
-
-    A path counts as one in the data dir when what stands before the name is nothing, unknown (a variable), or the end
-    of the data dir's own path: `state.json`, `$X/state.json` and `looop/state.json` do, `src/state.json` does not.
-    """
+def programs_of(words: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
+    """Yield (name, arguments) of each program that a simple command runs: of the wrappers, and of what they run."""
     import re
 
-    above = data.split("/")
-    for path in re.split(r"[\s'\"`()<>|;&=,:\[\]]+", command.replace("\\", "")):
-        if _CONFIG_NAME in path.split("/"):
-            return f"it names {_CONFIG_NAME}, which is not the decider's"
-        before: list[str] = []
-        parts = path.split("/")
-        for place, part in enumerate(parts):
-            last = place == len(parts) - 1
-            name = part.rstrip("*?") + ("" if last else "/")
-            found = next((own for own in _NOT_THE_DECIDERS if name in (own, f"{own}/")), "")
-            if found and before == above[len(above) - len(before) :]:
-                return f"it names {found}, which is not the decider's"
-            if part == ".." or set(part) & set("$~{}*?"):
-                before = before[:-1] if part == ".." else []
-            elif part not in ("", "."):
-                before.append(part)
+    parts: list[list[str]] = [[]]
+    finds = program_name(words[0]) in ("find", "fd")
+    for word in words:
+        if finds and word in ("-exec", "-execdir", "-ok", "-okdir", "-x", "-X"):
+            parts.append([])
+        else:
+            parts[-1].append(word)
+    for part in parts:
+        for place, word in enumerate(part[:24]):
+            name = program_name(word)
+            before = name in _BEFORE
+            if before or word in (":", ">") or not re.match(r"-|\w*=|\W*$|\d+[smhd]?$", word):
+                yield name, part[place + 1 :]
+                if not before:
+                    break
+
+
+def tripwire(text: str) -> str:
+    """Say what of a shell text looks irreversible, or acts on others; "" when nothing does."""
+    import re
+
+    if not _TRIPWIRE_ROWS:
+        for what, names, pattern in table_rows(_TRIPWIRES):
+            for name in names.split():
+                _TRIPWIRE_ROWS.setdefault(name, []).append((what, pattern))
+    for words, piped in simple_commands(text):
+        for name, arguments in programs_of(words):
+            while name == "git" and arguments and arguments[0][:1] == "-":
+                del arguments[: 2 if arguments[0] in ("-C", "-c") else 1]
+            line = " ".join(["", *arguments, *(["|"] if piped else []), ""]).replace("\n", " ")
+            if re.match(r"(?:(?! -- ).)* --(?:dry-run(?:=client|=server)?|help|version) ", line):
+                continue
+            rows = _TRIPWIRE_ROWS.get(name) or _TRIPWIRE_ROWS.get(name.partition(".")[0]) or []
+            for what, pattern in rows:
+                if re.search(pattern, line):
+                    return what
+            if re.search(r" >+ /dev/(?!null |stdout |stderr |tty |fd/)", line):
+                return "writes to a device"
+            verb = "" if rows or name in _BEFORE or name in _LOCAL else mutating_verb(name, arguments)
+            if verb:
+                return verb
     return ""
+
+
+def mutating_verb(name: str, arguments: list[str]) -> str:
+    """Return a program's name, and the first of its words that holds a mutating verb; "" for one that holds none."""
+    import re
+
+    own = set(re.split(r"[-_.:]", name))
+    if own & _VERBS and not own & _LOOKS:
+        return name
+    ends = arguments.index("--") if "--" in arguments else None
+    for word in [word for word in arguments[:ends] if word[:1] != "-"][:5]:
+        parts = re.split("[-:]", word)
+        if parts[0] in _LOOKS:
+            break
+        if not _VERBS.isdisjoint(parts):
+            return f"{name} {word}"
+    return ""
+
+
+def denies(rule: CommandRule, name: str, arguments: Sequence[str]) -> bool:
+    """Tell whether a rule of gate.deny matches a program, whatever options stand between its words."""
+    options = [word for word in rule.words if word[:1] == "-"]
+    wanted = [word for word in rule.words[1:] if word[:1] != "-"]
+    before = ""
+    for word in arguments:
+        if wanted[:1] == [word]:
+            del wanted[0]
+        elif not (rule.rest or wanted or word in options):
+            return set(word) <= set("0123456789<>")  # a redirection
+        elif wanted and word[:1] != "-" != before[:1]:
+            return False
+        before = word
+    return program_name(rule.words[0]) == name and not wanted and all(word in arguments for word in options)
+
+
+def judge_command(
+    command: str, allow: Sequence[CommandRule] = (), deny: Sequence[CommandRule] = (), confines: bool = True
+) -> Judgement:
+    """Judge a command by its text; `confines`: whether this machine can confine it."""
+    try:
+        for words, _ in simple_commands(command) if deny else ():
+            for name, arguments in programs_of(words):
+                for rule in deny:
+                    if denies(rule, name, arguments):
+                        return Judgement("refused", f"gate.deny: {rule.text}")
+        plain = plain_commands(command) if len(command) <= _LONGEST else None
+        known = known_command(plain, allow, confines) if plain else None
+        if known:
+            return known
+        why = tripwire(command.replace("\r", " ")) if len(command) <= _LONGEST else "too long to be read"
+    except ValueError as error:
+        why = str(error)
+    if why:
+        return Judgement("proposed", f"it looks irreversible: {why}")
+    if not confines:
+        return Judgement("proposed", "nothing on this machine confines it: `looop doctor` says why")
+    first = next((words[0] for _, words in plain or () if not reader_kind(words)), "")
+    shown = f"`{first}` is not known to only read" if first else "its words are not all plain, or not of readers alone"
+    return Judgement("confined", shown)
+
+
+class Policy(Record):
+    """What the config says of moves that run commands, and what the machine can."""
+
+    shell: str  # gate.shell
+    allow: list[CommandRule] = []
+    deny: list[CommandRule] = []
+    confines: bool = True
+
+
+def judge_move(move: Move, policy: Policy, untrusted: bool = False) -> Judgement:
+    """Judge a move that runs commands: a shell move, the check of a worker, or a sensor.
+
+    A sensor is confined until a person trusts it. It is read as a whole, and then line by line, because an apostrophe
+    in a text of its own would swallow what follows.
+    """
+    if move.name == "write_sensor":
+        body = move.fields["body"]
+        texts = list(dict.fromkeys([body, *body.replace("\\\n", "").split("\n")]))
+    else:
+        texts = [move.fields["command" if move.name == "shell" else "verify"]]
+    allow = policy.allow if move.name == "shell" else ()
+    confines = policy.confines or move.name == "write_sensor"
+    judged = [judge_command(text, allow, policy.deny, confines) for text in texts]
+    worst = min(judged, key=lambda one: ("refused", "proposed", "confined", "known").index(one.verdict))
+    if worst.verdict == "refused":
+        return worst
+    if policy.shell == "never":
+        return Judgement("known", "gate.shell is never: your standing yes", network=True)
+    if policy.shell == "always":
+        return Judgement("proposed", "gate.shell is always")
+    if policy.shell == "untrusted" and untrusted:
+        return Judgement("proposed", "the prompt held untrusted readings, and gate.shell is untrusted")
+    if move.fields.get("reversible") is False:
+        return Judgement("proposed", "the move says it cannot be undone")
+    if move.name != "shell" and worst.verdict == "known":  # it runs again, and later
+        return Judgement("confined", worst.reason)
+    return worst
 
 
 # ======================================================================================================================
@@ -13758,12 +13894,9 @@ def worker_item(profile: Profile, session: str) -> dict[str, Item | None]:
 def do_start_worker(scene: Scene) -> Done:
     """Start a worker, unless there are enough."""
     profile, fields = scene.profile, scene.move.fields
-    gate = profile.setting("gate_shell")
-    why = (
-        needs_yes(scene.move, gate, scene.untrusted, scene.profile.data) if "verify" in fields and not scene.yes else ""
-    )
-    if why:
-        return to_person(scene, f"its check would be run: {why}")
+    judgement = judgement_of(scene) if "verify" in fields else None
+    if judgement and judgement.verdict == "proposed":
+        return to_person(scene, f"its check would be run: {judgement.reason}")
     require_room(profile, "start_worker", fields["id"])
     start = Start(fields["id"], "", fields["prompt"], fields.get("runner", ""), verify=fields.get("verify", ""))
     start = start.replace(by="approval" if scene.yes else "loop")
@@ -13832,16 +13965,32 @@ def do_noop(scene: Scene) -> Done:
     return Done("noop", "noop")
 
 
+def policy_of(profile: Profile) -> Policy:
+    """Return what the config and this machine say of moves that run commands."""
+    allow, deny = (
+        [command_rule(entry, kind) for entry in profile.setting(f"gate_{kind}")] for kind in ("allow", "deny")
+    )
+    return Policy(profile.setting("gate_shell"), allow, deny, walls_of(profile).confines)
+
+
+def judgement_of(scene: Scene) -> Judgement:
+    """Judge a move that runs commands; a person's yes makes it known. Raise BadMove for one that gate.deny refuses."""
+    judgement = judge_move(scene.move, policy_of(scene.profile), scene.untrusted)
+    if judgement.verdict == "refused":
+        raise BadMove(f"{scene.move.name}: refused: {judgement.reason}: the person wants it never run")
+    return Judgement("known", "approved by you", network=True) if scene.yes else judgement
+
+
 def do_shell(scene: Scene) -> Done:
     """Run a command in the data dir, under a deadline."""
     profile, command = scene.profile, scene.move.fields["command"]
-    why = "" if scene.yes else needs_yes(scene.move, profile.setting("gate_shell"), scene.untrusted, profile.data)
-    if why:
-        return to_person(scene, why)
+    judgement = judgement_of(scene)
+    if judgement.verdict == "proposed":
+        return to_person(scene, judgement.reason)
     timeout, playbook = profile.setting("shell_timeout"), read_bytes(profile.path("PLAYBOOK.md"))
     keep_playbook(profile, scene.run, playbook)
     grant = None
-    if not scene.yes and profile.setting("gate_shell") != "never":
+    if not judgement.network and walls_of(profile).confines:  # readers too: the config of a repository names programs
         clear_scratch(profile)
         grant = grant_of(profile, *granted_folders(profile))
     with SensorGuard(profile):
@@ -13959,10 +14108,9 @@ def do_write_sensor(scene: Scene) -> Done:
     """Create or replace a sensor; its first reading will wake the loop."""
     refuse_secret(scene, scene.move.fields)
     name = scene.move.fields["name"]
-    gate = scene.profile.setting("gate_shell")
-    why = "" if scene.yes else needs_yes(scene.move, gate, scene.untrusted, scene.profile.data)
-    if why:
-        return to_person(scene, why)
+    judgement = judgement_of(scene)
+    if judgement.verdict == "proposed":
+        return to_person(scene, judgement.reason)
     path = scene.profile.path("sensors", f"{name}.sh")
     known = scene.world.readings.get(name)
     if os.path.lexists(path) and not scene.yes and (known is None or known.stamp not in ("", signature(path))):
@@ -14043,12 +14191,10 @@ def perform(scene: Scene) -> Done:
 # What the gates need to know: whether the person has paused the loop, and what the ledger says of money.
 
 
-def gate_verdict(profile: Profile, command: str) -> dict[str, JSON]:
+def gate_verdict(policy: Policy, untrusted: bool, command: str) -> dict[str, JSON]:
     """Say what the gate does with a shell move of a command, in the shape of `gate --json`. Nothing is run."""
-    untrusted = any(not origin.trusted for origin in look_at_sensors(profile).known.values())
-    move = Move("shell", {"command": command, "reversible": True})
-    why = needs_yes(move, profile.setting("gate_shell"), untrusted)
-    return {"verdict": "proposed" if why else "runs", "reason": why or None}
+    judgement = judge_move(Move("shell", {"command": command, "reversible": True}), policy, untrusted)
+    return {"verdict": judgement.verdict, "reason": judgement.reason, "confines": policy.confines}
 
 
 def shown_gate(gate: Mapping[str, JSON]) -> dict[str, JSON]:
@@ -16298,16 +16444,18 @@ def cmd_gate(profile: Profile, args: dict[str, JSON]) -> int:
     if not commands:
         raise Failure("gate: missing command", "looop gate 'git clean -fdx'", EXIT_USAGE)
     check_data_dir(profile)
+    policy = policy_of(profile)
+    untrusted = any(not origin.trusted for origin in look_at_sensors(profile).known.values())
     paint = Paint(profile.env, sys.stdout)
     for command in commands:
-        verdict = gate_verdict(profile, command)
-        if args["json"]:
+        verdict = gate_verdict(policy, untrusted, command)
+        if many or args["json"]:
             say_json(compact(verdict))
             continue
-        word = paint("note" if verdict["reason"] else "good", verdict["verdict"].ljust(8))
-        why = one_line(verdict["reason"] or "")
-        told = [one_line(command, 200), why] if many else [why]
-        say(f"{word}  {': '.join(filter(None, told))}" if any(told) else verdict["verdict"])
+        colour = {"known": "good", "refused": "bad"}.get(verdict["verdict"], "note")
+        say(f"{paint(colour, verdict['verdict'])}  {one_line(verdict['reason'])}")
+        if verdict["verdict"] == "confined":
+            say("it runs, but writes only into reports/, scratch/ and gate.folders, and has no network")
     return 0
 
 
@@ -17508,7 +17656,7 @@ _UNKNOWN_OUTPUT = "not a program that looop knows: a price that it prints counts
 
 def cmd_config_check(profile: Profile, args: dict[str, JSON]) -> int:
     """Name everything that is wrong with the config."""
-    check = ConfigCheck(profile.read_config())
+    check = ConfigCheck(profile.read_config(), profile.folder_problem)
     present = os.path.lexists(profile.config_path)
     text = text_of(read_bytes(profile.config_path) or b"") if present and os.path.isfile(profile.config_path) else ""
     lines = key_lines(text)
@@ -20768,7 +20916,7 @@ def check_config(profile: Profile) -> Iterator[Finding]:
         yield fail(f"{file.path}: {file.refused}: it is not read, and nothing is started", file.remedy)
     for number, words in file.wrong:
         yield fail(f"{file.path}: line {number}: {words}: it is ignored", "NAME=value, nothing is expanded; fix it")
-    check = ConfigCheck(profile.read_config())
+    check = ConfigCheck(profile.read_config(), profile.folder_problem)
     for path, words in check.wrong:
         yield fail(f"{profile.config_path}: {'.'.join(path)}: {words}", "fix it: `looop config check` has the lines")
     for path in check.unknown:
@@ -20930,7 +21078,7 @@ def sensor_needs(path: str) -> tuple[set[str], set[str]]:
     text = "\n".join(lines)
     tools: set[str] = set()
     for words, _ in simple_commands(text):
-        tools.update(word for word in words.split()[:2] if word in _TOOLS)  # the first may be a pipe's sign
+        tools.update(name for name, _ in programs_of(words) if name in _TOOLS)
     own = set(re.findall(r"(?:^|[\s;(])([A-Za-z_]\w*)=", text))
     named = set(re.findall(r"\$\{?([A-Z][A-Z0-9_]{2,})", text))
     return tools, named - own - set(_ALWAYS_THERE)
@@ -21837,12 +21985,14 @@ LOOP_VERBS: tuple[Verb, ...] = (
         args=(Argument("command", "the command as one word; `-` reads one a line from stdin"),),
         options=(_JSON,),
         more=(
-            "The command is not run. Verdicts: runs, proposed. Honours `gate.shell`. A move that says itself that it "
-            "cannot be undone is always proposed."
+            "The command is not run. Verdicts: known (it only reads, or a rule of `gate.allow` matches: it runs), "
+            "confined (it runs, but writes only into reports/, scratch/ and `gate.folders`, and has no network), "
+            "proposed (it waits for your yes), refused (by `gate.deny`). Honours `gate.shell`. `-` prints a line of "
+            "JSON for each. A move that says itself that it cannot be undone is always proposed."
         ),
         examples=(
             ("looop gate 'git clean -fdx'", "proposed: discards work"),
-            ("looop gate - --json < notes.txt", "a line of JSON for each"),
+            ("looop gate - < notes.txt", "a line of JSON for each"),
         ),
         exits="0 whatever the verdict; 1 failed; 2 usage",
     ),
@@ -22294,7 +22444,7 @@ def default_text(setting: Setting) -> str:
         return f"{value // MIB} MiB" if value >= MIB else f"{value // KIB} KiB"
     if setting.kind == "usd":
         return f"${value}"
-    return {"": "none", "None": "null", "True": "true"}.get(str(value), str(value))
+    return {"": "none", "[]": "none", "None": "null", "True": "true"}.get(str(value), str(value))
 
 
 def setting_line(setting: Setting) -> str:

@@ -33,7 +33,8 @@ NAMES = {  # the tests of a section, the quickest first
     "World hash": "world.WorldHash",
     "Moves": "moves prompt",
     "Metering": "world.Metering metering",
-    "Gates": "world.Gates irreversible.Gate irreversible.Split irreversible.Table irreversible.Hostile",
+    "Gates": "world.Gates",
+    "Tripwires": "gate",
 }
 COMPARED = {
     ast.Lt: (ast.LtE, ast.GtE),

@@ -109,6 +109,29 @@ class Settings(Case):
             ('{"budget": {"max_workers": null}}', "budget.max_workers: must be a whole number"),
             ('{"gate": {"playbook": "no"}}', "gate.playbook: must be true or false"),
             ('{"gate": {"shell": "sometimes"}}', "gate.shell: must be one of irreversible, untrusted, always, never"),
+            ('{"gate": {"allow": "make *"}}', 'gate.allow: must be a list, not "make *"'),
+            (
+                '{"gate": {"allow": ["make *", "bash *"]}}',
+                "gate.allow.2: must not end in * where bash runs whatever follows",
+            ),
+            ('{"gate": {"deny": ["a | b"]}}', "gate.deny.1: must be the words of one simple command"),
+            (
+                '{"gate": {"deny": [{"rule": "git push *", "example": "git pull"}]}}',
+                "gate.deny.1: must have an example that its rule matches",
+            ),
+            (
+                '{"gate": {"folders": ["src"]}}',
+                "gate.folders.1: must be an absolute folder, or one that begins with ~/",
+            ),
+            (
+                '{"gate": {"folders": ["~/x", "/"]}}',
+                "gate.folders.2: must be a folder for work, below your home or beside",
+            ),
+            ('{"gate": {"folders": ["~/"]}}', "gate.folders.1: must be a folder for work"),
+            ('{"gate": {"folders": ["~/.."]}}', "gate.folders.1: must be a folder for work"),
+            ('{"gate": {"folders": ["~/.config"]}}', "gate.folders.1: must be apart from looop's own"),
+            ('{"gate": {"folders": ["~/.config/x"]}}', "gate.folders.1: must be apart from looop's own"),
+            ('{"gate": {"folders": ["~/.cache"]}}', "gate.folders.1: must be apart from looop's own"),
             ('{"default": 5}', "default: must be a string"),
             ('{"runners": []}', "runners: must be an object"),
             ('{"runners": {"x": "cmd"}}', "runners.x: must be an object"),
@@ -127,6 +150,17 @@ class Settings(Case):
             self.looop("tick", code=1)
             self.assertIn(f"config: {self.home}/.config/looop.json: ", self.stderr)
             self.assertEqual(len(self.stderr.splitlines()), 1)
+
+    def test_folders_are_apart_from_looops_own(self):
+        os.symlink(self.data, os.path.join(self.home, "link"))
+        for folder in (self.data, f"{self.data}/reports", os.path.dirname(self.data), f"{self.home}/link"):
+            self.config({"gate": {"folders": [folder]}})
+            self.looop("config", "check", code=1)
+            self.assertIn("gate.folders.1: must be", self.stderr, folder)
+        self.config({"gate": {"folders": ["~/src", "/srv/x y"], "allow": ["make *"], "deny": ["git push *"]}})
+        self.looop("config", "check")
+        shown = json.loads(self.looop("config", "show"))["gate"]
+        self.assertEqual((shown["folders"], shown["allow"]), (["~/src", "/srv/x y"], ["make *"]))
 
     def test_every_problem_at_once(self):
         self.config({"interval": "x", "budget": {"daily_usd": "y"}, "wat": 1, "gate": {"shel": 1}})

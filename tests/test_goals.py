@@ -274,27 +274,39 @@ class Gate(Case):
         return [json.loads(line) for line in self.looop("gate", *words, "--json", stdin=stdin).splitlines()]
 
     def test_what_a_command_would_meet(self):
-        self.assertEqual(self.looop("gate", "git status"), "runs\n")
+        self.assertEqual(self.looop("gate", "git status"), "known  it only reads\n")
         self.assertEqual(self.looop("gate", "git clean -fdx"), "proposed  it looks irreversible: discards work\n")
         self.assertFalse(os.path.exists(self.data), "nothing is made, and nothing is run")
-        self.looop("gate", "touch ran")
+        first, meaning = self.looop("gate", "touch ran").splitlines()
+        self.assertEqual(first, "confined  `touch` is not known to only read")
+        self.assertIn("no network", meaning)
         self.assertFalse(os.path.exists(os.path.join(self.home, "ran")))
         lines = b"ls\n\ngit push --force\n"
-        self.assertEqual([row["verdict"] for row in self.verdicts("-", stdin=lines)], ["runs", "proposed"])
-        self.assertEqual(self.looop("gate", "-", stdin=lines).splitlines()[0], "runs      ls")
-        for gate, verdict in (("always", "proposed"), ("never", "runs"), ("irreversible", "runs")):
+        rows = [json.loads(line) for line in self.looop("gate", "-", stdin=lines).splitlines()]
+        self.assertEqual(rows, self.verdicts("-", stdin=lines))
+        self.assertEqual([row["verdict"] for row in rows], ["known", "proposed"])
+        self.assertEqual(rows[0], {"verdict": "known", "reason": "it only reads", "confines": True})
+        for gate, verdict in (("always", "proposed"), ("never", "known"), ("irreversible", "known")):
             self.config({"gate": {"shell": gate}})
             self.assertEqual(self.verdicts("ls")[0]["verdict"], verdict)
-        self.assertEqual(self.verdicts("ls"), [{"verdict": "runs", "reason": None}])
+        self.config({"gate": {"allow": ["make test *"], "deny": [{"rule": "git push *", "example": "git push -f"}]}})
+        self.assertEqual(self.looop("gate", "make test -j4"), "known  gate.allow: make test *\n")
+        self.assertEqual(self.looop("gate", "cd x && git -C y push"), "refused  gate.deny: git push *\n")
         self.looop("gate", " ", code=2)
         self.looop("gate", "git", "push", code=2)
+
+    def test_thousands_are_judged_in_seconds(self):
+        began = time.monotonic()
+        rows = self.looop("gate", "-", stdin=b"git log --oneline | head -5 && make test\n" * 5000).splitlines()
+        self.assertEqual(len(rows), 5000)
+        self.assertLess(time.monotonic() - began, 30)
 
     def test_it_agrees_with_the_beat(self):
         self.profile(goals={"a": "0\n"})
         for number, command in enumerate(("echo hi", "git push", "rm -rf x", "touch y")):
             self.replies({"move": "shell", "command": command, "reversible": True})
             self.write("goals/a.md", f"{number}\n")
-            outcome = {"runs": "acted", "proposed": "proposed"}[self.verdicts(command)[0]["verdict"]]
+            outcome = "proposed" if self.verdicts(command)[0]["verdict"] == "proposed" else "acted"
             self.assertEqual(self.tick()["outcome"], outcome, command)
 
     def test_untrusted_readings_count_where_the_config_says_so(self):
@@ -305,7 +317,7 @@ class Gate(Case):
         self.assertEqual(self.verdicts("ls")[0]["verdict"], "proposed")
         self.looop("sensor", "trust", "s")
         self.looop("tick", env={"LOOOP_RUNNER": "builtin"})
-        self.assertEqual(self.verdicts("ls")[0]["verdict"], "runs")
+        self.assertEqual(self.verdicts("ls")[0]["verdict"], "known")
 
 
 class Edited(InATerminal):

@@ -9,7 +9,7 @@ Where each rule is tested:
 - Hostile ids: test_text, test_sessions, test_moves; file names of goals and sensors: test_sense, test_beat, here.
 - Control bytes: test_text (`printable`), here (every verb, to a terminal and to a pipe).
 - Prompt fences: test_text (the fence), here (a whole prompt).
-- Gates: test_irreversible (the table and its rate, how a command is read), test_world (when a beat is held),
+- Gates: test_gate (the table and its rate, how a command is read), test_world (when a beat is held),
   test_people, here (what is approved is what was shown).
 - Secrets: test_beat, test_people, test_workers, test_interview, here (every way at once, and cut ones).
 """
