@@ -2056,6 +2056,7 @@ SETTINGS: dict[str, Setting] = {
 }
 
 # Ready-made runners. The command lines of claude and pi were run as they stand; the others follow their documentation.
+# A worker starts outside of prompts/: without --add-dir claude asks before it reads its brief, and gemini refuses to.
 DEFAULT_RUNNERS: dict[str, dict[str, JSON]] = {
     "pi": {
         "mode": "typed",
@@ -11828,7 +11829,8 @@ MOVES: dict[str, MoveSpec] = {
     "write_sensor": MoveSpec("create or replace sensors/<name>.sh, a script", {"name": "id", "body": "text"}),
     "write_playbook": MoveSpec("propose a new PLAYBOOK, whole", {"body": "text"}),
     "start_worker": MoveSpec(
-        "start a coding agent on a brief; verify is a command that proves the work done",
+        "start a coding agent on a brief, in a folder of its own: name absolute paths; verify is a command that proves "
+        "the work done, run there",
         {"id": "id", "prompt": "text", "runner": "id?", "verify": "text?"},
     ),
     "send": MoveSpec("type a text into a worker and press Enter", {"id": "id", "text": "text"}),
@@ -13201,7 +13203,6 @@ _GIT_STARTS = (
     "core.pager=cat",
     "core.editor=false",
     "sequence.editor=false",
-    "core.askPass=false",
     "commit.gpgSign=false",
     "tag.gpgSign=false",
     "push.gpgSign=false",
@@ -13276,7 +13277,7 @@ def endless_file(profile: Profile) -> str:
     files = []
     for folder in memory_folders(profile):
         files += [f"{folder}/.gitignore", f"{folder}/.gitattributes"]
-    for folder in (".git", ".git/info", ".git/logs"):
+    for folder in (".git", ".git/info", ".git/logs", ".git/refs/heads"):
         if os.path.isdir(profile.path(folder)):
             files += [profile.path(folder, name) for name in os.listdir(profile.path(folder))]
     for file in files:

@@ -84,8 +84,8 @@ reversible is false when it cannot be undone: a person is asked first
 {"move":"archive_goal","id":"…"}  move a finished goal to goals/archive/
 {"move":"write_sensor","name":"…","body":"…"}  create or replace sensors/<name>.sh, a script
 {"move":"write_playbook","body":"…"}  propose a new PLAYBOOK, whole
-{"move":"start_worker","id":"…","prompt":"…","runner":"…"?,"verify":"…"?}  start a coding agent on a brief; \
-verify is a command that proves the work done
+{"move":"start_worker","id":"…","prompt":"…","runner":"…"?,"verify":"…"?}  start a coding agent on a brief, \
+in a folder of its own: name absolute paths; verify is a command that proves the work done, run there
 {"move":"send","id":"…","text":"…"}  type a text into a worker and press Enter
 {"move":"key","id":"…","keys":["…"]}  press keys in a worker
 {"move":"restart_worker","id":"…"}  end a worker's program and start it again
