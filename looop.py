@@ -2041,6 +2041,7 @@ SETTINGS: dict[str, Setting] = {
     "detach_key": Setting(
         "detach_key", "LOOOP_DETACH_KEY", "C-\\ C-\\", "keys", "leaves `attach`: up to three, like C-] or C-a d"
     ),
+    "attach_clipboard": Setting("attach.clipboard", "", False, "flag", "what runs in `attach` may set your clipboard"),
     "git": Setting("git", "", None, "flag", "commit moves; null: when the data dir is its own repository"),
     "sensor_timeout": Setting("", "LOOOP_SENSOR_TIMEOUT", 60, "seconds", "deadline of a sensor"),
     "sensor_max_bytes": Setting("", "LOOOP_SENSOR_MAX_BYTES", 8192, "count", "size of a reading", 256),
@@ -9979,12 +9980,12 @@ def wait_idle(
 # ======================================================================================================================
 # 35. Attach
 # ======================================================================================================================
-# A person's terminal, lent to a session. While both have the same size it gets what the session writes, but for what
-# would outlast the visit; else a screen of the session's size stands between, and rows of it are painted. What is
-# switched on in the terminal is noted on the way, so that it can be undone when the person leaves, or the supervisor
-# dies.
+# A person's terminal, lent to a session. While both have the same size it gets what the session writes, without what
+# would outlast the visit or acts outside the screen; else a screen of the session's size stands between, and rows of it
+# are painted. What is switched on in the terminal is noted on the way, so that it can be undone when the person leaves,
+# or the supervisor dies.
 
-HELD_MAX = 64 * KIB  # bytes of a sequence that is not whole, before it is let through unseen
+HELD_MAX = 64 * KIB  # bytes of a sequence that is not whole, before the rest of it is dropped
 FRAME_EVERY = 1 / 30  # seconds between pictures where the sizes differ
 LATE_REPLY = 0.5  # seconds after which a supervisor, or a terminal, is taken for one that hangs
 LEAVING_TIME = 2.0  # seconds that a session has to take what was typed before the person left
@@ -9994,43 +9995,82 @@ _ENDING = (_signal.SIGTERM, _signal.SIGHUP, _signal.SIGINT, _signal.SIGQUIT)  # 
 _TYPING_MODES = {1, 66, 1000, 1002, 1003, 1004, 1005, 1006, 1007, 1015, 1016, 2004, 2031}  # change what keys send
 _PASSED_MODES = {int(name[1:]) for name in KEPT_MODES if name[0] == "?"} | {66}
 _ALTERNATE = {47, 1047, 1049}
+_CUT = f"(?![{_CONTROLS} -~])"  # a sequence was given up: what stands behind the next one shall not become its end
 _NOTED = (  # of all output, what the terminal is asked, or would remember; drawing and pens pass unseen
-    rf"\x05|\xc2[\x80-\x9f]|\x1b[{_CONTROLS}]{{0,8}}(?:[cHZ]|%.|\[[{_CONTROLS} -?]*[hilcgnpqrstuwxyzR{{|]"
+    rf"\x05|\xc2[\x80-\x9f]|\x1b(?!\[[0-9;:]*[@-MPSTXZ`abdefm])[{_CONTROLS}]*(?:[cHZ]|%."
+    rf"|\[[{_CONTROLS} -?]*(?:[hilcgnpqrstuwxyzR{{|]|{_CUT})"
     rf"|\[[{_CONTROLS}]*[<-?][{_CONTROLS} -?]*[mS]|\][^\x07\x18\x1a\x1b]*(?:\x07|\x1b\\)?"
-    r"|(?:P[$+]q|_)[^\x18\x1a\x1b]*(?:\x1b\\)?)"
+    r"|[PX^_k][^\x18\x1a\x1b]*(?:\x1b\\)?"
+    rf"|(?:[ -/][{_CONTROLS} -/]*)?{_CUT})"
 )
+_HELD = _UNFINISHED.replace("{0,8}", "*")  # however many controls stand within
+_SIXEL = rf"\x1b[{_CONTROLS}]*P[{_CONTROLS}0-9;]*q"
+_NOT_ASCII = bytes(range(0x80, 0x100))
+# Operating system commands that a terminal gets: titles, colours, links, pointer, sized text, marks of a prompt. Every
+# other one acts outside the screen, outlasts the visit, or is not known: files, current folder, font, log, macros.
+_SHOWN_STRINGS = {0, 1, 2, 4, 5, 8, *range(10, 20), 21, 22, 66, 104, 105, *range(110, 120), 133}
+_NOTICES = {9, 99, 777}  # notifications, of whoever attached to hear from the session
+_CLIPBOARD = 52
 
 
 def asks_by_string(number: int, words: list[bytes]) -> bool:
     """Tell whether an operating system command, split at `;`, has the terminal answer (pure).
 
-    21 (colours) and 99 (notifications) are kitty's, 1337 is iTerm2's, 60 and 61 (what is allowed) are xterm's.
+    21 (colours) and 99 (notifications) are kitty's.
     """
-    first = words[0] if words else b""
     if number == 21:
         return any(word.endswith(b"=?") for word in words)
     if number == 99:
-        return b"p=?" in first.split(b":")
-    if number == 1337:
-        return first.startswith((b"Report", b"Request", b"Capabilities"))
-    return number in (60, 61) or (b"?" in words and number not in (0, 1, 2))
+        return b"p=?" in words[0].split(b":") if words else False
+    return b"?" in words and number not in (0, 1, 2)
+
+
+def cut_character(data: bytes) -> int:
+    """Return how many bytes at the end of output may be the beginning of a UTF-8 character (pure)."""
+    for size in (1, 2, 3):
+        lead = data[-size] if size <= len(data) else 0
+        if lead >= 0xC0:
+            return size if size < (2 if lead < 0xE0 else 3 if lead < 0xF0 else 4) else 0
+        if lead < 0x80:
+            break
+    return 0
+
+
+def valid_utf8(data: bytes) -> bytes:
+    """Return output with U+FFFD for what is not UTF-8 (pure)."""
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return text_of(data).encode()
+    return data
+
+
+def seen_only(text: str) -> str:
+    """Return a text without what nobody sees: controls, marks of direction, characters of no width (pure)."""
+    return "".join(char for char in text if char.isprintable())
 
 
 class TerminalModes:
     """Pass output on to a terminal, note what it switches on there, and say how to switch it off.
 
     Kept back are questions, which the supervisor answers (an answer that comes after the person has left would stand at
-    their prompt), modes that `Screen` does not have, and what would reach behind the visit: the reset, and pops of
-    what the session did not push. A sequence that is cut is held until it is whole.
+    their prompt), modes that `Screen` does not have, what would reach behind the visit: the reset, and pops of what
+    the session did not push; and what acts outside the screen: the clipboard, files, strings for tmux and the like. A
+    sequence that is cut is held until it is whole. What is not UTF-8 becomes U+FFFD, as on the session's own screen, so
+    that no byte is a control character to a terminal that reads single bytes.
     """
 
-    def __init__(self, typing: bool) -> None:
+    def __init__(self, typing: bool, clipboard: bool = False) -> None:
         import re
 
         self._typing = typing  # whether keys go to the session; else the terminal's keyboard and mouse stay as they are
+        self._clipboard = clipboard
         self._noted = re.compile(_NOTED.encode("latin-1"), re.DOTALL).sub
-        self._unfinished = re.compile(_UNFINISHED.encode("latin-1")).fullmatch
+        self._unfinished = re.compile(_HELD.encode("latin-1")).fullmatch
+        self._sixel = re.compile(_SIXEL.encode("latin-1")).match
+        self._string_end = re.compile(rb"[\x18\x1a\x1b]").search
         self._held = b""
+        self._long = ""  # within a string that is too long to be held: "osc", "sixel", "other"
         self._forget()
 
     def _forget(self) -> None:
@@ -10049,18 +10089,49 @@ class TerminalModes:
 
     def passed(self, data: bytes) -> bytes:
         """Return what the terminal gets of output, which may be cut anywhere."""
+        before = b""
+        if self._long:
+            before, data = self._rest_of_string(data)
         data, self._held = self._held + data, b""
-        at = data.rfind(b"\x1b")
-        if at < 0 and b"\xc2" not in data and b"\x05" not in data:  # nothing that the regex would see
-            return data
+        escape = at = data.rfind(b"\x1b")
+        plain = data.isascii()
+        if at < 0 and plain and b"\x05" not in data:
+            return before + data
         if at >= 0 and at == len(data) - 1:  # it may be the first half of a string's end
-            before = data.rfind(b"\x1b", 0, at)
-            at = before if before >= 0 and self._unfinished(data, before, at) else at
+            start = data.rfind(b"\x1b", 0, at)
+            at = start if start >= 0 and self._unfinished(data, start, at) else at
         elif at < 0 or not self._unfinished(data, at):
-            at = len(data) - data.endswith(b"\xc2")
-        if len(data) - at < HELD_MAX:
-            data, self._held = data[:at], data[at:]
-        return self._noted(self._note, data)
+            at = len(data) if plain else len(data) - cut_character(data)
+        data, self._held = data[:at], data[at:]
+        if len(self._held) >= HELD_MAX:
+            self._held, after = b"", self._begin_long(self._held)
+        else:
+            after = b""
+        if not plain:
+            data = valid_utf8(data)
+        if escape >= 0 or b"\xc2" in data or b"\x05" in data:
+            data = self._noted(self._note, data)
+        return before + data + after
+
+    def _begin_long(self, text: bytes) -> bytes:
+        """Begin to pass on the rest of a picture, or to drop that of another string; return what is passed on of it."""
+        kind = text.lstrip(b"\x1b" + _WITHIN.encode())[:1]
+        if self._sixel(text):
+            self._long = "sixel"
+            return text.translate(None, _NOT_ASCII)
+        self._long = "osc" if kind == b"]" else "other" if kind in (b"P", b"X", b"^", b"_", b"k") else ""
+        return b""
+
+    def _rest_of_string(self, data: bytes) -> tuple[bytes, bytes]:
+        """Return (what is passed on of the rest of a long string, the output after it)."""
+        end = self._string_end(data)
+        at = end.start() if end else len(data)
+        bell = data.find(b"\x07", 0, at) if self._long == "osc" else -1
+        at = bell + 1 if bell >= 0 else at
+        out = data[:at].translate(None, _NOT_ASCII) if self._long == "sixel" else b""
+        if at < len(data) or bell >= 0:
+            self._long = ""
+        return out, data[at:]
 
     def _note(self, match: Any) -> bytes:
         """Note a sequence; return what is passed on of it."""
@@ -10072,7 +10143,9 @@ class TerminalModes:
             return self._sequence(text, name, [int(word) for word in body.split(b";") if word.isdigit()])
         if kind == b"]":
             end = b"\x07" if match[0].endswith(b"\x07") else b"\x1b\\" if text.endswith(b"\x1b\\") else b""
-            return self._string(text[2:-2] if text.endswith(b"\x1b\\") else text[2:], end)
+            return self._string(text[2:-2] if text.endswith(b"\x1b\\") else text[2:], end or b"\x1b\\")
+        if kind == b"P":
+            return text if self._sixel(text) and text.isascii() else b""
         if kind == b"c":
             return self._undone() + b"\x1b[H\x1b[2J"
         return self._tabs(text) if kind == b"H" else b""
@@ -10138,9 +10211,10 @@ class TerminalModes:
         return b""
 
     def _string(self, body: bytes, end: bytes) -> bytes:
+        body = body if body.isascii() and b"\x7f" not in body else seen_only(text_of(body)).encode()
         code, *words = body.split(b";")
         number = int(code) if code.isdigit() and len(code) < 6 else -1
-        if asks_by_string(number, words):
+        if not self._may_pass(number, words) or asks_by_string(number, words):
             return b""
         if number in (0, 2):
             self._title = body[len(code) + 1 :]
@@ -10148,13 +10222,19 @@ class TerminalModes:
             self._undoing.update(b"\x1b]104;%s\x1b\\" % word for word in words[::2] if word.isdigit())
         elif number == 5:
             self._undoing.update(b"\x1b]105;%s\x1b\\" % word for word in words[::2] if word.isdigit())
-        elif number == 50:
-            return b""  # the font: what it was is not known
         elif 10 <= number <= 19:
             self._undoing.update(b"\x1b]%d\x1b\\" % (100 + number + at) for at in range(len(words[: 20 - number])))
         elif number == 22 or (number == 9 and words[:1] == [b"4"]):
             self._undoing.add(b"\x1b]22;\x1b\\" if number == 22 else b"\x1b]9;4;0\x1b\\")
         return b"\x1b]" + body + end
+
+    def _may_pass(self, number: int, words: list[bytes]) -> bool:
+        """Tell whether an operating system command stays on the screen, or is one that the person attached for."""
+        if number == 9 and words[:1] != [b"4"] and (words or [b""])[0].isdigit():
+            return False  # ConEmu's: message boxes, macros, programs
+        if number == _CLIPBOARD:
+            return self._typing and self._clipboard
+        return number in _SHOWN_STRINGS or (number in _NOTICES and self._typing)
 
     def _tabs(self, text: bytes) -> bytes:
         stops = range(9, terminal_size()[0] + 1, 8)
@@ -10163,7 +10243,7 @@ class TerminalModes:
 
     def undo(self) -> bytes:
         """Return what puts the terminal back, and forget everything."""
-        self._held = b""
+        self._held, self._long = b"", ""
         return self._undone()
 
     def _undone(self) -> bytes:
@@ -10250,7 +10330,7 @@ class Attached:
         self.profile = profile
         self.session = session
         self.read_only = read_only
-        self.modes = TerminalModes(not read_only)
+        self.modes = TerminalModes(not read_only, profile.setting("attach_clipboard"))
         self.window: Window | None = None  # where the terminal has another size than the session
         self.keys = profile.setting("detach_key")
         self.detach = DetachKey(self.keys)

@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import os
+import re
 import select
 import shutil
 import signal
@@ -432,8 +433,8 @@ class Afterwards(AttachCase):
 class Modes(unittest.TestCase):
     """What of a session's output reaches a terminal, however it is cut."""
 
-    def passed(self, data, typing=True, size=None):
-        modes = looop.TerminalModes(typing)
+    def passed(self, data, typing=True, size=None, clipboard=False):
+        modes = looop.TerminalModes(typing, clipboard)
         pieces = [data[at : at + size] for at in range(0, len(data), size)] if size else [data]
         return modes, b"".join(modes.passed(piece) for piece in pieces)
 
@@ -500,7 +501,6 @@ class Modes(unittest.TestCase):
                 b"\x1b[!p",
                 b"\x1b]2;a?b;?\x07",
                 b"\x1b]8;;http://x/?\x1b\\",
-                b"\x1b]52;c;QQ==\x07",
                 b"\x1b(0",
                 b"\x1b[4h",
             ),
@@ -509,7 +509,6 @@ class Modes(unittest.TestCase):
             *(
                 b"\x1b]99;i=1;go on?\x1b\\",
                 b"\x1b]21;cursor=red\x07",
-                b"\x1b]1337;SetMark\x07",
                 b"\x1b]777;notify;a;b?\x07",
             ),
         ):
@@ -518,9 +517,125 @@ class Modes(unittest.TestCase):
             self.assertEqual(self.passed(data, typing=False)[1], b"")
         self.assertEqual(self.passed(b"\x1b[?9;25;1049;8h")[1], b"\x1b[?25h\x1b[?1049h")
 
-    def test_a_sequence_without_end_is_not_kept_for_ever(self):
-        data = b"\x1b]52;c;" + b"A" * 200000
-        self.assertEqual(self.passed(data, size=5000)[1][:100000], data[:100000])
+    def test_nothing_acts_outside_the_screen(self):
+        outside = (
+            *(
+                b"]52;c;QQ==",
+                b"]52;p;QQ==",
+                b"]1337;File=name=YQ==:QQ==",
+                b"]1337;File=inline=1:QQ==",
+                b"]1337;SetMark",
+            ),
+            *(
+                b"]1337;CopyToClipboard=",
+                b"]1337;OpenURL=:QQ==",
+                b"]1337;CurrentDir=/x",
+                b"]7;file://host/x",
+                b"]5522;x;y",
+            ),
+            *(
+                b"]9;3;x",
+                b"]9;6;macro",
+                b"]9;7;cmd",
+                b"]9;9;/x",
+                b"]46;/etc/log",
+                b"]3;PROP=x",
+                b"]50;a font",
+                b"]633;P;Cwd=/",
+            ),
+            *(b"]6;1;bg;red;brightness;1", b"]51;A", b"]701;x", b"]30001", b"]66a;x", b"]x", b"]"),
+            *(
+                b"Ptmux;\x1b\x1b]52;c;QQ==\x07",
+                b"P@kitty-cmd{}",
+                b"P1000p",
+                b"P1;1|17/41",
+                b"P+p6b=41",
+                b"P1$tx",
+                b"P>|x",
+            ),
+            *(b"_Gf=24,t=f;QQ==", b"_x", b"^x", b"Xx", b"ktitle"),
+        )
+        for body in outside:
+            for opener in (b"\x1b", b"\x1b\0", b"\x1b\x7f", b"\x1b" + b"\r\n" * 20):
+                for end in (b"\x1b\\", b"\x07\x1b\\", b"\x18", b"\x1a", b""):
+                    data = b"a" + opener + body + end + b"\x1b[m\x1b[1mb"
+                    for size in (None, 1, 2, 3, 7):
+                        for typing in (True, False):
+                            out = self.passed(data, typing, size)[1]
+                            sequences = re.findall(rb"\x1b[^\x1b]*", out)
+                            shown = [one for one in sequences if one[1:2] not in (b"[", b"\\")]
+                            self.assertEqual(shown, [], (data, size, out))
+        for body in (b"9;done", b"99;i=1;done", b"777;notify;a;b", b"9;4;1;50"):
+            data = b"\x1b]" + body + b"\x07"
+            self.assertEqual((self.passed(data)[1], self.passed(data, typing=False)[1]), (data, b""))
+        data = b"\x1b]52;c;QQ==\x07"
+        for typing, clipboard in ((True, True), (True, False), (False, True)):
+            expected = data if typing and clipboard else b""
+            self.assertEqual(self.passed(data, typing, clipboard=clipboard)[1], expected)
+        self.assertEqual(self.passed(b"\x1b]52;c;?\x07", clipboard=True)[1], b"")
+
+    def test_controls_of_eight_bits(self):
+        for opener in ("\x9d", "\x90", "\x9f", "\x9b", "\x9e", "\x98"):
+            for raw in (opener.encode(), opener.encode("latin-1")):
+                for before in (b"", b"a", "é漢😀".encode()):
+                    for size in (None, 1, 2, 3):
+                        out = self.passed(before + raw + b"52;c;QQ==\x07 \xe6\xbc\xa2\xf0\x9f\x98\x9d", size=size)[1]
+                        self.assertEqual(set(out.decode()) & {opener}, set())
+                        self.assertTrue(out.decode().endswith(" 漢😝"))
+        title = "\x1b]2;a\x9c\x9d52;c;QQ==\u202eb\u200b\x07"
+        self.assertEqual(self.passed(title.encode())[1], b"\x1b]2;a52;c;QQ==b\x07")
+        self.assertEqual(self.passed(b"\x1b]2;a\x9db\x07")[1], "\x1b]2;a\ufffdb\x07".encode())
+
+    def test_what_is_dropped_joins_nothing(self):
+        for start, rest in (
+            (b"\x1b", b"]52;c;QQ==\x07"),
+            (b"\x1b[5", b"i"),
+            (b"\x1b[", b"c"),
+            (b"\x1b[?1", b";2h"),
+            (b"\x1b ", b"G"),
+        ):
+            for between in (
+                b"\x1bkx\x1b\\",
+                b"\x1b]52;c;" + b"A" * 70000 + b"\x07",
+                b"\x1b[c",
+                b"\xc2\x9b",
+            ):
+                for size in (None, 1, 4096):
+                    if size == 1 and len(between) > 100:
+                        continue
+                    out = self.passed(b"a" + start + between + b"\x1b\\" + start + between + rest, size=size)[1]
+                    self.assertEqual(re.findall(rb"\x1b[^\\]", out), [], (start, between[:20], out))
+
+    def test_text_is_cut_between_characters(self):
+        data = "aé漢😀z".encode()
+        for size in (1, 2, 3, 4):
+            modes = looop.TerminalModes(True)
+            pieces = [modes.passed(data[at : at + size]) for at in range(0, len(data), size)]
+            self.assertEqual(b"".join(pieces), data)
+            for piece in pieces:
+                piece.decode()
+
+    def test_a_string_without_end_is_dropped_in_little_memory(self):
+        for opener in (b"\x1b]52;c;", b"\x1bPtmux;", b"\x1b_G", b"\x1bk", b"\x1b]2;"):
+            modes, out = looop.TerminalModes(True), b""
+            for piece in [opener, *[b"A" * 5000] * 100]:
+                out += modes.passed(piece)
+                self.assertLess(len(modes._held), looop.HELD_MAX + 5000)
+            self.assertEqual(out, b"")
+            self.assertEqual((modes.passed(b"A\x1b"), modes.passed(b"\\b")), (b"", b"\x1b\\b"))
+            self.assertEqual(modes.passed(b"c"), b"c")
+        modes = looop.TerminalModes(True)
+        picture = b"\x1bP0;1q" + b"#0~-" * 50000
+        self.assertEqual(
+            b"".join(modes.passed(picture[at : at + 5000]) for at in range(0, len(picture), 5000)), picture
+        )
+        self.assertEqual(modes.passed("~\x9d52;c;QQ==\x1b\\é".encode()), "~52;c;QQ==\x1b\\é".encode())
+        modes = looop.TerminalModes(True)
+        modes.passed(b"\x1b]52;c;" + b"A" * 100000)
+        self.assertEqual(modes.passed(b"QQ\x07b"), b"b")
+        modes.passed(b"\x1b]52;c;" + b"A" * 100000)
+        modes.undo()
+        self.assertEqual(modes.passed(b"fresh"), b"fresh")
 
     def test_speed(self):
         data = b"\x1b[1;32mword\x1b[0m \x1b[5;10Htext\r\n" * 20000
@@ -719,6 +834,30 @@ class ReadOnly(AttachCase):
                 terminal.type(key)
                 self.as_before(terminal, 0)
                 self.assertEqual((self.reads("ro"), self.size("ro")), (b"", (80, 24)))
+
+
+class Outside(AttachCase):
+    """What a session does to a terminal beside its screen, while somebody looks."""
+
+    def test_the_clipboard_is_the_persons(self):
+        clipboard, notice, file = b"\x1b]52;c;QQ==\x07", b"\x1b]9;done\x07", b"\x1b]1337;File=name=YQ==:QQ==\x07"
+        self.typist("out")
+        for turn, (verb, options, config, expected) in enumerate(
+            (
+                ("watch", (), {}, []),
+                ("attach", ("--read-only",), {"attach": {"clipboard": True}}, []),
+                ("attach", (), {}, [notice]),
+                ("attach", (), {"attach": {"clipboard": True}}, [clipboard, notice]),
+            )
+        ):
+            self.config(config)
+            terminal = self.attach("out", 80, 24, *options, verb=verb)
+            end = f"end{turn}"
+            self.writes("out", clipboard + file + notice + end.encode())
+            terminal.wait(lambda: end.encode() in terminal.received, "the end")  # noqa: B023
+            self.assertEqual([one for one in (clipboard, file, notice) if one in terminal.received], expected)
+            terminal.type(DETACH if expected else b"q")
+            terminal.wait(lambda: terminal.process.poll() is not None, "the end of the visit")  # noqa: B023
 
 
 @heavy
