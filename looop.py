@@ -56,50 +56,51 @@ Contents
   32. Supervisor
   33. Launch
   34. Client
-  35. Attach
-  36. Fleet
-  37. Checks
-  38. Readings (pure)
-  39. Sense
-  40. World hash (pure)
-  41. World
-  42. Moves (pure)
-  43. Prompt (pure)
-  44. Metering (pure)
-  45. Gates (pure)
-  46. Tripwires (pure)
-  47. Profile on disk
-  48. Decide
-  49. Act
-  50. Guards
-  51. Settle
-  52. Surface
-  53. Beat
-  54. People
-  55. Views
-  56. Why and replay
-  57. Cost
-  58. Pulse
-  59. Verbs
-  60. Session verbs
-  61. Session table
-  62. Gallery
-  63. Questions (pure)
-  64. Plans
-  65. Interview
-  66. Schedulers
-  67. Service
-  68. Examinations
-  69. Doctor
-  70. Candidates
-  71. Goals and history
-  72. Verb table
-  73. Setup table
-  74. Manual (pure)
-  75. Completions (pure)
-  76. Command line
-  77. Texts
-  78. Texts of the manual
+  35. Terminal of a viewer
+  36. Attach
+  37. Fleet
+  38. Checks
+  39. Readings (pure)
+  40. Sense
+  41. World hash (pure)
+  42. World
+  43. Moves (pure)
+  44. Prompt (pure)
+  45. Metering (pure)
+  46. Gates (pure)
+  47. Tripwires (pure)
+  48. Profile on disk
+  49. Decide
+  50. Act
+  51. Guards
+  52. Settle
+  53. Surface
+  54. Beat
+  55. People
+  56. Views
+  57. Why and replay
+  58. Cost
+  59. Pulse
+  60. Verbs
+  61. Session verbs
+  62. Session table
+  63. Gallery
+  64. Questions (pure)
+  65. Plans
+  66. Interview
+  67. Schedulers
+  68. Service
+  69. Examinations
+  70. Doctor
+  71. Candidates
+  72. Goals and history
+  73. Verb table
+  74. Setup table
+  75. Manual (pure)
+  76. Completions (pure)
+  77. Command line
+  78. Texts
+  79. Texts of the manual
 
 Finding things: the verb `looop sensor list` is `cmd_sensor_list`; its row in SETUP_VERBS has help and options.
 To add a verb: write `cmd_<verb>`, add its row to LOOP_VERBS, SETUP_VERBS or SESSION_VERBS.
@@ -9978,20 +9979,14 @@ def wait_idle(
 
 
 # ======================================================================================================================
-# 35. Attach
+# 35. Terminal of a viewer
 # ======================================================================================================================
-# A person's terminal, lent to a session. While both have the same size it gets what the session writes, without what
-# would outlast the visit or acts outside the screen; else a screen of the session's size stands between, and rows of it
-# are painted. What is switched on in the terminal is noted on the way, so that it can be undone when the person leaves,
-# or the supervisor dies.
+# What a person's terminal gets of a session's output: all but what would outlast the visit or acts outside the screen.
+# What is switched on in the terminal is noted on the way, so that it can be undone when the person leaves, or the
+# supervisor dies.
 
 HELD_MAX = 64 * KIB  # bytes of a sequence that is not whole, before the rest of it is dropped
-FRAME_EVERY = 1 / 30  # seconds between pictures where the sizes differ
-LATE_REPLY = 0.5  # seconds after which a supervisor, or a terminal, is taken for one that hangs
-LEAVING_TIME = 2.0  # seconds that a session has to take what was typed before the person left
-DETACH_PATIENCE, ESCAPE_PATIENCE = 0.5, 0.03  # seconds to wait for the rest of the detach key, of a key
 
-_ENDING = (_signal.SIGTERM, _signal.SIGHUP, _signal.SIGINT, _signal.SIGQUIT)  # signals that end the visit
 _TYPING_MODES = {1, 66, 1000, 1002, 1003, 1004, 1005, 1006, 1007, 1015, 1016, 2004, 2031}  # change what keys send
 _PASSED_MODES = {int(name[1:]) for name in KEPT_MODES if name[0] == "?"} | {66}
 _ALTERNATE = {47, 1047, 1049}
@@ -10260,6 +10255,20 @@ class TerminalModes:
         out += sorted(self._undoing)
         self._forget()
         return b"".join(out) + b"\x0f\x1b(B\x1b)B\x1b[2;4;20l\x1b>\x1b7\x1b[r\x1b8\x1b[0m"
+
+
+# ======================================================================================================================
+# 36. Attach
+# ======================================================================================================================
+# A person's terminal, lent to a session. While both have the same size it gets what the session writes, by way of
+# TerminalModes; else a screen of the session's size stands between, and rows of it are painted.
+
+FRAME_EVERY = 1 / 30  # seconds between pictures where the sizes differ
+LATE_REPLY = 0.5  # seconds after which a supervisor, or a terminal, is taken for one that hangs
+LEAVING_TIME = 2.0  # seconds that a session has to take what was typed before the person left
+DETACH_PATIENCE, ESCAPE_PATIENCE = 0.5, 0.03  # seconds to wait for the rest of the detach key, of a key
+
+_ENDING = (_signal.SIGTERM, _signal.SIGHUP, _signal.SIGINT, _signal.SIGQUIT)  # signals that end the visit
 
 
 def marked_cut(line: Line, cols: int) -> Line:
@@ -10612,7 +10621,7 @@ class Attached:
 
 
 # ======================================================================================================================
-# 36. Fleet
+# 37. Fleet
 # ======================================================================================================================
 # What verbs and moves do with sessions: type into them, flag them, end them, tell how they are.
 
@@ -10842,7 +10851,7 @@ def flag_session(session: Session, message: str | None) -> None:
 
 
 # ======================================================================================================================
-# 37. Checks
+# 38. Checks
 # ======================================================================================================================
 # The command that came with a worker to prove its work (`verify`). It is run once, by the first beat after the worker's
 # end, in the worker's folder. While it runs, verify.json says that it has failed: a beat that dies with it leaves that.
@@ -10948,7 +10957,7 @@ def write_verdict(session: Session, verdict: str, why: str, **more: JSON) -> Non
 
 
 # ======================================================================================================================
-# 38. Readings (pure)
+# 39. Readings (pure)
 # ======================================================================================================================
 # What a sensor said becomes a reading: a JSON object with a `signal`, which is hashed, and the rest, which only the
 # decider sees. Whatever goes wrong becomes a *stable* reading too: {"signal":{"error":"exit 3"},"detail":{…}}. It wakes
@@ -11140,7 +11149,7 @@ def signal_digest(reading: JSON) -> str:
 
 
 # ======================================================================================================================
-# 39. Sense
+# 40. Sense
 # ======================================================================================================================
 # sensors/*.sh run at once, each under its deadline, into snapshots/sensor-<name>.json. snapshots/index remembers, per
 # sensor, when it ran, how long, its digest and its streak: with it a reading that repeats itself byte for byte costs no
@@ -11538,7 +11547,7 @@ def keep_readings(profile: Profile, readings: Mapping[str, Reading]) -> None:
 
 
 # ======================================================================================================================
-# 40. World hash (pure)
+# 41. World hash (pure)
 # ======================================================================================================================
 # What wakes the loop: PLAYBOOK, goals, sensor signals, workers' states, open asks and unread answers, each an item with
 # a key. Invariants: `detail`, sizes, ages and clocks never enter; the order of keys is irrelevant; every part is
@@ -11709,7 +11718,7 @@ def _ask_told(subject: str, old: JSON, new: JSON) -> str:
 
 
 # ======================================================================================================================
-# 41. World
+# 42. World
 # ======================================================================================================================
 # `observe` reads the whole world, once: from that one read come the hash, the changes and the prompt.
 #
@@ -11885,7 +11894,7 @@ def remember_quiet(profile: Profile, world: World, settings: str, *, since: floa
 
 
 # ======================================================================================================================
-# 42. Moves (pure)
+# 43. Moves (pure)
 # ======================================================================================================================
 # A reply holds exactly one JSON object, and the object is exactly one move: its fields, all of them, and no others.
 # What is not valid is never repaired: the beat fails, and the next prompt says why.
@@ -12116,7 +12125,7 @@ def move_schema(agents: Mapping[str, JSON] | None = None) -> str:
 
 
 # ======================================================================================================================
-# 43. Prompt (pure)
+# 44. Prompt (pure)
 # ======================================================================================================================
 # In an order that keeps the longest prefix the same between beats, because providers cache prefixes: what never
 # changes, what a person changes, what the world changes, what every beat changes; the time stands last. A header stands
@@ -12246,7 +12255,7 @@ def build_prompt(inputs: Mapping[str, JSON]) -> tuple[str, list[str]]:
 
 
 # ======================================================================================================================
-# 44. Metering (pure)
+# 45. Metering (pure)
 # ======================================================================================================================
 # Each stream that looop knows has a reader below. The runner's config or its program says which one reads its output
 # (`output_of`), not the output: there the LLM of a plain runner could claim a price. For a program that looop does not
@@ -12534,7 +12543,7 @@ def cost_row(
 
 
 # ======================================================================================================================
-# 45. Gates (pure)
+# 46. Gates (pure)
 # ======================================================================================================================
 # What can hold a beat back, in order; the first that holds ends it.
 
@@ -12676,7 +12685,7 @@ def policy_digest(digests: Mapping[str, str]) -> str:
 
 
 # ======================================================================================================================
-# 46. Tripwires (pure)
+# 47. Tripwires (pure)
 # ======================================================================================================================
 # What may be done with a command that nobody has approved, by its text alone (`judge_command`):
 #
@@ -13215,7 +13224,7 @@ def judge_move(move: Move, policy: Policy, untrusted: bool = False) -> Judgement
 
 
 # ======================================================================================================================
-# 47. Profile on disk
+# 48. Profile on disk
 # ======================================================================================================================
 # The data dir: made and seeded on the first beat, checked on every one, and a git repository whose history is the
 # loop's memory: one commit per move.
@@ -13482,7 +13491,7 @@ def commit_memory(profile: Profile, message: str) -> Ended:
 
 
 # ======================================================================================================================
-# 48. Decide
+# 49. Decide
 # ======================================================================================================================
 # A capsule, runs/<run-id>/, is made before the runner starts and holds everything about one decide:
 #
@@ -13849,7 +13858,7 @@ def decide_builtin(inputs: Mapping[str, JSON]) -> dict[str, JSON]:
 
 
 # ======================================================================================================================
-# 49. Act
+# 50. Act
 # ======================================================================================================================
 # One performer per move. It does the thing and says what it did, as looop's own fact (`ran: make test`); `perform` adds
 # the decider's words. It journals nothing, and records nothing. A move that needs a person's yes becomes a proposal
@@ -14267,7 +14276,7 @@ def perform(scene: Scene) -> Done:
 
 
 # ======================================================================================================================
-# 50. Guards
+# 51. Guards
 # ======================================================================================================================
 # What the gates need to know: whether the person has paused the loop, and what the ledger says of money.
 
@@ -14373,7 +14382,7 @@ def money_gates(profile: Profile, runner: Runner, spend: Spend, decides: Sequenc
 
 
 # ======================================================================================================================
-# 51. Settle
+# 52. Settle
 # ======================================================================================================================
 # How a run ends on disk, in an order that lets any instant be the last one:
 #
@@ -14581,7 +14590,7 @@ def pay_late(profile: Profile, run: str, wake: Mapping[str, JSON]) -> None:
 
 
 # ======================================================================================================================
-# 52. Surface
+# 53. Surface
 # ======================================================================================================================
 # What the person must not miss, told once, when it begins: on the output of whoever runs beats (NEEDS YOU), and pushed
 # to where they are: the `notify` command, a tmux window for a worker that needs them. `.surfaced` remembers, by a key
@@ -14755,7 +14764,7 @@ def notify(profile: Profile, text: str) -> None:
 
 
 # ======================================================================================================================
-# 53. Beat
+# 54. Beat
 # ======================================================================================================================
 # One beat, alone under `.beat.lock`: sense, diff, gates, decide, act, log. What may hold it back, and how it ends on
 # disk, stands in the sections before.
@@ -15326,7 +15335,7 @@ def heed_signals() -> None:
 
 
 # ======================================================================================================================
-# 54. People
+# 55. People
 # ======================================================================================================================
 # What a person says to the loop: answers, approvals, pauses. An approval is a beat of its own, without a runner: under
 # the beat's lock, with a capsule and an intent, so that what dies in the middle leaves the trace that any move leaves.
@@ -15688,7 +15697,7 @@ def pause_span(words: Sequence[str]) -> tuple[float, list[str]]:
 
 
 # ======================================================================================================================
-# 55. Views
+# 56. Views
 # ======================================================================================================================
 # What a person is shown: one line for each thing that matters, its glyph and colour saying how much. Colour goes to
 # terminals only; nothing here writes.
@@ -16127,7 +16136,7 @@ def sensor_table(profile: Profile, rows: Sequence[Mapping[str, JSON]], now: floa
 
 
 # ======================================================================================================================
-# 56. Why and replay
+# 57. Why and replay
 # ======================================================================================================================
 # Every wake and every silence, explained from what was recorded: a capsule says why a beat decided, and a replay
 # derives its hash, its prompt and its move again, without runner or effect. For what has not happened yet, the gates
@@ -16562,7 +16571,7 @@ def cmd_replay(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 57. Cost
+# 58. Cost
 # ======================================================================================================================
 # The ledger added up. A million rows are read in blocks: one regular expression takes the few fields that are added out
 # of every row of a block at once, and only a line that it does not know is parsed as JSON. Rows lie in the order of
@@ -16839,7 +16848,7 @@ def cost_lines(summary: Mapping[str, JSON], by: str, bars: bool, paint: Paint) -
 
 
 # ======================================================================================================================
-# 58. Pulse
+# 59. Pulse
 # ======================================================================================================================
 # The beat in a loop, for whoever has no cron: one process that holds `.lock` for its life, in the session `pulse`.
 #
@@ -17192,7 +17201,7 @@ def end_pulse(profile: Profile) -> bool:
 
 
 # ======================================================================================================================
-# 59. Verbs
+# 60. Verbs
 # ======================================================================================================================
 # One `cmd_` function per verb: it gets the profile and its arguments, prints its answer on stdout, and returns its exit
 # code. What a verb takes, and what its page says, stands in the sections Session table and Verb table.
@@ -17781,7 +17790,7 @@ def cmd_version(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 60. Session verbs
+# 61. Session verbs
 # ======================================================================================================================
 # The verbs of sessions, one `cmd_` function each, as in the section before.
 
@@ -18383,7 +18392,7 @@ def cmd_prune(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 61. Session table
+# 62. Session table
 # ======================================================================================================================
 # What the verbs of sessions take, and what their pages say.
 
@@ -18760,7 +18769,7 @@ SESSION_VERBS: tuple[Verb, ...] = (
 
 
 # ======================================================================================================================
-# 62. Gallery
+# 63. Gallery
 # ======================================================================================================================
 # `looop sensor add`: sensors that looop carries, written out as plain sh for a person to read and edit. The scripts
 # are in Texts; here is what they take, checked before a word of it stands in a script, and quoted there.
@@ -19023,7 +19032,7 @@ def checked_percent(text: str) -> str:
 
 
 # ======================================================================================================================
-# 63. Questions (pure)
+# 64. Questions (pure)
 # ======================================================================================================================
 # What the interview asks, and what becomes of the answers. It is one script, a generator that yields questions, is sent
 # answers, and ends in asking that a plan be written. It remembers nothing: `open_question` runs it through the answers
@@ -19384,7 +19393,7 @@ _CALM = Question(
 
 
 # ======================================================================================================================
-# 64. Plans
+# 65. Plans
 # ======================================================================================================================
 # How a plan is written: under the beat's lock, each file whole, and passed over where it is there already. So a writing
 # that was killed is finished by doing it again.
@@ -19437,7 +19446,7 @@ def plan_lines(profile: Profile, plan: Plan, stamp: str, limit: int) -> list[str
 
 
 # ======================================================================================================================
-# 65. Interview
+# 66. Interview
 # ======================================================================================================================
 # `looop setup` asks the questions, in common lines: no raw mode, so that `looop send` types into it as well as a
 # person. Every answer is in interview.json before the next question is asked; all else is written at the end.
@@ -20019,7 +20028,7 @@ def word_wrapped(text: str, width: int = 78) -> str:
 
 
 # ======================================================================================================================
-# 66. Schedulers
+# 67. Schedulers
 # ======================================================================================================================
 # What runs the beat by itself: a systemd user timer, a launchd agent or a line of cron. Each is written with absolute
 # paths and an environment of its own, because a scheduler knows nothing of a person's shell:
@@ -20587,7 +20596,7 @@ SCHEDULERS: dict[str, type[Scheduler]] = {"systemd": Systemd, "launchd": Launchd
 
 
 # ======================================================================================================================
-# 67. Service
+# 68. Service
 # ======================================================================================================================
 # The verbs about schedulers: they show, ask, and touch nothing but what they showed.
 
@@ -20786,7 +20795,7 @@ def cmd_service_status(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 68. Examinations
+# 69. Examinations
 # ======================================================================================================================
 # Each check looks at one thing, as a person who knows looop would, and yields what it found. Nothing stays
 # in the data dir but the price of a call that was asked for (--ask).
@@ -21321,7 +21330,7 @@ def check_running(profile: Profile) -> Iterator[Finding]:
 
 
 # ======================================================================================================================
-# 69. Doctor
+# 70. Doctor
 # ======================================================================================================================
 # The last checks look from where a scheduler stands: most loops that die do so because cron knows nothing of a person's
 # shell. Then all of them, in the order in which they are shown.
@@ -21492,7 +21501,7 @@ def cmd_doctor(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 70. Candidates
+# 71. Candidates
 # ======================================================================================================================
 # What a shell's completion asks at a Tab: which words on disk can stand at the cursor. `_complete KIND` answers with
 # one word a line, and after a TAB what it is. Nothing is made and nothing is told, on stderr neither: what cannot be
@@ -21590,7 +21599,7 @@ def cmd_complete(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 71. Goals and history
+# 72. Goals and history
 # ======================================================================================================================
 # `looop goals` and `looop goal add|edit|done|show`. The files in goals/ stay the truth: the verbs do what a person can
 # do by hand, and commit it; the next beat sees it and decides on it.
@@ -21787,7 +21796,7 @@ def cmd_history(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 72. Verb table
+# 73. Verb table
 # ======================================================================================================================
 # What the other verbs take, and what their pages say: parser, help, completions and manual derive from these rows.
 
@@ -22164,7 +22173,7 @@ LOOP_VERBS: tuple[Verb, ...] = (
 
 
 # ======================================================================================================================
-# 73. Setup table
+# 74. Setup table
 # ======================================================================================================================
 # The rows of the verbs that set a profile up: its sensors, config and timer.
 
@@ -22421,7 +22430,7 @@ SETUP_VERBS: tuple[Verb, ...] = (
 
 
 # ======================================================================================================================
-# 74. Manual (pure)
+# 75. Manual (pure)
 # ======================================================================================================================
 # What looop says of itself: a page for each verb and each group, the overview, the manual, the man page, and the next
 # steps. All derive from the rows of the verb table, the settings and MANUAL, which is written like this:
@@ -22838,7 +22847,7 @@ def next_steps(status: Mapping[str, JSON], timed: bool = False) -> list[tuple[st
 
 
 # ======================================================================================================================
-# 75. Completions (pure)
+# 76. Completions (pure)
 # ======================================================================================================================
 # `looop config bash|zsh|fish`: from the table of verbs one script for each shell. A script holds verbs, options and the
 # words that are fixed, and asks `looop _complete KIND` for what lies on disk. What bash and fish know of a verb, and
@@ -23384,7 +23393,7 @@ def completion(shell: str, verbs: Sequence[Verb], gallery: Mapping[str, str]) ->
 
 
 # ======================================================================================================================
-# 76. Command line
+# 77. Command line
 # ======================================================================================================================
 # VERBS is the one table of verbs. The parser only validates; a verb's function gets the profile and its arguments,
 # prints its answer on stdout, and returns its exit code.
@@ -23909,7 +23918,7 @@ def open_missing_streams() -> None:
 
 
 # ======================================================================================================================
-# 77. Texts
+# 78. Texts
 # ======================================================================================================================
 # Prose alone, in looop's own words: what the LLM is told, what a fresh profile is seeded with, the gallery's scripts.
 
@@ -24455,7 +24464,7 @@ exec "$plugin" "$@"
 }
 
 # ======================================================================================================================
-# 78. Texts of the manual
+# 79. Texts of the manual
 # ======================================================================================================================
 # `looop help`, in the markup that the section Manual explains.
 

@@ -344,7 +344,7 @@ class Manual(Case):
         shown = json.loads(self.looop("config", "show"))
         keys = set()
         for key, value in shown.items():
-            keys |= {f"{key}.{leaf}" for leaf in value} if key in ("budget", "gate") else {key}
+            keys |= {f"{key}.{leaf}" for leaf in value} if key in ("attach", "budget", "gate") else {key}
         self.assertEqual(set(re.findall(r"(?m)^  ([a-z][a-z_.]*)  ", config)), keys)
         self.assertGreater(len(keys), 12)
 

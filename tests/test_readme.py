@@ -189,7 +189,7 @@ class Words(unittest.TestCase):
         for setting in looop.SETTINGS.values():
             text = found[setting.key, setting.env]
             value = text if setting.kind in ("seconds", "keys") or not text or text.isalpha() else json.loads(text)
-            value = {"true": True, "null": None}.get(text, value)
+            value = {"true": True, "false": False, "null": None}.get(text, value)
             if value is not None:
                 value = looop.checked_value(value, setting.kind)
             self.assertEqual(value, setting.default, setting)
