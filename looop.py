@@ -7164,7 +7164,10 @@ def child_reason(profile: Profile) -> str:
     session = session_above(profile, above)
     if session:
         return "it descends from the pulse" if session == PULSE else f"it descends from worker {session}"
-    holder = lock_holder(profile.path(".beat.lock"))  # `pid 123, tick, since …`
+    try:
+        holder = lock_holder(profile.path(".beat.lock"))  # `pid 123, tick, since …`
+    except NotADirectoryError:  # nor can a beat run there: the verb says so
+        return ""
     beat = holder.removeprefix("pid ").partition(",")[0]
     return f"it descends from a beat: {holder}" if beat.isdigit() and int(beat) in above else ""
 

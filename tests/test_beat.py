@@ -437,7 +437,7 @@ class Replies(Case):
         self.assertEqual(prompts[0], prompts[1])
         inputs = self.json("runs", self.runs()[-1], "wake.json")["inputs"]
         del inputs["agents"]
-        self.assertIn(f"{offer % '?'}; verify is a command that proves the work done\n", looop.build_prompt(inputs)[0])
+        self.assertIn(f"{offer % '?'}, in a folder of its own", looop.build_prompt(inputs)[0])
 
     def test_last_failure_stands_in_the_next_prompt_and_success_clears_it(self):
         self.profile(goals={"a": "0\n"})
