@@ -475,6 +475,7 @@ ELSEWHERE = {
     "goal done": "it moves one file",
     "sensor edit": "it opens an editor",
     "sensor remove": "it removes one file",
+    "sensor trust": "it writes one file",
     "config zsh": "as `config bash`",
     "config fish": "as `config bash`",
 }

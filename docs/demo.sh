@@ -30,7 +30,7 @@ cat >"$home/report" <<'END'
 {"type":"result","subtype":"success","is_error":false,"total_cost_usd":0.0127,"result":"{\"move\":\"shell\",\"command\":\"for t in ~/shop/tests/*.sh; do sh $t; done > reports/shop.txt 2>&1\",\"reversible\":true,\"journal\":\"shop: checkout fails; its output is in reports/shop.txt\"}"}
 END
 cat >"$home/.config/looop.json" <<'END'
-{"runners": {"stand-in": {"mode": "typed", "tick": "if grep -q '3 of 3'; then cat ~/push; else cat ~/report; fi"}}}
+{"runners": {"stand-in": {"mode": "typed", "output": "claude", "tick": "if grep -q '3 of 3'; then cat ~/push; else cat ~/report; fi"}}}
 END
 
 # --- the profile: one goal, one sensor
