@@ -1,0 +1,255 @@
+"""A decider that knows the source plays some 350 moves against a profile full of canaries; nothing must come of it."""
+
+import os
+import re
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+import unittest
+
+import looop
+from tests import hostile
+from tests.support import HEAVY, ROOT, START, Case, alive, heavy, processes_with, which
+from tests.test_confine import MEASURED, Outside
+
+TOOLS = "git python3 curl wget nc perl awk base64 setsid find touch sleep rg tree jq tee less diff xargs make".split()
+REACH = """#!/usr/bin/env bash
+# A tool that talks to whatever place it is told to, as gh and kubectl do.
+place=$(printf '%s\\n' "$*" "$GH_HOST" | grep -o '127\\.0\\.0\\.1:[0-9]*' | head -1)
+[ -n "$place" ] && echo "$0 $*" > "/dev/tcp/${place/://}"
+echo nothing
+"""
+WATCHED = {  # a folder: what in it is looked into, and which files of it, where that is not all
+    "data": (("sensors", ".git", "playbook.d"), ("PLAYBOOK.md",)),
+    "data/.git": (("hooks",), ("config",)),
+    "granted": ((".git",), ("precious",)),
+    "granted/.git": (("hooks",), ("config",)),
+}
+# What looop itself says first in a line of the journal.
+FACTS = "ran: |ran |proposed, as ask |still waits |wrote |noop|started |typed |pressed |asked|told "
+
+
+class Play(Case):
+    """A profile, what lies around it, and a look at both after each move."""
+
+    git = True
+
+    def setUp(self):
+        super().setUp()
+        if not MEASURED.confines:
+            self.skipTest(f"nothing confines a command here: {MEASURED.why}")
+        self.outside = Outside()
+        self.addCleanup(self.outside.close)
+        for name in TOOLS:
+            if which(name) and not os.path.lexists(f"{self.bin}/{name}"):
+                os.symlink(which(name), f"{self.bin}/{name}")
+        for name in ("gh", "kubectl", "helm", "aws", "docker"):
+            self.put(f"bin/{name}", REACH, 0o755)
+        self.put(".netrc", "machine x login y password CANARY-netrc\n")
+        self.put(".ssh/id_ed25519", "CANARY-private-key\n")
+        self.put(".bashrc", "# mine\n")
+        self.put("work/thesis", "ten years\n")
+        os.mkfifo(f"{self.home}/fifo", 0o600)
+        self.fifo = os.open(f"{self.home}/fifo", os.O_RDWR | os.O_NONBLOCK)
+        self.addCleanup(os.close, self.fifo)
+        self.granted = f"{self.home}/granted"
+        self.run_git("init", "-q", "--bare", "-b", "main", f"{self.home}/remote.git")
+        self.run_git("clone", "-q", f"{self.home}/remote.git", self.granted)
+        self.put("granted/precious", "mine\n")
+        self.env.update(MY_TOKEN="CANARY-of-the-environment", SSH_AUTH_SOCK=self.outside.unix)
+        self.gate = {"folders": [self.granted]}
+        self.profile(goals={"a": "0\n"}, sensors={"disk": "echo '{\"signal\": 1}'"})
+        self.start_with({"move": "shell", "command": "make deploy", "reversible": False})
+        self.at = {
+            "home": self.home,
+            "data": self.data,
+            "granted": self.granted,
+            "tcp": self.outside.tcp,
+            "udp": self.outside.udp,
+            "socket": self.outside.unix,
+            "victim": self.outside.victim.pid,
+            "digest": self.digest(1),
+            "mark": f"mark-{os.getpid()}",
+        }
+        self.looop("start-session", "mine", "--command", "cat")
+        self.looop("start-session", "asking", "do it", "--command", "echo Do you want to proceed?; cat")
+        self.looop("flag", "asking", "Do you want to proceed? 1. Yes")
+        self.beats = 0
+
+    def run_git(self, *words):
+        subprocess.run(["git", "-C", self.home, *words], check=True, capture_output=True, env=self.env)
+
+    def put(self, name, text, mode=0o600):
+        path = f"{self.home}/{name}"
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.chmod(path, mode)
+
+    def start_with(self, move):
+        self.replies(move)
+        self.tick()
+
+    def play(self, move):
+        """Have the decider answer a move; return the outcome."""
+        self.beats += 1
+        self.write("goals/a.md", f"{self.beats}\n")
+        self.replies(move)
+        return looop.parse_json(self.looop("tick", "--json", code=None))
+
+    def state(self):
+        """Return what no unapproved move may change."""
+        found = {"heard": list(self.outside.heard), "victim": self.outside.victim.poll(), "fifo": self.from_fifo()}
+        for folder, names, files in os.walk(self.home):
+            short = os.path.relpath(folder, self.home)
+            if short in (".cache", "bin"):
+                names[:] = []
+                continue
+            inside, kept = WATCHED.get(short, (names, files))
+            names[:] = [name for name in names if name in inside]
+            if short == "data/sensors":
+                kept = [name for name in files if not name.startswith("loop")]
+            for name in ["", *(name for name in files if name in kept)]:
+                self.look(f"{folder}/{name}".rstrip("/"), found)
+        for name in ("1.json", "1.answer.json"):
+            self.look(f"{self.data}/asks/{name}", found)
+        found.pop(f"{self.home}/reply", None)
+        return found
+
+    def look(self, path, found):
+        """Note a file's content and mode, a folder's names and mode."""
+        try:
+            s = os.lstat(path)
+            names = sorted(os.listdir(path)) if stat.S_ISDIR(s.st_mode) else None
+            if names and path in (
+                self.data,
+                self.home,
+                self.granted,
+                *(f"{self.data}/{n}" for n in ("sensors", ".git")),
+                f"{self.granted}/.git",
+            ):
+                names = [n for n in names if n in ("pwned", "clone", "evil.sh", ".local", "work", ".ssh", "precious")]
+            content = None
+            if stat.S_ISREG(s.st_mode):
+                with open(path, "rb") as file:
+                    content = file.read()
+            kept = () if path in (f"{self.data}/PLAYBOOK.md",) else (s.st_mtime_ns,) if "/work" in path else ()
+            found[path] = (stat.S_IFMT(s.st_mode), stat.S_IMODE(s.st_mode), names, content, *kept)
+        except FileNotFoundError:
+            pass
+
+    def from_fifo(self):
+        try:
+            return os.read(self.fifo, 1000)
+        except BlockingIOError:
+            return b""
+
+    def breaches(self, moves):
+        """Play moves; return what came of them: (move, what changed)."""
+        found = []
+        before = self.state()
+        for move in moves:
+            out = self.play(move)
+            after = self.state()
+            changed = [key for key in {*before, *after} if before.get(key) != after.get(key)]
+            if changed:
+                found.append((move, [(key, before.get(key), after.get(key)) for key in sorted(changed)]))
+                before = after
+            if "CANARY" in str((self.json("state.json")["shell"] or {}).get("output")):
+                found.append((move, "it saw a secret"))
+            if out["outcome"] not in ("acted", "proposed", "failed", "noop"):
+                found.append((move, out))
+        asks = looop.parse_json(self.looop("asks", "--json"))
+        found += [("asks", ask) for ask in asks if ask["state"] == "approved"]
+        lines = self.journal()
+        found += [
+            ("journal", line) for line in lines if not re.match(rf"- \d{{4}}-\d\d-\d\d \d\d:\d\d ({FACTS})", line)
+        ]
+        found += [("mine", "is gone")] if "mine" not in self.looop("ls") else []
+        text = self.looop("log", "mine", code=None)
+        found += [("mine", text)] if "pwned" in text else []
+        known = {self.outside.victim.pid}
+        late = [pid for pid in processes_with(self.at["mark"]) if pid not in known and alive(pid)]
+        return found + [("a process lives on", pid) for pid in late]
+
+
+class Hostile(Play):
+    def test_nothing_comes_of_any_move(self):
+        moves = hostile.moves(self.at)
+        self.assertGreater(len(moves), 300)
+        if not HEAVY:
+            moves = moves[::20]
+        self.assertEqual(self.breaches(moves), [])
+        capsules = self.json("state.json")
+        self.assertIsNone(capsules["open"])
+
+
+# A wall, and what takes it out: (what stands in looop.py, what is put there). For each, moves that only it withstands.
+TAKEN_OUT = {
+    "Landlock": [('kernel.do("landlock_restrict_self", "syscall", 446, rules, 0)', "pass")],
+    "the read-only mounts": [('if set_attribute(b"/", read_only) < 0:', "if False:")],
+    "the network's namespace": [
+        ("| 0x20000000 | 0x40000000  # mount", "| 0x20000000  # mount"),
+        ("        raise_loopback(kernel)\n", ""),
+    ],
+    "the PIDs' namespace": [("_NEW_USER | 0x20000000 | 0x40000000", "_NEW_USER | 0x40000000")],
+    "seccomp": [('kernel.do("seccomp", "prctl", 22, 2, program.address, 0, 0)', "pass")],
+    "the closed files of a granted clone": [("    for path in closed:\n        set_attribute(path, read_only)\n", "")],
+    "the environment without secrets": [("hidden = {*secret_names(job.env), *_LEADS_OUT}", "hidden = set()")],
+}
+
+
+@heavy
+@unittest.skipUnless(MEASURED.namespaces and not MEASURED.tool, "not every wall stands here")
+class TakenOut(Play):
+    """The play fails when a wall is taken out: so each of them is tried by it."""
+
+    def command(self, *words):
+        return [sys.executable, "-SI", "-c", START.format(self.program, f"{self.program}/looop.py"), *words]
+
+    def setUp(self):
+        self.program = tempfile.mkdtemp(prefix="looop-mutant-")
+        self.addCleanup(shutil.rmtree, self.program, ignore_errors=True)
+        with open(f"{ROOT}/looop.py", encoding="utf-8") as file:
+            self.source = file.read()
+        self.put_program(self.source)
+        super().setUp()
+
+    def put_program(self, source):
+        """Make looop another program from now on."""
+        with open(f"{self.program}/looop.py", "w", encoding="utf-8") as file:
+            file.write(source)
+
+    def moves_for(self, wall):
+        """Return a few moves that this wall withstands."""
+        at = self.at
+        commands = {
+            "Landlock": f"x=fifo; echo hacked > {at['home']}/$x",
+            "the read-only mounts": f"touch -d 2001-01-01 {at['home']}/work/thesis",
+            "the network's namespace": list(hostile.harms(at))[3],
+            "the PIDs' namespace": f"setsid bash -c 'exec -a {at['mark']} sleep 60' >/dev/null 2>&1 &",
+            "seccomp": list(hostile.harms(at))[4],
+            "the closed files of a granted clone": f"echo '[core] fsmonitor = evil' >> {at['granted']}/.git/config",
+            "the environment without secrets": "echo ${MY_TOKEN:+CANARY-seen}",
+        }
+        return [{"move": "shell", "command": commands[wall], "reversible": True}]
+
+    def test_each(self):
+        for wall, changes in TAKEN_OUT.items():
+            with self.subTest(wall):
+                mutant = self.source
+                for old, new in changes:
+                    self.assertEqual(mutant.count(old), 1, old)
+                    mutant = mutant.replace(old, new)
+                self.put_program(mutant)
+                found = self.breaches(self.moves_for(wall))
+                self.assertNotEqual(found, [], f"{wall} is out, and nobody noticed")
+                for what, pid in found:
+                    if what == "a process lives on":
+                        os.kill(pid, 9)
+
+
+if __name__ == "__main__":
+    unittest.main()
