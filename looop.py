@@ -15483,6 +15483,52 @@ def require_digest(ask: Mapping[str, JSON], digest: str) -> None:
         )
 
 
+def rule_for(profile: Profile, ask: Mapping[str, JSON], text: str) -> CommandRule:
+    """Return the rule of gate.allow that lets the command of a proposal run from now on; `text`: what the person wrote.
+
+    Else its program and subcommand with any words; or these words alone where they looked irreversible, or where any
+    words would be too many. Raise Failure where there is no such rule.
+    """
+    move = proposed_move(ask)
+    once = f"`looop approve {ask['n']}` runs it this once"
+    if move.name != "shell":
+        raise Failure(
+            f"approve --always: ask {ask['n']} runs no shell move: gate.allow has rules for those alone", once
+        )
+    if profile.setting("gate_shell") == "always":
+        raise Failure("approve --always: gate.shell is always, so no rule lets a command run", once)
+    command = str(move.fields["command"]).strip()
+    words = (plain_commands(command) or [("", [])])[0][1]
+    named = next((n for n, word in enumerate(words) if not may_be_subcommand(word)), len(words))
+    exact = [] if GLOB in "".join(words) else [command]  # `rm *` would be a rule for any words
+    usual = [] if tripwire(command) or len(words) < 2 else [" ".join([*words[: min(named, 3)], "*"])]
+    tries = [text] if text else [*usual, *exact]
+    problem = "what a shell makes of it is not the same each time"
+    for tried in tries:
+        try:
+            return command_rule({"rule": tried, "example": command}, "allow")
+        except ValueError as error:
+            problem = f"a rule {error}"
+    raise Failure(f"approve --always: `{one_line((tries or [command])[-1], 200)}`: {problem}", once)
+
+
+def may_be_subcommand(word: str) -> bool:
+    """Tell whether a word may be a program or its subcommand, by its characters (pure)."""
+    return word[:1] not in ("-", GLOB) and word.replace("-", "").replace(".", "").replace("/", "").isalnum()
+
+
+def allow_rule(profile: Profile, rule: CommandRule, example: str) -> str:
+    """Write a rule into gate.allow of the config, unless it is there; say so."""
+    config = profile.config()
+    gate = config.get("gate", {})
+    if any(command_rule(entry, "allow").text == rule.text for entry in gate.get("allow", [])):
+        return f"gate.allow has `{rule.text}` already"
+    allow = [*gate.get("allow", []), {"rule": rule.text, "example": example}]
+    make_private_dir(os.path.dirname(profile.config_path))
+    write_atomic(link_end(profile.config_path), pretty({**config, "gate": {**gate, "allow": allow}}).encode())
+    return f"gate.allow: wrote `{rule.text}` into {profile.config_path}: what matches runs as it is from now on"
+
+
 def approve(profile: Profile, n: JSON, digest: str, force: bool, edited: str | None = None) -> tuple[str, str]:
     """Do what a proposal says, once: exactly the bytes that have this digest. Return the journal line and the result.
 
@@ -17377,11 +17423,22 @@ def confirmed_proposal(profile: Profile, args: Mapping[str, JSON]) -> tuple[dict
 
 def cmd_approve(profile: Profile, args: dict[str, JSON]) -> int:
     """Do what a proposal says, now and once."""
+    if args["always"] and args["edit"]:
+        raise Failure(
+            "approve: --always and --edit do not go together", "a rule is for the command as it is", EXIT_USAGE
+        )
+    rule = None
+    if args["always"]:
+        given = "" if args["always"] == "its words" else args["always"]
+        rule = rule_for(profile, open_proposal(profile, args["n"]), given)
+        say(f"with it goes a rule for gate.allow: {one_line(rule.text, 400)}")
     ask, edited = (edit_proposal if args["edit"] else confirmed_proposal)(profile, args)
     if edited is not None:
         require_yes("approve", said=False)
     line, result = approve(profile, ask["n"], ask_digest(ask), bool(args["force"]), edited)
     say(line[2:])
+    if rule:
+        say(spelled_out(allow_rule(profile, rule, str(ask["command"]).strip())))
     if result != "done":
         say(printable(result.rstrip("\n")))
     return 0
@@ -22008,17 +22065,26 @@ LOOP_VERBS: tuple[Verb, ...] = (
         options=(
             Option("--edit", "change it first, in $VISUAL or $EDITOR; shows the difference and asks", short="-e"),
             Option("--force", "also when it would write over what was changed since"),
+            Option(
+                "--always",
+                "write a rule into gate.allow, too, so that such a command runs; =RULE: this",
+                kind="its words",
+            ),
         ),
         more=(
             "Exactly the bytes that `looop asks` shows are run, behind a beat in progress: their digest, and the run's "
             "capsule while it is kept, must be those of what you saw. With --edit, exactly those "
-            "that you left; the ask keeps both, and the decider is told."
+            "that you left; the ask keeps both, and the decider is told. The rule of --always holds the words of the "
+            "program and its subcommand, and any words after them; of a command that looks irreversible, its words "
+            "alone."
         ),
         examples=(
             ("looop approve 4", "see what would run, and say y"),
             ("looop approve 4 1f0c93ab", "run what `looop asks` showed with this digest"),
             ("looop approve 4 --edit", "fix it, then run it"),
             ("looop approve 4 --force", "although the file was edited since"),
+            ("looop approve 4 --always", "and run the like without a yes from now on"),
+            ("looop approve 4 --always='npm test *'", "with a rule of yours"),
         ),
         exits=(
             "0 it was carried out, whatever its command returned; 1 it was not: no such proposal, answered already, "

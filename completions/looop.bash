@@ -21,7 +21,7 @@ _looop_takes() { # what these words take; fails where there is no such verb
     'goal show') options=(-h,--help) arguments=(@goal) ;;
     asks) options=(--wait:= --json -h,--help) arguments=(@ask) ;;
     answer) options=(--any --force -h,--help) arguments=(@question - ...) ;;
-    approve) options=(-e,--edit --force -h,--help) arguments=(@proposal -) ;;
+    approve) options=(-e,--edit --force --always:= -h,--help) arguments=(@proposal -) ;;
     reject) options=(--force -h,--help) arguments=(@ask - ...) ;;
     why) options=(--json -h,--help) arguments=('last|now|@run') ;;
     history) options=(-n,--limit= --json -h,--help) ;;

@@ -47,7 +47,7 @@ function __looop_takes --no-scope-shadowing # what these words take; fails where
             set options '--any'\t'take the text also when it is not one of the options' '--force'\t'replace an answer that was not read yet' '-h,--help'\t'show what there is to know of it'
             set arguments '@question' '-' '...'
         case 'approve'
-            set options '-e,--edit'\t'change it first, in $VISUAL or $EDITOR; shows the difference and asks' '--force'\t'also when it would write over what was changed since' '-h,--help'\t'show what there is to know of it'
+            set options '-e,--edit'\t'change it first, in $VISUAL or $EDITOR; shows the difference and asks' '--force'\t'also when it would write over what was changed since' '--always:='\t'write a rule into gate.allow, too, so that such a command runs; =RULE: this' '-h,--help'\t'show what there is to know of it'
             set arguments '@proposal' '-'
         case 'reject'
             set options '--force'\t'replace an answer that was not read yet' '-h,--help'\t'show what there is to know of it'

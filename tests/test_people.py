@@ -144,6 +144,72 @@ class Asking(AskingCase):
         self.assertIn("still waits for ask 3: git push --tags", again["journal"])
         self.assertEqual([ask["command"] for ask in self.asks()], [None, "git push", "git push --tags"])
 
+    def read_config(self):
+        with open(os.path.join(self.home, ".config", "looop.json")) as file:
+            return file.read()
+
+    def test_always_writes_a_rule_into_the_config(self):
+        self.gate = {"deny": ["git push *"]}
+        self.beat({"move": "shell", "command": "ls -la reports", "reversible": False})
+        before = json.loads(self.read_config())
+        out = self.approve(1, "--always").splitlines()
+        self.assertEqual(out[0], "with it goes a rule for gate.allow: ls *")
+        self.assertIn("approved by you (ask 1): ran", out[1])
+        self.assertRegex(out[2], r"^gate\.allow: wrote `ls \*` into .*looop\.json")
+        before["gate"]["allow"] = [{"rule": "ls *", "example": "ls -la reports"}]
+        self.assertEqual(json.loads(self.read_config()), before)
+        self.looop("config", "check")
+        self.assertIn("known  gate.allow: ls *", self.looop("gate", "ls x"))
+        ask = {"n": 2, "command": "ls", "move": {"move": "shell", "command": "ls -a", "reversible": True}}
+        profile = looop.open_profile(self.env, looop.__file__)
+        self.assertIn("has `ls *` already", looop.allow_rule(profile, looop.rule_for(profile, ask, ""), "ls"))
+        self.assertEqual(json.loads(self.read_config()), before)
+
+    def test_the_rule_of_always(self):
+        profile = looop.open_profile(self.env, looop.__file__)
+        for command, given, rule in (
+            ("npm test -- --x", "", "npm test *"),
+            ("docker compose logs web -f", "", "docker compose logs *"),
+            ("./check.sh -v", "", "./check.sh *"),
+            ("terraform apply -auto-approve", "", "terraform apply -auto-approve"),
+            ("git push origin main", "", "git push origin main"),
+            ("git push origin main", "git push origin *", "git push origin *"),
+            ("make", "", "make"),
+            ("pytest tests/*.py", "", "pytest *"),
+            ("python3 -c 'print(1)'", "", "python3 -c 'print(1)'"),
+            ("npm test 2>&1", "", "npm test *"),
+        ):
+            ask = {"n": 1, "move": {"move": "shell", "command": command, "reversible": True}}
+            found = looop.rule_for(profile, ask, given)
+            self.assertEqual(found.text, rule)
+            self.assertEqual(looop.judge_command(command, [found]).verdict, "known")
+        for command, given in (
+            *(
+                ("npm test > x", ""),
+                ("npm test $X", ""),
+                ("npm test && npm x", ""),
+                ("rm *", ""),
+                ("npm test | cat", ""),
+            ),
+            *(("npm test", "npm run *"), ("bash x.sh", "bash *"), ("npm test", "*"), ("X=1 npm test\nls", "")),
+        ):
+            ask = {"n": 1, "move": {"move": "shell", "command": command, "reversible": True}}
+            with self.assertRaises(looop.Failure, msg=command) as caught:
+                looop.rule_for(profile, ask, given)
+            self.assertIn("approve --always: ", caught.exception.message)
+
+    def test_always_is_for_shell_moves(self):
+        self.beat({"move": "write_playbook", "body": "# mine\n"})
+        self.approve(1, "--always", code=1)
+        self.assertIn("ask 1 runs no shell move", self.stderr)
+        self.gate = {"shell": "always"}
+        self.beat({"move": "shell", "command": "ls", "reversible": True})
+        self.approve(2, "--always", code=1)
+        self.assertIn("gate.shell is always", self.stderr)
+        self.approve(2, "--always", "--edit", code=2)
+        self.assertEqual([ask["state"] for ask in self.asks()], ["open", "open"])
+        self.assertNotIn("allow", self.read_config())
+
     def test_a_refusal_reaches_the_decider(self):
         self.beat({"move": "shell", "command": "git push", "reversible": True})
         self.assertIn("irreversible", self.looop("asks"))
