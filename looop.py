@@ -11913,7 +11913,8 @@ class MoveSpec(Record):
 MOVES: dict[str, MoveSpec] = {
     "noop": MoveSpec("nothing needs doing now", {}),
     "shell": MoveSpec(
-        "run a command in the data dir; reversible is false when it cannot be undone: a person is asked first",
+        "run a command in the data dir, without network, that writes only reports/ and folders a person granted;"
+        " reversible is false when it needs more or cannot be undone: a person is asked, then it runs as it is",
         {"command": "text", "reversible": "flag"},
     ),
     "write_goal": MoveSpec("create or replace goals/<id>.md", {"id": "id", "body": "text"}),
@@ -12710,6 +12711,7 @@ class Judgement(Record):
     verdict: str  # "known" | "confined" | "proposed" | "refused"
     reason: str
     network: bool = False  # known, and it runs outside the walls
+    reader: bool = False  # by the table of readers
 
 
 # Read, whatever their options say.
@@ -12914,10 +12916,10 @@ def known_command(
         return Judgement("known", f"gate.allow: {rules[0].text}", network=True)
     if "network" in seen:
         alone = kinds[0] == "network" and set(kinds[1:]) <= {"local"} and {end for end, _ in commands[1:]} <= {"|"}
-        return Judgement("known", "it only reads, over the network", network=True) if alone else None
+        return Judgement("known", "it only reads, over the network", True, reader=True) if alone else None
     if "away" in seen and not confines:  # the config of a repository there may name programs
         return None
-    return Judgement("known", "it only reads")
+    return Judgement("known", "it only reads", reader=True)
 
 
 # The tripwire: what it is; programs; a pattern of their arguments, which ends in "|" where a pipe feeds the program.
@@ -13664,17 +13666,36 @@ def require_disk(profile: Profile) -> None:
         )
 
 
+def reader_env(profile: Profile, env: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of a reader outside the walls: no program that a confined command can have written."""
+    open_to_it = [os.path.realpath(path) for path in (profile.path("scratch"), *granted_folders(profile))]
+
+    def outside(path: str) -> bool:
+        real = os.path.realpath(path) + "/"
+        return path.startswith("/") and not any(real.startswith(f"{folder}/") for folder in open_to_it)
+
+    return {**quiet_git(env, online=True), "PATH": ":".join(filter(outside, env["PATH"].split(":")))}
+
+
 def run_command(
-    profile: Profile, run: str, command: str, timeout: float, grant: Grant | None = None, **where: str
+    profile: Profile,
+    run: str,
+    command: str,
+    timeout: float,
+    grant: Grant | None = None,
+    *,
+    reader: bool = False,
+    **where: str,
 ) -> Ended:
     """Run a command line in the data dir under a deadline; `where`: stdin, and its files in the capsule.
 
-    With a grant it runs confined.
+    With a grant it runs confined; a reader without one runs programs that nobody can have slipped in.
     """
+    env = profile.child_env(LOOOP_RUN_ID=run)
     job = Job(
         name=command,
         argv=[shell_path(profile.env), "-c", command],
-        env=profile.child_env(LOOOP_RUN_ID=run),
+        env=reader_env(profile, env) if reader and not grant else env,
         timeout=timeout,
         stdin=where.get("stdin", "/dev/null"),
         stdout=profile.path("runs", run, where["stdout"]),
@@ -14087,9 +14108,8 @@ def do_shell(scene: Scene) -> Done:
         clear_scratch(profile)
         grant = grant_of(profile, *granted_folders(profile))
     with SensorGuard(profile):
-        ended = run_command(
-            profile, scene.run, command, timeout, grant, stdout="shell.log", stderr="shell.log", child="shell.json"
-        )
+        files = {"stdout": "shell.log", "stderr": "shell.log", "child": "shell.json"}
+        ended = run_command(profile, scene.run, command, timeout, grant, reader=judgement.reader, **files)
     if ended.why == "spawn":
         forget_walls(profile)
         raise BadMove(f"shell: the command could not be started: {text_of(ended.err)}: nothing was done")

@@ -182,8 +182,16 @@ class Hostile(Play):
         if not HEAVY:
             moves = moves[::20]
         self.assertEqual(self.breaches(moves), [])
-        capsules = self.json("state.json")
-        self.assertIsNone(capsules["open"])
+        self.assertIsNone(self.json("state.json")["open"])
+
+    def test_a_program_that_a_confined_command_left_on_the_path_is_not_run_outside(self):
+        os.mkdir(f"{self.granted}/bin")
+        self.env["PATH"] = f"{self.granted}/bin:{self.bin}"
+        put = f"printf '#!/bin/sh\\ntouch {self.home}/pwned\\n' > {self.granted}/bin/gh; chmod +x {self.granted}/bin/gh"
+        moves = [{"move": "shell", "command": c, "reversible": True} for c in (put, "gh pr list")]
+        self.assertEqual(self.breaches(moves), [])
+        self.assertTrue(os.path.exists(f"{self.granted}/bin/gh"))
+        self.assertIn("nothing", self.json("state.json")["shell"]["output"], "the person's own one runs")
 
 
 # A wall, and what takes it out: (what stands in looop.py, what is put there). For each, moves that only it withstands.

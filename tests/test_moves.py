@@ -78,8 +78,9 @@ class Valid(unittest.TestCase):
             looop.move_schema(),
             """\
 {"move":"noop"}  nothing needs doing now
-{"move":"shell","command":"…","reversible":true|false}  run a command in the data dir; \
-reversible is false when it cannot be undone: a person is asked first
+{"move":"shell","command":"…","reversible":true|false}  run a command in the data dir, \
+without network, that writes only reports/ and folders a person granted; \
+reversible is false when it needs more or cannot be undone: a person is asked, then it runs as it is
 {"move":"write_goal","id":"…","body":"…"}  create or replace goals/<id>.md
 {"move":"archive_goal","id":"…"}  move a finished goal to goals/archive/
 {"move":"write_sensor","name":"…","body":"…"}  create or replace sensors/<name>.sh, a script
