@@ -482,33 +482,70 @@ def joins(cell: str, wide: bool, char: str) -> bool:
     return cell[-1] == ZWJ and is_pictographic(char)
 
 
+# Characters that are not seen, or that a reader takes for structure: controls, odd line ends, surrogates, marks of
+# direction, joiners, fillers (letters without a shape), variation selectors, tags. A few make up what is seen, and
+# `is_hidden` knows those. Format characters with a shape (Arabic number signs) are not among them.
+_ODD = (
+    *((0x00, 0x08), (0x0B, 0x1F), (0x7F, 0x9F), (0xAD, 0xAD), (0x34F, 0x34F), (0x61C, 0x61C), (0x70F, 0x70F)),
+    *((0x115F, 0x1160), (0x17B4, 0x17B5), (0x180B, 0x180F), (0x200B, 0x200F), (0x2028, 0x202E), (0x2060, 0x206F)),
+    *((0x3164, 0x3164), (0xD800, 0xDFFF), (0xFE00, 0xFE0F), (0xFEFF, 0xFEFF), (0xFFA0, 0xFFA0), (0xFFF0, 0xFFFB)),
+    *((0x13430, 0x1345F), (0x1BCA0, 0x1BCA3), (0x1D173, 0x1D17A), (0xE0000, 0xE0FFF)),
+)
+_JOINED_SCRIPTS = ((0x600, 0xDFF), (0x1000, 0x109F), (0x1780, 0x18AF), (0xA8E0, 0xA8FF))  # Arabic, Indic, Khmer, …
+_BLACK_FLAG = "\U0001f3f4"
+_TAG_FLAGS = tuple(  # of England, Scotland and Wales
+    _BLACK_FLAG + "".join(chr(0xE0000 + ord(char)) for char in name) + "\U000e007f"
+    for name in ("gbeng", "gbsct", "gbwls")
+)
+
+
+def within(char: str, ranges: Iterable[tuple[int, int]]) -> bool:
+    """Tell whether a character is in one of the ranges; "" is in none."""
+    return bool(char) and any(low <= ord(char) <= high for low, high in ranges)
+
+
+def is_hidden(text: str, at: int) -> bool:
+    """Tell whether the character there is not seen, and no part of an emoji, or of a word whose script has joiners."""
+    char, before, after = text[at], text[at - 1 : at], text[at + 1 : at + 2]
+    if not within(char, _ODD):
+        return False
+    if char in "\u200c\u200d" and within(before, _JOINED_SCRIPTS) and within(after, _JOINED_SCRIPTS):
+        return False
+    if char == ZWJ and after:
+        first = text[at - 2 : at - 1] if before == VS16 else before
+        return not (first and is_pictographic(first) and is_pictographic(after))
+    if char in "\ufe0e\ufe0f" and before:
+        return not (is_pictographic(before) or (before in "0123456789#*" and after == "\u20e3"))
+    flag = text.rfind(_BLACK_FLAG, max(0, at - 6), at) if char >= "\U000e0000" else -1
+    return flag < 0 or not text.startswith(_TAG_FLAGS, flag)
+
+
+def spelled_character(char: str) -> str:
+    r"""Spell a character as Python does: `\x1b`, `\u200b`, `\U000e0041`."""
+    code = ord(char)
+    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
 # ======================================================================================================================
 # 4. Text (pure)
 # ======================================================================================================================
 # Text from sensors, workers and LLMs is never trusted to be printable: whatever reaches a prompt, a log or a terminal
 # goes through `printable` or `one_line`, and a body inside a prompt through `fenced`.
 
-_LINE_BREAKERS = "\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"
-_MARKS = (0x61C, 0x200E, 0x200F)  # letters without a shape, that turn the direction of what stands beside them
-
 
 def printable(text: str) -> str:
-    r"""Spell out what a terminal or a reader could take for structure: control characters, odd line ends, surrogates.
+    r"""Spell out what a reader does not see or could take for structure: control and format characters, odd line ends.
 
     Newlines and tabs stay. `"a\x1b[2J"` gives `a\x1b[2J` with the escape spelled as four characters.
     """
     if text.isascii() and text.replace("\n", "").replace("\t", "").isprintable():
         return text
-    out = []
-    for char in text:
-        code = ord(char)
-        plain = char in "\n\t" or (code >= 32 and not 0x7F <= code <= 0x9F)
-        bidi = 0x202A <= code <= 0x202E or 0x2066 <= code <= 0x2069 or code in _MARKS
-        if plain and not bidi and char not in _LINE_BREAKERS and not 0xD800 <= code <= 0xDFFF:
-            out.append(char)
-        else:
-            out.append(f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}")
-    return "".join(out)
+    odd = {char for char in set(text) if within(char, _ODD)}
+    if not odd:
+        return text
+    return "".join(
+        spelled_character(char) if char in odd and is_hidden(text, at) else char for at, char in enumerate(text)
+    )
 
 
 def one_line(text: str, limit: int = 500) -> str:
@@ -612,8 +649,7 @@ def shown_name(spelled: str) -> str:
         name = decoded_name(spelled)
     except ValueError:
         return spelled
-    escaped = (f"\\x{ord(char):02x}" if ord(char) < 256 else f"\\u{ord(char):04x}" for char in name)
-    return "".join(char if char.isprintable() else code for char, code in zip(name, escaped))
+    return "".join(char if char.isprintable() and not within(char, _ODD) else spelled_character(char) for char in name)
 
 
 def quoted(text: str) -> str:
@@ -6596,7 +6632,7 @@ def xml_text(text: str) -> str:
     """Write text for XML, without what XML cannot hold."""
     text = "".join("\ufffd" if char < " " or char in "\ufffe\uffff" else char for char in text)
     if not text.isascii():  # nor what turns the direction of text, and has no cell to itself
-        text = "".join(char for char in text if printable(char) == char)
+        text = "".join(char for at, char in enumerate(text) if not is_hidden(text, at))
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace('"', "&quot;")
 
 

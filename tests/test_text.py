@@ -17,6 +17,65 @@ class Text(unittest.TestCase):
         self.assertEqual(looop.printable("a\u200fb\u061c\u200e"), "a\\u200fb\\u061c\\u200e")
         self.assertEqual(looop.printable("naïve → 日本"), "naïve → 日本")
 
+    def test_what_nobody_sees_is_spelled_out(self):
+        hidden = (
+            *"\u00ad\u034f\u061c\u070f\u115f\u1160\u17b4\u17b5\u180b\u180e\u200b\u200c\u200d\u200e\u200f\u2028\u202a\u202e",
+            *"\u2060\u2061\u2064\u2066\u2069\u206f\u3164\ufe00\ufe0e\ufe0f\ufeff\uffa0\ufff9\U0001d173\U000e0001\U000e0041",
+            *"\U000e007f\U000e0100\U000e01ef\x00\x1b\x7f\x9d\ud800",
+        )
+        for char in hidden:
+            code = ord(char)
+            spelled = f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" if code < 65536 else f"\\U{code:08x}"
+            for before, after in (("rm", "x"), ("", ""), ("a ", " b"), ("é", "漢"), ("1", "2"), ("가", "나")):
+                self.assertEqual(looop.printable(before + char + after), before + spelled + after)
+                if not char.isspace():
+                    self.assertEqual(looop.one_line(f"x{before}{char}{after}x"), f"x{before}{spelled}{after}x")
+        self.assertEqual(looop.printable("a\u200d\u200d😀"), "a\\u200d\\u200d😀")
+        self.assertEqual(looop.printable("😀\u200d\u200d😀\u200dx"), "😀\\u200d\\u200d😀\\u200dx")
+        tags = "".join(chr(0xE0000 + ord(char)) for char in "rm -rf")
+        self.assertNotIn(tags[0], looop.printable("\U0001f3f4" + tags + "\U000e007f"))
+        self.assertEqual(looop.shown_name("a%E3%85%A4b%0A"), "a\\u3164b\\x0a")
+        import unicodedata
+
+        formats = {chr(code) for code in range(0x110000) if unicodedata.category(chr(code)) == "Cf"}
+        shaped = set("\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u0890\u0891\u08e2\U000110bd\U000110cd")
+        self.assertEqual({char for char in formats if looop.printable(char) == char} - shaped, set())
+
+    def test_what_is_seen_stays(self):
+        flag = "\U0001f3f4" + "".join(chr(0xE0000 + ord(char)) for char in "gbsct") + "\U000e007f"
+        for text in (
+            *(
+                "👩\u200d👩\u200d👧\u200d👦",
+                "🏳\ufe0f\u200d🌈",
+                "❤\ufe0f",
+                "☎\ufe0e",
+                "1\ufe0f\u20e3",
+                "👍🏽",
+                "👩🏽\u200d💻",
+                "🇩🇪",
+            ),
+            *(
+                "🧔\u200d♂\ufe0f",
+                flag,
+                "می\u200cخواهم",
+                "क्\u200dष",
+                "ක්\u200dර",
+                "שלום",
+                "مرحبا",
+                "한국어",
+                "naïve → 日本",
+                "\u00a0",
+            ),
+        ):
+            self.assertEqual(looop.printable(text), text)
+            self.assertEqual(looop.printable(f"x {text} y\n"), f"x {text} y\n")
+
+    def test_printable_is_quick(self):
+        start = time.process_time()
+        looop.printable("漢字 é → text\n" * 100_000)
+        looop.printable("a\u200b漢" * 100_000)
+        self.assertLess(time.process_time() - start, 4.0)
+
     def test_a_diff_ends_every_line(self):
         said = looop.text_diff("a\nb", "a\nc", "x")
         self.assertEqual(said, "--- x now\n+++ x proposed\n@@ -1,2 +1,2 @@\n a\n-b\n+c\n")
