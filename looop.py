@@ -554,6 +554,15 @@ def one_line(text: str, limit: int = 500) -> str:
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
+def in_lines(value: JSON, limit: int = 1000) -> JSON:
+    """Return a JSON value of any origin with each text in it, names too, folded into one printable line."""
+    if isinstance(value, str):
+        return one_line(value, limit)
+    if isinstance(value, dict):
+        return {one_line(str(key), limit): in_lines(inner, limit) for key, inner in value.items()}
+    return [in_lines(inner, limit) for inner in value] if isinstance(value, (list, tuple)) else value
+
+
 def stamped(line: str) -> bool:
     """Tell whether a journal line has its stamp, `- 2026-01-02 15:04 `."""
     return "".join("0" if char in "0123456789" else char for char in line[:19]) == "- 0000-00-00 00:00 "
@@ -16538,7 +16547,7 @@ def history_row(profile: Profile, run: str, event: Mapping[str, JSON]) -> dict[s
 def history_lines(rows: Sequence[Mapping[str, JSON]], now: float, paint: Paint) -> list[str]:
     """Lay the history out for a person: two lines a run, newest first."""
     lines = []
-    for row in rows:
+    for row in in_lines(rows):
         glyph, colour = _OUTCOME_GLYPHS[row["outcome"]]
         journal = without_outcome(journal_words(row["journal"] or ""), row["outcome"])
         told = [f"goal {shown_name(row['goal'])}" if row["goal"] else "", journal or row["failure"]]
@@ -16622,7 +16631,8 @@ def cmd_why(profile: Profile, args: dict[str, JSON]) -> int:
         say_json(compact(why))
         return 0
     try:
-        shown = {**why, "capsule": profile.path(why["capsule"] or "")}
+        whole = {"move": why["move"], "output": why["output"], "capsule": profile.path(why["capsule"] or "")}
+        shown = {**in_lines(why), **whole}
         lines = why_lines(shown, now, Paint(profile.env, sys.stdout))
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise Failure(f"why: the capsule {run} is not what looop writes: {error!r}", f"look into runs/{run}/") from None
@@ -16665,7 +16675,7 @@ def cmd_replay(profile: Profile, args: dict[str, JSON]) -> int:
         say_json(compact({"run": run, "drift": drift}))
         return EXIT_FAILED if drift else 0
     for line in drift:
-        say(f"{Paint(profile.env, sys.stdout)('bad', '✗')} {printable(line)}")
+        say(f"{Paint(profile.env, sys.stdout)('bad', '✗')} {one_line(line, 1000)}")
     if drift:
         made = read_object(profile, run, "result.json").get("looop")
         other = f"it was made by looop {made}, this is {VERSION}" if made != VERSION else ""

@@ -1,5 +1,7 @@
 """Why: ten different wakes named exactly, from files alone; and replay, which notices one changed byte."""
 
+import contextlib
+import io
 import json
 import os
 import shutil
@@ -291,6 +293,75 @@ class Output(Case):
         self.tick()
         self.assertNotIn("output", self.looop("why"))
         self.assertIn("capsule", self.looop("why"))
+
+
+HOSTILE = "\x1b[31m\x9b2J\nforged\r\u202e\u200b\u2028forged "
+
+
+def leaves(value, path=()):
+    """Yield the path of each text in a JSON value, and of each name of its objects."""
+    if isinstance(value, str):
+        yield path
+    for key, inner in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        if isinstance(value, dict):
+            yield (*path, key, None)
+        yield from leaves(inner, (*path, key))
+
+
+def spoiled(value, path, text):
+    """Return a JSON value with a text put before the one at a path, or before a name where the path ends in None."""
+    if not path:
+        return text + value
+    if path[1:] == (None,):
+        return {text + key if key == path[0] else key: inner for key, inner in value.items()}
+    if isinstance(value, dict):
+        return {key: spoiled(inner, path[1:], text) if key == path[0] else inner for key, inner in value.items()}
+    return [spoiled(inner, path[1:], text) if at == path[0] else inner for at, inner in enumerate(value)]
+
+
+class Hostile(Case):
+    drifting = True  # its capsules are damaged on purpose
+
+    def test_no_text_of_a_capsule_forges_a_line(self):
+        """Whoever writes into runs/ or events.jsonl writes no colours and no lines of looop's."""
+        self.profile(goals={"a": "zero\n"}, sensors={"s": "echo '{\"signal\":1}'"})
+        self.gate = {"shell": "never"}
+        self.replies({"move": "shell", "command": "echo one", "reversible": True, "journal": "did it", "why": "so"})
+        self.tick()
+        run = self.runs()[0]
+        profile = looop.open_profile(self.env, looop.__file__)
+        none = dict.fromkeys(("since", "until", "goal", "run", "n", "all"))
+        views = (
+            (looop.cmd_why, {"run": run, "json": False}),
+            (looop.cmd_history, {**none, "limit": 5, "json": False}),
+            (looop.cmd_replay, {"run": run, "json": False}),
+            (looop.cmd_status, {"json": False}),
+        )
+        files = [f"runs/{run}/{name}" for name in os.listdir(self.path("runs", run)) if name.endswith(".json")]
+        seen = 0
+        for name in (*files, "events.jsonl", "state.json"):
+            rows = self.read(name).splitlines() if name.endswith("l") else [self.read(name)]
+            for number, row in enumerate(rows):
+                whole = json.loads(row)
+                for path in leaves(whole):
+                    text = json.dumps(spoiled(whole, path, HOSTILE))
+                    self.write(name, "\n".join([*rows[:number], text, *rows[number + 1 :]]) + "\n")
+                    for view, args in views:
+                        out = io.StringIO()
+                        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
+                            try:
+                                view(profile, args)
+                            except looop.Failure as failure:
+                                looop.complain(f"{failure.message}: {failure.hint}")
+                        shown = out.getvalue()
+                        case = (name, path, view.__name__, shown)
+                        self.assertFalse({"\x1b", "\x9b", "\r", "\u202e", "\u200b", "\u2028"} & set(shown), case)
+                        lines = shown.split("\n")  # those of a move stand in a column
+                        lines = lines if name.endswith("move.json") else [line.strip() for line in lines]
+                        self.assertFalse([line for line in lines if line.startswith("forged")], case)
+                        seen += "forged" in shown
+                    self.write(name, "\n".join(rows) + "\n")
+        self.assertGreater(seen, 20)
 
 
 class Dry(Case):
