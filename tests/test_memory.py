@@ -65,19 +65,29 @@ class Programs(Memory):
         return path
 
     def place(self):
-        """Name a program wherever the repository of the data dir can."""
+        """Name a program wherever the repository of the data dir can; its newest commit is signed, by one of them."""
+        gpg = self.script(os.path.join(self.home, "gpg"), "gpg")
+        with open(gpg, "w") as file:
+            signature = "-----BEGIN PGP SIGNATURE-----\\n\\nx\\n-----END PGP SIGNATURE-----\\n"
+            file.write(f"#!/bin/sh\ntouch {self.told}/gpg\nprintf '\\n[GNUPG:] SIG_CREATED \\n' >&2\n")
+            file.write(f"printf -- '{signature}'\n")
+        self.git_does("config", "gpg.program", gpg)
+        self.write("goals/signed.md", "signed\n")
+        self.git_does("add", "goals/signed.md")
+        self.git_does("commit", "-q", "-S", "-m", "signed", "--", "goals/signed.md")
         for name in ("pre-commit", "post-commit", "prepare-commit-msg", "commit-msg", "reference-transaction"):
             self.script(self.path(".git", "hooks", name), name)
         self.script(self.path(".git", "hooks", "post-index-change"), "post-index-change")
         for key, program in (
             ("core.fsmonitor", self.spy("fsmonitor", "false")),
             ("filter.odd=name.clean", self.spy("clean")),
+            ("filter.odd=name.smudge", self.spy("smudge")),
             ("filter.required.required", "true"),
             ("filter.required.clean", self.spy("required")),
             ("filter.long.process", self.spy("process", "exit 1")),
             ("diff.words.textconv", self.spy("textconv", "cat <")),
             ("diff.external", self.spy("diff", ":")),
-            ("gpg.program", self.script(os.path.join(self.home, "gpg"), "gpg")),
+            ("diff.own.command", self.spy("diff-command", ":")),
             ("core.editor", self.spy("editor", "true")),
             ("core.pager", self.spy("pager")),
             ("alias.add", "!" + self.spy("alias", "true")),
@@ -88,7 +98,8 @@ class Programs(Memory):
             self.git_does("config", key, program)
         self.write(
             ".gitattributes",
-            "goals/b.md filter=odd=name\ngoals/c.md filter=required\ngoals/d.md filter=long\n*.md diff=words\n",
+            "*.md diff=words\n"
+            "goals/b.md filter=odd=name diff=own\ngoals/c.md filter=required\ngoals/d.md filter=long\n",
         )
 
     def started(self):
@@ -135,21 +146,23 @@ class Programs(Memory):
         self.git_does("add", "-A", "--", "goals")
         self.git_does("diff", "HEAD", code=None)
         self.git_does("commit", "-q", code=None)  # its message stays empty
-        self.git_does("commit", "-q", "-m", "plain", code=None)  # its signature is none
-        self.git_does("commit", "-q", "--no-gpg-sign", "-m", "plain")
+        self.git_does("commit", "-q", "-m", "plain")
         self.git_does("c")
         plain = self.started()
         known = "pre-commit post-commit fsmonitor clean required process gpg editor alias diff nested-fsmonitor"
         self.assertEqual(set(known.split()) - set(plain), set())
 
     def test_what_looks_and_shows_is_quiet_too(self):
+        self.write("goals/b.md", "1\n")
         self.beat("1\n")
+        self.nested()
         self.place()
         self.started()
         names = self.git_does("config", "--list", "--name-only", "-z").split("\0")
         quiet = looop.quiet_git(self.env, looop.made_up_programs(names))
-        for words in (("status",), ("log", "-1", "-p"), ("diff", "HEAD"), ("show", "--stat")):
-            self.write("goals/a.md", "newest\n")
+        for words in (("status",), ("log", "-p"), ("diff", "HEAD"), ("show", "--stat"), ("archive", "HEAD")):
+            for name in "ab":
+                self.write(f"goals/{name}.md", "newest\n")
             git = subprocess.run(["git", *words], cwd=self.data, env=quiet, capture_output=True, check=False)
             self.assertEqual(git.returncode, 0, git.stderr)
             if words[0] == "diff":
@@ -161,6 +174,7 @@ class Programs(Memory):
         self.git_does("init", "-q", "--bare", "../far.git")
         self.git_does("remote", "add", "origin", "../far.git")
         self.git_does("config", "credential.helper", "!" + self.spy("helper", "echo password=x"))
+        self.git_does("config", "push.gpgSign", "true")
         self.script(self.path(".git", "hooks", "pre-push"), "pre-push")
         names = self.git_does("config", "--list", "--name-only", "-z").split("\0")
         asked = {"input": b"protocol=https\nhost=example.com\n\n", "cwd": self.data, "capture_output": True}
