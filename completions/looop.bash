@@ -17,6 +17,7 @@ _looop_takes() { # what these words take; fails where there is no such verb
     goals) options=(--json -h,--help) ;;
     'goal add') options=(-h,--help) arguments=(- - ...) ;;
     'goal edit') options=(-h,--help) arguments=(@goal) ;;
+    'goal keep') options=(-h,--help) arguments=(@goal) ;;
     'goal done') options=(-h,--help) arguments=(@goal) ;;
     'goal show') options=(-h,--help) arguments=(@goal) ;;
     asks) options=(--wait:= --json -h,--help) arguments=(@ask) ;;
@@ -93,7 +94,7 @@ _looop_list() {
   case $1 in
     verb) list=(up down tick run goals goal asks answer approve reject why history gate replay pause resume start-session ls attach detach watch log shot render send key expect wait wait-idle resize restart kill flag unflag ask claim unclaim claims prune status doctor cost sensor setup init config service version _cost _pulse _fmt _complete help) ;;
     gallery) list=(today git github-prs github-issues github-ci linear grafana http disk nagios) ;;
-    goal-action) list=(add edit done show) ;;
+    goal-action) list=(add edit keep done show) ;;
     cost-action) list=(add) ;;
     sensor-action) list=(list show test add edit trust remove) ;;
     config-action) list=(path show check bash zsh fish) ;;

@@ -34,6 +34,9 @@ function __looop_takes --no-scope-shadowing # what these words take; fails where
         case 'goal edit'
             set options '-h,--help'\t'show what there is to know of it'
             set arguments '@goal'
+        case 'goal keep'
+            set options '-h,--help'\t'show what there is to know of it'
+            set arguments '@goal'
         case 'goal done'
             set options '-h,--help'\t'show what there is to know of it'
             set arguments '@goal'
@@ -233,7 +236,7 @@ function __looop_list
                 'tick' 'run one beat: sense, diff, decide one move, act, log' \
                 'run' 'force one move for a goal, now' \
                 'goals' 'list the goals: what each waits for and cost' \
-                'goal' 'add, edit, done, show' \
+                'goal' 'add, edit, keep, done, show' \
                 'asks' 'list what waits for your answer' \
                 'answer' 'answer a question' \
                 'approve' 'do what a proposal says, now and once' \
@@ -297,6 +300,7 @@ function __looop_list
             printf '%s\t%s\n' \
                 'add' 'write a new goal' \
                 'edit' 'edit a goal in $VISUAL or $EDITOR' \
+                'keep' 'take a goal that the loop wrote for your own' \
                 'done' 'move a finished goal to goals/archive/' \
                 'show' 'print a goal'
         case 'cost-action'

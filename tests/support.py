@@ -532,20 +532,21 @@ class Case(unittest.TestCase):
             file.write(config if isinstance(config, str) else json.dumps(config))
         os.chmod(path, 0o600)
 
-    def runner(self, command, mode="typed", unmetered=True, output="", **more):
+    def runner(self, command, mode="typed", unmetered=True, output="", interactive="", **more):
         """Make a command line the runner of this profile; its calls cost nothing unless they say so.
 
-        `output`: whose output it prints.
+        `output`: whose output it prints; `interactive`: the command of its workers.
         """
-        runner = {"mode": mode, "tick": command, "unmetered": unmetered, **({"output": output} if output else {})}
+        runner = {"mode": mode, "tick": command, "unmetered": unmetered, "output": output, "interactive": interactive}
+        runner = {key: value for key, value in runner.items() if value != ""}
         self.config({"default": "fake", "runners": {"fake": runner}, "gate": self.gate, **more})
 
-    def replies(self, reply):
+    def replies(self, reply, **fields):
         """Make a runner that answers with a text, or with the JSON of an object, whatever it is asked."""
         path = os.path.join(self.home, "reply")
         with open(path, "w", encoding="utf-8", errors="surrogatepass") as file:
             file.write(reply if isinstance(reply, str) else json.dumps(reply))
-        self.runner(f"cat >/dev/null; cat {path}")
+        self.runner(f"cat >/dev/null; cat {path}", **fields)
 
     def write(self, name, body, mode=0o600):
         path = self.path(name)

@@ -577,7 +577,7 @@ class Moves(unittest.TestCase):
                 untrusted,
                 True,
                 "proposed",
-                "the prompt held untrusted readings, and gate.shell is untrusted",
+                "the prompt holds words of others, and gate.shell is untrusted",
             ),
             (check("ls"), usual, False, "confined", "it only reads"),
             (check("make test"), usual, False, "confined", "`make` is not known to only read"),

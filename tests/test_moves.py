@@ -21,6 +21,11 @@ SAMPLES = [
     {"move": "restart_worker", "id": "ship-v2"},
     {"move": "kill_worker", "id": "ship-v2"},
     {"move": "ask", "question": "which?", "options": ["yes", "no"], "ref": "reports/x.md"},
+    {"move": "pr_comment", "repo": "owner/name", "number": 12, "body": "LGTM\n"},
+    {"move": "issue_comment", "repo": "owner/name.js", "number": 1, "body": "Seen."},
+    {"move": "pr_open", "repo": "o/n", "base": "main", "head": "fix/x", "title": "Fix x", "body": "It was broken."},
+    {"move": "push_branch", "folder": "~/src/x", "remote": "origin", "branch": "fix/x"},
+    {"move": "message", "text": "Deploy is done."},
 ]
 
 
@@ -92,6 +97,11 @@ in a folder of its own: name absolute paths; verify is a command that proves the
 {"move":"restart_worker","id":"…"}  end a worker's program and start it again
 {"move":"kill_worker","id":"…"}  end a worker
 {"move":"ask","question":"…","options":["…"]?,"ref":"…"?}  ask the person
+{"move":"pr_comment","repo":"owner/name","number":12,"body":"…"}  comment on a pull request
+{"move":"issue_comment","repo":"owner/name","number":12,"body":"…"}  comment on an issue
+{"move":"pr_open","repo":"owner/name","base":"…","head":"…","title":"…","body":"…"}  open a pull request
+{"move":"push_branch","folder":"…","remote":"…","branch":"…"}  push a branch of the clone in a folder, never by force
+{"move":"message","text":"…"}  send a text through the person's `notify` command
 """,
         )
 
@@ -190,6 +200,35 @@ class Invalid(unittest.TestCase):
         self.refuse('{"move":"noop","next_beat_s":NaN}', "NaN")
         self.refuse('{"move":"noop","next_beat_s":1e999}', "next_beat_s must be")
         self.refuse('{"move":"noop","move":"shell"}', "twice")
+
+    def test_targets_that_are_none(self):
+        for repo in (
+            "name",
+            "a/b/c",
+            "-o/n",
+            "o/-n",
+            "o/..",
+            "o/.",
+            "o /n",
+            "https://h/o/n",
+            "o/n\n",
+            "o/" + "n" * 101,
+        ):
+            self.assertFalse(looop.field_fits(repo, "repo"), repo)
+        for branch in (
+            *("-f", "a..b", "a b", "a~1", "a^", "a:b", "a?", "a*", "a[", "a\\b", "@", "a@{1}", "HEAD", ".a"),
+            *("a/.b", "a.lock", "a.lock/b", "/a", "a/", "a//b", "a.", "a\x7f", "a\x9b", "x" * 201, "a\n"),
+        ):
+            self.assertFalse(looop.field_fits(branch, "branch"), branch)
+        self.assertTrue(all(looop.field_fits(name, "branch") for name in ("main", "fix/x-1", "v1.2", "größe", "a@b")))
+        for number in (0, -1, 1.5, "12", True, 10**9):
+            self.assertFalse(looop.field_fits(number, "item"), number)
+        for folder in ("x", "./x", "-C", "~x", "/a\nb", "/a\x1b"):
+            self.assertFalse(looop.field_fits(folder, "folder"), folder)
+        for title in ("a\nb", "x" * 257, " ", "a\x1b[m"):
+            self.assertFalse(looop.field_fits(title, "line"), title)
+        self.refuse('{"move":"push_branch","folder":"/x","remote":"--all","branch":"b"}', "remote must be an id")
+        self.refuse('{"move":"pr_comment","repo":"o","number":1,"body":"x"}', "repo must be a repository as OWNER/NAME")
 
     def test_ids_that_are_none(self):
         for bad in ("../x", "a/b", "pulse", "", ".hidden", "x" * 65, "a b", "a\\n"):

@@ -745,7 +745,7 @@ class Proposals(Case):
             (2, {"move": "write_playbook", "body": "# PLAYBOOK\nmore\n"}, {"diff": "+less\n"}),
             (3, {"move": "start_worker", "id": "w", "prompt": "x", "verify": "git push"}, {"command": "make test"}),
         ):
-            self.replies(move)
+            self.replies(move, interactive="cat {{prompt_file}}")
             self.write("goals/a.md", str(number))
             self.assertEqual(self.tick()["outcome"], "proposed")
             path = f"asks/{number}.json"

@@ -602,7 +602,8 @@ class Checks(Workers):
 
     def test_the_check_of_a_move_is_held_to_the_gate(self):
         self.worker("x")
-        self.replies({"move": "start_worker", "id": "y", "prompt": "p", "verify": "git push --force"})
+        move = {"move": "start_worker", "id": "y", "prompt": "p", "verify": "git push --force"}
+        self.replies(move, interactive="cat {{prompt_file}}")
         self.assertEqual(self.tick()["outcome"], "proposed")
         self.assertEqual(self.asks()[0]["command"], "git push --force")
         self.assertNotIn("y", self.ls())
