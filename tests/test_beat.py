@@ -383,7 +383,8 @@ class Replies(Case):
             json.dumps({"move": "kill_worker", "id": "b"}): "no such session",
         }
         self.profile(goals={"a": "0\n"}, sensors={"s": "echo '{\"signal\":1}'"})
-        leave = (".sensors", 
+        leave = (
+            ".sensors",
             "runs/",
             "state.json",
             "events.jsonl",
