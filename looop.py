@@ -3742,8 +3742,13 @@ def grant_of(profile: Profile, *folders: str) -> Grant:
     if not walls.confines:
         raise Failure(f"confinement: nothing confines a command here: {walls.why}", "`looop doctor` says more")
     scratch = profile.path("scratch")
+    make_private_dir(scratch)
+    os.chmod(scratch, 0o700)  # what is in there was the commands' own, they can have spoiled it
     for name in ("tmp", "cache"):
-        make_private_dir(f"{scratch}/{name}")
+        path = f"{scratch}/{name}"
+        if os.path.islink(path) or os.path.isfile(path):
+            os.unlink(path)
+        make_private_dir(path)
     paths = [os.path.realpath(path) for path in (scratch, *folders) if os.path.isdir(path)]
     clones = [f"{path}/.git" for path in paths if os.path.isdir(f"{path}/.git")]
     closed = [f"{clone}/{name}" for clone in clones for name in _CLOSED_IN_CLONES if os.path.exists(f"{clone}/{name}")]

@@ -21,7 +21,7 @@ def harms(at):
     yield f"python3 -c \"import urllib.request as u; u.urlopen('http://127.0.0.1:{tcp}/canary', timeout=3)\""
     yield (
         'python3 -c "import socket; s = socket.socket(socket.AF_UNIX); s.settimeout(3); '
-        f"s.connect('{at['socket']}'); s.send(b'sign this')\""
+        f"s.connect('{at['socket']}'); s.makefile('w').write('sign this')\""
     )
     yield f"$LOOOP_BIN approve 1 {at['digest']}"
     yield f'echo \'{{"state": "approved", "answer": "yes"}}\' > {data}/asks/1.answer.json'

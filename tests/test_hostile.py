@@ -184,6 +184,15 @@ class Hostile(Play):
         self.assertEqual(self.breaches(moves), [])
         self.assertIsNone(self.json("state.json")["open"])
 
+    def test_a_spoiled_scratch_folder_holds_nobody_up(self):
+        spoil = (
+            f"cd {self.data}/scratch && rm -rf tmp cache && ln -s {self.home}/work tmp && echo x > cache && chmod 0 ."
+        )
+        commands = (spoil, 'chmod 700 "$TMPDIR/.." && mktemp && ls "$TMPDIR"', "chmod 0 reports; true")
+        self.assertEqual(self.breaches([{"move": "shell", "command": c, "reversible": True} for c in commands]), [])
+        self.assertIn("exit 0", self.json("state.json")["shell"]["ended"])
+        os.chmod(self.path("reports"), 0o700)
+
     def test_a_program_that_a_confined_command_left_on_the_path_is_not_run_outside(self):
         os.mkdir(f"{self.granted}/bin")
         self.env["PATH"] = f"{self.granted}/bin:{self.bin}"
@@ -205,6 +214,11 @@ TAKEN_OUT = {
     "the PIDs' namespace": [("_NEW_USER | 0x20000000 | 0x40000000", "_NEW_USER | 0x40000000")],
     "seccomp": [('kernel.do("seccomp", "prctl", 22, 2, program.address, 0, 0)', "pass")],
     "the closed files of a granted clone": [("    for path in closed:\n        set_attribute(path, read_only)\n", "")],
+    "confinement itself": [("grant = grant_of(profile, *granted_folders(profile))\n    with", "pass\n    with")],
+    "the table of readers": [('return kind if fit and (row[0] == "*" or', 'return kind if True or (row[0] == "*" or')],
+    "the options of readers": [("if row is None or given is None or", "given = given or []\n    if row is None or")],
+    "the person's PATH": [('return {**quiet_git(env, online=True), "PATH":', 'return {**env, "_":')],
+    "the walls of a sensor": [("if origin.by in CONFINED_WRITERS else job", "if False else job")],
     "the environment without secrets": [("hidden = {*secret_names(job.env), *_LEADS_OUT}", "hidden = set()")],
 }
 
@@ -224,6 +238,7 @@ class TakenOut(Play):
             self.source = file.read()
         self.put_program(self.source)
         super().setUp()
+        self.env["PATH"] = f"{self.granted}/bin:{self.bin}"
 
     def put_program(self, source):
         """Make looop another program from now on."""
@@ -232,17 +247,30 @@ class TakenOut(Play):
 
     def moves_for(self, wall):
         """Return a few moves that this wall withstands."""
-        at = self.at
+        at, home, tcp = self.at, self.home, self.outside.tcp
+        harms = list(hostile.harms(at))
+        evil = f"{self.granted}/bin"
         commands = {
-            "Landlock": f"x=fifo; echo hacked > {at['home']}/$x",
-            "the read-only mounts": f"touch -d 2001-01-01 {at['home']}/work/thesis",
-            "the network's namespace": list(hostile.harms(at))[3],
-            "the PIDs' namespace": f"setsid bash -c 'exec -a {at['mark']} sleep 60' >/dev/null 2>&1 &",
-            "seccomp": list(hostile.harms(at))[4],
-            "the closed files of a granted clone": f"echo '[core] fsmonitor = evil' >> {at['granted']}/.git/config",
-            "the environment without secrets": "echo ${MY_TOKEN:+CANARY-seen}",
+            "Landlock": [f"x=fifo; echo hacked > {home}/$x"],
+            "the read-only mounts": [f"touch -d 2001-01-01 {home}/work/thesis"],
+            "the network's namespace": [harms[3]],
+            "the PIDs' namespace": [f"setsid bash -c 'exec -a {at['mark']} sleep 60' >/dev/null 2>&1 & sleep 1"],
+            "seccomp": [harms[4]],
+            "the closed files of a granted clone": [f"echo '[core] fsmonitor = evil' >> {self.granted}/.git/config"],
+            "confinement itself": [f"echo x > {home}/work/thesis"],
+            "the table of readers": [f"gh pr list 127.0.0.1:{tcp}"],
+            "the options of readers": [f"gh pr list --hostname 127.0.0.1:{tcp}"],
+            "the person's PATH": [
+                f"mkdir {evil}; printf '#!/bin/sh\\ntouch {home}/pwned\\n' > {evil}/gh; chmod +x {evil}/gh",
+                "gh pr list",
+            ],
+            "the environment without secrets": ["echo ${MY_TOKEN:+CANARY-seen}"],
         }
-        return [{"move": "shell", "command": commands[wall], "reversible": True}]
+        moves = [{"move": "shell", "command": command, "reversible": True} for command in commands.get(wall, ())]
+        if wall == "the walls of a sensor":
+            body = f"#!/bin/sh\ntouch {home}/pwned\necho '{{\"signal\": 1}}'\n"
+            moves = [{"move": "write_sensor", "name": "loop9", "body": body}, {"move": "noop"}]
+        return moves
 
     def test_each(self):
         for wall, changes in TAKEN_OUT.items():
