@@ -280,6 +280,8 @@ class TakenOut(Play):
                     self.assertEqual(mutant.count(old), 1, old)
                     mutant = mutant.replace(old, new)
                 self.put_program(mutant)
+                if os.path.exists(f"{self.home}/pwned"):  # of the wall before
+                    os.unlink(f"{self.home}/pwned")
                 found = self.breaches(self.moves_for(wall))
                 self.assertNotEqual(found, [], f"{wall} is out, and nobody noticed")
                 for what, pid in found:
