@@ -1850,6 +1850,7 @@ TOKEN_MAX = 255  # characters of a token: behind it, without a gap, may stand th
 CUT_SECRET = 4  # characters of a secret before a cut that are more than chance
 
 _SECRET_ENDS = ("TOKEN", "KEY", "SECRET", "PASSWORD", "PASSWD", "PASSPHRASE", "CREDENTIALS", "_PASS", "_PAT", "_DSN")
+_BASE64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _SECRET_NAMES = ("PASS", "PAT", "DSN")  # within a word they mean something else: BYPASS, COMPAT
 
 
@@ -1939,17 +1940,29 @@ def _plain_forms(value: str) -> tuple[str, ...]:
 
 def _encoded_forms(value: str) -> Iterator[str]:
     """Yield what base64 makes of a text, wherever it stands in what is encoded, and its percent-encoded forms."""
-    import binascii
-
     raw = value.encode("utf-8", "surrogateescape")
-    for shift in range(3):  # the characters that depend on nothing beside the text
-        encoded = binascii.b2a_base64(bytes(shift) + raw, newline=False).decode()
-        text = encoded[(8 * shift + 5) // 6 : 8 * (shift + len(raw)) // 6]
+    for skipped in (0, 4, 2):  # bits before the first character that depends on the text alone
+        count, rest = divmod(8 * len(raw) - skipped, 6)
+        bits = (int.from_bytes(raw, "big") >> rest) & ((1 << 6 * count) - 1)
+        text = _base64(bits, count)
         yield text
         yield text.replace("+", "-").replace("/", "_")
+    if value.replace("-", "").replace("_", "").replace(".", "").isalnum() and value.isascii():
+        return
     for safe in ("-._~", "-._~/", "-._~!'()*"):  # as quote and encodeURIComponent have it
         for spell in ("%%%02X", "%%%02x"):
             yield "".join(chr(b) if b < 128 and (chr(b).isalnum() or chr(b) in safe) else spell % b for b in raw)
+
+
+def _base64(bits: int, count: int) -> str:
+    """Return so many characters for a number of six bits each."""
+    if count > 200:
+        import binascii
+
+        padded = (bits << 24 - 6 * count % 24).to_bytes(3 * (count // 4 + 1), "big")
+        return binascii.b2a_base64(padded, newline=False).decode()[:count]
+    octal = f"{bits:0{2 * count}o}"  # two digits a character; for few of them binascii takes longer to load
+    return "".join([_BASE64[int(octal[at : at + 2], 8)] for at in range(0, 2 * count, 2)])
 
 
 def _percent_decoded(text: str) -> str:

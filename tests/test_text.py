@@ -527,6 +527,11 @@ class Looks(unittest.TestCase):
                 clean = looop.redacted(encode(f"{pad}{value}{pad}".encode()).decode(), secrets)
                 self.assertIn("[A_TOKEN]", clean)
                 self.assertLess(len(clean), len("[A_TOKEN]") + 2 * len(pad) + 10)
+        for size in range(8, 400):
+            long = ("aB3+/" * 80)[:size]
+            text = base64.b64encode(f"x{long}yz".encode()).decode()
+            clean = looop.redacted(text, looop.secrets_of({"A_TOKEN": long}))
+            self.assertLess(len(clean), len("[A_TOKEN]") + 16)
         for safe in ("", "/", "!'()*", "~"):
             quoted = urllib.parse.quote(value, safe=safe)
             for text in (quoted, quoted.lower() if quoted.lower() == quoted else quoted):
