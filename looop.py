@@ -12914,18 +12914,14 @@ def policy_digest(digests: Mapping[str, str]) -> str:
 # ======================================================================================================================
 # 47. Tripwires (pure)
 # ======================================================================================================================
-# What may be done with a command that nobody has approved, by its text alone (`judge_command`):
+# What may be done with a command that nobody has approved, by its text alone. `judge_command` asks in this order:
 #
 # - refused: a rule of gate.deny matches a simple command in it.
-# - known: it is plain (`plain_commands`), and each of its simple commands matches a rule of gate.allow, or is a reader:
-#   a row below, with no other option or operand than the row names. What is in doubt has no row.
-# - proposed: the tripwire finds a move that cannot be undone, or that acts on others.
-# - confined: the rest. The kernel's walls hold it, whatever its text hides; so the tripwire may be short. It makes a
-#   question of what would fail inside the walls, or harm a folder that is granted.
-#
-# A reader that needs the network ("network") runs outside the walls. So it is alone, or first in a pipe: nothing feeds
-# it, and nothing that was read decides whether it runs. Nor does a place of the command's choosing: no URL, no host.
-# Programs run by the config of a repository stay inside the walls: git is never in one command with such a reader.
+# - known: it is plain (`plain_commands`), and each simple command of it matches a rule of gate.allow or is a reader. A
+#   reader that needs the network runs outside the walls: so it is alone or first in a pipe, nothing feeds it, nothing
+#   that was read decides whether it runs, and it gets no URL and no host. No git, which runs programs, is beside it.
+# - proposed: the tripwire finds a move that cannot be undone, or that acts on others. It is short: walls hold the rest.
+# - confined: the rest, whatever its text hides.
 
 
 class Judgement(Record):
@@ -12946,13 +12942,11 @@ _PURE = frozenset(
 _OUTWARD = frozenset("aws docker gh helm kubectl systemctl".split())  # need the network, or a socket
 _LEADING = {"git": "-C: --no-pager", "kubectl": "-n: --namespace: --context:", "systemctl": "--user --no-pager"}
 _MACROS = {  # what several rows of the tables hold
-    "LOG": """-- -# -b -i -m -n: -p -r -s -u -w -z -E -F -G: -L: -M -S: -U: --abbrev --abbrev-commit --after: --all
-    --author: --before: --branches --cached --cc --check --cherry-mark --cherry-pick --color --color-words
-    --committer: --count --date: --date-order --decorate --diff-filter: --exit-code --find-renames --first-parent
-    --follow --format --full-index --graph --grep: --histogram --ignore-all-space --left-right --max-count:
-    --merge-base --merges --name-only --name-status --no-color --no-decorate --no-ext-diff --no-merges --no-patch
-    --no-renames --no-textconv --numstat --oneline --patch --pretty --quiet --raw --relative --remotes --reverse
-    --shortstat --since: --skip: --staged --stat --summary --tags --topo-order --unified: --until: --word-diff""",
+    "LOG": """-- -# -i -m -n: -p -r -s -u -w -z -E -F -G: -L: -M -S: -U: --abbrev-commit --after: --all --author:
+    --before: --cached --check --color --date: --decorate --diff-filter: --exit-code --first-parent
+    --follow --format --graph --grep: --max-count: --merges --name-only --name-status --no-color
+    --no-merges --no-patch --numstat --oneline --patch --pretty --quiet --reverse --shortstat --since:
+    --staged --stat --summary --until: --word-diff""",
     "FORGE": "-R: --repo: --json: -q: --jq: --template: -L: --limit:",
     "LISTED": """-R: --repo: --json: -q: --jq: --template: -L: --limit: -s: --state: -l: --label: -a: --assignee:
     -A: --author: -B: --base: -H: --head: -S: --search: -d""",
@@ -12970,42 +12964,26 @@ command -v|-V ; * ;
 date ; (?:\+.*)? ; -u -R -I -d: --utc --date: --iso-8601
 diff ; * ; -a -b -B -c -i -N -q -r -s -u -U: -w -x: -y --brief --color --exclude: --recursive --unified
 file ; * ; -b -i -L --brief --mime --mime-type --mime-encoding
-find ; * ; -# -a -and -atime -cmin -ctime -daystart -depth -empty -executable -false -follow -group -H -iname -ipath
-    -iregex -L -links -ls -maxdepth -mindepth -mmin -mount -mtime -name -newer -not -o -or -P -path -perm -print
-    -print0 -printf -prune -readable -regex -size -true -type -user -wholename -writable -xdev
-hostname ; ;
+find ; * ; -# -a -and -depth -empty -executable -H -iname -ipath -L -links -ls -maxdepth -mindepth -mmin -mtime -name
+    -newer -not -o -or -P -path -perm -print -print0 -prune -regex -size -type -user -xdev
 printf ; * ;
-rg ; * ; -- -0 -A: -B: -C: -c -e: -f: -F -g: -H -i -I -j: -l -L -m: -M: -n -N -o -P -q -s -S -t: -T: -u -U -v -w -x
-    --color: --column --context: --count --files --files-with-matches --fixed-strings --follow --glob: --heading
-    --hidden --iglob: --ignore-case --invert-match --json --line-number --max-count: --max-depth: --multiline
-    --no-heading --no-ignore --no-line-number --only-matching --pcre2 --quiet --smart-case --sort: --stats --trim
-    --type: --type-list --version --vimgrep --word-regexp
-sort ; * ; -b -c -C -d -f -g -h -i -k: -M -n -r -s -t: -u -V -z --field-separator: --key: --numeric-sort --reverse
-    --unique
+rg ; * ; -- -0 -A: -B: -C: -c -e: -F -g: -i -l -m: -n -o -q -S -t: -u -v -w -x --color: --count --files --glob: --hidden
+    --files-with-matches --fixed-strings --ignore-case --json --line-number --no-heading --no-ignore --type: --version
+sort ; * ; -b -c -d -f -g -h -k: -M -n -r -s -t: -u -V -z --key: --reverse --unique
 test ; * ; -d -e -f -h -L -n -nt -ot -r -s -w -x -z
 uniq ; ; -c -d -D -f: -i -s: -u -w: -z
 git blame ; * ; -- -C -L: -M -e -l -s -w --date:
 git branch ; ; -a -r -v -vv --all --remotes --show-current --sort: --verbose
 git branch --contains|--list|--merged|--no-merged ; * ; -a -r -v -vv --sort:
-git cat-file ; * ; -e -p -s -t
 git config --get|--get-all|--get-regexp|--list|-l ; * ; --global --local --name-only --show-origin --system -z
-git describe ; * ; --abbrev --all --always --dirty --exact-match --long --match: --tags
-git diff|log|rev-list|shortlog|show ; * ; {LOG} -e
+git diff|log|rev-list|shortlog|show ; * ; {LOG}
 git grep ; * ; -- -A: -B: -C: -E -F -H -P -W -c -e: -h -i -l -n -o -p -v -w --cached --count --name-only --untracked
 git ls-files ; * ; -- -c -d -m -o -s -u -z --cached --deleted --exclude-standard --modified --others --stage
-git ls-tree ; * ; -- -d -l -r -t -z --full-tree --name-only
-git merge-base ; * ; --all --is-ancestor --name-only --tags
-git reflog ; ; {LOG}
-git reflog|stash show ; * ; {LOG}
 git remote ; ; -v --verbose
-git remote get-url ; * ; --all --push
-git rev-parse ; * ; -q --abbrev-ref --git-dir --is-inside-work-tree --quiet --short --show-prefix --show-toplevel
-    --symbolic-full-name --verify
-git stash list ; ; {LOG}
+git rev-parse ; * ; -q --abbrev-ref --git-dir --is-inside-work-tree --short --show-toplevel --verify
 git status ; * ; -- -b -s -u -v -z --ahead-behind --branch --ignored --long --porcelain --short --untracked-files
 git tag ; ; -n --sort:
 git tag --list|-l ; * ; -n --contains: --merged --points-at: --sort:
-git worktree list ; ; --porcelain -v
 aws ; [a-z0-9-]+\n(?:describe|list)-[a-z0-9-]+|sts\nget-caller-identity ; --max-items: --no-cli-pager --no-paginate
     --output: --page-size: --profile: --query: --region:
 docker diff|history|images|info|inspect|port|ps|stats|version ; * ; -a -f: -n: -q -s --all --digests --filter:
@@ -13014,9 +12992,7 @@ docker logs ; * ; -f -n: -t --details --follow --since: --tail: --timestamps --u
 gh api ; /?(?!graphql)[a-z][\w./-]*(?:\?[\w=&%.,:+/@-]*)? ; -i -q: -X: --include --jq: --method: --paginate --silent
 gh auth status ; ;
 gh issue|pr list ; ; {LISTED}
-gh issue|pr status ; ; {FORGE} -c
 gh issue|pr view ; \d* ; {FORGE} -c --comments
-gh label|release|workflow list ; ; {FORGE} -a -S: --order: --sort: --exclude-drafts
 gh pr checks ; \d* ; {FORGE} -i: --interval: --required --watch
 gh pr diff ; \d* ; -R: --repo: --color: --name-only --patch
 gh release view ; [\w.-]* ; {FORGE}
@@ -13150,11 +13126,9 @@ _TRIPWIRES = r"""
 decides for the person ; looop looop_bin ; ^ (?:answer|approve|down|init|pause|reject|resume|run|setup|tick|up)\s
 decides for the person ; looop looop_bin ; ^ (?:config (?!check|path|show)|sensor (?!list|test)|service (?!status))
 git push ; git hg jj ; ^ (?:(?:git |lfs |subtree |svn )?(?:push|dcommit)|send-pack|send-email)\s
-publishes a commit ; svn ; ^ (?:commit|ci|delete|mkdir|copy|move)\s
 merges or rebases a branch ; git ; ^ (?:merge|pull|rebase)(?!.* --(?:abort|ff-only|quit) )\s
 discards work ; git ; ^ (?:(?:reset|read-tree) (?:.* )?--(?:hard|merge|reset)|clean (?:.* )?(?:-\w*f|--force))
-discards work ; git ; ^ (?:checkout|switch) (?:.* )?(?:--|\.|-f|-C|--force|--discard-changes)\s
-discards work ; git ; ^ restore (?!--staged |-S )
+discards work ; git ; ^ (?:(?:checkout|switch) (?:.* )?(?:--|\.|-f|-C|--force|--discard-changes) |restore (?!--staged ))
 discards work ; git ; ^ (?:(?:branch|tag) (?:.* )?(?:-\w*[dDfM]\w*|--delete|--force) |worktree rem|remote r[em])
 discards work ; git ; ^ (?:filter-|gc (?:.* )?--prune|prune |reflog (?:expire|delete)|stash (?:drop|clear)|update-ref )
 speaks on a forge ; gh glab ; \s(?:cache|issue|label|mr|pr|release|repo|run|secret|variable) (?!{READS} )[a-z]
@@ -13164,7 +13138,6 @@ writes through an API ; gh glab ; \sapi (?!.*(?:-X|--method)[= ]?GET |.* query=(
 writes over HTTP ; curl ; ^(?!.* (?:-[a-zA-Z]*G|--get) ).* (?:-[a-zA-Z]*[dFT]|--data|--form|--json|--upload)
 writes over HTTP ; curl ; (?: -[a-zA-Z]*X| --request=?)(?! ?(?:GET|HEAD|OPTIONS) )
 writes over HTTP ; wget ; \s--(?:post-|body-|method[= ](?!GET|HEAD))
-writes over HTTP ; http https xh xhs ; (?: (?i:post|put|patch|delete) | [\w-]+:?=(?!=))
 runs what a pipe feeds it ; {SHELLS} ; [|<] $
 runs what a pipe feeds it ; {CODE} ; ^ (?:- (?:.* )?)?\| $
 removes files ; rm rimraf shred srm truncate unlink ;
@@ -13172,26 +13145,17 @@ removes files ; find fd mv rsync ; (?: -delete | /dev/null $| --del| --remove-so
 empties a file ; > ; ^ (?!/dev/)
 empties a file ; : ; ^ >+ (?!/dev/)
 writes a disk ; dd ; \sof=(?!/dev/null )
-changes the machine ; at batch blkdiscard chpasswd chsh crontab cryptsetup diskutil fdisk firewall-cmd fuser gdisk
-    groupdel halt ip6tables iptables kill killall lvremove mkfs mkswap nft parted passwd pfctl pkill poweroff reboot
-    sfdisk sgdisk shutdown taskkill telinit ufw useradd userdel usermod vgremove visudo wipefs xkill ;
+changes the machine ; at batch chpasswd crontab fdisk fuser halt iptables kill killall mkfs mkswap nft osascript parted
+    passwd pkill poweroff reboot shutdown telinit ufw useradd userdel usermod wipefs xkill ;
     ^(?! (?:-[0lLS]|list|status))
-changes a database ; dropdb dropuser mongorestore mysqladmin pg_restore ;
 changes a database ; {SQL} ; (?i:\b(?:alter|create|drop|grant|revoke|truncate) \w|delete from)
 changes a database ; {SQL} ; (?i:update (?:\S+ ){1,4}set )
 changes a database ; {SQL} ; (?i:(?:insert|replace) into| (?:<+|\||\.read|-f\S*|--file\S*) )
-changes a database ; redis-cli valkey-cli ; (?i: (?:config|del|eval\w*|flush\w*|h?m?set\w*|rename\w*|unlink|\|) )
-changes a database ; mongo mongosh ; \.(?i:bulk|delete|drop|insert|remove|rename|replace|update)\w*\(
 speaks to others ; himalaya mail mailx msmtp mutt neomutt sendmail slackcat swaks telegram-send wall ;
 works on another machine ; autossh ftp lftp mosh nc ncat netcat scp sftp socat ssh telnet ; ^(?! -V |.* -\w*z).
 works on another machine ; rsync ; \s[^\s/:-][^\s/:]*:
-works on another machine ; ansible ansible-playbook ; ^(?!.* --(?:check|list-|syntax-check))
-deploys ; vercel ; ^(?! (?:build|dev|inspect|list|logs|ls|pull|whoami) )
 acts as root ; doas pkexec run0 su sudo ;
-works other programs ; osascript screen tmux ; (?: -e | -X |kill-|send-keys)
 changes rights ; chattr chgrp chmod chown setfacl ; \s(?:-\w*R|--recursive)
-removes keys ; gpg gpg2 ; \s--(?:delete-|send-keys)
-uninstalls ; dpkg pacman rpm ; ^ -(?:[ePr]|R\w*)\s
 """
 _TRIPWIRE_ROWS: dict[str, list[tuple[str, str]]] = {}  # by program, once somebody looks
 # The generic row: one of these among the first words of any other program, before one that only looks.
