@@ -261,7 +261,7 @@ class WhatIsShown(Fleet):
         wait_until(lambda: json.loads(self.looop("asks", "--json")), "the question")
         wait_until(lambda: b"looop ask" in command_line(ask.pid), "a title")
         supervisor = self.json("sessions", "w", "meta.json")["pid"]
-        self.assertEqual(command_line(supervisor).rstrip(b"\0"), b"looop-session w")
+        self.assertEqual(command_line(supervisor).rstrip(b"\0"), b"looop-worker w")
         shown = [command_line(pid) for pid in processes_with(self.home)]
         self.assertGreater(len(shown), 2)
         self.assertEqual([line for line in shown if b"merger" in line], [])
@@ -385,7 +385,7 @@ class Kinds(Fleet):
             json.dump(reply, file)
         runner = {"mode": "typed", "tick": f"cat >{self.home}/asked; cat {path}", "unmetered": True}
         runner["interactive"] = "cat {{prompt_file}}; exec cat"
-        self.config({"default": "fake", "runners": {"fake": runner}})
+        self.config({"default": "fake", "runners": {"fake": runner}, "gate": self.gate})
         return self.tick()
 
     def test_what_is_a_worker(self):
@@ -427,6 +427,7 @@ class Kinds(Fleet):
         self.assertEqual(self.moves({"move": "start_worker", "id": "w", "prompt": "p"})["outcome"], "acted")
 
     def test_no_move_reaches_the_persons_own(self):
+        self.gate = {"shell": "never"}  # behind the walls it would not get that far
         self.begin("box", "printf 'a secret of mine'; exec cat")
         self.looop("expect", "box", "secret")
         pid = self.json("sessions", "box", "status.json")["pid"]
