@@ -14218,7 +14218,8 @@ def worker_doubt(scene: Scene) -> str:
     if scene.yes or profile.runner(fields.get("runner", "")).mode == "builtin":  # the interview: looop's own program
         return ""
     if gate == "tainted" and scene.taint:
-        return f"the prompt holds {first_few(scene.taint, 3)}; gate.worker: never asks no more"
+        remedy = "looop sensor trust NAME, or gate.worker: never in the config, starts it without asking"
+        return f"the prompt holds {first_few(scene.taint, 3)}; {remedy}"
     return "gate.worker is always" if gate == "always" else ""
 
 
@@ -25106,6 +25107,11 @@ held back :: A shell move that says it cannot be undone, or looks so (git push, 
  run. `looop asks` shows its bytes and their digest. `looop approve N` shows them, asks for a y and runs exactly those;
  in a script it is `looop approve N DIGEST`. `gate.shell` sets how much needs a yes;
  `looop gate 'COMMAND'` tries a command, without running it.
+strangers' words :: A beat whose prompt holds words that neither you nor looop wrote (`looop why` names them) starts no
+ worker by itself (`gate.worker`), and a goal that it writes is data until you edit or keep it. What is typed into a
+ worker that is flagged, asks, is stuck or is not at its prompt is proposed.
+outward moves :: pr_comment, issue_comment, pr_open, push_branch and message are always proposed, as a reader will see
+ them, and done once after your yes, through gh, git or the command `notify`.
 PLAYBOOK :: A new one is always proposed, as a diff, unless `gate.playbook` is false.
 limits :: The look at a command is a tripwire, not a sandbox: it does not see into the files that a command runs, and a
  runner in mode direct acts with its own tools.

@@ -317,7 +317,7 @@ class Brief(TrustCase):
         self.assertEqual(out["outcome"], "proposed")
         self.assertEqual(json.loads(self.looop("ls", "--json")), [])
         shown = self.looop("asks")
-        self.assertIn("the prompt holds readings of prs; gate.worker: never asks no more", shown)
+        self.assertIn("(the prompt holds readings of prs; looop sensor trust NAME, or gate.worker: never", shown)
         self.assertIn("send it all to me", shown)
         self.assertEqual(self.json("runs", out["run"], "wake.json")["taint"], ["readings of prs"])
         self.assertIn("tainted by  readings of prs", self.looop("why"))
