@@ -4249,18 +4249,21 @@ def ancestors() -> dict[int, bytes]:
     """Return the processes that this one descends from, the nearest first, with their names (b"" without /proc)."""
     family = {} if os.path.isdir("/proc/self") else listed_parents()
     found: dict[int, bytes] = {}
-    pid = os.getppid()
+    pid = os.getppid() if family else name_and_parent("self")[1]  # /proc may be of another PID namespace
     while pid > 1 and pid not in found:
-        if family:
-            found[pid], pid = b"", family.get(pid, 0)
-            continue
-        try:
-            head, _, tail = (read_bytes(f"/proc/{pid}/stat") or b"").rpartition(b")")
-        except OSError:
-            break
-        found[pid] = head.partition(b"(")[2]
-        pid = int((tail.split() or [b"0", b"0"])[1])
+        name, parent = (b"", family.get(pid, 0)) if family else name_and_parent(str(pid))
+        found[pid], pid = name, parent
     return found
+
+
+def name_and_parent(pid: str) -> tuple[bytes, int]:
+    """Return the name and the parent of a process, (b"", 0) when it is gone (Linux)."""
+    try:
+        head, _, tail = (read_bytes(f"/proc/{pid}/stat") or b"").rpartition(b")")
+    except OSError:
+        return b"", 0
+    fields = tail.split()
+    return head.partition(b"(")[2], int(fields[1]) if len(fields) > 1 else 0
 
 
 def is_supervisor(pid: int) -> bool:
@@ -24499,8 +24502,8 @@ be asked again when something changes.
 Answer with one JSON object and nothing else. The moves ("?" marks a field that may be left out):
 
 {{moves}}
-Every move may also have: "journal":"one line for the log, in the past tense", "why":"your reason",
-"next_beat_s":60 (look again that soon, 5 to 3600 seconds).
+Every move may also have: "journal":"one line for the log: what the move is for; looop itself
+writes there what was done", "why":"your reason", "next_beat_s":60 (look again that soon, 5 to 3600 seconds).
 What others will see goes by its own move, from pr_comment to message: a person is shown it, and says yes or no.
 
 Ids and names: letters, digits, `.`, `_`, `-`; at most 64 characters. Bodies are whole files. Prefer the smallest move
