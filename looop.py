@@ -7235,7 +7235,7 @@ def child_reason(profile: Profile) -> str:
         return "it descends from the pulse" if session == PULSE else f"it descends from worker {session}"
     try:
         holder = lock_holder(profile.path(".beat.lock"))  # `pid 123, tick, since …`
-    except NotADirectoryError:  # nor can a beat run there: the verb says so
+    except OSError:  # the verb itself says what is wrong with it
         return ""
     beat = holder.removeprefix("pid ").partition(",")[0]
     return f"it descends from a beat: {holder}" if beat.isdigit() and int(beat) in above else ""
