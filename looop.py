@@ -2195,7 +2195,7 @@ def plain_commands(text: str) -> list[tuple[str, list[str]]] | None:
     """Split a shell text into (what ends the command before it, its words); None for one that is not plain (pure)."""
     import re
 
-    text, place = text.strip(), 0
+    text, place = text.strip(" \t\n"), 0
     commands: list[tuple[str, list[str]]] = [("", [])]
     apart = True  # the next token begins a word
     for token in re.compile(_PLAIN, re.VERBOSE).finditer(text):
@@ -13112,7 +13112,7 @@ def known_command(
         kinds.append("rule" if matching else reader_kind(words))
         rules += matching
     seen = set(" ".join(kinds).split())
-    if not all(kinds) or (rules and "git" in seen):
+    if not all(kinds) or (rules and seen & {"away", "git"}):  # a rule holds in the folder that its words name
         return None
     if rules:
         return Judgement("known", f"gate.allow: {rules[0].text}", network=True)
@@ -13354,9 +13354,13 @@ def denies(rule: CommandRule, name: str, arguments: Sequence[str]) -> bool:
 
 
 def judge_command(
-    command: str, allow: Sequence[CommandRule] = (), deny: Sequence[CommandRule] = (), confines: bool = True
+    command: str,
+    allow: Sequence[CommandRule] = (),
+    deny: Sequence[CommandRule] = (),
+    confines: bool = True,
+    exposed: str = "",
 ) -> Judgement:
-    """Judge a command by its text; `confines`: whether this machine can confine it."""
+    """Judge a command by its text; `confines`: whether this machine can confine it; `exposed`: see `Policy`."""
     try:
         for words, _ in simple_commands(command) if deny else ():
             for name, arguments in programs_of(words):
@@ -13365,7 +13369,7 @@ def judge_command(
                         return Judgement("refused", f"gate.deny: {rule.text}")
         plain = plain_commands(command) if len(command) <= _LONGEST else None
         known = known_command(plain, allow, confines) if plain else None
-        if known:
+        if known and not (exposed and known.network):
             return known
         why = tripwire(command.replace("\r", " ")) if len(command) <= _LONGEST else "too long to be read"
     except ValueError as error:
@@ -13375,6 +13379,8 @@ def judge_command(
     if not confines:
         return Judgement("proposed", "nothing on this machine confines it: `looop doctor` says why")
     first = next((words[0] for _, words in plain or () if not reader_kind(words)), "")
+    if known:
+        return Judgement("confined", f"{exposed} leads into gate.folders: what runs by it may be the decider's")
     shown = f"`{first}` is not known to only read" if first else "its words are not all plain, or not of readers alone"
     return Judgement("confined", shown)
 
@@ -13386,6 +13392,7 @@ class Policy(Record):
     allow: list[CommandRule] = []
     deny: list[CommandRule] = []
     confines: bool = True
+    exposed: str = ""  # a variable that leads into a folder which confined commands write: it may name their programs
 
 
 def judge_move(move: Move, policy: Policy, untrusted: bool = False) -> Judgement:
@@ -13401,7 +13408,7 @@ def judge_move(move: Move, policy: Policy, untrusted: bool = False) -> Judgement
         texts = [move.fields["command" if move.name == "shell" else "verify"]]
     allow = policy.allow if move.name == "shell" else ()
     confines = policy.confines or move.name == "write_sensor"
-    judged = [judge_command(text, allow, policy.deny, confines) for text in texts]
+    judged = [judge_command(text, allow, policy.deny, confines, policy.exposed) for text in texts]
     worst = min(judged, key=lambda one: ("refused", "proposed", "confined", "known").index(one.verdict))
     if worst.verdict == "refused":
         return worst
@@ -14313,7 +14320,21 @@ def policy_of(profile: Profile) -> Policy:
     allow, deny = (
         [command_rule(entry, kind) for entry in profile.setting(f"gate_{kind}")] for kind in ("allow", "deny")
     )
-    return Policy(profile.setting("gate_shell"), allow, deny, walls_of(profile).confines)
+    confines = walls_of(profile).confines
+    return Policy(profile.setting("gate_shell"), allow, deny, confines, exposed_by(profile) if confines else "")
+
+
+def exposed_by(profile: Profile) -> str:
+    """Return the name of a variable that leads into a folder which confined commands write, "" where none does.
+
+    What runs outside the walls without a yes must not find a program, or a config that names one, in there.
+    """
+    folders = [f"{os.path.realpath(folder)}/" for folder in granted_folders(profile)[1:]]
+    for name, value in {**profile.env, "PATH": search_path(profile.env)}.items() if folders else ():
+        paths = [os.path.realpath(path) for path in value.split(":") if path[:1] == "/"]
+        if name not in ("PWD", "OLDPWD") and any(f"{path}/".startswith(tuple(folders)) for path in paths):
+            return name
+    return ""
 
 
 def judgement_of(scene: Scene) -> Judgement:

@@ -361,7 +361,20 @@ class Known(unittest.TestCase):
     def attacks(self):
         """Return the rows of ATTACKS, and those that a raw text cannot hold."""
         rows = " | ".join(self.ATTACKS.split("\n")).split(" | ")
-        odd = ("ls\nrm", "ls\rx", "git status\0x", "ls\x0bx", "ls | | wc", "ls |", "| ls", "ls || ", "a | b | sh")
+        odd = (
+            "\xa0ls",
+            "ls\u2028",
+            "ls\x1f",
+            "ls\nrm",
+            "ls\rx",
+            "git status\0x",
+            "ls\x0bx",
+            "ls | | wc",
+            "ls |",
+            "| ls",
+            "ls || ",
+            "a | b | sh",
+        )
         return [*(row.strip() for row in rows if row.strip()), *odd]
 
     def test_readers_are_known(self):
@@ -417,6 +430,13 @@ class Known(unittest.TestCase):
             for value in bad:
                 self.assertEqual(looop.reader_kind([*words, value]), "", value)
 
+    def test_nothing_is_known_by_a_variable_that_the_decider_may_have_written(self):
+        for command in ("gh pr list", "make x"):
+            found = looop.judge_command(command, rules("make *"), exposed="KUBECONFIG")
+            self.assertEqual(found.verdict, "confined", command)
+            self.assertIn("KUBECONFIG leads into gate.folders", found.reason)
+        self.assertEqual(verdict("git status", exposed="PATH"), "known")
+
     def test_elsewhere_only_where_something_confines(self):
         """The config of a repository may name programs: outside the data dir its readers need walls."""
         for command in ("cd x && git status", "git -C x status", "cd x", "git -C x log | head"):
@@ -465,7 +485,7 @@ class Plain(unittest.TestCase):
 
 class Rules(unittest.TestCase):
     def test_allow(self):
-        allow = rules("make test *", "npm test", "git fetch *", "python3 -m pytest *", "./check.sh *")
+        allow = rules("make test *", "cd y", "npm test", "git fetch *", "python3 -m pytest *", "./check.sh *")
         for command, known in (
             *(("make test", True), ("make test -j4 x", True), ("make", False), ("make tests", False)),
             *(
@@ -480,8 +500,13 @@ class Rules(unittest.TestCase):
                 ("make test $X", False),
                 ("'make' test", True),
             ),
-            *(("FOO=1 make test", False), ("make test &", False), ("cd x && make test", True), ("git fetch", True)),
-            *(("git fetch origin && git log", False), ("python3 -m pytest tests/*.py", True), ("./check.sh a", True)),
+            *(("FOO=1 make test", False), ("make test &", False), ("cd x && make test", False), ("git fetch", True)),
+            *(
+                ("cd y && make test", True),
+                ("git fetch && git log", False),
+                ("python3 -m pytest tests/*.py", True),
+                ("./check.sh a", True),
+            ),
             *(("make test $(x)", False), ("make test `x`", False), ("make test <<E\nE", False), ("x/make test", False)),
         ):
             found = looop.judge_command(command, allow)

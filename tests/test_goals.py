@@ -295,6 +295,25 @@ class Gate(Case):
         self.looop("gate", " ", code=2)
         self.looop("gate", "git", "push", code=2)
 
+    def test_a_variable_that_leads_into_a_granted_folder(self):
+        work = os.path.join(self.home, "work")
+        os.makedirs(os.path.join(work, "bin"))
+        os.symlink(work, os.path.join(self.home, "link"))
+        self.config({"gate": {"folders": ["~/work"]}})
+        self.assertEqual(self.verdicts("gh pr list")[0]["verdict"], "known")
+        self.env["PWD"] = work
+        self.assertEqual(self.verdicts("gh pr list")[0]["verdict"], "known")
+        for name, value in (
+            ("KUBECONFIG", f"{self.home}/link/k"),
+            ("PATH", f"{self.env['PATH']}:{work}/bin"),
+            ("X", work),
+        ):
+            before = self.env.get(name)
+            self.env[name] = value
+            found = self.verdicts("gh pr list")[0]
+            self.assertEqual((found["verdict"], found["reason"].split()[0]), ("confined", name))
+            self.env[name] = before or ""
+
     def test_thousands_are_judged_in_seconds(self):
         began = time.monotonic()
         rows = self.looop("gate", "-", stdin=b"git log --oneline | head -5 && make test\n" * 5000).splitlines()
