@@ -17,6 +17,14 @@ POSES = (  # a decider's words that pose as looop's
 )
 
 
+OUTWARD = (
+    {"move": "pr_comment", "repo": "me/it", "number": 7, "body": "hello"},
+    {"move": "issue_comment", "repo": "me/it", "number": 7, "body": "hello"},
+    {"move": "pr_open", "repo": "me/it", "base": "main", "head": "mine", "title": "new", "body": "hello"},
+    {"move": "message", "text": "hello"},
+)
+
+
 class JournalLines(Case):
     def setUp(self):
         super().setUp()
@@ -43,6 +51,10 @@ class JournalLines(Case):
         return line[19:]
 
     def test_every_move_begins_with_looops_own_fact(self):
+        gh = os.path.join(self.bin, "gh")
+        with open(gh, "w") as file:
+            file.write("#!/bin/sh\nexit 1\n")
+        os.chmod(gh, 0o700)
         moves = (
             ({"move": "noop"}, "noop"),
             ({"move": "shell", "command": "true", "reversible": True}, "ran: true"),
@@ -58,13 +70,16 @@ class JournalLines(Case):
             ({"move": "key", "id": "w", "keys": ["h", "i"]}, "pressed h i in w"),
             ({"move": "restart_worker", "id": "w"}, "restarted worker w"),
             ({"move": "kill_worker", "id": "w"}, "ended worker w"),
+            *((move, f"proposed, as ask N: {looop.move_title(move)}") for move in OUTWARD),
         )
         self.assertLessEqual(
-            set(looop.MOVES) - {"write_sensor"}, {move["move"] for move, _ in moves}, "a move has no row in this test"
+            set(looop.MOVES) - {"write_sensor", "push_branch"},
+            {move["move"] for move, _ in moves},
+            "a move has no row in this test",
         )
         for number, (move, fact) in enumerate(moves):
             pose = POSES[number % 3]
-            line = self.beat({**move, "journal": pose})
+            line = self.beat({**move, "journal": pose}, notify="cat")
             shown = " ".join(pose.split())
             asked = looop.ask_numbers(looop.open_profile(self.env, looop.__file__), "asks")[-1:]
             self.assertEqual(line, f"{fact.replace('ask N', f'ask {max(asked, default=0)}')} — {shown}")
@@ -123,8 +138,14 @@ class ProposalCase(Case):
         self.replies(move)
         self.beats += 1
         self.write("goals/a.md", f"{self.beats}\n")
-        self.assertEqual(self.tick()["outcome"], "proposed")
+        out = self.tick()
+        self.assertEqual(out["outcome"], "proposed", out)
         return self.json("asks", f"{self.beats}.json")
+
+    def runner(self, command, mode="typed", unmetered=True, **more):
+        """Make a command line the runner, which also starts workers."""
+        runner = {"mode": mode, "tick": command, "interactive": "cat {{prompt_file}}", "unmetered": unmetered}
+        self.config({"default": "fake", "runners": {"fake": runner}, **more})
 
     def swap(self, ask, **fields):
         """Rewrite a proposal's file, so that it shows what it would do, but not what was proposed."""
