@@ -3580,6 +3580,8 @@ def spawn_confined(argv: list[str], env: dict[str, str], streams: Sequence[int],
     shell = shell_path(env)
     flags = _NAMESPACES if kernel and walls.namespaces else 0
     ids = (os.geteuid(), os.getegid()) if flags else None
+    for function in (begin_child, put_in, confine, raise_loopback, close_mounts, exec_program):
+        getattr(function, "__name__", "")  # loads it before the fork, after which every page written to is a fault
     ours, theirs = os.pipe()
     if kernel:  # a raw clone(2): it forks into the namespaces at once
         number = SYSTEM_CALLS["clone"][ARCHITECTURES[os.uname().machine][0]]
