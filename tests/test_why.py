@@ -162,7 +162,8 @@ class Why(Case):
         self.tick()
         self.assertRegex(
             self.looop("why"),
-            r"  move +shell\n +command +exit 3\n +reversible +true\n +output +\(nothing\)\n +journal +- .* ran: exit 3 \[exit 3\] — tried it\n",
+            r"  move +shell\n +command +exit 3\n +reversible +true\n +output +\(nothing\)\n"
+            r" +journal +- .* ran: exit 3 \[exit 3\] — tried it\n",
         )
 
     def test_a_damaged_capsule_is_explained_as_far_as_it_goes(self):
