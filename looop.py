@@ -11411,6 +11411,8 @@ def keep_origins(profile: Profile, guard: bool | None = None) -> Origins:
             last = before.known.get(name)
             if row.by == "move" and row != (last and last.replace(stamp=row.stamp)):
                 profile.warn(f"sensor {shown_name(name)}: {_APPEARED}: {trust_step(name)}")
+            elif not last and row.by == "person" and sensor_options(read_head(sensor_files(profile)[name])).asks_trust:
+                profile.warn(f"sensor {shown_name(name)}: {_ASKS_TRUST}: {trust_step(name)}")
             elif last and last.trusted and not row.trusted:
                 what = "was changed, so its readings count as untrusted"
                 profile.warn(f"sensor {shown_name(name)}: {what}: {trust_step(name)}")
@@ -11468,6 +11470,7 @@ def release_guard(profile: Profile) -> None:
 
 
 _APPEARED = "appeared during a move"
+_ASKS_TRUST = "says looop:trust=trusted, which only you can say"
 
 
 def trust_step(name: str) -> str:
@@ -21738,7 +21741,7 @@ def check_sensors(profile: Profile) -> Iterator[Finding]:
         if origin.by in CONFINED_WRITERS:
             yield warn(f"{name}: {origin_told(origin.by)}: no network, nothing to write", trust_step(name))
         elif sensor_options(read_head(path)).asks_trust and not origin.trusted:
-            yield warn(f"{name}: says looop:trust=trusted, which only you can say", trust_step(name))
+            yield warn(f"{name}: {_ASKS_TRUST}", trust_step(name))
         missing = sorted(tool for tool in sensor_needs(path)[0] if not profile.which(tool))
         if missing:
             bad += 1
