@@ -268,7 +268,7 @@ class Links(Case):
                     with open(path, "w") as file:
                         file.write(f"theirs, by {link} {command}\n")  # the same again would be no proposal
                 self.write("goals/a.md", f"{link} {command}\n")
-                self.replies({"move": "shell", "command": command, "reversible": True})
+                self.replies({"move": "shell", "command": command, "reversible": True}, gate={"shell": "never"})
                 self.assertIn("[it changed the PLAYBOOK: put back]", self.tick()["journal"], command)
                 self.assertEqual(os.path.islink(self.path("PLAYBOOK.md")), bool(link), command)
                 self.assertEqual(self.read("PLAYBOOK.md"), "# MINE\n", command)
