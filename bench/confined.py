@@ -4,8 +4,8 @@
     bench/confined.py [--rounds N] [--json]
 
 All ways alternate within one process, the installed looop with its compiled code: from the source it would be several
-times larger, and a fork takes longer the larger a process is. Shown are medians, and what each costs beside the bare
-run.
+times larger, and a fork takes longer the larger a process is. Shown are medians, the least, what each costs beside the
+bare run, and the CPU time of looop and its children, which is less sensitive to what else the machine does.
 It is a measurement and no test: it exits with 0 whatever the figures are.
 """
 
@@ -27,7 +27,10 @@ from run import PYTHON, ROOT  # noqa: E402
 
 # Runs within the installed looop: it stands before what the file runs, and goes on where that would leave.
 WITHIN = """\
-import json, os, sys, time
+import json, os, resource, sys, time
+def spent():
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in used)
 def serve(status):
     os._exit = leave
     looop = sys.modules["looop"]
@@ -53,12 +56,14 @@ def serve(status):
             del jobs[name]
             print(f"{name}: {ended.why} {ended.code} {ended.err!r}", file=sys.stderr)
     times = {name: [] for name in jobs}
+    cpu = dict.fromkeys(jobs, 0.0)
     for _ in range(int(os.environ["ROUNDS"])):
         for name, one in jobs.items():
-            begun = time.perf_counter()
+            begun, before = time.perf_counter(), spent()
             looop.run_job(one)
             times[name].append(time.perf_counter() - begun)
-    print(json.dumps({"times": times, "walls": looop.walls_told(measured)}), flush=True)
+            cpu[name] += spent() - before
+    print(json.dumps({"times": times, "cpu": cpu, "walls": looop.walls_told(measured)}), flush=True)
     leave(0)
 leave, os._exit = os._exit, serve
 """
@@ -88,17 +93,18 @@ def main() -> None:
     if options.json:
         print(json.dumps(result))
         return
-    times = result.get("times")
-    if not isinstance(times, dict):
+    times, cpu = result.get("times"), result.get("cpu")
+    if not isinstance(times, dict) or not isinstance(cpu, dict):
         sys.exit(f"bench: nothing confines a command here: {result.get('why')}")
     medians = {name: statistics.median(runs) * 1000 for name, runs in times.items()}
     print(
         f"Python {platform.python_version()}, {os.cpu_count()} CPUs, {options.rounds} rounds; here: {result['walls']}\n"
     )
-    print("| `true` | median | least | beside bare | ratio |\n|---|---|---|---|---|")
+    print("| `true` | median | least | beside bare | ratio | CPU time |\n|---|---|---|---|---|---|")
     for name, median in medians.items():
         least, more, ratio = min(times[name]) * 1000, median - medians["bare"], median / medians["bare"]
-        print(f"| {name} | {median:.2f} ms | {least:.2f} ms | {more:+.2f} ms | {ratio:.2f} |")
+        used = cpu[name] * 1000 / options.rounds
+        print(f"| {name} | {median:.2f} ms | {least:.2f} ms | {more:+.2f} ms | {ratio:.2f} | {used:.2f} ms |")
 
 
 if __name__ == "__main__":

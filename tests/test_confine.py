@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import unittest
 
 import looop
@@ -209,6 +210,17 @@ class Inside(Case):
             self.assertEqual((ended.code, ended.out, ended.err), (7, b"out\n", b"err\nmore\n"), walls)
             self.assertEqual(self.run_confined(f"cd {self.home} && echo x > y && cat y && rm y", walls).out, b"x\n")
             self.assertEqual(self.run_confined("kill -9 $$; echo", walls).out[:0], b"")
+
+    @unittest.skipUnless(MEASURED.landlock, "no Landlock")
+    def test_what_a_command_leaves_is_ended_at_once(self):
+        """Without namespaces looop ends it, and does not wait for its own deadline."""
+        took = []
+        for _ in range(3):
+            begun = time.monotonic()
+            ended = self.run_confined(f"cd {self.home}; sleep 300 & setsid sleep 300 & true", looop.Walls(MEASURED.landlock))
+            took.append(time.monotonic() - begun)
+            self.assertEqual((ended.code, processes_with(self.home)), (0, []))
+        self.assertLess(min(took), 0.9)
 
     def test_a_deadline_ends_all_of_it(self):
         for walls in self.every():
