@@ -37,7 +37,8 @@ class KillAnywhere(Case):
             "content": [{"type": "text", "text": json.dumps(move)}],
         }
         template = self.write("template", json.dumps({"type": "message_end", "message": message}) + "\n")
-        self.runner(f'cat >/dev/null; stage=decide; {wait}; sed "s/RUN/$LOOOP_RUN_ID/g" {template}')
+        decide = f'cat >/dev/null; stage=decide; {wait}; sed "s/RUN/$LOOOP_RUN_ID/g" {template}'
+        self.runner(decide, output="pi", gate={"shell": "never"})
         env = {"LOOOP_RUNS_KEEP": "0"}
         started = time.monotonic()
         out = self.tick(env=env)
