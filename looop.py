@@ -7257,6 +7257,8 @@ def session_above(profile: Profile, above: Mapping[int, bytes]) -> str:
                 ours = os.path.samefile(f"{folder}/../..", profile.data)
                 if ours and (name == WORKER_NAME or read_fields(f"{folder}/meta.json").get("kind") != "session"):
                     return os.path.basename(os.readlink(folder))
+            except PermissionError:  # from within a user namespace: whose worker it is cannot be told
+                return f"of pid {pid}"
             except OSError:
                 continue
     if not above or any(above.values()):

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import subprocess
 import unittest
 from unittest import mock
 
@@ -392,6 +393,16 @@ class WhoSpeaks(ProposalCase):
         self.assertIn("looop: send: mine: is the person's own session", said)
         self.assertIn("looop: key: mine: is the person's own session", said)
         self.assertEqual({row["id"]: row["kind"] for row in json.loads(self.looop("ls", "--json"))}["x"], "worker")
+        self.assertFalse(self.ran())
+
+    @needs("unshare")
+    @unittest.skipUnless(os.path.isdir("/proc/self"), "namespaces are Linux's")
+    def test_a_worker_in_a_namespace_of_its_own(self):
+        unshare = shutil.which("unshare")
+        if subprocess.run([unshare, "-Urpf", "true"], check=False, capture_output=True).returncode:
+            self.skipTest("no user namespaces here")
+        said = self.worker(f"{CLEAN} {unshare} -Urpf {self.yes}")
+        self.assertIn("looop: approve: only a person may run it (it descends from worker ", said)
         self.assertFalse(self.ran())
 
     def test_a_worker_that_calls_itself_the_interview(self):
