@@ -13381,7 +13381,7 @@ def judge_command(
                         return Judgement("refused", f"gate.deny: {rule.text}")
         plain = plain_commands(command) if len(command) <= _LONGEST else None
         known = known_command(plain, allow, confines) if plain else None
-        if known and not (exposed and known.network):
+        if known and not (exposed and known.network and known.reader):
             return known
         why = tripwire(command.replace("\r", " ")) if len(command) <= _LONGEST else "too long to be read"
     except ValueError as error:
@@ -14339,12 +14339,12 @@ def policy_of(profile: Profile) -> Policy:
 def exposed_by(profile: Profile) -> str:
     """Return the name of a variable that leads into a folder which confined commands write, "" where none does.
 
-    What runs outside the walls without a yes must not find a program, or a config that names one, in there.
+    A reader outside the walls must not find a config there that names a program. PATH is seen to by `reader_env`.
     """
     folders = [f"{os.path.realpath(folder)}/" for folder in granted_folders(profile)[1:]]
-    for name, value in {**profile.env, "PATH": search_path(profile.env)}.items() if folders else ():
+    for name, value in profile.env.items() if folders else ():
         paths = [os.path.realpath(path) for path in value.split(":") if path[:1] == "/"]
-        if name not in ("PWD", "OLDPWD") and any(f"{path}/".startswith(tuple(folders)) for path in paths):
+        if name not in ("PATH", "PWD", "OLDPWD") and any(f"{path}/".startswith(tuple(folders)) for path in paths):
             return name
     return ""
 

@@ -96,13 +96,20 @@ class Known(unittest.TestCase):
         git grep -n "rm -rf" ;; git branch ;; git branch -vv ;; git branch --show-current ;; git branch --list 'x/*'
         git tag ;; git tag --list ;; git remote -v ;; git config --get x.y ;; git rev-parse --short HEAD
         git ls-files ;; git -C ~/src/app status -s ;; git --no-pager log ;; rg -n 'a|b' src ;; rg --files
-        grep -rn "git push" . ;; jq '.a | length' x.json ;; jq . x ;; find . -name '*.py' -mtime -1 -type f
+        grep -rn "git push" . ;; jq '.a | length' x.json ;; jq . x ;; sort src/*.txt ;; find . -mtime -1 -type f
         sort -rn -k2 x ;; sort -u ;; uniq -c ;; diff -u a b ;; file x ;; date ;; date +%s ;; date -u +%FT%TZ
         stat x ;; which gh ;; command -v docker ;; test -f x ;; printf '%s' x ;; echo hi ;; cd x ;; sha256sum x
         uname -a ;; sleep 1 ;; echo "it's fine" ;; ls 2>/dev/null ;; ls </dev/null ;; ls >/dev/null 2>&1 ;; ls 2>&1
     """
     NETWORK = (
-        *("gh pr list", "gh pr list -R o/r --json number,title -L 5", "gh pr view 5 --comments", "gh pr diff 5"),
+        *(
+            "gh pr list",
+            "gh pr list -R o/r --json number,title -L 5",
+            "gh pr view 5 --comments",
+            "gh pr view 5 -cR o/r",
+            "gh pr view 5 -cRo/r",
+            "gh pr diff 5",
+        ),
         *(
             "gh pr checks 5 --watch",
             "gh issue view 12",
@@ -141,7 +148,8 @@ class Known(unittest.TestCase):
         git archive --remote=x HEAD | git cat-file --textconv x | git cat-file --filters x | git diff --no-index a b
         git worktree add x | git notes add | git bisect run x | git submodule foreach x | git difftool
         git mergetool | git instaweb | git help x | git bundle create x HEAD | git status; git gc
-        git blame --contents x y | git log -c core.x=y | git -C | git -C -c log | git lo* | git status *
+        git blame --contents x y | git log -c core.x=y | git -C | git -C -c log
+        git lo* | git show x* | git diff a[b] | git status *
         find . -exec x | find . -execdir x | find . -ok x | find . -okdir x | find . -delete | find . -fprint x
         find . -fprintf x y | find . -fls x | find . -fprint0 x | find -files0-from x | find * | sort -o x y
         sort -ox y | sort y -o x | sort --output=x y | sort --out=x | sort --compress-program=x y | sort --comp=x y
@@ -172,6 +180,11 @@ class Known(unittest.TestCase):
         *(
             "gh pr list -Revil.example/o/r",
             "gh pr list -R=evil.example/o/r",
+            "gh pr view 5 -cR evil.example/o/r",
+            "gh pr view 5 -cRevil.example/o/r",
+            "gh search prs x*",
+            "kubectl get po*",
+            "docker inspect x?",
             "gh pr list --repo https://evil.example/o/r",
         ),
         *(
@@ -431,11 +444,11 @@ class Known(unittest.TestCase):
                 self.assertEqual(looop.reader_kind([*words, value]), "", value)
 
     def test_nothing_is_known_by_a_variable_that_the_decider_may_have_written(self):
-        for command in ("gh pr list", "make x"):
-            found = looop.judge_command(command, rules("make *"), exposed="KUBECONFIG")
-            self.assertEqual(found.verdict, "confined", command)
-            self.assertIn("KUBECONFIG leads into gate.folders", found.reason)
-        self.assertEqual(verdict("git status", exposed="PATH"), "known")
+        found = looop.judge_command("gh pr list", exposed="KUBECONFIG")
+        self.assertEqual(found.verdict, "confined")
+        self.assertIn("KUBECONFIG leads into gate.folders", found.reason)
+        self.assertEqual(verdict("make x", allow=rules("make *"), exposed="X"), "known", "a rule is the person's word")
+        self.assertEqual(verdict("git status", exposed="X"), "known")
 
     def test_elsewhere_only_where_something_confines(self):
         """The config of a repository may name programs: outside the data dir its readers need walls."""

@@ -303,11 +303,7 @@ class Gate(Case):
         self.assertEqual(self.verdicts("gh pr list")[0]["verdict"], "known")
         self.env["PWD"] = work
         self.assertEqual(self.verdicts("gh pr list")[0]["verdict"], "known")
-        for name, value in (
-            ("KUBECONFIG", f"{self.home}/link/k"),
-            ("PATH", f"{self.env['PATH']}:{work}/bin"),
-            ("X", work),
-        ):
+        for name, value in (("KUBECONFIG", f"{self.home}/link/k"), ("X", f"/usr:{work}")):
             before = self.env.get(name)
             self.env[name] = value
             found = self.verdicts("gh pr list")[0]
