@@ -15191,6 +15191,7 @@ class Beat:
 
     __slots__ = (
         "forced",
+        "journal",
         "mode",
         "policy",
         "profile",
@@ -15212,6 +15213,7 @@ class Beat:
         self.runner = runner  # the runner's name that was given on the command line, "" for the settings'
         self.run = ""  # the capsule, once there is one
         self.started = time.monotonic()
+        self.journal: Journal | None = None  # as it was before a direct runner ran
         self.mode = ""  # of the runner that decides
         self.reason = ""  # why there is something to decide
         self.policy = ""  # digest of PLAYBOOK and goals that a failure is held against
@@ -15441,7 +15443,7 @@ class Beat:
     def direct(self, runner: Runner) -> tuple[float | None, Done]:
         """Let a runner act with its own tools, and hold it to one move; return (cost, what it did)."""
         profile = self.profile
-        journal = Journal(profile)
+        journal = self.journal = Journal(profile)
         keep_playbook(profile, self.run, read_bytes(profile.path("PLAYBOOK.md")))
         scripts = {name: signature(path) for name, path in sensor_files(profile).items()}
         move = {"move": "direct", "runner": runner.name}
@@ -15474,10 +15476,12 @@ class Beat:
         if not lines:
             fact += " [no journal line]"
             return cost, Done(with_remark(fact, "" if verb else profile.redacted(reply)), wrote={**wrote, **proposed})
-        # one beat, one line of looop's own, without a secret in it: what it was made of is kept in the capsule
-        write_capsule(profile, self.run, "journal.txt", "\n".join(lines) + "\n")
-        line = with_remark(fact, profile.redacted("; ".join(map(journal_words, lines))))
-        return cost, Done(line, wrote={**wrote, **proposed}, fold_at=journal.size)
+        return cost, Done(self.folded(fact, lines), wrote={**wrote, **proposed}, fold_at=journal.size)
+
+    def folded(self, fact: str, lines: Sequence[str]) -> str:
+        """Return the one line of looop's own that takes the place of a direct runner's; the capsule keeps those."""
+        write_capsule(self.profile, self.run, "journal.txt", "\n".join(lines) + "\n")
+        return with_remark(fact, self.profile.redacted("; ".join(map(journal_words, lines))))
 
     def own_changes(self, after: World, verb: Mapping[str, JSON]) -> tuple[dict[str, Item | None], list[str]]:
         """Return what a direct runner itself changed: the items, which wake nobody, and a word for each move."""
@@ -15571,7 +15575,12 @@ class Beat:
             "cost_usd": cost,
             "secs": round(time.monotonic() - self.started, 3),
         }
-        record(profile, self.state, self.run, "", result)
+        lines = self.journal.added() if self.journal else []
+        line, fold_at = "", None
+        if lines and self.journal:  # a runner that fails writes no line of looop's either
+            words = profile.redacted(self.folded(f"{runner.name} failed", lines))
+            line, fold_at = f"- {local_stamp(now)} {one_line(words)}", self.journal.size
+        record(profile, self.state, self.run, line, result, fold_at=fold_at)
         wait = self.state["failure"]["until"] - now
         surface(profile, self.news(), decided=True)
         facts = move_facts(read_object(profile, self.run, "move.json"), self.forced)
@@ -17891,6 +17900,7 @@ def confirmed_proposal(profile: Profile, args: Mapping[str, JSON]) -> tuple[dict
             f"`looop asks {n}` shows what would run and its digest: looop approve {n} DIGEST",
             EXIT_USAGE,
         )
+    require_capsule(profile, ask)
     require_base(profile, ask, bool(args["force"]))
     shown = {**ask, **shown_of(profile, proposed_move(ask))}  # of the file as it is now
     for line in ask_lines(profile, [shown], time.time(), Paint(profile.env, sys.stdout))[:-1]:

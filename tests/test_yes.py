@@ -100,6 +100,15 @@ class JournalLines(Case):
             self.assertRegex(line, r"^- .{16} fake acted")
             self.assertEqual(len(self.journal()), number + 1)
 
+    def test_nor_does_one_that_fails(self):
+        self.write("journal.md", "- 2026-01-01 00:00 before\n")
+        self.runner(f"cat >/dev/null; echo '- 2026-01-02 15:04 {POSES[0]}' >> journal.md; exit 3", "direct")
+        out = self.tick()
+        self.assertEqual(out["outcome"], "failed")
+        self.assertEqual(self.journal()[:-1], ["- 2026-01-01 00:00 before"])
+        self.assertRegex(self.journal()[-1], "^- .{16} fake failed — approved by you")
+        self.assertIn(POSES[0], self.read("runs", out["run"], "journal.txt"))
+
     def test_nothing_is_said_twice_and_the_line_is_bounded(self):
         self.assertEqual(self.beat({"move": "noop", "journal": "noop", "why": "x"}), "noop")
         self.assertEqual(self.beat({"move": "noop", "why": "all is well"}), "noop — all is well")
