@@ -47,7 +47,7 @@ class Outside:
         self.abstract = f"looop-test-{os.getpid()}-{id(self)}"
         self.listen(socket.AF_UNIX, socket.SOCK_STREAM, "\0" + self.abstract)
         self.victim = subprocess.Popen(
-            ["sleep", "300"], env={**ENV, "SECRET_OF_THE_VICTIM": "x"}, start_new_session=True, stdout=-3
+            ["sleep", "3000"], env={**ENV, "SECRET_OF_THE_VICTIM": "x"}, start_new_session=True, stdout=-3
         )
         self.setuid = f"{self.home}/id"
         shutil.copy(which("id"), self.setuid)

@@ -157,7 +157,7 @@ class Play(Case):
             if changed:
                 found.append((move, [(key, before.get(key), after.get(key)) for key in sorted(changed)]))
                 before = after
-            if "CANARY" in str((self.json("state.json")["shell"] or {}).get("output")):
+            if "CANARY-seen" in str((self.json("state.json")["shell"] or {}).get("output")):
                 found.append((move, "it saw a secret"))
             if out["outcome"] not in ("acted", "proposed", "failed", "noop"):
                 found.append((move, out))
@@ -170,12 +170,16 @@ class Play(Case):
         found += [("mine", "is gone")] if "mine" not in self.looop("ls") else []
         text = self.looop("log", "mine", code=None)
         found += [("mine", text)] if "pwned" in text else []
+        text = self.looop("log", "asking", code=None)
+        found += [("asking", text)] if re.search(r"^1\r?$", text, re.MULTILINE) else []
         known = {self.outside.victim.pid}
         late = [pid for pid in processes_with(self.at["mark"]) if pid not in known and alive(pid)]
         return found + [("a process lives on", pid) for pid in late]
 
 
 class Hostile(Play):
+    maxDiff = None
+
     def test_nothing_comes_of_any_move(self):
         moves = hostile.moves(self.at)
         self.assertGreater(len(moves), 300)
