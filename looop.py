@@ -13387,13 +13387,17 @@ def judge_command(
     except ValueError as error:
         why = str(error)
     if why:
-        return Judgement("proposed", f"it looks irreversible: {why}")
+        return Judgement("proposed", f"it looks irreversible: {one_line(why, 120)}")
     if not confines:
         return Judgement("proposed", "nothing on this machine confines it: `looop doctor` says why")
     first = next((words[0] for _, words in plain or () if not reader_kind(words)), "")
     if known:
         return Judgement("confined", f"{exposed} leads into gate.folders: what runs by it may be the decider's")
-    shown = f"`{first}` is not known to only read" if first else "its words are not all plain, or not of readers alone"
+    shown = (
+        f"`{one_line(first, 80)}` is not known to only read"
+        if first
+        else "its words are not all plain, or not of readers alone"
+    )
     return Judgement("confined", shown)
 
 

@@ -133,7 +133,8 @@ class Known(unittest.TestCase):
         rg --pre sh x | rg --pre=./x y | rg x --pre-glob '*' | rg --hostname-bin=./x y | rg -z x | rg -nz x
         rg --search-zip x | rg --pr=sh x | rg -- x --pre=sh | rg --"pre"=sh x | rg '--pre=sh' x | rg --pre""=sh x
         git log --output=x | git log --outpu=x | git log --out x | git diff --ext-diff | git diff --ext
-        git log --textconv | git show --show-signature | git log --format=%G? | git log '--pretty=format:%h %GK'
+        git log --textconv | git show --show-signature | git log --format=%G?
+        git log --format=%GK | git log '--pretty=format:%h %GK'
         git diff -Ox | git diff -O x | git -c core.pager=x log | git -c alias.status='!x' status
         git --exec-path=x status | git --exec-path x status | git --git-dir=x log | git --git-dir x log
         git --work-tree x status | git -p log | git --paginate log | git --config-env=a=b status
@@ -395,10 +396,10 @@ class Known(unittest.TestCase):
         self.assertGreater(len(readers), 60)
         for command in readers:
             found = looop.judge_command(command)
-            self.assertEqual((found.verdict, found.network), ("known", False), command)
+            self.assertEqual((found.verdict, found.network, found.reader), ("known", False, True), command)
         for command in self.NETWORK:
             found = looop.judge_command(command)
-            self.assertEqual((found.verdict, found.network), ("known", True), command)
+            self.assertEqual((found.verdict, found.network, found.reader), ("known", True, True), command)
 
     def test_attacks_are_not_known(self):
         attacks = [*self.attacks(), *self.OUTSIDE]
@@ -525,7 +526,7 @@ class Rules(unittest.TestCase):
             found = looop.judge_command(command, allow)
             self.assertEqual(found.verdict == "known", known, command)
             if known:
-                self.assertTrue(found.network, command)  # it runs as it is
+                self.assertEqual((found.network, found.reader), (True, False), command)  # it runs as it is
         self.assertEqual(looop.judge_command("git fetch -q", allow).reason, "gate.allow: git fetch *")
 
     def test_deny(self):
@@ -779,6 +780,7 @@ class Tripwire(unittest.TestCase):
             ("./deploy.sh", "it looks irreversible: deploy.sh"),
             ("git rebase main", "it looks irreversible: merges or rebases a branch"),
             ("echo x > /dev/sda", "it looks irreversible: writes to a device"),
+            ("a\x1b[31mb delete", "it looks irreversible: a\\x1b[31mb delete"),
         ):
             self.assertEqual(looop.judge_command(command).reason, why)
 
