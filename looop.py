@@ -14554,7 +14554,9 @@ def run_outward(scene: Scene, argv: list[str], env: Mapping[str, str], text: str
 def do_gh(scene: Scene) -> Done:
     """Comment, or open a pull request, through gh; what a reader will see is in its stdin, not in its arguments."""
     profile, move, fields = scene.profile, scene.move, scene.move.fields
-    program = profile.which("gh")
+    env = profile.child_env(LOOOP_RUN_ID=scene.run, GH_PROMPT_DISABLED="1", GH_NO_UPDATE_NOTIFIER="1")
+    env = reader_env(profile, env)  # none of what a confined command can have left on the PATH
+    program = which("gh", env)
     if not program:
         raise BadMove(f"{move.name}: gh is not on PATH: ask the person to do it")
     if not scene.yes:
@@ -14565,18 +14567,17 @@ def do_gh(scene: Scene) -> Done:
     else:
         words = [move.name.partition("_")[0], "comment", str(fields["number"])]
     argv = [program, *words, "--repo", fields["repo"], "--body-file", "-"]
-    env = profile.child_env(LOOOP_RUN_ID=scene.run, GH_PROMPT_DISABLED="1", GH_NO_UPDATE_NOTIFIER="1")
     return run_outward(scene, argv, env, fields["body"])
 
 
 class Push(Record):
     """What a push would publish."""
 
-    folder: str
+    command: list[str]  # git, in the clone
     commit: str
     told: str  # where it goes, and the commits that are new there
     base: str  # digest of all that
-    settings: list[str]  # of git: no program that the clone's config names
+    env: dict[str, str]  # no program of the clone's config, nor one that a confined command can have left on the PATH
 
 
 COMMITS_SHOWN = 50
@@ -14591,7 +14592,8 @@ def push_of(profile: Profile, move: Move) -> Push:
     """Return what a push would do. Raise BadMove when it cannot be done, or would run a program of the clone's."""
     import re
 
-    fields, program = move.fields, profile.which("git")
+    env = reader_env(profile, profile.child_env())
+    fields, program = move.fields, which("git", env)
     name, remote, branch = fields["folder"], fields["remote"], fields["branch"]
     folder = os.path.realpath(f"{home_of(profile.env)}{name[1:]}" if name.startswith("~/") else name)
     if not program or not os.path.isdir(folder):
@@ -14599,7 +14601,7 @@ def push_of(profile: Profile, move: Move) -> Push:
     settings: list[str] = []
 
     def asked(*words: str) -> str:
-        job = Job("git", [program, "-C", folder, *words], quiet_git(profile.env, settings), 60.0, cap=MIB)
+        job = Job("git", [program, "-C", folder, *words], quiet_git(env, settings), 60.0, cap=MIB)
         ended = run_job(job)
         if ended.code or ended.why != "exit":
             raise BadMove(f"push_branch: git {words[0]}: {one_line(text_of(ended.err), 200) or ended.why}")
@@ -14622,7 +14624,8 @@ def push_of(profile: Profile, move: Move) -> Push:
     told = f"{commit} to {url}, {'' if there else 'a new branch there, '}commits:\n"
     told += fenced("\n".join([*new[:COMMITS_SHOWN], *more]) or "(none that is new)")
     told = printable(profile.redacted(told))
-    return Push(folder, commit, told, digest_of(f"{url}\n{told}".encode("utf-8", "surrogateescape")), settings)
+    base = digest_of(f"{url}\n{told}".encode("utf-8", "surrogateescape"))
+    return Push([program, "-C", folder], commit, told, base, quiet_git(env, settings, online=True))
 
 
 def do_push_branch(scene: Scene) -> Done:
@@ -14636,8 +14639,7 @@ def do_push_branch(scene: Scene) -> Done:
     options = ["--no-verify", "--no-force", "--no-follow-tags", "--recurse-submodules=no"]
     options.append("--receive-pack=git-receive-pack")
     target = [fields["remote"], f"{planned.commit}:refs/heads/{fields['branch']}"]
-    argv = [profile.which("git"), "-C", planned.folder, "push", *options, *target]
-    return run_outward(scene, argv, quiet_git(profile.child_env(), planned.settings, online=True))
+    return run_outward(scene, [*planned.command, "push", *options, *target], planned.env)
 
 
 def do_message(scene: Scene) -> Done:

@@ -473,6 +473,7 @@ ELSEWHERE = {
     "goal add": "it writes one file",
     "goal edit": "it opens an editor",
     "goal done": "it moves one file",
+    "goal keep": "it writes one file",
     "sensor edit": "it opens an editor",
     "sensor remove": "it removes one file",
     "sensor trust": "it writes one file",

@@ -142,6 +142,7 @@ class Lively(Case):
         self.config(
             {
                 "default": "fake",
+                "gate": {"worker": "never"},
                 "runners": {
                     "fake": {
                         "mode": "typed",

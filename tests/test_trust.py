@@ -556,6 +556,24 @@ class Outward(TrustCase):
         taint = self.json("runs", run, "wake.json")["taint"]
         self.assertEqual(taint, ["the output of ask 1", "the output of the last shell move"])
 
+    def test_a_program_that_a_confined_command_can_have_left_is_not_run(self):
+        granted = os.path.join(self.home, "granted")
+        os.mkdir(granted)
+        for name in ("gh", "git"):
+            with open(os.path.join(granted, name), "w") as file:
+                file.write(f"#!/bin/sh\ntouch {self.home}/pwned\n")
+            os.chmod(os.path.join(granted, name), 0o700)
+        push = self.clone()
+        env = {"PATH": f"{granted}:{self.bin}"}
+        for number, move in enumerate((push, {"move": "pr_comment", "repo": "o/n", "number": 1, "body": "x"}), 1):
+            self.replies(move, gate={"folders": [granted]}, git=False)
+            self.write("goals/a.md", f"{number}\n")
+            self.assertEqual(self.tick(env=env)["outcome"], "proposed")
+            self.approve(number, env=env)
+        self.assertEqual(self.there(), ["fix/x fix x", "main first"])
+        self.assertIn("pr\ncomment\n", self.home_file("gh.argv"))
+        self.assertFalse(os.path.exists(os.path.join(self.home, "pwned")))
+
     def test_the_other_moves_of_gh(self):
         self.done({"move": "issue_comment", "repo": "owner/name", "number": 3, "body": "Seen."})
         self.assertTrue(self.home_file("gh.argv").startswith("issue\ncomment\n3\n--repo\nowner/name\n"))
