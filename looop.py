@@ -19971,7 +19971,7 @@ def write_plan(profile: Profile, plan: Plan, stamp: str) -> JSON:
         taken = [path for path, data in files.items() if read_bytes(profile.path(path)) not in (None, data)]
         if taken or changed:
             return {"taken": taken, "playbook": changed}
-        for path in (*files, "PLAYBOOK.md", f"playbook.d/{stamp}.md", "interview.json"):
+        for path in (*files, _ORIGINS, "PLAYBOOK.md", f"playbook.d/{stamp}.md", "interview.json"):
             remove_leftovers(*os.path.split(profile.path(path)))
         for path, data in files.items():
             put_new(profile, path, data)

@@ -372,7 +372,7 @@ class Typed(Case):
         if cost:
             self.assertIn(f"${cost:.4f}  today, 1 call", said)
             shutil.rmtree(self.data)
-            self.assertIn("● acted  started the interview", self.looop("tick"))
+            self.assertRegex(self.looop("tick"), r"● acted  started worker setup: .* — started the interview")
             self.assertRegex(self.looop("ls"), r"\nsetup +worker +(busy|idle)")
         return said
 
