@@ -16834,7 +16834,8 @@ def why_lines(why: Mapping[str, JSON], now: float, paint: Paint) -> list[str]:
         changes[_CHANGES_SHOWN:] = [f"… and {len(changes) - _CHANGES_SHOWN} more: `looop why --json`"]
     rows = [("because" if number == 0 else "", change) for number, change in enumerate(changes)]
     rows += [("gates", gates_line(why["gates"], now))] if why["gates"] else []
-    rows += [("tainted by", one_line(", ".join(why["taint"]), 300))] if why["taint"] else []
+    if why["taint"] and why["outcome"] != "unchanged":  # else nothing is decided
+        rows.append(("tainted by", one_line(", ".join(why["taint"]), 300)))
     if why["move"]:
         told = move_lines(why["move"], why["journal"] or "")
         rows += [("move" if i == 0 else "", line) for i, line in enumerate(told)]
