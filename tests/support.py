@@ -376,6 +376,7 @@ class Case(unittest.TestCase):
     git = False  # whether git is on its PATH; it is skipped where there is none
     named = True  # whether `looop` on the PATH is the looop that is tested, so that advice is `looop …`
     drifting = False  # whether the test changes capsules on purpose
+    many = False  # whether the test makes so many beats that a fork will do always
     starts = False  # whether each verb starts a Python for itself, where a fork of a starter would do: tests/starts.py
 
     def tearDown(self):
@@ -463,7 +464,7 @@ class Case(unittest.TestCase):
 
     def may_fork(self, env, options):
         """Tell whether a starter's child is what a start would make: the same Python, found the same way."""
-        plain = not self.starts and not REAL and type(self).command is Case.command
+        plain = not self.starts and not (REAL and not self.many) and type(self).command is Case.command
         plain = plain and set(options) <= {"stdin", "stdout", "stderr", "start_new_session"}
         if not plain or env.get("PATH") != self.bin or env.get("LC_ALL") != "C.UTF-8":
             return False
