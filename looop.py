@@ -296,7 +296,8 @@ class Grant(Record):
 
     folders: list[str]
     files: list[str] = []
-    closed: list[str] = []  # what in those folders stays as it is, where there are namespaces
+    clones: list[str] = []  # the .git of those that are clones: it cannot be moved away, where there are namespaces
+    closed: list[str] = []  # what in there stays as it is
     walls: Walls = Walls()
 
 
@@ -2323,7 +2324,7 @@ class ConfigCheck:
 
     __slots__ = ("folder_problem", "unknown", "wrong")
 
-    def __init__(self, config: JSON, folder_problem: Callable[[str], str] = lambda folder: "") -> None:
+    def __init__(self, config: JSON, folder_problem: Callable[[str, list[str]], str] = lambda *_: "") -> None:
         self.folder_problem = folder_problem  # says why a folder cannot be granted, "" when it can
         self.wrong: list[tuple[tuple[str, ...], str]] = []  # (the keys that lead there, what is wrong)
         self.unknown: list[tuple[str, ...]] = []
@@ -2362,7 +2363,8 @@ class ConfigCheck:
         for number, entry in enumerate(value if has_entries else (), 1):
             try:
                 checked_value([entry], str(kind))
-                problem = self.folder_problem(entry) if kind == "folder[]" else ""
+                others = [*value[: number - 1], *value[number:]]
+                problem = self.folder_problem(entry, others) if kind == "folder[]" else ""
             except ValueError as error:
                 problem = str(error)
             if problem:
@@ -2608,15 +2610,21 @@ class Profile:
             self.warn(f"config: unknown key {'.'.join(path)} in {self.config_path}: ignored")
         return config
 
-    def folder_problem(self, folder: str) -> str:
-        """Say what a folder of gate.folders must be, "" for one that can be granted: it gives none of looop away."""
-        path, home = os.path.realpath(expanded(folder, self.env)), os.path.realpath(home_of(self.env) or "/")
-        if path == "/" or f"{home}/".startswith(f"{path}/"):
+    def folder_problem(self, folder: str, others: Sequence[JSON] = ()) -> str:
+        """Say what a folder of gate.folders must be, "" for one that can be granted: it gives none of looop away.
+
+        Nothing on the way to it may lie in a folder that confined commands can write: they would make it a link.
+        """
+        path, home = expanded(folder, self.env), os.path.realpath(home_of(self.env) or "/")
+        real = os.path.realpath(path)
+        if real == "/" or f"{home}/".startswith(f"{real}/"):
             return "must be a folder for work, below your home or beside it"
         for name in (self.data, os.path.dirname(self.config_path), self.cache, self.self_path):
-            own = os.path.realpath(name)
-            if f"{own}/".startswith(f"{path}/") or f"{path}/".startswith(f"{own}/"):
+            if f"{os.path.realpath(name)}/".startswith(f"{real}/") or leads_through(path, name):
                 return f"must be apart from looop's own {spelled_out(name)}"
+        for other in others:
+            if isinstance(other, str) and leads_through(path, expanded(other, self.env)):
+                return f"must not lie in {spelled_out(other)}, which is granted with all below it"
         return ""
 
     def note_problem(self, failure: Failure) -> None:
@@ -2832,6 +2840,14 @@ def home_of(env: Mapping[str, str]) -> str:
 def expanded(folder: str, env: Mapping[str, str]) -> str:
     """Return a folder's path with ~/ at its beginning replaced by the home folder."""
     return f"{home_of(env)}{folder[1:]}" if folder.startswith("~/") else folder
+
+
+def leads_through(path: str, folder: str) -> bool:
+    """Tell whether a path leads into a folder: by its own words, by a link on the way, or by its end."""
+    parts = os.path.abspath(path).split("/")
+    ways = ["/".join(parts[:count]) for count in range(2, len(parts) + 1)]
+    inside = os.path.realpath(folder) + "/"
+    return any(f"{os.path.realpath(way)}/".startswith(inside) for way in ways)
 
 
 def open_profile(env: Mapping[str, str], self_path: str) -> Profile:
@@ -3456,7 +3472,7 @@ def allow_writes(kernel: Kernel, rules: int, path: str, version: int) -> None:
     """Add a folder or a file to a ruleset. Raise OSError on failure."""
     import struct
 
-    fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    fd = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         rights = write_rights(version) & (-1 if os.path.isdir(path) else _WRITE_FILE)
         kernel.do(f"landlock_add_rule of {path}", "syscall", 445, rules, 1, struct.pack("=Qi", rights, fd), 0)
@@ -3501,7 +3517,7 @@ def close_mounts(kernel: Kernel, grant: Grant) -> list[str]:
     def set_attribute(path: bytes, fields: bytes, flags: int = _AT_RECURSIVE) -> int:
         return kernel.attempt("syscall", 442, -100, path, flags, fields, len(fields))
 
-    folders = [os.fsencode(folder) for folder in grant.folders]
+    folders = [os.fsencode(folder) for folder in (*grant.folders, *grant.clones)]
     closed = [os.fsencode(path) for path in grant.closed]
     kernel.do("mount", "mount", None, b"/", None, _MS_REC | _MS_PRIVATE, None)
     for path in (*folders, *closed):
@@ -3554,7 +3570,7 @@ def walled_command(argv: list[str], grant: Grant, program: Filter | None) -> lis
         writable = [f'(subpath "{path}")' for path in grant.folders] + [f'(literal "{path}")' for path in grant.files]
         return [wall, "-p", _SEATBELT % " ".join(writable), *argv]
     words = [wall, "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc"]
-    for path in grant.folders:
+    for path in (*grant.folders, *grant.clones):
         words += ["--bind", path, path]
     for path in grant.closed:
         words += ["--ro-bind", path, path]
@@ -3658,9 +3674,8 @@ def measure_walls(env: Mapping[str, str]) -> Walls:
             return Walls(why=f"looop knows no system calls of {machine}")
         version = landlock_version()
         bwrap = which("bwrap", env)
-        candidates += [Walls(version, True)] if version else []
+        candidates += [Walls(version, True), Walls(version)] if version else []
         candidates += [Walls(0, True, bwrap)] if bwrap else []
-        candidates += [Walls(version)] if version else []
         if not version:
             why = "this kernel has no Landlock, and bwrap is not installed"
     elif which("sandbox-exec", env):
@@ -3761,13 +3776,13 @@ def grant_of(profile: Profile, *folders: str) -> Grant:
     os.chmod(scratch, 0o700)  # what is in there was the commands' own, they can have spoiled it
     for name in ("tmp", "cache"):
         path = f"{scratch}/{name}"
-        if os.path.islink(path) or os.path.isfile(path):
+        if os.path.lexists(path) and not is_folder(path):
             os.unlink(path)
         make_private_dir(path)
     paths = [os.path.realpath(path) for path in (scratch, *folders) if os.path.isdir(path)]
-    clones = [f"{path}/.git" for path in paths if os.path.isdir(f"{path}/.git")]
-    closed = [f"{clone}/{name}" for clone in clones for name in _CLOSED_IN_CLONES if os.path.exists(f"{clone}/{name}")]
-    return Grant([*paths, *clones], [], closed, walls)  # a clone's .git is mounted, too: so it cannot be moved away
+    clones = [f"{path}/.git" for path in paths if is_folder(f"{path}/.git")]
+    closed = [f"{clone}/{name}" for clone in clones for name in _CLOSED_IN_CLONES]
+    return Grant(paths, [], clones, [path for path in closed if os.path.isfile(path) or is_folder(path)], walls)
 
 
 def granted_folders(profile: Profile) -> list[str]:
@@ -3775,11 +3790,19 @@ def granted_folders(profile: Profile) -> list[str]:
     return [profile.path("reports"), *(expanded(path, profile.env) for path in profile.setting("gate_folders"))]
 
 
+def is_folder(path: str) -> bool:
+    """Tell whether a path is a folder, and no link to one: a command that wrote there may have put one."""
+    return os.path.isdir(path) and not os.path.islink(path)
+
+
 def clear_scratch(profile: Profile) -> None:
     """Remove the temporary files of earlier confined commands; what they keep in caches stays."""
     import shutil
 
-    shutil.rmtree(profile.path("scratch", "tmp"), ignore_errors=True)
+    try:
+        shutil.rmtree(profile.path("scratch", "tmp"), ignore_errors=True)
+    except RecursionError:  # folders in folders, deeper than Python counts: they lie aside
+        os.rename(profile.path("scratch", "tmp"), profile.path("scratch", f"deep-{time.time_ns()}"))
 
 
 def confined_job(profile: Profile, job: Job, grant: Grant) -> Job:
@@ -11021,7 +11044,7 @@ def verify_ended(profile: Profile) -> None:
         jobs.append(job)
         sessions.append(session)
     try:
-        ends = run_jobs(jobs)
+        ends = run_jobs(jobs, 1)  # what they may write is the same: one after the other
     except (KeyboardInterrupt, Terminated):  # a person has ended the beat, and the checks with it: undone
         for session in sessions:
             remove_file(f"{session.folder}/verify.json")
@@ -21795,7 +21818,7 @@ def check_walls(profile: Profile) -> Iterator[Finding]:
     yield ok(f"commands without your yes run behind {walls_told(walls)}{writes}")
     if walls.landlock and not walls.namespaces:
         weaker = "no server of their own on localhost, no change of modes, hooks of a granted clone are not closed"
-        yield warn(f"{walls.why}: {weaker}", "allow user namespaces (sysctl), or install bubblewrap (bwrap)")
+        yield warn(f"{walls.why}: {weaker}", "allow user namespaces (sysctl), where you can")
     for path in gone:
         yield warn(f"gate.folders: {path}: there is no such folder", "make it, or take it out of the config")
 

@@ -162,6 +162,18 @@ class Settings(Case):
         shown = json.loads(self.looop("config", "show"))["gate"]
         self.assertEqual((shown["folders"], shown["allow"]), (["~/src", "/srv/x y"], ["make *"]))
 
+    def test_folders_that_a_command_could_swap_for_a_link_are_refused(self):
+        """Nothing on the way to a granted folder lies in another one, or in looop's own."""
+        os.makedirs(f"{self.home}/src/in")
+        os.symlink(f"{self.home}/src/in", f"{self.home}/way")
+        for second in ("~/src/in", "~/src/in/deep/er", "~/way", "~/src/gone"):
+            self.config({"gate": {"folders": ["~/src", second]}})
+            self.looop("config", "check", code=1)
+            self.assertIn("gate.folders.2: must not lie in ~/src", self.stderr, second)
+        self.config({"gate": {"folders": [f"{self.data}/scratch/x/y"]}})
+        self.looop("config", "check", code=1)
+        self.assertIn("must be apart from looop's own", self.stderr)
+
     def test_every_problem_at_once(self):
         self.config({"interval": "x", "budget": {"daily_usd": "y"}, "wat": 1, "gate": {"shel": 1}})
         self.looop("config", "check", code=1)

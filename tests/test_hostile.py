@@ -106,7 +106,7 @@ class Play(Case):
         found = {"heard": list(self.outside.heard), "victim": self.outside.victim.poll(), "fifo": self.from_fifo()}
         for folder, names, files in os.walk(self.home):
             short = os.path.relpath(folder, self.home)
-            if short in (".cache", "bin"):
+            if short in (".cache", "bin", "free"):
                 names[:] = []
                 continue
             inside, kept = WATCHED.get(short, (names, files))
@@ -214,10 +214,23 @@ del Moves
 class Left(Play):
     """What a confined command leaves behind, and looop or a later command meets."""
 
-    def test_a_spoiled_scratch_folder_holds_nobody_up(self):
-        spoil = (
-            f"cd {self.data}/scratch && rm -rf tmp cache && ln -s {self.home}/work tmp && echo x > cache && chmod 0 ."
+    def test_a_link_in_a_folder_that_is_granted_opens_no_other(self):
+        gone = f"{self.home}/granted/sub"
+        commands = (
+            f"ln -s {self.home}/work reports/.git; ln -s {self.data} scratch/.git",
+            f"ln -s {self.home}/.ssh {self.home}/free/.git; echo evil > {self.home}/free/.git/authorized_keys",
+            f"echo evil > {self.home}/work/thesis; touch {self.data}/sensors/evil.sh",
+            f"cd {self.granted}; mv .git g && ln -s {self.home}/work .git; ln -s ../work {gone}",
+            f"echo evil > {self.home}/work/thesis; echo evil > {self.home}/.ssh/authorized_keys",
         )
+        os.mkdir(f"{self.home}/free")
+        self.gate = {"folders": [self.granted, f"{self.home}/free"]}
+        self.replies({"move": "noop"})
+        self.assertEqual(self.breaches([{"move": "shell", "command": c, "reversible": True} for c in commands]), [])
+        self.assertFalse(os.path.exists(f"{self.home}/.ssh/authorized_keys"))
+
+    def test_a_spoiled_scratch_folder_holds_nobody_up(self):
+        spoil = f"cd {self.data}/scratch && rm -rf tmp cache && mkfifo tmp && ln -s {self.home}/work cache && chmod 0 ."
         commands = (spoil, 'chmod 700 "$TMPDIR/.." && mktemp && ls "$TMPDIR"', "chmod 0 reports; true")
         self.assertEqual(self.breaches([{"move": "shell", "command": c, "reversible": True} for c in commands]), [])
         self.assertIn("exit 0", self.json("state.json")["shell"]["ended"])
