@@ -37,70 +37,71 @@ Contents
   13. Filters (pure)
   14. Confinement
   15. Children
-  16. Ledger
-  17. Asks
-  18. Styles (pure)
-  19. Grid (pure)
-  20. Terminal (pure)
-  21. Screen (pure)
-  22. Screens at rest (pure)
-  23. Pictures (pure)
-  24. Keys (pure)
-  25. Protocol (pure)
-  26. Session store
-  27. Claims
-  28. Session log
-  29. PTY
-  30. Canvas and keyboard
-  31. Switchboard
-  32. Supervisor
-  33. Launch
-  34. Client
-  35. Terminal of a viewer
-  36. Attach
-  37. Fleet
-  38. Checks
-  39. Readings (pure)
-  40. Sense
-  41. World hash (pure)
-  42. World
-  43. Moves (pure)
-  44. Prompt (pure)
-  45. Metering (pure)
-  46. Gates (pure)
-  47. Tripwires (pure)
-  48. Profile on disk
-  49. Decide
-  50. Act
-  51. Guards
-  52. Settle
-  53. Surface
-  54. Beat
-  55. People
-  56. Views
-  57. Why and replay
-  58. Cost
-  59. Pulse
-  60. Verbs
-  61. Session verbs
-  62. Session table
-  63. Gallery
-  64. Questions (pure)
-  65. Plans
-  66. Interview
-  67. Schedulers
-  68. Service
-  69. Examinations
-  70. Doctor
-  71. Candidates
-  72. Goals and history
-  73. Verb table
-  74. Setup table
-  75. Manual (pure)
-  76. Completions (pure)
-  77. Command line
-  78. Texts
-  79. Texts of the manual
+  16. Granted clones
+  17. Ledger
+  18. Asks
+  19. Styles (pure)
+  20. Grid (pure)
+  21. Terminal (pure)
+  22. Screen (pure)
+  23. Screens at rest (pure)
+  24. Pictures (pure)
+  25. Keys (pure)
+  26. Protocol (pure)
+  27. Session store
+  28. Claims
+  29. Session log
+  30. PTY
+  31. Canvas and keyboard
+  32. Switchboard
+  33. Supervisor
+  34. Launch
+  35. Client
+  36. Terminal of a viewer
+  37. Attach
+  38. Fleet
+  39. Checks
+  40. Readings (pure)
+  41. Sense
+  42. World hash (pure)
+  43. World
+  44. Moves (pure)
+  45. Prompt (pure)
+  46. Metering (pure)
+  47. Gates (pure)
+  48. Tripwires (pure)
+  49. Profile on disk
+  50. Decide
+  51. Act
+  52. Guards
+  53. Settle
+  54. Surface
+  55. Beat
+  56. People
+  57. Views
+  58. Why and replay
+  59. Cost
+  60. Pulse
+  61. Verbs
+  62. Session verbs
+  63. Session table
+  64. Gallery
+  65. Questions (pure)
+  66. Plans
+  67. Interview
+  68. Schedulers
+  69. Service
+  70. Examinations
+  71. Doctor
+  72. Candidates
+  73. Goals and history
+  74. Verb table
+  75. Setup table
+  76. Manual (pure)
+  77. Completions (pure)
+  78. Command line
+  79. Texts
+  80. Texts of the manual
 
 Finding things: the verb `looop sensor list` is `cmd_sensor_list`; its row in SETUP_VERBS has help and options.
 To add a verb: write `cmd_<verb>`, add its row to LOOP_VERBS, SETUP_VERBS or SESSION_VERBS.
@@ -4413,7 +4414,74 @@ def close_inherited() -> None:
 
 
 # ======================================================================================================================
-# 16. Ledger
+# 16. Granted clones
+# ======================================================================================================================
+# git runs programs by what stands in a clone's .git/config and .git/hooks, also when a person's prompt asks it for the
+# status. A confined command leaves both as they were: mounts keep them closed, and where there are none they are put
+# back as soon as it has ended.
+
+
+def run_confined(profile: Profile, jobs: Sequence[Job], width: int = 16) -> list[Ended]:
+    """Run children, and put back what they changed of a granted clone and must not, where no mount keeps it closed."""
+    grants = [job.grant for job in jobs if job.grant and not job.grant.walls.namespaces]
+    kept = [(grant, {clone: folder_number(clone) for clone in grant.clones}, closed_files(grant)) for grant in grants]
+    try:
+        return run_jobs(jobs, width)
+    finally:
+        for grant, clones, files in kept:
+            for path in put_back_closed(grant, clones, files):
+                profile.warn(f"a confined command changed {path}: it was put back")
+
+
+def folder_number(path: str) -> int:
+    """Return the inode of a folder, 0 for what is none."""
+    return os.stat(path).st_ino if is_folder(path) else 0
+
+
+def closed_files(grant: Grant) -> dict[str, tuple[int, bytes]]:
+    """Return mode and content of each closed file, of a link where it leads; folders are looked into, one deep."""
+    found = {}
+    for top in grant.closed:
+        for path in [top, *(f"{top}/{name}" for name in (os.listdir(top) if is_folder(top) else ()))]:
+            try:
+                mode = os.lstat(path).st_mode
+                plain = mode & 0o170000 == 0o100000
+                found[path] = (mode, (read_bytes(path) or b"") if plain else os.fsencode(link_text(path)))
+            except FileNotFoundError:
+                continue
+    return found
+
+
+def put_back_closed(grant: Grant, clones: Mapping[str, int], files: Mapping[str, tuple[int, bytes]]) -> list[str]:
+    """Make closed files what they were; return which were not. What stands in the place of a .git goes aside."""
+    import shutil
+
+    odd = [clone for clone, number in clones.items() if folder_number(clone) != number]
+    for clone in odd:
+        if os.path.lexists(clone):
+            os.rename(clone, f"{clone}.odd-{time.time_ns()}")
+    now = closed_files(grant)
+    wrong = [path for path in sorted({*files, *now}) if files.get(path) != now.get(path)]
+    wrong = [path for path in wrong if not path.startswith(tuple(f"{clone}/" for clone in odd))]
+    for path in wrong:
+        if is_folder(path):
+            shutil.rmtree(path)
+        elif os.path.lexists(path):
+            os.unlink(path)
+        if path not in files:
+            continue
+        mode, content = files[path]
+        if mode & 0o170000 == 0o040000:
+            os.mkdir(path, mode & 0o7777)
+        elif mode & 0o170000 == 0o120000:
+            os.symlink(content, path)
+        else:
+            write_atomic(path, content, mode=mode & 0o777)
+    return [*odd, *wrong]
+
+
+# ======================================================================================================================
+# 17. Ledger
 # ======================================================================================================================
 # cost.jsonl: one row per paid call, appended the moment the call ended, whatever becomes of its beat. A price that is
 # not known is null, never 0; `failed` marks a call that ended without an answer. Reading goes backwards from the end,
@@ -4487,7 +4555,7 @@ def spend_of(rows: Iterable[Mapping[str, JSON]]) -> tuple[float, int, int]:
 
 
 # ======================================================================================================================
-# 17. Asks
+# 18. Asks
 # ======================================================================================================================
 # What the loop wants of its person. asks/<n>.json is a question, or a proposal with the exact bytes of what would be
 # done; asks/<n>.answer.json is what the person said. Both appear by link(2): a number is taken once and an answer is
@@ -4661,7 +4729,7 @@ def ask_text(ask: Mapping[str, JSON]) -> str:
 
 
 # ======================================================================================================================
-# 18. Styles (pure)
+# 19. Styles (pure)
 # ======================================================================================================================
 # How a cell looks: colours, attributes, and the SGR sequences that say so, read and written.
 
@@ -4797,7 +4865,7 @@ def color_answer(color: str) -> str:
 
 
 # ======================================================================================================================
-# 19. Grid (pure)
+# 20. Grid (pure)
 # ======================================================================================================================
 # The cells of a terminal and what moves in them: cursor, margins, scrolling, erasing, writing. A line is two lists of
 # the same length, texts and styles; a wide character has "" in its right cell, and no half of one ever stands alone.
@@ -5210,7 +5278,7 @@ class Grid:
 
 
 # ======================================================================================================================
-# 20. Terminal (pure)
+# 21. Terminal (pure)
 # ======================================================================================================================
 # What a terminal remembers besides its cells: modes, charsets, saved cursors, keyboard, titles, colours. And what it
 # says when a program asks. Nothing is claimed that is not done: programs believe the answers.
@@ -5554,7 +5622,7 @@ class Terminal(Grid):
 
 
 # ======================================================================================================================
-# 21. Screen (pure)
+# 22. Screen (pure)
 # ======================================================================================================================
 # A terminal without a window: bytes go in, the grid changes, answers come out. One regex cuts the stream into runs of
 # text and whole sequences; a sequence is looked up by its text, as a pen's next pen (SGR) or as a method with its
@@ -6013,7 +6081,7 @@ _KNOWN: dict[str, Action] = {}  # sequences met so far: every program has its ow
 
 
 # ======================================================================================================================
-# 22. Screens at rest (pure)
+# 23. Screens at rest (pure)
 # ======================================================================================================================
 # A screen as bytes that draw it on another terminal (paint), as a value that is kept or sent (dump, load), and what
 # remains of a stream when there is no time to draw it (skim).
@@ -6438,7 +6506,7 @@ def _line(runs: JSON, cols: int, styles: list[Style], plain: Style, cut: bool = 
 
 
 # ======================================================================================================================
-# 23. Pictures (pure)
+# 24. Pictures (pure)
 # ======================================================================================================================
 # A screen for people and programs to look at: text, text with colours, JSON, SVG.
 
@@ -6700,7 +6768,7 @@ def xml_text(text: str) -> str:
 
 
 # ======================================================================================================================
-# 24. Keys (pure)
+# 25. Keys (pure)
 # ======================================================================================================================
 # What goes into a session's terminal: keys by name, text as a person types it, and a viewer's own typing, from which
 # the detach key and the answers of the viewer's terminal are taken out.
@@ -6973,7 +7041,7 @@ class ReplyFilter:
 
 
 # ======================================================================================================================
-# 25. Protocol (pure)
+# 26. Protocol (pure)
 # ======================================================================================================================
 # How a client speaks to a session's supervisor, over a unix socket that only the same user can open.
 #
@@ -7042,7 +7110,7 @@ class Frames:
 
 
 # ======================================================================================================================
-# 26. Session store
+# 27. Session store
 # ======================================================================================================================
 # One folder per session, sessions/<id>/, from which everything about it can be told, alive or dead:
 #
@@ -7453,7 +7521,7 @@ def prune_sessions(profile: Profile, older: float, now: float, dry: bool = False
 
 
 # ======================================================================================================================
-# 27. Claims
+# 28. Claims
 # ======================================================================================================================
 # What is a session's own while it lives: its claims and its questions. One that was born again under the same id has
 # neither. claims/<name>.json says who works on what: {"session","name","ts"} and whatever the worker adds; looop's own
@@ -7577,7 +7645,7 @@ def current_asks(profile: Profile) -> list[dict[str, JSON]]:
 
 
 # ======================================================================================================================
-# 28. Session log
+# 29. Session log
 # ======================================================================================================================
 # What a session wrote, raw, and how it is read as text. Offsets count every byte since the session began. The log is
 # two files at most: when output.log has grown to half of what is allowed, it becomes output.<its first offset>.log, and
@@ -7950,7 +8018,7 @@ def shown_text(text: str) -> str:
 
 
 # ======================================================================================================================
-# 29. PTY
+# 30. PTY
 # ======================================================================================================================
 # The terminal that a session's command runs in, and what the system must be asked about terminals and processes.
 
@@ -8217,7 +8285,7 @@ def ending_of(why: str, code: int | None) -> dict[str, JSON]:
 
 
 # ======================================================================================================================
-# 30. Canvas and keyboard
+# 31. Canvas and keyboard
 # ======================================================================================================================
 # The two halves of a session's terminal inside its supervisor, and the loop that they live in. The canvas draws output
 # when somebody needs to see it; the keyboard types, each text whole, as fast as the command takes it.
@@ -8508,7 +8576,7 @@ class Keyboard:
 
 
 # ======================================================================================================================
-# 31. Switchboard
+# 32. Switchboard
 # ======================================================================================================================
 # The clients of a supervisor, and the bytes from and to them. Nobody waits for a client: what it does not take is
 # queued, and a viewer's queue that is full is dropped; a sender whose typing is not taken is not read.
@@ -8763,7 +8831,7 @@ class Switchboard:
 
 
 # ======================================================================================================================
-# 32. Supervisor
+# 33. Supervisor
 # ======================================================================================================================
 # One process per session, forked away from whoever starts it: it owns the PTY, and nothing that happens to a terminal,
 # a pulse or the looop file reaches it. One loop, in which nothing ever waits for one of the parties:
@@ -9346,7 +9414,7 @@ class Supervisor(Switchboard):
 
 
 # ======================================================================================================================
-# 33. Launch
+# 34. Launch
 # ======================================================================================================================
 # How a session begins: its folder is made aside with the lock held, gets its id, and a supervisor is forked away twice.
 # Whoever starts it waits for one word through a pipe: that the command runs, or why it does not.
@@ -9659,7 +9727,7 @@ def close_others(*kept: int) -> None:
 
 
 # ======================================================================================================================
-# 34. Client
+# 35. Client
 # ======================================================================================================================
 # The other end: one connection to one supervisor. What a session has written is read from its log, not from here; the
 # connection tells when there is more.
@@ -10088,7 +10156,7 @@ def wait_idle(
 
 
 # ======================================================================================================================
-# 35. Terminal of a viewer
+# 36. Terminal of a viewer
 # ======================================================================================================================
 # What a person's terminal gets of a session's output: all but what would outlast the visit or acts outside the screen.
 # What is switched on in the terminal is noted on the way, so that it can be undone when the person leaves, or the
@@ -10367,7 +10435,7 @@ class TerminalModes:
 
 
 # ======================================================================================================================
-# 36. Attach
+# 37. Attach
 # ======================================================================================================================
 # A person's terminal, lent to a session. While both have the same size it gets what the session writes, by way of
 # TerminalModes; else a screen of the session's size stands between, and rows of it are painted.
@@ -10730,7 +10798,7 @@ class Attached:
 
 
 # ======================================================================================================================
-# 37. Fleet
+# 38. Fleet
 # ======================================================================================================================
 # What verbs and moves do with sessions: type into them, flag them, end them, tell how they are.
 
@@ -11002,7 +11070,7 @@ def flag_session(session: Session, message: str | None) -> None:
 
 
 # ======================================================================================================================
-# 38. Checks
+# 39. Checks
 # ======================================================================================================================
 # The command that came with a worker to prove its work (`verify`). It is run once, by the first beat after the worker's
 # end, in the worker's folder. While it runs, verify.json says that it has failed: a beat that dies with it leaves that.
@@ -11044,7 +11112,7 @@ def verify_ended(profile: Profile) -> None:
         jobs.append(job)
         sessions.append(session)
     try:
-        ends = run_jobs(jobs, 1)  # what they may write is the same: one after the other
+        ends = run_confined(profile, jobs, 1)  # what they may write is the same: one after the other
     except (KeyboardInterrupt, Terminated):  # a person has ended the beat, and the checks with it: undone
         for session in sessions:
             remove_file(f"{session.folder}/verify.json")
@@ -11108,7 +11176,7 @@ def write_verdict(session: Session, verdict: str, why: str, **more: JSON) -> Non
 
 
 # ======================================================================================================================
-# 39. Readings (pure)
+# 40. Readings (pure)
 # ======================================================================================================================
 # What a sensor said becomes a reading: a JSON object with a `signal`, which is hashed, and the rest, which only the
 # decider sees. Whatever goes wrong becomes a *stable* reading too: {"signal":{"error":"exit 3"},"detail":{…}}. It wakes
@@ -11300,7 +11368,7 @@ def signal_digest(reading: JSON) -> str:
 
 
 # ======================================================================================================================
-# 40. Sense
+# 41. Sense
 # ======================================================================================================================
 # sensors/*.sh run at once, each under its deadline, into snapshots/sensor-<name>.json. snapshots/index remembers, per
 # sensor, when it ran, how long, its digest and its streak: with it a reading that repeats itself byte for byte costs no
@@ -11714,7 +11782,7 @@ def keep_readings(profile: Profile, readings: Mapping[str, Reading]) -> None:
 
 
 # ======================================================================================================================
-# 41. World hash (pure)
+# 42. World hash (pure)
 # ======================================================================================================================
 # What wakes the loop: PLAYBOOK, goals, sensor signals, workers' states, open asks and unread answers, each an item with
 # a key. Invariants: `detail`, sizes, ages and clocks never enter; the order of keys is irrelevant; every part is
@@ -11885,7 +11953,7 @@ def _ask_told(subject: str, old: JSON, new: JSON) -> str:
 
 
 # ======================================================================================================================
-# 42. World
+# 43. World
 # ======================================================================================================================
 # `observe` reads the whole world, once: from that one read come the hash, the changes and the prompt.
 #
@@ -12067,7 +12135,7 @@ def remember_quiet(profile: Profile, world: World, settings: str, *, since: floa
 
 
 # ======================================================================================================================
-# 43. Moves (pure)
+# 44. Moves (pure)
 # ======================================================================================================================
 # A reply holds exactly one JSON object, and the object is exactly one move: its fields, all of them, and no others.
 # What is not valid is never repaired: the beat fails, and the next prompt says why.
@@ -12353,7 +12421,7 @@ def move_schema(agents: Mapping[str, JSON] | None = None) -> str:
 
 
 # ======================================================================================================================
-# 44. Prompt (pure)
+# 45. Prompt (pure)
 # ======================================================================================================================
 # In an order that keeps the longest prefix the same between beats, because providers cache prefixes: what never
 # changes, what a person changes, what the world changes, what every beat changes; the time stands last. A header stands
@@ -12520,7 +12588,7 @@ def build_prompt(inputs: Mapping[str, JSON]) -> tuple[str, list[str]]:
 
 
 # ======================================================================================================================
-# 45. Metering (pure)
+# 46. Metering (pure)
 # ======================================================================================================================
 # Each stream that looop knows has a reader below. The runner's config or its program says which one reads its output
 # (`output_of`), not the output: there the LLM of a plain runner could claim a price. For a program that looop does not
@@ -12808,7 +12876,7 @@ def cost_row(
 
 
 # ======================================================================================================================
-# 46. Gates (pure)
+# 47. Gates (pure)
 # ======================================================================================================================
 # What can hold a beat back, in order; the first that holds ends it.
 
@@ -12950,7 +13018,7 @@ def policy_digest(digests: Mapping[str, str]) -> str:
 
 
 # ======================================================================================================================
-# 47. Tripwires (pure)
+# 48. Tripwires (pure)
 # ======================================================================================================================
 # What may be done with a command that nobody has approved, by its text alone. `judge_command` asks in this order:
 #
@@ -13465,7 +13533,7 @@ def judge_move(move: Move, policy: Policy, untrusted: bool = False) -> Judgement
 
 
 # ======================================================================================================================
-# 48. Profile on disk
+# 49. Profile on disk
 # ======================================================================================================================
 # The data dir: made and seeded on the first beat, checked on every one, and a git repository whose history is the
 # loop's memory: one commit per move.
@@ -13730,7 +13798,7 @@ def commit_memory(profile: Profile, message: str) -> Ended:
 
 
 # ======================================================================================================================
-# 49. Decide
+# 50. Decide
 # ======================================================================================================================
 # A capsule, runs/<run-id>/, is made before the runner starts and holds everything about one decide:
 #
@@ -13937,7 +14005,7 @@ def run_command(
         orphans=True,
         on_start=note_child(profile, run, where["child"]),
     )
-    return run_job(confined_job(profile, job, grant) if grant else job)
+    return run_confined(profile, [confined_job(profile, job, grant) if grant else job])[0]
 
 
 def run_runner(profile: Profile, runner: Runner, run: str) -> Ended:
@@ -14116,7 +14184,7 @@ def decide_builtin(inputs: Mapping[str, JSON]) -> dict[str, JSON]:
 
 
 # ======================================================================================================================
-# 50. Act
+# 51. Act
 # ======================================================================================================================
 # One performer per move. It does the thing and says what it did, as looop's own fact (`ran: make test`); `perform` adds
 # the decider's words. It journals nothing, and records nothing. A move that needs a person's yes becomes a proposal
@@ -14721,7 +14789,7 @@ def perform(scene: Scene) -> Done:
 
 
 # ======================================================================================================================
-# 51. Guards
+# 52. Guards
 # ======================================================================================================================
 # What the gates need to know: whether the person has paused the loop, and what the ledger says of money.
 
@@ -14827,7 +14895,7 @@ def money_gates(profile: Profile, runner: Runner, spend: Spend, decides: Sequenc
 
 
 # ======================================================================================================================
-# 52. Settle
+# 53. Settle
 # ======================================================================================================================
 # How a run ends on disk, in an order that lets any instant be the last one:
 #
@@ -15035,7 +15103,7 @@ def pay_late(profile: Profile, run: str, wake: Mapping[str, JSON]) -> None:
 
 
 # ======================================================================================================================
-# 53. Surface
+# 54. Surface
 # ======================================================================================================================
 # What the person must not miss, told once, when it begins: on the output of whoever runs beats (NEEDS YOU), and pushed
 # to where they are: the `notify` command, a tmux window for a worker that needs them. `.surfaced` remembers, by a key
@@ -15209,7 +15277,7 @@ def notify(profile: Profile, text: str) -> None:
 
 
 # ======================================================================================================================
-# 54. Beat
+# 55. Beat
 # ======================================================================================================================
 # One beat, alone under `.beat.lock`: sense, diff, gates, decide, act, log. What may hold it back, and how it ends on
 # disk, stands in the sections before.
@@ -15796,7 +15864,7 @@ def heed_signals() -> None:
 
 
 # ======================================================================================================================
-# 55. People
+# 56. People
 # ======================================================================================================================
 # What a person says to the loop: answers, approvals, pauses. An approval is a beat of its own, without a runner: under
 # the beat's lock, with a capsule and an intent, so that what dies in the middle leaves the trace that any move leaves.
@@ -16238,7 +16306,7 @@ def pause_span(words: Sequence[str]) -> tuple[float, list[str]]:
 
 
 # ======================================================================================================================
-# 56. Views
+# 57. Views
 # ======================================================================================================================
 # What a person is shown: one line for each thing that matters, its glyph and colour saying how much. Colour goes to
 # terminals only; nothing here writes.
@@ -16690,7 +16758,7 @@ def sensor_table(profile: Profile, rows: Sequence[Mapping[str, JSON]], now: floa
 
 
 # ======================================================================================================================
-# 57. Why and replay
+# 58. Why and replay
 # ======================================================================================================================
 # Every wake and every silence, explained from what was recorded: a capsule says why a beat decided, and a replay
 # derives its hash, its prompt and its move again, without runner or effect. For what has not happened yet, the gates
@@ -17132,7 +17200,7 @@ def cmd_replay(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 58. Cost
+# 59. Cost
 # ======================================================================================================================
 # The ledger added up. A million rows are read in blocks: one regular expression takes the few fields that are added out
 # of every row of a block at once, and only a line that it does not know is parsed as JSON. Rows lie in the order of
@@ -17409,7 +17477,7 @@ def cost_lines(summary: Mapping[str, JSON], by: str, bars: bool, paint: Paint) -
 
 
 # ======================================================================================================================
-# 59. Pulse
+# 60. Pulse
 # ======================================================================================================================
 # The beat in a loop, for whoever has no cron: one process that holds `.lock` for its life, in the session `pulse`.
 #
@@ -17762,7 +17830,7 @@ def end_pulse(profile: Profile) -> bool:
 
 
 # ======================================================================================================================
-# 60. Verbs
+# 61. Verbs
 # ======================================================================================================================
 # One `cmd_` function per verb: it gets the profile and its arguments, prints its answer on stdout, and returns its exit
 # code. What a verb takes, and what its page says, stands in the sections Session table and Verb table.
@@ -18368,7 +18436,7 @@ def cmd_version(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 61. Session verbs
+# 62. Session verbs
 # ======================================================================================================================
 # The verbs of sessions, one `cmd_` function each, as in the section before.
 
@@ -18975,7 +19043,7 @@ def cmd_prune(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 62. Session table
+# 63. Session table
 # ======================================================================================================================
 # What the verbs of sessions take, and what their pages say.
 
@@ -19352,7 +19420,7 @@ SESSION_VERBS: tuple[Verb, ...] = (
 
 
 # ======================================================================================================================
-# 63. Gallery
+# 64. Gallery
 # ======================================================================================================================
 # `looop sensor add`: sensors that looop carries, written out as plain sh for a person to read and edit. The scripts
 # are in Texts; here is what they take, checked before a word of it stands in a script, and quoted there.
@@ -19615,7 +19683,7 @@ def checked_percent(text: str) -> str:
 
 
 # ======================================================================================================================
-# 64. Questions (pure)
+# 65. Questions (pure)
 # ======================================================================================================================
 # What the interview asks, and what becomes of the answers. It is one script, a generator that yields questions, is sent
 # answers, and ends in asking that a plan be written. It remembers nothing: `open_question` runs it through the answers
@@ -19976,7 +20044,7 @@ _CALM = Question(
 
 
 # ======================================================================================================================
-# 65. Plans
+# 66. Plans
 # ======================================================================================================================
 # How a plan is written: under the beat's lock, each file whole, and passed over where it is there already. So a writing
 # that was killed is finished by doing it again.
@@ -20029,7 +20097,7 @@ def plan_lines(profile: Profile, plan: Plan, stamp: str, limit: int) -> list[str
 
 
 # ======================================================================================================================
-# 66. Interview
+# 67. Interview
 # ======================================================================================================================
 # `looop setup` asks the questions, in common lines: no raw mode, so that `looop send` types into it as well as a
 # person. Every answer is in interview.json before the next question is asked; all else is written at the end.
@@ -20611,7 +20679,7 @@ def word_wrapped(text: str, width: int = 78) -> str:
 
 
 # ======================================================================================================================
-# 67. Schedulers
+# 68. Schedulers
 # ======================================================================================================================
 # What runs the beat by itself: a systemd user timer, a launchd agent or a line of cron. Each is written with absolute
 # paths and an environment of its own, because a scheduler knows nothing of a person's shell:
@@ -21179,7 +21247,7 @@ SCHEDULERS: dict[str, type[Scheduler]] = {"systemd": Systemd, "launchd": Launchd
 
 
 # ======================================================================================================================
-# 68. Service
+# 69. Service
 # ======================================================================================================================
 # The verbs about schedulers: they show, ask, and touch nothing but what they showed.
 
@@ -21378,7 +21446,7 @@ def cmd_service_status(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 69. Examinations
+# 70. Examinations
 # ======================================================================================================================
 # Each check looks at one thing, as a person who knows looop would, and yields what it found. Nothing stays
 # in the data dir but the price of a call that was asked for (--ask).
@@ -21817,7 +21885,7 @@ def check_walls(profile: Profile) -> Iterator[Finding]:
     writes = f"; they write {', '.join(folders)}" if folders else ""
     yield ok(f"commands without your yes run behind {walls_told(walls)}{writes}")
     if walls.landlock and not walls.namespaces:
-        weaker = "no server of their own on localhost, no change of modes, hooks of a granted clone are not closed"
+        weaker = "no server of their own on localhost, no change of modes"
         yield warn(f"{walls.why}: {weaker}", "allow user namespaces (sysctl), where you can")
     for path in gone:
         yield warn(f"gate.folders: {path}: there is no such folder", "make it, or take it out of the config")
@@ -21913,7 +21981,7 @@ def check_running(profile: Profile) -> Iterator[Finding]:
 
 
 # ======================================================================================================================
-# 70. Doctor
+# 71. Doctor
 # ======================================================================================================================
 # The last checks look from where a scheduler stands: most loops that die do so because cron knows nothing of a person's
 # shell. Then all of them, in the order in which they are shown.
@@ -22084,7 +22152,7 @@ def cmd_doctor(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 71. Candidates
+# 72. Candidates
 # ======================================================================================================================
 # What a shell's completion asks at a Tab: which words on disk can stand at the cursor. `_complete KIND` answers with
 # one word a line, and after a TAB what it is. Nothing is made and nothing is told, on stderr neither: what cannot be
@@ -22182,7 +22250,7 @@ def cmd_complete(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 72. Goals and history
+# 73. Goals and history
 # ======================================================================================================================
 # `looop goals` and `looop goal add|edit|done|show`. The files in goals/ stay the truth: the verbs do what a person can
 # do by hand, and commit it; the next beat sees it and decides on it.
@@ -22387,7 +22455,7 @@ def cmd_history(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 73. Verb table
+# 74. Verb table
 # ======================================================================================================================
 # What the other verbs take, and what their pages say: parser, help, completions and manual derive from these rows.
 
@@ -22788,7 +22856,7 @@ LOOP_VERBS: tuple[Verb, ...] = (
 
 
 # ======================================================================================================================
-# 74. Setup table
+# 75. Setup table
 # ======================================================================================================================
 # The rows of the verbs that set a profile up: its sensors, config and timer.
 
@@ -23045,7 +23113,7 @@ SETUP_VERBS: tuple[Verb, ...] = (
 
 
 # ======================================================================================================================
-# 75. Manual (pure)
+# 76. Manual (pure)
 # ======================================================================================================================
 # What looop says of itself: a page for each verb and each group, the overview, the manual, the man page, and the next
 # steps. All derive from the rows of the verb table, the settings and MANUAL, which is written like this:
@@ -23462,7 +23530,7 @@ def next_steps(status: Mapping[str, JSON], timed: bool = False) -> list[tuple[st
 
 
 # ======================================================================================================================
-# 76. Completions (pure)
+# 77. Completions (pure)
 # ======================================================================================================================
 # `looop config bash|zsh|fish`: from the table of verbs one script for each shell. A script holds verbs, options and the
 # words that are fixed, and asks `looop _complete KIND` for what lies on disk. What bash and fish know of a verb, and
@@ -24008,7 +24076,7 @@ def completion(shell: str, verbs: Sequence[Verb], gallery: Mapping[str, str]) ->
 
 
 # ======================================================================================================================
-# 77. Command line
+# 78. Command line
 # ======================================================================================================================
 # VERBS is the one table of verbs. The parser only validates; a verb's function gets the profile and its arguments,
 # prints its answer on stdout, and returns its exit code.
@@ -24533,7 +24601,7 @@ def open_missing_streams() -> None:
 
 
 # ======================================================================================================================
-# 78. Texts
+# 79. Texts
 # ======================================================================================================================
 # Prose alone, in looop's own words: what the LLM is told, what a fresh profile is seeded with, the gallery's scripts.
 
@@ -25081,7 +25149,7 @@ exec "$plugin" "$@"
 }
 
 # ======================================================================================================================
-# 79. Texts of the manual
+# 80. Texts of the manual
 # ======================================================================================================================
 # `looop help`, in the markup that the section Manual explains.
 

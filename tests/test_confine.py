@@ -239,29 +239,57 @@ class Inside(Case):
         ended = self.run_confined(f'{sys.executable} -c "{code}"')
         self.assertEqual((ended.out, ended.err), (b"all\n", b""))
 
-    @unittest.skipUnless(MEASURED.namespaces and not MEASURED.tool, "no namespaces")
-    def test_what_git_runs_programs_by_stays_as_it_is(self):
+    def clone_with(self):
+        """Make a clone with a config and hooks; return its path, and those of the two."""
         clone = f"{self.home}/clone"
         os.makedirs(f"{clone}/.git/hooks")
-        with open(f"{clone}/.git/config", "w", encoding="utf-8") as file:
-            file.write("[core]\n")
-        closed = [f"{clone}/.git/config", f"{clone}/.git/hooks"]
+        self.put(f"{clone}/.git/config", "[core]\n")
+        self.put(f"{clone}/.git/hooks/mine", "#!/bin/sh\n")
+        return clone, f"{clone}/.git/config", f"{clone}/.git/hooks"
+
+    def put(self, path, text):
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+
+    def test_what_git_runs_programs_by_stays_as_it_is(self):
+        """By mounts, and where there are no namespaces because it is put back."""
+        clone, config, hooks = self.clone_with()
         profile = looop.open_profile({**ENV, **self.env}, looop.__file__)
-        grant = looop.grant_of(profile, clone)
-        self.assertEqual(sorted(grant.closed), closed)
-        for command in (
-            f"echo x >> {closed[0]}",
-            f"rm {closed[0]}",
-            f"mv {closed[0]} {clone}/c",
-            f"echo x > {closed[1]}/pre-commit",
-            f"mv {closed[1]} {clone}/h",
-            f"mv {clone}/.git {clone}/g",
-        ):
-            ended = looop.run_job(looop.Job("x", ["/bin/sh", "-c", command], {"PATH": ENV["PATH"]}, 9.0, grant=grant))
-            self.assertNotEqual(ended.code, 0, command)
-        self.assertEqual((sorted(os.listdir(f"{clone}/.git")), os.listdir(closed[1])), (["config", "hooks"], []))
-        with open(closed[0], encoding="utf-8") as file:
-            self.assertEqual(file.read(), "[core]\n")
+        commands = (
+            f"echo x >> {config}",
+            f"rm {config}",
+            f"mv {config} {clone}/c",
+            f"rm {config}; ln -s /etc/passwd {config}",
+            f"echo x > {hooks}/pre-commit",
+            f"rm {hooks}/mine; mkdir {hooks}/mine; rm -rf {hooks}/mine; ln -s /etc {hooks}/mine",
+            f"mv {hooks} {clone}/h",
+            f"rm -rf {hooks}; ln -s /etc {hooks}",
+        )
+        for walls in self.every():
+            grant = looop.grant_of(profile, clone).replace(walls=walls)
+            self.assertEqual(sorted(grant.closed), [config, hooks])
+            for command in commands:
+                job = looop.Job("x", ["/bin/sh", "-c", command], {"PATH": ENV["PATH"]}, 9.0, grant=grant)
+                (ended,) = looop.run_confined(profile, [job])
+                self.assertTrue(ended.code or not walls.namespaces, command)
+                self.assertEqual(ended.why, "exit", ended)
+                with open(config, encoding="utf-8") as file:
+                    self.assertEqual(file.read(), "[core]\n", command)
+                self.assertEqual((os.listdir(hooks), os.path.isfile(f"{hooks}/mine")), (["mine"], True), command)
+                self.assertFalse(os.path.islink(config) or os.path.islink(hooks), command)
+
+    def test_a_git_folder_that_was_exchanged_goes_aside(self):
+        clone, config, _ = self.clone_with()
+        profile = looop.open_profile({**ENV, **self.env}, looop.__file__)
+        for walls in self.every():
+            grant = looop.grant_of(profile, clone).replace(walls=walls)
+            command = f"cd {clone} && mv .git g && mkdir .git && echo evil > .git/config"
+            job = looop.Job("x", ["/bin/sh", "-c", command], {"PATH": ENV["PATH"]}, 9.0, grant=grant)
+            looop.run_confined(profile, [job])
+            self.assertEqual(os.path.exists(config), walls.namespaces)
+            if not walls.namespaces:
+                shutil.rmtree(f"{clone}/.git", ignore_errors=True)
+                os.rename(f"{clone}/g", f"{clone}/.git")
 
     def test_a_program_that_is_not_there(self):
         for walls in self.every():
