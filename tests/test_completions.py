@@ -362,7 +362,7 @@ class Driven(Profiled):
         """Give (line, the words that are offered at its end): a set; or two: some that are, some that are not."""
         alive, workers = {"box", "beta"}, {"box", "beta", "old"}
         runners = {"auto", "builtin", "fake", *looop.DEFAULT_RUNNERS}
-        actions = {"list", "show", "test", "add", "edit", "remove"}
+        actions = {"list", "show", "test", "add", "edit", "trust", "remove"}
         yield "looop ", heads(False)
         yield "looop _", heads(True)
         yield "looop sta", {"start-session", "status"}

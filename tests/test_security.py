@@ -166,6 +166,7 @@ class Words(Hearing):
             IN_JSON: IN_JSON,
             "prices": {IN_JSON: {"input": 1, "output": 1}},
             "notify": f"cat >>{self.home}/notified",
+            "gate": {"worker": "never"},
         }
         self.config({"default": "fake", "runners": {"fake": runner, "other": {"resume": HOSTILE, IN_JSON: 1}}, **more})
 
@@ -241,6 +242,7 @@ class Words(Hearing):
             {"move": "write_sensor", "name": "made", "body": f"echo '{HOSTILE}'"},
             {"move": "start_worker", "id": "w", "prompt": HOSTILE},
             {"move": "send", "id": "w", "text": HOSTILE},
+            {"move": "message", "text": HOSTILE},
         )
         result = {"type": "result", "subtype": "success", "is_error": True, "result": IN_JSON}
         broken = (
