@@ -3532,7 +3532,8 @@ def close_mounts(kernel: Kernel, grant: Grant) -> list[str]:
         set_attribute(path, read_only)
     kernel.attempt("mount", b"proc", b"/proc", b"proc", 14, None)  # without it, a stale view
     own = []
-    if kernel.attempt("mount", b"tmpfs", b"/dev/shm", b"tmpfs", 6, b"size=256m,mode=1777") == 0:
+    used = any(path.startswith(b"/dev/shm/") for path in folders)  # then it is not hidden by an empty one
+    if not used and kernel.attempt("mount", b"tmpfs", b"/dev/shm", b"tmpfs", 6, b"size=256m,mode=1777") == 0:
         own.append("/dev/shm")
     if kernel.attempt("mount", b"devpts", b"/dev/pts", b"devpts", 10, b"newinstance,ptmxmode=0666,mode=600") == 0:
         own.append("/dev/pts")
