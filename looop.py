@@ -2944,6 +2944,7 @@ _STATE: dict[str, JSON] = {  # state.json: everything that one beat leaves for t
     "interrupted": None,  # what a beat that died left behind, until a decider was told
     "next_beat_s": None,  # asked for by the last move, one beat only
     "during": None,  # {"run", "keys"}: what a person edited while the last decider ran
+    "clean": [],  # digests of the last journal lines that no tainted beat wrote
     "read": [],  # [number, answer] of each ask whose answer the last decider has read
     "shell": None,  # result of the last shell move, until a decider was told
 }
@@ -2967,6 +2968,7 @@ _STATE_KINDS: dict[str, Any] = {
     "interrupted": str,
     "next_beat_s": int,
     "during": dict,
+    "clean": list,
     "read": list,
     "shell": dict,
 }
@@ -12542,7 +12544,8 @@ def prompt_sections(inputs: Mapping[str, JSON]) -> Iterator[tuple[str, str]]:
 def tainted(inputs: Mapping[str, JSON]) -> list[str]:
     """Name what a prompt holds that neither the person nor looop wrote, from what the prompt is made of.
 
-    The journal does not count: it is in every prompt, and its lines begin with looop's own words.
+    What a tainted beat wrote counts as well. The journal alone does not: where nothing else taints a beat, its prompt
+    leaves out the lines of tainted ones (`Beat.inputs`).
     """
     unkept = [f"goal {shown_name(goal)}, which a tainted beat wrote" for goal in inputs.get("unkept", ())]
     strangers = [shown_name(name) for name, trust, _ in inputs["readings"] if trust != "trusted"]
@@ -12552,6 +12555,7 @@ def tainted(inputs: Mapping[str, JSON]) -> list[str]:
         sources += [f"the {what} of {worker.get('id')}" for what in words]
     for ask in inputs["asks"]:
         sources += [f"a question of {ask['session']}"] if ask.get("session") else []
+        sources += [f"ask {ask['n']}, which a tainted beat wrote"] if ask.get("tainted") else []
         sources += [f"the output of ask {ask['n']}"] if str(ask.get("result") or "").partition("\n")[2].strip() else []
     here = [f"sensor {shown_name(name)}:" for name, _, _ in inputs["readings"]]
     here += [f"ask {ask['n']}:" for ask in inputs["asks"]]
@@ -12559,9 +12563,17 @@ def tainted(inputs: Mapping[str, JSON]) -> list[str]:
         gone = line.startswith(("sensor ", "ask ")) and not line.startswith(tuple(here))
         if gone or (line.startswith("worker ") and '"flag":"' in line):
             sources.append(f"what {line.partition(':')[0]} said before")
-    sources += ["the output of the last shell move"] if inputs["shell"] and inputs["shell"]["output"] else []
+    shell = inputs["shell"] or {"output": ""}
+    sources += ["the last shell move, of a tainted beat"] if shell.get("tainted") else []
+    sources += ["the output of the last shell move"] if shell["output"] else []
+    sources += ["the move that was interrupted"] if inputs["interrupted"] else []
     sources += ["a failed reply"] if inputs["failure"] and inputs["failure"]["reply"] else []
     return list(dict.fromkeys([*sources, *unkept]))
+
+
+def left_out(line: str) -> str:
+    """Return what a prompt says in the place of a journal line whose words may be a stranger's."""
+    return f"{line[:18]} left out: others' words were in the prompt of that beat"
 
 
 def taint_of(inputs: Mapping[str, JSON]) -> list[str]:
@@ -14219,6 +14231,8 @@ def to_person(scene: Scene, why: str) -> Done:
     move, value = scene.move, move_object(scene.move)
     refuse_secret(scene, value)
     proposal: dict[str, JSON] = {"move": value, "why": why, "run": scene.run}
+    if scene.taint:
+        proposal["tainted"] = True
     proposal["hash"] = scene.known or hash_without_asks(scene.world.digests())
     proposal.update(shown_of(scene.profile, move))
     command, file = "" if "text" in proposal else scene.brief(proposal.get("command") or "", 160), changed_by(value)
@@ -14316,7 +14330,9 @@ def do_ask(scene: Scene) -> Done:
     same = next((ask for ask in scene.world.asks if ask["state"] == "open" and ask["question"] == question), None)
     if same:
         return Done(f"still waits for the answer to ask {same['n']}: {scene.brief(question, 160)}")
-    extra = {key: fields[key] for key in ("options", "ref") if key in fields}
+    extra: dict[str, JSON] = {key: fields[key] for key in ("options", "ref") if key in fields}
+    if scene.taint:
+        extra["tainted"] = True
     number = new_ask(scene.profile, "ask", question=question, run=scene.run, hash=scene.world.hash, **extra)
     return Done(f"asked, as ask {number}: {scene.brief(question)}", wrote=asked_item(scene.profile, number))
 
@@ -14961,6 +14977,9 @@ def seal(profile: Profile, run: str, result: Mapping[str, JSON]) -> None:
     write_capsule(profile, run, "result.json", {**result, "files": capsule_digests(profile, run)})
 
 
+_CLEAN_LINES = 40  # of the journal, whose digests are kept: more than a prompt shows
+
+
 def record(
     profile: Profile,
     state: dict[str, JSON],
@@ -14969,6 +14988,7 @@ def record(
     result: dict[str, JSON],
     *,
     fold_at: int | None = None,
+    clean: bool = True,
 ) -> None:
     """Write down how a run ended: the commit point, then the journal line, then the result.
 
@@ -14978,6 +14998,8 @@ def record(
     full = {"run": run, "at": utc_text(time.time()), "looop": VERSION, **result}
     state["open"] = None
     state["last"] = {"run": run, "line": line, "journal_at": file_size(journal), "result": full}
+    if clean and line:
+        state["clean"] = [*state["clean"], digest_of(line.encode())][-_CLEAN_LINES:]
     if fold_at is not None:
         state["last"].update(journal_at=fold_at, fold=True)
     write_state(profile, state)
@@ -15055,7 +15077,8 @@ def settle_open(profile: Profile, state: dict[str, JSON], counted: bool) -> dict
     facts = move_facts(read_object(profile, run, "move.json"), str(wake.get("forced") or ""), line)
     emit(profile, "interrupted", run=run, effect=intent, **facts)
     if os.path.isdir(profile.path("runs", run)):
-        record(profile, state, run, line, {"outcome": "interrupted", "reason": why, "journal": line or None})
+        ended = {"outcome": "interrupted", "reason": why, "journal": line or None}
+        record(profile, state, run, line, ended, clean=not wake.get("taint"))
     else:
         state["open"] = None
         write_state(profile, state)
@@ -15472,7 +15495,14 @@ class Beat:
         if runner.mode == "typed":
             inputs["agents"] = agents(profile)
         inputs["unkept"] = unkept_goals(profile, self.world)
+        if not taint_of(inputs):
+            lines = zip(inputs["journal"], tail_lines(profile.path("journal.md"), 20))
+            inputs["journal"] = [shown if self.is_clean(line) else left_out(shown) for shown, line in lines]
         return inputs
+
+    def is_clean(self, line: str) -> bool:
+        """Tell whether a line of the journal is of a beat that no words of others swayed."""
+        return self.mode == "builtin" or digest_of(line.encode()) in self.state["clean"]
 
     def wake(self, runner: Runner, reason: str, now: float) -> JSON:
         """Write down why this beat decides, and the prompt."""
@@ -15616,7 +15646,8 @@ class Beat:
             self.state["hash"] = world_hash(digests_of(items))
         if not self.forced:
             self.state.update(decided_at=now, noop_at=now if done.outcome == "noop" else None)
-        self.state.update(baseline=items, failure=None, interrupted=None, shell=done.shell)
+        shell = {**done.shell, "tainted": True} if done.shell and self.taint else done.shell
+        self.state.update(baseline=items, failure=None, interrupted=None, shell=shell)
         self.state["during"] = self.edited_meanwhile(done.wrote)
         line = f"- {local_stamp(now)} {one_line(profile.redacted(done.journal))}"
         result = {
@@ -15626,7 +15657,7 @@ class Beat:
             "shell": done.shell,
             "secs": round(time.monotonic() - self.started, 3),
         }
-        record(profile, self.state, self.run, line, result, fold_at=done.fold_at)
+        record(profile, self.state, self.run, line, result, fold_at=done.fold_at, clean=not self.taint)
         archive_asks(profile, self.state["read"])
         surface(profile, self.news(), decided=True)
         facts = move_facts(read_object(profile, self.run, "move.json"), self.forced, line)
@@ -15678,7 +15709,7 @@ class Beat:
         if lines and self.journal:  # a runner that fails writes no line of looop's either
             words = profile.redacted(self.folded(f"{runner.name} failed", lines))
             line, fold_at = f"- {local_stamp(now)} {one_line(words)}", self.journal.size
-        record(profile, self.state, self.run, line, result, fold_at=fold_at)
+        record(profile, self.state, self.run, line, result, fold_at=fold_at, clean=not self.taint)
         wait = self.state["failure"]["until"] - now
         surface(profile, self.news(), decided=True)
         facts = move_facts(read_object(profile, self.run, "move.json"), self.forced)

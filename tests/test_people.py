@@ -331,6 +331,9 @@ class Asking(AskingCase):
         self.sensor("s", "# x\necho '{}'")
         self.assertEqual(self.beat()["outcome"], "proposed")
         self.looop("sensor", "trust", "s")
+        self.looop("reject", "1")
+        self.beat({"move": "noop"})  # it reads that, of a question that a tainted beat wrote
+        self.runner(f"cat >/dev/null; echo '{move}'", gate={"shell": "untrusted"})
         self.assertEqual(self.beat()["outcome"], "acted")
 
     def test_an_ask_that_cannot_be_read_is_shown_not_forgotten(self):
