@@ -13428,7 +13428,7 @@ def tripwire(text: str) -> str:
             for what, pattern in rows:
                 if re.search(pattern, line):
                     return what
-            if re.search(r" >+ /dev/(?!null |stdout |stderr |tty |fd/)", line):
+            if re.search(r" >+ /dev/(?!null |stdout |stderr |tty |fd/|shm/)", line):
                 return "writes to a device"
             verb = "" if rows or name in _BEFORE or name in _LOCAL else mutating_verb(name, arguments)
             if verb:
