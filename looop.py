@@ -2176,8 +2176,24 @@ _INTERPRETERS = frozenset("bash sh zsh dash ksh fish python python2 python3 node
 _RUN_OTHERS = frozenset(
     """env command builtin exec eval source . nohup time timeout gtimeout nice ionice setsid stdbuf unbuffer chronic
     xargs parallel watch entr flock script systemd-run sudo doas su run0 pkexec ssh find fd awk gawk sed vim vi emacs
-    trap alias if then else elif while until do for case function npx bunx pipx uvx""".split()
+    trap alias if then else elif while until do for case function npx bunx pipx uvx busybox toolbox distrobox""".split()
 )
+# So do these subcommands, which run a program, a container or a package's installer that is named behind them.
+_SUBCOMMANDS_RUN = [
+    (program, *subcommand.split())
+    for programs, subcommands in (
+        ("mise rtx", "exec|x"),
+        ("uv poetry pdm hatch pipenv rye", "run"),
+        ("npm pnpm yarn bun", "exec|x|dlx|install|i|add|create|init"),
+        ("docker podman nerdctl", "run|exec|compose run|compose exec"),
+        ("kubectl", "exec|run|debug"),
+        ("pip pip3 brew gem cargo go uv", "install|pip install|tool run|tool install"),
+        ("go deno", "run"),
+        ("git", "-c"),
+    )
+    for program in programs.split()
+    for subcommand in subcommands.split("|")
+]
 
 # A shell text that is read to the letter: simple commands of plain and quoted words. Not in it, and so not known:
 # variables, substitutions, backslashes, files to write, comments, groups, `&`, `!`, more than one line.
@@ -2218,6 +2234,24 @@ def plain_commands(text: str) -> list[tuple[str, list[str]]] | None:
     return commands if place == len(text) and commands[-1][1] else None
 
 
+def runs_what_follows(words: Sequence[str]) -> str:
+    """Return what would run any words that follow these, "" for nothing (pure)."""
+    name, second = words[0].rpartition("/")[2], words[1] if len(words) > 1 else ""
+    if name in _RUN_OTHERS:
+        return name
+    if name.rstrip("0123456789.") in _INTERPRETERS and (second[:1] in ("", "-")):
+        return "" if second == "-m" and words[2:] else name
+    named = [name, *words[1:]]
+    for runner in _SUBCOMMANDS_RUN:
+        count = len(runner)
+        if named[:count] == list(runner[: len(named)]):
+            behind = named[count:]
+            if not behind or behind[0][:1] == "-":
+                return " ".join(runner)
+            return runs_what_follows(behind)
+    return ""
+
+
 def command_rule(value: JSON, kind: str) -> CommandRule:
     """Read a rule: its words, or {"rule", "example"}; raise ValueError saying what it must be (pure)."""
     entry = value if isinstance(value, dict) else {"rule": value}
@@ -2233,12 +2267,9 @@ def command_rule(value: JSON, kind: str) -> CommandRule:
     if not commands or len(commands) > 1 or any(GLOB in word for word in commands[0][1]):
         raise ValueError("must be the words of one simple command, with no * but as its last word")
     rule = CommandRule(text, commands[0][1], rest)
-    name = rule.words[0].rpartition("/")[2]
-    free = name in _RUN_OTHERS or (
-        name.rstrip("0123456789.") in _INTERPRETERS and (len(rule.words) == 1 or rule.words[1][0] == "-")
-    )
-    if kind == "allow" and rest and free and not (rule.words[1:2] == ["-m"] and rule.words[2:]):
-        raise ValueError(f"must not end in * where {name} runs whatever follows")
+    free = runs_what_follows(rule.words) if rest and kind == "allow" else ""
+    if free:
+        raise ValueError(f"must not end in * where {free} runs whatever follows")
     shown = plain_commands(example) if example is not None else None
     if example is not None and not (shown and len(shown) == 1 and rule.matches(shown[0][1])):
         raise ValueError("must have an example that its rule matches")
@@ -13218,13 +13249,24 @@ def reader_kind(words: Sequence[str]) -> str:
     return kind if fit and (row[0] == "*" or re.fullmatch(row[0], operands)) else ""
 
 
+def exceeds(rule: CommandRule, words: Sequence[str], fed: bool) -> bool:
+    """Tell whether the words that stand for a rule's *, or the pipe that feeds the command, do more than it names."""
+    if not rule.rest:
+        return False
+    looks = tripwire(("true | " if fed else "") + " ".join(map(quoted, words)).replace(GLOB, ""))
+    if looks:
+        return looks != tripwire(" ".join(map(quoted, rule.words)))
+    name = program_name(words[0])
+    return name not in _LOCAL and bool(mutating_verb(name, list(words[len(rule.words) :])))
+
+
 def known_command(
     commands: Sequence[tuple[str, list[str]]], allow: Sequence[CommandRule], confines: bool
 ) -> Judgement | None:
     """Return the judgement of a plain command that is known, None for another one."""
     kinds, rules = [], []
-    for _, words in commands:
-        matching = [rule for rule in allow if rule.matches(words)][:1]
+    for end, words in commands:
+        matching = [rule for rule in allow if rule.matches(words) and not exceeds(rule, words, end == "|")][:1]
         kinds.append("rule" if matching else reader_kind(words))
         rules += matching
     seen = set(" ".join(kinds).split())
@@ -16077,8 +16119,8 @@ def require_digest(ask: Mapping[str, JSON], digest: str) -> None:
 def rule_for(profile: Profile, ask: Mapping[str, JSON], text: str) -> CommandRule:
     """Return the rule of gate.allow that lets the command of a proposal run from now on; `text`: what the person wrote.
 
-    Else its program and subcommand with any words; or these words alone where they looked irreversible, or where any
-    words would be too many. Raise Failure where there is no such rule.
+    Else its program and subcommand with any words; or these words alone where no subcommand stands behind the program,
+    where they look irreversible, or where any words would be too many. Raise Failure where there is no such rule.
     """
     move = proposed_move(ask)
     once = f"`looop approve {ask['n']}` runs it this once"
@@ -16092,7 +16134,7 @@ def rule_for(profile: Profile, ask: Mapping[str, JSON], text: str) -> CommandRul
     words = (plain_commands(command) or [("", [])])[0][1]
     named = next((n for n, word in enumerate(words) if not may_be_subcommand(word)), len(words))
     exact = [] if GLOB in "".join(words) else [command]  # `rm *` would be a rule for any words
-    usual = [] if tripwire(command) or len(words) < 2 else [" ".join([*words[: min(named, 3)], "*"])]
+    usual = [] if tripwire(command) or named < 2 else [" ".join([*words[: min(named, 3)], "*"])]
     tries = [text] if text else [*usual, *exact]
     problem = "what a shell makes of it is not the same each time"
     for tried in tries:
@@ -22721,8 +22763,9 @@ LOOP_VERBS: tuple[Verb, ...] = (
             "Exactly the bytes that `looop asks` shows are run, behind a beat in progress: their digest, and the run's "
             "capsule while it is kept, must be those of what you saw. With --edit, exactly those "
             "that you left; the ask keeps both, and the decider is told. The rule of --always holds the words of the "
-            "program and its subcommand, and any words after them; of a command that looks irreversible, its words "
-            "alone."
+            "program and its subcommand, and any words after them; of a command without a subcommand, or that looks "
+            "irreversible, its words alone. A rule that ends in * lets nothing run that looks more irreversible than "
+            "its own words."
         ),
         examples=(
             ("looop approve 4", "see what would run, and say y"),

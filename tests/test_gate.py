@@ -555,6 +555,28 @@ class Rules(unittest.TestCase):
         ):
             self.assertNotEqual(verdict(command, deny=deny), "refused", command)
 
+    def test_a_star_lifts_the_tripwire_for_its_own_words_alone(self):
+        allow = rules(
+            "kubectl get *", "git fetch *", "gh pr *", "make test *", "git push origin *", "terraform destroy"
+        )
+        for command, expected in (
+            ("gh pr checkout 5", "known"),
+            ("gh pr merge 5", "proposed"),
+            ("make test unit", "known"),
+            ("make test deploy", "confined"),
+            ("git push origin main", "known"),
+            ("git fetch && git push origin main", "known"),
+            ("git fetch && git push --force", "proposed"),
+            ("terraform destroy", "known"),
+            ("terraform destroy -auto-approve", "proposed"),
+        ):
+            self.assertEqual(verdict(command, allow=allow), expected, command)
+        wide = [looop.CommandRule("kubectl *", ["kubectl"], True), looop.CommandRule("git *", ["git"], True)]
+        for command in ("kubectl delete namespace prod", "git push --force origin main", "git status; git push"):
+            self.assertEqual(verdict(command, allow=wide), "proposed", command)
+        self.assertEqual(verdict("kubectl port-forward x 1", allow=wide), "known")
+        self.assertEqual(verdict("cat x.sql | psql db -q", allow=rules("psql db *")), "proposed")
+
     def test_what_is_no_rule(self):
         for value in (
             *("", "*", " *", "a b | c", "a > x", "a $x", "a; b", "a *b", 'a "b', "a\nb", 1, None, [], {}, {"rule": 1}),
@@ -583,6 +605,9 @@ class Rules(unittest.TestCase):
                 "/bin/sh *",
                 "node -e *",
             ),
+            *("mise exec *", "mise *", "uv run *", "uv run bash *", "poetry run python *", "npm exec *", "npm *"),
+            *("pnpm dlx *", "busybox *", "podman run *", "docker run *", "docker run -it *", "docker *", "toolbox *"),
+            *("docker compose exec *", "pip install *", "/usr/bin/docker run *", "go run *", "deno run *", "git *"),
             *("timeout 60 *", "eval *", "exec *", "nohup *", ". *", "source *", "if *", "time *", "npx *", "awk *"),
         ):
             with self.assertRaises(ValueError, msg=text):
@@ -590,6 +615,11 @@ class Rules(unittest.TestCase):
             looop.command_rule(text, "deny")
         for text in (
             "bash x.sh *",
+            "uv run pytest *",
+            "docker compose logs *",
+            "docker run alpine:3 true",
+            "npm run build *",
+            "go test *",
             "python3 -m pytest *",
             "python3 x.py *",
             "bash -c 'ls'",

@@ -150,19 +150,25 @@ class Asking(AskingCase):
 
     def test_always_writes_a_rule_into_the_config(self):
         self.gate = {"deny": ["git push *"]}
-        self.beat({"move": "shell", "command": "ls -la reports", "reversible": False})
+        self.beat({"move": "shell", "command": "npm test -s", "reversible": False})
         before = json.loads(self.read_config())
         out = self.approve(1, "--always").splitlines()
-        self.assertEqual(out[0], "with it goes a rule for gate.allow: ls *")
+        self.assertEqual(out[0], "with it goes a rule for gate.allow: npm test *")
         self.assertIn("approved by you (ask 1): ran", out[1])
-        self.assertRegex(out[2], r"^gate\.allow: wrote `ls \*` into .*looop\.json")
-        before["gate"]["allow"] = [{"rule": "ls *", "example": "ls -la reports"}]
+        self.assertRegex(out[2], r"^gate\.allow: wrote `npm test \*` into .*looop\.json")
+        before["gate"]["allow"] = [{"rule": "npm test *", "example": "npm test -s"}]
         self.assertEqual(json.loads(self.read_config()), before)
         self.looop("config", "check")
-        self.assertIn("known  gate.allow: ls *", self.looop("gate", "ls x"))
-        ask = {"n": 2, "command": "ls", "move": {"move": "shell", "command": "ls -a", "reversible": True}}
+        self.assertIn("known  gate.allow: npm test *", self.looop("gate", "npm test x"))
+        ask = {
+            "n": 2,
+            "command": "npm test -v",
+            "move": {"move": "shell", "command": "npm test -v", "reversible": True},
+        }
         profile = looop.open_profile(self.env, looop.__file__)
-        self.assertIn("has `ls *` already", looop.allow_rule(profile, looop.rule_for(profile, ask, ""), "ls"))
+        self.assertIn(
+            "has `npm test *` already", looop.allow_rule(profile, looop.rule_for(profile, ask, ""), "npm test -v")
+        )
         self.assertEqual(json.loads(self.read_config()), before)
 
     def test_the_rule_of_always(self):
@@ -170,12 +176,20 @@ class Asking(AskingCase):
         for command, given, rule in (
             ("npm test -- --x", "", "npm test *"),
             ("docker compose logs web -f", "", "docker compose logs *"),
-            ("./check.sh -v", "", "./check.sh *"),
+            ("./check.sh -v", "", "./check.sh -v"),
+            ("kubectl -n dev port-forward svc/x 8080:80", "", "kubectl -n dev port-forward svc/x 8080:80"),
+            ("curl -s https://x.example", "", "curl -s https://x.example"),
+            ("git -C /x fetch", "", "git -C /x fetch"),
+            ("make -C /x test", "", "make -C /x test"),
+            ("tar -xf x.tar", "", "tar -xf x.tar"),
+            ("pip install -r f", "", "pip install -r f"),
+            ("mise exec -- x", "", "mise exec -- x"),
+            ("podman run -it x", "", "podman run -it x"),
+            ("uv run x", "", "uv run x *"),
             ("terraform apply -auto-approve", "", "terraform apply -auto-approve"),
             ("git push origin main", "", "git push origin main"),
             ("git push origin main", "git push origin *", "git push origin *"),
             ("make", "", "make"),
-            ("pytest tests/*.py", "", "pytest *"),
             ("python3 -c 'print(1)'", "", "python3 -c 'print(1)'"),
             ("npm test 2>&1", "", "npm test *"),
         ):
@@ -190,6 +204,7 @@ class Asking(AskingCase):
                 ("npm test && npm x", ""),
                 ("rm *", ""),
                 ("npm test | cat", ""),
+                ("pytest tests/*.py", ""),
             ),
             *(("npm test", "npm run *"), ("bash x.sh", "bash *"), ("npm test", "*"), ("X=1 npm test\nls", "")),
         ):
