@@ -152,6 +152,7 @@ class Attacks(unittest.TestCase):
             with self.subTest(version=version):
                 self.hold(looop.Walls(version, True))
 
+    @heavy
     @unittest.skipUnless(which("bwrap"), "bwrap is not on PATH")
     def test_bwrap(self):
         walls = looop.Walls(0, True, which("bwrap"))

@@ -196,14 +196,17 @@ class First(Moves):
     part = 0
 
 
+@heavy
 class Second(Moves):
     part = 1
 
 
+@heavy
 class Third(Moves):
     part = 2
 
 
+@heavy
 class Fourth(Moves):
     part = 3
 

@@ -8,7 +8,7 @@ import subprocess
 import time
 
 import looop
-from tests.support import Case, alive, wait_until
+from tests.support import Case, alive, heavy, wait_until
 
 WRITES = {"move": "write_goal", "id": "g", "body": "done\n"}
 
@@ -204,6 +204,7 @@ class Programs(Memory):
         self.assertEqual(list(looop.made_up_programs(names.split())), quiet.split())
 
 
+@heavy
 class Endless(Memory):
     def test_a_fifo_where_git_would_read_holds_no_beat(self):
         self.beat("0\n")

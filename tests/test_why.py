@@ -320,6 +320,7 @@ def spoiled(value, path, text):
     return [spoiled(inner, path[1:], text) if at == path[0] else inner for at, inner in enumerate(value)]
 
 
+@heavy
 class Hostile(Case):
     drifting = True  # its capsules are damaged on purpose
 
