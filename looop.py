@@ -136,6 +136,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self, dataclass_transform
 
     JSON = Any
+    Trait = tuple[int, bytes, int]  # a file's kind and mode; its content, or where it leads; ctime, if not read
 else:
     import _signal  # the C half of `signal`, whose Python half imports enum: 0.6 of a start for names of integers
 
@@ -3437,7 +3438,8 @@ _DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"
 _NAMESPACES = 0x20000 | 0x8000000 | _NEW_USER | 0x20000000 | 0x40000000  # mount, IPC, user, PID, network
 _AT_RECURSIVE = 0x8000
 _MS_BIND, _MS_PRIVATE, _MS_REC = 0x1000, 0x40000, 0x4000
-_CLOSED_IN_CLONES = ("config", "hooks")  # what git runs programs by: read-only in the .git of a granted folder
+# what git runs programs by: read-only in the .git of a granted folder
+_CLOSED_IN_CLONES = ("config", "config.worktree", "commondir", "hooks")
 
 # What leads out of the walls, or only fails slowly behind them.
 _LEADS_OUT = ("SSH_AUTH_SOCK", "SSH_AGENT_PID", "GPG_AGENT_INFO", "DBUS_SESSION_BUS_ADDRESS", "TMUX", "DOCKER_HOST")
@@ -4039,6 +4041,9 @@ class Child:
             self.code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
             self.pid = 0
         self.close()
+        for path in (self.job.stdout, self.job.stderr) if self.job.grant else ():
+            if path:  # fchmod(2) of a descriptor that it was given passes every wall
+                os.chmod(path, 0o600)
         for path in self._outgrown():  # it wrote on until it was seen, and until it heeded
             self.why = "overflow" if self.why == "exit" else self.why
             try:
@@ -4450,21 +4455,153 @@ def close_inherited() -> None:
 # ======================================================================================================================
 # 16. Granted clones
 # ======================================================================================================================
-# git runs programs by what stands in a clone's .git/config and .git/hooks, also when a person's prompt asks it for the
-# status. A confined command leaves both as they were: mounts keep them closed, and where there are none they are put
-# back as soon as it has ended.
+# git runs programs by what stands in a repository's config and hooks, also when a person's prompt asks it for a status.
+# A confined command leaves these files as they were, in each repository below a granted folder: mounts keep those of
+# the folder's own .git closed; a walk before the command and one after it find the rest. What is new goes to scratch/,
+# what was changed is put back.
+
+_WALK_MAX = 200_000  # entries of the granted folders that are looked at
+_KEPT_MAX = 4 * MIB  # of a file that can be put back
+# a new repository may have a config like the one that `git init` and `git clone` write, which names no program
+_PLAIN_CONFIG = (
+    r"(\s*(\[(core|user|(remote|branch) \"[\w./-]+\")\]|(repositoryformatversion|filemode|bare|logallrefupdates"
+    r"|symlinks|ignorecase|precomposeunicode|name|email|url|fetch|remote|merge) = [^\\\n]*)\n)*"
+)
+_INCLUDES = r"(?im)^\s*(?:\[include.*\])?\s*path\s*=\s*\"?([^\"\n]+)"
+_CLOSED = (0, b"", 0)  # trait of a folder that looop may not read
 
 
 def run_confined(profile: Profile, jobs: Sequence[Job], width: int = 16) -> list[Ended]:
-    """Run children, and put back what they changed of a granted clone and must not, where no mount keeps it closed."""
-    grants = [job.grant for job in jobs if job.grant and not job.grant.walls.namespaces]
-    kept = [(grant, {clone: folder_number(clone) for clone in grant.clones}, closed_files(grant)) for grant in grants]
+    """Run children, and take back what they changed of the files by which git runs programs in granted folders."""
+    grants = [job.grant for job in jobs if job.grant]
+    scratch = os.path.realpath(profile.path("scratch"))  # is the commands' own
+    folders = sorted({folder for grant in grants for folder in grant.folders if folder != scratch})
+    clones = {clone: folder_number(clone) for grant in grants for clone in grant.clones}
+    before = GitPrograms(profile, folders).found if folders else {}
     try:
         return run_jobs(jobs, width)
     finally:
-        for grant, clones, files in kept:
-            for path in put_back_closed(grant, clones, files):
-                profile.warn(f"a confined command changed {path}: it was put back")
+        if folders:
+            undone = [clone for clone, number in clones.items() if put_back_clone(clone, number)]
+            undone += put_back_programs(profile, before, GitPrograms(profile, folders, before).found)
+            more = f" and {len(undone) - 3} more" if len(undone) > 3 else ""
+            if undone:
+                files = ", ".join(undone[:3]) + more
+                profile.warn(f"a confined command changed what git runs programs by: {files}: undone; see scratch/")
+
+
+class GitPrograms:
+    """The files below some folders by which git runs programs, each with its trait.
+
+    A repository is a folder named .git, where a file or a link of that name or a `commondir` leads, or a bare one.
+    """
+
+    def __init__(self, profile: Profile, folders: Sequence[str], before: Mapping[str, Trait] | None = None) -> None:
+        """Walk the folders, the upper ones first. `before`: what was found before a command ran."""
+        self.found: dict[str, Trait] = {}
+        self._inside = tuple(f"{folder}/" for folder in folders)
+        self._before = before
+        pending = list(folders)
+        count = 0
+        for folder in pending:
+            entries = self._entries(folder)
+            names = {entry.name.lower() for entry in entries}
+            if "head" in names and ("objects" in names or "commondir" in names):
+                self._look_into(folder)
+            for entry in entries:
+                own = entry.is_dir(follow_symlinks=False)
+                if entry.name.lower() != ".git":
+                    if own:
+                        pending.append(entry.path)
+                elif own:
+                    self._look_into(entry.path)
+                    pending += [path for name in ("modules", "worktrees") if is_folder(path := f"{entry.path}/{name}")]
+                else:
+                    self._follow(entry.path)
+            count += len(entries)
+            if count > _WALK_MAX:
+                text = f"{folder}: granted folders hold more than {_WALK_MAX} files"
+                profile.warn(f"{text}: what a command changes in repositories further down is not taken back")
+                return
+
+    def _entries(self, folder: str) -> list[os.DirEntry[str]]:
+        """Return what a folder holds; a command may have made it unreadable: then it is opened again."""
+        try:
+            with os.scandir(folder) as entries:
+                return list(entries)
+        except PermissionError:
+            if self._before is None or folder in self._before:
+                self.found[folder] = _CLOSED
+                return []
+            os.chmod(folder, 0o700)
+            with os.scandir(folder) as entries:
+                return list(entries)
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+
+    def _look_into(self, repository: str, common: bool = False) -> None:
+        """Note the files of a repository. `common`: another one led to it, so its own `commondir` does not count."""
+        import re
+
+        config = self._note(f"{repository}/config")
+        for name in re.findall(_INCLUDES, text_of(config)) if b"path" in config.lower() else ():
+            path = os.path.realpath(os.path.join(repository, name.strip()))
+            if path.startswith(self._inside):
+                self._note(path)
+        self._note(f"{repository}/config.worktree")
+        hooks = f"{repository}/hooks"
+        self._note(hooks)
+        for entry in self._entries(hooks) if is_folder(hooks) else ():
+            if not entry.name.endswith(".sample"):
+                self._note(entry.path)
+        if not common:
+            self._follow(f"{repository}/commondir")
+
+    def _follow(self, path: str) -> None:
+        """Look where a `.git` that is no folder, or a `commondir`, leads; note it where that is no usual place."""
+        trait = trait_of(path)
+        if trait is None:
+            return
+        common = os.path.basename(path) == "commondir"
+        where = os.fsdecode(trait[1]).strip()
+        where = where if common or is_link(trait) else where[len("gitdir:") :].strip()
+        target = os.path.realpath(os.path.join(os.path.dirname(path), where))
+        if not target.startswith(self._inside) or (common and where != "../.."):
+            self.found[path] = trait
+        if target.startswith(self._inside):
+            self._look_into(target, common)
+
+    def _note(self, path: str) -> bytes:
+        """Note a file that may be there; return its content."""
+        trait = trait_of(path)
+        if trait is None:
+            return b""
+        self.found[path] = trait
+        return trait[1]
+
+
+def is_link(trait: Trait) -> bool:
+    """Tell whether a file was a link (pure)."""
+    return trait[0] & 0o170000 == 0o120000
+
+
+def trait_of(path: str) -> Trait | None:
+    """Return what shows a change of a file, None when it is not there."""
+    try:
+        s = os.lstat(path)
+        kind = s.st_mode & 0o170000
+        if kind == 0o120000:
+            return kind, os.fsencode(link_text(path)), 0
+        if kind != 0o100000:
+            return kind, b"", 0
+        if s.st_size > _KEPT_MAX:
+            return s.st_mode, b"", s.st_ctime_ns
+        try:
+            return s.st_mode, read_bytes(path) or b"", 0
+        except PermissionError:
+            return s.st_mode, b"", s.st_ctime_ns
+    except (FileNotFoundError, NotADirectoryError):
+        return None
 
 
 def folder_number(path: str) -> int:
@@ -4472,46 +4609,73 @@ def folder_number(path: str) -> int:
     return os.stat(path).st_ino if is_folder(path) else 0
 
 
-def closed_files(grant: Grant) -> dict[str, tuple[int, bytes]]:
-    """Return mode and content of each closed file, of a link where it leads; folders are looked into, one deep."""
-    found = {}
-    for top in grant.closed:
-        for path in [top, *(f"{top}/{name}" for name in (os.listdir(top) if is_folder(top) else ()))]:
-            try:
-                mode = os.lstat(path).st_mode
-                plain = mode & 0o170000 == 0o100000
-                found[path] = (mode, (read_bytes(path) or b"") if plain else os.fsencode(link_text(path)))
-            except FileNotFoundError:
-                continue
-    return found
+def put_back_clone(clone: str, number: int) -> bool:
+    """Have the .git of a clone be the folder that it was; return whether it was another one."""
+    if folder_number(clone) == number:
+        return False
+    if os.path.lexists(clone):
+        os.rename(clone, f"{clone}.odd-{time.time_ns()}")
+    with os.scandir(os.path.dirname(clone)) as entries:
+        for entry in entries:
+            if entry.inode() == number and entry.is_dir(follow_symlinks=False):
+                os.rename(entry.path, clone)
+                break
+    return True
 
 
-def put_back_closed(grant: Grant, clones: Mapping[str, int], files: Mapping[str, tuple[int, bytes]]) -> list[str]:
-    """Make closed files what they were; return which were not. What stands in the place of a .git goes aside."""
+def put_back_programs(profile: Profile, before: Mapping[str, Trait], after: Mapping[str, Trait]) -> list[str]:
+    """Make the files that git runs programs by what they were; return which were not. New ones go to scratch/."""
+    undone = []
+    known = {(os.path.basename(path), trait) for path, trait in before.items()}  # a repository may be moved or copied
+    for path in sorted({*before, *after}):
+        old, folder = before.get(path), os.path.dirname(path)
+        if old in (_CLOSED, after.get(path)) or not os.path.isdir(folder) or os.path.realpath(folder) != folder:
+            continue  # it is as it was, or gone with its folder
+        new = trait_of(path)
+        if new == old:
+            continue
+        if new and not old and (is_harmless(path, new) or (os.path.basename(path), new) in known):
+            continue
+        undone.append(path)
+        if new is not None:
+            set_aside(profile, path, new)
+        if old is None or old[2]:
+            continue
+        if old[0] & 0o170000 == 0o040000:
+            os.mkdir(path, 0o700)
+        elif is_link(old):
+            os.symlink(old[1], path)
+        else:
+            write_atomic(path, old[1], mode=old[0] & 0o777)
+    return undone
+
+
+def is_harmless(path: str, trait: Trait) -> bool:
+    """Tell whether git runs no program by a new file (pure)."""
+    import re
+
+    if trait[0] & 0o170000 == 0o040000:
+        return True
+    plain = trait[0] & 0o170000 == 0o100000 and not trait[2] and os.path.basename(path) == "config"
+    return plain and bool(re.fullmatch(_PLAIN_CONFIG, text_of(trait[1]), re.IGNORECASE))
+
+
+def set_aside(profile: Profile, path: str, trait: Trait) -> None:
+    """Move a file out of a granted folder, into scratch/; a special or large one is removed where it cannot move."""
     import shutil
 
-    odd = [clone for clone, number in clones.items() if folder_number(clone) != number]
-    for clone in odd:
-        if os.path.lexists(clone):
-            os.rename(clone, f"{clone}.odd-{time.time_ns()}")
-    now = closed_files(grant)
-    wrong = [path for path in sorted({*files, *now}) if files.get(path) != now.get(path)]
-    wrong = [path for path in wrong if not path.startswith(tuple(f"{clone}/" for clone in odd))]
-    for path in wrong:
+    folder, target = os.path.dirname(path), profile.path("scratch", f"odd-{time.time_ns()}-{os.path.basename(path)}")
+    os.chmod(folder, os.stat(folder).st_mode & 0o7777 | 0o700)
+    if is_folder(path):
+        os.chmod(path, 0o700)
+    try:
+        os.rename(path, target)
+    except OSError:  # it lies on another disk
         if is_folder(path):
-            shutil.rmtree(path)
-        elif os.path.lexists(path):
-            os.unlink(path)
-        if path not in files:
-            continue
-        mode, content = files[path]
-        if mode & 0o170000 == 0o040000:
-            os.mkdir(path, mode & 0o7777)
-        elif mode & 0o170000 == 0o120000:
-            os.symlink(content, path)
-        else:
-            write_atomic(path, content, mode=mode & 0o777)
-    return [*odd, *wrong]
+            shutil.rmtree(path, ignore_errors=True)
+            return
+        write_atomic(target, trait[1])
+        os.unlink(path)
 
 
 # ======================================================================================================================

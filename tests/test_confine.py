@@ -10,9 +10,10 @@ import tempfile
 import threading
 import time
 import unittest
+import unittest.mock
 
 import looop
-from tests.support import Case, alive, heavy, processes_with, wait_until, which
+from tests.support import HEAVY, Case, alive, figure, heavy, processes_with, wait_until, which
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ENV = dict(os.environ)
@@ -279,7 +280,7 @@ class Inside(Case):
                 self.assertEqual((os.listdir(hooks), os.path.isfile(f"{hooks}/mine")), (["mine"], True), command)
                 self.assertFalse(os.path.islink(config) or os.path.islink(hooks), command)
 
-    def test_a_git_folder_that_was_exchanged_goes_aside(self):
+    def test_a_git_folder_that_was_exchanged_is_put_back(self):
         clone, config, _ = self.clone_with()
         profile = looop.open_profile({**ENV, **self.env}, looop.__file__)
         for walls in self.every():
@@ -287,10 +288,110 @@ class Inside(Case):
             command = f"cd {clone} && mv .git g && mkdir .git && echo evil > .git/config"
             job = looop.Job("x", ["/bin/sh", "-c", command], {"PATH": ENV["PATH"]}, 9.0, grant=grant)
             looop.run_confined(profile, [job])
-            self.assertEqual(os.path.exists(config), walls.namespaces)
-            if not walls.namespaces:
-                shutil.rmtree(f"{clone}/.git", ignore_errors=True)
-                os.rename(f"{clone}/g", f"{clone}/.git")
+            with open(config, encoding="utf-8") as file:
+                self.assertEqual(file.read(), "[core]\n")
+            self.assertTrue(os.path.isdir(f"{clone}/.git/hooks"))
+
+    # Each leaves a program in $E that git would run for a person; the variable C is the clone.
+    PLANTS = (
+        "mkdir .git/x; cp -r .git/objects .git/refs .git/config .git/x; evil .git/x/config; echo x > .git/commondir",
+        "git init -q sub; evil sub/.git/config; git -C sub commit -q --allow-empty -m x;"
+        " git update-index --add --cacheinfo 160000,$(git -C sub rev-parse HEAD),sub",
+        "git init -q store/r; evil store/r/.git/config; mkdir sub; echo gitdir: ../store/r/.git > sub/.git",
+        "git init -q .git/objects/r; evil .git/objects/r/.git/config; mkdir sub; ln -s ../.git/objects/r/.git sub/.git",
+        "git init -q --bare sub; evil sub/config; cd sub; git config core.bare 0; git config core.worktree $C",
+        "git worktree add -q sub; evil .git/worktrees/sub/config.worktree",
+        "git worktree add -q sub; git init -q r; evil r/.git/config; echo $C/r/.git > .git/worktrees/sub/commondir",
+        "evil old/.git/config",
+        "evil old/x; mv old/x old/.git/config",
+        "printf '#!/bin/sh\ntouch $E\n' > old/.git/hooks/pre-commit; chmod +x old/.git/hooks/pre-commit",
+        "rm -r old/.git/hooks; ln -s ../../bad old/.git/hooks; mkdir bad;"
+        " printf '#!/bin/sh\ntouch $E\n' > bad/pre-commit; chmod +x bad/pre-commit",
+        "evil .git/modules/lib/config",
+        "evil included",
+        "git init -q x/sub; evil x/sub/.git/config; mv x/sub .; rmdir x; chmod 311 .; chmod 555 sub/.git",
+        "evil .git/config.worktree",
+    )
+
+    @unittest.skipUnless(which("git"), "git is not on PATH")
+    def test_no_command_leaves_a_program_that_git_runs(self):
+        profile = looop.open_profile({**ENV, **self.env}, looop.__file__)
+        env = {**self.env, **dict.fromkeys(("GIT_AUTHOR_NAME", "GIT_COMMITTER_NAME"), "a"), "PATH": ENV["PATH"]}
+        env.update(dict.fromkeys(("GIT_AUTHOR_EMAIL", "GIT_COMMITTER_EMAIL"), "a@x.example"))
+        clone, evil = f"{self.home}/clone", f"{self.home}/pwned"
+        env.update(E=evil, C=clone)
+        start = """evil() { printf '[core]\n\tfsmonitor = "touch %s; false"\n' $E >> $1; }; cd $C; """
+        make = """git init -q $C; cd $C; git config extensions.worktreeConfig 1; git config include.path ../included;
+            git commit -q --allow-empty -m x; git init -q old; git init -q m; mkdir .git/modules
+            mv m/.git .git/modules/lib; echo gitdir: ../.git/modules/lib > m/.git; touch included"""
+        look = "cd $C; for d in . sub old m; do git -C $d status -s; git -C $d commit -q --allow-empty -m y; done; true"
+
+        def run(command, grant=None):
+            job = looop.Job("x", ["/bin/sh", "-c", command], env, 30.0, grant=grant)
+            (ended,) = looop.run_confined(profile, [job])
+            self.assertEqual((ended.why, ended.code if "rm" not in command else 0), ("exit", 0), (command, ended))
+
+        run(make)
+        shutil.copytree(clone, f"{self.home}/first")
+        for walls in list(self.every())[: 2 if HEAVY else 1]:
+            for plant in self.PLANTS:
+                with self.subTest(plant, walls=walls):
+                    shutil.rmtree(clone)
+                    shutil.copytree(f"{self.home}/first", clone)
+                    grant = looop.grant_of(profile, clone).replace(walls=walls)
+                    run(f"{start}{plant}; true", grant)
+                    run(look)
+                    self.assertFalse(os.path.exists(evil))
+                    if HEAVY:  # without walls it works
+                        shutil.rmtree(clone)
+                        shutil.copytree(f"{self.home}/first", clone)
+                        run(f"{start}{plant}; {look}")
+                        os.unlink(evil)
+
+    @unittest.skipUnless(which("git"), "git is not on PATH")
+    def test_repositories_that_were_there_or_are_plain_stay(self):
+        profile = looop.open_profile({**ENV, **self.env}, looop.__file__)
+        clone = f"{self.home}/clone"
+        make = f"""git init -q {clone} && cd {clone} && git config user.name a && git config user.email a@x.example
+            git commit -q --allow-empty -m x && git init -q old && git -C old config core.pager less
+            echo '#!/bin/sh' > old/.git/hooks/pre-commit; git worktree add -q there"""
+        env = {**self.env, "PATH": ENV["PATH"]}
+        steps = (
+            "git init -q fresh && git worktree add -q wt && git clone -q . copy && git init -q --bare b.git",
+            "mv fresh moved && mv old moved/old && git -C wt commit -q --allow-empty -m y && git -C copy log -1",
+            "git -C there log -1 && git -C moved/old status && rm -rf copy && git worktree remove wt",
+        )
+        jobs = [looop.Job("x", ["/bin/sh", "-c", make], env, 30.0)]
+        looop.run_confined(profile, jobs)
+        for walls in list(self.every())[:2]:
+            for step in steps:
+                grant = looop.grant_of(profile, clone).replace(walls=walls)
+                job = looop.Job("x", ["/bin/sh", "-c", f"cd {clone} && {step}"], env, 30.0, grant=grant)
+                (ended,) = looop.run_confined(profile, [job])
+                self.assertEqual((ended.why, ended.code), ("exit", 0), ended)
+            for path in ("moved/old/.git/config", "moved/old/.git/hooks/pre-commit", "there/.git", "b.git/config"):
+                self.assertTrue(os.path.exists(f"{clone}/{path}"), path)
+            shutil.rmtree(clone)
+            looop.run_confined(profile, jobs)
+        self.assertEqual(profile.warned, set())
+
+    def test_the_walk_is_quick_and_has_an_end(self):
+        profile = looop.open_profile({**ENV, **self.env}, looop.__file__)
+        clone = self.clone_with()[0]
+        for folder in range(50):
+            os.mkdir(f"{clone}/{folder}")
+            for name in range(20):
+                self.put(f"{clone}/{folder}/{name}", "")
+        took = []
+        for _ in range(5):
+            begun = time.process_time()
+            looop.GitPrograms(profile, [clone])
+            took.append(time.process_time() - begun)
+        figure("ms of a walk of 1,000 files", round(min(took) * 1000, 2))
+        self.assertLess(min(took), 0.02)
+        with unittest.mock.patch.object(looop, "_WALK_MAX", 100):
+            looop.GitPrograms(profile, [clone])
+        self.assertIn("is not taken back", " ".join(profile.warned))
 
     def test_a_program_that_is_not_there(self):
         for walls in self.every():

@@ -306,7 +306,9 @@ class Everyday(Case):
         if walls is None:
             return looop.run_job(job.replace(tidy=True))
         grant = looop.grant_of(profile, self.clone).replace(walls=walls)
-        return looop.run_job(looop.confined_job(profile, job, grant))
+        (ended,) = looop.run_confined(profile, [looop.confined_job(profile, job, grant)])
+        self.assertEqual(profile.warned, set(), row.command)
+        return ended
 
     def files(self):
         """Return the names of what a command has left in the clone, beside what git keeps for itself."""

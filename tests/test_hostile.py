@@ -259,7 +259,10 @@ TAKEN_OUT = {
     ],
     "the PIDs' namespace": [("_NEW_USER | 0x20000000 | 0x40000000", "_NEW_USER | 0x40000000")],
     "seccomp": [('kernel.do("seccomp", "prctl", 22, 2, program.address, 0, 0)', "pass")],
-    "the closed files of a granted clone": [("    for path in closed:\n        set_attribute(path, read_only)\n", "")],
+    "the closed files of a granted clone": [
+        ("    for path in closed:\n        set_attribute(path, read_only)\n", ""),
+        ("if old in (_CLOSED, ", "if True or old in (_CLOSED, "),
+    ],
     "confinement itself": [("grant = grant_of(profile, *granted_folders(profile))\n    with", "pass\n    with")],
     "the table of readers": [('return kind if fit and (row[0] == "*" or', 'return kind if True or (row[0] == "*" or')],
     "the options of readers": [("if row is None or given is None or", "given = given or []\n    if row is None or")],
