@@ -2235,6 +2235,18 @@ def plain_commands(text: str) -> list[tuple[str, list[str]]] | None:
     return commands if place == len(text) and commands[-1][1] else None
 
 
+def path_words(text: str, env: Mapping[str, str]) -> list[str]:
+    """Return what in a shell text may name files: its words, quoted texts, what is joined to an option (pure)."""
+    import re
+
+    text = re.sub(r"\$\{?(\w+)\}?", lambda name: env.get(name[1], name[0]), text.replace("\\", ""))
+    words = [word for pair in re.findall(r"'([^']*)'|\"([^\"]*)\"", text) for word in pair]
+    words += re.split(r"[\s'\"`$(){}<>|;&]+", text) + re.split(r"[\s`$(){}<>|;&]+", re.sub("['\"]", "", text))
+    words += [part for word in words for part in re.split("[=:,@]", word)] + [w[2:] for w in words if w[:1] == "-"]
+    words += [module.replace(".", "/") + ".py" for module in re.findall(r"-m\s*([\w.]+)", text)]
+    return [word for word in dict.fromkeys(words) if word and "\0" not in word]
+
+
 def runs_what_follows(words: Sequence[str]) -> str:
     """Return what would run any words that follow these, "" for nothing (pure)."""
     name, second = words[0].rpartition("/")[2], words[1] if len(words) > 1 else ""
@@ -2355,10 +2367,12 @@ def wrong_variables(env: Mapping[str, str]) -> list[tuple[Setting, str]]:
 class ConfigCheck:
     """Hold what is wrong with a config, and which of its keys looop does not know."""
 
-    __slots__ = ("folder_problem", "unknown", "wrong")
+    __slots__ = ("entry_problem", "folders", "unknown", "wrong")
 
-    def __init__(self, config: JSON, folder_problem: Callable[[str, list[str]], str] = lambda *_: "") -> None:
-        self.folder_problem = folder_problem  # says why a folder cannot be granted, "" when it can
+    def __init__(self, config: JSON, entry_problem: Callable[[str, JSON, list[JSON]], str] = lambda *_: "") -> None:
+        self.entry_problem = entry_problem  # says what a rule or folder must be, beyond its form; "" when it is
+        folders = dig(config, "gate", "folders")
+        self.folders = [folder for folder in folders if isinstance(folder, str)] if isinstance(folders, list) else []
         self.wrong: list[tuple[tuple[str, ...], str]] = []  # (the keys that lead there, what is wrong)
         self.unknown: list[tuple[str, ...]] = []
         if not isinstance(config, dict):
@@ -2396,8 +2410,8 @@ class ConfigCheck:
         for number, entry in enumerate(value if has_entries else (), 1):
             try:
                 checked_value([entry], str(kind))
-                others = [*value[: number - 1], *value[number:]]
-                problem = self.folder_problem(entry, others) if kind == "folder[]" else ""
+                others = [*value[: number - 1], *value[number:]] if kind == "folder[]" else self.folders
+                problem = self.entry_problem(str(kind), entry, others)
             except ValueError as error:
                 problem = str(error)
             if problem:
@@ -2635,13 +2649,49 @@ class Profile:
     def checked_config(self) -> dict[str, JSON]:
         """Read and check the config file."""
         config: dict[str, JSON] = self.read_config()
-        check = ConfigCheck(config, self.folder_problem)
+        check = ConfigCheck(config, self.entry_problem)
         for path, words in check.wrong:
             remedy = "fix it (`looop config check` names every problem)"
             raise Failure(f"config: {self.config_path}: {'.'.join(path)}: {words}", remedy)
         for path in check.unknown:
             self.warn(f"config: unknown key {'.'.join(path)} in {self.config_path}: ignored")
         return config
+
+    def entry_problem(self, kind: str, entry: JSON, folders: Sequence[JSON]) -> str:
+        """Say what an entry of a list in the config must be, "" for a good one; `folders`: gate.folders beside it."""
+        if kind == "folder[]":
+            return self.folder_problem(entry, folders)
+        if kind != "allow[]":
+            return ""
+        written = [self.path("reports"), self.path("scratch"), *(expanded(str(path), self.env) for path in folders)]
+        opened = next(iter(self.open_paths(command_rule(entry, "allow").text.removesuffix(" *"), written)), "")
+        return f"must not name {spelled_out(opened)}: a confined command can change it" if opened else ""
+
+    def open_paths(self, command: str, folders: Sequence[str]) -> list[str]:
+        """Return what a command line names in folders that confined commands write, as paths.
+
+        A name is looked up in the data dir, and in those of the folders that the command names.
+        """
+        import fnmatch
+
+        words = path_words(command, {**self.env, "LOOOP_DATA_DIR": self.data, "PWD": self.data})
+        bases = [self.data]
+        found: dict[str, None] = {}
+        for base in bases:
+            for word in words:
+                path = os.path.normpath(os.path.join(base, expanded(word, self.env)))
+                named = base == self.data and not {"/", "*", "?", "["}.isdisjoint(word)  # be it there or not
+                if path in found or not (named or os.path.lexists(path)):
+                    continue
+                parts = path.split("/")[:64]  # deeper, only what leads through a folder of theirs does
+                for folder in folders:
+                    if leads_through("/".join(parts), folder):
+                        found[path] = None
+                    elif len(parts) > folder.count("/") and all(map(fnmatch.fnmatchcase, folder.split("/"), parts)):
+                        found[folder] = None  # by a pattern
+                if path in found and os.path.isdir(path) and len(bases) < 16:
+                    bases.append(path)
+        return list(found)
 
     def folder_problem(self, folder: str, others: Sequence[JSON] = ()) -> str:
         """Say what a folder of gate.folders must be, "" for one that can be granted: it gives none of looop away.
@@ -13245,6 +13295,7 @@ class Judgement(Record):
     reason: str
     network: bool = False  # known, and it runs outside the walls
     reader: bool = False  # by the table of readers
+    rule: bool = False  # by a rule of gate.allow
 
 
 # Read, whatever their options say.
@@ -13437,7 +13488,7 @@ def known_command(
     if not all(kinds) or (rules and seen & {"away", "git"}):  # a rule holds in the folder that its words name
         return None
     if rules:
-        return Judgement("known", f"gate.allow: {rules[0].text}", network=True)
+        return Judgement("known", f"gate.allow: {rules[0].text}", network=True, rule=True)
     if "network" in seen:
         alone = kinds[0] == "network" and set(kinds[1:]) <= {"local"} and {end for end, _ in commands[1:]} <= {"|"}
         return Judgement("known", "it only reads, over the network", True, reader=True) if alone else None
@@ -13680,9 +13731,12 @@ def judge_command(
     allow: Sequence[CommandRule] = (),
     deny: Sequence[CommandRule] = (),
     confines: bool = True,
+    *,
     exposed: str = "",
+    opened: str = "",
 ) -> Judgement:
-    """Judge a command by its text; `confines`: whether this machine can confine it; `exposed`: see `Policy`."""
+    """Judge a command by its text; `confines`: whether this machine can confine it; the last two: see `Policy`."""
+    doubt = ""
     try:
         for words, _ in simple_commands(command) if deny else ():
             for name, arguments in programs_of(words):
@@ -13691,7 +13745,10 @@ def judge_command(
                         return Judgement("refused", f"gate.deny: {rule.text}")
         plain = plain_commands(command) if len(command) <= _LONGEST else None
         known = known_command(plain, allow, confines) if plain else None
-        if known and not (exposed and known.network and known.reader):
+        if known and known.network and (exposed if known.reader else opened):
+            doubt = f"{exposed} leads into gate.folders: what runs by it may be the decider's"
+            doubt = doubt if known.reader else f"a confined command can change {opened}: no rule of gate.allow holds"
+        elif known:
             return known
         why = tripwire(command.replace("\r", " ")) if len(command) <= _LONGEST else "too long to be read"
     except ValueError as error:
@@ -13701,8 +13758,8 @@ def judge_command(
     if not confines:
         return Judgement("proposed", "nothing on this machine confines it: `looop doctor` says why")
     first = next((words[0] for _, words in plain or () if not reader_kind(words)), "")
-    if known:
-        return Judgement("confined", f"{exposed} leads into gate.folders: what runs by it may be the decider's")
+    if doubt:
+        return Judgement("confined", doubt)
     shown = (
         f"`{one_line(first, 80)}` is not known to only read"
         if first
@@ -13719,6 +13776,7 @@ class Policy(Record):
     deny: list[CommandRule] = []
     confines: bool = True
     exposed: str = ""  # a variable that leads into a folder which confined commands write: it may name their programs
+    opened: str = ""  # what the command names in such a folder
 
 
 def judge_move(move: Move, policy: Policy, untrusted: bool = False) -> Judgement:
@@ -13734,7 +13792,8 @@ def judge_move(move: Move, policy: Policy, untrusted: bool = False) -> Judgement
         texts = [move.fields["command" if move.name == "shell" else "verify"]]
     allow = policy.allow if move.name == "shell" else ()
     confines = policy.confines or move.name == "write_sensor"
-    judged = [judge_command(text, allow, policy.deny, confines, policy.exposed) for text in texts]
+    leads = {"exposed": policy.exposed, "opened": policy.opened}
+    judged = [judge_command(text, allow, policy.deny, confines, **leads) for text in texts]
     worst = min(judged, key=lambda one: ("refused", "proposed", "confined", "known").index(one.verdict))
     if worst.verdict == "refused":
         return worst
@@ -14187,6 +14246,15 @@ def require_disk(profile: Profile) -> None:
         )
 
 
+def open_to_commands(profile: Profile, command: str) -> dict[str, str]:
+    """Return what a command names in folders that confined commands write: paths, by the name that a person reads."""
+    folders = [profile.path("scratch"), *granted_folders(profile)]
+    paths = profile.open_paths(command, folders)
+    programs = {profile.which(word) for word in path_words(command, profile.env) if "/" not in word}
+    paths += [path for path in sorted(programs) if path and any(leads_through(path, folder) for folder in folders)]
+    return {spelled_out(path.removeprefix(f"{profile.data}/")): path for path in paths}
+
+
 def reader_env(profile: Profile, env: Mapping[str, str]) -> dict[str, str]:
     """Return the environment of a reader outside the walls: no program that a confined command can have written."""
     open_to_it = [os.path.realpath(path) for path in (profile.path("scratch"), *granted_folders(profile))]
@@ -14205,18 +14273,22 @@ def run_command(
     timeout: float,
     grant: Grant | None = None,
     *,
-    reader: bool = False,
+    judgement: Judgement | None = None,
     **where: str,
 ) -> Ended:
     """Run a command line in the data dir under a deadline; `where`: stdin, and its files in the capsule.
 
-    With a grant it runs confined; a reader without one runs programs that nobody can have slipped in.
+    With a grant it runs confined. A reader without one, or a command of a rule, runs programs that nobody can have
+    slipped in.
     """
     env = profile.child_env(LOOOP_RUN_ID=run)
+    if judgement and not grant and (judgement.reader or judgement.rule):
+        own = reader_env(profile, env)
+        env = own if judgement.reader else {**env, "PATH": own["PATH"]}
     job = Job(
         name=command,
         argv=[shell_path(profile.env), "-c", command],
-        env=reader_env(profile, env) if reader and not grant else env,
+        env=env,
         timeout=timeout,
         stdin=where.get("stdin", "/dev/null"),
         stdout=profile.path("runs", run, where["stdout"]),
@@ -14645,13 +14717,15 @@ def do_noop(scene: Scene) -> Done:
     return Done("noop", "noop")
 
 
-def policy_of(profile: Profile) -> Policy:
-    """Return what the config and this machine say of moves that run commands."""
+def policy_of(profile: Profile, command: str) -> Policy:
+    """Return what the config and this machine say of a move that runs a command."""
     allow, deny = (
         [command_rule(entry, kind) for entry in profile.setting(f"gate_{kind}")] for kind in ("allow", "deny")
     )
     confines = walls_of(profile).confines
-    return Policy(profile.setting("gate_shell"), allow, deny, confines, exposed_by(profile) if confines else "")
+    opened = next(iter(open_to_commands(profile, command)), "") if allow else ""
+    exposed = exposed_by(profile) if confines else ""
+    return Policy(profile.setting("gate_shell"), allow, deny, confines, exposed, opened)
 
 
 def exposed_by(profile: Profile) -> str:
@@ -14669,7 +14743,7 @@ def exposed_by(profile: Profile) -> str:
 
 def judgement_of(scene: Scene) -> Judgement:
     """Judge a move that runs commands; a person's yes makes it known. Raise BadMove for one that gate.deny refuses."""
-    judgement = judge_move(scene.move, policy_of(scene.profile), scene.untrusted)
+    judgement = judge_move(scene.move, policy_of(scene.profile, scene.move.fields.get("command", "")), scene.untrusted)
     if judgement.verdict == "refused":
         raise BadMove(f"{scene.move.name}: refused: {judgement.reason}: the person wants it never run")
     return Judgement("known", "approved by you", network=True) if scene.yes else judgement
@@ -14689,7 +14763,7 @@ def do_shell(scene: Scene) -> Done:
         grant = grant_of(profile, *granted_folders(profile))
     with SensorGuard(profile):
         files = {"stdout": "shell.log", "stderr": "shell.log", "child": "shell.json"}
-        ended = run_command(profile, scene.run, command, timeout, grant, reader=judgement.reader, **files)
+        ended = run_command(profile, scene.run, command, timeout, grant, judgement=judgement, **files)
     if ended.why == "spawn":
         forget_walls(profile)
         raise BadMove(f"shell: the command could not be started: {text_of(ended.err)}: nothing was done")
@@ -16301,6 +16375,9 @@ def rule_for(profile: Profile, ask: Mapping[str, JSON], text: str) -> CommandRul
     usual = [] if tripwire(command) or named < 2 else [" ".join([*words[: min(named, 3)], "*"])]
     tries = [text] if text else [*usual, *exact]
     problem = "what a shell makes of it is not the same each time"
+    opened = next(iter(open_to_commands(profile, f"{command} {text}".removesuffix(" *"))), "")
+    if opened:
+        raise Failure(f"approve --always: a confined command can change {opened}: no rule holds for it", once)
     for tried in tries:
         try:
             return command_rule({"rule": tried, "example": command}, "allow")
@@ -17401,11 +17478,10 @@ def cmd_gate(profile: Profile, args: dict[str, JSON]) -> int:
     if not commands:
         raise Failure("gate: missing command", "looop gate 'git clean -fdx'", EXIT_USAGE)
     check_data_dir(profile)
-    policy = policy_of(profile)
     untrusted = any(not origin.trusted for origin in look_at_sensors(profile).known.values())
     paint = Paint(profile.env, sys.stdout)
     for command in commands:
-        verdict = gate_verdict(policy, untrusted, command)
+        verdict = gate_verdict(policy_of(profile, command), untrusted, command)
         if many or args["json"]:
             say_json(compact(verdict))
             continue
@@ -18630,7 +18706,7 @@ _UNKNOWN_OUTPUT = "not a program that looop knows: a price that it prints counts
 
 def cmd_config_check(profile: Profile, args: dict[str, JSON]) -> int:
     """Name everything that is wrong with the config."""
-    check = ConfigCheck(profile.read_config(), profile.folder_problem)
+    check = ConfigCheck(profile.read_config(), profile.entry_problem)
     present = os.path.lexists(profile.config_path)
     text = text_of(read_bytes(profile.config_path) or b"") if present and os.path.isfile(profile.config_path) else ""
     lines = key_lines(text)
@@ -21895,7 +21971,7 @@ def check_config(profile: Profile) -> Iterator[Finding]:
         yield fail(f"{file.path}: {file.refused}: it is not read, and nothing is started", file.remedy)
     for number, words in file.wrong:
         yield fail(f"{file.path}: line {number}: {words}: it is ignored", "NAME=value, nothing is expanded; fix it")
-    check = ConfigCheck(profile.read_config(), profile.folder_problem)
+    check = ConfigCheck(profile.read_config(), profile.entry_problem)
     for path, words in check.wrong:
         yield fail(f"{profile.config_path}: {'.'.join(path)}: {words}", "fix it: `looop config check` has the lines")
     for path in check.unknown:

@@ -114,6 +114,14 @@ class Settings(Case):
                 '{"gate": {"allow": ["make *", "bash *"]}}',
                 "gate.allow.2: must not end in * where bash runs whatever follows",
             ),
+            (
+                '{"gate": {"allow": ["python3 reports/x.py *"]}}',
+                f"gate.allow.1: must not name {self.data}/reports/x.py: a confined command can change it",
+            ),
+            (
+                '{"gate": {"folders": ["~/src"], "allow": ["make *", {"rule": "make -C ~/src/x *"}]}}',
+                f"gate.allow.2: must not name {self.home}/src/x: a confined command can change it",
+            ),
             ('{"gate": {"deny": ["a | b"]}}', "gate.deny.1: must be the words of one simple command"),
             (
                 '{"gate": {"deny": [{"rule": "git push *", "example": "git pull"}]}}',

@@ -213,6 +213,53 @@ class Asking(AskingCase):
                 looop.rule_for(profile, ask, given)
             self.assertIn("approve --always: ", caught.exception.message)
 
+    def test_no_rule_runs_what_a_confined_command_can_change(self):
+        src, tools = f"{self.home}/src", f"{self.home}/tools"
+        os.mkdir(src)
+        os.mkdir(tools)
+        os.symlink(f"{src}/tool", f"{tools}/tool")
+        with open(f"{src}/tool", "w") as file:
+            file.write("#!/bin/sh\n")
+        os.chmod(f"{src}/tool", 0o755)
+        self.env["PATH"] = f"{tools}:{self.env['PATH']}"
+        self.gate = {"folders": [src], "allow": ["true *", "tool run *"]}
+        os.makedirs(self.path("reports"), exist_ok=True)
+        os.symlink("reports", self.path("link"))
+        self.replies({"move": "noop"})
+        for command in (
+            *("true reports/x.py", "true --file=reports/x.py", "true -freports/x.py", "true ~/src/x", f"true {src}/x"),
+            *("true ./reports/x", "true 'reports/x y'", "true rep'orts'/x", "true link/x", "true -C reports x"),
+            *(
+                "true */x.py",
+                "true -C rep* x",
+                f"true {self.home}/*/x",
+                "true -m reports.x",
+                "tool run x",
+                "true scratch/x",
+            ),
+        ):
+            out = self.looop("gate", command)
+            self.assertRegex(out, "^confined .*a confined command can change .*: no rule of gate.allow holds", command)
+        for command in ("true x", "true goals/a.md", "true *.py", "true /etc/hosts"):
+            self.assertIn("known  gate.allow: true *", self.looop("gate", command))
+        self.gate = {"folders": [src]}
+        self.beat({"move": "shell", "command": "npm run reports/x.py", "reversible": False})
+        self.approve(1, "--always", code=1)
+        self.assertIn("a confined command can change reports/x.py: no rule holds for it", self.stderr)
+
+    def test_a_rule_runs_no_program_that_a_confined_command_wrote(self):
+        src = f"{self.home}/src"
+        os.mkdir(src)
+        with open(f"{src}/helper", "w") as file:
+            file.write(f"#!/bin/sh\ntouch {self.data}/evil\n")
+        os.chmod(f"{src}/helper", 0o755)
+        self.env["PATH"] = f"{src}:{self.env['PATH']}"
+        self.write("run.sh", "helper\n")
+        self.gate = {"folders": [src], "allow": ["sh run.sh"]}
+        out = self.beat({"move": "shell", "command": "sh run.sh", "reversible": True})
+        self.assertIn("not found", self.read("runs", out["run"], "shell.log"))
+        self.assertFalse(os.path.exists(self.path("evil")))
+
     def test_always_is_for_shell_moves(self):
         self.beat({"move": "write_playbook", "body": "# mine\n"})
         self.approve(1, "--always", code=1)
