@@ -14256,14 +14256,29 @@ def open_to_commands(profile: Profile, command: str) -> dict[str, str]:
 
 
 def reader_env(profile: Profile, env: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment of a reader outside the walls: no program that a confined command can have written."""
-    open_to_it = [os.path.realpath(path) for path in (profile.path("scratch"), *granted_folders(profile))]
+    """Return the environment of a reader outside the walls: no program that a confined command can have written.
 
-    def outside(path: str) -> bool:
-        real = os.path.realpath(path) + "/"
-        return path.startswith("/") and not any(real.startswith(f"{folder}/") for folder in open_to_it)
+    A folder of PATH is left out when it is open to confined commands, or when a link in it leads to a file that is.
+    """
+    written = tuple(f"{os.path.realpath(path)}/" for path in (profile.path("scratch"), *granted_folders(profile)))
 
-    return {**quiet_git(env, online=True), "PATH": ":".join(filter(outside, env["PATH"].split(":")))}
+    def is_outside(folder: str) -> bool:
+        if not folder.startswith("/") or f"{os.path.realpath(folder)}/".startswith(written):
+            return False
+        try:
+            with os.scandir(folder) as entries:
+                links = [entry.path for entry in entries if entry.is_symlink()]
+        except OSError:
+            return True
+        for link in links:
+            if "/" in link_text(link) and os.path.realpath(link).startswith(written):
+                profile.warn(
+                    f"PATH: {folder} is left out: {link} leads to {os.path.realpath(link)}, open to any command"
+                )
+                return False
+        return True
+
+    return {**quiet_git(env, online=True), "PATH": ":".join(filter(is_outside, env["PATH"].split(":")))}
 
 
 def run_command(
@@ -14989,8 +15004,8 @@ def push_of(profile: Profile, move: Move) -> Push:
     settings: list[str] = []
 
     def asked(*words: str) -> str:
-        job = Job("git", [program, "-C", folder, *words], quiet_git(env, settings), 60.0, cap=MIB)
-        ended = run_job(job)
+        quiet = {**quiet_git(env, settings), "GIT_NO_REPLACE_OBJECTS": "1", "GIT_GRAFT_FILE": os.devnull}
+        ended = run_job(Job("git", [program, "-C", folder, *words], quiet, 60.0, cap=MIB))
         if ended.code or ended.why != "exit":
             raise BadMove(f"push_branch: git {words[0]}: {one_line(text_of(ended.err), 200) or ended.why}")
         return os.fsdecode(ended.out)
@@ -15000,7 +15015,12 @@ def push_of(profile: Profile, move: Move) -> Push:
         if scope in ("local", "worktree") and re.fullmatch(_PUSH_REFUSES, key, re.IGNORECASE):
             raise BadMove(f"push_branch: {one_line(key, 80)} is set in the clone's own config: ask the person to push")
     settings += made_up_programs(listed[1::2])
-    url = asked("remote", "get-url", "--push", remote).strip()
+    if f"remote.{remote}.url" not in listed[1::2]:  # a file in .git/remotes or .git/branches makes one too
+        raise BadMove(f"push_branch: the git config names no url of a remote {remote}")
+    urls = asked("remote", "get-url", "--push", "--all", remote).split("\n")[:-1]
+    if len(urls) != 1:
+        raise BadMove(f"push_branch: {remote} has {len(urls)} urls to push to: ask the person to push")
+    url = urls[0]
     commit = asked("rev-parse", "--verify", f"refs/heads/{branch}^{{commit}}").strip()
     there = asked("for-each-ref", "--format=%(refname)", f"refs/remotes/{remote}/{branch}").split()
     known = [f"refs/remotes/{remote}/{branch}"] if there else [f"--remotes={remote}"]

@@ -225,6 +225,18 @@ class Inside(Case):
             self.assertEqual((ended.code, processes_with(self.home)), (0, []))
         self.assertLess(min(took), 0.9)
 
+    def test_the_file_of_its_output_stays_looops(self):
+        """It may change the mode of a descriptor that it was given, and make the file longer than its cap."""
+        log = f"{self.home}/log"
+        code = "import os; os.ftruncate(1, 1 << 40); os.fchmod(1, 0)"
+        for walls in self.every():
+            grant = looop.Grant([f"{self.home}"], walls=walls)
+            job = looop.Job("x", [sys.executable, "-c", code], {"PATH": ENV["PATH"]}, 30.0, stdout=log, grant=grant)
+            ended = looop.run_job(job)
+            self.assertEqual((ended.why, os.stat(log).st_mode & 0o7777), ("overflow", 0o600), walls)
+            self.assertEqual(os.path.getsize(log), job.cap)
+            os.unlink(log)
+
     def test_a_deadline_ends_all_of_it(self):
         for walls in self.every():
             ended = self.run_confined("trap '' TERM; sleep 300 & sleep 300", walls, timeout=0.3)

@@ -597,6 +597,31 @@ class Outward(TrustCase):
         self.assertIn("pr\ncomment\n", self.home_file("gh.argv"))
         self.assertFalse(os.path.exists(os.path.join(self.home, "pwned")))
 
+    def test_a_link_on_the_path_that_leads_to_such_a_program_is_not_run(self):
+        granted, links = os.path.join(self.home, "granted"), os.path.join(self.home, "links")
+        os.mkdir(granted)
+        os.mkdir(links)
+        for name in ("gh", "git"):
+            with open(os.path.join(granted, name), "w") as file:
+                file.write(f"#!/bin/sh\ntouch {self.home}/pwned\n")
+            os.chmod(os.path.join(granted, name), 0o700)
+            os.symlink(os.path.join("..", "granted", name), os.path.join(links, name))
+        push = self.clone()
+        env = {"PATH": f"{links}:{self.bin}"}
+        moves = [push, {"move": "pr_comment", "repo": "o/n", "number": 1, "body": "x"}]
+        for number, move in enumerate(moves, 1):
+            self.replies(move, gate={"folders": [granted]}, git=False)
+            self.write("goals/a.md", f"{number}\n")
+            self.assertEqual(self.tick(env=env)["outcome"], "proposed")
+            self.approve(number, env=env)
+        self.assertEqual(self.there(), ["fix/x fix x", "main first"])
+        self.assertIn("pr\ncomment\n", self.home_file("gh.argv"))
+        move = {"move": "shell", "command": "gh pr list", "reversible": True}
+        self.replies(move, gate={"folders": [granted]}, git=False)
+        self.write("goals/a.md", "3\n")
+        self.tick(env=env)
+        self.assertFalse(os.path.exists(os.path.join(self.home, "pwned")))
+
     def test_the_other_moves_of_gh(self):
         self.done({"move": "issue_comment", "repo": "owner/name", "number": 3, "body": "Seen."})
         self.assertTrue(self.home_file("gh.argv").startswith("issue\ncomment\n3\n--repo\nowner/name\n"))
@@ -689,6 +714,32 @@ class Outward(TrustCase):
         self.approve(1, code=1)
         self.assertIn("what it is about has changed since", self.stderr)
         self.assertEqual(self.there(), ["main first"])
+
+    def test_a_push_goes_to_the_one_place_that_was_shown(self):
+        move = self.clone()
+        folder, evil = os.path.join(self.home, "clone"), os.path.join(self.home, "evil.git")
+        os.makedirs(os.path.join(folder, ".git", "remotes"))
+        os.makedirs(os.path.join(folder, ".git", "branches"), exist_ok=True)
+        urls = f"{self.home}/remote.git", evil
+        for path, text in (("remotes/upstream", "".join(f"URL: {url}\n" for url in urls)), ("branches/up", evil)):
+            with open(os.path.join(folder, ".git", path), "w") as file:
+                file.write(text)
+        for remote in ("upstream", "up"):
+            out = self.beat({**move, "remote": remote})
+            self.assertEqual(out["outcome"], "failed", out)
+            self.assertIn("names no url", out["reason"])
+        self.run_git("remote", "set-url", "--add", "--push", "origin", urls[0])
+        self.run_git("remote", "set-url", "--add", "--push", "origin", evil)
+        out = self.beat(move)
+        self.assertIn("origin has 2 urls", out["reason"])
+
+    def test_a_push_shows_the_commits_themselves_not_what_replaces_them(self):
+        move = self.clone()
+        real = self.run_git("rev-parse", "HEAD")
+        harmless = self.run_git("commit-tree", "-m", "harmless", f"{real}^{{tree}}")
+        self.run_git("replace", real, harmless)
+        self.assertEqual(self.beat(move)["outcome"], "proposed")
+        self.assertRegex(self.looop("asks"), r"\| [0-9a-f]{7,} fix x\n")
 
     def test_no_push_is_forced(self):
         move = self.clone()
