@@ -3877,6 +3877,48 @@ def granted_folders(profile: Profile) -> list[str]:
     return [profile.path("reports"), *(expanded(path, profile.env) for path in profile.setting("gate_folders"))]
 
 
+def open_folders(profile: Profile) -> tuple[str, ...]:
+    """Return the folders that confined commands write, each with a / at its end."""
+    return tuple(f"{os.path.realpath(folder)}/" for folder in (profile.path("scratch"), *granted_folders(profile)))
+
+
+def closed_git(profile: Profile) -> str:
+    """Return the first git on the PATH that no confined command can have written, "" where there is none."""
+    written = open_folders(profile)
+    for folder in search_path(profile.env).split(":"):
+        path = which(f"{folder}/git", profile.env) if folder.startswith("/") else ""
+        real = os.path.realpath(folder), os.path.realpath(path)
+        if path and not any(f"{place}/".startswith(written) for place in real):
+            return path
+    return ""
+
+
+def closed_path(profile: Profile, path: str) -> str:
+    """Return a PATH without the folders from which a program that a confined command wrote may run.
+
+    Such a folder is open to these commands, or a link in it leads to a file that is.
+    """
+    written = open_folders(profile)
+
+    def is_closed(folder: str) -> bool:
+        if not folder.startswith("/") or f"{os.path.realpath(folder)}/".startswith(written):
+            return False
+        try:
+            with os.scandir(folder) as entries:
+                links = [entry.path for entry in entries if entry.is_symlink()]
+        except OSError:
+            return True
+        for link in links:
+            if "/" in link_text(link) and os.path.realpath(link).startswith(written):
+                profile.warn(
+                    f"PATH: {folder} is left out: {link} leads to {os.path.realpath(link)}, open to any command"
+                )
+                return False
+        return True
+
+    return ":".join(filter(is_closed, path.split(":")))
+
+
 def is_folder(path: str) -> bool:
     """Tell whether a path is a folder, and no link to one: a command that wrote there may have put one."""
     return os.path.isdir(path) and not os.path.islink(path)
@@ -13980,7 +14022,7 @@ def git(
     data, more = os.path.realpath(profile.data), {"LC_ALL": "C", **(env or {})}
     if os.path.lexists(profile.path(".git")):
         more["GIT_CEILING_DIRECTORIES"] = os.path.dirname(profile.data)  # a broken .git of ours must not mean theirs
-    command = [profile.which("git"), "-C", profile.data]
+    command = [closed_git(profile), "-C", profile.data]
     listing = [*command, "config", "--list", "--name-only", "-z"]
     listed = run_job(Job("git", listing, {**quiet_git(profile.env), **more}, 60.0, cap=MIB))
     if listed.code or listed.why != "exit":
@@ -14028,7 +14070,7 @@ def commit(profile: Profile, message: str) -> None:
     wanted = profile.setting("git")
     if wanted is False:
         return
-    if not profile.which("git"):
+    if not closed_git(profile):
         profile.warn("git is not on PATH: moves are journaled, not committed")
         return
     data = os.path.realpath(profile.data)
@@ -14256,29 +14298,8 @@ def open_to_commands(profile: Profile, command: str) -> dict[str, str]:
 
 
 def reader_env(profile: Profile, env: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment of a reader outside the walls: no program that a confined command can have written.
-
-    A folder of PATH is left out when it is open to confined commands, or when a link in it leads to a file that is.
-    """
-    written = tuple(f"{os.path.realpath(path)}/" for path in (profile.path("scratch"), *granted_folders(profile)))
-
-    def is_outside(folder: str) -> bool:
-        if not folder.startswith("/") or f"{os.path.realpath(folder)}/".startswith(written):
-            return False
-        try:
-            with os.scandir(folder) as entries:
-                links = [entry.path for entry in entries if entry.is_symlink()]
-        except OSError:
-            return True
-        for link in links:
-            if "/" in link_text(link) and os.path.realpath(link).startswith(written):
-                profile.warn(
-                    f"PATH: {folder} is left out: {link} leads to {os.path.realpath(link)}, open to any command"
-                )
-                return False
-        return True
-
-    return {**quiet_git(env, online=True), "PATH": ":".join(filter(is_outside, env["PATH"].split(":")))}
+    """Return the environment of a reader outside the walls: no program that a confined command can have written."""
+    return {**quiet_git(env, online=True), "PATH": closed_path(profile, env["PATH"])}
 
 
 def run_command(

@@ -617,9 +617,11 @@ class Outward(TrustCase):
         self.assertEqual(self.there(), ["fix/x fix x", "main first"])
         self.assertIn("pr\ncomment\n", self.home_file("gh.argv"))
         move = {"move": "shell", "command": "gh pr list", "reversible": True}
-        self.replies(move, gate={"folders": [granted]}, git=False)
-        self.write("goals/a.md", "3\n")
-        self.tick(env=env)
+        self.replies(move, gate={"folders": [granted]}, git=True)
+        for number, path in enumerate((links, granted), 3):
+            self.write("goals/a.md", f"{number}\n")
+            self.tick(env={"PATH": f"{path}:{self.bin}"})
+        self.assertIn("a.md", self.run_git("log", "--name-only", folder="data"))
         self.assertFalse(os.path.exists(os.path.join(self.home, "pwned")))
 
     def test_the_other_moves_of_gh(self):
