@@ -4622,7 +4622,7 @@ class GitPrograms:
             with os.scandir(folder) as entries:
                 return list(entries)
         except PermissionError:
-            if self._before is None or folder in self._before:
+            if self._before is None or self._before.get(folder) == _CLOSED:
                 self.found[folder] = _CLOSED
                 return []
             os.chmod(folder, 0o700)

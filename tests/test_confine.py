@@ -316,7 +316,8 @@ class Inside(Case):
         "git worktree add -q sub; git init -q r; evil r/.git/config; echo $C/r/.git > .git/worktrees/sub/commondir",
         "evil old/.git/config",
         "evil old/x; mv old/x old/.git/config",
-        "printf '#!/bin/sh\ntouch $E\n' > old/.git/hooks/pre-commit; chmod +x old/.git/hooks/pre-commit",
+        "printf '#!/bin/sh\ntouch $E\n' > old/.git/hooks/pre-commit; chmod +x old/.git/hooks/pre-commit;"
+        " chmod 311 old/.git/hooks",
         "rm -r old/.git/hooks; ln -s ../../bad old/.git/hooks; mkdir bad;"
         " printf '#!/bin/sh\ntouch $E\n' > bad/pre-commit; chmod +x bad/pre-commit",
         "evil .git/modules/lib/config",
