@@ -11,7 +11,7 @@ import unittest
 from typing import NamedTuple
 
 import looop
-from tests.support import CAPTURED, ROOT, Case, figure, heavy
+from tests.support import CAPTURED, LONG, ROOT, Case, figure
 
 MEASURED = looop.measure_walls(dict(os.environ))
 NOTHING = f"nothing confines a command here: {MEASURED.why}"
@@ -345,12 +345,12 @@ class Everyday(Case):
         """Every second quick row: the heavy tests run all of them."""
         self.all_end([row for row in table() if not row.slow][::2], MEASURED)
 
-    @heavy
+    @unittest.skipUnless(LONG, "LOOOP_LONG=1 runs it: compilers of eight languages take ten minutes")
     @unittest.skipUnless(MEASURED.confines, NOTHING)
     def test_each_leaves_what_it_leaves_outside(self):
         figure("everyday commands behind the walls", self.all_end(table(), MEASURED, compare=True))
 
-    @heavy
+    @unittest.skipUnless(LONG, "LOOOP_LONG=1 runs it: compilers of eight languages take ten minutes")
     @unittest.skipUnless(MEASURED.landlock, "no Landlock")
     def test_without_namespaces(self):
         figure("the same without namespaces", self.all_end(table(), looop.Walls(MEASURED.landlock)))
