@@ -4919,7 +4919,7 @@ def checked_ask(ask: JSON) -> dict[str, JSON]:
         raise ValueError("its options are no texts")
     if whole["kind"] not in ("ask", "proposal"):
         raise ValueError("its kind is none")
-    if not isinstance(whole.get("move") or {}, dict):
+    if not isinstance(whole.get("move") or {}, dict) or not isinstance(whole.get("files") or {}, dict):
         raise ValueError("its move is none")
     if whole["session"] and not valid_id(whole["session"]):
         raise ValueError("its session is an invalid id")
@@ -12641,6 +12641,21 @@ def move_object(move: Move) -> dict[str, JSON]:
     return value
 
 
+def changed_by(move: Mapping[str, JSON]) -> str:
+    """Return the file that a move (as an object) changes by a person's leave, "" where it runs a command (pure)."""
+    files = {"write_sensor": f"sensors/{move.get('name')}.sh", "write_goal": f"goals/{move.get('id')}.md"}
+    return {**files, "write_playbook": "PLAYBOOK.md"}.get(str(move.get("move")), "")
+
+
+def fields_text(move: Move) -> str:
+    """Write every field of a move down, whole (pure); longer texts stand indented, so that none passes for a field."""
+    lines = [move.name]
+    for field, value in move.fields.items():
+        text = " ".join(value) if isinstance(value, list) else str(value)
+        lines.append(f"{field}: {text}" if "\n" not in text else f"{field}:\n{fenced(text, '  ')}".rstrip("\n"))
+    return "\n".join(lines)
+
+
 def move_title(move: JSON) -> str:
     """Name a move, as it lies in a capsule, and what it is about, in one line: `shell "make test"`, `send w1`."""
     if not isinstance(move, dict):
@@ -14288,13 +14303,43 @@ def require_disk(profile: Profile) -> None:
         )
 
 
+def written_folders(profile: Profile) -> list[str]:
+    """Return the folders that confined commands write."""
+    return [profile.path("scratch"), *granted_folders(profile)]
+
+
 def open_to_commands(profile: Profile, command: str) -> dict[str, str]:
     """Return what a command names in folders that confined commands write: paths, by the name that a person reads."""
-    folders = [profile.path("scratch"), *granted_folders(profile)]
+    folders = written_folders(profile)
     paths = profile.open_paths(command, folders)
     programs = {profile.which(word) for word in path_words(command, profile.env) if "/" not in word}
     paths += [path for path in sorted(programs) if path and any(leads_through(path, folder) for folder in folders)]
     return {spelled_out(path.removeprefix(f"{profile.data}/")): path for path in paths}
+
+
+BOUND_MAX = 16 * MIB  # bytes of a file that a yes is bound to
+
+
+def bound_files(profile: Profile, command: str) -> dict[str, JSON]:
+    """Return what a command names where confined commands write: `context`, for the person; `files`, by digest; `base`.
+
+    {} where it names nothing there. A yes is for these bytes; what cannot be bound is told: a folder, or a link out,
+    which is not read.
+    """
+    files: dict[str, JSON] = {}
+    told = ""
+    for name, path in open_to_commands(profile, command).items():
+        inside = any(leads_through(os.path.realpath(path), folder) for folder in written_folders(profile))
+        if os.path.lexists(path) and not (inside and os.path.isfile(path) and file_size(path) <= BOUND_MAX):
+            told += f"{name}: what it runs there can change until you approve\n"
+            continue
+        content = read_bytes(path)
+        files[name] = None if content is None else digest_of(content)
+        lines = plural(len((content or b"").splitlines()), "line")
+        shown = "" if content is None or b"\0" in content else fenced(str(profile.redacted(text_of(content))), "  ")
+        told += f"{name}: it is not there\n" if content is None else f"{name}, {lines}:\n{shown}"
+    base = digest_of(canonical(files).encode("utf-8", "surrogatepass"))
+    return {"context": told.rstrip("\n"), "files": files, "base": base} if told else {}
 
 
 def reader_env(profile: Profile, env: Mapping[str, str]) -> dict[str, str]:
@@ -14319,8 +14364,7 @@ def run_command(
     """
     env = profile.child_env(LOOOP_RUN_ID=run)
     if judgement and not grant and (judgement.reader or judgement.rule):
-        own = reader_env(profile, env)
-        env = own if judgement.reader else {**env, "PATH": own["PATH"]}
+        env = reader_env(profile, env) if judgement.reader else {**env, "PATH": closed_path(profile, env["PATH"])}
     job = Job(
         name=command,
         argv=[shell_path(profile.env), "-c", command],
@@ -14555,17 +14599,13 @@ def to_person(scene: Scene, why: str) -> Done:
     if same:
         return Done(f"still waits for ask {same['n']}: {subject}", "proposed")
     doubt = why[3:] if why.startswith("it looks") else why
+    named = list(open_to_commands(scene.profile, move.fields["body"])) if move.name == "write_sensor" else []
+    doubt += f"; confined commands can change {first_few(named, 3)} at any time" if named else ""
     act = f"run this? `{command}`" if command else f"change {file}?" if file else f"do this? {subject}"
     question = f"may I {act} ({doubt})"
     question += f": {move.why}" if move.why else ""
     number = new_ask(scene.profile, "proposal", question=question, **proposal)
     return Done(f"proposed, as ask {number}: {subject}", "proposed", wrote=asked_item(scene.profile, number))
-
-
-def changed_by(move: Mapping[str, JSON]) -> str:
-    """Return the file that a move (as an object) changes by a person's leave, "" where it runs a command (pure)."""
-    files = {"write_playbook": "PLAYBOOK.md", "write_sensor": f"sensors/{move.get('name')}.sh"}
-    return files.get(str(move.get("move")), "")
 
 
 def shown_of(profile: Profile, move: Move) -> dict[str, JSON]:
@@ -14580,12 +14620,12 @@ def shown_of(profile: Profile, move: Move) -> dict[str, JSON]:
         diff = text_diff(text_of(old or b""), text_of(ended_line(move.fields["body"])), name)
         return {"base": None if old is None else digest_of(old), "diff": diff}
     if move.name == "shell":
-        return {"command": move.fields["command"]}
+        return {"command": move.fields["command"], **context_of(profile, move)}
     return {"command": move.fields.get("verify"), "text": fields_text(move), **context_of(profile, move)}
 
 
 def context_of(profile: Profile, move: Move) -> dict[str, JSON]:
-    """Return what a move is about, as it is now: the screen that keys go to, the commits that a push would publish."""
+    """Return what a move is about, as it is now: a screen, the commits of a push, files that its command names."""
     if move.name in ("send", "key"):
         session = read_session(profile, move.fields["id"])
         screen = screen_tail(session) if session else ""
@@ -14593,16 +14633,8 @@ def context_of(profile: Profile, move: Move) -> dict[str, JSON]:
     if move.name == "push_branch":
         planned = push_of(profile, move)
         return {"context": planned.told, "base": planned.base}
-    return {}
-
-
-def fields_text(move: Move) -> str:
-    """Write every field of a move down, whole (pure); longer texts stand indented, so that none passes for a field."""
-    lines = [move.name]
-    for field, value in move.fields.items():
-        text = " ".join(value) if isinstance(value, list) else str(value)
-        lines.append(f"{field}: {text}" if "\n" not in text else f"{field}:\n{fenced(text, '  ')}".rstrip("\n"))
-    return "\n".join(lines)
+    command = move.fields.get("command") or move.fields.get("verify")
+    return bound_files(profile, command) if command else {}
 
 
 def ask_digest(ask: Mapping[str, JSON]) -> str:
@@ -14869,12 +14901,20 @@ def put_back(profile: Profile, run: str, world: World) -> dict[str, Item | None]
     return dict(to_person(Scene(profile, run, world, move), "the PLAYBOOK is yours").wrote)
 
 
+def linked_to(scene: Scene, path: str) -> str:
+    """Say where a linked file leads that a move would write, "" where there is no link, or a yes: one or a standing."""
+    yes = scene.yes or scene.profile.setting("gate_shell") == "never"
+    return "" if yes or not link_text(path) else f"it is a link: this writes {spelled_out(os.path.realpath(path))}"
+
+
 def do_write_goal(scene: Scene) -> Done:
     """Create or replace a goal."""
     refuse_secret(scene, scene.move.fields)
     goal, body = scene.move.fields["id"], ended_line(scene.move.fields["body"])
     path, key = scene.profile.path("goals", f"{goal}.md"), f"goal:{goal}"
     refuse_overwrite(scene, key, path)
+    if linked_to(scene, path):
+        return to_person(scene, linked_to(scene, path))
     if scene.taint:
         note_goal(scene.profile, goal, digest_of(b"text:" + body))
     write_atomic(link_end(path), body)
@@ -14920,6 +14960,8 @@ def do_write_sensor(scene: Scene) -> Done:
     if not yes and not walls_of(scene.profile).confines:
         return to_person(scene, "nothing confines a sensor on this machine")
     path = scene.profile.path("sensors", f"{name}.sh")
+    if linked_to(scene, path):
+        return to_person(scene, linked_to(scene, path))
     known = scene.world.readings.get(name)
     if os.path.lexists(path) and not scene.yes and (known is None or known.stamp not in ("", signature(path))):
         raise BadMove(f"sensor {name} was edited during the decision: nothing was written over it")
@@ -16316,14 +16358,26 @@ def proposal_is_stale(profile: Profile, ask: Mapping[str, JSON]) -> str:
     if name:
         now = read_bytes(profile.path(name))
         return "" if (None if now is None else digest_of(now)) == ask.get("base") else f"{name} was changed since"
-    if ask.get("context"):
-        try:
-            same = context_of(profile, proposed_move(ask)).get("base") == ask.get("base")
-        except (Failure, OSError):
-            same = False
-        return "" if same else "what it is about has changed since"
+    changed = context_changed(profile, ask)
+    if changed or (ask.get("context") and not ask.get("command")):
+        return changed
     now_hash = hash_without_asks(digests_of(read_state(profile)["baseline"]))
     return "" if ask.get("hash") == now_hash else "the world has changed since"
+
+
+def context_changed(profile: Profile, ask: Mapping[str, JSON]) -> str:
+    """Say what of that which a proposal is about was changed since, "" for nothing."""
+    if not (ask.get("context") or ask.get("command")):
+        return ""
+    try:
+        now = context_of(profile, proposed_move(ask))
+    except (Failure, OSError):
+        now = {"base": "?"}
+    before, after = ask.get("files") or {}, now.get("files") or {}
+    if now.get("base") == ask.get("base"):
+        return ""
+    name = next((name for name in {**before, **after} if before.get(name) != after.get(name)), "")
+    return f"{name} was changed since it was proposed" if name else "what it is about has changed since"
 
 
 def edited_field(move: Mapping[str, JSON]) -> str:
@@ -16379,10 +16433,10 @@ def edit_proposal(profile: Profile, args: Mapping[str, JSON]) -> tuple[dict[str,
 
 def require_base(profile: Profile, ask: Mapping[str, JSON], force: bool) -> None:
     """Raise Failure when what a proposal is about was changed since, and `force` is not given."""
-    stale = proposal_is_stale(profile, ask)
-    if stale and ask.get("diff") and not force:
+    stale = "" if force else proposal_is_stale(profile, ask)
+    if stale and ask.get("diff"):
         raise Failure(f"ask {ask['n']}: {stale}, and approving would write over it", "approve --force, or reject")
-    if stale and ask.get("context") and not force:
+    if stale and context_changed(profile, ask):
         raise Failure(f"ask {ask['n']}: {stale}", "`looop asks` shows it as it was; approve --force, or reject")
 
 
@@ -17013,8 +17067,8 @@ def body_lines(ask: Mapping[str, JSON], paint: Paint) -> list[str]:
     """
     import itertools
 
-    text = "\n".join(str(ask[key]) for key in ("text", "context") if ask.get(key))
-    body = str(ask.get("diff") or text or (f"$ {ask['command']}" if ask.get("command") else ""))
+    command = f"$ {ask['command']}" if ask.get("command") else ""
+    body = str(ask.get("diff") or "\n".join(filter(None, [ask.get("text") or command, ask.get("context")])))
     if not body:
         return []
     rows = printable(body).rstrip("\n").split("\n")

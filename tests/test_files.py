@@ -222,11 +222,35 @@ class Links(Case):
             self.replies(reply)
             with open(os.path.join(self.home, ".config", "looop.json")) as file:
                 config = looop.parse_json(file.read())
-            self.config({**config, "gate": {"playbook": False}})
+            self.config({**config, "gate": {"playbook": False, "shell": "never"}})
             self.write("goals/a.md", name)
             self.assertEqual(self.tick()["outcome"], "acted", reply)
             self.assert_linked(self.path(path), name, text)
         self.assertEqual(os.stat(self.path("sensors", "s.sh")).st_mode & 0o777, 0o700)
+
+    def test_what_a_link_leads_to_is_written_by_a_yes(self):
+        self.profile(goals={"a": "0\n"})
+        self.link(self.path("goals", "ship.md"), "ship.md", "old\n")
+        self.link(self.path("sensors", "s.sh"), "disk", "#!/bin/sh\necho 1\n")
+        self.link(self.path("sensors", "new.sh"), "new")
+        for n, (reply, path, name, text) in enumerate(
+            (
+                ({"move": "write_goal", "id": "ship", "body": "new\n"}, "goals/ship.md", "ship.md", "new\n"),
+                ({"move": "write_sensor", "name": "s", "body": "echo 2\n"}, "sensors/s.sh", "disk", "echo 2\n"),
+                ({"move": "write_sensor", "name": "new", "body": "echo 3\n"}, "sensors/new.sh", "new", "echo 3\n"),
+            ),
+            1,
+        ):
+            before = os.path.exists(f"{self.dots}/{name}") and self.dot(name)
+            self.replies(reply)
+            self.write("goals/a.md", name)
+            self.assertEqual(self.tick()["outcome"], "proposed", reply)
+            self.assertEqual(os.path.exists(f"{self.dots}/{name}") and self.dot(name), before)
+            shown = self.looop("asks", str(n))
+            self.assertIn(f"it is a link: this writes {os.path.realpath(self.dots)}/{name}", " ".join(shown.split()))
+            self.assertIn(f"+{text}", shown)
+            self.approve(n)
+            self.assert_linked(self.path(path), name, text)
 
     def test_an_archived_goal_is_readable_still(self):
         self.profile(goals={"a": "0\n"})

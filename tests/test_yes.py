@@ -249,6 +249,42 @@ class ExactBytes(ProposalCase):
         self.assertIn("ask 1 is not what you saw", self.stderr, "the base is part of it")
         self.assertEqual(self.read("PLAYBOOK.md"), "one\n")
 
+    def test_a_script_that_a_confined_command_rewrote_does_not_run(self):
+        os.makedirs(self.path("reports"), exist_ok=True)
+        self.write("reports/deploy.sh", "echo fine >> ran\n")
+        for n, command in enumerate(
+            ("sh reports/deploy.sh", "cd reports && sh deploy.sh", "sh $LOOOP_DATA_DIR/reports/deploy.sh"), 1
+        ):
+            self.write("reports/deploy.sh", "cd $LOOOP_DATA_DIR; echo fine >> ran\n")
+            self.propose({"move": "shell", "command": command, "reversible": False})
+            shown = self.looop("asks", str(n))
+            self.assertIn("reports/deploy.sh, 1 line:\n      cd $LOOOP_DATA_DIR; echo fine >> ran\n", shown)
+            self.assertEqual("reports: what it runs there can change until you approve" in shown, "cd" in command)
+            self.assertIn(f"    $ {command}\n", shown)
+            seen = self.digest(n)
+            self.write("reports/deploy.sh", "touch evil\n")
+            self.assertIn("reports/deploy.sh was changed since it was proposed", self.looop("asks", str(n)))
+            self.looop("approve", str(n), seen, code=1)
+            self.assertIn(f"ask {n}: reports/deploy.sh was changed since it was proposed", self.stderr)
+            self.write("reports/deploy.sh", "cd $LOOOP_DATA_DIR; echo fine >> ran\n")
+            self.looop("approve", str(n), seen)
+            self.assertEqual(self.read("ran"), "fine\n" * n)
+        self.propose({"move": "shell", "command": "sh reports/later.sh", "reversible": False})
+        self.assertIn("reports/later.sh: it is not there", self.looop("asks", "4"))
+        self.write("reports/later.sh", "touch evil\n")
+        self.looop("approve", "4", self.digest(4), code=1)
+        self.assertIn("reports/later.sh was changed since", self.stderr)
+        os.symlink("../PLAYBOOK.md", self.path("reports/link"))
+        self.propose({"move": "shell", "command": "sh reports/link", "reversible": False})
+        self.assertIn("reports/link: what it runs there can change until you approve", self.looop("asks", "5"))
+        os.symlink("..", self.path("reports/up"))
+        self.propose({"move": "shell", "command": "sh reports/up/PLAYBOOK.md", "reversible": False})
+        self.assertIn("reports/up/PLAYBOOK.md: what it runs there can change", self.looop("asks", "6"))
+        ask = self.propose({"move": "write_sensor", "name": "s", "body": "git push; sh reports/x.sh\n"})
+        self.assertIn(
+            "(looks irreversible: git push; confined commands can change reports/x.sh at any", ask["question"]
+        )
+
     def test_a_playbook_that_was_put_back_is_what_its_run_proposed(self):
         self.replies({"move": "shell", "command": "echo push freely >PLAYBOOK.md", "reversible": True})
         self.config({**self.settings(), "gate": {"shell": "never"}})
