@@ -69,39 +69,41 @@ Contents
   45. Prompt (pure)
   46. Metering (pure)
   47. Gates (pure)
-  48. Tripwires (pure)
-  49. Profile on disk
-  50. Decide
-  51. Act
-  52. Guards
-  53. Settle
-  54. Surface
-  55. Beat
-  56. People
-  57. Views
-  58. Why and replay
-  59. Cost
-  60. Pulse
-  61. Verbs
-  62. Session verbs
-  63. Session table
-  64. Gallery
-  65. Questions (pure)
-  66. Plans
-  67. Interview
-  68. Schedulers
-  69. Service
-  70. Examinations
-  71. Doctor
-  72. Candidates
-  73. Goals and history
-  74. Verb table
-  75. Setup table
-  76. Manual (pure)
-  77. Completions (pure)
-  78. Command line
-  79. Texts
-  80. Texts of the manual
+  48. Readers (pure)
+  49. Tripwires (pure)
+  50. Verdicts (pure)
+  51. Profile on disk
+  52. Decide
+  53. Act
+  54. Guards
+  55. Settle
+  56. Surface
+  57. Beat
+  58. People
+  59. Views
+  60. Why and replay
+  61. Cost
+  62. Pulse
+  63. Verbs
+  64. Session verbs
+  65. Session table
+  66. Gallery
+  67. Questions (pure)
+  68. Plans
+  69. Interview
+  70. Schedulers
+  71. Service
+  72. Examinations
+  73. Doctor
+  74. Candidates
+  75. Goals and history
+  76. Verb table
+  77. Setup table
+  78. Manual (pure)
+  79. Completions (pure)
+  80. Command line
+  81. Texts
+  82. Texts of the manual
 
 Finding things: the verb `looop sensor list` is `cmd_sensor_list`; its row in SETUP_VERBS has help and options.
 To add a verb: write `cmd_<verb>`, add its row to LOOP_VERBS, SETUP_VERBS or SESSION_VERBS.
@@ -13333,27 +13335,10 @@ def policy_digest(digests: Mapping[str, str]) -> str:
 
 
 # ======================================================================================================================
-# 48. Tripwires (pure)
+# 48. Readers (pure)
 # ======================================================================================================================
-# What may be done with a command that nobody has approved, by its text alone. `judge_command` asks in this order:
-#
-# - refused: a rule of gate.deny matches a simple command in it.
-# - known: it is plain (`plain_commands`), and each simple command of it matches a rule of gate.allow or is a reader. A
-#   reader that needs the network runs outside the walls: so it is alone or first in a pipe, nothing feeds it, nothing
-#   that was read decides whether it runs, and it gets no URL and no host. No git, which runs programs, is beside it.
-# - proposed: the tripwire finds a move that cannot be undone, or that acts on others. It is short: walls hold the rest.
-# - confined: the rest, whatever its text hides.
-
-
-class Judgement(Record):
-    """What may be done with a command, and why."""
-
-    verdict: str  # "known" | "confined" | "proposed" | "refused"
-    reason: str
-    network: bool = False  # known, and it runs outside the walls
-    reader: bool = False  # by the table of readers
-    rule: bool = False  # by a rule of gate.allow
-
+# Commands that only read: a table of tools, subcommands, operands and options. What is in doubt has no row, and a command
+# with an option that its row does not name is no reader.
 
 # Read, whatever their options say.
 _PURE = frozenset(
@@ -13521,38 +13506,12 @@ def reader_kind(words: Sequence[str]) -> str:
     return kind if fit and (row[0] == "*" or re.fullmatch(row[0], operands)) else ""
 
 
-def exceeds(rule: CommandRule, words: Sequence[str], fed: bool) -> bool:
-    """Tell whether the words that stand for a rule's *, or the pipe that feeds the command, do more than it names."""
-    if not rule.rest:
-        return False
-    looks = tripwire(("true | " if fed else "") + " ".join(map(quoted, words)).replace(GLOB, ""))
-    if looks:
-        return looks != tripwire(" ".join(map(quoted, rule.words)))
-    name = program_name(words[0])
-    return name not in _LOCAL and bool(mutating_verb(name, list(words[len(rule.words) :])))
-
-
-def known_command(
-    commands: Sequence[tuple[str, list[str]]], allow: Sequence[CommandRule], confines: bool
-) -> Judgement | None:
-    """Return the judgement of a plain command that is known, None for another one."""
-    kinds, rules = [], []
-    for end, words in commands:
-        matching = [rule for rule in allow if rule.matches(words) and not exceeds(rule, words, end == "|")][:1]
-        kinds.append("rule" if matching else reader_kind(words))
-        rules += matching
-    seen = set(" ".join(kinds).split())
-    if not all(kinds) or (rules and seen & {"away", "git"}):  # a rule holds in the folder that its words name
-        return None
-    if rules:
-        return Judgement("known", f"gate.allow: {rules[0].text}", network=True, rule=True)
-    if "network" in seen:
-        alone = kinds[0] == "network" and set(kinds[1:]) <= {"local"} and {end for end, _ in commands[1:]} <= {"|"}
-        return Judgement("known", "it only reads, over the network", True, reader=True) if alone else None
-    if "away" in seen and not confines:  # the config of a repository there may name programs
-        return None
-    return Judgement("known", "it only reads", reader=True)
-
+# ======================================================================================================================
+# 49. Tripwires (pure)
+# ======================================================================================================================
+# What looks as if it could not be undone, or acted on others: programs, and patterns of their arguments, found behind
+# wrappers, in quotes and in here-documents. A tripwire makes a question of what would fail behind the walls, or harm a
+# folder that is granted; the walls hold what it does not find.
 
 # The tripwire: what it is; programs; a pattern of their arguments, which ends in "|" where a pipe feeds the program.
 _TRIPWIRES = r"""
@@ -13767,6 +13726,62 @@ def mutating_verb(name: str, arguments: list[str]) -> str:
     return ""
 
 
+# ======================================================================================================================
+# 50. Verdicts (pure)
+# ======================================================================================================================
+# What may be done with a command that nobody has approved, by its text alone. `judge_command` asks in this order:
+#
+# - refused: a rule of gate.deny matches a simple command in it.
+# - known: it is plain (`plain_commands`), and each simple command of it matches a rule of gate.allow or is a reader. A
+#   reader that needs the network runs outside the walls: so it is alone or first in a pipe, nothing feeds it, nothing
+#   that was read decides whether it runs, and it gets no URL and no host. No git, which runs programs, is beside it.
+# - proposed: the tripwire finds a move that cannot be undone, or that acts on others. It is short: walls hold the rest.
+# - confined: the rest, whatever its text hides.
+
+
+class Judgement(Record):
+    """What may be done with a command, and why."""
+
+    verdict: str  # "known" | "confined" | "proposed" | "refused"
+    reason: str
+    network: bool = False  # known, and it runs outside the walls
+    reader: bool = False  # by the table of readers
+    rule: bool = False  # by a rule of gate.allow
+
+
+def exceeds(rule: CommandRule, words: Sequence[str], fed: bool) -> bool:
+    """Tell whether the words that stand for a rule's *, or the pipe that feeds the command, do more than it names."""
+    if not rule.rest:
+        return False
+    looks = tripwire(("true | " if fed else "") + " ".join(map(quoted, words)).replace(GLOB, ""))
+    if looks:
+        return looks != tripwire(" ".join(map(quoted, rule.words)))
+    name = program_name(words[0])
+    return name not in _LOCAL and bool(mutating_verb(name, list(words[len(rule.words) :])))
+
+
+def known_command(
+    commands: Sequence[tuple[str, list[str]]], allow: Sequence[CommandRule], confines: bool
+) -> Judgement | None:
+    """Return the judgement of a plain command that is known, None for another one."""
+    kinds, rules = [], []
+    for end, words in commands:
+        matching = [rule for rule in allow if rule.matches(words) and not exceeds(rule, words, end == "|")][:1]
+        kinds.append("rule" if matching else reader_kind(words))
+        rules += matching
+    seen = set(" ".join(kinds).split())
+    if not all(kinds) or (rules and seen & {"away", "git"}):  # a rule holds in the folder that its words name
+        return None
+    if rules:
+        return Judgement("known", f"gate.allow: {rules[0].text}", network=True, rule=True)
+    if "network" in seen:
+        alone = kinds[0] == "network" and set(kinds[1:]) <= {"local"} and {end for end, _ in commands[1:]} <= {"|"}
+        return Judgement("known", "it only reads, over the network", True, reader=True) if alone else None
+    if "away" in seen and not confines:  # the config of a repository there may name programs
+        return None
+    return Judgement("known", "it only reads", reader=True)
+
+
 def denies(rule: CommandRule, name: str, arguments: Sequence[str]) -> bool:
     """Tell whether a rule of gate.deny matches a program, whatever options stand between its words."""
     options = [word for word in rule.words if word[:1] == "-"]
@@ -13868,7 +13883,7 @@ def judge_move(move: Move, policy: Policy, untrusted: bool = False) -> Judgement
 
 
 # ======================================================================================================================
-# 49. Profile on disk
+# 51. Profile on disk
 # ======================================================================================================================
 # The data dir: made and seeded on the first beat, checked on every one, and a git repository whose history is the
 # loop's memory: one commit per move.
@@ -14133,7 +14148,7 @@ def commit_memory(profile: Profile, message: str) -> Ended:
 
 
 # ======================================================================================================================
-# 50. Decide
+# 52. Decide
 # ======================================================================================================================
 # A capsule, runs/<run-id>/, is made before the runner starts and holds everything about one decide:
 #
@@ -14555,7 +14570,7 @@ def decide_builtin(inputs: Mapping[str, JSON]) -> dict[str, JSON]:
 
 
 # ======================================================================================================================
-# 51. Act
+# 53. Act
 # ======================================================================================================================
 # One performer per move. It does the thing and says what it did, as looop's own fact (`ran: make test`); `perform` adds
 # the decider's words. It journals nothing, and records nothing. A move that needs a person's yes becomes a proposal
@@ -15169,7 +15184,7 @@ def perform(scene: Scene) -> Done:
 
 
 # ======================================================================================================================
-# 52. Guards
+# 54. Guards
 # ======================================================================================================================
 # What the gates need to know: whether the person has paused the loop, and what the ledger says of money.
 
@@ -15275,7 +15290,7 @@ def money_gates(profile: Profile, runner: Runner, spend: Spend, decides: Sequenc
 
 
 # ======================================================================================================================
-# 53. Settle
+# 55. Settle
 # ======================================================================================================================
 # How a run ends on disk, in an order that lets any instant be the last one:
 #
@@ -15490,7 +15505,7 @@ def pay_late(profile: Profile, run: str, wake: Mapping[str, JSON]) -> None:
 
 
 # ======================================================================================================================
-# 54. Surface
+# 56. Surface
 # ======================================================================================================================
 # What the person must not miss, told once, when it begins: on the output of whoever runs beats (NEEDS YOU), and pushed
 # to where they are: the `notify` command, a tmux window for a worker that needs them. `.surfaced` remembers, by a key
@@ -15664,7 +15679,7 @@ def notify(profile: Profile, text: str) -> None:
 
 
 # ======================================================================================================================
-# 55. Beat
+# 57. Beat
 # ======================================================================================================================
 # One beat, alone under `.beat.lock`: sense, diff, gates, decide, act, log. What may hold it back, and how it ends on
 # disk, stands in the sections before.
@@ -16259,7 +16274,7 @@ def heed_signals() -> None:
 
 
 # ======================================================================================================================
-# 56. People
+# 58. People
 # ======================================================================================================================
 # What a person says to the loop: answers, approvals, pauses. An approval is a beat of its own, without a runner: under
 # the beat's lock, with a capsule and an intent, so that what dies in the middle leaves the trace that any move leaves.
@@ -16716,7 +16731,7 @@ def pause_span(words: Sequence[str]) -> tuple[float, list[str]]:
 
 
 # ======================================================================================================================
-# 57. Views
+# 59. Views
 # ======================================================================================================================
 # What a person is shown: one line for each thing that matters, its glyph and colour saying how much. Colour goes to
 # terminals only; nothing here writes.
@@ -17168,7 +17183,7 @@ def sensor_table(profile: Profile, rows: Sequence[Mapping[str, JSON]], now: floa
 
 
 # ======================================================================================================================
-# 58. Why and replay
+# 60. Why and replay
 # ======================================================================================================================
 # Every wake and every silence, explained from what was recorded: a capsule says why a beat decided, and a replay
 # derives its hash, its prompt and its move again, without runner or effect. For what has not happened yet, the gates
@@ -17609,7 +17624,7 @@ def cmd_replay(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 59. Cost
+# 61. Cost
 # ======================================================================================================================
 # The ledger added up. A million rows are read in blocks: one regular expression takes the few fields that are added out
 # of every row of a block at once, and only a line that it does not know is parsed as JSON. Rows lie in the order of
@@ -17886,7 +17901,7 @@ def cost_lines(summary: Mapping[str, JSON], by: str, bars: bool, paint: Paint) -
 
 
 # ======================================================================================================================
-# 60. Pulse
+# 62. Pulse
 # ======================================================================================================================
 # The beat in a loop, for whoever has no cron: one process that holds `.lock` for its life, in the session `pulse`.
 #
@@ -18239,7 +18254,7 @@ def end_pulse(profile: Profile) -> bool:
 
 
 # ======================================================================================================================
-# 61. Verbs
+# 63. Verbs
 # ======================================================================================================================
 # One `cmd_` function per verb: it gets the profile and its arguments, prints its answer on stdout, and returns its exit
 # code. What a verb takes, and what its page says, stands in the sections Session table and Verb table.
@@ -18845,7 +18860,7 @@ def cmd_version(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 62. Session verbs
+# 64. Session verbs
 # ======================================================================================================================
 # The verbs of sessions, one `cmd_` function each, as in the section before.
 
@@ -19452,7 +19467,7 @@ def cmd_prune(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 63. Session table
+# 65. Session table
 # ======================================================================================================================
 # What the verbs of sessions take, and what their pages say.
 
@@ -19829,7 +19844,7 @@ SESSION_VERBS: tuple[Verb, ...] = (
 
 
 # ======================================================================================================================
-# 64. Gallery
+# 66. Gallery
 # ======================================================================================================================
 # `looop sensor add`: sensors that looop carries, written out as plain sh for a person to read and edit. The scripts
 # are in Texts; here is what they take, checked before a word of it stands in a script, and quoted there.
@@ -20092,7 +20107,7 @@ def checked_percent(text: str) -> str:
 
 
 # ======================================================================================================================
-# 65. Questions (pure)
+# 67. Questions (pure)
 # ======================================================================================================================
 # What the interview asks, and what becomes of the answers. It is one script, a generator that yields questions, is sent
 # answers, and ends in asking that a plan be written. It remembers nothing: `open_question` runs it through the answers
@@ -20453,7 +20468,7 @@ _CALM = Question(
 
 
 # ======================================================================================================================
-# 66. Plans
+# 68. Plans
 # ======================================================================================================================
 # How a plan is written: under the beat's lock, each file whole, and passed over where it is there already. So a writing
 # that was killed is finished by doing it again.
@@ -20506,7 +20521,7 @@ def plan_lines(profile: Profile, plan: Plan, stamp: str, limit: int) -> list[str
 
 
 # ======================================================================================================================
-# 67. Interview
+# 69. Interview
 # ======================================================================================================================
 # `looop setup` asks the questions, in common lines: no raw mode, so that `looop send` types into it as well as a
 # person. Every answer is in interview.json before the next question is asked; all else is written at the end.
@@ -21088,7 +21103,7 @@ def word_wrapped(text: str, width: int = 78) -> str:
 
 
 # ======================================================================================================================
-# 68. Schedulers
+# 70. Schedulers
 # ======================================================================================================================
 # What runs the beat by itself: a systemd user timer, a launchd agent or a line of cron. Each is written with absolute
 # paths and an environment of its own, because a scheduler knows nothing of a person's shell:
@@ -21656,7 +21671,7 @@ SCHEDULERS: dict[str, type[Scheduler]] = {"systemd": Systemd, "launchd": Launchd
 
 
 # ======================================================================================================================
-# 69. Service
+# 71. Service
 # ======================================================================================================================
 # The verbs about schedulers: they show, ask, and touch nothing but what they showed.
 
@@ -21855,7 +21870,7 @@ def cmd_service_status(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 70. Examinations
+# 72. Examinations
 # ======================================================================================================================
 # Each check looks at one thing, as a person who knows looop would, and yields what it found. Nothing stays
 # in the data dir but the price of a call that was asked for (--ask).
@@ -22390,7 +22405,7 @@ def check_running(profile: Profile) -> Iterator[Finding]:
 
 
 # ======================================================================================================================
-# 71. Doctor
+# 73. Doctor
 # ======================================================================================================================
 # The last checks look from where a scheduler stands: most loops that die do so because cron knows nothing of a person's
 # shell. Then all of them, in the order in which they are shown.
@@ -22561,7 +22576,7 @@ def cmd_doctor(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 72. Candidates
+# 74. Candidates
 # ======================================================================================================================
 # What a shell's completion asks at a Tab: which words on disk can stand at the cursor. `_complete KIND` answers with
 # one word a line, and after a TAB what it is. Nothing is made and nothing is told, on stderr neither: what cannot be
@@ -22659,7 +22674,7 @@ def cmd_complete(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 73. Goals and history
+# 75. Goals and history
 # ======================================================================================================================
 # `looop goals` and `looop goal add|edit|done|show`. The files in goals/ stay the truth: the verbs do what a person can
 # do by hand, and commit it; the next beat sees it and decides on it.
@@ -22864,7 +22879,7 @@ def cmd_history(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 74. Verb table
+# 76. Verb table
 # ======================================================================================================================
 # What the other verbs take, and what their pages say: parser, help, completions and manual derive from these rows.
 
@@ -23266,7 +23281,7 @@ LOOP_VERBS: tuple[Verb, ...] = (
 
 
 # ======================================================================================================================
-# 75. Setup table
+# 77. Setup table
 # ======================================================================================================================
 # The rows of the verbs that set a profile up: its sensors, config and timer.
 
@@ -23523,7 +23538,7 @@ SETUP_VERBS: tuple[Verb, ...] = (
 
 
 # ======================================================================================================================
-# 76. Manual (pure)
+# 78. Manual (pure)
 # ======================================================================================================================
 # What looop says of itself: a page for each verb and each group, the overview, the manual, the man page, and the next
 # steps. All derive from the rows of the verb table, the settings and MANUAL, which is written like this:
@@ -23940,7 +23955,7 @@ def next_steps(status: Mapping[str, JSON], timed: bool = False) -> list[tuple[st
 
 
 # ======================================================================================================================
-# 77. Completions (pure)
+# 79. Completions (pure)
 # ======================================================================================================================
 # `looop config bash|zsh|fish`: from the table of verbs one script for each shell. A script holds verbs, options and the
 # words that are fixed, and asks `looop _complete KIND` for what lies on disk. What bash and fish know of a verb, and
@@ -24486,7 +24501,7 @@ def completion(shell: str, verbs: Sequence[Verb], gallery: Mapping[str, str]) ->
 
 
 # ======================================================================================================================
-# 78. Command line
+# 80. Command line
 # ======================================================================================================================
 # VERBS is the one table of verbs. The parser only validates; a verb's function gets the profile and its arguments,
 # prints its answer on stdout, and returns its exit code.
@@ -25011,7 +25026,7 @@ def open_missing_streams() -> None:
 
 
 # ======================================================================================================================
-# 79. Texts
+# 81. Texts
 # ======================================================================================================================
 # Prose alone, in looop's own words: what the LLM is told, what a fresh profile is seeded with, the gallery's scripts.
 
@@ -25559,7 +25574,7 @@ exec "$plugin" "$@"
 }
 
 # ======================================================================================================================
-# 80. Texts of the manual
+# 82. Texts of the manual
 # ======================================================================================================================
 # `looop help`, in the markup that the section Manual explains.
 

@@ -34,7 +34,9 @@ NAMES = {  # the tests of a section, the quickest first
     "Moves": "moves prompt",
     "Metering": "world.Metering metering",
     "Gates": "world.Gates",
+    "Readers": "gate",
     "Tripwires": "gate",
+    "Verdicts": "gate",
 }
 COMPARED = {
     ast.Lt: (ast.LtE, ast.GtE),
