@@ -13337,7 +13337,7 @@ def policy_digest(digests: Mapping[str, str]) -> str:
 # ======================================================================================================================
 # 48. Readers (pure)
 # ======================================================================================================================
-# Commands that only read: a table of tools, subcommands, operands and options. What is in doubt has no row, and a command
+# Commands that only read: a table of tools, subcommands, operands and options. What is in doubt has no row. A command
 # with an option that its row does not name is no reader.
 
 # Read, whatever their options say.
