@@ -69,7 +69,7 @@ class Programs(Memory):
         gpg = self.script(os.path.join(self.home, "gpg"), "gpg")
         with open(gpg, "w") as file:
             signature = "-----BEGIN PGP SIGNATURE-----\\n\\nx\\n-----END PGP SIGNATURE-----\\n"
-            file.write(f"#!/bin/sh\ntouch {self.told}/gpg\nprintf '\\n[GNUPG:] SIG_CREATED \\n' >&2\n")
+            file.write(f"#!/bin/sh\ntouch {self.told}/gpg\ncat >/dev/null\nprintf '\\n[GNUPG:] SIG_CREATED \\n' >&2\n")
             file.write(f"printf -- '{signature}'\n")
         self.git_does("config", "gpg.program", gpg)
         self.write("goals/signed.md", "signed\n")
