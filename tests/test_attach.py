@@ -298,6 +298,7 @@ class Bash(AttachCase):
         self.leave(terminal)
 
 
+@heavy
 class Afterwards(AttachCase):
     """The terminal is as it was, however it came to an end."""
 

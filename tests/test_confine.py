@@ -265,6 +265,7 @@ class Inside(Case):
         with open(path, "w", encoding="utf-8") as file:
             file.write(text)
 
+    @heavy
     def test_what_git_runs_programs_by_stays_as_it_is(self):
         """By mounts, and where there are no namespaces because it is put back."""
         clone, config, hooks = self.clone_with()
@@ -326,6 +327,7 @@ class Inside(Case):
         "evil .git/config.worktree",
     )
 
+    @heavy
     @unittest.skipUnless(which("git"), "git is not on PATH")
     def test_no_command_leaves_a_program_that_git_runs(self):
         profile = looop.open_profile({**ENV, **self.env}, looop.__file__)

@@ -11,7 +11,7 @@ import unittest
 from typing import NamedTuple
 
 import looop
-from tests.support import CAPTURED, LONG, ROOT, Case, figure
+from tests.support import CAPTURED, LONG, ROOT, Case, figure, heavy
 
 MEASURED = looop.measure_walls(dict(os.environ))
 NOTHING = f"nothing confines a command here: {MEASURED.why}"
@@ -340,6 +340,7 @@ class Everyday(Case):
         self.assertEqual(others, [], f"{len(others)} of {ran} end in another way")
         return ran
 
+    @heavy
     @unittest.skipUnless(MEASURED.confines, NOTHING)
     def test_what_is_quick(self):
         """Every second quick row: the heavy tests run all of them."""

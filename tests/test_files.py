@@ -9,9 +9,10 @@ import sys
 import unittest
 
 import looop
-from tests.support import ROOT, Case
+from tests.support import ROOT, Case, heavy
 
 
+@heavy
 class NotPlain(Case):
     """What stands where looop writes and is no regular file is refused by name, and stays what it is."""
 

@@ -13,7 +13,7 @@ import unittest
 import unittest.mock
 
 import looop
-from tests.support import ROOT, Case, needs_linux, needs_root, processes_with, wait_until
+from tests.support import ROOT, Case, heavy, needs_linux, needs_root, processes_with, wait_until
 
 
 class Fleet(Case):
@@ -51,6 +51,7 @@ class Table(Fleet):
             self.assertIn(colour, looop._COLOURS, health)
 
 
+@heavy
 class Faults(Fleet):
     """What went wrong once."""
 

@@ -7,7 +7,7 @@ import subprocess
 import time
 
 import looop
-from tests.support import Case, Terminal
+from tests.support import Case, Terminal, heavy
 
 
 class InATerminal(Case):
@@ -310,6 +310,7 @@ class Gate(Case):
             self.assertEqual((found["verdict"], found["reason"].split()[0]), ("confined", name))
             self.env[name] = before or ""
 
+    @heavy
     def test_thousands_are_judged_in_seconds(self):
         began = time.monotonic()
         rows = self.looop("gate", "-", stdin=b"git log --oneline | head -5 && make test\n" * 5000).splitlines()

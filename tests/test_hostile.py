@@ -214,6 +214,7 @@ class Fourth(Moves):
 del Moves
 
 
+@heavy
 class Left(Play):
     """What a confined command leaves behind, and looop or a later command meets."""
 

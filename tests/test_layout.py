@@ -7,7 +7,7 @@ import time
 import unittest
 
 import looop
-from tests.support import HEAVY, Case, Terminal
+from tests.support import HEAVY, Case, Terminal, heavy
 
 
 def words_of(text):
@@ -165,6 +165,7 @@ class Lively(Case):
         with terminal.lock:
             return terminal.received.decode().replace("\0", "").replace("\r\n", "\n")
 
+    @heavy
     def test_every_view_fits_at_60_80_and_140_columns(self):
         for words in (*LIVELY, ("why", self.decided)):
             known = {*words_of(self.view(400, words)), "idle"}

@@ -52,6 +52,7 @@ class Memory(Case):
         return self.tick()
 
 
+@heavy
 class Programs(Memory):
     """Whoever can write into the data dir can name programs there: plain git starts them, looop's does not."""
 

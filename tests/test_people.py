@@ -148,6 +148,7 @@ class Asking(AskingCase):
         with open(os.path.join(self.home, ".config", "looop.json")) as file:
             return file.read()
 
+    @heavy
     def test_always_writes_a_rule_into_the_config(self):
         self.gate = {"deny": ["git push *"]}
         self.beat({"move": "shell", "command": "npm test -s", "reversible": False})
@@ -213,6 +214,7 @@ class Asking(AskingCase):
                 looop.rule_for(profile, ask, given)
             self.assertIn("approve --always: ", caught.exception.message)
 
+    @heavy
     def test_no_rule_runs_what_a_confined_command_can_change(self):
         src, tools = f"{self.home}/src", f"{self.home}/tools"
         os.mkdir(src)

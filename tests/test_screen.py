@@ -607,6 +607,7 @@ SKIMMED = words("modes alt pen charsets shift kitty keypad cursor_style modify_k
 SKIMMED += ["title", "titles", "top", "bottom", "held"]
 
 
+@heavy
 class Noise(unittest.TestCase):
     def test_noise(self):
         chance = random.Random(2026)

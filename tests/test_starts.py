@@ -13,7 +13,7 @@ import unittest
 
 import tests
 from tests.starts import Starter
-from tests.support import ROOT, START, Case, alive
+from tests.support import ROOT, START, Case, alive, heavy
 
 spec = importlib.util.spec_from_file_location("build_zipapp", os.path.join(ROOT, "build_zipapp.py"))
 build_zipapp = importlib.util.module_from_spec(spec)
@@ -75,6 +75,7 @@ def main():
 """
 
 
+@heavy
 class Forked(Case):
     """Each test does the same in both ways, for the built file and for the source."""
 

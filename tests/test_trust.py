@@ -8,7 +8,7 @@ import time
 import unittest
 
 import looop
-from tests.support import Case, wait_until
+from tests.support import Case, heavy, wait_until
 
 HELLO = '#!/bin/sh\necho \'{"signal":"hello"}\'\n'
 
@@ -43,6 +43,7 @@ class TrustCase(Case):
         return f"cat > sensors/{name}.sh <<'END'\n{text}END\nchmod 700 sensors/{name}.sh"
 
 
+@heavy
 class Writers(TrustCase):
     def test_the_person_writes_sensors_and_the_header_of_a_file_grants_no_trust(self):
         self.sensor("ci", "# looop:trust=trusted\necho '{\"signal\":1}'")
@@ -533,6 +534,7 @@ echo https://forge.example/owner/name/pull/12#comment
 """
 
 
+@heavy
 class Outward(TrustCase):
     """What others will see is shown first, and done by looop itself."""
 

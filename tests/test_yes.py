@@ -307,6 +307,7 @@ class ExactBytes(ProposalCase):
         self.assertIn("would do something else than it shows", self.stderr)
 
 
+@heavy
 class OnATerminal(ProposalCase):
     def asked(self, *words, **options):
         terminal = self.terminal("approve", "1", *words, **options)

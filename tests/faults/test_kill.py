@@ -16,6 +16,7 @@ SHELL = {"move": "shell", "command": "echo RUN >> effects", "reversible": True, 
 PUSH = {"move": "shell", "command": "echo pushed >> effects", "reversible": False, "journal": "may RUN"}
 
 
+@heavy
 class KilledBeats(Faults):
     def beaten(self, move, outcome, few=2, mode="typed", script="", after=None):
         """Kill beats that make a move at some of their points, with a whole beat after each."""
