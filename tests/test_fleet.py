@@ -369,6 +369,7 @@ class Privacy(Fleet):
         self.assertEqual(list(row), [*keys.split(), "size", "kind", "cwd"])
 
 
+@heavy
 class Kinds(Fleet):
     """A worker has a task, and the loop's moves reach it; what a person starts for themselves is theirs alone."""
 

@@ -904,6 +904,7 @@ class Pythons(Installer):
         self.assertEqual(self.taken(), base if os.access(base, os.X_OK) else os.path.join(venv, "bin", "python"))
 
 
+@heavy
 class Usage(Installer):
     def test_what_is_mistyped(self):
         for shell in self.each_shell():

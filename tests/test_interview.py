@@ -251,6 +251,7 @@ class Talk(Case):
         self.terminal.process.wait()
 
 
+@heavy
 class InATerminal(Talk):
     def test_back_and_forth(self):
         self.talk(
