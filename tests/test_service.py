@@ -239,6 +239,7 @@ class Scratch(Case):
         return line.split(None, 5)[5].replace("\\%", "%")
 
 
+@heavy
 class Crontab(Scratch):
     def test_every_other_byte_stays(self):
         other = b"# mine \xff\n\nMAILTO=me\n*/5 * * * * date +\\%H%in\n#\tlast  \n"

@@ -1641,6 +1641,7 @@ class Abuse(Sessions):
         self.assertFalse(self.session("fix-ci").alive)
 
 
+@heavy
 class Beats(Sessions):
     def fleet(self, reply, interactive="echo READY; cat {{prompt_file}}; exec cat", **more):
         """Have a runner that answers with a move, and whose workers read their brief."""

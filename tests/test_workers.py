@@ -9,7 +9,7 @@ import time
 import unittest
 
 import looop
-from tests.support import figure, wait_until
+from tests.support import figure, heavy, wait_until
 from tests.test_fleet import Fleet
 
 NOOP = json.dumps({"move": "noop"})
@@ -609,6 +609,7 @@ class Checks(Workers):
         self.assertNotIn("y", self.ls())
 
 
+@heavy
 class Direct(Workers):
     """What a runner with tools of its own may do in one beat."""
 
