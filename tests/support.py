@@ -494,6 +494,16 @@ class Case(unittest.TestCase):
         )
         return out
 
+    _beats = 0  # that `beat` has made
+
+    def beat(self, reply=None, **options):
+        """Change the world, a goal, and run a beat, with a reply."""
+        if reply is not None:
+            self.replies(reply)
+        self._beats += 1
+        self.write("goals/a.md", f"{self._beats}\n")
+        return self.tick(**options)
+
     def digest(self, number):
         """Return the digest of a proposal, "none" where it has none."""
         asks = json.loads(self.looop("asks", "--json"))

@@ -250,6 +250,32 @@ class Left(Play):
         self.assertIn("nothing", self.json("state.json")["shell"]["output"], "the person's own one runs")
 
 
+class Checks(Play):
+    """The check of a worker: confined where the loop named it, as it is where the person did."""
+
+    def checked(self, wanted):
+        """Have the loop start a worker with a check, and the beat after its end run that; return what came of it."""
+        move = {"move": "start_worker", "id": "hired", "prompt": "Do it.", "verify": wanted}
+        self.replies(move, interactive="true # {{prompt_file}}", gate={"worker": "never"})
+        self.write("goals/a.md", "hire\n")
+        self.tick()
+        self.looop("wait", "hired")
+        self.replies({"move": "noop"})
+        self.tick()
+        return next(row["verify"] for row in looop.parse_json(self.looop("ls", "--json")) if row["id"] == "hired")
+
+    def test_one_that_the_loop_named_is_confined(self):
+        self.assertEqual(self.checked(f"touch {self.home}/pwned; touch done"), "pass", "its own folder is open to it")
+        self.assertTrue(os.path.exists(self.path("work", "hired", "done")))
+        self.assertFalse(os.path.exists(f"{self.home}/pwned"))
+
+    def test_one_that_the_person_named_is_not(self):
+        self.looop("start-session", "own", "Do it.", "--command", "true", "--verify", f"touch {self.home}/mine")
+        self.looop("wait", "own")
+        self.tick()
+        self.assertTrue(os.path.exists(f"{self.home}/mine"))
+
+
 # A wall, and what takes it out: (what stands in looop.py, what is put there). For each, moves that only it withstands.
 TAKEN_OUT = {
     "Landlock": [('kernel.do("landlock_restrict_self", "syscall", 446, rules, 0)', "pass")],

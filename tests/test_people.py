@@ -13,15 +13,6 @@ class AskingCase(Case):
     def setUp(self):
         super().setUp()
         self.profile(goals={"a": "0\n"})
-        self.beats = 0
-
-    def beat(self, reply=None, **options):
-        """Change the world and run a beat, with a reply."""
-        if reply is not None:
-            self.replies(reply)
-        self.beats += 1
-        self.write("goals/a.md", f"{self.beats}\n")
-        return self.tick(**options)
 
     def asks(self):
         return json.loads(self.looop("asks", "--json"))
@@ -620,7 +611,6 @@ class Money(Case):
     def setUp(self):
         super().setUp()
         self.profile(goals={"a": "0\n"})
-        self.beats = 0
 
     def priced(self, usd, **more):
         line = {
@@ -635,11 +625,6 @@ class Money(Case):
             file.write(json.dumps(line))
         command = f"cat >/dev/null; echo x >> {self.home}/called; cat {path}"
         self.runner(command, unmetered=False, output="claude", **more)
-
-    def beat(self, **options):
-        self.beats += 1
-        self.write("goals/a.md", f"{self.beats}\n")
-        return self.tick(**options)
 
     def why_now(self):
         return json.loads(self.looop("why", "now", "--json"))

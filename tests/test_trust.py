@@ -17,15 +17,6 @@ class TrustCase(Case):
     def setUp(self):
         super().setUp()
         self.profile(goals={"a": "0\n"})
-        self.beats = 0
-
-    def beat(self, reply=None, **options):
-        """Change the world and run a beat, with a reply."""
-        if reply is not None:
-            self.replies(reply)
-        self.beats += 1
-        self.write("goals/a.md", f"{self.beats}\n")
-        return self.tick(**options)
 
     def rows(self):
         """Return what `sensor list --json` says of each sensor, by name."""
@@ -581,13 +572,17 @@ class Outward(TrustCase):
         taint = self.json("runs", run, "wake.json")["taint"]
         self.assertEqual(taint, ["the output of ask 1", "the output of the last shell move"])
 
+    def plant(self, folder):
+        """Put a gh and a git into a folder as a confined command would, which leave a trace where they run."""
+        for name in ("gh", "git"):
+            with open(os.path.join(folder, name), "w") as file:
+                file.write(f"#!/bin/sh\ntouch {self.home}/pwned\n")
+            os.chmod(os.path.join(folder, name), 0o700)
+
     def test_a_program_that_a_confined_command_can_have_left_is_not_run(self):
         granted = os.path.join(self.home, "granted")
         os.mkdir(granted)
-        for name in ("gh", "git"):
-            with open(os.path.join(granted, name), "w") as file:
-                file.write(f"#!/bin/sh\ntouch {self.home}/pwned\n")
-            os.chmod(os.path.join(granted, name), 0o700)
+        self.plant(granted)
         push = self.clone()
         env = {"PATH": f"{granted}:{self.bin}"}
         for number, move in enumerate((push, {"move": "pr_comment", "repo": "o/n", "number": 1, "body": "x"}), 1):
@@ -603,10 +598,8 @@ class Outward(TrustCase):
         granted, links = os.path.join(self.home, "granted"), os.path.join(self.home, "links")
         os.mkdir(granted)
         os.mkdir(links)
+        self.plant(granted)
         for name in ("gh", "git"):
-            with open(os.path.join(granted, name), "w") as file:
-                file.write(f"#!/bin/sh\ntouch {self.home}/pwned\n")
-            os.chmod(os.path.join(granted, name), 0o700)
             os.symlink(os.path.join("..", "granted", name), os.path.join(links, name))
         push = self.clone()
         env = {"PATH": f"{links}:{self.bin}"}
