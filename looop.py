@@ -32,78 +32,79 @@ Contents
    8. Files
    9. Secrets (pure)
   10. Settings (pure)
-  11. Paths and config
-  12. Store
-  13. Filters (pure)
-  14. Confinement
-  15. Children
-  16. Granted clones
-  17. Ledger
-  18. Asks
-  19. Styles (pure)
-  20. Grid (pure)
-  21. Terminal (pure)
-  22. Screen (pure)
-  23. Screens at rest (pure)
-  24. Pictures (pure)
-  25. Keys (pure)
-  26. Protocol (pure)
-  27. Session store
-  28. Claims
-  29. Session log
-  30. PTY
-  31. Canvas and keyboard
-  32. Switchboard
-  33. Supervisor
-  34. Launch
-  35. Client
-  36. Terminal of a viewer
-  37. Attach
-  38. Fleet
-  39. Checks
-  40. Readings (pure)
-  41. Sense
-  42. World hash (pure)
-  43. World
-  44. Moves (pure)
-  45. Prompt (pure)
-  46. Metering (pure)
-  47. Gates (pure)
-  48. Readers (pure)
-  49. Tripwires (pure)
-  50. Verdicts (pure)
-  51. Profile on disk
-  52. Decide
-  53. Act
-  54. Guards
-  55. Settle
-  56. Surface
-  57. Beat
-  58. People
-  59. Views
-  60. Why and replay
-  61. Cost
-  62. Pulse
-  63. Verbs
-  64. Session verbs
-  65. Session table
-  66. Gallery
-  67. Questions (pure)
-  68. Plans
-  69. Interview
-  70. Schedulers
-  71. Service
-  72. Examinations
-  73. Doctor
-  74. Candidates
-  75. Goals and history
-  76. Verb table
-  77. Setup table
-  78. Manual (pure)
-  79. Completions (pure)
-  80. Command line
-  81. Texts
-  82. Texts of the manual
+  11. Agents (pure)
+  12. Paths and config
+  13. Store
+  14. Filters (pure)
+  15. Confinement
+  16. Children
+  17. Granted clones
+  18. Ledger
+  19. Asks
+  20. Styles (pure)
+  21. Grid (pure)
+  22. Terminal (pure)
+  23. Screen (pure)
+  24. Screens at rest (pure)
+  25. Pictures (pure)
+  26. Keys (pure)
+  27. Protocol (pure)
+  28. Session store
+  29. Claims
+  30. Session log
+  31. PTY
+  32. Canvas and keyboard
+  33. Switchboard
+  34. Supervisor
+  35. Launch
+  36. Client
+  37. Terminal of a viewer
+  38. Attach
+  39. Fleet
+  40. Checks
+  41. Readings (pure)
+  42. Sense
+  43. World hash (pure)
+  44. World
+  45. Moves (pure)
+  46. Prompt (pure)
+  47. Metering (pure)
+  48. Gates (pure)
+  49. Readers (pure)
+  50. Tripwires (pure)
+  51. Verdicts (pure)
+  52. Profile on disk
+  53. Decide
+  54. Act
+  55. Guards
+  56. Settle
+  57. Surface
+  58. Beat
+  59. People
+  60. Views
+  61. Why and replay
+  62. Cost
+  63. Pulse
+  64. Verbs
+  65. Session verbs
+  66. Session table
+  67. Gallery
+  68. Questions (pure)
+  69. Plans
+  70. Interview
+  71. Schedulers
+  72. Service
+  73. Examinations
+  74. Doctor
+  75. Candidates
+  76. Goals and history
+  77. Verb table
+  78. Setup table
+  79. Manual (pure)
+  80. Completions (pure)
+  81. Command line
+  82. Texts
+  83. Texts of the manual
 
 Finding things: the verb `looop sensor list` is `cmd_sensor_list`; its row in SETUP_VERBS has help and options.
 To add a verb: write `cmd_<verb>`, add its row to LOOP_VERBS, SETUP_VERBS or SESSION_VERBS.
@@ -262,6 +263,7 @@ class Runner(Record):
     resume: str = ""  # the command that goes on with a worker's conversation
     unmetered: bool = False  # covered by a subscription: calls are counted, not priced
     output: str = ""  # whose output it prints: a key of METERS, or "text"; "": as its command says
+    agent: str = ""  # which agent program its worker is: a key of AGENTS, or "none"; "": as its command says
 
 
 class Job(Record):
@@ -2156,6 +2158,7 @@ BUILTIN = Runner("builtin", "builtin")
 _RUNNER_KEYS = {
     **{"mode": "typed|direct", "tick": "text", "interactive": "text", "resume": "text", "unmetered": "flag"},
     "output": "pi|claude|codex|opencode|gemini|text",
+    "agent": "claude|pi|codex|opencode|gemini|none",
 }
 _PRICE_KEYS = {"input": "usd", "cache_read": "usd", "cache_write": "usd", "output": "usd"}
 _TOP_KEYS = {s.key.split(".")[0] for s in SETTINGS.values() if s.key} | {"runners", "prices"}
@@ -2518,7 +2521,40 @@ def without_caller(env: Mapping[str, str], *kinds: str) -> dict[str, str]:
 
 
 # ======================================================================================================================
-# 11. Paths and config
+# 11. Agents (pure)
+# ======================================================================================================================
+# How known agent programs behave in a terminal. Facts are of claude 2.1.332, pi 1.6.0, codex 0.171.0, opencode 1.18.33
+# and gemini 0.61.0.
+
+
+class Agent(Record):
+    """How an agent program behaves in its terminal; the blank one stands for programs that looop does not know."""
+
+    shell: str = ""  # its prompt runs a text that begins with this as a shell command, past its permissions
+    pasted: tuple[str, ...] = ()  # its prompt shows one of these in place of a long paste
+
+
+AGENTS: dict[str, Agent] = {
+    "claude": Agent(shell="!", pasted=("[Pasted text",)),
+    "pi": Agent(shell="!", pasted=("[paste #",)),
+    "codex": Agent(shell="!", pasted=("[Pasted Content",)),
+    "opencode": Agent(shell="!", pasted=("[Pasted ~",)),
+    "gemini": Agent(shell="!", pasted=("[Pasted Text",)),
+}
+
+
+def agent_name(line: str) -> str:
+    """Return the agent program that a command line starts, a key of AGENTS; "" for none that is known."""
+    return next((name for word in line.split() for name in [word.rpartition("/")[2]] if name in AGENTS), "")
+
+
+def agent_of(runner: Runner) -> Agent:
+    """Return how a runner's worker behaves: by its `agent` key, else by its command, else by the runner's name."""
+    return AGENTS.get(runner.agent or agent_name(runner.interactive) or runner.name) or Agent()
+
+
+# ======================================================================================================================
+# 12. Paths and config
 # ======================================================================================================================
 # One `Profile` carries everything that belongs to one looop: where its files are, what its config says, the environment
 # it was started with. `open_profile` is the one place that is handed the environment. The config is read when a setting
@@ -3012,7 +3048,7 @@ def which(command: str, env: Mapping[str, str]) -> str:
 
 
 # ======================================================================================================================
-# 12. Store
+# 13. Store
 # ======================================================================================================================
 # state.json and events.jsonl: what one beat leaves for the next, and what everybody may read afterwards. The data dir
 # itself: whose it is, and what of it git shall not take. The bell that wakes whoever waits for one of its files.
@@ -3278,7 +3314,7 @@ def ring(data: str) -> None:
 
 
 # ======================================================================================================================
-# 13. Filters (pure)
+# 14. Filters (pure)
 # ======================================================================================================================
 # A seccomp filter is a program of the classic BPF machine that sees the number and the arguments of a system call, but
 # not what they point to: seccomp(2), bpf(4). It is put together here from rules, one for each call that is refused.
@@ -3461,7 +3497,7 @@ def filter_program(rules: Sequence[Rule], machine: str) -> bytes:
 
 
 # ======================================================================================================================
-# 14. Confinement
+# 15. Confinement
 # ======================================================================================================================
 # What a command may do that nobody has approved is decided by the kernel, not by the command's words. The child puts up
 # the walls between fork and exec:
@@ -3954,7 +3990,7 @@ def confined_job(profile: Profile, job: Job, grant: Grant) -> Job:
 
 
 # ======================================================================================================================
-# 15. Children
+# 16. Children
 # ======================================================================================================================
 # One loop runs every child looop has: sensors, runners, shell moves, git. Each child leads a session without a terminal
 # and a process group, has a deadline, and is reaped after its group was dealt with, never before: until then no
@@ -4547,7 +4583,7 @@ def close_inherited() -> None:
 
 
 # ======================================================================================================================
-# 16. Granted clones
+# 17. Granted clones
 # ======================================================================================================================
 # git runs programs by what stands in a repository's config and hooks, also when a person's prompt asks it for a status.
 # A confined command leaves these files as they were, in each repository below a granted folder: mounts keep those of
@@ -4773,7 +4809,7 @@ def set_aside(profile: Profile, path: str, trait: Trait) -> None:
 
 
 # ======================================================================================================================
-# 17. Ledger
+# 18. Ledger
 # ======================================================================================================================
 # cost.jsonl: one row per paid call, appended the moment the call ended, whatever becomes of its beat. A price that is
 # not known is null, never 0; `failed` marks a call that ended without an answer. Reading goes backwards from the end,
@@ -4847,7 +4883,7 @@ def spend_of(rows: Iterable[Mapping[str, JSON]]) -> tuple[float, int, int]:
 
 
 # ======================================================================================================================
-# 18. Asks
+# 19. Asks
 # ======================================================================================================================
 # What the loop wants of its person. asks/<n>.json is a question, or a proposal with the exact bytes of what would be
 # done; asks/<n>.answer.json is what the person said. Both appear by link(2): a number is taken once and an answer is
@@ -5021,7 +5057,7 @@ def ask_text(ask: Mapping[str, JSON]) -> str:
 
 
 # ======================================================================================================================
-# 19. Styles (pure)
+# 20. Styles (pure)
 # ======================================================================================================================
 # How a cell looks: colours, attributes, and the SGR sequences that say so, read and written.
 
@@ -5157,7 +5193,7 @@ def color_answer(color: str) -> str:
 
 
 # ======================================================================================================================
-# 20. Grid (pure)
+# 21. Grid (pure)
 # ======================================================================================================================
 # The cells of a terminal and what moves in them: cursor, margins, scrolling, erasing, writing. A line is two lists of
 # the same length, texts and styles; a wide character has "" in its right cell, and no half of one ever stands alone.
@@ -5570,7 +5606,7 @@ class Grid:
 
 
 # ======================================================================================================================
-# 21. Terminal (pure)
+# 22. Terminal (pure)
 # ======================================================================================================================
 # What a terminal remembers besides its cells: modes, charsets, saved cursors, keyboard, titles, colours. And what it
 # says when a program asks. Nothing is claimed that is not done: programs believe the answers.
@@ -5914,7 +5950,7 @@ class Terminal(Grid):
 
 
 # ======================================================================================================================
-# 22. Screen (pure)
+# 23. Screen (pure)
 # ======================================================================================================================
 # A terminal without a window: bytes go in, the grid changes, answers come out. One regex cuts the stream into runs of
 # text and whole sequences; a sequence is looked up by its text, as a pen's next pen (SGR) or as a method with its
@@ -6373,7 +6409,7 @@ _KNOWN: dict[str, Action] = {}  # sequences met so far: every program has its ow
 
 
 # ======================================================================================================================
-# 23. Screens at rest (pure)
+# 24. Screens at rest (pure)
 # ======================================================================================================================
 # A screen as bytes that draw it on another terminal (paint), as a value that is kept or sent (dump, load), and what
 # remains of a stream when there is no time to draw it (skim).
@@ -6798,7 +6834,7 @@ def _line(runs: JSON, cols: int, styles: list[Style], plain: Style, cut: bool = 
 
 
 # ======================================================================================================================
-# 24. Pictures (pure)
+# 25. Pictures (pure)
 # ======================================================================================================================
 # A screen for people and programs to look at: text, text with colours, JSON, SVG.
 
@@ -7060,7 +7096,7 @@ def xml_text(text: str) -> str:
 
 
 # ======================================================================================================================
-# 25. Keys (pure)
+# 26. Keys (pure)
 # ======================================================================================================================
 # What goes into a session's terminal: keys by name, text as a person types it, and a viewer's own typing, from which
 # the detach key and the answers of the viewer's terminal are taken out.
@@ -7333,7 +7369,7 @@ class ReplyFilter:
 
 
 # ======================================================================================================================
-# 26. Protocol (pure)
+# 27. Protocol (pure)
 # ======================================================================================================================
 # How a client speaks to a session's supervisor, over a unix socket that only the same user can open.
 #
@@ -7402,7 +7438,7 @@ class Frames:
 
 
 # ======================================================================================================================
-# 27. Session store
+# 28. Session store
 # ======================================================================================================================
 # One folder per session, sessions/<id>/, from which everything about it can be told, alive or dead:
 #
@@ -7813,7 +7849,7 @@ def prune_sessions(profile: Profile, older: float, now: float, dry: bool = False
 
 
 # ======================================================================================================================
-# 28. Claims
+# 29. Claims
 # ======================================================================================================================
 # What is a session's own while it lives: its claims and its questions. One that was born again under the same id has
 # neither. claims/<name>.json says who works on what: {"session","name","ts"} and whatever the worker adds; looop's own
@@ -7937,7 +7973,7 @@ def current_asks(profile: Profile) -> list[dict[str, JSON]]:
 
 
 # ======================================================================================================================
-# 29. Session log
+# 30. Session log
 # ======================================================================================================================
 # What a session wrote, raw, and how it is read as text. Offsets count every byte since the session began. The log is
 # two files at most: when output.log has grown to half of what is allowed, it becomes output.<its first offset>.log, and
@@ -8310,7 +8346,7 @@ def shown_text(text: str) -> str:
 
 
 # ======================================================================================================================
-# 30. PTY
+# 31. PTY
 # ======================================================================================================================
 # The terminal that a session's command runs in, and what the system must be asked about terminals and processes.
 
@@ -8577,7 +8613,7 @@ def ending_of(why: str, code: int | None) -> dict[str, JSON]:
 
 
 # ======================================================================================================================
-# 31. Canvas and keyboard
+# 32. Canvas and keyboard
 # ======================================================================================================================
 # The two halves of a session's terminal inside its supervisor, and the loop that they live in. The canvas draws output
 # when somebody needs to see it; the keyboard types, each text whole, as fast as the command takes it.
@@ -8868,7 +8904,7 @@ class Keyboard:
 
 
 # ======================================================================================================================
-# 32. Switchboard
+# 33. Switchboard
 # ======================================================================================================================
 # The clients of a supervisor, and the bytes from and to them. Nobody waits for a client: what it does not take is
 # queued, and a viewer's queue that is full is dropped; a sender whose typing is not taken is not read.
@@ -9123,7 +9159,7 @@ class Switchboard:
 
 
 # ======================================================================================================================
-# 33. Supervisor
+# 34. Supervisor
 # ======================================================================================================================
 # One process per session, forked away from whoever starts it: it owns the PTY, and nothing that happens to a terminal,
 # a pulse or the looop file reaches it. One loop, in which nothing ever waits for one of the parties:
@@ -9706,7 +9742,7 @@ class Supervisor(Switchboard):
 
 
 # ======================================================================================================================
-# 34. Launch
+# 35. Launch
 # ======================================================================================================================
 # How a session begins: its folder is made aside with the lock held, gets its id, and a supervisor is forked away twice.
 # Whoever starts it waits for one word through a pipe: that the command runs, or why it does not.
@@ -10019,7 +10055,7 @@ def close_others(*kept: int) -> None:
 
 
 # ======================================================================================================================
-# 35. Client
+# 36. Client
 # ======================================================================================================================
 # The other end: one connection to one supervisor. What a session has written is read from its log, not from here; the
 # connection tells when there is more.
@@ -10448,7 +10484,7 @@ def wait_idle(
 
 
 # ======================================================================================================================
-# 36. Terminal of a viewer
+# 37. Terminal of a viewer
 # ======================================================================================================================
 # What a person's terminal gets of a session's output: all but what would outlast the visit or acts outside the screen.
 # What is switched on in the terminal is noted on the way, so that it can be undone when the person leaves, or the
@@ -10727,7 +10763,7 @@ class TerminalModes:
 
 
 # ======================================================================================================================
-# 37. Attach
+# 38. Attach
 # ======================================================================================================================
 # A person's terminal, lent to a session. While both have the same size it gets what the session writes, by way of
 # TerminalModes; else a screen of the session's size stands between, and rows of it are painted.
@@ -11090,7 +11126,7 @@ class Attached:
 
 
 # ======================================================================================================================
-# 38. Fleet
+# 39. Fleet
 # ======================================================================================================================
 # What verbs and moves do with sessions: type into them, flag them, end them, tell how they are.
 
@@ -11362,7 +11398,7 @@ def flag_session(session: Session, message: str | None) -> None:
 
 
 # ======================================================================================================================
-# 39. Checks
+# 40. Checks
 # ======================================================================================================================
 # The command that came with a worker to prove its work (`verify`). It is run once, by the first beat after the worker's
 # end, in the worker's folder. While it runs, verify.json says that it has failed: a beat that dies with it leaves that.
@@ -11468,7 +11504,7 @@ def write_verdict(session: Session, verdict: str, why: str, **more: JSON) -> Non
 
 
 # ======================================================================================================================
-# 40. Readings (pure)
+# 41. Readings (pure)
 # ======================================================================================================================
 # What a sensor said becomes a reading: a JSON object with a `signal`, which is hashed, and the rest, which only the
 # decider sees. Whatever goes wrong becomes a *stable* reading too: {"signal":{"error":"exit 3"},"detail":{…}}. It wakes
@@ -11660,7 +11696,7 @@ def signal_digest(reading: JSON) -> str:
 
 
 # ======================================================================================================================
-# 41. Sense
+# 42. Sense
 # ======================================================================================================================
 # sensors/*.sh run at once, each under its deadline, into snapshots/sensor-<name>.json. snapshots/index remembers, per
 # sensor, when it ran, how long, its digest and its streak: with it a reading that repeats itself byte for byte costs no
@@ -12074,7 +12110,7 @@ def keep_readings(profile: Profile, readings: Mapping[str, Reading]) -> None:
 
 
 # ======================================================================================================================
-# 42. World hash (pure)
+# 43. World hash (pure)
 # ======================================================================================================================
 # What wakes the loop: PLAYBOOK, goals, sensor signals, workers' states, open asks and unread answers, each an item with
 # a key. Invariants: `detail`, sizes, ages and clocks never enter; the order of keys is irrelevant; every part is
@@ -12245,7 +12281,7 @@ def _ask_told(subject: str, old: JSON, new: JSON) -> str:
 
 
 # ======================================================================================================================
-# 43. World
+# 44. World
 # ======================================================================================================================
 # `observe` reads the whole world, once: from that one read come the hash, the changes and the prompt.
 #
@@ -12427,7 +12463,7 @@ def remember_quiet(profile: Profile, world: World, settings: str, *, since: floa
 
 
 # ======================================================================================================================
-# 44. Moves (pure)
+# 45. Moves (pure)
 # ======================================================================================================================
 # A reply holds exactly one JSON object, and the object is exactly one move: its fields, all of them, and no others.
 # What is not valid is never repaired: the beat fails, and the next prompt says why.
@@ -12728,7 +12764,7 @@ def move_schema(agents: Mapping[str, JSON] | None = None) -> str:
 
 
 # ======================================================================================================================
-# 45. Prompt (pure)
+# 46. Prompt (pure)
 # ======================================================================================================================
 # In an order that keeps the longest prefix the same between beats, because providers cache prefixes: what never
 # changes, what a person changes, what the world changes, what every beat changes; the time stands last. A header stands
@@ -12905,7 +12941,7 @@ def build_prompt(inputs: Mapping[str, JSON]) -> tuple[str, list[str]]:
 
 
 # ======================================================================================================================
-# 46. Metering (pure)
+# 47. Metering (pure)
 # ======================================================================================================================
 # Each stream that looop knows has a reader below. The runner's config or its program says which one reads its output
 # (`output_of`), not the output: there the LLM of a plain runner could claim a price. For a program that looop does not
@@ -13193,7 +13229,7 @@ def cost_row(
 
 
 # ======================================================================================================================
-# 47. Gates (pure)
+# 48. Gates (pure)
 # ======================================================================================================================
 # What can hold a beat back, in order; the first that holds ends it.
 
@@ -13335,7 +13371,7 @@ def policy_digest(digests: Mapping[str, str]) -> str:
 
 
 # ======================================================================================================================
-# 48. Readers (pure)
+# 49. Readers (pure)
 # ======================================================================================================================
 # Commands that only read: a table of tools, subcommands, operands and options. What is in doubt has no row. A command
 # with an option that its row does not name is no reader.
@@ -13507,7 +13543,7 @@ def reader_kind(words: Sequence[str]) -> str:
 
 
 # ======================================================================================================================
-# 49. Tripwires (pure)
+# 50. Tripwires (pure)
 # ======================================================================================================================
 # What looks as if it could not be undone, or acted on others: programs, and patterns of their arguments, found behind
 # wrappers, in quotes and in here-documents. A tripwire makes a question of what would fail behind the walls, or harm a
@@ -13727,7 +13763,7 @@ def mutating_verb(name: str, arguments: list[str]) -> str:
 
 
 # ======================================================================================================================
-# 50. Verdicts (pure)
+# 51. Verdicts (pure)
 # ======================================================================================================================
 # What may be done with a command that nobody has approved, by its text alone. `judge_command` asks in this order:
 #
@@ -13883,7 +13919,7 @@ def judge_move(move: Move, policy: Policy, untrusted: bool = False) -> Judgement
 
 
 # ======================================================================================================================
-# 51. Profile on disk
+# 52. Profile on disk
 # ======================================================================================================================
 # The data dir: made and seeded on the first beat, checked on every one, and a git repository whose history is the
 # loop's memory: one commit per move.
@@ -14148,7 +14184,7 @@ def commit_memory(profile: Profile, message: str) -> Ended:
 
 
 # ======================================================================================================================
-# 52. Decide
+# 53. Decide
 # ======================================================================================================================
 # A capsule, runs/<run-id>/, is made before the runner starts and holds everything about one decide:
 #
@@ -14570,7 +14606,7 @@ def decide_builtin(inputs: Mapping[str, JSON]) -> dict[str, JSON]:
 
 
 # ======================================================================================================================
-# 53. Act
+# 54. Act
 # ======================================================================================================================
 # One performer per move. It does the thing and says what it did, as looop's own fact (`ran: make test`); `perform` adds
 # the decider's words. It journals nothing, and records nothing. A move that needs a person's yes becomes a proposal
@@ -15184,7 +15220,7 @@ def perform(scene: Scene) -> Done:
 
 
 # ======================================================================================================================
-# 54. Guards
+# 55. Guards
 # ======================================================================================================================
 # What the gates need to know: whether the person has paused the loop, and what the ledger says of money.
 
@@ -15290,7 +15326,7 @@ def money_gates(profile: Profile, runner: Runner, spend: Spend, decides: Sequenc
 
 
 # ======================================================================================================================
-# 55. Settle
+# 56. Settle
 # ======================================================================================================================
 # How a run ends on disk, in an order that lets any instant be the last one:
 #
@@ -15505,7 +15541,7 @@ def pay_late(profile: Profile, run: str, wake: Mapping[str, JSON]) -> None:
 
 
 # ======================================================================================================================
-# 56. Surface
+# 57. Surface
 # ======================================================================================================================
 # What the person must not miss, told once, when it begins: on the output of whoever runs beats (NEEDS YOU), and pushed
 # to where they are: the `notify` command, a tmux window for a worker that needs them. `.surfaced` remembers, by a key
@@ -15679,7 +15715,7 @@ def notify(profile: Profile, text: str) -> None:
 
 
 # ======================================================================================================================
-# 57. Beat
+# 58. Beat
 # ======================================================================================================================
 # One beat, alone under `.beat.lock`: sense, diff, gates, decide, act, log. What may hold it back, and how it ends on
 # disk, stands in the sections before.
@@ -16274,7 +16310,7 @@ def heed_signals() -> None:
 
 
 # ======================================================================================================================
-# 58. People
+# 59. People
 # ======================================================================================================================
 # What a person says to the loop: answers, approvals, pauses. An approval is a beat of its own, without a runner: under
 # the beat's lock, with a capsule and an intent, so that what dies in the middle leaves the trace that any move leaves.
@@ -16731,7 +16767,7 @@ def pause_span(words: Sequence[str]) -> tuple[float, list[str]]:
 
 
 # ======================================================================================================================
-# 59. Views
+# 60. Views
 # ======================================================================================================================
 # What a person is shown: one line for each thing that matters, its glyph and colour saying how much. Colour goes to
 # terminals only; nothing here writes.
@@ -17183,7 +17219,7 @@ def sensor_table(profile: Profile, rows: Sequence[Mapping[str, JSON]], now: floa
 
 
 # ======================================================================================================================
-# 60. Why and replay
+# 61. Why and replay
 # ======================================================================================================================
 # Every wake and every silence, explained from what was recorded: a capsule says why a beat decided, and a replay
 # derives its hash, its prompt and its move again, without runner or effect. For what has not happened yet, the gates
@@ -17624,7 +17660,7 @@ def cmd_replay(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 61. Cost
+# 62. Cost
 # ======================================================================================================================
 # The ledger added up. A million rows are read in blocks: one regular expression takes the few fields that are added out
 # of every row of a block at once, and only a line that it does not know is parsed as JSON. Rows lie in the order of
@@ -17901,7 +17937,7 @@ def cost_lines(summary: Mapping[str, JSON], by: str, bars: bool, paint: Paint) -
 
 
 # ======================================================================================================================
-# 62. Pulse
+# 63. Pulse
 # ======================================================================================================================
 # The beat in a loop, for whoever has no cron: one process that holds `.lock` for its life, in the session `pulse`.
 #
@@ -18254,7 +18290,7 @@ def end_pulse(profile: Profile) -> bool:
 
 
 # ======================================================================================================================
-# 63. Verbs
+# 64. Verbs
 # ======================================================================================================================
 # One `cmd_` function per verb: it gets the profile and its arguments, prints its answer on stdout, and returns its exit
 # code. What a verb takes, and what its page says, stands in the sections Session table and Verb table.
@@ -18860,7 +18896,7 @@ def cmd_version(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 64. Session verbs
+# 65. Session verbs
 # ======================================================================================================================
 # The verbs of sessions, one `cmd_` function each, as in the section before.
 
@@ -19467,7 +19503,7 @@ def cmd_prune(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 65. Session table
+# 66. Session table
 # ======================================================================================================================
 # What the verbs of sessions take, and what their pages say.
 
@@ -19844,7 +19880,7 @@ SESSION_VERBS: tuple[Verb, ...] = (
 
 
 # ======================================================================================================================
-# 66. Gallery
+# 67. Gallery
 # ======================================================================================================================
 # `looop sensor add`: sensors that looop carries, written out as plain sh for a person to read and edit. The scripts
 # are in Texts; here is what they take, checked before a word of it stands in a script, and quoted there.
@@ -20107,7 +20143,7 @@ def checked_percent(text: str) -> str:
 
 
 # ======================================================================================================================
-# 67. Questions (pure)
+# 68. Questions (pure)
 # ======================================================================================================================
 # What the interview asks, and what becomes of the answers. It is one script, a generator that yields questions, is sent
 # answers, and ends in asking that a plan be written. It remembers nothing: `open_question` runs it through the answers
@@ -20468,7 +20504,7 @@ _CALM = Question(
 
 
 # ======================================================================================================================
-# 68. Plans
+# 69. Plans
 # ======================================================================================================================
 # How a plan is written: under the beat's lock, each file whole, and passed over where it is there already. So a writing
 # that was killed is finished by doing it again.
@@ -20521,7 +20557,7 @@ def plan_lines(profile: Profile, plan: Plan, stamp: str, limit: int) -> list[str
 
 
 # ======================================================================================================================
-# 69. Interview
+# 70. Interview
 # ======================================================================================================================
 # `looop setup` asks the questions, in common lines: no raw mode, so that `looop send` types into it as well as a
 # person. Every answer is in interview.json before the next question is asked; all else is written at the end.
@@ -21103,7 +21139,7 @@ def word_wrapped(text: str, width: int = 78) -> str:
 
 
 # ======================================================================================================================
-# 70. Schedulers
+# 71. Schedulers
 # ======================================================================================================================
 # What runs the beat by itself: a systemd user timer, a launchd agent or a line of cron. Each is written with absolute
 # paths and an environment of its own, because a scheduler knows nothing of a person's shell:
@@ -21671,7 +21707,7 @@ SCHEDULERS: dict[str, type[Scheduler]] = {"systemd": Systemd, "launchd": Launchd
 
 
 # ======================================================================================================================
-# 71. Service
+# 72. Service
 # ======================================================================================================================
 # The verbs about schedulers: they show, ask, and touch nothing but what they showed.
 
@@ -21870,7 +21906,7 @@ def cmd_service_status(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 72. Examinations
+# 73. Examinations
 # ======================================================================================================================
 # Each check looks at one thing, as a person who knows looop would, and yields what it found. Nothing stays
 # in the data dir but the price of a call that was asked for (--ask).
@@ -22405,7 +22441,7 @@ def check_running(profile: Profile) -> Iterator[Finding]:
 
 
 # ======================================================================================================================
-# 73. Doctor
+# 74. Doctor
 # ======================================================================================================================
 # The last checks look from where a scheduler stands: most loops that die do so because cron knows nothing of a person's
 # shell. Then all of them, in the order in which they are shown.
@@ -22576,7 +22612,7 @@ def cmd_doctor(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 74. Candidates
+# 75. Candidates
 # ======================================================================================================================
 # What a shell's completion asks at a Tab: which words on disk can stand at the cursor. `_complete KIND` answers with
 # one word a line, and after a TAB what it is. Nothing is made and nothing is told, on stderr neither: what cannot be
@@ -22674,7 +22710,7 @@ def cmd_complete(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 75. Goals and history
+# 76. Goals and history
 # ======================================================================================================================
 # `looop goals` and `looop goal add|edit|done|show`. The files in goals/ stay the truth: the verbs do what a person can
 # do by hand, and commit it; the next beat sees it and decides on it.
@@ -22879,7 +22915,7 @@ def cmd_history(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 76. Verb table
+# 77. Verb table
 # ======================================================================================================================
 # What the other verbs take, and what their pages say: parser, help, completions and manual derive from these rows.
 
@@ -23281,7 +23317,7 @@ LOOP_VERBS: tuple[Verb, ...] = (
 
 
 # ======================================================================================================================
-# 77. Setup table
+# 78. Setup table
 # ======================================================================================================================
 # The rows of the verbs that set a profile up: its sensors, config and timer.
 
@@ -23538,7 +23574,7 @@ SETUP_VERBS: tuple[Verb, ...] = (
 
 
 # ======================================================================================================================
-# 78. Manual (pure)
+# 79. Manual (pure)
 # ======================================================================================================================
 # What looop says of itself: a page for each verb and each group, the overview, the manual, the man page, and the next
 # steps. All derive from the rows of the verb table, the settings and MANUAL, which is written like this:
@@ -23955,7 +23991,7 @@ def next_steps(status: Mapping[str, JSON], timed: bool = False) -> list[tuple[st
 
 
 # ======================================================================================================================
-# 79. Completions (pure)
+# 80. Completions (pure)
 # ======================================================================================================================
 # `looop config bash|zsh|fish`: from the table of verbs one script for each shell. A script holds verbs, options and the
 # words that are fixed, and asks `looop _complete KIND` for what lies on disk. What bash and fish know of a verb, and
@@ -24501,7 +24537,7 @@ def completion(shell: str, verbs: Sequence[Verb], gallery: Mapping[str, str]) ->
 
 
 # ======================================================================================================================
-# 80. Command line
+# 81. Command line
 # ======================================================================================================================
 # VERBS is the one table of verbs. The parser only validates; a verb's function gets the profile and its arguments,
 # prints its answer on stdout, and returns its exit code.
@@ -25026,7 +25062,7 @@ def open_missing_streams() -> None:
 
 
 # ======================================================================================================================
-# 81. Texts
+# 82. Texts
 # ======================================================================================================================
 # Prose alone, in looop's own words: what the LLM is told, what a fresh profile is seeded with, the gallery's scripts.
 
@@ -25574,7 +25610,7 @@ exec "$plugin" "$@"
 }
 
 # ======================================================================================================================
-# 82. Texts of the manual
+# 83. Texts of the manual
 # ======================================================================================================================
 # `looop help`, in the markup that the section Manual explains.
 
@@ -25731,7 +25767,7 @@ over defaults. A dot goes into an object: {"budget": {"daily_usd": 10}}.
 runners :: {"NAME": {"mode": "typed", "tick": "…", "interactive": "…", "resume": "…", "unmetered": true}}; pi, claude,
  codex, opencode, gemini and llm are there. `tick` reads a prompt on stdin, `interactive` is a worker's command and
  has {{prompt_file}} in it. `"output": "claude"` says that another program prints what claude prints: else the price
- that it names does not count.
+ that it names does not count. `"agent": "claude"` says that a wrapper starts claude as its worker.
 prices :: {"MODEL": {"input": 1.25, "cache_read": 0.125, "output": 10}}: USD per million tokens
 
 # Environment

@@ -375,6 +375,20 @@ class Init(Case):
         self.assertEqual((runners["pi"].mode, runners["claude"].mode), ("direct", "typed"))
         self.assertEqual(runners["pi"].interactive, "pi @{{prompt_file}}")
 
+    def test_which_agent_a_runners_worker_is(self):
+        runners = looop.merged_runners(
+            {
+                "a": {"interactive": "FOO=1 /opt/bin/codex {{prompt_file}}"},
+                "b": {"interactive": "wrap {{prompt_file}}", "agent": "gemini"},
+                "pi": {"agent": "none"},
+                "llm": {},
+            }
+        )
+        for name, agent in (("a", "codex"), ("b", "gemini"), ("claude", "claude"), ("opencode", "opencode")):
+            self.assertIs(looop.agent_of(runners[name]), looop.AGENTS[agent])
+        for name in ("pi", "llm", "builtin"):
+            self.assertEqual(looop.agent_of(runners[name]), looop.Agent())
+
 
 class EnvFile(Case):
     """looop.env: one rule for its lines, whoever starts looop."""
