@@ -2125,32 +2125,46 @@ SETTINGS: dict[str, Setting] = {
     "events_max_bytes": Setting("", "LOOOP_EVENTS_MAX_BYTES", 5 * MIB, "count", "size of events.jsonl", KIB),
 }
 
-# Ready-made runners. The command lines of claude and pi were run as they stand; the others follow their documentation.
+# Ready-made runners. Each tick line was run against a server that called every tool it knew of: none was left, and
+# nothing happened. `--system-prompt` and its kin also keep git's status and dates out of what stands before the prompt.
 # A worker starts outside of prompts/: without --add-dir claude asks before it reads its brief, and gemini refuses to.
 DEFAULT_RUNNERS: dict[str, dict[str, JSON]] = {
     "pi": {
         "mode": "typed",
-        "tick": "pi -p --mode json -ne --no-tools --no-session",
+        "tick": "pi -p --mode json --no-extensions --no-tools --no-session --no-context-files --no-skills "
+        '--system-prompt "Answer with one JSON object."',
         "interactive": "pi @{{prompt_file}}",
     },
     "claude": {
         "mode": "typed",
-        "tick": 'claude -p --output-format json --tools "" --no-session-persistence --model sonnet',
+        "tick": 'claude -p --output-format json --tools "" --safe-mode --system-prompt "Answer with one JSON object." '
+        "--no-session-persistence --model sonnet",
         "interactive": 'claude "Follow the brief in "{{prompt_file}} --add-dir "$(dirname {{prompt_file}})"',
     },
-    "codex": {
+    "codex": {  # code mode runs scripts that call tools; --ignore-user-config: MCP servers, notify, and the model too
         "mode": "typed",
-        "tick": "codex exec --skip-git-repo-check --json --sandbox read-only -",
+        "tick": "codex exec --json --ephemeral --skip-git-repo-check --sandbox read-only --ignore-user-config "
+        "-c 'features={shell_tool=false,unified_exec=false,code_mode_host=false,view_image=false,multi_agent=false,"
+        "apps=false,plugins=false,goals=false,skill_search=false,tool_suggest=false,image_generation=false,"
+        "hooks=false}' "
+        "-c agents.enabled=false -c 'web_search=\"disabled\"' -c 'approval_policy=\"never\"' "
+        "-c project_doc_max_bytes=0 -c skills.include_instructions=false -c include_environment_context=false -",
         "interactive": 'codex "Follow the brief in "{{prompt_file}}',
     },
-    "opencode": {"mode": "typed", "tick": "opencode run --format json"},
-    "gemini": {
+    "opencode": {
         "mode": "typed",
-        "tick": "gemini -o json",
+        "tick": 'OPENCODE_CONFIG_CONTENT=\'{"agent":{"looop-decide":{"mode":"primary",'
+        '"prompt":"Answer with one JSON object.","permission":{"*":"deny"}}}}\' '
+        "opencode run --pure --format json --agent looop-decide --title beat",
+    },
+    "gemini": {  # no-tools.toml: DECIDER_FILES
+        "mode": "typed",
+        "tick": "gemini --skip-trust -m pro -o json -e none --allowed-mcp-server-names none "
+        "--admin-policy no-tools.toml",
         "interactive": 'gemini -i "Follow the brief in "{{prompt_file}} '
         '--include-directories "$(dirname {{prompt_file}})"',
     },
-    "llm": {"mode": "typed", "tick": "llm"},
+    "llm": {"mode": "typed", "tick": "llm -u"},
 }
 
 BUILTIN = Runner("builtin", "builtin")
@@ -2496,6 +2510,45 @@ def merged_runners(entries: Mapping[str, JSON]) -> dict[str, Runner]:
     return runners
 
 
+def command_words(command: str) -> list[str]:
+    """Return the words of a command line's first command, from its program on up to a pipe or the like (pure).
+
+    Assignments before it are passed over, and `env` and `exec` with what they are told. [] where the shell's rules are
+    needed to tell: an open quote, a subshell.
+    """
+    import re
+    import shlex
+
+    try:
+        lexer = shlex.shlex(command, posix=True, punctuation_chars=True)
+        lexer.whitespace_split, lexer.commenters = True, ""
+        words = list(lexer)
+    except ValueError:
+        return []
+    start, valued = 0, ""  # options of `env` and `exec` that take the next word
+    while start < len(words):
+        word = words[start]
+        if word in ("env", "/usr/bin/env", "exec", "command"):
+            valued = "-u -C --unset --chdir" if word.endswith("env") else "-a"
+        elif valued and word in valued.split():
+            start += 1
+        elif not (re.match(r"[A-Za-z_]\w*\+?=", word) or (valued and word.startswith("-"))):
+            break
+        start += 1
+    end = next((i for i, word in enumerate(words) if i >= start and word[:1] in tuple(";|&<>()")), len(words))
+    return words[start:end]
+
+
+def program_of(command: str) -> str:
+    """Return the program that a command line starts with, "" where that cannot be told (pure)."""
+    return next(iter(command_words(command)), "")
+
+
+def plain_program(word: str) -> bool:
+    """Tell whether a command's first word means itself, so that it can be looked up: no variable, pattern or tilde."""
+    return all(char.isalnum() or char in "_-./+:@%, " for char in word)
+
+
 # What tells a program about the agent or the terminal that looop was called from; a name that ends in * is a prefix.
 # The child of a beat is no child of that agent, and a session has a terminal of its own. Not listed, because they are
 # the person's: settings of agents (CLAUDE_CONFIG_DIR, CLAUDE_CODE_USE_BEDROCK, CODEX_HOME), and SSH_AUTH_SOCK,
@@ -2545,7 +2598,7 @@ AGENTS: dict[str, Agent] = {
 
 def agent_name(line: str) -> str:
     """Return the agent program that a command line starts, a key of AGENTS; "" for none that is known."""
-    return next((name for word in line.split() for name in [word.rpartition("/")[2]] if name in AGENTS), "")
+    return next((name for word in command_words(line) for name in [word.rpartition("/")[2]] if name in AGENTS), "")
 
 
 def agent_of(runner: Runner) -> Agent:
@@ -9847,18 +9900,17 @@ def worker_command(profile: Profile, start: Start) -> str:
 
 def require_command(profile: Profile, session: str, command: str, cwd: str) -> None:
     """Raise Failure (127) when the first word of a command line resolves to nothing in `cwd`, as far as can be seen."""
-    word = command.split(None, 1)[0] if command.strip() else ""
-    if not word:
+    if not command.strip():
         raise Failure(f"start-session: {session}: there is no command", "--command names one", EXIT_USAGE)
-    if not resolves(profile, word, cwd):
+    word = program_of(command)
+    if word and not resolves(profile, word, cwd):
         raise Failure(f"start-session: {session}: {one_line(word, 100)}: command not found", "nothing was started", 127)
 
 
 def resolves(profile: Profile, word: str, cwd: str) -> bool:
     """Tell whether the first word of a command line that runs in `cwd` is a command, as far as that can be seen."""
-    plain = all(char.isalnum() or char in "_-./+:@%" for char in word)
     path = os.path.join(cwd, word) if "/" in word else word
-    return not plain or word in _SHELL_WORDS or bool(profile.which(path))
+    return not plain_program(word) or word in _SHELL_WORDS or bool(profile.which(path))
 
 
 def agents(profile: Profile) -> dict[str, JSON]:
@@ -9868,7 +9920,7 @@ def agents(profile: Profile) -> dict[str, JSON]:
     """
     lines = [(runner.name, runner.interactive) for runner in profile.runners().values()]
     names = [
-        name for name, line in lines if "{{prompt_file}}" in line and resolves(profile, line.split()[0], profile.data)
+        name for name, line in lines if "{{prompt_file}}" in line and resolves(profile, program_of(line), profile.data)
     ]
     try:
         default = profile.runner().name
@@ -14296,41 +14348,20 @@ def note_child(profile: Profile, run: str, name: str) -> Callable[[int], None]:
     return note
 
 
-def tick_words(runner: Runner) -> list[str]:
-    """Return the words of a runner's command, from its program on up to a pipe or the like (pure)."""
-    import shlex
-
-    try:
-        lexer = shlex.shlex(runner.tick, posix=True, punctuation_chars=True)
-        lexer.whitespace_split = True
-        words = list(lexer)
-    except ValueError:
-        return []
-    start = next((i for i, word in enumerate(words) if "=" not in word.split("/")[0]), len(words))
-    end = next((i for i, word in enumerate(words) if i >= start and word[:1] in tuple(";|&<>()")), len(words))
-    return words[start:end]
-
-
-def program_of(runner: Runner) -> str:
-    """Return the program that a runner's command starts with, "" for none (pure)."""
-    return next(iter(tick_words(runner)), "")
-
-
 def found_elsewhere(profile: Profile, runner: Runner) -> bool:
     """Tell whether a runner's program is found, but not on PATH: where its installer has put it."""
-    word = program_of(runner)
+    word = program_of(runner.tick)
     return bool(word and profile.which(word)) and not which(word, profile.env)
 
 
 def require_runner(profile: Profile, runner: Runner) -> None:
     """Raise Failure when a runner's command is neither on PATH nor where installers put programs."""
-    word = program_of(runner)
-    if not word:
+    if not runner.tick.strip():
         raise Failure(
             f"runner {runner.name}: has no tick command", f"add runners.{runner.name}.tick to {profile.config_path}"
         )
-    plain = all(char.isalnum() or char in "._-/+" for char in word)
-    if not plain or profile.which(word):
+    word = program_of(runner.tick)
+    if not word or not plain_program(word) or profile.which(word):
         return
     shell = shell_path(profile.env)
     if run_job(Job("type", [shell, "-c", 'type "$1"', "sh", word], profile.child_env(), 10.0, cap=64 * KIB)).code:
@@ -14430,11 +14461,36 @@ def run_command(
     return run_confined(profile, [confined_job(profile, job, grant) if grant else job])[0]
 
 
-def run_runner(profile: Profile, runner: Runner, run: str) -> Ended:
-    """Run a runner's command on the capsule's prompt, its output in output.log."""
+# What a decider's folder holds, by name. gemini offers no tool that an admin policy denies, whatever others allow.
+DECIDER_FILES = {"no-tools.toml": b'[[rule]]\ntoolName = "*"\ndecision = "deny"\npriority = 999\n'}
+
+
+def decider_folder(profile: Profile, data: str) -> str:
+    """Make the folder in which known agents decide, new for each call, and return its path.
+
+    Agents read settings, plugins and instructions in the folder they start in and above it; in the data dir a worker
+    could have put some. The path stays the same for a data dir: some agents tell it before the prompt.
+    """
+    folder = f"{profile.cache}/decide-{digest_of(os.fsencode(data))[:8]}"
+    try:
+        make_private_dir(profile.cache)
+        if os.path.lexists(folder):
+            (remove_tree if os.path.isdir(folder) and not os.path.islink(folder) else remove_file)(folder)
+        os.mkdir(folder, 0o700)
+        for name, content in DECIDER_FILES.items():
+            write_atomic(f"{folder}/{name}", content, sync=False)
+    except OSError as error:
+        raise Failure(f"{folder}: {error.strerror}: the decider has no folder of its own", remedy_for(error)) from None
+    return folder
+
+
+def run_runner(profile: Profile, runner: Runner, run: str, data: str = "") -> Ended:
+    """Run a runner's command on the capsule's prompt, its output in output.log; `data`: of another data dir."""
     prompt = profile.path("runs", run, "prompt.md")
     command = runner.tick.replace("{{prompt_file}}", quoted(prompt))
     stdin = prompt if command == runner.tick else "/dev/null"
+    if runner.mode == "typed" and os.path.basename(program_of(runner.tick)) in DEFAULT_RUNNERS:
+        command = f"cd {quoted(decider_folder(profile, data or profile.data))} || exit 1\n{command}"
     deadline = profile.setting("tick_timeout")
     return run_command(
         profile, run, command, deadline, stdin=stdin, stdout="output.log", stderr="stderr.log", child="runner.json"
@@ -16185,7 +16241,7 @@ def asked_aside(profile: Profile, runner: Runner, prompt: str, verb: str) -> Met
         write_capsule(aside, run, "prompt.md", prompt)
         ended: Ended | None = None
         try:
-            ended = run_runner(aside, runner, run)
+            ended = run_runner(aside, runner, run, profile.data)
         finally:  # also when a person ends it in the middle
             metered = meter_run(aside, runner, run)
             if ended is None or ended.why != "spawn":
@@ -18773,7 +18829,7 @@ def cmd_init(profile: Profile, args: dict[str, JSON]) -> int:
         write_atomic(link_end(profile.config_path), pretty(wanted).encode())
     prepare(profile)
     found = Profile(profile.env, profile.data, profile.config_path, profile.cache, profile.self_path).runner(name)
-    word = program_of(found)
+    word = program_of(found.tick)
     say(f"runner   {name}" + (f", which is {found.name} here" if found.name != name else ""))
     say(f"config   {profile.config_path}")
     say(f"profile  {profile.data}")
@@ -18797,7 +18853,7 @@ def choose_runner(profile: Profile) -> str:
     names = ["auto", *sorted(profile.runners())]
     for number, name in enumerate(names, 1):
         runner = profile.runners().get(name)
-        word = program_of(runner) if runner else ""
+        word = program_of(runner.tick) if runner else ""
         here = {"auto": "pi if on PATH, else claude, else builtin", "builtin": "no LLM: says what changed"}.get(
             name, ""
         )
@@ -18842,7 +18898,7 @@ def cmd_config_show(profile: Profile, args: dict[str, JSON]) -> int:
     sys.stdout.write(pretty(merged))
     runner = profile.runner()
     if found_elsewhere(profile, runner):
-        word = program_of(runner)
+        word = program_of(runner.tick)
         complain(f"runner {runner.name}: {word} is not on PATH; {profile.which(word)} is used")
     return 0
 
@@ -21964,7 +22020,6 @@ _TOOLS = "gh glab jq curl wget openssl git kubectl docker aws gcloud az psql sql
 _PROXIES = "HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY http_proxy https_proxy SSL_CERT_FILE NODE_EXTRA_CA_CERTS".split()
 _ALWAYS_THERE = "HOME PATH PWD OLDPWD USER LOGNAME SHELL TERM IFS".split()
 ASK_FOR_NOOP = 'Whether you can be reached is tested. Answer with this JSON object alone: {"move":"noop"}\n'
-_OLD_CLAUDE = "--no-session-persistence"
 _ANSWER_BY = 20.0  # seconds within which a program tells its version
 
 
@@ -22186,7 +22241,7 @@ def check_runner(profile: Profile) -> Iterator[Finding]:
             yield ok("builtin: no LLM, no cost")
         return
     require_runner(profile, runner)
-    words = tick_words(runner)
+    words = command_words(runner.tick)
     path = profile.which(words[0]) if words else ""
     if os.path.basename(path) not in DEFAULT_RUNNERS:
         yield ok(f"{runner.name}: {runner.tick}: not a program that looop knows, so it is not tried without --ask")
@@ -22220,19 +22275,17 @@ def check_options(profile: Profile, runner: Runner, words: list[str]) -> Iterato
     if not good:
         yield warn(f"{shown}: {profile.redacted(said)}: its options are not checked", f"run it by hand: {shown}")
         return
-    for option in dict.fromkeys(word.partition("=")[0] for word in words if word.startswith("--")):
-        if re.search(rf"(?<![\w-]){re.escape(option)}(?![\w-])", said):
-            continue
-        without = " ".join(runner.tick.replace(option, "").split())
-        entry = canonical({runner.name: {"mode": runner.mode, "tick": without}})
-        change = f'or go on without, in {profile.config_path}: "runners": {entry}'
-        if program == "claude" and option == _OLD_CLAUDE:
-            text = f"this claude is too old for {option}: every decide would fail"
-            yield fail(text, f"update it (claude update), {change}")
-        else:
-            yield warn(
-                f"{program} does not tell of {option} in its help: a decide may fail", f"update {program}, {change}"
-            )
+    named = dict.fromkeys(word.partition("=")[0] for word in words if word.startswith("--"))
+    missing = [option for option in named if not re.search(rf"(?<![\w-]){re.escape(option)}(?![\w-])", said)]
+    if not missing:
+        return
+    options, update = " and ".join(missing), f"update {program}"
+    if runner.tick == DEFAULT_RUNNERS.get(runner.name, {}).get("tick"):
+        yield fail(f"this {program} is too old for {options}: every decision would fail", update)
+    else:
+        yield warn(
+            f"{program} does not list {options} in its help: a decision may fail", f"{update}, or change its tick"
+        )
 
 
 def check_answer(profile: Profile) -> Iterator[Finding]:
@@ -22508,9 +22561,9 @@ def miss_looop(profile: Profile, place: Place) -> Iterator[tuple[str, str, bool]
 def miss_programs(profile: Profile, place: Place) -> Iterator[tuple[str, str, bool]]:
     """Look for the runner from a place and have it answer there; then for git and the tools of sensors."""
     runner = profile.runner()
-    words = tick_words(runner)
+    words = command_words(runner.tick)
     there = {**place.env, "PATH": search_path(place.env)}
-    if words and all(char.isalnum() or char in "._-/+" for char in words[0]):
+    if words and plain_program(words[0]):
         path = which(words[0], there)
         if not path and profile.which(words[0]):
             yield f"{words[0]} is not found", "", True

@@ -1,5 +1,6 @@
 """The beat: from a fresh clone to a real world, on real runners' outputs, and what it leaves on disk."""
 
+import glob
 import json
 import os
 import re
@@ -354,8 +355,30 @@ class Runners(Case):
             self.assertEqual(self.tick()["outcome"], "noop")
         with open(os.path.join(self.home, "called")) as file:
             called = file.read()
-        self.assertIn("claude -p --output-format json --tools  --no-session-persistence", called)
-        self.assertIn("pi -p --mode json -ne --no-tools --no-session", called)
+        self.assertIn("claude -p --output-format json --tools  --safe-mode --system-prompt Answer with", called)
+        self.assertIn("pi -p --mode json --no-extensions --no-tools --no-session --no-context-files", called)
+
+    def test_a_known_program_decides_in_a_folder_of_its_own_that_is_new_each_time(self):
+        self.profile(goals={"a": "x\n"})
+        folder = f"{self.home}/.cache/looop/decide-{looop.digest_of(self.data.encode())[:8]}"
+        os.makedirs(f"{folder}/.claude")  # what a worker could have put there
+        name = os.path.join(self.bin, "claude")
+        with open(name, "w") as file:
+            file.write('#!/bin/sh\nls -A; pwd; cat no-tools.toml; echo \'{"move":"noop"}\'; mkdir .claude\n')
+        os.chmod(name, 0o700)
+        tick = f"A='b c' {name} -p < {{{{prompt_file}}}}"
+        self.config({"default": "c", "runners": {"c": {"mode": "typed", "tick": tick, "output": "text"}}})
+        for body in ("x\n", "y\n"):
+            self.write("goals/a.md", body)
+            self.assertEqual(self.tick()["outcome"], "noop")
+            with open(glob.glob(self.path("runs", "*", "output.log"))[-1]) as file:
+                shown = file.read().split("\n")
+            self.assertEqual(shown[:4], ["no-tools.toml", folder, "[[rule]]", 'toolName = "*"'])
+        self.runner('pwd >&2; echo \'{"move":"noop"}\'')  # a person's own line runs in the data dir
+        self.write("goals/a.md", "z\n")
+        self.tick()
+        with open(sorted(glob.glob(self.path("runs", "*", "stderr.log")), key=os.path.getmtime)[-1]) as file:
+            self.assertEqual(file.read().strip(), self.data)
 
     def test_a_subscription_is_counted_not_priced(self):
         self.profile(goals={"a": "x\n"})

@@ -17,7 +17,7 @@ from tests.support import ROOT, Case, heavy, needs, needs_linux, needs_name, pro
 OLD_HELP = (
     "Usage: claude [options]\\n  -p, --print\\n  --output-format <format>\\n  --tools <tools>\\n  --model <model>\\n"
 )
-HELP = OLD_HELP + "  --no-session-persistence  keep no session\\n"
+HELP = OLD_HELP + "  --no-session-persistence  keep no session\\n  --safe-mode\\n  --system-prompt <prompt>\\n"
 
 
 class Doctor(Case):
@@ -47,7 +47,8 @@ class Doctor(Case):
         return path
 
     def pi(self, folder=""):
-        body = 'case "$1" in --version) echo 0.87.1 >&2;; --help) echo "--mode --no-tools --no-session";; esac\n'
+        options = "--mode --no-tools --no-session --no-extensions --no-context-files --no-skills --system-prompt"
+        body = f'case "$1" in --version) echo 0.87.1 >&2;; --help) echo "{options}";; esac\n'
         return self.program("pi", body, folder)
 
     def claude(self, text):
@@ -292,15 +293,18 @@ class Runners(Doctor):
         self.claude(HELP)
         self.assertEqual(self.one("runner")[0], "ok")
         self.claude(OLD_HELP)
-        status, text, remedy = self.found("runner")[1]
-        self.assertEqual((status, text[:18]), ("fail", "this claude is too"))
-        runners = json.loads(remedy.partition('"runners": ')[2])
-        self.config({"runners": runners})
-        self.assertEqual(self.one("runner")[0], "ok", "what the remedy says helps")
-        self.assertEqual(self.opened().runner().mode, "typed")
+        self.assertEqual(
+            self.found("runner")[1],
+            (
+                "fail",
+                "this claude is too old for --safe-mode and --system-prompt and --no-session-persistence: "
+                "every decision would fail",
+                "update claude",
+            ),
+        )
         self.config({"runners": {"claude": {"mode": "typed", "tick": "X=1 claude -p --modle x --tools= | cat --no"}}})
         status, text, _ = self.found("runner")[1]
-        self.assertEqual((status, text.split(" in ")[0]), ("warn", "claude does not tell of --modle"))
+        self.assertEqual((status, text.split(" in ")[0]), ("warn", "claude does not list --modle"))
 
     def test_one_that_is_broken_missing_or_unknown(self):
         self.program("claude", "echo 'needs node 20, SOME_TOKEN=12345678' >&2; exit 1\n")

@@ -238,6 +238,22 @@ class Limits(unittest.TestCase):
 class OtherStreams(unittest.TestCase):
     """Shapes from the documentation of these programs; nobody recorded them here."""
 
+    def test_the_program_of_a_command_line(self):
+        for command, program in (
+            ("claude -p", "claude"),
+            ('A=1 B=\'{"p": "one with two"}\' /opt/x/claude -p | cat', "/opt/x/claude"),
+            ("env -i -u HOME A='b c' pi -p", "pi"),
+            ("/usr/bin/env CI=1 pi", "pi"),
+            ("exec -a x '/a path/with blanks/pi' --mode json", "/a path/with blanks/pi"),
+            ("./a=b/run x", "./a=b/run"),
+            ("(cd /x; claude)", ""),
+            ("A=1; claude", ""),
+            ("claude 'open", ""),
+            ("", ""),
+        ):
+            self.assertEqual(looop.program_of(command), program, command)
+        self.assertTrue(looop.plain_program("/a path/x") and not looop.plain_program("$HOME/x"))
+
     def test_codex_counts_tokens_and_prices_come_from_the_config(self):
         lines = [
             {"type": "thread.started", "thread_id": "t"},
