@@ -55,56 +55,58 @@ Contents
   31. PTY
   32. Canvas and keyboard
   33. Switchboard
-  34. Supervisor
-  35. Launch
-  36. Client
-  37. Terminal of a viewer
-  38. Attach
-  39. Fleet
-  40. Checks
-  41. Readings (pure)
-  42. Sense
-  43. World hash (pure)
-  44. World
-  45. Moves (pure)
-  46. Prompt (pure)
-  47. Metering (pure)
-  48. Gates (pure)
-  49. Readers (pure)
-  50. Tripwires (pure)
-  51. Verdicts (pure)
-  52. Profile on disk
-  53. Decide
-  54. Act
-  55. Guards
-  56. Settle
-  57. Surface
-  58. Beat
-  59. People
-  60. Views
-  61. Why and replay
-  62. Cost
-  63. Pulse
-  64. Verbs
-  65. Session verbs
-  66. Session table
-  67. Gallery
-  68. Questions (pure)
-  69. Plans
-  70. Interview
-  71. Schedulers
-  72. Service
-  73. Examinations
-  74. Doctor
-  75. Candidates
-  76. Goals and history
-  77. Verb table
-  78. Setup table
-  79. Manual (pure)
-  80. Completions (pure)
-  81. Command line
-  82. Texts
-  83. Texts of the manual
+  34. Lookout
+  35. Supervisor
+  36. Launch
+  37. Client
+  38. Terminal of a viewer
+  39. Attach
+  40. Fleet
+  41. Checks
+  42. Readings (pure)
+  43. Sense
+  44. World hash (pure)
+  45. World
+  46. Moves (pure)
+  47. Prompt (pure)
+  48. Metering (pure)
+  49. Gates (pure)
+  50. Readers (pure)
+  51. Tripwires (pure)
+  52. Verdicts (pure)
+  53. Profile on disk
+  54. Decide
+  55. Act
+  56. Guards
+  57. Settle
+  58. Surface
+  59. Hooks
+  60. Beat
+  61. People
+  62. Views
+  63. Why and replay
+  64. Cost
+  65. Pulse
+  66. Verbs
+  67. Session verbs
+  68. Session table
+  69. Gallery
+  70. Questions (pure)
+  71. Plans
+  72. Interview
+  73. Schedulers
+  74. Service
+  75. Examinations
+  76. Doctor
+  77. Candidates
+  78. Goals and history
+  79. Verb table
+  80. Setup table
+  81. Manual (pure)
+  82. Completions (pure)
+  83. Command line
+  84. Texts
+  85. Texts of the manual
 
 Finding things: the verb `looop sensor list` is `cmd_sensor_list`; its row in SETUP_VERBS has help and options.
 To add a verb: write `cmd_<verb>`, add its row to LOOP_VERBS, SETUP_VERBS or SESSION_VERBS.
@@ -2585,14 +2587,33 @@ class Agent(Record):
 
     shell: str = ""  # its prompt runs a text that begins with this as a shell command, past its permissions
     pasted: tuple[str, ...] = ()  # its prompt shows one of these in place of a long paste
+    hooks: str = (
+        ""  # words of its command line that hand its hooks over: {{file}} holds them, {{plugin}} names the file
+    )
+    dialog: str = ""  # a pattern of the line that ends its dialogs
 
 
 AGENTS: dict[str, Agent] = {
-    "claude": Agent(shell="!", pasted=("[Pasted text",)),
-    "pi": Agent(shell="!", pasted=("[paste #",)),
-    "codex": Agent(shell="!", pasted=("[Pasted Content",)),
-    "opencode": Agent(shell="!", pasted=("[Pasted ~",)),
-    "gemini": Agent(shell="!", pasted=("[Pasted Text",)),
+    "claude": Agent(
+        shell="!",
+        pasted=("[Pasted text",),
+        hooks="--settings {{file}}",
+        dialog=r"(Esc to (cancel|exit)|Enter to (confirm|select|continue))\b",
+    ),
+    "pi": Agent(shell="!", pasted=("[paste #",), hooks="-e {{file}}"),
+    "codex": Agent(
+        shell="!",
+        pasted=("[Pasted Content",),
+        hooks='-c hooks="$(cat {{file}})"',
+        dialog=r"(Press enter to (confirm|continue|submit)|enter confirm · esc)\b",
+    ),
+    "opencode": Agent(
+        shell="!",
+        pasted=("[Pasted ~",),
+        hooks="OPENCODE_CONFIG_CONTENT={{plugin}}",
+        dialog=r"enter (confirm|submit)\b",
+    ),
+    "gemini": Agent(shell="!", pasted=("[Pasted Text",), dialog=r"\(Use Enter to select|Waiting for user confirmation"),
 }
 
 
@@ -2601,9 +2622,267 @@ def agent_name(line: str) -> str:
     return next((name for word in command_words(line) for name in [word.rpartition("/")[2]] if name in AGENTS), "")
 
 
+def agent_key(runner: Runner) -> str:
+    """Return which agent a runner's worker is: by its `agent` key, else by its command, else by the runner's name."""
+    key = runner.agent or agent_name(runner.interactive) or runner.name
+    return key if key in AGENTS else ""
+
+
 def agent_of(runner: Runner) -> Agent:
-    """Return how a runner's worker behaves: by its `agent` key, else by its command, else by the runner's name."""
-    return AGENTS.get(runner.agent or agent_name(runner.interactive) or runner.name) or Agent()
+    """Return how a runner's worker behaves."""
+    return AGENTS.get(agent_key(runner)) or Agent()
+
+
+# --- what an agent says of itself: hooks
+
+HOOKS_FOLDER = ".hooks"  # in sessions/: the files that agents are handed; they hold nothing of one session
+HOOK_SUFFIXES = {"claude": ".json", "codex": ".toml", "opencode": ".mjs", "pi": ".mjs"}
+QUESTION_MAX = 300  # characters of a question that are kept
+
+# The events of claude and codex that looop asks for. codex has no PostToolUseFailure and no Notification.
+_CLAUDE_EVENTS = """SessionStart SessionEnd UserPromptSubmit PermissionRequest PostToolUse PostToolUseFailure
+    Notification Stop StopFailure""".split()
+_CODEX_EVENTS = "SessionStart SessionEnd UserPromptSubmit PermissionRequest PostToolUse Stop".split()
+_CODEX_TIMEOUT = 10  # seconds
+
+# Their names in the hooks of opencode and pi are those of claude; both run in the agent's own process. One event is
+# handed over after the other: the last one counts.
+_HOOKS_JS = """\
+import { spawn } from "node:child_process"
+let last = Promise.resolve()
+const tell = (event) => {
+  last = last.then(() => new Promise((done) => {
+    try {
+      const child = spawn(LOOOP, ["_hook", AGENT], { stdio: ["pipe", "ignore", "ignore"] })
+      child.on("error", done)
+      child.on("exit", done)
+      child.stdin.on("error", () => {})
+      child.stdin.end(JSON.stringify(event))
+    } catch { done() }
+  }))
+}
+"""
+_OPENCODE_JS = """\
+export const Looop = async () => {
+  const children = new Set()  // the sessions of subagents
+  return { event: async ({ event }) => {
+    const about = event.properties ?? {}
+    if (event.type === "session.created" && about.info?.parentID) children.add(about.info.id)
+    const own = !children.has(about.sessionID)
+    if (/^(permission|question)\\.(asked|updated|replied|rejected)$/.test(event.type)) tell(event)
+    else if (own && /^session\\.(status|idle|error)$/.test(event.type)) tell(event)
+  } }
+}
+"""
+_PI_JS = """\
+export default function (pi) {
+  let ended
+  const file = (context) => context?.sessionManager?.getSessionFile?.()
+  const say = (name, context) => {
+    clearTimeout(ended)
+    tell({ hook_event_name: name, transcript_path: file(context) })
+  }
+  pi.on("agent_start", async (event, context) => say("UserPromptSubmit", context))
+  pi.on("agent_end", async (event, context) => { ended = setTimeout(() => say("Stop", context), 1000) })
+  pi.on("session_shutdown", async (event, context) => say("SessionEnd", context))
+}
+"""
+
+
+def hook_words(agent: str, path: str) -> str:
+    """Return what hands an agent its hooks, for a shell; "" where it has none. `path`: of the file with them."""
+    raw = path.encode("utf-8", "surrogateescape")
+    url = "".join(
+        chr(byte) if (chr(byte).isalnum() and byte < 128) or byte in b"/-_.~" else f"%{byte:02X}" for byte in raw
+    )
+    plugin = canonical({"plugin": [f"file://{url}"]})
+    words = AGENTS[agent].hooks if agent in AGENTS else ""
+    return words.replace("{{file}}", quoted(path)).replace("{{plugin}}", quoted(plugin))
+
+
+def hook_file(agent: str, program: str) -> str:
+    """Return the content of the file that makes an agent call `looop _hook`; `program`: the path of looop.
+
+    The command prints nothing and returns 0 whatever happens, also when looop is gone: an agent takes a hook's output
+    and its exit code for orders.
+    """
+    command = f"{quoted(program)} _hook {agent} 2>/dev/null || :"
+    if agent == "claude":
+        hook = [{"hooks": [{"type": "command", "command": command, "timeout": _CODEX_TIMEOUT}]}]
+        return json_line({"hooks": dict.fromkeys(_CLAUDE_EVENTS, hook)})
+    if agent == "codex":
+        return codex_hooks(command)
+    import json
+
+    head = _HOOKS_JS.replace("LOOOP", json.dumps(program)).replace("AGENT", json.dumps(agent))
+    return head + {"opencode": _OPENCODE_JS, "pi": _PI_JS}[agent]
+
+
+def codex_hooks(command: str) -> str:
+    """Return the value of codex' setting `hooks`, with the marks by which it trusts exactly these commands.
+
+    codex 0.171.0 asks about hooks that it does not trust, and trusts by a digest of each one's definition.
+    """
+    import hashlib
+    import json
+
+    rows, trusted = [], []
+    for event in _CODEX_EVENTS:
+        label = "".join("_" + char.lower() if char.isupper() else char for char in event)[1:]
+        limit = 1 if event == "SessionEnd" else _CODEX_TIMEOUT  # codex gives that one a second at most
+        hook: dict[str, JSON] = {"async": False, "command": command, "timeout": limit, "type": "command"}
+        digest = hashlib.sha256(canonical({"event_name": label, "hooks": [hook]}).encode()).hexdigest()
+        text = json.dumps(command)  # TOML's strings are JSON's, as far as these go
+        rows.append(f'{event}=[{{hooks=[{{type="command",command={text},timeout={limit}}}]}}]')
+        trusted.append(f'"/<session-flags>/config.toml:{label}:0:0"={{trusted_hash="sha256:{digest}"}}')
+    return "{" + ",".join(rows) + ",state={" + ",".join(trusted) + "}}"
+
+
+class AgentEvent(Record):
+    """One event of an agent, in looop's terms."""
+
+    kind: str  # "working" | "prompt" | "asking" | "answered" | "ended"; "": says nothing
+    key: str = ""  # of a question: what its answer names too
+    question: str = ""
+    conversation: str = ""
+    transcript: str = ""
+
+
+_EVENT_KINDS = {
+    **{"UserPromptSubmit": "working", "PermissionRequest": "asking", "SessionEnd": "ended"},
+    **{"PostToolUse": "answered", "PostToolUseFailure": "answered", "Stop": "prompt", "StopFailure": "prompt"},
+    **{"permission.asked": "asking", "permission.updated": "asking", "permission.replied": "answered"},
+    **{"question.asked": "asking", "question.replied": "answered", "question.rejected": "answered"},
+    **{"session.idle": "prompt", "session.error": "prompt", "agent-turn-complete": "prompt"},
+}
+_ASKING_NOTICES = ("permission_prompt", "elicitation_dialog", "agent_needs_input")
+
+
+def agent_event(event: Mapping[str, JSON]) -> AgentEvent:
+    """Read an event as an agent gives it: claude, codex and pi name it hook_event_name, opencode and `notify` type."""
+    name = str(event.get("hook_event_name") or event.get("type"))
+    kind = _EVENT_KINDS.get(name, "")
+    about = event.get("properties") if isinstance(event.get("properties"), dict) else event
+    question = key = ""
+    if name == "SessionStart":  # a new one has its task, one that is resumed stands at its prompt
+        kind = "prompt" if event.get("source") in ("resume", "clear") else "working"
+    elif name == "session.status":
+        kind = "prompt" if dig(about, "status", "type") == "idle" else "answered"  # of nothing: what is open stays so
+    elif name == "Notification" and event.get("notification_type") == "idle_prompt":
+        kind = "prompt"
+    elif name == "Notification" and event.get("notification_type") in _ASKING_NOTICES:
+        kind, key, question = "asking", "notification", one_line(str(event.get("message")), QUESTION_MAX)
+    elif kind in ("asking", "answered") and about is event:
+        key = short_key(canonical([event.get("tool_name"), without(event.get("tool_input"), "description")]))
+        question = tool_question(str(event.get("tool_name")), event.get("tool_input"))
+    elif name.startswith(("permission", "question")):
+        key = str(dig(about, "requestID") or dig(about, "permissionID") or dig(about, "id"))
+        question = opencode_question(about)
+    conversation = event.get("session_id") or event.get("thread-id") or dig(about, "sessionID")
+    transcript = event.get("transcript_path")
+    return AgentEvent(
+        kind,
+        key,
+        question,
+        *(one_line(value, 1000) if isinstance(value, str) else "" for value in (conversation, transcript)),
+    )
+
+
+def short_key(text: str) -> str:
+    """Return a short text that stands for a long one."""
+    import hashlib
+
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def without(value: JSON, name: str) -> JSON:
+    """Return an object without one of its fields; what is no object stays."""
+    return {key: inner for key, inner in value.items() if key != name} if isinstance(value, dict) else value
+
+
+def tool_question(name: str, given: JSON) -> str:
+    """Say in one line which tool an agent wants to use, and on what; or what the agent asks with a tool made for it."""
+    questions = dig(given, "questions")
+    if isinstance(questions, list) and questions and isinstance(dig(questions[0], "question"), str):
+        return one_line(str(questions[0]["question"]), QUESTION_MAX)
+    for field in ("command", "file_path", "path", "url", "query", "plan"):
+        if isinstance(dig(given, field), str):
+            return one_line(f"{name}: {given[field]}", QUESTION_MAX)
+    return one_line(f"{name} {canonical(given)}" if given else name, QUESTION_MAX)
+
+
+def opencode_question(about: JSON) -> str:
+    """Say in one line what opencode asks: a permission with its patterns, or a question of the agent."""
+    questions = dig(about, "questions")
+    if isinstance(questions, list):
+        return tool_question("question", {"questions": questions})
+    what = str(dig(about, "permission") or dig(about, "type") or "permission")
+    command = dig(about, "metadata", "command")
+    patterns = dig(about, "patterns")
+    words = command if isinstance(command, str) else " ".join(map(str, patterns if isinstance(patterns, list) else []))
+    return one_line(f"{what}: {words or dig(about, 'title') or ''}", QUESTION_MAX)
+
+
+def after_event(before: Mapping[str, JSON], event: AgentEvent, now: float) -> dict[str, JSON]:
+    """Return agent.json after an event. Several tools may ask at once: an answer to one leaves the others open.
+
+    `rest` is when it was not working last: [state, question, at]; it stays while it works.
+    """
+    asked = before.get("open")
+    asks = [ask for ask in asked if isinstance(ask, list) and len(ask) == 2] if isinstance(asked, list) else []
+    if event.kind == "asking":
+        known = any(key == event.key for key, _ in asks) or (asks and event.key == "notification")
+        asks += [] if known else [[event.key, event.question]]
+    elif event.kind == "answered":
+        asks = [ask for ask in asks if ask[0] not in (event.key, "notification")]
+    else:
+        asks = []
+    state = "asking" if asks else "working" if event.kind == "answered" else event.kind
+    question = asks[0][1] if asks else ""
+    same = (before.get("state"), before.get("question")) == (state, question)
+    at = before.get("at") if same else round(now, 3)
+    return {
+        **before,
+        "state": state,
+        "question": question,
+        "at": at,
+        "open": asks,
+        "rest": before.get("rest") if state == "working" else [state, question, at],
+        "conversation": event.conversation or before.get("conversation"),
+        "transcript": event.transcript or before.get("transcript"),
+    }
+
+
+# --- what a screen says of an agent
+
+
+def text_marks(lines: Iterable[str]) -> set[int]:
+    """Return marks of the lines that hold text: letters alone, as spinners spin and counters count."""
+    import re
+
+    texts = ("".join(filter(str.isalpha, re.sub(r"\d\S*", "", line))) for line in lines)
+    return {hash(text) for text in texts if text}
+
+
+DIALOG_LINES = 6  # of a screen's end, in which the last line of a dialog is sought
+DIALOG_SHOWN = 12  # lines above it that may be its options
+QUESTION_LINES = 4  # and above those, its question
+
+
+def screen_dialog(agent: str, lines: Sequence[str]) -> str:
+    """Return what a dialog on an agent's screen asks, in one line; "" where none is shown."""
+    import re
+
+    pattern = AGENTS.get(agent, Agent()).dialog
+    rows = [line.strip(" \t│┃|╭╰╹▀─╌━═") for line in lines]
+    rows = [row for row in rows if row]
+    last = next((i for i in range(len(rows) - 1, -1, -1)[:DIALOG_LINES] if re.search(pattern, rows[i])), -1)
+    if not pattern or last < 0:
+        return ""
+    shown = rows[max(0, last - DIALOG_SHOWN) : last]
+    options = next((i for i, row in enumerate(shown) if re.match(r"\W{0,3}1\. ", row)), len(shown))
+    asked = one_line(" ".join(shown[max(0, options - QUESTION_LINES) : options]), QUESTION_MAX)
+    return asked or one_line(rows[last], QUESTION_MAX)
 
 
 # ======================================================================================================================
@@ -7503,6 +7782,9 @@ class Frames:
 #     output.log   what the command wrote, raw; beside it output.<offset>.log, the half before it, once it was long
 #     screen.json  the last screen, once the session has ended
 #     note         the flag that somebody has put up
+#     agent.json   what the hooks of the agent in it said last (`looop _hook`)
+#     text         an empty file: its time is when new text last appeared on a worker's screen
+#     seen.json    what that screen shows: a dialog or none, and when it rested last
 #     verify.json  what its check came to, once it has ended
 #     crash.txt    where a supervisor met a bug: the last traceback
 #
@@ -7513,7 +7795,9 @@ class Frames:
 
 ALIVE_STATES = ("starting", "running")
 IDLE_AFTER = 5.0  # seconds of silence after which a session is called idle
+REST_AFTER = 120.0  # and after which that is told: to the person, and to the decider
 STUCK_AFTER = 900.0  # and after which it is called stuck
+STILL_AFTER = 60.0  # seconds without any output, not even a spinner's, after which an agent does not work
 FAREWELL = 1.0  # seconds that clients have to take what is queued for them, once the session has ended
 PULSE = "pulse"
 KINDS = (
@@ -7521,6 +7805,38 @@ KINDS = (
     "session",  # a person's own terminal: the loop neither sees nor touches it
     "pulse",
 )
+
+
+class AgentState(Record):
+    """What one source says of the agent in a session: its hooks (agent.json), or its screen (seen.json)."""
+
+    state: str = ""  # "working" | "prompt" | "asking" | "ended"; "": it says nothing; of a screen: "asking" or ""
+    question: str = ""  # what is asked
+    at: float = 0.0  # since when, in epoch seconds
+    rest: tuple[str, str, float] = ("", "", 0.0)  # when it was not working last: state, question, since
+    conversation: str = ""
+    transcript: str = ""
+
+
+def agent_state(path: str, generation: JSON) -> AgentState:
+    """Read agent.json or seen.json; what belongs to an earlier session of the id says nothing."""
+    try:
+        said = read_fields(path)
+    except OSError:
+        return AgentState()
+    if said.get("generation") != generation:
+        return AgentState()
+    texts = {name: said[name] for name in _AGENT_TEXTS if isinstance(said.get(name), str)}
+    rest = said.get("rest")
+    sound = isinstance(rest, list) and len(rest) == 3 and isinstance(moment(rest[2]), (int, float))
+    return AgentState(
+        **texts,
+        at=moment(said.get("at")) or 0.0,
+        rest=(str(rest[0]), str(rest[1]), float(rest[2])) if rest and sound else ("", "", 0.0),
+    )
+
+
+_AGENT_TEXTS = ("state", "question", "conversation", "transcript")
 
 
 class Session(Record):
@@ -7568,6 +7884,16 @@ class Session(Record):
         return self.meta.get("started")
 
     @property
+    def agent(self) -> AgentState:
+        """Return what the hooks of its agent said last."""
+        return agent_state(f"{self.folder}/agent.json", self.generation)
+
+    @property
+    def seen(self) -> AgentState:
+        """Return what its screen shows of its agent."""
+        return agent_state(f"{self.folder}/seen.json", self.generation)
+
+    @property
     def code(self) -> int:
         """Return what `wait` returns for it: the exit code, 128 and the signal, 137 where nobody knows."""
         if isinstance(self.status.get("signal"), int):
@@ -7601,7 +7927,7 @@ def drop_work_folder(profile: Profile, session: str) -> None:
         pass
 
 
-_TEXTS = frozenset("kind cmd cwd runner verify boot version reason".split())
+_TEXTS = frozenset("kind cmd cwd agent runner verify boot version reason".split())
 _NUMBERS = frozenset("cols rows pid exit_code signal typed".split())
 
 
@@ -7870,6 +8196,68 @@ def ended_at(session: Session) -> float:
 def last_output(session: Session) -> float:
     """Return when a session last wrote something, in epoch seconds; when it was started if it never has."""
     return written_at(f"{session.folder}/output.log") or float(session.meta.get("started") or 0)
+
+
+def last_text(session: Session) -> float:
+    """Return when new text last appeared on a session's screen; of what looop does not look at, its last output."""
+    return round(written_at(f"{session.folder}/text"), 3) or last_output(session)
+
+
+class Turn(Record):
+    """Whose turn a worker's agent says it is."""
+
+    state: str  # "working" | "prompt" | "asking" | "idle" | "stuck" | "ended"
+    by: str  # who says so: "hook" | "screen"
+    question: str = ""  # what is asked
+    since: float = 0.0  # epoch seconds
+
+    @property
+    def rests(self) -> bool:
+        """Tell whether it waits for somebody."""
+        return self.state in ("asking", "prompt", "idle", "stuck")
+
+
+def turn_of(session: Session, now: float) -> Turn:
+    """Tell whose turn it is in a session: the agent's hooks say it, else its screen.
+
+    The screen corrects the hooks in what they do not tell: a dialog that they know nothing of, one that a person has
+    answered with No (claude 2.1.332 and codex 0.171.0 send no event then), and a turn that was interrupted.
+    """
+    if not session.alive:
+        return Turn("ended", "screen", "", ended_at(session))
+    said, seen = session.agent, session.seen
+    if said.state == "asking" and not (seen.at > said.at and not seen.state):
+        return Turn("asking", "hook", said.question, said.at)
+    if seen.state == "asking":
+        return Turn("asking", "screen", seen.question, seen.at)
+    if said.state in ("prompt", "ended"):
+        return Turn(said.state, "hook", "", said.at)
+    text = last_text(session)
+    if now - text >= STUCK_AFTER:
+        return Turn("stuck", "screen", "", text)
+    if said.state == "working" and now - last_output(session) < STILL_AFTER:
+        return Turn("working", "hook", "", said.at)
+    return Turn("idle" if now - text >= IDLE_AFTER else "working", "screen", "", text)
+
+
+def rest_of(session: Session, now: float) -> tuple[str, str, float]:
+    """Return the last time that a running worker waited for somebody, this one or one that is over.
+
+    It is ("asking" | "prompt" | "idle", question, since); ("", "", 0.0) where it never has. The decider is woken when
+    this changes: once for each time that a worker stops working, never because it works again, and not again when an
+    idle one becomes stuck. What a screen alone says counts once it has lasted for REST_AFTER.
+    """
+    turn = turn_of(session, now)
+    told = turn.state in ("asking", "prompt") or (turn.rests and now - turn.since >= min(REST_AFTER, STUCK_AFTER))
+    current = ("idle" if turn.state == "stuck" else turn.state, turn.question, turn.since)
+    return max(session.agent.rest, session.seen.rest, *([current] if told else []), key=lambda rest: rest[2])
+
+
+def turn_changes(session: Session, now: float) -> float:
+    """Return when `turn_of` will change by time alone, in epoch seconds."""
+    text = last_text(session)
+    times = [text + REST_AFTER, text + STUCK_AFTER, last_output(session) + STILL_AFTER, session.agent.at + REST_AFTER]
+    return min((at for at in times if at > now), default=now + STUCK_AFTER)
 
 
 def prune_sessions(profile: Profile, older: float, now: float, dry: bool = False) -> list[str]:
@@ -8418,6 +8806,7 @@ class Order(Record):
     umask: int  # of whoever starts it: the command gets it
     log_cap: int  # bytes
     kind: str = "session"  # a row of KINDS
+    agent: str = ""  # a key of AGENTS
 
 
 def echoes(fd: int) -> bool:
@@ -8772,6 +9161,11 @@ class Canvas:
                 self.draw()
             except Exception:
                 leave_traceback()
+
+    @property
+    def size(self) -> int:
+        """Return how many bytes of output are not drawn."""
+        return self._size
 
     @property
     def watched(self) -> bool:
@@ -9212,7 +9606,110 @@ class Switchboard:
 
 
 # ======================================================================================================================
-# 34. Supervisor
+# 34. Lookout
+# ======================================================================================================================
+# What a worker's screen says of whose turn it is. Once a second at most, while there is output, the screen is drawn and
+# its lines are compared with those that it showed lately: letters alone, so that what blinks, spins or counts is not
+# new. From that come the times of `turn_of`, and dialogs that the agent's hooks do not tell.
+
+SIGHT_EVERY = 1.0  # seconds between looks at a worker's screen while it changes; they take a twentieth of the time
+LOOK_MAX = 64 * KIB  # bytes of output since the last look that are new text without a look
+MARKS_MAX = 2000  # lines of text that are remembered
+
+
+class Lookout(Switchboard):
+    """Look at the screen of a worker, and have the person told when it waits for somebody."""
+
+    def __init__(self, order: Order) -> None:
+        super().__init__(order.id)
+        self.order = order
+        self.canvas: Canvas  # from `prepare` on
+        self.status: dict[str, JSON] = {}
+        self.killing = ""  # "kill" | "told" | "finish" | "restart": why the tree is being ended
+        self.finished = False
+        self.looking = order.kind != "worker"  # whether a look at the screen is due
+        self.look_pause = SIGHT_EVERY
+        self.marks: dict[int, None] = {}  # of the text that was on the screen lately, oldest first
+        self.told = ("", 0.0)  # the state that the person was told of, and since when
+
+    def _look(self) -> None:
+        """Look whether the screen shows new text, as soon as it can be drawn; too much output is new text."""
+        if self.finished or self.killing:
+            return
+        if self.canvas.size > LOOK_MAX:
+            self.looking = False
+            self._text_came()
+        else:
+            self.canvas.once_drawn(self._looked)
+
+    def _looked(self) -> None:
+        begun = time.monotonic()
+        self.looking = False
+        lines = screen_lines(self.canvas.screen)
+        marks = text_marks(lines)
+        if marks - self.marks.keys():
+            self._text_came()
+        for mark in marks:  # the latest go last
+            self.marks.pop(mark, None)
+            self.marks[mark] = None
+        for mark in list(self.marks)[:-MARKS_MAX]:
+            del self.marks[mark]
+        question = screen_dialog(self.order.agent, lines)
+        if question != self._seen().question:
+            self._write_seen(state="asking" if question else "", question=question, at=round(time.time(), 3))
+            if question:
+                self._tell()
+        self.look_pause = max(SIGHT_EVERY, 20 * (time.monotonic() - begun))
+
+    def _as_session(self) -> Session:
+        return Session(self.order.id, ".", read_fields("meta.json"), self.status, None)
+
+    def _seen(self) -> AgentState:
+        return self._as_session().seen
+
+    def _write_seen(self, **changes: JSON) -> None:
+        """Write what the screen shows, and when the agent rested last."""
+        session = self._as_session()
+        seen, rest = session.seen, rest_of(session, time.time())
+        said = {"generation": session.generation, "state": seen.state, "question": seen.question, "at": seen.at}
+        try:
+            write_atomic("seen.json", json_line({**said, "rest": list(rest), **changes}).encode(), sync=False)
+        except OSError:
+            pass
+
+    def _text_came(self) -> None:
+        """Note that there is new text; a silence that was long enough to be told stays known."""
+        session = self._as_session()
+        if rest_of(session, time.time()) != session.seen.rest:
+            self._write_seen()
+        try:
+            os.close(os.open("text", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            os.utime("text")
+        except OSError:
+            pass
+
+    def _tell_rest(self) -> None:
+        """Have the person told when the agent has rested for long, and look again when that may be next."""
+        if self.finished:
+            return
+        session, now = self._as_session(), time.time()
+        turn = turn_of(session, now)
+        if not self.killing and turn.rests and (turn.state, turn.since) != self.told:
+            self.told = turn.state, turn.since
+            self._tell()
+        self.loop.after(max(1.0, min(turn_changes(session, now) - now + 0.01, REST_AFTER)), self._tell_rest)
+
+    def _tell(self) -> None:
+        """Have another process tell the person: nothing here waits for a command of theirs."""
+        program = self.order.env.get("LOOOP_BIN", "")
+        try:
+            os.posix_spawn(program, [program, "_hook", "screen"], self.order.env)
+        except OSError:
+            pass
+
+
+# ======================================================================================================================
+# 35. Supervisor
 # ======================================================================================================================
 # One process per session, forked away from whoever starts it: it owns the PTY, and nothing that happens to a terminal,
 # a pulse or the looop file reaches it. One loop, in which nothing ever waits for one of the parties:
@@ -9246,29 +9743,24 @@ def load_supervisor(alone: bool) -> None:
     skim(b"\x1b")
 
 
-class Supervisor(Switchboard):
+class Supervisor(Lookout):
     """Run one session to its end."""
 
     def __init__(self, order: Order) -> None:
-        super().__init__(order.id)
-        self.order = order
+        super().__init__(order)
         self.log = LogWriter(".", order.log_cap)  # the session's folder, also when it is moved: `supervise` went there
-        self.canvas: Canvas  # from `prepare` on
         self.cols, self.rows, self.pinned = order.cols, order.rows, False
         self.pty = self.slave = -1  # our side, and the command's, which is held open as long as the command lives
         self.child = 0
         self.starts = 0
-        self.status: dict[str, JSON] = {}
         self.exit: int | None = None  # how the command ended: its code, or minus the signal
         self.exit_at = 0.0
-        self.killing = ""  # "kill" | "told" | "finish" | "restart": why the tree is being ended
         self.kill_at = 0.0  # since when
         self.pressed = 0  # the signal that the tree was sent last
         self.askers: list[Peer] = []  # who waits for that
         self.input = LastInput(0)
         self.keyboard.wrote = self._wrote
         self.faults = 0  # bugs met
-        self.finished = False
 
     # --- its life
 
@@ -9283,6 +9775,8 @@ class Supervisor(Switchboard):
             self.log.write(b"\x1bc")
         self._start_command()
         self.loop.after(FOLDER_EVERY, self._look_after_folder)
+        if self.order.kind == "worker":
+            self.loop.after(min(REST_AFTER, STUCK_AFTER), self._tell_rest)
 
     def prepare(self) -> None:
         """Load whatever is needed later, when the files that it comes from may be others; nobody waits for it now."""
@@ -9350,6 +9844,8 @@ class Supervisor(Switchboard):
         self.input = LastInput(self.log.end)
         self.loop.readers[self.pty] = self._read_output
         self.starts += 1
+        for name in ("agent.json", "seen.json", "text"):  # of the run before
+            remove_file(name)
         self._note(state="running", pid=self.child, exit_code=None, signal=None, reason=None)
 
     def _note(self, **changes: JSON) -> None:
@@ -9399,6 +9895,9 @@ class Supervisor(Switchboard):
     def _output(self, data: bytes) -> None:
         """Hand output on: to the log, to whoever is there, to the canvas."""
         self.log.write(data)
+        if not self.looking:
+            self.looking = True
+            self.loop.after(self.look_pause, self._look)
         body = b""
         for peer in list(self.peers.values()):
             if peer.kind == "viewer" and not peer.stale and not peer.leaving:
@@ -9795,7 +10294,7 @@ class Supervisor(Switchboard):
 
 
 # ======================================================================================================================
-# 35. Launch
+# 36. Launch
 # ======================================================================================================================
 # How a session begins: its folder is made aside with the lock held, gets its id, and a supervisor is forked away twice.
 # Whoever starts it waits for one word through a pipe: that the command runs, or why it does not.
@@ -9835,8 +10334,10 @@ def start_session(profile: Profile, start: Start, pulse: bool = False) -> Sessio
     lock = Lock(f"{aside}/lock")
     try:
         lock.acquire(0.0, f"supervisor of {start.id}")
-        order = new_order(profile, start, command, cwd)
-        write_meta(profile, aside, order, start)
+        now = round(time.time(), 3)
+        order = new_order(profile, start, command, cwd, now)
+        write_hooks(profile, order.agent)
+        write_meta(profile, aside, order, start, now)
         with store_lock(profile):
             take_id(profile, start, aside)
         try:
@@ -9895,7 +10396,24 @@ def worker_command(profile: Profile, start: Start) -> str:
             f"it would never see the prompt: fix it in {profile.config_path}",
         )
     prompt = profile.path("prompts", f"{start.id}.md")
-    return runner.interactive.replace("{{prompt_file}}", quoted(prompt))
+    agent = agent_key(runner)
+    hooks = hook_words(agent, hooks_path(profile, agent)) if agent else ""
+    return runner.interactive.replace("{{hooks}}", hooks).replace("{{prompt_file}}", quoted(prompt))
+
+
+def hooks_path(profile: Profile, agent: str) -> str:
+    """Return where the file with an agent's hooks is: one for all sessions, as a restart names it again."""
+    return profile.path("sessions", HOOKS_FOLDER, agent + HOOK_SUFFIXES.get(agent, ""))
+
+
+def write_hooks(profile: Profile, agent: str) -> None:
+    """Write the file that an agent's hooks are read from, where it is not there as it should be."""
+    if not AGENTS.get(agent, Agent()).hooks:
+        return
+    path, data = hooks_path(profile, agent), hook_file(agent, profile.executable()).encode()
+    if read_bytes(path) != data:
+        make_private_dir(os.path.dirname(path))
+        write_atomic(path, data, sync=False)
 
 
 def require_command(profile: Profile, session: str, command: str, cwd: str) -> None:
@@ -9937,9 +10455,12 @@ _SHELL_WORDS = frozenset(
 )
 
 
-def new_order(profile: Profile, start: Start, command: str, cwd: str) -> Order:
-    """Say what the supervisor is to run."""
+def new_order(profile: Profile, start: Start, command: str, cwd: str, now: float) -> Order:
+    """Say what the supervisor is to run; `now`: the session's generation."""
     env = session_env(profile, start.id, kind_of(profile, start) == "worker")
+    env["LOOOP_SESSION_STARTED"] = repr(
+        now
+    )  # a hook of an agent that outlives its session is not to speak for the next
     shell = shell_path(profile.env)
     umask = os.umask(0o077)
     os.umask(umask)
@@ -9947,7 +10468,17 @@ def new_order(profile: Profile, start: Start, command: str, cwd: str) -> Order:
     folder = session_folder(profile, start.id)
     kind = kind_of(profile, start)
     size = start.cols, start.rows
-    return Order(start.id, folder, command, [shell, "-c", command], cwd, env, *size, umask, cap, kind)
+    agent = session_agent(profile, start, command)
+    return Order(start.id, folder, command, [shell, "-c", command], cwd, env, *size, umask, cap, kind, agent)
+
+
+def session_agent(profile: Profile, start: Start, command: str) -> str:
+    """Return which agent a session runs, a key of AGENTS; "" for none that is known."""
+    try:
+        own = "" if start.command and not start.runner else agent_key(profile.runner(start.runner))
+    except Failure:  # a restart: its runner is not in the config any more
+        own = ""
+    return own or agent_name(command)
 
 
 def kind_of(profile: Profile, start: Start) -> str:
@@ -9958,9 +10489,8 @@ def kind_of(profile: Profile, start: Start) -> str:
     return "session" if own else "worker"
 
 
-def write_meta(profile: Profile, folder: str, order: Order, start: Start) -> None:
+def write_meta(profile: Profile, folder: str, order: Order, start: Start, now: float) -> None:
     """Write down what is being started."""
-    now = time.time()
     meta: dict[str, JSON] = {
         "id": order.id,
         "cmd": profile.redacted(order.command),
@@ -9970,10 +10500,11 @@ def write_meta(profile: Profile, folder: str, order: Order, start: Start) -> Non
         "rows": order.rows,
         "kind": order.kind,
         "by": start.by,
+        "agent": order.agent or None,
         "runner": start.runner or (None if start.command else profile.runner().name),
         "verify": profile.redacted(start.verify) or None,
         "started_at": utc_text(now),
-        "started": round(now, 3),
+        "started": now,
         "boot": boot_id(),
         "version": VERSION,
         "protocol": PROTOCOL,
@@ -10107,7 +10638,7 @@ def close_others(*kept: int) -> None:
 
 
 # ======================================================================================================================
-# 36. Client
+# 37. Client
 # ======================================================================================================================
 # The other end: one connection to one supervisor. What a session has written is read from its log, not from here; the
 # connection tells when there is more.
@@ -10536,7 +11067,7 @@ def wait_idle(
 
 
 # ======================================================================================================================
-# 37. Terminal of a viewer
+# 38. Terminal of a viewer
 # ======================================================================================================================
 # What a person's terminal gets of a session's output: all but what would outlast the visit or acts outside the screen.
 # What is switched on in the terminal is noted on the way, so that it can be undone when the person leaves, or the
@@ -10815,7 +11346,7 @@ class TerminalModes:
 
 
 # ======================================================================================================================
-# 38. Attach
+# 39. Attach
 # ======================================================================================================================
 # A person's terminal, lent to a session. While both have the same size it gets what the session writes, by way of
 # TerminalModes; else a screen of the session's size stands between, and rows of it are painted.
@@ -11178,7 +11709,7 @@ class Attached:
 
 
 # ======================================================================================================================
-# 39. Fleet
+# 40. Fleet
 # ======================================================================================================================
 # What verbs and moves do with sessions: type into them, flag them, end them, tell how they are.
 
@@ -11317,14 +11848,12 @@ def revive_session(profile: Profile, session: Session) -> None:
     start_session(profile, start.replace(verify=meta.get("verify") or "", kind=session.kind, again=True, by=session.by))
 
 
-def health_of(state: str, code: JSON, flagged: bool, asking: bool, silent: float, *, verify: str | None = None) -> str:
-    """Say in one word how a session is (pure): `silent`, seconds since it wrote something."""
+def health_of(state: str, code: JSON, flagged: bool, turn: str, *, verify: str | None = None) -> str:
+    """Say in one word how a session is (pure); `turn`: whose turn it is, as `Turn` has it."""
     if state in ALIVE_STATES:
-        if asking:
-            return "asking"
-        if flagged:
+        if flagged and turn != "asking":
             return "flagged"
-        return "stuck" if silent >= STUCK_AFTER else "idle" if silent >= IDLE_AFTER else "busy"
+        return {"asking": "asking", "stuck": "stuck", "working": "busy"}.get(turn, "idle")
     if state == "exited" and code == 0:
         return {"pending": "unchecked", "fail": "failed"}.get(str(verify), "flagged" if flagged else "done")
     if state == "exited":
@@ -11338,8 +11867,9 @@ def shows_dialog(profile: Profile, session: Session, now: float) -> str:
         return "it asks you something"
     if session.note is not None:
         return "it is flagged"
-    if now - last_output(session) >= STUCK_AFTER:
-        return "it is stuck"
+    turn = turn_of(session, now)
+    if turn.state in ("asking", "stuck"):
+        return f"it asks: {turn.question}" if turn.question else "it is stuck"
     try:
         at_prompt = screen_of(session).bracketed_paste or not took_pastes(session)
     except (Gone, OSError):
@@ -11376,19 +11906,23 @@ def screen_tail(session: Session) -> str:
 
 def session_row(session: Session, now: float, asking: bool = False, claims: Sequence[str] = ()) -> dict[str, JSON]:
     """Return a session in the shape of `ls --json`."""
-    status, heard = session.status, last_output(session)
+    status, turn = session.status, turn_of(session, now)
     code, flagged = status.get("exit_code"), session.note is not None
+    whose = "asking" if asking else turn.state
     return {
         "id": session.id,
         "cmd": session.meta.get("cmd"),
         "state": session.state,
         "alive": session.alive,
-        "health": health_of(session.state, code, flagged, asking, now - heard, verify=session.verify),
+        "health": health_of(session.state, code, flagged, whose, verify=session.verify),
+        "by": turn.by if session.alive else None,
+        "question": turn.question or None,
         "exit_code": code,
         "signal": status.get("signal"),
         "started_at": session.meta.get("started_at"),
         "last_change": status.get("changed"),
-        "last_output": utc_text(heard),
+        "last_output": utc_text(last_output(session)),
+        "last_text": utc_text(last_text(session)),
         "note": session.note,
         "flagged": flagged,
         "verify": session.verify,
@@ -11450,7 +11984,7 @@ def flag_session(session: Session, message: str | None) -> None:
 
 
 # ======================================================================================================================
-# 40. Checks
+# 41. Checks
 # ======================================================================================================================
 # The command that came with a worker to prove its work (`verify`). It is run once, by the first beat after the worker's
 # end, in the worker's folder. While it runs, verify.json says that it has failed: a beat that dies with it leaves that.
@@ -11556,7 +12090,7 @@ def write_verdict(session: Session, verdict: str, why: str, **more: JSON) -> Non
 
 
 # ======================================================================================================================
-# 41. Readings (pure)
+# 42. Readings (pure)
 # ======================================================================================================================
 # What a sensor said becomes a reading: a JSON object with a `signal`, which is hashed, and the rest, which only the
 # decider sees. Whatever goes wrong becomes a *stable* reading too: {"signal":{"error":"exit 3"},"detail":{…}}. It wakes
@@ -11748,7 +12282,7 @@ def signal_digest(reading: JSON) -> str:
 
 
 # ======================================================================================================================
-# 42. Sense
+# 43. Sense
 # ======================================================================================================================
 # sensors/*.sh run at once, each under its deadline, into snapshots/sensor-<name>.json. snapshots/index remembers, per
 # sensor, when it ran, how long, its digest and its streak: with it a reading that repeats itself byte for byte costs no
@@ -12162,7 +12696,7 @@ def keep_readings(profile: Profile, readings: Mapping[str, Reading]) -> None:
 
 
 # ======================================================================================================================
-# 43. World hash (pure)
+# 44. World hash (pure)
 # ======================================================================================================================
 # What wakes the loop: PLAYBOOK, goals, sensor signals, workers' states, open asks and unread answers, each an item with
 # a key. Invariants: `detail`, sizes, ages and clocks never enter; the order of keys is irrelevant; every part is
@@ -12333,7 +12867,7 @@ def _ask_told(subject: str, old: JSON, new: JSON) -> str:
 
 
 # ======================================================================================================================
-# 44. World
+# 45. World
 # ======================================================================================================================
 # `observe` reads the whole world, once: from that one read come the hash, the changes and the prompt.
 #
@@ -12430,7 +12964,9 @@ def worker_value(session: Session) -> dict[str, JSON]:
     """Return what of a worker is hashed: what it says and how it stands, never an age. Starting counts as running."""
     state = "running" if session.alive else session.state
     code = session.status.get("exit_code")
-    return {"state": state, "exit_code": code, "flag": session.note, "verify": session.verify}
+    rest, question, since = rest_of(session, time.time()) if session.alive else ("", "", 0.0)
+    rested = {"rest": {"state": rest, "question": question or None, "since": utc_text(since)}} if rest else {}
+    return {"state": state, "exit_code": code, "flag": session.note, "verify": session.verify, **rested}
 
 
 def list_fleet(profile: Profile, stamps: dict[str, str]) -> list[Session]:
@@ -12438,7 +12974,7 @@ def list_fleet(profile: Profile, stamps: dict[str, str]) -> list[Session]:
     folder = profile.path("sessions")
     stamps[folder] = signature(folder)
     for session in filter(valid_id, names_in(folder, "sessions")):
-        for name in ("status.json", "note"):
+        for name in ("status.json", "note", "agent.json", "seen.json"):
             stamps[f"{folder}/{session}/{name}"] = signature(f"{folder}/{session}/{name}")
     sessions = fleet_sessions(profile)
     alive = (session.folder for session in sessions if session.alive)
@@ -12515,7 +13051,7 @@ def remember_quiet(profile: Profile, world: World, settings: str, *, since: floa
 
 
 # ======================================================================================================================
-# 45. Moves (pure)
+# 46. Moves (pure)
 # ======================================================================================================================
 # A reply holds exactly one JSON object, and the object is exactly one move: its fields, all of them, and no others.
 # What is not valid is never repaired: the beat fails, and the next prompt says why.
@@ -12816,7 +13352,7 @@ def move_schema(agents: Mapping[str, JSON] | None = None) -> str:
 
 
 # ======================================================================================================================
-# 46. Prompt (pure)
+# 47. Prompt (pure)
 # ======================================================================================================================
 # In an order that keeps the longest prefix the same between beats, because providers cache prefixes: what never
 # changes, what a person changes, what the world changes, what every beat changes; the time stands last. A header stands
@@ -12993,7 +13529,7 @@ def build_prompt(inputs: Mapping[str, JSON]) -> tuple[str, list[str]]:
 
 
 # ======================================================================================================================
-# 47. Metering (pure)
+# 48. Metering (pure)
 # ======================================================================================================================
 # Each stream that looop knows has a reader below. The runner's config or its program says which one reads its output
 # (`output_of`), not the output: there the LLM of a plain runner could claim a price. For a program that looop does not
@@ -13281,7 +13817,7 @@ def cost_row(
 
 
 # ======================================================================================================================
-# 48. Gates (pure)
+# 49. Gates (pure)
 # ======================================================================================================================
 # What can hold a beat back, in order; the first that holds ends it.
 
@@ -13423,7 +13959,7 @@ def policy_digest(digests: Mapping[str, str]) -> str:
 
 
 # ======================================================================================================================
-# 49. Readers (pure)
+# 50. Readers (pure)
 # ======================================================================================================================
 # Commands that only read: a table of tools, subcommands, operands and options. What is in doubt has no row. A command
 # with an option that its row does not name is no reader.
@@ -13595,7 +14131,7 @@ def reader_kind(words: Sequence[str]) -> str:
 
 
 # ======================================================================================================================
-# 50. Tripwires (pure)
+# 51. Tripwires (pure)
 # ======================================================================================================================
 # What looks as if it could not be undone, or acted on others: programs, and patterns of their arguments, found behind
 # wrappers, in quotes and in here-documents. A tripwire makes a question of what would fail behind the walls, or harm a
@@ -13815,7 +14351,7 @@ def mutating_verb(name: str, arguments: list[str]) -> str:
 
 
 # ======================================================================================================================
-# 51. Verdicts (pure)
+# 52. Verdicts (pure)
 # ======================================================================================================================
 # What may be done with a command that nobody has approved, by its text alone. `judge_command` asks in this order:
 #
@@ -13971,7 +14507,7 @@ def judge_move(move: Move, policy: Policy, untrusted: bool = False) -> Judgement
 
 
 # ======================================================================================================================
-# 52. Profile on disk
+# 53. Profile on disk
 # ======================================================================================================================
 # The data dir: made and seeded on the first beat, checked on every one, and a git repository whose history is the
 # loop's memory: one commit per move.
@@ -14236,7 +14772,7 @@ def commit_memory(profile: Profile, message: str) -> Ended:
 
 
 # ======================================================================================================================
-# 53. Decide
+# 54. Decide
 # ======================================================================================================================
 # A capsule, runs/<run-id>/, is made before the runner starts and holds everything about one decide:
 #
@@ -14662,7 +15198,7 @@ def decide_builtin(inputs: Mapping[str, JSON]) -> dict[str, JSON]:
 
 
 # ======================================================================================================================
-# 54. Act
+# 55. Act
 # ======================================================================================================================
 # One performer per move. It does the thing and says what it did, as looop's own fact (`ran: make test`); `perform` adds
 # the decider's words. It journals nothing, and records nothing. A move that needs a person's yes becomes a proposal
@@ -15276,7 +15812,7 @@ def perform(scene: Scene) -> Done:
 
 
 # ======================================================================================================================
-# 55. Guards
+# 56. Guards
 # ======================================================================================================================
 # What the gates need to know: whether the person has paused the loop, and what the ledger says of money.
 
@@ -15382,7 +15918,7 @@ def money_gates(profile: Profile, runner: Runner, spend: Spend, decides: Sequenc
 
 
 # ======================================================================================================================
-# 56. Settle
+# 57. Settle
 # ======================================================================================================================
 # How a run ends on disk, in an order that lets any instant be the last one:
 #
@@ -15597,7 +16133,7 @@ def pay_late(profile: Profile, run: str, wake: Mapping[str, JSON]) -> None:
 
 
 # ======================================================================================================================
-# 57. Surface
+# 58. Surface
 # ======================================================================================================================
 # What the person must not miss, told once, when it begins: on the output of whoever runs beats (NEEDS YOU), and pushed
 # to where they are: the `notify` command, a tmux window for a worker that needs them. `.surfaced` remembers, by a key
@@ -15618,7 +16154,7 @@ def notices(
     workers: Sequence[Session] = (),
     held: Sequence[Verdict] = (),
 ) -> dict[str, Notice]:
-    """Return what the person should know, by key (pure); `failure` as state.json has it."""
+    """Return what the person should know, by key; `failure` as state.json has it."""
     found = {}
     asking = set()
     for ask in asks:
@@ -15636,12 +16172,30 @@ def notices(
             words = f"{worker.id} is flagged: {one_line(worker.note, 300)}"
             key = f"flag:{worker.id}:{worker.generation}:{worker.raised}"
             found[key] = Notice(with_step(words, f"`{what_to_look_at(worker)}`"), worker.id if worker.alive else "")
+    for worker in workers:
+        if worker.kind == "worker" and worker.alive and worker.id not in asking:
+            found.update(turn_notice(worker, time.time()))
     for verdict in held:
         if verdict.gate in ("budget", "decides"):
             found[f"{verdict.gate}:{verdict.until}"[:40]] = Notice(verdict.detail)
     if failure and failure["count"] >= 3:
         found["failing"] = Notice(f"{failure['count']} failed beats in a row: {one_line(failure['reason'], 300)}")
     return found
+
+
+def turn_notice(worker: Session, now: float) -> dict[str, Notice]:
+    """Return what the person should know of a worker that waits, by key; a flag that is up says it already."""
+    turn = turn_of(worker, now)
+    if not turn.rests or (turn.state != "asking" and (worker.note is not None or now - turn.since < REST_AFTER)):
+        return {}
+    why = {
+        "asking": f"asks for permission: {turn.question}",
+        "prompt": f"has been at its prompt for {duration_text(REST_AFTER)}",
+        "idle": f"has shown nothing new for {duration_text(REST_AFTER)}",
+        "stuck": f"has shown nothing new for {duration_text(STUCK_AFTER)}",
+    }[turn.state]
+    key = f"turn:{worker.id}:{worker.generation}:{turn.state}:{turn.since}"
+    return {key: Notice(with_step(f"{worker.id} {why}", f"`looop attach {worker.id}`"), worker.id)}
 
 
 def surface(profile: Profile, told: Mapping[str, Notice], beat: bool = True, decided: bool = False) -> None:
@@ -15771,7 +16325,58 @@ def notify(profile: Profile, text: str) -> None:
 
 
 # ======================================================================================================================
-# 58. Beat
+# 59. Hooks
+# ======================================================================================================================
+# What an agent says of itself while it works: `looop _hook`, which its hooks call, keeps agent.json. A turn that ends,
+# or a question, rings and is pushed at once.
+
+EVENT_MAX = 32 * MIB  # bytes of an event; a tool's whole output is in some
+
+
+def cmd_hook(profile: Profile, args: dict[str, JSON]) -> int:
+    """Take an event of an agent. Whatever goes wrong, print nothing and return 0: an agent takes both for orders."""
+    try:
+        news = args["agent"] == "screen" or take_event(profile, args["event"])
+        if news and os.fork() == 0:  # the agent waits for this process, and for whoever has its output open
+            try:
+                os.setsid()
+                null = os.open(os.devnull, os.O_RDWR)
+                for fd in (0, 1, 2):
+                    os.dup2(null, fd)
+                ring(profile.data)
+                push_now(profile)
+            finally:
+                os._exit(0)
+    except Exception:
+        return 0
+    return 0
+
+
+def take_event(profile: Profile, given: str | None) -> bool:
+    """Write what an event says into agent.json; return whether somebody is waited for since."""
+    raw = sys.stdin.buffer.read(EVENT_MAX) if given is None else given.encode("utf-8", "surrogateescape")
+    event = agent_event(profile.redacted(parse_fields(raw)))
+    session = profile.env.get("LOOOP_SESSION_ID", "")
+    generation = float(profile.env.get("LOOOP_SESSION_STARTED", "nan"))
+    folder = session_folder(profile, session)
+    if not event.kind or not valid_id(session) or read_fields(f"{folder}/meta.json").get("started") != generation:
+        return False
+    fd = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)  # an agent may call several hooks at once
+        before = read_fields(f"{folder}/agent.json")
+        before = before if before.get("generation") == generation else {"generation": generation}
+        after = after_event(before, event, time.time())
+        if after == before:
+            return False
+        write_atomic(f"{folder}/agent.json", compact(after).encode(), sync=False)
+    finally:
+        os.close(fd)
+    return bool(after["rest"] != before.get("rest"))
+
+
+# ======================================================================================================================
+# 60. Beat
 # ======================================================================================================================
 # One beat, alone under `.beat.lock`: sense, diff, gates, decide, act, log. What may hold it back, and how it ends on
 # disk, stands in the sections before.
@@ -15844,6 +16449,8 @@ class Beat:
             since = self.state["decided_at"] or now
             noop_ttl = profile.setting("noop_ttl")
             until = self.state["noop_at"] + noop_ttl if self.state["noop_at"] is not None and noop_ttl else 0
+            ends = [turn_changes(session, now) for session in self.world.sessions if session.alive]
+            until = min(filter(None, [until, *ends]), default=0)
             surface(profile, notices(self.state["failure"], self.world.asks, self.world.sessions))
             remember_quiet(profile, self.world, self.settings, since=since, until=until, now=now)
             return self.unchanged(self.state["hash"], since)
@@ -16366,7 +16973,7 @@ def heed_signals() -> None:
 
 
 # ======================================================================================================================
-# 59. People
+# 61. People
 # ======================================================================================================================
 # What a person says to the loop: answers, approvals, pauses. An approval is a beat of its own, without a runner: under
 # the beat's lock, with a capsule and an intent, so that what dies in the middle leaves the trace that any move leaves.
@@ -16823,7 +17430,7 @@ def pause_span(words: Sequence[str]) -> tuple[float, list[str]]:
 
 
 # ======================================================================================================================
-# 60. Views
+# 62. Views
 # ======================================================================================================================
 # What a person is shown: one line for each thing that matters, its glyph and colour saying how much. Colour goes to
 # terminals only; nothing here writes.
@@ -17097,9 +17704,9 @@ def session_table(rows: Sequence[Mapping[str, JSON]], now: float, paint_word: Pa
     table = [tuple(paint_word("dim", head) for head in heads)]
     for row in rows:
         age, idle = (
-            duration_text(float(max(0, int(now - parse_utc(row[key]))))) for key in ("started_at", "last_output")
+            duration_text(float(max(0, int(now - parse_utc(row[key]))))) for key in ("started_at", "last_text")
         )
-        flag = one_line(row["note"] or "", 80)
+        flag = one_line(row["note"] or row["question"] or "", 80)
         command = one_line(re.sub(r"[^\s'\"(]*/prompts/(?=[^/]+\.md)", "", row["cmd"] or "?"), 30)  # its name will do
         health = paint_word(_HEALTH_COLOURS.get(row["health"], "dim"), row["health"])
         others = (row["kind"], age, idle if row["alive"] else "-", command, flag)
@@ -17275,7 +17882,7 @@ def sensor_table(profile: Profile, rows: Sequence[Mapping[str, JSON]], now: floa
 
 
 # ======================================================================================================================
-# 61. Why and replay
+# 63. Why and replay
 # ======================================================================================================================
 # Every wake and every silence, explained from what was recorded: a capsule says why a beat decided, and a replay
 # derives its hash, its prompt and its move again, without runner or effect. For what has not happened yet, the gates
@@ -17716,7 +18323,7 @@ def cmd_replay(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 62. Cost
+# 64. Cost
 # ======================================================================================================================
 # The ledger added up. A million rows are read in blocks: one regular expression takes the few fields that are added out
 # of every row of a block at once, and only a line that it does not know is parsed as JSON. Rows lie in the order of
@@ -17993,7 +18600,7 @@ def cost_lines(summary: Mapping[str, JSON], by: str, bars: bool, paint: Paint) -
 
 
 # ======================================================================================================================
-# 63. Pulse
+# 65. Pulse
 # ======================================================================================================================
 # The beat in a loop, for whoever has no cron: one process that holds `.lock` for its life, in the session `pulse`.
 #
@@ -18346,7 +18953,7 @@ def end_pulse(profile: Profile) -> bool:
 
 
 # ======================================================================================================================
-# 64. Verbs
+# 66. Verbs
 # ======================================================================================================================
 # One `cmd_` function per verb: it gets the profile and its arguments, prints its answer on stdout, and returns its exit
 # code. What a verb takes, and what its page says, stands in the sections Session table and Verb table.
@@ -18952,7 +19559,7 @@ def cmd_version(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 65. Session verbs
+# 67. Session verbs
 # ======================================================================================================================
 # The verbs of sessions, one `cmd_` function each, as in the section before.
 
@@ -19559,7 +20166,7 @@ def cmd_prune(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 66. Session table
+# 68. Session table
 # ======================================================================================================================
 # What the verbs of sessions take, and what their pages say.
 
@@ -19936,7 +20543,7 @@ SESSION_VERBS: tuple[Verb, ...] = (
 
 
 # ======================================================================================================================
-# 67. Gallery
+# 69. Gallery
 # ======================================================================================================================
 # `looop sensor add`: sensors that looop carries, written out as plain sh for a person to read and edit. The scripts
 # are in Texts; here is what they take, checked before a word of it stands in a script, and quoted there.
@@ -20199,7 +20806,7 @@ def checked_percent(text: str) -> str:
 
 
 # ======================================================================================================================
-# 68. Questions (pure)
+# 70. Questions (pure)
 # ======================================================================================================================
 # What the interview asks, and what becomes of the answers. It is one script, a generator that yields questions, is sent
 # answers, and ends in asking that a plan be written. It remembers nothing: `open_question` runs it through the answers
@@ -20560,7 +21167,7 @@ _CALM = Question(
 
 
 # ======================================================================================================================
-# 69. Plans
+# 71. Plans
 # ======================================================================================================================
 # How a plan is written: under the beat's lock, each file whole, and passed over where it is there already. So a writing
 # that was killed is finished by doing it again.
@@ -20613,7 +21220,7 @@ def plan_lines(profile: Profile, plan: Plan, stamp: str, limit: int) -> list[str
 
 
 # ======================================================================================================================
-# 70. Interview
+# 72. Interview
 # ======================================================================================================================
 # `looop setup` asks the questions, in common lines: no raw mode, so that `looop send` types into it as well as a
 # person. Every answer is in interview.json before the next question is asked; all else is written at the end.
@@ -21195,7 +21802,7 @@ def word_wrapped(text: str, width: int = 78) -> str:
 
 
 # ======================================================================================================================
-# 71. Schedulers
+# 73. Schedulers
 # ======================================================================================================================
 # What runs the beat by itself: a systemd user timer, a launchd agent or a line of cron. Each is written with absolute
 # paths and an environment of its own, because a scheduler knows nothing of a person's shell:
@@ -21763,7 +22370,7 @@ SCHEDULERS: dict[str, type[Scheduler]] = {"systemd": Systemd, "launchd": Launchd
 
 
 # ======================================================================================================================
-# 72. Service
+# 74. Service
 # ======================================================================================================================
 # The verbs about schedulers: they show, ask, and touch nothing but what they showed.
 
@@ -21962,7 +22569,7 @@ def cmd_service_status(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 73. Examinations
+# 75. Examinations
 # ======================================================================================================================
 # Each check looks at one thing, as a person who knows looop would, and yields what it found. Nothing stays
 # in the data dir but the price of a call that was asked for (--ask).
@@ -22494,7 +23101,7 @@ def check_running(profile: Profile) -> Iterator[Finding]:
 
 
 # ======================================================================================================================
-# 74. Doctor
+# 76. Doctor
 # ======================================================================================================================
 # The last checks look from where a scheduler stands: most loops that die do so because cron knows nothing of a person's
 # shell. Then all of them, in the order in which they are shown.
@@ -22665,7 +23272,7 @@ def cmd_doctor(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 75. Candidates
+# 77. Candidates
 # ======================================================================================================================
 # What a shell's completion asks at a Tab: which words on disk can stand at the cursor. `_complete KIND` answers with
 # one word a line, and after a TAB what it is. Nothing is made and nothing is told, on stderr neither: what cannot be
@@ -22763,7 +23370,7 @@ def cmd_complete(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 76. Goals and history
+# 78. Goals and history
 # ======================================================================================================================
 # `looop goals` and `looop goal add|edit|done|show`. The files in goals/ stay the truth: the verbs do what a person can
 # do by hand, and commit it; the next beat sees it and decides on it.
@@ -22968,7 +23575,7 @@ def cmd_history(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 77. Verb table
+# 79. Verb table
 # ======================================================================================================================
 # What the other verbs take, and what their pages say: parser, help, completions and manual derive from these rows.
 
@@ -23370,7 +23977,7 @@ LOOP_VERBS: tuple[Verb, ...] = (
 
 
 # ======================================================================================================================
-# 78. Setup table
+# 80. Setup table
 # ======================================================================================================================
 # The rows of the verbs that set a profile up: its sensors, config and timer.
 
@@ -23614,6 +24221,22 @@ SETUP_VERBS: tuple[Verb, ...] = (
         ),
     ),
     Verb(
+        "_hook",
+        cmd_hook,
+        "For scripts",
+        "take an event of the agent in a session",
+        args=(
+            Argument("agent", "which agent calls; `screen`: its supervisor"),
+            Argument("event", "the event as JSON; else it is read from stdin", "?"),
+        ),
+        more="Workers are started so that their agents call it. It prints nothing and returns 0 whatever happens.",
+        examples=(
+            ("looop _hook claude < event.json", "what a hook of claude runs"),
+            ('looop _hook codex \'{"type":"agent-turn-complete"}\'', "what its `notify` runs"),
+        ),
+        exits="0 always, 2 usage",
+    ),
+    Verb(
         "_complete",
         cmd_complete,
         "For scripts",
@@ -23627,7 +24250,7 @@ SETUP_VERBS: tuple[Verb, ...] = (
 
 
 # ======================================================================================================================
-# 79. Manual (pure)
+# 81. Manual (pure)
 # ======================================================================================================================
 # What looop says of itself: a page for each verb and each group, the overview, the manual, the man page, and the next
 # steps. All derive from the rows of the verb table, the settings and MANUAL, which is written like this:
@@ -24044,7 +24667,7 @@ def next_steps(status: Mapping[str, JSON], timed: bool = False) -> list[tuple[st
 
 
 # ======================================================================================================================
-# 80. Completions (pure)
+# 82. Completions (pure)
 # ======================================================================================================================
 # `looop config bash|zsh|fish`: from the table of verbs one script for each shell. A script holds verbs, options and the
 # words that are fixed, and asks `looop _complete KIND` for what lies on disk. What bash and fish know of a verb, and
@@ -24590,7 +25213,7 @@ def completion(shell: str, verbs: Sequence[Verb], gallery: Mapping[str, str]) ->
 
 
 # ======================================================================================================================
-# 81. Command line
+# 83. Command line
 # ======================================================================================================================
 # VERBS is the one table of verbs. The parser only validates; a verb's function gets the profile and its arguments,
 # prints its answer on stdout, and returns its exit code.
@@ -25115,7 +25738,7 @@ def open_missing_streams() -> None:
 
 
 # ======================================================================================================================
-# 82. Texts
+# 84. Texts
 # ======================================================================================================================
 # Prose alone, in looop's own words: what the LLM is told, what a fresh profile is seeded with, the gallery's scripts.
 
@@ -25663,7 +26286,7 @@ exec "$plugin" "$@"
 }
 
 # ======================================================================================================================
-# 83. Texts of the manual
+# 85. Texts of the manual
 # ======================================================================================================================
 # `looop help`, in the markup that the section Manual explains.
 
