@@ -2723,19 +2723,25 @@ def codex_hooks(command: str) -> str:
 
     codex 0.171.0 asks about hooks that it does not trust, and trusts by a digest of each one's definition.
     """
-    import hashlib
     import json
 
     rows, trusted = [], []
     for event in _CODEX_EVENTS:
         label = "".join("_" + char.lower() if char.isupper() else char for char in event)[1:]
         limit = 1 if event == "SessionEnd" else _CODEX_TIMEOUT  # codex gives that one a second at most
-        hook: dict[str, JSON] = {"async": False, "command": command, "timeout": limit, "type": "command"}
-        digest = hashlib.sha256(canonical({"event_name": label, "hooks": [hook]}).encode()).hexdigest()
+        digest = codex_digest(label, command, limit)
         text = json.dumps(command)  # TOML's strings are JSON's, as far as these go
         rows.append(f'{event}=[{{hooks=[{{type="command",command={text},timeout={limit}}}]}}]')
         trusted.append(f'"/<session-flags>/config.toml:{label}:0:0"={{trusted_hash="sha256:{digest}"}}')
     return "{" + ",".join(rows) + ",state={" + ",".join(trusted) + "}}"
+
+
+def codex_digest(event: str, command: str, timeout: int) -> str:
+    """Return by what codex 0.171.0 knows a hook that it trusts."""
+    import hashlib
+
+    hook = {"async": False, "command": command, "timeout": timeout, "type": "command"}
+    return hashlib.sha256(canonical({"event_name": event, "hooks": [hook]}).encode()).hexdigest()
 
 
 class AgentEvent(Record):
@@ -8221,14 +8227,15 @@ def turn_of(session: Session, now: float) -> Turn:
     """Tell whose turn it is in a session: the agent's hooks say it, else its screen.
 
     The screen corrects the hooks in what they do not tell: a dialog that they know nothing of, one that a person has
-    answered with No (claude 2.1.332 and codex 0.171.0 send no event then), and a turn that was interrupted.
+    answered with No (claude 2.1.332 and codex 0.171.0 send no event then), a command that runs for long after a Yes,
+    and a turn that was interrupted.
     """
     if not session.alive:
         return Turn("ended", "screen", "", ended_at(session))
     said, seen = session.agent, session.seen
     if said.state == "asking" and not (seen.at > said.at and not seen.state):
         return Turn("asking", "hook", said.question, said.at)
-    if seen.state == "asking":
+    if seen.state == "asking" and seen.at >= said.at:
         return Turn("asking", "screen", seen.question, seen.at)
     if said.state in ("prompt", "ended"):
         return Turn(said.state, "hook", "", said.at)
@@ -9630,6 +9637,7 @@ class Lookout(Switchboard):
         self.looking = order.kind != "worker"  # whether a look at the screen is due
         self.look_pause = SIGHT_EVERY
         self.marks: dict[int, None] = {}  # of the text that was on the screen lately, oldest first
+        self.doubted = False  # whether a dialog was seen once, and is looked for again
         self.told = ("", 0.0)  # the state that the person was told of, and since when
 
     def _look(self) -> None:
@@ -9654,18 +9662,24 @@ class Lookout(Switchboard):
             self.marks[mark] = None
         for mark in list(self.marks)[:-MARKS_MAX]:
             del self.marks[mark]
-        question = screen_dialog(self.order.agent, lines)
-        if question != self._seen().question:
+        self._judge_dialog(screen_dialog(self.order.agent, lines))
+        self.look_pause = max(SIGHT_EVERY, 20 * (time.monotonic() - begun))
+
+    def _judge_dialog(self, question: str) -> None:
+        """Note that a dialog has come or gone. Hooks that have spoken may tell of it in a moment, in better words."""
+        if text_marks([question]) == text_marks([self._as_session().seen.question]):
+            self.doubted = False
+        elif question and not self.doubted and os.path.exists("agent.json"):
+            self.doubted = self.looking = True
+            self.loop.after(SIGHT_EVERY, self._look)
+        else:
+            self.doubted = False
             self._write_seen(state="asking" if question else "", question=question, at=round(time.time(), 3))
             if question:
                 self._tell()
-        self.look_pause = max(SIGHT_EVERY, 20 * (time.monotonic() - begun))
 
     def _as_session(self) -> Session:
         return Session(self.order.id, ".", read_fields("meta.json"), self.status, None)
-
-    def _seen(self) -> AgentState:
-        return self._as_session().seen
 
     def _write_seen(self, **changes: JSON) -> None:
         """Write what the screen shows, and when the agent rested last."""
