@@ -12863,6 +12863,10 @@ def _worker_told(subject: str, old: JSON, new: JSON) -> str:
         words.append(f"flagged: {flag}" if words else f"is flagged: {flag}")
     if flag is None and dig(old, "flag") is not None:
         words.append("no longer flagged" if words else "is no longer flagged")
+    rest = dig(new, "rest", "state")
+    if rest and dig(new, "rest") != dig(old, "rest"):
+        asked = f"asks for permission: {dig(new, 'rest', 'question')}"
+        words.append(asked if rest == "asking" else "is at its prompt" if rest == "prompt" else "is idle")
     return f"{subject}{':' if words[:1] == [_CHECKS_TOLD.get(check)] else ''} {', '.join(words) or 'changed'}"
 
 
@@ -13494,6 +13498,7 @@ def tainted(inputs: Mapping[str, JSON]) -> list[str]:
     sources = [f"readings of {first_few(strangers, 3)}"] if strangers else []
     for worker in inputs["workers"]:
         words = [what for what, key in (("flag", "flag"), ("failed check", "check")) if worker.get(key) is not None]
+        words += ["question"] if dig(worker, "rest", "question") else []
         sources += [f"the {what} of {worker.get('id')}" for what in words]
     for ask in inputs["asks"]:
         sources += [f"a question of {ask['session']}"] if ask.get("session") else []
@@ -13503,7 +13508,7 @@ def tainted(inputs: Mapping[str, JSON]) -> list[str]:
     here += [f"ask {ask['n']}:" for ask in inputs["asks"]]
     for line in inputs["changes"]:  # of what is not here any more, the change shows what it said
         gone = line.startswith(("sensor ", "ask ")) and not line.startswith(tuple(here))
-        if gone or (line.startswith("worker ") and '"flag":"' in line):
+        if gone or (line.startswith("worker ") and ('"flag":"' in line or '"question":"' in line)):
             sources.append(f"what {line.partition(':')[0]} said before")
     shell = inputs["shell"] or {"output": ""}
     sources += ["the last shell move, of a tainted beat"] if shell.get("tainted") else []
@@ -20244,8 +20249,8 @@ SESSION_VERBS: tuple[Verb, ...] = (
         ),
         more=(
             "Kind: worker (it has a task: the loop sees it), or session (your own: the loop neither sees nor touches "
-            "it). Health: busy, idle (silent 5 s), asking, flagged, stuck (silent 15 min), done (exit 0), unchecked "
-            "(done; the next beat runs its --verify), failed, dead (killed, or its supervisor died)."
+            "it). Health: busy, idle (no new text for 5 s), asking, flagged, stuck (none for 15 min), done (exit 0), "
+            "unchecked (done; the next beat runs its --verify), failed, dead (killed, or its supervisor died)."
         ),
         examples=(("looop ls", "who is there"), ("looop ls -w --interval 5s", "and stay")),
         shows=True,
@@ -24245,7 +24250,7 @@ SETUP_VERBS: tuple[Verb, ...] = (
         ),
         more="Workers are started so that their agents call it. It prints nothing and returns 0 whatever happens.",
         examples=(
-            ("looop _hook claude < event.json", "what a hook of claude runs"),
+            ('echo \'{"hook_event_name":"Stop"}\' | looop _hook claude', "what a hook of claude runs"),
             ('looop _hook codex \'{"type":"agent-turn-complete"}\'', "what its `notify` runs"),
         ),
         exits="0 always, 2 usage",

@@ -76,6 +76,7 @@ _looop_takes() { # what these words take; fails where there is no such verb
     _cost) options=(-h,--help) arguments=('tick|goal|session' @payer @runner unknown) ;;
     _pulse) options=(-h,--help) ;;
     _fmt) options=(-h,--help) ;;
+    _hook) options=(-h,--help) arguments=(- -) ;;
     _complete) options=(-h,--help) arguments=('goal|sensor|session|session-alive|worker|worker-alive|worker-lasting|worker-flagged|payer|ask|question|proposal|run|claim|runner|runner-interactive') ;;
     'config bash') options=(-h,--help) ;;
     'config zsh') options=(-h,--help) ;;
@@ -92,7 +93,7 @@ _looop_takes() { # what these words take; fails where there is no such verb
 
 _looop_list() {
   case $1 in
-    verb) list=(up down tick run goals goal asks answer approve reject why history gate replay pause resume start-session ls attach detach watch log shot render send key expect wait wait-idle resize restart kill flag unflag ask claim unclaim claims prune status doctor cost sensor setup init config service version _cost _pulse _fmt _complete help) ;;
+    verb) list=(up down tick run goals goal asks answer approve reject why history gate replay pause resume start-session ls attach detach watch log shot render send key expect wait wait-idle resize restart kill flag unflag ask claim unclaim claims prune status doctor cost sensor setup init config service version _cost _pulse _fmt _hook _complete help) ;;
     gallery) list=(today git github-prs github-issues github-ci linear grafana http disk nagios) ;;
     goal-action) list=(add edit keep done show) ;;
     cost-action) list=(add) ;;
