@@ -61,52 +61,53 @@ Contents
   37. Client
   38. Terminal of a viewer
   39. Attach
-  40. Fleet
-  41. Checks
-  42. Readings (pure)
-  43. Sense
-  44. World hash (pure)
-  45. World
-  46. Moves (pure)
-  47. Prompt (pure)
-  48. Metering (pure)
-  49. Gates (pure)
-  50. Readers (pure)
-  51. Tripwires (pure)
-  52. Verdicts (pure)
-  53. Profile on disk
-  54. Decide
-  55. Act
-  56. Guards
-  57. Settle
-  58. Surface
-  59. Hooks
-  60. Beat
-  61. People
-  62. Views
-  63. Why and replay
-  64. Cost
-  65. Pulse
-  66. Verbs
-  67. Session verbs
-  68. Session table
-  69. Gallery
-  70. Questions (pure)
-  71. Plans
-  72. Interview
-  73. Schedulers
-  74. Service
-  75. Examinations
-  76. Doctor
-  77. Candidates
-  78. Goals and history
-  79. Verb table
-  80. Setup table
-  81. Manual (pure)
-  82. Completions (pure)
-  83. Command line
-  84. Texts
-  85. Texts of the manual
+  40. Typing
+  41. Fleet
+  42. Checks
+  43. Readings (pure)
+  44. Sense
+  45. World hash (pure)
+  46. World
+  47. Moves (pure)
+  48. Prompt (pure)
+  49. Metering (pure)
+  50. Gates (pure)
+  51. Readers (pure)
+  52. Tripwires (pure)
+  53. Verdicts (pure)
+  54. Profile on disk
+  55. Decide
+  56. Act
+  57. Guards
+  58. Settle
+  59. Surface
+  60. Hooks
+  61. Beat
+  62. People
+  63. Views
+  64. Why and replay
+  65. Cost
+  66. Pulse
+  67. Verbs
+  68. Session verbs
+  69. Session table
+  70. Gallery
+  71. Questions (pure)
+  72. Plans
+  73. Interview
+  74. Schedulers
+  75. Service
+  76. Examinations
+  77. Doctor
+  78. Candidates
+  79. Goals and history
+  80. Verb table
+  81. Setup table
+  82. Manual (pure)
+  83. Completions (pure)
+  84. Command line
+  85. Texts
+  86. Texts of the manual
 
 Finding things: the verb `looop sensor list` is `cmd_sensor_list`; its row in SETUP_VERBS has help and options.
 To add a verb: write `cmd_<verb>`, add its row to LOOP_VERBS, SETUP_VERBS or SESSION_VERBS.
@@ -2585,35 +2586,45 @@ def without_caller(env: Mapping[str, str], *kinds: str) -> dict[str, str]:
 class Agent(Record):
     """How an agent program behaves in its terminal; the blank one stands for programs that looop does not know."""
 
-    shell: str = ""  # its prompt runs a text that begins with this as a shell command, past its permissions
+    shell: str = "!"  # its prompt runs a text that begins with this as a shell command, past its permissions
+    prompt: str = ""  # a regular expression for the row above the cursor and the cursor's own, up to it, at its prompt
     pasted: tuple[str, ...] = ()  # its prompt shows one of these in place of a long paste
-    hooks: str = (
-        ""  # words of its command line that hand its hooks over: {{file}} holds them, {{plugin}} names the file
-    )
+    popup: str = ""  # a last word with one of these opens a popup, which takes Enter; a blank behind it closes it
+    hooks: str = ""  # words of its command line that hand its hooks over; {{file}} holds them, {{plugin}} names it
     dialog: str = ""  # a pattern of the line that ends its dialogs
 
 
+# Their dialogs keep the mode of bracketed paste on, and have the cursor elsewhere: claude's before a choice, codex' and
+# gemini's at an end of the screen. gemini's take a pasted 1 for a key, so looking after the paste would be too late.
 AGENTS: dict[str, Agent] = {
     "claude": Agent(
-        shell="!",
+        prompt=r"\n[❯!]\s",
         pasted=("[Pasted text",),
+        popup="@",
         hooks="--settings {{file}}",
         dialog=r"(Esc to (cancel|exit)|Enter to (confirm|select|continue))\b",
     ),
-    "pi": Agent(shell="!", pasted=("[paste #",), hooks="-e {{file}}"),
+    "pi": Agent(prompt=r"─{4}\s*\n", pasted=("[paste #",), popup="@", hooks="-e {{file}}"),
     "codex": Agent(
-        shell="!",
+        prompt=r"\n[›!] ",
         pasted=("[Pasted Content",),
+        popup="@$",
         hooks='-c hooks="$(cat {{file}})"',
         dialog=r"(Press enter to (confirm|continue|submit)|enter confirm · esc)\b",
     ),
     "opencode": Agent(
-        shell="!",
+        prompt=r"\n\s*┃  ",
         pasted=("[Pasted ~",),
+        popup="@",
         hooks="OPENCODE_CONFIG_CONTENT={{plugin}}",
         dialog=r"enter (confirm|submit)\b",
     ),
-    "gemini": Agent(shell="!", pasted=("[Pasted Text",), dialog=r"\(Use Enter to select|Waiting for user confirmation"),
+    "gemini": Agent(
+        prompt=r"\n *[>!*] ",
+        pasted=("[Pasted Text",),
+        popup="@",
+        dialog=r"\(Use Enter to select|Waiting for user confirmation",
+    ),
 }
 
 
@@ -9226,7 +9237,7 @@ class Canvas:
 class Typing:
     """Be something to type as a whole: bytes and pauses, in order, some of which may still be on their way."""
 
-    __slots__ = ("after", "answers", "done", "heard", "missing", "ready_at", "size", "steps")
+    __slots__ = ("after", "answers", "done", "heard", "missing", "paste", "patience", "ready_at", "size", "steps")
 
     def __init__(self, steps: list[bytes | float], answers: bool = False) -> None:
         self.steps = steps
@@ -9234,7 +9245,9 @@ class Typing:
         self.done: Callable[[int], None] | None = None  # told how many bytes were typed
         self.missing = 0  # bytes that its sender has still to hand in
         self.heard = time.monotonic()  # when it handed some in
+        self.patience = SENDER_PATIENCE  # seconds that its sender may be silent before what others type goes first
         self.after: list[bytes | float] = []  # steps that follow those
+        self.paste = False  # what its sender hands in has brackets, all before the last byte
         self.ready_at = 0.0  # the end of a pause
         self.size = 0  # bytes typed
 
@@ -9286,7 +9299,8 @@ class Keyboard:
     def cancel(self, unit: Typing) -> None:
         """Forget what is not typed of a unit, but for the end of brackets that it has begun."""
         self.size -= unit.waiting()
-        opened = unit.size and PASTE_END in (*unit.steps, *unit.after)
+        closes = any(isinstance(step, bytes) and PASTE_END in step for step in (*unit.steps, *unit.after))
+        opened = unit.size and (closes or (unit.paste and unit.missing > 1))
         unit.steps, unit.after, unit.missing, unit.done = [PASTE_END] if opened else [], [], 0, None
         self.size += unit.waiting()
         self.press()
@@ -9300,7 +9314,8 @@ class Keyboard:
                     break
             elif unit.missing:
                 other = next((i for i, u in enumerate(self.units) if u.steps), 0)
-                patience = unit.heard + SENDER_PATIENCE - time.monotonic() if unit.size else 0.0
+                patience = SENDER_PATIENCE if self.units[other].answers else unit.patience
+                patience = unit.heard + patience - time.monotonic() if unit.size else 0.0
                 if other and patience > 0:
                     self._loop.after(patience, self.press)
                 if not other or patience > 0:
@@ -9946,7 +9961,10 @@ class Supervisor(Lookout):
         self.canvas.once_drawn(lambda: self._reply(peer, offset=self.log.end, screen=dump(self.canvas.screen)))
 
     def _op_input(self, peer: Peer, request: Mapping[str, JSON], rest: bytes) -> None:
-        self._type(peer, Typing([]), int(request["bytes"]), rest)
+        unit = Typing([])
+        unit.patience = min(60.0, max(SENDER_PATIENCE, float(request.get("patience") or 0.0)))
+        unit.paste = bool(request.get("paste"))
+        self._type(peer, unit, int(request["bytes"]), rest)
 
     def _op_type(self, peer: Peer, request: Mapping[str, JSON], rest: bytes) -> None:
         size = int(request["bytes"])
@@ -11723,40 +11741,185 @@ class Attached:
 
 
 # ======================================================================================================================
-# 40. Fleet
+# 40. Typing
 # ======================================================================================================================
-# What verbs and moves do with sessions: type into them, flag them, end them, tell how they are.
+# What verbs and moves type into sessions. A text is submitted as a careful person does it: type, look, and only then
+# press Enter. The Enter is the last byte of one input, so the supervisor lets no other sender in between.
+
+LOOK_TIME = 5.0  # seconds within which a screen shows what was typed: agents took up to 1.2 on a busy machine
+SUBMIT_TIME = 2.0  # seconds within which a prompt is rid of what Enter has submitted
+TAIL = 40  # characters at the end of a text that are looked for
+TOLD_LINES = 4  # lines of a screen that a message has
 
 
-def send_text(session: Session, data: bytes, raw: bool, enter: bool, timeout: float = 30.0) -> dict[str, JSON]:
-    """Type into a session; return what the supervisor says: `sent`, `offset`. Raise Failure when it is not taken."""
-    op: dict[str, JSON] = {"op": "input"} if raw else {"op": "type", "enter": enter}
+class Look(Record):
+    """What a session's screen shows, and where its cursor is."""
+
+    before: str  # its rows up to the cursor
+    place: tuple[int, int]
+    whole: str  # what is drawn on it: see `drawn`
+    bracketed: bool  # the program wants to know what was pasted
+    lines: list[str]  # its last lines with something on them
+
+    @property
+    def at_cursor(self) -> str:
+        """Return the row above the cursor, and its own up to it."""
+        return "\n".join(["", *self.before.split("\n")][-2:])
+
+
+def drawn(text: str) -> str:
+    """Return what every program draws of a text as it is: letters, digits, ASCII; no blanks, no borders (pure)."""
+    return "".join(char for char in text if char.isalnum() or ("!" <= char <= "~" and char != "|"))
+
+
+def look_at(session: Session) -> Look:
+    """Look at a session's screen. Raise Gone when it has ended."""
+    return look_of(load(ask_session(session, "screen")["screen"]))
+
+
+def look_of(screen: Screen) -> Look:
+    """Return what a screen shows, and where its cursor is (pure)."""
+    rows = screen_lines(screen)
+    cut = "".join(screen.lines[screen.row].chars[: screen.col + bool(screen.wrap)])
+    lines = [" ".join(row.split()) for row in rows if drawn(row)][-TOLD_LINES:]
+    before = "\n".join([*rows[: screen.row], cut])
+    return Look(before, (screen.row, screen.col), drawn("".join(rows)), screen.bracketed_paste, lines)
+
+
+def shows_typed(before: Look, now: Look, text: str, agent: Agent) -> bool:
+    """Tell whether a screen shows, where it did not, the end of a text or what an agent shows in its place (pure).
+
+    It stands before the cursor. A program that looop does not know may have its cursor elsewhere: there it is anywhere.
+    """
+    tail, here = drawn(text)[-TAIL:], drawn(now.before if drawn(now.at_cursor) else "")[-2 * TAIL :]
+    if (now.place, here) == (before.place, drawn(before.before)[-2 * TAIL :]):
+        return False
+    if here.endswith(tail) or is_pasted(here, agent):
+        return True
+    last = drawn(text.rstrip("\n").rpartition("\n")[2])[-TAIL:]
+    anywhere = not agent.prompt and (len(last) > 3 or not now.bracketed)
+    return anywhere and now.whole.count(last) > before.whole.count(last)
+
+
+def is_pasted(here: str, agent: Agent) -> bool:
+    """Tell whether an agent's mark of a paste is the last thing before the cursor (pure)."""
+    return here.endswith("]") and any(drawn(mark) in here for mark in agent.pasted)
+
+
+def at_prompt(look: Look, agent: Agent) -> bool:
+    """Tell whether an agent's prompt has the cursor, as far as looop knows the agent (pure)."""
+    import re
+
+    return bool(re.search(agent.prompt, look.at_cursor))
+
+
+def still_typed(look: Look, text: str, agent: Agent) -> bool:
+    """Tell whether a text stands in an agent's prompt still, in spite of Enter (pure)."""
+    import re
+
+    above, _, row = look.at_cursor.partition("\n")
+    prompt = re.search(agent.prompt, look.at_cursor)
+    here = drawn(look.at_cursor[prompt.end() :] if prompt else row.strip() or above)[-TAIL:]
+    tail = drawn(text)[-TAIL:]
+    return bool(here) and (here.endswith(tail) or tail.endswith(here) or is_pasted(here, agent))
+
+
+def agent_in(profile: Profile, session: Session) -> Agent:
+    """Return how the agent in a session behaves: as its runner says, else by its command."""
+    runner = profile.runners().get(str(session.meta.get("runner") or ""))
+    return agent_of(runner) if runner else AGENTS.get(agent_name(str(session.meta.get("cmd") or ""))) or Agent()
+
+
+def send_text(session: Session, data: bytes, raw: bool, timeout: float = 30.0) -> dict[str, JSON]:
+    """Type into a session, without Enter; return what the supervisor says: `sent`, `offset`."""
+    op: dict[str, JSON] = {"op": "input"} if raw else {"op": "type", "enter": False}
     data = data if raw else defused(data)
-    return typed_request(session, "send", {**op, "bytes": len(data)}, data, timeout)
-
-
-def checked_key(name: str) -> str:
-    """Return a key's name. Raise Failure for none that can be pressed."""
-    try:
-        key_bytes(name)
-    except ValueError as error:
-        near = near_words(name, ["Enter", "Tab", "Esc", "Space", "BSpace", "PgUp", "PgDn", "Home", "End", "Up", "Down"])
-        raise Failure(f"key: {error}", near or "`looop help key` names them", EXIT_USAGE) from None
-    return name
+    return typed_request(session, "send", lambda channel: channel.ask({**op, "bytes": len(data)}, data, timeout))
 
 
 def send_keys(session: Session, keys: Sequence[str], timeout: float = 30.0) -> dict[str, JSON]:
     """Press keys in a session."""
-    return typed_request(session, "key", {"op": "keys", "keys": list(keys)}, b"", timeout)
+    request = {"op": "keys", "keys": list(keys)}
+    return typed_request(session, "key", lambda channel: channel.ask(request, timeout=timeout))
 
 
-def typed_request(
-    session: Session, verb: str, request: dict[str, JSON], data: bytes, timeout: float
-) -> dict[str, JSON]:
-    """Send a request with what is to be typed, and wait until it is. Raise Failure for what was not."""
+def submit_text(session: Session, text: str, agent: Agent, timeout: float = 30.0) -> dict[str, JSON]:
+    """Type a text into a session, see that its screen shows it, and press Enter. Raise Failure where it does not."""
+    if set(agent.popup) & set("".join(text.split()[-1:])):
+        text += " "
+    data = defused(text.encode("utf-8", "surrogateescape"))
+
+    def type_look_enter(channel: Channel) -> dict[str, JSON]:
+        before = look_at(session)
+        if not at_prompt(before, agent):
+            raise not_submitted(session, before, agent, "it is not at its prompt, so nothing was typed")
+        paste = b"%s%s%s" % (PASTE_BEGIN, data, PASTE_END) if data and before.bracketed else data
+        request = {"op": "input", "bytes": len(paste) + 1, "patience": 2 * LOOK_TIME, "paste": paste != data}
+        channel.send(json_line(request).encode() + b"\n")
+        channel.send(paste, timeout)
+        if data:
+            await_typed(session, before, text, agent)
+        channel.send(b"\r")
+        return channel.line(timeout)
+
+    reply = typed_request(session, "send", type_look_enter)
+    if data and agent.prompt:
+        await_submitted(session, text, agent)
+    return reply
+
+
+def await_typed(session: Session, before: Look, text: str, agent: Agent) -> None:
+    """Wait until a screen shows what was typed, and still does after a pause: agents take a fast Enter for a newline.
+
+    Raise Unsettled where it does not.
+    """
+    deadline = time.monotonic() + LOOK_TIME + len(text) / (16 * KIB)
+    seen = False
+    while True:
+        now = look_at(session)
+        if not shows_typed(before, now, text, agent):
+            if time.monotonic() > deadline:
+                raise not_submitted(
+                    session, now, agent, "its screen does not show what was typed, so Enter was not pressed"
+                )
+            seen = False
+            time.sleep(0.03)
+        elif seen:
+            return
+        else:
+            seen = True
+            time.sleep(ENTER_PAUSE)
+
+
+def await_submitted(session: Session, text: str, agent: Agent) -> None:
+    """Wait until an agent's prompt is rid of a text; press Enter again where it is not. Raise Unsettled in the end."""
+    for again in (True, True, False):
+        deadline = time.monotonic() + SUBMIT_TIME
+        now = look_at(session)
+        while still_typed(now, text, agent) and time.monotonic() < deadline:
+            time.sleep(0.05)
+            now = look_at(session)
+        if not still_typed(now, text, agent):
+            return
+        if again:
+            send_keys(session, ["Enter"])
+    raise not_submitted(session, now, agent, "Enter did not submit it, and it stays in the prompt")
+
+
+def not_submitted(session: Session, look: Look, agent: Agent, why: str) -> Failure:
+    """Return the failure of a text that was not submitted, with the end of the screen."""
+    shown = one_line(" / ".join(look.lines), 400)
+    hint = f"`looop attach {session.id}` shows it"
+    if not agent.prompt:
+        hint += f"; `looop send -n` and then `looop key {session.id} Enter` type unseen, as into a password prompt"
+    return Unsettled(f"send: {session.id}: {why}", f"{hint}; its screen ends: {shown}")
+
+
+def typed_request(session: Session, verb: str, talk: Callable[[Channel], dict[str, JSON]]) -> dict[str, JSON]:
+    """Talk to a supervisor about what is to be typed, and return what it says then. Raise Failure for what was not."""
     try:
         with Channel(session) as channel:
-            reply = channel.ask(request, data, timeout)
+            reply = talk(channel)
     except Gone:
         raise Unsettled(
             f"{verb}: {session.id}: ended meanwhile", f"`looop log {session.id}` shows what it took"
@@ -11769,6 +11932,22 @@ def typed_request(
     if not reply.get("ok"):
         raise Unsettled(*refused(f"{verb}: {session.id}", reply))
     return reply
+
+
+def checked_key(name: str) -> str:
+    """Return a key's name. Raise Failure for none that can be pressed."""
+    try:
+        key_bytes(name)
+    except ValueError as error:
+        near = near_words(name, ["Enter", "Tab", "Esc", "Space", "BSpace", "PgUp", "PgDn", "Home", "End", "Up", "Down"])
+        raise Failure(f"key: {error}", near or "`looop help key` names them", EXIT_USAGE) from None
+    return name
+
+
+# ======================================================================================================================
+# 41. Fleet
+# ======================================================================================================================
+# What verbs and moves do with sessions: type into them, flag them, end them, tell how they are.
 
 
 def kill_session(profile: Profile, session: Session, inside: bool = False) -> Session:
@@ -11884,11 +12063,13 @@ def shows_dialog(profile: Profile, session: Session, now: float) -> str:
     turn = turn_of(session, now)
     if turn.state in ("asking", "stuck"):
         return f"it asks: {turn.question}" if turn.question else "it is stuck"
+    agent = agent_in(profile, session)
     try:
-        at_prompt = screen_of(session).bracketed_paste or not took_pastes(session)
+        screen = screen_of(session)
+        waits = screen.bracketed_paste or not took_pastes(session)
     except (Gone, OSError):
         return "its screen cannot be read"
-    return "" if at_prompt else "it is not at its prompt"
+    return "" if (at_prompt(look_of(screen), agent) if agent.prompt else waits) else "it is not at its prompt"
 
 
 PASTE_MODE_SOUGHT = 4 * MIB  # bytes at the end of a log in which the mode is looked for
@@ -11998,7 +12179,7 @@ def flag_session(session: Session, message: str | None) -> None:
 
 
 # ======================================================================================================================
-# 41. Checks
+# 42. Checks
 # ======================================================================================================================
 # The command that came with a worker to prove its work (`verify`). It is run once, by the first beat after the worker's
 # end, in the worker's folder. While it runs, verify.json says that it has failed: a beat that dies with it leaves that.
@@ -12104,7 +12285,7 @@ def write_verdict(session: Session, verdict: str, why: str, **more: JSON) -> Non
 
 
 # ======================================================================================================================
-# 42. Readings (pure)
+# 43. Readings (pure)
 # ======================================================================================================================
 # What a sensor said becomes a reading: a JSON object with a `signal`, which is hashed, and the rest, which only the
 # decider sees. Whatever goes wrong becomes a *stable* reading too: {"signal":{"error":"exit 3"},"detail":{…}}. It wakes
@@ -12296,7 +12477,7 @@ def signal_digest(reading: JSON) -> str:
 
 
 # ======================================================================================================================
-# 43. Sense
+# 44. Sense
 # ======================================================================================================================
 # sensors/*.sh run at once, each under its deadline, into snapshots/sensor-<name>.json. snapshots/index remembers, per
 # sensor, when it ran, how long, its digest and its streak: with it a reading that repeats itself byte for byte costs no
@@ -12710,7 +12891,7 @@ def keep_readings(profile: Profile, readings: Mapping[str, Reading]) -> None:
 
 
 # ======================================================================================================================
-# 44. World hash (pure)
+# 45. World hash (pure)
 # ======================================================================================================================
 # What wakes the loop: PLAYBOOK, goals, sensor signals, workers' states, open asks and unread answers, each an item with
 # a key. Invariants: `detail`, sizes, ages and clocks never enter; the order of keys is irrelevant; every part is
@@ -12885,7 +13066,7 @@ def _ask_told(subject: str, old: JSON, new: JSON) -> str:
 
 
 # ======================================================================================================================
-# 45. World
+# 46. World
 # ======================================================================================================================
 # `observe` reads the whole world, once: from that one read come the hash, the changes and the prompt.
 #
@@ -13069,7 +13250,7 @@ def remember_quiet(profile: Profile, world: World, settings: str, *, since: floa
 
 
 # ======================================================================================================================
-# 46. Moves (pure)
+# 47. Moves (pure)
 # ======================================================================================================================
 # A reply holds exactly one JSON object, and the object is exactly one move: its fields, all of them, and no others.
 # What is not valid is never repaired: the beat fails, and the next prompt says why.
@@ -13370,7 +13551,7 @@ def move_schema(agents: Mapping[str, JSON] | None = None) -> str:
 
 
 # ======================================================================================================================
-# 47. Prompt (pure)
+# 48. Prompt (pure)
 # ======================================================================================================================
 # In an order that keeps the longest prefix the same between beats, because providers cache prefixes: what never
 # changes, what a person changes, what the world changes, what every beat changes; the time stands last. A header stands
@@ -13548,7 +13729,7 @@ def build_prompt(inputs: Mapping[str, JSON]) -> tuple[str, list[str]]:
 
 
 # ======================================================================================================================
-# 48. Metering (pure)
+# 49. Metering (pure)
 # ======================================================================================================================
 # Each stream that looop knows has a reader below. The runner's config or its program says which one reads its output
 # (`output_of`), not the output: there the LLM of a plain runner could claim a price. For a program that looop does not
@@ -13836,7 +14017,7 @@ def cost_row(
 
 
 # ======================================================================================================================
-# 49. Gates (pure)
+# 50. Gates (pure)
 # ======================================================================================================================
 # What can hold a beat back, in order; the first that holds ends it.
 
@@ -13978,7 +14159,7 @@ def policy_digest(digests: Mapping[str, str]) -> str:
 
 
 # ======================================================================================================================
-# 50. Readers (pure)
+# 51. Readers (pure)
 # ======================================================================================================================
 # Commands that only read: a table of tools, subcommands, operands and options. What is in doubt has no row. A command
 # with an option that its row does not name is no reader.
@@ -14150,7 +14331,7 @@ def reader_kind(words: Sequence[str]) -> str:
 
 
 # ======================================================================================================================
-# 51. Tripwires (pure)
+# 52. Tripwires (pure)
 # ======================================================================================================================
 # What looks as if it could not be undone, or acted on others: programs, and patterns of their arguments, found behind
 # wrappers, in quotes and in here-documents. A tripwire makes a question of what would fail behind the walls, or harm a
@@ -14370,7 +14551,7 @@ def mutating_verb(name: str, arguments: list[str]) -> str:
 
 
 # ======================================================================================================================
-# 52. Verdicts (pure)
+# 53. Verdicts (pure)
 # ======================================================================================================================
 # What may be done with a command that nobody has approved, by its text alone. `judge_command` asks in this order:
 #
@@ -14526,7 +14707,7 @@ def judge_move(move: Move, policy: Policy, untrusted: bool = False) -> Judgement
 
 
 # ======================================================================================================================
-# 53. Profile on disk
+# 54. Profile on disk
 # ======================================================================================================================
 # The data dir: made and seeded on the first beat, checked on every one, and a git repository whose history is the
 # loop's memory: one commit per move.
@@ -14791,7 +14972,7 @@ def commit_memory(profile: Profile, message: str) -> Ended:
 
 
 # ======================================================================================================================
-# 54. Decide
+# 55. Decide
 # ======================================================================================================================
 # A capsule, runs/<run-id>/, is made before the runner starts and holds everything about one decide:
 #
@@ -15217,7 +15398,7 @@ def decide_builtin(inputs: Mapping[str, JSON]) -> dict[str, JSON]:
 
 
 # ======================================================================================================================
-# 55. Act
+# 56. Act
 # ======================================================================================================================
 # One performer per move. It does the thing and says what it did, as looop's own fact (`ran: make test`); `perform` adds
 # the decider's words. It journals nothing, and records nothing. A move that needs a person's yes becomes a proposal
@@ -15403,7 +15584,7 @@ def do_send(scene: Scene) -> Done:
     why = "" if scene.yes else shows_dialog(scene.profile, session, time.time())
     if why:
         return to_person(scene, f"{why}: this may answer a question that is put to you")
-    send_text(session, fields["text"].encode("utf-8", "replace"), raw=False, enter=True)
+    submit_text(session, fields["text"], agent_in(scene.profile, session))
     return Done(f"typed into {session.id}: {scene.brief(fields['text'])}")
 
 
@@ -15831,7 +16012,7 @@ def perform(scene: Scene) -> Done:
 
 
 # ======================================================================================================================
-# 56. Guards
+# 57. Guards
 # ======================================================================================================================
 # What the gates need to know: whether the person has paused the loop, and what the ledger says of money.
 
@@ -15937,7 +16118,7 @@ def money_gates(profile: Profile, runner: Runner, spend: Spend, decides: Sequenc
 
 
 # ======================================================================================================================
-# 57. Settle
+# 58. Settle
 # ======================================================================================================================
 # How a run ends on disk, in an order that lets any instant be the last one:
 #
@@ -16152,7 +16333,7 @@ def pay_late(profile: Profile, run: str, wake: Mapping[str, JSON]) -> None:
 
 
 # ======================================================================================================================
-# 58. Surface
+# 59. Surface
 # ======================================================================================================================
 # What the person must not miss, told once, when it begins: on the output of whoever runs beats (NEEDS YOU), and pushed
 # to where they are: the `notify` command, a tmux window for a worker that needs them. `.surfaced` remembers, by a key
@@ -16344,7 +16525,7 @@ def notify(profile: Profile, text: str) -> None:
 
 
 # ======================================================================================================================
-# 59. Hooks
+# 60. Hooks
 # ======================================================================================================================
 # What an agent says of itself while it works: `looop _hook`, which its hooks call, keeps agent.json. A turn that ends,
 # or a question, rings and is pushed at once.
@@ -16395,7 +16576,7 @@ def take_event(profile: Profile, given: str | None) -> bool:
 
 
 # ======================================================================================================================
-# 60. Beat
+# 61. Beat
 # ======================================================================================================================
 # One beat, alone under `.beat.lock`: sense, diff, gates, decide, act, log. What may hold it back, and how it ends on
 # disk, stands in the sections before.
@@ -16992,7 +17173,7 @@ def heed_signals() -> None:
 
 
 # ======================================================================================================================
-# 61. People
+# 62. People
 # ======================================================================================================================
 # What a person says to the loop: answers, approvals, pauses. An approval is a beat of its own, without a runner: under
 # the beat's lock, with a capsule and an intent, so that what dies in the middle leaves the trace that any move leaves.
@@ -17449,7 +17630,7 @@ def pause_span(words: Sequence[str]) -> tuple[float, list[str]]:
 
 
 # ======================================================================================================================
-# 62. Views
+# 63. Views
 # ======================================================================================================================
 # What a person is shown: one line for each thing that matters, its glyph and colour saying how much. Colour goes to
 # terminals only; nothing here writes.
@@ -17901,7 +18082,7 @@ def sensor_table(profile: Profile, rows: Sequence[Mapping[str, JSON]], now: floa
 
 
 # ======================================================================================================================
-# 63. Why and replay
+# 64. Why and replay
 # ======================================================================================================================
 # Every wake and every silence, explained from what was recorded: a capsule says why a beat decided, and a replay
 # derives its hash, its prompt and its move again, without runner or effect. For what has not happened yet, the gates
@@ -18342,7 +18523,7 @@ def cmd_replay(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 64. Cost
+# 65. Cost
 # ======================================================================================================================
 # The ledger added up. A million rows are read in blocks: one regular expression takes the few fields that are added out
 # of every row of a block at once, and only a line that it does not know is parsed as JSON. Rows lie in the order of
@@ -18619,7 +18800,7 @@ def cost_lines(summary: Mapping[str, JSON], by: str, bars: bool, paint: Paint) -
 
 
 # ======================================================================================================================
-# 65. Pulse
+# 66. Pulse
 # ======================================================================================================================
 # The beat in a loop, for whoever has no cron: one process that holds `.lock` for its life, in the session `pulse`.
 #
@@ -18972,7 +19153,7 @@ def end_pulse(profile: Profile) -> bool:
 
 
 # ======================================================================================================================
-# 66. Verbs
+# 67. Verbs
 # ======================================================================================================================
 # One `cmd_` function per verb: it gets the profile and its arguments, prints its answer on stdout, and returns its exit
 # code. What a verb takes, and what its page says, stands in the sections Session table and Verb table.
@@ -19578,7 +19759,7 @@ def cmd_version(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 67. Session verbs
+# 68. Session verbs
 # ======================================================================================================================
 # The verbs of sessions, one `cmd_` function each, as in the section before.
 
@@ -19975,7 +20156,10 @@ def cmd_send(profile: Profile, args: dict[str, JSON]) -> int:
         data = data if raw else data.rstrip(b"\n")
     else:
         data = " ".join(args["text"]).encode("utf-8", "surrogateescape")
-    reply = send_text(session, data, raw, enter=not (raw or args["no-enter"]))
+    if raw or args["no-enter"]:
+        reply = send_text(session, data, raw)
+    else:
+        reply = submit_text(session, data.decode("utf-8", "surrogateescape"), agent_in(profile, session))
     if args["json"]:
         say_json(json_line({"sent": reply.get("sent"), "offset": reply.get("offset")}))
     return 0
@@ -20185,7 +20369,7 @@ def cmd_prune(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 68. Session table
+# 69. Session table
 # ======================================================================================================================
 # What the verbs of sessions take, and what their pages say.
 
@@ -20358,11 +20542,12 @@ SESSION_VERBS: tuple[Verb, ...] = (
             Option("--json", "print JSON: bytes sent, and the log's size before (for expect --since)"),
         ),
         more=(
-            "As a person would: a paste in brackets where the program asked for them, a pause, then Enter. What the "
-            "program does not read within 30 s is discarded, and the error says so."
+            "As a person would: a paste in brackets where the program asked for them, a look whether the screen shows "
+            "it, then Enter. Where it does not, as in a dialog or at a password prompt, Enter is not pressed, exit 1: "
+            "`send -n` and `key ID Enter` type unseen. An agent that is not at its prompt gets nothing at all."
         ),
         examples=(("looop send fix-ci yes, go on", ""), ("looop send fix-ci - < notes.txt", "a long one")),
-        exits="0 it was typed, and read; 1 it was not, or there is no such session, or it has ended",
+        exits="0 it was typed and submitted; 1 it was not, or there is no such session, or it has ended",
         moves=True,
     ),
     Verb(
@@ -20562,7 +20747,7 @@ SESSION_VERBS: tuple[Verb, ...] = (
 
 
 # ======================================================================================================================
-# 69. Gallery
+# 70. Gallery
 # ======================================================================================================================
 # `looop sensor add`: sensors that looop carries, written out as plain sh for a person to read and edit. The scripts
 # are in Texts; here is what they take, checked before a word of it stands in a script, and quoted there.
@@ -20825,7 +21010,7 @@ def checked_percent(text: str) -> str:
 
 
 # ======================================================================================================================
-# 70. Questions (pure)
+# 71. Questions (pure)
 # ======================================================================================================================
 # What the interview asks, and what becomes of the answers. It is one script, a generator that yields questions, is sent
 # answers, and ends in asking that a plan be written. It remembers nothing: `open_question` runs it through the answers
@@ -21186,7 +21371,7 @@ _CALM = Question(
 
 
 # ======================================================================================================================
-# 71. Plans
+# 72. Plans
 # ======================================================================================================================
 # How a plan is written: under the beat's lock, each file whole, and passed over where it is there already. So a writing
 # that was killed is finished by doing it again.
@@ -21239,7 +21424,7 @@ def plan_lines(profile: Profile, plan: Plan, stamp: str, limit: int) -> list[str
 
 
 # ======================================================================================================================
-# 72. Interview
+# 73. Interview
 # ======================================================================================================================
 # `looop setup` asks the questions, in common lines: no raw mode, so that `looop send` types into it as well as a
 # person. Every answer is in interview.json before the next question is asked; all else is written at the end.
@@ -21821,7 +22006,7 @@ def word_wrapped(text: str, width: int = 78) -> str:
 
 
 # ======================================================================================================================
-# 73. Schedulers
+# 74. Schedulers
 # ======================================================================================================================
 # What runs the beat by itself: a systemd user timer, a launchd agent or a line of cron. Each is written with absolute
 # paths and an environment of its own, because a scheduler knows nothing of a person's shell:
@@ -22389,7 +22574,7 @@ SCHEDULERS: dict[str, type[Scheduler]] = {"systemd": Systemd, "launchd": Launchd
 
 
 # ======================================================================================================================
-# 74. Service
+# 75. Service
 # ======================================================================================================================
 # The verbs about schedulers: they show, ask, and touch nothing but what they showed.
 
@@ -22588,7 +22773,7 @@ def cmd_service_status(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 75. Examinations
+# 76. Examinations
 # ======================================================================================================================
 # Each check looks at one thing, as a person who knows looop would, and yields what it found. Nothing stays
 # in the data dir but the price of a call that was asked for (--ask).
@@ -23120,7 +23305,7 @@ def check_running(profile: Profile) -> Iterator[Finding]:
 
 
 # ======================================================================================================================
-# 76. Doctor
+# 77. Doctor
 # ======================================================================================================================
 # The last checks look from where a scheduler stands: most loops that die do so because cron knows nothing of a person's
 # shell. Then all of them, in the order in which they are shown.
@@ -23291,7 +23476,7 @@ def cmd_doctor(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 77. Candidates
+# 78. Candidates
 # ======================================================================================================================
 # What a shell's completion asks at a Tab: which words on disk can stand at the cursor. `_complete KIND` answers with
 # one word a line, and after a TAB what it is. Nothing is made and nothing is told, on stderr neither: what cannot be
@@ -23389,7 +23574,7 @@ def cmd_complete(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 78. Goals and history
+# 79. Goals and history
 # ======================================================================================================================
 # `looop goals` and `looop goal add|edit|done|show`. The files in goals/ stay the truth: the verbs do what a person can
 # do by hand, and commit it; the next beat sees it and decides on it.
@@ -23594,7 +23779,7 @@ def cmd_history(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 79. Verb table
+# 80. Verb table
 # ======================================================================================================================
 # What the other verbs take, and what their pages say: parser, help, completions and manual derive from these rows.
 
@@ -23996,7 +24181,7 @@ LOOP_VERBS: tuple[Verb, ...] = (
 
 
 # ======================================================================================================================
-# 80. Setup table
+# 81. Setup table
 # ======================================================================================================================
 # The rows of the verbs that set a profile up: its sensors, config and timer.
 
@@ -24269,7 +24454,7 @@ SETUP_VERBS: tuple[Verb, ...] = (
 
 
 # ======================================================================================================================
-# 81. Manual (pure)
+# 82. Manual (pure)
 # ======================================================================================================================
 # What looop says of itself: a page for each verb and each group, the overview, the manual, the man page, and the next
 # steps. All derive from the rows of the verb table, the settings and MANUAL, which is written like this:
@@ -24686,7 +24871,7 @@ def next_steps(status: Mapping[str, JSON], timed: bool = False) -> list[tuple[st
 
 
 # ======================================================================================================================
-# 82. Completions (pure)
+# 83. Completions (pure)
 # ======================================================================================================================
 # `looop config bash|zsh|fish`: from the table of verbs one script for each shell. A script holds verbs, options and the
 # words that are fixed, and asks `looop _complete KIND` for what lies on disk. What bash and fish know of a verb, and
@@ -25232,7 +25417,7 @@ def completion(shell: str, verbs: Sequence[Verb], gallery: Mapping[str, str]) ->
 
 
 # ======================================================================================================================
-# 83. Command line
+# 84. Command line
 # ======================================================================================================================
 # VERBS is the one table of verbs. The parser only validates; a verb's function gets the profile and its arguments,
 # prints its answer on stdout, and returns its exit code.
@@ -25757,7 +25942,7 @@ def open_missing_streams() -> None:
 
 
 # ======================================================================================================================
-# 84. Texts
+# 85. Texts
 # ======================================================================================================================
 # Prose alone, in looop's own words: what the LLM is told, what a fresh profile is seeded with, the gallery's scripts.
 
@@ -26305,7 +26490,7 @@ exec "$plugin" "$@"
 }
 
 # ======================================================================================================================
-# 85. Texts of the manual
+# 86. Texts of the manual
 # ======================================================================================================================
 # `looop help`, in the markup that the section Manual explains.
 

@@ -274,7 +274,7 @@ class Beginning(Sessions):
         os.waitpid(pid, 0)
         session = self.session("a")
         self.wait_for(session, "READY")
-        looop.send_text(session, b"still here\r", raw=True, enter=False)
+        looop.send_text(session, b"still here\r", raw=True)
         self.wait_for(session, "still here\n.*still here")
 
     def test_nothing_odd_of_the_starter_reaches_the_command(self):
@@ -311,7 +311,7 @@ class Beginning(Sessions):
                            stdout=subprocess.DEVNULL)  # fmt: skip
             session = self.session("a")
             self.assertTrue(session.alive, closing)
-            looop.send_text(session, b"hello\r", raw=True, enter=False)
+            looop.send_text(session, b"hello\r", raw=True)
             self.wait_for(session, "hello\nhello")
             looop.kill_session(self.opened, session)
 
@@ -557,10 +557,10 @@ class Ending(Sessions):
         before = self.supervisor(inner)
         self.looop("restart", "a")
         wait_until(lambda: self.output(outer).count(b"READY") == 2, "the second start")
-        looop.send_text(inner, b"still here\r", raw=True, enter=False)
+        looop.send_text(inner, b"still here\r", raw=True)
         self.wait_for(inner, "still here\n.*still here")
         self.looop("kill", "a")
-        looop.send_text(inner, b"and here\r", raw=True, enter=False)
+        looop.send_text(inner, b"and here\r", raw=True)
         self.wait_for(inner, "and here\n.*and here")
         self.assertEqual(self.supervisor(inner), before)
         self.looop("kill", "b")
@@ -886,7 +886,7 @@ class Typing(Sessions):
     def test_a_slow_reader_gets_it_all(self):
         data = self.noise(300000, 3)
         session, path = self.reader("--slow")
-        self.assertEqual(looop.send_text(session, data, raw=True, enter=False)["sent"], len(data))
+        self.assertEqual(looop.send_text(session, data, raw=True)["sent"], len(data))
         self.assertTrue(self.wait_for_bytes(path, len(data)) == data)
 
     def test_senders_at_once_do_not_mix(self):
@@ -913,14 +913,14 @@ class Typing(Sessions):
         with looop.Channel(session) as channel:
             channel.send(b'{"op":"input","bytes":100}\nhalf')
             self.assertEqual(self.wait_for_bytes(path, 4), b"half")
-            looop.send_text(session, b"other", raw=True, enter=False)
+            looop.send_text(session, b"other", raw=True)
             self.assertEqual(self.wait_for_bytes(path, 9), b"halfother")
 
     def test_a_program_that_reads_nothing(self):
         session, path = self.reader("--hold")
         begun = time.monotonic()
         with self.assertRaises(looop.Failure) as caught:
-            looop.send_text(session, b"x" * (1 << 20), True, False, timeout=0.7)
+            looop.send_text(session, b"x" * (1 << 20), True, timeout=0.7)
         self.assertLess(time.monotonic() - begun, 5.0)
         self.assertIn("does not read", caught.exception.message)
         self.assertLess(looop.ask_session(session, "status")["offset"], 1000)
@@ -933,7 +933,7 @@ class Typing(Sessions):
         pid = session.status["pid"]
         wait_until(lambda: self.waiting(session) == 0, "what was not read to be taken back", 5)
         os.kill(pid, signal.SIGUSR1)
-        looop.send_text(session, b"END", True, False)
+        looop.send_text(session, b"END", True)
         wait_until(lambda: self.bytes_of(path).endswith(b"END"), "what was typed after it")
         self.assertLess(len(self.bytes_of(path)), 200000)  # what the kernel had taken
 
@@ -972,7 +972,7 @@ class Typing(Sessions):
         wait_until(forgotten, "the viewer to be forgotten")
         os.kill(session.status["pid"], signal.SIGUSR1)
         self.assertFalse(stays.gone)
-        looop.send_text(session, b"END", True, False)
+        looop.send_text(session, b"END", True)
         wait_until(lambda: self.bytes_of(path).endswith(b"END"), "what was typed after it")
         self.assertGreaterEqual(len(self.bytes_of(path)), size)
 
@@ -989,9 +989,9 @@ class Typing(Sessions):
     def test_brackets_that_were_opened_are_closed_when_a_sender_gives_up(self):
         session, path = self.reader("--hold", "--paste")
         with self.assertRaises(looop.Failure):
-            looop.send_text(session, b"x" * 500000, raw=False, enter=True, timeout=0.5)
+            looop.send_text(session, b"x" * 500000, raw=False, timeout=0.5)
         os.kill(session.status["pid"], signal.SIGUSR1)
-        looop.send_text(session, b"END", True, False)
+        looop.send_text(session, b"END", True)
         wait_until(lambda: self.bytes_of(path).endswith(b"END"), "what was typed after it")
         got = self.bytes_of(path)
         self.assertTrue(got.startswith(looop.PASTE_BEGIN + b"xxx"))
@@ -1016,7 +1016,7 @@ class Typing(Sessions):
         self.assertGreater(len(text.encode()), 2400)
         for options, before, after in (((), b"", b""), (("--paste",), looop.PASTE_BEGIN, looop.PASTE_END)):
             name = f"p{len(options)}"
-            path = self.reader(*options, name=name)[1]
+            path = self.reader("--echo", *options, name=name)[1]
             out = json.loads(self.looop("send", name, "-", "--json", stdin=(text + "\n").encode()))
             wanted = before + text.encode() + after + b"\r"
             self.assertEqual(self.wait_for_bytes(path, len(wanted)), wanted)
@@ -1075,7 +1075,7 @@ class Questions(Sessions):
         for count, path, session in asking_now:
             self.wait_for(session, "READY")
             viewers = [self.viewer(session, answers=True) for _ in range(count)]
-            looop.send_text(session, b"g", raw=True, enter=False)
+            looop.send_text(session, b"g", raw=True)
             self.wait_for(session, "ASKED")
             with open(path) as file:
                 found = json.load(file)
@@ -1156,10 +1156,15 @@ class Waiting(Sessions):
             self.looop("kill", "a")
             self.ended(session)
 
+    def types(self, text):
+        """Type a text and Enter into `a`, whose program shows nothing of it."""
+        self.looop("send", "a", "-n", text)
+        return json.loads(self.looop("key", "a", "Enter", "--json"))
+
     def test_what_is_read_without_an_echo(self):
         self.begin("a", "stty -echo; echo READY; read x; echo got $x; stty echo; exec cat")
         self.looop("expect", "a", "READY")
-        self.looop("send", "a", "it")
+        self.types("it")
         self.assertEqual(self.looop("expect", "a", "got it"), "got it\n")
         self.looop("send", "a", "that")
         self.assertEqual(self.looop("expect", "a", "^that$"), "that\n")
@@ -1171,12 +1176,12 @@ class Waiting(Sessions):
     def test_after_a_restart_and_an_end_the_input_before_is_over(self):
         self.begin("a", "stty -echo; echo READY; read x; echo got $x; read y")
         self.looop("expect", "a", "READY")
-        self.looop("send", "a", "it")
+        self.types("it")
         self.looop("expect", "a", "READY", "--timeout", "200ms", code=124)
         self.looop("restart", "a")
         self.looop("expect", "a", "READY")
         self.looop("expect", "a", "got", "--timeout", "200ms", code=124)
-        self.looop("send", "a", "this")
+        self.types("this")
         self.looop("expect", "a", "got this")
         self.looop("kill", "a")
         self.looop("expect", "a", "got this")
@@ -1189,12 +1194,12 @@ class Waiting(Sessions):
         session = self.begin("a", 'stty -echo; echo before; while read x; do echo "got $x"; done')
         self.assertEqual(self.looop("expect", "a", "bef.re"), "before\n")
         waiting = self.start("expect", "a", "^got (a|b)$", "--json")
-        self.looop("send", "a", "a")
+        self.types("a")
         first = json.loads(waiting.communicate(timeout=20)[0])
         self.assertEqual((waiting.returncode, first["matched"]), (0, "got a"))
         self.looop("expect", "a", "got a", "--since", str(first["offset"]), "--timeout", "200ms", code=124)
         self.assertEqual(len(self.stderr.splitlines()), 1)
-        sent = json.loads(self.looop("send", "a", "b", "--json"))
+        sent = self.types("b")
         second = json.loads(self.looop("expect", "a", "got (a|b)", "--since", str(sent["offset"]), "--json"))
         self.assertEqual(second["matched"], "got b")
         self.assertEqual(self.output(session)[: second["offset"]][-5:], b"got b")
@@ -1206,7 +1211,7 @@ class Waiting(Sessions):
         never = self.start("expect", "a", "got c", "--timeout", "0")
         with self.assertRaises(subprocess.TimeoutExpired):
             never.wait(0.4)
-        self.looop("send", "a", "c")
+        self.types("c")
         self.assertEqual(never.wait(20), 0)
         ends = self.start("expect", "a", "never", "--timeout", "0")
         self.looop("key", "a", "C-d")
@@ -1395,7 +1400,7 @@ class Sizes(Sessions):
         self.wait_for(session, "READY")
         viewer = self.viewer(session, read_only=True)
         viewer.type(b"secret\r")
-        looop.send_text(session, b"open\r", raw=True, enter=False)
+        looop.send_text(session, b"open\r", raw=True)
         self.wait_for(session, "open\nopen")
         self.assertNotIn(b"secret", self.output(session))
 
@@ -1453,7 +1458,7 @@ class NonBlocking(Sessions):
     """Pipes that whoever had them before has left non-blocking, as event loops do."""
 
     def test_what_is_typed_is_read_to_its_end(self):
-        session = self.begin("a", "stty -echo; echo READY; exec cat")
+        session = self.begin("a", "echo READY; exec cat")
         self.wait_for(session, "READY")
         ours, theirs = os.pipe()
         os.set_blocking(ours, False)
@@ -1554,7 +1559,7 @@ class Abuse(Sessions):
         for channel in crowd:
             channel.close()
         wait_until(lambda: self.fds(session) <= before, "no descriptor more than before")
-        looop.send_text(session, b"hello\r", raw=True, enter=False)
+        looop.send_text(session, b"hello\r", raw=True)
         self.wait_for(session, "hello\n.*hello")
 
     def test_there_is_no_room_for_one_more_client(self):
@@ -1720,7 +1725,7 @@ class Beats(Sessions):
         session = self.begin("w", "stty -echo; echo READY; while read x; do echo $x; done; exit 3", "a task")
         self.wait_for(session, "READY")
         self.settled()
-        looop.send_text(session, b"some output\r", raw=True, enter=False)
+        looop.send_text(session, b"some output\r", raw=True)
         self.wait_for(session, "some output")
         self.assertEqual(self.tick()["outcome"], "unchanged", "output woke it")
         self.looop("resize", "w", "70x20")

@@ -1,7 +1,8 @@
-"""Read a terminal in raw mode and record every byte: reader.py FILE [--paste] [--hold] [--slow] [--pause N]
+"""Read a terminal in raw mode and record every byte: reader.py FILE [--paste] [--hold] [--slow] [--echo] [--pause N]
 
 FILE gets the bytes, FILE.reads a line `time size` per read. `--paste`: bracketed paste on. `--hold`: nothing is read
 before SIGUSR1. `--slow`: small reads with a moment between them. `--pause N`: a second's rest after N bytes.
+`--echo`: what is read is shown.
 """
 
 import os
@@ -26,6 +27,8 @@ while True:
     if not data:
         break
     os.write(out, data)
+    if "--echo" in options:
+        os.write(1, data.replace(b"\x1b[200~", b"").replace(b"\x1b[201~", b"").replace(b"\n", b"\r\n"))
     os.write(reads, b"%f %d\n" % (time.monotonic(), len(data)))
     if seen < rest <= seen + len(data):
         time.sleep(1.0)

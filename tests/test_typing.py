@@ -1,0 +1,122 @@
+"""Typing into sessions: a text is typed, looked for on the screen, and only then submitted. Against fake agents."""
+
+import json
+import os
+import unittest
+from unittest import mock
+
+import looop
+from tests.support import CAPTURED, HEAVY, wait_until
+from tests.test_sessions import Sessions
+
+NAMES = list(looop.AGENTS)
+LONG = "\n".join(f"line {number} of a long text, with ünïcödé" for number in range(200))
+
+
+def shown(data, cols=120, rows=40):
+    """Return how a screen looks that was given some output."""
+    screen = looop.Screen(cols, rows)
+    screen.feed(data)
+    return looop.look_of(screen)
+
+
+def captured(name):
+    with open(os.path.join(CAPTURED, "agents", f"{name}.ansi"), "rb") as file:
+        return shown(file.read())
+
+
+class Looking(unittest.TestCase):
+    """What screens show of what was typed."""
+
+    def test_prompts_and_dialogs_of_the_real_agents(self):
+        for name in NAMES:
+            self.assertTrue(looop.at_prompt(captured(f"{name}-prompt"), looop.AGENTS[name]), name)
+            self.assertTrue(looop.at_prompt(captured(f"{name}-prompt"), looop.Agent()))
+        for name in ("claude", "codex", "gemini"):
+            self.assertFalse(looop.at_prompt(captured(f"{name}-dialog"), looop.AGENTS[name]), name)
+
+    def test_what_was_typed_stands_before_the_cursor(self):
+        agent, text = looop.AGENTS["pi"], "hello wörld 日本語 👍 and more of it, which is wrapped"
+        before = shown(b"x\r\n> ", 20, 8)
+        for data, typed in (
+            (text.encode(), True),
+            (text.encode() + b" ", True),
+            (text.encode() + b"\x1b[H", False),
+            (b"something else", False),
+            (b"[paste #1 +9 lines]", True),
+            (b"[Pasted text #1 +9 lines]", False),
+        ):
+            self.assertEqual(looop.shows_typed(before, shown(b"x\r\n> " + data, 20, 8), text, agent), typed, data)
+        again = shown(b"of it, which is wrapped", 20, 8)
+        self.assertFalse(looop.shows_typed(again, again, "of it, which is wrapped", agent), "it was there before")
+
+    def test_a_program_that_is_not_known_may_have_its_cursor_elsewhere(self):
+        before, now = shown(b"> "), shown(b"> make it so\x1b[20;1H")
+        self.assertTrue(looop.shows_typed(before, now, "make it so", looop.Agent()))
+        self.assertFalse(looop.shows_typed(before, now, "make it so", looop.AGENTS["claude"]))
+        self.assertFalse(looop.shows_typed(now, now, "make it so", looop.Agent()))
+
+
+class Agents(Sessions):
+    """The five agents, as fakes that behave as recorded."""
+
+    def agent(self, name, *options):
+        """Start a fake agent under its name."""
+        self.log = os.path.join(self.home, f"{name}.log")
+        command = f"{self.fake('agent.py', name, self.log, *options)} # {name}"
+        session = self.begin(name, command)
+        wait_until(lambda: "\x1b[?2026l" in self.output(session).decode(), "its first picture")
+        return session
+
+    def told(self, name):
+        """Return what a fake agent has noted."""
+        path = os.path.join(self.home, f"{name}.log")
+        if not os.path.exists(path):
+            return []
+        with open(path) as file:
+            return [json.loads(line) for line in file]
+
+    def test_every_text_is_submitted_once_and_whole(self):
+        texts = ["go on", "one\ntwo\nthree", "look at @main", LONG, "ünïcödé 日本語 👍", "1", "1"]
+        for name in NAMES if HEAVY else ("claude", "codex", "gemini"):
+            self.agent(name, "--slow", "0.4")
+            for text in texts:
+                self.looop("send", name, "--", text)
+            wait_until(lambda n=name: len(self.told(n)) == len(texts), name)
+            self.assertEqual([entry["text"].rstrip(" ") for entry in self.told(name)], texts, name)
+
+    def test_no_text_answers_a_dialog(self):
+        for name in NAMES if HEAVY else ("claude", "gemini"):
+            session = self.agent(name, "--dialog")
+            for text in ("STOP. Do not run that.", "1", "y", ""):
+                self.looop("send", name, "--", text, code=1)
+                self.assertIn("not at its prompt, so nothing was typed", self.stderr)
+                self.assertIn("Do you want to proceed?", self.stderr)
+            with mock.patch.object(looop, "LOOK_TIME", 0.3), self.assertRaises(looop.Failure) as failure:
+                looop.submit_text(session, "STOP. Do not run that.", looop.Agent())  # of an agent that is not known
+            self.assertIn("Enter was not pressed", failure.exception.message)
+            self.assertEqual(self.told(name), [])
+            self.looop("key", name, "Esc")
+            wait_until(lambda n=name: self.told(n), "what its dialog was told")
+            self.assertEqual(self.told(name), [{"chose": "No"}])
+
+    def test_a_dialog_that_opens_after_the_text_gets_no_enter(self):
+        session = self.begin("a", "stty raw -echo; printf '> '; head -c4; printf '\\033[H\\033[2Jsure? '; sleep 60")
+        self.wait_for(session, "> ")
+        with mock.patch.object(looop, "LOOK_TIME", 0.5), self.assertRaises(looop.Failure):
+            looop.submit_text(session, "stop", looop.Agent())
+        self.assertNotIn(b"\r", looop.read_bytes(os.path.join(session.folder, "output.log")))
+
+    def test_two_senders_do_not_mix(self):
+        session = self.agent("claude", "--busy", "1.5")
+        processes = [self.start("send", "claude", f"text {number} of several") for number in range(3)]
+        for process in processes:
+            self.assertEqual(process.wait(30), 0, process.stderr.read())
+        self.assertEqual(
+            sorted(entry["text"] for entry in self.told("claude")), [f"text {n} of several" for n in range(3)]
+        )
+        self.assertTrue(session.alive)
+
+
+if __name__ == "__main__":
+    unittest.main()
