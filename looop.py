@@ -71,43 +71,44 @@ Contents
   47. Moves (pure)
   48. Prompt (pure)
   49. Metering (pure)
-  50. Gates (pure)
-  51. Readers (pure)
-  52. Tripwires (pure)
-  53. Verdicts (pure)
-  54. Profile on disk
-  55. Decide
-  56. Act
-  57. Guards
-  58. Settle
-  59. Surface
-  60. Hooks
-  61. Beat
-  62. People
-  63. Views
-  64. Why and replay
-  65. Cost
-  66. Pulse
-  67. Verbs
-  68. Session verbs
-  69. Session table
-  70. Gallery
-  71. Questions (pure)
-  72. Plans
-  73. Interview
-  74. Schedulers
-  75. Service
-  76. Examinations
-  77. Doctor
-  78. Candidates
-  79. Goals and history
-  80. Verb table
-  81. Setup table
-  82. Manual (pure)
-  83. Completions (pure)
-  84. Command line
-  85. Texts
-  86. Texts of the manual
+  50. Transcripts (pure)
+  51. Gates (pure)
+  52. Readers (pure)
+  53. Tripwires (pure)
+  54. Verdicts (pure)
+  55. Profile on disk
+  56. Decide
+  57. Act
+  58. Guards
+  59. Settle
+  60. Surface
+  61. Hooks
+  62. Beat
+  63. People
+  64. Views
+  65. Why and replay
+  66. Cost
+  67. Pulse
+  68. Verbs
+  69. Session verbs
+  70. Session table
+  71. Gallery
+  72. Questions (pure)
+  73. Plans
+  74. Interview
+  75. Schedulers
+  76. Service
+  77. Examinations
+  78. Doctor
+  79. Candidates
+  80. Goals and history
+  81. Verb table
+  82. Setup table
+  83. Manual (pure)
+  84. Completions (pure)
+  85. Command line
+  86. Texts
+  87. Texts of the manual
 
 Finding things: the verb `looop sensor list` is `cmd_sensor_list`; its row in SETUP_VERBS has help and options.
 To add a verb: write `cmd_<verb>`, add its row to LOOP_VERBS, SETUP_VERBS or SESSION_VERBS.
@@ -2101,6 +2102,9 @@ SETTINGS: dict[str, Setting] = {
     "max_workers": Setting(
         "budget.max_workers", "LOOOP_MAX_WORKERS", 8, "count", "workers that looop starts, at once; 0: none"
     ),
+    "worker_usd": Setting(
+        "budget.worker_usd", "LOOOP_WORKER_USD", 5, "usd", "a worker that has spent more is told to you; 0: none is"
+    ),
     "gate_playbook": Setting("gate.playbook", "", True, "flag", "a person approves changes of the PLAYBOOK"),
     "gate_shell": Setting("gate.shell", "", "irreversible", "irreversible|untrusted|always|never", "gated shell moves"),
     "gate_allow": Setting("gate.allow", "", [], "allow[]", "commands that run as they are, like `make test *`"),
@@ -2676,12 +2680,15 @@ const tell = (event) => {
 _OPENCODE_JS = """\
 export const Looop = async () => {
   const children = new Set()  // the sessions of subagents
+  const costs = new Map()
+  const spent = () => [...costs.values()].reduce((sum, cost) => sum + cost, 0)
   return { event: async ({ event }) => {
     const about = event.properties ?? {}
     if (event.type === "session.created" && about.info?.parentID) children.add(about.info.id)
+    if (about.info?.cost !== undefined && about.info.id === about.sessionID) costs.set(about.info.id, about.info.cost)
     const own = !children.has(about.sessionID)
     if (/^(permission|question)\\.(asked|updated|replied|rejected)$/.test(event.type)) tell(event)
-    else if (own && /^session\\.(status|idle|error)$/.test(event.type)) tell(event)
+    else if (own && /^session\\.(status|idle|error)$/.test(event.type)) tell({ ...event, cost_usd: spent() })
   } }
 }
 """
@@ -2763,6 +2770,7 @@ class AgentEvent(Record):
     question: str = ""
     conversation: str = ""
     transcript: str = ""
+    cost: float | None = None  # USD that the agent says its conversation has cost
 
 
 _EVENT_KINDS = {
@@ -2801,7 +2809,9 @@ def agent_event(event: Mapping[str, JSON]) -> AgentEvent:
         kind,
         key,
         question,
-        *(one_line(value, 1000) if isinstance(value, str) else "" for value in (conversation, transcript)),
+        conversation=one_line(conversation, 1000) if isinstance(conversation, str) else "",
+        transcript=one_line(transcript, 1000) if isinstance(transcript, str) else "",
+        cost=amount(event.get("cost_usd")),
     )
 
 
@@ -2867,6 +2877,7 @@ def after_event(before: Mapping[str, JSON], event: AgentEvent, now: float) -> di
         "rest": before.get("rest") if state == "working" else [state, question, at],
         "conversation": event.conversation or before.get("conversation"),
         "transcript": event.transcript or before.get("transcript"),
+        "cost_usd": event.cost if event.cost is not None else before.get("cost_usd"),
     }
 
 
@@ -7801,6 +7812,7 @@ class Frames:
 #     note         the flag that somebody has put up
 #     agent.json   what the hooks of the agent in it said last (`looop _hook`)
 #     text         an empty file: its time is when new text last appeared on a worker's screen
+#     spend.json   what the agent has spent, by conversation, as far as the ledger has it
 #     seen.json    what that screen shows: a dialog or none, and when it rested last
 #     verify.json  what its check came to, once it has ended
 #     crash.txt    where a supervisor met a bug: the last traceback
@@ -7833,6 +7845,7 @@ class AgentState(Record):
     rest: tuple[str, str, float] = ("", "", 0.0)  # when it was not working last: state, question, since
     conversation: str = ""
     transcript: str = ""
+    cost: float | None = None  # USD that it says its conversation has cost
 
 
 def agent_state(path: str, generation: JSON) -> AgentState:
@@ -7849,6 +7862,7 @@ def agent_state(path: str, generation: JSON) -> AgentState:
     return AgentState(
         **texts,
         at=moment(said.get("at")) or 0.0,
+        cost=amount(said.get("cost_usd")),
         rest=(str(rest[0]), str(rest[1]), float(rest[2])) if rest and sound else ("", "", 0.0),
     )
 
@@ -7904,6 +7918,14 @@ class Session(Record):
     def agent(self) -> AgentState:
         """Return what the hooks of its agent said last."""
         return agent_state(f"{self.folder}/agent.json", self.generation)
+
+    @property
+    def spend(self) -> dict[str, JSON]:
+        """Return what its agent has spent, as the ledger has it: "cost_usd", and "over" once that is too much."""
+        try:
+            return read_fields(f"{self.folder}/spend.json")
+        except OSError:
+            return {}
 
     @property
     def seen(self) -> AgentState:
@@ -10315,6 +10337,8 @@ class Supervisor(Lookout):
         if self.status.get("state") != "failed":
             self._note(pid=None, typed=self._answer_offset(late=True), **ending_of(why, self.exit))
         self.finished = True  # whatever is the matter with a client
+        if os.path.exists("agent.json"):
+            self._tell()  # what it has spent since the last look
         for peer in list(self.peers.values()):
             if peer.kind == "viewer":
                 self._paint(peer, last=True)
@@ -10563,7 +10587,7 @@ def take_id(profile: Profile, start: Start, aside: str) -> None:
         raise Failure(f"start-session: {session}: {folder}: is a file, and no session", "move it away")
     if os.path.isdir(folder):
         for name in os.listdir(folder) if start.again else ():
-            if name.startswith("output.") and name.endswith(".log"):
+            if name == "spend.json" or (name.startswith("output.") and name.endswith(".log")):
                 os.rename(f"{folder}/{name}", f"{aside}/{name}")
         remove_session(profile, session)
     os.rename(aside, folder)
@@ -12111,6 +12135,7 @@ def session_row(session: Session, now: float, asking: bool = False, claims: Sequ
         "alive": session.alive,
         "health": health_of(session.state, code, flagged, whose, verify=session.verify),
         "by": turn.by if session.alive else None,
+        "cost_usd": amount(session.spend.get("cost_usd")),
         "question": turn.question or None,
         "exit_code": code,
         "signal": status.get("signal"),
@@ -13048,6 +13073,8 @@ def _worker_told(subject: str, old: JSON, new: JSON) -> str:
     if rest and dig(new, "rest") != dig(old, "rest"):
         asked = f"asks for permission: {dig(new, 'rest', 'question')}"
         words.append(asked if rest == "asking" else "is at its prompt" if rest == "prompt" else "is idle")
+    if dig(new, "over") != dig(old, "over") and dig(new, "over"):
+        words.append(f"has spent more than {dig(new, 'over')}")
     return f"{subject}{':' if words[:1] == [_CHECKS_TOLD.get(check)] else ''} {', '.join(words) or 'changed'}"
 
 
@@ -13165,7 +13192,8 @@ def worker_value(session: Session) -> dict[str, JSON]:
     code = session.status.get("exit_code")
     rest, question, since = rest_of(session, time.time()) if session.alive else ("", "", 0.0)
     rested = {"rest": {"state": rest, "question": question or None, "since": utc_text(since)}} if rest else {}
-    return {"state": state, "exit_code": code, "flag": session.note, "verify": session.verify, **rested}
+    over = {"over": session.spend["over"]} if session.alive and session.spend.get("over") else {}
+    return {"state": state, "exit_code": code, "flag": session.note, "verify": session.verify, **rested, **over}
 
 
 def list_fleet(profile: Profile, stamps: dict[str, str]) -> list[Session]:
@@ -13173,7 +13201,7 @@ def list_fleet(profile: Profile, stamps: dict[str, str]) -> list[Session]:
     folder = profile.path("sessions")
     stamps[folder] = signature(folder)
     for session in filter(valid_id, names_in(folder, "sessions")):
-        for name in ("status.json", "note", "agent.json", "seen.json"):
+        for name in ("status.json", "note", "agent.json", "seen.json", "spend.json"):
             stamps[f"{folder}/{session}/{name}"] = signature(f"{folder}/{session}/{name}")
     sessions = fleet_sessions(profile)
     alive = (session.folder for session in sessions if session.alive)
@@ -14017,7 +14045,58 @@ def cost_row(
 
 
 # ======================================================================================================================
-# 50. Gates (pure)
+# 50. Transcripts (pure)
+# ======================================================================================================================
+# What a worker's agent has spent while it works, from the file in which it keeps its conversation: claude 2.1.332 and
+# codex 0.171.0 write tokens, pi 1.6.0 prices. opencode keeps a database, and tells its price with its events.
+
+
+def transcript_lines(text: bytes) -> list[dict[str, JSON]]:
+    """Return the lines of a transcript that may name what was spent; what is no JSON, as a half written one, is not."""
+    found = []
+    for line in text.split(b"\n"):
+        if b'"usage"' in line or b"token_usage" in line or b'"turn_context"' in line:
+            try:
+                found.append(parse_fields(line))
+            except ValueError:
+                continue
+    return found
+
+
+def transcript_spend(agent: str, lines: Sequence[Mapping[str, JSON]]) -> list[Metered]:
+    """Return what a transcript says was spent: a price, or tokens for each model."""
+    if agent == "pi":
+        messages = [line["message"] for line in lines if dig(line, "message", "role") == "assistant"]
+        return (
+            [Metered("", cost=exact_sum([amount(dig(m, "usage", "cost", "total")) for m in messages]))]
+            if messages
+            else []
+        )
+    usages: dict[str, dict[str, int]] = {}
+    if agent == "codex":
+        model = ""
+        for line in lines:
+            if line.get("type") == "turn_context":
+                model = str(dig(line, "payload", "model") or model)
+            value = dig(line, "payload", "info", "total_token_usage")
+            if value:
+                names = {"input": "input_tokens", "output": "output_tokens", "cache_read": "cached_input_tokens"}
+                usages = {"": uncached(tokens(value, **names))}
+        return [Metered("", usage=usage, model=model) for usage in usages.values()]
+    models = {}
+    for line in lines:  # a message has a line for each of its parts; the last one knows all that it cost
+        message = line.get("message") if line.get("type") == "assistant" else None
+        if isinstance(message, dict) and isinstance(message.get("usage"), dict):
+            names = {"cache_read": "cache_read_input_tokens", "cache_write": "cache_creation_input_tokens"}
+            key = str(message.get("id"))
+            usages[key] = tokens(message["usage"], input="input_tokens", output="output_tokens", **names)
+            models[key] = str(message.get("model") or "")
+    by_model = {model: total(usages[key] for key in usages if models[key] == model) for model in models.values()}
+    return [Metered("", usage=usage, model=model) for model, usage in by_model.items() if any(usage.values())]
+
+
+# ======================================================================================================================
+# 51. Gates (pure)
 # ======================================================================================================================
 # What can hold a beat back, in order; the first that holds ends it.
 
@@ -14159,7 +14238,7 @@ def policy_digest(digests: Mapping[str, str]) -> str:
 
 
 # ======================================================================================================================
-# 51. Readers (pure)
+# 52. Readers (pure)
 # ======================================================================================================================
 # Commands that only read: a table of tools, subcommands, operands and options. What is in doubt has no row. A command
 # with an option that its row does not name is no reader.
@@ -14331,7 +14410,7 @@ def reader_kind(words: Sequence[str]) -> str:
 
 
 # ======================================================================================================================
-# 52. Tripwires (pure)
+# 53. Tripwires (pure)
 # ======================================================================================================================
 # What looks as if it could not be undone, or acted on others: programs, and patterns of their arguments, found behind
 # wrappers, in quotes and in here-documents. A tripwire makes a question of what would fail behind the walls, or harm a
@@ -14551,7 +14630,7 @@ def mutating_verb(name: str, arguments: list[str]) -> str:
 
 
 # ======================================================================================================================
-# 53. Verdicts (pure)
+# 54. Verdicts (pure)
 # ======================================================================================================================
 # What may be done with a command that nobody has approved, by its text alone. `judge_command` asks in this order:
 #
@@ -14707,7 +14786,7 @@ def judge_move(move: Move, policy: Policy, untrusted: bool = False) -> Judgement
 
 
 # ======================================================================================================================
-# 54. Profile on disk
+# 55. Profile on disk
 # ======================================================================================================================
 # The data dir: made and seeded on the first beat, checked on every one, and a git repository whose history is the
 # loop's memory: one commit per move.
@@ -14972,7 +15051,7 @@ def commit_memory(profile: Profile, message: str) -> Ended:
 
 
 # ======================================================================================================================
-# 55. Decide
+# 56. Decide
 # ======================================================================================================================
 # A capsule, runs/<run-id>/, is made before the runner starts and holds everything about one decide:
 #
@@ -15398,7 +15477,7 @@ def decide_builtin(inputs: Mapping[str, JSON]) -> dict[str, JSON]:
 
 
 # ======================================================================================================================
-# 56. Act
+# 57. Act
 # ======================================================================================================================
 # One performer per move. It does the thing and says what it did, as looop's own fact (`ran: make test`); `perform` adds
 # the decider's words. It journals nothing, and records nothing. A move that needs a person's yes becomes a proposal
@@ -16012,7 +16091,7 @@ def perform(scene: Scene) -> Done:
 
 
 # ======================================================================================================================
-# 57. Guards
+# 58. Guards
 # ======================================================================================================================
 # What the gates need to know: whether the person has paused the loop, and what the ledger says of money.
 
@@ -16118,7 +16197,7 @@ def money_gates(profile: Profile, runner: Runner, spend: Spend, decides: Sequenc
 
 
 # ======================================================================================================================
-# 58. Settle
+# 59. Settle
 # ======================================================================================================================
 # How a run ends on disk, in an order that lets any instant be the last one:
 #
@@ -16333,7 +16412,7 @@ def pay_late(profile: Profile, run: str, wake: Mapping[str, JSON]) -> None:
 
 
 # ======================================================================================================================
-# 59. Surface
+# 60. Surface
 # ======================================================================================================================
 # What the person must not miss, told once, when it begins: on the output of whoever runs beats (NEEDS YOU), and pushed
 # to where they are: the `notify` command, a tmux window for a worker that needs them. `.surfaced` remembers, by a key
@@ -16373,14 +16452,23 @@ def notices(
             key = f"flag:{worker.id}:{worker.generation}:{worker.raised}"
             found[key] = Notice(with_step(words, f"`{what_to_look_at(worker)}`"), worker.id if worker.alive else "")
     for worker in workers:
-        if worker.kind == "worker" and worker.alive and worker.id not in asking:
-            found.update(turn_notice(worker, time.time()))
+        if worker.kind == "worker" and worker.alive:
+            found.update(spend_notice(worker))
+            found.update(turn_notice(worker, time.time()) if worker.id not in asking else {})
     for verdict in held:
         if verdict.gate in ("budget", "decides"):
             found[f"{verdict.gate}:{verdict.until}"[:40]] = Notice(verdict.detail)
     if failure and failure["count"] >= 3:
         found["failing"] = Notice(f"{failure['count']} failed beats in a row: {one_line(failure['reason'], 300)}")
     return found
+
+
+def spend_notice(worker: Session) -> dict[str, Notice]:
+    """Return that a worker has spent more than one may, by key: once."""
+    over = worker.spend.get("over")
+    words = f"{worker.id} has spent more than {over} (budget.worker_usd)"
+    note = Notice(with_step(words, f"`looop attach {worker.id}`, `looop kill {worker.id}`"), worker.id)
+    return {f"spend:{worker.id}:{worker.generation}": note} if over else {}
 
 
 def turn_notice(worker: Session, now: float) -> dict[str, Notice]:
@@ -16525,7 +16613,7 @@ def notify(profile: Profile, text: str) -> None:
 
 
 # ======================================================================================================================
-# 60. Hooks
+# 61. Hooks
 # ======================================================================================================================
 # What an agent says of itself while it works: `looop _hook`, which its hooks call, keeps agent.json. A turn that ends,
 # or a question, rings and is pushed at once.
@@ -16536,20 +16624,82 @@ EVENT_MAX = 32 * MIB  # bytes of an event; a tool's whole output is in some
 def cmd_hook(profile: Profile, args: dict[str, JSON]) -> int:
     """Take an event of an agent. Whatever goes wrong, print nothing and return 0: an agent takes both for orders."""
     try:
-        news = args["agent"] == "screen" or take_event(profile, args["event"])
-        if news and os.fork() == 0:  # the agent waits for this process, and for whoever has its output open
+        session = profile.env.get("LOOOP_SESSION_ID", "")
+        folder = session_folder(profile, session)
+        screen = args["agent"] == "screen"
+        news = screen or take_event(profile, args["event"])
+        due = valid_id(session) and time.time() - written_at(f"{folder}/spend.json") >= SPEND_EVERY
+        if (news or due) and os.fork() == 0:  # the agent waits for this process, and for whoever has its output open
             try:
                 os.setsid()
                 null = os.open(os.devnull, os.O_RDWR)
                 for fd in (0, 1, 2):
                     os.dup2(null, fd)
-                ring(profile.data)
-                push_now(profile)
+                if news:
+                    ring(profile.data)
+                    push_now(profile)
+                if record_spend(profile, session):
+                    push_now(profile)
             finally:
                 os._exit(0)
     except Exception:
         return 0
     return 0
+
+
+SPEND_EVERY = 60.0  # seconds between looks at what a worker has spent, while it works
+TRANSCRIPT_MAX = 256 * MIB  # bytes of a transcript that are read
+
+
+def record_spend(profile: Profile, name: str) -> bool:
+    """Write what a worker has spent since the last look into the ledger; return whether it has come to be too much.
+
+    A conversation that is resumed goes on in its transcript: what it has cost is kept for each of them.
+    """
+    session = read_session(profile, name) if valid_id(name) else None
+    if session is None or repr(session.generation) != profile.env.get("LOOOP_SESSION_STARTED"):
+        return False
+    agent, said = str(session.meta.get("agent") or ""), session.agent
+    fd = os.open(session.folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        before = session.spend
+        found = [Metered("", cost=said.cost)] if said.cost is not None else read_transcript(agent, said.transcript)
+        prices = profile.config().get("prices", {})
+        parts = [priced(part, prices) for part in found]
+        cost = exact_sum([part.cost for part in parts])
+        model = next((part.model for part in parts if part.model), None)
+        usage = total(part.usage for part in parts if part.usage)
+        kept = before.get("conversations")
+        known = dict(kept) if isinstance(kept, dict) else {}
+        key = said.transcript or said.conversation
+        more = exact_sum([cost, -(amount(known.get(key)) or 0.0)]) if cost is not None else None
+        if more and more > 0:
+            row = {"ts": utc_text(time.time()), "kind": "session", "id": name, "model": model, "cost_usd": more}
+            record_cost(profile, {**row, "runner": session.meta.get("runner") or agent, "run": None})
+            known[key] = cost
+        spent = exact_sum([amount(value) for value in known.values()])
+        most = profile.setting("worker_usd")
+        over = f"${most:.2f}" if spent is not None and 0 < most < spent else None
+        after = {"cost_usd": spent, "over": over, "usage": usage, "model": model, "conversations": known}
+        write_atomic(f"{session.folder}/spend.json", compact(after).encode(), sync=False)
+    finally:
+        os.close(fd)
+    return bool(over and not before.get("over"))
+
+
+def read_transcript(agent: str, path: str) -> list[Metered]:
+    """Return what an agent's transcripts say that it has spent; claude keeps one of each subagent beside its own."""
+    folder = path.rpartition(".jsonl")[0] + "/subagents"
+    try:
+        others = [f"{folder}/{name}" for name in os.listdir(folder) if name.endswith(".jsonl")]
+    except OSError:
+        others = []
+    lines: list[dict[str, JSON]] = []
+    for file in [path, *others]:
+        if file and file_size(file) <= TRANSCRIPT_MAX:
+            lines += transcript_lines(read_bytes(file) or b"")
+    return transcript_spend(agent, lines)
 
 
 def take_event(profile: Profile, given: str | None) -> bool:
@@ -16576,7 +16726,7 @@ def take_event(profile: Profile, given: str | None) -> bool:
 
 
 # ======================================================================================================================
-# 61. Beat
+# 62. Beat
 # ======================================================================================================================
 # One beat, alone under `.beat.lock`: sense, diff, gates, decide, act, log. What may hold it back, and how it ends on
 # disk, stands in the sections before.
@@ -17173,7 +17323,7 @@ def heed_signals() -> None:
 
 
 # ======================================================================================================================
-# 62. People
+# 63. People
 # ======================================================================================================================
 # What a person says to the loop: answers, approvals, pauses. An approval is a beat of its own, without a runner: under
 # the beat's lock, with a capsule and an intent, so that what dies in the middle leaves the trace that any move leaves.
@@ -17630,7 +17780,7 @@ def pause_span(words: Sequence[str]) -> tuple[float, list[str]]:
 
 
 # ======================================================================================================================
-# 63. Views
+# 64. Views
 # ======================================================================================================================
 # What a person is shown: one line for each thing that matters, its glyph and colour saying how much. Colour goes to
 # terminals only; nothing here writes.
@@ -18082,7 +18232,7 @@ def sensor_table(profile: Profile, rows: Sequence[Mapping[str, JSON]], now: floa
 
 
 # ======================================================================================================================
-# 64. Why and replay
+# 65. Why and replay
 # ======================================================================================================================
 # Every wake and every silence, explained from what was recorded: a capsule says why a beat decided, and a replay
 # derives its hash, its prompt and its move again, without runner or effect. For what has not happened yet, the gates
@@ -18523,7 +18673,7 @@ def cmd_replay(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 65. Cost
+# 66. Cost
 # ======================================================================================================================
 # The ledger added up. A million rows are read in blocks: one regular expression takes the few fields that are added out
 # of every row of a block at once, and only a line that it does not know is parsed as JSON. Rows lie in the order of
@@ -18800,7 +18950,7 @@ def cost_lines(summary: Mapping[str, JSON], by: str, bars: bool, paint: Paint) -
 
 
 # ======================================================================================================================
-# 66. Pulse
+# 67. Pulse
 # ======================================================================================================================
 # The beat in a loop, for whoever has no cron: one process that holds `.lock` for its life, in the session `pulse`.
 #
@@ -19153,7 +19303,7 @@ def end_pulse(profile: Profile) -> bool:
 
 
 # ======================================================================================================================
-# 67. Verbs
+# 68. Verbs
 # ======================================================================================================================
 # One `cmd_` function per verb: it gets the profile and its arguments, prints its answer on stdout, and returns its exit
 # code. What a verb takes, and what its page says, stands in the sections Session table and Verb table.
@@ -19579,6 +19729,10 @@ def cmd_cost_add(profile: Profile, args: dict[str, JSON]) -> int:
             "a person reports more",
         )
     prepare(profile)
+    worker = read_session(profile, key) if kind == "session" and valid_id(key) else None
+    if worker and worker.spend.get("cost_usd") is not None:
+        complain(f"cost add: {worker.id}: not added: looop counts what it spends from what its agent says")
+        return 0
     row = {
         "ts": utc_text(time.time()),
         "kind": kind,
@@ -19759,7 +19913,7 @@ def cmd_version(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 68. Session verbs
+# 69. Session verbs
 # ======================================================================================================================
 # The verbs of sessions, one `cmd_` function each, as in the section before.
 
@@ -20369,7 +20523,7 @@ def cmd_prune(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 69. Session table
+# 70. Session table
 # ======================================================================================================================
 # What the verbs of sessions take, and what their pages say.
 
@@ -20747,7 +20901,7 @@ SESSION_VERBS: tuple[Verb, ...] = (
 
 
 # ======================================================================================================================
-# 70. Gallery
+# 71. Gallery
 # ======================================================================================================================
 # `looop sensor add`: sensors that looop carries, written out as plain sh for a person to read and edit. The scripts
 # are in Texts; here is what they take, checked before a word of it stands in a script, and quoted there.
@@ -21010,7 +21164,7 @@ def checked_percent(text: str) -> str:
 
 
 # ======================================================================================================================
-# 71. Questions (pure)
+# 72. Questions (pure)
 # ======================================================================================================================
 # What the interview asks, and what becomes of the answers. It is one script, a generator that yields questions, is sent
 # answers, and ends in asking that a plan be written. It remembers nothing: `open_question` runs it through the answers
@@ -21371,7 +21525,7 @@ _CALM = Question(
 
 
 # ======================================================================================================================
-# 72. Plans
+# 73. Plans
 # ======================================================================================================================
 # How a plan is written: under the beat's lock, each file whole, and passed over where it is there already. So a writing
 # that was killed is finished by doing it again.
@@ -21424,7 +21578,7 @@ def plan_lines(profile: Profile, plan: Plan, stamp: str, limit: int) -> list[str
 
 
 # ======================================================================================================================
-# 73. Interview
+# 74. Interview
 # ======================================================================================================================
 # `looop setup` asks the questions, in common lines: no raw mode, so that `looop send` types into it as well as a
 # person. Every answer is in interview.json before the next question is asked; all else is written at the end.
@@ -22006,7 +22160,7 @@ def word_wrapped(text: str, width: int = 78) -> str:
 
 
 # ======================================================================================================================
-# 74. Schedulers
+# 75. Schedulers
 # ======================================================================================================================
 # What runs the beat by itself: a systemd user timer, a launchd agent or a line of cron. Each is written with absolute
 # paths and an environment of its own, because a scheduler knows nothing of a person's shell:
@@ -22574,7 +22728,7 @@ SCHEDULERS: dict[str, type[Scheduler]] = {"systemd": Systemd, "launchd": Launchd
 
 
 # ======================================================================================================================
-# 75. Service
+# 76. Service
 # ======================================================================================================================
 # The verbs about schedulers: they show, ask, and touch nothing but what they showed.
 
@@ -22773,7 +22927,7 @@ def cmd_service_status(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 76. Examinations
+# 77. Examinations
 # ======================================================================================================================
 # Each check looks at one thing, as a person who knows looop would, and yields what it found. Nothing stays
 # in the data dir but the price of a call that was asked for (--ask).
@@ -23305,7 +23459,7 @@ def check_running(profile: Profile) -> Iterator[Finding]:
 
 
 # ======================================================================================================================
-# 77. Doctor
+# 78. Doctor
 # ======================================================================================================================
 # The last checks look from where a scheduler stands: most loops that die do so because cron knows nothing of a person's
 # shell. Then all of them, in the order in which they are shown.
@@ -23476,7 +23630,7 @@ def cmd_doctor(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 78. Candidates
+# 79. Candidates
 # ======================================================================================================================
 # What a shell's completion asks at a Tab: which words on disk can stand at the cursor. `_complete KIND` answers with
 # one word a line, and after a TAB what it is. Nothing is made and nothing is told, on stderr neither: what cannot be
@@ -23574,7 +23728,7 @@ def cmd_complete(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 79. Goals and history
+# 80. Goals and history
 # ======================================================================================================================
 # `looop goals` and `looop goal add|edit|done|show`. The files in goals/ stay the truth: the verbs do what a person can
 # do by hand, and commit it; the next beat sees it and decides on it.
@@ -23779,7 +23933,7 @@ def cmd_history(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 80. Verb table
+# 81. Verb table
 # ======================================================================================================================
 # What the other verbs take, and what their pages say: parser, help, completions and manual derive from these rows.
 
@@ -24181,7 +24335,7 @@ LOOP_VERBS: tuple[Verb, ...] = (
 
 
 # ======================================================================================================================
-# 81. Setup table
+# 82. Setup table
 # ======================================================================================================================
 # The rows of the verbs that set a profile up: its sensors, config and timer.
 
@@ -24454,7 +24608,7 @@ SETUP_VERBS: tuple[Verb, ...] = (
 
 
 # ======================================================================================================================
-# 82. Manual (pure)
+# 83. Manual (pure)
 # ======================================================================================================================
 # What looop says of itself: a page for each verb and each group, the overview, the manual, the man page, and the next
 # steps. All derive from the rows of the verb table, the settings and MANUAL, which is written like this:
@@ -24871,7 +25025,7 @@ def next_steps(status: Mapping[str, JSON], timed: bool = False) -> list[tuple[st
 
 
 # ======================================================================================================================
-# 83. Completions (pure)
+# 84. Completions (pure)
 # ======================================================================================================================
 # `looop config bash|zsh|fish`: from the table of verbs one script for each shell. A script holds verbs, options and the
 # words that are fixed, and asks `looop _complete KIND` for what lies on disk. What bash and fish know of a verb, and
@@ -25417,7 +25571,7 @@ def completion(shell: str, verbs: Sequence[Verb], gallery: Mapping[str, str]) ->
 
 
 # ======================================================================================================================
-# 84. Command line
+# 85. Command line
 # ======================================================================================================================
 # VERBS is the one table of verbs. The parser only validates; a verb's function gets the profile and its arguments,
 # prints its answer on stdout, and returns its exit code.
@@ -25942,7 +26096,7 @@ def open_missing_streams() -> None:
 
 
 # ======================================================================================================================
-# 85. Texts
+# 86. Texts
 # ======================================================================================================================
 # Prose alone, in looop's own words: what the LLM is told, what a fresh profile is seeded with, the gallery's scripts.
 
@@ -26490,7 +26644,7 @@ exec "$plugin" "$@"
 }
 
 # ======================================================================================================================
-# 86. Texts of the manual
+# 87. Texts of the manual
 # ======================================================================================================================
 # `looop help`, in the markup that the section Manual explains.
 

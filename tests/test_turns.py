@@ -288,6 +288,57 @@ class Turns(Workers):
             b'OPENCODE_CONFIG_CONTENT={"plugin":["file:///a%20b%27c/%C3%A9.mjs"]}\n',
         )
 
+    def transcript(self, name, *lines):
+        path = os.path.join(self.home, name)
+        with open(path, "a", encoding="utf-8") as file:
+            file.write("".join(json.dumps(line) + "\n" for line in lines))
+        return path
+
+    def spent(self):
+        return [row["cost_usd"] for row in self.ledger() if row["kind"] == "session"]
+
+    def test_what_a_worker_spends_counts_while_it_works_and_once(self):
+        session = self.agent(agent="pi", budget={"worker_usd": 0.01})
+
+        def message(usd):
+            return {"type": "message", "message": {"role": "assistant", "usage": {"cost": {"total": usd}}}}
+
+        path = self.transcript("pi.jsonl", message(0.00375), message(0.0025))
+        self.event({"hook_event_name": "Stop", "transcript_path": path})
+        wait_until(lambda: self.spent() == [0.00625], "its first row")
+        self.assertEqual(self.ls()["w"]["cost_usd"], 0.00625)
+        self.looop("_cost", "session", "w", "pi", "0.5")
+        self.assertIn("not added", self.stderr)
+        self.assertNotIn("has spent", self.told())
+        self.transcript("pi.jsonl", message(0.0125))
+        self.event({"hook_event_name": "UserPromptSubmit"})
+        self.event({"hook_event_name": "Stop"})
+        wait_until(lambda: self.spent() == [0.00625, 0.0125], "its second row")
+        wait_until(lambda: "w has spent more than $0.01 (budget.worker_usd)" in self.told(), "the notice")
+        self.looop("restart", "w")
+        self.event({"hook_event_name": "SessionStart", "source": "resume", "transcript_path": path})
+        self.looop("kill", "w")
+        self.event({"hook_event_name": "Stop"})
+        self.assertEqual(self.spent(), [0.00625, 0.0125])
+        self.assertEqual(self.told().count("has spent"), 1)
+        self.assertEqual(looop.read_session(self.opened, "w").spend["cost_usd"], 0.01875)
+        self.assertEqual(session.kind, "worker")
+
+
+class Transcripts(unittest.TestCase):
+    def test_what_they_say(self):
+        for agent, model in (("claude", "claude-opus-5-5"), ("codex", "gpt-5.1-codex")):
+            with open(os.path.join(EVENTS, f"{agent}-transcript.ndjson"), "rb") as file:
+                lines = looop.transcript_lines(file.read() + b'{"usage": half')
+            found = looop.transcript_spend(agent, lines)
+            counts = {"claude": (3000, 150), "codex": (3000, 150)}[agent]
+            self.assertEqual(
+                [(part.model, part.usage["input"], part.usage["output"]) for part in found], [(model, *counts)]
+            )
+            prices = {model: {"input": 1.0, "output": 10.0}}
+            self.assertEqual(looop.priced(found[0], prices).cost, 0.0045)
+        self.assertEqual(looop.transcript_spend("pi", []), [])
+
 
 if __name__ == "__main__":
     unittest.main()
