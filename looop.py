@@ -2178,7 +2178,7 @@ BUILTIN = Runner("builtin", "builtin")
 
 _RUNNER_KEYS = {
     **{"mode": "typed|direct", "tick": "text", "interactive": "text", "resume": "text", "unmetered": "flag"},
-    "output": "pi|claude|codex|opencode|gemini|text",
+    "output": "pi|claude|codex|opencode|gemini|llm|text",
     "agent": "claude|pi|codex|opencode|gemini|none",
 }
 _PRICE_KEYS = {"input": "usd", "cache_read": "usd", "cache_write": "usd", "output": "usd"}
@@ -13759,10 +13759,8 @@ def build_prompt(inputs: Mapping[str, JSON]) -> tuple[str, list[str]]:
 # ======================================================================================================================
 # 49. Metering (pure)
 # ======================================================================================================================
-# Each stream that looop knows has a reader below. The runner's config or its program says which one reads its output
-# (`output_of`), not the output: there the LLM of a plain runner could claim a price. For a program that looop does not
-# know, the first reader that finds its own kind of object says what the reply is, and the price stays unknown. What no
-# reader knows is plain text, the reply itself.
+# Each output that looop knows has a reader below. The runner's config or its program says which one reads it, as
+# `output_of` tells, never the output: in there the LLM of a plain runner could claim a price. The rest is plain text.
 #
 #   pi        --mode json: NDJSON; cost and reply from assistant `message_end` lines, and from nothing else: the same
 #             numbers stand in message_update, turn_end and agent_end again. Provider errors exit 0.
@@ -13770,7 +13768,8 @@ def build_prompt(inputs: Mapping[str, JSON]) -> tuple[str, list[str]]:
 #             `subtype` says success on errors too; only `is_error` tells. With its `verbose` setting, json is an array.
 #   codex     --json: token counts in `turn.completed`, no price; the reply is the last agent_message.
 #   opencode  --format json: `text` and `step_finish` parts, with a cost.
-#   gemini    -o json: one object, `response` and `stats`, no price.
+#   gemini    -o json: one object, `response` and `stats`, no price; of an error, one at the end of stderr.
+#   llm       the reply is stdout; with -u, stderr ends in lines `Token usage: 2,500 input, 30 output, {details}`.
 
 
 def stream_objects(output: str) -> list[dict[str, JSON]]:
@@ -13921,26 +13920,48 @@ def meter_opencode(objects: list[dict[str, JSON]]) -> Metered | None:
 
 
 def meter_gemini(objects: list[dict[str, JSON]]) -> Metered | None:
-    """Read gemini's object."""
-    found = [
-        o
-        for o in objects
-        if isinstance(dig(o, "stats", "models"), dict) or (set(o) == {"error"} and dig(o, "error", "message"))
-    ]
+    """Read gemini's object. Thoughts are not among the candidates, nor what tools said in the prompt."""
+    found = [o for o in objects if isinstance(dig(o, "stats", "models"), dict) or dig(o, "error", "message")]
     if not found:
         return None
     last = found[-1]
     models: dict[str, JSON] = dig(last, "stats", "models") or {}
     names = {"input": "tokens.prompt", "output": "tokens.candidates", "cache_read": "tokens.cached"}
     usages = [uncached(tokens(model, **names)) for model in models.values()]
-    usages += [tokens(model, output="tokens.thoughts") for model in models.values()]  # not among the candidates
+    usages += [tokens(model, input="tokens.tool", output="tokens.thoughts") for model in models.values()]
     return Metered(
         text=str(last.get("response") or ""),
-        error=str(dig(last, "error", "message") or ""),
+        error=inner_error(str(dig(last, "error", "message") or "")),
         usage=total(usages) if usages else None,
         model=", ".join(models),
         streamed=True,
     )
+
+
+def inner_error(message: str) -> str:
+    """Return the code and message of an error that an API gave as JSON, else the message as it is."""
+    for inner in stream_objects(message):
+        error = inner.get("error")
+        if dig(error, "message"):
+            return f"{dig(error, 'code') or ''} {dig(error, 'message')}".strip()
+    return message
+
+
+def meter_llm(output: str, errors: str) -> Metered:
+    """Read llm's text, and its tokens from stderr. OpenAI counts what came from the cache in the input, too."""
+    import re
+
+    usages: list[dict[str, int]] = []
+    for match in re.finditer(
+        r"^Token usage: (?:([\d,]+) input)?(?:(?:, )?([\d,]+) output)?(.*)$", errors, re.MULTILINE
+    ):
+        details: dict[str, JSON] = next(iter(stream_objects(match[3].lstrip(", "))), {})
+        names = {"cache_read": "cache_read_input_tokens", "cache_write": "cache_creation_input_tokens"}
+        usage = {"input": match[1], "output": match[2]}
+        usages.append({key: int((count or "0").replace(",", "")) for key, count in usage.items()})
+        usages.append(tokens(details, **names))
+        usages[-2] = uncached({**usages[-2], **tokens(details, cache_read="prompt_tokens_details.cached_tokens")})
+    return Metered(output, usage=total(usages) if usages else None)
 
 
 METERS = {
@@ -13953,7 +13974,7 @@ METERS = {
 
 
 def output_of(runner: Runner) -> str:
-    """Return whose output a runner prints: a key of METERS, "text", or "" where neither config nor program says.
+    """Return whose output a runner prints: a key of METERS, "llm", "text", or "" where neither config nor program says.
 
     One of those programs prints JSON only where its command says so. A runner whose program is another one, a wrapper
     perhaps, goes by its name.
@@ -13962,20 +13983,23 @@ def output_of(runner: Runner) -> str:
 
     if runner.output:
         return runner.output
-    command = re.sub(r"^(?:\s*\w+=\S*\s)+", "", runner.tick)
-    programs = [word.rpartition("/")[2] for word in re.findall(r"[^\s'\"`|;&()<>$]+", command)]
+    program = program_of(runner.tick).rpartition("/")[2]
+    programs = [word.rpartition("/")[2] for word in re.findall(r"[^\s'\"`|;&()<>$]+", runner.tick)]
     named = next((program for program in programs if program in METERS), "")
-    if programs[:1] == ["llm"] or (programs[:1] == [named] and "json" not in command):
-        return "text"
+    if program == "llm" or (program in METERS and "json" not in runner.tick):
+        return program if program == "llm" else "text"
     return named or (runner.name if runner.name in METERS else "")
 
 
-def meter(output: str, whose: str = "") -> Metered:
-    """Return what an output says: reply, error, cost, tokens, model. `whose`: as `output_of` says."""
-    readers = METERS.values() if not whose else [METERS[whose]] if whose in METERS else []
-    objects = stream_objects(output) if readers else []
-    read = (reader(objects) for reader in readers) if objects else ()
-    metered = next((found for found in read if found is not None), Metered(output))
+def meter(output: str, whose: str, errors: str = "") -> Metered:
+    """Return what an output says: reply, error, cost, tokens, model. `whose`: as `output_of` says; `errors`: stderr."""
+    if whose == "gemini":
+        output += errors[errors.rfind("\n{\n") :] if not output.strip() else ""
+    reader = METERS.get(whose)
+    objects = stream_objects(output) if reader else []
+    metered = (reader(objects) if reader and objects else None) or Metered(output)
+    if whose == "llm":
+        metered = meter_llm(output, errors)
     if not metered.error and limit_notice(metered.text):
         return metered.replace(error=metered.text.strip())
     return metered
@@ -14007,10 +14031,10 @@ def priced(metered: Metered, prices: Mapping[str, Mapping[str, float]], model: s
 
 
 def model_named(command: str) -> str:
-    """Return the model that a command line names with -m or --model, "" when it names none."""
-    words = command.replace("=", " ").split()
-    for option, value in zip(words, words[1:]):
-        if option in ("-m", "--model"):
+    """Return the model that a command line names with -m, --model or codex' `-c model=`, "" when it names none."""
+    words = [word.strip("'\"") for word in command.replace("=", " ").split()]
+    for before, option, value in zip(["", *words], words, words[1:]):
+        if option in ("-m", "--model") or (option == "model" and before in ("-c", "--config")):
             return value.strip("'\";|&)")
     return ""
 
@@ -14036,7 +14060,7 @@ def cost_row(
     row["cmd"] = command_mark(runner)
     if runner.unmetered:
         row["unmetered"] = True
-    row.update(model=metered.model or None, cost_usd=metered.cost)
+    row.update(model=metered.model or model_named(runner.tick) or None, cost_usd=metered.cost)
     if metered.usage:
         row["usage"] = metered.usage
     if failed and not metered.cost and not any((metered.usage or {}).values()):
@@ -15328,10 +15352,8 @@ def clean_log(profile: Profile, run: str, name: str) -> str:
 
 def meter_run(profile: Profile, runner: Runner, run: str) -> Metered:
     """Meter a capsule's output.log, and keep it free of secrets."""
-    whose = output_of(runner)
-    metered = meter(clean_log(profile, run, "output.log"), whose)
-    if not whose:  # what it claims to cost could be the LLM's own words
-        return metered.replace(cost=None, usage=None)
+    errors = capsule_text(profile, run, "stderr.log")
+    metered = meter(clean_log(profile, run, "output.log"), output_of(runner), errors)
     return priced(metered, profile.config().get("prices", {}), model_named(runner.tick))
 
 
@@ -15343,21 +15365,70 @@ def pay(profile: Profile, runner: Runner, run: str, forced: str, metered: Metere
     record_cost(profile, cost_row(utc_text(time.time()), run, forced, runner, metered, failed=not answered))
 
 
-def runner_error(profile: Profile, run: str, ended: Ended, metered: Metered) -> str:
-    """Say why a runner's call failed, "" when it did not."""
-    tail = one_line(profile.redacted(clean_log(profile, run, "stderr.log"))[-1000:], 300)
+# What agents say when a login, a trust or a model is missing, as recorded; what it means, and what to do.
+_LACKS = {
+    "claude": (
+        (r"not logged in|/login|\b401\b|invalid (?:x-)?api[ -]key", "is not logged in", "run `claude` and type /login"),
+        (r"issue with the selected model", "has no such model", "name another with --model in its tick command"),
+    ),
+    "pi": (
+        (r"no api key found|no models available|\b401\b", "is not logged in", "run `pi` and type /login"),
+        (r"model \S+ not found", "has no such model", "`pi --list-models` shows them: name one with --model"),
+    ),
+    "codex": (
+        (r"missing environment variable", "lacks its key", "put it into looop.env, as NAME=value"),
+        (r"\b401\b|not logged in", "is not logged in", "run `codex login`"),
+        (r"model \S+ does not exist", "has no such model", "name another with -m in its tick command"),
+    ),
+    "opencode": (
+        (r"\b401\b|authentication|api[ -]key", "is not logged in", "run `opencode auth login`"),
+        (r"unexpected server error|model not found", "may have no such model", "`opencode models` shows them: -m NAME"),
+    ),
+    "gemini": (
+        (r"trusted (?:directory|folder)", "does not trust the folder", "add --skip-trust to its tick command"),
+        (r"auth method|gemini_api_key|\b401\b|api key", "is not logged in", "run `gemini` and type /auth"),
+        (r"\b404\b|model\S* (?:is )?not found", "has no such model", "name another with -m in its tick command"),
+    ),
+    "llm": (
+        (r"no key found|\b401\b", "has no valid key", "`llm keys set NAME`, or put its key into looop.env"),
+        (r"unknown model", "has no such model", "`llm models` shows them: name one with -m"),
+    ),
+}
+
+
+def lack_of(program: str, message: str) -> str:
+    """Say what an agent lacks by its own message, and what to do; "" where that names nothing known (pure)."""
+    import re
+
+    for pattern, lack, remedy in _LACKS.get(program, ()):
+        if re.search(pattern, message, re.IGNORECASE):
+            return f"{program} {lack}: {remedy}"
+    return ""
+
+
+def runner_error(profile: Profile, runner: Runner, run: str, ended: Ended, metered: Metered) -> str:
+    """Say why a runner's call failed and what to do, "" when it did not. Of a long message the end counts."""
+    import re
+
     if ended.why == "timeout":
         return f"the runner was ended at its deadline, after {duration_text(ended.secs)}"
     if ended.why == "overflow":
         return f"the runner printed more than {OUTPUT_MAX // MIB} MiB and was ended"
     if ended.why == "spawn":
         return f"the runner could not be started: {text_of(ended.err)}"
+    if not metered.error and not ended.code:
+        return ""
+    said = profile.redacted(clean_log(profile, run, "stderr.log"))[-4000:]
+    stderr = one_line(re.sub(r"\x1b\[[\d;]*m", "", said), 4000)
+    tail = stderr if len(stderr) <= 300 else f"…{stderr[-299:]}"
     if metered.error:
-        return f"the runner reports: {one_line(profile.redacted(metered.error), 300)}"
-    if ended.code:
+        reason = f"the runner reports: {one_line(profile.redacted(metered.error), 300)}"
+    else:
         how = f"exit {ended.code}" if ended.code > 0 else f"signal {-ended.code}"
-        return f"the runner failed: {how}" + (f": {tail}" if tail else "")
-    return ""
+        reason = f"the runner failed: {how}" + (f": {tail}" if tail else "")
+    program = os.path.basename(program_of(runner.tick))
+    lack = lack_of(program if program in _LACKS else output_of(runner), f"{metered.error} {stderr}")
+    return f"{lack} ({reason})" if lack else reason
 
 
 _MONTHS = "jan feb mar apr may jun jul aug sep oct nov dec".split()
@@ -16970,7 +17041,7 @@ class Beat:
         if ended.why != "spawn":
             pay(profile, runner, self.run, self.forced, metered, ended=ended)
         write_capsule(profile, self.run, "reply.txt", metered.text)
-        error = runner_error(profile, self.run, ended, metered)
+        error = runner_error(profile, runner, self.run, ended, metered)
         if error:
             said = capsule_text(profile, self.run, "stderr.log")[-4 * KIB :] + (
                 "" if metered.streamed else metered.text
@@ -17203,7 +17274,7 @@ def asked_aside(profile: Profile, runner: Runner, prompt: str, verb: str) -> Met
             metered = meter_run(aside, runner, run)
             if ended is None or ended.why != "spawn":
                 pay(profile, runner, run, "", metered, ended=ended)
-        error = runner_error(aside, run, ended, metered)
+        error = runner_error(aside, runner, run, ended, metered)
     if error:
         raise BadMove(error)
     return metered

@@ -245,6 +245,46 @@ class Runners(Case):
             self.assertEqual(row["usage"], {"input": 2500, "output": 85, "cache_read": 300, "cache_write": 300})
         self.assertEqual(self.journal(), [])
 
+    def test_three_failed_logins_hold_nothing_after_the_login(self):
+        """A call without an answer is no unknown price, whether it was refused, printed nothing or was ended."""
+        self.profile(goals={"a": "0\n"})
+        folder = os.path.join(CAPTURED, "runners")
+        self.env["LOOOP_TICK_TIMEOUT"] = "1"
+        for name, lack in (
+            ("codex", "codex is not logged in: run `codex login` (the runner reports: "),
+            ("gemini", "gemini is not logged in: run `gemini` and type /auth (the runner reports: 401 fakellm scr"),
+        ):
+            path = os.path.join(self.bin, name)
+            failed = {
+                "codex": f"cat {folder}/codex-0.171.0-error-401.ndjson",
+                "gemini": f"cat {folder}/{name}-0.61.0-error-401.stderr >&2",
+            }
+            good = {
+                "codex": f"cat {folder}/codex-0.171.0-json.ndjson",
+                "gemini": f"cat {folder}/gemini-0.61.0-json.json",
+            }
+            with open(path, "w") as file:
+                file.write(
+                    f"#!/bin/sh\ncat > /dev/null\n[ -e '{self.home}/in' ] && exec {good[name]}\n{failed[name]}\n"
+                )
+                file.write(f"[ -e '{self.home}/slow' ] && exec sleep 9\nexit 1\n")
+            os.chmod(path, 0o700)
+            self.config({"default": name, "prices": {"gpt-5": {"input": 1, "output": 2}}})
+            for number in range(4):
+                self.write("goals/a.md", f"{name} {number}\n")
+                if number == 3:
+                    self.write(os.path.join(self.home, "slow"), "")
+                out = self.tick()
+                self.assertEqual(out["outcome"], "failed", out)
+                self.assertIn(lack if number < 3 else "ended at its deadline", out["reason"])
+                self.assertEqual((self.ledger()[-1]["cost_usd"], self.ledger()[-1]["failed"]), (None, True))
+            os.unlink(os.path.join(self.home, "slow"))
+            self.write(os.path.join(self.home, "in"), "")
+            self.write("goals/a.md", f"{name} in\n")
+            self.assertIn(self.tick()["outcome"], ("noop", "failed"), "asked, not held")
+            self.assertIn("usage", self.ledger()[-1])
+            os.unlink(os.path.join(self.home, "in"))
+
     def test_every_kind_of_error_fails_the_beat_also_those_that_exit_0(self):
         for name, code, words in (
             ("claude-2.1.330-error-401", 1, "401"),

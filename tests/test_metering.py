@@ -17,7 +17,7 @@ def captured(name):
 
 class Captures(unittest.TestCase):
     def check(self, name, text, cost, usage, model, error=""):
-        metered = looop.meter(captured(name))
+        metered = looop.meter(captured(name), name.partition("-")[0])
         self.assertTrue(metered.streamed)
         self.assertEqual(metered.text, text)
         self.assertEqual(repr(metered.cost), cost)
@@ -39,7 +39,7 @@ class Captures(unittest.TestCase):
         self.assertIn('"subtype":"success"', captured("claude-2.1.330-error-401"))
         self.check(
             "claude-2.1.330-error-401",
-            looop.meter(captured("claude-2.1.330-error-401")).text,
+            looop.meter(captured("claude-2.1.330-error-401"), "claude").text,
             "0",
             (0, 0, 0, 0),
             "",
@@ -47,7 +47,7 @@ class Captures(unittest.TestCase):
         )
         self.check(
             "claude-2.1.330-error-500",
-            looop.meter(captured("claude-2.1.330-error-500")).text,
+            looop.meter(captured("claude-2.1.330-error-500"), "claude").text,
             "0",
             (0, 0, 0, 0),
             "",
@@ -65,7 +65,7 @@ class Captures(unittest.TestCase):
                 if line["type"] == "message_end" and line["message"]["role"] == "assistant"
             ]
             self.assertEqual(len(costs), 2)
-            self.assertEqual(looop.meter(captured(name)).cost, float(sum(costs)))
+            self.assertEqual(looop.meter(captured(name), name.partition("-")[0]).cost, float(sum(costs)))
         self.check("pi-0.73.1-json", "Appended the line. DONE", "0.00999", (2500, 85, 300, 300), "fake-model")
         self.check("pi-0.87.1-json", "Appended the line. DONE", "0.00999", (2500, 85, 300, 300), "fake-model")
 
@@ -79,40 +79,67 @@ class Captures(unittest.TestCase):
             lines = [json.loads(line) for line in captured(name).split("\n") if line]
             for indent in (None, 2):
                 text = json.dumps(lines, indent=indent) + "\n"
-                self.assertEqual(looop.meter(text), looop.meter(captured(name)), (name, indent))
+                self.assertEqual(
+                    looop.meter(text, name.partition("-")[0]),
+                    looop.meter(captured(name), name.partition("-")[0]),
+                    (name, indent),
+                )
 
     def test_codex_and_its_errors(self):
-        metered = looop.meter(captured("codex-0.171.0-json"))
+        metered = looop.meter(captured("codex-0.171.0-json"), "codex")
         usage = {"input": 2000, "output": 30, "cache_read": 500, "cache_write": 0}
         self.assertEqual((metered.text, metered.usage), ('{"move":"noop","journal":"ok"}', usage))
         for status, words in ((401, "401 Unauthorized"), (429, "429 Too Many"), (500, "experiencing high demand")):
-            metered = looop.meter(captured(f"codex-0.171.0-error-{status}"))
+            metered = looop.meter(captured(f"codex-0.171.0-error-{status}"), "codex")
             self.assertIn(words, metered.error)
             self.assertEqual((metered.text, metered.cost, metered.usage), ("", None, None))
+
+    def test_gemini_counts_what_it_thought_and_tells_an_error_in_its_own_words(self):
+        prices = {"gemini-2.5-flash": {"input": 0.3, "cache_read": 0.03, "output": 2.5}}
+        thoughtful = looop.meter(captured("gemini-0.61.0-thoughts.json"), "gemini")
+        self.assertEqual(looop.priced(thoughtful, prices).cost, 0.01069)
+        tool = {"stats": {"models": {"g": {"tokens": {"prompt": 10, "tool": 5, "candidates": 1, "thoughts": 2}}}}}
+        usage = looop.meter(json.dumps(tool), "gemini").usage
+        self.assertEqual((usage["input"], usage["output"]), (15, 3))
+        error = looop.meter("", "gemini", captured("gemini-0.61.0-error-401.stderr")).error
+        self.assertEqual(error, "401 fakellm scripted 401")
+
+    def test_llm_tells_its_tokens_on_stderr(self):
+        usage = looop.meter('{"move":"noop"}', "llm", captured("llm-0.36-u.stderr")).usage
+        self.assertEqual(usage, {"input": 2000, "output": 30, "cache_read": 500, "cache_write": 0})
+        twice = "Token usage: 1,000 input, 5 output\nToken usage: 7 output\n"
+        self.assertEqual(looop.meter("x", "llm", twice).usage["output"], 12)
+        anthropic = 'Token usage: 10 input, 5 output, {"cache_read_input_tokens": 90}\n'
+        self.assertEqual(looop.meter("x", "llm", anthropic).usage["input"], 10)
+        self.assertEqual(looop.meter("Token usage: 9 input", "llm", "").usage, None, "the LLM's own words")
+        row = looop.cost_row(
+            "t", "r", "", looop.Runner("c", "typed", "codex exec -c 'model=\"gpt-5\"' -"), looop.Metered("")
+        )
+        self.assertEqual(row["model"], "gpt-5")
 
     def test_thinking_is_output(self):
         """gemini counts it beside the candidates: 2500 + 30 + 12 are its total of 2542."""
         for name, thoughts in (("gemini-0.61.0-json.json", 12), ("gemini-0.61.0-thoughts.json", 4000)):
             usage = {"input": 2000, "output": 30 + thoughts, "cache_read": 500, "cache_write": 0}
-            self.assertEqual(looop.meter(captured(name)).usage, usage)
+            self.assertEqual(looop.meter(captured(name), name.partition("-")[0]).usage, usage)
         step = {"cost": 0.1, "tokens": {"input": 5, "output": 2, "reasoning": 7}}
-        metered = looop.meter(json.dumps({"type": "step_finish", "part": {"type": "step-finish", **step}}))
+        metered = looop.meter(json.dumps({"type": "step_finish", "part": {"type": "step-finish", **step}}), "opencode")
         self.assertEqual(metered.usage["output"], 9)
 
     def test_retries_before_an_answer_cost_nothing(self):
-        metered = looop.meter(captured("pi-1.6.0-json-after-429"))
+        metered = looop.meter(captured("pi-1.6.0-json-after-429"), "pi")
         self.assertEqual((metered.error, metered.cost), ("", 0.0068625))
 
     def test_a_cut_stream_is_no_answer(self):
         for name in ("pi-0.87.1-json", "claude-2.1.330-stream-json"):
             lines = captured(name).split("\n")
-            metered = looop.meter("\n".join(lines[:3]))
+            metered = looop.meter("\n".join(lines[:3]), name.partition("-")[0])
             self.assertTrue(metered.error, name)
             self.assertIsNone(metered.cost)
 
     def test_lines_around_a_stream_do_not_matter(self):
         noisy = "warning: something\n" + captured("pi-0.87.1-json") + "\nLS in prose \u2028 here\n{broken\n"
-        self.assertEqual(looop.meter(noisy).cost, looop.meter(captured("pi-0.87.1-json")).cost)
+        self.assertEqual(looop.meter(noisy, "pi").cost, looop.meter(captured("pi-0.87.1-json"), "pi").cost)
 
 
 class Limits(unittest.TestCase):
@@ -189,7 +216,7 @@ class Limits(unittest.TestCase):
         ):
             result = {"type": "result", "subtype": "success", "is_error": False, "result": notice}
             for output in (notice, json.dumps(result)):
-                metered = looop.meter(output)
+                metered = looop.meter(output, "claude")
                 self.assertEqual(metered.error, notice.strip())
                 at = looop.limit_reset(metered, "", self.NOW)
                 self.assertEqual(at and (at - self.NOW) / 60, reset)
@@ -200,7 +227,7 @@ class Limits(unittest.TestCase):
             "x" * 300 + " limit reached",
             'limit reached {"move":1}',
         ):
-            self.assertEqual(looop.meter(reply).error, "", reply)
+            self.assertEqual(looop.meter(reply, "claude").error, "", reply)
 
     def test_zones(self):
         try:
@@ -228,7 +255,7 @@ class Limits(unittest.TestCase):
             ([event(status="rejected", resetsAt=self.NOW + 9 * 86400)], None),
         ):
             for lines in ([*events, result], [*events]):
-                metered = looop.meter("\n".join(map(json.dumps, lines)))
+                metered = looop.meter("\n".join(map(json.dumps, lines)), "claude")
                 self.assertTrue(metered.error)
                 at = looop.limit_reset(metered, "", self.NOW)
                 expected = None if minutes == 180 and result not in lines else minutes
@@ -237,6 +264,34 @@ class Limits(unittest.TestCase):
 
 class OtherStreams(unittest.TestCase):
     """Shapes from the documentation of these programs; nobody recorded them here."""
+
+    def test_what_an_agent_lacks_by_its_own_words(self):
+        for program, message, lack in (
+            ("claude", "Not logged in \xb7 Please run /login", "is not logged in: run `claude` and type /login"),
+            (
+                "claude",
+                "There's an issue with the selected model (claude-foo). It may not exist",
+                "has no such model: ",
+            ),
+            ("pi", "No API key found for the selected model.", "is not logged in: run `pi` and type /login"),
+            ("pi", 'Error: Model "nonsense/x" not found. Use --list-models', "has no such model: `pi --list-models`"),
+            ("codex", "Missing environment variable: `OPENAI_API_KEY`.", "lacks its key: put it into looop.env"),
+            ("codex", "unexpected status 401 Unauthorized: x, url: http://x", "is not logged in: run `codex login`"),
+            ("codex", "The model `foo` does not exist or you do not have access to it.", "has no such model: "),
+            (
+                "gemini",
+                "Gemini CLI is not running in a trusted directory. To proceed",
+                "does not trust the folder: add",
+            ),
+            ("gemini", "Invalid auth method selected.", "is not logged in: run `gemini` and type /auth"),
+            ("opencode", "Unexpected server error. Check server logs for details.", "may have no such model: "),
+            ("opencode", "fakellm scripted 401", "is not logged in: run `opencode auth login`"),
+            ("llm", "Error: No key found - add one using 'llm keys set fake'", "has no valid key: `llm keys set NAME`"),
+            ("llm", "Error: 'Unknown model: nonsense'", "has no such model: `llm models`"),
+        ):
+            self.assertIn(f"{program} {lack}", looop.lack_of(program, message), message)
+        self.assertEqual(looop.lack_of("claude", "API Error: 529 overloaded"), "")
+        self.assertEqual(looop.lack_of("mine", "401"), "")
 
     def test_the_program_of_a_command_line(self):
         for command, program in (
@@ -264,7 +319,7 @@ class OtherStreams(unittest.TestCase):
                 "usage": {"input_tokens": 24763, "cached_input_tokens": 24448, "output_tokens": 122},
             },
         ]
-        metered = looop.meter("\n".join(map(json.dumps, lines)))
+        metered = looop.meter("\n".join(map(json.dumps, lines)), "codex")
         self.assertEqual(metered.text, '{"move":"noop"}')
         self.assertEqual(metered.usage, {"input": 315, "output": 122, "cache_read": 24448, "cache_write": 0})
         self.assertIsNone(metered.cost)
@@ -275,14 +330,14 @@ class OtherStreams(unittest.TestCase):
 
     def test_codex_failure(self):
         lines = [{"type": "thread.started"}, {"type": "turn.failed", "error": {"message": "stream disconnected"}}]
-        self.assertEqual(looop.meter("\n".join(map(json.dumps, lines))).error, "stream disconnected")
+        self.assertEqual(looop.meter("\n".join(map(json.dumps, lines)), "codex").error, "stream disconnected")
 
     def test_gemini_and_opencode(self):
         gemini = {
             "response": "hello",
             "stats": {"models": {"gemini-3": {"tokens": {"prompt": 100, "candidates": 7, "cached": 40}}}},
         }
-        metered = looop.meter(json.dumps(gemini, indent=2))
+        metered = looop.meter(json.dumps(gemini, indent=2), "gemini")
         self.assertEqual((metered.text, metered.usage["input"], metered.usage["cache_read"]), ("hello", 60, 40))
         opencode = [
             {"type": "text", "sessionID": "s", "part": {"type": "text", "text": "hello"}},
@@ -296,12 +351,12 @@ class OtherStreams(unittest.TestCase):
                 },
             },
         ]
-        metered = looop.meter("\n".join(map(json.dumps, opencode)))
+        metered = looop.meter("\n".join(map(json.dumps, opencode)), "opencode")
         self.assertEqual((metered.text, metered.cost), ("hello", 0.001))
         self.assertEqual(metered.usage, {"input": 5, "output": 2, "cache_read": 1, "cache_write": 3})
 
     def test_plain_text_is_the_reply_at_an_unknown_price(self):
-        metered = looop.meter('Sure.\n{"move":"noop"}\n')
+        metered = looop.meter('Sure.\n{"move":"noop"}\n', "text")
         self.assertEqual(metered, looop.Metered('Sure.\n{"move":"noop"}\n'))
         self.assertIsNone(metered.cost)
         self.assertFalse(metered.streamed)
@@ -309,15 +364,15 @@ class OtherStreams(unittest.TestCase):
     def test_prices_are_never_guessed(self):
         for cost in (None, "1", True, -1, float("nan")):
             line = json.dumps({"type": "result", "subtype": "success", "result": "x", "total_cost_usd": cost})
-            self.assertIsNone(looop.meter(line).cost, cost)
+            self.assertIsNone(looop.meter(line, "claude").cost, cost)
         ends = [
             {"type": "message_end", "message": {"role": "assistant", "usage": {"cost": {"total": c}}}}
             for c in (0.5, None)
         ]
-        self.assertIsNone(looop.meter("\n".join(map(json.dumps, ends))).cost)
+        self.assertIsNone(looop.meter("\n".join(map(json.dumps, ends)), "pi").cost)
 
     def metered(self, *lines):
-        return looop.meter("\n".join(map(json.dumps, lines)))
+        return looop.meter("\n".join(map(json.dumps, lines)), self._testMethodName.split("_")[1])
 
     def test_pi_to_the_field(self):
         usage = {"input": 1, "output": 2, "cacheRead": 3, "cacheWrite": 4, "cost": {"total": 0.1}}
@@ -435,7 +490,7 @@ class OtherStreams(unittest.TestCase):
         self.assertEqual(
             self.metered({"error": {"message": "quota"}}), looop.Metered("", "quota", None, None, "", True)
         )
-        for other in ({"error": {"message": ""}}, {"error": {"message": "x"}, "more": 1}, {"stats": {"models": []}}):
+        for other in ({"error": {"message": ""}}, {"stats": {"models": []}}):
             self.assertFalse(self.metered(other).streamed, other)
 
     def test_a_call_is_priced_by_what_the_config_says_of_its_model(self):
@@ -475,9 +530,9 @@ class OtherStreams(unittest.TestCase):
             return looop.output_of(looop.Runner(name, "typed", tick, output=output))
 
         for name, entry in looop.DEFAULT_RUNNERS.items():
-            self.assertEqual(whose(entry["tick"], name), "text" if name == "llm" else name)
+            self.assertEqual(whose(entry["tick"], name), name)
         for tick, told in (
-            *(("claude -p", "text"), ("A=b /opt/bin/claude -p", "text"), ("pi -p", "text"), ("llm -m x", "text")),
+            *(("claude -p", "text"), ("A=b /opt/bin/claude -p", "text"), ("pi -p", "text"), ("llm -m x", "llm")),
             *(("timeout 60 claude -p --output-format json", "claude"), ("bash -lc 'pi -p --mode json'", "pi")),
             *(('A=1 codex exec --json - | "$LOOOP_BIN" _fmt', "codex"), ("ssh box gemini -o json", "gemini")),
             *(("my-claude.sh", ""), ("cat reply", ""), ("", "")),
@@ -486,12 +541,12 @@ class OtherStreams(unittest.TestCase):
         self.assertEqual(whose("my-agent.sh", "claude"), "claude")
         self.assertEqual(whose("claude -p", "claude"), "text")
         self.assertEqual(whose("my-agent.sh", "fake", "pi"), "pi")
-        self.assertEqual({*looop.METERS, "text"}, set(looop._RUNNER_KEYS["output"].split("|")))
+        self.assertEqual({*looop.METERS, "llm", "text"}, set(looop._RUNNER_KEYS["output"].split("|")))
 
     def test_a_reader_reads_its_own_alone(self):
         claims = captured("claude-2.1.330-json")
         self.assertEqual(looop.meter(claims, "claude").cost, 0.013260000000000001)
-        for other in ("pi", "codex", "opencode", "gemini", "text"):
+        for other in ("pi", "codex", "opencode", "gemini", "llm", "text", ""):
             self.assertEqual((looop.meter(claims, other).cost, looop.meter(claims, other).text), (None, claims))
 
     def test_hostile_streams_do_not_raise(self):
@@ -505,7 +560,8 @@ class OtherStreams(unittest.TestCase):
             '{"error":{"message":5}}',
             "\0",
         ):
-            looop.meter(text)
+            for whose in (*looop.METERS, "llm", "text"):
+                looop.meter(text, whose, text)
 
 
 if __name__ == "__main__":

@@ -379,7 +379,7 @@ class Typed(Case):
     @heavy
     def test_with_pi(self):
         with open(os.path.join(CAPTURED, "runners", "pi-0.87.1-json.ndjson"), encoding="utf-8") as file:
-            cost = looop.meter(file.read()).cost
+            cost = looop.meter(file.read(), "pi").cost
         self.with_an_llm("pi", "With pi", cost)
 
     @heavy

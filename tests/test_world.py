@@ -259,9 +259,9 @@ class Metering(unittest.TestCase):
             (('{"type":"error","message":"limit"}', turn), ""),
             ((turn, '{"type":"turn.failed"}'), "turn failed"),
         ):
-            metered = looop.meter("\n".join(('{"type":"thread.started"}', *lines)))
+            metered = looop.meter("\n".join(('{"type":"thread.started"}', *lines)), "codex")
             self.assertEqual((metered.error, metered.streamed), (error, True), lines)
-        self.assertEqual(looop.meter('{"type":"thread.started"}\n' + turn).usage["input"], 0)
+        self.assertEqual(looop.meter('{"type":"thread.started"}\n' + turn, "codex").usage["input"], 0)
 
     def test_rows(self):
         metered = looop.Metered("x", "", 0.5, {"input": 3}, "m")
