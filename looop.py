@@ -2273,12 +2273,18 @@ def path_words(text: str, env: Mapping[str, str]) -> list[str]:
     return [word for word in dict.fromkeys(words) if word and "\0" not in word]
 
 
+def is_interpreter(words: Sequence[str]) -> bool:
+    """Tell whether a command is a shell, python or the like, and not a script of theirs (pure)."""
+    name = words[0].rpartition("/")[2] if words else ""
+    return name.rstrip("0123456789.") in _INTERPRETERS and all(word[:1] == "-" for word in words[1:2])
+
+
 def runs_what_follows(words: Sequence[str]) -> str:
     """Return what would run any words that follow these, "" for nothing (pure)."""
     name, second = words[0].rpartition("/")[2], words[1] if len(words) > 1 else ""
     if name in _RUN_OTHERS:
         return name
-    if name.rstrip("0123456789.") in _INTERPRETERS and (second[:1] in ("", "-")):
+    if is_interpreter(words):
         return "" if second == "-m" and words[2:] else name
     named = [name, *words[1:]]
     for runner in _SUBCOMMANDS_RUN:
@@ -15727,13 +15733,59 @@ def living_worker(profile: Profile, verb: str, name: str) -> Session:
     return session
 
 
+# What an agent's own commands may be without a yes: they change neither what it is allowed nor what it is.
+_AGENT_COMMANDS = frozenset("/clear /compact /context /cost /help /new /review /stats /status /tokens /usage".split())
+# Keys that type nothing, choose nothing and switch no mode: claude's S-Tab lets it edit without asking, gemini's C-y do
+# anything, and `!` begins a shell command that Enter or a text would end.
+_FREE_KEYS = frozenset("Enter Esc C-c BSpace PgUp PgDn Home End".split())
+
+
+def typing_doubt(profile: Profile, session: Session, move: Move, untrusted: bool) -> str:
+    """Say why a person decides whether this is typed into a worker, "" when the loop may.
+
+    Raise BadMove for a command that gate.deny refuses.
+    """
+    doubt = key_doubt(move.fields["keys"]) if move.name == "key" else text_doubt(profile, session, move, untrusted)
+    why = shows_dialog(profile, session, time.time())
+    return f"{why}: this may answer a question that is put to you" if why else doubt
+
+
+def key_doubt(keys: Sequence[str]) -> str:
+    """Say why a person decides whether keys are pressed in a worker, "" when the loop may (pure)."""
+    bold = [key for key in keys if key not in _FREE_KEYS]
+    return f"{first_few(bold, 3)} may type, choose, or change what the worker is allowed" if bold else ""
+
+
+def text_doubt(profile: Profile, session: Session, move: Move, untrusted: bool) -> str:
+    """Say why a person decides whether a worker is told a text, "" when the loop may.
+
+    Its program would run it as a shell command, in no walls and past its permissions; or it is a command of the agent's
+    own, which may change these. Raise BadMove for a command that gate.deny refuses.
+    """
+    text, agent = move.fields["text"].strip(), agent_in(profile, session)
+    words = command_words(str(session.meta.get("cmd") or ""))
+    runs = any(word[:1] == "-" != word[1:2] and "c" in word for word in words[1:])  # `bash -c` asks for no command
+    told = not agent.prompt and is_interpreter(words) and not runs
+    command = text.lstrip(agent.shell) if text.startswith(agent.shell) else text if told else ""
+    if command:
+        judgement = judge_move(Move("shell", {"command": command}), policy_of(profile, command), untrusted)
+        if judgement.verdict == "refused":
+            raise BadMove(f"send: refused: {judgement.reason}: the person wants it never run")
+        if judgement.verdict != "known":
+            return f"{session.id} runs it as a shell command, which nothing confines there: {judgement.reason}"
+    first = (text.split() or [""])[0]
+    if first[:1] == "/" and "/" not in first[1:] and first not in _AGENT_COMMANDS:
+        return f"{first} is a command of the agent's own, and may change what it is allowed"
+    return ""
+
+
 def do_send(scene: Scene) -> Done:
     """Type a text into a worker, and Enter."""
     fields = scene.move.fields
     session = living_worker(scene.profile, "send", fields["id"])
-    why = "" if scene.yes else shows_dialog(scene.profile, session, time.time())
-    if why:
-        return to_person(scene, f"{why}: this may answer a question that is put to you")
+    why = typing_doubt(scene.profile, session, scene.move, scene.untrusted)
+    if why and not scene.yes:
+        return to_person(scene, why)
     submit_text(session, fields["text"], agent_in(scene.profile, session))
     return Done(f"typed into {session.id}: {scene.brief(fields['text'])}")
 
@@ -15744,9 +15796,9 @@ def do_key(scene: Scene) -> Done:
     session = living_worker(scene.profile, "key", fields["id"])
     for key in fields["keys"]:
         checked_key(key)
-    why = "" if scene.yes else shows_dialog(scene.profile, session, time.time())
-    if why:
-        return to_person(scene, f"{why}: this may answer a question that is put to you")
+    why = typing_doubt(scene.profile, session, scene.move, scene.untrusted)
+    if why and not scene.yes:
+        return to_person(scene, why)
     send_keys(session, fields["keys"])
     return Done(f"pressed {scene.brief(' '.join(fields['keys']), 80)} in {session.id}")
 
@@ -17420,12 +17472,12 @@ def refuse_decider(profile: Profile, verb: str, why: str) -> None:
         raise Failure(f"{verb}: a person decides this: {why}", "`looop ask` puts it to them")
 
 
-def refuse_dialog(profile: Profile, verb: str, session: Session) -> None:
-    """Raise Failure when a beat's runner would type into a worker that shows a dialog."""
-    if beat_of_caller(profile):
-        why = shows_dialog(profile, session, time.time())
-        if why:
-            refuse_decider(profile, verb, f"{session.id}: {why}")
+def refuse_typing(profile: Profile, session: Session, move: Move) -> None:
+    """Raise Failure when a beat's runner would type what would be a proposal as a typed move."""
+    wake = beat_of_caller(profile)
+    why = typing_doubt(profile, session, move, bool(wake.get("taint"))) if wake else ""
+    if why:
+        refuse_decider(profile, move.name, f"{session.id}: {why}")
 
 
 def known_ask(profile: Profile, text: str) -> dict[str, JSON]:
@@ -20374,17 +20426,19 @@ def cmd_shot(profile: Profile, args: dict[str, JSON]) -> int:
 def cmd_send(profile: Profile, args: dict[str, JSON]) -> int:
     """Type a text into a session."""
     session = living_session(profile, "send", args["id"])
-    refuse_dialog(profile, "send", session)
     raw = bool(args["raw"])
     if args["text"] == ["-"]:
         data = stdin_bytes("send")
         data = data if raw else data.rstrip(b"\n")
     else:
         data = " ".join(args["text"]).encode("utf-8", "surrogateescape")
+    text = data.decode("utf-8", "surrogateescape")
+    refuse_typing(profile, session, Move("send", {"text": text}))
     if raw or args["no-enter"]:
+        refuse_decider(profile, "send", "a part of a text can be a command with what is typed next")
         reply = send_text(session, data, raw)
     else:
-        reply = submit_text(session, data.decode("utf-8", "surrogateescape"), agent_in(profile, session))
+        reply = submit_text(session, text, agent_in(profile, session))
     if args["json"]:
         say_json(json_line({"sent": reply.get("sent"), "offset": reply.get("offset")}))
     return 0
@@ -20396,7 +20450,7 @@ def cmd_key(profile: Profile, args: dict[str, JSON]) -> int:
         raise Failure("key: missing KEY", "`looop help key` names them", EXIT_USAGE)
     keys = [checked_key(key) for key in args["key"]]
     session = living_session(profile, "key", args["id"])
-    refuse_dialog(profile, "key", session)
+    refuse_typing(profile, session, Move("key", {"keys": keys}))
     reply = send_keys(session, keys)
     if args["json"]:
         say_json(json_line({"sent": reply.get("sent"), "offset": reply.get("offset")}))

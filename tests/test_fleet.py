@@ -619,7 +619,7 @@ class World(Fleet):
         self.decide({"move": "restart_worker", "id": "w"})
         self.write("goals/a.md", "1\n")
         self.outcomes("acted", "unchanged")
-        self.decide({"move": "key", "id": "w", "keys": ["a", "BSpace"]})
+        self.decide({"move": "key", "id": "w", "keys": ["BSpace"]})
         self.write("goals/a.md", "2\n")
         self.outcomes("acted", "unchanged")
         self.decide({"move": "send", "id": "w", "text": "42"})

@@ -8,7 +8,7 @@ import time
 import unittest
 
 import looop
-from tests.support import Case, heavy, wait_until
+from tests.support import FAKES, Case, heavy, wait_until
 
 HELLO = '#!/bin/sh\necho \'{"signal":"hello"}\'\n'
 
@@ -495,6 +495,40 @@ class Dialogs(TrustCase):
         now = time.time()
         self.assertEqual(looop.shows_dialog(profile, session, now), "")
         self.assertEqual(looop.shows_dialog(profile, session, now + looop.STUCK_AFTER + 1), "it is stuck")
+
+    def test_what_its_agent_would_run_as_a_shell_goes_through_the_gate(self):
+        log = os.path.join(self.home, "agent.log")
+        self.gate = {"deny": ["git push *"]}
+        self.looop("start-session", "w", "do it", "--command", f"python3 {FAKES}/agent.py claude {log} # claude")
+        wait_until(lambda: "shortcuts" in self.looop("shot", "w"), "the worker's screen")
+        send, key = {"move": "send", "id": "w"}, {"move": "key", "id": "w"}
+        for move in (
+            {**send, "text": "!touch x"},
+            {**send, "text": " \n!!touch x\nls"},
+            {**send, "text": "/permissions"},
+            {**key, "keys": ["!"]},
+            {**key, "keys": ["Up", "Enter"]},
+            {**key, "keys": ["S-Tab"]},
+        ):
+            self.assertEqual(self.beat(move)["outcome"], "proposed", move)
+        self.assertIn("runs it as a shell command, which nothing confines there", self.looop("asks"))
+        texts = ["!git log -3", "/compact", "/home/me is full"]
+        for text in texts:
+            self.assertEqual(self.beat({**send, "text": text})["outcome"], "acted", text)
+        self.assertEqual(self.beat({**key, "keys": ["Esc"]})["outcome"], "acted")
+        self.approve(1, "--force")
+        with open(log) as file:
+            told = [json.loads(line) for line in file]
+        self.assertEqual([next(iter(entry.values())) for entry in told], ["git log -3", *texts[1:], "touch x"])
+        self.runner('cat >/dev/null; for o in -n "" --raw; do "$LOOOP_BIN" send w $o "!x" 2>>err; done', mode="direct")
+        self.beat()
+        self.assertEqual(self.read("err").count("a person decides this"), 3)
+        self.assertIn("git push", self.beat({**send, "text": "! git push -f"})["reason"])
+
+    def test_a_shell_that_is_a_worker_runs_what_it_is_told(self):
+        self.worker("PS1=ready exec bash --norc --noprofile -i")
+        self.assertEqual(self.beat({"move": "send", "id": "w", "text": "touch x"})["outcome"], "proposed")
+        self.assertEqual(self.beat({"move": "send", "id": "w", "text": "git status"})["outcome"], "acted")
 
     def test_an_answer_is_for_the_question_that_was_shown(self):
         self.worker(
