@@ -79,36 +79,37 @@ Contents
   55. Profile on disk
   56. Decide
   57. Act
-  58. Guards
-  59. Settle
-  60. Surface
-  61. Hooks
-  62. Beat
-  63. People
-  64. Views
-  65. Why and replay
-  66. Cost
-  67. Pulse
-  68. Verbs
-  69. Session verbs
-  70. Session table
-  71. Gallery
-  72. Questions (pure)
-  73. Plans
-  74. Interview
-  75. Schedulers
-  76. Service
-  77. Examinations
-  78. Doctor
-  79. Candidates
-  80. Goals and history
-  81. Verb table
-  82. Setup table
-  83. Manual (pure)
-  84. Completions (pure)
-  85. Command line
-  86. Texts
-  87. Texts of the manual
+  58. Act on workers
+  59. Guards
+  60. Settle
+  61. Surface
+  62. Hooks
+  63. Beat
+  64. People
+  65. Views
+  66. Why and replay
+  67. Cost
+  68. Pulse
+  69. Verbs
+  70. Session verbs
+  71. Session table
+  72. Gallery
+  73. Questions (pure)
+  74. Plans
+  75. Interview
+  76. Schedulers
+  77. Service
+  78. Examinations
+  79. Doctor
+  80. Candidates
+  81. Goals and history
+  82. Verb table
+  83. Setup table
+  84. Manual (pure)
+  85. Completions (pure)
+  86. Command line
+  87. Texts
+  88. Texts of the manual
 
 Finding things: the verb `looop sensor list` is `cmd_sensor_list`; its row in SETUP_VERBS has help and options.
 To add a verb: write `cmd_<verb>`, add its row to LOOP_VERBS, SETUP_VERBS or SESSION_VERBS.
@@ -15682,141 +15683,6 @@ def do_ask(scene: Scene) -> Done:
     return Done(f"asked, as ask {number}: {scene.brief(question)}", wrote=asked_item(scene.profile, number))
 
 
-def worker_item(profile: Profile, session: str) -> dict[str, Item | None]:
-    """Return the item of a worker that looop itself has just started or ended: it wakes nobody."""
-    found = read_session(profile, session)
-    return {f"worker:{session}": value_item(worker_value(found)) if found else None}
-
-
-def worker_doubt(scene: Scene) -> str:
-    """Say why a worker needs a person's yes before it starts, "" when it does not: for its check, or for its brief."""
-    profile, fields, gate = scene.profile, scene.move.fields, scene.profile.setting("gate_worker")
-    judgement = judgement_of(scene) if "verify" in fields else None
-    if judgement and judgement.verdict == "proposed":
-        return f"its check would be run: {judgement.reason}"
-    if scene.yes or profile.runner(fields.get("runner", "")).mode == "builtin":  # the interview: looop's own program
-        return ""
-    if gate == "tainted" and scene.taint:
-        remedy = "looop sensor trust NAME, or gate.worker: never in the config, starts it without asking"
-        return f"the prompt holds {first_few(scene.taint, 3)}; {remedy}"
-    return "gate.worker is always" if gate == "always" else ""
-
-
-def do_start_worker(scene: Scene) -> Done:
-    """Start a worker, unless there are enough."""
-    profile, fields = scene.profile, scene.move.fields
-    require_room(profile, "start_worker", fields["id"])
-    start = Start(fields["id"], "", fields["prompt"], fields.get("runner", ""), verify=fields.get("verify", ""))
-    why = worker_doubt(scene)
-    if why:  # what could not be started is not asked for
-        require_command(profile, start.id, worker_command(profile, start), profile.data)
-        require_free(profile, start.id)
-        return to_person(scene, why)
-    start = start.replace(by="approval" if scene.yes else "loop")
-    session = start_session(profile, start)
-    if profile.runner(start.runner).mode == "builtin":
-        try:
-            flag_session(session, INTERVIEW_FLAG)  # it would do so itself, and wake the next beat
-        except OSError as error:
-            profile.warn(f"{session.id}: {error.strerror}: its flag is not up")  # it runs: too late to fail
-    line = f"started worker {session.id}: {scene.brief(fields['prompt'], 160)}"
-    return Done(line, wrote=worker_item(profile, session.id))
-
-
-def living_worker(profile: Profile, verb: str, name: str) -> Session:
-    """Return a worker that runs. Raise BadMove for a terminal of the person's own, which nobody else drives or ends."""
-    session = living_session(profile, verb, name)
-    if session.id != name:  # a person may shorten an id; a decider has it before its eyes
-        raise BadMove(f"{verb}: {one_line(name, 80)}: there is no such worker: {session.id}?")
-    if session.kind != "worker":
-        raise BadMove(f"{verb}: {session.id}: is a person's own session, and no worker")
-    return session
-
-
-# What an agent's own commands may be without a yes: they change neither what it is allowed nor what it is.
-_AGENT_COMMANDS = frozenset("/clear /compact /context /cost /help /new /review /stats /status /tokens /usage".split())
-# Keys that type nothing, choose nothing and switch no mode: claude's S-Tab lets it edit without asking, gemini's C-y do
-# anything, and `!` begins a shell command that Enter or a text would end.
-_FREE_KEYS = frozenset("Enter Esc C-c BSpace PgUp PgDn Home End".split())
-
-
-def typing_doubt(profile: Profile, session: Session, move: Move, untrusted: bool) -> str:
-    """Say why a person decides whether this is typed into a worker, "" when the loop may.
-
-    Raise BadMove for a command that gate.deny refuses.
-    """
-    doubt = key_doubt(move.fields["keys"]) if move.name == "key" else text_doubt(profile, session, move, untrusted)
-    why = shows_dialog(profile, session, time.time())
-    return f"{why}: this may answer a question that is put to you" if why else doubt
-
-
-def key_doubt(keys: Sequence[str]) -> str:
-    """Say why a person decides whether keys are pressed in a worker, "" when the loop may (pure)."""
-    bold = [key for key in keys if key not in _FREE_KEYS]
-    return f"{first_few(bold, 3)} may type, choose, or change what the worker is allowed" if bold else ""
-
-
-def text_doubt(profile: Profile, session: Session, move: Move, untrusted: bool) -> str:
-    """Say why a person decides whether a worker is told a text, "" when the loop may.
-
-    Its program would run it as a shell command, in no walls and past its permissions; or it is a command of the agent's
-    own, which may change these. Raise BadMove for a command that gate.deny refuses.
-    """
-    text, agent = move.fields["text"].strip(), agent_in(profile, session)
-    words = command_words(str(session.meta.get("cmd") or ""))
-    runs = any(word[:1] == "-" != word[1:2] and "c" in word for word in words[1:])  # `bash -c` asks for no command
-    told = not agent.prompt and is_interpreter(words) and not runs
-    command = text.lstrip(agent.shell) if text.startswith(agent.shell) else text if told else ""
-    if command:
-        judgement = judge_move(Move("shell", {"command": command}), policy_of(profile, command), untrusted)
-        if judgement.verdict == "refused":
-            raise BadMove(f"send: refused: {judgement.reason}: the person wants it never run")
-        if judgement.verdict != "known":
-            return f"{session.id} runs it as a shell command, which nothing confines there: {judgement.reason}"
-    first = (text.split() or [""])[0]
-    if first[:1] == "/" and "/" not in first[1:] and first not in _AGENT_COMMANDS:
-        return f"{first} is a command of the agent's own, and may change what it is allowed"
-    return ""
-
-
-def do_send(scene: Scene) -> Done:
-    """Type a text into a worker, and Enter."""
-    fields = scene.move.fields
-    session = living_worker(scene.profile, "send", fields["id"])
-    why = typing_doubt(scene.profile, session, scene.move, scene.untrusted)
-    if why and not scene.yes:
-        return to_person(scene, why)
-    submit_text(session, fields["text"], agent_in(scene.profile, session))
-    return Done(f"typed into {session.id}: {scene.brief(fields['text'])}")
-
-
-def do_key(scene: Scene) -> Done:
-    """Press keys in a worker."""
-    fields = scene.move.fields
-    session = living_worker(scene.profile, "key", fields["id"])
-    for key in fields["keys"]:
-        checked_key(key)
-    why = typing_doubt(scene.profile, session, scene.move, scene.untrusted)
-    if why and not scene.yes:
-        return to_person(scene, why)
-    send_keys(session, fields["keys"])
-    return Done(f"pressed {scene.brief(' '.join(fields['keys']), 80)} in {session.id}")
-
-
-def do_restart_worker(scene: Scene) -> Done:
-    """End a worker's program and start it again."""
-    session = living_worker(scene.profile, "restart_worker", scene.move.fields["id"])
-    restart_session(scene.profile, session)
-    return Done(f"restarted worker {session.id}", wrote=worker_item(scene.profile, session.id))
-
-
-def do_kill_worker(scene: Scene) -> Done:
-    """End a worker, and everything that it has started."""
-    session = living_worker(scene.profile, "kill_worker", scene.move.fields["id"])
-    kill_session(scene.profile, session)
-    return Done(f"ended worker {session.id}", wrote=worker_item(scene.profile, session.id))
-
-
 def refuse_overwrite(scene: Scene, key: str, path: str) -> None:
     """Raise BadMove when a file changed while the runner was thinking: what a person typed is not written over."""
     item, _ = read_text(path, {})
@@ -16171,6 +16037,147 @@ def do_message(scene: Scene) -> Done:
     )
 
 
+# ======================================================================================================================
+# 58. Act on workers
+# ======================================================================================================================
+# The moves that start, end and speak to workers. What is typed into one is judged first: its program is behind no walls.
+
+
+def worker_item(profile: Profile, session: str) -> dict[str, Item | None]:
+    """Return the item of a worker that looop itself has just started or ended: it wakes nobody."""
+    found = read_session(profile, session)
+    return {f"worker:{session}": value_item(worker_value(found)) if found else None}
+
+
+def worker_doubt(scene: Scene) -> str:
+    """Say why a worker needs a person's yes before it starts, "" when it does not: for its check, or for its brief."""
+    profile, fields, gate = scene.profile, scene.move.fields, scene.profile.setting("gate_worker")
+    judgement = judgement_of(scene) if "verify" in fields else None
+    if judgement and judgement.verdict == "proposed":
+        return f"its check would be run: {judgement.reason}"
+    if scene.yes or profile.runner(fields.get("runner", "")).mode == "builtin":  # the interview: looop's own program
+        return ""
+    if gate == "tainted" and scene.taint:
+        remedy = "looop sensor trust NAME, or gate.worker: never in the config, starts it without asking"
+        return f"the prompt holds {first_few(scene.taint, 3)}; {remedy}"
+    return "gate.worker is always" if gate == "always" else ""
+
+
+def do_start_worker(scene: Scene) -> Done:
+    """Start a worker, unless there are enough."""
+    profile, fields = scene.profile, scene.move.fields
+    require_room(profile, "start_worker", fields["id"])
+    start = Start(fields["id"], "", fields["prompt"], fields.get("runner", ""), verify=fields.get("verify", ""))
+    why = worker_doubt(scene)
+    if why:  # what could not be started is not asked for
+        require_command(profile, start.id, worker_command(profile, start), profile.data)
+        require_free(profile, start.id)
+        return to_person(scene, why)
+    start = start.replace(by="approval" if scene.yes else "loop")
+    session = start_session(profile, start)
+    if profile.runner(start.runner).mode == "builtin":
+        try:
+            flag_session(session, INTERVIEW_FLAG)  # it would do so itself, and wake the next beat
+        except OSError as error:
+            profile.warn(f"{session.id}: {error.strerror}: its flag is not up")  # it runs: too late to fail
+    line = f"started worker {session.id}: {scene.brief(fields['prompt'], 160)}"
+    return Done(line, wrote=worker_item(profile, session.id))
+
+
+def living_worker(profile: Profile, verb: str, name: str) -> Session:
+    """Return a worker that runs. Raise BadMove for a terminal of the person's own, which nobody else drives or ends."""
+    session = living_session(profile, verb, name)
+    if session.id != name:  # a person may shorten an id; a decider has it before its eyes
+        raise BadMove(f"{verb}: {one_line(name, 80)}: there is no such worker: {session.id}?")
+    if session.kind != "worker":
+        raise BadMove(f"{verb}: {session.id}: is a person's own session, and no worker")
+    return session
+
+
+# What an agent's own commands may be without a yes: they change neither what it is allowed nor what it is.
+_AGENT_COMMANDS = frozenset("/clear /compact /context /cost /help /new /review /stats /status /tokens /usage".split())
+# Keys that type nothing, choose nothing and switch no mode: claude's S-Tab lets it edit without asking, gemini's C-y do
+# anything, and `!` begins a shell command that Enter or a text would end.
+_FREE_KEYS = frozenset("Enter Esc C-c BSpace PgUp PgDn Home End".split())
+
+
+def typing_doubt(profile: Profile, session: Session, move: Move, untrusted: bool) -> str:
+    """Say why a person decides whether this is typed into a worker, "" when the loop may.
+
+    Raise BadMove for a command that gate.deny refuses.
+    """
+    doubt = key_doubt(move.fields["keys"]) if move.name == "key" else text_doubt(profile, session, move, untrusted)
+    why = shows_dialog(profile, session, time.time())
+    return f"{why}: this may answer a question that is put to you" if why else doubt
+
+
+def key_doubt(keys: Sequence[str]) -> str:
+    """Say why a person decides whether keys are pressed in a worker, "" when the loop may (pure)."""
+    bold = [key for key in keys if key not in _FREE_KEYS]
+    return f"{first_few(bold, 3)} may type, choose, or change what the worker is allowed" if bold else ""
+
+
+def text_doubt(profile: Profile, session: Session, move: Move, untrusted: bool) -> str:
+    """Say why a person decides whether a worker is told a text, "" when the loop may.
+
+    Its program would run it as a shell command, in no walls and past its permissions; or it is a command of the agent's
+    own, which may change these. Raise BadMove for a command that gate.deny refuses.
+    """
+    text, agent = move.fields["text"].strip(), agent_in(profile, session)
+    words = command_words(str(session.meta.get("cmd") or ""))
+    runs = any(word[:1] == "-" != word[1:2] and "c" in word for word in words[1:])  # `bash -c` asks for no command
+    told = not agent.prompt and is_interpreter(words) and not runs
+    command = text.lstrip(agent.shell) if text.startswith(agent.shell) else text if told else ""
+    if command:
+        judgement = judge_move(Move("shell", {"command": command}), policy_of(profile, command), untrusted)
+        if judgement.verdict == "refused":
+            raise BadMove(f"send: refused: {judgement.reason}: the person wants it never run")
+        if judgement.verdict != "known":
+            return f"{session.id} runs it as a shell command, which nothing confines there: {judgement.reason}"
+    first = (text.split() or [""])[0]
+    if first[:1] == "/" and "/" not in first[1:] and first not in _AGENT_COMMANDS:
+        return f"{first} is a command of the agent's own, and may change what it is allowed"
+    return ""
+
+
+def do_send(scene: Scene) -> Done:
+    """Type a text into a worker, and Enter."""
+    fields = scene.move.fields
+    session = living_worker(scene.profile, "send", fields["id"])
+    why = typing_doubt(scene.profile, session, scene.move, scene.untrusted)
+    if why and not scene.yes:
+        return to_person(scene, why)
+    submit_text(session, fields["text"], agent_in(scene.profile, session))
+    return Done(f"typed into {session.id}: {scene.brief(fields['text'])}")
+
+
+def do_key(scene: Scene) -> Done:
+    """Press keys in a worker."""
+    fields = scene.move.fields
+    session = living_worker(scene.profile, "key", fields["id"])
+    for key in fields["keys"]:
+        checked_key(key)
+    why = typing_doubt(scene.profile, session, scene.move, scene.untrusted)
+    if why and not scene.yes:
+        return to_person(scene, why)
+    send_keys(session, fields["keys"])
+    return Done(f"pressed {scene.brief(' '.join(fields['keys']), 80)} in {session.id}")
+
+
+def do_restart_worker(scene: Scene) -> Done:
+    """End a worker's program and start it again."""
+    session = living_worker(scene.profile, "restart_worker", scene.move.fields["id"])
+    restart_session(scene.profile, session)
+    return Done(f"restarted worker {session.id}", wrote=worker_item(scene.profile, session.id))
+
+
+def do_kill_worker(scene: Scene) -> Done:
+    """End a worker, and everything that it has started."""
+    session = living_worker(scene.profile, "kill_worker", scene.move.fields["id"])
+    kill_session(scene.profile, session)
+    return Done(f"ended worker {session.id}", wrote=worker_item(scene.profile, session.id))
+
+
 PERFORMERS: dict[str, Callable[[Scene], Done]] = {
     "noop": do_noop,
     "shell": do_shell,
@@ -16214,7 +16221,7 @@ def perform(scene: Scene) -> Done:
 
 
 # ======================================================================================================================
-# 58. Guards
+# 59. Guards
 # ======================================================================================================================
 # What the gates need to know: whether the person has paused the loop, and what the ledger says of money.
 
@@ -16320,7 +16327,7 @@ def money_gates(profile: Profile, runner: Runner, spend: Spend, decides: Sequenc
 
 
 # ======================================================================================================================
-# 59. Settle
+# 60. Settle
 # ======================================================================================================================
 # How a run ends on disk, in an order that lets any instant be the last one:
 #
@@ -16535,7 +16542,7 @@ def pay_late(profile: Profile, run: str, wake: Mapping[str, JSON]) -> None:
 
 
 # ======================================================================================================================
-# 60. Surface
+# 61. Surface
 # ======================================================================================================================
 # What the person must not miss, told once, when it begins: on the output of whoever runs beats (NEEDS YOU), and pushed
 # to where they are: the `notify` command, a tmux window for a worker that needs them. `.surfaced` remembers, by a key
@@ -16736,7 +16743,7 @@ def notify(profile: Profile, text: str) -> None:
 
 
 # ======================================================================================================================
-# 61. Hooks
+# 62. Hooks
 # ======================================================================================================================
 # What an agent says of itself while it works: `looop _hook`, which its hooks call, keeps agent.json. A turn that ends,
 # or a question, rings and is pushed at once.
@@ -16849,7 +16856,7 @@ def take_event(profile: Profile, given: str | None) -> bool:
 
 
 # ======================================================================================================================
-# 62. Beat
+# 63. Beat
 # ======================================================================================================================
 # One beat, alone under `.beat.lock`: sense, diff, gates, decide, act, log. What may hold it back, and how it ends on
 # disk, stands in the sections before.
@@ -17446,7 +17453,7 @@ def heed_signals() -> None:
 
 
 # ======================================================================================================================
-# 63. People
+# 64. People
 # ======================================================================================================================
 # What a person says to the loop: answers, approvals, pauses. An approval is a beat of its own, without a runner: under
 # the beat's lock, with a capsule and an intent, so that what dies in the middle leaves the trace that any move leaves.
@@ -17903,7 +17910,7 @@ def pause_span(words: Sequence[str]) -> tuple[float, list[str]]:
 
 
 # ======================================================================================================================
-# 64. Views
+# 65. Views
 # ======================================================================================================================
 # What a person is shown: one line for each thing that matters, its glyph and colour saying how much. Colour goes to
 # terminals only; nothing here writes.
@@ -18355,7 +18362,7 @@ def sensor_table(profile: Profile, rows: Sequence[Mapping[str, JSON]], now: floa
 
 
 # ======================================================================================================================
-# 65. Why and replay
+# 66. Why and replay
 # ======================================================================================================================
 # Every wake and every silence, explained from what was recorded: a capsule says why a beat decided, and a replay
 # derives its hash, its prompt and its move again, without runner or effect. For what has not happened yet, the gates
@@ -18796,7 +18803,7 @@ def cmd_replay(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 66. Cost
+# 67. Cost
 # ======================================================================================================================
 # The ledger added up. A million rows are read in blocks: one regular expression takes the few fields that are added out
 # of every row of a block at once, and only a line that it does not know is parsed as JSON. Rows lie in the order of
@@ -19073,7 +19080,7 @@ def cost_lines(summary: Mapping[str, JSON], by: str, bars: bool, paint: Paint) -
 
 
 # ======================================================================================================================
-# 67. Pulse
+# 68. Pulse
 # ======================================================================================================================
 # The beat in a loop, for whoever has no cron: one process that holds `.lock` for its life, in the session `pulse`.
 #
@@ -19426,7 +19433,7 @@ def end_pulse(profile: Profile) -> bool:
 
 
 # ======================================================================================================================
-# 68. Verbs
+# 69. Verbs
 # ======================================================================================================================
 # One `cmd_` function per verb: it gets the profile and its arguments, prints its answer on stdout, and returns its exit
 # code. What a verb takes, and what its page says, stands in the sections Session table and Verb table.
@@ -20036,7 +20043,7 @@ def cmd_version(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 69. Session verbs
+# 70. Session verbs
 # ======================================================================================================================
 # The verbs of sessions, one `cmd_` function each, as in the section before.
 
@@ -20648,7 +20655,7 @@ def cmd_prune(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 70. Session table
+# 71. Session table
 # ======================================================================================================================
 # What the verbs of sessions take, and what their pages say.
 
@@ -21026,7 +21033,7 @@ SESSION_VERBS: tuple[Verb, ...] = (
 
 
 # ======================================================================================================================
-# 71. Gallery
+# 72. Gallery
 # ======================================================================================================================
 # `looop sensor add`: sensors that looop carries, written out as plain sh for a person to read and edit. The scripts
 # are in Texts; here is what they take, checked before a word of it stands in a script, and quoted there.
@@ -21289,7 +21296,7 @@ def checked_percent(text: str) -> str:
 
 
 # ======================================================================================================================
-# 72. Questions (pure)
+# 73. Questions (pure)
 # ======================================================================================================================
 # What the interview asks, and what becomes of the answers. It is one script, a generator that yields questions, is sent
 # answers, and ends in asking that a plan be written. It remembers nothing: `open_question` runs it through the answers
@@ -21650,7 +21657,7 @@ _CALM = Question(
 
 
 # ======================================================================================================================
-# 73. Plans
+# 74. Plans
 # ======================================================================================================================
 # How a plan is written: under the beat's lock, each file whole, and passed over where it is there already. So a writing
 # that was killed is finished by doing it again.
@@ -21703,7 +21710,7 @@ def plan_lines(profile: Profile, plan: Plan, stamp: str, limit: int) -> list[str
 
 
 # ======================================================================================================================
-# 74. Interview
+# 75. Interview
 # ======================================================================================================================
 # `looop setup` asks the questions, in common lines: no raw mode, so that `looop send` types into it as well as a
 # person. Every answer is in interview.json before the next question is asked; all else is written at the end.
@@ -22285,7 +22292,7 @@ def word_wrapped(text: str, width: int = 78) -> str:
 
 
 # ======================================================================================================================
-# 75. Schedulers
+# 76. Schedulers
 # ======================================================================================================================
 # What runs the beat by itself: a systemd user timer, a launchd agent or a line of cron. Each is written with absolute
 # paths and an environment of its own, because a scheduler knows nothing of a person's shell:
@@ -22853,7 +22860,7 @@ SCHEDULERS: dict[str, type[Scheduler]] = {"systemd": Systemd, "launchd": Launchd
 
 
 # ======================================================================================================================
-# 76. Service
+# 77. Service
 # ======================================================================================================================
 # The verbs about schedulers: they show, ask, and touch nothing but what they showed.
 
@@ -23052,7 +23059,7 @@ def cmd_service_status(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 77. Examinations
+# 78. Examinations
 # ======================================================================================================================
 # Each check looks at one thing, as a person who knows looop would, and yields what it found. Nothing stays
 # in the data dir but the price of a call that was asked for (--ask).
@@ -23584,7 +23591,7 @@ def check_running(profile: Profile) -> Iterator[Finding]:
 
 
 # ======================================================================================================================
-# 78. Doctor
+# 79. Doctor
 # ======================================================================================================================
 # The last checks look from where a scheduler stands: most loops that die do so because cron knows nothing of a person's
 # shell. Then all of them, in the order in which they are shown.
@@ -23755,7 +23762,7 @@ def cmd_doctor(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 79. Candidates
+# 80. Candidates
 # ======================================================================================================================
 # What a shell's completion asks at a Tab: which words on disk can stand at the cursor. `_complete KIND` answers with
 # one word a line, and after a TAB what it is. Nothing is made and nothing is told, on stderr neither: what cannot be
@@ -23853,7 +23860,7 @@ def cmd_complete(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 80. Goals and history
+# 81. Goals and history
 # ======================================================================================================================
 # `looop goals` and `looop goal add|edit|done|show`. The files in goals/ stay the truth: the verbs do what a person can
 # do by hand, and commit it; the next beat sees it and decides on it.
@@ -24058,7 +24065,7 @@ def cmd_history(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 81. Verb table
+# 82. Verb table
 # ======================================================================================================================
 # What the other verbs take, and what their pages say: parser, help, completions and manual derive from these rows.
 
@@ -24460,7 +24467,7 @@ LOOP_VERBS: tuple[Verb, ...] = (
 
 
 # ======================================================================================================================
-# 82. Setup table
+# 83. Setup table
 # ======================================================================================================================
 # The rows of the verbs that set a profile up: its sensors, config and timer.
 
@@ -24733,7 +24740,7 @@ SETUP_VERBS: tuple[Verb, ...] = (
 
 
 # ======================================================================================================================
-# 83. Manual (pure)
+# 84. Manual (pure)
 # ======================================================================================================================
 # What looop says of itself: a page for each verb and each group, the overview, the manual, the man page, and the next
 # steps. All derive from the rows of the verb table, the settings and MANUAL, which is written like this:
@@ -25150,7 +25157,7 @@ def next_steps(status: Mapping[str, JSON], timed: bool = False) -> list[tuple[st
 
 
 # ======================================================================================================================
-# 84. Completions (pure)
+# 85. Completions (pure)
 # ======================================================================================================================
 # `looop config bash|zsh|fish`: from the table of verbs one script for each shell. A script holds verbs, options and the
 # words that are fixed, and asks `looop _complete KIND` for what lies on disk. What bash and fish know of a verb, and
@@ -25696,7 +25703,7 @@ def completion(shell: str, verbs: Sequence[Verb], gallery: Mapping[str, str]) ->
 
 
 # ======================================================================================================================
-# 85. Command line
+# 86. Command line
 # ======================================================================================================================
 # VERBS is the one table of verbs. The parser only validates; a verb's function gets the profile and its arguments,
 # prints its answer on stdout, and returns its exit code.
@@ -26221,7 +26228,7 @@ def open_missing_streams() -> None:
 
 
 # ======================================================================================================================
-# 86. Texts
+# 87. Texts
 # ======================================================================================================================
 # Prose alone, in looop's own words: what the LLM is told, what a fresh profile is seeded with, the gallery's scripts.
 
@@ -26769,7 +26776,7 @@ exec "$plugin" "$@"
 }
 
 # ======================================================================================================================
-# 87. Texts of the manual
+# 88. Texts of the manual
 # ======================================================================================================================
 # `looop help`, in the markup that the section Manual explains.
 
