@@ -8257,10 +8257,10 @@ class Turn(Record):
     question: str = ""  # what is asked
     since: float = 0.0  # epoch seconds
 
-    @property
-    def rests(self) -> bool:
-        """Tell whether it waits for somebody."""
-        return self.state in ("asking", "prompt", "idle", "stuck")
+    def rests(self, now: float) -> bool:
+        """Tell whether it waits for somebody and a person is to know: of a question at once, else after a while."""
+        waited = self.state in ("prompt", "idle", "stuck") and now - self.since >= min(REST_AFTER, STUCK_AFTER)
+        return self.state == "asking" or waited
 
 
 def turn_of(session: Session, now: float) -> Turn:
@@ -8295,7 +8295,7 @@ def rest_of(session: Session, now: float) -> tuple[str, str, float]:
     idle one becomes stuck. What a screen alone says counts once it has lasted for REST_AFTER.
     """
     turn = turn_of(session, now)
-    told = turn.state in ("asking", "prompt") or (turn.rests and now - turn.since >= min(REST_AFTER, STUCK_AFTER))
+    told = turn.state == "prompt" or turn.rests(now)
     current = ("idle" if turn.state == "stuck" else turn.state, turn.question, turn.since)
     return max(session.agent.rest, session.seen.rest, *([current] if told else []), key=lambda rest: rest[2])
 
@@ -9752,7 +9752,7 @@ class Lookout(Switchboard):
             return
         session, now = self._as_session(), time.time()
         turn = turn_of(session, now)
-        if not self.killing and turn.rests and (turn.state, turn.since) != self.told:
+        if not self.killing and turn.rests(now) and (turn.state, turn.since) != self.told:
             self.told = turn.state, turn.since
             self._tell()
         self.loop.after(max(1.0, min(turn_changes(session, now) - now + 0.01, REST_AFTER)), self._tell_rest)
@@ -16604,7 +16604,7 @@ def spend_notice(worker: Session) -> dict[str, Notice]:
 def turn_notice(worker: Session, now: float) -> dict[str, Notice]:
     """Return what the person should know of a worker that waits, by key; a flag that is up says it already."""
     turn = turn_of(worker, now)
-    if not turn.rests or (turn.state != "asking" and (worker.note is not None or now - turn.since < REST_AFTER)):
+    if not turn.rests(now) or (turn.state != "asking" and worker.note is not None):
         return {}
     why = {
         "asking": f"asks for permission: {turn.question}",
@@ -16810,7 +16810,7 @@ def record_spend(profile: Profile, name: str) -> bool:
             known[key] = cost
         spent = exact_sum([amount(value) for value in known.values()])
         most = profile.setting("worker_usd")
-        over = f"${most:.2f}" if spent is not None and 0 < most < spent else None
+        over = f"${most:g}" if spent is not None and 0 < most < spent else None
         after = {"cost_usd": spent, "over": over, "usage": usage, "model": model, "conversations": known}
         write_atomic(f"{session.folder}/spend.json", compact(after).encode(), sync=False)
     finally:
