@@ -44,7 +44,7 @@ _looop_takes() { # what these words take; fails where there is no such verb
     wait) options=(--timeout= -h,--help) arguments=(@session) ;;
     wait-idle) options=(--settle= --timeout= --screen --ignore= -h,--help) arguments=(@session) ;;
     resize) options=(--json -h,--help) arguments=(@worker-alive -) ;;
-    restart) options=(--json -h,--help) arguments=(@worker) ;;
+    restart) options=(--fresh --json -h,--help) arguments=(@worker) ;;
     kill) options=(--json -h,--help) arguments=(@worker-lasting) ;;
     flag) options=(-h,--help) arguments=(@worker - ...) ;;
     unflag) options=(-h,--help) arguments=(@worker-flagged) ;;
@@ -81,12 +81,12 @@ _looop_takes() { # what these words take; fails where there is no such verb
     'config bash') options=(-h,--help) ;;
     'config zsh') options=(-h,--help) ;;
     'config fish') options=(-h,--help) ;;
-    'help goal') options=(--man -h,--help) arguments=(%goal-action) ;;
-    'help cost') options=(--man -h,--help) arguments=(%cost-action) ;;
-    'help sensor') options=(--man -h,--help) arguments=(%sensor-action) ;;
-    'help config') options=(--man -h,--help) arguments=(%config-action) ;;
-    'help service') options=(--man -h,--help) arguments=(%service-action) ;;
-    help) options=(--man -h,--help) arguments=(%verb) ;;
+    'help goal') options=(--man --skill -h,--help) arguments=(%goal-action) ;;
+    'help cost') options=(--man --skill -h,--help) arguments=(%cost-action) ;;
+    'help sensor') options=(--man --skill -h,--help) arguments=(%sensor-action) ;;
+    'help config') options=(--man --skill -h,--help) arguments=(%config-action) ;;
+    'help service') options=(--man --skill -h,--help) arguments=(%service-action) ;;
+    help) options=(--man --skill -h,--help) arguments=(%verb) ;;
     *) return 1 ;;
   esac
 }

@@ -113,7 +113,7 @@ function __looop_takes --no-scope-shadowing # what these words take; fails where
             set options '--json'\t'print JSON' '-h,--help'\t'show what there is to know of it'
             set arguments '@worker-alive' '-'
         case 'restart'
-            set options '--json'\t'print JSON' '-h,--help'\t'show what there is to know of it'
+            set options '--fresh'\t'begin anew, with the brief and a new conversation' '--json'\t'print JSON' '-h,--help'\t'show what there is to know of it'
             set arguments '@worker'
         case 'kill'
             set options '--json'\t'print JSON' '-h,--help'\t'show what there is to know of it'
@@ -208,22 +208,22 @@ function __looop_takes --no-scope-shadowing # what these words take; fails where
         case 'config fish'
             set options '-h,--help'\t'show what there is to know of it'
         case 'help goal'
-            set options '--man'\t'print the man page instead, for man(1)' '-h,--help'\t'show what there is to know of it'
+            set options '--man'\t'print the man page instead, for man(1)' '--skill'\t'print a SKILL.md instead, which tells an agent how to be a worker' '-h,--help'\t'show what there is to know of it'
             set arguments '%goal-action'
         case 'help cost'
-            set options '--man'\t'print the man page instead, for man(1)' '-h,--help'\t'show what there is to know of it'
+            set options '--man'\t'print the man page instead, for man(1)' '--skill'\t'print a SKILL.md instead, which tells an agent how to be a worker' '-h,--help'\t'show what there is to know of it'
             set arguments '%cost-action'
         case 'help sensor'
-            set options '--man'\t'print the man page instead, for man(1)' '-h,--help'\t'show what there is to know of it'
+            set options '--man'\t'print the man page instead, for man(1)' '--skill'\t'print a SKILL.md instead, which tells an agent how to be a worker' '-h,--help'\t'show what there is to know of it'
             set arguments '%sensor-action'
         case 'help config'
-            set options '--man'\t'print the man page instead, for man(1)' '-h,--help'\t'show what there is to know of it'
+            set options '--man'\t'print the man page instead, for man(1)' '--skill'\t'print a SKILL.md instead, which tells an agent how to be a worker' '-h,--help'\t'show what there is to know of it'
             set arguments '%config-action'
         case 'help service'
-            set options '--man'\t'print the man page instead, for man(1)' '-h,--help'\t'show what there is to know of it'
+            set options '--man'\t'print the man page instead, for man(1)' '--skill'\t'print a SKILL.md instead, which tells an agent how to be a worker' '-h,--help'\t'show what there is to know of it'
             set arguments '%service-action'
         case 'help'
-            set options '--man'\t'print the man page instead, for man(1)' '-h,--help'\t'show what there is to know of it'
+            set options '--man'\t'print the man page instead, for man(1)' '--skill'\t'print a SKILL.md instead, which tells an agent how to be a worker' '-h,--help'\t'show what there is to know of it'
             set arguments '%verb'
         case '*'
             return 1
@@ -264,7 +264,7 @@ function __looop_list
                 'wait' 'wait until a session has ended' \
                 'wait-idle' 'wait until a session is quiet' \
                 'resize' 'give a session\'s terminal a size that stays' \
-                'restart' 'start a session\'s command again, also once it has ended' \
+                'restart' 'start a session again, also once it has ended: an agent goes on with its conversation' \
                 'kill' 'end a session and everything that it has started' \
                 'flag' 'flag a session: it needs a person' \
                 'unflag' 'lower a session\'s flag' \

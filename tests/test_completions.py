@@ -278,7 +278,7 @@ class Candidates(Profiled):
             "run": {self.run_id},
             "claim": {"issue-42"},
             "runner": runners,
-            "runner-interactive": {"pi", "claude", "codex", "gemini"},
+            "runner-interactive": {"pi", "claude", "codex", "opencode", "gemini"},
         }
         self.assertEqual(set(wanted), set(looop.CANDIDATES))
         for kind, words in wanted.items():

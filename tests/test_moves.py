@@ -94,7 +94,7 @@ reversible is false when it needs more or cannot be undone: a person is asked, t
 in a folder of its own: name absolute paths; verify is a command that proves the work done, run there
 {"move":"send","id":"…","text":"…"}  type a text into a worker and press Enter
 {"move":"key","id":"…","keys":["…"]}  press keys in a worker
-{"move":"restart_worker","id":"…"}  end a worker's program and start it again
+{"move":"restart_worker","id":"…"}  start a worker again, also a lost one; it goes on with its conversation
 {"move":"kill_worker","id":"…"}  end a worker
 {"move":"ask","question":"…","options":["…"]?,"ref":"…"?}  ask the person
 {"move":"pr_comment","repo":"owner/name","number":12,"body":"…"}  comment on a pull request

@@ -285,7 +285,8 @@ class Turns(Workers):
             subprocess.run(
                 ["sh", "-c", f"{plugin} env | grep OPENCODE"], capture_output=True, check=False, env={"PATH": self.bin}
             ).stdout,
-            b'OPENCODE_CONFIG_CONTENT={"plugin":["file:///a%20b%27c/%C3%A9.mjs"]}\n',
+            b'OPENCODE_CONFIG_CONTENT={"permission":{"external_directory":{"{env:LOOOP_DATA_DIR}/prompts/*":"allow",'
+            b'"{env:LOOOP_REPORTS_DIR}/*":"allow"}},"plugin":["file:///a%20b%27c/%C3%A9.mjs"]}\n',
         )
 
     def transcript(self, name, *lines):

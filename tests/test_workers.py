@@ -67,7 +67,8 @@ class Contract(Workers):
             "unclaim",
             "_cost session w-1",
             "kill w-1",
-            "$LOOOP_REPORTS_DIR",
+            f"{self.launcher} ask",
+            self.path("reports", "w-1.md"),
         ):
             self.assertIn(word, text)
         self.assertNotIn("{{", text)
@@ -87,7 +88,7 @@ class Contract(Workers):
         """Each verb that it names is one that there is."""
         import re
 
-        for verb in re.findall(r'"\$LOOOP_BIN" (\w+)', looop.WORKER_CONTRACT):
+        for verb in re.findall(r"\{\{bin\}\} (\w+)", looop.WORKER_RULES):
             self.assertIsNotNone(looop.find_verb([verb])[0], verb)
 
 

@@ -70,7 +70,7 @@ class JournalLines(Case):
             ({"move": "start_worker", "id": "w", "prompt": "tidy up"}, "started worker w: tidy up"),
             ({"move": "send", "id": "w", "text": "go on"}, "typed into w: go on"),
             ({"move": "key", "id": "w", "keys": ["h", "i"]}, "pressed h i in w"),
-            ({"move": "restart_worker", "id": "w"}, "restarted worker w"),
+            ({"move": "restart_worker", "id": "w"}, "restarted worker w, which runs again"),
             ({"move": "kill_worker", "id": "w"}, "ended worker w"),
             *((move, f"proposed, as ask N: {looop.move_title(move)}") for move in OUTWARD),
         )
