@@ -16280,7 +16280,7 @@ def do_message(scene: Scene) -> Done:
 # ======================================================================================================================
 # 58. Act on workers
 # ======================================================================================================================
-# The moves that start, end and speak to workers. What is typed into one is judged first: its program is behind no walls.
+# The moves that start, end and speak to workers. What is typed into one is judged first: it is behind no walls.
 
 
 def worker_item(profile: Profile, session: str) -> dict[str, Item | None]:
