@@ -5373,7 +5373,7 @@ def read_ask(profile: Profile, number: int, folder: str = "asks") -> dict[str, J
         verdict, text = answer["verdict"], answer["text"]
         words = text if verdict == "answered" else f"{verdict}: {text}".rstrip(": ")
         whole.update(state="answered", answer=words, verdict=verdict, result=answer.get("result"))
-        whole["delivered"] = answer.get("delivered")
+        whole.update(delivered=answer.get("delivered"), typed=answer.get("typed"))
     return whole
 
 
@@ -5412,13 +5412,17 @@ def read_asks(profile: Profile) -> list[dict[str, JSON]]:
     return [ask for ask in asks if os.path.lexists(profile.path("asks", f"{ask['n']}.json"))]
 
 
-def give_answer(profile: Profile, number: int, verdict: str, text: str, force: bool = False) -> bool:
+def give_answer(
+    profile: Profile, number: int, verdict: str, text: str, force: bool = False, *, typed: bool = False
+) -> bool:
     """Answer an ask; return False when it was answered before and `force` is not given.
 
-    Also with `force`, what was approved stays approved, and what a decider has read stays read: False.
+    Also with `force`, what was approved stays approved, and what a decider has read stays read: False. `typed`: it is
+    to be typed into the session that asked, as `looop ask` there has no reader.
     """
     path = profile.path("asks", f"{number}.answer.json")
-    answer = pretty(profile.redacted({"at": utc_text(time.time()), "verdict": verdict, "text": text})).encode()
+    told = {"at": utc_text(time.time()), "verdict": verdict, "text": text, **({"typed": True} if typed else {})}
+    answer = pretty(profile.redacted(told)).encode()
     lock = asks_lock(profile)
     try:
         if number not in ask_numbers(profile, "asks") or read_ask(profile, number).get("verdict") == "approved":
@@ -5466,6 +5470,7 @@ def archive_asks(profile: Profile, read: Iterable[Sequence[JSON]]) -> None:
                 move_file(profile.path("asks", ask), profile.path("asks", "archive", ask))
             if os.path.lexists(profile.path("asks", "archive", ask)):
                 remove_file(profile.path("asks", reply))
+                remove_file(profile.path("asks", f"{number}.wait"))
         for number in ask_numbers(profile, "asks/archive")[:-ASKS_KEPT]:
             for end in (".json", ".answer.json"):
                 remove_file(profile.path("asks", "archive", f"{number}{end}"))
@@ -12030,7 +12035,7 @@ def submit_text(session: Session, text: str, agent: Agent, timeout: float = 30.0
     def type_look_enter(channel: Channel) -> dict[str, JSON]:
         before = look_at(session)
         if not at_prompt(before, agent):
-            raise not_submitted(session, before, agent, "it is not at its prompt, so nothing was typed")
+            raise not_submitted(session, before, agent, "it is not at its prompt, so nothing was typed", Failure)
         paste = b"%s%s%s" % (PASTE_BEGIN, data, PASTE_END) if data and before.bracketed else data
         request = {"op": "input", "bytes": len(paste) + 1, "patience": 2 * LOOK_TIME, "paste": paste != data}
         channel.send(json_line(request).encode() + b"\n")
@@ -12084,13 +12089,13 @@ def await_submitted(session: Session, text: str, agent: Agent) -> None:
     raise not_submitted(session, now, agent, "Enter did not submit it, and it stays in the prompt")
 
 
-def not_submitted(session: Session, look: Look, agent: Agent, why: str) -> Failure:
+def not_submitted(session: Session, look: Look, agent: Agent, why: str, kind: type[Failure] = Unsettled) -> Failure:
     """Return the failure of a text that was not submitted, with the end of the screen."""
     shown = one_line(" / ".join(look.lines), 400)
     hint = f"`looop attach {session.id}` shows it"
     if not agent.prompt:
         hint += f"; `looop send -n` and then `looop key {session.id} Enter` type unseen, as into a password prompt"
-    return Unsettled(f"send: {session.id}: {why}", f"{hint}; its screen ends: {shown}")
+    return kind(f"send: {session.id}: {why}", f"{hint}; its screen ends: {shown}")
 
 
 def typed_request(session: Session, verb: str, talk: Callable[[Channel], dict[str, JSON]]) -> dict[str, JSON]:
@@ -16424,6 +16429,54 @@ def do_kill_worker(scene: Scene) -> Done:
     return Done(f"ended worker {session.id}", wrote=worker_item(scene.profile, session.id))
 
 
+def reader_of(profile: Profile, ask: Mapping[str, JSON], session: Session) -> bool:
+    """Tell whether somebody in a session reads the answer to an ask: its `looop ask` waits, and the agent for that.
+
+    An agent whose turn has ended has let go of it. Where an older looop waits, there is no file that would tell.
+    """
+    path = profile.path("asks", f"{ask['n']}.wait")
+    if not os.path.lexists(path):
+        return True
+    turn = turn_of(session, time.time())
+    return lock_is_held(path) and (turn.state, turn.by) != ("prompt", "hook")
+
+
+def type_answer(profile: Profile, number: int) -> bool:
+    """Type an answer that nobody reads into the prompt of the agent that asked; return whether it was.
+
+    It counts as delivered before that, so that it is typed once. Raise Failure where it could not be submitted.
+    """
+    with asks_lock(profile):
+        ask = next((ask for ask in current_asks(profile) if ask["n"] == number), {})
+        session = read_session(profile, ask["session"]) if ask.get("waits") and ask["state"] == "answered" else None
+        if not session or not (ask["typed"] or not reader_of(profile, ask, session)):
+            return False
+        agent = agent_in(profile, session)
+        if not agent.prompt or shows_dialog(profile, session, time.time()):
+            return False
+        add_to_answer(profile, number, delivered=utc_text(time.time()))
+    words = f'Answer to your question "{one_line(str(ask["question"]), 200)}": {ask["answer"]}'
+    try:
+        submit_text(session, words, agent)
+    except Failure as failure:
+        if not isinstance(failure, Unsettled):  # nothing was typed
+            add_to_answer(profile, number, delivered=None)
+            return False
+        flag_session(session, f"ask {number}: the answer was not submitted: look at its prompt")
+    archive_asks(profile, [[number, ask["answer"]]])
+    return True
+
+
+def type_answers(profile: Profile) -> None:
+    """Type the answers that nobody reads, as far as those who asked are at their prompts."""
+    for number in ask_numbers(profile, "asks"):
+        if os.path.lexists(profile.path("asks", f"{number}.answer.json")):
+            try:
+                type_answer(profile, number)
+            except (OSError, Failure) as failure:
+                profile.warn(f"ask {number}: {failure}: its answer is typed later")
+
+
 PERFORMERS: dict[str, Callable[[Scene], Done]] = {
     "noop": do_noop,
     "shell": do_shell,
@@ -17181,6 +17234,7 @@ class Beat:
         reap_sessions(profile, time.time())
         reap_claims(profile, time.time())
         resume_rebooted(profile)
+        type_answers(profile)
         known = not keep_origins(profile).guarded and known  # else a beat died in the middle of its move
         readings = sense(profile)
         keep_readings(profile, readings)
@@ -18036,8 +18090,9 @@ def asks_and_flags(profile: Profile, sessions: Sequence[Session]) -> list[dict[s
     """Return what waits for the person: the asks, and after them the flags that no ask has raised."""
     asks = current_asks(profile)
     asking = {ask["session"] for ask in asks if ask["state"] == "open"}
+    stranded = {(ask["session"], asking_note(str(ask["question"]))) for ask in asks if ask["state"] == "stranded"}
     for session in sessions:
-        if session.note is not None and session.id not in asking:
+        if session.note is not None and session.id not in asking and (session.id, session.note) not in stranded:
             if session.note.startswith(_ASKS):  # a question may have got its answer since the sessions were read
                 again = read_session(profile, session.id)
                 if again is None or again.note != session.note:
@@ -18077,7 +18132,8 @@ def put_question(profile: Profile, session: Session | None, question: str, **fie
     with asks_lock(profile):
         for ask in read_asks(profile):
             mine = ask["kind"] == "ask" and (ask["session"], ask.get("generation")) == (name, generation)
-            if mine and ask["question"] == question and not ask.get("delivered") and not ask.get("run"):
+            mine = mine and (ask["state"] == "open" if fields.get("run") else not ask.get("run"))
+            if mine and ask["question"] == question and not ask.get("delivered"):
                 number = int(ask["n"])
                 break
         else:
@@ -18099,8 +18155,29 @@ def lower_flag(profile: Profile, ask: Mapping[str, JSON]) -> None:
         flag_session(session, None)
 
 
-def await_answer(profile: Profile, number: int, limit: float) -> str | None:
-    """Wait until an ask is answered and return the answer; None when it was not in `limit` seconds (0: no limit)."""
+def asker_of(profile: Profile, ask: Mapping[str, JSON]) -> Session | None:
+    """Return the session that asked, None where it has ended, or there was none."""
+    session = read_session(profile, ask["session"]) if ask["session"] and ask["kind"] == "ask" else None
+    lives = session and session.alive and ask.get("generation") in (None, session.generation)
+    return session if lives else None
+
+
+def hand_over(profile: Profile, ask: Mapping[str, JSON], session: Session | None, read: bool, typed: bool) -> str:
+    """Have an answer reach whoever asked, and say who reads it and when."""
+    if not session:
+        ended = f"{ask['session']} has ended: " if ask["session"] else ""
+        return f"{ended}the decider reads it on the next beat"
+    if read:
+        return f"{session.id} reads it"
+    if not typed:
+        return f"nobody in {session.id} waits for it any more: it is there when {session.id} asks the same again"
+    if type_answer(profile, ask["n"]):
+        return f"typed into {session.id}"
+    return f"it is typed into {session.id} once that is at its prompt"
+
+
+def await_answer(profile: Profile, number: int, limit: float) -> dict[str, JSON] | None:
+    """Wait until an ask is answered and return it; None when it was not in `limit` seconds (0: no limit)."""
     deadline = time.monotonic() + limit if limit else None
     with Bell(profile) as bell:
         while True:
@@ -18111,7 +18188,7 @@ def await_answer(profile: Profile, number: int, limit: float) -> str | None:
                 raise Failure(f"ask {number}: is gone: somebody removed its file", "ask again")
             ask = read_ask(profile, number, folder)
             if ask["state"] == "answered":
-                return str(ask["answer"])
+                return ask
             left = WAIT_SLICE if deadline is None else deadline - time.monotonic()
             if left <= 0:
                 return None
@@ -19847,14 +19924,16 @@ def tell_answer(profile: Profile, ask: Mapping[str, JSON], verdict: str, text: s
     """Give an answer and say so. Raise Failure when there is one already, or when what was approved has been done."""
     if ask.get("verdict") == "approved":
         raise answered_failure(ask, "what was done cannot be taken back here")
-    if not give_answer(profile, ask["n"], verdict, text, force):
+    session = asker_of(profile, ask)
+    read = not session or reader_of(profile, ask, session)
+    typed = bool(session and not read and agent_in(profile, session).prompt)
+    if not give_answer(profile, ask["n"], verdict, text, force, typed=typed):
         now = known_ask(profile, str(ask["n"]))
         raise answered_failure(now, "--force replaces the answer until a decider has read it")
     emit(profile, "answered", n=ask["n"], verdict=verdict)
     lower_flag(profile, ask)
-    waits = ask["session"] if ask["kind"] == "ask" and ask["state"] != "stranded" else None
     what = f"{verdict}: {one_line(text, 60)}" if ask.get("options") and text else verdict
-    say(f"ask {ask['n']}: {what}; " + (f"{waits} reads it" if waits else "the decider reads it on the next beat"))
+    say(f"ask {ask['n']}: {what}; {hand_over(profile, ask, session, read, typed)}")
     return 0
 
 
@@ -20860,10 +20939,16 @@ def cmd_ask(profile: Profile, args: dict[str, JSON]) -> int:
         return 0
     name_process(b"looop", f"looop ask, number {number}".encode())
     complain(f"ask {number} waits for a person")
-    answer = await_answer(profile, number, args["timeout"] or 0.0)
-    if answer is None:
+    with Lock(profile.path("asks", f"{number}.wait")) as waits:
+        waits.acquire(0, "")
+        answered = await_answer(profile, number, args["timeout"] or 0.0)
+    if answered is None:
         complain(f"ask {number}: no answer in time; it stays open: ask the same to go on waiting")
         return EXIT_TIMEOUT
+    if answered.get("typed"):
+        complain(f"ask {number}: the answer is typed into the prompt of {answered['session']}")
+        return 0
+    answer = str(answered["answer"])
     sys.stdout.write(answer + "\n")  # as the person gave it
     sys.stdout.flush()
     delivered(profile, number, answer)

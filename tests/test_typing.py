@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 import unittest
 from unittest import mock
 
@@ -116,6 +117,52 @@ class Agents(Sessions):
             sorted(entry["text"] for entry in self.told("claude")), [f"text {n} of several" for n in range(3)]
         )
         self.assertTrue(session.alive)
+
+    def test_an_answer_that_nobody_reads_is_typed_once(self):
+        self.agent("claude")
+        self.looop("ask", "which branch?", "--session", "claude", "--timeout", "50ms", code=124)
+        self.assertEqual(self.looop("answer", "1", "main"), "ask 1: answered; typed into claude\n")
+        self.looop("tick", stdin=b"")
+        words = 'Answer to your question "{}": {}'
+        self.assertEqual(self.told("claude"), [{"text": words.format("which branch?", "main")}])
+        self.looop("ask", "and then?", "--session", "claude", "--timeout", "50ms", code=124)
+        self.looop("unflag", "claude")
+        self.looop("send", "claude", "dialog")
+        wait_until(lambda: "proceed?" in self.looop("shot", "claude"), "its dialog")
+        self.assertIn("it is typed into claude once that is at its prompt", self.looop("answer", "2", "rest"))
+        self.looop("tick", stdin=b"")
+        self.assertEqual(len(self.told("claude")), 2)
+        self.looop("key", "claude", "Esc")
+        wait_until(lambda: "shortcuts" in self.looop("shot", "claude"), "its prompt")
+        for _ in range(2):
+            self.looop("tick", stdin=b"")
+        self.assertEqual([entry.get("text") for entry in self.told("claude")[3:]], [words.format("and then?", "rest")])
+        process = self.start("ask", "still there?", "--session", "claude")
+        wait_until(lambda: looop.lock_is_held(os.path.join(self.data, "asks", "3.wait")), "the ask")
+        self.assertIn("claude reads it", self.looop("answer", "3", "yes"))
+        self.assertEqual(process.communicate(timeout=20)[0], b"yes\n")
+        self.assertEqual(os.listdir(os.path.join(self.data, "asks")).count("3.wait"), 0)
+
+    def test_an_agent_whose_turn_has_ended_reads_no_output(self):
+        session = self.agent("codex")
+        process = self.start("ask", "which?", "--session", "codex")
+        wait_until(lambda: looop.lock_is_held(os.path.join(self.data, "asks", "1.wait")), "the ask")
+        state = {"generation": session.generation, "state": "prompt", "at": time.time()}
+        with open(os.path.join(session.folder, "agent.json"), "w") as file:
+            json.dump(state, file)
+        self.assertIn("typed into codex", self.looop("answer", "1", "this"))
+        self.assertEqual(process.communicate(timeout=20)[0], b"")
+        self.assertEqual(len(self.told("codex")), 1)
+
+    def test_what_an_answer_says_of_those_who_asked(self):
+        self.begin("a", "cat")
+        self.looop("ask", "which?", "--session", "a", "--timeout", "50ms", code=124)
+        self.assertIn("nobody in a waits for it any more", self.looop("answer", "1", "this"))
+        self.looop("ask", "what?", "--session", "a", "--timeout", "50ms", code=124)
+        self.looop("kill", "a")
+        asks = json.loads(self.looop("asks", "--json"))
+        self.assertEqual([(ask["n"], ask["kind"]) for ask in asks if ask["state"] != "answered"], [(2, "ask")])
+        self.assertIn("a has ended: the decider reads it on the next beat", self.looop("answer", "2", "that"))
 
 
 if __name__ == "__main__":

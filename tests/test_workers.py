@@ -470,7 +470,7 @@ class Asking(Workers):
                     pass
                 setattr(os, name, real)
                 self.assertEqual([ask["state"] for ask in looop.read_asks(self.opened) if ask["state"] == "open"], [])
-                self.assertEqual(looop.await_answer(self.opened, number, 0.5), "yes", (name, step))
+                self.assertEqual(looop.await_answer(self.opened, number, 0.5)["answer"], "yes", (name, step))
                 looop.archive_asks(self.opened, [[number, "yes"]])
                 self.assertEqual(looop.read_asks(self.opened), [])
                 self.assertEqual([name for name in os.listdir(self.path("asks")) if name.startswith(str(number))], [])
