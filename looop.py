@@ -2695,7 +2695,7 @@ AGENTS: dict[str, Agent] = {
         prompt=r"\n *[>!*] ",
         pasted=("[Pasted Text",),
         popup="@",
-        dialog=r"\(Use Enter to select|Waiting for user confirmation",
+        dialog=r"^\W*\d\. (No\b.*\(esc\)|Don't trust)|Use Enter to select",
         home=("GEMINI_CLI_HOME", ".gemini"),
         kept="tmp/*/chats/session-*-{id:.8}.jsonl",
     ),
@@ -2973,13 +2973,13 @@ def screen_dialog(agent: str, lines: Sequence[str]) -> str:
     import re
 
     pattern = AGENTS.get(agent, Agent()).dialog
-    rows = [line.strip(" \t│┃|╭╰╹▀─╌━═") for line in lines]
+    rows = [line.strip(" \t│┃|╭╮╰╯╹▀─╌━═") for line in lines]
     rows = [row for row in rows if row]
     last = next((i for i in range(len(rows) - 1, -1, -1)[:DIALOG_LINES] if re.search(pattern, rows[i])), -1)
     if not pattern or last < 0:
         return ""
     shown = rows[max(0, last - DIALOG_SHOWN) : last]
-    options = next((i for i, row in enumerate(shown) if re.match(r"\W{0,3}1\. ", row)), len(shown))
+    options = max((i for i, row in enumerate(shown) if re.match(r"\W{0,3}1\. |[❯›] ", row)), default=len(shown))
     asked = one_line(" ".join(shown[max(0, options - QUESTION_LINES) : options]), QUESTION_MAX)
     return asked or one_line(rows[last], QUESTION_MAX)
 

@@ -105,8 +105,12 @@ class Screens(unittest.TestCase):
             ("codex-0.171.0-permission", "Would you like to run the following command?"),
             ("codex-0.171.0-hooks", "Hooks need review"),
             ("opencode-1.18.33-permission", "Permission required"),
+            ("claude-2.1.332-trust", "execute files here"),
+            ("gemini-0.61.0-permission", "Allow execution of [Shell]?"),
+            ("gemini-0.61.0-trust", "These configurations could execute code"),
             ("claude-2.1.332-prompt", ""),
             ("codex-0.171.0-prompt", ""),
+            ("gemini-0.61.0-prompt", ""),
             ("opencode-1.18.33-prompt", ""),
         ):
             with open(os.path.join(EVENTS, name + ".screen"), encoding="utf-8") as file:
