@@ -2869,7 +2869,8 @@ def agent_event(event: Mapping[str, JSON]) -> AgentEvent:
     elif name == "Notification" and event.get("notification_type") in _ASKING_NOTICES:
         kind, key, question = "asking", "notification", one_line(str(event.get("message")), QUESTION_MAX)
     elif kind in ("asking", "answered") and about is event:
-        key = short_key(canonical([event.get("tool_name"), without(event.get("tool_input"), "description")]))
+        given = event.get("tool_input")  # that of a question has its answer too, later
+        key = short_key(canonical([event.get("tool_name"), dig(given, "questions") or without(given, "description")]))
         question = tool_question(str(event.get("tool_name")), event.get("tool_input"))
     elif name.startswith(("permission", "question")):
         key = str(dig(about, "requestID") or dig(about, "permissionID") or dig(about, "id"))
@@ -8296,6 +8297,8 @@ def ended_words(session: Session) -> str:
     if session.state in ("lost", "failed", "killed"):
         reason = one_line(str(status.get("reason") or ""), 200)
         words = f"{session.state}: {reason or words}"
+    elif isinstance(status.get("reason"), str) and status.get("exit_code"):
+        words += f": {one_line(status['reason'], 200)}"
     return words or session.state
 
 
@@ -9874,6 +9877,7 @@ ANSWER_TIME = 1.0  # seconds within which a viewer's terminal may answer what th
 FOLDER_EVERY = 60.0  # seconds between looks whether its folder is there still
 HISTORY_PAINTED = 2000  # lines at most that a viewer is given of what has scrolled away
 REST_MAX = 256 * KIB  # bytes of output that a terminal may hold when its command has ended
+REFUSED_WITHIN = 30.0  # seconds within which an agent that ends with an error has not begun
 FAULTS_MAX = 100  # bugs that a supervisor lives with; each leaves its traceback in crash.txt
 
 
@@ -9903,6 +9907,7 @@ class Supervisor(Lookout):
         self.starts = 0
         self.exit: int | None = None  # how the command ended: its code, or minus the signal
         self.exit_at = 0.0
+        self.begun = 0.0  # when the command was started
         self.kill_at = 0.0  # since when
         self.pressed = 0  # the signal that the tree was sent last
         self.askers: list[Peer] = []  # who waits for that
@@ -9986,7 +9991,7 @@ class Supervisor(Lookout):
         self.loop.readers[listener.fileno()] = accept
 
     def _start_command(self) -> None:
-        self.exit = None
+        self.exit, self.begun = None, time.monotonic()
         self.child, self.pty, self.slave = start_on_pty(self.order, self.cols, self.rows)
         self.keyboard.pty = self.pty
         self.input = LastInput(self.log.end)
@@ -10424,6 +10429,11 @@ class Supervisor(Lookout):
         else:
             self._finish("")
 
+    def _last_line(self) -> str | None:
+        """Return what the agent that has not begun said last: an older one may not know an option. None: no agent."""
+        lines = [line.strip() for line in screen_lines(self.canvas.screen) if line.strip()] if self.order.agent else []
+        return str(covered(one_line(lines[-1], 200), secrets_of(self.order.env))) if lines else None
+
     def _finish(self, why: str) -> None:
         """Note how the session ended, and tell everybody."""
         if self.pty >= 0:
@@ -10438,10 +10448,14 @@ class Supervisor(Lookout):
         except Exception:
             leave_traceback()
         if self.status.get("state") != "failed":
-            self._note(pid=None, typed=self._answer_offset(late=True), **ending_of(why, self.exit))
+            ended = ending_of(why, self.exit)
+            if ended["state"] == "exited" and ended["exit_code"] and time.monotonic() - self.begun < REFUSED_WITHIN:
+                ended["reason"] = self._last_line()
+            self._note(pid=None, typed=self._answer_offset(late=True), **ended)
         self.finished = True  # whatever is the matter with a client
-        if os.path.exists("agent.json"):
-            self._tell()  # what it has spent since the last look
+        refused = self.status.get("exit_code") and self.status.get("reason") and self.status.get("state") == "exited"
+        if self.order.kind == "worker" and (refused or os.path.exists("agent.json")):
+            self._tell()  # why it has not begun, or what it has spent since the last look
         for peer in list(self.peers.values()):
             if peer.kind == "viewer":
                 self._paint(peer, last=True)
@@ -13324,7 +13338,8 @@ def _worker_told(subject: str, old: JSON, new: JSON) -> str:
     rest = dig(new, "rest", "state")
     if rest and dig(new, "rest") != dig(old, "rest"):
         asked = f"asks for permission: {dig(new, 'rest', 'question')}"
-        words.append(asked if rest == "asking" else "is at its prompt" if rest == "prompt" else "is idle")
+        told = {"asking": asked, "prompt": "is at its prompt", "ended": "its agent has ended"}
+        words.append(told.get(str(rest), "is idle"))
     if dig(new, "over") != dig(old, "over") and dig(new, "over"):
         words.append(f"has spent more than {dig(new, 'over')}")
     return f"{subject}{':' if words[:1] == [_CHECKS_TOLD.get(check)] else ''} {', '.join(words) or 'changed'}"
@@ -16886,6 +16901,9 @@ def notices(
             key = f"flag:{worker.id}:{worker.generation}:{worker.raised}"
             found[key] = Notice(with_step(words, f"`{what_to_look_at(worker)}`"), worker.id if worker.alive else "")
     for worker in workers:
+        if worker.kind == "worker" and worker.state == "exited" and worker.code and worker.status.get("reason"):
+            words = with_step(f"{worker.id} ended at once ({ended_words(worker)})", f"`looop log {worker.id}`")
+            found[f"refused:{worker.id}:{worker.generation}"] = Notice(words)
         if worker.kind == "worker" and worker.alive:
             found.update(spend_notice(worker))
             found.update(turn_notice(worker, time.time()) if worker.id not in asking else {})

@@ -69,6 +69,8 @@ class Events(unittest.TestCase):
         given = {"questions": [{"question": "Which database?", "options": []}]}
         event = {"hook_event_name": "PermissionRequest", "tool_name": "AskUserQuestion", "tool_input": given}
         self.assertEqual(looop.agent_event(event).question, "Which database?")
+        answered = {**event, "hook_event_name": "PostToolUse", "tool_input": {**given, "answers": {"a": "b"}}}
+        self.assertEqual([state for _, state, _ in states([event, answered])], ["asking", "working"])
 
     def test_events_of_any_shape_say_nothing(self):
         for event in ({}, {"type": []}, {"hook_event_name": "Stop2"}, {"hook_event_name": "Notification"}):
@@ -292,6 +294,10 @@ class Turns(Workers):
             b'OPENCODE_CONFIG_CONTENT={"permission":{"external_directory":{"{env:LOOOP_DATA_DIR}/prompts/*":"allow",'
             b'"{env:LOOOP_REPORTS_DIR}/*":"allow"}},"plugin":["file:///a%20b%27c/%C3%A9.mjs"]}\n',
         )
+
+    def test_an_agent_that_does_not_know_the_option_is_told_of(self):
+        self.agent("echo \"error: unknown option '--settings'\"; exit 1 # {{prompt_file}}")
+        wait_until(lambda: "w ended at once (exit 1: error: unknown option '--settings')" in self.told(), "the notice")
 
     def transcript(self, name, *lines):
         path = os.path.join(self.home, name)
