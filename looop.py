@@ -10453,8 +10453,8 @@ class Supervisor(Lookout):
                 ended["reason"] = self._last_line()
             self._note(pid=None, typed=self._answer_offset(late=True), **ended)
         self.finished = True  # whatever is the matter with a client
-        refused = self.status.get("exit_code") and self.status.get("reason") and self.status.get("state") == "exited"
-        if self.order.kind == "worker" and (refused or os.path.exists("agent.json")):
+        early = self.status.get("exit_code") and self.status.get("reason") and self.status.get("state") == "exited"
+        if self.order.kind == "worker" and (early or os.path.exists("agent.json")):
             self._tell()  # why it has not begun, or what it has spent since the last look
         for peer in list(self.peers.values()):
             if peer.kind == "viewer":
