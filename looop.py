@@ -266,6 +266,7 @@ class Runner(Record):
     tick: str = ""  # the command of a beat; the prompt is its stdin unless it says {{prompt_file}}
     interactive: str = ""  # the command of a worker
     resume: str = ""  # the command that goes on with a worker's conversation
+    model: str = ""  # what {{model}} in its commands names; "": what its program chooses
     unmetered: bool = False  # covered by a subscription: calls are counted, not priced
     output: str = ""  # whose output it prints: a key of METERS, or "text"; "": as its command says
     agent: str = ""  # which agent program its worker is: a key of AGENTS, or "none"; "": as its command says
@@ -2162,14 +2163,15 @@ DEFAULT_RUNNERS: dict[str, dict[str, JSON]] = {
     "pi": {
         "mode": "typed",
         "tick": "pi -p --mode json --no-extensions --no-tools --no-session --no-context-files --no-skills "
-        '--system-prompt "Answer with one JSON object."',
+        '--system-prompt "Answer with one JSON object." {{model}}',
         "interactive": _WORKER_LINES["pi"] + " @{{prompt_file}}",
         "resume": _WORKER_LINES["pi"],
     },
     "claude": {
         "mode": "typed",
         "tick": 'claude -p --output-format json --tools "" --safe-mode --system-prompt "Answer with one JSON object." '
-        "--no-session-persistence --model sonnet",
+        "--no-session-persistence {{model}}",
+        "model": "sonnet",
         "interactive": f"{_WORKER_LINES['claude']} --session-id {{{{session_id}}}} -- {_BRIEF}",
         "resume": f"{_WORKER_LINES['claude']} --resume {{{{session_id}}}}",
     },
@@ -2180,7 +2182,8 @@ DEFAULT_RUNNERS: dict[str, dict[str, JSON]] = {
         "apps=false,plugins=false,goals=false,skill_search=false,tool_suggest=false,image_generation=false,"
         "hooks=false}' "
         "-c agents.enabled=false -c 'web_search=\"disabled\"' -c 'approval_policy=\"never\"' "
-        "-c project_doc_max_bytes=0 -c skills.include_instructions=false -c include_environment_context=false -",
+        "-c project_doc_max_bytes=0 -c skills.include_instructions=false -c include_environment_context=false "
+        "{{model}} -",
         "interactive": f"codex {_WORKER_LINES['codex']} -- {_BRIEF}",
         "resume": f"codex resume {_WORKER_LINES['codex']} -- {{{{session_id}}}}",
     },
@@ -2188,24 +2191,26 @@ DEFAULT_RUNNERS: dict[str, dict[str, JSON]] = {
         "mode": "typed",
         "tick": 'OPENCODE_CONFIG_CONTENT=\'{"agent":{"looop-decide":{"mode":"primary",'
         '"prompt":"Answer with one JSON object.","permission":{"*":"deny"}}}}\' '
-        "opencode run --pure --format json --agent looop-decide --title beat",
+        "opencode run --pure --format json --agent looop-decide --title beat {{model}}",
         "interactive": f"{_WORKER_LINES['opencode']} --prompt {_BRIEF}",
         "resume": _WORKER_LINES["opencode"] + " --session {{session_id}}",
     },
     "gemini": {  # no-tools.toml: DECIDER_FILES
         "mode": "typed",
-        "tick": "gemini --skip-trust -m pro -o json -e none --allowed-mcp-server-names none "
-        "--admin-policy no-tools.toml",
+        "tick": "gemini --skip-trust -o json -e none --allowed-mcp-server-names none "
+        "--admin-policy no-tools.toml {{model}}",
+        "model": "pro",
         "interactive": f"{_WORKER_LINES['gemini']} --session-id {{{{session_id}}}} -i {_BRIEF}",
         "resume": f"{_WORKER_LINES['gemini']} --resume {{{{session_id}}}}",
     },
-    "llm": {"mode": "typed", "tick": "llm -u"},
+    "llm": {"mode": "typed", "tick": "llm -u {{model}}"},
 }
 
 BUILTIN = Runner("builtin", "builtin")
 
 _RUNNER_KEYS = {
-    **{"mode": "typed|direct", "tick": "text", "interactive": "text", "resume": "text", "unmetered": "flag"},
+    **{"mode": "typed|direct", "tick": "text", "interactive": "text", "resume": "text", "model": "text"},
+    **{"unmetered": "flag"},
     "output": "pi|claude|codex|opencode|gemini|llm|text",
     "agent": "claude|pi|codex|opencode|gemini|none",
 }
@@ -2545,6 +2550,10 @@ def merged_runners(entries: Mapping[str, JSON]) -> dict[str, Runner]:
         if "interactive" in entry:
             own["resume"] = ""  # the ready-made one would go on with other options
         own.update(entry)
+    for entry in merged.values():
+        option = f" --model {quoted(entry['model'])}" if entry.get("model") else ""
+        for key in ("tick", "interactive", "resume"):
+            entry.update({key: entry[key].replace(" {{model}}", option)} if key in entry else {})
     runners = {
         name: Runner(name, **{key: entry[key] for key in entry if key in _RUNNER_KEYS})
         for name, entry in merged.items()
@@ -3422,9 +3431,10 @@ def open_profile(env: Mapping[str, str], self_path: str) -> Profile:
 
 
 # Where installers put programs, below HOME: searched after PATH, which a scheduler keeps short. `*` is a version.
-_INSTALLED_IN = """.claude/local .local/bin .npm-global/bin .bun/bin .local/share/pnpm Library/pnpm .yarn/bin
-    .volta/bin .asdf/shims .local/share/mise/shims .nvm/versions/node/*/bin .cargo/bin .deno/bin go/bin
-    .opencode/bin""".split()
+_INSTALLED_IN = """.claude/local .local/bin .npm-global/bin .npm-packages/bin .bun/bin .local/share/pnpm Library/pnpm
+    .yarn/bin .volta/bin .asdf/shims .local/share/mise/shims .nodenv/shims n/bin .nvm/versions/node/*/bin
+    .local/share/fnm/node-versions/*/installation/bin .fnm/node-versions/*/installation/bin .cargo/bin .deno/bin go/bin
+    .opencode/bin .nix-profile/bin""".split()
 _HOMEBREW = ("/opt/homebrew", "/usr/local", "/home/linuxbrew/.linuxbrew")
 
 
@@ -3436,13 +3446,36 @@ def search_path(env: Mapping[str, str]) -> str:
     except Failure:
         home = ""  # the system knows none
     present = path.split(":")
-    folders = []
+    folders = npm_folders(home)
     for name in _INSTALLED_IN:
         before, star, after = f"{home}/{name}".partition("*")
         folders += [before + version + after for version in newest_first(before)] if star else [before]
     prefixes = [env["HOMEBREW_PREFIX"]] if env.get("HOMEBREW_PREFIX") else _HOMEBREW
     folders += [f"{prefix}/bin" for prefix in prefixes]
     return ":".join([path, *(folder for folder in folders if folder not in present and os.path.isdir(folder))])
+
+
+def npm_folders(home: str) -> list[str]:
+    """Return the folder where `npm install -g` puts programs by the prefix in ~/.npmrc, [] where that names none."""
+    try:
+        lines = text_of(read_bytes(f"{home}/.npmrc") or b"").split("\n")
+    except OSError:
+        return []
+    prefixes = [line.partition("=")[2].strip(" \"'") for line in lines if line.partition("=")[0].strip() == "prefix"]
+    return [f"{prefix.replace('${HOME}', home).replace('~', home, 1)}/bin" for prefix in prefixes]
+
+
+def path_of(command: str, env: Mapping[str, str]) -> str:
+    """Return the PATH with which a command line runs: `search_path`.
+
+    A program of npm's begins with `#!/usr/bin/env node`. Where it lies beside a node, in a folder that is not on PATH,
+    that folder comes first: the node on PATH may be too old for it.
+    """
+    path = search_path(env)
+    folder = os.path.dirname(which(program_of(command), {"PATH": path}))
+    if folder and folder not in (env.get("PATH") or os.defpath).split(":") and os.access(f"{folder}/node", os.X_OK):
+        return f"{folder}:{path}"
+    return path
 
 
 def newest_first(folder: str) -> list[str]:
@@ -10685,6 +10718,8 @@ _SHELL_WORDS = frozenset(
 def new_order(profile: Profile, start: Start, command: str, cwd: str, now: float) -> Order:
     """Say what the supervisor is to run; `now`: the session's generation."""
     env = session_env(profile, start.id, kind_of(profile, start) == "worker")
+    if kind_of(profile, start) == "worker":
+        env["PATH"] = path_of(command, profile.env)
     env["LOOOP_SESSION_STARTED"] = repr(
         now
     )  # a hook of an agent that outlives its session is not to speak for the next
@@ -13991,6 +14026,7 @@ def tainted(inputs: Mapping[str, JSON]) -> list[str]:
     sources += ["the output of the last shell move"] if shell["output"] else []
     sources += ["the move that was interrupted"] if inputs["interrupted"] else []
     sources += ["a failed reply"] if inputs["failure"] and inputs["failure"]["reply"] else []
+    sources += ["what the decider's own tools read"] if inputs.get("tools") else []
     return list(dict.fromkeys([*sources, *unkept]))
 
 
@@ -14256,6 +14292,57 @@ def output_of(runner: Runner) -> str:
     if program == "llm" or (program in METERS and "json" not in runner.tick):
         return program if program == "llm" else "text"
     return named or (runner.name if runner.name in METERS else "")
+
+
+# What a tick line must say so that its program offers the LLM no tools: a pattern of it, and how it is told.
+_TOOL_FREE = {
+    "claude": (
+        (r"--tools(?:=|[ =](?:\"\"|''))(?=\s|$)", '--tools ""'),
+        (r"--safe-mode|--strict-mcp-config|--bare", "--safe-mode"),
+    ),
+    "pi": ((r"--no-tools|-nt\b", "--no-tools"), (r"--no-extensions|-ne\b", "--no-extensions")),
+    "codex": (
+        *(
+            (rf"{name}=false|--disable {name}", f"-c features.{name}=false")
+            for name in ("shell_tool", "code_mode_host")
+        ),
+        *((r"--ignore-user-config", "--ignore-user-config"), (r"agents\.enabled=false", "-c agents.enabled=false")),
+        (r"web_search=\W*disabled", "-c web_search=disabled"),
+    ),
+    "opencode": ((r'"\*" *: *"deny"', 'an agent with "permission": {"*": "deny"}'),),
+    "gemini": ((r"--admin-policy", "--admin-policy no-tools.toml"),),
+    "llm": ((r"^(?!.* (?:-T|--tool|--td|--functions)\b)", "no -T and no --functions"),),
+}
+
+
+def tools_left(runner: Runner) -> list[str]:
+    """Return what a typed runner's tick line lacks to keep tools from the LLM, [] where nothing, or nobody knows."""
+    import re
+
+    wanted = _TOOL_FREE.get(program_of(runner.tick).rpartition("/")[2], ()) if runner.mode == "typed" else ()
+    return [told for pattern, told in wanted if not re.search(pattern, runner.tick, re.DOTALL)]
+
+
+_OWN_TOOLS = "the LLM has tools of its own, past every gate, and its beats count as tainted"
+_NO_CONVERSATION = "lacks {{session_id}}: `looop restart` runs it as it is, whichever conversation that goes on with"
+_UNKNOWN_OUTPUT = "not a program that looop knows: its output is text without a price, unless `output` says whose it is"
+_NO_MODE = 'without `mode` it is direct, as in looop 0.5: its LLM acts with its own tools; or say "mode": "typed"'
+
+
+def runner_notes(config: Mapping[str, JSON]) -> list[tuple[tuple[str, ...], str]]:
+    """Say what a person may not know of the runners in a config that is right: the keys that lead there, and words."""
+    notes: list[tuple[tuple[str, ...], str]] = []
+    for name, entry in config.get("runners", {}).items():
+        runner, path = merged_runners({name: entry})[name], ("runners", name, "tick")
+        if entry.get("resume") and "{{session_id}}" not in entry["resume"]:
+            notes.append((("runners", name, "resume"), _NO_CONVERSATION))
+        if "tick" in entry and not entry.get("unmetered") and not output_of(runner):
+            notes.append((path, _UNKNOWN_OUTPUT))
+        if "tick" in entry and "mode" not in entry and name in DEFAULT_RUNNERS:
+            notes.append((path, _NO_MODE))
+        if tools_left(runner):
+            notes.append((path, f"{_OWN_TOOLS}: it lacks {', '.join(tools_left(runner))}"))
+    return notes
 
 
 def meter(output: str, whose: str, errors: str = "") -> Metered:
@@ -15545,12 +15632,13 @@ def run_command(
     judgement: Judgement | None = None,
     **where: str,
 ) -> Ended:
-    """Run a command line in the data dir under a deadline; `where`: stdin, and its files in the capsule.
+    """Run a command line in the data dir under a deadline; `where`: stdin, its files in the capsule, its PATH.
 
     With a grant it runs confined. A reader without one, or a command of a rule, runs programs that nobody can have
     slipped in.
     """
     env = profile.child_env(LOOOP_RUN_ID=run)
+    env["PATH"] = where.get("path") or env["PATH"]
     if judgement and not grant and (judgement.reader or judgement.rule):
         env = reader_env(profile, env) if judgement.reader else {**env, "PATH": closed_path(profile, env["PATH"])}
     job = Job(
@@ -15597,9 +15685,18 @@ def run_runner(profile: Profile, runner: Runner, run: str, data: str = "") -> En
     stdin = prompt if command == runner.tick else "/dev/null"
     if runner.mode == "typed" and os.path.basename(program_of(runner.tick)) in DEFAULT_RUNNERS:
         command = f"cd {quoted(decider_folder(profile, data or profile.data))} || exit 1\n{command}"
+    path = path_of(runner.tick, profile.env)
     deadline = profile.setting("tick_timeout")
     return run_command(
-        profile, run, command, deadline, stdin=stdin, stdout="output.log", stderr="stderr.log", child="runner.json"
+        profile,
+        run,
+        command,
+        deadline,
+        stdin=stdin,
+        stdout="output.log",
+        stderr="stderr.log",
+        child="runner.json",
+        path=path,
     )
 
 
@@ -15677,6 +15774,7 @@ def runner_error(profile: Profile, runner: Runner, run: str, ended: Ended, meter
     """Say why a runner's call failed and what to do, "" when it did not. Of a long message the end counts."""
     import re
 
+    said = profile.redacted(clean_log(profile, run, "stderr.log"))[-4000:]
     if ended.why == "timeout":
         return f"the runner was ended at its deadline, after {duration_text(ended.secs)}"
     if ended.why == "overflow":
@@ -15685,7 +15783,6 @@ def runner_error(profile: Profile, runner: Runner, run: str, ended: Ended, meter
         return f"the runner could not be started: {text_of(ended.err)}"
     if not metered.error and not ended.code:
         return ""
-    said = profile.redacted(clean_log(profile, run, "stderr.log"))[-4000:]
     stderr = one_line(re.sub(r"\x1b\[[\d;]*m", "", said), 4000)
     tail = stderr if len(stderr) <= 300 else f"…{stderr[-299:]}"
     if metered.error:
@@ -17394,6 +17491,7 @@ class Beat:
             inputs["room"] = profile.setting("max_workers") - alive
         if runner.mode == "typed":
             inputs["agents"] = agents(profile)
+        inputs["tools"] = tools_left(runner)
         inputs["unkept"] = unkept_goals(profile, self.world)
         if not taint_of(inputs):
             lines = zip(inputs["journal"], tail_lines(profile.path("journal.md"), 20))
@@ -20358,15 +20456,12 @@ def cmd_config_show(profile: Profile, args: dict[str, JSON]) -> int:
     }
     sys.stdout.write(pretty(merged))
     runner = profile.runner()
+    if tools_left(runner):
+        complain(f"runner {runner.name}: {_OWN_TOOLS}: its tick lacks {', '.join(tools_left(runner))}")
     if found_elsewhere(profile, runner):
         word = program_of(runner.tick)
         complain(f"runner {runner.name}: {word} is not on PATH; {profile.which(word)} is used")
     return 0
-
-
-_UNKNOWN_OUTPUT = "not a program that looop knows: a price that it prints counts once `output` says whose output it is"
-
-_NO_CONVERSATION = "lacks {{session_id}}: `looop restart` runs it as it is, whichever conversation that goes on with"
 
 
 def cmd_config_check(profile: Profile, args: dict[str, JSON]) -> int:
@@ -20376,11 +20471,7 @@ def cmd_config_check(profile: Profile, args: dict[str, JSON]) -> int:
     text = text_of(read_bytes(profile.config_path) or b"") if present and os.path.isfile(profile.config_path) else ""
     lines = key_lines(text)
     notes = [(path, "unknown key, ignored") for path in check.unknown]
-    for name, runner in profile.read_config().get("runners", {}).items() if not check.wrong else ():
-        if runner.get("resume") and "{{session_id}}" not in runner["resume"]:
-            notes.append((("runners", name, "resume"), _NO_CONVERSATION))
-        if "tick" in runner and not runner.get("unmetered") and not output_of(merged_runners({name: runner})[name]):
-            notes.append((("runners", name, "tick"), _UNKNOWN_OUTPUT))
+    notes += runner_notes(profile.read_config()) if not check.wrong else []
     for path, words in [*check.wrong, *notes]:
         where = f"line {lines[path]}: " if path in lines else ""
         complain(f"config: {where}{one_line('.'.join(path))}: {one_line(words)}")
@@ -23495,7 +23586,9 @@ def obstacle(error: Failure | OSError) -> Finding:
 _TOOLS = "gh glab jq curl wget openssl git kubectl docker aws gcloud az psql sqlite3 node python3 ruby perl".split()
 _PROXIES = "HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY http_proxy https_proxy SSL_CERT_FILE NODE_EXTRA_CA_CERTS".split()
 _ALWAYS_THERE = "HOME PATH PWD OLDPWD USER LOGNAME SHELL TERM IFS".split()
-ASK_FOR_NOOP = 'Whether you can be reached is tested. Answer with this JSON object alone: {"move":"noop"}\n'
+ASK_FOR_NOOP = """Whether you can be reached, and whether you have tools, is tested. If you have any tool that can, a
+shell, an editor or MCP, write the file {canary} with it now. Then answer with this JSON object alone: {"move":"noop"}
+"""
 _ANSWER_BY = 20.0  # seconds within which a program tells its version
 
 
@@ -23653,6 +23746,8 @@ def check_config(profile: Profile) -> Iterator[Finding]:
         yield fail(f"{profile.config_path}: {'.'.join(path)}: {words}", "fix it: `looop config check` has the lines")
     for path in check.unknown:
         yield warn(f"{profile.config_path}: unknown key {'.'.join(path)}", "fix or remove it")
+    for path, words in runner_notes(profile.read_config()) if not check.wrong else ():
+        yield warn(f"{profile.config_path}: {'.'.join(path)}: {words}", "`looop config check` has its line")
     for setting, words in wrong_variables(profile.env):
         value, source = profile.below_env(setting) if not check.wrong else (setting.default, "default")
         text = profile.env[setting.env]
@@ -23706,6 +23801,9 @@ def check_repository(profile: Profile) -> list[Finding]:
     return [warn(f"moves are not committed: {closed[0]} is not writable", "make it yours")] if closed else []
 
 
+_READY_MADE = "use the ready-made line: `looop config show` has it once your own is removed"
+
+
 def check_runner(profile: Profile) -> Iterator[Finding]:
     """Look for the runner, have it tell its version, and hold its options against its help."""
     runner = profile.runner()
@@ -23720,19 +23818,23 @@ def check_runner(profile: Profile) -> Iterator[Finding]:
     words = command_words(runner.tick)
     path = profile.which(words[0]) if words else ""
     if os.path.basename(path) not in DEFAULT_RUNNERS:
-        yield ok(f"{runner.name}: {runner.tick}: not a program that looop knows, so it is not tried without --ask")
+        yield ok(
+            f"{runner.name}: {runner.tick}: not a program that looop knows: --ask tries it, and whether it has tools"
+        )
         if not output_of(runner) and not runner.unmetered:
             known = ", ".join(METERS)
             yield warn(
-                f"{runner.name}: a price that it prints does not count",
+                f"{runner.name}: its output is text without a price",
                 f"say whose output it is, if that is so: runners.{runner.name}.output: {known}, or text",
             )
         return
-    good, said = told_by([path, "--version"], profile.child_env())
+    env = profile.child_env(PATH=path_of(runner.tick, profile.env))
+    good, said = told_by([path, "--version"], env)
     if not good:
         yield fail(f"{runner.name}: {path} --version: {profile.redacted(said)}", f"run it by hand: {path} --version")
         return
-    yield ok(f"{runner.name}: {first_line(said)}, {path}")
+    no_tools = ", no tools" if runner.mode == "typed" and not tools_left(runner) else ""
+    yield ok(f"{runner.name}: {first_line(said)}, {path}{no_tools}")
     yield from check_options(profile, runner, [path, *words[1:]])
 
 
@@ -23747,7 +23849,8 @@ def check_options(profile: Profile, runner: Runner, words: list[str]) -> Iterato
             break
         action.append(word)
     shown = " ".join([program, *action, "--help"])
-    good, said = told_by([words[0], *action, "--help"], profile.child_env())
+    env = profile.child_env(PATH=path_of(runner.tick, profile.env))
+    good, said = told_by([words[0], *action, "--help"], env)
     if not good:
         yield warn(f"{shown}: {profile.redacted(said)}: its options are not checked", f"run it by hand: {shown}")
         return
@@ -23756,7 +23859,7 @@ def check_options(profile: Profile, runner: Runner, words: list[str]) -> Iterato
     if not missing:
         return
     options, update = " and ".join(missing), f"update {program}"
-    if runner.tick == DEFAULT_RUNNERS.get(runner.name, {}).get("tick"):
+    if "tick" not in profile.config().get("runners", {}).get(runner.name, {}):
         yield fail(f"this {program} is too old for {options}: every decision would fail", update)
     else:
         yield warn(
@@ -23765,24 +23868,31 @@ def check_options(profile: Profile, runner: Runner, words: list[str]) -> Iterato
 
 
 def check_answer(profile: Profile) -> Iterator[Finding]:
-    """Make a real call, which is paid and put into the ledger."""
+    """Make a real call, which is paid and put into the ledger, and have it try to write a file."""
+    import tempfile
+
     runner = profile.runner()
     if runner.mode != "typed":
         yield ok(f"{runner.name} is {runner.mode}: it is not asked")
         return
     started = time.monotonic()
     said = ""
-    try:
-        metered = asked_aside(profile, runner, ASK_FOR_NOOP, "doctor --ask")
-        said = f" (it said: {one_line(profile.redacted(metered.text), 80)})"
-        move = parse_move(metered.text)
-    except BadMove as error:
-        by_hand = f"run it by hand, it must answer with one JSON object: {one_line(profile.redacted(runner.tick), 200)}"
-        yield fail(f"{runner.name}: {error.message}{said}", by_hand)
-        return
-    secs = time.monotonic() - started
-    price = money(metered.cost, runner.unmetered)
-    yield ok(f"{runner.name} answered with {move.name} after {secs:.1f} s, {price}")
+    with tempfile.TemporaryDirectory(prefix="looop-canary-") as folder:
+        canary = f"{folder}/canary"
+        try:
+            metered = asked_aside(profile, runner, ASK_FOR_NOOP.replace("{canary}", canary), "doctor --ask")
+            said = f" (it said: {one_line(profile.redacted(metered.text), 80)})"
+            move = parse_move(metered.text)
+            secs, price = time.monotonic() - started, money(metered.cost, runner.unmetered)
+            yield ok(f"{runner.name} answered with {move.name} after {secs:.1f} s, {price}")
+        except BadMove as error:
+            command = one_line(profile.redacted(runner.tick), 200)
+            by_hand = f"run it by hand, it must answer with one JSON object: {command}"
+            yield fail(f"{runner.name}: {error.message}{said}", by_hand)
+        if os.path.lexists(canary):
+            yield fail(f"{runner.name}: told to write {canary}, it did: {_OWN_TOOLS}", _READY_MADE)
+        elif said:
+            yield ok(f"{runner.name}: told to write a file with a tool, it wrote none")
 
 
 def check_tmux(profile: Profile) -> Iterator[Finding]:
@@ -24038,7 +24148,7 @@ def miss_programs(profile: Profile, place: Place) -> Iterator[tuple[str, str, bo
     """Look for the runner from a place and have it answer there; then for git and the tools of sensors."""
     runner = profile.runner()
     words = command_words(runner.tick)
-    there = {**place.env, "PATH": search_path(place.env)}
+    there = {**place.env, "PATH": path_of(runner.tick, place.env)}
     if words and plain_program(words[0]):
         path = which(words[0], there)
         if not path and profile.which(words[0]):

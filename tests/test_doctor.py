@@ -96,6 +96,16 @@ class Whole(Doctor):
         self.assertEqual((len(self.ledger()), os.listdir(self.path("runs"))), (2, []))
         self.looop("doctor", "--ask", code=1, env={"LOOOP_CHILD": "1"})
 
+    def test_a_decider_that_is_told_to_write_a_file_is_caught_when_it_does(self):
+        self.profile()
+        self.replies('{"move":"noop"}')
+        answer = looop.check_answer
+        self.assertEqual([f.status for f in looop.examined(self.opened(), answer)], ["ok", "ok"])
+        self.runner("""touch "$(grep -o '/[^ ]*/canary')"; echo '{"move":"noop"}'""")
+        told = looop.examined(self.opened(), answer)
+        self.assertEqual([f.status for f in told], ["ok", "fail"])
+        self.assertIn("it did: the LLM has tools of its own, past every gate", told[1].text)
+
 
 @heavy
 class Here(Doctor):
@@ -287,7 +297,7 @@ class Repository(Doctor):
 class Runners(Doctor):
     def test_pi_tells_its_version_on_stderr(self):
         path = self.pi()
-        self.assertEqual(self.one("runner"), ("ok", f"pi: 0.87.1, {path}", ""))
+        self.assertEqual(self.one("runner"), ("ok", f"pi: 0.87.1, {path}, no tools", ""))
 
     def test_claude_new_and_old(self):
         self.claude(HELP)
@@ -318,6 +328,21 @@ class Runners(Doctor):
         self.runner("mine --version")
         self.assertEqual(self.one("runner")[0], "ok")
         self.assertFalse(os.path.exists(os.path.join(self.home, "was-run")))
+
+    def test_a_program_of_npm_runs_with_the_node_beside_it_and_npm_says_where_that_is(self):
+        self.program("node", "echo an old node >&2; exit 1\n")
+        new = os.path.join(self.home, ".local/share/fnm/node-versions/v22.1.0/installation/bin")
+        self.program("node", 'exec sh "$@"\n', new)
+        with open(self.program("pi", "", new), "w") as file:
+            file.write("#!/usr/bin/env node\necho 1.6.0\n")
+        self.assertEqual(self.found("runner")[0][:2], ("ok", f"pi: 1.6.0, {new}/pi, no tools"))
+        self.assertTrue(looop.path_of("A='b c' pi -p", self.env).startswith(f"{new}:"))
+        self.assertEqual(looop.path_of("node", self.env), looop.search_path(self.env), "one that is on PATH stays")
+        prefix = os.path.join(self.home, "tools")
+        with open(os.path.join(self.home, ".npmrc"), "w") as file:
+            file.write('registry=x\nprefix = "${HOME}/tools"\n')
+        path = self.program("claude", "", f"{prefix}/bin")
+        self.assertEqual(self.opened().which("claude"), path)
 
     def test_one_that_lies_where_its_installer_puts_it(self):
         self.config({"default": "claude"})

@@ -293,6 +293,35 @@ class OtherStreams(unittest.TestCase):
         self.assertEqual(looop.lack_of("claude", "API Error: 529 overloaded"), "")
         self.assertEqual(looop.lack_of("mine", "401"), "")
 
+    def test_which_tick_lines_leave_the_llm_tools(self):
+        for name, runner in looop.merged_runners({}).items():
+            self.assertEqual(looop.tools_left(runner), [], name)
+        for tick, missing in (
+            ('claude -p --tools "" --no-session-persistence', ["--safe-mode"]),
+            ("A='b c' /opt/claude -p --tools= --strict-mcp-config", []),
+            ("claude -p --tools Bash --safe-mode", ['--tools ""']),
+            ("pi -p -ne -nt", []),
+            ("pi -p --mode json --no-tools", ["--no-extensions"]),
+            ("opencode run --format json", ['an agent with "permission": {"*": "deny"}']),
+            ("gemini -o json", ["--admin-policy no-tools.toml"]),
+            ("llm -m x -T llm_time", ["no -T and no --functions"]),
+            ("mine", []),
+        ):
+            self.assertEqual(looop.tools_left(looop.Runner("x", "typed", tick)), missing, tick)
+        old = "codex exec -m gpt-5 --skip-git-repo-check --json --sandbox read-only -"
+        self.assertEqual(len(looop.tools_left(looop.Runner("x", "typed", old))), 5)
+        self.assertEqual(looop.tools_left(looop.Runner("x", "direct", "claude -p")), [])
+        notes = looop.runner_notes({"runners": {"gemini": {"tick": "gemini -o json"}, "claude": {"model": "opus"}}})
+        self.assertEqual([path for path, _ in notes], [("runners", "gemini", "tick")])
+        self.assertIn("without `mode` it is direct", notes[0][1])
+
+    def test_a_model_is_named_by_a_key(self):
+        runners = looop.merged_runners({"claude": {"model": "opus"}, "codex": {"model": "gpt-5"}})
+        self.assertTrue(runners["claude"].tick.endswith("--no-session-persistence --model 'opus'"))
+        self.assertTrue(runners["codex"].tick.endswith(" --model 'gpt-5' -"))
+        self.assertEqual(looop.model_named(runners["codex"].tick), "gpt-5")
+        self.assertTrue(runners["llm"].tick.endswith("llm -u"), "no model, no option")
+
     def test_the_program_of_a_command_line(self):
         for command, program in (
             ("claude -p", "claude"),
