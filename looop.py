@@ -2155,7 +2155,8 @@ _WORKER_LINES = {
     "codex": "{{hooks}} --no-daemon --sandbox workspace-write --ask-for-approval on-request"
     ' --add-dir "$LOOOP_REPORTS_DIR" -c "projects={\\"$PWD\\"={trust_level=\\"trusted\\"}}"',
     "opencode": "{{hooks}} opencode",
-    "gemini": 'gemini {{hooks}} --skip-trust --approval-mode auto_edit --allowed-tools "run_shell_command("{{bin}}")"'
+    "gemini": 'GEMINI_CLI_TRUSTED_FOLDERS_PATH="$LOOOP_DATA_DIR/work/$LOOOP_SESSION_ID/.gemini/trustedFolders.json" '
+    'gemini {{hooks}} --skip-trust --approval-mode auto_edit --allowed-tools "run_shell_command("{{bin}}")"'
     ' --include-directories "$(dirname {{prompt_file}})" --include-directories "$LOOOP_REPORTS_DIR"',
 }
 _BRIEF = '"Follow the brief in "{{prompt_file}}'
@@ -2658,7 +2659,7 @@ class Agent(Record):
     dialog: str = ""  # a pattern of the line that ends its dialogs
     home: tuple[str, str] = ("", "")  # where its files are: the variable that names it, and the folder below HOME
     kept: str = ""  # the pattern in there of what it keeps a conversation in; "": not known
-    allows: tuple[str, str] = ("", "")  # a file in the worker's folder, and what it says there to let looop run
+    allows: tuple[str, str] = ("", "")  # a file in a worker's folder that allows it looop, or its brief and reports/
 
 
 # Their dialogs keep the mode of bracketed paste on, and have the cursor elsewhere: claude's before a choice, codex' and
@@ -2707,6 +2708,7 @@ AGENTS: dict[str, Agent] = {
         dialog=r"^\W*\d\. (No\b.*\(esc\)|Don't trust)|Use Enter to select",
         home=("GEMINI_CLI_HOME", ".gemini"),
         kept="tmp/*/chats/session-*-{id:.8}.jsonl",
+        allows=(".gemini/trustedFolders.json", '{{prompts}: "TRUST_FOLDER", {reports}: "TRUST_FOLDER"}\n'),
     ),
 }
 
@@ -8077,12 +8079,15 @@ def make_work_folder(profile: Profile, session: str) -> None:
 
 
 def allow_looop(profile: Profile, session: str, agent: Agent) -> None:
-    """Let an agent's sandbox run looop, by a file in its worker's own folder."""
+    """Write the file in a worker's own folder by which its agent lets it do what every worker does."""
     name, text = agent.allows
     if name:
         path = f"{work_folder(profile, session)}/{name}"
+        values = {"bin": profile.executable(), "prompts": profile.path("prompts"), "reports": profile.path("reports")}
+        for key, value in values.items():
+            text = text.replace(f"{{{key}}}", canonical(value))
         make_private_dir(os.path.dirname(path))
-        write_atomic(path, text.replace("{bin}", canonical(profile.executable())).encode(), sync=False)
+        write_atomic(path, text.encode(), sync=False)
 
 
 def drop_work_folder(profile: Profile, session: str) -> None:
@@ -18651,8 +18656,7 @@ def session_table(rows: Sequence[Mapping[str, JSON]], now: float, paint_word: Pa
             duration_text(float(max(0, int(now - parse_utc(row[key]))))) for key in ("started_at", "last_text")
         )
         flag = one_line(row["note"] or row["question"] or "", 80)
-        command = row["cmd"] or "?"
-        command = command[max(0, command.find(program_of(command))) :]  # not the variables before it
+        command = re.sub(r"""^(?:\w+=(?:'[^']*'|"[^"]*"|[^\s'"])*\s+)+""", "", row["cmd"] or "?")  # not its variables
         command = one_line(re.sub(r"[^\s'\"(]*/prompts/(?=[^/]+\.md)", "", command), 30)  # a brief's name will do
         health = paint_word(_HEALTH_COLOURS.get(row["health"], "dim"), row["health"])
         others = (row["kind"], age, idle if row["alive"] else "-", command, flag)

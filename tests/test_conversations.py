@@ -178,7 +178,7 @@ class Lines(Conversations):
             self.looop("wait", "w")
             self.assertEqual(self.looop("log", "w"), f"Bash({typed}:*)\n")
 
-    def test_codex_may_run_looop_beyond_its_sandbox(self):
+    def test_a_file_in_its_folder_allows_an_agent_what_every_worker_does(self):
         self.looop("start-session", "w", "apple", "codex")
         rule = self.read("work", "w", ".codex", "rules", "looop.rules")
         self.assertEqual(rule, f'prefix_rule(pattern=["{self.launcher}"], decision="allow")\n')
@@ -186,6 +186,10 @@ class Lines(Conversations):
         self.looop("kill", "w")
         self.looop("prune")
         self.assertFalse(os.path.exists(self.path("work", "w")))
+        self.looop("start-session", "w", "apple", "gemini")
+        trusted = self.json("work", "w", ".gemini", "trustedFolders.json")
+        self.assertEqual(trusted, dict.fromkeys((self.path("prompts"), self.path("reports")), "TRUST_FOLDER"))
+        self.looop("kill", "w")
         self.looop("start-session", "w", "apple", "codex", "--cwd", self.home)  # a folder of the person's is left alone
         self.assertFalse(os.path.exists(os.path.join(self.home, ".codex", "rules")))
 
