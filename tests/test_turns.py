@@ -2,7 +2,9 @@
 
 import json
 import os
+import shutil
 import subprocess
+import tempfile
 import time
 import unittest
 
@@ -119,6 +121,70 @@ class Screens(unittest.TestCase):
                 found = looop.screen_dialog(name.partition("-")[0], file.read().split("\n"))
             self.assertIn(asked, found, name)
             self.assertEqual(bool(asked), bool(found), found)
+
+
+class Lookouts(unittest.TestCase):
+    """The look at a screen within a supervisor, which works in its session's folder."""
+
+    def setUp(self):
+        folder = tempfile.mkdtemp(prefix="looop-test-")
+        self.addCleanup(shutil.rmtree, folder)
+        self.addCleanup(os.chdir, os.getcwd())
+        os.chdir(folder)
+        self.write("meta.json", started=1.0, started_at="2026-01-01T00:00:00Z", kind="worker")
+        self.write("output.log")
+        env = {"LOOOP_BIN": "/not/there"}
+        self.lookout = looop.Lookout(looop.Order("w", folder, "", [], folder, env, 80, 24, 0o77, 9, "worker", "claude"))
+        self.lookout.status = {"state": "running"}
+        self.now = time.time()
+
+    def write(self, name, **fields):
+        with open(name, "w") as file:
+            json.dump(fields, file)
+
+    def rest(self):
+        return looop.rest_of(self.lookout._as_session(), self.now)
+
+    def test_a_rest_that_could_be_told_stays_known_when_work_goes_on(self):
+        for silent, told in ((looop.REST_AFTER - 60, ""), (looop.REST_AFTER + 1, "idle")):
+            self.lookout._text_came()
+            os.utime("text", (self.now - silent, self.now - silent))
+            before = self.rest()
+            self.assertEqual(before[0], told)
+            self.lookout._text_came()
+            self.assertEqual(self.rest(), before)
+        os.utime("text", (self.now - looop.STUCK_AFTER,) * 2)
+        self.assertEqual(self.rest()[0], "idle")
+
+    def test_hooks_that_have_spoken_are_given_time_to_tell_of_a_dialog(self):
+        seen = lambda: self.lookout._as_session().seen  # noqa: E731
+        self.lookout._judge_dialog("● Shall I?")
+        self.assertEqual((seen().state, seen().question), ("asking", "● Shall I?"))
+        since = seen().at
+        self.lookout._judge_dialog("  Shall I?")  # it blinks
+        self.assertEqual(seen().at, since)
+        self.lookout._judge_dialog("")
+        self.assertEqual(seen().state, "")
+        self.write("agent.json", generation=1.0, state="working", at=self.now)
+        self.lookout._judge_dialog("And now?")
+        self.assertEqual(seen().state, "")
+        self.lookout._judge_dialog("And now?")
+        self.assertEqual(seen().state, "asking")
+        self.assertEqual(looop.turn_of(self.lookout._as_session(), time.time()).by, "screen")
+        later = time.time() + 1
+        self.write("agent.json", generation=1.0, state="asking", question="Bash: make", at=later, open=[])
+        turn = looop.turn_of(self.lookout._as_session(), later)
+        self.assertEqual((turn.state, turn.by, turn.question), ("asking", "hook", "Bash: make"))
+
+    def test_an_interrupted_turn_does_not_work_for_ever(self):
+        self.write("agent.json", generation=1.0, state="working", at=self.now)
+        self.lookout._text_came()
+        session = self.lookout._as_session()
+        self.assertEqual(looop.turn_of(session, self.now).state, "working")
+        self.assertEqual(looop.turn_of(session, self.now + looop.STILL_AFTER + 1).state, "idle")
+        self.assertEqual(looop.turn_of(session, self.now + looop.STUCK_AFTER + 1).state, "stuck")
+        os.utime("output.log", (self.now + looop.STILL_AFTER,) * 2)  # its spinner
+        self.assertEqual(looop.turn_of(session, self.now + looop.STILL_AFTER + 1).by, "hook")
 
 
 class Turns(Workers):
