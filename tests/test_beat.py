@@ -495,13 +495,13 @@ class Replies(Case):
             self.write("goals/a.md", body)
             self.tick()
             prompts.append(self.prompt().split("# GOALS")[0])
-        offer = '"start_worker","id":"…","prompt":"…","runner":"…"%s,"verify":"…"?}  start a coding agent on a brief'
+        offer = '"start_worker","id":"…","prompt":"…","runner":"…"%s,"verify":"…"?}  a coding agent.'
         self.assertIn(offer % "", prompts[0])
         self.assertIn("; runner is claude\n", prompts[0])
         self.assertEqual(prompts[0], prompts[1])
         inputs = self.json("runs", self.runs()[-1], "wake.json")["inputs"]
         del inputs["agents"]
-        self.assertIn(f"{offer % '?'}, in a folder of its own", looop.build_prompt(inputs)[0])
+        self.assertIn(f"{offer % '?'} It knows only this prompt", looop.build_prompt(inputs)[0])
 
     def test_last_failure_stands_in_the_next_prompt_and_success_clears_it(self):
         self.profile(goals={"a": "0\n"})
@@ -792,6 +792,40 @@ class Waking(Case):
         self.write("state.json", json.dumps(state))
         self.assertEqual(self.tick()["outcome"], "noop", "a clock set back does not park the world")
 
+    def test_an_explicit_next_beat_earns_one_decision_and_quiet_does_not_hide_it(self):
+        self.profile(goals={"a": "0\n"})
+        self.replies({"move": "noop", "next_beat_s": 300})
+        self.tick()
+        wait_until(lambda: self.tick()["outcome"] == "unchanged" and os.path.exists(self.path(".quiet")), ".quiet")
+        self.assertIn("the decider asked to look again", self.looop("why", "now"))
+        until = self.json("state.json")["again"]["at"]
+        self.assertIn(f"fact {until:.3f} until\n", self.read(".quiet"))
+        self.assertEqual(self.tick()["outcome"], "unchanged", "by .quiet alone")
+        self.replies({"move": "noop"})
+        self.come(due=-1)
+        out = self.tick()
+        self.assertEqual((out["outcome"], out["reason"]), ("noop", "the decider asked to look again"))
+        self.assertEqual(self.tick()["outcome"], "unchanged")
+
+    def come(self, due):
+        """Have the decision that the last move earned be due in so many seconds."""
+        state = self.json("state.json")
+        state["again"]["at"] = time.time() + due
+        self.write("state.json", json.dumps(state))
+
+    def test_a_failed_call_takes_no_result_away(self):
+        self.gate = {"shell": "never"}
+        self.profile(goals={"a": "0\n"})
+        self.replies({"move": "shell", "command": "echo out", "reversible": True})
+        self.tick()
+        self.replies("hm")
+        self.assertEqual(self.tick()["outcome"], "failed")
+        state = self.json("state.json")
+        state["failure"]["until"] = 0
+        self.write("state.json", json.dumps(state))
+        self.replies({"move": "noop"})
+        self.assertEqual(self.tick()["reason"], "the result of the last shell move")
+
     @heavy
     def test_quiet_is_a_cache_and_nothing_else(self):
         """Age the files, let .quiet be made, and change each thing that it stands for."""
@@ -902,8 +936,11 @@ class Shell(Case):
         self.assertRegex(out["journal"], r"\[exit 3\]$")
         self.assertEqual(self.read("ran"), "x\n")
         self.replies({"move": "noop"})
-        self.write("goals/a.md", "1\n")
-        self.tick()
+        out = self.tick()
+        self.assertEqual((out["outcome"], out["reason"]), ("noop", "the result of the last shell move"))
+        self.assertIn("the result of the last shell move", self.looop("why"))
+        self.assertIn("the result of the last shell move", self.looop("history"))
+        self.assertEqual(self.tick()["outcome"], "unchanged", "one decision, and no more")
         shell = self.prompt()[self.prompt().index("# RESULT OF THE LAST SHELL MOVE") :]
         self.assertIn(
             f"| $ echo out; echo err >&2; pwd; echo x >> ran; exit 3\n| exit 3\n| out\n| err\n| {self.data}\n", shell

@@ -634,7 +634,7 @@ class World(Fleet):
         out = self.tick()
         self.assertEqual(out["outcome"], "noop")
         self.assertIn("worker w", out["reason"])
-        self.assertIn('"exit_code":3', self.prompt())
+        self.assertIn("- w: failed, ended with 3 ", self.prompt())
         self.outcomes("unchanged")
         self.looop("prune")
         self.outcomes("unchanged")

@@ -347,7 +347,7 @@ class Clones(Gallery):
         self.assertEqual(row["name"], "git-clone")
         good = {"branch": "main", "upstream": "origin/main", "ahead": 0, "behind": 0, "dirty": 0}
         row = self.steady("git-clone", {**good, "stale": [], "stale_count": 0})
-        self.assertEqual(set(row["detail"]), {"head", "committed"})
+        self.assertEqual(set(row["detail"]), {"clone", "head", "committed"})
         self.assertIn(f"clone='{self.clone}'", self.script("git-clone"))
 
     def test_ahead_behind_dirty_and_stale(self):

@@ -1,6 +1,7 @@
 """Moves: a reply is one valid move, or it is none."""
 
 import json
+import re
 import time
 import unittest
 
@@ -74,7 +75,7 @@ class Valid(unittest.TestCase):
     def test_the_schema_in_the_prompt_names_every_field(self):
         schema = looop.move_schema()
         for name, spec in looop.MOVES.items():
-            line = next(line for line in schema.splitlines() if f'"move":"{name}"' in line)
+            line = next(line for line in schema.splitlines() if re.search(rf'"move":("\w+" or )?"{name}"', line))
             for field in spec.fields:
                 self.assertIn(f'"{field}":', line)
 
@@ -82,26 +83,27 @@ class Valid(unittest.TestCase):
         self.assertEqual(
             looop.move_schema(),
             """\
-{"move":"noop"}  nothing needs doing now
-{"move":"shell","command":"…","reversible":true|false}  run a command in the data dir, \
-without network, that writes only reports/ and folders a person granted; \
-reversible is false when it needs more or cannot be undone: a person is asked, then it runs as it is
-{"move":"write_goal","id":"…","body":"…"}  create or replace goals/<id>.md
-{"move":"archive_goal","id":"…"}  move a finished goal to goals/archive/
-{"move":"write_sensor","name":"…","body":"…"}  create or replace sensors/<name>.sh, a script
-{"move":"write_playbook","body":"…"}  propose a new PLAYBOOK, whole
-{"move":"start_worker","id":"…","prompt":"…","runner":"…"?,"verify":"…"?}  start a coding agent on a brief, \
-in a folder of its own: name absolute paths; verify is a command that proves the work done, run there
-{"move":"send","id":"…","text":"…"}  type a text into a worker and press Enter
-{"move":"key","id":"…","keys":["…"]}  press keys in a worker
-{"move":"restart_worker","id":"…"}  start a worker again, also a lost one; it goes on with its conversation
-{"move":"kill_worker","id":"…"}  end a worker
-{"move":"ask","question":"…","options":["…"]?,"ref":"…"?}  ask the person
-{"move":"pr_comment","repo":"owner/name","number":12,"body":"…"}  comment on a pull request
-{"move":"issue_comment","repo":"owner/name","number":12,"body":"…"}  comment on an issue
-{"move":"pr_open","repo":"owner/name","base":"…","head":"…","title":"…","body":"…"}  open a pull request
-{"move":"push_branch","folder":"…","remote":"…","branch":"…"}  push a branch of the clone in a folder, never by force
-{"move":"message","text":"…"}  send a text through the person's `notify` command
+{"move":"noop"}  nothing to do now
+{"move":"shell","command":"…","reversible":true|false}  run in the data dir; you see the end of its output. No \
+network, writes only reports/, granted folders; false: it needs more or cannot be undone, so the person is asked
+{"move":"write_goal","id":"…","body":"…"}  goals/<id>.md, new or replaced
+{"move":"archive_goal","id":"…"}  it is reached
+{"move":"write_sensor","name":"…","body":"…"}  a script: #!, prints {"signal":…,"detail":…}. Only a changed \
+signal wakes you: no times or ages in it. `# looop:interval=15m` near its top spaces its runs
+{"move":"write_playbook","body":"…"}  proposes it
+{"move":"start_worker","id":"…","prompt":"…","runner":"…"?,"verify":"…"?}  a coding agent. It knows only this \
+prompt and starts in an empty folder: name absolute paths. verify: a command that proves the work done, run \
+there at its end, 60 s, confined like shell
+{"move":"send","id":"…","text":"…"}  type it into a worker, and Enter
+{"move":"key","id":"…","keys":["…"]}  Enter, Esc, C-c, Up, …; never answer a permission dialog: that is the person's
+{"move":"restart_worker","id":"…"}  also a lost one; it goes on with its conversation
+{"move":"kill_worker","id":"…"}
+{"move":"ask","question":"…","options":["…"]?,"ref":"…"?}  the person; ref: a file they should see
+What others will see; the person is shown it first, and says yes or no:
+{"move":"pr_comment" or "issue_comment","repo":"owner/name","number":12,"body":"…"}
+{"move":"pr_open","repo":"owner/name","base":"…","head":"…","title":"…","body":"…"}
+{"move":"push_branch","folder":"…","remote":"…","branch":"…"}  of the clone in a folder
+{"move":"message","text":"…"}  by the person's `notify` command
 """,
         )
 

@@ -1,10 +1,11 @@
 """The prompt, value by value: what a capsule keeps of the world, and the sections that are made of it."""
 
 import json
+import os
 import unittest
 
 import looop
-from tests.support import Case  # noqa: F401  puts the project on the path
+from tests.support import Case
 
 NOW = {"mode": "typed", "forced": "", "journal": ["12:00 noop"], "now": "2026-01-02 03:04"}
 STATE = {"baseline": {}, "hash": "", "shell": None, "failure": None, "interrupted": ""}
@@ -97,10 +98,11 @@ class Sections(unittest.TestCase):
                 ("PLAYBOOK", "be kind\n"),
                 ("GOALS", "- a\n  | do a\n- b\n  | [unreadable: gone]\n"),
                 ("ASKS AND ANSWERS", "- ask 3\n  | ask, open\n  | question: which?\n  | options: x, y\n"),
-                ("WORKERS", '- w\n  | {"id":"w","state":"running"}\n'),
-                ("CLAIMS", "- issue-1\n  | held by w\n- issue-2\n  | held by ?\n"),
-                ("SENSOR READINGS", '- ci (trusted data)\n  | {"ok":1}\n- disk (untrusted data)\n  | \ufffd\n'),
+                ("WORKERS", "- w: Task: not known\n"),
+                ("CLAIMS", "- issue-1: held by w\n- issue-2: held by ?\n"),
+                ("SENSOR READINGS", '- ci (trusted data): {"ok":1}\n- disk (untrusted data): \ufffd\n'),
                 ("RECENT JOURNAL", "12:00 noop"),
+                ("WORKERS NOW", "- w: running\n"),
                 (
                     "WHAT CHANGED SINCE THE LAST DECISION",
                     "This is the first decision of this profile: everything is new.\n",
@@ -122,11 +124,12 @@ class Sections(unittest.TestCase):
             },
             **NOW,
         )
+        inputs["because"] = "it is time"
         found = sections(inputs)
         self.assertEqual(
             list(found.items())[-4:],
             [
-                ("WHAT CHANGED SINCE THE LAST DECISION", "nothing\n"),
+                ("WHAT CHANGED SINCE THE LAST DECISION", "nothing. You are asked again: it is time\n"),
                 ("RESULT OF THE LAST SHELL MOVE", "$ make\nexit 2\nno rule\n"),
                 ("INTERRUPTED", "a beat was killed\n"),
                 ("LAST FAILURE", "no JSON (1 failure in a row)\nhm"),
@@ -139,6 +142,173 @@ class Sections(unittest.TestCase):
         self.assertEqual(found["WHAT CHANGED SINCE THE LAST DECISION"], "- goal a: new, x\n- goal b: gone, was y\n")
         self.assertEqual(found["PLAYBOOK"], "[absent]\n")
         self.assertNotIn("CLAIMS", found)
+
+
+class Workers(unittest.TestCase):
+    """What is told of workers and reports: what stays the same early, what moves late, and whose words it is."""
+
+    worker = {
+        **{"id": "w1", "runner": "pi", "task": "make it pass", "command": "make test", "tainted": False, "new": True},
+        **{"state": "running", "how": "flagged, 40 m old", "flag": "help", "screen": "a > b\n- w2: done"},
+        "report": {"name": "w1.md", "size": "34 lines", "first": "# Found", "new": True},
+    }
+
+    def test_a_worker_stands_in_two_places(self):
+        name, brief = looop.worker_brief(self.worker)
+        self.assertEqual((name, brief), ("w1 (pi)", 'Task: "make it pass"\nverify: make test'))
+        inputs = looop.prompt_inputs(world(workers=[self.worker]), STATE, **NOW)
+        found = sections(inputs)
+        self.assertEqual(
+            found["WORKERS NOW"],
+            '- w1: flagged, 40 m old. reports/w1.md: 34 lines: "# Found"\n'
+            "  | flag: help\n  | screen:\n  | a > b\n  | - w2: done\n",
+        )
+        order = list(found)
+        self.assertLess(order.index("WORKERS"), order.index("SENSOR READINGS"))
+        self.assertLess(order.index("RECENT JOURNAL"), order.index("WORKERS NOW"))
+
+    def test_old_words_are_left_out_where_nothing_else_taints(self):
+        inputs = looop.prompt_inputs(world(workers=[self.worker], asks=[], readings={}), STATE, **NOW)
+        inputs["reports"] = [{"name": "x.md", "size": "1 line", "first": "obey", "new": True}]
+        sources = ["the flag of w1", "the screen of w1", "the report of w1", "reports/x.md"]
+        self.assertEqual(looop.tainted(inputs), sources)
+        calm = {**self.worker, "flag": None, "new": False, "tainted": True}
+        calm["report"] = {**self.worker["report"], "new": False}
+        inputs.update(workers=[calm], reports=[{**inputs["reports"][0], "new": False}])
+        self.assertEqual(looop.tainted(inputs), [])
+        clean = looop.without_old_words(inputs)
+        text = looop.build_prompt(clean)[0]
+        for words in ("a > b", "# Found", "obey", "make it pass"):
+            self.assertNotIn(words, text)
+        self.assertIn("reports/x.md: 1 line\n", text)
+
+    def test_an_ask_names_its_worker_and_says_whose_the_answer_is(self):
+        ask = {"n": 3, "kind": "ask", "state": "open", "session": "w1", "question": "may I?", "waits": True}
+        self.assertEqual(looop.ask_title(ask), "ask 3 of w1")
+        self.assertEqual(looop.ask_text(ask), "ask, open: the person answers the worker\nquestion: may I?")
+        done = {**ask, "session": None, "waits": False, "state": "answered", "answer": "no\nanswer: yes"}
+        self.assertEqual(
+            looop.ask_text(done).split("\n"),
+            [
+                "ask, answered: shown once; what outlasts this move goes into a goal",
+                "question: may I?",
+                *("answer:", "> no", "> answer: yes"),
+            ],
+        )
+
+
+class Journal(unittest.TestCase):
+    def lines(self, *words):
+        return [f"- 2026-01-02 03:{n:02} {text}" for n, text in enumerate(words)]
+
+    def test_of_noops_three_and_repeats_are_one(self):
+        lines = self.lines("ran: x", "noop — a", "noop — b", "noop — c", "wrote goal g", "noop — d", "noop — d", "noop")
+        self.assertEqual(looop.folded_journal(lines), [(0, 1), (3, 1), (4, 1), (6, 2), (7, 1)])
+        many = self.lines(*(f"ran: {n}" for n in range(30)))
+        self.assertEqual([index for index, _ in looop.folded_journal(many)], list(range(10, 30)))
+        self.assertEqual(looop.folded_journal([]), [])
+        self.assertEqual(looop.folded_journal(self.lines("noopsled")), [(0, 1)])
+
+    def test_the_changed_lines_of_a_text(self):
+        old = "# g\n\nby Friday\nno tag\n"
+        self.assertEqual(
+            looop.edited_lines(old, old.replace("Friday", "Monday") + "ask me\n"), "-by Friday\n+by Monday\n+ask me"
+        )
+        self.assertEqual(looop.edited_lines("", "\n".join(map(str, range(40)))).split("\n")[-1], "… 17 more lines")
+        change = looop.Change("goal:g", "4 lines, 9 bytes", "5 lines, 9 bytes")
+        self.assertEqual(
+            looop.changed_text(looop.change_line(change, "-a\n+- goal h: gone")),
+            "goal g: edited\n  | -a\n  | +- goal h: gone\n",
+        )
+
+
+class Shown(Case):
+    """What a decider is shown over some beats, in prompts as they were sent."""
+
+    def section(self, name):
+        return self.prompt().partition(f"\n# {name}\n")[2].partition("\n\n# ")[0]
+
+    def test_a_worker_from_its_start_to_its_end(self):
+        self.profile(goals={"a": "0\n"})
+        self.beat({"move": "noop"})
+        self.looop("start-session", "w1", "Make it\npass", "--command", "echo all done; sleep 100")
+        self.write("reports/w1.md", "\n# Found it\nmore\n")
+        self.write("reports/x.md", "obey\n")
+        os.mkfifo(self.path("reports/pipe"))
+        os.symlink("/etc/passwd", self.path("reports/link"))
+        self.looop("flag", "w1", "which?")
+        self.assertEqual(self.tick()["outcome"], "noop")
+        self.assertEqual(self.section("WORKERS"), '| - w1: Task: "Make it pass"')
+        now = self.section("WORKERS NOW")
+        self.assertRegex(now, r'^\| - w1: flagged, (?:idle \d+ s, )?\d+ s old. reports/w1.md: 3 lines: "# Found it"\n')
+        self.assertIn("|   | flag: which?\n|   | screen:\n|   | all done", now)
+        self.assertEqual(self.section("REPORTS"), '| - reports/x.md: 1 line: "obey"')
+        taint = self.json("runs", self.events("decide_start")[-1]["run"], "wake.json")["taint"]
+        for source in ("the flag of w1", "the screen of w1", "the report of w1", "reports/x.md"):
+            self.assertIn(source, taint)
+        self.looop("unflag", "w1")
+        self.assertEqual(self.tick()["outcome"], "noop")
+        self.looop("ask", "may I?", "--session", "w1", "--timeout", "100ms", code=124)
+        self.assertEqual(self.tick()["outcome"], "unchanged", "who answers is the person")
+        self.beat()
+        self.assertIn("- ask 1 of w1\n|   | ask, open: the person answers the worker\n", self.prompt())
+        self.assertRegex(self.section("WORKERS NOW"), r"^\| - w1: asking \(ask 1\), \d+ s old")
+        self.looop("answer", "1", "yes, do")
+        self.assertEqual(self.tick()["outcome"], "unchanged")
+        self.assertRegex(self.journal()[-1], r"^- \S+ \S+ ask 1 of w1 answered: yes, do$")
+        self.looop("ask", "and now?", "--session", "w1", "--timeout", "100ms", code=124)
+        self.looop("kill", "w1")
+        self.assertIn("ask 2", self.tick()["reason"], "nobody waits for that answer any more")
+        self.assertIn("- w1: dead, was killed ", self.section("WORKERS NOW"))
+        self.beat()
+        self.assertEqual(self.section("WORKERS"), "| (none)", "its end was decided on")
+
+    def test_answers_are_journaled_and_shown_once(self):
+        self.profile(goals={"a": "0\n"})
+        self.replies({"move": "ask", "question": "Which?", "options": ["red", "blue"]})
+        self.tick()
+        self.looop("answer", "1", "red")
+        self.replies({"move": "noop"})
+        self.assertEqual(self.tick()["reason"], "ask 1 was answered: red")
+        self.assertIn("answered: shown once; what outlasts this move goes into a goal\n", self.prompt())
+        words = [line[19:] for line in self.journal()]
+        self.assertEqual(words, ["asked, as ask 1: Which?", "ask 1 answered: red", "noop"])
+        self.beat()
+        self.assertEqual(self.section("ASKS AND ANSWERS"), "| (none)")
+        self.assertIn(" ask 1 answered: red\n", self.section("RECENT JOURNAL"), "what the person says taints nothing")
+        self.assertEqual(self.beat({"move": "shell", "command": "git push", "reversible": True})["outcome"], "proposed")
+        self.looop("reject", "2", "not today")
+        self.beat({"move": "noop"})
+        self.assertIn("ask 2 rejected: not today", [line[19:] for line in self.journal()])
+        self.assertFalse(os.path.exists(self.path("asks", ".answered")))
+
+    def test_a_beat_that_dies_journals_an_answer_once(self):
+        self.profile(goals={"a": "0\n"})
+        self.beat({"move": "ask", "question": "Which?"})
+        self.looop("answer", "1", "red")
+        named = self.read("asks/.answered")
+        self.beat({"move": "noop"})
+        self.write("asks/.answered", named + "7\n")  # it died before it could put it away
+        self.beat()
+        self.assertEqual(sum("answered: red" in line for line in self.journal()), 1)
+
+    def test_the_changed_lines_of_policy(self):
+        self.profile(goals={"a": "# a\n\nby Friday\n"}, playbook="be kind\n")
+        self.replies({"move": "write_goal", "id": "b", "body": "one\ntwo"})
+        self.tick()
+        self.replies({"move": "noop"})
+        self.write("goals/a.md", "# a\n\nby Monday\n")
+        self.write("goals/b.md", "one\n2\n")
+        self.write("PLAYBOOK.md", "be kind\nbe brief\n")
+        self.tick()
+        changed = self.section("WHAT CHANGED SINCE THE LAST DECISION")
+        edits = ("goal a: edited|   | -by Friday|   | +by Monday", "goal b: edited|   | -two|   | +2")
+        for edit in (*edits, "playbook: edited|   | +be brief"):
+            self.assertIn("| - " + edit.replace("|   |", "\n|   |"), changed)
+        os.unlink(self.path(".policy"))
+        self.write("goals/b.md", "three\n")
+        self.tick()
+        self.assertIn("goal b: edited, 2 lines, 6 bytes → 1 line, 6 bytes", self.prompt())
 
 
 class Whole(unittest.TestCase):

@@ -266,7 +266,9 @@ class Waking(Pulses):
         self.up()
         self.asleep()
         self.assertLessEqual(self.status()["pulse"]["next_beat_s"], 5)
+        self.write("../reply", '{"move":"noop"}')
         self.beaten(2)
+        self.assertEqual(self.events("decide_start")[1]["reason"], "the decider asked to look again")
         wait_until(lambda: self.status()["pulse"]["next_beat_s"] > 3000, "the usual nap")
 
 

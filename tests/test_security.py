@@ -370,7 +370,7 @@ class Fences(Case):
         inputs.update(shell=shell, flapping=["s"], interrupted="by a crash", forced="a", changes=["goal a: edited"])
         harmless = looop.build_prompt(inputs)[0]
         shape = self.shape(harmless)
-        self.assertEqual(len(re.findall(r"(?m)^# ", harmless)), 16)
+        self.assertEqual(len(re.findall(r"(?m)^# ", harmless)), 17)
         self.assertEqual(shape["ASKS AND ANSWERS"], ["- "] * 2 + ["question", "options", "answer"] * 2)
         ends = ("\n", "\r", "\x0b", "\x85", "\u2028")
         lines = [*re.findall(r"(?m)^# .*", harmless), "- ask 9", "| x", "answer: yes", "result: done"]
@@ -393,7 +393,8 @@ class Fences(Case):
                 **{"mode": "direct", "forced": "a" * 64, "now": "now", "first": False, "flapping": [text]},
                 **{"playbook": ["ok", text, len(text.encode())], "goals": [["a", "ok", text]], "asks": [ask]},
                 **{
-                    "workers": [{"id": "w", "flag": text}],
+                    "workers": [{"id": "w", "flag": text, "task": text, "screen": text}],
+                    "reports": [{"name": "x.md", "size": "1 line", "first": text, "new": True}],
                     "claims": [["x", text]],
                     "readings": [["s", "trusted", text]],
                 },
@@ -413,7 +414,7 @@ class Fences(Case):
         if path[-1:] not in (("mode",), ("kind",), ("state",)):
             for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
                 listed = len(path) == 2 and path[0] in ("goals", "readings") and key == 1
-                own = listed or (*path, key) == ("playbook", 0)
+                own = listed or (*path, key) == ("playbook", 0) or path == ("agents", "without")
                 if isinstance(inner, (dict, list)):
                     yield from self.texts(inner, (*path, key))
                 elif isinstance(inner, str) and not own and key not in ("mode", "kind", "state"):

@@ -289,7 +289,7 @@ class Metering(unittest.TestCase):
 
 
 class Gates(unittest.TestCase):
-    state = {"hash": "h", "noop_at": None, "during": None, "failure": None}
+    state = {"hash": "h", "noop_at": None, "during": None, "failure": None, "again": None}
 
     def reason(self, changes=(), forced="", now=100.0, ttl=10.0, **state):
         return looop.reason_of({**self.state, **state}, changes, forced, now, ttl)
@@ -313,6 +313,20 @@ class Gates(unittest.TestCase):
         ):
             self.assertEqual(bool(self.reason(now=now, ttl=ttl, noop_at=at)), old, (at, now, ttl))
         self.assertEqual(self.reason(now=900.0, noop_at=1.0, ttl=600.0), "noop older than 10 m")
+
+    def test_a_move_earns_one_decision_and_circles_are_slowed_down(self):
+        again = {"at": 100.0, "why": "the result of the last shell move"}
+        for now, due in ((99.0, False), (100.0, True), (1e6, True), (100.0 - 3601, True)):
+            self.assertEqual(bool(self.reason(now=now, again=again)), due, now)
+        self.assertEqual(self.reason(again=again), again["why"])
+        change = looop.Change("goal:a", None, "x")
+        self.assertEqual(self.reason([change], again=again), "goal a is new")
+        self.assertIsNone(looop.earned_decision(None, False, 0, 5.0))
+        self.assertEqual(looop.earned_decision(None, True, 0, 5.0), {"at": 5.0, "why": again["why"]})
+        self.assertEqual(looop.earned_decision(300, True, 0, 5.0)["at"], 305.0, "the decider said when")
+        waits = [looop.earned_decision(5, False, count, 0.0)["at"] for count in range(14)]
+        self.assertEqual(waits, [5.0] * 6 + [60.0, 120.0, 240.0, 480.0, 960.0, 1920.0, 3600.0, 3600.0])
+        self.assertEqual(looop.earned_decision(300, False, 7, 0.0)["at"], 300.0)
 
     def test_unchanged_and_paused(self):
         self.assertEqual(looop.unchanged_gate(self.state, "x", 0.0), looop.Verdict("unchanged", "pass", "x"))
