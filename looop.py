@@ -2212,7 +2212,7 @@ DEFAULT_RUNNERS: dict[str, dict[str, JSON]] = {
         "tick": "codex exec --json --ephemeral --skip-git-repo-check --sandbox read-only --ignore-user-config "
         "-c 'features={shell_tool=false,unified_exec=false,code_mode_host=false,view_image=false,multi_agent=false,"
         "apps=false,plugins=false,goals=false,skill_search=false,tool_suggest=false,image_generation=false,"
-        "hooks=false}' "
+        "hooks=false,unbounded_connection_retries=false}' "
         "-c agents.enabled=false -c 'web_search=\"disabled\"' -c 'approval_policy=\"never\"' "
         "-c project_doc_max_bytes=0 -c skills.include_instructions=false -c include_environment_context=false "
         "{{model}} -",
@@ -2227,9 +2227,9 @@ DEFAULT_RUNNERS: dict[str, dict[str, JSON]] = {
         "interactive": f"{_WORKER_LINES['opencode']} --prompt {_BRIEF}",
         "resume": _WORKER_LINES["opencode"] + " --session {{session_id}}",
     },
-    "gemini": {  # no-tools.toml: DECIDER_FILES
+    "gemini": {  # no-tools.toml and system.md: DECIDER_FILES
         "mode": "typed",
-        "tick": "gemini --skip-trust -o json -e none --allowed-mcp-server-names none "
+        "tick": "GEMINI_SYSTEM_MD=system.md gemini --skip-trust -o json -e none --allowed-mcp-server-names none "
         "--admin-policy no-tools.toml {{model}}",
         "model": "pro",
         "interactive": f"{_WORKER_LINES['gemini']} --session-id {{{{session_id}}}} -i {_BRIEF}",
@@ -16024,7 +16024,10 @@ def run_command(
 
 
 # What a decider's folder holds, by name. gemini offers no tool that an admin policy denies, whatever others allow.
-DECIDER_FILES = {"no-tools.toml": b'[[rule]]\ntoolName = "*"\ndecision = "deny"\npriority = 999\n'}
+DECIDER_FILES = {
+    "no-tools.toml": b'[[rule]]\ntoolName = "*"\ndecision = "deny"\npriority = 999\n',
+    "system.md": b"Answer with one JSON object.\n",
+}
 
 
 def decider_folder(profile: Profile, data: str) -> str:

@@ -413,7 +413,7 @@ class Runners(Case):
             self.assertEqual(self.tick()["outcome"], "noop")
             with open(glob.glob(self.path("runs", "*", "output.log"))[-1]) as file:
                 shown = file.read().split("\n")
-            self.assertEqual(shown[:4], ["no-tools.toml", folder, "[[rule]]", 'toolName = "*"'])
+            self.assertEqual(shown[:5], [*sorted(looop.DECIDER_FILES), folder, "[[rule]]", 'toolName = "*"'])
         self.runner('pwd >&2; echo \'{"move":"noop"}\'')  # a person's own line runs in the data dir
         self.write("goals/a.md", "z\n")
         self.tick()
