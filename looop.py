@@ -2736,7 +2736,7 @@ AGENTS: dict[str, Agent] = {
         prompt=r"\n *[>!*] ",
         pasted=("[Pasted Text",),
         popup="@",
-        dialog=r"^\W*\d\. (No\b.*\(esc\)|Don't trust)|Use Enter to select",
+        dialog=r"^\W*\d\. (No\b|Don't trust)|Use Enter to select",
         home=("GEMINI_CLI_HOME", ".gemini"),
         kept="tmp/*/chats/session-*-{id:.8}.jsonl",
         allows=(".gemini/trustedFolders.json", '{{prompts}: "TRUST_FOLDER", {reports}: "TRUST_FOLDER"}\n'),
@@ -2813,7 +2813,8 @@ export default function (pi) {
     tell({ hook_event_name: name, transcript_path: file(context) })
   }
   pi.on("agent_start", async (event, context) => say("UserPromptSubmit", context))
-  pi.on("agent_end", async (event, context) => { ended = setTimeout(() => say("Stop", context), 1000) })
+  pi.on("agent_settled", async (event, context) => say("Stop", context))  // pi 1.6 has it, once it retries no more
+  pi.on("agent_end", async (event, context) => { ended = setTimeout(() => say("Stop", context), 30000) })
   pi.on("session_shutdown", async (event, context) => say("SessionEnd", context))
 }
 """
