@@ -12120,10 +12120,11 @@ def is_pasted(here: str, agent: Agent) -> bool:
 
 
 def at_prompt(look: Look, agent: Agent) -> bool:
-    """Tell whether an agent's prompt has the cursor, as far as looop knows the agent (pure)."""
+    """Tell whether the cursor is in an agent's prompt, and nothing before it; True for one that is not known (pure)."""
     import re
 
-    return bool(re.search(agent.prompt, look.at_cursor))
+    prompt = re.search(agent.prompt, look.at_cursor)
+    return not agent.prompt or bool(prompt and not look.at_cursor[prompt.end() :].strip())
 
 
 def still_typed(look: Look, text: str, agent: Agent) -> bool:
@@ -12165,7 +12166,7 @@ def submit_text(session: Session, text: str, agent: Agent, timeout: float = 30.0
     def type_look_enter(channel: Channel) -> dict[str, JSON]:
         before = look_at(session)
         if not at_prompt(before, agent):
-            raise not_submitted(session, before, agent, "it is not at its prompt, so nothing was typed", Failure)
+            raise not_submitted(session, before, agent, "it is not at an empty prompt, so nothing was typed", Failure)
         paste = b"%s%s%s" % (PASTE_BEGIN, data, PASTE_END) if data and before.bracketed else data
         request = {"op": "input", "bytes": len(paste) + 1, "patience": 2 * LOOK_TIME, "paste": paste != data}
         channel.send(json_line(request).encode() + b"\n")
@@ -12465,18 +12466,24 @@ def shows_dialog(profile: Profile, session: Session, now: float) -> str:
     """Say why what is typed into a worker may answer a question of its program, "" when it stands at its prompt."""
     if any(ask["session"] == session.id and ask["state"] == "open" for ask in current_asks(profile)):
         return "it asks you something"
-    if session.note is not None:
-        return "it is flagged"
-    turn = turn_of(session, now)
-    if turn.state in ("asking", "stuck"):
-        return f"it asks: {turn.question}" if turn.question else "it is stuck"
-    agent = agent_in(profile, session)
+    return "it is flagged" if session.note is not None else left_prompt(profile, session, now)
+
+
+def left_prompt(profile: Profile, session: Session, now: float) -> str:
+    """Say why a session's program is not at its prompt, "" when it is, as far as its hooks and its screen tell."""
+    agent, turn = agent_in(profile, session), turn_of(session, now)
+    if turn.state == "asking":
+        return f"it asks: {turn.question}"
+    if turn.state == "stuck" and not agent.prompt:
+        return "it is stuck"
     try:
         screen = screen_of(session)
-        waits = screen.bracketed_paste or not took_pastes(session)
+        waits = (
+            at_prompt(look_of(screen), agent) if agent.prompt else screen.bracketed_paste or not took_pastes(session)
+        )
     except (Gone, OSError):
         return "its screen cannot be read"
-    return "" if (at_prompt(look_of(screen), agent) if agent.prompt else waits) else "it is not at its prompt"
+    return "" if waits else "it is not at an empty prompt"
 
 
 PASTE_MODE_SOUGHT = 4 * MIB  # bytes at the end of a log in which the mode is looked for
@@ -16936,7 +16943,7 @@ def type_answer(profile: Profile, number: int) -> bool:
         if not session or not (ask["typed"] or not reader_of(profile, ask, session)):
             return False
         agent = agent_in(profile, session)
-        if not agent.prompt or shows_dialog(profile, session, time.time()):
+        if not agent.prompt or left_prompt(profile, session, time.time()):
             return False
         add_to_answer(profile, number, delivered=utc_text(time.time()))
     words = f'Answer to your question "{one_line(str(ask["question"]), 200)}": {ask["answer"]}'
@@ -18684,7 +18691,7 @@ def hand_over(profile: Profile, ask: Mapping[str, JSON], session: Session | None
         return f"nobody in {session.id} waits for it any more: it is there when {session.id} asks the same again"
     if type_answer(profile, ask["n"]):
         return f"typed into {session.id}"
-    return f"it is typed into {session.id} once that is at its prompt"
+    return f"it is typed into {session.id} once that is at an empty prompt"
 
 
 def await_answer(profile: Profile, number: int, limit: float) -> dict[str, JSON] | None:
@@ -21701,7 +21708,7 @@ SESSION_VERBS: tuple[Verb, ...] = (
         more=(
             "As a person would: a paste in brackets where the program asked for them, a look whether the screen shows "
             "it, then Enter. Where it does not, as in a dialog or at a password prompt, Enter is not pressed, exit 1: "
-            "`send -n` and `key ID Enter` type unseen. An agent that is not at its prompt gets nothing at all."
+            "`send -n` and `key ID Enter` type unseen. An agent gets nothing that is not at an empty prompt."
         ),
         examples=(("looop send fix-ci yes, go on", ""), ("looop send fix-ci - < notes.txt", "a long one")),
         exits="0 it was typed and submitted; 1 it was not, or there is no such session, or it has ended",

@@ -466,7 +466,7 @@ class Dialogs(TrustCase):
         for move in ({"move": "send", "id": "w", "text": "1"}, {"move": "key", "id": "w", "keys": ["1", "Enter"]}):
             self.assertEqual(self.beat(move)["outcome"], "proposed")
         shown = self.looop("asks")
-        self.assertIn("it is not at its prompt: this may answer a question that is put to you", shown)
+        self.assertIn("it is not at an empty prompt: this may answer a question that is put to you", shown)
         self.assertIn("| ready? 1. Yes 2. No", shown)
         self.assertIn("keys: 1 Enter", shown)
         self.assertFalse(self.ended())
@@ -547,7 +547,7 @@ class Dialogs(TrustCase):
         self.worker(f"printf '\\033[?2004hready?\\033[?2004l'; read line; touch {self.home}/answered")
         self.runner('cat >/dev/null; "$LOOOP_BIN" send w 1 2>err; echo tried', mode="direct")
         self.beat()
-        self.assertIn("send: a person decides this: w: it is not at its prompt", self.read("err"))
+        self.assertIn("send: a person decides this: w: it is not at an empty prompt", self.read("err"))
         self.assertFalse(self.ended())
 
 

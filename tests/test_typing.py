@@ -91,7 +91,7 @@ class Agents(Sessions):
             session = self.agent(name, "--dialog")
             for text in ("STOP. Do not run that.", "1", "y", ""):
                 self.looop("send", name, "--", text, code=1)
-                self.assertIn("not at its prompt, so nothing was typed", self.stderr)
+                self.assertIn("not at an empty prompt, so nothing was typed", self.stderr)
                 self.assertIn("Do you want to proceed?", self.stderr)
             with mock.patch.object(looop, "LOOK_TIME", 0.3), self.assertRaises(looop.Failure) as failure:
                 looop.submit_text(session, "STOP. Do not run that.", looop.Agent())  # of an agent that is not known
@@ -99,6 +99,9 @@ class Agents(Sessions):
             self.assertEqual(self.told(name), [])
             self.looop("key", name, "Esc")
             wait_until(lambda n=name: self.told(n), "what its dialog was told")
+            self.looop("send", name, "-n", "half a text")
+            wait_until(lambda n=name: "half a text" in self.looop("shot", n), "it")
+            self.looop("send", name, "and another", code=1)
             self.assertEqual(self.told(name), [{"chose": "No"}])
 
     def test_a_dialog_that_opens_after_the_text_gets_no_enter(self):
@@ -121,7 +124,10 @@ class Agents(Sessions):
     def test_an_answer_that_nobody_reads_is_typed_once(self):
         self.agent("claude")
         self.looop("ask", "which branch?", "--session", "claude", "--timeout", "50ms", code=124)
-        self.assertEqual(self.looop("answer", "1", "main"), "ask 1: answered; typed into claude\n")
+        self.looop("flag", "claude", "something else")
+        with mock.patch.object(looop, "STUCK_AFTER", 0.0):  # it has been silent for long
+            self.assertEqual(self.looop("answer", "1", "main"), "ask 1: answered; typed into claude\n")
+        self.looop("unflag", "claude")
         self.looop("tick", stdin=b"")
         words = 'Answer to your question "{}": {}'
         self.assertEqual(self.told("claude"), [{"text": words.format("which branch?", "main")}])
@@ -129,7 +135,7 @@ class Agents(Sessions):
         self.looop("unflag", "claude")
         self.looop("send", "claude", "dialog")
         wait_until(lambda: "proceed?" in self.looop("shot", "claude"), "its dialog")
-        self.assertIn("it is typed into claude once that is at its prompt", self.looop("answer", "2", "rest"))
+        self.assertIn("it is typed into claude once that is at an empty prompt", self.looop("answer", "2", "rest"))
         self.looop("tick", stdin=b"")
         self.assertEqual(len(self.told("claude")), 2)
         self.looop("key", "claude", "Esc")
