@@ -27806,7 +27806,8 @@ held back :: A shell move that says it cannot be undone, or looks so (git push, 
  `looop gate 'COMMAND'` tries a command, without running it.
 strangers' words :: A beat whose prompt holds words that neither you nor looop wrote (`looop why` names them) starts no
  worker by itself (`gate.worker`), and a goal that it writes is data until you edit or keep it. What is typed into a
- worker that is flagged, asks, is stuck or is not at its prompt is proposed.
+ worker that is flagged, asks or is not at an empty prompt is proposed, and so is a text that it would run as a shell
+ command, and a key that chooses something.
 outward moves :: pr_comment, issue_comment, pr_open, push_branch and message are always proposed, as a reader will see
  them, and done once after your yes, through gh, git or the command `notify`.
 PLAYBOOK :: A new one is always proposed, as a diff, unless `gate.playbook` is false.
