@@ -2636,9 +2636,9 @@ def plain_program(word: str) -> bool:
 
 
 # What tells a program about the agent or the terminal that looop was called from; a name that ends in * is a prefix.
-# The child of a beat is no child of that agent, and a session has a terminal of its own. The names of agents are those
-# that their tools were seen to have. "tools" is what an agent sets for its tools: it goes where a name of an agent is
-# there, for a person may have set it too. Not listed, because they are the person's: settings of agents
+# The child of a beat is no child of that agent and has no terminal; a session has one of its own. The names of agents
+# are those that their tools were seen to have. "tools" is what an agent sets for its tools: it goes where a name of an
+# agent is there, for a person may have set it too. Not listed, because they are the person's: settings of agents
 # (CLAUDE_CONFIG_DIR, CLAUDE_CODE_USE_BEDROCK, CODEX_HOME), and SSH_AUTH_SOCK, DISPLAY, WAYLAND_DISPLAY.
 _CALLER = {
     "agent": """CLAUDECODE CLAUDE_CODE_ENTRYPOINT CLAUDE_CODE_SSE_PORT CLAUDE_CODE_SESSION_* CLAUDE_CODE_EXECPATH
@@ -3351,7 +3351,7 @@ class Profile:
         Raise Failure when looop.env must not be read.
         """
         self.require_env_file()
-        env = without_caller(self.env, "agent")
+        env = without_caller(self.env, "agent", "terminal")
         for name in ("LOOOP_RUN_ID", "LOOOP_SESSION_ID"):
             env.pop(name, None)
         env["PATH"] = self._path = self._path or search_path(self.env)
@@ -10884,7 +10884,7 @@ def take_id(profile: Profile, start: Start, aside: str) -> None:
 
 def session_env(profile: Profile, session: str, worker: bool) -> dict[str, str]:
     """Return the environment of a session's command; a worker does not speak for the person."""
-    env = without_caller(profile.child_env(), "terminal")
+    env = profile.child_env()
     env.update(LOOOP_SESSION_ID=session, TERM="xterm-256color", COLORTERM="truecolor")
     if worker:  # git that is run in work/<id>/ does not find the repository of the data dir
         ceilings = env.get("GIT_CEILING_DIRECTORIES"), profile.path("work")
