@@ -12524,15 +12524,11 @@ def session_row(session: Session, now: float, asking: bool = False, claims: Sequ
         "state": session.state,
         "alive": session.alive,
         "health": health_of(session.state, code, flagged, whose, verify=session.verify),
-        "by": turn.by if session.alive else None,
-        "cost_usd": amount(session.spend.get("cost_usd")),
-        "question": turn.question or None,
         "exit_code": code,
         "signal": status.get("signal"),
         "started_at": session.meta.get("started_at"),
         "last_change": status.get("changed"),
         "last_output": utc_text(last_output(session)),
-        "last_text": utc_text(last_text(session)),
         "note": session.note,
         "flagged": flagged,
         "verify": session.verify,
@@ -12540,6 +12536,10 @@ def session_row(session: Session, now: float, asking: bool = False, claims: Sequ
         "size": f"{status.get('cols') or session.meta.get('cols')}x{status.get('rows') or session.meta.get('rows')}",
         "kind": session.kind,
         "cwd": session.meta.get("cwd"),
+        "by": turn.by if session.alive else None,
+        "question": turn.question or None,
+        "last_text": utc_text(last_text(session)),
+        "cost_usd": amount(session.spend.get("cost_usd")),
     }
 
 
