@@ -261,6 +261,9 @@ class Turns(Workers):
         ):
             self.event(event)
             self.assertEqual(self.tick()["outcome"], outcome, event)
+            if event is ask:
+                self.assertIn("the question of w", self.looop("why"))
+                self.assertIn("worker w asks for permission: Bash: make", self.looop("why"))
 
     def test_an_idle_one_costs_one_decision_also_where_only_time_has_passed(self):
         session = self.agent(agent="pi")
