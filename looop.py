@@ -24253,7 +24253,7 @@ def check_options(profile: Profile, runner: Runner, words: list[str]) -> Iterato
     import re
 
     program = os.path.basename(words[0])
-    action = []
+    action = ["prompt"] if program == "llm" else []  # its command where none is named
     for word in words[1:]:
         if not word[:1].isalpha():
             break

@@ -316,6 +316,11 @@ class Runners(Doctor):
         status, text, _ = self.found("runner")[1]
         self.assertEqual((status, text.split(" in ")[0]), ("warn", "claude does not list --modle"))
 
+    def test_options_of_llm_are_those_of_its_command_prompt(self):
+        path = self.program("llm", 'case "$*" in --version) echo 0.36;; "prompt --help") echo "-u --model";; esac\n')
+        self.config({"default": "llm", "runners": {"llm": {"model": "m"}}})
+        self.assertEqual(self.one("runner"), ("ok", f"llm: 0.36, {path}, no tools", ""))
+
     def test_one_that_is_broken_missing_or_unknown(self):
         self.program("claude", "echo 'needs node 20, SOME_TOKEN=12345678' >&2; exit 1\n")
         status, text, _ = self.one("runner", SOME_TOKEN="12345678")
