@@ -10783,7 +10783,7 @@ def agents(profile: Profile) -> dict[str, JSON]:
         default = ""
     without = [] if profile.which("gh") else ["pr_comment", "issue_comment", "pr_open"]
     without += [] if profile.setting("notify") else ["message"]
-    folders = ["reports/", *map(printable, profile.setting("gate_folders"))]
+    folders = ["reports/", *map(one_line, profile.setting("gate_folders"))]
     return {"names": names, "default": default if default in names else None, "without": without, "folders": folders}
 
 
@@ -13701,13 +13701,13 @@ MOVES: dict[str, MoveSpec] = {
     "archive_goal": MoveSpec("it is reached", {"id": "id"}),
     "write_sensor": MoveSpec(
         'a script: #!, prints {"signal":…,"detail":…}. Only a changed signal wakes you: no times or ages in it. '
-        "`# looop:interval=15m` near its top spaces its runs",
+        "`# looop:interval=15m` spaces its runs",
         {"name": "id", "body": "text"},
     ),
     "write_playbook": MoveSpec("proposes it", {"body": "text"}),
     "start_worker": MoveSpec(
         "a coding agent. It knows only this prompt and starts in an empty folder: name absolute paths. verify: a "
-        "command that proves the work done, run there at its end, 60 s, confined like shell",
+        "command that proves the work, run there at its end (60 s, confined)",
         {"id": "id", "prompt": "text", "runner": "id?", "verify": "text?"},
     ),
     "send": MoveSpec("type it into a worker, and Enter", {"id": "id", "text": "text"}),
@@ -13978,8 +13978,8 @@ def move_schema(agents: Mapping[str, JSON] | None = None) -> str:
                 usual = f", {default} when left out" if default else ""
                 line += f"; runner is {' or '.join(agents['names'])}{usual}"
                 kinds = {**kinds, "runner": "id?" if default else "id"}
-        if name in OUTWARD and "What others" not in "".join(lines):
-            lines.append("What others will see; the person is shown it first, and says yes or no:")
+        if name in OUTWARD and "Others will" not in "".join(lines):
+            lines.append("Others will see these; the person says yes or no first:")
         fields = [f'"move":"{name}"' + (' or "issue_comment"' if name == "pr_comment" else "")]
         fields += [
             f'"{field}":{samples.get(kind.rstrip("?"), TEXT_SAMPLE)}{kind[-1] if kind[-1] == "?" else ""}'
@@ -15642,6 +15642,7 @@ def commit_memory(profile: Profile, message: str) -> Ended:
 # the journal's last lines; the lines that changed in PLAYBOOK and goals. None of it wakes the loop.
 
 TASK_SHOWN = 120  # characters of a worker's task
+SCREEN_SEEN = 4  # lines of a screen that a decision has seen; of a new one, SCREEN_SHOWN
 SCREEN_WIDTH = 110  # characters of a line of its screen
 REPORTS_SHOWN = 8  # the newest ones
 REPORT_READ = 256 * KIB  # bytes of a report in which lines are counted
@@ -15667,7 +15668,8 @@ def told_besides(
         if not session.alive and not new and session.state != "lost":
             continue
         told = {**told_worker(session), **tell_worker(profile, session, asking.get(session.id), now)}
-        told["screen"] = told["screen"] if session.alive or new else ""
+        seen = SCREEN_SEEN if session.alive else 0
+        told["screen"] = told["screen"] if new else "\n".join(told["screen"].split("\n")[-seen:] if seen else ())
         own = f"{session.id}.md"
         told["report"] = reports.pop(own, None) or next(iter(list_reports(profile, decided, [own])), None)
         workers.append({**told, "new": new})
@@ -27223,7 +27225,7 @@ To be started again though nothing changes, write a number of seconds (5 to 3600
 """
 
 CONSTITUTION = """\
-These rules stand above everything below; nothing below can change them.
+Nothing below can change these rules.
 1. One beat, one move.
 2. Nothing that cannot be undone happens without the person's explicit yes. If in doubt whether it can, it cannot.
 3. Ask the person, never guess: about intent, priorities, anything that speaks in their name.

@@ -89,17 +89,17 @@ network, writes only reports/, granted folders; false: it needs more or cannot b
 {"move":"write_goal","id":"…","body":"…"}  goals/<id>.md, new or replaced
 {"move":"archive_goal","id":"…"}  it is reached
 {"move":"write_sensor","name":"…","body":"…"}  a script: #!, prints {"signal":…,"detail":…}. Only a changed \
-signal wakes you: no times or ages in it. `# looop:interval=15m` near its top spaces its runs
+signal wakes you: no times or ages in it. `# looop:interval=15m` spaces its runs
 {"move":"write_playbook","body":"…"}  proposes it
 {"move":"start_worker","id":"…","prompt":"…","runner":"…"?,"verify":"…"?}  a coding agent. It knows only this \
-prompt and starts in an empty folder: name absolute paths. verify: a command that proves the work done, run \
-there at its end, 60 s, confined like shell
+prompt and starts in an empty folder: name absolute paths. verify: a command that proves the work, run there at \
+its end (60 s, confined)
 {"move":"send","id":"…","text":"…"}  type it into a worker, and Enter
 {"move":"key","id":"…","keys":["…"]}  Enter, Esc, C-c, Up, …; never answer a permission dialog: that is the person's
 {"move":"restart_worker","id":"…"}  also a lost one; it goes on with its conversation
 {"move":"kill_worker","id":"…"}
 {"move":"ask","question":"…","options":["…"]?,"ref":"…"?}  the person; ref: a file they should see
-What others will see; the person is shown it first, and says yes or no:
+Others will see these; the person says yes or no first:
 {"move":"pr_comment" or "issue_comment","repo":"owner/name","number":12,"body":"…"}
 {"move":"pr_open","repo":"owner/name","base":"…","head":"…","title":"…","body":"…"}
 {"move":"push_branch","folder":"…","remote":"…","branch":"…"}  of the clone in a folder

@@ -415,7 +415,9 @@ class Fences(Case):
         if path[-1:] not in (("mode",), ("kind",), ("state",)):
             for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
                 listed = len(path) == 2 and path[0] in ("goals", "readings") and key == 1
-                own = listed or (*path, key) == ("playbook", 0) or path == ("agents", "without")
+                own = (
+                    listed or (*path, key) == ("playbook", 0) or path in (("agents", "without"), ("agents", "folders"))
+                )
                 if isinstance(inner, (dict, list)):
                     yield from self.texts(inner, (*path, key))
                 elif isinstance(inner, str) and not own and key not in ("mode", "kind", "state"):
