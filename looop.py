@@ -2693,8 +2693,8 @@ class Agent(Record):
     allows: tuple[str, str] = ("", "")  # a file in a worker's folder that allows it looop, or its brief and reports/
 
 
-# Their dialogs keep the mode of bracketed paste on, and have the cursor elsewhere: claude's before a choice, codex' and
-# gemini's at an end of the screen. gemini's take a pasted 1 for a key, so looking after the paste would be too late.
+# Their dialogs keep bracketed paste on, and have the cursor elsewhere: claude's before a choice, the others' at
+# an end of the screen. gemini's take a pasted 1 for a key, so looking after the paste would be too late.
 AGENTS: dict[str, Agent] = {
     "claude": Agent(
         prompt=r"\n[❯!]\s",
@@ -12124,7 +12124,7 @@ def at_prompt(look: Look, agent: Agent) -> bool:
     import re
 
     prompt = re.search(agent.prompt, look.at_cursor)
-    return not agent.prompt or bool(prompt and not look.at_cursor[prompt.end() :].strip())
+    return not agent.prompt or bool(prompt and prompt.end() == len(look.at_cursor))
 
 
 def still_typed(look: Look, text: str, agent: Agent) -> bool:

@@ -33,7 +33,7 @@ class Looking(unittest.TestCase):
         for name in NAMES:
             self.assertTrue(looop.at_prompt(captured(f"{name}-prompt"), looop.AGENTS[name]), name)
             self.assertTrue(looop.at_prompt(captured(f"{name}-prompt"), looop.Agent()))
-        for name in ("claude", "codex", "gemini"):
+        for name in ("claude", "codex", "opencode", "gemini"):
             self.assertFalse(looop.at_prompt(captured(f"{name}-dialog"), looop.AGENTS[name]), name)
 
     def test_what_was_typed_stands_before_the_cursor(self):
