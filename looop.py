@@ -12119,12 +12119,12 @@ def is_pasted(here: str, agent: Agent) -> bool:
     return here.endswith("]") and any(drawn(mark) in here for mark in agent.pasted)
 
 
-def at_prompt(look: Look, agent: Agent) -> bool:
+def at_prompt(look: Look, agent: Agent, empty: bool = True) -> bool:
     """Tell whether the cursor is in an agent's prompt, and nothing before it; True for one that is not known (pure)."""
     import re
 
     prompt = re.search(agent.prompt, look.at_cursor)
-    return not agent.prompt or bool(prompt and prompt.end() == len(look.at_cursor))
+    return not agent.prompt or bool(prompt and not (empty and look.at_cursor[prompt.end() :]))
 
 
 def still_typed(look: Look, text: str, agent: Agent) -> bool:
@@ -12164,7 +12164,10 @@ def submit_text(session: Session, text: str, agent: Agent, timeout: float = 30.0
     data = defused(text.encode("utf-8", "surrogateescape"))
 
     def type_look_enter(channel: Channel) -> dict[str, JSON]:
-        before = look_at(session)
+        before, deadline = look_at(session), time.monotonic() + SUBMIT_TIME
+        while at_prompt(before, agent, empty=False) > at_prompt(before, agent) and time.monotonic() < deadline:
+            time.sleep(0.05)  # another sender's text is about to leave it
+            before = look_at(session)
         if not at_prompt(before, agent):
             raise not_submitted(session, before, agent, "it is not at an empty prompt, so nothing was typed", Failure)
         paste = b"%s%s%s" % (PASTE_BEGIN, data, PASTE_END) if data and before.bracketed else data
