@@ -13859,9 +13859,10 @@ def checked_move(value: dict[str, JSON], forced: bool = False) -> Move:
     name = value.get("move")
     if not isinstance(name, str) or name not in MOVES:
         shown = one_line(canonical(name), 80)
-        raise BadMove(
-            f"unknown move {shown}; the moves are {', '.join(MOVES)}" if "move" in value else 'no field "move"'
-        )
+        if "move" not in value:
+            agents = "; if it is an agent's JSON output, `runners.NAME.output` says whose" if "type" in value else ""
+            raise BadMove(f'no field "move"{agents}')
+        raise BadMove(f"unknown move {shown}; the moves are {', '.join(MOVES)}")
     if forced and name == "noop":
         raise BadMove("the runner answered noop, and `run` wants a move")
     kinds = {**MOVES[name].fields, **COMMON_FIELDS}
@@ -13965,7 +13966,7 @@ def move_schema(agents: Mapping[str, JSON] | None = None) -> str:
     """
     samples = {"flag": "true|false", "list": '["…"]', "number": "60", "item": "12", "repo": '"owner/name"'}
     without = agents.get("without", ()) if agents else ()
-    folders = ", ".join((agents or {}).get("folders", ["reports/", "granted folders"]))
+    folders = ", ".join(one_line(name, 200) for name in (agents or {}).get("folders", ["reports/", "granted folders"]))
     lines: list[str] = []
     for name, spec in MOVES.items():
         line, kinds = spec.line.replace("{folders}", folders), spec.fields

@@ -467,6 +467,7 @@ ELSEWHERE = {
     "up": "below: the pulse",
     "down": "below: the pulse",
     "_pulse": "below: it is what `up` runs",
+    "_hook": "it reads an event of one session",
     "setup": "it asks a person, and reads no history",
     "service install": "it changes the machine; `service print` is the same without that",
     "service uninstall": "it changes the machine",
