@@ -2187,7 +2187,8 @@ _WORKER_LINES = {
     ' --add-dir "$LOOOP_REPORTS_DIR" -c "projects={\\"$PWD\\"={trust_level=\\"trusted\\"}}"',
     "opencode": "{{hooks}} opencode",
     "gemini": 'GEMINI_CLI_TRUSTED_FOLDERS_PATH="$LOOOP_DATA_DIR/work/$LOOOP_SESSION_ID/.gemini/trustedFolders.json" '
-    'gemini {{hooks}} --skip-trust --approval-mode auto_edit --allowed-tools "run_shell_command("{{bin}}")"'
+    "gemini {{hooks}} --skip-trust --approval-mode auto_edit"
+    ' --policy "$LOOOP_DATA_DIR/work/$LOOOP_SESSION_ID/.gemini/looop.toml"'
     ' --include-directories "$(dirname {{prompt_file}})" --include-directories "$LOOOP_REPORTS_DIR"',
 }
 _BRIEF = '"Follow the brief in "{{prompt_file}}'
@@ -2690,7 +2691,7 @@ class Agent(Record):
     dialog: str = ""  # a pattern of the line that ends its dialogs
     home: tuple[str, str] = ("", "")  # where its files are: the variable that names it, and the folder below HOME
     kept: str = ""  # the pattern in there of what it keeps a conversation in; "": not known
-    allows: tuple[str, str] = ("", "")  # a file in a worker's folder that allows it looop, or its brief and reports/
+    allows: tuple[tuple[str, str], ...] = ()  # files in a worker's folder that allow it looop, its brief and reports/
 
 
 # Their dialogs keep bracketed paste on, and have the cursor elsewhere: claude's before a choice, the others' at
@@ -2721,7 +2722,7 @@ AGENTS: dict[str, Agent] = {
         dialog=r"(Press enter to (confirm|continue|submit)|enter confirm · esc)\b",
         home=("CODEX_HOME", ".codex"),
         kept="sessions/*/*/*/rollout-*-{id}.jsonl",
-        allows=(".codex/rules/looop.rules", 'prefix_rule(pattern=[{bin}], decision="allow")\n'),  # beyond its sandbox
+        allows=((".codex/rules/looop.rules", 'prefix_rule(pattern=[{bin}], decision="allow")\n'),),
     ),
     "opencode": Agent(
         prompt=r"\n\s*┃  ",
@@ -2739,7 +2740,13 @@ AGENTS: dict[str, Agent] = {
         dialog=r"^\W*\d\. (No\b|Don't trust)|Use Enter to select",
         home=("GEMINI_CLI_HOME", ".gemini"),
         kept="tmp/*/chats/session-*-{id:.8}.jsonl",
-        allows=(".gemini/trustedFolders.json", '{{prompts}: "TRUST_FOLDER", {reports}: "TRUST_FOLDER"}\n'),
+        allows=(  # with --allowed-tools it would refuse every other command, without asking
+            (".gemini/trustedFolders.json", '{{prompts}: "TRUST_FOLDER", {reports}: "TRUST_FOLDER"}\n'),
+            (
+                ".gemini/looop.toml",
+                '[[rule]]\ntoolName = "run_shell_command"\ncommandPrefix = {bin}\ndecision = "allow"\npriority = 500\n',
+            ),
+        ),
     ),
 }
 
@@ -8148,10 +8155,9 @@ def make_work_folder(profile: Profile, session: str) -> None:
 
 
 def allow_looop(profile: Profile, session: str, agent: Agent) -> None:
-    """Write the file in a worker's own folder by which its agent lets it do what every worker does."""
-    name, text = agent.allows
-    if name:
-        path = f"{work_folder(profile, session)}/{name}"
+    """Write the files in a worker's own folder by which its agent lets it do what every worker does."""
+    for name, template in agent.allows:
+        text, path = template, f"{work_folder(profile, session)}/{name}"
         values = {"bin": profile.executable(), "prompts": profile.path("prompts"), "reports": profile.path("reports")}
         for key, value in values.items():
             text = text.replace(f"{{{key}}}", canonical(value))
@@ -8164,7 +8170,7 @@ def drop_work_folder(profile: Profile, session: str) -> None:
     own = work_folder(profile, session)
     try:
         names = [names for _, _, names in os.walk(own)]
-        paths = [agent.allows[0] for agent in AGENTS.values() if agent.allows[0]]
+        paths = [path for agent in AGENTS.values() for path, _ in agent.allows]
         if sum(map(len, names)) <= sum(os.path.isfile(f"{own}/{path}") for path in paths):
             remove_tree(own)
     except OSError:

@@ -189,6 +189,8 @@ class Lines(Conversations):
         self.looop("start-session", "w", "apple", "gemini")
         trusted = self.json("work", "w", ".gemini", "trustedFolders.json")
         self.assertEqual(trusted, dict.fromkeys((self.path("prompts"), self.path("reports")), "TRUST_FOLDER"))
+        policy = self.read("work", "w", ".gemini", "looop.toml")  # gemini asks about every other command
+        self.assertIn(f'commandPrefix = "{self.launcher}"\ndecision = "allow"\n', policy)
         self.looop("kill", "w")
         self.looop("start-session", "w", "apple", "codex", "--cwd", self.home)  # a folder of the person's is left alone
         self.assertFalse(os.path.exists(os.path.join(self.home, ".codex", "rules")))
