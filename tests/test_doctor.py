@@ -97,6 +97,7 @@ class Whole(Doctor):
         self.looop("doctor", "--ask", code=1, env={"LOOOP_CHILD": "1"})
 
     def test_a_decider_that_is_told_to_write_a_file_is_caught_when_it_does(self):
+        self.addCleanup(os.chdir, os.getcwd())  # who asks a runner stands in the data dir
         self.profile()
         self.replies('{"move":"noop"}')
         answer = looop.check_answer
