@@ -14625,33 +14625,28 @@ def cost_row(
 # codex 0.171.0 write tokens, pi 1.6.0 prices. opencode keeps a database, and tells its price with its events.
 
 
-def transcript_lines(text: bytes) -> list[dict[str, JSON]]:
-    """Return the lines of a transcript that may name what was spent; what is no JSON, as a half written one, is not."""
-    found = []
-    for line in text.split(b"\n"):
+def transcript_lines(lines: Iterable[bytes]) -> Iterator[dict[str, JSON]]:
+    """Give the lines of a transcript that may name what was spent; what is no JSON, as a half written one, is not."""
+    for line in lines:
         if b'"usage"' in line or b"token_usage" in line or b'"turn_context"' in line:
             try:
-                found.append(parse_fields(line))
+                yield parse_fields(line)
             except ValueError:
                 continue
-    return found
 
 
-def transcript_spend(agent: str, lines: Sequence[Mapping[str, JSON]]) -> list[Metered]:
-    """Return what a transcript says was spent: a price, or tokens for each model."""
+def transcript_spend(agent: str, lines: Iterable[Mapping[str, JSON]]) -> list[Metered]:
+    """Return what a transcript says was spent: a price, or tokens for each model. Of its lines none is kept."""
     if agent == "pi":
-        messages = [line["message"] for line in lines if dig(line, "message", "role") == "assistant"]
-        return (
-            [Metered("", cost=exact_sum([amount(dig(m, "usage", "cost", "total")) for m in messages]))]
-            if messages
-            else []
-        )
+        answers = (line for line in lines if dig(line, "message", "role") == "assistant")
+        costs = [amount(dig(line, "message", "usage", "cost", "total")) for line in answers]
+        return [Metered("", cost=exact_sum(costs))] if costs else []
     usages: dict[str, dict[str, int]] = {}
     if agent == "codex":
         model = ""
         for line in lines:
             if line.get("type") == "turn_context":
-                model = str(dig(line, "payload", "model") or model)
+                model = one_line(str(dig(line, "payload", "model") or model), 100)
             value = dig(line, "payload", "info", "total_token_usage")
             if value:
                 names = {"input": "input_tokens", "output": "output_tokens", "cache_read": "cached_input_tokens"}
@@ -14664,8 +14659,10 @@ def transcript_spend(agent: str, lines: Sequence[Mapping[str, JSON]]) -> list[Me
             names = {"cache_read": "cache_read_input_tokens", "cache_write": "cache_creation_input_tokens"}
             key = str(message.get("id"))
             usages[key] = tokens(message["usage"], input="input_tokens", output="output_tokens", **names)
-            models[key] = str(message.get("model") or "")
-    by_model = {model: total(usages[key] for key in usages if models[key] == model) for model in models.values()}
+            models[key] = one_line(str(message.get("model") or ""), 100)
+    by_model: dict[str, dict[str, int]] = {}
+    for key, usage in usages.items():
+        by_model[models[key]] = total([usage, by_model.get(models[key], {})])
     return [Metered("", usage=usage, model=model) for model, usage in by_model.items() if any(usage.values())]
 
 
@@ -17663,11 +17660,12 @@ def record_spend(profile: Profile, name: str) -> bool:
     if session is None or repr(session.generation) != profile.env.get("LOOOP_SESSION_STARTED"):
         return False
     agent, said = str(session.meta.get("agent") or ""), session.agent
+    # before the lock: an agent's next hook waits for that
+    found = [Metered("", cost=said.cost)] if said.cost is not None else read_transcript(agent, said.transcript)
     fd = os.open(session.folder, os.O_RDONLY | os.O_CLOEXEC)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
         before = session.spend
-        found = [Metered("", cost=said.cost)] if said.cost is not None else read_transcript(agent, said.transcript)
         prices = profile.config().get("prices", {})
         parts = [priced(part, prices) for part in found]
         cost = exact_sum([part.cost for part in parts])
@@ -17698,11 +17696,19 @@ def read_transcript(agent: str, path: str) -> list[Metered]:
         others = [f"{folder}/{name}" for name in os.listdir(folder) if name.endswith(".jsonl")]
     except OSError:
         others = []
-    lines: list[dict[str, JSON]] = []
-    for file in [path, *others]:
-        if file and file_size(file) <= TRANSCRIPT_MAX:
-            lines += transcript_lines(read_bytes(file) or b"")
-    return transcript_spend(agent, lines)
+    return transcript_spend(agent, transcript_lines(line for file in [path, *others] for line in transcript_raw(file)))
+
+
+def transcript_raw(path: str) -> Iterator[bytes]:
+    """Give the lines of a transcript, none where it is too long or no file: an agent names whatever path it likes."""
+    try:
+        fd = open_file(path)
+    except OSError:
+        return
+    with open(fd, "rb") as file:
+        if os.fstat(fd).st_size <= TRANSCRIPT_MAX:
+            while line := file.readline(TRANSCRIPT_MAX):
+                yield line
 
 
 def take_event(profile: Profile, given: str | None) -> bool:

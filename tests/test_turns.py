@@ -409,7 +409,7 @@ class Transcripts(unittest.TestCase):
     def test_what_they_say(self):
         for agent, model in (("claude", "claude-opus-5-5"), ("codex", "gpt-5.1-codex")):
             with open(os.path.join(EVENTS, f"{agent}-transcript.ndjson"), "rb") as file:
-                lines = looop.transcript_lines(file.read() + b'{"usage": half')
+                lines = looop.transcript_lines([*file, b'{"usage": half'])
             found = looop.transcript_spend(agent, lines)
             counts = {"claude": (3000, 150), "codex": (3000, 150)}[agent]
             self.assertEqual(
@@ -418,6 +418,22 @@ class Transcripts(unittest.TestCase):
             prices = {model: {"input": 1.0, "output": 10.0}}
             self.assertEqual(looop.priced(found[0], prices).cost, 0.0045)
         self.assertEqual(looop.transcript_spend("pi", []), [])
+
+    def test_a_long_one_takes_time_by_its_length_and_a_path_that_is_no_file_is_none(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "t.jsonl")
+            with open(path, "w") as file:
+                for number in range(5000):
+                    message = {"id": str(number), "model": "m" * 9000 * (not number), "usage": {"output_tokens": 1}}
+                    file.write(json.dumps({"type": "assistant", "message": message}) + "\n")
+            begun = time.process_time()
+            found = looop.read_transcript("claude", path)
+            self.assertLess(time.process_time() - begun, 3.0)
+            self.assertEqual([(len(part.model), part.usage["output"]) for part in found], [(100, 1), (0, 4999)])
+            os.mkfifo(os.path.join(folder, "pipe"))
+            os.truncate(path, looop.TRANSCRIPT_MAX + 1)
+            for odd in (path, os.path.join(folder, "pipe"), folder, "/dev/zero", "", "x" * 5000):
+                self.assertEqual(looop.read_transcript("claude", odd), [], odd)
 
 
 if __name__ == "__main__":
