@@ -77,7 +77,7 @@ Contents
   53. Tripwires (pure)
   54. Verdicts (pure)
   55. Profile on disk
-  56. Told besides
+  56. Prompt context
   57. Decide
   58. Act
   59. Act on workers
@@ -711,8 +711,15 @@ def text_diff(old: str, new: str, name: str, one: str = "now", other: str = "pro
     return "".join(line if line.endswith("\n") else line + "\n" for line in lines)
 
 
+def digest_of(data: bytes) -> str:
+    """Return the digest of a content, 128 bits of SHA-256 in hex."""
+    import hashlib
+
+    return hashlib.sha256(data).hexdigest()[:32]
+
+
 def edited_lines(old: str, new: str, most: int = 24) -> str:
-    """Return the lines that differ between two texts, `-` before old ones and `+` before new ones; the first few."""
+    """Return the first lines that differ between two texts, `-` before old ones and `+` before new ones."""
     import difflib
 
     lines = list(difflib.unified_diff(old.split("\n"), new.split("\n"), n=0, lineterm=""))[2:]
@@ -2136,7 +2143,7 @@ SETTINGS: dict[str, Setting] = {
         "budget.max_workers", "LOOOP_MAX_WORKERS", 8, "count", "workers that looop starts, at once; 0: none"
     ),
     "worker_usd": Setting(
-        "budget.worker_usd", "LOOOP_WORKER_USD", 5, "usd", "a worker that has spent more is told to you; 0: none is"
+        "budget.worker_usd", "LOOOP_WORKER_USD", 5, "usd", "you are told of a worker that has spent more; 0: never"
     ),
     "gate_playbook": Setting("gate.playbook", "", True, "flag", "a person approves changes of the PLAYBOOK"),
     "gate_shell": Setting("gate.shell", "", "irreversible", "irreversible|untrusted|always|never", "gated shell moves"),
@@ -2683,7 +2690,6 @@ def without_caller(env: Mapping[str, str], *kinds: str) -> dict[str, str]:
 class Agent(Record):
     """How an agent program behaves in its terminal; the blank one stands for programs that looop does not know."""
 
-    shell: str = "!"  # its prompt runs a text that begins with this as a shell command, past its permissions
     prompt: str = ""  # a regular expression for the row above the cursor and the cursor's own, up to it, at its prompt
     pasted: tuple[str, ...] = ()  # its prompt shows one of these in place of a long paste
     popup: str = ""  # a last word with one of these opens a popup, which takes Enter; a blank behind it closes it
@@ -2752,12 +2758,12 @@ AGENTS: dict[str, Agent] = {
 
 
 def agent_name(line: str) -> str:
-    """Return the agent program that a command line starts, a key of AGENTS; "" for none that is known."""
+    """Return the agent program that a command line starts, a key of AGENTS; "" for other programs."""
     return next((name for word in command_words(line) for name in [word.rpartition("/")[2]] if name in AGENTS), "")
 
 
 def agent_key(runner: Runner) -> str:
-    """Return which agent a runner's worker is: by its `agent` key, else by its command, else by the runner's name."""
+    """Return a runner's agent, a key of AGENTS: by its `agent` key, else by its command, else by the runner's name."""
     key = runner.agent or agent_name(runner.interactive) or runner.name
     return key if key in AGENTS else ""
 
@@ -2777,10 +2783,10 @@ QUESTION_MAX = 300  # characters of a question that are kept
 _CLAUDE_EVENTS = """SessionStart SessionEnd UserPromptSubmit PermissionRequest PostToolUse PostToolUseFailure
     Notification Stop StopFailure""".split()
 _CODEX_EVENTS = "SessionStart SessionEnd UserPromptSubmit PermissionRequest PostToolUse Stop".split()
-_CODEX_TIMEOUT = 10  # seconds
+_HOOK_TIMEOUT = 10  # seconds
 
-# Their names in the hooks of opencode and pi are those of claude; both run in the agent's own process. One event is
-# handed over after the other: the last one counts.
+# The hooks of opencode and pi run in the agent's own process. Events are handed over one after the other: the last one
+# counts.
 _HOOKS_JS = """\
 import { spawn } from "node:child_process"
 let last = Promise.resolve()
@@ -2828,7 +2834,7 @@ export default function (pi) {
 
 
 def hook_words(agent: str, path: str) -> str:
-    """Return what hands an agent its hooks, for a shell; "" where it has none. `path`: of the file with them."""
+    """Return the words of a command line that hand an agent its hooks, "" where it has none; `path`: of their file."""
     raw = path.encode("utf-8", "surrogateescape")
     url = "".join(
         chr(byte) if (chr(byte).isalnum() and byte < 128) or byte in b"/-_.~" else f"%{byte:02X}" for byte in raw
@@ -2847,7 +2853,7 @@ def hook_file(agent: str, program: str) -> str:
     """
     command = f"{quoted(program)} _hook {agent} 2>/dev/null || :"
     if agent == "claude":
-        hook = [{"hooks": [{"type": "command", "command": command, "timeout": _CODEX_TIMEOUT}]}]
+        hook = [{"hooks": [{"type": "command", "command": command, "timeout": _HOOK_TIMEOUT}]}]
         return json_line({"hooks": dict.fromkeys(_CLAUDE_EVENTS, hook)})
     if agent == "codex":
         return codex_hooks(command)
@@ -2867,7 +2873,7 @@ def codex_hooks(command: str) -> str:
     rows, trusted = [], []
     for event in _CODEX_EVENTS:
         label = "".join("_" + char.lower() if char.isupper() else char for char in event)[1:]
-        limit = 1 if event == "SessionEnd" else _CODEX_TIMEOUT  # codex gives that one a second at most
+        limit = 1 if event == "SessionEnd" else _HOOK_TIMEOUT  # codex gives that one a second at most
         digest = codex_digest(label, command, limit)
         text = json.dumps(command)  # TOML's strings are JSON's, as far as these go
         rows.append(f'{event}=[{{hooks=[{{type="command",command={text},timeout={limit}}}]}}]')
@@ -2876,7 +2882,7 @@ def codex_hooks(command: str) -> str:
 
 
 def codex_digest(event: str, command: str, timeout: int) -> str:
-    """Return by what codex 0.171.0 knows a hook that it trusts."""
+    """Return the digest by which codex 0.171.0 knows a trusted hook."""
     import hashlib
 
     hook = {"async": False, "command": command, "timeout": timeout, "type": "command"}
@@ -2899,18 +2905,18 @@ _EVENT_KINDS = {
     **{"PostToolUse": "answered", "PostToolUseFailure": "answered", "Stop": "prompt", "StopFailure": "prompt"},
     **{"permission.asked": "asking", "permission.updated": "asking", "permission.replied": "answered"},
     **{"question.asked": "asking", "question.replied": "answered", "question.rejected": "answered"},
-    **{"session.idle": "prompt", "session.error": "prompt", "agent-turn-complete": "prompt"},
+    **{"session.idle": "prompt", "session.error": "prompt"},
 }
 _ASKING_NOTICES = ("permission_prompt", "elicitation_dialog", "agent_needs_input")
 
 
 def agent_event(event: Mapping[str, JSON]) -> AgentEvent:
-    """Read an event as an agent gives it: claude, codex and pi name it hook_event_name, opencode and `notify` type."""
+    """Read an event as an agent gives it: claude, codex and pi name it hook_event_name, opencode type."""
     name = str(event.get("hook_event_name") or event.get("type"))
     kind = _EVENT_KINDS.get(name, "")
     about = event.get("properties") if isinstance(event.get("properties"), dict) else event
     question = key = ""
-    if name == "SessionStart":  # a new one has its task, one that is resumed stands at its prompt
+    if name == "SessionStart":  # a new conversation has its task; a resumed one waits at its prompt
         kind = "prompt" if event.get("source") in ("resume", "clear") else "working"
     elif name == "session.status":
         kind = "prompt" if dig(about, "status", "type") == "idle" else "answered"  # of nothing: what is open stays so
@@ -2919,13 +2925,14 @@ def agent_event(event: Mapping[str, JSON]) -> AgentEvent:
     elif name == "Notification" and event.get("notification_type") in _ASKING_NOTICES:
         kind, key, question = "asking", "notification", one_line(str(event.get("message")), QUESTION_MAX)
     elif kind in ("asking", "answered") and about is event:
-        given = event.get("tool_input")  # that of a question has its answer too, later
-        key = short_key(canonical([event.get("tool_name"), dig(given, "questions") or without(given, "description")]))
-        question = tool_question(str(event.get("tool_name")), event.get("tool_input"))
+        named, given = str(event.get("tool_name")), event.get("tool_input")
+        same = dig(given, "questions") or without(given, "description")  # the rest may differ in its answer
+        key = digest_of(canonical([named, same]).encode("utf-8", "surrogatepass"))
+        question = tool_question(named, given)
     elif name.startswith(("permission", "question")):
         key = str(dig(about, "requestID") or dig(about, "permissionID") or dig(about, "id"))
         question = opencode_question(about)
-    conversation = event.get("session_id") or event.get("thread-id") or dig(about, "sessionID")
+    conversation = event.get("session_id") or dig(about, "sessionID")
     transcript = event.get("transcript_path")
     return AgentEvent(
         kind,
@@ -2935,13 +2942,6 @@ def agent_event(event: Mapping[str, JSON]) -> AgentEvent:
         transcript=one_line(transcript, 1000) if isinstance(transcript, str) else "",
         cost=amount(event.get("cost_usd")),
     )
-
-
-def short_key(text: str) -> str:
-    """Return a short text that stands for a long one."""
-    import hashlib
-
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def without(value: JSON, name: str) -> JSON:
@@ -5524,7 +5524,7 @@ def give_answer(
 
 
 def answer_lines(profile: Profile) -> list[str]:
-    """Return the journal lines of the answers that `.answered` names: what a person approved has one of its own."""
+    """Return the journal lines of the answers that `.answered` names; approvals write their own."""
     lines = []
     for number in dict.fromkeys(map(int, text_of(read_bytes(profile.path("asks", _ANSWERED)) or b"").split())):
         for folder in ("asks", "asks/archive"):
@@ -8472,9 +8472,8 @@ class Turn(Record):
 def turn_of(session: Session, now: float) -> Turn:
     """Tell whose turn it is in a session: the agent's hooks say it, else its screen.
 
-    The screen corrects the hooks in what they do not tell: a dialog that they know nothing of, one that a person has
-    answered with No (claude 2.1.332 and codex 0.171.0 send no event then), a command that runs for long after a Yes,
-    and a turn that was interrupted.
+    The screen fills in what the hooks leave out: a dialog without an event, a dialog answered with No (claude 2.1.332
+    and codex 0.171.0 send no event then), a long command after a Yes, and an interrupted turn.
     """
     if not session.alive:
         return Turn("ended", "screen", "", ended_at(session))
@@ -8494,7 +8493,7 @@ def turn_of(session: Session, now: float) -> Turn:
 
 
 def rest_of(session: Session, now: float) -> tuple[str, str, float]:
-    """Return the last time that a running worker waited for somebody, this one or one that is over.
+    """Return the last time that a running worker waited for somebody; it may wait still.
 
     It is ("asking" | "prompt" | "idle", question, since); ("", "", 0.0) where it never has. The decider is woken when
     this changes: once for each time that a worker stops working, never because it works again, and not again when an
@@ -9943,7 +9942,7 @@ class Lookout(Switchboard):
             pass
 
     def _text_came(self) -> None:
-        """Note that there is new text; a silence that was long enough to be told stays known."""
+        """Note that there is new text, after noting a silence that was long enough to be told."""
         session = self._as_session()
         if rest_of(session, time.time()) != session.seen.rest:
             self._write_seen()
@@ -9954,7 +9953,7 @@ class Lookout(Switchboard):
             pass
 
     def _tell_rest(self) -> None:
-        """Have the person told when the agent has rested for long, and look again when that may be next."""
+        """Have the person told when the agent has rested for long, and schedule the next look."""
         if self.finished:
             return
         session, now = self._as_session(), time.time()
@@ -9965,7 +9964,7 @@ class Lookout(Switchboard):
         self.loop.after(max(1.0, min(turn_changes(session, now) - now + 0.01, REST_AFTER)), self._tell_rest)
 
     def _tell(self) -> None:
-        """Have another process tell the person: nothing here waits for a command of theirs."""
+        """Have another process tell the person, as their `notify` command may take its time."""
         program = self.order.env.get("LOOOP_BIN", "")
         try:
             os.posix_spawn(program, [program, "_hook", "screen"], self.order.env)
@@ -10544,7 +10543,7 @@ class Supervisor(Lookout):
             self._finish("")
 
     def _last_line(self) -> str | None:
-        """Return what the agent that has not begun said last: an older one may not know an option. None: no agent."""
+        """Return the last line of an agent that has not begun, as one that is too old for an option; None: no agent."""
         lines = [line.strip() for line in screen_lines(self.canvas.screen) if line.strip()] if self.order.agent else []
         return str(covered(one_line(lines[-1], 200), secrets_of(self.order.env))) if lines else None
 
@@ -10680,7 +10679,7 @@ def typed_path(profile: Profile) -> str:
 
 
 def filled(text: str, names: Mapping[str, str]) -> str:
-    """Fill in each {{name}} (pure); one that has no value stays."""
+    """Replace each {{name}} that has a value (pure)."""
     import re
 
     return re.sub(r"\{\{(\w+)\}\}", lambda found: names.get(found[1], found[0]), text)
@@ -10707,7 +10706,7 @@ def new_conversation() -> str:
 
 
 def worker_line(start: Start) -> str:
-    """Return which line of its runner starts a worker, "" for a command of its own (pure)."""
+    """Return which line of its runner starts a worker, "" where a command was given (pure)."""
     return "" if start.command else "resume" if start.resume else "interactive"
 
 
@@ -10774,7 +10773,7 @@ def resolves(profile: Profile, word: str, cwd: str) -> bool:
 
 
 def agents(profile: Profile) -> dict[str, JSON]:
-    """Return {"names", "default", "without", "folders"}: which runners could be a worker, and what moves can do here.
+    """Return {"names", "default", "without", "folders"}: which runners can be a worker, and what moves can do here.
 
     "default" is the one of them that a worker is unless it is told another, None where that one cannot be; "without",
     the moves that cannot be made here; "folders", what a confined command may write.
@@ -10803,30 +10802,25 @@ _SHELL_WORDS = frozenset(
 
 def new_order(profile: Profile, start: Start, command: str, cwd: str, now: float) -> Order:
     """Say what the supervisor is to run; `now`: the session's generation."""
-    env = session_env(profile, start.id, kind_of(profile, start) == "worker")
-    if kind_of(profile, start) == "worker":
+    kind = kind_of(profile, start)
+    env = session_env(profile, start.id, kind == "worker")
+    env["LOOOP_SESSION_STARTED"] = repr(now)  # so that a hook that outlives its session is not taken for the next one's
+    if kind == "worker":
         env["PATH"] = path_of(command, profile.env)
-    env["LOOOP_SESSION_STARTED"] = repr(
-        now
-    )  # a hook of an agent that outlives its session is not to speak for the next
     shell = shell_path(profile.env)
     umask = os.umask(0o077)
     os.umask(umask)
     cap = int(profile.setting("log_max_bytes"))
     folder = session_folder(profile, start.id)
-    kind = kind_of(profile, start)
     size = start.cols, start.rows
-    agent = session_agent(profile, start, command)
+    runner = profile.runners().get(runner_name(profile, start))  # None: a command alone, or not in the config any more
+    agent = agent_key(runner) if runner else agent_name(command)
     return Order(start.id, folder, command, [shell, "-c", command], cwd, env, *size, umask, cap, kind, agent)
 
 
-def session_agent(profile: Profile, start: Start, command: str) -> str:
-    """Return which agent a session runs, a key of AGENTS; "" for none that is known."""
-    try:
-        own = "" if start.command and not start.runner else agent_key(profile.runner(start.runner))
-    except Failure:  # a restart: its runner is not in the config any more
-        own = ""
-    return own or agent_name(command)
+def runner_name(profile: Profile, start: Start) -> str:
+    """Return the name of a session's runner, "" where it has none."""
+    return start.runner or ("" if start.command else profile.runner().name)
 
 
 def kind_of(profile: Profile, start: Start) -> str:
@@ -10850,7 +10844,7 @@ def write_meta(profile: Profile, folder: str, order: Order, start: Start, now: f
         "by": start.by,
         "agent": order.agent or None,
         "tainted": start.tainted or None,
-        "runner": start.runner or (None if start.command else profile.runner().name),
+        "runner": runner_name(profile, start) or None,
         "line": worker_line(start) or None,
         "conversation": chosen_conversation(profile, start),
         "verify": profile.redacted(start.verify) or None,
@@ -12066,7 +12060,7 @@ class Attached:
 # press Enter. The Enter is the last byte of one input, so the supervisor lets no other sender in between.
 
 LOOK_TIME = 5.0  # seconds within which a screen shows what was typed: agents took up to 1.2 on a busy machine
-SUBMIT_TIME = 2.0  # seconds within which a prompt is rid of what Enter has submitted
+SUBMIT_TIME = 2.0  # seconds within which a submitted text leaves the prompt
 TAIL = 40  # characters at the end of a text that are looked for
 TOLD_LINES = 4  # lines of a screen that a message has
 
@@ -12087,7 +12081,7 @@ class Look(Record):
 
 
 def drawn(text: str) -> str:
-    """Return what every program draws of a text as it is: letters, digits, ASCII; no blanks, no borders (pure)."""
+    """Return the characters of a text that every program draws unchanged: no blanks, no borders (pure)."""
     return "".join(char for char in text if char.isalnum() or ("!" <= char <= "~" and char != "|"))
 
 
@@ -12126,7 +12120,7 @@ def is_pasted(here: str, agent: Agent) -> bool:
 
 
 def at_prompt(look: Look, agent: Agent, empty: bool = True) -> bool:
-    """Tell whether the cursor is in an agent's prompt, and nothing before it; True for one that is not known (pure)."""
+    """Tell whether the cursor is in an agent's prompt, and nothing before it; True for unknown agents (pure)."""
     import re
 
     prompt = re.search(agent.prompt, look.at_cursor)
@@ -12134,7 +12128,7 @@ def at_prompt(look: Look, agent: Agent, empty: bool = True) -> bool:
 
 
 def still_typed(look: Look, text: str, agent: Agent) -> bool:
-    """Tell whether a text stands in an agent's prompt still, in spite of Enter (pure)."""
+    """Tell whether a text is in an agent's prompt still, in spite of Enter (pure)."""
     import re
 
     above, _, row = look.at_cursor.partition("\n")
@@ -12144,10 +12138,9 @@ def still_typed(look: Look, text: str, agent: Agent) -> bool:
     return bool(here) and (here.endswith(tail) or tail.endswith(here) or is_pasted(here, agent))
 
 
-def agent_in(profile: Profile, session: Session) -> Agent:
-    """Return how the agent in a session behaves: as its runner says, else by its command."""
-    runner = profile.runners().get(str(session.meta.get("runner") or ""))
-    return agent_of(runner) if runner else AGENTS.get(agent_name(str(session.meta.get("cmd") or ""))) or Agent()
+def agent_in(session: Session) -> Agent:
+    """Return how the agent in a session behaves."""
+    return AGENTS.get(str(session.meta.get("agent")), Agent())
 
 
 def send_text(session: Session, data: bytes, raw: bool, timeout: float = 30.0) -> dict[str, JSON]:
@@ -12215,7 +12208,7 @@ def await_typed(session: Session, before: Look, text: str, agent: Agent) -> None
 
 
 def await_submitted(session: Session, text: str, agent: Agent) -> None:
-    """Wait until an agent's prompt is rid of a text; press Enter again where it is not. Raise Unsettled in the end."""
+    """Wait until a text has left an agent's prompt; press Enter again while it has not. Raise Unsettled in the end."""
     for again in (True, True, False):
         deadline = time.monotonic() + SUBMIT_TIME
         now = look_at(session)
@@ -12338,7 +12331,8 @@ def end_leftovers(profile: Profile, session: Session) -> None:
 def conversation_of(profile: Profile, session: Session) -> str:
     """Return the id of the conversation that a worker's agent had last, "" where none is known.
 
-    Its agent has told it (agent.json), or was told it and has kept it, or has kept one of the worker's own folder.
+    In this order: the id in agent.json, the id that looop chose if the agent has kept it, the newest of the worker's
+    own folder.
     """
     runner = profile.runners().get(str(session.meta.get("runner")))
     if not runner or not session.meta.get("line"):
@@ -12415,7 +12409,7 @@ def start_again(profile: Profile, session: Session, fresh: bool = False) -> Star
     return start.replace(command=str(meta.get("cmd") or "?"))
 
 
-# what a restarted session takes from the desktop of whoever restarts it
+# Variables of the desktop that a restarted session takes from its caller.
 _OF_DESKTOP = ("SSH_AUTH_SOCK", "DISPLAY", "WAYLAND_DISPLAY", "XAUTHORITY")
 
 
@@ -12475,24 +12469,22 @@ def shows_dialog(profile: Profile, session: Session, now: float) -> str:
     """Say why what is typed into a worker may answer a question of its program, "" when it stands at its prompt."""
     if any(ask["session"] == session.id and ask["state"] == "open" for ask in current_asks(profile)):
         return "it asks you something"
-    return "it is flagged" if session.note is not None else left_prompt(profile, session, now)
+    return "it is flagged" if session.note is not None else left_prompt(session, now)
 
 
-def left_prompt(profile: Profile, session: Session, now: float) -> str:
+def left_prompt(session: Session, now: float) -> str:
     """Say why a session's program is not at its prompt, "" when it is, as far as its hooks and its screen tell."""
-    agent, turn = agent_in(profile, session), turn_of(session, now)
+    agent, turn = agent_in(session), turn_of(session, now)
     if turn.state == "asking":
         return f"it asks: {turn.question}"
     if turn.state == "stuck" and not agent.prompt:
         return "it is stuck"
     try:
         screen = screen_of(session)
-        waits = (
-            at_prompt(look_of(screen), agent) if agent.prompt else screen.bracketed_paste or not took_pastes(session)
-        )
+        free = at_prompt(look_of(screen), agent) if agent.prompt else screen.bracketed_paste or not took_pastes(session)
     except (Gone, OSError):
         return "its screen cannot be read"
-    return "" if waits else "it is not at an empty prompt"
+    return "" if free else "it is not at an empty prompt"
 
 
 PASTE_MODE_SOUGHT = 4 * MIB  # bytes at the end of a log in which the mode is looked for
@@ -12886,13 +12878,6 @@ def parsed_reading(text: bytes) -> JSON:
 def signal_of(reading: JSON) -> JSON:
     """Return the part of a reading that is hashed: its `signal`, or the whole where it has none."""
     return reading["signal"] if isinstance(reading, dict) and "signal" in reading else reading
-
-
-def digest_of(data: bytes) -> str:
-    """Return the digest of a content, 128 bits of SHA-256 in hex."""
-    import hashlib
-
-    return hashlib.sha256(data).hexdigest()[:32]
 
 
 def signal_digest(reading: JSON) -> str:
@@ -14061,7 +14046,7 @@ def prompt_inputs(
                 left_out[budget] = left_out.get(budget, 0) + len(text.encode())
         return kept
 
-    baseline = state["baseline"]
+    changes = diff(state["baseline"], world.items) if state["hash"] else []
     first = sorted(world.goals.items(), key=lambda item: item[0] != moment["forced"])  # nothing cuts it off
     goals = bodies("GOALS", ((goal, status, text) for goal, (status, text) in first))
     trust = {True: "trusted", False: "untrusted"}
@@ -14078,10 +14063,8 @@ def prompt_inputs(
         "left_out": left_out,
         "changes": [
             change_told(c) if c.key.startswith("worker:") else change_line(c, (edits or {}).get(c.key, ""))
-            for c in diff(baseline, world.items)
-        ]
-        if state["hash"]
-        else [],
+            for c in changes
+        ],
         "first": not state["hash"],
         "shell": state["shell"],
         "flapping": [r.name for r in world.readings.values() if r.streak >= FLAPPING_BEATS],
@@ -14139,7 +14122,7 @@ def prompt_sections(inputs: Mapping[str, JSON]) -> Iterator[tuple[str, str]]:
 
 
 def worker_brief(worker: Mapping[str, JSON]) -> tuple[str, str]:
-    """Return what stays the same of a worker while it lives: its name and runner; its task and its check."""
+    """Return what a worker keeps for life: its name and runner; its task and its check."""
     runner = f" ({worker['runner']})" if worker.get("runner") else ""
     task = worker.get("task")
     lines = ["Task: not known" if task is None else f'Task: "{task}"']
@@ -14148,7 +14131,7 @@ def worker_brief(worker: Mapping[str, JSON]) -> tuple[str, str]:
 
 
 def worker_now(worker: Mapping[str, JSON]) -> tuple[str, str]:
-    """Return how a worker stands: `w1: idle 12 m, 40 m old. reports/w1.md: 34 lines`; what it says, and its screen."""
+    """Return a worker's state, `w1: idle 12 m, 40 m old. reports/w1.md: 34 lines`, and its words and screen."""
     how = worker.get("how") or f"{worker.get('state')}"
     report = f". {report_line(worker['report'])}" if worker.get("report") else ""
     lines = [f"its program asks the person: {worker['asks']}"] if worker.get("asks") else []
@@ -14165,13 +14148,13 @@ def report_line(report: Mapping[str, JSON]) -> str:
 
 
 def changed_text(change: str) -> str:
-    """Return a change with the lines under it quoted, so that none passes for another change."""
+    """Return a change with the lines under it quoted, so that they cannot pass for another change."""
     head, _, rest = change.partition("\n")
     return f"{head}\n{fenced(rest, '  | ') if rest else ''}"
 
 
 def without_old_words(inputs: Mapping[str, JSON]) -> dict[str, JSON]:
-    """Return inputs without the words of others that were there at the last decision: what is left taints nothing."""
+    """Return inputs without the words of others that the last decision has seen: the rest taints nothing."""
 
     def fresh(report: JSON) -> JSON:
         return report if not report or report["new"] else {**report, "first": ""}
@@ -14490,7 +14473,7 @@ def output_of(runner: Runner) -> str:
     return named or (runner.name if runner.name in METERS else "")
 
 
-# What a tick line must say so that its program offers the LLM no tools: a pattern of it, and how it is told.
+# What a tick line needs so that its program offers the LLM no tools: a pattern, and the words that a person types.
 _TOOL_FREE = {
     "claude": (
         (r"--tools(?:=|[ =](?:\"\"|''))(?=\s|$)", '--tools ""'),
@@ -14512,21 +14495,21 @@ _TOOL_FREE = {
 
 
 def tools_left(runner: Runner) -> list[str]:
-    """Return what a typed runner's tick line lacks to keep tools from the LLM, [] where nothing, or nobody knows."""
+    """Return what a typed runner's tick line lacks to keep tools from the LLM; [] for an unknown program."""
     import re
 
     wanted = _TOOL_FREE.get(program_of(runner.tick).rpartition("/")[2], ()) if runner.mode == "typed" else ()
     return [told for pattern, told in wanted if not re.search(pattern, runner.tick, re.DOTALL)]
 
 
-_OWN_TOOLS = "the LLM has tools of its own, past every gate, and its beats count as tainted"
-_NO_CONVERSATION = "lacks {{session_id}}: `looop restart` runs it as it is, whichever conversation that goes on with"
-_UNKNOWN_OUTPUT = "not a program that looop knows: its output is text without a price, unless `output` says whose it is"
-_NO_MODE = 'without `mode` it is direct, as in looop 0.5: its LLM acts with its own tools; or say "mode": "typed"'
+_OWN_TOOLS = "the LLM has tools that no gate holds back, and its beats count as tainted"
+_NO_CONVERSATION = "lacks {{session_id}}: `looop restart` cannot name the conversation that it goes on with"
+_UNKNOWN_OUTPUT = "an unknown program: its output is text without a price; `output` in its row names the format"
+_NO_MODE = 'without `mode` it is direct, as in looop 0.5: its LLM acts with its own tools; else add "mode": "typed"'
 
 
 def runner_notes(config: Mapping[str, JSON]) -> list[tuple[tuple[str, ...], str]]:
-    """Say what a person may not know of the runners in a config that is right: the keys that lead there, and words."""
+    """Return what surprises in the runners of a valid config: the keys that lead there, and words."""
     notes: list[tuple[tuple[str, ...], str]] = []
     for name, entry in config.get("runners", {}).items():
         runner, path = merged_runners({name: entry})[name], ("runners", name, "tick")
@@ -14626,7 +14609,7 @@ def cost_row(
 
 
 def transcript_lines(lines: Iterable[bytes]) -> Iterator[dict[str, JSON]]:
-    """Give the lines of a transcript that may name what was spent; what is no JSON, as a half written one, is not."""
+    """Give the lines of a transcript that may name what was spent; half-written lines are left out."""
     for line in lines:
         if b'"usage"' in line or b"token_usage" in line or b'"turn_context"' in line:
             try:
@@ -14636,7 +14619,7 @@ def transcript_lines(lines: Iterable[bytes]) -> Iterator[dict[str, JSON]]:
 
 
 def transcript_spend(agent: str, lines: Iterable[Mapping[str, JSON]]) -> list[Metered]:
-    """Return what a transcript says was spent: a price, or tokens for each model. Of its lines none is kept."""
+    """Return what a transcript says was spent: a price, or tokens for each model; no line is kept in memory."""
     if agent == "pi":
         answers = (line for line in lines if dig(line, "message", "role") == "assistant")
         costs = [amount(dig(line, "message", "usage", "cost", "total")) for line in answers]
@@ -15643,10 +15626,10 @@ def commit_memory(profile: Profile, message: str) -> Ended:
 
 
 # ======================================================================================================================
-# 56. Told besides
+# 56. Prompt context
 # ======================================================================================================================
-# What the prompt tells besides the world that is hashed: how workers stand just now, with ages and screens; reports;
-# the journal's last lines; the lines that changed in PLAYBOOK and goals. None of it wakes the loop.
+# What a prompt shows and no hash covers: how workers stand just now, with ages and screens; reports; the journal's last
+# lines; the lines that changed in PLAYBOOK and goals. None of it wakes the loop.
 
 TASK_SHOWN = 120  # characters of a worker's task
 SCREEN_SEEN = 4  # lines of a screen that a decision has seen; of a new one, SCREEN_SHOWN
@@ -15657,13 +15640,13 @@ JOURNAL_READ = 40  # lines of the journal from which those to show are chosen
 _POLICY = ".policy"  # PLAYBOOK and goals as they were at the last decision: by key, {"digest", "text"}
 
 
-def told_besides(
+def gather_context(
     profile: Profile, world: World, state: Mapping[str, JSON], now: float
 ) -> tuple[list[JSON], list[dict[str, JSON]]]:
-    """Return the workers that a prompt shows, with all that is told of them, and the reports that are not theirs.
+    """Return the workers that a prompt shows, and the reports that no worker's name is on.
 
-    One that has ended is shown until its end has been decided on; one that is lost, which `restart_worker` continues,
-    as long as it is there. `new` marks what no decision has seen.
+    An ended worker is shown until a decision has seen its end; a lost one, which `restart_worker` continues, always.
+    `new` marks what no decision has seen.
     """
     decided = float(state["decided_at"] or 0)
     asking = {str(ask["session"]): ask["n"] for ask in world.asks if ask["state"] == "open" and ask["session"]}
@@ -15674,7 +15657,7 @@ def told_besides(
         new = known.get(f"worker:{session.id}") != world.items[f"worker:{session.id}"].digest
         if not session.alive and not new and session.state != "lost":
             continue
-        told = {**told_worker(session), **tell_worker(profile, session, asking.get(session.id), now)}
+        told = {**told_worker(session), **worker_context(profile, session, asking.get(session.id), now)}
         seen = SCREEN_SEEN if session.alive else 0
         told["screen"] = told["screen"] if new else "\n".join(told["screen"].split("\n")[-seen:] if seen else ())
         own = f"{session.id}.md"
@@ -15683,7 +15666,7 @@ def told_besides(
     return workers, [reports[name] for name in sorted(reports)]
 
 
-def tell_worker(profile: Profile, session: Session, ask: JSON, now: float) -> dict[str, JSON]:
+def worker_context(profile: Profile, session: Session, ask: JSON, now: float) -> dict[str, JSON]:
     """Return what a prompt tells of one worker; `ask`: the number of its question that is open."""
     turn, code = turn_of(session, now), session.status.get("exit_code")
     flagged = session.note is not None and not ask
@@ -15759,7 +15742,7 @@ def list_reports(profile: Profile, decided: float, names: Sequence[str] = ()) ->
     return reports
 
 
-def journal_told(profile: Profile, clean: Callable[[str], bool] | None, today: str) -> list[str]:
+def shown_journal(profile: Profile, clean: Callable[[str], bool] | None, today: str) -> list[str]:
     """Return the journal's last lines for a prompt; `clean` tells of which no words of others can be the source.
 
     `today`: the date that lines leave out, "" for none.
@@ -15796,7 +15779,7 @@ def keep_policy(profile: Profile, world: World, baseline: Mapping[str, Mapping[s
 def policy_edits(profile: Profile, world: World, state: Mapping[str, JSON]) -> dict[str, str]:
     """Return the lines that changed in PLAYBOOK and goals since the last decision, by key.
 
-    What a tainted beat wrote and a person has replaced is not shown: its words are gone.
+    A text of a tainted beat that a person has replaced is not shown: its words are gone.
     """
     edits = {}
     goals, before = read_origins(profile).goals, None
@@ -16040,7 +16023,7 @@ def run_command(
     return run_confined(profile, [confined_job(profile, job, grant) if grant else job])[0]
 
 
-# What a decider's folder holds, by name. gemini offers no tool that an admin policy denies, whatever others allow.
+# The files in a decider's folder. gemini offers no tool that an admin policy denies, whatever other settings allow.
 DECIDER_FILES = {
     "no-tools.toml": b'[[rule]]\ntoolName = "*"\ndecision = "deny"\npriority = 999\n',
     "system.md": b"Answer with one JSON object.\n",
@@ -16051,7 +16034,7 @@ def decider_folder(profile: Profile, data: str) -> str:
     """Make the folder in which known agents decide, new for each call, and return its path.
 
     Agents read settings, plugins and instructions in the folder they start in and above it; in the data dir a worker
-    could have put some. The path stays the same for a data dir: some agents tell it before the prompt.
+    could have planted some. A data dir keeps its path: some agents send it before the prompt, which is cached.
     """
     folder = f"{profile.cache}/decide-{digest_of(os.fsencode(data))[:8]}"
     try:
@@ -16062,7 +16045,7 @@ def decider_folder(profile: Profile, data: str) -> str:
         for name, content in DECIDER_FILES.items():
             write_atomic(f"{folder}/{name}", content, sync=False)
     except OSError as error:
-        raise Failure(f"{folder}: {error.strerror}: the decider has no folder of its own", remedy_for(error)) from None
+        raise Failure(f"{folder}: {error.strerror}: the decider has no folder", remedy_for(error)) from None
     return folder
 
 
@@ -16073,18 +16056,16 @@ def run_runner(profile: Profile, runner: Runner, run: str, data: str = "") -> En
     stdin = prompt if command == runner.tick else "/dev/null"
     if runner.mode == "typed" and os.path.basename(program_of(runner.tick)) in DEFAULT_RUNNERS:
         command = f"cd {quoted(decider_folder(profile, data or profile.data))} || exit 1\n{command}"
-    path = path_of(runner.tick, profile.env)
-    deadline = profile.setting("tick_timeout")
     return run_command(
         profile,
         run,
         command,
-        deadline,
+        profile.setting("tick_timeout"),
         stdin=stdin,
         stdout="output.log",
         stderr="stderr.log",
         child="runner.json",
-        path=path,
+        path=path_of(runner.tick, profile.env),
     )
 
 
@@ -16117,7 +16098,7 @@ def pay(profile: Profile, runner: Runner, run: str, forced: str, metered: Metere
     record_cost(profile, cost_row(utc_text(time.time()), run, forced, runner, metered, failed=not answered))
 
 
-# What agents say when a login, a trust or a model is missing, as recorded; what it means, and what to do.
+# Messages of agents that lack a login, a trusted folder or a model, as recorded; what each lacks, and what to do.
 _LACKS = {
     "claude": (
         (r"not logged in|/login|\b401\b|invalid (?:x-)?api[ -]key", "is not logged in", "run `claude` and type /login"),
@@ -16149,7 +16130,7 @@ _LACKS = {
 
 
 def lack_of(program: str, message: str) -> str:
-    """Say what an agent lacks by its own message, and what to do; "" where that names nothing known (pure)."""
+    """Say what an agent lacks by its own message, and what to do; "" for other messages (pure)."""
     import re
 
     for pattern, lack, remedy in _LACKS.get(program, ()):
@@ -16839,7 +16820,7 @@ def living_worker(profile: Profile, verb: str, name: str) -> Session:
     return session
 
 
-# What an agent's own commands may be without a yes: they change neither what it is allowed nor what it is.
+# An agent's own commands that need no yes: they change neither its permissions nor its model.
 _AGENT_COMMANDS = frozenset("/clear /compact /context /cost /help /new /review /stats /status /tokens /usage".split())
 # Keys that type nothing, choose nothing and switch no mode: claude's S-Tab lets it edit without asking, gemini's C-y do
 # anything, and `!` begins a shell command that Enter or a text would end.
@@ -16868,11 +16849,11 @@ def text_doubt(profile: Profile, session: Session, move: Move, untrusted: bool) 
     Its program would run it as a shell command, in no walls and past its permissions; or it is a command of the agent's
     own, which may change these. Raise BadMove for a command that gate.deny refuses.
     """
-    text, agent = move.fields["text"].strip(), agent_in(profile, session)
+    text, agent = move.fields["text"].strip(), agent_in(session)
     words = command_words(str(session.meta.get("cmd") or ""))
     runs = any(word[:1] == "-" != word[1:2] and "c" in word for word in words[1:])  # `bash -c` asks for no command
     told = not agent.prompt and is_interpreter(words) and not runs
-    command = text.lstrip(agent.shell) if text.startswith(agent.shell) else text if told else ""
+    command = text.lstrip("!") if text[:1] == "!" else text if told else ""
     if command:
         judgement = judge_move(Move("shell", {"command": command}), policy_of(profile, command), untrusted)
         if judgement.verdict == "refused":
@@ -16892,7 +16873,7 @@ def do_send(scene: Scene) -> Done:
     why = typing_doubt(scene.profile, session, scene.move, scene.untrusted)
     if why and not scene.yes:
         return to_person(scene, why)
-    submit_text(session, fields["text"], agent_in(scene.profile, session))
+    submit_text(session, fields["text"], agent_in(session))
     return Done(f"typed into {session.id}: {scene.brief(fields['text'])}")
 
 
@@ -16910,7 +16891,7 @@ def do_key(scene: Scene) -> Done:
 
 
 def do_restart_worker(scene: Scene) -> Done:
-    """Start a worker again, also one that is lost; one that has ended otherwise was meant to."""
+    """Start a running or lost worker again; other workers have ended for good."""
     profile, name = scene.profile, scene.move.fields["id"]
     lost = read_session(profile, name) if valid_id(name) else None
     if lost and lost.kind == "worker" and lost.state == "lost":
@@ -16930,9 +16911,9 @@ def do_kill_worker(scene: Scene) -> Done:
 
 
 def reader_of(profile: Profile, ask: Mapping[str, JSON], session: Session) -> bool:
-    """Tell whether somebody in a session reads the answer to an ask: its `looop ask` waits, and the agent for that.
+    """Tell whether somebody in a session reads the answer to an ask: its `looop ask` waits, and the agent waits for it.
 
-    An agent whose turn has ended has let go of it. Where an older looop waits, there is no file that would tell.
+    An agent whose turn has ended no longer does. An older looop writes no `.wait` file: it counts as waiting.
     """
     path = profile.path("asks", f"{ask['n']}.wait")
     if not os.path.lexists(path):
@@ -16951,8 +16932,8 @@ def type_answer(profile: Profile, number: int) -> bool:
         session = read_session(profile, ask["session"]) if ask.get("waits") and ask["state"] == "answered" else None
         if not session or not (ask["typed"] or not reader_of(profile, ask, session)):
             return False
-        agent = agent_in(profile, session)
-        if not agent.prompt or left_prompt(profile, session, time.time()):
+        agent = agent_in(session)
+        if not agent.prompt or left_prompt(session, time.time()):
             return False
         add_to_answer(profile, number, delivered=utc_text(time.time()))
     words = f'Answer to your question "{one_line(str(ask["question"]), 200)}": {ask["answer"]}'
@@ -17243,7 +17224,7 @@ def settle(profile: Profile, state: dict[str, JSON], counted: bool = True) -> di
 
 
 def journal_answers(profile: Profile, state: dict[str, JSON]) -> dict[str, JSON]:
-    """Put what the person has answered into the journal, once; return the state, which knows the lines for clean."""
+    """Put the person's answers into the journal, once; return the state, in which these lines are clean."""
     path, journal = profile.path("asks", _ANSWERED), profile.path("journal.md")
     if not file_size(path):
         return state
@@ -17251,7 +17232,7 @@ def journal_answers(profile: Profile, state: dict[str, JSON]) -> dict[str, JSON]
         lines = answer_lines(profile)
         known = tail_lines(journal, JOURNAL_READ)
         for line in lines:
-            if line not in known:  # else a beat died before it could note that
+            if line not in known:  # else a beat died after it wrote the line
                 append_line(link_end(journal), line.encode(), sync=True)
         state["clean"] = [*state["clean"], *(digest_of(line.encode()) for line in lines)][-_CLEAN_LINES:]
         write_state(profile, state)
@@ -17464,7 +17445,7 @@ def notices(
 
 
 def spend_notice(worker: Session) -> dict[str, Notice]:
-    """Return that a worker has spent more than one may, by key: once."""
+    """Return the notice, by key, of a worker that has spent more than budget.worker_usd."""
     over = worker.spend.get("over")
     words = f"{worker.id} has spent more than {over} (budget.worker_usd)"
     note = Notice(with_step(words, f"`looop attach {worker.id}`, `looop kill {worker.id}`"), worker.id)
@@ -17627,9 +17608,9 @@ def cmd_hook(profile: Profile, args: dict[str, JSON]) -> int:
         session = profile.env.get("LOOOP_SESSION_ID", "")
         folder = session_folder(profile, session)
         screen = args["agent"] == "screen"
-        news = screen or take_event(profile, args["event"])
+        news = screen or take_event(profile)
         due = valid_id(session) and time.time() - written_at(f"{folder}/spend.json") >= SPEND_EVERY
-        if (news or due) and os.fork() == 0:  # the agent waits for this process, and for whoever has its output open
+        if (news or due) and os.fork() == 0:  # the agent waits for this process, and for others that hold its output
             try:
                 os.setsid()
                 null = os.open(os.devnull, os.O_RDWR)
@@ -17652,9 +17633,9 @@ TRANSCRIPT_MAX = 256 * MIB  # bytes of a transcript that are read
 
 
 def record_spend(profile: Profile, name: str) -> bool:
-    """Write what a worker has spent since the last look into the ledger; return whether it has come to be too much.
+    """Write what a worker has spent since the last look into the ledger; return whether it has just passed its limit.
 
-    A conversation that is resumed goes on in its transcript: what it has cost is kept for each of them.
+    A resumed conversation continues its transcript, so the known cost is kept for each conversation.
     """
     session = read_session(profile, name) if valid_id(name) else None
     if session is None or repr(session.generation) != profile.env.get("LOOOP_SESSION_STARTED"):
@@ -17690,7 +17671,7 @@ def record_spend(profile: Profile, name: str) -> bool:
 
 
 def read_transcript(agent: str, path: str) -> list[Metered]:
-    """Return what an agent's transcripts say that it has spent; claude keeps one of each subagent beside its own."""
+    """Return what an agent's transcripts say that it has spent; claude keeps those of subagents beside its own."""
     folder = path.rpartition(".jsonl")[0] + "/subagents"
     try:
         others = [f"{folder}/{name}" for name in os.listdir(folder) if name.endswith(".jsonl")]
@@ -17700,7 +17681,7 @@ def read_transcript(agent: str, path: str) -> list[Metered]:
 
 
 def transcript_raw(path: str) -> Iterator[bytes]:
-    """Give the lines of a transcript, none where it is too long or no file: an agent names whatever path it likes."""
+    """Give the lines of a transcript, none of a long one or of something else than a file: the agent chose the path."""
     try:
         fd = open_file(path)
     except OSError:
@@ -17711,10 +17692,9 @@ def transcript_raw(path: str) -> Iterator[bytes]:
                 yield line
 
 
-def take_event(profile: Profile, given: str | None) -> bool:
-    """Write what an event says into agent.json; return whether somebody is waited for since."""
-    raw = sys.stdin.buffer.read(EVENT_MAX) if given is None else given.encode("utf-8", "surrogateescape")
-    event = agent_event(profile.redacted(parse_fields(raw)))
+def take_event(profile: Profile) -> bool:
+    """Write what an event on stdin says into agent.json; return whether the agent has begun to wait for somebody."""
+    event = agent_event(profile.redacted(parse_fields(sys.stdin.buffer.read(EVENT_MAX))))
     session = profile.env.get("LOOOP_SESSION_ID", "")
     generation = float(profile.env.get("LOOOP_SESSION_STARTED", "nan"))
     folder = session_folder(profile, session)
@@ -17951,7 +17931,7 @@ class Beat:
             changes = diff(self.state["baseline"], self.world.items) if self.state["hash"] else []
             inputs["changes"] = [change_told(change) for change in changes]
         else:
-            inputs["workers"], inputs["reports"] = told_besides(profile, self.world, self.state, now)
+            inputs["workers"], inputs["reports"] = gather_context(profile, self.world, self.state, now)
             inputs["because"] = "" if inputs["changes"] or self.forced else self.reason
         if runner.mode == "typed":
             inputs["agents"] = agents(profile)
@@ -17959,7 +17939,7 @@ class Beat:
         inputs["unkept"] = unkept_goals(profile, self.world)
         mixed = bool(taint_of(inputs))
         today = "" if runner.mode == "direct" else moment[:10]  # it writes such a line itself
-        inputs["journal"] = journal_told(profile, None if mixed else self.is_clean, today)
+        inputs["journal"] = shown_journal(profile, None if mixed else self.is_clean, today)
         found: dict[str, JSON] = profile.redacted(inputs if mixed else without_old_words(inputs))
         return found
 
@@ -18699,7 +18679,7 @@ def asker_of(profile: Profile, ask: Mapping[str, JSON]) -> Session | None:
 
 
 def hand_over(profile: Profile, ask: Mapping[str, JSON], session: Session | None, read: bool, typed: bool) -> str:
-    """Have an answer reach whoever asked, and say who reads it and when."""
+    """Pass an answer on to the session that asked, and say who reads it and when."""
     if not session:
         ended = f"{ask['session']} has ended: " if ask["session"] else ""
         return f"{ended}the decider reads it on the next beat"
@@ -19071,7 +19051,7 @@ def session_table(rows: Sequence[Mapping[str, JSON]], now: float, paint_word: Pa
             duration_text(float(max(0, int(now - parse_utc(row[key]))))) for key in ("started_at", "last_text")
         )
         flag = one_line(row["note"] or row["question"] or "", 80)
-        command = re.sub(r"""^(?:\w+=(?:'[^']*'|"[^"]*"|[^\s'"])*\s+)+""", "", row["cmd"] or "?")  # not its variables
+        command = re.sub(r"""^(?:\w+=(?:'[^']*'|"[^"]*"|[^\s'";&|])*\s+)+""", "", row["cmd"] or "?")  # no variables
         command = one_line(re.sub(r"[^\s'\"(]*/prompts/(?=[^/]+\.md)", "", command), 30)  # a brief's name will do
         health = paint_word(_HEALTH_COLOURS.get(row["health"], "dim"), row["health"])
         others = (row["kind"], age, idle if row["alive"] else "-", command, flag)
@@ -20470,7 +20450,7 @@ def tell_answer(profile: Profile, ask: Mapping[str, JSON], verdict: str, text: s
         raise answered_failure(ask, "what was done cannot be taken back here")
     session = asker_of(profile, ask)
     read = not session or reader_of(profile, ask, session)
-    typed = bool(session and not read and agent_in(profile, session).prompt)
+    typed = bool(session and not read and agent_in(session).prompt)
     if not give_answer(profile, ask["n"], verdict, text, force, typed=typed):
         now = known_ask(profile, str(ask["n"]))
         raise answered_failure(now, "--force replaces the answer until a decider has read it")
@@ -21335,7 +21315,7 @@ def cmd_send(profile: Profile, args: dict[str, JSON]) -> int:
         refuse_decider(profile, "send", "a part of a text can be a command with what is typed next")
         reply = send_text(session, data, raw)
     else:
-        reply = submit_text(session, text, agent_in(profile, session))
+        reply = submit_text(session, text, agent_in(session))
     if args["json"]:
         say_json(json_line({"sent": reply.get("sent"), "offset": reply.get("offset")}))
     return 0
@@ -24247,14 +24227,8 @@ def check_runner(profile: Profile) -> Iterator[Finding]:
     path = profile.which(words[0]) if words else ""
     if os.path.basename(path) not in DEFAULT_RUNNERS:
         yield ok(
-            f"{runner.name}: {runner.tick}: not a program that looop knows: --ask tries it, and whether it has tools"
+            f"{runner.name}: {runner.tick}: an unknown program: `looop doctor --ask` tries it, and whether it has tools"
         )
-        if not output_of(runner) and not runner.unmetered:
-            known = ", ".join(METERS)
-            yield warn(
-                f"{runner.name}: its output is text without a price",
-                f"say whose output it is, if that is so: runners.{runner.name}.output: {known}, or text",
-            )
         return
     env = profile.child_env(PATH=path_of(runner.tick, profile.env))
     good, said = told_by([path, "--version"], env)
@@ -25631,15 +25605,12 @@ SETUP_VERBS: tuple[Verb, ...] = (
         "_hook",
         cmd_hook,
         "For scripts",
-        "take an event of the agent in a session",
-        args=(
-            Argument("agent", "which agent calls; `screen`: its supervisor"),
-            Argument("event", "the event as JSON; else it is read from stdin", "?"),
-        ),
+        "take an event of the agent in a session, as JSON on stdin",
+        args=(Argument("agent", "which agent calls; `screen`: its supervisor"),),
         more="Workers are started so that their agents call it. It prints nothing and returns 0 whatever happens.",
         examples=(
             ('echo \'{"hook_event_name":"Stop"}\' | looop _hook claude', "what a hook of claude runs"),
-            ('looop _hook codex \'{"type":"agent-turn-complete"}\'', "what its `notify` runs"),
+            ("looop _hook screen", "what the supervisor of a worker runs when its screen asks"),
         ),
         exits="0 always, 2 usage",
     ),

@@ -76,7 +76,7 @@ _looop_takes() { # what these words take; fails where there is no such verb
     _cost) options=(-h,--help) arguments=('tick|goal|session' @payer @runner unknown) ;;
     _pulse) options=(-h,--help) ;;
     _fmt) options=(-h,--help) ;;
-    _hook) options=(-h,--help) arguments=(- -) ;;
+    _hook) options=(-h,--help) arguments=(-) ;;
     _complete) options=(-h,--help) arguments=('goal|sensor|session|session-alive|worker|worker-alive|worker-lasting|worker-flagged|payer|ask|question|proposal|run|claim|runner|runner-interactive') ;;
     'config bash') options=(-h,--help) ;;
     'config zsh') options=(-h,--help) ;;

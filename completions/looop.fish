@@ -197,7 +197,7 @@ function __looop_takes --no-scope-shadowing # what these words take; fails where
             set options '-h,--help'\t'show what there is to know of it'
         case '_hook'
             set options '-h,--help'\t'show what there is to know of it'
-            set arguments '-' '-'
+            set arguments '-'
         case '_complete'
             set options '-h,--help'\t'show what there is to know of it'
             set arguments 'goal|sensor|session|session-alive|worker|worker-alive|worker-lasting|worker-flagged|payer|ask|question|proposal|run|claim|runner|runner-interactive'
@@ -285,7 +285,7 @@ function __looop_list
                 '_cost' 'record what a worker spent' \
                 '_pulse' 'be the pulse, in the foreground' \
                 '_fmt' 'pass a runner\'s JSON stream on; on a terminal, show it in words' \
-                '_hook' 'take an event of the agent in a session' \
+                '_hook' 'take an event of the agent in a session, as JSON on stdin' \
                 '_complete' 'list what a shell can complete' \
                 'help' 'explain looop, or one verb'
         case 'gallery'

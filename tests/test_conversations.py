@@ -118,7 +118,7 @@ class Restart(Conversations):
         }
         self.config({"default": "claude", "runners": own})
         self.looop("config", "check")
-        self.assertIn("runners.last.resume: lacks {{session_id}}: `looop restart` runs it as it is", self.stderr)
+        self.assertIn("runners.last.resume: lacks {{session_id}}: `looop restart` cannot name", self.stderr)
         for name, how in {"claude": "begins anew", "mine": "begins anew", "both": "goes on with its conv.*"}.items():
             self.looop("start-session", name, "apple", name)
             self.knows(name, "brief apple")

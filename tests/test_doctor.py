@@ -105,7 +105,7 @@ class Whole(Doctor):
         self.runner("""touch "$(grep -o '/[^ ]*/canary')"; echo '{"move":"noop"}'""")
         told = looop.examined(self.opened(), answer)
         self.assertEqual([f.status for f in told], ["ok", "fail"])
-        self.assertIn("it did: the LLM has tools of its own, past every gate", told[1].text)
+        self.assertIn("it did: the LLM has tools that no gate holds back", told[1].text)
 
 
 @heavy
