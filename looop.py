@@ -2828,7 +2828,8 @@ export default function (pi) {
   pi.on("agent_start", async (event, context) => say("UserPromptSubmit", context))
   pi.on("agent_settled", async (event, context) => say("Stop", context))  // pi 1.6 has it, once it retries no more
   pi.on("agent_end", async (event, context) => { ended = setTimeout(() => say("Stop", context), 30000) })
-  pi.on("session_shutdown", async (event, context) => say("SessionEnd", context))
+  const goesOn = (event) => /^(reload|new|resume|fork)$/.test(event?.reason)
+  pi.on("session_shutdown", async (event, context) => say(goesOn(event) ? "Stop" : "SessionEnd", context))
 }
 """
 
@@ -9947,8 +9948,9 @@ class Lookout(Switchboard):
         if rest_of(session, time.time()) != session.seen.rest:
             self._write_seen()
         try:
-            os.close(os.open("text", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
-            os.utime("text")
+            fd = open_to_write("text", os.O_WRONLY | os.O_CREAT)  # a pipe in its place would hold us up for ever
+            os.utime(fd)
+            os.close(fd)
         except OSError:
             pass
 
@@ -12102,12 +12104,14 @@ def look_of(screen: Screen) -> Look:
 def shows_typed(before: Look, now: Look, text: str, agent: Agent) -> bool:
     """Tell whether a screen shows, where it did not, the end of a text or what an agent shows in its place (pure).
 
-    It stands before the cursor. A program that looop does not know may have its cursor elsewhere: there it is anywhere.
+    It stands before the cursor; a short one is alone in the prompt, for a dialog's question may end so too. A program
+    that looop does not know may have its cursor elsewhere: there it is anywhere.
     """
     tail, here = drawn(text)[-TAIL:], drawn(now.before if drawn(now.at_cursor) else "")[-2 * TAIL :]
     if (now.place, here) == (before.place, drawn(before.before)[-2 * TAIL :]):
         return False
-    if here.endswith(tail) or is_pasted(here, agent):
+    alone = still_typed(now, text, agent) if tail else at_prompt(now, agent, empty=False)
+    if is_pasted(here, agent) or (here.endswith(tail) and (alone or len(tail) == TAIL or not agent.prompt)):
         return True
     last = drawn(text.rstrip("\n").rpartition("\n")[2])[-TAIL:]
     anywhere = not agent.prompt and (len(last) > 3 or not now.bracketed)
@@ -12128,14 +12132,15 @@ def at_prompt(look: Look, agent: Agent, empty: bool = True) -> bool:
 
 
 def still_typed(look: Look, text: str, agent: Agent) -> bool:
-    """Tell whether a text is in an agent's prompt still, in spite of Enter (pure)."""
+    """Tell whether a text, and nothing else, stands in an agent's prompt still, in spite of Enter (pure).
+
+    The prompt's mark stands above it: the rows at the cursor alone may be a dialog's, which Enter would answer.
+    """
     import re
 
-    above, _, row = look.at_cursor.partition("\n")
-    prompt = re.search(agent.prompt, look.at_cursor)
-    here = drawn(look.at_cursor[prompt.end() :] if prompt else row.strip() or above)[-TAIL:]
-    tail = drawn(text)[-TAIL:]
-    return bool(here) and (here.endswith(tail) or tail.endswith(here) or is_pasted(here, agent))
+    marks = list(re.finditer(agent.prompt, "\n" + look.before))
+    here = drawn(look.before[marks[-1].end() - 1 :]) if marks else ""
+    return bool(here) and (drawn(text).endswith(here) or is_pasted(here, agent))
 
 
 def agent_in(session: Session) -> Agent:
@@ -12477,6 +12482,8 @@ def left_prompt(session: Session, now: float) -> str:
     agent, turn = agent_in(session), turn_of(session, now)
     if turn.state == "asking":
         return f"it asks: {turn.question}"
+    if turn.state == "ended":  # what shows a prompt now may be a shell
+        return "its agent has ended"
     if turn.state == "stuck" and not agent.prompt:
         return "it is stuck"
     try:
@@ -16850,6 +16857,8 @@ def text_doubt(profile: Profile, session: Session, move: Move, untrusted: bool) 
     own, which may change these. Raise BadMove for a command that gate.deny refuses.
     """
     text, agent = move.fields["text"].strip(), agent_in(session)
+    if any(is_hidden(text, at) for at in range(len(text))):  # agents drop some, and then the text begins elsewhere
+        return "it holds characters that nobody sees"
     words = command_words(str(session.meta.get("cmd") or ""))
     runs = any(word[:1] == "-" != word[1:2] and "c" in word for word in words[1:])  # `bash -c` asks for no command
     told = not agent.prompt and is_interpreter(words) and not runs
@@ -21450,14 +21459,15 @@ def cmd_ask(profile: Profile, args: dict[str, JSON]) -> int:
     run = profile.env.get("LOOOP_RUN_ID") if session is None else None
     fields: dict[str, JSON] = {"options": args["option"] or None, "ref": args["ref"], "run": run}
     number = put_question(profile, session, args["question"], **fields)
-    push_now(profile)
     if run:
+        push_now(profile)
         say(f"asked as {number}: the answer comes with a later beat")
         return 0
     name_process(b"looop", f"looop ask, number {number}".encode())
-    complain(f"ask {number} waits for a person")
     with Lock(profile.path("asks", f"{number}.wait")) as waits:
-        waits.acquire(0, "")
+        waits.acquire(0, "")  # before the pushing, which takes a while: who is ended in it does not read the answer
+        push_now(profile)
+        complain(f"ask {number} waits for a person")
         answered = await_answer(profile, number, args["timeout"] or 0.0)
     if answered is None:
         complain(f"ask {number}: no answer in time; it stays open: ask the same to go on waiting")

@@ -506,6 +506,7 @@ class Dialogs(TrustCase):
             {**send, "text": "!touch x"},
             {**send, "text": " \n!!touch x\nls"},
             {**send, "text": "/permissions"},
+            {**send, "text": "\ufeff!touch x"},  # which JavaScript's `trim` takes off
             {**key, "keys": ["!"]},
             {**key, "keys": ["Up", "Enter"]},
             {**key, "keys": ["S-Tab"]},

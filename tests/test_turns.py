@@ -243,7 +243,22 @@ class Turns(Workers):
         self.event(events[names.index("Stop")])
         self.assertEqual(self.row(), ("idle", "hook", None))
         self.assertEqual(session.agent.transcript, events[0]["transcript_path"])
+        self.event({"hook_event_name": "SessionEnd"})
+        self.assertEqual(looop.left_prompt(session, time.time()), "its agent has ended")
         self.assertEqual(self.told().count("asks for permission"), 1)
+
+    def test_a_pipe_in_the_place_of_a_file_holds_no_session_up(self):
+        session = self.agent("read a; for i in a b c; do echo new text $i; sleep 0.1; done; exec cat # {{prompt_file}}")
+        for name in ("text", "agent.json", "seen.json", "spend.json"):
+            path = os.path.join(session.folder, name)
+            if os.path.exists(path):
+                os.unlink(path)
+            os.mkfifo(path)
+        self.looop("key", "w", "Enter")
+        wait_until(lambda: "new text c" in self.looop("shot", "w"), "its screen")
+        time.sleep(looop.SIGHT_EVERY + 0.2)  # a look at it is due by then
+        self.event({"hook_event_name": "Stop"})
+        self.looop("resize", "w", "100x30")
 
     def test_the_decider_is_woken_once_for_each_time_that_a_worker_stops(self):
         self.agent()

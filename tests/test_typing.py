@@ -38,7 +38,8 @@ class Looking(unittest.TestCase):
 
     def test_what_was_typed_stands_before_the_cursor(self):
         agent, text = looop.AGENTS["pi"], "hello wörld 日本語 👍 and more of it, which is wrapped"
-        before = shown(b"x\r\n> ", 20, 8)
+        rule = "x\r\n──────\r\n".encode()
+        before = shown(rule, 20, 8)
         for data, typed in (
             (text.encode(), True),
             (text.encode() + b" ", True),
@@ -47,9 +48,21 @@ class Looking(unittest.TestCase):
             (b"[paste #1 +9 lines]", True),
             (b"[Pasted text #1 +9 lines]", False),
         ):
-            self.assertEqual(looop.shows_typed(before, shown(b"x\r\n> " + data, 20, 8), text, agent), typed, data)
+            self.assertEqual(looop.shows_typed(before, shown(rule + data, 20, 8), text, agent), typed, data)
         again = shown(b"of it, which is wrapped", 20, 8)
         self.assertFalse(looop.shows_typed(again, again, "of it, which is wrapped", agent), "it was there before")
+
+    def test_no_enter_answers_a_dialog_whose_last_words_are_those_of_the_text(self):
+        asked = " Do you want to proceed?\r\n \u276f 1. Yes\r\n   2. No\x1b[{};2H"
+        for text in ("?", "s", "proceed?", "so, do You want to proceed?", "Do you want to proceed?"):
+            said = f"\u276f {text}\r\n\u25cf Bash(make)\r\n"
+            for history, row in (("", 2), (said, 4)):
+                now = shown((history + asked.format(row)).encode())
+                self.assertFalse(looop.still_typed(now, text, looop.AGENTS["claude"]), (text, history))
+                before = shown(b"\xe2\x9d\xaf ")
+                self.assertFalse(looop.shows_typed(before, now, text, looop.AGENTS["claude"]), (text, history))
+            now = shown(f"\u2500\u2500\r\n\u276f {text}".encode())
+            self.assertTrue(looop.still_typed(now, text, looop.AGENTS["claude"]), text)
 
     def test_a_program_that_is_not_known_may_have_its_cursor_elsewhere(self):
         before, now = shown(b"> "), shown(b"> make it so\x1b[20;1H")

@@ -415,6 +415,17 @@ class Asking(Workers):
         self.looop("answer", "1", "x")
         self.looop("asks", "--wait", "50ms", code=124)
 
+    def test_who_is_ended_while_its_question_is_pushed_does_not_read_the_answer(self):
+        self.worker()
+        self.config({"notify": f"touch {self.home}/pushed; exec sleep 5"})
+        asking = self.start("ask", "hm?", "--session", "w")
+        wait_until(lambda: os.path.exists(os.path.join(self.home, "pushed")), "the push")
+        ask, session = looop.read_ask(self.opened, 1), looop.read_session(self.opened, "w")
+        self.assertTrue(looop.reader_of(self.opened, ask, session))
+        asking.kill()
+        asking.wait()
+        self.assertFalse(looop.reader_of(self.opened, ask, session))
+
     def test_a_flag_that_came_down_meanwhile_is_not_shown(self):
         self.worker()
         asking = self.start("ask", "hm?", "--session", "w")
