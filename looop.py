@@ -562,10 +562,15 @@ def printable(text: str) -> str:
     )
 
 
+def abridged(text: str, limit: int) -> str:
+    """Return a text of at most `limit` characters; "…" stands for the rest."""
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
 def one_line(text: str, limit: int = 500) -> str:
     """Fold text into one printable line of at most `limit` characters."""
     line = printable(" ".join(text.split()))
-    return line if len(line) <= limit else line[: limit - 1] + "…"
+    return abridged(line, limit)
 
 
 def in_lines(value: JSON, limit: int = 1000) -> JSON:
@@ -723,7 +728,7 @@ def edited_lines(old: str, new: str, most: int = 24) -> str:
     import difflib
 
     lines = list(difflib.unified_diff(old.split("\n"), new.split("\n"), n=0, lineterm=""))[2:]
-    lines = [line if len(line) <= 200 else line[:199] + "…" for line in lines if not line.startswith("@@")]
+    lines = [abridged(line, 200) for line in lines if not line.startswith("@@")]
     return "\n".join(lines[:most] + ([f"… {len(lines) - most} more lines"] if len(lines) > most else []))
 
 
@@ -2179,12 +2184,12 @@ SETTINGS: dict[str, Setting] = {
     "events_max_bytes": Setting("", "LOOOP_EVENTS_MAX_BYTES", 5 * MIB, "count", "size of events.jsonl", KIB),
 }
 
-# Ready-made runners. Each tick line was run against a server that called every tool it knew of: none was left, and
-# nothing happened. `--system-prompt` and its kin also keep git's status and dates out of what stands before the prompt.
-# `interactive` starts a worker in its folder, `resume` goes on with its conversation; `filled_line` fills in what is
-# in {{ }}. Both were run with the real programs, in the versions that AGENTS names: the brief is read, looop called and
-# reports/ written without a question. Without its two variables claude puts a command into the background after 2
-# minutes; without --no-daemon codex runs commands in a server that knows nothing of the worker.
+# Ready-made runners. Each tick line was run against a server that called every tool it knew of: nothing happened.
+# Options such as `--system-prompt` also keep git's status and dates, which change, from the beginning of the prompt.
+# `interactive` starts a worker in its folder, `resume` continues its conversation; `filled_line` fills in {{names}}.
+# Both were run with the real programs, in the versions that AGENTS names: the brief is read, looop called and reports/
+# written without a question. Without its two variables claude puts a command into the background after 2 minutes;
+# without --no-daemon codex runs commands in a server that does not know the worker's environment.
 _WORKER_LINES = {
     "pi": "pi {{hooks}} --session-id {{session_id}}",
     "claude": "BASH_DEFAULT_TIMEOUT_MS=86400000 BASH_MAX_TIMEOUT_MS=86400000 claude {{hooks}}"
@@ -2690,18 +2695,18 @@ def without_caller(env: Mapping[str, str], *kinds: str) -> dict[str, str]:
 class Agent(Record):
     """How an agent program behaves in its terminal; the blank one stands for programs that looop does not know."""
 
-    prompt: str = ""  # a regular expression for the row above the cursor and the cursor's own, up to it, at its prompt
+    prompt: str = ""  # a pattern, at its prompt, of the row above the cursor and the cursor's row up to it
     pasted: tuple[str, ...] = ()  # its prompt shows one of these in place of a long paste
     popup: str = ""  # a last word with one of these opens a popup, which takes Enter; a blank behind it closes it
     hooks: str = ""  # words of its command line that hand its hooks over; {{file}} holds them, {{plugin}} names it
     dialog: str = ""  # a pattern of the line that ends its dialogs
-    home: tuple[str, str] = ("", "")  # where its files are: the variable that names it, and the folder below HOME
-    kept: str = ""  # the pattern in there of what it keeps a conversation in; "": not known
+    home: tuple[str, str] = ("", "")  # the folder of its files: the variable that names it, else its path below HOME
+    kept: str = ""  # the files of its conversations in there, a pattern of glob; "": unknown
     allows: tuple[tuple[str, str], ...] = ()  # files in a worker's folder that allow it looop, its brief and reports/
 
 
-# Their dialogs keep bracketed paste on, and have the cursor elsewhere: claude's before a choice, the others' at
-# an end of the screen. gemini's take a pasted 1 for a key, so looking after the paste would be too late.
+# While they show a dialog, bracketed paste stays on and the cursor is elsewhere: claude's before a choice, the others'
+# at an end of the screen. gemini's take a pasted 1 for a key, so looking after the paste would be too late.
 AGENTS: dict[str, Agent] = {
     "claude": Agent(
         prompt=r"\n[❯!]\s",
@@ -7930,7 +7935,7 @@ class ReplyFilter:
 #     ------------------------------------------------------------------------------------------------------------------
 #     status                                                  the reply has pids, size, viewers, offset
 #     screen                                                  the reply has the screen as `dump` gives it, and offset
-#     input, type        bytes; type also: enter              so many bytes follow; the reply comes when they are typed
+#     input, type        bytes                                so many bytes follow; the reply comes when they are typed
 #     keys               keys                                 the reply comes when they are typed
 #     typed                                                   the reply has the offset after the last input's echo
 #     resize             cols, rows                           the size is pinned
@@ -9471,29 +9476,24 @@ class Canvas:
 
 
 class Typing:
-    """Be something to type as a whole: bytes and pauses, in order, some of which may still be on their way."""
+    """One input: bytes in order, some of which its sender may still hand in."""
 
-    __slots__ = ("after", "answers", "done", "heard", "missing", "paste", "patience", "ready_at", "size", "steps")
+    __slots__ = ("after", "answers", "done", "heard", "missing", "paste", "patience", "size", "steps")
 
-    def __init__(self, steps: list[bytes | float], answers: bool = False) -> None:
+    def __init__(self, steps: list[bytes], answers: bool = False) -> None:
         self.steps = steps
         self.answers = answers  # it is the terminal's, and nobody's input
         self.done: Callable[[int], None] | None = None  # told how many bytes were typed
         self.missing = 0  # bytes that its sender has still to hand in
         self.heard = time.monotonic()  # when it handed some in
         self.patience = SENDER_PATIENCE  # seconds that its sender may be silent before what others type goes first
-        self.after: list[bytes | float] = []  # steps that follow those
+        self.after: list[bytes] = []  # steps that follow those
         self.paste = False  # what its sender hands in has brackets, all before the last byte
-        self.ready_at = 0.0  # the end of a pause
         self.size = 0  # bytes typed
-
-    def pauses(self) -> bool:
-        """Tell whether a pause comes next."""
-        return bool(self.steps) and isinstance(self.steps[0], float)
 
     def waiting(self) -> int:
         """Return how many bytes are not typed yet."""
-        return sum(len(step) for step in (*self.steps, *self.after) if isinstance(step, bytes))
+        return sum(map(len, (*self.steps, *self.after)))
 
 
 class Keyboard:
@@ -9518,8 +9518,7 @@ class Keyboard:
     def answer(self, data: bytes) -> None:
         """Type a terminal's answer: before everything that has not been begun."""
         first = self.units[0] if self.units else None
-        begun = 1 if first and first.size and not first.pauses() else 0
-        self.units.insert(begun, Typing([data], answers=True))
+        self.units.insert(1 if first and first.size else 0, Typing([data], answers=True))
         self.size += len(data)
         self.press()
 
@@ -9535,14 +9534,14 @@ class Keyboard:
     def cancel(self, unit: Typing) -> None:
         """Forget what is not typed of a unit, but for the end of brackets that it has begun."""
         self.size -= unit.waiting()
-        closes = any(isinstance(step, bytes) and PASTE_END in step for step in (*unit.steps, *unit.after))
+        closes = any(PASTE_END in step for step in (*unit.steps, *unit.after))
         opened = unit.size and (closes or (unit.paste and unit.missing > 1))
         unit.steps, unit.after, unit.missing, unit.done = [PASTE_END] if opened else [], [], 0, None
         self.size += unit.waiting()
         self.press()
 
     def press(self) -> None:
-        """Type until nothing is left, the PTY takes no more, or a pause has begun."""
+        """Type until nothing is left, or the PTY takes no more."""
         while self.units and self.pty >= 0:
             unit = self.units[0]
             if unit.steps:
@@ -9570,8 +9569,6 @@ class Keyboard:
     def _step(self, unit: Typing) -> bool:
         """Do the first step of a unit; return whether there is more to do at once."""
         step = unit.steps[0]
-        if isinstance(step, float):
-            return self._pause(unit, step)
         echoed = not unit.answers and echoes(self.pty)  # by now: the command that reads it may change that
         try:
             wrote = os.write(self.pty, step[: 4 * KIB])
@@ -9588,18 +9585,6 @@ class Keyboard:
             del unit.steps[0]
         else:
             unit.steps[0] = step[wrote:]
-        return True
-
-    def _pause(self, unit: Typing, seconds: float) -> bool:
-        now = time.monotonic()
-        if not unit.ready_at:
-            unit.ready_at = now + seconds
-            self._loop.after(seconds, self.press)
-        if now < unit.ready_at:
-            self._loop.writers.pop(self.pty, None)
-            return False
-        unit.ready_at = 0.0
-        del unit.steps[0]
         return True
 
     def unplug(self) -> None:
@@ -9985,7 +9970,6 @@ class Lookout(Switchboard):
 #                           └─▶ canvas ─▶ answers to the command's questions ─┐
 #     viewers, `send`, `key` ─▶ keyboard (past its bound the sender waits) ─▶ PTY
 
-ENTER_PAUSE = 0.2  # seconds between a text and its Enter: agents take what comes faster for a part of the paste
 HUP_GRACE, TERM_GRACE = 0.5, 2.0  # seconds that a tree has after HUP and after TERM
 REPAINT_EVERY = 0.5  # seconds between fresh screens for a viewer that cannot keep up
 ANSWER_TIME = 1.0  # seconds within which a viewer's terminal may answer what the command asked
@@ -10213,8 +10197,6 @@ class Supervisor(Lookout):
             unit = Typing([])
             if size and self.canvas.screen.bracketed_paste:
                 unit.steps, unit.after = [PASTE_BEGIN], [PASTE_END]
-            if request.get("enter"):
-                unit.after += [ENTER_PAUSE, b"\r"] if size else [b"\r"]
             self._type(peer, unit, size, rest)
 
         self.canvas.once_ruled(begin)
@@ -12061,6 +12043,7 @@ class Attached:
 # What verbs and moves type into sessions. A text is submitted as a careful person does it: type, look, and only then
 # press Enter. The Enter is the last byte of one input, so the supervisor lets no other sender in between.
 
+ENTER_PAUSE = 0.2  # seconds between a text and its Enter: agents take what comes faster for a part of the paste
 LOOK_TIME = 5.0  # seconds within which a screen shows what was typed: agents took up to 1.2 on a busy machine
 SUBMIT_TIME = 2.0  # seconds within which a submitted text leaves the prompt
 TAIL = 40  # characters at the end of a text that are looked for
@@ -12150,9 +12133,9 @@ def agent_in(session: Session) -> Agent:
 
 def send_text(session: Session, data: bytes, raw: bool, timeout: float = 30.0) -> dict[str, JSON]:
     """Type into a session, without Enter; return what the supervisor says: `sent`, `offset`."""
-    op: dict[str, JSON] = {"op": "input"} if raw else {"op": "type", "enter": False}
     data = data if raw else defused(data)
-    return typed_request(session, "send", lambda channel: channel.ask({**op, "bytes": len(data)}, data, timeout))
+    request = {"op": "input" if raw else "type", "bytes": len(data)}
+    return typed_request(session, "send", lambda channel: channel.ask(request, data, timeout))
 
 
 def send_keys(session: Session, keys: Sequence[str], timeout: float = 30.0) -> dict[str, JSON]:
@@ -13726,6 +13709,25 @@ MOVES: dict[str, MoveSpec] = {
     "push_branch": MoveSpec("of the clone in a folder", {"folder": "folder", "remote": "id", "branch": "branch"}),
     "message": MoveSpec("by the person's `notify` command", {"text": "text"}),
 }
+_MOVES_TOLD = {  # for a person
+    "noop": "do nothing now",
+    "shell": "run a command: confined to reports/ and `gate.folders`, or with your yes",
+    "write_goal": "create or replace a goal",
+    "archive_goal": "move a finished goal to goals/archive/",
+    "write_sensor": "create or replace a sensor",
+    "write_playbook": "propose a new PLAYBOOK",
+    "start_worker": "start a coding agent on a brief",
+    "send": "type a text into a worker, and Enter",
+    "key": "press keys in a worker",
+    "restart_worker": "start a worker again; it goes on with its conversation",
+    "kill_worker": "end a worker",
+    "ask": "ask you",
+    "pr_comment": "comment on a pull request",
+    "issue_comment": "comment on an issue",
+    "pr_open": "open a pull request",
+    "push_branch": "push a branch, never by force",
+    "message": "send a text by your `notify` command",
+}
 OUTWARD = ("pr_comment", "issue_comment", "pr_open", "push_branch", "message")  # others see them: always proposals
 
 COMMON_FIELDS = {"journal": "text?", "next_beat_s": "number?", "why": "text?"}
@@ -13965,10 +13967,11 @@ def move_schema(agents: Mapping[str, JSON] | None = None) -> str:
     samples = {"flag": "true|false", "list": '["…"]', "number": "60", "item": "12", "repo": '"owner/name"'}
     without = agents.get("without", ()) if agents else ()
     folders = ", ".join(one_line(name, 200) for name in (agents or {}).get("folders", ["reports/", "granted folders"]))
+    outward = "Others will see these; the person says yes or no first:"
     lines: list[str] = []
     for name, spec in MOVES.items():
         line, kinds = spec.line.replace("{folders}", folders), spec.fields
-        if name in without or name == "issue_comment":
+        if name in without or name == "issue_comment":  # pr_comment's line has it too
             continue
         if name == "start_worker" and agents is not None:
             if not agents["names"]:
@@ -13980,8 +13983,8 @@ def move_schema(agents: Mapping[str, JSON] | None = None) -> str:
                 usual = f", {default} when left out" if default else ""
                 line += f"; runner is {' or '.join(agents['names'])}{usual}"
                 kinds = {**kinds, "runner": "id?" if default else "id"}
-        if name in OUTWARD and "Others will" not in "".join(lines):
-            lines.append("Others will see these; the person says yes or no first:")
+        if name in OUTWARD and outward not in lines:
+            lines.append(outward)
         fields = [f'"move":"{name}"' + (' or "issue_comment"' if name == "pr_comment" else "")]
         fields += [
             f'"{field}":{samples.get(kind.rstrip("?"), TEXT_SAMPLE)}{kind[-1] if kind[-1] == "?" else ""}'
@@ -14441,15 +14444,13 @@ def meter_llm(output: str, errors: str) -> Metered:
     import re
 
     usages: list[dict[str, int]] = []
-    for match in re.finditer(
-        r"^Token usage: (?:([\d,]+) input)?(?:(?:, )?([\d,]+) output)?(.*)$", errors, re.MULTILINE
-    ):
+    cached = {"cache_read": "cache_read_input_tokens", "cache_write": "cache_creation_input_tokens"}
+    pattern = r"^Token usage: (?:([\d,]+) input)?(?:(?:, )?([\d,]+) output)?(.*)$"
+    for match in re.finditer(pattern, errors, re.MULTILINE):
+        given, made = (int((count or "0").replace(",", "")) for count in match.groups()[:2])
         details: dict[str, JSON] = next(iter(stream_objects(match[3].lstrip(", "))), {})
-        names = {"cache_read": "cache_read_input_tokens", "cache_write": "cache_creation_input_tokens"}
-        usage = {"input": match[1], "output": match[2]}
-        usages.append({key: int((count or "0").replace(",", "")) for key, count in usage.items()})
-        usages.append(tokens(details, **names))
-        usages[-2] = uncached({**usages[-2], **tokens(details, cache_read="prompt_tokens_details.cached_tokens")})
+        usage = {"input": given, "output": made, **tokens(details, cache_read="prompt_tokens_details.cached_tokens")}
+        usages += [uncached(usage), tokens(details, **cached)]
     return Metered(output, usage=total(usages) if usages else None)
 
 
@@ -15722,9 +15723,7 @@ def screen_words(session: Session) -> str:
     lines = [re.sub("(?<=[^ ])  +", "  ", line.rstrip()) for line in lines if any(char.isalnum() for char in line)]
     lines = lines[-SCREEN_SHOWN:]
     margin = min((len(line) - len(line.lstrip()) for line in lines), default=0)
-    return "\n".join(
-        one if len(one) <= SCREEN_WIDTH else one[: SCREEN_WIDTH - 1] + "…" for one in (line[margin:] for line in lines)
-    )
+    return "\n".join(abridged(line[margin:], SCREEN_WIDTH) for line in lines)
 
 
 def list_reports(profile: Profile, decided: float, names: Sequence[str] = ()) -> list[dict[str, JSON]]:
@@ -17429,22 +17428,12 @@ def notices(
         words = with_step(f"ask {n}: {who}{one_line(str(ask['question']), 300)}", step)
         found[f"ask:{n}"] = Notice(words, session if ask["state"] == "open" else "")
     for worker in workers:
-        if worker.rebooted and worker.kind == "worker":
-            words = f"{worker.id} ended when the machine was restarted"
-            found[f"rebooted:{worker.id}:{worker.generation}"] = Notice(
-                with_step(words, f"`looop restart {worker.id}` goes on with it")
-            )
         if worker.note is not None and worker.id not in asking:
             words = f"{worker.id} is flagged: {one_line(worker.note, 300)}"
             key = f"flag:{worker.id}:{worker.generation}:{worker.raised}"
             found[key] = Notice(with_step(words, f"`{what_to_look_at(worker)}`"), worker.id if worker.alive else "")
-    for worker in workers:
-        if worker.kind == "worker" and worker.state == "exited" and worker.code and worker.status.get("reason"):
-            words = with_step(f"{worker.id} ended at once ({ended_words(worker)})", f"`looop log {worker.id}`")
-            found[f"refused:{worker.id}:{worker.generation}"] = Notice(words)
-        if worker.kind == "worker" and worker.alive:
-            found.update(spend_notice(worker))
-            found.update(turn_notice(worker, time.time()) if worker.id not in asking else {})
+        if worker.kind == "worker":
+            found.update(worker_notices(worker, worker.id in asking, time.time()))
     for verdict in held:
         if verdict.gate in ("budget", "decides"):
             found[f"{verdict.gate}:{verdict.until}"[:40]] = Notice(verdict.detail)
@@ -17453,27 +17442,28 @@ def notices(
     return found
 
 
-def spend_notice(worker: Session) -> dict[str, Notice]:
-    """Return the notice, by key, of a worker that has spent more than budget.worker_usd."""
-    over = worker.spend.get("over")
-    words = f"{worker.id} has spent more than {over} (budget.worker_usd)"
-    note = Notice(with_step(words, f"`looop attach {worker.id}`, `looop kill {worker.id}`"), worker.id)
-    return {f"spend:{worker.id}:{worker.generation}": note} if over else {}
-
-
-def turn_notice(worker: Session, now: float) -> dict[str, Notice]:
-    """Return what the person should know of a worker that waits, by key; a flag that is up says it already."""
+def worker_notices(worker: Session, asks: bool, now: float) -> Iterator[tuple[str, Notice]]:
+    """Yield what the person should know of a worker besides its flag, by key; `asks`: it has an open ask."""
+    name, this = worker.id, f"{worker.id}:{worker.generation}"
+    if worker.rebooted:
+        words = f"{name} ended when the machine was restarted"
+        yield f"rebooted:{this}", Notice(with_step(words, f"`looop restart {name}` goes on with it"))
+    if worker.state == "exited" and worker.code and worker.status.get("reason"):
+        words = f"{name} ended at once ({ended_words(worker)})"
+        yield f"refused:{this}", Notice(with_step(words, f"`looop log {name}`"))
+    if worker.alive and worker.spend.get("over"):
+        words = f"{name} has spent more than {worker.spend['over']} (budget.worker_usd)"
+        yield f"spend:{this}", Notice(with_step(words, f"`looop attach {name}`, `looop kill {name}`"), name)
     turn = turn_of(worker, now)
-    if not turn.rests(now) or (turn.state != "asking" and worker.note is not None):
-        return {}
-    why = {
-        "asking": f"asks for permission: {turn.question}",
-        "prompt": f"has been at its prompt for {duration_text(REST_AFTER)}",
-        "idle": f"has shown nothing new for {duration_text(REST_AFTER)}",
-        "stuck": f"has shown nothing new for {duration_text(STUCK_AFTER)}",
-    }[turn.state]
-    key = f"turn:{worker.id}:{worker.generation}:{turn.state}:{turn.since}"
-    return {key: Notice(with_step(f"{worker.id} {why}", f"`looop attach {worker.id}`"), worker.id)}
+    if turn.rests(now) and not asks and (turn.state == "asking" or worker.note is None):  # a flag says it already
+        why = {
+            "asking": f"asks for permission: {turn.question}",
+            "prompt": f"has been at its prompt for {duration_text(REST_AFTER)}",
+            "idle": f"has shown nothing new for {duration_text(REST_AFTER)}",
+            "stuck": f"has shown nothing new for {duration_text(STUCK_AFTER)}",
+        }[turn.state]
+        note = Notice(with_step(f"{name} {why}", f"`looop attach {name}`"), name)
+        yield f"turn:{this}:{turn.state}:{turn.since}", note
 
 
 def surface(profile: Profile, told: Mapping[str, Notice], beat: bool = True, decided: bool = False) -> None:
@@ -17616,8 +17606,7 @@ def cmd_hook(profile: Profile, args: dict[str, JSON]) -> int:
     try:
         session = profile.env.get("LOOOP_SESSION_ID", "")
         folder = session_folder(profile, session)
-        screen = args["agent"] == "screen"
-        news = screen or take_event(profile)
+        news = args["agent"] == "screen" or take_event(profile)
         due = valid_id(session) and time.time() - written_at(f"{folder}/spend.json") >= SPEND_EVERY
         if (news or due) and os.fork() == 0:  # the agent waits for this process, and for others that hold its output
             try:
@@ -25758,7 +25747,7 @@ def derived_rows(what: str) -> tuple[tuple[str, str], ...]:
         return tuple((one.key, setting_line(one)) for one in settings if one.key)
     if what == "environment":
         return tuple((one.env, f"`{one.key}`" if one.key else setting_line(one)) for one in settings if one.env)
-    return tuple((name, spec.line) for name, spec in MOVES.items())
+    return tuple((name, _MOVES_TOLD[name]) for name in MOVES)
 
 
 def parsed_block(lines: Sequence[str]) -> Block:
@@ -27857,10 +27846,11 @@ over defaults. A dot goes into an object: {"budget": {"daily_usd": 10}}.
 {{settings}}
 
 runners :: {"NAME": {"mode": "typed", "tick": "…", "interactive": "…", "resume": "…", "unmetered": true}}; pi, claude,
- codex, opencode, gemini and llm are there. `tick` reads a prompt on stdin, `interactive` is a worker's command and
- has {{prompt_file}} in it, `resume` goes on with the conversation {{session_id}} for `looop restart`.
- `"output": "claude"` says that another program prints what claude prints: else the price that it names does not count.
- `"agent": "claude"` says that a wrapper starts claude as its worker.
+ codex, opencode, gemini and llm are there, and `"model"` names the model of each. `tick` reads a prompt on stdin,
+ `interactive` is a worker's command and has {{prompt_file}} in it, `resume` continues the conversation {{session_id}}
+ for `looop restart`; {{bin}} is looop's path, and {{hooks}} hands the agent looop's hooks. For a wrapper,
+ `"output": "claude"` names the format of its output, so that its price counts, and `"agent": "claude"` the agent that
+ it starts as a worker.
 prices :: {"MODEL": {"input": 1.25, "cache_read": 0.125, "output": 10}}: USD per million tokens
 
 # Environment
