@@ -2881,7 +2881,7 @@ def codex_hooks(command: str) -> str:
         label = "".join("_" + char.lower() if char.isupper() else char for char in event)[1:]
         limit = 1 if event == "SessionEnd" else _HOOK_TIMEOUT  # codex gives that one a second at most
         digest = codex_digest(label, command, limit)
-        text = json.dumps(command)  # TOML's strings are JSON's, as far as these go
+        text = json.dumps(command, ensure_ascii=False)  # TOML's strings are JSON's, as far as these go
         rows.append(f'{event}=[{{hooks=[{{type="command",command={text},timeout={limit}}}]}}]')
         trusted.append(f'"/<session-flags>/config.toml:{label}:0:0"={{trusted_hash="sha256:{digest}"}}')
     return "{" + ",".join(rows) + ",state={" + ",".join(trusted) + "}}"
@@ -17466,10 +17466,11 @@ def worker_notices(worker: Session, asks: bool, now: float) -> Iterator[tuple[st
         yield f"turn:{this}:{turn.state}:{turn.since}", note
 
 
-def surface(profile: Profile, told: Mapping[str, Notice], beat: bool = True, decided: bool = False) -> None:
+def surface(profile: Profile, told: Mapping[str, Notice] | None, beat: bool = True, decided: bool = False) -> None:
     """Tell the person what they were not told before, and forget what is over.
 
-    `beat`: of a beat, which shows it too, and knows all there is; else only push what is given.
+    `beat`: of a beat, which shows it too, and knows all there is; else only push what is given. `told`: None is what
+    there is once nobody else is telling: a question may be over by then.
     """
     known: dict[str, JSON] = {}
     with Lock(profile.path(".surfaced.lock")) as lock:
@@ -17478,6 +17479,8 @@ def surface(profile: Profile, told: Mapping[str, Notice], beat: bool = True, dec
             known = read_fields(profile.path(".surfaced"))
         except OSError as error:
             profile.warn(f"{error.filename}: {error.strerror}: you may be told some things again")
+        if told is None:
+            told = notices(None, current_asks(profile), fleet_sessions(profile))
         shown = [key for key in told if beat and known.get(key) != "shown"]
         pushed = [key for key in told if key not in known]
         if shown:
@@ -17513,8 +17516,7 @@ def push_now(profile: Profile) -> None:
     It is up by now, and stays up: what hinders the pushing is a warning.
     """
     try:
-        told = notices(None, current_asks(profile), fleet_sessions(profile))
-        surface(profile, told, beat=False)
+        surface(profile, None, beat=False)
     except (Failure, OSError) as error:
         profile.warn(f"{error}: the next beat tells the person")
 

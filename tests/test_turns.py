@@ -85,7 +85,8 @@ class Events(unittest.TestCase):
         # as codex 0.171.0 wrote it into its config.toml when a person trusted the hook `true` of Stop
         known = "2ba34c7a02841fada06b868a093d041fd3d9de81883c789a321916b0aa118851"
         self.assertEqual(looop.codex_digest("stop", "true", 600), known)
-        text = looop.hook_file("codex", "/a b/looop")
+        text = looop.hook_file("codex", "/a b/\U0001f600/looop")
+        self.assertIn("\U0001f600", text)  # TOML has no halves of characters
         self.assertEqual(text.count("trusted_hash"), len(looop._CODEX_EVENTS))
         self.assertNotIn("\n", text)
 
@@ -246,6 +247,18 @@ class Turns(Workers):
         self.event({"hook_event_name": "SessionEnd"})
         self.assertEqual(looop.left_prompt(session, time.time()), "its agent has ended")
         self.assertEqual(self.told().count("asks for permission"), 1)
+
+    def test_a_question_that_is_over_before_it_could_be_told_is_not(self):
+        self.agent()
+        with looop.Lock(self.path(".surfaced.lock")) as telling:
+            telling.acquire(None, "")
+            for command in ("one", "two"):
+                self.event({"hook_event_name": "UserPromptSubmit"})
+                given = {"tool_name": "Bash", "tool_input": {"command": command}}
+                self.event({"hook_event_name": "PermissionRequest", **given})
+        wait_until(lambda: "permission: Bash: two" in self.told(), "the notice")
+        self.tick()  # waits until nobody else is telling
+        self.assertNotIn("Bash: one", self.told())
 
     def test_a_pipe_in_the_place_of_a_file_holds_no_session_up(self):
         session = self.agent("read a; for i in a b c; do echo new text $i; sleep 0.1; done; exec cat # {{prompt_file}}")
