@@ -75,7 +75,7 @@ class Restart(Conversations):
         second = self.meta()["conversation"]
         self.assertRegex(second, r"^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$")
         self.assertNotEqual(second, first)
-        self.looop("kill", "w")  # one that has ended goes on too
+        self.looop("kill", "w")  # its conversation goes on after its end, too
         self.assertEqual(self.looop("restart", "w"), "w goes on with its conversation\n")
         self.knows("w", "brief apple")
         self.assertEqual(self.meta()["conversation"], second)

@@ -97,7 +97,7 @@ class Whole(Doctor):
         self.looop("doctor", "--ask", code=1, env={"LOOOP_CHILD": "1"})
 
     def test_a_decider_that_is_told_to_write_a_file_is_caught_when_it_does(self):
-        self.addCleanup(os.chdir, os.getcwd())  # who asks a runner stands in the data dir
+        self.addCleanup(os.chdir, os.getcwd())  # asking a runner changes to the data dir
         self.profile()
         self.replies('{"move":"noop"}')
         answer = looop.check_answer
@@ -343,7 +343,7 @@ class Runners(Doctor):
             file.write("#!/usr/bin/env node\necho 1.6.0\n")
         self.assertEqual(self.found("runner")[0][:2], ("ok", f"pi: 1.6.0, {new}/pi, no tools"))
         self.assertTrue(looop.path_of("A='b c' pi -p", self.env).startswith(f"{new}:"))
-        self.assertEqual(looop.path_of("node", self.env), looop.search_path(self.env), "one that is on PATH stays")
+        self.assertEqual(looop.path_of("node", self.env), looop.search_path(self.env), "it is on PATH already")
         prefix = os.path.join(self.home, "tools")
         with open(os.path.join(self.home, ".npmrc"), "w") as file:
             file.write('registry=x\nprefix = "${HOME}/tools"\n')

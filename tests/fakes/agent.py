@@ -36,7 +36,7 @@ class Agent:
     """Its prompt, its dialog and what it has been told."""
 
     def __init__(self):
-        self.parts = []  # what stands in the prompt: (text, what is shown of it)
+        self.parts = []  # the text in the prompt: (text, as it is shown)
         self.said = []
         self.dialog = "--dialog" in OPTIONS
         self.typed_at = 0.0
