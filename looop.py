@@ -10190,6 +10190,10 @@ class Supervisor(Lookout):
         self._type(peer, unit, int(request["bytes"]), rest)
 
     def _op_type(self, peer: Peer, request: Mapping[str, JSON], rest: bytes) -> None:
+        if request.get("enter"):  # a looop up to 0.6.0 has Enter pressed whatever the screen shows
+            words = "a newer looop runs this session: it looks at the screen before it presses Enter"
+            self._reply(peer, error=words, hint="type with the newer one; `looop down && looop up` renews a pulse")
+            return
         size = int(request["bytes"])
         self.loop.readers.pop(peer.fd, None)  # until it is known how the program wants its text
 

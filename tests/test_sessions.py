@@ -343,6 +343,7 @@ class Beginning(Sessions):
             b'{"op":"teleport"}', b'{"op":"_request"}', b'{"op":""}', b'{"op":7}', b"{}", b"[]", b'"op"', b"not json",
             b"\xff\xfe", b'{"op":"type"}', b'{"op":"keys"}', b'{"op":"keys","keys":[["a","b"]]}',
             b'{"op":"keys","keys":null}', b'{"op":"keys","keys":[""]}',
+            b'{"op":"type","enter":true,"bytes":1}',  # of a looop that does not look first
             b'{"op":"resize","cols":1e999,"rows":5}', b'{"op":"input","bytes":1e999}', b'{"op":"input","bytes":"x"}',
             b'{"op":"attach","cols":80,"rows":-1e999}', b'{"op":"attach","cols":80,"rows":24,"scrollback":1e999}',
             b'{"op":"\\ud800"}', b'{"op":"resize","cols":null,"rows":[]}', b"[" * 100000,
