@@ -17614,6 +17614,7 @@ def cmd_hook(profile: Profile, args: dict[str, JSON]) -> int:
         folder = session_folder(profile, session)
         news = args["agent"] == "screen" or take_event(profile)
         due = valid_id(session) and time.time() - written_at(f"{folder}/spend.json") >= SPEND_EVERY
+        os.chdir(profile.data)
         if (news or due) and os.fork() == 0:  # the agent waits for this process, and for others that hold its output
             try:
                 os.setsid()
