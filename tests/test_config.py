@@ -210,6 +210,7 @@ class Settings(Case):
         )
 
 
+@heavy
 class Init(Case):
     def stored(self):
         with open(os.path.join(self.home, ".config", "looop.json")) as file:

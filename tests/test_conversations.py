@@ -48,6 +48,8 @@ class Conversations(Fleet):
 
 
 class Restart(Conversations):
+    long = True
+
     def test_it_goes_on_with_the_conversation_of_each_agent(self):
         for agent in AGENTS:
             with self.subTest(agent):

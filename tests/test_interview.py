@@ -451,6 +451,7 @@ class InATerminal(Talk):
             self.assertIn("setup: only a person", self.stderr)
 
 
+@heavy
 class InASession(Fleet):
     git = True
 

@@ -100,6 +100,7 @@ LIVELY = (  # every view of a profile in which much goes on
 )
 
 
+@heavy
 class Lively(Case):
     """A profile with goals, a failing sensor, workers, a flag, asks, a diff and a gate that holds."""
 
@@ -165,7 +166,6 @@ class Lively(Case):
         with terminal.lock:
             return terminal.received.decode().replace("\0", "").replace("\r\n", "\n")
 
-    @heavy
     def test_every_view_fits_at_60_80_and_140_columns(self):
         for words in (*LIVELY, ("why", self.decided)):
             known = {*words_of(self.view(400, words)), "idle"}

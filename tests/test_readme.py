@@ -247,6 +247,7 @@ class Words(unittest.TestCase):
         self.assertLessEqual(set(said), ratios)
 
 
+@heavy
 class Typed(Case):
     """What the README says to type works in this order, in an empty home."""
 
@@ -335,7 +336,6 @@ class Typed(Case):
         self.assertIn("● acted", said)
         self.assertIn("the built-in decider ran", said)
 
-    @heavy
     def test_install(self):
         said = dict(self.type_blocks("Install"))
         self.assertIn(f"looop {looop.VERSION}\n", "".join(said.values()))
@@ -377,13 +377,11 @@ class Typed(Case):
             self.assertRegex(self.looop("ls"), r"\nsetup +worker +(busy|idle)")
         return said
 
-    @heavy
     def test_with_pi(self):
         with open(os.path.join(CAPTURED, "runners", "pi-0.87.1-json.ndjson"), encoding="utf-8") as file:
             cost = looop.meter(file.read(), "pi").cost
         self.with_an_llm("pi", "With pi", cost)
 
-    @heavy
     def test_with_claude(self):
         self.with_an_llm("claude", "With claude", 0.01326)
 
@@ -416,7 +414,6 @@ class Typed(Case):
         self.assertIn("3 passed", said)
         self.assertIn("3 passed", seen)
 
-    @heavy
     def test_dotfiles(self):
         subprocess.run(["git", "init", "-q", "--bare", f"{self.home}/looop-memory.git"], env=self.env, check=True)
         said = [said for _, said in self.type_blocks("Dotfiles")]

@@ -191,6 +191,7 @@ class Lookouts(unittest.TestCase):
 class Turns(Workers):
     """A worker whose program stands for an agent; its hooks are called as the agent calls them."""
 
+    long = True
     SLEEP = "echo at work; exec sleep 100 # {{prompt_file}}"
 
     def agent(self, command=SLEEP, agent="claude", **more):

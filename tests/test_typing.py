@@ -74,6 +74,8 @@ class Looking(unittest.TestCase):
 class Agents(Sessions):
     """The five agents, as fakes that behave as recorded."""
 
+    long = True
+
     def agent(self, name, *options):
         """Start a fake agent under its name."""
         self.log = os.path.join(self.home, f"{name}.log")
