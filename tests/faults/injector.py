@@ -131,7 +131,7 @@ class Faults(Case):
         with open(path, "w", encoding="utf-8") as file:
             file.write(json_text({"type": "message_end", "message": message}) + "\n")
         gate = {"shell": "never"} if move.get("reversible") else {}  # what is about the beat runs without walls
-        self.runner(f'cat >/dev/null; {script} sed "s/RUN/$LOOOP_RUN_ID/g" {path}', mode, gate=gate)
+        self.runner(f'cat >/dev/null; {script} sed "s/RUN/$LOOOP_RUN_ID/g" {path}', mode, gate=gate, output="pi")
 
     def edit(self):
         """Change the world as a person would."""
