@@ -124,6 +124,7 @@ class FewOfThem(Limits):
         self.given_away()
 
         def few():
+            looop.digest_of(b"")  # loads a module that may lie where nobody reads
             os.setgid(NOBODY)
             resource.setrlimit(resource.RLIMIT_NPROC, (1, 1))
             os.setuid(NOBODY)
