@@ -385,7 +385,7 @@ class Driven(Profiled):
         yield "looop tick --runner ", runners
         yield "looop run alpha --runner=", runners
         yield "looop init ", runners
-        yield 'looop start-session x "a = b: c" ', {"pi", "claude", "codex", "gemini"}
+        yield 'looop start-session x "a = b: c" ', {"pi", "claude", "codex", "opencode", "gemini"}
         yield "looop run ", {"ship-v2", "alpha"}
         yield "looop run shi", {"ship-v2"}
         yield "looop attach ", alive
