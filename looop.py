@@ -27875,6 +27875,7 @@ LOOOP_BIN :: an executable that is this looop
 LOOOP_CHILD :: 1: started by looop, so no person speaks
 LOOOP_RUN_ID :: the beat that this runs in
 LOOOP_SESSION_ID :: the session that this runs in
+LOOOP_SESSION_STARTED :: when its supervisor started it
 LOOOP_CLAIMS_DIR :: claims/ of the profile
 LOOOP_REPORTS_DIR :: reports/ of the profile
 LOOOP_CHECK :: the worker that a `--verify` command checks
