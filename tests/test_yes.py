@@ -69,8 +69,9 @@ class JournalLines(Case):
             ({"move": "ask", "question": "Which?"}, "asked, as ask N: Which?"),
             ({"move": "start_worker", "id": "w", "prompt": "tidy up"}, "started worker w: tidy up"),
             ({"move": "send", "id": "w", "text": "go on"}, "typed into w: go on"),
-            ({"move": "key", "id": "w", "keys": ["h", "i"]}, "pressed h i in w"),
-            ({"move": "restart_worker", "id": "w"}, "restarted worker w, which runs again"),
+            ({"move": "key", "id": "w", "keys": ["h", "i"]}, "proposed, as ask N: key w"),
+            ({"move": "key", "id": "w", "keys": ["Esc", "Enter"]}, "pressed Esc Enter in w"),
+            ({"move": "restart_worker", "id": "w"}, "restarted worker w, which begins anew"),
             ({"move": "kill_worker", "id": "w"}, "ended worker w"),
             *((move, f"proposed, as ask N: {looop.move_title(move)}") for move in OUTWARD),
         )
