@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # Make docs/demo.svg: type a few commands into a shell that runs in a looop session, and draw what came of it.
 # Everything in the picture happens: a profile in a home of its own, a sensor that runs tests, beats, a proposal.
-# The LLM alone is a stand-in: a shell line that answers with one of two prepared moves, in the shape of claude's output.
+# The LLM alone is a stand-in: a shell line that answers with one of three prepared moves, in the shape of claude's output.
 #
 #     docs/demo.sh [FILE [LOOOP]]     where the picture goes (else docs/demo.svg), and the looop that is run (else this one)
 set -eu
 here=$(cd "$(dirname "$0")/.." && pwd)
 picture=${1:-$here/docs/demo.svg}
 looop=${2:-$here/looop.py}
-size=90x27
+size=90x32
 
 home=$(mktemp -d "${TMPDIR:-/tmp}/looop-demo.XXXXXX")
 mkdir "$home/bin"
@@ -21,7 +21,7 @@ mkdir -p "$home/shop/tests"
 for name in cart login; do echo 'exit 0' >"$home/shop/tests/$name.sh"; done
 echo 'echo "checkout: no total" >&2; exit 1' >"$home/shop/tests/checkout.sh"
 
-# --- the stand-in: once the world says that all tests pass it wants to push, before that it writes a report
+# --- the stand-in: once the world says that all tests pass it wants to push, before that it writes a report, and waits
 mkdir "$home/.config"
 cat >"$home/push" <<'END'
 {"type":"result","subtype":"success","is_error":false,"total_cost_usd":0.0131,"result":"{\"move\":\"shell\",\"command\":\"git -C ~/shop push origin main\",\"reversible\":false,\"journal\":\"push main\"}"}
@@ -29,8 +29,11 @@ END
 cat >"$home/report" <<'END'
 {"type":"result","subtype":"success","is_error":false,"total_cost_usd":0.0127,"result":"{\"move\":\"shell\",\"command\":\"for t in ~/shop/tests/*.sh; do sh $t; done > reports/shop.txt 2>&1\",\"reversible\":true,\"journal\":\"shop: checkout fails; its output is in reports/shop.txt\"}"}
 END
+cat >"$home/wait" <<'END'
+{"type":"result","subtype":"success","is_error":false,"total_cost_usd":0.0119,"result":"{\"move\":\"noop\",\"journal\":\"the report is written; checkout is for a person\"}"}
+END
 cat >"$home/.config/looop.json" <<'END'
-{"runners": {"stand-in": {"mode": "typed", "output": "claude", "tick": "if grep -q '3 of 3'; then cat ~/push; else cat ~/report; fi"}}}
+{"runners": {"stand-in": {"mode": "typed", "output": "claude", "tick": "case $(cat) in *'3 of 3'*) cat ~/push ;; *'RESULT OF THE LAST SHELL MOVE'*) cat ~/wait ;; *) cat ~/report ;; esac"}}}
 END
 
 # --- the profile: one goal, one sensor
@@ -65,6 +68,7 @@ type_line() { # type it, and wait for the next prompt
 }
 
 type_line 'cat ~/.local/state/looop/goals/green.md'
+type_line 'looop tick'
 type_line 'looop tick'
 type_line 'looop tick'
 type_line 'echo exit 0 > shop/tests/checkout.sh   # fix it'
