@@ -1124,6 +1124,28 @@ _UNITS = (("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3600.0), ("d", DAY), ("w
 DUR_FORMS = "90, 90s, 500ms, 15m, 2h, 3d or 1w"
 
 
+class Deadline:
+    """A moment until which somebody waits; made of None it never comes."""
+
+    __slots__ = ("at",)
+
+    def __init__(self, secs: float | None) -> None:
+        self.at = float("inf") if secs is None else time.monotonic() + secs
+
+    @property
+    def over(self) -> bool:
+        """Tell whether the time is up."""
+        return time.monotonic() >= self.at
+
+    def left(self) -> float | None:
+        """Return the seconds that are left, 0.0 when it is over; None, as `select` has it, when it never is."""
+        return None if self.at == float("inf") else max(0.0, self.at - time.monotonic())
+
+    def at_most(self, secs: float) -> float:
+        """Return the seconds that are left, at most `secs` of them."""
+        return max(0.0, min(self.at - time.monotonic(), secs))
+
+
 def parse_duration(text: str) -> float:
     """Return the seconds that a DUR means; raise ValueError when it means none."""
     word = text.strip().lower()
@@ -1759,7 +1781,7 @@ class Lock:
         Somebody who looks who holds it (`lock_holder`) holds it for a moment too, so 0 still waits 50 ms.
         """
         fd = open_to_write(self.path, os.O_RDWR | os.O_CREAT)
-        deadline = None if wait is None else time.monotonic() + max(wait, 0.05)
+        deadline = Deadline(None if wait is None else max(wait, 0.05))
         pause = 0.005
         while True:
             try:
@@ -1768,7 +1790,7 @@ class Lock:
             except OSError:
                 os.close(fd)
                 raise
-            if deadline is not None and time.monotonic() >= deadline:
+            if deadline.over:
                 os.close(fd)
                 return False
             time.sleep(pause)
@@ -4546,7 +4568,7 @@ class Child:
     def __init__(self, job: Job) -> None:
         self.job = job
         self.started = time.monotonic()
-        self.deadline = self.started + job.timeout if job.timeout else None
+        self.deadline = Deadline(job.timeout or None)
         self.kill_at: float | None = None  # when TERM becomes KILL
         self.chunks: list[bytes] = []  # captured stdout
         self.size = 0
@@ -4642,7 +4664,7 @@ class Child:
             if self.kill_at is None:
                 if self._outgrown():
                     self.stop("overflow")
-                elif self.deadline is not None and now >= self.deadline:
+                elif now >= self.deadline.at:
                     self.stop("timeout")
             elif now >= self.kill_at:
                 self._signal(_signal.SIGKILL)
@@ -4725,7 +4747,7 @@ class Child:
         if self.kill_at is not None:
             wait = self.kill_at - now
         else:
-            wait = 60.0 if self.deadline is None else self.deadline - now
+            wait = min(60.0, self.deadline.at - now)
             if self.job.stdout:
                 wait = min(wait, 0.25)  # a file can outgrow its cap
         return max(0.0, wait if self.pidfd >= 0 else min(wait, 0.01 if self.kill_at is None else 0.05))
@@ -4858,8 +4880,8 @@ def set_subreaper(on: bool) -> None:
 
 def end_confined(limit: float = 1.0) -> None:
     """End every confined process below us that has outlived its command, known by its filter (proc(5)): Linux."""
-    deadline = time.monotonic() + limit
-    while time.monotonic() < deadline:
+    deadline = Deadline(limit)
+    while not deadline.over:
         try:
             while os.waitpid(-1, os.WNOHANG)[0]:  # what has ended
                 pass
@@ -4886,11 +4908,11 @@ def process_status(pid: int) -> dict[bytes, bytes]:
 
 def reap_adopted(limit: float = 0.5) -> None:
     """Reap orphans that were handed to us and have ended, or are about to; one that lives on is left to itself."""
-    deadline = time.monotonic() + limit
+    deadline = Deadline(limit)
     try:
         while True:
             if os.waitpid(-1, os.WNOHANG)[0] == 0:
-                if time.monotonic() >= deadline or not any(ending(pid) for pid in descendants(os.getpid())):
+                if deadline.over or not any(ending(pid) for pid in descendants(os.getpid())):
                     return
                 time.sleep(0.005)
     except OSError:  # there is none
@@ -5081,8 +5103,8 @@ def end_process(pid: int, started: str) -> None:
                 os.kill(target, number)
             except (ProcessLookupError, PermissionError):
                 pass
-        limit = time.monotonic() + KILL_GRACE
-        while start_time(pid) == started and time.monotonic() < limit:
+        deadline = Deadline(KILL_GRACE)
+        while start_time(pid) == started and not deadline.over:
             time.sleep(0.02)
 
 
@@ -8525,8 +8547,8 @@ def prune_sessions(profile: Profile, older: float, now: float, dry: bool = False
     if dry or not os.path.isdir(profile.path("sessions")):
         return [session.id for session in found]
     removed = []
-    patience = time.monotonic() + FAREWELL + 0.5
-    while any(lives_on(profile, session) for session in found) and time.monotonic() < patience:
+    deadline = Deadline(FAREWELL + 0.5)
+    while any(lives_on(profile, session) for session in found) and not deadline.over:
         time.sleep(0.01)  # its supervisor still says farewell
     with store_lock(profile):
         for session in found:
@@ -12265,8 +12287,8 @@ def kill_session(profile: Profile, session: Session, inside: bool = False) -> Se
         ask_session(session, "kill", timeout=HUP_GRACE + TERM_GRACE + 10.0, inside=inside)
     except (Gone, Failure):  # it may have no room for a client: this needs none
         send_signal([supervisor_pid(session)], _signal.SIGTERM)
-    deadline = time.monotonic() + 5.0
-    while time.monotonic() < deadline:
+    deadline = Deadline(5.0)
+    while not deadline.over:
         if not lives_on(profile, session):
             return as_it_is(profile, session)
         time.sleep(0.002)
@@ -12295,9 +12317,9 @@ def kill_supervisor(profile: Profile, session: Session) -> Session:
     if pid:
         for number in (_signal.SIGSTOP, _signal.SIGKILL):
             send_signal([*descendants(pid), pid], number)
-    deadline = time.monotonic() + 5.0
+    deadline = Deadline(5.0)
     while lives_on(profile, session):
-        if time.monotonic() > deadline:
+        if deadline.over:
             raise Unsettled(f"kill: {session.id}: its supervisor (pid {pid or '?'}) cannot be ended", "look with ps(1)")
         time.sleep(0.01)
     return as_it_is(profile, session)
@@ -12306,16 +12328,16 @@ def kill_supervisor(profile: Profile, session: Session) -> Session:
 def end_leftovers(profile: Profile, session: Session) -> None:
     """End what a session has started that outlived its supervisor's death; Linux alone tells what that is."""
     marks = f"LOOOP_SESSION_ID={session.id}", f"LOOOP_DATA_DIR={profile.data}"
-    deadline = time.monotonic() + TERM_GRACE
+    grace, deadline = Deadline(TERM_GRACE), Deadline(TERM_GRACE + 5.0)
     number = _signal.SIGTERM
     while True:
         left = [pid for pid in processes_with(*marks) if pid != os.getpid() and start_time(pid)]
         if not left:
             return
-        if time.monotonic() > deadline + 5.0:
+        if deadline.over:
             raise Failure(f"kill: {session.id}: {plural(len(left), 'process')} cannot be ended: {left}", "see ps(1)")
         send_signal(left, number)
-        if time.monotonic() > deadline:
+        if grace.over:
             number = _signal.SIGKILL
         time.sleep(0.02)
 
@@ -18631,16 +18653,15 @@ def wait_for_ask(profile: Profile, limit: float) -> list[dict[str, JSON]]:
 
     0: no limit.
     """
-    deadline = time.monotonic() + limit if limit else None
+    deadline = Deadline(limit or None)
     with Bell(profile) as bell:
         while True:
             asks = asks_and_flags(profile, fleet_sessions(profile))
             if any(ask["state"] != "answered" for ask in asks):
                 return asks
-            left = WAIT_SLICE if deadline is None else deadline - time.monotonic()
-            if left <= 0:
+            if deadline.over:
                 return []
-            bell.wait(min(left, WAIT_SLICE))
+            bell.wait(deadline.at_most(WAIT_SLICE))
 
 
 def put_question(profile: Profile, session: Session | None, question: str, **fields: JSON) -> int:
@@ -18699,7 +18720,7 @@ def hand_over(profile: Profile, ask: Mapping[str, JSON], session: Session | None
 
 def await_answer(profile: Profile, number: int, limit: float) -> dict[str, JSON] | None:
     """Wait until an ask is answered and return it; None when it was not in `limit` seconds (0: no limit)."""
-    deadline = time.monotonic() + limit if limit else None
+    deadline = Deadline(limit or None)
     with Bell(profile) as bell:
         while True:
             for folder in ("asks", "asks/archive"):  # in the order in which it moves
@@ -18710,10 +18731,9 @@ def await_answer(profile: Profile, number: int, limit: float) -> dict[str, JSON]
             ask = read_ask(profile, number, folder)
             if ask["state"] == "answered":
                 return ask
-            left = WAIT_SLICE if deadline is None else deadline - time.monotonic()
-            if left <= 0:
+            if deadline.over:
                 return None
-            bell.wait(min(left, WAIT_SLICE))
+            bell.wait(deadline.at_most(WAIT_SLICE))
 
 
 def delivered(profile: Profile, number: int, answer: str) -> None:
@@ -20272,8 +20292,8 @@ def start_pulse(profile: Profile) -> tuple[int, bool]:
         session, already = read_session(profile, PULSE), True
         if not session or not session.alive:
             raise  # else: somebody was faster
-    deadline = time.monotonic() + 20.0
-    while time.monotonic() < deadline:
+    deadline = Deadline(20.0)
+    while not deadline.over:
         session = read_session(profile, PULSE)
         pid = pulse_pid(profile)
         if pid:
@@ -20296,8 +20316,8 @@ def end_pulse(profile: Profile) -> bool:
     if pid:
         send_signal([pid], _signal.SIGTERM)
         send_signal([pid], _signal.SIGCONT)
-        deadline = time.monotonic() + DOWN_TIME
-        while pulse_pid(profile) == pid and time.monotonic() < deadline:
+        deadline = Deadline(DOWN_TIME)
+        while pulse_pid(profile) == pid and not deadline.over:
             time.sleep(0.01)
     if session and session.alive:
         kill_session(profile, session)
@@ -23568,8 +23588,8 @@ class Launchd(Scheduler):
     def unload(self) -> None:
         """Have launchd forget it, and wait until it has: what it does not know cannot be unloaded."""
         tool(self.profile, *self.farewell()[0], check=False)
-        deadline = time.monotonic() + 5
-        while self.activity()[0] and time.monotonic() < deadline:
+        deadline = Deadline(5.0)
+        while self.activity()[0] and not deadline.over:
             time.sleep(0.1)
 
     def activity(self) -> tuple[bool | None, float | None]:

@@ -541,6 +541,12 @@ class Looks(unittest.TestCase):
 
 
 class Time(unittest.TestCase):
+    def test_a_deadline_comes_and_none_never_does(self):
+        never, soon, past = looop.Deadline(None), looop.Deadline(60.0), looop.Deadline(0.0)
+        self.assertEqual([never.over, soon.over, past.over], [False, False, True])
+        self.assertEqual([never.left(), past.left(), never.at_most(5.0), past.at_most(5.0)], [None, 0.0, 5.0, 0.0])
+        self.assertTrue(59.0 < soon.left() <= 60.0 and soon.at_most(3.0) == 3.0 and 59.0 < soon.at_most(90.0) <= 60.0)
+
     def test_durations(self):
         cases = {
             "90": 90,
