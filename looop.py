@@ -42,75 +42,76 @@ Contents
   18. Ledger
   19. Asks
   20. Styles (pure)
-  21. Grid (pure)
-  22. Terminal (pure)
-  23. Screen (pure)
-  24. Screens at rest (pure)
-  25. Pictures (pure)
-  26. Keys (pure)
-  27. Protocol (pure)
-  28. Session store
-  29. Claims
-  30. Session log
-  31. PTY
-  32. Canvas and keyboard
-  33. Switchboard
-  34. Lookout
-  35. Supervisor
-  36. Launch
-  37. Client
-  38. Terminal of a viewer
-  39. Attach
-  40. Typing
-  41. Fleet
-  42. Checks
-  43. Readings (pure)
-  44. Sense
-  45. World hash (pure)
-  46. World
-  47. Moves (pure)
-  48. Prompt (pure)
-  49. Metering (pure)
-  50. Transcripts (pure)
-  51. Gates (pure)
-  52. Readers (pure)
-  53. Tripwires (pure)
-  54. Verdicts (pure)
-  55. Profile on disk
-  56. Prompt context
-  57. Decide
-  58. Act
-  59. Act on workers
-  60. Guards
-  61. Settle
-  62. Surface
-  63. Hooks
-  64. Beat
-  65. People
-  66. Views
-  67. Why and replay
-  68. Cost
-  69. Pulse
-  70. Verbs
-  71. Session verbs
-  72. Session table
-  73. Gallery
-  74. Questions (pure)
-  75. Plans
-  76. Interview
-  77. Schedulers
-  78. Service
-  79. Examinations
-  80. Doctor
-  81. Candidates
-  82. Goals and history
-  83. Verb table
-  84. Setup table
-  85. Manual (pure)
-  86. Completions (pure)
-  87. Command line
-  88. Texts
-  89. Texts of the manual
+  21. Sequences (pure)
+  22. Grid (pure)
+  23. Terminal (pure)
+  24. Screen (pure)
+  25. Screens at rest (pure)
+  26. Pictures (pure)
+  27. Keys (pure)
+  28. Protocol (pure)
+  29. Session store
+  30. Claims
+  31. Session log
+  32. PTY
+  33. Canvas and keyboard
+  34. Switchboard
+  35. Lookout
+  36. Supervisor
+  37. Launch
+  38. Client
+  39. Terminal of a viewer
+  40. Attach
+  41. Typing
+  42. Fleet
+  43. Checks
+  44. Readings (pure)
+  45. Sense
+  46. World hash (pure)
+  47. World
+  48. Moves (pure)
+  49. Prompt (pure)
+  50. Metering (pure)
+  51. Transcripts (pure)
+  52. Gates (pure)
+  53. Readers (pure)
+  54. Tripwires (pure)
+  55. Verdicts (pure)
+  56. Profile on disk
+  57. Prompt context
+  58. Decide
+  59. Act
+  60. Act on workers
+  61. Guards
+  62. Settle
+  63. Surface
+  64. Hooks
+  65. Beat
+  66. People
+  67. Views
+  68. Why and replay
+  69. Cost
+  70. Pulse
+  71. Verbs
+  72. Session verbs
+  73. Session table
+  74. Gallery
+  75. Questions (pure)
+  76. Plans
+  77. Interview
+  78. Schedulers
+  79. Service
+  80. Examinations
+  81. Doctor
+  82. Candidates
+  83. Goals and history
+  84. Verb table
+  85. Setup table
+  86. Manual (pure)
+  87. Completions (pure)
+  88. Command line
+  89. Texts
+  90. Texts of the manual
 
 Finding things: the verb `looop sensor list` is `cmd_sensor_list`; its row in SETUP_VERBS has help and options.
 To add a verb: write `cmd_<verb>`, add its row to LOOP_VERBS, SETUP_VERBS or SESSION_VERBS.
@@ -5770,7 +5771,239 @@ def color_answer(color: str) -> str:
 
 
 # ======================================================================================================================
-# 21. Grid (pure)
+# 21. Sequences (pure)
+# ======================================================================================================================
+# A terminal's stream is text, control characters and escape sequences. FUNCTIONS has a row for each sequence that is
+# understood, MODES one for each mode; what `Screen` calls, and every regular expression that picks sequences out of a
+# stream, comes from their columns. The Cutter knows where a sequence ends.
+#
+# Sources: ECMA-48; DEC STD 070 and the VT510 manual; XTerm Control Sequences; the kitty keyboard protocol.
+
+STRING_MAX = 4096  # characters of an OSC or DCS that are looked at, and of a CSI that is not ignored
+CONTROLS = "\x00-\x17\x19\x1c-\x1f\x7f"  # within a sequence they act as if they stood before it; CAN, SUB, ESC end it
+_WITHIN = "".join(map(chr, [*range(0x18), 0x19, *range(0x1C, 0x20), 0x7F]))  # the same as text
+_OPENERS = ("]", "P", "X", "^", "_", "k")  # ESC and one of these begin a string
+_OPENER = f"\x1b[{CONTROLS}]{{0,8}}"
+_TEXT, _ANY = r"[^\x07\x18\x1a\x1b]*", r"[^\x18\x1a\x1b]*"  # what an OSC and what another string may hold
+_FORMS = (  # what may follow ESC: (how it begins and goes on, how it ends)
+    (rf"\[[{CONTROLS} -?]*", "[@-~]"),  # CSI
+    (rf"\]{_TEXT}", r"(?:\x07|\x1b\\)"),  # OSC
+    (rf"[PX^_k]{_ANY}", r"\x1b\\"),  # DCS, SOS, PM, APC, and the title of screen(1)
+    (rf"[ -/][{CONTROLS} -/]{{0,8}}", "[0-~]"),
+)
+_PLAIN_ESCAPE = r"[0-OQ-WYZ\\`-jl-~]"
+UNFINISHED = f"{_OPENER}(?:{'|'.join(begin for begin, _ in _FORMS)})?"
+TOKEN = (  # of text: a run of characters, a control that acts, a sequence that is whole or broken off
+    "[^\x00-\x1f\x7f-\x9f]+|\r\n|[\x08-\x0f]"
+    f"|{_OPENER}(?:{'|'.join(f'{begin}(?:{end})?' for begin, end in _FORMS)}|{_PLAIN_ESCAPE})"
+)
+
+# (mnemonic, how it is spelled, the method of Screen, flags). Of the spelling: "SP" is a blank, and the parameters of a
+# CSI stand where they belong; "*" is any final character. No method: the screen passes it over. The flags:
+#   keep    it changes more than text and the place in it, clears the screen, goes to a place, or asks: see Screen.skim
+#   asks    the terminal may answer
+#   input   it changes how keys and pastes are sent
+#   viewer  a viewer of another size gets it too
+FUNCTIONS = (
+    ("BEL", "\a", "", "viewer"),
+    ("BS", "\b", "backspace", ""),
+    ("HT", "\t", "tab", ""),
+    ("LF", "\n", "line_feed", ""),
+    ("VT", "\v", "line_feed", ""),
+    ("FF", "\f", "line_feed", ""),
+    ("CR", "\r", "carriage_return", ""),
+    ("CR LF", "\r\n", "next_line", ""),
+    ("SO", "\x0e", "shift_out", "keep"),
+    ("SI", "\x0f", "shift_in", "keep"),
+    ("DECSC", "ESC 7", "save_cursor", "keep"),
+    ("DECRC", "ESC 8", "restore_cursor", "keep"),
+    ("DECKPAM", "ESC =", "application_keypad", "keep input"),
+    ("DECKPNM", "ESC >", "numeric_keypad", "keep input"),
+    ("IND", "ESC D", "index", ""),
+    ("NEL", "ESC E", "next_line", ""),
+    ("HTS", "ESC H", "set_tab", "keep"),
+    ("RI", "ESC M", "reverse_index", ""),
+    ("DECID", "ESC Z", "report_attributes", "keep asks"),
+    ("RIS", "ESC c", "reset", "keep input"),
+    ("DECALN", "ESC # 8", "alignment_test", "keep"),
+    ("SCS G0", "ESC ( *", "designate_g0", "keep"),
+    ("SCS G1", "ESC ) *", "designate_g1", "keep"),
+    ("ICH", "CSI @", "insert_characters", ""),
+    ("CUU", "CSI A", "cursor_up", ""),
+    ("CUD", "CSI B", "cursor_down", ""),
+    ("CUF", "CSI C", "cursor_forward", ""),
+    ("CUB", "CSI D", "cursor_back", ""),
+    ("CNL", "CSI E", "cursor_next_line", ""),
+    ("CPL", "CSI F", "cursor_previous_line", ""),
+    ("CHA", "CSI G", "cursor_to_column", ""),
+    ("CUP", "CSI H", "cursor_position", "keep"),
+    ("CHT", "CSI I", "tab", ""),
+    ("ED", "CSI J", "erase_in_display", "keep"),
+    ("EL", "CSI K", "erase_in_line", ""),
+    ("IL", "CSI L", "insert_lines", ""),
+    ("DL", "CSI M", "delete_lines", ""),
+    ("DCH", "CSI P", "delete_characters", ""),
+    ("SU", "CSI S", "scroll_up", ""),
+    ("SD", "CSI T", "scroll_down", ""),
+    ("ECH", "CSI X", "erase_characters", ""),
+    ("CBT", "CSI Z", "tab_back", ""),
+    ("HPA", "CSI `", "cursor_to_column", ""),
+    ("HPR", "CSI a", "cursor_forward", ""),
+    ("REP", "CSI b", "repeat", ""),
+    ("DA1", "CSI c", "report_attributes", "keep asks"),
+    ("DA2", "CSI > c", "report_secondary_attributes", "keep asks"),
+    ("VPA", "CSI d", "cursor_to_row", ""),
+    ("VPR", "CSI e", "cursor_rows_on", ""),
+    ("HVP", "CSI f", "cursor_position", "keep"),
+    ("TBC", "CSI g", "clear_tabs", "keep"),
+    ("SM", "CSI h", "set_modes", "keep"),
+    ("DECSET", "CSI ? h", "set_private_modes", "keep input"),
+    ("RM", "CSI l", "reset_modes", "keep"),
+    ("DECRST", "CSI ? l", "reset_private_modes", "keep input"),
+    ("SGR", "CSI m", "select_graphic_rendition", "keep"),
+    ("XTMODKEYS", "CSI > m", "modify_keys_like", "keep input"),
+    ("XTMODKEYS off", "CSI > n", "modify_keys_off", "keep input"),
+    ("DSR", "CSI n", "report_status", "keep asks"),
+    ("DECDSR", "CSI ? n", "report_private_status", "keep asks"),
+    ("DECSTR", "CSI ! p", "soft_reset", "keep input"),
+    ("DECRQM", "CSI $ p", "report_mode", "keep asks"),
+    ("DECRQM private", "CSI ? $ p", "report_private_mode", "keep asks"),
+    ("DECSCUSR", "CSI SP q", "set_cursor_style", "keep"),
+    ("XTVERSION", "CSI > q", "report_version", "keep asks"),
+    ("DECSTBM", "CSI r", "set_margins", "keep"),
+    ("SCOSC", "CSI s", "save_cursor", "keep"),
+    ("XTWINOPS", "CSI t", "window_operation", "keep asks"),
+    ("SCORC", "CSI u", "restore_cursor", "keep"),
+    ("kitty pop", "CSI < u", "pop_keyboard", "keep input"),
+    ("kitty set", "CSI = u", "set_keyboard", "keep input"),
+    ("kitty push", "CSI > u", "push_keyboard", "keep input"),
+    ("kitty ask", "CSI ? u", "report_keyboard", "keep asks"),
+    ("OSC 0: icon and title", "OSC 0", "set_title", "keep viewer"),
+    ("OSC 1: icon", "OSC 1", "", "viewer"),
+    ("OSC 2: title", "OSC 2", "set_title", "keep viewer"),
+    ("OSC 4: palette", "OSC 4", "set_palette", "keep asks"),
+    ("OSC 7: folder", "OSC 7", "", "viewer"),
+    ("OSC 8: link", "OSC 8", "set_link", "keep"),
+    ("OSC 9: notification", "OSC 9", "", "viewer"),
+    ("OSC 10: foreground", "OSC 10", "set_foreground", "keep asks"),
+    ("OSC 11: background", "OSC 11", "set_background", "keep asks"),
+    ("OSC 52: clipboard", "OSC 52", "", "viewer"),
+    ("OSC 99: notification of kitty", "OSC 99", "", "viewer"),
+    ("OSC 104: palette anew", "OSC 104", "reset_palette", "keep"),
+    ("OSC 110: foreground anew", "OSC 110", "reset_foreground", "keep"),
+    ("OSC 111: background anew", "OSC 111", "reset_background", "keep"),
+    ("OSC 777: notification of rxvt", "OSC 777", "", "viewer"),
+    ("DECRQSS", "DCS $ q", "report_setting", "keep asks"),
+    ("XTGETTCAP", "DCS + q", "report_capability", "keep asks"),
+)
+
+
+_KINDS = {"CSI": "", "ESC": "\x1b", "OSC": "]", "DCS": "P"}
+
+
+def name_of(form: str) -> str:
+    """Return what a sequence is looked up by: `?h`, ` q`, ESC and `7`, `]52`, `P$q`."""
+    kind, *parts = form.split(" ")
+    return "".join([_KINDS.get(kind, kind), *parts]).replace("SP", " ")
+
+
+DISPATCH = {name_of(form): method for _, form, method, _ in FUNCTIONS if method}
+
+
+def sequences(flag: str, but: str = "") -> str:
+    """Return a regular expression for the functions that have a flag, `but` one, also with controls within them."""
+    groups: dict[tuple[str, str], list[str]] = {}  # (how sequences begin, how they end): what stands between
+    for mnemonic, form, _, flags in FUNCTIONS:
+        if flag in flags.split() and mnemonic != but:
+            begin, sign, end = _spelled(form)
+            groups.setdefault((begin, end), []).append(sign)
+    return "|".join(f"{begin}(?:{'|'.join(signs)}){end}" for (begin, end), signs in groups.items())
+
+
+def _spelled(form: str) -> tuple[str, str, str]:
+    """Return the regular expression for a sequence: what it has in common with others, its own sign, its end."""
+    import re
+
+    within = f"[{CONTROLS}]*"
+    kind, *parts = form.split(" ")
+    signs = [re.escape(part.replace("SP", " ")) for part in parts]
+    if kind == "ESC":
+        return _OPENER + "".join(sign + within for sign in signs[:-1]), signs[-1].replace(r"\*", "[0-~]"), ""
+    if kind == "OSC":
+        return rf"{_OPENER}\]", parts[0], f"(?:;{_TEXT})?{_FORMS[1][1]}"
+    if kind == "DCS":
+        return f"{_OPENER}P", "".join(signs), _ANY + _FORMS[2][1]
+    if kind == "CSI":
+        prefix = within + signs.pop(0) if parts[0] in "<=>?" else ""
+        return rf"{_OPENER}\[{prefix}[{CONTROLS}0-9:;]*" + "".join(sign + within for sign in signs[:-1]), signs[-1], ""
+    return "", rf"\x{ord(form):02x}", ""
+
+
+def skimming() -> str:
+    """Return the regular expression whose first group is what a flood leaves: what is kept, and its unfinished end."""
+    strings = "|".join(begin for begin, _ in _FORMS[1:3])  # others, passed over with what is in them
+    cut = rf"(?:{UNFINISHED}\x1b?[\xc2-\xf4]?[\x80-\xbf]{{0,2}})\Z"
+    return f"({sequences('keep')}|{cut})|{_OPENER}(?:{strings})"
+
+
+class Cutter:
+    """What a stream stops within: `feed` gives what is whole, and holds back a character or sequence that is not.
+
+    So it does not matter where a stream is split. A sequence without an end takes no memory: what is beyond
+    STRING_MAX characters of it is dropped.
+    """
+
+    __slots__ = ("_unfinished", "held")
+    _MOST = 4 * STRING_MAX + 64  # bytes
+
+    def __init__(self) -> None:
+        import re
+
+        self.held = b""
+        self._unfinished = re.compile(UNFINISHED.encode("latin-1")).fullmatch
+
+    def feed(self, data: bytes) -> bytes:
+        """Take more of the stream; return what is whole by now."""
+        if self.held:
+            data, self.held = self.held + data, b""
+        at = data.rfind(b"\x1b")
+        if at >= 0:
+            start, end = at, b""
+            if at == len(data) - 1:  # it may be the first half of a string's end
+                start = data.rfind(b"\x1b", 0, at)
+                start, end = (start, b"\x1b") if start >= 0 and self._unfinished(data, start, at) else (at, b"")
+            if start < at or self._unfinished(data, at):
+                self.held = data[start:]
+                if len(self.held) > self._MOST:
+                    self.held = self.held[: self._MOST] + end
+                return data[:start]
+        if data and data[-1] >= 0x80:
+            at = whole_characters(data)
+            data, self.held = data[:at], data[at:]
+        return data
+
+    def release(self) -> bytes:
+        """Return what is held, and forget it: nothing follows, or something else goes on with it."""
+        held, self.held = self.held, b""
+        return held
+
+
+def whole_characters(data: bytes) -> int:
+    """Return how many bytes do not end within a UTF-8 character."""
+    for size in range(1, min(3, len(data)) + 1):
+        lead = data[-size]
+        if lead >= 0xC0:
+            wanted = 2 if lead < 0xE0 else 3 if lead < 0xF0 else 4
+            # Bytes that no other could complete decode to something else than U+FFFD alone, or to more than one.
+            cut = size < wanted and 0xC2 <= lead < 0xF5 and len(data[-size:].decode("utf-8", "replace")) == 1
+            return len(data) - size if cut else len(data)
+        if lead < 0x80:
+            break
+    return len(data)
+
+
+# ======================================================================================================================
+# 22. Grid (pure)
 # ======================================================================================================================
 # The cells of a terminal and what moves in them: cursor, margins, scrolling, erasing, writing. A line is two lists of
 # the same length, texts and styles; a wide character has "" in its right cell, and no half of one ever stands alone.
@@ -6183,12 +6416,11 @@ class Grid:
 
 
 # ======================================================================================================================
-# 22. Terminal (pure)
+# 23. Terminal (pure)
 # ======================================================================================================================
 # What a terminal remembers besides its cells: modes, charsets, saved cursors, keyboard, titles, colours. And what it
 # says when a program asks. Nothing is claimed that is not done: programs believe the answers.
 
-STRING_MAX = 4096  # characters of an OSC or DCS that are looked at, and of a CSI that is not ignored
 TITLE_MAX = 256
 STACK_MAX = 16  # entries of the kitty keyboard stack, and of the stack of titles
 _REPLIES_MAX = 4096  # for a program that asks and never reads
@@ -6527,7 +6759,7 @@ class Terminal(Grid):
 
 
 # ======================================================================================================================
-# 23. Screen (pure)
+# 24. Screen (pure)
 # ======================================================================================================================
 # A terminal without a window: bytes go in, the grid changes, answers come out. One regex cuts the stream into runs of
 # text and whole sequences; a sequence is looked up by its text, as a pen's next pen (SGR) or as a method with its
@@ -6535,21 +6767,6 @@ class Terminal(Grid):
 #
 # Sources: ECMA-48; DEC STD 070 and the VT510 manual; XTerm Control Sequences; the kitty keyboard protocol.
 
-_CONTROLS = "\x00-\x17\x19\x1c-\x1f\x7f"  # within a sequence they act as if they stood before it; CAN, SUB, ESC end it
-_OPENER = f"\x1b[{_CONTROLS}]{{0,8}}"
-_WITHIN = "".join(map(chr, [*range(0x18), 0x19, *range(0x1C, 0x20), 0x7F]))  # the same as text
-_OPENERS = ("]", "P", "X", "^", "_", "k")  # ESC and one of these begin a string
-_TOKEN = (
-    "[^\x00-\x1f\x7f-\x9f]+|\r\n|[\x08-\x0f]"
-    f"|{_OPENER}(?:"
-    rf"\[[{_CONTROLS} -?]*[@-~]?"  # CSI
-    r"|\][^\x07\x18\x1a\x1b]*(?:\x07|\x1b\\)?"  # OSC
-    r"|[PX^_k][^\x18\x1a\x1b]*(?:\x1b\\)?"  # DCS, SOS, PM, APC, and the title of screen(1)
-    rf"|[ -/][{_CONTROLS} -/]{{0,8}}[0-~]?|[0-OQ-WYZ\\`-jl-~])"
-)
-_UNFINISHED = (
-    rf"{_OPENER}(?:\[[{_CONTROLS} -?]*|\][^\x07\x18\x1a\x1b]*|[PX^_k][^\x18\x1a\x1b]*|[ -/][{_CONTROLS} -/]{{0,8}})?"
-)
 _CSI = r"\x1b\[([<-?]?)([0-9:;]*)([ -/]*)([@-~])"
 _CHUNK = 65536  # bytes that are cut into tokens at a time
 _KNOWN_MAX = 4096
@@ -6562,12 +6779,12 @@ class Screen(Terminal):
         import re
 
         super().__init__(cols, rows, scrollback)
-        self._tokens = re.compile(_TOKEN).findall
+        self._tokens = re.compile(TOKEN).findall
         self._runs = re.compile(f"[{NARROW}]+|.").findall
         self._narrow = re.compile(f"[{NARROW}]").match
         self._csi = re.compile(_CSI).fullmatch
-        self._unfinished = re.compile(_UNFINISHED).fullmatch
-        self._controls = re.compile(f"[{_CONTROLS}]")
+        self._unfinished = re.compile(UNFINISHED).fullmatch
+        self._controls = re.compile(f"[{CONTROLS}]")
 
     # --- the stream
 
@@ -6986,27 +7203,16 @@ _KNOWN: dict[str, Action] = {}  # sequences met so far: every program has its ow
 
 
 # ======================================================================================================================
-# 24. Screens at rest (pure)
+# 25. Screens at rest (pure)
 # ======================================================================================================================
 # A screen as bytes that draw it on another terminal (paint), as a value that is kept or sent (dump, load), and what
 # remains of a stream when there is no time to draw it (skim).
 
-_KEPT_PIECES = (
-    r"[\x0e\x0f]"
-    rf"|{_OPENER}(?:\[[{_CONTROLS} -?]*[hlmnrstucqp]"  # modes, pen, margins, questions, titles, keyboard, soft reset
-    r"|\](?:[0248]|1?1?0|1?11|104)(?:;[^\x07\x18\x1a\x1b]*)?(?:\x07|\x1b\\)"
-    r"|P[$+]q[^\x18\x1a\x1b]*\x1b\\"
-    rf"|[()#][{_CONTROLS} -/]{{0,8}}[0-~]|[78=>cZ])"
-)
-_SKIMMED = (
-    rf"({_KEPT_PIECES}|(?:{_UNFINISHED}\x1b?[\xc2-\xf4]?[\x80-\xbf]{{0,2}})\Z)"
-    rf"|{_OPENER}(?:\][^\x07\x18\x1a\x1b]*|[PX^_k][^\x18\x1a\x1b]*)"  # other strings, passed over with what is in them
-)
 _NO_PEN = rb"\x1b(?!\[[0-9;:]*m)"  # an escape sequence that is none; most of coloured output has no other
 _QUESTION = (
-    rf"{_OPENER}(?:[ZP]|\][{_CONTROLS}]*(?:4|1[0-9]);[^\x07\x18\x1a\x1b]*\?"
-    rf"|\[[{_CONTROLS} -?]*(?:[cn]|\$[{_CONTROLS} -/]*p)|\[[{_CONTROLS}]*(?:\?[{_CONTROLS} -?]*u|>[{_CONTROLS} -?]*q)"
-    rf"|\[[{_CONTROLS}0]*1[{_CONTROLS} -?]*t)"
+    rf"{_OPENER}(?:[ZP]|\][{CONTROLS}]*(?:4|1[0-9]);[^\x07\x18\x1a\x1b]*\?"
+    rf"|\[[{CONTROLS} -?]*(?:[cn]|\$[{CONTROLS} -/]*p)|\[[{CONTROLS}]*(?:\?[{CONTROLS} -?]*u|>[{CONTROLS} -?]*q)"
+    rf"|\[[{CONTROLS}0]*1[{CONTROLS} -?]*t)"
 )
 
 
@@ -7028,7 +7234,7 @@ def skim(data: bytes) -> bytes:
     last = data.rfind(b"\x1b")
     if b"\x0e" not in data and b"\x0f" not in data and not re.search(_NO_PEN, data[:last]):
         data = data[max(0, data.rfind(b"\x1b[0m", 0, last), data.rfind(b"\x1b[m", 0, last)) :]  # resets the pens before
-    return b"".join(re.compile(_SKIMMED.encode("latin-1")).findall(data))
+    return b"".join(re.compile(skimming().encode("latin-1")).findall(data))
 
 
 def rules_typing(data: bytes) -> bool:
@@ -7054,14 +7260,14 @@ def asks_terminal(data: bytes) -> bool:
         data, at = data[at:], 0
     if re.compile(_QUESTION.encode("latin-1")).search(data):
         return True
-    return at == len(data) - 1 or bool(re.compile(_UNFINISHED.encode("latin-1")).fullmatch(data, at))
+    return at == len(data) - 1 or bool(re.compile(UNFINISHED.encode("latin-1")).fullmatch(data, at))
 
 
 def unfinished_end(data: bytes) -> bytes:
     """Return the sequence that output stops within, b"" for none; of one that is too long to matter its beginning."""
     import re
 
-    unfinished = re.compile(_UNFINISHED.encode("latin-1")).fullmatch
+    unfinished = re.compile(UNFINISHED.encode("latin-1")).fullmatch
     at, end = data.rfind(b"\x1b"), b""
     before = data.rfind(b"\x1b", 0, at) if at >= 0 and at == len(data) - 1 else -1
     if before >= 0 and unfinished(data, before, at):
@@ -7411,7 +7617,7 @@ def _line(runs: JSON, cols: int, styles: list[Style], plain: Style, cut: bool = 
 
 
 # ======================================================================================================================
-# 25. Pictures (pure)
+# 26. Pictures (pure)
 # ======================================================================================================================
 # A screen for people and programs to look at: text, text with colours, JSON, SVG.
 
@@ -7673,7 +7879,7 @@ def xml_text(text: str) -> str:
 
 
 # ======================================================================================================================
-# 26. Keys (pure)
+# 27. Keys (pure)
 # ======================================================================================================================
 # What goes into a session's terminal: keys by name, text as a person types it, and a viewer's own typing, from which
 # the detach key and the answers of the viewer's terminal are taken out.
@@ -7946,7 +8152,7 @@ class ReplyFilter:
 
 
 # ======================================================================================================================
-# 27. Protocol (pure)
+# 28. Protocol (pure)
 # ======================================================================================================================
 # How a client speaks to a session's supervisor, over a unix socket that only the same user can open.
 #
@@ -8016,7 +8222,7 @@ class Frames:
 
 
 # ======================================================================================================================
-# 28. Session store
+# 29. Session store
 # ======================================================================================================================
 # One folder per session, sessions/<id>/, from which everything about it can be told, alive or dead:
 #
@@ -8571,7 +8777,7 @@ def prune_sessions(profile: Profile, older: float, now: float, dry: bool = False
 
 
 # ======================================================================================================================
-# 29. Claims
+# 30. Claims
 # ======================================================================================================================
 # What is a session's own while it lives: its claims and its questions. One that was born again under the same id has
 # neither. claims/<name>.json says who works on what: {"session","name","ts"} and whatever the worker adds; looop's own
@@ -8695,7 +8901,7 @@ def current_asks(profile: Profile) -> list[dict[str, JSON]]:
 
 
 # ======================================================================================================================
-# 30. Session log
+# 31. Session log
 # ======================================================================================================================
 # What a session wrote, raw, and how it is read as text. Offsets count every byte since the session began. The log is
 # two files at most: when output.log has grown to half of what is allowed, it becomes output.<its first offset>.log, and
@@ -9051,24 +9257,13 @@ def bytes_as_text(raw: str) -> str:
     return raw.encode("latin-1").decode("utf-8", "surrogateescape")
 
 
-def whole_characters(data: bytes) -> int:
-    """Return how much of the data does not end within a UTF-8 character (pure)."""
-    for back in range(1, min(4, len(data)) + 1):
-        byte = data[-back]
-        if byte & 0xC0 == 0x80:
-            continue
-        need = 4 if byte >= 0xF0 else 3 if byte >= 0xE0 else 2 if byte >= 0xC0 else 1
-        return len(data) - back if need > back else len(data)
-    return len(data)
-
-
 def shown_text(text: str) -> str:
     """Make session text fit to be printed (pure): bytes that are no UTF-8 and what `printable` spells out."""
     return printable(text.encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
 
 
 # ======================================================================================================================
-# 31. PTY
+# 32. PTY
 # ======================================================================================================================
 # The terminal that a session's command runs in, and what the system must be asked about terminals and processes.
 
@@ -9336,7 +9531,7 @@ def ending_of(why: str, code: int | None) -> dict[str, JSON]:
 
 
 # ======================================================================================================================
-# 32. Canvas and keyboard
+# 33. Canvas and keyboard
 # ======================================================================================================================
 # The two halves of a session's terminal inside its supervisor, and the loop that they live in. The canvas draws output
 # when somebody needs to see it; the keyboard types, each text whole, as fast as the command takes it.
@@ -9616,7 +9811,7 @@ class Keyboard:
 
 
 # ======================================================================================================================
-# 33. Switchboard
+# 34. Switchboard
 # ======================================================================================================================
 # The clients of a supervisor, and the bytes from and to them. Nobody waits for a client: what it does not take is
 # queued, and a viewer's queue that is full is dropped; a sender whose typing is not taken is not read.
@@ -9871,7 +10066,7 @@ class Switchboard:
 
 
 # ======================================================================================================================
-# 34. Lookout
+# 35. Lookout
 # ======================================================================================================================
 # What a worker's screen says of whose turn it is. Once a second at most, while there is output, the screen is drawn and
 # its lines are compared with those that it showed lately: letters alone, so that what blinks, spins or counts is not
@@ -9982,7 +10177,7 @@ class Lookout(Switchboard):
 
 
 # ======================================================================================================================
-# 35. Supervisor
+# 36. Supervisor
 # ======================================================================================================================
 # One process per session, forked away from whoever starts it: it owns the PTY, and nothing that happens to a terminal,
 # a pulse or the looop file reaches it. One loop, in which nothing ever waits for one of the parties:
@@ -10590,7 +10785,7 @@ class Supervisor(Lookout):
 
 
 # ======================================================================================================================
-# 36. Launch
+# 37. Launch
 # ======================================================================================================================
 # How a session begins: its folder is made aside with the lock held, gets its id, and a supervisor is forked away twice.
 # Whoever starts it waits for one word through a pipe: that the command runs, or why it does not.
@@ -10993,7 +11188,7 @@ def close_others(*kept: int) -> None:
 
 
 # ======================================================================================================================
-# 37. Client
+# 38. Client
 # ======================================================================================================================
 # The other end: one connection to one supervisor. What a session has written is read from its log, not from here; the
 # connection tells when there is more.
@@ -11422,7 +11617,7 @@ def wait_idle(
 
 
 # ======================================================================================================================
-# 38. Terminal of a viewer
+# 39. Terminal of a viewer
 # ======================================================================================================================
 # What a person's terminal gets of a session's output: all but what would outlast the visit or acts outside the screen.
 # What is switched on in the terminal is noted on the way, so that it can be undone when the person leaves, or the
@@ -11433,16 +11628,16 @@ HELD_MAX = 64 * KIB  # bytes of a sequence that is not whole, before the rest of
 _TYPING_MODES = {1, 66, 1000, 1002, 1003, 1004, 1005, 1006, 1007, 1015, 1016, 2004, 2031}  # change what keys send
 _PASSED_MODES = {int(name[1:]) for name in KEPT_MODES if name[0] == "?"} | {66}
 _ALTERNATE = {47, 1047, 1049}
-_CUT = f"(?![{_CONTROLS} -~])"  # a sequence was given up: what stands behind the next one shall not become its end
+_CUT = f"(?![{CONTROLS} -~])"  # a sequence was given up: what stands behind the next one shall not become its end
 _NOTED = (  # of all output, what the terminal is asked, or would remember; drawing and pens pass unseen
-    rf"\x05|\xc2[\x80-\x9f]|\x1b(?!\[[0-9;:]*[@-MPSTXZ`abdefm])[{_CONTROLS}]*(?:[cHZ]|%."
-    rf"|\[[{_CONTROLS} -?]*(?:[hilcgnpqrstuwxyzR{{|]|{_CUT})"
-    rf"|\[[{_CONTROLS}]*[<-?][{_CONTROLS} -?]*[mS]|\][^\x07\x18\x1a\x1b]*(?:\x07|\x1b\\)?"
+    rf"\x05|\xc2[\x80-\x9f]|\x1b(?!\[[0-9;:]*[@-MPSTXZ`abdefm])[{CONTROLS}]*(?:[cHZ]|%."
+    rf"|\[[{CONTROLS} -?]*(?:[hilcgnpqrstuwxyzR{{|]|{_CUT})"
+    rf"|\[[{CONTROLS}]*[<-?][{CONTROLS} -?]*[mS]|\][^\x07\x18\x1a\x1b]*(?:\x07|\x1b\\)?"
     r"|[PX^_k][^\x18\x1a\x1b]*(?:\x1b\\)?"
-    rf"|(?:[ -/][{_CONTROLS} -/]*)?{_CUT})"
+    rf"|(?:[ -/][{CONTROLS} -/]*)?{_CUT})"
 )
-_HELD = _UNFINISHED.replace("{0,8}", "*")  # however many controls stand within
-_SIXEL = rf"\x1b[{_CONTROLS}]*P[{_CONTROLS}0-9;]*q"
+_HELD = UNFINISHED.replace("{0,8}", "*")  # however many controls stand within
+_SIXEL = rf"\x1b[{CONTROLS}]*P[{CONTROLS}0-9;]*q"
 _NOT_ASCII = bytes(range(0x80, 0x100))
 # Operating system commands that a terminal gets: titles, colours, links, pointer, sized text, marks of a prompt. Every
 # other one acts outside the screen, outlasts the visit, or is not known: files, current folder, font, log, macros.
@@ -11701,7 +11896,7 @@ class TerminalModes:
 
 
 # ======================================================================================================================
-# 39. Attach
+# 40. Attach
 # ======================================================================================================================
 # A person's terminal, lent to a session. While both have the same size it gets what the session writes, by way of
 # TerminalModes; else a screen of the session's size stands between, and rows of it are painted.
@@ -12064,7 +12259,7 @@ class Attached:
 
 
 # ======================================================================================================================
-# 40. Typing
+# 41. Typing
 # ======================================================================================================================
 # What verbs and moves type into sessions. A text is submitted as a careful person does it: type, look, and only then
 # press Enter. The Enter is the last byte of one input, so the supervisor lets no other sender in between.
@@ -12275,7 +12470,7 @@ def checked_key(name: str) -> str:
 
 
 # ======================================================================================================================
-# 41. Fleet
+# 42. Fleet
 # ======================================================================================================================
 # What verbs and moves do with sessions: type into them, flag them, end them, tell how they are.
 
@@ -12611,7 +12806,7 @@ def flag_session(session: Session, message: str | None) -> None:
 
 
 # ======================================================================================================================
-# 42. Checks
+# 43. Checks
 # ======================================================================================================================
 # The command that came with a worker to prove its work (`verify`). It is run once, by the first beat after the worker's
 # end, in the worker's folder. While it runs, verify.json says that it has failed: a beat that dies with it leaves that.
@@ -12717,7 +12912,7 @@ def write_verdict(session: Session, verdict: str, why: str, **more: JSON) -> Non
 
 
 # ======================================================================================================================
-# 43. Readings (pure)
+# 44. Readings (pure)
 # ======================================================================================================================
 # What a sensor said becomes a reading: a JSON object with a `signal`, which is hashed, and the rest, which only the
 # decider sees. Whatever goes wrong becomes a *stable* reading too: {"signal":{"error":"exit 3"},"detail":{…}}. It wakes
@@ -12902,7 +13097,7 @@ def signal_digest(reading: JSON) -> str:
 
 
 # ======================================================================================================================
-# 44. Sense
+# 45. Sense
 # ======================================================================================================================
 # sensors/*.sh run at once, each under its deadline, into snapshots/sensor-<name>.json. snapshots/index remembers, per
 # sensor, when it ran, how long, its digest and its streak: with it a reading that repeats itself byte for byte costs no
@@ -13316,7 +13511,7 @@ def keep_readings(profile: Profile, readings: Mapping[str, Reading]) -> None:
 
 
 # ======================================================================================================================
-# 45. World hash (pure)
+# 46. World hash (pure)
 # ======================================================================================================================
 # What wakes the loop: PLAYBOOK, goals, sensor signals, workers' states, open asks and unread answers, each an item with
 # a key. Invariants: `detail`, sizes, ages and clocks never enter; the order of keys is irrelevant; every part is
@@ -13499,7 +13694,7 @@ def _ask_told(subject: str, old: JSON, new: JSON) -> str:
 
 
 # ======================================================================================================================
-# 46. World
+# 47. World
 # ======================================================================================================================
 # `observe` reads the whole world, once: from that one read come the hash, the changes and the prompt.
 #
@@ -13687,7 +13882,7 @@ def remember_quiet(profile: Profile, world: World, settings: str, *, since: floa
 
 
 # ======================================================================================================================
-# 47. Moves (pure)
+# 48. Moves (pure)
 # ======================================================================================================================
 # A reply holds exactly one JSON object, and the object is exactly one move: its fields, all of them, and no others.
 # What is not valid is never repaired: the beat fails, and the next prompt says why.
@@ -14021,7 +14216,7 @@ def move_schema(agents: Mapping[str, JSON] | None = None) -> str:
 
 
 # ======================================================================================================================
-# 48. Prompt (pure)
+# 49. Prompt (pure)
 # ======================================================================================================================
 # In an order that keeps the longest prefix the same between beats, because providers cache prefixes: what never
 # changes, what a person changes, what the world changes, what every beat changes; the time stands last. A header stands
@@ -14275,7 +14470,7 @@ def build_prompt(inputs: Mapping[str, JSON]) -> tuple[str, list[str]]:
 
 
 # ======================================================================================================================
-# 49. Metering (pure)
+# 50. Metering (pure)
 # ======================================================================================================================
 # Each output that looop knows has a reader below. The runner's config or its program says which one reads it, as
 # `output_of` tells, never the output: in there the LLM of a plain runner could claim a price. The rest is plain text.
@@ -14636,7 +14831,7 @@ def cost_row(
 
 
 # ======================================================================================================================
-# 50. Transcripts (pure)
+# 51. Transcripts (pure)
 # ======================================================================================================================
 # What a worker's agent has spent while it works, from the file in which it keeps its conversation: claude 2.1.332 and
 # codex 0.171.0 write tokens, pi 1.6.0 prices. opencode keeps a database, and tells its price with its events.
@@ -14684,7 +14879,7 @@ def transcript_spend(agent: str, lines: Iterable[Mapping[str, JSON]]) -> list[Me
 
 
 # ======================================================================================================================
-# 51. Gates (pure)
+# 52. Gates (pure)
 # ======================================================================================================================
 # What can hold a beat back, in order; the first that holds ends it.
 
@@ -14847,7 +15042,7 @@ def policy_digest(digests: Mapping[str, str]) -> str:
 
 
 # ======================================================================================================================
-# 52. Readers (pure)
+# 53. Readers (pure)
 # ======================================================================================================================
 # Commands that only read: a table of tools, subcommands, operands and options. What is in doubt has no row. A command
 # with an option that its row does not name is no reader.
@@ -15019,7 +15214,7 @@ def reader_kind(words: Sequence[str]) -> str:
 
 
 # ======================================================================================================================
-# 53. Tripwires (pure)
+# 54. Tripwires (pure)
 # ======================================================================================================================
 # What looks as if it could not be undone, or acted on others: programs, and patterns of their arguments, found behind
 # wrappers, in quotes and in here-documents. A tripwire makes a question of what would fail behind the walls, or harm a
@@ -15239,7 +15434,7 @@ def mutating_verb(name: str, arguments: list[str]) -> str:
 
 
 # ======================================================================================================================
-# 54. Verdicts (pure)
+# 55. Verdicts (pure)
 # ======================================================================================================================
 # What may be done with a command that nobody has approved, by its text alone. `judge_command` asks in this order:
 #
@@ -15395,7 +15590,7 @@ def judge_move(move: Move, policy: Policy, untrusted: bool = False) -> Judgement
 
 
 # ======================================================================================================================
-# 55. Profile on disk
+# 56. Profile on disk
 # ======================================================================================================================
 # The data dir: made and seeded on the first beat, checked on every one, and a git repository whose history is the
 # loop's memory: one commit per move.
@@ -15660,7 +15855,7 @@ def commit_memory(profile: Profile, message: str) -> Ended:
 
 
 # ======================================================================================================================
-# 56. Prompt context
+# 57. Prompt context
 # ======================================================================================================================
 # What a prompt shows and no hash covers: how workers stand just now, with ages and screens; reports; the journal's last
 # lines; the lines that changed in PLAYBOOK and goals. None of it wakes the loop.
@@ -15829,7 +16024,7 @@ def policy_edits(profile: Profile, world: World, state: Mapping[str, JSON]) -> d
 
 
 # ======================================================================================================================
-# 57. Decide
+# 58. Decide
 # ======================================================================================================================
 # A capsule, runs/<run-id>/, is made before the runner starts and holds everything about one decide:
 #
@@ -16313,7 +16508,7 @@ def decide_builtin(inputs: Mapping[str, JSON]) -> dict[str, JSON]:
 
 
 # ======================================================================================================================
-# 58. Act
+# 59. Act
 # ======================================================================================================================
 # One performer per move. It does the thing and says what it did, as looop's own fact (`ran: make test`); `perform` adds
 # the decider's words. It journals nothing, and records nothing. A move that needs a person's yes becomes a proposal
@@ -16796,7 +16991,7 @@ def do_message(scene: Scene) -> Done:
 
 
 # ======================================================================================================================
-# 59. Act on workers
+# 60. Act on workers
 # ======================================================================================================================
 # The moves that start, end and speak to workers. What is typed into one is judged first: it is behind no walls.
 
@@ -17035,7 +17230,7 @@ def perform(scene: Scene) -> Done:
 
 
 # ======================================================================================================================
-# 60. Guards
+# 61. Guards
 # ======================================================================================================================
 # What the gates need to know: whether the person has paused the loop, and what the ledger says of money.
 
@@ -17141,7 +17336,7 @@ def money_gates(profile: Profile, runner: Runner, spend: Spend, decides: Sequenc
 
 
 # ======================================================================================================================
-# 61. Settle
+# 62. Settle
 # ======================================================================================================================
 # How a run ends on disk, in an order that lets any instant be the last one:
 #
@@ -17419,7 +17614,7 @@ def pay_late(profile: Profile, run: str, wake: Mapping[str, JSON]) -> None:
 
 
 # ======================================================================================================================
-# 62. Surface
+# 63. Surface
 # ======================================================================================================================
 # What the person must not miss, told once, when it begins: on the output of whoever runs beats (NEEDS YOU), and pushed
 # to where they are: the `notify` command, a tmux window for a worker that needs them. `.surfaced` remembers, by a key
@@ -17621,7 +17816,7 @@ def notify(profile: Profile, text: str) -> None:
 
 
 # ======================================================================================================================
-# 63. Hooks
+# 64. Hooks
 # ======================================================================================================================
 # What an agent says of itself while it works: `looop _hook`, which its hooks call, keeps agent.json. A turn that ends,
 # or a question, rings and is pushed at once.
@@ -17742,7 +17937,7 @@ def take_event(profile: Profile) -> bool:
 
 
 # ======================================================================================================================
-# 64. Beat
+# 65. Beat
 # ======================================================================================================================
 # One beat, alone under `.beat.lock`: sense, diff, gates, decide, act, log. What may hold it back, and how it ends on
 # disk, stands in the sections before.
@@ -18325,7 +18520,7 @@ def heed_signals() -> None:
 
 
 # ======================================================================================================================
-# 65. People
+# 66. People
 # ======================================================================================================================
 # What a person says to the loop: answers, approvals, pauses. An approval is a beat of its own, without a runner: under
 # the beat's lock, with a capsule and an intent, so that what dies in the middle leaves the trace that any move leaves.
@@ -18799,7 +18994,7 @@ def pause_span(words: Sequence[str]) -> tuple[float, list[str]]:
 
 
 # ======================================================================================================================
-# 66. Views
+# 67. Views
 # ======================================================================================================================
 # What a person is shown: one line for each thing that matters, its glyph and colour saying how much. Colour goes to
 # terminals only; nothing here writes.
@@ -19252,7 +19447,7 @@ def sensor_table(profile: Profile, rows: Sequence[Mapping[str, JSON]], now: floa
 
 
 # ======================================================================================================================
-# 67. Why and replay
+# 68. Why and replay
 # ======================================================================================================================
 # Every wake and every silence, explained from what was recorded: a capsule says why a beat decided, and a replay
 # derives its hash, its prompt and its move again, without runner or effect. For what has not happened yet, the gates
@@ -19705,7 +19900,7 @@ def cmd_replay(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 68. Cost
+# 69. Cost
 # ======================================================================================================================
 # The ledger added up. A million rows are read in blocks: one regular expression takes the few fields that are added out
 # of every row of a block at once, and only a line that it does not know is parsed as JSON. Rows lie in the order of
@@ -19982,7 +20177,7 @@ def cost_lines(summary: Mapping[str, JSON], by: str, bars: bool, paint: Paint) -
 
 
 # ======================================================================================================================
-# 69. Pulse
+# 70. Pulse
 # ======================================================================================================================
 # The beat in a loop, for whoever has no cron: one process that holds `.lock` for its life, in the session `pulse`.
 #
@@ -20332,7 +20527,7 @@ def end_pulse(profile: Profile) -> bool:
 
 
 # ======================================================================================================================
-# 70. Verbs
+# 71. Verbs
 # ======================================================================================================================
 # One `cmd_` function per verb: it gets the profile and its arguments, prints its answer on stdout, and returns its exit
 # code. What a verb takes, and what its page says, stands in the sections Session table and Verb table.
@@ -20938,7 +21133,7 @@ def cmd_version(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 71. Session verbs
+# 72. Session verbs
 # ======================================================================================================================
 # The verbs of sessions, one `cmd_` function each, as in the section before.
 
@@ -21557,7 +21752,7 @@ def cmd_prune(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 72. Session table
+# 73. Session table
 # ======================================================================================================================
 # What the verbs of sessions take, and what their pages say.
 
@@ -21937,7 +22132,7 @@ SESSION_VERBS: tuple[Verb, ...] = (
 
 
 # ======================================================================================================================
-# 73. Gallery
+# 74. Gallery
 # ======================================================================================================================
 # `looop sensor add`: sensors that looop carries, written out as plain sh for a person to read and edit. The scripts
 # are in Texts; here is what they take, checked before a word of it stands in a script, and quoted there.
@@ -22200,7 +22395,7 @@ def checked_percent(text: str) -> str:
 
 
 # ======================================================================================================================
-# 74. Questions (pure)
+# 75. Questions (pure)
 # ======================================================================================================================
 # What the interview asks, and what becomes of the answers. It is one script, a generator that yields questions, is sent
 # answers, and ends in asking that a plan be written. It remembers nothing: `open_question` runs it through the answers
@@ -22561,7 +22756,7 @@ _CALM = Question(
 
 
 # ======================================================================================================================
-# 75. Plans
+# 76. Plans
 # ======================================================================================================================
 # How a plan is written: under the beat's lock, each file whole, and passed over where it is there already. So a writing
 # that was killed is finished by doing it again.
@@ -22614,7 +22809,7 @@ def plan_lines(profile: Profile, plan: Plan, stamp: str, limit: int) -> list[str
 
 
 # ======================================================================================================================
-# 76. Interview
+# 77. Interview
 # ======================================================================================================================
 # `looop setup` asks the questions, in common lines: no raw mode, so that `looop send` types into it as well as a
 # person. Every answer is in interview.json before the next question is asked; all else is written at the end.
@@ -23196,7 +23391,7 @@ def word_wrapped(text: str, width: int = 78) -> str:
 
 
 # ======================================================================================================================
-# 77. Schedulers
+# 78. Schedulers
 # ======================================================================================================================
 # What runs the beat by itself: a systemd user timer, a launchd agent or a line of cron. Each is written with absolute
 # paths and an environment of its own, because a scheduler knows nothing of a person's shell:
@@ -23764,7 +23959,7 @@ SCHEDULERS: dict[str, type[Scheduler]] = {"systemd": Systemd, "launchd": Launchd
 
 
 # ======================================================================================================================
-# 78. Service
+# 79. Service
 # ======================================================================================================================
 # The verbs about schedulers: they show, ask, and touch nothing but what they showed.
 
@@ -23963,7 +24158,7 @@ def cmd_service_status(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 79. Examinations
+# 80. Examinations
 # ======================================================================================================================
 # Each check looks at one thing, as a person who knows looop would, and yields what it found. Nothing stays
 # in the data dir but the price of a call that was asked for (--ask).
@@ -24508,7 +24703,7 @@ def check_running(profile: Profile) -> Iterator[Finding]:
 
 
 # ======================================================================================================================
-# 80. Doctor
+# 81. Doctor
 # ======================================================================================================================
 # The last checks look from where a scheduler stands: most loops that die do so because cron knows nothing of a person's
 # shell. Then all of them, in the order in which they are shown.
@@ -24679,7 +24874,7 @@ def cmd_doctor(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 81. Candidates
+# 82. Candidates
 # ======================================================================================================================
 # What a shell's completion asks at a Tab: which words on disk can stand at the cursor. `_complete KIND` answers with
 # one word a line, and after a TAB what it is. Nothing is made and nothing is told, on stderr neither: what cannot be
@@ -24777,7 +24972,7 @@ def cmd_complete(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 82. Goals and history
+# 83. Goals and history
 # ======================================================================================================================
 # `looop goals` and `looop goal add|edit|done|show`. The files in goals/ stay the truth: the verbs do what a person can
 # do by hand, and commit it; the next beat sees it and decides on it.
@@ -24982,7 +25177,7 @@ def cmd_history(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 83. Verb table
+# 84. Verb table
 # ======================================================================================================================
 # What the other verbs take, and what their pages say: parser, help, completions and manual derive from these rows.
 
@@ -25384,7 +25579,7 @@ LOOP_VERBS: tuple[Verb, ...] = (
 
 
 # ======================================================================================================================
-# 84. Setup table
+# 85. Setup table
 # ======================================================================================================================
 # The rows of the verbs that set a profile up: its sensors, config and timer.
 
@@ -25654,7 +25849,7 @@ SETUP_VERBS: tuple[Verb, ...] = (
 
 
 # ======================================================================================================================
-# 85. Manual (pure)
+# 86. Manual (pure)
 # ======================================================================================================================
 # What looop says of itself: a page for each verb and each group, the overview, the manual, the man page, and the next
 # steps. All derive from the rows of the verb table, the settings and MANUAL, which is written like this:
@@ -26071,7 +26266,7 @@ def next_steps(status: Mapping[str, JSON], timed: bool = False) -> list[tuple[st
 
 
 # ======================================================================================================================
-# 86. Completions (pure)
+# 87. Completions (pure)
 # ======================================================================================================================
 # `looop config bash|zsh|fish`: from the table of verbs one script for each shell. A script holds verbs, options and the
 # words that are fixed, and asks `looop _complete KIND` for what lies on disk. What bash and fish know of a verb, and
@@ -26617,7 +26812,7 @@ def completion(shell: str, verbs: Sequence[Verb], gallery: Mapping[str, str]) ->
 
 
 # ======================================================================================================================
-# 87. Command line
+# 88. Command line
 # ======================================================================================================================
 # VERBS is the one table of verbs. The parser only validates; a verb's function gets the profile and its arguments,
 # prints its answer on stdout, and returns its exit code.
@@ -27149,7 +27344,7 @@ def open_missing_streams() -> None:
 
 
 # ======================================================================================================================
-# 88. Texts
+# 89. Texts
 # ======================================================================================================================
 # Prose alone, in looop's own words: what the LLM is told, what a fresh profile is seeded with, the gallery's scripts.
 
@@ -27717,7 +27912,7 @@ exec "$plugin" "$@"
 }
 
 # ======================================================================================================================
-# 89. Texts of the manual
+# 90. Texts of the manual
 # ======================================================================================================================
 # `looop help`, in the markup that the section Manual explains.
 
