@@ -134,8 +134,8 @@ try:
 except ImportError:  # Windows: main says so in one sentence
     fcntl = None  # type: ignore[assignment]
 
-# Imports above are what every start pays for. The rest is imported where it is used: json costs one more start of the
-# interpreter, re 0.7 of one, subprocess 1.5, and a beat that finds the world unchanged needs none of them.
+# Imports above are what every start pays for. The rest is imported where it is used: re costs 0.7 of a start of the
+# interpreter, json all of one, subprocess 1.5, and a beat that finds the world unchanged needs none of them.
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -754,25 +754,6 @@ def folded_journal(lines: Sequence[str], most: int = 20, noops: int = 3) -> list
     return chosen[::-1]
 
 
-def json_line(fields: Mapping[str, JSON], exact: bool = False) -> str:
-    """Write flat fields as one line of JSON, without importing json when every value is a plain scalar.
-
-    `exact` keeps odd bytes of names and arguments (as half surrogates), for looop alone to read again.
-    """
-    parts = []
-    for key, value in fields.items():
-        if value is None or value is True or value is False:
-            text = {None: "null", True: "true", False: "false"}[value]
-        elif type(value) is int or (type(value) is float and -1e300 < value < 1e300):
-            text = repr(value)
-        elif type(value) is str and value.isascii() and value.isprintable():
-            text = '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
-        else:
-            return " ".join(exact_json(fields).split("\n")) if exact else compact(fields)
-        parts.append(f'"{key}":{text}')
-    return "{" + ",".join(parts) + "}"
-
-
 BYTE_ORDER_MARK = "\ufeff"
 TOO_DEEP = "nested too deeply"
 JSON_DEPTH_MAX = 500  # levels; Python's own parser gives up at some 1000, since 3.14 at some 100,000
@@ -782,19 +763,27 @@ def parse_json(raw: bytes | str) -> JSON:
     """Parse JSON; raise ValueError for anything that is not, nesting too deep and numbers too long included.
 
     Python's own parser also takes NaN and Infinity, and makes an infinity of 1e400: JSON has no such numbers. A byte
-    order mark is dropped (RFC 8259, section 8.1).
+    order mark is dropped (RFC 8259, section 8.1). Reading and writing use the C half of `json`: it loads in half a
+    millisecond, where the Python half imports re and takes as long as a start of the interpreter.
     """
-    if not _DECODERS:  # to make one takes longer than to parse a short text
-        import json
-
-        _DECODERS.append(json.JSONDecoder(parse_constant=_finite, parse_float=_finite))
-    text = raw if isinstance(raw, str) else text_of(raw)
+    if not _SCANNERS:
+        try:
+            from _json import make_scanner
+        except ImportError:  # a Python without it
+            _SCANNERS.append(_json_decoder().scan_once)
+        else:
+            _SCANNERS.append(make_scanner(_Grammar))  # type: ignore[arg-type]
+    text = (raw if isinstance(raw, str) else text_of(raw)).removeprefix(BYTE_ORDER_MARK)
+    body = text.strip(" \t\n\r")
     try:
-        value = _DECODERS[0].decode(text.removeprefix(BYTE_ORDER_MARK))
-        too_deep = text.count("[") + text.count("{") >= JSON_DEPTH_MAX and nesting(value) > JSON_DEPTH_MAX
+        value, end = _SCANNERS[0](body, 0)
+        if end < len(body):
+            raise ValueError
     except RecursionError:
-        too_deep = True
-    if too_deep:
+        raise ValueError(TOO_DEEP) from None
+    except (ValueError, StopIteration):
+        value = _json_decoder().decode(text)  # it says where the fault is
+    if text.count("[") + text.count("{") >= JSON_DEPTH_MAX and nesting(value) > JSON_DEPTH_MAX:
         raise ValueError(TOO_DEEP)
     return value
 
@@ -809,9 +798,6 @@ def nesting(value: JSON) -> int:
     return depth
 
 
-_DECODERS: list[Any] = []  # `parse_json` makes it once
-
-
 def _finite(word: str) -> float:
     """Return the number that a word means. Raise ValueError for NaN and infinities."""
     value = float(word)
@@ -820,55 +806,27 @@ def _finite(word: str) -> float:
     return value
 
 
+class _Grammar:
+    """What the scanner of `json` asks its decoder."""
+
+    strict, object_hook, object_pairs_hook, array_hook, parse_int = True, None, None, None, int
+    parse_float = parse_constant = staticmethod(_finite)
+
+
+_SCANNERS: list[Any] = []  # `parse_json` makes it once
+
+
+def _json_decoder() -> Any:
+    """Return the Python half of `json` as a decoder."""
+    import json
+
+    return json.JSONDecoder(parse_constant=_finite, parse_float=_finite)
+
+
 def parse_fields(raw: bytes) -> dict[str, JSON]:
-    """Parse an object, without importing json when it is what `json_line` writes of plain scalars; {} for no object."""
-    text = text_of(raw)
-    fields = _flat_fields(text)
-    if fields is not None:
-        return fields
-    value = parse_json(text)
+    """Parse an object; {} for another value. Raise ValueError for what is no JSON."""
+    value = parse_json(raw)
     return value if isinstance(value, dict) else {}
-
-
-def _flat_fields(text: str) -> dict[str, JSON] | None:
-    """Read an object of plain scalars; None for a text that may be anything else, which is left to json."""
-    if not (text.isascii() and text.isprintable() and text[:1] == "{" and text[-1:] == "}"):
-        return None
-    # With the two escapes put aside, every quote delimits a string: the parts are, in turn, outside and inside of one.
-    parts = text[1:-1].replace("\\\\", "\0").replace('\\"', "\1").split('"')
-    if len(parts) % 2 == 0 or parts[0] or any("\\" in part for part in parts):
-        return None
-    fields: dict[str, JSON] = {}
-    place = 1
-    while place < len(parts):
-        key, after = parts[place], parts[place + 1]
-        text_follows = after == ":" and place + 3 < len(parts)
-        value: JSON = parts[place + 2] if text_follows else None
-        place += 4 if text_follows else 2
-        end = "," if place < len(parts) else ""
-        if text_follows:
-            value = value.replace("\1", '"').replace("\0", "\\")
-            good = parts[place - 1] == end
-        else:
-            word = after[1 : len(after) - len(end)]
-            value = _WORDS.get(word, _number(word))
-            good = after == f":{word}{end}" and (value is not None or word == "null")
-        if not good:
-            return None
-        fields[key.replace("\1", '"').replace("\0", "\\")] = value
-    return fields
-
-
-_WORDS = {"null": None, "true": True, "false": False}
-
-
-def _number(word: str) -> float | None:
-    """Read a number as `json_line` writes it; None for any other word."""
-    try:
-        value = float(word) if "." in word else int(word)
-    except ValueError:
-        return None
-    return value if repr(value) == word else None
 
 
 def dig(value: JSON, *path: str) -> JSON:
@@ -906,12 +864,12 @@ def moment(value: JSON) -> float | None:
 
 def compact(value: JSON) -> str:
     """Write a JSON value on one line, its keys in the order in which they are."""
-    return _strict_json(value, separators=(",", ":"))
+    return _for_all_readers(value, exact_line)
 
 
 def canonical(value: JSON) -> str:
     """Write a JSON value so that equal values give equal text, whatever the order of their keys."""
-    return _strict_json(value, sort_keys=True, separators=(",", ":"))
+    return _for_all_readers(value, lambda value: exact_line(value, sort=True))
 
 
 def told_value(value: JSON, most: int = 80) -> str:
@@ -930,22 +888,45 @@ def told_value(value: JSON, most: int = 80) -> str:
 
 def pretty(value: JSON) -> str:
     """Write a JSON value for people: indented, one trailing newline."""
-    return _strict_json(value, indent=2) + "\n"
+    return _for_all_readers(value, _indented) + "\n"
 
 
 def exact_json(value: JSON) -> str:
-    """Write a JSON value for looop itself to read again: odd bytes of a name stay what they are."""
-    import json
-
-    return json.dumps(value, indent=2) + "\n"
+    """Write a JSON value as `pretty` does, but with odd bytes of a name as they are, for looop itself to read again."""
+    return _indented(value) + "\n"
 
 
-def _strict_json(value: JSON, **options: Any) -> str:
+def exact_line(value: JSON, sort: bool = False) -> str:
+    """Write a JSON value on one line, for looop itself to read again: odd bytes of a name stay half surrogates."""
+    try:
+        from _json import encode_basestring_ascii, make_encoder
+    except ImportError:  # a Python without it
+        import json
+
+        return json.dumps(value, separators=(",", ":"), sort_keys=sort)
+    return "".join(make_encoder(None, _refuse, encode_basestring_ascii, None, ":", ",", sort, False, True)(value, 0))
+
+
+def _refuse(value: object) -> None:
+    """Raise TypeError for what has no place in JSON."""
+    raise TypeError(f"{type(value).__name__} is not JSON")
+
+
+def _indented(value: JSON, margin: str = "\n") -> str:
+    """Write a JSON value with each member on a line of its own, as `json.dumps` does with an indent of 2."""
+    inner = margin + "  "
+    if isinstance(value, dict) and value:
+        rows = [f"{inner}{exact_line(str(key))}: {_indented(part, inner)}" for key, part in value.items()]
+        return "{" + ",".join(rows) + margin + "}"
+    if isinstance(value, (list, tuple)) and value:
+        return "[" + ",".join([inner + _indented(part, inner) for part in value]) + margin + "]"
+    return exact_line(value)
+
+
+def _for_all_readers(value: JSON, write: Callable[[JSON], str]) -> str:
     """Write a JSON value as every reader accepts it: half a surrogate, which jq and others refuse, becomes U+FFFD."""
-    import json
-
-    text = json.dumps(value, **options)
-    return json.dumps(without_surrogates(value), **options) if "\\ud" in text else text
+    text = write(value)
+    return write(without_surrogates(value)) if "\\ud" in text else text
 
 
 def without_surrogates(value: JSON) -> JSON:
@@ -2883,12 +2864,10 @@ def hook_file(agent: str, program: str) -> str:
     command = f"{quoted(program)} _hook {agent} 2>/dev/null || :"
     if agent == "claude":
         hook = [{"hooks": [{"type": "command", "command": command, "timeout": _HOOK_TIMEOUT}]}]
-        return json_line({"hooks": dict.fromkeys(_CLAUDE_EVENTS, hook)})
+        return compact({"hooks": dict.fromkeys(_CLAUDE_EVENTS, hook)})
     if agent == "codex":
         return codex_hooks(command)
-    import json
-
-    head = _HOOKS_JS.replace("LOOOP", json.dumps(program)).replace("AGENT", json.dumps(agent))
+    head = _HOOKS_JS.replace("LOOOP", exact_line(program)).replace("AGENT", exact_line(agent))
     return head + {"opencode": _OPENCODE_JS, "pi": _PI_JS}[agent]
 
 
@@ -3767,7 +3746,7 @@ def keep_scratch_out(profile: Profile, coming: bool = False) -> None:
 def emit(profile: Profile, event: str, **fields: JSON) -> None:
     """Append one event; the file is kept under its cap by moving it to events.jsonl.1. Never fails a beat."""
     path = profile.path("events.jsonl")
-    line = json_line(profile.redacted({"ts": utc_text(time.time()), "event": event, **fields}))
+    line = compact(profile.redacted({"ts": utc_text(time.time()), "event": event, **fields}))
     try:
         cap = profile.setting("events_max_bytes")
         if file_size(path) + len(line) > cap:
@@ -10008,7 +9987,7 @@ class Switchboard:
             return
         told: dict[str, JSON] = {"ok": not error, "protocol": PROTOCOL, "version": VERSION, "id": self.name}
         peer.leaving = not stay
-        self._send(peer, json_line({**told, **({"error": error} if error else {}), **fields}).encode() + b"\n")
+        self._send(peer, compact({**told, **({"error": error} if error else {}), **fields}).encode() + b"\n")
 
     def _hang_up(self, peer: Peer) -> None:
         """Write no more to a client that reads no more. What it had typed by then is still to be read."""
@@ -10140,7 +10119,7 @@ class Lookout(Switchboard):
         seen, rest = session.seen, rest_of(session, time.time())
         said = {"generation": session.generation, "state": seen.state, "question": seen.question, "at": seen.at}
         try:
-            write_atomic("seen.json", json_line({**said, "rest": list(rest), **changes}).encode(), sync=False)
+            write_atomic("seen.json", compact({**said, "rest": list(rest), **changes}).encode(), sync=False)
         except OSError:
             pass
 
@@ -10249,7 +10228,6 @@ class Supervisor(Lookout):
 
     def prepare(self) -> None:
         """Load whatever is needed later, when the files that it comes from may be others; nobody waits for it now."""
-        import json  # noqa: F401
         import select  # noqa: F401
         import unicodedata  # noqa: F401
 
@@ -10324,9 +10302,9 @@ class Supervisor(Lookout):
             changes["changed"] = utc_text(time.time())
         self.status = {**self.status, **size, **changes}
         try:
-            write_atomic("status.json", json_line(self.status).encode(), sync=False)
+            write_atomic("status.json", compact(self.status).encode(), sync=False)
         except OSError:  # a full disk has no room for a second file
-            overwrite("status.json", json_line(self.status).encode())
+            overwrite("status.json", compact(self.status).encode())
         if "state" in changes and self.order.kind != "session":  # the loop does not see a person's own
             ring(os.path.dirname(os.path.dirname(self.order.folder)))
 
@@ -10489,7 +10467,7 @@ class Supervisor(Lookout):
         if command:
             self.order = self.order.replace(command=command, argv=[*self.order.argv[:-1], command])
             meta = {**read_fields("meta.json"), **request["meta"]}
-            write_atomic("meta.json", json_line(meta, exact=True).encode(), sync=False)
+            write_atomic("meta.json", exact_line(meta).encode(), sync=False)
         self._end_tree("restart", peer)
 
     def _op_kill(self, peer: Peer, request: Mapping[str, JSON], rest: bytes) -> None:
@@ -11059,7 +11037,7 @@ def write_meta(profile: Profile, folder: str, order: Order, start: Start, now: f
         "version": VERSION,
         "protocol": PROTOCOL,
     }
-    write_atomic(f"{folder}/meta.json", json_line(meta, exact=True).encode(), sync=False)
+    write_atomic(f"{folder}/meta.json", exact_line(meta).encode(), sync=False)
 
 
 def require_free(profile: Profile, session: str) -> None:
@@ -11150,7 +11128,7 @@ def supervise(order: Order, lock: int, report: int) -> None:
             os.chdir(order.folder)
             supervised = {"pid": os.getpid(), "start": start_time(os.getpid())}
             meta = {**read_fields("meta.json"), **supervised}
-            write_atomic("meta.json", json_line(meta, exact=True).encode(), sync=False)
+            write_atomic("meta.json", exact_line(meta).encode(), sync=False)
             name = SUPERVISOR_NAME if order.kind == "session" else WORKER_NAME
             name_process(name, name + b" " + order.id.encode())
             supervisor = Supervisor(order)
@@ -11294,7 +11272,7 @@ class Channel:
     ) -> dict[str, JSON]:
         """Send a request, with what belongs to it, and return the line that answers it."""
         try:
-            self.send(json_line(request, exact=True).encode() + b"\n")
+            self.send(exact_line(request).encode() + b"\n")
             self.send(data, timeout)
         except Gone:
             pass  # it may have said why before it hung up
@@ -12005,7 +11983,7 @@ class Attached:
             self._raw()
             cols, rows = terminal_size()
             request = {"op": "attach", "cols": cols, "rows": rows, "read_only": self.read_only, "scrollback": 2000}
-            channel.send(json_line(request, exact=True).encode() + b"\n")
+            channel.send(exact_line(request).encode() + b"\n")
             channel.sock.setblocking(False)
             reply = self._first_reply(channel, signals)
             if not self.why:
@@ -12380,7 +12358,7 @@ def submit_text(session: Session, text: str, agent: Agent, timeout: float = 30.0
             raise not_submitted(session, before, agent, "it is not at an empty prompt, so nothing was typed", Failure)
         paste = b"%s%s%s" % (PASTE_BEGIN, data, PASTE_END) if data and before.bracketed else data
         request = {"op": "input", "bytes": len(paste) + 1, "patience": 2 * LOOK_TIME, "paste": paste != data}
-        channel.send(json_line(request).encode() + b"\n")
+        channel.send(compact(request).encode() + b"\n")
         channel.send(paste, timeout)
         if data:
             await_typed(session, before, text, agent)
@@ -12906,7 +12884,7 @@ def write_verdict(session: Session, verdict: str, why: str, **more: JSON) -> Non
     fields: dict[str, JSON] = {"verdict": verdict, "why": why, "at": utc_text(time.time()), **more}
     fields["generation"] = session.generation
     try:
-        write_atomic(f"{session.folder}/verify.json", json_line(fields).encode())
+        write_atomic(f"{session.folder}/verify.json", compact(fields).encode())
     except FileNotFoundError:
         pass  # somebody has pruned it meanwhile
 
@@ -15782,7 +15760,7 @@ def commit_step(profile: Profile, *args: str, env: Mapping[str, str] | None = No
 
     def write_note(pid: int) -> None:
         try:
-            write_atomic(note, json_line({"pid": pid, "start": start_time(pid)}).encode(), sync=False)
+            write_atomic(note, compact({"pid": pid, "start": start_time(pid)}).encode(), sync=False)
         except OSError:
             pass  # it has its deadline as long as this process lives
 
@@ -17717,7 +17695,7 @@ def surface(profile: Profile, told: Mapping[str, Notice] | None, beat: bool = Tr
             now = {**known, **dict.fromkeys(pushed, "pushed")}
         if now != known:
             try:
-                write_atomic(profile.path(".surfaced"), json_line(now).encode())
+                write_atomic(profile.path(".surfaced"), compact(now).encode())
             except OSError as error:
                 profile.warn(f"{error.filename}: {error.strerror}: you may be told some things again")
 
@@ -20319,7 +20297,7 @@ class Pulse:
         """Print how a beat ended; what is as it was is not said again."""
         if self.profile.setting("log_format") == "json":
             fields = {field: getattr(outcome, field) for field in outcome._fields}
-            say_json(json_line({"ts": utc_text(time.time()), **self.profile.redacted(fields)}))
+            say_json(compact({"ts": utc_text(time.time()), **self.profile.redacted(fields)}))
         else:
             runner = self.profile.runner() if outcome.run else BUILTIN
             lines = outcome_lines(outcome, runner, Paint(self.profile.env, sys.stdout))
@@ -20605,7 +20583,7 @@ def cmd_run(profile: Profile, args: dict[str, JSON]) -> int:
 def tell_outcome(profile: Profile, args: Mapping[str, JSON], outcome: Outcome) -> int:
     """Print an outcome; return the exit code that it has."""
     if args["json"]:
-        say_json(json_line({field: getattr(outcome, field) for field in outcome._fields}))
+        say_json(compact({field: getattr(outcome, field) for field in outcome._fields}))
     else:
         runner = profile.runner(args["runner"] or "") if outcome.run else BUILTIN
         if outcome.run and runner is BUILTIN and not args["runner"] and profile.setting("runner") == "auto":
@@ -21269,7 +21247,7 @@ def cmd_up(profile: Profile, args: dict[str, JSON]) -> int:
     interval = profile.setting("interval")
     if args["json"]:
         fields = {"running": True, "pid": pid, "already": already, "interval_s": interval, "data_dir": profile.data}
-        say_json(json_line({**fields, "session": PULSE}))
+        say_json(compact({**fields, "session": PULSE}))
     else:
         verb = "runs already" if already else "runs"
         say(f"the pulse {verb} (pid {pid}): a beat every {duration_text(interval)}, and whenever something changes")
@@ -21537,7 +21515,7 @@ def cmd_send(profile: Profile, args: dict[str, JSON]) -> int:
     else:
         reply = submit_text(session, text, agent_in(session))
     if args["json"]:
-        say_json(json_line({"sent": reply.get("sent"), "offset": reply.get("offset")}))
+        say_json(compact({"sent": reply.get("sent"), "offset": reply.get("offset")}))
     return 0
 
 
@@ -21550,7 +21528,7 @@ def cmd_key(profile: Profile, args: dict[str, JSON]) -> int:
     refuse_typing(profile, session, Move("key", {"keys": keys}))
     reply = send_keys(session, keys)
     if args["json"]:
-        say_json(json_line({"sent": reply.get("sent"), "offset": reply.get("offset")}))
+        say_json(compact({"sent": reply.get("sent"), "offset": reply.get("offset")}))
     return 0
 
 

@@ -76,6 +76,9 @@ class Architecture(unittest.TestCase):
                         name.name,
                         (
                             "json",
+                            "make_scanner",
+                            "make_encoder",
+                            "encode_basestring_ascii",
                             "math",
                             "re",
                             "shlex",

@@ -163,7 +163,7 @@ class Leftovers(Case):
         for name in stays + goes:
             self.write(name, "x")
         state = self.json("state.json")
-        self.write("state.json", looop.json_line({**state, "open": run}))
+        self.write("state.json", looop.compact({**state, "open": run}))
         self.looop("tick", code=None)
         self.assertEqual([name for name in stays + goes if os.path.exists(self.path(name))], stays)
 

@@ -91,7 +91,7 @@ class Lines(unittest.TestCase):
 
     def test_nothing_said_as_json_is_ever_laid_out(self):
         with open(looop.__file__, encoding="utf-8") as file:
-            self.assertEqual(re.findall(r"\bsay\((?:compact|json_line|canonical)\(.*", file.read()), [])
+            self.assertEqual(re.findall(r"\bsay\((?:compact|exact_line|canonical)\(.*", file.read()), [])
 
 
 LIVELY = (  # every view of a profile in which much goes on

@@ -2,8 +2,10 @@
 
 import json
 import random
+import sys
 import time
 import unittest
+from unittest import mock
 
 import looop
 from tests.support import Case  # noqa: F401  puts the project on the path
@@ -148,7 +150,7 @@ class Text(unittest.TestCase):
             self.assertEqual(looop.decoded_name(text), name)
             self.assertTrue(text.isascii() and text.isprintable() and " " not in text)
 
-    def test_json_line_is_json(self):
+    def test_one_line_of_json(self):
         import json
 
         cases = [
@@ -164,7 +166,7 @@ class Text(unittest.TestCase):
             },
         ]
         for fields in cases:
-            line = looop.json_line(fields)
+            line = looop.compact(fields)
             self.assertEqual(json.loads(line), fields)
             self.assertEqual(len(line.splitlines()), 1)
 
@@ -172,9 +174,9 @@ class Text(unittest.TestCase):
         """Half a surrogate is how Python holds an odd byte of a file's name, and half a character of a sensor's."""
         value = {"\udcff": ["caf\udce9", "cut \ud83d", "\ud83d\ude00", "\\ud83d", 1.5, None]}
         whole = {"\ufffd": ["caf\ufffd", "cut \ufffd", "\U0001f600", "\\ud83d", 1.5, None]}
-        for write in (looop.compact, looop.canonical, looop.pretty, looop.json_line):
+        for write in (looop.compact, looop.canonical, looop.pretty):
             self.assertEqual(json.loads(write(value)), whole, write)
-        self.assertEqual(json.loads(looop.json_line(value, exact=True)), json.loads(json.dumps(value)))
+        self.assertEqual(json.loads(looop.exact_line(value)), json.loads(json.dumps(value)))
         for text in ("NaN", "[Infinity]", '{"a":-Infinity}', "1e400", "[-2E+999]"):
             with self.assertRaises(ValueError, msg=text):
                 looop.parse_json(text)
@@ -185,8 +187,38 @@ class Text(unittest.TestCase):
             with self.assertRaisesRegex(ValueError, looop.TOO_DEEP):
                 looop.parse_json("[" * levels + "1" + "]" * levels)
 
-    def test_fields_read_without_json_are_what_json_reads(self):
-        """What json_line writes, and thousands of texts that are almost that."""
+    def test_a_python_without_the_c_half_of_json(self):
+        self.addCleanup(looop._SCANNERS.clear)
+        with mock.patch.dict(sys.modules, {"_json": None}):
+            looop._SCANNERS.clear()
+            self.test_what_is_printed_as_json_is_what_strict_readers_accept()
+            self.test_json_for_people_and_for_hashes()
+            self.test_one_line_of_json()
+
+    def test_what_is_wrong_with_a_text_is_said_as_json_says_it(self):
+        for text in (
+            "",
+            " ",
+            "{",
+            '\n\n {"a":1,}',
+            "[1] 2",
+            '{"a" 1}',
+            '"a\tb"',
+            "tru",
+            "1" * 5000,
+            "1\f",
+        ):
+            said = []
+            for parse in (json.loads, looop.parse_json):
+                try:
+                    said.append(parse(text))
+                except ValueError as error:
+                    said.append(str(error))
+            self.assertEqual(said[0], said[1], text[:20])
+        self.assertEqual(looop.parse_json(' \t\r\n{"a": 1, "a": [2]}\n'), {"a": [2]})
+
+    def test_fields_are_read_as_json_reads_them(self):
+        """What looop writes, and thousands of texts that are almost that."""
         import json
         import random
 
@@ -213,7 +245,7 @@ class Text(unittest.TestCase):
         agreed = 0
         for number in range(6000):
             fields = {rng.choice(["a", "b", "c d", "", ":", ","]): rng.choice(values) for _ in range(rng.randrange(5))}
-            line = looop.json_line(fields)
+            line = looop.compact(fields)
             if number % 2:
                 place = rng.randrange(len(line) + 1)
                 line = (
@@ -289,6 +321,8 @@ class Text(unittest.TestCase):
         value = {"b": [1, "é"], "a": {}}
         self.assertEqual(looop.pretty(value), '{\n  "b": [\n    1,\n    "\\u00e9"\n  ],\n  "a": {}\n}\n')
         self.assertEqual(looop.canonical(value), '{"a":{},"b":[1,"\\u00e9"]}')
+        for value in ([], {}, [[]], [{}, {"": []}], {"a": {"b": [1, [None, {"c": "d"}]]}}, "x", 1.5, [True, 1e300]):
+            self.assertEqual(looop.pretty(value), json.dumps(value, indent=2) + "\n")
 
     def test_what_lies_at_a_path(self):
         value = {"a": {"b": [0], "c": None}}
