@@ -8141,6 +8141,9 @@ class ReplyFilter:
 #     op                 the request has                      then
 #     ------------------------------------------------------------------------------------------------------------------
 #     status                                                  the reply has pids, size, viewers, offset
+#     changes            since: a number, -1 at first         the reply comes once the screen's change is not `since`:
+#                                                             change, lines, cursor (row, col), partial, offset, and
+#                                                             status once the session has ended
 #     screen                                                  the reply has the screen as `dump` gives it, and offset
 #     input, type        bytes                                so many bytes follow; the reply comes when they are typed
 #     keys               keys                                 the reply comes when they are typed
@@ -9538,8 +9541,11 @@ class Loop:
         self._count += 1
         self._timers.append((time.monotonic() + seconds, self._count, then))
 
-    def turn(self, limit: float | None = None) -> None:
-        """Wait until something happens, at most `limit` seconds, and do what is due."""
+    def turn(self, limit: float | None = None) -> bool:
+        """Wait until something happens, at most `limit` seconds, and do what is due.
+
+        Return whether a descriptor was ready.
+        """
         import select
 
         timeout = limit
@@ -9555,6 +9561,7 @@ class Loop:
                 self.readers[fd]()
         if self._timers:
             self._run_timers(time.monotonic())
+        return bool(readable or writable)
 
     def _run_timers(self, now: float) -> None:
         for timer in sorted(timer for timer in self._timers if timer[0] <= now):
@@ -9563,13 +9570,13 @@ class Loop:
 
 
 class Canvas:
-    """Hold a screen and the output that is not drawn on it yet.
+    """A screen, and the output that is not drawn on it yet.
 
-    Nothing is drawn before somebody asks (`once_drawn`), and then in slices, so that typing never waits for drawing. Of
-    output that is too much, the older part is skimmed: what changes modes or asks something is kept of it.
+    Output is drawn in slices whenever the loop has nothing else to do, so that typing never waits for drawing. In a
+    flood, the older part is skimmed: only what changes modes or asks something is kept of it.
     """
 
-    __slots__ = ("_drawn", "_eyes", "_question", "_size", "screen", "unseen")
+    __slots__ = ("_drawn", "_eyes", "_question", "_size", "changes", "partial", "screen", "unseen")
 
     def __init__(self, cols: int, rows: int) -> None:
         self.screen = Screen(cols, rows)
@@ -9578,6 +9585,8 @@ class Canvas:
         self._drawn = 0  # pieces of it that were drawn, ever
         self._eyes: list[tuple[int, Callable[[], None]]] = []  # (pieces, what to do once so many are drawn)
         self._question = b""  # the end of the output, where a question may have begun
+        self.changes = 0  # slices drawn, ever
+        self.partial = False  # whether lines may be out of date, as too much output came at once
 
     def add(self, data: bytes) -> bool:
         """Take output; return whether it may ask the terminal something."""
@@ -9630,6 +9639,7 @@ class Canvas:
     def draw(self) -> None:
         """Draw a slice, and do what waited for it."""
         until = time.monotonic() + SLICE
+        self.changes += bool(self.unseen)
         while self.unseen:
             piece = self.unseen[0]  # taken out before it is drawn: what meets a bug is not to meet it again
             if isinstance(piece, bytes) and len(piece) > STROKE:
@@ -9823,6 +9833,7 @@ class Peer:
         "replies",
         "rows",
         "scrollback",
+        "since",
         "stale",
         "typed",
         "unit",
@@ -9831,7 +9842,7 @@ class Peer:
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
-        self.kind = "request"  # "request" | "waiting" | "sender" | "follower" | "viewer"
+        self.kind = "request"  # "request" | "waiting" | "sender" | "follower" | "watcher" | "viewer"
         self.inbox = b""  # a request that is not whole
         self.unsent = b""  # the rest of what is half written: it is finished whatever is dropped
         self.outbox: list[bytes] = []
@@ -9839,6 +9850,7 @@ class Peer:
         self.leaving = False  # to be closed once everything is written
         self.deaf = False  # it reads no more
         self.unit: Typing | None = None  # what a sender types
+        self.since = 0  # the change of the screen that a watcher knows
         self.stale = False  # a viewer that gets no output before a fresh screen; a follower that has missed a word
         # a viewer's
         self.frames = Frames()
@@ -10047,12 +10059,13 @@ class Switchboard:
 # ======================================================================================================================
 # 35. Lookout
 # ======================================================================================================================
-# What a worker's screen says of whose turn it is. Once a second at most, while there is output, the screen is drawn and
-# its lines are compared with those that it showed lately: letters alone, so that what blinks, spins or counts is not
-# new. From that come the times of `turn_of`, and dialogs that the agent's hooks do not tell.
+# Who waits for the screen to change, and what a worker's screen says of whose turn it is. Once a second at most, while
+# there is output, its lines are compared with those that it showed lately: letters alone, so that what blinks, spins or
+# counts is not new. From that come the times of `turn_of`, and dialogs that the agent's hooks do not tell.
 
 SIGHT_EVERY = 1.0  # seconds between looks at a worker's screen while it changes; they take a twentieth of the time
 LOOK_MAX = 64 * KIB  # bytes of output since the last look that are new text without a look
+CHANGES_EVERY = 0.02  # seconds between what watchers are told of the screen
 MARKS_MAX = 2000  # lines of text that are remembered
 
 
@@ -10063,6 +10076,7 @@ class Lookout(Switchboard):
         super().__init__(order.id)
         self.order = order
         self.canvas: Canvas  # from `prepare` on
+        self.log: LogWriter
         self.status: dict[str, JSON] = {}
         self.killing = ""  # "kill" | "told" | "finish" | "restart": why the tree is being ended
         self.finished = False
@@ -10070,7 +10084,43 @@ class Lookout(Switchboard):
         self.look_pause = SIGHT_EVERY
         self.marks: dict[int, None] = {}  # of the text that was on the screen lately, oldest first
         self.doubted = False  # whether a dialog was seen once, and is looked for again
+        self.changes_told, self.changes_due = 0.0, False  # when watchers were told of the screen; whether they will be
         self.told = ("", 0.0)  # the state that the person was told of, and since when
+
+    # --- watchers of the screen
+
+    def _op_changes(self, peer: Peer, request: Mapping[str, JSON], rest: bytes) -> None:
+        peer.since, peer.kind = int(request["since"]), "watcher"
+        self.canvas.once_drawn(self._tell_changes if peer.since >= 0 else lambda: self._tell_change(peer))
+
+    def _tell_changes(self) -> None:
+        """Tell watchers of a screen that has changed, at most every CHANGES_EVERY."""
+        watchers = [peer for peer in self.peers.values() if peer.kind == "watcher"]
+        watchers = [peer for peer in watchers if peer.since != self.canvas.changes]
+        wait = self.changes_told + CHANGES_EVERY - time.monotonic()
+        if watchers and wait > 0:
+            if not self.changes_due:
+                self.loop.after(wait, lambda: self.canvas.once_drawn(self._tell_changes))
+            self.changes_due = True
+            return
+        self.changes_due = False
+        for peer in watchers:
+            self._tell_change(peer)
+
+    def _tell_change(self, peer: Peer) -> None:
+        canvas, peer.kind, self.changes_told = self.canvas, "waiting", time.monotonic()
+        fields: dict[str, JSON] = {
+            "change": canvas.changes,
+            "lines": screen_lines(canvas.screen),
+            "cursor": [canvas.screen.row, canvas.screen.col],
+            "partial": canvas.partial,
+            "offset": self.log.end - canvas.size,
+        }
+        if self.finished:
+            fields["status"] = self.status
+        self._reply(peer, **fields)
+
+    # --- whose turn it is
 
     def _look(self) -> None:
         """Look whether the screen shows new text, as soon as it can be drawn; too much output is new text."""
@@ -10238,8 +10288,8 @@ class Supervisor(Lookout):
         """Serve until the session has ended."""
         while not self.finished:
             try:
-                self.loop.turn(0.0 if self.canvas.watched else None)
-                if self.canvas.watched:
+                busy = self.loop.turn(0.0 if self.canvas.unseen or self.canvas.watched else None)
+                if self.canvas.watched or (self.canvas.unseen and not busy):
                     self._draw()
                 if self.misfit:
                     self.misfit = False
@@ -10354,6 +10404,8 @@ class Supervisor(Lookout):
                 self._tell_more(peer)
         if self.canvas.add(data):
             self.canvas.once_drawn(self._answer)
+        if any(peer.kind == "watcher" for peer in self.peers.values()):
+            self.canvas.once_drawn(self._tell_changes)
 
     def _draw(self) -> None:
         self.canvas.draw()
@@ -10758,6 +10810,8 @@ class Supervisor(Lookout):
                 self._send(peer, frame(b"e", canonical(self.status).encode()))
             elif peer.kind == "follower":
                 self._send(peer, canonical({"end": self.status, "offset": self.log.end}).encode() + b"\n")
+            elif peer.kind == "watcher":
+                self._tell_change(peer)
             elif peer in self.askers:
                 self._reply(peer, status=self.status)
 

@@ -1097,6 +1097,38 @@ class Questions(Sessions):
             sys.stderr.write(f"\nanswers: {'; '.join(words)}\n")
 
 
+class Drawing(Sessions):
+    """The screen inside the supervisor is current, whether or not somebody looks."""
+
+    def test_what_was_drawn_once_stays_when_nobody_looks(self):
+        bar = "\\r" + "#" * 78
+        loop = f"i=0; while [ $i -lt 130 ]; do printf '{bar * 70}'; i=$((i+1)); sleep 0.005; done"
+        session = self.begin("draws", f"printf 'HEADER drawn once\\r\\n'; {loop}; printf '\\rdone'; exec cat")
+        self.wait_for(session, "done")
+        self.assertGreater(len(self.output(session)), 700_000)
+        self.assertEqual(self.looop("shot", "draws").split()[:4], ["HEADER", "drawn", "once", "done" + "#" * 74])
+
+    def test_who_waits_for_a_change_is_told_of_it(self):
+        session = self.begin("changes", "printf one; read -r x; printf two; read -r x; printf three")
+        reply = self.ask(session, b'{"op": "changes", "since": -1}')
+        while "one" not in reply["lines"][0]:
+            reply = self.ask(session, b'{"op": "changes", "since": %d}' % reply["change"])
+        self.assertEqual((reply["lines"][0], reply["cursor"], reply["partial"]), ("one", [0, 3], False))
+        with looop.Channel(session) as channel:
+            channel.send(b'{"op": "changes", "since": %d}\n' % reply["change"])
+            with self.assertRaises(TimeoutError):
+                channel.line(0.05)
+            self.looop("key", "changes", "Enter")
+            reply = channel.line(20.0)
+        while "two" not in reply["lines"][1]:
+            reply = self.ask(session, b'{"op": "changes", "since": %d}' % reply["change"])
+        self.assertEqual(reply["offset"], len(self.output(session)))
+        with looop.Channel(session) as channel:
+            channel.send(b'{"op": "changes", "since": %d}\n' % reply["change"])
+            self.looop("kill", "changes")
+            self.assertEqual(channel.line(20.0)["status"]["state"], "killed")
+
+
 class LastInputs(unittest.TestCase):
     """Where the answer to a line begins, from what a terminal wrote and when Enter was pressed."""
 
