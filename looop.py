@@ -6031,6 +6031,10 @@ class Line:
         self.chars += " " * count
         self.styles += [style] * count
 
+    def width_at(self, col: int) -> int:
+        """Return how many cells the character that begins in a column takes."""
+        return 2 if self.chars[col + 1 : col + 2] == [""] else 1
+
     def is_blank(self) -> bool:
         """Tell whether nothing is to be seen on it."""
         return not "".join(self.chars).strip(" ") and all(style.key == PLAIN for style in self.styles)
@@ -7302,43 +7306,62 @@ def drawn_cells(line: Packed, exact: bool = True) -> str:
 
 
 def paint(screen: Screen, scrollback: int = 0) -> bytes:
-    """Return bytes that make a terminal that was just reset, and has the screen's size, equal to the screen."""
+    """Return all that `painted` gives."""
+    return b"".join(painted(screen, scrollback))
+
+
+def painted(screen: Screen, scrollback: int = 0, cols: int = 0) -> Iterator[bytes]:
+    """Return, in slices, what makes a terminal of the screen's size and without modes equal to the screen as it is now.
+
+    The terminal goes on the same way: saved cursors, stacks, a pending wrap, and what the stream stopped within are
+    there too. Lines of the history come first and are cut at `cols`, else at the screen's. A person's terminal gets
+    this as well: nothing in it clears the screen or adds to the scrollback, except the history that was asked for.
+    """
+    past, end = last_lines(screen, scrollback), "\r\n" + "\n" * (screen.rows - 1)
+    steps: list[tuple[str, Line | Packed]] = [("\r\n" if at else "\x1b[H", line) for at, line in enumerate(past)]
     primary, alternate = (screen.other, screen.lines) if screen.alt else (screen.lines, screen.other)
-    past = [Packed(line.line(screen.cols, screen.plain)) for line in last_lines(screen, scrollback)]
-    out = [f"{drawn_cells(line)}\r\n" for line in past]
-    if past:
-        out.append("\r\n".join(drawn_cells(Packed(line)) for line in primary))
-    else:
-        out += drawn_lines(primary)
-    out += [drawn_saved(screen, primary, 0), *(f"\x1b[>{flags}u" for flags in screen.kitty[0])]
+    steps += rows_drawn(primary, end if past else "")
+    end = drawn_saved(screen, primary, 0) + "".join(f"\x1b[>{flags}u" for flags in screen.kitty[0])
     if screen.alt or alternate or screen.saved[1] or screen.kitty[1]:
-        out += ["\x1b[?1049h" if screen.alt and screen.saved[0] else "\x1b[?47h", _RESET_PEN, "\x1b[2J"]
-        out += drawn_lines(alternate)
-        out += [drawn_saved(screen, alternate, 1), *(f"\x1b[>{flags}u" for flags in screen.kitty[1])]
-        out.append("" if screen.alt else "\x1b[?47l")
-    out += [_RESET_PEN, drawn_state(screen), drawn_cursor(screen)]
-    return "".join(out).encode() + screen.unfinished_bytes()
+        switch = "\x1b[?1049h" if screen.alt and screen.saved[0] else "\x1b[?47h"
+        steps += rows_drawn(alternate or screen.blank_lines(screen.rows), end + switch + _RESET_PEN)
+        end = drawn_saved(screen, alternate, 1) + "".join(f"\x1b[>{flags}u" for flags in screen.kitty[1])
+        end += "" if screen.alt else "\x1b[?47l"
+    end += _RESET_PEN + drawn_state(screen) + drawn_cursor(screen)
+    widths = [cols or screen.cols] * len(past) + [screen.cols] * (len(steps) - len(past))
+    return _slices(steps, widths, screen.plain, end.encode() + screen.unfinished_bytes())
 
 
+def rows_drawn(lines: list[Line], before: str) -> list[tuple[str, Line | Packed]]:
+    """Return a copy of each line of a screen, with what puts the cursor at its begin."""
+    copies = (Line(line.chars[:], line.styles[:]) for line in lines)
+    return [(f"{'' if row > 1 else before}\x1b[{row}H", line) for row, line in enumerate(copies, 1)]
+
+
+def _slices(steps: list[tuple[str, Line | Packed]], widths: list[int], plain: Style, end: bytes) -> Iterator[bytes]:
+    for at in range(0, len(steps), SLICE_LINES):
+        out = []
+        for (before, line), cols in zip(steps[at : at + SLICE_LINES], widths[at : at + SLICE_LINES]):
+            packed = Packed(line) if isinstance(line, Line) else line
+            packed = packed if len(packed.cells) <= cols else Packed(packed.line(cols, plain))
+            out.append(before + drawn_cells(packed) + ("\x1b[K" if len(packed.cells) < cols else ""))
+        yield "".join(out).encode()
+    yield end
+
+
+SLICE_LINES = 64  # lines of a slice: it is made within 10 ms
 _RESET_PEN = "\x1b[?6l\x1b[m\x1b]8;;\x1b\\\x1b(B\x1b)B\x0f"
 
 
-def drawn_lines(lines: list[Line]) -> list[str]:
-    """Write the lines that are not blank, each at its row."""
-    return [f"\x1b[{row}H{drawn_cells(Packed(line))}" for row, line in enumerate(lines, 1) if not line.is_blank()]
+def drawn_at(line: Line, row: int, col: int) -> str:
+    """Write the cell in that column of a line again, which leaves the cursor as the program left it behind the cell."""
+    key = line.styles[col].key
+    return f"{placed(row, col)}{pen_change(PLAIN, key)}{line.chars[col]}{pen_change(key, PLAIN)}\x1b[m"
 
 
-def drawn_position(lines: list[Line], row: int, col: int, wrap: bool, top: int = 0) -> str:
-    """Write what puts the cursor somewhere; into the pending wrap, by writing the last cell of its line again."""
-    if not wrap:
-        return f"\x1b[{row - top + 1};{col + 1}H"
-    if not lines:
-        return f"\x1b[{row - top + 1};{col + 1}H "
-    line = lines[row]
-    cell = col - 1 if not line.chars[col] else col
-    key = line.styles[cell].key
-    pen = pen_change(PLAIN, key) + line.chars[cell] + pen_change(key, PLAIN)
-    return f"\x1b[{row - top + 1};{cell + 1}H{pen}"
+def placed(row: int, col: int) -> str:
+    """Write what puts the cursor there."""
+    return f"\x1b[{row + 1};{col + 1}H"
 
 
 def drawn_charsets(charsets: Sequence[str], shift: int) -> str:
@@ -7353,8 +7376,12 @@ def drawn_saved(screen: Screen, lines: list[Line], which: int) -> str:
     if not saved:
         return ""
     row, col, wrap, pen, origin, g0, g1, shift = saved
-    row, col = min(row, screen.rows - 1), min(col, screen.cols - 1)
-    position = drawn_position(lines, row, col, wrap and col == screen.cols - 1)
+    row, last = min(row, screen.rows - 1), screen.cols - 1
+    if wrap and col == last:
+        line = lines[row] if lines else screen.blank_lines(1)[0]
+        position = drawn_at(line, row, last - (not line.chars[last]))
+    else:
+        position = placed(row, min(col, last))
     undo = "" if which == 0 and screen.alt else _RESET_PEN  # else the switch to the alternate screen saves it again
     charsets = drawn_charsets((g0, g1), shift)
     return ("\x1b[?6h" if origin else "") + position + pen_change(PLAIN, pen) + charsets + "\x1b7" + undo
@@ -7373,7 +7400,7 @@ def drawn_state(screen: Screen) -> str:
         out += ["\x1b[3g", *(f"\x1b[{col + 1}G\x1bH" for col in sorted(tabs))]
     if (screen.top, screen.bottom) != (0, screen.rows - 1):
         out.append(f"\x1b[{screen.top + 1};{screen.bottom + 1}r")
-    modes = sorted(screen.modes - {"?7", "?25", "?2026", "4"})
+    modes = sorted(screen.modes - {"?7", "?25", "?2026", "4"})  # `drawn_cursor` writes those
     out += [f"\x1b[{name}h" for name in modes] + ([] if screen.visible else ["\x1b[?25l"])
     out.append("\x1b=" if screen.keypad else "")
     out.append(f"\x1b[{screen.cursor_style} q" if screen.cursor_style else "")
@@ -7383,11 +7410,35 @@ def drawn_state(screen: Screen) -> str:
 
 def drawn_cursor(screen: Screen) -> str:
     """Write what puts the cursor into its place, and what must come after everything else that is written."""
-    top = screen.top if "?6" in screen.modes else 0
-    out = drawn_position(screen.lines, screen.row, screen.col, screen.wrap, top)
-    out += "" if "?7" in screen.modes else "\x1b[?7l"
-    out += pen_change(PLAIN, screen.pen.key) + drawn_charsets(screen.charsets, screen.shift)
-    return out + ("\x1b[4h" if "4" in screen.modes else "")
+    row = screen.row - (screen.top if "?6" in screen.modes else 0)
+    pen = pen_change(PLAIN, screen.pen.key) + drawn_charsets(screen.charsets, screen.shift)
+    insert = "\x1b[4h" if "4" in screen.modes else ""
+    edge = "" if "?7" in screen.modes else "\x1b[?7l"
+    sync = "\x1b[?2026h" if "?2026" in screen.modes else ""
+    at, line = cell_to_repeat(screen), screen.lines[screen.row]
+    if at < 0:
+        return placed(row, screen.col) + edge + pen + insert + sync
+    end = at + line.width_at(at)
+    if screen.last:  # REP may follow: the cell is the last that is written
+        room = f"\x1b[{end - at}P" if insert and end < screen.cols else ""
+        return sync + edge + pen + insert + placed(row, at) + room + line.chars[at]
+    edge += "" if screen.wrap or end < screen.cols else "\x1b[C"
+    return drawn_at(line, row, at) + edge + pen + insert + sync
+
+
+def cell_to_repeat(screen: Screen) -> int:
+    """Return the column of the cell that is written again for what it leaves: a pending wrap, REP, a joint; else -1."""
+    line, at = screen.lines[screen.row], screen.before()
+    if screen.wrap or not (screen.last or screen.joint == (screen.row, screen.col)):
+        return at if screen.wrap else -1
+    edge = screen.cols - 1
+    for col in (at, edge - (not line.chars[edge])):
+        fits = (
+            col >= 0 and min(col + line.width_at(col), edge) == screen.col and line.chars[col].startswith(screen.last)
+        )
+        if fits and (not screen.last or line.styles[col].key == screen.pen.key):
+            return col
+    return -1
 
 
 # --- dump and load
