@@ -120,6 +120,7 @@ class Whole(unittest.TestSuite):
     def __init__(self, tests):
         super().__init__(tests)
         self.costs = {}  # the processor seconds of each class and test
+        self.homes = {}  # the folder of a test, and the test
 
     def run(self, result, debug=False):
         """Run them and print the epilogue."""
@@ -161,7 +162,7 @@ class Together(Whole):
             reports[ours] = pid
         os.close(queue)
         self.collect(reports, result)
-        tell(result, *left_behind(self.folder))
+        tell(result, *left_behind(self.folder, homes=self.homes))
 
     def collect(self, reports, result):
         """Pass on what the workers report until all have ended."""
@@ -173,6 +174,8 @@ class Together(Whole):
                 for kind, name, text in map(json.loads, lines):
                     if kind == "cost":
                         self.costs[name] = text
+                    elif kind == "home":
+                        self.homes[text] = name
                     else:
                         tell(result, kind, name, text)
                 if not data:
@@ -182,18 +185,32 @@ class Together(Whole):
                         tell(result, "error", "a worker of the tests", "it died")
 
 
-def left_behind(folder, patience=10.0):
-    """Return as a test's result whether files are left in a folder, or processes that have to do with it (Linux)."""
+def left_behind(folder, patience=10.0, homes=None):
+    """Return as a test's result whether files are left in a folder, or processes that have to do with it (Linux).
+
+    `homes`: the test whose home a folder in it was.
+    """
     from tests.support import processes_with, traits
 
     deadline = time.monotonic() + patience
     while processes_with(folder) and time.monotonic() < deadline:
         time.sleep(0.05)
-    left = [f"file {os.path.join(folder, name)}" for name in sorted(os.listdir(folder)) if name != BUILT]
+    left = [described(os.path.join(folder, name), homes or {}) for name in sorted(os.listdir(folder)) if name != BUILT]
     for pid in processes_with(folder):
         told = [text.replace(b"\0", b" ").decode("utf-8", "replace") for text in traits(pid)]
         left.append(f"process {pid}: {told[0] if told else ''}: " + ", ".join(x for x in told if folder in x)[:500])
     return ("failure", LEFT, "\n".join(left)) if left else ("success", LEFT, "")
+
+
+def described(path, homes, most=20):
+    """Return what is left at a path: whose home it was, and what is in it, with when each was written."""
+    lines = [f"file {path}" + (f" of {homes[path]}" if path in homes else "")]
+    for folder, _, names in os.walk(path):
+        for name in [".", *names]:
+            with contextlib.suppress(OSError):
+                found = os.lstat(os.path.join(folder, name))
+                lines.append(f"  {time.time() - found.st_mtime:.1f} s ago: {os.path.normpath(f'{folder}/{name}')}")
+    return "\n".join(lines[: most + 1])
 
 
 def work(queue, report, classes):
@@ -227,6 +244,8 @@ class Relay(unittest.TestResult):
     def stopTest(self, test):
         super().stopTest(test)
         self.say("cost", test, spent() - self.before)
+        if hasattr(test, "home"):
+            self.say("home", test, test.home)
 
     def say(self, kind, test, text=""):
         line = json.dumps([kind, str(test), text]).encode() + b"\n"

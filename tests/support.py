@@ -93,6 +93,14 @@ def wait_until(condition, what, timeout=20.0):
     raise AssertionError(f"waited {timeout} s in vain for {what}")
 
 
+def remove(folder, patience=10.0):
+    """Remove a folder; what still writes into it, as it ends, has a while to do so."""
+    deadline = time.monotonic() + patience
+    while os.path.lexists(folder):
+        shutil.rmtree(folder, ignore_errors=time.monotonic() < deadline)
+        time.sleep(0.02 if os.path.lexists(folder) else 0)
+
+
 def alive(pid):
     """Tell whether a process runs; a zombie does not."""
     try:
@@ -399,7 +407,7 @@ class Case(unittest.TestCase):
         if self.git and missing("git"):
             self.skipTest(missing("git"))
         self.home = os.path.realpath(tempfile.mkdtemp(prefix="looop-test-"))
-        self.addCleanup(shutil.rmtree, self.home, ignore_errors=True)
+        self.addCleanup(remove, self.home)
         self.data = os.path.join(self.home, "data")
         self.bin = os.path.join(self.home, "bin")
         farm = farm_of(os.getpid(), self.git)

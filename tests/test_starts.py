@@ -214,6 +214,9 @@ class LeftBehind(unittest.TestCase):
         self.assertEqual(tests.left_behind(folder)[0], "success")
         with open(os.path.join(folder, "forgotten"), "w"):
             pass
+        os.mkdir(os.path.join(folder, "home"))
+        with open(os.path.join(folder, "home", "late"), "w"):
+            pass
         code = "import socket; s = socket.socket(socket.AF_UNIX); s.bind('a'); print('READY', flush=True); input()"
         options = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
         by_env = subprocess.Popen([sys.executable, "-c", code], cwd=folder, env={"HOME": folder}, **options)
@@ -223,10 +226,13 @@ class LeftBehind(unittest.TestCase):
         self.addCleanup(by_file.wait)
         self.addCleanup(by_file.kill)
         self.assertEqual(by_env.stdout.readline(), b"READY\n")
-        kind, _, text = tests.left_behind(folder, patience=0.0)
+        home = os.path.join(folder, "home")
+        kind, _, text = tests.left_behind(folder, patience=0.0, homes={home: "test_of_it"})
         self.assertEqual(kind, "failure")
         self.assertIn(f"file {inside}\n", text)
         self.assertIn(f"file {folder}/a\n", text)
+        self.assertIn(f"file {home} of test_of_it\n", text)
+        self.assertRegex(text, rf"\d s ago: {home}/late\n")
         if os.path.isdir("/proc/self"):
             self.assertIn(f"process {by_env.pid}: {sys.executable}", text)
             self.assertIn(f"process {by_file.pid}: sleep 60", text)
