@@ -7917,6 +7917,7 @@ def xml_text(text: str) -> str:
 # Sources: xterm's ctlseqs for what function keys send and for modifyOtherKeys, the kitty keyboard protocol for CSI u.
 
 PASTE_BEGIN, PASTE_END = b"\x1b[200~", b"\x1b[201~"
+DETACH_PATIENCE, ESCAPE_PATIENCE = 0.5, 0.1  # seconds to wait for the rest of the detach key, for what follows ESC
 
 _NAMED_KEYS = {  # those that are one byte
     "enter": b"\r",
@@ -8004,85 +8005,110 @@ def defused(text: bytes) -> bytes:
 
     All that stand in a row before one go: with one taken out, another would make a marker again.
     """
-    import re
+    for mark in (PASTE_BEGIN[1:], PASTE_END[1:]):
+        *parts, last = text.split(mark)
+        text = mark.join([*(part.rstrip(b"\x1b") for part in parts), last])
+    return text
 
-    return re.sub(rb"\x1b+(?=\[20[01]~)", b"", text)
+
+class Pastes:
+    """The brackets around what a viewer pastes: what stands between them is text, whatever keys it looks like."""
+
+    __slots__ = ("_end", "open")
+
+    def __init__(self) -> None:
+        self.open = False
+        self._end = b""  # of what came: a bracket may be cut
+
+    def split(self, data: bytes) -> Iterator[tuple[bool, bytes]]:
+        """Yield (whether it is pasted, bytes): an opening bracket ends what was typed, a closing one what was pasted."""
+        while data:
+            mark, seen = PASTE_END if self.open else PASTE_BEGIN, self._end + data
+            at, pasted = seen.find(mark), self.open
+            end = at + len(mark) - len(self._end) if at >= 0 else len(data)
+            self.open, self._end = self.open ^ (at >= 0), b"" if at >= 0 else seen[1 - len(mark) :]
+            yield pasted, data[:end]
+            data = data[end:]
 
 
 class DetachKey:
-    """Find the keys that end a visit in what a viewer types: as bytes, in kitty's CSI u, in modifyOtherKeys' form.
+    """The keys that end a visit, in what a viewer types: as bytes, in kitty's CSI u, in modifyOtherKeys' form.
 
     What may be the first of several is held back until the next key tells what it was for, or its owner's patience ends
     (`release`). An escape sequence that could still become one is held too, but only from a terminal that was told to
-    send such.
+    send such. Nothing is looked for inside a paste.
     """
 
-    __slots__ = ("_count", "_keys", "extended", "held", "partial")
+    __slots__ = ("_keys", "_pastes", "_pressed", "extended", "held", "partial")
 
     def __init__(self, keys: str = "C-\\ C-\\") -> None:
         self._keys = detach_keys(keys)
-        self._count = 0  # how many of them were typed
+        self._pressed = 0  # how many of them
+        self._pastes = Pastes()
         self.held = b""  # those, as they were typed
         self.partial = b""  # an escape sequence that is not whole
         self.extended = False  # whether the terminal was told to spell keys as escape sequences
 
     def typed(self, data: bytes) -> tuple[bytes, bool]:
         """Return (what goes to the session, whether to detach)."""
-        data, self.partial = self.partial + data, b""
-        if not self.held and self._keys[0][0] not in data and b"\x1b" not in data:
-            return data, False
-        out, place = b"", 0
-        while place < len(data):
-            key = self._key_at(data, place)
-            if key is None:
-                self.partial = data[place:]
-                break
-            presses, end = key
-            piece, place = data[place:end], end
-            if presses is None and self.held:
-                self.held += piece
+        out = b""
+        for pasted, piece in self._pastes.split(data):
+            if pasted or not (self.held or self.partial or self._keys[0][0] in piece or b"\x1b" in piece):
+                out += self.release() + piece
                 continue
-            if self._count not in (presses or ()):  # what is held was for something else
-                out += self._forget()
-            if self._count not in (presses or ()):
-                out += piece
-                continue
-            self.held += piece
-            self._count += 1
-            if self._count == len(self._keys):
-                self._forget()
-                return out, True
+            for key in self._split(piece):
+                presses = self._presses(key)
+                if presses is None and self.held:  # a key is let go
+                    self.held += key
+                    continue
+                if self._pressed not in (presses or ()):  # what is held was for something else
+                    out += self._forget()
+                if self._pressed not in (presses or ()):
+                    out += key
+                    continue
+                self.held += key
+                self._pressed += 1
+                if self._pressed == len(self._keys):
+                    self._forget()
+                    return out, True
         return out, False
 
-    def _forget(self) -> bytes:
-        held, self.held, self._count = self.held, b"", 0
-        return held
+    def patience(self) -> float:
+        """Return for how many seconds to hold what is held; 0.0: nothing is. A lone ESC may be a key."""
+        if self.held or len(self.partial) > 2:
+            return DETACH_PATIENCE
+        return ESCAPE_PATIENCE if self.partial else 0.0
 
     def release(self) -> bytes:
         """Give back what is held: it was not the detach key."""
         data, self.partial = self._forget() + self.partial, b""
         return data
 
-    def _key_at(self, data: bytes, place: int) -> tuple[list[int] | None, int] | None:
-        """Return what begins at a place, (which of the keys it presses, its end); None: it is not whole yet.
+    def _forget(self) -> bytes:
+        held, self.held, self._pressed = self.held, b"", 0
+        return held
 
-        Which is None where a key is let go.
-        """
-        wanted, end = (0, self._count), place + 1
-        if data[place] != 0x1B:
-            presses = [at for at in wanted if self._keys[at][0] == data[place]]
-            while not presses and not self.held and end < len(data) and data[end] not in (self._keys[0][0], 0x1B):
-                end += 1
-            return presses, end
-        end += 1
-        if data[place + 1 : end] not in (b"", b"["):
-            return [], place + 1
-        while end < len(data) and data[end] in b"0123456789;:":
-            end += 1
-        if end >= len(data):
-            return None if self.extended and len(data) - place < 32 else ([], len(data))
-        code, modifiers = self._spelled(data[place + 2 : end], data[end : end + 1])
-        return [at for at in wanted if self._is(at, code, modifiers)] if modifiers >= 0 else None, end + 1
+    def _split(self, data: bytes) -> Iterator[bytes]:
+        """Yield bytes and control sequences; hold back the one that is not whole."""
+        data, self.partial = self.partial + data, b""
+        plain, *more = data.split(b"\x1b")
+        yield from (bytes((byte,)) for byte in plain)
+        for number, part in enumerate(more, 1):
+            rest = part[1:].lstrip(b"0123456789;:") if part[:1] == b"[" else part
+            key = b"\x1b" + part[: len(part) - len(rest)]
+            if not rest and number == len(more) and self.extended and len(key) < 32:
+                self.partial = key
+                return
+            end = 1 if part[:1] == b"[" else 0
+            yield key + rest[:end]
+            yield from (bytes((byte,)) for byte in rest[end:])
+
+    def _presses(self, key: bytes) -> list[int] | None:
+        """Return which of the keys this presses; None: it lets a key go."""
+        if len(key) == 1:
+            return [at for at, (byte, _, _) in enumerate(self._keys) if byte == key[0]]
+        code, modifiers = self._spelled(key[2:-1], key[-1:])
+        return None if modifiers < 0 else [at for at in range(len(self._keys)) if self._is(at, code, modifiers)]
 
     def _is(self, at: int, code: list[bytes], modifiers: int) -> bool:
         _, char, control = self._keys[at]
@@ -8103,82 +8129,50 @@ class DetachKey:
         return code, (int(modifiers[0]) - 1) & 0x3F if modifiers[0].isdigit() else 0  # without Caps and Num Lock
 
 
-class ReplyFilter:
-    """Take a terminal's answers out of what a viewer sends: the session's own terminal has answered already.
+_ANSWER = (  # of a terminal: DA, CPR, DECRPM, kitty's flags, sizes, DSR, then OSC and DCS; or the beginning of one
+    rb"\x1b(?:\[(?:[?>][0-9;?>$]*[cunyR]|[03]n|[0-9]*;[0-9]*;[0-9]*t|[0-9;]*\$y|[0-9]*;[0-9]*R)"
+    rb"|[]P][^\x07\x1b]*(?:\x07|\x1b\\)|(?P<cut>\[[0-9;?>$]*|[]P][^\x07\x1b]*\x1b?|)\Z)"
+)
+_SHIFTED_F3 = {b"\x1b[1;%dR" % modifiers for modifiers in range(2, 17)}  # as CPR looks
 
-    Answers begin CSI ? … c|u|n|$y, CSI > … c, CSI n … R|t, CSI 0|3 n, OSC, DCS. What a key can send too is an answer
-    only while one is due (`expect_until`): CPR looks like F3 with modifiers. Mouse and focus reports pass.
+
+class ReplyFilter:
+    """A terminal's answers, in what a viewer sends: they are dropped, as the session's own terminal has answered.
+
+    What a key can send too is an answer only while one is due (`expect_until`). Mouse and focus reports pass, and all
+    that is pasted.
     """
 
-    __slots__ = ("expect_until", "partial")
+    __slots__ = ("_pastes", "expect_until", "partial")
 
     def __init__(self) -> None:
+        self._pastes = Pastes()
         self.partial = b""  # the beginning of what may be an answer
         self.expect_until = 0.0  # until then an answer may come
 
     def passed(self, data: bytes, now: float) -> bytes:
         """Return what is typing."""
-        data, self.partial = self.partial + data, b""
-        if b"\x1b" not in data:
-            return data
-        due, place = now < self.expect_until, 0
-        out: list[bytes] = []
-        last = max(data.rfind(b"\x07"), data.rfind(b"\x1b\\"))  # where the last string ends: it is sought once
-        while True:
-            start = data.find(b"\x1b", place)
-            if start < 0:
-                return b"".join([*out, data[place:]])
-            out.append(data[place:start])
-            end = self._answer_end(data, start, due, last)
-            if end == 0:  # not whole
-                if len(data) - start < 4 * KIB:
-                    self.partial = data[start:]
-                    return b"".join(out)
-                end = -1
-            if end > 0:
-                place = end
-            else:
-                out.append(b"\x1b")
-                place = start + 1
+        import re
+
+        due, out = now < self.expect_until, b""
+
+        def judged(match: Any) -> bytes:
+            text: bytes = match[0]
+            if match["cut"] is None:
+                return b"" if due or text not in _SHIFTED_F3 else text
+            if len(text) < 4 * KIB and (due or text[2:3] in (b"?", b">")):
+                self.partial, text = text, b""
+            return text
+
+        for pasted, piece in self._pastes.split(data):
+            piece = self.release() + piece
+            out += piece if pasted or b"\x1b" not in piece else re.sub(_ANSWER, judged, piece)
+        return out
 
     def release(self) -> bytes:
         """Give back the beginning that was held: nothing followed."""
         data, self.partial = self.partial, b""
         return data
-
-    @staticmethod
-    def _answer_end(data: bytes, start: int, due: bool, last: int) -> int:
-        """Return where the answer that begins here ends; 0: it is not whole yet; -1: this is none."""
-        import re
-
-        head = data[start + 1 : start + 2]
-        if not head:
-            return 0 if due else -1
-        if head in (b"]", b"P"):
-            found = re.compile(rb"\x07|\x1b\\").search(data, start) if start < last else None
-            return found.end() if found else 0 if due else -1
-        if head != b"[":
-            return -1
-        end = start + 2
-        while end < len(data) and data[end] in b"0123456789;?>$":
-            end += 1
-        if end >= len(data):
-            private = data[start + 2 : start + 3] in (b"?", b">")
-            return 0 if private or due else -1
-        body, final = data[start + 2 : end], data[end : end + 1]
-        if body[:1] in (b"?", b">"):
-            return end + 1 if final in b"cunyR" else -1
-        if final == b"n" and body in (b"0", b"3"):
-            return end + 1
-        if final == b"t" and body.count(b";") == 2:
-            return end + 1
-        if final == b"y" and body.endswith(b"$"):
-            return end + 1
-        if final == b"R" and body.count(b";") == 1:
-            row, col = body.split(b";")
-            f3 = row == b"1" and col.isdigit() and 2 <= int(col) <= 16
-            return end + 1 if due or not f3 else -1
-        return -1
 
 
 # ======================================================================================================================
@@ -11987,7 +11981,6 @@ class TerminalModes:
 FRAME_EVERY = 1 / 30  # seconds between pictures where the sizes differ
 LATE_REPLY = 0.5  # seconds after which a supervisor, or a terminal, is taken for one that hangs
 LEAVING_TIME = 2.0  # seconds that a session has to take what was typed before the person left
-DETACH_PATIENCE, ESCAPE_PATIENCE = 0.5, 0.03  # seconds to wait for the rest of the detach key, of a key
 
 _ENDING = (_signal.SIGTERM, _signal.SIGHUP, _signal.SIGINT, _signal.SIGQUIT)  # signals that end the visit
 
@@ -12271,7 +12264,7 @@ class Attached:
         self._type(data)
         if leave or (self.read_only and any(key in data for key in b"qQ\x03")):
             self.why = "detached"
-        wait = DETACH_PATIENCE if self.detach.held else ESCAPE_PATIENCE if self.detach.partial else 0.0
+        wait = self.detach.patience()
         self.patience = time.monotonic() + wait if wait else 0.0
 
     def _type(self, data: bytes) -> None:

@@ -139,25 +139,36 @@ class Typed(unittest.TestCase):
         judge.expect_until = 10.0
         self.assertEqual(judge.passed(b"\x1b[1;2R", 5.0), b"")
 
-    def test_answers_are_found_as_if_each_end_were_sought_from_its_beginning(self):
-        def ends_of(data, start):
-            ends = [data.find(mark, start) + len(mark) for mark in (b"\x07", b"\x1b\\") if mark in data[start:]]
-            return min(ends) if ends else 0
+    def test_the_beginning_of_a_string_hides_no_answer_after_it(self):
+        for due in (0.0, 10.0):
+            judge = looop.ReplyFilter()
+            judge.expect_until = due
+            data = b"\x1b]\x1b]11;rgb:0/0/0\x07x\x1bP\x1b[0n\x1b[A"
+            self.assertEqual(judge.passed(data, 5.0), b"\x1b]x\x1bP\x1b[A")
 
-        chance, found = random.Random(20), 0
-        for _ in range(3000):
-            data = b"".join(
-                chance.choices([b"\x1b]", b"\x1bP", b"\x1b\\", b"\x07", b"\x1b[", b"\x1b", b"1;2R", b"a"], k=12)
-            )
-            place = data.find(b"\x1b]")
-            last = max(data.rfind(b"\x07"), data.rfind(b"\x1b\\"))
-            while place >= 0:
-                for due in (False, True):
-                    wanted = ends_of(data, place) or (0 if due else -1)
-                    self.assertEqual(looop.ReplyFilter._answer_end(data, place, due, last), wanted, data)
-                    found += wanted > 0
-                place = data.find(b"\x1b]", place + 1)
-        self.assertGreater(found, 1000)
+    def test_nothing_is_looked_for_inside_a_paste(self):
+        detach, answer = b"a\r\x1c\x1c\x1b[92;5u\x1b[92;5ub\r", b"\x1b[0n\x1b]11;rgb:0/0/0\x07"
+        pasted = looop.PASTE_BEGIN + detach + answer + looop.PASTE_END
+        for extended in (True, False):
+            for cut in range(len(pasted) + 1):
+                pieces = [pasted[:cut], pasted[cut:]]
+                self.assertEqual(self.fed(pieces, extended), (pasted, False), cut)
+                self.assertEqual(self.fed([*pieces, b"\x1c\x1c"], extended), (pasted, True), cut)
+                self.assertEqual(self.fed([b"\x1c", *pieces, b"\x1c"], extended), (b"\x1c" + pasted + b"\x1c", False))
+                judge = looop.ReplyFilter()
+                judge.expect_until = 10.0
+                out = b"".join(judge.passed(piece, 5.0) for piece in (*pieces, answer))
+                self.assertEqual(out, pasted, cut)
+
+    def test_a_key_that_comes_slowly_is_waited_for_and_escape_hardly(self):
+        key = looop.DetachKey()
+        key.extended = True
+        waits = []
+        for byte in b"\x1b[92;5u":
+            self.assertEqual(key.typed(bytes((byte,))), (b"", False))
+            waits.append(key.patience())
+        self.assertEqual(waits, [looop.ESCAPE_PATIENCE] * 2 + [looop.DETACH_PATIENCE] * 5)
+        self.assertGreater(looop.ESCAPE_PATIENCE, 0.06)
 
     def test_beginnings_without_an_end_take_time_in_proportion(self):
         for piece in (b"\x1b]", b"\x1bP", b"\x1b]\x1b\\", b"\x1b[", b"\x1b[1"):
