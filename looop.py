@@ -8021,7 +8021,7 @@ class Pastes:
         self._end = b""  # of what came: a bracket may be cut
 
     def split(self, data: bytes) -> Iterator[tuple[bool, bytes]]:
-        """Yield (whether it is pasted, bytes): an opening bracket ends what was typed, a closing one what was pasted."""
+        """Yield (whether it is pasted, bytes); an opening bracket counts as typed, a closing one as pasted."""
         while data:
             mark, seen = PASTE_END if self.open else PASTE_BEGIN, self._end + data
             at, pasted = seen.find(mark), self.open
@@ -8156,7 +8156,7 @@ class ReplyFilter:
 
         due, out = now < self.expect_until, b""
 
-        def judged(match: Any) -> bytes:
+        def typed(match: Any) -> bytes:
             text: bytes = match[0]
             if match["cut"] is None:
                 return b"" if due or text not in _SHIFTED_F3 else text
@@ -8165,8 +8165,8 @@ class ReplyFilter:
             return text
 
         for pasted, piece in self._pastes.split(data):
-            piece = self.release() + piece
-            out += piece if pasted or b"\x1b" not in piece else re.sub(_ANSWER, judged, piece)
+            held = self.release() + piece
+            out += held if pasted or b"\x1b" not in held else re.sub(_ANSWER, typed, held)
         return out
 
     def release(self) -> bytes:
@@ -8185,7 +8185,7 @@ class ReplyFilter:
 #
 #     op                 the request has                      then
 #     ------------------------------------------------------------------------------------------------------------------
-#     status                                                  the reply has pids, size, viewers, offset
+#     status                                                  the reply has pids, size, viewers, offset, above
 #     changes            since: a number, -1 at first         the reply comes once the screen's change is not `since`:
 #                                                             change, lines, cursor (row, col), partial, offset, and
 #                                                             status once the session has ended
@@ -8197,8 +8197,9 @@ class ReplyFilter:
 #     restart            command and meta, env (optional)     the reply comes when the command runs: that one, with env
 #     kill               inside: from the session             the reply comes when the tree is gone
 #     detach                                                  every viewer is told to leave
-#     follow             since                                lines follow: {"offset":N} on output, {"end":status}
-#     attach             cols, rows, read_only, scrollback    frames follow, both ways
+#     follow             above                                lines follow: {"offset":N} on output, {"end":status}
+#     attach             cols, rows, read_only, scrollback,   frames follow, both ways
+#                        above: pids that the one descends from who shows it
 #
 #     frame: kind, 1 byte · length, 4 bytes, big-endian · body
 #     to the client    z a fresh picture of a session of this size follows, as output for a terminal that was just reset
@@ -9865,6 +9866,7 @@ class Peer:
     """
 
     __slots__ = (
+        "above",
         "cols",
         "deaf",
         "fd",
@@ -9903,6 +9905,7 @@ class Peer:
         self.cols = self.rows = 0
         self.read_only = False
         self.scrollback = 0  # lines of history that its first screen has
+        self.above: list[int] = []  # processes that it descends from, where it shows the session
         self.typed = 0.0  # when it last typed: who typed last decides about the size
 
     @property
@@ -10470,7 +10473,9 @@ class Supervisor(Lookout):
 
     def _op_status(self, peer: Peer, request: Mapping[str, JSON], rest: bytes) -> None:
         viewers = sum(other.views for other in self.peers.values())
-        self._reply(peer, pid=os.getpid(), child=self.child, viewers=viewers, offset=self.log.end, status=self.status)
+        above = sorted({pid for other in self.peers.values() for pid in other.above})
+        offset, status = self.log.end, self.status
+        self._reply(peer, pid=os.getpid(), child=self.child, viewers=viewers, offset=offset, above=above, status=status)
 
     def _op_screen(self, peer: Peer, request: Mapping[str, JSON], rest: bytes) -> None:
         self.canvas.once_drawn(lambda: self._reply(peer, offset=self.log.end, screen=dump(self.canvas.screen)))
@@ -10578,7 +10583,7 @@ class Supervisor(Lookout):
         self._reply(peer, viewers=len(viewers))
 
     def _op_follow(self, peer: Peer, request: Mapping[str, JSON], rest: bytes) -> None:
-        peer.kind = "follower"
+        peer.kind, peer.above = "follower", [int(pid) for pid in request.get("above") or ()]
         self._reply(peer, stay=True, offset=self.log.end)
 
     def _tell_more(self, peer: Peer) -> None:
@@ -10599,7 +10604,7 @@ class Supervisor(Lookout):
         peer.cols, peer.rows = clamped_size(request["cols"], request["rows"])
         peer.read_only = bool(request.get("read_only"))
         peer.scrollback = min(max(0, int(request.get("scrollback", 0))), HISTORY_PAINTED)
-        peer.kind, peer.stale = "viewer", True
+        peer.kind, peer.stale, peer.above = "viewer", True, [int(pid) for pid in request.get("above") or ()]
         self._reply(peer, stay=True, cols=self.cols, rows=self.rows)
         if peer.read_only:
             self._repaint(peer)
@@ -11431,7 +11436,7 @@ class Follower:
 
     __slots__ = ("_seen", "channel", "ended", "log", "offset", "profile", "session", "skipped")
 
-    def __init__(self, profile: Profile, session: Session, since: int) -> None:
+    def __init__(self, profile: Profile, session: Session, since: int, shows: bool = False) -> None:
         self.profile = profile
         self.session = session
         self.ended = False  # nothing more will come
@@ -11441,7 +11446,7 @@ class Follower:
         if session.alive:
             try:
                 self.channel = Channel(session)
-                reply = self.channel.ask({"op": "follow"})
+                reply = self.channel.ask({"op": "follow", "above": list(ancestors()) if shows else []})
                 if not reply.get("ok"):
                     self.channel.close()
                     raise Failure(*refused(session.id, reply))
@@ -11985,6 +11990,26 @@ LEAVING_TIME = 2.0  # seconds that a session has to take what was typed before t
 _ENDING = (_signal.SIGTERM, _signal.SIGHUP, _signal.SIGINT, _signal.SIGQUIT)  # signals that end the visit
 
 
+def refuse_to_show_itself(profile: Profile, verb: str, session: Session) -> None:
+    """Raise Failure where what a session prints would be what it has printed, with other sessions between or none."""
+    ours = list(ancestors())
+    above, seen = [*ours], set()
+    sessions = {supervisor_pid(other): other for other in list_sessions(profile) if other.alive}
+    while above:
+        pid = above.pop()
+        if pid == supervisor_pid(session):
+            words = "is" if pid in ours else "shows"
+            raise Failure(
+                f"{verb}: {session.id}: {words} the session that this runs in", "it would show itself for ever"
+            )
+        if pid in sessions and pid not in seen:
+            seen.add(pid)
+            try:
+                above += ask_session(sessions[pid], "status").get("above") or []
+            except (Gone, Failure):
+                pass
+
+
 def marked_cut(line: Line, cols: int) -> Line:
     """Return a line that has room in so many columns (pure), with `…` in the last one where text is left out."""
     if cols >= len(line.chars):
@@ -12080,7 +12105,8 @@ class Attached:
         try:
             self._raw()
             cols, rows = terminal_size()
-            request = {"op": "attach", "cols": cols, "rows": rows, "read_only": self.read_only, "scrollback": 2000}
+            size = {"cols": cols, "rows": rows, "scrollback": 2000}
+            request = {"op": "attach", **size, "read_only": self.read_only, "above": list(ancestors())}
             channel.send(exact_line(request).encode() + b"\n")
             channel.sock.setblocking(False)
             reply = self._first_reply(channel, signals)
@@ -12574,12 +12600,7 @@ def as_it_is(profile: Profile, session: Session) -> Session:
 
 def runs_inside(session: Session) -> bool:
     """Tell whether this process descends from a session's supervisor."""
-    supervisor, above, pid = supervisor_pid(session), parents(), os.getpid()
-    while pid and supervisor:
-        pid = above.get(pid, 0)
-        if pid == supervisor:
-            return True
-    return False
+    return supervisor_pid(session) in ancestors()
 
 
 def kill_supervisor(profile: Profile, session: Session) -> Session:
@@ -21323,7 +21344,7 @@ def cmd_attach(profile: Profile, args: dict[str, JSON]) -> int:
     check_data_dir(profile)
     name = args["id"] or only_session(profile, "attach")
     session = living_session(profile, "attach", name, drive=not args["read-only"])
-    refuse_to_show_itself("attach", session)
+    refuse_to_show_itself(profile, "attach", session)
     require_terminal("attach", session)
     return Attached(profile, session, bool(args["read-only"])).run()
 
@@ -21421,16 +21442,10 @@ def cmd_watch(profile: Profile, args: dict[str, JSON]) -> int:
     return follow_session(profile, known_session(profile, "watch", args["id"], drive=False), bool(args["json"]))
 
 
-def refuse_to_show_itself(verb: str, session: Session) -> None:
-    """Raise Failure where what a session prints would be what it has printed."""
-    if runs_inside(session):
-        raise Failure(f"{verb}: {session.id}: is the session that this runs in", "it would show itself for ever")
-
-
 def follow_session(profile: Profile, session: Session, as_json: bool) -> int:
     """Show a session's screen, or print its output where there is no terminal, until it ends."""
     if not as_json and os.isatty(0) and os.isatty(1) and session.alive:
-        refuse_to_show_itself("watch", session)
+        refuse_to_show_itself(profile, "watch", session)
         Attached(profile, session, read_only=True).run()
         return 0
     with Follower(profile, session, -1) as follower:
@@ -21476,10 +21491,11 @@ def tell_skipped(follower: Follower) -> None:
 def cmd_log(profile: Profile, args: dict[str, JSON]) -> int:
     """Print what a session wrote."""
     session = known_session(profile, "log", args["id"], drive=False)
-    if args["follow"] and os.isatty(1):
-        refuse_to_show_itself("log -f", session)
+    shows = bool(args["follow"]) and os.isatty(1)
+    if shows:
+        refuse_to_show_itself(profile, "log -f", session)
     pattern = compiled("log", args["grep"], args["raw"]) if args["grep"] is not None else None
-    with Follower(profile, session, 0) as follower:
+    with Follower(profile, session, 0, shows) as follower:
         log = follower.log
         since = args["since"] if args["since"] is not None else log.start
         truncated = args["since"] is not None and since < log.start

@@ -805,6 +805,21 @@ class Exits(AttachCase):
             self.looop("expect", name, "code 1")
             self.assertIn(f"{name}: is the session that this runs in: it would show", self.looop("log", name))
 
+    def test_sessions_that_would_show_each_other(self):
+        start = " ".join(map(looop.quoted, self.command()))
+        for name, shown in (("one", "two"), ("two", "three"), ("three", "")):
+            then = f"{start} attach {shown}" if shown else "read x; for verb in attach watch 'log -f'; do"
+            then += f" {start} $verb one; echo code $?; done; cat" if not shown else ""
+            self.begin(name, f"read x; {then}")
+        for name in ("two", "one"):
+            self.looop("send", name, "-n", "")
+            self.looop("key", name, "Enter")
+            wait_until(lambda: self.viewers("three" if name == "two" else "two") == 1, "a viewer")  # noqa: B023
+        self.looop("key", "three", "Enter", "Enter")
+        self.looop("expect", "three", "(code 1(.|\n)*){3}")
+        said = "one: shows the session that this runs in: it would show itself for ever"
+        self.assertEqual(" ".join(self.looop("log", "three").split()).count(said), 3)
+
     def test_refusals(self):
         self.begin("ended", "true")
         self.begin("lives", "sleep 1000")
