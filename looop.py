@@ -5918,11 +5918,16 @@ def _spelled(form: str) -> tuple[str, str, str]:
     return "", rf"\x{ord(form):02x}", ""
 
 
-def skimming() -> str:
-    """Return the regular expression whose first group is what a flood leaves: what is kept, and its unfinished end."""
+def skimmed(data: bytes) -> bytes:
+    """Return what a flood leaves that there is no time to draw: the functions that are kept, in whole sequences."""
+    if b"\x1b" not in data and b"\x0e" not in data and b"\x0f" not in data:
+        return b""
+    import re
+
+    if not re.search(sequences("keep", but="SGR").encode("latin-1"), data):
+        data = data[max(0, data.rfind(b"\x1b[0m"), data.rfind(b"\x1b[m")) :]  # it resets the pens before it
     strings = "|".join(begin for begin, _ in _FORMS[1:3])  # others, passed over with what is in them
-    cut = rf"(?:{UNFINISHED}\x1b?[\xc2-\xf4]?[\x80-\xbf]{{0,2}})\Z"
-    return f"({sequences('keep')}|{cut})|{_OPENER}(?:{strings})"
+    return b"".join(re.findall(f"({sequences('keep')})|{_OPENER}(?:{strings})".encode("latin-1"), data))
 
 
 class Cutter:
@@ -5993,14 +5998,15 @@ _STYLES_MAX = 4096  # styles and steps between them that a screen remembers at a
 
 
 class Line:
-    """Be one line of cells."""
+    """One line of cells."""
 
-    __slots__ = ("chars", "styles", "whole")
+    __slots__ = ("chars", "partial", "styles", "whole")
 
     def __init__(self, chars: list[str], styles: list[Style]) -> None:
         self.chars = chars
         self.styles = styles
         self.whole: Line | None = None  # what it was before a narrower screen cut it
+        self.partial = False  # it may lack what a skim left out, or show what that would have covered
 
     def mend(self, col: int) -> None:
         """Blank the wide character whose halves lie on both sides of a column's left edge."""
@@ -6011,6 +6017,7 @@ class Line:
         """Blank the cells from `start` to before `end`."""
         self.mend(start)
         self.mend(end)
+        self.partial = self.partial and end - start < len(self.chars)
         self.chars[start:end] = " " * (end - start)
         self.styles[start:end] = [style] * (end - start)
 
@@ -6059,10 +6066,12 @@ class Line:
         whole = self.unfolded()
         room = cols - len(whole.chars)
         if room >= 0:
-            return Line(whole.chars + [" "] * room, whole.styles + [plain] * room)
-        short = whole.cut(cols)
-        short.whole = whole
-        return short
+            line = Line(whole.chars + [" "] * room, whole.styles + [plain] * room)
+        else:
+            line = whole.cut(cols)
+            line.whole = whole
+        line.partial = self.partial
+        return line
 
 
 class Packed:
@@ -6152,6 +6161,16 @@ class Grid:
         """Make new lines."""
         cols, style = self.cols, style or self.plain
         return [Line([" "] * cols, [style] * cols) for _ in range(count)]
+
+    @property
+    def partial(self) -> bool:
+        """Tell whether a line that is shown may be stale, because output was skimmed."""
+        return any(line.partial for line in self.lines)
+
+    def mark_partial(self) -> None:
+        """Say of the lines shown that they may be stale."""
+        for line in self.lines:
+            line.partial = True
 
     # --- the cursor
 
@@ -6274,6 +6293,7 @@ class Grid:
                 line.insert(col, len(part), self.pen)
             line.mend(col)
             line.mend(end)
+            line.partial = line.partial and len(part) < self.cols
             line.chars[col:end] = part
             line.styles[col:end] = [self.pen] * len(part)
             self.advance(end, wraps)
@@ -6440,8 +6460,8 @@ class Terminal(Grid):
         self.modify_keys = 0  # XTMODKEYS 4
         self.palette: dict[int, str] = {}  # colours that were changed
         self.foreground = self.background = ""  # "" is the terminal's own
-        self.held_text = ""  # an escape sequence that is not finished
-        self.held_bytes = b""  # a UTF-8 character that is not finished
+        self.cutter = Cutter()  # what the stream stopped within
+        self.skimming = False  # output is taken that is not drawn
 
     @property
     def visible(self) -> bool:
@@ -6509,6 +6529,8 @@ class Terminal(Grid):
     def show(self, alt: bool) -> None:
         """Show the alternate screen, or the main one."""
         if alt != self.alt:
+            if self.skimming:
+                self.mark_partial()
             self.lines, self.other = self.other or self.blank_lines(self.rows), self.lines
             self.alt = alt
             self.joint = (-1, -1)
@@ -6587,7 +6609,7 @@ class Terminal(Grid):
 
     def _reset(self, _: object) -> None:
         fresh = type(self)(self.cols, self.rows, self.scrollback)
-        for name in ("replies", "title", "titles", "held_text", "held_bytes"):
+        for name in ("replies", "title", "titles", "cutter", "skimming"):
             setattr(fresh, name, getattr(self, name))
         self.__dict__.update(fresh.__dict__)
 
@@ -6766,7 +6788,6 @@ class Screen(Terminal):
         self._runs = re.compile(f"[{NARROW}]+|.").findall
         self._narrow = re.compile(f"[{NARROW}]").match
         self._csi = re.compile(_CSI).fullmatch
-        self._unfinished = re.compile(UNFINISHED).fullmatch
         self._controls = re.compile(f"[{CONTROLS}]")
 
     # --- the stream
@@ -6774,70 +6795,21 @@ class Screen(Terminal):
     def feed(self, data: bytes) -> None:
         """Take what the program wrote."""
         for start in range(0, len(data), _CHUNK):
-            self._feed(bytes(data[start : start + _CHUNK]))
+            whole = self.cutter.feed(bytes(data[start : start + _CHUNK]))
+            if whole:
+                self._act(self._tokens(whole.decode("utf-8", "replace")))
+
+    def skim(self, data: bytes) -> None:
+        """Take output that there is no time to draw: its text is left out, and lines that it may change are marked."""
+        kept = skimmed(self.cutter.feed(data))
+        self.skimming = True  # lines are marked before they leave the screen, too
+        self._act(self._tokens(kept.decode("utf-8", "replace")))
+        self.mark_partial()
+        self.skimming = False
 
     def unfinished_bytes(self) -> bytes:
-        """Return the sequence that the stream stopped within, and the character."""
-        return self.held_text.encode() + self.held_bytes
-
-    def take_unfinished(self) -> bytes:
-        """Return the same, and forget it."""
-        data = self.unfinished_bytes()
-        self.held_text, self.held_bytes = "", b""
-        return data
-
-    def resume(self, held: str, data: bytes) -> None:
-        """Go on as if the stream had stopped within this sequence; raise ValueError when none could."""
-        at = held.rfind("\x1b")
-        wrong = bool(held) and (at < 0 or self._whole_sequences(held, at) != "")
-        if wrong or len(data) > 3 or (data and self._whole_characters(data)[0]):
-            raise ValueError("no screen: a sequence that cannot go on")
-        self.held_text, self.held_bytes = held, data
-
-    def _feed(self, data: bytes) -> None:
-        if self.held_bytes:
-            data = self.held_bytes + data
-            self.held_bytes = b""
-        if data[-1] >= 0xC2 or (len(data) > 1 and data[-2] >= 0xE0) or (len(data) > 2 and data[-3] >= 0xF0):
-            data, self.held_bytes = self._whole_characters(data)
-        text = data.decode("utf-8", "replace")
-        if self.held_text:
-            text = self.held_text + text
-            self.held_text = ""
-        at = text.rfind("\x1b")
-        if at >= 0:
-            text = self._whole_sequences(text, at)
-        if text:
-            self._act(self._tokens(text))
-
-    @staticmethod
-    def _whole_characters(data: bytes) -> tuple[bytes, bytes]:
-        """Hold back the character that is not finished at the end; one of the last three bytes begins one."""
-        size = 1
-        while data[-size] < 0xC2:
-            size += 1
-        lead, tail = data[-size], data[-size:]
-        wanted = 2 if lead < 0xE0 else 3 if lead < 0xF0 else 4
-        # A tail that no byte could complete decodes to something else than U+FFFD alone, or to more than one.
-        if size < wanted and lead < 0xF5 and len(tail.decode("utf-8", "replace")) == 1:
-            return data[:-size], tail
-        return data, b""
-
-    def _whole_sequences(self, text: str, at: int) -> str:
-        """Hold back the sequence that is not finished at the end of the text; `at` is its last ESC."""
-        end = ""
-        if at == len(text) - 1:
-            before = text.rfind("\x1b", 0, at)
-            opened = before >= 0 and self._unfinished(text, before, at)
-            if opened and text[before + 1 : before + 10].lstrip(_WITHIN)[:1] in _OPENERS:
-                at, end = before, "\x1b"  # it may be the first half of the string's end
-        elif not self._unfinished(text, at):
-            return text
-        # More than can matter is not kept, so that a sequence without an end takes no memory.
-        self.held_text = text[at : at + STRING_MAX + 16]
-        if end and len(text) - at > STRING_MAX + 16:
-            self.held_text += end
-        return text[:at]
+        """Return the sequence that the stream stopped within, or the character."""
+        return self.cutter.held
 
     def _act(self, pieces: list[str]) -> None:
         known = _KNOWN
@@ -7191,7 +7163,6 @@ _KNOWN: dict[str, Action] = {}  # sequences met so far: every program has its ow
 # A screen as bytes that draw it on another terminal (paint), as a value that is kept or sent (dump, load), and what
 # remains of a stream when there is no time to draw it (skim).
 
-_NO_PEN = rb"\x1b(?!\[[0-9;:]*m)"  # an escape sequence that is none; most of coloured output has no other
 _QUESTION = (
     rf"{_OPENER}(?:[ZP]|\][{CONTROLS}]*(?:4|1[0-9]);[^\x07\x18\x1a\x1b]*\?"
     rf"|\[[{CONTROLS} -?]*(?:[cn]|\$[{CONTROLS} -/]*p)|\[[{CONTROLS}]*(?:\?[{CONTROLS} -?]*u|>[{CONTROLS} -?]*q)"
@@ -7208,18 +7179,6 @@ def parse_size(text: str) -> tuple[int, int]:
     raise ValueError(f"{one_line(text, 40)!r} is not a size: COLSxROWS, from 2x1 to {SIZE_MAX}x{SIZE_MAX}")
 
 
-def skim(data: bytes) -> bytes:
-    """Return what output does to a terminal's state: modes, titles, pens, questions; without text and cursor motion."""
-    if b"\x1b" not in data and b"\x0e" not in data and b"\x0f" not in data:
-        return b""
-    import re
-
-    last = data.rfind(b"\x1b")
-    if b"\x0e" not in data and b"\x0f" not in data and not re.search(_NO_PEN, data[:last]):
-        data = data[max(0, data.rfind(b"\x1b[0m", 0, last), data.rfind(b"\x1b[m", 0, last)) :]  # resets the pens before
-    return b"".join(re.compile(skimming().encode("latin-1")).findall(data))
-
-
 def rules_typing(data: bytes) -> bool:
     """Tell whether output may change what keys and pastes are sent as: modes, the kitty keyboard, resets."""
     import re
@@ -7227,38 +7186,20 @@ def rules_typing(data: bytes) -> bool:
     return b"\x1b" in data and bool(re.search(rb"\x1b(?:\[[^@-~]*[hlup]|[c=>])", data))
 
 
-def feed_skimmed(screen: Screen, data: bytes) -> None:
-    """Feed output that is too much to be drawn, wherever the stream was split before it."""
-    screen.feed(skim(screen.take_unfinished() + data))
-
-
 def asks_terminal(data: bytes) -> bool:
     """Tell whether output may ask something of the terminal, or ends in a sequence that may come to ask."""
-    at = data.rfind(b"\x1b")
-    if at < 0:
+    if b"\x1b" not in data:
         return False
     import re
 
-    if not re.search(_NO_PEN, data[:at]):
-        data, at = data[at:], 0
-    if re.compile(_QUESTION.encode("latin-1")).search(data):
-        return True
-    return at == len(data) - 1 or bool(re.compile(UNFINISHED.encode("latin-1")).fullmatch(data, at))
+    return bool(re.compile(_QUESTION.encode("latin-1")).search(data) or b"\x1b" in unfinished_end(data))
 
 
 def unfinished_end(data: bytes) -> bytes:
     """Return the sequence that output stops within, b"" for none; of one that is too long to matter its beginning."""
-    import re
-
-    unfinished = re.compile(UNFINISHED.encode("latin-1")).fullmatch
-    at, end = data.rfind(b"\x1b"), b""
-    before = data.rfind(b"\x1b", 0, at) if at >= 0 and at == len(data) - 1 else -1
-    if before >= 0 and unfinished(data, before, at):
-        at, end = before, b"\x1b"  # it may be the first half of a string's end
-    elif at < 0 or not unfinished(data, at):
-        return b""
-    kept = data[at : at + STRING_MAX + 16]
-    return kept if len(kept) == len(data) - at else kept + end
+    cutter = Cutter()
+    cutter.feed(data)
+    return cutter.held if b"\x1b" in cutter.held else b""
 
 
 def screen_lines(screen: Screen, scrollback: int = 0) -> list[str]:
@@ -7473,7 +7414,7 @@ def dump(screen: Screen) -> dict[str, JSON]:
     state.update(modes=sorted(screen.modes), palette={str(n): color for n, color in sorted(screen.palette.items())})
     state["tabs"] = None if screen.tabs == set(range(8, SIZE_MAX, 8)) else sorted(screen.tabs)
     state["saved"] = [saved and [*saved[:3], number(saved[3]), *saved[4:]] for saved in screen.saved]
-    state.update(pen=number(screen.pen.key), held=screen.held_text, bytes=screen.held_bytes.hex())
+    state.update(pen=number(screen.pen.key), bytes=screen.cutter.held.hex())
     state["joint"], state["cut_col"] = list(screen.joint), list(screen.cut_col)
     state["kitty"] = [list(stack) for stack in screen.kitty]
     state["charsets"], state["titles"] = list(screen.charsets), list(screen.titles)
@@ -7563,7 +7504,8 @@ def _loaded(state: dict[str, JSON]) -> Screen:
     _demand(max(len(screen.titles), *map(len, screen.kitty)) <= STACK_MAX, "stacks")
     screen.joint = _pair(state["joint"])
     screen.cut_col = _pair(state["cut_col"])
-    screen.resume(_text(state["held"], STRING_MAX + 64, controls=True), bytes.fromhex(state["bytes"]))
+    held = bytes.fromhex(state["bytes"])
+    _demand(screen.cutter.feed(held) == b"", "a sequence that cannot go on")
     screen.simplify()
     return screen
 
@@ -7594,14 +7536,12 @@ def _within(value: JSON, limits: tuple[int, int] | bool | int) -> Any:
     return value
 
 
-def _text(value: JSON, longest: int, controls: bool = False) -> str:
+def _text(value: JSON, longest: int) -> str:
     """Return a text that may be written to a terminal as it is."""
     _demand(isinstance(value, str) and len(value) <= longest, "a text too long")
     text: str = value
     if not text.isprintable():
-        odd = (
-            0xD800 <= code <= 0xDFFF or (not controls and (code < 32 or 0x7F <= code < 0xA0)) for code in map(ord, text)
-        )
+        odd = (0xD800 <= code <= 0xDFFF or code < 32 or 0x7F <= code < 0xA0 for code in map(ord, text))
         _demand(not any(odd), "a control character")
     return text
 
@@ -9721,7 +9661,7 @@ class Canvas:
             if isinstance(piece, bytes):
                 skimmed.append(piece)
                 continue
-            feed_skimmed(self.screen, b"".join(skimmed))
+            self.screen.skim(b"".join(skimmed))
             skimmed = []
             if piece[0]:
                 self.screen.resize(*piece)
@@ -10285,7 +10225,7 @@ def load_supervisor(alone: bool) -> None:
     screen = Screen(2, 1)
     screen.feed(b"\x1b[m")  # what it compiles is kept by `re`
     asks_terminal(b"\x1b[")
-    skim(b"\x1b")
+    skimmed(b"\x1b")
 
 
 class Supervisor(Lookout):
@@ -11574,7 +11514,7 @@ def replayed_screen(session: Session) -> Screen:
             data = log.read(place, min(256 * KIB, log.end - REPLAY_DRAWN - place) if early else 256 * KIB)
             if not data:
                 break
-            screen.feed(skim(data) if early else data)
+            (screen.skim if early else screen.feed)(data)
             place += len(data)
     screen.replies = []
     return screen

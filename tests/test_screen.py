@@ -67,7 +67,6 @@ class Captures(unittest.TestCase):
                 self.assertEqual(state(split), state(whole), path)
                 self.assertEqual(split.replies, whole.replies, path)
 
-
     def test_a_painted_screen_goes_on_as_the_recording_does(self):
         chance = random.Random(4)
         for path in SCREENS:
@@ -285,7 +284,7 @@ class Sequences(unittest.TestCase):
             self.assertEqual((text(screen), screen.title), (["ab"], "x" * looop.TITLE_MAX))
         cut = looop.Screen(10, 4)
         cut.feed(f"a\x1b]0;{body}\x1b".encode())
-        self.assertLess(len(cut.held_text), looop.STRING_MAX + 20)
+        self.assertLess(len(cut.cutter.held), 5 * looop.STRING_MAX)
         cut.feed(b"\\b")
         self.assertEqual((text(cut), cut.title), (["ab"], "x" * looop.TITLE_MAX))
 
@@ -294,7 +293,7 @@ class Sequences(unittest.TestCase):
             raw = char.encode()
             for at in range(1, len(raw)):
                 screen = fed(b"a" + raw[:at])
-                self.assertEqual((text(screen), screen.held_bytes), (["a"], raw[:at]))
+                self.assertEqual((text(screen), screen.cutter.held), (["a"], raw[:at]))
                 screen.feed(raw[at:] + b"b")
                 self.assertEqual(text(screen), [f"a{char}b"])
         for raw in (
@@ -308,9 +307,9 @@ class Sequences(unittest.TestCase):
             b"\xf0\xc3\xa9",
         ):
             screen = fed(b"a" + raw)
-            self.assertEqual((text(screen), screen.held_bytes), (["a" + raw.decode("utf-8", "replace")], b""))
+            self.assertEqual((text(screen), screen.cutter.held), (["a" + raw.decode("utf-8", "replace")], b""))
         screen = fed(b"\xc3")
-        self.assertEqual((text(screen), screen.held_bytes), ([], b"\xc3"))
+        self.assertEqual((text(screen), screen.cutter.held), ([], b"\xc3"))
 
 
 class Characters(unittest.TestCase):
@@ -488,7 +487,7 @@ class Sizes(unittest.TestCase):
         self.assertLess(max(len(screen.kitty[0]), len(screen.titles)), 20)
         for opener in (b"\x1b]0;", b"\x1bP", b"\x1b_", b"\x1b["):
             held = in_pieces(opener + b"1" * 300000, lambda: 7000, looop.Screen(10, 4))
-            self.assertLess(len(held.held_text), 5000)
+            self.assertLess(len(held.cutter.held), 20000)
             end = {b"\x1b[": b"C"}.get(opener, b"\x1b\\")
             held.feed(end + b"A")
             self.assertEqual(state(held), state(fed(opener + b"1" * 300000 + end + b"A", 10, 4, 2000)))
@@ -615,8 +614,9 @@ def value_of(value):
 
 def state(screen):
     """Return the whole state of a screen, but for what follows from the rest."""
-    derived = words("simple plain replies")
-    return {name: value_of(value) for name, value in vars(screen).items() if name[0] != "_" and name not in derived}
+    derived = words("simple plain replies cutter skimming")
+    found = {name: value_of(value) for name, value in vars(screen).items() if name[0] != "_" and name not in derived}
+    return {**found, "held": screen.unfinished_bytes()}
 
 
 def lasting(screen):
@@ -624,8 +624,6 @@ def lasting(screen):
     found, last = state(screen), screen.cols - 1
     for name in ("vanished", "cut_col", "joint"):
         del found[name]
-    found = {name: value for name, value in found.items() if not name.startswith("held")}
-    found["held"] = screen.unfinished_bytes()
     found["other"] = found["other"] or value_of(screen.blank_lines(screen.rows))
     found["tabs"] = sorted(col for col in screen.tabs if col <= last)
     where = [saved and (min(saved[0], screen.rows - 1), min(saved[1], last)) for saved in screen.saved]
@@ -636,11 +634,11 @@ def lasting(screen):
 
 
 SKIMMED = words("modes alt pen charsets shift kitty keypad cursor_style modify_keys palette foreground background")
-SKIMMED += ["title", "titles", "top", "bottom", "held"]
+SKIMMED += words("title titles top bottom held")
 
 
-@heavy
 class Noise(unittest.TestCase):
+    @heavy
     def test_noise(self):
         chance = random.Random(2026)
         worst, answers = 0.0, 0
@@ -700,13 +698,47 @@ class Noise(unittest.TestCase):
 
     def check_skim(self, screen, stream):
         skimmed = looop.Screen(screen.cols, screen.rows, 30)
-        looop.feed_skimmed(skimmed, stream[: len(stream) // 2])
-        looop.feed_skimmed(skimmed, stream[len(stream) // 2 :])
+        skimmed.skim(stream[: len(stream) // 2])
+        skimmed.skim(stream[len(stream) // 2 :])
         theirs, ours = lasting(skimmed), lasting(screen)
         self.assertEqual([theirs[name] for name in SKIMMED], [ours[name] for name in SKIMMED], stream)
         kinds = [[reply for reply in one.replies if not reply.endswith(b"R")] for one in (skimmed, screen)]
         self.assertEqual(*kinds, stream)
         self.assertTrue(looop.asks_terminal(stream) or not screen.replies, stream)
+
+    def marks(self, screen):
+        return "".join("?" if line.partial else "." for line in screen.lines)
+
+    def test_lines_that_a_skim_left_stale_say_so_until_they_are_drawn_anew(self):
+        screen = fed("header\r\none\r\ntwo", 10, 4)
+        self.assertFalse(screen.partial)
+        screen.skim(b"\x1b[2;1Htext that is left out\x1b[")
+        self.assertEqual((text(screen), self.marks(screen), screen.partial), (["header", "one", "two"], "????", True))
+        self.assertEqual((screen.row, screen.unfinished_bytes()), (1, b"\x1b["))
+        screen.feed(b"K\r0123456789\x1b[4;1H\x1b[2Kfoot\x1b[3;1H\x1b[Mx")  # written whole, erased, scrolled in
+        self.assertEqual((text(screen), self.marks(screen)), (["header", "0123456789", "xoot"], "?..."))
+        screen.resize(5, 6)
+        self.assertEqual(self.marks(screen), "?.....")
+        screen.feed(b"\x1b[2J")
+        self.assertEqual((screen.partial, self.marks(screen)), (False, "......"))
+        screen.skim(b"a flood \x1b[2J of text\r\n" * 9)
+        screen.feed(b"line\r\n" * 9)
+        self.assertEqual((screen.partial, text(screen)), (False, ["line"] * 5))
+
+    def test_a_skim_marks_both_screens_where_it_passes_them(self):
+        for flood, shown, left in (
+            (b"text", "....", "????"),
+            (b"text\x1b[?47l text \x1b[?47h", "????", "????"),
+            (b"text\x1b[?1049l text", "....", ""),
+        ):
+            screen = fed("main\x1b[?47halternate", 10, 4)
+            screen.skim(flood)
+            if not screen.alt:
+                self.assertEqual(self.marks(screen), "????")
+                continue
+            self.assertEqual(self.marks(screen), left, flood)
+            screen.feed(b"\x1b[?47l")
+            self.assertEqual(self.marks(screen), shown, flood)
 
     def test_coloured_text_is_skimmed_to_its_last_pens(self):
         chance, resets = random.Random(11), 0
@@ -724,7 +756,7 @@ class Noise(unittest.TestCase):
             resets += b"\x1b[0m" in stream or b"\x1b[m" in stream
         self.assertGreater(resets, 100)
         long = (b"\x1b[31mred\x1b[0m plain " * 5000) + b"\x1b[1mbold"
-        self.assertEqual(looop.skim(long), b"\x1b[0m\x1b[1m")
+        self.assertEqual(looop.skimmed(long), b"\x1b[0m\x1b[1m")
         self.assertFalse(looop.asks_terminal(long))
 
     @heavy
@@ -744,7 +776,7 @@ class Noise(unittest.TestCase):
         ):
             for stream in (piece * (400000 // len(piece)), b"\x1b[" + piece * 100000, b"\x1b]" + piece * 100000):
                 start = time.process_time()
-                looop.skim(stream)
+                looop.skimmed(stream)
                 looop.asks_terminal(stream)
                 self.assertLess(time.process_time() - start, 2, piece)
 
