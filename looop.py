@@ -8128,7 +8128,7 @@ class ReplyFilter:
 #     status                                                  the reply has pids, size, viewers, offset, above
 #     changes            since: a number, -1 at first         the reply comes once the screen's change is not `since`:
 #                                                             change, lines, cursor (row, col), partial, offset, and
-#                                                             status once the session has ended
+#                                                             status once the session has ended; others may follow
 #     screen                                                  the reply has the screen as `dump` gives it, and offset
 #     input, type        bytes                                so many bytes follow; the reply comes when they are typed
 #     keys               keys                                 the reply comes when they are typed
@@ -8163,6 +8163,11 @@ def frame(kind: bytes, body: bytes) -> bytes:
 def size_frame(cols: int, rows: int, kind: bytes = b"s") -> bytes:
     """Write the frame that tells a size: `s` the viewer's, `z` the session's."""
     return frame(kind, cols.to_bytes(2, "big") + rows.to_bytes(2, "big"))
+
+
+def size_of(body: bytes) -> tuple[int, int]:
+    """Read the size that a frame tells."""
+    return int.from_bytes(body[:2], "big"), int.from_bytes(body[2:4], "big")
 
 
 class Frames:
@@ -10096,7 +10101,7 @@ class Lookout(Switchboard):
             self._tell_change(peer)
 
     def _tell_change(self, peer: Peer) -> None:
-        canvas, peer.kind, self.changes_told = self.canvas, "waiting", time.monotonic()
+        canvas, peer.kind, self.changes_told = self.canvas, "request", time.monotonic()
         fields: dict[str, JSON] = {
             "change": canvas.changes,
             "lines": screen_lines(canvas.screen),
@@ -10106,7 +10111,7 @@ class Lookout(Switchboard):
         }
         if self.finished:
             fields["status"] = self.status
-        self._reply(peer, **fields)
+        self._reply(peer, stay=not self.finished, **fields)
 
     # --- whose turn it is
 
@@ -10585,8 +10590,7 @@ class Supervisor(Lookout):
                 if kind == b"i" and not peer.read_only:
                     self._viewer_typed(peer, body)
                 elif kind == b"s" and len(body) >= 4:
-                    cols, rows = int.from_bytes(body[:2], "big"), int.from_bytes(body[2:4], "big")
-                    peer.cols, peer.rows = clamped_size(cols, rows)
+                    peer.cols, peer.rows = clamped_size(*size_of(body))
                     if not self._fit():
                         self._repaint(peer)
         except ValueError:
@@ -11284,7 +11288,7 @@ class Channel:
 
     def receive(self, timeout: float | None) -> bytes:
         """Return what has come. Raise Gone at the end, TimeoutError when nothing comes for so long."""
-        self.sock.settimeout(timeout)
+        self.sock.settimeout(timeout and max(0.001, timeout))
         try:
             data = self.sock.recv(256 * KIB)
         except OSError as error:
@@ -11570,23 +11574,127 @@ def expect(profile: Profile, session: Session, pattern: Any, *, since: int, time
                 return Hunt(None, follower.offset)
 
 
-def expect_screen(profile: Profile, session: Session, pattern: Any, timeout: float | None) -> Hunt:
+class ScreenText:
+    """What a session's screen shows, as text, and that anew whenever it changes.
+
+    A supervisor of looop up to 0.6.0 tells of no changes: what it sends to viewers is drawn here.
+    """
+
+    __slots__ = ("_asked", "_change", "_channel", "_frames", "_screen", "offset", "session", "text")
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.text, self.offset = "", 0  # `offset`: of the log, up to which it is drawn
+        self._change, self._asked = -1, False  # the last one; whether the next one is asked for
+        self._screen: Screen | None = None  # what an old supervisor sends
+        self._frames = Frames()
+        self._channel = Channel(session)
+        try:
+            self.wait(REPLY_TIMEOUT)
+        except TimeoutError:
+            raise not_answering(session) from None
+        if not is_current(session):  # another had its id by then
+            raise Gone
+
+    def wait(self, timeout: float | None) -> None:
+        """Wait for something else to see. Raise TimeoutError when nothing came in time, Gone when the session ended."""
+        if self._screen is None:
+            if not self._asked:
+                self._channel.send(exact_line({"op": "changes", "since": self._change}).encode() + b"\n")
+            self._asked = True
+            reply = self._channel.line(timeout)
+            self._asked = False
+            if reply.get("ok"):
+                self.text, self.offset, self._change = "\n".join(reply["lines"]), reply["offset"], reply["change"]
+                return
+            self._screen = self._attach(reply)
+        data, self._channel.buffer = self._channel.buffer, b""
+        for kind, body in self._frames.feed(data or self._channel.receive(timeout)):
+            if kind == b"z":
+                self._screen = Screen(*size_of(body), 0)
+            elif kind == b"o":
+                self._screen.feed(body)
+        self.text = "\n".join(screen_lines(self._screen))
+        with LogView(self.session.folder) as log:
+            self.offset = log.end
+
+    def _attach(self, error: Mapping[str, JSON]) -> Screen:
+        self.close()
+        self._channel = Channel(self.session)
+        reply = self._channel.ask({"op": "attach", "cols": 80, "rows": 24, "read_only": True})
+        if not reply.get("ok"):
+            raise Failure(*refused(self.session.id, error))
+        return Screen(reply["cols"], reply["rows"], 0)
+
+    def look(self) -> str:
+        """Return what it shows once all is drawn: whoever was held up, here or there, has not been told of it yet."""
+        if self._screen is None:
+            return "\n".join(ask_session(self.session, "changes", since=-1)["lines"])
+        ask_session(self.session, "screen")  # it is sent before that is answered
+        try:
+            self.wait(0.001)
+        except TimeoutError:
+            pass
+        return self.text
+
+    def close(self) -> None:
+        """Hang up."""
+        self._channel.close()
+
+    def __enter__(self) -> Self:
+        """Look within a block."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Hang up."""
+        self.close()
+
+
+def expect_screen(session: Session, pattern: Any, timeout: float | None) -> Hunt:
     """Wait until a session's screen matches a compiled pattern."""
-    deadline = None if timeout is None else time.monotonic() + timeout
-    with Follower(profile, session, -1) as follower:
-        while True:
-            offset = follower.log.end
-            try:
-                match = pattern.search("\n".join(screen_lines(screen_of(follower.session))))
-            except Gone:
-                return Hunt(None, offset, True)
-            if match:
-                return Hunt(match[0], offset)
-            if follower.ended:
-                return Hunt(None, offset, True)
-            left = None if deadline is None else deadline - time.monotonic()
-            if (left is not None and left <= 0) or not follower.wait(left):
-                return Hunt(None, offset)
+    deadline, offset = Deadline(timeout), 0
+    try:
+        with ScreenText(session) as shown:
+            while True:
+                offset = shown.offset
+                match = pattern.search(shown.text)
+                if match:
+                    return Hunt(match[0], offset)
+                shown.wait(deadline.left())
+    except TimeoutError:
+        return Hunt(None, offset)
+    except Gone:
+        pass
+    try:
+        match = pattern.search("\n".join(screen_lines(screen_of(session))))
+    except Gone:
+        return Hunt(None, offset, True)
+    with LogView(session.folder) as log:
+        return Hunt(match[0] if match else None, log.end, not match)
+
+
+def wait_screen_idle(session: Session, quiet: float, timeout: float | None, ignore: Any) -> bool:
+    """Wait until a session's screen has not changed for a while: see `wait_idle`."""
+    deadline, settled, seen = Deadline(timeout), Deadline(quiet), None
+
+    def visible(text: str) -> str:
+        return ignore.sub("", text) if ignore else text
+
+    try:
+        with ScreenText(session) as shown:
+            while True:
+                if visible(shown.text) != seen:
+                    seen, settled = visible(shown.text), Deadline(quiet)
+                if deadline.over and deadline.at < settled.at:
+                    return False
+                if settled.over and visible(shown.look()) == seen:
+                    return settled.at <= deadline.at
+                try:
+                    shown.wait(max(0.001, min(settled.at, deadline.at) - time.monotonic()))
+                except TimeoutError:
+                    pass
+    except Gone:
+        return True
 
 
 def wait_for_end(profile: Profile, session: Session, timeout: float | None) -> Session | None:
@@ -11607,23 +11715,18 @@ def wait_idle(
 
     Quiet: no output, or with `ignore` (a compiled pattern) none but what that matches; with `screen` no change of it.
     """
+    if screen:
+        return wait_screen_idle(session, quiet, timeout, ignore)
     deadline = float("inf") if timeout is None else time.monotonic() + timeout
     with Follower(profile, session, -1) as follower:
         follower.offset = follower.log.end
         text = PlainText(follower.offset)
-        quiet_from, seen = time.monotonic(), ""
+        quiet_from = time.monotonic()
         while not follower.ended:
             limit = min(quiet_from + quiet, deadline)
             active = False
             if not follower.wait(max(0.001, limit - time.monotonic())):
                 pass
-            elif screen:
-                try:
-                    shown = "\n".join(screen_lines(screen_of(follower.session)))
-                except Gone:
-                    return True
-                shown = ignore.sub("", shown) if ignore else shown
-                active, seen = shown != seen, shown
             else:
                 data = follower.read()
                 while data and time.monotonic() < deadline:
@@ -12213,7 +12316,7 @@ class Attached:
             if kind == b"o":
                 self._output(body)
             elif kind == b"z":
-                self._begin(int.from_bytes(body[:2], "big"), int.from_bytes(body[2:4], "big"))
+                self._begin(*size_of(body))
             elif kind == b"e":
                 self.why = "end"
                 status = {**self.session.status, **parse_fields(body)}  # its files may be gone by now, or another's
@@ -21592,7 +21695,7 @@ def cmd_expect(profile: Profile, args: dict[str, JSON]) -> int:
     session = known_session(profile, "expect", args["id"], drive=False)
     timeout = 30.0 if args["timeout"] is None else args["timeout"] or None
     if args["screen"]:
-        hunt = expect_screen(profile, session, pattern, timeout)
+        hunt = expect_screen(session, pattern, timeout)
     else:
         with LogView(session.folder) as log:
             since = args["since"]

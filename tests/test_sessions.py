@@ -814,7 +814,10 @@ class Handed(Sessions):
         def expect(profile, session, pattern, timeout):
             return looop.expect(profile, session, pattern, since=0, timeout=timeout, raw=False)
 
-        for way, begin in ((looop.expect_screen, True), (expect, True), (expect, False)):
+        def expect_screen(_, session, pattern, timeout):
+            return looop.expect_screen(session, pattern, timeout)
+
+        for way, begin in ((expect_screen, True), (expect, True), (expect, False)):
             session = self.session_of("echo READY; exec cat", "READY")
             hunt = way(self.opened, session, self.swapping("DEPLOYED", begin), 10.0)
             self.assertEqual((hunt.matched, hunt.ended), (None, True))
@@ -1326,6 +1329,11 @@ class Waiting(Sessions):
         self.wait_for(session, "2 s")
         self.looop("wait-idle", "b", "--settle", "300ms", "--timeout", "400ms", "--screen", code=124)
         self.looop("wait-idle", "b", "--settle", "300ms", "--timeout", "10s", "--screen", "--ignore", r"\d+ s")
+        self.looop("kill", "b")
+        session = self.begin("d", r'while :; do for c in \| / - =; do printf "\r$c"; sleep 0.05; done; done')
+        self.wait_for(session, "=")
+        for settle in ("300ms", "500ms"):
+            self.looop("wait-idle", "d", "--settle", settle, "--timeout", "1.2s", "--screen", code=124)
         self.begin("c", "sleep 300")
         begun = time.monotonic()
         self.looop("wait-idle", "c", "--settle", "300ms", "--timeout", "0")
