@@ -231,6 +231,10 @@ class Terminal:
                 raise AssertionError("what is typed is not read")
             view = view[taken:]
 
+    def wait_read(self):
+        """Wait until all that was typed has been read."""
+        wait_until(lambda: not select.select([self.slave], [], [], 0)[0], "that it is read")
+
     def resize(self, cols, rows):
         import looop
 
@@ -408,6 +412,7 @@ class Case(unittest.TestCase):
             self.skipTest(missing("git"))
         self.home = os.path.realpath(tempfile.mkdtemp(prefix="looop-test-"))
         self.addCleanup(remove, self.home)
+        self.addCleanup(self.end_rest)
         self.data = os.path.join(self.home, "data")
         self.bin = os.path.join(self.home, "bin")
         farm = farm_of(os.getpid(), self.git)
@@ -441,6 +446,13 @@ class Case(unittest.TestCase):
         if not stores:
             return
         wait_until(lambda: not processes_with(self.home), "the end of every process of the test")
+
+    def end_rest(self):
+        """End what a test that failed has left running: it would write into its home while that is removed."""
+        if not self._outcome.success:
+            for pid in processes_with(self.home):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
 
     # --- running it
 

