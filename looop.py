@@ -1348,6 +1348,27 @@ def require_regular(path: str, mode: int) -> None:
         raise NotRegular(22, _FILE_KINDS.get(kind, "Not a regular file"), path)
 
 
+class Directory:
+    """An open directory, closed with its last user.
+
+    What is read through its descriptor is in this one, wherever it is by then, and whatever has taken its place.
+    """
+
+    __slots__ = ("fd",)
+
+    def __init__(self, path: str) -> None:
+        self.fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    def close(self) -> None:
+        """Close it."""
+        fd, self.fd = getattr(self, "fd", -1), -1
+        if fd >= 0:
+            os.close(fd)
+
+    def __del__(self) -> None:
+        self.close()
+
+
 def require_writable(path: str) -> None:
     """Raise NotRegular when a path is taken by anything but a regular file; links are not followed."""
     try:
@@ -1357,13 +1378,13 @@ def require_writable(path: str) -> None:
     require_regular(path, mode)
 
 
-def open_file(path: str, flags: int = os.O_RDONLY) -> int:
+def open_file(path: str, flags: int = os.O_RDONLY, at: int | None = None) -> int:
     """Open a file, 0600 if it is made. Raise OSError also for what is none: a pipe would hold us up for ever."""
     try:
-        fd = os.open(path, flags | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
+        fd = os.open(path, flags | os.O_CLOEXEC | os.O_NONBLOCK, 0o600, dir_fd=at)
     except OSError as error:
         if error.errno == 6:  # ENXIO: a socket
-            require_regular(path, os.stat(path).st_mode)
+            require_regular(path, os.stat(path, dir_fd=at).st_mode)
         raise
     try:
         require_regular(path, os.fstat(fd).st_mode)
@@ -1381,10 +1402,10 @@ def open_to_write(path: str, flags: int) -> int:
     return fd
 
 
-def read_bytes(path: str) -> bytes | None:
+def read_bytes(path: str, at: int | None = None) -> bytes | None:
     """Return a file's content, None when it is absent. Raise OSError when it cannot be read."""
     try:
-        fd = open_file(path)
+        fd = open_file(path, at=at)
     except FileNotFoundError:
         return None
     try:
@@ -1411,9 +1432,9 @@ def read_from(path: str, position: int) -> bytes:
         return file.readall()
 
 
-def read_fields(path: str) -> dict[str, JSON]:
+def read_fields(path: str, at: int | None = None) -> dict[str, JSON]:
     """Return the object in a small JSON file; {} when it is absent or none. Raise OSError when it cannot be read."""
-    raw = read_bytes(path)
+    raw = read_bytes(path, at)
     try:
         return {} if raw is None else parse_fields(raw)
     except ValueError:
@@ -1654,18 +1675,18 @@ def append_line(path: str, line: bytes, sync: bool = False) -> None:
         os.close(fd)
 
 
-def file_size(path: str) -> int:
+def file_size(path: str, at: int | None = None) -> int:
     """Return a file's size in bytes, 0 when it is absent."""
     try:
-        return os.stat(path).st_size
+        return os.stat(path, dir_fd=at).st_size
     except FileNotFoundError:
         return 0
 
 
-def written_at(path: str) -> float:
+def written_at(path: str, at: int | None = None) -> float:
     """Return when a file was written last, in epoch seconds, 0.0 when that cannot be told."""
     try:
-        return os.stat(path).st_mtime
+        return os.stat(path, dir_fd=at).st_mtime
     except OSError:
         return 0.0
 
@@ -1811,10 +1832,10 @@ def brief_lock(path: str) -> Lock:
     return lock
 
 
-def lock_is_held(path: str) -> bool:
+def lock_is_held(path: str, at: int | None = None) -> bool:
     """Tell whether a process holds a lock."""
     try:
-        fd = open_file(path)
+        fd = open_file(path, at=at)
     except FileNotFoundError:
         return False
     try:
@@ -8246,10 +8267,10 @@ class AgentState(Record):
     cost: float | None = None  # USD that it says its conversation has cost
 
 
-def agent_state(path: str, generation: JSON) -> AgentState:
+def agent_state(path: str, at: int | None, generation: JSON) -> AgentState:
     """Read agent.json or seen.json; what belongs to an earlier session of the id says nothing."""
     try:
-        said = read_fields(path)
+        said = read_fields(path, at)
     except OSError:
         return AgentState()
     if said.get("generation") != generation:
@@ -8269,28 +8290,45 @@ _AGENT_TEXTS = ("state", "question", "conversation", "transcript")
 
 
 class Session(Record):
-    """Be what the files say about one session."""
+    """What the files of one session said when it was read."""
 
     id: str
     folder: str
-    meta: dict[str, JSON]
-    status: dict[str, JSON]  # state, pid, exit_code, signal, reason, changed, cols, rows, pinned, starts
-    note: str | None  # the flag's message
-    raised: float = 0.0  # when it was put up, in epoch seconds
+    directory: Any  # a `Directory`; None in its own supervisor, which works there
+    generation: float | None = None  # when it was started, in epoch seconds: tells it from others of its id
+    started_at: str = ""  # the same as it is stored
+    cmd: str = ""
+    cwd: str = ""
+    kind: str = "session"  # a row of KINDS
+    by: str = "person"  # who wanted it: `Start.by`
+    agent: str = ""  # a key of AGENTS
+    runner: str = ""
+    line: str = ""  # which line of its runner started it
+    conversation: str = ""  # the id that looop chose for its agent's
+    check: str = ""  # the command that tells whether the work is done
+    redacted: bool = False  # its command held a secret, which is not kept
+    tainted: bool = False
+    boot: str = ""
+    supervisor: int = 0  # the supervisor's pid
+    supervisor_start: str = ""  # and when that was started: `start_time`
+    state: str = "starting"  # or running, exited, failed, killed, lost
+    changed: str = ""  # when it came to that, as it is stored
+    child: int | None = None  # the pid of its command
+    exit_code: int | None = None
+    signal: int | None = None
+    reason: str = ""
+    cols: int = 120
+    rows: int = 40
+    typed: int | None = None  # where in the log the answer to what was typed last begins, once it has ended
+    note: str | None = None  # the flag's message
+    raised: float = 0.0  # when that was put up, in epoch seconds
     verdict: str | None = None  # what its check came to
-
-    @property
-    def kind(self) -> str:
-        """Return its row of KINDS; looop up to 0.6 wrote no kind, only whether it was a worker."""
-        if self.id == PULSE:
-            return PULSE
-        kind = self.meta.get("kind")
-        return kind if kind in KINDS else "worker" if self.meta.get("worker") else "session"
-
-    @property
-    def state(self) -> str:
-        """Return how it stands: starting, running, exited, failed, killed or lost."""
-        return str(self.status["state"])
+    hooks: AgentState = AgentState()  # what the hooks of its agent said last
+    seen: AgentState = AgentState()  # what its screen shows of its agent
+    cost_usd: float | None = None  # what its agent has spent, as the ledger has it
+    over: str = ""  # what it may spend, once that is too much
+    last_output: float = 0.0  # when it last wrote something, or was started, in epoch seconds
+    last_text: float = 0.0  # when new text last appeared on its screen; its last output where looop does not look at it
 
     @property
     def alive(self) -> bool:
@@ -8300,48 +8338,51 @@ class Session(Record):
     @property
     def rebooted(self) -> bool:
         """Tell whether a restart of the machine has ended it."""
-        return self.state == "lost" and self.status.get("reason") == REBOOTED
-
-    @property
-    def by(self) -> str:
-        """Return who wanted it: `Start.by`."""
-        return str(self.meta.get("by") or "person")
+        return self.state == "lost" and self.reason == REBOOTED
 
     @property
     def verify(self) -> str | None:
         """Return how its check stands, None where there is none."""
-        return (self.verdict or "pending") if self.meta.get("verify") else None
-
-    @property
-    def generation(self) -> JSON:
-        """Return what tells this session from an earlier and a later one of its id."""
-        return self.meta.get("started")
-
-    @property
-    def agent(self) -> AgentState:
-        """Return what the hooks of its agent said last."""
-        return agent_state(f"{self.folder}/agent.json", self.generation)
-
-    @property
-    def spend(self) -> dict[str, JSON]:
-        """Return what its agent has spent, as the ledger has it: "cost_usd", and "over" once that is too much."""
-        try:
-            return read_fields(f"{self.folder}/spend.json")
-        except OSError:
-            return {}
-
-    @property
-    def seen(self) -> AgentState:
-        """Return what its screen shows of its agent."""
-        return agent_state(f"{self.folder}/seen.json", self.generation)
+        return (self.verdict or "pending") if self.check else None
 
     @property
     def code(self) -> int:
         """Return what `wait` returns for it: the exit code, 128 and the signal, 137 where nobody knows."""
-        if isinstance(self.status.get("signal"), int):
-            return 128 + int(self.status["signal"])
-        code = self.status.get("exit_code")
-        return code if isinstance(code, int) else 137
+        if self.signal is not None:
+            return 128 + self.signal
+        return 137 if self.exit_code is None else self.exit_code
+
+    @property
+    def fd(self) -> int:
+        """Return the descriptor of its folder. Raise FileNotFoundError when that is gone, or another has its id."""
+        if self.directory.fd < 0:
+            directory = Directory(self.folder)
+            if read_fields("meta.json", directory.fd).get("started") != self.generation:
+                raise FileNotFoundError(2, "Is another session's", self.folder)
+            self.directory.fd, directory.fd = directory.fd, -1
+        fd: int = self.directory.fd
+        return fd
+
+    def has_supervisor(self) -> bool:
+        """Tell whether its lock is held."""
+        try:
+            return lock_is_held("lock", self.fd)
+        except FileNotFoundError:
+            return False
+
+    def renewed(self) -> Session:
+        """Return it as it is now: lost, where its folder was removed."""
+        lost = self.told({"state": "lost", "reason": "its supervisor died"})
+        try:
+            now = session_in(self.directory, self.id, self.folder) if self.fd >= 0 else lost
+        except FileNotFoundError:
+            return lost
+        return now if now.started_at or now.state != "lost" else lost
+
+    def told(self, status: Mapping[str, JSON]) -> Session:
+        """Return it as a supervisor's status tells."""
+        blank: dict[str, JSON] = {"exit_code": None, "signal": None, "reason": ""}
+        return self.replace(**{**blank, **sound_fields(status, _STATUS)})
 
 
 def session_folder(profile: Profile, session: str) -> str:
@@ -8384,72 +8425,107 @@ def drop_work_folder(profile: Profile, session: str) -> None:
         pass
 
 
-_TEXTS = frozenset("kind cmd cwd agent runner line conversation verify boot version reason".split())
-_NUMBERS = frozenset("cols rows pid exit_code signal typed".split())
+# What stands in a session's files: its name there, the field of `Session`, and its kind.
+_META = (
+    *((name, name, "text") for name in "cmd cwd kind by agent runner line conversation boot".split()),
+    *((name, name, "flag") for name in ("redacted", "tainted")),
+    *((name, name, "number") for name in ("cols", "rows")),
+    ("verify", "check", "text"),
+    ("pid", "supervisor", "number"),
+    ("start", "supervisor_start", "text"),
+    ("started", "generation", "moment"),
+    ("started_at", "started_at", "stamp"),
+)
+_STATUS = (
+    *((name, name, "number") for name in ("cols", "rows", "exit_code", "signal", "typed")),
+    *((name, name, "text") for name in ("state", "reason")),
+    ("pid", "child", "number"),
+    ("changed", "changed", "stamp"),
+)
+_SOUND: dict[str, Callable[[JSON], bool]] = {
+    "text": lambda value: isinstance(value, str),
+    "flag": lambda value: isinstance(value, bool),
+    "number": lambda value: type(value) is int and abs(value) < 1 << 53,
+    "moment": lambda value: moment(value) is not None,
+    "stamp": lambda value: (stored_moment(value) or -1.0) >= 0.0,
+}
 
 
-def sound_fields(path: str) -> dict[str, JSON]:
-    """Return what a session's file says, but for what is no value of its kind: that is as if it were not there."""
-
-    def sound(name: str, value: JSON) -> bool:
-        if name in ("started_at", "changed"):
-            try:
-                return parse_utc(str(value)) >= 0
-            except ValueError:
-                return False
-        if name == "started":
-            return moment(value) is not None
-        if name == "state":
-            return isinstance(value, str)
-        if name in _NUMBERS:
-            return value is None or (isinstance(value, int) and abs(value) < 1 << 31)
-        return name not in _TEXTS or value is None or isinstance(value, str)
-
-    return {name: value for name, value in read_fields(path).items() if sound(name, value)}
+def sound_fields(found: Mapping[str, JSON], table: Iterable[tuple[str, str, str]]) -> dict[str, JSON]:
+    """Return the fields of `Session` that an object tells, without what is no value of its kind (pure)."""
+    return {field: found[name] for name, field, kind in table if name in found and _SOUND[kind](found[name])}
 
 
 def read_session(profile: Profile, session: str) -> Session | None:
-    """Return what a session's files say, None when there is no such session. Raise OSError when they cannot be read.
-
-    What says that it runs is believed of a held lock alone. That no lock is held is looked at twice: between the two
-    readings another session may have taken the id.
-    """
+    """Return what a session's files say, None when there is no such session. Raise OSError when they cannot be read."""
     folder = session_folder(profile, session)
-    for last in (False, True):
-        try:
-            held = lock_is_held(f"{folder}/lock")  # before the status: what ends a session is written before it lets go
-        except NotADirectoryError:  # a stray file
-            return None
-        meta = sound_fields(f"{folder}/meta.json")
-        if "started_at" not in meta:
-            if not os.path.isdir(folder):
-                return None
-            meta.update(id=session, started_at=utc_text(os.stat(folder).st_mtime))  # corrupt is not absent
-        status = {"state": "starting", "changed": meta["started_at"], **sound_fields(f"{folder}/status.json")}
-        if held or status["state"] not in ALIVE_STATES:
-            break
-        if last:
-            reason = "its supervisor died" if meta.get("boot") == boot_id() else REBOOTED
-            status.update(state="lost", reason=reason, exit_code=None, signal=None)
-    raw = read_bytes(f"{folder}/note")
-    note = None if raw is None else text_of(raw).rstrip("\n")
-    raised = 0.0 if raw is None else written_at(f"{folder}/note")
-    verdict = None
-    if meta.get("verify") and status["state"] not in ALIVE_STATES:
-        told = read_fields(f"{folder}/verify.json")
-        verdict = told.get("verdict") if told.get("generation") == meta.get("started") else None
-    return Session(session, folder, meta, status, note, raised, verdict)
+    try:
+        directory = Directory(folder)
+    except (FileNotFoundError, NotADirectoryError):  # or a stray file
+        return None
+    try:
+        found = session_in(directory, session, folder)
+    except OSError as error:
+        error.filename = f"{folder}/{error.filename or ''}"
+        raise
+    if found.started_at:
+        return found
+    try:
+        made = os.fstat(directory.fd)
+        if not os.path.samestat(made, os.stat(folder)):
+            return read_session(profile, session)  # it was removed meanwhile, and another has its id
+    except FileNotFoundError:
+        return None
+    return found.replace(started_at=utc_text(made.st_mtime), changed=utc_text(made.st_mtime))  # corrupt is not absent
 
 
-def is_current(session: Session) -> bool:
-    """Tell whether a session's folder is its own still: it may be pruned, or be a later session's of its id."""
-    return bool(sound_fields(f"{session.folder}/meta.json").get("started") == session.generation)
+def session_in(directory: Directory, name: str, folder: str) -> Session:
+    """Return what the files in an open folder say; `started_at` is "" where its meta.json is not there or corrupt.
+
+    A status of running counts only while the lock is held.
+    """
+    at = directory.fd
+    held = lock_is_held("lock", at)  # before the status: what ends a session is written before it lets go
+    meta = read_fields("meta.json", at)
+    fields = sound_fields(meta, _META)
+    fields = {
+        "changed": fields.get("started_at", ""),
+        **fields,
+        **sound_fields(read_fields("status.json", at), _STATUS),
+    }
+    if name == PULSE:
+        fields["kind"] = PULSE
+    elif fields.get("kind") not in KINDS:  # looop up to 0.6 wrote no kind, only whether it was a worker
+        fields["kind"] = "worker" if meta.get("worker") else "session"
+    alive = fields.get("state", "starting") in ALIVE_STATES
+    if alive and not held:
+        alive, reason = False, "its supervisor died" if meta.get("boot") == boot_id() else REBOOTED
+        fields.update(state="lost", reason=reason, exit_code=None, signal=None)
+    generation = fields.get("generation")
+    if fields.get("check") and not alive:
+        told = read_fields("verify.json", at)
+        fields["verdict"] = told.get("verdict") if told.get("generation") == generation else None
+    note = read_bytes("note", at)
+    if note is not None:
+        fields.update(note=text_of(note).rstrip("\n"), raised=written_at("note", at))
+    return Session(name, folder, directory, **fields, **activity_in(at, generation))
 
 
-def lives_on(profile: Profile, session: Session) -> bool:
-    """Tell whether a session's lock is held, and not by another that has taken its id."""
-    now = read_session(profile, session.id) if lock_is_held(f"{session.folder}/lock") else None
-    return bool(now and now.generation == session.generation)
+def activity_in(at: int | None, generation: float | None) -> dict[str, Any]:
+    """Return the fields of `Session` that change while it runs without its status: what its agent does, and when."""
+    output = written_at("output.log", at) or float(generation or 0)
+    try:
+        spend = read_fields("spend.json", at)
+    except OSError:
+        spend = {}
+    return {
+        "hooks": agent_state("agent.json", at, generation),
+        "seen": agent_state("seen.json", at, generation),
+        "cost_usd": amount(spend.get("cost_usd")),
+        "over": str(spend.get("over") or ""),
+        "last_output": output,
+        "last_text": round(written_at("text", at), 3) or output,
+    }
 
 
 def list_sessions(profile: Profile) -> list[Session]:
@@ -8461,7 +8537,9 @@ def list_sessions(profile: Profile) -> list[Session]:
         where = error.filename or profile.path("sessions")
         raise Failure(f"sessions: {where}: {error.strerror}", remedy_for(error)) from None
     for name, session in zip(names, found):
-        if session is None and os.path.isfile(profile.path("sessions", name)):
+        if session:
+            session.directory.close()  # of many sessions there may be more than a process may have open
+        elif os.path.isfile(profile.path("sessions", name)):
             profile.warn(f"sessions/{name}: is a file, and no session: move it away")
     return [session for session in found if session]
 
@@ -8519,7 +8597,7 @@ def session_above(profile: Profile, above: Mapping[int, bytes]) -> str:
     if not above or any(above.values()):
         return ""
     sessions = list_sessions(profile)  # no /proc: who supervises is known from the store alone
-    return next((s.id for s in sessions if s.kind != "session" and s.alive and s.meta.get("pid") in above), "")
+    return next((s.id for s in sessions if s.kind != "session" and s.alive and s.supervisor in above), "")
 
 
 def require_reach(profile: Profile, verb: str, session: Session) -> None:
@@ -8602,23 +8680,20 @@ def what_to_look_at(session: Session) -> str:
 
 def is_interview(session: Session) -> bool:
     """Tell whether a session is the interview: its command ends in the name that nothing else has."""
-    return str(session.meta.get("cmd")).split()[-1:] == ["_interview"]
+    return session.cmd.split()[-1:] == ["_interview"]
 
 
 def ended_words(session: Session) -> str:
     """Say how a session has ended."""
-    status = session.status
-    if isinstance(status.get("signal"), int):
-        words = f"signal {signal_name(status['signal'])}"
-    elif isinstance(status.get("exit_code"), int):
-        words = f"exit {status['exit_code']}"
-    else:
-        words = ""
+    reason, words = one_line(session.reason, 200), ""
+    if session.signal is not None:
+        words = f"signal {signal_name(session.signal)}"
+    elif session.exit_code is not None:
+        words = f"exit {session.exit_code}"
     if session.state in ("lost", "failed", "killed"):
-        reason = one_line(str(status.get("reason") or ""), 200)
         words = f"{session.state}: {reason or words}"
-    elif isinstance(status.get("reason"), str) and status.get("exit_code"):
-        words += f": {one_line(status['reason'], 200)}"
+    elif reason and session.exit_code:
+        words += f": {reason}"
     return words or session.state
 
 
@@ -8644,22 +8719,8 @@ def remove_session(profile: Profile, session: str) -> None:
 
 def ended_at(session: Session) -> float:
     """Return when a session ended, in epoch seconds; when it was last written to where nobody noted it."""
-    try:
-        if session.state != "lost":
-            return parse_utc(str(session.status.get("changed")))
-    except ValueError:
-        pass
-    return last_output(session)
-
-
-def last_output(session: Session) -> float:
-    """Return when a session last wrote something, in epoch seconds; when it was started if it never has."""
-    return written_at(f"{session.folder}/output.log") or float(session.meta.get("started") or 0)
-
-
-def last_text(session: Session) -> float:
-    """Return when new text last appeared on a session's screen; of what looop does not look at, its last output."""
-    return round(written_at(f"{session.folder}/text"), 3) or last_output(session)
+    changed = stored_moment(session.changed) if session.state != "lost" else None
+    return session.last_output if changed is None else changed
 
 
 class Turn(Record):
@@ -8684,17 +8745,17 @@ def turn_of(session: Session, now: float) -> Turn:
     """
     if not session.alive:
         return Turn("ended", "screen", "", ended_at(session))
-    said, seen = session.agent, session.seen
+    said, seen = session.hooks, session.seen
     if said.state == "asking" and not (seen.at > said.at and not seen.state):
         return Turn("asking", "hook", said.question, said.at)
     if seen.state == "asking" and seen.at >= said.at:
         return Turn("asking", "screen", seen.question, seen.at)
     if said.state in ("prompt", "ended"):
         return Turn(said.state, "hook", "", said.at)
-    text = last_text(session)
+    text = session.last_text
     if now - text >= STUCK_AFTER:
         return Turn("stuck", "screen", "", text)
-    if said.state == "working" and now - last_output(session) < STILL_AFTER:
+    if said.state == "working" and now - session.last_output < STILL_AFTER:
         return Turn("working", "hook", "", said.at)
     return Turn("idle" if now - text >= IDLE_AFTER else "working", "screen", "", text)
 
@@ -8710,13 +8771,13 @@ def rest_of(session: Session, now: float) -> tuple[str, str, float]:
     told = turn.state == "prompt" or turn.rests(now)
     told = told and not (session.note or "").startswith(_ASKS)  # it waits for an answer: that is the ask's to tell
     current = ("idle" if turn.state == "stuck" else turn.state, turn.question, turn.since)
-    return max(session.agent.rest, session.seen.rest, *([current] if told else []), key=lambda rest: rest[2])
+    return max(session.hooks.rest, session.seen.rest, *([current] if told else []), key=lambda rest: rest[2])
 
 
 def turn_changes(session: Session, now: float) -> float:
     """Return when `turn_of` will change by time alone, in epoch seconds."""
-    text = last_text(session)
-    times = [text + REST_AFTER, text + STUCK_AFTER, last_output(session) + STILL_AFTER, session.agent.at + REST_AFTER]
+    text = session.last_text
+    times = [text + REST_AFTER, text + STUCK_AFTER, session.last_output + STILL_AFTER, session.hooks.at + REST_AFTER]
     return min((at for at in times if at > now), default=now + STUCK_AFTER)
 
 
@@ -8727,13 +8788,13 @@ def prune_sessions(profile: Profile, older: float, now: float, dry: bool = False
         return [session.id for session in found]
     removed = []
     deadline = Deadline(FAREWELL + 0.5)
-    while any(lives_on(profile, session) for session in found) and not deadline.over:
+    while any(session.has_supervisor() for session in found) and not deadline.over:
         time.sleep(0.01)  # its supervisor still says farewell
     with store_lock(profile):
         for session in found:
             again = read_session(profile, session.id)
-            held = lock_is_held(f"{session.folder}/lock")
-            if again and not again.alive and not held and again.meta == session.meta:
+            same = again and again.generation == session.generation
+            if again and same and not again.alive and not again.has_supervisor():
                 remove_session(profile, session.id)
                 remove_file(profile.path("prompts", f"{session.id}.md"))
                 drop_work_folder(profile, session.id)
@@ -8956,10 +9017,13 @@ class LogWriter:
                 pass  # the next turn tries again
 
 
-def older_logs(folder: str) -> list[tuple[int, str]]:
-    """Return (first offset, path) of the files before output.log, in order; none where the folder was pruned."""
+def older_logs(folder: str, at: int | None = None) -> list[tuple[int, str]]:
+    """Return (first offset, path) of the files before output.log, in order; none where the folder was pruned.
+
+    `folder` is "." where it is open as `at`.
+    """
     try:
-        found = os.listdir(folder)
+        found = os.listdir(folder if at is None else at)
     except FileNotFoundError:
         return []
     names = [name.split(".") for name in found if name.startswith("output.") and name.endswith(".log")]
@@ -8969,27 +9033,30 @@ def older_logs(folder: str) -> list[tuple[int, str]]:
 class LogView:
     """Read a log by offset, while it may be written."""
 
-    __slots__ = ("folder", "parts")
+    __slots__ = ("at", "folder", "parts")
 
-    def __init__(self, folder: str) -> None:
-        self.folder = folder
+    def __init__(self, folder: str, at: int | None = None) -> None:
+        self.folder, self.at = folder, at
         self.parts: list[tuple[int, int]] = []  # (first offset, descriptor), in order
         self.renew()
 
     def renew(self) -> None:
-        """Open the files as they are now."""
+        """Open the files as they are now; where they were removed, what is open is all that there is."""
         for _ in range(100):
-            self.close()
-            older = older_logs(self.folder)
+            older = older_logs(self.folder, self.at)
+            parts: list[tuple[int, int]] = []
             place = 0
             for start, path in [*older, (-1, f"{self.folder}/output.log")]:
                 try:
-                    fd = open_file(path)
+                    fd = open_file(path, at=self.at)
                 except FileNotFoundError:
                     continue  # it has turned meanwhile, or its writer died between two steps
-                self.parts.append((place if start < 0 else start, fd))
-                place = self.parts[-1][0] + os.fstat(fd).st_size
-            if older_logs(self.folder) == older:
+                parts.append((place if start < 0 else start, fd))
+                place = parts[-1][0] + os.fstat(fd).st_size
+            if parts:
+                self.close()
+                self.parts = parts
+            if older_logs(self.folder, self.at) == older:
                 return
 
     @property
@@ -10154,7 +10221,9 @@ class Lookout(Switchboard):
                 self._tell()
 
     def _as_session(self) -> Session:
-        return Session(self.order.id, ".", read_fields("meta.json"), self.status, None)
+        meta = sound_fields(read_fields("meta.json"), _META)
+        status = sound_fields(self.status, _STATUS)
+        return Session(self.order.id, ".", None, **{**meta, **status}, **activity_in(None, meta.get("generation")))
 
     def _write_seen(self, **changes: JSON) -> None:
         """Write what the screen shows, and when the agent rested last."""
@@ -11242,7 +11311,7 @@ class Channel:
         except OSError:
             here = -1
         try:
-            os.chdir(session.folder)  # so that the name is short: a socket's may have 100 bytes or so
+            os.fchdir(session.fd)  # so that the name is short: a socket's may have 100 bytes or so
             self._connect(session)
         except OSError as error:
             self.sock.close()
@@ -11265,7 +11334,7 @@ class Channel:
                 return
             except (BlockingIOError, FileNotFoundError, ConnectionRefusedError) as error:
                 if not isinstance(error, BlockingIOError) and not (
-                    session.state == "starting" and lock_is_held(f"{session.folder}/lock")
+                    session.state == "starting" and session.has_supervisor()
                 ):
                     raise
                 if time.monotonic() > deadline:
@@ -11341,8 +11410,8 @@ class Channel:
 
 def supervisor_pid(session: Session) -> int:
     """Return the pid of a session's supervisor, 0 when it is gone: its number may be another's by now."""
-    pid, start = session.meta.get("pid"), session.meta.get("start")
-    return pid if isinstance(pid, int) and start and start_time(pid) == start else 0
+    pid, start = session.supervisor, session.supervisor_start
+    return pid if start and start_time(pid) == start else 0
 
 
 def not_answering(session: Session) -> Failure:
@@ -11403,10 +11472,10 @@ class Follower:
                 raise not_answering(session) from None
         else:
             self._over()
-        self.log = LogView(session.folder)
-        if not is_current(session):  # it was pruned meanwhile, or another has its id
-            self.log.close()
-            self._over()
+        try:
+            self.log = LogView(".", session.fd)
+        except FileNotFoundError:
+            raise Failure(f"{session.id}: its folder was removed", "`looop ls` lists the sessions") from None
         self.offset = since if since >= 0 else max(self.log.start, self.log.end + since)
 
     def _over(self, told: JSON = None) -> None:
@@ -11415,17 +11484,12 @@ class Follower:
             self.channel.close()
         self.channel, self.ended = None, True
         if isinstance(told, dict):
-            self.session = self.session.replace(status={**self.session.status, **told})
+            self.session = self.session.told(told)
             return
         deadline = time.monotonic() + 5.0
         while True:
-            again = read_session(self.profile, self.session.id)
-            if again is None or again.meta.get("started") != self.session.meta.get("started"):  # the id is another's
-                lost = {"state": "lost", "exit_code": None, "signal": None, "reason": "its supervisor died"}
-                self.session = self.session.replace(status={**self.session.status, **lost})
-                return
-            self.session = again
-            if not again.alive:
+            self.session = self.session.renewed()
+            if not self.session.alive:
                 return
             if time.monotonic() > deadline:  # it lives, and has hung up on us
                 raise not_answering(self.session)
@@ -11437,19 +11501,12 @@ class Follower:
         if not data:
             if self.log.end <= self.offset and not self.ended and self._seen <= self.offset:
                 return b""
-            self._renew()
+            self.log.renew()
             self.skipped += max(0, self.log.start - self.offset)
             self.offset = max(self.offset, self.log.start)
             data = self.log.read(self.offset, size)
         self.offset += len(data)
         return data
-
-    def _renew(self) -> None:
-        """Open the log's files as they are now: it may have turned. Where they are another's, what is open is all."""
-        log = LogView(self.session.folder)
-        if is_current(self.session):
-            self.log, log = log, self.log
-        log.close()
 
     def wait(self, timeout: float | None) -> bool:
         """Wait until there may be more, or the session has ended; return False when the time is up."""
@@ -11492,11 +11549,9 @@ def screen_of(session: Session) -> Screen:
             pass
     if screen is None:
         try:
-            screen = load(read_fields(f"{session.folder}/screen.json")["screen"])
+            screen = load(read_fields("screen.json", session.fd)["screen"])
         except (KeyError, ValueError):
             screen = replayed_screen(session)
-    if not is_current(session):
-        raise Gone
     return screen
 
 
@@ -11509,9 +11564,10 @@ def replayed_screen(session: Session) -> Screen:
     Of the bytes before that only modes are taken: a program that has drawn something long ago and nothing over it since
     is not shown whole.
     """
-    size = clamped_size(session.status.get("cols") or 120, session.status.get("rows") or 40)
-    screen = Screen(*size)
-    with LogView(session.folder) as log:
+    screen = Screen(*clamped_size(session.cols, session.rows))
+    with LogView(".", session.fd) as log:
+        if not log.parts:  # its folder was removed
+            raise Gone
         place = max(log.start, log.end - REPLAY_DRAWN - REPLAY_SKIMMED)
         while place < log.end:
             early = place < log.end - REPLAY_DRAWN
@@ -11544,8 +11600,7 @@ def answer_offset(profile: Profile, session: Session) -> int | None:
             session = wait_for_end(profile, session, 5.0) or session
         except Failure:  # a supervisor of looop up to 0.6
             return None
-    offset = session.status.get("typed")
-    return offset if isinstance(offset, int) else None
+    return session.typed
 
 
 def expect(profile: Profile, session: Session, pattern: Any, *, since: int, timeout: float | None, raw: bool) -> Hunt:
@@ -12319,8 +12374,7 @@ class Attached:
                 self._begin(*size_of(body))
             elif kind == b"e":
                 self.why = "end"
-                status = {**self.session.status, **parse_fields(body)}  # its files may be gone by now, or another's
-                self.session = self.session.replace(status=status)
+                self.session = self.session.told(parse_fields(body))
             elif kind == b"d":
                 self.why = "detached"
 
@@ -12494,7 +12548,7 @@ def still_typed(look: Look, text: str, agent: Agent) -> bool:
 
 def agent_in(session: Session) -> Agent:
     """Return how the agent in a session behaves."""
-    return AGENTS.get(str(session.meta.get("agent")), Agent())
+    return AGENTS.get(session.agent, Agent())
 
 
 def send_text(session: Session, data: bytes, raw: bool, timeout: float = 30.0) -> dict[str, JSON]:
@@ -12629,16 +12683,10 @@ def kill_session(profile: Profile, session: Session, inside: bool = False) -> Se
         send_signal([supervisor_pid(session)], _signal.SIGTERM)
     deadline = Deadline(5.0)
     while not deadline.over:
-        if not lives_on(profile, session):
-            return as_it_is(profile, session)
+        if not session.has_supervisor():
+            return session.renewed()
         time.sleep(0.002)
-    return kill_supervisor(profile, as_it_is(profile, session))
-
-
-def as_it_is(profile: Profile, session: Session) -> Session:
-    """Return a session as it is now; as it was last seen where it is gone, or another has taken its id."""
-    now = read_session(profile, session.id)
-    return now if now and now.generation == session.generation else session
+    return kill_supervisor(session)
 
 
 def runs_inside(session: Session) -> bool:
@@ -12646,18 +12694,18 @@ def runs_inside(session: Session) -> bool:
     return supervisor_pid(session) in ancestors()
 
 
-def kill_supervisor(profile: Profile, session: Session) -> Session:
+def kill_supervisor(session: Session) -> Session:
     """End a session whose supervisor does not answer: it, and all that descends from it."""
     pid = supervisor_pid(session)
     if pid:
         for number in (_signal.SIGSTOP, _signal.SIGKILL):
             send_signal([*descendants(pid), pid], number)
     deadline = Deadline(5.0)
-    while lives_on(profile, session):
+    while session.has_supervisor():
         if deadline.over:
             raise Unsettled(f"kill: {session.id}: its supervisor (pid {pid or '?'}) cannot be ended", "look with ps(1)")
         time.sleep(0.01)
-    return as_it_is(profile, session)
+    return session.renewed()
 
 
 def end_leftovers(profile: Profile, session: Session) -> None:
@@ -12683,18 +12731,18 @@ def conversation_of(profile: Profile, session: Session) -> str:
     In this order: the id in agent.json, the id that looop chose if the agent has kept it, the newest of the worker's
     own folder.
     """
-    runner = profile.runners().get(str(session.meta.get("runner")))
-    if not runner or not session.meta.get("line"):
+    runner = profile.runners().get(session.runner)
+    if not runner or not session.line:
         return ""
-    told = session.agent.conversation
+    told = session.hooks.conversation
     if valid_id(told):
         return told
-    agent, chosen, cwd = agent_of(runner), str(session.meta.get("conversation") or ""), str(session.meta.get("cwd"))
+    agent, chosen, cwd = agent_of(runner), session.conversation, session.cwd
     if chosen and (not agent.kept or kept_conversations(profile, agent, chosen)):
         return chosen
     if cwd != work_folder(profile, session.id):
         return ""  # what is kept there may be the person's own
-    since = float(session.meta.get("started") or 0)
+    since = session.generation or 0.0
     if agent.kept.endswith(".db"):
         return newest_row(profile, agent, cwd, since)
     for path in kept_conversations(profile, agent, "*"):
@@ -12739,23 +12787,20 @@ def start_again(profile: Profile, session: Session, fresh: bool = False) -> Star
 
     `fresh`: anew in any case. Raise Failure where its command is not known.
     """
-    meta, name = session.meta, session.id
-    sizes = (session.status.get(key) or meta.get(key) or usual for key, usual in (("cols", 120), ("rows", 40)))
-    cols, rows = clamped_size(*sizes)
-    start = Start(name, "", "", meta.get("runner") or "", meta.get("cwd") or "", cols, rows)
-    start = start.replace(verify=meta.get("verify") or "", kind=session.kind, again=True, by=session.by)
-    start = start.replace(tainted=bool(meta.get("tainted")))
-    runner = profile.runners().get(start.runner) if meta.get("line") else None
+    name, (cols, rows) = session.id, clamped_size(session.cols, session.rows)
+    start = Start(name, "", "", session.runner, session.cwd, cols, rows, session.check, session.kind, again=True)
+    start = start.replace(by=session.by, tainted=session.tainted)
+    runner = profile.runners().get(start.runner) if session.line else None
     if runner and runner.resume and not fresh:
         conversation = conversation_of(profile, session)
         if conversation or "{{session_id}}" not in runner.resume:
             return start.replace(conversation=conversation, resume=True)
     if runner and runner.interactive and os.path.exists(profile.path("prompts", f"{name}.md")):
         return start.replace(conversation=new_conversation())
-    if not session.alive and (not meta.get("cmd") or meta.get("redacted")):
-        why = "its command held a secret, which is not kept" if meta.get("cmd") else "its command is not known"
+    if not session.alive and (not session.cmd or session.redacted):
+        why = "its command held a secret, which is not kept" if session.cmd else "its command is not known"
         raise Failure(f"restart: {name}: {why}", f"`looop start-session {name} …` starts it anew")
-    return start.replace(command=str(meta.get("cmd") or "?"))
+    return start.replace(command=session.cmd or "?")
 
 
 # Variables of the desktop that a restarted session takes from its caller.
@@ -12773,7 +12818,7 @@ def restart_session(profile: Profile, session: Session, fresh: bool = False) -> 
         request: dict[str, JSON] = {}
         if line:
             command = worker_command(profile, start)
-            require_command(profile, session.id, command, str(session.meta.get("cwd")))
+            require_command(profile, session.id, command, session.cwd)
             shown = profile.redacted(command)
             request["command"] = command
             request["meta"] = {"cmd": shown, "redacted": shown != command, "line": line}
@@ -12845,7 +12890,7 @@ def took_pastes(session: Session) -> bool:
     """Tell whether a session's program has switched on bracketed paste, as programs do while they wait at a prompt."""
     import re
 
-    with LogView(session.folder) as log:
+    with LogView(".", session.fd) as log:
         for place, data in log.tail(log.end, 256 * KIB):
             if re.search(rb"\x1b\[\?(?:\d+;)*2004(?:;\d+)*h", data):
                 return True
@@ -12867,31 +12912,30 @@ def screen_tail(session: Session) -> str:
 
 def session_row(session: Session, now: float, asking: bool = False, claims: Sequence[str] = ()) -> dict[str, JSON]:
     """Return a session in the shape of `ls --json`."""
-    status, turn = session.status, turn_of(session, now)
-    code, flagged = status.get("exit_code"), session.note is not None
+    turn, flagged = turn_of(session, now), session.note is not None
     whose = "asking" if asking else turn.state
     return {
         "id": session.id,
-        "cmd": session.meta.get("cmd"),
+        "cmd": session.cmd or None,
         "state": session.state,
         "alive": session.alive,
-        "health": health_of(session.state, code, flagged, whose, verify=session.verify),
-        "exit_code": code,
-        "signal": status.get("signal"),
-        "started_at": session.meta.get("started_at"),
-        "last_change": status.get("changed"),
-        "last_output": utc_text(last_output(session)),
+        "health": health_of(session.state, session.exit_code, flagged, whose, verify=session.verify),
+        "exit_code": session.exit_code,
+        "signal": session.signal,
+        "started_at": session.started_at,
+        "last_change": session.changed,
+        "last_output": utc_text(session.last_output),
         "note": session.note,
         "flagged": flagged,
         "verify": session.verify,
         "claims": list(claims),
-        "size": f"{status.get('cols') or session.meta.get('cols')}x{status.get('rows') or session.meta.get('rows')}",
+        "size": f"{session.cols}x{session.rows}",
         "kind": session.kind,
-        "cwd": session.meta.get("cwd"),
+        "cwd": session.cwd or None,
         "by": turn.by if session.alive else None,
         "question": turn.question or None,
-        "last_text": utc_text(last_text(session)),
-        "cost_usd": amount(session.spend.get("cost_usd")),
+        "last_text": utc_text(session.last_text),
+        "cost_usd": session.cost_usd,
     }
 
 
@@ -12972,8 +13016,7 @@ def verify_ended(profile: Profile) -> None:
         remove_file(log)
         begun = begun_check(session)
         begun(0)
-        where = str(session.meta.get("cwd") or profile.data)
-        command = f"cd {quoted(where)} || exit 1\n{session.meta['verify']}"
+        command = f"cd {quoted(session.cwd or profile.data)} || exit 1\n{session.check}"
         argv = [shell_path(profile.env), "-c", command]
         key, _, value = check_mark(session).partition("=")
         env = profile.child_env(**{key: value})
@@ -13932,12 +13975,11 @@ def worker_value(session: Session) -> dict[str, JSON]:
     The flag that its question has raised is not: who answers is the person.
     """
     state = "running" if session.alive else session.state
-    code = session.status.get("exit_code")
     rest, question, since = rest_of(session, time.time()) if session.alive else ("", "", 0.0)
     rested = {"rest": {"state": rest, "question": question or None, "since": utc_text(since)}} if rest else {}
-    over = {"over": session.spend["over"]} if session.alive and session.spend.get("over") else {}
+    over = {"over": session.over} if session.alive and session.over else {}
     flag = None if session.note is not None and session.note.startswith(_ASKS) else session.note
-    return {"state": state, "exit_code": code, "flag": flag, "verify": session.verify, **rested, **over}
+    return {"state": state, "exit_code": session.exit_code, "flag": flag, "verify": session.verify, **rested, **over}
 
 
 def list_fleet(profile: Profile, stamps: dict[str, str]) -> list[Session]:
@@ -16037,7 +16079,7 @@ def gather_context(
 
 def worker_context(profile: Profile, session: Session, ask: JSON, now: float) -> dict[str, JSON]:
     """Return what a prompt tells of one worker; `ask`: the number of its question that is open."""
-    turn, code = turn_of(session, now), session.status.get("exit_code")
+    turn, code = turn_of(session, now), session.exit_code
     flagged = session.note is not None and not ask
     health = health_of(session.state, code, flagged, "asking" if ask else turn.state, verify=session.verify)
     ends = duration_text(now - turn.since)
@@ -16048,10 +16090,10 @@ def worker_context(profile: Profile, session: Session, ask: JSON, now: float) ->
         how += f", {ended_told(session.state, code)} {ends} ago"
         how += f", {_CHECKS_TOLD[session.verify]}" if session.verify in _CHECKS_TOLD else ""
     return {
-        "runner": session.meta.get("runner"),
+        "runner": session.runner or None,
         "task": task_of(profile, session),
-        "tainted": bool(session.meta.get("tainted")),
-        "command": session.meta.get("verify"),
+        "tainted": session.tainted,
+        "command": session.check or None,
         "how": f"{how}, {duration_text(now - float(session.generation or now))} old{spent_told(session)}",
         "asks": turn.question if turn.state == "asking" else "",
         "screen": "" if ask or health in ("busy", "done", "unchecked") else screen_words(session),
@@ -16060,8 +16102,8 @@ def worker_context(profile: Profile, session: Session, ask: JSON, now: float) ->
 
 def spent_told(session: Session) -> str:
     """Say what a worker has spent, "" where its agent does not tell."""
-    spent = amount(session.spend.get("cost_usd"))
-    over = ", more than it may" if session.spend.get("over") else ""
+    spent = session.cost_usd
+    over = ", more than it may" if session.over else ""
     return f", ${spent:.2f} spent{over}" if spent else ""
 
 
@@ -17219,7 +17261,7 @@ def text_doubt(profile: Profile, session: Session, move: Move, untrusted: bool) 
     text, agent = move.fields["text"].strip(), agent_in(session)
     if any(is_hidden(text, at) for at in range(len(text))):  # agents drop some, and then the text begins elsewhere
         return "it holds characters that nobody sees"
-    words = command_words(str(session.meta.get("cmd") or ""))
+    words = command_words(session.cmd)
     runs = any(word[:1] == "-" != word[1:2] and "c" in word for word in words[1:])  # `bash -c` asks for no command
     told = not agent.prompt and is_interpreter(words) and not runs
     command = text.lstrip("!") if text[:1] == "!" else text if told else ""
@@ -17809,11 +17851,11 @@ def worker_notices(worker: Session, asks: bool, now: float) -> Iterator[tuple[st
     if worker.rebooted:
         words = f"{name} ended when the machine was restarted"
         yield f"rebooted:{this}", Notice(with_step(words, f"`looop restart {name}` goes on with it"))
-    if worker.state == "exited" and worker.code and worker.status.get("reason"):
+    if worker.state == "exited" and worker.code and worker.reason:
         words = f"{name} ended at once ({ended_words(worker)})"
         yield f"refused:{this}", Notice(with_step(words, f"`looop log {name}`"))
-    if worker.alive and worker.spend.get("over"):
-        words = f"{name} has spent more than {worker.spend['over']} (budget.worker_usd)"
+    if worker.alive and worker.over:
+        words = f"{name} has spent more than {worker.over} (budget.worker_usd)"
         yield f"spend:{this}", Notice(with_step(words, f"`looop attach {name}`, `looop kill {name}`"), name)
     turn = turn_of(worker, now)
     if turn.rests(now) and not asks and (turn.state == "asking" or worker.note is None):  # a flag says it already
@@ -18002,13 +18044,13 @@ def record_spend(profile: Profile, name: str) -> bool:
     session = read_session(profile, name) if valid_id(name) else None
     if session is None or repr(session.generation) != profile.env.get("LOOOP_SESSION_STARTED"):
         return False
-    agent, said = str(session.meta.get("agent") or ""), session.agent
+    agent, said = session.agent, session.hooks
     # before the lock: an agent's next hook waits for that
     found = [Metered("", cost=said.cost)] if said.cost is not None else read_transcript(agent, said.transcript)
     fd = os.open(session.folder, os.O_RDONLY | os.O_CLOEXEC)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
-        before = session.spend
+        before = read_fields("spend.json", fd)
         prices = profile.config().get("prices", {})
         parts = [priced(part, prices) for part in found]
         cost = exact_sum([part.cost for part in parts])
@@ -18020,7 +18062,7 @@ def record_spend(profile: Profile, name: str) -> bool:
         more = exact_sum([cost, -(amount(known.get(key)) or 0.0)]) if cost is not None else None
         if more and more > 0:
             row = {"ts": utc_text(time.time()), "kind": "session", "id": name, "model": model, "cost_usd": more}
-            record_cost(profile, {**row, "runner": session.meta.get("runner") or agent, "run": None})
+            record_cost(profile, {**row, "runner": session.runner or agent, "run": None})
             known[key] = cost
         spent = exact_sum([amount(value) for value in known.values()])
         most = profile.setting("worker_usd")
@@ -19262,7 +19304,7 @@ def crash_of(pulse: Session | None) -> str | None:
     """Say how the pulse ended that nobody has ended with `looop down`, None when it did not."""
     if pulse is None or pulse.alive:
         return None
-    words = "ended from outside" if pulse.status.get("exit_code") == 0 else ended_words(pulse)
+    words = "ended from outside" if pulse.exit_code == 0 else ended_words(pulse)
     return f"{words}, at {utc_text(ended_at(pulse))}"
 
 
@@ -21096,7 +21138,7 @@ def cmd_cost_add(profile: Profile, args: dict[str, JSON]) -> int:
         )
     prepare(profile)
     worker = read_session(profile, key) if kind == "session" and valid_id(key) else None
-    if worker and worker.spend.get("cost_usd") is not None:
+    if worker and worker.cost_usd is not None:
         complain(f"cost add: {worker.id}: not added: looop counts what it spends from what its agent says")
         return 0
     row = {

@@ -293,7 +293,7 @@ class Candidates(Profiled):
     def test_one_that_is_lost_can_be_ended_and_no_more(self):
         self.looop("start-session", "gone", "--command", "sleep 1000")
         profile = looop.open_profile(self.env, os.path.join(ROOT, "looop.py"))
-        os.kill(looop.read_session(profile, "gone").meta["pid"], signal.SIGKILL)
+        os.kill(looop.read_session(profile, "gone").supervisor, signal.SIGKILL)
         wait_until(lambda: looop.read_session(profile, "gone").state == "lost", "the end of its supervisor")
         self.assertTrue(self.looop("_complete", "worker-lasting").startswith("gone\t"))
         self.assertEqual(self.looop("_complete", "worker-alive"), "")

@@ -80,7 +80,7 @@ class Life(Pulses):
         self.profile(goals={"a": "1\n"})
         pid = self.up()["pid"]
         self.looop("start-session", "w", "--command", "sleep 100")
-        for who in (looop.read_session(self.opened, "pulse").meta["pid"], pid):
+        for who in (looop.read_session(self.opened, "pulse").supervisor, pid):
             os.kill(who, signal.SIGKILL)
         wait_until(lambda: not looop.read_session(self.opened, "pulse").alive, "its end")
         status = self.status()

@@ -169,6 +169,10 @@ class Sessions(Case):
     def session(self, name):
         return looop.read_session(self.opened, name)
 
+    def runs_of(self, name):
+        """Return how often a session's command was started."""
+        return self.json("sessions", name, "status.json")["starts"]
+
     def wait_for(self, session, pattern, since=0, timeout=20.0):
         """Wait until a session has written something; return the offset after it."""
         compiled = re.compile(pattern, re.MULTILINE)
@@ -253,7 +257,7 @@ class Beginning(Sessions):
         self.assertTrue(self.session("a").alive)
         if LINUX:
             self.wait_for(self.session("a"), "READY")  # before that, the loader has its libraries open
-            child = self.session("a").status["pid"]
+            child = self.session("a").child
             self.assertEqual({int(name) for name in os.listdir(f"/proc/{child}/fd")}, {0, 1, 2})
             kinds = [os.readlink(f"/proc/{child}/fd/{number}") for number in (0, 1, 2)]
             self.assertEqual({kind[:9] for kind in kinds}, {"/dev/pts/"})
@@ -411,7 +415,7 @@ class Beginning(Sessions):
             codes = sorted((start.wait(60), b"already running" in start.stderr.read()) for start in starts)
             self.assertEqual(codes, [(0, False)] + [(1, True)] * (count - 1))
             self.assertEqual(sorted(os.listdir(self.path("sessions"))), [".lock", "a"])
-            self.assertEqual(self.session("a").meta["cmd"], command)
+            self.assertEqual(self.session("a").cmd, command)
             looop.kill_session(self.opened, self.session("a"))
 
     def test_a_start_that_fails_leaves_nothing(self):
@@ -536,7 +540,7 @@ class Ending(Sessions):
         figure("stubborn trees ended without a survivor", count)
         for name in names:
             session = self.session(name)
-            self.assertEqual((session.state, session.status["signal"]), ("killed", signal.SIGKILL))
+            self.assertEqual((session.state, session.signal), ("killed", signal.SIGKILL))
             self.begin(name, "true") if name == "t0" else None  # its id is free at once
 
     def test_from_inside_kill_is_a_finish(self):
@@ -545,7 +549,7 @@ class Ending(Sessions):
         self.wait_for(session, "READY")
         looop.send_keys(session, ["Enter"])
         session = self.ended(session)
-        self.assertEqual((session.state, session.code, session.status["signal"]), ("exited", 0, None))
+        self.assertEqual((session.state, session.code, session.signal), ("exited", 0, None))
         self.assertEqual(json.loads(self.looop("ls", "--json"))[0]["health"], "done")
 
     def test_a_session_that_a_session_has_started_is_none_of_its_tree(self):
@@ -596,7 +600,7 @@ class Ending(Sessions):
         waiter = self.start("wait", "b", "--timeout", "0")
         with self.assertRaises(subprocess.TimeoutExpired):
             waiter.wait(0.3)
-        os.kill(session.status["pid"], signal.SIGTERM)
+        os.kill(session.child, signal.SIGTERM)
         self.assertEqual(waiter.wait(20), 143)
         self.looop("wait", "none", code=1)
 
@@ -612,7 +616,7 @@ class Ending(Sessions):
         session = self.begin("a", "echo READY; read x; head -c 3000 /dev/zero | tr '\\0' x; "
                                   "head -c 40000 /dev/zero | tr '\\0' y; echo END")  # fmt: skip
         self.wait_for(session, "READY")
-        pid, child = self.supervisor(session), session.status["pid"]
+        pid, child = self.supervisor(session), session.child
         with looop.Channel(session) as channel:
             channel.send(b'{"op":"input","bytes":1}\n\n')
             os.kill(pid, signal.SIGSTOP)
@@ -930,7 +934,7 @@ class Typing(Sessions):
         self.looop("resize", "a", "100x30")
         with self.assertRaises(looop.Failure):
             looop.send_keys(session, ["Enter"], timeout=0.3)
-        pid = session.status["pid"]
+        pid = session.child
         wait_until(lambda: self.waiting(session) == 0, "what was not read to be taken back", 5)
         os.kill(pid, signal.SIGUSR1)
         looop.send_text(session, b"END", True)
@@ -970,7 +974,7 @@ class Typing(Sessions):
             return status["viewers"] == before["viewers"] and status["status"]["cols"] == before["status"]["cols"]
 
         wait_until(forgotten, "the viewer to be forgotten")
-        os.kill(session.status["pid"], signal.SIGUSR1)
+        os.kill(session.child, signal.SIGUSR1)
         self.assertFalse(stays.gone)
         looop.send_text(session, b"END", True)
         wait_until(lambda: self.bytes_of(path).endswith(b"END"), "what was typed after it")
@@ -990,7 +994,7 @@ class Typing(Sessions):
         session, path = self.reader("--hold", "--paste")
         with self.assertRaises(looop.Failure):
             looop.send_text(session, b"x" * 500000, raw=False, timeout=0.5)
-        os.kill(session.status["pid"], signal.SIGUSR1)
+        os.kill(session.child, signal.SIGUSR1)
         looop.send_text(session, b"END", True)
         wait_until(lambda: self.bytes_of(path).endswith(b"END"), "what was typed after it")
         got = self.bytes_of(path)
@@ -1397,9 +1401,10 @@ class Sizes(Sessions):
         self.looop("restart", "a")
         self.wait_for(session, "READY\n+SIZE 77x1[78]$", since=place)
         after = self.session("a")
-        self.assertNotEqual(before.status["pid"], after.status["pid"])
-        self.assertFalse(alive(before.status["pid"]))
-        self.assertEqual((after.state, after.status["starts"], after.meta), ("running", 2, before.meta))
+        self.assertNotEqual(before.child, after.child)
+        self.assertFalse(alive(before.child))
+        self.assertEqual((after.state, self.runs_of("a")), ("running", 2))
+        self.assertEqual((after.supervisor, after.cmd), (before.supervisor, before.cmd))
         wait_until(lambda: viewer.output.count(b"READY") == 2, "the viewer to see it")
         self.assertFalse(viewer.gone)
 
@@ -1733,7 +1738,7 @@ class Beats(Sessions):
         self.beat({"move": "send", "id": "nobody", "text": "x"}, "failed")
         self.beat({"move": "key", "id": "w", "keys": ["Hyper-X"]}, "failed")
         self.beat({"move": "restart_worker", "id": "w"})
-        self.assertEqual(self.session("w").status["starts"], 2)
+        self.assertEqual(self.runs_of("w"), 2)
         self.assertEqual(self.tick()["outcome"], "unchanged", "its own restart woke it")
         self.beat({"move": "kill_worker", "id": "w"})
         self.assertEqual(self.session("w").state, "killed")
@@ -1754,7 +1759,7 @@ class Beats(Sessions):
         ):
             self.beat(move, "failed")
         self.assertTrue(self.session("box").alive and self.session("worker-1").alive)
-        self.assertEqual(self.session("box").status["starts"], 1)
+        self.assertEqual(self.runs_of("box"), 1)
         self.beat({"move": "kill_worker", "id": "worker-1"})
 
     def test_what_wakes_a_beat(self):

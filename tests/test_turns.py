@@ -185,6 +185,7 @@ class Lookouts(unittest.TestCase):
         self.assertEqual(looop.turn_of(session, self.now + looop.STILL_AFTER + 1).state, "idle")
         self.assertEqual(looop.turn_of(session, self.now + looop.STUCK_AFTER + 1).state, "stuck")
         os.utime("output.log", (self.now + looop.STILL_AFTER,) * 2)  # its spinner
+        session = self.lookout._as_session()
         self.assertEqual(looop.turn_of(session, self.now + looop.STILL_AFTER + 1).by, "hook")
 
 
@@ -236,7 +237,7 @@ class Turns(Workers):
         wait_until(lambda: f"w asks for permission: {asked}: `looop attach w`" in self.told(), "the notice")
         self.assertIn(asked, self.looop("ls"))
         self.assertIn(asked, self.looop("status"))
-        self.assertIn("it asks", looop.shows_dialog(self.opened, session, time.time()))
+        self.assertIn("it asks", looop.shows_dialog(self.opened, session.renewed(), time.time()))
         self.looop("flag", "w", "own flag")
         self.event(events[names.index("PostToolUseFailure")])
         self.assertEqual(self.row(), ("flagged", "hook", None))
@@ -244,9 +245,9 @@ class Turns(Workers):
         self.assertEqual(self.row(), ("busy", "hook", None))
         self.event(events[names.index("Stop")])
         self.assertEqual(self.row(), ("idle", "hook", None))
-        self.assertEqual(session.agent.transcript, events[0]["transcript_path"])
+        self.assertEqual(session.renewed().hooks.transcript, events[0]["transcript_path"])
         self.event({"hook_event_name": "SessionEnd"})
-        self.assertEqual(looop.left_prompt(session, time.time()), "its agent has ended")
+        self.assertEqual(looop.left_prompt(session.renewed(), time.time()), "its agent has ended")
         self.assertEqual(self.told().count("asks for permission"), 1)
 
     def test_a_question_that_is_over_before_it_could_be_told_is_not(self):
@@ -306,7 +307,7 @@ class Turns(Workers):
             """Make the screen's last text older."""
             for path in (text, f"{session.folder}/output.log"):
                 os.utime(path, (before - seconds, before - seconds))
-            return looop.worker_value(session)
+            return looop.worker_value(session.renewed())
 
         self.assertNotIn("rest", later(looop.REST_AFTER - 30))
         idle = later(looop.REST_AFTER + 1)
@@ -369,7 +370,12 @@ class Turns(Workers):
     def test_what_blinks_leaves_a_worker_idle(self):
         blink = "while :; do printf '\\r● %s s ' $i; i=$((i+1)); sleep 0.2; printf '\\r  '; sleep 0.2; done"
         session = self.agent(f"echo hello; i=0; {blink} # {{{{prompt_file}}}}")
-        wait_until(lambda: looop.last_output(session) - looop.last_text(session) > 1.5, "output without new text")
+
+        def blinked():
+            now = session.renewed()
+            return now.last_output - now.last_text > 1.5
+
+        wait_until(blinked, "output without new text")
         row = self.ls()["w"]
         self.assertGreater(looop.parse_utc(row["last_output"]), looop.parse_utc(row["last_text"]))
 
@@ -380,7 +386,7 @@ class Turns(Workers):
         self.assertEqual(self.read("words"), f"--settings {path}\n")
         self.assertEqual(os.stat(path).st_mode & 0o777, 0o600)
         self.assertIn("Stop", self.json("sessions", ".hooks", "claude.json")["hooks"])
-        self.assertEqual(session.meta["agent"], "claude")
+        self.assertEqual(session.agent, "claude")
         self.assertEqual(looop.hook_words("", path), "")
         plugin = looop.hook_words("opencode", "/a b'c/é.mjs")
         self.assertEqual(
@@ -428,7 +434,7 @@ class Turns(Workers):
         self.event({"hook_event_name": "Stop"})
         self.assertEqual(self.spent(), [0.00625, 0.0125])
         self.assertEqual(self.told().count("has spent"), 1)
-        self.assertEqual(looop.read_session(self.opened, "w").spend["cost_usd"], 0.01875)
+        self.assertEqual(looop.read_session(self.opened, "w").cost_usd, 0.01875)
         self.assertEqual(session.kind, "worker")
 
 

@@ -39,14 +39,14 @@ class Workers(Fleet):
         self.looop("send", name, "--", text.replace("LOOOP", line))
 
     def supervisor(self, name="w"):
-        return looop.read_session(self.opened, name).meta["pid"]
+        return looop.read_session(self.opened, name).supervisor
 
     def crash(self, name="w"):
         """Kill a worker as the kernel would: its supervisor and its program, with KILL."""
         session = looop.read_session(self.opened, name)
-        os.kill(session.meta["pid"], signal.SIGKILL)
+        os.kill(session.supervisor, signal.SIGKILL)
         with contextlib.suppress(ProcessLookupError):  # its terminal went with the supervisor, which may have ended it
-            os.kill(session.status["pid"], signal.SIGKILL)
+            os.kill(session.child, signal.SIGKILL)
         wait_until(lambda: not looop.read_session(self.opened, name).alive, "the end of the worker")
 
     def asks(self, *words):
