@@ -11648,8 +11648,6 @@ class ScreenText:
             self.wait(REPLY_TIMEOUT)
         except TimeoutError:
             raise not_answering(session) from None
-        if not is_current(session):  # another had its id by then
-            raise Gone
 
     def wait(self, timeout: float | None) -> None:
         """Wait for something else to see. Raise TimeoutError when nothing came in time, Gone when the session ended."""
@@ -11670,7 +11668,7 @@ class ScreenText:
             elif kind == b"o":
                 self._screen.feed(body)
         self.text = "\n".join(screen_lines(self._screen))
-        with LogView(self.session.folder) as log:
+        with LogView(".", self.session.fd) as log:
             self.offset = log.end
 
     def _attach(self, error: Mapping[str, JSON]) -> Screen:
