@@ -54,8 +54,8 @@ Contents
   30. Claims
   31. Session log
   32. PTY
-  33. Canvas and keyboard
-  34. Switchboard
+  33. Drawing and typing
+  34. Clients
   35. Lookout
   36. Supervisor
   37. Launch
@@ -7184,12 +7184,6 @@ _KNOWN: dict[str, Action] = {}  # sequences met so far: every program has its ow
 # A screen as bytes that draw it on another terminal (paint), as a value that is kept or sent (dump, load), and what
 # remains of a stream when there is no time to draw it (skim).
 
-_QUESTION = (
-    rf"{_OPENER}(?:[ZP]|\][{CONTROLS}]*(?:4|1[0-9]);[^\x07\x18\x1a\x1b]*\?"
-    rf"|\[[{CONTROLS} -?]*(?:[cn]|\$[{CONTROLS} -/]*p)|\[[{CONTROLS}]*(?:\?[{CONTROLS} -?]*u|>[{CONTROLS} -?]*q)"
-    rf"|\[[{CONTROLS}0]*1[{CONTROLS} -?]*t)"
-)
-
 
 def parse_size(text: str) -> tuple[int, int]:
     """Read COLSxROWS; raise ValueError for what is none, or too small or too large for a screen."""
@@ -7198,29 +7192,6 @@ def parse_size(text: str) -> tuple[int, int]:
     if numbers and 2 <= int(cols) <= SIZE_MAX and 1 <= int(rows) <= SIZE_MAX:
         return int(cols), int(rows)
     raise ValueError(f"{one_line(text, 40)!r} is not a size: COLSxROWS, from 2x1 to {SIZE_MAX}x{SIZE_MAX}")
-
-
-def rules_typing(data: bytes) -> bool:
-    """Tell whether output may change what keys and pastes are sent as: modes, the kitty keyboard, resets."""
-    import re
-
-    return b"\x1b" in data and bool(re.search(rb"\x1b(?:\[[^@-~]*[hlup]|[c=>])", data))
-
-
-def asks_terminal(data: bytes) -> bool:
-    """Tell whether output may ask something of the terminal, or ends in a sequence that may come to ask."""
-    if b"\x1b" not in data:
-        return False
-    import re
-
-    return bool(re.compile(_QUESTION.encode("latin-1")).search(data) or b"\x1b" in unfinished_end(data))
-
-
-def unfinished_end(data: bytes) -> bytes:
-    """Return the sequence that output stops within, b"" for none; of one that is too long to matter its beginning."""
-    cutter = Cutter()
-    cutter.feed(data)
-    return cutter.held if b"\x1b" in cutter.held else b""
 
 
 def screen_lines(screen: Screen, scrollback: int = 0) -> list[str]:
@@ -9571,16 +9542,17 @@ def ending_of(why: str, code: int | None) -> dict[str, JSON]:
 
 
 # ======================================================================================================================
-# 33. Canvas and keyboard
+# 33. Drawing and typing
 # ======================================================================================================================
 # The two halves of a session's terminal inside its supervisor, and the loop that they live in. The canvas draws output
-# when somebody needs to see it; the keyboard types, each text whole, as fast as the command takes it.
+# whenever the loop is idle, so that the screen is current; the keyboard types, each text whole, as fast as the command
+# takes it.
 
-UNSEEN_MAX, UNSEEN_KEPT = 512 * KIB, 192 * KIB  # bytes of undrawn output: what may wait, what is left after a skim
+PENDING_MAX, PENDING_KEPT = 512 * KIB, 192 * KIB  # bytes of undrawn output: what may wait, what is left after a skim
 LAST_KEPT = 64 * KIB  # and at the end, which somebody waits for
 SLICE, STROKE = 0.003, 1 * KIB  # seconds that are drawn at once; bytes between looks at the clock (5 ms of short lines)
 TYPING_MAX = 256 * KIB  # bytes of typing that wait for the command, before who sent them is not read any more
-SENDER_PATIENCE = 1.0  # seconds that a sender may be silent in the middle of its text, before others go first
+PATIENCE = 1.0  # seconds that a sender may be silent in the middle of its text while others wait
 
 
 class Loop:
@@ -9590,7 +9562,7 @@ class Loop:
 
     def __init__(self) -> None:
         self.readers: dict[int, Callable[[], object]] = {}
-        self.writers: dict[int, Callable[[], None]] = {}
+        self.writers: dict[int, Callable[[], object]] = {}
         self._timers: list[tuple[float, int, Callable[[], object]]] = []  # when, the order they came in, what to do
         self._count = 0
 
@@ -9630,148 +9602,153 @@ class Loop:
 class Canvas:
     """A screen, and the output that is not drawn on it yet.
 
-    Output is drawn in slices whenever the loop has nothing else to do, so that typing never waits for drawing. In a
-    flood, the older part is skimmed: only what changes modes or asks something is kept of it.
+    It is drawn in slices, so that typing never waits for drawing. In a flood the older part is skimmed instead: modes
+    and questions are kept of it, and the lines that lack the rest say so (`Screen.partial`).
     """
 
-    __slots__ = ("_drawn", "_eyes", "_question", "_size", "changes", "partial", "screen", "unseen")
+    __slots__ = ("_drawn", "_place", "_waiters", "at", "changes", "pending", "screen", "size")
 
     def __init__(self, cols: int, rows: int) -> None:
         self.screen = Screen(cols, rows)
-        self.unseen: list[bytes | tuple[int, int]] = []  # output, and changes of size between it
-        self._size = 0  # bytes in it
-        self._drawn = 0  # pieces of it that were drawn, ever
-        self._eyes: list[tuple[int, Callable[[], None]]] = []  # (pieces, what to do once so many are drawn)
-        self._question = b""  # the end of the output, where a question may have begun
+        self.pending: list[bytes | tuple[int, int]] = []  # output, and changes of size between it
+        self._place = 0  # bytes of the first piece that are drawn
+        self.size = 0  # bytes of output that are not drawn
+        self.at = 0.0  # when some of it was drawn or skimmed
         self.changes = 0  # slices drawn, ever
-        self.partial = False  # whether lines may be out of date, as too much output came at once
+        self._drawn = 0  # pieces drawn, ever
+        self._waiters: list[tuple[int, Callable[[], object]]] = []  # (pieces, what to do once so many are drawn)
 
-    def add(self, data: bytes) -> bool:
-        """Take output; return whether it may ask the terminal something."""
-        self.unseen.append(data)
-        self._size += len(data)
-        if self._size > UNSEEN_MAX:
-            self._skim()
-        if not self._question and b"\x1b" not in data and b"\x05" not in data:
-            return False
-        probe = self._question + data
-        self._question = unfinished_end(probe)
-        return asks_terminal(probe)
+    def add(self, data: bytes) -> None:
+        """Take output."""
+        self.pending.append(data)
+        self.size += len(data)
+        if self.size > PENDING_MAX:
+            self._skim(PENDING_KEPT)
 
     def resize(self, cols: int, rows: int) -> None:
         """Change the screen's size: what came before is drawn at the old one."""
-        self.unseen.append((cols, rows))
-
-    def once_drawn(self, then: Callable[[], None]) -> None:
-        """Do something as soon as the screen shows everything that has come up to now."""
-        self._eyes.append((self._drawn + len(self.unseen), then))
-        self.draw()
-
-    def once_ruled(self, then: Callable[[], None]) -> None:
-        """Do something as soon as the screen's modes are those of all output: at once, where that is text alone."""
-        if rules_typing(b"".join(piece for piece in self.unseen if isinstance(piece, bytes))):
-            self.once_drawn(then)
-        else:
-            then()
-
-    def draw_last(self) -> None:
-        """Draw what is left, of too much the end; a bug costs what meets it, and not the end of the session."""
-        while self.unseen:
-            try:
-                if self._size > UNSEEN_KEPT:
-                    self._skim(LAST_KEPT)
-                self.draw()
-            except Exception:
-                leave_traceback()
-
-    @property
-    def size(self) -> int:
-        """Return how many bytes of output are not drawn."""
-        return self._size
+        self.pending.append((cols, rows))
 
     @property
     def watched(self) -> bool:
-        """Tell whether somebody waits for a drawing."""
-        return bool(self._eyes)
+        """Tell whether somebody waits for the drawing."""
+        return bool(self._waiters)
+
+    def when_current(self, then: Callable[[], object]) -> None:
+        """Do something as soon as the screen shows all output that has come by now."""
+        self._waiters.append((self._drawn + len(self.pending), then))
+        self.draw()
 
     def draw(self) -> None:
         """Draw a slice, and do what waited for it."""
         until = time.monotonic() + SLICE
-        self.changes += bool(self.unseen)
-        while self.unseen:
-            piece = self.unseen[0]  # taken out before it is drawn: what meets a bug is not to meet it again
-            if isinstance(piece, bytes) and len(piece) > STROKE:
-                self.unseen[0] = piece[STROKE:]
-            else:
-                del self.unseen[0]
-                self._drawn += 1
-            if isinstance(piece, bytes):
-                self._size -= len(piece[:STROKE])
-                self.screen.feed(piece[:STROKE])
-            else:
-                self.screen.resize(*piece)
-            if time.monotonic() >= until:
+        self.changes += bool(self.pending)
+        while self.pending:
+            self._stroke()
+            self.at = time.monotonic()
+            if self.at >= until:
                 break
-        while self._eyes and self._eyes[0][0] <= self._drawn:
-            self._eyes.pop(0)[1]()
+        while self._waiters and self._waiters[0][0] <= self._drawn:
+            self._waiters.pop(0)[1]()
 
-    def picture(self, scrollback: int) -> bytes:
-        """Return what paints a terminal like the screen, with the output after it."""
-        return paint(self.screen, scrollback) + b"".join(piece for piece in self.unseen if isinstance(piece, bytes))
+    def draw_last(self) -> None:
+        """Draw what is left, of too much the end; a bug costs what meets it, and not the end of the session."""
+        while self.pending or self._waiters:
+            try:
+                self._skim(LAST_KEPT)
+                self.draw()
+            except Exception:
+                leave_traceback()
 
-    def _skim(self, enough: int = UNSEEN_KEPT) -> None:
-        kept, place = 0, len(self.unseen)
-        while place and kept < enough:
-            place -= 1
-            kept += len(self.unseen[place])
-        skimmed: list[bytes] = []
-        early = self.unseen[:place]
-        del self.unseen[:place]
-        self._drawn += place
-        self._size = kept
-        for piece in [*early, (0, 0)]:
+    def picture(self, scrollback: int) -> Iterator[bytes]:
+        """Give the frames that paint the screen as it is now on a viewer, and what is not drawn yet."""
+        pending = [piece for piece in self.pending if isinstance(piece, bytes)]
+        rest = b"".join(pending)[self._place :]
+        return _frames(size_frame(self.screen.cols, self.screen.rows, b"z"), painted(self.screen, scrollback), rest)
+
+    def _stroke(self) -> None:
+        """Draw a little; it is taken out of the queue before: what meets a bug is not to meet it again."""
+        piece, start = self.pending[0], self._place
+        self._place += STROKE
+        if not isinstance(piece, bytes) or self._place >= len(piece):
+            self._next()
+        if isinstance(piece, bytes):
+            self.size -= len(piece[start : start + STROKE])
+            self.screen.feed(piece[start : start + STROKE])
+        else:
+            self.screen.resize(*piece)
+
+    def _next(self) -> None:
+        del self.pending[0]
+        self._place = 0
+        self._drawn += 1
+
+    def _skim(self, enough: int) -> None:
+        """Take output off the queue undrawn, until no more than `enough` bytes wait."""
+        self.at = time.monotonic()
+        while self.size > enough:
+            piece, start = self.pending[0], self._place
+            self._next()
             if isinstance(piece, bytes):
-                skimmed.append(piece)
-                continue
-            self.screen.skim(b"".join(skimmed))
-            skimmed = []
-            if piece[0]:
+                self.size -= len(piece) - start
+                self.screen.skim(piece[start:])
+            else:
                 self.screen.resize(*piece)
+
+
+def _frames(head: bytes, slices: Iterator[bytes], rest: bytes) -> Iterator[bytes]:
+    import itertools
+
+    yield head
+    for data in itertools.chain(slices, [rest]):
+        for place in range(0, len(data), 64 * KIB):
+            yield frame(b"o", data[place : place + 64 * KIB])
 
 
 class Typing:
-    """One input: bytes in order, some of which its sender may still hand in."""
+    """One input: bytes in order, the rest of which its sender may still hand in. Nobody types in between."""
 
-    __slots__ = ("after", "answers", "done", "heard", "missing", "paste", "patience", "size", "steps")
+    __slots__ = ("_tail", "chunks", "closing", "done", "heard", "missing", "open", "patience", "size")
 
-    def __init__(self, steps: list[bytes], answers: bool = False) -> None:
-        self.steps = steps
-        self.answers = answers  # it is the terminal's, and nobody's input
-        self.done: Callable[[int], None] | None = None  # told how many bytes were typed
-        self.missing = 0  # bytes that its sender has still to hand in
-        self.heard = time.monotonic()  # when it handed some in
-        self.patience = SENDER_PATIENCE  # seconds that its sender may be silent before what others type goes first
-        self.after: list[bytes] = []  # steps that follow those
-        self.paste = False  # what its sender hands in has brackets, all before the last byte
+    def __init__(self, data: bytes, missing: int = 0, closing: bytes = b"") -> None:
+        self.chunks = [data] if data else []
+        self.missing = missing  # bytes that its sender has still to hand in
+        self.closing = closing  # follows them
+        self.done: Callable[[str], object] = lambda error: None  # told once it is typed, or why it is not
+        self.heard = time.monotonic()  # when its sender handed some in
+        self.patience = PATIENCE  # seconds that it may be silent while others wait
         self.size = 0  # bytes typed
+        self.open = False  # whether they end within a paste
+        self._tail = b""
 
     def waiting(self) -> int:
         """Return how many bytes are not typed yet."""
-        return sum(map(len, (*self.steps, *self.after)))
+        return sum(map(len, self.chunks))
+
+    def typed(self, size: int) -> None:
+        """Take the first bytes off, which were typed."""
+        chunk = self.chunks[0]
+        self.chunks[:1] = [chunk[size:]] if size < len(chunk) else []
+        self.size += size
+        seen = self._tail + chunk[:size]
+        begin, end = seen.rfind(PASTE_BEGIN), seen.rfind(PASTE_END)
+        self.open = begin > end if begin != end else self.open
+        self._tail = seen[1 - len(PASTE_BEGIN) :]
 
 
 class Keyboard:
     """Type into a PTY, which may take nothing for a while, or for ever."""
 
-    __slots__ = ("_loop", "_typed", "pty", "size", "units", "wrote")
+    __slots__ = ("_answers", "_loop", "_typed", "pty", "size", "units", "wrote")
 
-    def __init__(self, loop: Loop, typed: Callable[[], None]) -> None:
+    def __init__(self, loop: Loop, typed: Callable[[], object]) -> None:
         self._loop = loop
         self._typed = typed  # called when there may be room again
-        self.wrote: Callable[[bytes, bool], None]  # told what was typed, but for answers, and whether it is echoed
+        self.wrote: Callable[[bytes, bool], object]  # told what was typed, without answers, and whether it is echoed
         self.pty = -1
         self.units: list[Typing] = []
-        self.size = 0  # bytes that wait
+        self.size = 0  # bytes that wait in them
+        self._answers = b""  # of the terminal
 
     def add(self, unit: Typing) -> None:
         """Type something after everything that waits."""
@@ -9780,10 +9757,8 @@ class Keyboard:
         self.press()
 
     def answer(self, data: bytes) -> None:
-        """Type a terminal's answer: before everything that has not been begun."""
-        first = self.units[0] if self.units else None
-        self.units.insert(1 if first and first.size else 0, Typing([data], answers=True))
-        self.size += len(data)
+        """Type a terminal's answer, as soon as that is not in the middle of a text."""
+        self._answers += data
         self.press()
 
     def hand_in(self, unit: Typing, data: bytes) -> None:
@@ -9791,101 +9766,124 @@ class Keyboard:
         data = data[: unit.missing]
         unit.missing -= len(data)
         unit.heard = time.monotonic()
-        unit.steps.append(data)
-        self.size += len(data)
-        self.press()
+        unit.chunks.append(data if unit.missing else data + unit.closing)
+        if unit in self.units:
+            self.size += len(unit.chunks[-1])
+            self.press()
+        else:
+            self.add(unit)  # who has sent nothing yet holds nobody up
 
-    def cancel(self, unit: Typing) -> None:
-        """Forget what is not typed of a unit, but for the end of brackets that it has begun."""
+    def cancel(self, unit: Typing, error: str = "") -> None:
+        """Forget what is not typed of a unit, except the end of a paste that is open."""
+        if unit not in self.units:
+            return
         self.size -= unit.waiting()
-        closes = any(PASTE_END in step for step in (*unit.steps, *unit.after))
-        opened = unit.size and (closes or (unit.paste and unit.missing > 1))
-        unit.steps, unit.after, unit.missing, unit.done = [PASTE_END] if opened else [], [], 0, None
-        self.size += unit.waiting()
+        unit.chunks, unit.missing, done, unit.done = [], 0, unit.done, lambda error: None
+        done(error)
+        if unit.open:
+            unit.chunks = [PASTE_END]
+            self.size += len(PASTE_END)
         self.press()
 
     def press(self) -> None:
         """Type until nothing is left, or the PTY takes no more."""
-        while self.units and self.pty >= 0:
-            unit = self.units[0]
-            if unit.steps:
-                if not self._step(unit):
+        while self.pty >= 0:
+            unit = self.units[0] if self.units else None
+            if self._answers and not (unit and (unit.open or (unit.size and unit.chunks))):
+                wrote = self._write(self._answers)
+                self._answers = self._answers[wrote:]
+                if not wrote:
                     break
-            elif unit.missing:
-                other = next((i for i, u in enumerate(self.units) if u.steps), 0)
-                patience = SENDER_PATIENCE if self.units[other].answers else unit.patience
-                patience = unit.heard + patience - time.monotonic() if unit.size else 0.0
-                if other and patience > 0:
-                    self._loop.after(patience, self.press)
-                if not other or patience > 0:
+            elif not unit:
+                break
+            elif unit.chunks:
+                if not self._type(unit):
                     break
-                self.units.insert(0, self.units.pop(other))  # its sender hangs: whoever has something goes first
-            elif unit.after:
-                unit.steps, unit.after = unit.after, []
-            else:
+            elif not unit.missing:
                 self.units.pop(0)
-                if unit.done:
-                    unit.done(unit.size)
-        if not any(unit.steps for unit in self.units):
+                unit.done("")
+            elif self._answers or len(self.units) > 1:
+                patience = unit.heard + unit.patience - time.monotonic()
+                if patience > 0:
+                    self._loop.after(patience, self.press)
+                    break
+                self.cancel(unit, "the sender was silent in the middle of its text, and others waited")
+            else:
+                break
+        if not self._answers and not any(unit.chunks for unit in self.units):
             self._loop.writers.pop(self.pty, None)
         self._typed()
 
-    def _step(self, unit: Typing) -> bool:
-        """Do the first step of a unit; return whether there is more to do at once."""
-        step = unit.steps[0]
-        echoed = not unit.answers and echoes(self.pty)  # by now: the command that reads it may change that
+    def _type(self, unit: Typing) -> int:
+        """Type some of a unit; return how much."""
+        echoed = echoes(self.pty)  # by now: the command that reads it may change that
+        chunk = unit.chunks[0][: 4 * KIB]
+        wrote = self._write(chunk)
+        if wrote:
+            self.wrote(chunk[:wrote], echoed)
+            unit.typed(wrote)
+            self.size -= wrote
+        return wrote
+
+    def _write(self, data: bytes) -> int:
         try:
-            wrote = os.write(self.pty, step[: 4 * KIB])
+            return os.write(self.pty, data)
         except BlockingIOError:
             self._loop.writers[self.pty] = self.press
-            return False
+            return 0
         except OSError:  # the command has closed its terminal: nobody will read this
-            wrote = len(step)
-        if not unit.answers:
-            self.wrote(step[:wrote], echoed)
-        unit.size += wrote
-        self.size -= wrote
-        if wrote == len(step):
-            del unit.steps[0]
-        else:
-            unit.steps[0] = step[wrote:]
-        return True
+            return len(data)
 
-    def unplug(self) -> None:
+    def unplug(self, error: str) -> None:
         """Let go of the PTY, and of what is not typed."""
         self._loop.writers.pop(self.pty, None)
-        self.units, self.size, self.pty = [], 0, -1
+        units, self.units, self.size, self.pty, self._answers = self.units, [], 0, -1, b""
+        for unit in units:
+            unit.done(error)
 
 
 # ======================================================================================================================
-# 34. Switchboard
+# 34. Clients
 # ======================================================================================================================
 # The clients of a supervisor, and the bytes from and to them. Nobody waits for a client: what it does not take is
 # queued, and a viewer's queue that is full is dropped; a sender whose typing is not taken is not read.
+#
+#     asking ─▶ waiting ─▶ sending                what a request has made of a client
+#          ◀──────────┼──▶ watching
+#                     ├──▶ following ◀─▶ behind   behind: there is more to tell than it has taken
+#                     └──▶ stale ◀─▶ viewing      stale: it gets no output before a fresh picture
+#     leaving: closed once everything is written. deaf: it reads no more; what it typed before is still read
 
 QUEUE_MAX = 1 * MIB  # bytes that wait for a viewer, before they are dropped
 READ_MAX = 64 * KIB
 PEERS_MAX = 200  # clients at once: select(2) knows no descriptor from 1024 on, and macOS gives 256
-GONE_EVERY = 0.2  # seconds between looks whether somebody has hung up who is made wait
+GONE_EVERY = 0.2  # seconds between looks whether somebody has hung up who is not read
 VIEWER_READS = 16  # times READ_MAX that is taken of what a viewer has typed before it hung up
+REPAINT_EVERY = 0.5  # seconds between fresh pictures for a viewer that cannot keep up
+_LATER = {  # what a client may become
+    "asking": "waiting leaving",
+    "waiting": "sending watching following stale leaving",
+    "sending": "leaving",
+    "watching": "asking leaving",
+    "following": "behind leaving",
+    "behind": "following leaving",
+    "stale": "viewing leaving deaf",
+    "viewing": "stale leaving deaf",
+    "leaving": "",
+    "deaf": "",
+}
 
 
 class Peer:
-    """Be one client of a supervisor: a request at first, then what the request made of it.
-
-    `kind` says what it is to us; `leaving`, that we have said the last word; `deaf`, that it has, and may have typed
-    before; `stale`, that it missed something and hears nothing before it has caught up.
-    """
+    """One client of a supervisor."""
 
     __slots__ = (
         "above",
         "cols",
-        "deaf",
         "fd",
         "frames",
+        "halfway",
         "inbox",
-        "kind",
-        "leaving",
         "outbox",
         "queued",
         "read_only",
@@ -9893,50 +9891,51 @@ class Peer:
         "rows",
         "scrollback",
         "since",
-        "stale",
+        "state",
         "typed",
         "unit",
-        "unsent",
+        "viewer",
     )
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
-        self.kind = "request"  # "request" | "waiting" | "sender" | "follower" | "watcher" | "viewer"
+        self.state = "asking"
         self.inbox = b""  # a request that is not whole
-        self.unsent = b""  # the rest of what is half written: it is finished whatever is dropped
-        self.outbox: list[bytes] = []
-        self.queued = 0  # bytes in outbox
-        self.leaving = False  # to be closed once everything is written
-        self.deaf = False  # it reads no more
+        self.outbox: list[bytes | Iterator[bytes]] = []  # what waits for it; of a picture, the frames are still to make
+        self.halfway = False  # whether the first of that is half written: it is finished whatever is dropped
+        self.queued = 0  # bytes in it
         self.unit: Typing | None = None  # what a sender types
         self.since = 0  # the change of the screen that a watcher knows
-        self.stale = False  # a viewer that gets no output before a fresh screen; a follower that has missed a word
-        # a viewer's
+        self.above: list[int] = []  # processes that it descends from, where it shows the session
+        self.viewer = False
         self.frames = Frames()
         self.replies = ReplyFilter()
         self.cols = self.rows = 0
         self.read_only = False
-        self.scrollback = 0  # lines of history that its first screen has
-        self.above: list[int] = []  # processes that it descends from, where it shows the session
+        self.scrollback = 0  # lines of history that its first picture has
         self.typed = 0.0  # when it last typed: who typed last decides about the size
+
+    def become(self, state: str) -> None:
+        """Go on to another state."""
+        assert state == self.state or state in _LATER[self.state].split(), (self.state, state)
+        self.state = state
 
     @property
     def views(self) -> bool:
         """Tell whether it is a viewer that is still there."""
-        return self.kind == "viewer" and not self.leaving and not self.deaf
+        return self.state in ("stale", "viewing")
 
 
-class Switchboard:
-    """Connect clients: take them in, hear them, write to them. What they say means something to `Supervisor`."""
+class Clients:
+    """Take clients in, hear them, write to them. What they say means something to `Supervisor`."""
 
     def __init__(self, name: str) -> None:
         self.name = name  # the session's id
         self.loop = Loop()
         self.keyboard = Keyboard(self.loop, self._hear_typists)
         self.peers: dict[int, Peer] = {}
-        self.deferred: set[Peer] = set()  # those who wait with their typing, and are not read
-        self.seeking = False  # whether a look is due who of them has hung up
-        self.misfit = False  # a viewer has left: the size may be another's now
+        self.seeking = False  # whether a look is due who of those that are not read has hung up
+        self.misfit = False  # a viewer has come, left or changed its size: the session's may be another now
 
     def _viewer_sent(self, peer: Peer, data: bytes) -> None:
         """Do what a viewer's frames say."""
@@ -9961,44 +9960,39 @@ class Switchboard:
         self._hear(peer)
 
     def _hear(self, peer: Peer) -> None:
-        self.loop.readers[peer.fd] = lambda: self._read_peer(peer)
-
-    def _must_wait(self, peer: Peer) -> bool:
-        """Tell whether a client has to wait with its typing. A sender waits for its own: it may be the one to go on."""
-        if peer.kind == "sender":
-            return peer.unit is not None and peer.unit.waiting() >= TYPING_MAX
-        return peer.kind == "viewer" and self.keyboard.size >= TYPING_MAX
-
-    def _defer(self, peer: Peer) -> None:
-        """Read a client no more before there is room for its typing."""
+        """Read a client; not while its typing, or what others typed before a viewer's, has to wait for the command."""
+        waiting = self.keyboard.size if peer.viewer else peer.unit.waiting() if peer.unit else 0
+        if waiting < TYPING_MAX:
+            self.loop.readers[peer.fd] = lambda: self._read_peer(peer)
+            return
         self.loop.readers.pop(peer.fd, None)
         if not self.seeking:
+            self.seeking = True
             self.loop.after(GONE_EVERY, self._seek_gone)
-        self.seeking = True
-        self.deferred.add(peer)
+
+    def _unread(self) -> list[Peer]:
+        return [peer for peer in self.peers.values() if (peer.viewer or peer.unit) and peer.fd not in self.loop.readers]
 
     def _hear_typists(self) -> None:
         """Read those again who had to wait with their typing."""
-        for peer in list(self.deferred):
-            if not self._must_wait(peer):
-                self.deferred.discard(peer)
-                self._hear(peer)
+        for peer in self._unread():
+            self._hear(peer)
 
     def _seek_gone(self) -> None:
-        """Forget who has hung up while they had to wait: what a sender has not typed is taken back.
+        """Forget who has hung up while they were not read: what a sender has not typed is taken back.
 
         What a viewer has typed before it left is on the way still, a socket full at most.
         """
-        for peer in list(self.deferred):
+        self.seeking = False
+        for peer in self._unread():
             if hung_up(peer.fd):
-                peer.deaf = True
-                for _ in range(VIEWER_READS if peer.kind == "viewer" else 0):
+                if peer.views:
+                    peer.become("deaf")
+                for _ in range(VIEWER_READS if peer.viewer else 0):
                     if self.peers.get(peer.fd) is peer:
                         self._read_peer(peer)
                 self._drop(peer)
-        self.seeking = bool(self.deferred)
-        if self.seeking:
-            self.loop.after(GONE_EVERY, self._seek_gone)
+        self._hear_typists()
 
     def _read_peer(self, peer: Peer) -> None:
         """Take what a client sent."""
@@ -10010,12 +10004,11 @@ class Switchboard:
             data = b""
         if not data:
             self._drop(peer)
-        elif peer.kind == "viewer":
+        elif peer.viewer:
             self._viewer_sent(peer, data)
-        elif peer.kind == "sender":
-            if peer.unit:
-                self.keyboard.hand_in(peer.unit, data)
-        elif peer.kind == "request":
+        elif peer.unit:
+            self.keyboard.hand_in(peer.unit, data)
+        elif peer.state == "asking":
             peer.inbox += data
             line, newline, rest = peer.inbox.partition(b"\n")
             if newline:
@@ -10023,25 +10016,24 @@ class Switchboard:
                 self._request(peer, line, rest)
             elif len(line) > LINE_MAX:
                 self._drop(peer)
-        if self._must_wait(peer) and self.peers.get(peer.fd) is peer:
-            self._defer(peer)
+        if (peer.viewer or peer.unit) and self.peers.get(peer.fd) is peer:
+            self._hear(peer)
 
     def _drop(self, peer: Peer) -> None:
         """Forget a client that has gone. What a viewer has typed stays typed; what a sender had not, is not."""
         if self.peers.get(peer.fd) is not peer:
             return
         del self.peers[peer.fd]
-        self.deferred.discard(peer)
         self.loop.readers.pop(peer.fd, None)
         self.loop.writers.pop(peer.fd, None)
         os.close(peer.fd)
         if peer.unit:
             self.keyboard.cancel(peer.unit)
-        self.misfit = self.misfit or peer.kind == "viewer"
+        self.misfit = self.misfit or peer.viewer
 
     def _request(self, peer: Peer, line: bytes, rest: bytes) -> None:
         """Do what a request asks."""
-        peer.kind = "waiting"
+        peer.become("waiting")
         try:
             request = parse_fields(line)
             name = str(request["op"])
@@ -10053,67 +10045,78 @@ class Switchboard:
         except (ValueError, KeyError, TypeError, OverflowError) as error:
             self._reply(peer, error=f"not a request: {error!r}")
 
-    def _reply(self, peer: Peer, stay: bool = False, error: str = "", **fields: JSON) -> None:
+    def _reply(self, peer: Peer, then: str = "leaving", error: str = "", **fields: JSON) -> None:
         """Answer a request; the connection ends with it, unless something follows."""
         if self.peers.get(peer.fd) is not peer:
             return
         told: dict[str, JSON] = {"ok": not error, "protocol": PROTOCOL, "version": VERSION, "id": self.name}
-        peer.leaving = not stay
+        peer.become(then)
         self._send(peer, compact({**told, **({"error": error} if error else {}), **fields}).encode() + b"\n")
 
-    def _hang_up(self, peer: Peer) -> None:
-        """Write no more to a client that reads no more. What it had typed by then is still to be read."""
-        peer.unsent, peer.outbox, peer.queued, peer.deaf = b"", [], 0, True
-        self.loop.writers.pop(peer.fd, None)
-        if peer.leaving or peer.kind != "viewer":
-            self._drop(peer)
-
-    def _send(self, peer: Peer, data: bytes, whole: bool = False) -> None:
-        """Write to a client, or queue what it does not take now.
-
-        A viewer's queue that is full is dropped, but for a frame of what must come `whole`: a picture.
-        """
-        if peer.deaf:
+    def _send(self, peer: Peer, data: bytes | Iterator[bytes]) -> None:
+        """Write to a client, or queue what it does not take now. A viewer's queue that is full is dropped."""
+        if peer.state == "deaf":
             return
-        if not peer.unsent and not peer.outbox:
+        size = len(data) if isinstance(data, bytes) else 0
+        if peer.queued + size > QUEUE_MAX and peer.state == "viewing":
+            self._miss(peer)
+            return
+        peer.outbox.append(data)
+        peer.queued += size
+        if len(peer.outbox) == 1:
+            self._flush(peer)
+
+    def _miss(self, peer: Peer) -> None:
+        """Drop what waits for a viewer, which then needs a fresh picture."""
+        del peer.outbox[peer.halfway :]
+        peer.queued = sum(len(part) for part in peer.outbox if isinstance(part, bytes))
+        peer.become("stale")
+
+    def _flush(self, peer: Peer) -> None:
+        """Write what waits for a client, as much as it takes, of a picture one slice at a time."""
+        slices = 0
+        while peer.outbox:
+            data = peer.outbox[0]
+            if not isinstance(data, bytes):
+                made = next(data, b"") if slices < 1 else None
+                if made is None:
+                    break
+                slices += 1
+                if not made:
+                    del peer.outbox[0]
+                    continue
+                peer.outbox.insert(0, made)
+                peer.queued += len(made)
+                data = made
             try:
                 wrote = os.write(peer.fd, data)
             except BlockingIOError:
-                wrote = 0
+                break
             except OSError:
                 self._hang_up(peer)
                 return
-            if wrote == len(data):
-                if peer.leaving:
-                    self._drop(peer)
-                return
-            if wrote:
-                peer.unsent, data = data[wrote:], b""
-        if data and peer.kind == "viewer" and not whole and peer.queued + len(data) > QUEUE_MAX and data[:1] == b"o":
-            peer.outbox, peer.queued, peer.stale = [], 0, True
-        elif data:
-            peer.outbox.append(data)
-            peer.queued += len(data)
-        self.loop.writers[peer.fd] = lambda: self._flush(peer)
-
-    def _flush(self, peer: Peer) -> None:
-        """Go on writing to a client."""
-        while peer.unsent or peer.outbox:
-            if not peer.unsent:
-                peer.unsent = peer.outbox.pop(0)
-                peer.queued -= len(peer.unsent)
-            try:
-                peer.unsent = peer.unsent[os.write(peer.fd, peer.unsent) :]
-            except BlockingIOError:
-                return
-            except OSError:
-                self._hang_up(peer)
-                return
+            peer.queued -= wrote
+            peer.halfway = wrote < len(data)
+            peer.outbox[:1] = [data[wrote:]] if peer.halfway else []
+            if peer.halfway:
+                break
+        if peer.outbox:
+            self.loop.writers[peer.fd] = lambda: self._flush(peer)
+            return
         self.loop.writers.pop(peer.fd, None)
-        if peer.leaving:
+        if peer.state == "leaving":
             self._drop(peer)
-        elif peer.stale:
+        elif peer.state in ("stale", "behind"):
             self._caught_up(peer)
+
+    def _hang_up(self, peer: Peer) -> None:
+        """Write no more to a client that reads no more. What a viewer had typed by then is still to be read."""
+        self.loop.writers.pop(peer.fd, None)
+        if peer.views:
+            peer.outbox, peer.queued = [], 0
+            peer.become("deaf")
+        else:
+            self._drop(peer)
 
 
 # ======================================================================================================================
@@ -10129,7 +10132,7 @@ CHANGES_EVERY = 0.02  # seconds between what watchers are told of the screen
 MARKS_MAX = 2000  # lines of text that are remembered
 
 
-class Lookout(Switchboard):
+class Lookout(Clients):
     """Look at the screen of a worker, and have the person told when it waits for somebody."""
 
     def __init__(self, order: Order) -> None:
@@ -10150,17 +10153,18 @@ class Lookout(Switchboard):
     # --- watchers of the screen
 
     def _op_changes(self, peer: Peer, request: Mapping[str, JSON], rest: bytes) -> None:
-        peer.since, peer.kind = int(request["since"]), "watcher"
-        self.canvas.once_drawn(self._tell_changes if peer.since >= 0 else lambda: self._tell_change(peer))
+        peer.since = int(request["since"])
+        peer.become("watching")
+        self.canvas.when_current(self._tell_changes if peer.since >= 0 else lambda: self._tell_change(peer))
 
     def _tell_changes(self) -> None:
         """Tell watchers of a screen that has changed, at most every CHANGES_EVERY."""
-        watchers = [peer for peer in self.peers.values() if peer.kind == "watcher"]
+        watchers = [peer for peer in self.peers.values() if peer.state == "watching"]
         watchers = [peer for peer in watchers if peer.since != self.canvas.changes]
         wait = self.changes_told + CHANGES_EVERY - time.monotonic()
         if watchers and wait > 0:
             if not self.changes_due:
-                self.loop.after(wait, lambda: self.canvas.once_drawn(self._tell_changes))
+                self.loop.after(wait, lambda: self.canvas.when_current(self._tell_changes))
             self.changes_due = True
             return
         self.changes_due = False
@@ -10168,17 +10172,17 @@ class Lookout(Switchboard):
             self._tell_change(peer)
 
     def _tell_change(self, peer: Peer) -> None:
-        canvas, peer.kind, self.changes_told = self.canvas, "request", time.monotonic()
+        canvas, self.changes_told = self.canvas, time.monotonic()
         fields: dict[str, JSON] = {
             "change": canvas.changes,
             "lines": screen_lines(canvas.screen),
             "cursor": [canvas.screen.row, canvas.screen.col],
-            "partial": canvas.partial,
+            "partial": canvas.screen.partial,
             "offset": self.log.end - canvas.size,
         }
         if self.finished:
             fields["status"] = self.status
-        self._reply(peer, stay=not self.finished, **fields)
+        self._reply(peer, "leaving" if self.finished else "asking", **fields)
 
     # --- whose turn it is
 
@@ -10190,7 +10194,7 @@ class Lookout(Switchboard):
             self.looking = False
             self._text_came()
         else:
-            self.canvas.once_drawn(self._looked)
+            self.canvas.when_current(self._looked)
 
     def _looked(self) -> None:
         begun = time.monotonic()
@@ -10279,7 +10283,9 @@ class Lookout(Switchboard):
 #     viewers, `send`, `key` ─▶ keyboard (past its bound the sender waits) ─▶ PTY
 
 HUP_GRACE, TERM_GRACE = 0.5, 2.0  # seconds that a tree has after HUP and after TERM
-REPAINT_EVERY = 0.5  # seconds between fresh screens for a viewer that cannot keep up
+DRAW_EVERY = 0.02  # seconds that output may stay undrawn while the loop is busy
+FLOOD_PAUSE = 0.002  # seconds without output after which a flood is drawn
+SEQUENCE_TIME = 0.25  # seconds that the rest of a sequence is waited for before something is typed
 ANSWER_TIME = 1.0  # seconds within which a viewer's terminal may answer what the command asked
 FOLDER_EVERY = 60.0  # seconds between looks whether its folder is there still
 HISTORY_PAINTED = 2000  # lines at most that a viewer is given of what has scrolled away
@@ -10298,8 +10304,7 @@ def load_supervisor(alone: bool) -> None:
         load(alone)
     screen = Screen(2, 1)
     screen.feed(b"\x1b[m")  # what it compiles is kept by `re`
-    asks_terminal(b"\x1b[")
-    skimmed(b"\x1b")
+    screen.skim(b"\x1b")
 
 
 class Supervisor(Lookout):
@@ -10350,12 +10355,7 @@ class Supervisor(Lookout):
         """Serve until the session has ended."""
         while not self.finished:
             try:
-                busy = self.loop.turn(0.0 if self.canvas.unseen or self.canvas.watched else None)
-                if self.canvas.watched or (self.canvas.unseen and not busy):
-                    self._draw()
-                if self.misfit:
-                    self.misfit = False
-                    self._fit()
+                self.step()
             except Exception:  # a bug in serving one client is not to cost the session
                 leave_traceback()
                 self.faults += 1
@@ -10365,6 +10365,19 @@ class Supervisor(Lookout):
         self.loop.readers.clear()
         while self.loop.writers and time.monotonic() < deadline:
             self.loop.turn(0.1)
+
+    def step(self) -> None:
+        """Do one turn of the loop, and draw: in a flood of output only now and then."""
+        canvas = self.canvas
+        pause = FLOOD_PAUSE if canvas.size > PENDING_KEPT // 2 else 0.0
+        busy = self.loop.turn(0.0 if canvas.watched else pause if canvas.pending else None)
+        if canvas.watched or (canvas.pending and (not busy or time.monotonic() > canvas.at + DRAW_EVERY)):
+            canvas.draw()
+        if canvas.screen.replies:
+            self._answer()
+        if self.misfit:
+            self.misfit = False
+            self._fit()
 
     def _heard(self, numbers: bytes) -> None:
         if _signal.SIGCHLD in numbers:
@@ -10444,6 +10457,11 @@ class Supervisor(Lookout):
             self._output(chunks[0] if len(chunks) == 1 else b"".join(chunks))
         return size
 
+    def _read_now(self) -> None:
+        """Take what the command has written by now."""
+        if self.pty in self.loop.readers:
+            self._read_output()
+
     def _read_rest(self) -> None:
         """Take what the terminal still holds; not for ever, as a process may go on writing to it."""
         size, more = 0, 1
@@ -10459,20 +10477,14 @@ class Supervisor(Lookout):
             self.loop.after(self.look_pause, self._look)
         body = b""
         for peer in list(self.peers.values()):
-            if peer.kind == "viewer" and not peer.stale and not peer.leaving:
+            if peer.state == "viewing":
                 body = body or frame(b"o", data)
                 self._send(peer, body)
-            elif peer.kind == "follower":
+            elif peer.state in ("following", "behind"):
                 self._tell_more(peer)
-        if self.canvas.add(data):
-            self.canvas.once_drawn(self._answer)
-        if any(peer.kind == "watcher" for peer in self.peers.values()):
-            self.canvas.once_drawn(self._tell_changes)
-
-    def _draw(self) -> None:
-        self.canvas.draw()
-        if self.canvas.screen.replies:
-            self._answer()
+        self.canvas.add(data)
+        if any(peer.state == "watching" for peer in self.peers.values()):
+            self.canvas.when_current(self._tell_changes)
 
     def _answer(self) -> None:
         """Type what the screen answers to the command's questions."""
@@ -10492,29 +10504,25 @@ class Supervisor(Lookout):
         self._reply(peer, pid=os.getpid(), child=self.child, viewers=viewers, offset=offset, above=above, status=status)
 
     def _op_screen(self, peer: Peer, request: Mapping[str, JSON], rest: bytes) -> None:
-        self.canvas.once_drawn(lambda: self._reply(peer, offset=self.log.end, screen=dump(self.canvas.screen)))
+        self.canvas.when_current(lambda: self._reply(peer, offset=self.log.end, screen=dump(self.canvas.screen)))
 
     def _op_input(self, peer: Peer, request: Mapping[str, JSON], rest: bytes) -> None:
-        unit = Typing([])
-        unit.patience = min(60.0, max(SENDER_PATIENCE, float(request.get("patience") or 0.0)))
-        unit.paste = bool(request.get("paste"))
-        self._type(peer, unit, int(request["bytes"]), rest)
+        unit = Typing(b"", max(0, int(request["bytes"])))
+        unit.patience = min(60.0, max(PATIENCE, float(request.get("patience") or 0.0)))
+        self._type(peer, unit, rest)
 
     def _op_type(self, peer: Peer, request: Mapping[str, JSON], rest: bytes) -> None:
         if request.get("enter"):  # a looop up to 0.6.0 has Enter pressed whatever the screen shows
             words = "a newer looop runs this session: it looks at the screen before it presses Enter"
             self._reply(peer, error=words, hint="type with the newer one; `looop down && looop up` renews a pulse")
             return
-        size = int(request["bytes"])
-        self.loop.readers.pop(peer.fd, None)  # until it is known how the program wants its text
+        size = max(0, int(request["bytes"]))
 
         def begin() -> None:
-            unit = Typing([])
-            if size and self.canvas.screen.bracketed_paste:
-                unit.steps, unit.after = [PASTE_BEGIN], [PASTE_END]
-            self._type(peer, unit, size, rest)
+            paste = size and self.canvas.screen.bracketed_paste
+            self._type(peer, Typing(PASTE_BEGIN if paste else b"", size, PASTE_END if paste else b""), rest)
 
-        self.canvas.once_ruled(begin)
+        self._when_modes_known(peer, begin)
 
     def _op_keys(self, peer: Peer, request: Mapping[str, JSON], rest: bytes) -> None:
         names = [str(key) for key in request["keys"]]
@@ -10526,28 +10534,48 @@ class Supervisor(Lookout):
             except (ValueError, TypeError) as error:
                 self._reply(peer, error=str(error))
                 return
-            self._type(peer, Typing([data]), 0, b"")
+            self._type(peer, Typing(data), b"")
 
-        self.canvas.once_ruled(begin)
+        self._when_modes_known(peer, begin)
 
-    def _type(self, peer: Peer, unit: Typing, size: int, data: bytes) -> None:
-        """Type for a client, which hands in `size` bytes, of which the first are `data`."""
+    def _when_modes_known(self, peer: Peer, then: Callable[[], object]) -> None:
+        """Do something once all that the command wrote is drawn; what ends within a sequence may be about to go on."""
+        self.loop.readers.pop(peer.fd, None)
+        until = time.monotonic() + SEQUENCE_TIME
+
+        def look() -> None:
+            if self.canvas.screen.unfinished_bytes() and time.monotonic() < until:
+                self.loop.after(0.005, wait)
+            else:
+                then()
+
+        def wait() -> None:
+            self._read_now()
+            self.canvas.when_current(look)
+
+        wait()
+
+    def _type(self, peer: Peer, unit: Typing, data: bytes) -> None:
+        """Type for a client, which hands in what its unit misses: `data` first."""
         if self.peers.get(peer.fd) is not peer:
             return
-        if self.pty in self.loop.readers:
-            self._read_output()  # it was written before
+        self._read_now()  # it was written before
+        self._answer()
         offset = self.log.end
 
-        def done(sent: int) -> None:
+        def done(error: str) -> None:
             peer.unit = None
-            self._reply(peer, sent=sent, offset=offset)
+            error = error and f"{error}: {unit.size} bytes were typed"
+            self._reply(peer, error=error, sent=unit.size, offset=offset)
 
-        peer.kind, peer.unit = "sender", unit
-        unit.done, unit.missing = done, max(0, size)
-        self._hear(peer)
-        self.keyboard.add(unit)
+        peer.become("sending")
+        peer.unit, unit.done = unit, done
         if data and unit.missing:
             self.keyboard.hand_in(unit, data)
+        elif not unit.missing:
+            self.keyboard.add(unit)
+        if peer.unit:
+            self._hear(peer)
 
     def _wrote(self, data: bytes, echoed: bool) -> None:
         """Note what was typed: what the command wrote before is no answer to it."""
@@ -10592,25 +10620,25 @@ class Supervisor(Lookout):
     def _op_detach(self, peer: Peer, request: Mapping[str, JSON], rest: bytes) -> None:
         viewers = [other for other in self.peers.values() if other.views]
         for viewer in viewers:
-            viewer.leaving = True
+            viewer.become("leaving")
             self._send(viewer, frame(b"d", b""))
         self._reply(peer, viewers=len(viewers))
 
     def _op_follow(self, peer: Peer, request: Mapping[str, JSON], rest: bytes) -> None:
-        peer.kind, peer.above = "follower", [int(pid) for pid in request.get("above") or ()]
-        self._reply(peer, stay=True, offset=self.log.end)
+        peer.above = [int(pid) for pid in request.get("above") or ()]
+        self._reply(peer, "following", offset=self.log.end, lost=self.log.lost)
 
     def _tell_more(self, peer: Peer) -> None:
         """Tell a follower that there is more; once, until it has taken that."""
-        peer.stale = bool(peer.outbox or peer.unsent)
-        if not peer.stale:
-            self._send(peer, b'{"offset":%d}\n' % self.log.end)
+        peer.become("behind" if peer.outbox else "following")
+        if not peer.outbox:
+            self._send(peer, b'{"offset":%d,"lost":%d}\n' % (self.log.end, self.log.lost))
 
     def _caught_up(self, peer: Peer) -> None:
-        if peer.kind == "viewer":
-            self.loop.after(REPAINT_EVERY, lambda: self._repaint(peer))
-        elif peer.kind == "follower":
+        if peer.state == "behind":
             self._tell_more(peer)
+        else:
+            self.loop.after(REPAINT_EVERY, lambda: self._show(peer))
 
     # --- viewers
 
@@ -10618,40 +10646,31 @@ class Supervisor(Lookout):
         peer.cols, peer.rows = clamped_size(request["cols"], request["rows"])
         peer.read_only = bool(request.get("read_only"))
         peer.scrollback = min(max(0, int(request.get("scrollback", 0))), HISTORY_PAINTED)
-        peer.kind, peer.stale, peer.above = "viewer", True, [int(pid) for pid in request.get("above") or ()]
-        self._reply(peer, stay=True, cols=self.cols, rows=self.rows)
-        if peer.read_only:
-            self._repaint(peer)
-        else:
-            peer.typed = time.monotonic()
-            if not self._fit():
-                self._repaint(peer)
-                self.loop.after(0.1, lambda: self._jiggle(1))  # late: what it sees first is painted from the screen
+        peer.above = [int(pid) for pid in request.get("above") or ()]
+        peer.viewer = True
+        self._reply(peer, "stale", cols=self.cols, rows=self.rows)
+        peer.typed = 0.0 if peer.read_only else time.monotonic()
+        if peer.read_only or not self._fit():
+            self._show(peer)
         if rest:
             self._viewer_sent(peer, rest)
 
     def _repaint(self, peer: Peer) -> None:
-        """Give a viewer a fresh picture, as soon as it can be drawn, and nothing before."""
-        peer.stale = True
-        self.canvas.once_drawn(lambda: self._paint(peer))
+        """Give a viewer a fresh picture, and nothing before."""
+        if peer.views:
+            self._miss(peer)
+            self._show(peer)
 
-    def _repaint_all(self) -> None:
-        for peer in list(self.peers.values()):
-            if peer.kind == "viewer":
-                self._repaint(peer)
+    def _show(self, peer: Peer) -> None:
+        """Give a viewer that is stale a picture as soon as that can be drawn."""
+        self.canvas.when_current(lambda: self._paint(peer))
 
     def _paint(self, peer: Peer, last: bool = False) -> None:
         """Give a viewer the whole screen, and what has been written since; from then on it gets what comes."""
-        if self.peers.get(peer.fd) is not peer or not peer.stale or peer.leaving:
-            return
-        if (peer.unsent or peer.outbox) and not last:
-            return
-        peer.stale = False
-        data = self.canvas.picture(peer.scrollback)
-        peer.scrollback = 0
-        self._send(peer, size_frame(self.canvas.screen.cols, self.canvas.screen.rows, b"z"), whole=True)
-        for place in range(0, len(data), READ_MAX):
-            self._send(peer, frame(b"o", data[place : place + READ_MAX]), whole=True)
+        if self.peers.get(peer.fd) is peer and peer.state == "stale" and (last or len(peer.outbox) <= peer.halfway):
+            peer.become("viewing")
+            self._send(peer, self.canvas.picture(peer.scrollback))
+            peer.scrollback = 0
 
     def _viewer_sent(self, peer: Peer, data: bytes) -> None:
         try:
@@ -10680,7 +10699,7 @@ class Supervisor(Lookout):
 
     def _pass(self, data: bytes) -> None:
         if data:
-            self.keyboard.add(Typing([data]))
+            self.keyboard.add(Typing(data))
 
     # --- size
 
@@ -10698,22 +10717,15 @@ class Supervisor(Lookout):
         """Change the terminal's size; what was written before belongs to the old one."""
         if (cols, rows) == (self.cols, self.rows):
             return False
-        if self.pty in self.loop.readers:
-            self._read_output()
+        self._read_now()
         self.cols, self.rows = cols, rows
         self.canvas.resize(cols, rows)
         if self.pty >= 0:
             set_terminal_size(self.pty, cols, rows)
         self._note()
-        self._repaint_all()
+        for peer in list(self.peers.values()):
+            self._repaint(peer)
         return True
-
-    def _jiggle(self, more: int) -> None:
-        """Make the terminal a row taller for a moment, at which every program draws itself anew."""
-        if self.pty >= 0:
-            set_terminal_size(self.pty, self.cols, self.rows + more)
-            if more:
-                self.loop.after(0.06, lambda: self._jiggle(0))
 
     # --- its end
 
@@ -10778,7 +10790,8 @@ class Supervisor(Lookout):
             return
         self._close_pty()
         self._output(b"\x1bc")
-        self._repaint_all()
+        for peer in list(self.peers.values()):
+            self._repaint(peer)
         askers, self.askers = self.askers, []
         try:
             self._start_command()
@@ -10793,14 +10806,10 @@ class Supervisor(Lookout):
 
     def _close_pty(self) -> None:
         self.loop.readers.pop(self.pty, None)
-        self.keyboard.unplug()
+        self.keyboard.unplug("it ended before everything was typed")
         self._let_go()
         os.close(self.pty)
         self.pty = -1
-        for peer in list(self.peers.values()):
-            if peer.unit:
-                size, peer.unit = peer.unit.size, None
-                self._reply(peer, error=f"it ended before everything was typed: {size} bytes were", sent=size)
         self._hear_typists()
 
     def _collect(self) -> None:
@@ -10868,12 +10877,13 @@ class Supervisor(Lookout):
         if self.order.kind == "worker" and (early or os.path.exists("agent.json")):
             self._tell()  # why it has not begun, or what it has spent since the last look
         for peer in list(self.peers.values()):
-            if peer.kind == "viewer":
+            if peer.views:
                 self._paint(peer, last=True)
+                peer.become("leaving")
                 self._send(peer, frame(b"e", canonical(self.status).encode()))
-            elif peer.kind == "follower":
+            elif peer.state in ("following", "behind"):
                 self._send(peer, canonical({"end": self.status, "offset": self.log.end}).encode() + b"\n")
-            elif peer.kind == "watcher":
+            elif peer.state == "watching":
                 self._tell_change(peer)
             elif peer in self.askers:
                 self._reply(peer, status=self.status)

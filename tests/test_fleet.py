@@ -321,7 +321,7 @@ class Privacy(Fleet):
                     os._exit(2)
             theirs = listener.accept()[0].detach()
             self.assertEqual(looop.peer_user(theirs), 12345)
-            board = looop.Switchboard("a")
+            board = looop.Clients("a")
             board._welcome(theirs)
             self.assertEqual((board.peers, os.waitpid(pid, 0)[1]), ({}, 0))
             ours, _theirs = socket.socketpair()

@@ -53,21 +53,6 @@ class Keys(unittest.TestCase):
             self.assertEqual(out.replace(b"\x1b", b""), text.replace(b"\x1b", b""))
         self.assertEqual(looop.defused(b"\x1b[1mplain\x1b[m \x1b"), b"\x1b[1mplain\x1b[m \x1b")
 
-    def test_what_may_change_how_keys_are_sent(self):
-        for data in (
-            b"\x1b[?1h",
-            b"a\x1b[?2004l",
-            b"\x1b[>1u",
-            b"\x1b[<u",
-            b"\x1bc",
-            b"\x1b[!p",
-            b"\x1b=",
-            b"\x1b[?25h",
-        ):
-            self.assertTrue(looop.rules_typing(b"text" + data + b"text"), data)
-        for data in (b"", b"lines\r\nhup\r\n", b"\x1b[31mhulp\x1b[0m", b"\x1b[2;5H", b"\x1b]0;title\x07", b"\x1b(B"):
-            self.assertFalse(looop.rules_typing(data), data)
-
 
 class Typed(unittest.TestCase):
     def fed(self, pieces, extended=False):

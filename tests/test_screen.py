@@ -334,13 +334,6 @@ class Characters(unittest.TestCase):
 
 
 class Answers(unittest.TestCase):
-    def test_the_end_of_a_question_that_is_cut_is_looked_for(self):
-        for question in ("\x1b]11;?\x1b\\", "\x1bP$qm\x1b\\", "\x1b]4;" + "0;?;" * 40 + "1;?\x07", "\x1b[c"):
-            for cut in range(1, len(question)):
-                canvas = looop.Canvas(80, 24)
-                canvas.add(b"text \x1b[1m" + question[:cut].encode())
-                self.assertTrue(canvas.add(question[cut:].encode()), (question, cut))
-
     def test_each_question(self):
         for question, answer in {
             "\x1b[c": "\x1b[?62;22c",
@@ -381,21 +374,12 @@ class Answers(unittest.TestCase):
         }.items():
             screen = fed(question)
             self.assertEqual(b"".join(screen.replies).decode(), answer, question)
-            self.assertEqual(looop.asks_terminal(question.encode()), bool(answer) or question == "\x1b[=c", question)
-            cut = len(question) - 1
-            self.assertTrue(looop.asks_terminal(question[:cut].encode()) or not answer, question)
-
-    def test_what_asks_nothing(self):
-        for stream in (
-            b"",
-            b"plain text\r\n",
-            b"\x1b[1;31mred\x1b[m \x1b[10;20H\x1b[K",
-            b"\x1b]0;title?\x07",
-            b"\x1b[22;0t",
-        ):
-            self.assertFalse(looop.asks_terminal(stream), stream)
-        for tail in (b"text\x1b", b"\x1b[", b"\x1b[?2004", b"\x1b]11;", b"\x1bP$"):
-            self.assertTrue(looop.asks_terminal(tail), tail)
+            for cut in range(1, len(question)) if answer else ():
+                canvas = looop.Canvas(10, 4)
+                for part in (b"", question[:cut].encode(), question[cut:].encode()):
+                    canvas.add(part)
+                    canvas.draw()
+                self.assertEqual(b"".join(canvas.screen.replies).decode(), answer, (question, cut))
 
     def test_a_program_that_never_reads_costs_little(self):
         self.assertLess(len(fed(b"\x1b[c" * 20000).replies), 5000)
@@ -704,7 +688,6 @@ class Noise(unittest.TestCase):
         self.assertEqual([theirs[name] for name in SKIMMED], [ours[name] for name in SKIMMED], stream)
         kinds = [[reply for reply in one.replies if not reply.endswith(b"R")] for one in (skimmed, screen)]
         self.assertEqual(*kinds, stream)
-        self.assertTrue(looop.asks_terminal(stream) or not screen.replies, stream)
 
     def marks(self, screen):
         return "".join("?" if line.partial else "." for line in screen.lines)
@@ -757,10 +740,9 @@ class Noise(unittest.TestCase):
         self.assertGreater(resets, 100)
         long = (b"\x1b[31mred\x1b[0m plain " * 5000) + b"\x1b[1mbold"
         self.assertEqual(looop.skimmed(long), b"\x1b[0m\x1b[1m")
-        self.assertFalse(looop.asks_terminal(long))
 
     @heavy
-    def test_skim_and_asks_are_linear(self):
+    def test_skim_is_linear(self):
         for piece in (
             b"\x1b",
             b"\x1b[",
@@ -777,7 +759,6 @@ class Noise(unittest.TestCase):
             for stream in (piece * (400000 // len(piece)), b"\x1b[" + piece * 100000, b"\x1b]" + piece * 100000):
                 start = time.process_time()
                 looop.skimmed(stream)
-                looop.asks_terminal(stream)
                 self.assertLess(time.process_time() - start, 2, piece)
 
     def test_a_cursor_saved_at_an_edge_of_a_screen_that_is_gone(self):

@@ -981,12 +981,13 @@ class Typing(Sessions):
         self.assertGreaterEqual(len(self.bytes_of(path)), size)
 
     def test_looks_for_who_has_hung_up_do_not_multiply(self):
-        board, pair = looop.Switchboard("a"), socket.socketpair()
+        board, pair = looop.Clients("a"), socket.socketpair()
         for sock in pair:
             self.addCleanup(sock.close)
-        peer = looop.Peer(pair[0].fileno())
+        peer = board.peers[pair[0].fileno()] = looop.Peer(pair[0].fileno())
+        peer.viewer, board.keyboard.size = True, looop.TYPING_MAX
         for _ in range(50):
-            board._defer(peer)
+            board._hear(peer)
             board._hear_typists()
         self.assertEqual(len(board.loop._timers), 1)
 
@@ -1055,6 +1056,17 @@ class Typing(Sessions):
         self.looop("key", "b", "Up", "Esc")
         self.ended(session)
         self.assertEqual(self.bytes_of(os.path.join(self.home, "keys")), b"\x1bOA\x1b[27u")
+
+    def test_where_output_is_cut_changes_nothing_of_what_is_sent(self):
+        """The rest of a mode's sequence comes later: before the text is sent, or while somebody wants to send it."""
+        for late, name in ((False, "before"), (True, "while")):
+            path = os.path.join(self.home, name)
+            script = f"stty raw -echo; printf 'READY\\033[?2004'; {{}}; printf 'hON'; exec cat >{path}"
+            session = self.begin(name, script.format("sleep 0.03" if late else "sleep 0.1"))
+            self.wait_for(session, "READY" if late else "ON")
+            looop.send_text(session, b"text", raw=False)
+            wanted = looop.PASTE_BEGIN + b"text" + looop.PASTE_END
+            self.assertEqual(self.wait_for_bytes(path, len(wanted), 5), wanted)
 
 
 class Questions(Sessions):
