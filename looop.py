@@ -10284,7 +10284,7 @@ class Lookout(Clients):
 
 HUP_GRACE, TERM_GRACE = 0.5, 2.0  # seconds that a tree has after HUP and after TERM
 DRAW_EVERY = 0.02  # seconds that output may stay undrawn while the loop is busy
-FLOOD_PAUSE = 0.002  # seconds without output after which a flood is drawn
+FLOOD_PAUSE = 0.01  # seconds without output after which a flood is drawn
 SEQUENCE_TIME = 0.25  # seconds that the rest of a sequence is waited for before something is typed
 ANSWER_TIME = 1.0  # seconds within which a viewer's terminal may answer what the command asked
 FOLDER_EVERY = 60.0  # seconds between looks whether its folder is there still
