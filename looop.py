@@ -481,20 +481,27 @@ def is_pictographic(char: str) -> bool:
     return code <= 0x1FAFF and not is_regional(char)
 
 
-def takes_vs16(cell: str) -> bool:
-    """Tell whether VS16 makes a narrow cell wide: pictures, and the digits that become keycaps."""
+def joins(cell: str, wide: bool, char: str) -> bool:
+    """Tell whether a character goes into the cell before it: a mark, or what makes one picture of both."""
+    if len(cell) >= CLUSTER_MAX:
+        return False
+    if is_regional(char):
+        return len(cell) == 1 and is_regional(cell)
+    if is_skin_tone(char):
+        return is_pictographic(cell[-1]) or (wide and cell[-1] == VS16)
+    return (wide and cell[-1] == ZWJ and is_pictographic(char)) or not cell_width(char)
+
+
+def widens(cell: str, char: str) -> bool:
+    """Tell whether what joins a narrow cell makes it wide: skin tones, and VS16 in pictures and keycaps."""
+    if char != VS16:
+        return is_skin_tone(char)
     return VS16 not in cell and (is_pictographic(cell[0]) or cell[0] in "0123456789#*")
 
 
-def joins(cell: str, wide: bool, char: str) -> bool:
-    """Tell whether a character goes into the cell before it, making one picture of both."""
-    if is_regional(char):
-        return len(cell) == 1 and is_regional(cell)
-    if not wide or len(cell) >= CLUSTER_MAX:
-        return False
-    if "\U0001f3fb" <= char <= "\U0001f3ff":  # a skin tone
-        return is_pictographic(cell[-1]) or cell[-1] == VS16
-    return cell[-1] == ZWJ and is_pictographic(char)
+def is_skin_tone(char: str) -> bool:
+    """Tell whether a character gives the picture before it a colour of skin."""
+    return "\U0001f3fb" <= char <= "\U0001f3ff"
 
 
 # Characters that are not seen, or that a reader takes for structure: controls, odd line ends, surrogates, marks of
@@ -971,14 +978,11 @@ def visible_width(text: str) -> int:
     width, cell, wide = 0, "", False
     for char in text:
         if cell and joins(cell, wide, char):
+            if not wide and widens(cell, char):
+                width, wide = width + 1, True
             cell += char
             continue
-        if char == VS16 and cell and takes_vs16(cell) and not wide:
-            width, wide = width + 1, True
         cells = cell_width(char)
-        if not cells:
-            cell += char
-            continue
         width, cell, wide = width + cells, char, cells == 2
     return width
 
@@ -5673,7 +5677,7 @@ _FIRST_COLORS = (  # of xterm's palette; the others are a cube and a row of grey
 
 def parameter(text: str, default: int = 0) -> int:
     """Read a parameter of a sequence."""
-    return min(int(text), NUMBER_MAX) if text.isdigit() else default
+    return min(int(text), NUMBER_MAX) if text.isascii() and text.isdigit() else default
 
 
 def sgr_color(parts: list[str]) -> tuple[Color, int]:
@@ -5798,27 +5802,27 @@ TOKEN = (  # of text: a run of characters, a control that acts, a sequence that 
     f"|{_OPENER}(?:{'|'.join(f'{begin}(?:{end})?' for begin, end in _FORMS)}|{_PLAIN_ESCAPE})"
 )
 
-# (mnemonic, how it is spelled, the method of Screen, flags). Of the spelling: "SP" is a blank, and the parameters of a
-# CSI stand where they belong; "*" is any final character. No method: the screen passes it over. The flags:
+# (mnemonic, how it is spelled, the method of Screen, flags). In the spelling "SP" is a blank and "*" any final
+# character; the method may have a first argument, and is empty where the screen passes it over. The flags:
 #   keep    it changes more than text and the place in it, clears the screen, goes to a place, or asks: see Screen.skim
 #   asks    the terminal may answer
 #   input   it changes how keys and pastes are sent
 #   viewer  a viewer of another size gets it too
 FUNCTIONS = (
     ("BEL", "\a", "", "viewer"),
-    ("BS", "\b", "backspace", ""),
+    ("BS", "\b", "cursor_back", ""),
     ("HT", "\t", "tab", ""),
     ("LF", "\n", "line_feed", ""),
     ("VT", "\v", "line_feed", ""),
     ("FF", "\f", "line_feed", ""),
     ("CR", "\r", "carriage_return", ""),
     ("CR LF", "\r\n", "next_line", ""),
-    ("SO", "\x0e", "shift_out", "keep"),
-    ("SI", "\x0f", "shift_in", "keep"),
+    ("SO", "\x0e", "invoke 1", "keep"),
+    ("SI", "\x0f", "invoke 0", "keep"),
     ("DECSC", "ESC 7", "save_cursor", "keep"),
     ("DECRC", "ESC 8", "restore_cursor", "keep"),
-    ("DECKPAM", "ESC =", "application_keypad", "keep input"),
-    ("DECKPNM", "ESC >", "numeric_keypad", "keep input"),
+    ("DECKPAM", "ESC =", "set_keypad 1", "keep input"),
+    ("DECKPNM", "ESC >", "set_keypad 0", "keep input"),
     ("IND", "ESC D", "index", ""),
     ("NEL", "ESC E", "next_line", ""),
     ("HTS", "ESC H", "set_tab", "keep"),
@@ -5826,8 +5830,8 @@ FUNCTIONS = (
     ("DECID", "ESC Z", "report_attributes", "keep asks"),
     ("RIS", "ESC c", "reset", "keep input"),
     ("DECALN", "ESC # 8", "alignment_test", "keep"),
-    ("SCS G0", "ESC ( *", "designate_g0", "keep"),
-    ("SCS G1", "ESC ) *", "designate_g1", "keep"),
+    ("SCS G0", "ESC ( *", "designate 0", "keep"),
+    ("SCS G1", "ESC ) *", "designate 1", "keep"),
     ("ICH", "CSI @", "insert_characters", ""),
     ("CUU", "CSI A", "cursor_up", ""),
     ("CUD", "CSI B", "cursor_down", ""),
@@ -5856,13 +5860,13 @@ FUNCTIONS = (
     ("VPR", "CSI e", "cursor_rows_on", ""),
     ("HVP", "CSI f", "cursor_position", "keep"),
     ("TBC", "CSI g", "clear_tabs", "keep"),
-    ("SM", "CSI h", "set_modes", "keep"),
-    ("DECSET", "CSI ? h", "set_private_modes", "keep input"),
-    ("RM", "CSI l", "reset_modes", "keep"),
-    ("DECRST", "CSI ? l", "reset_private_modes", "keep input"),
+    ("SM", "CSI h", "set_modes 1", "keep"),
+    ("DECSET", "CSI ? h", "set_private_modes 1", "keep input"),
+    ("RM", "CSI l", "set_modes 0", "keep"),
+    ("DECRST", "CSI ? l", "set_private_modes 0", "keep input"),
     ("SGR", "CSI m", "select_graphic_rendition", "keep"),
-    ("XTMODKEYS", "CSI > m", "modify_keys_like", "keep input"),
-    ("XTMODKEYS off", "CSI > n", "modify_keys_off", "keep input"),
+    ("XTMODKEYS", "CSI > m", "set_modify_keys", "keep input"),
+    ("XTMODKEYS off", "CSI > n", "reset_modify_keys", "keep input"),
     ("DSR", "CSI n", "report_status", "keep asks"),
     ("DECDSR", "CSI ? n", "report_private_status", "keep asks"),
     ("DECSTR", "CSI ! p", "soft_reset", "keep input"),
@@ -5885,18 +5889,50 @@ FUNCTIONS = (
     ("OSC 7: folder", "OSC 7", "", "viewer"),
     ("OSC 8: link", "OSC 8", "set_link", "keep"),
     ("OSC 9: notification", "OSC 9", "", "viewer"),
-    ("OSC 10: foreground", "OSC 10", "set_foreground", "keep asks"),
-    ("OSC 11: background", "OSC 11", "set_background", "keep asks"),
+    ("OSC 10: foreground", "OSC 10", "set_colors 10", "keep asks"),
+    ("OSC 11: background", "OSC 11", "set_colors 11", "keep asks"),
     ("OSC 52: clipboard", "OSC 52", "", "viewer"),
     ("OSC 99: notification of kitty", "OSC 99", "", "viewer"),
     ("OSC 104: palette anew", "OSC 104", "reset_palette", "keep"),
-    ("OSC 110: foreground anew", "OSC 110", "reset_foreground", "keep"),
-    ("OSC 111: background anew", "OSC 111", "reset_background", "keep"),
+    ("OSC 110: foreground anew", "OSC 110", "reset_color 10", "keep"),
+    ("OSC 111: background anew", "OSC 111", "reset_color 11", "keep"),
     ("OSC 777: notification of rxvt", "OSC 777", "", "viewer"),
     ("DECRQSS", "DCS $ q", "report_setting", "keep asks"),
     ("XTGETTCAP", "DCS + q", "report_capability", "keep asks"),
 )
 
+
+# Name as in SM, RM (ANSI) and DECSET, DECRST ("?"): (mnemonic, a method that is called with True or False, flags).
+#   kept    the mode is remembered; of those for the mouse's "tracking", and of those for its "encoding", one at a time
+#   report  DECRQM answers for it: the screen, or the terminal of whoever looks at it, really has it
+#   input   it changes how keys, pastes and the mouse are sent
+MODES = {
+    "4": ("IRM", "simplify", "kept report"),
+    "20": ("LNM", "", "kept report"),
+    "?1": ("DECCKM", "", "kept report input"),
+    "?5": ("DECSCNM", "", "kept report"),
+    "?6": ("DECOM", "origin_mode", "kept report"),
+    "?7": ("DECAWM", "", "kept report"),
+    "?12": ("blinking cursor", "", "kept report"),
+    "?25": ("DECTCEM", "", "kept report"),
+    "?47": ("alternate screen", "alternate_47", "report"),
+    "?66": ("DECNKM", "set_keypad", "report input"),
+    "?1000": ("mouse: buttons", "", "kept report input tracking"),
+    "?1002": ("mouse: drags", "", "kept report input tracking"),
+    "?1003": ("mouse: motion", "", "kept report input tracking"),
+    "?1004": ("focus", "", "kept report input"),
+    "?1005": ("mouse in UTF-8", "", "kept report input encoding"),
+    "?1006": ("mouse as SGR", "", "kept report input encoding"),
+    "?1007": ("wheel as arrows", "", "kept input"),
+    "?1015": ("mouse of rxvt", "", "kept input encoding"),
+    "?1016": ("mouse in pixels", "", "kept input encoding"),
+    "?1047": ("alternate screen, forgotten", "alternate_1047", "report"),
+    "?1048": ("DECSC as a mode", "alternate_1048", ""),
+    "?1049": ("alternate screen and DECSC", "alternate_1049", "report"),
+    "?2004": ("bracketed paste", "", "kept report input"),
+    "?2026": ("synchronized output", "", "kept report"),
+    "?2031": ("colour scheme", "", "kept report input"),
+}
 
 _KINDS = {"CSI": "", "ESC": "\x1b", "OSC": "]", "DCS": "P"}
 
@@ -6017,6 +6053,9 @@ def whole_characters(data: bytes) -> int:
 SIZE_MAX = 1000  # columns, and rows
 _STYLES_MAX = 4096  # styles and steps between them that a screen remembers at a time
 
+if TYPE_CHECKING:
+    Saved = tuple[int, int, bool, StyleKey, bool, str, str, int]  # row, col, wrap, pen, origin mode, G0, G1, shift
+
 
 class Line:
     """One line of cells."""
@@ -6029,18 +6068,23 @@ class Line:
         self.whole: Line | None = None  # what it was before a narrower screen cut it
         self.partial = False  # it may lack what a skim left out, or show what that would have covered
 
+    def width_at(self, col: int) -> int:
+        """Return how many cells the character that begins in a column takes."""
+        return 2 if self.chars[col + 1 : col + 2] == [""] else 1
+
     def mend(self, col: int) -> None:
         """Blank the wide character whose halves lie on both sides of a column's left edge."""
         if 0 < col < len(self.chars) and not self.chars[col]:
             self.chars[col - 1 : col + 1] = "  "
 
-    def fill(self, start: int, end: int, style: Style) -> None:
-        """Blank the cells from `start` to before `end`."""
-        self.mend(start)
+    def put(self, col: int, cells: Sequence[str], style: Style) -> None:
+        """Write cells over those from a column on."""
+        end = col + len(cells)
+        self.mend(col)
         self.mend(end)
-        self.partial = self.partial and end - start < len(self.chars)
-        self.chars[start:end] = " " * (end - start)
-        self.styles[start:end] = [style] * (end - start)
+        self.partial = self.partial and len(cells) < len(self.chars)
+        self.chars[col:end] = cells
+        self.styles[col:end] = [style] * len(cells)
 
     def insert(self, col: int, count: int, style: Style) -> None:
         """Push the cells from `col` on to the right, some of them over the edge."""
@@ -6058,10 +6102,6 @@ class Line:
         del self.chars[col : col + count], self.styles[col : col + count]
         self.chars += " " * count
         self.styles += [style] * count
-
-    def width_at(self, col: int) -> int:
-        """Return how many cells the character that begins in a column takes."""
-        return 2 if self.chars[col + 1 : col + 2] == [""] else 1
 
     def is_blank(self) -> bool:
         """Tell whether nothing is to be seen on it."""
@@ -6096,7 +6136,7 @@ class Line:
 
 
 class Packed:
-    """Be a line of the history: its cells up to the last that shows, as little as it takes."""
+    """A line of the history: its cells up to the last that shows, as little as it takes."""
 
     __slots__ = ("cells", "runs")
 
@@ -6139,7 +6179,7 @@ def style_runs(styles: list[Style]) -> list[tuple[Style, int]]:
 
 
 class Grid:
-    """Hold the cells of a terminal's two screens, and do to them what escape sequences ask for."""
+    """The cells of a terminal's two screens, the cursor, and the functions that move and change them."""
 
     def __init__(self, cols: int, rows: int, scrollback: int = 2000) -> None:
         self.cols = max(1, min(cols, SIZE_MAX))
@@ -6153,15 +6193,35 @@ class Grid:
         self.plain = self.style(PLAIN)
         self.pen = self.plain
         self.alt = False
-        self.row = self.col = 0
-        self.wrap = False  # the last column was written: the next character begins a new line
-        self.joint = (-1, -1)  # where the cursor stood after a character that an emoji sequence may go on with
-        self.last = ""  # the character that REP repeats, "" once something else has come
+        self.row = 0
+        self.next_col = 0  # where the next character goes; `cols`: a wrap is pending, and it begins a new line
+        self.last = ""  # the character written last, which REP repeats and others may join, "" after anything else
         self.top, self.bottom = 0, self.rows - 1
         self.modes = {"?7", "?25"}  # "?7": DEC private mode 7 is set; "4": ANSI mode 4
         self.tabs = set(range(8, SIZE_MAX, 8))
+        self.saved: list[Saved | None] = [None, None]  # DECSC of the main screen and of the alternate one
         self.lines = self.blank_lines(self.rows)
         self.other: list[Line] = []  # the lines of the screen that is not shown; none: an alternate screen not used yet
+
+    @property
+    def col(self) -> int:
+        """Return the column that the cursor is seen in."""
+        return min(self.next_col, self.cols - 1)
+
+    @property
+    def wrap(self) -> bool:
+        """Tell whether the last column was written, and the next character begins a new line."""
+        return self.next_col >= self.cols
+
+    @property
+    def partial(self) -> bool:
+        """Tell whether a line that is shown may be stale, because output was skimmed."""
+        return any(line.partial for line in self.lines)
+
+    def mark_partial(self) -> None:
+        """Say of the lines shown that they may be stale."""
+        for line in self.lines:
+            line.partial = True
 
     def style(self, key: StyleKey) -> Style:
         """Return the style of a key."""
@@ -6183,80 +6243,147 @@ class Grid:
         cols, style = self.cols, style or self.plain
         return [Line([" "] * cols, [style] * cols) for _ in range(count)]
 
-    @property
-    def partial(self) -> bool:
-        """Tell whether a line that is shown may be stale, because output was skimmed."""
-        return any(line.partial for line in self.lines)
-
-    def mark_partial(self) -> None:
-        """Say of the lines shown that they may be stale."""
-        for line in self.lines:
-            line.partial = True
-
     # --- the cursor
 
-    def move_to(self, row: int, col: int) -> None:
-        """Put the cursor somewhere, 0-based, with the origin mode's margins as the edges of the screen."""
-        if "?6" in self.modes:
-            self.row = max(self.top, min(row + self.top, self.bottom))
-        else:
-            self.row = max(0, min(row, self.rows - 1))
-        self.col = max(0, min(col, self.cols - 1))
-        self.wrap = False
-        self.joint = (-1, -1)
+    def move(self, row: int, col: int) -> None:
+        """Put the cursor somewhere, at the nearest edge where that is outside the screen."""
+        self.row = max(0, min(row, self.rows - 1))
+        self.next_col = max(0, min(col, self.cols - 1))
 
-    def up(self, count: int) -> None:
+    def cursor_position(self, row: int = 1, col: int = 1) -> None:
+        """Go to a place; in origin mode the margins are the edges of the screen."""
+        top, bottom = (self.top, self.bottom) if "?6" in self.modes else (0, self.rows - 1)
+        self.row = min(top + row - 1, bottom)
+        self.next_col = min(col, self.cols) - 1
+
+    def cursor_to_row(self, row: int = 1) -> None:
+        """Go to a row, as `cursor_position` counts them."""
+        self.cursor_position(row, self.col + 1)
+
+    def cursor_to_column(self, col: int = 1) -> None:
+        """Go to a column."""
+        self.move(self.row, col - 1)
+
+    def cursor_up(self, count: int = 1) -> None:
         """Move up; the top margin stops a cursor that is not above it."""
-        self.row = max(self.top if self.row >= self.top else 0, self.row - count)
-        self.wrap = False
+        self.move(max(self.top if self.row >= self.top else 0, self.row - count), self.next_col)
 
-    def down(self, count: int) -> None:
+    def cursor_down(self, count: int = 1) -> None:
         """Move down; the bottom margin stops a cursor that is not below it."""
-        self.row = min(self.bottom if self.row <= self.bottom else self.rows - 1, self.row + count)
-        self.wrap = False
+        self.move(min(self.bottom if self.row <= self.bottom else self.rows, self.row + count), self.next_col)
 
-    def to_col(self, col: int) -> None:
-        """Move within the line."""
-        self.col = max(0, min(col, self.cols - 1))
-        self.wrap = False
-        self.joint = (-1, -1)
+    def cursor_rows_on(self, count: int = 1) -> None:
+        """Move down, past margins."""
+        self.move(self.row + count, self.next_col)
 
-    def tab(self, count: int) -> None:
-        """Move to a tab stop, `count` of them on; backwards when it is negative."""
-        step = 1 if count > 0 else -1
-        edge = self.cols - 1 if count > 0 else 0
-        for _ in range(min(abs(count), self.cols)):
-            if self.col == edge:
-                return
-            self.wrap = False
-            self.col += step
-            while self.col != edge and self.col not in self.tabs:
-                self.col += step
+    def cursor_forward(self, count: int = 1) -> None:
+        """Move right."""
+        self.move(self.row, self.col + count)
+
+    def cursor_back(self, count: int = 1) -> None:
+        """Move left."""
+        self.move(self.row, self.col - count)
+
+    def cursor_next_line(self, count: int = 1) -> None:
+        """Move down, to the first column."""
+        self.next_col = 0
+        self.cursor_down(count)
+
+    def cursor_previous_line(self, count: int = 1) -> None:
+        """Move up, to the first column."""
+        self.next_col = 0
+        self.cursor_up(count)
+
+    def carriage_return(self) -> None:
+        """Go to the first column."""
+        self.next_col = 0
+
+    def tab(self, count: int = 1) -> None:
+        """Move to a tab stop, `count` of them on."""
+        edge = self.cols - 1
+        for _ in range(min(count, edge - self.next_col)):
+            self.next_col = next((col for col in range(self.next_col + 1, edge) if col in self.tabs), edge)
+
+    def tab_back(self, count: int = 1) -> None:
+        """Move to a tab stop, `count` of them back."""
+        for _ in range(min(count, self.col)):
+            self.next_col = next((col for col in range(self.col - 1, 0, -1) if col in self.tabs), 0)
+
+    def set_tab(self) -> None:
+        """Set a tab stop here."""
+        self.tabs.add(self.col)
+
+    def clear_tabs(self, which: int = 0) -> None:
+        """Clear the tab stop here (0), or all of them (3)."""
+        self.tabs -= {self.col} if which == 0 else self.tabs if which == 3 else set()
 
     def index(self) -> None:
         """Move down a line, scrolling at the bottom margin."""
-        self.wrap = False
+        if self.next_col == self.cols:
+            self.next_col -= 1
         if self.row == self.bottom:
-            self.scroll_up(1)
+            self.scroll_up()
         elif self.row < self.rows - 1:
             self.row += 1
 
     def reverse_index(self) -> None:
         """Move up a line, scrolling at the top margin."""
-        self.wrap = False
+        self.next_col = self.col
         if self.row == self.top:
-            self.scroll_down(1)
+            self.scroll_down()
         elif self.row:
             self.row -= 1
 
+    def next_line(self) -> None:
+        """Move to the first column of the next line, scrolling at the bottom margin."""
+        self.next_col = 0
+        self.index()
+
+    def line_feed(self) -> None:
+        """Move down a line; in new line mode (LNM) to its first column."""
+        if "20" in self.modes:
+            self.next_col = 0
+        self.index()
+
+    def set_margins(self, top: int = 1, bottom: int = 0) -> None:
+        """Set the rows that scroll, and go to the first place."""
+        bottom = min(bottom or self.rows, self.rows)
+        if top < bottom or self.rows == 1:
+            self.top, self.bottom = min(top, self.rows) - 1, bottom - 1
+            self.cursor_position()
+
     # --- lines
 
-    def scroll_up(self, count: int) -> None:
+    def scroll_up(self, count: int = 1) -> None:
         """Drop lines at the top margin; those of the main screen's own top go to the history."""
         count = min(count, self.bottom - self.top + 1)
         if self.top == 0 and not self.alt:
             self.remember(self.lines[:count])
-        self.delete_lines(self.top, count)
+        self.replace_lines(self.top, count, self.bottom)
+
+    def scroll_down(self, count: int = 1, *tracking: int) -> None:
+        """Drop lines at the bottom margin; with more parameters it would be xterm's highlight tracking."""
+        if not tracking:
+            self.replace_lines(self.bottom, count, self.top)
+
+    def insert_lines(self, count: int = 1) -> None:
+        """Insert lines here; as many fall off at the bottom margin."""
+        if self.top <= self.row <= self.bottom:
+            self.replace_lines(self.bottom, count, self.row)
+            self.next_col = 0
+
+    def delete_lines(self, count: int = 1) -> None:
+        """Delete lines here; as many blank ones come in at the bottom margin."""
+        if self.top <= self.row <= self.bottom:
+            self.replace_lines(self.row, count, self.bottom)
+            self.next_col = 0
+
+    def replace_lines(self, gone: int, count: int, new: int) -> None:
+        """Take lines away at one row and put blank ones in at another; the lower row is the last of its lines."""
+        count = min(count, abs(gone - new) + 1)
+        at, to = (gone, new + 1 - count) if gone <= new else (gone + 1 - count, new)
+        del self.lines[at : at + count]
+        self.lines[to:to] = self.blank_lines(count, self.pen.erased)
 
     def remember(self, lines: list[Line]) -> None:
         """Add lines to the history."""
@@ -6266,22 +6393,7 @@ class Grid:
         while len(history) > self.scrollback:
             history.pop(0)
 
-    def scroll_down(self, count: int) -> None:
-        """Drop lines at the bottom margin."""
-        self.insert_lines(self.top, count)
-
-    def insert_lines(self, row: int, count: int) -> None:
-        """Insert lines; as many fall off at the bottom margin."""
-        count = min(count, self.bottom - row + 1)
-        del self.lines[self.bottom + 1 - count : self.bottom + 1]
-        self.lines[row:row] = self.blank_lines(count, self.pen.erased)
-
-    def delete_lines(self, row: int, count: int) -> None:
-        """Delete lines; as many blank ones come in at the bottom margin."""
-        count = min(count, self.bottom - row + 1)
-        del self.lines[row : row + count]
-        at = self.bottom + 1 - count
-        self.lines[at:at] = self.blank_lines(count, self.pen.erased)
+    # --- erasing and shifting
 
     def erase_lines(self, start: int, end: int) -> None:
         """Blank the lines from `start` to before `end`."""
@@ -6289,154 +6401,145 @@ class Grid:
 
     def erase_cells(self, start: int, end: int) -> None:
         """Blank cells of the cursor's line."""
-        self.lines[self.row].fill(start, min(end, self.cols), self.pen.erased)
+        self.lines[self.row].put(start, " " * (min(end, self.cols) - start), self.pen.erased)
+
+    def erase_in_display(self, what: int = 0) -> None:
+        """Erase from here on (0), up to here (1), the screen (2), the history (3)."""
+        if what < 2:
+            self.erase_in_line(what)
+            self.erase_lines(*((0, self.row) if what else (self.row + 1, self.rows)))
+        elif what == 2:
+            self.erase_lines(0, self.rows)
+            self.vanished = 0
+        elif what == 3:
+            self.history.clear()
+            self.vanished = 0
+
+    def erase_in_line(self, what: int = 0) -> None:
+        """Erase from here on (0), which is nothing while a wrap is pending, up to here (1), the line (2)."""
+        if what <= 2:
+            self.erase_cells(0 if what else self.next_col, self.next_col + 1 if what == 1 else self.cols)
+
+    def erase_characters(self, count: int = 1) -> None:
+        """Erase characters from here on."""
+        self.next_col = self.col
+        self.erase_cells(self.col, self.col + count)
+
+    def insert_characters(self, count: int = 1) -> None:
+        """Insert blanks here."""
+        self.next_col = self.col
+        self.lines[self.row].insert(self.col, min(count, self.cols - self.col), self.pen.erased)
+
+    def delete_characters(self, count: int = 1) -> None:
+        """Delete characters from here on."""
+        self.next_col = self.col
+        self.lines[self.row].delete(self.col, min(count, self.cols - self.col), self.pen.erased)
+
+    def alignment_test(self) -> None:
+        """Fill the screen with E."""
+        self.top, self.bottom = 0, self.rows - 1
+        self.lines[:] = self.blank_lines(self.rows)
+        for line in self.lines:
+            line.chars[:] = "E" * self.cols
+        self.move(0, 0)
 
     # --- writing
 
     def write(self, text: str) -> None:
         """Write characters of one cell each at the cursor, line after line."""
-        wraps = "?7" in self.modes
         self.last = text[-1]
         while text:
-            if self.wrap:
-                self.col = 0
-                self.index()
-            col = self.col
-            room = self.cols - col
-            part = text[:room]
-            if len(text) > room and not wraps:  # all that does not fit goes into the last column, one after the other
-                part = text[: room - 1] + text[-1]
-                text = ""
-            text = text[room:]
-            line = self.lines[self.row]
-            end = col + len(part)
-            if "4" in self.modes and end < self.cols:
-                line.insert(col, len(part), self.pen)
-            line.mend(col)
-            line.mend(end)
-            line.partial = line.partial and len(part) < self.cols
-            line.chars[col:end] = part
-            line.styles[col:end] = [self.pen] * len(part)
-            self.advance(end, wraps)
+            room = self.cols - self.start_of(1)
+            part, rest = text[:room], text[room:]
+            if rest and "?7" not in self.modes:  # it goes into the last column, one after the other
+                part, rest = part[:-1] + rest[-1], ""
+            self.put(part)
+            text = rest
 
-    def advance(self, col: int, wraps: bool) -> None:
-        """Put the cursor after what was written."""
-        self.wrap = wraps and col >= self.cols
-        self.col = min(col, self.cols - 1)
+    def start_of(self, width: int) -> int:
+        """Return the column that so many cells are written from, after beginning a new line where they need one."""
+        if self.next_col + width > self.cols:
+            if "?7" in self.modes:
+                self.next_line()
+            else:
+                self.next_col = self.cols - width
+        return self.next_col
+
+    def put(self, cells: Sequence[str]) -> None:
+        """Write cells that there is room for, and put the cursor behind them."""
+        line, end = self.lines[self.row], self.next_col + len(cells)
+        if "4" in self.modes and end < self.cols:
+            line.insert(self.next_col, len(cells), self.pen)
+        line.put(self.next_col, cells, self.pen)
+        self.next_col = end if "?7" in self.modes else min(end, self.cols - 1)
 
     def write_char(self, char: str) -> None:
         """Write a character that may be wide, go into the cell before it, or be nothing but a mark."""
         width = cell_width(char)
-        if width == 0:
-            self.combine(char)
-        elif self.joint == (self.row, self.col) and self.join(char):
+        if (width == 0 or self.last) and self.join(char):
             return
-        elif width == 1:
+        if width == 1:
             self.write(char)
-        elif self.cols > 1:
-            self.write_wide(char)
-        if width != 1 or is_pictographic(char):
-            self.joint = (self.row, self.col)
-
-    def write_wide(self, char: str) -> None:
-        """Write a character of two cells."""
-        wraps = "?7" in self.modes
-        self.last = char
-        if self.wrap or (self.col == self.cols - 1 and wraps):
-            self.col = 0
-            self.index()
-        col = min(self.col, self.cols - 2)
-        line = self.lines[self.row]
-        if "4" in self.modes and col + 2 < self.cols:
-            line.insert(col, 2, self.pen)
-        line.mend(col)
-        line.mend(col + 2)
-        line.chars[col : col + 2] = [char, ""]
-        line.styles[col : col + 2] = [self.pen, self.pen]
-        self.advance(col + 2, wraps)
+        elif width == 2 and self.cols > 1:
+            self.last = char
+            self.start_of(2)
+            self.put([char, ""])
 
     def before(self) -> int:
         """Return the column of the character before the cursor, -1 when there is none."""
-        col = self.col if self.wrap else self.col - 1
+        col = self.next_col - 1
         return col - 1 if col > 0 and not self.lines[self.row].chars[col] else col
 
     def join(self, char: str) -> bool:
-        """Put a character into the cell before the cursor when both make one picture; tell whether they do."""
-        col = self.before()
-        chars = self.lines[self.row].chars
-        if col < 0 or not joins(chars[col], chars[col + 1 : col + 2] == [""], char):
-            return False
-        chars[col] += char
-        self.joint = (self.row, self.col)
-        return True
-
-    def combine(self, mark: str) -> None:
-        """Put a mark into the cell before the cursor."""
-        col = self.before()
-        if col < 0:
-            return
-        line = self.lines[self.row]
+        """Put a character into the cell before the cursor when it belongs there; tell whether it does."""
+        col, line = self.before(), self.lines[self.row]
         cell = line.chars[col]
-        if len(cell) >= CLUSTER_MAX:
-            return
-        if mark == VS16 and takes_vs16(cell) and line.chars[col + 1 : col + 2] != [""]:
-            if self.wrap or col + 1 >= self.cols:
-                return  # no room to become wide: it stays as it is
+        if col < 0 or len(cell) >= CLUSTER_MAX or not joins(cell, line.width_at(col) > 1, char):
+            return False
+        if line.width_at(col) == 1 and widens(cell, char):
+            if col + 1 >= self.cols:
+                return char == VS16  # no room to become wide: it stays as it is
             if "4" in self.modes:
                 line.insert(col + 1, 1, self.pen)
-            line.mend(col + 2)
-            line.chars[col + 1] = ""
-            line.styles[col + 1] = line.styles[col]
-            self.advance(col + 2, "?7" in self.modes)
-        line.chars[col] = cell + mark
+            line.put(col, [cell, ""], line.styles[col])
+            self.next_col = min(col + 2, self.cols if "?7" in self.modes else self.cols - 1)
+        line.chars[col] += char
+        return True
 
     # --- another size
 
     def resize(self, cols: int, rows: int) -> None:
         """Change the size. Text stays where it fits; what the main screen loses at its top comes back when it grows."""
         cols, rows = max(1, min(cols, SIZE_MAX)), max(1, min(rows, SIZE_MAX))
-        if (cols, rows) == (self.cols, self.rows):
-            return
-        shifted = 0
-        primary, alternate = (self.other, self.lines) if self.alt else (self.lines, self.other)
         if rows != self.rows:
-            shifted = self.fit_rows(primary, rows)
-            if alternate:
-                del alternate[rows:]
-                alternate += self.blank_lines(rows - len(alternate))
-            self.top, self.bottom = 0, rows - 1
-        self.rows = rows
+            for alt, lines in enumerate((self.other, self.lines) if self.alt else (self.lines, self.other)):
+                self.fit_rows(lines, rows, bool(alt))
+            self.rows, self.top, self.bottom = rows, 0, rows - 1
         if cols != self.cols:
-            for lines in (primary, alternate):
+            for lines in (self.lines, self.other):
                 lines[:] = [line.fit(cols, self.plain) for line in lines]
             col = self.cut_col[0] if self.col == self.cut_col[1] else self.col
             self.cut_col = (col, min(col, cols - 1)) if col >= cols else (0, 0)
-            self.wrap = False
-            self.col = min(col, cols - 1)
-        self.cols = cols
-        self.row = max(0, min(self.row + (0 if self.alt else shifted), rows - 1))
-        self.joint = (-1, -1)
+            self.cols, self.next_col, self.last = cols, min(col, cols - 1), ""
 
-    def main_row(self) -> int:
-        """Return the row that the main screen's cursor is in, or will be in."""
-        return self.row
-
-    def fit_rows(self, lines: list[Line], rows: int) -> int:
-        """Make the main screen so many rows; return by how many rows its text moves."""
-        if rows > self.rows:
-            back = min(rows - self.rows, self.vanished, len(self.history))
-            self.vanished -= back
-            lines[:0] = [self.history.pop().line(self.cols, self.plain) for _ in range(back)][::-1]
-            lines += self.blank_lines(rows - len(lines))
-            return back
-        cursor = self.main_row()
-        while len(lines) > max(rows, cursor + 1) and lines[-1].is_blank():
+    def fit_rows(self, lines: list[Line], rows: int, alt: bool) -> None:
+        """Make one of the screens so many rows. The line with its cursor stays; what has no room above it goes."""
+        saved = self.saved[alt]
+        row = saved[0] if saved and alt != self.alt else self.row
+        while len(lines) > max(rows, row + 1) and (alt or lines[-1].is_blank()):
             lines.pop()
-        gone = len(lines) - rows
-        self.remember(lines[:gone])
-        self.vanished = min(self.vanished + gone, len(self.history))
-        del lines[:gone]
-        return -gone
+        gone = max(0, len(lines) - rows)
+        back = 0 if alt else min(rows - len(lines) + gone, self.vanished, len(self.history))
+        if not alt:
+            self.remember(lines[:gone])
+            self.vanished = min(self.vanished + gone - back, len(self.history))
+        past = [self.history.pop().line(self.cols, self.plain) for _ in range(back)][::-1]
+        lines[:gone] = past
+        lines += self.blank_lines(rows - len(lines) if lines else 0)
+        if saved:
+            self.saved[alt] = (max(0, saved[0] + back - gone), *saved[1:])
+        if alt == self.alt:
+            self.row = max(0, min(self.row + back - gone, rows - 1))
 
 
 # ======================================================================================================================
@@ -6449,22 +6552,11 @@ TITLE_MAX = 256
 STACK_MAX = 16  # entries of the kitty keyboard stack, and of the stack of titles
 _REPLIES_MAX = 4096  # for a program that asks and never reads
 CELL_WIDTH, CELL_HEIGHT = 8, 16  # pixels, where a program asks
-
-# What DECRQM answers for: modes that the screen, or the terminal of whoever looks at it, really has.
-_MODES = (
-    *("4", "20", "?1", "?5", "?6", "?7", "?12", "?25", "?47", "?66", "?1000", "?1002", "?1003", "?1004", "?1005"),
-    *("?1006", "?1047", "?1049", "?2004", "?2026", "?2031"),
-)
-_EXCLUSIVE = (("?1000", "?1002", "?1003"), ("?1005", "?1006", "?1015", "?1016"))  # of these one at a time
-KEPT_MODES = {*_MODES, "?1007", "?1015", "?1016"} - {"?47", "?66", "?1047", "?1049"}
-
-if TYPE_CHECKING:
-    Parameters = tuple[int, ...]
-    Saved = tuple[int, int, bool, StyleKey, bool, str, str, int]  # row, col, wrap, pen, origin mode, G0, G1, shift
+_COLORS = {10: ("foreground", FOREGROUND), 11: ("background", BACKGROUND)}
 
 
 class Terminal(Grid):
-    """Be the state and the answers of a terminal; `Screen` reads its stream."""
+    """The state and the answers of a terminal; `Screen` reads its stream."""
 
     def __init__(self, cols: int, rows: int, scrollback: int = 2000) -> None:
         super().__init__(cols, rows, scrollback)
@@ -6474,7 +6566,6 @@ class Terminal(Grid):
         self.charsets = ["B", "B"]  # what G0 and G1 are: "0" is DEC special graphics
         self.shift = 0  # which of them is in use
         self.simple = True  # ASCII is written as it is: no graphics, no insert mode
-        self.saved: list[Saved | None] = [None, None]  # DECSC of the main screen and of the alternate one
         self.kitty: list[list[int]] = [[], []]  # the keyboard stacks of both screens
         self.keypad = False  # DECKPAM
         self.cursor_style = 0  # DECSCUSR
@@ -6502,125 +6593,106 @@ class Terminal(Grid):
     @property
     def kitty_flags(self) -> int:
         """Return how the program wants keys encoded, in the bits of the kitty keyboard protocol."""
-        stack = self.kitty[self.alt]
-        return stack[-1] if stack else 0
+        return self.kitty[self.alt][-1] if self.kitty[self.alt] else 0
 
     def reply(self, text: str) -> None:
         """Answer the program."""
         if len(self.replies) < _REPLIES_MAX:
             self.replies.append(text.encode())
 
-    def simplify(self) -> None:
-        """Notice whether ASCII can be written as it is."""
-        self.simple = self.charsets[self.shift] == "B" and "4" not in self.modes
-
     # --- modes
+
+    def set_modes(self, on: int, *codes: int) -> None:
+        """Set or reset ANSI modes."""
+        for code in codes:
+            self.set_mode(f"{code}", bool(on))
+
+    def set_private_modes(self, on: int, *codes: int) -> None:
+        """Set or reset DEC private modes."""
+        for code in codes:
+            self.set_mode(f"?{code}", bool(on))
 
     def set_mode(self, name: str, on: bool) -> None:
         """Set or reset a mode: "?7" is the DEC private mode 7, "4" the ANSI mode 4."""
-        if name in ("?47", "?1047", "?1048", "?1049"):
-            self.switch(name, on)
-        elif name == "?66":
-            self.keypad = on
-        elif name in KEPT_MODES:
-            for group in _EXCLUSIVE:
-                self.modes.difference_update(group if name in group else ())
+        _, method, flags = MODES.get(name, ("", "", ""))
+        if "kept" in flags:
+            group = flags.split()[-1]
+            if group in ("tracking", "encoding"):
+                self.modes -= {other for other, row in MODES.items() if group in row[2]}
             (self.modes.add if on else self.modes.discard)(name)
-            if name == "?6":
-                self.move_to(0, 0)
-            elif name == "?7" and not on:
-                self.wrap = False
-            elif name == "4":
-                self.simplify()
+        if method:
+            getattr(self, method)(on)
 
-    def switch(self, name: str, on: bool) -> None:
-        """Go to the alternate screen or back, each mode with its own idea of what is saved and cleared."""
-        if name == "?1048" or (name == "?1049" and on):
-            (self.save if on else self.restore)()
-        if name != "?1048":
-            was = self.alt
-            self.show(on)
-            if name == "?1049" and on:
-                self.erase_lines(0, self.rows)
-            elif name != "?47" and was and not on:
-                self.other = []
-        if name == "?1049" and not on:
-            self.restore()
+    def origin_mode(self, _: bool) -> None:
+        """Go to the first place there is in origin mode, or outside it."""
+        self.cursor_position()
 
-    def show(self, alt: bool) -> None:
-        """Show the alternate screen, or the main one."""
-        if alt != self.alt:
+    def set_keypad(self, on: bool) -> None:
+        """Have the keypad send sequences."""
+        self.keypad = bool(on)
+
+    def alternate_47(self, on: bool) -> None:
+        """Show the alternate screen as it was left, or the main one."""
+        if on != self.alt:
             if self.skimming:
                 self.mark_partial()
             self.lines, self.other = self.other or self.blank_lines(self.rows), self.lines
-            self.alt = alt
-            self.joint = (-1, -1)
+            self.alt = on
 
-    def _modes_on(self, p: Parameters) -> None:
-        for code in p:
-            self.set_mode(f"{code}", True)
+    def alternate_1047(self, on: bool) -> None:
+        """Show the alternate screen as it was left; forget it when the main one is shown again."""
+        if on != self.alt:
+            self.alternate_47(on)
+            self.other = self.other if on else []
 
-    def _modes_off(self, p: Parameters) -> None:
-        for code in p:
-            self.set_mode(f"{code}", False)
+    def alternate_1048(self, on: bool) -> None:
+        """Save or restore the cursor."""
+        (self.save_cursor if on else self.restore_cursor)()
 
-    def _private_on(self, p: Parameters) -> None:
-        for code in p:
-            self.set_mode(f"?{code}", True)
+    def alternate_1049(self, on: bool) -> None:
+        """Save the cursor and show a blank alternate screen, or go back to the main screen and its cursor."""
+        if on and not self.alt:
+            self.save_cursor()
+            self.alternate_47(True)
+            self.erase_lines(0, self.rows)
+        elif not on:
+            self.alternate_1047(False)
+            self.restore_cursor()
 
-    def _private_off(self, p: Parameters) -> None:
-        for code in p:
-            self.set_mode(f"?{code}", False)
-
-    def _shift_to(self, slot: int) -> None:
+    def invoke(self, slot: int) -> None:
+        """Use G0 or G1."""
         self.shift = slot
         self.simplify()
 
-    def _designate(self, what: str) -> None:
-        self.charsets["()".index(what[0])] = "0" if what[1] == "0" else "B"
+    def designate(self, slot: int, token: str) -> None:
+        """Make G0 or G1 DEC special graphics (`0`), or ASCII."""
+        self.charsets[slot] = "0" if token[2:] == "0" else "B"
         self.simplify()
 
-    def _set_keypad(self, on: bool) -> None:
-        self.keypad = on
-
-    def _cursor_style(self, p: Parameters) -> None:
-        if p[0] <= 6:
-            self.cursor_style = p[0]
+    def simplify(self, _: bool = False) -> None:
+        """Notice whether ASCII can be written as it is."""
+        self.simple = self.charsets[self.shift] == "B" and "4" not in self.modes
 
     # --- saving and resetting
 
-    def main_row(self) -> int:
-        """Return the row of the main screen's cursor: while the other one is shown, the row it was saved in."""
-        saved = self.saved[0]
-        return min(saved[0], self.rows - 1) if self.alt and saved else self.row
-
-    def fit_rows(self, lines: list[Line], rows: int) -> int:
-        """Make the main screen so many rows, and move the cursor that was saved there with its text."""
-        shifted = super().fit_rows(lines, rows)
-        saved = self.saved[0]
-        if saved:
-            self.saved[0] = (max(0, saved[0] + shifted), *saved[1:])
-        return shifted
-
-    def save(self, _: object = None) -> None:
-        """Save cursor, pen, origin mode and charsets (DECSC)."""
+    def save_cursor(self) -> None:
+        """Save cursor, pen, origin mode and charsets."""
         g0, g1 = self.charsets
         self.saved[self.alt] = (self.row, self.col, self.wrap, self.pen.key, "?6" in self.modes, g0, g1, self.shift)
 
-    def restore(self, _: object = None) -> None:
-        """Restore what was saved (DECRC); without it, what a new terminal has."""
+    def restore_cursor(self) -> None:
+        """Restore what was saved; without it, what a new terminal has."""
         row, col, wrap, pen, origin, g0, g1, shift = self.saved[self.alt] or (0, 0, False, PLAIN, False, "B", "B", 0)
         self.charsets, self.shift = [g0, g1], shift
         self.pen = self.style(pen)
         self.set_mode("?6", origin)
         low, high = (self.top, self.bottom) if origin else (0, self.rows - 1)
-        self.row = max(low, min(row, high))
-        self.col = min(col, self.cols - 1)
-        self.wrap = wrap and col == self.cols - 1 and "?7" in self.modes
-        self.joint = (-1, -1)
+        self.move(max(low, min(row, high)), col)
+        self.next_col += wrap and col == self.cols - 1
         self.simplify()
 
-    def _soft_reset(self, _: object) -> None:
+    def soft_reset(self) -> None:
+        """Reset modes, margins, pen and charsets (DECSTR); what is seen stays."""
         self.modes = (self.modes - {"?1", "?6", "4"}) | {"?7", "?25"}
         self.top, self.bottom = 0, self.rows - 1
         self.pen = self.plain
@@ -6628,178 +6700,176 @@ class Terminal(Grid):
         self.saved[self.alt] = None
         self.simplify()
 
-    def _reset(self, _: object) -> None:
+    def reset(self) -> None:
+        """Become a new terminal (RIS), with the title of the old one."""
         fresh = type(self)(self.cols, self.rows, self.scrollback)
         for name in ("replies", "title", "titles", "cutter", "skimming"):
             setattr(fresh, name, getattr(self, name))
         self.__dict__.update(fresh.__dict__)
 
+    def set_cursor_style(self, style: int = 0) -> None:
+        """Take the cursor's shape, which viewers get."""
+        self.cursor_style = style if style <= 6 else self.cursor_style
+
     # --- keyboard
 
-    def _keys_push(self, p: Parameters) -> None:
-        stack = self.kitty[self.alt]
-        stack.append(p[0] & 31)
-        del stack[:-STACK_MAX]
+    def push_keyboard(self, flags: int = 0) -> None:
+        """Put flags onto this screen's keyboard stack."""
+        self.kitty[self.alt] = [*self.kitty[self.alt], flags & 31][-STACK_MAX:]
 
-    def _keys_pop(self, p: Parameters) -> None:
-        stack = self.kitty[self.alt]
-        del stack[max(0, len(stack) - (p[0] or 1)) :]
+    def pop_keyboard(self, count: int = 1) -> None:
+        """Take so many flags from the keyboard stack."""
+        del self.kitty[self.alt][-count:]
 
-    def _keys_set(self, p: Parameters) -> None:
-        stack = self.kitty[self.alt] or [0]
-        flags, how = p[0] & 31, p[1] if len(p) > 1 else 1
-        if how <= 3:
-            stack[-1] = stack[-1] | flags if how == 2 else stack[-1] & ~flags if how == 3 else flags
-        self.kitty[self.alt] = stack
+    def set_keyboard(self, flags: int = 0, how: int = 1) -> None:
+        """Set the flags in use (1), or add (2) or take away (3) some."""
+        old, flags = self.kitty_flags, flags & 31
+        new = {1: flags, 2: old | flags, 3: old & ~flags}.get(how, old)
+        self.kitty[self.alt] = [*self.kitty[self.alt][:-1], new]
 
-    def _keys_asked(self, _: object) -> None:
+    def report_keyboard(self) -> None:
+        """Answer with the flags in use."""
         self.reply(f"\x1b[?{self.kitty_flags}u")
 
-    def _modify_keys(self, p: Parameters) -> None:
-        if p[0] in (0, 4):
-            self.modify_keys = min(p[1], 9) if p[0] == 4 and len(p) > 1 else 0
+    def set_modify_keys(self, which: int = 0, value: int = 0) -> None:
+        """Have other keys (4) sent as sequences; without a resource all are as usual."""
+        if which in (0, 4):
+            self.modify_keys = min(value, 9) if which else 0
 
-    def _plain_keys(self, p: Parameters) -> None:
-        if p[0] == 4:
-            self.modify_keys = 0
+    def reset_modify_keys(self, which: int = 0) -> None:
+        """Have other keys (4) sent as usual."""
+        self.modify_keys = 0 if which == 4 else self.modify_keys
 
     # --- titles, colours, links
 
-    def _window(self, p: Parameters) -> None:
-        which = p[1] if len(p) > 1 else 0
-        if p[0] == 22 and which in (0, 2):
-            self.titles.append(self.title)
-            del self.titles[:-STACK_MAX]
-        elif p[0] == 23 and which in (0, 2):
-            self.title = self.titles.pop() if self.titles else self.title
-        elif p[0] == 14:
+    def set_title(self, text: str, _: str) -> None:
+        """Take a title."""
+        self.title = "".join(char for char in text[:TITLE_MAX] if char.isprintable())
+
+    def window_operation(self, operation: int = 0, which: int = 0) -> None:
+        """Keep (22) or bring back (23) the title, or tell a size: in pixels (14), of a cell (16), in cells (18)."""
+        if operation == 22 and which != 1:
+            self.titles = [*self.titles, self.title][-STACK_MAX:]
+        elif operation == 23 and which != 1 and self.titles:
+            self.title = self.titles.pop()
+        elif operation == 14:
             self.reply(f"\x1b[4;{self.rows * CELL_HEIGHT};{self.cols * CELL_WIDTH}t")
-        elif p[0] == 16:
+        elif operation == 16:
             self.reply(f"\x1b[6;{CELL_HEIGHT};{CELL_WIDTH}t")
-        elif p[0] == 18:
+        elif operation == 18:
             self.reply(f"\x1b[8;{self.rows};{self.cols}t")
 
-    def osc(self, text: str, end: str) -> None:
-        """Act on an operating system command; `end` is how it ended, and how an answer does."""
-        code, _, rest = text.partition(";")
-        if code in ("0", "2"):
-            self.title = "".join(char for char in rest[:TITLE_MAX] if char.isprintable())
-        elif code == "8":
-            params, _, link = rest.partition(";")
-            short = len(text) < STRING_MAX and all(char > " " and not "\x7f" <= char < "\xa0" for char in rest)
-            self.pen = self.style((*self.pen.key[:4], f"{params};{link}" if link and short else ""))
-        elif code == "4":
-            words = rest.split(";")
-            for index, spec in zip(words[::2], words[1::2]):
-                if index.isdigit() and parameter(index) < 256:
-                    self._palette_color(parameter(index), spec, end)
-        elif code == "104":
-            for index in rest.split(";") if rest else map(str, range(256)):
-                self.palette.pop(parameter(index, -1), None)
-        elif code in ("10", "11"):
-            for at, spec in enumerate(rest.split(";")[:2], int(code)):
-                self._own_color(at, spec, end)
-        elif code == "110":
-            self.foreground = ""
-        elif code == "111":
-            self.background = ""
+    def set_link(self, text: str, _: str) -> None:
+        """Make what is written a link, or no longer one."""
+        params, _, link = text.partition(";")
+        short = len(text) < STRING_MAX - 2 and all(char > " " and not "\x7f" <= char < "\xa0" for char in text)
+        self.pen = self.style((*self.pen.key[:4], f"{params};{link}" if link and short else ""))
 
     def color(self, index: int) -> str:
         """Return a colour of the palette as it is now."""
         return self.palette.get(index) or xterm_color(index)
 
-    def _palette_color(self, index: int, spec: str, end: str) -> None:
-        if spec == "?":
-            self.reply(f"\x1b]4;{index};{color_answer(self.color(index))}{end}")
-        elif color_of(spec):
-            self.palette[index] = color_of(spec)
+    def set_palette(self, text: str, end: str) -> None:
+        """Change colours of the palette, or answer with them."""
+        words = text.split(";")
+        for word, spec in zip(words[::2], words[1::2]):
+            index = parameter(word, 256)
+            if index < 256 and spec == "?":
+                self.reply(f"\x1b]4;{index};{color_answer(self.color(index))}{end}")
+            elif index < 256 and color_of(spec):
+                self.palette[index] = color_of(spec)
 
-    def _own_color(self, which: int, spec: str, end: str) -> None:
-        if which == 10:
-            now = self.foreground or FOREGROUND
-            self.foreground = color_of(spec) or self.foreground
-        elif which == 11:
-            now = self.background or BACKGROUND
-            self.background = color_of(spec) or self.background
-        else:
-            return
-        if spec == "?":
-            self.reply(f"\x1b]{which};{color_answer(now)}{end}")
+    def reset_palette(self, text: str, _: str) -> None:
+        """Give colours of the palette back their usual value: those named, or all."""
+        for index in text.split(";") if text else map(str, range(256)):
+            self.palette.pop(parameter(index, -1), None)
+
+    def set_colors(self, which: int, text: str, end: str) -> None:
+        """Change the foreground (10) and the background (11), or answer with them; two in a row from that one on."""
+        for number, spec in enumerate(text.split(";")[:2], which):
+            name, usual = _COLORS.get(number, ("", ""))
+            if name and spec == "?":
+                self.reply(f"\x1b]{number};{color_answer(getattr(self, name) or usual)}{end}")
+            elif name and color_of(spec):
+                setattr(self, name, color_of(spec))
+
+    def reset_color(self, which: int, *_: str) -> None:
+        """Give the foreground or the background its usual value."""
+        setattr(self, _COLORS[which][0], "")
 
     # --- answers
 
-    def _attributes_asked(self, p: Parameters) -> None:
-        if p[0] == 0:
-            self.reply("\x1b[?62;22c")  # a VT220 with colours
+    def report_attributes(self, which: int = 0) -> None:
+        """Answer that this is a VT220 with colours."""
+        if which == 0:
+            self.reply("\x1b[?62;22c")
 
-    def _secondary_asked(self, p: Parameters) -> None:
-        if p[0] == 0:
+    def report_secondary_attributes(self, which: int = 0) -> None:
+        """Answer with the kind and a version."""
+        if which == 0:
             self.reply("\x1b[>1;10;0c")
 
-    def _version_asked(self, p: Parameters) -> None:
-        if p[0] == 0:
+    def report_version(self, which: int = 0) -> None:
+        """Answer with name and version."""
+        if which == 0:
             self.reply(f"\x1bP>|looop({VERSION})\x1b\\")
 
-    def cursor_report(self) -> str:
-        """Return row;column of the cursor, as CPR gives them."""
-        return f"{self.row + 1 - (self.top if '?6' in self.modes else 0)};{self.col + 1}"
-
-    def _status_asked(self, p: Parameters) -> None:
-        if p[0] == 5:
+    def report_status(self, what: int = 0, *, private: str = "") -> None:
+        """Answer that all is well (5), or where the cursor is (6)."""
+        if what == 6:
+            self.reply(f"\x1b[{private}{self.row + 1 - (self.top if '?6' in self.modes else 0)};{self.col + 1}R")
+        elif what == 5 and not private:
             self.reply("\x1b[0n")
-        elif p[0] == 6:
-            self.reply(f"\x1b[{self.cursor_report()}R")
 
-    def _private_status_asked(self, p: Parameters) -> None:
-        if p[0] == 6:
-            self.reply(f"\x1b[?{self.cursor_report()}R")
-        elif p[0] == 996:
+    def report_private_status(self, what: int = 0) -> None:
+        """Answer where the cursor is (6), or whether the background is light (996)."""
+        self.report_status(what, private="?")
+        if what == 996:
             background = self.background or BACKGROUND
             light = sum(int(background[at : at + 2], 16) * part for at, part in ((1, 3), (3, 6), (5, 1)))
             self.reply(f"\x1b[?997;{2 if light > 1275 else 1}n")
 
-    def _mode_asked(self, p: Parameters) -> None:
-        self._mode_state("", p[0])
+    def report_mode(self, code: int = 0, *, private: str = "") -> None:
+        """Answer whether a mode is set (1), reset (2) or not known (0)."""
+        name = f"{private}{code}"
+        _, method, flags = MODES.get(name, ("", "", ""))
+        on = name in self.modes or (method == "set_keypad" and self.keypad) or ("alternate" in method and self.alt)
+        self.reply(f"\x1b[{name};{0 if 'report' not in flags else 1 if on else 2}$y")
 
-    def _private_mode_asked(self, p: Parameters) -> None:
-        self._mode_state("?", p[0])
+    def report_private_mode(self, code: int = 0) -> None:
+        """Answer the same of a DEC private mode."""
+        self.report_mode(code, private="?")
 
-    def _mode_state(self, prefix: str, code: int) -> None:
-        name = f"{prefix}{code}"
-        on = name in self.modes or (name == "?66" and self.keypad)
-        on = on or (name in ("?47", "?1047", "?1049") and self.alt)
-        self.reply(f"\x1b[{prefix}{code};{0 if name not in _MODES else 1 if on else 2}$y")
+    def report_setting(self, what: str, _: str) -> None:
+        """Answer with the pen, the cursor's shape or the margins."""
+        settings = {
+            "m": f"{sgr_parameters(self.pen.key)}m",
+            " q": f"{self.cursor_style} q",
+            "r": f"{self.top + 1};{self.bottom + 1}r",
+        }
+        found = settings.get(what)
+        self.reply(f"\x1bP1$r{found}\x1b\\" if found else "\x1bP0$r\x1b\\")
 
-    def dcs(self, text: str) -> None:
-        """Act on a device control string: DECRQSS is answered, XTGETTCAP refused, the rest swallowed."""
-        if text.startswith("+q"):
-            self.reply("\x1bP0+r\x1b\\")
-        elif text.startswith("$q"):
-            settings = {
-                "m": f"{sgr_parameters(self.pen.key)}m",
-                " q": f"{self.cursor_style} q",
-                "r": f"{self.top + 1};{self.bottom + 1}r",
-            }
-            found = settings.get(text[2:])
-            self.reply(f"\x1bP1$r{found}\x1b\\" if found else "\x1bP0$r\x1b\\")
+    def report_capability(self, *_: str) -> None:
+        """Answer that no capability of terminfo is told."""
+        self.reply("\x1bP0+r\x1b\\")
 
 
 # ======================================================================================================================
 # 24. Screen (pure)
 # ======================================================================================================================
 # A terminal without a window: bytes go in, the grid changes, answers come out. One regex cuts the stream into runs of
-# text and whole sequences; a sequence is looked up by its text, as a pen's next pen (SGR) or as a method with its
-# parameters. What is unfinished at the end is held back as text, so it does not matter where a stream is split.
-#
-# Sources: ECMA-48; DEC STD 070 and the VT510 manual; XTerm Control Sequences; the kitty keyboard protocol.
+# text and whole sequences; a sequence is looked up by its text, as a pen's next pen (SGR) or as a call with its
+# parameters. What is unfinished at the end is held back, so it does not matter where a stream is split.
 
-_CSI = r"\x1b\[([<-?]?)([0-9:;]*)([ -/]*)([@-~])"
+_CSI = "([<-?]?)([0-9:;]*)([ -/]*[@-~])"  # what follows CSI: prefix, parameters, the rest of its name
 _CHUNK = 65536  # bytes that are cut into tokens at a time
 _KNOWN_MAX = 4096
+_KNOWN: dict[str, Callable[[Screen], object]] = {}  # sequences met so far: every program has its own few hundred
 
 
 class Screen(Terminal):
-    """Be a terminal: `feed` it what a program writes; look at `lines`, the modes and `replies`."""
+    """A terminal: `feed` it what a program writes; look at `lines`, the modes and `replies`."""
 
     def __init__(self, cols: int, rows: int, scrollback: int = 2000) -> None:
         import re
@@ -6810,8 +6880,6 @@ class Screen(Terminal):
         self._narrow = re.compile(f"[{NARROW}]").match
         self._csi = re.compile(_CSI).fullmatch
         self._controls = re.compile(f"[{CONTROLS}]")
-
-    # --- the stream
 
     def feed(self, data: bytes) -> None:
         """Take what the program wrote."""
@@ -6837,16 +6905,17 @@ class Screen(Terminal):
         for token in pieces:
             if token >= " ":
                 if self.simple and token.isascii():
-                    end = self.col + len(token)
-                    if end < self.cols and not self.wrap:
-                        line, col = self.lines[self.row], self.col
+                    col = self.next_col
+                    end = col + len(token)
+                    if end < self.cols:
+                        line = self.lines[self.row]
                         chars = line.chars
                         if not (chars[col] and chars[end]):
                             line.mend(col)
                             line.mend(end)
                         chars[col:end] = token
                         line.styles[col:end] = [self.pen] * (end - col)
-                        self.col = end
+                        self.next_col = end
                         self.last = token[-1]
                     else:
                         self.write(token)
@@ -6855,327 +6924,86 @@ class Screen(Terminal):
                 continue
             pen = self.pen.then.get(token)
             if pen is not None:
-                self.pen, self.last = pen, ""
-                continue
-            found = known.get(token) or self._look_up(token)
-            if token[-1] != "b":  # REP alone may follow the character that it repeats
-                self.last = ""
-            found[0](self, found[1])
+                self.pen = pen
+            else:
+                (known.get(token) or self._look_up(token))(self)
+            self.last = ""
 
     def _text(self, text: str) -> None:
-        if self.charsets[self.shift] == "0":
-            text = text.translate(GRAPHICS)
-        self._runs_of(text)
+        self._write_runs(text.translate(GRAPHICS) if self.charsets[self.shift] == "0" else text)
 
-    def _runs_of(self, text: str) -> None:
+    def _write_runs(self, text: str) -> None:
         for run in self._runs(text):
             if len(run) > 1 or run <= "~" or self._narrow(run):
                 self.write(run)
             else:
                 self.write_char(run)
 
-    def _look_up(self, token: str) -> Action:
-        """Return what a sequence does, as a function of the screen and an argument."""
-        action: Action = (Screen._nothing, "")
-        if token[0] != "\x1b":
-            action = self._CONTROL_CODES.get(token, action)
-        elif token[1:].lstrip(_WITHIN)[:1] in _OPENERS:
-            return Screen._take_string, token
-        elif self._controls.search(token):
-            return Screen._take_mixed, token
-        elif token.startswith("\x1b["):
-            action = self._look_up_csi(token)
-        elif len(token) == 3 and token[1] in "()":
-            action = (Screen._designate, token[1:])
-        else:
-            action = self._ESCAPES.get(token, action)
+    def _look_up(self, token: str) -> Callable[[Screen], object]:
+        """Return what a control or a sequence does, as a function of the screen."""
+        from operator import methodcaller
+
+        if token[0] == "\x1b":
+            if token[1:].lstrip(_WITHIN)[:1] in _OPENERS:
+                return methodcaller("take_string", token)
+            if self._controls.search(token):
+                return methodcaller("take_mixed", token)
         if len(_KNOWN) >= _KNOWN_MAX:
             _KNOWN.clear()
+        action = methodcaller(*self._call(token))
         if len(token) < 64:
             _KNOWN[token] = action
         return action
 
-    def _look_up_csi(self, token: str) -> Action:
-        parts = self._csi(token) if len(token) <= STRING_MAX // 2 else None
-        if parts is None:
-            return Screen._nothing, ""
-        prefix, words, middle, final = parts.groups()
-        name = prefix + middle + final
-        if name == "m":
-            return Screen._sgr, token
-        method = self._SEQUENCES.get(name)
-        if method is None:
-            return Screen._nothing, ""
-        return method, tuple(parameter(word.partition(":")[0]) for word in words.split(";", 32)[:32])
+    def _call(self, token: str) -> list[Any]:
+        """Return the method that does what a token says, and its arguments: where none is given, the usual ones."""
+        name, words = token, ""
+        if token.startswith("\x1b["):
+            parts = self._csi(token, 2) if len(token) <= STRING_MAX // 2 else None
+            name, words = (parts[1] + parts[3], parts[2]) if parts else ("", "")
+        elif token[1:2] in ("(", ")"):
+            name = f"{token[:2]}*"
+        method, *first = DISPATCH.get(name, "ignore").split()
+        if name == "m" or name[-1:] == "*":
+            return [method, *map(int, first), token]
+        function = getattr(Screen, method)
+        numbers = [parameter(word.partition(":")[0]) for word in words.split(";", 32)[:32]]
+        usual = function.__defaults__ or ()
+        more = numbers[len(usual) :] if function.__code__.co_flags & 4 else []  # it takes any number of them
+        return [method, *map(int, first), *(number or default for number, default in zip(numbers, usual)), *more]
 
-    def _take_mixed(self, token: str) -> None:
+    def take_mixed(self, token: str) -> None:
         """Act on a sequence with control characters in it: those first."""
-        if len(token) > STRING_MAX // 2:
-            return
-        self._act([char for char in self._controls.findall(token) if char in self._CONTROL_CODES])
-        self._act([self._controls.sub("", token)])
+        if len(token) <= STRING_MAX // 2:
+            self._act([char for char in self._controls.findall(token) if char in DISPATCH])
+            self._act([self._controls.sub("", token)])
 
-    def _take_string(self, token: str) -> None:
+    def take_string(self, token: str) -> None:
+        """Act on a string, if it was not broken off by CAN, SUB or another sequence."""
         body = token[1:].lstrip(_WITHIN)
-        self._act([char for char in token[1 : len(token) - len(body)] if char in self._CONTROL_CODES])
-        if token.endswith("\x1b\\"):
-            text, end = body[1:-2], "\x1b\\"
-        elif body[0] == "]" and token.endswith("\x07"):
-            text, end = body[1:-1], "\x07"
-        else:
-            return  # broken off by CAN, SUB or another sequence
-        if body[0] == "]":
-            self.osc(text[:STRING_MAX], end)
-        elif body[0] == "P":
-            self.dcs(text[:STRING_MAX])
+        self._act([char for char in token[1 : len(token) - len(body)] if char in DISPATCH])
+        end = "\x1b\\" if token.endswith("\x1b\\") else "\x07"
+        if not token.endswith(end) or (body[0] != "]" and end == "\x07"):
+            return
+        text = body[1 : -len(end)][:STRING_MAX]
+        code, _, rest = text.partition(";") if body[0] == "]" else (text[:2], "", text[2:])
+        method, *first = DISPATCH.get(body[0] + code, "ignore").split()
+        getattr(self, method)(*map(int, first), rest, end)
 
-    def _nothing(self, _: object) -> None:
-        pass
+    def ignore(self, *_: str) -> None:
+        """Do nothing: it is not known."""
 
-    def _sgr(self, token: str) -> None:
+    def select_graphic_rendition(self, token: str) -> None:
+        """Change the pen; what the sequence makes of this one is kept in it."""
         pen = self.pen
         self._steps += 1
         self.pen = self.style(restyled(pen.key, token[2:-1]))
         pen.then[token] = self.pen
 
-    # --- controls
-
-    def _backspace(self, _: object) -> None:
-        self.col = max(0, self.col - 1)
-        self.wrap = False
-
-    def _carriage_return(self, _: object) -> None:
-        self.col = 0
-        self.wrap = False
-
-    def _line_feed(self, _: object) -> None:
-        if "20" in self.modes:
-            self.col = 0
-        self.index()
-
-    def _index(self, _: object) -> None:
-        self.index()
-
-    def _reverse_index(self, _: object) -> None:
-        self.reverse_index()
-
-    def _new_line(self, _: object) -> None:
-        self.col = 0
-        self.index()
-
-    def _set_tab(self, _: object) -> None:
-        self.tabs.add(self.col)
-
-    def _align(self, _: object) -> None:
-        self.top, self.bottom = 0, self.rows - 1
-        self.lines[:] = self.blank_lines(self.rows)
-        for line in self.lines:
-            line.chars[:] = "E" * self.cols
-        self.row = self.col = 0
-        self.wrap = False
-        self.joint = (-1, -1)
-
-    # --- motion
-
-    def _up(self, p: Parameters) -> None:
-        self.up(p[0] or 1)
-
-    def _down(self, p: Parameters) -> None:
-        self.down(p[0] or 1)
-
-    def _forward(self, p: Parameters) -> None:
-        self.col = min(self.cols - 1, self.col + (p[0] or 1))
-        self.wrap = False
-
-    def _backward(self, p: Parameters) -> None:
-        self.col = max(0, self.col - (p[0] or 1))
-        self.wrap = False
-
-    def _next_line(self, p: Parameters) -> None:
-        self.col = 0
-        self.down(p[0] or 1)
-
-    def _previous_line(self, p: Parameters) -> None:
-        self.col = 0
-        self.up(p[0] or 1)
-
-    def _column(self, p: Parameters) -> None:
-        self.to_col((p[0] or 1) - 1)
-
-    def _column_on(self, p: Parameters) -> None:
-        self.to_col(self.col + (p[0] or 1))
-
-    def _position(self, p: Parameters) -> None:
-        self.move_to((p[0] or 1) - 1, (p[1] or 1) - 1 if len(p) > 1 else 0)
-
-    def _to_row(self, p: Parameters) -> None:
-        self.move_to((p[0] or 1) - 1, self.col)
-
-    def _row_on(self, p: Parameters) -> None:
-        self.row = min(self.rows - 1, self.row + (p[0] or 1))
-        self.wrap = False
-
-    def _tab_on(self, p: Parameters) -> None:
-        self.tab(p[0] or 1)
-
-    def _tab_back(self, p: Parameters) -> None:
-        self.tab(-(p[0] or 1))
-
-    def _clear_tabs(self, p: Parameters) -> None:
-        if p[0] == 0:
-            self.tabs.discard(self.col)
-        elif p[0] == 3:
-            self.tabs.clear()
-
-    def _margins(self, p: Parameters) -> None:
-        top = (p[0] or 1) - 1
-        bottom = min(p[1] or self.rows, self.rows) - 1 if len(p) > 1 else self.rows - 1
-        if top < bottom or self.rows == 1:
-            self.top, self.bottom = top if self.rows > 1 else 0, bottom
-            self.move_to(0, 0)
-
-    # --- erasing and shifting
-
-    def _erase_display(self, p: Parameters) -> None:
-        if p[0] == 0:
-            self._erase_line(p)
-            self.erase_lines(self.row + 1, self.rows)
-        elif p[0] == 1:
-            self.erase_lines(0, self.row)
-            self.erase_cells(0, self.col + 1)
-        elif p[0] == 2:
-            self.erase_lines(0, self.rows)
-            self.vanished = 0
-        elif p[0] == 3:
-            self.history.clear()
-            self.vanished = 0
-
-    def _erase_line(self, p: Parameters) -> None:
-        if p[0] == 0:
-            if not self.wrap:  # else the cursor stands behind the last column, as most terminals have it
-                self.erase_cells(self.col, self.cols)
-        elif p[0] == 1:
-            self.erase_cells(0, self.col + 1)
-        elif p[0] == 2:
-            self.erase_cells(0, self.cols)
-
-    def _erase_characters(self, p: Parameters) -> None:
-        self.erase_cells(self.col, self.col + (p[0] or 1))
-        self.wrap = False
-
-    def _insert_characters(self, p: Parameters) -> None:
-        self.lines[self.row].insert(self.col, min(p[0] or 1, self.cols - self.col), self.pen.erased)
-        self.wrap = False
-
-    def _delete_characters(self, p: Parameters) -> None:
-        self.lines[self.row].delete(self.col, min(p[0] or 1, self.cols - self.col), self.pen.erased)
-        self.wrap = False
-
-    def _insert_lines(self, p: Parameters) -> None:
-        if self.top <= self.row <= self.bottom:
-            self.insert_lines(self.row, p[0] or 1)
-            self.to_col(0)
-
-    def _delete_lines(self, p: Parameters) -> None:
-        if self.top <= self.row <= self.bottom:
-            self.delete_lines(self.row, p[0] or 1)
-            self.to_col(0)
-
-    def _scroll_up(self, p: Parameters) -> None:
-        self.scroll_up(p[0] or 1)
-
-    def _scroll_down(self, p: Parameters) -> None:
-        if len(p) == 1:  # with five it would be xterm's highlight tracking
-            self.scroll_down(p[0] or 1)
-
-    def _repeat(self, p: Parameters) -> None:
+    def repeat(self, count: int = 1) -> None:
+        """Write the character before this again."""
         if self.last:
-            self._runs_of(self.last * min(p[0] or 1, self.cols * self.rows))
-
-    _CONTROL_CODES: dict[str, Action] = {
-        "\r\n": (_new_line, ""),
-        "\n": (_line_feed, ""),
-        "\x0b": (_line_feed, ""),
-        "\x0c": (_line_feed, ""),
-        "\r": (_carriage_return, ""),
-        "\b": (_backspace, ""),
-        "\t": (_tab_on, (1,)),
-        "\x0e": (Terminal._shift_to, 1),
-        "\x0f": (Terminal._shift_to, 0),
-    }
-
-    _ESCAPES: dict[str, Action] = {
-        "\x1b7": (Terminal.save, ""),
-        "\x1b8": (Terminal.restore, ""),
-        "\x1bD": (_index, ""),
-        "\x1bE": (_new_line, ""),
-        "\x1bH": (_set_tab, ""),
-        "\x1bM": (_reverse_index, ""),
-        "\x1bZ": (Terminal._attributes_asked, (0,)),
-        "\x1bc": (Terminal._reset, ""),
-        "\x1b=": (Terminal._set_keypad, True),
-        "\x1b>": (Terminal._set_keypad, False),
-        "\x1b#8": (_align, ""),
-    }
-
-    # CSI: prefix, intermediate, final byte. `m` is not here: its parameters are read by `restyled`.
-    _SEQUENCES: dict[str, Callable[[Screen, Any], None]] = {
-        "@": _insert_characters,
-        "A": _up,
-        "B": _down,
-        "C": _forward,
-        "D": _backward,
-        "E": _next_line,
-        "F": _previous_line,
-        "G": _column,
-        "H": _position,
-        "I": _tab_on,
-        "J": _erase_display,
-        "K": _erase_line,
-        "L": _insert_lines,
-        "M": _delete_lines,
-        "P": _delete_characters,
-        "S": _scroll_up,
-        "T": _scroll_down,
-        "X": _erase_characters,
-        "Z": _tab_back,
-        "`": _column,
-        "a": _column_on,
-        "b": _repeat,
-        "c": Terminal._attributes_asked,
-        ">c": Terminal._secondary_asked,
-        "d": _to_row,
-        "e": _row_on,
-        "f": _position,
-        "g": _clear_tabs,
-        "h": Terminal._modes_on,
-        "?h": Terminal._private_on,
-        "l": Terminal._modes_off,
-        "?l": Terminal._private_off,
-        ">m": Terminal._modify_keys,
-        ">n": Terminal._plain_keys,
-        "n": Terminal._status_asked,
-        "?n": Terminal._private_status_asked,
-        "!p": Terminal._soft_reset,
-        "$p": Terminal._mode_asked,
-        "?$p": Terminal._private_mode_asked,
-        " q": Terminal._cursor_style,
-        ">q": Terminal._version_asked,
-        "r": _margins,
-        "s": Terminal.save,
-        "t": Terminal._window,
-        "u": Terminal.restore,
-        "<u": Terminal._keys_pop,
-        "=u": Terminal._keys_set,
-        ">u": Terminal._keys_push,
-        "?u": Terminal._keys_asked,
-    }
-
-
-if TYPE_CHECKING:
-    Action = tuple[Callable[[Screen, Any], None], Any]
-
-_KNOWN: dict[str, Action] = {}  # sequences met so far: every program has its own few hundred
+            self._write_runs(self.last * min(count, self.cols * self.rows))
 
 
 # ======================================================================================================================
@@ -7362,7 +7190,7 @@ def drawn_cursor(screen: Screen) -> str:
 def cell_to_repeat(screen: Screen) -> int:
     """Return the column of the cell that is written again for what it leaves: a pending wrap, REP, a joint; else -1."""
     line, at = screen.lines[screen.row], screen.before()
-    if screen.wrap or not (screen.last or screen.joint == (screen.row, screen.col)):
+    if screen.wrap or not screen.last:
         return at if screen.wrap else -1
     edge = screen.cols - 1
     for col in (at, edge - (not line.chars[edge])):
@@ -7407,7 +7235,7 @@ def dump(screen: Screen) -> dict[str, JSON]:
     state["tabs"] = None if screen.tabs == set(range(8, SIZE_MAX, 8)) else sorted(screen.tabs)
     state["saved"] = [saved and [*saved[:3], number(saved[3]), *saved[4:]] for saved in screen.saved]
     state.update(pen=number(screen.pen.key), bytes=screen.cutter.held.hex())
-    state["joint"], state["cut_col"] = list(screen.joint), list(screen.cut_col)
+    state["cut_col"] = list(screen.cut_col)
     state["kitty"] = [list(stack) for stack in screen.kitty]
     state["charsets"], state["titles"] = list(screen.charsets), list(screen.titles)
     state["lines"], state["other"] = [row(line) for line in screen.lines], [row(line) for line in screen.other]
@@ -7476,14 +7304,15 @@ def _loaded(state: dict[str, JSON]) -> Screen:
     for name, limits in _DUMPED.items():
         _within(state[name], limits)
     screen = Screen(state["cols"], state["rows"], state["scrollback"])
-    screen.__dict__.update({name: state[name] for name in _DUMPED})
+    screen.__dict__.update({name: state[name] for name in _DUMPED if name not in ("col", "wrap")})
+    screen.next_col = state["col"] + state["wrap"]
     cols, rows = screen.cols, screen.rows
-    _demand(screen.row < rows and screen.col < cols and screen.top <= screen.bottom < rows, "cursor or margins")
+    _demand(screen.row < rows and state["col"] < cols and screen.top <= screen.bottom < rows, "cursor or margins")
     _demand(all(not color or color_of(color) == color for color in (screen.foreground, screen.background)), "colours")
     styles = [screen.style(_style_key(*key)) for key in state["styles"]]
     screen.pen = styles[_within(state["pen"], (0, len(styles) - 1))]
     _load_lines(screen, state, styles)
-    screen.modes = {name for name in state["modes"] if name in KEPT_MODES}
+    screen.modes = {name for name in state["modes"] if name in MODES}
     if state["tabs"] is not None:
         screen.tabs = {_within(col, (0, SIZE_MAX - 1)) for col in state["tabs"]}
     screen.palette = {_within(int(n), (0, 255)): color_of(color) for n, color in state["palette"].items()}
@@ -7494,7 +7323,6 @@ def _loaded(state: dict[str, JSON]) -> Screen:
     screen.saved = [saved and _saved(saved, styles) for saved in state["saved"]]
     _demand([len(two) for two in (screen.charsets, screen.kitty, screen.saved)] == [2, 2, 2], "two of each")
     _demand(max(len(screen.titles), *map(len, screen.kitty)) <= STACK_MAX, "stacks")
-    screen.joint = _pair(state["joint"])
     screen.cut_col = _pair(state["cut_col"])
     held = bytes.fromhex(state["bytes"])
     _demand(screen.cutter.feed(held) == b"", "a sequence that cannot go on")
@@ -11814,7 +11642,7 @@ def wait_idle(
 HELD_MAX = 64 * KIB  # bytes of a sequence that is not whole, before the rest of it is dropped
 
 _TYPING_MODES = {1, 66, 1000, 1002, 1003, 1004, 1005, 1006, 1007, 1015, 1016, 2004, 2031}  # change what keys send
-_PASSED_MODES = {int(name[1:]) for name in KEPT_MODES if name[0] == "?"} | {66}
+_PASSED_MODES = {int(name[1:]) for name in MODES if "kept" in MODES[name][2] and name[0] == "?"} | {66}
 _ALTERNATE = {47, 1047, 1049}
 _CUT = f"(?![{CONTROLS} -~])"  # a sequence was given up: what stands behind the next one shall not become its end
 _NOTED = (  # of all output, what the terminal is asked, or would remember; drawing and pens pass unseen

@@ -78,7 +78,7 @@ class Architecture(unittest.TestCase):
                             "json",
                             "make_scanner",
                             "make_encoder",
-                            "encode_basestring_ascii",
+                            "encode_basestring_ascii", "methodcaller",
                             "math",
                             "re",
                             "shlex",
