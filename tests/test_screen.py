@@ -95,11 +95,14 @@ CASES = (
     ("ab\x1b[3b!", ["abbbb!"], (0, 6)),
     ("abc\x1b[2D\x1b[b!", ["a!c"], (0, 2)),
     ("ab\x1b[1m\x1b[b!", ["ab!"], (0, 3)),
+    ("+\x1b[b\x1b[2b", ["++"], (0, 2)),
     ("ab\r\n\x1b[b!", ["ab", "!"], (1, 1)),
     ("0123456789\x1b[C\x1b[Dx", ["01234567x9"], (0, 9)),
     ("0123456789\x1b[31mx", ["0123456789", "x"], (1, 1)),
     ("\x1b[?7l0123456789xyz", ["012345678z"], (0, 9)),
     ("\x1b[?7l0123456789\x1b[?7hxy", ["012345678x", "y"], (1, 1)),
+    ("0123456789\x1b[?7l\x1b[?7hx", ["0123456789", "x"], (1, 1)),
+    ("0123456789\x1b[?7lxy\x1b[?7hz", ["012345678z"], (0, 9)),
     ("a\tb\tc", ["a       bc"], (0, 9)),
     ("ab\rc\nd\x0be\x0cf", ["cb", " d", "  e", "   f"], (3, 4)),
     ("1\r\n2\r\n3\r\n4\r\n5", ["2", "3", "4", "5"], (3, 1)),
@@ -152,6 +155,7 @@ CASES = (
     # alternate screens
     ("ab\x1b[?1049hXY\x1b[?1049lc", ["abc"], (0, 3)),
     ("ab\x1b[?1049hX\x1b[?1049l\x1b[?1049h", [], (0, 2)),
+    ("ab\x1b[?1049hX\x1b[?1049hY", ["  XY"], (0, 4)),
     ("ab\x1b[?47hX\x1b[?47l\x1b[?47h", ["  X"], (0, 3)),
     ("ab\x1b[?1047hX\x1b[?1047l\x1b[?47h", [], (0, 3)),
     ("ab\x1b[?1048h\x1b[3;1H\x1b[?1048lc", ["abc"], (0, 3)),
@@ -167,7 +171,10 @@ CASES = (
     ("012345678e\u0301x", ["012345678e\u0301", "x"], (1, 1)),
     ("\u0301x", ["x"], (0, 1)),
     ("👩\u200d👩\u200d👧x", ["👩\u200d👩\u200d👧x"], (0, 3)),
+    ("👩\u200d\x1b[m👧x", ["👩\u200d👧x"], (0, 5)),
     ("🇩🇪🇫🇷x", ["🇩🇪🇫🇷x"], (0, 5)),
+    ("☝🏿x", ["☝🏿x"], (0, 3)),
+    ("\x1b[10G☝🏿x", ["         ☝", "🏿x"], (1, 3)),
     ("👍🏽x", ["👍🏽x"], (0, 3)),
     ("❤\ufe0fx❤x", ["❤\ufe0fx❤x"], (0, 5)),
     ("1\ufe0f\u20e3x", ["1\ufe0f\u20e3x"], (0, 3)),
@@ -183,6 +190,7 @@ CASES = (
     ("a\x1b[?99h\x1b[1;2;3z\x1b[>5X\x1b[=1Xb\x1b%Gc\x1b[1$wd", ["abcd"], (0, 4)),
     (b"a\xffb\xe2\x82c\xf0\x9f", ["a\ufffdb\ufffdc"], (0, 5)),
     (b"\xed\xa0\x80\xc0\xaf", ["\ufffd" * 5], (0, 5)),
+    ("\x1b]4;²;?\x07\x1b]104;²\x07\x1b[²", ["²"], (0, 1)),
 )
 
 
@@ -648,7 +656,10 @@ class Noise(unittest.TestCase):
             stream = noise(chance).decode("utf-8", "replace")
             made.update("".join(parts) for parts in re.findall(r"\x1b\[([<-?]?)[0-9:;]*([ -/]*)([@-~])", stream))
             made.update(re.findall("\x1b(?:[ -/]?[0-~])", stream))
-        self.assertEqual({name for name in looop.DISPATCH if name[-1] > " " and name[-1] != "*" and name[0] not in "]P"} - made, set())
+        self.assertEqual(
+            {name for name in looop.DISPATCH if name[-1] > " " and name[-1] != "*" and name[0] not in "]P"} - made,
+            set(),
+        )
 
     def check_lines(self, screen, stream):
         for line in screen.lines + screen.other:
