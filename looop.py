@@ -7957,7 +7957,8 @@ class ReplyFilter:
 #     restart            command and meta, env (optional)     the reply comes when the command runs: that one, with env
 #     kill               inside: from the session             the reply comes when the tree is gone
 #     detach                                                  every viewer is told to leave
-#     follow             above                                lines follow: {"offset":N} on output, {"end":status}
+#     follow             above                                lines follow: {"offset":N} on output, {"end":status};
+#                                                             lost_at: where the log lacks output, on a full disk
 #     attach             cols, rows, read_only, scrollback,   frames follow, both ways
 #                        above: pids that the one descends from who shows it
 #
@@ -8745,13 +8746,13 @@ def current_asks(profile: Profile) -> list[dict[str, JSON]]:
 class LogWriter:
     """Append a session's output to its log, under a cap; a disk that is full loses output, never the session."""
 
-    __slots__ = ("cap", "fd", "folder", "lost", "size", "start")
+    __slots__ = ("cap", "fd", "folder", "lost_at", "size", "start")
     _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND
 
     def __init__(self, folder: str, cap: int) -> None:
         self.folder = folder
         self.cap = max(cap, 8 * KIB)  # bytes of both files together
-        self.lost = 0  # bytes that could not be written
+        self.lost_at = -1  # the offset at which output could not be written last
         self.fd = open_to_write(f"{folder}/output.log", self._FLAGS)
         self.size = file_size(f"{folder}/output.log")  # bytes in it: it may go on with an earlier run's
         older = [(start + file_size(path)) for start, path in older_logs(folder)]
@@ -8784,7 +8785,7 @@ class LogWriter:
             try:
                 wrote = os.write(self.fd, data[place:] if place else data)
             except OSError:  # the disk is full, or a limit is met
-                self.lost += len(data) - place
+                self.lost_at = self.end
                 return
             place += wrote
             self.size += wrote
@@ -10454,13 +10455,13 @@ class Supervisor(Lookout):
 
     def _op_follow(self, peer: Peer, request: Mapping[str, JSON], rest: bytes) -> None:
         peer.above = [int(pid) for pid in request.get("above") or ()]
-        self._reply(peer, "following", offset=self.log.end, lost=self.log.lost)
+        self._reply(peer, "following", offset=self.log.end, lost_at=self.log.lost_at)
 
     def _tell_more(self, peer: Peer) -> None:
         """Tell a follower that there is more; once, until it has taken that."""
         peer.become("behind" if peer.outbox else "following")
         if not peer.outbox:
-            self._send(peer, b'{"offset":%d,"lost":%d}\n' % (self.log.end, self.log.lost))
+            self._send(peer, b'{"offset":%d,"lost_at":%d}\n' % (self.log.end, self.log.lost_at))
 
     def _caught_up(self, peer: Peer) -> None:
         if peer.state == "behind":
@@ -11285,7 +11286,7 @@ def ask_session(
 class Follower:
     """Follow a session's log: what is there, then what comes, until the session has ended."""
 
-    __slots__ = ("_seen", "channel", "ended", "log", "offset", "profile", "session", "skipped")
+    __slots__ = ("_seen", "channel", "ended", "log", "lost_at", "offset", "profile", "session", "skipped")
 
     def __init__(self, profile: Profile, session: Session, since: int, shows: bool = False) -> None:
         self.profile = profile
@@ -11293,6 +11294,7 @@ class Follower:
         self.ended = False  # nothing more will come
         self.channel: Channel | None = None
         self._seen = -1  # the log's end as it was told last
+        self.lost_at = -1  # where the log lacks output, which the disk had no room for
         self.skipped = 0  # bytes that were dropped from the log before they were read
         if session.alive:
             try:
@@ -11301,7 +11303,7 @@ class Follower:
                 if not reply.get("ok"):
                     self.channel.close()
                     raise Failure(*refused(session.id, reply))
-                self._seen = int(reply.get("offset") or 0)
+                self._seen, self.lost_at = int(reply.get("offset") or 0), int(reply.get("lost_at", -1))
             except Gone:
                 self._over()
             except TimeoutError:
@@ -11359,7 +11361,7 @@ class Follower:
             return True
         if "end" in told:
             self._over(told["end"])
-        self._seen = int(told.get("offset") or self._seen)
+        self._seen, self.lost_at = int(told.get("offset") or self._seen), int(told.get("lost_at", self.lost_at))
         return True
 
     def close(self) -> None:
@@ -11447,6 +11449,7 @@ def expect(profile: Profile, session: Session, pattern: Any, *, since: int, time
     with Follower(profile, session, since) as follower:
         text = RawText(follower.offset) if raw else PlainText(follower.offset)
         searched, there = 0, follower.log.end  # what is there already is searched whatever the time
+        begin = follower.offset
         while True:
             data = follower.read()
             left = None if deadline is None else deadline - time.monotonic()
@@ -11463,6 +11466,11 @@ def expect(profile: Profile, session: Session, pattern: Any, *, since: int, time
                     return Hunt(None, follower.offset, True)
                 if left is None or left > 0 or follower.offset < there:
                     continue
+            if follower.lost_at >= begin:
+                raise Failure(
+                    f"expect: {session.id}: its log lacks output, for which the disk had no room",
+                    f"`looop expect --screen {session.id} RE` looks at the screen",
+                )
             if (left is not None and left <= 0) or not follower.wait(left):
                 return Hunt(None, follower.offset)
 
@@ -11620,6 +11628,7 @@ def wait_idle(
                 pass
             else:
                 data = follower.read()
+                active = follower.lost_at >= follower.offset
                 while data and time.monotonic() < deadline:
                     new = text.feed(data)
                     active = active or not ignore or bool(ignore.sub("", new).strip())
@@ -21494,7 +21503,7 @@ def print_picture(verb: str, screen: Screen, args: Mapping[str, JSON], title: st
         raise Failure(f"{verb}: --{ways[0]} and --{ways[1]}: one at a time", f"looop help {verb}", EXIT_USAGE)
     way, count = (ways or ["plain"])[0], args["scrollback"] or 0
     if way == "json":
-        say_json(compact(picture_json(screen)))
+        say_json(compact({**picture_json(screen), **({"partial": screen.partial} if verb == "shot" else {})}))
     elif way == "svg":
         sys.stdout.write(picture_svg(screen, count, title))
     elif way == "ansi":
@@ -21530,6 +21539,8 @@ def cmd_shot(profile: Profile, args: dict[str, JSON]) -> int:
     except Gone:
         raise Failure(f"shot: {session.id}: was removed, or another took its id meanwhile", "looop ls -a") from None
     print_picture("shot", screen, args, session.id)
+    if screen.partial and not args["json"]:
+        complain(f"shot: {session.id}: partial: too much output came at once; lines that it changed may be out of date")
     return 0
 
 

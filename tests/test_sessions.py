@@ -754,6 +754,9 @@ class Output(Sessions):
         wait_until(lambda: b"END" in viewer.output, "the end")
         self.assertLessEqual(len(self.output(session)), 20000)
         self.assertIn("END", self.looop("shot", "a"))
+        self.looop("expect", "a", "END", "--since", "0", code=1)
+        self.assertIn("expect: a: its log lacks output, for which the disk had no room", self.stderr)
+        self.looop("expect", "a", "xxx", "--since", "0")
         looop.send_keys(session, ["Enter"])
         self.assertEqual(self.ended(session).code, 4)
 
