@@ -4550,6 +4550,60 @@ def confined_job(profile: Profile, job: Job, grant: Grant) -> Job:
 # A child's end counts, not the end of its output: a grandchild that keeps the pipe open holds nobody up.
 
 
+class Ladder:
+    """How a process tree is ended: signals, each with its grace, then KILL until nothing is left."""
+
+    __slots__ = ("again", "begun", "due", "group", "rungs")
+
+    def __init__(self, *rungs: tuple[int, float], group: int = 0, again: float = 0.0) -> None:
+        self.rungs = list(rungs)  # (signal, seconds until the next one)
+        self.group = group  # the process group that gets the signals before KILL; 0: every process of the tree does
+        self.again = again  # seconds between KILLs
+        self.begun = self.due = time.monotonic()  # `due`: when the next signal is
+
+    def step(self, family: Callable[[], list[int]]) -> None:
+        """Send what is due by now to the processes that `family` gives; a stopped process hears nothing but CONT."""
+        now = time.monotonic()
+        if now < self.due:
+            return
+        number, grace = self.rungs.pop(0) if self.rungs else (int(_signal.SIGKILL), self.again)
+        self.due = now + grace
+        if number == _signal.SIGKILL:
+            kill_tree(self.group, family)
+            return
+        pids = [-self.group] if self.group else family()
+        send_signal(pids, number)
+        send_signal(pids, _signal.SIGCONT)
+
+
+def kill_tree(group: int, family: Callable[[], list[int]]) -> None:
+    """Send KILL to a process group (0: none) and what `family` gives: who is stopped first cannot fork."""
+    for number in (_signal.SIGSTOP, _signal.SIGKILL):
+        send_signal([-group, *family()], number)
+
+
+def end_tree(family: Callable[[], list[int]], ladder: Ladder, deadline: Deadline) -> list[int]:
+    """End the processes that `family` gives, until it gives none, and return those that are left at the deadline."""
+    while True:
+        begun = time.monotonic()
+        left = family()
+        if not left or deadline.over:
+            return left
+        cost = time.monotonic() - begun
+        ladder.step(family)
+        time.sleep(max(0.01, 4 * cost))  # a machine that is busy is spared
+
+
+def send_signal(pids: Iterable[int], number: int) -> None:
+    """Signal processes, some of which may be gone; -N is the process group N."""
+    for pid in pids:
+        try:
+            if abs(pid) > 1:
+                os.kill(pid, number)
+        except (ProcessLookupError, PermissionError):
+            pass
+
+
 class Child:
     """Be one running child of `run_jobs`."""
 
@@ -4561,7 +4615,7 @@ class Child:
         "err_fd",
         "group",
         "job",
-        "kill_at",
+        "ladder",
         "out_fd",
         "pid",
         "pidfd",
@@ -4574,7 +4628,7 @@ class Child:
         self.job = job
         self.started = time.monotonic()
         self.deadline = Deadline(job.timeout or None)
-        self.kill_at: float | None = None  # when TERM becomes KILL
+        self.ladder: Ladder | None = None  # by which it is being ended
         self.chunks: list[bytes] = []  # captured stdout
         self.size = 0
         self.err = b""  # tail of captured stderr
@@ -4658,35 +4712,33 @@ class Child:
 
     def stop(self, why: str) -> None:
         """Ask the whole group to end, once."""
-        if self.kill_at is None:
+        if self.ladder is None:
             self.why = why
-            self.kill_at = time.monotonic() + KILL_GRACE
-            self._signal(_signal.SIGTERM)
+            self.ladder = Ladder((_signal.SIGTERM, KILL_GRACE), group=self.group, again=KILL_GRACE)
+            self.ladder.step(self._family)
 
     def tend(self, now: float) -> bool:
         """Do what is due; return whether the child has ended and is reaped."""
         if not self._ended():
-            if self.kill_at is None:
-                if self._outgrown():
-                    self.stop("overflow")
-                elif now >= self.deadline.at:
-                    self.stop("timeout")
-            elif now >= self.kill_at:
-                self._signal(_signal.SIGKILL)
-                self.kill_at = now + KILL_GRACE
+            if self.ladder:
+                self.ladder.step(self._family)
+            elif self._outgrown():
+                self.stop("overflow")
+            elif now >= self.deadline.at:
+                self.stop("timeout")
             return False
         for fd in (self.out_fd, self.err_fd):
             self.read(fd)
         holding = self.out_fd >= 0 or self.err_fd >= 0
         if (self.job.tidy or self.why != "exit") and (self.pid or holding):
-            self._signal(_signal.SIGKILL)  # the group's number still is its own: unreaped, or somebody holds the pipe
+            kill_tree(self.group, self._family)  # its number still is its own: unreaped, or somebody holds the pipe
         self._reap()
         return True
 
     def _ended(self) -> bool:
         """Tell whether the child's own process has ended, leaving it to be reaped where the system can."""
         if not hasattr(os, "waitid"):  # macOS before Python 3.13
-            if self.kill_at is not None:  # its group is still to be killed, so it must not be reaped yet
+            if self.ladder:  # its group is still to be killed, so it must not be reaped yet
                 return process_field(self.pid, "stat")[:1] in ("Z", "")
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             if pid:
@@ -4695,23 +4747,14 @@ class Child:
             return bool(pid)
         return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
-    def _signal(self, number: int) -> None:
-        """Signal the group; with KILL on a child that may have orphans, everything that descends from it too."""
-        family = []
-        if number == _signal.SIGKILL and self.why != "exit":  # who has ended has no children any more
-            try:
-                family = descendants(os.getpid() if self.job.orphans else self.group)
-            except OSError:
-                pass  # no descriptor is left to look with: the group alone is known
+    def _family(self) -> list[int]:
+        """Return all that descends from it, of a child that may leave orphans also those."""
+        if self.why == "exit":  # who has ended has no children any more
+            return []
         try:
-            os.killpg(self.group, number)
-        except (ProcessLookupError, PermissionError):
-            pass
-        for pid in family:
-            try:
-                os.kill(pid, number)
-            except (ProcessLookupError, PermissionError):
-                pass
+            return descendants(os.getpid() if self.job.orphans else self.group)
+        except OSError:  # no descriptor is left to look with: the group alone is known
+            return []
 
     def _reap(self) -> None:
         if self.pid:
@@ -4742,20 +4785,20 @@ class Child:
     def end_now(self) -> None:
         """End the whole tree without waiting for the deadline: the beat itself is being ended."""
         self.stop("interrupted")
-        while not self._ended() and time.monotonic() < (self.kill_at or 0.0):
+        while not self._ended() and self.ladder and time.monotonic() < self.ladder.due:
             time.sleep(0.01)
-        self._signal(_signal.SIGKILL)
+        kill_tree(self.group, self._family)
         self._reap()
 
     def due(self, now: float) -> float:
         """Return in how many seconds this child needs a look though nothing happened."""
-        if self.kill_at is not None:
-            wait = self.kill_at - now
+        if self.ladder:
+            wait = self.ladder.due - now
         else:
             wait = min(60.0, self.deadline.at - now)
             if self.job.stdout:
                 wait = min(wait, 0.25)  # a file can outgrow its cap
-        return max(0.0, wait if self.pidfd >= 0 else min(wait, 0.01 if self.kill_at is None else 0.05))
+        return max(0.0, wait if self.pidfd >= 0 else min(wait, 0.05 if self.ladder else 0.01))
 
     def result(self) -> Ended:
         """Return how it ended."""
@@ -4885,21 +4928,16 @@ def set_subreaper(on: bool) -> None:
 
 def end_confined(limit: float = 1.0) -> None:
     """End every confined process below us that has outlived its command, known by its filter (proc(5)): Linux."""
-    deadline = Deadline(limit)
-    while not deadline.over:
+
+    def left() -> list[int]:
         try:
             while os.waitpid(-1, os.WNOHANG)[0]:  # what has ended
                 pass
         except OSError:
-            return  # we have no child, so nothing is left: no need to look through /proc
-        left = [pid for pid in descendants(os.getpid()) if process_status(pid).get(b"Seccomp") == b"2"]
-        if not left:
-            return
-        for pid in left:
-            try:
-                os.kill(pid, _signal.SIGKILL)
-            except (ProcessLookupError, PermissionError):
-                pass
+            return []  # we have no child, so nothing is left: no need to look through /proc
+        return [pid for pid in descendants(os.getpid()) if process_status(pid).get(b"Seccomp") == b"2"]
+
+    end_tree(left, Ladder(), Deadline(limit))
 
 
 def process_status(pid: int) -> dict[bytes, bytes]:
@@ -5099,18 +5137,11 @@ def processes_with(*marks: str) -> list[int]:
 
 def end_process(pid: int, started: str) -> None:
     """End a process and its group, if it is still the one that started then: TERM, a grace, KILL."""
-    for number in (_signal.SIGTERM, _signal.SIGKILL):
-        if start_time(pid) != started:
-            return
-        family = [pid, *descendants(pid)]
-        for target in [-pid, *family] if number == _signal.SIGKILL else [-pid]:
-            try:
-                os.kill(target, number)
-            except (ProcessLookupError, PermissionError):
-                pass
-        deadline = Deadline(KILL_GRACE)
-        while start_time(pid) == started and not deadline.over:
-            time.sleep(0.02)
+
+    def family() -> list[int]:
+        return [pid, *descendants(pid)] if start_time(pid) == started else []
+
+    end_tree(family, Ladder((_signal.SIGTERM, KILL_GRACE), group=pid), Deadline(2 * KILL_GRACE))
 
 
 def close_inherited() -> None:
@@ -9319,16 +9350,6 @@ def leave_traceback() -> None:
         pass
 
 
-def send_signal(pids: Iterable[int], number: int) -> None:
-    """Signal processes, some of which may be gone."""
-    for pid in pids:
-        try:
-            if pid > 1:
-                os.kill(pid, number)
-        except (ProcessLookupError, PermissionError):
-            pass
-
-
 def peer_user(fd: int) -> int:
     """Return the user at the other end of a unix socket, -1 when the system does not tell (unix(7))."""
     import _socket
@@ -10149,8 +10170,7 @@ class Supervisor(Lookout):
         self.exit: int | None = None  # how the command ended: its code, or minus the signal
         self.exit_at = 0.0
         self.begun = 0.0  # when the command was started
-        self.kill_at = 0.0  # since when
-        self.pressed = 0  # the signal that the tree was sent last
+        self.ladder = Ladder()  # by which
         self.askers: list[Peer] = []  # who waits for that
         self.input = LastInput(0)
         self.keyboard.wrote = self._wrote
@@ -10578,29 +10598,20 @@ class Supervisor(Lookout):
             if why != "restart":
                 self.killing = why
             return
-        self.killing, self.kill_at, self.pressed = why, time.monotonic(), 0
+        self.killing, self.ladder = why, Ladder((_signal.SIGHUP, HUP_GRACE), (_signal.SIGTERM, TERM_GRACE))
         self._press()
 
     def _press(self) -> None:
-        """Press the tree: HUP, TERM, then KILL until nothing is left; what is stopped first cannot fork."""
+        """Go on ending the tree: HUP, TERM, then KILL until nothing is left."""
         if not self.killing:
             return
         self._collect()
         now = time.monotonic()
-        family = self._family()
-        if not family:
+        if not self._family():
             self._tree_gone()
             return
-        cost, age = time.monotonic() - now, now - self.kill_at
-        if age >= HUP_GRACE + TERM_GRACE:
-            send_signal(family, _signal.SIGSTOP)
-            send_signal(self._family(), _signal.SIGKILL)
-        else:
-            wanted = _signal.SIGHUP if age < HUP_GRACE else _signal.SIGTERM
-            if wanted != self.pressed:
-                self.pressed = wanted
-                send_signal(family, wanted)
-                send_signal(family, _signal.SIGCONT)  # a stopped process hears nothing else
+        cost, age = time.monotonic() - now, now - self.ladder.begun
+        self.ladder.step(self._family)
         self.loop.after(max(0.01 if age < 0.1 else 0.05, 4 * cost), self._press)  # a machine that is busy is spared
 
     @staticmethod
@@ -12542,32 +12553,29 @@ def runs_inside(session: Session) -> bool:
 def kill_supervisor(session: Session) -> Session:
     """End a session whose supervisor does not answer: it, and all that descends from it."""
     pid = supervisor_pid(session)
-    if pid:
-        for number in (_signal.SIGSTOP, _signal.SIGKILL):
-            send_signal([*descendants(pid), pid], number)
-    deadline = Deadline(5.0)
-    while session.has_supervisor():
-        if deadline.over:
-            raise Unsettled(f"kill: {session.id}: its supervisor (pid {pid or '?'}) cannot be ended", "look with ps(1)")
-        time.sleep(0.01)
+
+    def family() -> list[int]:
+        if not session.has_supervisor():
+            return []
+        return [*descendants(pid), pid] if supervisor_pid(session) else [-1]  # -1: somebody, and nobody knows who
+
+    if end_tree(family, Ladder(), Deadline(5.0)):
+        raise Unsettled(f"kill: {session.id}: its supervisor (pid {pid or '?'}) cannot be ended", "look with ps(1)")
     return session.renewed()
 
 
-def end_leftovers(profile: Profile, session: Session) -> None:
-    """End what a session has started that outlived its supervisor's death; Linux alone tells what that is."""
+def end_leftovers(profile: Profile, session: Session) -> int:
+    """End what outlived a session's supervisor, and return how much; Linux alone tells what that is."""
     marks = f"LOOOP_SESSION_ID={session.id}", f"LOOOP_DATA_DIR={profile.data}"
-    grace, deadline = Deadline(TERM_GRACE), Deadline(TERM_GRACE + 5.0)
-    number = _signal.SIGTERM
-    while True:
-        left = [pid for pid in processes_with(*marks) if pid != os.getpid() and start_time(pid)]
-        if not left:
-            return
-        if deadline.over:
-            raise Failure(f"kill: {session.id}: {plural(len(left), 'process')} cannot be ended: {left}", "see ps(1)")
-        send_signal(left, number)
-        if grace.over:
-            number = _signal.SIGKILL
-        time.sleep(0.02)
+
+    def family() -> list[int]:
+        return [pid for pid in processes_with(*marks) if pid != os.getpid() and start_time(pid)]
+
+    found = family()
+    left = end_tree(family, Ladder((_signal.SIGTERM, TERM_GRACE)), Deadline(TERM_GRACE + 5.0)) if found else []
+    if left:
+        raise Failure(f"kill: {session.id}: {plural(len(left), 'process')} cannot be ended: {left}", "see ps(1)")
+    return len(found)
 
 
 def conversation_of(profile: Profile, session: Session) -> str:
