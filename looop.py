@@ -37,81 +37,82 @@ Contents
   13. Store
   14. Filters (pure)
   15. Confinement
-  16. Children
-  17. Granted clones
-  18. Ledger
-  19. Asks
-  20. Styles (pure)
-  21. Sequences (pure)
-  22. Grid (pure)
-  23. Terminal (pure)
-  24. Screen (pure)
-  25. Screens at rest (pure)
-  26. Pictures (pure)
-  27. Keys (pure)
-  28. Protocol (pure)
-  29. Session store
-  30. Claims
-  31. Session log
-  32. PTY
-  33. Drawing and typing
-  34. Clients
-  35. Lookout
-  36. Supervisor
-  37. Launch
-  38. Client
-  39. Terminal of a viewer
-  40. Attach
-  41. Typing
-  42. Fleet
-  43. Checks
-  44. Readings (pure)
-  45. Sense
-  46. World hash (pure)
-  47. World
-  48. Moves (pure)
-  49. Prompt (pure)
-  50. Metering (pure)
-  51. Transcripts (pure)
-  52. Gates (pure)
-  53. Readers (pure)
-  54. Tripwires (pure)
-  55. Verdicts (pure)
-  56. Profile on disk
-  57. Prompt context
-  58. Decide
-  59. Act
-  60. Act on workers
-  61. Guards
-  62. Settle
-  63. Surface
-  64. Hooks
-  65. Beat
-  66. People
-  67. Views
-  68. Why and replay
-  69. Cost
-  70. Pulse
-  71. Verbs
-  72. Session verbs
-  73. Session table
-  74. Gallery
-  75. Questions (pure)
-  76. Plans
-  77. Interview
-  78. Schedulers
-  79. Service
-  80. Examinations
-  81. Doctor
-  82. Candidates
-  83. Goals and history
-  84. Verb table
-  85. Setup table
-  86. Manual (pure)
-  87. Completions (pure)
-  88. Command line
-  89. Texts
-  90. Texts of the manual
+  16. Processes
+  17. Children
+  18. Granted clones
+  19. Ledger
+  20. Asks
+  21. Styles (pure)
+  22. Sequences (pure)
+  23. Grid (pure)
+  24. Terminal (pure)
+  25. Screen (pure)
+  26. Screens at rest (pure)
+  27. Pictures (pure)
+  28. Keys (pure)
+  29. Protocol (pure)
+  30. Session store
+  31. Claims
+  32. Session log
+  33. PTY
+  34. Drawing and typing
+  35. Clients
+  36. Lookout
+  37. Supervisor
+  38. Launch
+  39. Client
+  40. Terminal of a viewer
+  41. Attach
+  42. Typing
+  43. Fleet
+  44. Checks
+  45. Readings (pure)
+  46. Sense
+  47. World hash (pure)
+  48. World
+  49. Moves (pure)
+  50. Prompt (pure)
+  51. Metering (pure)
+  52. Transcripts (pure)
+  53. Gates (pure)
+  54. Readers (pure)
+  55. Tripwires (pure)
+  56. Verdicts (pure)
+  57. Profile on disk
+  58. Prompt context
+  59. Decide
+  60. Act
+  61. Act on workers
+  62. Guards
+  63. Settle
+  64. Surface
+  65. Hooks
+  66. Beat
+  67. People
+  68. Views
+  69. Why and replay
+  70. Cost
+  71. Pulse
+  72. Verbs
+  73. Session verbs
+  74. Session table
+  75. Gallery
+  76. Questions (pure)
+  77. Plans
+  78. Interview
+  79. Schedulers
+  80. Service
+  81. Examinations
+  82. Doctor
+  83. Candidates
+  84. Goals and history
+  85. Verb table
+  86. Setup table
+  87. Manual (pure)
+  88. Completions (pure)
+  89. Command line
+  90. Texts
+  91. Texts of the manual
 
 Finding things: the verb `looop sensor list` is `cmd_sensor_list`; its row in SETUP_VERBS has help and options.
 To add a verb: write `cmd_<verb>`, add its row to LOOP_VERBS, SETUP_VERBS or SESSION_VERBS.
@@ -4537,17 +4538,9 @@ def confined_job(profile: Profile, job: Job, grant: Grant) -> Job:
 
 
 # ======================================================================================================================
-# 16. Children
+# 16. Processes
 # ======================================================================================================================
-# One loop runs every child looop has: sensors, runners, shell moves, git. Each child leads a session without a terminal
-# and a process group, has a deadline, and is reaped after its group was dealt with, never before: until then no
-# stranger can get its number.
-#
-#     starting ─▶ running ─┬─▶ exited ─▶ reaped
-#                          └─▶ past its deadline or its cap: TERM to the group, KILL_GRACE, KILL ─▶ reaped
-#
-# What wakes the loop: output, a child's end (pidfd where the kernel has it, else a look every 10 ms), a deadline.
-# A child's end counts, not the end of its output: a grandchild that keeps the pipe open holds nobody up.
+# What the system tells of processes, and how a tree of them is ended. /proc where there is one (proc(5)), else ps(1).
 
 
 class Ladder:
@@ -4602,6 +4595,221 @@ def send_signal(pids: Iterable[int], number: int) -> None:
                 os.kill(pid, number)
         except (ProcessLookupError, PermissionError):
             pass
+
+
+def process_status(pid: int) -> dict[bytes, bytes]:
+    """Return the fields of /proc/PID/status, {} when the process is gone, or its system has none (proc(5))."""
+    try:
+        raw = read_bytes(f"/proc/{pid}/status") or b""
+    except OSError:
+        return {}
+    return {name: value.strip() for name, _, value in (line.partition(b":") for line in raw.split(b"\n"))}
+
+
+def ending(pid: int) -> bool:
+    """Tell whether a KILL is on its way to a process, or it is dead already."""
+    fields = process_status(pid)
+    pending = int(fields.get(b"SigPnd", b"0"), 16) | int(fields.get(b"ShdPnd", b"0"), 16)
+    return fields.get(b"State", b"")[:1] in (b"Z", b"X") or bool(pending & 1 << (_signal.SIGKILL - 1))
+
+
+# names of the supervisors of a person's session and of any other; they spare `parents` a look at every process
+SUPERVISOR_NAME, WORKER_NAME = b"looop-session", b"looop-worker"
+
+
+def name_process(name: bytes, title: bytes) -> None:
+    """Have ps(1) show a name and a title, and no longer the words that this process was started with.
+
+    A process that lives for days would show everybody on the machine the task of a worker. Sources: proc(5), comm and
+    stat; _NSGetArgv of macOS. Where the system does not let it, nothing happens.
+    """
+    try:
+        if sys.platform == "darwin":
+            clear_words()
+            return
+        with open("/proc/self/comm", "wb") as file:
+            file.write(name)
+        fields = (read_bytes("/proc/self/stat") or b"").rpartition(b")")[2].split()
+        start, end = int(fields[45]), int(fields[46])
+        with open("/proc/self/mem", "r+b", 0) as memory:
+            os.pwrite(memory.fileno(), title[: end - start - 1].ljust(end - start, b"\0"), start)
+    except (OSError, IndexError, ValueError):
+        pass
+
+
+def clear_words() -> None:
+    """Clear the words that this process was started with, behind the first one (macOS)."""
+    import ctypes
+
+    library = ctypes.CDLL(None)
+    library._NSGetArgc.restype = ctypes.POINTER(ctypes.c_int)
+    library._NSGetArgv.restype = ctypes.POINTER(ctypes.POINTER(ctypes.c_void_p))
+    words = library._NSGetArgv().contents
+    for index in range(1, library._NSGetArgc().contents.value):
+        ctypes.memset(words[index], 0, len(ctypes.string_at(words[index])))
+
+
+def parents() -> dict[int, int]:
+    """Return the parent of every process; of one that supervises a session, 0: it is on its own.
+
+    Raise OSError when the system does not tell.
+    """
+    found = {}
+    try:
+        names = os.listdir("/proc")
+    except FileNotFoundError:
+        return listed_parents()
+    for name in names:
+        if name.isdigit():
+            try:
+                raw = read_bytes(f"/proc/{name}/stat") or b""
+            except OSError:
+                continue
+            head, _, tail = raw.rpartition(b")")  # the command's name may hold spaces and brackets
+            fields = tail.split()
+            if len(fields) > 1:
+                named = head.endswith((b"(" + SUPERVISOR_NAME, b"(" + WORKER_NAME))
+                alone = named and is_supervisor(int(name))
+                found[int(name)] = 0 if alone else int(fields[1])
+    return found
+
+
+def ancestors() -> dict[int, bytes]:
+    """Return the processes that this one descends from, the nearest first, with their names (b"" without /proc)."""
+    family = {} if os.path.isdir("/proc/self") else listed_parents()
+    found: dict[int, bytes] = {}
+    pid = os.getppid() if family else name_and_parent("self")[1]  # /proc may be of another PID namespace
+    while pid > 1 and pid not in found:
+        name, parent = (b"", family.get(pid, 0)) if family else name_and_parent(str(pid))
+        found[pid], pid = name, parent
+    return found
+
+
+def name_and_parent(pid: str) -> tuple[bytes, int]:
+    """Return the name and the parent of a process, (b"", 0) when it is gone (Linux)."""
+    try:
+        head, _, tail = (read_bytes(f"/proc/{pid}/stat") or b"").rpartition(b")")
+    except OSError:
+        return b"", 0
+    fields = tail.split()
+    return head.partition(b"(")[2], int(fields[1]) if len(fields) > 1 else 0
+
+
+def is_supervisor(pid: int) -> bool:
+    """Tell whether a process supervises a session, whatever it calls itself (Linux).
+
+    It works in the session's folder, whose lock is held, and whose meta.json has its number and when it started.
+    """
+    folder = f"/proc/{pid}/cwd"
+    try:
+        meta = read_fields(f"{folder}/meta.json")
+        own = meta.get("pid") == pid and meta.get("start") == start_time(pid)
+        return own and lock_is_held(f"{folder}/lock")
+    except OSError:
+        return False
+
+
+def listed_parents() -> dict[int, int]:
+    """Ask ps(1) for the parent of every process but itself, where there is no /proc."""
+    import subprocess
+
+    try:
+        with subprocess.Popen(["ps", "-Ao", "pid=,ppid="], stdout=-1, stderr=-3, stdin=-3) as ps:
+            rows = [line.split() for line in ps.communicate()[0].split(b"\n")]
+    except FileNotFoundError:
+        return {}  # neither /proc nor ps(1): then only groups are known
+    return {int(row[0]): int(row[1]) for row in rows if len(row) == 2 and int(row[0]) != ps.pid}
+
+
+def descendants(root: int) -> list[int]:
+    """Return the pids of all that descend from a process, also what left its group.
+
+    The supervisor of a session, and what it runs, are nobody's: whoever started it may end, the session goes on.
+    """
+    children: dict[int, list[int]] = {}
+    for pid, parent in parents().items():
+        children.setdefault(parent, []).append(pid)
+    found: list[int] = []
+    pending = [root]
+    while pending:
+        offspring = children.get(pending.pop(), [])
+        found += offspring
+        pending += offspring
+    return found
+
+
+def start_time(pid: int) -> str:
+    """Return a text that tells this process from a later one with its number, "" when it is gone."""
+    if not os.path.isdir("/proc/self"):
+        return process_field(pid, "lstart")
+    try:
+        raw = read_bytes(f"/proc/{pid}/stat") or b""
+    except OSError:
+        return ""
+    fields = raw.rpartition(b")")[2].split()
+    if len(fields) < 20 or fields[0] in (b"Z", b"X"):  # a zombie has ended, whoever is late to reap it
+        return ""
+    return fields[19].decode()  # starttime, in clock ticks since boot: proc(5)
+
+
+def process_field(pid: int, field: str) -> str:
+    """Ask ps(1) about a process, where there is no /proc; "" when it is gone."""
+    import subprocess
+
+    command = ["ps", "-o", f"{field}=", "-p", str(pid)]
+    try:
+        return subprocess.run(command, capture_output=True, check=False, timeout=5).stdout.decode().strip()
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+
+
+def processes_with(*marks: str) -> list[int]:
+    """Return the processes with all these settings in their environment (Linux; elsewhere none is seen)."""
+    wanted = {mark.encode("utf-8", "surrogateescape") for mark in marks}
+    found = []
+    for pid, parent in parents().items():
+        if not parent:
+            continue
+        try:
+            environment = read_bytes(f"/proc/{pid}/environ") or b""
+        except OSError:
+            continue
+        if wanted <= set(environment.split(b"\0")):
+            found.append(pid)
+    return found
+
+
+def end_process(pid: int, started: str) -> None:
+    """End a process and its group, if it is still the one that started then: TERM, a grace, KILL."""
+
+    def family() -> list[int]:
+        return [pid, *descendants(pid)] if start_time(pid) == started else []
+
+    end_tree(family, Ladder((_signal.SIGTERM, KILL_GRACE), group=pid), Deadline(2 * KILL_GRACE))
+
+
+def open_descriptors() -> list[int]:
+    """Return the descriptors from 3 on that this process has open."""
+    for folder in ("/proc/self/fd", "/dev/fd"):
+        try:
+            return [int(name) for name in os.listdir(folder) if int(name) > 2]
+        except OSError:
+            continue
+    return []
+
+
+# ======================================================================================================================
+# 17. Children
+# ======================================================================================================================
+# One loop runs every child looop has: sensors, runners, shell moves, git. Each child leads a session without a terminal
+# and a process group, has a deadline, and is reaped after its group was dealt with, never before: until then no
+# stranger can get its number.
+#
+#     starting ─▶ running ─┬─▶ exited ─▶ reaped
+#                          └─▶ past its deadline or its cap: TERM to the group, KILL_GRACE, KILL ─▶ reaped
+#
+# What wakes the loop: output, a child's end (pidfd where the kernel has it, else a look every 10 ms), a deadline.
+# A child's end counts, not the end of its output: a grandchild that keeps the pipe open holds nobody up.
 
 
 class Child:
@@ -4940,15 +5148,6 @@ def end_confined(limit: float = 1.0) -> None:
     end_tree(left, Ladder(), Deadline(limit))
 
 
-def process_status(pid: int) -> dict[bytes, bytes]:
-    """Return the fields of /proc/PID/status, {} when the process is gone, or its system has none (proc(5))."""
-    try:
-        raw = read_bytes(f"/proc/{pid}/status") or b""
-    except OSError:
-        return {}
-    return {name: value.strip() for name, _, value in (line.partition(b":") for line in raw.split(b"\n"))}
-
-
 def reap_adopted(limit: float = 0.5) -> None:
     """Reap orphans that were handed to us and have ended, or are about to; one that lives on is left to itself."""
     deadline = Deadline(limit)
@@ -4962,206 +5161,17 @@ def reap_adopted(limit: float = 0.5) -> None:
         return
 
 
-def ending(pid: int) -> bool:
-    """Tell whether a KILL is on its way to a process, or it is dead already."""
-    fields = process_status(pid)
-    pending = int(fields.get(b"SigPnd", b"0"), 16) | int(fields.get(b"ShdPnd", b"0"), 16)
-    return fields.get(b"State", b"")[:1] in (b"Z", b"X") or bool(pending & 1 << (_signal.SIGKILL - 1))
-
-
-# names of the supervisors of a person's session and of any other; they spare `parents` a look at every process
-SUPERVISOR_NAME, WORKER_NAME = b"looop-session", b"looop-worker"
-
-
-def name_process(name: bytes, title: bytes) -> None:
-    """Have ps(1) show a name and a title, and no longer the words that this process was started with.
-
-    A process that lives for days would show everybody on the machine the task of a worker. Sources: proc(5), comm and
-    stat; _NSGetArgv of macOS. Where the system does not let it, nothing happens.
-    """
-    try:
-        if sys.platform == "darwin":
-            clear_words()
-            return
-        with open("/proc/self/comm", "wb") as file:
-            file.write(name)
-        fields = (read_bytes("/proc/self/stat") or b"").rpartition(b")")[2].split()
-        start, end = int(fields[45]), int(fields[46])
-        with open("/proc/self/mem", "r+b", 0) as memory:
-            os.pwrite(memory.fileno(), title[: end - start - 1].ljust(end - start, b"\0"), start)
-    except (OSError, IndexError, ValueError):
-        pass
-
-
-def clear_words() -> None:
-    """Clear the words that this process was started with, behind the first one (macOS)."""
-    import ctypes
-
-    library = ctypes.CDLL(None)
-    library._NSGetArgc.restype = ctypes.POINTER(ctypes.c_int)
-    library._NSGetArgv.restype = ctypes.POINTER(ctypes.POINTER(ctypes.c_void_p))
-    words = library._NSGetArgv().contents
-    for index in range(1, library._NSGetArgc().contents.value):
-        ctypes.memset(words[index], 0, len(ctypes.string_at(words[index])))
-
-
-def parents() -> dict[int, int]:
-    """Return the parent of every process; of one that supervises a session, 0: it is on its own.
-
-    Raise OSError when the system does not tell.
-    """
-    found = {}
-    try:
-        names = os.listdir("/proc")
-    except FileNotFoundError:
-        return listed_parents()
-    for name in names:
-        if name.isdigit():
-            try:
-                raw = read_bytes(f"/proc/{name}/stat") or b""
-            except OSError:
-                continue
-            head, _, tail = raw.rpartition(b")")  # the command's name may hold spaces and brackets
-            fields = tail.split()
-            if len(fields) > 1:
-                named = head.endswith((b"(" + SUPERVISOR_NAME, b"(" + WORKER_NAME))
-                alone = named and is_supervisor(int(name))
-                found[int(name)] = 0 if alone else int(fields[1])
-    return found
-
-
-def ancestors() -> dict[int, bytes]:
-    """Return the processes that this one descends from, the nearest first, with their names (b"" without /proc)."""
-    family = {} if os.path.isdir("/proc/self") else listed_parents()
-    found: dict[int, bytes] = {}
-    pid = os.getppid() if family else name_and_parent("self")[1]  # /proc may be of another PID namespace
-    while pid > 1 and pid not in found:
-        name, parent = (b"", family.get(pid, 0)) if family else name_and_parent(str(pid))
-        found[pid], pid = name, parent
-    return found
-
-
-def name_and_parent(pid: str) -> tuple[bytes, int]:
-    """Return the name and the parent of a process, (b"", 0) when it is gone (Linux)."""
-    try:
-        head, _, tail = (read_bytes(f"/proc/{pid}/stat") or b"").rpartition(b")")
-    except OSError:
-        return b"", 0
-    fields = tail.split()
-    return head.partition(b"(")[2], int(fields[1]) if len(fields) > 1 else 0
-
-
-def is_supervisor(pid: int) -> bool:
-    """Tell whether a process supervises a session, whatever it calls itself (Linux).
-
-    It works in the session's folder, whose lock is held, and whose meta.json has its number and when it started.
-    """
-    folder = f"/proc/{pid}/cwd"
-    try:
-        meta = read_fields(f"{folder}/meta.json")
-        own = meta.get("pid") == pid and meta.get("start") == start_time(pid)
-        return own and lock_is_held(f"{folder}/lock")
-    except OSError:
-        return False
-
-
-def listed_parents() -> dict[int, int]:
-    """Ask ps(1) for the parent of every process but itself, where there is no /proc."""
-    import subprocess
-
-    try:
-        with subprocess.Popen(["ps", "-Ao", "pid=,ppid="], stdout=-1, stderr=-3, stdin=-3) as ps:
-            rows = [line.split() for line in ps.communicate()[0].split(b"\n")]
-    except FileNotFoundError:
-        return {}  # neither /proc nor ps(1): then only groups are known
-    return {int(row[0]): int(row[1]) for row in rows if len(row) == 2 and int(row[0]) != ps.pid}
-
-
-def descendants(root: int) -> list[int]:
-    """Return the pids of all that descend from a process, also what left its group.
-
-    The supervisor of a session, and what it runs, are nobody's: whoever started it may end, the session goes on.
-    """
-    children: dict[int, list[int]] = {}
-    for pid, parent in parents().items():
-        children.setdefault(parent, []).append(pid)
-    found: list[int] = []
-    pending = [root]
-    while pending:
-        offspring = children.get(pending.pop(), [])
-        found += offspring
-        pending += offspring
-    return found
-
-
-def start_time(pid: int) -> str:
-    """Return a text that tells this process from a later one with its number, "" when it is gone."""
-    if not os.path.isdir("/proc/self"):
-        return process_field(pid, "lstart")
-    try:
-        raw = read_bytes(f"/proc/{pid}/stat") or b""
-    except OSError:
-        return ""
-    fields = raw.rpartition(b")")[2].split()
-    if len(fields) < 20 or fields[0] in (b"Z", b"X"):  # a zombie has ended, whoever is late to reap it
-        return ""
-    return fields[19].decode()  # starttime, in clock ticks since boot: proc(5)
-
-
-def process_field(pid: int, field: str) -> str:
-    """Ask ps(1) about a process, where there is no /proc; "" when it is gone."""
-    import subprocess
-
-    command = ["ps", "-o", f"{field}=", "-p", str(pid)]
-    try:
-        return subprocess.run(command, capture_output=True, check=False, timeout=5).stdout.decode().strip()
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-
-
-def processes_with(*marks: str) -> list[int]:
-    """Return the processes with all these settings in their environment (Linux; elsewhere none is seen)."""
-    wanted = {mark.encode("utf-8", "surrogateescape") for mark in marks}
-    found = []
-    for pid, parent in parents().items():
-        if not parent:
-            continue
-        try:
-            environment = read_bytes(f"/proc/{pid}/environ") or b""
-        except OSError:
-            continue
-        if wanted <= set(environment.split(b"\0")):
-            found.append(pid)
-    return found
-
-
-def end_process(pid: int, started: str) -> None:
-    """End a process and its group, if it is still the one that started then: TERM, a grace, KILL."""
-
-    def family() -> list[int]:
-        return [pid, *descendants(pid)] if start_time(pid) == started else []
-
-    end_tree(family, Ladder((_signal.SIGTERM, KILL_GRACE), group=pid), Deadline(2 * KILL_GRACE))
-
-
 def close_inherited() -> None:
     """Keep descriptors that the caller left open from reaching our children."""
-    for folder in ("/proc/self/fd", "/dev/fd"):
+    for fd in open_descriptors():
         try:
-            names = os.listdir(folder)
+            os.set_inheritable(fd, False)
         except OSError:
-            continue
-        for name in names:
-            if int(name) > 2:
-                try:
-                    os.set_inheritable(int(name), False)
-                except OSError:
-                    pass
-        return
+            pass
 
 
 # ======================================================================================================================
-# 17. Granted clones
+# 18. Granted clones
 # ======================================================================================================================
 # git runs programs by what stands in a repository's config and hooks, also when a person's prompt asks it for a status.
 # A confined command leaves these files as they were, in each repository below a granted folder: mounts keep those of
@@ -5387,7 +5397,7 @@ def set_aside(profile: Profile, path: str, trait: Trait) -> None:
 
 
 # ======================================================================================================================
-# 18. Ledger
+# 19. Ledger
 # ======================================================================================================================
 # cost.jsonl: one row per paid call, appended the moment the call ended, whatever becomes of its beat. A price that is
 # not known is null, never 0; `failed` marks a call that ended without an answer. Reading goes backwards from the end,
@@ -5461,7 +5471,7 @@ def spend_of(rows: Iterable[Mapping[str, JSON]]) -> tuple[float, int, int]:
 
 
 # ======================================================================================================================
-# 19. Asks
+# 20. Asks
 # ======================================================================================================================
 # What the loop wants of its person. asks/<n>.json is a question, or a proposal with the exact bytes of what would be
 # done; asks/<n>.answer.json is what the person said. Both appear by link(2): a number is taken once and an answer is
@@ -5670,7 +5680,7 @@ def ask_text(ask: Mapping[str, JSON]) -> str:
 
 
 # ======================================================================================================================
-# 20. Styles (pure)
+# 21. Styles (pure)
 # ======================================================================================================================
 # How a cell looks: colours, attributes, and the SGR sequences that say so, read and written.
 
@@ -5806,7 +5816,7 @@ def color_answer(color: str) -> str:
 
 
 # ======================================================================================================================
-# 21. Sequences (pure)
+# 22. Sequences (pure)
 # ======================================================================================================================
 # A terminal's stream is text, control characters and escape sequences. FUNCTIONS has a row for each sequence that is
 # understood, MODES one for each mode; what `Screen` calls, and every regular expression that picks sequences out of a
@@ -6075,7 +6085,7 @@ def whole_characters(data: bytes) -> int:
 
 
 # ======================================================================================================================
-# 22. Grid (pure)
+# 23. Grid (pure)
 # ======================================================================================================================
 # The cells of a terminal and what moves in them: cursor, margins, scrolling, erasing, writing. A line is two lists of
 # the same length, texts and styles; a wide character has "" in its right cell, and no half of one ever stands alone.
@@ -6574,7 +6584,7 @@ class Grid:
 
 
 # ======================================================================================================================
-# 23. Terminal (pure)
+# 24. Terminal (pure)
 # ======================================================================================================================
 # What a terminal remembers besides its cells: modes, charsets, saved cursors, keyboard, titles, colours. And what it
 # says when a program asks. Nothing is claimed that is not done: programs believe the answers.
@@ -6887,7 +6897,7 @@ class Terminal(Grid):
 
 
 # ======================================================================================================================
-# 24. Screen (pure)
+# 25. Screen (pure)
 # ======================================================================================================================
 # A terminal without a window: bytes go in, the grid changes, answers come out. One regex cuts the stream into runs of
 # text and whole sequences; a sequence is looked up by its text, as a pen's next pen (SGR) or as a call with its
@@ -7038,7 +7048,7 @@ class Screen(Terminal):
 
 
 # ======================================================================================================================
-# 25. Screens at rest (pure)
+# 26. Screens at rest (pure)
 # ======================================================================================================================
 # A screen as bytes that draw it on another terminal (paint), as a value that is kept or sent (dump, load), and what
 # remains of a stream when there is no time to draw it (skim).
@@ -7438,7 +7448,7 @@ def _line(runs: JSON, cols: int, styles: list[Style], plain: Style, cut: bool = 
 
 
 # ======================================================================================================================
-# 26. Pictures (pure)
+# 27. Pictures (pure)
 # ======================================================================================================================
 # A screen for people and programs to look at: text, text with colours, JSON, SVG.
 
@@ -7700,7 +7710,7 @@ def xml_text(text: str) -> str:
 
 
 # ======================================================================================================================
-# 27. Keys (pure)
+# 28. Keys (pure)
 # ======================================================================================================================
 # What goes into a session's terminal: keys by name, text as a person types it, and a viewer's own typing, from which
 # the detach key and the answers of the viewer's terminal are taken out.
@@ -7967,7 +7977,7 @@ class ReplyFilter:
 
 
 # ======================================================================================================================
-# 28. Protocol (pure)
+# 29. Protocol (pure)
 # ======================================================================================================================
 # How a client speaks to a session's supervisor, over a unix socket that only the same user can open.
 #
@@ -8047,7 +8057,7 @@ class Frames:
 
 
 # ======================================================================================================================
-# 29. Session store
+# 30. Session store
 # ======================================================================================================================
 # One folder per session, sessions/<id>/, from which everything about it can be told, alive or dead:
 #
@@ -8642,7 +8652,7 @@ def prune_sessions(profile: Profile, older: float, now: float, dry: bool = False
 
 
 # ======================================================================================================================
-# 30. Claims
+# 31. Claims
 # ======================================================================================================================
 # What is a session's own while it lives: its claims and its questions. One that was born again under the same id has
 # neither. claims/<name>.json says who works on what: {"session","name","ts"} and whatever the worker adds; looop's own
@@ -8766,7 +8776,7 @@ def current_asks(profile: Profile) -> list[dict[str, JSON]]:
 
 
 # ======================================================================================================================
-# 31. Session log
+# 32. Session log
 # ======================================================================================================================
 # What a session wrote, raw, and how it is read as text. Offsets count every byte since the session began. The log is
 # two files at most: when output.log has grown to half of what is allowed, it becomes output.<its first offset>.log, and
@@ -9134,7 +9144,7 @@ def shown_text(text: str) -> str:
 
 
 # ======================================================================================================================
-# 32. PTY
+# 33. PTY
 # ======================================================================================================================
 # The terminal that a session's command runs in, and what the system must be asked about terminals and processes.
 
@@ -9392,7 +9402,7 @@ def ending_of(why: str, code: int | None) -> dict[str, JSON]:
 
 
 # ======================================================================================================================
-# 33. Drawing and typing
+# 34. Drawing and typing
 # ======================================================================================================================
 # The two halves of a session's terminal inside its supervisor, and the loop that they live in. The canvas draws output
 # whenever the loop is idle, so that the screen is current; the keyboard types, each text whole, as fast as the command
@@ -9693,7 +9703,7 @@ class Keyboard:
 
 
 # ======================================================================================================================
-# 34. Clients
+# 35. Clients
 # ======================================================================================================================
 # The clients of a supervisor, and the bytes from and to them. Nobody waits for a client: what it does not take is
 # queued, and a viewer's queue that is full is dropped; a sender whose typing is not taken is not read.
@@ -9970,7 +9980,7 @@ class Clients:
 
 
 # ======================================================================================================================
-# 35. Lookout
+# 36. Lookout
 # ======================================================================================================================
 # Who waits for the screen to change, and what a worker's screen says of whose turn it is. Once a second at most, while
 # there is output, its lines are compared with those that it showed lately: letters alone, so that what blinks, spins or
@@ -10122,7 +10132,7 @@ class Lookout(Clients):
 
 
 # ======================================================================================================================
-# 36. Supervisor
+# 37. Supervisor
 # ======================================================================================================================
 # One process per session, forked away from whoever starts it: it owns the PTY, and nothing that happens to a terminal,
 # a pulse or the looop file reaches it. One loop, in which nothing ever waits for one of the parties:
@@ -10730,7 +10740,7 @@ class Supervisor(Lookout):
 
 
 # ======================================================================================================================
-# 37. Launch
+# 38. Launch
 # ======================================================================================================================
 # How a session begins: its folder is made aside with the lock held, gets its id, and a supervisor is forked away twice.
 # Whoever starts it waits for one word through a pipe: that the command runs, or why it does not.
@@ -11118,22 +11128,16 @@ def supervise(order: Order, lock: int, report: int) -> None:
 
 def close_others(*kept: int) -> None:
     """Close every descriptor from 3 on but those."""
-    for folder in ("/proc/self/fd", "/dev/fd"):
-        try:
-            numbers = [int(name) for name in os.listdir(folder)]
-        except OSError:
-            continue
-        for number in numbers:
-            if number > 2 and number not in kept:
-                try:
-                    os.close(number)
-                except OSError:
-                    pass
-        return
+    for fd in open_descriptors():
+        if fd not in kept:
+            try:
+                os.close(fd)
+            except OSError:  # that by which the list was read
+                pass
 
 
 # ======================================================================================================================
-# 38. Client
+# 39. Client
 # ======================================================================================================================
 # The other end: one connection to one supervisor. What a session has written is read from its log, not from here; the
 # connection tells when there is more.
@@ -11653,7 +11657,7 @@ def wait_idle(
 
 
 # ======================================================================================================================
-# 39. Terminal of a viewer
+# 40. Terminal of a viewer
 # ======================================================================================================================
 # What a person's terminal gets of a session's output: all but what would outlast the visit or acts outside the screen.
 # What is switched on in the terminal is noted on the way, so that it can be undone when the person leaves, or the
@@ -11932,7 +11936,7 @@ class TerminalModes:
 
 
 # ======================================================================================================================
-# 40. Attach
+# 41. Attach
 # ======================================================================================================================
 # A person's terminal, lent to a session. While both have the same size it gets what the session writes, by way of
 # TerminalModes; else a screen of the session's size stands between, and rows of it are painted.
@@ -12314,7 +12318,7 @@ class Attached:
 
 
 # ======================================================================================================================
-# 41. Typing
+# 42. Typing
 # ======================================================================================================================
 # What verbs and moves type into sessions. A text is submitted as a careful person does it: type, look, and only then
 # press Enter. The Enter is the last byte of one input, so the supervisor lets no other sender in between.
@@ -12525,7 +12529,7 @@ def checked_key(name: str) -> str:
 
 
 # ======================================================================================================================
-# 42. Fleet
+# 43. Fleet
 # ======================================================================================================================
 # What verbs and moves do with sessions: type into them, flag them, end them, tell how they are.
 
@@ -12843,7 +12847,7 @@ def flag_session(session: Session, message: str | None) -> None:
 
 
 # ======================================================================================================================
-# 43. Checks
+# 44. Checks
 # ======================================================================================================================
 # The command that came with a worker to prove its work (`verify`). It is run once, by the first beat after the worker's
 # end, in the worker's folder. While it runs, verify.json says that it has failed: a beat that dies with it leaves that.
@@ -12948,7 +12952,7 @@ def write_verdict(session: Session, verdict: str, why: str, **more: JSON) -> Non
 
 
 # ======================================================================================================================
-# 44. Readings (pure)
+# 45. Readings (pure)
 # ======================================================================================================================
 # What a sensor said becomes a reading: a JSON object with a `signal`, which is hashed, and the rest, which only the
 # decider sees. Whatever goes wrong becomes a *stable* reading too: {"signal":{"error":"exit 3"},"detail":{…}}. It wakes
@@ -13133,7 +13137,7 @@ def signal_digest(reading: JSON) -> str:
 
 
 # ======================================================================================================================
-# 45. Sense
+# 46. Sense
 # ======================================================================================================================
 # sensors/*.sh run at once, each under its deadline, into snapshots/sensor-<name>.json. snapshots/index remembers, per
 # sensor, when it ran, how long, its digest and its streak: with it a reading that repeats itself byte for byte costs no
@@ -13547,7 +13551,7 @@ def keep_readings(profile: Profile, readings: Mapping[str, Reading]) -> None:
 
 
 # ======================================================================================================================
-# 46. World hash (pure)
+# 47. World hash (pure)
 # ======================================================================================================================
 # What wakes the loop: PLAYBOOK, goals, sensor signals, workers' states, open asks and unread answers, each an item with
 # a key. Invariants: `detail`, sizes, ages and clocks never enter; the order of keys is irrelevant; every part is
@@ -13730,7 +13734,7 @@ def _ask_told(subject: str, old: JSON, new: JSON) -> str:
 
 
 # ======================================================================================================================
-# 47. World
+# 48. World
 # ======================================================================================================================
 # `observe` reads the whole world, once: from that one read come the hash, the changes and the prompt.
 #
@@ -13917,7 +13921,7 @@ def remember_quiet(profile: Profile, world: World, settings: str, *, since: floa
 
 
 # ======================================================================================================================
-# 48. Moves (pure)
+# 49. Moves (pure)
 # ======================================================================================================================
 # A reply holds exactly one JSON object, and the object is exactly one move: its fields, all of them, and no others.
 # What is not valid is never repaired: the beat fails, and the next prompt says why.
@@ -14251,7 +14255,7 @@ def move_schema(agents: Mapping[str, JSON] | None = None) -> str:
 
 
 # ======================================================================================================================
-# 49. Prompt (pure)
+# 50. Prompt (pure)
 # ======================================================================================================================
 # In an order that keeps the longest prefix the same between beats, because providers cache prefixes: what never
 # changes, what a person changes, what the world changes, what every beat changes; the time stands last. A header stands
@@ -14505,7 +14509,7 @@ def build_prompt(inputs: Mapping[str, JSON]) -> tuple[str, list[str]]:
 
 
 # ======================================================================================================================
-# 50. Metering (pure)
+# 51. Metering (pure)
 # ======================================================================================================================
 # Each output that looop knows has a reader below. The runner's config or its program says which one reads it, as
 # `output_of` tells, never the output: in there the LLM of a plain runner could claim a price. The rest is plain text.
@@ -14866,7 +14870,7 @@ def cost_row(
 
 
 # ======================================================================================================================
-# 51. Transcripts (pure)
+# 52. Transcripts (pure)
 # ======================================================================================================================
 # What a worker's agent has spent while it works, from the file in which it keeps its conversation: claude 2.1.332 and
 # codex 0.171.0 write tokens, pi 1.6.0 prices. opencode keeps a database, and tells its price with its events.
@@ -14914,7 +14918,7 @@ def transcript_spend(agent: str, lines: Iterable[Mapping[str, JSON]]) -> list[Me
 
 
 # ======================================================================================================================
-# 52. Gates (pure)
+# 53. Gates (pure)
 # ======================================================================================================================
 # What can hold a beat back, in order; the first that holds ends it.
 
@@ -15077,7 +15081,7 @@ def policy_digest(digests: Mapping[str, str]) -> str:
 
 
 # ======================================================================================================================
-# 53. Readers (pure)
+# 54. Readers (pure)
 # ======================================================================================================================
 # Commands that only read: a table of tools, subcommands, operands and options. What is in doubt has no row. A command
 # with an option that its row does not name is no reader.
@@ -15249,7 +15253,7 @@ def reader_kind(words: Sequence[str]) -> str:
 
 
 # ======================================================================================================================
-# 54. Tripwires (pure)
+# 55. Tripwires (pure)
 # ======================================================================================================================
 # What looks as if it could not be undone, or acted on others: programs, and patterns of their arguments, found behind
 # wrappers, in quotes and in here-documents. A tripwire makes a question of what would fail behind the walls, or harm a
@@ -15469,7 +15473,7 @@ def mutating_verb(name: str, arguments: list[str]) -> str:
 
 
 # ======================================================================================================================
-# 55. Verdicts (pure)
+# 56. Verdicts (pure)
 # ======================================================================================================================
 # What may be done with a command that nobody has approved, by its text alone. `judge_command` asks in this order:
 #
@@ -15625,7 +15629,7 @@ def judge_move(move: Move, policy: Policy, untrusted: bool = False) -> Judgement
 
 
 # ======================================================================================================================
-# 56. Profile on disk
+# 57. Profile on disk
 # ======================================================================================================================
 # The data dir: made and seeded on the first beat, checked on every one, and a git repository whose history is the
 # loop's memory: one commit per move.
@@ -15890,7 +15894,7 @@ def commit_memory(profile: Profile, message: str) -> Ended:
 
 
 # ======================================================================================================================
-# 57. Prompt context
+# 58. Prompt context
 # ======================================================================================================================
 # What a prompt shows and no hash covers: how workers stand just now, with ages and screens; reports; the journal's last
 # lines; the lines that changed in PLAYBOOK and goals. None of it wakes the loop.
@@ -16059,7 +16063,7 @@ def policy_edits(profile: Profile, world: World, state: Mapping[str, JSON]) -> d
 
 
 # ======================================================================================================================
-# 58. Decide
+# 59. Decide
 # ======================================================================================================================
 # A capsule, runs/<run-id>/, is made before the runner starts and holds everything about one decide:
 #
@@ -16543,7 +16547,7 @@ def decide_builtin(inputs: Mapping[str, JSON]) -> dict[str, JSON]:
 
 
 # ======================================================================================================================
-# 59. Act
+# 60. Act
 # ======================================================================================================================
 # One performer per move. It does the thing and says what it did, as looop's own fact (`ran: make test`); `perform` adds
 # the decider's words. It journals nothing, and records nothing. A move that needs a person's yes becomes a proposal
@@ -17026,7 +17030,7 @@ def do_message(scene: Scene) -> Done:
 
 
 # ======================================================================================================================
-# 60. Act on workers
+# 61. Act on workers
 # ======================================================================================================================
 # The moves that start, end and speak to workers. What is typed into one is judged first: it is behind no walls.
 
@@ -17265,7 +17269,7 @@ def perform(scene: Scene) -> Done:
 
 
 # ======================================================================================================================
-# 61. Guards
+# 62. Guards
 # ======================================================================================================================
 # What the gates need to know: whether the person has paused the loop, and what the ledger says of money.
 
@@ -17371,7 +17375,7 @@ def money_gates(profile: Profile, runner: Runner, spend: Spend, decides: Sequenc
 
 
 # ======================================================================================================================
-# 62. Settle
+# 63. Settle
 # ======================================================================================================================
 # How a run ends on disk, in an order that lets any instant be the last one:
 #
@@ -17649,7 +17653,7 @@ def pay_late(profile: Profile, run: str, wake: Mapping[str, JSON]) -> None:
 
 
 # ======================================================================================================================
-# 63. Surface
+# 64. Surface
 # ======================================================================================================================
 # What the person must not miss, told once, when it begins: on the output of whoever runs beats (NEEDS YOU), and pushed
 # to where they are: the `notify` command, a tmux window for a worker that needs them. `.surfaced` remembers, by a key
@@ -17851,7 +17855,7 @@ def notify(profile: Profile, text: str) -> None:
 
 
 # ======================================================================================================================
-# 64. Hooks
+# 65. Hooks
 # ======================================================================================================================
 # What an agent says of itself while it works: `looop _hook`, which its hooks call, keeps agent.json. A turn that ends,
 # or a question, rings and is pushed at once.
@@ -17972,7 +17976,7 @@ def take_event(profile: Profile) -> bool:
 
 
 # ======================================================================================================================
-# 65. Beat
+# 66. Beat
 # ======================================================================================================================
 # One beat, alone under `.beat.lock`: sense, diff, gates, decide, act, log. What may hold it back, and how it ends on
 # disk, stands in the sections before.
@@ -18555,7 +18559,7 @@ def heed_signals() -> None:
 
 
 # ======================================================================================================================
-# 66. People
+# 67. People
 # ======================================================================================================================
 # What a person says to the loop: answers, approvals, pauses. An approval is a beat of its own, without a runner: under
 # the beat's lock, with a capsule and an intent, so that what dies in the middle leaves the trace that any move leaves.
@@ -19029,7 +19033,7 @@ def pause_span(words: Sequence[str]) -> tuple[float, list[str]]:
 
 
 # ======================================================================================================================
-# 67. Views
+# 68. Views
 # ======================================================================================================================
 # What a person is shown: one line for each thing that matters, its glyph and colour saying how much. Colour goes to
 # terminals only; nothing here writes.
@@ -19482,7 +19486,7 @@ def sensor_table(profile: Profile, rows: Sequence[Mapping[str, JSON]], now: floa
 
 
 # ======================================================================================================================
-# 68. Why and replay
+# 69. Why and replay
 # ======================================================================================================================
 # Every wake and every silence, explained from what was recorded: a capsule says why a beat decided, and a replay
 # derives its hash, its prompt and its move again, without runner or effect. For what has not happened yet, the gates
@@ -19935,7 +19939,7 @@ def cmd_replay(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 69. Cost
+# 70. Cost
 # ======================================================================================================================
 # The ledger added up. A million rows are read in blocks: one regular expression takes the few fields that are added out
 # of every row of a block at once, and only a line that it does not know is parsed as JSON. Rows lie in the order of
@@ -20212,7 +20216,7 @@ def cost_lines(summary: Mapping[str, JSON], by: str, bars: bool, paint: Paint) -
 
 
 # ======================================================================================================================
-# 70. Pulse
+# 71. Pulse
 # ======================================================================================================================
 # The beat in a loop, for whoever has no cron: one process that holds `.lock` for its life, in the session `pulse`.
 #
@@ -20562,7 +20566,7 @@ def end_pulse(profile: Profile) -> bool:
 
 
 # ======================================================================================================================
-# 71. Verbs
+# 72. Verbs
 # ======================================================================================================================
 # One `cmd_` function per verb: it gets the profile and its arguments, prints its answer on stdout, and returns its exit
 # code. What a verb takes, and what its page says, stands in the sections Session table and Verb table.
@@ -21168,7 +21172,7 @@ def cmd_version(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 72. Session verbs
+# 73. Session verbs
 # ======================================================================================================================
 # The verbs of sessions, one `cmd_` function each, as in the section before.
 
@@ -21784,7 +21788,7 @@ def cmd_prune(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 73. Session table
+# 74. Session table
 # ======================================================================================================================
 # What the verbs of sessions take, and what their pages say.
 
@@ -22164,7 +22168,7 @@ SESSION_VERBS: tuple[Verb, ...] = (
 
 
 # ======================================================================================================================
-# 74. Gallery
+# 75. Gallery
 # ======================================================================================================================
 # `looop sensor add`: sensors that looop carries, written out as plain sh for a person to read and edit. The scripts
 # are in Texts; here is what they take, checked before a word of it stands in a script, and quoted there.
@@ -22427,7 +22431,7 @@ def checked_percent(text: str) -> str:
 
 
 # ======================================================================================================================
-# 75. Questions (pure)
+# 76. Questions (pure)
 # ======================================================================================================================
 # What the interview asks, and what becomes of the answers. It is one script, a generator that yields questions, is sent
 # answers, and ends in asking that a plan be written. It remembers nothing: `open_question` runs it through the answers
@@ -22788,7 +22792,7 @@ _CALM = Question(
 
 
 # ======================================================================================================================
-# 76. Plans
+# 77. Plans
 # ======================================================================================================================
 # How a plan is written: under the beat's lock, each file whole, and passed over where it is there already. So a writing
 # that was killed is finished by doing it again.
@@ -22841,7 +22845,7 @@ def plan_lines(profile: Profile, plan: Plan, stamp: str, limit: int) -> list[str
 
 
 # ======================================================================================================================
-# 77. Interview
+# 78. Interview
 # ======================================================================================================================
 # `looop setup` asks the questions, in common lines: no raw mode, so that `looop send` types into it as well as a
 # person. Every answer is in interview.json before the next question is asked; all else is written at the end.
@@ -23423,7 +23427,7 @@ def word_wrapped(text: str, width: int = 78) -> str:
 
 
 # ======================================================================================================================
-# 78. Schedulers
+# 79. Schedulers
 # ======================================================================================================================
 # What runs the beat by itself: a systemd user timer, a launchd agent or a line of cron. Each is written with absolute
 # paths and an environment of its own, because a scheduler knows nothing of a person's shell:
@@ -23991,7 +23995,7 @@ SCHEDULERS: dict[str, type[Scheduler]] = {"systemd": Systemd, "launchd": Launchd
 
 
 # ======================================================================================================================
-# 79. Service
+# 80. Service
 # ======================================================================================================================
 # The verbs about schedulers: they show, ask, and touch nothing but what they showed.
 
@@ -24190,7 +24194,7 @@ def cmd_service_status(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 80. Examinations
+# 81. Examinations
 # ======================================================================================================================
 # Each check looks at one thing, as a person who knows looop would, and yields what it found. Nothing stays
 # in the data dir but the price of a call that was asked for (--ask).
@@ -24735,7 +24739,7 @@ def check_running(profile: Profile) -> Iterator[Finding]:
 
 
 # ======================================================================================================================
-# 81. Doctor
+# 82. Doctor
 # ======================================================================================================================
 # The last checks look from where a scheduler stands: most loops that die do so because cron knows nothing of a person's
 # shell. Then all of them, in the order in which they are shown.
@@ -24906,7 +24910,7 @@ def cmd_doctor(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 82. Candidates
+# 83. Candidates
 # ======================================================================================================================
 # What a shell's completion asks at a Tab: which words on disk can stand at the cursor. `_complete KIND` answers with
 # one word a line, and after a TAB what it is. Nothing is made and nothing is told, on stderr neither: what cannot be
@@ -25004,7 +25008,7 @@ def cmd_complete(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 83. Goals and history
+# 84. Goals and history
 # ======================================================================================================================
 # `looop goals` and `looop goal add|edit|done|show`. The files in goals/ stay the truth: the verbs do what a person can
 # do by hand, and commit it; the next beat sees it and decides on it.
@@ -25209,7 +25213,7 @@ def cmd_history(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 84. Verb table
+# 85. Verb table
 # ======================================================================================================================
 # What the other verbs take, and what their pages say: parser, help, completions and manual derive from these rows.
 
@@ -25611,7 +25615,7 @@ LOOP_VERBS: tuple[Verb, ...] = (
 
 
 # ======================================================================================================================
-# 85. Setup table
+# 86. Setup table
 # ======================================================================================================================
 # The rows of the verbs that set a profile up: its sensors, config and timer.
 
@@ -25881,7 +25885,7 @@ SETUP_VERBS: tuple[Verb, ...] = (
 
 
 # ======================================================================================================================
-# 86. Manual (pure)
+# 87. Manual (pure)
 # ======================================================================================================================
 # What looop says of itself: a page for each verb and each group, the overview, the manual, the man page, and the next
 # steps. All derive from the rows of the verb table, the settings and MANUAL, which is written like this:
@@ -26298,7 +26302,7 @@ def next_steps(status: Mapping[str, JSON], timed: bool = False) -> list[tuple[st
 
 
 # ======================================================================================================================
-# 87. Completions (pure)
+# 88. Completions (pure)
 # ======================================================================================================================
 # `looop config bash|zsh|fish`: from the table of verbs one script for each shell. A script holds verbs, options and the
 # words that are fixed, and asks `looop _complete KIND` for what lies on disk. What bash and fish know of a verb, and
@@ -26844,7 +26848,7 @@ def completion(shell: str, verbs: Sequence[Verb], gallery: Mapping[str, str]) ->
 
 
 # ======================================================================================================================
-# 88. Command line
+# 89. Command line
 # ======================================================================================================================
 # VERBS is the one table of verbs. The parser only validates; a verb's function gets the profile and its arguments,
 # prints its answer on stdout, and returns its exit code.
@@ -27376,7 +27380,7 @@ def open_missing_streams() -> None:
 
 
 # ======================================================================================================================
-# 89. Texts
+# 90. Texts
 # ======================================================================================================================
 # Prose alone, in looop's own words: what the LLM is told, what a fresh profile is seeded with, the gallery's scripts.
 
@@ -27944,7 +27948,7 @@ exec "$plugin" "$@"
 }
 
 # ======================================================================================================================
-# 90. Texts of the manual
+# 91. Texts of the manual
 # ======================================================================================================================
 # `looop help`, in the markup that the section Manual explains.
 
