@@ -5848,6 +5848,7 @@ TOKEN = (  # of text: a run of characters, a control that acts, a sequence that 
 #   keep    it changes more than text and the place in it, clears the screen, goes to a place, or asks: see Screen.skim
 #   asks    the terminal may answer
 #   input   it changes how keys and pastes are sent
+#   draw    a viewer's terminal gets it as it is: it changes nothing beside the screen, and nothing that lasts
 #   viewer  a viewer of another size gets it too
 FUNCTIONS = (
     ("BEL", "\a", "", "viewer"),
@@ -5860,65 +5861,65 @@ FUNCTIONS = (
     ("CR LF", "\r\n", "next_line", ""),
     ("SO", "\x0e", "invoke 1", "keep"),
     ("SI", "\x0f", "invoke 0", "keep"),
-    ("DECSC", "ESC 7", "save_cursor", "keep"),
-    ("DECRC", "ESC 8", "restore_cursor", "keep"),
-    ("DECKPAM", "ESC =", "set_keypad 1", "keep input"),
-    ("DECKPNM", "ESC >", "set_keypad 0", "keep input"),
-    ("IND", "ESC D", "index", ""),
-    ("NEL", "ESC E", "next_line", ""),
+    ("DECSC", "ESC 7", "save_cursor", "keep draw"),
+    ("DECRC", "ESC 8", "restore_cursor", "keep draw"),
+    ("DECKPAM", "ESC =", "set_keypad 1", "keep input draw"),
+    ("DECKPNM", "ESC >", "set_keypad 0", "keep input draw"),
+    ("IND", "ESC D", "index", "draw"),
+    ("NEL", "ESC E", "next_line", "draw"),
     ("HTS", "ESC H", "set_tab", "keep"),
-    ("RI", "ESC M", "reverse_index", ""),
+    ("RI", "ESC M", "reverse_index", "draw"),
     ("DECID", "ESC Z", "report_attributes", "keep asks"),
     ("RIS", "ESC c", "reset", "keep input"),
-    ("DECALN", "ESC # 8", "alignment_test", "keep"),
-    ("SCS G0", "ESC ( *", "designate 0", "keep"),
-    ("SCS G1", "ESC ) *", "designate 1", "keep"),
-    ("ICH", "CSI @", "insert_characters", ""),
-    ("CUU", "CSI A", "cursor_up", ""),
-    ("CUD", "CSI B", "cursor_down", ""),
-    ("CUF", "CSI C", "cursor_forward", ""),
-    ("CUB", "CSI D", "cursor_back", ""),
-    ("CNL", "CSI E", "cursor_next_line", ""),
-    ("CPL", "CSI F", "cursor_previous_line", ""),
-    ("CHA", "CSI G", "cursor_to_column", ""),
-    ("CUP", "CSI H", "cursor_position", "keep"),
-    ("CHT", "CSI I", "tab", ""),
+    ("DECALN", "ESC # 8", "alignment_test", "keep draw"),
+    ("SCS G0", "ESC ( *", "designate 0", "keep draw"),
+    ("SCS G1", "ESC ) *", "designate 1", "keep draw"),
+    ("ICH", "CSI @", "insert_characters", "draw"),
+    ("CUU", "CSI A", "cursor_up", "draw"),
+    ("CUD", "CSI B", "cursor_down", "draw"),
+    ("CUF", "CSI C", "cursor_forward", "draw"),
+    ("CUB", "CSI D", "cursor_back", "draw"),
+    ("CNL", "CSI E", "cursor_next_line", "draw"),
+    ("CPL", "CSI F", "cursor_previous_line", "draw"),
+    ("CHA", "CSI G", "cursor_to_column", "draw"),
+    ("CUP", "CSI H", "cursor_position", "keep draw"),
+    ("CHT", "CSI I", "tab", "draw"),
     ("ED", "CSI J", "erase_in_display", "keep"),
-    ("EL", "CSI K", "erase_in_line", ""),
-    ("IL", "CSI L", "insert_lines", ""),
-    ("DL", "CSI M", "delete_lines", ""),
-    ("DCH", "CSI P", "delete_characters", ""),
-    ("SU", "CSI S", "scroll_up", ""),
-    ("SD", "CSI T", "scroll_down", ""),
-    ("ECH", "CSI X", "erase_characters", ""),
-    ("CBT", "CSI Z", "tab_back", ""),
-    ("HPA", "CSI `", "cursor_to_column", ""),
-    ("HPR", "CSI a", "cursor_forward", ""),
-    ("REP", "CSI b", "repeat", ""),
+    ("EL", "CSI K", "erase_in_line", "draw"),
+    ("IL", "CSI L", "insert_lines", "draw"),
+    ("DL", "CSI M", "delete_lines", "draw"),
+    ("DCH", "CSI P", "delete_characters", "draw"),
+    ("SU", "CSI S", "scroll_up", "draw"),
+    ("SD", "CSI T", "scroll_down", "draw"),
+    ("ECH", "CSI X", "erase_characters", "draw"),
+    ("CBT", "CSI Z", "tab_back", "draw"),
+    ("HPA", "CSI `", "cursor_to_column", "draw"),
+    ("HPR", "CSI a", "cursor_forward", "draw"),
+    ("REP", "CSI b", "repeat", "draw"),
     ("DA1", "CSI c", "report_attributes", "keep asks"),
     ("DA2", "CSI > c", "report_secondary_attributes", "keep asks"),
-    ("VPA", "CSI d", "cursor_to_row", ""),
-    ("VPR", "CSI e", "cursor_rows_on", ""),
-    ("HVP", "CSI f", "cursor_position", "keep"),
+    ("VPA", "CSI d", "cursor_to_row", "draw"),
+    ("VPR", "CSI e", "cursor_rows_on", "draw"),
+    ("HVP", "CSI f", "cursor_position", "keep draw"),
     ("TBC", "CSI g", "clear_tabs", "keep"),
     ("SM", "CSI h", "set_modes 1", "keep"),
     ("DECSET", "CSI ? h", "set_private_modes 1", "keep input"),
     ("RM", "CSI l", "set_modes 0", "keep"),
     ("DECRST", "CSI ? l", "set_private_modes 0", "keep input"),
-    ("SGR", "CSI m", "select_graphic_rendition", "keep"),
+    ("SGR", "CSI m", "select_graphic_rendition", "keep draw"),
     ("XTMODKEYS", "CSI > m", "set_modify_keys", "keep input"),
     ("XTMODKEYS off", "CSI > n", "reset_modify_keys", "keep input"),
     ("DSR", "CSI n", "report_status", "keep asks"),
     ("DECDSR", "CSI ? n", "report_private_status", "keep asks"),
-    ("DECSTR", "CSI ! p", "soft_reset", "keep input"),
+    ("DECSTR", "CSI ! p", "soft_reset", "keep input draw"),
     ("DECRQM", "CSI $ p", "report_mode", "keep asks"),
     ("DECRQM private", "CSI ? $ p", "report_private_mode", "keep asks"),
     ("DECSCUSR", "CSI SP q", "set_cursor_style", "keep"),
     ("XTVERSION", "CSI > q", "report_version", "keep asks"),
-    ("DECSTBM", "CSI r", "set_margins", "keep"),
-    ("SCOSC", "CSI s", "save_cursor", "keep"),
+    ("DECSTBM", "CSI r", "set_margins", "keep draw"),
+    ("SCOSC", "CSI s", "save_cursor", "keep draw"),
     ("XTWINOPS", "CSI t", "window_operation", "keep asks"),
-    ("SCORC", "CSI u", "restore_cursor", "keep"),
+    ("SCORC", "CSI u", "restore_cursor", "keep draw"),
     ("kitty pop", "CSI < u", "pop_keyboard", "keep input"),
     ("kitty set", "CSI = u", "set_keyboard", "keep input"),
     ("kitty push", "CSI > u", "push_keyboard", "keep input"),
@@ -6028,20 +6029,33 @@ def skimmed(data: bytes) -> bytes:
     return b"".join(re.findall(f"({sequences('keep')})|{_OPENER}(?:{strings})".encode("latin-1"), data))
 
 
+def not_drawing() -> str:
+    """Return the regular expression for what a viewer's terminal does not get unlooked: it may do more than draw."""
+    wholes = "|".join(f"{begin}(?:{end})?" for begin, end in _FORMS)
+    drawing = sequences("draw").replace(_OPENER, "")
+    return rf"\x05|\xc2[\x80-\x9f]|\x1b(?!{drawing})(?:[{CONTROLS}]{{0,8}}(?:{wholes}|{_PLAIN_ESCAPE}))?"
+
+
+def heard() -> str:
+    """Return the regular expression whose first group is what a viewer of another size gets of output."""
+    strings = "|".join(f"{begin}(?:{end})?" for begin, end in _FORMS[1:3])  # others, with the BEL that ends them
+    return f"({sequences('viewer')})|{_OPENER}(?:{strings})"
+
+
 class Cutter:
     """What a stream stops within: `feed` gives what is whole, and holds back a character or sequence that is not.
 
     So it does not matter where a stream is split. A sequence without an end takes no memory: what is beyond
-    STRING_MAX characters of it is dropped.
+    STRING_MAX characters of it, or `most` bytes, is dropped.
     """
 
-    __slots__ = ("_unfinished", "held")
-    _MOST = 4 * STRING_MAX + 64  # bytes
+    __slots__ = ("_most", "_unfinished", "held")
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = 4 * STRING_MAX + 64) -> None:
         import re
 
         self.held = b""
+        self._most = most
         self._unfinished = re.compile(UNFINISHED.encode("latin-1")).fullmatch
 
     def feed(self, data: bytes) -> bytes:
@@ -6056,8 +6070,8 @@ class Cutter:
                 start, end = (start, b"\x1b") if start >= 0 and self._unfinished(data, start, at) else (at, b"")
             if start < at or self._unfinished(data, at):
                 self.held = data[start:]
-                if len(self.held) > self._MOST:
-                    self.held = self.held[: self._MOST] + end
+                if len(self.held) > self._most:
+                    self.held = self.held[: self._most] + end
                 return data[:start]
         if data and data[-1] >= 0x80:
             at = whole_characters(data)
@@ -11663,27 +11677,18 @@ def wait_idle(
 # What is switched on in the terminal is noted on the way, so that it can be undone when the person leaves, or the
 # supervisor dies.
 
-HELD_MAX = 64 * KIB  # bytes of a sequence that is not whole, before the rest of it is dropped
+HELD_MAX = 64 * KIB  # bytes of a sequence; a longer one is dropped
 
 _TYPING_MODES = {1, 66, 1000, 1002, 1003, 1004, 1005, 1006, 1007, 1015, 1016, 2004, 2031}  # change what keys send
 _PASSED_MODES = {int(name[1:]) for name in MODES if "kept" in MODES[name][2] and name[0] == "?"} | {66}
 _ALTERNATE = {47, 1047, 1049}
-_CUT = f"(?![{CONTROLS} -~])"  # a sequence was given up: what stands behind the next one shall not become its end
-_NOTED = (  # of all output, what the terminal is asked, or would remember; drawing and pens pass unseen
-    rf"\x05|\xc2[\x80-\x9f]|\x1b(?!\[[0-9;:]*[@-MPSTXZ`abdefm])[{CONTROLS}]*(?:[cHZ]|%."
-    rf"|\[[{CONTROLS} -?]*(?:[hilcgnpqrstuwxyzR{{|]|{_CUT})"
-    rf"|\[[{CONTROLS}]*[<-?][{CONTROLS} -?]*[mS]|\][^\x07\x18\x1a\x1b]*(?:\x07|\x1b\\)?"
-    r"|[PX^_k][^\x18\x1a\x1b]*(?:\x1b\\)?"
-    rf"|(?:[ -/][{CONTROLS} -/]*)?{_CUT})"
-)
-_HELD = UNFINISHED.replace("{0,8}", "*")  # however many controls stand within
-_SIXEL = rf"\x1b[{CONTROLS}]*P[{CONTROLS}0-9;]*q"
-_NOT_ASCII = bytes(range(0x80, 0x100))
 # Operating system commands that a terminal gets: titles, colours, links, pointer, sized text, marks of a prompt. Every
 # other one acts outside the screen, outlasts the visit, or is not known: files, current folder, font, log, macros.
 _SHOWN_STRINGS = {0, 1, 2, 4, 5, 8, *range(10, 20), 21, 22, 66, 104, 105, *range(110, 120), 133}
 _NOTICES = {9, 99, 777}  # notifications, of whoever attached to hear from the session
 _CLIPBOARD = 52
+# Erases the screen as ED 2 does, of which many terminals keep a copy in their scrollback.
+ERASE_SCREEN = b"\x1b[%dT\x1b[1J\x1b[J" % SIZE_MAX
 
 
 def asks_by_string(number: int, words: list[bytes]) -> bool:
@@ -11696,17 +11701,6 @@ def asks_by_string(number: int, words: list[bytes]) -> bool:
     if number == 99:
         return b"p=?" in words[0].split(b":") if words else False
     return b"?" in words and number not in (0, 1, 2)
-
-
-def cut_character(data: bytes) -> int:
-    """Return how many bytes at the end of output may be the beginning of a UTF-8 character (pure)."""
-    for size in (1, 2, 3):
-        lead = data[-size] if size <= len(data) else 0
-        if lead >= 0xC0:
-            return size if size < (2 if lead < 0xE0 else 3 if lead < 0xF0 else 4) else 0
-        if lead < 0x80:
-            break
-    return 0
 
 
 def valid_utf8(data: bytes) -> bytes:
@@ -11723,14 +11717,14 @@ def seen_only(text: str) -> str:
     return "".join(char for char in text if char.isprintable())
 
 
-class TerminalModes:
-    """Pass output on to a terminal, note what it switches on there, and say how to switch it off.
+class OutputFilter:
+    """What a person's terminal gets of output, and what it needs when they leave.
 
     Kept back are questions, which the supervisor answers (an answer that comes after the person has left would stand at
-    their prompt), modes that `Screen` does not have, what would reach behind the visit: the reset, and pops of what
-    the session did not push; and what acts outside the screen: the clipboard, files, strings for tmux and the like. A
-    sequence that is cut is held until it is whole. What is not UTF-8 becomes U+FFFD, as on the session's own screen, so
-    that no byte is a control character to a terminal that reads single bytes.
+    their prompt), functions that `Screen` does not have, what would reach behind the visit (the reset, pops of what the
+    session did not push, erasing the scrollback), and what acts outside the screen: the clipboard, files, strings for
+    tmux and the like. What is not UTF-8 becomes U+FFFD, as on the session's own screen, so that no byte is a control
+    character to a terminal that reads single bytes.
     """
 
     def __init__(self, typing: bool, clipboard: bool = False) -> None:
@@ -11738,16 +11732,11 @@ class TerminalModes:
 
         self._typing = typing  # whether keys go to the session; else the terminal's keyboard and mouse stay as they are
         self._clipboard = clipboard
-        self._noted = re.compile(_NOTED.encode("latin-1"), re.DOTALL).sub
-        self._unfinished = re.compile(_HELD.encode("latin-1")).fullmatch
-        self._sixel = re.compile(_SIXEL.encode("latin-1")).match
-        self._string_end = re.compile(rb"[\x18\x1a\x1b]").search
-        self._held = b""
-        self._long = ""  # within a string that is too long to be held: "osc", "sixel", "other"
+        self._not_drawing = re.compile(not_drawing().encode("latin-1")).sub
+        self._cutter = Cutter(HELD_MAX)
         self._forget()
 
     def _forget(self) -> None:
-        self._private: set[int] = set()  # DEC private modes that are not as a fresh terminal has them
         self._alt = False
         self._kitty: tuple[list[int], list[int]] = ([], [])  # keyboard stacks of both screens, as the session has them
         self._modify_keys = 0
@@ -11762,86 +11751,52 @@ class TerminalModes:
 
     def passed(self, data: bytes) -> bytes:
         """Return what the terminal gets of output, which may be cut anywhere."""
-        before = b""
-        if self._long:
-            before, data = self._rest_of_string(data)
-        data, self._held = self._held + data, b""
-        escape = at = data.rfind(b"\x1b")
+        data = self._cutter.feed(data)
         plain = data.isascii()
-        if at < 0 and plain and b"\x05" not in data:
-            return before + data
-        if at >= 0 and at == len(data) - 1:  # it may be the first half of a string's end
-            start = data.rfind(b"\x1b", 0, at)
-            at = start if start >= 0 and self._unfinished(data, start, at) else at
-        elif at < 0 or not self._unfinished(data, at):
-            at = len(data) if plain else len(data) - cut_character(data)
-        data, self._held = data[:at], data[at:]
-        if len(self._held) >= HELD_MAX:
-            self._held, after = b"", self._begin_long(self._held)
-        else:
-            after = b""
         if not plain:
             data = valid_utf8(data)
-        if escape >= 0 or b"\xc2" in data or b"\x05" in data:
-            data = self._noted(self._note, data)
-        return before + data + after
+        if b"\x1b" in data or b"\x05" in data or not plain:
+            data = self._not_drawing(self._judged, data)
+        return data
 
-    def _begin_long(self, text: bytes) -> bytes:
-        """Begin to pass on the rest of a picture, or to drop that of another string; return what is passed on of it."""
-        kind = text.lstrip(b"\x1b" + _WITHIN.encode())[:1]
-        if self._sixel(text):
-            self._long = "sixel"
-            return text.translate(None, _NOT_ASCII)
-        self._long = "osc" if kind == b"]" else "other" if kind in (b"P", b"X", b"^", b"_", b"k") else ""
-        return b""
-
-    def _rest_of_string(self, data: bytes) -> tuple[bytes, bytes]:
-        """Return (what is passed on of the rest of a long string, the output after it)."""
-        end = self._string_end(data)
-        at = end.start() if end else len(data)
-        bell = data.find(b"\x07", 0, at) if self._long == "osc" else -1
-        at = bell + 1 if bell >= 0 else at
-        out = data[:at].translate(None, _NOT_ASCII) if self._long == "sixel" else b""
-        if at < len(data) or bell >= 0:
-            self._long = ""
-        return out, data[at:]
-
-    def _note(self, match: Any) -> bytes:
-        """Note a sequence; return what is passed on of it."""
+    def _judged(self, match: Any) -> bytes:
+        """Return what is passed on of a sequence."""
         text = bytes(byte for byte in match[0] if byte >= 32 or byte == 0x1B)
         kind = text[1:2]
-        if kind == b"[":
-            body = text[2:-1].lstrip(b"<=>?").rstrip(b" !\"#$%&'()*+,-./")
-            name = text[2:-1].replace(body, b"", 1) + text[-1:]
-            return self._sequence(text, name, [int(word) for word in body.split(b";") if word.isdigit()])
+        if len(text) >= HELD_MAX:
+            return b""
+        if kind == b"[" and text[-1:] >= b"@":
+            words = text[2:-1].translate(None, b"<=>? !\"#$%&'()*+,-./")
+            name = text[2:].translate(None, b"0123456789:;")
+            return self._sequence(
+                text, name, [int(word) for word in words.replace(b":", b";").split(b";") if word.isdigit()]
+            )
         if kind == b"]":
-            end = b"\x07" if match[0].endswith(b"\x07") else b"\x1b\\" if text.endswith(b"\x1b\\") else b""
-            return self._string(text[2:-2] if text.endswith(b"\x1b\\") else text[2:], end or b"\x1b\\")
-        if kind == b"P":
-            return text if self._sixel(text) and text.isascii() else b""
-        if kind == b"c":
-            return self._undone() + b"\x1b[H\x1b[2J"
-        return self._tabs(text) if kind == b"H" else b""
+            end = b"\x07" if match[0].endswith(b"\x07") else b"\x1b\\"
+            return self._string(text[2:-2] if text.endswith(b"\x1b\\") else text[2:], end)
+        if text == b"\x1bc":
+            return self._undone() + b"\x1b[H" + ERASE_SCREEN
+        return self._tabs(text) if text == b"\x1bH" else b""
 
     def _sequence(self, text: bytes, name: bytes, numbers: list[int]) -> bytes:
         if name in (b"?h", b"?l"):
             return self._modes(numbers, name[1:])
-        if name in (b"h", b"l"):
-            return text if numbers in ([4], [20]) else b""
         if name in (b">u", b"<u", b"=u"):
             return self._keys(name[:1], numbers) if self._typing else b""
-        if name in (b">m", b">n"):
-            if not self._typing or numbers[:1] not in ([4], []):
-                return b""
+        if name in (b">m", b">n") and self._typing and numbers[:1] in ([4], []):
             self._modify_keys = numbers[1] if name == b">m" and len(numbers) > 1 else 0
+            self._undoing.add(b"\x1b[>4m")
             return text
+        if name == b"J" and numbers[:1] in ([], [0], [1], [2]):
+            return ERASE_SCREEN if numbers[:1] == [2] else b"\x1b[%dJ" % sum(numbers[:1])
         if name == b"t":
             return self._window(numbers)
         if name == b"g":
             return self._tabs(text)
         if name == b" q":
             self._undoing.add(b"\x1b[0 q")
-        return text if name in (b" q", b"r", b"s", b"u", b"!p") else b""
+            return text
+        return text if name in (b"h", b"l") and numbers in ([4], [20]) else b""
 
     def _modes(self, numbers: list[int], final: bytes) -> bytes:
         out = b""
@@ -11849,8 +11804,7 @@ class TerminalModes:
             if mode in _ALTERNATE:
                 self._alt = final == b"h"
             elif mode in _PASSED_MODES and (self._typing or mode not in _TYPING_MODES):
-                usual = (final == b"h") == (mode in (7, 25))
-                (self._private.discard if usual else self._private.add)(mode)
+                self._undoing.add(b"\x1b[?%d%s" % (mode, b"h" if mode in (7, 25) else b"l"))
                 if mode == 12:
                     self._undoing.add(b"\x1b[0 q")
             elif mode != 1048:
@@ -11916,7 +11870,7 @@ class TerminalModes:
 
     def undo(self) -> bytes:
         """Return what puts the terminal back, and forget everything."""
-        self._held, self._long = b"", ""
+        self._cutter.release()
         return self._undone()
 
     def _undone(self) -> bytes:
@@ -11927,9 +11881,6 @@ class TerminalModes:
             out.append(b"\x1b[?1049l")
         if self._kitty[0]:
             out.append(b"\x1b[<u")
-        out += [b"\x1b[?%d%s" % (mode, b"h" if mode in (7, 25) else b"l") for mode in sorted(self._private)]
-        if self._modify_keys:
-            out.append(b"\x1b[>4m")
         out += sorted(self._undoing)
         self._forget()
         return b"".join(out) + b"\x0f\x1b(B\x1b)B\x1b[2;4;20l\x1b>\x1b7\x1b[r\x1b8\x1b[0m"
@@ -11939,7 +11890,7 @@ class TerminalModes:
 # 41. Attach
 # ======================================================================================================================
 # A person's terminal, lent to a session. While both have the same size it gets what the session writes, by way of
-# TerminalModes; else a screen of the session's size stands between, and rows of it are painted.
+# OutputFilter; else a screen of the session's size stands between, and rows of it are painted.
 
 FRAME_EVERY = 1 / 30  # seconds between pictures where the sizes differ
 LATE_REPLY = 0.5  # seconds after which a supervisor, or a terminal, is taken for one that hangs
@@ -11980,44 +11931,60 @@ def marked_cut(line: Line, cols: int) -> Line:
 
 
 class Window:
-    """Show a screen of one size in a terminal of another: the part around the cursor, row by row as they change."""
+    """A screen of one size in a terminal of another: the part around the cursor, row by row as they change."""
 
     def __init__(self, cols: int, rows: int, terminal: tuple[int, int]) -> None:
-        self.screen = Screen(cols, rows, 0)
-        self.due = 0.0  # when the next picture may be painted; 0: nothing has changed
+        import re
+
+        self.screen = Screen(cols, rows)
+        self.due = False  # whether a picture is to be painted
         self._cols, self._rows = terminal
         self._top = 0  # the screen's row that is in the terminal's first
         self._state: str | None = None  # modes as the terminal has them
         self._shown: list[str] = []
+        self._cutter = Cutter(HELD_MAX)
+        self._sounds = re.compile(heard().encode("latin-1")).findall
+        self._heard: list[bytes] = []  # bells, titles, notifications since the last picture
 
     def feed(self, data: bytes) -> None:
         """Take output."""
         self.screen.feed(data)
         self.screen.replies.clear()
-        self.due = self.due or time.monotonic() + FRAME_EVERY
+        self._heard += self._sounds(self._cutter.feed(data))
 
-    def picture(self, modes: TerminalModes) -> bytes:
+    def picture(self, output: OutputFilter) -> bytes:
         """Return what brings the terminal up to date."""
-        screen, out, self.due = self.screen, ["\x1b[?2026h\x1b[?25l"], 0.0
+        screen, out = self.screen, [b"\x1b[?2026h\x1b[?25l", *self._heard]
         before, state = b"", self._wanted()
-        if state != self._state:
+        past, screen.history, self._heard, self.due = screen.history, [], [], False
+        if state != self._state or (past and screen.alt):
             self._state, self._shown = state, []
-            before = modes.undo()
-            out += [state, "\x1b[H\x1b[2J"]
+            before = output.undo()
+            out += [self._scrolled(past), state.encode(), b"\x1b[H", ERASE_SCREEN]
+        elif past:
+            self._shown = []
+            out.append(self._scrolled(past))
         if screen.visible:
             self._top = max(min(self._top, screen.row), screen.row - self._rows + 1)
         self._top = max(0, min(self._top, screen.rows - self._rows))
-        lines = screen.lines[self._top : self._top + self._rows]
-        rows = [drawn_cells(Packed(marked_cut(line, self._cols))) for line in lines]
+        rows = [self._cells(line) for line in screen.lines[self._top : self._top + self._rows]]
         for row, text in enumerate(rows):
             if self._shown[row : row + 1] != [text]:
-                out.append(f"\x1b[{row + 1}H\x1b[2K{text}")
+                out.append(f"\x1b[{row + 1}H\x1b[2K{text}".encode())
         self._shown = rows
         row, col = screen.row - self._top, screen.col
-        out.append(f"\x1b]2;{screen.title}\x1b\\" if screen.title else "")
         if screen.visible and 0 <= row < self._rows and col < self._cols:
-            out.append(f"\x1b[{row + 1};{col + 1}H\x1b[?25h")
-        return before + modes.passed("".join([*out, "\x1b[?2026l"]).encode())
+            out.append(b"\x1b[%d;%dH\x1b[?25h" % (row + 1, col + 1))
+        return before + output.passed(b"".join([*out, b"\x1b[?2026l"]))
+
+    def _cells(self, line: Line) -> str:
+        return drawn_cells(Packed(marked_cut(line, self._cols)))
+
+    def _scrolled(self, past: list[Packed]) -> bytes:
+        """Return what puts lines into the terminal's scrollback, whatever is on it."""
+        rows = [f"\x1b[2K{self._cells(line.line(self.screen.cols, self.screen.plain))}\r\n" for line in past]
+        left = min(len(rows), self._rows - 1)  # of them on the screen
+        return f"\x1b[H{''.join(rows)}\x1b[{self._rows}H{chr(10) * left}".encode() if rows else b""
 
     def _wanted(self) -> str:
         """Return what gives a terminal the modes of the screen, but for those that are about drawing."""
@@ -12030,17 +11997,21 @@ class Window:
 
 
 class Attached:
-    """Hold a person's terminal while it shows a session."""
+    """A person's terminal while it shows a session."""
 
     def __init__(self, profile: Profile, session: Session, read_only: bool) -> None:
         self.profile = profile
         self.session = session
         self.read_only = read_only
-        self.modes = TerminalModes(not read_only, profile.setting("attach_clipboard"))
+        self.output = OutputFilter(not read_only, profile.setting("attach_clipboard"))
         self.window: Window | None = None  # where the terminal has another size than the session
         self.keys = profile.setting("detach_key")
         self.detach = DetachKey(self.keys)
-        self.patience = 0.0  # until when what may be the detach key is held; 0: nothing is
+        self.patience = Deadline(0.0)  # until when what may be the detach key is held
+        self.loop = Loop()
+        self.channel: Channel
+        self.frames = Frames()
+        self.asked = 0.0  # when the supervisor was asked to attach us
         self.outbox = b""  # typing that the supervisor has not taken yet
         self.before: list[Any] = []  # the terminal's modes (termios) before
         self.begun = False  # whether the terminal has got anything
@@ -12052,7 +12023,7 @@ class Attached:
         import termios
 
         try:
-            channel = Channel(self.session)
+            self.channel = Channel(self.session)
         except Gone:
             self.why = "gone"
             return self._farewell()
@@ -12060,29 +12031,20 @@ class Attached:
         signals = hear_signals(_signal.SIGWINCH, _signal.SIGCONT, *_ENDING)
         for number in _ENDING:
             _signal.signal(number, self._struck)
+        self.loop.readers = {
+            0: self._keys_came,
+            self.channel.fileno(): self._bytes_came,
+            signals: lambda: self._heard(os.read(signals, 64)),
+        }
         try:
             self._raw()
-            cols, rows = terminal_size()
-            size = {"cols": cols, "rows": rows, "scrollback": 2000}
-            request = {"op": "attach", **size, "read_only": self.read_only, "above": list(ancestors())}
-            channel.send(exact_line(request).encode() + b"\n")
-            channel.sock.setblocking(False)
-            reply = self._first_reply(channel, signals)
-            if not self.why:
-                if not reply.get("ok"):
-                    raise Failure(*refused(f"attach: {self.session.id}", reply))
-                self.begun = True
-                leaves = f"[{self.session.id}: {'q' if self.read_only else self.keys} leaves]\r\n".encode()
-                scrolled = b"\x1b[%d;1H%s" % (rows, b"\n" * (rows - 1))  # what stood there, and that line
-                self._show(leaves + b"\x1b[22;0t" + scrolled)
-                self._begin(int(reply["cols"]), int(reply["rows"]))
-                try:
-                    self._relay(channel, signals)
-                except Gone:
-                    if not self.why:
-                        self._show_last()
+            self._ask()
+            while not self.why:
+                self.loop.turn()
+            if self.why == "gone" and self.begun:
+                self._show_last()
             if self.why == "detached":
-                self._hand_over(channel)
+                self._hand_over()
         except Gone:
             self.why = self.why or "gone"
         except InterruptedError:
@@ -12091,7 +12053,7 @@ class Attached:
             raise not_answering(self.session) from None
         finally:
             self._restore()
-            channel.close()
+            self.channel.close()
         return self._farewell()
 
     def _struck(self, *_: object) -> None:
@@ -12106,31 +12068,32 @@ class Attached:
         write_terminal(data)
         self.writing = False
 
-    def _first_reply(self, channel: Channel, signals: int) -> dict[str, JSON]:
-        """Return what the supervisor answers first; {} when the person, or a signal, has not waited for it.
+    def _ask(self) -> None:
+        """Ask the supervisor to attach us. One that is stopped does not answer: C-c leaves it, too."""
+        cols, rows = terminal_size()
+        size = {"cols": cols, "rows": rows, "scrollback": 2000}
+        request = {"op": "attach", **size, "read_only": self.read_only, "above": list(ancestors())}
+        self.channel.send(exact_line(request).encode() + b"\n")
+        self.channel.sock.setblocking(False)
+        self.asked = time.monotonic()
 
-        One that is stopped does not answer: C-c leaves it too. Raise TimeoutError when it has not in time.
-        """
-        import select
-
-        begun, fd = time.monotonic(), channel.fileno()
-        while b"\n" not in channel.buffer:
-            left = max(0.0, begun + REPLY_TIMEOUT - time.monotonic())
-            readable = select.select((0, fd, signals), (), (), left)[0]
-            if not readable:
+        def give_up() -> None:
+            if not self.begun:
                 raise TimeoutError
-            if fd in readable:
-                channel.buffer += self._received(fd)
-            if 0 in readable:
-                keys = self._keys()
-                self._typed(keys)
-                if b"\x03" in keys and time.monotonic() - begun > LATE_REPLY:
-                    self.why = "signal"
-            if signals in readable:
-                self._heard(os.read(signals, 64))
-            if self.why:
-                return {}
-        return channel.line(0.0)
+
+        self.loop.after(REPLY_TIMEOUT, give_up)
+
+    def _attached(self, line: bytes) -> None:
+        """Begin the visit: the supervisor has answered."""
+        reply = parse_fields(line)
+        if not reply.get("ok"):
+            raise Failure(*refused(f"attach: {self.session.id}", reply))
+        rows, self.begun = terminal_size()[1], True
+        leaves = f"[{self.session.id}: {'q' if self.read_only else self.keys} leaves]\r\n".encode()
+        scrolled = b"\x1b[%d;1H%s" % (rows, b"\n" * (rows - 1))  # what stood there, and that line
+        self._show(leaves + b"\x1b[22;0t" + scrolled)
+        self._begin(int(reply["cols"]), int(reply["rows"]))
+        self._flush()
 
     def _raw(self) -> None:
         """Have every key arrive as it is, at once, unechoed (cfmakeraw of termios(3))."""
@@ -12157,51 +12120,47 @@ class Attached:
         """Make ready for a fresh picture of a session that has this size."""
         terminal = terminal_size()
         self.window = Window(cols, rows, terminal) if (cols, rows) != terminal else None
-        self._show(self.modes.undo() + b"\x1b[H\x1b[2J")
+        self._show(self.output.undo() + b"\x1b[H" + ERASE_SCREEN)
 
-    def _relay(self, channel: Channel, signals: int) -> None:
-        """Carry bytes both ways until something ends it."""
-        import select
-
-        frames, fd = Frames(), channel.fileno()
-        frames.buffer = channel.buffer
-        self._take(frames.feed(b""))
-        while not self.why:
-            due = [when for when in (self.patience, self.window.due if self.window else 0.0) if when]
-            timeout = max(0.0, min(due) - time.monotonic()) if due else None
-            readable, _, _ = select.select((0, fd, signals), (fd,) if self.outbox else (), (), timeout)
-            if fd in readable:
-                self._take(frames.feed(self._received(fd)))
-            if 0 in readable:
-                self._typed(self._keys())
-            elif self.patience and time.monotonic() >= self.patience:
-                self._type(self.detach.release())
-                self.patience = 0.0
-            if signals in readable:
-                self._heard(os.read(signals, 64))
-            if self.outbox:
-                self._flush(channel)
-            if self.window and self.window.due and time.monotonic() >= self.window.due:
-                self._show(self.window.picture(self.modes))
-
-    @staticmethod
-    def _keys() -> bytes:
+    def _bytes_came(self) -> None:
+        """Do what the supervisor says."""
         try:
-            return os.read(0, 64 * KIB)
-        except OSError:  # it has hung up
-            return b""
-
-    @staticmethod
-    def _received(fd: int) -> bytes:
-        try:
-            data = os.read(fd, 64 * KIB)  # a larger buffer is mapped anew for every key: 20 µs
+            data = os.read(self.channel.fileno(), 64 * KIB)  # a larger buffer is mapped anew for every key: 20 µs
         except BlockingIOError:
-            return b""
+            return
         except OSError:
             data = b""
         if not data:
-            raise Gone
-        return data
+            self.why = self.why or "gone"
+        if not self.begun:
+            line, newline, data = (self.channel.buffer + data).partition(b"\n")
+            if not newline:
+                self.channel.buffer = line
+                return
+            self._attached(line)
+        for kind, body in self.frames.feed(data):
+            if kind == b"o":
+                self._show_output(body)
+            elif kind == b"z":
+                self._begin(*size_of(body))
+            elif kind == b"e":
+                self.why = "end"
+                self.session = self.session.told(parse_fields(body))  # its files may be gone by now, or another's
+            elif kind == b"d":
+                self.why = "detached"
+
+    def _show_output(self, data: bytes) -> None:
+        if self.window is None:
+            self._show(self.output.passed(data))
+            return
+        self.window.feed(data)
+        if not self.window.due:
+            self.window.due = True
+            self.loop.after(FRAME_EVERY, self._paint)
+
+    def _paint(self) -> None:
+        if self.window and self.window.due:
+            self._show(self.window.picture(self.output))
 
     def _show_last(self) -> None:
         """Show the screen as it was at the end, where the terminal was too slow to be told all while it ended."""
@@ -12213,72 +12172,76 @@ class Attached:
         except (Gone, OSError):
             return
         self._begin(screen.cols, screen.rows)
-        self._output(paint(screen))
+        self._show_output(paint(screen))
 
     def _learn_end(self) -> None:
         self.session = wait_for_end(self.profile, self.session, 5.0) or self.session
         self.why = "end"
 
-    def _output(self, data: bytes) -> None:
-        if self.window:
-            self.window.feed(data)
-        else:
-            self._show(self.modes.passed(data))
-
-    def _take(self, frames: Iterator[tuple[bytes, bytes]]) -> None:
-        """Do what the supervisor says."""
-        for kind, body in frames:
-            if kind == b"o":
-                self._output(body)
-            elif kind == b"z":
-                self._begin(*size_of(body))
-            elif kind == b"e":
-                self.why = "end"
-                self.session = self.session.told(parse_fields(body))
-            elif kind == b"d":
-                self.why = "detached"
-
-    def _typed(self, data: bytes) -> None:
-        if not data:  # the terminal has gone
+    def _keys_came(self) -> None:
+        try:
+            keys = os.read(0, 64 * KIB)
+        except OSError:
+            keys = b""
+        if not keys:  # the terminal has gone
             self.why = "signal"
             return
-        self.detach.extended = self.modes.extended
-        data, leave = self.detach.typed(data)
+        self.detach.extended = self.output.extended
+        data, leave = self.detach.typed(keys)
         self._type(data)
         if leave or (self.read_only and any(key in data for key in b"qQ\x03")):
             self.why = "detached"
+        elif not self.begun and b"\x03" in keys and time.monotonic() - self.asked > LATE_REPLY:
+            self.why = "signal"
         wait = self.detach.patience()
-        self.patience = time.monotonic() + wait if wait else 0.0
+        self.patience = Deadline(wait)
+        if wait:
+            self.loop.after(wait, self._release)
+
+    def _release(self) -> None:
+        """Send what may have been the detach key, and was not followed by the rest of it."""
+        if self.patience.over:
+            self._type(self.detach.release())
 
     def _type(self, data: bytes) -> None:
         if data and not self.read_only:
-            self.outbox += frame(b"i", data)
+            self._send(frame(b"i", data))
 
-    def _flush(self, channel: Channel) -> None:
+    def _send(self, data: bytes) -> None:
+        """Send the supervisor something, once it has answered: before that the person may leave yet."""
+        self.outbox += data
+        if self.begun:
+            self._flush()
+
+    def _flush(self) -> None:
+        fd = self.channel.fileno()
         try:
-            self.outbox = self.outbox[os.write(channel.fileno(), self.outbox) :]
+            self.outbox = self.outbox[os.write(fd, self.outbox) :]
         except BlockingIOError:
             pass
         except OSError:  # it has ended; what it has said before is to be read still
             self.outbox = b""
+        if self.outbox:
+            self.loop.writers[fd] = self._flush
+        else:
+            self.loop.writers.pop(fd, None)
 
-    def _hand_over(self, channel: Channel) -> None:
-        """Give the supervisor a moment to take what was typed before the person left."""
-        import select
-
-        deadline = time.monotonic() + LEAVING_TIME
-        while self.outbox and time.monotonic() < deadline:
-            readable, writable, _ = select.select((channel,), (channel,), (), 0.1)
-            if readable:
-                self._received(channel.fileno())  # it is not shown any more
-            if writable:
-                self._flush(channel)
+    def _hand_over(self) -> None:
+        """Give the supervisor a moment to take what was typed before the person left; show nothing any more."""
+        deadline, fd = Deadline(LEAVING_TIME), self.channel.fileno()
+        self.loop.readers = {fd: lambda: os.read(fd, 64 * KIB)}
+        self._flush()
+        try:
+            while self.outbox and not deadline.over:
+                self.loop.turn(deadline.left())
+        except OSError:  # it has ended
+            pass
 
     def _heard(self, numbers: bytes) -> None:
         if _signal.SIGCONT in numbers:  # a shell may have had the terminal meanwhile
             self._raw()
         if _signal.SIGWINCH in numbers or _signal.SIGCONT in numbers:
-            self.outbox += size_frame(*terminal_size())
+            self._send(size_frame(*terminal_size()))
         if any(number in numbers for number in _ENDING):
             self.why = "signal"
 
@@ -12290,9 +12253,9 @@ class Attached:
         try:
             os.set_blocking(1, blocking and not forced)
             if self.window and self.window.due and not forced:
-                write_terminal(self.window.picture(self.modes))
+                write_terminal(self.window.picture(self.output))
             if self.begun:
-                end = self.modes.undo() + b"\x1b[23;0t\x1b[%d;1H\r\n" % terminal_size()[1]
+                end = self.output.undo() + b"\x1b[23;0t\x1b[%d;1H\r\n" % terminal_size()[1]
                 write_terminal(end, LATE_REPLY if forced else None)
         except OSError:
             pass

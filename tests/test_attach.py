@@ -435,7 +435,7 @@ class Modes(unittest.TestCase):
     """What of a session's output reaches a terminal, however it is cut."""
 
     def passed(self, data, typing=True, size=None, clipboard=False):
-        modes = looop.TerminalModes(typing, clipboard)
+        modes = looop.OutputFilter(typing, clipboard)
         pieces = [data[at : at + size] for at in range(0, len(data), size)] if size else [data]
         return modes, b"".join(modes.passed(piece) for piece in pieces)
 
@@ -488,6 +488,43 @@ class Modes(unittest.TestCase):
         ):
             self.assertEqual(self.passed(b"a" + data + b"b")[1], b"ab", data)
 
+    def test_drawing_passes_unlooked(self):
+        for final in b"@ABCDEFGHIKLMPSTXZ`abdefmrsu":
+            for numbers in (b"", b"2", b"2;3"):
+                data = b"\x1b[%s%c" % (numbers, final)
+                self.assertEqual(self.passed(data)[1], data)
+        for data in (
+            b"\x1b7",
+            b"\x1b8",
+            b"\x1b=",
+            b"\x1b>",
+            b"\x1bD",
+            b"\x1bE",
+            b"\x1bM",
+            b"\x1b#8",
+            b"\x1b(0",
+            b"\x1b)B",
+            b"\x1b[!p",
+        ):
+            self.assertEqual(self.passed(data)[1], data)
+
+    def test_nothing_erases_or_fills_the_scrollback(self):
+        """ED 3 and what else does; of the screen that ED 2 clears, terminals keep a copy."""
+        erase = looop.ERASE_SCREEN
+        for data, out in (
+            *((b"\x1b[3J", b""), (b"\x1b[03J", b""), (b"\x1b[3;0J", b""), (b"\x1b[\r3J", b""), (b"\x1b[22J", b"")),
+            *((b"\x1b[?3J", b""), (b"\x1b[3:1J", b""), (b"\x1b[0;3J", b"\x1b[0J"), (b"\x1b[J", b"\x1b[0J")),
+            *((b"\x1b[1J", b"\x1b[1J"), (b"\x1b[2J\x1b[3J\x1b[H", erase + b"\x1b[H"), (b"\x1b[2;3J", erase)),
+        ):
+            for size in (None, 1, 2, 3):
+                self.assertEqual(self.passed(b"a" + data + b"b", size=size)[1], b"a" + out + b"b", data)
+        for prepare in (b"", b"\x1b[3;5H", b"\x1b[9;10H", b"\x1b[9;10HX", b"\x1b[2;4r", b"\x1b[?6h\x1b[2;4r"):
+            one, other = looop.Screen(10, 9), looop.Screen(10, 9)
+            for screen, clear in ((one, b"\x1b[2J"), (other, erase)):
+                screen.feed(b"\r\n".join([b"0123456789"] * 9) + b"\x1b[H" + prepare + b"\x1b[41m" + clear + b"Z")
+            self.assertEqual(picture(one), picture(other), prepare)
+        self.assertNotIn(b"2J", self.passed(b"\x1bc")[1])
+
     def test_special_colours_are_undone(self):
         modes, out = self.passed(b"\x1b]5;0;red;2;#123456\x07")
         self.assertEqual(out, b"\x1b]5;0;red;2;#123456\x07")
@@ -505,8 +542,8 @@ class Modes(unittest.TestCase):
                 b"\x1b(0",
                 b"\x1b[4h",
             ),
-            *(b"\x1b[?1049h", b"\x1b[?25l", b"\x1b[>4;2m", b"\x1b[>1u", b"\xc3\xa9\xe2\x82\xac", b"\x1bPq#0~\x1b\\"),
-            *(b"\x1b]2;back\\\x1b\\", b"\x1b[?2026h", b"\x1b[3J", b"\x1b[5b", b"\x1b[3S", b"\x1b]9;go on?\x07"),
+            *(b"\x1b[?1049h", b"\x1b[?25l", b"\x1b[>4;2m", b"\x1b[>1u", b"\xc3\xa9\xe2\x82\xac"),
+            *(b"\x1b]2;back\\\x1b\\", b"\x1b[?2026h", b"\x1b[1J", b"\x1b[5b", b"\x1b[3S", b"\x1b]9;go on?\x07"),
             *(
                 b"\x1b]99;i=1;go on?\x1b\\",
                 b"\x1b]21;cursor=red\x07",
@@ -610,7 +647,7 @@ class Modes(unittest.TestCase):
     def test_text_is_cut_between_characters(self):
         data = "aé漢😀z".encode()
         for size in (1, 2, 3, 4):
-            modes = looop.TerminalModes(True)
+            modes = looop.OutputFilter(True)
             pieces = [modes.passed(data[at : at + size]) for at in range(0, len(data), size)]
             self.assertEqual(b"".join(pieces), data)
             for piece in pieces:
@@ -618,20 +655,14 @@ class Modes(unittest.TestCase):
 
     def test_a_string_without_end_is_dropped_in_little_memory(self):
         for opener in (b"\x1b]52;c;", b"\x1bPtmux;", b"\x1b_G", b"\x1bk", b"\x1b]2;"):
-            modes, out = looop.TerminalModes(True), b""
+            modes, out = looop.OutputFilter(True), b""
             for piece in [opener, *[b"A" * 5000] * 100]:
                 out += modes.passed(piece)
-                self.assertLess(len(modes._held), looop.HELD_MAX + 5000)
+                self.assertLess(len(modes._cutter.held), looop.HELD_MAX + 5000)
             self.assertEqual(out, b"")
-            self.assertEqual((modes.passed(b"A\x1b"), modes.passed(b"\\b")), (b"", b"\x1b\\b"))
+            self.assertEqual((modes.passed(b"A\x1b"), modes.passed(b"\\b")), (b"", b"b"))
             self.assertEqual(modes.passed(b"c"), b"c")
-        modes = looop.TerminalModes(True)
-        picture = b"\x1bP0;1q" + b"#0~-" * 50000
-        self.assertEqual(
-            b"".join(modes.passed(picture[at : at + 5000]) for at in range(0, len(picture), 5000)), picture
-        )
-        self.assertEqual(modes.passed("~\x9d52;c;QQ==\x1b\\é".encode()), "~52;c;QQ==\x1b\\é".encode())
-        modes = looop.TerminalModes(True)
+        modes = looop.OutputFilter(True)
         modes.passed(b"\x1b]52;c;" + b"A" * 100000)
         self.assertEqual(modes.passed(b"QQ\x07b"), b"b")
         modes.passed(b"\x1b]52;c;" + b"A" * 100000)
@@ -640,7 +671,7 @@ class Modes(unittest.TestCase):
 
     def test_speed(self):
         data = b"\x1b[1;32mword\x1b[0m \x1b[5;10Htext\r\n" * 20000
-        modes = looop.TerminalModes(True)
+        modes = looop.OutputFilter(True)
         before = time.process_time()
         self.assertEqual(modes.passed(data), data)
         self.assertLess(time.process_time() - before, 1.0)
