@@ -7155,17 +7155,21 @@ def rows_drawn(lines: list[Line], before: str) -> list[tuple[str, Line | Packed]
 
 
 def _slices(steps: list[tuple[str, Line | Packed]], widths: list[int], plain: Style, end: bytes) -> Iterator[bytes]:
-    for at in range(0, len(steps), SLICE_LINES):
-        out = []
-        for (before, line), cols in zip(steps[at : at + SLICE_LINES], widths[at : at + SLICE_LINES]):
-            packed = Packed(line) if isinstance(line, Line) else line
-            packed = packed if len(packed.cells) <= cols else Packed(packed.line(cols, plain))
-            out.append(before + drawn_cells(packed) + ("\x1b[K" if len(packed.cells) < cols else ""))
-        yield "".join(out).encode()
-    yield end
+    out: list[str] = []
+    size = 0
+    for (before, line), cols in zip(steps, widths):
+        packed = Packed(line) if isinstance(line, Line) else line
+        packed = packed if len(packed.cells) <= cols else Packed(packed.line(cols, plain))
+        out += before, drawn_cells(packed), "\x1b[K" if len(packed.cells) < cols else ""
+        size += len(out[-2])
+        if len(out) >= 3 * SLICE_LINES or size > SLICE_BYTES:
+            yield "".join(out).encode()
+            out, size = [], 0
+    yield "".join(out).encode() + end
 
 
-SLICE_LINES = 64  # lines of a slice: it is made within 10 ms
+SLICE_LINES, SLICE_BYTES = 64, 16 * KIB  # of a slice, which is made within 10 ms
+_FIRST_ROW = b"\x1b[1H"  # begins the screen, after the history
 _RESET_PEN = "\x1b[?6l\x1b[m\x1b]8;;\x1b\\\x1b(B\x1b)B\x0f"
 
 
@@ -7234,231 +7238,120 @@ def drawn_cursor(screen: Screen) -> str:
     at, line = cell_to_repeat(screen), screen.lines[screen.row]
     if at < 0:
         return placed(row, screen.col) + edge + pen + insert + sync
-    end = at + line.width_at(at)
-    if screen.last:  # REP may follow: the cell is the last that is written
-        room = f"\x1b[{end - at}P" if insert and end < screen.cols else ""
-        return sync + edge + pen + insert + placed(row, at) + room + line.chars[at]
-    edge += "" if screen.wrap or end < screen.cols else "\x1b[C"
-    return drawn_at(line, row, at) + edge + pen + insert + sync
+    if not screen.last:
+        return drawn_at(line, row, at) + edge + pen + insert + sync
+    end = at + line.width_at(at)  # what joins it may follow, or REP: the cell is the last that is written
+    room = f"\x1b[{end - at}P" if insert and end < screen.cols else ""
+    return sync + edge + pen + insert + placed(row, at) + room + line.chars[at]
 
 
 def cell_to_repeat(screen: Screen) -> int:
-    """Return the column of the cell that is written again for what it leaves: a pending wrap, REP, a joint; else -1."""
+    """Return the column of the cell that is written again for what it leaves: a pending wrap, or `last`; else -1."""
     line, at = screen.lines[screen.row], screen.before()
     if screen.wrap or not screen.last:
         return at if screen.wrap else -1
-    edge = screen.cols - 1
+    edge = screen.cols - 1  # where the cursor may stand on what it wrote, without autowrap
     for col in (at, edge - (not line.chars[edge])):
-        fits = (
-            col >= 0 and min(col + line.width_at(col), edge) == screen.col and line.chars[col].startswith(screen.last)
-        )
-        if fits and (not screen.last or line.styles[col].key == screen.pen.key):
+        ends = col >= 0 and min(col + line.width_at(col), edge) == screen.col
+        if ends and line.chars[col].startswith(screen.last) and line.styles[col].key == screen.pen.key:
             return col
     return -1
 
 
-# --- dump and load
+# --- kept and sent
 
 
-def dump(screen: Screen) -> dict[str, JSON]:
-    """Return the whole state as a value for JSON; `load` makes a screen of it that goes on the same way."""
-    styles: dict[StyleKey, int] = {}
-
-    def number(key: StyleKey) -> int:
-        return styles.setdefault(key, len(styles))
-
-    def cells(line: Packed) -> list[Any]:
-        out: list[Any] = []
-        col = 0
-        for style, count in line.runs:
-            part = line.cells[col : col + count]
-            col += count
-            text = part if isinstance(part, str) else "".join(part) if set(map(len, part)) <= {1} else list(part)
-            index = number(style.key)
-            if out and out[-1] == index and isinstance(text, type(out[-2])):
-                out[-2] = out[-2] + text
-            else:
-                out += [text, index]
-        return out
-
-    def row(line: Line) -> JSON:
-        whole = line.unfolded()
-        return cells(Packed(line)) if whole is line else {"cut": cells(Packed(whole))}
-
-    state: dict[str, JSON] = {name: getattr(screen, name) for name in _DUMPED}
-    state.update(modes=sorted(screen.modes), palette={str(n): color for n, color in sorted(screen.palette.items())})
-    state["tabs"] = None if screen.tabs == set(range(8, SIZE_MAX, 8)) else sorted(screen.tabs)
-    state["saved"] = [saved and [*saved[:3], number(saved[3]), *saved[4:]] for saved in screen.saved]
-    state.update(pen=number(screen.pen.key), bytes=screen.cutter.held.hex())
-    state["cut_col"] = list(screen.cut_col)
-    state["kitty"] = [list(stack) for stack in screen.kitty]
-    state["charsets"], state["titles"] = list(screen.charsets), list(screen.titles)
-    state["lines"], state["other"] = [row(line) for line in screen.lines], [row(line) for line in screen.other]
-    state["history"] = [cells(line) for line in screen.history]
-    state["styles"] = [list(key) for key in styles]
-    return state
+def paint_head(screen: Screen, scrollback: int) -> dict[str, JSON]:
+    """Return what `repainted` needs besides the paint; lines of the history may be wider than the screen is now."""
+    width = max((len(line.cells) for line in last_lines(screen, scrollback)), default=0)
+    stale = [row for row, line in enumerate(screen.lines) if line.partial]
+    return {"cols": screen.cols, "rows": screen.rows, "width": max(width, screen.cols), "partial": stale}
 
 
-# What `load` accepts for the values that `dump` copies as they are: a range, a bool, or the longest text.
-_DUMPED: dict[str, tuple[int, int] | bool | int] = {
-    "cols": (1, SIZE_MAX),
-    "rows": (1, SIZE_MAX),
-    "scrollback": (0, 1_000_000),
-    "row": (0, SIZE_MAX - 1),
-    "col": (0, SIZE_MAX - 1),
-    "wrap": True,
-    "last": CLUSTER_MAX,
-    "top": (0, SIZE_MAX - 1),
-    "bottom": (0, SIZE_MAX - 1),
-    "alt": True,
-    "vanished": (0, 1_000_000),
-    "shift": (0, 1),
-    "keypad": True,
-    "cursor_style": (0, 6),
-    "modify_keys": (0, 9),
-    "foreground": 7,
-    "background": 7,
-    "title": TITLE_MAX,
-}
-
-
-def texts_of(value: JSON) -> Iterator[str]:
-    """Yield every text in a JSON value, in its order; not the keys of objects."""
-    if isinstance(value, str):
-        yield value
-    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
-        yield from texts_of(inner)
-
-
-def covered(value: JSON, secrets: Sequence[tuple[str, str]]) -> JSON:
-    """Return a dumped screen with asterisks over each secret, so that every cell stays where it is."""
-    whole = "\n".join(texts_of(value))  # a private key takes several rows
-    for secret, _ in secrets:
-        whole = whole.replace(secret, "\n".join("*" * len(line) for line in secret.split("\n")))
-    lines = iter(without_shapes(whole, "*").split("\n"))
-
-    def again(value: JSON) -> JSON:
-        if isinstance(value, str):
-            return "\n".join(next(lines) for _ in range(value.count("\n") + 1))
-        if isinstance(value, dict):
-            return {key: again(inner) for key, inner in value.items()}
-        return [again(inner) for inner in value] if isinstance(value, list) else value
-
-    return again(value)
-
-
-def load(dumped: dict[str, JSON]) -> Screen:
-    """Return the screen that was dumped; raise ValueError for a value that `dump` does not make."""
+def repainted(head: Mapping[str, JSON], paint: bytes, scrollback: int) -> Screen:
+    """Return the screen that was painted, with so much of its history. Raise ValueError for a head that has no size."""
     try:
-        return _loaded(dumped)
-    except (KeyError, TypeError, IndexError, AttributeError, OverflowError) as error:
-        raise ValueError(f"no screen: {type(error).__name__}: {error}") from None
-
-
-def _loaded(state: dict[str, JSON]) -> Screen:
-    for name, limits in _DUMPED.items():
-        _within(state[name], limits)
-    screen = Screen(state["cols"], state["rows"], state["scrollback"])
-    screen.__dict__.update({name: state[name] for name in _DUMPED if name not in ("col", "wrap")})
-    screen.next_col = state["col"] + state["wrap"]
-    cols, rows = screen.cols, screen.rows
-    _demand(screen.row < rows and state["col"] < cols and screen.top <= screen.bottom < rows, "cursor or margins")
-    _demand(all(not color or color_of(color) == color for color in (screen.foreground, screen.background)), "colours")
-    styles = [screen.style(_style_key(*key)) for key in state["styles"]]
-    screen.pen = styles[_within(state["pen"], (0, len(styles) - 1))]
-    _load_lines(screen, state, styles)
-    screen.modes = {name for name in state["modes"] if name in MODES}
-    if state["tabs"] is not None:
-        screen.tabs = {_within(col, (0, SIZE_MAX - 1)) for col in state["tabs"]}
-    screen.palette = {_within(int(n), (0, 255)): color_of(color) for n, color in state["palette"].items()}
-    _demand("" not in screen.palette.values(), "palette")
-    screen.charsets = [charset if charset == "0" else "B" for charset in state["charsets"]]
-    screen.titles = [_within(title, TITLE_MAX) for title in state["titles"]]
-    screen.kitty = [[_within(flags, (0, 31)) for flags in stack] for stack in state["kitty"]]
-    screen.saved = [saved and _saved(saved, styles) for saved in state["saved"]]
-    _demand([len(two) for two in (screen.charsets, screen.kitty, screen.saved)] == [2, 2, 2], "two of each")
-    _demand(max(len(screen.titles), *map(len, screen.kitty)) <= STACK_MAX, "stacks")
-    screen.cut_col = _pair(state["cut_col"])
-    held = bytes.fromhex(state["bytes"])
-    _demand(screen.cutter.feed(held) == b"", "a sequence that cannot go on")
-    screen.simplify()
+        cols, rows, width = (int(head[name]) for name in ("cols", "rows", "width"))
+    except (KeyError, TypeError):
+        raise ValueError("no size of a screen") from None
+    past, begin, now = paint.partition(_FIRST_ROW)
+    screen = Screen(cols, rows, scrollback)
+    screen.feed(begin + now)
+    for row in head.get("partial") or ():
+        screen.lines[row].partial = True
+    if scrollback:
+        wide = Screen(width, rows, scrollback)
+        wide.feed(past)
+        screen.history = wide.history
+    screen.replies.clear()
     return screen
 
 
-def _load_lines(screen: Screen, state: dict[str, JSON], styles: list[Style]) -> None:
-    cols, rows = screen.cols, screen.rows
-    screen.lines = [_line(row, cols, styles, screen.plain) for row in state["lines"]]
-    screen.other = [_line(row, cols, styles, screen.plain) for row in state["other"]]
-    _demand(len(screen.lines) == rows and len(screen.other) in ((rows,) if screen.alt else (0, rows)), "lines")
-    _demand(len(state["history"]) <= screen.scrollback, "history")
-    screen.history = [Packed(_line(row, 1, styles, screen.plain, cut=False)) for row in state["history"]]
-    screen.vanished = min(screen.vanished, len(screen.history))
+def masked(screen: Screen, secrets: Sequence[tuple[str, str]]) -> Screen:
+    """Return a copy of a screen that has ended, with an asterisk in each cell of a secret."""
+    copy = Screen(screen.cols, screen.rows, screen.scrollback)
+    copy.__dict__.update(screen.__dict__)
+    copy.pen, copy.saved = copy.plain, [None, None]
+    copy.title, *copy.titles = (hidden_text(title, secrets) for title in (screen.title, *screen.titles))
+    past, now, other = screen.history, [*map(Packed, screen.lines)], [*map(Packed, screen.other)]
+    primary, alternate = (other, now) if screen.alt else (now, other)
+    rows = masked_rows([*past, *primary], screen.cols, secrets)
+    copy.history = rows[: len(past)]
+    both = [rows[len(past) :], masked_rows(alternate, screen.cols, secrets)]
+    now, other = reversed(both) if screen.alt else both
+    copy.lines, copy.other = ([row.line(screen.cols, screen.plain) for row in rows] for rows in (now, other))
+    return copy
 
 
-def _demand(good: bool, what: str) -> None:
-    if not good:
-        raise ValueError(f"no screen: {what}")
+def hidden_text(text: str, secrets: Sequence[tuple[str, str]]) -> str:
+    """Return a text with an asterisk for each character of a secret."""
+    for secret, _ in secrets:
+        text = text.replace(secret, "*" * len(secret))
+    return without_shapes(text, "*")
 
 
-def _within(value: JSON, limits: tuple[int, int] | bool | int) -> Any:
-    """Return a value that is of the kind and within the limits given, as in _DUMPED."""
-    if limits is True:
-        _demand(value is True or value is False, f"{value!r} is not a bool")
-    elif isinstance(limits, tuple):
-        _demand(type(value) is int and limits[0] <= value <= limits[1], "a number out of range")
-    else:
-        _text(value, limits)
-    return value
+_SQUEEZED = dict.fromkeys([*range(33), 0xA0, *range(0x2500, 0x2580)])  # what stands where text wraps: blanks, borders
 
 
-def _text(value: JSON, longest: int) -> str:
-    """Return a text that may be written to a terminal as it is."""
-    _demand(isinstance(value, str) and len(value) <= longest, "a text too long")
-    text: str = value
-    if not text.isprintable():
-        odd = (0xD800 <= code <= 0xDFFF or code < 32 or 0x7F <= code < 0xA0 for code in map(ord, text))
-        _demand(not any(odd), "a control character")
-    return text
+def masked_rows(rows: list[Packed], cols: int, secrets: Sequence[tuple[str, str]]) -> list[Packed]:
+    """Return lines with the secrets in them hidden, also one that goes on in the next line, or the next of its box."""
+    texts = [
+        row.cells if isinstance(row.cells, str) else "".join(cell[:1] or "\0" for cell in row.cells) for row in rows
+    ]
+    whole = "".join(text + ("\r" if len(text) >= cols else "\n") for text in texts)  # a full row may go on in the next
+    found: set[int] = set()  # places in that
+    bare = whole.translate(_SQUEEZED)
+    for secret in {"".join(char for char in secret.translate(_SQUEEZED) if cell_width(char)) for secret, _ in secrets}:
+        places = [at for at, char in enumerate(whole) if ord(char) not in _SQUEEZED] if secret in bare else []
+        at = bare.find(secret) if secret else -1
+        while at >= 0:
+            found.update(places[at : at + len(secret)])
+            at = bare.find(secret, at + 1)
+    for text in (whole.replace("\r", "\n"), whole.replace("\r", "")):
+        hidden = without_shapes(text, "*")
+        if hidden != text:
+            places = [at for at, char in enumerate(whole) if char != "\r" or len(text) == len(whole)]
+            found.update(place for place, old, new in zip(places, text, hidden) if old != new)
+    out, start = [], 0
+    for row, text in zip(rows, texts):
+        here = found.intersection(range(start, start + len(text)))
+        out.append(masked_row(row, [at - start for at in here], secrets))
+        start += len(text) + 1
+    return out
 
 
-def _pair(value: JSON) -> tuple[int, int]:
-    row, col = value
-    return _within(row, (-1, SIZE_MAX)), _within(col, (-1, SIZE_MAX))
-
-
-def _style_key(fg: JSON, bg: JSON, attrs: JSON, underline: JSON, link: JSON) -> StyleKey:
-    for color in (fg, bg):
-        known = isinstance(color, str) and color and color_of(color) == color
-        _demand(color is None or known or (type(color) is int and 0 <= color < 256), "a colour")
-    return fg, bg, _within(attrs, (0, 127)), _within(underline, (0, 5)), _text(link, STRING_MAX)
-
-
-def _saved(value: JSON, styles: list[Style]) -> Saved:
-    row, col, wrap, pen, origin, g0, g1, shift = value
-    where = _within(row, (0, SIZE_MAX)), _within(col, (0, SIZE_MAX)), _within(wrap, True)
-    sets = ("0" if g0 == "0" else "B", "0" if g1 == "0" else "B", _within(shift, (0, 1)))
-    return (*where, styles[_within(pen, (0, len(styles) - 1))].key, _within(origin, True), *sets)
-
-
-def _line(runs: JSON, cols: int, styles: list[Style], plain: Style, cut: bool = True) -> Line:
-    """Return a line of a dump, filled with blanks to the width of the screen."""
-    whole = isinstance(runs, dict)
-    runs = runs["cut"] if whole else runs
-    chars: list[str] = []
-    pens: list[Style] = []
-    for text, index in zip(runs[::2], runs[1::2]):
-        _demand(isinstance(text, (str, list)), "cells")
-        for cell in text if isinstance(text, list) else (text,):
-            _text(cell, SIZE_MAX if isinstance(text, str) else CLUSTER_MAX)
-        chars += text
-        pens += [styles[_within(index, (0, len(styles) - 1))]] * len(text)
-    _demand(len(runs) % 2 == 0 and len(chars) <= (SIZE_MAX if whole or not cut else cols), "a line too long")
-    _demand(all(chars[at - 1] for at, cell in enumerate(chars) if not cell) and chars[:1] != [""], "half a character")
-    line = Line(chars, pens)
-    room = cols + whole - len(chars)
-    line.chars += [" "] * room
-    line.styles += [plain] * room
-    return line.fit(cols, plain) if whole else line
+def masked_row(row: Packed, columns: list[int], secrets: Sequence[tuple[str, str]]) -> Packed:
+    """Return a line with asterisks in some columns, and with its links masked."""
+    if not columns and not any(style.key[4] for style, _ in row.runs):
+        return row
+    line = row.line(len(row.cells), Style(PLAIN))
+    for col in columns:
+        line.chars[col : col + line.width_at(col)] = "*" * line.width_at(col)
+    keys = [style.key for style in line.styles]
+    line.styles = [
+        Style((*key[:4], hidden_text(key[4], secrets))) if key[4] else style for key, style in zip(keys, line.styles)
+    ]
+    return Packed(line)
 
 
 # ======================================================================================================================
@@ -8004,7 +7897,7 @@ class ReplyFilter:
 #     changes            since: a number, -1 at first         the reply comes once the screen's change is not `since`:
 #                                                             change, lines, cursor (row, col), partial, offset, and
 #                                                             status once the session has ended; others may follow
-#     screen                                                  the reply has the screen as `dump` gives it, and offset
+#     screen             scrollback                           the reply has sizes, offset; o frames and d follow
 #     input, type        bytes                                so many bytes follow; the reply comes when they are typed
 #     keys               keys                                 the reply comes when they are typed
 #     typed                                                   the reply has the offset after the last input's echo
@@ -8046,6 +7939,17 @@ def size_of(body: bytes) -> tuple[int, int]:
     return int.from_bytes(body[:2], "big"), int.from_bytes(body[2:4], "big")
 
 
+def output_frames(slices: Iterable[bytes], before: bytes = b"", after: bytes = b"") -> Iterator[bytes]:
+    """Give output in frames, between two others."""
+    if before:
+        yield before
+    for data in slices:
+        for place in range(0, len(data), 64 * KIB):
+            yield frame(b"o", data[place : place + 64 * KIB])
+    if after:
+        yield after
+
+
 class Frames:
     """Take frames out of a stream, however it is cut."""
 
@@ -8081,7 +7985,7 @@ class Frames:
 #     lock         held by the supervisor for its life: this, and not a number of a process, is what alive means
 #     sock         where the supervisor listens
 #     output.log   what the command wrote, raw; beside it output.<offset>.log, the half before it, once it was long
-#     screen.json  the last screen, once the session has ended
+#     screen.ansi  the last screen, once the session has ended
 #     note         the flag that somebody has put up
 #     agent.json   what the hooks of the agent in it said last (`looop _hook`)
 #     text         an empty file: its time is when new text last appeared on a worker's screen
@@ -9536,9 +9440,12 @@ class Canvas:
 
     def picture(self, scrollback: int) -> Iterator[bytes]:
         """Give the frames that paint the screen as it is now on a viewer, and what is not drawn yet."""
+        import itertools
+
         pending = [piece for piece in self.pending if isinstance(piece, bytes)]
         rest = b"".join(pending)[self._place :]
-        return _frames(size_frame(self.screen.cols, self.screen.rows, b"z"), painted(self.screen, scrollback), rest)
+        size = size_frame(self.screen.cols, self.screen.rows, b"z")
+        return output_frames(itertools.chain(painted(self.screen, scrollback), [rest]), before=size)
 
     def _stroke(self) -> None:
         """Draw a little; it is taken out of the queue before: what meets a bug is not to meet it again."""
@@ -9568,15 +9475,6 @@ class Canvas:
                 self.screen.skim(piece[start:])
             else:
                 self.screen.resize(*piece)
-
-
-def _frames(head: bytes, slices: Iterator[bytes], rest: bytes) -> Iterator[bytes]:
-    import itertools
-
-    yield head
-    for data in itertools.chain(slices, [rest]):
-        for place in range(0, len(data), 64 * KIB):
-            yield frame(b"o", data[place : place + 64 * KIB])
 
 
 class Typing:
@@ -10058,6 +9956,39 @@ class Lookout(Clients):
             fields["status"] = self.status
         self._reply(peer, "leaving" if self.finished else "asking", **fields)
 
+    # --- the screen
+
+    def _op_screen(self, peer: Peer, request: Mapping[str, JSON], rest: bytes) -> None:
+        if "scrollback" not in request:  # a looop up to 0.6.0 wants it in another form
+            words = "a newer looop runs this session, and this one does not know how it sends a screen"
+            self._reply(peer, error=words, hint="the newer one shows it; `looop attach` and `looop log` work here too")
+            return
+        scrollback = int(request["scrollback"])
+
+        def send() -> None:
+            screen = self.canvas.screen
+            head = paint_head(screen, scrollback)
+            self._reply(peer, "waiting", offset=self.log.end, **head)
+            if self.peers.get(peer.fd) is peer:
+                peer.become("leaving")
+                self._send(peer, output_frames(painted(screen, scrollback, head["width"]), after=frame(b"d", b"")))
+
+        self.canvas.when_current(send)
+
+    def _keep_screen(self) -> Screen:
+        """Store the last screen, with its secrets masked, and return it."""
+        screen = self.canvas.screen
+        try:
+            head = {**paint_head(screen, screen.scrollback), "offset": self.log.end}
+            screen = masked(screen, secrets_of(self.order.env))
+            picture = b"".join(painted(screen, screen.scrollback, head["width"]))
+            write_atomic("screen.ansi", canonical(head).encode() + b"\n" + picture, sync=False)
+        except OSError:
+            pass
+        except Exception:
+            leave_traceback()
+        return screen
+
     # --- whose turn it is
 
     def _look(self) -> None:
@@ -10375,9 +10306,6 @@ class Supervisor(Lookout):
         above = sorted({pid for other in self.peers.values() for pid in other.above})
         offset, status = self.log.end, self.status
         self._reply(peer, pid=os.getpid(), child=self.child, viewers=viewers, offset=offset, above=above, status=status)
-
-    def _op_screen(self, peer: Peer, request: Mapping[str, JSON], rest: bytes) -> None:
-        self.canvas.when_current(lambda: self._reply(peer, offset=self.log.end, screen=dump(self.canvas.screen)))
 
     def _op_input(self, peer: Peer, request: Mapping[str, JSON], rest: bytes) -> None:
         unit = Typing(b"", max(0, int(request["bytes"])))
@@ -10713,28 +10641,21 @@ class Supervisor(Lookout):
         else:
             self._finish("")
 
-    def _last_line(self) -> str | None:
+    def _last_line(self, screen: Screen) -> str | None:
         """Return the last line of an agent that has not begun, as one that is too old for an option; None: no agent."""
-        lines = [line.strip() for line in screen_lines(self.canvas.screen) if line.strip()] if self.order.agent else []
-        return str(covered(one_line(lines[-1], 200), secrets_of(self.order.env))) if lines else None
+        lines = [line.strip() for line in screen_lines(screen) if line.strip()] if self.order.agent else []
+        return one_line(lines[-1], 200) if lines else None
 
     def _finish(self, why: str) -> None:
         """Note how the session ended, and tell everybody."""
         if self.pty >= 0:
             self._close_pty()
         self.canvas.draw_last()
-        try:
-            last_screen = covered(dump(self.canvas.screen), secrets_of(self.order.env))
-            last = canonical({"offset": self.log.end, "screen": last_screen}).encode()
-            write_atomic("screen.json", last, sync=False)
-        except OSError:
-            pass
-        except Exception:
-            leave_traceback()
+        screen = self._keep_screen()
         if self.status.get("state") != "failed":
             ended = ending_of(why, self.exit)
             if ended["state"] == "exited" and ended["exit_code"] and time.monotonic() - self.begun < REFUSED_WITHIN:
-                ended["reason"] = self._last_line()
+                ended["reason"] = self._last_line(screen)
             self._note(pid=None, typed=self._answer_offset(late=True), **ended)
         self.finished = True  # whatever is the matter with a client
         early = self.status.get("exit_code") and self.status.get("reason") and self.status.get("state") == "exited"
@@ -11263,6 +11184,17 @@ class Channel:
             pass  # it may have said why before it hung up
         return self.line(timeout)
 
+    def frames(self, timeout: float = REPLY_TIMEOUT) -> Iterator[tuple[bytes, bytes]]:
+        """Give the (kind, body) of each frame up to the one that ends them. Raise Gone, or TimeoutError."""
+        frames = Frames()
+        data, self.buffer = self.buffer, b""
+        while True:
+            for kind, body in frames.feed(data):
+                if kind in (b"d", b"e"):
+                    return
+                yield kind, body
+            data = self.receive(timeout)
+
     def close(self) -> None:
         """Hang up."""
         self.sock.close()
@@ -11408,18 +11340,56 @@ class Follower:
         self.close()
 
 
-def screen_of(session: Session) -> Screen:
+def asked_screen(session: Session, scrollback: int = 0) -> Screen:
+    """Ask a supervisor for its screen. Raise Gone when nobody is there, Failure when it refuses."""
+    with Channel(session) as channel:
+        try:
+            reply = channel.ask({"op": "screen", "scrollback": scrollback})
+            if not reply.get("ok"):
+                raise Failure(*refused(f"screen: {session.id}", reply))
+            if "cols" in reply:
+                data = b"".join(body for kind, body in channel.frames() if kind == b"o")
+                return repainted(reply, data, scrollback)
+        except TimeoutError:
+            raise not_answering(session) from None
+    return viewed_screen(session, scrollback)
+
+
+def viewed_screen(session: Session, scrollback: int) -> Screen:
+    """Return what a viewer gets to see first: a supervisor of looop up to 0.6.0 paints for nobody else."""
+    screen = None
+    with Channel(session) as channel:
+        try:
+            channel.ask({"op": "attach", "cols": 80, "rows": 24, "read_only": True, "scrollback": scrollback})
+            for kind, body in channel.frames(1.0):
+                if kind == b"z":
+                    size = int.from_bytes(body[:2], "big"), int.from_bytes(body[2:4], "big")
+                    screen = Screen(*size, scrollback)
+                elif kind == b"o" and screen:
+                    screen.feed(body)
+                    if len(body) < READ_MAX:  # the last frame of a picture
+                        break
+        except TimeoutError:
+            pass
+    if screen is None:
+        raise Gone
+    screen.replies.clear()
+    return screen
+
+
+def screen_of(session: Session, scrollback: int = 0) -> Screen:
     """Return a session's screen as it is, or as it was when it ended. Raise Gone where its folder is not its own."""
     screen = None
     if session.alive:
         try:
-            screen = load(ask_session(session, "screen")["screen"])
+            screen = asked_screen(session, scrollback)
         except (Gone, ValueError):
             pass
     if screen is None:
+        line, _, data = (read_bytes("screen.ansi", session.fd) or b"").partition(b"\n")
         try:
-            screen = load(read_fields("screen.json", session.fd)["screen"])
-        except (KeyError, ValueError):
+            screen = repainted(parse_fields(line), data, scrollback)
+        except ValueError:
             screen = replayed_screen(session)
     return screen
 
@@ -12315,7 +12285,7 @@ def drawn(text: str) -> str:
 
 def look_at(session: Session) -> Look:
     """Look at a session's screen. Raise Gone when it has ended."""
-    return look_of(load(ask_session(session, "screen")["screen"]))
+    return look_of(asked_screen(session))
 
 
 def look_of(screen: Screen) -> Look:
@@ -21510,7 +21480,7 @@ def cmd_shot(profile: Profile, args: dict[str, JSON]) -> int:
     """Print a session's screen."""
     session = known_session(profile, "shot", args["id"], drive=False)
     try:
-        screen = screen_of(session)
+        screen = screen_of(session, max(args["scrollback"] or 0, 0))
     except Gone:
         raise Failure(f"shot: {session.id}: was removed, or another took its id meanwhile", "looop ls -a") from None
     print_picture("shot", screen, args, session.id)

@@ -1,6 +1,7 @@
 """Attach: a person's terminal lent to a session, and what it is like meanwhile and afterwards."""
 
 import contextlib
+import copy
 import itertools
 import os
 import re
@@ -448,26 +449,16 @@ class Modes(unittest.TestCase):
         self.assertEqual(modes.undo(), whole.undo())
 
     def test_undone(self):
+        names = ("modes", "kitty", "modify_keys", "palette", "foreground", "titles", "top", "bottom")
         for end in range(0, len(EVERYTHING) + 1, 3):
             for typing in (True, False):
                 terminal = looop.Screen(*looop.terminal_size())
                 terminal.feed(OWN + b"\x1b[22;0t")
-                fresh = looop.dump(terminal)
+                fresh = copy.deepcopy([getattr(terminal, name) for name in names])
                 modes, out = self.passed(EVERYTHING[:end], typing)
                 terminal.feed(out + modes.undo() + b"\x1b[23;0t\x1b[22;0t\x1b[2J\x1b[H")
                 self.assertEqual(terminal.replies, [])
-                after = looop.dump(terminal)
-                for name in (
-                    "modes",
-                    "kitty",
-                    "modify_keys",
-                    "palette",
-                    "foreground",
-                    "titles",
-                    "top",
-                    "bottom",
-                ):
-                    self.assertEqual(after[name], fresh[name], (end, name))
+                self.assertEqual([getattr(terminal, name) for name in names], fresh, end)
                 tabs = {col for col in terminal.tabs if col < terminal.cols}
                 self.assertEqual(tabs, set(range(8, terminal.cols, 8)))
                 self.assertEqual((terminal.alt, terminal.keypad, terminal.shift), (False, False, 0))

@@ -789,64 +789,81 @@ class Noise(unittest.TestCase):
         self.assertIsNot(screen.lines[0].styles[0], screen.lines[0].styles[1])
         self.assertEqual(looop.paint(screen).count(b"31mabc"), 1)
 
-    def test_secrets_are_covered_cell_by_cell(self):
-        screen = fed("key=hunter2 \x1b[1mhunter2\x1b[m 漢", 40, 2)
-        screen.feed(b"\x1b]2;hunter2!\x07\x1b[2;1Hhunter3")
-        dumped = looop.dump(screen)
-        covered = looop.covered(dumped, [("hunter2", "KEY"), ("漢", "HAN")])
-        again = looop.load(covered)
-        self.assertEqual(text(again), ["key=******* ******* *", "hunter3"])
-        self.assertEqual(again.title, "*******!")
-        self.assertEqual([line.styles[12].key[2] for line in again.lines], [looop.BOLD, 0])
-        self.assertEqual((again.row, again.col), (screen.row, screen.col))
-        self.assertEqual(looop.covered(dumped, []), dumped)
-        self.assertEqual(
-            looop.covered([1, None, True, 2.5, "ab"], [("a", "A"), ("b", "B")]), [1, None, True, 2.5, "**"]
-        )
 
-    def test_load_refuses_what_dump_does_not_make(self):
-        chance = random.Random(7)
-        good = looop.dump(fed("\x1b[31mab漢\r\n\x1b7\x1b[?1049h\x1b[>1u\x1b]4;1;#010203\x07x\x1b[3", 10, 4))
-        refused = 0
-        for key in good:
-            for value in (
-                None,
-                -1,
-                10**9,
-                "x\x1b[m",
-                [],
-                [[]],
-                {},
-                {"cut": 1},
-                [["\x1b", 0]],
-                "\ud800",
-                True,
-                [[1, 2]],
-                1.5,
-            ):
-                for bad in ({**good, key: value}, {name: good[name] for name in good if name != key}):
-                    refused += self.refuses(bad)
-        for _ in range(400):
-            raw = bytearray(json.dumps(good).encode())
-            raw[chance.randrange(len(raw))] = chance.choice(b'019"[]{},:-exan')
-            try:
-                refused += self.refuses(json.loads(raw))
-            except json.JSONDecodeError:
-                pass
-        self.assertGreater(refused, 300)
+class Kept(unittest.TestCase):
+    """What is stored of a screen, and what is hidden in it."""
 
-    def refuses(self, dumped):
-        """Tell whether load refuses a value; what it takes must be a screen that works."""
-        try:
-            screen = looop.load(dumped)
-        except ValueError:
-            return True
-        screen.feed(b"\x1b[?1049l\x1b8x\r\n\x1b[5;5Hx\x1b[J")
-        screen.resize(20, 8)
-        drawn = looop.paint(screen, 5) + looop.picture_svg(screen).encode()
-        self.assertNotIn(b"\x1b[m\x1b[m\x1b[m", drawn)
-        looop.dump(screen)
-        return False
+    def masked(self, stream, secrets, cols=40, rows=4):
+        screen = fed(stream, cols, rows)
+        before = state(screen)
+        masked = looop.masked(screen, secrets)
+        self.assertEqual(state(screen), before)
+        return masked
+
+    def test_secrets_are_masked_cell_by_cell(self):
+        stream = "key=hunter2 \x1b[1mhunter2\x1b[m 漢! \x1b]2;hunter2!\x07\x1b[2;1Hhunter3"
+        masked = self.masked(stream, [("hunter2", "KEY"), ("漢", "HAN")], 40, 2)
+        self.assertEqual(text(masked), ["key=******* ******* **!", "hunter3"])
+        self.assertEqual(masked.title, "*******!")
+        self.assertEqual([line.styles[12].key[2] for line in masked.lines], [looop.BOLD, 0])
+        self.assertEqual((masked.row, masked.col), (1, 7))
+
+    def test_a_secret_that_wraps_is_masked(self):
+        secret = "s3cr3t-" * 7
+        for before, width in (("KEY=", 40), ("", 40), ("\x1b[?1049h", 25), ("history\r\n" * 9, 12)):
+            masked = self.masked(f"{before}{secret}\r\nend", [(secret, "KEY")], width, 4)
+            shown = "".join(looop.screen_lines(masked, 50))
+            self.assertNotIn("s3cr3t", shown)
+            self.assertEqual((shown.count("*"), shown[-3:]), (len(secret), "end"))
+        box = "│ " + secret[:30] + " │\r\n│ " + secret[30:] + " │"
+        shown = text(self.masked(box, [(secret, "KEY")]))
+        self.assertEqual(shown, [f"│ {'*' * 30} │", f"│ {'*' * 19} │"])
+
+    def test_what_looks_like_a_secret_is_masked_over_rows(self):
+        token = "ghp_" + "a1B2" * 9
+        self.assertEqual(text(self.masked(f"$ {token}", [], 30, 3)), ["$ " + "*" * 28, "*" * 12])
+        key = "-----BEGIN PRIVATE KEY-----\r\nMIIEuc8Kf2WqAb7dE0s9\r\n-----END PRIVATE KEY-----\r\n$"
+        self.assertEqual(text(self.masked(key, [])), ["*" * 27, "*" * 20, "*" * 25, "$"])
+        link = self.masked(f"\x1b]8;;https://x/?t={token}\x07here\x1b]8;;\x07", [])
+        self.assertNotIn(token, looop.picture_ansi(link))
+        self.assertEqual(text(link), ["here"])
+
+    def test_a_screen_comes_back_with_the_history_that_is_wanted(self):
+        for stream in (
+            "".join(f"{n} a line of text 漢字\r\n" for n in range(20)) + "$ \x1b[?2004h",
+            "1",
+            "\x1b[?1049hx",
+        ):
+            screen = fed(stream, 40, 6)
+            screen.resize(12, 6)  # what has left it is wider now
+            for wanted in (0, 3, 50):
+                head = looop.paint_head(screen, wanted)
+                data = b"".join(looop.painted(screen, wanted, head["width"]))
+                again = looop.repainted(head, data, wanted)
+                self.assertEqual(looop.screen_lines(again, wanted), looop.screen_lines(screen, wanted))
+                self.assertEqual(
+                    {**lasting(again), "history": 0, "scrollback": 0},
+                    {**lasting(screen), "history": 0, "scrollback": 0},
+                )
+        for head in (
+            {},
+            {"cols": 4, "rows": 4},
+            {"cols": 4, "rows": 4, "width": None},
+            {"cols": "x", "rows": 4, "width": 4},
+        ):
+            with self.assertRaises(ValueError):
+                looop.repainted(head, b"", 0)
+
+    def test_a_picture_is_made_in_slices_of_the_moment_it_was_asked_for(self):
+        screen = fed("\x1b[31mred\x1b[m plain line\r\n" * 1500 + "end", 120, 40, 2000)
+        slices = looop.painted(screen, 2000)
+        first = next(slices)
+        screen.feed(b"\x1b[2J\x1b[Hother" + b"\r\nmore" * 500)
+        again = fed(first + b"".join(slices), 120, 40, 2000)
+        self.assertEqual((len(again.history), text(again)[-1]), (1461, "end"))
+        wild = "".join(f"\x1b[38;2;{n % 256};{n // 256};0mx" for n in range(120 * 40))
+        self.assertLess(max(map(len, looop.painted(fed(wild, 120, 40)))), 64 * 1024)
+        self.assertGreater(len(list(looop.painted(screen, 2000))), 20)
 
 
 if __name__ == "__main__":
