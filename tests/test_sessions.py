@@ -1147,6 +1147,52 @@ class Drawing(Sessions):
             self.assertEqual(channel.line(20.0)["status"]["state"], "killed")
 
 
+class Painted(Sessions):
+    """The screen as it is sent to who asks, and kept when the session has ended."""
+
+    def test_a_screen_is_sent_with_the_history_that_is_wanted_and_kept(self):
+        secret = "s3cr3t-" * 9
+        command = f"seq 2500; printf '\\033[?2004h%s\\n' {secret}; echo READY; exec cat"
+        session = self.begin("a", command, "--size", "40x6", env={"APP_KEY": secret})
+        self.wait_for(session, "READY")
+        screen = looop.screen_of(session, 3)
+        lines = looop.screen_lines(screen, 3)
+        self.assertEqual(lines[:4], ["2496", "2497", "2498", "2499"])
+        self.assertIn(secret[:40], lines)
+        self.assertTrue(screen.bracketed_paste)
+        self.assertEqual(len(looop.screen_of(session, 5000).history), 2000)
+        seen = looop.viewed_screen(session, 0)  # as a looop of the version before paints it
+        self.assertEqual(looop.screen_lines(seen), looop.screen_lines(looop.screen_of(session)))
+        with self.assertRaises(looop.Failure) as caught:  # as a looop of the version before asks for it
+            looop.ask_session(session, "screen")
+        self.assertIn("a newer looop runs this session", str(caught.exception))
+        looop.kill_session(self.opened, session)
+        kept = looop.screen_of(self.session("a"), 5000)
+        self.assertEqual(looop.screen_lines(kept, 3)[:4], ["2496", "2497", "2498", "2499"])
+        self.assertEqual(looop.screen_lines(kept)[-4:], ["*" * 40, "*" * 23, "READY", ""])
+        with open(os.path.join(session.folder, "screen.ansi"), "rb") as file:
+            self.assertNotIn(b"s3cr3t", file.read())
+        os.remove(os.path.join(session.folder, "screen.ansi"))  # as what ended before had none
+        self.assertIn("READY", looop.screen_lines(looop.screen_of(self.session("a"))))
+
+    def test_output_that_comes_while_a_history_is_painted_is_not_torn(self):
+        session = self.begin("a", "seq 3000; echo READY; read go; seq 4000 9000; echo END; exec cat", "--size", "40x6")
+        self.wait_for(session, "READY")
+        with looop.Channel(session) as channel:
+            channel.ask({"op": "attach", "cols": 40, "rows": 6, "scrollback": 2000})
+            drawn = looop.Screen(40, 6, 20000)
+            for kind, body in channel.frames():
+                if kind == b"o":
+                    if not drawn.history:
+                        channel.send(looop.frame(b"i", b"\r"))
+                    drawn.feed(body)
+                if any("END" in line for line in looop.screen_lines(drawn)):
+                    break
+        rows = [line for line in looop.screen_lines(drawn, 20000) if line.isdigit()]
+        self.assertEqual(rows, [str(n) for n in (*range(int(rows[0]), 3001), *range(4000, 9001))])
+        self.assertGreater(len(rows), 5500)
+
+
 class LastInputs(unittest.TestCase):
     """Where the answer to a line begins, from what a terminal wrote and when Enter was pressed."""
 
