@@ -7064,8 +7064,7 @@ class Screen(Terminal):
 # ======================================================================================================================
 # 26. Screens at rest (pure)
 # ======================================================================================================================
-# A screen as bytes that draw it on another terminal (paint), as a value that is kept or sent (dump, load), and what
-# remains of a stream when there is no time to draw it (skim).
+# A screen as bytes that draw it on another terminal: a viewer's, or one that is kept or read elsewhere.
 
 
 def parse_size(text: str) -> tuple[int, int]:
