@@ -10714,6 +10714,7 @@ def start_session(profile: Profile, start: Start, pulse: bool = False) -> Sessio
         raise Failure(f"start-session: {cwd}: is not a directory", "--cwd names where it shall run")
     command = start.command or worker_command(profile, start)
     require_command(profile, start.id, command, cwd)
+    free_id(profile, start.id)
     aside = profile.path("sessions", f".new-{os.getpid()}-{start.id}")
     make_private_dir(aside)
     lock = Lock(f"{aside}/lock")
@@ -10744,10 +10745,34 @@ def start_session(profile: Profile, start: Start, pulse: bool = False) -> Sessio
             os.close(lock.fd)
         if os.path.isdir(aside):
             remove_tree(aside)
-    session = read_session(profile, start.id)
-    if session is None:
-        raise Failure(f"start-session: {start.id}: its folder is gone", "somebody removed it: try again")
-    return session
+    return known_session(profile, "start-session", start.id, drive=False)
+
+
+def free_id(profile: Profile, session: str) -> None:
+    """End what outlived the supervisor of the session that had this id last, and tell of it."""
+    before = read_session(profile, session)
+    ended = end_leftovers(profile, before) if before and before.state == "lost" else ""
+    if ended:
+        profile.warn(f"start-session: {session}: {ended}")
+
+
+def end_leftovers(profile: Profile, session: Session) -> str:
+    """End what outlived the supervisor of a lost session, and say what that was; Linux alone tells it."""
+    marks = f"LOOOP_SESSION_ID={session.id}", f"LOOOP_DATA_DIR={profile.data}"
+
+    def family() -> list[int]:
+        return [pid for pid in processes_with(*marks) if pid != os.getpid() and start_time(pid)]
+
+    pids = family()
+    left = end_tree(family, Ladder((_signal.SIGTERM, TERM_GRACE)), Deadline(TERM_GRACE + 5.0)) if pids else []
+    if left:
+        raise Failure(f"kill: {session.id}: {pids_text(left)} cannot be ended", "see ps(1)")
+    return f"ended {pids_text(pids)} that outlived its supervisor" if pids else ""
+
+
+def pids_text(pids: Sequence[int]) -> str:
+    """Say which processes are meant (pure)."""
+    return f"{'pid' if len(pids) == 1 else 'pids'} {first_few(map(str, pids))}"
 
 
 def first_folder(profile: Profile, start: Start) -> str:
@@ -12500,20 +12525,6 @@ def kill_supervisor(session: Session) -> Session:
     return session.renewed()
 
 
-def end_leftovers(profile: Profile, session: Session) -> int:
-    """End what outlived a session's supervisor, and return how much; Linux alone tells what that is."""
-    marks = f"LOOOP_SESSION_ID={session.id}", f"LOOOP_DATA_DIR={profile.data}"
-
-    def family() -> list[int]:
-        return [pid for pid in processes_with(*marks) if pid != os.getpid() and start_time(pid)]
-
-    found = family()
-    left = end_tree(family, Ladder((_signal.SIGTERM, TERM_GRACE)), Deadline(TERM_GRACE + 5.0)) if found else []
-    if left:
-        raise Failure(f"kill: {session.id}: {plural(len(left), 'process')} cannot be ended: {left}", "see ps(1)")
-    return len(found)
-
-
 def conversation_of(profile: Profile, session: Session) -> str:
     """Return the id of the conversation that a worker's agent had last, "" where none is known.
 
@@ -12617,8 +12628,6 @@ def restart_session(profile: Profile, session: Session, fresh: bool = False) -> 
             request["env"] = {name: profile.env[name] for name in _OF_DESKTOP if profile.env.get(name)}
         ask_to_restart(session, request)
     else:
-        if session.state == "lost":
-            end_leftovers(profile, session)
         start_session(profile, start)
     return {"resume": "goes on with its conversation", "interactive": "begins anew"}.get(line, "runs again")
 
@@ -21597,10 +21606,10 @@ def cmd_restart(profile: Profile, args: dict[str, JSON]) -> int:
 def cmd_kill(profile: Profile, args: dict[str, JSON]) -> int:
     """End a session and everything that it has started."""
     session = known_session(profile, "kill", args["id"])
-    if session.state == "lost":
-        end_leftovers(profile, session)
     if not session.alive:
-        return show_session(profile, args, session.id, f"{session.id} had ended already ({ended_words(session)})")
+        words = f"{session.id} had ended already ({ended_words(session)})"
+        ended = end_leftovers(profile, session) if session.state == "lost" else ""
+        return show_session(profile, args, session.id, f"{words}; {ended}" if ended else words)
     session = kill_session(profile, session, inside=runs_inside(session))
     return show_session(profile, args, session.id, f"{session.id} has ended ({ended_words(session)})")
 

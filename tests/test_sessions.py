@@ -30,6 +30,7 @@ from tests.support import (
     figure,
     heavy,
     needs,
+    needs_linux,
     needs_root,
     processes_with,
     wait_until,
@@ -484,6 +485,21 @@ class Ending(Sessions):
             self.assertTrue(os.path.exists(os.path.join(session.folder, "sock")), f"round {round_}")
         self.looop("kill", "a")
         self.begin("a", "cat")
+
+    @needs_linux
+    def test_what_outlived_a_killed_supervisor_is_ended_and_named_before_its_id_is_used_again(self):
+        for verb in ("start-session", "restart", "kill"):
+            session = self.begin("a", "trap '' HUP; sleep 300 & echo READY; wait")
+            self.wait_for(session, "READY")
+            pids = looop.descendants(session.supervisor)
+            self.assertEqual(len(pids), 2)
+            os.kill(session.supervisor, signal.SIGKILL)
+            wait_until(lambda s=session: not s.has_supervisor(), "its end")
+            said = self.looop(verb, "a", *(("--command", "exec cat") if verb == "start-session" else ()))
+            self.assertRegex(said + self.stderr, r"ended pids \d+, \d+ that\s+outlived\s+its\s+supervisor")
+            self.assertEqual([pid for pid in pids if alive(pid)], [])
+            self.looop("kill", "a")
+            self.assertNotIn("outlived", self.stderr)
 
     def test_a_stopped_supervisor_is_ended_all_the_same(self):
         session = self.begin("a", "echo READY; trap '' HUP; sleep 300")
