@@ -894,6 +894,37 @@ class Outside(AttachCase):
             terminal.type(DETACH if expected else b"q")
             terminal.wait(lambda: terminal.process.poll() is not None, "the end of the visit")  # noqa: B023
 
+    def test_a_terminal_of_another_size_hears_all_of_it(self):
+        self.config({"attach": {"clipboard": True}})
+        self.typist("out", b"".join(b"line %d\r\n" % n for n in range(40)), "80x24")
+        self.looop("resize", "out", "80x24")
+        sounds = (
+            b"\x07",
+            b"\x1b]9;done\x07",
+            b"\x1b]777;notify;a;b\x1b\\",
+            b"\x1b]99;i=1;c\x1b\\",
+            b"\x1b]52;c;QQ==\x07",
+        )
+        for size in ((60, 20), (90, 30)):
+            terminal = self.attach("out", *size)
+            terminal.wait_text("ready")
+            heard = len(terminal.received)
+            self.writes(
+                "out", b"\x1b]4;1;red\x07\x1bPx\x1b\\" + b"".join(sounds) + b"\x1b]52;c;?\x07\x1b]7;file:///\x07last"
+            )
+            terminal.wait_text("last")
+            new = terminal.received[heard:]
+            for sound in sounds:
+                self.assertEqual(new.count(sound), sum(sound in other for other in sounds), sound)
+            self.writes("out", b"\r\n" + b"".join(b"more %d\r\n" % n for n in range(30)) + b"ready")
+            terminal.wait_text("more 29\nready")
+            past = ["".join(line.cells).rstrip() for line in terminal.screen.history]
+            for lines in ([f"line {n}" for n in range(40)], [f"more {n}" for n in range(5)]):
+                self.assertEqual(past[past.index(lines[0]) :][: len(lines)], lines)
+            self.leave(terminal)
+            self.writes("out", b"\x1bc" + b"".join(b"line %d\r\n" % n for n in range(40)) + b"ready")
+            self.looop("expect", "out", "--screen", "line 39")
+
 
 @heavy
 class Sizes(AttachCase):
@@ -1038,6 +1069,37 @@ class Sizes(AttachCase):
 
 
 class InTmux(AttachCase):
+    def test_a_persons_scrollback_stays_as_it_was(self):
+        self.have("tmux")
+        self.typist("wipes", size="80x23")
+        tmux = Tmux(self)
+        tmux.start(80, 23, "PS1='p> ' exec bash --norc --noprofile")
+        wait_until(lambda: "p>" in tmux.text(), "a prompt")
+
+        def past():
+            return tmux("capture-pane", "-J", "-p", "-S", "-", "-E", "-1").split("\n")
+
+        command = " ".join(map(looop.quoted, self.command("attach", "wipes")))
+        tmux("send-keys", f"seq 1001 1099; {command}", "Enter")
+        wait_until(lambda: "ready" in tmux.text(), "the session")
+        mine = [str(number) for number in range(1001, 1100)]
+        before = past()
+        self.assertEqual([line for line in before if line in mine], mine)
+        for number, clear in enumerate(
+            (b"\x1b[2J\x1b[3J\x1b[H", b"\x1b[H\x1b[2J\x1b[3J", b"\x1b[3J\x1b[H\x1b[2J", b"\x1bc")
+        ):
+            self.writes("wipes", clear + b"full screen\r\n" * 20 + b"drawn %d" % number)
+            wait_until(lambda: f"drawn {number}" in tmux.text(), "a drawing")  # noqa: B023
+        for number in range(8):
+            tmux("resize-window", "-x", str(81 + number % 2), "-y", "23")
+            wait_until(lambda: self.size("wipes")[0] == 81 + number % 2, "the size")  # noqa: B023
+            wait_until(lambda: "drawn 3" in tmux.text(), "a fresh picture")
+        self.writes("wipes", b"\x1b[H\x1b[2J\x1b[3Jcleared")
+        wait_until(lambda: "cleared" in tmux.text(), "the end")
+        self.assertEqual(past(), before)
+        tmux("send-keys", "C-\\", "C-\\")
+        wait_until(lambda: "[detached from wipes]" in tmux.text(), "the end")
+
     def test_vim(self):
         self.have("tmux", "vim")
         path = os.path.join(self.home, "text")
