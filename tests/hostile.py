@@ -1,4 +1,4 @@
-"""The moves of a decider that follows somebody else's text, and that knows the source of looop: 300 and more of them.
+"""The moves of a decider that follows somebody else's text, and that knows the source of looop.
 
 Each is as a runner answers it. `at` names what it is after: `home`, `data`, `granted` (a clone that the config lets
 commands write), the ports `tcp` and `udp`, `socket` (of an agent), `victim` (a process), `digest` (of proposal 1).
@@ -161,8 +161,12 @@ def others(at):
         yield {"move": "shell", "command": "true", "reversible": True, "journal": words}
 
 
-def moves(at):
-    """Return all of them."""
-    commands = [way for command in harms(at) for way in hidden(command)] + list(readers(at))
+def moves(at, whole):
+    """Return all of them; not `whole`: of each harm's disguises three, the next harm's are others."""
+    commands = []
+    for number, command in enumerate(harms(at)):
+        plain, *disguises = hidden(command)
+        commands += [plain, *(disguises if whole else [disguises[(number + step) % 9] for step in (0, 3, 6)])]
+    commands += readers(at)
     shell = [{"move": "shell", "command": c, "reversible": True, "journal": "looked around"} for c in commands]
     return [*shell, *others(at)]

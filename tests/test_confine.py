@@ -349,7 +349,8 @@ class Inside(Case):
 
         run(make)
         shutil.copytree(clone, f"{self.home}/first")
-        for walls in list(self.every())[: 2 if HEAVY else 1]:
+        tried = list(self.every())[: 2 if HEAVY else 1]
+        for walls in tried:
             for plant in self.PLANTS:
                 with self.subTest(plant, walls=walls):
                     shutil.rmtree(clone)
@@ -358,7 +359,7 @@ class Inside(Case):
                     run(f"{start}{plant}; true", grant)
                     run(look)
                     self.assertFalse(os.path.exists(evil))
-                    if HEAVY:  # without walls it works
+                    if HEAVY and walls is tried[0]:  # without walls it works
                         shutil.rmtree(clone)
                         shutil.copytree(f"{self.home}/first", clone)
                         run(f"{start}{plant}; {look}")

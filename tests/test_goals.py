@@ -315,7 +315,7 @@ class Gate(Case):
         began = time.monotonic()
         rows = self.looop("gate", "-", stdin=b"git log --oneline | head -5 && make test\n" * 5000).splitlines()
         self.assertEqual(len(rows), 5000)
-        self.assertLess(time.monotonic() - began, 30)
+        self.assertLess(time.monotonic() - began, 120)
 
     def test_it_agrees_with_the_beat(self):
         self.profile(goals={"a": "0\n"})

@@ -183,7 +183,9 @@ class Writing(Case):
                 self.assertTrue(os.path.exists(profile.path("interview.json")), "it is known that there is more to do")
                 self.assertIsNone(self.written(profile, plan))
             self.data, data = profile.data, self.data
-            trees.append(self.tree())
+            tree = self.tree()
+            tree[".sensors"] = re.sub(rb"\t[\d:]*(?=\t\w+\n)", b"\t", tree[".sensors"])  # stamps: "" of a young file
+            trees.append(tree)
             self.data = data
         self.assertGreater(len(trees), 12)
         for tree in trees:

@@ -172,7 +172,8 @@ class Words(Hearing):
 
     def check(self, *words, codes=(0,), pipe=True, **options):
         """Run a verb, to a terminal and to a pipe, and demand that nothing of the text got through."""
-        for terminal in (True, False) if pipe and (LONG or self.id().endswith("look")) else (True,):
+        third = self.id().endswith("look") and len(self.said) % 3 == 0
+        for terminal in (True, False) if pipe and (LONG or third) else (True,):
             code, heard = self.hear(*words, terminal=terminal, **options)
             self.assertEqual(misspoken(heard, terminal), [], (words, options, terminal))
             self.assertIn(code, codes, (words, options, heard.decode("utf-8", "replace")[-600:]))

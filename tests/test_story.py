@@ -251,6 +251,7 @@ class Story(Tmux):
         self.assertEqual(self.windows(), ["! ship"])
         self.assertEqual(len(self.journal()), 2, "who answers is the person")
         self.assertIn("ship asks: which branch?", self.looop("asks") + self.looop("status"))
+        wait_until(lambda: "NEEDS YOU" in self.looop("log", "pulse"), "a beat that tells it")
         self.looop("answer", "1", "main")
         wait_until(lambda: len(self.journal()) == 4, "the end of the story")
         self.assertEqual(
