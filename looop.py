@@ -5837,10 +5837,10 @@ _FORMS = (  # what may follow ESC: (how it begins and goes on, how it ends)
     (rf"[ -/][{CONTROLS} -/]{{0,8}}", "[0-~]"),
 )
 _PLAIN_ESCAPE = r"[0-OQ-WYZ\\`-jl-~]"
+AFTER_ESCAPE = f"{'|'.join(f'{begin}(?:{end})?' for begin, end in _FORMS)}|{_PLAIN_ESCAPE}"  # whole, or broken off
 UNFINISHED = f"{_OPENER}(?:{'|'.join(begin for begin, _ in _FORMS)})?"
 TOKEN = (  # of text: a run of characters, a control that acts, a sequence that is whole or broken off
-    "[^\x00-\x1f\x7f-\x9f]+|\r\n|[\x08-\x0f]"
-    f"|{_OPENER}(?:{'|'.join(f'{begin}(?:{end})?' for begin, end in _FORMS)}|{_PLAIN_ESCAPE})"
+    f"[^\x00-\x1f\x7f-\x9f]+|\r\n|[\x08-\x0f]|{_OPENER}(?:{AFTER_ESCAPE})"
 )
 
 # (mnemonic, how it is spelled, the method of Screen, flags). In the spelling "SP" is a blank and "*" any final
@@ -6031,9 +6031,8 @@ def skimmed(data: bytes) -> bytes:
 
 def not_drawing() -> str:
     """Return the regular expression for what a viewer's terminal does not get unlooked: it may do more than draw."""
-    wholes = "|".join(f"{begin}(?:{end})?" for begin, end in _FORMS)
     drawing = sequences("draw").replace(_OPENER, "")
-    return rf"\x05|\xc2[\x80-\x9f]|\x1b(?!{drawing})(?:[{CONTROLS}]{{0,8}}(?:{wholes}|{_PLAIN_ESCAPE}))?"
+    return rf"\x05|\xc2[\x80-\x9f]|\x1b(?!{drawing})(?:[{CONTROLS}]{{0,8}}(?:{AFTER_ESCAPE}))?"
 
 
 def heard() -> str:
@@ -8860,75 +8859,68 @@ class LogView:
 
 def tail_start(log: LogView, lines: int, since: int) -> int:
     """Return the offset, not before `since`, from which a log has at least so many lines. It reads no more."""
-    end = place = log.end
+    size = log.end
     if not lines:
-        return max(since, end)
-    found = 0
-    for begin, data in log.tail(end, 64 * KIB):
-        if place == end and data.endswith(b"\n"):
-            found -= 1  # that end of a line begins none
-        at = len(data)
+        return max(since, size)
+    for begin, data in log.tail(size, 64 * KIB):
+        at = len(data) - (begin + len(data) == size)  # an end of a line at the very end begins none
         while True:
-            at = data.rfind(b"\n", 0, at)
-            if at < 0 or begin + at + 1 <= since:
+            at = data.rfind(b"\n", max(0, since - begin), at)
+            if at < 0:
                 break
-            found += 1
-            if found >= lines:
+            lines -= 1
+            if not lines:
                 return begin + at + 1
-        place = begin
         if begin <= since:
             break
     return max(since, log.start)
 
 
-_UNDRAWN = (  # what a terminal does not draw: control sequences, strings, other escapes, and controls but \t \n \r
-    rb"\x1b\[[0-?]*[ -/]*[@-~]"
-    rb"|\x1b[\]PX^_][^\x07\x1b\x18\x1a]*(?:\x07|\x1b\\)?"
-    rb"|\x1b[ -/]*[0-~]"
-    rb"|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"
-    rb"|(?<!\r)\r+(?=\n)"
-)
-_UNDRAWN_PART = rb"\x1b(?:\[[0-?]*[ -/]*|[\]PX^_][^\x07\x1b\x18\x1a]*\x1b?|[ -/]*)?\Z|(?<!\r)\r+\Z"
-_HOLD_MAX = 4 * KIB  # bytes of an escape sequence that is waited for
+_UNDRAWN = (  # what a terminal does not draw: sequences, and controls but \t \n \r
+    rf"\x1b(?:{AFTER_ESCAPE})?|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|(?<!\r)\r+(?=\n)"
+).encode("latin-1")
 
 
 class PlainText:
-    """Make text of output that comes in pieces, and tell where in the output a character of it stood.
+    """Text of output that comes in pieces, and where in the output a character of it stood.
 
     Escape sequences and controls go, CR LF is a line end, a lone CR one too. Bytes that are no UTF-8 stay as
-    surrogates, so that every character knows its bytes.
+    surrogates, so that every character knows its bytes. `raw`: it is output as it came, each byte a character.
     """
 
-    __slots__ = ("_escapes", "_marks", "_offset", "_rest", "_unfinished", "text")
+    __slots__ = ("_cutter", "_encoding", "_escapes", "_marks", "_offset", "_read", "text")
 
-    def __init__(self, offset: int = 0) -> None:
+    def __init__(self, offset: int = 0, raw: bool = False) -> None:
         import re
 
         self.text = ""
-        self._rest = b""  # output that cannot be read before more comes
-        self._offset = offset  # of the first byte of the rest
-        self._marks: list[tuple[int, int]] = []  # (index in the text, offset of that character)
+        self._encoding = "latin-1" if raw else "utf-8"
+        self._cutter = None if raw else Cutter()
         self._escapes = re.compile(_UNDRAWN)
-        self._unfinished = re.compile(_UNDRAWN_PART)
+        self._read = self._offset = offset  # after what was fed, and where that begins which is held back
+        self._marks: list[tuple[int, int]] = []  # (index in the text, offset of that character)
 
     def feed(self, data: bytes, last: bool = False) -> str:
         """Take more output; return the text that it added. `last`: nothing follows."""
-        data = self._rest + data
-        keep = len(data)
-        if not last:
-            unfinished = self._unfinished.search(data, max(0, len(data) - _HOLD_MAX))
-            keep = unfinished.start() if unfinished else whole_characters(data)
-        before = len(self.text)
-        place, added, index = 0, [], before
-        for match in [*self._escapes.finditer(data, 0, keep), None]:
-            end = match.start() if match else keep
-            if end > place:
-                piece = data[place:end].decode("utf-8", "surrogateescape").replace("\r", "\n")
-                self._marks.append((index, self._offset + place))
-                added.append(piece)
+        size, cutter, undrawn = len(data), self._cutter, []
+        offset = self._offset
+        if cutter:
+            offset = self._read - len(cutter.held)  # of an endless string the Cutter holds a part
+            data = cutter.feed(data) + (cutter.release() if last else b"")
+            if not last and not cutter.held and data.endswith(b"\r"):  # it may be the end of a line
+                cutter.held, data = data[len(data.rstrip(b"\r")) :], data.rstrip(b"\r")
+            undrawn = [match.span() for match in self._escapes.finditer(data)]
+        self._read += size
+        place, index = 0, len(self.text)
+        added = []
+        for start, end in [*undrawn, (len(data), 0)]:
+            if start > place:
+                piece = data[place:start].decode(self._encoding, "surrogateescape")
+                self._marks.append((index, offset + place))
+                added.append(piece.replace("\r", "\n") if cutter else piece)
                 index += len(piece)
-            place = match.end() if match else keep
-        self._rest, self._offset = data[keep:], self._offset + keep
+            place = end
+        self._offset = offset + len(data)
         new = "".join(added)
         self.text += new
         return new
@@ -8941,42 +8933,17 @@ class PlainText:
             return self._marks[0][1] if self._marks else self._offset
         at = bisect.bisect_right(self._marks, (index - 1, 1 << 62)) - 1
         start, offset = self._marks[at]
-        return offset + len(self.text[start:index].encode("utf-8", "surrogateescape"))
+        return offset + len(self.text[start:index].encode(self._encoding, "surrogateescape"))
 
     def drop(self, count: int) -> None:
         """Forget the first characters."""
         import bisect
 
-        at = max(0, bisect.bisect_right(self._marks, (count, 1 << 62)) - 1)
-        if at:
-            begin = self._marks[at][0]
-            self.text = self.text[begin:]
-            self._marks = [(index - begin, offset) for index, offset in self._marks[at:]]
-
-
-class RawText:
-    """Be PlainText for output as it came, each byte a character."""
-
-    __slots__ = ("_begin", "text")
-
-    def __init__(self, offset: int) -> None:
-        self.text = ""
-        self._begin = offset
-
-    def feed(self, data: bytes, last: bool = False) -> str:
-        """Take more output; each byte is a character, and so a pattern's must be."""
-        new = data.decode("latin-1")
-        self.text += new
-        return new
-
-    def offset_of(self, index: int) -> int:
-        """Return the offset after the character before an index."""
-        return self._begin + index
-
-    def drop(self, count: int) -> None:
-        """Forget the first characters."""
-        self.text = self.text[count:]
-        self._begin += count
+        if count > 0:
+            at = bisect.bisect_left(self._marks, (count, -1))
+            offset = self.offset_of(count)
+            self.text = self.text[count:]
+            self._marks = [(0, offset), *((index - count, mark) for index, mark in self._marks[at:])]
 
 
 EXPECT_BACK = 256 * KIB  # bytes of the log before the call that `expect` looks at where nothing was typed
@@ -9051,7 +9018,7 @@ def squeezed(output: bytes) -> tuple[bytes, list[int]]:
 
 
 def bytes_as_text(raw: str) -> str:
-    """Read what `RawText` made of bytes as UTF-8 (pure)."""
+    """Read what a raw `PlainText` made of bytes as UTF-8 (pure)."""
     return raw.encode("latin-1").decode("utf-8", "surrogateescape")
 
 
@@ -11470,7 +11437,7 @@ def expect(profile: Profile, session: Session, pattern: Any, *, since: int, time
     """Wait until a session's output matches a compiled pattern; `since`: from that offset on."""
     deadline = None if timeout is None else time.monotonic() + timeout
     with Follower(profile, session, since) as follower:
-        text = RawText(follower.offset) if raw else PlainText(follower.offset)
+        text = PlainText(follower.offset, raw)
         searched, there = 0, follower.log.end  # what is there already is searched whatever the time
         begin = follower.offset
         while True:
@@ -21129,7 +21096,7 @@ def show_session(profile: Profile, args: Mapping[str, JSON], session: str, words
 
 
 def compiled(verb: str, text: str, raw: JSON = False) -> Any:
-    """Compile a regular expression of the command line; for `RawText` if `raw`. Raise Failure for one that is none."""
+    """Compile a regular expression of the command line, for bytes as characters if `raw`. Raise Failure for none."""
     import re
     import warnings
 
@@ -21405,7 +21372,7 @@ def cmd_log(profile: Profile, args: dict[str, JSON]) -> int:
 
 def log_text(follower: Follower, tail: int | None, pattern: Any, raw: bool, keep: bool) -> str:
     """Print what a log holds now from the follower's offset on, or return it (`keep`)."""
-    text, line = RawText(0) if raw else PlainText(follower.offset), ""
+    text, line = PlainText(follower.offset, raw), ""
     kept: list[str] = []
     end = follower.log.end
     while True:

@@ -209,7 +209,9 @@ class FramesAndText(unittest.TestCase):
 
     def test_the_end_of_a_line_comes_with_its_line(self):
         text = looop.PlainText(0)
-        self.assertEqual([text.feed(piece) for piece in (b"a\r\n", b"b\r", b"\n", b"\x1b\n")], ["a\n", "b", "\n", "\n"])
+        self.assertEqual(
+            [text.feed(piece) for piece in (b"a\r\n", b"b\r", b"\n", b"\x1b[K\n")], ["a\n", "b", "\n", "\n"]
+        )
 
     def test_text_that_was_dropped_leaves_offsets_right(self):
         text = looop.PlainText(0)
@@ -222,6 +224,26 @@ class FramesAndText(unittest.TestCase):
                 text.drop(len(text.text) - 20)
         end = text.text.index("499") + 3
         self.assertEqual(data[: text.offset_of(end)].rsplit(b" ", 1)[1], b"499")
+
+    def test_offsets_are_the_same_whatever_was_dropped_and_however_long_a_sequence_is(self):
+        data = b"a\x1b[1mb\x1b[mc\r\nd\xc3\xa9\x1b]52;c;" + b"Zm9v" * 9000 + b"\x07e\x1bP" + b"q" * 40000 + b"\x1b\\f\n"
+        for raw in (False, True):
+            whole = looop.PlainText(7, raw)
+            whole.feed(data, last=True)
+            step = 997 if raw else 1
+            if not raw:
+                self.assertEqual(whole.text, "abc\ndéef\n")
+            for count in (1, 2, 5):
+                text, dropped = looop.PlainText(7, raw), 0
+                for place in range(0, len(data), 1000):
+                    text.feed(data[place : place + 1000])
+                    if len(text.text) > count:
+                        dropped += count
+                        text.drop(count)
+                text.feed(b"", last=True)
+                self.assertEqual(whole.text[dropped:], text.text)
+                for index in range(1, len(text.text) + 1, step):
+                    self.assertEqual(text.offset_of(index), whole.offset_of(dropped + index), (raw, count))
 
 
 class Logs(unittest.TestCase):
