@@ -7355,24 +7355,13 @@ def masked_row(row: Packed, columns: list[int], secrets: Sequence[tuple[str, str
 # ======================================================================================================================
 # 27. Pictures (pure)
 # ======================================================================================================================
-# A screen for people and programs to look at: text, text with colours, JSON, SVG.
+# A screen for people and programs to look at: text, text with colours, JSON, SVG. The SVG is text: its rows are as low
+# as the boxes of monospace fonts, so that those join.
 
-_CELL, _LINE, _BASE, _FONT = 8, 16, 12, 13.3  # of the SVG in pixels: a cell, where its text stands, and how tall it is
+_CELL, _LINE, _BASE, _FONT = 8, 15, 12, 13.3  # of the SVG in pixels: a cell, where its text stands, and how tall it is
 _MARGIN, _BAR = 10, 30
 _UNDERLINES = (None, "single", "double", "curly", "dotted", "dashed")
-_SHADES = {"░": 0.25, "▒": 0.5, "▓": 0.75}
-_QUADRANTS = {
-    "▖": "3",
-    "▗": "4",
-    "▘": "1",
-    "▙": "134",
-    "▚": "14",
-    "▛": "123",
-    "▜": "124",
-    "▝": "2",
-    "▞": "23",
-    "▟": "234",
-}
+_LINES = ("", "solid", "double", "wavy", "dotted", "dashed")  # the same in CSS
 
 
 def picture_plain(screen: Screen, scrollback: int = 0, trim: bool = False) -> str:
@@ -7421,189 +7410,85 @@ def style_fields(key: StyleKey) -> dict[str, JSON]:
 # --- SVG
 
 
-class Drawing:
-    """Draw a screen's lines as SVG, from the colours that it has now."""
-
-    def __init__(self, screen: Screen, top: int) -> None:
-        self.screen = screen
-        self.top = top  # pixels above the first line
-        self.out: list[str] = []
-        own = [screen.foreground or FOREGROUND, screen.background or BACKGROUND]
-        self.foreground, self.background = own[::-1] if "?5" in screen.modes else own
-
-    def colors(self, key: StyleKey) -> tuple[str, str]:
-        """Return the colours of a style's text and of what is behind it. Bold and dark is bright, as in xterm."""
-        ink = key[0] + 8 if isinstance(key[0], int) and key[0] < 8 and key[2] & BOLD else key[0]
-        fg, bg = (self.screen.color(color) if isinstance(color, int) else color for color in (ink, key[1]))
-        pair = fg or self.foreground, bg or self.background
-        return pair[::-1] if key[2] & REVERSE else pair
-
-    def line(self, at: int, line: Line, cursor: int) -> None:
-        """Draw a line, the one of number `at`; `cursor` is the column of a block cursor, -1: it is not here."""
-        chars, styles = line.chars, [style.key for style in line.styles]
-        if cursor >= 0:
-            cursor -= not chars[cursor]
-            for col in range(cursor, cursor + 1 + (chars[cursor + 1 : cursor + 2] == [""])):
-                fg, bg, attrs, underline, link = styles[col]
-                styles[col] = fg, bg, attrs ^ REVERSE, underline, f"{link} cursor"
-        y = self.top + at * _LINE
-        runs: list[tuple[int, StyleKey, list[str]]] = []
-        for col, (text, key) in enumerate(zip(chars, styles)):
-            if not runs or key != runs[-1][1]:
-                runs.append((col, key, []))
-            runs[-1][2].append(text)
-        for col, key, cells in runs:  # all that is behind comes first: glyphs may be wider than their cells
-            if self.colors(key)[1] != self.background:
-                self.rect(col * _CELL, y, len(cells) * _CELL, _LINE, self.colors(key)[1])
-        for col, key, cells in runs:
-            self.run(col, y, key, cells)
-
-    def rect(self, x: float, y: float, width: float, height: float, color: str, *, opacity: float = 1.0) -> None:
-        """Draw a rectangle."""
-        clear = f' fill-opacity="{opacity}"' if opacity < 1 else ""
-        self.out.append(f'<rect x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}" fill="{color}"{clear}/>')
-
-    def run(self, col: int, y: int, key: StyleKey, cells: list[str]) -> None:
-        """Draw cells of one style: shapes as shapes, the rest as words that stand where their first cell does."""
-        color, attrs = self.colors(key)[0], key[2]
-        faint = 0.55 if attrs & FAINT else 1.0
-        words: list[tuple[int, str, int]] = []  # column, text, cells
-        shapes: dict[int, str] = {}  # lines by their width
-        for at, cell in enumerate(cells, col):
-            if attrs & CONCEAL or cell in (" ", ""):
-                continue
-            if "\u2500" <= cell < "\u25a0" and self.shape(at, y, cell, (color, faint), shapes):
-                continue
-            wide = cells[at - col + 1 : at - col + 2] == [""]
-            last, text, width = words[-1] if words else (0, "", 0)
-            if text and not wide and len(cell) == 1 and (last + width, width) == (at, len(text)):
-                words[-1] = (last, text + cell, width + 1)
-            else:
-                words.append((at, cell, 1 + wide))
-        for width, path in shapes.items():
-            self.stroke(path, color, opacity=faint, width=width)
-        self.decorate(col, y, key, len(cells), color)
-        if words:
-            look = ' font-weight="bold"' * bool(attrs & BOLD) + ' font-style="italic"' * bool(attrs & ITALIC)
-            look += f' fill-opacity="{faint}"' * (faint < 1)
-            spans = (
-                f'<tspan x="{at * _CELL}" textLength="{width * _CELL}">{xml_text(text)}</tspan>'
-                for at, text, width in words
-            )
-            self.out.append(f'<text y="{y + _BASE}" fill="{color}"{look}>{"".join(spans)}</text>')
-
-    def shape(self, at: int, y: int, cell: str, look: tuple[str, float], shapes: dict[int, str]) -> bool:
-        """Draw a block, or add a box drawing character to the lines to be drawn; tell whether it is one of them."""
-        blocks = block_rects(cell)
-        for left, top, right, bottom, share in blocks:
-            size = (right - left) * _CELL, (bottom - top) * _LINE
-            self.rect((at + left) * _CELL, y + top * _LINE, *size, look[0], opacity=look[1] * share)
-        lines = [] if blocks else box_lines(cell, at * _CELL, y)
-        for width, path in lines:
-            shapes[width] = shapes.get(width, "") + path
-        return bool(blocks or lines)
-
-    def stroke(self, path: str, color: str, *, opacity: float = 1.0, width: int = 1, more: str = "") -> None:
-        """Draw lines."""
-        clear = f' stroke-opacity="{opacity}"' if opacity < 1 else ""
-        self.out.append(f'<path d="{path}" fill="none" stroke="{color}" stroke-width="{width}"{clear}{more}/>')
-
-    def decorate(self, col: int, y: int, key: StyleKey, count: int, color: str) -> None:
-        """Draw the lines under and through text."""
-        x, width, low = col * _CELL, count * _CELL, y + _BASE + 2.5
-        style = key[3]
-        if style == 3:
-            wave = "q2,-2.5 4,0t4,0" * count
-            self.stroke(f"M{x},{low}{wave}", color)
-        elif style:
-            dashes = {4: ' stroke-dasharray="1 2"', 5: ' stroke-dasharray="4 3"'}.get(style, "")
-            double = f"M{x},{low - 2}h{width}" if style == 2 else ""
-            self.stroke(f"{double}M{x},{low}h{width}", color, more=dashes)
-        if key[2] & STRIKE:
-            self.stroke(f"M{x},{y + _LINE / 2}h{width}", color)
-
-
-def block_rects(cell: str) -> list[tuple[float, float, float, float, float]]:
-    """Return a block element as rectangles (left, top, right, bottom, opacity) in a cell of size 1."""
-    if len(cell) != 1 or not "\u2580" <= cell <= "\u259f":
-        return []
-    if cell in _SHADES:
-        return [(0, 0, 1, 1, _SHADES[cell])]
-    if cell in _QUADRANTS:
-        corners = {"1": (0.0, 0.0), "2": (0.5, 0.0), "3": (0.0, 0.5), "4": (0.5, 0.5)}
-        return [(x, y, x + 0.5, y + 0.5, 1) for x, y in map(corners.__getitem__, _QUADRANTS[cell])]
-    code = ord(cell)
-    if code in (0x2590, 0x2595):
-        return [(0.5 if code == 0x2590 else 0.875, 0, 1, 1, 1)]
-    if code in (0x2580, 0x2594):
-        return [(0, 0, 1, 0.5 if code == 0x2580 else 0.125, 1)]
-    if code <= 0x2588:
-        return [(0, 1 - (code - 0x2580) / 8, 1, 1, 1)]
-    return [(0, 0, (0x2590 - code) / 8, 1, 1)]
-
-
-def box_lines(cell: str, x: int, y: int) -> list[tuple[int, str]]:
-    """Return a box drawing character as lines (width, path) in the cell at x, y; none: it is drawn as text.
-
-    Its Unicode name says how it looks: LIGHT DOWN AND RIGHT, VERTICAL SINGLE AND LEFT DOUBLE.
-    """
-    import unicodedata
-
-    name = unicodedata.name(cell, "") if len(cell) == 1 else ""
-    if not name.startswith("BOX DRAWINGS ") or "DASH" in name or "DIAGONAL" in name:
-        return []
-    middle, center, right, bottom = x + _CELL / 2 - 0.5, y + _LINE / 2 - 0.5, x + _CELL, y + _LINE
-    if "ARC" in name:
-        ends = f"{middle:g},{bottom if 'DOWN' in name else y}Q{middle:g},{center:g}"
-        return [(1, f"M{ends} {right if 'RIGHT' in name else x},{center:g}")]
-    lines = []
-    weight = ""
-    for part in name[13:].split(" AND "):
-        weight = next((word for word in part.split() if word in ("LIGHT", "SINGLE", "HEAVY", "DOUBLE")), weight)
-        for shift in (-1.5, 1.5) if weight == "DOUBLE" else (0,):
-            ahead = abs(shift)  # so that the corners of double lines close
-            for word, path in (
-                ("UP", f"M{middle + shift:g},{y}V{center + ahead:g}"),
-                ("DOWN", f"M{middle + shift:g},{bottom}V{center - ahead:g}"),
-                ("LEFT", f"M{x},{center + shift:g}H{middle + ahead:g}"),
-                ("RIGHT", f"M{right},{center + shift:g}H{middle - ahead:g}"),
-                ("VERTICAL", f"M{middle + shift:g},{y}V{bottom}"),
-                ("HORIZONTAL", f"M{x},{center + shift:g}H{right}"),
-            ):
-                if word in part.split():
-                    lines.append((3 if weight == "HEAVY" else 1, path))
-    return lines
-
-
 def picture_svg(screen: Screen, scrollback: int = 0, title: str = "") -> str:
     """Return a screen as an SVG picture; with a title it gets a window's bar."""
-    past = last_lines(screen, scrollback)
+    lines = [line.line(screen.cols, screen.plain) for line in last_lines(screen, scrollback)]
+    cursor = len(lines) + screen.row if screen.visible else -1
+    lines += screen.lines
+    ink, ground = run_colors(screen, PLAIN)
     top = _MARGIN + (_BAR if title else 0)
-    drawing = Drawing(screen, top)
-    for at, packed in enumerate(past):
-        drawing.line(at, packed.line(screen.cols, screen.plain), -1)
-    for row, line in enumerate(screen.lines):
-        here = screen.visible and row == screen.row
-        drawing.line(len(past) + row, line, screen.col if here else -1)
-    width = screen.cols * _CELL + 2 * _MARGIN
-    height = (len(past) + screen.rows) * _LINE + top + _MARGIN
-    family = "ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, 'Liberation Mono', monospace"
-    head = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}"'
-        f' font-family="{family}" font-size="{_FONT}">',
-        "<style>text{white-space:pre;unicode-bidi:bidi-override}path{stroke-linecap:square}",
-        "g rect{shape-rendering:crispEdges}</style>",
-        f'<rect width="{width}" height="{height}" rx="6" fill="{drawing.background}"/>',
+    width, height = screen.cols * _CELL + 2 * _MARGIN, len(lines) * _LINE + top + _MARGIN
+    out = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}"',
+        " font-family=\"ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, 'Liberation Mono', monospace\""
+        f' font-size="{_FONT}">',
+        "<style>text{white-space:pre;unicode-bidi:bidi-override}g rect{shape-rendering:crispEdges}</style>",
+        f'<rect width="{width}" height="{height}" rx="6" fill="{ground}"/>',
     ]
     if title:
-        lights = (
-            f'<circle cx="{18 + 20 * at}" cy="16" r="6" fill="{drawing.foreground}" fill-opacity="0.25"/>'
-            for at in range(3)
-        )
-        name = f'<text x="{width / 2:g}" y="21" text-anchor="middle" fill="{drawing.foreground}"'
-        head += [f"<title>{xml_text(title)}</title>", *lights, f'{name} fill-opacity="0.7">{xml_text(title)}</text>']
-    body = [f'<g transform="translate({_MARGIN} 0)">', *drawing.out, "</g>"]
-    return "\n".join([*head, *body, "</svg>", ""])
+        out.append(f"<title>{xml_text(title)}</title>")
+        out += (f'<circle cx="{18 + 20 * at}" cy="16" r="6" fill="{ink}" fill-opacity="0.25"/>' for at in range(3))
+        name = f'<text x="{width / 2:g}" y="21" text-anchor="middle" fill="{ink}" fill-opacity="0.7">'
+        out.append(f"{name}{xml_text(title)}</text>")
+    out.append(f'<g transform="translate({_MARGIN} 0)">')
+    for at, line in enumerate(lines):
+        out += drawn_runs(screen, line, top + at * _LINE, screen.col if at == cursor else -1)
+    return "\n".join([*out, "</g>", "</svg>", ""])
+
+
+def run_colors(screen: Screen, key: StyleKey) -> tuple[str, str]:
+    """Return the colours of a style's text and of what is behind it. Bold and dark is bright, as in xterm."""
+    own = (screen.foreground or FOREGROUND, screen.background or BACKGROUND)
+    fg = key[0] + 8 if isinstance(key[0], int) and key[0] < 8 and key[2] & BOLD else key[0]
+    pair = [screen.color(color) if isinstance(color, int) else color for color in (fg, key[1])]
+    ink, ground = (one or usual for one, usual in zip(pair, reversed(own) if "?5" in screen.modes else own))
+    return (ground, ink) if key[2] & REVERSE else (ink, ground)
+
+
+def drawn_runs(screen: Screen, line: Line, y: int, cursor: int) -> Iterator[str]:
+    """Give a line as SVG: what is behind its cells first, as glyphs may be wider. `cursor`: its column, -1 for none."""
+    keys = [style.key for style in line.styles]
+    if cursor >= 0:
+        cursor -= not line.chars[cursor]
+        for col in range(cursor, cursor + line.width_at(cursor)):
+            keys[col] = (*keys[col][:2], keys[col][2] ^ REVERSE, *keys[col][3:])
+    starts = [col for col in range(len(keys)) if not col or keys[col] != keys[col - 1]]
+    runs = list(zip(starts, [*starts[1:], len(keys)]))
+    for start, end in runs:
+        ground = run_colors(screen, keys[start])[1]
+        if ground != run_colors(screen, PLAIN)[1]:
+            width = (end - start) * _CELL
+            yield f'<rect x="{start * _CELL}" y="{y}" width="{width}" height="{_LINE}" fill="{ground}"/>'
+    for start, end in runs:
+        _, _, attrs, underline, _ = keys[start]
+        lines = " ".join(["underline"] * bool(underline) + ["line-through"] * bool(attrs & STRIKE))
+        lines = f' text-decoration="{lines}"' if lines else ""
+        lines += f' style="text-decoration-style:{_LINES[underline]}"' if underline > 1 else ""
+        words = drawn_words(line.chars[start:end], start, lines)
+        if words and not attrs & CONCEAL:
+            look = ' font-weight="bold"' * bool(attrs & BOLD) + ' font-style="italic"' * bool(attrs & ITALIC)
+            look += ' fill-opacity="0.55"' * bool(attrs & FAINT)
+            yield f'<text y="{y + _BASE}" fill="{run_colors(screen, keys[start])[0]}"{look}>{words}</text>'
+
+
+def drawn_words(cells: list[str], start: int, lines: str) -> str:
+    """Return the text of some cells, in pieces that stand where their first cell does; `lines` under or through it."""
+    words: list[tuple[int, str, int]] = []  # column, text, cells
+    for col, cell in enumerate(cells, start):
+        wide = cells[col - start + 1 : col - start + 2] == [""]
+        last, text, width = words[-1] if words else (0, "", 0)
+        if not cell or (cell == " " and not lines):
+            continue
+        if text and (last + width, len(text), len(cell), wide) == (col, width, 1, False):
+            words[-1] = (last, text + cell, width + 1)
+        else:
+            words.append((col, cell, 1 + wide))
+    fit = ' lengthAdjust="spacingAndGlyphs"'  # closes boxes and blocks, whatever the font
+    return "".join(
+        f'<tspan x="{col * _CELL}" textLength="{width * _CELL}"'
+        f"{'' if text.isascii() else fit}{lines}>{xml_text(text)}</tspan>"
+        for col, text, width in words
+    )
 
 
 def xml_text(text: str) -> str:

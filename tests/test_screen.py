@@ -518,15 +518,18 @@ class Pictures(Case):
         for path in SCREENS:
             drawing = looop.picture_svg(fed(read(path, "rb"), 80, 24), 3, "<a> & \x01\uffff")
             self.assertIn("viewBox", ElementTree.fromstring(drawing).attrib)
-        screen = fed('\x1b[1;3;4:3;9;31mA<&>"\ufffe\x1b[0;7mB\x1b[0m┌─╬━╭░▞▊漢', 20, 2)
+        screen = fed('\x1b[1;3;4:3;9;31mA <&>"\ufffe\x1b[0;7mB\x1b[0m┌─╬━╭░▞▊漢 \x1b[8mhidden', 20, 2)
         root = ElementTree.fromstring(looop.picture_svg(screen))
-        drawn = "".join(root.itertext())
-        self.assertIn('A<&>"', drawn)
-        self.assertNotIn("─", drawn)  # it is a line
-        self.assertIn("漢", drawn)
-        self.assertGreater(len(root.findall(".//{*}rect")), 4)
-        for code in range(0x2500, 0x25A0):
-            ElementTree.fromstring(looop.picture_svg(fed(chr(code), 4, 1)))
+        spans = [(span.get("x"), span.get("textLength"), span.text) for span in root.findall(".//{*}tspan")]
+        shown = [("0", "56", 'A <&>"\ufffd'), ("56", "8", "B"), ("64", "64", "┌─╬━╭░▞▊"), ("128", "16", "漢")]
+        self.assertEqual(spans, shown)
+        self.assertEqual(
+            [rect.get("x") for rect in root.findall(".//{*}rect")], [None, "56", "40"]
+        )  # all, B, the cursor
+        lines = root.find(".//{*}tspan").attrib
+        self.assertEqual(
+            (lines["text-decoration"], lines["style"]), ("underline line-through", "text-decoration-style:wavy")
+        )
 
     def test_the_verb(self):
         path = os.path.join(CAPTURED, "screens", "vim.bin")
