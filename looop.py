@@ -8173,17 +8173,19 @@ def activity_in(at: int | None, generation: float | None) -> dict[str, Any]:
 def list_sessions(profile: Profile) -> list[Session]:
     """Return every session, by id. Raise Failure when the store cannot be read: an error is no empty fleet."""
     names = [name for name in names_in(profile.path("sessions"), "sessions") if name == PULSE or valid_id(name)]
+    found = []
     try:
-        found = [read_session(profile, name) for name in names]
+        for name in names:
+            session = read_session(profile, name)
+            if session:
+                session.directory.close()  # of many sessions there may be more than a process may have open
+                found.append(session)
+            elif os.path.isfile(profile.path("sessions", name)):
+                profile.warn(f"sessions/{name}: is a file, and no session: move it away")
     except OSError as error:
         where = error.filename or profile.path("sessions")
         raise Failure(f"sessions: {where}: {error.strerror}", remedy_for(error)) from None
-    for name, session in zip(names, found):
-        if session:
-            session.directory.close()  # of many sessions there may be more than a process may have open
-        elif os.path.isfile(profile.path("sessions", name)):
-            profile.warn(f"sessions/{name}: is a file, and no session: move it away")
-    return [session for session in found if session]
+    return found
 
 
 def worker_sessions(profile: Profile) -> list[Session]:

@@ -4,6 +4,8 @@ import contextlib
 import errno
 import json
 import os
+import resource
+import shutil
 import signal
 import socket
 import subprocess
@@ -251,6 +253,33 @@ class WhatIsShown(Fleet):
     starts = True  # a fork of a starter has the starter's command line
 
     @needs_linux
+    def test_more_sessions_than_a_process_may_have_files_open(self):
+        self.profile()
+        for number in range(60):
+            os.makedirs(self.path("sessions", f"s{number}"), 0o700)
+            self.write(
+                f"sessions/s{number}/meta.json", json.dumps({"started": 1.5, "started_at": "2026-01-01T00:00:00Z"})
+            )
+            self.write(f"sessions/s{number}/status.json", json.dumps({"state": "exited", "exit_code": number}))
+        opened = looop.open_profile(self.env, "looop.py")
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/dev/fd")) + 20, limits[1]))
+        try:
+            found = looop.list_sessions(opened)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        self.assertEqual(sorted(session.code for session in found), [*range(60)])
+        self.assertEqual(found[0].renewed(), found[0])
+        again = os.path.join(self.path("sessions"), found[0].id)
+        shutil.rmtree(again)
+        self.assertEqual(found[0].renewed().state, "lost")
+        shutil.copytree(self.path("sessions", found[1].id), again)
+        self.write(f"sessions/{found[0].id}/meta.json", json.dumps({"started": 2.5}))
+        self.assertEqual(found[1].renewed().code, found[1].code)
+        self.assertEqual(looop.LogView(".", found[1].fd).end, 0)
+        found[0].directory.close()
+        self.assertEqual(found[0].renewed().code, 137, "another session has its id")
+
     def test_no_process_shows_a_task_or_a_question(self):
         """ps(1) shows everybody on the machine what a process was started with, for as long as it lives."""
         told = os.path.join(self.home, "told")
