@@ -5988,11 +5988,11 @@ def name_of(form: str) -> str:
 DISPATCH = {name_of(form): method for _, form, method, _ in FUNCTIONS if method}
 
 
-def sequences(flag: str, but: str = "") -> str:
-    """Return a regular expression for the functions that have a flag, `but` one, also with controls within them."""
+def sequences(flag: str) -> str:
+    """Return a regular expression for the functions that have a flag, also with controls within them."""
     groups: dict[tuple[str, str], list[str]] = {}  # (how sequences begin, how they end): what stands between
-    for mnemonic, form, _, flags in FUNCTIONS:
-        if flag in flags.split() and mnemonic != but:
+    for _, form, _, flags in FUNCTIONS:
+        if flag in flags.split():
             begin, sign, end = _spelled(form)
             groups.setdefault((begin, end), []).append(sign)
     return "|".join(f"{begin}(?:{'|'.join(signs)}){end}" for (begin, end), signs in groups.items())
@@ -6017,16 +6017,24 @@ def _spelled(form: str) -> tuple[str, str, str]:
     return "", rf"\x{ord(form):02x}", ""
 
 
+_SKIMMING: list[Any] = []  # the two regular expressions of `skimmed`, once they were needed
+
+
 def skimmed(data: bytes) -> bytes:
     """Return what a flood leaves that there is no time to draw: the functions that are kept, in whole sequences."""
     if b"\x1b" not in data and b"\x0e" not in data and b"\x0f" not in data:
         return b""
-    import re
+    if not _SKIMMING:
+        import re
 
-    if not re.search(sequences("keep", but="SGR").encode("latin-1"), data):
+        pen = "".join(_spelled("CSI m"))
+        strings = "|".join(begin for begin, _ in _FORMS[1:3])  # others, passed over with what is in them
+        for pattern in (f"\x1b(?!{pen[1:]})|[\x0e\x0f]", f"({sequences('keep')})|{_OPENER}(?:{strings})"):
+            _SKIMMING.append(re.compile(pattern.encode("latin-1")))
+    not_pen, kept = _SKIMMING
+    if not not_pen.search(data):
         data = data[max(0, data.rfind(b"\x1b[0m"), data.rfind(b"\x1b[m")) :]  # it resets the pens before it
-    strings = "|".join(begin for begin, _ in _FORMS[1:3])  # others, passed over with what is in them
-    return b"".join(re.findall(f"({sequences('keep')})|{_OPENER}(?:{strings})".encode("latin-1"), data))
+    return b"".join(kept.findall(data))
 
 
 def not_drawing() -> str:
@@ -9179,8 +9187,7 @@ def ending_of(why: str, code: int | None) -> dict[str, JSON]:
 # whenever the loop is idle, so that the screen is current; the keyboard types, each text whole, as fast as the command
 # takes it.
 
-PENDING_MAX, PENDING_KEPT = 512 * KIB, 192 * KIB  # bytes of undrawn output: what may wait, what is left after a skim
-LAST_KEPT = 64 * KIB  # and at the end, which somebody waits for
+PENDING_MAX, LAST_MAX = 256 * KIB, 64 * KIB  # bytes of output that are drawn and not skimmed; and of the last
 SLICE, STROKE = 0.003, 1 * KIB  # seconds that are drawn at once; bytes between looks at the clock (5 ms of short lines)
 TYPING_MAX = 256 * KIB  # bytes of typing that wait for the command, before who sent them is not read any more
 PATIENCE = 1.0  # seconds that a sender may be silent in the middle of its text while others wait
@@ -9253,8 +9260,7 @@ class Canvas:
         """Take output."""
         self.pending.append(data)
         self.size += len(data)
-        if self.size > PENDING_MAX:
-            self._skim(PENDING_KEPT)
+        self._skim(PENDING_MAX)
 
     def resize(self, cols: int, rows: int) -> None:
         """Change the screen's size: what came before is drawn at the old one."""
@@ -9268,7 +9274,19 @@ class Canvas:
     def when_current(self, then: Callable[[], object]) -> None:
         """Do something as soon as the screen shows all output that has come by now."""
         self._waiters.append((self._drawn + len(self.pending), then))
-        self.draw()
+        if len(self._waiters) == 1 or not self.pending:
+            self.draw()
+
+    def when_modes_known(self, then: Callable[[], object]) -> None:
+        """Do something as soon as the screen has the modes of all output: in a flood that changes none of them, now."""
+        import re
+
+        if self.size > LAST_MAX:
+            pending = self.screen.unfinished_bytes() + b"".join(self._unseen())
+            if not re.search(sequences("input").encode("latin-1"), pending):
+                then()
+                return
+        self.when_current(then)
 
     def draw(self) -> None:
         """Draw a slice, and do what waited for it."""
@@ -9286,7 +9304,7 @@ class Canvas:
         """Draw what is left, of too much the end; a bug costs what meets it, and not the end of the session."""
         while self.pending or self._waiters:
             try:
-                self._skim(LAST_KEPT)
+                self._skim(LAST_MAX)
                 self.draw()
             except Exception:
                 leave_traceback()
@@ -9295,10 +9313,14 @@ class Canvas:
         """Give the frames that paint the screen as it is now on a viewer, and what is not drawn yet."""
         import itertools
 
-        pending = [piece for piece in self.pending if isinstance(piece, bytes)]
-        rest = b"".join(pending)[self._place :]
+        rest = b"".join(self._unseen())
         size = size_frame(self.screen.cols, self.screen.rows, b"z")
         return output_frames(itertools.chain(painted(self.screen, scrollback), [rest]), before=size)
+
+    def _unseen(self) -> list[bytes]:
+        pending = [piece for piece in self.pending if isinstance(piece, bytes)]
+        pending[:1] = [piece[self._place :] for piece in pending[:1]]
+        return pending
 
     def _stroke(self) -> None:
         """Draw a little; it is taken out of the queue before: what meets a bug is not to meet it again."""
@@ -9319,8 +9341,8 @@ class Canvas:
 
     def _skim(self, enough: int) -> None:
         """Take output off the queue undrawn, until no more than `enough` bytes wait."""
-        self.at = time.monotonic()
         while self.size > enough:
+            self.at = time.monotonic()
             piece, start = self.pending[0], self._place
             self._next()
             if isinstance(piece, bytes):
@@ -9559,6 +9581,7 @@ class Clients:
         self.loop = Loop()
         self.keyboard = Keyboard(self.loop, self._hear_typists)
         self.peers: dict[int, Peer] = {}
+        self.sliced = False  # whether a slice of a picture was made in this turn
         self.seeking = False  # whether a look is due who of those that are not read has hung up
         self.misfit = False  # a viewer has come, left or changed its size: the session's may be another now
 
@@ -9698,15 +9721,14 @@ class Clients:
         peer.become("stale")
 
     def _flush(self, peer: Peer) -> None:
-        """Write what waits for a client, as much as it takes, of a picture one slice at a time."""
-        slices = 0
+        """Write what waits for a client, as much as it takes; of all pictures one slice in a turn."""
         while peer.outbox:
             data = peer.outbox[0]
             if not isinstance(data, bytes):
-                made = next(data, b"") if slices < 1 else None
-                if made is None:
+                if self.sliced:
                     break
-                slices += 1
+                made = next(data, b"")
+                self.sliced = bool(made)
                 if not made:
                     del peer.outbox[0]
                     continue
@@ -10021,12 +10043,13 @@ class Supervisor(Lookout):
         deadline = time.monotonic() + FAREWELL
         self.loop.readers.clear()
         while self.loop.writers and time.monotonic() < deadline:
+            self.sliced = False
             self.loop.turn(0.1)
 
     def step(self) -> None:
         """Do one turn of the loop, and draw: in a flood of output only now and then."""
-        canvas = self.canvas
-        pause = FLOOD_PAUSE if canvas.size > PENDING_KEPT // 2 else 0.0
+        canvas, self.sliced = self.canvas, False
+        pause = FLOOD_PAUSE if canvas.size > READ_MAX else 0.0
         busy = self.loop.turn(0.0 if canvas.watched else pause if canvas.pending else None)
         if canvas.watched or (canvas.pending and (not busy or time.monotonic() > canvas.at + DRAW_EVERY)):
             canvas.draw()
@@ -10198,14 +10221,15 @@ class Supervisor(Lookout):
         until = time.monotonic() + SEQUENCE_TIME
 
         def look() -> None:
-            if self.canvas.screen.unfinished_bytes() and time.monotonic() < until:
+            cut = self.canvas.screen.unfinished_bytes() and not self.canvas.pending
+            if cut and time.monotonic() < until:
                 self.loop.after(0.005, wait)
             else:
                 then()
 
         def wait() -> None:
             self._read_now()
-            self.canvas.when_current(look)
+            self.canvas.when_modes_known(look)
 
         wait()
 
