@@ -8925,7 +8925,7 @@ def shown_text(text: str) -> str:
 # ======================================================================================================================
 # 33. PTY
 # ======================================================================================================================
-# The terminal that a session's command runs in, and what the system must be asked about terminals and processes.
+# The terminal that a session's command runs in: how it begins there, and how it is said to have ended.
 
 
 class Order(Record):
@@ -8970,88 +8970,6 @@ def set_terminal_size(fd: int, cols: int, rows: int) -> None:
         fcntl.ioctl(fd, termios.TIOCSWINSZ, b"".join(number.to_bytes(2, sys.byteorder) for number in numbers))
     except OSError:
         pass  # it has ended
-
-
-def terminal_size() -> tuple[int, int]:
-    """Return the size of the terminal on stdout, or on stdin."""
-    for fd in (1, 0):
-        try:
-            size = os.get_terminal_size(fd)
-        except OSError:
-            continue
-        if size.columns and size.lines:
-            return clamped_size(size.columns, size.lines)
-    return 80, 24
-
-
-def write_terminal(data: bytes, patience: float | None = None) -> None:
-    """Write to the terminal on stdout; somebody may have left it non-blocking.
-
-    Raise TimeoutError when such a terminal takes nothing for `patience` seconds.
-    """
-    import select
-
-    while data:
-        try:
-            data = data[os.write(1, data) :]
-        except BlockingIOError:
-            if not select.select((), (1,), (), patience)[1]:
-                raise TimeoutError from None
-
-
-def run_in_terminal(argv: list[str], env: Mapping[str, str], stdin: int = 0) -> int:
-    """Run a program that has the terminal while it runs, and is ended with us; return its exit code.
-
-    Ctrl-C is the program's. The terminal's settings are put back. `stdin`: what the program reads; where that is not
-    the terminal, stdout is.
-    """
-    import termios
-
-    terminal = 1 if stdin else 0
-    settings = termios.tcgetattr(terminal)
-    numbers = (_signal.SIGINT, _signal.SIGQUIT)
-    before = [_signal.signal(number, lambda *_: None) for number in numbers]  # a handler is not inherited
-    pid = 0
-    try:
-        actions = [(os.POSIX_SPAWN_DUP2, stdin, 0)] if stdin else []
-        pid = os.posix_spawn(argv[0], argv, env, file_actions=actions, setsigdef=[_signal.SIGPIPE])
-        status = os.waitpid(pid, 0)[1]
-        pid = 0
-    finally:
-        if pid:
-            os.kill(pid, _signal.SIGTERM)
-            os.waitpid(pid, 0)
-        for number, handler in zip(numbers, before):
-            _signal.signal(number, handler)
-        termios.tcsetattr(terminal, termios.TCSADRAIN, settings)
-        os.set_blocking(terminal, True)
-    return os.waitstatus_to_exitcode(status)
-
-
-def run_editor(profile: Profile, path: str, tell: Callable[[str], object]) -> int:
-    """Open a file in the person's editor; return its exit code. Raise ValueError where there is none."""
-    env = profile.env
-    for editor in (env.get("VISUAL") or env.get("EDITOR") or "vi", "vi"):
-        code = run_in_terminal([shell_path(env), "-c", f'{editor} "$@"', editor, path], env)
-        if code not in (126, 127):
-            return code
-        tell(f"{one_line(editor, 60)}: cannot be run (VISUAL and EDITOR say which)")
-    raise ValueError("there is no editor: nothing was changed; set EDITOR and come back")
-
-
-def edit_file(profile: Profile, path: str, verb: str) -> None:
-    """Have the person edit a file, whose mode stays. Raise Failure when there is no terminal, or the editor fails."""
-    if not os.isatty(0):
-        raise Failure(f"{verb}: stdin is not a terminal", f"edit the file itself: {printable(path)}", EXIT_USAGE)
-    mode = os.stat(path).st_mode & 0o777
-    try:
-        code = run_editor(profile, path, complain)
-    except ValueError as error:
-        raise Failure(f"{verb}: {error}") from None
-    if code:
-        raise Failure(f"{verb}: the editor ended with {code}", f"look at the file: {printable(path)}")
-    if os.path.exists(path):
-        os.chmod(path, mode)  # an editor that writes another file in its place may forget it
 
 
 def start_on_pty(order: Order, cols: int, rows: int) -> tuple[int, int, int]:
@@ -9113,56 +9031,6 @@ def become_command(order: Order, terminal: int, report: int) -> None:
         os._exit(127)
 
 
-def hear_signals(*numbers: int) -> int:
-    """Have signals arrive as bytes in a pipe, for a selector to see; return its reading end."""
-    ours, theirs = os.pipe()
-    os.set_blocking(ours, False)
-    os.set_blocking(theirs, False)
-    _signal.set_wakeup_fd(theirs)
-    for number in numbers:
-        _signal.signal(number, lambda *_: None)
-    return ours
-
-
-def leave_traceback() -> None:
-    """Write down what ended a supervisor: there is nobody to tell, and it is a bug."""
-    kind, error, trace = sys.exc_info()
-    lines = []
-    while trace:
-        code = trace.tb_frame.f_code
-        lines.append(f"{code.co_filename}:{trace.tb_lineno}: in {code.co_name}\n")
-        trace = trace.tb_next
-    lines.append(f"{kind.__name__ if kind else ''}: {error}\n")
-    try:
-        write_atomic("crash.txt", "".join(lines).encode("utf-8", "backslashreplace"), sync=False)
-    except OSError:
-        pass
-
-
-def peer_user(fd: int) -> int:
-    """Return the user at the other end of a unix socket, -1 when the system does not tell (unix(7))."""
-    import _socket
-
-    sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, fd)
-    try:
-        if hasattr(_socket, "SO_PEERCRED"):
-            return int.from_bytes(sock.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, 12)[4:8], sys.byteorder)
-        return int.from_bytes(sock.getsockopt(0, 1, 76)[4:8], sys.byteorder)  # LOCAL_PEERCRED: struct xucred
-    except OSError:
-        return -1
-    finally:
-        sock.detach()
-
-
-def hung_up(fd: int) -> bool:
-    """Tell whether the other end of a socket is closed, whatever there is left to read."""
-    import select
-
-    poll = select.poll()
-    poll.register(fd, 0)
-    return bool(poll.poll(0))
-
-
 def ending_of(why: str, code: int | None) -> dict[str, JSON]:
     """Return how a session is said to have ended: `why` its tree was ended, and what its command returned."""
     if why == "finish":
@@ -9191,6 +9059,27 @@ PENDING_MAX, LAST_MAX = 256 * KIB, 64 * KIB  # bytes of output that are drawn an
 SLICE, STROKE = 0.003, 1 * KIB  # seconds that are drawn at once; bytes between looks at the clock (5 ms of short lines)
 TYPING_MAX = 256 * KIB  # bytes of typing that wait for the command, before who sent them is not read any more
 PATIENCE = 1.0  # seconds that a sender may be silent in the middle of its text while others wait
+
+
+def hear_signals(*numbers: int) -> int:
+    """Have signals arrive as bytes in a pipe, for a selector to see; return its reading end."""
+    ours, theirs = os.pipe()
+    os.set_blocking(ours, False)
+    os.set_blocking(theirs, False)
+    _signal.set_wakeup_fd(theirs)
+    for number in numbers:
+        _signal.signal(number, lambda *_: None)
+    return ours
+
+
+def leave_traceback() -> None:
+    """Write down what ended a supervisor: there is nobody to tell, and it is a bug."""
+    try:
+        import traceback
+
+        write_atomic("crash.txt", traceback.format_exc().encode("utf-8", "backslashreplace"), sync=False)
+    except (ImportError, OSError):
+        pass
 
 
 class Loop:
@@ -9519,6 +9408,30 @@ _LATER = {  # what a client may become
     "leaving": "",
     "deaf": "",
 }
+
+
+def peer_user(fd: int) -> int:
+    """Return the user at the other end of a unix socket, -1 when the system does not tell (unix(7))."""
+    import _socket
+
+    sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, fd)
+    try:
+        if hasattr(_socket, "SO_PEERCRED"):
+            return int.from_bytes(sock.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, 12)[4:8], sys.byteorder)
+        return int.from_bytes(sock.getsockopt(0, 1, 76)[4:8], sys.byteorder)  # LOCAL_PEERCRED: struct xucred
+    except OSError:
+        return -1
+    finally:
+        sock.detach()
+
+
+def hung_up(fd: int) -> bool:
+    """Tell whether the other end of a socket is closed, whatever there is left to read."""
+    import select
+
+    poll = select.poll()
+    poll.register(fd, 0)
+    return bool(poll.poll(0))
 
 
 class Peer:
@@ -11561,6 +11474,33 @@ _NOTICES = {9, 99, 777}  # notifications, of whoever attached to hear from the s
 _CLIPBOARD = 52
 # Erases the screen as ED 2 does, of which many terminals keep a copy in their scrollback.
 ERASE_SCREEN = b"\x1b[%dT\x1b[1J\x1b[J" % SIZE_MAX
+
+
+def terminal_size() -> tuple[int, int]:
+    """Return the size of the terminal on stdout, or on stdin."""
+    for fd in (1, 0):
+        try:
+            size = os.get_terminal_size(fd)
+        except OSError:
+            continue
+        if size.columns and size.lines:
+            return clamped_size(size.columns, size.lines)
+    return 80, 24
+
+
+def write_terminal(data: bytes, patience: float | None = None) -> None:
+    """Write to the terminal on stdout; somebody may have left it non-blocking.
+
+    Raise TimeoutError when such a terminal takes nothing for `patience` seconds.
+    """
+    import select
+
+    while data:
+        try:
+            data = data[os.write(1, data) :]
+        except BlockingIOError:
+            if not select.select((), (1,), (), patience)[1]:
+                raise TimeoutError from None
 
 
 def asks_by_string(number: int, words: list[bytes]) -> bool:
@@ -18514,6 +18454,61 @@ def open_proposal(profile: Profile, text: str) -> dict[str, JSON]:
     if ask["kind"] != "proposal":
         raise Failure(f"ask {ask['n']}: is a question, not a proposal", f"looop answer {ask['n']} TEXT")
     return ask
+
+
+def run_in_terminal(argv: list[str], env: Mapping[str, str], stdin: int = 0) -> int:
+    """Run a program that has the terminal while it runs, and is ended with us; return its exit code.
+
+    Ctrl-C is the program's. The terminal's settings are put back. `stdin`: what the program reads; where that is not
+    the terminal, stdout is.
+    """
+    import termios
+
+    terminal = 1 if stdin else 0
+    settings = termios.tcgetattr(terminal)
+    numbers = (_signal.SIGINT, _signal.SIGQUIT)
+    before = [_signal.signal(number, lambda *_: None) for number in numbers]  # a handler is not inherited
+    pid = 0
+    try:
+        actions = [(os.POSIX_SPAWN_DUP2, stdin, 0)] if stdin else []
+        pid = os.posix_spawn(argv[0], argv, env, file_actions=actions, setsigdef=[_signal.SIGPIPE])
+        status = os.waitpid(pid, 0)[1]
+        pid = 0
+    finally:
+        if pid:
+            os.kill(pid, _signal.SIGTERM)
+            os.waitpid(pid, 0)
+        for number, handler in zip(numbers, before):
+            _signal.signal(number, handler)
+        termios.tcsetattr(terminal, termios.TCSADRAIN, settings)
+        os.set_blocking(terminal, True)
+    return os.waitstatus_to_exitcode(status)
+
+
+def run_editor(profile: Profile, path: str, tell: Callable[[str], object]) -> int:
+    """Open a file in the person's editor; return its exit code. Raise ValueError where there is none."""
+    env = profile.env
+    for editor in (env.get("VISUAL") or env.get("EDITOR") or "vi", "vi"):
+        code = run_in_terminal([shell_path(env), "-c", f'{editor} "$@"', editor, path], env)
+        if code not in (126, 127):
+            return code
+        tell(f"{one_line(editor, 60)}: cannot be run (VISUAL and EDITOR say which)")
+    raise ValueError("there is no editor: nothing was changed; set EDITOR and come back")
+
+
+def edit_file(profile: Profile, path: str, verb: str) -> None:
+    """Have the person edit a file, whose mode stays. Raise Failure when there is no terminal, or the editor fails."""
+    if not os.isatty(0):
+        raise Failure(f"{verb}: stdin is not a terminal", f"edit the file itself: {printable(path)}", EXIT_USAGE)
+    mode = os.stat(path).st_mode & 0o777
+    try:
+        code = run_editor(profile, path, complain)
+    except ValueError as error:
+        raise Failure(f"{verb}: {error}") from None
+    if code:
+        raise Failure(f"{verb}: the editor ended with {code}", f"look at the file: {printable(path)}")
+    if os.path.exists(path):
+        os.chmod(path, mode)  # an editor that writes another file in its place may forget it
 
 
 def edit_proposal(profile: Profile, args: Mapping[str, JSON]) -> tuple[dict[str, JSON], str]:
