@@ -223,6 +223,23 @@ class Terminated(BaseException):
 # would cost two starts of the interpreter, so `Record` does the little that is needed.
 
 
+class Closing:
+    """What is closed at the end of a `with` block."""
+
+    __slots__ = ()
+
+    def close(self) -> None:
+        """Let go of what it holds."""
+
+    def __enter__(self) -> Self:
+        """Begin the block."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close it."""
+        self.close()
+
+
 @dataclass_transform(frozen_default=True)
 class Record:
     """Hold the fields that a subclass annotates, given by position or by name; class attributes are the defaults."""
@@ -3784,7 +3801,7 @@ def emit(profile: Profile, event: str, **fields: JSON) -> None:
         profile.warn(f"{os.path.basename(error.filename or path)}: {error.strerror}: event {event} is lost")
 
 
-class Bell:
+class Bell(Closing):
     """Wake this process when something happens that somebody may wait for: an ask, an answer, a flag, a session's end.
 
     A FIFO of its own in .bells/, into which `ring` writes a byte. What has happened is not told: whoever wakes looks.
@@ -3829,14 +3846,6 @@ class Bell:
         if self.fd >= 0:
             remove_file(self.path)
             os.close(self.fd)
-
-    def __enter__(self) -> Self:
-        """Listen within a block."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Take it down."""
-        self.close()
 
 
 def ring(data: str) -> None:
@@ -8682,7 +8691,7 @@ def older_logs(folder: str, at: int | None = None) -> list[tuple[int, str]]:
     return sorted((int(n[1]), f"{folder}/{'.'.join(n)}") for n in names if len(n) == 3 and n[1].isdigit())
 
 
-class LogView:
+class LogView(Closing):
     """Read a log by offset, while it may be written."""
 
     __slots__ = ("at", "folder", "parts")
@@ -8742,14 +8751,6 @@ class LogView:
         for _, fd in self.parts:
             os.close(fd)
         self.parts = []
-
-    def __enter__(self) -> Self:
-        """Read within a block."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Close the files."""
-        self.close()
 
 
 def tail_start(log: LogView, lines: int, since: int) -> int:
@@ -10899,7 +10900,7 @@ class Gone(Exception):
     """Tell that no supervisor answers: the session has ended, or its supervisor has died."""
 
 
-class Channel:
+class Channel(Closing):
     """Be a connection to a session's supervisor."""
 
     __slots__ = ("buffer", "sock")
@@ -10930,18 +10931,17 @@ class Channel:
 
         Where nobody listens and the lock is held, it is only beginning to.
         """
-        deadline = time.monotonic() + REPLY_TIMEOUT
+        deadline = Deadline(REPLY_TIMEOUT)
         while True:
             self.sock.settimeout(REPLY_TIMEOUT)
             try:
                 self.sock.connect("sock")
                 return
             except (BlockingIOError, FileNotFoundError, ConnectionRefusedError) as error:
-                if not isinstance(error, BlockingIOError) and not (
-                    session.state == "starting" and session.has_supervisor()
-                ):
+                begins = session.state == "starting" and session.has_supervisor()
+                if not begins and not isinstance(error, BlockingIOError):
                     raise
-                if time.monotonic() > deadline:
+                if deadline.over:
                     raise TimeoutError from None
             time.sleep(0.01)
 
@@ -10979,12 +10979,11 @@ class Channel:
 
     def line(self, timeout: float | None) -> dict[str, JSON]:
         """Return the next line. Raise Gone at the end, TimeoutError when none comes in time."""
-        deadline = None if timeout is None else time.monotonic() + timeout
+        deadline = Deadline(timeout)
         while b"\n" not in self.buffer:
-            left = None if deadline is None else deadline - time.monotonic()
-            if left is not None and left <= 0:
+            if deadline.over:
                 raise TimeoutError
-            self.buffer += self.receive(left)
+            self.buffer += self.receive(deadline.left())
         line, _, self.buffer = self.buffer.partition(b"\n")
         return parse_fields(line)
 
@@ -10999,7 +10998,7 @@ class Channel:
             pass  # it may have said why before it hung up
         return self.line(timeout)
 
-    def frames(self, timeout: float = REPLY_TIMEOUT) -> Iterator[tuple[bytes, bytes]]:
+    def frames(self) -> Iterator[tuple[bytes, bytes]]:
         """Give the (kind, body) of each frame up to the one that ends them. Raise Gone, or TimeoutError."""
         frames = Frames()
         data, self.buffer = self.buffer, b""
@@ -11008,19 +11007,11 @@ class Channel:
                 if kind in (b"d", b"e"):
                     return
                 yield kind, body
-            data = self.receive(timeout)
+            data = self.receive(REPLY_TIMEOUT)
 
     def close(self) -> None:
         """Hang up."""
         self.sock.close()
-
-    def __enter__(self) -> Self:
-        """Talk within a block."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Hang up."""
-        self.close()
 
 
 def supervisor_pid(session: Session) -> int:
@@ -11059,7 +11050,7 @@ def ask_session(
     return reply
 
 
-class Follower:
+class Follower(Closing):
     """Follow a session's log: what is there, then what comes, until the session has ended."""
 
     __slots__ = ("_seen", "channel", "ended", "log", "lost_at", "offset", "profile", "session", "skipped")
@@ -11102,14 +11093,12 @@ class Follower:
         if isinstance(told, dict):
             self.session = self.session.told(told)
             return
-        deadline = time.monotonic() + 5.0
-        while True:
-            self.session = self.session.renewed()
-            if not self.session.alive:
-                return
-            if time.monotonic() > deadline:  # it lives, and has hung up on us
+        deadline, self.session = Deadline(5.0), self.session.renewed()
+        while self.session.alive:
+            if deadline.over:  # it lives, and has hung up on us
                 raise not_answering(self.session)
             time.sleep(0.005)  # between its last word and the lock's release
+            self.session = self.session.renewed()
 
     def read(self, size: int = 256 * KIB) -> bytes:
         """Return what is there from the offset on, and move the offset; b"" when that is nothing yet."""
@@ -11146,50 +11135,52 @@ class Follower:
         if self.channel:
             self.channel.close()
 
-    def __enter__(self) -> Self:
-        """Follow within a block."""
-        return self
 
-    def __exit__(self, *_: object) -> None:
-        """Stop following."""
-        self.close()
+class ViewedScreen(Closing):
+    """A session's screen as viewers get it: a supervisor of looop up to 0.6.0 paints for nobody else."""
+
+    __slots__ = ("_channel", "_frames", "_scrollback", "screen", "whole")
+
+    def __init__(self, session: Session, scrollback: int = 0) -> None:
+        self.screen = Screen(1, 1)
+        self.whole = False  # whether it shows all of the first picture
+        self._scrollback = scrollback
+        self._frames = Frames()
+        self._channel = Channel(session)
+        self._channel.ask({"op": "attach", "cols": 80, "rows": 24, "read_only": True, "scrollback": scrollback})
+
+    def wait(self, timeout: float | None) -> None:
+        """Draw what comes next. Raise TimeoutError when nothing does in time, Gone when the session has ended."""
+        data, self._channel.buffer = self._channel.buffer, b""
+        for kind, body in self._frames.feed(data or self._channel.receive(timeout)):
+            if kind == b"z":
+                self.screen = Screen(*size_of(body), self._scrollback)
+            elif kind == b"o":
+                self.screen.feed(body)
+                self.whole = self.whole or len(body) < READ_MAX
+
+    def close(self) -> None:
+        """Hang up."""
+        self._channel.close()
 
 
 def asked_screen(session: Session, scrollback: int = 0) -> Screen:
     """Ask a supervisor for its screen. Raise Gone when nobody is there, Failure when it refuses."""
-    with Channel(session) as channel:
-        try:
+    try:
+        with Channel(session) as channel:
             reply = channel.ask({"op": "screen", "scrollback": scrollback})
             if not reply.get("ok"):
                 raise Failure(*refused(f"screen: {session.id}", reply))
             if "cols" in reply:
                 data = b"".join(body for kind, body in channel.frames() if kind == b"o")
                 return repainted(reply, data, scrollback)
-        except TimeoutError:
-            raise not_answering(session) from None
-    return viewed_screen(session, scrollback)
-
-
-def viewed_screen(session: Session, scrollback: int) -> Screen:
-    """Return what a viewer gets to see first: a supervisor of looop up to 0.6.0 paints for nobody else."""
-    screen = None
-    with Channel(session) as channel:
-        try:
-            channel.ask({"op": "attach", "cols": 80, "rows": 24, "read_only": True, "scrollback": scrollback})
-            for kind, body in channel.frames(1.0):
-                if kind == b"z":
-                    size = int.from_bytes(body[:2], "big"), int.from_bytes(body[2:4], "big")
-                    screen = Screen(*size, scrollback)
-                elif kind == b"o" and screen:
-                    screen.feed(body)
-                    if len(body) < READ_MAX:  # the last frame of a picture
-                        break
-        except TimeoutError:
-            pass
-    if screen is None:
-        raise Gone
-    screen.replies.clear()
-    return screen
+        with ViewedScreen(session, scrollback) as viewed:
+            while not viewed.whole:
+                viewed.wait(REPLY_TIMEOUT)
+            viewed.screen.replies.clear()
+            return viewed.screen
+    except TimeoutError:
+        raise not_answering(session) from None
 
 
 def screen_of(session: Session, scrollback: int = 0) -> Screen:
@@ -11259,14 +11250,13 @@ def answer_offset(profile: Profile, session: Session) -> int | None:
 
 def expect(profile: Profile, session: Session, pattern: Any, *, since: int, timeout: float | None, raw: bool) -> Hunt:
     """Wait until a session's output matches a compiled pattern; `since`: from that offset on."""
-    deadline = None if timeout is None else time.monotonic() + timeout
+    deadline = Deadline(timeout)
     with Follower(profile, session, since) as follower:
         text = PlainText(follower.offset, raw)
         searched, there = 0, follower.log.end  # what is there already is searched whatever the time
         begin = follower.offset
         while True:
             data = follower.read()
-            left = None if deadline is None else deadline - time.monotonic()
             if data or follower.ended:
                 text.feed(data, last=follower.ended and not data)
                 match = pattern.search(text.text, max(0, searched - EXPECT_OVERLAP))
@@ -11278,32 +11268,28 @@ def expect(profile: Profile, session: Session, pattern: Any, *, since: int, time
                     searched = len(text.text)
                 if not data:
                     return Hunt(None, follower.offset, True)
-                if left is None or left > 0 or follower.offset < there:
+                if not deadline.over or follower.offset < there:
                     continue
             if follower.lost_at >= begin:
                 raise Failure(
                     f"expect: {session.id}: its log lacks output, for which the disk had no room",
                     f"`looop expect --screen {session.id} RE` looks at the screen",
                 )
-            if (left is not None and left <= 0) or not follower.wait(left):
+            if deadline.over or not follower.wait(deadline.left()):
                 return Hunt(None, follower.offset)
 
 
-class ScreenText:
-    """What a session's screen shows, as text, and that anew whenever it changes.
+class ScreenText(Closing):
+    """What a session's screen shows, as text, and that anew whenever it changes."""
 
-    A supervisor of looop up to 0.6.0 tells of no changes: what it sends to viewers is drawn here.
-    """
-
-    __slots__ = ("_asked", "_change", "_channel", "_frames", "_screen", "offset", "session", "text")
+    __slots__ = ("_asked", "_change", "_channel", "_viewed", "offset", "session", "text")
 
     def __init__(self, session: Session) -> None:
         self.session = session
         self.text, self.offset = "", 0  # `offset`: of the log, up to which it is drawn
         self._change, self._asked = -1, False  # the last one; whether the next one is asked for
-        self._screen: Screen | None = None  # what an old supervisor sends
-        self._frames = Frames()
         self._channel = Channel(session)
+        self._viewed: ViewedScreen | None = None  # where the supervisor tells of no changes
         try:
             self.wait(REPLY_TIMEOUT)
         except TimeoutError:
@@ -11311,7 +11297,7 @@ class ScreenText:
 
     def wait(self, timeout: float | None) -> None:
         """Wait for something else to see. Raise TimeoutError when nothing came in time, Gone when the session ended."""
-        if self._screen is None:
+        if self._viewed is None:
             if not self._asked:
                 self._channel.send(exact_line({"op": "changes", "since": self._change}).encode() + b"\n")
             self._asked = True
@@ -11320,28 +11306,15 @@ class ScreenText:
             if reply.get("ok"):
                 self.text, self.offset, self._change = "\n".join(reply["lines"]), reply["offset"], reply["change"]
                 return
-            self._screen = self._attach(reply)
-        data, self._channel.buffer = self._channel.buffer, b""
-        for kind, body in self._frames.feed(data or self._channel.receive(timeout)):
-            if kind == b"z":
-                self._screen = Screen(*size_of(body), 0)
-            elif kind == b"o":
-                self._screen.feed(body)
-        self.text = "\n".join(screen_lines(self._screen))
+            self._viewed = ViewedScreen(self.session)
+        self._viewed.wait(timeout)
+        self.text = "\n".join(screen_lines(self._viewed.screen))
         with LogView(".", self.session.fd) as log:
             self.offset = log.end
 
-    def _attach(self, error: Mapping[str, JSON]) -> Screen:
-        self.close()
-        self._channel = Channel(self.session)
-        reply = self._channel.ask({"op": "attach", "cols": 80, "rows": 24, "read_only": True})
-        if not reply.get("ok"):
-            raise Failure(*refused(self.session.id, error))
-        return Screen(reply["cols"], reply["rows"], 0)
-
     def look(self) -> str:
         """Return what it shows once all is drawn: whoever was held up, here or there, has not been told of it yet."""
-        if self._screen is None:
+        if self._viewed is None:
             return "\n".join(ask_session(self.session, "changes", since=-1)["lines"])
         ask_session(self.session, "screen")  # it is sent before that is answered
         try:
@@ -11353,14 +11326,8 @@ class ScreenText:
     def close(self) -> None:
         """Hang up."""
         self._channel.close()
-
-    def __enter__(self) -> Self:
-        """Look within a block."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Hang up."""
-        self.close()
+        if self._viewed:
+            self._viewed.close()
 
 
 def expect_screen(session: Session, pattern: Any, timeout: float | None) -> Hunt:
@@ -11412,11 +11379,10 @@ def wait_screen_idle(session: Session, quiet: float, timeout: float | None, igno
 
 def wait_for_end(profile: Profile, session: Session, timeout: float | None) -> Session | None:
     """Wait until a session has ended and return it as it is then; None when the time is up."""
-    deadline = None if timeout is None else time.monotonic() + timeout
+    deadline = Deadline(timeout)
     with Follower(profile, session, -1) as follower:
         while not follower.ended:
-            left = None if deadline is None else deadline - time.monotonic()
-            if (left is not None and left <= 0) or not follower.wait(left):
+            if deadline.over or not follower.wait(deadline.left()):
                 return None
         return follower.session
 
@@ -11430,28 +11396,22 @@ def wait_idle(
     """
     if screen:
         return wait_screen_idle(session, quiet, timeout, ignore)
-    deadline = float("inf") if timeout is None else time.monotonic() + timeout
+    deadline = Deadline(timeout)
     with Follower(profile, session, -1) as follower:
-        follower.offset = follower.log.end
+        settled, follower.offset = Deadline(quiet), follower.log.end
         text = PlainText(follower.offset)
-        quiet_from = time.monotonic()
         while not follower.ended:
-            limit = min(quiet_from + quiet, deadline)
-            active = False
-            if not follower.wait(max(0.001, limit - time.monotonic())):
-                pass
-            else:
+            if follower.wait(max(0.001, min(settled.at, deadline.at) - time.monotonic())):
                 data = follower.read()
                 active = follower.lost_at >= follower.offset
-                while data and time.monotonic() < deadline:
+                while data and not deadline.over:
                     new = text.feed(data)
                     active = active or not ignore or bool(ignore.sub("", new).strip())
                     text.drop(len(text.text))
                     data = follower.read()
-            now = time.monotonic()
-            quiet_from = now if active else quiet_from
-            if now >= min(quiet_from + quiet, deadline):  # whoever was held up itself has looked before it says so
-                return quiet_from + quiet <= deadline
+                settled = Deadline(quiet) if active else settled
+            if settled.over or deadline.over:  # whoever was held up itself has looked before it says so
+                return settled.at <= deadline.at
         return True
 
 
@@ -11908,25 +11868,11 @@ class Attached:
         self._flush()
 
     def _raw(self) -> None:
-        """Have every key arrive as it is, at once, unechoed (cfmakeraw of termios(3))."""
+        """Have every key arrive as it is, at once, unechoed."""
         import termios
+        import tty
 
-        mode = [*self.before[:6], list(self.before[6])]
-        mode[0] &= ~(
-            termios.IGNBRK
-            | termios.BRKINT
-            | termios.PARMRK
-            | termios.ISTRIP
-            | termios.INLCR
-            | termios.IGNCR
-            | termios.ICRNL
-            | termios.IXON
-        )
-        mode[1] &= ~termios.OPOST
-        mode[2] = mode[2] & ~(termios.CSIZE | termios.PARENB) | termios.CS8
-        mode[3] &= ~(termios.ECHO | termios.ECHONL | termios.ICANON | termios.ISIG | termios.IEXTEN)
-        mode[6][termios.VMIN], mode[6][termios.VTIME] = 1, 0
-        termios.tcsetattr(0, termios.TCSADRAIN, mode)
+        tty.setraw(0, termios.TCSADRAIN)
 
     def _begin(self, cols: int, rows: int) -> None:
         """Make ready for a fresh picture of a session that has this size."""

@@ -1177,8 +1177,10 @@ class Painted(Sessions):
         self.assertIn(secret[:40], lines)
         self.assertTrue(screen.bracketed_paste)
         self.assertEqual(len(looop.screen_of(session, 5000).history), 2000)
-        seen = looop.viewed_screen(session, 0)  # as a looop of the version before paints it
-        self.assertEqual(looop.screen_lines(seen), looop.screen_lines(looop.screen_of(session)))
+        with looop.ViewedScreen(session) as viewed:  # as a looop of the version before paints it
+            while not viewed.whole:
+                viewed.wait(20.0)
+        self.assertEqual(looop.screen_lines(viewed.screen), looop.screen_lines(looop.screen_of(session)))
         with self.assertRaises(looop.Failure) as caught:  # as a looop of the version before asks for it
             looop.ask_session(session, "screen")
         self.assertIn("a newer looop runs this session", str(caught.exception))
