@@ -6150,11 +6150,12 @@ class Line:
 
     def put(self, col: int, cells: Sequence[str], style: Style) -> None:
         """Write cells over those from a column on."""
-        end = col + len(cells)
+        end, chars = col + len(cells), self.chars
         self.mend(col)
         self.mend(end)
-        self.partial = self.partial and len(cells) < len(self.chars)
-        self.chars[col:end] = cells
+        if self.partial:
+            self.partial = len(cells) < len(chars)
+        chars[col:end] = cells
         self.styles[col:end] = [style] * len(cells)
 
     def insert(self, col: int, count: int, style: Style) -> None:
@@ -6333,15 +6334,17 @@ class Grid:
 
     def cursor_to_column(self, col: int = 1) -> None:
         """Go to a column."""
-        self.move(self.row, col - 1)
+        self.next_col = min(col, self.cols) - 1
 
     def cursor_up(self, count: int = 1) -> None:
         """Move up; the top margin stops a cursor that is not above it."""
-        self.move(max(self.top if self.row >= self.top else 0, self.row - count), self.next_col)
+        self.row = max(self.top if self.row >= self.top else 0, self.row - count)
+        self.next_col = min(self.next_col, self.cols - 1)
 
     def cursor_down(self, count: int = 1) -> None:
         """Move down; the bottom margin stops a cursor that is not below it."""
-        self.move(min(self.bottom if self.row <= self.bottom else self.rows, self.row + count), self.next_col)
+        self.row = min(self.bottom if self.row <= self.bottom else self.rows - 1, self.row + count)
+        self.next_col = min(self.next_col, self.cols - 1)
 
     def cursor_rows_on(self, count: int = 1) -> None:
         """Move down, past margins."""
@@ -6349,11 +6352,11 @@ class Grid:
 
     def cursor_forward(self, count: int = 1) -> None:
         """Move right."""
-        self.move(self.row, self.col + count)
+        self.next_col = min(self.next_col + count, self.cols - 1)
 
     def cursor_back(self, count: int = 1) -> None:
         """Move left."""
-        self.move(self.row, self.col - count)
+        self.next_col = max(0, min(self.next_col, self.cols - 1) - count)
 
     def cursor_next_line(self, count: int = 1) -> None:
         """Move down, to the first column."""
@@ -6520,7 +6523,7 @@ class Grid:
         """Write characters of one cell each at the cursor, line after line."""
         self.last = text[-1]
         while text:
-            room = self.cols - self.start_of(1)
+            room = self.cols - (self.next_col if self.next_col < self.cols else self.start_of(1))
             part, rest = text[:room], text[room:]
             if rest and "?7" not in self.modes:  # it goes into the last column, one after the other
                 part, rest = part[:-1] + rest[-1], ""
@@ -6538,11 +6541,12 @@ class Grid:
 
     def put(self, cells: Sequence[str]) -> None:
         """Write cells that there is room for, and put the cursor behind them."""
-        line, end = self.lines[self.row], self.next_col + len(cells)
+        line, col = self.lines[self.row], self.next_col
+        end = col + len(cells)
         if "4" in self.modes and end < self.cols:
-            line.insert(self.next_col, len(cells), self.pen)
-        line.put(self.next_col, cells, self.pen)
-        self.next_col = end if "?7" in self.modes else min(end, self.cols - 1)
+            line.insert(col, len(cells), self.pen)
+        line.put(col, cells, self.pen)
+        self.next_col = end if end < self.cols or "?7" in self.modes else self.cols - 1
 
     def write_char(self, char: str) -> None:
         """Write a character that may be wide, go into the cell before it, or be nothing but a mark."""
@@ -6815,7 +6819,7 @@ class Terminal(Grid):
 
     def set_title(self, text: str, _: str) -> None:
         """Take a title."""
-        self.title = "".join(char for char in text[:TITLE_MAX] if char.isprintable())
+        self.title = "".join(filter(str.isprintable, text[:TITLE_MAX]))
 
     def window_operation(self, operation: int = 0, which: int = 0) -> None:
         """Keep (22) or bring back (23) the title, or tell a size: in pixels (14), of a cell (16), in cells (18)."""
@@ -6996,8 +7000,10 @@ class Screen(Terminal):
             pen = self.pen.then.get(token)
             if pen is not None:
                 self.pen = pen
+            elif token in known:
+                known[token](self)
             else:
-                (known.get(token) or self._look_up(token))(self)
+                self._meet(token)
             self.last = ""
 
     def _text(self, text: str) -> None:
@@ -7010,21 +7016,21 @@ class Screen(Terminal):
             else:
                 self.write_char(run)
 
-    def _look_up(self, token: str) -> Callable[[Screen], object]:
-        """Return what a control or a sequence does, as a function of the screen."""
+    def _meet(self, token: str) -> None:
+        """Act on a control or a sequence that was not met before, and remember what it does."""
         from operator import methodcaller
 
-        if token[0] == "\x1b":
-            if token[1:].lstrip(_WITHIN)[:1] in _OPENERS:
-                return methodcaller("take_string", token)
-            if self._controls.search(token):
-                return methodcaller("take_mixed", token)
-        if len(_KNOWN) >= _KNOWN_MAX:
-            _KNOWN.clear()
-        action = methodcaller(*self._call(token))
-        if len(token) < 64:
-            _KNOWN[token] = action
-        return action
+        if token[0] == "\x1b" and token[1:].lstrip(_WITHIN)[:1] in _OPENERS:
+            self._take_string(token)
+        elif token[0] == "\x1b" and self._controls.search(token):
+            self._take_mixed(token)
+        else:
+            if len(_KNOWN) >= _KNOWN_MAX:
+                _KNOWN.clear()
+            action = methodcaller(*self._call(token))
+            if len(token) < 64:
+                _KNOWN[token] = action
+            action(self)
 
     def _call(self, token: str) -> list[Any]:
         """Return the method that does what a token says, and its arguments: where none is given, the usual ones."""
@@ -7043,13 +7049,13 @@ class Screen(Terminal):
         more = numbers[len(usual) :] if function.__code__.co_flags & 4 else []  # it takes any number of them
         return [method, *map(int, first), *(number or default for number, default in zip(numbers, usual)), *more]
 
-    def take_mixed(self, token: str) -> None:
+    def _take_mixed(self, token: str) -> None:
         """Act on a sequence with control characters in it: those first."""
         if len(token) <= STRING_MAX // 2:
             self._act([char for char in self._controls.findall(token) if char in DISPATCH])
             self._act([self._controls.sub("", token)])
 
-    def take_string(self, token: str) -> None:
+    def _take_string(self, token: str) -> None:
         """Act on a string, if it was not broken off by CAN, SUB or another sequence."""
         body = token[1:].lstrip(_WITHIN)
         self._act([char for char in token[1 : len(token) - len(body)] if char in DISPATCH])
