@@ -7309,53 +7309,45 @@ def repainted(head: Mapping[str, JSON], paint: bytes, scrollback: int) -> Screen
 
 
 def masked(screen: Screen, secrets: Sequence[tuple[str, str]]) -> Screen:
-    """Return a copy of a screen that has ended, with an asterisk in each cell of a secret."""
+    """Return a copy of what a screen that has ended shows, with an asterisk in each cell of a secret."""
     copy = Screen(screen.cols, screen.rows, screen.scrollback)
     copy.__dict__.update(screen.__dict__)
-    copy.pen, copy.saved = copy.plain, [None, None]
+    copy.pen, copy.saved, copy.other = copy.plain, [None, None], screen.blank_lines(screen.rows)
     copy.title, *copy.titles = (hidden_text(title, secrets) for title in (screen.title, *screen.titles))
-    past, now, other = screen.history, [*map(Packed, screen.lines)], [*map(Packed, screen.other)]
-    primary, alternate = (other, now) if screen.alt else (now, other)
-    rows = masked_rows([*past, *primary], screen.cols, secrets)
-    copy.history = rows[: len(past)]
-    both = [rows[len(past) :], masked_rows(alternate, screen.cols, secrets)]
-    now, other = reversed(both) if screen.alt else both
-    copy.lines, copy.other = ([row.line(screen.cols, screen.plain) for row in rows] for rows in (now, other))
+    past = len(screen.history)
+    rows = masked_rows([*screen.history, *map(Packed, screen.lines)], screen.cols, secrets)
+    copy.history, copy.lines = rows[:past], [row.line(screen.cols, screen.plain) for row in rows[past:]]
     return copy
 
 
-def hidden_text(text: str, secrets: Sequence[tuple[str, str]]) -> str:
+def hidden_text(text: str, secrets: Iterable[tuple[str, str]], shapes: bool = True) -> str:
     """Return a text with an asterisk for each character of a secret."""
     for secret, _ in secrets:
         text = text.replace(secret, "*" * len(secret))
-    return without_shapes(text, "*")
+    return without_shapes(text, "*") if shapes else text
 
 
-_SQUEEZED = dict.fromkeys([*range(33), 0xA0, *range(0x2500, 0x2580)])  # what stands where text wraps: blanks, borders
+_WRAPPED: dict[int, None] = dict.fromkeys([*range(33), 0xA0, *range(0x2500, 0x2580)])  # blanks, and borders of boxes
 
 
 def masked_rows(rows: list[Packed], cols: int, secrets: Sequence[tuple[str, str]]) -> list[Packed]:
-    """Return lines with the secrets in them hidden, also one that goes on in the next line, or the next of its box."""
+    """Return lines with the secrets in them hidden: one may go on in the next line, or the next of its box."""
     texts = [
         row.cells if isinstance(row.cells, str) else "".join(cell[:1] or "\0" for cell in row.cells) for row in rows
     ]
     whole = "".join(text + ("\r" if len(text) >= cols else "\n") for text in texts)  # a full row may go on in the next
-    found: set[int] = set()  # places in that
-    bare = whole.translate(_SQUEEZED)
-    for secret in {"".join(char for char in secret.translate(_SQUEEZED) if cell_width(char)) for secret, _ in secrets}:
-        places = [at for at, char in enumerate(whole) if ord(char) not in _SQUEEZED] if secret in bare else []
-        at = bare.find(secret) if secret else -1
-        while at >= 0:
-            found.update(places[at : at + len(secret)])
-            at = bare.find(secret, at + 1)
-    for text in (whole.replace("\r", "\n"), whole.replace("\r", "")):
-        hidden = without_shapes(text, "*")
+    bare = (("".join(char for char in text.translate(_WRAPPED) if cell_width(char)), name) for text, name in secrets)
+    values = [pair for pair in bare if pair[0]]
+    found: set[int] = set()  # places in the whole
+    for left_out, pairs, shapes in ((_WRAPPED, values, False), ({}, (), True), ({ord("\r"): None}, (), True)):
+        text = whole.translate(left_out)
+        hidden = hidden_text(text, pairs, shapes)
         if hidden != text:
-            places = [at for at, char in enumerate(whole) if char != "\r" or len(text) == len(whole)]
-            found.update(place for place, old, new in zip(places, text, hidden) if old != new)
+            places = (at for at, char in enumerate(whole) if ord(char) not in left_out)
+            found.update(at for at, old, new in zip(places, text, hidden) if old != new)
     out, start = [], 0
     for row, text in zip(rows, texts):
-        here = found.intersection(range(start, start + len(text)))
+        here = found.intersection(range(start, start + len(text))) if found else ()
         out.append(masked_row(row, [at - start for at in here], secrets))
         start += len(text) + 1
     return out
