@@ -7064,7 +7064,7 @@ class Screen(Terminal):
             return
         text = body[1 : -len(end)][:STRING_MAX]
         code, _, rest = text.partition(";") if body[0] == "]" else (text[:2], "", text[2:])
-        method, *first = DISPATCH.get(body[0] + code, "ignore").split()
+        method, *first = DISPATCH.get(body[0] + code if code else "", "ignore").split()  # "P" alone is DCH
         getattr(self, method)(*map(int, first), rest, end)
 
     def ignore(self, *_: str) -> None:

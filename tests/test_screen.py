@@ -85,6 +85,7 @@ class Captures(unittest.TestCase):
 CASES = (
     # text, wrap, controls
     ("abc", ["abc"], (0, 3)),
+    ("a\x1bP\x1b\\b\x1bX\x1b\\c\x1b]\x07d\x1b_\x1b\\e", ["abcde"], (0, 5)),  # strings with nothing in them
     ("0123456789", ["0123456789"], (0, 9)),
     ("0123456789x", ["0123456789", "x"], (1, 1)),
     ("0123456789\r\nx", ["0123456789", "x"], (1, 1)),
