@@ -4259,10 +4259,20 @@ def walled_command(argv: list[str], grant: Grant, program: Filter | None) -> lis
     return [*words, "--unshare-all", "--cap-drop", "ALL", "--seccomp", "3", "--", *argv]
 
 
-def report_error(report: int, error: OSError) -> None:
-    """Tell whoever started this process why it does not begin."""
-    words = f"{error.filename or ''}: {error.strerror or error}".lstrip(": ")
-    os.write(report, f"{error.errno or 0} {words}".encode("utf-8", "surrogateescape"))
+def report_error(report: int, error: OSError, where: str = "") -> None:
+    """Tell whoever started this process, which reads it with `reported_error`, why it does not begin."""
+    words = str(error.errno or 0), where or error.filename or "", error.strerror or str(error)
+    os.write(report, "\n".join(word.replace("\n", "?") for word in words).encode("utf-8", "surrogateescape"))
+
+
+def reported_error(report: int, good: bytes = b"") -> OSError | None:
+    """Wait for what a new process tells through a pipe, close that, and return the error; None for the word `good`."""
+    told = b"".join(iter(lambda: os.read(report, 4096), b""))
+    os.close(report)
+    if told == good:
+        return None
+    number, where, words = text_of(told or b"0\n\nits supervisor died").split("\n")
+    return OSError(int(number), words, where)
 
 
 def spawn_confined(argv: list[str], env: dict[str, str], streams: Sequence[int], grant: Grant) -> int:
@@ -4304,13 +4314,12 @@ def spawn_confined(argv: list[str], env: dict[str, str], streams: Sequence[int],
     os.close(theirs)
     if rules >= 0:
         os.close(rules)
-    report = b"".join(iter(lambda: os.read(ours, 4096), b"")) if pid > 0 else b"1 confinement: namespaces are refused"
-    os.close(ours)
-    if report:
-        if pid > 0:
-            os.waitpid(pid, 0)
-        number_text, _, reason = text_of(report).partition(" ")
-        raise OSError(int(number_text), reason)
+    failed = reported_error(ours)
+    if pid < 0:
+        raise OSError(1, "confinement: namespaces are refused")
+    if failed:
+        os.waitpid(pid, 0)
+        raise OSError(failed.errno, f"{failed.filename}: {failed.strerror}".removeprefix(": "))
     return pid
 
 
@@ -8989,23 +8998,18 @@ def start_on_pty(order: Order, cols: int, rows: int) -> tuple[int, int, int]:
     if pid == 0:
         become_command(order, slave, theirs)
     os.close(theirs)
-    failed = os.read(ours, 1000)  # nothing, once the pipe is closed by a successful exec
-    os.close(ours)
-    if failed:
+    error = reported_error(ours)  # None, once the pipe is closed by a successful exec
+    if error:
         os.waitpid(pid, 0)
         os.close(master)
         os.close(slave)
-        number, where, words = text_of(failed).split("\n", 2)
-        raise OSError(int(number), words, where)
+        raise error
     os.set_blocking(master, False)
     return pid, master, slave
 
 
 def become_command(order: Order, terminal: int, report: int) -> None:
-    """Turn this process, just forked, into the session's command. It does not return.
-
-    `report`: where to write what has failed: the number of the error, what could not be used, and words.
-    """
+    """Turn this process, just forked, into the session's command. It does not return. `report`: as `report_error`."""
     where = "its terminal"
     try:
         import termios
@@ -9024,8 +9028,7 @@ def become_command(order: Order, terminal: int, report: int) -> None:
         where = order.argv[0]
         os.execve(where, order.argv, order.env)
     except OSError as error:
-        words = where.replace("\n", "?"), error.strerror or str(error)
-        os.write(report, "\n".join((str(error.errno or 0), *words)).encode("utf-8", "surrogateescape"))
+        report_error(report, error, where)
     finally:
         os._exit(127)
 
@@ -10823,19 +10826,12 @@ def launch(order: Order, lock: int) -> None:
             os._exit(0)
     os.close(theirs)
     os.waitpid(first, 0)
-    told = b""
-    while told != b"ok":
-        chunk = os.read(ours, 4096)
-        if not chunk:
-            break
-        told += chunk
-    os.close(ours)
-    if told != b"ok":
-        number, _, words = one_line(text_of(told)).partition(" ")
-        error = OSError(int(number) if number.isdigit() else -1, words or "its supervisor died")
-        missing = words.startswith(f"{order.argv[0]}: ")  # the shell is not there, or cannot be run
-        remedy = "nothing was started" + (f": {remedy_for(error)}" if told and not missing else "")
-        raise Failure(f"start-session: {order.id}: {error.strerror}", remedy, 127 if missing else EXIT_FAILED)
+    error = reported_error(ours, b"ok")
+    if error:
+        missing = error.filename == order.argv[0]  # the shell is not there, or cannot be run
+        words = one_line(f"{error.filename}: {error.strerror}".removeprefix(": "))
+        remedy = "nothing was started" + (f": {remedy_for(error)}" if error.errno and not missing else "")
+        raise Failure(f"start-session: {order.id}: {words}", remedy, 127 if missing else EXIT_FAILED)
 
 
 def supervise(order: Order, lock: int, report: int) -> None:
