@@ -9118,14 +9118,11 @@ class Loop:
         for fd in readable:
             if fd in self.readers:
                 self.readers[fd]()
-        if self._timers:
-            self._run_timers(time.monotonic())
-        return bool(readable or writable)
-
-    def _run_timers(self, now: float) -> None:
+        now = time.monotonic()
         for timer in sorted(timer for timer in self._timers if timer[0] <= now):
             self._timers.remove(timer)
             timer[2]()
+        return bool(readable or writable)
 
 
 class Canvas:
@@ -9385,30 +9382,25 @@ class Keyboard:
 # ======================================================================================================================
 # The clients of a supervisor, and the bytes from and to them. Nobody waits for a client: what it does not take is
 # queued, and a viewer's queue that is full is dropped; a sender whose typing is not taken is not read.
-#
-#     asking ─▶ waiting ─▶ sending                what a request has made of a client
-#          ◀──────────┼──▶ watching
-#                     ├──▶ following ◀─▶ behind   behind: there is more to tell than it has taken
-#                     └──▶ stale ◀─▶ viewing      stale: it gets no output before a fresh picture
-#     leaving: closed once everything is written. deaf: it reads no more; what it typed before is still read
 
 QUEUE_MAX = 1 * MIB  # bytes that wait for a viewer, before they are dropped
 READ_MAX = 64 * KIB
 PEERS_MAX = 200  # clients at once: select(2) knows no descriptor from 1024 on, and macOS gives 256
 GONE_EVERY = 0.2  # seconds between looks whether somebody has hung up who is not read
 VIEWER_READS = 16  # times READ_MAX that is taken of what a viewer has typed before it hung up
+HISTORY_PAINTED = 2000  # lines at most that a viewer is given of what has scrolled away
 REPAINT_EVERY = 0.5  # seconds between fresh pictures for a viewer that cannot keep up
 _LATER = {  # what a client may become
-    "asking": "waiting leaving",
-    "waiting": "sending watching following stale leaving",
+    "asking": "waiting leaving",  # its request is not whole
+    "waiting": "sending watching following stale leaving",  # for the reply
     "sending": "leaving",
-    "watching": "asking leaving",
+    "watching": "asking leaving",  # for a change of the screen
     "following": "behind leaving",
-    "behind": "following leaving",
-    "stale": "viewing leaving deaf",
+    "behind": "following leaving",  # a follower that has not taken yet what it was told last
+    "stale": "viewing leaving deaf",  # a viewer that gets no output before a fresh picture
     "viewing": "stale leaving deaf",
-    "leaving": "",
-    "deaf": "",
+    "leaving": "",  # it is closed once everything is written
+    "deaf": "",  # a viewer that reads no more; what it typed before is still read
 }
 
 
@@ -9438,26 +9430,6 @@ def hung_up(fd: int) -> bool:
 
 class Peer:
     """One client of a supervisor."""
-
-    __slots__ = (
-        "above",
-        "cols",
-        "fd",
-        "frames",
-        "halfway",
-        "inbox",
-        "outbox",
-        "queued",
-        "read_only",
-        "replies",
-        "rows",
-        "scrollback",
-        "since",
-        "state",
-        "typed",
-        "unit",
-        "viewer",
-    )
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
@@ -9498,15 +9470,10 @@ class Clients:
         self.peers: dict[int, Peer] = {}
         self.sliced = False  # whether a slice of a picture was made in this turn
         self.seeking = False  # whether a look is due who of those that are not read has hung up
-        self.misfit = False  # a viewer has come, left or changed its size: the session's may be another now
-
-    def _viewer_sent(self, peer: Peer, data: bytes) -> None:
-        """Do what a viewer's frames say."""
-        raise NotImplementedError
-
-    def _caught_up(self, peer: Peer) -> None:
-        """Go on with a client that has missed something and has taken all that waited for it."""
-        raise NotImplementedError
+        self.misfit = False  # a viewer came, left, typed or needs a picture: see `_fit`
+        self.canvas: Canvas  # from `prepare` on
+        self.log: LogWriter
+        self.cols = self.rows = 0
 
     def _welcome(self, fd: int) -> None:
         """Take a client in, if it is of the same user."""
@@ -9668,8 +9635,10 @@ class Clients:
         self.loop.writers.pop(peer.fd, None)
         if peer.state == "leaving":
             self._drop(peer)
-        elif peer.state in ("stale", "behind"):
-            self._caught_up(peer)
+        elif peer.state == "behind":
+            self._tell_more(peer)
+        elif peer.state == "stale":
+            self.loop.after(REPAINT_EVERY, lambda: self._show(peer))
 
     def _hang_up(self, peer: Peer) -> None:
         """Write no more to a client that reads no more. What a viewer had typed by then is still to be read."""
@@ -9680,6 +9649,83 @@ class Clients:
         else:
             self._drop(peer)
 
+    # --- followers and viewers
+
+    def _op_follow(self, peer: Peer, request: Mapping[str, JSON], rest: bytes) -> None:
+        peer.above = [int(pid) for pid in request.get("above") or ()]
+        self._reply(peer, "following", offset=self.log.end, lost_at=self.log.lost_at)
+
+    def _tell_more(self, peer: Peer) -> None:
+        """Tell a follower that there is more; once, until it has taken that."""
+        peer.become("behind" if peer.outbox else "following")
+        if not peer.outbox:
+            self._send(peer, b'{"offset":%d,"lost_at":%d}\n' % (self.log.end, self.log.lost_at))
+
+    def _op_attach(self, peer: Peer, request: Mapping[str, JSON], rest: bytes) -> None:
+        peer.cols, peer.rows = clamped_size(request["cols"], request["rows"])
+        peer.read_only = bool(request.get("read_only"))
+        peer.scrollback = min(max(0, int(request.get("scrollback", 0))), HISTORY_PAINTED)
+        peer.above = [int(pid) for pid in request.get("above") or ()]
+        peer.typed = 0.0 if peer.read_only else time.monotonic()
+        peer.viewer = self.misfit = True
+        self._reply(peer, "stale", cols=self.cols, rows=self.rows)
+        if rest:
+            self._viewer_sent(peer, rest)
+
+    def _op_detach(self, peer: Peer, request: Mapping[str, JSON], rest: bytes) -> None:
+        viewers = [other for other in self.peers.values() if other.views]
+        for viewer in viewers:
+            viewer.become("leaving")
+            self._send(viewer, frame(b"d", b""))
+        self._reply(peer, viewers=len(viewers))
+
+    def _repaint(self) -> None:
+        """Give every viewer a fresh picture, and nothing before."""
+        for peer in self.peers.values():
+            if peer.views:
+                self._miss(peer)
+        self.misfit = True
+
+    def _show(self, peer: Peer) -> None:
+        """Give a viewer that is stale a picture as soon as the screen is current."""
+        self.canvas.when_current(lambda: self._paint(peer))
+
+    def _paint(self, peer: Peer, last: bool = False) -> None:
+        """Give a viewer the whole screen, and what has been written since; from then on it gets what comes."""
+        if self.peers.get(peer.fd) is peer and peer.state == "stale" and (last or len(peer.outbox) <= peer.halfway):
+            peer.become("viewing")
+            self._send(peer, self.canvas.picture(peer.scrollback))
+            peer.scrollback = 0
+
+    def _viewer_sent(self, peer: Peer, data: bytes) -> None:
+        """Do what a viewer's frames say."""
+        try:
+            for kind, body in peer.frames.feed(data):
+                if kind == b"i" and not peer.read_only:
+                    self._viewer_typed(peer, body)
+                elif kind == b"s" and len(body) >= 4:
+                    peer.cols, peer.rows = clamped_size(*size_of(body))
+                    self.misfit = True
+                    if peer.views:
+                        self._miss(peer)
+        except ValueError:
+            self._drop(peer)
+
+    def _viewer_typed(self, peer: Peer, data: bytes) -> None:
+        now = time.monotonic()
+        data = peer.replies.passed(data, now)
+        held = peer.replies.partial
+        if held:
+            self.loop.after(0.05, lambda: self._pass(peer.replies.release() if peer.replies.partial == held else b""))
+        if data:  # a terminal's answer is nobody's typing
+            self._pass(data)
+            peer.typed = now
+            self.misfit = self.misfit or (peer.cols, peer.rows) != (self.cols, self.rows)
+
+    def _pass(self, data: bytes) -> None:
+        if data:
+            self.keyboard.add(Typing(data))
+
 
 # ======================================================================================================================
 # 36. Lookout
@@ -9689,7 +9735,6 @@ class Clients:
 # counts is not new. From that come the times of `turn_of`, and dialogs that the agent's hooks do not tell.
 
 SIGHT_EVERY = 1.0  # seconds between looks at a worker's screen while it changes; they take a twentieth of the time
-LOOK_MAX = 64 * KIB  # bytes of output since the last look that are new text without a look
 CHANGES_EVERY = 0.02  # seconds between what watchers are told of the screen
 MARKS_MAX = 2000  # lines of text that are remembered
 
@@ -9700,8 +9745,6 @@ class Lookout(Clients):
     def __init__(self, order: Order) -> None:
         super().__init__(order.id)
         self.order = order
-        self.canvas: Canvas  # from `prepare` on
-        self.log: LogWriter
         self.status: dict[str, JSON] = {}
         self.killing = ""  # "kill" | "told" | "finish" | "restart": why the tree is being ended
         self.finished = False
@@ -9782,13 +9825,8 @@ class Lookout(Clients):
     # --- whose turn it is
 
     def _look(self) -> None:
-        """Look whether the screen shows new text, as soon as it can be drawn; too much output is new text."""
-        if self.finished or self.killing:
-            return
-        if self.canvas.size > LOOK_MAX:
-            self.looking = False
-            self._text_came()
-        else:
+        """Look whether the screen shows new text, as soon as it is current."""
+        if not self.finished and not self.killing:
             self.canvas.when_current(self._looked)
 
     def _looked(self) -> None:
@@ -9883,7 +9921,6 @@ FLOOD_PAUSE = 0.01  # seconds without output after which a flood is drawn
 SEQUENCE_TIME = 0.25  # seconds that the rest of a sequence is waited for before something is typed
 ANSWER_TIME = 1.0  # seconds within which a viewer's terminal may answer what the command asked
 FOLDER_EVERY = 60.0  # seconds between looks whether its folder is there still
-HISTORY_PAINTED = 2000  # lines at most that a viewer is given of what has scrolled away
 REST_MAX = 256 * KIB  # bytes of output that a terminal may hold when its command has ended
 REFUSED_WITHIN = 30.0  # seconds within which an agent that ends with an error has not begun
 FAULTS_MAX = 100  # bugs that a supervisor lives with; each leaves its traceback in crash.txt
@@ -9918,7 +9955,7 @@ class Supervisor(Lookout):
         self.ladder = Ladder()  # by which
         self.askers: list[Peer] = []  # who waits for that
         self.input = LastInput(0)
-        self.keyboard.wrote = self._wrote
+        self.keyboard.wrote = lambda data, echoed: self.input.typed(data, self.log.end, echoed, time.monotonic())
         self.faults = 0  # bugs met
 
     # --- its life
@@ -9970,8 +10007,7 @@ class Supervisor(Lookout):
             canvas.draw()
         if canvas.screen.replies:
             self._answer()
-        if self.misfit:
-            self.misfit = False
+        if self.misfit and not self.finished:
             self._fit()
 
     def _heard(self, numbers: bytes) -> None:
@@ -10170,10 +10206,6 @@ class Supervisor(Lookout):
         if peer.unit:
             self._hear(peer)
 
-    def _wrote(self, data: bytes, echoed: bool) -> None:
-        """Note what was typed: what the command wrote before is no answer to it."""
-        self.input.typed(data, self.log.end, echoed, time.monotonic())
-
     def _answer_offset(self, late: bool) -> int | None:
         """Return where the answer to what was typed last begins in the log; None: its echo may still come."""
         with LogView(".") as log:
@@ -10210,115 +10242,29 @@ class Supervisor(Lookout):
     def _op_kill(self, peer: Peer, request: Mapping[str, JSON], rest: bytes) -> None:
         self._end_tree("finish" if request.get("inside") else "kill", peer)
 
-    def _op_detach(self, peer: Peer, request: Mapping[str, JSON], rest: bytes) -> None:
-        viewers = [other for other in self.peers.values() if other.views]
-        for viewer in viewers:
-            viewer.become("leaving")
-            self._send(viewer, frame(b"d", b""))
-        self._reply(peer, viewers=len(viewers))
-
-    def _op_follow(self, peer: Peer, request: Mapping[str, JSON], rest: bytes) -> None:
-        peer.above = [int(pid) for pid in request.get("above") or ()]
-        self._reply(peer, "following", offset=self.log.end, lost_at=self.log.lost_at)
-
-    def _tell_more(self, peer: Peer) -> None:
-        """Tell a follower that there is more; once, until it has taken that."""
-        peer.become("behind" if peer.outbox else "following")
-        if not peer.outbox:
-            self._send(peer, b'{"offset":%d,"lost_at":%d}\n' % (self.log.end, self.log.lost_at))
-
-    def _caught_up(self, peer: Peer) -> None:
-        if peer.state == "behind":
-            self._tell_more(peer)
-        else:
-            self.loop.after(REPAINT_EVERY, lambda: self._show(peer))
-
-    # --- viewers
-
-    def _op_attach(self, peer: Peer, request: Mapping[str, JSON], rest: bytes) -> None:
-        peer.cols, peer.rows = clamped_size(request["cols"], request["rows"])
-        peer.read_only = bool(request.get("read_only"))
-        peer.scrollback = min(max(0, int(request.get("scrollback", 0))), HISTORY_PAINTED)
-        peer.above = [int(pid) for pid in request.get("above") or ()]
-        peer.viewer = True
-        self._reply(peer, "stale", cols=self.cols, rows=self.rows)
-        peer.typed = 0.0 if peer.read_only else time.monotonic()
-        if peer.read_only or not self._fit():
-            self._show(peer)
-        if rest:
-            self._viewer_sent(peer, rest)
-
-    def _repaint(self, peer: Peer) -> None:
-        """Give a viewer a fresh picture, and nothing before."""
-        if peer.views:
-            self._miss(peer)
-            self._show(peer)
-
-    def _show(self, peer: Peer) -> None:
-        """Give a viewer that is stale a picture as soon as that can be drawn."""
-        self.canvas.when_current(lambda: self._paint(peer))
-
-    def _paint(self, peer: Peer, last: bool = False) -> None:
-        """Give a viewer the whole screen, and what has been written since; from then on it gets what comes."""
-        if self.peers.get(peer.fd) is peer and peer.state == "stale" and (last or len(peer.outbox) <= peer.halfway):
-            peer.become("viewing")
-            self._send(peer, self.canvas.picture(peer.scrollback))
-            peer.scrollback = 0
-
-    def _viewer_sent(self, peer: Peer, data: bytes) -> None:
-        try:
-            for kind, body in peer.frames.feed(data):
-                if kind == b"i" and not peer.read_only:
-                    self._viewer_typed(peer, body)
-                elif kind == b"s" and len(body) >= 4:
-                    peer.cols, peer.rows = clamped_size(*size_of(body))
-                    if not self._fit():
-                        self._repaint(peer)
-        except ValueError:
-            self._drop(peer)
-
-    def _viewer_typed(self, peer: Peer, data: bytes) -> None:
-        now = time.monotonic()
-        data = peer.replies.passed(data, now)
-        held = peer.replies.partial
-        if held:
-            self.loop.after(0.05, lambda: self._pass(peer.replies.release() if peer.replies.partial == held else b""))
-        if not data:
-            return  # a terminal's answer is nobody's typing
-        self._pass(data)
-        peer.typed = now
-        if (peer.cols, peer.rows) != (self.cols, self.rows):
-            self._fit()
-
-    def _pass(self, data: bytes) -> None:
-        if data:
-            self.keyboard.add(Typing(data))
-
     # --- size
 
-    def _fit(self) -> bool:
-        """Give the terminal the size that the viewer has who typed last; return whether that changed it."""
-        if self.finished:
-            return False
-        viewers = [peer for peer in self.peers.values() if peer.views and not peer.read_only]
-        if self.pinned or not viewers:
-            return False
-        who = max(viewers, key=lambda peer: peer.typed)
-        return self._resize(who.cols, who.rows)
+    def _fit(self) -> None:
+        """Give the terminal the size that the viewer has who typed last, and viewers the pictures that they lack."""
+        self.misfit = False
+        viewers = [peer for peer in self.peers.values() if peer.views]
+        who = max((peer for peer in viewers if not peer.read_only), key=lambda peer: peer.typed, default=None)
+        if who and not self.pinned:
+            self._resize(who.cols, who.rows)
+        for peer in viewers:
+            self._show(peer)
 
-    def _resize(self, cols: int, rows: int) -> bool:
+    def _resize(self, cols: int, rows: int) -> None:
         """Change the terminal's size; what was written before belongs to the old one."""
         if (cols, rows) == (self.cols, self.rows):
-            return False
+            return
         self._read_now()
         self.cols, self.rows = cols, rows
         self.canvas.resize(cols, rows)
         if self.pty >= 0:
             set_terminal_size(self.pty, cols, rows)
         self._note()
-        for peer in list(self.peers.values()):
-            self._repaint(peer)
-        return True
+        self._repaint()
 
     # --- its end
 
@@ -10374,8 +10320,7 @@ class Supervisor(Lookout):
             return
         self._close_pty()
         self._output(b"\x1bc")
-        for peer in list(self.peers.values()):
-            self._repaint(peer)
+        self._repaint()
         askers, self.askers = self.askers, []
         try:
             self._start_command()
