@@ -7348,11 +7348,11 @@ def masked_rows(rows: list[Packed], cols: int, secrets: Sequence[tuple[str, str]
     bare = (("".join(char for char in text.translate(_WRAPPED) if cell_width(char)), name) for text, name in secrets)
     values = [pair for pair in bare if pair[0]]
     found: set[int] = set()  # places in the whole
-    for left_out, pairs, shapes in ((_WRAPPED, values, False), ({}, (), True), ({ord("\r"): None}, (), True)):
-        text = whole.translate(left_out)
+    for passed, pairs, shapes in ((_WRAPPED, values, False), ({}, (), True), ({ord("\r"): None}, (), True)):
+        text = whole.translate(passed)
         hidden = hidden_text(text, pairs, shapes)
         if hidden != text:
-            places = (at for at, char in enumerate(whole) if ord(char) not in left_out)
+            places = (at for at, char in enumerate(whole) if ord(char) not in passed)
             found.update(at for at, old, new in zip(places, text, hidden) if old != new)
     out, start = [], 0
     for row, text in zip(rows, texts):
