@@ -4624,13 +4624,6 @@ def process_status(pid: int) -> dict[bytes, bytes]:
     return {name: value.strip() for name, _, value in (line.partition(b":") for line in raw.split(b"\n"))}
 
 
-def ending(pid: int) -> bool:
-    """Tell whether a KILL is on its way to a process, or it is dead already."""
-    fields = process_status(pid)
-    pending = int(fields.get(b"SigPnd", b"0"), 16) | int(fields.get(b"ShdPnd", b"0"), 16)
-    return fields.get(b"State", b"")[:1] in (b"Z", b"X") or bool(pending & 1 << (_signal.SIGKILL - 1))
-
-
 # names of the supervisors of a person's session and of any other; they spare `parents` a look at every process
 SUPERVISOR_NAME, WORKER_NAME = b"looop-session", b"looop-worker"
 
@@ -5166,15 +5159,13 @@ def end_confined(limit: float = 1.0) -> None:
     end_tree(left, Ladder(), Deadline(limit))
 
 
-def reap_adopted(limit: float = 0.5) -> None:
-    """Reap orphans that were handed to us and have ended, or are about to; one that lives on is left to itself."""
+def reap_adopted(limit: float = 0.05) -> None:
+    """Reap orphans that were handed to us and have ended, or do so in a moment; who lives on is left alone."""
     deadline = Deadline(limit)
     try:
-        while True:
-            if os.waitpid(-1, os.WNOHANG)[0] == 0:
-                if deadline.over or not any(ending(pid) for pid in descendants(os.getpid())):
-                    return
-                time.sleep(0.005)
+        while not deadline.over:
+            if not os.waitpid(-1, os.WNOHANG)[0]:
+                time.sleep(0.002)
     except OSError:  # there is none
         return
 
