@@ -7711,7 +7711,7 @@ class DetachKey:
 
     def _presses(self, key: bytes) -> list[int] | None:
         """Return which of the keys this presses; None: it lets a key go."""
-        if len(key) == 1:
+        if len(key) == 1 or len(key) > 64:
             return [at for at, (byte, _, _) in enumerate(self._keys) if byte == key[0]]
         code, modifiers = self._spelled(key[2:-1], key[-1:])
         return None if modifiers < 0 else [at for at in range(len(self._keys)) if self._is(at, code, modifiers)]
@@ -11352,7 +11352,7 @@ def wait_idle(
 # What is switched on in the terminal is noted on the way, so that it can be undone when the person leaves, or the
 # supervisor dies.
 
-HELD_MAX = 64 * KIB  # bytes of a sequence; a longer one is dropped
+HELD_MAX, SEQUENCE_MAX = 64 * KIB, 1 * KIB  # bytes of a string, of another sequence; a longer one is dropped
 
 _TYPING_MODES = {1, 66, 1000, 1002, 1003, 1004, 1005, 1006, 1007, 1015, 1016, 2004, 2031}  # change what keys send
 _PASSED_MODES = {int(name[1:]) for name in MODES if "kept" in MODES[name][2] and name[0] == "?"} | {66}
@@ -11465,14 +11465,12 @@ class OutputFilter:
         """Return what is passed on of a sequence."""
         text = bytes(byte for byte in match[0] if byte >= 32 or byte == 0x1B)
         kind = text[1:2]
-        if len(text) >= HELD_MAX:
+        if len(text) >= (HELD_MAX if kind == b"]" else SEQUENCE_MAX):
             return b""
         if kind == b"[" and text[-1:] >= b"@":
-            words = text[2:-1].translate(None, b"<=>? !\"#$%&'()*+,-./")
             name = text[2:].translate(None, b"0123456789:;")
-            return self._sequence(
-                text, name, [int(word) for word in words.replace(b":", b";").split(b";") if word.isdigit()]
-            )
+            words = text[2:-1].translate(bytes.maketrans(b":", b";"), b"<=>? !\"#$%&'()*+,-./").split(b";")
+            return self._sequence(text, name, [int(word) for word in words if word.isdigit()])
         if kind == b"]":
             end = b"\x07" if match[0].endswith(b"\x07") else b"\x1b\\"
             return self._string(text[2:-2] if text.endswith(b"\x1b\\") else text[2:], end)

@@ -516,6 +516,13 @@ class Modes(unittest.TestCase):
             self.assertEqual(picture(one), picture(other), prepare)
         self.assertNotIn(b"2J", self.passed(b"\x1bc")[1])
 
+    def test_a_number_without_end_is_none(self):
+        for data in (b"\x1b[%sJ", b"\x1b[?%sh", b"\x1b]4;%s;red\x07", b"\x1b]%s;red\x07", b"\x1b[22;%st"):
+            self.passed(data % (b"1" * 10000))
+            self.assertEqual(detach_key((data % (b"9" * 10000),), False), (data % (b"9" * 10000), False))
+        for end in (b"u", b"~"):
+            self.assertEqual(detach_key((b"\x1b[92;" + b"5" * 9999 + end,), True)[1], False)
+
     def test_special_colours_are_undone(self):
         modes, out = self.passed(b"\x1b]5;0;red;2;#123456\x07")
         self.assertEqual(out, b"\x1b]5;0;red;2;#123456\x07")
