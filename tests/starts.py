@@ -13,7 +13,7 @@ no thread, and nothing but a socket open.
 What differs from a start: its parent is the starter; /proc/PID/environ and cmdline are the starter's (`processes_with`
 looks at what it has open, too); all of looop is loaded, and what it imports; the verbs of one starter share a seed of
 hashes. What is about such things, or about starting as such, starts for real: a class of tests says `starts = True`.
-LOOOP_TEST_STARTS=real has all of them do so.
+LOOOP_TEST_STARTS=real has all of them do so, LOOOP_TEST_STARTS=tests.test_cli,tests.test_story those of two modules.
 """
 
 from __future__ import annotations

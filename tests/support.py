@@ -42,7 +42,7 @@ COMMANDS = """
 ARCHIVE = os.environ.get("LOOOP_TEST_ARCHIVE", "none")  # the built file that is tested; "none": the source
 ARCHIVE = "" if ARCHIVE == "none" else ARCHIVE
 LONG_AGO = 10**9  # the time of what is not to change
-REAL = os.environ.get("LOOOP_TEST_STARTS") == "real"  # every verb is a start: tests/starts.py
+STARTS = os.environ.get("LOOOP_TEST_STARTS", "")  # "real", or modules: each of their verbs is a start: tests/starts.py
 START = "import sys; sys.path.insert(0, {!r}); import looop; looop.__file__ = {!r}; sys.exit(looop.main())"
 
 
@@ -484,7 +484,8 @@ class Case(unittest.TestCase):
 
     def may_fork(self, env, options):
         """Tell whether a starter's child is what a start would make: the same Python, found the same way."""
-        plain = not self.starts and not (REAL and not self.many) and type(self).command is Case.command
+        real = self.starts or (STARTS == "real" and not self.many) or type(self).__module__ in STARTS.split(",")
+        plain = not real and type(self).command is Case.command
         plain = plain and set(options) <= {"stdin", "stdout", "stderr", "start_new_session"}
         if not plain or env.get("PATH") != self.bin or env.get("LC_ALL") != "C.UTF-8":
             return False

@@ -40,6 +40,7 @@ class Play(Case):
 
     git = True
     many = True
+    long = HEAVY
 
     def setUp(self):
         super().setUp()

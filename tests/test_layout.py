@@ -105,6 +105,7 @@ class Lively(Case):
     """A profile with goals, a failing sensor, workers, a flag, asks, a diff and a gate that holds."""
 
     git = True
+    long = True
 
     def setUp(self):
         super().setUp()

@@ -252,6 +252,7 @@ class Typed(Case):
     """What the README says to type works in this order, in an empty home."""
 
     git = True
+    long = True
 
     def setUp(self):
         super().setUp()

@@ -107,6 +107,8 @@ class Words(Hearing):
     tells a script, on a pipe, the very path that the person has named.
     """
 
+    long = True
+
     def setUp(self):
         super().setUp()
         self.data = os.path.join(self.home, "da\x1b]0;own\x07\u202eta")

@@ -37,6 +37,7 @@ KEPT = re.compile(r"^(state\.json|asks/.*|cost\.jsonl|journal\.md|goals/.*|PLAYB
 @heavy
 class OddFiles(Faults):
     drifting = True
+    long = True
 
     def setUp(self):
         super().setUp()
