@@ -118,7 +118,7 @@ Finding things: the verb `looop sensor list` is `cmd_sensor_list`; its row in SE
 To add a verb: write `cmd_<verb>`, add its row to LOOP_VERBS, SETUP_VERBS or SESSION_VERBS.
 To add a move: a row in MOVES, a performer in PERFORMERS.
 To add a sensor: nothing here; drop an executable script that prints one JSON object into sensors/.
-To add an escape sequence: a row in the tables of the section Screen, a method, and its state in `dump` and `paint`.
+To add an escape sequence: a row in FUNCTIONS, and the method that it names.
 
 A section uses those before it, never a later one (but for Texts, which hold prose alone). Sections marked (pure) take
 values and give values: no clock, no environment, no file.
@@ -5855,7 +5855,6 @@ TOKEN = (  # of text: a run of characters, a control that acts, a sequence that 
 # (mnemonic, how it is spelled, the method of Screen, flags). In the spelling "SP" is a blank and "*" any final
 # character; the method may have a first argument, and is empty where the screen passes it over. The flags:
 #   keep    it changes more than text and the place in it, clears the screen, goes to a place, or asks: see Screen.skim
-#   asks    the terminal may answer
 #   input   it changes how keys and pastes are sent
 #   draw    a viewer's terminal gets it as it is: it changes nothing beside the screen, and nothing that lasts
 #   viewer  a viewer of another size gets it too
@@ -5878,7 +5877,7 @@ FUNCTIONS = (
     ("NEL", "ESC E", "next_line", "draw"),
     ("HTS", "ESC H", "set_tab", "keep"),
     ("RI", "ESC M", "reverse_index", "draw"),
-    ("DECID", "ESC Z", "report_attributes", "keep asks"),
+    ("DECID", "ESC Z", "report_attributes", "keep"),
     ("RIS", "ESC c", "reset", "keep input"),
     ("DECALN", "ESC # 8", "alignment_test", "keep draw"),
     ("SCS G0", "ESC ( *", "designate 0", "keep draw"),
@@ -5905,8 +5904,8 @@ FUNCTIONS = (
     ("HPA", "CSI `", "cursor_to_column", "draw"),
     ("HPR", "CSI a", "cursor_forward", "draw"),
     ("REP", "CSI b", "repeat", "draw"),
-    ("DA1", "CSI c", "report_attributes", "keep asks"),
-    ("DA2", "CSI > c", "report_secondary_attributes", "keep asks"),
+    ("DA1", "CSI c", "report_attributes", "keep"),
+    ("DA2", "CSI > c", "report_secondary_attributes", "keep"),
     ("VPA", "CSI d", "cursor_to_row", "draw"),
     ("VPR", "CSI e", "cursor_rows_on", "draw"),
     ("HVP", "CSI f", "cursor_position", "keep draw"),
@@ -5918,38 +5917,38 @@ FUNCTIONS = (
     ("SGR", "CSI m", "select_graphic_rendition", "keep draw"),
     ("XTMODKEYS", "CSI > m", "set_modify_keys", "keep input"),
     ("XTMODKEYS off", "CSI > n", "reset_modify_keys", "keep input"),
-    ("DSR", "CSI n", "report_status", "keep asks"),
-    ("DECDSR", "CSI ? n", "report_private_status", "keep asks"),
+    ("DSR", "CSI n", "report_status", "keep"),
+    ("DECDSR", "CSI ? n", "report_private_status", "keep"),
     ("DECSTR", "CSI ! p", "soft_reset", "keep input draw"),
-    ("DECRQM", "CSI $ p", "report_mode", "keep asks"),
-    ("DECRQM private", "CSI ? $ p", "report_private_mode", "keep asks"),
+    ("DECRQM", "CSI $ p", "report_mode", "keep"),
+    ("DECRQM private", "CSI ? $ p", "report_private_mode", "keep"),
     ("DECSCUSR", "CSI SP q", "set_cursor_style", "keep"),
-    ("XTVERSION", "CSI > q", "report_version", "keep asks"),
+    ("XTVERSION", "CSI > q", "report_version", "keep"),
     ("DECSTBM", "CSI r", "set_margins", "keep draw"),
     ("SCOSC", "CSI s", "save_cursor", "keep draw"),
-    ("XTWINOPS", "CSI t", "window_operation", "keep asks"),
+    ("XTWINOPS", "CSI t", "window_operation", "keep"),
     ("SCORC", "CSI u", "restore_cursor", "keep draw"),
     ("kitty pop", "CSI < u", "pop_keyboard", "keep input"),
     ("kitty set", "CSI = u", "set_keyboard", "keep input"),
     ("kitty push", "CSI > u", "push_keyboard", "keep input"),
-    ("kitty ask", "CSI ? u", "report_keyboard", "keep asks"),
+    ("kitty ask", "CSI ? u", "report_keyboard", "keep"),
     ("OSC 0: icon and title", "OSC 0", "set_title", "keep viewer"),
     ("OSC 1: icon", "OSC 1", "", "viewer"),
     ("OSC 2: title", "OSC 2", "set_title", "keep viewer"),
-    ("OSC 4: palette", "OSC 4", "set_palette", "keep asks"),
+    ("OSC 4: palette", "OSC 4", "set_palette", "keep"),
     ("OSC 7: folder", "OSC 7", "", "viewer"),
     ("OSC 8: link", "OSC 8", "set_link", "keep"),
     ("OSC 9: notification", "OSC 9", "", "viewer"),
-    ("OSC 10: foreground", "OSC 10", "set_colors 10", "keep asks"),
-    ("OSC 11: background", "OSC 11", "set_colors 11", "keep asks"),
+    ("OSC 10: foreground", "OSC 10", "set_colors 10", "keep"),
+    ("OSC 11: background", "OSC 11", "set_colors 11", "keep"),
     ("OSC 52: clipboard", "OSC 52", "", "viewer"),
     ("OSC 99: notification of kitty", "OSC 99", "", "viewer"),
     ("OSC 104: palette anew", "OSC 104", "reset_palette", "keep"),
     ("OSC 110: foreground anew", "OSC 110", "reset_color 10", "keep"),
     ("OSC 111: background anew", "OSC 111", "reset_color 11", "keep"),
     ("OSC 777: notification of rxvt", "OSC 777", "", "viewer"),
-    ("DECRQSS", "DCS $ q", "report_setting", "keep asks"),
-    ("XTGETTCAP", "DCS + q", "report_capability", "keep asks"),
+    ("DECRQSS", "DCS $ q", "report_setting", "keep"),
+    ("XTGETTCAP", "DCS + q", "report_capability", "keep"),
 )
 
 
@@ -11354,7 +11353,7 @@ def wait_idle(
 
 HELD_MAX, SEQUENCE_MAX = 64 * KIB, 1 * KIB  # bytes of a string, of another sequence; a longer one is dropped
 
-_TYPING_MODES = {1, 66, 1000, 1002, 1003, 1004, 1005, 1006, 1007, 1015, 1016, 2004, 2031}  # change what keys send
+_TYPING_MODES = {int(name[1:]) for name, (_, _, flags) in MODES.items() if "input" in flags}
 _PASSED_MODES = {int(name[1:]) for name in MODES if "kept" in MODES[name][2] and name[0] == "?"} | {66}
 _ALTERNATE = {47, 1047, 1049}
 # Operating system commands that a terminal gets: titles, colours, links, pointer, sized text, marks of a prompt. Every

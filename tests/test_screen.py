@@ -4,6 +4,7 @@ import glob
 import json
 import os
 import random
+import re
 import subprocess
 import time
 import unittest
@@ -553,6 +554,122 @@ class Pictures(Case):
         self.assertIn("No such file", self.stderr)
 
 
+TYPED = {f"?{number}" for number in (1, 66, 1000, 1002, 1003, 1004, 1005, 1006, 1007, 1015, 1016, 2004, 2031)}
+HEARD = words("BEL OSC_0 OSC_1 OSC_2 OSC_7 OSC_9 OSC_52 OSC_99 OSC_777")
+BEFORE = (  # two terminals: what is set in one of them is not in the other
+    "",
+    "\x1b[?1;1002;1006;2004h\x1b[4h\x1b=\x1b[>5u\x1b[>4;2m\x1b[5 q\x1b]2;one\x07\x1b[22;0t\x1b]2;two\x07"
+    "\x1b]4;1;#010203\x07\x1b]10;#111111\x07\x1b]11;#222222\x07\x1b)0\x1b7\x0e\x1b(0\x1b[1;6r\x1b[1;31m\x1b]8;;http://x\x07",
+)
+PARAMETERS = ("", "0", "1", "2", "3", "4", "6", "14", "25", "4;2")
+BODIES = ("", ";text", ";?", ";1;?", ";1;#040506", ";#040506", ";;http://y")
+
+
+LASTING = set(words("alt tabs title titles palette foreground background kitty modify_keys cursor_style replies"))
+
+
+def remembered(screen):
+    """Return what a screen remembers beside its cells and its cursor, and what it has answered."""
+    names = words("alt shift keypad cursor_style modify_keys foreground background title top bottom")
+    names += words("charsets kitty palette titles tabs modes saved replies")
+    return {**{name: repr(getattr(screen, name)) for name in names}, "pen": screen.pen.key}
+
+
+def observed(streams):
+    """Return the flags that a function should have by what it does to screens, in each of its spellings."""
+    found, usual = set(), {"?7", "?25"}
+    for at, (stream, start) in enumerate((stream, start) for stream in streams for start in BEFORE):
+        ends, more = [], at < 8  # a large parameter clears all, and goes to an edge
+        for place in ("\x1b[3;3H", "\x1b[5;5H"):
+            screen = fed("filled\r\n" * 9 + start + place, 9, 7)
+            was, modes = remembered(screen), {*screen.modes}
+            screen.feed(stream.encode())
+            now, new = remembered(screen), (screen.modes ^ usual) - (modes ^ usual)
+            changed = {name for name in now if now[name] != was[name]}
+            clears = not screen.history or (more and not {*text(screen)} - {"EEEEEEEEE"})
+            found |= {"keep"} if changed or clears else set()
+            found |= {"clears"} if clears and text(screen)[:1] != ["EEEEEEEEE"] else set()
+            typed = (TYPED & screen.modes) != (TYPED & modes) or changed & {"kitty", "modify_keys", "keypad"}
+            found |= {"input"} if typed else set()
+            found |= {"lasts"} if new or changed & LASTING else set()
+            ends.append((screen.row, screen.col))
+        found |= {"keep"} if more and ends[0] == ends[1] else set()
+    return found
+
+
+def wanted_flags(mnemonic, form):
+    """Return the flags of a function: seen on screens, but for what only another terminal hears."""
+    found = observed(spellings(form))
+    lasts = found & {"lasts", "clears"} and mnemonic != "DECSTR"  # which undoes
+    draws = form[:3] in ("ESC", "CSI") and not lasts and mnemonic != "RM"  # which is judged as SM is
+    heard = mnemonic.split(":")[0].replace(" ", "_") in HEARD
+    return found & {"keep", "input"} | ({"draw"} if draws else set()) | ({"viewer"} if heard else set())
+
+
+def flags_in_use(streams):
+    """Return the flags that the expressions which come from the table give a function."""
+    looop._SKIMMING.clear()
+    streams = [stream.encode() for stream in streams]
+    kept = [stream for stream in streams if looop.skimmed(stream) == stream]
+    typing = re.compile(looop.sequences("input").encode("latin-1"))
+    judged = re.compile(looop.not_drawing().encode("latin-1"), re.DOTALL)
+    heard = re.compile(looop.heard().encode("latin-1"))
+    found = {"keep"} if kept else set()
+    found |= {"input"} if any(map(typing.search, streams)) else set()
+    found |= {"draw"} if streams[0][:1] == b"\x1b" and not any(map(judged.search, streams)) else set()
+    return found | ({"viewer"} if any(any(heard.findall(stream)) for stream in streams) else set())
+
+
+def spellings(form):
+    """Return a function of the table as programs may write it."""
+    kind, *signs = form.split(" ")
+    signs = [sign.replace("SP", " ") for sign in signs]
+    if kind == "CSI":
+        prefix = signs.pop(0) if signs[0] in "<=>?" else ""
+        return [f"\x1b[{prefix}{numbers}{''.join(signs)}" for numbers in PARAMETERS]
+    if kind == "OSC":
+        return [f"\x1b]{signs[0]}{body}\x07" for body in BODIES]
+    if kind == "DCS":
+        return [f"\x1bP{''.join(signs)}m\x1b\\"]
+    return ["\x1b" + "".join(signs).replace("*", final) for final in "0B"] if signs else [form]
+
+
+class Table(unittest.TestCase):
+    def test_a_function_is_kept_and_passed_on_by_what_it_does(self):
+        for mnemonic, form, _, _ in looop.FUNCTIONS:
+            self.assertEqual(flags_in_use(spellings(form)), wanted_flags(mnemonic, form), mnemonic)
+
+    @heavy
+    def test_each_flag_of_each_function_is_needed(self):
+        whole, deleted = looop.FUNCTIONS, 0
+        self.addCleanup(setattr, looop, "FUNCTIONS", whole)
+        for at, (mnemonic, form, method, flags) in enumerate(whole):
+            for flag in flags.split():
+                less = " ".join(one for one in flags.split() if one != flag)
+                looop.FUNCTIONS = (*whole[:at], (mnemonic, form, method, less), *whole[at + 1 :])
+                self.assertNotIn(flag, flags_in_use(spellings(form)), (mnemonic, flag))
+                deleted += 1
+        looop._SKIMMING.clear()
+        self.assertGreater(deleted, 100)
+
+    def test_the_flags_of_each_mode_are_what_it_does(self):
+        groups = []
+        for name, (mnemonic, _, flags) in looop.MODES.items():
+            spelled, private = name.lstrip("?"), "?" if name[0] == "?" else ""
+            screen = fed(f"\x1b[{private}{spelled}h\x1b[{private}{spelled}$p")
+            wanted = {"kept"} if name in screen.modes else set()
+            wanted |= {"report"} if screen.replies[0] == f"\x1b[{name};1$y".encode() else set()
+            wanted |= {"input"} if name in TYPED else set()
+            others = {other for other in looop.MODES if name not in fed(f"\x1b[{name}h\x1b[{other}h").modes}
+            others = others if "kept" in wanted else set()
+            groups += [others | {name}] if others else []
+            self.assertEqual(set(flags.split()) - {"tracking", "encoding"}, wanted, mnemonic)
+        self.assertEqual(
+            sorted(map(sorted, groups)), [["?1000", "?1002", "?1003"]] * 3 + [["?1005", "?1006", "?1015", "?1016"]] * 4
+        )
+        self.assertFalse(fed("\x1b[?99h\x1b[3h").modes - {"?7", "?25"})
+
+
 WORDS = words(
     "hello x 漢字 é e\u0301 🇩🇪 🇩 👍🏽 🏽 ❤\ufe0f 1\ufe0f\u20e3 ─│┌ \u0301 \u200d \ufe0f lqqk ♂ 👩\u200d👩\u200d👧"
 )
@@ -653,8 +770,6 @@ class Noise(unittest.TestCase):
         self.assertGreater(answers, 100)
 
     def test_the_noise_makes_every_sequence(self):
-        import re
-
         chance, made = random.Random(2026), set()
         for _ in range(350):
             stream = noise(chance).decode("utf-8", "replace")
