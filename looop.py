@@ -8033,7 +8033,10 @@ class Session(Record):
             now = session_in(self.directory, self.id, self.folder) if self.fd >= 0 else lost
         except FileNotFoundError:
             return lost
-        return now if now.started_at or now.state != "lost" else lost
+        if now.started_at:
+            return now
+        how = {name: getattr(now, name) for name in ("state", "exit_code", "signal", "reason")}
+        return lost if now.state == "lost" else self.replace(**how)  # it is being removed
 
     def told(self, status: Mapping[str, JSON]) -> Session:
         """Return it as a supervisor's status tells."""
@@ -8142,13 +8145,10 @@ def session_in(directory: Directory, name: str, folder: str) -> Session:
     """
     at = directory.fd
     held = lock_is_held("lock", at)  # before the status: what ends a session is written before it lets go
-    meta = read_fields("meta.json", at)
+    status = sound_fields(read_fields("status.json", at), _STATUS)
+    meta = read_fields("meta.json", at)  # last: it is what `remove_session` removes first
     fields = sound_fields(meta, _META)
-    fields = {
-        "changed": fields.get("started_at", ""),
-        **fields,
-        **sound_fields(read_fields("status.json", at), _STATUS),
-    }
+    fields = {"changed": fields.get("started_at", ""), **fields, **status}
     if name == PULSE:
         fields["kind"] = PULSE
     elif fields.get("kind") not in KINDS:  # looop up to 0.6 wrote no kind, only whether it was a worker
@@ -8372,6 +8372,7 @@ def remove_session(profile: Profile, session: str) -> None:
     """Remove an ended session's folder: out of sight at once, then from the disk. The store's lock is held."""
     aside = profile.path("sessions", f".gone-{os.getpid()}-{session}")
     os.rename(session_folder(profile, session), aside)
+    remove_file(f"{aside}/meta.json")  # first: who reads it meanwhile sees that it is no session any more
     remove_tree(aside)
 
 
@@ -10442,7 +10443,6 @@ def start_session(profile: Profile, start: Start, pulse: bool = False) -> Sessio
         raise Failure(f"start-session: {cwd}: is not a directory", "--cwd names where it shall run")
     command = start.command or worker_command(profile, start)
     require_command(profile, start.id, command, cwd)
-    free_id(profile, start.id)
     aside = profile.path("sessions", f".new-{os.getpid()}-{start.id}")
     make_private_dir(aside)
     lock = Lock(f"{aside}/lock")
@@ -10476,16 +10476,11 @@ def start_session(profile: Profile, start: Start, pulse: bool = False) -> Sessio
     return known_session(profile, "start-session", start.id, drive=False)
 
 
-def free_id(profile: Profile, session: str) -> None:
-    """End what outlived the supervisor of the session that had this id last, and tell of it."""
-    before = read_session(profile, session)
-    ended = end_leftovers(profile, before) if before and before.state == "lost" else ""
-    if ended:
-        profile.warn(f"start-session: {session}: {ended}")
-
-
 def end_leftovers(profile: Profile, session: Session) -> str:
-    """End what outlived the supervisor of a lost session, and say what that was; Linux alone tells it."""
+    """End what outlived the supervisor of a lost session, and say what that was; Linux alone tells it.
+
+    The store's lock is held: what is known by the session's id is not a later one's of it.
+    """
     marks = f"LOOOP_SESSION_ID={session.id}", f"LOOOP_DATA_DIR={profile.data}"
 
     def family() -> list[int]:
@@ -10704,20 +10699,24 @@ def write_meta(profile: Profile, folder: str, order: Order, start: Start, now: f
     write_atomic(f"{folder}/meta.json", exact_line(meta).encode(), sync=False)
 
 
-def require_free(profile: Profile, session: str) -> None:
-    """Raise Failure when a session of this id runs."""
+def require_free(profile: Profile, session: str) -> Session | None:
+    """Return the session that had this id last. Raise Failure when it runs."""
     before = read_session(profile, session)
     if before and before.alive:
         raise Failure(
             f"start-session: {session}: is already running",
             f"`looop attach {session}`, or `looop kill {session}` first, or take another id",
         )
+    return before
 
 
 def take_id(profile: Profile, start: Start, aside: str) -> None:
     """Give a folder that is ready its id, in the place of a dead session of that id. The store's lock is held."""
     session = start.id
-    require_free(profile, session)
+    before = require_free(profile, session)
+    ended = end_leftovers(profile, before) if before and before.state == "lost" else ""
+    if ended:
+        profile.warn(f"start-session: {session}: {ended}")
     folder = session_folder(profile, session)
     if os.path.isfile(folder):
         raise Failure(f"start-session: {session}: {folder}: is a file, and no session", "move it away")
@@ -21354,7 +21353,9 @@ def cmd_kill(profile: Profile, args: dict[str, JSON]) -> int:
     session = known_session(profile, "kill", args["id"])
     if not session.alive:
         words = f"{session.id} had ended already ({ended_words(session)})"
-        ended = end_leftovers(profile, session) if session.state == "lost" else ""
+        with store_lock(profile):
+            now = read_session(profile, session.id)
+            ended = end_leftovers(profile, now) if now and now.state == "lost" else ""
         return show_session(profile, args, session.id, f"{words}; {ended}" if ended else words)
     session = kill_session(profile, session, inside=runs_inside(session))
     return show_session(profile, args, session.id, f"{session.id} has ended ({ended_words(session)})")

@@ -253,6 +253,40 @@ class WhatIsShown(Fleet):
     starts = True  # a fork of a starter has the starter's command line
 
     @needs_linux
+    def test_a_session_that_is_replaced_while_it_is_read_is_the_new_one(self):
+        self.profile()
+        opened, real = looop.open_profile(self.env, "looop.py"), looop.read_fields
+
+        def make(started):
+            os.makedirs(self.path("sessions", "a"), 0o700)
+            said = {"started": started, "started_at": "2026-01-01T00:00:00Z"}
+            self.write("sessions/a/meta.json", json.dumps(said))
+            self.write("sessions/a/status.json", json.dumps({"state": "exited", "exit_code": 0}))
+
+        for name in ("meta.json", "status.json", "spend.json"):
+            for whole in (False, True):
+                make(1.5)
+                folder = looop.Directory(self.path("sessions", "a"))
+
+                replaced = []
+
+                def read(path, at=None, name=name, whole=whole, replaced=replaced):
+                    if path == name and os.path.isdir(self.path("sessions", "a")) and not replaced:
+                        replaced.append(1)
+                        tree = looop.remove_tree if whole else lambda path: None
+                        with unittest.mock.patch.object(looop, "remove_tree", tree):
+                            looop.remove_session(opened, "a")
+                        make(2.5)
+                    return real(path, at)
+
+                with unittest.mock.patch.object(looop, "read_fields", read):
+                    found = looop.read_session(opened, "a")
+                self.assertEqual((replaced, found.state), ([1], "exited"), name)
+                self.assertEqual(found.generation, 1.5 if name == "spend.json" else 2.5)
+                self.assertEqual(looop.session_in(folder, "a", "").started_at, "")
+                folder.close()
+                shutil.rmtree(self.path("sessions"))
+
     def test_more_sessions_than_a_process_may_have_files_open(self):
         self.profile()
         for number in range(60):
