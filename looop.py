@@ -9241,7 +9241,7 @@ class Typing:
         self.missing = missing  # bytes that its sender has still to hand in
         self.closing = closing  # follows them
         self.done: Callable[[str], object] = lambda error: None  # told once it is typed, or why it is not
-        self.heard = time.monotonic()  # when its sender handed some in
+        self.heard = time.monotonic()  # when its sender handed some in, or some was typed
         self.patience = PATIENCE  # seconds that it may be silent while others wait
         self.size = 0  # bytes typed
         self.open = False  # whether they end within a paste
@@ -9256,6 +9256,7 @@ class Typing:
         chunk = self.chunks[0]
         self.chunks[:1] = [chunk[size:]] if size < len(chunk) else []
         self.size += size
+        self.heard = time.monotonic()
         seen = self._tail + chunk[:size]
         begin, end = seen.rfind(PASTE_BEGIN), seen.rfind(PASTE_END)
         self.open = begin > end if begin != end else self.open
@@ -9301,18 +9302,17 @@ class Keyboard:
 
     def cancel(self, unit: Typing, error: str = "") -> None:
         """Forget what is not typed of a unit, except the end of a paste that is open."""
-        if unit not in self.units:
-            return
-        self.size -= unit.waiting()
-        unit.chunks, unit.missing, done, unit.done = [], 0, unit.done, lambda error: None
-        done(error)
-        if unit.open:
-            unit.chunks = [PASTE_END]
-            self.size += len(PASTE_END)
-        self.press()
+        if unit in self.units:
+            done, unit.done = unit.done, lambda error: None
+            self.size -= unit.waiting()
+            unit.chunks, unit.missing = [PASTE_END] if unit.open else [], 0
+            self.size += unit.waiting()
+            done(error)
+            self.press()
 
     def press(self) -> None:
         """Type until nothing is left, or the PTY takes no more."""
+        self._loop.writers.pop(self.pty, None)
         while self.pty >= 0:
             unit = self.units[0] if self.units else None
             if self._answers and not (unit and (unit.open or (unit.size and unit.chunks))):
@@ -9336,8 +9336,6 @@ class Keyboard:
                 self.cancel(unit, "the sender was silent in the middle of its text, and others waited")
             else:
                 break
-        if not self._answers and not any(unit.chunks for unit in self.units):
-            self._loop.writers.pop(self.pty, None)
         self._typed()
 
     def _type(self, unit: Typing) -> int:

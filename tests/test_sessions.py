@@ -16,6 +16,7 @@ import sys
 import tempfile
 import threading
 import time
+import tty
 import unittest
 import unittest.mock
 
@@ -938,6 +939,35 @@ class Typing(Sessions):
             self.assertEqual(self.wait_for_bytes(path, 4), b"half")
             looop.send_text(session, b"other", raw=True)
             self.assertEqual(self.wait_for_bytes(path, 9), b"halfother")
+
+    def test_who_waits_behind_a_sender_that_hangs_makes_nothing_spin(self):
+        master, slave = os.openpty()
+        self.addCleanup(os.close, slave)
+        self.addCleanup(os.close, master)
+        tty.setraw(slave)
+        os.set_blocking(master, False)
+        loop, done = looop.Loop(), []
+        keyboard = looop.Keyboard(loop, lambda: None)
+        keyboard.pty, keyboard.wrote = master, lambda data, echoed: None
+        hangs, waits = looop.Typing(b"", 90001), looop.Typing(b"other")
+        hangs.done = lambda error: done.append((hangs.size, error))
+        waits.done = lambda error: done.append((waits.size, error))
+        keyboard.hand_in(hangs, looop.PASTE_BEGIN + b"x" * 89994)
+        self.assertTrue(loop.writers)
+        keyboard.add(waits)
+        keyboard.answer(b"\x1b[0n")
+        read = b""
+        while keyboard.size > len("other"):
+            read += os.read(slave, 1 << 16)
+            loop.turn(0.02)
+        self.assertEqual((loop.writers, done), ({}, []))
+        while not read.endswith(b"other"):
+            loop.turn(0.05)
+            if select.select([slave], [], [], 0.05)[0]:
+                read += os.read(slave, 1 << 16)
+        self.assertEqual(read[-16:], b"x" + looop.PASTE_END + b"\x1b[0n" + b"other")
+        self.assertEqual([size for size, _ in done], [90000, 5])
+        self.assertIn("silent", done[0][1])
 
     def test_a_program_that_reads_nothing(self):
         session, path = self.reader("--hold")
