@@ -10962,17 +10962,30 @@ def refused(what: str, reply: Mapping[str, JSON]) -> tuple[str, str]:
     return f"{what}: {error}", hint or "`looop ls` tells how it stands: try again"
 
 
+def open_channel(
+    session: Session, op: str, data: bytes = b"", timeout: float | None = REPLY_TIMEOUT, **fields: JSON
+) -> tuple[Channel, dict[str, JSON]]:
+    """Send a request; return (its channel, the reply). Raise Gone when nobody is there, Failure when it was refused."""
+    channel = Channel(session)
+    reply: dict[str, JSON] = {}
+    try:
+        reply = channel.ask({"op": op, **fields}, data, timeout)
+    except TimeoutError:
+        raise not_answering(session) from None
+    finally:
+        if not reply.get("ok"):
+            channel.close()
+    if not reply.get("ok"):
+        raise Failure(*refused(f"{op}: {session.id}", reply))
+    return channel, reply
+
+
 def ask_session(
     session: Session, op: str, data: bytes = b"", timeout: float | None = REPLY_TIMEOUT, **fields: JSON
 ) -> dict[str, JSON]:
-    """Send one request and return its reply. Raise Gone when nobody is there, Failure when it was refused."""
-    with Channel(session) as channel:
-        try:
-            reply = channel.ask({"op": op, **fields}, data, timeout)
-        except TimeoutError:
-            raise not_answering(session) from None
-    if not reply.get("ok"):
-        raise Failure(*refused(f"{op}: {session.id}", reply))
+    """Send one request and return its reply: see `open_channel`."""
+    channel, reply = open_channel(session, op, data, timeout, **fields)
+    channel.close()
     return reply
 
 
@@ -10989,21 +11002,12 @@ class Follower(Closing):
         self._seen = -1  # the log's end as it was told last
         self.lost_at = -1  # where the log lacks output, which the disk had no room for
         self.skipped = 0  # bytes that were dropped from the log before they were read
-        if session.alive:
-            try:
-                self.channel = Channel(session)
-                reply = self.channel.ask({"op": "follow", "above": list(ancestors()) if shows else []})
-                if not reply.get("ok"):
-                    self.channel.close()
-                    raise Failure(*refused(session.id, reply))
-                self._seen, self.lost_at = int(reply.get("offset") or 0), int(reply.get("lost_at", -1))
-            except Gone:
-                self._over()
-            except TimeoutError:
-                if self.channel:
-                    self.channel.close()
-                raise not_answering(session) from None
-        else:
+        try:
+            if not session.alive:
+                raise Gone
+            self.channel, reply = open_channel(session, "follow", above=list(ancestors()) if shows else [])
+            self._seen, self.lost_at = int(reply.get("offset") or 0), int(reply.get("lost_at", -1))
+        except Gone:
             self._over()
         try:
             self.log = LogView(".", session.fd)
@@ -11072,8 +11076,7 @@ class ViewedScreen(Closing):
         self.whole = False  # whether it shows all of the first picture
         self._scrollback = scrollback
         self._frames = Frames()
-        self._channel = Channel(session)
-        self._channel.ask({"op": "attach", "cols": 80, "rows": 24, "read_only": True, "scrollback": scrollback})
+        self._channel, _ = open_channel(session, "attach", cols=80, rows=24, read_only=True, scrollback=scrollback)
 
     def wait(self, timeout: float | None) -> None:
         """Draw what comes next. Raise TimeoutError when nothing does in time, Gone when the session has ended."""
@@ -11092,11 +11095,9 @@ class ViewedScreen(Closing):
 
 def asked_screen(session: Session, scrollback: int = 0) -> Screen:
     """Ask a supervisor for its screen. Raise Gone when nobody is there, Failure when it refuses."""
+    channel, reply = open_channel(session, "screen", scrollback=scrollback)
     try:
-        with Channel(session) as channel:
-            reply = channel.ask({"op": "screen", "scrollback": scrollback})
-            if not reply.get("ok"):
-                raise Failure(*refused(f"screen: {session.id}", reply))
+        with channel:
             if "cols" in reply:
                 data = b"".join(body for kind, body in channel.frames() if kind == b"o")
                 return repainted(reply, data, scrollback)
