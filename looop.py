@@ -5853,7 +5853,7 @@ TOKEN = (  # of text: a run of characters, a control that acts, a sequence that 
 )
 
 # (mnemonic, how it is spelled, the method of Screen, flags). In the spelling "SP" is a blank and "*" any final
-# character; the method may have a first argument, and is empty where the screen passes it over. The flags:
+# character; the method may have first arguments, and is empty where the screen passes it over. The flags:
 #   keep    it changes more than text and the place in it, clears the screen, goes to a place, or asks: see Screen.skim
 #   input   it changes how keys and pastes are sent
 #   draw    a viewer's terminal gets it as it is: it changes nothing beside the screen, and nothing that lasts
@@ -5877,7 +5877,7 @@ FUNCTIONS = (
     ("NEL", "ESC E", "next_line", "draw"),
     ("HTS", "ESC H", "set_tab", "keep"),
     ("RI", "ESC M", "reverse_index", "draw"),
-    ("DECID", "ESC Z", "report_attributes", "keep"),
+    ("DECID", "ESC Z", "identify 1", "keep"),
     ("RIS", "ESC c", "reset", "keep input"),
     ("DECALN", "ESC # 8", "alignment_test", "keep draw"),
     ("SCS G0", "ESC ( *", "designate 0", "keep draw"),
@@ -5904,26 +5904,26 @@ FUNCTIONS = (
     ("HPA", "CSI `", "cursor_to_column", "draw"),
     ("HPR", "CSI a", "cursor_forward", "draw"),
     ("REP", "CSI b", "repeat", "draw"),
-    ("DA1", "CSI c", "report_attributes", "keep"),
-    ("DA2", "CSI > c", "report_secondary_attributes", "keep"),
+    ("DA1", "CSI c", "identify 1", "keep"),
+    ("DA2", "CSI > c", "identify 2", "keep"),
     ("VPA", "CSI d", "cursor_to_row", "draw"),
     ("VPR", "CSI e", "cursor_rows_on", "draw"),
     ("HVP", "CSI f", "cursor_position", "keep draw"),
     ("TBC", "CSI g", "clear_tabs", "keep"),
-    ("SM", "CSI h", "set_modes 1", "keep"),
-    ("DECSET", "CSI ? h", "set_private_modes 1", "keep input"),
-    ("RM", "CSI l", "set_modes 0", "keep"),
-    ("DECRST", "CSI ? l", "set_private_modes 0", "keep input"),
+    ("SM", "CSI h", "set_modes 1 0", "keep"),
+    ("DECSET", "CSI ? h", "set_modes 1 1", "keep input"),
+    ("RM", "CSI l", "set_modes 0 0", "keep"),
+    ("DECRST", "CSI ? l", "set_modes 0 1", "keep input"),
     ("SGR", "CSI m", "select_graphic_rendition", "keep draw"),
     ("XTMODKEYS", "CSI > m", "set_modify_keys", "keep input"),
     ("XTMODKEYS off", "CSI > n", "reset_modify_keys", "keep input"),
-    ("DSR", "CSI n", "report_status", "keep"),
-    ("DECDSR", "CSI ? n", "report_private_status", "keep"),
+    ("DSR", "CSI n", "report_status 0", "keep"),
+    ("DECDSR", "CSI ? n", "report_status 1", "keep"),
     ("DECSTR", "CSI ! p", "soft_reset", "keep input draw"),
-    ("DECRQM", "CSI $ p", "report_mode", "keep"),
-    ("DECRQM private", "CSI ? $ p", "report_private_mode", "keep"),
+    ("DECRQM", "CSI $ p", "report_mode 0", "keep"),
+    ("DECRQM private", "CSI ? $ p", "report_mode 1", "keep"),
     ("DECSCUSR", "CSI SP q", "set_cursor_style", "keep"),
-    ("XTVERSION", "CSI > q", "report_version", "keep"),
+    ("XTVERSION", "CSI > q", "identify 3", "keep"),
     ("DECSTBM", "CSI r", "set_margins", "keep draw"),
     ("SCOSC", "CSI s", "save_cursor", "keep draw"),
     ("XTWINOPS", "CSI t", "window_operation", "keep"),
@@ -6568,7 +6568,7 @@ class Grid:
         """Put a character into the cell before the cursor when it belongs there; tell whether it does."""
         col, line = self.before(), self.lines[self.row]
         cell = line.chars[col]
-        if col < 0 or len(cell) >= CLUSTER_MAX or not joins(cell, line.width_at(col) > 1, char):
+        if col < 0 or not joins(cell, line.width_at(col) > 1, char):
             return False
         if line.width_at(col) == 1 and widens(cell, char):
             if col + 1 >= self.cols:
@@ -6676,15 +6676,10 @@ class Terminal(Grid):
 
     # --- modes
 
-    def set_modes(self, on: int, *codes: int) -> None:
-        """Set or reset ANSI modes."""
+    def set_modes(self, on: int, private: int, *codes: int) -> None:
+        """Set or reset modes."""
         for code in codes:
-            self.set_mode(f"{code}", bool(on))
-
-    def set_private_modes(self, on: int, *codes: int) -> None:
-        """Set or reset DEC private modes."""
-        for code in codes:
-            self.set_mode(f"?{code}", bool(on))
+            self.set_mode(f"{'?' * private}{code}", bool(on))
 
     def set_mode(self, name: str, on: bool) -> None:
         """Set or reset a mode: "?7" is the DEC private mode 7, "4" the ANSI mode 4."""
@@ -6873,46 +6868,29 @@ class Terminal(Grid):
 
     # --- answers
 
-    def report_attributes(self, which: int = 0) -> None:
-        """Answer that this is a VT220 with colours."""
+    def identify(self, how: int, which: int = 0) -> None:
+        """Answer that this is a VT220 with colours (1), of which kind and version (2), or the name (3)."""
         if which == 0:
-            self.reply("\x1b[?62;22c")
+            self.reply(["", "\x1b[?62;22c", "\x1b[>1;10;0c", f"\x1bP>|looop({VERSION})\x1b\\"][how])
 
-    def report_secondary_attributes(self, which: int = 0) -> None:
-        """Answer with the kind and a version."""
-        if which == 0:
-            self.reply("\x1b[>1;10;0c")
-
-    def report_version(self, which: int = 0) -> None:
-        """Answer with name and version."""
-        if which == 0:
-            self.reply(f"\x1bP>|looop({VERSION})\x1b\\")
-
-    def report_status(self, what: int = 0, *, private: str = "") -> None:
-        """Answer that all is well (5), or where the cursor is (6)."""
+    def report_status(self, private: int, what: int = 0) -> None:
+        """Answer that all is well (5), where the cursor is (6), or whether the background is light (996)."""
         if what == 6:
-            self.reply(f"\x1b[{private}{self.row + 1 - (self.top if '?6' in self.modes else 0)};{self.col + 1}R")
+            row = self.row + 1 - (self.top if "?6" in self.modes else 0)
+            self.reply(f"\x1b[{'?' * private}{row};{self.col + 1}R")
         elif what == 5 and not private:
             self.reply("\x1b[0n")
-
-    def report_private_status(self, what: int = 0) -> None:
-        """Answer where the cursor is (6), or whether the background is light (996)."""
-        self.report_status(what, private="?")
-        if what == 996:
+        elif what == 996 and private:
             background = self.background or BACKGROUND
             light = sum(int(background[at : at + 2], 16) * part for at, part in ((1, 3), (3, 6), (5, 1)))
             self.reply(f"\x1b[?997;{2 if light > 1275 else 1}n")
 
-    def report_mode(self, code: int = 0, *, private: str = "") -> None:
+    def report_mode(self, private: int, code: int = 0) -> None:
         """Answer whether a mode is set (1), reset (2) or not known (0)."""
-        name = f"{private}{code}"
+        name = f"{'?' * private}{code}"
         _, method, flags = MODES.get(name, ("", "", ""))
         on = name in self.modes or (method == "set_keypad" and self.keypad) or ("alternate" in method and self.alt)
         self.reply(f"\x1b[{name};{0 if 'report' not in flags else 1 if on else 2}$y")
-
-    def report_private_mode(self, code: int = 0) -> None:
-        """Answer the same of a DEC private mode."""
-        self.report_mode(code, private="?")
 
     def report_setting(self, what: str, _: str) -> None:
         """Answer with the pen, the cursor's shape or the margins."""
