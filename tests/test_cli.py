@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import unittest
@@ -104,7 +103,9 @@ class Usage(Case):
         folder = os.path.join(self.home, "a b")
         os.mkdir(folder)
         path = os.path.join(folder, "looop.py")
-        shutil.copy(os.path.join(ROOT, "looop.py"), path)
+        with open(path, "w") as file:  # a copy of the source would be compiled at each start
+            file.write(f"#!/usr/bin/env python3\nimport sys\n\nsys.path.insert(0, {ROOT!r})\nimport looop\n")
+            file.write(f"looop.__file__ = {path!r}\nsys.exit(looop.main())\n")
         python = os.path.join(self.bin, "python3")
         os.unlink(os.path.join(self.bin, "looop"))
 

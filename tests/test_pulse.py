@@ -474,7 +474,7 @@ class Paced(Pulses):
 
     @heavy
     def test_thousands_of_beats_leave_nothing_behind(self):
-        beats = 10000 if LONG else 300
+        beats = 10000 if LONG else 150
         self.profile(
             sensors={
                 "same": "echo '{\"signal\":1}'",
@@ -489,7 +489,7 @@ class Paced(Pulses):
         env = {
             "LOOOP_INTERVAL": "60",
             "LOOOP_BUSY_INTERVAL": "60",
-            "LOOOP_EVENTS_MAX_BYTES": "50000",
+            "LOOOP_EVENTS_MAX_BYTES": "20000",
             "LOOOP_RUNS_KEEP": "5",
         }
         process = self.paced(beats, json.dumps(plan), **env)
@@ -510,7 +510,7 @@ class Paced(Pulses):
         figure("most KiB that the pulse grew by", memory[-1] - memory[2])
         self.assertLessEqual(len(self.runs()), 6)
         self.assertLess(
-            os.path.getsize(self.path("events.jsonl")) + os.path.getsize(self.path("events.jsonl.1")), 110000
+            os.path.getsize(self.path("events.jsonl")) + os.path.getsize(self.path("events.jsonl.1")), 50000
         )
         self.assertLessEqual(len(os.listdir(self.data)), 30)
         self.assertEqual(os.listdir(self.path(".bells")), [])

@@ -9,7 +9,7 @@ import unittest
 
 import looop
 from tests.faults.injector import Faults
-from tests.support import heavy
+from tests.support import LONG, heavy
 
 DAY = 86400.0
 YEARS = 4000 * DAY
@@ -66,7 +66,7 @@ class ClocksApart(Faults):
         self.verb("pause", "1h", "lunch")
         self.keep()
         verbs = "status ls asks why cost tick doctor claims".split()
-        for secs in (DAY, -DAY, YEARS, -YEARS):
+        for secs in (DAY, -DAY, YEARS, -YEARS) if LONG else (DAY, -YEARS):
             self.back()
             self.move_all(secs)
             with self.subTest(secs=secs):
