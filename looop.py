@@ -4824,7 +4824,7 @@ def open_descriptors() -> list[int]:
 
 
 class Child:
-    """Be one running child of `run_jobs`."""
+    """A running child of `run_jobs`."""
 
     __slots__ = (
         "chunks",
@@ -7871,8 +7871,9 @@ class Frames:
 #
 #     starting ─▶ running ─▶ exited | failed | killed          (lost: the lock is free, and no end was written)
 #
-# A folder is made aside and renamed to its id with the lock already held, so that an id is taken at one instant; what
-# takes and what removes folders holds sessions/.lock while it looks and renames.
+# A folder is made aside and renamed to its id with the lock already held, so that an id is taken at one instant. Who
+# takes or removes a folder holds sessions/.lock; it is renamed first, and loses meta.json before anything else. It is
+# read through an open directory, so that all that is read is of one session, whoever has its id by then.
 
 ALIVE_STATES = ("starting", "running")
 IDLE_AFTER = 5.0  # seconds of silence after which a session is called idle
@@ -8456,7 +8457,7 @@ def prune_sessions(profile: Profile, older: float, now: float, dry: bool = False
 
 
 class Claim(Record):
-    """Be what one file in claims/ says."""
+    """What one file in claims/ says."""
 
     name: str
     session: str  # whose it is; "": the file does not say
@@ -8482,18 +8483,19 @@ def read_claim(profile: Profile, name: str, now: float) -> Claim | None:
     said = fields.get("session")
     session = said if isinstance(said, str) and valid_id(said) else ""
     at, until = written_at(path), moment(fields.get("until"))
-    if until is not None and now >= until:
-        return Claim(name, session, at, until, "expired", "its time is over")
     holder = read_session(profile, session) if session else None
-    if session and (holder is None or not holder.alive):
-        return Claim(name, session, at, until, "released", "its session has ended")
-    if holder and "generation" in fields:
-        mine = fields["generation"] == holder.generation
+    begun = holder.generation if holder else None
+    earlier = fields["generation"] != begun if "generation" in fields else at < (begun or 0.0) - 0.02
+    state, why = "released", ""
+    if until is not None and now >= until:
+        state, why = "expired", "its time is over"
+    elif session and (holder is None or not holder.alive):
+        why = "its session has ended"
+    elif holder and earlier:
+        why = "it is of an earlier session of that name"
     else:
-        mine = holder is None or at >= float(holder.generation or 0) - 0.02
-    if mine:
-        return Claim(name, session, at, until, "held")
-    return Claim(name, session, at, until, "released", "it is of an earlier session of that name")
+        state = "held"
+    return Claim(name, session, at, until, state, why)
 
 
 def list_claims(profile: Profile, now: float) -> list[Claim]:
@@ -8906,7 +8908,7 @@ def shown_text(text: str) -> str:
 
 
 class Order(Record):
-    """Say what a supervisor is to run."""
+    """What a supervisor is to run."""
 
     id: str
     folder: str
@@ -10386,7 +10388,7 @@ class Supervisor(Lookout):
 
 
 class Start(Record):
-    """Say what session a person or a move wants."""
+    """The session that a person or a move wants."""
 
     id: str
     command: str = ""  # a command line; "": the runner's
@@ -10745,7 +10747,7 @@ def launch(order: Order, lock: int) -> None:
 
 
 def supervise(order: Order, lock: int, report: int) -> None:
-    """Be the supervisor of a session, in a process that was forked for it. It does not return."""
+    """Supervise a session, in a process that was forked for it. It does not return."""
     import gc
 
     gc.freeze()  # what came with the fork is shared with the parent as long as no collection visits it
