@@ -7131,19 +7131,17 @@ def painted(screen: Screen, scrollback: int = 0, cols: int = 0) -> Iterator[byte
     there too. Lines of the history come first and are cut at `cols`, else at the screen's. A person's terminal gets
     this as well: nothing in it clears the screen or adds to the scrollback, except the history that was asked for.
     """
-    past, end = last_lines(screen, scrollback), "\r\n" + "\n" * (screen.rows - 1)
+    past = last_lines(screen, scrollback)
     steps: list[tuple[str, Line | Packed]] = [("\r\n" if at else "\x1b[H", line) for at, line in enumerate(past)]
     primary, alternate = (screen.other, screen.lines) if screen.alt else (screen.lines, screen.other)
-    steps += rows_drawn(primary, end if past else "")
-    end = drawn_saved(screen, primary, 0) + "".join(f"\x1b[>{flags}u" for flags in screen.kitty[0])
+    steps += rows_drawn(primary, "\r\n" + "\n" * (screen.rows - 1) if past else "")
+    end = drawn_saved(screen, primary, 0)
     if screen.alt or alternate or screen.saved[1] or screen.kitty[1]:
         switch = "\x1b[?1049h" if screen.alt and screen.saved[0] else "\x1b[?47h"
         steps += rows_drawn(alternate or screen.blank_lines(screen.rows), end + switch + _RESET_PEN)
-        end = drawn_saved(screen, alternate, 1) + "".join(f"\x1b[>{flags}u" for flags in screen.kitty[1])
-        end += "" if screen.alt else "\x1b[?47l"
+        end = drawn_saved(screen, alternate, 1) + ("" if screen.alt else "\x1b[?47l")
     end += _RESET_PEN + drawn_state(screen) + drawn_cursor(screen)
-    widths = [cols or screen.cols] * len(past) + [screen.cols] * (len(steps) - len(past))
-    return _slices(steps, widths, screen.plain, end.encode() + screen.unfinished_bytes())
+    return _slices(steps, cols or screen.cols, screen.plain, end.encode() + screen.unfinished_bytes())
 
 
 def rows_drawn(lines: list[Line], before: str) -> list[tuple[str, Line | Packed]]:
@@ -7152,13 +7150,13 @@ def rows_drawn(lines: list[Line], before: str) -> list[tuple[str, Line | Packed]
     return [(f"{'' if row > 1 else before}\x1b[{row}H", line) for row, line in enumerate(copies, 1)]
 
 
-def _slices(steps: list[tuple[str, Line | Packed]], widths: list[int], plain: Style, end: bytes) -> Iterator[bytes]:
+def _slices(steps: list[tuple[str, Line | Packed]], cols: int, plain: Style, end: bytes) -> Iterator[bytes]:
     out: list[str] = []
     size = 0
-    for (before, line), cols in zip(steps, widths):
-        packed = Packed(line) if isinstance(line, Line) else line
-        packed = packed if len(packed.cells) <= cols else Packed(packed.line(cols, plain))
-        out += before, drawn_cells(packed), "\x1b[K" if len(packed.cells) < cols else ""
+    for before, line in steps:
+        packed, width = (Packed(line), len(line.chars)) if isinstance(line, Line) else (line, cols)
+        packed = packed if len(packed.cells) <= width else Packed(packed.line(width, plain))
+        out += before, drawn_cells(packed), "\x1b[K" if len(packed.cells) < width else ""
         size += len(out[-2])
         if len(out) >= 3 * SLICE_LINES or size > SLICE_BYTES:
             yield "".join(out).encode()
@@ -7172,7 +7170,7 @@ _RESET_PEN = "\x1b[?6l\x1b[m\x1b]8;;\x1b\\\x1b(B\x1b)B\x0f"
 
 
 def drawn_at(line: Line, row: int, col: int) -> str:
-    """Write the cell in that column of a line again, which leaves the cursor as the program left it behind the cell."""
+    """Write a cell again, so that the wrap is pending after it."""
     key = line.styles[col].key
     return f"{placed(row, col)}{pen_change(PLAIN, key)}{line.chars[col]}{pen_change(key, PLAIN)}\x1b[m"
 
@@ -7189,10 +7187,10 @@ def drawn_charsets(charsets: Sequence[str], shift: int) -> str:
 
 
 def drawn_saved(screen: Screen, lines: list[Line], which: int) -> str:
-    """Write what makes a terminal save the cursor as the screen has it saved."""
-    saved = screen.saved[which]
+    """Write what makes a terminal save the cursor and the keyboard's stack as the screen has them saved."""
+    saved, stack = screen.saved[which], "".join(f"\x1b[>{flags}u" for flags in screen.kitty[which])
     if not saved:
-        return ""
+        return stack
     row, col, wrap, pen, origin, g0, g1, shift = saved
     row, last = min(row, screen.rows - 1), screen.cols - 1
     if wrap and col == last:
@@ -7201,8 +7199,8 @@ def drawn_saved(screen: Screen, lines: list[Line], which: int) -> str:
     else:
         position = placed(row, min(col, last))
     undo = "" if which == 0 and screen.alt else _RESET_PEN  # else the switch to the alternate screen saves it again
-    charsets = drawn_charsets((g0, g1), shift)
-    return ("\x1b[?6h" if origin else "") + position + pen_change(PLAIN, pen) + charsets + "\x1b7" + undo
+    out = ("\x1b[?6h" if origin else "") + position + pen_change(PLAIN, pen) + drawn_charsets((g0, g1), shift)
+    return f"{out}\x1b7{undo}{stack}"
 
 
 def drawn_state(screen: Screen) -> str:
@@ -7227,7 +7225,7 @@ def drawn_state(screen: Screen) -> str:
 
 
 def drawn_cursor(screen: Screen) -> str:
-    """Write what puts the cursor into its place, and what must come after everything else that is written."""
+    """Write what puts the cursor into its place, and pen and modes: they would change how everything else is drawn."""
     row = screen.row - (screen.top if "?6" in screen.modes else 0)
     pen = pen_change(PLAIN, screen.pen.key) + drawn_charsets(screen.charsets, screen.shift)
     insert = "\x1b[4h" if "4" in screen.modes else ""
