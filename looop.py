@@ -11440,7 +11440,7 @@ class OutputFilter:
         """Return what is passed on of a sequence."""
         text = bytes(byte for byte in match[0] if byte >= 32 or byte == 0x1B)
         kind = text[1:2]
-        if len(text) >= (HELD_MAX if kind == b"]" else SEQUENCE_MAX):
+        if len(match[0]) >= (HELD_MAX if kind == b"]" else SEQUENCE_MAX):
             return b""
         if kind == b"[" and text[-1:] >= b"@":
             name = text[2:].translate(None, b"0123456789:;")
@@ -11520,10 +11520,8 @@ class OutputFilter:
             return b""
         if number in (0, 2):
             self._title = body[len(code) + 1 :]
-        elif number == 4:
-            self._undoing.update(b"\x1b]104;%s\x1b\\" % word for word in words[::2] if word.isdigit())
-        elif number == 5:
-            self._undoing.update(b"\x1b]105;%s\x1b\\" % word for word in words[::2] if word.isdigit())
+        elif number in (4, 5):
+            self._undoing.update(b"\x1b]10%d;%s\x1b\\" % (number, word) for word in words[::2] if word.isdigit())
         elif 10 <= number <= 19:
             self._undoing.update(b"\x1b]%d\x1b\\" % (100 + number + at) for at in range(len(words[: 20 - number])))
         elif number == 22 or (number == 9 and words[:1] == [b"4"]):

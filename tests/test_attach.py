@@ -660,6 +660,12 @@ class Modes(unittest.TestCase):
             self.assertEqual(out, b"")
             self.assertEqual((modes.passed(b"A\x1b"), modes.passed(b"\\b")), (b"", b"b"))
             self.assertEqual(modes.passed(b"c"), b"c")
+        modes = looop.OutputFilter(True, clipboard=True)
+        for size in (60000, 70000):  # whole, or not at all
+            data = b"\x1b]52;c;" + b"A" * size + b"\x07"
+            self.assertEqual(modes.passed(data), data if size < looop.HELD_MAX else b"")
+            lines = b"\x1b]52;c;" + b"AAAAAAA\n" * (size // 8)
+            self.assertEqual(len(modes.passed(lines) + modes.passed(b"\x07")) > 0, size < looop.HELD_MAX)
         modes = looop.OutputFilter(True)
         modes.passed(b"\x1b]52;c;" + b"A" * 100000)
         self.assertEqual(modes.passed(b"QQ\x07b"), b"b")
