@@ -1172,6 +1172,20 @@ class Drawing(Sessions):
         self.assertGreater(len(self.output(session)), 700_000)
         self.assertEqual(self.looop("shot", "draws").split()[:4], ["HEADER", "drawn", "once", "done" + "#" * 74])
 
+    def test_a_burst_that_is_not_drawn_whole_is_told(self):
+        with open(os.path.join(self.home, "burst"), "w") as file:
+            file.write("HEADER drawn once\r\n" + "".join(f"\033[{3 + n % 9};{1 + n % 70}H{n}" for n in range(90000)))
+        self.begin("bursts", f"cat {self.home}/burst; printf '\033[12Hdone'; exec cat")
+        self.looop("expect", "bursts", "--screen", "done")
+        whole = looop.Screen(120, 40)
+        with open(os.path.join(self.home, "burst"), "rb") as file:
+            whole.feed(file.read() + b"\033[12Hdone")
+        shown, partial = self.looop("shot", "bursts"), json.loads(self.looop("shot", "bursts", "--json"))["partial"]
+        self.assertTrue(shown.startswith("HEADER drawn once\n"))
+        self.looop("shot", "bursts")
+        self.assertEqual(partial, "looop: shot: bursts: partial: too much output" in self.stderr)
+        self.assertTrue(partial or shown == looop.picture_plain(whole))
+
     def test_who_waits_for_a_change_is_told_of_it(self):
         session = self.begin("changes", "printf one; read -r x; printf two; read -r x; printf three")
         reply = self.ask(session, b'{"op": "changes", "since": -1}')
