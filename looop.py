@@ -9101,37 +9101,33 @@ class Canvas:
     and questions are kept of it, and the lines that lack the rest say so (`Screen.partial`).
     """
 
-    __slots__ = ("_drawn", "_place", "_waiters", "at", "changes", "pending", "screen", "size")
+    __slots__ = ("_drawn", "at", "changes", "pending", "screen", "size", "urgent", "waiters")
 
     def __init__(self, cols: int, rows: int) -> None:
         self.screen = Screen(cols, rows)
         self.pending: list[bytes | tuple[int, int]] = []  # output, and changes of size between it
-        self._place = 0  # bytes of the first piece that are drawn
         self.size = 0  # bytes of output that are not drawn
+        self.urgent = False  # whether they may ask the terminal something
         self.at = 0.0  # when some of it was drawn or skimmed
         self.changes = 0  # slices drawn, ever
         self._drawn = 0  # pieces drawn, ever
-        self._waiters: list[tuple[int, Callable[[], object]]] = []  # (pieces, what to do once so many are drawn)
+        self.waiters: list[tuple[int, Callable[[], object]]] = []  # (pieces, what to do once so many are drawn)
 
     def add(self, data: bytes) -> None:
         """Take output."""
         self.pending.append(data)
         self.size += len(data)
+        self.urgent = self.urgent or b"\x1b" in data or bool(self.screen.unfinished_bytes())
         self._skim(PENDING_MAX)
 
     def resize(self, cols: int, rows: int) -> None:
         """Change the screen's size: what came before is drawn at the old one."""
         self.pending.append((cols, rows))
 
-    @property
-    def watched(self) -> bool:
-        """Tell whether somebody waits for the drawing."""
-        return bool(self._waiters)
-
     def when_current(self, then: Callable[[], object]) -> None:
         """Do something as soon as the screen shows all output that has come by now."""
-        self._waiters.append((self._drawn + len(self.pending), then))
-        if len(self._waiters) == 1 or not self.pending:
+        self.waiters.append((self._drawn + len(self.pending), then))
+        if len(self.waiters) == 1 or not self.pending:
             self.draw()
 
     def when_modes_known(self, then: Callable[[], object]) -> None:
@@ -9139,7 +9135,7 @@ class Canvas:
         import re
 
         if self.size > LAST_MAX:
-            pending = self.screen.unfinished_bytes() + b"".join(self._unseen())
+            pending = self.screen.unfinished_bytes() + self._undrawn()
             if not re.search(sequences("input").encode("latin-1"), pending):
                 then()
                 return
@@ -9150,16 +9146,17 @@ class Canvas:
         until = time.monotonic() + SLICE
         self.changes += bool(self.pending)
         while self.pending:
-            self._stroke()
-            self.at = time.monotonic()
+            self._take(STROKE, self.screen.feed)
             if self.at >= until:
                 break
-        while self._waiters and self._waiters[0][0] <= self._drawn:
-            self._waiters.pop(0)[1]()
+        else:
+            self.urgent = False
+        while self.waiters and self.waiters[0][0] <= self._drawn:
+            self.waiters.pop(0)[1]()
 
     def draw_last(self) -> None:
         """Draw what is left, of too much the end; a bug costs what meets it, and not the end of the session."""
-        while self.pending or self._waiters:
+        while self.pending or self.waiters:
             try:
                 self._skim(LAST_MAX)
                 self.draw()
@@ -9170,43 +9167,31 @@ class Canvas:
         """Give the frames that paint the screen as it is now on a viewer, and what is not drawn yet."""
         import itertools
 
-        rest = b"".join(self._unseen())
+        rest = self._undrawn()
         size = size_frame(self.screen.cols, self.screen.rows, b"z")
         return output_frames(itertools.chain(painted(self.screen, scrollback), [rest]), before=size)
 
-    def _unseen(self) -> list[bytes]:
-        pending = [piece for piece in self.pending if isinstance(piece, bytes)]
-        pending[:1] = [piece[self._place :] for piece in pending[:1]]
-        return pending
-
-    def _stroke(self) -> None:
-        """Draw a little; it is taken out of the queue before: what meets a bug is not to meet it again."""
-        piece, start = self.pending[0], self._place
-        self._place += STROKE
-        if not isinstance(piece, bytes) or self._place >= len(piece):
-            self._next()
-        if isinstance(piece, bytes):
-            self.size -= len(piece[start : start + STROKE])
-            self.screen.feed(piece[start : start + STROKE])
-        else:
-            self.screen.resize(*piece)
-
-    def _next(self) -> None:
-        del self.pending[0]
-        self._place = 0
-        self._drawn += 1
+    def _undrawn(self) -> bytes:
+        return b"".join(piece for piece in self.pending if isinstance(piece, bytes))
 
     def _skim(self, enough: int) -> None:
-        """Take output off the queue undrawn, until no more than `enough` bytes wait."""
         while self.size > enough:
-            self.at = time.monotonic()
-            piece, start = self.pending[0], self._place
-            self._next()
-            if isinstance(piece, bytes):
-                self.size -= len(piece) - start
-                self.screen.skim(piece[start:])
-            else:
-                self.screen.resize(*piece)
+            self._take(PENDING_MAX, self.screen.skim)
+
+    def _take(self, most: int, draw: Callable[[bytes], object]) -> None:
+        """Take a piece off the queue, or the first bytes of it, and only then draw it: it may meet a bug."""
+        piece = self.pending[0]
+        if isinstance(piece, bytes) and len(piece) > most:
+            piece, self.pending[0] = piece[:most], piece[most:]
+        else:
+            del self.pending[0]
+            self._drawn += 1
+        if isinstance(piece, bytes):
+            self.size -= len(piece)
+            draw(piece)
+        else:
+            self.screen.resize(*piece)
+        self.at = time.monotonic()
 
 
 class Typing:
@@ -9884,7 +9869,7 @@ class Lookout(Clients):
 
 HUP_GRACE, TERM_GRACE = 0.5, 2.0  # seconds that a tree has after HUP and after TERM
 DRAW_EVERY = 0.02  # seconds that output may stay undrawn while the loop is busy
-FLOOD_PAUSE = 0.01  # seconds without output after which a flood is drawn
+DRAW_PAUSE = 0.01  # seconds without output after which it is drawn where nobody waits for it, as in a flood
 SEQUENCE_TIME = 0.25  # seconds that the rest of a sequence is waited for before something is typed
 ANSWER_TIME = 1.0  # seconds within which a viewer's terminal may answer what the command asked
 FOLDER_EVERY = 60.0  # seconds between looks whether its folder is there still
@@ -9968,9 +9953,9 @@ class Supervisor(Lookout):
     def step(self) -> None:
         """Do one turn of the loop, and draw: in a flood of output only now and then."""
         canvas, self.sliced = self.canvas, False
-        pause = FLOOD_PAUSE if canvas.size > READ_MAX else 0.0
-        busy = self.loop.turn(0.0 if canvas.watched else pause if canvas.pending else None)
-        if canvas.watched or (canvas.pending and (not busy or time.monotonic() > canvas.at + DRAW_EVERY)):
+        pause = 0.0 if canvas.waiters or (canvas.urgent and canvas.size < READ_MAX) else DRAW_PAUSE
+        busy = self.loop.turn(pause if canvas.pending or canvas.waiters else None)
+        if canvas.waiters or (canvas.pending and (not busy or time.monotonic() > canvas.at + DRAW_EVERY)):
             canvas.draw()
         if canvas.screen.replies:
             self._answer()
