@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import fcntl
 import functools
@@ -57,6 +58,15 @@ def figure(name, number):
 
 
 which = functools.lru_cache(maxsize=None)(shutil.which)
+
+
+@functools.cache
+def syntax():
+    """Return the syntax tree of looop.py, which nobody changes: to parse it takes a second."""
+    with open(os.path.join(ROOT, "looop.py"), encoding="utf-8") as file:
+        return ast.parse(file.read())
+
+
 LONG = os.environ.get("LOOOP_LONG") == "1"  # every test whole: half an hour
 LINUX = sys.platform.startswith("linux")
 USER = os.geteuid()  # as one test lies about it

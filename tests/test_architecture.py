@@ -8,12 +8,12 @@ import sys
 import unittest
 
 import looop
-from tests.support import ROOT
+from tests.support import ROOT, syntax
 
 with open(os.path.join(ROOT, "looop.py"), encoding="utf-8") as file:
     SOURCE = file.read()
 LINES = SOURCE.split("\n")
-TREE = ast.parse(SOURCE)
+TREE = syntax()
 BANNERS = [
     (number, int(match[1]), match[2])
     for number, line in enumerate(LINES, 1)

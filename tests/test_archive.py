@@ -18,7 +18,7 @@ import unittest
 import zipfile
 
 from tests import build, shared
-from tests.support import ROOT, Case, alive, heavy, needs_root, wait_until
+from tests.support import ROOT, Case, alive, heavy, needs_root, syntax, wait_until
 
 spec = importlib.util.spec_from_file_location("build_zipapp", os.path.join(ROOT, "build_zipapp.py"))
 build_zipapp = importlib.util.module_from_spec(spec)
@@ -78,7 +78,7 @@ class Pieces(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        cls.tree = ast.parse(source())
+        cls.tree = syntax()
         cls.defined = [node for node in cls.tree.body if isinstance(node, (ast.FunctionDef, ast.ClassDef))]
         cls.names = {node.name for node in cls.defined}
         cls.table = symtable.symtable(source().decode(), "looop.py", "exec")

@@ -13,7 +13,7 @@ import unittest
 import zipfile
 
 import looop
-from tests.support import ROOT, Case, Terminal, heavy, wait_until
+from tests.support import ROOT, Case, Terminal, heavy, syntax, wait_until
 
 PYTHONS = [f"3.{minor}" for minor in range(9, 15)]
 
@@ -37,7 +37,7 @@ class Metadata(unittest.TestCase):
         standard = sys.stdlib_module_names  # novermin
         checked = 0
         for name in ("looop.py", "build_zipapp.py"):
-            tree = ast.parse(text_of(name))
+            tree = syntax() if name == "looop.py" else ast.parse(text_of(name))
             for_checkers = [
                 node for node in tree.body if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node)
             ]
