@@ -17,7 +17,7 @@ LINE = re.compile(r"- \d{4}-\d\d-\d\d \d\d:\d\d \S.*")
 class KillAnywhere(Case):
     starts = True  # it is killed while it starts, too
     long = True  # begins first where tests run side by side
-    ROUNDS = 200 if LONG else 40
+    ROUNDS = 200 if LONG else 24
     SEED = 20260102
 
     def test_kill_9_at_random_instants(self):

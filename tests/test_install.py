@@ -19,7 +19,7 @@ import threading
 import unittest
 
 import looop
-from tests import shared
+from tests import build, shared
 from tests.support import LONG, ROOT, Case, alive, heavy, needs, needs_root, wait_until
 
 SCRIPT = os.path.join(ROOT, "install.sh")
@@ -296,28 +296,16 @@ class Built(Installer):
 
     @classmethod
     def setUpClass(cls):
-        folder = shared("releases", cls.build)
-        cls.old, cls.new = (read(os.path.join(folder, version + "-dist", "looop")) for version in (OLD, NEW))
+        cls.old = read(os.path.join(shared("releases", cls.build), "looop"))
+        cls.new = read(os.path.join(shared("archive", build), "looop"))
 
     @staticmethod
     def build(folder):
-        os.mkdir(folder)
-        builds = []
-        for version in (OLD, NEW):
-            tree = make_tree(os.path.join(folder, version), version)
-            builder = [
-                os.path.join(tree, "build_zipapp.py"),
-                "--only",
-                "--out",
-                tree + "-dist",
-                "--python",
-                sys.executable,
-            ]
-            env = {"PATH": os.path.join(folder, "nothing"), "HOME": folder, "PYTHONDONTWRITEBYTECODE": "1"}
-            builds.append(subprocess.Popen([sys.executable, *builder], env=env, stdout=subprocess.DEVNULL))
-        for build in builds:
-            if build.wait():
-                raise AssertionError("build_zipapp.py failed")
+        tree = make_tree(folder + "-tree", OLD)
+        builder = [os.path.join(tree, "build_zipapp.py"), "--only", "--out", folder, "--python", sys.executable]
+        env = {"PATH": os.path.join(folder, "nothing"), "HOME": folder, "PYTHONDONTWRITEBYTECODE": "1"}
+        subprocess.run([sys.executable, *builder], env=env, stdout=subprocess.DEVNULL, check=True)
+        shutil.rmtree(tree)
 
     def offer(self, content, at=""):
         self.web.files.update(release_files(content, at))

@@ -325,7 +325,7 @@ class Beginning(Sessions):
         copy = os.path.join(self.home, "copy.py")
         shutil.copy(os.path.join(ROOT, "looop.py"), copy)
         words = [sys.executable, "-SI", copy, "start-session", "a", "--command", "echo READY; cat"]
-        subprocess.run(words, env=self.env, check=True, capture_output=True, timeout=20)
+        subprocess.run(words, env=self.env, check=True, capture_output=True, timeout=60)
         with open(copy, "w") as file:
             file.write("raise SystemExit('not this one')\n")
         os.unlink(copy)
