@@ -5708,7 +5708,7 @@ _SGR_BG: dict[int, Color] = {code + 10: color for code, color in _SGR_FG.items()
 
 
 class Style:
-    """Be how a cell looks. A screen has one object for each style in use."""
+    """A cell's appearance. A screen has one object for each style in use."""
 
     __slots__ = ("erased", "key", "then")
 
@@ -6037,10 +6037,10 @@ def skimmed(data: bytes) -> bytes:
 
         pen = "".join(_spelled("CSI m"))
         strings = "|".join(begin for begin, _ in _FORMS[1:3])  # others, passed over with what is in them
-        for pattern in (f"\x1b(?!{pen[1:]})|[\x0e\x0f]", f"({sequences('keep')})|{_OPENER}(?:{strings})"):
+        for pattern in (f"\x1b(?!{pen[1:]})", f"({sequences('keep')})|{_OPENER}(?:{strings})"):
             _SKIMMING.append(re.compile(pattern.encode("latin-1")))
     not_pen, kept = _SKIMMING
-    if not not_pen.search(data):
+    if b"\x0e" not in data and b"\x0f" not in data and not not_pen.search(data):
         data = data[max(0, data.rfind(b"\x1b[0m"), data.rfind(b"\x1b[m")) :]  # it resets the pens before it
     return b"".join(kept.findall(data))
 
@@ -6290,7 +6290,7 @@ class Grid:
         return any(line.partial for line in self.lines)
 
     def mark_partial(self) -> None:
-        """Say of the lines shown that they may be stale."""
+        """Mark the lines shown as possibly stale."""
         for line in self.lines:
             line.partial = True
 
@@ -6432,31 +6432,31 @@ class Grid:
         count = min(count, self.bottom - self.top + 1)
         if self.top == 0 and not self.alt:
             self.remember(self.lines[:count])
-        self.replace_lines(self.top, count, self.bottom)
+        self.replace_lines(count, self.top, self.bottom + 1 - count)
 
     def scroll_down(self, count: int = 1, *tracking: int) -> None:
         """Drop lines at the bottom margin; with more parameters it would be xterm's highlight tracking."""
-        if not tracking:
-            self.replace_lines(self.bottom, count, self.top)
+        count = 0 if tracking else min(count, self.bottom - self.top + 1)
+        self.replace_lines(count, self.bottom + 1 - count, self.top)
 
     def insert_lines(self, count: int = 1) -> None:
         """Insert lines here; as many fall off at the bottom margin."""
         if self.top <= self.row <= self.bottom:
-            self.replace_lines(self.bottom, count, self.row)
+            count = min(count, self.bottom - self.row + 1)
+            self.replace_lines(count, self.bottom + 1 - count, self.row)
             self.next_col = 0
 
     def delete_lines(self, count: int = 1) -> None:
         """Delete lines here; as many blank ones come in at the bottom margin."""
         if self.top <= self.row <= self.bottom:
-            self.replace_lines(self.row, count, self.bottom)
+            count = min(count, self.bottom - self.row + 1)
+            self.replace_lines(count, self.row, self.bottom + 1 - count)
             self.next_col = 0
 
-    def replace_lines(self, gone: int, count: int, new: int) -> None:
-        """Take lines away at one row and put blank ones in at another; the lower row is the last of its lines."""
-        count = min(count, abs(gone - new) + 1)
-        at, to = (gone, new + 1 - count) if gone <= new else (gone + 1 - count, new)
-        del self.lines[at : at + count]
-        self.lines[to:to] = self.blank_lines(count, self.pen.erased)
+    def replace_lines(self, count: int, gone: int, new: int) -> None:
+        """Take lines away from a row on, and then put blank ones in at a row."""
+        del self.lines[gone : gone + count]
+        self.lines[new:new] = self.blank_lines(count, self.pen.erased)
 
     def remember(self, lines: list[Line]) -> None:
         """Add lines to the history."""
@@ -6977,10 +6977,12 @@ class Screen(Terminal):
             pen = self.pen.then.get(token)
             if pen is not None:
                 self.pen = pen
-            elif token in known:
-                known[token](self)
             else:
-                self._meet(token)
+                action = known.get(token)
+                if action is not None:
+                    action(self)
+                else:
+                    self._meet(token)
             self.last = ""
 
     def _text(self, text: str) -> None:
