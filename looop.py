@@ -8114,7 +8114,8 @@ def read_session(profile: Profile, session: str) -> Session | None:
             return read_session(profile, session)  # it was removed meanwhile, and another has its id
     except FileNotFoundError:
         return None
-    return found.replace(started_at=utc_text(made.st_mtime), changed=utc_text(made.st_mtime))  # corrupt is not absent
+    made_at = utc_text(made.st_mtime)
+    return found.replace(started_at=made_at, changed=found.changed or made_at)  # corrupt is not absent
 
 
 def session_in(directory: Directory, name: str, folder: str) -> Session:
@@ -8426,8 +8427,10 @@ def prune_sessions(profile: Profile, older: float, now: float, dry: bool = False
         return [session.id for session in found]
     removed = []
     deadline = Deadline(FAREWELL + 0.5)
-    while any(session.has_supervisor() for session in found) and not deadline.over:
-        time.sleep(0.01)  # its supervisor still says farewell
+    for session in found:
+        while session.has_supervisor() and not deadline.over:
+            time.sleep(0.01)  # it still says farewell
+        session.directory.close()
     with store_lock(profile):
         for session in found:
             again = read_session(profile, session.id)
@@ -15571,6 +15574,7 @@ def screen_words(session: Session) -> str:
 
     try:
         lines = picture_plain(screen_of(session)).split("\n")
+        session.directory.close()  # it is one of many
     except (Gone, OSError):
         return ""
     lines = [re.sub("(?<=[^ ])  +", "  ", line.rstrip()) for line in lines if any(char.isalnum() for char in line)]

@@ -313,6 +313,12 @@ class WhatIsShown(Fleet):
         self.assertEqual(looop.LogView(".", found[1].fd).end, 0)
         found[0].directory.close()
         self.assertEqual(found[0].renewed().code, 137, "another session has its id")
+        resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/dev/fd")) + 20, limits[1]))
+        try:
+            removed = looop.prune_sessions(opened, 0.0, time.time())
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        self.assertEqual(len(removed), 60)
 
     def test_no_process_shows_a_task_or_a_question(self):
         """ps(1) shows everybody on the machine what a process was started with, for as long as it lives."""
