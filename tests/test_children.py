@@ -65,6 +65,11 @@ class Children(Case):
         self.assertGreaterEqual(ended.secs, looop.KILL_GRACE)
         wait_until(lambda: not processes_with(self.home), "an empty group")
 
+    def test_what_is_stopped_hears_term_all_the_same(self):
+        script = f"trap 'echo heard; exit 3' TERM; >{self.home}/begun; kill -STOP $$; sleep 300"
+        ended = self.run_one(script, timeout=0.3, on_start=self.there("begun"))
+        self.assertEqual((ended.why, ended.code, ended.out), ("timeout", 3, b"heard\n"))
+
     def test_a_grandchild_that_holds_stdout_holds_nobody_up(self):
         ended = self.run_one("sleep 300 & echo done", tidy=True)
         self.assertEqual((ended.why, ended.code, ended.out), ("exit", 0, b"done\n"))
