@@ -9874,7 +9874,7 @@ class Lookout(Clients):
 
 HUP_GRACE, TERM_GRACE = 0.5, 2.0  # seconds that a tree has after HUP and after TERM
 DRAW_EVERY = 0.02  # seconds that output may stay undrawn while the loop is busy
-DRAW_PAUSE = 0.01  # seconds without output after which it is drawn where nobody waits for it, as in a flood
+DRAW_PAUSE = 0.002  # seconds without output after which it is drawn where nobody waits for it, as in a flood
 SEQUENCE_TIME = 0.25  # seconds that the rest of a sequence is waited for before something is typed
 ANSWER_TIME = 1.0  # seconds within which a viewer's terminal may answer what the command asked
 FOLDER_EVERY = 60.0  # seconds between looks whether its folder is there still
@@ -9913,6 +9913,7 @@ class Supervisor(Lookout):
         self.askers: list[Peer] = []  # who waits for that
         self.input = LastInput(0)
         self.keyboard.wrote = lambda data, echoed: self.input.typed(data, self.log.end, echoed, time.monotonic())
+        self.busy = False  # whether the loop had something else to do in its last turn
         self.faults = 0  # bugs met
 
     # --- its life
@@ -9958,9 +9959,10 @@ class Supervisor(Lookout):
     def step(self) -> None:
         """Do one turn of the loop, and draw: in a flood of output only now and then."""
         canvas, self.sliced = self.canvas, False
-        pause = 0.0 if canvas.waiters or (canvas.urgent and canvas.size < READ_MAX) else DRAW_PAUSE
-        busy = self.loop.turn(pause if canvas.pending or canvas.waiters else None)
-        if canvas.waiters or (canvas.pending and (not busy or time.monotonic() > canvas.at + DRAW_EVERY)):
+        soon = canvas.waiters or not self.busy or (canvas.urgent and canvas.size < READ_MAX)
+        pause = 0.0 if soon else DRAW_PAUSE
+        self.busy = self.loop.turn(pause if canvas.pending or canvas.waiters else None)
+        if canvas.waiters or (canvas.pending and (not self.busy or time.monotonic() > canvas.at + DRAW_EVERY)):
             canvas.draw()
         if canvas.screen.replies:
             self._answer()
