@@ -6594,7 +6594,7 @@ class Grid:
                 lines[:] = [line.fit(cols, self.plain) for line in lines]
             col = self.cut_col[0] if self.col == self.cut_col[1] else self.col
             self.cut_col = (col, min(col, cols - 1)) if col >= cols else (0, 0)
-            self.cols, self.next_col, self.last = cols, min(col, cols - 1), ""
+            self.cols, self.next_col = cols, min(col, cols - 1)
 
     def fit_rows(self, lines: list[Line], rows: int, alt: bool) -> None:
         """Make one of the screens so many rows. The line with its cursor stays; what has no room above it goes."""

@@ -432,6 +432,14 @@ class Sizes(unittest.TestCase):
         screen = fed("a漢b", 1, 4)
         self.assertEqual((text(screen), screen.row, screen.col), (["a", "b"], 1, 0))
 
+    def test_a_size_that_comes_between_a_character_and_its_repetition_changes_neither(self):
+        screen = fed("a👩\u200d")
+        screen.resize(12, 5)
+        screen.feed("👧b".encode())
+        screen.resize(9, 4)
+        screen.feed(b"\x1b[3b")
+        self.assertEqual(text(screen), ["a👩\u200d👧bbbb"])
+
     def test_the_same_size_changes_nothing(self):
         screen = fed("0123456789\x1b[2;3r\x1b[4;10H")
         before = state(screen)
