@@ -18,8 +18,8 @@ under a running looop does not reach it. `tests/test_archive.py` holds the sourc
 compared, or given a second name by a class; exceptions, which `except` must know, are no pieces.
 
 A session's supervisor lives for days and uses an eighth of that: `compile_pieces` finds what `supervise` can come to
-name. A supervisor loads this and drops the bytecode of the rest, which is one object for that reason; a pulse loads it
-before it forks, so that its sessions share it.
+name, tables and constants too. A supervisor drops all others, and the bytecode, which is one object for that reason; a
+pulse loads what its sessions use before it forks, so that they share it.
 
 The same tree and the same Pythons give the same bytes: fixed dates, nothing compressed, no path of the build inside,
 and the compiler runs in a process of its own with a fixed hash seed, because what an interpreter has interned by then
@@ -144,13 +144,21 @@ def whole(name):
             looop.__dict__.update(made)
     return looop.__dict__[name]
 
+loaded = False
 def load_lasting(alone):
-    global bytecode
-    for name in lasting:
+    global bytecode, loaded
+    first, loaded = not loaded, True
+    if alone and first:  # the rest goes before, so that what is loaded finds its place there
+        for name in set(looop.__dict__).difference(lasting, kept):
+            if name[:2] != "__":
+                del looop.__dict__[name]
+    for name in lasting if first else ():  # a pulse has done so, and shares it: what is not touched costs nothing
         whole(name)
-    if alone:
+    if alone and first:
         pieces.clear()
+    if alone:
         bytecode = b""
+    return first
 
 def excepthook(*raised):
     import traceback  # the interpreter itself shows the lines of files alone; traceback asks the loader
@@ -161,7 +169,7 @@ looop = sys.modules["looop"] = type(sys)("looop")
 looop.__file__ = archive
 hooks = {{"get_source": lambda name: member("looop.py").decode(), "load_lasting": load_lasting}}
 looop.__loader__ = type("Archive", (), hooks)
-rest, pieces, bytecode, lasting = globals().pop("code", None) or compiled()
+rest, pieces, bytecode, lasting, kept = globals().pop("code", None) or compiled()
 bytecode = memoryview(bytecode)
 looop.__dict__.update(zip(pieces, map(Piece, pieces)))
 exec(rest, looop.__dict__)
@@ -185,7 +193,7 @@ def compile_pieces(source, origin):
     """Compile a module.
 
     Return the code of its constants and tables; {name: where its code begins} of each function and class; all those
-    codes, marshalled, in a row; and the names of those that `supervise` can come to use.
+    codes, marshalled, in a row; the names of those that `supervise` can come to use; and the other names that it uses.
     """
     import __future__
 
@@ -195,6 +203,11 @@ def compile_pieces(source, origin):
     tree = ast.parse(source)
     flags = __future__.annotations.compiler_flag
     defined = {node.name: node for node in tree.body if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
+    for node in ast.walk(tree):  # nobody asks for what a function's arguments are while it runs
+        if isinstance(node, ast.FunctionDef):
+            node.returns = None
+        elif isinstance(node, ast.arg):
+            node.annotation = None
 
     def code_of(nodes):
         return compile(ast.Module(nodes, []), origin, "exec", flags, dont_inherit=True, optimize=2)
@@ -210,12 +223,16 @@ def compile_pieces(source, origin):
             bytecode += marshal.dumps(code_of([node]))
     left = [node for node in tree.body if getattr(node, "name", None) not in places]
     rest = code_of([node for node in left if getattr(node, "module", None) != "__future__"])
+    for node in left:
+        for target in getattr(node, "targets", [getattr(node, "target", None)]):
+            if isinstance(target, ast.Name):
+                defined[target.id] = node  # a constant uses others
     used, todo = set(), {"supervise"}  # names of its locals are among them: it is loaded, too, what is called the same
     while todo:
         used |= todo
         nodes = [node for name in todo & set(defined) for node in ast.walk(defined[name])]
         todo = {node.id for node in nodes if isinstance(node, ast.Name)} - used
-    return rest, places, bytecode, tuple(name for name in places if name in used)
+    return rest, places, bytecode, tuple(name for name in places if name in used), sorted(used - set(places))
 
 
 def cached(source, origin, name):

@@ -5131,18 +5131,21 @@ def run_job(job: Job) -> Ended:
     return run_jobs([job])[0]
 
 
-def set_subreaper(on: bool) -> None:
-    """On Linux, have orphans of our children handed to us instead of init, so that they can be found (prctl(2))."""
-    if not sys.platform.startswith("linux"):
-        return
+def call_library(name: str, *numbers: int) -> None:
+    """Call a function of the C library, if it has one of that name."""
     try:
         import _ctypes  # the C half of `ctypes`, whose Python half costs a whole start of the interpreter
 
-        library = _ctypes.dlopen(None, 0)  # type: ignore[arg-type]
-        function = _ctypes.dlsym(library, "prctl")
-        _ctypes.call_function(function, (36, int(on), 0, 0, 0))  # PR_SET_CHILD_SUBREAPER
+        function = _ctypes.dlsym(_ctypes.dlopen(None, 0), name)  # type: ignore[arg-type]
+        _ctypes.call_function(function, numbers)
     except (ImportError, OSError, AttributeError):
         pass
+
+
+def set_subreaper(on: bool) -> None:
+    """On Linux, have orphans of our children handed to us instead of init, so that they can be found (prctl(2))."""
+    if sys.platform.startswith("linux"):
+        call_library("prctl", 36, int(on), 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
 
 
 def end_confined(limit: float = 1.0) -> None:
@@ -9889,11 +9892,13 @@ def load_supervisor(alone: bool) -> None:
     `alone`: this process is one, and needs nothing else: the rest goes.
     """
     load = getattr(globals().get("__loader__"), "load_lasting", None)
-    if load:
-        load(alone)
+    if load and not load(alone):
+        return  # it is there already, shared with the pulse that has loaded it
     screen = Screen(2, 1)
     screen.feed(b"\x1b[m")  # what it compiles is kept by `re`
     screen.skim(b"\x1b")
+    if alone:
+        call_library("malloc_trim", 0)  # what the start has used and freed goes back (malloc_trim(3))
 
 
 class Supervisor(Lookout):

@@ -141,7 +141,8 @@ class Pieces(unittest.TestCase):
         import dis
         import marshal
 
-        _, places, bytecode, lasting = build_zipapp.compile_pieces(source(), "looop.py")
+        rest, places, bytecode, lasting, kept = build_zipapp.compile_pieces(source(), "looop.py")
+        tables = {step.argval for step in dis.get_instructions(rest) if step.opname == "STORE_NAME"}
         todo, reached = ["supervise"], set()
         while todo:
             name = todo.pop()
@@ -153,6 +154,7 @@ class Pieces(unittest.TestCase):
                     step.argval for step in dis.get_instructions(code) if step.opname in ("LOAD_GLOBAL", "LOAD_NAME")
                 }
                 todo += (used & set(places)) - reached - set(todo)
+                self.assertLessEqual(used & tables, set(kept), name)
         self.assertLessEqual({"Supervisor", "Screen", "painted", "start_on_pty"}, reached)
         self.assertGreater(len(reached), 80)
         self.assertLessEqual(reached, set(lasting))
@@ -264,7 +266,10 @@ class Built(Case):
         self.assertLess(left, len(pieces()) - 10)
 
     def test_a_supervisor_has_loaded_what_it_can_come_to_use_and_dropped_the_rest(self):
-        """Run it as the file does, up to the end, where it becomes a supervisor as far as this matters."""
+        """Run it as the file does, up to the end, where it becomes a supervisor as far as this matters.
+
+        What a pulse has loaded is shared with it, and not touched.
+        """
         with open(self.looop_file, "rb") as file:
             text = file.read().split(b" -SI -c '", 1)[1].split(b'\' "$0"', 1)[0].decode()
         settled = """\
@@ -272,17 +277,20 @@ import os, sys
 def settle(status):
     looop = sys.modules["looop"]
     before = len(bytecode)
-    looop.load_supervisor(alone=False)
-    kept = len(bytecode)
+    if "pulse" in os.environ:
+        looop.load_supervisor(alone=False)
+    loaded = len(bytecode)
     looop.load_supervisor(alone=True)
     left = [name for name in lasting if type(looop.__dict__[name]) is Piece]
-    print(status, before == kept > 500000, len(bytecode), len(pieces), left, len(lasting) > 80, flush=True)
+    tables = "VERBS" in looop.__dict__, "SIZE_MAX" in looop.__dict__, "supervise" in looop.__dict__
+    print(status, before == loaded > 500000, len(bytecode), len(pieces) > 400, left, *tables, flush=True)
     leave(0)
 leave, os._exit = os._exit, settle
 """
         command = [sys.executable, "-SI", "-c", settled + text, self.looop_file, "version"]
-        done = subprocess.run(command, env=self.env, capture_output=True, check=True)
-        self.assertEqual(done.stdout.decode().split("\n")[1], "0 True 0 0 [] True")
+        for pulse in ({}, {"pulse": "1"}):
+            done = subprocess.run(command, env={**self.env, **pulse}, capture_output=True, check=True)
+            self.assertEqual(done.stdout.decode().split("\n")[1], f"0 True 0 {bool(pulse)} [] {bool(pulse)} True True")
 
     def test_a_fault_shows_its_lines(self):
         self.altered(SMALL.replace(b"return 0", b"return [][10 ** 3]"))
@@ -424,7 +432,7 @@ leave, os._exit = os._exit, settle
         self.call("version")
         (path,) = self.cached()
         poison = compile("import sys; print('poisoned'); main = lambda: 0", "x", "exec")
-        code = marshal.dumps((poison, {}, b"", ()))
+        code = marshal.dumps((poison, {}, b"", (), []))
         with open(path, "wb") as file:
             file.write(binascii.crc32(code).to_bytes(4, "big") + code)
         self.assertIn("poisoned", self.call("version"), "the cache is what is run")
