@@ -5850,6 +5850,7 @@ _FORMS = (  # what may follow ESC: (how it begins and goes on, how it ends)
 )
 _PLAIN_ESCAPE = r"[0-OQ-WYZ\\`-jl-~]"
 AFTER_ESCAPE = f"{'|'.join(f'{begin}(?:{end})?' for begin, end in _FORMS)}|{_PLAIN_ESCAPE}"  # whole, or broken off
+ESCAPE = f"\x1b(?:{AFTER_ESCAPE})?"
 UNFINISHED = f"{_OPENER}(?:{'|'.join(begin for begin, _ in _FORMS)})?"
 TOKEN = (  # of text: a run of characters, a control that acts, a sequence that is whole or broken off
     f"[^\x00-\x1f\x7f-\x9f]+|\r\n|[\x08-\x0f]|{_OPENER}(?:{AFTER_ESCAPE})"
@@ -8757,7 +8758,7 @@ def tail_start(log: LogView, lines: int, since: int) -> int:
 
 
 _UNDRAWN = (  # what a terminal does not draw: sequences, and controls but \t \n \r
-    rf"\x1b(?:{AFTER_ESCAPE})?|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|(?<!\r)\r+(?=\n)"
+    rf"{ESCAPE}|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|(?<!\r)\r+(?=\n)"
 ).encode("latin-1")
 
 
@@ -12350,9 +12351,10 @@ def took_pastes(session: Session) -> bool:
     """Tell whether a session's program has switched on bracketed paste, as programs do while they wait at a prompt."""
     import re
 
+    changes = re.compile(sequences("input").encode("latin-1")).findall
     with LogView(".", session.fd) as log:
         for place, data in log.tail(log.end, 256 * KIB):
-            if re.search(rb"\x1b\[\?(?:\d+;)*2004(?:;\d+)*h", data):
+            if any(b"2004" in found and found[-1:] == b"h" for found in changes(data)):
                 return True
             if place < log.end - PASTE_MODE_SOUGHT:
                 break
@@ -16011,8 +16013,6 @@ def lack_of(program: str, message: str) -> str:
 
 def runner_error(profile: Profile, runner: Runner, run: str, ended: Ended, metered: Metered) -> str:
     """Say why a runner's call failed and what to do, "" when it did not. Of a long message the end counts."""
-    import re
-
     said = profile.redacted(clean_log(profile, run, "stderr.log"))[-4000:]
     if ended.why == "timeout":
         return f"the runner was ended at its deadline, after {duration_text(ended.secs)}"
@@ -16022,7 +16022,7 @@ def runner_error(profile: Profile, runner: Runner, run: str, ended: Ended, meter
         return f"the runner could not be started: {text_of(ended.err)}"
     if not metered.error and not ended.code:
         return ""
-    stderr = one_line(re.sub(r"\x1b\[[\d;]*m", "", said), 4000)
+    stderr = one_line(PlainText().feed(said.encode("utf-8", "surrogateescape"), last=True), 4000)
     tail = stderr if len(stderr) <= 300 else f"…{stderr[-299:]}"
     if metered.error:
         reason = f"the runner reports: {one_line(profile.redacted(metered.error), 300)}"

@@ -99,6 +99,19 @@ class Architecture(unittest.TestCase):
         for (start, _, title), end in zip(BANNERS, starts[1:]):
             self.assertLessEqual(end - start, 620, title)
 
+    def test_the_grammar_of_a_stream_stands_in_one_place(self):
+        """A regular expression for escape sequences is made of what the section Sequences has, not written anew."""
+        docstrings = {id(node.value) for node in ast.walk(TREE) if isinstance(node, ast.Expr)}
+        found = {}
+        for node in ast.walk(TREE):
+            value = node.value if isinstance(node, ast.Constant) and id(node) not in docstrings else None
+            text = value.decode("latin-1") if isinstance(value, bytes) else value
+            if isinstance(text, str) and any(sign in text for sign in (r"\x1b", "\x1b(?", "\x1b[^")):
+                found.setdefault(section_of(node.lineno)[1], []).append(node.lineno)
+        self.assertIn("Sequences (pure)", found)
+        del found["Sequences (pure)"]
+        self.assertEqual(list(found), ["Keys (pure)"], found)
+
     def test_public_names_have_docstrings(self):
         checked = 0
         for _, node in top_level():
