@@ -7506,27 +7506,18 @@ def xml_text(text: str) -> str:
 PASTE_BEGIN, PASTE_END = b"\x1b[200~", b"\x1b[201~"
 DETACH_PATIENCE, ESCAPE_PATIENCE = 0.5, 0.1  # seconds to wait for the rest of the detach key, for what follows ESC
 
-_NAMED_KEYS = {  # those that are one byte
-    "enter": b"\r",
-    "tab": b"\t",
-    "esc": b"\x1b",
-    "space": b" ",
-    "bspace": b"\x7f",
-}
-_LETTER_KEYS = {"up": "A", "down": "B", "right": "C", "left": "D", "home": "H", "end": "F"}  # CSI or SS3, then this
-_SS3_KEYS = {"f1": "P", "f2": "Q", "f3": "R", "f4": "S"}
-_TILDE_KEYS = {
-    **{"ins": 2, "del": 3, "pgup": 5, "pgdn": 6, "f5": 15, "f6": 17, "f7": 18, "f8": 19},
-    **{"f9": 20, "f10": 21, "f11": 23, "f12": 24},
+_KEY_SENDS = {  # CSI is to be added to what ends with "~", CSI or SS3 to letters
+    **{"enter": "\r", "tab": "\t", "esc": "\x1b", "space": " ", "bspace": "\x7f"},
+    **{"up": "A", "down": "B", "right": "C", "left": "D", "end": "F", "home": "H"},
+    **{"f1": "P", "f2": "Q", "f3": "R", "f4": "S", "f5": "15~", "f6": "17~", "f7": "18~", "f8": "19~", "f9": "20~"},
+    **{"f10": "21~", "f11": "23~", "f12": "24~", "ins": "2~", "del": "3~", "pgup": "5~", "pgdn": "6~"},
 }
 _KEY_ALIASES = {
     **{"return": "enter", "cr": "enter", "escape": "esc", "backspace": "bspace", "delete": "del", "dc": "del"},
     **{"insert": "ins", "ic": "ins", "pageup": "pgup", "ppage": "pgup", "pagedown": "pgdn", "npage": "pgdn"},
     **{"btab": "S-tab", "backtab": "S-tab"},
 }
-KEY_NAMES = (*_NAMED_KEYS, *_LETTER_KEYS, *_SS3_KEYS, *_TILDE_KEYS)
-_CONTROL_PUNCTUATION = {"@": 0, " ": 0, "[": 27, "\\": 28, "]": 29, "^": 30, "_": 31, "?": 127, "/": 31}
-_MODIFIER_KEYS = {b"%d" % code for code in (57358, 57360, *range(57441, 57455))}  # as kitty numbers them
+_CONTROLLED = {" ": 0, "/": 31, "?": 127, "\r": 13, "\t": 9, "\x1b": 27, "\x7f": 8}  # besides @ to _
 _MODIFIERS = {"S": 1, "M": 2, "A": 2, "C": 4}
 
 
@@ -7544,7 +7535,7 @@ def split_key(name: str) -> tuple[int, str]:
     low = _KEY_ALIASES.get(key.lower(), key.lower())
     if low.startswith("S-"):
         modifiers, low = modifiers | 1, low[2:]
-    if low not in KEY_NAMES:
+    if low not in _KEY_SENDS:
         raise ValueError(f"{one_line(name, 40)}: no such key")
     return modifiers, low
 
@@ -7556,35 +7547,23 @@ def key_bytes(name: str, application: bool = False, kitty: int = 0) -> bytes:
     be ambiguous goes as CSI u. Raise ValueError for a key that is not known.
     """
     modifiers, key = split_key(name)
-    parameter = f"1;{modifiers + 1}" if modifiers else ""
-    if key in _LETTER_KEYS:
-        return f"\x1b{'O' if application and not modifiers else '['}{parameter}{_LETTER_KEYS[key]}".encode()
-    if key in _SS3_KEYS:
-        return f"\x1b{'[' + parameter if modifiers else 'O'}{_SS3_KEYS[key]}".encode()
-    if key in _TILDE_KEYS:
-        return f"\x1b[{_TILDE_KEYS[key]}{f';{modifiers + 1}' if modifiers else ''}~".encode()
+    sent, parameter = _KEY_SENDS.get(key, key), f";{modifiers + 1}" if modifiers else ""
+    if len(sent) > 1:
+        return f"\x1b[{sent[:-1]}{parameter}~".encode()
+    if len(key) > 1 and sent.isalpha():
+        ss3 = not modifiers and (application or key[0] == "f")
+        return f"\x1b{'O' if ss3 else '['}{parameter and '1' + parameter}{sent}".encode()
     if key == "tab" and modifiers == 1 and not kitty & 1:
         return b"\x1b[Z"
-    plain = _NAMED_KEYS.get(key) or key.encode("utf-8", "surrogateescape")
-    if kitty & 1 and (key == "esc" or modifiers & ~1 or (modifiers and key in _NAMED_KEYS)):
-        code = ord(key.lower() if len(key) == 1 else plain)
-        return f"\x1b[{code}{f';{modifiers + 1}' if modifiers else ''}u".encode()
-    if modifiers & 1 and len(key) == 1:
-        plain = key.upper().encode("utf-8", "surrogateescape")
+    if kitty & 1 and (key == "esc" or modifiers & ~1 or (modifiers and len(key) > 1)):
+        return f"\x1b[{ord(sent.lower())}{parameter}u".encode()
     if modifiers & 4:
-        plain = control_byte(key if len(key) == 1 else plain.decode(), name)
-    return b"\x1b" + plain if modifiers & 2 else plain
-
-
-def control_byte(key: str, name: str) -> bytes:
-    """Return what Ctrl makes of a character. Raise ValueError where a terminal has nothing for it."""
-    if key.isascii() and key.isalpha():
-        return bytes([ord(key.upper()) - 64])
-    if key in _CONTROL_PUNCTUATION:
-        return bytes([_CONTROL_PUNCTUATION[key]])
-    if key in "\r\t\x1b\x7f":
-        return b"\x08" if key == "\x7f" else key.encode()
-    raise ValueError(f"{one_line(name, 40)}: a terminal has no such key")
+        if not (sent in _CONTROLLED or "@" <= sent <= "_" or "a" <= sent <= "z"):
+            raise ValueError(f"{one_line(name, 40)}: a terminal has no such key")
+        sent = chr(_CONTROLLED.get(sent, ord(sent) & 31))
+    elif modifiers & 1 and len(key) == 1:
+        sent = key.upper()
+    return b"\x1b" * bool(modifiers & 2) + sent.encode("utf-8", "surrogateescape")
 
 
 def defused(text: bytes) -> bytes:
@@ -7618,102 +7597,77 @@ class Pastes:
             data = data[end:]
 
 
-class DetachKey:
-    """The keys that end a visit, in what a viewer types: as bytes, in kitty's CSI u, in modifyOtherKeys' form.
+class Held:
+    """What is held back of a viewer's typing until more of it tells what it is."""
+
+    __slots__ = ("_pastes", "held")
+
+    def __init__(self) -> None:
+        self._pastes = Pastes()
+        self.held = b""
+
+    def release(self) -> bytes:
+        """Give back what is held: nothing followed, or something else."""
+        data, self.held = self.held, b""
+        return data
+
+    def _pieces(self, data: bytes) -> Iterator[tuple[bool, bytes]]:
+        for pasted, piece in self._pastes.split(data):
+            yield pasted, self.release() + piece
+
+
+_LET_GO = (  # a key that is let go, or a modifier as kitty numbers them: nothing is typed by it
+    r"(?:\x1b\[(?:[0-9:]+;[0-9]*:3|57358|57360|574(?:4[1-9]|5[0-4]))(?=[:;u])[0-9:;]*u)*"
+)
+
+
+def key_forms(byte: int, char: str, control: bool) -> str:
+    """Return a regular expression for a key: its byte, kitty's CSI u, and modifyOtherKeys' form.
+
+    Caps and Num Lock do not count. kitty names the place on the keyboard, too, where the key writes Cyrillic.
+    """
+    code, modifiers = ord(char.lower()), 5 if control else 1 + char.isupper()
+    pressed = f"(?:{'|'.join(str(modifiers + locks) for locks in (0, 64, 128, 192))})"
+    how = rf"(?:;{pressed}(?::[12]?)?(?:;[0-9:]*)?){'?' if modifiers == 1 else ''}"
+    return rf"(?:\x{byte:02x}|\x1b\[(?:(?:{code}(?::[0-9]*)*|[0-9]*:[0-9]*:{code}){how}u|27;{pressed};{code}~))"
+
+
+class DetachKey(Held):
+    """The keys that end a visit, in what a viewer types.
 
     What may be the first of several is held back until the next key tells what it was for, or its owner's patience ends
     (`release`). An escape sequence that could still become one is held too, but only from a terminal that was told to
     send such. Nothing is looked for inside a paste.
     """
 
-    __slots__ = ("_keys", "_pastes", "_pressed", "extended", "held", "partial")
+    __slots__ = ("_begun", "_whole", "extended")
 
     def __init__(self, keys: str = "C-\\ C-\\") -> None:
-        self._keys = detach_keys(keys)
-        self._pressed = 0  # how many of them
-        self._pastes = Pastes()
-        self.held = b""  # those, as they were typed
-        self.partial = b""  # an escape sequence that is not whole
+        import re
+
+        super().__init__()
         self.extended = False  # whether the terminal was told to spell keys as escape sequences
+        forms, begun = [key_forms(*key) for key in detach_keys(keys)], ""
+        for form in reversed(forms[:-1]):
+            begun = f"(?:{form}{_LET_GO}{begun})?"
+        self._whole = re.compile(_LET_GO.join(forms).encode()).search
+        self._begun = re.compile(rf"{begun}(?P<cut>\x1b(?:\[[0-9:;]{{0,29}})?)?\Z".encode()).search
 
     def typed(self, data: bytes) -> tuple[bytes, bool]:
         """Return (what goes to the session, whether to detach)."""
         out = b""
-        for pasted, piece in self._pastes.split(data):
-            if pasted or not (self.held or self.partial or self._keys[0][0] in piece or b"\x1b" in piece):
-                out += self.release() + piece
-                continue
-            for key in self._split(piece):
-                presses = self._presses(key)
-                if presses is None and self.held:  # a key is let go
-                    self.held += key
-                    continue
-                if self._pressed not in (presses or ()):  # what is held was for something else
-                    out += self._forget()
-                if self._pressed not in (presses or ()):
-                    out += key
-                    continue
-                self.held += key
-                self._pressed += 1
-                if self._pressed == len(self._keys):
-                    self._forget()
-                    return out, True
+        for pasted, piece in self._pieces(data):
+            found = None if pasted else self._whole(piece)
+            if found:
+                return out + piece[: found.start()], True
+            begun = None if pasted else self._begun(piece)
+            at = begun.start() if begun and (self.extended or not begun["cut"]) else len(piece)
+            out, self.held = out + piece[:at], piece[at:]
         return out, False
 
     def patience(self) -> float:
         """Return for how many seconds to hold what is held; 0.0: nothing is. A lone ESC may be a key."""
-        if self.held or len(self.partial) > 2:
-            return DETACH_PATIENCE
-        return ESCAPE_PATIENCE if self.partial else 0.0
-
-    def release(self) -> bytes:
-        """Give back what is held: it was not the detach key."""
-        data, self.partial = self._forget() + self.partial, b""
-        return data
-
-    def _forget(self) -> bytes:
-        held, self.held, self._pressed = self.held, b"", 0
-        return held
-
-    def _split(self, data: bytes) -> Iterator[bytes]:
-        """Yield bytes and control sequences; hold back the one that is not whole."""
-        data, self.partial = self.partial + data, b""
-        plain, *more = data.split(b"\x1b")
-        yield from (bytes((byte,)) for byte in plain)
-        for number, part in enumerate(more, 1):
-            rest = part[1:].lstrip(b"0123456789;:") if part[:1] == b"[" else part
-            key = b"\x1b" + part[: len(part) - len(rest)]
-            if not rest and number == len(more) and self.extended and len(key) < 32:
-                self.partial = key
-                return
-            end = 1 if part[:1] == b"[" else 0
-            yield key + rest[:end]
-            yield from (bytes((byte,)) for byte in rest[end:])
-
-    def _presses(self, key: bytes) -> list[int] | None:
-        """Return which of the keys this presses; None: it lets a key go."""
-        if len(key) == 1 or len(key) > 64:
-            return [at for at, (byte, _, _) in enumerate(self._keys) if byte == key[0]]
-        code, modifiers = self._spelled(key[2:-1], key[-1:])
-        return None if modifiers < 0 else [at for at in range(len(self._keys)) if self._is(at, code, modifiers)]
-
-    def _is(self, at: int, code: list[bytes], modifiers: int) -> bool:
-        _, char, control = self._keys[at]
-        number = b"%d" % ord(char.lower())
-        there = number in (*code[:1], *code[2:3])  # or at that place of the keyboard, where it writes Cyrillic
-        return there and modifiers == (4 if control else int(char.isupper()))
-
-    @staticmethod
-    def _spelled(parameters: bytes, final: bytes) -> tuple[list[bytes], int]:
-        """Return (codes, modifiers) of a key that a control sequence spells; no codes: none; -1: it is let go."""
-        fields = [field.split(b":") for field in parameters.split(b";")]
-        kitty, xterm = final == b"u", final == b"~" and len(fields) == 3 and fields[0] == [b"27"]
-        if not (kitty or xterm):
-            return [], 0
-        code, modifiers = fields[2 if xterm else 0], fields[1] if len(fields) > 1 else [b"1"]
-        if modifiers[1:2] == [b"3"] or code[0] in _MODIFIER_KEYS:
-            return code, -1  # whatever key it is: nothing is typed by it
-        return code, (int(modifiers[0]) - 1) & 0x3F if modifiers[0].isdigit() else 0  # without Caps and Num Lock
+        return (ESCAPE_PATIENCE if self.held in (b"\x1b", b"\x1b[") else DETACH_PATIENCE) if self.held else 0.0
 
 
 _ANSWER = (  # of a terminal: DA, CPR, DECRPM, kitty's flags, sizes, DSR, then OSC and DCS; or the beginning of one
@@ -7723,18 +7677,17 @@ _ANSWER = (  # of a terminal: DA, CPR, DECRPM, kitty's flags, sizes, DSR, then O
 _SHIFTED_F3 = {b"\x1b[1;%dR" % modifiers for modifiers in range(2, 17)}  # as CPR looks
 
 
-class ReplyFilter:
+class ReplyFilter(Held):
     """A terminal's answers, in what a viewer sends: they are dropped, as the session's own terminal has answered.
 
     What a key can send too is an answer only while one is due (`expect_until`). Mouse and focus reports pass, and all
     that is pasted.
     """
 
-    __slots__ = ("_pastes", "expect_until", "partial")
+    __slots__ = ("expect_until",)
 
     def __init__(self) -> None:
-        self._pastes = Pastes()
-        self.partial = b""  # the beginning of what may be an answer
+        super().__init__()
         self.expect_until = 0.0  # until then an answer may come
 
     def passed(self, data: bytes, now: float) -> bytes:
@@ -7748,18 +7701,12 @@ class ReplyFilter:
             if match["cut"] is None:
                 return b"" if due or text not in _SHIFTED_F3 else text
             if len(text) < 4 * KIB and (due or text[2:3] in (b"?", b">")):
-                self.partial, text = text, b""
+                self.held, text = text, b""
             return text
 
-        for pasted, piece in self._pastes.split(data):
-            held = self.release() + piece
-            out += held if pasted or b"\x1b" not in held else re.sub(_ANSWER, typed, held)
+        for pasted, piece in self._pieces(data):
+            out += piece if pasted or b"\x1b" not in piece else re.sub(_ANSWER, typed, piece)
         return out
-
-    def release(self) -> bytes:
-        """Give back the beginning that was held: nothing followed."""
-        data, self.partial = self.partial, b""
-        return data
 
 
 # ======================================================================================================================
@@ -9206,7 +9153,7 @@ class Canvas:
 class Typing:
     """One input: bytes in order, the rest of which its sender may still hand in. Nobody types in between."""
 
-    __slots__ = ("_tail", "chunks", "closing", "done", "heard", "missing", "open", "patience", "size")
+    __slots__ = ("_pastes", "chunks", "closing", "done", "heard", "missing", "patience", "size")
 
     def __init__(self, data: bytes, missing: int = 0, closing: bytes = b"") -> None:
         self.chunks = [data] if data else []
@@ -9216,8 +9163,12 @@ class Typing:
         self.heard = time.monotonic()  # when its sender handed some in, or some was typed
         self.patience = PATIENCE  # seconds that it may be silent while others wait
         self.size = 0  # bytes typed
-        self.open = False  # whether they end within a paste
-        self._tail = b""
+        self._pastes = Pastes()
+
+    @property
+    def open(self) -> bool:
+        """Tell whether what was typed ends within a paste."""
+        return self._pastes.open
 
     def waiting(self) -> int:
         """Return how many bytes are not typed yet."""
@@ -9229,10 +9180,8 @@ class Typing:
         self.chunks[:1] = [chunk[size:]] if size < len(chunk) else []
         self.size += size
         self.heard = time.monotonic()
-        seen = self._tail + chunk[:size]
-        begin, end = seen.rfind(PASTE_BEGIN), seen.rfind(PASTE_END)
-        self.open = begin > end if begin != end else self.open
-        self._tail = seen[1 - len(PASTE_BEGIN) :]
+        for _ in self._pastes.split(chunk[:size]):
+            pass
 
 
 class Keyboard:
@@ -9675,9 +9624,9 @@ class Clients:
     def _viewer_typed(self, peer: Peer, data: bytes) -> None:
         now = time.monotonic()
         data = peer.replies.passed(data, now)
-        held = peer.replies.partial
+        held = peer.replies.held
         if held:
-            self.loop.after(0.05, lambda: self._pass(peer.replies.release() if peer.replies.partial == held else b""))
+            self.loop.after(0.05, lambda: self._pass(peer.replies.release() if peer.replies.held == held else b""))
         if data:  # a terminal's answer is nobody's typing
             self._pass(data)
             peer.typed = now
@@ -10847,10 +10796,6 @@ class Channel(Closing):
                     raise TimeoutError from None
             time.sleep(0.01)
 
-    def fileno(self) -> int:
-        """Return the descriptor, for select."""
-        return self.sock.fileno()
-
     def send(self, data: bytes, timeout: float | None = REPLY_TIMEOUT) -> None:
         """Send everything. Raise Gone, or TimeoutError when nothing is taken for so long."""
         view = memoryview(data)
@@ -10902,8 +10847,7 @@ class Channel(Closing):
 
     def frames(self) -> Iterator[tuple[bytes, bytes]]:
         """Give the (kind, body) of each frame up to the one that ends them. Raise Gone, or TimeoutError."""
-        frames = Frames()
-        data, self.buffer = self.buffer, b""
+        frames, data = Frames(), self.buffer
         while True:
             for kind, body in frames.feed(data):
                 if kind in (b"d", b"e"):
@@ -10933,8 +10877,8 @@ def not_answering(session: Session) -> Failure:
 def refused(what: str, reply: Mapping[str, JSON]) -> tuple[str, str]:
     """Return what a supervisor's refusal says, and what there is to do about it."""
     error, hint = (one_line(str(reply.get(key) or ""), 300) for key in ("error", "hint"))
-    if "does not know" in error and reply.get("version") != VERSION:
-        hint = f"it is of looop {reply.get('version')}: a session that begins now has one of {VERSION}"
+    if "does not know" in error:
+        hint = f"it is of another looop ({reply.get('version')}): `looop kill` it, then `looop restart` it"
     return f"{what}: {error}", hint or "`looop ls` tells how it stands: try again"
 
 
@@ -10968,7 +10912,7 @@ def ask_session(
 class Follower(Closing):
     """Follow a session's log: what is there, then what comes, until the session has ended."""
 
-    __slots__ = ("_seen", "channel", "ended", "log", "lost_at", "offset", "profile", "session", "skipped")
+    __slots__ = ("_seen", "_text", "channel", "ended", "log", "lost_at", "offset", "profile", "session", "skipped")
 
     def __init__(self, profile: Profile, session: Session, since: int, shows: bool = False) -> None:
         self.profile = profile
@@ -10990,6 +10934,7 @@ class Follower(Closing):
         except FileNotFoundError:
             raise Failure(f"{session.id}: its folder was removed", "`looop ls` lists the sessions") from None
         self.offset = since if since >= 0 else max(self.log.start, self.log.end + since)
+        self._text = PlainText(self.offset)  # for `changed`
 
     def _over(self, told: JSON = None) -> None:
         """Note that the session has ended: `told` how by its supervisor, or as its files say once the lock is free."""
@@ -11035,6 +10980,31 @@ class Follower(Closing):
         self._seen, self.lost_at = int(told.get("offset") or self._seen), int(told.get("lost_at", self.lost_at))
         return True
 
+    def pieces(self, deadline: Deadline) -> Iterator[bytes]:
+        """Give what is there from the offset on, and what comes until the session has ended or the time is up.
+
+        Give b"" whenever that is all for now; what is there already comes whatever the time.
+        """
+        there = self.log.end
+        while True:
+            data = self.read()
+            yield data
+            if data and (self.offset < there or not deadline.over):
+                continue
+            if deadline.over or (self.ended and not data) or not self.wait(deadline.left()):
+                return
+
+    def changed(self, ignore: Any, told: bool) -> bool:
+        """Read what has come; tell whether there was something, besides text that a pattern matches."""
+        there, active = self._seen, told and self.lost_at >= self.offset
+        while True:
+            data = self.read()
+            new = self._text.feed(data)
+            active = active or bool(ignore.sub("", new).strip() if ignore else data)
+            self._text.drop(len(new))
+            if not data or self.offset >= there:
+                return active
+
     def close(self) -> None:
         """Stop following."""
         self.log.close()
@@ -11042,72 +11012,11 @@ class Follower(Closing):
             self.channel.close()
 
 
-class ViewedScreen(Closing):
-    """A session's screen as viewers get it: a supervisor of looop up to 0.6.0 paints for nobody else."""
-
-    __slots__ = ("_channel", "_frames", "_scrollback", "screen", "whole")
-
-    def __init__(self, session: Session, scrollback: int = 0) -> None:
-        self.screen = Screen(1, 1)
-        self.whole = False  # whether it shows all of the first picture
-        self._scrollback = scrollback
-        self._frames = Frames()
-        self._channel, _ = open_channel(session, "attach", cols=80, rows=24, read_only=True, scrollback=scrollback)
-
-    def wait(self, timeout: float | None) -> None:
-        """Draw what comes next. Raise TimeoutError when nothing does in time, Gone when the session has ended."""
-        data, self._channel.buffer = self._channel.buffer, b""
-        for kind, body in self._frames.feed(data or self._channel.receive(timeout)):
-            if kind == b"z":
-                self.screen = Screen(*size_of(body), self._scrollback)
-            elif kind == b"o":
-                self.screen.feed(body)
-                self.whole = self.whole or len(body) < READ_MAX
-
-    def close(self) -> None:
-        """Hang up."""
-        self._channel.close()
-
-
-def asked_screen(session: Session, scrollback: int = 0) -> Screen:
-    """Ask a supervisor for its screen. Raise Gone when nobody is there, Failure when it refuses."""
-    channel, reply = open_channel(session, "screen", scrollback=scrollback)
-    try:
-        with channel:
-            if "cols" in reply:
-                data = b"".join(body for kind, body in channel.frames() if kind == b"o")
-                return repainted(reply, data, scrollback)
-        with ViewedScreen(session, scrollback) as viewed:
-            while not viewed.whole:
-                viewed.wait(REPLY_TIMEOUT)
-            viewed.screen.replies.clear()
-            return viewed.screen
-    except TimeoutError:
-        raise not_answering(session) from None
-
-
-def screen_of(session: Session, scrollback: int = 0) -> Screen:
-    """Return a session's screen as it is, or as it was when it ended. Raise Gone where its folder is not its own."""
-    screen = None
-    if session.alive:
-        try:
-            screen = asked_screen(session, scrollback)
-        except (Gone, ValueError):
-            pass
-    if screen is None:
-        line, _, data = (read_bytes("screen.ansi", session.fd) or b"").partition(b"\n")
-        try:
-            screen = repainted(parse_fields(line), data, scrollback)
-        except ValueError:
-            screen = replayed_screen(session)
-    return screen
-
-
 REPLAY_SKIMMED, REPLAY_DRAWN = 4 * MIB, 512 * KIB  # bytes of a log that a replay reads
 
 
 def replayed_screen(session: Session) -> Screen:
-    """Draw the end of a log: what is left to do where the supervisor died before it could save its screen.
+    """Draw the end of a log: the screen of a supervisor that died before it saved it, or that is of another looop.
 
     Of the bytes before that only modes are taken: a program that has drawn something long ago and nothing over it since
     is not shown whole.
@@ -11116,16 +11025,40 @@ def replayed_screen(session: Session) -> Screen:
     with LogView(".", session.fd) as log:
         if not log.parts:  # its folder was removed
             raise Gone
-        place = max(log.start, log.end - REPLAY_DRAWN - REPLAY_SKIMMED)
-        while place < log.end:
-            early = place < log.end - REPLAY_DRAWN
-            data = log.read(place, min(256 * KIB, log.end - REPLAY_DRAWN - place) if early else 256 * KIB)
-            if not data:
-                break
-            (screen.skim if early else screen.feed)(data)
+        shown = log.end - REPLAY_DRAWN
+        place, data = max(log.start, shown - REPLAY_SKIMMED), b"..."
+        while data:
+            data = log.read(place, min(256 * KIB, shown - place) if place < shown else 256 * KIB)
+            (screen.skim if place < shown else screen.feed)(data)
             place += len(data)
     screen.replies = []
     return screen
+
+
+def asked_screen(session: Session, scrollback: int = 0) -> Screen:
+    """Ask a supervisor for its screen. Raise Gone when nobody is there, Failure when it refuses."""
+    channel, reply = open_channel(session, "screen", scrollback=scrollback)
+    with channel:
+        if "cols" not in reply:  # a looop up to 0.6.0 sends it in another form
+            return replayed_screen(session)
+        try:
+            return repainted(reply, b"".join(body for kind, body in channel.frames() if kind == b"o"), scrollback)
+        except TimeoutError:
+            raise not_answering(session) from None
+
+
+def screen_of(session: Session, scrollback: int = 0) -> Screen:
+    """Return a session's screen as it is, or as it was when it ended. Raise Gone where its folder is not its own."""
+    if session.alive:
+        try:
+            return asked_screen(session, scrollback)
+        except (Gone, ValueError):
+            pass
+    line, _, data = (read_bytes("screen.ansi", session.fd) or b"").partition(b"\n")
+    try:
+        return repainted(parse_fields(line), data, scrollback)
+    except ValueError:
+        return replayed_screen(session)
 
 
 class Hunt(Record):
@@ -11153,131 +11086,94 @@ def answer_offset(profile: Profile, session: Session) -> int | None:
 
 def expect(profile: Profile, session: Session, pattern: Any, *, since: int, timeout: float | None, raw: bool) -> Hunt:
     """Wait until a session's output matches a compiled pattern; `since`: from that offset on."""
-    deadline = Deadline(timeout)
     with Follower(profile, session, since) as follower:
         text = PlainText(follower.offset, raw)
-        searched, there = 0, follower.log.end  # what is there already is searched whatever the time
-        begin = follower.offset
-        while True:
-            data = follower.read()
-            if data or follower.ended:
-                text.feed(data, last=follower.ended and not data)
-                match = pattern.search(text.text, max(0, searched - EXPECT_OVERLAP))
-                if match:
-                    return Hunt(match[0], text.offset_of(match.end()))
-                searched = len(text.text)
-                if searched > 4 * EXPECT_OVERLAP:
-                    text.drop(searched - EXPECT_OVERLAP - 1)  # one more: `^` matches where a text begins
-                    searched = len(text.text)
-                if not data:
-                    return Hunt(None, follower.offset, True)
-                if not deadline.over or follower.offset < there:
-                    continue
-            if follower.lost_at >= begin:
+        searched, begin = 0, follower.offset
+        for data in follower.pieces(Deadline(timeout)):
+            last = follower.ended and not data
+            text.feed(data, last)
+            match = pattern.search(text.text, max(0, searched - EXPECT_OVERLAP)) if data or last else None
+            if match:
+                return Hunt(match[0], text.offset_of(match.end()))
+            if len(text.text) > 4 * EXPECT_OVERLAP:
+                text.drop(len(text.text) - 2 * EXPECT_OVERLAP)  # `^` matches where a text begins: that is not searched
+            searched = len(text.text)
+            if not data and not last and follower.lost_at >= begin:
                 raise Failure(
                     f"expect: {session.id}: its log lacks output, for which the disk had no room",
                     f"`looop expect --screen {session.id} RE` looks at the screen",
                 )
-            if deadline.over or not follower.wait(deadline.left()):
-                return Hunt(None, follower.offset)
+        return Hunt(None, follower.offset, last)
 
 
 class ScreenText(Closing):
-    """What a session's screen shows, as text, and that anew whenever it changes."""
+    """What a session's screen shows, as text, and that anew whenever it changes or the session ends."""
 
-    __slots__ = ("_asked", "_change", "_channel", "_viewed", "offset", "session", "text")
+    __slots__ = ("_channel", "_seen", "_session", "ended", "offset", "text")
 
     def __init__(self, session: Session) -> None:
-        self.session = session
-        self.text, self.offset = "", 0  # `offset`: of the log, up to which it is drawn
-        self._change, self._asked = -1, False  # the last one; whether the next one is asked for
-        self._channel = Channel(session)
-        self._viewed: ViewedScreen | None = None  # where the supervisor tells of no changes
+        self._session = session
+        self.text = self._seen = ""
+        self.offset = 0  # of the log, up to which it is drawn
+        self.ended = False
+        self._channel: Channel | None = None
         try:
-            self.wait(REPLY_TIMEOUT)
-        except TimeoutError:
-            raise not_answering(session) from None
+            self._channel, reply = open_channel(session, "changes", since=-1)
+            self._take(self._channel, reply)
+        except Gone:
+            self._over()
 
-    def wait(self, timeout: float | None) -> None:
-        """Wait for something else to see. Raise TimeoutError when nothing came in time, Gone when the session ended."""
-        if self._viewed is None:
-            if not self._asked:
-                self._channel.send(exact_line({"op": "changes", "since": self._change}).encode() + b"\n")
-            self._asked = True
-            reply = self._channel.line(timeout)
-            self._asked = False
-            if reply.get("ok"):
-                self.text, self.offset, self._change = "\n".join(reply["lines"]), reply["offset"], reply["change"]
-                return
-            self._viewed = ViewedScreen(self.session)
-        self._viewed.wait(timeout)
-        self.text = "\n".join(screen_lines(self._viewed.screen))
-        with LogView(".", self.session.fd) as log:
-            self.offset = log.end
+    def _take(self, channel: Channel, reply: Mapping[str, JSON]) -> None:
+        """Take what the supervisor says of the screen, and ask it for the next change."""
+        self.text, self.offset = "\n".join(reply["lines"]), reply["offset"]
+        channel.send(b'{"op":"changes","since":%d}\n' % reply["change"])
 
-    def look(self) -> str:
-        """Return what it shows once all is drawn: whoever was held up, here or there, has not been told of it yet."""
-        if self._viewed is None:
-            return "\n".join(ask_session(self.session, "changes", since=-1)["lines"])
-        ask_session(self.session, "screen")  # it is sent before that is answered
+    def _over(self) -> None:
+        self.ended = True
         try:
-            self.wait(0.001)
+            self.text = "\n".join(screen_lines(screen_of(self._session.renewed())))
+            with LogView(".", self._session.fd) as log:
+                self.offset = log.end
+        except Gone:  # its folder was removed
+            self.text = ""
+
+    def wait(self, timeout: float | None) -> bool:
+        """Wait until there may be something else to see, or the session has ended; return False when the time is up."""
+        try:
+            if self._channel:
+                self._take(self._channel, self._channel.line(timeout))
         except TimeoutError:
-            pass
-        return self.text
+            return False
+        except Gone:
+            self._over()
+        return True
+
+    def changed(self, ignore: Any, told: bool) -> bool:
+        """Look whether it shows something else than at the last look, without what a pattern matches.
+
+        Whoever was held up, here or there, has not been told of all yet.
+        """
+        try:
+            self.text = "\n".join(ask_session(self._session, "changes", since=-1)["lines"])
+        except Gone:
+            self._over()
+        before, self._seen = self._seen, ignore.sub("", self.text) if ignore else self.text
+        return before != self._seen
 
     def close(self) -> None:
         """Hang up."""
-        self._channel.close()
-        if self._viewed:
-            self._viewed.close()
+        if self._channel:
+            self._channel.close()
 
 
 def expect_screen(session: Session, pattern: Any, timeout: float | None) -> Hunt:
     """Wait until a session's screen matches a compiled pattern."""
-    deadline, offset = Deadline(timeout), 0
-    try:
-        with ScreenText(session) as shown:
-            while True:
-                offset = shown.offset
-                match = pattern.search(shown.text)
-                if match:
-                    return Hunt(match[0], offset)
-                shown.wait(deadline.left())
-    except TimeoutError:
-        return Hunt(None, offset)
-    except Gone:
-        pass
-    try:
-        match = pattern.search("\n".join(screen_lines(screen_of(session))))
-    except Gone:
-        return Hunt(None, offset, True)
-    with LogView(session.folder) as log:
-        return Hunt(match[0] if match else None, log.end, not match)
-
-
-def wait_screen_idle(session: Session, quiet: float, timeout: float | None, ignore: Any) -> bool:
-    """Wait until a session's screen has not changed for a while: see `wait_idle`."""
-    deadline, settled, seen = Deadline(timeout), Deadline(quiet), None
-
-    def visible(text: str) -> str:
-        return ignore.sub("", text) if ignore else text
-
-    try:
-        with ScreenText(session) as shown:
-            while True:
-                if visible(shown.text) != seen:
-                    seen, settled = visible(shown.text), Deadline(quiet)
-                if deadline.over and deadline.at < settled.at:
-                    return False
-                if settled.over and visible(shown.look()) == seen:
-                    return settled.at <= deadline.at
-                try:
-                    shown.wait(max(0.001, min(settled.at, deadline.at) - time.monotonic()))
-                except TimeoutError:
-                    pass
-    except Gone:
-        return True
+    deadline = Deadline(timeout)
+    with ScreenText(session) as shown:
+        while True:
+            match = pattern.search(shown.text)
+            if match or shown.ended or deadline.over or not shown.wait(deadline.left()):
+                return Hunt(match[0] if match else None, shown.offset, shown.ended and not match)
 
 
 def wait_for_end(profile: Profile, session: Session, timeout: float | None) -> Session | None:
@@ -11297,23 +11193,15 @@ def wait_idle(
 
     Quiet: no output, or with `ignore` (a compiled pattern) none but what that matches; with `screen` no change of it.
     """
-    if screen:
-        return wait_screen_idle(session, quiet, timeout, ignore)
     deadline = Deadline(timeout)
-    with Follower(profile, session, -1) as follower:
-        settled, follower.offset = Deadline(quiet), follower.log.end
-        text = PlainText(follower.offset)
-        while not follower.ended:
-            if follower.wait(max(0.001, min(settled.at, deadline.at) - time.monotonic())):
-                data = follower.read()
-                active = follower.lost_at >= follower.offset
-                while data and not deadline.over:
-                    new = text.feed(data)
-                    active = active or not ignore or bool(ignore.sub("", new).strip())
-                    text.drop(len(text.text))
-                    data = follower.read()
-                settled = Deadline(quiet) if active else settled
-            if settled.over or deadline.over:  # whoever was held up itself has looked before it says so
+    with ScreenText(session) if screen else Follower(profile, session, -1) as seen:
+        seen.changed(ignore, False)  # what is there does not count
+        settled = Deadline(quiet)
+        while not seen.ended:
+            told = seen.wait(max(0.001, min(settled.at, deadline.at) - time.monotonic()))
+            if seen.changed(ignore, told):
+                settled = Deadline(quiet)
+            if settled.over or deadline.over:
                 return settled.at <= deadline.at
         return True
 
@@ -11704,7 +11592,7 @@ class Attached:
             _signal.signal(number, self._struck)
         self.loop.readers = {
             0: self._keys_came,
-            self.channel.fileno(): self._bytes_came,
+            self.channel.sock.fileno(): self._bytes_came,
             signals: lambda: self._heard(os.read(signals, 64)),
         }
         try:
@@ -11782,7 +11670,7 @@ class Attached:
     def _bytes_came(self) -> None:
         """Do what the supervisor says."""
         try:
-            data = os.read(self.channel.fileno(), 64 * KIB)  # a larger buffer is mapped anew for every key: 20 µs
+            data = os.read(self.channel.sock.fileno(), 64 * KIB)  # a larger buffer is mapped anew for every key: 20 µs
         except BlockingIOError:
             return
         except OSError:
@@ -11871,7 +11759,7 @@ class Attached:
             self._flush()
 
     def _flush(self) -> None:
-        fd = self.channel.fileno()
+        fd = self.channel.sock.fileno()
         try:
             self.outbox = self.outbox[os.write(fd, self.outbox) :]
         except BlockingIOError:
@@ -11885,7 +11773,7 @@ class Attached:
 
     def _hand_over(self) -> None:
         """Give the supervisor a moment to take what was typed before the person left; show nothing any more."""
-        deadline, fd = Deadline(LEAVING_TIME), self.channel.fileno()
+        deadline, fd = Deadline(LEAVING_TIME), self.channel.sock.fileno()
         self.loop.readers = {fd: lambda: os.read(fd, 64 * KIB)}
         self._flush()
         try:
@@ -12051,10 +11939,10 @@ def submit_text(session: Session, text: str, agent: Agent, timeout: float = 30.0
     data = defused(text.encode("utf-8", "surrogateescape"))
 
     def type_look_enter(channel: Channel) -> dict[str, JSON]:
-        before, deadline = look_at(session), time.monotonic() + SUBMIT_TIME
-        while at_prompt(before, agent, empty=False) > at_prompt(before, agent) and time.monotonic() < deadline:
-            time.sleep(0.05)  # another sender's text is about to leave it
-            before = look_at(session)
+        def busy(look: Look) -> bool:  # another sender's text is about to leave the prompt
+            return at_prompt(look, agent, empty=False) > at_prompt(look, agent)
+
+        before = look_while(session, busy, SUBMIT_TIME)
         if not at_prompt(before, agent):
             raise not_submitted(session, before, agent, "it is not at an empty prompt, so nothing was typed", Failure)
         paste = b"%s%s%s" % (PASTE_BEGIN, data, PASTE_END) if data and before.bracketed else data
@@ -12072,42 +11960,48 @@ def submit_text(session: Session, text: str, agent: Agent, timeout: float = 30.0
     return reply
 
 
+def look_while(session: Session, awaited: Callable[[Look], bool], secs: float | None) -> Look:
+    """Look at a session's screen while something is to be seen there, for so long at most; return the last look."""
+    deadline = Deadline(secs)
+    look = look_at(session)
+    while awaited(look) and not deadline.over:
+        time.sleep(0.03)
+        look = look_at(session)
+    return look
+
+
 def await_typed(session: Session, before: Look, text: str, agent: Agent) -> None:
     """Wait until a screen shows what was typed, and still does after a pause: agents take a fast Enter for a newline.
 
     Raise Unsettled where it does not.
     """
-    deadline = time.monotonic() + LOOK_TIME + len(text) / (16 * KIB)
-    seen = False
-    while True:
-        now = look_at(session)
-        if not shows_typed(before, now, text, agent):
-            if time.monotonic() > deadline:
-                raise not_submitted(
-                    session, now, agent, "its screen does not show what was typed, so Enter was not pressed"
-                )
-            seen = False
-            time.sleep(0.03)
-        elif seen:
-            return
-        else:
-            seen = True
-            time.sleep(ENTER_PAUSE)
+
+    def missing(look: Look) -> bool:
+        return not shows_typed(before, look, text, agent)
+
+    deadline, look = Deadline(LOOK_TIME + len(text) / (16 * KIB)), None
+    while look is None or missing(look):
+        look = look_while(session, missing, deadline.left())
+        if missing(look):
+            words = "its screen does not show what was typed, so Enter was not pressed"
+            raise not_submitted(session, look, agent, words)
+        time.sleep(ENTER_PAUSE)
+        look = look_at(session)
 
 
 def await_submitted(session: Session, text: str, agent: Agent) -> None:
     """Wait until a text has left an agent's prompt; press Enter again while it has not. Raise Unsettled in the end."""
-    for again in (True, True, False):
-        deadline = time.monotonic() + SUBMIT_TIME
-        now = look_at(session)
-        while still_typed(now, text, agent) and time.monotonic() < deadline:
-            time.sleep(0.05)
-            now = look_at(session)
-        if not still_typed(now, text, agent):
-            return
-        if again:
+
+    def stays(look: Look) -> bool:
+        return still_typed(look, text, agent)
+
+    look = look_while(session, stays, SUBMIT_TIME)
+    for _ in range(2):
+        if stays(look):
             send_keys(session, ["Enter"])
-    raise not_submitted(session, now, agent, "Enter did not submit it, and it stays in the prompt")
+            look = look_while(session, stays, SUBMIT_TIME)
+    if stays(look):
+        raise not_submitted(session, look, agent, "Enter did not submit it, and it stays in the prompt")
 
 
 def not_submitted(session: Session, look: Look, agent: Agent, why: str, kind: type[Failure] = Unsettled) -> Failure:
@@ -21058,8 +20952,7 @@ def follow_session(profile: Profile, session: Session, as_json: bool) -> int:
 def follow_text(follower: Follower, as_json: bool, pattern: Any) -> None:
     """Print a session's output as text while it comes, whole lines only where a pattern chooses among them."""
     text, line = PlainText(follower.offset), ""
-    while True:
-        data = follower.read()
+    for data in follower.pieces(Deadline(None)):
         last = follower.ended and not data
         new = text.feed(data, last)
         text.drop(len(text.text))
@@ -21073,11 +20966,8 @@ def follow_text(follower: Follower, as_json: bool, pattern: Any) -> None:
         elif new:
             tell_skipped(follower)
             sys.stdout.write(shown_text(new))
-        if last:
-            return
         if not data:
             sys.stdout.flush()
-            follower.wait(None)
 
 
 def tell_skipped(follower: Follower) -> None:
@@ -21156,15 +21046,13 @@ def log_text(follower: Follower, tail: int | None, pattern: Any, raw: bool, keep
 def print_raw(follower: Follower, follow: bool) -> int:
     """Write a log as it is."""
     sys.stdout.flush()
-    while True:
-        data = follower.read()
+    for data in follower.pieces(Deadline(None)):
         if data:
             tell_skipped(follower)
             write_all(1, data)
-        elif not follow or follower.ended:
-            return 0
-        else:
-            follower.wait(None)
+        elif not follow:
+            break
+    return 0
 
 
 def print_picture(verb: str, screen: Screen, args: Mapping[str, JSON], title: str = "") -> None:

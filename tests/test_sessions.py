@@ -1221,10 +1221,8 @@ class Painted(Sessions):
         self.assertIn(secret[:40], lines)
         self.assertTrue(screen.bracketed_paste)
         self.assertEqual(len(looop.screen_of(session, 5000).history), 2000)
-        with looop.ViewedScreen(session) as viewed:  # as a looop of the version before paints it
-            while not viewed.whole:
-                viewed.wait(20.0)
-        self.assertEqual(looop.screen_lines(viewed.screen), looop.screen_lines(looop.screen_of(session)))
+        replayed = looop.replayed_screen(session)  # as that of a supervisor of the version before is drawn
+        self.assertEqual(looop.screen_lines(replayed, 2000), looop.screen_lines(looop.screen_of(session, 2000), 2000))
         with self.assertRaises(looop.Failure) as caught:  # as a looop of the version before asks for it
             looop.ask_session(session, "screen")
         self.assertIn("a newer looop runs this session", str(caught.exception))
