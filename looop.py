@@ -6032,10 +6032,17 @@ def _spelled(form: str) -> tuple[str, str, str]:
 _SKIMMING: list[Any] = []  # the two regular expressions of `skimmed`, once they were needed
 
 
-def skimmed(data: bytes) -> bytes:
+def skimmed(data: bytes, pens: bool = False) -> bytes:
     """Return what a flood leaves that there is no time to draw: the functions that are kept, in whole sequences."""
     if b"\x1b" not in data and b"\x0e" not in data and b"\x0f" not in data:
         return b""
+    if pens or only_pens(data):
+        data = data[max(0, data.rfind(b"\x1b[0m"), data.rfind(b"\x1b[m")) :]  # it resets the pens before it
+    return b"".join(_SKIMMING[1].findall(data))
+
+
+def only_pens(data: bytes) -> bool:
+    """Tell whether nothing in output is kept but SGR."""
     if not _SKIMMING:
         import re
 
@@ -6043,10 +6050,7 @@ def skimmed(data: bytes) -> bytes:
         strings = "|".join(begin for begin, _ in _FORMS[1:3])  # others, passed over with what is in them
         for pattern in (f"\x1b(?!{pen[1:]})", f"({sequences('keep')})|{_OPENER}(?:{strings})"):
             _SKIMMING.append(re.compile(pattern.encode("latin-1")))
-    not_pen, kept = _SKIMMING
-    if b"\x0e" not in data and b"\x0f" not in data and not not_pen.search(data):
-        data = data[max(0, data.rfind(b"\x1b[0m"), data.rfind(b"\x1b[m")) :]  # it resets the pens before it
-    return b"".join(kept.findall(data))
+    return b"\x0e" not in data and b"\x0f" not in data and (b"\x1b" not in data or not _SKIMMING[0].search(data))
 
 
 def not_drawing() -> str:
@@ -6944,9 +6948,13 @@ class Screen(Terminal):
             if whole:
                 self._act(self._tokens(whole.decode("utf-8", "replace")))
 
-    def skim(self, data: bytes) -> None:
-        """Take output that there is no time to draw: its text is left out, and lines that it may change are marked."""
-        kept = skimmed(self.cutter.feed(data))
+    def skim(self, data: bytes, pens: bool = False) -> None:
+        """Take output that there is no time to draw: its text is left out, and lines that it may change are marked.
+
+        `pens`: `only_pens` has said so.
+        """
+        pens = pens and not self.cutter.held
+        kept = skimmed(self.cutter.feed(data), pens)
         self.skimming = True  # lines are marked before they leave the screen, too
         self._act(self._tokens(kept.decode("utf-8", "replace")))
         self.mark_partial()
@@ -7061,9 +7069,10 @@ class Screen(Terminal):
         pen.then[token] = self.pen
 
     def repeat(self, count: int = 1) -> None:
-        """Write the character before this again."""
+        """Write the character before this again, a screen at most; of one that is drawn alone a line."""
         if self.last:
-            self._write_runs(self.last * min(count, self.cols * self.rows))
+            most = self.cols * (self.rows if self._narrow(self.last) else 1)
+            self._write_runs(self.last * min(count, most))
 
 
 # ======================================================================================================================
@@ -7279,8 +7288,9 @@ def repainted(head: Mapping[str, JSON], paint: bytes, scrollback: int) -> Screen
     past, begin, now = paint.partition(_FIRST_ROW)
     screen = Screen(cols, rows, scrollback)
     screen.feed(begin + now)
-    for row in head.get("partial") or ():
-        screen.lines[row].partial = True
+    stale = head.get("partial")
+    for row, line in enumerate(screen.lines if isinstance(stale, list) else ()):
+        line.partial = row in stale[:SIZE_MAX]
     if scrollback:
         wide = Screen(width, rows, scrollback)
         wide.feed(past)
@@ -7294,9 +7304,11 @@ def masked(screen: Screen, secrets: Sequence[tuple[str, str]]) -> Screen:
     copy = Screen(screen.cols, screen.rows, screen.scrollback)
     copy.__dict__.update(screen.__dict__)
     copy.pen, copy.saved, copy.other = copy.plain, [None, None], screen.blank_lines(screen.rows)
+    copy.cutter = Cutter()  # a title that has no end may hold one, too
     copy.title, *copy.titles = (hidden_text(title, secrets) for title in (screen.title, *screen.titles))
     past = len(screen.history)
-    rows = masked_rows([*screen.history, *map(Packed, screen.lines)], screen.cols, secrets)
+    shown = [Packed(line.unfolded()) for line in screen.lines]  # of a secret that is cut nobody knows the beginning
+    rows = masked_rows([*screen.history, *shown], screen.cols, secrets)
     copy.history, copy.lines = rows[:past], [row.line(screen.cols, screen.plain) for row in rows[past:]]
     return copy
 
@@ -8983,8 +8995,12 @@ def ending_of(why: str, code: int | None) -> dict[str, JSON]:
 # takes it.
 
 PENDING_MAX, LAST_MAX = 256 * KIB, 64 * KIB  # bytes of output that are drawn and not skimmed; and of the last
+FULL = 2 * PENDING_MAX  # bytes that wait to be skimmed, before the command has to wait
 SLICE, STROKE = 0.003, 1 * KIB  # seconds that are drawn at once; bytes between looks at the clock (5 ms of short lines)
+STROKE_CELLS = 8 * KIB  # of a screen on which a stroke has that many bytes: a byte may cost as much as half a screen
+LAST_TIME = 1.0  # seconds in which the last output is drawn
 TYPING_MAX = 256 * KIB  # bytes of typing that wait for the command, before who sent them is not read any more
+ANSWERS_MAX = 64 * KIB  # bytes of answers that wait for a command that asks and does not read
 PATIENCE = 1.0  # seconds that a sender may be silent in the middle of its text while others wait
 
 
@@ -9074,7 +9090,6 @@ class Canvas:
         self.pending.append(data)
         self.size += len(data)
         self.urgent = self.urgent or b"\x1b" in data or bool(self.screen.unfinished_bytes())
-        self._skim(PENDING_MAX)
 
     def resize(self, cols: int, rows: int) -> None:
         """Change the screen's size: what came before is drawn at the old one."""
@@ -9102,7 +9117,7 @@ class Canvas:
         until = time.monotonic() + SLICE
         self.changes += bool(self.pending)
         while self.pending:
-            self._take(STROKE, self.screen.feed)
+            self._take(self._stroke(), self.screen.feed)
             if self.at >= until:
                 break
         else:
@@ -9110,11 +9125,26 @@ class Canvas:
         while self.waiters and self.waiters[0][0] <= self._drawn:
             self.waiters.pop(0)[1]()
 
+    def skim(self, enough: int = PENDING_MAX) -> None:
+        """Skim what is too much to be drawn, for a moment: what clears the screen takes its time here too."""
+        until = time.monotonic() + SLICE
+        while self.size > enough:
+            piece = self.pending[0]
+            pens = isinstance(piece, bytes) and only_pens(piece)
+            self._take(PENDING_MAX if pens else self._stroke(), lambda data: self.screen.skim(data, pens))
+            if self.at >= until:
+                break
+
     def draw_last(self) -> None:
         """Draw what is left, of too much the end; a bug costs what meets it, and not the end of the session."""
+        until = time.monotonic() + LAST_TIME
         while self.pending or self.waiters:
+            if time.monotonic() > until:
+                self._drawn += len(self.pending)
+                self.pending, self.size = [], 0
+                self.screen.mark_partial()
             try:
-                self._skim(LAST_MAX)
+                self.skim(LAST_MAX)
                 self.draw()
             except Exception:
                 leave_traceback()
@@ -9130,9 +9160,8 @@ class Canvas:
     def _undrawn(self) -> bytes:
         return b"".join(piece for piece in self.pending if isinstance(piece, bytes))
 
-    def _skim(self, enough: int) -> None:
-        while self.size > enough:
-            self._take(PENDING_MAX, self.screen.skim)
+    def _stroke(self) -> int:
+        return max(16, min(STROKE, STROKE * STROKE_CELLS // (self.screen.cols * self.screen.rows)))
 
     def _take(self, most: int, draw: Callable[[bytes], object]) -> None:
         """Take a piece off the queue, or the first bytes of it, and only then draw it: it may meet a bug."""
@@ -9206,7 +9235,8 @@ class Keyboard:
 
     def answer(self, data: bytes) -> None:
         """Type a terminal's answer, as soon as that is not in the middle of a text."""
-        self._answers += data
+        if len(self._answers) < ANSWERS_MAX:
+            self._answers += data
         self.press()
 
     def hand_in(self, unit: Typing, data: bytes) -> None:
@@ -9400,8 +9430,11 @@ class Clients:
         self._hear(peer)
 
     def _hear(self, peer: Peer) -> None:
-        """Read a client; not while its typing, or what others typed before a viewer's, has to wait for the command."""
-        waiting = self.keyboard.size if peer.viewer else peer.unit.waiting() if peer.unit else 0
+        """Read a client; not while its typing, or what others typed before a viewer's, has to wait for the command.
+
+        One that does not take its replies may not ask for more of them.
+        """
+        waiting = self.keyboard.size if peer.viewer else peer.unit.waiting() if peer.unit else peer.queued
         if waiting < TYPING_MAX:
             self.loop.readers[peer.fd] = lambda: self._read_peer(peer)
             return
@@ -9547,6 +9580,8 @@ class Clients:
             self._drop(peer)
         elif peer.state == "behind":
             self._tell_more(peer)
+        elif peer.state == "asking":
+            self._hear(peer)
         elif peer.state == "stale":
             self.loop.after(REPAINT_EVERY, lambda: self._show(peer))
 
@@ -9687,6 +9722,8 @@ class Lookout(Clients):
             self._tell_change(peer)
 
     def _tell_change(self, peer: Peer) -> None:
+        if peer.state != "watching":  # somebody else's question has told it already
+            return
         canvas, self.changes_told = self.canvas, time.monotonic()
         fields: dict[str, JSON] = {
             "change": canvas.changes,
@@ -9698,6 +9735,8 @@ class Lookout(Clients):
         if self.finished:
             fields["status"] = self.status
         self._reply(peer, "leaving" if self.finished else "asking", **fields)
+        if self.peers.get(peer.fd) is peer and peer.state == "asking":
+            self._hear(peer)
 
     # --- the screen
 
@@ -9917,6 +9956,8 @@ class Supervisor(Lookout):
         soon = canvas.waiters or not self.busy or (canvas.urgent and canvas.size < READ_MAX)
         pause = 0.0 if soon else DRAW_PAUSE
         self.busy = self.loop.turn(pause if canvas.pending or canvas.waiters else None)
+        if canvas.size > PENDING_MAX:
+            canvas.skim()
         if canvas.waiters or (canvas.pending and (not self.busy or time.monotonic() > canvas.at + DRAW_EVERY)):
             canvas.draw()
         if canvas.screen.replies:
@@ -9959,7 +10000,7 @@ class Supervisor(Lookout):
         self.child, self.pty, self.slave = start_on_pty(self.order, self.cols, self.rows)
         self.keyboard.pty = self.pty
         self.input = LastInput(self.log.end)
-        self.loop.readers[self.pty] = self._read_output
+        self.loop.readers[self.pty] = self._read_now
         self.starts += 1
         for name in ("agent.json", "seen.json", "text"):  # of the run before
             remove_file(name)
@@ -10003,8 +10044,8 @@ class Supervisor(Lookout):
         return size
 
     def _read_now(self) -> None:
-        """Take what the command has written by now."""
-        if self.pty in self.loop.readers:
+        """Take what the command has written by now, unless too much waits to be skimmed."""
+        if self.pty in self.loop.readers and self.canvas.size < FULL:
             self._read_output()
 
     def _read_rest(self) -> None:
@@ -11257,12 +11298,17 @@ def write_terminal(data: bytes, patience: float | None = None) -> None:
 def asks_by_string(number: int, words: list[bytes]) -> bool:
     """Tell whether an operating system command, split at `;`, has the terminal answer (pure).
 
-    21 (colours) and 99 (notifications) are kitty's.
+    21 (colours), 22 (pointers) and 99 (notifications) are kitty's. One that tells when it was clicked or closed may do
+    so at the prompt that the person went back to.
     """
     if number == 21:
         return any(word.endswith(b"=?") for word in words)
+    if number == 22:
+        return any(word.startswith(b"?") for word in words)
     if number == 99:
-        return b"p=?" in words[0].split(b":") if words else False
+        fields = words[0].split(b":") if words else []
+        told = any(field.startswith(b"a=") and b"report" in field for field in fields)
+        return told or not {b"p=?", b"p=alive", b"c=1"}.isdisjoint(fields)
     return b"?" in words and number not in (0, 1, 2)
 
 

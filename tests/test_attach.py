@@ -475,6 +475,8 @@ class Modes(unittest.TestCase):
             *(b"\x1b[5i", b"\x1b[4i", b"\x1b[?5i", b"\x1b[1;2'z", b"\x1b[1'{", b"\x1b['w", b"\x1b['|", b"\x1b[1$w"),
             *(b"\x1b[1;1;1;1;2;2*y", b"\x1b]50;a font\x07", b"\x1b]50;#+1\x1b\\", b"\x1b[?1;1;0S", b"\x1b[#R"),
             *(b"\x1b]21;foreground=?\x07", b"\x1b]21;cursor=red;2=?\x1b\\", b"\x1b]99;i=1:p=?;\x1b\\", b"\x1b]60\x07"),
+            *(b"\x1b]22;?__current__\x1b\\", b"\x1b]99;i=1:p=alive;\x1b\\", b"\x1b]99;a=focus,report;x\x1b\\"),
+            b"\x1b]99;i=1:c=1;x\x1b\\",
             *(b"\x1b]1337;ReportCellSize\x07", b"\x1b]1337;ReportVariable=a\x07", b"\x1b]61;allowWindowOps\x07"),
         ):
             self.assertEqual(self.passed(b"a" + data + b"b")[1], b"ab", data)

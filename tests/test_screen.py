@@ -8,6 +8,7 @@ import re
 import subprocess
 import time
 import unittest
+import unittest.mock
 from xml.etree import ElementTree
 
 import looop
@@ -393,6 +394,38 @@ class Answers(unittest.TestCase):
 
     def test_a_program_that_never_reads_costs_little(self):
         self.assertLess(len(fed(b"\x1b[c" * 20000).replies), 5000)
+
+
+class Floods(unittest.TestCase):
+    def test_no_flood_holds_a_supervisor_up(self):
+        for unit in ("\x1bc", "\x1b[2J", "\x1b#8", "\x1b[?1049h\x1b[?1049l", "漢\x1b[9999999b"):
+            canvas = looop.Canvas(120, 40)
+            begun = time.thread_time()
+            for _ in range(5):
+                canvas.add(unit.encode() * (64 * 1024 // len(unit.encode())))
+            canvas.skim()
+            canvas.draw()
+            self.assertLess(time.thread_time() - begun, 0.8, unit)
+            self.assertTrue(canvas.pending, unit)
+
+    def test_the_last_output_is_drawn_for_so_long_and_then_the_screen_is_partial(self):
+        canvas, told = looop.Canvas(120, 40), []
+        canvas.add(b"\x1bc" * 20000)
+        canvas.waiters.append((1, lambda: told.append(canvas.screen.partial)))
+        with unittest.mock.patch.object(looop, "LAST_TIME", 0.02):
+            canvas.draw_last()
+        self.assertEqual((canvas.pending, canvas.size, told), ([], 0, [True]))
+
+    def test_answers_that_nobody_reads_do_not_pile_up(self):
+        ours, theirs = os.pipe()
+        os.set_blocking(theirs, False)
+        keyboard = looop.Keyboard(looop.Loop(), lambda: None)
+        keyboard.pty = theirs
+        for _ in range(100):
+            keyboard.answer(b"\x1b[0n" * 4096)
+        self.assertLess(len(keyboard._answers), 128 * 1024)
+        os.close(ours)
+        os.close(theirs)
 
 
 class Sizes(unittest.TestCase):
@@ -954,6 +987,13 @@ class Kept(unittest.TestCase):
         shown = text(self.masked(box, [(secret, "KEY")]))
         self.assertEqual(shown, [f"│ {'*' * 30} │", f"│ {'*' * 19} │"])
 
+    def test_a_secret_is_masked_where_the_stream_or_the_screen_has_cut_it(self):
+        for stream in ("\x1b]2;s3cr3t-value", "\x1bPs3cr3t-value\x1b", "\x1b]8;;x?s3cr3t-value"):
+            self.assertNotIn(b"s3cr3t", looop.paint(self.masked(stream, [("s3cr3t-value", "KEY")])))
+        screen = fed("key s3cr3t-value", 40, 4)
+        screen.resize(10, 4)
+        self.assertEqual(text(looop.masked(screen, [("s3cr3t-value", "KEY")])), ["key ******"])
+
     def test_what_looks_like_a_secret_is_masked_over_rows(self):
         token = "ghp_" + "a1B2" * 9
         self.assertEqual(text(self.masked(f"$ {token}", [], 30, 3)), ["$ " + "*" * 28, "*" * 12])
@@ -980,6 +1020,11 @@ class Kept(unittest.TestCase):
                     {**lasting(again), "history": 0, "scrollback": 0},
                     {**lasting(screen), "history": 0, "scrollback": 0},
                 )
+        for stale in (5, ["a", [], {}, 1, 99, -1], {"1": 1}, None):
+            again = looop.repainted({"cols": 4, "rows": 4, "width": 4, "partial": stale}, b"", 0)
+            self.assertEqual(
+                [line.partial for line in again.lines], [False, stale == ["a", [], {}, 1, 99, -1], *[False] * 2]
+            )
         for head in (
             {},
             {"cols": 4, "rows": 4},

@@ -1684,6 +1684,57 @@ class Removed(Sessions):
         self.assertFalse([pid for pid in tree if alive(pid)])
 
 
+class Watchers(Case):
+    """Who asks a supervisor for changes, however it behaves."""
+
+    def setUp(self):
+        super().setUp()
+        self.addCleanup(os.chdir, os.getcwd())
+        os.chdir(self.home)  # a supervisor lives in its session's folder
+        order = looop.Order("x", self.home, "", ["true"], "/", {}, 200, 50, 0o077, 1 << 20)
+        self.supervisor = looop.Supervisor(order)
+        self.supervisor.prepare()
+        ours, self.theirs = socket.socketpair()
+        self.theirs.setblocking(False)
+        self.peer = looop.Peer(ours.detach())
+        os.set_blocking(self.peer.fd, False)
+        self.supervisor.peers[self.peer.fd] = self.peer
+        self.supervisor._hear(self.peer)
+
+    def tearDown(self):
+        self.theirs.close()
+        self.supervisor._drop(self.peer)
+        os.close(self.supervisor.log.fd)
+        super().tearDown()
+
+    def test_who_reads_no_reply_gets_no_more_of_them(self):
+        self.supervisor.canvas.screen.feed(b"x" * 200 * 50)
+        asked = 0
+        with contextlib.suppress(BlockingIOError):
+            while self.peer.queued < 2 << 20 and asked < 2000:
+                self.theirs.send(b'{"op":"changes","since":-1}\n')
+                self.supervisor.loop.turn(0)
+                asked += 1
+        self.assertLess(self.peer.queued, 512 << 10)
+        lines, done = 0, False
+        while not done:
+            lines += self.theirs.recv(1 << 20).count(b"\n")
+            self.supervisor.loop.turn(0)
+            done = not self.peer.queued and not select.select([self.theirs], [], [], 0)[0]
+        self.assertIn(self.peer.fd, self.supervisor.loop.readers)
+        self.assertGreater(lines, 10)
+
+    def test_one_question_has_one_answer(self):
+        canvas = self.supervisor.canvas
+        canvas.add("漢".encode() * 20000)
+        canvas.when_current(self.supervisor._tell_changes)  # as with another who watches
+        self.theirs.send(b'{"op":"changes","since":-1}\n')
+        self.supervisor.loop.turn(1.0)
+        while canvas.pending or canvas.waiters:
+            canvas.draw()
+        self.assertEqual(self.theirs.recv(1 << 20).count(b"\n"), 1)
+
+
 class Abuse(Sessions):
     def fds(self, session):
         return len(os.listdir(f"/proc/{self.supervisor(session)}/fd"))
