@@ -6948,11 +6948,12 @@ class Screen(Terminal):
             if whole:
                 self._act(self._tokens(whole.decode("utf-8", "replace")))
 
-    def skim(self, data: bytes, pens: bool = False) -> None:
-        """Take output that there is no time to draw: its text is left out, and lines that it may change are marked.
+    def skim_pens(self, data: bytes) -> None:
+        """Skim output of which `only_pens` is true."""
+        self.skim(data, True)
 
-        `pens`: `only_pens` has said so.
-        """
+    def skim(self, data: bytes, pens: bool = False) -> None:
+        """Take output that there is no time to draw: its text is left out, and lines that it may change are marked."""
         pens = pens and not self.cutter.held
         kept = skimmed(self.cutter.feed(data), pens)
         self.skimming = True  # lines are marked before they leave the screen, too
@@ -9130,8 +9131,10 @@ class Canvas:
         until = time.monotonic() + SLICE
         while self.size > enough:
             piece = self.pending[0]
-            pens = isinstance(piece, bytes) and only_pens(piece)
-            self._take(PENDING_MAX if pens else self._stroke(), lambda data: self.screen.skim(data, pens))
+            if isinstance(piece, bytes) and only_pens(piece):
+                self._take(PENDING_MAX, self.screen.skim_pens)
+            else:
+                self._take(self._stroke(), self.screen.skim)
             if self.at >= until:
                 break
 
