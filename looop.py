@@ -7290,8 +7290,9 @@ def repainted(head: Mapping[str, JSON], paint: bytes, scrollback: int) -> Screen
     screen = Screen(cols, rows, scrollback)
     screen.feed(begin + now)
     stale = head.get("partial")
-    for row, line in enumerate(screen.lines if isinstance(stale, list) else ()):
-        line.partial = row in stale[:SIZE_MAX]
+    if isinstance(stale, list):
+        for row, line in enumerate(screen.lines):
+            line.partial = row in stale[:SIZE_MAX]
     if scrollback:
         wide = Screen(width, rows, scrollback)
         wide.feed(past)
