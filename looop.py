@@ -1507,9 +1507,12 @@ def link_end(path: str) -> str:
     raise Failure(f"{path}: a symbolic link that leads round in a circle", "point it at a file, or remove it")
 
 
-def write_atomic(path: str, data: bytes, mode: int = 0o600, sync: bool = True) -> None:
+def write_atomic(
+    path: str, data: bytes, mode: int = 0o600, sync: bool = True, appear: Callable[[str, str], None] = os.rename
+) -> None:
     """Replace a file's content so that a reader sees the old or the new, never a part; durable when `sync`.
 
+    `appear`: how what was written aside gets its name.
     Raise NotRegular for a link, a device or a folder: what is not a plain file is never replaced.
     """
     require_writable(path)
@@ -1523,12 +1526,11 @@ def write_atomic(path: str, data: bytes, mode: int = 0o600, sync: bool = True) -
                 os.fsync(fd)
         finally:
             os.close(fd)
-        os.rename(temporary, path)
-    except BaseException as error:
+        appear(temporary, path)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, path) from None
+    finally:
         remove_file(temporary)
-        if isinstance(error, OSError):
-            raise OSError(error.errno, error.strerror, path) from None
-        raise
     if sync:
         sync_dir(os.path.dirname(path))
 
@@ -1596,16 +1598,11 @@ def overwrite(path: str, data: bytes) -> None:
 
 def publish(path: str, data: bytes, mode: int = 0o600) -> bool:
     """Make a file appear whole under a name that nobody has; return whether it was us who took the name."""
-    temporary = temporary_name(path)
-    write_atomic(temporary, data, mode)
     try:
-        os.link(temporary, path)
-        sync_dir(os.path.dirname(path))
-        return True
-    except FileExistsError:
+        write_atomic(path, data, mode, appear=os.link)
+    except (FileExistsError, NotRegular):
         return False
-    finally:
-        remove_file(temporary)
+    return True
 
 
 def sync_dir(path: str) -> None:
@@ -3379,6 +3376,10 @@ class Profile:
             return Runner(name, "typed")
         return runners[name]
 
+    def lock(self, folder: str) -> Lock:
+        """Take the lock of whoever changes a folder in the data dir. Raise Failure when somebody keeps it."""
+        return brief_lock(self.path(folder, ".lock"))
+
     @property
     def by_person(self) -> bool:
         """Tell whether a person runs this, and not a move or a worker.
@@ -4615,15 +4616,6 @@ def send_signal(pids: Iterable[int], number: int) -> None:
             pass
 
 
-def process_status(pid: int) -> dict[bytes, bytes]:
-    """Return the fields of /proc/PID/status, {} when the process is gone, or its system has none (proc(5))."""
-    try:
-        raw = read_bytes(f"/proc/{pid}/status") or b""
-    except OSError:
-        return {}
-    return {name: value.strip() for name, _, value in (line.partition(b":") for line in raw.split(b"\n"))}
-
-
 # names of the supervisors of a person's session and of any other; they spare `parents` a look at every process
 SUPERVISOR_NAME, WORKER_NAME = b"looop-session", b"looop-worker"
 
@@ -4640,7 +4632,7 @@ def name_process(name: bytes, title: bytes) -> None:
             return
         with open("/proc/self/comm", "wb") as file:
             file.write(name)
-        fields = (read_bytes("/proc/self/stat") or b"").rpartition(b")")[2].split()
+        fields = process_stat("self")[1]
         start, end = int(fields[45]), int(fields[46])
         with open("/proc/self/mem", "r+b", 0) as memory:
             os.pwrite(memory.fileno(), title[: end - start - 1].ljust(end - start, b"\0"), start)
@@ -4665,23 +4657,15 @@ def parents() -> dict[int, int]:
 
     Raise OSError when the system does not tell.
     """
-    found = {}
     try:
         names = os.listdir("/proc")
     except FileNotFoundError:
         return listed_parents()
-    for name in names:
-        if name.isdigit():
-            try:
-                raw = read_bytes(f"/proc/{name}/stat") or b""
-            except OSError:
-                continue
-            head, _, tail = raw.rpartition(b")")  # the command's name may hold spaces and brackets
-            fields = tail.split()
-            if len(fields) > 1:
-                named = head.endswith((b"(" + SUPERVISOR_NAME, b"(" + WORKER_NAME))
-                alone = named and is_supervisor(int(name))
-                found[int(name)] = 0 if alone else int(fields[1])
+    found = {}
+    for pid in map(int, filter(str.isdigit, names)):
+        name, fields = process_stat(pid)
+        alone = name in (SUPERVISOR_NAME, WORKER_NAME) and is_supervisor(pid)
+        found[pid] = 0 if alone else int(fields[1])
     return found
 
 
@@ -4689,21 +4673,17 @@ def ancestors() -> dict[int, bytes]:
     """Return the processes that this one descends from, the nearest first, with their names (b"" without /proc)."""
     family = {} if os.path.isdir("/proc/self") else listed_parents()
     found: dict[int, bytes] = {}
-    pid = os.getppid() if family else name_and_parent("self")[1]  # /proc may be of another PID namespace
+    pid = os.getppid() if family else int(process_stat("self")[1][1])  # /proc may be of another PID namespace
     while pid > 1 and pid not in found:
-        name, parent = (b"", family.get(pid, 0)) if family else name_and_parent(str(pid))
-        found[pid], pid = name, parent
+        name, fields = (b"", [b"", b"%d" % family.get(pid, 0)]) if family else process_stat(pid)
+        found[pid], pid = name, int(fields[1])
     return found
 
 
-def name_and_parent(pid: str) -> tuple[bytes, int]:
-    """Return the name and the parent of a process, (b"", 0) when it is gone (Linux)."""
-    try:
-        head, _, tail = (read_bytes(f"/proc/{pid}/stat") or b"").rpartition(b")")
-    except OSError:
-        return b"", 0
-    fields = tail.split()
-    return head.partition(b"(")[2], int(fields[1]) if len(fields) > 1 else 0
+def process_stat(pid: int | str) -> tuple[bytes, list[bytes]]:
+    """Return a process's name, and its state, parent and so on, as proc(5) counts them; dead when it is gone."""
+    head, _, tail = read_head(f"/proc/{pid}/stat").rpartition(b")")  # the name may hold spaces and brackets
+    return head.partition(b"(")[2], tail.split() or [b"X", b"0"]
 
 
 def is_supervisor(pid: int) -> bool:
@@ -4753,14 +4733,10 @@ def start_time(pid: int) -> str:
     """Return a text that tells this process from a later one with its number, "" when it is gone."""
     if not os.path.isdir("/proc/self"):
         return process_field(pid, "lstart")
-    try:
-        raw = read_bytes(f"/proc/{pid}/stat") or b""
-    except OSError:
+    fields = process_stat(pid)[1]
+    if fields[0] in (b"Z", b"X"):  # a zombie has ended, whoever is late to reap it
         return ""
-    fields = raw.rpartition(b")")[2].split()
-    if len(fields) < 20 or fields[0] in (b"Z", b"X"):  # a zombie has ended, whoever is late to reap it
-        return ""
-    return fields[19].decode()  # starttime, in clock ticks since boot: proc(5)
+    return fields[19].decode()  # starttime, in clock ticks since boot
 
 
 def process_field(pid: int, field: str) -> str:
@@ -4777,17 +4753,8 @@ def process_field(pid: int, field: str) -> str:
 def processes_with(*marks: str) -> list[int]:
     """Return the processes with all these settings in their environment (Linux; elsewhere none is seen)."""
     wanted = {mark.encode("utf-8", "surrogateescape") for mark in marks}
-    found = []
-    for pid, parent in parents().items():
-        if not parent:
-            continue
-        try:
-            environment = read_bytes(f"/proc/{pid}/environ") or b""
-        except OSError:
-            continue
-        if wanted <= set(environment.split(b"\0")):
-            found.append(pid)
-    return found
+    alive = (pid for pid, parent in parents().items() if parent)
+    return [pid for pid in alive if wanted <= set(read_head(f"/proc/{pid}/environ", 2 * MIB).split(b"\0"))]
 
 
 def end_process(pid: int, started: str) -> None:
@@ -4831,13 +4798,12 @@ class Child:
         "code",
         "deadline",
         "err",
-        "err_fd",
         "group",
         "job",
         "ladder",
-        "out_fd",
         "pid",
         "pidfd",
+        "pipes",
         "size",
         "started",
         "why",
@@ -4853,35 +4819,30 @@ class Child:
         self.err = b""  # tail of captured stderr
         self.why = "exit"
         self.code = 0
-        self.out_fd = self.err_fd = self.pidfd = -1
+        self.pipes: dict[int, bool] = {}  # our end of each pipe; whether it is stdout's
+        self.pidfd = -1
         self.pid = self.group = self._spawn()  # pid: 0 once reaped
 
     def _spawn(self) -> int:
         """Start the process. Raise OSError when it cannot be started."""
         job = self.job
-        opened: list[int] = []
+        streams: list[int] = []
         try:
-            stdin = os.open(job.stdin, os.O_RDONLY | os.O_CLOEXEC)
-            opened.append(stdin)
-            self.out_fd, stdout = self._output(job.stdout, opened)
-            if job.stderr and job.stderr == job.stdout:
-                stderr = stdout
-            else:
-                self.err_fd, stderr = self._output(job.stderr, opened)
-            actions = [(os.POSIX_SPAWN_DUP2, fd, target) for target, fd in enumerate((stdin, stdout, stderr))]
+            streams.append(os.open(job.stdin, os.O_RDONLY | os.O_CLOEXEC))
+            streams.append(self._output(job.stdout, True))
+            same = job.stderr and job.stderr == job.stdout
+            streams.append(streams[1] if same else self._output(job.stderr, False))
             if job.grant:
                 logs = [path for path in (job.stdout, job.stderr) if path]
                 grant = job.grant.replace(files=[*job.grant.files, *logs])  # to open /dev/stderr is to open it
-                pid = spawn_confined(job.argv, job.env, (stdin, stdout, stderr), grant)
+                pid = spawn_confined(job.argv, job.env, streams, grant)
             else:
-                pid = spawn(job.argv, job.env, actions)
+                pid = spawn(job.argv, job.env, [(os.POSIX_SPAWN_DUP2, fd, to) for to, fd in enumerate(streams)])
         except BaseException:
-            for fd in (self.out_fd, self.err_fd):
-                if fd >= 0:
-                    os.close(fd)
+            self.close()
             raise
         finally:
-            for fd in opened:
+            for fd in set(streams):
                 os.close(fd)
         if hasattr(os, "pidfd_open"):
             try:
@@ -4890,29 +4851,27 @@ class Child:
                 pass
         return pid
 
-    @staticmethod
-    def _output(path: str, opened: list[int]) -> tuple[int, int]:
-        """Open where a stream goes: (our end or -1, the child's end)."""
+    def _output(self, path: str, out: bool) -> int:
+        """Open where a stream goes, and return the child's end."""
         if path:
-            fd = open_to_write(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-            opened.append(fd)
-            return -1, fd
+            return open_to_write(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         ours, theirs = os.pipe()
         os.set_blocking(ours, False)
-        opened.append(theirs)
-        return ours, theirs
+        self.pipes[ours] = out
+        return theirs
 
     def read(self, fd: int) -> None:
         """Take what a pipe holds; close it at its end. Too much of stdout stops the child."""
-        while fd >= 0:
+        while True:
             try:
                 chunk = os.read(fd, 64 * KIB)
             except BlockingIOError:
                 return
             if not chunk:
-                self._close_pipe(fd)
+                del self.pipes[fd]
+                os.close(fd)
                 return
-            if fd == self.err_fd:
+            if not self.pipes[fd]:
                 self.err = (self.err + chunk)[-8 * KIB :]
                 continue
             if self.size <= self.job.cap:
@@ -4922,13 +4881,6 @@ class Child:
                 self.stop("overflow")
                 return
 
-    def _close_pipe(self, fd: int) -> None:
-        os.close(fd)
-        if fd == self.out_fd:
-            self.out_fd = -1
-        else:
-            self.err_fd = -1
-
     def stop(self, why: str) -> None:
         """Ask the whole group to end, once."""
         if self.ladder is None:
@@ -4936,8 +4888,8 @@ class Child:
             self.ladder = Ladder((_signal.SIGTERM, KILL_GRACE), group=self.group, again=KILL_GRACE)
             self.ladder.step(self._family)
 
-    def tend(self, now: float) -> bool:
-        """Do what is due; return whether the child has ended and is reaped."""
+    def tend(self, now: float) -> Ended | None:
+        """Do what is due; return how the child ended, once it is reaped."""
         if not self._ended():
             if self.ladder:
                 self.ladder.step(self._family)
@@ -4945,14 +4897,14 @@ class Child:
                 self.stop("overflow")
             elif now >= self.deadline.at:
                 self.stop("timeout")
-            return False
-        for fd in (self.out_fd, self.err_fd):
+            return None
+        for fd in list(self.pipes):
             self.read(fd)
-        holding = self.out_fd >= 0 or self.err_fd >= 0
-        if (self.job.tidy or self.why != "exit") and (self.pid or holding):
+        if (self.job.tidy or self.why != "exit") and (self.pid or self.pipes):
             kill_tree(self.group, self._family)  # its number still is its own: unreaped, or somebody holds the pipe
         self._reap()
-        return True
+        output = b"".join(self.chunks)
+        return Ended(self.job.name, self.code, self.why, output, self.err, time.monotonic() - self.started)
 
     def _ended(self) -> bool:
         """Tell whether the child's own process has ended, leaving it to be reaped where the system can."""
@@ -4996,34 +4948,17 @@ class Child:
 
     def close(self) -> None:
         """Close every descriptor."""
-        for fd in (self.out_fd, self.err_fd, self.pidfd):
+        for fd in (*self.pipes, self.pidfd):
             if fd >= 0:
                 os.close(fd)
-        self.out_fd = self.err_fd = self.pidfd = -1
-
-    def end_now(self) -> None:
-        """End the whole tree without waiting for the deadline: the beat itself is being ended."""
-        self.stop("interrupted")
-        while not self._ended() and self.ladder and time.monotonic() < self.ladder.due:
-            time.sleep(0.01)
-        kill_tree(self.group, self._family)
-        self._reap()
+        self.pipes, self.pidfd = {}, -1
 
     def due(self, now: float) -> float:
         """Return in how many seconds this child needs a look though nothing happened."""
-        if self.ladder:
-            wait = self.ladder.due - now
-        else:
-            wait = min(60.0, self.deadline.at - now)
-            if self.job.stdout:
-                wait = min(wait, 0.25)  # a file can outgrow its cap
-        return max(0.0, wait if self.pidfd >= 0 else min(wait, 0.05 if self.ladder else 0.01))
-
-    def result(self) -> Ended:
-        """Return how it ended."""
-        return Ended(
-            self.job.name, self.code, self.why, b"".join(self.chunks), self.err, time.monotonic() - self.started
-        )
+        pause = 0.25 if self.job.stdout else 60.0  # a file can outgrow its cap
+        if self.pidfd < 0:
+            pause = 0.05 if self.ladder else 0.01
+        return max(0.0, min(pause, (self.ladder.due if self.ladder else self.deadline.at) - now))
 
 
 def spawn(argv: list[str], env: dict[str, str], actions: list[tuple[int, int, int]]) -> int:
@@ -5048,17 +4983,13 @@ def spawn(argv: list[str], env: dict[str, str], actions: list[tuple[int, int, in
 
 
 def spawn_error(path: str, error: OSError) -> str:
-    """Say why a program cannot be started."""
+    """Say why a program cannot be started; that its file system is mounted noexec, where the system tells (Linux)."""
     words = error.strerror or str(error)
-    return f"{words}: its file system is mounted noexec" if error.errno == 13 and mounted_noexec(path) else words
-
-
-def mounted_noexec(path: str) -> bool:
-    """Tell whether nothing can be run where a file lies, as far as the system tells (Linux)."""
     try:
-        return bool(os.statvfs(path).f_flag & getattr(os, "ST_NOEXEC", 0))
+        refused = error.errno == 13 and os.statvfs(path).f_flag & getattr(os, "ST_NOEXEC", 0)
     except OSError:
-        return False
+        return words
+    return f"{words}: its file system is mounted noexec" if refused else words
 
 
 def listen(children: Sequence[Child]) -> None:
@@ -5068,7 +4999,7 @@ def listen(children: Sequence[Child]) -> None:
     poller = select.poll()
     readers: dict[int, Child] = {}
     for child in children:
-        for fd in (child.out_fd, child.err_fd, child.pidfd):
+        for fd in (*child.pipes, child.pidfd):
             if fd >= 0:
                 poller.register(fd, select.POLLIN)
                 readers[fd] = child
@@ -5076,7 +5007,7 @@ def listen(children: Sequence[Child]) -> None:
     timeout = min((child.due(now) for child in children), default=0.0)
     for fd, _ in poller.poll(int(min(timeout, 3600.0) * 1000) + 1 if timeout else 0):
         child = readers[fd]
-        if fd in (child.out_fd, child.err_fd):
+        if fd in child.pipes:
             child.read(fd)
 
 
@@ -5091,6 +5022,16 @@ def run_jobs(jobs: Sequence[Job], width: int = 16) -> list[Ended]:
     loose = any(job.grant and not job.grant.walls.namespaces for job in jobs)  # no namespace ends what they leave
     orphans = loose or any(job.orphans for job in jobs)
     heeded = (_signal.SIGTERM, _signal.SIGHUP, _signal.SIGINT)
+
+    def turn() -> None:
+        listen(list(live.values()))
+        now = time.monotonic()
+        for index, child in list(live.items()):
+            end = child.tend(now)
+            if end:
+                ends[index] = end
+                del live[index]
+
     if orphans:
         set_subreaper(True)
     try:
@@ -5107,16 +5048,13 @@ def run_jobs(jobs: Sequence[Job], width: int = 16) -> list[Ended]:
                     _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)
                 if job.on_start:
                     job.on_start(live[index].pid)
-            listen(list(live.values()))
-            now = time.monotonic()
-            for index in [i for i, child in live.items() if child.tend(now)]:
-                ends[index] = live.pop(index).result()
+            turn()
     finally:
         mask = _signal.pthread_sigmask(_signal.SIG_BLOCK, heeded)  # a second Ctrl-C would leave some of them running
         for child in live.values():
-            child.stop("interrupted")  # all of them first: their graces run side by side
-        for child in live.values():
-            child.end_now()
+            child.stop("interrupted")
+        while live:
+            turn()
         _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)
         if loose:
             end_confined()
@@ -5157,7 +5095,8 @@ def end_confined(limit: float = 1.0) -> None:
                 pass
         except OSError:
             return []  # we have no child, so nothing is left: no need to look through /proc
-        return [pid for pid in descendants(os.getpid()) if process_status(pid).get(b"Seccomp") == b"2"]
+        statuses = {pid: read_head(f"/proc/{pid}/status", 64 * KIB) for pid in descendants(os.getpid())}
+        return [pid for pid, status in statuses.items() if b"\nSeccomp:\t2\n" in status]
 
     end_tree(left, Ladder(), Deadline(limit))
 
@@ -5595,7 +5534,7 @@ def give_answer(
     path = profile.path("asks", f"{number}.answer.json")
     told = {"at": utc_text(time.time()), "verdict": verdict, "text": text, **({"typed": True} if typed else {})}
     answer = pretty(profile.redacted(told)).encode()
-    lock = asks_lock(profile)
+    lock = profile.lock("asks")
     try:
         if number not in ask_numbers(profile, "asks") or read_ask(profile, number).get("verdict") == "approved":
             return False
@@ -5624,11 +5563,6 @@ def answer_lines(profile: Profile) -> list[str]:
     return lines
 
 
-def asks_lock(profile: Profile) -> Lock:
-    """Take the lock under which answers are given and put away, for a moment."""
-    return brief_lock(profile.path("asks", ".lock"))
-
-
 def add_to_answer(profile: Profile, number: int, **fields: JSON) -> None:
     """Write down what came of an answer: the `result` of a proposal, or that it was `delivered` to whoever asked."""
     path = profile.path("asks", f"{number}.answer.json")
@@ -5648,7 +5582,7 @@ def archive_asks(profile: Profile, read: Iterable[Sequence[JSON]]) -> None:
     if not read:
         return
     make_private_dir(profile.path("asks", "archive"))
-    with asks_lock(profile):
+    with profile.lock("asks"):
         for number, answer in read:
             ask, reply = (f"{number}{end}" for end in (".json", ".answer.json"))
             if os.path.lexists(profile.path("asks", ask)):
@@ -7851,8 +7785,9 @@ PULSE = "pulse"
 KINDS = (
     "worker",  # has a task: the loop sees it, and its moves reach it
     "session",  # a person's own terminal: the loop neither sees nor touches it
-    "pulse",
+    PULSE,
 )
+FLEET = KINDS[:2]
 
 
 class AgentState(Record):
@@ -7875,18 +7810,8 @@ def agent_state(path: str, at: int | None, generation: JSON) -> AgentState:
         return AgentState()
     if said.get("generation") != generation:
         return AgentState()
-    texts = {name: said[name] for name in _AGENT_TEXTS if isinstance(said.get(name), str)}
-    rest = said.get("rest")
-    sound = isinstance(rest, list) and len(rest) == 3 and isinstance(moment(rest[2]), (int, float))
-    return AgentState(
-        **texts,
-        at=moment(said.get("at")) or 0.0,
-        cost=amount(said.get("cost_usd")),
-        rest=(str(rest[0]), str(rest[1]), float(rest[2])) if rest and sound else ("", "", 0.0),
-    )
-
-
-_AGENT_TEXTS = ("state", "question", "conversation", "transcript")
+    fields = sound_fields(said, _AGENT)
+    return AgentState(**{**fields, "rest": tuple(fields.get("rest", AgentState.rest))})
 
 
 class Session(Record):
@@ -7998,22 +7923,22 @@ def work_folder(profile: Profile, session: str) -> str:
     return profile.path("work", session)
 
 
-def make_work_folder(profile: Profile, session: str) -> None:
-    """Make a worker's own folder, which the repository of the data dir ignores."""
-    make_private_dir(work_folder(profile, session))
+def make_work_folder(profile: Profile, start: Start) -> None:
+    """Make a worker's own folder, which the repository of the data dir ignores.
+
+    It holds the files by which the agent lets the worker do what every worker does.
+    """
+    own = work_folder(profile, start.id)
+    make_private_dir(own)
     if not os.path.lexists(profile.path("work", ".gitignore")):
         write_atomic(profile.path("work", ".gitignore"), b"*\n", sync=False)
-
-
-def allow_looop(profile: Profile, session: str, agent: Agent) -> None:
-    """Write the files in a worker's own folder by which its agent lets it do what every worker does."""
-    for name, template in agent.allows:
-        text, path = template, f"{work_folder(profile, session)}/{name}"
-        values = {"bin": profile.executable(), "prompts": profile.path("prompts"), "reports": profile.path("reports")}
+    values = {"bin": profile.executable(), "prompts": profile.path("prompts"), "reports": profile.path("reports")}
+    for name, template in AGENTS[start.agent].allows if start.agent and start.line else ():
+        text = template
         for key, value in values.items():
             text = text.replace(f"{{{key}}}", canonical(value))
-        make_private_dir(os.path.dirname(path))
-        write_atomic(path, text.encode(), sync=False)
+        make_private_dir(os.path.dirname(f"{own}/{name}"))
+        write_atomic(f"{own}/{name}", text.encode(), sync=False)
 
 
 def drop_work_folder(profile: Profile, session: str) -> None:
@@ -8045,11 +7970,20 @@ _STATUS = (
     ("pid", "child", "number"),
     ("changed", "changed", "stamp"),
 )
+_AGENT = (
+    *((name, name, "text") for name in "state question conversation transcript".split()),
+    ("at", "at", "moment"),
+    ("rest", "rest", "rest"),
+    ("cost_usd", "cost", "amount"),
+)
+_SPEND = (("cost_usd", "cost_usd", "amount"), ("over", "over", "text"))
 _SOUND: dict[str, Callable[[JSON], bool]] = {
     "text": lambda value: isinstance(value, str),
     "flag": lambda value: isinstance(value, bool),
     "number": lambda value: type(value) is int and abs(value) < 1 << 53,
     "moment": lambda value: moment(value) is not None,
+    "amount": lambda value: amount(value) is not None,
+    "rest": lambda value: isinstance(value, list) and [*map(type, value)] in ([str, str, float], [str, str, int]),
     "stamp": lambda value: (stored_moment(value) or -1.0) >= 0.0,
 }
 
@@ -8122,15 +8056,14 @@ def activity_in(at: int | None, generation: float | None) -> dict[str, Any]:
     return {
         "hooks": agent_state("agent.json", at, generation),
         "seen": agent_state("seen.json", at, generation),
-        "cost_usd": amount(spend.get("cost_usd")),
-        "over": str(spend.get("over") or ""),
         "last_output": output,
         "last_text": round(written_at("text", at), 3) or output,
+        **sound_fields(spend, _SPEND),
     }
 
 
-def list_sessions(profile: Profile) -> list[Session]:
-    """Return every session, by id. Raise Failure when the store cannot be read: an error is no empty fleet."""
+def list_sessions(profile: Profile, kinds: Sequence[str] = KINDS) -> list[Session]:
+    """Return the sessions of some kinds, by id. Raise Failure when the store cannot be read: that is no empty fleet."""
     names = [name for name in names_in(profile.path("sessions"), "sessions") if name == PULSE or valid_id(name)]
     found = []
     try:
@@ -8138,7 +8071,7 @@ def list_sessions(profile: Profile) -> list[Session]:
             session = read_session(profile, name)
             if session:
                 session.directory.close()  # of many sessions there may be more than a process may have open
-                found.append(session)
+                found += [session] * (session.kind in kinds)
             elif os.path.isfile(profile.path("sessions", name)):
                 profile.warn(f"sessions/{name}: is a file, and no session: move it away")
     except OSError as error:
@@ -8147,19 +8080,9 @@ def list_sessions(profile: Profile) -> list[Session]:
     return found
 
 
-def worker_sessions(profile: Profile) -> list[Session]:
-    """Return the workers, by id. Raise Failure when the store cannot be read."""
-    return [session for session in list_sessions(profile) if session.kind == "worker"]
-
-
-def fleet_sessions(profile: Profile) -> list[Session]:
-    """Return the workers and the person's own sessions, by id. Raise Failure when the store cannot be read."""
-    return [session for session in list_sessions(profile) if session.kind != PULSE]
-
-
 def visible_sessions(profile: Profile) -> list[Session]:
     """Return the sessions that the caller may see: a person all of them, a move or a worker not the person's own."""
-    return [session for session in list_sessions(profile) if profile.by_person or session.kind != "session"]
+    return list_sessions(profile, KINDS if profile.by_person else ("worker", PULSE))
 
 
 def child_reason(profile: Profile) -> str:
@@ -8217,10 +8140,7 @@ def require_reach(profile: Profile, verb: str, session: Session) -> None:
 
 def boot_id() -> str:
     """Return a text that changes when the machine starts anew, "" where the system does not tell."""
-    try:
-        return text_of(read_bytes("/proc/sys/kernel/random/boot_id") or b"").strip()
-    except OSError:
-        return ""
+    return text_of(read_head("/proc/sys/kernel/random/boot_id")).strip()
 
 
 def known_session(profile: Profile, verb: str, text: str, drive: bool = True) -> Session:
@@ -8302,15 +8222,8 @@ def ended_words(session: Session) -> str:
 
 def signal_name(number: int) -> str:
     """Return a signal's name without SIG."""
-    for name in ("HUP", "INT", "QUIT", "ILL", "ABRT", "BUS", "FPE", "KILL", "SEGV", "PIPE", "ALRM", "TERM"):
-        if getattr(_signal, "SIG" + name) == number:
-            return name
-    return str(number)
-
-
-def store_lock(profile: Profile) -> Lock:
-    """Take the lock of what makes and removes session folders. Raise Failure when somebody keeps it."""
-    return brief_lock(profile.path("sessions", ".lock"))
+    names = [name[3:] for name in dir(_signal) if name.startswith("SIG") and name[3:].isalnum()]
+    return next((name for name in names if getattr(_signal, "SIG" + name) == number), str(number))
 
 
 def remove_session(profile: Profile, session: str) -> None:
@@ -8396,7 +8309,7 @@ def prune_sessions(profile: Profile, older: float, now: float, dry: bool = False
         while session.has_supervisor() and not deadline.over:
             time.sleep(0.01)  # it still says farewell
         session.directory.close()
-    with store_lock(profile):
+    with profile.lock("sessions"):
         for session in found:
             again = read_session(profile, session.id)
             same = again and again.generation == session.generation
@@ -8476,17 +8389,12 @@ def list_claims(profile: Profile, now: float) -> list[Claim]:
     return [claim for claim in found if claim]
 
 
-def claims_lock(profile: Profile) -> Lock:
-    """Take the lock of whoever changes claims, for a moment."""
-    return brief_lock(profile.path("claims", ".lock"))
-
-
 def take_claim(profile: Profile, name: str, session: Session, ttl: float, now: float) -> None:
     """Make a claim for a session, or make its own last longer (`ttl` seconds; 0: while the session lives).
 
     Raise Failure, naming the owner, when another holds it.
     """
-    with claims_lock(profile):
+    with profile.lock("claims"):
         held = read_claim(profile, name, now)
         if held and held.state == "held" and held.session != session.id:
             owner = held.session or "somebody unknown: its file does not say"
@@ -8501,7 +8409,7 @@ def take_claim(profile: Profile, name: str, session: Session, ttl: float, now: f
 
 def drop_claim(profile: Profile, name: str, session: str, now: float) -> None:
     """Take a claim back; `session`: only if it is that session's, "" whosever it is. Raise Failure otherwise."""
-    with claims_lock(profile):
+    with profile.lock("claims"):
         claim = read_claim(profile, name, now)
         if claim is None:
             raise Failure(f"unclaim: {name}: nobody holds it", "`looop claims` lists what is held")
@@ -8517,7 +8425,7 @@ def reap_claims(profile: Profile, now: float) -> None:
     try:
         if not any(claim.state != "held" for claim in list_claims(profile, now)):
             return
-        with claims_lock(profile):
+        with profile.lock("claims"):
             for claim in list_claims(profile, now):
                 if claim.state != "held":
                     remove_file(profile.path("claims", f"{claim.name}.json"))
@@ -8704,15 +8612,12 @@ def tail_start(log: LogView, lines: int, since: int) -> int:
     size = log.end
     if not lines:
         return max(since, size)
+    lines += log.read(size - 1, 1) == b"\n"  # the end of the last line begins none
     for begin, data in log.tail(size, 64 * KIB):
-        at = len(data) - (begin + len(data) == size)  # an end of a line at the very end begins none
-        while True:
-            at = data.rfind(b"\n", max(0, since - begin), at)
-            if at < 0:
-                break
-            lines -= 1
-            if not lines:
-                return begin + at + 1
+        count = data.count(b"\n")
+        if count >= lines:
+            return max(since, begin + len(data.rsplit(b"\n", lines)[0]) + 1)
+        lines -= count
         if begin <= since:
             break
     return max(since, log.start)
@@ -8875,21 +8780,32 @@ def shown_text(text: str) -> str:
 # The terminal that a session's command runs in: how it begins there, and how it is said to have ended.
 
 
-class Order(Record):
-    """What a supervisor is to run."""
+class Start(Record):
+    """The session that a person or a move wants; once `settled`, all that its supervisor needs."""
 
     id: str
-    folder: str
-    command: str  # a line for the shell
-    argv: list[str]
-    cwd: str
-    env: dict[str, str]
-    cols: int
-    rows: int
-    umask: int  # of whoever starts it: the command gets it
-    log_cap: int  # bytes
-    kind: str = "session"  # a row of KINDS
+    command: str = ""  # a command line; "": the runner's
+    prompt: str = ""  # the brief of a worker
+    runner: str = ""  # its name; "": as the settings choose
+    cwd: str = ""  # "": a worker's own folder; of a person's own session the folder where they are
+    cols: int = 120
+    rows: int = 40
+    verify: str = ""  # a command that tells whether the work is done
+    kind: str = ""  # a row of KINDS; "": as `settled` finds
+    again: bool = False  # it goes on with the log of the ended session that had its id
+    conversation: str = ""  # the id of its agent's conversation
+    resume: bool = False  # that one is there already: the runner's `resume` goes on with it
+    by: str = "person"  # who wanted it: "person", "loop" (a move without a yes), "approval"
+    tainted: bool = False  # words of others may be in its prompt, and no person has read it
+    # what `settled` adds
+    line: str = ""  # which line of its runner starts it: "interactive", "resume", "" where a command was given
     agent: str = ""  # a key of AGENTS
+    generation: float = 0.0
+    folder: str = ""
+    shell: str = ""
+    env: Mapping[str, str] = {}
+    umask: int = 0o077  # of whoever starts it: the command gets it
+    log_cap: int = 0  # bytes
 
 
 def echoes(fd: int) -> bool:
@@ -8919,7 +8835,7 @@ def set_terminal_size(fd: int, cols: int, rows: int) -> None:
         pass  # it has ended
 
 
-def start_on_pty(order: Order, cols: int, rows: int) -> tuple[int, int, int]:
+def start_on_pty(order: Start, cols: int, rows: int) -> tuple[int, int, int]:
     """Start a session's command on a new PTY; return (its pid, our side of the PTY, the other side).
 
     Whoever holds the other side open is not told when nobody else does: a command may close its terminal and open it
@@ -8947,7 +8863,7 @@ def start_on_pty(order: Order, cols: int, rows: int) -> tuple[int, int, int]:
     return pid, master, slave
 
 
-def become_command(order: Order, terminal: int, report: int) -> None:
+def become_command(order: Start, terminal: int, report: int) -> None:
     """Turn this process, just forked, into the session's command. It does not return. `report`: as `report_error`."""
     where = "its terminal"
     try:
@@ -8964,8 +8880,8 @@ def become_command(order: Order, terminal: int, report: int) -> None:
         os.umask(order.umask)
         where = order.cwd
         os.chdir(where)
-        where = order.argv[0]
-        os.execve(where, order.argv, order.env)
+        where = order.shell
+        os.execve(where, [where, "-c", order.command], order.env)
     except OSError as error:
         report_error(report, error, where)
     finally:
@@ -9691,7 +9607,7 @@ MARKS_MAX = 2000  # lines of text that are remembered
 class Lookout(Clients):
     """Look at the screen of a worker, and have the person told when it waits for somebody."""
 
-    def __init__(self, order: Order) -> None:
+    def __init__(self, order: Start) -> None:
         super().__init__(order.id)
         self.order = order
         self.status: dict[str, JSON] = {}
@@ -9897,7 +9813,7 @@ def load_supervisor(alone: bool) -> None:
 class Supervisor(Lookout):
     """Run one session to its end."""
 
-    def __init__(self, order: Order) -> None:
+    def __init__(self, order: Start) -> None:
         super().__init__(order)
         self.log = LogWriter(".", order.log_cap)  # the session's folder, also when it is moved: `supervise` went there
         self.cols, self.rows, self.pinned = order.cols, order.rows, False
@@ -10185,7 +10101,7 @@ class Supervisor(Lookout):
         self._reply(peer, cols=self.cols, rows=self.rows)
 
     def _op_restart(self, peer: Peer, request: Mapping[str, JSON], rest: bytes) -> None:
-        lost = [path for path in (self.order.cwd, self.order.argv[0]) if not os.access(path, os.X_OK)]
+        lost = [path for path in (self.order.cwd, self.order.shell) if not os.access(path, os.X_OK)]
         if lost:  # it is said before anything is ended
             words = f"{lost[0]}: is not there any more, or closed to you"
             self._reply(peer, error=words, hint="put it back first; what runs goes on")
@@ -10193,7 +10109,7 @@ class Supervisor(Lookout):
         command, env = request.get("command"), request.get("env") or {}
         self.order = self.order.replace(env={**self.order.env, **env})
         if command:
-            self.order = self.order.replace(command=command, argv=[*self.order.argv[:-1], command])
+            self.order = self.order.replace(command=command)
             meta = {**read_fields("meta.json"), **request["meta"]}
             write_atomic("meta.json", exact_line(meta).encode(), sync=False)
         self._end_tree("restart", peer)
@@ -10377,62 +10293,38 @@ class Supervisor(Lookout):
 # Whoever starts it waits for one word through a pipe: that the command runs, or why it does not.
 
 
-class Start(Record):
-    """The session that a person or a move wants."""
-
-    id: str
-    command: str = ""  # a command line; "": the runner's
-    prompt: str = ""  # the brief of a worker
-    runner: str = ""  # its name; "": as the settings choose
-    cwd: str = ""  # "": a worker's own folder; of a person's own session the folder where they are
-    cols: int = 120
-    rows: int = 40
-    verify: str = ""  # a command that tells whether the work is done
-    kind: str = ""  # a row of KINDS; "": as `kind_of` says
-    again: bool = False  # it goes on with the log of the ended session that had its id
-    conversation: str = ""  # the id of its agent's conversation
-    resume: bool = False  # that one is there already: the runner's `resume` goes on with it
-    by: str = "person"  # who wanted it: "person", "loop" (a move without a yes), "approval"
-    tainted: bool = False  # words of others may be in its prompt, and no person has read it
-
-
-def start_session(profile: Profile, start: Start, pulse: bool = False) -> Session:
-    """Begin a session; `pulse`: that of the pulse. Raise Failure, with nothing left behind, when it cannot be done."""
-    if not valid_id(start.id) and not pulse:
+def start_session(profile: Profile, start: Start) -> Session:
+    """Begin a session. Raise Failure, with nothing left behind, when it cannot be done."""
+    if not valid_id(start.id) and start.kind != PULSE:
         hint = "`looop up` starts the pulse" if start.id == PULSE else "letters, digits, `.`, `_`, `-`; 64 at most"
         raise Failure(f"start-session: {one_line(start.id, 80) or 'ID'}: invalid id", hint, EXIT_USAGE)
     if not check_data_dir(profile):
         make_private_dir(profile.data)
     keep_scratch_out(profile)
-    if not start.conversation:
-        start = start.replace(conversation=new_conversation())
-    own, cwd = work_folder(profile, start.id), os.path.abspath(start.cwd or first_folder(profile, start))
-    if cwd != own and not os.path.isdir(cwd):
-        raise Failure(f"start-session: {cwd}: is not a directory", "--cwd names where it shall run")
-    command = start.command or worker_command(profile, start)
-    require_command(profile, start.id, command, cwd)
+    start = settled(profile, start)
+    own = start.cwd == work_folder(profile, start.id)
+    if not own and not os.path.isdir(start.cwd):
+        raise Failure(f"start-session: {start.cwd}: is not a directory", "--cwd names where it shall run")
+    require_command(profile, start)
     aside = profile.path("sessions", f".new-{os.getpid()}-{start.id}")
     make_private_dir(aside)
     lock = Lock(f"{aside}/lock")
     try:
         lock.acquire(0.0, f"supervisor of {start.id}")
-        now = round(time.time(), 3)
-        order = new_order(profile, start, command, cwd, now)
-        write_hooks(profile, order.agent)
-        write_meta(profile, aside, order, start, now)
-        with store_lock(profile):
+        write_hooks(profile, start.agent)
+        write_atomic(f"{aside}/meta.json", exact_line(meta_of(profile, start)).encode(), sync=False)
+        with profile.lock("sessions"):
             take_id(profile, start, aside)
         try:
-            if cwd == own:
-                make_work_folder(profile, start.id)
-                allow_looop(profile, start.id, Agent() if start.command else agent_of(profile.runner(start.runner)))
+            if own:
+                make_work_folder(profile, start)
             if start.prompt:  # not before the id is ours: the worker who has it may still read its own
                 make_private_dir(profile.path("prompts"))
                 write_atomic(profile.path("prompts", f"{start.id}.md"), brief_of(profile, start), sync=False)
-            launch(order, lock.fd)
+            launch(start, lock.fd)
         except (Failure, OSError):  # nothing runs; what else interrupts this leaves a session that lives, or is lost
             if not start.again:
-                with store_lock(profile):
+                with profile.lock("sessions"):
                     remove_session(profile, start.id)
                     drop_work_folder(profile, start.id)
             raise
@@ -10442,6 +10334,54 @@ def start_session(profile: Profile, start: Start, pulse: bool = False) -> Sessio
         if os.path.isdir(aside):
             remove_tree(aside)
     return known_session(profile, "start-session", start.id, drive=False)
+
+
+def settled(profile: Profile, start: Start) -> Start:
+    """Return a start with all that it leaves open. Raise Failure for a runner that cannot work.
+
+    What an agent starts, or has a task or a check, is a worker.
+    """
+    line = "" if start.command else "resume" if start.resume else "interactive"
+    runner = profile.runner(start.runner) if line else profile.runners().get(start.runner)  # None: it has none any more
+    if runner and "{{session_id}}" in {"resume": runner.resume, "interactive": runner.interactive}.get(line, ""):
+        start = start.replace(conversation=start.conversation or new_conversation())
+    own = start.command and not start.prompt and not start.verify and not child_reason(profile)
+    kind = start.kind or ("session" if own else "worker")
+    folder = {PULSE: profile.data, "worker": work_folder(profile, start.id)}.get(kind)
+    command, cwd = start.command or worker_command(profile, start), os.path.abspath(start.cwd or folder or os.getcwd())
+    generation = round(time.time(), 3)
+    env = session_env(profile, start.id, kind == "worker")
+    env["LOOOP_SESSION_STARTED"] = repr(generation)  # a hook that outlives its session is not taken for the next one's
+    if kind == "worker":
+        env["PATH"] = path_of(command, profile.env)
+    umask = os.umask(0o077)
+    os.umask(umask)
+    return start.replace(
+        **{"command": command, "cwd": cwd, "kind": kind, "line": line, "env": env, "umask": umask},
+        runner=start.runner or (runner.name if runner else ""),
+        agent=agent_key(runner) if runner else agent_name(command),
+        generation=generation,
+        folder=session_folder(profile, start.id),
+        shell=shell_path(profile.env),
+        log_cap=int(profile.setting("log_max_bytes")),
+    )
+
+
+def meta_of(profile: Profile, start: Start) -> dict[str, JSON]:
+    """Return what is written down of a settled start."""
+    kept = "id cwd cols rows kind by agent tainted runner line conversation".split()
+    command, check = profile.redacted(start.command), profile.redacted(start.verify)
+    return {
+        **{name: getattr(start, name) or None for name in kept},
+        "cmd": command,
+        "verify": check or None,
+        "redacted": (command, check) != (start.command, start.verify),
+        "started_at": utc_text(start.generation),
+        "started": start.generation,
+        "boot": boot_id(),
+        "version": VERSION,
+        "protocol": PROTOCOL,
+    }
 
 
 def end_leftovers(profile: Profile, session: Session) -> str:
@@ -10464,12 +10404,6 @@ def end_leftovers(profile: Profile, session: Session) -> str:
 def pids_text(pids: Sequence[int]) -> str:
     """Say which processes are meant (pure)."""
     return f"{'pid' if len(pids) == 1 else 'pids'} {first_few(map(str, pids))}"
-
-
-def first_folder(profile: Profile, start: Start) -> str:
-    """Return where a session runs when nobody names a folder."""
-    kind = kind_of(profile, start)
-    return profile.data if kind == PULSE else work_folder(profile, start.id) if kind == "worker" else os.getcwd()
 
 
 def brief_of(profile: Profile, start: Start) -> bytes:
@@ -10501,7 +10435,7 @@ def filled_line(profile: Profile, start: Start, line: str) -> str:
     names = {
         "prompt_file": quoted(profile.path("prompts", f"{start.id}.md")),
         "bin": quoted(typed_path(profile)),
-        "session_id": start.conversation or new_conversation(),
+        "session_id": start.conversation,
         "hooks": hook_words(agent, hooks_path(profile, agent)) if agent else "",
     }
     return filled(line if names["hooks"] else line.replace("{{hooks}} ", ""), names)
@@ -10513,18 +10447,6 @@ def new_conversation() -> str:
     raw[6], raw[8] = raw[6] & 0x0F | 0x40, raw[8] & 0x3F | 0x80
     digits = raw.hex()
     return "-".join(digits[start:end] for start, end in ((0, 8), (8, 12), (12, 16), (16, 20), (20, 32)))
-
-
-def worker_line(start: Start) -> str:
-    """Return which line of its runner starts a worker, "" where a command was given (pure)."""
-    return "" if start.command else "resume" if start.resume else "interactive"
-
-
-def chosen_conversation(profile: Profile, start: Start) -> str | None:
-    """Return the id of the conversation that a worker's agent was told to have, None where it was told none."""
-    line = worker_line(start)
-    told = start.resume or (line and "{{session_id}}" in profile.runner(start.runner).interactive)
-    return start.conversation if told else None
 
 
 def worker_command(profile: Profile, start: Start) -> str:
@@ -10567,13 +10489,14 @@ def write_hooks(profile: Profile, agent: str) -> None:
         write_atomic(path, data, sync=False)
 
 
-def require_command(profile: Profile, session: str, command: str, cwd: str) -> None:
-    """Raise Failure (127) when the first word of a command line resolves to nothing in `cwd`, as far as can be seen."""
-    if not command.strip():
-        raise Failure(f"start-session: {session}: there is no command", "--command names one", EXIT_USAGE)
-    word = program_of(command)
-    if word and not resolves(profile, word, cwd):
-        raise Failure(f"start-session: {session}: {one_line(word, 100)}: command not found", "nothing was started", 127)
+def require_command(profile: Profile, start: Start) -> None:
+    """Raise Failure (127) when the first word of a settled start's command resolves to nothing, as far as is seen."""
+    if not start.command.strip():
+        raise Failure(f"start-session: {start.id}: there is no command", "--command names one", EXIT_USAGE)
+    word = program_of(start.command)
+    if word and not resolves(profile, word, start.cwd):
+        words = f"start-session: {start.id}: {one_line(word, 100)}: command not found"
+        raise Failure(words, "nothing was started", 127)
 
 
 def resolves(profile: Profile, word: str, cwd: str) -> bool:
@@ -10608,63 +10531,6 @@ _SHELL_WORDS = frozenset(
     readonly return select set shift shopt source suspend test time times trap true type typeset ulimit umask unalias
     unset until wait while""".split()
 )
-
-
-def new_order(profile: Profile, start: Start, command: str, cwd: str, now: float) -> Order:
-    """Say what the supervisor is to run; `now`: the session's generation."""
-    kind = kind_of(profile, start)
-    env = session_env(profile, start.id, kind == "worker")
-    env["LOOOP_SESSION_STARTED"] = repr(now)  # so that a hook that outlives its session is not taken for the next one's
-    if kind == "worker":
-        env["PATH"] = path_of(command, profile.env)
-    shell = shell_path(profile.env)
-    umask = os.umask(0o077)
-    os.umask(umask)
-    cap = int(profile.setting("log_max_bytes"))
-    folder = session_folder(profile, start.id)
-    size = start.cols, start.rows
-    runner = profile.runners().get(runner_name(profile, start))  # None: a command alone, or not in the config any more
-    agent = agent_key(runner) if runner else agent_name(command)
-    return Order(start.id, folder, command, [shell, "-c", command], cwd, env, *size, umask, cap, kind, agent)
-
-
-def runner_name(profile: Profile, start: Start) -> str:
-    """Return the name of a session's runner, "" where it has none."""
-    return start.runner or ("" if start.command else profile.runner().name)
-
-
-def kind_of(profile: Profile, start: Start) -> str:
-    """Tell what a session is to be: what an agent starts, or has a task or a check, is a worker."""
-    if start.kind or start.id == PULSE:
-        return start.kind or PULSE
-    own = start.command and not start.prompt and not start.verify and not child_reason(profile)
-    return "session" if own else "worker"
-
-
-def write_meta(profile: Profile, folder: str, order: Order, start: Start, now: float) -> None:
-    """Write down what is being started."""
-    meta: dict[str, JSON] = {
-        "id": order.id,
-        "cmd": profile.redacted(order.command),
-        "redacted": profile.redacted(order.command + start.verify) != order.command + start.verify,
-        "cwd": order.cwd,
-        "cols": order.cols,
-        "rows": order.rows,
-        "kind": order.kind,
-        "by": start.by,
-        "agent": order.agent or None,
-        "tainted": start.tainted or None,
-        "runner": runner_name(profile, start) or None,
-        "line": worker_line(start) or None,
-        "conversation": chosen_conversation(profile, start),
-        "verify": profile.redacted(start.verify) or None,
-        "started_at": utc_text(now),
-        "started": now,
-        "boot": boot_id(),
-        "version": VERSION,
-        "protocol": PROTOCOL,
-    }
-    write_atomic(f"{folder}/meta.json", exact_line(meta).encode(), sync=False)
 
 
 def require_free(profile: Profile, session: str) -> Session | None:
@@ -10708,7 +10574,7 @@ def session_env(profile: Profile, session: str, worker: bool) -> dict[str, str]:
     return env
 
 
-def launch(order: Order, lock: int) -> None:
+def launch(order: Start, lock: int) -> None:
     """Fork a supervisor away and wait until its command runs. Raise Failure when it does not.
 
     `lock`: the descriptor that holds the session's lock; it goes over to the supervisor.
@@ -10730,13 +10596,13 @@ def launch(order: Order, lock: int) -> None:
     os.waitpid(first, 0)
     error = reported_error(ours, b"ok")
     if error:
-        missing = error.filename == order.argv[0]  # the shell is not there, or cannot be run
+        missing = error.filename == order.shell  # the shell is not there, or cannot be run
         words = one_line(f"{error.filename}: {error.strerror}".removeprefix(": "))
         remedy = "nothing was started" + (f": {remedy_for(error)}" if error.errno and not missing else "")
         raise Failure(f"start-session: {order.id}: {words}", remedy, 127 if missing else EXIT_FAILED)
 
 
-def supervise(order: Order, lock: int, report: int) -> None:
+def supervise(order: Start, lock: int, report: int) -> None:
     """Supervise a session, in a process that was forked for it. It does not return."""
     import gc
 
@@ -12113,11 +11979,6 @@ def kill_session(profile: Profile, session: Session, inside: bool = False) -> Se
     return kill_supervisor(session)
 
 
-def runs_inside(session: Session) -> bool:
-    """Tell whether this process descends from a session's supervisor."""
-    return supervisor_pid(session) in ancestors()
-
-
 def kill_supervisor(session: Session) -> Session:
     """End a session whose supervisor does not answer: it, and all that descends from it."""
     pid = supervisor_pid(session)
@@ -12203,7 +12064,7 @@ def start_again(profile: Profile, session: Session, fresh: bool = False) -> Star
         if conversation or "{{session_id}}" not in runner.resume:
             return start.replace(conversation=conversation, resume=True)
     if runner and runner.interactive and os.path.exists(profile.path("prompts", f"{name}.md")):
-        return start.replace(conversation=new_conversation())
+        return start
     if not session.alive and (not session.cmd or session.redacted):
         why = "its command held a secret, which is not kept" if session.cmd else "its command is not known"
         raise Failure(f"restart: {name}: {why}", f"`looop start-session {name} …` starts it anew")
@@ -12220,23 +12081,21 @@ def restart_session(profile: Profile, session: Session, fresh: bool = False) -> 
     Return how it goes on.
     """
     start = start_again(profile, session, fresh)
-    line = worker_line(start)
     if session.alive:
         request: dict[str, JSON] = {}
-        if line:
-            command = worker_command(profile, start)
-            require_command(profile, session.id, command, session.cwd)
-            shown = profile.redacted(command)
-            request["command"] = command
-            request["meta"] = {"cmd": shown, "redacted": shown != command, "line": line}
-            request["meta"]["conversation"] = chosen_conversation(profile, start)
-            write_hooks(profile, agent_key(profile.runner(start.runner)))
+        if not start.command:
+            new = settled(profile, start)
+            require_command(profile, new)
+            meta = meta_of(profile, new)
+            meta = {name: meta[name] for name in ("cmd", "redacted", "line", "conversation")}
+            request.update(command=new.command, meta=meta)
+            write_hooks(profile, new.agent)
         if not child_reason(profile):
             request["env"] = {name: profile.env[name] for name in _OF_DESKTOP if profile.env.get(name)}
         ask_to_restart(session, request)
     else:
         start_session(profile, start)
-    return {"resume": "goes on with its conversation", "interactive": "begins anew"}.get(line, "runs again")
+    return "runs again" if start.command else "goes on with its conversation" if start.resume else "begins anew"
 
 
 def ask_to_restart(session: Session, request: Mapping[str, JSON]) -> None:
@@ -12378,7 +12237,7 @@ def require_room(profile: Profile, verb: str, session: str) -> None:
     before = read_session(profile, session) if valid_id(session) else None
     if before and before.kind == "session":
         raise Failure(f"{verb}: {session}: is the id of the person's own session", "take another one")
-    alive = [session.id for session in worker_sessions(profile) if session.alive]
+    alive = [session.id for session in list_sessions(profile, ("worker",)) if session.alive]
     limit = profile.setting("max_workers")
     if len(alive) >= limit:
         words = f"{plural(len(alive), 'worker')} alive, and {limit} are allowed: {', '.join(alive)}"
@@ -13395,7 +13254,7 @@ def list_fleet(profile: Profile, stamps: dict[str, str]) -> list[Session]:
     for session in filter(valid_id, names_in(folder, "sessions")):
         for name in ("status.json", "note", "agent.json", "seen.json", "spend.json"):
             stamps[f"{folder}/{session}/{name}"] = signature(f"{folder}/{session}/{name}")
-    sessions = fleet_sessions(profile)
+    sessions = list_sessions(profile, FLEET)
     alive = (session.folder for session in sessions if session.alive)
     stamps.update((f"{session}/lock", "held") for session in alive)  # its release leaves no trace
     return sessions
@@ -16610,7 +16469,7 @@ def do_start_worker(scene: Scene) -> Done:
     start = Start(fields["id"], "", fields["prompt"], fields.get("runner", ""), verify=fields.get("verify", ""))
     why = worker_doubt(scene)
     if why:  # what could not be started is not asked for
-        require_command(profile, start.id, worker_command(profile, start), profile.data)
+        require_command(profile, settled(profile, start))
         require_free(profile, start.id)
         return to_person(scene, why)
     start = start.replace(by="approval" if scene.yes else "loop", tainted=scene.untrusted)
@@ -16743,7 +16602,7 @@ def type_answer(profile: Profile, number: int) -> bool:
 
     It counts as delivered before that, so that it is typed once. Raise Failure where it could not be submitted.
     """
-    with asks_lock(profile):
+    with profile.lock("asks"):
         ask = next((ask for ask in current_asks(profile) if ask["n"] == number), {})
         session = read_session(profile, ask["session"]) if ask.get("waits") and ask["state"] == "answered" else None
         if not session or not (ask["typed"] or not reader_of(profile, ask, session)):
@@ -17044,7 +16903,7 @@ def journal_answers(profile: Profile, state: dict[str, JSON]) -> dict[str, JSON]
     path, journal = profile.path("asks", _ANSWERED), profile.path("journal.md")
     if not file_size(path):
         return state
-    with asks_lock(profile):
+    with profile.lock("asks"):
         lines = answer_lines(profile)
         known = tail_lines(journal, JOURNAL_READ)
         for line in lines:
@@ -17288,7 +17147,7 @@ def surface(profile: Profile, told: Mapping[str, Notice] | None, beat: bool = Tr
         except OSError as error:
             profile.warn(f"{error.filename}: {error.strerror}: you may be told some things again")
         if told is None:
-            told = notices(None, current_asks(profile), fleet_sessions(profile))
+            told = notices(None, current_asks(profile), list_sessions(profile, FLEET))
         shown = [key for key in told if beat and known.get(key) != "shown"]
         pushed = [key for key in told if key not in known]
         if shown:
@@ -17540,7 +17399,7 @@ def resume_rebooted(profile: Profile) -> None:
     except OSError as error:
         profile.warn(f"{path}: {error.strerror}")
         return
-    for session in worker_sessions(profile) if profile.setting("resume") == "auto" else ():
+    for session in list_sessions(profile, ("worker",)) if profile.setting("resume") == "auto" else ():
         if session.rebooted:
             try:
                 require_room(profile, "resume", session.id)
@@ -17925,7 +17784,7 @@ class Beat:
 
     def news(self) -> dict[str, Notice]:
         """Return what the person should know now that the move is made."""
-        return notices(self.state["failure"], current_asks(self.profile), fleet_sessions(self.profile))
+        return notices(self.state["failure"], current_asks(self.profile), list_sessions(self.profile, FLEET))
 
     def edited_meanwhile(self, wrote: Mapping[str, Item | None]) -> JSON:
         """Return which policy files a person changed while the runner ran, as the state keeps it."""
@@ -18493,7 +18352,7 @@ def wait_for_ask(profile: Profile, limit: float) -> list[dict[str, JSON]]:
     deadline = Deadline(limit or None)
     with Bell(profile) as bell:
         while True:
-            asks = asks_and_flags(profile, fleet_sessions(profile))
+            asks = asks_and_flags(profile, list_sessions(profile, FLEET))
             if any(ask["state"] != "answered" for ask in asks):
                 return asks
             if deadline.over:
@@ -18508,7 +18367,7 @@ def put_question(profile: Profile, session: Session | None, question: str, **fie
     """
     name, generation = (session.id, session.generation) if session else (None, None)
     question = str(profile.redacted(question))
-    with asks_lock(profile):
+    with profile.lock("asks"):
         for ask in read_asks(profile):
             mine = ask["kind"] == "ask" and (ask["session"], ask.get("generation")) == (name, generation)
             mine = mine and (ask["state"] == "open" if fields.get("run") else not ask.get("run"))
@@ -18575,7 +18434,7 @@ def await_answer(profile: Profile, number: int, limit: float) -> dict[str, JSON]
 
 def delivered(profile: Profile, number: int, answer: str) -> None:
     """Note that whoever asked has the answer, and put both away; the flag too, if it is still up."""
-    with asks_lock(profile):
+    with profile.lock("asks"):
         if number not in ask_numbers(profile, "asks") or read_ask(profile, number)["answer"] != answer:
             return
         lower_flag(profile, read_ask(profile, number))
@@ -18816,7 +18675,7 @@ def status_of(profile: Profile, now: float) -> dict[str, JSON]:
     spend, decides = spend_for(profile, profile.runner(), now) if present else (Spend(0.0, 0, 0.0, 0, 0.0), [])
     pid, due = (pulse_pid(profile), pulse_due(profile)) if present else (0, None)
     failure = state["failure"]
-    sessions = fleet_sessions(profile)
+    sessions = list_sessions(profile, FLEET)
     workers = [session for session in sessions if session.kind == "worker"]
     asks = asks_and_flags(profile, sessions) if present else []
     waiting = [ask for ask in asks if ask["state"] != "answered"]
@@ -20020,7 +19879,7 @@ class Pulse:
             usual = float(profile.setting("interval"))
             if outcome.outcome in ("acted", "proposed"):
                 usual = min(usual, float(profile.setting("busy_interval")))
-            if any(session.alive for session in worker_sessions(profile)):
+            if any(session.alive for session in list_sessions(profile, ("worker",))):
                 usual = min(usual, float(profile.setting("active_interval")))
             usual = max(SHORTEST, usual)
             if outcome.run and outcome.outcome not in ("failed", "held"):
@@ -20124,7 +19983,7 @@ def start_pulse(profile: Profile) -> tuple[int, bool]:
     if pid:
         return pid, True
     try:
-        start_session(profile, Start(PULSE, f"exec {quoted(profile.executable())} _pulse"), pulse=True)
+        start_session(profile, Start(PULSE, f"exec {quoted(profile.executable())} _pulse", kind=PULSE))
     except Failure:
         session, already = read_session(profile, PULSE), True
         if not session or not session.alive:
@@ -20161,7 +20020,7 @@ def end_pulse(profile: Profile) -> bool:
     if pid and pulse_pid(profile) == pid:
         raise Failure(f"down: the pulse (pid {pid}) does not end", f"kill -9 {pid}; the next beat settles what it left")
     if session:
-        with store_lock(profile):
+        with profile.lock("sessions"):
             now = read_session(profile, PULSE)
             if now and not now.alive and not lock_is_held(f"{now.folder}/lock"):
                 remove_session(profile, PULSE)
@@ -20274,7 +20133,7 @@ def cmd_asks(profile: Profile, args: dict[str, JSON]) -> int:
         known = known_ask(profile, args["n"])["n"]
         asks = [ask for ask in asks_and_flags(profile, []) if ask["n"] == known]
     elif args["wait"] is None:
-        asks = asks_and_flags(profile, fleet_sessions(profile))
+        asks = asks_and_flags(profile, list_sessions(profile, FLEET))
     else:
         asks = wait_for_ask(profile, args["wait"])
         if not asks:
@@ -20924,7 +20783,7 @@ def cmd_down(profile: Profile, args: dict[str, JSON]) -> int:
     """End the pulse."""
     check_data_dir(profile)
     ended = end_pulse(profile)
-    alive = [session for session in fleet_sessions(profile) if session.alive]
+    alive = [session for session in list_sessions(profile, FLEET) if session.alive]
     killed = []
     for session in alive:
         if args["workers"] and session.kind == "worker":
@@ -21264,11 +21123,11 @@ def cmd_kill(profile: Profile, args: dict[str, JSON]) -> int:
     session = known_session(profile, "kill", args["id"])
     if not session.alive:
         words = f"{session.id} had ended already ({ended_words(session)})"
-        with store_lock(profile):
+        with profile.lock("sessions"):
             now = read_session(profile, session.id)
             ended = end_leftovers(profile, now) if now and now.state == "lost" else ""
         return show_session(profile, args, session.id, f"{words}; {ended}" if ended else words)
-    session = kill_session(profile, session, inside=runs_inside(session))
+    session = kill_session(profile, session, inside=supervisor_pid(session) in ancestors())
     return show_session(profile, args, session.id, f"{session.id} has ended ({ended_words(session)})")
 
 
@@ -24679,7 +24538,7 @@ def first_commits(profile: Profile) -> dict[str, float]:
 
 def waiting_for(profile: Profile) -> dict[str, str]:
     """Return what a goal waits for, by its id: the first open ask about it, else the worker that has its id."""
-    waits = {session.id: f"worker:{session.id}" for session in worker_sessions(profile) if session.alive}
+    waits = {session.id: f"worker:{session.id}" for session in list_sessions(profile, ("worker",)) if session.alive}
     for ask in reversed(current_asks(profile)):
         if ask["state"] != "answered":
             forced = read_object(profile, ask["run"], "wake.json").get("forced") if ask["run"] else None

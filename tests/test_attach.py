@@ -1016,7 +1016,7 @@ class Sizes(AttachCase):
         self.addCleanup(os.chdir, os.getcwd())
         os.chdir(self.home)  # a supervisor lives in its session's folder
         for last in (True, False):
-            order = looop.Order("x", self.home, "", ["true"], "/", {}, 80, 24, 0o077, 1 << 20)
+            order = looop.Start("x", cols=80, rows=24, folder=self.home, log_cap=1 << 20)
             supervisor = looop.Supervisor(order)
             supervisor.prepare()
             sockets = [socket.socketpair() for _ in range(2)]

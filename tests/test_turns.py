@@ -135,7 +135,9 @@ class Lookouts(unittest.TestCase):
         self.write("meta.json", started=1.0, started_at="2026-01-01T00:00:00Z", kind="worker")
         self.write("output.log")
         env = {"LOOOP_BIN": "/not/there"}
-        self.lookout = looop.Lookout(looop.Order("w", folder, "", [], folder, env, 80, 24, 0o77, 9, "worker", "claude"))
+        self.lookout = looop.Lookout(
+            looop.Start("w", cwd=folder, kind="worker", agent="claude", folder=folder, env=env)
+        )
         self.lookout.status = {"state": "running"}
         self.now = time.time()
 

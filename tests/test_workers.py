@@ -431,14 +431,14 @@ class Asking(Workers):
         self.worker()
         asking = self.start("ask", "hm?", "--session", "w")
         wait_until(lambda: looop.read_session(self.opened, "w").note, "the flag")
-        sessions = looop.worker_sessions(self.opened)
+        sessions = looop.list_sessions(self.opened, ("worker",))
         (row,) = looop.asks_and_flags(self.opened, sessions)
         self.assertEqual((row["kind"], row["n"]), ("ask", 1))
         self.looop("answer", "1", "x")
         self.assertEqual(asking.communicate(timeout=20)[0], b"x\n")
         self.assertEqual(looop.asks_and_flags(self.opened, sessions), [])
         self.looop("flag", "w", "look")
-        (row,) = looop.asks_and_flags(self.opened, looop.worker_sessions(self.opened))
+        (row,) = looop.asks_and_flags(self.opened, looop.list_sessions(self.opened, ("worker",)))
         self.assertEqual((row["kind"], row["question"]), ("flag", "look"))
 
     def test_a_bell_that_nobody_hears_is_taken_down(self):
@@ -510,9 +510,9 @@ class Asking(Workers):
         os.makedirs(self.path("asks"), mode=0o700)
         self.addCleanup(setattr, looop, "BRIEF", looop.BRIEF)
         looop.BRIEF = 0.1
-        with looop.asks_lock(self.opened), self.assertRaisesRegex(looop.Failure, rf"is held by pid {os.getpid()}"):
+        with self.opened.lock("asks"), self.assertRaisesRegex(looop.Failure, rf"is held by pid {os.getpid()}"):
             looop.put_question(self.opened, None, "which?")
-        with looop.claims_lock(self.opened), self.assertRaisesRegex(looop.Failure, "is held by"):
+        with self.opened.lock("claims"), self.assertRaisesRegex(looop.Failure, "is held by"):
             looop.drop_claim(self.opened, "x", "", time.time())
         self.assertEqual(looop.put_question(self.opened, None, "which?"), 1)
 
