@@ -4793,22 +4793,6 @@ def open_descriptors() -> list[int]:
 class Child:
     """A running child of `run_jobs`."""
 
-    __slots__ = (
-        "chunks",
-        "code",
-        "deadline",
-        "err",
-        "group",
-        "job",
-        "ladder",
-        "pid",
-        "pidfd",
-        "pipes",
-        "size",
-        "started",
-        "why",
-    )
-
     def __init__(self, job: Job) -> None:
         self.job = job
         self.started = time.monotonic()
@@ -7861,11 +7845,6 @@ class Session(Record):
         return self.state in ALIVE_STATES
 
     @property
-    def rebooted(self) -> bool:
-        """Tell whether a restart of the machine has ended it."""
-        return self.state == "lost" and self.reason == REBOOTED
-
-    @property
     def verify(self) -> str | None:
         """Return how its check stands, None where there is none."""
         return (self.verdict or "pending") if self.check else None
@@ -8226,9 +8205,18 @@ def signal_name(number: int) -> str:
     return next((name for name in names if getattr(_signal, "SIG" + name) == number), str(number))
 
 
+def remove_ended(profile: Profile, session: Session) -> bool:
+    """Remove a session if it, and no later one of its id, has ended, and tell so. The store's lock is held."""
+    now = read_session(profile, session.id)
+    ended = now and now.generation == session.generation and not now.alive and not now.has_supervisor()
+    if ended:
+        remove_session(profile, session.id)
+    return bool(ended)
+
+
 def remove_session(profile: Profile, session: str) -> None:
     """Remove an ended session's folder: out of sight at once, then from the disk. The store's lock is held."""
-    aside = profile.path("sessions", f".gone-{os.getpid()}-{session}")
+    aside = temporary_name(profile.path("sessions", f".gone-{session}"))
     os.rename(session_folder(profile, session), aside)
     remove_file(f"{aside}/meta.json")  # first: who reads it meanwhile sees that it is no session any more
     remove_tree(aside)
@@ -8311,21 +8299,14 @@ def prune_sessions(profile: Profile, older: float, now: float, dry: bool = False
         session.directory.close()
     with profile.lock("sessions"):
         for session in found:
-            again = read_session(profile, session.id)
-            same = again and again.generation == session.generation
-            if again and same and not again.alive and not again.has_supervisor():
-                remove_session(profile, session.id)
+            if remove_ended(profile, session):
                 remove_file(profile.path("prompts", f"{session.id}.md"))
                 drop_work_folder(profile, session.id)
                 removed.append(session.id)
         for name in os.listdir(profile.path("sessions")):
-            if name.startswith((".gone-", ".new-")):  # somebody died while removing it, or making it
-                folder = profile.path("sessions", name)
-                try:
-                    if now - os.stat(folder).st_mtime > 60.0 and not lock_is_held(f"{folder}/lock"):
-                        remove_tree(folder)
-                except FileNotFoundError:
-                    pass  # whoever made it has removed it meanwhile
+            folder = profile.path("sessions", name)
+            if is_leftover(name) and not lock_is_held(f"{folder}/lock"):  # its maker, or remover, was killed
+                remove_tree(folder)
     return removed
 
 
@@ -10306,7 +10287,7 @@ def start_session(profile: Profile, start: Start) -> Session:
     if not own and not os.path.isdir(start.cwd):
         raise Failure(f"start-session: {start.cwd}: is not a directory", "--cwd names where it shall run")
     require_command(profile, start)
-    aside = profile.path("sessions", f".new-{os.getpid()}-{start.id}")
+    aside = temporary_name(profile.path("sessions", f".new-{start.id}"))
     make_private_dir(aside)
     lock = Lock(f"{aside}/lock")
     try:
@@ -10343,7 +10324,7 @@ def settled(profile: Profile, start: Start) -> Start:
     """
     line = "" if start.command else "resume" if start.resume else "interactive"
     runner = profile.runner(start.runner) if line else profile.runners().get(start.runner)  # None: it has none any more
-    if runner and "{{session_id}}" in {"resume": runner.resume, "interactive": runner.interactive}.get(line, ""):
+    if line and "{{session_id}}" in getattr(runner, line):
         start = start.replace(conversation=start.conversation or new_conversation())
     own = start.command and not start.prompt and not start.verify and not child_reason(profile)
     kind = start.kind or ("session" if own else "worker")
@@ -10443,10 +10424,9 @@ def filled_line(profile: Profile, start: Start, line: str) -> str:
 
 def new_conversation() -> str:
     """Return a new id for an agent's conversation: a random UUID (RFC 9562, version 4), as claude wants it."""
-    raw = bytearray(os.urandom(16))
-    raw[6], raw[8] = raw[6] & 0x0F | 0x40, raw[8] & 0x3F | 0x80
-    digits = raw.hex()
-    return "-".join(digits[start:end] for start, end in ((0, 8), (8, 12), (12, 16), (16, 20), (20, 32)))
+    digits = os.urandom(16).hex()
+    variant = "89ab"[int(digits[16], 16) % 4]
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
 
 
 def worker_command(profile: Profile, start: Start) -> str:
@@ -10459,19 +10439,18 @@ def worker_command(profile: Profile, start: Start) -> str:
                 "name a runner (pi, claude, …) that is here, or use --command",
             )
         return f"{quoted(profile.executable())} _interview"
-    if start.resume:
-        return filled_line(profile, start, runner.resume)
-    if not runner.interactive:
+    line = runner.resume if start.resume else runner.interactive
+    if not line:
         raise Failure(
             f"start-session: runner {runner.name}: has no `interactive` command",
             f"give it one in {profile.config_path}, name another runner, or use --command",
         )
-    if "{{prompt_file}}" not in runner.interactive:
+    if "{{prompt_file}}" not in line and not start.resume:
         raise Failure(
             f"start-session: runner {runner.name}: its `interactive` command lacks {{{{prompt_file}}}}",
             f"it would never see the prompt: fix it in {profile.config_path}",
         )
-    return filled_line(profile, start, runner.interactive)
+    return filled_line(profile, start, line)
 
 
 def hooks_path(profile: Profile, agent: str) -> str:
@@ -11966,29 +11945,22 @@ def checked_key(name: str) -> str:
 
 def kill_session(profile: Profile, session: Session, inside: bool = False) -> Session:
     """End a session with everything it has started; return it as it is then. Raise Failure when something survives."""
-    send_signal([supervisor_pid(session)], _signal.SIGCONT)  # one that is stopped hears nothing
+    pid = supervisor_pid(session)
+    send_signal([pid], _signal.SIGCONT)  # one that is stopped hears nothing
     try:
         ask_session(session, "kill", timeout=HUP_GRACE + TERM_GRACE + 10.0, inside=inside)
     except (Gone, Failure):  # it may have no room for a client: this needs none
-        send_signal([supervisor_pid(session)], _signal.SIGTERM)
+        send_signal([pid], _signal.SIGTERM)
     deadline = Deadline(5.0)
-    while not deadline.over:
-        if not session.has_supervisor():
-            return session.renewed()
+    while session.has_supervisor() and not deadline.over:
         time.sleep(0.002)
-    return kill_supervisor(session)
-
-
-def kill_supervisor(session: Session) -> Session:
-    """End a session whose supervisor does not answer: it, and all that descends from it."""
-    pid = supervisor_pid(session)
 
     def family() -> list[int]:
         if not session.has_supervisor():
             return []
         return [*descendants(pid), pid] if supervisor_pid(session) else [-1]  # -1: somebody, and nobody knows who
 
-    if end_tree(family, Ladder(), Deadline(5.0)):
+    if end_tree(family, Ladder(), Deadline(5.0)):  # it does not answer
         raise Unsettled(f"kill: {session.id}: its supervisor (pid {pid or '?'}) cannot be ended", "look with ps(1)")
     return session.renewed()
 
@@ -12078,7 +12050,7 @@ _OF_DESKTOP = ("SSH_AUTH_SOCK", "DISPLAY", "WAYLAND_DISPLAY", "XAUTHORITY")
 def restart_session(profile: Profile, session: Session, fresh: bool = False) -> str:
     """Start a session again, at the same size and with the same log; where it still runs, end it first.
 
-    Return how it goes on.
+    Return how it goes on. Raise Failure when it does not.
     """
     start = start_again(profile, session, fresh)
     if session.alive:
@@ -12092,22 +12064,17 @@ def restart_session(profile: Profile, session: Session, fresh: bool = False) -> 
             write_hooks(profile, new.agent)
         if not child_reason(profile):
             request["env"] = {name: profile.env[name] for name in _OF_DESKTOP if profile.env.get(name)}
-        ask_to_restart(session, request)
-    else:
-        start_session(profile, start)
-    return "runs again" if start.command else "goes on with its conversation" if start.resume else "begins anew"
-
-
-def ask_to_restart(session: Session, request: Mapping[str, JSON]) -> None:
-    """Have a session's supervisor end its command and start it, or another. Raise Failure when that does not run."""
-    try:
-        reply = ask_session(session, "restart", timeout=HUP_GRACE + TERM_GRACE + 10.0, **request)
+        try:
+            reply = ask_session(session, "restart", timeout=HUP_GRACE + TERM_GRACE + 10.0, **request)
+        except Gone:
+            raise Unsettled(f"restart: {session.id}: ended meanwhile", "looop ls") from None
         status = reply.get("status")
         if dig(status, "state") not in ALIVE_STATES:
             words = one_line(str(dig(status, "reason") or "it was ended"), 200)
             raise Unsettled(f"restart: {session.id}: {words}", what_begins_anew(session))
-    except Gone:
-        raise Unsettled(f"restart: {session.id}: ended meanwhile", "looop ls") from None
+    else:
+        start_session(profile, start)
+    return "runs again" if start.command else "goes on with its conversation" if start.resume else "begins anew"
 
 
 def health_of(state: str, code: JSON, flagged: bool, turn: str, *, verify: str | None = None) -> str:
@@ -17112,7 +17079,7 @@ def notices(
 def worker_notices(worker: Session, asks: bool, now: float) -> Iterator[tuple[str, Notice]]:
     """Yield what the person should know of a worker besides its flag, by key; `asks`: it has an open ask."""
     name, this = worker.id, f"{worker.id}:{worker.generation}"
-    if worker.rebooted:
+    if worker.reason == REBOOTED:
         words = f"{name} ended when the machine was restarted"
         yield f"rebooted:{this}", Notice(with_step(words, f"`looop restart {name}` goes on with it"))
     if worker.state == "exited" and worker.code and worker.reason:
@@ -17400,7 +17367,7 @@ def resume_rebooted(profile: Profile) -> None:
         profile.warn(f"{path}: {error.strerror}")
         return
     for session in list_sessions(profile, ("worker",)) if profile.setting("resume") == "auto" else ():
-        if session.rebooted:
+        if session.reason == REBOOTED:
             try:
                 require_room(profile, "resume", session.id)
                 emit(profile, "worker_resumed", session=session.id, how=restart_session(profile, session))
@@ -20021,9 +19988,7 @@ def end_pulse(profile: Profile) -> bool:
         raise Failure(f"down: the pulse (pid {pid}) does not end", f"kill -9 {pid}; the next beat settles what it left")
     if session:
         with profile.lock("sessions"):
-            now = read_session(profile, PULSE)
-            if now and not now.alive and not lock_is_held(f"{now.folder}/lock"):
-                remove_session(profile, PULSE)
+            remove_ended(profile, session)
     return bool(pid or (session and session.alive))
 
 

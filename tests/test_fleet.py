@@ -198,7 +198,7 @@ looop.set_subreaper = gone"""
         self.looop("wait", "a")
         listed = os.listdir
         profile = looop.open_profile(self.env, os.path.join(ROOT, "looop.py"))
-        with unittest.mock.patch.object(os, "listdir", lambda path: [*listed(path), ".new-1-gone"]):
+        with unittest.mock.patch.object(os, "listdir", lambda path: [*listed(path), f".new-gone.{os.getpid()}.tmp"]):
             self.assertEqual(looop.prune_sessions(profile, 0.0, time.time()), ["a"])
 
     def test_who_has_ended_is_pruned_while_a_viewer_is_told_so_slowly(self):
