@@ -4970,10 +4970,10 @@ def spawn_error(path: str, error: OSError) -> str:
     """Say why a program cannot be started; that its file system is mounted noexec, where the system tells (Linux)."""
     words = error.strerror or str(error)
     try:
-        refused = error.errno == 13 and os.statvfs(path).f_flag & getattr(os, "ST_NOEXEC", 0)
+        noexec = error.errno == 13 and os.statvfs(path).f_flag & getattr(os, "ST_NOEXEC", 0)
     except OSError:
         return words
-    return f"{words}: its file system is mounted noexec" if refused else words
+    return f"{words}: its file system is mounted noexec" if noexec else words
 
 
 def listen(children: Sequence[Child]) -> None:
@@ -7902,24 +7902,6 @@ def work_folder(profile: Profile, session: str) -> str:
     return profile.path("work", session)
 
 
-def make_work_folder(profile: Profile, start: Start) -> None:
-    """Make a worker's own folder, which the repository of the data dir ignores.
-
-    It holds the files by which the agent lets the worker do what every worker does.
-    """
-    own = work_folder(profile, start.id)
-    make_private_dir(own)
-    if not os.path.lexists(profile.path("work", ".gitignore")):
-        write_atomic(profile.path("work", ".gitignore"), b"*\n", sync=False)
-    values = {"bin": profile.executable(), "prompts": profile.path("prompts"), "reports": profile.path("reports")}
-    for name, template in AGENTS[start.agent].allows if start.agent and start.line else ():
-        text = template
-        for key, value in values.items():
-            text = text.replace(f"{{{key}}}", canonical(value))
-        make_private_dir(os.path.dirname(f"{own}/{name}"))
-        write_atomic(f"{own}/{name}", text.encode(), sync=False)
-
-
 def drop_work_folder(profile: Profile, session: str) -> None:
     """Remove a worker's own folder when only looop's files are in it. What a worker left there is the person's."""
     own = work_folder(profile, session)
@@ -10363,6 +10345,24 @@ def meta_of(profile: Profile, start: Start) -> dict[str, JSON]:
         "version": VERSION,
         "protocol": PROTOCOL,
     }
+
+
+def make_work_folder(profile: Profile, start: Start) -> None:
+    """Make a worker's own folder, which the repository of the data dir ignores.
+
+    It holds the files by which the agent lets the worker do what every worker does.
+    """
+    own = work_folder(profile, start.id)
+    make_private_dir(own)
+    if not os.path.lexists(profile.path("work", ".gitignore")):
+        write_atomic(profile.path("work", ".gitignore"), b"*\n", sync=False)
+    values = {"bin": profile.executable(), "prompts": profile.path("prompts"), "reports": profile.path("reports")}
+    for name, template in AGENTS[start.agent].allows if start.agent and start.line else ():
+        text = template
+        for key, value in values.items():
+            text = text.replace(f"{{{key}}}", canonical(value))
+        make_private_dir(os.path.dirname(f"{own}/{name}"))
+        write_atomic(f"{own}/{name}", text.encode(), sync=False)
 
 
 def end_leftovers(profile: Profile, session: Session) -> str:
