@@ -1424,8 +1424,14 @@ def open_to_write(path: str, flags: int) -> int:
     return fd
 
 
-def read_bytes(path: str, at: int | None = None) -> bytes | None:
-    """Return a file's content, None when it is absent. Raise OSError when it cannot be read."""
+FIELDS_MAX = 16 * MIB  # bytes of a JSON file that is read whole
+
+
+def read_bytes(path: str, at: int | None = None, most: int = 1 << 62) -> bytes | None:
+    """Return a file's content, not much more than `most` bytes of it; None when it is absent.
+
+    Raise OSError when it cannot be read.
+    """
     try:
         fd = open_file(path, at=at)
     except FileNotFoundError:
@@ -1437,9 +1443,11 @@ def read_bytes(path: str, at: int | None = None) -> bytes | None:
         chunks: list[bytes] = []
         while True:
             chunk = os.read(fd, room)
-            if not chunk:
+            most -= len(chunk)
+            if chunk:
+                chunks.append(chunk)
+            if not chunk or most < 0:
                 return chunks[0] if len(chunks) == 1 else b"".join(chunks)
-            chunks.append(chunk)
     finally:
         os.close(fd)
 
@@ -1456,7 +1464,7 @@ def read_from(path: str, position: int) -> bytes:
 
 def read_fields(path: str, at: int | None = None) -> dict[str, JSON]:
     """Return the object in a small JSON file; {} when it is absent or none. Raise OSError when it cannot be read."""
-    raw = read_bytes(path, at)
+    raw = read_bytes(path, at, FIELDS_MAX)
     try:
         return {} if raw is None else parse_fields(raw)
     except ValueError:
@@ -6549,6 +6557,7 @@ class Grid:
 # says when a program asks. Nothing is claimed that is not done: programs believe the answers.
 
 TITLE_MAX = 256
+LINKS_MAX = 1 << 21  # characters of different links on the screen and in the history
 STACK_MAX = 16  # entries of the kitty keyboard stack, and of the stack of titles
 _REPLIES_MAX = 4096  # for a program that asks and never reads
 CELL_WIDTH, CELL_HEIGHT = 8, 16  # pixels, where a program asks
@@ -6572,6 +6581,7 @@ class Terminal(Grid):
         self.modify_keys = 0  # XTMODKEYS 4
         self.palette: dict[int, str] = {}  # colours that were changed
         self.foreground = self.background = ""  # "" is the terminal's own
+        self._links = 0  # characters of the links that there are
         self.cutter = Cutter()  # what the stream stopped within
         self.skimming = False  # output is taken that is not drawn
 
@@ -6758,7 +6768,21 @@ class Terminal(Grid):
         """Make what is written a link, or no longer one."""
         params, _, link = text.partition(";")
         short = len(text) < STRING_MAX - 2 and all(char > " " and not "\x7f" <= char < "\xa0" for char in text)
-        self.pen = self.style((*self.pen.key[:4], f"{params};{link}" if link and short else ""))
+        key: StyleKey = (*self.pen.key[:4], f"{params};{link}" if link and short else "")
+        self._links += len(key[4]) if key not in self._styles else 0
+        if self._links > LINKS_MAX:
+            self.forget_links()
+        self.pen = self.style(key)
+
+    def forget_links(self) -> None:
+        """Make all text that is there no links: a program may give each character another one."""
+        self._links, self._styles, self._steps = 0, {PLAIN: self.plain}, 0
+        self.plain.then.clear()
+        for line in (*self.lines, *self.other):
+            line.whole = None
+            line.styles = [self.style((*style.key[:4], "")) for style in line.styles]
+        for past in self.history:
+            past.runs = [(self.style((*style.key[:4], "")), count) for style, count in past.runs]
 
     def color(self, index: int) -> str:
         """Return a colour of the palette as it is now."""
@@ -8001,7 +8025,7 @@ def session_in(directory: Directory, name: str, folder: str) -> Session:
     if fields.get("check") and not alive:
         told = read_fields("verify.json", at)
         fields["verdict"] = told.get("verdict") if told.get("generation") == generation else None
-    note = read_bytes("note", at)
+    note = read_bytes("note", at, 64 * KIB)
     if note is not None:
         fields.update(note=text_of(note).rstrip("\n"), raised=written_at("note", at))
     return Session(name, folder, directory, **fields, **activity_in(at, generation))
@@ -10902,6 +10926,7 @@ class Follower(Closing):
             self.channel.close()
 
 
+SCREEN_MAX = 64 * MIB  # bytes of a stored screen
 REPLAY_SKIMMED, REPLAY_DRAWN = 4 * MIB, 512 * KIB  # bytes of a log that a replay reads
 
 
@@ -10944,7 +10969,7 @@ def screen_of(session: Session, scrollback: int = 0) -> Screen:
             return asked_screen(session, scrollback)
         except (Gone, ValueError):
             pass
-    line, _, data = (read_bytes("screen.ansi", session.fd) or b"").partition(b"\n")
+    line, _, data = (read_bytes("screen.ansi", session.fd, SCREEN_MAX) or b"").partition(b"\n")
     try:
         return repainted(parse_fields(line), data, scrollback)
     except ValueError:

@@ -416,6 +416,16 @@ class Floods(unittest.TestCase):
             canvas.draw_last()
         self.assertEqual((canvas.pending, canvas.size, told), ([], 0, [True]))
 
+    def test_links_without_number_take_little_memory(self):
+        screen = looop.Screen(40, 4)
+        for number in range(1200):
+            screen.feed(b"\x1b]8;;%d/%s\x1b\\x" % (number, b"a" * 3000))
+        styles = [style for line in screen.lines for style in line.styles]
+        styles += [style for line in screen.history for style, _ in line.runs]
+        self.assertLess(sum(len(style.key[4]) for style in styles), 3 << 20)
+        self.assertEqual(text(screen), ["x" * 40] * 4)
+        self.assertTrue(screen.lines[3].styles[39].key[4].startswith(";1199/"))
+
     def test_answers_that_nobody_reads_do_not_pile_up(self):
         ours, theirs = os.pipe()
         os.set_blocking(theirs, False)
