@@ -8899,7 +8899,7 @@ def ending_of(why: str, code: int | None) -> dict[str, JSON]:
 # whenever the loop is idle, so that the screen is current; the keyboard types, each text whole, as fast as the command
 # takes it.
 
-PENDING_MAX, LAST_MAX = 256 * KIB, 64 * KIB  # bytes of output that are drawn and not skimmed; and of the last
+PENDING_MAX = 256 * KIB  # bytes of output that are drawn and not skimmed
 FULL = 2 * PENDING_MAX  # bytes that wait to be skimmed, before the command has to wait
 SLICE, STROKE = 0.003, 1 * KIB  # seconds that are drawn at once; bytes between looks at the clock (5 ms of short lines)
 STROKE_CELLS = 8 * KIB  # of a screen on which a stroke has that many bytes: a byte may cost as much as half a screen
@@ -8933,18 +8933,17 @@ def leave_traceback() -> None:
 class Loop:
     """Wait for descriptors and for times; whoever wants to know puts a function here."""
 
-    __slots__ = ("_count", "_timers", "readers", "writers")
+    __slots__ = ("_timers", "readers", "writers")
 
     def __init__(self) -> None:
         self.readers: dict[int, Callable[[], object]] = {}
         self.writers: dict[int, Callable[[], object]] = {}
-        self._timers: list[tuple[float, int, Callable[[], object]]] = []  # when, the order they came in, what to do
-        self._count = 0
+        self._timers: dict[Callable[[], object], float] = {}  # what to do: when
 
     def after(self, seconds: float, then: Callable[[], object]) -> None:
-        """Do something once, later."""
-        self._count += 1
-        self._timers.append((time.monotonic() + seconds, self._count, then))
+        """Call a function once, in so many seconds; at its own time, if that is sooner, where it waits already."""
+        at = time.monotonic() + seconds
+        self._timers[then] = min(at, self._timers.get(then, at))
 
     def turn(self, limit: float | None = None) -> bool:
         """Wait until something happens, at most `limit` seconds, and do what is due.
@@ -8955,7 +8954,7 @@ class Loop:
 
         timeout = limit
         if self._timers:
-            due = max(0.0, min(self._timers)[0] - time.monotonic())
+            due = max(0.0, min(self._timers.values()) - time.monotonic())
             timeout = due if limit is None else min(due, limit)
         readable, writable, _ = select.select(list(self.readers), list(self.writers), (), timeout)
         for fd in writable:
@@ -8965,9 +8964,9 @@ class Loop:
             if fd in self.readers:
                 self.readers[fd]()
         now = time.monotonic()
-        for timer in sorted(timer for timer in self._timers if timer[0] <= now):
-            self._timers.remove(timer)
-            timer[2]()
+        for then in sorted((then for then, at in self._timers.items() if at <= now), key=self._timers.__getitem__):
+            del self._timers[then]
+            then()
         return bool(readable or writable)
 
 
@@ -9002,20 +9001,10 @@ class Canvas:
 
     def when_current(self, then: Callable[[], object]) -> None:
         """Do something as soon as the screen shows all output that has come by now."""
-        self.waiters.append((self._drawn + len(self.pending), then))
-        if len(self.waiters) == 1 or not self.pending:
-            self.draw()
-
-    def when_modes_known(self, then: Callable[[], object]) -> None:
-        """Do something as soon as the screen has the modes of all output: in a flood that changes none of them, now."""
-        import re
-
-        if self.size > LAST_MAX:
-            pending = self.screen.unfinished_bytes() + self._undrawn()
-            if not re.search(sequences("input").encode("latin-1"), pending):
-                then()
-                return
-        self.when_current(then)
+        if self.pending:
+            self.waiters.append((self._drawn + len(self.pending), then))
+        else:
+            then()
 
     def draw(self) -> None:
         """Draw a slice, and do what waited for it."""
@@ -9030,10 +9019,10 @@ class Canvas:
         while self.waiters and self.waiters[0][0] <= self._drawn:
             self.waiters.pop(0)[1]()
 
-    def skim(self, enough: int = PENDING_MAX) -> None:
+    def skim(self) -> None:
         """Skim what is too much to be drawn, for a moment: what clears the screen takes its time here too."""
         until = time.monotonic() + SLICE
-        while self.size > enough:
+        while self.size > PENDING_MAX:
             piece = self.pending[0]
             if isinstance(piece, bytes) and only_pens(piece):
                 self._take(PENDING_MAX, self.screen.skim_pens)
@@ -9042,30 +9031,19 @@ class Canvas:
             if self.at >= until:
                 break
 
-    def draw_last(self) -> None:
-        """Draw what is left, of too much the end; a bug costs what meets it, and not the end of the session."""
-        until = time.monotonic() + LAST_TIME
-        while self.pending or self.waiters:
-            if time.monotonic() > until:
-                self._drawn += len(self.pending)
-                self.pending, self.size = [], 0
-                self.screen.mark_partial()
-            try:
-                self.skim(LAST_MAX)
-                self.draw()
-            except Exception:
-                leave_traceback()
+    def give_up(self) -> None:
+        """Leave out what is not drawn yet."""
+        self._drawn += len(self.pending)
+        self.pending, self.size = [], 0
+        self.screen.mark_partial()
 
     def picture(self, scrollback: int) -> Iterator[bytes]:
         """Give the frames that paint the screen as it is now on a viewer, and what is not drawn yet."""
         import itertools
 
-        rest = self._undrawn()
+        rest = b"".join(piece for piece in self.pending if isinstance(piece, bytes))
         size = size_frame(self.screen.cols, self.screen.rows, b"z")
         return output_frames(itertools.chain(painted(self.screen, scrollback), [rest]), before=size)
-
-    def _undrawn(self) -> bytes:
-        return b"".join(piece for piece in self.pending if isinstance(piece, bytes))
 
     def _stroke(self) -> int:
         return max(16, min(STROKE, STROKE * STROKE_CELLS // (self.screen.cols * self.screen.rows)))
@@ -9234,21 +9212,9 @@ QUEUE_MAX = 1 * MIB  # bytes that wait for a viewer, before they are dropped
 READ_MAX = 64 * KIB
 PEERS_MAX = 200  # clients at once: select(2) knows no descriptor from 1024 on, and macOS gives 256
 GONE_EVERY = 0.2  # seconds between looks whether somebody has hung up who is not read
-VIEWER_READS = 16  # times READ_MAX that is taken of what a viewer has typed before it hung up
+LAST_READS = 16  # times READ_MAX that is taken of what a viewer has typed before it hung up
 HISTORY_PAINTED = 2000  # lines at most that a viewer is given of what has scrolled away
 REPAINT_EVERY = 0.5  # seconds between fresh pictures for a viewer that cannot keep up
-_LATER = {  # what a client may become
-    "asking": "waiting leaving",  # its request is not whole
-    "waiting": "sending watching following stale leaving",  # for the reply
-    "sending": "leaving",
-    "watching": "asking leaving",  # for a change of the screen
-    "following": "behind leaving",
-    "behind": "following leaving",  # a follower that has not taken yet what it was told last
-    "stale": "viewing leaving deaf",  # a viewer that gets no output before a fresh picture
-    "viewing": "stale leaving deaf",
-    "leaving": "",  # it is closed once everything is written
-    "deaf": "",  # a viewer that reads no more; what it typed before is still read
-}
 
 
 def peer_user(fd: int) -> int:
@@ -9266,25 +9232,22 @@ def peer_user(fd: int) -> int:
         sock.detach()
 
 
-def hung_up(fd: int) -> bool:
-    """Tell whether the other end of a socket is closed, whatever there is left to read."""
-    import select
-
-    poll = select.poll()
-    poll.register(fd, 0)
-    return bool(poll.poll(0))
-
-
 class Peer:
-    """One client of a supervisor."""
+    """One client of a supervisor.
+
+    It is "asking" until its request is whole, then "waiting" for the reply. It may go on as one that is "watching" the
+    screen for a change, or "following" the log, or "viewing": that gets all output, but is "stale" while it lacks a
+    fresh picture before. One that is "leaving" goes once everything is written.
+    """
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
         self.state = "asking"
         self.inbox = b""  # a request that is not whole
-        self.outbox: list[bytes | Iterator[bytes]] = []  # what waits for it; of a picture, the frames are still to make
-        self.halfway = False  # whether the first of that is half written: it is finished whatever is dropped
+        self.part = b""  # of what is written to it now, the rest: it is finished whatever is dropped
+        self.outbox: list[bytes | Iterator[bytes]] = []  # what follows; of a picture, the frames are still to make
         self.queued = 0  # bytes in it
+        self.behind = False  # whether a follower is to be told that there is more
         self.unit: Typing | None = None  # what a sender types
         self.since = 0  # the change of the screen that a watcher knows
         self.above: list[int] = []  # processes that it descends from, where it shows the session
@@ -9295,11 +9258,6 @@ class Peer:
         self.read_only = False
         self.scrollback = 0  # lines of history that its first picture has
         self.typed = 0.0  # when it last typed: who typed last decides about the size
-
-    def become(self, state: str) -> None:
-        """Go on to another state."""
-        assert state == self.state or state in _LATER[self.state].split(), (self.state, state)
-        self.state = state
 
     @property
     def views(self) -> bool:
@@ -9313,10 +9271,9 @@ class Clients:
     def __init__(self, name: str) -> None:
         self.name = name  # the session's id
         self.loop = Loop()
-        self.keyboard = Keyboard(self.loop, self._hear_typists)
+        self.keyboard = Keyboard(self.loop, self._hear)
         self.peers: dict[int, Peer] = {}
         self.sliced = False  # whether a slice of a picture was made in this turn
-        self.seeking = False  # whether a look is due who of those that are not read has hung up
         self.misfit = False  # a viewer came, left, typed or needs a picture: see `_fit`
         self.canvas: Canvas  # from `prepare` on
         self.log: LogWriter
@@ -9334,45 +9291,39 @@ class Clients:
             self._reply(peer, error=words, hint="end some that watch or wait; `looop kill` still ends the session")
             self._drop(peer)
             return
-        self._hear(peer)
+        self._listen_to(peer)
 
-    def _hear(self, peer: Peer) -> None:
-        """Read a client; not while its typing, or what others typed before a viewer's, has to wait for the command.
+    def _listen_to(self, peer: Peer) -> None:
+        self.loop.readers[peer.fd] = lambda: self._read_peer(peer)
 
-        One that does not take its replies may not ask for more of them.
+    def _hear(self) -> None:
+        """Read who asks or types, except where it has to wait.
+
+        Its typing, or what others typed before a viewer's, may wait for the command; who does not take its replies may
+        not ask for more.
         """
-        waiting = self.keyboard.size if peer.viewer else peer.unit.waiting() if peer.unit else peer.queued
-        if waiting < TYPING_MAX:
-            self.loop.readers[peer.fd] = lambda: self._read_peer(peer)
-            return
-        self.loop.readers.pop(peer.fd, None)
-        if not self.seeking:
-            self.seeking = True
-            self.loop.after(GONE_EVERY, self._seek_gone)
+        for peer in self._speakers():
+            waiting = self.keyboard.size if peer.viewer else peer.unit.waiting() if peer.unit else peer.queued
+            if waiting >= TYPING_MAX:
+                self.loop.readers.pop(peer.fd, None)
+                self.loop.after(GONE_EVERY, self._seek_gone)
+            elif peer.fd not in self.loop.readers:
+                self._listen_to(peer)
 
-    def _unread(self) -> list[Peer]:
-        return [peer for peer in self.peers.values() if (peer.viewer or peer.unit) and peer.fd not in self.loop.readers]
-
-    def _hear_typists(self) -> None:
-        """Read those again who had to wait with their typing."""
-        for peer in self._unread():
-            self._hear(peer)
+    def _speakers(self) -> list[Peer]:
+        return [peer for peer in self.peers.values() if peer.viewer or peer.unit or peer.state == "asking"]
 
     def _seek_gone(self) -> None:
-        """Forget who has hung up while they were not read: what a sender has not typed is taken back.
+        """Forget who has hung up while they were not read: what a sender has not typed is taken back."""
+        import select
 
-        What a viewer has typed before it left is on the way still, a socket full at most.
-        """
-        self.seeking = False
-        for peer in self._unread():
-            if hung_up(peer.fd):
-                if peer.views:
-                    peer.become("deaf")
-                for _ in range(VIEWER_READS if peer.viewer else 0):
-                    if self.peers.get(peer.fd) is peer:
-                        self._read_peer(peer)
-                self._drop(peer)
-        self._hear_typists()
+        poll = select.poll()
+        for peer in self._speakers():
+            if peer.fd not in self.loop.readers:
+                poll.register(peer.fd, 0)  # it tells no more than that the other end is closed
+        for peer in [self.peers[fd] for fd, _ in poll.poll(0)]:
+            self._drop(peer)
+        self._hear()
 
     def _read_peer(self, peer: Peer) -> None:
         """Take what a client sent."""
@@ -9396,16 +9347,19 @@ class Clients:
                 self._request(peer, line, rest)
             elif len(line) > LINE_MAX:
                 self._drop(peer)
-        if (peer.viewer or peer.unit) and self.peers.get(peer.fd) is peer:
-            self._hear(peer)
 
     def _drop(self, peer: Peer) -> None:
-        """Forget a client that has gone. What a viewer has typed stays typed; what a sender had not, is not."""
+        """Forget a client that has gone. What a viewer has typed is typed; what a sender has not handed in is not."""
         if self.peers.get(peer.fd) is not peer:
             return
         del self.peers[peer.fd]
         self.loop.readers.pop(peer.fd, None)
         self.loop.writers.pop(peer.fd, None)
+        for _ in range(LAST_READS if peer.viewer else 0):  # it is on the way still, a socket full at most
+            try:
+                self._viewer_sent(peer, os.read(peer.fd, READ_MAX))
+            except OSError:
+                break
         os.close(peer.fd)
         if peer.unit:
             self.keyboard.cancel(peer.unit)
@@ -9413,7 +9367,7 @@ class Clients:
 
     def _request(self, peer: Peer, line: bytes, rest: bytes) -> None:
         """Do what a request asks."""
-        peer.become("waiting")
+        peer.state = "waiting"
         try:
             request = parse_fields(line)
             name = str(request["op"])
@@ -9425,81 +9379,79 @@ class Clients:
         except (ValueError, KeyError, TypeError, OverflowError) as error:
             self._reply(peer, error=f"not a request: {error!r}")
 
-    def _reply(self, peer: Peer, then: str = "leaving", error: str = "", **fields: JSON) -> None:
-        """Answer a request; the connection ends with it, unless something follows."""
-        if self.peers.get(peer.fd) is not peer:
-            return
+    def _reply(
+        self, peer: Peer, then: str = "leaving", error: str = "", frames: Iterator[bytes] | None = None, **fields: JSON
+    ) -> None:
+        """Answer a request; the connection ends with it, or with the frames after it, unless something follows."""
         told: dict[str, JSON] = {"ok": not error, "protocol": PROTOCOL, "version": VERSION, "id": self.name}
-        peer.become(then)
-        self._send(peer, compact({**told, **({"error": error} if error else {}), **fields}).encode() + b"\n")
+        reply = compact({**told, **({"error": error} if error else {}), **fields}).encode() + b"\n"
+        peer.state = then
+        import itertools
+
+        self._send(peer, itertools.chain([reply], frames) if frames else reply)
 
     def _send(self, peer: Peer, data: bytes | Iterator[bytes]) -> None:
         """Write to a client, or queue what it does not take now. A viewer's queue that is full is dropped."""
-        if peer.state == "deaf":
+        if self.peers.get(peer.fd) is not peer:
             return
-        size = len(data) if isinstance(data, bytes) else 0
-        if peer.queued + size > QUEUE_MAX and peer.state == "viewing":
+        if not isinstance(data, bytes):
+            peer.outbox.append(data)
+            self.loop.writers[peer.fd] = lambda: self._flush(peer)  # in another turn than what is drawn in this one
+        elif peer.state == "viewing" and peer.queued + len(data) > QUEUE_MAX:
             self._miss(peer)
-            return
-        peer.outbox.append(data)
-        peer.queued += size
-        if len(peer.outbox) == 1:
+        elif peer.part or peer.outbox:
+            peer.outbox.append(data)
+            peer.queued += len(data)
+        else:
+            peer.part = data
             self._flush(peer)
 
     def _miss(self, peer: Peer) -> None:
         """Drop what waits for a viewer, which then needs a fresh picture."""
-        del peer.outbox[peer.halfway :]
-        peer.queued = sum(len(part) for part in peer.outbox if isinstance(part, bytes))
-        peer.become("stale")
+        peer.outbox, peer.queued, peer.state = [], 0, "stale"
 
     def _flush(self, peer: Peer) -> None:
-        """Write what waits for a client, as much as it takes; of all pictures one slice in a turn."""
-        while peer.outbox:
-            data = peer.outbox[0]
-            if not isinstance(data, bytes):
-                if self.sliced:
-                    break
-                made = next(data, b"")
-                self.sliced = bool(made)
-                if not made:
-                    del peer.outbox[0]
-                    continue
-                peer.outbox.insert(0, made)
-                peer.queued += len(made)
-                data = made
+        """Write what waits for a client, as much as it takes."""
+        while peer.part or self._next_part(peer):
             try:
-                wrote = os.write(peer.fd, data)
+                wrote = os.write(peer.fd, peer.part)
             except BlockingIOError:
                 break
             except OSError:
-                self._hang_up(peer)
+                self._drop(peer)
                 return
-            peer.queued -= wrote
-            peer.halfway = wrote < len(data)
-            peer.outbox[:1] = [data[wrote:]] if peer.halfway else []
-            if peer.halfway:
+            peer.part = peer.part[wrote:]
+            if peer.part:
                 break
-        if peer.outbox:
+        if peer.part or peer.outbox:
             self.loop.writers[peer.fd] = lambda: self._flush(peer)
             return
         self.loop.writers.pop(peer.fd, None)
         if peer.state == "leaving":
             self._drop(peer)
-        elif peer.state == "behind":
-            self._tell_more(peer)
         elif peer.state == "asking":
-            self._hear(peer)
+            self._hear()
         elif peer.state == "stale":
             self.loop.after(REPAINT_EVERY, lambda: self._show(peer))
+        elif peer.behind:
+            self._tell_more(peer)
 
-    def _hang_up(self, peer: Peer) -> None:
-        """Write no more to a client that reads no more. What a viewer had typed by then is still to be read."""
-        self.loop.writers.pop(peer.fd, None)
-        if peer.views:
-            peer.outbox, peer.queued = [], 0
-            peer.become("deaf")
-        else:
-            self._drop(peer)
+    def _next_part(self, peer: Peer) -> bool:
+        """Take what is next off a client's queue; of all pictures one slice is made in a turn."""
+        while peer.outbox and not peer.part:
+            first = peer.outbox[0]
+            if isinstance(first, bytes):
+                peer.part = first
+                peer.queued -= len(first)
+                del peer.outbox[0]
+            elif self.sliced:
+                break
+            else:
+                peer.part = next(first, b"")
+                self.sliced = bool(peer.part)
+                if not peer.part:
+                    del peer.outbox[0]
+        return bool(peer.part)
 
     # --- followers and viewers
 
@@ -9509,8 +9461,8 @@ class Clients:
 
     def _tell_more(self, peer: Peer) -> None:
         """Tell a follower that there is more; once, until it has taken that."""
-        peer.become("behind" if peer.outbox else "following")
-        if not peer.outbox:
+        peer.behind = bool(peer.part)
+        if not peer.part:
             self._send(peer, b'{"offset":%d,"lost_at":%d}\n' % (self.log.end, self.log.lost_at))
 
     def _op_attach(self, peer: Peer, request: Mapping[str, JSON], rest: bytes) -> None:
@@ -9527,7 +9479,7 @@ class Clients:
     def _op_detach(self, peer: Peer, request: Mapping[str, JSON], rest: bytes) -> None:
         viewers = [other for other in self.peers.values() if other.views]
         for viewer in viewers:
-            viewer.become("leaving")
+            viewer.state = "leaving"
             self._send(viewer, frame(b"d", b""))
         self._reply(peer, viewers=len(viewers))
 
@@ -9544,8 +9496,8 @@ class Clients:
 
     def _paint(self, peer: Peer, last: bool = False) -> None:
         """Give a viewer the whole screen, and what has been written since; from then on it gets what comes."""
-        if self.peers.get(peer.fd) is peer and peer.state == "stale" and (last or len(peer.outbox) <= peer.halfway):
-            peer.become("viewing")
+        if peer.state == "stale" and (last or not peer.outbox):
+            peer.state = "viewing"
             self._send(peer, self.canvas.picture(peer.scrollback))
             peer.scrollback = 0
 
@@ -9561,6 +9513,7 @@ class Clients:
                     if peer.views:
                         self._miss(peer)
         except ValueError:
+            peer.read_only = True  # what follows is no typing
             self._drop(peer)
 
     def _viewer_typed(self, peer: Peer, data: bytes) -> None:
@@ -9600,31 +9553,31 @@ class Lookout(Clients):
         self.status: dict[str, JSON] = {}
         self.killing = ""  # "kill" | "told" | "finish" | "restart": why the tree is being ended
         self.finished = False
-        self.looking = order.kind != "worker"  # whether a look at the screen is due
-        self.look_pause = SIGHT_EVERY
         self.marks: dict[int, None] = {}  # of the text that was on the screen lately, oldest first
-        self.doubted = False  # whether a dialog was seen once, and is looked for again
-        self.changes_told, self.changes_due = 0.0, False  # when watchers were told of the screen; whether they will be
+        self.dialog: set[int] = set()  # the marks of the dialog that was seen last
+        self.changes_told = 0.0  # when watchers were told of the screen
         self.told = ("", 0.0)  # the state that the person was told of, and since when
 
     # --- watchers of the screen
 
     def _op_changes(self, peer: Peer, request: Mapping[str, JSON], rest: bytes) -> None:
         peer.since = int(request["since"])
-        peer.become("watching")
+        peer.state = "watching"
         self.canvas.when_current(self._tell_changes if peer.since >= 0 else lambda: self._tell_change(peer))
+
+    def _see_changes(self) -> None:
+        """Tell watchers what has changed, once the screen is current."""
+        if any(peer.state == "watching" for peer in self.peers.values()):
+            self.canvas.when_current(self._tell_changes)
 
     def _tell_changes(self) -> None:
         """Tell watchers of a screen that has changed, at most every CHANGES_EVERY."""
         watchers = [peer for peer in self.peers.values() if peer.state == "watching"]
         watchers = [peer for peer in watchers if peer.since != self.canvas.changes]
-        wait = self.changes_told + CHANGES_EVERY - time.monotonic()
-        if watchers and wait > 0:
-            if not self.changes_due:
-                self.loop.after(wait, lambda: self.canvas.when_current(self._tell_changes))
-            self.changes_due = True
+        wait = self.changes_told + CHANGES_EVERY - time.monotonic() if watchers else 0.0
+        if wait > 0:
+            self.loop.after(wait, self._see_changes)
             return
-        self.changes_due = False
         for peer in watchers:
             self._tell_change(peer)
 
@@ -9642,8 +9595,7 @@ class Lookout(Clients):
         if self.finished:
             fields["status"] = self.status
         self._reply(peer, "leaving" if self.finished else "asking", **fields)
-        if self.peers.get(peer.fd) is peer and peer.state == "asking":
-            self._hear(peer)
+        self._hear()
 
     # --- the screen
 
@@ -9657,21 +9609,22 @@ class Lookout(Clients):
         def send() -> None:
             screen = self.canvas.screen
             head = paint_head(screen, scrollback)
-            self._reply(peer, "waiting", offset=self.log.end, **head)
-            if self.peers.get(peer.fd) is peer:
-                peer.become("leaving")
-                self._send(peer, output_frames(painted(screen, scrollback, head["width"]), after=frame(b"d", b"")))
+            frames = output_frames(painted(screen, scrollback, head["width"]), after=frame(b"d", b""))
+            self._reply(peer, offset=self.log.end, frames=frames, **head)
 
         self.canvas.when_current(send)
 
-    def _keep_screen(self) -> Screen:
-        """Store the last screen, with its secrets masked, and return it."""
+    def _keep_screen(self) -> Generator[None, None, Screen]:
+        """Store the last screen, with its secrets masked, slice by slice; return it."""
         screen = self.canvas.screen
         try:
             head = {**paint_head(screen, screen.scrollback), "offset": self.log.end}
+            kept = [canonical(head).encode() + b"\n"]
             screen = masked(screen, secrets_of(self.order.env))
-            picture = b"".join(painted(screen, screen.scrollback, head["width"]))
-            write_atomic("screen.ansi", canonical(head).encode() + b"\n" + picture, sync=False)
+            for data in painted(screen, screen.scrollback, head["width"]):
+                kept.append(data)
+                yield
+            write_atomic("screen.ansi", b"".join(kept), sync=False)
         except OSError:
             pass
         except Exception:
@@ -9681,37 +9634,28 @@ class Lookout(Clients):
     # --- whose turn it is
 
     def _look(self) -> None:
-        """Look whether the screen shows new text, as soon as it is current."""
-        if not self.finished and not self.killing:
-            self.canvas.when_current(self._looked)
-
-    def _looked(self) -> None:
-        begun = time.monotonic()
-        self.looking = False
+        """Look whether the screen shows new text, or a dialog."""
+        if self.finished or self.killing:
+            return
         lines = screen_lines(self.canvas.screen)
         marks = text_marks(lines)
         if marks - self.marks.keys():
             self._text_came()
-        for mark in marks:  # the latest go last
-            self.marks.pop(mark, None)
-            self.marks[mark] = None
-        for mark in list(self.marks)[:-MARKS_MAX]:
-            del self.marks[mark]
+        older = [mark for mark in self.marks if mark not in marks]
+        self.marks = dict.fromkeys([*older[-MARKS_MAX:], *marks])
         self._judge_dialog(screen_dialog(self.order.agent, lines))
-        self.look_pause = max(SIGHT_EVERY, 20 * (time.monotonic() - begun))
 
     def _judge_dialog(self, question: str) -> None:
         """Note that a dialog has come or gone. Hooks that have spoken may tell of it in a moment, in better words."""
-        if text_marks([question]) == text_marks([self._as_session().seen.question]):
-            self.doubted = False
-        elif question and not self.doubted and os.path.exists("agent.json"):
-            self.doubted = self.looking = True
+        before, self.dialog = self.dialog, text_marks([question])
+        if self.dialog == text_marks([self._as_session().seen.question]):
+            return
+        if question and self.dialog != before and os.path.exists("agent.json"):
             self.loop.after(SIGHT_EVERY, self._look)
-        else:
-            self.doubted = False
-            self._write_seen(state="asking" if question else "", question=question, at=round(time.time(), 3))
-            if question:
-                self._tell()
+            return
+        self._write_seen(state="asking" if question else "", question=question, at=round(time.time(), 3))
+        if question:
+            self._tell()
 
     def _as_session(self) -> Session:
         meta = sound_fields(read_fields("meta.json"), _META)
@@ -9815,6 +9759,7 @@ class Supervisor(Lookout):
         self.input = LastInput(0)
         self.keyboard.wrote = lambda data, echoed: self.input.typed(data, self.log.end, echoed, time.monotonic())
         self.busy = False  # whether the loop had something else to do in its last turn
+        self.owed = False  # whether its last turn painted a slice of a picture when drawing was due
         self.faults = 0  # bugs met
 
     # --- its life
@@ -9858,15 +9803,20 @@ class Supervisor(Lookout):
             self.loop.turn(0.1)
 
     def step(self) -> None:
-        """Do one turn of the loop, and draw: in a flood of output only now and then."""
-        canvas, self.sliced = self.canvas, False
+        """Do one turn of the loop, and draw: in a flood of output only now and then, and in no turn that painted."""
+        canvas, owed = self.canvas, self.owed
+        self.sliced, self.owed = owed, False
         soon = canvas.waiters or not self.busy or (canvas.urgent and canvas.size < READ_MAX)
         pause = 0.0 if soon else DRAW_PAUSE
         self.busy = self.loop.turn(pause if canvas.pending or canvas.waiters else None)
         if canvas.size > PENDING_MAX:
             canvas.skim()
         if canvas.waiters or (canvas.pending and (not self.busy or time.monotonic() > canvas.at + DRAW_EVERY)):
-            canvas.draw()
+            self.owed = self.sliced and not owed
+            if not self.owed:
+                canvas.draw()
+                if self.order.kind == "worker":
+                    self.loop.after(SIGHT_EVERY, self._look)
         if canvas.screen.replies:
             self._answer()
         if self.misfit and not self.finished:
@@ -9965,19 +9915,15 @@ class Supervisor(Lookout):
     def _output(self, data: bytes) -> None:
         """Hand output on: to the log, to whoever is there, to the canvas."""
         self.log.write(data)
-        if not self.looking:
-            self.looking = True
-            self.loop.after(self.look_pause, self._look)
         body = b""
         for peer in list(self.peers.values()):
             if peer.state == "viewing":
                 body = body or frame(b"o", data)
                 self._send(peer, body)
-            elif peer.state in ("following", "behind"):
+            elif peer.state == "following":
                 self._tell_more(peer)
         self.canvas.add(data)
-        if any(peer.state == "watching" for peer in self.peers.values()):
-            self.canvas.when_current(self._tell_changes)
+        self._see_changes()
 
     def _answer(self) -> None:
         """Type what the screen answers to the command's questions."""
@@ -10031,18 +9977,18 @@ class Supervisor(Lookout):
     def _when_modes_known(self, peer: Peer, then: Callable[[], object]) -> None:
         """Do something once all that the command wrote is drawn; what ends within a sequence may be about to go on."""
         self.loop.readers.pop(peer.fd, None)
-        until = time.monotonic() + SEQUENCE_TIME
+        deadline = Deadline(SEQUENCE_TIME)
 
         def look() -> None:
             cut = self.canvas.screen.unfinished_bytes() and not self.canvas.pending
-            if cut and time.monotonic() < until:
+            if cut and not deadline.over:
                 self.loop.after(0.005, wait)
             else:
                 then()
 
         def wait() -> None:
             self._read_now()
-            self.canvas.when_modes_known(look)
+            self.canvas.when_current(look)
 
         wait()
 
@@ -10059,14 +10005,12 @@ class Supervisor(Lookout):
             error = error and f"{error}: {unit.size} bytes were typed"
             self._reply(peer, error=error, sent=unit.size, offset=offset)
 
-        peer.become("sending")
         peer.unit, unit.done = unit, done
         if data and unit.missing:
             self.keyboard.hand_in(unit, data)
         elif not unit.missing:
             self.keyboard.add(unit)
-        if peer.unit:
-            self._hear(peer)
+        self._hear()
 
     def _answer_offset(self, late: bool) -> int | None:
         """Return where the answer to what was typed last begins in the log; None: its echo may still come."""
@@ -10133,12 +10077,10 @@ class Supervisor(Lookout):
     def _look_after_folder(self) -> None:
         """End, as a kill does, what nobody can reach any more, but for who is attached: its folder was removed."""
         try:
-            found = bool(os.listdir("."))
-        except FileNotFoundError:
-            found = False
-        except OSError:  # that it is gone is not known
-            found = True
-        if not found and not any(peer.views for peer in self.peers.values()):
+            gone = not os.listdir(".")
+        except OSError as error:  # any other does not tell that it is gone
+            gone = isinstance(error, FileNotFoundError)
+        if gone and not any(peer.views for peer in self.peers.values()):
             self._end_tree("told", None)
         self.loop.after(FOLDER_EVERY, self._look_after_folder)
 
@@ -10201,7 +10143,7 @@ class Supervisor(Lookout):
         self._let_go()
         os.close(self.pty)
         self.pty = -1
-        self._hear_typists()
+        self._hear()
 
     def _collect(self) -> None:
         """Reap the command, and orphans that were handed to us."""
@@ -10246,11 +10188,22 @@ class Supervisor(Lookout):
         return one_line(lines[-1], 200) if lines else None
 
     def _finish(self, why: str) -> None:
-        """Note how the session ended, and tell everybody."""
+        """Draw what is left, keep the screen, and tell everybody; each turn of the loop does a part of it."""
+        self.killing = why or "ended"  # so that nothing else ends it
         if self.pty >= 0:
             self._close_pty()
-        self.canvas.draw_last()
-        screen = self._keep_screen()
+        steps = self._last_steps(why)
+
+        def go_on() -> None:
+            for _ in steps:
+                self.loop.after(0.0, go_on)
+                break
+
+        self.loop.after(LAST_TIME, self.canvas.give_up)
+        self.canvas.when_current(go_on)
+
+    def _last_steps(self, why: str) -> Iterator[None]:
+        screen = yield from self._keep_screen()
         if self.status.get("state") != "failed":
             ended = ending_of(why, self.exit)
             if ended["state"] == "exited" and ended["exit_code"] and time.monotonic() - self.begun < REFUSED_WITHIN:
@@ -10263,9 +10216,9 @@ class Supervisor(Lookout):
         for peer in list(self.peers.values()):
             if peer.views:
                 self._paint(peer, last=True)
-                peer.become("leaving")
+                peer.state = "leaving"
                 self._send(peer, frame(b"e", canonical(self.status).encode()))
-            elif peer.state in ("following", "behind"):
+            elif peer.state == "following":
                 self._send(peer, canonical({"end": self.status, "offset": self.log.end}).encode() + b"\n")
             elif peer.state == "watching":
                 self._tell_change(peer)

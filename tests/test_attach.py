@@ -1023,8 +1023,8 @@ class Sizes(AttachCase):
             for (ours, _), (cols, rows) in zip(sockets[:: 1 if last else -1], ((100, 30), (60, 15))):
                 peer = looop.Peer(ours.detach())
                 supervisor.peers[peer.fd] = peer
-                supervisor._hear(peer)
-                peer.become("waiting")
+                supervisor._listen_to(peer)
+                peer.state = "waiting"
                 supervisor._op_attach(peer, {"cols": cols, "rows": rows}, b"")
             if not last:
                 supervisor.peers = dict(reversed(supervisor.peers.items()))

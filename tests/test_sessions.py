@@ -1036,8 +1036,7 @@ class Typing(Sessions):
         peer = board.peers[pair[0].fileno()] = looop.Peer(pair[0].fileno())
         peer.viewer, board.keyboard.size = True, looop.TYPING_MAX
         for _ in range(50):
-            board._hear(peer)
-            board._hear_typists()
+            board._hear()
         self.assertEqual(len(board.loop._timers), 1)
 
     def test_brackets_that_were_opened_are_closed_when_a_sender_gives_up(self):
