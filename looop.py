@@ -5933,7 +5933,10 @@ def sequences(flag: str) -> str:
         if flag in flags.split():
             begin, sign, end = _spelled(form)
             groups.setdefault((begin, end), []).append(sign)
-    return "|".join(f"{begin}(?:{'|'.join(signs)}){end}" for (begin, end), signs in groups.items())
+    patterns = [f"{begin}(?:{'|'.join(signs)}){end}" for (begin, end), signs in groups.items()]
+    escapes = [pattern[len(_OPENER) :] for pattern in patterns if pattern.startswith(_OPENER)]  # a search looks once
+    others = [pattern for pattern in patterns if not pattern.startswith(_OPENER)]
+    return "|".join([f"{_OPENER}(?:{'|'.join(escapes)})", *others])
 
 
 def _spelled(form: str) -> tuple[str, str, str]:
@@ -7122,7 +7125,7 @@ def _slices(steps: list[tuple[str, Line | Packed]], cols: int, plain: Style, end
     yield "".join(out).encode() + end
 
 
-SLICE_LINES, SLICE_BYTES = 64, 16 * KIB  # of a slice, which is made within 10 ms
+SLICE_LINES, SLICE_BYTES = 64, 8 * KIB  # of a slice, which is made within 10 ms
 _FIRST_ROW = b"\x1b[1H"  # begins the screen, after the history
 _RESET_PEN = "\x1b[?6l\x1b[m\x1b]8;;\x1b\\\x1b(B\x1b)B\x0f"
 
@@ -9041,9 +9044,12 @@ class Canvas:
         """Give the frames that paint the screen as it is now on a viewer, and what is not drawn yet."""
         import itertools
 
-        rest = b"".join(piece for piece in self.pending if isinstance(piece, bytes))
         size = size_frame(self.screen.cols, self.screen.rows, b"z")
-        return output_frames(itertools.chain(painted(self.screen, scrollback), [rest]), before=size)
+        return output_frames(itertools.chain(painted(self.screen, scrollback), [self.undrawn()]), before=size)
+
+    def undrawn(self) -> bytes:
+        """Return the output that is not drawn yet."""
+        return b"".join(piece for piece in self.pending if isinstance(piece, bytes))
 
     def _stroke(self) -> int:
         return max(16, min(STROKE, STROKE * STROKE_CELLS // (self.screen.cols * self.screen.rows)))
@@ -9975,22 +9981,28 @@ class Supervisor(Lookout):
         self._when_modes_known(peer, begin)
 
     def _when_modes_known(self, peer: Peer, then: Callable[[], object]) -> None:
-        """Do something once all that the command wrote is drawn; what ends within a sequence may be about to go on."""
+        """Do something once the modes are known as of all that the command wrote: where it changes none, now.
+
+        A sequence that it is within by now may change some: its rest is waited for.
+        """
         self.loop.readers.pop(peer.fd, None)
-        deadline = Deadline(SEQUENCE_TIME)
+        self._read_now()
+        end, deadline = self.log.end, Deadline(SEQUENCE_TIME)
 
         def look() -> None:
-            cut = self.canvas.screen.unfinished_bytes() and not self.canvas.pending
-            if cut and not deadline.over:
-                self.loop.after(0.005, wait)
+            import re
+
+            cutter = Cutter()
+            whole = cutter.feed(self.canvas.screen.unfinished_bytes() + self.canvas.undrawn())
+            if self.log.end - len(cutter.held) < end and not deadline.over:
+                self._read_now()
+                self.loop.after(0.005, look)
+            elif re.search(sequences("input").encode("latin-1"), whole):
+                self.canvas.when_current(then)
             else:
                 then()
 
-        def wait() -> None:
-            self._read_now()
-            self.canvas.when_current(look)
-
-        wait()
+        look()
 
     def _type(self, peer: Peer, unit: Typing, data: bytes) -> None:
         """Type for a client, which hands in what its unit misses: `data` first."""
