@@ -9036,9 +9036,10 @@ class Canvas:
 
     def give_up(self) -> None:
         """Leave out what is not drawn yet."""
-        self._drawn += len(self.pending)
-        self.pending, self.size = [], 0
-        self.screen.mark_partial()
+        if self.pending:
+            self._drawn += len(self.pending)
+            self.pending, self.size = [], 0
+            self.screen.mark_partial()
 
     def picture(self, scrollback: int) -> Iterator[bytes]:
         """Give the frames that paint the screen as it is now on a viewer, and what is not drawn yet."""
@@ -9389,11 +9390,11 @@ class Clients:
         self, peer: Peer, then: str = "leaving", error: str = "", frames: Iterator[bytes] | None = None, **fields: JSON
     ) -> None:
         """Answer a request; the connection ends with it, or with the frames after it, unless something follows."""
+        import itertools
+
         told: dict[str, JSON] = {"ok": not error, "protocol": PROTOCOL, "version": VERSION, "id": self.name}
         reply = compact({**told, **({"error": error} if error else {}), **fields}).encode() + b"\n"
         peer.state = then
-        import itertools
-
         self._send(peer, itertools.chain([reply], frames) if frames else reply)
 
     def _send(self, peer: Peer, data: bytes | Iterator[bytes]) -> None:

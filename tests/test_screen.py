@@ -408,12 +408,14 @@ class Floods(unittest.TestCase):
             self.assertLess(time.thread_time() - begun, 0.8, unit)
             self.assertTrue(canvas.pending, unit)
 
-    def test_the_last_output_is_drawn_for_so_long_and_then_the_screen_is_partial(self):
+    def test_a_screen_on_which_the_last_output_is_given_up_is_partial(self):
         canvas, told = looop.Canvas(120, 40), []
         canvas.add(b"\x1bc" * 20000)
-        canvas.waiters.append((1, lambda: told.append(canvas.screen.partial)))
-        with unittest.mock.patch.object(looop, "LAST_TIME", 0.02):
-            canvas.draw_last()
+        canvas.when_current(lambda: told.append(canvas.screen.partial))
+        canvas.draw()
+        self.assertEqual((bool(canvas.pending), told), (True, []))
+        canvas.give_up()
+        canvas.draw()
         self.assertEqual((canvas.pending, canvas.size, told), ([], 0, [True]))
 
     def test_links_without_number_take_little_memory(self):

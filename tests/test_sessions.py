@@ -1712,7 +1712,7 @@ class Watchers(Case):
         self.peer = looop.Peer(ours.detach())
         os.set_blocking(self.peer.fd, False)
         self.supervisor.peers[self.peer.fd] = self.peer
-        self.supervisor._hear(self.peer)
+        self.supervisor._hear()
 
     def tearDown(self):
         self.theirs.close()
