@@ -9243,8 +9243,8 @@ class Peer:
     """One client of a supervisor.
 
     It is "asking" until its request is whole, then "waiting" for the reply. It may go on as one that is "watching" the
-    screen for a change, or "following" the log, or "viewing": that gets all output, but is "stale" while it lacks a
-    fresh picture before. One that is "leaving" goes once everything is written.
+    screen for a change, or "following" the log, or "ending" the session; or "viewing": that gets all output, but is
+    "stale" while it lacks a fresh picture before. One that is "leaving" goes once everything is written.
     """
 
     def __init__(self, fd: int) -> None:
@@ -9546,7 +9546,7 @@ class Clients:
 # there is output, its lines are compared with those that it showed lately: letters alone, so that what blinks, spins or
 # counts is not new. From that come the times of `turn_of`, and dialogs that the agent's hooks do not tell.
 
-SIGHT_EVERY = 1.0  # seconds between looks at a worker's screen while it changes; they take a twentieth of the time
+SIGHT_EVERY = 1.0  # seconds between looks at a worker's screen while it changes
 CHANGES_EVERY = 0.02  # seconds between what watchers are told of the screen
 MARKS_MAX = 2000  # lines of text that are remembered
 
@@ -9558,7 +9558,7 @@ class Lookout(Clients):
         super().__init__(order.id)
         self.order = order
         self.status: dict[str, JSON] = {}
-        self.killing = ""  # "kill" | "told" | "finish" | "restart": why the tree is being ended
+        self.killing = ""  # "kill" | "told" | "finish" | "restart": why the tree is being ended; "ended": it is gone
         self.finished = False
         self.marks: dict[int, None] = {}  # of the text that was on the screen lately, oldest first
         self.dialog: set[int] = set()  # the marks of the dialog that was seen last
@@ -9570,7 +9570,7 @@ class Lookout(Clients):
     def _op_changes(self, peer: Peer, request: Mapping[str, JSON], rest: bytes) -> None:
         peer.since = int(request["since"])
         peer.state = "watching"
-        self.canvas.when_current(self._tell_changes if peer.since >= 0 else lambda: self._tell_change(peer))
+        self.canvas.when_current(self._tell_changes)
 
     def _see_changes(self) -> None:
         """Tell watchers what has changed, once the screen is current."""
@@ -9578,19 +9578,16 @@ class Lookout(Clients):
             self.canvas.when_current(self._tell_changes)
 
     def _tell_changes(self) -> None:
-        """Tell watchers of a screen that has changed, at most every CHANGES_EVERY."""
-        watchers = [peer for peer in self.peers.values() if peer.state == "watching"]
-        watchers = [peer for peer in watchers if peer.since != self.canvas.changes]
-        wait = self.changes_told + CHANGES_EVERY - time.monotonic() if watchers else 0.0
-        if wait > 0:
-            self.loop.after(wait, self._see_changes)
-            return
-        for peer in watchers:
-            self._tell_change(peer)
+        """Tell watchers of a screen that has changed: who asks for the first time now, others every CHANGES_EVERY."""
+        wait = self.changes_told + CHANGES_EVERY - time.monotonic()
+        for peer in list(self.peers.values()):
+            if peer.state == "watching" and peer.since != self.canvas.changes:
+                if wait <= 0 or peer.since < 0:
+                    self._tell_change(peer)
+                else:
+                    self.loop.after(wait, self._see_changes)
 
     def _tell_change(self, peer: Peer) -> None:
-        if peer.state != "watching":  # somebody else's question has told it already
-            return
         canvas, self.changes_told = self.canvas, time.monotonic()
         fields: dict[str, JSON] = {
             "change": canvas.changes,
@@ -9642,7 +9639,7 @@ class Lookout(Clients):
 
     def _look(self) -> None:
         """Look whether the screen shows new text, or a dialog."""
-        if self.finished or self.killing:
+        if self.killing:
             return
         lines = screen_lines(self.canvas.screen)
         marks = text_marks(lines)
@@ -9762,7 +9759,6 @@ class Supervisor(Lookout):
         self.exit_at = 0.0
         self.begun = 0.0  # when the command was started
         self.ladder = Ladder()  # by which
-        self.askers: list[Peer] = []  # who waits for that
         self.input = LastInput(0)
         self.keyboard.wrote = lambda data, echoed: self.input.typed(data, self.log.end, echoed, time.monotonic())
         self.busy = False  # whether the loop had something else to do in its last turn
@@ -10100,7 +10096,7 @@ class Supervisor(Lookout):
     def _end_tree(self, why: str, asker: Peer | None) -> None:
         """Begin to end everything that the session has started, also what has left its group."""
         if asker:
-            self.askers.append(asker)
+            asker.state = "ending"
         if self.killing:
             if why != "restart":
                 self.killing = why
@@ -10138,17 +10134,19 @@ class Supervisor(Lookout):
         self._close_pty()
         self._output(b"\x1bc")
         self._repaint()
-        askers, self.askers = self.askers, []
         try:
             self._start_command()
         except OSError as error:
             words = f"restart: {error.filename or ''}: {error.strerror}"
             self._note(state="failed", pid=None, exit_code=127, signal=None, reason=words)
-            self.askers = askers
             self._finish("")
             return
-        for asker in askers:
-            self._reply(asker, status=self.status)
+        self._tell_askers()
+
+    def _tell_askers(self) -> None:
+        for peer in list(self.peers.values()):
+            if peer.state == "ending":
+                self._reply(peer, status=self.status)
 
     def _close_pty(self) -> None:
         self.loop.readers.pop(self.pty, None)
@@ -10171,9 +10169,8 @@ class Supervisor(Lookout):
             return
 
     def _child_ended(self) -> None:
-        before = self.exit
         self._collect()
-        if self.exit is not None and before is None and not self.killing:
+        if self.exit is not None and not self.killing:
             self._let_go()
             self._drain()
 
@@ -10185,7 +10182,7 @@ class Supervisor(Lookout):
 
     def _drain(self) -> None:
         """Take the last output of a command that has ended; others may have its terminal open still, and go on."""
-        if self.killing or self.finished or self.exit is None:
+        if self.killing or self.exit is None:
             return
         age = time.monotonic() - self.exit_at
         self._read_rest()
@@ -10235,8 +10232,7 @@ class Supervisor(Lookout):
                 self._send(peer, canonical({"end": self.status, "offset": self.log.end}).encode() + b"\n")
             elif peer.state == "watching":
                 self._tell_change(peer)
-            elif peer in self.askers:
-                self._reply(peer, status=self.status)
+        self._tell_askers()
 
 
 # ======================================================================================================================

@@ -1672,6 +1672,7 @@ class Removed(Sessions):
         tree = looop.descendants(supervisor)
         self.assertEqual(len(tree), 2)
         viewer = self.viewer(session)
+        wait_until(lambda: viewer.pictures, "its picture")  # status.json is written before
         shutil.rmtree(session.folder)
         self.assertEqual(self.looop("ls", "--json"), "[]\n")
         for number in range(10):
