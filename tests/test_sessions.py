@@ -1705,8 +1705,8 @@ class Watchers(Case):
         super().setUp()
         self.addCleanup(os.chdir, os.getcwd())
         os.chdir(self.home)  # a supervisor lives in its session's folder
-        order = looop.Order("x", self.home, "", ["true"], "/", {}, 200, 50, 0o077, 1 << 20)
-        self.supervisor = looop.Supervisor(order)
+        start = looop.Start("x", cols=200, rows=50, folder=self.home, log_cap=1 << 20)
+        self.supervisor = looop.Supervisor(start)
         self.supervisor.prepare()
         ours, self.theirs = socket.socketpair()
         self.theirs.setblocking(False)
@@ -1720,6 +1720,52 @@ class Watchers(Case):
         self.supervisor._drop(self.peer)
         os.close(self.supervisor.log.fd)
         super().tearDown()
+
+    def test_what_is_typed_into_a_flood_waits_for_the_rest_of_a_sequence(self):
+        told = []
+        self.supervisor._output(b"text\r\n" * 20000 + b"\x1b[?20")
+        then = lambda: told.append(self.supervisor.canvas.screen.bracketed_paste)  # noqa: E731
+        self.supervisor._when_modes_known(self.peer, then)
+        self.supervisor._output(b"0")
+        self.supervisor.loop.turn(0.01)
+        self.assertEqual(told, [])
+        self.supervisor._output(b"4h")
+        deadline = time.monotonic() + 10
+        while not told and time.monotonic() < deadline:
+            self.supervisor.step()
+        self.assertEqual(told, [True])
+
+    def test_no_turn_draws_and_paints(self):
+        canvas = self.supervisor.canvas
+        canvas.screen.feed(b"\x1b[31ma\x1b[32mb line\r\n" * 2000)
+        self.peer.state = "waiting"
+        self.supervisor._op_attach(self.peer, {"cols": 200, "rows": 50, "scrollback": 2000}, b"")
+        painted, drawn, both = 0, 0, 0
+        deadline = time.monotonic() + 20
+        while painted < 10 or drawn < 10:
+            before = canvas.changes
+            self.supervisor._output(b"x")
+            time.sleep(0.002)  # so that drawing is due now and then
+            self.supervisor.step()
+            with contextlib.suppress(BlockingIOError):
+                slices = len(self.theirs.recv(1 << 20)) > 1000
+                painted += slices
+                both += slices and canvas.changes > before
+            drawn += canvas.changes > before
+            self.assertLess(time.monotonic(), deadline)
+        self.assertEqual(both, 0)
+
+    def test_a_function_that_waits_already_is_called_once_and_not_later(self):
+        loop, told = looop.Loop(), []
+        call = lambda: told.append(time.monotonic())  # noqa: E731
+        begun = time.monotonic()
+        loop.after(0.02, call)
+        for _ in range(5):
+            loop.after(30.0, call)
+        loop.turn(10)
+        loop.turn(0.05)
+        self.assertEqual(len(told), 1)
+        self.assertLess(told[0] - begun, 10)
 
     def test_who_reads_no_reply_gets_no_more_of_them(self):
         self.supervisor.canvas.screen.feed(b"x" * 200 * 50)
