@@ -8295,9 +8295,21 @@ def turn_changes(session: Session, now: float) -> float:
     return min((at for at in times if at > now), default=now + STUCK_AFTER)
 
 
+def leftovers(profile: Profile, session: Session) -> list[int]:
+    """Return the processes that outlived the supervisor of a lost session; Linux alone tells them."""
+    if session.state != "lost":
+        return []
+    marks = f"LOOOP_SESSION_ID={session.id}", f"LOOOP_DATA_DIR={profile.data}"
+    return [pid for pid in processes_with(*marks) if pid != os.getpid() and start_time(pid)]
+
+
 def prune_sessions(profile: Profile, older: float, now: float, dry: bool = False) -> list[str]:
-    """Remove the sessions that ended at least `older` seconds ago; return their ids; none when one cannot be read."""
+    """Remove the sessions that ended at least `older` seconds ago; return their ids; none when one cannot be read.
+
+    Kept is what tells of processes that outlived a supervisor.
+    """
     found = [s for s in list_sessions(profile) if not s.alive and max(0.0, now - ended_at(s)) >= older]
+    found = [session for session in found if not leftovers(profile, session)]
     if dry or not os.path.isdir(profile.path("sessions")):
         return [session.id for session in found]
     removed = []
@@ -10352,14 +10364,13 @@ def make_work_folder(profile: Profile, start: Start) -> None:
 
 
 def end_leftovers(profile: Profile, session: Session) -> str:
-    """End what outlived the supervisor of a lost session, and say what that was; Linux alone tells it.
+    """End what outlived the supervisor of a lost session, and say what that was.
 
     The store's lock is held: what is known by the session's id is not a later one's of it.
     """
-    marks = f"LOOOP_SESSION_ID={session.id}", f"LOOOP_DATA_DIR={profile.data}"
 
     def family() -> list[int]:
-        return [pid for pid in processes_with(*marks) if pid != os.getpid() and start_time(pid)]
+        return leftovers(profile, session)
 
     pids = family()
     left = end_tree(family, Ladder((_signal.SIGTERM, TERM_GRACE)), Deadline(TERM_GRACE + 5.0)) if pids else []
@@ -10513,7 +10524,7 @@ def take_id(profile: Profile, start: Start, aside: str) -> None:
     """Give a folder that is ready its id, in the place of a dead session of that id. The store's lock is held."""
     session = start.id
     before = require_free(profile, session)
-    ended = end_leftovers(profile, before) if before and before.state == "lost" else ""
+    ended = end_leftovers(profile, before) if before else ""
     if ended:
         profile.warn(f"start-session: {session}: {ended}")
     folder = session_folder(profile, session)
@@ -21077,7 +21088,7 @@ def cmd_kill(profile: Profile, args: dict[str, JSON]) -> int:
         words = f"{session.id} had ended already ({ended_words(session)})"
         with profile.lock("sessions"):
             now = read_session(profile, session.id)
-            ended = end_leftovers(profile, now) if now and now.state == "lost" else ""
+            ended = end_leftovers(profile, now) if now else ""
         return show_session(profile, args, session.id, f"{words}; {ended}" if ended else words)
     session = kill_session(profile, session, inside=supervisor_pid(session) in ancestors())
     return show_session(profile, args, session.id, f"{session.id} has ended ({ended_words(session)})")
@@ -21194,6 +21205,11 @@ def cmd_prune(profile: Profile, args: dict[str, JSON]) -> int:
         say_json(compact({"removed": removed, "dry_run": bool(args["dry-run"])}))
     else:
         say(f"{'would remove' if args['dry-run'] else 'removed'}: {', '.join(removed) or 'nothing'}")
+    for session in list_sessions(profile):
+        pids = leftovers(profile, session)
+        if pids:
+            words = f"{pids_text(pids)} outlived its supervisor: `looop kill {session.id}` ends that"
+            profile.warn(f"prune: {session.id}: is kept: {words}")
     return 0
 
 

@@ -496,6 +496,9 @@ class Ending(Sessions):
             self.assertEqual(len(pids), 2)
             os.kill(session.supervisor, signal.SIGKILL)
             wait_until(lambda s=session: not s.has_supervisor(), "its end")
+            if verb == "kill":
+                self.assertEqual(self.looop("prune"), "removed: nothing\n")
+                self.assertRegex(self.stderr, r"a: is kept: pids \d+, \d+ outlived its\s+supervisor: `\S+ kill a`")
             said = self.looop(verb, "a", *(("--command", "exec cat") if verb == "start-session" else ()))
             self.assertRegex(said + self.stderr, r"ended pids \d+, \d+ that\s+outlived\s+its\s+supervisor")
             self.assertEqual([pid for pid in pids if alive(pid)], [])
