@@ -5947,6 +5947,7 @@ def _spelled(form: str) -> tuple[str, str, str]:
     kind, *parts = form.split(" ")
     signs = [re.escape(part.replace("SP", " ")) for part in parts]
     if kind == "ESC":
+        within = f"[{CONTROLS}]{{0,8}}"  # as in _FORMS
         return _OPENER + "".join(sign + within for sign in signs[:-1]), signs[-1].replace(r"\*", "[0-~]"), ""
     if kind == "OSC":
         return rf"{_OPENER}\]", parts[0], f"(?:;{_TEXT})?{_FORMS[1][1]}"

@@ -481,6 +481,12 @@ class Modes(unittest.TestCase):
         ):
             self.assertEqual(self.passed(b"a" + data + b"b")[1], b"ab", data)
 
+    def test_controls_within_a_sequence_are_counted_alike_however_it_is_cut(self):
+        for begin in (b"\x1b)", b"\x1b#"):
+            data = begin + bytes(9) + b"8"
+            whole, split = (looop.OutputFilter(True) for _ in range(2))
+            self.assertEqual(b"".join(split.passed(data[at : at + 1]) for at in range(len(data))), whole.passed(data))
+
     def test_drawing_passes_unlooked(self):
         for final in b"@ABCDEFGHIKLMPSTXZ`abdefmrsu":
             for numbers in (b"", b"2", b"2;3"):
