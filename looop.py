@@ -11389,7 +11389,8 @@ class Window:
     def __init__(self, cols: int, rows: int, terminal: tuple[int, int]) -> None:
         import re
 
-        self.screen = Screen(cols, rows)
+        self._canvas = Canvas(cols, rows)  # of a flood it draws the end alone
+        self.screen = self._canvas.screen
         self.due = False  # whether a picture is to be painted
         self._cols, self._rows = terminal
         self._top = 0  # the screen's row that is in the terminal's first
@@ -11401,12 +11402,15 @@ class Window:
 
     def feed(self, data: bytes) -> None:
         """Take output."""
-        self.screen.feed(data)
-        self.screen.replies.clear()
+        self._canvas.add(data)
         self._heard += self._sounds(self._cutter.feed(data))
 
     def picture(self, output: OutputFilter) -> bytes:
         """Return what brings the terminal up to date."""
+        self._canvas.skim(LAST_MAX)
+        while self._canvas.pending:
+            self._canvas.draw()
+        self.screen.replies.clear()
         screen, out = self.screen, [b"\x1b[?2026h\x1b[?25l", *self._heard]
         before, state = b"", self._wanted()
         past, screen.history, self._heard, self.due = screen.history, [], [], False
@@ -11420,7 +11424,7 @@ class Window:
         if screen.visible:
             self._top = max(min(self._top, screen.row), screen.row - self._rows + 1)
         self._top = max(0, min(self._top, screen.rows - self._rows))
-        rows = [self._cells(line) for line in screen.lines[self._top : self._top + self._rows]]
+        rows = [self._cells(Packed(line)) for line in screen.lines[self._top : self._top + self._rows]]
         for row, text in enumerate(rows):
             if self._shown[row : row + 1] != [text]:
                 out.append(f"\x1b[{row + 1}H\x1b[2K{text}".encode())
@@ -11430,12 +11434,14 @@ class Window:
             out.append(b"\x1b[%d;%dH\x1b[?25h" % (row + 1, col + 1))
         return before + output.passed(b"".join([*out, b"\x1b[?2026l"]))
 
-    def _cells(self, line: Line) -> str:
-        return drawn_cells(Packed(marked_cut(line, self._cols)))
+    def _cells(self, line: Packed) -> str:
+        if len(line.cells) > self._cols:
+            line = Packed(marked_cut(line.line(self.screen.cols, self.screen.plain), self._cols))
+        return drawn_cells(line)
 
     def _scrolled(self, past: list[Packed]) -> bytes:
         """Return what puts lines into the terminal's scrollback, whatever is on it."""
-        rows = [f"\x1b[2K{self._cells(line.line(self.screen.cols, self.screen.plain))}\r\n" for line in past]
+        rows = [f"\x1b[2K{self._cells(line)}\r\n" for line in past]
         left = min(len(rows), self._rows - 1)  # of them on the screen
         return f"\x1b[H{''.join(rows)}\x1b[{self._rows}H{chr(10) * left}".encode() if rows else b""
 
@@ -11600,6 +11606,8 @@ class Attached:
     def _paint(self) -> None:
         if self.window and self.window.due:
             self._show(self.window.picture(self.output))
+            if self.window.screen.partial:  # the supervisor may have drawn more of a flood
+                self.loop.after(REPAINT_EVERY, lambda: self._send(size_frame(*terminal_size())))
 
     def _show_last(self) -> None:
         """Show the screen as it was at the end, where the terminal was too slow to be told all while it ended."""

@@ -689,6 +689,25 @@ class Modes(unittest.TestCase):
         self.assertLess(time.process_time() - before, 1.0)
 
 
+class AnotherSize(unittest.TestCase):
+    """What a terminal of another size is given, picture by picture."""
+
+    def test_of_a_flood_it_is_given_the_end(self):
+        window = looop.Window(80, 24, (40, 10))
+        data = b"".join(b"%07d \x1b[3%dmflood\x1b[m\r\n" % (number, number % 8) for number in range(50000)) + b"END"
+        begun = time.process_time()
+        for place in range(0, len(data), 65536):
+            window.feed(data[place : place + 65536])
+        terminal = looop.Screen(40, 10)
+        terminal.feed(window.picture(looop.OutputFilter(True)))
+        self.assertLess(time.process_time() - begun, 0.5)
+        self.assertFalse(window.screen.partial)
+        lines = looop.screen_lines(terminal, 1000)
+        past, shown = [int(line[:7]) for line in lines[:-10]], [int(line[:7]) for line in lines[-10:-1]]
+        self.assertEqual((past, shown), (list(range(48977, 49977)), list(range(49991, 50000))))
+        self.assertEqual(lines[-1], "END")
+
+
 class DetachKeys(unittest.TestCase):
     r"""C-\ C-\ in all its encodings, split at every point."""
 
