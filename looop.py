@@ -11106,7 +11106,7 @@ HELD_MAX, SEQUENCE_MAX = 64 * KIB, 1 * KIB  # bytes of a string, of another sequ
 
 _TYPING_MODES = {int(name[1:]) for name, (_, _, flags) in MODES.items() if "input" in flags}
 _PASSED_MODES = {int(name[1:]) for name in MODES if "kept" in MODES[name][2] and name[0] == "?"} | {66}
-_ALTERNATE = {47, 1047, 1049}
+_ALTERNATE = {47, 1047, 1048, 1049}
 # Operating system commands that a terminal gets: titles, colours, links, pointer, sized text, marks of a prompt. Every
 # other one acts outside the screen, outlasts the visit, or is not known: files, current folder, font, log, macros.
 _SHOWN_STRINGS = {0, 1, 2, 4, 5, 8, *range(10, 20), 21, 22, 66, 104, 105, *range(110, 120), 133}
@@ -11160,20 +11160,6 @@ def asks_by_string(number: int, words: list[bytes]) -> bool:
     return b"?" in words and number not in (0, 1, 2)
 
 
-def valid_utf8(data: bytes) -> bytes:
-    """Return output with U+FFFD for what is not UTF-8 (pure)."""
-    try:
-        data.decode()
-    except UnicodeDecodeError:
-        return text_of(data).encode()
-    return data
-
-
-def seen_only(text: str) -> str:
-    """Return a text without what nobody sees: controls, marks of direction, characters of no width (pure)."""
-    return "".join(char for char in text if char.isprintable())
-
-
 class OutputFilter:
     """What a person's terminal gets of output, and what it needs when they leave.
 
@@ -11194,26 +11180,20 @@ class OutputFilter:
         self._forget()
 
     def _forget(self) -> None:
-        self._alt = False
-        self._kitty: tuple[list[int], list[int]] = ([], [])  # keyboard stacks of both screens, as the session has them
-        self._modify_keys = 0
-        self._title = b""
-        self._titles: list[bytes] = []
+        self._state = Screen(2, 1, 0)  # has the session's keyboard stacks, titles, and which of its screens is shown
         self._undoing: set[bytes] = set()  # what undoes the rest
 
     @property
     def extended(self) -> bool:
         """Tell whether the terminal spells keys as escape sequences."""
-        return bool(self._modify_keys or self._kitty[self._alt][-1:] not in ([], [0]))
+        return bool(self._state.modify_keys or self._state.kitty_flags)
 
     def passed(self, data: bytes) -> bytes:
         """Return what the terminal gets of output, which may be cut anywhere."""
         data = self._cutter.feed(data)
         plain = data.isascii()
-        if not plain:
-            data = valid_utf8(data)
         if b"\x1b" in data or b"\x05" in data or not plain:
-            data = self._not_drawing(self._judged, data)
+            data = self._not_drawing(self._judged, data if plain else text_of(data).encode())
         return data
 
     def _judged(self, match: Any) -> bytes:
@@ -11237,15 +11217,17 @@ class OutputFilter:
         if name in (b"?h", b"?l"):
             return self._modes(numbers, name[1:])
         if name in (b">u", b"<u", b"=u"):
-            return self._keys(name[:1], numbers) if self._typing else b""
+            return self._keys(text) if self._typing else b""
         if name in (b">m", b">n") and self._typing and numbers[:1] in ([4], []):
-            self._modify_keys = numbers[1] if name == b">m" and len(numbers) > 1 else 0
+            self._state.feed(text)
             self._undoing.add(b"\x1b[>4m")
             return text
         if name == b"J" and numbers[:1] in ([], [0], [1], [2]):
             return ERASE_SCREEN if numbers[:1] == [2] else b"\x1b[%dJ" % sum(numbers[:1])
-        if name == b"t":
-            return self._window(numbers)
+        if name == b"t" and numbers[:1] in ([22], [23]):  # the terminal's own stack of titles is not deep
+            depth = len(self._state.titles)
+            self._state.feed(text)
+            return b"\x1b]2;%s\x1b\\" % self._state.title.encode() if len(self._state.titles) < depth else b""
         if name == b"g":
             return self._tabs(text)
         if name == b" q":
@@ -11256,50 +11238,34 @@ class OutputFilter:
     def _modes(self, numbers: list[int], final: bytes) -> bytes:
         out = b""
         for mode in numbers:
-            if mode in _ALTERNATE:
-                self._alt = final == b"h"
-            elif mode in _PASSED_MODES and (self._typing or mode not in _TYPING_MODES):
+            if mode in _PASSED_MODES and (self._typing or mode not in _TYPING_MODES):
                 self._undoing.add(b"\x1b[?%d%s" % (mode, b"h" if mode in (7, 25) else b"l"))
                 if mode == 12:
                     self._undoing.add(b"\x1b[0 q")
-            elif mode != 1048:
+            elif mode in _ALTERNATE:
+                self._state.set_mode(f"?{mode}", final == b"h")
+            else:
                 continue
             out += b"\x1b[?%d%s" % (mode, final)
         return out
 
-    def _keys(self, how: bytes, numbers: list[int]) -> bytes:
+    def _keys(self, text: bytes) -> bytes:
         """Do to the keyboard stack what a program wants; the terminal's own is pushed once at most."""
-        stack = self._kitty[self._alt]
-        had, flags = bool(stack), (numbers or [0])[0] & 31
-        if how == b"<":
-            del stack[max(0, len(stack) - max([1, *numbers[:1]])) :]
-        elif how == b">":
-            stack.append(flags)
-            del stack[:-STACK_MAX]
-        else:
-            old, which = (stack.pop() if stack else 0), (numbers[1:] or [1])[0]
-            stack.append(old | flags if which == 2 else old & ~flags if which == 3 else flags)
-        if not stack:
-            return b"\x1b[<u" if had else b""
-        return b"\x1b[=%d;1u" % stack[-1] if had else b"\x1b[>%du" % stack[-1]
-
-    def _window(self, numbers: list[int]) -> bytes:
-        """Keep the stack of titles here: the terminal's own is not deep."""
-        if numbers[:1] == [22] and numbers[1:2] != [1]:
-            self._titles = [*self._titles, self._title][-STACK_MAX:]
-        elif numbers[:1] == [23] and numbers[1:2] != [1] and self._titles:
-            self._title = self._titles.pop()
-            return b"\x1b]2;%s\x1b\\" % self._title
-        return b""
+        had = bool(self._state.kitty[self._state.alt])
+        self._state.feed(text)
+        if not self._state.kitty[self._state.alt]:
+            return b"\x1b[<u" * had
+        return (b"\x1b[=%d;1u" if had else b"\x1b[>%du") % self._state.kitty_flags
 
     def _string(self, body: bytes, end: bytes) -> bytes:
-        body = body if body.isascii() and b"\x7f" not in body else seen_only(text_of(body)).encode()
+        if not body.isascii() or b"\x7f" in body:  # what nobody sees goes
+            body = "".join(filter(str.isprintable, text_of(body))).encode()
         code, *words = body.split(b";")
         number = int(code) if code.isdigit() and len(code) < 6 else -1
-        if not self._may_pass(number, words) or asks_by_string(number, words):
+        if not self._may_pass(number, words):
             return b""
         if number in (0, 2):
-            self._title = body[len(code) + 1 :]
+            self._state.set_title(text_of(body[len(code) + 1 :]), "")
         elif number in (4, 5):
             self._undoing.update(b"\x1b]10%d;%s\x1b\\" % (number, word) for word in words[::2] if word.isdigit())
         elif 10 <= number <= 19:
@@ -11312,6 +11278,8 @@ class OutputFilter:
         """Tell whether an operating system command stays on the screen, or is one that the person attached for."""
         if number == 9 and words[:1] != [b"4"] and (words or [b""])[0].isdigit():
             return False  # ConEmu's: message boxes, macros, programs
+        if asks_by_string(number, words):
+            return False
         if number == _CLIPBOARD:
             return self._typing and self._clipboard
         return number in _SHOWN_STRINGS or (number in _NOTICES and self._typing)
@@ -11328,11 +11296,11 @@ class OutputFilter:
 
     def _undone(self) -> bytes:
         out = [b"\x1b\\", b"\x1b]8;;\x1b\\"]
-        if self._kitty[1]:
-            out.append(b"\x1b[<u" if self._alt else b"\x1b[?47h\x1b[<u\x1b[?47l")
-        if self._alt:
+        if self._state.kitty[1]:
+            out.append(b"\x1b[<u" if self._state.alt else b"\x1b[?47h\x1b[<u\x1b[?47l")
+        if self._state.alt:
             out.append(b"\x1b[?1049l")
-        if self._kitty[0]:
+        if self._state.kitty[0]:
             out.append(b"\x1b[<u")
         out += sorted(self._undoing)
         self._forget()
