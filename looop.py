@@ -10640,7 +10640,7 @@ class Gone(Exception):
 
 
 class Channel(Closing):
-    """Be a connection to a session's supervisor."""
+    """A connection to a session's supervisor."""
 
     __slots__ = ("buffer", "sock")
 
@@ -10649,7 +10649,6 @@ class Channel(Closing):
 
         self.buffer = b""
         self.sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
-        os.set_inheritable(self.sock.fileno(), False)
         try:
             here = os.open(".", os.O_RDONLY | os.O_CLOEXEC)
         except OSError:
@@ -10659,65 +10658,55 @@ class Channel(Closing):
             self._connect(session)
         except OSError as error:
             self.sock.close()
-            raise (Gone() if isinstance(self._failed(error), Gone) else not_answering(session)) from None
+            late = isinstance(error, (TimeoutError, _socket.timeout))
+            raise (not_answering(session) if late else Gone()) from None
         finally:
             if here >= 0:
                 os.fchdir(here)
                 os.close(here)
 
     def _connect(self, session: Session) -> None:
-        """Connect. Where more wait to be accepted than the system lets, the supervisor is busy, and not dead.
-
-        Where nobody listens and the lock is held, it is only beginning to.
-        """
         deadline = Deadline(REPLY_TIMEOUT)
-        while True:
-            self.sock.settimeout(REPLY_TIMEOUT)
+        self.sock.settimeout(REPLY_TIMEOUT)
+        while not deadline.over:
             try:
-                self.sock.connect("sock")
-                return
-            except (BlockingIOError, FileNotFoundError, ConnectionRefusedError) as error:
-                begins = session.state == "starting" and session.has_supervisor()
-                if not begins and not isinstance(error, BlockingIOError):
+                return self.sock.connect("sock")
+            except BlockingIOError:  # more wait to be accepted than the system lets: it is busy, and not dead
+                pass
+            except (FileNotFoundError, ConnectionRefusedError):
+                if session.state != "starting" or not session.has_supervisor():
                     raise
-                if deadline.over:
-                    raise TimeoutError from None
             time.sleep(0.01)
+        raise TimeoutError
+
+    def _do(self, call: Callable[[Any], Any], argument: object, timeout: float | None) -> Any:
+        """Have the socket do something. Raise Gone, or TimeoutError, which a socket's is not before Python 3.10."""
+        import _socket
+
+        self.sock.settimeout(None if timeout is None else max(0.001, timeout))
+        try:
+            return call(argument)
+        except OSError as error:
+            late = isinstance(error, (TimeoutError, _socket.timeout))
+            raise (TimeoutError() if late else Gone()) from None
 
     def send(self, data: bytes, timeout: float | None = REPLY_TIMEOUT) -> None:
         """Send everything. Raise Gone, or TimeoutError when nothing is taken for so long."""
         view = memoryview(data)
-        self.sock.settimeout(timeout)
         while view:
-            try:
-                view = view[self.sock.send(view[: 64 * KIB]) :]
-            except OSError as error:
-                raise self._failed(error) from None
+            view = view[self._do(self.sock.send, view[: 64 * KIB], timeout) :]
 
     def receive(self, timeout: float | None) -> bytes:
         """Return what has come. Raise Gone at the end, TimeoutError when nothing comes for so long."""
-        self.sock.settimeout(timeout and max(0.001, timeout))
-        try:
-            data = self.sock.recv(256 * KIB)
-        except OSError as error:
-            raise self._failed(error) from None
+        data: bytes = self._do(self.sock.recv, 256 * KIB, timeout)
         if not data:
             raise Gone
         return data
-
-    @staticmethod
-    def _failed(error: OSError) -> Exception:
-        """Return what an error of the socket means; before Python 3.10 its timeout is no TimeoutError."""
-        import _socket
-
-        return TimeoutError() if isinstance(error, (TimeoutError, _socket.timeout)) else Gone()
 
     def line(self, timeout: float | None) -> dict[str, JSON]:
         """Return the next line. Raise Gone at the end, TimeoutError when none comes in time."""
         deadline = Deadline(timeout)
         while b"\n" not in self.buffer:
-            if deadline.over:
-                raise TimeoutError
             self.buffer += self.receive(deadline.left())
         line, _, self.buffer = self.buffer.partition(b"\n")
         return parse_fields(line)
@@ -10800,10 +10789,9 @@ def ask_session(
 class Follower(Closing):
     """Follow a session's log: what is there, then what comes, until the session has ended."""
 
-    __slots__ = ("_seen", "_text", "channel", "ended", "log", "lost_at", "offset", "profile", "session", "skipped")
+    __slots__ = ("_seen", "_text", "channel", "ended", "log", "lost_at", "offset", "session", "skipped")
 
-    def __init__(self, profile: Profile, session: Session, since: int, shows: bool = False) -> None:
-        self.profile = profile
+    def __init__(self, session: Session, since: int, shows: bool = False) -> None:
         self.session = session
         self.ended = False  # nothing more will come
         self.channel: Channel | None = None
@@ -10951,7 +10939,7 @@ def screen_of(session: Session, scrollback: int = 0) -> Screen:
 
 
 class Hunt(Record):
-    """Be what `expect` found."""
+    """What `expect` found."""
 
     matched: str | None  # None: it did not come
     offset: int  # after the match, or where the search stands
@@ -10961,21 +10949,21 @@ class Hunt(Record):
 EXPECT_OVERLAP = 64 * KIB  # characters that are looked at again when more has come: a match may begin there
 
 
-def answer_offset(profile: Profile, session: Session) -> int | None:
+def answer_offset(session: Session) -> int | None:
     """Return where in a session's log the answer to what was typed last begins, None where nobody knows."""
     if session.alive:
         try:
             return int(ask_session(session, "typed")["offset"])
         except Gone:
-            session = wait_for_end(profile, session, 5.0) or session
+            session = wait_for_end(session, 5.0) or session
         except Failure:  # a supervisor of looop up to 0.6
             return None
     return session.typed
 
 
-def expect(profile: Profile, session: Session, pattern: Any, *, since: int, timeout: float | None, raw: bool) -> Hunt:
+def expect(session: Session, pattern: Any, *, since: int, timeout: float | None, raw: bool) -> Hunt:
     """Wait until a session's output matches a compiled pattern; `since`: from that offset on."""
-    with Follower(profile, session, since) as follower:
+    with Follower(session, since) as follower:
         text = PlainText(follower.offset, raw)
         searched, begin = 0, follower.offset
         for data in follower.pieces(Deadline(timeout)):
@@ -11065,25 +11053,23 @@ def expect_screen(session: Session, pattern: Any, timeout: float | None) -> Hunt
                 return Hunt(match[0] if match else None, shown.offset, shown.ended and not match)
 
 
-def wait_for_end(profile: Profile, session: Session, timeout: float | None) -> Session | None:
+def wait_for_end(session: Session, timeout: float | None) -> Session | None:
     """Wait until a session has ended and return it as it is then; None when the time is up."""
     deadline = Deadline(timeout)
-    with Follower(profile, session, -1) as follower:
+    with Follower(session, -1) as follower:
         while not follower.ended:
             if deadline.over or not follower.wait(deadline.left()):
                 return None
         return follower.session
 
 
-def wait_idle(
-    profile: Profile, session: Session, *, quiet: float, timeout: float | None, ignore: Any, screen: bool
-) -> bool:
+def wait_idle(session: Session, *, quiet: float, timeout: float | None, ignore: Any, screen: bool) -> bool:
     """Wait until a session has been quiet for a while; one that has ended is. False when the time is up.
 
     Quiet: no output, or with `ignore` (a compiled pattern) none but what that matches; with `screen` no change of it.
     """
     deadline = Deadline(timeout)
-    with ScreenText(session) if screen else Follower(profile, session, -1) as seen:
+    with ScreenText(session) if screen else Follower(session, -1) as seen:
         seen.changed(ignore, False)  # what is there does not count
         settled = Deadline(quiet)
         while not seen.ended:
@@ -11427,7 +11413,6 @@ class Attached:
     """A person's terminal while it shows a session."""
 
     def __init__(self, profile: Profile, session: Session, read_only: bool) -> None:
-        self.profile = profile
         self.session = session
         self.read_only = read_only
         self.output = OutputFilter(not read_only, profile.setting("attach_clipboard"))
@@ -11442,7 +11427,6 @@ class Attached:
         self.outbox = b""  # typing that the supervisor has not taken yet
         self.before: list[Any] = []  # the terminal's modes (termios) before
         self.begun = False  # whether the terminal has got anything
-        self.writing = False  # whether it is written to, and may take nothing
         self.why = ""  # "end" | "detached" | "gone" | "signal"
 
     def run(self) -> int:
@@ -11455,7 +11439,7 @@ class Attached:
             self.why = "gone"
             return self._farewell()
         self.before = termios.tcgetattr(0)
-        signals = hear_signals(_signal.SIGWINCH, _signal.SIGCONT, *_ENDING)
+        signals = hear_signals(_signal.SIGWINCH, _signal.SIGCONT)
         for number in _ENDING:
             _signal.signal(number, self._struck)
         self.loop.readers = {
@@ -11475,7 +11459,7 @@ class Attached:
         except Gone:
             self.why = self.why or "gone"
         except InterruptedError:
-            self.why = "signal"
+            pass
         except TimeoutError:
             raise not_answering(self.session) from None
         finally:
@@ -11484,16 +11468,10 @@ class Attached:
         return self._farewell()
 
     def _struck(self, *_: object) -> None:
-        """End a write that the terminal may never take; else the loop hears of the signal."""
-        if self.writing:
-            self.writing = False
+        """End whatever waits: also a write, which the terminal may never take."""
+        if self.why != "signal":
+            self.why = "signal"
             raise InterruptedError
-
-    def _show(self, data: bytes) -> None:
-        """Write to the terminal. Raise InterruptedError when a signal is to end us meanwhile."""
-        self.writing = True
-        write_terminal(data)
-        self.writing = False
 
     def _ask(self) -> None:
         """Ask the supervisor to attach us. One that is stopped does not answer: C-c leaves it, too."""
@@ -11518,7 +11496,7 @@ class Attached:
         rows, self.begun = terminal_size()[1], True
         leaves = f"[{self.session.id}: {'q' if self.read_only else self.keys} leaves]\r\n".encode()
         scrolled = b"\x1b[%d;1H%s" % (rows, b"\n" * (rows - 1))  # what stood there, and that line
-        self._show(leaves + b"\x1b[22;0t" + scrolled)
+        write_terminal(leaves + b"\x1b[22;0t" + scrolled)
         self._begin(int(reply["cols"]), int(reply["rows"]))
         self._flush()
 
@@ -11533,7 +11511,7 @@ class Attached:
         """Make ready for a fresh picture of a session that has this size."""
         terminal = terminal_size()
         self.window = Window(cols, rows, terminal) if (cols, rows) != terminal else None
-        self._show(self.output.undo() + b"\x1b[H" + ERASE_SCREEN)
+        write_terminal(self.output.undo() + b"\x1b[H" + ERASE_SCREEN)
 
     def _bytes_came(self) -> None:
         """Do what the supervisor says."""
@@ -11564,7 +11542,7 @@ class Attached:
 
     def _show_output(self, data: bytes) -> None:
         if self.window is None:
-            self._show(self.output.passed(data))
+            write_terminal(self.output.passed(data))
             return
         self.window.feed(data)
         if not self.window.due:
@@ -11573,7 +11551,7 @@ class Attached:
 
     def _paint(self) -> None:
         if self.window and self.window.due:
-            self._show(self.window.picture(self.output))
+            write_terminal(self.window.picture(self.output))
             if self.window.screen.partial:  # the supervisor may have drawn more of a flood
                 self.loop.after(REPAINT_EVERY, lambda: self._send(size_frame(*terminal_size())))
 
@@ -11590,7 +11568,7 @@ class Attached:
         self._show_output(paint(screen))
 
     def _learn_end(self) -> None:
-        self.session = wait_for_end(self.profile, self.session, 5.0) or self.session
+        self.session = wait_for_end(self.session, 5.0) or self.session
         self.why = "end"
 
     def _keys_came(self) -> None:
@@ -11642,14 +11620,13 @@ class Attached:
             self.loop.writers.pop(fd, None)
 
     def _hand_over(self) -> None:
-        """Give the supervisor a moment to take what was typed before the person left; show nothing any more."""
-        deadline, fd = Deadline(LEAVING_TIME), self.channel.sock.fileno()
-        self.loop.readers = {fd: lambda: os.read(fd, 64 * KIB)}
-        self._flush()
+        """Give the supervisor a moment to take what was typed before the person left."""
+        deadline = Deadline(LEAVING_TIME)
         try:
             while self.outbox and not deadline.over:
-                self.loop.turn(deadline.left())
-        except OSError:  # it has ended
+                self.channel.sock.settimeout(deadline.left() or LEAVING_TIME)
+                self.outbox = self.outbox[self.channel.sock.send(self.outbox) :]
+        except OSError:  # it has ended, or takes nothing
             pass
 
     def _heard(self, numbers: bytes) -> None:
@@ -11657,8 +11634,6 @@ class Attached:
             self._raw()
         if _signal.SIGWINCH in numbers or _signal.SIGCONT in numbers:
             self._send(size_frame(*terminal_size()))
-        if any(number in numbers for number in _ENDING):
-            self.why = "signal"
 
     def _restore(self) -> None:
         """Put the terminal back, whatever was done to it."""
@@ -20792,7 +20767,7 @@ def follow_session(profile: Profile, session: Session, as_json: bool) -> int:
         refuse_to_show_itself(profile, "watch", session)
         Attached(profile, session, read_only=True).run()
         return 0
-    with Follower(profile, session, -1) as follower:
+    with Follower(session, -1) as follower:
         follower.offset = follower.log.end if session.alive else follower.log.start
         follow_text(follower, as_json, None)
     return 0
@@ -20835,7 +20810,7 @@ def cmd_log(profile: Profile, args: dict[str, JSON]) -> int:
     if shows:
         refuse_to_show_itself(profile, "log -f", session)
     pattern = compiled("log", args["grep"], args["raw"]) if args["grep"] is not None else None
-    with Follower(profile, session, 0, shows) as follower:
+    with Follower(session, 0, shows) as follower:
         log = follower.log
         since = args["since"] if args["since"] is not None else log.start
         truncated = args["since"] is not None and since < log.start
@@ -20999,11 +20974,11 @@ def cmd_expect(profile: Profile, args: dict[str, JSON]) -> int:
             if args["from-now"]:
                 since = log.end
             elif since is None:
-                since = answer_offset(profile, session)
+                since = answer_offset(session)
                 log.renew()
             since = log.end - EXPECT_BACK if since is None else min(since, log.end)
             since = max(log.start, since)
-        hunt = expect(profile, session, pattern, since=since, timeout=timeout, raw=bool(args["raw"]))
+        hunt = expect(session, pattern, since=since, timeout=timeout, raw=bool(args["raw"]))
     matched = hunt.matched
     if matched is not None:
         matched = shown_text(bytes_as_text(matched) if args["raw"] and not args["screen"] else matched)
@@ -21020,7 +20995,7 @@ def cmd_expect(profile: Profile, args: dict[str, JSON]) -> int:
 
 def cmd_wait(profile: Profile, args: dict[str, JSON]) -> int:
     """Wait until a session has ended."""
-    session = wait_for_end(profile, known_session(profile, "wait", args["id"], drive=False), args["timeout"] or None)
+    session = wait_for_end(known_session(profile, "wait", args["id"], drive=False), args["timeout"] or None)
     return EXIT_TIMEOUT if session is None else session.code
 
 
@@ -21031,7 +21006,7 @@ def cmd_wait_idle(profile: Profile, args: dict[str, JSON]) -> int:
     quiet = 0.5 if args["settle"] is None else args["settle"]
     timeout = 30.0 if args["timeout"] is None else args["timeout"] or None
     screen = bool(args["screen"])
-    idle = wait_idle(profile, session, quiet=quiet, timeout=timeout, ignore=ignore, screen=screen)
+    idle = wait_idle(session, quiet=quiet, timeout=timeout, ignore=ignore, screen=screen)
     return 0 if idle else EXIT_TIMEOUT
 
 

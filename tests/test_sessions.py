@@ -205,7 +205,7 @@ class Sessions(Case):
 
     def ended(self, session, timeout=20.0):
         """Wait until a session has ended, and return it."""
-        found = looop.wait_for_end(self.opened, session, timeout)
+        found = looop.wait_for_end(session, timeout)
         self.assertIsNotNone(found, "it did not end")
         return found
 
@@ -745,7 +745,7 @@ class Output(Sessions):
         session = self.begin("a", command, env={"LOOOP_LOG_MAX_BYTES": "8000000"})
         self.wait_for(session, "READY")
         follower = self.start("log", "a", "-f")
-        with looop.Follower(self.opened, session, 0) as reading:
+        with looop.Follower(session, 0) as reading:
             looop.send_keys(session, ["Enter"])
             data = b""
             while not reading.ended or reading.log.end > reading.offset:
@@ -834,15 +834,12 @@ class Handed(Sessions):
             self.assertEqual(self.looop("prune"), "removed: x\n")
 
     def test_expect_looks_at_its_own_session_alone(self):
-        def expect(profile, session, pattern, timeout):
-            return looop.expect(profile, session, pattern, since=0, timeout=timeout, raw=False)
+        def expect(session, pattern, timeout):
+            return looop.expect(session, pattern, since=0, timeout=timeout, raw=False)
 
-        def expect_screen(_, session, pattern, timeout):
-            return looop.expect_screen(session, pattern, timeout)
-
-        for way, begin in ((expect_screen, True), (expect, True), (expect, False)):
+        for way, begin in ((looop.expect_screen, True), (expect, True), (expect, False)):
             session = self.session_of("echo READY; exec cat", "READY")
-            hunt = way(self.opened, session, self.swapping("DEPLOYED", begin), 10.0)
+            hunt = way(session, self.swapping("DEPLOYED", begin), 10.0)
             self.assertEqual((hunt.matched, hunt.ended), (None, True))
 
     def test_a_follower_reads_its_own_session_alone(self):
@@ -859,7 +856,7 @@ class Handed(Sessions):
     def test_who_comes_too_late_reads_nothing(self):
         session = self.session_of("echo READY; exec cat", "READY")
         self.swap()
-        with looop.Follower(self.opened, session, 0) as follower:
+        with looop.Follower(session, 0) as follower:
             self.assertTrue(follower.ended)
             self.assertEqual(follower.read(), b"")
             self.assertEqual(follower.session.state, "lost")
@@ -1470,7 +1467,7 @@ class Waiting(Sessions):
         before, looop.REPLY_TIMEOUT = looop.REPLY_TIMEOUT, 0.3
         try:
             with self.assertRaises(looop.Failure) as caught:
-                looop.wait_for_end(self.opened, session, None)
+                looop.wait_for_end(session, None)
         finally:
             looop.REPLY_TIMEOUT = before
             os.kill(pid, signal.SIGCONT)
