@@ -11361,7 +11361,8 @@ class Window:
 
     def picture(self, output: OutputFilter) -> bytes:
         """Return what brings the terminal up to date."""
-        while self._canvas.size > LAST_MAX:
+        flood = self._canvas.size > PENDING_MAX
+        while flood and self._canvas.size > LAST_MAX:
             self._canvas.skim(LAST_MAX)
         while self._canvas.pending:
             self._canvas.draw()
