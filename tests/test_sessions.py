@@ -178,7 +178,7 @@ class Sessions(Case):
     def wait_for(self, session, pattern, since=0, timeout=20.0):
         """Wait until a session has written something; return the offset after it."""
         compiled = re.compile(pattern, re.MULTILINE)
-        hunt = looop.expect(self.opened, session, compiled, since=since, timeout=timeout, raw=False)
+        hunt = looop.expect(session, compiled, since=since, timeout=timeout, raw=False)
         self.assertIsNotNone(hunt.matched, f"{pattern} did not come: {self.output(session)[-2000:]!r}")
         return hunt.offset
 
