@@ -7571,6 +7571,12 @@ class Held:
         data, self.held = self.held, b""
         return data
 
+    def release_later(self, secs: float, after: Callable[..., object], then: Callable[[bytes], object]) -> None:
+        """Have what is held given back if nothing more comes in time."""
+        held = self.held
+        if held:
+            after(secs, lambda: then(self.release() if self.held is held else b""))
+
     def _pieces(self, data: bytes) -> Iterator[tuple[bool, bytes]]:
         for pasted, piece in self._pastes.split(data):
             yield pasted, self.release() + piece
@@ -7626,8 +7632,8 @@ class DetachKey(Held):
         return out, False
 
     def patience(self) -> float:
-        """Return for how many seconds to hold what is held; 0.0: nothing is. A lone ESC may be a key."""
-        return (ESCAPE_PATIENCE if self.held in (b"\x1b", b"\x1b[") else DETACH_PATIENCE) if self.held else 0.0
+        """Return for how many seconds to hold what is held: a lone ESC may be a key."""
+        return ESCAPE_PATIENCE if self.held in (b"\x1b", b"\x1b[") else DETACH_PATIENCE
 
 
 _ANSWER = (  # of a terminal: DA, CPR, DECRPM, kitty's flags, sizes, DSR, then OSC and DCS; or the beginning of one
@@ -9539,9 +9545,7 @@ class Clients:
     def _viewer_typed(self, peer: Peer, data: bytes) -> None:
         now = time.monotonic()
         data = peer.replies.passed(data, now)
-        held = peer.replies.held
-        if held:
-            self.loop.after(0.05, lambda: self._pass(peer.replies.release() if peer.replies.held == held else b""))
+        peer.replies.release_later(0.05, self.loop.after, self._pass)
         if data:  # a terminal's answer is nobody's typing
             self._pass(data)
             peer.typed = now
@@ -11370,13 +11374,13 @@ class Window:
         screen, out = self.screen, [b"\x1b[?2026h\x1b[?25l", *self._heard]
         before, state = b"", self._wanted()
         past, screen.history, self._heard, self.due = screen.history, [], [], False
+        if past:
+            self._shown = []
+            out.append(self._scrolled(past))
         if state != self._state or (past and screen.alt):
             self._state, self._shown = state, []
             before = output.undo()
-            out += [self._scrolled(past), state.encode(), b"\x1b[H", ERASE_SCREEN]
-        elif past:
-            self._shown = []
-            out.append(self._scrolled(past))
+            out += [state.encode(), b"\x1b[H", ERASE_SCREEN]
         if screen.visible:
             self._top = max(min(self._top, screen.row), screen.row - self._rows + 1)
         self._top = max(0, min(self._top, screen.rows - self._rows))
@@ -11399,7 +11403,7 @@ class Window:
         """Return what puts lines into the terminal's scrollback, whatever is on it."""
         rows = [f"\x1b[2K{self._cells(line)}\r\n" for line in past]
         left = min(len(rows), self._rows - 1)  # of them on the screen
-        return f"\x1b[H{''.join(rows)}\x1b[{self._rows}H{chr(10) * left}".encode() if rows else b""
+        return f"\x1b[H{''.join(rows)}\x1b[{self._rows}H{chr(10) * left}".encode()
 
     def _wanted(self) -> str:
         """Return what gives a terminal the modes of the screen, but for those that are about drawing."""
@@ -11421,7 +11425,6 @@ class Attached:
         self.window: Window | None = None  # where the terminal has another size than the session
         self.keys = profile.setting("detach_key")
         self.detach = DetachKey(self.keys)
-        self.patience = Deadline(0.0)  # until when what may be the detach key is held
         self.loop = Loop()
         self.channel: Channel
         self.frames = Frames()
@@ -11588,15 +11591,7 @@ class Attached:
             self.why = "detached"
         elif not self.begun and b"\x03" in keys and time.monotonic() - self.asked > LATE_REPLY:
             self.why = "signal"
-        wait = self.detach.patience()
-        self.patience = Deadline(wait)
-        if wait:
-            self.loop.after(wait, self._release)
-
-    def _release(self) -> None:
-        """Send what may have been the detach key, and was not followed by the rest of it."""
-        if self.patience.over:
-            self._type(self.detach.release())
+        self.detach.release_later(self.detach.patience(), self.loop.after, self._type)
 
     def _type(self, data: bytes) -> None:
         if data and not self.read_only:
