@@ -9041,10 +9041,10 @@ class Canvas:
         while self.waiters and self.waiters[0][0] <= self._drawn:
             self.waiters.pop(0)[1]()
 
-    def skim(self) -> None:
+    def skim(self, enough: int = PENDING_MAX) -> None:
         """Skim what is too much to be drawn, for a moment: what clears the screen takes its time here too."""
         until = time.monotonic() + SLICE
-        while self.size > PENDING_MAX:
+        while self.size > enough:
             piece = self.pending[0]
             if isinstance(piece, bytes) and only_pens(piece):
                 self._take(PENDING_MAX, self.screen.skim_pens)
@@ -11304,6 +11304,7 @@ class OutputFilter:
 # OutputFilter; else a screen of the session's size stands between, and rows of it are painted.
 
 FRAME_EVERY = 1 / 30  # seconds between pictures where the sizes differ
+FLOOD_DRAWN = 64 * KIB  # bytes at the end of a flood that are drawn for one of them
 LATE_REPLY = 0.5  # seconds after which a supervisor, or a terminal, is taken for one that hangs
 LEAVING_TIME = 2.0  # seconds that a session has to take what was typed before the person left
 
@@ -11366,8 +11367,8 @@ class Window:
     def picture(self, output: OutputFilter) -> bytes:
         """Return what brings the terminal up to date."""
         flood = self._canvas.size > PENDING_MAX
-        while flood and self._canvas.size > LAST_MAX:
-            self._canvas.skim(LAST_MAX)
+        while flood and self._canvas.size > FLOOD_DRAWN:
+            self._canvas.skim(FLOOD_DRAWN)
         while self._canvas.pending:
             self._canvas.draw()
         self.screen.replies.clear()
