@@ -11551,15 +11551,14 @@ class Attached:
             write_terminal(self.output.passed(data))
             return
         self.window.feed(data)
-        if not self.window.due:
-            self.window.due = True
-            self.loop.after(FRAME_EVERY, self._paint)
+        self.window.due = True
+        self.loop.after(FRAME_EVERY, self._paint)
 
     def _paint(self) -> None:
         if self.window and self.window.due:
             write_terminal(self.window.picture(self.output))
             if self.window.screen.partial:  # the supervisor may have drawn more of a flood
-                self.loop.after(REPAINT_EVERY, lambda: self._send(size_frame(*terminal_size())))
+                self.loop.after(REPAINT_EVERY, self._tell_size)
 
     def _show_last(self) -> None:
         """Show the screen as it was at the end, where the terminal was too slow to be told all while it ended."""
@@ -11631,7 +11630,11 @@ class Attached:
         if _signal.SIGCONT in numbers:  # a shell may have had the terminal meanwhile
             self._raw()
         if _signal.SIGWINCH in numbers or _signal.SIGCONT in numbers:
-            self._send(size_frame(*terminal_size()))
+            self._tell_size()
+
+    def _tell_size(self) -> None:
+        """Tell the supervisor the terminal's size; a fresh picture comes."""
+        self._send(size_frame(*terminal_size()))
 
     def _restore(self) -> None:
         """Put the terminal back, whatever was done to it."""

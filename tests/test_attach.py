@@ -13,7 +13,9 @@ import subprocess
 import sys
 import termios
 import time
+import types
 import unittest
+from unittest import mock
 
 import looop
 from tests.support import (
@@ -706,6 +708,21 @@ class AnotherSize(unittest.TestCase):
         past, shown = [int(line[:7]) for line in lines[:-10]], [int(line[:7]) for line in lines[-10:-1]]
         self.assertEqual((past, shown), (list(range(48977, 49977)), list(range(49991, 50000))))
         self.assertEqual(lines[-1], "END")
+
+    def test_what_a_flood_left_out_is_asked_for_once_more(self):
+        settings = types.SimpleNamespace(setting={"detach_key": "C-] d", "attach_clipboard": False}.get)
+        viewer = looop.Attached(settings, None, True)
+        viewer.window = looop.Window(80, 24, (40, 10))
+        with mock.patch.object(looop, "write_terminal"), mock.patch.object(looop, "REPAINT_EVERY", 0.01):
+            for more, asked in (
+                (b"\x1b[20HONCE", b""),
+                (b"\x1b[3Htext" * 60000, looop.size_frame(*looop.terminal_size())),
+            ):
+                for place in range(0, len(more), 65536):
+                    viewer._show_output(more[place : place + 65536])
+                while viewer.loop._timers:
+                    viewer.loop.turn()
+                self.assertEqual(viewer.outbox, asked)
 
 
 class DetachKeys(unittest.TestCase):
