@@ -4974,6 +4974,24 @@ def spawn(argv: list[str], env: dict[str, str], actions: list[tuple[int, int, in
         return os.posix_spawn(shell, [shell, *argv], env, **options)
 
 
+def fork_off(child: Callable[[int], None], good: bytes = b"") -> tuple[int, OSError | None]:
+    """Fork, and wait until the child closes the pipe that it is given; return (its pid, what it could not do).
+
+    None: it wrote `good`. It does not return from here: it ends with `child`.
+    """
+    ours, theirs = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            child(theirs)
+        except OSError as error:
+            report_error(theirs, error)
+        finally:
+            os._exit(127)
+    os.close(theirs)
+    return pid, reported_error(ours, good)
+
+
 def spawn_error(path: str, error: OSError) -> str:
     """Say why a program cannot be started; that its file system is mounted noexec, where the system tells (Linux)."""
     words = error.strerror or str(error)
@@ -5048,11 +5066,9 @@ def run_jobs(jobs: Sequence[Job], width: int = 16) -> list[Ended]:
         while live:
             turn()
         _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)
-        if loose:
-            end_confined()
         if orphans:
+            end_adopted(loose)
             set_subreaper(False)
-            reap_adopted()
     return [ends[index] for index in range(len(jobs))]
 
 
@@ -5078,8 +5094,11 @@ def set_subreaper(on: bool) -> None:
         call_library("prctl", 36, int(on), 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
 
 
-def end_confined(limit: float = 1.0) -> None:
-    """End every confined process below us that has outlived its command, known by its filter (proc(5)): Linux."""
+def end_adopted(loose: bool) -> None:
+    """Reap orphans that were handed to us, for a moment; who lives on is left alone.
+
+    `loose`: end those that are confined first, known by their filter (proc(5)): Linux.
+    """
 
     def left() -> list[int]:
         try:
@@ -5090,12 +5109,9 @@ def end_confined(limit: float = 1.0) -> None:
         statuses = {pid: read_head(f"/proc/{pid}/status", 64 * KIB) for pid in descendants(os.getpid())}
         return [pid for pid, status in statuses.items() if b"\nSeccomp:\t2\n" in status]
 
-    end_tree(left, Ladder(), Deadline(limit))
-
-
-def reap_adopted(limit: float = 0.05) -> None:
-    """Reap orphans that were handed to us and have ended, or do so in a moment; who lives on is left alone."""
-    deadline = Deadline(limit)
+    if loose:
+        end_tree(left, Ladder(), Deadline(1.0))
+    deadline = Deadline(0.05)
     try:
         while not deadline.over:
             if not os.waitpid(-1, os.WNOHANG)[0]:
@@ -7820,37 +7836,31 @@ class AgentState(Record):
     cost: float | None = None  # USD that it says its conversation has cost
 
 
-def agent_state(path: str, at: int | None, generation: JSON) -> AgentState:
-    """Read agent.json or seen.json; what belongs to an earlier session of the id says nothing."""
-    try:
-        said = read_fields(path, at)
-    except OSError:
-        return AgentState()
-    if said.get("generation") != generation:
-        return AgentState()
-    fields = sound_fields(said, _AGENT)
+def agent_state(said: Mapping[str, JSON], generation: JSON) -> AgentState:
+    """Return what agent.json or seen.json says (pure); what belongs to an earlier session of the id says nothing."""
+    fields = sound_fields(said, _AGENT) if said.get("generation") == generation else {}
     return AgentState(**{**fields, "rest": tuple(fields.get("rest", AgentState.rest))})
 
 
 class Session(Record):
-    """What the files of one session said when it was read."""
+    """A session: as somebody wants it, as `settled` for its supervisor, or as its files said when it was read."""
 
     id: str
-    folder: str
-    directory: Any  # a `Directory`; None in its own supervisor, which works there
+    folder: str = ""
+    directory: Any = None  # a `Directory`; None before it runs, and in its own supervisor, which works there
     generation: float | None = None  # when it was started, in epoch seconds: tells it from others of its id
     started_at: str = ""  # the same as it is stored
-    cmd: str = ""
-    cwd: str = ""
-    kind: str = "session"  # a row of KINDS
-    by: str = "person"  # who wanted it: `Start.by`
+    cmd: str = ""  # its command line; "" where one is wanted: the runner's
+    cwd: str = ""  # "" where one is wanted: a worker's own folder, for a person's own session where they are
+    kind: str = ""  # a row of KINDS; "" where one is wanted: as `settled` finds
+    by: str = "person"  # who wanted it: "person", "loop" (a move without a yes), "approval"
     agent: str = ""  # a key of AGENTS
-    runner: str = ""
-    line: str = ""  # which line of its runner started it
+    runner: str = ""  # its name; "" where one is wanted: as the settings choose
+    line: str = ""  # which line of its runner starts it: "interactive" or "resume"; "": its command was given
     conversation: str = ""  # the id that looop chose for its agent's
     check: str = ""  # the command that tells whether the work is done
     redacted: bool = False  # its command held a secret, which is not kept
-    tainted: bool = False
+    tainted: bool = False  # words of others may be in its prompt, and no person has read it
     boot: str = ""
     supervisor: int = 0  # the supervisor's pid
     supervisor_start: str = ""  # and when that was started: `start_time`
@@ -7872,6 +7882,14 @@ class Session(Record):
     over: str = ""  # what it may spend, once that is too much
     last_output: float = 0.0  # when it last wrote something, or was started, in epoch seconds
     last_text: float = 0.0  # when new text last appeared on its screen; its last output where looop does not look at it
+    # what its start alone needs
+    prompt: str = ""  # the brief of a worker
+    again: bool = False  # it goes on with the log of the ended session that had its id
+    resume: bool = False  # its conversation is there already: the runner's `resume` goes on with it
+    shell: str = ""
+    env: Mapping[str, str] = {}
+    umask: int = 0o077  # of whoever starts it: its command gets it
+    log_cap: int = 0  # bytes
 
     @property
     def alive(self) -> bool:
@@ -7926,19 +7944,9 @@ class Session(Record):
         return self.replace(**{**blank, **sound_fields(status, _STATUS)})
 
 
-def session_folder(profile: Profile, session: str) -> str:
-    """Return where a session lies."""
-    return profile.path("sessions", session)
-
-
-def work_folder(profile: Profile, session: str) -> str:
-    """Return where a worker starts when nobody names a folder: work/<id>/, which is its own."""
-    return profile.path("work", session)
-
-
 def drop_work_folder(profile: Profile, session: str) -> None:
     """Remove a worker's own folder when only looop's files are in it. What a worker left there is the person's."""
-    own = work_folder(profile, session)
+    own = profile.path("work", session)
     try:
         names = [names for _, _, names in os.walk(own)]
         paths = [path for agent in AGENTS.values() for path, _ in agent.allows]
@@ -7990,7 +7998,7 @@ def sound_fields(found: Mapping[str, JSON], table: Iterable[tuple[str, str, str]
 
 def read_session(profile: Profile, session: str) -> Session | None:
     """Return what a session's files say, None when there is no such session. Raise OSError when they cannot be read."""
-    folder = session_folder(profile, session)
+    folder = profile.path("sessions", session)
     try:
         directory = Directory(folder)
     except (FileNotFoundError, NotADirectoryError):  # or a stray file
@@ -8043,17 +8051,20 @@ def session_in(directory: Directory, name: str, folder: str) -> Session:
 
 def activity_in(at: int | None, generation: float | None) -> dict[str, Any]:
     """Return the fields of `Session` that change while it runs without its status: what its agent does, and when."""
+
+    def said(name: str) -> dict[str, JSON]:
+        try:
+            return read_fields(name, at)
+        except OSError:
+            return {}
+
     output = written_at("output.log", at) or float(generation or 0)
-    try:
-        spend = read_fields("spend.json", at)
-    except OSError:
-        spend = {}
     return {
-        "hooks": agent_state("agent.json", at, generation),
-        "seen": agent_state("seen.json", at, generation),
+        "hooks": agent_state(said("agent.json"), generation),
+        "seen": agent_state(said("seen.json"), generation),
         "last_output": output,
         "last_text": round(written_at("text", at), 3) or output,
-        **sound_fields(spend, _SPEND),
+        **sound_fields(said("spend.json"), _SPEND),
     }
 
 
@@ -8121,18 +8132,6 @@ def session_above(profile: Profile, above: Mapping[int, bytes]) -> str:
     return next((s.id for s in sessions if s.kind != "session" and s.alive and s.supervisor in above), "")
 
 
-def require_reach(profile: Profile, verb: str, session: Session) -> None:
-    """Raise Failure when a move or a worker reaches for a person's own session.
-
-    What is typed there would speak for the person, and what it shows is the person's.
-    """
-    if session.kind == "session" and child_reason(profile):
-        raise Failure(
-            f"{verb}: {session.id}: is the person's own session",
-            "a move or a worker reaches workers only; ask the person",
-        )
-
-
 def boot_id() -> str:
     """Return a text that changes when the machine starts anew, "" where the system does not tell."""
     return text_of(read_head("/proc/sys/kernel/random/boot_id")).strip()
@@ -8144,29 +8143,27 @@ def known_session(profile: Profile, verb: str, text: str, drive: bool = True) ->
     `drive`: the verb would drive, end or flag it, which the pulse leaves to its own verbs.
     """
     check_data_dir(profile)
-    names = []
-    if text == PULSE or valid_id(text):
-        session = read_session(profile, text)
-        if session is None:
-            names = [other.id for other in visible_sessions(profile)]
-            begins = [name for name in names if name.startswith(text)]
-            if len(begins) > 1:
-                raise Failure(
-                    f"{verb}: {text}: could be {', '.join(begins)}",
-                    "ambiguous; use more characters of the id",
-                    EXIT_USAGE,
-                )
-            session = read_session(profile, begins[0]) if begins else None
-        if session:
-            require_reach(profile, verb, session)
-            if drive and session.id == PULSE:
-                raise Failure(f"{verb}: pulse: is not a worker", "`looop up`, `looop down` and `looop watch pulse`")
-            check_private(session.folder)
-            return session
-    if text == PULSE:
-        raise Failure(f"{verb}: pulse: does not run", "`looop up` starts it")
-    near = near_words(text, names)
-    raise Failure(f"{verb}: {one_line(text, 80)}: there is no such session", near or "`looop ls` lists them")
+    sound = text == PULSE or valid_id(text)
+    session = read_session(profile, text) if sound else None
+    names = [other.id for other in visible_sessions(profile)] if sound and not session else []
+    begins = [name for name in names if name.startswith(text)]
+    if len(begins) > 1:
+        words = f"{verb}: {text}: could be {', '.join(begins)}"
+        raise Failure(words, "ambiguous; use more characters of the id", EXIT_USAGE)
+    if begins:
+        session = read_session(profile, begins[0])
+    if session is None:
+        if text == PULSE:
+            raise Failure(f"{verb}: pulse: does not run", "`looop up` starts it")
+        near = near_words(text, names) or "`looop ls` lists them"
+        raise Failure(f"{verb}: {one_line(text, 80)}: there is no such session", near)
+    if session.kind == "session" and child_reason(profile):  # what it shows, and what is typed there, is the person's
+        words = f"{verb}: {session.id}: is the person's own session"
+        raise Failure(words, "a move or a worker reaches workers only; ask the person")
+    if drive and session.id == PULSE:
+        raise Failure(f"{verb}: pulse: is not a worker", "`looop up`, `looop down` and `looop watch pulse`")
+    check_private(session.folder)
+    return session
 
 
 def living_session(profile: Profile, verb: str, text: str, drive: bool = True) -> Session:
@@ -8233,7 +8230,7 @@ def remove_ended(profile: Profile, session: Session) -> bool:
 def remove_session(profile: Profile, session: str) -> None:
     """Remove an ended session's folder: out of sight at once, then from the disk. The store's lock is held."""
     aside = temporary_name(profile.path("sessions", f".gone-{session}"))
-    os.rename(session_folder(profile, session), aside)
+    os.rename(profile.path("sessions", session), aside)
     remove_file(f"{aside}/meta.json")  # first: who reads it meanwhile sees that it is no session any more
     remove_tree(aside)
 
@@ -8519,18 +8516,13 @@ class LogWriter:
         log, before = f"{self.folder}/output.log", f"{self.folder}/output.{self.start}.log"
         try:
             older = older_logs(self.folder)
-            fd = open_to_write(f"{log}.new", self._FLAGS)
-        except OSError:
-            return
-        try:
             os.rename(log, before)
             try:
-                os.rename(f"{log}.new", log)
+                fd = open_to_write(log, self._FLAGS)
             except OSError:
                 os.rename(before, log)
                 raise
         except OSError:
-            os.close(fd)
             return
         os.close(self.fd)
         self.fd, self.start, self.size = fd, self.end, 0
@@ -8597,17 +8589,16 @@ class LogView(Closing):
         """Return up to `size` bytes from an offset on, b"" at the end. Below `start` nothing is left to read."""
         for start, fd in reversed(self.parts):
             if offset >= start:
-                data = os.pread(fd, size, offset - start)
-                if data or fd == self.parts[-1][1]:
-                    return data
+                return os.pread(fd, size, offset - start)
         return b""
 
-    def tail(self, offset: int, size: int) -> Iterator[tuple[int, bytes]]:
-        """Give (offset, bytes) blocks that lie before an offset, the last first."""
-        while offset > self.start:
-            begin = max(self.start, offset - size, *(start for start, _ in self.parts if start < offset))
-            yield begin, self.read(begin, offset - begin)
-            offset = begin
+    def tail(self, since: int, block: int = 64 * KIB) -> Iterator[tuple[int, bytes]]:
+        """Give (offset, bytes) blocks from the end back to an offset, the last first."""
+        first, end = max(self.start, since), self.end
+        while end > first:
+            begin = max(first, end - block, *(start for start, _ in self.parts if start < end))
+            yield begin, self.read(begin, end - begin)
+            end = begin
 
     def close(self) -> None:
         """Close the files."""
@@ -8622,13 +8613,11 @@ def tail_start(log: LogView, lines: int, since: int) -> int:
     if not lines:
         return max(since, size)
     lines += log.read(size - 1, 1) == b"\n"  # the end of the last line begins none
-    for begin, data in log.tail(size, 64 * KIB):
+    for begin, data in log.tail(since):
         count = data.count(b"\n")
         if count >= lines:
-            return max(since, begin + len(data.rsplit(b"\n", lines)[0]) + 1)
+            return begin + len(data.rsplit(b"\n", lines)[0]) + 1
         lines -= count
-        if begin <= since:
-            break
     return max(since, log.start)
 
 
@@ -8693,13 +8682,11 @@ class PlainText:
 
     def drop(self, count: int) -> None:
         """Forget the first characters."""
-        import bisect
-
         if count > 0:
-            at = bisect.bisect_left(self._marks, (count, -1))
             offset = self.offset_of(count)
             self.text = self.text[count:]
-            self._marks = [(0, offset), *((index - count, mark) for index, mark in self._marks[at:])]
+            later = [(index - count, mark) for index, mark in self._marks if index >= count]
+            self._marks = [(0, offset), *later]
 
 
 EXPECT_BACK = 256 * KIB  # bytes of the log before the call that `expect` looks at where nothing was typed
@@ -8744,33 +8731,23 @@ class LastInput:
 
         Where nothing was typed, everything that was written of late counts.
         """
+        import re
+
         if not self.at:
             return max(self._end, log.end - EXPECT_BACK)
-        line = squeezed(self._line)[0][-ECHO_TAIL:]
+        line = "".join(PlainText().feed(self._line, last=True).split())[-ECHO_TAIL:]
         if not line or not self._echoed:
             return self._end
-        output = log.read(self._begun, ECHO_LOOKED)
-        text, places = squeezed(output)
-        found = text.find(line)
-        if found >= 0:
-            after = max(self._end, self._begun + places[found + len(line) - 1] + 1)
+        output, plain = log.read(self._begun, ECHO_LOOKED), PlainText(self._begun)
+        plain.feed(output, last=True)
+        found = re.search(r"\s*".join(map(re.escape, line)), plain.text)
+        if found:
+            after = max(self._end, plain.offset_of(found.end()))
             newline = output.find(b"\n", after - self._begun)
             if not self._entered or newline >= 0:
                 return self._begun + newline + 1 if self._entered else after
             return after if late else None
         return self._end if late or len(output) == ECHO_LOOKED else None
-
-
-def squeezed(output: bytes) -> tuple[bytes, list[int]]:
-    """Return output without escape sequences, controls and blanks, and where each byte of that stood (pure)."""
-    import re
-
-    kept: list[int] = []
-    place = 0
-    for match in [*re.finditer(_UNDRAWN, output), None]:
-        kept += [at for at in range(place, match.start() if match else len(output)) if output[at] > 0x20]
-        place = match.end() if match else 0
-    return bytes(output[at] for at in kept), kept
 
 
 def bytes_as_text(raw: str) -> str:
@@ -8787,34 +8764,6 @@ def shown_text(text: str) -> str:
 # 33. PTY
 # ======================================================================================================================
 # The terminal that a session's command runs in: how it begins there, and how it is said to have ended.
-
-
-class Start(Record):
-    """The session that a person or a move wants; once `settled`, all that its supervisor needs."""
-
-    id: str
-    command: str = ""  # a command line; "": the runner's
-    prompt: str = ""  # the brief of a worker
-    runner: str = ""  # its name; "": as the settings choose
-    cwd: str = ""  # "": a worker's own folder; of a person's own session the folder where they are
-    cols: int = 120
-    rows: int = 40
-    verify: str = ""  # a command that tells whether the work is done
-    kind: str = ""  # a row of KINDS; "": as `settled` finds
-    again: bool = False  # it goes on with the log of the ended session that had its id
-    conversation: str = ""  # the id of its agent's conversation
-    resume: bool = False  # that one is there already: the runner's `resume` goes on with it
-    by: str = "person"  # who wanted it: "person", "loop" (a move without a yes), "approval"
-    tainted: bool = False  # words of others may be in its prompt, and no person has read it
-    # what `settled` adds
-    line: str = ""  # which line of its runner starts it: "interactive", "resume", "" where a command was given
-    agent: str = ""  # a key of AGENTS
-    generation: float = 0.0
-    folder: str = ""
-    shell: str = ""
-    env: Mapping[str, str] = {}
-    umask: int = 0o077  # of whoever starts it: the command gets it
-    log_cap: int = 0  # bytes
 
 
 def echoes(fd: int) -> bool:
@@ -8844,7 +8793,7 @@ def set_terminal_size(fd: int, cols: int, rows: int) -> None:
         pass  # it has ended
 
 
-def start_on_pty(order: Start, cols: int, rows: int) -> tuple[int, int, int]:
+def start_on_pty(session: Session, cols: int, rows: int) -> tuple[int, int, int]:
     """Start a session's command on a new PTY; return (its pid, our side of the PTY, the other side).
 
     Whoever holds the other side open is not told when nobody else does: a command may close its terminal and open it
@@ -8852,17 +8801,12 @@ def start_on_pty(order: Start, cols: int, rows: int) -> tuple[int, int, int]:
     """
     import termios
 
-    ours, theirs = os.pipe()
     master, slave = os.openpty()
     set_terminal_size(slave, cols, rows)
     modes = termios.tcgetattr(slave)
     modes[0] |= getattr(termios, "IUTF8", 0)
     termios.tcsetattr(slave, termios.TCSANOW, modes)
-    pid = os.fork()
-    if pid == 0:
-        become_command(order, slave, theirs)
-    os.close(theirs)
-    error = reported_error(ours)  # None, once the pipe is closed by a successful exec
+    pid, error = fork_off(lambda _: become_command(session, slave))  # None, once exec has closed the pipe
     if error:
         os.waitpid(pid, 0)
         os.close(master)
@@ -8872,29 +8816,21 @@ def start_on_pty(order: Start, cols: int, rows: int) -> tuple[int, int, int]:
     return pid, master, slave
 
 
-def become_command(order: Start, terminal: int, report: int) -> None:
-    """Turn this process, just forked, into the session's command. It does not return. `report`: as `report_error`."""
-    where = "its terminal"
-    try:
-        import termios
+def become_command(session: Session, terminal: int) -> None:
+    """Turn this process, just forked, into the session's command. Raise OSError when that cannot be done."""
+    import termios
 
-        os.setsid()
-        fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
-        for fd in (0, 1, 2):
-            os.dup2(terminal, fd)
-        for number in range(1, 32):
-            if number not in (_signal.SIGKILL, _signal.SIGSTOP):
-                _signal.signal(number, _signal.SIG_DFL)
-        _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
-        os.umask(order.umask)
-        where = order.cwd
-        os.chdir(where)
-        where = order.shell
-        os.execve(where, [where, "-c", order.command], order.env)
-    except OSError as error:
-        report_error(report, error, where)
-    finally:
-        os._exit(127)
+    os.setsid()
+    fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
+    for fd in (0, 1, 2):
+        os.dup2(terminal, fd)
+    for number in range(1, 32):
+        if number not in (_signal.SIGKILL, _signal.SIGSTOP):
+            _signal.signal(number, _signal.SIG_DFL)
+    _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
+    os.umask(session.umask)
+    os.chdir(session.cwd)
+    os.execve(session.shell, [session.shell, "-c", session.cmd], session.env)
 
 
 def ending_of(why: str, code: int | None) -> dict[str, JSON]:
@@ -9571,9 +9507,9 @@ MARKS_MAX = 2000  # lines of text that are remembered
 class Lookout(Clients):
     """Look at the screen of a worker, and have the person told when it waits for somebody."""
 
-    def __init__(self, order: Start) -> None:
-        super().__init__(order.id)
-        self.order = order
+    def __init__(self, session: Session) -> None:
+        super().__init__(session.id)
+        self.session: Session = session  # named: what the class uses is kept in an archive's supervisor
         self.status: dict[str, JSON] = {}
         self.killing = ""  # "kill" | "told" | "finish" | "restart": why the tree is being ended; "ended": it is gone
         self.finished = False
@@ -9641,7 +9577,7 @@ class Lookout(Clients):
         try:
             head = {**paint_head(screen, screen.scrollback), "offset": self.log.end}
             kept = [canonical(head).encode() + b"\n"]
-            screen = masked(screen, secrets_of(self.order.env))
+            screen = masked(screen, secrets_of(self.session.env))
             for data in painted(screen, screen.scrollback, head["width"]):
                 kept.append(data)
                 yield
@@ -9664,7 +9600,7 @@ class Lookout(Clients):
             self._text_came()
         older = [mark for mark in self.marks if mark not in marks]
         self.marks = dict.fromkeys([*older[-MARKS_MAX:], *marks])
-        self._judge_dialog(screen_dialog(self.order.agent, lines))
+        self._judge_dialog(screen_dialog(self.session.agent, lines))
 
     def _judge_dialog(self, question: str) -> None:
         """Note that a dialog has come or gone. Hooks that have spoken may tell of it in a moment, in better words."""
@@ -9679,9 +9615,8 @@ class Lookout(Clients):
             self._tell()
 
     def _as_session(self) -> Session:
-        meta = sound_fields(read_fields("meta.json"), _META)
-        status = sound_fields(self.status, _STATUS)
-        return Session(self.order.id, ".", None, **{**meta, **status}, **activity_in(None, meta.get("generation")))
+        session = self.session.told(self.status)
+        return session.replace(**activity_in(None, session.generation))
 
     def _write_seen(self, **changes: JSON) -> None:
         """Write what the screen shows, and when the agent rested last."""
@@ -9718,9 +9653,9 @@ class Lookout(Clients):
 
     def _tell(self) -> None:
         """Have another process tell the person, as their `notify` command may take its time."""
-        program = self.order.env.get("LOOOP_BIN", "")
+        program = self.session.env.get("LOOOP_BIN", "")
         try:
-            os.posix_spawn(program, [program, "_hook", "screen"], self.order.env)
+            os.posix_spawn(program, [program, "_hook", "screen"], self.session.env)
         except OSError:
             pass
 
@@ -9765,10 +9700,10 @@ def load_supervisor(alone: bool) -> None:
 class Supervisor(Lookout):
     """Run one session to its end."""
 
-    def __init__(self, order: Start) -> None:
-        super().__init__(order)
-        self.log = LogWriter(".", order.log_cap)  # the session's folder, also when it is moved: `supervise` went there
-        self.cols, self.rows, self.pinned = order.cols, order.rows, False
+    def __init__(self, session: Session) -> None:
+        super().__init__(session)
+        self.log = LogWriter(".", session.log_cap)  # also when its folder is moved: `supervise` went there
+        self.cols, self.rows, self.pinned = session.cols, session.rows, False
         self.pty = self.slave = -1  # our side, and the command's, which is held open as long as the command lives
         self.child = 0
         self.starts = 0
@@ -9795,7 +9730,7 @@ class Supervisor(Lookout):
             self.log.write(b"\x1bc")
         self._start_command()
         self.loop.after(FOLDER_EVERY, self._look_after_folder)
-        if self.order.kind == "worker":
+        if self.session.kind == "worker":
             self.loop.after(min(REST_AFTER, STUCK_AFTER), self._tell_rest)
 
     def prepare(self) -> None:
@@ -9803,7 +9738,7 @@ class Supervisor(Lookout):
         import select  # noqa: F401
         import unicodedata  # noqa: F401
 
-        self.canvas = Canvas(self.order.cols, self.order.rows)
+        self.canvas = Canvas(self.session.cols, self.session.rows)
         load_supervisor(alone=True)
 
     def run(self) -> None:
@@ -9835,7 +9770,7 @@ class Supervisor(Lookout):
             self.owed = self.sliced and not owed
             if not self.owed:
                 canvas.draw()
-                if self.order.kind == "worker":
+                if self.session.kind == "worker":
                     self.loop.after(SIGHT_EVERY, self._look)
         if canvas.screen.replies:
             self._answer()
@@ -9874,7 +9809,7 @@ class Supervisor(Lookout):
 
     def _start_command(self) -> None:
         self.exit, self.begun = None, time.monotonic()
-        self.child, self.pty, self.slave = start_on_pty(self.order, self.cols, self.rows)
+        self.child, self.pty, self.slave = start_on_pty(self.session, self.cols, self.rows)
         self.keyboard.pty = self.pty
         self.input = LastInput(self.log.end)
         self.loop.readers[self.pty] = self._read_now
@@ -9893,8 +9828,8 @@ class Supervisor(Lookout):
             write_atomic("status.json", compact(self.status).encode(), sync=False)
         except OSError:  # a full disk has no room for a second file
             overwrite("status.json", compact(self.status).encode())
-        if "state" in changes and self.order.kind != "session":  # the loop does not see a person's own
-            ring(os.path.dirname(os.path.dirname(self.order.folder)))
+        if "state" in changes and self.session.kind != "session":  # the loop does not see a person's own
+            ring(os.path.dirname(os.path.dirname(self.session.folder)))
 
     # --- output
 
@@ -10058,15 +9993,15 @@ class Supervisor(Lookout):
         self._reply(peer, cols=self.cols, rows=self.rows)
 
     def _op_restart(self, peer: Peer, request: Mapping[str, JSON], rest: bytes) -> None:
-        lost = [path for path in (self.order.cwd, self.order.shell) if not os.access(path, os.X_OK)]
+        lost = [path for path in (self.session.cwd, self.session.shell) if not os.access(path, os.X_OK)]
         if lost:  # it is said before anything is ended
             words = f"{lost[0]}: is not there any more, or closed to you"
             self._reply(peer, error=words, hint="put it back first; what runs goes on")
             return
         command, env = request.get("command"), request.get("env") or {}
-        self.order = self.order.replace(env={**self.order.env, **env})
+        self.session = self.session.replace(env={**self.session.env, **env})
         if command:
-            self.order = self.order.replace(command=command)
+            self.session = self.session.replace(cmd=command)
             meta = {**read_fields("meta.json"), **request["meta"]}
             write_atomic("meta.json", exact_line(meta).encode(), sync=False)
         self._end_tree("restart", peer)
@@ -10211,7 +10146,7 @@ class Supervisor(Lookout):
 
     def _last_line(self, screen: Screen) -> str | None:
         """Return the last line of an agent that has not begun, as one that is too old for an option; None: no agent."""
-        lines = [line.strip() for line in screen_lines(screen) if line.strip()] if self.order.agent else []
+        lines = [line.strip() for line in screen_lines(screen) if line.strip()] if self.session.agent else []
         return one_line(lines[-1], 200) if lines else None
 
     def _finish(self, why: str) -> None:
@@ -10238,7 +10173,7 @@ class Supervisor(Lookout):
             self._note(pid=None, typed=self._answer_offset(late=True), **ended)
         self.finished = True  # whatever is the matter with a client
         early = self.status.get("exit_code") and self.status.get("reason") and self.status.get("state") == "exited"
-        if self.order.kind == "worker" and (early or os.path.exists("agent.json")):
+        if self.session.kind == "worker" and (early or os.path.exists("agent.json")):
             self._tell()  # why it has not begun, or what it has spent since the last look
         for peer in list(self.peers.values()):
             if peer.views:
@@ -10259,7 +10194,7 @@ class Supervisor(Lookout):
 # Whoever starts it waits for one word through a pipe: that the command runs, or why it does not.
 
 
-def start_session(profile: Profile, start: Start) -> Session:
+def start_session(profile: Profile, start: Session) -> Session:
     """Begin a session. Raise Failure, with nothing left behind, when it cannot be done."""
     if not valid_id(start.id) and start.kind != PULSE:
         hint = "`looop up` starts the pulse" if start.id == PULSE else "letters, digits, `.`, `_`, `-`; 64 at most"
@@ -10268,7 +10203,7 @@ def start_session(profile: Profile, start: Start) -> Session:
         make_private_dir(profile.data)
     keep_scratch_out(profile)
     start = settled(profile, start)
-    own = start.cwd == work_folder(profile, start.id)
+    own = start.cwd == profile.path("work", start.id)
     if not own and not os.path.isdir(start.cwd):
         raise Failure(f"start-session: {start.cwd}: is not a directory", "--cwd names where it shall run")
     require_command(profile, start)
@@ -10302,60 +10237,62 @@ def start_session(profile: Profile, start: Start) -> Session:
     return known_session(profile, "start-session", start.id, drive=False)
 
 
-def settled(profile: Profile, start: Start) -> Start:
+def settled(profile: Profile, start: Session) -> Session:
     """Return a start with all that it leaves open. Raise Failure for a runner that cannot work.
 
     What an agent starts, or has a task or a check, is a worker.
     """
-    line = "" if start.command else "resume" if start.resume else "interactive"
+    line = "" if start.cmd else "resume" if start.resume else "interactive"
     runner = profile.runner(start.runner) if line else profile.runners().get(start.runner)  # None: it has none any more
     if line and "{{session_id}}" in getattr(runner, line):
         start = start.replace(conversation=start.conversation or new_conversation())
-    own = start.command and not start.prompt and not start.verify and not child_reason(profile)
+    own = start.cmd and not start.prompt and not start.check and not child_reason(profile)
     kind = start.kind or ("session" if own else "worker")
-    folder = {PULSE: profile.data, "worker": work_folder(profile, start.id)}.get(kind)
-    command, cwd = start.command or worker_command(profile, start), os.path.abspath(start.cwd or folder or os.getcwd())
+    folder = {PULSE: profile.data, "worker": profile.path("work", start.id)}.get(kind)
+    command, cwd = start.cmd or worker_command(profile, start), os.path.abspath(start.cwd or folder or os.getcwd())
     generation = round(time.time(), 3)
-    env = session_env(profile, start.id, kind == "worker")
+    env = profile.child_env()
+    env.update(LOOOP_SESSION_ID=start.id, TERM="xterm-256color", COLORTERM="truecolor")
     env["LOOOP_SESSION_STARTED"] = repr(generation)  # a hook that outlives its session is not taken for the next one's
-    if kind == "worker":
-        env["PATH"] = path_of(command, profile.env)
+    if kind == "worker":  # git that is run in work/<id>/ does not find the repository of the data dir
+        ceilings = env.get("GIT_CEILING_DIRECTORIES"), profile.path("work")
+        env.update(GIT_CEILING_DIRECTORIES=":".join(filter(None, ceilings)), PATH=path_of(command, profile.env))
+    else:
+        del env["LOOOP_CHILD"]  # a person's own session speaks for the person
     umask = os.umask(0o077)
     os.umask(umask)
     return start.replace(
-        **{"command": command, "cwd": cwd, "kind": kind, "line": line, "env": env, "umask": umask},
+        **{"cmd": command, "cwd": cwd, "kind": kind, "line": line, "env": env, "umask": umask},
+        **{"directory": None, "state": "starting", "supervisor": 0, "supervisor_start": ""},
         runner=start.runner or (runner.name if runner else ""),
         agent=agent_key(runner) if runner else agent_name(command),
         generation=generation,
-        folder=session_folder(profile, start.id),
+        folder=profile.path("sessions", start.id),
         shell=shell_path(profile.env),
         log_cap=int(profile.setting("log_max_bytes")),
     )
 
 
-def meta_of(profile: Profile, start: Start) -> dict[str, JSON]:
+def meta_of(profile: Profile, start: Session) -> dict[str, JSON]:
     """Return what is written down of a settled start."""
-    kept = "id cwd cols rows kind by agent tainted runner line conversation".split()
-    command, check = profile.redacted(start.command), profile.redacted(start.verify)
-    return {
-        **{name: getattr(start, name) or None for name in kept},
-        "cmd": command,
-        "verify": check or None,
-        "redacted": (command, check) != (start.command, start.verify),
-        "started_at": utc_text(start.generation),
-        "started": start.generation,
-        "boot": boot_id(),
-        "version": VERSION,
-        "protocol": PROTOCOL,
-    }
+    command, check = profile.redacted(start.cmd), profile.redacted(start.check)
+    kept = start.replace(
+        cmd=command,
+        check=check,
+        redacted=(command, check) != (start.cmd, start.check),
+        started_at=utc_text(start.generation or 0.0),
+        boot=boot_id(),
+    )
+    fields = {name: getattr(kept, field) or None for name, field, _ in _META}
+    return {"id": start.id, **fields, "version": VERSION, "protocol": PROTOCOL}
 
 
-def make_work_folder(profile: Profile, start: Start) -> None:
+def make_work_folder(profile: Profile, start: Session) -> None:
     """Make a worker's own folder, which the repository of the data dir ignores.
 
     It holds the files by which the agent lets the worker do what every worker does.
     """
-    own = work_folder(profile, start.id)
+    own = profile.path("work", start.id)
     make_private_dir(own)
     if not os.path.lexists(profile.path("work", ".gitignore")):
         write_atomic(profile.path("work", ".gitignore"), b"*\n", sync=False)
@@ -10389,10 +10326,10 @@ def pids_text(pids: Sequence[int]) -> str:
     return f"{'pid' if len(pids) == 1 else 'pids'} {first_few(map(str, pids))}"
 
 
-def brief_of(profile: Profile, start: Start) -> bytes:
+def brief_of(profile: Profile, start: Session) -> bytes:
     """Return what a worker is given to read: the contract of all workers, then its own prompt."""
     names = {"id": start.id, "bin": typed_path(profile), "reports": profile.path("reports")}
-    names["work"] = work_folder(profile, start.id)
+    names["work"] = profile.path("work", start.id)
     return ended_line(filled(WORKER_CONTRACT, names) + str(profile.redacted(start.prompt)))
 
 
@@ -10412,7 +10349,7 @@ def filled(text: str, names: Mapping[str, str]) -> str:
     return re.sub(r"\{\{(\w+)\}\}", lambda found: names.get(found[1], found[0]), text)
 
 
-def filled_line(profile: Profile, start: Start, line: str) -> str:
+def filled_line(profile: Profile, start: Session, line: str) -> str:
     """Fill in a runner's line for a worker: each {{name}} is words of the shell, or a part of one."""
     agent = agent_key(profile.runner(start.runner))
     names = {
@@ -10431,7 +10368,7 @@ def new_conversation() -> str:
     return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
 
 
-def worker_command(profile: Profile, start: Start) -> str:
+def worker_command(profile: Profile, start: Session) -> str:
     """Return the command line of a runner's worker. Raise Failure for one that cannot work."""
     runner = profile.runner(start.runner)
     if runner.mode == "builtin":
@@ -10470,11 +10407,11 @@ def write_hooks(profile: Profile, agent: str) -> None:
         write_atomic(path, data, sync=False)
 
 
-def require_command(profile: Profile, start: Start) -> None:
+def require_command(profile: Profile, start: Session) -> None:
     """Raise Failure (127) when the first word of a settled start's command resolves to nothing, as far as is seen."""
-    if not start.command.strip():
+    if not start.cmd.strip():
         raise Failure(f"start-session: {start.id}: there is no command", "--command names one", EXIT_USAGE)
-    word = program_of(start.command)
+    word = program_of(start.cmd)
     if word and not resolves(profile, word, start.cwd):
         words = f"start-session: {start.id}: {one_line(word, 100)}: command not found"
         raise Failure(words, "nothing was started", 127)
@@ -10525,14 +10462,14 @@ def require_free(profile: Profile, session: str) -> Session | None:
     return before
 
 
-def take_id(profile: Profile, start: Start, aside: str) -> None:
+def take_id(profile: Profile, start: Session, aside: str) -> None:
     """Give a folder that is ready its id, in the place of a dead session of that id. The store's lock is held."""
     session = start.id
     before = require_free(profile, session)
     ended = end_leftovers(profile, before) if before else ""
     if ended:
         profile.warn(f"start-session: {session}: {ended}")
-    folder = session_folder(profile, session)
+    folder = profile.path("sessions", session)
     if os.path.isfile(folder):
         raise Failure(f"start-session: {session}: {folder}: is a file, and no session", "move it away")
     if os.path.isdir(folder):
@@ -10543,47 +10480,29 @@ def take_id(profile: Profile, start: Start, aside: str) -> None:
     os.rename(aside, folder)
 
 
-def session_env(profile: Profile, session: str, worker: bool) -> dict[str, str]:
-    """Return the environment of a session's command; a worker does not speak for the person."""
-    env = profile.child_env()
-    env.update(LOOOP_SESSION_ID=session, TERM="xterm-256color", COLORTERM="truecolor")
-    if worker:  # git that is run in work/<id>/ does not find the repository of the data dir
-        ceilings = env.get("GIT_CEILING_DIRECTORIES"), profile.path("work")
-        env["GIT_CEILING_DIRECTORIES"] = ":".join(filter(None, ceilings))
-    else:
-        del env["LOOOP_CHILD"]
-    return env
-
-
-def launch(order: Start, lock: int) -> None:
+def launch(session: Session, lock: int) -> None:
     """Fork a supervisor away and wait until its command runs. Raise Failure when it does not.
 
     `lock`: the descriptor that holds the session's lock; it goes over to the supervisor.
     """
-    ours, theirs = os.pipe()
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
-    first = os.fork()
-    if first == 0:
-        try:
-            os.setsid()
-            if os.fork() == 0:
-                supervise(order, lock, theirs)
-        except OSError as failed:
-            report_error(theirs, failed)
-        finally:
-            os._exit(0)
-    os.close(theirs)
-    os.waitpid(first, 0)
-    error = reported_error(ours, b"ok")
+
+    def child(report: int) -> None:
+        os.setsid()
+        if os.fork() == 0:
+            supervise(session, lock, report)
+
+    pid, error = fork_off(child, b"ok")
+    os.waitpid(pid, 0)
     if error:
-        missing = error.filename == order.shell  # the shell is not there, or cannot be run
+        missing = error.filename == session.shell  # the shell is not there, or cannot be run
         words = one_line(f"{error.filename}: {error.strerror}".removeprefix(": "))
         remedy = "nothing was started" + (f": {remedy_for(error)}" if error.errno and not missing else "")
-        raise Failure(f"start-session: {order.id}: {words}", remedy, 127 if missing else EXIT_FAILED)
+        raise Failure(f"start-session: {session.id}: {words}", remedy, 127 if missing else EXIT_FAILED)
 
 
-def supervise(order: Start, lock: int, report: int) -> None:
+def supervise(session: Session, lock: int, report: int) -> None:
     """Supervise a session, in a process that was forked for it. It does not return."""
     import gc
 
@@ -10596,13 +10515,13 @@ def supervise(order: Start, lock: int, report: int) -> None:
         os.umask(0o077)
         set_subreaper(True)
         try:
-            os.chdir(order.folder)
+            os.chdir(session.folder)
             supervised = {"pid": os.getpid(), "start": start_time(os.getpid())}
             meta = {**read_fields("meta.json"), **supervised}
             write_atomic("meta.json", exact_line(meta).encode(), sync=False)
-            name = SUPERVISOR_NAME if order.kind == "session" else WORKER_NAME
-            name_process(name, name + b" " + order.id.encode())
-            supervisor = Supervisor(order)
+            name = SUPERVISOR_NAME if session.kind == "session" else WORKER_NAME
+            name_process(name, name + b" " + session.id.encode())
+            supervisor = Supervisor(session)
             supervisor.start()
         except OSError as error:
             report_error(report, error)
@@ -11931,7 +11850,7 @@ def conversation_of(profile: Profile, session: Session) -> str:
     agent, chosen, cwd = agent_of(runner), session.conversation, session.cwd
     if chosen and (not agent.kept or kept_conversations(profile, agent, chosen)):
         return chosen
-    if cwd != work_folder(profile, session.id):
+    if cwd != profile.path("work", session.id):
         return ""  # what is kept there may be the person's own
     since = session.generation or 0.0
     if agent.kept.endswith(".db"):
@@ -11973,14 +11892,13 @@ def newest_row(profile: Profile, agent: Agent, cwd: str, since: float) -> str:
     return ""
 
 
-def start_again(profile: Profile, session: Session, fresh: bool = False) -> Start:
+def start_again(profile: Profile, session: Session, fresh: bool = False) -> Session:
     """Say how a session goes on: with its agent's conversation where there is one, else with its command anew.
 
     `fresh`: anew in any case. Raise Failure where its command is not known.
     """
     name, (cols, rows) = session.id, clamped_size(session.cols, session.rows)
-    start = Start(name, "", "", session.runner, session.cwd, cols, rows, session.check, session.kind, again=True)
-    start = start.replace(by=session.by, tainted=session.tainted)
+    start = session.replace(cmd="", conversation="", cols=cols, rows=rows, again=True)
     runner = profile.runners().get(start.runner) if session.line else None
     if runner and runner.resume and not fresh:
         conversation = conversation_of(profile, session)
@@ -11991,7 +11909,7 @@ def start_again(profile: Profile, session: Session, fresh: bool = False) -> Star
     if not session.alive and (not session.cmd or session.redacted):
         why = "its command held a secret, which is not kept" if session.cmd else "its command is not known"
         raise Failure(f"restart: {name}: {why}", f"`looop start-session {name} …` starts it anew")
-    return start.replace(command=session.cmd or "?")
+    return start.replace(cmd=session.cmd or "?")
 
 
 # Variables of the desktop that a restarted session takes from its caller.
@@ -12006,12 +11924,12 @@ def restart_session(profile: Profile, session: Session, fresh: bool = False) -> 
     start = start_again(profile, session, fresh)
     if session.alive:
         request: dict[str, JSON] = {}
-        if not start.command:
+        if not start.cmd:
             new = settled(profile, start)
             require_command(profile, new)
             meta = meta_of(profile, new)
             meta = {name: meta[name] for name in ("cmd", "redacted", "line", "conversation")}
-            request.update(command=new.command, meta=meta)
+            request.update(command=new.cmd, meta=meta)
             write_hooks(profile, new.agent)
         if not child_reason(profile):
             request["env"] = {name: profile.env[name] for name in _OF_DESKTOP if profile.env.get(name)}
@@ -12025,20 +11943,19 @@ def restart_session(profile: Profile, session: Session, fresh: bool = False) -> 
             raise Unsettled(f"restart: {session.id}: {words}", what_begins_anew(session))
     else:
         start_session(profile, start)
-    return "runs again" if start.command else "goes on with its conversation" if start.resume else "begins anew"
+    return "runs again" if start.cmd else "goes on with its conversation" if start.resume else "begins anew"
 
 
-def health_of(state: str, code: JSON, flagged: bool, turn: str, *, verify: str | None = None) -> str:
-    """Say in one word how a session is (pure); `turn`: whose turn it is, as `Turn` has it."""
-    if state in ALIVE_STATES:
+def health_of(session: Session, turn: str) -> str:
+    """Say in one word how a session is; `turn`: whose turn it is, as `Turn` has it."""
+    flagged = session.note is not None
+    if session.alive:
         if flagged and turn != "asking":
             return "flagged"
         return {"asking": "asking", "stuck": "stuck", "working": "busy"}.get(turn, "idle")
-    if state == "exited" and code == 0:
-        return {"pending": "unchecked", "fail": "failed"}.get(str(verify), "flagged" if flagged else "done")
-    if state == "exited":
-        return "failed"
-    return "failed" if state == "failed" else "dead"
+    if session.state == "exited" and session.exit_code == 0:
+        return {"pending": "unchecked", "fail": "failed"}.get(str(session.verify), "flagged" if flagged else "done")
+    return "failed" if session.state in ("exited", "failed") else "dead"
 
 
 def shows_dialog(profile: Profile, session: Session, now: float) -> str:
@@ -12074,12 +11991,8 @@ def took_pastes(session: Session) -> bool:
 
     changes = re.compile(sequences("input").encode("latin-1")).findall
     with LogView(".", session.fd) as log:
-        for place, data in log.tail(log.end, 256 * KIB):
-            if any(b"2004" in found and found[-1:] == b"h" for found in changes(data)):
-                return True
-            if place < log.end - PASTE_MODE_SOUGHT:
-                break
-    return False
+        shown = (found for _, data in log.tail(log.end - PASTE_MODE_SOUGHT) for found in changes(data))
+        return any(b"2004" in found and found[-1:] == b"h" for found in shown)
 
 
 SCREEN_SHOWN = 12  # lines at the end of a worker's screen that a person is shown
@@ -12095,31 +12008,24 @@ def screen_tail(session: Session) -> str:
 
 def session_row(session: Session, now: float, asking: bool = False, claims: Sequence[str] = ()) -> dict[str, JSON]:
     """Return a session in the shape of `ls --json`."""
-    turn, flagged = turn_of(session, now), session.note is not None
-    whose = "asking" if asking else turn.state
+    turn = turn_of(session, now)
     return {
-        "id": session.id,
+        **{name: getattr(session, name) for name in _SHOWN},
         "cmd": session.cmd or None,
-        "state": session.state,
-        "alive": session.alive,
-        "health": health_of(session.state, session.exit_code, flagged, whose, verify=session.verify),
-        "exit_code": session.exit_code,
-        "signal": session.signal,
-        "started_at": session.started_at,
+        "health": health_of(session, "asking" if asking else turn.state),
         "last_change": session.changed,
         "last_output": utc_text(session.last_output),
-        "note": session.note,
-        "flagged": flagged,
-        "verify": session.verify,
+        "flagged": session.note is not None,
         "claims": list(claims),
         "size": f"{session.cols}x{session.rows}",
-        "kind": session.kind,
         "cwd": session.cwd or None,
         "by": turn.by if session.alive else None,
         "question": turn.question or None,
         "last_text": utc_text(session.last_text),
-        "cost_usd": session.cost_usd,
     }
+
+
+_SHOWN = "id state alive exit_code signal started_at note verify kind cost_usd".split()
 
 
 def session_rows(profile: Profile, sessions: Sequence[Session], now: float) -> list[dict[str, JSON]]:
@@ -12205,7 +12111,7 @@ def verify_ended(profile: Profile) -> None:
         env = profile.child_env(**{key: value})
         job = Job(session.id, argv, env, VERIFY_TIME, "/dev/null", log, log, tidy=True, on_start=begun)
         if session.by == "loop":
-            folders = [work_folder(profile, session.id), *granted_folders(profile)]
+            folders = [profile.path("work", session.id), *granted_folders(profile)]
             try:
                 job = confined_job(profile, job, grant_of(profile, *folders))
             except Failure as failure:
@@ -15263,8 +15169,7 @@ def gather_context(
 def worker_context(profile: Profile, session: Session, ask: JSON, now: float) -> dict[str, JSON]:
     """Return what a prompt tells of one worker; `ask`: the number of its question that is open."""
     turn, code = turn_of(session, now), session.exit_code
-    flagged = session.note is not None and not ask
-    health = health_of(session.state, code, flagged, "asking" if ask else turn.state, verify=session.verify)
+    health = health_of(session, "asking" if ask else turn.state)
     ends = duration_text(now - turn.since)
     how = f"asking (ask {ask})" if ask else health
     if turn.state not in ("working", "ended") and not ask:
@@ -16384,7 +16289,9 @@ def do_start_worker(scene: Scene) -> Done:
     """Start a worker, unless there are enough."""
     profile, fields = scene.profile, scene.move.fields
     require_room(profile, "start_worker", fields["id"])
-    start = Start(fields["id"], "", fields["prompt"], fields.get("runner", ""), verify=fields.get("verify", ""))
+    start = Session(
+        fields["id"], prompt=fields["prompt"], runner=fields.get("runner", ""), check=fields.get("verify", "")
+    )
     why = worker_doubt(scene)
     if why:  # what could not be started is not asked for
         require_command(profile, settled(profile, start))
@@ -17192,7 +17099,7 @@ def cmd_hook(profile: Profile, args: dict[str, JSON]) -> int:
     """Take an event of an agent. Whatever goes wrong, print nothing and return 0: an agent takes both for orders."""
     try:
         session = profile.env.get("LOOOP_SESSION_ID", "")
-        folder = session_folder(profile, session)
+        folder = profile.path("sessions", session)
         news = args["agent"] == "screen" or take_event(profile)
         due = valid_id(session) and time.time() - written_at(f"{folder}/spend.json") >= SPEND_EVERY
         os.chdir(profile.data)
@@ -17283,7 +17190,7 @@ def take_event(profile: Profile) -> bool:
     event = agent_event(profile.redacted(parse_fields(sys.stdin.buffer.read(EVENT_MAX))))
     session = profile.env.get("LOOOP_SESSION_ID", "")
     generation = float(profile.env.get("LOOOP_SESSION_STARTED", "nan"))
-    folder = session_folder(profile, session)
+    folder = profile.path("sessions", session)
     if not event.kind or not valid_id(session) or read_fields(f"{folder}/meta.json").get("started") != generation:
         return False
     fd = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
@@ -19901,7 +19808,7 @@ def start_pulse(profile: Profile) -> tuple[int, bool]:
     if pid:
         return pid, True
     try:
-        start_session(profile, Start(PULSE, f"exec {quoted(profile.executable())} _pulse", kind=PULSE))
+        start_session(profile, Session(PULSE, cmd=f"exec {quoted(profile.executable())} _pulse", kind=PULSE))
     except Failure:
         session, already = read_session(profile, PULSE), True
         if not session or not session.alive:
@@ -20613,11 +20520,9 @@ def cmd_start_session(profile: Profile, args: dict[str, JSON]) -> int:
     if profile.setting("gate_worker") == "always" or (profile.setting("gate_worker") == "tainted" and taint):
         refuse_decider(profile, "start-session", f"gate.worker is {profile.setting('gate_worker')}")
     cols, rows = args["size"] or (120, 40)
-    start = Start(
-        *(args["id"], args["command"] or "", prompt, args["runner"] or ""),
-        *(args["cwd"] or "", cols, rows, args["verify"] or ""),
-    )
-    session = start_session(profile, start)
+    named = {"cmd": args["command"], "runner": args["runner"], "cwd": args["cwd"], "check": args["verify"]}
+    named = {field: value for field, value in named.items() if value}
+    session = start_session(profile, Session(args["id"], prompt=prompt, cols=cols, rows=rows, **named))
     words = f"{session.id} runs: `looop attach {session.id}` shows it, {profile.setting('detach_key')} leaves it"
     return show_session(profile, args, session.id, typable(words))
 

@@ -76,7 +76,7 @@ def serve(status):
     made = 0
     for line in sys.stdin:
         while made < int(line):
-            looop.start_session(profile, looop.Start(f"s{made:03}", os.environ["COMMAND"]))
+            looop.start_session(profile, looop.Session(f"s{made:03}", cmd=os.environ["COMMAND"]))
             made += 1
         print(flush=True)
     leave(0)

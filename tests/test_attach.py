@@ -1058,8 +1058,8 @@ class Sizes(AttachCase):
         self.addCleanup(os.chdir, os.getcwd())
         os.chdir(self.home)  # a supervisor lives in its session's folder
         for last in (True, False):
-            order = looop.Start("x", cols=80, rows=24, folder=self.home, log_cap=1 << 20)
-            supervisor = looop.Supervisor(order)
+            session = looop.Session("x", cols=80, rows=24, folder=self.home, log_cap=1 << 20)
+            supervisor = looop.Supervisor(session)
             supervisor.prepare()
             sockets = [socket.socketpair() for _ in range(2)]
             for (ours, _), (cols, rows) in zip(sockets[:: 1 if last else -1], ((100, 30), (60, 15))):

@@ -173,7 +173,7 @@ class Lines(Conversations):
                     return path
 
             profile = Elsewhere(self.env, self.data, "/none", "/none", path)
-            start = looop.Start("w", prompt="do it")
+            start = looop.Session("w", prompt="do it")
             self.assertIn(f"`{typed} ask ", looop.brief_of(profile, start).decode())
             line = looop.filled_line(profile, start, 'printf "%s\\n" "Bash("{{bin}}":*)"')
             self.looop("start-session", "w", "--command", line)

@@ -1705,7 +1705,7 @@ class Watchers(Case):
         super().setUp()
         self.addCleanup(os.chdir, os.getcwd())
         os.chdir(self.home)  # a supervisor lives in its session's folder
-        start = looop.Start("x", cols=200, rows=50, folder=self.home, log_cap=1 << 20)
+        start = looop.Session("x", cols=200, rows=50, folder=self.home, log_cap=1 << 20)
         self.supervisor = looop.Supervisor(start)
         self.supervisor.prepare()
         ours, self.theirs = socket.socketpair()

@@ -136,7 +136,7 @@ class Lookouts(unittest.TestCase):
         self.write("output.log")
         env = {"LOOOP_BIN": "/not/there"}
         self.lookout = looop.Lookout(
-            looop.Start("w", cwd=folder, kind="worker", agent="claude", folder=folder, env=env)
+            looop.Session("w", generation=1.0, kind="worker", agent="claude", folder=folder, env=env)
         )
         self.lookout.status = {"state": "running"}
         self.now = time.time()
