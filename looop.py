@@ -10503,7 +10503,7 @@ def launch(session: Session, lock: int) -> None:
 
 
 def supervise(session: Session, lock: int, report: int) -> None:
-    """Supervise a session, in a process that was forked for it. It does not return."""
+    """Supervise a session, in a process that was forked for it, and ends with this."""
     import gc
 
     gc.freeze()  # what came with the fork is shared with the parent as long as no collection visits it
@@ -10535,8 +10535,6 @@ def supervise(session: Session, lock: int, report: int) -> None:
         supervisor.run()
     except BaseException:
         leave_traceback()
-    finally:
-        os._exit(0)
 
 
 def close_others(*kept: int) -> None:
@@ -12009,8 +12007,7 @@ def screen_tail(session: Session) -> str:
 def session_row(session: Session, now: float, asking: bool = False, claims: Sequence[str] = ()) -> dict[str, JSON]:
     """Return a session in the shape of `ls --json`."""
     turn = turn_of(session, now)
-    return {
-        **{name: getattr(session, name) for name in _SHOWN},
+    derived: dict[str, JSON] = {
         "cmd": session.cmd or None,
         "health": health_of(session, "asking" if asking else turn.state),
         "last_change": session.changed,
@@ -12023,9 +12020,11 @@ def session_row(session: Session, now: float, asking: bool = False, claims: Sequ
         "question": turn.question or None,
         "last_text": utc_text(session.last_text),
     }
+    return {name: derived[name] if name in derived else getattr(session, name) for name in _LISTED}
 
 
-_SHOWN = "id state alive exit_code signal started_at note verify kind cost_usd".split()
+_LISTED = """id cmd state alive health exit_code signal started_at last_change last_output note flagged verify claims
+    size kind cwd by question last_text cost_usd""".split()
 
 
 def session_rows(profile: Profile, sessions: Sequence[Session], now: float) -> list[dict[str, JSON]]:
