@@ -6079,6 +6079,7 @@ _STYLES_MAX = 4096  # styles and steps between them that a screen remembers at a
 
 if TYPE_CHECKING:
     Saved = tuple[int, int, bool, StyleKey, bool, str, str, int]  # row, col, wrap, pen, origin mode, G0, G1, shift
+    Snapshot = tuple[list[tuple[str, "Packed"]], tuple[int, int, int], Style, bytes]  # see `screen_snapshot`
 
 
 class Line:
@@ -7109,8 +7110,13 @@ def painted(screen: Screen, scrollback: int = 0, cols: int = 0) -> Iterator[byte
     there too. Lines of the history come first and are cut at `cols`, else at the screen's. A person's terminal gets
     this as well: nothing in it clears the screen or adds to the scrollback, except the history that was asked for.
     """
+    return slices_of(*screen_snapshot(screen, scrollback, cols))
+
+
+def screen_snapshot(screen: Screen, scrollback: int, cols: int = 0) -> Snapshot:
+    """Return what `painted` makes its slices of."""
     past = last_lines(screen, scrollback)
-    steps: list[tuple[str, Line | Packed]] = [("\r\n" if at else "\x1b[H", line) for at, line in enumerate(past)]
+    steps = [("\r\n" if at else "\x1b[H", line) for at, line in enumerate(past)]
     primary, alternate = (screen.other, screen.lines) if screen.alt else (screen.lines, screen.other)
     steps += rows_drawn(primary, "\r\n" + "\n" * (screen.rows - 1) if past else "")
     end = drawn_saved(screen, primary, 0)
@@ -7119,20 +7125,23 @@ def painted(screen: Screen, scrollback: int = 0, cols: int = 0) -> Iterator[byte
         steps += rows_drawn(alternate or screen.blank_lines(screen.rows), end + switch + _RESET_PEN)
         end = drawn_saved(screen, alternate, 1) + ("" if screen.alt else "\x1b[?47l")
     end += _RESET_PEN + drawn_state(screen) + drawn_cursor(screen)
-    return _slices(steps, cols or screen.cols, screen.plain, end.encode() + screen.unfinished_bytes())
+    widths = len(past), cols or screen.cols, screen.cols
+    return steps, widths, screen.plain, end.encode() + screen.unfinished_bytes()
 
 
-def rows_drawn(lines: list[Line], before: str) -> list[tuple[str, Line | Packed]]:
-    """Return a copy of each line of a screen, with what puts the cursor at its begin."""
-    copies = (Line(line.chars[:], line.styles[:]) for line in lines)
-    return [(f"{'' if row > 1 else before}\x1b[{row}H", line) for row, line in enumerate(copies, 1)]
+def rows_drawn(lines: list[Line], before: str) -> list[tuple[str, Packed]]:
+    """Return each line of a screen as it is now, with what puts the cursor at its begin."""
+    return [(f"{'' if row > 1 else before}\x1b[{row}H", Packed(line)) for row, line in enumerate(lines, 1)]
 
 
-def _slices(steps: list[tuple[str, Line | Packed]], cols: int, plain: Style, end: bytes) -> Iterator[bytes]:
+def slices_of(
+    steps: list[tuple[str, Packed]], widths: tuple[int, int, int], plain: Style, end: bytes
+) -> Iterator[bytes]:
+    """Give a snapshot in slices."""
     out: list[str] = []
-    size = 0
-    for before, line in steps:
-        packed, width = (Packed(line), len(line.chars)) if isinstance(line, Line) else (line, cols)
+    size, (past, wide, cols) = 0, widths  # so many lines are of the history, which has a width of its own
+    for at, (before, line) in enumerate(steps):
+        packed, width = line, wide if at < past else cols
         packed = packed if len(packed.cells) <= width else Packed(packed.line(width, plain))
         out += before, drawn_cells(packed), "\x1b[K" if len(packed.cells) < width else ""
         size += len(out[-2])
@@ -8935,7 +8944,7 @@ class Canvas:
     and questions are kept of it, and the lines that lack the rest say so (`Screen.partial`).
     """
 
-    __slots__ = ("_drawn", "at", "changes", "pending", "screen", "size", "urgent", "waiters")
+    __slots__ = ("_drawn", "_shared", "at", "changes", "pending", "screen", "size", "urgent", "waiters")
 
     def __init__(self, cols: int, rows: int) -> None:
         self.screen = Screen(cols, rows)
@@ -8945,6 +8954,7 @@ class Canvas:
         self.at = 0.0  # when some of it was drawn or skimmed
         self.changes = 0  # slices drawn, ever
         self._drawn = 0  # pieces drawn, ever
+        self._shared: dict[tuple[int, int, int], tuple[Snapshot, bytes]] = {}  # of viewers that are painted at once
         self.waiters: list[tuple[int, Callable[[], object]]] = []  # (pieces, what to do once so many are drawn)
 
     def add(self, data: bytes) -> None:
@@ -8976,6 +8986,7 @@ class Canvas:
             self.urgent = False
         while self.waiters and self.waiters[0][0] <= self._drawn:
             self.waiters.pop(0)[1]()
+        self._shared.clear()
 
     def skim(self, enough: int = PENDING_MAX) -> None:
         """Skim what is too much to be drawn, for a moment: what clears the screen takes its time here too."""
@@ -9000,8 +9011,10 @@ class Canvas:
         """Give the frames that paint the screen as it is now on a viewer, and what is not drawn yet."""
         import itertools
 
-        size = size_frame(self.screen.cols, self.screen.rows, b"z")
-        return output_frames(itertools.chain(painted(self.screen, scrollback), [self.undrawn()]), before=size)
+        size, key = size_frame(self.screen.cols, self.screen.rows, b"z"), (scrollback, self.size, len(self.pending))
+        shot, rest = self._shared.get(key) or (screen_snapshot(self.screen, scrollback), self.undrawn())
+        self._shared[key] = shot, rest
+        return output_frames(itertools.chain(slices_of(*shot), [rest]), before=size)
 
     def undrawn(self) -> bytes:
         """Return the output that is not drawn yet."""

@@ -418,6 +418,19 @@ class Floods(unittest.TestCase):
         canvas.draw()
         self.assertEqual((canvas.pending, canvas.size, told), ([], 0, [True]))
 
+    def test_viewers_that_are_painted_at_once_share_what_they_are_painted_of(self):
+        canvas = looop.Canvas(300, 200)
+        canvas.screen.feed(b"\x1b[31mred\x1b[m text\r\n" * 300)
+        begun = time.thread_time()
+        pictures = [canvas.picture(number % 2 * 2000) for number in range(190)]
+        self.assertLess(time.thread_time() - begun, 0.5)
+        canvas.screen.feed(b"\x1b[2J")
+        first, second, *others = (b"".join(pictures[at]) for at in (0, 1, 188, 189))
+        self.assertEqual(others, [first, second])
+        self.assertEqual((first.count(b"red"), second.count(b"red")), (199, 300))
+        canvas.draw()
+        self.assertNotIn(b"red", b"".join(canvas.picture(0)))
+
     def test_links_without_number_take_little_memory(self):
         screen = looop.Screen(40, 4)
         for number in range(1200):
