@@ -7995,7 +7995,9 @@ _SOUND: dict[str, Callable[[JSON], bool]] = {
     "number": lambda value: type(value) is int and abs(value) < 1 << 53,
     "moment": lambda value: moment(value) is not None,
     "amount": lambda value: amount(value) is not None,
-    "rest": lambda value: isinstance(value, list) and [*map(type, value)] in ([str, str, float], [str, str, int]),
+    "rest": lambda rest: (
+        isinstance(rest, list) and [*map(type, rest[:-1])] == [str, str] and moment(rest[-1]) is not None
+    ),
     "stamp": lambda value: (stored_moment(value) or -1.0) >= 0.0,
 }
 
@@ -10516,7 +10518,7 @@ def launch(session: Session, lock: int) -> None:
 
 
 def supervise(session: Session, lock: int, report: int) -> None:
-    """Supervise a session, in a process that was forked for it, and ends with this."""
+    """Supervise a session, in a process that was forked for it and ends when this returns."""
     import gc
 
     gc.freeze()  # what came with the fork is shared with the parent as long as no collection visits it

@@ -124,6 +124,16 @@ class Screens(unittest.TestCase):
             self.assertEqual(bool(asked), bool(found), found)
 
 
+class AgentStates(unittest.TestCase):
+    def test_what_is_no_rest_says_nothing(self):
+        said = {"generation": 1.0, "state": "prompt", "at": 2}
+        for rest in (None, [], ["asking"], ["asking", 1, 2.0], ["asking", "?", 1e300], ["asking", "?", "2"], "asking"):
+            state = looop.agent_state({**said, "rest": rest}, 1.0)
+            self.assertEqual((state.state, state.at, state.rest), ("prompt", 2, ("", "", 0.0)), rest)
+        self.assertEqual(looop.agent_state({**said, "rest": ["asking", "?", 3]}, 1.0).rest, ("asking", "?", 3))
+        self.assertEqual(looop.agent_state(said, 2.0), looop.AgentState())
+
+
 class Lookouts(unittest.TestCase):
     """The look at a screen within a supervisor, which works in its session's folder."""
 
