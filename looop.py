@@ -8921,10 +8921,10 @@ class Loop:
         """
         import select
 
-        timeout = limit
-        if self._timers:
-            due = max(0.0, min(self._timers.values()) - time.monotonic())
-            timeout = due if limit is None else min(due, limit)
+        due = min(self._timers.values(), default=float("inf"))
+        timeout = max(0.0, due - time.monotonic()) if self._timers else None
+        if limit is not None:
+            timeout = limit if timeout is None else min(timeout, limit)
         readable, writable, _ = select.select(list(self.readers), list(self.writers), (), timeout)
         for fd in writable:
             if fd in self.writers:
@@ -8933,9 +8933,10 @@ class Loop:
             if fd in self.readers:
                 self.readers[fd]()
         now = time.monotonic()
-        for then in sorted((then for then, at in self._timers.items() if at <= now), key=self._timers.__getitem__):
-            del self._timers[then]
-            then()
+        if due <= now:
+            for then in sorted((then for then, at in self._timers.items() if at <= now), key=self._timers.__getitem__):
+                del self._timers[then]
+                then()
         return bool(readable or writable)
 
 
