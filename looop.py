@@ -8868,7 +8868,7 @@ def ending_of(why: str, code: int | None) -> dict[str, JSON]:
 # whenever the loop is idle, so that the screen is current; the keyboard types, each text whole, as fast as the command
 # takes it.
 
-PENDING_MAX = 256 * KIB  # bytes of output that are drawn and not skimmed
+PENDING_MAX, LAST_MAX = 256 * KIB, 64 * KIB  # bytes of output that are drawn and not skimmed; and of the last
 FULL = 2 * PENDING_MAX  # bytes that wait to be skimmed, before the command has to wait
 SLICE, STROKE = 0.003, 1 * KIB  # seconds that are drawn at once; bytes between looks at the clock (5 ms of short lines)
 STROKE_CELLS = 8 * KIB  # of a screen on which a stroke has that many bytes: a byte may cost as much as half a screen
@@ -9015,12 +9015,27 @@ class Canvas:
         import itertools
 
         size, key = size_frame(self.screen.cols, self.screen.rows, b"z"), (scrollback, self.size, len(self.pending))
-        shot, rest = self._shared.get(key) or (screen_snapshot(self.screen, scrollback), self.undrawn())
+        shot, rest = self._shared.get(key) or (screen_snapshot(self.screen, scrollback), self._undrawn())
         self._shared[key] = shot, rest
         return output_frames(itertools.chain(slices_of(*shot), [rest]), before=size)
 
-    def undrawn(self) -> bytes:
-        """Return the output that is not drawn yet."""
+    def coming_modes(self) -> tuple[bool, int]:
+        """Tell whether what is not drawn may change how keys are sent, and how many bytes of a sequence it ends within.
+
+        There is a moment to look; what was not looked at may change it.
+        """
+        import re
+
+        until, changes, cutter = time.monotonic() + 3 * SLICE, False, Cutter()
+        cutter.held = self.screen.unfinished_bytes()
+        pattern = sequences("input").encode("latin-1")
+        for piece in self.pending:
+            whole = cutter.feed(piece) if isinstance(piece, bytes) else b""
+            if not changes and not only_pens(whole):
+                changes = time.monotonic() > until or bool(re.search(pattern, whole))
+        return changes, len(cutter.held)
+
+    def _undrawn(self) -> bytes:
         return b"".join(piece for piece in self.pending if isinstance(piece, bytes))
 
     def _stroke(self) -> int:
@@ -9730,6 +9745,7 @@ class Supervisor(Lookout):
         self.input = LastInput(0)
         self.keyboard.wrote = lambda data, echoed: self.input.typed(data, self.log.end, echoed, time.monotonic())
         self.busy = False  # whether the loop had something else to do in its last turn
+        self.enough = PENDING_MAX  # bytes of output that are drawn; what came before is skimmed
         self.owed = False  # whether its last turn painted a slice of a picture when drawing was due
         self.faults = 0  # bugs met
 
@@ -9780,8 +9796,7 @@ class Supervisor(Lookout):
         soon = canvas.waiters or not self.busy or (canvas.urgent and canvas.size < READ_MAX)
         pause = 0.0 if soon else DRAW_PAUSE
         self.busy = self.loop.turn(pause if canvas.pending or canvas.waiters else None)
-        if canvas.size > PENDING_MAX:
-            canvas.skim()
+        canvas.skim(self.enough)
         if canvas.waiters or (canvas.pending and (not self.busy or time.monotonic() > canvas.at + DRAW_EVERY)):
             self.owed = self.sliced and not owed
             if not self.owed:
@@ -9955,14 +9970,11 @@ class Supervisor(Lookout):
         end, deadline = self.log.end, Deadline(SEQUENCE_TIME)
 
         def look() -> None:
-            import re
-
-            cutter = Cutter()
-            whole = cutter.feed(self.canvas.screen.unfinished_bytes() + self.canvas.undrawn())
-            if self.log.end - len(cutter.held) < end and not deadline.over:
+            changes, unfinished = self.canvas.coming_modes()
+            if self.log.end - unfinished < end and not deadline.over:
                 self._read_now()
                 self.loop.after(0.005, look)
-            elif re.search(sequences("input").encode("latin-1"), whole):
+            elif changes:
                 self.canvas.when_current(then)
             else:
                 then()
@@ -10177,6 +10189,7 @@ class Supervisor(Lookout):
                 self.loop.after(0.0, go_on)
                 break
 
+        self.enough = LAST_MAX
         self.loop.after(LAST_TIME, self.canvas.give_up)
         self.canvas.when_current(go_on)
 
