@@ -11310,12 +11310,17 @@ class Window:
         self._canvas.add(data)
         self._heard += self._sounds(self._cutter.feed(data))
 
+    @property
+    def pending(self) -> bool:
+        """Tell whether some output is not drawn yet."""
+        return bool(self._canvas.pending)
+
     def picture(self, output: OutputFilter) -> bytes:
-        """Return what brings the terminal up to date."""
-        flood = self._canvas.size > PENDING_MAX
-        while flood and self._canvas.size > FLOOD_DRAWN:
+        """Return what brings the terminal up to date, as far as that is drawn in LAST_TIME: see `pending`."""
+        flood, deadline = self._canvas.size > PENDING_MAX, Deadline(LAST_TIME)
+        while flood and self._canvas.size > FLOOD_DRAWN and not deadline.over:
             self._canvas.skim(FLOOD_DRAWN)
-        while self._canvas.pending:
+        while self._canvas.pending and not deadline.over:
             self._canvas.draw()
         self.screen.replies.clear()
         screen, out = self.screen, [b"\x1b[?2026h\x1b[?25l", *self._heard]
@@ -11503,7 +11508,10 @@ class Attached:
     def _paint(self) -> None:
         if self.window and self.window.due:
             write_terminal(self.window.picture(self.output))
-            if self.window.screen.partial:  # the supervisor may have drawn more of a flood
+            if self.window.pending:
+                self.window.due = True
+                self.loop.after(FRAME_EVERY, self._paint)
+            elif self.window.screen.partial:  # the supervisor may have drawn more of a flood
                 self.loop.after(REPAINT_EVERY, self._tell_size)
 
     def _show_last(self) -> None:

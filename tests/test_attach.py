@@ -15,6 +15,7 @@ import termios
 import time
 import types
 import unittest
+import unittest.mock
 from unittest import mock
 
 import looop
@@ -482,6 +483,15 @@ class Modes(unittest.TestCase):
             *(b"\x1b]1337;ReportCellSize\x07", b"\x1b]1337;ReportVariable=a\x07", b"\x1b]61;allowWindowOps\x07"),
         ):
             self.assertEqual(self.passed(b"a" + data + b"b")[1], b"ab", data)
+
+    def test_a_flood_that_draws_slowly_does_not_hold_a_viewer_up(self):
+        window = looop.Window(120, 40, (80, 24))
+        window.feed(b"\x1bc" * 100000)
+        begun = time.thread_time()
+        with unittest.mock.patch.object(looop, "LAST_TIME", 0.02):
+            window.picture(looop.OutputFilter(True))
+        self.assertLess(time.thread_time() - begun, 0.5)
+        self.assertTrue(window.pending)
 
     def test_controls_within_a_sequence_are_counted_alike_however_it_is_cut(self):
         for begin in (b"\x1b)", b"\x1b#"):
