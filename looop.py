@@ -8947,7 +8947,7 @@ class Canvas:
     and questions are kept of it, and the lines that lack the rest say so (`Screen.partial`).
     """
 
-    __slots__ = ("_drawn", "_shared", "at", "changes", "pending", "screen", "size", "urgent", "waiters")
+    __slots__ = ("_drawn", "at", "changes", "pending", "screen", "shared", "size", "urgent", "waiters")
 
     def __init__(self, cols: int, rows: int) -> None:
         self.screen = Screen(cols, rows)
@@ -8957,7 +8957,7 @@ class Canvas:
         self.at = 0.0  # when some of it was drawn or skimmed
         self.changes = 0  # slices drawn, ever
         self._drawn = 0  # pieces drawn, ever
-        self._shared: dict[tuple[int, int, int], tuple[Snapshot, bytes]] = {}  # of viewers that are painted at once
+        self.shared: dict[tuple[int, int, int], tuple[Snapshot, bytes]] = {}  # of viewers that are painted at once
         self.waiters: list[tuple[int, Callable[[], object]]] = []  # (pieces, what to do once so many are drawn)
 
     def add(self, data: bytes) -> None:
@@ -8989,7 +8989,7 @@ class Canvas:
             self.urgent = False
         while self.waiters and self.waiters[0][0] <= self._drawn:
             self.waiters.pop(0)[1]()
-        self._shared.clear()
+        self.shared.clear()
 
     def skim(self, enough: int = PENDING_MAX) -> None:
         """Skim what is too much to be drawn, for a moment: what clears the screen takes its time here too."""
@@ -9015,8 +9015,8 @@ class Canvas:
         import itertools
 
         size, key = size_frame(self.screen.cols, self.screen.rows, b"z"), (scrollback, self.size, len(self.pending))
-        shot, rest = self._shared.get(key) or (screen_snapshot(self.screen, scrollback), self._undrawn())
-        self._shared[key] = shot, rest
+        shot, rest = self.shared.get(key) or (screen_snapshot(self.screen, scrollback), self._undrawn())
+        self.shared[key] = shot, rest
         return output_frames(itertools.chain(slices_of(*shot), [rest]), before=size)
 
     def coming_modes(self) -> tuple[bool, int]:
@@ -9793,6 +9793,7 @@ class Supervisor(Lookout):
         """Do one turn of the loop, and draw: in a flood of output only now and then, and in no turn that painted."""
         canvas, owed = self.canvas, self.owed
         self.sliced, self.owed = owed, False
+        canvas.shared.clear()
         soon = canvas.waiters or not self.busy or (canvas.urgent and canvas.size < READ_MAX)
         pause = 0.0 if soon else DRAW_PAUSE
         self.busy = self.loop.turn(pause if canvas.pending or canvas.waiters else None)
