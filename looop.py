@@ -1515,12 +1515,10 @@ def link_end(path: str) -> str:
     raise Failure(f"{path}: a symbolic link that leads round in a circle", "point it at a file, or remove it")
 
 
-def write_atomic(
-    path: str, data: bytes, mode: int = 0o600, sync: bool = True, appear: Callable[[str, str], None] = os.rename
-) -> None:
+def write_atomic(path: str, data: bytes, mode: int = 0o600, sync: bool = True, new: bool = False) -> None:
     """Replace a file's content so that a reader sees the old or the new, never a part; durable when `sync`.
 
-    `appear`: how what was written aside gets its name.
+    `new`: nobody has its name yet, or FileExistsError is raised.
     Raise NotRegular for a link, a device or a folder: what is not a plain file is never replaced.
     """
     require_writable(path)
@@ -1534,7 +1532,7 @@ def write_atomic(
                 os.fsync(fd)
         finally:
             os.close(fd)
-        appear(temporary, path)
+        (os.link if new else os.rename)(temporary, path)
     except OSError as error:
         raise OSError(error.errno, error.strerror, path) from None
     finally:
@@ -1607,7 +1605,7 @@ def overwrite(path: str, data: bytes) -> None:
 def publish(path: str, data: bytes, mode: int = 0o600) -> bool:
     """Make a file appear whole under a name that nobody has; return whether it was us who took the name."""
     try:
-        write_atomic(path, data, mode, appear=os.link)
+        write_atomic(path, data, mode, new=True)
     except (FileExistsError, NotRegular):
         return False
     return True
