@@ -7031,7 +7031,7 @@ class Screen(Terminal):
         pen.then[token] = self.pen
 
     def repeat(self, count: int = 1) -> None:
-        """Write the character before this again, a screen at most; of one that is drawn alone a line."""
+        """Write the character before this again: at most a screen of simple characters, a line of others."""
         if self.last:
             most = self.cols * (self.rows if self._narrow(self.last) else 1)
             self._write_runs(self.last * min(count, most))
@@ -10063,7 +10063,7 @@ class Supervisor(Lookout):
     # --- its end
 
     def _look_after_folder(self) -> None:
-        """End, as a kill does, what nobody can reach any more, but for who is attached: its folder was removed."""
+        """End the session, as a kill does, once its folder was removed: only who is attached still reaches it."""
         try:
             gone = not os.listdir(".")
         except OSError as error:  # any other does not tell that it is gone
@@ -10172,7 +10172,7 @@ class Supervisor(Lookout):
             self._finish("")
 
     def _last_line(self, screen: Screen) -> str | None:
-        """Return the last line of an agent that has not begun, as one that is too old for an option; None: no agent."""
+        """Return the last line of an agent that did not begin, for example for an unknown option; None: no agent."""
         lines = [line.strip() for line in screen_lines(screen) if line.strip()] if self.session.agent else []
         return one_line(lines[-1], 200) if lines else None
 
@@ -11357,7 +11357,7 @@ class Window:
         return f"\x1b[H{''.join(rows)}\x1b[{self._rows}H{chr(10) * left}".encode()
 
     def _wanted(self) -> str:
-        """Return what gives a terminal the modes of the screen, but for those that are about drawing."""
+        """Return what gives a terminal the modes of the screen that are not about drawing."""
         screen, bare = self.screen, Screen(self._cols, self._rows, 0)
         for name in ("palette", "foreground", "background", "keypad", "cursor_style", "modify_keys"):
             setattr(bare, name, getattr(screen, name))
@@ -11832,7 +11832,7 @@ def typed_request(session: Session, verb: str, talk: Callable[[Channel], dict[st
 
 
 def checked_key(name: str) -> str:
-    """Return a key's name. Raise Failure for none that can be pressed."""
+    """Return a key's name. Raise Failure when there is no such key."""
     try:
         key_bytes(name)
     except ValueError as error:
@@ -11847,10 +11847,10 @@ def checked_key(name: str) -> str:
 # What verbs and moves do with sessions: type into them, flag them, end them, tell how they are.
 
 
-def kill_session(profile: Profile, session: Session, inside: bool = False) -> Session:
+def kill_session(session: Session, inside: bool = False) -> Session:
     """End a session with everything it has started; return it as it is then. Raise Failure when something survives."""
     pid = supervisor_pid(session)
-    send_signal([pid], _signal.SIGCONT)  # one that is stopped hears nothing
+    send_signal([pid], _signal.SIGCONT)  # while it is stopped it hears nothing
     try:
         ask_session(session, "kill", timeout=HUP_GRACE + TERM_GRACE + 10.0, inside=inside)
     except (Gone, Failure):  # it may have no room for a client: this needs none
@@ -16441,7 +16441,7 @@ def do_restart_worker(scene: Scene) -> Done:
 def do_kill_worker(scene: Scene) -> Done:
     """End a worker, and everything that it has started."""
     session = living_worker(scene.profile, "kill_worker", scene.move.fields["id"])
-    kill_session(scene.profile, session)
+    kill_session(session)
     return Done(f"ended worker {session.id}", wrote=worker_item(scene.profile, session.id))
 
 
@@ -19876,7 +19876,7 @@ def end_pulse(profile: Profile) -> bool:
         while pulse_pid(profile) == pid and not deadline.over:
             time.sleep(0.01)
     if session and session.alive:
-        kill_session(profile, session)
+        kill_session(session)
     if pid and pulse_pid(profile) == pid:
         raise Failure(f"down: the pulse (pid {pid}) does not end", f"kill -9 {pid}; the next beat settles what it left")
     if session:
@@ -20643,7 +20643,7 @@ def cmd_down(profile: Profile, args: dict[str, JSON]) -> int:
     killed = []
     for session in alive:
         if args["workers"] and session.kind == "worker":
-            kill_session(profile, session)
+            kill_session(session)
             killed.append(session.id)
     left = [session.id for session in alive if session.id not in killed]
     if args["json"]:
@@ -20983,7 +20983,7 @@ def cmd_kill(profile: Profile, args: dict[str, JSON]) -> int:
             now = read_session(profile, session.id)
             ended = end_leftovers(profile, now) if now else ""
         return show_session(profile, args, session.id, f"{words}; {ended}" if ended else words)
-    session = kill_session(profile, session, inside=supervisor_pid(session) in ancestors())
+    session = kill_session(session, inside=supervisor_pid(session) in ancestors())
     return show_session(profile, args, session.id, f"{session.id} has ended ({ended_words(session)})")
 
 

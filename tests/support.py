@@ -452,7 +452,7 @@ class Case(unittest.TestCase):
             profile = looop.open_profile({**self.env, "LOOOP_DATA_DIR": data}, os.path.join(ROOT, "looop.py"))
             for session in looop.list_sessions(profile):
                 if session.alive:
-                    looop.kill_session(profile, session)
+                    looop.kill_session(session)
         if not stores:
             return
         wait_until(lambda: not processes_with(self.home), "the end of every process of the test")

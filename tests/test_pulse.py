@@ -127,7 +127,7 @@ class Life(Pulses):
 
         looop.ask_session = gone  # it had ended when it was asked
         begun = time.monotonic()
-        looop.kill_session(self.opened, before)
+        looop.kill_session(before)
         self.assertLess(time.monotonic() - begun, 4)
         self.assertTrue(alive(pid))
 

@@ -138,7 +138,7 @@ class Sessions(Case):
                 with open(crash) as file:
                     self.fail(f"the supervisor of {session.id} died: {file.read()}")
             if session.alive:
-                looop.kill_session(self.opened, session)
+                looop.kill_session(session)
         locks = [os.path.join(session.folder, "lock") for session in looop.list_sessions(self.opened)]
         try:
             wait_until(lambda: not any(map(looop.lock_is_held, locks)), "the end of the supervisors", 10.0)
@@ -319,7 +319,7 @@ class Beginning(Sessions):
             self.assertTrue(session.alive, closing)
             looop.send_text(session, b"hello\r", raw=True)
             self.wait_for(session, "hello\nhello")
-            looop.kill_session(self.opened, session)
+            looop.kill_session(session)
 
     def test_replacing_the_file_under_a_session_harms_nothing(self):
         copy = os.path.join(self.home, "copy.py")
@@ -418,7 +418,7 @@ class Beginning(Sessions):
             self.assertEqual(codes, [(0, False)] + [(1, True)] * (count - 1))
             self.assertEqual(sorted(os.listdir(self.path("sessions"))), [".lock", "a"])
             self.assertEqual(self.session("a").cmd, command)
-            looop.kill_session(self.opened, self.session("a"))
+            looop.kill_session(self.session("a"))
 
     def test_a_start_that_fails_leaves_nothing(self):
         missing = os.path.join(self.home, "none")
@@ -453,7 +453,7 @@ class Beginning(Sessions):
         self.assertIn("already running", self.stderr)
         self.assertEqual(self.read("prompts", "a.md").count("the first brief"), 1)
         self.assertNotIn("second", self.read("prompts", "a.md"))
-        looop.kill_session(self.opened, session)
+        looop.kill_session(session)
         self.looop("start-session", "a", "-", stdin=b"the third brief\n")
         self.wait_for(self.session("a"), "the third brief")
 
@@ -729,7 +729,7 @@ class Output(Sessions):
             follower.send_signal(signal.SIGSTOP)
         looop.send_keys(session, ["Enter"])
         self.wait_for(session, "END")
-        looop.kill_session(self.opened, session)
+        looop.kill_session(session)
         for follower in followers:
             follower.send_signal(signal.SIGCONT)
         (plain, plain_words), (rows, row_words), (raw, raw_words) = (one.communicate(timeout=20) for one in followers)
@@ -805,7 +805,7 @@ class Handed(Sessions):
 
     def session_of(self, command, word):
         if self.session("x") and self.session("x").alive:
-            looop.kill_session(self.opened, self.session("x"))
+            looop.kill_session(self.session("x"))
         session = self.begin("x", command)
         self.wait_for(session, word)
         return session
@@ -830,7 +830,7 @@ class Handed(Sessions):
         if begin:
             self.session_of("echo is it DEPLOYED; exec cat", "DEPLOYED")
         else:
-            looop.kill_session(self.opened, self.session("x"))
+            looop.kill_session(self.session("x"))
             self.assertEqual(self.looop("prune"), "removed: x\n")
 
     def test_expect_looks_at_its_own_session_alone(self):
@@ -1225,7 +1225,7 @@ class Painted(Sessions):
         with self.assertRaises(looop.Failure) as caught:  # as a looop of the version before asks for it
             looop.ask_session(session, "screen")
         self.assertIn("a newer looop runs this session", str(caught.exception))
-        looop.kill_session(self.opened, session)
+        looop.kill_session(session)
         kept = looop.screen_of(self.session("a"), 5000)
         self.assertEqual(looop.screen_lines(kept, 3)[:4], ["2496", "2497", "2498", "2499"])
         self.assertEqual(looop.screen_lines(kept)[-4:], ["*" * 40, "*" * 23, "READY", ""])
