@@ -111,6 +111,13 @@ def remove(folder, patience=10.0):
         time.sleep(0.02 if os.path.lexists(folder) else 0)
 
 
+def kill_all(pids):
+    """Kill processes, each of which may have ended by itself since it was seen."""
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
 def alive(pid):
     """Tell whether a process runs; a zombie does not."""
     try:
@@ -460,9 +467,7 @@ class Case(unittest.TestCase):
     def end_rest(self):
         """End what a test that failed has left running: it would write into its home while that is removed."""
         if not self._outcome.success:
-            for pid in processes_with(self.home):
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+            kill_all(processes_with(self.home))
 
     # --- running it
 

@@ -13,7 +13,7 @@ import unittest
 import unittest.mock
 
 import looop
-from tests.support import HEAVY, LONG, Case, alive, figure, heavy, processes_with, wait_until, which
+from tests.support import HEAVY, LONG, Case, alive, figure, heavy, kill_all, processes_with, wait_until, which
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ENV = dict(os.environ)
@@ -188,8 +188,7 @@ class Attacks(unittest.TestCase):
         self.assertIsNotNone(wait_until(lambda: self.outside.victim.poll() is not None, "the victim's end"))
         left = [pid for pid in processes_with(self.outside.home) if alive(pid)]
         self.assertTrue(left, "what is not confined lives on")
-        for pid in left:
-            os.kill(pid, 9)
+        kill_all(left)
 
 
 @unittest.skipUnless(MEASURED.confines, f"nothing confines a command here: {MEASURED.why}")

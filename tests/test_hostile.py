@@ -14,7 +14,7 @@ import unittest
 
 import looop
 from tests import hostile
-from tests.support import HEAVY, LONG, ROOT, START, Case, alive, heavy, processes_with, which
+from tests.support import HEAVY, LONG, ROOT, START, Case, alive, heavy, kill_all, processes_with, which
 from tests.test_confine import MEASURED, Outside
 
 TOOLS = "git python3 curl wget nc perl awk base64 setsid find touch sleep rg tree jq tee less diff xargs make".split()
@@ -375,9 +375,7 @@ class TakenOut(Play):
                     os.unlink(f"{self.home}/pwned")
                 found = self.breaches(self.moves_for(wall))
                 self.assertNotEqual(found, [], f"{wall} is out, and nobody noticed")
-                for what, pid in found:
-                    if what == "a process lives on":
-                        os.kill(pid, 9)
+                kill_all(pid for what, pid in found if what == "a process lives on")
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ from tests.support import (
     alive,
     figure,
     heavy,
+    kill_all,
     needs,
     needs_linux,
     needs_root,
@@ -144,8 +145,7 @@ class Sessions(Case):
             wait_until(lambda: not any(map(looop.lock_is_held, locks)), "the end of the supervisors", 10.0)
             wait_until(lambda: not processes_with(self.home), "no process", 10.0)
         finally:
-            for pid in processes_with(self.home):
-                os.kill(pid, signal.SIGKILL)
+            kill_all(processes_with(self.home))
 
     def looop(self, *words, code=0, env=None, stdin=None, timeout=60):
         """Run a looop, in a process of its own where that makes a difference."""
@@ -653,8 +653,7 @@ class Ending(Sessions):
             session = self.ended(self.session("a"))
             self.assertEqual((session.state, session.code), ("exited", 3), holding)
             self.assertIn(b"END", self.output(session))
-            for pid in processes_with(self.home):
-                os.kill(pid, signal.SIGKILL)
+            kill_all(processes_with(self.home))
 
 
 class Output(Sessions):

@@ -9,7 +9,7 @@ import time
 import unittest
 
 import looop
-from tests.support import figure, heavy, wait_until
+from tests.support import figure, heavy, kill_all, wait_until
 from tests.test_fleet import Fleet
 
 NOOP = json.dumps({"move": "noop"})
@@ -251,8 +251,8 @@ class Claims(Workers):
             winner = said.replace(b"-", b"").decode()
             self.assertEqual(self.json("claims", f"n{number}.json")["session"], winner)
         figure("races for one claim, each with one winner", 200)
+        kill_all(pids)
         for pid in pids:
-            os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
         for fd in (results, report, *(theirs for _, theirs in pipes)):
             os.close(fd)
