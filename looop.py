@@ -16,7 +16,7 @@ Like a Kubernetes controller it is level-triggered: every beat derives what to d
 
 What survives `kill -9`: before the decide, state.json names the open run; before any effect, runs/<id>/intent.json says
 what is about to happen; one atomic write of state.json is the commit point; the journal line follows, and whatever beat
-comes next finishes or reports what it finds half done (`settle`).
+comes next finishes or reports what it finds half done (`recover`).
 
 Workers, and whatever a person wants detached, are sessions: a command in a terminal of its own, owned by a supervisor
 that was forked away (`Supervisor` has the drawing); the beat sees their state and flag, never their output.
@@ -333,7 +333,7 @@ class Grant(Record):
     walls: Walls = Walls()
 
 
-class Ended(Record):
+class ProcessResult(Record):
     """Tell how a child ended."""
 
     name: str
@@ -374,7 +374,7 @@ class Change(Record):
     new: JSON
 
 
-class Metered(Record):
+class RunnerOutput(Record):
     """Hold what a runner's output says: the reply, and what it cost."""
 
     text: str
@@ -416,7 +416,7 @@ class Outcome(Record):
     next_beat_s: int | None = None
 
 
-class Done(Record):
+class MoveResult(Record):
     """What performing a move did."""
 
     journal: str  # looop's own fact, to which `perform` adds the decider's words: the journal line, without its stamp
@@ -4878,7 +4878,7 @@ class Child:
             self.ladder = Ladder((_signal.SIGTERM, KILL_GRACE), group=self.group, again=KILL_GRACE)
             self.ladder.step(self._family)
 
-    def tend(self, now: float) -> Ended | None:
+    def tend(self, now: float) -> ProcessResult | None:
         """Do what is due; return how the child ended, once it is reaped."""
         if not self._ended():
             if self.ladder:
@@ -4894,7 +4894,7 @@ class Child:
             kill_tree(self.group, self._family)  # its number still is its own: unreaped, or somebody holds the pipe
         self._reap()
         output = b"".join(self.chunks)
-        return Ended(self.job.name, self.code, self.why, output, self.err, time.monotonic() - self.started)
+        return ProcessResult(self.job.name, self.code, self.why, output, self.err, time.monotonic() - self.started)
 
     def _ended(self) -> bool:
         """Tell whether the child's own process has ended, leaving it to be reaped where the system can."""
@@ -5019,12 +5019,12 @@ def listen(children: Sequence[Child]) -> None:
             child.read(fd)
 
 
-def run_jobs(jobs: Sequence[Job], width: int = 16) -> list[Ended]:
+def run_jobs(jobs: Sequence[Job], width: int = 16) -> list[ProcessResult]:
     """Run children, at most `width` at once, until each has ended or was ended; return their ends in order.
 
     Whatever interrupts the loop (Ctrl-C, SIGTERM, an error) ends the children that run.
     """
-    ends: dict[int, Ended] = {}
+    ends: dict[int, ProcessResult] = {}
     waiting = list(enumerate(jobs))[::-1]
     live: dict[int, Child] = {}
     loose = any(job.grant and not job.grant.walls.namespaces for job in jobs)  # no namespace ends what they leave
@@ -5050,7 +5050,9 @@ def run_jobs(jobs: Sequence[Job], width: int = 16) -> list[Ended]:
                 try:
                     live[index] = Child(job)
                 except OSError as error:
-                    ends[index] = Ended(job.name, 127, "spawn", b"", spawn_error(job.argv[0], error).encode(), 0.0)
+                    ends[index] = ProcessResult(
+                        job.name, 127, "spawn", b"", spawn_error(job.argv[0], error).encode(), 0.0
+                    )
                     continue
                 finally:
                     _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)
@@ -5070,7 +5072,7 @@ def run_jobs(jobs: Sequence[Job], width: int = 16) -> list[Ended]:
     return [ends[index] for index in range(len(jobs))]
 
 
-def run_job(job: Job) -> Ended:
+def run_job(job: Job) -> ProcessResult:
     """Run one child."""
     return run_jobs([job])[0]
 
@@ -5146,7 +5148,7 @@ _INCLUDES = r"(?im)^\s*(?:\[include.*\])?\s*path\s*=\s*\"?([^\"\n]+)"
 _CLOSED = (0, b"", 0)  # trait of a folder that looop may not read
 
 
-def run_confined(profile: Profile, jobs: Sequence[Job], width: int = 16) -> list[Ended]:
+def run_confined(profile: Profile, jobs: Sequence[Job], width: int = 16) -> list[ProcessResult]:
     """Run children, and take back what they changed of the files by which git runs programs in granted folders."""
     grants = [job.grant for job in jobs if job.grant]
     scratch = os.path.realpath(profile.path("scratch"))  # is the commands' own
@@ -12196,7 +12198,7 @@ def said_by_check(profile: Profile, session: Session) -> str:
     return clean
 
 
-def judge_check(profile: Profile, session: Session, ended: Ended) -> None:
+def judge_check(profile: Profile, session: Session, ended: ProcessResult) -> None:
     """Write down what a check came to."""
     said = said_by_check(profile, session)
     how = f"exit {ended.code}" if ended.code >= 0 else f"signal {-ended.code}"
@@ -12274,7 +12276,7 @@ def interpreter(head: bytes) -> str:
     return words[0] if words else ""
 
 
-def error_reading(words: str, ended: Ended) -> JSON:
+def error_reading(words: str, ended: ProcessResult) -> JSON:
     """Make the reading of a sensor that failed."""
     detail: dict[str, JSON] = {"stderr": text_of(ended.err)[-1000:], "secs": round(ended.secs, 1)}
     if ended.out and ended.why == "exit":
@@ -12282,7 +12284,7 @@ def error_reading(words: str, ended: Ended) -> JSON:
     return {"signal": {"error": words}, "detail": detail}
 
 
-def reading_of(ended: Ended, cap: int, timeout: float, plugin: bool = False) -> tuple[str, JSON]:
+def reading_of(ended: ProcessResult, cap: int, timeout: float, plugin: bool = False) -> tuple[str, JSON]:
     """Return ("ok", "plugin" or "error", reading) of a sensor's end. Each thing that can go wrong has its own words.
 
     `plugin`: the sensor says that it prints what a monitoring plugin prints.
@@ -12772,10 +12774,10 @@ def refused_reading(name: str, path: str, reason: str, last: Reading | None) -> 
     """Make the reading of a sensor that must not be run."""
     reading = {"signal": {"error": reason}, "detail": {"path": path}}
     status = "refused" if reason.startswith("refused") else "error"
-    return judged(Ended(name, 0, "exit", b"", b"", 0.0), status, reading, last)
+    return judged(ProcessResult(name, 0, "exit", b"", b"", 0.0), status, reading, last)
 
 
-def cleaned_end(profile: Profile, ended: Ended, old: bytes = b"") -> Ended:
+def cleaned_end(profile: Profile, ended: ProcessResult, old: bytes = b"") -> ProcessResult:
     """Return a child's end with what it printed free of half characters and secrets, before anything of that is cut.
 
     What it prints again, as it lies in `old`, was searched for shapes when it was new.
@@ -12786,7 +12788,7 @@ def cleaned_end(profile: Profile, ended: Ended, old: bytes = b"") -> Ended:
     return ended.replace(out=out.encode(), err=profile.redacted(text_of(ended.err)).encode())
 
 
-def judged(ended: Ended, status: str, reading: JSON, last: Reading | None) -> Reading:
+def judged(ended: ProcessResult, status: str, reading: JSON, last: Reading | None) -> Reading:
     """Put a reading together: its text, its digest, and for how many beats in a row its signal has changed."""
     said = text_of(ended.out).strip().encode()
     as_said = status == "ok" and said.startswith(b"{")
@@ -13838,14 +13840,14 @@ def exact_sum(values: Sequence[float | None]) -> float | None:
     return float(sum((Decimal(repr(value)) for value in values), Decimal(0)))
 
 
-def meter_pi(objects: list[dict[str, JSON]]) -> Metered | None:
+def meter_pi(objects: list[dict[str, JSON]]) -> RunnerOutput | None:
     """Read pi's events."""
     ends = [
         o["message"] for o in objects if o.get("type") == "message_end" and dig(o, "message", "role") == "assistant"
     ]
     if not ends:
         begun = any(o.get("type") == "agent_start" for o in objects)
-        return Metered("", "pi ended without an answer", streamed=True) if begun else None
+        return RunnerOutput("", "pi ended without an answer", streamed=True) if begun else None
     last = ends[-1]
     parts = last.get("content") if isinstance(last.get("content"), list) else []
     text = "".join(part["text"] for part in parts if dig(part, "type") == "text" and isinstance(part.get("text"), str))
@@ -13853,7 +13855,7 @@ def meter_pi(objects: list[dict[str, JSON]]) -> Metered | None:
     error = ""
     if last.get("stopReason") in ("error", "aborted"):
         error = str(last.get("errorMessage") or last["stopReason"])
-    return Metered(
+    return RunnerOutput(
         text=text,
         error=error,
         cost=exact_sum([amount(dig(message, "usage", "cost", "total")) for message in ends]),
@@ -13863,7 +13865,7 @@ def meter_pi(objects: list[dict[str, JSON]]) -> Metered | None:
     )
 
 
-def meter_claude(objects: list[dict[str, JSON]]) -> Metered | None:
+def meter_claude(objects: list[dict[str, JSON]]) -> RunnerOutput | None:
     """Read claude's result, the last one of a stream."""
     results = [o for o in objects if o.get("type") == "result" and "subtype" in o]
     limits = [o.get("rate_limit_info") for o in objects if o.get("type") == "rate_limit_event"]
@@ -13871,7 +13873,7 @@ def meter_claude(objects: list[dict[str, JSON]]) -> Metered | None:
     reset = moment(dig(rejected[-1], "resetsAt")) if rejected else None
     if not results:
         begun = limits or any(o.get("type") == "system" and o.get("subtype") == "init" for o in objects)
-        return Metered("", "claude ended without a result", streamed=True, reset=reset) if begun else None
+        return RunnerOutput("", "claude ended without a result", streamed=True, reset=reset) if begun else None
     last = results[-1]
     text: str = last["result"] if isinstance(last.get("result"), str) else ""
     error = ""
@@ -13880,7 +13882,7 @@ def meter_claude(objects: list[dict[str, JSON]]) -> Metered | None:
         error = text or "; ".join(str(e) for e in told if e) if isinstance(told, list) else text
         error = error or str(last.get("subtype"))
     models = last.get("modelUsage")
-    return Metered(
+    return RunnerOutput(
         text=text,
         error=error,
         cost=amount(last.get("total_cost_usd")),
@@ -13897,7 +13899,7 @@ def meter_claude(objects: list[dict[str, JSON]]) -> Metered | None:
     )
 
 
-def meter_codex(objects: list[dict[str, JSON]]) -> Metered | None:
+def meter_codex(objects: list[dict[str, JSON]]) -> RunnerOutput | None:
     """Read codex' thread events."""
     if not any(str(o.get("type")).startswith(("thread.", "turn.")) for o in objects):
         return None
@@ -13916,10 +13918,10 @@ def meter_codex(objects: list[dict[str, JSON]]) -> Metered | None:
             error = str(dig(o, "error", "message") or "turn failed")
         elif o.get("type") == "error":
             error = str(o.get("message") or "error")
-    return Metered(text, error, None, total(usages) if usages else None, streamed=True)
+    return RunnerOutput(text, error, None, total(usages) if usages else None, streamed=True)
 
 
-def meter_opencode(objects: list[dict[str, JSON]]) -> Metered | None:
+def meter_opencode(objects: list[dict[str, JSON]]) -> RunnerOutput | None:
     """Read opencode's parts."""
     parts = [o["part"] for o in objects if isinstance(o.get("part"), dict)]
     failed = [o["error"] for o in objects if o.get("type") == "error" and "sessionID" in o and "error" in o]
@@ -13929,7 +13931,7 @@ def meter_opencode(objects: list[dict[str, JSON]]) -> Metered | None:
     texts = [str(part.get("text") or "") for part in parts if part.get("type") == "text"]
     names = {"input": "input", "output": "output", "cache_read": "cache.read", "cache_write": "cache.write"}
     thought = [tokens(part.get("tokens"), output="reasoning") for part in ends]
-    return Metered(
+    return RunnerOutput(
         text=texts[-1] if texts else "",
         error=str(dig(failed[-1], "data", "message") or dig(failed[-1], "name") or "error") if failed else "",
         cost=exact_sum([amount(part.get("cost")) for part in ends]),
@@ -13938,7 +13940,7 @@ def meter_opencode(objects: list[dict[str, JSON]]) -> Metered | None:
     )
 
 
-def meter_gemini(objects: list[dict[str, JSON]]) -> Metered | None:
+def meter_gemini(objects: list[dict[str, JSON]]) -> RunnerOutput | None:
     """Read gemini's object. Thoughts are not among the candidates, nor what tools said in the prompt."""
     found = [o for o in objects if isinstance(dig(o, "stats", "models"), dict) or dig(o, "error", "message")]
     if not found:
@@ -13948,7 +13950,7 @@ def meter_gemini(objects: list[dict[str, JSON]]) -> Metered | None:
     names = {"input": "tokens.prompt", "output": "tokens.candidates", "cache_read": "tokens.cached"}
     usages = [uncached(tokens(model, **names)) for model in models.values()]
     usages += [tokens(model, input="tokens.tool", output="tokens.thoughts") for model in models.values()]
-    return Metered(
+    return RunnerOutput(
         text=str(last.get("response") or ""),
         error=inner_error(str(dig(last, "error", "message") or "")),
         usage=total(usages) if usages else None,
@@ -13966,7 +13968,7 @@ def inner_error(message: str) -> str:
     return message
 
 
-def meter_llm(output: str, errors: str) -> Metered:
+def meter_llm(output: str, errors: str) -> RunnerOutput:
     """Read llm's text, and its tokens from stderr. OpenAI counts what came from the cache in the input, too."""
     import re
 
@@ -13978,7 +13980,7 @@ def meter_llm(output: str, errors: str) -> Metered:
         details: dict[str, JSON] = next(iter(stream_objects(match[3].lstrip(", "))), {})
         usage = {"input": given, "output": made, **tokens(details, cache_read="prompt_tokens_details.cached_tokens")}
         usages += [uncached(usage), tokens(details, **cached)]
-    return Metered(output, usage=total(usages) if usages else None)
+    return RunnerOutput(output, usage=total(usages) if usages else None)
 
 
 METERS = {
@@ -14059,13 +14061,13 @@ def runner_notes(config: Mapping[str, JSON]) -> list[tuple[tuple[str, ...], str]
     return notes
 
 
-def meter(output: str, whose: str, errors: str = "") -> Metered:
+def meter(output: str, whose: str, errors: str = "") -> RunnerOutput:
     """Return what an output says: reply, error, cost, tokens, model. `whose`: as `output_of` says; `errors`: stderr."""
     if whose == "gemini":
         output += errors[errors.rfind("\n{\n") :] if not output.strip() else ""
     reader = METERS.get(whose)
     objects = stream_objects(output) if reader else []
-    metered = (reader(objects) if reader and objects else None) or Metered(output)
+    metered = (reader(objects) if reader and objects else None) or RunnerOutput(output)
     if whose == "llm":
         metered = meter_llm(output, errors)
     if not metered.error and limit_notice(metered.text):
@@ -14083,7 +14085,7 @@ def limit_notice(reply: str) -> bool:
     return len(line) <= 300 and "\n" not in line and bool(re.fullmatch(notice, line, re.IGNORECASE))
 
 
-def priced(metered: Metered, prices: Mapping[str, Mapping[str, float]], model: str = "") -> Metered:
+def priced(metered: RunnerOutput, prices: Mapping[str, Mapping[str, float]], model: str = "") -> RunnerOutput:
     """Price a call by its tokens where the output named no price and the config has one for its model."""
     table = prices.get(metered.model or model)
     if metered.cost is not None or not metered.usage or not table or "input" not in table or "output" not in table:
@@ -14113,7 +14115,7 @@ def command_mark(runner: Runner) -> str:
 
 
 def cost_row(
-    ts: str, run: str, forced: str, runner: Runner, metered: Metered, *, failed: bool = False
+    ts: str, run: str, forced: str, runner: Runner, metered: RunnerOutput, *, failed: bool = False
 ) -> dict[str, JSON]:
     """Return the row of the ledger for one call: of the goal that was forced, or of the beat.
 
@@ -14153,12 +14155,12 @@ def transcript_lines(lines: Iterable[bytes]) -> Iterator[dict[str, JSON]]:
                 continue
 
 
-def transcript_spend(agent: str, lines: Iterable[Mapping[str, JSON]]) -> list[Metered]:
+def transcript_spend(agent: str, lines: Iterable[Mapping[str, JSON]]) -> list[RunnerOutput]:
     """Return what a transcript says was spent: a price, or tokens for each model; no line is kept in memory."""
     if agent == "pi":
         answers = (line for line in lines if dig(line, "message", "role") == "assistant")
         costs = [amount(dig(line, "message", "usage", "cost", "total")) for line in answers]
-        return [Metered("", cost=exact_sum(costs))] if costs else []
+        return [RunnerOutput("", cost=exact_sum(costs))] if costs else []
     usages: dict[str, dict[str, int]] = {}
     if agent == "codex":
         model = ""
@@ -14169,7 +14171,7 @@ def transcript_spend(agent: str, lines: Iterable[Mapping[str, JSON]]) -> list[Me
             if value:
                 names = {"input": "input_tokens", "output": "output_tokens", "cache_read": "cached_input_tokens"}
                 usages = {"": uncached(tokens(value, **names))}
-        return [Metered("", usage=usage, model=model) for usage in usages.values()]
+        return [RunnerOutput("", usage=usage, model=model) for usage in usages.values()]
     models = {}
     for line in lines:  # a message has a line for each of its parts; the last one knows all that it cost
         message = line.get("message") if line.get("type") == "assistant" else None
@@ -14181,7 +14183,7 @@ def transcript_spend(agent: str, lines: Iterable[Mapping[str, JSON]]) -> list[Me
     by_model: dict[str, dict[str, int]] = {}
     for key, usage in usages.items():
         by_model[models[key]] = total([usage, by_model.get(models[key], {})])
-    return [Metered("", usage=usage, model=model) for model, usage in by_model.items() if any(usage.values())]
+    return [RunnerOutput("", usage=usage, model=model) for model, usage in by_model.items() if any(usage.values())]
 
 
 # ======================================================================================================================
@@ -15054,14 +15056,16 @@ def git(
     *args: str,
     env: Mapping[str, str] | None = None,
     on_start: Callable[[int], None] | None = None,
-) -> Ended:
+) -> ProcessResult:
     """Run git in the data dir: no program that a config names, no questions, no network, and a deadline.
 
     In a repository of the data dir's own it makes private files only.
     """
     endless = endless_file(profile)
     if endless:
-        return Ended("git", 128, "spawn", b"", f"{endless}: is not a regular file".encode(errors="replace"), 0.0)
+        return ProcessResult(
+            "git", 128, "spawn", b"", f"{endless}: is not a regular file".encode(errors="replace"), 0.0
+        )
     data, more = os.path.realpath(profile.data), {"LC_ALL": "C", **(env or {})}
     if os.path.lexists(profile.path(".git")):
         more["GIT_CEILING_DIRECTORIES"] = os.path.dirname(profile.data)  # a broken .git of ours must not mean theirs
@@ -15082,7 +15086,7 @@ def git(
         os.umask(umask)
 
 
-def commit_step(profile: Profile, *args: str, env: Mapping[str, str] | None = None) -> Ended:
+def commit_step(profile: Profile, *args: str, env: Mapping[str, str] | None = None) -> ProcessResult:
     """Run git as a part of a commit, its process noted, so that the next beat ends what a killed one left."""
     note = profile.path(_GIT_CHILD)
 
@@ -15133,7 +15137,7 @@ def commit(profile: Profile, message: str) -> None:
         profile.warn(f"git: {words}: this move is journaled, not committed")
 
 
-def commit_memory(profile: Profile, message: str) -> Ended:
+def commit_memory(profile: Profile, message: str) -> ProcessResult:
     """Commit what changed in the memory, and nothing that the person has staged beside it."""
     paths = [name for name in _MEMORY if os.path.lexists(profile.path(name))]
     if file_size(profile.path("journal.md")) > JOURNAL_COMMIT_MAX:  # git reads the whole of it for every commit
@@ -15356,7 +15360,7 @@ def new_run_id(profile: Profile, now: float) -> str:
             make_folder(profile.path("runs"))
 
 
-def known_run(profile: Profile, name: str) -> str:
+def find_run(profile: Profile, name: str) -> str:
     """Return a capsule's id by its name, a unique beginning of it, or `last`. Raise Failure when there is none."""
     check_data_dir(profile)
     try:
@@ -15532,7 +15536,7 @@ def run_command(
     *,
     judgement: Judgement | None = None,
     **where: str,
-) -> Ended:
+) -> ProcessResult:
     """Run a command line in the data dir under a deadline; `where`: stdin, its files in the capsule, its PATH.
 
     With a grant it runs confined. A reader without one, or a command of a rule, runs programs that nobody can have
@@ -15582,7 +15586,7 @@ def decider_folder(profile: Profile, data: str) -> str:
     return folder
 
 
-def run_runner(profile: Profile, runner: Runner, run: str, data: str = "") -> Ended:
+def run_runner(profile: Profile, runner: Runner, run: str, data: str = "") -> ProcessResult:
     """Run a runner's command on the capsule's prompt, its output in output.log; `data`: of another data dir."""
     prompt = profile.path("runs", run, "prompt.md")
     command = runner.tick.replace("{{prompt_file}}", quoted(prompt))
@@ -15616,14 +15620,16 @@ def clean_log(profile: Profile, run: str, name: str) -> str:
     return text
 
 
-def meter_run(profile: Profile, runner: Runner, run: str) -> Metered:
+def meter_run(profile: Profile, runner: Runner, run: str) -> RunnerOutput:
     """Meter a capsule's output.log, and keep it free of secrets."""
     errors = capsule_text(profile, run, "stderr.log")
     metered = meter(clean_log(profile, run, "output.log"), output_of(runner), errors)
     return priced(metered, profile.config().get("prices", {}), model_named(runner.tick))
 
 
-def pay(profile: Profile, runner: Runner, run: str, forced: str, metered: Metered, *, ended: Ended | None) -> None:
+def pay(
+    profile: Profile, runner: Runner, run: str, forced: str, metered: RunnerOutput, *, ended: ProcessResult | None
+) -> None:
     """Put a call into the ledger. `ended`: how its command ended, None when looop did not see it end."""
     answered = ended is not None and ended.why == "exit" and not ended.code and not metered.error
     if runner.mode == "typed" and not metered.text.strip():
@@ -15672,7 +15678,7 @@ def lack_of(program: str, message: str) -> str:
     return ""
 
 
-def runner_error(profile: Profile, runner: Runner, run: str, ended: Ended, metered: Metered) -> str:
+def runner_error(profile: Profile, runner: Runner, run: str, ended: ProcessResult, metered: RunnerOutput) -> str:
     """Say why a runner's call failed and what to do, "" when it did not. Of a long message the end counts."""
     said = profile.redacted(clean_log(profile, run, "stderr.log"))[-4000:]
     if ended.why == "timeout":
@@ -15714,7 +15720,7 @@ _RESET_FORMS = (
 )
 
 
-def limit_reset(metered: Metered, stderr: str, now: float) -> float | None:
+def limit_reset(metered: RunnerOutput, stderr: str, now: float) -> float | None:
     """Return when the usage limit that stopped a call resets, in epoch seconds.
 
     None: it names no reset, or it is past or further away than LIMIT_MAX. Only the runner's own error counts: the
@@ -15816,10 +15822,10 @@ def decide_builtin(inputs: Mapping[str, JSON]) -> dict[str, JSON]:
 # ======================================================================================================================
 # One performer per move. It does the thing and says what it did, as looop's own fact (`ran: make test`); `perform` adds
 # the decider's words. It journals nothing, and records nothing. A move that needs a person's yes becomes a proposal
-# (`to_person`) and comes back, approved, as the same move with `yes`.
+# (`propose`) and comes back, approved, as the same move with `yes`.
 
 
-class Scene(Record):
+class MoveContext(Record):
     """Be what a performer may know."""
 
     profile: Profile
@@ -15841,28 +15847,28 @@ class Scene(Record):
         return one_line(self.profile.redacted(text), limit)
 
 
-def to_person(scene: Scene, why: str) -> Done:
+def propose(context: MoveContext, why: str) -> MoveResult:
     """Make a move a proposal: an ask with exactly what would be done, which runs when a person approves it."""
-    move, value = scene.move, move_object(scene.move)
-    refuse_secret(scene, value)
-    proposal: dict[str, JSON] = {"move": value, "why": why, "run": scene.run}
-    if scene.taint:
+    move, value = context.move, move_object(context.move)
+    refuse_secret(context, value)
+    proposal: dict[str, JSON] = {"move": value, "why": why, "run": context.run}
+    if context.taint:
         proposal["tainted"] = True
-    proposal["hash"] = scene.known or hash_without_asks(scene.world.digests())
-    proposal.update(shown_of(scene.profile, move))
-    command, file = "" if "text" in proposal else scene.brief(proposal.get("command") or "", 160), changed_by(value)
+    proposal["hash"] = context.known or hash_without_asks(context.world.digests())
+    proposal.update(shown_of(context.profile, move))
+    command, file = "" if "text" in proposal else context.brief(proposal.get("command") or "", 160), changed_by(value)
     subject = command or (f"a change of {file}" if file else move_title(value))
-    same = next((ask for ask in scene.world.asks if ask["state"] == "open" and ask.get("move") == value), None)
+    same = next((ask for ask in context.world.asks if ask["state"] == "open" and ask.get("move") == value), None)
     if same:
-        return Done(f"still waits for ask {same['n']}: {subject}", "proposed")
+        return MoveResult(f"still waits for ask {same['n']}: {subject}", "proposed")
     doubt = why[3:] if why.startswith("it looks") else why
-    named = list(open_to_commands(scene.profile, move.fields["body"])) if move.name == "write_sensor" else []
+    named = list(open_to_commands(context.profile, move.fields["body"])) if move.name == "write_sensor" else []
     doubt += f"; confined commands can change {first_few(named, 3)} at any time" if named else ""
     act = f"run this? `{command}`" if command else f"change {file}?" if file else f"do this? {subject}"
     question = f"may I {act} ({doubt})"
     question += f": {move.why or move.journal}" if move.why or move.journal else ""
-    number = new_ask(scene.profile, "proposal", question=question, **proposal)
-    return Done(f"proposed, as ask {number}: {subject}", "proposed", wrote=asked_item(scene.profile, number))
+    number = new_ask(context.profile, "proposal", question=question, **proposal)
+    return MoveResult(f"proposed, as ask {number}: {subject}", "proposed", wrote=asked_item(context.profile, number))
 
 
 def shown_of(profile: Profile, move: Move) -> dict[str, JSON]:
@@ -15915,10 +15921,10 @@ def require_capsule(profile: Profile, ask: Mapping[str, JSON]) -> None:
 _PROPOSED = ("move.json", "put-back.json")  # in a capsule: its move, and a PLAYBOOK that a program rewrote
 
 
-def refuse_secret(scene: Scene, value: JSON) -> None:
+def refuse_secret(context: MoveContext, value: JSON) -> None:
     """Raise BadMove for a move that would write a secret into a file, or ask a person for it."""
-    if scene.profile.redacted(value) != value:
-        raise BadMove(f"{scene.move.name}: holds a secret: name a variable of the environment instead")
+    if context.profile.redacted(value) != value:
+        raise BadMove(f"{context.move.name}: holds a secret: name a variable of the environment instead")
 
 
 def asked_item(profile: Profile, number: int) -> dict[str, Item | None]:
@@ -15926,31 +15932,31 @@ def asked_item(profile: Profile, number: int) -> dict[str, Item | None]:
     return {f"ask:{number}": value_item(ask_value(read_ask(profile, number)))}
 
 
-def do_ask(scene: Scene) -> Done:
+def do_ask(context: MoveContext) -> MoveResult:
     """Put a question to the person."""
-    fields = scene.move.fields
+    fields = context.move.fields
     question = fields["question"]
-    same = next((ask for ask in scene.world.asks if ask["state"] == "open" and ask["question"] == question), None)
+    same = next((ask for ask in context.world.asks if ask["state"] == "open" and ask["question"] == question), None)
     if same:
-        return Done(f"still waits for the answer to ask {same['n']}: {scene.brief(question, 160)}")
+        return MoveResult(f"still waits for the answer to ask {same['n']}: {context.brief(question, 160)}")
     extra: dict[str, JSON] = {key: fields[key] for key in ("options", "ref") if key in fields}
-    if scene.taint:
+    if context.taint:
         extra["tainted"] = True
-    number = new_ask(scene.profile, "ask", question=question, run=scene.run, hash=scene.world.hash, **extra)
-    return Done(f"asked, as ask {number}: {scene.brief(question)}", wrote=asked_item(scene.profile, number))
+    number = new_ask(context.profile, "ask", question=question, run=context.run, hash=context.world.hash, **extra)
+    return MoveResult(f"asked, as ask {number}: {context.brief(question)}", wrote=asked_item(context.profile, number))
 
 
-def refuse_overwrite(scene: Scene, key: str, path: str) -> None:
+def refuse_overwrite(context: MoveContext, key: str, path: str) -> None:
     """Raise BadMove when a file changed while the runner was thinking: what a person typed is not written over."""
     item, _ = read_text(path, {})
-    known = scene.world.items.get(key)
+    known = context.world.items.get(key)
     if (item and item.digest) != (known and known.digest):
         raise BadMove(f"{key.replace(':', ' ')} was edited during the decision: nothing was written over it")
 
 
-def do_noop(scene: Scene) -> Done:
+def do_noop(context: MoveContext) -> MoveResult:
     """Do nothing."""
-    return Done("noop", "noop")
+    return MoveResult("noop", "noop")
 
 
 def policy_of(profile: Profile, command: str) -> Policy:
@@ -15977,50 +15983,52 @@ def exposed_by(profile: Profile) -> str:
     return ""
 
 
-def judgement_of(scene: Scene) -> Judgement:
+def judgement_of(context: MoveContext) -> Judgement:
     """Judge a move that runs commands; a person's yes makes it known. Raise BadMove for one that gate.deny refuses."""
-    judgement = judge_move(scene.move, policy_of(scene.profile, scene.move.fields.get("command", "")), scene.untrusted)
+    judgement = judge_move(
+        context.move, policy_of(context.profile, context.move.fields.get("command", "")), context.untrusted
+    )
     if judgement.verdict == "refused":
-        raise BadMove(f"{scene.move.name}: refused: {judgement.reason}: the person wants it never run")
-    return Judgement("known", "approved by you", network=True) if scene.yes else judgement
+        raise BadMove(f"{context.move.name}: refused: {judgement.reason}: the person wants it never run")
+    return Judgement("known", "approved by you", network=True) if context.yes else judgement
 
 
-def do_shell(scene: Scene) -> Done:
+def do_shell(context: MoveContext) -> MoveResult:
     """Run a command in the data dir, under a deadline."""
-    profile, command = scene.profile, scene.move.fields["command"]
-    judgement = judgement_of(scene)
+    profile, command = context.profile, context.move.fields["command"]
+    judgement = judgement_of(context)
     if judgement.verdict == "proposed":
-        return to_person(scene, judgement.reason)
+        return propose(context, judgement.reason)
     timeout, playbook = profile.setting("shell_timeout"), read_bytes(profile.path("PLAYBOOK.md"))
-    keep_playbook(profile, scene.run, playbook)
+    keep_playbook(profile, context.run, playbook)
     grant = None
     if not judgement.network and walls_of(profile).confines:  # readers too: the config of a repository names programs
         clear_scratch(profile)
         grant = grant_of(profile, *granted_folders(profile))
     with SensorGuard(profile):
         files = {"stdout": "shell.log", "stderr": "shell.log", "child": "shell.json"}
-        ended = run_command(profile, scene.run, command, timeout, grant, judgement=judgement, **files)
+        ended = run_command(profile, context.run, command, timeout, grant, judgement=judgement, **files)
     if ended.why == "spawn":
         forget_walls(profile)
         raise BadMove(f"shell: the command could not be started: {text_of(ended.err)}: nothing was done")
-    line = f"ran{'' if scene.yes else ':'} {scene.brief(command)}"  # after a yes, a colon stands before it
-    put = put_back(profile, scene.run, scene.world)
-    done = ran(scene, line, command, ended)
+    line = f"ran{'' if context.yes else ':'} {context.brief(command)}"  # after a yes, a colon stands before it
+    put = put_back(profile, context.run, context.world)
+    done = ran(context, line, command, ended)
     if grant:
         done = done.replace(shell={**done.shell, "ended": f"{done.shell['ended']}; {confined_told(profile, grant)}"})
     return done.replace(journal=done.journal + (" [it changed the PLAYBOOK: put back]" if put else ""), wrote=put)
 
 
-def ran(scene: Scene, line: str, command: str, ended: Ended) -> Done:
+def ran(context: MoveContext, line: str, command: str, ended: ProcessResult) -> MoveResult:
     """Say how a command of a move has ended, which wrote to shell.log: in the journal, and for the next prompt."""
-    output = scene.profile.redacted(clean_log(scene.profile, scene.run, "shell.log"))
+    output = context.profile.redacted(clean_log(context.profile, context.run, "shell.log"))
     how = {
         "timeout": f"ended at its deadline, after {duration_text(ended.secs)}",
         "overflow": "printed too much and was ended",
     }
     words = how.get(ended.why) or (f"signal {-ended.code}" if ended.code < 0 else f"exit {ended.code}")
     shell = {"command": command, "ended": words, "secs": round(ended.secs, 1), "output": output[-4 * KIB :]}
-    return Done(line if words == "exit 0" else f"{line} [{words}]", shell=shell)
+    return MoveResult(line if words == "exit 0" else f"{line} [{words}]", shell=shell)
 
 
 def confined_told(profile: Profile, grant: Grant) -> str:
@@ -16066,39 +16074,39 @@ def put_back(profile: Profile, run: str, world: World) -> dict[str, Item | None]
         return {}
     move = Move("write_playbook", {"body": text}, "a program rewrote the PLAYBOOK")
     write_capsule(profile, run, "put-back.json", move_object(move))
-    return dict(to_person(Scene(profile, run, world, move), "the PLAYBOOK is yours").wrote)
+    return dict(propose(MoveContext(profile, run, world, move), "the PLAYBOOK is yours").wrote)
 
 
-def linked_to(scene: Scene, path: str) -> str:
+def linked_to(context: MoveContext, path: str) -> str:
     """Say where a linked file leads that a move would write, "" where there is no link, or a yes: one or a standing."""
-    yes = scene.yes or scene.profile.setting("gate_shell") == "never"
+    yes = context.yes or context.profile.setting("gate_shell") == "never"
     return "" if yes or not link_text(path) else f"it is a link: this writes {spelled_out(os.path.realpath(path))}"
 
 
-def do_write_goal(scene: Scene) -> Done:
+def do_write_goal(context: MoveContext) -> MoveResult:
     """Create or replace a goal."""
-    refuse_secret(scene, scene.move.fields)
-    goal, body = scene.move.fields["id"], ended_line(scene.move.fields["body"])
-    path, key = scene.profile.path("goals", f"{goal}.md"), f"goal:{goal}"
-    refuse_overwrite(scene, key, path)
-    if linked_to(scene, path):
-        return to_person(scene, linked_to(scene, path))
-    if scene.taint:
-        note_goal(scene.profile, goal, digest_of(b"text:" + body))
+    refuse_secret(context, context.move.fields)
+    goal, body = context.move.fields["id"], ended_line(context.move.fields["body"])
+    path, key = context.profile.path("goals", f"{goal}.md"), f"goal:{goal}"
+    refuse_overwrite(context, key, path)
+    if linked_to(context, path):
+        return propose(context, linked_to(context, path))
+    if context.taint:
+        note_goal(context.profile, goal, digest_of(b"text:" + body))
     write_atomic(link_end(path), body)
-    verb = "rewrote" if key in scene.world.items else "wrote"
-    return Done(f"{verb} goal {goal}", wrote={key: text_item(body)})
+    verb = "rewrote" if key in context.world.items else "wrote"
+    return MoveResult(f"{verb} goal {goal}", wrote={key: text_item(body)})
 
 
-def do_archive_goal(scene: Scene) -> Done:
+def do_archive_goal(context: MoveContext) -> MoveResult:
     """Move a goal to goals/archive/, beside an older one of the same name."""
-    goal = scene.move.fields["id"]
-    path, key = scene.profile.path("goals", f"{goal}.md"), f"goal:{goal}"
-    if key not in scene.world.items:
+    goal = context.move.fields["id"]
+    path, key = context.profile.path("goals", f"{goal}.md"), f"goal:{goal}"
+    if key not in context.world.items:
         raise BadMove(f"archive_goal: there is no goal {goal}")
-    refuse_overwrite(scene, key, path)
-    archive_goal(scene.profile, goal, scene.run[5:])
-    return Done(f"archived goal {goal}", wrote={key: None})
+    refuse_overwrite(context, key, path)
+    archive_goal(context.profile, goal, context.run[5:])
+    return MoveResult(f"archived goal {goal}", wrote={key: None})
 
 
 def archive_goal(profile: Profile, goal: str, stamp: str) -> None:
@@ -16117,40 +16125,40 @@ def archive_goal(profile: Profile, goal: str, stamp: str) -> None:
     sync_dir(os.path.dirname(target))
 
 
-def do_write_sensor(scene: Scene) -> Done:
+def do_write_sensor(context: MoveContext) -> MoveResult:
     """Create or replace a sensor; its first reading will wake the loop."""
-    refuse_secret(scene, scene.move.fields)
-    name = scene.move.fields["name"]
-    judgement = judgement_of(scene)
+    refuse_secret(context, context.move.fields)
+    name = context.move.fields["name"]
+    judgement = judgement_of(context)
     if judgement.verdict == "proposed":
-        return to_person(scene, judgement.reason)
+        return propose(context, judgement.reason)
     yes = judgement.network  # the person's, for this one or a standing one
-    if not yes and not walls_of(scene.profile).confines:
-        return to_person(scene, "nothing confines a sensor on this machine")
-    path = scene.profile.path("sensors", f"{name}.sh")
-    if linked_to(scene, path):
-        return to_person(scene, linked_to(scene, path))
-    known = scene.world.readings.get(name)
-    if os.path.lexists(path) and not scene.yes and (known is None or known.stamp not in ("", signature(path))):
+    if not yes and not walls_of(context.profile).confines:
+        return propose(context, "nothing confines a sensor on this machine")
+    path = context.profile.path("sensors", f"{name}.sh")
+    if linked_to(context, path):
+        return propose(context, linked_to(context, path))
+    known = context.world.readings.get(name)
+    if os.path.lexists(path) and not context.yes and (known is None or known.stamp not in ("", signature(path))):
         raise BadMove(f"sensor {name} was edited during the decision: nothing was written over it")
-    require_writable(snapshot_path(scene.profile, name))
-    remove_file(snapshot_path(scene.profile, name))  # first: once the script is there, nothing may fail any more
-    body = ended_line(scene.move.fields["body"])
-    note_origin(scene.profile, name, body, "approval" if yes else "loop")
+    require_writable(snapshot_path(context.profile, name))
+    remove_file(snapshot_path(context.profile, name))  # first: once the script is there, nothing may fail any more
+    body = ended_line(context.move.fields["body"])
+    note_origin(context.profile, name, body, "approval" if yes else "loop")
     write_atomic(link_end(path), body, mode=0o700)
-    return Done(f"wrote sensor {name}", wrote={f"sensor:{name}": None})
+    return MoveResult(f"wrote sensor {name}", wrote={f"sensor:{name}": None})
 
 
-def do_write_playbook(scene: Scene) -> Done:
+def do_write_playbook(context: MoveContext) -> MoveResult:
     """Replace the PLAYBOOK where the config allows it without a person; keep the one before."""
-    refuse_secret(scene, scene.move.fields)
-    profile = scene.profile
-    if profile.setting("gate_playbook") and not scene.yes:
-        return to_person(scene, "the PLAYBOOK is yours")
-    refuse_overwrite(scene, "playbook", profile.path("PLAYBOOK.md"))
-    body = ended_line(scene.move.fields["body"])
-    replace_playbook(profile, body, scene.run[5:])
-    return Done("rewrote the PLAYBOOK", wrote={"playbook": text_item(body)})
+    refuse_secret(context, context.move.fields)
+    profile = context.profile
+    if profile.setting("gate_playbook") and not context.yes:
+        return propose(context, "the PLAYBOOK is yours")
+    refuse_overwrite(context, "playbook", profile.path("PLAYBOOK.md"))
+    body = ended_line(context.move.fields["body"])
+    replace_playbook(profile, body, context.run[5:])
+    return MoveResult("rewrote the PLAYBOOK", wrote={"playbook": text_item(body)})
 
 
 def replace_playbook(profile: Profile, body: bytes, stamp: str) -> None:
@@ -16171,9 +16179,9 @@ def replace_playbook(profile: Profile, body: bytes, stamp: str) -> None:
 OUTWARD_TIME = 120.0  # seconds that gh, git or the `notify` command may take
 
 
-def run_outward(scene: Scene, argv: list[str], env: Mapping[str, str], text: str = "") -> Done:
+def run_outward(context: MoveContext, argv: list[str], env: Mapping[str, str], text: str = "") -> MoveResult:
     """Run the program of an outward move, once a person has approved it; `text` is its stdin."""
-    profile, run, move = scene.profile, scene.run, scene.move
+    profile, run, move = context.profile, context.run, context.move
     stdin = profile.path("runs", run, "stdin.txt")
     write_capsule(profile, run, "stdin.txt", text)
     log = profile.path("runs", run, "shell.log")
@@ -16182,26 +16190,26 @@ def run_outward(scene: Scene, argv: list[str], env: Mapping[str, str], text: str
     if ended.why == "spawn":
         raise BadMove(f"{move.name}: {text_of(ended.err)}: nothing was done")
     title = move_title(move_object(move))
-    return ran(scene, title, title, ended)
+    return ran(context, title, title, ended)
 
 
-def do_gh(scene: Scene) -> Done:
+def do_gh(context: MoveContext) -> MoveResult:
     """Comment, or open a pull request, through gh; what a reader will see is in its stdin, not in its arguments."""
-    profile, move, fields = scene.profile, scene.move, scene.move.fields
-    env = profile.child_env(LOOOP_RUN_ID=scene.run, GH_PROMPT_DISABLED="1", GH_NO_UPDATE_NOTIFIER="1")
+    profile, move, fields = context.profile, context.move, context.move.fields
+    env = profile.child_env(LOOOP_RUN_ID=context.run, GH_PROMPT_DISABLED="1", GH_NO_UPDATE_NOTIFIER="1")
     env = reader_env(profile, env)  # none of what a confined command can have left on the PATH
     program = which("gh", env)
     if not program:
         raise BadMove(f"{move.name}: gh is not on PATH: ask the person to do it")
-    if not scene.yes:
-        return to_person(scene, "others will see it")
+    if not context.yes:
+        return propose(context, "others will see it")
     if move.name == "pr_open":
         names = [f"--{field}={fields[field]}" for field in ("base", "head", "title")]
         words = ["pr", "create", *names]
     else:
         words = [move.name.partition("_")[0], "comment", str(fields["number"])]
     argv = [program, *words, "--repo", fields["repo"], "--body-file", "-"]
-    return run_outward(scene, argv, env, fields["body"])
+    return run_outward(context, argv, env, fields["body"])
 
 
 class Push(Record):
@@ -16267,30 +16275,30 @@ def push_of(profile: Profile, move: Move) -> Push:
     return Push([program, "-C", folder], commit, told, base, quiet_git(env, settings, online=True))
 
 
-def do_push_branch(scene: Scene) -> Done:
+def do_push_branch(context: MoveContext) -> MoveResult:
     """Push one branch to one remote, as the person has seen it: that commit, without force, hooks or tags."""
-    profile, fields = scene.profile, scene.move.fields
-    planned = push_of(profile, scene.move)
-    if not scene.yes:
-        return to_person(scene, "others will see it")
-    if planned.base != scene.base:
+    profile, fields = context.profile, context.move.fields
+    planned = push_of(profile, context.move)
+    if not context.yes:
+        return propose(context, "others will see it")
+    if planned.base != context.base:
         raise BadMove("push_branch: the branch or its remote has changed since it was approved")
     options = ["--no-verify", "--no-force", "--no-follow-tags", "--recurse-submodules=no"]
     options.append("--receive-pack=git-receive-pack")
     target = [fields["remote"], f"{planned.commit}:refs/heads/{fields['branch']}"]
-    return run_outward(scene, [*planned.command, "push", *options, *target], planned.env)
+    return run_outward(context, [*planned.command, "push", *options, *target], planned.env)
 
 
-def do_message(scene: Scene) -> Done:
+def do_message(context: MoveContext) -> MoveResult:
     """Give a text to the command that the person has named for notifications."""
-    profile, command = scene.profile, scene.profile.setting("notify")
+    profile, command = context.profile, context.profile.setting("notify")
     if not command:
         raise BadMove("message: the config names no `notify` command")
-    if not scene.yes:
-        return to_person(scene, "others may see it")
+    if not context.yes:
+        return propose(context, "others may see it")
     argv = [shell_path(profile.env), "-c", command]
     return run_outward(
-        scene, argv, profile.child_env(LOOOP_RUN_ID=scene.run), ended_line(scene.move.fields["text"]).decode()
+        context, argv, profile.child_env(LOOOP_RUN_ID=context.run), ended_line(context.move.fields["text"]).decode()
     )
 
 
@@ -16306,41 +16314,41 @@ def worker_item(profile: Profile, session: str) -> dict[str, Item | None]:
     return {f"worker:{session}": value_item(worker_value(found)) if found else None}
 
 
-def worker_doubt(scene: Scene) -> str:
+def worker_doubt(context: MoveContext) -> str:
     """Say why a worker needs a person's yes before it starts, "" when it does not: for its check, or for its brief."""
-    profile, fields, gate = scene.profile, scene.move.fields, scene.profile.setting("gate_worker")
-    judgement = judgement_of(scene) if "verify" in fields else None
+    profile, fields, gate = context.profile, context.move.fields, context.profile.setting("gate_worker")
+    judgement = judgement_of(context) if "verify" in fields else None
     if judgement and judgement.verdict == "proposed":
         return f"its check would be run: {judgement.reason}"
-    if scene.yes or profile.runner(fields.get("runner", "")).mode == "builtin":  # the interview: looop's own program
+    if context.yes or profile.runner(fields.get("runner", "")).mode == "builtin":  # the interview: looop's own program
         return ""
-    if gate == "tainted" and scene.taint:
+    if gate == "tainted" and context.taint:
         remedy = "looop sensor trust NAME, or gate.worker: never in the config, starts it without asking"
-        return f"the prompt holds {first_few(scene.taint, 3)}; {remedy}"
+        return f"the prompt holds {first_few(context.taint, 3)}; {remedy}"
     return "gate.worker is always" if gate == "always" else ""
 
 
-def do_start_worker(scene: Scene) -> Done:
+def do_start_worker(context: MoveContext) -> MoveResult:
     """Start a worker, unless there are enough."""
-    profile, fields = scene.profile, scene.move.fields
+    profile, fields = context.profile, context.move.fields
     require_room(profile, "start_worker", fields["id"])
     start = Session(
         fields["id"], prompt=fields["prompt"], runner=fields.get("runner", ""), check=fields.get("verify", "")
     )
-    why = worker_doubt(scene)
+    why = worker_doubt(context)
     if why:  # what could not be started is not asked for
         require_command(profile, settled(profile, start))
         require_free(profile, start.id)
-        return to_person(scene, why)
-    start = start.replace(by="approval" if scene.yes else "loop", tainted=scene.untrusted)
+        return propose(context, why)
+    start = start.replace(by="approval" if context.yes else "loop", tainted=context.untrusted)
     session = start_session(profile, start)
     if profile.runner(start.runner).mode == "builtin":
         try:
             flag_session(session, INTERVIEW_FLAG)  # it would do so itself, and wake the next beat
         except OSError as error:
             profile.warn(f"{session.id}: {error.strerror}: its flag is not up")  # it runs: too late to fail
-    line = f"started worker {session.id}: {scene.brief(fields['prompt'], 160)}"
-    return Done(line, wrote=worker_item(profile, session.id))
+    line = f"started worker {session.id}: {context.brief(fields['prompt'], 160)}"
+    return MoveResult(line, wrote=worker_item(profile, session.id))
 
 
 def living_worker(profile: Profile, verb: str, name: str) -> Session:
@@ -16401,33 +16409,33 @@ def text_doubt(profile: Profile, session: Session, move: Move, untrusted: bool) 
     return ""
 
 
-def do_send(scene: Scene) -> Done:
+def do_send(context: MoveContext) -> MoveResult:
     """Type a text into a worker, and Enter."""
-    fields = scene.move.fields
-    session = living_worker(scene.profile, "send", fields["id"])
-    why = typing_doubt(scene.profile, session, scene.move, scene.untrusted)
-    if why and not scene.yes:
-        return to_person(scene, why)
+    fields = context.move.fields
+    session = living_worker(context.profile, "send", fields["id"])
+    why = typing_doubt(context.profile, session, context.move, context.untrusted)
+    if why and not context.yes:
+        return propose(context, why)
     submit_text(session, fields["text"], agent_in(session))
-    return Done(f"typed into {session.id}: {scene.brief(fields['text'])}")
+    return MoveResult(f"typed into {session.id}: {context.brief(fields['text'])}")
 
 
-def do_key(scene: Scene) -> Done:
+def do_key(context: MoveContext) -> MoveResult:
     """Press keys in a worker."""
-    fields = scene.move.fields
-    session = living_worker(scene.profile, "key", fields["id"])
+    fields = context.move.fields
+    session = living_worker(context.profile, "key", fields["id"])
     for key in fields["keys"]:
         checked_key(key)
-    why = typing_doubt(scene.profile, session, scene.move, scene.untrusted)
-    if why and not scene.yes:
-        return to_person(scene, why)
+    why = typing_doubt(context.profile, session, context.move, context.untrusted)
+    if why and not context.yes:
+        return propose(context, why)
     send_keys(session, fields["keys"])
-    return Done(f"pressed {scene.brief(' '.join(fields['keys']), 80)} in {session.id}")
+    return MoveResult(f"pressed {context.brief(' '.join(fields['keys']), 80)} in {session.id}")
 
 
-def do_restart_worker(scene: Scene) -> Done:
+def do_restart_worker(context: MoveContext) -> MoveResult:
     """Start a running or lost worker again; other workers have ended for good."""
-    profile, name = scene.profile, scene.move.fields["id"]
+    profile, name = context.profile, context.move.fields["id"]
     lost = read_session(profile, name) if valid_id(name) else None
     if lost and lost.kind == "worker" and lost.state == "lost":
         require_room(profile, "restart_worker", name)
@@ -16435,14 +16443,14 @@ def do_restart_worker(scene: Scene) -> Done:
     else:
         session = living_worker(profile, "restart_worker", name)
     how = restart_session(profile, session)
-    return Done(f"restarted worker {session.id}, which {how}", wrote=worker_item(profile, session.id))
+    return MoveResult(f"restarted worker {session.id}, which {how}", wrote=worker_item(profile, session.id))
 
 
-def do_kill_worker(scene: Scene) -> Done:
+def do_kill_worker(context: MoveContext) -> MoveResult:
     """End a worker, and everything that it has started."""
-    session = living_worker(scene.profile, "kill_worker", scene.move.fields["id"])
+    session = living_worker(context.profile, "kill_worker", context.move.fields["id"])
     kill_session(session)
-    return Done(f"ended worker {session.id}", wrote=worker_item(scene.profile, session.id))
+    return MoveResult(f"ended worker {session.id}", wrote=worker_item(context.profile, session.id))
 
 
 def reader_of(profile: Profile, ask: Mapping[str, JSON], session: Session) -> bool:
@@ -16493,7 +16501,7 @@ def type_answers(profile: Profile) -> None:
                 profile.warn(f"ask {number}: {failure}: its answer is typed later")
 
 
-PERFORMERS: dict[str, Callable[[Scene], Done]] = {
+PERFORMERS: dict[str, Callable[[MoveContext], MoveResult]] = {
     "noop": do_noop,
     "shell": do_shell,
     "write_goal": do_write_goal,
@@ -16514,25 +16522,25 @@ PERFORMERS: dict[str, Callable[[Scene], Done]] = {
 }
 
 
-def perform(scene: Scene) -> Done:
+def perform(context: MoveContext) -> MoveResult:
     """Perform a move. Raise BadMove when it cannot be done and nothing was.
 
     An OSError after a command has started says nothing about what the command did: it goes up, and the next beat finds
     an intent without a result.
     """
-    move = scene.move
+    move = context.move
     try:
-        done = PERFORMERS[move.name](scene)
+        done = PERFORMERS[move.name](context)
     except BadMove:
         raise
     except Failure as failure:
         raise BadMove(f"{failure.message}" + (f": {failure.hint}" if failure.hint else "")) from None
     except OSError as error:
-        if move.name == "shell" or (scene.yes and move.name in OUTWARD):
+        if move.name == "shell" or (context.yes and move.name in OUTWARD):
             raise
         raise BadMove(f"{move.name}: {error.filename or ''}: {error.strerror}") from None
     remark = move.journal or (move.why if move.name == "noop" else "")
-    return done.replace(journal=with_remark(done.journal, scene.brief(remark, 300)))
+    return done.replace(journal=with_remark(done.journal, context.brief(remark, 300)))
 
 
 # ======================================================================================================================
@@ -16592,7 +16600,7 @@ class Prices:
             return cost
         model = str(row.get("model") or self.models.get(str(row.get("cmd")), ""))
         counts = tokens(usage, input="input", output="output", cache_read="cache_read", cache_write="cache_write")
-        return priced(Metered("", usage=counts, model=model), self.table).cost
+        return priced(RunnerOutput("", usage=counts, model=model), self.table).cost
 
 
 def spend_for(profile: Profile, runner: Runner, now: float) -> tuple[Spend, list[float]]:
@@ -16656,11 +16664,11 @@ def money_gates(profile: Profile, runner: Runner, spend: Spend, decides: Sequenc
 #     result.json                    the line is in the journal
 #     git commit
 #
-# `settle`, at the start of the next beat that reads the world, finishes or reports whatever it finds half done.
+# `recover`, at the start of the next beat that reads the world, finishes or reports whatever it finds half done.
 # `.quiet` names the signature of state.json, so no beat takes the short way past it.
 
 
-def blame(
+def record_failure(
     state: dict[str, JSON],
     reason: str,
     reply: str,
@@ -16740,7 +16748,7 @@ def record(
     seal(profile, run, full)
 
 
-def settle(profile: Profile, state: dict[str, JSON], counted: bool = True) -> dict[str, JSON]:
+def recover(profile: Profile, state: dict[str, JSON], counted: bool = True) -> dict[str, JSON]:
     """Finish or report what a beat before this one left half done; return the state as it is then.
 
     A beat that died is counted as a failure, so that one that kills itself does not go on for ever; one that a person
@@ -16748,7 +16756,7 @@ def settle(profile: Profile, state: dict[str, JSON], counted: bool = True) -> di
     """
     archive_asks(profile, state["read"])
     if state["open"]:
-        return journal_answers(profile, settle_open(profile, state, counted))
+        return journal_answers(profile, recover_open(profile, state, counted))
     release_guard(profile)
     last = state["last"]
     kept = last and os.path.isdir(profile.path("runs", last["run"]))
@@ -16793,13 +16801,13 @@ def finish_journal(profile: Profile, last: Mapping[str, JSON]) -> None:
     append_line(link_end(path), line, sync=True)
 
 
-def settle_open(profile: Profile, state: dict[str, JSON], counted: bool) -> dict[str, JSON]:
+def recover_open(profile: Profile, state: dict[str, JSON], counted: bool) -> dict[str, JSON]:
     """Settle a beat that died between its first write and its commit point."""
     run = state["open"]
     wake = read_object(profile, run, "wake.json")
     end_orphan(profile, run)
     release_guard(profile)  # not before what still ran is ended
-    pay_late(profile, run, wake)
+    record_missing_cost(profile, run, wake)
     if os.path.isdir(profile.path("runs", run)):
         put_back(profile, run, World({}, "", ("absent", ""), {}, {}, [], read_asks(profile), {}))
     intent = os.path.lexists(profile.path("runs", run, "intent.json"))
@@ -16820,7 +16828,7 @@ def settle_open(profile: Profile, state: dict[str, JSON], counted: bool) -> dict
     else:
         why = "the beat was interrupted while it decided; nothing was done"
     if counted and wake.get("mode") != "person":
-        blame(state, why, "", policy_digest(wake.get("digests") or {}), now)
+        record_failure(state, why, "", policy_digest(wake.get("digests") or {}), now)
     facts = move_facts(read_object(profile, run, "move.json"), str(wake.get("forced") or ""), line)
     emit(profile, "interrupted", run=run, effect=intent, **facts)
     if os.path.isdir(profile.path("runs", run)):
@@ -16903,7 +16911,7 @@ def end_orphan(profile: Profile, run: str) -> None:
                     end_process(pid, start_time(pid))
 
 
-def pay_late(profile: Profile, run: str, wake: Mapping[str, JSON]) -> None:
+def record_missing_cost(profile: Profile, run: str, wake: Mapping[str, JSON]) -> None:
     """Put a call into the ledger whose beat died before it could."""
     if not os.path.lexists(profile.path("runs", run, "output.log")):
         return
@@ -17170,7 +17178,7 @@ def record_spend(profile: Profile, name: str) -> bool:
         return False
     agent, said = session.agent, session.hooks
     # before the lock: an agent's next hook waits for that
-    found = [Metered("", cost=said.cost)] if said.cost is not None else read_transcript(agent, said.transcript)
+    found = [RunnerOutput("", cost=said.cost)] if said.cost is not None else read_transcript(agent, said.transcript)
     fd = os.open(session.folder, os.O_RDONLY | os.O_CLOEXEC)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
@@ -17198,7 +17206,7 @@ def record_spend(profile: Profile, name: str) -> bool:
     return bool(over and not before.get("over"))
 
 
-def read_transcript(agent: str, path: str) -> list[Metered]:
+def read_transcript(agent: str, path: str) -> list[RunnerOutput]:
     """Return what an agent's transcripts say that it has spent; claude keeps those of subagents beside its own."""
     folder = path.rpartition(".jsonl")[0] + "/subagents"
     try:
@@ -17326,7 +17334,7 @@ class Beat:
         quiet = None if self.forced or not known else quiet_since(profile, readings, now)
         if quiet:
             return self.unchanged(*quiet)
-        self.state = settle(profile, read_state(profile))
+        self.state = recover(profile, read_state(profile))
         if checks_wait(profile):
             with SensorGuard(profile):
                 verify_ended(profile)
@@ -17430,7 +17438,7 @@ class Beat:
         except Paused as pause:
             return self.put_off(pause.message, cost)
         except (KeyboardInterrupt, Terminated):
-            settle(profile, read_state(profile), counted=False)
+            recover(profile, read_state(profile), counted=False)
             raise
         return self.conclude(done, cost)
 
@@ -17524,7 +17532,7 @@ class Beat:
             raise BadMove(error)
         return metered.cost, metered.text
 
-    def act(self, move: Move) -> Done:
+    def act(self, move: Move) -> MoveResult:
         """Put the intent on disk and perform the move."""
         write_capsule(self.profile, self.run, "move.json", move_object(move))
         if read_pause(self.profile, time.time()):
@@ -17538,9 +17546,9 @@ class Beat:
             )
         self.state["next_beat_s"] = move.next_beat_s
         known = hash_without_asks(digests_of(self.state["baseline"])) if self.forced else ""
-        return perform(Scene(self.profile, self.run, self.world, move, taint=self.taint, known=known))
+        return perform(MoveContext(self.profile, self.run, self.world, move, taint=self.taint, known=known))
 
-    def direct(self, runner: Runner) -> tuple[float | None, Done]:
+    def direct(self, runner: Runner) -> tuple[float | None, MoveResult]:
         """Let a runner act with its own tools, and hold it to one move; return (cost, what it did)."""
         profile = self.profile
         journal = self.journal = Journal(profile)
@@ -17575,8 +17583,10 @@ class Beat:
                 profile.warn(f"{runner.name}: {count} {what}s in one beat: one is allowed, the journal says so")
         if not lines:
             fact += " [no journal line]"
-            return cost, Done(with_remark(fact, "" if verb else profile.redacted(reply)), wrote={**wrote, **proposed})
-        return cost, Done(self.folded(fact, lines), wrote={**wrote, **proposed}, fold_at=journal.size)
+            return cost, MoveResult(
+                with_remark(fact, "" if verb else profile.redacted(reply)), wrote={**wrote, **proposed}
+            )
+        return cost, MoveResult(self.folded(fact, lines), wrote={**wrote, **proposed}, fold_at=journal.size)
 
     def folded(self, fact: str, lines: Sequence[str]) -> str:
         """Return the one line of looop's own that takes the place of a direct runner's; the capsule keeps those."""
@@ -17605,7 +17615,7 @@ class Beat:
             wrote = {key: item for key, item in wrote.items() if key.startswith(("worker:", "ask:"))}
         return wrote, moves
 
-    def conclude(self, done: Done, cost: float | None) -> Outcome:
+    def conclude(self, done: MoveResult, cost: float | None) -> Outcome:
         """Commit a beat that acted: state, journal line, result, git."""
         profile, now = self.profile, time.time()
         # a move that a person forced for one goal has decided nothing about what else changed
@@ -17672,7 +17682,7 @@ class Beat:
         reply = capsule_text(profile, self.run, "reply.txt")
         row = next((row for row in recent_rows(profile, now - DAY) if row.get("run") == self.run), None)
         cost = row.get("cost_usd") if row else 0.0 if runner.mode == "builtin" else None
-        blame(self.state, reason, reply, self.policy, now, runner=runner.name, reset=self.reset)
+        record_failure(self.state, reason, reply, self.policy, now, runner=runner.name, reset=self.reset)
         result = {
             "outcome": "failed",
             "reason": reason,
@@ -17703,7 +17713,7 @@ def dry_run(profile: Profile, forced: str, runner: str, now: float) -> dict[str,
     if check_data_dir(profile):
         os.chdir(profile.data)
         close_inherited()
-        heed_signals()
+        raise_on_signals()
         readings = sense(profile)
     beat.state = read_state(profile)
     beat.world = observe(profile, readings)
@@ -17734,7 +17744,7 @@ def dry_decide(profile: Profile, runner: Runner, inputs: Mapping[str, JSON], ver
     return move_object(parse_move(reply, forced))
 
 
-def asked_aside(profile: Profile, runner: Runner, prompt: str, verb: str) -> Metered:
+def asked_aside(profile: Profile, runner: Runner, prompt: str, verb: str) -> RunnerOutput:
     """Ask a runner outside of any beat: paid, recorded in the ledger, nothing else kept."""
     import tempfile
 
@@ -17745,7 +17755,7 @@ def asked_aside(profile: Profile, runner: Runner, prompt: str, verb: str) -> Met
         aside = Profile(profile.env, folder, profile.config_path, profile.cache, profile.self_path)
         run = new_run_id(aside, time.time())
         write_capsule(aside, run, "prompt.md", prompt)
-        ended: Ended | None = None
+        ended: ProcessResult | None = None
         try:
             ended = run_runner(aside, runner, run, profile.data)
         finally:  # also when a person ends it in the middle
@@ -17809,12 +17819,12 @@ def beat_lock(profile: Profile, verb: str, wait: float | None) -> Lock:
         holder = lock_words(lock.path) or "it has just ended"
         raise Busy(f"{verb}: a beat is in progress ({holder})", "wait for it: --wait 5m")
     close_inherited()
-    heed_signals()
+    raise_on_signals()
     end_left_git(profile)
     return lock
 
 
-def heed_signals() -> None:
+def raise_on_signals() -> None:
     """Have TERM and HUP end the beat the way Ctrl-C does: through its `finally` blocks, children first."""
 
     def raise_terminated(number: int, frame: object) -> None:
@@ -17860,7 +17870,7 @@ def refuse_typing(profile: Profile, session: Session, move: Move) -> None:
         refuse_decider(profile, move.name, f"{session.id}: {why}")
 
 
-def known_ask(profile: Profile, text: str) -> dict[str, JSON]:
+def find_ask(profile: Profile, text: str) -> dict[str, JSON]:
     """Return an ask by its number. Raise Failure when there is none."""
     check_data_dir(profile)
     numbers = ask_numbers(profile, "asks")
@@ -17956,7 +17966,7 @@ def edited_field(move: Mapping[str, JSON]) -> str:
 
 def open_proposal(profile: Profile, text: str) -> dict[str, JSON]:
     """Return a proposal by its number. Raise Failure when there is none, or it was answered."""
-    ask = known_ask(profile, text)
+    ask = find_ask(profile, text)
     if ask["state"] == "answered":
         raise answered_failure(ask, "what was approved once is not done again")
     if ask["kind"] != "proposal":
@@ -18128,17 +18138,17 @@ def approve(profile: Profile, n: JSON, digest: str, force: bool, edited: str | N
     prepare(profile)
     lock = beat_lock(profile, "approve", None)
     try:
-        state = settle(profile, read_state(profile))
+        state = recover(profile, read_state(profile))
         ask = open_proposal(profile, str(n))
         require_digest(ask, digest)
         require_capsule(profile, ask)
         require_base(profile, ask, force)
-        return carry_out(profile, state, ask, edited)
+        return execute_proposal(profile, state, ask, edited)
     finally:
         lock.release()
 
 
-def carry_out(
+def execute_proposal(
     profile: Profile, state: dict[str, JSON], ask: Mapping[str, JSON], edited: str | None = None
 ) -> tuple[str, str]:
     """Perform an approved proposal as a run of its own; `edited`: with what the person wrote instead."""
@@ -18164,11 +18174,11 @@ def carry_out(
         raise answered_failure(read_ask(profile, number), "nothing was done")
     try:
         base = str(shown.get("base") or "")
-        done = perform(Scene(profile, run, observe(profile, {}), move, yes=True, base=base))
+        done = perform(MoveContext(profile, run, observe(profile, {}), move, yes=True, base=base))
     except BadMove as failure:
-        done = Done(f"could not be done: {failure.message}")
+        done = MoveResult(f"could not be done: {failure.message}")
     except (KeyboardInterrupt, Terminated):
-        settle(profile, read_state(profile), counted=False)
+        recover(profile, read_state(profile), counted=False)
         raise
     result = f"{done.shell['ended']}\n{done.shell['output']}" if done.shell else "done"
     add_to_answer(profile, number, result=result, **({} if edited is None else {"edited": move_object(move)}))
@@ -19196,7 +19206,7 @@ def cmd_why(profile: Profile, args: dict[str, JSON]) -> int:
     name, now = args["run"] or "last", time.time()
     if not check_data_dir(profile):
         raise Failure("why: there is no profile yet", "looop tick makes one")
-    run = "" if name == "now" else known_run(profile, name)
+    run = "" if name == "now" else find_run(profile, name)
     why = why_run(profile, run) if run else why_now(profile, now)
     if args["json"]:
         say_json(compact(why))
@@ -19236,7 +19246,7 @@ def cmd_gate(profile: Profile, args: dict[str, JSON]) -> int:
 
 def cmd_replay(profile: Profile, args: dict[str, JSON]) -> int:
     """Derive a run's hash, prompt and move again and compare."""
-    run = known_run(profile, args["run"])
+    run = find_run(profile, args["run"])
     try:
         drift = replay_drift(profile, run)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
@@ -19988,7 +19998,7 @@ def cmd_asks(profile: Profile, args: dict[str, JSON]) -> int:
     """List what the loop asks of the person."""
     check_data_dir(profile)
     if args["n"] is not None:
-        known = known_ask(profile, args["n"])["n"]
+        known = find_ask(profile, args["n"])["n"]
         asks = [ask for ask in asks_and_flags(profile, []) if ask["n"] == known]
     elif args["wait"] is None:
         asks = asks_and_flags(profile, list_sessions(profile, FLEET))
@@ -20008,7 +20018,7 @@ def cmd_asks(profile: Profile, args: dict[str, JSON]) -> int:
 def cmd_answer(profile: Profile, args: dict[str, JSON]) -> int:
     """Answer a question."""
     text = text_of(sys.stdin.buffer.read()) if args["text"] == ["-"] else " ".join(args["text"])
-    ask = known_ask(profile, args["n"])
+    ask = find_ask(profile, args["n"])
     if ask["kind"] == "proposal":
         raise Failure(f"ask {ask['n']}: is a proposal", f"looop approve {ask['n']}, or looop reject {ask['n']} WHY")
     if not text.strip():
@@ -20020,7 +20030,7 @@ def cmd_answer(profile: Profile, args: dict[str, JSON]) -> int:
 
 def cmd_reject(profile: Profile, args: dict[str, JSON]) -> int:
     """Refuse a proposal, or a question."""
-    return tell_answer(profile, known_ask(profile, args["n"]), "rejected", " ".join(args["why"]), bool(args["force"]))
+    return tell_answer(profile, find_ask(profile, args["n"]), "rejected", " ".join(args["why"]), bool(args["force"]))
 
 
 def tell_answer(profile: Profile, ask: Mapping[str, JSON], verdict: str, text: str, force: bool) -> int:
@@ -20031,7 +20041,7 @@ def tell_answer(profile: Profile, ask: Mapping[str, JSON], verdict: str, text: s
     read = not session or reader_of(profile, ask, session)
     typed = bool(session and not read and agent_in(session).prompt)
     if not give_answer(profile, ask["n"], verdict, text, force, typed=typed):
-        now = known_ask(profile, str(ask["n"]))
+        now = find_ask(profile, str(ask["n"]))
         raise answered_failure(now, "--force replaces the answer until a decider has read it")
     emit(profile, "answered", n=ask["n"], verdict=verdict)
     lower_flag(profile, ask)
@@ -20152,7 +20162,7 @@ def cmd_sensor_list(profile: Profile, args: dict[str, JSON]) -> int:
     return 0
 
 
-def known_sensor(profile: Profile, name: str) -> str:
+def find_sensor(profile: Profile, name: str) -> str:
     """Return a sensor's name. Raise Failure when there is none of that name."""
     names = sensor_files(profile)
     found = name if name in names else encoded_name(name)
@@ -20167,7 +20177,7 @@ def known_sensor(profile: Profile, name: str) -> str:
 
 def cmd_sensor_show(profile: Profile, args: dict[str, JSON]) -> int:
     """Print the last reading of a sensor, whole."""
-    name = known_sensor(profile, args["name"])
+    name = find_sensor(profile, args["name"])
     text = snapshot(profile, name)
     if not text:
         remedy = f"take one: looop sensor test {args['name']}"
@@ -20180,7 +20190,7 @@ def cmd_sensor_show(profile: Profile, args: dict[str, JSON]) -> int:
 def cmd_sensor_test(profile: Profile, args: dict[str, JSON]) -> int:
     """Run a sensor now and show what the decider would see; nothing is kept."""
     check_data_dir(profile)
-    row, value = tried_sensor(profile, known_sensor(profile, args["name"]))
+    row, value = tried_sensor(profile, find_sensor(profile, args["name"]))
     show_tried(profile, row, value, args["json"])
     return 0 if row["status"] == "ok" else EXIT_FAILED
 
@@ -20189,7 +20199,7 @@ def tried_sensor(profile: Profile, name: str) -> tuple[dict[str, JSON], JSON]:
     """Run a sensor now; return what `sensor test --json` shows of it, and the reading itself."""
     os.chdir(profile.data)
     close_inherited()
-    heed_signals()
+    raise_on_signals()
     reading = sense(profile, [name])[name]
     value = parse_json(reading.text)
     base = read_state(profile)["baseline"].get(f"sensor:{name}")
@@ -21548,12 +21558,12 @@ def cmd_sensor_add(profile: Profile, args: dict[str, JSON]) -> int:
 
 def cmd_sensor_edit(profile: Profile, args: dict[str, JSON]) -> int:
     """Open a sensor in the person's editor, and run it once afterwards."""
-    name = known_sensor(profile, args["name"])
+    name = find_sensor(profile, args["name"])
     path = sensor_files(profile)[name]
     trusted = look_at_sensors(profile).known.get(name, NOT_KNOWN).trusted
     edit_file(profile, path, "sensor edit")
     note_origin(profile, name, read_bytes(path) or b"", "person", trusted)
-    row, value = tried_sensor(profile, known_sensor(profile, name))
+    row, value = tried_sensor(profile, find_sensor(profile, name))
     show_tried(profile, row, value)
     if row["status"] != "ok":
         complain(f"sensor {name}: its reading is an error; edit it again: looop sensor edit {name}")
@@ -21563,7 +21573,7 @@ def cmd_sensor_edit(profile: Profile, args: dict[str, JSON]) -> int:
 
 def cmd_sensor_trust(profile: Profile, args: dict[str, JSON]) -> int:
     """Trust a sensor: its script runs as the person's own, and its readings are no stranger's words."""
-    name = known_sensor(profile, args["name"])
+    name = find_sensor(profile, args["name"])
     path = sensor_files(profile)[name]
     refused = refusal(path)
     if refused:
@@ -21582,7 +21592,7 @@ def cmd_sensor_trust(profile: Profile, args: dict[str, JSON]) -> int:
 
 def cmd_sensor_remove(profile: Profile, args: dict[str, JSON]) -> int:
     """Remove a sensor; where the data dir is a git repository of looop's, its history keeps the script."""
-    name = known_sensor(profile, args["name"])
+    name = find_sensor(profile, args["name"])
     path = sensor_files(profile)[name]
     with beat_lock(profile, "sensor remove", None):
         commit(profile, f"before sensor {name} was removed")
@@ -22191,7 +22201,7 @@ def cmd_setup(profile: Profile, args: dict[str, JSON]) -> int:
     lock = Lock(profile.path(".interview.lock"))
     if not lock.acquire(0.5, f"pid {os.getpid()}"):
         raise Failure(f"setup: the interview is under way ({lock_holder(lock.path)})", "answer it there")
-    heed_signals()
+    raise_on_signals()
     waiting = session or (worker if worker and is_interview(worker) else None)  # whose flag says that it is to be done
     with lock:
         interview = Interview(profile, session)
@@ -22838,7 +22848,7 @@ def schedule_of(profile: Profile, kind: str, every: float | None) -> Schedule:
     return schedule
 
 
-def tool(profile: Profile, *argv: str, stdin: str = "/dev/null", hint: str = "", check: bool = True) -> Ended:
+def tool(profile: Profile, *argv: str, stdin: str = "/dev/null", hint: str = "", check: bool = True) -> ProcessResult:
     """Run a scheduler's own command. Raise Failure when it is missing, and when it fails if that is `check`ed."""
     path = which(argv[0], profile.env)
     if not path:

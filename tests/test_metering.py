@@ -113,7 +113,7 @@ class Captures(unittest.TestCase):
         self.assertEqual(looop.meter("x", "llm", anthropic).usage["input"], 10)
         self.assertEqual(looop.meter("Token usage: 9 input", "llm", "").usage, None, "the LLM's own words")
         row = looop.cost_row(
-            "t", "r", "", looop.Runner("c", "typed", "codex exec -c 'model=\"gpt-5\"' -"), looop.Metered("")
+            "t", "r", "", looop.Runner("c", "typed", "codex exec -c 'model=\"gpt-5\"' -"), looop.RunnerOutput("")
         )
         self.assertEqual(row["model"], "gpt-5")
 
@@ -155,7 +155,7 @@ class Limits(unittest.TestCase):
 
     def reset(self, error, now=NOW):
         """Return the minutes until the reset."""
-        at = looop.limit_reset(looop.Metered("", error), "", now)
+        at = looop.limit_reset(looop.RunnerOutput("", error), "", now)
         return None if at is None else round((at - now) / 60, 2)
 
     def test_each_form(self):
@@ -386,7 +386,7 @@ class OtherStreams(unittest.TestCase):
 
     def test_plain_text_is_the_reply_at_an_unknown_price(self):
         metered = looop.meter('Sure.\n{"move":"noop"}\n', "text")
-        self.assertEqual(metered, looop.Metered('Sure.\n{"move":"noop"}\n'))
+        self.assertEqual(metered, looop.RunnerOutput('Sure.\n{"move":"noop"}\n'))
         self.assertIsNone(metered.cost)
         self.assertFalse(metered.streamed)
 
@@ -414,26 +414,26 @@ class OtherStreams(unittest.TestCase):
         }
         end = {"type": "message_end", "message": message}
         counted = {"input": 1, "output": 2, "cache_read": 3, "cache_write": 4}
-        self.assertEqual(self.metered(end), looop.Metered("ac", "", 0.1, counted, "m", True))
+        self.assertEqual(self.metered(end), looop.RunnerOutput("ac", "", 0.1, counted, "m", True))
         twice = self.metered(end, {**end, "message": {**message, "content": "none", "model": None}})
-        self.assertEqual(twice, looop.Metered("", "", 0.2, {key: 2 * n for key, n in counted.items()}, "", True))
+        self.assertEqual(twice, looop.RunnerOutput("", "", 0.2, {key: 2 * n for key, n in counted.items()}, "", True))
         for more, error in (
             *(({"stopReason": "error"}, "error"), ({"stopReason": "aborted", "errorMessage": "by hand"}, "by hand")),
             *(({"stopReason": "stop", "errorMessage": "x"}, ""), ({"stopReason": None}, "")),
         ):
             self.assertEqual(self.metered({**end, "message": {**message, **more}}).error, error)
         for other in ({**end, "type": "message_update"}, {**end, "message": {**message, "role": "user"}}):
-            self.assertEqual(self.metered(other), looop.Metered("\n".join([json.dumps(other)])))
-            begun = looop.Metered("", "pi ended without an answer", None, None, "", True)
+            self.assertEqual(self.metered(other), looop.RunnerOutput("\n".join([json.dumps(other)])))
+            begun = looop.RunnerOutput("", "pi ended without an answer", None, None, "", True)
             self.assertEqual(self.metered({"type": "agent_start"}, other), begun)
-            self.assertEqual(self.metered(other, end), looop.Metered("ac", "", 0.1, counted, "m", True))
+            self.assertEqual(self.metered(other, end), looop.RunnerOutput("ac", "", 0.1, counted, "m", True))
 
     def test_claude_to_the_field(self):
         usage = {"input_tokens": 1, "output_tokens": 2, "cache_read_input_tokens": 3, "cache_creation_input_tokens": 4}
         counted = {"input": 1, "output": 2, "cache_read": 3, "cache_write": 4}
         result = {"type": "result", "subtype": "success", "result": "x", "total_cost_usd": 0.5, "usage": usage}
         result["modelUsage"] = {"a": {}, "b": {}}
-        good = looop.Metered("x", "", 0.5, counted, "a, b", True)
+        good = looop.RunnerOutput("x", "", 0.5, counted, "a, b", True)
         self.assertEqual(self.metered(result), good)
         self.assertEqual(self.metered({**result, "result": "first"}, result), good)
         self.assertEqual(self.metered({**result, "modelUsage": None}).model, "")
@@ -455,7 +455,7 @@ class OtherStreams(unittest.TestCase):
             found = self.metered(reply)
             self.assertEqual((found.text, found.error, found.cost), (text, error, 0.5), reply)
         begun = {"type": "system", "subtype": "init"}
-        ended = looop.Metered("", "claude ended without a result", None, None, "", True)
+        ended = looop.RunnerOutput("", "claude ended without a result", None, None, "", True)
         for other in ({"type": "result", "result": "x"}, {"type": "assistant", "subtype": "x"}):
             self.assertEqual(self.metered(begun, other), ended)
             self.assertFalse(self.metered(other).streamed)
@@ -465,7 +465,7 @@ class OtherStreams(unittest.TestCase):
     def test_codex_to_the_field(self):
         start = {"type": "thread.started"}
         turn = {"type": "turn.completed", "usage": {"input_tokens": 5, "output_tokens": 2, "cached_input_tokens": 3}}
-        self.assertEqual(self.metered(start), looop.Metered("", "", None, None, "", True))
+        self.assertEqual(self.metered(start), looop.RunnerOutput("", "", None, None, "", True))
 
         def item(kind, text, event="item.completed"):
             return {"type": event, "item": {"type": kind, "text": text}}
@@ -474,9 +474,9 @@ class OtherStreams(unittest.TestCase):
         one = self.metered(
             item("agent_message", "a"), item("agent_message", "b", "item.started"), item("reasoning", "c"), turn
         )
-        self.assertEqual(one, looop.Metered("a", "", None, counted, "", True))
+        self.assertEqual(one, looop.RunnerOutput("a", "", None, counted, "", True))
         two = self.metered(start, item("agent_message", "a"), turn, item("assistant_message", "b"), turn)
-        self.assertEqual(two, looop.Metered("b", "", None, {key: 2 * n for key, n in counted.items()}, "", True))
+        self.assertEqual(two, looop.RunnerOutput("b", "", None, {key: 2 * n for key, n in counted.items()}, "", True))
         self.assertEqual(self.metered(start, item("agent_message", None)).text, "")
         self.assertFalse(self.metered(item("agent_message", "a")).streamed)
 
@@ -492,15 +492,17 @@ class OtherStreams(unittest.TestCase):
             part("text", text="b"),
             part("step-finish", **step),
         ]
-        self.assertEqual(self.metered(*lines), looop.Metered("b", "", 0.2, counted, "", True))
-        self.assertEqual(self.metered(part("tool")), looop.Metered("", "", None, None, "", True))
+        self.assertEqual(self.metered(*lines), looop.RunnerOutput("b", "", 0.2, counted, "", True))
+        self.assertEqual(self.metered(part("tool")), looop.RunnerOutput("", "", None, None, "", True))
         self.assertEqual(self.metered(part("text")).text, "")
         failed = {"type": "error", "sessionID": "s"}
         for error, words in (
             *(({"name": "Api", "data": {"message": "limit"}}, "limit"), ({"name": "Api"}, "Api"), ({}, "error")),
             ({"data": {"message": ""}}, "error"),
         ):
-            self.assertEqual(self.metered({**failed, "error": error}), looop.Metered("", words, None, None, "", True))
+            self.assertEqual(
+                self.metered({**failed, "error": error}), looop.RunnerOutput("", words, None, None, "", True)
+            )
         last = self.metered({**failed, "error": {"name": "first"}}, lines[0], {**failed, "error": {"name": "last"}})
         self.assertEqual((last.text, last.error), ("a", "last"))
         for other in ({**failed}, {"type": "error", "error": {"name": "x"}}, {**failed, "type": "other", "error": {}}):
@@ -513,18 +515,18 @@ class OtherStreams(unittest.TestCase):
         }
         counted = {"input": 6, "output": 2, "cache_read": 8, "cache_write": 0}
         found = self.metered({"response": "x", "stats": {"models": models}})
-        self.assertEqual(found, looop.Metered("x", "", None, counted, "a, b", True))
+        self.assertEqual(found, looop.RunnerOutput("x", "", None, counted, "a, b", True))
         none = {"response": None, "stats": {"models": {}}, "error": {"message": "quota"}}
-        self.assertEqual(self.metered(none), looop.Metered("", "quota", None, None, "", True))
+        self.assertEqual(self.metered(none), looop.RunnerOutput("", "quota", None, None, "", True))
         self.assertEqual(
-            self.metered({"error": {"message": "quota"}}), looop.Metered("", "quota", None, None, "", True)
+            self.metered({"error": {"message": "quota"}}), looop.RunnerOutput("", "quota", None, None, "", True)
         )
         for other in ({"error": {"message": ""}}, {"stats": {"models": []}}):
             self.assertFalse(self.metered(other).streamed, other)
 
     def test_a_call_is_priced_by_what_the_config_says_of_its_model(self):
         counted = {"input": 1_000_000, "output": 100_000, "cache_read": 10_000, "cache_write": 1_000}
-        call = looop.Metered("x", "", None, counted, "m")
+        call = looop.RunnerOutput("x", "", None, counted, "m")
 
         def price(table, call=call, model=""):
             found = looop.priced(call, {"m": table}, model)

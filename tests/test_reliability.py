@@ -50,7 +50,9 @@ class Ceiling(Case):
             if any(gate.verdict == "hold" for gate in gates):
                 return prices
             prices.append(draw())
-            row = looop.cost_row(looop.utc_text(now), f"r{minute}", "", self.paid, looop.Metered("", cost=prices[-1]))
+            row = looop.cost_row(
+                looop.utc_text(now), f"r{minute}", "", self.paid, looop.RunnerOutput("", cost=prices[-1])
+            )
             looop.record_cost(self.opened, row)
         self.fail("no gate held in 600 minutes")
 
@@ -80,7 +82,11 @@ class Ceiling(Case):
             if runs.endswith("xxx"):
                 # it holds until a person says what a call costs; the next day begins with one that is known
                 row = looop.cost_row(
-                    looop.utc_text(self.day + number * 86400 + 80000), "p", "", self.paid, looop.Metered("", cost=0.05)
+                    looop.utc_text(self.day + number * 86400 + 80000),
+                    "p",
+                    "",
+                    self.paid,
+                    looop.RunnerOutput("", cost=0.05),
                 )
                 looop.record_cost(self.opened, row)
         figure("days on which two of five calls named no price", DAYS)

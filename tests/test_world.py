@@ -174,7 +174,7 @@ class WorldHash(unittest.TestCase):
 class Readings(unittest.TestCase):
     def test_each_end_of_a_sensor(self):
         def end(out=b"", code=0, why="exit", err=b""):
-            return looop.reading_of(looop.Ended("s", code, why, out, err, 1.26), 10, 2.5)
+            return looop.reading_of(looop.ProcessResult("s", code, why, out, err, 1.26), 10, 2.5)
 
         for ended, words, detail in (
             (end(why="spawn", err=b"no such file"), "cannot start: no such file", {"stderr": ""}),
@@ -207,7 +207,9 @@ class Readings(unittest.TestCase):
             plugin = {"signal": {"status": status}, "detail": {"text": "fine", "perfdata": "a=1"}}
             self.assertEqual(end(b"fine | a=1\n", code=code), ("plugin", plugin))
         self.assertEqual(end(b'{"signal":{"error":"x"}}'), ("error", {"signal": {"error": "x"}}))
-        tail = looop.error_reading("x", looop.Ended("s", 1, "exit", b"o" * 1001, b"a" + b"e" * 1000, 0.0))["detail"]
+        tail = looop.error_reading("x", looop.ProcessResult("s", 1, "exit", b"o" * 1001, b"a" + b"e" * 1000, 0.0))[
+            "detail"
+        ]
         self.assertEqual((tail["stderr"], tail["stdout"]), ("e" * 1000, "o" * 1000))
 
     def test_the_digest_is_that_of_the_signal(self):
@@ -264,7 +266,7 @@ class Metering(unittest.TestCase):
         self.assertEqual(looop.meter('{"type":"thread.started"}\n' + turn, "codex").usage["input"], 0)
 
     def test_rows(self):
-        metered = looop.Metered("x", "", 0.5, {"input": 3}, "m")
+        metered = looop.RunnerOutput("x", "", 0.5, {"input": 3}, "m")
         runner = looop.Runner("pi", "typed", "pi -p")
         row = looop.cost_row("t", "tick-1", "", runner, metered)
         self.assertEqual(
@@ -274,7 +276,7 @@ class Metering(unittest.TestCase):
                 **{"model": "m", "cost_usd": 0.5, "usage": {"input": 3}, "run": "tick-1"},
             },
         )
-        row = looop.cost_row("t", "r", "ship", runner.replace(unmetered=True), looop.Metered("x"))
+        row = looop.cost_row("t", "r", "ship", runner.replace(unmetered=True), looop.RunnerOutput("x"))
         self.assertEqual(
             (row["kind"], row["id"], row["unmetered"], row["model"], row["cost_usd"]),
             ("goal", "ship", True, None, None),
