@@ -806,7 +806,7 @@ def parse_json(raw: bytes | str) -> JSON:
             raise ValueError
     except RecursionError:
         raise ValueError(TOO_DEEP) from None
-    except (ValueError, StopIteration):
+    except (ValueError, StopIteration, SystemError):  # the last one from 3.10 to 3.12, where json is not loaded
         value = _json_decoder().decode(text)  # it says where the fault is
     if text.count("[") + text.count("{") >= JSON_DEPTH_MAX and nesting(value) > JSON_DEPTH_MAX:
         raise ValueError(TOO_DEEP)

@@ -1,7 +1,9 @@
 """Text and time: what is made of text that nobody should trust."""
 
 import json
+import os
 import random
+import subprocess
 import sys
 import time
 import unittest
@@ -216,6 +218,10 @@ class Text(unittest.TestCase):
                     said.append(str(error))
             self.assertEqual(said[0], said[1], text[:20])
         self.assertEqual(looop.parse_json(' \t\r\n{"a": 1, "a": [2]}\n'), {"a": [2]})
+        script = "import sys; sys.path.insert(0, sys.argv[1])\nimport looop\n"
+        script += "try: looop.parse_json('{')\nexcept ValueError: pass"
+        folder = os.path.dirname(looop.__file__)  # a process that has not loaded json yet
+        subprocess.run([sys.executable, "-SI", "-c", script, folder], check=True)
 
     def test_fields_are_read_as_json_reads_them(self):
         """What looop writes, and thousands of texts that are almost that."""
@@ -332,8 +338,6 @@ class Text(unittest.TestCase):
         self.assertEqual(found, [value, [0], None, None, None, None])
 
     def test_quoted_is_one_word_of_a_shell(self):
-        import subprocess
-
         for text in ("plain", "it's", "$(reboot)", "a\nb", '"', "`id`", "\\", "*"):
             out = subprocess.run(
                 ["sh", "-c", f"printf %s {looop.quoted(text)}"], capture_output=True, check=True
