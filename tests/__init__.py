@@ -185,7 +185,7 @@ class Together(Whole):
                         tell(result, "error", "a worker of the tests", "it died")
 
 
-def left_behind(folder, patience=10.0, homes=None):
+def left_behind(folder, patience=60.0, homes=None):
     """Return as a test's result whether files are left in a folder, or processes that have to do with it (Linux).
 
     `homes`: the test whose home a folder in it was.

@@ -70,6 +70,9 @@ def syntax():
 LONG = os.environ.get("LOOOP_LONG") == "1"  # every test whole: half an hour
 LINUX = sys.platform.startswith("linux")
 USER = os.geteuid()  # as one test lies about it
+PATIENCE = (
+    120.0  # seconds that are waited for what must come: a busy machine may take long, and who waits loses nothing
+)
 
 # What skips a test or a class of tests, with the reason. A whole run prints each reason once.
 HEAVY = bool(os.environ.get("LOOOP_LONG"))  # "heavy", or "1"
@@ -92,7 +95,7 @@ def needs(*commands):
     return unittest.skipIf(reason, reason)
 
 
-def wait_until(condition, what, timeout=20.0):
+def wait_until(condition, what, timeout=PATIENCE):
     """Wait for a condition; fail, saying what was waited for, when it does not come."""
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
@@ -103,7 +106,7 @@ def wait_until(condition, what, timeout=20.0):
     raise AssertionError(f"waited {timeout} s in vain for {what}")
 
 
-def remove(folder, patience=10.0):
+def remove(folder, patience=PATIENCE):
     """Remove a folder; what still writes into it, as it ends, has a while to do so."""
     deadline = time.monotonic() + patience
     while os.path.lexists(folder):
@@ -239,11 +242,11 @@ class Terminal:
 
     def type(self, data):
         """Type; what the terminal does not take at once is typed as it does."""
-        view, deadline = memoryview(data), time.monotonic() + 60
+        view, deadline = memoryview(data), time.monotonic() + PATIENCE
         while view:
             select.select([], [self.master], [], 0.1)
             taken = self._write(view)
-            deadline = time.monotonic() + 60 if taken else deadline
+            deadline = time.monotonic() + PATIENCE if taken else deadline
             if time.monotonic() > deadline:
                 raise AssertionError("what is typed is not read")
             view = view[taken:]
@@ -285,7 +288,7 @@ class Terminal:
     def flags(self):
         return fcntl.fcntl(self.slave, fcntl.F_GETFL)
 
-    def wait(self, condition, what, timeout=20.0):
+    def wait(self, condition, what, timeout=PATIENCE):
         try:
             return wait_until(condition, what, timeout)
         except AssertionError as error:
@@ -296,7 +299,7 @@ class Terminal:
 
     def end(self):
         """Wait until what runs in it has ended, and all that it wrote is drawn; return its exit code."""
-        code = self.process.wait(20)
+        code = self.process.wait(120)
         self.ending = True
         os.write(self.slave, END)  # a terminal hands on in order, but not at once
         wait_until(lambda: not self.ending, "the rest of the output")
@@ -477,11 +480,25 @@ class Case(unittest.TestCase):
             return [self.launcher, *words]
         return [sys.executable, "-SI", "-c", START.format(ROOT, self.launcher), *words]
 
-    def start(self, *words, env=None, **options):
-        """Start a looop and return its process, ended with the test."""
+    def patched(self, *words, **constants):
+        """Return the command line of a looop, from its source, in which some constants are others: its patience."""
+        others = "".join(f"looop.{name} = {value!r}; " for name, value in constants.items())
+        return [
+            sys.executable,
+            "-SI",
+            "-c",
+            START.format(ROOT, self.launcher).replace("sys.exit", others + "sys.exit"),
+            *words,
+        ]
+
+    def start(self, *words, env=None, constants=None, **options):
+        """Start a looop and return its process, ended with the test; `constants`: as `patched` has them."""
         options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL, **options}
         env = {**self.env, **(env or {})}
-        if self.may_fork(env, options):
+        if constants:
+            command = self.patched(*words, **constants)
+            process = subprocess.Popen(command, env=env, **{"cwd": self.home, **options})
+        elif self.may_fork(env, options):
             process = starter(ARCHIVE, ROOT).start(words, self.launcher, self.interpreter, env, self.home, **options)
         else:
             process = subprocess.Popen(self.command(*words), env=env, **{"cwd": self.home, **options})
@@ -509,7 +526,7 @@ class Case(unittest.TestCase):
             return False
         return os.path.exists(self.launcher) and os.stat(self.launcher).st_mtime == LONG_AGO  # it is the one it was
 
-    def looop(self, *words, code=0, env=None, stdin=None, timeout=60, **options):
+    def looop(self, *words, code=0, env=None, stdin=None, timeout=PATIENCE, **options):
         """Run a looop to its end, demand its exit code, and return its stdout; stderr is left in `self.stderr`."""
         process = self.start(*words, env=env, stdin=subprocess.PIPE, **options)
         out, err = (said.decode() for said in process.communicate(stdin or b"", timeout))
@@ -642,4 +659,4 @@ class Case(unittest.TestCase):
 
     def terminate(self, process):
         process.send_signal(signal.SIGTERM)
-        return process.wait(20)
+        return process.wait(120)

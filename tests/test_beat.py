@@ -730,7 +730,7 @@ class Waking(Case):
             wait_until(lambda: os.path.exists(go + ".started"), "the runner")
             self.write("goals/a.md", f"edited while it thought {number}\n")
             open(go, "w").close()
-            self.assertEqual(tick.wait(20), 0)
+            self.assertEqual(tick.wait(120), 0)
             self.replies({"move": "noop"})
             self.assertIn("goal a changed", self.tick()["reason"])
             self.assertEqual(self.tick()["outcome"], "unchanged")
@@ -756,7 +756,7 @@ class Waking(Case):
             body = f"#!/bin/sh\necho '{{}}' # the person's, {number}\n"
             self.write(path, body, 0o700)
             open(go, "w").close()
-            out = json.loads(tick.communicate(timeout=20)[0])
+            out = json.loads(tick.communicate(timeout=120)[0])
             self.assertEqual(out["outcome"], "failed")
             self.assertIn("edited during the decision", out["reason"])
             self.assertEqual(self.read(path), body)
@@ -976,7 +976,7 @@ class Together(Case):
     def test_two_ticks_at_once_are_one_beat(self):
         self.profile(goals={"a": "0\n"}, sensors={"s": "sleep 0.5; echo '{}'"})
         started = [self.start("tick") for _ in range(2)]
-        ended = sorted((p.wait(20), p.stderr.read().decode()) for p in started)
+        ended = sorted((p.wait(120), p.stderr.read().decode()) for p in started)
         self.assertEqual([code for code, _ in ended], [0, 1])
         self.assertRegex(
             ended[1][1], r"tick: a beat is in progress \(pid \d+, tick, since \d\d:\d\d\): wait for it: --wait 5m\n$"
@@ -986,8 +986,8 @@ class Together(Case):
 
     def test_one_waits_for_the_other_when_it_is_told_to(self):
         self.profile(goals={"a": "0\n"}, sensors={"s": "sleep 0.5; echo '{}'"})
-        started = [self.start("tick", "--wait", "20s") for _ in range(3)]
-        self.assertEqual([p.wait(20) for p in started], [0, 0, 0])
+        started = [self.start("tick", "--wait", "120s") for _ in range(3)]
+        self.assertEqual([p.wait(120) for p in started], [0, 0, 0])
         self.assertEqual(len(self.events("tick_start")), 3)
         self.assertEqual(len(self.journal()), 1)
 
@@ -997,8 +997,8 @@ class Together(Case):
         tick = self.start("tick")
         wait_until(lambda: os.path.exists(self.path("events.jsonl")), "the beat")
         run = self.start("run", "a", "--json")
-        out = json.loads(run.communicate(timeout=20)[0])
-        self.assertEqual((tick.wait(20), run.returncode), (0, 0))
+        out = json.loads(run.communicate(timeout=120)[0])
+        self.assertEqual((tick.wait(120), run.returncode), (0, 0))
         self.assertEqual((out["outcome"], out["reason"]), ("acted", "forced: goal a"))
         self.assertEqual(len(self.journal()), 2)
 

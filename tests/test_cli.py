@@ -96,7 +96,7 @@ class Usage(Case):
             process = self.start(*words)
             process.stdout.read(1)
             process.send_signal(signal.SIGINT)
-            self.assertIn((process.wait(20), process.stderr.read()), ((130, b""), (0, b"")), words)
+            self.assertIn((process.wait(120), process.stderr.read()), ((130, b""), (0, b"")), words)
 
     @heavy
     def test_advice_names_the_command_as_it_was_typed(self):
@@ -204,7 +204,7 @@ class Streams(Case):
                 break
             text += chunk
         os.close(ours)
-        process.wait(20)
+        process.wait(120)
         return text.decode()
 
     def test_fmt_passes_a_stream_on_and_words_it_on_a_terminal(self):
@@ -306,7 +306,7 @@ class Times(Case):
         waiting = self.local("tick", "--wait", "600ms", code=1)
         self.assertRegex(waiting, r"waits for a beat in progress \(pid \d+, tick, since \d\d:\d\d\)")
         os.unlink(stay)
-        self.assertEqual(beat.wait(20), 0)
+        self.assertEqual(beat.wait(120), 0)
         self.assertRegex(self.local("tick", "--json"), r"unchanged since \d\d:\d\d\"")
         self.assertRegex(self.local("why", "now"), r"unchanged since \d\d:\d\d\n")
         self.assertRegex(json.loads(self.looop("why", "now", "--json"))["reason"], r"^unchanged since \S+T\S+Z$")

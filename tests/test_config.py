@@ -248,7 +248,7 @@ class Init(Case):
             process = self.start("init", stdin=theirs)
             os.close(theirs)
             os.write(ours, typed.encode())
-            self.assertEqual(process.wait(20), 0)
+            self.assertEqual(process.wait(120), 0)
             os.close(ours)
             self.assertEqual(self.stored()["default"], chosen)
 

@@ -72,7 +72,7 @@ class Outside:
                 if kind == socket.SOCK_STREAM:
                     peer, _ = listener.accept()
                     with peer:
-                        peer.settimeout(5)
+                        peer.settimeout(120)
                         self.heard.append(peer.recv(1000))
                 else:
                     self.heard.append(listener.recv(1000))

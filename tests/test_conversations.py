@@ -38,7 +38,7 @@ class Conversations(Fleet):
         wait_until(lambda: not self.ls()[name]["alive"], "the end of the session")
 
     def knows(self, name, text):
-        self.looop("expect", name, "--screen", "--timeout", "15s", rf"knows {text + ' ' * bool(text)}\|")
+        self.looop("expect", name, "--screen", "--timeout", "120s", rf"knows {text + ' ' * bool(text)}\|")
 
     def reboot(self, *names):
         """Make it look as if the machine had been restarted since these sessions began."""

@@ -183,7 +183,7 @@ class Interrupted(Case):
         for number, code in ((signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)):
             tick, run, pid = self.held_shell()
             tick.send_signal(number)
-            self.assertEqual(tick.wait(20), code)
+            self.assertEqual(tick.wait(120), code)
             self.assertNotIn(b"Traceback", tick.stderr.read())
             wait_until(lambda pid=pid: not alive(pid), "the end of the command")
             self.assertIsNone(self.json("state.json")["open"])

@@ -117,7 +117,7 @@ class NotPlain(Case):
                     sys.exit("nearly empty")
         """
         writers = [subprocess.Popen([sys.executable, "-c", code, str(who)], env=self.env) for who in range(4)]
-        self.assertEqual([writer.wait(60) for writer in writers], [0] * 4)
+        self.assertEqual([writer.wait(120) for writer in writers], [0] * 4)
 
     def test_temporaries_follow_no_link(self):
         other, path = os.path.join(self.home, "other"), os.path.join(self.home, "file")

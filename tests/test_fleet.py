@@ -378,7 +378,7 @@ class Privacy(Fleet):
             listener.bind(os.path.join(folder, "sock"))
             os.chmod(os.path.join(folder, "sock"), 0o777)
             listener.listen()
-            listener.settimeout(20)
+            listener.settimeout(120)
             pid = os.fork()
             if pid == 0:
                 try:

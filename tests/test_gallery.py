@@ -66,7 +66,7 @@ class Server:
         def end():
             self.http.shutdown()
             self.http.server_close()
-            thread.join(20)
+            thread.join(120)
 
         case.addCleanup(end)
 
@@ -256,7 +256,7 @@ class Adding(Gallery):
             env = {**self.env, "TERM": "xterm", "VISUAL": editor}
             terminal.run(self.command("sensor", "edit", "ci"), env, self.home)
             terminal.wait(lambda words=words, terminal=terminal: words in terminal.text(), "the reading")
-            self.assertEqual(terminal.process.wait(20), int(text == "plain"))
+            self.assertEqual(terminal.process.wait(120), int(text == "plain"))
             self.assertTrue(os.stat(self.path("sensors", "ci.sh")).st_mode & 0o100)
 
     def test_the_address_of_a_page_names_a_repository(self):

@@ -90,7 +90,7 @@ class Web:
             return
         if how == "stall":
             self.halfway.set()
-            self.over.wait(60)
+            self.over.wait(120)
 
     def paths(self):
         """Return what was asked for since the last call."""
@@ -800,7 +800,7 @@ class Refusals(Built):
         wait_until(lambda: ready() or process.poll() is not None, "its place")
         self.assertIsNone(process.poll())
         os.killpg(process.pid, how)
-        process.wait(20)
+        process.wait(120)
         self.assertEqual(read(self.target) if os.path.exists(self.target) else None, content)
         return process
 

@@ -370,7 +370,7 @@ class Caps(Case):
             os.mkfifo(self.path(".bells", f"{number}-abcdef"))
         with looop.Bell(self.opened()) as bell:
             looop.ring(self.data)
-            self.assertTrue(bell.wait(5.0))
+            self.assertTrue(bell.wait(120.0))
             self.assertEqual(len(os.listdir(self.path(".bells"))), 1)
         self.assertEqual(os.listdir(self.path(".bells")), [])
 

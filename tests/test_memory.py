@@ -238,7 +238,7 @@ class Endless(Memory):
         with open(file) as text:
             pid = int(text.read())
         beat.send_signal(signal.SIGKILL)
-        beat.wait(20)
+        beat.wait(120)
         self.assertTrue(alive(pid))
         self.write_bin("git", f'#!/bin/sh\nexec {real} "$@"\n')
         self.tick()

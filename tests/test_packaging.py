@@ -103,9 +103,9 @@ class Way(Case):
         self.looop(
             "start-session", "w", "--command", 'cd /; echo "$LOOOP_BIN" >&2; "$LOOOP_BIN" ask "which?" || exit 9'
         )
-        self.assertIn("which?", self.aside("asks", "--wait", "30s"))
+        self.assertIn("which?", self.aside("asks", "--wait", "120s"))
         self.aside("answer", "1", "this one")
-        self.aside("wait", "w", "--timeout", "30s")
+        self.aside("wait", "w", "--timeout", "120s")
         said = self.aside("log", "w")
         self.assertIn("this one", said)
         self.assertIn(executable, said)

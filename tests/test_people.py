@@ -357,7 +357,7 @@ class Asking(AskingCase):
         self.looop("asks", "--wait", "200ms", code=124)
         waiting = self.start("asks", "--wait", "--json")
         self.beat({"move": "ask", "question": "Which?"})
-        self.assertEqual(waiting.wait(20), 0)
+        self.assertEqual(waiting.wait(120), 0)
         self.assertEqual(json.loads(waiting.stdout.read())[0]["question"], "Which?")
 
     @heavy
@@ -365,7 +365,7 @@ class Asking(AskingCase):
         for number in range(1, 9):
             self.beat({"move": "ask", "question": f"Which {number}?"})
             started = [self.start("answer", str(number), f"answer{i}") for i in range(3)]
-            self.assertEqual(sorted(process.wait(20) for process in started), [0, 1, 1])
+            self.assertEqual(sorted(process.wait(120) for process in started), [0, 1, 1])
 
     def test_the_person_is_told_once_also_by_a_command(self):
         said = os.path.join(self.home, "said")
@@ -463,7 +463,7 @@ class Around(AskingCase):
         wait_until(lambda: os.path.exists(go + ".started"), "the runner")
         self.looop("answer", "1", "blue", "--force")
         self.write(go, "")
-        self.assertEqual(tick.wait(20), 0)
+        self.assertEqual(tick.wait(120), 0)
         self.replies({"move": "noop"})
         self.assertEqual(self.tick()["outcome"], "noop")
         self.assertIn("answer: blue\n", self.prompt())
@@ -485,7 +485,7 @@ class Around(AskingCase):
         wait_until(lambda: os.path.exists(go + ".started"), "the runner")
         self.looop("pause", "1h", "stop")
         self.write(go, "")
-        out = json.loads(tick.communicate(timeout=20)[0])
+        out = json.loads(tick.communicate(timeout=120)[0])
         self.assertEqual((out["outcome"], tick.returncode), ("held", 0))
         self.assertIn("a person paused the loop", out["reason"])
         self.assertFalse(os.path.exists(self.path("ran")))
@@ -729,7 +729,7 @@ class Money(Case):
             beat = self.start("tick", "--json")
             wait_until(lambda count=count: self.called() == count, "the runner")
             beat.send_signal(signal.SIGINT)
-            beat.communicate(timeout=20)
+            beat.communicate(timeout=120)
         self.assertEqual([(row["cost_usd"], row.get("failed")) for row in self.ledger()], [(None, True)] * 4)
 
     def test_recorded_errors_are_no_price(self):

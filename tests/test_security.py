@@ -656,7 +656,7 @@ class Strangers(Hearing):
                     os.setuid(user)
                     os.chdir(folder)
                     with socket.socket(socket.AF_UNIX) as client:
-                        client.settimeout(20)
+                        client.settimeout(120)
                         client.connect("sock")
                         theirs.send(b"connected ")
                         try:

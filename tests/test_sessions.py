@@ -25,6 +25,7 @@ from tests.support import (
     FAKES,
     HEAVY,
     LONG,
+    PATIENCE,
     ROOT,
     Case,
     alive,
@@ -59,7 +60,7 @@ class Viewer:
         self.channel = looop.Channel(session)
         request = {"op": "attach", "cols": cols, "rows": rows, "read_only": read_only, "from the future": [1]}
         self.channel.send(json.dumps(request).encode() + b"\n")
-        self.reply = self.channel.line(20.0)
+        self.reply = self.channel.line(120.0)
         self.output, self.ended, self.left, self.gone = b"", None, False, False
         self.answers, self.answered = answers, 0
         self.pictures = 0  # fresh ones
@@ -100,7 +101,7 @@ class Viewer:
         """Hand bytes over; not by the channel, whose timeout is the reading thread's too."""
         view, sock = memoryview(data), self.channel.sock
         while view:
-            if not select.select([], [sock], [], 20.0)[1]:
+            if not select.select([], [sock], [], PATIENCE)[1]:
                 raise AssertionError("nothing is taken")
             try:
                 view = view[sock.send(view, socket.MSG_DONTWAIT) :]
@@ -117,7 +118,7 @@ class Viewer:
         with contextlib.suppress(OSError):
             self.channel.sock.shutdown(socket.SHUT_RDWR)
         if self.thread.is_alive():
-            self.thread.join(10)
+            self.thread.join(120)
         self.channel.close()
 
 
@@ -142,12 +143,12 @@ class Sessions(Case):
                 looop.kill_session(session)
         locks = [os.path.join(session.folder, "lock") for session in looop.list_sessions(self.opened)]
         try:
-            wait_until(lambda: not any(map(looop.lock_is_held, locks)), "the end of the supervisors", 10.0)
-            wait_until(lambda: not processes_with(self.home), "no process", 10.0)
+            wait_until(lambda: not any(map(looop.lock_is_held, locks)), "the end of the supervisors")
+            wait_until(lambda: not processes_with(self.home), "no process")
         finally:
             kill_all(processes_with(self.home))
 
-    def looop(self, *words, code=0, env=None, stdin=None, timeout=60):
+    def looop(self, *words, code=0, env=None, stdin=None, timeout=PATIENCE):
         """Run a looop, in a process of its own where that makes a difference."""
         if code is None or stdin is not None or "--raw" in words:
             return super().looop(*words, code=code, env=env, stdin=stdin, timeout=timeout)
@@ -175,7 +176,7 @@ class Sessions(Case):
         """Return how often a session's command was started."""
         return self.json("sessions", name, "status.json")["starts"]
 
-    def wait_for(self, session, pattern, since=0, timeout=20.0):
+    def wait_for(self, session, pattern, since=0, timeout=PATIENCE):
         """Wait until a session has written something; return the offset after it."""
         compiled = re.compile(pattern, re.MULTILINE)
         hunt = looop.expect(session, compiled, since=since, timeout=timeout, raw=False)
@@ -203,7 +204,7 @@ class Sessions(Case):
         self.addCleanup(viewer.close)
         return viewer
 
-    def ended(self, session, timeout=20.0):
+    def ended(self, session, timeout=PATIENCE):
         """Wait until a session has ended, and return it."""
         found = looop.wait_for_end(session, timeout)
         self.assertIsNotNone(found, "it did not end")
@@ -211,7 +212,7 @@ class Sessions(Case):
 
     def first_of(self, process):
         """Wait for what a process writes first, and return it."""
-        self.assertTrue(select.select([process.stdout], [], [], 20.0)[0], "it writes nothing")
+        self.assertTrue(select.select([process.stdout], [], [], PATIENCE)[0], "it writes nothing")
         return os.read(process.stdout.fileno(), 4096)
 
     def connect(self, session):
@@ -223,7 +224,7 @@ class Sessions(Case):
         """Send a line as it is, and return the reply."""
         with looop.Channel(session) as channel:
             channel.send(line + b"\n")
-            return channel.line(20.0)
+            return channel.line(120.0)
 
 
 class Beginning(Sessions):
@@ -237,7 +238,7 @@ class Beginning(Sessions):
         self.assertEqual(self.ended(self.session("a")).code, 7)
         shutil.copy(f"{folder}/run", f"{self.home}/run")  # that is where it is started from
         process = self.start("start-session", "b", "a task", "--command", "./run")
-        self.assertIn(b"./run: command not found", process.communicate(timeout=20)[1])
+        self.assertIn(b"./run: command not found", process.communicate(timeout=120)[1])
         self.assertEqual(process.returncode, 127)
         self.assertIsNone(self.session("b"), "there is no such thing in the data dir")
 
@@ -249,12 +250,12 @@ class Beginning(Sessions):
         script = f'exec 8>&1 9</dev/null; x=$({quoted}); echo "<$x>"'
         done = subprocess.run(
             ["bash", "-c", script],
-            env=self.env, cwd=self.home, input=b"x" * 1000, capture_output=True, pass_fds=(writing,), timeout=20,
+            env=self.env, cwd=self.home, input=b"x" * 1000, capture_output=True, pass_fds=(writing,), timeout=PATIENCE,
             check=False,
         )  # fmt: skip
         os.close(writing)
         self.assertIn(b"<a runs", done.stdout, done.stderr)
-        self.assertEqual(select.select([reading], [], [], 10)[0], [reading], "somebody holds the pipe open")
+        self.assertEqual(select.select([reading], [], [], PATIENCE)[0], [reading], "somebody holds the pipe open")
         self.assertEqual(os.read(reading, 1), b"")
         self.assertTrue(self.session("a").alive)
         if LINUX:
@@ -271,7 +272,7 @@ class Beginning(Sessions):
             os.execve("/bin/sh", ["sh", "-c", '"$@"; sleep 300', "sh", *words], self.env)
         seen = b""
         while b"a runs" not in seen:
-            self.assertTrue(select.select([master], [], [], 20)[0], seen)
+            self.assertTrue(select.select([master], [], [], PATIENCE)[0], seen)
             seen += os.read(master, 4096)
         os.close(master)  # the kernel hangs up on everybody in it
         with contextlib.suppress(ProcessLookupError):
@@ -294,7 +295,7 @@ class Beginning(Sessions):
         folder = os.path.join(self.home, "a folder")
         os.mkdir(folder)
         process = self.start("start-session", "a", "--command", command, "--cwd", folder, preexec_fn=odd)
-        _, err = process.communicate(timeout=20)
+        _, err = process.communicate(timeout=120)
         self.assertEqual((process.returncode, err), (0, b""))
         session = self.session("a")
         self.wait_for(session, "READY")
@@ -304,7 +305,7 @@ class Beginning(Sessions):
         if LINUX:
             self.assertEqual({int(fields[name], 16) for name in ("SigBlk", "SigIgn")}, {0})
         looop.send_keys(session, ["Enter"])
-        self.assertEqual(self.ended(session, 10).code, 7)
+        self.assertEqual(self.ended(session).code, 7)
         mode = {
             stat.S_IMODE(os.stat(os.path.join(session.folder, name)).st_mode) for name in os.listdir(session.folder)
         }
@@ -313,8 +314,8 @@ class Beginning(Sessions):
     def test_a_starter_without_streams(self):
         quoted = " ".join(looop.quoted(word) for word in self.command("start-session", "a", "--command", "cat"))
         for closing in ("<&- >&- 2>&-", "<&-", ">&-"):
-            subprocess.run(["bash", "-c", f"{quoted} {closing}"], env=self.env, cwd=self.home, timeout=20, check=True,
-                           stdout=subprocess.DEVNULL)  # fmt: skip
+            command = ["bash", "-c", f"{quoted} {closing}"]
+            subprocess.run(command, env=self.env, cwd=self.home, check=True, stdout=subprocess.DEVNULL)
             session = self.session("a")
             self.assertTrue(session.alive, closing)
             looop.send_text(session, b"hello\r", raw=True)
@@ -325,7 +326,7 @@ class Beginning(Sessions):
         copy = os.path.join(self.home, "copy.py")
         shutil.copy(os.path.join(ROOT, "looop.py"), copy)
         words = [sys.executable, "-SI", copy, "start-session", "a", "--command", "echo READY; cat"]
-        subprocess.run(words, env=self.env, check=True, capture_output=True, timeout=60)
+        subprocess.run(words, env=self.env, check=True, capture_output=True, timeout=PATIENCE)
         with open(copy, "w") as file:
             file.write("raise SystemExit('not this one')\n")
         os.unlink(copy)
@@ -414,7 +415,7 @@ class Beginning(Sessions):
     def test_of_many_starts_of_one_id_exactly_one_wins(self):
         for count, command in ((2, "cat"), (20, "sleep 300"), (2, "sleep 301")):
             starts = [self.start("start-session", "a", "--command", command) for _ in range(count)]
-            codes = sorted((start.wait(60), b"already running" in start.stderr.read()) for start in starts)
+            codes = sorted((start.wait(120), b"already running" in start.stderr.read()) for start in starts)
             self.assertEqual(codes, [(0, False)] + [(1, True)] * (count - 1))
             self.assertEqual(sorted(os.listdir(self.path("sessions"))), [".lock", "a"])
             self.assertEqual(self.session("a").cmd, command)
@@ -475,7 +476,7 @@ class Ending(Sessions):
             follower = wait_until(lambda s=session: looop.ask_session(s, "status"), "an answer")
             child = follower["child"]
             os.kill(self.supervisor(session), signal.SIGKILL)
-            self.assertEqual(waiter.wait(20), 137)
+            self.assertEqual(waiter.wait(120), 137)
             row = json.loads(self.looop("ls", "--json"))[0]
             self.assertEqual((row["state"], row["alive"], row["health"]), ("lost", False, "dead"))
             self.looop("wait", "a", code=137)
@@ -509,7 +510,7 @@ class Ending(Sessions):
         session = self.begin("a", "echo READY; trap '' HUP; sleep 300")
         self.wait_for(session, "READY")
         os.kill(self.supervisor(session), signal.SIGSTOP)
-        self.looop("kill", "a", timeout=30)
+        self.looop("kill", "a")
         self.assertFalse(self.session("a").alive)
 
     def test_a_busy_supervisor_is_not_taken_for_a_dead_one(self):
@@ -534,8 +535,8 @@ class Ending(Sessions):
         with self.assertRaises(subprocess.TimeoutExpired):
             waiter.wait(0.5)
         os.kill(pid, signal.SIGCONT)
-        self.assertEqual(sender.wait(20), 0, sender.stderr.read())
-        self.assertEqual(waiter.wait(20), 5)
+        self.assertEqual(sender.wait(120), 0, sender.stderr.read())
+        self.assertEqual(waiter.wait(120), 5)
 
     def folder_fd(self, session):
         fd = os.open(session.folder, os.O_RDONLY)
@@ -548,7 +549,7 @@ class Ending(Sessions):
         for name in names:
             self.begin(name, self.fake("stubborn.py"))
         for name in names:
-            self.wait_for(self.session(name), "READY", timeout=60)
+            self.wait_for(self.session(name), "READY")
         if LINUX:  # the command and what it has started, one of which is always on its way
             self.assertGreaterEqual(len(processes_with(self.home)), count * 5)
         begun = time.monotonic()
@@ -621,7 +622,7 @@ class Ending(Sessions):
         with self.assertRaises(subprocess.TimeoutExpired):
             waiter.wait(0.3)
         os.kill(session.child, signal.SIGTERM)
-        self.assertEqual(waiter.wait(20), 143)
+        self.assertEqual(waiter.wait(120), 143)
         self.looop("wait", "none", code=1)
 
     def test_the_last_output_is_never_lost(self):
@@ -666,8 +667,8 @@ class Output(Sessions):
         stopped = self.viewer(session, reading=False)
         live = self.viewer(session)
         looop.send_keys(session, ["Enter"])
-        self.wait_for(session, "END", timeout=120)
-        wait_until(lambda: b"END" in live.output[-200:], "the end at the viewer who reads", 30)
+        self.wait_for(session, "END")
+        wait_until(lambda: b"END" in live.output[-200:], "the end at the viewer who reads")
         if LINUX:
             pid = self.supervisor(session)
             with open(f"/proc/{pid}/status") as file:
@@ -731,7 +732,7 @@ class Output(Sessions):
         looop.kill_session(session)
         for follower in followers:
             follower.send_signal(signal.SIGCONT)
-        (plain, plain_words), (rows, row_words), (raw, raw_words) = (one.communicate(timeout=20) for one in followers)
+        (plain, plain_words), (rows, row_words), (raw, raw_words) = (one.communicate(timeout=120) for one in followers)
         self.assertEqual([json.loads(row)["truncated"] for row in rows.splitlines()].count(True), 1)
         self.assertEqual(row_words, b"")
         for out, words in ((plain, plain_words), (raw, raw_words)):
@@ -751,8 +752,8 @@ class Output(Sessions):
                 piece = reading.read()
                 data += piece
                 if not piece and not reading.ended:
-                    self.assertTrue(reading.wait(20))
-        out = follower.communicate(timeout=30)[0].decode()
+                    self.assertTrue(reading.wait(PATIENCE))
+        out = follower.communicate(timeout=120)[0].decode()
         self.assertTrue(data.endswith(b"END\r\n"))
         self.assertEqual(out, data.decode().replace("\r\n", "\n"))
         numbers = [int(line) for line in out.split("\n") if line.isdigit()]
@@ -767,7 +768,7 @@ class Output(Sessions):
         Case.looop(self, "version")  # who is limited so cannot write bytecode, and would leave the half of it
         command = "head -c 100000 /dev/zero | tr '\\0' x; echo; echo END; read x; exit 4"
         process = self.start("start-session", "a", "--command", command, preexec_fn=limit)
-        self.assertEqual(process.wait(20), 0, process.stderr.read())
+        self.assertEqual(process.wait(120), 0, process.stderr.read())
         session = self.session("a")
         viewer = self.viewer(session)
         wait_until(lambda: b"END" in viewer.output, "the end")
@@ -849,7 +850,7 @@ class Handed(Sessions):
             follower.send_signal(signal.SIGSTOP)
             self.swap(begin)
             follower.send_signal(signal.SIGCONT)
-            self.assertEqual(follower.communicate(timeout=20), (b"", b""))
+            self.assertEqual(follower.communicate(timeout=120), (b"", b""))
             self.assertEqual(follower.returncode, 0)
 
     def test_who_comes_too_late_reads_nothing(self):
@@ -875,10 +876,23 @@ class Typing(Sessions):
         with open(path, "rb") as file:
             return file.read()
 
-    def wait_for_bytes(self, path, count, timeout=60.0):
+    def wait_for_bytes(self, path, count, timeout=PATIENCE):
         with contextlib.suppress(AssertionError):
             wait_until(lambda: os.path.exists(path) and os.path.getsize(path) >= count, "bytes", timeout)
         return self.bytes_of(path)
+
+    def fill(self, session, sock, data):
+        """Send what a session takes before it makes who sends wait; return how many bytes that are."""
+        sent, turns = 0, 0
+        while turns < 10:
+            if select.select([], [sock], [], 0)[1]:
+                with contextlib.suppress(BlockingIOError):
+                    sent += sock.send(data[sent:], socket.MSG_DONTWAIT)
+                turns = 0
+            looop.ask_session(session, "status")  # the supervisor has had another turn, and takes no more
+            turns += 1
+        self.assertLess(sent, len(data), "it takes any number")
+        return sent
 
     def times(self, path):
         """Return the (time, size) of every read."""
@@ -927,7 +941,7 @@ class Typing(Sessions):
             thread.start()
         got = self.wait_for_bytes(path, 600000)
         for thread in threads:
-            thread.join(20)
+            thread.join(120)
         runs = [(match[0][0], len(match[0])) for match in re.finditer(rb"(.)\1*", got)]
         self.assertEqual(sorted(runs), [(65 + number, 200000) for number in range(3)])
 
@@ -970,10 +984,8 @@ class Typing(Sessions):
 
     def test_a_program_that_reads_nothing(self):
         session, path = self.reader("--hold")
-        begun = time.monotonic()
         with self.assertRaises(looop.Failure) as caught:
             looop.send_text(session, b"x" * (1 << 20), True, timeout=0.7)
-        self.assertLess(time.monotonic() - begun, 5.0)
         self.assertIn("does not read", caught.exception.message)
         self.assertLess(looop.ask_session(session, "status")["offset"], 1000)
         self.assertIn("READY", self.looop("shot", "a"))
@@ -983,7 +995,7 @@ class Typing(Sessions):
         with self.assertRaises(looop.Failure):
             looop.send_keys(session, ["Enter"], timeout=0.3)
         pid = session.child
-        wait_until(lambda: self.waiting(session) == 0, "what was not read to be taken back", 5)
+        wait_until(lambda: self.waiting(session) == 0, "what was not read to be taken back")
         os.kill(pid, signal.SIGUSR1)
         looop.send_text(session, b"END", True)
         wait_until(lambda: self.bytes_of(path).endswith(b"END"), "what was typed after it")
@@ -1007,12 +1019,7 @@ class Typing(Sessions):
         stays = self.viewer(session, 80, 24)
         before = looop.ask_session(session, "status")
         leaves = self.viewer(session, 100, 30)
-        sock, size = leaves.channel.sock, 0
-        while select.select([], [sock], [], 0.3)[1]:
-            rest = looop.frame(b"i", b"x" * 60000)
-            while rest and select.select([], [sock], [], 0.3)[1]:
-                rest = rest[sock.send(rest, socket.MSG_DONTWAIT) :]
-            size += 0 if rest else 60000
+        size = 60000 * (self.fill(session, leaves.channel.sock, looop.frame(b"i", b"x" * 60000) * 30) // 60005)
         self.assertGreater(size, looop.TYPING_MAX)
         self.assertEqual(looop.ask_session(session, "status")["viewers"], 2)
         leaves.close()
@@ -1040,8 +1047,8 @@ class Typing(Sessions):
 
     def test_brackets_that_were_opened_are_closed_when_a_sender_gives_up(self):
         session, path = self.reader("--hold", "--paste")
-        with self.assertRaises(looop.Failure):
-            looop.send_text(session, b"x" * 500000, raw=False, timeout=0.5)
+        with looop.Channel(session) as channel:
+            self.fill(session, channel.sock, b'{"op":"type","bytes":1000000}\n' + b"x" * 1000000)
         os.kill(session.child, signal.SIGUSR1)
         looop.send_text(session, b"END", True)
         wait_until(lambda: self.bytes_of(path).endswith(b"END"), "what was typed after it")
@@ -1054,10 +1061,8 @@ class Typing(Sessions):
         session = self.begin("a", script + f"touch {self.home}/again; stty raw; echo READY; exec sleep 300")
         self.wait_for(session, "READY")
         viewer = self.viewer(session)
-        rest, sock = looop.frame(b"i", b"x" * 100000) * 20, viewer.channel.sock
-        while select.select([], [sock], [], 0.5)[1]:
-            rest = rest[sock.send(rest, socket.MSG_DONTWAIT) :]
-        self.assertGreater(len(rest), 100000, "it was not made wait")
+        typed = looop.frame(b"i", b"x" * 100000) * 20
+        rest = typed[self.fill(session, viewer.channel.sock, typed) :]
         self.looop("restart", "a")
         self.wait_for(session, "AGAIN")
         viewer.send(rest + looop.frame(b"i", b"hello"))
@@ -1083,8 +1088,7 @@ class Typing(Sessions):
             evil = b"a\x1b[201~b\x1b[200~c\x1b\x1b[201~[201~d\x1b\x1b\x1b[201~"
             self.looop("send", name, "-n", "-", stdin=evil)
             length = len(wanted)
-            wait_until(lambda p=path, n=length: os.path.getsize(p) > n + 20, "it")
-            got = self.wait_for_bytes(path, length + 20)[length:]
+            got = self.wait_for_bytes(path, length + len(before) + len(after) + len(looop.defused(evil)))[length:]
             inner = got[len(before) : len(got) - len(after)]
             self.assertEqual(got, before + inner + after)
             self.assertNotIn(looop.PASTE_END, inner)
@@ -1106,14 +1110,25 @@ class Typing(Sessions):
 
     def test_where_output_is_cut_changes_nothing_of_what_is_sent(self):
         """The rest of a mode's sequence comes later: before the text is sent, or while somebody wants to send it."""
-        for late, name in ((False, "before"), (True, "while")):
-            path = os.path.join(self.home, name)
-            script = f"stty raw -echo; printf 'READY\\033[?2004'; {{}}; printf 'hON'; exec cat >{path}"
-            session = self.begin(name, script.format("sleep 0.03" if late else "sleep 0.1"))
-            self.wait_for(session, "READY" if late else "ON")
-            looop.send_text(session, b"text", raw=False)
-            wanted = looop.PASTE_BEGIN + b"text" + looop.PASTE_END
-            self.assertEqual(self.wait_for_bytes(path, len(wanted), 5), wanted)
+        with unittest.mock.patch.object(looop, "SEQUENCE_TIME", PATIENCE):  # of the supervisors that are forked
+            for name in ("before", "while"):
+                path, go = os.path.join(self.home, name), os.path.join(self.home, f"go-{name}")
+                rest = f"until [ -e {go} ]; do sleep 0.01; done; printf 'hON'; exec cat >{path}"
+                session = self.begin(name, f"stty raw -echo; printf 'READY\\033[?2004'; {rest}")
+                self.wait_for(session, "READY")
+                channel = self.connect(session)
+                if name == "while":
+                    channel.send(b'{"op":"type","bytes":4}\ntext')
+                    for _ in range(3):
+                        looop.ask_session(session, "status")  # it has had turns to hear of it
+                with open(go, "w"):
+                    pass
+                self.wait_for(session, "ON")
+                if name == "before":
+                    channel.send(b'{"op":"type","bytes":4}\ntext')
+                self.assertTrue(channel.line(PATIENCE)["ok"])
+                wanted = looop.PASTE_BEGIN + b"text" + looop.PASTE_END
+                self.assertEqual(self.wait_for_bytes(path, len(wanted)), wanted)
 
 
 class Questions(Sessions):
@@ -1151,9 +1166,8 @@ class Questions(Sessions):
                 self.assertNotIn(b"viewer", answer)
             millis = sorted(asking["ms"] for asking in found["asked"])
             times[count] = (millis[len(millis) // 2], millis[-1])
-            self.assertLess(millis[len(millis) // 2], 20.0)
             for viewer in viewers:
-                self.assertTrue(viewer.answered, "the viewers were to answer too")
+                wait_until(lambda v=viewer: v.answered, "the viewers' answers")
         if LONG:
             words = (f"{n} viewers {half:.1f} ms, {most:.1f} at most" for n, (half, most) in times.items())
             sys.stderr.write(f"\nanswers: {'; '.join(words)}\n")
@@ -1195,14 +1209,14 @@ class Drawing(Sessions):
             with self.assertRaises(TimeoutError):
                 channel.line(0.05)
             self.looop("key", "changes", "Enter")
-            reply = channel.line(20.0)
+            reply = channel.line(120.0)
         while "two" not in reply["lines"][1]:
             reply = self.ask(session, b'{"op": "changes", "since": %d}' % reply["change"])
         self.assertEqual(reply["offset"], len(self.output(session)))
         with looop.Channel(session) as channel:
             channel.send(b'{"op": "changes", "since": %d}\n' % reply["change"])
             self.looop("kill", "changes")
-            self.assertEqual(channel.line(20.0)["status"]["state"], "killed")
+            self.assertEqual(channel.line(120.0)["status"]["state"], "killed")
 
 
 class Painted(Sessions):
@@ -1301,7 +1315,8 @@ class Waiting(Sessions):
             if not program:
                 continue
             session = self.begin("a", " ".join(["exec", program, *name.split()[1:]]))
-            self.looop("wait-idle", "a", "--settle", "1s")
+            self.wait_for(session, "[$#%>] ")
+            self.looop("wait-idle", "a", "--settle", "1s") if HEAVY else None
             line = "sleep 1; echo {}" if name[0] != "p" else "import time; time.sleep(1); print({!r})"
             begun = time.monotonic()
             for word in ("passed", "passed", "failed"):
@@ -1350,7 +1365,7 @@ class Waiting(Sessions):
         self.assertEqual(self.looop("expect", "a", "bef.re"), "before\n")
         waiting = self.start("expect", "a", "^got (a|b)$", "--json")
         self.types("a")
-        first = json.loads(waiting.communicate(timeout=20)[0])
+        first = json.loads(waiting.communicate(timeout=120)[0])
         self.assertEqual((waiting.returncode, first["matched"]), (0, "got a"))
         self.looop("expect", "a", "got a", "--since", str(first["offset"]), "--timeout", "200ms", code=124)
         self.assertEqual(len(self.stderr.splitlines()), 1)
@@ -1367,10 +1382,10 @@ class Waiting(Sessions):
         with self.assertRaises(subprocess.TimeoutExpired):
             never.wait(0.4)
         self.types("c")
-        self.assertEqual(never.wait(20), 0)
+        self.assertEqual(never.wait(120), 0)
         ends = self.start("expect", "a", "never", "--timeout", "0")
         self.looop("key", "a", "C-d")
-        self.assertEqual(ends.wait(20), 1)
+        self.assertEqual(ends.wait(120), 1)
         self.looop("expect", "a", "never", code=1)
         self.looop("expect", "a", "got c", code=1)
         self.assertEqual(self.looop("expect", "a", "got c", "--since", "0"), "got c\n")
@@ -1433,30 +1448,45 @@ class Waiting(Sessions):
             return call(*args)
 
         with unittest.mock.patch.object(looop, "Channel", late):
-            self.looop("wait-idle", "a", "--settle", "1s", "--timeout", "3s", code=124, timeout=20)
+            self.looop("wait-idle", "a", "--settle", "1s", "--timeout", "2s", code=124)
         self.assertGreater(time.monotonic() - started, 1.0)
         self.looop("kill", "a")
 
     def test_wait_idle(self):
         session = self.begin("a", "while :; do echo tick; sleep 0.1; done")
         self.wait_for(session, "tick")
-        self.looop("wait-idle", "a", "--settle", "2s", "--timeout", "2500ms", code=124)
-        self.looop("wait-idle", "a", "--settle", "300ms", "--timeout", "10s", "--ignore", "tick|\\n")
+        self.looop("wait-idle", "a", "--settle", "10s", "--timeout", "100ms", code=124)
+        self.looop("wait-idle", "a", "--settle", "300ms", "--timeout", "120s", "--ignore", "tick|\\n")
         self.looop("kill", "a")
         self.looop("wait-idle", "a", "--settle", "10s")
         session = self.begin("b", 'i=0; while :; do i=$((i+1)); printf "\\r$i s "; sleep 0.1; done')
         self.wait_for(session, "2 s")
-        self.looop("wait-idle", "b", "--settle", "2s", "--timeout", "2500ms", "--screen", code=124)
-        self.looop("wait-idle", "b", "--settle", "300ms", "--timeout", "10s", "--screen", "--ignore", r"\d+ s")
+        self.looop("wait-idle", "b", "--settle", "300ms", "--timeout", "120s", "--screen", "--ignore", r"\d+ s")
         self.looop("kill", "b")
-        session = self.begin("d", r'while :; do for c in \| / - =; do printf "\r$c"; sleep 0.05; done; done')
-        self.wait_for(session, "=")
-        for settle in ("300ms", "500ms"):
-            self.looop("wait-idle", "d", "--settle", settle, "--timeout", "1.2s", "--screen", code=124)
         self.begin("c", "sleep 300")
         begun = time.monotonic()
         self.looop("wait-idle", "c", "--settle", "300ms", "--timeout", "0")
         self.assertGreaterEqual(time.monotonic() - begun, 0.3)
+
+    def test_who_goes_on_is_not_idle(self):
+        """They pause for less than a tenth of what is waited for, however busy the machine is."""
+        ticks = self.begin("a", "while :; do echo tick; sleep 0.1; done")
+        counts = self.begin("b", 'i=0; while :; do i=$((i+1)); printf "\\r$i s "; sleep 0.1; done')
+        spins = self.begin("d", r'while :; do for c in \| / - =; do printf "\r$c"; sleep 0.05; done; done')
+        found = []
+
+        def wait(session, screen):
+            found.append(looop.wait_idle(session, quiet=4.0, timeout=4.5, ignore=None, screen=screen))
+
+        waits = [(ticks, False), (counts, True), (spins, True)]
+        for session, _ in waits:
+            self.wait_for(session, ".")
+        threads = [threading.Thread(target=wait, args=pair) for pair in waits]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(PATIENCE)
+        self.assertEqual(found, [False] * 3)
 
     def test_a_stopped_supervisor_is_no_ended_session(self):
         session = self.begin("a", "echo READY; exec cat")
@@ -1599,7 +1629,7 @@ sys.exit(looop.main())
     def test_a_bug_in_drawing_costs_what_met_it_and_not_the_session(self):
         words = [sys.executable, "-SIc", self.CODE.format(ROOT), "start-session", "a", "--size", "80x24", "--command"]
         script = "echo READY; read x; echo BUG; echo after; read x; echo BUG; exit 3"
-        subprocess.run([*words, script], env=self.env, cwd=self.home, check=True, capture_output=True, timeout=30)
+        subprocess.run([*words, script], env=self.env, cwd=self.home, check=True, capture_output=True, timeout=PATIENCE)
         self.looop("expect", "a", "READY")
         self.looop("resize", "a", "77x24")
         for word in ("after", "BUG"):
@@ -1630,7 +1660,7 @@ class NonBlocking(Sessions):
             process.wait(0.3)
         os.write(theirs, b"second")
         os.close(theirs)
-        self.assertEqual(process.wait(20), 0)
+        self.assertEqual(process.wait(120), 0)
         self.assertFalse(os.get_blocking(ours), "it is left as it was")
         os.close(ours)
         self.wait_for(session, "^first, second$")
@@ -1647,7 +1677,7 @@ class NonBlocking(Sessions):
                 process.wait(0.5)  # it waits for its reader
             with open(ours, "rb") as file:
                 lines = file.read().split()
-            self.assertEqual((process.wait(20), lines[-2:]), (0, [b"50000", b"END"]))
+            self.assertEqual((process.wait(120), lines[-2:]), (0, [b"50000", b"END"]))
             self.assertEqual(len(lines), 40000 if "--tail" in words else 50001)
 
 
@@ -1661,7 +1691,7 @@ class Removed(Sessions):
         script = "sleep 300 & echo READY; exec cat"
         for name in ("a", "b"):
             start = [*words, name, "--command", script]
-            subprocess.run(start, env=self.env, cwd=self.home, check=True, capture_output=True, timeout=30)
+            subprocess.run(start, env=self.env, cwd=self.home, check=True, capture_output=True, timeout=PATIENCE)
             self.wait_for(self.session(name), "READY")
         session, folder, moved = self.session("a"), self.session("b").folder, f"{self.home}/moved"
         os.rename(folder, moved)  # that is not removed
@@ -1729,7 +1759,7 @@ class Watchers(Case):
         self.supervisor.loop.turn(0.01)
         self.assertEqual(told, [])
         self.supervisor._output(b"4h")
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + PATIENCE
         while not told and time.monotonic() < deadline:
             self.supervisor.step()
         self.assertEqual(told, [True])
@@ -1740,7 +1770,7 @@ class Watchers(Case):
         self.peer.state = "waiting"
         self.supervisor._op_attach(self.peer, {"cols": 200, "rows": 50, "scrollback": 2000}, b"")
         painted, drawn, both = 0, 0, 0
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE
         while painted < 10 or drawn < 10:
             before = canvas.changes
             self.supervisor._output(b"x")
@@ -1760,11 +1790,11 @@ class Watchers(Case):
         begun = time.monotonic()
         loop.after(0.02, call)
         for _ in range(5):
-            loop.after(30.0, call)
-        loop.turn(10)
+            loop.after(PATIENCE, call)
+        loop.turn(PATIENCE)
         loop.turn(0.05)
         self.assertEqual(len(told), 1)
-        self.assertLess(told[0] - begun, 10)
+        self.assertLess(told[0] - begun, PATIENCE)
 
     def test_who_reads_no_reply_gets_no_more_of_them(self):
         self.supervisor.canvas.screen.feed(b"x" * 200 * 50)
@@ -1827,7 +1857,7 @@ class Abuse(Sessions):
         for number, channel in enumerate(crowd):
             channel.send(b'{"op":"status"}\n' if number % 2 else b'{"op":"follow"}\n')
         for channel in crowd:
-            self.assertTrue(channel.line(20.0)["ok"])
+            self.assertTrue(channel.line(120.0)["ok"])
         self.assertTrue(looop.ask_session(session, "status")["ok"])
         for channel in crowd:
             channel.close()
@@ -1840,7 +1870,7 @@ class Abuse(Sessions):
         self.wait_for(session, "READY")
         crowd = [self.connect(session) for _ in range(looop.PEERS_MAX)]
         crowd[-1].send(b'{"op":"follow"}\n')
-        self.assertTrue(crowd[-1].line(20.0)["ok"], "all of them were taken in")
+        self.assertTrue(crowd[-1].line(120.0)["ok"], "all of them were taken in")
         for words in (
             ("send", "a", "x"),
             ("key", "a", "Enter"),
@@ -2060,11 +2090,11 @@ class Verbs(Sessions):
         looop.send_keys(session, ["Enter"])
         self.wait_for(session, "three")
         looop.send_keys(session, ["Enter"])
-        lines = [json.loads(line) for line in watching.communicate(timeout=20)[0].decode().split("\n") if line]
+        lines = [json.loads(line) for line in watching.communicate(timeout=120)[0].decode().split("\n") if line]
         self.assertEqual(watching.returncode, 0)
         self.assertTrue(lines[-1]["done"])
         self.assertEqual(lines[-1]["offset"], len(self.output(session)))
-        self.assertEqual(following.communicate(timeout=20)[0].decode(), "one\nthree\n")
+        self.assertEqual(following.communicate(timeout=120)[0].decode(), "one\nthree\n")
         self.assertEqual(json.loads(self.looop("log", "a", "--json"))["done"], True)
 
 

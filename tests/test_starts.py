@@ -104,7 +104,7 @@ class Forked(Case):
             lambda: self.starters[kind].start(words, self.built, python, self.env, self.home, **piped),
         ):
             process = start()
-            out, err = process.communicate(given, timeout=30)
+            out, err = process.communicate(given, timeout=120)
             found.append((process.returncode, out, err))
             for stream in (process.stdin, process.stdout, process.stderr):
                 if stream:
@@ -177,10 +177,10 @@ class Forked(Case):
             with self.assertRaises(subprocess.TimeoutExpired):
                 process.wait(0.01)
         many[0].terminate()
-        self.assertEqual(many[0].wait(20), -signal.SIGTERM)
+        self.assertEqual(many[0].wait(120), -signal.SIGTERM)
         for process in reversed(many):
             process.kill()
-            self.assertIn(process.wait(20), (-signal.SIGTERM, -signal.SIGKILL))
+            self.assertIn(process.wait(120), (-signal.SIGTERM, -signal.SIGKILL))
             self.assertFalse(alive(process.pid))
             process.stdout.close()
 
@@ -189,7 +189,7 @@ class Forked(Case):
 
         def ask():
             done = self.starters["source"].start([], self.built, sys.executable, self.env, self.home, -3, -3, -3)
-            codes.append(done.wait(30))
+            codes.append(done.wait(120))
 
         threads = [threading.Thread(target=ask) for _ in range(8)]
         for thread in threads:
@@ -201,7 +201,7 @@ class Forked(Case):
     def test_a_starter_ends_with_who_has_it(self):
         starter = Starter(self.built, ROOT)
         starter.socket.close()
-        self.assertEqual(starter.process.wait(20), 0)
+        self.assertEqual(starter.process.wait(120), 0)
 
 
 class LeftBehind(unittest.TestCase):

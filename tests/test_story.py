@@ -99,7 +99,7 @@ class Surfacing(Tmux):
         terminal = os.open(self.tmux("display-message", "-p", "-t", "mine:! w", "#{pane_tty}").strip(), os.O_RDWR)
         self.addCleanup(os.close, terminal)
         termios.tcflow(terminal, termios.TCOOFF)
-        self.looop("flag", "w", "again", env=env, timeout=10)
+        self.looop("flag", "w", "again", env=env)
         termios.tcflow(terminal, termios.TCOON)
         self.assertEqual(self.windows(), ["! w"])
 

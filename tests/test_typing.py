@@ -130,7 +130,7 @@ class Agents(Sessions):
         session = self.agent("claude", "--busy", "1.5")
         processes = [self.start("send", "claude", f"text {number} of several") for number in range(3)]
         for process in processes:
-            self.assertEqual(process.wait(30), 0, process.stderr.read())
+            self.assertEqual(process.wait(120), 0, process.stderr.read())
         self.assertEqual(
             sorted(entry["text"] for entry in self.told("claude")), [f"text {n} of several" for n in range(3)]
         )
@@ -161,7 +161,7 @@ class Agents(Sessions):
         process = self.start("ask", "still there?", "--session", "claude")
         wait_until(lambda: looop.lock_is_held(os.path.join(self.data, "asks", "3.wait")), "the ask")
         self.assertIn("claude reads it", self.looop("answer", "3", "yes"))
-        self.assertEqual(process.communicate(timeout=20)[0], b"yes\n")
+        self.assertEqual(process.communicate(timeout=120)[0], b"yes\n")
         self.assertEqual(os.listdir(os.path.join(self.data, "asks")).count("3.wait"), 0)
 
     def test_an_agent_whose_turn_has_ended_reads_no_output(self):
@@ -172,7 +172,7 @@ class Agents(Sessions):
         with open(os.path.join(session.folder, "agent.json"), "w") as file:
             json.dump(state, file)
         self.assertIn("typed into codex", self.looop("answer", "1", "this"))
-        self.assertEqual(process.communicate(timeout=20)[0], b"")
+        self.assertEqual(process.communicate(timeout=120)[0], b"")
         self.assertEqual(len(self.told("codex")), 1)
 
     def test_what_an_answer_says_of_those_who_asked(self):

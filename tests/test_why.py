@@ -84,7 +84,7 @@ class Why(Case):
         self.write("goals/a.md", "typed meanwhile\n")
         self.write("goals/c.md", "new meanwhile\n")
         self.write(go, "")
-        run = json.loads(tick.communicate(timeout=20)[0])["run"]
+        run = json.loads(tick.communicate(timeout=120)[0])["run"]
         self.replies({"move": "noop"})
         self.tick()
         edited = f"goal a changed (while {run} decided)"

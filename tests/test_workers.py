@@ -262,7 +262,7 @@ class Claims(Workers):
         self.worker("b")
         for number in range(5):
             processes = [self.start("claim", f"n{number}", "--session", name) for name in "ab"]
-            self.assertEqual(sorted(process.wait(20) for process in processes), [0, 1])
+            self.assertEqual(sorted(process.wait(120) for process in processes), [0, 1])
 
     def test_a_dead_session_blocks_nobody(self):
         self.worker("a")
@@ -312,7 +312,7 @@ class Claims(Workers):
         wait_until(lambda: len(self.asks()) == 2, "an ask of its own")
         self.looop("answer", "1", "the first")
         self.looop("answer", "2", "the second")
-        self.assertEqual(second.communicate(timeout=20)[0], b"the second\n")
+        self.assertEqual(second.communicate(timeout=120)[0], b"the second\n")
 
     def test_claims_are_in_the_prompt_and_never_in_the_hash(self):
         self.worker("a")
@@ -337,6 +337,7 @@ class Asking(Workers):
             "--ref",
             "reports/w.md",
             env={"LOOOP_SESSION_ID": "w", "LOOOP_CHILD": "1"},
+            constants={"WAIT_SLICE": 1000.0},  # none but the bell makes it look
         )
         wait_until(self.asks, "the ask")
         ask = self.asks()[0]
@@ -357,9 +358,7 @@ class Asking(Workers):
         self.assertEqual(self.ls()["w"]["health"], "asking")
         self.assertIn("w asks: merge it?", "\n".join(json.loads(self.looop("status", "--json"))["attention"]))
         self.assertEqual(self.looop("answer", "1", "yes"), "ask 1: answered: yes; w reads it\n")
-        begun = time.monotonic()
-        out, err = process.communicate(timeout=20)
-        self.assertLess(time.monotonic() - begun, looop.WAIT_SLICE - 1.0, "it waited for its next look")
+        out, err = process.communicate(timeout=120)
         self.assertEqual((process.returncode, out), (0, b"yes\n"))
         self.assertIn(b"ask 1 waits", err)
         self.assertFalse(self.ls()["w"]["flagged"])
@@ -402,15 +401,14 @@ class Asking(Workers):
     def test_asks_wait_wakes_at_once(self):
         self.worker()
         for words, number in ((("flag", "w", "look"), None), (("ask", "hm?", "--session", "w"), 1)):
-            waiting = self.start("asks", "--wait", "20s", "--json")
+            constants = {"WAIT_SLICE": 1000.0}  # none but the bell makes it look
+            waiting = self.start("asks", "--wait", "1000s", "--json", constants=constants)
             wait_until(
                 lambda: os.listdir(self.path(".bells")) if os.path.isdir(self.path(".bells")) else [], "the bell"
             )
             self.start(*words)
             wait_until(self.asks, "what it waits for")
-            begun = time.monotonic()
-            rows = json.loads(waiting.communicate(timeout=20)[0])
-            self.assertLess(time.monotonic() - begun, looop.WAIT_SLICE - 1.0, "it waited for its next look")
+            rows = json.loads(waiting.communicate(timeout=120)[0])
             self.assertEqual((rows[0]["n"], rows[0]["session"]), (number, "w"))
             self.looop("unflag", "w")
         self.looop("answer", "1", "x")
@@ -435,7 +433,7 @@ class Asking(Workers):
         (row,) = looop.asks_and_flags(self.opened, sessions)
         self.assertEqual((row["kind"], row["n"]), ("ask", 1))
         self.looop("answer", "1", "x")
-        self.assertEqual(asking.communicate(timeout=20)[0], b"x\n")
+        self.assertEqual(asking.communicate(timeout=120)[0], b"x\n")
         self.assertEqual(looop.asks_and_flags(self.opened, sessions), [])
         self.looop("flag", "w", "look")
         (row,) = looop.asks_and_flags(self.opened, looop.list_sessions(self.opened, ("worker",)))
@@ -447,7 +445,7 @@ class Asking(Workers):
         with looop.Bell(self.opened) as bell:
             self.assertFalse(bell.wait(0.01))
             looop.ring(self.data)
-            self.assertTrue(bell.wait(5))
+            self.assertTrue(bell.wait(120))
             self.assertFalse(bell.wait(0.01))
             self.assertEqual(len(os.listdir(self.path(".bells"))), 1)
         self.assertEqual(os.listdir(self.path(".bells")), [])
@@ -492,7 +490,7 @@ class Asking(Workers):
         asking = self.start("ask", "which?", "--session", "w")
         wait_until(lambda: self.ls()["w"]["note"] == "asks: which?", "its flag, which comes after the ask")
         looop.give_answer(self.opened, 1, "answered", "this")
-        self.assertEqual(asking.communicate(timeout=20)[0], b"this\n")
+        self.assertEqual(asking.communicate(timeout=120)[0], b"this\n")
         self.assertIsNone(self.ls()["w"]["note"])
 
     def test_what_hinders_the_telling_does_not_hinder_the_asking(self):
@@ -501,7 +499,7 @@ class Asking(Workers):
         asking = self.start("ask", "which?", "--session", "w")
         wait_until(self.asks, "the ask")
         looop.give_answer(self.opened, 1, "answered", "this")
-        out, err = asking.communicate(timeout=20)
+        out, err = asking.communicate(timeout=120)
         self.assertEqual((out, asking.returncode), (b"this\n", 0))
         self.assertIn(b"warning: config: ", err)
         self.assertIn("is flagged", self.looop("flag", "w", "look"))
@@ -528,7 +526,7 @@ class Asking(Workers):
         process = self.start("ask", "deploy?")
         wait_until(self.asks, "the ask")
         self.looop("answer", "1", "no")
-        self.assertEqual(process.communicate(timeout=20)[0], b"no\n")
+        self.assertEqual(process.communicate(timeout=120)[0], b"no\n")
         self.looop("ask", "deploy?", "--session", "nobody", code=1)
         self.looop("ask", " ", code=2)
 
@@ -598,7 +596,7 @@ class Checks(Workers):
         wait_until(lambda: os.path.exists(f"{self.home}/log"), "the check")
         self.finish(f"echo again >> {self.home}/log; exit 1")
         open(f"{self.home}/go", "w").close()
-        process.communicate(timeout=30)
+        process.communicate(timeout=120)
         self.assertEqual(self.ls()["w"]["verify"], "pending")
         self.tick()
         self.assertEqual(self.ls()["w"]["verify"], "fail")
@@ -611,7 +609,7 @@ class Checks(Workers):
         wait_until(lambda: os.path.exists(f"{self.home}/log"), "the check")
         self.looop("prune")
         open(f"{self.home}/go", "w").close()
-        self.assertEqual(json.loads(process.communicate(timeout=30)[0])["outcome"], "noop")
+        self.assertEqual(json.loads(process.communicate(timeout=120)[0])["outcome"], "noop")
 
     def test_the_check_of_a_move_is_held_to_the_gate(self):
         self.worker("x")

@@ -22,7 +22,7 @@ import time
 from typing import NamedTuple
 
 import looop
-from tests.support import LONG, Case, figure, processes_with, wait_until
+from tests.support import LONG, PATIENCE, Case, figure, processes_with, wait_until
 
 SEED = 20260102
 LINE = re.compile(r"- \d{4}-\d\d-\d\d \d\d:\d\d \S.*")
@@ -140,7 +140,7 @@ class Faults(Case):
 
     # --- verbs
 
-    def verb(self, *words, injector=None, before=None, stdin=b"", timeout=30.0, env=None):
+    def verb(self, *words, injector=None, before=None, stdin=b"", timeout=PATIENCE, env=None):
         """Run a verb in a child and return how it ended; `before`: what the child does first."""
         with contextlib.ExitStack() as stack:  # pipes, as no limit of what it may write is to meet them
             given = stack.enter_context(tempfile.TemporaryFile())

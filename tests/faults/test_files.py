@@ -96,7 +96,7 @@ class OddFiles(Faults):
         self.put(name, form)
         for words in verbs:
             with self.subTest(file=name, form=form, words=words):
-                done = self.verb(*words.split(), timeout=20)
+                done = self.verb(*words.split())
                 self.assertIn(done.code, (0, 1, 137), done)
                 figure("verbs run beside a damaged file", 1)
                 said = [

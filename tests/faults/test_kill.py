@@ -349,7 +349,7 @@ class KilledSessions(Faults):
         words = ("start-session", "w", "--command", "echo BYE; exit 7")
         count = Injector()
         self.assertEqual(self.verb(*words, injector=count).code, 0)
-        self.assertEqual(self.verb("wait", "w", "--timeout", "20s").code, 7)
+        self.assertEqual(self.verb("wait", "w", "--timeout", "120s").code, 7)
         self.supervised()
         points = count.counts()[2]
         self.assertGreater(points, 10)

@@ -230,7 +230,7 @@ class OddPaths(Faults):
         self.assertEqual(self.verb(*start).code, 0)
         self.assertEqual(self.verb("expect", "w", "data").code, 0)
         self.assertEqual(self.verb("send", "w", "x").code, 0)
-        self.assertEqual(self.verb("wait", "w", "--timeout", "20s").code, 5)
+        self.assertEqual(self.verb("wait", "w", "--timeout", "120s").code, 5)
         self.assertEqual(self.verb("start-session", "setup", "look", "builtin").code, 0)
         self.assertEqual(self.verb("kill", "setup").code, 0)
         verbs = """doctor|config show|answer 1 red|log w|shot w|replay last|up|service print cron|service print systemd|
