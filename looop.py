@@ -21763,16 +21763,16 @@ def checked_percent(text: str) -> str:
 # 76. Questions (pure)
 # ======================================================================================================================
 # What the interview asks, and what becomes of the answers. It is one script, a generator that yields questions, is sent
-# answers, and ends in asking that a plan be written. It remembers nothing: `open_question` runs it through the answers
-# there are, up to the question that is open. So to go back is to drop the last answer, to go on after a crash is to
-# read the answers from disk, and a test is a list of answers.
+# answers, and returns the plan. It remembers nothing: `after_answers` runs it through the answers there are, up to the
+# question that is open. So to go back is to drop the last answer, to go on after a crash is to read the answers from
+# disk, and a test is a list of answers.
 
 _PARTS = ("Goals", "Clones", "Sources", "Priorities", "Guardrails", "Cadence", "Drafts")
-_SHAPES: dict[str, Any] = {"clones": list, "parameter": (str, list), "try": dict, "draft": dict, "write": dict}
+_SHAPES: dict[str, Any] = {"clones": list, "parameter": (str, list), "try": dict, "draft": dict}
 
 
 class Question(Record):
-    """Be one question: what is asked, how it is answered, and under which key the answer is kept."""
+    """A question: what is asked, how it is answered, and the key under which the answer is kept."""
 
     key: str  # short words: they tell people what they answered
     part: str  # one of _PARTS
@@ -21786,39 +21786,43 @@ class Question(Record):
 
 
 class Answer(Record):
-    """Be an answer as it is kept."""
+    """An answer, as it is kept."""
 
     key: str
     value: JSON
 
 
 class Plan(Record):
-    """Hold what is to be written."""
+    """What the interview is going to write."""
 
     files: dict[str, str]  # texts of goals and sensors, by their path in the data dir
     playbook: str | None  # None: it stays as it is
     over: str | None  # digest of the PLAYBOOK that the person has seen replaced
 
 
-def open_question(answers: Sequence[Answer]) -> tuple[Question, int]:
-    """Return the question that comes after these answers, and how many of them were of use.
+def after_answers(answers: Sequence[Answer]) -> tuple[Question | Plan, int]:
+    """Return what follows these answers, a question or the plan, and how many of the answers led there.
 
     An answer to another question than the one that is asked, left by another version, ends the run there. Raise an
-    error of Python's for an answer that is none.
+    error of Python's for a malformed answer.
     """
-    script = interview_script()
-    question = next(script)
-    for used, answer in enumerate(answers):
-        if answer.key != question.key:
-            return question, used
-        if not isinstance(answer.value, _SHAPES.get(question.kind, str)):
-            raise TypeError(answer.key)
-        question = script.send(answer.value)
-    return question, len(answers)
+    script, used = interview_script(), 0
+    try:
+        question = next(script)
+        for answer in answers:
+            if answer.key != question.key:
+                break
+            if not isinstance(answer.value, _SHAPES.get(question.kind, str)):
+                raise TypeError(answer.key)
+            used += 1
+            question = script.send(answer.value)
+    except StopIteration as end:
+        return end.value, used
+    return question, used
 
 
-def interview_script() -> Generator[Question, JSON, None]:
-    """Ask everything, in order; the last question, of kind "write", comes again until the plan could be written."""
+def interview_script() -> Generator[Question, JSON, Plan]:
+    """Ask everything, in order; return what is to be written."""
     goals = yield from goal_questions()
     files: dict[str, str] = {}
     yield from clone_questions(files)
@@ -21827,18 +21831,13 @@ def interview_script() -> Generator[Question, JSON, None]:
     never = yield from list_questions("never", *_NEVER)
     busy = yield _BUSY
     calm = yield _CALM
-    text = playbook_text(first, never, parse_duration(busy), parse_duration(calm) if calm else 0.0)
-    playbook, over = yield from draft_question("PLAYBOOK.md", text)
     for path, body in goals.items():
         kept, _ = yield from draft_question(path, body)
         if kept is not None:
             files[path] = kept
-    while True:
-        told = yield Question("write", "Drafts", "", kind="write", about=Plan(dict(files), playbook, over))
-        for path in told["taken"]:
-            yield from name_question(files, path)
-        if told["playbook"]:
-            playbook, over = yield from draft_question("PLAYBOOK.md", text)
+    text = playbook_text(first, never, parse_duration(busy), parse_duration(calm) if calm else 0.0)
+    playbook, over = yield from draft_question("PLAYBOOK.md", text)
+    return Plan(files, playbook, over)
 
 
 def goal_questions() -> Generator[Question, JSON, dict[str, str]]:
@@ -21855,32 +21854,29 @@ def goal_questions() -> Generator[Question, JSON, dict[str, str]]:
             return goals
         text = "When is it done? Say what one could look at to see it."
         done = yield Question(f"{key} done", "Goals", "done when", text, "text", "", "not sure yet", _DONE_HELP)
-        text = "Is there a day for it? A date is best, like 2030-12-24."
+        text = "Is there a day for it? A date, like 2030-12-24."
         by = yield Question(f"{key} by", "Goals", "by", text, "deadline", "", "no deadline", _BY_HELP)
         goals[goal_path(name, number)] = goal_text(name, done, by)
 
 
 def clone_questions(files: dict[str, str]) -> Generator[Question, JSON, None]:
-    """Ask for folders of clones and offer each clone as a sensor; those kept are put into `files`."""
+    """Ask for folders of clones and offer each clone as a sensor; put those that are kept into `files`."""
     number, asked = 1, set()
     while True:
-        key = f"folder {number}"
         text = "Which git clones here belong to that? A clone's folder, or a folder full of clones."
-        shown = "none" if number == 1 else "no more"
-        clones = yield Question(
-            key, "Clones", "folder", "" if number > 1 else text, "clones", "", shown, _CLONES_HELP, list(files)
-        )
+        text, shown = (text, "none") if number == 1 else ("", "no more")
+        clones = yield Question(f"folder {number}", "Clones", "folder", text, "clones", "", shown, _CLONES_HELP)
         if not clones:
             return
         for clone in clones:
             if clone not in asked:
                 asked.add(clone)
-                yield from keep_question("Clones", "git", {"clone": clone}, files)
+                yield from try_question("Clones", "git", {"clone": clone}, files)
         number += 1
 
 
 def source_questions(files: dict[str, str]) -> Generator[Question, JSON, None]:
-    """Ask for kinds of the gallery and for what each takes; the sensors that are kept are put into `files`."""
+    """Ask for kinds of the gallery and for what each takes; put the sensors that are kept into `files`."""
     number = 1
     while True:
         text = "What else should be watched? Choose by number or name. Each is tried before it is kept."
@@ -21888,50 +21884,44 @@ def source_questions(files: dict[str, str]) -> Generator[Question, JSON, None]:
         kind = yield Question(f"source {number}", "Sources", "source", text, "source", "", shown, "", number == 1)
         if not kind:
             return
-        values: dict[str, str | list[str]] = {}
-        again = True
-        while again:
-            values = yield from parameter_questions(kind, values)
-            again = yield from keep_question("Sources", kind, values, files)
+        values = yield from parameter_questions(kind)
+        yield from try_question("Sources", kind, values, files)
         number += 1
 
 
-def parameter_questions(
-    kind: str, before: Mapping[str, str | list[str]]
-) -> Generator[Question, JSON, dict[str, str | list[str]]]:
+def parameter_questions(kind: str) -> Generator[Question, JSON, dict[str, str | list[str]]]:
     """Ask for what a kind takes, one thing at a time; what comes after one that is left out is left out as well."""
     values: dict[str, str | list[str]] = {}
     left_out = False
     for place, one in enumerate(GALLERY[kind].parameters):
-        last = before.get(one.variable) or one.default
-        default = last if isinstance(last, str) else " ".join(map(quoted, last))
-        text = f"{kind} watches {GALLERY[kind].line}.\n" if place == 0 else ""
-        line = one.line.partition(";")[0] if one.count == "*" else one.line
-        shown = "" if one.count == "1" else "none"
         value: JSON = [] if one.count == "*" else one.default
         if not left_out:
-            text = f"{text}{one.name}: {line.partition(' (else')[0]}"
-            key = f"{kind} {one.name}"
-            value = yield Question(key, "Sources", one.name, text, "parameter", default, shown, "", [kind, place])
+            text = f"{kind} watches {GALLERY[kind].line}.\n" if place == 0 else ""
+            text += f"{one.name}: {one.line}"
+            shown = "" if one.count == "1" else "none"
+            about = [kind, place]
+            value = yield Question(
+                f"{kind} {one.name}", "Sources", one.name, text, "parameter", one.default, shown, "", about
+            )
         left_out = left_out or not value
         values[one.variable] = value
     return values
 
 
-def keep_question(
+def try_question(
     part: str, kind: str, values: Mapping[str, str | list[str]], files: dict[str, str]
-) -> Generator[Question, JSON, bool]:
-    """Have a sensor tried and ask whether to keep it; return whether it is to be tried with other parameters."""
+) -> Generator[Question, JSON, None]:
+    """Have a sensor tried and ask whether to keep it; put it into `files` if so."""
     script = gallery_script(kind, values).decode("utf-8", "surrogateescape")
     name = gallery_name(kind, values)
-    again = part == "Sources" and bool(values)
     while True:
-        about = {"name": name, "script": script, "again": again, "taken": list(files)}
-        answer = yield Question(f"try {name}", part, "keep it?", "", "try", help=_KEEP_HELP, about=about)
+        about = {"name": name, "text": script}
+        answer = yield Question(f"try {name}", part, "keep it?", "", "try", help=_TRY_HELP, about=about)
         if answer["do"] == "write":
-            files[f"sensors/{answer['name']}.sh"] = script
+            paths = (f"sensors/{one}.sh" for one in names_like(name))
+            files[next(path for path in paths if path not in files)] = script
         if answer["do"] != "edit":
-            return bool(answer["do"] == "again")
+            return
         script = answer["text"]
 
 
@@ -21941,11 +21931,9 @@ def list_questions(
     """Ask for lines until an empty one."""
     lines: list[str] = []
     while True:
-        first = not lines
-        prompt, shown = prompts[min(len(lines), 1)], "nothing to add" if first else "no more"
-        line = yield Question(
-            f"{key} {len(lines) + 1}", part, prompt, text if first else "", "text", "", shown, help_text
-        )
+        prompt, shown = (prompts[1], "no more") if lines else (prompts[0], "nothing to add")
+        text = "" if lines else text
+        line = yield Question(f"{key} {len(lines) + 1}", part, prompt, text, "text", "", shown, help_text)
         if not line:
             return lines
         lines.append(line)
@@ -21954,21 +21942,11 @@ def list_questions(
 def draft_question(path: str, text: str) -> Generator[Question, JSON, tuple[str | None, str | None]]:
     """Show a draft until it is approved or left out; return its text, or None, and the digest of what it replaces."""
     while True:
-        about = {"path": path, "text": text}
+        about = {"name": path, "text": text}
         answer = yield Question(path, "Drafts", "write it?", "", "draft", help=_DRAFT_HELP, about=about)
         if answer["do"] != "edit":
             return (text, answer["over"]) if answer["do"] == "write" else (None, None)
         text = answer["text"]
-
-
-def name_question(files: dict[str, str], path: str) -> Generator[Question, JSON, None]:
-    """Ask for another name of a file whose place somebody has taken meanwhile."""
-    text = f"{path} is there already, and it is not this one. It stays. Another name for yours?"
-    about = {"folder": path.partition("/")[0], "taken": list(files)}
-    name = yield Question(f"{path} as", "Drafts", "name", text, "name", "", "leave mine out", "", about)
-    body = files.pop(path)
-    if name:
-        files[name] = body
 
 
 def goal_path(name: str, number: int) -> str:
@@ -22021,52 +21999,11 @@ def span_words(secs: float) -> str:
     return f"{secs:g} seconds" if secs != 1 else "1 second"
 
 
-def free_name(name: str, taken: Iterable[str]) -> str:
-    """Return a name, with a number behind it where it is taken."""
-    names, number = set(taken), 2
-    found = name
-    while found in names:
-        found, number = f"{name[: ID_MAX - 4]}-{number}", number + 1
-    return found
-
-
-def told_answer(answer: Answer) -> str:
-    """Say an answer in a few words; "" for one that says nothing."""
-    value = answer.value
-    if isinstance(value, dict):
-        done = {"write": "yes", "skip": "left out", "edit": "edited", "again": "with other parameters"}
-        return done.get(value.get("do", ""), "")
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def screenfuls(lines: Sequence[str], rows: int, cols: int = 80) -> list[list[str]]:
-    """Divide lines into parts that fit on a screen; a line that is longer than a row takes several."""
-    parts: list[list[str]] = [[]]
-    room = rows
-    for line in lines:
-        need = max(1, -(-visible_width(line) // cols))
-        if need > room and parts[-1]:
-            parts.append([])
-            room = rows
-        parts[-1].append(line)
-        room -= need
-    return parts
-
-
-def well_formed_answers(value: JSON) -> bool:
-    """Tell whether a value is what the interview keeps, and the script can be run through it."""
-    stamp, undone, answers = (dig(value, key) for key in ("stamp", "undone", "answers"))
-    if not (isinstance(stamp, str) and valid_id(stamp) and isinstance(undone, dict) and isinstance(answers, list)):
-        return False
-    if not all(isinstance(text, str) for text in undone.values()):
-        return False
-    if not all(isinstance(one, list) and len(one) == 2 for one in answers):
-        return False
-    try:
-        open_question([Answer(*one) for one in answers])
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError, StopIteration):
-        return False
-    return True
+def names_like(name: str) -> Iterator[str]:
+    """Yield a name, then the same with a number behind it."""
+    yield name
+    for number in range(2, 1000):
+        yield f"{name[: ID_MAX - 4]}-{number}"
 
 
 _GOAL_HELP = """\
@@ -22077,9 +22014,9 @@ _BY_HELP = "Goals are taken in the order of their deadlines, after what is broke
 _CLONES_HELP = """\
 looop can watch a clone: its branch, what is not committed or pushed, branches that are stale. It changes nothing there,
 and does not fetch. Give the path of a clone, or of a folder in which clones lie: each of them is offered."""
-_KEEP_HELP = """\
-yes keeps it, no leaves it out, edit opens the script in your editor, again asks for other parameters. A first letter
-is enough; a sensor that does not work is kept with `keep`.
+_TRY_HELP = """\
+yes keeps it, no leaves it out, edit opens the script in your editor, < goes back to what it takes. A first letter is
+enough; a sensor that does not work is kept with `keep`.
 Only what stands under `signal` wakes looop when it changes; `detail` is there to be read."""
 _DRAFT_HELP = """\
 yes takes it as it stands, edit opens it in your editor, skip leaves it out, < goes back. A first letter is enough.
@@ -22123,54 +22060,56 @@ _CALM = Question(
 # ======================================================================================================================
 # 77. Plans
 # ======================================================================================================================
-# How a plan is written: under the beat's lock, each file whole, and passed over where it is there already. So a writing
-# that was killed is finished by doing it again.
+# How a plan is written: under the beat's lock, each file whole, never over another one; a file that has its content
+# already is written already. So a writing that was killed is finished by doing it again.
 
 
-def write_plan(profile: Profile, plan: Plan, stamp: str) -> JSON:
-    """Write a plan, behind a beat in progress; return None when it was, else what stands in its way.
+def write_plan(profile: Profile, plan: Plan, stamp: str) -> list[str] | None:
+    """Write a plan, behind a beat in progress; return the paths of its files.
 
-    `stamp` names what is moved out of the way. interview.json goes last: with it, the plan is written again.
+    Return None, and write nothing, where the PLAYBOOK is no longer the one that the person has seen replaced. `stamp`
+    names what is moved out of the way. interview.json goes last: with it, the plan is written again.
     """
     with beat_lock(profile, "interview", None):
         body = None if plan.playbook is None else ended_line(plan.playbook)
         now = read_bytes(profile.path("PLAYBOOK.md"))
-        changed = body not in (None, now) and plan.over != (None if now is None else digest_of(now))
-        files = {path: ended_line(text) for path, text in plan.files.items()}
-        taken = [path for path, data in files.items() if read_bytes(profile.path(path)) not in (None, data)]
-        if taken or changed:
-            return {"taken": taken, "playbook": changed}
-        for path in (*files, _ORIGINS, "PLAYBOOK.md", f"playbook.d/{stamp}.md", "interview.json"):
+        if body not in (None, now) and plan.over != (None if now is None else digest_of(now)):
+            return None
+        for path in (*plan.files, _ORIGINS, "PLAYBOOK.md", f"playbook.d/{stamp}.md", "interview.json"):
             remove_leftovers(*os.path.split(profile.path(path)))
-        for path, data in files.items():
-            put_new(profile, path, data)
+        paths = [put_new(profile, path, ended_line(text)) for path, text in plan.files.items()]
         if body is not None and body != now:
             replace_playbook(profile, body, stamp)
         if os.path.lexists(profile.path("goals", "setup.md")):
             archive_goal(profile, "setup", stamp)
         remove_file(profile.path("interview.json"))
-    return None
+        return paths
 
 
-def put_new(profile: Profile, path: str, data: bytes) -> None:
-    """Write a goal or a sensor that is not there yet."""
-    if os.path.lexists(profile.path(path)):
-        return
-    folder, name = path.split("/")
-    if folder == "sensors":
-        write_new_sensor(profile, name[: -len(".sh")], data, "gallery")
-    else:
-        publish(profile.path(path), data)
+def put_new(profile: Profile, path: str, data: bytes) -> str:
+    """Write a goal or a sensor; return its path, which has a number in it where another file has the name."""
+    folder, file = path.split("/")
+    stem, suffix = os.path.splitext(file)
+    for name in names_like(stem):
+        path = f"{folder}/{name}{suffix}"
+        if not os.path.lexists(profile.path(path)):
+            if folder == "sensors":
+                write_new_sensor(profile, name, data, "gallery")
+            elif not publish(profile.path(path), data):
+                continue
+            break
+        if read_bytes(profile.path(path)) == data:
+            break
+    return path
 
 
-def plan_lines(profile: Profile, plan: Plan, stamp: str, limit: int) -> list[str]:
-    """Say what was written, in at most so many lines."""
+def plan_lines(profile: Profile, plan: Plan, paths: Sequence[str], stamp: str) -> list[str]:
+    """Say what was written."""
     before = f"playbook.d/{stamp}.md"
     kept = f"the one before: {before}" if os.path.lexists(profile.path(before)) else ""
     rows = [("  PLAYBOOK.md", kept if plan.playbook is not None else "stays as it was")]
-    rows += [(f"  {printable(path)}", "") for path in plan.files]
-    more = [f"  … {len(rows) - limit} more"] if len(rows) > limit else []
-    return [*aligned(rows[:limit]), *more, f"  in {printable(profile.data)}; edit them whenever you like"]
+    rows += [(f"  {printable(path)}", "") for path in paths]
+    return [*aligned(rows), f"  in {printable(profile.data)}; edit them whenever you like"]
 
 
 # ======================================================================================================================
@@ -22179,7 +22118,6 @@ def plan_lines(profile: Profile, plan: Plan, stamp: str, limit: int) -> list[str
 # `looop setup` asks the questions, in common lines: no raw mode, so that `looop send` types into it as well as a
 # person. Every answer is in interview.json before the next question is asked; all else is written at the end.
 
-_ROWS = 17  # of a text that are shown at a time: with what stands around them, 24
 _AGAIN = "looop setup goes on where you were"
 _FAREWELL = """
 Next:
@@ -22248,12 +22186,9 @@ def interview_session(profile: Profile) -> Session | None:
 
 
 class Interview:
-    """Ask a person, keep the answers, and write what comes of them."""
+    """A talk with a person: it asks, keeps the answers, and writes what comes of them."""
 
-    __slots__ = (
-        *("answers", "over", "paint", "part", "profile", "rest", "session", "stamp", "theirs", "tried", "undone"),
-        "unsure",
-    )
+    __slots__ = ("answers", "good", "over", "paint", "part", "profile", "rest", "session", "stamp")
 
     def __init__(self, profile: Profile, session: Session | None) -> None:
         self.profile = profile
@@ -22262,40 +22197,31 @@ class Interview:
         self.rest = b""  # of what was typed
         self.part = ""  # whose heading was shown last
         self.answers: list[Answer] = []
-        self.undone: dict[str, str] = {}  # answers that were gone back over, offered again
         self.stamp = ""  # names what this interview moves out of the way
-        self.tried = ""  # status of the reading that is shown
+        self.good = True  # Enter keeps the sensor or the draft that is shown
         self.over: str | None = None  # digest of the PLAYBOOK whose replacement is shown
-        self.theirs = False  # the person has edited that PLAYBOOK
-        self.unsure = ""  # a deadline that is no date, until it is typed again
 
     def go(self) -> int:
         """Run the interview to its end."""
-        resumed = self.load()
-        question, used = open_question(self.answers)
-        if used < len(self.answers):
-            self.say("Some of the answers were to other questions, and are not used.")
-        self.answers = self.answers[:used]
-        if question.kind != "write" and not self.wanted(resumed):
-            return 0
-        met = False
+        resumed, met = self.load(), False
         while True:
-            question, _ = open_question(self.answers)
-            if question.kind == "write":
-                told = self.write(question.about)
-                if told is None:
+            following, used = after_answers(self.answers)
+            if used < len(self.answers):
+                self.say("Some of the answers were to other questions, and are not used.")
+                del self.answers[used:]
+            if isinstance(following, Plan):
+                if self.write(following):
                     return 0
-                self.keep(question, told)
+                self.answers.pop()  # to write the PLAYBOOK: it has changed since, and is asked about again
                 continue
             if not met:
+                if not self.wanted(resumed):
+                    return 0
                 self.wait_for_person()
                 self.greet(resumed)
                 met = True
-            value = self.ask(question)
-            if value is None:
-                self.back()
-            else:
-                self.keep(question, value)
+            self.ask(following)
+            self.save()
 
     # --- what is kept
 
@@ -22303,16 +22229,16 @@ class Interview:
         """Read the answers that an interview before this one has kept; return whether there are any."""
         path = self.profile.path("interview.json")
         raw = read_bytes(path)
-        kept: JSON = None
         if raw is not None:
             try:
                 kept = parse_json(raw)
-            except ValueError:
-                pass
-            if well_formed_answers(kept):
-                self.answers = [Answer(*one) for one in kept["answers"]]
-                self.undone, self.stamp = kept["undone"], kept["stamp"]
-                return bool(self.answers)
+                answers = [Answer(*one) for one in kept["answers"]]
+                after_answers(answers)
+                if valid_id(kept["stamp"]):
+                    self.answers, self.stamp = answers, kept["stamp"]
+                    return bool(answers)
+            except (AttributeError, IndexError, KeyError, TypeError, ValueError):
+                pass  # damaged, and by hand perhaps
             move_file(path, path + ".broken")
             self.say(f"interview.json could not be read. It lies in {printable(path)}.broken, and we begin anew.")
         self.stamp = f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{os.urandom(2).hex()}"
@@ -22320,27 +22246,8 @@ class Interview:
 
     def save(self) -> None:
         """Write all answers down."""
-        answers = [[answer.key, answer.value] for answer in self.answers]
-        kept = {"stamp": self.stamp, "answers": answers, "undone": self.undone}
+        kept = {"stamp": self.stamp, "answers": [[answer.key, answer.value] for answer in self.answers]}
         write_atomic(self.profile.path("interview.json"), exact_json(self.profile.redacted(kept)).encode())
-
-    def keep(self, question: Question, value: JSON) -> None:
-        """Add an answer."""
-        self.undone.pop(question.key, None)
-        self.answers.append(Answer(question.key, value))
-        self.save()
-
-    def back(self) -> None:
-        """Take the last answer back; it is offered again when its question comes."""
-        if not self.answers:
-            self.note("This is the first question.")
-            return
-        answer = self.answers.pop()
-        if isinstance(answer.value, str):
-            self.undone[answer.key] = answer.value
-        if dig(answer.value, "do") == "edit":
-            self.note("Your edit is undone.")
-        self.save()
 
     # --- talking
 
@@ -22404,88 +22311,57 @@ class Interview:
             return False
 
     def greet(self, resumed: bool) -> None:
-        """Say what this is, or where we were."""
+        """Say what this is, and what was answered before."""
         bold = self.paint("bold", "Welcome back: where we were." if resumed else "A few questions, and looop is yours.")
         self.say(f"\n{bold}\n")
         told = [(answer.key, one_line(told_answer(answer), 50)) for answer in self.answers]
         rows = [(f"  {self.paint('dim', printable(key))}", words) for key, words in told if words]
-        if len(rows) > _ROWS - 4:
-            self.say(self.paint("dim", f"  … {len(rows) - _ROWS + 4} answers before these"))
-        for row in aligned(rows[4 - _ROWS :]):
-            self.say(row)
-        self.say("" if rows else "No PLAYBOOK, goal or sensor is written before you have seen it.")
+        self.say("\n".join(aligned(rows)) or "No PLAYBOOK, goal or sensor is written before you have seen it.")
         self.say(self.paint("dim", "Enter takes what stands in [ ].  < goes back.  ? explains.  Ctrl-D: later."))
 
     # --- one question
 
-    def ask(self, question: Question) -> JSON:
-        """Ask a question until it is answered; return what is to be kept, None to go back."""
+    def ask(self, question: Question) -> None:
+        """Ask a question until it is answered, and add the answer; or take the last answer back."""
         if question.part != self.part:
             self.part = question.part
             place = f"{_PARTS.index(question.part) + 1} of {len(_PARTS)}"
             self.say(f"\n{self.paint('bold', question.part)}  {self.paint('dim', place)}")
         self.say()
         if question.text:
-            self.say(word_wrapped(question.text))
-        typed = self.SHOWN[question.kind](self, question) if question.kind in self.SHOWN else ""
+            self.say(question.text)
+        if question.kind in self.SHOWN:
+            self.SHOWN[question.kind](self, question)
         while True:
-            word = typed or self.line(self.prompt(question))
-            typed = ""
+            word = self.line(self.prompt(question))
+            if word == "<" and self.answers:
+                before = told_answer(self.answers.pop())
+                return self.note(f"Before: {one_line(before, 60)}") if before else None
             if word == "<":
-                return None
-            if word == "?":
-                self.explain(question)
-                continue
-            try:
-                if question.kind != "parameter":  # the gallery refuses what holds a secret
-                    word = self.without_secrets(word)
-                return self.ANSWERS[question.kind](self, question, word)
-            except ValueError as error:
-                self.note(str(error))
+                self.note("This is the first question.")
+            elif word == "?" and question.kind == "source":
+                self.list_sources()
+            elif word == "?":
+                self.say(question.help or question.text)
+            else:
+                try:
+                    value = self.ANSWERS[question.kind](self, question, self.safe(question, word) or question.default)
+                    return self.answers.append(Answer(question.key, value))
+                except ValueError as error:
+                    self.note(str(error))
 
     def prompt(self, question: Question) -> str:
         """Return the prompt of a question, with what Enter takes."""
-        before = self.before(question)
+        words = question.default or question.shown
+        shown = f"[{one_line(words, 50)}]" if words else ""
         if question.kind in ("try", "draft"):
-            shown = ", ".join(self.choices(question))
-        elif before and not question.default and question.shown:
-            shown = f"[{one_line(before, 40)}; - clears it]"
-        else:
-            word = before or question.default or question.shown
-            shown = f"[{one_line(word, 50)}]" if word else ""
+            more = "edit, keep" if question.kind == "try" else "yes, edit"
+            shown = "[yes], no, edit" if self.good else f"[no], {more}"
         return f"{printable(question.prompt)}{' ' if shown else ''}{self.paint('dim', shown)}: "
 
-    def choices(self, question: Question) -> list[str]:
-        """Return the words that can be answered; the first is what Enter takes."""
-        if question.kind == "draft":
-            return ["[no]", "yes", "edit"] if self.theirs else ["[yes]", "edit", "skip"]
-        words = ["[yes]", "no", "edit"] if self.tried == "ok" else ["[no]", "edit", "keep"]
-        return [*words, "again"] if question.about["again"] else words
-
-    def before(self, question: Question) -> str:
-        """Return the answer to a question that was gone back over, "" when there was none."""
-        return self.undone.get(question.key, "")
-
-    def chosen(self, question: Question, word: str) -> str:
-        """Return what a line means: itself, or what Enter takes."""
-        before = self.before(question)
-        if word == "-" and before and not question.default:
-            return ""
-        return word or before or question.default
-
-    def explain(self, question: Question) -> None:
-        """Say more about a question."""
-        if question.kind == "source":
-            self.list_sources()
-        elif question.kind == "parameter":
-            kind, place = question.about
-            self.say(word_wrapped(f"{GALLERY[kind].parameters[place].name}: {GALLERY[kind].parameters[place].line}."))
-        else:
-            self.say(word_wrapped(question.help or question.text))
-
-    def without_secrets(self, text: str) -> str:
+    def safe(self, question: Question, text: str) -> str:
         """Return a text with the secrets of the environment named instead of told, and say so."""
-        named: str = self.profile.redacted(text)
+        named: str = self.profile.redacted(text) if question.kind != "parameter" else text  # the gallery refuses it
         if named != text:
             self.note("That held a secret of your environment: its name stands there instead.")
         return named
@@ -22494,42 +22370,36 @@ class Interview:
 
     def answer_text(self, question: Question, word: str) -> JSON:
         """Take any line."""
-        return self.chosen(question, word)
+        return word
 
     def answer_goal(self, question: Question, word: str) -> JSON:
         """Take a name whose goal is not there yet."""
-        name = self.chosen(question, word)
-        if name:
-            path = goal_path(name, question.about["number"])
+        if word:
+            path = goal_path(word, question.about["number"])
             if path in question.about["taken"] or os.path.lexists(self.profile.path(path)):
                 raise ValueError(f"{path} is there already: it stays. Another name?")
             self.say(self.paint("dim", f"It becomes {path}."))
-        return name
+        return word
 
     def answer_deadline(self, question: Question, word: str) -> JSON:
-        """Take a date that is to come; what is no date only when it is typed twice, and with the day it was said on."""
-        by = self.chosen(question, word)
-        if not by or by == self.before(question):
-            return by
-        dates = dates_in(by)
-        today = local_stamp(time.time())[:10]
-        if dates and dates[-1] < today:
-            raise ValueError(f"{dates[-1]} is past; a date like 2030-12-24, or Enter for no deadline")
-        if dates:
-            return by
-        if by != self.unsure:
-            self.unsure = by
-            raise ValueError(
-                f"{one_line(by, 40)} is not a date like 2030-12-24: type it again to keep it in these words"
-            )
-        return f"{by} (said on {today})"
+        """Take a text with a date to come."""
+        import datetime
+        import re
+
+        found = re.findall(r"(?<!\d)(\d{4})-(\d{1,2})-(\d{1,2})(?!\d)", word)
+        try:
+            past = word and max(datetime.date(*map(int, one)) for one in found) < datetime.date.today()
+        except ValueError:  # no date at all, or of no calendar
+            past = True
+        if past:
+            raise ValueError(f"{one_line(word, 40)} is not a date to come, like 2030-12-24; Enter for no deadline")
+        return word
 
     def answer_duration(self, question: Question, word: str) -> JSON:
         """Take a time in the bounds of what a move may ask for."""
-        text = self.chosen(question, word)
-        if text and not NEXT_BEAT_MIN <= parse_duration(text) <= NEXT_BEAT_MAX:
+        if word and not NEXT_BEAT_MIN <= parse_duration(word) <= NEXT_BEAT_MAX:
             raise ValueError(f"between {NEXT_BEAT_MIN} seconds and an hour, please")
-        return text
+        return word
 
     def answer_clones(self, question: Question, word: str) -> JSON:
         """Take a folder and find the clones in it."""
@@ -22550,71 +22420,44 @@ class Interview:
 
     def answer_source(self, question: Question, word: str) -> JSON:
         """Take a kind of the gallery by its number or its name."""
-        kind = self.chosen(question, word)
-        if kind.isdecimal() and 1 <= int(kind) <= len(GALLERY):
-            kind = list(GALLERY)[int(kind) - 1]
-        if kind and kind not in GALLERY:
-            near = near_words(kind, list(GALLERY)) or "a number or a name of the list; `?` shows it"
-            raise ValueError(f"{one_line(kind, 40)} is not among them: {near}")
-        if kind and not GALLERY[kind].parameters and kind in sensor_files(self.profile):
-            raise ValueError(f"{kind} is watched already: sensors/{kind}.sh")
-        return kind
+        if word.isdecimal() and 1 <= int(word) <= len(GALLERY):
+            word = list(GALLERY)[int(word) - 1]
+        if word and word not in GALLERY:
+            near = near_words(word, list(GALLERY)) or "a number or a name of the list; `?` shows it"
+            raise ValueError(f"{one_line(word, 40)} is not among them: {near}")
+        if word and self.is_watched(word):
+            raise ValueError(f"{word} is watched already: sensors/{word}.sh")
+        return word
+
+    def is_watched(self, kind: str) -> bool:
+        """Tell whether a kind that takes nothing has its sensor already."""
+        return not GALLERY[kind].parameters and kind in sensor_files(self.profile)
 
     def answer_parameter(self, question: Question, word: str) -> JSON:
         """Take what a kind needs, as the gallery checks it."""
+        import shlex
+
         kind, place = question.about
         one = GALLERY[kind].parameters[place]
-        text = self.chosen(question, word)
-        if not text and one.count == "1":
+        if not word and one.count == "1":
             raise ValueError(f"{one.name} is needed; < goes back")
         if one.count == "*":
-            import shlex
+            return [gallery_word(self.profile, one, part) for part in shlex.split(word)]
+        return gallery_word(self.profile, one, self.place(word) if one.name == "PATH" else word) if word else ""
 
-            return [gallery_word(self.profile, one, part) for part in shlex.split(text)]
-        if text and one.name == "PATH":
-            text = self.place(text)
-        return gallery_word(self.profile, one, text) if text else ""
-
-    def answer_try(self, question: Question, word: str) -> JSON:
-        """Take what is to become of a sensor that was tried."""
-        about, good, choice = question.about, self.tried == "ok", word.lower()
-        if choice == "keep" or (good and choice in ("", "y", "yes")):
-            taken = {path[len("sensors/") : -len(".sh")] for path in about["taken"]}
-            name = free_name(about["name"], taken | set(sensor_files(self.profile)))
-            self.say(self.paint("dim", f"It becomes sensors/{name}.sh."))
-            return {"do": "write", "name": name}
-        if choice in ("y", "yes"):
+    def answer_shown(self, question: Question, word: str) -> JSON:
+        """Take what is to become of the sensor or the draft that is shown."""
+        choice = word.lower() or ("yes" if self.good else "no")
+        trial = question.kind == "try"
+        if choice in ("y", "yes") and trial and not self.good:
             raise ValueError("It does not work yet. `keep` keeps it all the same, for you to fix.")
-        if choice in ("", "n", "no"):
-            return {"do": "skip"}
-        if choice in ("e", "edit"):
-            return {"do": "edit", "text": self.edited(f"{about['name']}.sh", about["script"])}
-        if choice in ("a", "again") and about["again"]:
-            return {"do": "again"}
-        raise ValueError(f"{', '.join(self.choices(question))}; < goes back")
-
-    def answer_draft(self, question: Question, word: str) -> JSON:
-        """Take what is to become of a draft."""
-        choice = word.lower() or ("no" if self.theirs else "yes")
-        if choice in ("y", "yes"):
+        if choice in ("y", "yes") or (choice == "keep" and trial):
             return {"do": "write", "over": self.over}
         if choice in ("n", "no", "s", "skip"):
             return {"do": "skip"}
         if choice in ("e", "edit"):
-            return {"do": "edit", "text": self.edited(os.path.basename(question.about["path"]), question.about["text"])}
-        raise ValueError("yes, edit or skip; < goes back")
-
-    def answer_name(self, question: Question, word: str) -> JSON:
-        """Take a name for a file that would otherwise stand over another."""
-        name, folder = self.chosen(question, word), question.about["folder"]
-        if not name:
-            return ""
-        path = f"{folder}/{name}.{'md' if folder == 'goals' else 'sh'}"
-        if not valid_id(name):
-            raise ValueError(f"letters, digits, `.`, `_` and `-`, at most {ID_MAX}")
-        if path in question.about["taken"] or os.path.lexists(self.profile.path(path)):
-            raise ValueError(f"{path} is there as well")
-        return path
+            return {"do": "edit", "text": self.edited(question)}
+        raise ValueError("yes, no or edit; < goes back")
 
     def place(self, text: str) -> str:
         """Return a path as a person means it: ~ is their home, and what is relative lies there."""
@@ -22622,97 +22465,76 @@ class Interview:
         path = home + text[1:] if text == "~" or text.startswith("~/") else text
         return os.path.normpath(os.path.join(home or "/", path))
 
-    # --- what is shown before a question, by kind; each returns what was typed while it was shown
-
-    def show_sources(self, question: Question) -> str:
-        """Show the gallery, the first time."""
-        if question.about:
-            self.list_sources()
-        return ""
-
-    def list_sources(self) -> None:
-        """Print the kinds of the gallery, a line each."""
-        rows = []
-        for number, (kind, sensor) in enumerate(GALLERY.items(), 1):
-            there = not sensor.parameters and kind in sensor_files(self.profile)
-            line = "watched already" if there else one_line(sensor.line.partition(";")[0], 57)
-            rows.append((f"{number:4}", self.paint("good", kind), self.paint("dim", line) if there else line))
-        self.say("\n".join(aligned(rows)))
-
-    def show_try(self, question: Question) -> str:
-        """Try a sensor and show its reading as `sensor test` does."""
-        name = question.about["name"]
-        self.say(self.paint("dim", f"trying {name} …"))
-        row, value = tried_aside(self.profile, name, ended_line(question.about["script"]))
-        lines = tried_lines(row, value, self.paint)
-        self.tried = row["status"]
-        if self.tried != "ok":
-            lines.append(self.paint("note", "It does not work yet. `keep` keeps it all the same, for you to fix."))
-        return self.paged(lines)
-
-    def show_draft(self, question: Question) -> str:
-        """Show a draft, or what it would change in a PLAYBOOK that the person has edited."""
-        path, text = question.about["path"], question.about["text"]
-        self.over, self.theirs, head, lines = None, False, f"{path} would be:", printable(text).rstrip("\n").split("\n")
-        if path == "PLAYBOOK.md":
-            now = read_bytes(self.profile.path(path))
-            self.over = None if now is None else digest_of(now)
-            self.theirs = now not in (None, SEEDS[path].encode(), ended_line(text))
-            if self.theirs:
-                head = f"You have edited {path}: it stays unless you say otherwise. The draft would change:"
-                lines = printable(text_diff(text_of(now or b""), text, path)).split("\n")[2:-1]
-        self.say(word_wrapped(head) + "\n")
-        return self.paged([self.draft_line(line) for line in lines])
-
-    def draft_line(self, line: str) -> str:
-        """Set a line of a draft off from what the interview says; a line of a diff has its colour."""
-        colour = {"+": "good", "-": "bad", "@": "dim"}.get(line[:1], "") if self.theirs else ""
-        edge = self.paint("dim", "  │ ")
-        rows = word_wrapped(line, 74).split("\n")
-        return "\n".join(edge + (self.paint(colour, row) if colour else row) for row in rows)
-
-    def paged(self, lines: Sequence[str]) -> str:
-        """Print lines, a screen at a time; return what was typed instead of going on."""
-        parts = screenfuls("\n".join(lines).split("\n"), _ROWS)
-        for place, part in enumerate(parts, 1):
-            self.say("\n".join(part))
-            left = sum(map(len, parts[place:]))
-            typed = self.line(self.paint("dim", f"… {plural(left, 'more line')}: Enter shows them ")) if left else ""
-            if typed:
-                return typed
-        self.say()
-        return ""
-
-    def edited(self, name: str, text: str) -> str:
-        """Have a person edit a text in their editor; return it. Raise ValueError when nothing came of it."""
+    def edited(self, question: Question) -> str:
+        """Have a person edit what is shown in their editor; return it. Raise ValueError when nothing came of it."""
         import tempfile
 
+        name, text = os.path.basename(question.about["name"]), question.about["text"]
         with tempfile.TemporaryDirectory(prefix="looop-edit-") as folder:
-            path = os.path.join(folder, name)
+            path = os.path.join(folder, name if question.kind == "draft" else f"{name}.sh")
             write_atomic(path, ended_line(text), sync=False)
             code = run_editor(self.profile, path, self.note)
             after = (read_bytes(path) or b"").decode("utf-8", "surrogateescape")
         if code:
             raise ValueError(f"the editor ended with {code}: nothing was changed")
         if not after.strip():
-            raise ValueError("nothing was left of it: it stays as it was; `skip` or `no` leaves it out")
-        return self.without_secrets(after)
+            raise ValueError("nothing was left of it: it stays as it was; `no` leaves it out")
+        return self.safe(question, after)
+
+    # --- what is shown before a question, by kind
+
+    def show_sources(self, question: Question) -> None:
+        """Show the gallery, the first time."""
+        if question.about:
+            self.list_sources()
+
+    def list_sources(self) -> None:
+        """Print the kinds of the gallery, a line each."""
+        rows = []
+        for number, (kind, sensor) in enumerate(GALLERY.items(), 1):
+            line = "watched already" if self.is_watched(kind) else one_line(sensor.line.partition(";")[0], 57)
+            rows.append((f"{number:4}", self.paint("good", kind), line))
+        self.say("\n".join(aligned(rows)))
+
+    def show_try(self, question: Question) -> None:
+        """Try a sensor and show its reading as `sensor test` does."""
+        name = question.about["name"]
+        self.say(self.paint("dim", f"trying {name} …"))
+        row, value = tried_aside(self.profile, name, ended_line(question.about["text"]))
+        self.say("\n".join(tried_lines(row, value, self.paint)))
+        self.good = row["status"] == "ok"
+        if not self.good:
+            self.note("It does not work yet. `keep` keeps it all the same, for you to fix.")
+
+    def show_draft(self, question: Question) -> None:
+        """Show a draft, or what it would change in a PLAYBOOK that the person has edited."""
+        path, text = question.about["name"], question.about["text"]
+        self.over, self.good, head = None, True, f"{path} would be:"
+        if path == "PLAYBOOK.md":
+            now = read_bytes(self.profile.path(path))
+            self.over = None if now is None else digest_of(now)
+            self.good = now in (None, SEEDS[path].encode(), ended_line(text))
+            if not self.good:
+                head = f"You have edited {path}: it stays unless you say otherwise. The draft would change:"
+                text = text_diff(text_of(now or b""), text, path)
+        edge = self.paint("dim", "  │ ")
+        self.say("\n".join([head, "", *(edge + line for line in printable(text).rstrip("\n").split("\n")), ""]))
 
     # --- the end
 
-    def write(self, plan: Plan) -> JSON:
-        """Write the plan and take leave; None when it was written, else what stands in its way."""
+    def write(self, plan: Plan) -> bool:
+        """Write the plan and take leave; return whether it was written."""
         holder = lock_words(self.profile.path(".beat.lock"))
         if holder:
             self.note(f"A beat is in progress ({holder}): waiting for its end.")
-        told = write_plan(self.profile, plan, self.stamp)
-        if told is None:
+        paths = write_plan(self.profile, plan, self.stamp)
+        if paths is not None:
             self.say("\n" + self.paint("good", "Done. This looop is yours.") + "\n")
-            self.say("\n".join(plan_lines(self.profile, plan, self.stamp, 9)))
+            self.say("\n".join(plan_lines(self.profile, plan, paths, self.stamp)))
             self.say(farewell_text(self.profile))
-        return told
+        return paths is not None
 
-    SHOWN: dict[str, Callable[[Interview, Question], str]] = {
+    SHOWN: dict[str, Callable[[Interview, Question], None]] = {
         "source": show_sources,
         "try": show_try,
         "draft": show_draft,
@@ -22726,33 +22548,17 @@ class Interview:
         "clones": answer_clones,
         "source": answer_source,
         "parameter": answer_parameter,
-        "try": answer_try,
-        "draft": answer_draft,
-        "name": answer_name,
+        "try": answer_shown,
+        "draft": answer_shown,
     }
 
 
-def dates_in(text: str) -> list[str]:
-    """Return the dates in a text, in order. Raise ValueError for one that no calendar has."""
-    import datetime
-    import re
-
-    dates = []
-    for year, month, day in re.findall(r"(?<!\d)(\d{4})-(\d{1,2})-(\d{1,2})(?!\d)", text):
-        try:
-            dates.append(datetime.date(int(year), int(month), int(day)).isoformat())
-        except ValueError:
-            raise ValueError(
-                f"{year}-{month}-{day} is not a date; one like 2030-12-24, or Enter for no deadline"
-            ) from None
-    return sorted(dates)
-
-
-def word_wrapped(text: str, width: int = 78) -> str:
-    """Break lines between words, so that they fit."""
-    import textwrap
-
-    return "\n".join(textwrap.fill(line, width) for line in text.split("\n"))
+def told_answer(answer: Answer) -> str:
+    """Say an answer in a few words; "" for one that says nothing."""
+    value = answer.value
+    if isinstance(value, dict):
+        return {"write": "yes", "skip": "left out", "edit": "edited"}.get(value.get("do", ""), "")
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 # ======================================================================================================================
