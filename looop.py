@@ -7574,10 +7574,14 @@ class Pastes:
     def split(self, data: bytes) -> Iterator[tuple[bool, bytes]]:
         """Yield (whether it is pasted, bytes); an opening bracket counts as typed, a closing one as pasted."""
         while data:
+            if b"\x1b" not in data and not self._end:
+                yield self.open, data
+                return
             mark, seen = PASTE_END if self.open else PASTE_BEGIN, self._end + data
             at, pasted = seen.find(mark), self.open
             end = at + len(mark) - len(self._end) if at >= 0 else len(data)
-            self.open, self._end = self.open ^ (at >= 0), b"" if at >= 0 else seen[1 - len(mark) :]
+            cut = seen.rfind(b"\x1b", 1 - len(mark)) if at < 0 else -1
+            self.open, self._end = self.open ^ (at >= 0), seen[cut:] if cut >= 0 else b""
             yield pasted, data[:end]
             data = data[end:]
 
@@ -7631,27 +7635,32 @@ class DetachKey(Held):
     send such. Nothing is looked for inside a paste.
     """
 
-    __slots__ = ("_begun", "_whole", "extended")
+    __slots__ = ("_begun", "_possible", "_whole", "extended")
 
     def __init__(self, keys: str = "C-\\ C-\\") -> None:
         import re
 
         super().__init__()
         self.extended = False  # whether the terminal was told to spell keys as escape sequences
-        forms, begun = [key_forms(*key) for key in detach_keys(keys)], ""
+        spelled, begun = detach_keys(keys), ""
+        forms = [key_forms(*key) for key in spelled]
         for form in reversed(forms[:-1]):
             begun = f"(?:{form}{_LET_GO}{begun})?"
         self._whole = re.compile(_LET_GO.join(forms).encode()).search
         self._begun = re.compile(rf"{begun}(?P<cut>\x1b(?:\[[0-9:;]{{0,29}})?)?\Z".encode()).search
+        self._possible = re.compile(rf"[\x1b\x{spelled[0][0]:02x}]".encode()).search
 
     def typed(self, data: bytes) -> tuple[bytes, bool]:
         """Return (what goes to the session, whether to detach)."""
         out = b""
         for pasted, piece in self._pieces(data):
-            found = None if pasted else self._whole(piece)
+            if pasted or not self._possible(piece):
+                out += piece
+                continue
+            found = self._whole(piece)
             if found:
                 return out + piece[: found.start()], True
-            begun = None if pasted else self._begun(piece)
+            begun = self._begun(piece)
             at = begun.start() if begun and (self.extended or not begun["cut"]) else len(piece)
             out, self.held = out + piece[:at], piece[at:]
         return out, False
@@ -7711,9 +7720,7 @@ class ReplyFilter(Held):
 #     op                 the request has                      then
 #     ------------------------------------------------------------------------------------------------------------------
 #     status                                                  the reply has pids, size, viewers, offset, above
-#     changes            since: a number, -1 at first         the reply comes once the screen's change is not `since`:
-#                                                             change, lines, cursor (row, col), partial, offset, and
-#                                                             status once the session has ended; others may follow
+#     text                                                    the reply has the screen's lines, and the log's offset
 #     screen             scrollback                           the reply has sizes, offset; o frames and d follow
 #     input, type        bytes                                so many bytes follow; the reply comes when they are typed
 #     keys               keys                                 the reply comes when they are typed
@@ -7722,7 +7729,8 @@ class ReplyFilter(Held):
 #     restart            command and meta, env (optional)     the reply comes when the command runs: that one, with env
 #     kill               inside: from the session             the reply comes when the tree is gone
 #     detach                                                  every viewer is told to leave
-#     follow             above                                lines follow: {"offset":N} on output, {"end":status};
+#     follow             above                                lines follow: {"offset":N} on output or a new size,
+#                                                             {"end":status};
 #                                                             lost_at: where the log lacks output, on a full disk
 #     attach             cols, rows, read_only, scrollback,   frames follow, both ways
 #                        above: pids that the one descends from who shows it
@@ -8921,19 +8929,19 @@ class Loop:
         """
         import select
 
-        due = min(self._timers.values(), default=float("inf"))
-        timeout = max(0.0, due - time.monotonic()) if self._timers else None
-        if limit is not None:
-            timeout = limit if timeout is None else min(timeout, limit)
-        readable, writable, _ = select.select(list(self.readers), list(self.writers), (), timeout)
+        due = min(self._timers.values()) if self._timers else None
+        if due is not None:
+            wait = max(0.0, due - time.monotonic())
+            limit = wait if limit is None else min(limit, wait)
+        readable, writable, _ = select.select(self.readers, self.writers, (), limit)
         for fd in writable:
             if fd in self.writers:
                 self.writers[fd]()
         for fd in readable:
             if fd in self.readers:
                 self.readers[fd]()
-        now = time.monotonic()
-        if due <= now:
+        if due is not None and due <= time.monotonic():
+            now = time.monotonic()
             for then in sorted((then for then, at in self._timers.items() if at <= now), key=self._timers.__getitem__):
                 del self._timers[then]
                 then()
@@ -8947,7 +8955,7 @@ class Canvas:
     and questions are kept of it, and the lines that lack the rest say so (`Screen.partial`).
     """
 
-    __slots__ = ("_drawn", "at", "changes", "pending", "screen", "shared", "size", "urgent", "waiters")
+    __slots__ = ("_drawn", "at", "pending", "screen", "shared", "size", "urgent", "waiters")
 
     def __init__(self, cols: int, rows: int) -> None:
         self.screen = Screen(cols, rows)
@@ -8955,7 +8963,6 @@ class Canvas:
         self.size = 0  # bytes of output that are not drawn
         self.urgent = False  # whether they may ask the terminal something
         self.at = 0.0  # when some of it was drawn or skimmed
-        self.changes = 0  # slices drawn, ever
         self._drawn = 0  # pieces drawn, ever
         self.shared: dict[tuple[int, int, int], tuple[Snapshot, bytes]] = {}  # of viewers that are painted at once
         self.waiters: list[tuple[int, Callable[[], object]]] = []  # (pieces, what to do once so many are drawn)
@@ -8980,7 +8987,6 @@ class Canvas:
     def draw(self) -> None:
         """Draw a slice, and do what waited for it."""
         until = time.monotonic() + SLICE
-        self.changes += bool(self.pending)
         while self.pending:
             self._take(self._stroke(), self.screen.feed)
             if self.at >= until:
@@ -9228,9 +9234,9 @@ def peer_user(fd: int) -> int:
 class Peer:
     """One client of a supervisor.
 
-    It is "asking" until its request is whole, then "waiting" for the reply. It may go on as one that is "watching" the
-    screen for a change, or "following" the log, or "ending" the session; or "viewing": that gets all output, but is
-    "stale" while it lacks a fresh picture before. One that is "leaving" goes once everything is written.
+    It is "asking" until its request is whole, then "waiting" for the reply. It may go on as one that is "following" the
+    log, or "ending" the session; or "viewing": that gets all output, but is "stale" while it lacks a fresh picture
+    before. One that is "leaving" goes once everything is written.
     """
 
     def __init__(self, fd: int) -> None:
@@ -9242,7 +9248,6 @@ class Peer:
         self.queued = 0  # bytes in it
         self.behind = False  # whether a follower is to be told that there is more
         self.unit: Typing | None = None  # what a sender types
-        self.since = 0  # the change of the screen that a watcher knows
         self.above: list[int] = []  # processes that it descends from, where it shows the session
         self.viewer = False
         self.frames = Frames()
@@ -9290,21 +9295,16 @@ class Clients:
         self.loop.readers[peer.fd] = lambda: self._read_peer(peer)
 
     def _hear(self) -> None:
-        """Read who asks or types, except where it has to wait.
-
-        Its typing, or what others typed before a viewer's, may wait for the command; who does not take its replies may
-        not ask for more.
-        """
+        """Read who types, unless its typing waits for the command, or before a viewer's what others typed."""
         for peer in self._speakers():
-            waiting = self.keyboard.size if peer.viewer else peer.unit.waiting() if peer.unit else peer.queued
-            if waiting >= TYPING_MAX:
+            if (peer.unit.waiting() if peer.unit else self.keyboard.size) >= TYPING_MAX:
                 self.loop.readers.pop(peer.fd, None)
                 self.loop.after(GONE_EVERY, self._seek_gone)
             elif peer.fd not in self.loop.readers:
                 self._listen_to(peer)
 
     def _speakers(self) -> list[Peer]:
-        return [peer for peer in self.peers.values() if peer.viewer or peer.unit or peer.state == "asking"]
+        return [peer for peer in self.peers.values() if peer.viewer or peer.unit]
 
     def _seek_gone(self) -> None:
         """Forget who has hung up while they were not read: what a sender has not typed is taken back."""
@@ -9422,8 +9422,6 @@ class Clients:
         self.loop.writers.pop(peer.fd, None)
         if peer.state == "leaving":
             self._drop(peer)
-        elif peer.state == "asking":
-            self._hear()
         elif peer.state == "stale":
             self.loop.after(REPAINT_EVERY, lambda: self._show(peer))
         elif peer.behind:
@@ -9477,10 +9475,12 @@ class Clients:
         self._reply(peer, viewers=len(viewers))
 
     def _repaint(self) -> None:
-        """Give every viewer a fresh picture, and nothing before."""
-        for peer in self.peers.values():
+        """Give every viewer a fresh picture, and nothing before; tell followers, who may look at the screen."""
+        for peer in list(self.peers.values()):
             if peer.views:
                 self._miss(peer)
+            elif peer.state == "following":
+                self._tell_more(peer)
         self.misfit = True
 
     def _show(self, peer: Peer) -> None:
@@ -9526,12 +9526,11 @@ class Clients:
 # ======================================================================================================================
 # 36. Lookout
 # ======================================================================================================================
-# Who waits for the screen to change, and what a worker's screen says of whose turn it is. Once a second at most, while
-# there is output, its lines are compared with those that it showed lately: letters alone, so that what blinks, spins or
+# What a session's screen shows, and what a worker's says of whose turn it is. Once a second at most, while there is
+# output, its lines are compared with those that it showed lately: letters alone, so that what blinks, spins or
 # counts is not new. From that come the times of `turn_of`, and dialogs that the agent's hooks do not tell.
 
 SIGHT_EVERY = 1.0  # seconds between looks at a worker's screen while it changes
-CHANGES_EVERY = 0.02  # seconds between what watchers are told of the screen
 MARKS_MAX = 2000  # lines of text that are remembered
 
 
@@ -9546,46 +9545,16 @@ class Lookout(Clients):
         self.finished = False
         self.marks: dict[int, None] = {}  # of the text that was on the screen lately, oldest first
         self.dialog: set[int] = set()  # the marks of the dialog that was seen last
-        self.changes_told = 0.0  # when watchers were told of the screen
         self.told = ("", 0.0)  # the state that the person was told of, and since when
 
-    # --- watchers of the screen
-
-    def _op_changes(self, peer: Peer, request: Mapping[str, JSON], rest: bytes) -> None:
-        peer.since = int(request["since"])
-        peer.state = "watching"
-        self.canvas.when_current(self._tell_changes)
-
-    def _see_changes(self) -> None:
-        """Tell watchers what has changed, once the screen is current."""
-        if any(peer.state == "watching" for peer in self.peers.values()):
-            self.canvas.when_current(self._tell_changes)
-
-    def _tell_changes(self) -> None:
-        """Tell watchers of a screen that has changed: who asks for the first time now, others every CHANGES_EVERY."""
-        wait = self.changes_told + CHANGES_EVERY - time.monotonic()
-        for peer in list(self.peers.values()):
-            if peer.state == "watching" and peer.since != self.canvas.changes:
-                if wait <= 0 or peer.since < 0:
-                    self._tell_change(peer)
-                else:
-                    self.loop.after(wait, self._see_changes)
-
-    def _tell_change(self, peer: Peer) -> None:
-        canvas, self.changes_told = self.canvas, time.monotonic()
-        fields: dict[str, JSON] = {
-            "change": canvas.changes,
-            "lines": screen_lines(canvas.screen),
-            "cursor": [canvas.screen.row, canvas.screen.col],
-            "partial": canvas.screen.partial,
-            "offset": self.log.end - canvas.size,
-        }
-        if self.finished:
-            fields["status"] = self.status
-        self._reply(peer, "leaving" if self.finished else "asking", **fields)
-        self._hear()
-
     # --- the screen
+
+    def _op_text(self, peer: Peer, request: Mapping[str, JSON], rest: bytes) -> None:
+        def send() -> None:
+            canvas = self.canvas
+            self._reply(peer, lines=screen_lines(canvas.screen), offset=self.log.end - canvas.size)
+
+        self.canvas.when_current(send)
 
     def _op_screen(self, peer: Peer, request: Mapping[str, JSON], rest: bytes) -> None:
         if "scrollback" not in request:  # a looop up to 0.6.0 wants it in another form
@@ -9910,7 +9879,6 @@ class Supervisor(Lookout):
             elif peer.state == "following":
                 self._tell_more(peer)
         self.canvas.add(data)
-        self._see_changes()
 
     def _answer(self) -> None:
         """Type what the screen answers to the command's questions."""
@@ -10212,8 +10180,6 @@ class Supervisor(Lookout):
                 self._send(peer, frame(b"e", canonical(self.status).encode()))
             elif peer.state == "following":
                 self._send(peer, canonical({"end": self.status, "offset": self.log.end}).encode() + b"\n")
-            elif peer.state == "watching":
-                self._tell_change(peer)
         self._tell_askers()
 
 
@@ -10607,6 +10573,7 @@ class Channel(Closing):
         try:
             os.fchdir(session.fd)  # so that the name is short: a socket's may have 100 bytes or so
             self._connect(session)
+            self.sock.setblocking(False)
         except OSError as error:
             self.sock.close()
             late = isinstance(error, (TimeoutError, _socket.timeout))
@@ -10630,26 +10597,31 @@ class Channel(Closing):
             time.sleep(0.01)
         raise TimeoutError
 
-    def _do(self, call: Callable[[Any], Any], argument: object, timeout: float | None) -> Any:
-        """Have the socket do something. Raise Gone, or TimeoutError, which a socket's is not before Python 3.10."""
-        import _socket
-
-        self.sock.settimeout(None if timeout is None else max(0.001, timeout))
-        try:
-            return call(argument)
-        except OSError as error:
-            late = isinstance(error, (TimeoutError, _socket.timeout))
-            raise (TimeoutError() if late else Gone()) from None
-
     def send(self, data: bytes, timeout: float | None = REPLY_TIMEOUT) -> None:
         """Send everything. Raise Gone, or TimeoutError when nothing is taken for so long."""
+        import select
+
         view = memoryview(data)
         while view:
-            view = view[self._do(self.sock.send, view[: 64 * KIB], timeout) :]
+            if not select.select((), (self.sock,), (), timeout)[1]:
+                raise TimeoutError
+            try:
+                view = view[self.sock.send(view[: 64 * KIB]) :]
+            except BlockingIOError:
+                pass
+            except OSError:
+                raise Gone from None
 
     def receive(self, timeout: float | None) -> bytes:
         """Return what has come. Raise Gone at the end, TimeoutError when nothing comes for so long."""
-        data: bytes = self._do(self.sock.recv, 256 * KIB, timeout)
+        import select
+
+        if not select.select((self.sock,), (), (), timeout)[0]:
+            raise TimeoutError
+        try:
+            data = self.sock.recv(256 * KIB)
+        except OSError:
+            data = b""
         if not data:
             raise Gone
         return data
@@ -10711,13 +10683,13 @@ def refused(what: str, reply: Mapping[str, JSON]) -> tuple[str, str]:
 
 
 def open_channel(
-    session: Session, op: str, data: bytes = b"", timeout: float | None = REPLY_TIMEOUT, **fields: JSON
+    session: Session, op: str, timeout: float | None = REPLY_TIMEOUT, **fields: JSON
 ) -> tuple[Channel, dict[str, JSON]]:
     """Send a request; return (its channel, the reply). Raise Gone when nobody is there, Failure when it was refused."""
     channel = Channel(session)
     reply: dict[str, JSON] = {}
     try:
-        reply = channel.ask({"op": op, **fields}, data, timeout)
+        reply = channel.ask({"op": op, **fields}, timeout=timeout)
     except TimeoutError:
         raise not_answering(session) from None
     finally:
@@ -10728,11 +10700,9 @@ def open_channel(
     return channel, reply
 
 
-def ask_session(
-    session: Session, op: str, data: bytes = b"", timeout: float | None = REPLY_TIMEOUT, **fields: JSON
-) -> dict[str, JSON]:
+def ask_session(session: Session, op: str, timeout: float | None = REPLY_TIMEOUT, **fields: JSON) -> dict[str, JSON]:
     """Send one request and return its reply: see `open_channel`."""
-    channel, reply = open_channel(session, op, data, timeout, **fields)
+    channel, reply = open_channel(session, op, timeout, **fields)
     channel.close()
     return reply
 
@@ -10897,6 +10867,7 @@ class Hunt(Record):
     ended: bool = False  # the session has ended, so nothing more will come
 
 
+LOOK_PAUSE = 0.02  # seconds between looks at a screen that changes
 EXPECT_OVERLAP = 64 * KIB  # characters that are looked at again when more has come: a match may begin there
 
 
@@ -10934,74 +10905,30 @@ def expect(session: Session, pattern: Any, *, since: int, timeout: float | None,
         return Hunt(None, follower.offset, last)
 
 
-class ScreenText(Closing):
-    """What a session's screen shows, as text, and that anew whenever it changes or the session ends."""
-
-    __slots__ = ("_channel", "_seen", "_session", "ended", "offset", "text")
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-        self.text = self._seen = ""
-        self.offset = 0  # of the log, up to which it is drawn
-        self.ended = False
-        self._channel: Channel | None = None
+def screen_text(session: Session) -> tuple[str, int]:
+    """Return what a session's screen shows, or showed when it ended, and the offset of the log that it shows."""
+    try:
+        reply = ask_session(session, "text")
+        return "\n".join(reply["lines"]), int(reply["offset"])
+    except (Gone, Failure):  # it has ended, or is of another looop
+        pass
+    with LogView(".", session.fd) as log:
         try:
-            self._channel, reply = open_channel(session, "changes", since=-1)
-            self._take(self._channel, reply)
-        except Gone:
-            self._over()
-
-    def _take(self, channel: Channel, reply: Mapping[str, JSON]) -> None:
-        """Take what the supervisor says of the screen, and ask it for the next change."""
-        self.text, self.offset = "\n".join(reply["lines"]), reply["offset"]
-        channel.send(b'{"op":"changes","since":%d}\n' % reply["change"])
-
-    def _over(self) -> None:
-        self.ended = True
-        try:
-            self.text = "\n".join(screen_lines(screen_of(self._session.renewed())))
-            with LogView(".", self._session.fd) as log:
-                self.offset = log.end
+            return "\n".join(screen_lines(screen_of(session.renewed()))), log.end
         except Gone:  # its folder was removed
-            self.text = ""
-
-    def wait(self, timeout: float | None) -> bool:
-        """Wait until there may be something else to see, or the session has ended; return False when the time is up."""
-        try:
-            if self._channel:
-                self._take(self._channel, self._channel.line(timeout))
-        except TimeoutError:
-            return False
-        except Gone:
-            self._over()
-        return True
-
-    def changed(self, ignore: Any, told: bool) -> bool:
-        """Look whether it shows something else than at the last look, without what a pattern matches.
-
-        Whoever was held up, here or there, has not been told of all yet.
-        """
-        try:
-            self.text = "\n".join(ask_session(self._session, "changes", since=-1)["lines"])
-        except Gone:
-            self._over()
-        before, self._seen = self._seen, ignore.sub("", self.text) if ignore else self.text
-        return before != self._seen
-
-    def close(self) -> None:
-        """Hang up."""
-        if self._channel:
-            self._channel.close()
+            return "", log.end
 
 
 def expect_screen(session: Session, pattern: Any, timeout: float | None) -> Hunt:
     """Wait until a session's screen matches a compiled pattern."""
     deadline = Deadline(timeout)
-    with ScreenText(session) as shown:
+    with Follower(session, -1) as follower:
         while True:
-            match = pattern.search(shown.text)
-            if match or shown.ended or deadline.over or not shown.wait(deadline.left()):
-                return Hunt(match[0] if match else None, shown.offset, shown.ended and not match)
+            ended, (text, offset) = follower.ended, screen_text(session)
+            match = pattern.search(text)
+            if match or ended or deadline.over or not follower.wait(deadline.left()):
+                return Hunt(match[0] if match else None, offset, ended and not match)
+            time.sleep(LOOK_PAUSE)
 
 
 def wait_for_end(session: Session, timeout: float | None) -> Session | None:
@@ -11019,13 +10946,22 @@ def wait_idle(session: Session, *, quiet: float, timeout: float | None, ignore: 
 
     Quiet: no output, or with `ignore` (a compiled pattern) none but what that matches; with `screen` no change of it.
     """
-    deadline = Deadline(timeout)
-    with ScreenText(session) if screen else Follower(session, -1) as seen:
-        seen.changed(ignore, False)  # what is there does not count
+    deadline, shown = Deadline(timeout), ""
+    with Follower(session, -1) as follower:
+
+        def active(told: bool) -> bool:
+            nonlocal shown
+            if not screen:
+                return follower.changed(ignore, told)
+            time.sleep(LOOK_PAUSE if told else 0.0)
+            before, shown = shown, screen_text(session)[0]
+            shown = ignore.sub("", shown) if ignore else shown
+            return shown != before
+
+        active(False)  # what is there does not count
         settled = Deadline(quiet)
-        while not seen.ended:
-            told = seen.wait(max(0.001, min(settled.at, deadline.at) - time.monotonic()))
-            if seen.changed(ignore, told):
+        while not follower.ended:
+            if active(follower.wait(max(0.001, min(settled.at, deadline.at) - time.monotonic()))):
                 settled = Deadline(quiet)
             if settled.over or deadline.over:
                 return settled.at <= deadline.at
@@ -11070,12 +11006,12 @@ def write_terminal(data: bytes, patience: float | None = None) -> None:
 
     Raise TimeoutError when such a terminal takes nothing for `patience` seconds.
     """
-    import select
-
     while data:
         try:
             data = data[os.write(1, data) :]
         except BlockingIOError:
+            import select
+
             if not select.select((), (1,), (), patience)[1]:
                 raise TimeoutError from None
 
@@ -11408,8 +11344,11 @@ class Attached:
         try:
             self._raw()
             self._ask()
+            late = Deadline(REPLY_TIMEOUT)
             while not self.why:
-                self.loop.turn()
+                self.loop.turn(None if self.begun else late.left())
+                if late.over and not self.begun and not self.why:
+                    raise TimeoutError
             if self.why == "gone" and self.begun:
                 self._show_last()
             if self.why == "detached":
@@ -11439,12 +11378,6 @@ class Attached:
         self.channel.send(exact_line(request).encode() + b"\n")
         self.channel.sock.setblocking(False)
         self.asked = time.monotonic()
-
-        def give_up() -> None:
-            if not self.begun:
-                raise TimeoutError
-
-        self.loop.after(REPLY_TIMEOUT, give_up)
 
     def _attached(self, line: bytes) -> None:
         """Begin the visit: the supervisor has answered."""

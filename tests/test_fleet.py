@@ -5,6 +5,7 @@ import errno
 import json
 import os
 import resource
+import select
 import shutil
 import signal
 import socket
@@ -206,6 +207,7 @@ looop.set_subreaper = gone"""
         session = looop.read_session(looop.open_profile(self.env, os.path.join(ROOT, "looop.py")), "a")
         with looop.Channel(session) as viewer:
             viewer.send(b'{"op": "attach", "cols": 80, "rows": 24, "read_only": true, "scrollback": 0}\n')
+            self.assertTrue(select.select([viewer.sock], [], [], 20.0)[0])
             self.assertIn(b'"ok":true', viewer.sock.recv(4096))
             self.looop("send", "a", "go")
             self.looop("wait", "a")

@@ -1198,25 +1198,23 @@ class Drawing(Sessions):
         self.assertEqual(partial, "looop: shot: bursts: partial: too much output" in self.stderr)
         self.assertTrue(partial or shown == looop.picture_plain(whole))
 
-    def test_who_waits_for_a_change_is_told_of_it(self):
-        session = self.begin("changes", "printf one; read -r x; printf two; read -r x; printf three")
-        reply = self.ask(session, b'{"op": "changes", "since": -1}')
-        while "one" not in reply["lines"][0]:
-            reply = self.ask(session, b'{"op": "changes", "since": %d}' % reply["change"])
-        self.assertEqual((reply["lines"][0], reply["cursor"], reply["partial"]), ("one", [0, 3], False))
-        with looop.Channel(session) as channel:
-            channel.send(b'{"op": "changes", "since": %d}\n' % reply["change"])
-            with self.assertRaises(TimeoutError):
-                channel.line(0.05)
-            self.looop("key", "changes", "Enter")
-            reply = channel.line(120.0)
-        while "two" not in reply["lines"][1]:
-            reply = self.ask(session, b'{"op": "changes", "since": %d}' % reply["change"])
-        self.assertEqual(reply["offset"], len(self.output(session)))
-        with looop.Channel(session) as channel:
-            channel.send(b'{"op": "changes", "since": %d}\n' % reply["change"])
-            self.looop("kill", "changes")
-            self.assertEqual(channel.line(120.0)["status"]["state"], "killed")
+    def test_what_a_screen_shows_is_told_with_the_offset_of_the_log(self):
+        session = self.begin("text", "printf one; read -r x; printf two; exec sleep 300")
+        self.wait_for(session, "one")
+        reply = self.ask(session, b'{"op": "text"}')
+        self.assertEqual((reply["lines"][0], reply["offset"]), ("one", 3))
+        self.looop("key", "text", "Enter")
+        self.wait_for(session, "two")
+        reply = self.ask(session, b'{"op": "text"}')
+        self.assertEqual((reply["lines"][:2], reply["offset"]), (["one", "two"], len(self.output(session))))
+
+    def test_who_waits_for_a_screen_is_told_of_a_new_size(self):
+        session = self.begin("a", "printf 1234567890abc; exec sleep 300", "--size", "40x6")
+        self.wait_for(session, "abc")
+        with looop.Follower(session, -1) as follower:
+            self.looop("resize", "a", "10x6")
+            self.assertTrue(follower.wait(120.0))
+        self.assertEqual(looop.expect_screen(session, re.compile("(?m)0$"), 120.0).matched, "0")
 
 
 class Painted(Sessions):
@@ -1772,15 +1770,15 @@ class Watchers(Case):
         painted, drawn, both = 0, 0, 0
         deadline = time.monotonic() + PATIENCE
         while painted < 10 or drawn < 10:
-            before = canvas.changes
+            before = canvas._drawn
             self.supervisor._output(b"x")
             time.sleep(0.002)  # so that drawing is due now and then
             self.supervisor.step()
             with contextlib.suppress(BlockingIOError):
                 slices = len(self.theirs.recv(1 << 20)) > 1000
                 painted += slices
-                both += slices and canvas.changes > before
-            drawn += canvas.changes > before
+                both += slices and canvas._drawn > before
+            drawn += canvas._drawn > before
             self.assertLess(time.monotonic(), deadline)
         self.assertEqual(both, 0)
 
@@ -1795,33 +1793,6 @@ class Watchers(Case):
         loop.turn(0.05)
         self.assertEqual(len(told), 1)
         self.assertLess(told[0] - begun, PATIENCE)
-
-    def test_who_reads_no_reply_gets_no_more_of_them(self):
-        self.supervisor.canvas.screen.feed(b"x" * 200 * 50)
-        asked = 0
-        with contextlib.suppress(BlockingIOError):
-            while self.peer.queued < 2 << 20 and asked < 2000:
-                self.theirs.send(b'{"op":"changes","since":-1}\n')
-                self.supervisor.loop.turn(0)
-                asked += 1
-        self.assertLess(self.peer.queued, 512 << 10)
-        lines, done = 0, False
-        while not done:
-            lines += self.theirs.recv(1 << 20).count(b"\n")
-            self.supervisor.loop.turn(0)
-            done = not self.peer.queued and not select.select([self.theirs], [], [], 0)[0]
-        self.assertIn(self.peer.fd, self.supervisor.loop.readers)
-        self.assertGreater(lines, 10)
-
-    def test_one_question_has_one_answer(self):
-        canvas = self.supervisor.canvas
-        canvas.add("漢".encode() * 20000)
-        canvas.when_current(self.supervisor._tell_changes)  # as with another who watches
-        self.theirs.send(b'{"op":"changes","since":-1}\n')
-        self.supervisor.loop.turn(1.0)
-        while canvas.pending or canvas.waiters:
-            canvas.draw()
-        self.assertEqual(self.theirs.recv(1 << 20).count(b"\n"), 1)
 
 
 class Abuse(Sessions):
