@@ -22500,21 +22500,19 @@ def told_answer(answer: Answer) -> str:
 # What runs the beat by itself: a systemd user timer, a launchd agent or a line of cron. Each is written with absolute
 # paths and an environment of its own, because a scheduler knows nothing of a person's shell:
 #
-#     schedule_of ─▶ Schedule ─▶ Scheduler.wanted ─▶ texts ─▶ shown, compared with `present` ─▶ a person's yes ─▶ put
-#     present ─▶ Scheduler.parsed ─▶ Schedule: what `service status` and the doctor look at is what lies there
+#     schedule_of ─▶ Schedule ─▶ texts ─▶ shown, compared with `present` ─▶ a person's yes ─▶ put
+#     present ─▶ Schedule, where its texts are what lies there: `service status` and the doctor look at that
 #
-# Secrets are in none of them: looop reads them from a private file beside the config, whoever starts it.
+# Every text names its Schedule in a comment, so that none has to be parsed. Secrets are in none of them: looop reads
+# them from a private file beside the config, whoever starts it.
 
 
 class Schedule(Record):
-    """Be what a scheduler is told."""
+    """What a scheduler is told."""
 
-    name: str  # "looop"; of a profile that is not the default one, with a digest of its data dir
-    every: int  # seconds; 0: what lies there does not say it in a way that looop would
+    every: int  # seconds
     argv: list[str]
     env: dict[str, str]
-    data: str = ""
-    shell_reads: bool = False  # written by looop 0.6 or older: a shell or systemd reads looop.env before looop does
 
 
 _CARRIED = "LANG LANGUAGE TZ HOMEBREW_PREFIX XDG_CONFIG_HOME XDG_STATE_HOME XDG_CACHE_HOME XDG_DATA_HOME".split()
@@ -22522,6 +22520,7 @@ _OF_CHILDREN = "RUN_ID SESSION_ID CHILD BIN CLAIMS_DIR REPORTS_DIR COLOR DATA_DI
 _CRON_LINE_MAX = 998  # bytes that a command may have in the cron of Debian, macOS and the BSDs
 _EVERY_MIN = 5  # seconds
 _WRITTEN_BY = "Written by `looop service install`; `looop service uninstall` takes it away."
+_SCHEDULE = "Schedule: "  # before the JSON of a Schedule, in a comment
 
 
 def kept_folders(path: str) -> str:
@@ -22550,12 +22549,6 @@ def scheduler_env(profile: Profile) -> dict[str, str]:
     return env
 
 
-def secrets_left_out(profile: Profile) -> list[str]:
-    """Return the names of the secrets that are set here and that a scheduled beat would not get."""
-    names = profile.given.keys() - profile.env_file.values.keys()
-    return sorted(name for name in names if profile.given[name] and is_secret(name))
-
-
 def service_name(profile: Profile) -> str:
     """Return the name under which schedulers know a profile: profiles can be installed side by side."""
     if profile.data == bare_profile(profile).data:
@@ -22564,22 +22557,16 @@ def service_name(profile: Profile) -> str:
 
 
 def schedule_of(profile: Profile, kind: str, every: float | None) -> Schedule:
-    """Schedule a service. Raise Failure for what a scheduler cannot be told."""
+    """Return what a scheduler is to be told. Raise Failure for what it cannot be told."""
     secs = every if every is not None else profile.setting("interval")
     if every is None and kind == "cron":
         secs = max(60, secs)
-    schedule = Schedule(
-        service_name(profile),
-        int(secs),
-        [*profile.command(), "tick"],
-        scheduler_env(profile),
-        profile.data,
-    )
     if secs < _EVERY_MIN or secs != int(secs):
         raise Failure(f"service: every {secs:g} s: is not a whole number of {_EVERY_MIN} s or more", "--every 5m")
-    if kind == "cron" and schedule.every not in _CRON_TIMES:
+    if kind == "cron" and secs not in _CRON_TIMES:
         sayable = "1, 2, 3, 4, 5, 6, 10, 12, 15, 20 or 30 minutes, 1, 2, 3, 4, 6, 8 or 12 hours, or 1 day"
-        raise Failure(f"service: every {schedule.every} s: cron cannot say that", f"it can say {sayable}: --every 5m")
+        raise Failure(f"service: every {secs:g} s: cron cannot say that", f"it can say {sayable}: --every 5m")
+    schedule = Schedule(int(secs), [*profile.command(), "tick"], scheduler_env(profile))
     texts = {**schedule.env, "the path of looop": profile.self_path, "the path of Python": schedule.argv[0]}
     for what, text in texts.items():
         if not text.isprintable():
@@ -22587,98 +22574,12 @@ def schedule_of(profile: Profile, kind: str, every: float | None) -> Schedule:
     return schedule
 
 
-def tool(profile: Profile, *argv: str, stdin: str = "/dev/null", hint: str = "", check: bool = True) -> ProcessResult:
-    """Run a scheduler's own command. Raise Failure when it is missing, and when it fails if that is `check`ed."""
-    path = which(argv[0], profile.env)
-    if not path:
-        raise Failure(f"service: {argv[0]} is not on PATH", hint or "choose another: systemd, launchd or cron")
-    ended = run_job(Job(argv[0], [path, *argv[1:]], {**profile.env, "LC_ALL": "C"}, 30.0, stdin=stdin, cap=4 * MIB))
-    if check and (ended.code or ended.why != "exit"):
-        said = one_line(text_of(ended.err or ended.out), 300) or f"exit {ended.code}"
-        raise Failure(f"service: {' '.join(argv)}: {said}", hint or "what was there before is there still")
-    return ended
+# --- what is written
 
 
-def unwrapped(argv: list[str]) -> tuple[list[str], bool]:
-    """Return the command of a beat, and whether looop 0.6 wrapped it: sh -c '…' FILE COMMAND, to source FILE (pure)."""
-    return (argv[4:], True) if argv[:2] == ["/bin/sh", "-c"] else (argv, False)
-
-
-class Scheduler:
-    """Be one way to have the beat run: what is written for it, and how it is told."""
-
-    kind = ""
-    program = ""  # its own command: where that is missing, its files are another machine's, shared with it
-
-    def __init__(self, profile: Profile, name: str = "") -> None:
-        self.profile = profile
-        self.name = name or service_name(profile)
-
-    def here(self) -> bool:
-        """Tell whether this machine has it."""
-        return bool(which(self.program, self.profile.env))
-
-    def paths(self) -> list[str]:
-        """Return the files it has."""
-        raise NotImplementedError
-
-    def wanted(self, schedule: Schedule) -> dict[str, bytes]:
-        """Return what each file is to hold."""
-        raise NotImplementedError
-
-    def parsed(self, files: Mapping[str, bytes]) -> Schedule:
-        """Read a schedule out of what lies there. Raise ValueError or KeyError where it cannot be understood."""
-        raise NotImplementedError
-
-    def activity(self) -> tuple[bool | None, float | None]:
-        """Ask whether it is active, and when it runs next; None: that is not known."""
-        raise NotImplementedError
-
-    def commands(self, present: bool) -> list[tuple[str, ...]]:
-        """Return the commands that follow when its files are written, `present`: over others."""
-        raise NotImplementedError
-
-    def farewell(self) -> list[tuple[str, ...]]:
-        """Return the commands that go before its files are removed."""
-        raise NotImplementedError
-
-    def notes(self) -> list[str]:
-        """Return what a person should know of it here."""
-        return []
-
-    def require(self) -> None:
-        """Raise Failure when it cannot be used here."""
-
-    def present(self) -> dict[str, bytes]:
-        """Return what its files hold."""
-        found = {path: read_bytes(path) for path in self.paths()}
-        return {path: data for path, data in found.items() if data is not None}
-
-    def write(self, files: Mapping[str, bytes]) -> None:
-        """Write its files; those that `files` does not have are removed."""
-        for path in self.paths():
-            if path in files:
-                os.makedirs(os.path.dirname(path), exist_ok=True)
-                write_atomic(link_end(path), files[path])
-            else:
-                remove_file(path)
-
-    def put(self, files: Mapping[str, bytes]) -> None:
-        """Write its files and have them heeded; as they were, when that fails."""
-        before = self.present()
-        try:
-            self.write(files)
-            for command in self.commands(bool(before)):
-                tool(self.profile, *command)
-        except BaseException:
-            self.write(before)
-            raise
-
-    def take(self) -> None:
-        """Have it stop, and remove its files."""
-        for command in self.farewell():
-            tool(self.profile, *command)
-        self.write({})
+def schedule_line(schedule: Schedule) -> str:
+    """Write a Schedule on one line that fits into any comment, of XML too (pure)."""
+    return _SCHEDULE + compact(schedule.__dict__).replace("--", "-\\u002d")
 
 
 def unit_word(text: str, variables: bool = True) -> str:
@@ -22689,6 +22590,7 @@ def unit_word(text: str, variables: bool = True) -> str:
 
 SERVICE_UNIT = """\
 # {by}
+# {schedule}
 [Unit]
 Description=looop: one beat of {data}
 
@@ -22720,203 +22622,69 @@ WantedBy=timers.target
 """
 
 
-class Systemd(Scheduler):
-    """A timer of the user's systemd."""
-
-    kind = "systemd"
-    program = "systemctl"
-
-    def paths(self) -> list[str]:
-        """Return the unit and its timer."""
-        env = {key: value for key, value in self.profile.env.items() if key in ("HOME", "XDG_CONFIG_HOME")}
-        folder = os.path.dirname(open_profile(env, "").config_path) + "/systemd/user/"
-        return [f"{folder}{self.name}.service", f"{folder}{self.name}.timer"]
-
-    def require(self) -> None:
-        """Raise Failure where no user manager answers."""
-        hint = "`looop service install cron` does without a user manager"
-        tool(self.profile, "systemctl", "--user", "show", "--property=Version", hint=hint)
-
-    def wanted(self, schedule: Schedule) -> dict[str, bytes]:
-        """Write both; the manager's defaults would end, with a beat, what it has started."""
-        command = " ".join([unit_word(schedule.argv[0], False), *map(unit_word, schedule.argv[1:])])
-        env = "".join(f"Environment={unit_word(f'{key}={value}', False)}\n" for key, value in schedule.env.items())
-        fields = {
-            "by": _WRITTEN_BY,
-            "data": schedule.data.replace("%", "%%"),
-            "command": command,
-            "env": env,
-            "every": str(schedule.every),
-        }
-        texts = [SERVICE_UNIT.format(**fields), SERVICE_TIMER.format(**fields)]
-        return {path: text.encode() for path, text in zip(self.paths(), texts)}
-
-    def parsed(self, files: Mapping[str, bytes]) -> Schedule:
-        """Read both."""
-        import shlex
-
-        env, fields = {}, {}
-        for line in text_of(b"\n".join(files.values())).split("\n"):
-            key, _, value = line.partition("=")
-            fields[key] = value
-            if key == "Environment":
-                name, _, text = shlex.split(value)[0].partition("=")
-                env[name] = text.replace("%%", "%")
-        argv = [word.replace("%%", "%").replace("$$", "$") for word in shlex.split(fields["ExecStart"])]
-        every = int(fields["OnUnitActiveSec"].rstrip("s"))
-        return Schedule(self.name, every, argv, env, shell_reads="EnvironmentFile" in fields)
-
-    def commands(self, present: bool) -> list[tuple[str, ...]]:
-        """Reload and enable; a timer that ran with other numbers is started anew."""
-        user = ("systemctl", "--user")
-        timer = f"{self.name}.timer"
-        first: list[tuple[str, ...]] = [(*user, "daemon-reload"), (*user, "enable", "--now", timer)]
-        return [*first, (*user, "restart", timer)] if present else first
-
-    def farewell(self) -> list[tuple[str, ...]]:
-        """Stop the timer; a beat in progress ends by itself."""
-        return [("systemctl", "--user", "disable", "--now", f"{self.name}.timer")]
-
-    def take(self) -> None:
-        """Have it stop, remove its files, and have the manager forget them."""
-        super().take()
-        tool(self.profile, "systemctl", "--user", "daemon-reload")
-
-    def activity(self) -> tuple[bool | None, float | None]:
-        """Ask the manager."""
-        timer = f"{self.name}.timer"
-        try:
-            state = tool(self.profile, "systemctl", "--user", "show", timer, "--property=ActiveState", check=False)
-            listed = tool(
-                self.profile, "systemctl", "--user", "list-timers", "--all", "--output=json", timer, check=False
-            )
-        except Failure:
-            return None, None
-        if state.code:
-            return None, None
-        try:
-            row = parse_json(listed.out)[0]
-            following = row["next"] / 1e6 if row["next"] else None
-        except (ValueError, LookupError, TypeError):  # a manager that writes no JSON
-            following = None
-        return b"=active" in state.out, following
-
-    def notes(self) -> list[str]:
-        """Tell what happens at logout."""
-        import pwd
-
-        try:
-            user = pwd.getpwuid(os.geteuid()).pw_name
-        except KeyError:  # a user that the system has no name for, as in a container
-            user = ""
-        if user and os.path.lexists(f"/var/lib/systemd/linger/{user}"):
-            return []
-        return ["when you log out it stops, and workers are ended: `loginctl enable-linger` keeps them running"]
+def systemd_texts(schedule: Schedule, name: str, data: str) -> list[bytes]:
+    """Write the unit and its timer; the manager's defaults would end, with a beat, what it has started (pure)."""
+    fields = {
+        "by": _WRITTEN_BY,
+        "schedule": schedule_line(schedule),
+        "data": data.replace("%", "%%"),
+        "command": " ".join([unit_word(schedule.argv[0], False), *map(unit_word, schedule.argv[1:])]),
+        "env": "".join(f"Environment={unit_word(f'{key}={value}', False)}\n" for key, value in schedule.env.items()),
+        "every": schedule.every,
+    }
+    return [SERVICE_UNIT.format(**fields).encode(), SERVICE_TIMER.format(**fields).encode()]
 
 
-class Launchd(Scheduler):
-    """An agent of the user's launchd."""
+def launchd_texts(schedule: Schedule, name: str, data: str) -> list[bytes]:
+    """Write the plist: what a beat has started is not to be ended with it (AbandonProcessGroup)."""
+    import plistlib
 
-    kind = "launchd"
-    program = "launchctl"
-
-    def paths(self) -> list[str]:
-        """Return the agent's plist."""
-        return [f"{bare_profile(self.profile).env['HOME']}/Library/LaunchAgents/{self.name}.plist"]
-
-    def require(self) -> None:
-        """Raise Failure where there is no launchd."""
-        tool(self.profile, "launchctl", "version", hint="launchd is of macOS; elsewhere: systemd or cron", check=False)
-
-    def wanted(self, schedule: Schedule) -> dict[str, bytes]:
-        """Write the plist: what a beat has started is not to be ended with it (AbandonProcessGroup)."""
-        import plistlib
-
-        agent = {
-            "Label": schedule.name,
-            "ProgramArguments": schedule.argv,
-            "EnvironmentVariables": schedule.env,
-            "StartInterval": schedule.every,
-            "RunAtLoad": True,
-            "AbandonProcessGroup": True,
-            "StandardOutPath": "/dev/null",
-            "StandardErrorPath": f"{schedule.data}/service.log",
-        }
-        head, _, body = plistlib.dumps(agent, sort_keys=False).partition(b"<plist ")
-        return {self.paths()[0]: head + f"<!-- {_WRITTEN_BY} -->\n<plist ".encode() + body}
-
-    def parsed(self, files: Mapping[str, bytes]) -> Schedule:
-        """Read the plist."""
-        import plistlib
-
-        try:
-            agent = plistlib.loads(files[self.paths()[0]])
-        except Exception as error:  # expat has its own
-            raise ValueError(str(error)) from None
-        argv, wrapped = unwrapped(agent["ProgramArguments"])
-        return Schedule(self.name, agent["StartInterval"], argv, agent["EnvironmentVariables"], shell_reads=wrapped)
-
-    def domain(self) -> str:
-        """Name the user's domain."""
-        return f"gui/{os.geteuid()}"
-
-    def commands(self, present: bool) -> list[tuple[str, ...]]:
-        """Load it."""
-        return [("launchctl", "bootstrap", self.domain(), self.paths()[0])]
-
-    def farewell(self) -> list[tuple[str, ...]]:
-        """Unload it."""
-        return [("launchctl", "bootout", f"{self.domain()}/{self.name}")]
-
-    def put(self, files: Mapping[str, bytes]) -> None:
-        """Unload what was loaded before, and load it; launchd opens its log in the data dir."""
-        make_private_dir(self.profile.data)
-        self.unload()
-        try:
-            super().put(files)
-        except BaseException:
-            if self.present():  # what was there before is to run again
-                tool(self.profile, *self.commands(False)[0], check=False)
-            raise
-
-    def take(self) -> None:
-        """Unload it and remove its file."""
-        self.unload()
-        self.write({})
-
-    def unload(self) -> None:
-        """Have launchd forget it, and wait until it has: what it does not know cannot be unloaded."""
-        tool(self.profile, *self.farewell()[0], check=False)
-        deadline = Deadline(5.0)
-        while self.activity()[0] and not deadline.over:
-            time.sleep(0.1)
-
-    def activity(self) -> tuple[bool | None, float | None]:
-        """Ask launchd, which does not tell when it runs next."""
-        try:
-            return not tool(self.profile, "launchctl", "print", f"{self.domain()}/{self.name}", check=False).code, None
-        except Failure:
-            return None, None
+    agent = {
+        "Label": name,
+        "ProgramArguments": schedule.argv,
+        "EnvironmentVariables": schedule.env,
+        "StartInterval": schedule.every,
+        "RunAtLoad": True,
+        "AbandonProcessGroup": True,
+        "StandardOutPath": "/dev/null",
+        "StandardErrorPath": f"{data}/service.log",
+    }
+    head, _, body = plistlib.dumps(agent, sort_keys=False).partition(b"<plist ")
+    comments = f"<!-- {_WRITTEN_BY} -->\n<!-- {schedule_line(schedule)} -->\n"
+    return [head + comments.encode() + b"<plist " + body]
 
 
-_CRON_TIMES: dict[int, str] = {
+_CRON_TIMES: dict[float, str] = {
     60: "* * * * *",
     **{minutes * 60: f"*/{minutes} * * * *" for minutes in (2, 3, 4, 5, 6, 10, 12, 15, 20, 30)},
     3600: "0 * * * *",
     **{hours * 3600: f"0 */{hours} * * *" for hours in (2, 3, 4, 6, 8, 12)},
-    int(DAY): "0 0 * * *",
+    DAY: "0 0 * * *",
 }
 
 
-def cron_due(every: int, now: float) -> float:
-    """Return when a line of _CRON_TIMES runs next: it goes by the clock on the wall, which leaps twice a year."""
-    minute = now // 60 * 60 + 60
-    for _ in range(2 * 24 * 60):
-        wall = time.localtime(minute)
-        if (wall.tm_hour * 60 + wall.tm_min) * 60 % every == 0:
-            break
-        minute += 60
-    return minute
+def cron_texts(schedule: Schedule, name: str, data: str) -> list[bytes]:
+    """Write the block of a crontab (pure). Raise Failure for a line that cron would not take."""
+    import shlex
+
+    words = ["/usr/bin/env", *(f"{key}={value}" for key, value in schedule.env.items()), *schedule.argv]
+    command = (shlex.join(words) + " >/dev/null").replace("%", "\\%").encode()
+    if len(command) > _CRON_LINE_MAX:
+        raise Failure(
+            f"service: the line would have {len(command)} bytes, and cron takes {_CRON_LINE_MAX}",
+            "most of it is PATH, so name what is needed: PATH=/usr/local/bin:/usr/bin:/bin looop service install",
+        )
+    begin, end = cron_marks(name)
+    when, told = _CRON_TIMES[schedule.every].encode(), schedule_line(schedule).encode()
+    return [b"\n".join([begin, b"# " + told, when + b" " + command, end, b""])]
+
+
+# --- the crontab
+
+
+def cron_marks(name: str) -> tuple[bytes, bytes]:
+    """Return the lines before and after what looop wrote into a crontab (pure)."""
+    return f"# >>> {name} >>>".encode(), f"# <<< {name} <<<".encode()
 
 
 def cron_parts(crontab: bytes, name: str) -> tuple[bytes, bytes, bytes]:
@@ -22924,126 +22692,50 @@ def cron_parts(crontab: bytes, name: str) -> tuple[bytes, bytes, bytes]:
 
     Raise Failure when only one of the block's two marks is there, or one twice.
     """
-    lines = [line + b"\n" for line in crontab.split(b"\n")]
-    lines[-1] = lines[-1][:-1]
-    begin, end = (f"# {mark} {name} {mark}".encode() for mark in (">>>", "<<<"))
+    lines = crontab.splitlines(keepends=True)
+    begin, end = cron_marks(name)
     starts = [i for i, line in enumerate(lines) if line.rstrip() == begin]
-    ends = [i for i, line in enumerate(lines) if line.rstrip() == end]
+    ends = [i + 1 for i, line in enumerate(lines) if line.rstrip() == end]
     if not starts and not ends:
         return crontab, b"", b""
-    if len(starts) != 1 or len(ends) != 1 or ends[0] < starts[0]:
+    if len(starts) != 1 or len(ends) != 1 or ends < starts:
         raise Failure(
             f"service: crontab: the lines {text_of(begin)} and {text_of(end)} are not one pair", "fix it: crontab -e"
         )
-    first, last = starts[0], ends[0] + 1
+    first, last = starts[0], ends[0]
     return b"".join(lines[:first]), b"".join(lines[first:last]), b"".join(lines[last:])
 
 
-class Cron(Scheduler):
-    """A line of the user's crontab, between two that say whose it is."""
+def read_crontab(profile: Profile) -> bytes:
+    """Return the whole crontab. Raise Failure when it cannot be had."""
+    hint = "install cron (apt install cron), or run `looop tick` by other means"
+    listed = scheduler_tool(profile, ["crontab", "-l"], hint, check=False)
+    if listed.code == 0 and listed.why == "exit":
+        return listed.out
+    if b"no crontab" in listed.err:
+        return b""
+    said = one_line(text_of(listed.err or listed.out), 300)
+    raise Failure(f"service: crontab -l: {said or f'exit {listed.code}'}", "is cron open to you (crontab(1))?")
 
-    kind = "cron"
-    program = "crontab"
 
-    def paths(self) -> list[str]:
-        """Return the one name of what is no file."""
-        return ["crontab"]
+def write_crontab(profile: Profile, name: str, block: bytes) -> None:
+    """Put a profile's block where it was, or at the end; every other byte stays."""
+    import tempfile
 
-    def require(self) -> None:
-        """Raise Failure where there is no crontab."""
-        self.read()
-
-    def read(self) -> bytes:
-        """Return the whole crontab. Raise Failure when it cannot be had."""
-        hint = "install cron (apt install cron), or run `looop tick` by other means"
-        listed = tool(self.profile, "crontab", "-l", hint=hint, check=False)
-        if listed.code == 0 and listed.why == "exit":
-            return listed.out
-        if b"no crontab" in listed.err:
-            return b""
-        said = one_line(text_of(listed.err or listed.out), 300)
-        raise Failure(f"service: crontab -l: {said or f'exit {listed.code}'}", "is cron open to you (crontab(1))?")
-
-    def present(self) -> dict[str, bytes]:
-        """Return the block, where there is one."""
-        if not self.here():
-            return {}
-        block = cron_parts(self.read(), self.name)[1]
-        return {"crontab": block} if block else {}
-
-    def wanted(self, schedule: Schedule) -> dict[str, bytes]:
-        """Write the block. Raise Failure for a line that cron would not take."""
-        import shlex
-
-        words = ["/usr/bin/env", *(f"{key}={value}" for key, value in schedule.env.items())]
-        words += schedule.argv
-        command = (" ".join(map(shlex.quote, words)) + " >/dev/null").replace("%", "\\%")
-        if len(command.encode()) > _CRON_LINE_MAX:
-            raise Failure(
-                f"service: the line would have {len(command.encode())} bytes, and cron takes {_CRON_LINE_MAX}",
-                "most of it is PATH, so name what is needed: PATH=/usr/local/bin:/usr/bin:/bin looop service install",
-            )
-        lines = [
-            f"# >>> {schedule.name} >>>",
-            f"{_CRON_TIMES[schedule.every]} {command}",
-            f"# <<< {schedule.name} <<<",
-            "",
-        ]
-        return {"crontab": "\n".join(lines).encode()}
-
-    def parsed(self, files: Mapping[str, bytes]) -> Schedule:
-        """Read the block."""
-        import shlex
-
-        line = next(line for line in text_of(files["crontab"]).split("\n") if line[:1] not in ("#", ""))
-        fields = line.split(None, 5)
-        words = shlex.split(fields[5].replace("\\%", "%"))
-        start = next(i for i, word in enumerate(words) if i and word.startswith("/"))
-        env = dict(word.split("=", 1) for word in words[1:start])
-        argv, wrapped = unwrapped(words[start:-1])
-        every = next((secs for secs, text in _CRON_TIMES.items() if text.split() == fields[:5]), 0)
-        return Schedule(self.name, every, argv, env, shell_reads=wrapped)
-
-    def commands(self, present: bool) -> list[tuple[str, ...]]:
-        """Return nothing: writing it is telling cron."""
-        return []
-
-    def farewell(self) -> list[tuple[str, ...]]:
-        """Return nothing."""
-        return []
-
-    def write(self, files: Mapping[str, bytes]) -> None:
-        """Put the block where it was, or at the end; every other byte stays."""
-        import tempfile
-
-        whole = self.read()
-        before, _, after = cron_parts(whole, self.name)
-        block = files.get("crontab", b"")
-        if block and before and not before.endswith(b"\n"):
-            before += b"\n"
-        now = before + block + after
-        if now == whole:
-            return
-        if not now:
-            tool(self.profile, "crontab", "-r")
-            return
-        with tempfile.NamedTemporaryFile(prefix="looop-") as file:
-            file.write(now)
-            file.flush()
-            tool(self.profile, "crontab", "-", stdin=file.name)
-
-    def activity(self) -> tuple[bool | None, float | None]:
-        """Tell whether a cron runs here, where that can be seen, and when it is due."""
-        running = cron_runs()
-        try:
-            every = self.parsed(self.present()).every
-        except (Failure, ValueError, LookupError, StopIteration):
-            every = 0
-        return running, cron_due(every, time.time()) if every and running is not False else None
-
-    def notes(self) -> list[str]:
-        """Tell when nobody reads crontabs here."""
-        return ["no cron daemon runs on this machine: start it (service cron start)"] if cron_runs() is False else []
+    whole = read_crontab(profile)
+    before, _, after = cron_parts(whole, name)
+    if block and before and not before.endswith(b"\n"):
+        before += b"\n"
+    now = before + block + after
+    if now == whole:
+        return
+    if not now:
+        scheduler_tool(profile, ["crontab", "-r"])
+        return
+    with tempfile.NamedTemporaryFile(prefix="looop-") as file:
+        file.write(now)
+        file.flush()
+        scheduler_tool(profile, ["crontab", "-"], stdin=file.name)
 
 
 def cron_runs() -> bool | None:
@@ -23059,7 +22751,228 @@ def cron_runs() -> bool | None:
     return False
 
 
-SCHEDULERS: dict[str, type[Scheduler]] = {"systemd": Systemd, "launchd": Launchd, "cron": Cron}
+def cron_due(every: int, now: float) -> float:
+    """Return when a line of _CRON_TIMES runs next: it goes by the clock on the wall, which leaps twice a year."""
+    minute = now // 60 * 60 + 60
+    for _ in range(2 * 24 * 60):
+        wall = time.localtime(minute)
+        if (wall.tm_hour * 60 + wall.tm_min) * 60 % every == 0:
+            break
+        minute += 60
+    return minute
+
+
+# --- how each is told, and asked
+
+
+def scheduler_tool(
+    profile: Profile, argv: Sequence[str], hint: str = "", *, stdin: str = "/dev/null", check: bool = True
+) -> ProcessResult:
+    """Run a scheduler's own command. Raise Failure when it is missing, and when it fails if that is `check`ed."""
+    path = which(argv[0], profile.env)
+    if not path:
+        raise Failure(f"service: {argv[0]} is not on PATH", hint or "choose another: systemd, launchd or cron")
+    ended = run_job(Job(argv[0], [path, *argv[1:]], {**profile.env, "LC_ALL": "C"}, 30.0, stdin=stdin, cap=4 * MIB))
+    if check and (ended.code or ended.why != "exit"):
+        said = one_line(text_of(ended.err or ended.out), 300) or f"exit {ended.code}"
+        raise Failure(f"service: {' '.join(argv)}: {said}", hint or "what was there before is there still")
+    return ended
+
+
+def systemd_activity(profile: Profile, name: str, every: int) -> tuple[bool | None, float | None]:
+    """Ask the user's manager whether a timer is active, and when it runs next; None: that is not known."""
+    user = ["systemctl", "--user"]
+    state = scheduler_tool(profile, [*user, "show", f"{name}.timer", "--property=ActiveState"], check=False)
+    if state.code:
+        return None, None
+    listing = [*user, "list-timers", "--all", "--output=json", f"{name}.timer"]
+    try:
+        row = parse_json(scheduler_tool(profile, listing, check=False).out)[0]
+        following = row["next"] / 1e6 if row["next"] else None
+    except (ValueError, LookupError, TypeError):  # a manager that writes no JSON
+        following = None
+    return b"=active" in state.out, following
+
+
+def launchd_activity(profile: Profile, name: str, every: int) -> tuple[bool | None, float | None]:
+    """Ask launchd whether it has an agent; it does not tell when that runs next."""
+    return not scheduler_tool(profile, ["launchctl", "print", f"gui/{os.geteuid()}/{name}"], check=False).code, None
+
+
+def cron_activity(profile: Profile, name: str, every: int) -> tuple[bool | None, float | None]:
+    """Tell whether a cron runs here, where that can be seen, and when it is due."""
+    running = cron_runs()
+    return running, cron_due(every, time.time()) if every and running is not False else None
+
+
+def systemd_notes() -> list[str]:
+    """Tell what happens at logout."""
+    import pwd
+
+    try:
+        user = pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:  # a user that the system has no name for, as in a container
+        user = ""
+    if user and os.path.lexists(f"/var/lib/systemd/linger/{user}"):
+        return []
+    return ["when you log out it stops, and workers are ended: `loginctl enable-linger` keeps them running"]
+
+
+def cron_notes() -> list[str]:
+    """Tell when nobody reads crontabs here."""
+    return ["no cron daemon runs on this machine: start it (service cron start)"] if cron_runs() is False else []
+
+
+class SchedulerKind(Record):
+    """What distinguishes a scheduler. A command that begins with - may fail."""
+
+    program: str  # its own command: where that is missing, its files are another machine's, shared with it
+    paths: tuple[str, ...]  # of its files; "crontab": a block of the user's crontab
+    texts: Callable[[Schedule, str, str], list[bytes]]  # what they hold, of a schedule, the name and the data dir
+    usable: str  # a command that fails where it cannot be used
+    hint: str  # what to do then
+    activity: Callable[[Profile, str, int], tuple[bool | None, float | None]]
+    notes: Callable[[], list[str]] = list  # what a person should know of it here
+    load: tuple[str, ...] = ()  # after they were written
+    stop: str = ""  # before they are removed
+    forget: str = ""  # after that
+
+
+SCHEDULERS = {
+    "systemd": SchedulerKind(
+        "systemctl",
+        ("{units}/{name}.service", "{units}/{name}.timer"),
+        systemd_texts,
+        "systemctl --user show --property=Version",
+        "`looop service install cron` does without a user manager",
+        systemd_activity,
+        systemd_notes,
+        load=tuple(
+            f"systemctl --user {what}" for what in ("daemon-reload", "enable {name}.timer", "restart {name}.timer")
+        ),
+        stop="systemctl --user disable --now {name}.timer",
+        forget="systemctl --user daemon-reload",
+    ),
+    "launchd": SchedulerKind(
+        "launchctl",
+        ("{home}/Library/LaunchAgents/{name}.plist",),
+        launchd_texts,
+        "-launchctl version",
+        "launchd is of macOS; elsewhere: systemd or cron",
+        launchd_activity,
+        load=("launchctl bootstrap gui/{uid} {path}",),
+        stop="-launchctl bootout gui/{uid}/{name}",
+    ),
+    "cron": SchedulerKind("crontab", ("crontab",), cron_texts, "crontab -l", "", cron_activity, cron_notes),
+}
+
+
+class Scheduler:
+    """One scheduler, as it serves a profile: what it has, what it is to have, and how it is told."""
+
+    __slots__ = ("kind", "name", "paths", "profile", "row")
+
+    def __init__(self, profile: Profile, kind: str, name: str = "") -> None:
+        self.profile = profile
+        self.kind = kind
+        self.row = SCHEDULERS[kind]
+        self.name = name or service_name(profile)
+        env = {key: value for key, value in profile.env.items() if key in ("HOME", "XDG_CONFIG_HOME")}
+        units = os.path.dirname(open_profile(env, "").config_path) + "/systemd/user"
+        home = bare_profile(profile).env["HOME"]
+        self.paths = [path.format(name=self.name, units=units, home=home) for path in self.row.paths]
+
+    def here(self) -> bool:
+        """Tell whether this machine has it."""
+        return bool(which(self.row.program, self.profile.env))
+
+    def require(self) -> None:
+        """Raise Failure when it cannot be used here."""
+        if self.kind == "cron":
+            read_crontab(self.profile)
+        else:
+            self.run(self.row.usable, hint=self.row.hint)
+
+    def wanted(self, schedule: Schedule) -> dict[str, bytes]:
+        """Return what each file is to hold."""
+        return dict(zip(self.paths, self.row.texts(schedule, self.name, self.profile.data)))
+
+    def present(self) -> dict[str, bytes]:
+        """Return what its files hold."""
+        if self.kind == "cron":
+            block = cron_parts(read_crontab(self.profile), self.name)[1] if self.here() else b""
+            return {"crontab": block} if block else {}
+        found = {path: read_bytes(path) for path in self.paths}
+        return {path: data for path, data in found.items() if data is not None}
+
+    def schedule(self, files: Mapping[str, bytes]) -> Schedule | None:
+        """Return the schedule whose texts these are; None for what another looop or a person has written."""
+        told = text_of(b"".join(files.values())).partition(_SCHEDULE)[2].partition("\n")[0]
+        try:
+            schedule = Schedule(**parse_json(told[: told.rfind("}") + 1]))
+            return schedule if self.wanted(schedule) == files else None
+        except (AttributeError, LookupError, TypeError, ValueError, Failure):
+            return None
+
+    def activity(self, every: int = 0) -> tuple[bool | None, float | None]:
+        """Ask whether it is active, and when it runs next; None: that is not known."""
+        try:
+            return self.row.activity(self.profile, self.name, every)
+        except Failure:
+            return None, None
+
+    def notes(self) -> list[str]:
+        """Return what a person should know of it here."""
+        return self.row.notes()
+
+    def argv(self, command: str) -> list[str]:
+        """Return the words of one of its commands."""
+        values = {"name": self.name, "path": self.paths[0], "uid": os.geteuid()}
+        return [word.format(**values) for word in command.lstrip("-").split()]
+
+    def run(self, *commands: str, hint: str = "", check: bool = True) -> None:
+        """Run some of its commands."""
+        for command in filter(None, commands):
+            scheduler_tool(self.profile, self.argv(command), hint, check=check and command[0] != "-")
+
+    def stop(self) -> None:
+        """Have it stop; launchd takes its time, and cannot load what it has not forgotten."""
+        self.run(self.row.stop)
+        deadline = Deadline(5.0)
+        while self.kind == "launchd" and self.activity()[0] and not deadline.over:
+            time.sleep(0.1)
+
+    def write(self, files: Mapping[str, bytes]) -> None:
+        """Write its files; those that `files` does not have are removed."""
+        for path in self.paths:
+            if path == "crontab":
+                write_crontab(self.profile, self.name, files.get(path, b""))
+            elif path in files:
+                os.makedirs(os.path.dirname(path), exist_ok=True)
+                write_atomic(link_end(path), files[path])
+            else:
+                remove_file(path)
+
+    def put(self, files: Mapping[str, bytes]) -> None:
+        """Write its files and have them heeded; as they were, when that fails."""
+        before = self.present()
+        if self.kind == "launchd":
+            make_private_dir(self.profile.data)  # it opens its log there
+            self.stop()
+        try:
+            self.write(files)
+            self.run(*self.row.load)
+        except BaseException:
+            self.write(before)
+            if before and self.kind == "launchd":  # what was there before is to run again
+                self.run(*self.row.load, check=False)
+            raise
+
+    def take(self) -> None:
+        """Have it stop, and remove its files."""
+        self.stop()
+        self.write({})
+        self.run(self.row.forget)
 
 
 # ======================================================================================================================
@@ -23077,20 +22990,21 @@ def chosen_scheduler(profile: Profile, kind: str | None) -> Scheduler:
                 f"one of {', '.join(SCHEDULERS)}",
                 EXIT_USAGE,
             )
-        return SCHEDULERS[kind](profile)
+        return Scheduler(profile, kind)
     if sys.platform == "darwin":
-        return Launchd(profile)
+        return Scheduler(profile, "launchd")
+    systemd = Scheduler(profile, "systemd")
     try:
-        Systemd(profile).require()
+        systemd.require()
     except Failure:
-        return Cron(profile)
-    return Systemd(profile)
+        return Scheduler(profile, "cron")
+    return systemd
 
 
 def installed_services(profile: Profile, here: bool = True) -> list[tuple[Scheduler, dict[str, bytes]]]:
     """Return what this profile has, with what its files hold; not `here`: of schedulers that this machine lacks."""
     found = []
-    for scheduler in (kind(profile) for kind in SCHEDULERS.values()):
+    for scheduler in (Scheduler(profile, kind) for kind in SCHEDULERS):
         if scheduler.here() != here:
             continue
         try:
@@ -23110,13 +23024,17 @@ def show_service(scheduler: Scheduler, wanted: Mapping[str, bytes], present: Map
             say(f"{paint('dim', f'# {printable(path)}')}\n{printable(text_of(data)).rstrip()}\n")
         elif present[path] != data:
             say(printable(text_diff(text_of(present[path]), text_of(data), path)))
-    for command in scheduler.commands(bool(present)):
-        say(f"{paint('dim', '$')} {' '.join(command)}")
+    for command in scheduler.row.load:
+        say(f"{paint('dim', '$')} {' '.join(scheduler.argv(command))}")
 
 
 def tell_left_out(profile: Profile) -> None:
     """Name the secrets that are seen and not written, and where they go."""
-    names = secrets_left_out(profile)
+    names = sorted(
+        name
+        for name in profile.given.keys() - profile.env_file.values.keys()
+        if profile.given[name] and is_secret(name)
+    )
     if names:
         complain(f"not written, because they are secrets: {', '.join(names)}")
         complain(f"beats that need them find them in {profile.env_file.path}: lines of NAME=value, chmod 600")
@@ -23147,7 +23065,7 @@ def cmd_service_install(profile: Profile, args: dict[str, JSON]) -> int:
                 f"service install: {other.kind} runs the beats of this profile already", "looop service uninstall"
             )
     wanted, present = scheduler.wanted(schedule), scheduler.present()
-    if wanted == present and (scheduler.activity()[0] is not False or not scheduler.commands(True)):
+    if wanted == present and (scheduler.activity()[0] is not False or not scheduler.row.load):
         say(f"{scheduler.kind} has exactly this already: nothing to do")
         return 0
     show_service(scheduler, wanted, present)
@@ -23155,7 +23073,7 @@ def cmd_service_install(profile: Profile, args: dict[str, JSON]) -> int:
     tell_left_out(profile)
     require_yes("service install", args["yes"])
     scheduler.put(wanted)
-    say(f"installed: {scheduler.kind} runs `looop tick` every {duration_text(schedule.every)}, as {schedule.name}")
+    say(f"installed: {scheduler.kind} runs `looop tick` every {duration_text(schedule.every)}, as {scheduler.name}")
     for note in [*scheduler.notes(), *pulse_too(profile)]:
         complain(f"warning: {note}")
     return 0
@@ -23172,8 +23090,8 @@ def cmd_service_uninstall(profile: Profile, args: dict[str, JSON]) -> int:
                 raise Failure(
                     f"service uninstall: {path}: was not written by looop", "remove it yourself, if it is yours"
                 )
-        for command in scheduler.farewell() if scheduler.here() else ():
-            say(f"$ {' '.join(command)}")
+        if scheduler.row.stop and scheduler.here():
+            say(f"$ {' '.join(scheduler.argv(scheduler.row.stop))}")
         for path, data in files.items():
             say(f"remove {printable(path)}" + (f":\n{printable(text_of(data)).rstrip()}" if path == "crontab" else ""))
     if not found:
@@ -23192,24 +23110,26 @@ def cmd_service_uninstall(profile: Profile, args: dict[str, JSON]) -> int:
 
 def service_row(scheduler: Scheduler, files: Mapping[str, bytes]) -> dict[str, JSON]:
     """Gather what `service status` shows of one."""
-    row: dict[str, JSON] = {"kind": scheduler.kind, "name": scheduler.name, "files": list(files), "problems": []}
-    active, following = scheduler.activity()
-    try:
-        schedule = scheduler.parsed(files)
-    except (ValueError, LookupError, TypeError, StopIteration):
-        problem = "what lies there is not what looop writes: `looop service install` shows the difference"
-        row.update(every_s=None, command=None, problems=[problem])
-    else:
-        row.update(every_s=schedule.every or None, command=schedule.argv)
-        for path in (word for word in schedule.argv if word.startswith("/")):
-            if not os.path.exists(path):
-                row["problems"].append(f"{path} is gone: `looop service install` puts this Python and this looop there")
-        if schedule.shell_reads:
-            problem = "an older looop wrote it, and looop.env is read by a shell or by systemd before looop reads it"
-            row["problems"].append(f"{problem}: `looop service install {scheduler.kind}` writes it anew")
+    schedule, problems = scheduler.schedule(files), []
+    active, following = scheduler.activity(schedule.every if schedule else 0)
+    if schedule is None:
+        problem = "it is not what looop writes now: an older one wrote it, or it was edited"
+        problems.append(f"{problem}: `looop service install {scheduler.kind}` shows the difference, and writes it anew")
+    for path in (word for word in (schedule.argv if schedule else ()) if word.startswith("/")):
+        if not os.path.exists(path):
+            problems.append(f"{path} is gone: `looop service install` puts this Python and this looop there")
     if active is False:
-        row["problems"] += scheduler.notes() if scheduler.kind == "cron" else ["it is not active"]
-    return {**row, "active": active, "next": utc_text(following) if following else None}
+        problems += scheduler.notes() if scheduler.kind == "cron" else ["it is not active"]
+    return {
+        "kind": scheduler.kind,
+        "name": scheduler.name,
+        "files": list(files),
+        "problems": problems,
+        "every_s": schedule.every if schedule else None,
+        "command": schedule.argv if schedule else None,
+        "active": active,
+        "next": utc_text(following) if following else None,
+    }
 
 
 def service_status(profile: Profile) -> dict[str, JSON]:
@@ -23827,9 +23747,8 @@ def scheduler_places(profile: Profile) -> list[Place]:
     """Return where the installed schedulers start looop; with none, and no pulse, what cron has of its own."""
     places = []
     for scheduler, files in installed_services(profile):
-        try:
-            schedule = scheduler.parsed(files)
-        except (ValueError, LookupError, TypeError, StopIteration):
+        schedule = scheduler.schedule(files)
+        if schedule is None:
             continue  # `check_running` tells it
         remedy = f"install it anew from a shell that has it: looop service install {scheduler.kind}"
         places.append(Place(scheduler.kind, env_there(profile, schedule.env), schedule.argv, True, remedy))
@@ -26327,13 +26246,13 @@ def show_home(profile: Profile) -> int:
 
 def is_timed(profile: Profile) -> bool:
     """Tell whether systemd or launchd have a timer for the beat; what cron has, only crontab(1) could tell."""
-    for kind in (Systemd, Launchd):
+    for kind in ("systemd", "launchd"):
         try:
-            names = os.listdir(os.path.dirname(kind(profile, "looop").paths()[0]))
+            names = os.listdir(os.path.dirname(Scheduler(profile, kind, "looop").paths[0]))
         except OSError:
             continue
-        if any(name.startswith("looop") for name in names) and all(map(os.path.exists, kind(profile).paths())):
-            return True
+        if any(name.startswith("looop") for name in names):
+            return all(map(os.path.exists, Scheduler(profile, kind).paths))
     return False
 
 

@@ -500,7 +500,7 @@ class NextSteps(Case):
         timers = os.path.join(self.home, ".config", "systemd", "user")
         os.makedirs(timers)
         profile = looop.open_profile(self.env, ROOT)
-        for path in looop.Systemd(profile).paths():
+        for path in looop.Scheduler(profile, "systemd").paths:
             open(path, "w").close()
         self.assertEqual(steps(), ["looop init", "looop why now", "looop sensor add"])
 

@@ -69,37 +69,38 @@ class Written(Case):
 
     def test_each_kind_reads_back_what_it_wrote(self):
         data = os.path.join(self.home, ODD)
-        odd = {"LOOOP_CONFIG": data + "/c.json", "LOOOP_RUNNER": '50% "of" $it'}
+        odd = {"LOOOP_CONFIG": data + "/c.json", "LOOOP_RUNNER": '50% "of" $it --> or --'}
         profile = self.opened(LOOOP_DATA_DIR=data, **odd)
-        for kind, scheduler in looop.SCHEDULERS.items():
-            plan = schedule_of(profile, kind)
-            read = scheduler(profile).parsed(scheduler(profile).wanted(plan))
-            for field in ("name", "every", "argv", "env", "shell_reads"):
-                self.assertEqual(getattr(read, field), getattr(plan, field), (kind, field))
+        for kind in looop.SCHEDULERS:
+            plan, scheduler = schedule_of(profile, kind), looop.Scheduler(profile, kind)
+            self.assertEqual(scheduler.schedule(scheduler.wanted(plan)), plan, kind)
             self.assertEqual(plan.env["LOOOP_DATA_DIR"], data)
+        cron = looop.Scheduler(profile, "cron")
         for every in looop._CRON_TIMES:
-            cron = looop.Cron(profile)
-            self.assertEqual(cron.parsed(cron.wanted(schedule_of(profile, "cron", every))).every, every)
+            self.assertEqual(cron.schedule(cron.wanted(schedule_of(profile, "cron", every))).every, every)
+        (text,) = looop.Scheduler(profile, "launchd").wanted(schedule_of(profile)).values()
+        self.assertEqual(plistlib.loads(text)["EnvironmentVariables"]["LOOOP_RUNNER"], odd["LOOOP_RUNNER"])
+        words = shlex.split(cron.wanted(schedule_of(profile))["crontab"].decode().split("\n")[2].split(None, 5)[5])
+        self.assertIn(f"LOOOP_RUNNER={odd['LOOOP_RUNNER']}", [word.replace("\\%", "%") for word in words])
 
-    def test_what_an_older_looop_wrote_is_understood_and_called_old(self):
+    def test_what_an_older_looop_or_a_hand_has_written_is_called_that_and_can_be_replaced(self):
         profile = self.opened()
-        wrap = ["/bin/sh", "-c", 'set -a; [ ! -r "$0" ] || . "$0"; exec "$@"', f"{self.home}/.config/looop.env"]
-        plan = schedule_of(profile)
-        old = {kind: scheduler(profile).wanted(plan) for kind, scheduler in looop.SCHEDULERS.items()}
-        (service, text), *timer = old["systemd"].items()
-        old["systemd"] = {service: text.replace(b"KillMode", b"EnvironmentFile=-/x\nKillMode"), **dict(timer)}
-        ((path, text),) = old["launchd"].items()
-        agent = plistlib.loads(text)
-        agent["ProgramArguments"] = [*wrap, *plan.argv]
-        old["launchd"] = {path: plistlib.dumps(agent)}
-        first = shlex.quote(plan.argv[0])
-        line = old["cron"]["crontab"].decode()
-        old["cron"] = {"crontab": line.replace(f" {first} ", f" {shlex.join(wrap)} {first} ", 1).encode()}
-        for kind, files in old.items():
-            scheduler = looop.SCHEDULERS[kind](profile)
-            read = scheduler.parsed(files)
-            self.assertEqual((read.argv, read.env, read.shell_reads), (plan.argv, plan.env, True), kind)
-            self.assertIn("an older looop wrote it", str(looop.service_row(scheduler, files)["problems"]))
+        for kind in looop.SCHEDULERS:
+            scheduler = looop.Scheduler(profile, kind)
+            files = scheduler.wanted(schedule_of(profile))
+            lines = {path: text.split(b"\n") for path, text in files.items()}
+            older = {
+                path: b"\n".join(line for line in text if b"Schedule: " not in line) for path, text in lines.items()
+            }
+            edited = {path: text.replace(b"LC_ALL", b"LC_TIME", 1) for path, text in files.items()}
+            for other in (older, edited, {path: text + b"\n" for path, text in files.items()}):
+                row = looop.service_row(scheduler, other)
+                self.assertEqual((row["every_s"], row["command"]), (None, None))
+                self.assertIn("an older one wrote it, or it was edited", str(row["problems"]))
+            if kind != "cron":
+                self.assertTrue(all(looop._WRITTEN_BY.encode() in text for text in older.values()), "it can be removed")
+        mark = looop.cron_marks(scheduler.name)
+        self.assertTrue(older["crontab"].startswith(mark[0]) and older["crontab"].endswith(mark[1] + b"\n"))
 
     def test_profiles_have_names_of_their_own(self):
         default = self.opened(LOOOP_DATA_DIR="")
@@ -112,7 +113,7 @@ class Written(Case):
 
     def test_the_plist(self):
         profile = self.opened()
-        files = looop.Launchd(profile).wanted(schedule_of(profile))
+        files = looop.Scheduler(profile, "launchd").wanted(schedule_of(profile))
         path = os.path.join(self.home, "Library/LaunchAgents", f"{looop.service_name(profile)}.plist")
         agent = plistlib.loads(files[path])
         self.assertEqual(
@@ -124,8 +125,8 @@ class Written(Case):
     @needs("systemd-analyze")
     def test_systemd_understands_its_units(self):
         profile = self.opened(LOOOP_DATA_DIR=os.path.join(self.home, ODD))
-        files = looop.Systemd(profile).wanted(schedule_of(profile))
-        looop.Systemd(profile).write(files)
+        files = looop.Scheduler(profile, "systemd").wanted(schedule_of(profile))
+        looop.Scheduler(profile, "systemd").write(files)
         env = {**self.env, "PATH": os.environ["PATH"], "XDG_RUNTIME_DIR": self.home}
         done = subprocess.run(
             ["systemd-analyze", "verify", "--user", "--man=no", *files], env=env, capture_output=True, check=False
@@ -149,14 +150,14 @@ class Written(Case):
 
     def test_a_unit_of_somebody_elses(self):
         profile = self.opened()
-        path = looop.Systemd(profile).paths()[0]
+        path = looop.Scheduler(profile, "systemd").paths[0]
         os.makedirs(os.path.dirname(path))
         with open(path, "w") as file:
             file.write("[Service]\nExecStart=true\n")
         self.looop("service", "uninstall", "systemd", "-y", code=1)
         self.assertIn("was not written by looop", self.stderr)
         os.symlink(os.path.join(self.bin, "false"), os.path.join(self.bin, "systemctl"))
-        self.assertIn("is not what looop writes", self.looop("service", "status"))
+        self.assertIn("it is not what looop writes now", self.looop("service", "status"))
         self.looop("service", "uninstall", "-y", code=1)
         self.assertIn("was not written by looop", self.stderr)
         self.assertTrue(os.path.exists(path))
@@ -235,7 +236,7 @@ class Scratch(Case):
     def line(self):
         """Return the command of the installed line, as cron gives it to the shell."""
         lines = self.crontab("-l").decode("utf-8", "surrogateescape").split("\n")
-        line = lines[lines.index(f"# >>> {self.name} >>>") + 1]
+        line = lines[lines.index(f"# >>> {self.name} >>>") + 2]
         return line.split(None, 5)[5].replace("\\%", "%")
 
 
@@ -251,15 +252,14 @@ class Crontab(Scratch):
         self.looop(*install, "--yes")
         block = self.crontab("-l")
         self.assertTrue(block.startswith(other))
-        self.assertEqual(block.count(b"\n"), other.count(b"\n") + 3)
+        self.assertEqual(block.count(b"\n"), other.count(b"\n") + 4)
         self.assertEqual(self.looop(*install), "cron has exactly this already: nothing to do\n")
         self.crontab("-", text=block + b"@daily true\n")
         out = self.looop("service", "install", "cron", "--every", "10m", "-y")
         self.assertIn("-*/5 * * * * /usr/bin/env", out)
         self.assertIn("+*/10 * * * * /usr/bin/env", out)
-        self.assertEqual(
-            self.crontab("-l"), block.replace(b"*/5 * * * * /usr", b"*/10 * * * * /usr") + b"@daily true\n"
-        )
+        block = block.replace(b"*/5 * * * * /usr", b"*/10 * * * * /usr").replace(b'"every":300', b'"every":600')
+        self.assertEqual(self.crontab("-l"), block + b"@daily true\n")
         self.looop("service", "uninstall", code=1)
         self.looop("service", "uninstall", "--yes")
         self.assertEqual(self.crontab("-l"), other + b"@daily true\n")
@@ -269,7 +269,7 @@ class Crontab(Scratch):
         other = {"LOOOP_DATA_DIR": os.path.join(self.home, "other")}
         for env in ({}, other):
             self.looop("service", "install", "cron", "-y", env=env)
-        self.assertEqual(self.crontab("-l").count(b"LOOOP_DATA_DIR="), 2)
+        self.assertEqual(self.crontab("-l").count(b" LOOOP_DATA_DIR="), 2)
         self.looop("service", "uninstall", "-y")
         self.assertEqual(json.loads(self.looop("service", "status", "--json"))["services"], [])
         row = json.loads(self.looop("service", "status", "--json", env=other))["services"][0]
@@ -290,7 +290,7 @@ class Crontab(Scratch):
         self.crontab(
             "-", text=f"# >>> {self.name} >>>\nhello\n# <<< {self.name} <<<\n".encode().replace(b"hello", b"#")
         )
-        self.assertIn("is not what looop writes", self.looop("service", "status"))
+        self.assertIn("it is not what looop writes now", self.looop("service", "status"))
         self.looop("service", "install", "cron", "-y")
         self.assertEqual(self.crontab("-l"), text)
 
@@ -390,8 +390,8 @@ class Elsewhere(Case):
 
     def test_it_is_passed_over_and_named_and_can_be_removed(self):
         profile = looop.open_profile(self.env, os.path.join(ROOT, "looop.py"))
-        for scheduler in (looop.Launchd(profile), looop.Systemd(profile)):
-            kind, paths = scheduler.kind, scheduler.paths()
+        for scheduler in (looop.Scheduler(profile, "launchd"), looop.Scheduler(profile, "systemd")):
+            kind, paths = scheduler.kind, scheduler.paths
             scheduler.write(scheduler.wanted(looop.schedule_of(profile, kind, 300)))
             status = json.loads(self.looop("service", "status", "--json"))
             self.assertEqual((status["services"], status["warnings"]), ([], []))
@@ -458,7 +458,7 @@ class Systemctl(Manager):
     def test_install_change_status_uninstall(self):
         name = looop.service_name(looop.open_profile(self.env, ""))
         self.looop("service", "install", "systemd", "--every", "5m", "-y")
-        self.assertEqual(self.calls(), ["daemon-reload", "enable"])
+        self.assertEqual(self.calls(), ["daemon-reload", "enable", "restart"])
         with open(os.path.join(self.units, f"{name}.service")) as file:
             unit = file.read()
         for line in ("Type=oneshot", "KillMode=process", "OOMPolicy=continue", "TimeoutStartSec=infinity"):
