@@ -7737,6 +7737,7 @@ class ReplyFilter(Held):
 #
 #     frame: kind, 1 byte · length, 4 bytes, big-endian · body
 #     to the client    z a fresh picture of a session of this size follows, as output for a terminal that was just reset
+#                        (then 1 byte: 1 where a flood left gaps in it; a whole picture comes later)
 #                      o output · e the session has ended: its status as JSON · d leave
 #     to the session   i input · s the terminal's size: a fresh picture comes
 #                      sizes are cols, rows, 2 bytes each
@@ -7754,9 +7755,9 @@ def frame(kind: bytes, body: bytes) -> bytes:
     return kind + len(body).to_bytes(4, "big") + body
 
 
-def size_frame(cols: int, rows: int, kind: bytes = b"s") -> bytes:
+def size_frame(cols: int, rows: int, kind: bytes = b"s", more: bytes = b"") -> bytes:
     """Write the frame that tells a size: `s` the viewer's, `z` the session's."""
-    return frame(kind, cols.to_bytes(2, "big") + rows.to_bytes(2, "big"))
+    return frame(kind, cols.to_bytes(2, "big") + rows.to_bytes(2, "big") + more)
 
 
 def size_of(body: bytes) -> tuple[int, int]:
@@ -9020,9 +9021,10 @@ class Canvas:
         """Give the frames that paint the screen as it is now on a viewer, and what is not drawn yet."""
         import itertools
 
-        size, key = size_frame(self.screen.cols, self.screen.rows, b"z"), (scrollback, self.size, len(self.pending))
+        key = (scrollback, self.size, len(self.pending))
         shot, rest = self.shared.get(key) or (screen_snapshot(self.screen, scrollback), self._undrawn())
         self.shared[key] = shot, rest
+        size = size_frame(self.screen.cols, self.screen.rows, b"z", bytes([self.screen.partial]))
         return output_frames(itertools.chain(slices_of(*shot), [rest]), before=size)
 
     def coming_modes(self) -> tuple[bool, int]:
@@ -9255,6 +9257,7 @@ class Peer:
         self.cols = self.rows = 0
         self.read_only = False
         self.scrollback = 0  # lines of history that its first picture has
+        self.partial = False  # whether a flood left gaps in its last picture
         self.typed = 0.0  # when it last typed: who typed last decides about the size
 
     @property
@@ -9490,9 +9493,21 @@ class Clients:
     def _paint(self, peer: Peer, last: bool = False) -> None:
         """Give a viewer the whole screen, and what has been written since; from then on it gets what comes."""
         if peer.state == "stale" and (last or not peer.outbox):
-            peer.state = "viewing"
+            peer.state, peer.partial = "viewing", self.canvas.screen.partial
             self._send(peer, self.canvas.picture(peer.scrollback))
             peer.scrollback = 0
+            if peer.partial:
+                self.loop.after(REPAINT_EVERY, self._paint_whole)
+
+    def _paint_whole(self) -> None:
+        """Give viewers of a partial picture a whole one, as soon as the screen is."""
+        viewers = [peer for peer in self.peers.values() if peer.state == "viewing" and peer.partial]
+        if viewers and self.canvas.screen.partial:
+            self.loop.after(REPAINT_EVERY, self._paint_whole)
+            return
+        for peer in viewers:
+            self._miss(peer)
+            self._show(peer)
 
     def _viewer_sent(self, peer: Peer, data: bytes) -> None:
         """Do what a viewer's frames say."""
@@ -11061,6 +11076,11 @@ class OutputFilter:
         """Tell whether the terminal spells keys as escape sequences."""
         return bool(self._state.modify_keys or self._state.kitty_flags)
 
+    @property
+    def title(self) -> bytes:
+        """Return the title that the session has set."""
+        return self._state.title.encode()
+
     def passed(self, data: bytes) -> bytes:
         """Return what the terminal gets of output, which may be cut anywhere."""
         data = self._cutter.feed(data)
@@ -11100,7 +11120,7 @@ class OutputFilter:
         if name == b"t" and numbers[:1] in ([22], [23]):  # the terminal's own stack of titles is not deep
             depth = len(self._state.titles)
             self._state.feed(text)
-            return b"\x1b]2;%s\x1b\\" % self._state.title.encode() if len(self._state.titles) < depth else b""
+            return b"\x1b]2;%s\x1b\\" % self.title if len(self._state.titles) < depth else b""
         if name == b"g":
             return self._tabs(text)
         if name == b" q":
@@ -11321,6 +11341,7 @@ class Attached:
         self.outbox = b""  # typing that the supervisor has not taken yet
         self.before: list[Any] = []  # the terminal's modes (termios) before
         self.begun = False  # whether the terminal has got anything
+        self.partial = False  # whether a flood left gaps in what it shows
         self.why = ""  # "end" | "detached" | "gone" | "signal"
 
     def run(self) -> int:
@@ -11351,8 +11372,11 @@ class Attached:
                     raise TimeoutError
             if self.why == "gone" and self.begun:
                 self._show_last()
-            if self.why == "detached":
-                self._hand_over()
+            if self.why == "detached":  # the supervisor has a moment to take what was typed before
+                left, self.loop.readers = Deadline(LEAVING_TIME), {}
+                self._flush()
+                while self.loop.writers and not left.over:
+                    self.loop.turn(left.left())
         except Gone:
             self.why = self.why or "gone"
         except InterruptedError:
@@ -11388,7 +11412,7 @@ class Attached:
         leaves = f"[{self.session.id}: {'q' if self.read_only else self.keys} leaves]\r\n".encode()
         scrolled = b"\x1b[%d;1H%s" % (rows, b"\n" * (rows - 1))  # what stood there, and that line
         write_terminal(leaves + b"\x1b[22;0t" + scrolled)
-        self._begin(int(reply["cols"]), int(reply["rows"]))
+        self._begin((int(reply["cols"]), int(reply["rows"])))
         self._flush()
 
     def _raw(self) -> None:
@@ -11398,11 +11422,18 @@ class Attached:
 
         tty.setraw(0, termios.TCSADRAIN)
 
-    def _begin(self, cols: int, rows: int) -> None:
+    def _begin(self, size: tuple[int, int], partial: bool = False) -> None:
         """Make ready for a fresh picture of a session that has this size."""
-        terminal = terminal_size()
-        self.window = Window(cols, rows, terminal) if (cols, rows) != terminal else None
-        write_terminal(self.output.undo() + b"\x1b[H" + ERASE_SCREEN)
+        terminal, title = terminal_size(), b"\x1b[23;0t\x1b[22;0t" * self.partial  # the person's own
+        self.window, self.partial = Window(*size, terminal) if size != terminal else None, partial
+        write_terminal(self.output.undo() + title + b"\x1b[H" + ERASE_SCREEN)
+        if partial:
+            self.loop.after(REPAINT_EVERY, self._tell_partial)
+
+    def _tell_partial(self) -> None:
+        """Say in the title that there are gaps, until a whole picture comes."""
+        if self.partial:
+            write_terminal(b"\x1b]2;%s (partial)\x1b\\" % self.output.title)
 
     def _bytes_came(self) -> None:
         """Do what the supervisor says."""
@@ -11424,7 +11455,7 @@ class Attached:
             if kind == b"o":
                 self._show_output(body)
             elif kind == b"z":
-                self._begin(*size_of(body))
+                self._begin(size_of(body), body[4:5] == b"\1")
             elif kind == b"e":
                 self.why = "end"
                 self.session = self.session.told(parse_fields(body))  # its files may be gone by now, or another's
@@ -11451,18 +11482,16 @@ class Attached:
     def _show_last(self) -> None:
         """Show the screen as it was at the end, where the terminal was too slow to be told all while it ended."""
         self._learn_end()
-        if self.session.alive or self.session.state == "lost":
-            return
-        try:
-            screen = screen_of(self.session)
-        except (Gone, OSError):
-            return
-        self._begin(screen.cols, screen.rows)
-        self._show_output(paint(screen))
+        if not self.session.alive and self.session.state != "lost":
+            try:
+                screen = screen_of(self.session)
+            except (Gone, OSError):
+                return
+            self._begin((screen.cols, screen.rows), screen.partial)
+            self._show_output(paint(screen))
 
     def _learn_end(self) -> None:
-        self.session = wait_for_end(self.session, 5.0) or self.session
-        self.why = "end"
+        self.session, self.why = wait_for_end(self.session, 5.0) or self.session, "end"
 
     def _keys_came(self) -> None:
         try:
@@ -11498,21 +11527,12 @@ class Attached:
         except BlockingIOError:
             pass
         except OSError:  # it has ended; what it has said before is to be read still
-            self.outbox = b""
+            self.loop.writers.pop(fd, None)
+            return
         if self.outbox:
             self.loop.writers[fd] = self._flush
         else:
             self.loop.writers.pop(fd, None)
-
-    def _hand_over(self) -> None:
-        """Give the supervisor a moment to take what was typed before the person left."""
-        deadline = Deadline(LEAVING_TIME)
-        try:
-            while self.outbox and not deadline.over:
-                self.channel.sock.settimeout(deadline.left() or LEAVING_TIME)
-                self.outbox = self.outbox[self.channel.sock.send(self.outbox) :]
-        except OSError:  # it has ended, or takes nothing
-            pass
 
     def _heard(self, numbers: bytes) -> None:
         if _signal.SIGCONT in numbers:  # a shell may have had the terminal meanwhile

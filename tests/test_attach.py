@@ -737,6 +737,22 @@ class AnotherSize(unittest.TestCase):
                     viewer.loop.turn()
                 self.assertEqual(viewer.outbox, asked)
 
+    def test_gaps_that_a_flood_left_are_told_in_the_title_until_a_whole_picture_comes(self):
+        settings = types.SimpleNamespace(setting={"detach_key": "C-] d", "attach_clipboard": False}.get)
+        viewer, terminal = looop.Attached(settings, None, True), looop.Screen(*looop.terminal_size())
+        terminal.feed(b"\x1b]2;shell\x1b\\\x1b[22;0t")
+        size, titles = (terminal.cols, terminal.rows), []
+        with mock.patch.object(looop, "write_terminal", terminal.feed), mock.patch.object(looop, "REPAINT_EVERY", 0.01):
+            for partial, output in ((True, b"\x1b]2;theirs\x1b\\text"), (False, b"text"), (True, b"\x1b]2;more\x07")):
+                viewer._begin(size, partial)
+                viewer._show_output(output)
+                while viewer.loop._timers:
+                    viewer.loop.turn()
+                titles.append(terminal.title)
+            terminal.feed(b"\x1b[23;0t")
+        self.assertEqual(titles, ["theirs (partial)", "shell", "more (partial)"])
+        self.assertEqual(terminal.title, "shell")
+
 
 class DetachKeys(unittest.TestCase):
     r"""C-\ C-\ in all its encodings, split at every point."""

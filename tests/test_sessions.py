@@ -1740,7 +1740,7 @@ class Watchers(Case):
         self.peer = looop.Peer(ours.detach())
         os.set_blocking(self.peer.fd, False)
         self.supervisor.peers[self.peer.fd] = self.peer
-        self.supervisor._hear()
+        self.supervisor._listen_to(self.peer)
 
     def tearDown(self):
         self.theirs.close()
@@ -1781,6 +1781,36 @@ class Watchers(Case):
             drawn += canvas._drawn > before
             self.assertLess(time.monotonic(), deadline)
         self.assertEqual(both, 0)
+
+    def test_a_viewer_of_a_partial_screen_is_told_and_given_a_whole_one_later(self):
+        screen, got, deadline = self.supervisor.canvas.screen, b"", time.monotonic() + PATIENCE
+        whole, partial = (looop.size_frame(200, 50, b"z", more) for more in (b"\0", b"\1"))
+        screen.mark_partial()
+        with unittest.mock.patch.object(looop, "REPAINT_EVERY", 0.01):
+            self.supervisor._op_attach(self.peer, {"cols": 200, "rows": 50}, b"")
+            while whole not in got and time.monotonic() < deadline:
+                self.supervisor.loop.after(0.01, lambda: None)
+                self.supervisor.step()
+                with contextlib.suppress(BlockingIOError):
+                    got += self.theirs.recv(1 << 20)
+                if partial in got and screen.partial:
+                    self.assertNotIn(whole, got)
+                    self.supervisor._output(b"\x1b[2J")
+        self.assertEqual((got.count(partial), got.count(whole), screen.partial), (1, 1, False))
+
+    def test_last_output_that_takes_long_to_draw_is_left_out_and_the_session_ends(self):
+        supervisor, draw, deadline = self.supervisor, looop.Canvas.draw, time.monotonic() + PATIENCE
+        slow = lambda canvas: None if canvas.pending else draw(canvas)  # noqa: E731
+        supervisor._output(b"late")
+        with unittest.mock.patch.multiple(looop, LAST_TIME=0.01):
+            with unittest.mock.patch.object(looop.Canvas, "draw", slow):
+                supervisor._finish("kill")
+                while not supervisor.finished and time.monotonic() < deadline:
+                    supervisor.step()
+        self.assertTrue(supervisor.finished and supervisor.canvas.screen.partial)
+        with open("screen.ansi", "rb") as kept, open("status.json") as status:
+            self.assertEqual(len(json.loads(kept.readline())["partial"]), 50)
+            self.assertEqual(json.load(status)["state"], "killed")
 
     def test_a_function_that_waits_already_is_called_once_and_not_later(self):
         loop, told = looop.Loop(), []
