@@ -8337,7 +8337,7 @@ def prune_sessions(profile: Profile, older: float, now: float, dry: bool = False
     if dry or not os.path.isdir(profile.path("sessions")):
         return [session.id for session in found]
     removed = []
-    deadline = Deadline(FAREWELL + 0.5)
+    deadline = Deadline(5 * FAREWELL)  # a busy machine takes longer
     for session in found:
         while session.has_supervisor() and not deadline.over:
             time.sleep(0.01)  # it still says farewell

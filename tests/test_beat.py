@@ -661,7 +661,7 @@ class UsageLimit(Case):
         ):
             self.limited(command)
             self.write("goals/a.md", f"{number + 1}\n")
-            self.assertTrue(7190 < self.tick()["next_beat_s"] <= 7200, command)
+            self.assertTrue(7000 < self.tick()["next_beat_s"] <= 7200, command)
         self.limited(f"echo 'the limit: {said}'")
         self.write("goals/a.md", "prose\n")
         self.assertEqual(self.tick()["next_beat_s"], 300, "an answer, though it is none: the LLM's words")
@@ -675,8 +675,8 @@ class UsageLimit(Case):
         self.assertNotIn("limit", self.json("state.json")["failure"])
 
     def test_a_short_one_waits_no_shorter_than_the_backoff_when_it_comes_again(self):
-        self.limited("echo '429: Please retry in 2s' >&2; exit 1")
-        self.assertIn(self.tick()["next_beat_s"], (1, 2))
+        self.limited("echo '429: Please retry in 40s' >&2; exit 1")
+        self.assertIn(self.tick()["next_beat_s"], range(1, 41))
         self.write("goals/a.md", "1\n")
         self.assertEqual(self.tick()["next_beat_s"], 120)
 
@@ -974,8 +974,11 @@ class Shell(Case):
 
 class Together(Case):
     def test_two_ticks_at_once_are_one_beat(self):
-        self.profile(goals={"a": "0\n"}, sensors={"s": "sleep 0.5; echo '{}'"})
+        go = os.path.join(self.home, "go")
+        self.profile(goals={"a": "0\n"}, sensors={"s": f"until [ -e {go} ]; do sleep 0.05; done; echo '{{}}'"})
         started = [self.start("tick") for _ in range(2)]
+        wait_until(lambda: any(process.poll() is not None for process in started), "the one that comes too late")
+        open(go, "w").close()
         ended = sorted((p.wait(120), p.stderr.read().decode()) for p in started)
         self.assertEqual([code for code, _ in ended], [0, 1])
         self.assertRegex(

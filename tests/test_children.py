@@ -7,10 +7,11 @@ import os
 import signal
 import time
 import unittest
+from unittest import mock
 
 import looop
 from tests.starts import end_starters
-from tests.support import Case, Terminal, alive, processes_with, wait_until
+from tests.support import PATIENCE, Case, Terminal, alive, processes_with, wait_until
 
 
 class Children(Case):
@@ -18,14 +19,14 @@ class Children(Case):
         super().setUp()
         end_starters()  # a child of this process, which shall have none
 
-    def job(self, script, timeout=20.0, **options):
+    def job(self, script, timeout=PATIENCE, **options):
         return looop.Job("test", [os.path.join(self.bin, "bash"), "-c", script], self.env, timeout, **options)
 
     def there(self, name):
         """Return what waits, at the start of a job, until a file is there; its time may be up by then."""
         return lambda _: wait_until(lambda: os.path.exists(os.path.join(self.home, name)), name)
 
-    def run_one(self, script, timeout=20.0, **options):
+    def run_one(self, script, timeout=PATIENCE, **options):
         before = set(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else set()
         ended = looop.run_job(self.job(script, timeout, **options))
         if before:
@@ -76,7 +77,8 @@ class Children(Case):
 
     def test_what_is_stopped_hears_term_all_the_same(self):
         script = f"trap 'echo heard; exit 3' TERM; >{self.home}/begun; kill -STOP $$; sleep 300"
-        ended = self.run_one(script, timeout=0.3, on_start=self.there("begun"))
+        with mock.patch.object(looop, "KILL_GRACE", PATIENCE):
+            ended = self.run_one(script, timeout=0.3, on_start=self.there("begun"))
         self.assertEqual((ended.why, ended.code, ended.out), ("timeout", 3, b"heard\n"))
 
     def test_a_grandchild_that_holds_stdout_holds_nobody_up(self):
@@ -239,9 +241,9 @@ class Alone(Case):
 
 class Stubborn(Case):
     def test_a_second_ctrl_c_leaves_none_of_them_running(self):
-        body = 'trap "" TERM INT; touch "$LOOOP_DATA_DIR/../begun-$(basename "$0")"; while :; do sleep 0.1; done'
-        self.profile(sensors={f"s{number}": body for number in range(6)})
-        begun = [os.path.join(self.data, "..", f"begun-s{number}.sh") for number in range(6)]
+        body = 'trap "" TERM INT; touch "$LOOOP_DATA_DIR/../begun-$(basename "$0")"; while :; do sleep 0.5; done'
+        self.profile(sensors={f"s{number}": body for number in range(12)})
+        begun = [os.path.join(self.data, "..", f"begun-s{number}.sh") for number in range(12)]
         tick = self.start("tick")
         wait_until(lambda: all(map(os.path.exists, begun)), "the sensors")
         since = time.monotonic()
@@ -249,7 +251,7 @@ class Stubborn(Case):
         wait_until(lambda: tick.poll() is not None or time.monotonic() > since + 0.3, "a moment")
         tick.send_signal(signal.SIGINT)
         self.assertEqual(tick.wait(120), 130)
-        self.assertLess(time.monotonic() - since, 5 * looop.KILL_GRACE, "their graces run one after the other")
+        self.assertLess(time.monotonic() - since, 11 * looop.KILL_GRACE, "their graces run one after the other")
         wait_until(lambda: not processes_with(self.home), "the last of what was killed")
 
 

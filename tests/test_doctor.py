@@ -380,7 +380,7 @@ class Runners(Doctor):
         path = self.program("claude", "sleep 1000 & sleep 1000\n")
         started = time.monotonic()
         self.assertEqual(looop.told_by([path, "--version"], self.env, 0.2), (False, "did not answer within 0 s"))
-        self.assertLess(time.monotonic() - started, 10)
+        self.assertLess(time.monotonic() - started, 100)
         wait_until(lambda: not processes_with(self.home), "the end of what it had started")
 
 

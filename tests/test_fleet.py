@@ -16,7 +16,7 @@ import unittest
 import unittest.mock
 
 import looop
-from tests.support import ROOT, Case, heavy, needs_linux, needs_root, processes_with, wait_until
+from tests.support import PATIENCE, ROOT, Case, heavy, needs_linux, needs_root, processes_with, wait_until
 
 
 class Fleet(Case):
@@ -27,10 +27,15 @@ class Fleet(Case):
 class Outliving(Fleet):
     def test_a_session_outlives_the_runner_that_started_it(self):
         self.profile(goals={"a": "0\n"})
-        self.runner('"$LOOOP_BIN" start-session w --command "sleep 100"; sleep 100', mode="direct")
-        self.assertEqual(self.tick(env={"LOOOP_TICK_TIMEOUT": "6"})["outcome"], "failed")
+        begun = os.path.join(self.home, "begun")
+        start = '"$LOOOP_BIN" start-session w --command "exec sleep 100"'
+        self.runner(f"{start}; touch {begun}; exec sleep 100", mode="direct")
+        tick = self.start("tick")
+        wait_until(lambda: os.path.exists(begun), "the session")
+        self.assertEqual(self.terminate(tick), 143)
         self.assertTrue(self.ls()["w"]["alive"])
-        self.assertEqual(len(processes_with(f"LOOOP_DATA_DIR={self.data}")), 2, "its supervisor and its command")
+        theirs = f"LOOOP_DATA_DIR={self.data}"
+        wait_until(lambda: len(processes_with(theirs)) == 2, "its supervisor and its command, and nobody else")
 
     def test_a_session_outlives_the_session_that_it_was_started_from(self):
         self.looop("start-session", "outer", "--command", "bash")
@@ -82,7 +87,7 @@ class Faults(Fleet):
         folder = os.path.join(self.home, "gone")
         os.mkdir(folder)
         command = f"trap 'rm -r {folder}; exit' HUP; echo READY; while sleep 0.05; do :; done"
-        self.begin("a", command, words=("--cwd", folder))
+        self.begin("a", command, words=("--cwd", folder), constants={"HUP_GRACE": PATIENCE})
         self.looop("expect", "a", "READY")
         self.looop("restart", "a", code=1)
         self.assertIn(f"restart: {folder}: No such file or directory", self.stderr)
@@ -218,7 +223,7 @@ looop.set_subreaper = gone"""
         self.looop("wait", "a")
         with looop.Lock(self.path("sessions", "a", "lock")) as lock:  # as its supervisor, stopped, would hold it
             self.assertTrue(lock.acquire(10.0, "supervisor of a"))
-            self.assertEqual(self.looop("prune"), "removed: nothing\n")
+            self.assertEqual(self.looop("prune", constants={"FAREWELL": 0.1}), "removed: nothing\n")
             self.assertTrue(os.path.exists(self.path("sessions", "a", "status.json")))
         self.assertEqual(self.looop("prune"), "removed: a\n")
 

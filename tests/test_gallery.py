@@ -1,11 +1,13 @@
 """The gallery: each sensor it writes, in good, bad and failing worlds, on the real thing or a server like it."""
 
 import contextlib
+import functools
 import glob
 import http.server
 import io
 import json
 import os
+import random
 import re
 import shutil
 import socket
@@ -71,11 +73,25 @@ class Server:
         case.addCleanup(end)
 
 
+@functools.lru_cache(maxsize=None)
+def holder():
+    """Return a socket that has a port of loopback, on which it does not listen, and so nobody else."""
+    held = socket.socket()
+    held.bind(("127.0.0.1", 0))
+    return held
+
+
 def closed_port():
     """Return a port of loopback that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    return holder().getsockname()[1]
+
+
+def free_port():
+    """Return a port that is free, and none of those that the system hands out by itself."""
+    while True:
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", random.randrange(15000, 32000)))
+            return probe.getsockname()[1]
 
 
 class Gallery(Case):
@@ -955,7 +971,7 @@ class RealAlertmanager(Gallery):
         config = os.path.join(self.home, "alertmanager.yml")
         with open(config, "w") as file:
             file.write("route: {receiver: nobody, group_wait: 0s}\nreceivers: [{name: nobody}]\n")
-        self.url = f"http://127.0.0.1:{closed_port()}"
+        self.url = f"http://127.0.0.1:{free_port()}"
         with open(os.path.join(self.home, "alertmanager.log"), "wb") as log:
             process = subprocess.Popen(
                 [
@@ -984,7 +1000,7 @@ class RealAlertmanager(Gallery):
         request = urllib.request.Request(self.url + path, data, {"Content-Type": "application/json"})
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
-            with opener.open(request, timeout=5) as answer:
+            with opener.open(request, timeout=60) as answer:
                 return answer.read()
         except (urllib.error.URLError, OSError):
             return None

@@ -840,7 +840,7 @@ class Money(Case):
         self.assertEqual(self.called(), 3)
         out = self.beat(env=env)
         self.assertIn("3 decisions in the last hour, of 3", out["reason"])
-        self.assertTrue(3500 < out["next_beat_s"] <= 3600)
+        self.assertTrue(3000 < out["next_beat_s"] <= 3600)
         self.assertEqual(self.beat(env={"LOOOP_RUNNER": "builtin", **env})["outcome"], "noop")
 
     def test_the_builtin_decider_needs_no_money(self):
