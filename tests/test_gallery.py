@@ -73,7 +73,7 @@ class Server:
         case.addCleanup(end)
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def holder():
     """Return a socket that has a port of loopback, on which it does not listen, and so nobody else."""
     held = socket.socket()
