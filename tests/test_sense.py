@@ -248,7 +248,7 @@ class Wakes(Case):
         )
         started = time.monotonic()
         self.assertEqual(self.tick()["outcome"], "noop")
-        self.assertLess(time.monotonic() - started, 60)  # what hangs does so for five minutes
+        self.assertLess(time.monotonic() - started, 200)  # what hangs does so for five minutes
         rows = {row["name"]: row for row in json.loads(self.looop("sensor", "list", "--json"))}
         self.assertEqual(len(rows), 9)
         self.assertEqual(rows["hang"]["signal"], {"error": "timeout after 1 s"})
