@@ -23502,36 +23502,19 @@ def check_runner(profile: Profile) -> Iterator[Finding]:
         return
     no_tools = ", no tools" if runner.mode == "typed" and not tools_left(runner) else ""
     yield ok(f"{runner.name}: {first_line(said)}, {path}{no_tools}")
-    yield from check_options(profile, runner, [path, *words[1:]])
+    if "tick" not in profile.config().get("runners", {}).get(runner.name, {}):
+        yield from check_options(profile, runner, [path, *words[1:]])
 
 
 def check_options(profile: Profile, runner: Runner, words: list[str]) -> Iterator[Finding]:
-    """Hold the options of a runner's command against what its help tells."""
-    import re
-
+    """Look for the options of a ready-made line in what its program's help tells."""
     program = os.path.basename(words[0])
-    action = ["prompt"] if program == "llm" else []  # its command where none is named
-    for word in words[1:]:
-        if not word[:1].isalpha():
-            break
-        action.append(word)
-    shown = " ".join([program, *action, "--help"])
-    env = profile.child_env(PATH=path_of(runner.tick, profile.env))
-    good, said = told_by([words[0], *action, "--help"], env)
-    if not good:
-        yield warn(f"{shown}: {profile.redacted(said)}: its options are not checked", f"run it by hand: {shown}")
-        return
-    named = dict.fromkeys(word.partition("=")[0] for word in words if word.startswith("--"))
-    missing = [option for option in named if not re.search(rf"(?<![\w-]){re.escape(option)}(?![\w-])", said)]
-    if not missing:
-        return
-    options, update = " and ".join(missing), f"update {program}"
-    if "tick" not in profile.config().get("runners", {}).get(runner.name, {}):
-        yield fail(f"this {program} is too old for {options}: every decision would fail", update)
-    else:
-        yield warn(
-            f"{program} does not list {options} in its help: a decision may fail", f"{update}, or change its tick"
-        )
+    action = ["prompt"] if program == "llm" else words[1:2] if words[1:2] and words[1][:1].isalpha() else []
+    good, said = told_by([words[0], *action, "--help"], profile.child_env(PATH=path_of(runner.tick, profile.env)))
+    options = dict.fromkeys(word.partition("=")[0] for word in words if word.startswith("--"))
+    missing = " and ".join(option for option in options if option not in said)
+    if good and missing:
+        yield fail(f"this {program} is too old for {missing}: every decision would fail", f"update {program}")
 
 
 def check_answer(profile: Profile) -> Iterator[Finding]:
@@ -23749,96 +23732,68 @@ def check_running(profile: Profile) -> Iterator[Finding]:
 # ======================================================================================================================
 # 82. Doctor
 # ======================================================================================================================
-# The last checks look from where a scheduler stands: most loops that die do so because cron knows nothing of a person's
+# The last check looks from where a scheduler stands: most loops that die do so because cron knows nothing of a person's
 # shell. Then all of them, in the order in which they are shown.
 
-
-class Place(Record):
-    """Be where a scheduler starts looop."""
-
-    words: str  # what a person calls it
-    env: dict[str, str]  # what looop has there, looop.env included
-    argv: list[str]  # the command of a beat
-    installed: bool
-    remedy: str  # what carries there what is missing
+_THERE = ("looop", "data", "files", "config", "git", "runner", "sensors", "walls")  # checks that matter to a beat there
 
 
-def scheduler_places(profile: Profile) -> list[Place]:
-    """Return where the installed schedulers start looop; with none, and no pulse, what cron has of its own."""
+def scheduler_places(profile: Profile) -> list[tuple[str, Schedule, str]]:
+    """Return where beats are started, as (words for a person, the schedule, what carries there what is missing).
+
+    With no scheduler, and no pulse, that is what cron has of its own.
+    """
     places = []
     for scheduler, files in installed_services(profile):
         schedule = scheduler.schedule(files)
-        if schedule is None:
-            continue  # `check_running` tells it
-        remedy = f"install it anew from a shell that has it: looop service install {scheduler.kind}"
-        places.append(Place(scheduler.kind, env_there(profile, schedule.env), schedule.argv, True, remedy))
+        if schedule:  # else `check_running` tells it
+            remedy = f"install it anew from a shell that has it: looop service install {scheduler.kind}"
+            places.append((scheduler.kind, schedule, remedy))
     if places or lock_holder(profile.path(".lock")):
         return places
     bare = {"HOME": bare_profile(profile).env["HOME"], "PATH": "/usr/bin:/bin"}
-    argv = [*profile.command(), "tick"]
     remedy = "`looop service install` carries your PATH there; a crontab line of your own must set PATH itself"
-    return [Place("env -i HOME=… PATH=/usr/bin:/bin", env_there(profile, bare), argv, False, remedy)]
+    return [("env -i HOME=… PATH=/usr/bin:/bin", Schedule(0, [*profile.command(), "tick"], bare), remedy)]
 
 
-def env_there(profile: Profile, env: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment of a looop that is started with `env`: with the values of its looop.env."""
-    there = open_profile(env, profile.self_path)
-    there.take_env_file()
-    return there.env
+def check_from_there(profile: Profile, here: Collection[str] = ()) -> Iterator[Finding]:
+    """Have a doctor look from where schedulers start looop; tell what it finds that was not found `here`."""
+    if profile.env.get("LOOOP_CHILD"):
+        return  # it may be that doctor
+    for words, schedule, remedy in scheduler_places(profile):
+        worse = [*found_there(schedule, here), *variables_missed(profile, schedule)]
+        for one in worse:
+            status = one.status if schedule.every else "warn"
+            yield Finding(status, f"from {words}: {one.text}", one.remedy or remedy)
+        if not worse:
+            yield ok(f"from {words}: looop starts, and finds what it finds here")
 
 
-def check_from_there(profile: Profile) -> Iterator[Finding]:
-    """Start looop and the runner as a scheduler does, and look for what they would miss."""
-    for place in scheduler_places(profile):
-        found = [*miss_looop(profile, place), *miss_programs(profile, place), *miss_variables(profile, place)]
-        for words, remedy, fatal in found:
-            make = fail if fatal and place.installed else warn
-            yield make(f"from {place.words}: {words}", remedy or place.remedy)
-        if not found:
-            yield ok(f"from {place.words}: looop starts, and finds the runner, git and what the sensors name")
-
-
-def miss_looop(profile: Profile, place: Place) -> Iterator[tuple[str, str, bool]]:
-    """Start looop from a place; yield (what is wrong, the remedy if the place's own is none, whether beats fail)."""
-    good, said = told_by([*place.argv[:-1], "version"], place.env)
-    if not good or f"looop {VERSION}" not in said:
-        yield f"looop does not start: {first_line(said)}", "", True
-    if place.installed or not os.access(profile.self_path, os.X_OK):
+def found_there(schedule: Schedule, here: Collection[str]) -> Iterator[Finding]:
+    """Run the doctor as a scheduler runs a beat; yield what it finds and was not found `here`."""
+    argv = [*schedule.argv[:-1], "doctor", "--json"]
+    ended = run_job(Job("doctor", argv, {**schedule.env, "LOOOP_CHILD": "1"}, 3 * _ANSWER_BY, cap=MIB, tidy=True))
+    try:
+        rows = [row for row in parse_json(ended.out) if row["check"] in _THERE and row["status"] != "ok"]
+    except (LookupError, TypeError, ValueError):
+        yield fail(f"looop does not start: {first_line(text_of(ended.err + ended.out))}", "")
         return
-    good, said = told_by([profile.self_path, "version"], place.env)
-    if not good:
-        yield f"{profile.self_path} does not start by itself: {first_line(said)}", "", True
+    for row in rows:
+        if row["text"] not in here:  # another runner than here is not what the person wants
+            yield Finding("fail" if row["check"] == "runner" else row["status"], f"{row['check']}: {row['text']}")
 
 
-def miss_programs(profile: Profile, place: Place) -> Iterator[tuple[str, str, bool]]:
-    """Look for the runner from a place and have it answer there; then for git and the tools of sensors."""
-    runner = profile.runner()
-    words = command_words(runner.tick)
-    there = {**place.env, "PATH": path_of(runner.tick, place.env)}
-    if words and plain_program(words[0]):
-        path = which(words[0], there)
-        if not path and profile.which(words[0]):
-            yield f"{words[0]} is not found", "", True
-        elif os.path.basename(path) in DEFAULT_RUNNERS:
-            good, said = told_by([path, "--version"], there)
-            if not good:
-                yield f"{words[0]} does not start: {profile.redacted(first_line(said))}", "", True
-    tools = {"git"}.union(*(sensor_needs(path)[0] for path in sensor_files(profile).values()))
-    missing = sorted(tool for tool in tools if profile.which(tool) and not which(tool, there))
-    if missing:
-        yield f"{', '.join(missing)} not found", "", False
-
-
-def miss_variables(profile: Profile, place: Place) -> Iterator[tuple[str, str, bool]]:
-    """Compare the variables that are set here, and that a sensor or a runner may need, with those of a place."""
+def variables_missed(profile: Profile, schedule: Schedule) -> Iterator[Finding]:
+    """Compare the variables that are set here, and that a sensor or a runner may need, with those of a scheduler."""
+    there = open_profile(schedule.env, profile.self_path)
+    there.take_env_file()
     named = set().union(*(sensor_needs(path)[1] for path in sensor_files(profile).values()))
-    path = profile.env_file.path
     needed = {*filter(is_secret, profile.env), *_PROXIES} if profile.runner() is not BUILTIN else set()
-    for what, names in (("sensors name", named), ("a runner may need", needed - named)):
-        missing = sorted(name for name in names if profile.env.get(name) and name not in place.env)
+    remedy = f"lines of NAME=value in {profile.env_file.path}, chmod 600: looop reads them at each start"
+    for status, what, names in (("fail", "sensors name", named), ("warn", "a runner may need", needed - named)):
+        missing = ", ".join(sorted(name for name in names if profile.env.get(name) and name not in there.env))
         if missing:
-            remedy = f"lines of NAME=value in {path}, chmod 600: looop reads them at each start"
-            yield f"{what} {', '.join(missing)}, set here and not there", remedy, what == "sensors name"
+            yield Finding(status, f"{what} {missing}, set here and not there", remedy)
 
 
 CHECKS: tuple[tuple[str, Callable[[Profile], Iterator[Finding]]], ...] = (
@@ -23857,7 +23812,6 @@ CHECKS: tuple[tuple[str, Callable[[Profile], Iterator[Finding]]], ...] = (
     ("sockets", check_sockets),
     ("disk", check_disk),
     ("running", check_running),
-    ("scheduler", check_from_there),
 )
 
 _FINDING_GLYPHS = {"ok": ("●", "good"), "warn": ("!", "note"), "fail": ("✗", "bad")}
@@ -23882,26 +23836,32 @@ def asks_an_llm(profile: Profile) -> bool:
         return False
 
 
+def examine(profile: Profile, ask: bool) -> Iterator[tuple[str, Finding]]:
+    """Run every check, the runner's call with `ask`; yield what each found: what stops several of them, once."""
+    here: set[str] = set()
+    answer = [("answer", check_answer)] if ask else []
+    there = ("scheduler", lambda profile: check_from_there(profile, here))
+    for name, check in (*CHECKS[:7], *answer, *CHECKS[7:], there):
+        for finding in examined(profile, check):
+            if finding.text not in here:
+                here.add(finding.text)
+                yield name, finding
+
+
 def cmd_doctor(profile: Profile, args: dict[str, JSON]) -> int:
     """Examine everything that a beat needs; fail when something would make it fail."""
-    checks = list(CHECKS)
-    if args["ask"]:
-        checks.insert(7, ("answer", check_answer))
     paint = Paint(profile.env, sys.stdout)
-    width = max(len(name) for name, _ in checks)
+    width = len("scheduler")
     found: list[tuple[str, Finding]] = []
-    for name, check in checks:
-        for finding in examined(profile, check):
-            if any(finding == other for _, other in found):
-                continue  # what stops one check may stop another
-            found.append((name, finding))
-            if args["json"]:
-                continue
-            glyph, colour = _FINDING_GLYPHS[finding.status]
-            say(f"{paint(colour, glyph)} {paint('dim', name.ljust(width))}  {printable(typable(finding.text))}")
-            if finding.remedy:
-                say(f"  {' ' * width}  {paint('dim', printable(typable(finding.remedy)))}")
-            sys.stdout.flush()
+    for name, finding in examine(profile, args["ask"]):
+        found.append((name, finding))
+        if args["json"]:
+            continue
+        glyph, colour = _FINDING_GLYPHS[finding.status]
+        say(f"{paint(colour, glyph)} {paint('dim', name.ljust(width))}  {printable(typable(finding.text))}")
+        if finding.remedy:
+            say(f"  {' ' * width}  {paint('dim', printable(typable(finding.remedy)))}")
+        sys.stdout.flush()
     if args["json"]:
         say_json(canonical([{"check": name, **finding.__dict__} for name, finding in found]))
     counts = {status: sum(1 for _, finding in found if finding.status == status) for status in ("fail", "warn")}
