@@ -629,15 +629,16 @@ class Case(unittest.TestCase):
     def journal(self):
         return self.read("journal.md").splitlines() if os.path.exists(self.path("journal.md")) else []
 
+    def whole_rows(self, name):
+        """Return the rows of a log; the one that somebody writes at this moment is not there yet."""
+        lines = self.read(name).split("\n")[:-1] if os.path.exists(self.path(name)) else ()
+        return [json.loads(line) for line in lines if line]
+
     def ledger(self):
-        path = self.path("cost.jsonl")
-        return (
-            [json.loads(line) for line in self.read("cost.jsonl").split("\n") if line] if os.path.exists(path) else []
-        )
+        return self.whole_rows("cost.jsonl")
 
     def events(self, name=None):
-        found = [json.loads(line) for line in self.read("events.jsonl").split("\n") if line]
-        return [event for event in found if name in (None, event["event"])]
+        return [event for event in self.whole_rows("events.jsonl") if name in (None, event["event"])]
 
     def runs(self):
         return sorted(os.listdir(self.path("runs")))
