@@ -7565,23 +7565,23 @@ def defused(text: bytes) -> bytes:
 class Pastes:
     """The brackets around what a viewer pastes: what stands between them is text, whatever keys it looks like."""
 
-    __slots__ = ("_end", "open")
+    __slots__ = ("cut", "open")
 
     def __init__(self) -> None:
         self.open = False
-        self._end = b""  # of what came: a bracket may be cut
+        self.cut = b""  # what came last, where it may be the beginning of a bracket
 
     def split(self, data: bytes) -> Iterator[tuple[bool, bytes]]:
         """Yield (whether it is pasted, bytes); an opening bracket counts as typed, a closing one as pasted."""
         while data:
-            if b"\x1b" not in data and not self._end:
-                yield self.open, data
-                return
-            mark, seen = PASTE_END if self.open else PASTE_BEGIN, self._end + data
-            at, pasted = seen.find(mark), self.open
-            end = at + len(mark) - len(self._end) if at >= 0 else len(data)
-            cut = seen.rfind(b"\x1b", 1 - len(mark)) if at < 0 else -1
-            self.open, self._end = self.open ^ (at >= 0), seen[cut:] if cut >= 0 else b""
+            mark, seen, pasted = PASTE_END if self.open else PASTE_BEGIN, self.cut + data, self.open
+            at = seen.find(mark)
+            if at >= 0:
+                end = at + len(mark) - len(self.cut)
+                self.open, self.cut = not pasted, b""
+            else:
+                end, escape = len(data), seen.rfind(b"\x1b", 1 - len(mark))
+                self.cut = seen[escape:] if escape >= 0 else b""
             yield pasted, data[:end]
             data = data[end:]
 
@@ -7605,6 +7605,10 @@ class Held:
         held = self.held
         if held:
             after(secs, lambda: then(self.release() if self.held is held else b""))
+
+    def _plain(self, data: bytes) -> bool:
+        """Tell whether neither this nor what came before it holds an escape sequence, or a paste."""
+        return b"\x1b" not in data and not (self.held or self._pastes.open or self._pastes.cut)
 
     def _pieces(self, data: bytes) -> Iterator[tuple[bool, bytes]]:
         for pasted, piece in self._pastes.split(data):
@@ -7635,7 +7639,7 @@ class DetachKey(Held):
     send such. Nothing is looked for inside a paste.
     """
 
-    __slots__ = ("_begun", "_possible", "_whole", "extended")
+    __slots__ = ("_begun", "_first", "_whole", "extended")
 
     def __init__(self, keys: str = "C-\\ C-\\") -> None:
         import re
@@ -7648,19 +7652,18 @@ class DetachKey(Held):
             begun = f"(?:{form}{_LET_GO}{begun})?"
         self._whole = re.compile(_LET_GO.join(forms).encode()).search
         self._begun = re.compile(rf"{begun}(?P<cut>\x1b(?:\[[0-9:;]{{0,29}})?)?\Z".encode()).search
-        self._possible = re.compile(rf"[\x1b\x{spelled[0][0]:02x}]".encode()).search
+        self._first = bytes([spelled[0][0]])
 
     def typed(self, data: bytes) -> tuple[bytes, bool]:
         """Return (what goes to the session, whether to detach)."""
+        if self._plain(data) and self._first not in data:
+            return data, False
         out = b""
         for pasted, piece in self._pieces(data):
-            if pasted or not self._possible(piece):
-                out += piece
-                continue
-            found = self._whole(piece)
+            found = None if pasted else self._whole(piece)
             if found:
                 return out + piece[: found.start()], True
-            begun = self._begun(piece)
+            begun = None if pasted else self._begun(piece)
             at = begun.start() if begun and (self.extended or not begun["cut"]) else len(piece)
             out, self.held = out + piece[:at], piece[at:]
         return out, False
@@ -7692,6 +7695,8 @@ class ReplyFilter(Held):
 
     def passed(self, data: bytes, now: float) -> bytes:
         """Return what is typing."""
+        if self._plain(data):
+            return data
         import re
 
         due, out = now < self.expect_until, b""
@@ -7705,7 +7710,7 @@ class ReplyFilter(Held):
             return text
 
         for pasted, piece in self._pieces(data):
-            out += piece if pasted or b"\x1b" not in piece else re.sub(_ANSWER, typed, piece)
+            out += piece if pasted else re.sub(_ANSWER, typed, piece)
         return out
 
 
@@ -11501,7 +11506,8 @@ class Attached:
         if not keys:  # the terminal has gone
             self.why = "signal"
             return
-        self.detach.extended = self.output.extended
+        if b"\x1b" in keys:
+            self.detach.extended = self.output.extended
         data, leave = self.detach.typed(keys)
         self._type(data)
         if leave or (self.read_only and any(key in data for key in b"qQ\x03")):
@@ -11700,7 +11706,7 @@ def submit_text(session: Session, text: str, agent: Agent, timeout: float = 30.0
         if not at_prompt(before, agent):
             raise not_submitted(session, before, agent, "it is not at an empty prompt, so nothing was typed", Failure)
         paste = b"%s%s%s" % (PASTE_BEGIN, data, PASTE_END) if data and before.bracketed else data
-        request = {"op": "input", "bytes": len(paste) + 1, "patience": 2 * LOOK_TIME, "paste": paste != data}
+        request = {"op": "input", "bytes": len(paste) + 1, "patience": 2 * LOOK_TIME}
         channel.send(compact(request).encode() + b"\n")
         channel.send(paste, timeout)
         if data:
