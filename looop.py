@@ -9800,7 +9800,8 @@ class Supervisor(Lookout):
 
     def _heard(self, numbers: bytes) -> None:
         if _signal.SIGCHLD in numbers:
-            self._child_ended()
+            self._collect()
+            self._drain()
         if _signal.SIGTERM in numbers or _signal.SIGINT in numbers:
             self._end_tree("told", None)
 
@@ -10137,12 +10138,6 @@ class Supervisor(Lookout):
         except ChildProcessError:
             return
 
-    def _child_ended(self) -> None:
-        self._collect()
-        if self.exit is not None and not self.killing:
-            self._let_go()
-            self._drain()
-
     def _let_go(self) -> None:
         """Close the command's side of the terminal: once nobody has it, reading ends after the last output."""
         if self.slave >= 0:
@@ -10153,6 +10148,7 @@ class Supervisor(Lookout):
         """Take the last output of a command that has ended; others may have its terminal open still, and go on."""
         if self.killing or self.exit is None:
             return
+        self._let_go()
         age = time.monotonic() - self.exit_at
         self._read_rest()
         held = self.pty in self.loop.readers  # by a process that goes on, or the last output is on its way still
@@ -11258,7 +11254,6 @@ class Window:
 
         self._canvas = Canvas(cols, rows)  # of a flood it draws the end alone
         self.screen = self._canvas.screen
-        self.due = False  # whether a picture is to be painted
         self._cols, self._rows = terminal
         self._top = 0  # the screen's row that is in the terminal's first
         self._state: str | None = None  # modes as the terminal has them
@@ -11287,7 +11282,7 @@ class Window:
         self.screen.replies.clear()
         screen, out = self.screen, [b"\x1b[?2026h\x1b[?25l", *self._heard]
         before, state = b"", self._wanted()
-        past, screen.history, self._heard, self.due = screen.history, [], [], False
+        past, screen.history, self._heard = screen.history, [], []
         if past:
             self._shown = []
             out.append(self._scrolled(past))
@@ -11472,14 +11467,12 @@ class Attached:
             write_terminal(self.output.passed(data))
             return
         self.window.feed(data)
-        self.window.due = True
         self.loop.after(FRAME_EVERY, self._paint)
 
     def _paint(self) -> None:
-        if self.window and self.window.due:
+        if self.window:
             write_terminal(self.window.picture(self.output))
             if self.window.pending:
-                self.window.due = True
                 self.loop.after(FRAME_EVERY, self._paint)
             elif self.window.screen.partial:  # the supervisor may have drawn more of a flood
                 self.loop.after(REPAINT_EVERY, self._tell_size)
@@ -11557,7 +11550,7 @@ class Attached:
         forced, blocking = self.why == "signal", os.get_blocking(1)  # then it may be that the terminal takes nothing
         try:
             os.set_blocking(1, blocking and not forced)
-            if self.window and self.window.due and not forced:
+            if self.window and not forced:
                 write_terminal(self.window.picture(self.output))
             if self.begun:
                 end = self.output.undo() + b"\x1b[23;0t\x1b[%d;1H\r\n" % terminal_size()[1]
@@ -11694,83 +11687,88 @@ def send_keys(session: Session, keys: Sequence[str], timeout: float = 30.0) -> d
 
 def submit_text(session: Session, text: str, agent: Agent, timeout: float = 30.0) -> dict[str, JSON]:
     """Type a text into a session, see that its screen shows it, and press Enter. Raise Failure where it does not."""
-    if set(agent.popup) & set("".join(text.split()[-1:])):
-        text += " "
-    data = defused(text.encode("utf-8", "surrogateescape"))
+    popup = set(agent.popup) & set("".join(text.split()[-1:]))  # from whose list Enter would choose
+    submission = Submission(session, text + " " if popup else text, agent)
+    reply = typed_request(session, "send", lambda channel: submission.submit(channel, timeout))
+    try:
+        submission.see_it_leave()
+    except Gone:  # the text ended it, like `/exit`
+        pass
+    return reply
 
-    def type_look_enter(channel: Channel) -> dict[str, JSON]:
-        def busy(look: Look) -> bool:  # another sender's text is about to leave the prompt
-            return at_prompt(look, agent, empty=False) > at_prompt(look, agent)
 
-        before = look_while(session, busy, SUBMIT_TIME)
-        if not at_prompt(before, agent):
-            raise not_submitted(session, before, agent, "it is not at an empty prompt, so nothing was typed", Failure)
+class Submission:
+    """A text on its way through an agent's prompt."""
+
+    def __init__(self, session: Session, text: str, agent: Agent) -> None:
+        self.session = session
+        self.text = text
+        self.agent = agent
+        self.look: Look  # the last at its screen
+
+    def submit(self, channel: Channel, timeout: float) -> dict[str, JSON]:
+        """Type the text at an empty prompt, look for it, and type Enter; return the supervisor's reply."""
+
+        def settled(look: Look) -> bool:  # else another sender's text is about to leave the prompt
+            return at_prompt(look, self.agent) or not at_prompt(look, self.agent, empty=False)
+
+        self.until(settled, SUBMIT_TIME)
+        if not at_prompt(self.look, self.agent):
+            raise self.failure("it is not at an empty prompt, so nothing was typed", Failure)
+        before, data = self.look, defused(self.text.encode("utf-8", "surrogateescape"))
         paste = b"%s%s%s" % (PASTE_BEGIN, data, PASTE_END) if data and before.bracketed else data
         request = {"op": "input", "bytes": len(paste) + 1, "patience": 2 * LOOK_TIME}
         channel.send(compact(request).encode() + b"\n")
         channel.send(paste, timeout)
         if data:
-            await_typed(session, before, text, agent)
+            self.see_it_typed(before)
         channel.send(b"\r")
         return channel.line(timeout)
 
-    reply = typed_request(session, "send", type_look_enter)
-    if data and agent.prompt:
-        await_submitted(session, text, agent)
-    return reply
+    def until(self, wanted: Callable[[Look], bool], secs: float | None) -> bool:
+        """Look at the screen until it is as wanted; return whether it was so in time."""
+        deadline = Deadline(secs)
+        self.look = look_at(self.session)
+        while not wanted(self.look):
+            if deadline.over:
+                return False
+            time.sleep(0.03)
+            self.look = look_at(self.session)
+        return True
 
+    def see_it_typed(self, before: Look) -> None:
+        """Wait until the screen shows it, and still does after a pause: agents take a fast Enter for a newline."""
 
-def look_while(session: Session, awaited: Callable[[Look], bool], secs: float | None) -> Look:
-    """Look at a session's screen while something is to be seen there, for so long at most; return the last look."""
-    deadline = Deadline(secs)
-    look = look_at(session)
-    while awaited(look) and not deadline.over:
-        time.sleep(0.03)
-        look = look_at(session)
-    return look
+        def shown(look: Look) -> bool:
+            return shows_typed(before, look, self.text, self.agent)
 
+        deadline, stays = Deadline(LOOK_TIME + len(self.text) / (16 * KIB)), False
+        while not stays:
+            if not self.until(shown, deadline.left()):
+                raise self.failure("its screen does not show what was typed, so Enter was not pressed")
+            time.sleep(ENTER_PAUSE)
+            stays = self.until(shown, 0.0)
 
-def await_typed(session: Session, before: Look, text: str, agent: Agent) -> None:
-    """Wait until a screen shows what was typed, and still does after a pause: agents take a fast Enter for a newline.
+    def see_it_leave(self) -> None:
+        """Wait until it has left an agent's prompt; press Enter again while it has not, twice at most."""
 
-    Raise Unsettled where it does not.
-    """
+        def left(look: Look) -> bool:
+            return not still_typed(look, self.text, self.agent)
 
-    def missing(look: Look) -> bool:
-        return not shows_typed(before, look, text, agent)
+        for again in (True, True, False) if self.text and self.agent.prompt else ():
+            if self.until(left, SUBMIT_TIME):
+                return
+            if not again:
+                raise self.failure("Enter did not submit it, and it stays in the prompt")
+            send_keys(self.session, ["Enter"])
 
-    deadline, look = Deadline(LOOK_TIME + len(text) / (16 * KIB)), None
-    while look is None or missing(look):
-        look = look_while(session, missing, deadline.left())
-        if missing(look):
-            words = "its screen does not show what was typed, so Enter was not pressed"
-            raise not_submitted(session, look, agent, words)
-        time.sleep(ENTER_PAUSE)
-        look = look_at(session)
-
-
-def await_submitted(session: Session, text: str, agent: Agent) -> None:
-    """Wait until a text has left an agent's prompt; press Enter again while it has not. Raise Unsettled in the end."""
-
-    def stays(look: Look) -> bool:
-        return still_typed(look, text, agent)
-
-    look = look_while(session, stays, SUBMIT_TIME)
-    for _ in range(2):
-        if stays(look):
-            send_keys(session, ["Enter"])
-            look = look_while(session, stays, SUBMIT_TIME)
-    if stays(look):
-        raise not_submitted(session, look, agent, "Enter did not submit it, and it stays in the prompt")
-
-
-def not_submitted(session: Session, look: Look, agent: Agent, why: str, kind: type[Failure] = Unsettled) -> Failure:
-    """Return the failure of a text that was not submitted, with the end of the screen."""
-    shown = one_line(" / ".join(look.lines), 400)
-    hint = f"`looop attach {session.id}` shows it"
-    if not agent.prompt:
-        hint += f"; `looop send -n` and then `looop key {session.id} Enter` type unseen, as into a password prompt"
-    return kind(f"send: {session.id}: {why}", f"{hint}; its screen ends: {shown}")
+    def failure(self, why: str, kind: type[Failure] = Unsettled) -> Failure:
+        """Return the failure of a text that was not submitted, with the end of the screen."""
+        name, shown = self.session.id, one_line(" / ".join(self.look.lines), 400)
+        hint = f"`looop attach {name}` shows it"
+        if not self.agent.prompt:
+            hint += f"; `looop send -n` and then `looop key {name} Enter` type unseen, as into a password prompt"
+        return kind(f"send: {name}: {why}", f"{hint}; its screen ends: {shown}")
 
 
 def typed_request(session: Session, verb: str, talk: Callable[[Channel], dict[str, JSON]]) -> dict[str, JSON]:

@@ -101,6 +101,12 @@ class Agents(Sessions):
             wait_until(lambda n=name: len(self.told(n)) == len(texts), name)
             self.assertEqual([entry["text"].rstrip(" ") for entry in self.told(name)], texts, name)
 
+    def test_a_text_that_ends_the_agent_was_submitted(self):
+        self.agent("claude")
+        self.looop("send", "claude", "/exit")
+        self.looop("wait", "claude")
+        self.assertEqual(self.told("claude"), [{"text": "/exit"}])
+
     def test_no_text_answers_a_dialog(self):
         for name in NAMES if HEAVY else ("claude", "gemini"):
             session = self.agent(name, "--dialog")

@@ -2,8 +2,9 @@
 
 LOG gets a JSON line for what is submitted ({"text"}), run as a shell ({"shell"}) and answered to a dialog ({"chose"}).
 The text `dialog` opens a permission dialog; Enter says Yes to it, Esc says No, and nothing typed is shown; gemini's
-takes a pasted 1 for a key. `--dialog`: it begins with one. `--busy N`: it reads nothing for N seconds. `--slow N`: N
-seconds pass before 5 KB are drawn.
+takes a pasted 1 for a key. The text `/exit` ends it.
+`--dialog`: it begins with one. `--busy N`: it reads nothing for N seconds. `--slow N`: N seconds pass before 5 KB are
+drawn.
 A last word with an @ opens a popup, which takes Enter in codex, opencode and gemini. Enter less than 0.12 s after a
 text is ignored by codex, and a newline to gemini.
 """
@@ -82,6 +83,8 @@ class Agent:
             self.note(**({"shell": starts.lstrip("!")} if starts[:1] == "!" else {"text": text}))
             self.said += [f"{MARK}{text}"[:100].replace("\n", " ")]
             self.dialog = text.strip() == "dialog"
+            if text.strip() == "/exit":
+                sys.exit()
 
     def paste(self, text):
         if len(text) > 5000:
