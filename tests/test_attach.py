@@ -1113,7 +1113,7 @@ class Sizes(AttachCase):
             seen = None
             for kind, body in looop.Frames().feed(stays.recv(1 << 20).partition(b"\n")[2]):
                 if kind == b"z":
-                    seen = looop.Screen(int.from_bytes(body[:2], "big"), int.from_bytes(body[2:], "big"))
+                    seen = looop.Screen(int.from_bytes(body[:2], "big"), int.from_bytes(body[2:4], "big"))
                 elif kind == b"o":
                     seen.feed(body)
             self.assertEqual(picture(seen), picture(supervisor.canvas.screen))
