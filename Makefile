@@ -25,7 +25,7 @@ mutants:
 ways: $(VENV)/.made
 	LOOOP_REGISTRY=1 $(VENV)/bin/python -m unittest tests.test_packaging
 
-# what is generated from the verb table and kept in the repository
+# what is generated from looop.py and kept in the repository
 texts:
 	mkdir -p build completions docs
 	$(PYTHON) looop.py config bash >build/text && mv build/text completions/looop.bash

@@ -209,6 +209,11 @@ def compile_pieces(source, origin):
         elif isinstance(node, ast.arg):
             node.annotation = None
 
+    for name, node in defined.items():  # docstrings are left out, but that of a verb is its page
+        if name.startswith("cmd_"):
+            node.decorator_list[0].keywords.append(ast.keyword("page", ast.Constant(ast.get_docstring(node))))
+    ast.fix_missing_locations(tree)
+
     def code_of(nodes):
         return compile(ast.Module(nodes, []), origin, "exec", flags, dont_inherit=True, optimize=2)
 

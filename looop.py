@@ -86,36 +86,38 @@ Contents
   62. Guards
   63. Settle
   64. Surface
-  65. Hooks
-  66. Beat
-  67. People
-  68. Views
-  69. Why and replay
-  70. Cost
-  71. Pulse
-  72. Verbs
-  73. Session verbs
-  74. Session table
-  75. Gallery
-  76. Questions (pure)
-  77. Plans
-  78. Interview
-  79. Schedulers
-  80. Service
-  81. Examinations
-  82. Doctor
-  83. Candidates
-  84. Goals and history
-  85. Verb table
-  86. Setup table
-  87. Manual (pure)
-  88. Completions (pure)
-  89. Command line
-  90. Texts
-  91. Texts of the manual
+  65. Verbs
+  66. Hooks
+  67. Beat
+  68. People
+  69. Views
+  70. Why and replay
+  71. Cost
+  72. Pulse
+  73. Loop commands
+  74. People's commands
+  75. Commands that show
+  76. Setup commands
+  77. Session commands
+  78. Terminal commands
+  79. Worker commands
+  80. Gallery
+  81. Questions (pure)
+  82. Plans
+  83. Interview
+  84. Schedulers
+  85. Service
+  86. Examinations
+  87. Doctor
+  88. Goals and history
+  89. Completion
+  90. Manual (pure)
+  91. Command line
+  92. Texts
+  93. Texts of the manual
 
-Finding things: the verb `looop sensor list` is `cmd_sensor_list`; its row in SETUP_VERBS has help and options.
-To add a verb: write `cmd_<verb>`, add its row to LOOP_VERBS, SETUP_VERBS or SESSION_VERBS.
+Finding things: the verb `looop sensor list` is `cmd_sensor_list`; its docstring is its page: options, examples, exits.
+To add a verb: write `cmd_<verb>` under `@declare`: see the section Verbs.
 To add a move: a row in MOVES, a performer in PERFORMERS.
 To add a sensor: nothing here; drop an executable script that prints one JSON object into sensors/.
 To add an escape sequence: a row in FUNCTIONS, and the method that it names.
@@ -1313,12 +1315,12 @@ def say_json(text: str) -> None:
     sys.stdout.write(spelled_out(text) + "\n")
 
 
-_CALLED: list[str] = []  # what a person types for looop, and every verb, noted by `heed_name`; nothing: `looop`
+_CALLED: list[str] = []  # what a person types for looop, noted by `heed_name`; nothing: `looop`
 
 
-def heed_name(name: str, verbs: Iterable[str]) -> None:
-    """Note what a person types to call this looop, and the first words of its verbs."""
-    _CALLED[:] = [] if name == "looop" else [name, "|".join(verbs)]
+def heed_name(name: str) -> None:
+    """Note what a person types to call this looop."""
+    _CALLED[:] = [] if name == "looop" else [name]
 
 
 def typable(text: str) -> str:
@@ -1330,8 +1332,8 @@ def typable(text: str) -> str:
         return text
     import re
 
-    name, verbs = _CALLED
-    return re.sub(rf"(?<![\w./-])looop(?= (?:{verbs})\b)", lambda _: name, text)
+    verbs = "|".join({name.split("_")[1] for name in globals() if name.startswith("cmd_")} - {""})
+    return re.sub(rf"(?<![\w./-])looop(?= _?(?:{verbs})\b)", lambda _: _CALLED[0], text)
 
 
 def complain(text: str) -> None:
@@ -17087,7 +17089,171 @@ def notify(profile: Profile, text: str) -> None:
 
 
 # ======================================================================================================================
-# 65. Hooks
+# 65. Verbs
+# ======================================================================================================================
+# A verb is one unit: a `cmd_` function, `@declare(…)` above it with who may call it, and its docstring, the page. From
+# that derive parser, help, man page and completions:
+#
+#     Print what a session wrote.          the line of the overview
+#
+#     id@session :: the session            an argument, what it names (a row of CANDIDATES), and what it means
+#     [scope=today|week] :: since when     one that may be left out: one of these words; with a kind: these words too
+#     [text…] :: what to type              all words that are left
+#     -f, --follow :: go on                an option
+#     --tail N :: the last N lines         one with a value; `TEXT…`: it may come several times; a line goes on below
+#     --wait [DUR] :: wait that long       its value may be left out; `--dry-run[=HOW]`: it has one only behind a =
+#
+#     A paragraph, `commands` in backquotes.
+#
+#     $ looop log box --tail 5  # what it does
+#     Exits: 0 done | 1 there is no such session
+#
+# A function gets the profile and what the parser made of its arguments; what it does not print itself it returns.
+
+if TYPE_CHECKING:
+    Args = dict[str, JSON]
+    Run = Callable[[Profile, Args], int]
+
+VALUE_KINDS = {
+    **{"DUR": "seconds", "N": "count", "OFFSET": "count", "COLSxROWS": "size"},
+    **{"DIR": "folder", "PATH": "file", "CMD": "command"},
+}
+
+
+class Argument(Record):
+    """An option or an argument of a verb."""
+
+    name: str  # "--wait"; of an argument: "id"
+    line: str = ""  # what it means
+    short: str = ""  # "-f"
+    metavar: str = ""  # what stands for an option's value in texts; "": it is a flag
+    kind: str = "text"  # how its value is read ("seconds", "count", "size", "usd"), or what it names: of CANDIDATES
+    choices: tuple[str, ...] = ()  # words that it can be; where it has no kind, the only ones
+    optional: bool = False  # it may be left out; of an option: its value
+    attached: bool = False  # its value stands behind a = alone
+    many: bool = False  # may come several times: its value is a list
+
+
+def argument_of(form: str, line: str) -> Argument:
+    """Read a row of a page."""
+    short, _, form = form.rpartition(", ")
+    name = form.partition(" ")[0].partition("[")[0] if form[0] == "-" else ""
+    value = form[len(name) :].strip()
+    optional, value = value[:1] == "[", value.strip("[]")
+    attached, value = value[:1] == "=", value.removeprefix("=")
+    value, _, choices = value.partition("=")
+    many, value = value.endswith("…"), value.rstrip("…")
+    label, _, kind = value.partition("@")
+    return Argument(
+        name=name or label,
+        line=line,
+        short=short,
+        metavar=label if name else "",
+        kind=kind or VALUE_KINDS.get(label, "text"),
+        choices=tuple(choices.split("|")) if choices else (),
+        optional=optional,
+        attached=attached,
+        many=many,
+    )
+
+
+class Verb:
+    """A verb: its function, who may call it, and its page, which is read when it is first asked for something."""
+
+    line: str
+    args: tuple[Argument, ...]
+    options: tuple[Argument, ...]
+    more: str  # what the one line cannot say
+    examples: tuple[tuple[str, str], ...]  # (command, what it does)
+    exits: tuple[tuple[str, str], ...]  # (code, what it means)
+
+    def __init__(self, run: Run, name: str, group: str, page: str, flags: Mapping[str, Any]) -> None:
+        self.run, self.name, self.group, self.page = run, name, group, page
+        self.moves: bool = flags["moves"]  # it changes what a move changes: within a beat there is one
+        self.person: bool | Callable[[Args], JSON] = flags["person"]  # whether, with these, only a person may call it
+        self.shows: bool = flags["shows"]  # a config or a runner that cannot be used is told, and stops nothing
+
+    def __getattr__(self, field: str) -> Any:
+        if field not in Verb.__annotations__:
+            raise AttributeError(field)
+        self.__dict__.update(page_fields(self.page))
+        return self.__dict__[field]
+
+
+def page_fields(page: str) -> dict[str, Any]:
+    """Read a page. Raise Failure where Python was told to leave docstrings out."""
+    if not page:
+        raise Failure("the pages of the verbs are missing", "call Python without -OO, unset PYTHONOPTIMIZE")
+    head, *lines = (line.strip() for line in page.strip().split("\n"))
+    rows: list[list[str]] = []
+    text: list[str] = []
+    examples: list[tuple[str, str]] = []
+    exits, before = "", ""
+    for line in lines:
+        form, is_row, meaning = line.partition(" :: ")
+        if exits or line.startswith("Exits: "):
+            exits += f" {line}"
+        elif line.startswith("$ "):
+            command, _, what = line[2:].partition("  # ")
+            examples.append((command, what))
+        elif is_row:
+            rows.append([form, meaning])
+        elif before and rows and not text:
+            rows[-1][1] += f" {line}"
+        elif line:
+            text.append(line)
+        before = line
+    taken = [argument_of(form, meaning) for form, meaning in rows]
+    codes = [row.partition(" ") for row in exits.removeprefix(" Exits: ").split(" | ") if row]
+    return {
+        "line": head[0].lower() + head[1:].rstrip("."),
+        "args": tuple(one for one in taken if one.name[0] != "-"),
+        "options": tuple(one for one in taken if one.name[0] == "-"),
+        "more": " ".join(text),
+        "examples": tuple(examples),
+        "exits": tuple((code, meaning) for code, _, meaning in codes) or (("0", "done"),),
+    }
+
+
+def declare(
+    name: str,
+    group: str,
+    *,
+    moves: bool = False,
+    person: bool | Callable[[Args], JSON] = False,
+    shows: bool = False,
+    page: str = "",
+) -> Callable[[Run], Verb]:
+    """Make a verb of a `cmd_` function; `page`: its docstring, where Python leaves that out."""
+    flags = {"moves": moves, "person": person, "shows": shows}
+    return lambda run: Verb(run, name, group, page or run.__doc__ or "", flags)
+
+
+GROUPS = ("The beat", "Goals", "People", "Looking", "Sessions", "Workers", "Setting up", "For scripts")
+FORMER_NAMES = {"_interview": "setup"}  # the worker `setup` runs it by this name: no other command ends in it
+_HELP = Argument("--help", "show what there is to know of it", "-h")
+_VERSION = Argument("--version", "print the version", "-v")
+
+
+def all_verbs() -> list[Verb]:
+    """Return the verbs by group, in the order of this file."""
+    verbs = [value for name, value in globals().items() if name.startswith("cmd_")]
+    return sorted(verbs, key=lambda verb: GROUPS.index(verb.group))
+
+
+def find_verb(words: Sequence[str]) -> tuple[Verb | None, list[str]]:
+    """Return the verb that words begin with, and the words after it: `wait-idle box` is `cmd_wait_idle`."""
+    for count in (2, 1):
+        name = " ".join(words[:count])
+        name = FORMER_NAMES.get(name, name)
+        found = globals().get("cmd_" + name.replace(" ", "_").replace("-", "_"))
+        if found and found.name == name and len(words) >= count:
+            return found, list(words[count:])
+    return None, list(words)
+
+
+# ======================================================================================================================
+# 66. Hooks
 # ======================================================================================================================
 # What an agent says of itself while it works: `looop _hook`, which its hooks call, keeps agent.json. A turn that ends,
 # or a question, rings and is pushed at once.
@@ -17095,8 +17261,17 @@ def notify(profile: Profile, text: str) -> None:
 EVENT_MAX = 32 * MIB  # bytes of an event; a tool's whole output is in some
 
 
-def cmd_hook(profile: Profile, args: dict[str, JSON]) -> int:
-    """Take an event of an agent. Whatever goes wrong, print nothing and return 0: an agent takes both for orders."""
+@declare("_hook", "For scripts")
+def cmd__hook(profile: Profile, args: dict[str, JSON]) -> int:
+    """Take an event of the agent in a session, as JSON on stdin.
+
+    agent :: which agent calls; `screen`: its supervisor
+
+    Workers are started so that their agents call it. It prints nothing and returns 0 whatever happens.
+    $ echo '{"hook_event_name":"Stop"}' | looop _hook claude  # what a hook of claude runs
+    $ looop _hook screen  # what the supervisor of a worker runs when its screen asks
+    Exits: 0 always | 2 usage
+    """
     try:
         session = profile.env.get("LOOOP_SESSION_ID", "")
         folder = profile.path("sessions", session)
@@ -17208,7 +17383,7 @@ def take_event(profile: Profile) -> bool:
 
 
 # ======================================================================================================================
-# 66. Beat
+# 67. Beat
 # ======================================================================================================================
 # One beat, alone under `.beat.lock`: sense, diff, gates, decide, act, log. What may hold it back, and how it ends on
 # disk, stands in the sections before.
@@ -17793,7 +17968,7 @@ def raise_on_signals() -> None:
 
 
 # ======================================================================================================================
-# 67. People
+# 68. People
 # ======================================================================================================================
 # What a person says to the loop: answers, approvals, pauses. An approval is a beat of its own, without a runner: under
 # the beat's lock, with a capsule and an intent, so that what dies in the middle leaves the trace that any move leaves.
@@ -18322,7 +18497,7 @@ def pause_span(words: Sequence[str]) -> tuple[float, list[str]]:
 
 
 # ======================================================================================================================
-# 68. Views
+# 69. Views
 # ======================================================================================================================
 # What a person is shown: one line for each thing that matters, its glyph and colour saying how much. Colour goes to
 # terminals only; nothing here writes.
@@ -18775,14 +18950,11 @@ def sensor_table(profile: Profile, rows: Sequence[Mapping[str, JSON]], now: floa
 
 
 # ======================================================================================================================
-# 69. Why and replay
+# 70. Why and replay
 # ======================================================================================================================
 # Every wake and every silence, explained from what was recorded: a capsule says why a beat decided, and a replay
 # derives its hash, its prompt and its move again, without runner or effect. For what has not happened yet, the gates
 # are asked about the last readings; nothing is sensed and nothing is written.
-
-
-DRY_RUNS = ("show", "decide")
 
 
 def why_run(profile: Profile, run: str) -> dict[str, JSON]:
@@ -18983,10 +19155,6 @@ def prompt_laid_out(prompt: str, width: int) -> str:
 def show_dry_run(profile: Profile, args: Mapping[str, JSON], verb: str) -> int:
     """Show what `tick`, or `run` with a goal, would do."""
     how, goal = args["dry-run"], args.get("goal-id") or ""
-    if how not in DRY_RUNS:
-        raise Failure(
-            f"{verb}: --dry-run={one_line(str(how), 40)}: no such way", "--dry-run, or --dry-run=decide", EXIT_USAGE
-        )
     now = time.time()
     plan = dry_run(profile, goal, args["runner"] or "", now)
     move = None
@@ -19158,8 +19326,18 @@ def move_drift(profile: Profile, run: str, wake: Mapping[str, JSON], result: Map
     return drift
 
 
+@declare("why", "Looking", shows=True)
 def cmd_why(profile: Profile, args: dict[str, JSON]) -> int:
-    """Explain a decided beat, or what the next one would do."""
+    """Explain the last beat, an earlier one, or the next.
+
+    [run@run=last|now] :: a run id or the beginning of one, `last` (it is the default), or `now`
+    --json :: print JSON
+
+    `now` goes by the last readings: nothing is sensed, nothing is written.
+    $ looop why  # the last decide
+    $ looop why now  # what holds the next beat back, and what would wake it
+    Exits: 0 done | 1 there is no such run
+    """
     name, now = args["run"] or "last", time.time()
     if not check_data_dir(profile):
         raise Failure("why: there is no profile yet", "looop tick makes one")
@@ -19179,8 +19357,21 @@ def cmd_why(profile: Profile, args: dict[str, JSON]) -> int:
     return 0
 
 
+@declare("gate", "Looking")
 def cmd_gate(profile: Profile, args: dict[str, JSON]) -> int:
-    """Tell whether a command of a move would run or be proposed, and why; it is not run."""
+    """Tell whether a move may run a command without a yes.
+
+    command :: the command as one word; `-` reads one a line from stdin
+    --json :: print JSON
+
+    The command is not run. Verdicts: known (it only reads, or a rule of `gate.allow` matches: it runs), confined (it
+    runs, but writes only into reports/, scratch/ and `gate.folders`, and has no network), proposed (it waits for your
+    yes), refused (by `gate.deny`). Honours `gate.shell`. `-` prints a line of JSON for each. A move that says itself
+    that it cannot be undone is always proposed.
+    $ looop gate 'git clean -fdx'  # proposed: discards work
+    $ looop gate - < notes.txt  # a line of JSON for each
+    Exits: 0 whatever the verdict | 1 failed | 2 usage
+    """
     many = args["command"] == "-"
     commands = text_of(sys.stdin.buffer.read()).split("\n") if many else [args["command"]]
     commands = [command for command in commands if command.strip()]
@@ -19201,8 +19392,18 @@ def cmd_gate(profile: Profile, args: dict[str, JSON]) -> int:
     return 0
 
 
+@declare("replay", "Looking")
 def cmd_replay(profile: Profile, args: dict[str, JSON]) -> int:
-    """Derive a run's hash, prompt and move again and compare."""
+    """Derive a run's hash, prompt and move again, and compare.
+
+    run@run=last :: a run id or the beginning of one, or `last`
+    --json :: print JSON
+
+    From the capsule alone, without runner or effect.
+    $ looop replay last  # the last decide
+    $ looop replay tick-20260102-030405-ab12  # an older one
+    Exits: 0 all as recorded | 1 something came out differently, or there is no such run
+    """
     run = find_run(profile, args["run"])
     try:
         drift = replay_drift(profile, run)
@@ -19228,7 +19429,7 @@ def cmd_replay(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 70. Cost
+# 71. Cost
 # ======================================================================================================================
 # The ledger added up. A million rows are read in blocks: one regular expression takes the few fields that are added out
 # of every row of a block at once, and only a line that it does not know is parsed as JSON. Rows lie in the order of
@@ -19505,7 +19706,7 @@ def cost_lines(summary: Mapping[str, JSON], by: str, bars: bool, paint: Paint) -
 
 
 # ======================================================================================================================
-# 71. Pulse
+# 72. Pulse
 # ======================================================================================================================
 # The beat in a loop, for whoever has no cron: one process that holds `.lock` for its life, in the session `pulse`.
 #
@@ -19853,65 +20054,25 @@ def end_pulse(profile: Profile) -> bool:
 
 
 # ======================================================================================================================
-# 72. Verbs
+# 73. Loop commands
 # ======================================================================================================================
-# One `cmd_` function per verb: it gets the profile and its arguments, prints its answer on stdout, and returns its exit
-# code. What a verb takes, and what its page says, stands in the sections Session table and Verb table.
+# The verbs that run a beat.
 
 
-class Option(Record):
-    """Declare an option of a verb."""
-
-    name: str  # "--wait"
-    line: str
-    metavar: str = ""  # "": a flag
-    kind: str = "text"  # what its value is, as `Argument` has it; of a flag that may have a value: the one without
-    short: str = ""  # "-f"
-    many: bool = False  # may be given several times: its value is a list
-    choices: tuple[str, ...] = ()
-    bare: str = ""  # its value where no word, or another option, comes after it; "": it must have one
-
-
-class Argument(Record):
-    """Declare a positional argument.
-
-    Its kind is how it is read ("seconds", "count", "size") or what it names: a row of CANDIDATES, or of the tables of
-    the section Completions. Whether what it names is there, its verb knows.
-    """
-
-    name: str
-    line: str
-    count: str = "1"  # "1" | "?" | "*"
-    kind: str = "text"
-    choices: tuple[str, ...] = ()  # words that it can be besides; where its kind is "text", the only ones
-
-
-class Verb(Record):
-    """Declare a verb."""
-
-    name: str  # two words for an action of a group: "sensor list"
-    run: Callable[[Profile, dict[str, JSON]], int]
-    group: str
-    line: str
-    args: tuple[Argument, ...] = ()
-    options: tuple[Option, ...] = ()
-    more: str = ""  # what the one line cannot say
-    examples: tuple[tuple[str, str], ...] = ()  # (command, what it does)
-    exits: str = "0 done, 1 failed, 2 usage"
-    moves: bool = False  # it changes what a move changes: within a beat there is one
-    person: Callable[[dict[str, JSON]], JSON] | None = None  # whether, with these arguments, only a person may call it
-    shows: bool = False  # it only shows: a config or a runner that cannot be used is told, and stops nothing
-
-
-_JSON = Option("--json", "print JSON")
-
-COST_SCOPES = ("today", "week", "month", "all")
-COST_GROUPINGS = ("day", "kind", "runner", "goal", "model")
-PAID_KINDS = ("tick", "goal", "session")
-
-
+@declare("tick", "The beat", person=lambda args: args["dry-run"] != "show")
 def cmd_tick(profile: Profile, args: dict[str, JSON]) -> int:
-    """Run one beat."""
+    """Run one beat: sense, diff, decide one move, act, log.
+
+    --wait DUR :: wait for a beat in progress that long
+    --dry-run[=HOW=show|decide] :: show gates and prompt, write nothing; =decide also asks the runner (paid)
+    --runner NAME@runner=auto :: decide with this runner, whatever the settings say
+    --json :: print JSON
+
+    This is what cron and launchd call. An unchanged world costs no LLM call; only a terminal shows it.
+    $ looop tick  # one beat
+    $ looop tick --wait 5m --json  # the same from a script, behind another beat
+    Exits: 0 the beat ended well, also when it was held or found nothing new | 1 it failed, or another is in progress
+    """
     if args["dry-run"]:
         return show_dry_run(profile, args, "tick")
     outcome = run_beat(profile, "", args["runner"] or "", args["wait"] or 0.0)
@@ -19920,8 +20081,22 @@ def cmd_tick(profile: Profile, args: dict[str, JSON]) -> int:
     return tell_outcome(profile, args, outcome)
 
 
+@declare("run", "The beat", person=lambda args: args["dry-run"] != "show")
 def cmd_run(profile: Profile, args: dict[str, JSON]) -> int:
-    """Force one move for a goal, behind a beat in progress."""
+    """Force one move for a goal, now.
+
+    goal-id@goal :: the goal's file name without .md
+    --wait DUR :: wait at most that long for a beat in progress (else: until it ends)
+    --dry-run[=HOW=show|decide] :: show gates and prompt, write nothing; =decide also asks the runner (paid)
+    --runner NAME@runner=auto :: decide with this runner, whatever the settings say
+    --json :: print JSON
+
+    Skips the unchanged test, the noop and a wait after failures; not the gates, not the budget.
+    $ looop run ship-v2  # one move for goals/ship-v2.md
+    $ looop run ship-v2 --runner claude  # decided by claude
+    $ looop run ship-v2 --dry-run  # show gates and prompt
+    Exits: 0 the move was made, or a gate held it | 1 it failed, or there is no such goal
+    """
     if args["dry-run"]:
         return show_dry_run(profile, args, "run")
     outcome = run_beat(profile, args["goal-id"], args["runner"] or "", args["wait"] or None, "run")
@@ -19940,6 +20115,12 @@ def tell_outcome(profile: Profile, args: Mapping[str, JSON], outcome: Outcome) -
     return EXIT_FAILED if outcome.outcome == "failed" else 0
 
 
+# ======================================================================================================================
+# 74. People's commands
+# ======================================================================================================================
+# What a person answers, approves, refuses and pauses.
+
+
 def ask_object(ask: Mapping[str, JSON]) -> dict[str, JSON]:
     """Return an ask in the shape of `asks --json`."""
     digest = ask_digest(ask) if ask["kind"] == "proposal" else None
@@ -19951,8 +20132,17 @@ def ask_object(ask: Mapping[str, JSON]) -> dict[str, JSON]:
     }
 
 
+@declare("asks", "People", shows=True)
 def cmd_asks(profile: Profile, args: dict[str, JSON]) -> int:
-    """List what the loop asks of the person."""
+    """List what waits for your answer.
+
+    [n@ask] :: the number of one ask: show that alone
+    --wait [DUR] :: wait until something is asked, no longer than DUR
+    --json :: print JSON
+    $ looop asks  # what waits for you
+    $ looop asks --wait && notify-send looop  # be told
+    Exits: 0 done | 124 nothing was asked in time (--wait)
+    """
     check_data_dir(profile)
     if args["n"] is not None:
         known = find_ask(profile, args["n"])["n"]
@@ -19972,8 +20162,21 @@ def cmd_asks(profile: Profile, args: dict[str, JSON]) -> int:
     return 0
 
 
+@declare("answer", "People", person=True)
 def cmd_answer(profile: Profile, args: dict[str, JSON]) -> int:
-    """Answer a question."""
+    """Answer a question.
+
+    n@question :: the ask's number
+    [text…] :: the answer; `-` reads it from stdin
+    --any :: take the text also when it is not one of the options
+    --force :: replace an answer that was not read yet
+
+    Where the question has options, the answer is one of them: its beginning will do, in any case, and a remark may
+    follow it.
+    $ looop answer 3 yes, but after the release
+    $ looop answer 3 - < notes.txt  # a long one
+    Exits: 0 answered | 1 there is no such ask, it has its answer, or the text is not one of its options
+    """
     text = text_of(sys.stdin.buffer.read()) if args["text"] == ["-"] else " ".join(args["text"])
     ask = find_ask(profile, args["n"])
     if ask["kind"] == "proposal":
@@ -19985,8 +20188,17 @@ def cmd_answer(profile: Profile, args: dict[str, JSON]) -> int:
     return tell_answer(profile, ask, "answered", answer, bool(args["force"]))
 
 
+@declare("reject", "People", person=True)
 def cmd_reject(profile: Profile, args: dict[str, JSON]) -> int:
-    """Refuse a proposal, or a question."""
+    """Refuse a proposal; the decider is told why.
+
+    n@ask :: the ask's number
+    [why…] :: the reason
+    --force :: replace an answer that was not read yet
+    $ looop reject 4
+    $ looop reject 4 never on a Friday  # with a reason
+    Exits: 0 refused | 1 there is no such ask, or it has its answer
+    """
     return tell_answer(profile, find_ask(profile, args["n"]), "rejected", " ".join(args["why"]), bool(args["force"]))
 
 
@@ -20032,16 +20244,37 @@ def confirmed_proposal(profile: Profile, args: Mapping[str, JSON]) -> tuple[dict
     return ask, None
 
 
+@declare("approve", "People", person=True)
 def cmd_approve(profile: Profile, args: dict[str, JSON]) -> int:
-    """Do what a proposal says, now and once."""
-    if args["always"] and args["edit"]:
+    """Do what a proposal says, now and once.
+
+    n@proposal :: the ask's number
+    [digest] :: the digest that `looop asks` shows; on a terminal, looop shows it all and asks
+    -e, --edit :: change it first, in $VISUAL or $EDITOR; shows the difference and asks
+    --force :: also when it would write over what was changed since
+    --always[=RULE] :: write a rule into gate.allow, too, so that such a command runs; =RULE: this
+
+    Exactly the bytes that `looop asks` shows are run, behind a beat in progress: their digest, and the run's capsule
+    while it is kept, must be those of what you saw. With --edit, exactly those that you left; the ask keeps both, and
+    the decider is told. The rule of --always holds the words of the program and its subcommand, and any words after
+    them; of a command without a subcommand, or that looks irreversible, its words alone. A rule that ends in * lets
+    nothing run that looks more irreversible than its own words.
+    $ looop approve 4  # see what would run, and say y
+    $ looop approve 4 1f0c93ab  # run what `looop asks` showed with this digest
+    $ looop approve 4 --edit  # fix it, then run it
+    $ looop approve 4 --force  # although the file was edited since
+    $ looop approve 4 --always  # and run the like without a yes from now on
+    $ looop approve 4 --always='npm test *'  # with a rule of yours
+    Exits: 0 it was carried out, whatever its command returned | 1 it was not: no such proposal, answered already,
+    another digest, or no y | 2 usage, or neither a digest nor a terminal
+    """
+    if args["always"] is not None and args["edit"]:
         raise Failure(
             "approve: --always and --edit do not go together", "a rule is for the command as it is", EXIT_USAGE
         )
     rule = None
-    if args["always"]:
-        given = "" if args["always"] == "its words" else args["always"]
-        rule = rule_for(profile, open_proposal(profile, args["n"]), given)
+    if args["always"] is not None:
+        rule = rule_for(profile, open_proposal(profile, args["n"]), args["always"])
         say(f"with it goes a rule for gate.allow: {one_line(rule.text, 400)}")
     ask, edited = (edit_proposal if args["edit"] else confirmed_proposal)(profile, args)
     if edited is not None:
@@ -20055,8 +20288,15 @@ def cmd_approve(profile: Profile, args: dict[str, JSON]) -> int:
     return 0
 
 
+@declare("pause", "People", moves=True)
 def cmd_pause(profile: Profile, args: dict[str, JSON]) -> int:
-    """Stop deciding and acting for a while; sensing goes on."""
+    """Stop deciding and acting for a while; sensing goes on.
+
+    [words…] :: how long (DUR), and why
+    --until TIME :: until then: 17:30, or 2026-01-02 17:30
+    $ looop pause 2h demo  # two hours
+    $ looop pause --until 09:00 asleep  # until the morning
+    """
     now, words, until = time.time(), list(args["words"]), None
     if args["until"]:
         try:
@@ -20081,8 +20321,13 @@ def cmd_pause(profile: Profile, args: dict[str, JSON]) -> int:
     return 0
 
 
+@declare("resume", "People", person=True)
 def cmd_resume(profile: Profile, args: dict[str, JSON]) -> int:
-    """End a pause."""
+    """End a pause.
+
+    $ looop resume  # decide again
+    $ looop resume && looop tick  # and at once
+    """
     check_data_dir(profile)
     paused = read_pause(profile, time.time())
     remove_file(profile.path("pause.json"))
@@ -20092,8 +20337,21 @@ def cmd_resume(profile: Profile, args: dict[str, JSON]) -> int:
     return 0
 
 
+# ======================================================================================================================
+# 75. Commands that show
+# ======================================================================================================================
+# How things are, what sensors read and what was spent.
+
+
+@declare("status", "Looking", shows=True)
 def cmd_status(profile: Profile, args: dict[str, JSON]) -> int:
-    """Show the pulse, the last beat, workers, asks and spend."""
+    """Show the last beat, workers, asks and spend.
+
+    --json :: print JSON
+    $ looop status  # at a glance
+    $ looop status --json  # for a status bar
+    Exits: 0 whenever it could be read | 1 otherwise
+    """
     now = time.time()
     status = status_of(profile, now)
     if args["json"]:
@@ -20103,8 +20361,14 @@ def cmd_status(profile: Profile, args: dict[str, JSON]) -> int:
     return 0
 
 
+@declare("sensor list", "Looking", shows=True)
 def cmd_sensor_list(profile: Profile, args: dict[str, JSON]) -> int:
-    """List the sensors with their last readings."""
+    """List the sensors with their last readings.
+
+    --json :: print JSON
+    $ looop sensor list  # a table
+    $ looop sensor list --json  # the same as JSON
+    """
     check_data_dir(profile)
     rows = sensor_rows(profile)
     if args["json"]:
@@ -20132,8 +20396,16 @@ def find_sensor(profile: Profile, name: str) -> str:
     return found
 
 
+@declare("sensor show", "Looking", shows=True)
 def cmd_sensor_show(profile: Profile, args: dict[str, JSON]) -> int:
-    """Print the last reading of a sensor, whole."""
+    """Print the last reading of a sensor.
+
+    name@sensor :: the sensor's file name without .sh
+    --json :: print JSON
+    $ looop sensor show today  # its last reading
+    $ looop sensor show today --json  # on one line
+    Exits: 0 done | 1 there is no such sensor, or it has no reading yet
+    """
     name = find_sensor(profile, args["name"])
     text = snapshot(profile, name)
     if not text:
@@ -20144,8 +20416,19 @@ def cmd_sensor_show(profile: Profile, args: dict[str, JSON]) -> int:
     return 0
 
 
+@declare("sensor test", "Looking")
 def cmd_sensor_test(profile: Profile, args: dict[str, JSON]) -> int:
-    """Run a sensor now and show what the decider would see; nothing is kept."""
+    """Run a sensor now and show what the decider would see.
+
+    name@sensor :: the sensor's file name without .sh
+    --json :: print JSON
+
+    Nothing is kept. Says how long it took, its size, how an output that is not JSON was understood, and whether the
+    next beat would react to it.
+    $ looop sensor test ci  # run sensors/ci.sh
+    $ looop sensor test ci --json  # as JSON
+    Exits: 0 it gave a reading | 1 it failed, or there is no such sensor
+    """
     check_data_dir(profile)
     row, value = tried_sensor(profile, find_sensor(profile, args["name"]))
     show_tried(profile, row, value, args["json"])
@@ -20238,13 +20521,18 @@ def understood_lines(row: Mapping[str, JSON]) -> list[str]:
     return []
 
 
+@declare("cost", "Looking", shows=True)
 def cmd_cost(profile: Profile, args: dict[str, JSON]) -> int:
-    """Add up what was spent."""
+    """Show spend and estimated savings.
+
+    [scope=today|week|month|all] :: today (it is the default), week (7 days), month (30 days) or all
+    --by WHAT=day|kind|runner|goal|model :: day (the default), kind, runner, goal or model
+    --rows :: print the rows of the ledger instead
+    --json :: print JSON
+    $ looop cost  # today
+    $ looop cost month --by model  # who was paid, this month
+    """
     scope, by = args["scope"] or "today", args["by"] or "day"
-    if scope not in COST_SCOPES:
-        raise Failure(f"cost: {one_line(scope, 40)}: no such scope", f"one of {', '.join(COST_SCOPES)}", EXIT_USAGE)
-    if by not in COST_GROUPINGS:
-        raise Failure(f"cost: --by {one_line(by, 40)}", f"one of {', '.join(COST_GROUPINGS)}", EXIT_USAGE)
     check_data_dir(profile)
     now = time.time()
     if args["rows"]:
@@ -20259,21 +20547,19 @@ def cmd_cost(profile: Profile, args: dict[str, JSON]) -> int:
     return 0
 
 
+@declare("cost add", "For scripts")
 def cmd_cost_add(profile: Profile, args: dict[str, JSON]) -> int:
-    """Record what a worker spent."""
+    """Record what a worker spent.
+
+    kind=tick|goal|session :: tick, goal or session
+    id@payer :: whose it is: a session or a goal
+    runner@runner :: who was paid
+    usd@usd=unknown|null :: a number, or `unknown`
+    $ looop cost add session ship-v2 claude 0.42  # 42 cents
+    $ looop cost add session x pi unknown  # unpriced
+    """
     kind, key, runner, usd = (args[name] for name in ("kind", "id", "runner", "usd"))
-    if kind not in PAID_KINDS:
-        raise Failure(f"cost add: {one_line(kind)} is not a kind", f"one of {', '.join(PAID_KINDS)}", EXIT_USAGE)
-    cost: float | None = None
-    if usd not in ("unknown", "null"):
-        try:
-            cost = amount(float(usd.lstrip("$")))
-        except ValueError:
-            pass
-        if cost is None:
-            raise Failure(
-                f"cost add: {one_line(usd)} is not an amount of USD", "a number like 1.5, or `unknown`", EXIT_USAGE
-            )
+    cost = usd if isinstance(usd, float) else None
     most = profile.setting("daily_usd")
     if cost is not None and cost > most > 0 and child_reason(profile):
         raise Failure(
@@ -20296,8 +20582,28 @@ def cmd_cost_add(profile: Profile, args: dict[str, JSON]) -> int:
     return 0
 
 
-def cmd_fmt(profile: Profile, args: dict[str, JSON]) -> int:
-    """Pass a runner's stream on; on a terminal, in words."""
+@declare("_cost", "For scripts")
+def cmd__cost(profile: Profile, args: dict[str, JSON]) -> int:
+    """Record what a worker spent.
+
+    kind=tick|goal|session :: tick, goal or session
+    id@payer :: whose it is: a session or a goal
+    runner@runner :: who was paid
+    usd@usd=unknown|null :: a number, or `unknown`
+    $ looop _cost session ship-v2 claude 0.42  # 42 cents
+    $ looop _cost session ship-v2 claude unknown  # counted, not priced
+    """
+    return cmd_cost_add.run(profile, args)
+
+
+@declare("_fmt", "For scripts")
+def cmd__fmt(profile: Profile, args: dict[str, JSON]) -> int:
+    """Pass a runner's JSON stream on; on a terminal, show it in words.
+
+    Kept for configs of looop 0.5, whose tick commands end in it. Into a file or a pipe nothing is changed.
+    $ pi -p --mode json "hello" | looop _fmt  # watch a stream
+    $ looop _fmt < output.log  # read one again
+    """
     show = sys.stdout.isatty()
     while True:
         line = sys.stdin.buffer.readline()
@@ -20330,8 +20636,23 @@ def stream_words(line: bytes) -> list[str]:
     return words
 
 
+# ======================================================================================================================
+# 76. Setup commands
+# ======================================================================================================================
+# The runner, the config, the version.
+
+
+@declare("init", "Setting up", person=True)
 def cmd_init(profile: Profile, args: dict[str, JSON]) -> int:
-    """Choose the runner, write it into the config, and seed the profile."""
+    """Choose the runner, write the config, make the profile.
+
+    [runner@runner=auto] :: its name, auto or builtin; asked for when it is left out
+
+    What the config holds besides is kept.
+    $ looop init  # choose from a list
+    $ looop init claude  # without questions
+    Exits: 0 done | 1 there is no such runner, or none was chosen | 2 usage, or nobody is there to choose
+    """
     config = profile.config()
     name = args["runner"] or choose_runner(profile)
     if name != "auto":
@@ -20385,15 +20706,26 @@ def choose_runner(profile: Profile) -> str:
         say(f"{one_line(word, 40)} is not one of them")
 
 
+@declare("config path", "Setting up")
 def cmd_config_path(profile: Profile, args: dict[str, JSON]) -> int:
-    """Print where the config is looked for."""
+    """Print where the config is looked for.
+
+    $ looop config path  # the path
+    $ $EDITOR "$(looop config path)"  # edit it
+    """
     path = profile.config_path
     sys.stdout.write((spelled_out(path) if sys.stdout.isatty() else path) + "\n")  # a script wants the path there is
     return 0
 
 
+@declare("config show", "Setting up")
 def cmd_config_show(profile: Profile, args: dict[str, JSON]) -> int:
-    """Print the merged config: the file over the defaults, the environment over both."""
+    """Print the merged config: defaults, file, environment.
+
+    $ looop config show  # all of it
+    $ looop config show | jq .runners.pi  # one runner
+    Exits: 0 done | 1 the config is wrong
+    """
     merged: dict[str, JSON] = {}
     for name, setting in SETTINGS.items():
         if setting.key:
@@ -20418,8 +20750,14 @@ def cmd_config_show(profile: Profile, args: dict[str, JSON]) -> int:
     return 0
 
 
+@declare("config check", "Setting up")
 def cmd_config_check(profile: Profile, args: dict[str, JSON]) -> int:
-    """Name everything that is wrong with the config."""
+    """Name everything that is wrong with the config.
+
+    $ looop config check  # after an edit
+    $ LOOOP_CONFIG=new.json looop config check  # before one is used
+    Exits: 0 nothing is wrong, unknown keys apart | 1 something is
+    """
     check = ConfigCheck(profile.read_config(), profile.entry_problem)
     present = os.path.lexists(profile.config_path)
     text = text_of(read_bytes(profile.config_path) or b"") if present and os.path.isfile(profile.config_path) else ""
@@ -20452,16 +20790,21 @@ def cmd_config_check(profile: Profile, args: dict[str, JSON]) -> int:
     return 0
 
 
+@declare("version", "Setting up")
 def cmd_version(profile: Profile, args: dict[str, JSON]) -> int:
-    """Print the version."""
+    """Print the version.
+
+    $ looop version
+    $ looop --version  # the same; and so are -v and -V
+    """
     say(f"looop {VERSION}")
     return 0
 
 
 # ======================================================================================================================
-# 73. Session verbs
+# 77. Session commands
 # ======================================================================================================================
-# The verbs of sessions, one `cmd_` function each, as in the section before.
+# The verbs that start, list, show and end sessions.
 
 
 def show_session(profile: Profile, args: Mapping[str, JSON], session: str, words: str) -> int:
@@ -20506,8 +20849,26 @@ def require_start(profile: Profile, verb: str, session: str) -> None:
         raise Failure(f"{verb}: the loop is paused", "no worker begins before `looop resume`")
 
 
+@declare("start-session", "Sessions", moves=True)
 def cmd_start_session(profile: Profile, args: dict[str, JSON]) -> int:
-    """Start a session."""
+    """Start a worker, or any command, in a detached terminal.
+
+    id :: its name from now on: letters, digits, `.`, `_`, `-`
+    [prompt] :: what the worker is to do; `-` reads it from stdin
+    [runner@runner-interactive] :: pi, claude, … (else as the settings choose)
+    --command CMD@command :: run this instead of a runner; then the prompt may be left out
+    --cwd DIR :: where it runs (else: a worker in its own work/ID/, yours here)
+    --size COLSxROWS :: of its terminal, until somebody looks at it [120x40]
+    --verify CMD@command :: a command that tells whether the work is done
+    --json :: print JSON
+
+    It outlives this terminal, the pulse and an upgrade of looop. With a prompt or --verify, or started by a worker, it
+    is a worker; with --command alone it is your own session, which the loop neither sees nor touches. The prompt is
+    kept in prompts/<id>.md.
+    $ looop start-session fix-ci "make the tests green" claude  # a worker
+    $ looop start-session box --command bash  # a plain detached terminal, here
+    Exits: 0 it runs | 1 failed: the id is taken, … | 127 its command is not found, or cannot be started
+    """
     prompt = args["prompt"] or ""
     if prompt == "-":
         prompt = text_of(stdin_bytes("start-session"))
@@ -20529,8 +20890,21 @@ def cmd_start_session(profile: Profile, args: dict[str, JSON]) -> int:
     return show_session(profile, args, session.id, typable(words))
 
 
+@declare("ls", "Sessions", shows=True)
 def cmd_ls(profile: Profile, args: dict[str, JSON]) -> int:
-    """List the sessions."""
+    """List the sessions: the living, then those that ended last.
+
+    -w, --watch :: again and again
+    --interval DUR :: with --watch, how often [2s]
+    -a, --all :: every one that has ended, and the pulse
+    --json :: print JSON: every session, with its folder and size
+
+    Kind: worker (it has a task: the loop sees it), or session (your own: the loop neither sees nor touches it). Health:
+    busy, idle (no new text for 5 s), asking, flagged, stuck (none for 15 min), done (exit 0), unchecked (done; the next
+    beat runs its --verify), failed, dead (killed, or its supervisor died).
+    $ looop ls  # who is there
+    $ looop ls -w --interval 5s  # and stay
+    """
     check_data_dir(profile)
     paint_word = Paint(profile.env, sys.stdout)
     while True:
@@ -20566,8 +20940,20 @@ def only_session(profile: Profile, verb: str) -> str:
     return alive[0]
 
 
+@declare("attach", "Sessions")
 def cmd_attach(profile: Profile, args: dict[str, JSON]) -> int:
-    """Lend the terminal to a session."""
+    r"""Attach your terminal to a session; C-\ C-\ leaves it.
+
+    [id@worker-alive] :: the session, or the beginning of its id; without it: the one that runs
+    --read-only :: look, do not type; q leaves
+
+    Paints the screen as it is, then goes live. The session takes the size of whoever typed last. Your terminal is put
+    back as it was, also when the session dies.
+    $ looop attach fix-ci  # see, and type
+    $ looop attach fix-ci --read-only  # see
+    Exits: 0 you left | N the command ended meanwhile, and returned N | 128+N signal N ended it | 1 failed | 2 usage |
+    130 a signal ended the visit | 137 session lost, exit status unknown
+    """
     check_data_dir(profile)
     name = args["id"] or only_session(profile, "attach")
     session = living_session(profile, "attach", name, drive=not args["read-only"])
@@ -20576,8 +20962,15 @@ def cmd_attach(profile: Profile, args: dict[str, JSON]) -> int:
     return Attached(profile, session, bool(args["read-only"])).run()
 
 
+@declare("detach", "Sessions")
 def cmd_detach(profile: Profile, args: dict[str, JSON]) -> int:
-    """Make every viewer leave."""
+    """Detach everybody from a session.
+
+    id@session-alive :: the session, or the beginning of its id
+    $ looop detach fix-ci
+    $ looop detach box  # its size is free again
+    Exits: 0 done | 1 there is no such session, or it has ended
+    """
     session = living_session(profile, "detach", args["id"], drive=False)
     try:
         viewers = ask_session(session, "detach")["viewers"]
@@ -20587,8 +20980,19 @@ def cmd_detach(profile: Profile, args: dict[str, JSON]) -> int:
     return 0
 
 
+@declare("up", "The beat", person=True)
 def cmd_up(profile: Profile, args: dict[str, JSON]) -> int:
-    """Start the pulse."""
+    """Start the pulse: beats in the background.
+
+    -w, --watch :: and follow it
+    --json :: print JSON
+
+    Beats every `interval`, and at once when you answer, a worker's state or flag changes, or PLAYBOOK, a goal or the
+    config is edited. Called inside tmux, flags open windows there. Runs once per profile.
+    $ looop up  # runs already? then it says so
+    $ looop up --watch  # and look; q leaves
+    Exits: 0 the pulse runs | 1 it cannot be started
+    """
     pid, already = start_pulse(profile)
     interval = profile.setting("interval")
     if args["json"]:
@@ -20602,8 +21006,18 @@ def cmd_up(profile: Profile, args: dict[str, JSON]) -> int:
     return watch_pulse(profile, bool(args["json"])) if args["watch"] else 0
 
 
+@declare("down", "The beat", person=True)
 def cmd_down(profile: Profile, args: dict[str, JSON]) -> int:
-    """End the pulse."""
+    """End the pulse; a beat in progress is undone.
+
+    --workers :: end the workers too
+    --json :: print JSON
+
+    Workers live on, and so does what you have started yourself.
+    $ looop down
+    $ looop down --workers  # nothing that looop started by itself is left
+    Exits: 0 no pulse runs any more | 1 it does not end
+    """
     check_data_dir(profile)
     ended = end_pulse(profile)
     alive = [session for session in list_sessions(profile, FLEET) if session.alive]
@@ -20624,8 +21038,15 @@ def cmd_down(profile: Profile, args: dict[str, JSON]) -> int:
     return 0
 
 
-def cmd_pulse(profile: Profile, args: dict[str, JSON]) -> int:
-    """Run the pulse: in its own session or, called by a person, in the foreground."""
+@declare("_pulse", "For scripts")
+def cmd__pulse(profile: Profile, args: dict[str, JSON]) -> int:
+    """Be the pulse, in the foreground.
+
+    What `looop up` runs in a session; TERM ends it. LOOOP_LOG_FORMAT=json: a line of JSON per beat.
+    $ looop _pulse  # until Ctrl-C
+    $ LOOOP_LOG_FORMAT=json looop _pulse  # for a supervisor's log
+    Exits: 0 it was ended by a signal | 1 another pulse runs, or the profile cannot be used
+    """
     if profile.env.get("LOOOP_SESSION_ID") != PULSE or not profile.by_person:
         require_person(profile, "_pulse")
     return Pulse(profile.env, profile.self_path).run()
@@ -20659,8 +21080,18 @@ def inode(path: str) -> int:
         return 0
 
 
+@declare("watch", "Sessions", shows=True)
 def cmd_watch(profile: Profile, args: dict[str, JSON]) -> int:
-    """Follow a session without touching it."""
+    """Follow a session without touching it.
+
+    id@session :: the session, or the beginning of its id
+    --json :: print JSON lines: text and offset; of the pulse, the loop's events
+
+    On a terminal: its screen, read-only; q leaves. Else: its output as text. Ends when the session does.
+    $ looop watch fix-ci  # look over its shoulder
+    $ looop watch fix-ci | grep -i error  # as text
+    Exits: 0 it has ended, or you left | 1 there is no such session
+    """
     if args["id"] == PULSE and args["json"]:
         check_data_dir(profile)
         if not pulse_pid(profile):
@@ -20711,8 +21142,31 @@ def tell_skipped(follower: Follower) -> None:
         follower.skipped = 0
 
 
+# ======================================================================================================================
+# 78. Terminal commands
+# ======================================================================================================================
+# What a session wrote and shows, and what is typed into it.
+
+
+@declare("log", "Sessions", shows=True)
 def cmd_log(profile: Profile, args: dict[str, JSON]) -> int:
-    """Print what a session wrote."""
+    """Print what a session wrote, alive or dead.
+
+    id@session :: the session, or the beginning of its id
+    --tail N :: the last N lines
+    --grep RE :: lines that match
+    --since OFFSET :: from this byte on; --json and send --json tell such offsets
+    --raw :: with its escape sequences
+    -f, --follow :: go on with what comes, until it ends
+    --json :: print JSON
+
+    Text without escape sequences: what a program has written over, as shells do to colour what you type, stays in it;
+    `looop shot` shows what was to be seen. The log keeps the last LOOOP_LOG_MAX_BYTES [64 MiB]; offsets count from the
+    session's beginning, and what was dropped is told as truncated.
+    $ looop log fix-ci --tail 50  # its last words
+    $ looop log fix-ci --grep error
+    Exits: 0 done | 1 there is no such session
+    """
     session = known_session(profile, "log", args["id"], drive=False)
     shows = bool(args["follow"]) and os.isatty(1)
     if shows:
@@ -20803,8 +21257,25 @@ def print_picture(verb: str, screen: Screen, args: Mapping[str, JSON], title: st
         sys.stdout.write(picture_plain(screen, count, bool(args["trim"])))
 
 
+@declare("render", "Sessions")
 def cmd_render(profile: Profile, args: dict[str, JSON]) -> int:
-    """Feed recorded terminal output to a screen and print it."""
+    """Show what recorded terminal output looks like.
+
+    [file@file] :: the recording; `-`, or none, reads stdin
+    --size COLSxROWS :: of its terminal [120x40]
+    --plain :: text (this is what you get anyway)
+    --ansi :: text with its colours
+    --json :: print JSON: lines, cursor and cells
+    --svg :: a picture
+    --trim :: without blank lines at the end
+    --scrollback N :: with so many lines that have scrolled away
+    --replies :: print instead what the terminal would answer, as it is
+
+    It reads what a program wrote to its terminal, as output.log and script(1) hold it.
+    $ looop render output.log --size 80x24  # the screen that it ends with
+    $ ls --color=always | looop render --svg > ls.svg  # a picture
+    Exits: 0 done | 1 it cannot be read
+    """
     cols, rows = args["size"] or (120, 40)
     screen = Screen(cols, rows, max(args["scrollback"] or 0, rows))
     path = args["file"] or "-"
@@ -20822,8 +21293,21 @@ def cmd_render(profile: Profile, args: dict[str, JSON]) -> int:
     return 0
 
 
+@declare("shot", "Sessions", shows=True)
 def cmd_shot(profile: Profile, args: dict[str, JSON]) -> int:
-    """Print a session's screen."""
+    """Print a session's screen, alive or dead.
+
+    id@session :: the session, or the beginning of its id
+    --plain :: text (this is what you get anyway)
+    --ansi :: text with its colours
+    --json :: print JSON: lines, cursor and cells
+    --svg :: a picture
+    --trim :: without blank lines at the end
+    --scrollback N :: with so many lines that have scrolled away
+    $ looop shot fix-ci --trim  # what is on it
+    $ looop shot fix-ci --svg > shot.svg  # a picture
+    Exits: 0 done | 1 there is no such session
+    """
     session = known_session(profile, "shot", args["id"], drive=False)
     try:
         screen = screen_of(session, max(args["scrollback"] or 0, 0))
@@ -20835,8 +21319,23 @@ def cmd_shot(profile: Profile, args: dict[str, JSON]) -> int:
     return 0
 
 
+@declare("send", "Sessions", moves=True)
 def cmd_send(profile: Profile, args: dict[str, JSON]) -> int:
-    """Type a text into a session."""
+    """Type a text into a session, and Enter.
+
+    id@worker-alive :: the session, or the beginning of its id
+    [text…] :: what to type; `-` reads it from stdin
+    -n, --no-enter :: do not press Enter
+    --raw :: the bytes as they are, no brackets, no Enter
+    --json :: print JSON: bytes sent, and the log's size before (for expect --since)
+
+    As a person would: a paste in brackets where the program asked for them, a look whether the screen shows it, then
+    Enter. Where it does not, as in a dialog or at a password prompt, Enter is not pressed, exit 1: `send -n` and `key
+    ID Enter` type unseen. An agent gets nothing that is not at an empty prompt.
+    $ looop send fix-ci yes, go on
+    $ looop send fix-ci - < notes.txt  # a long one
+    Exits: 0 it was typed and submitted | 1 it was not, or there is no such session, or it has ended
+    """
     session = living_session(profile, "send", args["id"])
     raw = bool(args["raw"])
     if args["text"] == ["-"]:
@@ -20856,8 +21355,20 @@ def cmd_send(profile: Profile, args: dict[str, JSON]) -> int:
     return 0
 
 
+@declare("key", "Sessions", moves=True)
 def cmd_key(profile: Profile, args: dict[str, JSON]) -> int:
-    """Press keys in a session."""
+    """Press keys in a session.
+
+    id@worker-alive :: the session, or the beginning of its id
+    [key@key…] :: see below; one after the other
+    --json :: print JSON: bytes sent, and the log's size before
+
+    Enter Tab Esc Space BSpace Up Down Left Right Home End Ins Del PgUp PgDn F1 … F12, any single character, with C- M-
+    S- before it.
+    $ looop key fix-ci C-c  # interrupt
+    $ looop key fix-ci Down Down Enter  # choose
+    Exits: 0 they were pressed | 1 they were not, or there is no such session, or it has ended | 2 usage, or no such key
+    """
     if not args["key"]:
         raise Failure("key: missing KEY", "`looop help key` names them", EXIT_USAGE)
     keys = [checked_key(key) for key in args["key"]]
@@ -20869,8 +21380,27 @@ def cmd_key(profile: Profile, args: dict[str, JSON]) -> int:
     return 0
 
 
+@declare("expect", "Sessions")
 def cmd_expect(profile: Profile, args: dict[str, JSON]) -> int:
-    """Wait for a text in what a session writes."""
+    r"""Wait until a session writes what matches.
+
+    id@session :: the session, or the beginning of its id
+    re :: a regular expression (Python's), over the text without escapes
+    --timeout DUR :: give up after [30s]; 0: never
+    --from-now :: only what comes from now on
+    --since OFFSET :: from this byte of the log on
+    --raw :: match the bytes with their escape sequences
+    --screen :: match the screen instead
+    --json :: print JSON: what matched, and the offset after it
+
+    Without --from-now or --since, what came after the last input counts (send, key, attach), without the echo of what
+    was typed; where nothing was typed yet, the last 256 KiB. What is typed ahead of a busy shell is echoed once more,
+    later: wait for its prompt first.
+    $ looop send box make test && looop expect box 'passed|failed'  # right each time
+    $ looop expect box '\$ $' --screen --timeout 5s  # a prompt
+    Exits: 0 it came | 1 the session ended without it, or there is none | 2 usage, or an invalid expression | 124 timed
+    out
+    """
     pattern = compiled("expect", args["re"], args["raw"] and not args["screen"])
     session = known_session(profile, "expect", args["id"], drive=False)
     timeout = 30.0 if args["timeout"] is None else args["timeout"] or None
@@ -20901,14 +21431,36 @@ def cmd_expect(profile: Profile, args: dict[str, JSON]) -> int:
     return 0 if matched is not None else EXIT_FAILED if hunt.ended else EXIT_TIMEOUT
 
 
+@declare("wait", "Sessions")
 def cmd_wait(profile: Profile, args: dict[str, JSON]) -> int:
-    """Wait until a session has ended."""
+    """Wait until a session has ended.
+
+    id@session :: the session, or the beginning of its id
+    --timeout DUR :: give up after; 0: never
+    $ looop wait fix-ci && echo done
+    $ looop wait fix-ci --timeout 10m
+    Exits: N what its command returned | 128+N signal N ended it | 1 also: there is no such session | 124 timed out;
+    137: session lost, exit status unknown
+    """
     session = wait_for_end(known_session(profile, "wait", args["id"], drive=False), args["timeout"] or None)
     return EXIT_TIMEOUT if session is None else session.code
 
 
+@declare("wait-idle", "Sessions")
 def cmd_wait_idle(profile: Profile, args: dict[str, JSON]) -> int:
-    """Wait until a session is quiet."""
+    r"""Wait until a session is quiet.
+
+    id@session :: the session, or the beginning of its id
+    --settle DUR :: quiet for so long [500ms]
+    --timeout DUR :: give up after [30s]; 0: never
+    --screen :: no change of the screen, instead of no output
+    --ignore RE :: what matches this is not a sign of life (a clock, a spinner)
+
+    A session that has ended is quiet.
+    $ looop wait-idle fix-ci --settle 2s
+    $ looop wait-idle fix-ci --screen --ignore '\d+s'
+    Exits: 0 it is quiet, or has ended | 1 there is no such session | 124 timed out
+    """
     ignore = compiled("wait-idle", args["ignore"]) if args["ignore"] is not None else None
     session = known_session(profile, "wait-idle", args["id"], drive=False)
     quiet = 0.5 if args["settle"] is None else args["settle"]
@@ -20918,12 +21470,18 @@ def cmd_wait_idle(profile: Profile, args: dict[str, JSON]) -> int:
     return 0 if idle else EXIT_TIMEOUT
 
 
+@declare("resize", "Sessions")
 def cmd_resize(profile: Profile, args: dict[str, JSON]) -> int:
-    """Give a session's terminal a size that stays."""
-    try:
-        cols, rows = parse_size(args["size"])
-    except ValueError as error:
-        raise Failure(f"resize: {error}", "for example 120x40", EXIT_USAGE) from None
+    """Give a session's terminal a size that stays.
+
+    id@worker-alive :: the session, or the beginning of its id
+    size@size :: COLSxROWS
+    --json :: print JSON
+    $ looop resize fix-ci 200x60
+    $ looop resize box 80x24  # whoever attaches
+    Exits: 0 done | 1 there is no such session, or it has ended | 2 usage, or a bad size
+    """
+    cols, rows = args["size"]
     session = living_session(profile, "resize", args["id"])
     try:
         ask_session(session, "resize", cols=cols, rows=rows)
@@ -20932,8 +21490,21 @@ def cmd_resize(profile: Profile, args: dict[str, JSON]) -> int:
     return show_session(profile, args, session.id, f"{session.id} is {cols}x{rows} now")
 
 
+@declare("restart", "Sessions", moves=True)
 def cmd_restart(profile: Profile, args: dict[str, JSON]) -> int:
-    """Start a session again: with its agent's conversation, or its command anew."""
+    """Start a session again, also once it has ended: an agent goes on with its conversation.
+
+    id@worker :: the session, or the beginning of its id
+    --fresh :: begin anew, with the brief and a new conversation
+    --json :: print JSON
+
+    Same folder, size, --verify and log. A worker whose runner has `resume` goes on with its conversation, if there is
+    one; any other session starts its command anew. What still runs is ended first, as `kill` does. SSH_AUTH_SOCK,
+    DISPLAY, WAYLAND_DISPLAY and XAUTHORITY become yours.
+    $ looop restart fix-ci
+    $ looop restart fix-ci --fresh  # from the brief
+    Exits: 0 it runs | 1 there is no such session, or it cannot be started
+    """
     session = known_session(profile, "restart", args["id"])
     if not session.alive:
         require_start(profile, "restart", session.id)
@@ -20941,8 +21512,18 @@ def cmd_restart(profile: Profile, args: dict[str, JSON]) -> int:
     return show_session(profile, args, session.id, f"{session.id} {how}")
 
 
+@declare("kill", "Sessions", moves=True)
 def cmd_kill(profile: Profile, args: dict[str, JSON]) -> int:
-    """End a session and everything that it has started."""
+    """End a session and everything that it has started.
+
+    id@worker-lasting :: the session, or the beginning of its id
+    --json :: print JSON
+
+    HUP, TERM after 0.5 s, KILL after 2 s more; what left its group too (on Linux). Its log and screen stay.
+    $ looop kill fix-ci
+    $ looop kill box && looop start-session box --command bash
+    Exits: 0 it has ended, now or before | 1 there is no such session, or something of it lives on
+    """
     session = known_session(profile, "kill", args["id"])
     if not session.alive:
         words = f"{session.id} had ended already ({ended_words(session)})"
@@ -20954,8 +21535,22 @@ def cmd_kill(profile: Profile, args: dict[str, JSON]) -> int:
     return show_session(profile, args, session.id, f"{session.id} has ended ({ended_words(session)})")
 
 
+# ======================================================================================================================
+# 79. Worker commands
+# ======================================================================================================================
+# What a worker says and claims.
+
+
+@declare("flag", "Sessions", moves=True)
 def cmd_flag(profile: Profile, args: dict[str, JSON]) -> int:
-    """Put a flag up on a session."""
+    """Flag a session: it needs a person.
+
+    id@worker :: the session, or the beginning of its id
+    [message…] :: why
+    $ looop flag fix-ci which branch?
+    $ looop flag fix-ci
+    Exits: 0 done | 1 there is no such session
+    """
     session = known_session(profile, "flag", args["id"])
     message = one_line(profile.redacted(" ".join(args["message"])), 1000)
     flag_session(session, message or "needs you")
@@ -20964,8 +21559,15 @@ def cmd_flag(profile: Profile, args: dict[str, JSON]) -> int:
     return 0
 
 
+@declare("unflag", "Sessions", moves=True)
 def cmd_unflag(profile: Profile, args: dict[str, JSON]) -> int:
-    """Take a session's flag down."""
+    """Lower a session's flag.
+
+    id@worker-flagged :: the session, or the beginning of its id
+    $ looop unflag fix-ci
+    $ looop unflag box
+    Exits: 0 done | 1 there is no such session
+    """
     session = known_session(profile, "unflag", args["id"])
     flag_session(session, None)
     say(f"{session.id} is not flagged")
@@ -20978,8 +21580,22 @@ def own_session(profile: Profile, verb: str, named: str | None) -> Session | Non
     return living_session(profile, verb, name) if name and name != PULSE else None
 
 
+@declare("ask", "Workers", moves=True)
 def cmd_ask(profile: Profile, args: dict[str, JSON]) -> int:
-    """Ask the person, wait, and print the answer."""
+    """Ask the person, wait, and print the answer.
+
+    question :: what the person is asked
+    --option TEXT… :: an answer to choose from; may be given several times
+    --ref PATH :: what the person should look at
+    --session ID@worker-alive :: who asks (else: the session that this runs in)
+    --timeout DUR :: give up after; 0: never
+
+    Raises the session's flag until there is an answer. The question outlives whoever waits: asking the same again waits
+    for the same answer. In a beat it does not wait: the decider reads the answer.
+    $ looop ask "merge it?" --option yes --option no
+    $ branch=$(looop ask "which branch?" --timeout 2h)  # in a script
+    Exits: 0 answered | 1 failed | 124 no answer in time: the question stays open
+    """
     if not args["question"].strip():
         raise Failure("ask: what?", 'looop ask "which branch?" --option main --option release', EXIT_USAGE)
     prepare(profile)
@@ -21010,8 +21626,17 @@ def cmd_ask(profile: Profile, args: dict[str, JSON]) -> int:
     return 0
 
 
+@declare("claim", "Workers")
 def cmd_claim(profile: Profile, args: dict[str, JSON]) -> int:
-    """Claim a piece of work for a session."""
+    """Claim something for a session: no other works on it.
+
+    name :: of the work: letters, digits, `.`, `_`, `-`
+    --ttl DUR :: let go after; 0: when the session ends
+    --session ID@worker-alive :: whose (else: the session that this runs in)
+    $ looop claim issue-42  # 1 and its owner when it is taken
+    $ looop claim deploy --ttl 15m
+    Exits: 0 it is the session's | 1 another has it, or the session has ended
+    """
     session = own_session(profile, "claim", args["session"])
     if session is None:
         raise Failure("claim: no session", "pass --session ID, or call it in a session", EXIT_USAGE)
@@ -21024,8 +21649,15 @@ def cmd_claim(profile: Profile, args: dict[str, JSON]) -> int:
     return 0
 
 
+@declare("unclaim", "Workers")
 def cmd_unclaim(profile: Profile, args: dict[str, JSON]) -> int:
-    """Take a claim back."""
+    """Take a claim back.
+
+    name@claim :: of the work
+    $ looop unclaim issue-42  # a worker its own, a person any
+    $ looop unclaim deploy
+    Exits: 0 it is free | 1 nobody holds it, or another session does
+    """
     if not valid_id(args["name"]):
         raise Failure(f"unclaim: {one_line(args['name'], 80)}: is not a name", "`looop claims` lists them", EXIT_USAGE)
     own = profile.env.get("LOOOP_SESSION_ID", "") if profile.env.get("LOOOP_CHILD") else ""
@@ -21034,8 +21666,14 @@ def cmd_unclaim(profile: Profile, args: dict[str, JSON]) -> int:
     return 0
 
 
+@declare("claims", "Workers", shows=True)
 def cmd_claims(profile: Profile, args: dict[str, JSON]) -> int:
-    """List what is claimed."""
+    """List what is claimed, and by whom.
+
+    --json :: print JSON
+    $ looop claims  # a table
+    $ looop claims --json  # the same as JSON
+    """
     check_data_dir(profile)
     now = time.time()
     claims = list_claims(profile, now)
@@ -21057,8 +21695,17 @@ def cmd_claims(profile: Profile, args: dict[str, JSON]) -> int:
     return 0
 
 
+@declare("prune", "Sessions", person=lambda args: not args["dry-run"])
 def cmd_prune(profile: Profile, args: dict[str, JSON]) -> int:
-    """Remove ended sessions."""
+    """Remove ended sessions now.
+
+    --dry-run :: say which
+    --json :: print JSON
+
+    They go by themselves three days after their end (session_ttl).
+    $ looop prune
+    $ looop prune --dry-run
+    """
     check_data_dir(profile)
     removed = prune_sessions(profile, 0.0, time.time(), bool(args["dry-run"]))
     if args["json"]:
@@ -21074,387 +21721,7 @@ def cmd_prune(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 74. Session table
-# ======================================================================================================================
-# What the verbs of sessions take, and what their pages say.
-
-_WHICH = "the session, or the beginning of its id"
-_SESSION = Argument("id", _WHICH, kind="session")
-_WORKER = Argument("id", _WHICH, kind="worker")
-_LIVING = Argument("id", _WHICH, kind="worker-alive")
-_KEYS = (
-    *("Enter", "Tab", "Esc", "Space", "BSpace", "Up", "Down", "Left", "Right", "Home", "End", "Ins", "Del"),
-    *("PgUp", "PgDn", "C-c", "C-d", *(f"F{number}" for number in range(1, 13))),
-)
-_PICTURE_OPTIONS = (
-    Option("--plain", "text (this is what you get anyway)"),
-    Option("--ansi", "text with its colours"),
-    Option("--json", "print JSON: lines, cursor and cells"),
-    Option("--svg", "a picture"),
-    Option("--trim", "without blank lines at the end"),
-    Option("--scrollback", "with so many lines that have scrolled away", "N", "count"),
-)
-
-SESSION_VERBS: tuple[Verb, ...] = (
-    Verb(
-        "start-session",
-        cmd_start_session,
-        "Sessions",
-        "start a worker, or any command, in a detached terminal",
-        args=(
-            Argument("id", "its name from now on: letters, digits, `.`, `_`, `-`"),
-            Argument("prompt", "what the worker is to do; `-` reads it from stdin", "?"),
-            Argument("runner", "pi, claude, … (else as the settings choose)", "?", "runner-interactive"),
-        ),
-        options=(
-            Option("--command", "run this instead of a runner; then the prompt may be left out", "CMD", "command"),
-            Option("--cwd", "where it runs (else: a worker in its own work/ID/, yours here)", "DIR", "folder"),
-            Option("--size", "of its terminal, until somebody looks at it [120x40]", "COLSxROWS", "size"),
-            Option("--verify", "a command that tells whether the work is done", "CMD", "command"),
-            _JSON,
-        ),
-        more=(
-            "It outlives this terminal, the pulse and an upgrade of looop. With a prompt or --verify, or started by a "
-            "worker, it is a worker; with --command alone it is your own session, which the loop neither sees nor "
-            "touches. The prompt is kept in prompts/<id>.md."
-        ),
-        examples=(
-            ('looop start-session fix-ci "make the tests green" claude', "a worker"),
-            ("looop start-session box --command bash", "a plain detached terminal, here"),
-        ),
-        exits="0 it runs; 1 failed: the id is taken, …; 127 its command is not found, or cannot be started",
-        moves=True,
-    ),
-    Verb(
-        "ls",
-        cmd_ls,
-        "Sessions",
-        "list the sessions: the living, then those that ended last",
-        options=(
-            Option("--watch", "again and again", short="-w"),
-            Option("--interval", "with --watch, how often [2s]", "DUR", "seconds"),
-            Option("--all", "every one that has ended, and the pulse", short="-a"),
-            Option("--json", "print JSON: every session, with its folder and size"),
-        ),
-        more=(
-            "Kind: worker (it has a task: the loop sees it), or session (your own: the loop neither sees nor touches "
-            "it). Health: busy, idle (no new text for 5 s), asking, flagged, stuck (none for 15 min), done (exit 0), "
-            "unchecked (done; the next beat runs its --verify), failed, dead (killed, or its supervisor died)."
-        ),
-        examples=(("looop ls", "who is there"), ("looop ls -w --interval 5s", "and stay")),
-        shows=True,
-    ),
-    Verb(
-        "attach",
-        cmd_attach,
-        "Sessions",
-        "attach your terminal to a session; C-\\ C-\\ leaves it",
-        args=(Argument("id", f"{_WHICH}; without it: the one that runs", "?", "worker-alive"),),
-        options=(Option("--read-only", "look, do not type; q leaves"),),
-        more=(
-            "Paints the screen as it is, then goes live. The session takes the size of whoever typed last. Your "
-            "terminal is put back as it was, also when the session dies."
-        ),
-        examples=(("looop attach fix-ci", "see, and type"), ("looop attach fix-ci --read-only", "see")),
-        exits=(
-            "0 you left; N the command ended meanwhile, and returned N; 128+N signal N ended it; "
-            "1 failed; 2 usage; 130 a signal ended the visit; 137: session lost, exit status unknown"
-        ),
-    ),
-    Verb(
-        "detach",
-        cmd_detach,
-        "Sessions",
-        "detach everybody from a session",
-        args=(Argument("id", _WHICH, kind="session-alive"),),
-        examples=(("looop detach fix-ci", ""), ("looop detach box", "its size is free again")),
-        exits="0 done; 1 there is no such session, or it has ended",
-    ),
-    Verb(
-        "watch",
-        cmd_watch,
-        "Sessions",
-        "follow a session without touching it",
-        args=(_SESSION,),
-        options=(Option("--json", "print JSON lines: text and offset; of the pulse, the loop's events"),),
-        more="On a terminal: its screen, read-only; q leaves. Else: its output as text. Ends when the session does.",
-        examples=(("looop watch fix-ci", "look over its shoulder"), ("looop watch fix-ci | grep -i error", "as text")),
-        exits="0 it has ended, or you left; 1 there is no such session",
-        shows=True,
-    ),
-    Verb(
-        "log",
-        cmd_log,
-        "Sessions",
-        "print what a session wrote, alive or dead",
-        args=(_SESSION,),
-        options=(
-            Option("--tail", "the last N lines", "N", "count"),
-            Option("--grep", "lines that match", "RE"),
-            Option("--since", "from this byte on; --json and send --json tell such offsets", "OFFSET", "count"),
-            Option("--raw", "with its escape sequences"),
-            Option("--follow", "go on with what comes, until it ends", short="-f"),
-            _JSON,
-        ),
-        more=(
-            "Text without escape sequences: what a program has written over, as shells do to colour what you type, "
-            "stays in it; `looop shot` shows what was to be seen. The log keeps the last "
-            "LOOOP_LOG_MAX_BYTES [64 MiB]; offsets count from the session's beginning, and what was dropped is told as "
-            "truncated."
-        ),
-        examples=(("looop log fix-ci --tail 50", "its last words"), ("looop log fix-ci --grep error", "")),
-        exits="0 done; 1 there is no such session",
-        shows=True,
-    ),
-    Verb(
-        "shot",
-        cmd_shot,
-        "Sessions",
-        "print a session's screen, alive or dead",
-        args=(_SESSION,),
-        options=_PICTURE_OPTIONS,
-        examples=(("looop shot fix-ci --trim", "what is on it"), ("looop shot fix-ci --svg > shot.svg", "a picture")),
-        exits="0 done; 1 there is no such session",
-        shows=True,
-    ),
-    Verb(
-        "render",
-        cmd_render,
-        "Sessions",
-        "show what recorded terminal output looks like",
-        args=(Argument("file", "the recording; `-`, or none, reads stdin", "?", "file"),),
-        options=(
-            Option("--size", "of its terminal [120x40]", "COLSxROWS", "size"),
-            *_PICTURE_OPTIONS,
-            Option("--replies", "print instead what the terminal would answer, as it is"),
-        ),
-        more="It reads what a program wrote to its terminal, as output.log and script(1) hold it.",
-        examples=(
-            ("looop render output.log --size 80x24", "the screen that it ends with"),
-            ("ls --color=always | looop render --svg > ls.svg", "a picture"),
-        ),
-        exits="0 done; 1 it cannot be read",
-    ),
-    Verb(
-        "send",
-        cmd_send,
-        "Sessions",
-        "type a text into a session, and Enter",
-        args=(_LIVING, Argument("text", "what to type; `-` reads it from stdin", "*")),
-        options=(
-            Option("--no-enter", "do not press Enter", short="-n"),
-            Option("--raw", "the bytes as they are, no brackets, no Enter"),
-            Option("--json", "print JSON: bytes sent, and the log's size before (for expect --since)"),
-        ),
-        more=(
-            "As a person would: a paste in brackets where the program asked for them, a look whether the screen shows "
-            "it, then Enter. Where it does not, as in a dialog or at a password prompt, Enter is not pressed, exit 1: "
-            "`send -n` and `key ID Enter` type unseen. An agent gets nothing that is not at an empty prompt."
-        ),
-        examples=(("looop send fix-ci yes, go on", ""), ("looop send fix-ci - < notes.txt", "a long one")),
-        exits="0 it was typed and submitted; 1 it was not, or there is no such session, or it has ended",
-        moves=True,
-    ),
-    Verb(
-        "key",
-        cmd_key,
-        "Sessions",
-        "press keys in a session",
-        args=(_LIVING, Argument("key", "see below; one after the other", "*", choices=_KEYS)),
-        options=(Option("--json", "print JSON: bytes sent, and the log's size before"),),
-        more=(
-            "Enter Tab Esc Space BSpace Up Down Left Right Home End Ins Del PgUp PgDn F1 … F12, any single character, "
-            "with C- M- S- before it."
-        ),
-        examples=(("looop key fix-ci C-c", "interrupt"), ("looop key fix-ci Down Down Enter", "choose")),
-        exits=(
-            "0 they were pressed; 1 they were not, or there is no such session, or it has ended; "
-            "2 usage, or no such key"
-        ),
-        moves=True,
-    ),
-    Verb(
-        "expect",
-        cmd_expect,
-        "Sessions",
-        "wait until a session writes what matches",
-        args=(_SESSION, Argument("re", "a regular expression (Python's), over the text without escapes")),
-        options=(
-            Option("--timeout", "give up after [30s]; 0: never", "DUR", "seconds"),
-            Option("--from-now", "only what comes from now on"),
-            Option("--since", "from this byte of the log on", "OFFSET", "count"),
-            Option("--raw", "match the bytes with their escape sequences"),
-            Option("--screen", "match the screen instead"),
-            Option("--json", "print JSON: what matched, and the offset after it"),
-        ),
-        more=(
-            "Without --from-now or --since, what came after the last input counts (send, key, attach), without the "
-            "echo of what was typed; where nothing was typed yet, the last 256 KiB. What is typed ahead of a busy "
-            "shell is echoed once more, later: wait for its prompt first."
-        ),
-        examples=(
-            ("looop send box make test && looop expect box 'passed|failed'", "right each time"),
-            ("looop expect box '\\$ $' --screen --timeout 5s", "a prompt"),
-        ),
-        exits=(
-            "0 it came; 1 the session ended without it, or there is none; 2 usage, or an invalid expression; "
-            "124 timed out"
-        ),
-    ),
-    Verb(
-        "wait",
-        cmd_wait,
-        "Sessions",
-        "wait until a session has ended",
-        args=(_SESSION,),
-        options=(Option("--timeout", "give up after; 0: never", "DUR", "seconds"),),
-        examples=(("looop wait fix-ci && echo done", ""), ("looop wait fix-ci --timeout 10m", "")),
-        exits=(
-            "N what its command returned; 128+N signal N ended it; 1 also: there is no such session; "
-            "124 timed out; 137: session lost, exit status unknown"
-        ),
-    ),
-    Verb(
-        "wait-idle",
-        cmd_wait_idle,
-        "Sessions",
-        "wait until a session is quiet",
-        args=(_SESSION,),
-        options=(
-            Option("--settle", "quiet for so long [500ms]", "DUR", "seconds"),
-            Option("--timeout", "give up after [30s]; 0: never", "DUR", "seconds"),
-            Option("--screen", "no change of the screen, instead of no output"),
-            Option("--ignore", "what matches this is not a sign of life (a clock, a spinner)", "RE"),
-        ),
-        more="A session that has ended is quiet.",
-        examples=(("looop wait-idle fix-ci --settle 2s", ""), ("looop wait-idle fix-ci --screen --ignore '\\d+s'", "")),
-        exits="0 it is quiet, or has ended; 1 there is no such session; 124 timed out",
-    ),
-    Verb(
-        "resize",
-        cmd_resize,
-        "Sessions",
-        "give a session's terminal a size that stays",
-        args=(_LIVING, Argument("size", "COLSxROWS")),
-        options=(_JSON,),
-        examples=(("looop resize fix-ci 200x60", ""), ("looop resize box 80x24", "whoever attaches")),
-        exits="0 done; 1 there is no such session, or it has ended; 2 usage, or a bad size",
-    ),
-    Verb(
-        "restart",
-        cmd_restart,
-        "Sessions",
-        "start a session again, also once it has ended: an agent goes on with its conversation",
-        args=(_WORKER,),
-        options=(Option("--fresh", "begin anew, with the brief and a new conversation"), _JSON),
-        more="Same folder, size, --verify and log. A worker whose runner has `resume` goes on with its conversation, "
-        "if there is one; any other session starts its command anew. What still runs is ended first, as `kill` does. "
-        "SSH_AUTH_SOCK, DISPLAY, WAYLAND_DISPLAY and XAUTHORITY become yours.",
-        examples=(("looop restart fix-ci", ""), ("looop restart fix-ci --fresh", "from the brief")),
-        exits="0 it runs; 1 there is no such session, or it cannot be started",
-        moves=True,
-    ),
-    Verb(
-        "kill",
-        cmd_kill,
-        "Sessions",
-        "end a session and everything that it has started",
-        args=(Argument("id", _WHICH, kind="worker-lasting"),),  # of a lost one too, what it has left
-        options=(_JSON,),
-        more="HUP, TERM after 0.5 s, KILL after 2 s more; what left its group too (on Linux). Its log and screen stay.",
-        examples=(("looop kill fix-ci", ""), ("looop kill box && looop start-session box --command bash", "")),
-        exits="0 it has ended, now or before; 1 there is no such session, or something of it lives on",
-        moves=True,
-    ),
-    Verb(
-        "flag",
-        cmd_flag,
-        "Sessions",
-        "flag a session: it needs a person",
-        args=(_WORKER, Argument("message", "why", "*")),
-        examples=(("looop flag fix-ci which branch?", ""), ("looop flag fix-ci", "")),
-        exits="0 done; 1 there is no such session",
-        moves=True,
-    ),
-    Verb(
-        "unflag",
-        cmd_unflag,
-        "Sessions",
-        "lower a session's flag",
-        args=(Argument("id", _WHICH, kind="worker-flagged"),),
-        examples=(("looop unflag fix-ci", ""), ("looop unflag box", "")),
-        exits="0 done; 1 there is no such session",
-        moves=True,
-    ),
-    Verb(
-        "ask",
-        cmd_ask,
-        "Workers",
-        "ask the person, wait, and print the answer",
-        args=(Argument("question", "what the person is asked"),),
-        options=(
-            Option("--option", "an answer to choose from; may be given several times", "TEXT", many=True),
-            Option("--ref", "what the person should look at", "PATH", "file"),
-            Option("--session", "who asks (else: the session that this runs in)", "ID", "worker-alive"),
-            Option("--timeout", "give up after; 0: never", "DUR", "seconds"),
-        ),
-        more=(
-            "Raises the session's flag until there is an answer. The question outlives whoever waits: asking the same "
-            "again waits for the same answer. In a beat it does not wait: the decider reads the answer."
-        ),
-        examples=(
-            ('looop ask "merge it?" --option yes --option no', ""),
-            ('branch=$(looop ask "which branch?" --timeout 2h)', "in a script"),
-        ),
-        exits="0 answered; 1 failed; 124 no answer in time: the question stays open",
-        moves=True,
-    ),
-    Verb(
-        "claim",
-        cmd_claim,
-        "Workers",
-        "claim something for a session: no other works on it",
-        args=(Argument("name", "of the work: letters, digits, `.`, `_`, `-`"),),
-        options=(
-            Option("--ttl", "let go after; 0: when the session ends", "DUR", "seconds"),
-            Option("--session", "whose (else: the session that this runs in)", "ID", "worker-alive"),
-        ),
-        examples=(("looop claim issue-42", "1 and its owner when it is taken"), ("looop claim deploy --ttl 15m", "")),
-        exits="0 it is the session's; 1 another has it, or the session has ended",
-    ),
-    Verb(
-        "unclaim",
-        cmd_unclaim,
-        "Workers",
-        "take a claim back",
-        args=(Argument("name", "of the work", kind="claim"),),
-        examples=(("looop unclaim issue-42", "a worker its own, a person any"), ("looop unclaim deploy", "")),
-        exits="0 it is free; 1 nobody holds it, or another session does",
-    ),
-    Verb(
-        "claims",
-        cmd_claims,
-        "Workers",
-        "list what is claimed, and by whom",
-        options=(_JSON,),
-        examples=(("looop claims", "a table"), ("looop claims --json", "the same as JSON")),
-        shows=True,
-    ),
-    Verb(
-        "prune",
-        cmd_prune,
-        "Sessions",
-        "remove ended sessions now",
-        options=(Option("--dry-run", "say which"), _JSON),
-        more="They go by themselves three days after their end (session_ttl).",
-        examples=(("looop prune", ""), ("looop prune --dry-run", "")),
-        person=lambda args: not args["dry-run"],
-    ),
-)
-
-
-# ======================================================================================================================
-# 75. Gallery
+# 80. Gallery
 # ======================================================================================================================
 # `looop sensor add`: sensors that looop carries, written out as plain sh for a person to read and edit. The scripts
 # are in Texts; here is what they take, checked before a word of it stands in a script, and quoted there.
@@ -21479,8 +21746,23 @@ class GallerySensor(Record):
     script: str  # {{parameters}} stands where the variables go
 
 
+@declare("sensor add", "Setting up", moves=True)
 def cmd_sensor_add(profile: Profile, args: dict[str, JSON]) -> int:
-    """Try a sensor of the gallery and write it when it works, or list the gallery."""
+    """Try a sensor of the gallery and add it, or list them.
+
+    [kind@gallery] :: what to watch
+    [argument@file…] :: what the kind takes
+    --name NAME :: call it so (else: the kind, and what it watches)
+    --keep :: add it also when its first reading is an error
+    --json :: print JSON
+
+    Runs it once, and writes sensors/NAME.sh, a plain script, when that gave a reading; never over another. Arguments
+    that begin with - stand after --.
+    $ looop sensor add  # list the gallery
+    $ looop sensor add git ~/src/looop  # write sensors/git-looop.sh
+    $ looop sensor add nagios --name load -- check_load -w 5 -c 10  # a plugin with options
+    Exits: 0 added | 1 it could not be, or its first reading is an error (then nothing is kept)
+    """
     kind = args["kind"]
     if kind is None:
         return list_gallery(profile, args["json"])
@@ -21513,8 +21795,15 @@ def cmd_sensor_add(profile: Profile, args: dict[str, JSON]) -> int:
     return 0
 
 
+@declare("sensor edit", "Setting up", person=True)
 def cmd_sensor_edit(profile: Profile, args: dict[str, JSON]) -> int:
-    """Open a sensor in the person's editor, and run it once afterwards."""
+    """Open a sensor in your editor, then run it once.
+
+    name@sensor :: the sensor's file name without .sh
+    $ looop sensor edit ci  # edit sensors/ci.sh
+    $ EDITOR=nano looop sensor edit ci  # with nano
+    Exits: 0 it gives a reading | 1 it does not, or there is no such sensor | 2 usage, or stdin is not a terminal
+    """
     name = find_sensor(profile, args["name"])
     path = sensor_files(profile)[name]
     trusted = look_at_sensors(profile).known.get(name, NOT_KNOWN).trusted
@@ -21528,8 +21817,20 @@ def cmd_sensor_edit(profile: Profile, args: dict[str, JSON]) -> int:
     return 0
 
 
+@declare("sensor trust", "Setting up", person=True)
 def cmd_sensor_trust(profile: Profile, args: dict[str, JSON]) -> int:
-    """Trust a sensor: its script runs as the person's own, and its readings are no stranger's words."""
+    """Let a sensor run as yours, and trust its readings.
+
+    name@sensor :: the sensor's file name without .sh
+    --script :: trust the script alone: its readings stay other people's words
+    --no :: trust its readings no more; who wrote the script stays as it is
+
+    Counts for the script as it is now; `looop sensor list` shows who wrote each. A sensor that the loop wrote runs
+    confined until then, and one that appeared during a move does not run. Untrusted readings taint a beat: see
+    gate.worker and gate.shell in `looop config show`.
+    $ looop sensor trust ci  # run sensors/ci.sh as your own, and trust what it says
+    $ looop sensor trust github-prs --no  # its titles are strangers' words
+    """
     name = find_sensor(profile, args["name"])
     path = sensor_files(profile)[name]
     refused = refusal(path)
@@ -21547,8 +21848,16 @@ def cmd_sensor_trust(profile: Profile, args: dict[str, JSON]) -> int:
     return 0
 
 
+@declare("sensor remove", "Setting up", person=True)
 def cmd_sensor_remove(profile: Profile, args: dict[str, JSON]) -> int:
-    """Remove a sensor; where the data dir is a git repository of looop's, its history keeps the script."""
+    """Remove a sensor; git keeps its script.
+
+    name@sensor :: the sensor's file name without .sh
+
+    Waits for a beat in progress. Commits before and after, where looop commits at all.
+    $ looop sensor remove ci  # remove sensors/ci.sh
+    $ looop sensor remove git-looop && looop sensor add git ~/src/looop  # add it anew
+    """
     name = find_sensor(profile, args["name"])
     path = sensor_files(profile)[name]
     with beat_lock(profile, "sensor remove", None):
@@ -21717,7 +22026,7 @@ def checked_percent(text: str) -> str:
 
 
 # ======================================================================================================================
-# 76. Questions (pure)
+# 81. Questions (pure)
 # ======================================================================================================================
 # What the interview asks, and what becomes of the answers. It is one script, a generator that yields questions, is sent
 # answers, and returns the plan. It remembers nothing: `after_answers` runs it through the answers there are, up to the
@@ -22015,7 +22324,7 @@ _CALM = Question(
 
 
 # ======================================================================================================================
-# 77. Plans
+# 82. Plans
 # ======================================================================================================================
 # How a plan is written: under the beat's lock, each file whole, never over another one; a file that has its content
 # already is written already. So a writing that was killed is finished by doing it again.
@@ -22070,7 +22379,7 @@ def plan_lines(profile: Profile, plan: Plan, paths: Sequence[str], stamp: str) -
 
 
 # ======================================================================================================================
-# 78. Interview
+# 83. Interview
 # ======================================================================================================================
 # `looop setup` asks the questions, in common lines: no raw mode, so that `looop send` types into it as well as a
 # person. Every answer is in interview.json before the next question is asked; all else is written at the end.
@@ -22085,14 +22394,22 @@ Without an LLM, looop watches and tells what changed. With pi or claude here
 takes it."""
 
 
+@declare("setup", "Setting up")
 def cmd_setup(profile: Profile, args: dict[str, JSON]) -> int:
-    """Interview the person and make the profile theirs."""
+    """Answer a few questions: from them come your PLAYBOOK, goals and sensors.
+
+    The built-in decider starts it as the worker `setup`; while that waits, this is `looop attach setup`. It goes on
+    where it was interrupted. Ctrl-D puts it off.
+    $ looop setup  # in a terminal
+    $ looop setup && looop up  # then beats in the background
+    Exits: 0 done, or put off with Ctrl-D | 1 failed | 2 usage, or stdin is not a terminal | 130 interrupted
+    """
     session = interview_session(profile)
     prepare(profile)
     os.chdir(profile.data)
     worker = read_session(profile, "setup")
     if session is None and worker and worker.alive and is_interview(worker):
-        return cmd_attach(profile, {"id": worker.id, "read-only": False})
+        return cmd_attach.run(profile, {"id": worker.id, "read-only": False})
     lock = Lock(profile.path(".interview.lock"))
     if not lock.acquire(0.5, f"pid {os.getpid()}"):
         raise Failure(f"setup: the interview is under way ({lock_holder(lock.path)})", "answer it there")
@@ -22519,7 +22836,7 @@ def told_answer(answer: Answer) -> str:
 
 
 # ======================================================================================================================
-# 79. Schedulers
+# 84. Schedulers
 # ======================================================================================================================
 # What runs the beat by itself: a systemd user timer, a launchd agent or a line of cron. Each is written with absolute
 # paths and an environment of its own, because a scheduler knows nothing of a person's shell:
@@ -23000,7 +23317,7 @@ class Scheduler:
 
 
 # ======================================================================================================================
-# 80. Service
+# 85. Service
 # ======================================================================================================================
 # The verbs about schedulers: they show, ask, and touch nothing but what they showed.
 
@@ -23070,16 +23387,34 @@ def pulse_too(profile: Profile) -> list[str]:
     return [f"a pulse runs too (pid {pid}): one of the two is enough"] if pid else []
 
 
+@declare("service print", "Setting up")
 def cmd_service_print(profile: Profile, args: dict[str, JSON]) -> int:
-    """Show what `service install` would write and run."""
+    """Show what `service install` would write.
+
+    [kind=systemd|launchd|cron] :: systemd, launchd or cron; without it: what this machine has
+    --every DUR :: the time between beats (else the setting `interval`)
+    $ looop service print  # for what this machine has
+    $ looop service print launchd --every 15m  # for a Mac, every quarter of an hour
+    """
     scheduler = chosen_scheduler(profile, args["kind"])
     show_service(scheduler, scheduler.wanted(schedule_of(profile, scheduler.kind, args["every"])), {})
     tell_left_out(profile)
     return 0
 
 
+@declare("service install", "Setting up", person=True)
 def cmd_service_install(profile: Profile, args: dict[str, JSON]) -> int:
-    """Have a scheduler run the beat."""
+    """Have systemd, launchd or cron run the beat.
+
+    [kind=systemd|launchd|cron] :: systemd, launchd or cron; without it: what this machine has
+    --every DUR :: the time between beats (else the setting `interval`)
+    -y, --yes :: do not ask
+
+    Shows what it will write and run, and asks. It carries your PATH, your settings and no secret.
+    $ looop service install  # with what this machine has, every `interval`
+    $ looop service install cron --every 5m --yes  # a line of cron, from a script
+    Exits: 0 it is installed, or was already | 1 failed, or it was not confirmed
+    """
     scheduler = chosen_scheduler(profile, args["kind"])
     schedule = schedule_of(profile, scheduler.kind, args["every"])
     scheduler.require()
@@ -23103,8 +23438,16 @@ def cmd_service_install(profile: Profile, args: dict[str, JSON]) -> int:
     return 0
 
 
+@declare("service uninstall", "Setting up", person=True)
 def cmd_service_uninstall(profile: Profile, args: dict[str, JSON]) -> int:
-    """Take away what `service install` wrote."""
+    """Take away what `service install` wrote.
+
+    [kind=systemd|launchd|cron] :: systemd, launchd or cron; without it: what this machine has
+    -y, --yes :: do not ask
+    $ looop service uninstall  # whatever runs this profile
+    $ looop service uninstall cron  # cron alone
+    Exits: 0 no service is installed any more | 1 failed, or it was not confirmed
+    """
     kind = chosen_scheduler(profile, args["kind"]).kind if args["kind"] else ""
     found = [(one, files) for one, files in installed_services(profile) if kind in ("", one.kind)]
     found += [(one, files) for one, files in installed_services(profile, here=False) if kind == one.kind]
@@ -23175,8 +23518,15 @@ def service_status(profile: Profile) -> dict[str, JSON]:
     }
 
 
+@declare("service status", "Setting up")
 def cmd_service_status(profile: Profile, args: dict[str, JSON]) -> int:
-    """Tell what runs the beat by itself."""
+    """Tell what runs the beat by itself, and when.
+
+    --json :: print JSON
+    $ looop service status
+    $ looop service status --json  # for scripts
+    Exits: 0 whenever it could be read | 1 otherwise
+    """
     status = service_status(profile)
     if args["json"]:
         say_json(canonical(status))
@@ -23206,7 +23556,7 @@ def cmd_service_status(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 81. Examinations
+# 86. Examinations
 # ======================================================================================================================
 # Each check looks at one thing, as a person who knows looop would, and yields what it found. Nothing stays
 # in the data dir but the price of a call that was asked for (--ask).
@@ -23734,7 +24084,7 @@ def check_running(profile: Profile) -> Iterator[Finding]:
 
 
 # ======================================================================================================================
-# 82. Doctor
+# 87. Doctor
 # ======================================================================================================================
 # The last check looks from where a scheduler stands: most loops that die do so because cron knows nothing of a person's
 # shell. Then all of them, in the order in which they are shown.
@@ -23852,8 +24202,18 @@ def examine(profile: Profile, ask: bool) -> Iterator[tuple[str, Finding]]:
                 yield name, finding
 
 
+@declare("doctor", "Looking", person=lambda args: args["ask"])
 def cmd_doctor(profile: Profile, args: dict[str, JSON]) -> int:
-    """Examine everything that a beat needs; fail when something would make it fail."""
+    """Check what a beat needs, here and under a scheduler.
+
+    --ask :: make a real call of the runner, too (paid)
+    --json :: print JSON
+
+    Writes nothing. It has runners that looop knows tell their version and their options, and git and tmux.
+    $ looop doctor  # before you rely on it
+    $ env -i HOME=$HOME PATH=/usr/bin:/bin looop doctor  # as bare as cron is
+    Exits: 0 nothing fails, also with warnings | 1 something does
+    """
     paint = Paint(profile.env, sys.stdout)
     width = len("scheduler")
     found: list[tuple[str, Finding]] = []
@@ -23881,105 +24241,7 @@ def cmd_doctor(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 83. Candidates
-# ======================================================================================================================
-# What a shell's completion asks at a Tab: which words on disk can stand at the cursor. `_complete KIND` answers with
-# one word a line, and after a TAB what it is. Nothing is made and nothing is told, on stderr neither: what cannot be
-# read is left out. Only ids leave here: no shell gets to see a file that is called otherwise, `$(…)` least of all.
-
-
-def goal_candidates(profile: Profile) -> Iterator[tuple[str, str]]:
-    """Give the goals."""
-    return ((goal, "") for goal in goal_files(profile))
-
-
-def sensor_candidates(profile: Profile) -> Iterator[tuple[str, str]]:
-    """Give the sensors."""
-    return ((name, "") for name in sensor_files(profile))
-
-
-def session_candidates(profile: Profile, pulse: bool, wanted: Callable[[Session], bool]) -> Iterator[tuple[str, str]]:
-    """Give the sessions of one sort, with how each stands; one that cannot be read hides no other."""
-    for name in names_in(profile.path("sessions"), "sessions"):
-        if not (valid_id(name) or (pulse and name == PULSE)):
-            continue
-        try:
-            session = read_session(profile, name)
-        except OSError:
-            continue
-        if session and wanted(session):
-            words = session.state if session.alive else ended_words(session)
-            yield name, words if session.note is None else f"{words}, flag: {session.note}"
-
-
-def ask_candidates(profile: Profile, *kinds: str) -> Iterator[tuple[str, str]]:
-    """Give the open asks of some kinds, with what they say."""
-    for ask in read_asks(profile):
-        if ask["kind"] in kinds and ask["state"] == "open":
-            yield str(ask["n"]), str(ask["question"] or ask["command"] or "")
-
-
-RUNS_TOLD = 50  # capsules that are opened at a Tab: as many as are kept, unless somebody keeps more
-
-
-def run_candidates(profile: Profile) -> Iterator[tuple[str, str]]:
-    """Give the capsules, the last one first, with the line of the journal that came of each of the newest."""
-    runs = [name for name in names_in(profile.path("runs"), "runs") if name.startswith("tick-") and valid_id(name)]
-    for count, name in enumerate(reversed(runs)):
-        result = read_object(profile, name, "result.json") if count < RUNS_TOLD else {}
-        yield name, str(result.get("journal") or "").lstrip("- ")
-
-
-def claim_candidates(profile: Profile) -> Iterator[tuple[str, str]]:
-    """Give the claims, with whose they are."""
-    return ((claim.name, claim.session) for claim in list_claims(profile, time.time()))
-
-
-def runner_candidates(profile: Profile, interactive: bool) -> Iterator[tuple[str, str]]:
-    """Give the runners, `interactive`: those that a worker can be; none where the config is wrong."""
-    config = profile.read_config()
-    if not ConfigCheck(config).wrong:
-        for name, runner in merged_runners(config.get("runners", {})).items():
-            if runner.interactive or not interactive:
-                yield name, runner.interactive if interactive else runner.tick
-
-
-CANDIDATES: dict[str, Callable[[Profile], Iterable[tuple[str, str]]]] = {
-    "goal": goal_candidates,
-    "sensor": sensor_candidates,
-    "session": lambda profile: session_candidates(profile, True, lambda session: True),
-    "session-alive": lambda profile: session_candidates(profile, True, lambda session: session.alive),
-    "worker": lambda profile: session_candidates(profile, False, lambda session: True),
-    "worker-alive": lambda profile: session_candidates(profile, False, lambda session: session.alive),
-    "worker-lasting": lambda profile: session_candidates(profile, False, lambda s: s.alive or s.state == "lost"),
-    "worker-flagged": lambda profile: session_candidates(profile, False, lambda session: session.note is not None),
-    "payer": lambda profile: [*session_candidates(profile, False, lambda session: True), *goal_candidates(profile)],
-    "ask": lambda profile: ask_candidates(profile, "ask", "proposal"),
-    "question": lambda profile: ask_candidates(profile, "ask"),
-    "proposal": lambda profile: ask_candidates(profile, "proposal"),
-    "run": run_candidates,
-    "claim": claim_candidates,
-    "runner": lambda profile: runner_candidates(profile, False),
-    "runner-interactive": lambda profile: runner_candidates(profile, True),
-}
-
-
-def cmd_complete(profile: Profile, args: dict[str, JSON]) -> int:
-    """Print the candidates of a kind; whatever goes wrong, it is silent and well."""
-    give = CANDIDATES.get(args["kind"])
-    found: dict[str, str] = {}
-    try:
-        for word, line in give(profile) if give else ():
-            if valid_id(word) or word == PULSE:
-                found.setdefault(word, one_line(line, 60))
-    except (Failure, OSError, ValueError, TypeError, AttributeError, KeyError, OverflowError):
-        pass  # a file that looop did not write; what was found before it is as good as ever
-    sys.stdout.write("".join(f"{word}\t{line}".rstrip() + "\n" for word, line in found.items()))
-    return 0
-
-
-# ======================================================================================================================
-# 84. Goals and history
+# 88. Goals and history
 # ======================================================================================================================
 # `looop goals` and `looop goal add|edit|done|show`. The files in goals/ stay the truth: the verbs do what a person can
 # do by hand, and commit it; the next beat sees it and decides on it.
@@ -24082,8 +24344,17 @@ def goal_written(profile: Profile, message: str) -> None:
             pass
 
 
+@declare("goals", "Goals", shows=True)
 def cmd_goals(profile: Profile, args: dict[str, JSON]) -> int:
-    """List the goals."""
+    """List the goals: what each waits for and cost.
+
+    --json :: print JSON
+
+    Counts the moves and the spend of the last 7 days that name their goal: `looop run`, and a worker of the same id. A
+    `-`, null in JSON, is not known.
+    $ looop goals  # a table
+    $ looop goals --json | jq '.[].id'  # the ids
+    """
     check_data_dir(profile)
     now = time.time()
     rows = goal_rows(profile, now)
@@ -24107,8 +24378,16 @@ def cmd_goals(profile: Profile, args: dict[str, JSON]) -> int:
     return 0
 
 
+@declare("goal add", "Goals", person=True)
 def cmd_goal_add(profile: Profile, args: dict[str, JSON]) -> int:
-    """Write a new goal."""
+    """Write a new goal.
+
+    id :: its name: goals/ID.md
+    [text…] :: what you want, and when it is done; `-` reads it from stdin
+    $ looop goal add ship-v2 Version 2 is released, with notes  # write goals/ship-v2.md
+    $ looop goal add ship-v2 - < notes.txt  # a long one
+    Exits: 0 written | 1 there is one already, or a move or a worker asked | 2 usage
+    """
     goal, words = args["id"], args["text"]
     text = text_of(sys.stdin.buffer.read()) if words == ["-"] else " ".join(words)
     if not valid_id(goal):
@@ -24129,8 +24408,17 @@ def cmd_goal_add(profile: Profile, args: dict[str, JSON]) -> int:
     return 0
 
 
+@declare("goal edit", "Goals", person=True)
 def cmd_goal_edit(profile: Profile, args: dict[str, JSON]) -> int:
-    """Edit a goal's file in the person's editor."""
+    """Edit a goal in $VISUAL or $EDITOR.
+
+    id@goal :: the goal's file name without .md
+
+    Opens goals/ID.md itself. A change wakes the loop.
+    $ looop goal edit ship-v2  # in your editor
+    $ EDITOR=nano looop goal edit ship-v2  # in nano
+    Exits: 0 done, also when nothing was changed | 1 no such goal, or the editor failed | 2 usage, or no terminal
+    """
     goal = known_goal(profile, "goal edit", args["id"])
     path = goal_files(profile)[goal]
     before = read_bytes(path)
@@ -24143,16 +24431,35 @@ def cmd_goal_edit(profile: Profile, args: dict[str, JSON]) -> int:
     return 0
 
 
+@declare("goal keep", "Goals", person=True)
 def cmd_goal_keep(profile: Profile, args: dict[str, JSON]) -> int:
-    """Take a goal of the loop's for the person's own."""
+    """Take a goal that the loop wrote for your own.
+
+    id@goal :: the goal's file name without .md
+
+    A goal that the loop wrote after it had read other people's words is data to it, not an order, until you keep or
+    edit it. `looop status` names it.
+    $ looop goal show ship-v2 && looop goal keep ship-v2  # read it, then keep it
+    $ looop goal keep ship-v2 && looop tick  # the next beat takes it for your word
+    Exits: 0 done | 1 there is no such goal, or a move or a worker asked
+    """
     goal = known_goal(profile, "goal keep", args["id"])
     note_goal(profile, goal, "")
     say(f"goal {shown_name(goal)}: is yours as it stands")
     return 0
 
 
+@declare("goal done", "Goals", person=True)
 def cmd_goal_done(profile: Profile, args: dict[str, JSON]) -> int:
-    """Move a goal to goals/archive/, as the move archive_goal does."""
+    """Move a finished goal to goals/archive/.
+
+    id@goal :: the goal's file name without .md
+
+    As the move archive_goal does. Its workers go on: `looop kill` ends one.
+    $ looop goal done ship-v2  # it is out of the loop's sight
+    $ looop goal done ship-v2 && looop tick  # and the loop decides on that
+    Exits: 0 done | 1 there is no such goal, or a move or a worker asked
+    """
     goal = known_goal(profile, "goal done", args["id"])
     name = os.path.basename(goal_files(profile)[goal]).removesuffix(".md")
     archive_goal(profile, name, time.strftime("%Y%m%d-%H%M%S", time.gmtime()))
@@ -24161,16 +24468,32 @@ def cmd_goal_done(profile: Profile, args: dict[str, JSON]) -> int:
     return 0
 
 
+@declare("goal show", "Goals")
 def cmd_goal_show(profile: Profile, args: dict[str, JSON]) -> int:
-    """Print a goal."""
+    """Print a goal.
+
+    id@goal :: the goal's file name without .md
+    $ looop goal show ship-v2
+    $ looop goal show ship-v2 > copy.md  # a copy
+    Exits: 0 done | 1 there is no such goal
+    """
     path = goal_files(profile)[known_goal(profile, "goal show", args["id"])]
     text = text_of(read_bytes(path) or b"")
     sys.stdout.write(printable(text) if sys.stdout.isatty() else text)
     return 0
 
 
+@declare("history", "Looking", shows=True)
 def cmd_history(profile: Profile, args: dict[str, JSON]) -> int:
-    """List the last moves, newest first."""
+    """List the last moves: when, why, what, the cost.
+
+    -n, --limit N :: at most that many (else 20)
+    --json :: print JSON
+
+    Newest first. `looop why RUN` explains one of them.
+    $ looop history  # the last 20
+    $ looop history -n5 --json  # the last 5 as JSON
+    """
     check_data_dir(profile)
     rows = last_runs(profile, 20 if args["limit"] is None else args["limit"])
     if args["json"]:
@@ -24184,682 +24507,335 @@ def cmd_history(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 85. Verb table
+# 89. Completion
 # ======================================================================================================================
-# What the other verbs take, and what their pages say: parser, help, completions and manual derive from these rows.
+# What a shell can offer at a Tab. `looop config bash|zsh|fish` prints a few lines for the shell; they hand the words of
+# the command line to `looop _complete`, which prints a candidate a line, and after a TAB what it is. `:file`, `:folder`
+# and `:command` leave it to the shell. Nothing is created, no error is printed, and what cannot be read is left out. Of
+# what lies on disk only ids are offered, and no shell evaluates any of it.
 
-_DRY_RUN = Option(
-    "--dry-run",
-    "show gates and prompt, write nothing; =decide also asks the runner (paid)",
-    kind="show",
-    choices=DRY_RUNS,
+PATHS = ("file", "folder", "command")  # kinds that the shell itself completes
+_KEYS = (
+    *("Enter", "Tab", "Esc", "Space", "BSpace", "Up", "Down", "Left", "Right", "Home", "End", "Ins", "Del"),
+    *("PgUp", "PgDn", "C-c", "C-d", *(f"F{number}" for number in range(1, 13))),
 )
-_RUNNER = Option("--runner", "decide with this runner, whatever the settings say", "NAME", "runner", choices=("auto",))
-
-_COST_ARGS = (
-    Argument("kind", "tick, goal or session", choices=PAID_KINDS),
-    Argument("id", "whose it is: a session or a goal", kind="payer"),
-    Argument("runner", "who was paid", kind="runner"),
-    Argument("usd", "a number, or `unknown`", choices=("unknown",)),
-)
-
-_SCHEDULER = Argument(
-    "kind", "systemd, launchd or cron; without it: what this machine has", "?", choices=tuple(SCHEDULERS)
-)
-_EVERY = Option("--every", "the time between beats (else the setting `interval`)", "DUR", "seconds")
-_YES = Option("--yes", "do not ask", short="-y")
+RUNS_TOLD = 50  # capsules that are opened at a Tab: as many as are kept, unless somebody keeps more
 
 
-def always(args: Mapping[str, JSON]) -> bool:
-    """Return True: whatever its arguments are, only a person may call the verb."""
-    return True
+def session_candidates(profile: Profile, pulse: bool, wanted: Callable[[Session], bool]) -> Iterator[tuple[str, str]]:
+    """Give the sessions of one sort, with how each stands; one that cannot be read hides no other."""
+    for name in names_in(profile.path("sessions"), "sessions"):
+        if not (valid_id(name) or (pulse and name == PULSE)):
+            continue
+        try:
+            session = read_session(profile, name)
+        except OSError:
+            continue
+        if session and wanted(session):
+            words = session.state if session.alive else ended_words(session)
+            yield name, words if session.note is None else f"{words}, flag: {session.note}"
 
 
-LOOP_VERBS: tuple[Verb, ...] = (
-    Verb(
-        "up",
-        cmd_up,
-        "The beat",
-        "start the pulse: beats in the background",
-        options=(Option("--watch", "and follow it", short="-w"), _JSON),
-        more=(
-            "Beats every `interval`, and at once when you answer, a worker's state or flag changes, or PLAYBOOK, a "
-            "goal or the config is edited. Called inside tmux, flags open windows there. Runs once per profile."
-        ),
-        examples=(("looop up", "runs already? then it says so"), ("looop up --watch", "and look; q leaves")),
-        exits="0 the pulse runs; 1 it cannot be started",
-        person=always,
-    ),
-    Verb(
-        "down",
-        cmd_down,
-        "The beat",
-        "end the pulse; a beat in progress is undone",
-        options=(Option("--workers", "end the workers too"), _JSON),
-        more="Workers live on, and so does what you have started yourself.",
-        examples=(("looop down", ""), ("looop down --workers", "nothing that looop started by itself is left")),
-        exits="0 no pulse runs any more; 1 it does not end",
-        person=always,
-    ),
-    Verb(
-        "tick",
-        cmd_tick,
-        "The beat",
-        "run one beat: sense, diff, decide one move, act, log",
-        options=(
-            Option("--wait", "wait for a beat in progress that long", "DUR", "seconds"),
-            _DRY_RUN,
-            _RUNNER,
-            _JSON,
-        ),
-        more="This is what cron and launchd call. An unchanged world costs no LLM call; only a terminal shows it.",
-        examples=(
-            ("looop tick", "one beat"),
-            ("looop tick --wait 5m --json", "the same from a script, behind another beat"),
-        ),
-        exits=(
-            "0 the beat ended well, also when it was held or found nothing new; 1 it failed, or another is in progress"
-        ),
-        person=lambda args: args["dry-run"] != "show",
-    ),
-    Verb(
-        "run",
-        cmd_run,
-        "The beat",
-        "force one move for a goal, now",
-        args=(Argument("goal-id", "the goal's file name without .md", kind="goal"),),
-        options=(
-            Option("--wait", "wait at most that long for a beat in progress (else: until it ends)", "DUR", "seconds"),
-            _DRY_RUN,
-            _RUNNER,
-            _JSON,
-        ),
-        more="Skips the unchanged test, the noop and a wait after failures; not the gates, not the budget.",
-        examples=(
-            ("looop run ship-v2", "one move for goals/ship-v2.md"),
-            ("looop run ship-v2 --runner claude", "decided by claude"),
-            ("looop run ship-v2 --dry-run", "show gates and prompt"),
-        ),
-        exits="0 the move was made, or a gate held it; 1 it failed, or there is no such goal",
-        person=lambda args: args["dry-run"] != "show",
-    ),
-    Verb(
-        "goals",
-        cmd_goals,
-        "Goals",
-        "list the goals: what each waits for and cost",
-        options=(_JSON,),
-        more=(
-            "Counts the moves and the spend of the last 7 days that name their goal: `looop run`, and a worker of the "
-            "same id. A `-`, null in JSON, is not known."
-        ),
-        examples=(("looop goals", "a table"), ("looop goals --json | jq '.[].id'", "the ids")),
-        shows=True,
-    ),
-    Verb(
-        "goal add",
-        cmd_goal_add,
-        "Goals",
-        "write a new goal",
-        args=(
-            Argument("id", "its name: goals/ID.md"),
-            Argument("text", "what you want, and when it is done; `-` reads it from stdin", "*"),
-        ),
-        examples=(
-            ("looop goal add ship-v2 Version 2 is released, with notes", "write goals/ship-v2.md"),
-            ("looop goal add ship-v2 - < notes.txt", "a long one"),
-        ),
-        exits="0 written; 1 there is one already, or a move or a worker asked; 2 usage",
-        person=always,
-    ),
-    Verb(
-        "goal edit",
-        cmd_goal_edit,
-        "Goals",
-        "edit a goal in $VISUAL or $EDITOR",
-        args=(Argument("id", "the goal's file name without .md", kind="goal"),),
-        more="Opens goals/ID.md itself. A change wakes the loop.",
-        examples=(("looop goal edit ship-v2", "in your editor"), ("EDITOR=nano looop goal edit ship-v2", "in nano")),
-        exits="0 done, also when nothing was changed; 1 no such goal, or the editor failed; 2 usage, or no terminal",
-        person=always,
-    ),
-    Verb(
-        "goal keep",
-        cmd_goal_keep,
-        "Goals",
-        "take a goal that the loop wrote for your own",
-        args=(Argument("id", "the goal's file name without .md", kind="goal"),),
-        more="A goal that the loop wrote after it had read other people's words is data to it, not an order, until you "
-        "keep or edit it. `looop status` names it.",
-        examples=(
-            ("looop goal show ship-v2 && looop goal keep ship-v2", "read it, then keep it"),
-            ("looop goal keep ship-v2 && looop tick", "the next beat takes it for your word"),
-        ),
-        exits="0 done; 1 there is no such goal, or a move or a worker asked",
-        person=always,
-    ),
-    Verb(
-        "goal done",
-        cmd_goal_done,
-        "Goals",
-        "move a finished goal to goals/archive/",
-        args=(Argument("id", "the goal's file name without .md", kind="goal"),),
-        more="As the move archive_goal does. Its workers go on: `looop kill` ends one.",
-        examples=(
-            ("looop goal done ship-v2", "it is out of the loop's sight"),
-            ("looop goal done ship-v2 && looop tick", "and the loop decides on that"),
-        ),
-        exits="0 done; 1 there is no such goal, or a move or a worker asked",
-        person=always,
-    ),
-    Verb(
-        "goal show",
-        cmd_goal_show,
-        "Goals",
-        "print a goal",
-        args=(Argument("id", "the goal's file name without .md", kind="goal"),),
-        examples=(("looop goal show ship-v2", ""), ("looop goal show ship-v2 > copy.md", "a copy")),
-        exits="0 done; 1 there is no such goal",
-    ),
-    Verb(
-        "asks",
-        cmd_asks,
-        "People",
-        "list what waits for your answer",
-        args=(Argument("n", "the number of one ask: show that alone", "?", "ask"),),
-        options=(
-            Option("--wait", "wait until something is asked, no longer than DUR", "DUR", "seconds", bare="0"),
-            _JSON,
-        ),
-        examples=(("looop asks", "what waits for you"), ("looop asks --wait && notify-send looop", "be told")),
-        exits="0 done; 124 nothing was asked in time (--wait)",
-        shows=True,
-    ),
-    Verb(
-        "answer",
-        cmd_answer,
-        "People",
-        "answer a question",
-        args=(
-            Argument("n", "the ask's number", kind="question"),
-            Argument("text", "the answer; `-` reads it from stdin", "*"),
-        ),
-        options=(
-            Option("--any", "take the text also when it is not one of the options"),
-            Option("--force", "replace an answer that was not read yet"),
-        ),
-        more=(
-            "Where the question has options, the answer is one of them: its beginning will do, in any case, and a "
-            "remark may follow it."
-        ),
-        examples=(("looop answer 3 yes, but after the release", ""), ("looop answer 3 - < notes.txt", "a long one")),
-        exits="0 answered; 1 there is no such ask, it has its answer, or the text is not one of its options",
-        person=always,
-    ),
-    Verb(
-        "approve",
-        cmd_approve,
-        "People",
-        "do what a proposal says, now and once",
-        args=(
-            Argument("n", "the ask's number", kind="proposal"),
-            Argument("digest", "the digest that `looop asks` shows; on a terminal, looop shows it all and asks", "?"),
-        ),
-        options=(
-            Option("--edit", "change it first, in $VISUAL or $EDITOR; shows the difference and asks", short="-e"),
-            Option("--force", "also when it would write over what was changed since"),
-            Option(
-                "--always",
-                "write a rule into gate.allow, too, so that such a command runs; =RULE: this",
-                kind="its words",
-            ),
-        ),
-        more=(
-            "Exactly the bytes that `looop asks` shows are run, behind a beat in progress: their digest, and the run's "
-            "capsule while it is kept, must be those of what you saw. With --edit, exactly those "
-            "that you left; the ask keeps both, and the decider is told. The rule of --always holds the words of the "
-            "program and its subcommand, and any words after them; of a command without a subcommand, or that looks "
-            "irreversible, its words alone. A rule that ends in * lets nothing run that looks more irreversible than "
-            "its own words."
-        ),
-        examples=(
-            ("looop approve 4", "see what would run, and say y"),
-            ("looop approve 4 1f0c93ab", "run what `looop asks` showed with this digest"),
-            ("looop approve 4 --edit", "fix it, then run it"),
-            ("looop approve 4 --force", "although the file was edited since"),
-            ("looop approve 4 --always", "and run the like without a yes from now on"),
-            ("looop approve 4 --always='npm test *'", "with a rule of yours"),
-        ),
-        exits=(
-            "0 it was carried out, whatever its command returned; 1 it was not: no such proposal, answered already, "
-            "another digest, or no y; 2 usage, or neither a digest nor a terminal"
-        ),
-        person=always,
-    ),
-    Verb(
-        "reject",
-        cmd_reject,
-        "People",
-        "refuse a proposal; the decider is told why",
-        args=(Argument("n", "the ask's number", kind="ask"), Argument("why", "the reason", "*")),
-        options=(Option("--force", "replace an answer that was not read yet"),),
-        examples=(("looop reject 4", ""), ("looop reject 4 never on a Friday", "with a reason")),
-        exits="0 refused; 1 there is no such ask, or it has its answer",
-        person=always,
-    ),
-    Verb(
-        "why",
-        cmd_why,
-        "Looking",
-        "explain the last beat, an earlier one, or the next",
-        args=(
-            Argument(
-                "run",
-                "a run id or the beginning of one, `last` (it is the default), or `now`",
-                "?",
-                "run",
-                ("last", "now"),
-            ),
-        ),
-        options=(_JSON,),
-        more="`now` goes by the last readings: nothing is sensed, nothing is written.",
-        examples=(
-            ("looop why", "the last decide"),
-            ("looop why now", "what holds the next beat back, and what would wake it"),
-        ),
-        exits="0 done; 1 there is no such run",
-        shows=True,
-    ),
-    Verb(
-        "history",
-        cmd_history,
-        "Looking",
-        "list the last moves: when, why, what, the cost",
-        options=(Option("--limit", "at most that many (else 20)", "N", "count", short="-n"), _JSON),
-        more="Newest first. `looop why RUN` explains one of them.",
-        examples=(("looop history", "the last 20"), ("looop history -n5 --json", "the last 5 as JSON")),
-        shows=True,
-    ),
-    Verb(
-        "gate",
-        cmd_gate,
-        "Looking",
-        "tell whether a move may run a command without a yes",
-        args=(Argument("command", "the command as one word; `-` reads one a line from stdin"),),
-        options=(_JSON,),
-        more=(
-            "The command is not run. Verdicts: known (it only reads, or a rule of `gate.allow` matches: it runs), "
-            "confined (it runs, but writes only into reports/, scratch/ and `gate.folders`, and has no network), "
-            "proposed (it waits for your yes), refused (by `gate.deny`). Honours `gate.shell`. `-` prints a line of "
-            "JSON for each. A move that says itself that it cannot be undone is always proposed."
-        ),
-        examples=(
-            ("looop gate 'git clean -fdx'", "proposed: discards work"),
-            ("looop gate - < notes.txt", "a line of JSON for each"),
-        ),
-        exits="0 whatever the verdict; 1 failed; 2 usage",
-    ),
-    Verb(
-        "replay",
-        cmd_replay,
-        "Looking",
-        "derive a run's hash, prompt and move again, and compare",
-        args=(Argument("run", "a run id or the beginning of one, or `last`", kind="run", choices=("last",)),),
-        options=(_JSON,),
-        more="From the capsule alone, without runner or effect.",
-        examples=(("looop replay last", "the last decide"), ("looop replay tick-20260102-030405-ab12", "an older one")),
-        exits="0 all as recorded; 1 something came out differently, or there is no such run",
-    ),
-    Verb(
-        "pause",
-        cmd_pause,
-        "People",
-        "stop deciding and acting for a while; sensing goes on",
-        args=(Argument("words", "how long (DUR), and why", "*"),),
-        options=(Option("--until", "until then: 17:30, or 2026-01-02 17:30", "TIME"),),
-        examples=(("looop pause 2h demo", "two hours"), ("looop pause --until 09:00 asleep", "until the morning")),
-        moves=True,
-    ),
-    Verb(
-        "resume",
-        cmd_resume,
-        "People",
-        "end a pause",
-        examples=(("looop resume", "decide again"), ("looop resume && looop tick", "and at once")),
-        person=always,
-    ),
-    *SESSION_VERBS,
-    Verb(
-        "status",
-        cmd_status,
-        "Looking",
-        "show the last beat, workers, asks and spend",
-        options=(_JSON,),
-        examples=(("looop status", "at a glance"), ("looop status --json", "for a status bar")),
-        exits="0 whenever it could be read; 1 otherwise",
-        shows=True,
-    ),
-    Verb(
-        "doctor",
-        cmd_doctor,
-        "Looking",
-        "check what a beat needs, here and under a scheduler",
-        options=(Option("--ask", "make a real call of the runner, too (paid)"), _JSON),
-        more="Writes nothing. It has runners that looop knows tell their version and their options, and git and tmux.",
-        examples=(
-            ("looop doctor", "before you rely on it"),
-            ("env -i HOME=$HOME PATH=/usr/bin:/bin looop doctor", "as bare as cron is"),
-        ),
-        exits="0 nothing fails, also with warnings; 1 something does",
-        person=lambda args: args["ask"],
-    ),
-    Verb(
-        "cost",
-        cmd_cost,
-        "Looking",
-        "show spend and estimated savings",
-        args=(
-            Argument(
-                "scope", "today (it is the default), week (7 days), month (30 days) or all", "?", choices=COST_SCOPES
-            ),
-        ),
-        options=(
-            Option("--by", "day (the default), kind, runner, goal or model", "WHAT", choices=COST_GROUPINGS),
-            Option("--rows", "print the rows of the ledger instead"),
-            _JSON,
-        ),
-        examples=(("looop cost", "today"), ("looop cost month --by model", "who was paid, this month")),
-        shows=True,
-    ),
-    Verb(
-        "cost add",
-        cmd_cost_add,
-        "For scripts",
-        "record what a worker spent",
-        args=_COST_ARGS,
-        examples=(
-            ("looop cost add session ship-v2 claude 0.42", "42 cents"),
-            ("looop cost add session x pi unknown", "unpriced"),
-        ),
-    ),
-)
+def ask_candidates(profile: Profile, *kinds: str) -> Iterator[tuple[str, str]]:
+    """Give the open asks of some kinds, with what they say."""
+    for ask in read_asks(profile):
+        if ask["kind"] in kinds and ask["state"] == "open":
+            yield str(ask["n"]), str(ask["question"] or ask["command"] or "")
+
+
+def run_candidates(profile: Profile) -> Iterator[tuple[str, str]]:
+    """Give the capsules, the last one first, with the line of the journal that came of each of the newest."""
+    runs = [name for name in names_in(profile.path("runs"), "runs") if name.startswith("tick-") and valid_id(name)]
+    for count, name in enumerate(reversed(runs)):
+        result = read_object(profile, name, "result.json") if count < RUNS_TOLD else {}
+        yield name, str(result.get("journal") or "").lstrip("- ")
+
+
+def runner_candidates(profile: Profile, interactive: bool) -> Iterator[tuple[str, str]]:
+    """Give the runners, `interactive`: those that a worker can be; none where the config is wrong."""
+    config = profile.read_config()
+    if not ConfigCheck(config).wrong:
+        for name, runner in merged_runners(config.get("runners", {})).items():
+            if runner.interactive or not interactive:
+                yield name, runner.interactive if interactive else runner.tick
+
+
+CANDIDATES: dict[str, Callable[[Profile], Iterable[tuple[str, str]]]] = {
+    "goal": lambda profile: ((goal, "") for goal in goal_files(profile)),
+    "sensor": lambda profile: ((name, "") for name in sensor_files(profile)),
+    "session": lambda profile: session_candidates(profile, True, lambda session: True),
+    "session-alive": lambda profile: session_candidates(profile, True, lambda session: session.alive),
+    "worker": lambda profile: session_candidates(profile, False, lambda session: True),
+    "worker-alive": lambda profile: session_candidates(profile, False, lambda session: session.alive),
+    "worker-lasting": lambda profile: session_candidates(profile, False, lambda s: s.alive or s.state == "lost"),
+    "worker-flagged": lambda profile: session_candidates(profile, False, lambda session: session.note is not None),
+    "payer": lambda profile: [*CANDIDATES["worker"](profile), *CANDIDATES["goal"](profile)],
+    "ask": lambda profile: ask_candidates(profile, "ask", "proposal"),
+    "question": lambda profile: ask_candidates(profile, "ask"),
+    "proposal": lambda profile: ask_candidates(profile, "proposal"),
+    "run": run_candidates,
+    "claim": lambda profile: ((claim.name, claim.session) for claim in list_claims(profile, time.time())),
+    "runner": lambda profile: runner_candidates(profile, False),
+    "runner-interactive": lambda profile: runner_candidates(profile, True),
+    "gallery": lambda profile: ((kind, sensor.line) for kind, sensor in GALLERY.items()),
+    "key": lambda profile: ((key, "") for key in _KEYS),
+}
+
+
+def candidates_of(profile: Profile, kind: str) -> dict[str, str]:
+    """Return the ids of a kind with what they are, as far as they can be read."""
+    found: dict[str, str] = {}
+    try:
+        for word, line in CANDIDATES[kind](profile) if kind in CANDIDATES else ():
+            if valid_id(word) or word == PULSE:
+                found.setdefault(word, one_line(line, 60))
+    except (Failure, OSError, ValueError, TypeError, AttributeError, KeyError, OverflowError):
+        pass  # a file that looop did not write; what was found before it is as good as ever
+    return found
+
+
+def value_candidates(profile: Profile, one: Argument, before: Sequence[str]) -> dict[str, str]:
+    """Return what an argument or an option's value can be; `before`: the arguments before it."""
+    found = dict.fromkeys(one.choices, "")
+    if one.kind in PATHS:
+        return {**found, f":{one.kind}": ""}
+    found.update(next_words(before) if one.kind == "verb" else candidates_of(profile, one.kind))
+    return found
+
+
+def next_words(before: Sequence[str]) -> dict[str, str]:
+    """Return the words that can follow the beginning of a verb's name, each with what it does."""
+    found: dict[str, str] = {}
+    for verb in all_verbs():
+        words = verb.name.split()
+        if words[: len(before)] == [*before] and len(words) > len(before):
+            head, *action = words[len(before) :]
+            if not action or head not in found:
+                found[head] = "" if action else verb.line
+    return found
+
+
+def option_candidates(options: Iterable[Argument], seen: set[str]) -> dict[str, str]:
+    """Return the names of the options that were not given yet."""
+    left = [option for option in options if option.many or not {option.name, option.short} & seen]
+    return {name: option.line for option in left for name in (option.short, option.name) if name}
+
+
+def completed(profile: Profile, words: Sequence[str], current: str) -> dict[str, str]:
+    """Return the candidates for the word under the cursor, `current`, with what they mean; `words`: those before it."""
+    verb, rest = find_verb(words)
+    if verb is None:
+        return option_candidates((_HELP, _VERSION), set()) if current[:1] == "-" and not words else next_words(words)
+    options = {name: option for option in (*verb.options, _HELP) for name in (option.name, option.short)}
+    plain: list[str] = []
+    seen: set[str] = set()
+    expected, ended = None, False
+    for word in rest:
+        if expected:
+            expected = None
+        elif ended or word == "-" or word[:1] != "-":
+            plain.append(word)
+        elif word == "--":
+            ended = True
+        else:
+            name, equals, _ = word.partition("=")
+            seen.add(name)
+            option = options.get(name)
+            expected = option if option and option.metavar and not (equals or option.optional) else None
+    name, equals, _ = current.partition("=")
+    if expected:
+        return value_candidates(profile, expected, ())
+    if current[:1] == "-" and not ended:
+        if not equals:
+            return option_candidates({*options.values()}, seen)
+        values = value_candidates(profile, options[name], ()) if name in options else {}
+        return {word if word[0] == ":" else f"{name}={word}": line for word, line in values.items()}
+    found = {} if plain or " " in verb.name else next_words([verb.name])
+    taken = verb.args[len(plain) :] or [one for one in verb.args[-1:] if one.many]
+    if taken:
+        return {**value_candidates(profile, taken[0], plain), **found}
+    return option_candidates({*options.values()}, seen) if not (ended or current) else found
+
+
+def typed_words(line: str) -> list[str]:
+    """Split the beginning of a command line as a shell does (pure): the last word is the one under the cursor."""
+    words, quote, escaped = [""], "", False
+    for char in line.lstrip():
+        if escaped:
+            words[-1], escaped = words[-1] + char, False
+        elif char == "\\" and quote != "'":
+            escaped = True
+        elif char in (quote or "'\""):
+            quote = "" if quote else char
+        elif quote or not char.isspace():
+            words[-1] += char
+        elif words[-1]:
+            words.append("")
+    return words
+
+
+@declare("_complete", "For scripts")
+def cmd__complete(profile: Profile, args: dict[str, JSON]) -> int:
+    """List what a shell can complete.
+
+    [word…] :: the words of the command line, the last one as far as it was typed
+    --line :: there is one word: the command line itself, with the program in it
+
+    What `looop config bash|zsh|fish` prints calls it at a Tab: one candidate a line, what it is after a TAB.
+    $ looop _complete run ''  # the goals
+    $ looop _complete -- cost --by ''  # what `--by` can be
+    Exits: 0 whatever goes wrong | 2 usage
+    """
+    words = typed_words(" ".join(args["word"]))[1:] if args["line"] else args["word"]
+    *before, current = words or [""]
+    for word, line in completed(profile, before, current).items():
+        if word[0] != "_" or current[:1] == "_":  # the verbs of scripts
+            sys.stdout.write(f"{word}\t{line}".rstrip() + "\n")
+    return 0
+
+
+_BASH = r"""# Completions of looop for bash: what can follow is answered by `looop _complete`.
+# Source it, or keep it as ~/.local/share/bash-completion/completions/looop.
+
+_looop_paths() { # by bash itself where it can, else by hand, as in bash 3.2: $1 its option, $2 that of compgen
+  local word
+  [[ -z $before ]] && compopt -o "$1" 2>/dev/null && return
+  while IFS= read -r word; do
+    printf -v word %q "$word"
+    [[ -z $word || $word == "''" ]] || COMPREPLY+=("$before$word")
+  done <<<"$(compgen "$2" -- "$current")"
+}
+
+_looop() {
+  local IFS=$' \t\n' line=${COMP_LINE:0:COMP_POINT} program=${COMP_WORDS[0]} current before='' word meaning
+  current=${line##*[[:space:]]}
+  case $current in
+    -*=*) # bash cuts a word at = unless it was told not to
+      [[ $COMP_WORDBREAKS == *=* ]] || before=${current%%=*}=
+      current=${current#*=}
+      ;;
+  esac
+  current=${current#[\"\']} # what is open stays open: bash puts it back
+  case $program in '~/'*) program=$HOME/${program#'~/'} ;; esac
+  type -P -- "$program" >/dev/null || program=looop
+  COMPREPLY=()
+  while IFS=$'\t' read -r word meaning; do
+    case $word in
+      :file) _looop_paths default -f ;;
+      :folder) _looop_paths dirnames -d ;;
+      :command) _looop_paths nothing -c ;;
+      '' | *[!A-Za-z0-9._=-]* | -[!-]?*) ;; # neither an id nor an option
+      *) [[ ${word#-*=} != "$current"* ]] || COMPREPLY+=("$before${word#-*=}") ;;
+    esac
+  done <<<"$("$program" _complete --line -- "$line" 2>/dev/null </dev/null)"
+  compopt -o nosort 2>/dev/null || : # in the order of looop, where bash is new enough
+}
+
+complete -F _looop looop looop.py
+"""
+
+_ZSH = r"""#compdef looop looop.py
+# Completions of looop for zsh: what can follow is answered by `looop _complete`.
+# Keep it as _looop in a folder of $fpath, or source it after compinit.
+
+_looop() {
+  local program=${(Q)words[1]} typed=${(Q)PREFIX} answer
+  local -a list
+  program=${program/#\~\//$HOME/}
+  whence -p -- $program >/dev/null 2>&1 || program=looop
+  [[ $PREFIX == -*=* ]] && compset -P '*='
+  for answer in ${(f)"$(command $program _complete -- "${(@Q)words[2,CURRENT-1]}" "$typed" 2>/dev/null </dev/null)"}; do
+    case ${answer%%$'\t'*} in
+      :file) _files ;;
+      :folder) _files -/ ;;
+      :command) _command_names -e ;;
+      *[^A-Za-z0-9._=-]* | -[^-]?*) ;; # neither an id nor an option
+      *) list+=("${${${answer#-*=}/$'\t'/:}//\\/\\\\}") ;;
+    esac
+  done
+  _describe -V -t words looop list
+}
+
+if [[ $funcstack[1] == _looop ]]; then
+  _looop "$@"
+elif (( $+functions[compdef] )); then
+  compdef _looop looop looop.py
+fi
+"""
+
+_FISH = r"""# Completions of looop for fish: what can follow is answered by `looop _complete`.
+# Keep it as ~/.config/fish/completions/looop.fish.
+
+function __looop_complete
+    set -l words (commandline -opc)
+    set -l current (commandline -ct)
+    while string match -qr '^[A-Za-z_][A-Za-z0-9_]*=' -- $words[1] # set for this command alone
+        set -e words[1]
+    end
+    set -l program (string replace -r '^~/' "$HOME/" -- $words[1])
+    command -q -- $program; or set program looop
+    set -e words[1]
+    set -l before (string match -r '^-[^=]*=' -- $current)
+    set -l value (string replace -r '^-[^=]*=' '' -- $current)
+    for line in (command $program _complete -- $words "$current" 2>/dev/null </dev/null)
+        switch $line
+            case :file
+                __fish_complete_path "$value" | string replace -r '^' -- "$before"
+            case :folder
+                __fish_complete_directories "$value" '' | string replace -r '^' -- "$before"
+            case :command
+                complete -C "$value"
+            case '*'
+                string match -r '^(?!-[^-].)[A-Za-z0-9._=-]+(?:\t.*)?$' -- $line # an id, or an option
+        end
+    end
+end
+
+for name in looop looop.py
+    complete -c $name -f -k -a '(__looop_complete)'
+end
+"""
+
+
+@declare("config bash", "Setting up")
+def cmd_config_bash(profile: Profile, args: dict[str, JSON]) -> int:
+    """Print the completions for bash.
+
+    Verbs, options, and at a Tab what lies in the profile: goals, sessions, asks, runs, sensors, runners.
+    $ eval "$(looop config bash)"  # in ~/.bashrc, or kept where bash looks:
+    $ looop config bash > ~/.local/share/bash-completion/completions/looop  # with the package bash-completion
+    """
+    sys.stdout.write(_BASH)
+    return 0
+
+
+@declare("config zsh", "Setting up")
+def cmd_config_zsh(profile: Profile, args: dict[str, JSON]) -> int:
+    """Print the completions for zsh.
+
+    $ source <(looop config zsh)  # in ~/.zshrc, after compinit; or kept in a folder of $fpath:
+    $ looop config zsh > ~/.zfunc/_looop  # with `fpath+=~/.zfunc` before compinit
+    """
+    sys.stdout.write(_ZSH)
+    return 0
+
+
+@declare("config fish", "Setting up")
+def cmd_config_fish(profile: Profile, args: dict[str, JSON]) -> int:
+    """Print the completions for fish.
+
+    $ looop config fish > ~/.config/fish/completions/looop.fish  # from the next shell on
+    $ looop config fish | source  # in this one
+    """
+    sys.stdout.write(_FISH)
+    return 0
 
 
 # ======================================================================================================================
-# 86. Setup table
-# ======================================================================================================================
-# The rows of the verbs that set a profile up: its sensors, config and timer.
-
-SETUP_VERBS: tuple[Verb, ...] = (
-    Verb(
-        "sensor list",
-        cmd_sensor_list,
-        "Looking",
-        "list the sensors with their last readings",
-        options=(_JSON,),
-        examples=(("looop sensor list", "a table"), ("looop sensor list --json", "the same as JSON")),
-        shows=True,
-    ),
-    Verb(
-        "sensor show",
-        cmd_sensor_show,
-        "Looking",
-        "print the last reading of a sensor",
-        args=(Argument("name", "the sensor's file name without .sh", kind="sensor"),),
-        options=(_JSON,),
-        examples=(("looop sensor show today", "its last reading"), ("looop sensor show today --json", "on one line")),
-        exits="0 done; 1 there is no such sensor, or it has no reading yet",
-        shows=True,
-    ),
-    Verb(
-        "sensor test",
-        cmd_sensor_test,
-        "Looking",
-        "run a sensor now and show what the decider would see",
-        args=(Argument("name", "the sensor's file name without .sh", kind="sensor"),),
-        options=(_JSON,),
-        more="Nothing is kept. Says how long it took, its size, how an output that is not JSON was understood, and "
-        "whether the next beat would react to it.",
-        examples=(("looop sensor test ci", "run sensors/ci.sh"), ("looop sensor test ci --json", "as JSON")),
-        exits="0 it gave a reading; 1 it failed, or there is no such sensor",
-    ),
-    Verb(
-        "sensor add",
-        cmd_sensor_add,
-        "Setting up",
-        "try a sensor of the gallery and add it, or list them",
-        args=(
-            Argument("kind", "what to watch", "?", "gallery"),
-            Argument("argument", "what the kind takes", "*", "file"),
-        ),
-        options=(
-            Option("--name", "call it so (else: the kind, and what it watches)", "NAME"),
-            Option("--keep", "add it also when its first reading is an error"),
-            _JSON,
-        ),
-        more="Runs it once, and writes sensors/NAME.sh, a plain script, when that gave a reading; never over another. "
-        "Arguments that begin with - stand after --.",
-        examples=(
-            ("looop sensor add", "list the gallery"),
-            ("looop sensor add git ~/src/looop", "write sensors/git-looop.sh"),
-            ("looop sensor add nagios --name load -- check_load -w 5 -c 10", "a plugin with options"),
-        ),
-        exits="0 added; 1 it could not be, or its first reading is an error (then nothing is kept)",
-        moves=True,
-    ),
-    Verb(
-        "sensor edit",
-        cmd_sensor_edit,
-        "Setting up",
-        "open a sensor in your editor, then run it once",
-        args=(Argument("name", "the sensor's file name without .sh", kind="sensor"),),
-        examples=(("looop sensor edit ci", "edit sensors/ci.sh"), ("EDITOR=nano looop sensor edit ci", "with nano")),
-        exits="0 it gives a reading; 1 it does not, or there is no such sensor; 2 usage, or stdin is not a terminal",
-        person=always,
-    ),
-    Verb(
-        "sensor trust",
-        cmd_sensor_trust,
-        "Setting up",
-        "let a sensor run as yours, and trust its readings",
-        args=(Argument("name", "the sensor's file name without .sh", kind="sensor"),),
-        options=(
-            Option("--script", "trust the script alone: its readings stay other people's words"),
-            Option("--no", "trust its readings no more; who wrote the script stays as it is"),
-        ),
-        more="Counts for the script as it is now; `looop sensor list` shows who wrote each. A sensor that the loop "
-        "wrote runs confined until then, and one that appeared during a move does not run. Untrusted readings taint a "
-        "beat: see gate.worker and gate.shell in `looop config show`.",
-        examples=(
-            ("looop sensor trust ci", "run sensors/ci.sh as your own, and trust what it says"),
-            ("looop sensor trust github-prs --no", "its titles are strangers' words"),
-        ),
-        person=always,
-    ),
-    Verb(
-        "sensor remove",
-        cmd_sensor_remove,
-        "Setting up",
-        "remove a sensor; git keeps its script",
-        args=(Argument("name", "the sensor's file name without .sh", kind="sensor"),),
-        more="Waits for a beat in progress. Commits before and after, where looop commits at all.",
-        examples=(
-            ("looop sensor remove ci", "remove sensors/ci.sh"),
-            ("looop sensor remove git-looop && looop sensor add git ~/src/looop", "add it anew"),
-        ),
-        person=always,
-    ),
-    Verb(
-        "setup",
-        cmd_setup,
-        "Setting up",
-        "answer a few questions: from them come your PLAYBOOK, goals and sensors",
-        more="The built-in decider starts it as the worker `setup`; while that waits, this is `looop attach setup`. It "
-        "goes on where it was interrupted. Ctrl-D puts it off.",
-        examples=(
-            ("looop setup", "in a terminal"),
-            ("looop setup && looop up", "then beats in the background"),
-        ),
-        exits="0 done, or put off with Ctrl-D; 1 failed; 2 usage, or stdin is not a terminal; 130 interrupted",
-    ),
-    Verb(
-        "init",
-        cmd_init,
-        "Setting up",
-        "choose the runner, write the config, make the profile",
-        args=(
-            Argument("runner", "its name, auto or builtin; asked for when it is left out", "?", "runner", ("auto",)),
-        ),
-        more="What the config holds besides is kept.",
-        examples=(("looop init", "choose from a list"), ("looop init claude", "without questions")),
-        exits="0 done; 1 there is no such runner, or none was chosen; 2 usage, or nobody is there to choose",
-        person=always,
-    ),
-    Verb(
-        "config path",
-        cmd_config_path,
-        "Setting up",
-        "print where the config is looked for",
-        examples=(("looop config path", "the path"), ('$EDITOR "$(looop config path)"', "edit it")),
-    ),
-    Verb(
-        "config show",
-        cmd_config_show,
-        "Setting up",
-        "print the merged config: defaults, file, environment",
-        examples=(("looop config show", "all of it"), ("looop config show | jq .runners.pi", "one runner")),
-        exits="0 done; 1 the config is wrong",
-    ),
-    Verb(
-        "config check",
-        cmd_config_check,
-        "Setting up",
-        "name everything that is wrong with the config",
-        examples=(
-            ("looop config check", "after an edit"),
-            ("LOOOP_CONFIG=new.json looop config check", "before one is used"),
-        ),
-        exits="0 nothing is wrong, unknown keys apart; 1 something is",
-    ),
-    Verb(
-        "service install",
-        cmd_service_install,
-        "Setting up",
-        "have systemd, launchd or cron run the beat",
-        args=(_SCHEDULER,),
-        options=(_EVERY, _YES),
-        more="Shows what it will write and run, and asks. It carries your PATH, your settings and no secret.",
-        examples=(
-            ("looop service install", "with what this machine has, every `interval`"),
-            ("looop service install cron --every 5m --yes", "a line of cron, from a script"),
-        ),
-        exits="0 it is installed, or was already; 1 failed, or it was not confirmed",
-        person=always,
-    ),
-    Verb(
-        "service uninstall",
-        cmd_service_uninstall,
-        "Setting up",
-        "take away what `service install` wrote",
-        args=(_SCHEDULER,),
-        options=(_YES,),
-        examples=(
-            ("looop service uninstall", "whatever runs this profile"),
-            ("looop service uninstall cron", "cron alone"),
-        ),
-        exits="0 no service is installed any more; 1 failed, or it was not confirmed",
-        person=always,
-    ),
-    Verb(
-        "service status",
-        cmd_service_status,
-        "Setting up",
-        "tell what runs the beat by itself, and when",
-        options=(_JSON,),
-        examples=(("looop service status", ""), ("looop service status --json", "for scripts")),
-        exits="0 whenever it could be read; 1 otherwise",
-    ),
-    Verb(
-        "service print",
-        cmd_service_print,
-        "Setting up",
-        "show what `service install` would write",
-        args=(_SCHEDULER,),
-        options=(_EVERY,),
-        examples=(
-            ("looop service print", "for what this machine has"),
-            ("looop service print launchd --every 15m", "for a Mac, every quarter of an hour"),
-        ),
-    ),
-    Verb(
-        "version",
-        cmd_version,
-        "Setting up",
-        "print the version",
-        examples=(("looop version", ""), ("looop --version", "the same; and so are -v and -V")),
-    ),
-    Verb(
-        "_cost",
-        cmd_cost_add,
-        "For scripts",
-        "record what a worker spent",
-        args=_COST_ARGS,
-        examples=(
-            ("looop _cost session ship-v2 claude 0.42", "42 cents"),
-            ("looop _cost session ship-v2 claude unknown", "counted, not priced"),
-        ),
-    ),
-    Verb(
-        "_pulse",
-        cmd_pulse,
-        "For scripts",
-        "be the pulse, in the foreground",
-        more="What `looop up` runs in a session; TERM ends it. LOOOP_LOG_FORMAT=json: a line of JSON per beat.",
-        examples=(("looop _pulse", "until Ctrl-C"), ("LOOOP_LOG_FORMAT=json looop _pulse", "for a supervisor's log")),
-        exits="0 it was ended by a signal; 1 another pulse runs, or the profile cannot be used",
-    ),
-    Verb(
-        "_fmt",
-        cmd_fmt,
-        "For scripts",
-        "pass a runner's JSON stream on; on a terminal, show it in words",
-        more="Kept for configs of looop 0.5, whose tick commands end in it. Into a file or a pipe nothing is changed.",
-        examples=(
-            ('pi -p --mode json "hello" | looop _fmt', "watch a stream"),
-            ("looop _fmt < output.log", "read one again"),
-        ),
-    ),
-    Verb(
-        "_hook",
-        cmd_hook,
-        "For scripts",
-        "take an event of the agent in a session, as JSON on stdin",
-        args=(Argument("agent", "which agent calls; `screen`: its supervisor"),),
-        more="Workers are started so that their agents call it. It prints nothing and returns 0 whatever happens.",
-        examples=(
-            ('echo \'{"hook_event_name":"Stop"}\' | looop _hook claude', "what a hook of claude runs"),
-            ("looop _hook screen", "what the supervisor of a worker runs when its screen asks"),
-        ),
-        exits="0 always, 2 usage",
-    ),
-    Verb(
-        "_complete",
-        cmd_complete,
-        "For scripts",
-        "list what a shell can complete",
-        args=(Argument("kind", "of what: goal, session, worker-alive, ask, run, …", choices=tuple(CANDIDATES)),),
-        more="What `looop config bash|zsh|fish` prints calls it at a Tab: one word a line, what it is after a TAB.",
-        examples=(("looop _complete goal", "the goals"), ("looop _complete worker-alive", "who can be attached to")),
-        exits="0 whatever goes wrong, 2 usage",
-    ),
-)
-
-
-# ======================================================================================================================
-# 87. Manual (pure)
+# 90. Manual (pure)
 # ======================================================================================================================
 # What looop says of itself: a page for each verb and each group, the overview, the manual, the man page, and the next
-# steps. All derive from the rows of the verb table, the settings and MANUAL, which is written like this:
+# steps. All derive from the verbs' pages, the settings and MANUAL, which is written like this:
 #
 #     # Title                  begins a part
 #     term :: what it means    a row of a list; a line that begins with a blank goes on with the one above
@@ -24889,10 +24865,12 @@ def text_block(text: str) -> Block:
 # --- verbs as blocks
 
 
-def option_form(option: Option) -> str:
+def option_form(option: Argument) -> str:
     """Write an option as it is used."""
     names = f"{option.short}, {option.name}" if option.short else option.name
-    value = f"[{option.metavar}]" if option.bare else option.metavar
+    if option.attached:
+        return f"{names}[={option.metavar}]"
+    value = f"[{option.metavar}]" if option.optional else option.metavar
     return f"{names} {value}" if value else names
 
 
@@ -24901,8 +24879,10 @@ def synopsis_words(verb: Verb) -> list[str]:
     words = [f"looop {verb.name}"]
     for option in verb.options:
         words.append(f"[{option_form(option).replace(', ', ' | ')}]" + "…" * option.many)
-    shapes = {"1": "<{}>", "?": "[<{}>]", "*": "[<{}>…]"}
-    return words + [shapes[argument.count].format(argument.name) for argument in verb.args]
+    for argument in verb.args:
+        word = f"<{argument.name}>" + "…" * argument.many
+        words.append(f"[{word}]" if argument.optional else word)
+    return words
 
 
 def synopsis(verb: Verb) -> str:
@@ -24911,18 +24891,13 @@ def synopsis(verb: Verb) -> str:
 
 
 def as_sentence(text: str) -> str:
-    """Make a sentence of a line of the verb table."""
+    """Make a sentence of a verb's line."""
     return f"{text[0].upper()}{text[1:]}."
 
 
 def exit_rows(verb: Verb) -> tuple[tuple[str, str], ...]:
     """Return (code, what it means) of a verb, with what all verbs have in common."""
-    import re
-
-    known = {"1": "failed", "2": "usage", "130": "interrupted"}
-    for row in re.split(r"[;,] (?=(?:\d+|N|128\+N) )", verb.exits):
-        code, _, text = row.partition(" ")
-        known[code] = text
+    known = {"1": "failed", "2": "usage", "130": "interrupted", **dict(verb.exits)}
     place = {"N": 0.5, "128+N": 128.5}
     return tuple(sorted(known.items(), key=lambda row: place.get(row[0]) or int(row[0])))
 
@@ -24935,15 +24910,15 @@ def verb_parts(verb: Verb) -> list[tuple[str, Block]]:
     parts += [("", text_block(verb.more))] if verb.more else []
     parts += [("Arguments", Block("rows", arguments))] if arguments else []
     parts += [("Options", Block("rows", options))] if options else []
-    if any("DUR" in form.split() or "(DUR)" in line for form, line in (*arguments, *options)):
+    if any(one.kind == "seconds" or "(DUR)" in one.line for one in (*verb.args, *verb.options)):
         parts.append(("", text_block(f"DUR: a time, like {DUR_FORMS}.")))
     return [*parts, ("Examples", Block("code", verb.examples)), ("Exit codes", Block("rows", exit_rows(verb)))]
 
 
-def by_group(verbs: Sequence[Verb]) -> dict[str, list[Verb]]:
-    """Return the verbs by their groups; what is for scripts comes last."""
+def by_group() -> dict[str, list[Verb]]:
+    """Return the verbs by their groups."""
     groups: dict[str, list[Verb]] = {}
-    for verb in sorted(verbs, key=lambda verb: verb.group == "For scripts"):
+    for verb in all_verbs():
         groups.setdefault(verb.group, []).append(verb)
     return groups
 
@@ -25068,7 +25043,7 @@ def group_page(verbs: Sequence[Verb], width: int = PAGE_WIDTH) -> str:
     return "\n".join(plain_rows(rows, width, "")) + "\n\n" + rule + f"\n{rule}".join(pages)
 
 
-def manual_text(verbs: Sequence[Verb], width: int = PAGE_WIDTH) -> str:
+def manual_text(width: int = PAGE_WIDTH) -> str:
     """Write the manual: its parts, then every verb with what it does."""
     lines = filled_lines(f"looop: a control loop for your work, in one file. Version {VERSION}.".split(), width)
     for title, blocks in manual_parts().items():
@@ -25076,26 +25051,26 @@ def manual_text(verbs: Sequence[Verb], width: int = PAGE_WIDTH) -> str:
         for number, block in enumerate(blocks):
             lines += [*([""] if number else []), *plain_block(block, width)]
     lines += ["", "VERBS", *filled_lines(pieces_of(_VERBS_SAID), width, "  ", "  ")]
-    lines += verb_rows(verbs, width, "  ")
+    lines += verb_rows(width, "  ")
     return "\n".join([*lines, ""])
 
 
 _VERBS_SAID = "`looop help VERB`, or `looop VERB --help`, shows one whole. Options stand anywhere; `--` ends them."
 
 
-def verb_rows(verbs: Sequence[Verb], width: int, indent: str) -> list[str]:
-    """Write verbs by group, a line for each."""
-    room = max(len(verb.name) for verb in verbs)
+def verb_rows(width: int, indent: str, hidden: bool = True) -> list[str]:
+    """Write verbs by group, a line for each; `hidden`: those of scripts (`_pulse`), too."""
+    groups = {group: [verb for verb in verbs if hidden or verb.name[0] != "_"] for group, verbs in by_group().items()}
+    room = max(len(verb.name) for verbs in groups.values() for verb in verbs)
     lines = []
-    for group, members in by_group(verbs).items():
+    for group, members in groups.items():
         lines += ["", f"{indent}{group}:"]
         lines += plain_rows([(verb.name.ljust(room), verb.line) for verb in members], width, f"{indent}  ")
     return lines
 
 
-def overview(verbs: Sequence[Verb], width: int = PAGE_WIDTH) -> str:
-    """Write what looop is, a line for each verb but the hidden ones (`_pulse`), and where more is told."""
-    shown = [verb for verb in verbs if not verb.name.startswith("_")]
+def overview(width: int = PAGE_WIDTH) -> str:
+    """Write what looop is, a line for each verb that a person types, and where more is told."""
     rows = [
         ("looop", "how things are, and the next three steps"),
         ("looop help", "the manual: the whole design on a few screens"),
@@ -25103,115 +25078,50 @@ def overview(verbs: Sequence[Verb], width: int = PAGE_WIDTH) -> str:
         ("looop up", "begin: beats in the background"),
     ]
     head = filled_lines("looop: a control loop for your work: sense, diff, decide one move, act, log.".split(), width)
-    return "\n".join([*head, *verb_rows(shown, width, ""), "", *plain_rows(rows, width, ""), ""])
+    return "\n".join([*head, *verb_rows(width, "", hidden=False), "", *plain_rows(rows, width, ""), ""])
 
 
 # --- the man page
 
 
 _ROFF = {"\\": "\\(rs", "-": "\\-", "'": "\\(aq", "`": "\\(ga", "^": "\\(ha", "~": "\\(ti", "…": "...", "→": "->"}
+MAN_WIDTH = 66  # columns of a man page's text on a terminal of 80
 
 
 def roff(text: str) -> str:
-    """Escape a text so that it comes out as it is, and can be copied: no hyphen, quote or backslash is another sign."""
-    return "".join(_ROFF.get(char, char) for char in text)
+    """Escape a line so that it comes out as it is, and can be copied: no hyphen or quote is another sign."""
+    return ("\\&" if text[:1] in ("", ".") else "") + "".join(_ROFF.get(char, char) for char in text)
 
 
-def roff_line(text: str) -> str:
-    """Escape a line that could pass for a request: it begins with a dot."""
-    return ("\\&" if text[:1] == "." else "") + roff(text)
+def roff_part(head: str, lines: Iterable[str]) -> list[str]:
+    """Write a part of the man page: lines that stand as they are."""
+    return [head, ".nf", *map(roff, lines), ".fi"]
 
 
-def roff_code(text: str) -> str:
-    """Escape what can be typed; a line is not broken in it if it is short."""
-    return roff(text).replace(" ", "\\ ") if len(text) <= TERM_MAX else roff(text)
-
-
-def roff_text(text: str) -> list[str]:
-    """Write a paragraph, a line for each sentence; what stands in backquotes is bold."""
-    import re
-
-    lines = []
-    for part in re.split(r"(?<=[.?!]) (?=[A-Z`])", text):
-        pieces = part.split("`")
-        pieces = [f"\\fB{roff_code(piece)}\\fR" if at % 2 else roff(piece) for at, piece in enumerate(pieces)]
-        lines.append(("\\&" if part[:1] == "." else "") + "".join(pieces))
-    return lines
-
-
-def roff_form(text: str) -> str:
-    """Write a usage: names of options bold, what stands for something else in italics."""
-    import re
-
-    def styled(match: re.Match[str]) -> str:
-        word = match[0]
-        font = "B" if word[0] == "-" or word.startswith("looop") else "I"
-        return f"\\f{font}{roff(word.strip('<>…'))}\\fR" + "..." * word.count("…")
-
-    return re.sub(r"^looop(?: [a-z_-]+)*|--?[a-z][a-z-]*|<[^>]+>|[A-Z][A-Za-z]*", styled, text).replace("…", "...")
-
-
-def roff_block(block: Block, form: bool = False) -> list[str]:
-    """Write a block in the man macros; `form`: the terms of its rows are usages."""
-    if block.kind == "text":
-        return [".PP", *roff_text(block.rows[0][1])]
-    if block.kind == "code":
-        return [".PP", ".RS 4", ".EX", *map(roff_line, plain_code(block.rows, 66, "")), ".EE", ".RE"]
-    lines: list[str] = []
-    for term, text in block.rows:
-        lines += [f".TP {row_room(block.rows, PAGE_WIDTH) + 2}" if not lines else ".PD 0\n.TP"]
-        lines += [roff_form(term) if form else f"\\fB{roff(term)}\\fR", *roff_text(text)]
-    return [*lines, ".PD"] if len(block.rows) > 1 else lines
-
-
-def roff_section(title: str, blocks: Sequence[Block]) -> list[str]:
-    """Write a section; a paragraph that opens one has no macro of its own."""
-    lines = [line for block in blocks for line in roff_block(block)]
-    return [f".SH {title.upper()}", *(lines[1:] if lines[:1] == [".PP"] else lines)]
-
-
-def roff_verb(verb: Verb) -> list[str]:
-    """Write the subsection of a verb."""
-    lines = [f".SS looop {roff(verb.name)}", roff_form(synopsis(verb))]
-    taken: tuple[tuple[str, str], ...] = ()
-    for title, block in verb_parts(verb):
-        if title == "Arguments" and verb.options:
-            taken = block.rows  # one list with the options
-        elif title == "Exit codes":
-            codes = "; ".join(f"`{code}` {text}" for code, text in block.rows)
-            lines += roff_block(text_block(f"Exit codes: {codes}."))
-        else:
-            lines += roff_block(Block(block.kind, (*taken, *block.rows)) if title == "Options" else block, form=True)
-    return lines
-
-
-def man_page(verbs: Sequence[Verb]) -> str:
-    """Write the man page, in the man macros and in ASCII."""
-    parts = manual_parts()
-    first, last = parts.pop("The idea"), {"Examples": parts.pop("First steps")}
-    for title in ("Files", "Config", "Environment", "Exit codes"):
-        last[title] = parts.pop(title)
+def man_page() -> str:
+    """Write the man page, in the man macros and in ASCII: the pages of the manual and of the verbs."""
+    parts = {}
+    for title, blocks in manual_parts().items():
+        lines = [line for block in blocks for line in ["", *plain_block(block, MAN_WIDTH, "")]]
+        parts[{"The idea": "Description", "Exit codes": "Exit status"}.get(title, title)] = lines[1:]
     lines = [
         '.\\" Written by `looop help --man`; the texts stand in looop.py.',
         f'.TH LOOOP 1 {MANUAL_DATE} "looop {VERSION}" "looop"',
-        *(".nr HY 0", ".nh", ".ad l"),  # what is to be copied is not broken by hyphens
         *(".SH NAME", "looop \\- a control loop for a person\\(aqs work, in one file"),
-        *(".SH SYNOPSIS", *roff_lines("looop", "looop <verb> [<argument>…]", "looop help [<verb>…]")),
-        *roff_section("Description", first),
+        *roff_part(".SH SYNOPSIS", ["looop <verb> [<argument>…]", "looop help [<verb>…]"]),
+        *roff_part(".SH DESCRIPTION", parts.pop("Description")),
     ]
-    for title, blocks in parts.items():
-        lines += roff_section(title, blocks)
-    lines += roff_section("Verbs", [text_block(_VERBS_SAID)])
-    for group, members in by_group(verbs).items():
-        lines += [f".SH VERBS: {group.upper()}", *(line for verb in members for line in roff_verb(verb))]
-    for title in ("Files", "Config", "Environment", "Exit codes", "Examples"):
-        lines += roff_section("Exit status" if title == "Exit codes" else title, last[title])
+    last = {title: parts.pop(title) for title in ("Files", "Config", "Environment", "Exit status", "First steps")}
+    for title, text in parts.items():
+        lines += roff_part(f".SH {title.upper()}", text)
+    lines += roff_part(".SH VERBS", filled_lines(pieces_of(_VERBS_SAID), MAN_WIDTH))
+    for group, verbs in by_group().items():
+        lines.append(f".SH VERBS: {group.upper()}")
+        for verb in verbs:
+            lines += roff_part(f".SS looop {roff(verb.name)}", verb_page(verb, MAN_WIDTH).rstrip("\n").split("\n"))
+    for title, text in last.items():
+        lines += roff_part(f".SH {'EXAMPLES' if title == 'First steps' else title.upper()}", text)
     return "\n".join([*lines, ".SH SEE ALSO", "\\fBtmux\\fR(1), \\fBgit\\fR(1), \\fBcrontab\\fR(1)", ""])
-
-
-def roff_lines(*usages: str) -> list[str]:
-    """Write usages, each on a line of its own."""
-    return [line for usage in usages for line in (roff_form(usage), ".br")][:-1]
 
 
 # --- the next steps
@@ -25273,562 +25183,30 @@ def next_steps(status: Mapping[str, JSON], timed: bool = False) -> list[tuple[st
 
 
 # ======================================================================================================================
-# 88. Completions (pure)
+# 91. Command line
 # ======================================================================================================================
-# `looop config bash|zsh|fish`: from the table of verbs one script for each shell. A script holds verbs, options and the
-# words that are fixed, and asks `looop _complete KIND` for what lies on disk. What bash and fish know of a verb, and
-# read at a Tab, is one row of words:
-#
-#     -f,--follow    an option, by all its names             @goal      a word of this kind: of CANDIDATES, or PATHS
-#     --wait=        it has a value: anything                %gallery   a word of this list: of `completion_lists`
-#     --by=day|kind  it has one of these                     last|@run  any of these
-#     --option+=     it may come several times               -          an argument that can be anything
-#     --dry-run:=    its value may be left out               ...        the argument before it, again and again
-#
-# zsh gets the same in the words of its own `_arguments`. Each shell compares what it is told and takes nothing but ids:
-# no word that lies on disk is ever evaluated. The program that is asked is the one that was typed.
+# From the words of a command line to an exit code: the verb is found, its arguments are read as its page declares them,
+# and what it returns is printed.
 
-PLAIN_KINDS = ("text", "seconds", "count", "size")  # what they name cannot be listed
-PATHS = ("file", "folder", "command")  # what the shell itself completes
 
-
-class Row(Record):
-    """Hold what can follow some words of a command line."""
-
-    words: str  # the verb; "": the beginning of the line
-    options: tuple[Option, ...]
-    arguments: tuple[Argument, ...]
-
-
-_HELP = Option("--help", "show what there is to know of it", short="-h")
-_VERSION = Option("--version", "print the version", short="-v")
-
-
-def completion_rows(verbs: Sequence[Verb]) -> list[Row]:
-    """Return what each verb takes, and what follows the first word of those that have two."""
-    known = {verb.name: verb for verb in verbs}
-    groups = list(dict.fromkeys(verb.name.split()[0] for verb in verbs if " " in verb.name))
-    rows = [Row("", (_HELP, _VERSION), (Argument("verb", "what to do", kind="verb"),))]
-    for name in dict.fromkeys([*groups, *known]):
-        options = (*known[name].options, _HELP) if name in known else ()
-        arguments = known[name].args if name in known else (Argument("action", "what to do", kind=f"{name}-action"),)
-        if name in known and name in groups:  # its own argument, or an action
-            first = arguments[0]
-            arguments = (Argument(first.name, first.line, first.count, f"{name}-action", first.choices), *arguments[1:])
-        if arguments and arguments[0].kind == "verb":  # the second word of a verb comes after the first
-            arguments = (Argument("verb", arguments[0].line, "?", "verb"),)
-            for group in groups:
-                rows.append(Row(f"{name} {group}", options, (Argument("action", "", "?", f"{group}-action"),)))
-        rows.append(Row(name, options, arguments))
-    return rows
-
-
-def completion_lists(verbs: Sequence[Verb], gallery: Mapping[str, str]) -> dict[str, list[tuple[str, str]]]:
-    """Return the lists that are fixed, each word with what it means: verbs, the actions of each group, the gallery."""
-    lists: dict[str, list[tuple[str, str]]] = {"verb": [], "gallery": list(gallery.items())}
-    lines = {verb.name: verb.line for verb in verbs}
-    for verb in verbs:
-        head, _, action = verb.name.partition(" ")
-        if action:
-            lists.setdefault(f"{head}-action", []).append((action, verb.line))
-    for head in dict.fromkeys(verb.name.split()[0] for verb in verbs):
-        lists["verb"].append((head, lines.get(head) or ", ".join(word for word, _ in lists[f"{head}-action"])))
-    return lists
-
-
-def taken_words(taken: Option | Argument) -> list[str]:
-    """Return what an option's value or an argument can be, as the drawing above has it."""
-    if taken.kind in PLAIN_KINDS or (isinstance(taken, Option) and not taken.metavar):
-        return [*taken.choices]
-    return [*taken.choices, f"@{taken.kind}" if taken.kind in CANDIDATES or taken.kind in PATHS else f"%{taken.kind}"]
-
-
-def option_word(option: Option) -> str:
-    """Write an option as bash and fish read it."""
-    names = f"{option.short},{option.name}" if option.short else option.name
-    if not option.metavar and option.kind == "text":
-        return names
-    sign = "+" if option.many else "" if option.metavar and not option.bare else ":"
-    return f"{names}{sign}={'|'.join(taken_words(option))}"
-
-
-def argument_words(arguments: Sequence[Argument]) -> list[str]:
-    """Write arguments as bash and fish read them."""
-    words = ["|".join(taken_words(argument)) or "-" for argument in arguments]
-    return [*words, "..."] if arguments and arguments[-1].count == "*" else words
-
-
-def shell_words(words: Iterable[str]) -> str:
-    """Write words so that each is one in bash and in zsh, whatever it holds."""
-    plain = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@%+=:,./_-")
-    return " ".join(word if word and plain.issuperset(word) else quoted(word) for word in words)
-
-
-def bash_completion(rows: Sequence[Row], lists: Mapping[str, Sequence[tuple[str, str]]]) -> str:
-    """Write the script for bash; 3.2, that of macOS, will do."""
-    cases = []
-    for row in rows:
-        sets = []
-        if row.options:
-            sets.append(f"options=({shell_words(map(option_word, row.options))})")
-        if row.arguments:
-            sets.append(f"arguments=({shell_words(argument_words(row.arguments))})")
-        cases.append(f"    {shell_words([row.words])}) {' '.join(sets)} ;;\n")
-    listed = [f"    {name}) list=({shell_words(word for word, _ in words)}) ;;\n" for name, words in lists.items()]
-    return _BASH.replace("{{rows}}", "".join(cases)).replace("{{lists}}", "".join(listed))
-
-
-def fish_word(text: str) -> str:
-    """Quote text as one word of fish."""
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
-
-
-def fish_completion(rows: Sequence[Row], lists: Mapping[str, Sequence[tuple[str, str]]]) -> str:
-    """Write the script for fish."""
-    cases = []
-    for row in rows:
-        words = [f"{fish_word(option_word(option))}\\t{fish_word(option.line)}" for option in row.options]
-        cases.append(f"        case {fish_word(row.words)}\n")
-        cases += [f"            set options {' '.join(words)}\n"] if words else []
-        names = " ".join(map(fish_word, argument_words(row.arguments)))
-        cases += [f"            set arguments {names}\n"] if names else []
-    listed = []
-    for name, entries in lists.items():
-        listed.append(f"        case {fish_word(name)}\n            printf '%s\\t%s\\n'")
-        listed += [f" \\\n                {fish_word(word)} {fish_word(line)}" for word, line in entries]
-        listed.append("\n")
-    return _FISH.replace("{{rows}}", "".join(cases)).replace("{{lists}}", "".join(listed))
-
-
-def zsh_escaped(text: str, chars: str) -> str:
-    """Put a backslash before these characters, and before those that are there."""
-    return "".join(f"\\{char}" if char in chars or char == "\\" else char for char in text)
-
-
-def zsh_action(taken: Option | Argument) -> str:
-    """Write how `_arguments` completes a value: the blank says that the words are the whole call."""
-    actions = {"@file": " _files", "@folder": " _files -/", "@command": " _command_names -e"}
-    words = taken_words(taken)
-    return actions.get(" ".join(words)) or (f" _looop_value {' '.join(words)}" if words else " ")
-
-
-def zsh_option(option: Option) -> list[str]:
-    """Write an option as `_arguments` reads it, once for each of its names."""
-    line = f"[{zsh_escaped(option.line, '[]')}]"
-    ends = line
-    if option.metavar:
-        colon = "::" if option.bare else ":"
-        ends = f"{line}{colon}{zsh_escaped(option.metavar, ':')}:{zsh_action(option)}"
-    elif option.kind != "text":
-        ends = f"=-{line}::value:{zsh_action(option)}"
-    names = [name for name in (option.short, option.name) if name]
-    others = "(- *)" if option.name in ("--help", "--version") else f"({' '.join(names)})" if len(names) > 1 else ""
-    joins = dict.fromkeys(names, "")
-    if option.metavar:  # a value: `-n5` or `-n 5`, `--limit=5` or `--limit 5`
-        joins = {name: "=" if name.startswith("--") else "+" for name in names}
-    return [("*" if option.many else others) + name + joins[name] + ends for name in names]
-
-
-def zsh_argument(place: int, argument: Argument) -> str:
-    """Write an argument as `_arguments` reads it."""
-    head = {"1": f"{place}:", "?": f"{place}::", "*": "*:"}[argument.count]
-    return f"{head}{zsh_escaped(argument.name, ':')}:{zsh_action(argument)}"
-
-
-def zsh_completion(rows: Sequence[Row], lists: Mapping[str, Sequence[tuple[str, str]]]) -> str:
-    """Write the script for zsh."""
-    cases = []
-    for row in rows:
-        words = [word for option in row.options for word in zsh_option(option)]
-        words += [zsh_argument(place, argument) for place, argument in enumerate(row.arguments, 1)]
-        body = "".join(f"      {quoted(word)}\n" for word in words)
-        cases.append(f"    {quoted(row.words)}) specs=(\n{body}    ) ;;\n")
-    listed = []
-    for name, entries in lists.items():
-        body = "".join(f"      {quoted(word + ':' + zsh_escaped(line, ''))}\n" for word, line in entries)
-        listed.append(f"    {name}) list=(\n{body}    ) ;;\n")
-    return _ZSH.replace("{{rows}}", "".join(cases)).replace("{{lists}}", "".join(listed))
-
-
-_BASH = r"""# Completions of looop for bash. Made from its table of verbs by `looop config bash`; do not edit.
-# Source it, or keep it as ~/.local/share/bash-completion/completions/looop.
-
-_looop_takes() { # what these words take; fails where there is no such verb
-  options=() arguments=()
-  case $1 in
-{{rows}}    *) return 1 ;;
-  esac
-}
-
-_looop_list() {
-  case $1 in
-{{lists}}  esac
-}
-
-_looop_option() { # find an option by one of its names: sets names, takes (=, :=, += or nothing) and value
-  local option
-  for option in ${options[@]+"${options[@]}"}; do
-    names=${option%%=*} takes='' value=''
-    if [[ $option == *=* ]]; then
-      takes='=' value=${option#*=}
-      case $names in *[:+]) takes=${names:${#names}-1}= names=${names%?} ;; esac
-    fi
-    [[ ,$names, != *",$1,"* ]] || return 0
-  done
-  return 1
-}
-
-_looop_offer() { # words that begin like what is typed; the verbs of scripts only where a _ is
-  local word
-  for word; do
-    [[ $word != "$cur"* || ($word == _* && $cur != _*) ]] || COMPREPLY+=("$prefix$word")
-  done
-}
-
-_looop_ask() { # what looop knows of a kind: lines that hold an id, and what it is after a TAB; nothing else is taken
-  local program=${words[0]} word line
-  case $program in '~/'*) program=$HOME/${program#'~/'} ;; esac
-  type -P -- "$program" >/dev/null || program=looop
-  while IFS=$'\t' read -r word line; do
-    case $word in '' | [!A-Za-z0-9]* | *[!A-Za-z0-9._-]*) ;; *) _looop_offer "$word" ;; esac
-  done <<<"$("$program" _complete "$1" 2>/dev/null </dev/null)"
-  compopt -o nosort 2>/dev/null || : # in the order of looop, where bash is new enough
-}
-
-_looop_paths() { # by bash itself where it can, else by hand, as in bash 3.2: $1 its option, $2 that of compgen
-  local word
-  [[ -z $prefix ]] && compopt -o "$1" 2>/dev/null && return
-  while IFS= read -r word; do
-    printf -v word %q "$word"
-    [[ -z $word || $word == "''" ]] || COMPREPLY+=("$prefix$word")
-  done <<<"$(compgen "$2" -- "$cur")"
-}
-
-_looop_value() { # what stands in a row: words, lists and kinds
-  local IFS='|' one list
-  for one in $1; do
-    list=()
-    case $one in
-      -) ;;
-      @file) _looop_paths default -f ;;
-      @folder) _looop_paths dirnames -d ;;
-      @command) _looop_paths nothing -c ;;
-      @*) _looop_ask "${one#@}" ;;
-      %*) _looop_list "${one#%}" && _looop_offer ${list[@]+"${list[@]}"} ;;
-      *) _looop_offer "$one" ;;
-    esac
-  done
-}
-
-_looop_options() { # the options that were not given yet
-  local option name IFS=' '
-  for option in ${options[@]+"${options[@]}"}; do
-    option=${option%%=*}
-    option=${option%[:+]}
-    [[ $seen != *" $option "* ]] || continue
-    case $option in *,*) _looop_offer "${option%,*}" ;; esac
-    _looop_offer "${option#*,}"
-  done
-}
-
-_looop() {
-  local IFS=$' \t\n' cur=${COMP_LINE:0:COMP_POINT} prefix='' rest word i
-  local at=1 count=0 ended='' expected='' seen=' ' names='' takes='' value=''
-  local -a words options arguments
-  words=() COMPREPLY=()
-  # COMP_WORDS are cut at = and : too; here they are put together again, as they stand between blanks
-  for ((i = 0; i < COMP_CWORD; i++)); do
-    word=${COMP_WORDS[i]}
-    rest=${cur#"${cur%%[![:space:]]*}"}
-    if [[ $rest == "$cur" && ${#words[@]} -gt 1 ]]; then
-      words[${#words[@]}-1]+=$word
-    else
-      words[${#words[@]}]=$word
-    fi
-    cur=${rest#"$word"}
-  done
-  rest=${cur#"${cur%%[![:space:]]*}"}
-  if [[ $rest == "$cur" && ${#words[@]} -gt 1 ]]; then
-    ((i = ${#words[@]} - 1))
-    rest=${words[i]}$rest
-    unset "words[i]"
-  fi
-  cur=$rest
-  case $cur in [\"\']*) cur=${cur#?} ;; esac # what is open stays open: bash puts it back
-
-  if [[ ${#words[@]} -gt 2 ]] && _looop_takes "${words[1]} ${words[2]}"; then
-    at=3
-  elif [[ ${#words[@]} -gt 1 ]]; then
-    _looop_takes "${words[1]}" || return 0
-    at=2
-  else
-    _looop_takes ''
-  fi
-  for ((i = at; i < ${#words[@]}; i++)); do
-    word=${words[i]}
-    if [[ -n $expected ]]; then
-      expected=''
-    elif [[ -n $ended || $word != -?* ]]; then
-      ((count += 1))
-    elif [[ $word == -- ]]; then
-      ended=yes
-    elif _looop_option "${word%%=*}"; then
-      [[ $takes == += ]] || seen+="$names "
-      [[ -z $takes || $takes == := || $word == --*=* ]] || expected=$value=
-    fi
-  done
-
-  if [[ -n $expected ]]; then
-    _looop_value "${expected%=}"
-  elif [[ -z $ended && $cur == --*=* ]]; then
-    if _looop_option "${cur%%=*}" && [[ -n $takes ]]; then
-      [[ $COMP_WORDBREAKS == *=* ]] || prefix=${cur%%=*}=
-      cur=${cur#*=}
-      _looop_value "$value"
-    fi
-  elif [[ -z $ended && $cur == -* ]]; then
-    _looop_options
-  else
-    i=${#arguments[@]}
-    if ((i > 1)) && [[ ${arguments[i - 1]} == ... ]] && ((count > i - 2)); then
-      count=$((i - 2))
-    fi
-    if ((count < i)); then
-      _looop_value "${arguments[count]}"
-    elif [[ -z $ended$cur ]]; then
-      _looop_options
-    fi
-  fi
-}
-
-complete -F _looop looop looop.py
-"""
-
-_FISH = r"""# Completions of looop for fish. Made from its table of verbs by `looop config fish`; do not edit.
-# Keep it as ~/.config/fish/completions/looop.fish.
-
-function __looop_takes --no-scope-shadowing # what these words take; fails where there is no such verb
-    switch $argv[1]
-{{rows}}        case '*'
-            return 1
-    end
-end
-
-function __looop_list
-    switch $argv[1]
-{{lists}}    end
-end
-
-function __looop_option --no-scope-shadowing # an option by one of its names: its first name, its mark, then its row
-    for option in $options
-        set -l parts (string split -m 1 = -- (string split -m 1 \t -- $option)[1])
-        set -l names (string split , -- (string trim -r -c ':+' -- $parts[1]))
-        if contains -- $argv[1] $names
-            printf '%s\n' $names[1] (string sub -s -1 -- $parts[1])
-            set -q parts[2]; and printf '%s\n' $parts[2]
-            return 0
-        end
-    end
-    return 1
-end
-
-function __looop_options --no-scope-shadowing # those that were not given yet
-    for option in $options
-        set -l parts (string split -m 1 \t -- $option)
-        set -l names (string split , -- (string replace -r '[:+]?(=.*)?$' '' -- $parts[1]))
-        contains -- $names[1] $seen; and continue
-        for name in $names
-            printf '%s\t%s\n' $name $parts[2]
-        end
-    end
-end
-
-# what looop knows of a kind: lines that hold an id, and what it is after a TAB; nothing else is taken
-function __looop_ask --no-scope-shadowing
-    set -l path (string replace -r '^~/' "$HOME/" -- $program)
-    command -q -- $path; or set path looop
-    command $path _complete $argv[1] 2>/dev/null </dev/null | string match -r '^[A-Za-z0-9][A-Za-z0-9._-]*(?:\t.*)?$'
-end
-
-function __looop_value --no-scope-shadowing # what stands in a row: words, lists and kinds; and what is typed of it
-    for one in (string split '|' -- $argv[1])
-        switch $one
-            case '' -
-            case @file
-                __fish_complete_path $argv[2]
-            case @folder
-                __fish_complete_directories $argv[2] ''
-            case @command
-                complete -C "$argv[2]"
-            case '@*'
-                __looop_ask (string sub -s 2 -- $one)
-            case '%*'
-                if string match -q -- '_*' $argv[2]
-                    __looop_list (string sub -s 2 -- $one)
-                else # without the verbs of scripts
-                    __looop_list (string sub -s 2 -- $one) | string match -v -- '_*'
-                end
-            case '*'
-                echo $one
-        end
-    end
-end
-
-function __looop_complete
-    set -l words (commandline -opc)
-    set -l current (commandline -ct)
-    while string match -qr '^[A-Za-z_][A-Za-z0-9_]*=' -- $words[1] # set for this command alone
-        set -e words[1]
-    end
-    set -l program $words[1]
-    set -e words[1]
-    set -l options
-    set -l arguments
-    if test (count $words) -ge 2; and __looop_takes "$words[1] $words[2]"
-        set -e words[1..2]
-    else if test (count $words) -ge 1
-        __looop_takes $words[1]; or return
-        set -e words[1]
-    else
-        __looop_takes ''
-    end
-
-    set -l count 1
-    set -l ended
-    set -l expected
-    set -l seen
-    for word in $words
-        if set -q expected[1]
-            set expected
-        else if set -q ended[1]; or not string match -q -- '-?*' $word
-            set count (math $count + 1)
-        else if test $word = --
-            set ended yes
-        else if set -l found (__looop_option (string split -m 1 = -- $word)[1])
-            test $found[2] = +; or set -a seen $found[1]
-            if set -q found[3]; and test $found[2] != :; and not string match -q -- '--*=*' $word
-                set expected $found[3]
-            end
-        end
-    end
-
-    if set -q expected[1]
-        __looop_value $expected $current
-    else if not set -q ended[1]; and string match -q -- '--*=*' $current
-        set -l parts (string split -m 1 = -- $current)
-        set -l found (__looop_option $parts[1]); or return
-        set -q found[3]; and __looop_value $found[3] $parts[2] | string replace -r '^' -- "$parts[1]="
-    else if not set -q ended[1]; and string match -q -- '-*' $current
-        __looop_options
-    else
-        set -l last (count $arguments)
-        if test $last -gt 1; and test $arguments[-1] = ...
-            set last (math $last - 1)
-            test $count -gt $last; and set count $last
-        end
-        if test $count -le $last
-            __looop_value $arguments[$count] $current
-        else if test -z "$current"; and not set -q ended[1]
-            __looop_options
-        end
-    end
-end
-
-for name in looop looop.py
-    complete -c $name -f -k -a '(__looop_complete)'
-end
-"""
-
-_ZSH = r"""#compdef looop looop.py
-# Completions of looop for zsh. Made from its table of verbs by `looop config zsh`; do not edit.
-# Keep it as _looop in a folder of $fpath, or source it after compinit.
-
-_looop_takes() { # what these words take, as _arguments reads it; fails where there is no such verb
-  case $1 in
-{{rows}}    *) return 1 ;;
-  esac
-}
-
-_looop_list() {
-  case $1 in
-{{lists}}  esac
-}
-
-_looop_value() { # words, lists and kinds: lines of looop that hold an id, and what it is after a TAB; nothing else
-  local one answer expl
-  local -a list plain
-  integer failed=1
-  for one; do
-    list=()
-    case $one in
-      @*)
-        for answer in ${(f)"$(command $program _complete ${one#@} 2>/dev/null </dev/null)"}; do
-          [[ ${answer%%$'\t'*} == ([^A-Za-z0-9]*|*[^A-Za-z0-9._-]*) ]] || list+=("${${answer/$'\t'/:}//\\/\\\\}")
-        done
-        _describe -V -t ids ${one#@} list && failed=0
-        ;;
-      %*)
-        _looop_list ${one#%}
-        [[ $PREFIX == _* ]] || list=(${list:#_*}) # the verbs of scripts
-        _describe -t words ${one#%} list && failed=0
-        ;;
-      *) plain+=($one) ;;
-    esac
-  done
-  (( $#plain )) && _wanted values expl value compadd -V values -- $plain && failed=0
-  return failed
-}
-
-_looop() {
-  local curcontext=$curcontext program=${(Q)words[1]}
-  local -a specs
-  integer at=0
-  program=${program/#\~\//$HOME/}
-  whence -p -- $program >/dev/null 2>&1 || program=looop
-  if (( CURRENT > 3 )) && _looop_takes "$words[2] $words[3]"; then
-    at=2
-  elif (( CURRENT > 2 )); then
-    _looop_takes "$words[2]" || return 1
-    at=1
-  else
-    _looop_takes ''
-  fi
-  shift $at words
-  (( CURRENT -= at ))
-  _arguments -s -S : $specs
-}
-
-if [[ $funcstack[1] == _looop ]]; then
-  _looop "$@"
-elif (( $+functions[compdef] )); then
-  compdef _looop looop looop.py
-fi
-"""
-
-
-COMPLETIONS: dict[str, Callable[[Sequence[Row], Mapping[str, Sequence[tuple[str, str]]]], str]] = {
-    "bash": bash_completion,
-    "zsh": zsh_completion,
-    "fish": fish_completion,
-}
-
-
-def completion(shell: str, verbs: Sequence[Verb], gallery: Mapping[str, str]) -> str:
-    """Write the script for a shell; `gallery`: what each kind of it watches."""
-    return COMPLETIONS[shell](completion_rows(verbs), completion_lists(verbs, gallery))
-
-
-# ======================================================================================================================
-# 89. Command line
-# ======================================================================================================================
-# VERBS is the one table of verbs. The parser only validates; a verb's function gets the profile and its arguments,
-# prints its answer on stdout, and returns its exit code.
-
-
+@declare("help", "Setting up")
 def cmd_help(profile: Profile, args: dict[str, JSON]) -> int:
-    """Explain looop, one verb, or a group of them."""
+    """Explain looop, or one verb.
+
+    [verb@verb…] :: a verb, or the first word of several: sensor
+    --man :: print the man page instead, for man(1)
+    --skill :: print a SKILL.md instead, which tells an agent how to be a worker
+
+    On a terminal that is too small for it the text goes through $PAGER, else through less or more; PAGER=cat does
+    without.
+    $ looop help  # the design and every verb
+    $ looop help tick  # one verb, as `looop tick --help`
+    $ looop help --man | man -l -  # as a man page
+    $ looop help --skill > SKILL.md  # in a folder of your agent's skills
+    Exits: 0 done | 1 failed | 2 there is no such verb
+    """
     if args["man"]:
-        sys.stdout.write(man_page(VERBS))
+        sys.stdout.write(man_page())
     elif args["skill"]:
         names = {"id": "ID", "bin": typed_path(profile), "reports": "$LOOOP_REPORTS_DIR"}
         sys.stdout.write(filled(SKILL, {**names, "work": "$LOOOP_DATA_DIR/work/ID"}))
@@ -25837,95 +25215,12 @@ def cmd_help(profile: Profile, args: dict[str, JSON]) -> int:
     return 0
 
 
-def cmd_config_bash(profile: Profile, args: dict[str, JSON]) -> int:
-    """Print the completions for bash."""
-    return print_completion("bash")
-
-
-def cmd_config_zsh(profile: Profile, args: dict[str, JSON]) -> int:
-    """Print the completions for zsh."""
-    return print_completion("zsh")
-
-
-def cmd_config_fish(profile: Profile, args: dict[str, JSON]) -> int:
-    """Print the completions for fish."""
-    return print_completion("fish")
-
-
-def print_completion(shell: str) -> int:
-    """Print the completions for a shell."""
-    sys.stdout.write(completion(shell, VERBS, {kind: sensor.line for kind, sensor in GALLERY.items()}))
-    return 0
-
-
-VERBS: tuple[Verb, ...] = (
-    *LOOP_VERBS,
-    *SETUP_VERBS,
-    Verb(
-        "config bash",
-        cmd_config_bash,
-        "Setting up",
-        "print the completions for bash",
-        more="Verbs, options, and at a Tab what lies in the profile: goals, sessions, asks, runs, sensors, runners.",
-        examples=(
-            ('eval "$(looop config bash)"', "in ~/.bashrc, or kept where bash looks:"),
-            (
-                "looop config bash > ~/.local/share/bash-completion/completions/looop",
-                "with the package bash-completion",
-            ),
-        ),
-    ),
-    Verb(
-        "config zsh",
-        cmd_config_zsh,
-        "Setting up",
-        "print the completions for zsh",
-        examples=(
-            ("source <(looop config zsh)", "in ~/.zshrc, after compinit; or kept in a folder of $fpath:"),
-            ("looop config zsh > ~/.zfunc/_looop", "with `fpath+=~/.zfunc` before compinit"),
-        ),
-    ),
-    Verb(
-        "config fish",
-        cmd_config_fish,
-        "Setting up",
-        "print the completions for fish",
-        examples=(
-            ("looop config fish > ~/.config/fish/completions/looop.fish", "from the next shell on"),
-            ("looop config fish | source", "in this one"),
-        ),
-    ),
-    Verb(
-        "help",
-        cmd_help,
-        "Setting up",
-        "explain looop, or one verb",
-        args=(Argument("verb", "a verb, or the first word of several: sensor", "*", "verb"),),
-        options=(
-            Option("--man", "print the man page instead, for man(1)"),
-            Option("--skill", "print a SKILL.md instead, which tells an agent how to be a worker"),
-        ),
-        more=(
-            "On a terminal that is too small for it the text goes through $PAGER, else through less or more; "
-            "PAGER=cat does without."
-        ),
-        examples=(
-            ("looop help", "the design and every verb"),
-            ("looop help tick", "one verb, as `looop tick --help`"),
-            ("looop help --man | man -l -", "as a man page"),
-            ("looop help --skill > SKILL.md", "in a folder of your agent's skills"),
-        ),
-        exits="0 done; 1 failed; 2 there is no such verb",
-    ),
-)
-
-
 def page_of(words: Sequence[str], width: int) -> str:
     """Return the manual, or the page of a verb or of a group of verbs. Raise Failure for words that name none."""
     if not words:
-        return manual_text(VERBS, width)
+        return manual_text(width)
     verb, rest = find_verb(words)
-    group = [other for other in VERBS if other.name.startswith(words[0] + " ")] if len(words) == 1 else []
+    group = [other for other in all_verbs() if other.name.startswith(words[0] + " ")] if len(words) == 1 else []
     if verb and not rest:
         return verb_page(verb, width) + ("\n" + group_page(group, width) if group else "")
     if not group:
@@ -25939,55 +25234,21 @@ def page_width() -> int:
 
 
 def show_text(profile: Profile, text: str) -> None:
-    """Print a text; where it does not fit a terminal, through the person's pager."""
-    fits = True
-    if sys.stdout.isatty():
+    """Print a text; where it does not fit a terminal, through the person's pager, as git and man do."""
+    pager = profile.env.get("PAGER", "exec $(command -v less || echo more)").strip()
+    if sys.stdout.isatty() and pager not in ("", "cat") and profile.env.get("TERM", "dumb") not in ("", "dumb"):
         cols, rows = terminal_size()
-        fits = sum(max(1, -(-len(line) // cols)) for line in text.split("\n")) <= rows
-    if fits or not paged(profile, text):
-        sys.stdout.write(text)
+        if sum(max(1, -(-len(line) // cols)) for line in text.split("\n")) > rows:
+            import tempfile
 
-
-def pager_command(env: Mapping[str, str]) -> str:
-    """Return the command line of the pager, as git and man choose it; "" for none."""
-    if env.get("TERM", "dumb") in ("", "dumb"):
-        return ""
-    if "PAGER" in env:
-        command = env["PAGER"].strip()
-        return "" if command == "cat" else command
-    return next((name for name in ("less", "more") if which(name, env)), "")
-
-
-def paged(profile: Profile, text: str) -> bool:
-    """Give a text to the pager; return False when there is none, or it cannot be run. To leave it early is fine."""
-    command = pager_command(profile.env)
-    if not command:
-        return False
-    import tempfile
-
-    try:
-        with tempfile.TemporaryFile(prefix="looop-page-") as file:
-            file.write(text.encode())
-            file.seek(0)
             env = {"LESS": "FRX", **profile.env}
-            code = run_in_terminal([shell_path(env), "-c", command], env, stdin=file.fileno())
-    except OSError:
-        return False
-    return code not in (126, 127)
+            with tempfile.TemporaryFile(prefix="looop-page-") as file:
+                file.write(text.encode())
+                file.seek(0)
+                if run_in_terminal([shell_path(env), "-c", pager], env, stdin=file.fileno()) not in (126, 127):
+                    return
+    sys.stdout.write(text)
 
-
-def find_verb(words: Sequence[str]) -> tuple[Verb | None, list[str]]:
-    """Return the verb that words begin with, and the words after it."""
-    for count in (2, 1):
-        name = " ".join(words[:count])
-        name = _FORMER_NAMES.get(name, name)
-        for verb in VERBS:
-            if verb.name == name and len(words) >= count:
-                return verb, list(words[count:])
-    return None, list(words)
-
-
-_FORMER_NAMES = {"_interview": "setup"}  # the worker `setup` runs it by this name: no other command ends in it
 
 _MEANT = {  # what others call it
     **dict.fromkeys(("start", "daemon"), "up"),
@@ -26001,71 +25262,45 @@ _MEANT = {  # what others call it
     **dict.fromkeys(("rm", "clean"), "prune"),
     **dict.fromkeys(("beat", "once"), "tick"),
     **dict.fromkeys(("completion", "completions"), "config bash"),
-    "accept": "approve",
-    "cron": "service install",
-    "deny": "reject",
-    "explain": "why",
-    "health": "doctor",
-    "questions": "asks",
-    "sensors": "sensor list",
-    "settings": "config show",
-    "type": "send",
+    **{"accept": "approve", "cron": "service install", "deny": "reject", "explain": "why", "health": "doctor"},
+    **{"questions": "asks", "sensors": "sensor list", "settings": "config show", "type": "send"},
 }
 
 
 def unknown_verb(words: Sequence[str]) -> Failure:
     """Make the failure of words that name no verb, with what they may have meant."""
     first, second = words[0], "" if words[1:2] in ([], ["--"]) else words[1]
-    groups: dict[str, list[str]] = {}
-    for verb in VERBS:
-        group, _, action = verb.name.partition(" ")
-        groups.setdefault(group, []).append(action)
+    actions = next_words([first])
     if first.startswith("-"):
-        near = near_words(first, ["--help", "--version"])
-        said = f"{one_line(first, 60)}: there is no such option"
-        return Failure(said, near or "the verb comes first; looop help lists them", EXIT_USAGE)
-    known = groups.get(first)
-    if known and "" in known:
-        return Failure(f"{one_line(' '.join(words), 60)}: there is no such verb", f"looop help {first}", EXIT_USAGE)
-    if known and (not second or second.startswith("-")):
-        return Failure(f"{first}: which one? {', '.join(known)}", f"`looop help {first}` explains them", EXIT_USAGE)
-    if known:
-        hint = near_action(first, second, known) or f"{first} {'|'.join(known)}"
-        return Failure(f"{one_line(f'{first} {second}', 60)}: there is no such verb", hint, EXIT_USAGE)
-    return Failure(f"{one_line(first, 60)}: there is no such verb", verb_meant(first, second, groups), EXIT_USAGE)
-
-
-def near_action(group: str, word: str, actions: Sequence[str]) -> str:
-    """Suggest which action of a group was meant, "" when none is near."""
-    return near_words(word, actions, 1).replace("did you mean ", f"did you mean {group} ")
-
-
-def verb_meant(first: str, second: str, groups: Mapping[str, Sequence[str]]) -> str:
-    """Suggest what was meant by two words that begin with no verb; `groups`: second words by first words."""
-    if first in _MEANT:
-        group = _MEANT[first].split()[0]
-        return f"did you mean {f'{group} {second}' if second and second in groups[group] else _MEANT[first]}?"
-    for group, actions in groups.items():
-        if second and "" not in actions and near_words(first, [group]):
-            near = near_action(group, second, actions)
-            if near:
-                return near
-    names = [f"{group} {action}".rstrip() for group, actions in groups.items() for action in actions]
-    nearest = near_words(first, sorted({*names, *groups}), 1)
-    if " " in nearest.removeprefix("did you mean "):  # two words, joined
-        return nearest
-    return near_words(first, sorted(groups)) or "looop help lists them"
+        near = near_words(first, ["--help", "--version"]) or "the verb comes first; looop help lists them"
+        return Failure(f"{one_line(first, 60)}: there is no such option", near, EXIT_USAGE)
+    if actions and (not second or second.startswith("-")):
+        return Failure(f"{first}: which one? {', '.join(actions)}", f"`looop help {first}` explains them", EXIT_USAGE)
+    both = f"{first} {second}".strip()
+    if find_verb([first])[0]:
+        return Failure(f"{one_line(both, 60)}: there is no such verb", f"looop help {first}", EXIT_USAGE)
+    names = [verb.name for verb in all_verbs()]
+    if actions:
+        near = near_words(second, [*actions], 1) and near_words(both, [f"{first} {action}" for action in actions], 1)
+        hint = near or f"{first} {'|'.join(actions)}"
+    elif first in _MEANT:
+        pair = f"{_MEANT[first].split()[0]} {second}"
+        hint = f"did you mean {pair if pair in names else _MEANT[first]}?"
+    else:
+        pair, single = near_words(both, [name for name in names if " " in name], 1), [*next_words([])]
+        hint = pair or near_words(first, single) or near_words(first, names) or "looop help lists them"
+    return Failure(f"{one_line(both if actions else first, 60)}: there is no such verb", hint, EXIT_USAGE)
 
 
 class Word(Record):
-    """Hold one piece of a command line: an option with its value, an unknown option, or a positional word."""
+    """One piece of a command line: an option with its value, an unknown option, or a positional word."""
 
-    option: Option | None
+    option: Argument | None
     name: str  # of an option: as it was typed
     value: str | None  # of an option: None where none was given; else the word
 
 
-def split_words(options: Iterable[Option], words: Sequence[str]) -> Iterator[Word]:
+def split_words(options: Iterable[Argument], words: Sequence[str]) -> Iterator[Word]:
     """Give the pieces of a command line, as getopt(3) splits it.
 
     An option that takes a value takes the next word, whatever that is. Short options can share a word (`-wa`), and the
@@ -26089,83 +25324,97 @@ def split_words(options: Iterable[Option], words: Sequence[str]) -> Iterator[Wor
         if option and not option.metavar and attached and not long:
             value, attached = "", ""
             rest.insert(0, f"-{word[2:]}")
+        takes = option and option.metavar and not option.attached
+        left_out = option and option.optional and (not rest or rest[0].startswith("-"))
         if attached:
             yield Word(option, name, value)
-        elif option and option.bare and (not rest or rest[0].startswith("-")):
-            yield Word(option, name, option.bare)
         else:
-            yield Word(option, name, rest.pop(0) if option and option.metavar and rest else None)
+            yield Word(option, name, rest.pop(0) if takes and rest and not left_out else None)
 
 
-def asks_help(options: Iterable[Option], words: Sequence[str]) -> bool:
+def asks_help(options: Iterable[Argument], words: Sequence[str]) -> bool:
     """Tell whether a command line holds --help or -h as an option, and not as the value of one."""
     return any(word.option is _HELP for word in split_words(options, words))
 
 
-def parse_args(verb: Verb, words: Sequence[str]) -> dict[str, JSON]:
+def parse_args(verb: Verb, words: Sequence[str]) -> Args:
     """Return a verb's options and arguments by name, without dashes. Raise Failure for what it does not take."""
-    parsed: dict[str, JSON] = {option.name[2:]: None for option in verb.options}
+    parsed: Args = {option.name[2:]: None for option in verb.options}
     plain: list[str] = []
     for word in split_words(verb.options, words):
         option, name, value = word.option, word.name, word.value
         if not name:
             plain.append(str(value))
-        elif option is None:
+            continue
+        if option is None:
             raise unknown_option(verb, name)
-        elif option.metavar:
-            if value is None:
-                raise Failure(f"{verb.name}: {name} needs a value", f"{name} {option.metavar}", EXIT_USAGE)
-            read = option_value(verb, option, value)
-            parsed[option.name[2:]] = [*(parsed[option.name[2:]] or []), read] if option.many else read
-        elif option.kind != "text":
-            parsed[option.name[2:]] = option.kind if value is None else value
-        elif value is not None:
-            raise Failure(f"{verb.name}: {name} takes no value", f"looop help {verb.name}", EXIT_USAGE)
+        read = option_value(verb, option, name, value)
+        parsed[option.name[2:]] = [*(parsed[option.name[2:]] or []), read] if option.many else read
+    for argument in verb.args:
+        if argument.many:
+            parsed[argument.name], plain = [read_value(verb, argument, word) for word in plain], []
+        elif not plain and not argument.optional:
+            raise Failure(f"{verb.name}: {argument.name} is missing", synopsis(verb), EXIT_USAGE)
         else:
-            parsed[option.name[2:]] = True
-    return {**parsed, **parsed_plain(verb, plain)}
+            parsed[argument.name] = read_value(verb, argument, plain.pop(0)) if plain else None
+    if plain:
+        raise Failure(f"{verb.name}: {one_line(plain[0], 60)} is one argument too many", synopsis(verb), EXIT_USAGE)
+    return parsed
+
+
+def option_value(verb: Verb, option: Argument, name: str, value: str | None) -> JSON:
+    """Read an option's value; True for a flag. Raise Failure where it has none, or too many."""
+    if not option.metavar:
+        if value is not None:
+            raise Failure(f"{verb.name}: {name} takes no value", f"looop help {verb.name}", EXIT_USAGE)
+        return True
+    if value is not None:
+        return read_value(verb, option, value)
+    if not option.optional:
+        raise Failure(f"{verb.name}: {name} needs a value", f"{name} {option.metavar}", EXIT_USAGE)
+    return 0.0 if option.kind == "seconds" else option.choices[0] if option.choices else ""
 
 
 def unknown_option(verb: Verb, name: str) -> Failure:
     """Make the failure of an option that a verb does not take."""
     names = [name for option in verb.options for name in (option.name, option.short) if name]
-    words_may = any(argument.count == "*" for argument in verb.args)
     where = f"words that begin with - stand after --: looop {verb.name} … -- {one_line(name, 40)}"
+    words_may = any(argument.many for argument in verb.args)
     hint = near_words(name, names) or (where if words_may else f"looop help {verb.name}")
     return Failure(f"{verb.name}: unknown option {one_line(name, 60)}", hint, EXIT_USAGE)
 
 
-def option_value(verb: Verb, option: Option, text: str) -> JSON:
-    """Read an option's value. Raise Failure for one that is none."""
+def valid_usd(text: str) -> float:
+    """Read an amount of USD. Raise ValueError for what is none."""
     try:
-        if option.kind == "seconds":
+        cost = amount(float(text.lstrip("$")))
+    except ValueError:
+        cost = None
+    if cost is None:
+        raise ValueError(f"{one_line(text)} is not an amount of USD: a number like 1.5, or `unknown`")
+    return cost
+
+
+def read_value(verb: Verb, one: Argument, text: str) -> JSON:
+    """Read the value of an option or an argument. Raise Failure for one that it cannot be."""
+    try:
+        if one.kind == "seconds":
             return parse_duration(text)
-        if option.kind == "size":
+        if one.kind == "size":
             return parse_size(text)
-        if option.kind == "count":
+        if one.kind == "count":
             if not (text.isascii() and text.isdigit() and len(text) < 16):
                 raise ValueError(f"{one_line(text, 40)}: not a number of 0 or more")
             return int(text)
+        if one.kind == "usd" and text not in one.choices:
+            return valid_usd(text)
     except ValueError as error:
-        raise Failure(f"{verb.name}: {option.name}: {error}", f"looop help {verb.name}", EXIT_USAGE) from None
+        what = f"{one.name}: " if one.metavar else ""
+        raise Failure(f"{verb.name}: {what}{error}", f"looop help {verb.name}", EXIT_USAGE) from None
+    if one.kind == "text" and one.choices and text not in one.choices:
+        what = f"{one_line(text, 40)}: no such {one.name.lstrip('-')}"
+        raise Failure(f"{verb.name}: {what}", f"one of {', '.join(one.choices)}", EXIT_USAGE)
     return text
-
-
-def parsed_plain(verb: Verb, plain: list[str]) -> dict[str, JSON]:
-    """Hand positional words to a verb's arguments."""
-    parsed: dict[str, JSON] = {}
-    for argument in verb.args:
-        if argument.count == "*":
-            parsed[argument.name], plain = plain, []
-        elif plain:
-            parsed[argument.name] = plain.pop(0)
-        elif argument.count == "?":
-            parsed[argument.name] = None
-        else:
-            raise Failure(f"{verb.name}: {argument.name} is missing", synopsis(verb), EXIT_USAGE)
-    if plain:
-        raise Failure(f"{verb.name}: {one_line(plain[0], 60)} is one argument too many", synopsis(verb), EXIT_USAGE)
-    return parsed
 
 
 def dispatch(profile: Profile, words: list[str]) -> int:
@@ -26177,12 +25426,12 @@ def dispatch(profile: Profile, words: list[str]) -> int:
     verb, rest = find_verb(words)
     if asks_help(verb.options if verb else (), rest):
         named = verb.name.split() if verb else [word for word in rest if not word.startswith("-")]
-        show_text(profile, page_of(named, page_width()) if named else overview(VERBS, page_width()))
+        show_text(profile, page_of(named, page_width()) if named else overview(page_width()))
         return 0
     if verb is None:
         raise unknown_verb(words)
     args = parse_args(verb, rest)
-    if verb.person and verb.person(args):
+    if verb.person if isinstance(verb.person, bool) else verb.person(args):
         require_person(profile, verb.name)
     if verb.name == "watch" or args.get("watch") or args.get("follow"):
         return look_on(verb, profile, args)
@@ -26287,7 +25536,7 @@ def guarded(env: Mapping[str, str], words: list[str]) -> int:
     try:
         profile = open_profile(env, __file__)
         if not is_called_looop(profile):
-            heed_name(typed_name(profile, sys.argv[0]), sorted({verb.name.split()[0] for verb in VERBS}))
+            heed_name(typed_name(profile, sys.argv[0]))
         profile.take_env_file()
         code = dispatch(profile, words)
         sys.stdout.flush()
@@ -26351,7 +25600,7 @@ def open_missing_streams() -> None:
 
 
 # ======================================================================================================================
-# 90. Texts
+# 92. Texts
 # ======================================================================================================================
 # Prose alone, in looop's own words: what the LLM is told, what a fresh profile is seeded with, the gallery's scripts.
 
@@ -26919,7 +26168,7 @@ exec "$plugin" "$@"
 }
 
 # ======================================================================================================================
-# 91. Texts of the manual
+# 93. Texts of the manual
 # ======================================================================================================================
 # `looop help`, in the markup that the section Manual explains.
 

@@ -95,6 +95,18 @@ def needs(*commands):
     return unittest.skipIf(reason, reason)
 
 
+def completing(kind):
+    """Return the words after which something of a kind is completed, the last one empty, and what else is offered."""
+    import looop
+
+    for verb in looop.all_verbs():
+        for place, argument in enumerate(verb.args):
+            if argument.kind == kind:
+                actions = () if place or " " in verb.name else looop.next_words([verb.name])
+                return [*verb.name.split(), *["x"] * place, ""], {*argument.choices, *actions}
+    raise LookupError(kind)
+
+
 def wait_until(condition, what, timeout=PATIENCE):
     """Wait for a condition; fail, saying what was waited for, when it does not come."""
     deadline = time.monotonic() + timeout
@@ -415,7 +427,7 @@ class Case(unittest.TestCase):
         """Replay every capsule that the test made: none may drift."""
         import looop
 
-        looop.heed_name("looop", [])  # a verb that ran in this process has noted how it was called
+        looop.heed_name("looop")  # a verb that ran in this process has noted how it was called
         profile = looop.open_profile(self.env, os.path.join(ROOT, "looop.py"))
         if self.drifting or not os.path.isdir(self.path("runs")) or os.stat(self.data).st_uid != os.geteuid():
             return

@@ -132,11 +132,19 @@ class Architecture(unittest.TestCase):
         self.assertFalse([n.lineno for n in ast.walk(TREE) if isinstance(n, ast.Global)])
 
     def test_every_verb_is_found_by_one_grep(self):
-        for verb in looop.VERBS:
-            self.assertTrue(callable(verb.run))
-            if not verb.name.startswith("_"):
-                self.assertEqual(verb.run.__name__, "cmd_" + verb.name.replace(" ", "_").replace("-", "_"))
+        for verb in looop.all_verbs():
+            self.assertEqual(verb.run.__name__, "cmd_" + verb.name.replace(" ", "_").replace("-", "_"))
             self.assertGreaterEqual(len(verb.examples), 2, verb.name)
+
+    def test_row_and_function_of_a_verb_are_one(self):
+        """What begins with `cmd_` is a verb: `@declare(…)` stands above it, and its page in it."""
+        found = [node for _, node in top_level() if getattr(node, "name", "").startswith("cmd_")]
+        for node in found:
+            (above,) = node.decorator_list
+            self.assertEqual(above.func.id, "declare", node.name)
+            self.assertTrue(ast.get_docstring(node), node.name)
+        self.assertEqual(len(found), len(looop.all_verbs()))
+        self.assertGreater(len(found), 60)
 
     def test_import_has_no_effect_and_costs_little(self):
         code = "import sys; before = set(sys.modules); import looop; print(*sorted(set(sys.modules) - before))"

@@ -282,7 +282,7 @@ def settle(status):
     loaded = len(bytecode)
     looop.load_supervisor(alone=True)
     left = [name for name in lasting if type(looop.__dict__[name]) is Piece]
-    tables = "VERBS" in looop.__dict__, "SIZE_MAX" in looop.__dict__, "supervise" in looop.__dict__
+    tables = "GALLERY" in looop.__dict__, "SIZE_MAX" in looop.__dict__, "supervise" in looop.__dict__
     print(status, before == loaded > 500000, len(bytecode), len(pieces) > 400, left, *tables, flush=True)
     leave(0)
 leave, os._exit = os._exit, settle

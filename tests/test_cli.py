@@ -41,12 +41,12 @@ class Usage(Case):
         self.refuse(
             ["cost", "add", "tick", "x", "pi", "1,5"], "cost add: 1,5 is not an amount of USD: a number like 1.5"
         )
-        self.refuse(["_cost", "lunch", "x", "pi", "1"], "not a kind")
+        self.refuse(["_cost", "lunch", "x", "pi", "1"], "_cost: lunch: no such kind: one of tick, goal, session")
         self.refuse(["\x1b[31m"], "\\x1b[31m")
         self.refuse(["a\nb"], "a b")
 
     def test_pages_come_from_the_table(self):
-        for verb in looop.VERBS:
+        for verb in looop.all_verbs():
             page = looop.verb_page(verb)
             if verb.name in ("tick", "sensor add", "attach", "_cost"):
                 self.assertEqual(page, self.looop(*verb.name.split(), "--help"))
@@ -59,12 +59,18 @@ class Usage(Case):
 
     def test_every_option_parses_as_declared(self):
         checked = 0
-        for verb in looop.VERBS:
-            plain = ["x"] * sum(1 for argument in verb.args if argument.count == "1")
+        for verb in looop.all_verbs():
+            plain = ["5x5" if verb.name == "resize" else "x"] * sum(
+                1 for argument in verb.args if not (argument.optional or argument.many)
+            )
             for option in verb.options:
-                value = ["5x5" if option.kind == "size" else "5"] if option.metavar else []
+                value = [option.choices[0] if option.choices else "5x5" if option.kind == "size" else "5"]
+                value = value if option.metavar else []
+                if option.attached:
+                    value = [f"{option.name}={option.choices[0] if option.choices else 5}"]
                 for name in filter(None, (option.name, option.short)):
-                    parsed = looop.parse_args(verb, [name, *value, *plain])
+                    words = value if option.attached else [name, *value]
+                    parsed = looop.parse_args(verb, [*words, *plain])
                     self.assertTrue(parsed[option.name[2:]])
                 checked += 1
         self.assertGreater(checked, 8)
@@ -129,8 +135,8 @@ class Usage(Case):
             self.assertIn(f"`{name} ls", "`" + advice(os.path.join(self.bin, name)).lstrip("`"))
 
     def test_advice_changes_nothing_but_commands(self):
-        looop.heed_name("./looop.py", ["ls", "up"])
-        self.addCleanup(looop.heed_name, "looop", [])
+        looop.heed_name("./looop.py")
+        self.addCleanup(looop.heed_name, "looop")
         for text, wanted in (
             ("`looop ls -a` lists them", "`./looop.py ls -a` lists them"),
             ("looop up, or looop ls", "./looop.py up, or ./looop.py ls"),
@@ -144,9 +150,8 @@ class Usage(Case):
             self.assertEqual(self.looop(word), f"looop {looop.VERSION}\n")
 
     def test_short_options_share_a_word(self):
-        options = (looop.Option("--all", "", short="-a"), looop.Option("--watch", "", short="-w"))
-        options += (looop.Option("--limit", "", "N", "count", short="-n"), looop.Option("--re", "", "RE", short="-r"))
-        verb = looop.Verb("try", print, "Looking", "try", (looop.Argument("words", "", "*"),), options)
+        page = """Try.\n[words…] :: x\n-a, --all :: x\n-w, --watch :: x\n-n, --limit N :: x\n-r, --re RE :: x\n"""
+        verb = looop.declare("try", "Looking", page=page)(print)
         for words, expected in (
             ("-wa", {"watch": True, "all": True}),
             ("-awn5", {"watch": True, "all": True, "limit": 5}),
@@ -159,8 +164,8 @@ class Usage(Case):
         ):
             given = {key: value for key, value in looop.parse_args(verb, words.split()).items() if value}
             self.assertEqual(given, expected, words)
-        self.assertTrue(looop.asks_help(options, ["-wh"]))
-        self.assertFalse(looop.asks_help(options, ["-rh", "--re", "-h", "--", "-h"]))
+        self.assertTrue(looop.asks_help(verb.options, ["-wh"]))
+        self.assertFalse(looop.asks_help(verb.options, ["-rh", "--re", "-h", "--", "-h"]))
         self.refuse(["ls", "-wx"], "unknown option -x")
         self.refuse(["send", "-wn"], "unknown option -wn")
 

@@ -1,4 +1,4 @@
-"""Completions are what the table of verbs says; in the real shells they offer what there is, and run nothing of it."""
+"""Completions are what the verbs' pages say; in the real shells they offer what there is, and run nothing of it."""
 
 import os
 import re
@@ -8,11 +8,13 @@ import subprocess
 import unittest
 
 import looop
-from tests.support import ROOT, Case, Terminal, heavy, missing, needs, wait_until
+from tests.support import ROOT, Case, Terminal, completing, heavy, missing, needs, wait_until
 
 FILES = {"bash": "looop.bash", "zsh": "_looop", "fish": "looop.fish"}
 HOSTILE = ("$(touch pwned)", "`touch pwned`", ";touch pwned;", "a b", "-rf", "*", "'", '"', "\\", "x\ny", "é")
 EVIL = "$(touch pwned)`touch pwned`%B a:b\\\x1b]0;title\x07 ' \" \x9b31m\nnext\tlast"
+
+COST_SCOPES = ("today", "week", "month", "all")
 
 
 def kept(shell):
@@ -23,49 +25,38 @@ def kept(shell):
 
 def heads(hidden):
     """Return the first words of the verbs that are hidden, or of those that are not."""
-    return {verb.name.split()[0] for verb in looop.VERBS if verb.name.startswith("_") == hidden}
+    return {verb.name.split()[0] for verb in looop.all_verbs() if verb.name.startswith("_") == hidden}
 
 
 class Scripts(Case):
     def test_what_is_kept_is_what_is_printed(self):
         for shell in FILES:
-            printed = self.looop("config", shell)
-            self.assertTrue(
-                printed == kept(shell), f"completions/ is not what the verbs say: make completions ({shell})"
-            )
-
-    def test_every_verb_and_option_is_in_each(self):
-        checked = 0
-        for shell in FILES:
-            words = set(re.findall(r"[\w-]+", kept(shell)))
-            for verb in looop.VERBS:
-                self.assertLessEqual(set(verb.name.split()), words, shell)
-                for taken in (*verb.options, *verb.args):
-                    names = [taken.name, taken.short] if isinstance(taken, looop.Option) else []
-                    self.assertLessEqual({name for name in (*names, *taken.choices) if name}, words, (shell, verb.name))
-                    checked += 1
-        self.assertGreater(checked, 300)
+            self.assertTrue(self.looop("config", shell) == kept(shell), f"make texts ({shell})")
 
     def test_every_kind_is_one_that_is_completed(self):
-        lists = looop.completion_lists(looop.VERBS, {})
-        known = {*looop.PLAIN_KINDS, *looop.CANDIDATES, *looop.PATHS, *lists}
-        self.assertFalse(set(looop.CANDIDATES) & set(lists))
-        used = set()
-        for row in looop.completion_rows(looop.VERBS):
-            used |= {one.kind for one in (*row.arguments, *(option for option in row.options if option.metavar))}
-        self.assertLessEqual(used, known)
-        self.assertEqual(set(looop.CANDIDATES) - used, set())
+        taken = [one for verb in looop.all_verbs() for one in (*verb.args, *verb.options)]
+        used = {one.kind for one in taken} - {"text", "seconds", "count", "size", "usd", "verb"}
+        self.assertEqual(used, {*looop.CANDIDATES, *looop.PATHS})
 
-    def test_the_words_of_the_table_are_taken(self):
+    def test_the_words_of_the_pages_are_taken(self):
         for name in looop._KEYS:
             looop.checked_key(name)
-        for verb, words in (("cost", looop.COST_SCOPES), ("init", ("auto",))):
-            for word in words:
-                self.looop(verb, word)
-        for by in looop.COST_GROUPINGS:
-            self.looop("cost", "--by", by)
-        for kind in looop.PAID_KINDS:
-            self.looop("_cost", kind, "x", "pi", "unknown")
+        for kind in ("systemd", "launchd", "cron"):
+            self.looop("service", "print", kind)
+        self.assertEqual(looop.find_verb(["service", "install"])[0].args[0].choices, tuple(looop.SCHEDULERS))
+
+    def test_each_declared_choice_is_enforced_by_the_parser(self):
+        checked = 0
+        for verb in looop.all_verbs():
+            for one in (*verb.args, *verb.options):
+                for choice in one.choices:
+                    self.assertEqual(looop.read_value(verb, one, choice), choice)
+                if one.choices and one.kind == "text":
+                    with self.assertRaises(looop.Failure) as caught:
+                        looop.read_value(verb, one, "neither")
+                    self.assertEqual(caught.exception.code, 2)
+                    checked += 1
+        self.assertGreater(checked, 6)
 
     def test_each_shell_accepts_its_own(self):
         for shell, name in FILES.items():
@@ -83,7 +74,6 @@ class Scripts(Case):
 
     def test_bash_needs_nothing_that_the_one_of_macos_lacks(self):
         script = kept("bash")
-        self.assertIn("_looop_takes", script)
         for word in (
             r"\bmapfile",
             r"\breadarray",
@@ -97,127 +87,73 @@ class Scripts(Case):
         self.assertNotRegex(re.sub(r"(?m)^#.*$", "", script), r"\beval\b")
 
 
-def verb(name, args=(), options=()):
-    return looop.Verb(name, print, "Group", f"the line of {name}", tuple(args), tuple(options))
+class Completed(unittest.TestCase):
+    """What `looop _complete` answers from the pages alone, without a profile."""
 
+    PROFILE = looop.open_profile({"HOME": "/nowhere", "PATH": "/nowhere"}, os.path.join(ROOT, "looop.py"))
 
-class Written(unittest.TestCase):
-    """What is written for each shell, of a small table of verbs."""
+    def offered(self, line):
+        *words, current = looop.typed_words(line)[1:]
+        return set(looop.completed(self.PROFILE, words, current))
 
-    SHOW = (looop.Argument("goal", "whose", "?", "goal", ("all",)), looop.Argument("word", "what", "*"))
-    OPTIONS = (
-        looop.Option("--follow", "go on", short="-f"),
-        looop.Option("--by", "what [for]", "PART:S", choices=("day", "it's")),
-        looop.Option("--env", "a variable", "NAME=VALUE", many=True),
-        looop.Option("--into", "where", "DIR", "folder"),
-        looop.Option("--dry-run", "try", kind="seconds", choices=("show", "decide")),
-    )
-    VERBS = (
-        verb("show", SHOW, OPTIONS),
-        verb("box list"),
-        verb("box", [looop.Argument("name", "which", "?", "sensor")]),
-        verb("kit add", [looop.Argument("file", "it", "1", "file")]),
-        verb("help", [looop.Argument("verb", "which", "?", "verb"), looop.Argument("more", "", "?", "verb")]),
-    )
+    def test_every_verb_and_option_is_offered(self):
+        checked = 0
+        for verb in looop.all_verbs():
+            *before, last = verb.name.split()
+            self.assertIn(last, self.offered(" ".join(["looop", *before, ""])))
+            options = self.offered(f"looop {verb.name} -")
+            for option in (*verb.options, looop._HELP):
+                self.assertLessEqual({name for name in (option.name, option.short) if name}, options, verb.name)
+                checked += 1
+                if option.metavar and option.choices:
+                    self.assertLessEqual(
+                        {f"{option.name}={choice}" for choice in option.choices},
+                        self.offered(f"looop {verb.name} {option.name}="),
+                    )
+        self.assertGreater(checked, 150)
 
-    def test_the_scripts_that_are_kept(self):
-        kinds = {name: sensor.line for name, sensor in looop.GALLERY.items()}
-        for shell in FILES:
-            self.assertTrue(looop.completion(shell, looop.VERBS, kinds) == kept(shell), f"{shell}: make texts")
-
-    def test_rows(self):
-        help_row = (looop._HELP,)
-        rows = {row.words: row for row in looop.completion_rows(self.VERBS)}
-        self.assertEqual(list(rows), ["", "box", "kit", "show", "box list", "kit add", "help box", "help kit", "help"])
-        self.assertEqual([option.name for option in rows[""].options], ["--help", "--version"])
-        self.assertEqual([one.kind for one in rows[""].arguments], ["verb"])
-        self.assertEqual((rows["show"].options, rows["show"].arguments), ((*self.OPTIONS, *help_row), self.SHOW))
-        self.assertEqual(rows["box"].arguments, (looop.Argument("name", "which", "?", "box-action"),))
-        self.assertEqual((rows["kit"].options, rows["kit"].arguments[0].kind), ((), "kit-action"))
-        self.assertEqual((rows["box list"].options, rows["box list"].arguments), (help_row, ()))
-        self.assertEqual([one.kind for one in rows["help"].arguments], ["verb"], "the second word has rows of its own")
-        self.assertEqual([one.kind for one in rows["help kit"].arguments], ["kit-action"])
-
-    def test_lists(self):
-        self.assertEqual(
-            looop.completion_lists(self.VERBS, {"git": "a clone"}),
-            {
-                "verb": [
-                    *(("show", "the line of show"), ("box", "the line of box"), ("kit", "add")),
-                    ("help", "the line of help"),
-                ],
-                "gallery": [("git", "a clone")],
-                "box-action": [("list", "the line of box list")],
-                "kit-action": [("add", "the line of kit add")],
-            },
-        )
-
-    def test_words(self):
-        self.assertEqual(
-            [*map(looop.option_word, self.OPTIONS)],
-            ["-f,--follow", "--by=day|it's", "--env+=", "--into=@folder", "--dry-run:=show|decide"],
-        )
-        self.assertEqual(looop.argument_words(self.SHOW), ["all|@goal", "-", "..."])
-        self.assertEqual(looop.argument_words([looop.Argument("kind", "", kind="gallery")]), ["%gallery"])
-        self.assertEqual(looop.argument_words([]), [])
-        self.assertEqual(looop.shell_words(["a-b", "", "a b", "it's", "$x", "é"]), "a-b '' 'a b' 'it'\"'\"'s' '$x' 'é'")
-        self.assertEqual(looop.fish_word("it's \\n"), "'it\\'s \\\\n'")
-        self.assertEqual(looop.zsh_escaped("a:b\\[c]", ":"), "a\\:b\\\\[c]")
-
-    def rows_of(self, shell):
-        """Return the lines that a shell's script has of the small table, of the first verb and of the verbs' list."""
-        script = looop.completion(shell, self.VERBS, {"git": "a clone"})
-        self.assertNotIn("{{", script)
-        return script
-
-    def test_bash(self):
-        script = self.rows_of("bash")
-        for line in (
-            "    '') options=(-h,--help -v,--version) arguments=(%verb) ;;",
-            "    show) options=(-f,--follow '--by=day|it'\"'\"'s' --env+= --into=@folder '--dry-run:=show|decide'"
-            " -h,--help) arguments=('all|@goal' - ...) ;;",
-            "    'box list') options=(-h,--help) ;;",
-            "    kit) arguments=(%kit-action) ;;",
-            "    verb) list=(show box kit help) ;;",
-            "    gallery) list=(git) ;;",
+    def test_where_an_option_counts(self):
+        for line, there, absent in (
+            ("looop -", {"--help", "--version"}, {"--json"}),
+            ("looop log --json old -f --", {"--tail", "--raw", "--help"}, {"--json", "--follow"}),
+            ("looop ask q --option a --opt", {"--option"}, set()),  # it may come again
+            ("looop ask -- --", set(), {"--option"}),
+            ("looop up ", {"--watch", "--json", "--help"}, set()),
+            ("looop asks --wait --", {"--json"}, {"--wait"}),
+            ("looop tick --dry-run --", {"--json"}, {"--dry-run"}),
         ):
-            self.assertIn(f"\n{line}\n", script)
+            words = self.offered(line)
+            self.assertLessEqual(there, words, line)
+            self.assertFalse(absent & words, line)
 
-    def test_fish(self):
-        script = self.rows_of("fish")
-        for part in (
-            "\n        case 'show'\n            set options '-f,--follow'\\t'go on' '--by=day|it\\'s'\\t'what [for]' ",
-            "\n            set arguments 'all|@goal' '-' '...'\n",
-            "\n        case 'kit'\n            set arguments '%kit-action'\n        case",
-            "\n        case 'box list'\n            set options '-h,--help'\\t'show what there is to know of it'\n   ",
-            "\n        case 'gallery'\n            printf '%s\\t%s\\n' \\\n                'git' 'a clone'\n",
+    def test_what_follows_what(self):
+        for line, words in (
+            ("looop nope ", set()),
+            ("looop config ", {"path", "show", "check", "bash", "zsh", "fish"}),
+            ("looop help config ", {"path", "show", "check", "bash", "zsh", "fish"}),
+            ("looop cost ", {"today", "week", "month", "all", "add"}),
+            ("looop cost --by month ", {"today", "week", "month", "all", "add"}),
+            ("looop cost today ", {"--by", "--rows", "--json", "--help", "-h"}),
+            ("looop cost --by ", {"day", "kind", "runner", "goal", "model"}),
+            ("looop log --tail ", set()),
+            ("looop render ", {":file"}),
+            ("looop start-session x --cwd ", {":folder"}),
+            ("looop start-session x --command=", {":command"}),
+            ("looop key box Down ", set(looop._KEYS)),
+            ("looop sensor add ", set(looop.GALLERY)),
         ):
-            self.assertIn(part, script)
+            self.assertEqual(self.offered(line), words, line)
 
-    def test_zsh(self):
-        self.assertEqual(
-            [looop.zsh_option(option) for option in (*self.OPTIONS, looop._HELP)],
-            [
-                ["(-f --follow)-f[go on]", "(-f --follow)--follow[go on]"],
-                [r"--by=[what \[for\]]:PART\:S: _looop_value day it's"],
-                ["*--env=[a variable]:NAME=VALUE: "],
-                ["--into=[where]:DIR: _files -/"],
-                ["--dry-run=-[try]::value: _looop_value show decide"],
-                [f"(- *){name}[show what there is to know of it]" for name in ("-h", "--help")],
-            ],
-        )
-        self.assertEqual(
-            [looop.zsh_argument(place, one) for place, one in enumerate(self.SHOW, 1)],
-            ["1::goal: _looop_value all @goal", "*:word: "],
-        )
-        self.assertEqual(looop.zsh_argument(2, looop.Argument("a:b", "", kind="command")), r"2:a\:b: _command_names -e")
-        script = self.rows_of("zsh")
-        for part in (
-            "\n    'kit add') specs=(\n      '(- *)-h[show what there is to know of it]'\n"
-            "      '(- *)--help[show what there is to know of it]'\n      '1:file: _files'\n    ) ;;\n",
-            "\n    kit-action) list=(\n      'add:the line of kit add'\n    ) ;;\n",
+    def test_a_line_is_split_as_a_shell_does(self):
+        for line, words in (
+            ("looop", ["looop"]),
+            ("looop ", ["looop", ""]),
+            ("  looop  run\tx", ["looop", "run", "x"]),
+            ('looop start-session x "a = b: c" ', ["looop", "start-session", "x", "a = b: c", ""]),
+            ('looop attach "bo', ["looop", "attach", "bo"]),
+            (r"looop send it\'s\ a 'b \' c", ["looop", "send", "it's a", "b \\", "c"]),
         ):
-            self.assertIn(part, script)
+            self.assertEqual(looop.typed_words(line), words, line)
 
 
 class Profiled(Case):
@@ -279,13 +215,16 @@ class Candidates(Profiled):
             "claim": {"issue-42"},
             "runner": runners,
             "runner-interactive": {"pi", "claude", "codex", "opencode", "gemini"},
+            "gallery": set(looop.GALLERY),
+            "key": set(looop._KEYS),
         }
         self.assertEqual(set(wanted), set(looop.CANDIDATES))
         for kind, words in wanted.items():
-            out = self.looop("_complete", kind)
+            before, others = completing(kind)
+            out = self.looop("_complete", *before)
             self.assertEqual(self.stderr, "")
             rows = [line.partition("\t") for line in out.split("\n")[:-1]]
-            self.assertEqual({row[0] for row in rows}, words, kind)
+            self.assertEqual({row[0] for row in rows} - others, words, kind)
             for _, _, line in rows:
                 self.assertTrue(line.isprintable() and len(line) <= 60, line)
         self.nothing_was_run()
@@ -295,15 +234,15 @@ class Candidates(Profiled):
         profile = looop.open_profile(self.env, os.path.join(ROOT, "looop.py"))
         os.kill(looop.read_session(profile, "gone").supervisor, signal.SIGKILL)
         wait_until(lambda: looop.read_session(profile, "gone").state == "lost", "the end of its supervisor")
-        self.assertTrue(self.looop("_complete", "worker-lasting").startswith("gone\t"))
-        self.assertEqual(self.looop("_complete", "worker-alive"), "")
+        self.assertTrue(self.looop("_complete", "kill", "").startswith("gone\t"))
+        self.assertEqual(self.looop("_complete", "attach", ""), "")
         self.looop("kill", "gone")
 
     def test_the_pulse_is_offered_where_it_is_taken(self):
         self.looop("up")
         for kind in looop.CANDIDATES:
             if kind.startswith(("session", "worker")):
-                words = [line.split("\t")[0] for line in self.looop("_complete", kind).splitlines()]
+                words = [line.split("\t")[0] for line in self.looop("_complete", *completing(kind)[0]).splitlines()]
                 self.assertEqual("pulse" in words, kind.startswith("session"), kind)
         self.looop("down")
 
@@ -314,16 +253,17 @@ class Candidates(Profiled):
         os.chmod(self.data, 0o700)
         with open(self.path("runs", names[1], "result.json"), "w") as file:
             file.write('{"journal": "- 2026-01-02 00:00 \\u001b[2J went"}')
-        lines = [names[2], f"{names[1]}\t2026-01-02 00:00 \\x1b[2J went", names[0]]
-        self.assertEqual(self.looop("_complete", "run").splitlines(), lines)
+        lines = ["last", names[2], f"{names[1]}\t2026-01-02 00:00 \\x1b[2J went", names[0]]
+        self.assertEqual(self.looop("_complete", "replay", "").splitlines(), lines)
 
     def test_trouble_is_silent_and_nothing_is_written(self):
-        def complete(kind, words=""):
-            self.assertEqual((self.looop("_complete", kind), self.stderr), (words, ""))
+        def complete(kind):
+            words, others = completing(kind)
+            self.assertEqual(set(self.looop("_complete", *words).split()) - others, set())
+            self.assertEqual(self.stderr, "")
 
-        for kind in (*looop.CANDIDATES, "a-kind-of-tomorrow"):
-            if not kind.startswith("runner"):
-                complete(kind)
+        for kind in {*looop.CANDIDATES} - {"runner", "runner-interactive", "gallery", "key"}:
+            complete(kind)
         self.assertFalse(os.path.exists(self.data))
         self.profile()
         for name in ("sessions", "runs", "asks"):
@@ -346,12 +286,12 @@ class Candidates(Profiled):
             os.makedirs(self.path("sessions", name), mode=0o700)
         os.mkdir(self.path("sessions", "b", "meta.json"))  # cannot be read
         self.write("sessions/c/meta.json", "[1, {")
-        self.assertEqual({line.split("\t")[0] for line in self.looop("_complete", "session").splitlines()}, {"a", "c"})
+        self.assertEqual({line.split("\t")[0] for line in self.looop("_complete", "log", "").splitlines()}, {"a", "c"})
         os.rmdir(self.path("sessions", "b", "meta.json"))
         os.makedirs(self.path("asks"))
         self.write("asks/1.json", "{")
         self.write("asks/2.json", '{"kind":"ask","at":"2026-01-02T03:04:05Z","question":"well?"}')
-        out = self.looop("_complete", "question").splitlines()
+        out = self.looop("_complete", "answer", "").splitlines()
         self.assertEqual([line.split("\t")[0] for line in out], ["1", "2"])
 
 
@@ -373,15 +313,15 @@ class Driven(Profiled):
         yield "looop help tic", {"tick"}
         yield "looop help sensor ", actions
         yield "looop sensor add git", {"git", "github-prs", "github-issues", "github-ci"}
-        yield "looop cost ", {*looop.COST_SCOPES, "add"}
-        yield "looop cost --by ", set(looop.COST_GROUPINGS)
-        yield "looop cost --by=", set(looop.COST_GROUPINGS)
+        yield "looop cost ", {*COST_SCOPES, "add"}
+        yield "looop cost --by ", {"day", "kind", "runner", "goal", "model"}
+        yield "looop cost --by=", {"day", "kind", "runner", "goal", "model"}
         yield "looop cost --by=m", {"model"}
-        yield "looop cost --by month ", {*looop.COST_SCOPES, "add"}
-        yield "looop cost add ", set(looop.PAID_KINDS)
+        yield "looop cost --by month ", {*COST_SCOPES, "add"}
+        yield "looop cost add ", {"tick", "goal", "session"}
         yield "looop cost add goal ", workers | {"ship-v2", "alpha"}
         yield "looop service install ", set(looop.SCHEDULERS)
-        yield "looop tick --dry-run=", set(looop.DRY_RUNS)
+        yield "looop tick --dry-run=", {"show", "decide"}
         yield "looop tick --runner ", runners
         yield "looop run alpha --runner=", runners
         yield "looop init ", runners

@@ -58,7 +58,7 @@ NOT_RUN = {
     "looop service install": "it changes the machine's scheduler; tests/test_service.py runs it against stand-ins",
 }
 
-PLACEHOLDERS = {"DUR": "5m", "COLSxROWS": "80x24", "N": "3"}
+PLACEHOLDERS = {"DUR": "5m", "COLSxROWS": "80x24", "N": "3", "WHAT": "day"}
 
 
 def commands_in(code):
@@ -130,14 +130,14 @@ class Words(unittest.TestCase):
         self.assertGreater(checked, 120)
 
     def test_options_that_stand_alone_are_somebodys(self):
-        known = {option.name for verb in looop.VERBS for option in verb.options}
+        known = {option.name for verb in looop.all_verbs() for option in verb.options}
         others = " ".join(runner.get("tick", "") for runner in looop.DEFAULT_RUNNERS.values())
         found = {code.split()[0].partition("=")[0] for code in INLINE if code.startswith("--")}
         self.assertGreater(len(found), 5)
         self.assertEqual({option for option in found - known if option not in others} - {"--model"}, set())
 
     def test_the_list_of_verbs_is_that_of_the_parser(self):
-        there = {verb.name for verb in looop.VERBS if not verb.name.startswith("_")}
+        there = {verb.name for verb in looop.all_verbs() if not verb.name.startswith("_")}
         listed = set()
         for line in next(block.text for block in BLOCKS if block.section == "Verbs").splitlines():
             group = ""
@@ -155,14 +155,16 @@ class Words(unittest.TestCase):
 
     def check_options(self, name, usage):
         """What a usage shows in brackets is what the verb takes."""
-        options = [option for verb in looop.VERBS if verb.name == name for option in verb.options]
-        metavars = {form: option.metavar for option in options for form in (option.name, option.short)}
+        options = [option for verb in looop.all_verbs() if verb.name == name for option in verb.options]
+        metavars = {
+            form: option.metavar and not option.attached for option in options for form in (option.name, option.short)
+        }
         for form, metavar in re.findall(r"\[(--?[a-z][\w-]*)(?: ([A-Z]+))?\]", usage):
             self.assertIn(form, metavars, usage)
             self.assertEqual(bool(metavar), bool(metavars[form]), usage)
 
     def test_verbs_for_scripts_are_named(self):
-        for verb in looop.VERBS:
+        for verb in looop.all_verbs():
             if verb.name.startswith("_") and verb.name != "_complete":  # that one is the completions' own
                 self.assertIn(f"looop {verb.name}", INLINE)
 

@@ -28,7 +28,7 @@ import traceback
 import tty
 
 import looop
-from tests.support import LONG, Case, heavy, needs, needs_root, wait_until
+from tests.support import LONG, Case, completing, heavy, needs, needs_root, wait_until
 
 # What a text may hold to deceive whoever reads it: a title, a cleared screen, their 8-bit forms, a line drawn over
 # another, a line that is read backwards, line ends that only some know.
@@ -205,7 +205,10 @@ class Words(Hearing):
             *(("log", "s", "--grep", "."), ("log", "s", "--json"), ("shot", "s"), ("shot", "s", "--plain")),
             *(("shot", "s", "--json"), ("shot", "s", "--svg"), ("expect", "s", ".*END")),
             *(("expect", "--raw", "s", "(?s).*END"), ("config", "show"), ("config", "check")),
-            *(("_complete", kind) for kind in ("ask", "question", "proposal", "worker", "run", "runner-interactive")),
+            *(
+                ("_complete", *completing(kind)[0])
+                for kind in ("ask", "question", "proposal", "worker", "run", "runner-interactive")
+            ),
             *(
                 ("sensor", verb, name)
                 for verb in ("show", "test")
@@ -225,7 +228,7 @@ class Words(Hearing):
             *(("replay", "last"), ("cost",), ("ls", "-a"), ("prune", "--dry-run"), ("service", "status"), ("help",)),
             *(("service", "print", kind) for kind in ("systemd", "launchd", "cron")),
             *(("sensor", verb, "raw") for verb in ("show", "test")),
-            *(("_complete", kind) for kind in looop.CANDIDATES),
+            *(("_complete", *completing(kind)[0]) for kind in looop.CANDIDATES),
         ):
             self.check(*words, codes=(0, 1), pipe=False)
         with open(os.path.join(self.home, "notified"), "rb") as file:

@@ -334,10 +334,10 @@ class Hostile(Case):
         profile = looop.open_profile(self.env, looop.__file__)
         none = dict.fromkeys(("since", "until", "goal", "run", "n", "all"))
         views = (
-            (looop.cmd_why, {"run": run, "json": False}),
-            (looop.cmd_history, {**none, "limit": 5, "json": False}),
-            (looop.cmd_replay, {"run": run, "json": False}),
-            (looop.cmd_status, {"json": False}),
+            (looop.cmd_why.run, {"run": run, "json": False}),
+            (looop.cmd_history.run, {**none, "limit": 5, "json": False}),
+            (looop.cmd_replay.run, {"run": run, "json": False}),
+            (looop.cmd_status.run, {"json": False}),
         )
         files = [f"runs/{run}/{name}" for name in os.listdir(self.path("runs", run)) if name.endswith(".json")]
         seen = 0
