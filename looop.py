@@ -19431,154 +19431,113 @@ def cmd_replay(profile: Profile, args: dict[str, JSON]) -> int:
 # ======================================================================================================================
 # 71. Cost
 # ======================================================================================================================
-# The ledger added up. A million rows are read in blocks: one regular expression takes the few fields that are added out
-# of every row of a block at once, and only a line that it does not know is parsed as JSON. Rows lie in the order of
-# time, so a scope shorter than everything begins where a bisection finds it, a day early for clocks that were set back.
-# Sums are exact: each block leaves its rounded sum and what the rounding left.
+# The ledger added up, in blocks: one regular expression takes the few fields that are added out of every row of a block
+# at once, and only a line of another shape is parsed as JSON. Rows lie in the order of time, so a scope shorter than
+# everything begins where a bisection finds it, a day early for clocks that were set back.
 
 
 class Costs:
-    """Add rows up, by day, kind, runner, goal and model."""
+    """The rows of a ledger since a moment (0: all of them), added up by day, kind, runner, goal and model."""
 
-    __slots__ = ("days", "groups", "heads", "prices", "torn")
+    __slots__ = ("day", "groups", "heads", "prices", "since", "torn")
 
-    def __init__(self, prices: Prices) -> None:
+    def __init__(self, prices: Prices, since: float) -> None:
         self.prices = prices
-        # (day, kind, runner, goal, model): [partial sums, calls, unknown]
+        self.since = since
+        # (day, kind, runner, goal, model): [USD, what rounding has left of it, calls, calls of unknown price]
         self.groups: dict[tuple[str, ...], list[Any]] = {}
-        # of each ten minutes met: when they end, and their local day; "" where a day ends within them
-        self.days: dict[bytes, tuple[float, str]] = {}
-        # of each beginning of a row met: its fields, and whether its calls are priced
-        self.heads: dict[bytes, tuple[tuple[str, ...], bool]] = {}
+        self.day = b"", b"", ""  # of the row before: its first timestamp, the next one's, and its name
+        self.heads: dict[bytes, dict[str, JSON]] = {}  # what the beginnings of rows say
         self.torn = 0  # lines that are no rows
 
-    def day(self, ts: bytes) -> tuple[float, str]:
-        """Return (an end, the local day) of a timestamp: the end of its ten minutes, or of its second.
+    def day_of(self, ts: bytes) -> tuple[bytes, bytes, str]:
+        """Return the local day of a timestamp, with its bounds; its name is "" when it is out of scope."""
+        if not self.day[0] <= ts < self.day[1]:
+            at = stored_moment(text_of(ts))
+            if at is None:  # it counts for ever: no spend is forgotten
+                self.day = ts, ts + b"\0", text_of(ts[:10])
+            else:
+                begin, end = (utc_text(max(0.0, moment)).encode() for moment in local_day(at))
+                self.day = begin, end, local_stamp(at)[:10] if local_day(at)[0] >= self.since else ""
+        return self.day
 
-        A day ends within ten minutes in a zone like Nepal's, 5:45 ahead.
-        """
-        found = self.days.get(ts[:15])
-        if found is None:
-            if len(self.days) > 1000:  # rows come in the order of time: what is long past is not met again
-                self.days.clear()
-            try:
-                begin = parse_utc(f"{text_of(ts[:15])}0:00Z")
-                day = local_stamp(begin)[:10]
-                found = begin + 600, day if local_stamp(begin + 599)[:10] == day else ""
-            except ValueError:
-                found = 600.0, text_of(ts[:10])
-            self.days[ts[:15]] = found
-        if found[1]:
-            return found
-        epoch = stored_moment(text_of(ts)) or found[0] - 600
-        return epoch + 1, local_stamp(epoch)[:10]
-
-    def add(self, day: str, fields: tuple[str, ...], costs: Sequence[float], calls: int, unknown: int) -> None:
-        """Add some calls of one day and kind."""
+    def add(self, day: str, row: Mapping[str, JSON], costs: Sequence[float], calls: int) -> None:
+        """Add some calls of a day that have these fields, and the prices that are known of them."""
         import math
 
-        group = self.groups.setdefault((day, *fields), [[], 0, 0])
-        total = math.fsum(costs)
-        group[0] += [total, math.fsum([*costs, -total])]
-        if len(group[0]) > 32:
-            whole = math.fsum(group[0])
-            group[0] = [whole, math.fsum([*group[0], -whole])]
-        group[1] += calls
-        group[2] += unknown
+        goal = str(row["id"]) if row["kind"] == "goal" else ""
+        key = (day, str(row["kind"]), str(row["runner"]), goal, str(row.get("model") or ""))
+        group = self.groups.setdefault(key, [0.0, 0.0, 0, 0])
+        parts = [*group[:2], *costs]
+        total = math.fsum(parts)
+        group[:2] = total, math.fsum([*parts, -total])
+        group[2] += calls
+        group[3] += 0 if row.get("unmetered") else calls - len(costs)
 
-    def add_block(self, found: Iterable[tuple[bytes, bytes, bytes, bytes, bytes]], since: float) -> None:
-        """Add rows given as (15 characters of the time, its rest, fields, whether unmetered, cost)."""
-        days: dict[tuple[str, bytes], list[bytes]] = {}
-        last_ts = last_head = b""
+    def add_block(self, block: bytes) -> None:
+        """Add whole lines."""
+        import re
+
+        row = re.compile(_ROW, re.MULTILINE)
+        found: dict[tuple[str, bytes], list[bytes]] = {}
+        begin = end = last = b""
         costs: list[bytes] = []
-        for ts, rest, head, _, cost in found:
-            if ts != last_ts or head != last_head:  # rows of the same ten minutes and kind lie together, mostly
-                end, day = self.day(ts + rest)
-                last_ts, last_head = ts if self.days[ts][1] else b"", head
-                costs = days.setdefault((day, head), []) if end > since else []
+        rows = row.findall(block)
+        for ts, head, _, cost in rows:
+            if head != last or not begin <= ts < end:
+                begin, end, day = self.day_of(ts)
+                last, costs = head, found.setdefault((day, head), [])
             costs.append(cost)
-        for (day, head), costs in days.items():
-            fields, metered = self.fields(head)
-            known = list(map(float, filter(b"null".__ne__, costs)))
-            self.add(day, fields, known, len(costs), len(costs) - len(known) if metered else 0)
+        for (day, head), costs in found.items():
+            if head not in self.heads:
+                self.heads[head] = parse_json(b"{" + head + b"}")
+            if day:
+                self.add(day, self.heads[head], [float(cost) for cost in costs if cost != b"null"], len(costs))
+        if len(rows) != block.count(b"\n"):
+            for line in filter(None, row.sub(b"", block).split(b"\n")):
+                self.add_line(line)
 
-    def fields(self, head: bytes) -> tuple[tuple[str, ...], bool]:
-        """Return (kind, runner, goal, model) of a row's beginning, and whether its calls are priced."""
-        found = self.heads.get(head)
-        if found is None:
-            import re
-
-            words = {text_of(key): text_of(value) for key, value in re.findall(rb'"(\w+)":"?([^"]*)', head)}
-            model = "" if b'"model":null' in head else words.get("model", "")
-            goal = words["id"] if words["kind"] == "goal" else ""
-            found = (words["kind"], words["runner"], goal, model), "unmetered" not in words
-            self.heads[head] = found
-        return found
-
-    def add_line(self, line: bytes, since: float) -> None:
+    def add_line(self, line: bytes) -> None:
         """Add a line of any shape that a row ever had, or count it as torn."""
         try:
             row = parse_json(line)
-            ts, cost = str(row["ts"]), self.prices.cost_of({"cost_usd": row["cost_usd"], **row})
-            goal = str(row["id"]) if row["kind"] == "goal" else ""
-            fields = (str(row["kind"]), str(row["runner"]), goal, str(row.get("model") or ""))
+            cost = self.prices.cost_of({"cost_usd": row["cost_usd"], **row})
+            day = self.day_of(str(row["ts"]).encode())[2]
+            if day:
+                self.add(day, row, [] if cost is None else [cost], 1)
         except (ValueError, KeyError, TypeError):
             self.torn += 1
-            return
-        end, day = self.day(ts.encode())
-        if end > since:
-            self.add(day, fields, [] if cost is None else [cost], 1, int(cost is None and not row.get("unmetered")))
 
     def by(self, place: int) -> dict[str, float]:
         """Return the USD by day (0), kind (1), runner (2), goal (3) or model (4)."""
         import math
 
         found: dict[str, list[float]] = {}
-        for key, (sums, _, _) in self.groups.items():
+        for key, group in self.groups.items():
             if key[place]:
-                found.setdefault(key[place], []).extend(sums)
-        return {key: math.fsum(sums) for key, sums in sorted(found.items())}
+                found.setdefault(key[place], []).extend(group[:2])
+        return {key: math.fsum(parts) for key, parts in sorted(found.items())}
 
 
 _ROW = (  # the shape that `cost_row` and `cost add` write; whatever else is in the file goes through `add_line`
-    rb'\{"ts":"(.{15})([^"\n]*)",'
+    rb'^\{"ts":"([^"\n]*)",'
     rb'("kind":"[^"\\\n]*","id":"[^"\\\n]*","runner":"[^"\\\n]*"(?:,"cmd":"[^"\\\n]*")?(,"unmetered":true)?'
     rb'(?:,"model":(?:null|"[^"\\\n]*"))?),"cost_usd":'
-    rb'(null(?!.*"unmetered")(?(4)|(?!.*"usage"))|[0-9]{1,9}(?:\.[0-9]+)?(?:e-[0-9]+)?)(?:\}|,.*\})\n'
+    rb'(null(?!.*"unmetered")(?(3)|(?!.*"usage"))|[0-9]{1,9}(?:\.[0-9]+)?(?:e-[0-9]+)?)(?:\}|,.*\})\n'
 )
 
 
-def add_up(path: str, since: float, prices: Prices) -> Costs:
-    """Add up the rows of a ledger since a moment (0: all of them)."""
-    import re
-
-    row = re.compile(_ROW)
-    costs = Costs(prices)
-    for block in ledger_blocks(path, since):
-        found = row.findall(block)
-        if len(found) != block.count(b"\n"):  # some line is of another shape
-            found = []
-            for line in block.split(b"\n")[:-1]:
-                match = row.fullmatch(line + b"\n")
-                if match:
-                    found.append(match.groups())
-                elif line:
-                    costs.add_line(line, since)
-        costs.add_block(found, since)
-    return costs
-
-
-def ledger_blocks(path: str, since: float) -> Iterator[bytes]:
-    """Give a ledger in blocks of whole lines, oldest first, from a day before a moment on (0: all of it)."""
+def blocks_since(path: str, since: float) -> Iterator[bytes]:
+    """Give a file of rows or events in blocks of whole lines, oldest first, from a moment on (0: all of it)."""
     try:
         fd = open_file(path)
     except FileNotFoundError:
         return
     try:
-        position = offset_of(fd, since - DAY) if since else 0
+        position = offset_of(fd, since) if since else 0
         rest = b""
         while True:
-            chunk = os.pread(fd, 256 * KIB, position)
+            chunk = os.pread(fd, 128 * KIB, position)
             position += len(chunk)
             block = rest + chunk if chunk else rest + b"\n" * bool(rest)
             end = block.rfind(b"\n") + 1
@@ -19589,18 +19548,6 @@ def ledger_blocks(path: str, since: float) -> Iterator[bytes]:
                 return
     finally:
         os.close(fd)
-
-
-def rows_since(path: str, since: float) -> Iterator[dict[str, JSON]]:
-    """Give the rows of a ledger since a moment, oldest first, and hold one block of them at a time."""
-    for block in ledger_blocks(path, since):
-        for line in block.split(b"\n"):
-            try:
-                row = parse_json(line)
-            except ValueError:
-                continue
-            if isinstance(row, dict) and row_time(row) >= since:
-                yield row
 
 
 def offset_of(fd: int, since: float) -> int:
@@ -19618,31 +19565,27 @@ def offset_of(fd: int, since: float) -> int:
     return low
 
 
+def rows_since(path: str, since: float) -> Iterator[dict[str, JSON]]:
+    """Give the rows of a ledger since a moment, oldest first, and hold one block of them at a time."""
+    for block in blocks_since(path, since and since - DAY):
+        for line in block.split(b"\n"):
+            try:
+                row = parse_json(line)
+            except ValueError:
+                continue
+            if isinstance(row, dict) and row_time(row) >= since:
+                yield row
+
+
 def skipped_beats(profile: Profile, since: float) -> int:
     """Count the beats since a moment that found nothing new, as far back as events are kept."""
-    count, mark = 0, b'"event":"world_unchanged"'
+    count, mark, wanted = 0, b'"event":"world_unchanged"', utc_text(max(0.0, since)).encode()
     for name in ("events.jsonl.1", "events.jsonl"):
-        try:
-            fd = open_file(profile.path(name))
-        except FileNotFoundError:
-            continue
-        try:
-            position = offset_of(fd, since)
-            wanted, rest = utc_text(max(0.0, since)).encode(), b""
-            while True:
-                chunk = os.pread(fd, 256 * KIB, position)
-                position += len(chunk)
-                block = rest + chunk
-                end = block.rfind(b"\n") + 1
-                block, rest = block[:end], block[end:]
-                if block[7:27] >= wanted:  # and so is what follows: events lie in the order of time
-                    count += block.count(mark)
-                else:
-                    count += sum(1 for line in block.split(b"\n") if mark in line and line[7:27] >= wanted)
-                if not chunk:
-                    break
-        finally:
-            os.close(fd)
+        for block in blocks_since(profile.path(name), since):
+            if block[7:27] >= wanted:  # and so is what follows: events lie in the order of time
+                count += block.count(mark)
+            else:
+                count += sum(1 for line in block.split(b"\n") if mark in line and line[7:27] >= wanted)
     return count
 
 
@@ -19659,24 +19602,21 @@ def cost_summary(profile: Profile, scope: str, now: float) -> dict[str, JSON]:
     import math
 
     since = scope_start(scope, now)
-    costs = add_up(profile.path("cost.jsonl"), since, Prices(profile))
-    groups = costs.groups
-    decides = [
-        (math.fsum(sums), calls - unknown)
-        for key, (sums, calls, unknown) in groups.items()
-        if key[1] in ("tick", "goal")
-    ]
-    usd, count = math.fsum(pair[0] for pair in decides), sum(pair[1] for pair in decides)
+    costs = Costs(Prices(profile), since)
+    for block in blocks_since(profile.path("cost.jsonl"), since and since - DAY):
+        costs.add_block(block)
+    decides = [group for key, group in costs.groups.items() if key[1] in ("tick", "goal")]
+    priced_ones = sum(calls - unknown for _, _, calls, unknown in decides)
     skipped = skipped_beats(profile, since)
     places = {"day": 0, "kind": 1, "runner": 2, "model": 4, "goal": 3}
     return {
         "scope": scope,
-        "total_usd": math.fsum(part for sums, _, _ in groups.values() for part in sums),
-        "calls": sum(calls for _, calls, _ in groups.values()),
-        "unknown": sum(unknown for _, _, unknown in groups.values()),
+        "total_usd": math.fsum(part for group in costs.groups.values() for part in group[:2]),
+        "calls": sum(group[2] for group in costs.groups.values()),
+        "unknown": sum(group[3] for group in costs.groups.values()),
         "by": {name: costs.by(place) for name, place in places.items()},
         "skipped_beats": skipped,
-        "saved_estimate_usd": skipped * usd / count if count else None,
+        "saved_estimate_usd": skipped * sum(group[0] for group in decides) / priced_ones if priced_ones else None,
         "torn_lines": costs.torn,
     }
 
