@@ -6913,18 +6913,16 @@ class Screen(Terminal):
             if whole:
                 self._act(self._tokens(whole.decode("utf-8", "replace")))
 
-    def skim_pens(self, data: bytes) -> None:
-        """Skim output of which `only_pens` is true."""
-        self.skim(data, True)
-
     def skim(self, data: bytes, pens: bool = False) -> None:
-        """Take output that there is no time to draw: its text is left out, and lines that it may change are marked."""
+        """Take output that there is no time to draw: its text is left out, and the lines of a screen that it leaves are
+        marked. Whoever calls this marks what is shown at last (`mark_partial`). `pens`: `only_pens` is true of it.
+        """
         pens = pens and not self.cutter.held
         kept = skimmed(self.cutter.feed(data), pens)
-        self.skimming = True  # lines are marked before they leave the screen, too
-        self._act(self._tokens(kept.decode("utf-8", "replace")))
-        self.mark_partial()
-        self.skimming = False
+        if kept:
+            self.skimming = True
+            self._act(self._tokens(kept.decode("utf-8", "replace")))
+            self.skimming = False
 
     def unfinished_bytes(self) -> bytes:
         """Return the sequence that the stream stopped within, or the character."""
@@ -8886,9 +8884,10 @@ def ending_of(why: str, code: int | None) -> dict[str, JSON]:
 
 PENDING_MAX, LAST_MAX = 256 * KIB, 64 * KIB  # bytes of output that are drawn and not skimmed; and of the last
 FULL = 2 * PENDING_MAX  # bytes that wait to be skimmed, before the command has to wait
-SLICE, STROKE = 0.003, 1 * KIB  # seconds that are drawn at once; bytes between looks at the clock (5 ms of short lines)
+TURN, STROKE = 0.005, 1 * KIB  # seconds in which a turn draws; bytes between looks at the clock (5 ms of short lines)
 STROKE_CELLS = 8 * KIB  # of a screen on which a stroke has that many bytes: a byte may cost as much as half a screen
 LAST_TIME = 1.0  # seconds in which the last output is drawn
+FOREVER = 1e6  # seconds
 TYPING_MAX = 256 * KIB  # bytes of typing that wait for the command, before who sent them is not read any more
 ANSWERS_MAX = 64 * KIB  # bytes of answers that wait for a command that asks and does not read
 PATIENCE = 1.0  # seconds that a sender may be silent in the middle of its text while others wait
@@ -8918,41 +8917,42 @@ def leave_traceback() -> None:
 class Loop:
     """Wait for descriptors and for times; whoever wants to know puts a function here."""
 
-    __slots__ = ("_timers", "readers", "writers")
+    __slots__ = ("_due", "_timers", "readers", "woke", "writers")
 
     def __init__(self) -> None:
         self.readers: dict[int, Callable[[], object]] = {}
         self.writers: dict[int, Callable[[], object]] = {}
         self._timers: dict[Callable[[], object], float] = {}  # what to do: when
+        self._due = float("inf")  # when the first of them is due
+        self.woke = 0.0  # when the last turn began to do something
 
     def after(self, seconds: float, then: Callable[[], object]) -> None:
         """Call a function once, in so many seconds; at its own time, if that is sooner, where it waits already."""
         at = time.monotonic() + seconds
         self._timers[then] = min(at, self._timers.get(then, at))
+        self._due = min(self._due, at)
 
-    def turn(self, limit: float | None = None) -> bool:
+    def turn(self, limit: float = FOREVER) -> bool:
         """Wait until something happens, at most `limit` seconds, and do what is due.
 
         Return whether a descriptor was ready.
         """
         import select
 
-        due = min(self._timers.values()) if self._timers else None
-        if due is not None:
-            wait = max(0.0, due - time.monotonic())
-            limit = wait if limit is None else min(limit, wait)
-        readable, writable, _ = select.select(self.readers, self.writers, (), limit)
+        wait = min(limit, max(0.0, self._due - time.monotonic()))
+        readable, writable, _ = select.select(self.readers, self.writers, (), wait)
+        self.woke = now = time.monotonic()
         for fd in writable:
             if fd in self.writers:
                 self.writers[fd]()
         for fd in readable:
             if fd in self.readers:
                 self.readers[fd]()
-        if due is not None and due <= time.monotonic():
-            now = time.monotonic()
+        if self._due <= now:
             for then in sorted((then for then, at in self._timers.items() if at <= now), key=self._timers.__getitem__):
                 del self._timers[then]
                 then()
+            self._due = min(self._timers.values(), default=float("inf"))
         return bool(readable or writable)
 
 
@@ -8963,23 +8963,27 @@ class Canvas:
     and questions are kept of it, and the lines that lack the rest say so (`Screen.partial`).
     """
 
-    __slots__ = ("_drawn", "at", "pending", "screen", "shared", "size", "urgent", "waiters")
+    __slots__ = ("_drawn", "_stroke", "pending", "screen", "shared", "size", "urgent", "waiters")
 
     def __init__(self, cols: int, rows: int) -> None:
         self.screen = Screen(cols, rows)
         self.pending: list[bytes | tuple[int, int]] = []  # output, and changes of size between it
         self.size = 0  # bytes of output that are not drawn
         self.urgent = False  # whether they may ask the terminal something
-        self.at = 0.0  # when some of it was drawn or skimmed
+        self._stroke = stroke_of(self.screen)
         self._drawn = 0  # pieces drawn, ever
         self.shared: dict[tuple[int, int, int], tuple[Snapshot, bytes]] = {}  # of viewers that are painted at once
         self.waiters: list[tuple[int, Callable[[], object]]] = []  # (pieces, what to do once so many are drawn)
 
     def add(self, data: bytes) -> None:
-        """Take output."""
-        self.pending.append(data)
+        """Take output; small pieces are drawn as one."""
+        last = self.pending[-1] if self.pending else ()
+        if isinstance(last, bytes) and len(last) < STROKE:
+            self.pending[-1] = last + data
+        else:
+            self.pending.append(data)
         self.size += len(data)
-        self.urgent = self.urgent or b"\x1b" in data or bool(self.screen.unfinished_bytes())
+        self.urgent = self.urgent or b"\x1b" in data or bool(self.screen.cutter.held)
 
     def resize(self, cols: int, rows: int) -> None:
         """Change the screen's size: what came before is drawn at the old one."""
@@ -8992,12 +8996,11 @@ class Canvas:
         else:
             then()
 
-    def draw(self) -> None:
-        """Draw a slice, and do what waited for it."""
-        until = time.monotonic() + SLICE
+    def draw(self, until: float = 0.0) -> None:
+        """Draw until a time, but something, and do what waited for it."""
         while self.pending:
-            self._take(self._stroke(), self.screen.feed)
-            if self.at >= until:
+            self.screen.feed(self._take(self._stroke))
+            if self.pending and time.monotonic() >= until:
                 break
         else:
             self.urgent = False
@@ -9005,17 +9008,15 @@ class Canvas:
             self.waiters.pop(0)[1]()
         self.shared.clear()
 
-    def skim(self, enough: int = PENDING_MAX) -> None:
-        """Skim what is too much to be drawn, for a moment: what clears the screen takes its time here too."""
-        until = time.monotonic() + SLICE
+    def skim(self, until: float = 0.0, enough: int = PENDING_MAX) -> None:
+        """Skim what is too much to be drawn, until a time: what clears the screen takes its time here too."""
         while self.size > enough:
             piece = self.pending[0]
-            if isinstance(piece, bytes) and only_pens(piece):
-                self._take(PENDING_MAX, self.screen.skim_pens)
-            else:
-                self._take(self._stroke(), self.screen.skim)
-            if self.at >= until:
+            pens = isinstance(piece, bytes) and only_pens(piece)
+            self.screen.skim(self._take(PENDING_MAX if pens else self._stroke), pens)
+            if time.monotonic() >= until:
                 break
+        self.screen.mark_partial()
 
     def give_up(self) -> None:
         """Leave out what is not drawn yet."""
@@ -9034,14 +9035,14 @@ class Canvas:
         size = size_frame(self.screen.cols, self.screen.rows, b"z", bytes([self.screen.partial]))
         return output_frames(itertools.chain(slices_of(*shot), [rest]), before=size)
 
-    def coming_modes(self) -> tuple[bool, int]:
+    def coming_modes(self, until: float) -> tuple[bool, int]:
         """Tell whether what is not drawn may change how keys are sent, and how many bytes of a sequence it ends within.
 
-        There is a moment to look; what was not looked at may change it.
+        There is time to look until then; what was not looked at may change it.
         """
         import re
 
-        until, changes, cutter = time.monotonic() + 3 * SLICE, False, Cutter()
+        changes, cutter = False, Cutter()
         cutter.held = self.screen.unfinished_bytes()
         pattern = sequences("input").encode("latin-1")
         for piece in self.pending:
@@ -9053,32 +9054,35 @@ class Canvas:
     def _undrawn(self) -> bytes:
         return b"".join(piece for piece in self.pending if isinstance(piece, bytes))
 
-    def _stroke(self) -> int:
-        return max(16, min(STROKE, STROKE * STROKE_CELLS // (self.screen.cols * self.screen.rows)))
-
-    def _take(self, most: int, draw: Callable[[bytes], object]) -> None:
-        """Take a piece off the queue, or the first bytes of it, and only then draw it: it may meet a bug."""
+    def _take(self, most: int) -> bytes:
+        """Take output off the queue, at most so many bytes, before it is drawn: it may meet a bug. Or change the size."""
         piece = self.pending[0]
         if isinstance(piece, bytes) and len(piece) > most:
-            piece, self.pending[0] = piece[:most], piece[most:]
+            self.pending[0] = piece[most:]
+            piece = piece[:most]
         else:
             del self.pending[0]
             self._drawn += 1
-        if isinstance(piece, bytes):
-            self.size -= len(piece)
-            draw(piece)
-        else:
+        if isinstance(piece, tuple):
             self.screen.resize(*piece)
-        self.at = time.monotonic()
+            self._stroke = stroke_of(self.screen)
+            return b""
+        self.size -= len(piece)
+        return piece
+
+
+def stroke_of(screen: Screen) -> int:
+    """Return how many bytes are drawn on a screen between looks at the clock."""
+    return max(16, min(STROKE, STROKE * STROKE_CELLS // (screen.cols * screen.rows)))
 
 
 class Typing:
     """One input: bytes in order, the rest of which its sender may still hand in. Nobody types in between."""
 
-    __slots__ = ("_pastes", "chunks", "closing", "done", "heard", "missing", "patience", "size")
+    __slots__ = ("_pastes", "closing", "data", "done", "heard", "missing", "patience", "size")
 
     def __init__(self, data: bytes, missing: int = 0, closing: bytes = b"") -> None:
-        self.chunks = [data] if data else []
+        self.data = data  # what is not typed yet
         self.missing = missing  # bytes that its sender has still to hand in
         self.closing = closing  # follows them
         self.done: Callable[[str], object] = lambda error: None  # told once it is typed, or why it is not
@@ -9094,26 +9098,26 @@ class Typing:
 
     def waiting(self) -> int:
         """Return how many bytes are not typed yet."""
-        return sum(map(len, self.chunks))
+        return len(self.data)
 
     def typed(self, size: int) -> None:
         """Take the first bytes off, which were typed."""
-        chunk = self.chunks[0]
-        self.chunks[:1] = [chunk[size:]] if size < len(chunk) else []
+        typed, self.data = self.data[:size], self.data[size:]
         self.size += size
         self.heard = time.monotonic()
-        for _ in self._pastes.split(chunk[:size]):
+        for _ in self._pastes.split(typed):
             pass
 
 
 class Keyboard:
     """Type into a PTY, which may take nothing for a while, or for ever."""
 
-    __slots__ = ("_answers", "_loop", "_typed", "pty", "size", "units", "wrote")
+    __slots__ = ("_answers", "_full", "_loop", "_room", "pty", "size", "units", "wrote")
 
-    def __init__(self, loop: Loop, typed: Callable[[], object]) -> None:
+    def __init__(self, loop: Loop, room: Callable[[], object]) -> None:
         self._loop = loop
-        self._typed = typed  # called when there may be room again
+        self._room = room  # called when there is no room any more, and when there may be some again
+        self._full = False  # whether there was none
         self.wrote: Callable[[bytes, bool], object]  # told what was typed, without answers, and whether it is echoed
         self.pty = -1
         self.units: list[Typing] = []
@@ -9137,9 +9141,10 @@ class Keyboard:
         data = data[: unit.missing]
         unit.missing -= len(data)
         unit.heard = time.monotonic()
-        unit.chunks.append(data if unit.missing else data + unit.closing)
+        data += b"" if unit.missing else unit.closing
+        unit.data += data
         if unit in self.units:
-            self.size += len(unit.chunks[-1])
+            self.size += len(data)
             self.press()
         else:
             self.add(unit)  # who has sent nothing yet holds nobody up
@@ -9149,7 +9154,7 @@ class Keyboard:
         if unit in self.units:
             done, unit.done = unit.done, lambda error: None
             self.size -= unit.waiting()
-            unit.chunks, unit.missing = [PASTE_END] if unit.open else [], 0
+            unit.data, unit.missing = PASTE_END if unit.open else b"", 0
             self.size += unit.waiting()
             done(error)
             self.press()
@@ -9159,14 +9164,14 @@ class Keyboard:
         self._loop.writers.pop(self.pty, None)
         while self.pty >= 0:
             unit = self.units[0] if self.units else None
-            if self._answers and not (unit and (unit.open or (unit.size and unit.chunks))):
+            if self._answers and not (unit and (unit.open or (unit.size and unit.data))):
                 wrote = self._write(self._answers)
                 self._answers = self._answers[wrote:]
                 if not wrote:
                     break
             elif not unit:
                 break
-            elif unit.chunks:
+            elif unit.data:
                 if not self._type(unit):
                     break
             elif not unit.missing:
@@ -9180,12 +9185,15 @@ class Keyboard:
                 self.cancel(unit, "the sender was silent in the middle of its text, and others waited")
             else:
                 break
-        self._typed()
+        full = self.size >= TYPING_MAX
+        if full or self._full:
+            self._full = full
+            self._room()
 
     def _type(self, unit: Typing) -> int:
         """Type some of a unit; return how much."""
         echoed = echoes(self.pty)  # by now: the command that reads it may change that
-        chunk = unit.chunks[0][: 4 * KIB]
+        chunk = unit.data[: 4 * KIB]
         wrote = self._write(chunk)
         if wrote:
             self.wrote(chunk[:wrote], echoed)
@@ -9694,8 +9702,8 @@ class Lookout(Clients):
 #     viewers, `send`, `key` ─▶ keyboard (past its bound the sender waits) ─▶ PTY
 
 HUP_GRACE, TERM_GRACE = 0.5, 2.0  # seconds that a tree has after HUP and after TERM
-DRAW_EVERY = 0.02  # seconds that output may stay undrawn while the loop is busy
-DRAW_PAUSE = 0.002  # seconds without output after which it is drawn where nobody waits for it, as in a flood
+DRAW_EVERY = 0.05  # seconds that output may stay undrawn where nobody waits for it
+ASK_EVERY = 0.005  # the same where it may ask something, and is too much to be drawn at once
 SEQUENCE_TIME = 0.25  # seconds that the rest of a sequence is waited for before something is typed
 ANSWER_TIME = 1.0  # seconds within which a viewer's terminal may answer what the command asked
 FOLDER_EVERY = 60.0  # seconds between looks whether its folder is there still
@@ -9736,6 +9744,7 @@ class Supervisor(Lookout):
         self.input = LastInput(0)
         self.keyboard.wrote = lambda data, echoed: self.input.typed(data, self.log.end, echoed, time.monotonic())
         self.busy = False  # whether the loop had something else to do in its last turn
+        self.drew = 0.0  # when something was drawn or skimmed
         self.enough = PENDING_MAX  # bytes of output that are drawn; what came before is skimmed
         self.owed = False  # whether its last turn painted a slice of a picture when drawing was due
         self.faults = 0  # bugs met
@@ -9781,24 +9790,39 @@ class Supervisor(Lookout):
             self.loop.turn(0.1)
 
     def step(self) -> None:
-        """Do one turn of the loop, and draw: in a flood of output only now and then, and in no turn that painted."""
+        """Do one turn of the loop, and draw."""
         canvas, owed = self.canvas, self.owed
         self.sliced, self.owed = owed, False
         canvas.shared.clear()
-        soon = canvas.waiters or not self.busy or (canvas.urgent and canvas.size < READ_MAX)
-        pause = 0.0 if soon else DRAW_PAUSE
-        self.busy = self.loop.turn(pause if canvas.pending or canvas.waiters else None)
-        canvas.skim(self.enough)
-        if canvas.waiters or (canvas.pending and (not self.busy or time.monotonic() > canvas.at + DRAW_EVERY)):
-            self.owed = self.sliced and not owed
-            if not self.owed:
-                canvas.draw()
-                if self.session.kind == "worker":
-                    self.loop.after(SIGHT_EVERY, self._look)
+        self.busy = self.loop.turn(self._pause() if canvas.pending or canvas.waiters else FOREVER)
+        if canvas.pending or canvas.waiters:
+            self._draw(owed)
         if canvas.screen.replies:
             self._answer()
         if self.misfit and not self.finished:
             self._fit()
+
+    def _pause(self) -> float:
+        """Return for how long more output is waited for before what there is is drawn."""
+        canvas = self.canvas
+        if canvas.waiters or not self.busy or (canvas.urgent and canvas.size < READ_MAX):
+            return 0.0
+        return ASK_EVERY if canvas.urgent else DRAW_EVERY
+
+    def _draw(self, owed: bool) -> None:
+        """Draw what is due: of much output, or of many small pieces, only now and then; in no turn that painted."""
+        canvas, now = self.canvas, self.loop.woke
+        if canvas.size > self.enough * 3 // 2:
+            canvas.skim(now + TURN, self.enough)
+            self.drew = now
+        asks = canvas.urgent and canvas.size <= STROKE
+        if asks or canvas.waiters or not self.busy or now > self.drew + DRAW_EVERY:
+            self.owed = self.sliced and not owed
+            if not self.owed:
+                canvas.draw(now + TURN)
+                self.drew = now
+                if self.session.kind == "worker":
+                    self.loop.after(SIGHT_EVERY, self._look)
 
     def _heard(self, numbers: bytes) -> None:
         if _signal.SIGCHLD in numbers:
@@ -9876,7 +9900,7 @@ class Supervisor(Lookout):
             if len(chunk) < 2 * KIB:
                 break
         if chunks:
-            self._output(chunks[0] if len(chunks) == 1 else b"".join(chunks))
+            self._output(b"".join(chunks))
         return size
 
     def _read_now(self) -> None:
@@ -9962,7 +9986,7 @@ class Supervisor(Lookout):
         end, deadline = self.log.end, Deadline(SEQUENCE_TIME)
 
         def look() -> None:
-            changes, unfinished = self.canvas.coming_modes()
+            changes, unfinished = self.canvas.coming_modes(self.loop.woke + TURN)
             if self.log.end - unfinished < end and not deadline.over:
                 self._read_now()
                 self.loop.after(0.005, look)
@@ -11276,11 +11300,10 @@ class Window:
 
     def picture(self, output: OutputFilter) -> bytes:
         """Return what brings the terminal up to date, as far as that is drawn in LAST_TIME: see `pending`."""
-        flood, deadline = self._canvas.size > PENDING_MAX, Deadline(LAST_TIME)
-        while flood and self._canvas.size > FLOOD_DRAWN and not deadline.over:
-            self._canvas.skim(FLOOD_DRAWN)
-        while self._canvas.pending and not deadline.over:
-            self._canvas.draw()
+        deadline = Deadline(LAST_TIME)
+        if self._canvas.size > PENDING_MAX:
+            self._canvas.skim(deadline.at, FLOOD_DRAWN)
+        self._canvas.draw(deadline.at)
         self.screen.replies.clear()
         screen, out = self.screen, [b"\x1b[?2026h\x1b[?25l", *self._heard]
         before, state = b"", self._wanted()
@@ -11369,7 +11392,7 @@ class Attached:
             self._ask()
             late = Deadline(REPLY_TIMEOUT)
             while not self.why:
-                self.loop.turn(None if self.begun else late.left())
+                self.loop.turn(FOREVER if self.begun else late.at_most(FOREVER))
                 if late.over and not self.begun and not self.why:
                     raise TimeoutError
             if self.why == "gone" and self.begun:

@@ -893,13 +893,19 @@ class Noise(unittest.TestCase):
         kinds = [[reply for reply in one.replies if not reply.endswith(b"R")] for one in (skimmed, screen)]
         self.assertEqual(*kinds, stream)
 
+    def skim(self, screen, data):
+        canvas = looop.Canvas(10, 4)
+        canvas.screen = screen
+        canvas.add(data)
+        canvas.skim(enough=0)
+
     def marks(self, screen):
         return "".join("?" if line.partial else "." for line in screen.lines)
 
     def test_lines_that_a_skim_left_stale_say_so_until_they_are_drawn_anew(self):
         screen = fed("header\r\none\r\ntwo", 10, 4)
         self.assertFalse(screen.partial)
-        screen.skim(b"\x1b[2;1Htext that is left out\x1b[")
+        self.skim(screen, b"\x1b[2;1Htext that is left out\x1b[")
         self.assertEqual((text(screen), self.marks(screen), screen.partial), (["header", "one", "two"], "????", True))
         self.assertEqual((screen.row, screen.unfinished_bytes()), (1, b"\x1b["))
         screen.feed(b"K\r0123456789\x1b[4;1H\x1b[2Kfoot\x1b[3;1H\x1b[Mx")  # written whole, erased, scrolled in
@@ -908,7 +914,7 @@ class Noise(unittest.TestCase):
         self.assertEqual(self.marks(screen), "?.....")
         screen.feed(b"\x1b[2J")
         self.assertEqual((screen.partial, self.marks(screen)), (False, "......"))
-        screen.skim(b"a flood \x1b[2J of text\r\n" * 9)
+        self.skim(screen, b"a flood \x1b[2J of text\r\n" * 9)
         screen.feed(b"line\r\n" * 9)
         self.assertEqual((screen.partial, text(screen)), (False, ["line"] * 5))
 
@@ -919,7 +925,7 @@ class Noise(unittest.TestCase):
             (b"text\x1b[?1049l text", "....", ""),
         ):
             screen = fed("main\x1b[?47halternate", 10, 4)
-            screen.skim(flood)
+            self.skim(screen, flood)
             if not screen.alt:
                 self.assertEqual(self.marks(screen), "????")
                 continue
