@@ -8519,22 +8519,21 @@ class LogWriter:
             data = data[cut:]
             if cut or self.size + len(data) > half:
                 self._turn()
-        while data:
+        while len(data) > half:
             self._append(data[:half])
             data = data[half:]
-            if data:
-                self._turn()
+            self._turn()
+        self._append(data)
 
     def _append(self, data: bytes) -> None:
-        place = 0
-        while place < len(data):
+        while data:
             try:
-                wrote = os.write(self.fd, data[place:] if place else data)
+                wrote = os.write(self.fd, data)
             except OSError:  # the disk is full, or a limit is met
                 self.lost_at = self.end
                 return
-            place += wrote
             self.size += wrote
+            data = data[wrote:]
 
     def _turn(self) -> None:
         """Begin a new output.log. Where that is impossible the old one goes on, over its cap, until it is possible."""
@@ -9055,7 +9054,7 @@ class Canvas:
         return b"".join(piece for piece in self.pending if isinstance(piece, bytes))
 
     def _take(self, most: int) -> bytes:
-        """Take output off the queue, at most so many bytes, before it is drawn: it may meet a bug. Or change the size."""
+        """Take output off the queue, or change the size, before anything is drawn: it may meet a bug."""
         piece = self.pending[0]
         if isinstance(piece, bytes) and len(piece) > most:
             self.pending[0] = piece[most:]
@@ -9096,6 +9095,11 @@ class Typing:
         """Tell whether what was typed ends within a paste."""
         return self._pastes.open
 
+    @property
+    def begun(self) -> bool:
+        """Tell whether nothing else can be typed now."""
+        return self.open or bool(self.size and self.data)
+
     def waiting(self) -> int:
         """Return how many bytes are not typed yet."""
         return len(self.data)
@@ -9105,8 +9109,9 @@ class Typing:
         typed, self.data = self.data[:size], self.data[size:]
         self.size += size
         self.heard = time.monotonic()
-        for _ in self._pastes.split(typed):
-            pass
+        if b"\x1b" in typed or self._pastes.cut:
+            for _ in self._pastes.split(typed):
+                pass
 
 
 class Keyboard:
@@ -9162,29 +9167,29 @@ class Keyboard:
     def press(self) -> None:
         """Type until nothing is left, or the PTY takes no more."""
         self._loop.writers.pop(self.pty, None)
-        while self.pty >= 0:
+        while self.pty >= 0 and (self.units or self._answers):
             unit = self.units[0] if self.units else None
-            if self._answers and not (unit and (unit.open or (unit.size and unit.data))):
+            if unit is None or (self._answers and not unit.begun):
                 wrote = self._write(self._answers)
                 self._answers = self._answers[wrote:]
                 if not wrote:
                     break
-            elif not unit:
-                break
-            elif unit.data:
+                continue
+            if unit.data:
                 if not self._type(unit):
                     break
-            elif not unit.missing:
-                self.units.pop(0)
-                unit.done("")
-            elif self._answers or len(self.units) > 1:
+            elif unit.missing:
+                if not self._answers and len(self.units) == 1:
+                    break
                 patience = unit.heard + unit.patience - time.monotonic()
                 if patience > 0:
                     self._loop.after(patience, self.press)
                     break
                 self.cancel(unit, "the sender was silent in the middle of its text, and others waited")
-            else:
-                break
+                continue
+            if not (unit.data or unit.missing):
+                self.units.pop(0)
+                unit.done("")
         full = self.size >= TYPING_MAX
         if full or self._full:
             self._full = full
@@ -9408,14 +9413,14 @@ class Clients:
         if not isinstance(data, bytes):
             peer.outbox.append(data)
             self.loop.writers[peer.fd] = lambda: self._flush(peer)  # in another turn than what is drawn in this one
-        elif peer.state == "viewing" and peer.queued + len(data) > QUEUE_MAX:
-            self._miss(peer)
-        elif peer.part or peer.outbox:
-            peer.outbox.append(data)
-            peer.queued += len(data)
-        else:
+        elif not (peer.part or peer.outbox):
             peer.part = data
             self._flush(peer)
+        elif peer.state == "viewing" and peer.queued + len(data) > QUEUE_MAX:
+            self._miss(peer)
+        else:
+            peer.outbox.append(data)
+            peer.queued += len(data)
 
     def _miss(self, peer: Peer) -> None:
         """Drop what waits for a viewer, which then needs a fresh picture."""
@@ -9423,7 +9428,7 @@ class Clients:
 
     def _flush(self, peer: Peer) -> None:
         """Write what waits for a client, as much as it takes."""
-        while peer.part or self._next_part(peer):
+        while peer.part or (peer.outbox and self._next_part(peer)):
             try:
                 wrote = os.write(peer.fd, peer.part)
             except BlockingIOError:
@@ -9790,13 +9795,18 @@ class Supervisor(Lookout):
             self.loop.turn(0.1)
 
     def step(self) -> None:
-        """Do one turn of the loop, and draw."""
+        """Do one turn of the loop, and draw what is due: of a flood, or of many small pieces, only now and then."""
         canvas, owed = self.canvas, self.owed
         self.sliced, self.owed = owed, False
-        canvas.shared.clear()
         self.busy = self.loop.turn(self._pause() if canvas.pending or canvas.waiters else FOREVER)
         if canvas.pending or canvas.waiters:
-            self._draw(owed)
+            now = self.loop.woke
+            if canvas.size > 1.5 * self.enough:
+                canvas.skim(now + TURN, self.enough)
+                self.drew = now
+            asks = canvas.urgent and canvas.size <= STROKE
+            if not self.busy or asks or canvas.waiters or now > self.drew + DRAW_EVERY:
+                self._draw(owed)
         if canvas.screen.replies:
             self._answer()
         if self.misfit and not self.finished:
@@ -9810,19 +9820,13 @@ class Supervisor(Lookout):
         return ASK_EVERY if canvas.urgent else DRAW_EVERY
 
     def _draw(self, owed: bool) -> None:
-        """Draw what is due: of much output, or of many small pieces, only now and then; in no turn that painted."""
-        canvas, now = self.canvas, self.loop.woke
-        if canvas.size > self.enough * 3 // 2:
-            canvas.skim(now + TURN, self.enough)
-            self.drew = now
-        asks = canvas.urgent and canvas.size <= STROKE
-        if asks or canvas.waiters or not self.busy or now > self.drew + DRAW_EVERY:
-            self.owed = self.sliced and not owed
-            if not self.owed:
-                canvas.draw(now + TURN)
-                self.drew = now
-                if self.session.kind == "worker":
-                    self.loop.after(SIGHT_EVERY, self._look)
+        """Draw, but not in a turn that painted: then the next one is owed to drawing."""
+        self.owed = self.sliced and not owed
+        if not self.owed:
+            self.drew = self.loop.woke
+            self.canvas.draw(self.drew + TURN)
+            if self.session.kind == "worker":
+                self.loop.after(SIGHT_EVERY, self._look)
 
     def _heard(self, numbers: bytes) -> None:
         if _signal.SIGCHLD in numbers:
@@ -10064,6 +10068,7 @@ class Supervisor(Lookout):
             self._resize(who.cols, who.rows)
         for peer in viewers:
             self._show(peer)
+        self.canvas.shared.clear()
 
     def _resize(self, cols: int, rows: int) -> None:
         """Change the terminal's size; what was written before belongs to the old one."""

@@ -1800,7 +1800,7 @@ class Watchers(Case):
 
     def test_last_output_that_takes_long_to_draw_is_left_out_and_the_session_ends(self):
         supervisor, draw, deadline = self.supervisor, looop.Canvas.draw, time.monotonic() + PATIENCE
-        slow = lambda canvas: None if canvas.pending else draw(canvas)  # noqa: E731
+        slow = lambda canvas, until: None if canvas.pending else draw(canvas)  # noqa: E731
         supervisor._output(b"late")
         with unittest.mock.patch.multiple(looop, LAST_TIME=0.01):
             with unittest.mock.patch.object(looop.Canvas, "draw", slow):
