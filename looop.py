@@ -11406,7 +11406,7 @@ class Attached:
                 left, self.loop.readers = Deadline(LEAVING_TIME), {}
                 self._flush()
                 while self.loop.writers and not left.over:
-                    self.loop.turn(left.left())
+                    self.loop.turn(left.at_most(FOREVER))
         except Gone:
             self.why = self.why or "gone"
         except InterruptedError:
