@@ -1212,6 +1212,40 @@ def stored_moment(value: JSON) -> float | None:
         return None
 
 
+_FITS: dict[str, Callable[[JSON], bool]] = {
+    "text": lambda value: isinstance(value, str),
+    "flag": lambda value: isinstance(value, bool),
+    "number": lambda value: type(value) is int and abs(value) < 1 << 53,
+    "object": lambda value: isinstance(value, dict),
+    "texts": lambda value: isinstance(value, list) and all(isinstance(text, str) for text in value),
+    "any": lambda value: True,
+    "none": lambda value: value is None,
+    "id": lambda value: isinstance(value, str) and valid_id(value),
+    "moment": lambda value: moment(value) is not None,
+    "amount": lambda value: amount(value) is not None,
+    "stamp": lambda value: (stored_moment(value) or -1.0) >= 0.0,
+}
+
+
+def fits(value: JSON, shape: JSON) -> bool:
+    """Tell whether a JSON value has a shape (pure).
+
+    A shape is kinds separated by "|", [the shape of each entry of a list], (the shapes of a list's entries), or the
+    keys of an object with their shapes; a key "*" stands for all keys.
+    """
+    if isinstance(shape, str):
+        return any(_FITS[kind](value) for kind in shape.split("|"))
+    if isinstance(shape, dict):
+        if not isinstance(value, dict):
+            return False
+        shapes = dict.fromkeys(value, shape["*"]) if "*" in shape else shape
+        return all(fits(value.get(key), inner) for key, inner in shapes.items())
+    if not isinstance(value, list):
+        return False
+    entries = shape * len(value) if isinstance(shape, list) else shape
+    return len(entries) == len(value) and all(map(fits, value, entries))
+
+
 def local_stamp(epoch: float) -> str:
     """Write a moment as the journal does: `2026-01-02 15:04`, local time."""
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(epoch))
@@ -2312,7 +2346,15 @@ _RUNNER_KEYS = {
     "agent": "claude|pi|codex|opencode|gemini|none",
 }
 _PRICE_KEYS = {"input": "usd", "cache_read": "usd", "cache_write": "usd", "output": "usd"}
-_TOP_KEYS = {s.key.split(".")[0] for s in SETTINGS.values() if s.key} | {"runners", "prices"}
+_CONFIG: dict[str, JSON] = {  # what the file holds: kinds, settings and objects of them; "*" stands for any name
+    **{setting.key: setting for setting in SETTINGS.values() if setting.key and "." not in setting.key},
+    **{
+        group: {s.key.partition(".")[2]: s for s in SETTINGS.values() if s.key.startswith(f"{group}.")}
+        for group in ("budget", "gate", "attach")
+    },
+    "runners": {"*": _RUNNER_KEYS},
+    "prices": {"*": _PRICE_KEYS},
+}
 
 
 class CommandRule(Record):
@@ -2451,55 +2493,35 @@ def command_rule(value: JSON, kind: str) -> CommandRule:
     return rule
 
 
-def checked_setting(setting: Setting, value: JSON) -> JSON:
-    """Return a setting's value as the program uses it (pure); raise ValueError saying what it must be."""
-    checked = checked_value(value, setting.kind)
-    if setting.least and checked < setting.least:
-        least = duration_text(setting.least) if setting.kind == "seconds" else setting.least
-        raise ValueError(f"must be at least {least}")
-    return checked
+def check_entry(entry: JSON, kind: str) -> None:
+    """Raise ValueError for an entry of a list that is no rule or folder (pure)."""
+    if kind != "folder[]":
+        command_rule(entry, kind[:-2])
+    elif not isinstance(entry, str) or not entry.startswith(("/", "~/")) or "\0" in entry:
+        raise ValueError("must be an absolute folder, or one that begins with ~/")
 
 
-def checked_list(value: JSON, kind: str) -> JSON:
-    """Return a list whose entries are rules or folders (pure); raise ValueError saying what it must be."""
-    if not isinstance(value, list):
-        raise ValueError("must be a list")
-    for entry in value:
-        if kind != "folder":
-            command_rule(entry, kind)
-        elif not isinstance(entry, str) or not entry.startswith(("/", "~/")) or "\0" in entry:
-            raise ValueError("must be an absolute folder, or one that begins with ~/")
-    return value
-
-
-def checked_value(value: JSON, kind: str) -> JSON:
+def checked_value(value: JSON, kind: str, least: int = 0) -> JSON:
     """Return a config value as the program uses its kind (pure); raise ValueError saying what it must be."""
+    if kind == "seconds" and isinstance(value, str):
+        value = parse_duration(value)
     number = isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0 and value != float("inf")
-    if kind == "seconds":
-        if isinstance(value, str):
-            return parse_duration(value)
-        if number and value <= DUR_MAX:
-            return value
-        raise ValueError('must be a number of seconds or a duration like "15m"')
-    if kind == "count":
-        if number and value == int(value):
-            return int(value)
-        raise ValueError("must be a whole number, 0 or more")
-    if kind == "usd":
-        if number and value < 1e12:
-            return value
-        raise ValueError("must be a number of USD, 0 or more")
-    if kind == "flag" and not isinstance(value, bool):
-        raise ValueError("must be true or false")
-    if kind in ("text", "keys"):
-        if isinstance(value, str) and "\0" not in value:
-            return value if kind == "text" or detach_keys(value) else None  # which raises what is wrong with it
-        raise ValueError("must be a string")
-    if kind.endswith("[]"):
-        return checked_list(value, kind[:-2])
-    if kind == "flag" or value in kind.split("|"):
-        return value
-    raise ValueError("must be one of " + ", ".join(kind.split("|")))
+    text = isinstance(value, str) and "\0" not in value
+    choices = kind.split("|")
+    good, wanted = {
+        "seconds": (number and value <= DUR_MAX, 'a number of seconds or a duration like "15m"'),
+        "count": (number and value == int(value), "a whole number, 0 or more"),
+        "usd": (number and value < 1e12, "a number of USD, 0 or more"),
+        "flag": (isinstance(value, bool), "true or false"),
+        "text": (text, "a string"),
+        "keys": (text and kind == "keys" and detach_keys(value), "a string"),  # which raises what is wrong with it
+        "[]": (isinstance(value, list), "a list"),
+    }.get(kind[-2:] if kind.endswith("[]") else kind, (value in choices, f"one of {', '.join(choices)}"))
+    if not good:
+        raise ValueError(f"must be {wanted}")
+    if least and value < least:
+        raise ValueError(f"must be at least {duration_text(least) if kind == 'seconds' else least}")
+    return int(value) if kind == "count" else value
 
 
 def value_of_text(setting: Setting, text: str) -> JSON:
@@ -2507,10 +2529,10 @@ def value_of_text(setting: Setting, text: str) -> JSON:
     value: JSON = text
     if setting.kind in ("count", "usd"):
         try:
-            value = checked_value(float(text) if setting.kind == "usd" else int(text), setting.kind)
-        except (ValueError, OverflowError):
+            value = (float if setting.kind == "usd" else int)(text)
+        except ValueError:
             raise ValueError("must be a number, 0 or more") from None
-    return checked_setting(setting, value)
+    return checked_value(value, setting.kind, setting.least)
 
 
 def wrong_variables(env: Mapping[str, str]) -> list[tuple[Setting, str]]:
@@ -2526,111 +2548,63 @@ def wrong_variables(env: Mapping[str, str]) -> list[tuple[Setting, str]]:
     return wrong
 
 
-class ConfigCheck:
-    """Hold what is wrong with a config, and which of its keys looop does not know."""
+class Config:
+    """What a config file says, as the program uses it, and what is wrong with it."""
 
-    __slots__ = ("entry_problem", "folders", "unknown", "wrong")
+    __slots__ = ("entry_problem", "folders", "unknown", "values", "wrong")
 
-    def __init__(self, config: JSON, entry_problem: Callable[[str, JSON, list[JSON]], str] = lambda *_: "") -> None:
+    def __init__(self, found: JSON, entry_problem: Callable[[str, JSON, list[JSON]], str] = lambda *_: "") -> None:
         self.entry_problem = entry_problem  # says what a rule or folder must be, beyond its form; "" when it is
-        folders = dig(config, "gate", "folders")
+        folders = dig(found, "gate", "folders")
         self.folders = [folder for folder in folders if isinstance(folder, str)] if isinstance(folders, list) else []
         self.wrong: list[tuple[tuple[str, ...], str]] = []  # (the keys that lead there, what is wrong)
         self.unknown: list[tuple[str, ...]] = []
-        if not isinstance(config, dict):
+        self.values: dict[str, JSON] = {}
+        if not isinstance(found, dict):
             self.wrong.append((("the file",), "must hold one JSON object"))
             return
-        self.unknown += [(key,) for key in config if key not in _TOP_KEYS]
-        self.check_settings(config)
-        for table, kinds in (("runners", _RUNNER_KEYS), ("prices", _PRICE_KEYS)):
-            if table not in config:
-                continue
-            if self.is_object((table,), config[table]):
-                for name, entry in config[table].items():
-                    self.check_object((table, name), entry, kinds)
-                    if table == "runners" and isinstance(entry, dict):
-                        self.check_runner((table, name), entry)
-                    elif isinstance(entry, dict) and not {"input", "output"} <= entry.keys():
-                        self.wrong.append(((table, name), "must have `input` and `output`: else it prices nothing"))
+        self.values = self.take((), found, _CONFIG)
+        for name, entry in (self.values.get("runners") or {}).items():
+            interactive = dig(entry, "interactive")
+            if interactive and "{{prompt_file}}" not in interactive:
+                words = "must contain {{prompt_file}}, the worker's brief"
+                self.wrong.append((("runners", name, "interactive"), words))
+            if not valid_id(name) or name in ("auto", "builtin"):
+                self.wrong.append((("runners", name), "is not a name that a runner can have"))
+        for name, entry in (self.values.get("prices") or {}).items():
+            if entry is not None and not {"input", "output"} <= entry.keys():
+                self.wrong.append((("prices", name), "must have `input` and `output`: else it prices nothing"))
 
-    def check_settings(self, config: Mapping[str, JSON]) -> None:
-        """Check what the table of settings declares."""
-        groups: dict[str, dict[str, str]] = {}
-        for setting in SETTINGS.values():
-            group, _, leaf = setting.key.partition(".")
-            if leaf:
-                groups.setdefault(group, {})[leaf] = setting.kind
-            elif group in config and not (config[group] is None and setting.default is None):
-                self.check((group,), config[group], setting)
-        for group, kinds in groups.items():
-            if group in config:
-                self.check_object((group,), config[group], kinds)
-
-    def check(self, path: tuple[str, ...], value: JSON, kind: str | Setting) -> None:
-        """Check one value, a list by its entries."""
-        has_entries = isinstance(kind, str) and kind.endswith("[]") and isinstance(value, list)
-        for number, entry in enumerate(value if has_entries else (), 1):
-            try:
-                checked_value([entry], str(kind))
+    def take(self, path: tuple[str, ...], value: JSON, spec: JSON) -> JSON:
+        """Return a value as the program uses it, None where it is wrong; `spec`: as in _CONFIG."""
+        kind = spec if isinstance(spec, str) else "" if isinstance(spec, dict) else spec.kind
+        if kind.endswith("[]") and isinstance(value, list):
+            for number, entry in enumerate(value, 1):
                 others = [*value[: number - 1], *value[number:]] if kind == "folder[]" else self.folders
-                problem = self.entry_problem(str(kind), entry, others)
-            except ValueError as error:
-                problem = str(error)
-            if problem:
-                self.wrong.append(((*path, str(number)), f"{problem}, not {canonical(entry)}"))
-        if has_entries:
-            return
+                self.check_entry((*path, str(number)), entry, kind, others)
+            return value
         try:
-            checked_value(value, kind) if isinstance(kind, str) else checked_setting(kind, value)
+            if kind:
+                setting = spec if isinstance(spec, Setting) else Setting("", "", "", kind, "")
+                return value if value is setting.default is None else checked_value(value, kind, setting.least)
+            if not isinstance(value, dict):
+                raise ValueError("must be an object")
         except ValueError as error:
             self.wrong.append((path, f"{error}, not {canonical(value)}"))
+            return None
+        known = [key for key in value if key in spec or "*" in spec]
+        self.unknown += [(*path, key) for key in value if key not in known]
+        return {key: self.take((*path, key), value[key], spec.get(key, spec.get("*"))) for key in known}
 
-    def is_object(self, path: tuple[str, ...], value: JSON) -> bool:
-        """Tell whether a value is an object; a wrong one is noted."""
-        if not isinstance(value, dict):
-            self.wrong.append((path, f"must be an object, not {canonical(value)}"))
-        return isinstance(value, dict)
-
-    def check_object(self, path: tuple[str, ...], value: JSON, kinds: Mapping[str, str]) -> None:
-        """Check an object whose keys are known."""
-        for key, inner in value.items() if self.is_object(path, value) else ():
-            if key in kinds:
-                self.check((*path, key), inner, kinds[key])
-            else:
-                self.unknown.append((*path, key))
-
-    def check_runner(self, path: tuple[str, ...], entry: Mapping[str, JSON]) -> None:
-        """Check what a runner must be beyond the kinds of its keys."""
-        interactive = entry.get("interactive")
-        if isinstance(interactive, str) and interactive and "{{prompt_file}}" not in interactive:
-            self.wrong.append(((*path, "interactive"), "must contain {{prompt_file}}, the worker's brief"))
-        if not valid_id(path[1]) or path[1] in ("auto", "builtin"):
-            self.wrong.append((path, "is not a name that a runner can have"))
-
-
-def key_lines(text: str) -> dict[tuple[str, ...], int]:
-    """Return the line on which each key of a JSON text stands, by the keys that lead to it (pure)."""
-    import re
-
-    lines: dict[tuple[str, ...], int] = {}
-    above: list[str | None] = []  # the key of each object or list that is open
-    word, key, start = "", None, 0
-    for token in re.finditer(r'"(?:[^"\\]|\\.)*"|[{}\[\]:,]', text, re.DOTALL):
-        kind = token[0][0]
-        if kind == '"':
-            word, start = token[0], token.start()
-        elif kind == ":":
-            key = parse_json(word)
-            path = *(name for name in above if name is not None), key
-            lines[path] = text.count("\n", 0, start) + 1
-        elif kind in "{[":
-            above.append(key)
-            key = None
-        elif kind in "}]":
-            above.pop()
-        else:
-            key = None
-    return lines
+    def check_entry(self, path: tuple[str, ...], entry: JSON, kind: str, others: list[JSON]) -> None:
+        """Check an entry of a list; `others`: the granted folders beside it."""
+        try:
+            check_entry(entry, kind)
+            problem = self.entry_problem(kind, entry, others)
+        except ValueError as error:
+            problem = str(error)
+        if problem:
+            self.wrong.append((path, f"{problem}, not {canonical(entry)}"))
 
 
 def merged_runners(entries: Mapping[str, JSON]) -> dict[str, Runner]:
@@ -3213,25 +3187,24 @@ class Profile:
             complain(f"warning: {self.redacted(one_line(text, 1000))}")
 
     def config(self) -> dict[str, JSON]:
-        """Return the config file's content, checked; {} when there is no file. Raise Failure for a wrong one."""
+        """Return what the config file says, as the program uses it; {} without one. Raise Failure for a wrong one."""
         if self._config is None:
             try:
-                self._config = self.checked_config()
+                config = self.checked_config()
+                for path, words in config.wrong:
+                    remedy = "fix it (`looop config check` names every problem)"
+                    raise Failure(f"config: {self.config_path}: {'.'.join(path)}: {words}", remedy)
+                for path in config.unknown:
+                    self.warn(f"config: unknown key {'.'.join(path)} in {self.config_path}: ignored")
+                self._config = config.values
             except Failure as failure:
                 self.note_problem(failure)
                 self._config = {}
         return self._config
 
-    def checked_config(self) -> dict[str, JSON]:
+    def checked_config(self) -> Config:
         """Read and check the config file."""
-        config: dict[str, JSON] = self.read_config()
-        check = ConfigCheck(config, self.entry_problem)
-        for path, words in check.wrong:
-            remedy = "fix it (`looop config check` names every problem)"
-            raise Failure(f"config: {self.config_path}: {'.'.join(path)}: {words}", remedy)
-        for path in check.unknown:
-            self.warn(f"config: unknown key {'.'.join(path)} in {self.config_path}: ignored")
-        return config
+        return Config(self.read_config(), self.entry_problem)
 
     def entry_problem(self, kind: str, entry: JSON, folders: Sequence[JSON]) -> str:
         """Say what an entry of a list in the config must be, "" for a good one; `folders`: gate.folders beside it."""
@@ -3358,13 +3331,8 @@ class Profile:
 
     def below_env(self, setting: Setting) -> tuple[JSON, str]:
         """Return (a setting's value without its variable, where that is from)."""
-        if setting.key:
-            value: JSON = self.config()
-            for part in setting.key.split("."):
-                value = value.get(part) if isinstance(value, dict) else None
-            if value is not None:
-                return checked_setting(setting, value), "config's value"
-        return setting.default, "default"
+        value = dig(self.config(), *setting.key.split("."))
+        return (setting.default, "default") if value is None else (value, "config's value")
 
     def runners(self) -> dict[str, Runner]:
         """Return every runner that is known, the built-in one included."""
@@ -3619,79 +3587,38 @@ def which(command: str, env: Mapping[str, str]) -> str:
 # state.json and events.jsonl: what one beat leaves for the next, and what everybody may read afterwards. The data dir
 # itself: whose it is, and what of it git shall not take. The bell that wakes whoever waits for one of its files.
 
-_STATE: dict[str, JSON] = {  # state.json: everything that one beat leaves for the next, in one file
-    "hash": "",  # of the world last decided on; "": none yet
-    "baseline": {},  # its items: {key: {"digest", "value"}}
-    "decided_at": None,  # epoch seconds of that decide
-    "noop_at": None,  # the same, where it was a noop
-    "open": None,  # run id of a beat that has begun to decide; still there afterwards: it died
-    "last": None,  # the last decided beat: {"run", "at", "outcome", "line", "journal_at", "result"}
-    "failure": None,  # {"count", "at", "until", "reason", "reply", "policy"}; "limit": the runner whose limit it is
-    "interrupted": None,  # what a beat that died left behind, until a decider was told
-    "next_beat_s": None,  # asked for by the last move, one beat only
-    "again": None,  # {"at", "why"}: the decision that the last move has earned, whatever the world does
-    "again_count": 0,  # decisions in a row that found the world unchanged
-    "during": None,  # {"run", "keys"}: what a person edited while the last decider ran
-    "clean": [],  # digests of the last journal lines that no tainted beat wrote
-    "read": [],  # [number, answer] of each ask whose answer the last decider has read
-    "shell": None,  # result of the last shell move, until a decider was told
+# state.json, everything that one beat leaves for the next: each key with its default, the shape of another value, and
+# where words of others stand in it.
+_STATE_KEYS: dict[str, tuple[JSON, JSON, tuple[str, ...]]] = {
+    "hash": ("", "text", ()),  # of the world last decided on; "": none yet
+    "baseline": ({}, {"*": {"digest": "text", "value": "any"}}, ()),  # its items
+    "decided_at": (None, "moment", ()),  # of that decide
+    "noop_at": (None, "moment", ()),  # the same, where it was a noop
+    "open": (None, "text", ()),  # run id of a beat that has begun to decide; still there afterwards: it died
+    "last": (  # the last decided beat; it has "at" and "outcome" too
+        None,
+        {"run": "text", "line": "text", "journal_at": "number", "result": "object"},
+        ("line", "result"),
+    ),
+    "failure": (  # it has "at" too, and "limit": the runner whose limit it is
+        None,
+        {"count": "number", "until": "moment", "reason": "text", "reply": "text", "policy": "text"},
+        ("reason", "reply"),
+    ),
+    "interrupted": (None, "text", ()),  # what a beat that died left behind, until a decider was told
+    "next_beat_s": (None, "number", ()),  # asked for by the last move, one beat only
+    "again": (None, {"at": "moment", "why": "text"}, ()),  # the decision that the last move has earned
+    "again_count": (0, "number", ()),  # decisions in a row that found the world unchanged
+    "during": (None, {"run": "text", "keys": ["any"]}, ()),  # what a person edited while the last decider ran
+    "clean": ([], ["any"], ()),  # digests of the last journal lines that no tainted beat wrote
+    "read": ([], [("any", "any")], ()),  # [number, answer] of each ask whose answer the last decider has read
+    "shell": (  # result of the last shell move, until a decider was told
+        None,
+        {"command": "text", "ended": "text", "output": "text"},
+        ("command", "output"),
+    ),
 }
-
-
-_STATE_TEXTS = {  # where state.json holds words of others
-    "failure": ("reason", "reply"),
-    "interrupted": (),
-    "last": ("line", "result"),
-    "shell": ("command", "output"),
-}
-
-_STATE_KINDS: dict[str, Any] = {
-    "hash": str,
-    "baseline": dict,
-    "decided_at": (int, float),
-    "noop_at": (int, float),
-    "open": str,
-    "last": dict,
-    "failure": dict,
-    "interrupted": str,
-    "next_beat_s": int,
-    "again": dict,
-    "again_count": int,
-    "during": dict,
-    "clean": list,
-    "read": list,
-    "shell": dict,
-}
-
-
-def well_formed(state: JSON) -> bool:
-    """Tell whether a value has the shape of what `write_state` writes (pure)."""
-    if not isinstance(state, dict):
-        return False
-    for key, kinds in _STATE_KINDS.items():
-        if state.get(key) is not None and not isinstance(state[key], kinds):
-            return False
-    moments = [state.get(key) for key in ("decided_at", "noop_at")]
-    moments += [dig(state, "failure", "until"), dig(state, "again", "at")]
-    if any(value is not None and moment(value) is None for value in moments):
-        return False
-    entries = state.get("baseline") or {}
-    if not all(isinstance(e, dict) and isinstance(e.get("digest"), str) and "value" in e for e in entries.values()):
-        return False
-    if not all(isinstance(pair, list) and len(pair) == 2 for pair in state.get("read") or []):
-        return False
-    needed: dict[str, dict[str, Any]] = {
-        "again": {"at": (int, float), "why": str},
-        "during": {"run": str, "keys": list},
-        "last": {"run": str, "line": str, "journal_at": int, "result": dict},
-        "failure": {"count": int, "until": (int, float), "reason": str, "reply": str, "policy": str},
-        "shell": {"command": str, "ended": str, "output": str},
-    }
-    for key, fields in needed.items():
-        value = state.get(key)
-        if value is not None and not all(isinstance(value.get(field), kind) for field, kind in fields.items()):
-            return False
-    return True
+_STATE = {key: default for key, (default, _, _) in _STATE_KEYS.items()}
 
 
 def read_state(profile: Profile) -> dict[str, JSON]:
@@ -3705,9 +3632,10 @@ def read_state(profile: Profile) -> dict[str, JSON]:
         raise Failure(f"state.json: {error.strerror}", remedy) from None
     except ValueError as error:
         raise Failure(f"state.json: not JSON: {error}", remedy) from None
-    if not well_formed(state):
+    told = {key: value for key, value in state.items() if value is not None} if isinstance(state, dict) else None
+    if told is None or not all(fits(told[key], _STATE_KEYS[key][1]) for key in told.keys() & _STATE_KEYS.keys()):
         raise Failure("state.json: not what looop writes", remedy)
-    return {**_STATE, **{key: value for key, value in state.items() if value is not None}}
+    return {**_STATE, **told}
 
 
 def write_state(profile: Profile, state: Mapping[str, JSON]) -> None:
@@ -3716,11 +3644,10 @@ def write_state(profile: Profile, state: Mapping[str, JSON]) -> None:
     kept["baseline"] = {
         key: {**entry, "value": profile.redacted(entry["value"])} for key, entry in state["baseline"].items()
     }
-    for key, texts in _STATE_TEXTS.items():
-        if isinstance(state[key], dict):
+    kept["interrupted"] = profile.redacted(state["interrupted"])
+    for key, (_, _, texts) in _STATE_KEYS.items():
+        if texts and state[key]:
             kept[key] = {**state[key], **{text: profile.redacted(state[key][text]) for text in texts}}
-        else:
-            kept[key] = profile.redacted(state[key])
     write_atomic(profile.path("state.json"), pretty(kept).encode())
 
 
@@ -5441,6 +5368,10 @@ def spend_of(rows: Iterable[Mapping[str, JSON]]) -> tuple[float, int, int]:
 _ASK_KEYS = ("n", "kind", "session", "question", "options", "ref", "command", "diff", "run", "at", "state", "answer")
 
 
+_ASK_SHAPE = {  # of asks/<n>.json; what is absent counts as null
+    **dict.fromkeys("question command diff text context base ref run".split(), "text|none"),
+    **{"session": "id|none", "options": "texts|none", "move": "object|none", "files": "object|none", "at": "stamp"},
+}
 _ASKS = "asks: "  # what the flag of a question begins with
 _ANSWERED = ".answered"  # in asks/: the numbers of asks whose answer is not in the journal yet
 
@@ -5479,11 +5410,14 @@ def read_ask(profile: Profile, number: int, folder: str = "asks") -> dict[str, J
     fresh: dict[str, JSON] = {**dict.fromkeys(_ASK_KEYS), "n": number, "kind": "ask", "state": "open"}
     name = f"{number}.json"
     try:
-        whole = {**fresh, **checked_ask(parse_json(read_bytes(profile.path(folder, name)) or b"{}"))}
+        told = parse_json(read_bytes(profile.path(folder, name)) or b"{}")
+        if not fits(told, _ASK_SHAPE) or told.get("kind", "ask") not in ("ask", "proposal"):
+            raise ValueError("it holds what looop does not write")
+        whole = {**fresh, **told}
         whole.update(dict.fromkeys(("answer", "verdict", "result", "delivered")), n=number, state="open")
         name = f"{number}.answer.json"  # says the rest
         answer = read_answer(profile, number, folder)
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError) as error:
         words = f"{folder}/{name} cannot be read: {one_line(str(error), 200)}: fix it, or answer it to be rid of it"
         whole, answer = {**fresh, "question": words}, None
         try:
@@ -5498,30 +5432,11 @@ def read_ask(profile: Profile, number: int, folder: str = "asks") -> dict[str, J
     return whole
 
 
-def checked_ask(ask: JSON) -> dict[str, JSON]:
-    """Return what an ask's file holds, if it is what looop writes (pure); raise ValueError or TypeError if not."""
-    whole = {**dict.fromkeys(_ASK_KEYS), "kind": "ask", **ask}
-    parse_utc(str(whole["at"]))
-    options = whole["options"] or []
-    texts = ("kind", "session", "question", "command", "diff", "text", "context", "base", "ref", "run")
-    if not all(isinstance(whole.get(key) or "", str) for key in texts):
-        raise ValueError("it holds what looop does not write")
-    if not isinstance(options, list) or not all(isinstance(option, str) for option in options):
-        raise ValueError("its options are no texts")
-    if whole["kind"] not in ("ask", "proposal"):
-        raise ValueError("its kind is none")
-    if not isinstance(whole.get("move") or {}, dict) or not isinstance(whole.get("files") or {}, dict):
-        raise ValueError("its move is none")
-    if whole["session"] and not valid_id(whole["session"]):
-        raise ValueError("its session is an invalid id")
-    return whole
-
-
 def read_answer(profile: Profile, number: int, folder: str) -> dict[str, JSON] | None:
     """Return what the answer to an ask holds, None when there is none. Raise ValueError for an odd one."""
     raw = read_bytes(profile.path(folder, f"{number}.answer.json"))
     answer = None if raw is None else parse_json(raw)
-    if answer is not None and not all(isinstance(dig(answer, key), str) for key in ("verdict", "text")):
+    if answer is not None and not fits(answer, {"verdict": "text", "text": "text"}):
         raise ValueError("its answer is not what looop writes")
     return answer
 
@@ -7979,7 +7894,7 @@ def drop_work_folder(profile: Profile, session: str) -> None:
         pass
 
 
-# What stands in a session's files: its name there, the field of `Session`, and its kind.
+# What stands in a session's files: its name there, the field of `Session`, and its shape.
 _META = (
     *((name, name, "text") for name in "cmd cwd kind by agent runner line conversation boot".split()),
     *((name, name, "flag") for name in ("redacted", "tainted")),
@@ -7999,26 +7914,15 @@ _STATUS = (
 _AGENT = (
     *((name, name, "text") for name in "state question conversation transcript".split()),
     ("at", "at", "moment"),
-    ("rest", "rest", "rest"),
+    ("rest", "rest", ("text", "text", "moment")),
     ("cost_usd", "cost", "amount"),
 )
 _SPEND = (("cost_usd", "cost_usd", "amount"), ("over", "over", "text"))
-_SOUND: dict[str, Callable[[JSON], bool]] = {
-    "text": lambda value: isinstance(value, str),
-    "flag": lambda value: isinstance(value, bool),
-    "number": lambda value: type(value) is int and abs(value) < 1 << 53,
-    "moment": lambda value: moment(value) is not None,
-    "amount": lambda value: amount(value) is not None,
-    "rest": lambda rest: (
-        isinstance(rest, list) and [*map(type, rest[:-1])] == [str, str] and moment(rest[-1]) is not None
-    ),
-    "stamp": lambda value: (stored_moment(value) or -1.0) >= 0.0,
-}
 
 
-def sound_fields(found: Mapping[str, JSON], table: Iterable[tuple[str, str, str]]) -> dict[str, JSON]:
-    """Return the fields of `Session` that an object tells, without what is no value of its kind (pure)."""
-    return {field: found[name] for name, field, kind in table if name in found and _SOUND[kind](found[name])}
+def sound_fields(found: Mapping[str, JSON], table: Iterable[tuple[str, str, JSON]]) -> dict[str, JSON]:
+    """Return the fields of `Session` that an object tells, without those whose values do not fit (pure)."""
+    return {field: found[name] for name, field, shape in table if name in found and fits(found[name], shape)}
 
 
 def read_session(profile: Profile, session: str) -> Session | None:
@@ -18280,7 +18184,8 @@ def may_be_subcommand(word: str) -> bool:
 
 def allow_rule(profile: Profile, rule: CommandRule, example: str) -> str:
     """Write a rule into gate.allow of the config, unless it is there; say so."""
-    config = profile.config()
+    profile.config()  # raises for a wrong one
+    config = profile.read_config()
     gate = config.get("gate", {})
     if any(command_rule(entry, "allow").text == rule.text for entry in gate.get("allow", [])):
         return f"gate.allow has `{rule.text}` already"
@@ -20621,7 +20526,8 @@ def cmd_init(profile: Profile, args: dict[str, JSON]) -> int:
     $ looop init claude  # without questions
     Exits: 0 done | 1 there is no such runner, or none was chosen | 2 usage, or nobody is there to choose
     """
-    config = profile.config()
+    profile.config()  # raises for a wrong one
+    config = profile.read_config()
     name = args["runner"] or choose_runner(profile)
     if name != "auto":
         profile.runner(name)
@@ -20726,15 +20632,11 @@ def cmd_config_check(profile: Profile, args: dict[str, JSON]) -> int:
     $ LOOOP_CONFIG=new.json looop config check  # before one is used
     Exits: 0 nothing is wrong, unknown keys apart | 1 something is
     """
-    check = ConfigCheck(profile.read_config(), profile.entry_problem)
-    present = os.path.lexists(profile.config_path)
-    text = text_of(read_bytes(profile.config_path) or b"") if present and os.path.isfile(profile.config_path) else ""
-    lines = key_lines(text)
+    check = profile.checked_config()
     notes = [(path, "unknown key, ignored") for path in check.unknown]
-    notes += runner_notes(profile.read_config()) if not check.wrong else []
+    notes += runner_notes(check.values) if not check.wrong else []
     for path, words in [*check.wrong, *notes]:
-        where = f"line {lines[path]}: " if path in lines else ""
-        complain(f"config: {where}{one_line('.'.join(path))}: {one_line(words)}")
+        complain(f"config: {one_line('.'.join(path))}: {one_line(words)}")
     problems = len(check.wrong)
     for setting, words in wrong_variables(profile.env):
         problems += 1
@@ -20754,7 +20656,8 @@ def cmd_config_check(profile: Profile, args: dict[str, JSON]) -> int:
     if file.refused or file.wrong:
         problem = file.refused or plural(len(file.wrong), "wrong line")
         raise Failure(f"config: {file.path}: {problem}", file.remedy or "each line is NAME=value: fix them")
-    say(f"{profile.config_path}: {'good' if present else 'no such file; the defaults hold'}")
+    there = os.path.lexists(profile.config_path)
+    say(f"{profile.config_path}: {'good' if there else 'no such file; the defaults hold'}")
     return 0
 
 
@@ -23736,13 +23639,13 @@ def check_config(profile: Profile) -> Iterator[Finding]:
         yield fail(f"{file.path}: {file.refused}: it is not read, and nothing is started", file.remedy)
     for number, words in file.wrong:
         yield fail(f"{file.path}: line {number}: {words}: it is ignored", "NAME=value, nothing is expanded; fix it")
-    check = ConfigCheck(profile.read_config(), profile.entry_problem)
+    check = profile.checked_config()
     for path, words in check.wrong:
-        yield fail(f"{profile.config_path}: {'.'.join(path)}: {words}", "fix it: `looop config check` has the lines")
+        yield fail(f"{profile.config_path}: {'.'.join(path)}: {words}", "fix it")
     for path in check.unknown:
         yield warn(f"{profile.config_path}: unknown key {'.'.join(path)}", "fix or remove it")
-    for path, words in runner_notes(profile.read_config()) if not check.wrong else ():
-        yield warn(f"{profile.config_path}: {'.'.join(path)}: {words}", "`looop config check` has its line")
+    for path, words in runner_notes(check.values) if not check.wrong else ():
+        yield warn(f"{profile.config_path}: {'.'.join(path)}: {words}", "fix it")
     for setting, words in wrong_variables(profile.env):
         value, source = profile.below_env(setting) if not check.wrong else (setting.default, "default")
         text = profile.env[setting.env]
@@ -24522,7 +24425,7 @@ def run_candidates(profile: Profile) -> Iterator[tuple[str, str]]:
 def runner_candidates(profile: Profile, interactive: bool) -> Iterator[tuple[str, str]]:
     """Give the runners, `interactive`: those that a worker can be; none where the config is wrong."""
     config = profile.read_config()
-    if not ConfigCheck(config).wrong:
+    if not Config(config).wrong:
         for name, runner in merged_runners(config.get("runners", {})).items():
             if runner.interactive or not interactive:
                 yield name, runner.interactive if interactive else runner.tick

@@ -202,7 +202,7 @@ class Words(unittest.TestCase):
         texts += re.findall(r"echo '(\{.*\})' >\S*\.json", README)
         self.assertGreaterEqual(len(texts), 3)
         for text in texts:
-            check = looop.ConfigCheck(json.loads(text))
+            check = looop.Config(json.loads(text))
             self.assertEqual((check.wrong, check.unknown), ([], []), text)
         keys = SECTIONS["Config and environment"]
         for key in ({*looop._RUNNER_KEYS} - {"resume"}) | {*looop._PRICE_KEYS}:
