@@ -1382,7 +1382,7 @@ def complain(text: str) -> None:
 # Rules: a file that others read appears by write, fsync, rename, fsync(dir); a log grows by one write(2) of one whole
 # line; only ENOENT means absent; looop's own files are 0600 and its folders 0700; a lock file is never unlinked.
 # Whatever writes here refuses what is no regular file (a link, a device, a fifo, a folder) by name. A person's file may
-# be a link into their dotfiles: its writer passes `link_end(path)`, and the link stays.
+# be a link into their dotfiles: its writer passes the path's `realpath`, and the link stays.
 
 
 class NotRegular(OSError):
@@ -1464,7 +1464,7 @@ FIELDS_MAX = 16 * MIB  # bytes of a JSON file that is read whole
 
 
 def read_bytes(path: str, at: int | None = None, most: int = 1 << 62) -> bytes | None:
-    """Return a file's content, not much more than `most` bytes of it; None when it is absent.
+    """Return a file's content, at most `most` bytes of it; None when it is absent.
 
     Raise OSError when it cannot be read.
     """
@@ -1472,20 +1472,8 @@ def read_bytes(path: str, at: int | None = None, most: int = 1 << 62) -> bytes |
         fd = open_file(path, at=at)
     except FileNotFoundError:
         return None
-    try:
-        s = os.fstat(fd)
-        # room for what it holds: what is cut off again leaves holes in the memory of a process that lives for long
-        room = min(s.st_size + 1, MIB) if s.st_size else 16 * KIB
-        chunks: list[bytes] = []
-        while True:
-            chunk = os.read(fd, room)
-            most -= len(chunk)
-            if chunk:
-                chunks.append(chunk)
-            if not chunk or most < 0:
-                return chunks[0] if len(chunks) == 1 else b"".join(chunks)
-    finally:
-        os.close(fd)
+    with open(fd, "rb", 0) as file:
+        return file.readall() if os.fstat(fd).st_size <= most else file.read(most)
 
 
 def read_from(path: str, position: int) -> bytes:
@@ -1517,15 +1505,10 @@ def write_all(fd: int, data: bytes) -> None:
 def read_head(path: str, size: int = 4 * KIB) -> bytes:
     """Return the first bytes of a file, b"" when it cannot be read."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        with open(path, "rb", 0, opener=lambda path, flags: os.open(path, flags | os.O_NONBLOCK)) as file:
+            return file.read(size) or b""
     except OSError:
         return b""
-    try:
-        return os.read(fd, size)
-    except OSError:
-        return b""
-    finally:
-        os.close(fd)
 
 
 def link_text(path: str) -> str:
@@ -1536,19 +1519,6 @@ def link_text(path: str) -> str:
         if error.errno in (2, 22):  # ENOENT; EINVAL: it is no link
             return ""
         raise
-
-
-def link_end(path: str) -> str:
-    """Return where the links of a path's last name lead, be it there or not. Raise Failure when it is nowhere."""
-    end = path
-    for _ in range(40):  # as many as Linux follows
-        text = link_text(end)
-        if not text:
-            if end != path and not os.path.isdir(os.path.dirname(end) or "."):
-                raise Failure(f"{path}: a symbolic link to {end}: no such folder", "make it, or remove the link")
-            return end
-        end = os.path.join(os.path.dirname(end), text)
-    raise Failure(f"{path}: a symbolic link that leads round in a circle", "point it at a file, or remove it")
 
 
 def write_atomic(path: str, data: bytes, mode: int = 0o600, sync: bool = True, new: bool = False) -> None:
@@ -1624,18 +1594,14 @@ def move_file(path: str, target: str) -> None:
     os.rename(path, target)
 
 
-def overwrite(path: str, data: bytes) -> None:
-    """Put JSON into a small file where it lies, which needs no room; a reader may see a part. A failure is silent."""
+def overwrite(path: str, text: str) -> None:
+    """Put text into a small file where it lies, which needs no room; a reader may see a part. A failure is silent."""
     try:
         fd = open_to_write(path, os.O_WRONLY)
     except OSError:
         return
-    try:
-        os.pwrite(fd, data.ljust(os.fstat(fd).st_size), 0)
-    except OSError:
-        pass
-    finally:
-        os.close(fd)
+    rewrite(fd, text)
+    os.close(fd)
 
 
 def publish(path: str, data: bytes, mode: int = 0o600) -> bool:
@@ -1651,14 +1617,12 @@ def sync_dir(path: str) -> None:
     """Make a folder's entries durable, where that can be done: what they say is done already."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return
-    try:
-        os.fsync(fd)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
     except OSError:
         pass  # some file systems cannot; the rename is as durable there as it gets
-    finally:
-        os.close(fd)
 
 
 def remove_file(path: str) -> None:
@@ -1671,16 +1635,9 @@ def remove_file(path: str) -> None:
 
 def make_private_dir(path: str) -> None:
     """Make a folder and its missing parents, each 0700."""
-    missing = []
-    while not os.path.isdir(path):
-        missing.append(path)
-        path = os.path.dirname(path)
-    for folder in reversed(missing):
-        try:
-            os.mkdir(folder, 0o700)
-        except FileExistsError:
-            if not os.path.isdir(folder):
-                raise
+    if not os.path.isdir(path):
+        make_private_dir(os.path.dirname(path))
+        make_folder(path)
 
 
 def make_folder(path: str) -> None:
@@ -1688,7 +1645,8 @@ def make_folder(path: str) -> None:
     try:
         os.mkdir(path, 0o700)
     except FileExistsError:
-        pass
+        if not os.path.isdir(path):
+            raise
 
 
 def only_ours(path: str) -> bool:
@@ -1830,7 +1788,7 @@ def flock_now(fd: int, path: str, shared: bool = False) -> bool:
         raise OSError(error.errno, error.strerror, path) from None
 
 
-class Lock:
+class Lock(Closing):
     """Hold `flock` on a file, with a line inside that tells others who holds it."""
 
     __slots__ = ("fd", "path")
@@ -1864,15 +1822,7 @@ class Lock:
         rewrite(fd, note)
         return True
 
-    def __enter__(self) -> Self:
-        """Hold the lock that was taken for a block."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Let go of the lock."""
-        self.release()
-
-    def release(self) -> None:
+    def close(self) -> None:
         """Let go of the lock."""
         if self.fd >= 0:
             rewrite(self.fd, "")
@@ -1925,6 +1875,7 @@ _REMEDIES = {  # by errno
     "ENOSYS EOPNOTSUPP ENOTSUP": "the file system cannot do this: set LOOOP_DATA_DIR to a local disk",
     "ENODEV ENXIO": "the device is gone or does not work: check the disk, or set LOOOP_DATA_DIR to another",
     "ESTALE EREMOTEIO ETIMEDOUT EHOSTDOWN": "the network file system does not answer: check the mount",
+    "ENOENT": "make the folder that it is in, or remove the link that leads there",
     "ENAMETOOLONG": "choose a shorter name or path",
     "ELOOP": "point the link at a file, or remove it",
     "EISDIR ENOTDIR": "move it away",
@@ -3719,7 +3670,7 @@ def keep_scratch_out(profile: Profile, coming: bool = False) -> None:
     """
     path = profile.path(".gitignore")
     if not os.path.lexists(path) and (coming or repository_top(os.path.realpath(profile.data))):
-        write_atomic(link_end(path), _SCRATCH.encode())
+        write_atomic(os.path.realpath(path), _SCRATCH.encode())
 
 
 def emit(profile: Profile, event: str, **fields: JSON) -> None:
@@ -3815,120 +3766,44 @@ def ring(data: str) -> None:
 EPERM, ENOEXEC, EACCES, ENOSYS = 1, 8, 13, 38
 PRETEND = 0  # in place of an error: the call returns success and does nothing
 
-# The numbers of the system calls that rules name: on x86_64, and on aarch64 (-1: it has none).
-SYSTEM_CALLS: dict[str, tuple[int, int]] = {
-    "acct": (163, 89),
-    "add_key": (248, 217),
-    "adjtimex": (159, 171),
-    "bpf": (321, 280),
-    "capset": (126, 91),
-    "chmod": (90, -1),
-    "chown": (92, -1),
-    "chroot": (161, 51),
-    "clock_adjtime": (305, 266),
-    "clock_settime": (227, 112),
-    "clone": (56, 220),
-    "clone3": (435, 435),
-    "connect": (42, 203),
-    "delete_module": (176, 106),
-    "fchmod": (91, 52),
-    "fchmodat": (268, 53),
-    "fchmodat2": (452, 452),
-    "fchown": (93, 55),
-    "fchownat": (260, 54),
-    "file_setattr": (469, 469),
-    "finit_module": (313, 273),
-    "fremovexattr": (199, 16),
-    "fsconfig": (431, 431),
-    "fsetxattr": (190, 7),
-    "fsmount": (432, 432),
-    "fsopen": (430, 430),
-    "fspick": (433, 433),
-    "futimesat": (261, -1),
-    "init_module": (175, 105),
-    "io_uring_enter": (426, 426),
-    "io_uring_register": (427, 427),
-    "io_uring_setup": (425, 425),
-    "ioctl": (16, 29),
-    "ioperm": (173, -1),
-    "iopl": (172, -1),
-    "kcmp": (312, 272),
-    "kexec_file_load": (320, 294),
-    "kexec_load": (246, 104),
-    "keyctl": (250, 219),
-    "kill": (62, 129),
-    "lchown": (94, -1),
-    "lremovexattr": (198, 15),
-    "lsetxattr": (189, 6),
-    "mount": (165, 40),
-    "mount_setattr": (442, 442),
-    "move_mount": (429, 429),
-    "mq_open": (240, 180),
-    "msgget": (68, 186),
-    "open": (2, -1),
-    "open_by_handle_at": (304, 265),
-    "open_tree": (428, 428),
-    "openat": (257, 56),
-    "openat2": (437, 437),
-    "perf_event_open": (298, 241),
-    "pidfd_getfd": (438, 438),
-    "pidfd_send_signal": (424, 424),
-    "pivot_root": (155, 41),
-    "process_vm_readv": (310, 270),
-    "process_vm_writev": (311, 271),
-    "ptrace": (101, 117),
-    "quotactl": (179, 60),
-    "quotactl_fd": (443, 443),
-    "reboot": (169, 142),
-    "removexattr": (197, 14),
-    "removexattrat": (466, 466),
-    "request_key": (249, 218),
-    "rt_sigqueueinfo": (129, 138),
-    "rt_tgsigqueueinfo": (297, 240),
-    "semget": (64, 190),
-    "sendto": (44, 206),
-    "setdomainname": (171, 162),
-    "sethostname": (170, 161),
-    "setns": (308, 268),
-    "settimeofday": (164, 170),
-    "setxattr": (188, 5),
-    "setxattrat": (463, 463),
-    "shmget": (29, 194),
-    "socket": (41, 198),
-    "socketpair": (53, 199),
-    "swapoff": (168, 225),
-    "swapon": (167, 224),
-    "tgkill": (234, 131),
-    "tkill": (200, 130),
-    "truncate": (76, 45),
-    "umount2": (166, 39),
-    "unshare": (272, 97),
-    "userfaultfd": (323, 282),
-    "utime": (132, -1),
-    "utimensat": (280, 88),
-    "utimes": (235, -1),
+# System calls by what becomes of them, each with its number on x86_64 and on aarch64; -1: it has none there.
+_CALLS = {
+    "refused": """
+        acct 163 89, add_key 248 217, adjtimex 159 171, bpf 321 280, chroot 161 51, clock_adjtime 305 266,
+        clock_settime 227 112, delete_module 176 106, finit_module 313 273, fsconfig 431 431, fsmount 432 432,
+        fsopen 430 430, fspick 433 433, init_module 175 105, ioperm 173 -1, iopl 172 -1, kcmp 312 272,
+        kexec_file_load 320 294, kexec_load 246 104, keyctl 250 219, mount 165 40, mount_setattr 442 442,
+        move_mount 429 429, mq_open 240 180, open_by_handle_at 304 265, open_tree 428 428, perf_event_open 298 241,
+        pidfd_getfd 438 438, pivot_root 155 41, process_vm_readv 310 270, process_vm_writev 311 271, ptrace 101 117,
+        quotactl 179 60, quotactl_fd 443 443, reboot 169 142, request_key 249 218, setdomainname 171 162,
+        sethostname 170 161, setns 308 268, settimeofday 164 170, swapoff 168 225, swapon 167 224, umount2 166 39,
+        unshare 272 97, userfaultfd 323 282
+    """,  # whatever the walls beside: they act on other processes, the kernel or the machine, or question the walls
+    "missing": """
+        clone3 435 435, io_uring_enter 426 426, io_uring_register 427 427, io_uring_setup 425 425
+    """,  # said to be missing: an older call serves programs as well
+    "attributes": """
+        chmod 90 -1, chown 92 -1, fchmod 91 52, fchmodat 268 53, fchmodat2 452 452, fchown 93 55, fchownat 260 54,
+        file_setattr 469 469, fremovexattr 199 16, fsetxattr 190 7, futimesat 261 -1, lchown 94 -1,
+        lremovexattr 198 15, lsetxattr 189 6, removexattr 197 14, removexattrat 466 466, setxattr 188 5,
+        setxattrat 463 463, utime 132 -1, utimensat 280 88, utimes 235 -1
+    """,  # pretended to work, where no mount is read-only
+    "signals": """
+        pidfd_send_signal 424 424, rt_sigqueueinfo 129 138, tkill 200 130, rt_tgsigqueueinfo 297 240, tgkill 234 131
+    """,  # what signals others, beside kill
+    "ipc": "msgget 68 186, semget 64 190, shmget 29 194",  # System V IPC, which reaches other programs of the person's
+    "others": """
+        capset 126 91, clone 56 220, connect 42 203, ioctl 16 29, kill 62 129, open 2 -1, openat 257 56,
+        openat2 437 437, sendto 44 206, socket 41 198, socketpair 53 199, truncate 76 45
+    """,  # refused by their arguments, or called by looop itself
 }
+_NUMBERED = {kind: [call.split() for call in calls.split(",")] for kind, calls in _CALLS.items()}
+SYSTEM_CALLS = {call: (int(x86_64), int(aarch64)) for calls in _NUMBERED.values() for call, x86_64, aarch64 in calls}
 ARCHITECTURES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}  # column above, AUDIT_ARCH_*
 
 _NEW_USER = 0x10000000
 _TYPES = (1, 5)  # SOCK_STREAM, SOCK_SEQPACKET: a pair of these reaches nobody else, whatever sendmsg(2) is given
 _FAMILIES = (2, 10, 16)  # AF_INET, AF_INET6, AF_NETLINK, which in a network of the command's own reach only itself
-
-# Calls that are refused whatever the walls beside: they act on other processes, the kernel, the machine, or put the
-# walls themselves in question. Those that are said to be missing have an older call that programs fall back to.
-_REFUSED = """
-    acct add_key adjtimex bpf chroot clock_adjtime clock_settime delete_module finit_module fsconfig fsmount fsopen
-    fspick init_module ioperm iopl kcmp kexec_file_load kexec_load keyctl mount mount_setattr move_mount mq_open
-    open_by_handle_at open_tree perf_event_open pidfd_getfd pivot_root process_vm_readv process_vm_writev ptrace
-    quotactl quotactl_fd reboot request_key setdomainname sethostname setns settimeofday swapoff swapon umount2
-    unshare userfaultfd
-""".split()
-_MISSING = "clone3 io_uring_enter io_uring_register io_uring_setup".split()
-_ATTRIBUTES = """
-    chmod chown fchmod fchmodat fchmodat2 fchown fchownat file_setattr fremovexattr fsetxattr futimesat lchown
-    lremovexattr lsetxattr removexattr removexattrat setxattr setxattrat utime utimensat utimes
-""".split()
-_SIGNALS = "pidfd_send_signal rt_sigqueueinfo tkill".split()  # rt_tgsigqueueinfo and tgkill reach threads of a process
 
 
 class Rule(Record):
@@ -3941,7 +3816,11 @@ class Rule(Record):
 
 def filter_rules(walls: Walls) -> list[Rule]:
     """Return what seccomp must refuse beside these other walls."""
-    rules = [Rule(call, EPERM) for call in _REFUSED] + [Rule(call, ENOSYS) for call in _MISSING]
+
+    def all_of(kind: str, error: int) -> list[Rule]:
+        return [Rule(call, error) for call, *_ in _NUMBERED[kind]]
+
+    rules = all_of("refused", EPERM) + all_of("missing", ENOSYS)
     rules.append(Rule("clone", EPERM, ((0, _NEW_USER, _NEW_USER, True),)))
     rules += [Rule("ioctl", EPERM, ((1, 0xFFFFFFFF, code, True),)) for code in (0x5412, 0x541C)]  # TIOCSTI, TIOCLINUX
     rules.append(Rule("socketpair", EACCES, tuple((1, 0xF, kind, False) for kind in _TYPES)))
@@ -3949,11 +3828,9 @@ def filter_rules(walls: Walls) -> list[Rule]:
         rules.append(Rule("socket", EACCES, tuple((0, 0xFFFFFFFF, family, False) for family in _FAMILIES)))
         return rules
     rules += [Rule("socket", EACCES), Rule("connect", EACCES), Rule("sendto", EACCES, ((4, 0xFFFFFFFF, 0, False),))]
-    rules += [Rule(call, EPERM) for call in ("msgget", "semget", "shmget")]
-    rules += [Rule(call, PRETEND) for call in _ATTRIBUTES]
+    rules += all_of("ipc", EPERM) + all_of("attributes", PRETEND)
     if walls.landlock < 6:
-        rules += [Rule("kill", EPERM, ((0, 0xFFFFFFFF, 0, False),)), *(Rule(call, EPERM) for call in _SIGNALS)]
-        rules += [Rule(call, EPERM) for call in ("rt_tgsigqueueinfo", "tgkill")]
+        rules += [Rule("kill", EPERM, ((0, 0xFFFFFFFF, 0, False),)), *all_of("signals", EPERM)]
     if walls.landlock < 3:  # it does not know truncation
         rules += [Rule("truncate", EACCES), Rule("openat2", ENOSYS)]
         rules += [Rule(call, EACCES, ((flags, 0o1003, 0o1000, True),)) for call, flags in (("open", 1), ("openat", 2))]
@@ -4022,6 +3899,9 @@ _MS_BIND, _MS_PRIVATE, _MS_REC = 0x1000, 0x40000, 0x4000
 # what git runs programs by: read-only in the .git of a granted folder
 _CLOSED_IN_CLONES = ("config", "config.worktree", "commondir", "hooks")
 
+# signals that a child may have inherited another disposition of
+_RESET = (_signal.SIGINT, _signal.SIGQUIT, _signal.SIGHUP, _signal.SIGTERM, _signal.SIGPIPE, _signal.SIGCHLD)
+
 # What leads out of the walls, or only fails slowly behind them.
 _LEADS_OUT = ("SSH_AUTH_SOCK", "SSH_AGENT_PID", "GPG_AGENT_INFO", "DBUS_SESSION_BUS_ADDRESS", "TMUX", "DOCKER_HOST")
 
@@ -4032,36 +3912,39 @@ _SEATBELT = """(version 1)(allow default)(deny network*)(deny file-write*)(deny 
 (allow file-write* %s (literal "/dev/null") (literal "/dev/zero"))"""
 
 
-class Kernel:
-    """The system calls that Python has no function for, by the C half of `ctypes` (the Python half is slow to load)."""
+def call_library(name: str, *args: Any) -> int:
+    """Call a function of the C library that Python lacks; return what it returns, -1 for an error or without it.
 
-    __slots__ = ("_call", "_functions")
-
-    def __init__(self) -> None:
+    By the C half of `ctypes`: the Python half costs a whole start of the interpreter.
+    """
+    try:
         import _ctypes
 
-        library = _ctypes.dlopen(None, 0)  # type: ignore[arg-type]
-        self._call = _ctypes.call_function
-        self._functions = {name: _ctypes.dlsym(library, name) for name in ("mount", "prctl", "syscall")}
+        function = _ctypes.dlsym(_ctypes.dlopen(None, 0), name)  # type: ignore[arg-type]
+        return int(_ctypes.call_function(function, args))
+    except (ImportError, OSError, AttributeError):
+        return -1
 
-    def attempt(self, name: str, *args: Any) -> int:
-        """Call a function of the C library; return what it returns, -1 for an error."""
-        return int(self._call(self._functions[name], args))
 
-    def do(self, what: str, name: str, *args: Any) -> int:
-        """Call a function of the C library. Raise OSError that names `what` when it fails."""
-        result = self.attempt(name, *args)
-        if result < 0:
-            raise OSError(EPERM, f"confinement: {what} is refused")
-        return result
+def must(what: str, name: str, *args: Any) -> int:
+    """Call a function of the C library. Raise OSError that names `what` when it fails."""
+    result = call_library(name, *args)
+    if result < 0:
+        raise OSError(EPERM, f"confinement: {what} is refused")
+    return result
+
+
+def number_of(call: str) -> int:
+    """Return the number of a system call on this machine."""
+    return SYSTEM_CALLS[call][ARCHITECTURES[os.uname().machine][0]]
 
 
 def landlock_version() -> int:
     """Return the version of Landlock's ABI, 0 where there is none."""
-    return max(0, Kernel().attempt("syscall", 444, None, 0, 1))
+    return max(0, call_library("syscall", 444, None, 0, 1))
 
 
-def landlock_rules(kernel: Kernel, grant: Grant) -> int:
+def landlock_rules(grant: Grant) -> int:
     """Return the descriptor of a ruleset that lets a process write what is granted. Raise OSError on failure."""
     import struct
 
@@ -4069,11 +3952,11 @@ def landlock_rules(kernel: Kernel, grant: Grant) -> int:
     network = 0 if grant.walls.namespaces else 3  # bind and connect of TCP
     fields = struct.pack("=QQQ", write_rights(version), network, 3)  # 3: abstract sockets, signals
     fields = fields[: 24 if version >= 6 else 16 if version >= 4 else 8]
-    rules = kernel.do("landlock_create_ruleset", "syscall", 444, fields, len(fields), 0)
+    rules = must("landlock_create_ruleset", "syscall", 444, fields, len(fields), 0)
     try:
         os.set_inheritable(rules, False)
         for path in (*grant.folders, *_DEVICES, *grant.files):
-            allow_writes(kernel, rules, path, version)
+            allow_writes(rules, path, version)
     except OSError:
         os.close(rules)
         raise
@@ -4085,14 +3968,14 @@ def write_rights(version: int) -> int:
     return int(_WRITE | sum(right for since, right in _WRITE_SINCE if version >= since))
 
 
-def allow_writes(kernel: Kernel, rules: int, path: str, version: int) -> None:
+def allow_writes(rules: int, path: str, version: int) -> None:
     """Add a folder or a file to a ruleset. Raise OSError on failure."""
     import struct
 
     fd = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         rights = write_rights(version) & (-1 if os.path.isdir(path) else _WRITE_FILE)
-        kernel.do(f"landlock_add_rule of {path}", "syscall", 445, rules, 1, struct.pack("=Qi", rights, fd), 0)
+        must(f"landlock_add_rule of {path}", "syscall", 445, rules, 1, struct.pack("=Qi", rights, fd), 0)
     finally:
         os.close(fd)
 
@@ -4113,16 +3996,7 @@ class Filter:
         self.address = struct.pack("@HP", len(self.code) // 8, _ctypes.addressof(self._memory))
 
 
-def put_in(path: str, data: bytes) -> None:
-    """Write into a file of /proc."""
-    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-    try:
-        os.write(fd, data)
-    finally:
-        os.close(fd)
-
-
-def close_mounts(kernel: Kernel, grant: Grant) -> list[str]:
+def close_mounts(grant: Grant) -> list[str]:
     """Make every mount of this namespace read-only but the folders of a grant. Raise OSError on failure.
 
     Return what else may be written: terminals and shared memory, which are the command's own then.
@@ -4132,13 +4006,13 @@ def close_mounts(kernel: Kernel, grant: Grant) -> list[str]:
     read_only, writable = struct.pack("=QQQQ", 1, 0, 0, 0), struct.pack("=QQQQ", 0, 1, 0, 0)  # MOUNT_ATTR_RDONLY
 
     def set_attribute(path: bytes, fields: bytes, flags: int = _AT_RECURSIVE) -> int:
-        return kernel.attempt("syscall", 442, -100, path, flags, fields, len(fields))
+        return call_library("syscall", 442, -100, path, flags, fields, len(fields))
 
     folders = [os.fsencode(folder) for folder in (*grant.folders, *grant.clones)]
     closed = [os.fsencode(path) for path in grant.closed]
-    kernel.do("mount", "mount", None, b"/", None, _MS_REC | _MS_PRIVATE, None)
+    must("mount", "mount", None, b"/", None, _MS_REC | _MS_PRIVATE, None)
     for path in (*folders, *closed):
-        kernel.do("mount", "mount", path, path, None, _MS_BIND | _MS_REC, None)
+        must("mount", "mount", path, path, None, _MS_BIND | _MS_REC, None)
     if set_attribute(b"/", read_only) < 0:
         raise OSError(EPERM, "confinement: mount_setattr is refused")
     for path in folders:
@@ -4146,45 +4020,44 @@ def close_mounts(kernel: Kernel, grant: Grant) -> list[str]:
             set_attribute(path, writable, 0)
     for path in closed:
         set_attribute(path, read_only)
-    kernel.attempt("mount", b"proc", b"/proc", b"proc", 14, None)  # without it, a stale view
+    call_library("mount", b"proc", b"/proc", b"proc", 14, None)  # without it, a stale view
     own = []
     used = any(path.startswith(b"/dev/shm/") for path in folders)  # then it is not hidden by an empty one
-    if not used and kernel.attempt("mount", b"tmpfs", b"/dev/shm", b"tmpfs", 6, b"size=256m,mode=1777") == 0:
+    if not used and call_library("mount", b"tmpfs", b"/dev/shm", b"tmpfs", 6, b"size=256m,mode=1777") == 0:
         own.append("/dev/shm")
-    if kernel.attempt("mount", b"devpts", b"/dev/pts", b"devpts", 10, b"newinstance,ptmxmode=0666,mode=600") == 0:
+    if call_library("mount", b"devpts", b"/dev/pts", b"devpts", 10, b"newinstance,ptmxmode=0666,mode=600") == 0:
         own.append("/dev/pts")
-        if kernel.attempt("mount", b"/dev/pts/ptmx", b"/dev/ptmx", None, _MS_BIND, None) == 0:
+        if call_library("mount", b"/dev/pts/ptmx", b"/dev/ptmx", None, _MS_BIND, None) == 0:
             own.append("/dev/ptmx")
     return own
 
 
-def raise_loopback(kernel: Kernel) -> None:
+def raise_loopback() -> None:
     """Bring up `lo` in a network namespace of our own, so that tests can talk to their own servers."""
     import struct
 
-    number = SYSTEM_CALLS["socket"][ARCHITECTURES[os.uname().machine][0]]
-    fd = kernel.do("socket", "syscall", number, 2, 2, 0)
+    fd = must("socket", "syscall", number_of("socket"), 2, 2, 0)
     fcntl.ioctl(fd, 0x8914, struct.pack("16sH22x", b"lo", 1))  # SIOCSIFFLAGS, IFF_UP
     os.close(fd)
 
 
-def confine(kernel: Kernel, grant: Grant, rules: int, program: Filter) -> None:
+def confine(grant: Grant, rules: int, program: Filter) -> None:
     """In a new child: put up the walls around it; `rules`: of Landlock. Raise OSError when one cannot be put up."""
-    kernel.do("no_new_privs", "prctl", 38, 1, 0, 0, 0)
+    must("no_new_privs", "prctl", 38, 1, 0, 0, 0)
     if grant.walls.namespaces:
-        raise_loopback(kernel)
-        for path in close_mounts(kernel, grant):
-            allow_writes(kernel, rules, path, grant.walls.landlock)
-    number = SYSTEM_CALLS["capset"][ARCHITECTURES[os.uname().machine][0]]
-    kernel.do("capset", "syscall", number, b"\x22\x05\x08\x20\0\0\0\0", bytes(24))  # version 3; none, even for root
-    kernel.do("landlock_restrict_self", "syscall", 446, rules, 0)
-    kernel.do("seccomp", "prctl", 22, 2, program.address, 0, 0)
+        raise_loopback()
+        for path in close_mounts(grant):
+            allow_writes(rules, path, grant.walls.landlock)
+    none = b"\x22\x05\x08\x20\0\0\0\0", bytes(24)  # version 3; none, even for root
+    must("capset", "syscall", number_of("capset"), *none)
+    must("landlock_restrict_self", "syscall", 446, rules, 0)
+    must("seccomp", "prctl", 22, 2, program.address, 0, 0)
 
 
-def walled_command(argv: list[str], grant: Grant, program: Filter | None) -> list[str]:
-    """Return the command line that has bwrap or sandbox-exec confine a command; bwrap reads the filter from 3."""
+def walled_command(argv: list[str], grant: Grant, program: int) -> list[str]:
+    """Return the command line that has a tool confine a command; `program`: the filter's descriptor, for bwrap."""
     wall = grant.walls.tool
-    if program is None:
+    if program < 0:
         writable = [f'(subpath "{path}")' for path in grant.folders] + [f'(literal "{path}")' for path in grant.files]
         return [wall, "-p", _SEATBELT % " ".join(writable), *argv]
     words = [wall, "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc"]
@@ -4192,7 +4065,7 @@ def walled_command(argv: list[str], grant: Grant, program: Filter | None) -> lis
         words += ["--bind", path, path]
     for path in grant.closed:
         words += ["--ro-bind", path, path]
-    return [*words, "--unshare-all", "--cap-drop", "ALL", "--seccomp", "3", "--", *argv]
+    return [*words, "--unshare-all", "--cap-drop", "ALL", "--seccomp", str(program), "--", *argv]
 
 
 def report_error(report: int, error: OSError, where: str = "") -> None:
@@ -4211,48 +4084,63 @@ def reported_error(report: int, good: bytes = b"") -> OSError | None:
     return OSError(int(number), words, where)
 
 
+def fork_off(
+    child: Callable[[int], None], good: bytes = b"", fork: Callable[[], int] | None = None
+) -> tuple[int, OSError | None]:
+    """Fork, and wait until the child closes the pipe that it is given; return (its pid, what it could not do).
+
+    None: it wrote `good`. It does not return from here: it ends with `child`. Raise OSError when it cannot be forked.
+    """
+    ours, theirs = os.pipe()
+    try:
+        pid = fork() if fork else os.fork()
+    except OSError:
+        os.close(ours)
+        os.close(theirs)
+        raise
+    if pid == 0:
+        try:
+            child(theirs)
+        except OSError as error:
+            report_error(theirs, error)
+        finally:
+            os._exit(127)
+    os.close(theirs)
+    return pid, reported_error(ours, good)
+
+
 def spawn_confined(argv: list[str], env: dict[str, str], streams: Sequence[int], grant: Grant) -> int:
     """Start a confined process that leads a session; return its pid. Raise OSError when it cannot be started.
 
     `streams`: its stdin, stdout and stderr.
     """
     walls = grant.walls
-    linux = sys.platform.startswith("linux")
-    program = Filter(walls) if linux else None
-    kernel = Kernel() if linux and not walls.tool else None
-    rules = landlock_rules(kernel, grant) if kernel else -1
+    program = Filter(walls) if sys.platform.startswith("linux") else None
+    direct = program if not walls.tool else None  # the walls are put up here, not by another program
+    rules = landlock_rules(grant) if direct else -1
     shell = shell_path(env)
-    flags = _NAMESPACES if kernel and walls.namespaces else 0
+    flags = _NAMESPACES if direct and walls.namespaces else 0
     ids = (os.geteuid(), os.getegid()) if flags else None
-    for function in (begin_child, put_in, confine, raise_loopback, close_mounts, exec_program):
+    for function in (begin_child, confine, raise_loopback, close_mounts, exec_program):
         getattr(function, "__name__", "")  # loads it before the fork, after which every page written to is a fault
-    ours, theirs = os.pipe()
-    if kernel:  # a raw clone(2): it forks into the namespaces at once
-        number = SYSTEM_CALLS["clone"][ARCHITECTURES[os.uname().machine][0]]
-        pid = kernel.attempt("syscall", number, flags | int(_signal.SIGCHLD), 0, 0, 0, 0)
-    else:
-        pid = os.fork()
-    if pid == 0:
-        try:
-            begin_child(streams, ids)
-            if kernel and program:
-                confine(kernel, grant, rules, program)
-            else:
-                if program:
-                    theirs = os.dup2(theirs, 4, inheritable=False)
-                    os.dup2(in_memory(program.code), 3)
-                argv = walled_command(argv, grant, program)
-            exec_program(argv, env, shell)
-        except OSError as error:
-            report_error(theirs, error)
-        finally:
-            os._exit(127)
-    os.close(theirs)
-    if rules >= 0:
-        os.close(rules)
-    failed = reported_error(ours)
-    if pid < 0:
-        raise OSError(1, "confinement: namespaces are refused")
+
+    def clone() -> int:  # a raw clone(2): it forks into the namespaces at once
+        return must("a namespace", "syscall", number_of("clone"), flags | int(_signal.SIGCHLD), 0, 0, 0, 0)
+
+    def child(_: int) -> None:
+        begin_child(streams, ids)
+        if direct:
+            confine(grant, rules, direct)
+            words = argv
+        else:
+            words = walled_command(argv, grant, in_memory(program.code) if program else -1)
+        exec_program(words, env, shell)
+
+    try:
+        pid, failed = fork_off(child, fork=clone if direct else None)
+    finally:
+        if rules >= 0:
+            os.close(rules)
     if failed:
         os.waitpid(pid, 0)
         raise OSError(failed.errno, f"{failed.filename}: {failed.strerror}".removeprefix(": "))
@@ -4264,13 +4152,13 @@ def begin_child(streams: Sequence[int], ids: tuple[int, int] | None) -> None:
     os.setsid()
     for target, fd in enumerate(streams):
         os.dup2(fd, target)
-    for number in (_signal.SIGINT, _signal.SIGQUIT, _signal.SIGHUP, _signal.SIGTERM, _signal.SIGPIPE, _signal.SIGCHLD):
+    for number in _RESET:
         _signal.signal(number, _signal.SIG_DFL)
     _signal.pthread_sigmask(_signal.SIG_SETMASK, [])
-    if ids:
-        put_in("/proc/self/setgroups", b"deny")
-        put_in("/proc/self/uid_map", b"%d %d 1" % (ids[0], ids[0]))
-        put_in("/proc/self/gid_map", b"%d %d 1" % (ids[1], ids[1]))
+    maps = {"setgroups": "deny", "uid_map": f"{ids[0]} {ids[0]} 1", "gid_map": f"{ids[1]} {ids[1]} 1"} if ids else {}
+    for name, line in maps.items():
+        with open(f"/proc/self/{name}", "wb", 0) as file:
+            file.write(line.encode())
 
 
 def exec_program(argv: list[str], env: dict[str, str], shell: str) -> None:
@@ -4284,8 +4172,8 @@ def exec_program(argv: list[str], env: dict[str, str], shell: str) -> None:
 
 
 def in_memory(data: bytes) -> int:
-    """Return the descriptor of a file that lies nowhere, at its beginning."""
-    fd = os.memfd_create("looop")
+    """Return the descriptor, which a program inherits, of a file that lies nowhere; it is at its beginning."""
+    fd = os.memfd_create("looop", 0)
     os.write(fd, data)
     os.lseek(fd, 0, os.SEEK_SET)
     return fd
@@ -4886,8 +4774,7 @@ def spawn(argv: list[str], env: dict[str, str], actions: list[tuple[int, int, in
     Its session has no terminal: a program that asks a question on /dev/tty fails at once instead of waiting until its
     deadline. A script without a `#!` line is run by a shell, as a shell would. Raise OSError when it cannot be started.
     """
-    heeded = [_signal.SIGINT, _signal.SIGQUIT, _signal.SIGHUP, _signal.SIGTERM, _signal.SIGPIPE, _signal.SIGCHLD]
-    options: dict[str, Any] = {"file_actions": actions, "setsid": True, "setsigdef": heeded, "setsigmask": []}
+    options: dict[str, Any] = {"file_actions": actions, "setsid": True, "setsigdef": _RESET, "setsigmask": []}
     try:
         try:
             return os.posix_spawn(argv[0], argv, env, **options)
@@ -4899,24 +4786,6 @@ def spawn(argv: list[str], env: dict[str, str], actions: list[tuple[int, int, in
             raise
         shell = shell_path(env)
         return os.posix_spawn(shell, [shell, *argv], env, **options)
-
-
-def fork_off(child: Callable[[int], None], good: bytes = b"") -> tuple[int, OSError | None]:
-    """Fork, and wait until the child closes the pipe that it is given; return (its pid, what it could not do).
-
-    None: it wrote `good`. It does not return from here: it ends with `child`.
-    """
-    ours, theirs = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        try:
-            child(theirs)
-        except OSError as error:
-            report_error(theirs, error)
-        finally:
-            os._exit(127)
-    os.close(theirs)
-    return pid, reported_error(ours, good)
 
 
 def spawn_error(path: str, error: OSError) -> str:
@@ -5004,17 +4873,6 @@ def run_jobs(jobs: Sequence[Job], width: int = 16) -> list[ProcessResult]:
 def run_job(job: Job) -> ProcessResult:
     """Run one child."""
     return run_jobs([job])[0]
-
-
-def call_library(name: str, *numbers: int) -> None:
-    """Call a function of the C library, if it has one of that name."""
-    try:
-        import _ctypes  # the C half of `ctypes`, whose Python half costs a whole start of the interpreter
-
-        function = _ctypes.dlsym(_ctypes.dlopen(None, 0), name)  # type: ignore[arg-type]
-        _ctypes.call_function(function, numbers)
-    except (ImportError, OSError, AttributeError):
-        pass
 
 
 def set_subreaper(on: bool) -> None:
@@ -5469,7 +5327,7 @@ def give_answer(
         write_atomic(path, answer)
         return True
     finally:
-        lock.release()
+        lock.close()
         ring(profile.data)
 
 
@@ -9783,7 +9641,7 @@ class Supervisor(Lookout):
         try:
             write_atomic("status.json", compact(self.status).encode(), sync=False)
         except OSError:  # a full disk has no room for a second file
-            overwrite("status.json", compact(self.status).encode())
+            overwrite("status.json", compact(self.status))
         if "state" in changes and self.session.kind != "session":  # the loop does not see a person's own
             ring(os.path.dirname(os.path.dirname(self.session.folder)))
 
@@ -14823,7 +14681,7 @@ def prepare(profile: Profile) -> None:
             for name, body in SEEDS.items():
                 if not os.path.exists(profile.path(name)):
                     mode = 0o700 if name.endswith(".sh") else 0o600
-                    write_atomic(link_end(profile.path(name)), body.encode(), mode)
+                    write_atomic(os.path.realpath(profile.path(name)), body.encode(), mode)
     except OSError as error:
         what = f"{error.filename or profile.data}: {error.strerror}"
         remedy = remedy_for(error)
@@ -15956,7 +15814,7 @@ def put_back(profile: Profile, run: str, world: World) -> dict[str, Item | None]
             os.symlink(link, path)
     elif now == before:
         return {}
-    write_atomic(link_end(path), before)
+    write_atomic(os.path.realpath(path), before)
     if now == before:
         return {}
     text = text_of(now or b"")
@@ -15984,7 +15842,7 @@ def do_write_goal(context: MoveContext) -> MoveResult:
         return propose(context, linked_to(context, path))
     if context.taint:
         note_goal(context.profile, goal, digest_of(b"text:" + body))
-    write_atomic(link_end(path), body)
+    write_atomic(os.path.realpath(path), body)
     verb = "rewrote" if key in context.world.items else "wrote"
     return MoveResult(f"{verb} goal {goal}", wrote={key: text_item(body)})
 
@@ -16036,7 +15894,7 @@ def do_write_sensor(context: MoveContext) -> MoveResult:
     remove_file(snapshot_path(context.profile, name))  # first: once the script is there, nothing may fail any more
     body = ended_line(context.move.fields["body"])
     note_origin(context.profile, name, body, "approval" if yes else "loop")
-    write_atomic(link_end(path), body, mode=0o700)
+    write_atomic(os.path.realpath(path), body, mode=0o700)
     return MoveResult(f"wrote sensor {name}", wrote={f"sensor:{name}": None})
 
 
@@ -16059,7 +15917,7 @@ def replace_playbook(profile: Profile, body: bytes, stamp: str) -> None:
     if before is not None:
         make_private_dir(folder)
         write_atomic(f"{folder}/{stamp}.md", before)
-    write_atomic(link_end(path), body)
+    write_atomic(os.path.realpath(path), body)
     kept = [name for name in names_in(folder, "playbook.d") if name.endswith(".md")]
     for name in by_age(kept, time.time())[:-20]:
         remove_file(f"{folder}/{name}")
@@ -16635,7 +16493,7 @@ def record(
     if fold_at is not None:
         os.truncate(journal, fold_at)
     if line:
-        append_line(link_end(journal), line.encode(), sync=True)
+        append_line(os.path.realpath(journal), line.encode(), sync=True)
     seal(profile, run, full)
 
 
@@ -16667,7 +16525,7 @@ def journal_answers(profile: Profile, state: dict[str, JSON]) -> dict[str, JSON]
         known = tail_lines(journal, JOURNAL_READ)
         for line in lines:
             if line not in known:  # else a beat died after it wrote the line
-                append_line(link_end(journal), line.encode(), sync=True)
+                append_line(os.path.realpath(journal), line.encode(), sync=True)
         state["clean"] = [*state["clean"], *(digest_of(line.encode()) for line in lines)][-_CLEAN_LINES:]
         write_state(profile, state)
         remove_file(path)
@@ -16689,7 +16547,7 @@ def finish_journal(profile: Profile, last: Mapping[str, JSON]) -> None:
         stale = len(after)  # else somebody has written there since: no line of theirs is to go
     if stale:
         os.truncate(path, file_size(path) - stale)
-    append_line(link_end(path), line, sync=True)
+    append_line(os.path.realpath(path), line, sync=True)
 
 
 def recover_open(profile: Profile, state: dict[str, JSON], counted: bool) -> dict[str, JSON]:
@@ -16755,7 +16613,7 @@ class Journal:
             return
         known = set(self.kept.split(b"\n"))
         new = [line for line in (read_bytes(self.path) or b"").split(b"\n") if line and line not in known]
-        write_atomic(link_end(self.path), b"".join([self.kept, *(line + b"\n" for line in new)]))
+        write_atomic(os.path.realpath(self.path), b"".join([self.kept, *(line + b"\n" for line in new)]))
         self.profile.warn("journal.md was rewritten by the runner: the lines before were put back")
 
     def added(self) -> list[str]:
@@ -18191,7 +18049,7 @@ def allow_rule(profile: Profile, rule: CommandRule, example: str) -> str:
         return f"gate.allow has `{rule.text}` already"
     allow = [*gate.get("allow", []), {"rule": rule.text, "example": example}]
     make_private_dir(os.path.dirname(profile.config_path))
-    write_atomic(link_end(profile.config_path), pretty({**config, "gate": {**gate, "allow": allow}}).encode())
+    write_atomic(os.path.realpath(profile.config_path), pretty({**config, "gate": {**gate, "allow": allow}}).encode())
     return f"gate.allow: wrote `{rule.text}` into {profile.config_path}: what matches runs as it is from now on"
 
 
@@ -18210,7 +18068,7 @@ def approve(profile: Profile, n: JSON, digest: str, force: bool, edited: str | N
         require_base(profile, ask, force)
         return execute_proposal(profile, state, ask, edited)
     finally:
-        lock.release()
+        lock.close()
 
 
 def execute_proposal(
@@ -20534,7 +20392,7 @@ def cmd_init(profile: Profile, args: dict[str, JSON]) -> int:
     wanted = {**config, "default": name}
     if wanted != config:
         make_private_dir(os.path.dirname(profile.config_path))
-        write_atomic(link_end(profile.config_path), pretty(wanted).encode())
+        write_atomic(os.path.realpath(profile.config_path), pretty(wanted).encode())
     prepare(profile)
     found = Profile(profile.env, profile.data, profile.config_path, profile.cache, profile.self_path).runner(name)
     word = program_of(found.tick)
@@ -23161,7 +23019,7 @@ class Scheduler:
                 write_crontab(self.profile, self.name, files.get(path, b""))
             elif path in files:
                 os.makedirs(os.path.dirname(path), exist_ok=True)
-                write_atomic(link_end(path), files[path])
+                write_atomic(os.path.realpath(path), files[path])
             else:
                 remove_file(path)
 
@@ -23589,7 +23447,7 @@ def tried_place(folder: str) -> list[Finding]:
             remedy = "the file system has no hard links: set LOOOP_DATA_DIR to another"
         return [fail(f"{folder}: {done or 'write'}: {error.strerror}", remedy)]
     finally:
-        lock.release()
+        lock.close()
         remove_file(path)
         remove_file(second)
     return []

@@ -411,7 +411,7 @@ class InATerminal(Talk):
         self.talk(("", "PLAYBOOK.md would be"), ("", "A beat is in progress (pid 1, tick)"))
         self.write("goals/ship.md", "theirs\n")
         self.write("PLAYBOOK.md", "# THEIRS\n")
-        lock.release()
+        lock.close()
         self.terminal.wait_text("write it? [no], yes, edit:")
         self.assertIn("You have edited PLAYBOOK.md", self.terminal.text(past=True))
         self.answer(("", "Done."))

@@ -394,11 +394,11 @@ class Hardship(Pulses):
         self.assertEqual(looop.lock_holder(lock.path), "another process")
         looop.rewrite(lock.fd, "me, later")
         os.pwrite = real
-        lock.release()
+        lock.close()
         self.assertTrue(lock.acquire(0.0, "me"))
         looop.rewrite(lock.fd, "me, later")
         self.assertEqual(looop.lock_holder(lock.path), "me, later")
-        lock.release()
+        lock.close()
 
     def test_a_hold_that_is_nearly_over_is_not_slept_past(self):
         """Its rest of less than a second was told as none, and the usual pause was slept instead."""
