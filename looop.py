@@ -2037,7 +2037,8 @@ def _encoded_forms(value: str) -> Iterator[str]:
     for skipped in (0, 4, 2):  # bits before the first character that depends on the text alone
         count, rest = divmod(8 * len(raw) - skipped, 6)
         bits = (int.from_bytes(raw, "big") >> rest) & ((1 << 6 * count) - 1)
-        text = _base64(bits, count)
+        octal = f"{bits:0{2 * count}o}"  # two digits a character; binascii would take longer to load
+        text = "".join([_BASE64[int(octal[at : at + 2], 8)] for at in range(0, 2 * count, 2)])
         yield text
         yield text.replace("+", "-").replace("/", "_")
     if value.replace("-", "").replace("_", "").replace(".", "").isalnum() and value.isascii():
@@ -2045,17 +2046,6 @@ def _encoded_forms(value: str) -> Iterator[str]:
     for safe in ("-._~", "-._~/", "-._~!'()*"):  # as quote and encodeURIComponent have it
         for spell in ("%%%02X", "%%%02x"):
             yield "".join(chr(b) if b < 128 and (chr(b).isalnum() or chr(b) in safe) else spell % b for b in raw)
-
-
-def _base64(bits: int, count: int) -> str:
-    """Return so many characters for a number of six bits each."""
-    if count > 200:
-        import binascii
-
-        padded = (bits << 24 - 6 * count % 24).to_bytes(3 * (count // 4 + 1), "big")
-        return binascii.b2a_base64(padded, newline=False).decode()[:count]
-    octal = f"{bits:0{2 * count}o}"  # two digits a character; for few of them binascii takes longer to load
-    return "".join([_BASE64[int(octal[at : at + 2], 8)] for at in range(0, 2 * count, 2)])
 
 
 def _percent_decoded(text: str) -> str:
@@ -3688,73 +3678,39 @@ def emit(profile: Profile, event: str, **fields: JSON) -> None:
         profile.warn(f"{os.path.basename(error.filename or path)}: {error.strerror}: event {event} is lost")
 
 
-class Bell(Closing):
-    """Wake this process when something happens that somebody may wait for: an ask, an answer, a flag, a session's end.
+BELL_LOOK = 0.2  # seconds between looks at the bell
 
-    A FIFO of its own in .bells/, into which `ring` writes a byte. What has happened is not told: whoever wakes looks.
-    A hand that edits files rings no bell, so a wait is never without limit; nor is one for want of room for a bell.
+
+class Bell:
+    """What wakes this process when something happens that somebody may wait for: an ask, an answer, a flag, an end.
+
+    What has happened is not told: whoever wakes looks. A hand that edits files rings no bell, so a wait always ends.
     """
 
-    __slots__ = ("fd", "path")
+    __slots__ = ("heard", "path")
 
     def __init__(self, profile: Profile) -> None:
-        folder, name = profile.path(".bells"), f"{os.getpid()}-{os.urandom(3).hex()}"
-        self.path, aside, self.fd = f"{folder}/{name}", f"{folder}/.{name}", -1
-        try:
-            make_private_dir(folder)
-            os.mkfifo(aside, 0o600)
-            self.fd = os.open(aside, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
-            os.rename(aside, self.path)  # not before it is open: a bell that nobody hears is taken down
-        except OSError:  # a full disk, a read-only one: whoever waits looks now and then
-            return
-        for half in os.listdir(folder):  # somebody died while hanging it up
-            if half.startswith(".") and time.time() - written_at(f"{folder}/{half}") > 60.0:
-                remove_file(f"{folder}/{half}")
+        self.path = profile.path(".bells")
+        self.heard = signature(self.path)  # as of the last look
 
     def wait(self, secs: float) -> bool:
         """Wait until it rings or the time is up; return whether it rang."""
-        import select
-
-        if self.fd < 0:
-            time.sleep(max(0.0, secs))
-            return False
-        poller = select.poll()
-        poller.register(self.fd, select.POLLIN)
-        if not poller.poll(max(0.0, secs) * 1000):
-            return False
-        try:
-            os.read(self.fd, 64 * KIB)
-        except BlockingIOError:
-            pass
-        return True
-
-    def close(self) -> None:
-        """Take it down."""
-        if self.fd >= 0:
-            remove_file(self.path)
-            os.close(self.fd)
+        deadline = Deadline(secs)
+        while True:
+            before, self.heard = self.heard, signature(self.path)
+            if self.heard != before or deadline.over:
+                return self.heard != before
+            time.sleep(deadline.at_most(BELL_LOOK))
 
 
 def ring(data: str) -> None:
     """Wake whoever waits for something to happen in a data dir; never fails, never waits."""
+    now = time.time_ns()
     try:
-        names = os.listdir(f"{data}/.bells")
+        make_folder(f"{data}/.bells")
+        os.utime(f"{data}/.bells", ns=(now, now))
     except OSError:
-        return
-    for name in names:
-        path = f"{data}/.bells/{name}"
-        try:
-            fd = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        except OSError as error:
-            if error.errno == 6 and not name.startswith("."):  # ENXIO: whoever hung it up has died
-                remove_file(path)
-            continue
-        try:
-            os.write(fd, b"!")
-        except OSError:
-            pass  # it is full of rings
-        finally:
-            os.close(fd)
+        pass  # a disk that is full or read-only: whoever waits looks now and then
 
 
 # ======================================================================================================================
@@ -18143,14 +18099,14 @@ def wait_for_ask(profile: Profile, limit: float) -> list[dict[str, JSON]]:
     0: no limit.
     """
     deadline = Deadline(limit or None)
-    with Bell(profile) as bell:
-        while True:
-            asks = asks_and_flags(profile, list_sessions(profile, FLEET))
-            if any(ask["state"] != "answered" for ask in asks):
-                return asks
-            if deadline.over:
-                return []
-            bell.wait(deadline.at_most(WAIT_SLICE))
+    bell = Bell(profile)
+    while True:
+        asks = asks_and_flags(profile, list_sessions(profile, FLEET))
+        if any(ask["state"] != "answered" for ask in asks):
+            return asks
+        if deadline.over:
+            return []
+        bell.wait(deadline.at_most(WAIT_SLICE))
 
 
 def put_question(profile: Profile, session: Session | None, question: str, **fields: JSON) -> int:
@@ -18210,19 +18166,19 @@ def hand_over(profile: Profile, ask: Mapping[str, JSON], session: Session | None
 def await_answer(profile: Profile, number: int, limit: float) -> dict[str, JSON] | None:
     """Wait until an ask is answered and return it; None when it was not in `limit` seconds (0: no limit)."""
     deadline = Deadline(limit or None)
-    with Bell(profile) as bell:
-        while True:
-            for folder in ("asks", "asks/archive"):  # in the order in which it moves
-                if os.path.lexists(profile.path(folder, f"{number}.json")):
-                    break
-            else:
-                raise Failure(f"ask {number}: is gone: somebody removed its file", "ask again")
-            ask = read_ask(profile, number, folder)
-            if ask["state"] == "answered":
-                return ask
-            if deadline.over:
-                return None
-            bell.wait(deadline.at_most(WAIT_SLICE))
+    bell = Bell(profile)
+    while True:
+        for folder in ("asks", "asks/archive"):  # in the order in which it moves
+            if os.path.lexists(profile.path(folder, f"{number}.json")):
+                break
+        else:
+            raise Failure(f"ask {number}: is gone: somebody removed its file", "ask again")
+        ask = read_ask(profile, number, folder)
+        if ask["state"] == "answered":
+            return ask
+        if deadline.over:
+            return None
+        bell.wait(deadline.at_most(WAIT_SLICE))
 
 
 def delivered(profile: Profile, number: int, answer: str) -> None:
@@ -19482,7 +19438,7 @@ class Pulse:
     def __init__(self, env: Mapping[str, str], path: str) -> None:
         self.profile = open_profile(env, path)
         self.lock = Lock(self.profile.path(".lock"))
-        self.bell: Bell
+        self.bell = Bell(self.profile)
         self.started = utc_text(time.time())
         self.seen: dict[str, str] = {}  # the signatures of all that a person and workers change
         self.known: dict[str, str] = {}  # what that came to: the digests of the world but for its sensors
@@ -19501,7 +19457,7 @@ class Pulse:
         end_on_signals()
         emit(profile, "pulse_start", pid=os.getpid(), version=VERSION)
         why = "a bug"
-        with self.lock, Bell(profile) as self.bell:
+        with self.lock:
             try:
                 while not self.displaced():
                     self.turn()

@@ -363,17 +363,6 @@ class Caps(Case):
             self.assertEqual(os.path.getsize(self.path(kept)), size)
         self.assertFalse(os.path.exists(self.path("service.log")))
 
-    def test_bells_of_the_dead(self):
-        self.profile()
-        os.mkdir(self.path(".bells"), 0o700)
-        for number in range(30):
-            os.mkfifo(self.path(".bells", f"{number}-abcdef"))
-        with looop.Bell(self.opened()) as bell:
-            looop.ring(self.data)
-            self.assertTrue(bell.wait(120.0))
-            self.assertEqual(len(os.listdir(self.path(".bells"))), 1)
-        self.assertEqual(os.listdir(self.path(".bells")), [])
-
     def test_what_was_told_is_forgotten_when_it_is_over(self):
         self.profile()
         self.env["LOOOP_RUNNER"] = "builtin"

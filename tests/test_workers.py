@@ -403,9 +403,6 @@ class Asking(Workers):
         for words, number in ((("flag", "w", "look"), None), (("ask", "hm?", "--session", "w"), 1)):
             constants = {"WAIT_SLICE": 1000.0}  # none but the bell makes it look
             waiting = self.start("asks", "--wait", "1000s", "--json", constants=constants)
-            wait_until(
-                lambda: os.listdir(self.path(".bells")) if os.path.isdir(self.path(".bells")) else [], "the bell"
-            )
             self.start(*words)
             wait_until(self.asks, "what it waits for")
             rows = json.loads(waiting.communicate(timeout=120)[0])
@@ -439,16 +436,16 @@ class Asking(Workers):
         (row,) = looop.asks_and_flags(self.opened, looop.list_sessions(self.opened, ("worker",)))
         self.assertEqual((row["kind"], row["question"]), ("flag", "look"))
 
-    def test_a_bell_that_nobody_hears_is_taken_down(self):
-        os.mkdir(self.path(".bells"), 0o700)
-        os.mkfifo(self.path(".bells", "1-abc"), 0o600)
-        with looop.Bell(self.opened) as bell:
-            self.assertFalse(bell.wait(0.01))
+    def test_every_ring_wakes_everybody_once(self):
+        bells = [looop.Bell(self.opened), looop.Bell(self.opened)]
+        self.assertFalse(bells[0].wait(0.01))
+        for _ in range(3):
             looop.ring(self.data)
-            self.assertTrue(bell.wait(120))
-            self.assertFalse(bell.wait(0.01))
-            self.assertEqual(len(os.listdir(self.path(".bells"))), 1)
-        self.assertEqual(os.listdir(self.path(".bells")), [])
+            for bell in bells:
+                self.assertTrue(bell.wait(120))
+                self.assertFalse(bell.wait(0.0))
+        looop.ring(self.path("nowhere"))
+        self.assertFalse(os.path.exists(self.path("nowhere")))
 
     def test_an_answer_that_is_put_away_is_one_at_every_instant(self):
         self.profile()
