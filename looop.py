@@ -478,6 +478,18 @@ def _measured(char: str) -> int:
     return 2 if unicodedata.east_asian_width(char) in "WF" else 1
 
 
+def within(char: str, ranges: Iterable[tuple[int, int]]) -> bool:
+    """Tell whether a character is in one of the ranges; "" is in none."""
+    return bool(char) and any(low <= ord(char) <= high for low, high in ranges)
+
+
+_PICTURES = (
+    *((code, code) for code in (0xA9, 0xAE, 0x203C, 0x2049, 0x2122, 0x2139, 0x2194, 0x2195, 0x21A9, 0x21AA, 0x24C2)),
+    *((code, code) for code in (0x25B6, 0x25C0, 0x2934, 0x2935, 0x3030, 0x303D, 0x3297, 0x3299)),
+    *((0x2312, 0x237B), (0x23CE, 0x23FF), (0x25AA, 0x25AB), (0x25FB, 0x27BF), (0x2B00, 0x2BFF), (0x1F000, 0x1FAFF)),
+)
+
+
 def is_regional(char: str) -> bool:
     """Tell whether a character is a regional indicator, two of which make a flag."""
     return "\U0001f1e6" <= char <= "\U0001f1ff"
@@ -485,20 +497,7 @@ def is_regional(char: str) -> bool:
 
 def is_pictographic(char: str) -> bool:
     """Tell whether a character can be a picture of its own: what VS16 makes wide, and what ZWJ joins."""
-    code = ord(char)
-    if code < 0x2190:
-        return code in (0xA9, 0xAE, 0x203C, 0x2049, 0x2122, 0x2139)
-    if code < 0x1F000:
-        return (
-            code in (0x2194, 0x2195, 0x21A9, 0x21AA, 0x24C2, 0x2934, 0x2935, 0x3030, 0x303D, 0x3297, 0x3299)
-            or 0x2312 <= code <= 0x237B
-            or 0x23CE <= code <= 0x23FF
-            or 0x25AA <= code <= 0x25AB
-            or code in (0x25B6, 0x25C0)
-            or 0x25FB <= code <= 0x27BF
-            or 0x2B00 <= code <= 0x2BFF
-        )
-    return code <= 0x1FAFF and not is_regional(char)
+    return within(char, _PICTURES) and not is_regional(char)
 
 
 def joins(cell: str, wide: bool, char: str) -> bool:
@@ -539,11 +538,6 @@ _TAG_FLAGS = tuple(  # of England, Scotland and Wales
     _BLACK_FLAG + "".join(chr(0xE0000 + ord(char)) for char in name) + "\U000e007f"
     for name in ("gbeng", "gbsct", "gbwls")
 )
-
-
-def within(char: str, ranges: Iterable[tuple[int, int]]) -> bool:
-    """Tell whether a character is in one of the ranges; "" is in none."""
-    return bool(char) and any(low <= ord(char) <= high for low, high in ranges)
 
 
 def is_hidden(text: str, at: int) -> bool:
@@ -610,14 +604,10 @@ def in_lines(value: JSON, limit: int = 1000) -> JSON:
     return [in_lines(inner, limit) for inner in value] if isinstance(value, (list, tuple)) else value
 
 
-def stamped(line: str) -> bool:
-    """Tell whether a journal line has its stamp, `- 2026-01-02 15:04 `."""
-    return "".join("0" if char in "0123456789" else char for char in line[:19]) == "- 0000-00-00 00:00 "
-
-
 def journal_words(line: str) -> str:
-    """Return the words of a journal line, without its stamp."""
-    return line[19:] if stamped(line) else line.removeprefix("- ")
+    """Return the words of a journal line, without its stamp, `- 2026-01-02 15:04 `."""
+    stamp = "".join("0" if char in "0123456789" else char for char in line[:19])
+    return line[19:] if stamp == "- 0000-00-00 00:00 " else line.removeprefix("- ")
 
 
 def with_remark(fact: str, remark: str) -> str:
@@ -751,13 +741,13 @@ def digest_of(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()[:32]
 
 
-def edited_lines(old: str, new: str, most: int = 24) -> str:
+def edited_lines(old: str, new: str) -> str:
     """Return the first lines that differ between two texts, `-` before old ones and `+` before new ones."""
     import difflib
 
     lines = list(difflib.unified_diff(old.split("\n"), new.split("\n"), n=0, lineterm=""))[2:]
     lines = [abridged(line, 200) for line in lines if not line.startswith("@@")]
-    return "\n".join(lines[:most] + ([f"… {len(lines) - most} more lines"] if len(lines) > most else []))
+    return "\n".join(lines[:24] + ([f"… {len(lines) - 24} more lines"] if len(lines) > 24 else []))
 
 
 def folded_journal(lines: Sequence[str], most: int = 20, noops: int = 3) -> list[tuple[int, int]]:
@@ -1577,15 +1567,14 @@ def is_leftover(name: str) -> bool:
     return False
 
 
-def remove_leftovers(folder: str, name: str = "") -> None:
-    """Remove the temporary files that dead processes have left in a folder: all, or those of one file."""
+def remove_leftovers(folder: str) -> None:
+    """Remove the temporary files that dead processes have left in a folder."""
     try:
         names = os.listdir(folder)
     except FileNotFoundError:
         return
-    for leftover in names:
-        if is_leftover(leftover) and leftover.startswith(f"{name}." if name else ""):
-            remove_file(f"{folder}/{leftover}")
+    for name in filter(is_leftover, names):
+        remove_file(f"{folder}/{name}")
 
 
 def move_file(path: str, target: str) -> None:
@@ -1694,10 +1683,10 @@ def append_line(path: str, line: bytes, sync: bool = False) -> None:
         os.close(fd)
 
 
-def file_size(path: str, at: int | None = None) -> int:
+def file_size(path: str) -> int:
     """Return a file's size in bytes, 0 when it is absent."""
     try:
-        return os.stat(path, dir_fd=at).st_size
+        return os.stat(path).st_size
     except FileNotFoundError:
         return 0
 
@@ -2017,18 +2006,14 @@ def secrets_of(env: Mapping[str, str]) -> list[tuple[str, str]]:
             continue  # the file that holds them
         password = url_password(value)
         if len(value) >= SECRET_MIN and secret:
-            for text in (*_plain_forms(value), *_encoded_forms(value)):
+            inside = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
+            lines = [line for line in value.split("\n") if len(line.split()) == 1 and len(line) >= SECRET_LINE]
+            for text in (value, inside, " ".join(value.split()), *lines, *_encoded_forms(value)):
                 found.setdefault(text, name)
         if len(password) >= SECRET_MIN and not password.isalpha():
             for text in (password, _percent_decoded(password), *_encoded_forms(_percent_decoded(password))):
                 found.setdefault(text, name)
     return sorted(found.items(), key=lambda pair: -len(pair[0]))
-
-
-def _plain_forms(value: str) -> tuple[str, ...]:
-    inside = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
-    lines = [line for line in value.split("\n") if len(line.split()) == 1 and len(line) >= SECRET_LINE]
-    return (value, inside, " ".join(value.split()), *lines)
 
 
 def _encoded_forms(value: str) -> Iterator[str]:
@@ -2442,8 +2427,9 @@ def check_entry(entry: JSON, kind: str) -> None:
         raise ValueError("must be an absolute folder, or one that begins with ~/")
 
 
-def checked_value(value: JSON, kind: str, least: int = 0) -> JSON:
-    """Return a config value as the program uses its kind (pure); raise ValueError saying what it must be."""
+def checked_value(value: JSON, setting: Setting) -> JSON:
+    """Return a setting's value as the program uses it (pure); raise ValueError saying what it must be."""
+    kind, least = setting.kind, setting.least
     if kind == "seconds" and isinstance(value, str):
         value = parse_duration(value)
     number = isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0 and value != float("inf")
@@ -2473,7 +2459,7 @@ def value_of_text(setting: Setting, text: str) -> JSON:
             value = (float if setting.kind == "usd" else int)(text)
         except ValueError:
             raise ValueError("must be a number, 0 or more") from None
-    return checked_value(value, setting.kind, setting.least)
+    return checked_value(value, setting)
 
 
 def wrong_variables(env: Mapping[str, str]) -> list[tuple[Setting, str]]:
@@ -2527,7 +2513,7 @@ class Config:
         try:
             if kind:
                 setting = spec if isinstance(spec, Setting) else Setting("", "", "", kind, "")
-                return value if value is setting.default is None else checked_value(value, kind, setting.least)
+                return value if value is setting.default is None else checked_value(value, setting)
             if not isinstance(value, dict):
                 raise ValueError("must be an object")
         except ValueError as error:
@@ -3086,22 +3072,6 @@ def read_env_file(path: str) -> EnvFile:
 class Profile:
     """Carry one looop: its paths, its environment, and its config once somebody asks for a setting."""
 
-    __slots__ = (
-        "_config",
-        "_path",
-        "_runners",
-        "_secrets",
-        "cache",
-        "config_path",
-        "data",
-        "env",
-        "env_file",
-        "given",
-        "problems",
-        "self_path",
-        "warned",
-    )
-
     def __init__(self, env: dict[str, str], data: str, config_path: str, cache: str, self_path: str) -> None:
         self.given = env  # the environment as looop was given it
         self.env = env  # the same, with the values of looop.env over it
@@ -3351,9 +3321,13 @@ class Profile:
         looop.py`), or would find another Python than the one that runs (a version manager's may differ by folder), it
         is a two-line launcher in the cache.
         """
-        script = installed_script(self.self_path)
-        if script or self._starts_by_itself():
-            return script or self.self_path
+        path = installed_script(self.self_path) or self.self_path
+        if os.access(path, os.X_OK):
+            python = (
+                self.which("python3") if read_head(path).startswith(b"#!/usr/bin/env python3\n") else sys.executable
+            )
+            if os.path.realpath(python or "") == os.path.realpath(sys.executable or ""):
+                return path
         import hashlib
 
         words = " ".join(map(quoted, self.command()))
@@ -3373,15 +3347,6 @@ class Profile:
             self.warn(f"LOOOP_BIN: {launcher}: {error.strerror}: children are given a file that is not executable")
             return self.self_path
         return launcher
-
-    def _starts_by_itself(self) -> bool:
-        """Tell whether the running file can be executed, and by the Python that runs it now."""
-        if not os.access(self.self_path, os.X_OK):
-            return False
-        if not read_head(self.self_path).startswith(b"#!/usr/bin/env python3\n"):
-            return True
-        found = self.which("python3")
-        return bool(found) and os.path.realpath(found) == os.path.realpath(sys.executable or "")
 
 
 def shell_path(env: Mapping[str, str]) -> str:
@@ -4024,9 +3989,9 @@ def walled_command(argv: list[str], grant: Grant, program: int) -> list[str]:
     return [*words, "--unshare-all", "--cap-drop", "ALL", "--seccomp", str(program), "--", *argv]
 
 
-def report_error(report: int, error: OSError, where: str = "") -> None:
+def report_error(report: int, error: OSError) -> None:
     """Tell whoever started this process, which reads it with `reported_error`, why it does not begin."""
-    words = str(error.errno or 0), where or error.filename or "", error.strerror or str(error)
+    words = str(error.errno or 0), error.filename or "", error.strerror or str(error)
     os.write(report, "\n".join(word.replace("\n", "?") for word in words).encode("utf-8", "surrogateescape"))
 
 
@@ -4261,9 +4226,14 @@ def granted_folders(profile: Profile) -> list[str]:
     return [profile.path("reports"), *(expanded(path, profile.env) for path in profile.setting("gate_folders"))]
 
 
+def written_folders(profile: Profile) -> list[str]:
+    """Return the folders that confined commands write."""
+    return [profile.path("scratch"), *granted_folders(profile)]
+
+
 def open_folders(profile: Profile) -> tuple[str, ...]:
-    """Return the folders that confined commands write, each with a / at its end."""
-    return tuple(f"{os.path.realpath(folder)}/" for folder in (profile.path("scratch"), *granted_folders(profile)))
+    """Return where confined commands write, without links, each with a / at its end."""
+    return tuple(f"{os.path.realpath(folder)}/" for folder in written_folders(profile))
 
 
 def closed_git(profile: Profile) -> str:
@@ -15188,11 +15158,6 @@ def require_disk(profile: Profile) -> None:
         )
 
 
-def written_folders(profile: Profile) -> list[str]:
-    """Return the folders that confined commands write."""
-    return [profile.path("scratch"), *granted_folders(profile)]
-
-
 def open_to_commands(profile: Profile, command: str) -> dict[str, str]:
     """Return what a command names in folders that confined commands write: paths, by the name that a person reads."""
     folders = written_folders(profile)
@@ -22027,7 +21992,7 @@ def write_plan(profile: Profile, plan: Plan, stamp: str) -> list[str] | None:
         if body not in (None, now) and plan.over != (None if now is None else digest_of(now)):
             return None
         for path in (*plan.files, _ORIGINS, "PLAYBOOK.md", f"playbook.d/{stamp}.md", "interview.json"):
-            remove_leftovers(*os.path.split(profile.path(path)))
+            remove_leftovers(os.path.dirname(profile.path(path)))
         paths = [put_new(profile, path, ended_line(text)) for path, text in plan.files.items()]
         if body is not None and body != now:
             replace_playbook(profile, body, stamp)

@@ -193,7 +193,7 @@ class Words(unittest.TestCase):
             value = text if setting.kind in ("seconds", "keys") or not text or text.isalpha() else json.loads(text)
             value = {"true": True, "false": False, "null": None}.get(text, value)
             if value is not None:
-                value = looop.checked_value(value, setting.kind)
+                value = looop.checked_value(value, setting)
             self.assertEqual(value, setting.default, setting)
 
     def test_configs_are_good(self):
