@@ -186,7 +186,7 @@ RACY_SECONDS = 2.0  # a file younger than this may change again without its time
 
 
 class Failure(Exception):
-    """Report a failure that a person can meet: what and why, the remedy, and the exit code.
+    """A failure that a person can meet: what and why, the remedy, and the exit code.
 
     It is caught once, in `main`. Any other exception is a bug and keeps its traceback.
     """
@@ -199,15 +199,15 @@ class Failure(Exception):
 
 
 class Busy(Failure):
-    """Report that a beat is in progress: nothing is wrong, and nothing was begun."""
+    """A beat is in progress: nothing is wrong, and nothing was begun."""
 
 
 class Unsettled(Failure):
-    """Report a failure in the middle of an effect: some of it may have happened."""
+    """A failure in the middle of an effect: some of it may have happened."""
 
 
 class BadMove(Failure):
-    """Report a reply that holds no valid move: the beat fails, nothing is performed."""
+    """A reply without a valid move: the beat fails, nothing is performed."""
 
 
 class Paused(Failure):
@@ -215,7 +215,7 @@ class Paused(Failure):
 
 
 class Terminated(BaseException):
-    """Carry SIGTERM up through a beat, so that its children are ended on the way out."""
+    """SIGTERM, on its way up through a beat, which ends its children."""
 
 
 # ======================================================================================================================
@@ -226,7 +226,7 @@ class Terminated(BaseException):
 
 
 class Closing:
-    """What is closed at the end of a `with` block."""
+    """Something that is closed at the end of a `with` block."""
 
     __slots__ = ()
 
@@ -244,7 +244,7 @@ class Closing:
 
 @dataclass_transform(frozen_default=True)
 class Record:
-    """Hold the fields that a subclass annotates, given by position or by name; class attributes are the defaults."""
+    """A value with the fields that its class annotates, by position or name; class attributes are the defaults."""
 
     _fields: Any = ()
     _blank: Any = {}  # every field, with its default where it has one
@@ -281,7 +281,7 @@ class Record:
 
 
 class Runner(Record):
-    """Name a way to decide: an LLM's command line, or the decider that is built in."""
+    """A way to decide: an LLM's command line, or the built-in decider."""
 
     name: str
     mode: str  # "typed": looop acts on one JSON object; "direct": the LLM's tools act; "builtin": no LLM
@@ -295,7 +295,7 @@ class Runner(Record):
 
 
 class Job(Record):
-    """Describe a child process to run under a deadline."""
+    """A child process to run under a deadline."""
 
     name: str
     argv: list[str]
@@ -312,7 +312,7 @@ class Job(Record):
 
 
 class Walls(Record):
-    """What this machine confines a command with."""
+    """The means by which this machine confines a command."""
 
     landlock: int = 0  # version of its ABI; 0: it is not used
     namespaces: bool = False  # of users, mounts, network, IPC and PIDs
@@ -336,7 +336,7 @@ class Grant(Record):
 
 
 class ProcessResult(Record):
-    """Tell how a child ended."""
+    """The end of a child."""
 
     name: str
     code: int  # exit code, or minus the signal
@@ -347,7 +347,7 @@ class ProcessResult(Record):
 
 
 class Reading(Record):
-    """Hold what one sensor said, ready for the hash and the prompt."""
+    """The output of one sensor, ready for the hash and the prompt."""
 
     name: str
     status: str  # "ok" | "error" | "refused" | "kept"
@@ -362,14 +362,14 @@ class Reading(Record):
 
 
 class Item(Record):
-    """Be one thing of the world that is hashed."""
+    """A hashed part of the world."""
 
     digest: str
     value: JSON  # what `why` shows for it: a signal, or a line that describes a text
 
 
 class Change(Record):
-    """Name one item that differs from the world last decided on; None: it is not there."""
+    """An item that differs from the world last decided on; None: it is absent."""
 
     key: str
     old: JSON
@@ -389,7 +389,7 @@ class RunnerOutput(Record):
 
 
 class Move(Record):
-    """Be one validated move."""
+    """A validated move."""
 
     name: str
     fields: dict[str, JSON]  # its own fields, without the common ones
@@ -399,7 +399,7 @@ class Move(Record):
 
 
 class Verdict(Record):
-    """Be what one gate says of this beat."""
+    """The answer of one gate to this beat."""
 
     gate: str
     verdict: str  # "pass" | "hold"
@@ -408,7 +408,7 @@ class Verdict(Record):
 
 
 class Outcome(Record):
-    """Be how a beat ended, in the shape of `tick --json`."""
+    """The end of a beat, in the shape of `tick --json`."""
 
     outcome: str  # "unchanged" | "acted" | "proposed" | "noop" | "failed" | "held"
     reason: str = ""
@@ -541,7 +541,7 @@ _TAG_FLAGS = tuple(  # of England, Scotland and Wales
 
 
 def is_hidden(text: str, at: int) -> bool:
-    """Tell whether the character there is not seen, and no part of an emoji, or of a word whose script has joiners."""
+    """Tell whether the character at an index is invisible, and belongs to no emoji and no script with joiners."""
     char, before, after = text[at], text[at - 1 : at], text[at + 1 : at + 2]
     if not within(char, _ODD):
         return False
@@ -690,7 +690,7 @@ def decoded_name(spelled: str) -> str:
 
 
 def shown_name(spelled: str) -> str:
-    """Return the name that `encoded_name` spelled for a person: what cannot be seen in it is escaped, and only that."""
+    """Return the name that `encoded_name` spelled, for a person: invisible characters are escaped."""
     try:
         name = decoded_name(spelled)
     except ValueError:
@@ -715,7 +715,7 @@ def lines_of(text: str) -> list[str]:
 
 
 def with_step(text: str, step: str) -> str:
-    """Return a text and the next step after it; a colon between them, unless the text ends in a mark of its own."""
+    """Append the next step to a text, after a colon unless the text ends with punctuation."""
     return f"{text}{'' if text[-1:] in ('?', '!', '.', ':', '…') else ':'} {step}"
 
 
@@ -816,7 +816,7 @@ def nesting(value: JSON) -> int:
 
 
 def _finite(word: str) -> float:
-    """Return the number that a word means. Raise ValueError for NaN and infinities."""
+    """Return the number that a word spells. Raise ValueError for NaN and infinities."""
     value = float(word)
     if value - value != 0:
         raise ValueError(f"{word} is not a JSON number")
@@ -841,26 +841,26 @@ def _json_decoder() -> Any:
 
 
 def parse_fields(raw: bytes) -> dict[str, JSON]:
-    """Parse an object; {} for another value. Raise ValueError for what is no JSON."""
+    """Parse an object; return {} for another value. Raise ValueError for invalid JSON."""
     value = parse_json(raw)
     return value if isinstance(value, dict) else {}
 
 
 def dig(value: JSON, *path: str) -> JSON:
-    """Return what lies at a path of keys, None where there is nothing."""
+    """Return the value at a path of keys, None if there is none."""
     for key in path:
         value = value.get(key) if isinstance(value, dict) else None
     return value
 
 
 def objects_with(value: JSON, *texts: str) -> list[dict[str, JSON]]:
-    """Return the objects in a list, [] when it is none; only those that hold texts under all of the keys `texts`."""
+    """Return the objects in a list that hold texts under all of the keys `texts`; [] if the value is no list."""
     found = [part for part in value if isinstance(part, dict)] if isinstance(value, list) else []
     return [part for part in found if all(isinstance(part.get(key), str) for key in texts)]
 
 
 def near_words(word: str, words: Sequence[str], most: int = 3) -> str:
-    """Suggest what a mistyped word may have meant, "" when nothing is near."""
+    """Suggest words for a mistyped one, "" if none is similar."""
     import difflib
 
     near = difflib.get_close_matches(word, words, most, 0.6)
@@ -868,13 +868,13 @@ def near_words(word: str, words: Sequence[str], most: int = 3) -> str:
 
 
 def amount(value: JSON) -> float | None:
-    """Return a price or a count, None when it is none that can be: a number from 0 to a thousand million."""
+    """Return a valid price or count, a number from 0 to 1e9; else None."""
     good = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < 1e9
     return value if good else None
 
 
 def moment(value: JSON) -> float | None:
-    """Return a moment in epoch seconds, None when it is none."""
+    """Return a valid moment in epoch seconds, else None."""
     good = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < 1e11
     return value if good else None
 
@@ -890,7 +890,7 @@ def canonical(value: JSON) -> str:
 
 
 def told_value(value: JSON, most: int = 80) -> str:
-    """Say a JSON value in words, without quotes and braces: `failing 7, branch main`."""
+    """Return a JSON value in words, without quotes and braces: `failing 7, branch main`."""
 
     def told(part: JSON, nested: bool) -> str:
         if isinstance(part, dict):
@@ -958,7 +958,7 @@ def without_surrogates(value: JSON) -> JSON:
 
 
 def detach_keys(text: str) -> list[tuple[int, str, bool]]:
-    """Read `C-a d` as (byte, character, whether with Ctrl) of each key (pure); raise ValueError for no detach key."""
+    """Parse a detach key, `C-a d`: (byte, character, whether with Ctrl) of each key. Raise ValueError for another."""
     keys = []
     for word in text.split():
         control, char = word[:2] in ("C-", "c-") and len(word) == 3, word[-1:]
@@ -1121,7 +1121,7 @@ DUR_FORMS = "90, 90s, 500ms, 15m, 2h, 3d or 1w"
 
 
 class Deadline:
-    """A moment until which somebody waits; made of None it never comes."""
+    """A point in time at which a wait ends; Deadline(None) never comes."""
 
     __slots__ = ("at",)
 
@@ -1130,20 +1130,20 @@ class Deadline:
 
     @property
     def over(self) -> bool:
-        """Tell whether the time is up."""
+        """Tell whether it has passed."""
         return time.monotonic() >= self.at
 
     def left(self) -> float | None:
-        """Return the seconds that are left, 0.0 when it is over; None, as `select` has it, when it never is."""
+        """Return the remaining seconds, 0.0 once it has passed; None, as `select` takes it, if it never comes."""
         return None if self.at == float("inf") else max(0.0, self.at - time.monotonic())
 
     def at_most(self, secs: float) -> float:
-        """Return the seconds that are left, at most `secs` of them."""
+        """Return the remaining seconds, at most `secs`."""
         return max(0.0, min(self.at - time.monotonic(), secs))
 
 
 def parse_duration(text: str) -> float:
-    """Return the seconds that a DUR means; raise ValueError when it means none."""
+    """Parse a duration (DUR) to seconds; raise ValueError for another text."""
     word = text.strip().lower()
     for suffix, factor in _UNITS:
         if word.endswith(suffix):
@@ -1160,7 +1160,7 @@ def parse_duration(text: str) -> float:
 
 
 def duration_text(secs: float) -> str:
-    """Say a span of time in its two largest units at most: `12 s`, `3 m`, `2 h 5 m`, `4 d`."""
+    """Return a span of time in at most its two largest units: `12 s`, `3 m`, `2 h 5 m`, `4 d`."""
     secs = max(0, int(secs))
     if secs < 60:
         return f"{secs} s"
@@ -1178,7 +1178,7 @@ def utc_text(epoch: float) -> str:
 
 
 def parse_utc(text: str) -> float:
-    """Return the epoch seconds of a stored moment; raise ValueError when it is none.
+    """Return the epoch seconds of a stored moment; raise ValueError for another text.
 
     By hand: strptime imports re, locale and datetime. Days are counted in years that begin in March, as in Howard
     Hinnant's `days_from_civil`.
@@ -1195,7 +1195,7 @@ def parse_utc(text: str) -> float:
 
 
 def stored_moment(value: JSON) -> float | None:
-    """Return the epoch seconds of a moment as a file holds it, None when it is none (pure)."""
+    """Return the epoch seconds of a stored moment, None for another value (pure)."""
     try:
         return parse_utc(value) if isinstance(value, str) else None
     except ValueError:
@@ -1250,7 +1250,7 @@ def local_moment(epoch: float, now: float) -> str:
 
 
 def with_local_times(text: str, now: float) -> str:
-    """Write the stored moments in a text of looop's own for a person: `since 2026-01-02T03:04:05Z`, `since 15:04`."""
+    """Replace stored moments in looop's own text by local times: `since 2026-01-02T03:04:05Z` by `since 15:04`."""
     *parts, last = text.split("Z")
     for i, part in enumerate(parts):
         try:
@@ -1376,7 +1376,7 @@ def complain(text: str) -> None:
 
 
 class NotRegular(OSError):
-    """Something that is no regular file, where looop reads or writes one."""
+    """A link, device, pipe or folder where looop needs a regular file."""
 
 
 _FILE_KINDS = {  # by st_mode & 0o170000
@@ -1427,7 +1427,7 @@ def require_writable(path: str) -> None:
 
 
 def open_file(path: str, flags: int = os.O_RDONLY, at: int | None = None) -> int:
-    """Open a file, 0600 if it is made. Raise OSError also for what is none: a pipe would hold us up for ever."""
+    """Open a regular file, created 0600. Raise OSError for anything else: opening a pipe would block."""
     try:
         fd = os.open(path, flags | os.O_CLOEXEC | os.O_NONBLOCK, 0o600, dir_fd=at)
     except OSError as error:
@@ -1443,7 +1443,7 @@ def open_file(path: str, flags: int = os.O_RDONLY, at: int | None = None) -> int
 
 
 def open_to_write(path: str, flags: int) -> int:
-    """Open a regular file to write, 0600 if it is made. Raise OSError for a link too, before anything is opened."""
+    """Open a regular file to write, created 0600. Raise OSError for anything else, links included."""
     require_writable(path)
     fd = open_file(path, flags | os.O_NOFOLLOW)
     os.set_blocking(fd, True)
@@ -1467,7 +1467,7 @@ def read_bytes(path: str, at: int | None = None, most: int = 1 << 62) -> bytes |
 
 
 def read_from(path: str, position: int) -> bytes:
-    """Return a file's content from a position on; from its beginning where it has become shorter; b"" when absent."""
+    """Return a file's content from a position on, all of it if the file is shorter by now; b"" if absent."""
     size = file_size(path)
     if not size:
         return b""
@@ -1477,7 +1477,7 @@ def read_from(path: str, position: int) -> bytes:
 
 
 def read_fields(path: str, at: int | None = None) -> dict[str, JSON]:
-    """Return the object in a small JSON file; {} when it is absent or none. Raise OSError when it cannot be read."""
+    """Return the object in a small JSON file; {} if it is absent or invalid. Raise OSError if it cannot be read."""
     raw = read_bytes(path, at, FIELDS_MAX)
     try:
         return {} if raw is None else parse_fields(raw)
@@ -1502,7 +1502,7 @@ def read_head(path: str, size: int = 4 * KIB) -> bytes:
 
 
 def link_text(path: str) -> str:
-    """Return what a symbolic link says, "" when there is none."""
+    """Return the target of a symbolic link, "" if there is no link."""
     try:
         return os.readlink(path)
     except OSError as error:
@@ -1538,7 +1538,7 @@ def write_atomic(path: str, data: bytes, mode: int = 0o600, sync: bool = True, n
 
 
 def temporary_name(path: str) -> str:
-    """Return the name under which this process writes a file before it takes its place."""
+    """Return the temporary name under which this process writes a file before renaming it."""
     return f"{path}.{os.getpid()}.tmp"
 
 
@@ -1584,7 +1584,7 @@ def move_file(path: str, target: str) -> None:
 
 
 def overwrite(path: str, text: str) -> None:
-    """Put text into a small file where it lies, which needs no room; a reader may see a part. A failure is silent."""
+    """Overwrite a small file in place, which needs no free space; a reader may see a part. Ignore failures."""
     try:
         fd = open_to_write(path, os.O_WRONLY)
     except OSError:
@@ -1594,7 +1594,7 @@ def overwrite(path: str, text: str) -> None:
 
 
 def publish(path: str, data: bytes, mode: int = 0o600) -> bool:
-    """Make a file appear whole under a name that nobody has; return whether it was us who took the name."""
+    """Create a file with its content in one step; return False if the name is taken."""
     try:
         write_atomic(path, data, mode, new=True)
     except (FileExistsError, NotRegular):
@@ -1603,7 +1603,7 @@ def publish(path: str, data: bytes, mode: int = 0o600) -> bool:
 
 
 def sync_dir(path: str) -> None:
-    """Make a folder's entries durable, where that can be done: what they say is done already."""
+    """Make a folder's entries durable, where the file system can."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
@@ -1630,7 +1630,7 @@ def make_private_dir(path: str) -> None:
 
 
 def make_folder(path: str) -> None:
-    """Make one folder in one that is there. Raise FileNotFoundError when that is not: it was moved, or removed."""
+    """Make a folder unless it exists. Raise FileNotFoundError if its parent is gone."""
     try:
         os.mkdir(path, 0o700)
     except FileExistsError:
@@ -1639,7 +1639,7 @@ def make_folder(path: str) -> None:
 
 
 def only_ours(path: str) -> bool:
-    """Tell whether a file or a folder is there, is ours, and nobody else can write to it."""
+    """Tell whether a file or a folder exists, is ours, and only we can write to it."""
     try:
         s = os.stat(path)
     except FileNotFoundError:
@@ -1648,9 +1648,9 @@ def only_ours(path: str) -> bool:
 
 
 def others_can_write(s: os.stat_result) -> bool:
-    """Tell whether somebody else may write what was looked at, as sshd judges it.
+    """Tell whether anybody else may write to a file, by the rule of sshd.
 
-    A umask of 002 gives the group write permission; that admits nobody where the group is the user's private one.
+    A umask of 002 gives the group write permission, which admits nobody if the group is the user's private one.
     """
     return bool(s.st_mode & 0o002 or (s.st_mode & 0o020 and not is_private_group(s.st_gid)))
 
@@ -1703,7 +1703,7 @@ LINE_PARTS = 64  # blocks of a line that are kept in memory
 
 
 def lines_backwards(path: str, block: int = 64 * KIB) -> Iterator[bytes]:
-    """Give a file's lines from the last to the first, reading only as far as asked; none when it is absent.
+    """Yield a file's lines from the last to the first, reading only as far as needed; none if it is absent.
 
     Of a line that is longer than some MiB, which nothing of ours is, the beginning.
     """
@@ -1756,7 +1756,7 @@ def signature(path: str) -> str:
 
 
 def rewrite(fd: int, line: str) -> None:
-    """Replace the line in a lock that is held ("": by none), which it is also where a full disk has no room for it."""
+    """Replace the line of an open file ("" clears it). Ignore a full disk."""
     data = line.encode() + b"\n" if line else b""
     try:
         if data:
@@ -1767,7 +1767,7 @@ def rewrite(fd: int, line: str) -> None:
 
 
 def flock_now(fd: int, path: str, shared: bool = False) -> bool:
-    """Take the lock of an open file; return False when another process holds it. Raise OSError with the path."""
+    """Lock an open file; return False if another process holds the lock. Raise OSError with the path."""
     try:
         fcntl.flock(fd, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         return True
@@ -1778,7 +1778,7 @@ def flock_now(fd: int, path: str, shared: bool = False) -> bool:
 
 
 class Lock(Closing):
-    """Hold `flock` on a file, with a line inside that tells others who holds it."""
+    """A `flock` on a file, whose line tells others who holds it."""
 
     __slots__ = ("fd", "path")
 
@@ -1789,7 +1789,7 @@ class Lock(Closing):
     def acquire(self, wait: float | None, note: str) -> bool:
         """Take the lock, waiting up to `wait` seconds (None: without limit); return whether it was taken.
 
-        Somebody who looks who holds it (`lock_holder`) holds it for a moment too, so 0 still waits 50 ms.
+        Probing the holder (`lock_holder`) takes the lock briefly, so 0 still waits 50 ms.
         """
         fd = open_to_write(self.path, os.O_RDWR | os.O_CREAT)
         deadline = Deadline(None if wait is None else max(wait, 0.05))
@@ -1823,7 +1823,7 @@ BRIEF = 10.0  # seconds that a lock is waited for which is held for moments
 
 
 def brief_lock(path: str) -> Lock:
-    """Take a lock that is held for moments only. Raise Failure when somebody keeps it: who holds it may be stopped."""
+    """Take a lock that is held briefly. Raise Failure after BRIEF seconds: its holder may be stopped."""
     make_private_dir(os.path.dirname(path))
     lock = Lock(path)
     if not lock.acquire(BRIEF, f"pid {os.getpid()}"):
@@ -1845,14 +1845,14 @@ def lock_is_held(path: str, at: int | None = None) -> bool:
 
 
 def lock_holder(path: str) -> str:
-    """Return the line of whoever holds a lock, "" when nobody does."""
+    """Return the line of a lock's holder, "" if nobody holds it."""
     if not lock_is_held(path):
         return ""
     return one_line(text_of((read_bytes(path) or b"")[:500])) or "another process"
 
 
 def lock_words(path: str) -> str:
-    """Say who holds a lock, for a person; "" when nobody does."""
+    """Return the line of a lock's holder in local time, "" if nobody holds it."""
     return with_local_times(lock_holder(path), time.time())
 
 
@@ -1877,7 +1877,7 @@ _REMEDIES = {  # by errno
 
 
 def remedy_for(error: OSError) -> str:
-    """Say what a person can do about an error of the system."""
+    """Return what a person can do about an error of the system."""
     import errno
 
     if isinstance(error, NotRegular):
@@ -1970,13 +1970,13 @@ _patterns: dict[str, JSON] = {}  # compiled, by how a shape begins
 
 
 def is_secret(name: str) -> bool:
-    """Tell whether a variable of that name holds a secret."""
+    """Tell whether a variable holds a secret, by its name."""
     upper = name.upper()
     return upper.endswith(_SECRET_ENDS) or upper in _SECRET_NAMES
 
 
 def url_password(value: str) -> str:
-    """Return the password of a URL `scheme://user:password@host/…`, "" when it has none."""
+    """Return the password in a URL, `scheme://user:password@host/…`, "" if it has none."""
     rest = value.partition("://")[2]
     host = rest.partition("/")[0]  # a "/" within the password is not as it should be, and often met
     return (host if "@" in host else rest).rpartition("@")[0].partition(":")[2]
@@ -2017,7 +2017,7 @@ def secrets_of(env: Mapping[str, str]) -> list[tuple[str, str]]:
 
 
 def _encoded_forms(value: str) -> Iterator[str]:
-    """Yield what base64 makes of a text, wherever it stands in what is encoded, and its percent-encoded forms."""
+    """Yield a text in base64, at each of the three offsets to what precedes it, and percent-encoded."""
     raw = value.encode("utf-8", "surrogateescape")
     for skipped in (0, 4, 2):  # bits before the first character that depends on the text alone
         count, rest = divmod(8 * len(raw) - skipped, 6)
@@ -2041,7 +2041,7 @@ def _percent_decoded(text: str) -> str:
 
 
 def without_cut(text: str, secret: str, name: str) -> str:
-    """Replace what `one_line` has left of a secret that it cut."""
+    """Replace the part of a secret that `one_line` left when it cut the secret."""
     head, *rest = text.split("…")
     out = []
     for after in rest:
@@ -2055,7 +2055,7 @@ def without_cut(text: str, secret: str, name: str) -> str:
 
 
 def looks_random(text: str, cut: bool) -> bool:
-    """Tell whether letters and digits alternate in a text as they do in a key, and not in `sk-learn-model-2024`."""
+    """Tell whether letters and digits alternate in a text as in a key, unlike in `sk-learn-model-2024`."""
     text = text[:200]
     if any(len(part) >= 32 and "_" not in part for part in text.split("-")):
         return True
@@ -2076,7 +2076,7 @@ def shape_pattern(kind: str, prefix: str, chars: str, least: int, where: str) ->
 
 
 def without_shapes(text: str, cover: str = "") -> str:
-    """Replace what looks like a secret by its kind, or each of its characters by `cover`."""
+    """Replace text that looks like a secret by its kind, or each of its characters by `cover`."""
     if len(text) < SECRET_MIN:
         return text
     for kind, literals, prefix, chars, least, where in SHAPES:
@@ -2134,7 +2134,7 @@ def without_values(text: str, secrets: Sequence[tuple[str, str]]) -> str:
 
 
 class Setting(Record):
-    """Declare one setting: env beats config beats default."""
+    """A setting: env beats config beats default."""
 
     key: str  # its path in the config file; "": environment only
     env: str  # its environment variable; "": config only
@@ -2360,7 +2360,7 @@ def plain_commands(text: str) -> list[tuple[str, list[str]]] | None:
 
 
 def path_words(text: str, env: Mapping[str, str]) -> list[str]:
-    """Return what in a shell text may name files: its words, quoted texts, what is joined to an option (pure)."""
+    """Return the parts of a shell text that may name files: words, quoted texts, values joined to options (pure)."""
     import re
 
     text = re.sub(r"\$\{?(\w+)\}?", lambda name: env.get(name[1], name[0]), text.replace("\\", ""))
@@ -2372,13 +2372,13 @@ def path_words(text: str, env: Mapping[str, str]) -> list[str]:
 
 
 def is_interpreter(words: Sequence[str]) -> bool:
-    """Tell whether a command is a shell, python or the like, and not a script of theirs (pure)."""
+    """Tell whether a command is a bare interpreter (a shell, python), without a script (pure)."""
     name = words[0].rpartition("/")[2] if words else ""
     return name.rstrip("0123456789.") in _INTERPRETERS and all(word[:1] == "-" for word in words[1:2])
 
 
 def runs_what_follows(words: Sequence[str]) -> str:
-    """Return what would run any words that follow these, "" for nothing (pure)."""
+    """Return the program in these words that would run any words after them, "" if there is none (pure)."""
     name, second = words[0].rpartition("/")[2], words[1] if len(words) > 1 else ""
     if name in _RUN_OTHERS:
         return name
@@ -2452,7 +2452,7 @@ def checked_value(value: JSON, setting: Setting) -> JSON:
 
 
 def value_of_text(setting: Setting, text: str) -> JSON:
-    """Return the value that an environment variable gives a setting (pure); raise ValueError for none."""
+    """Parse a setting from its environment variable (pure); raise ValueError for an invalid one."""
     value: JSON = text
     if setting.kind in ("count", "usd"):
         try:
@@ -2463,7 +2463,7 @@ def value_of_text(setting: Setting, text: str) -> JSON:
 
 
 def wrong_variables(env: Mapping[str, str]) -> list[tuple[Setting, str]]:
-    """Return (setting, what is wrong) for each setting that the environment gives a value that is none (pure)."""
+    """Return (setting, what is wrong) for each invalid setting in the environment (pure)."""
     wrong = []
     for setting in SETTINGS.values():
         text = env.get(setting.env, "") if setting.env else ""
@@ -3070,7 +3070,7 @@ def read_env_file(path: str) -> EnvFile:
 
 
 class Profile:
-    """Carry one looop: its paths, its environment, and its config once somebody asks for a setting."""
+    """One looop: its paths, its environment, and its config, read when a setting is asked for."""
 
     def __init__(self, env: dict[str, str], data: str, config_path: str, cache: str, self_path: str) -> None:
         self.given = env  # the environment as looop was given it
@@ -3092,7 +3092,7 @@ class Profile:
         return "/".join((self.data, *parts))
 
     def warn(self, text: str) -> None:
-        """Say something once on stderr that is not worth failing for."""
+        """Print a warning on stderr, once."""
         if text not in self.warned:
             self.warned.add(text)
             complain(f"warning: {self.redacted(one_line(text, 1000))}")
@@ -3118,7 +3118,7 @@ class Profile:
         return Config(self.read_config(), self.entry_problem)
 
     def entry_problem(self, kind: str, entry: JSON, folders: Sequence[JSON]) -> str:
-        """Say what an entry of a list in the config must be, "" for a good one; `folders`: gate.folders beside it."""
+        """Return what is wrong with an entry of a list in the config, "" if nothing is; `folders`: gate.folders."""
         if kind == "folder[]":
             return self.folder_problem(entry, folders)
         if kind != "allow[]":
@@ -3128,7 +3128,7 @@ class Profile:
         return f"must not name {spelled_out(opened)}: a confined command can change it" if opened else ""
 
     def open_paths(self, command: str, folders: Sequence[str]) -> list[str]:
-        """Return what a command line names in folders that confined commands write, as paths.
+        """Return the paths in a command line that lie in folders that confined commands write.
 
         A name is looked up in the data dir, and in those of the folders that the command names.
         """
@@ -3154,7 +3154,7 @@ class Profile:
         return list(found)
 
     def folder_problem(self, folder: str, others: Sequence[JSON] = ()) -> str:
-        """Say what a folder of gate.folders must be, "" for one that can be granted: it gives none of looop away.
+        """Return what is wrong with a folder of gate.folders, "" if it can be granted: it must hold nothing of looop.
 
         Nothing on the way to it may lie in a folder that confined commands can write: they would make it a link.
         """
@@ -3171,7 +3171,7 @@ class Profile:
         return ""
 
     def note_problem(self, failure: Failure) -> None:
-        """Keep for later why the config or the runner cannot be used, for a verb that only shows; else raise it."""
+        """Remember why the config or the runner cannot be used, for a verb that only shows; else raise it."""
         if self.problems is None:
             raise failure
         words = f"{failure.message}: {failure.hint}"
@@ -3184,7 +3184,7 @@ class Profile:
         self.take_env_file()
 
     def take_env_file(self) -> None:
-        """Lay the values of looop.env over the environment that was given."""
+        """Read looop.env and lay its values over the given environment."""
         before = self.env_file
         self.env_file = read_env_file(before.path)
         if self.env_file != before:
@@ -3193,7 +3193,7 @@ class Profile:
             self._path = ""
 
     def require_env_file(self) -> None:
-        """Raise Failure when there is a looop.env that must not be read: what looop starts may need what is in it."""
+        """Raise Failure if looop.env exists but must not be read: children may need its values."""
         file = self.env_file
         if file.refused:
             raise Failure(f"{file.path}: {file.refused}: it is not read", file.remedy)
@@ -3241,7 +3241,7 @@ class Profile:
         )
 
     def below_env(self, setting: Setting) -> tuple[JSON, str]:
-        """Return (a setting's value without its variable, where that is from)."""
+        """Return a setting's value without its variable, and where it comes from."""
         value = dig(self.config(), *setting.key.split("."))
         return (setting.default, "default") if value is None else (value, "config's value")
 
@@ -3264,7 +3264,7 @@ class Profile:
         return runners[name]
 
     def lock(self, folder: str) -> Lock:
-        """Take the lock of whoever changes a folder in the data dir. Raise Failure when somebody keeps it."""
+        """Take the lock for changes in a folder of the data dir. Raise Failure if another process keeps it."""
         return brief_lock(self.path(folder, ".lock"))
 
     @property
@@ -3287,12 +3287,12 @@ class Profile:
         return redacted(value, self.secrets)
 
     def which(self, command: str) -> str:
-        """Return the path that a command's name has for a child, or ""."""
+        """Return the path that a command's name resolves to for a child, or ""."""
         self._path = self._path or search_path(self.env)
         return which(command, {"PATH": self._path})
 
     def child_env(self, **extra: str) -> dict[str, str]:
-        """Return the environment of a child: ours, and where programs, looop and its files are.
+        """Return the environment of a child: ours, with PATH and the variables that locate looop and its files.
 
         Raise Failure when looop.env must not be read.
         """
@@ -3310,7 +3310,7 @@ class Profile:
         return env
 
     def command(self) -> list[str]:
-        """Return the words that start this looop whatever PATH says: what a scheduler is given."""
+        """Return the words that start this looop whatever PATH is, for a scheduler."""
         script = installed_script(self.self_path)
         return [script] if script else [sys.executable or "/usr/bin/python3", "-SI", self.self_path]
 
@@ -3528,7 +3528,7 @@ _STATE = {key: default for key, (default, _, _) in _STATE_KEYS.items()}
 
 
 def read_state(profile: Profile) -> dict[str, JSON]:
-    """Return what state.json holds. Raise Failure when it cannot be understood: that is no fresh profile."""
+    """Return the content of state.json. Raise Failure if it is invalid: a fresh profile has none."""
     path = profile.path("state.json")
     remedy = f"fix it, or move it away to start from a fresh baseline: mv {quoted(path)} {quoted(path + '.broken')}"
     try:
@@ -3558,7 +3558,7 @@ def write_state(profile: Profile, state: Mapping[str, JSON]) -> None:
 
 
 def check_data_dir(profile: Profile) -> bool:
-    """Tell whether the data dir is there. Raise Failure when it is somebody else's or others can write into it."""
+    """Tell whether the data dir exists. Raise Failure if it is another user's or others can write into it."""
     try:
         s = os.stat(profile.data)
     except FileNotFoundError:
@@ -3629,7 +3629,7 @@ def keep_scratch_out(profile: Profile, coming: bool = False) -> None:
 
 
 def emit(profile: Profile, event: str, **fields: JSON) -> None:
-    """Append one event; the file is kept under its cap by moving it to events.jsonl.1. Never fails a beat."""
+    """Append one event; at its cap, move the file to events.jsonl.1. Never fail a beat."""
     path = profile.path("events.jsonl")
     line = compact(profile.redacted({"ts": utc_text(time.time()), "event": event, **fields}))
     try:
@@ -3647,9 +3647,10 @@ BELL_LOOK = 0.2  # seconds between looks at the bell
 
 
 class Bell:
-    """What wakes this process when something happens that somebody may wait for: an ask, an answer, a flag, an end.
+    """The signal for waiting processes that something happened: an ask, an answer, a flag, the end of a session.
 
-    What has happened is not told: whoever wakes looks. A hand that edits files rings no bell, so a wait always ends.
+    `ring` sets the time of .bells/, and a wait looks at it. It does not say what happened: the waiting process looks.
+    Manual edits do not ring, so waits always time out.
     """
 
     __slots__ = ("heard", "path")
@@ -3669,7 +3670,7 @@ class Bell:
 
 
 def ring(data: str) -> None:
-    """Wake whoever waits for something to happen in a data dir; never fails, never waits."""
+    """Wake the processes that wait for something to happen in a data dir. Ignore failures."""
     now = time.time_ns()
     try:
         make_folder(f"{data}/.bells")
@@ -3728,7 +3729,7 @@ _FAMILIES = (2, 10, 16)  # AF_INET, AF_INET6, AF_NETLINK, which in a network of 
 
 
 class Rule(Record):
-    """A system call that is refused, when its arguments meet every condition."""
+    """A system call that is refused if its arguments meet every condition."""
 
     call: str  # a key of SYSTEM_CALLS
     error: int  # errno, or PRETEND
@@ -3736,7 +3737,7 @@ class Rule(Record):
 
 
 def filter_rules(walls: Walls) -> list[Rule]:
-    """Return what seccomp must refuse beside these other walls."""
+    """Return the rules that seccomp needs in addition to these other walls."""
 
     def all_of(kind: str, error: int) -> list[Rule]:
         return [Rule(call, error) for call, *_ in _NUMBERED[kind]]
@@ -3866,7 +3867,7 @@ def landlock_version() -> int:
 
 
 def landlock_rules(grant: Grant) -> int:
-    """Return the descriptor of a ruleset that lets a process write what is granted. Raise OSError on failure."""
+    """Return the descriptor of a Landlock ruleset that allows writing to a grant. Raise OSError on failure."""
     import struct
 
     version = grant.walls.landlock
@@ -3918,9 +3919,9 @@ class Filter:
 
 
 def close_mounts(grant: Grant) -> list[str]:
-    """Make every mount of this namespace read-only but the folders of a grant. Raise OSError on failure.
+    """Make every mount of this namespace read-only except the folders of a grant. Raise OSError on failure.
 
-    Return what else may be written: terminals and shared memory, which are the command's own then.
+    Return the other writable paths: terminals and shared memory of the command's own.
     """
     import struct
 
@@ -3963,7 +3964,7 @@ def raise_loopback() -> None:
 
 
 def confine(grant: Grant, rules: int, program: Filter) -> None:
-    """In a new child: put up the walls around it; `rules`: of Landlock. Raise OSError when one cannot be put up."""
+    """Put up the walls around this new child; `rules`: of Landlock. Raise OSError if one fails."""
     must("no_new_privs", "prctl", 38, 1, 0, 0, 0)
     if grant.walls.namespaces:
         raise_loopback()
@@ -3990,13 +3991,13 @@ def walled_command(argv: list[str], grant: Grant, program: int) -> list[str]:
 
 
 def report_error(report: int, error: OSError) -> None:
-    """Tell whoever started this process, which reads it with `reported_error`, why it does not begin."""
+    """Report through a pipe why this new process cannot start; `reported_error` reads it."""
     words = str(error.errno or 0), error.filename or "", error.strerror or str(error)
     os.write(report, "\n".join(word.replace("\n", "?") for word in words).encode("utf-8", "surrogateescape"))
 
 
 def reported_error(report: int, good: bytes = b"") -> OSError | None:
-    """Wait for what a new process tells through a pipe, close that, and return the error; None for the word `good`."""
+    """Read a new process's report from a pipe, close it, and return the error; None for the word `good`."""
     told = b"".join(iter(lambda: os.read(report, 4096), b""))
     os.close(report)
     if told == good:
@@ -4008,9 +4009,10 @@ def reported_error(report: int, good: bytes = b"") -> OSError | None:
 def fork_off(
     child: Callable[[int], None], good: bytes = b"", fork: Callable[[], int] | None = None
 ) -> tuple[int, OSError | None]:
-    """Fork, and wait until the child closes the pipe that it is given; return (its pid, what it could not do).
+    """Fork, and wait until the child closes its pipe; return (its pid, the error that it reported).
 
-    None: it wrote `good`. It does not return from here: it ends with `child`. Raise OSError when it cannot be forked.
+    The error is None if it wrote `good`. The child never returns: it runs `child`, then exits. Raise OSError if the
+    fork fails.
     """
     ours, theirs = os.pipe()
     try:
@@ -4069,7 +4071,7 @@ def spawn_confined(argv: list[str], env: dict[str, str], streams: Sequence[int],
 
 
 def begin_child(streams: Sequence[int], ids: tuple[int, int] | None) -> None:
-    """In a new child: lead a session, take the streams, heed signals; `ids`: who it is in new namespaces."""
+    """Make this new child a session's leader with these streams and default signals; `ids`: of new namespaces."""
     os.setsid()
     for target, fd in enumerate(streams):
         os.dup2(fd, target)
@@ -4083,7 +4085,7 @@ def begin_child(streams: Sequence[int], ids: tuple[int, int] | None) -> None:
 
 
 def exec_program(argv: list[str], env: dict[str, str], shell: str) -> None:
-    """Become a program; a script without a `#!` line is run by the shell. Raise OSError when it cannot be run."""
+    """Execute a program, through the shell if it is a script without a `#!` line. Raise OSError on failure."""
     try:
         os.execve(argv[0], argv, env)
     except OSError as error:
@@ -4093,7 +4095,7 @@ def exec_program(argv: list[str], env: dict[str, str], shell: str) -> None:
 
 
 def in_memory(data: bytes) -> int:
-    """Return the descriptor, which a program inherits, of a file that lies nowhere; it is at its beginning."""
+    """Return an inheritable descriptor of a file in memory, at its beginning."""
     fd = os.memfd_create("looop", 0)
     os.write(fd, data)
     os.lseek(fd, 0, os.SEEK_SET)
@@ -4101,7 +4103,7 @@ def in_memory(data: bytes) -> int:
 
 
 def measure_walls(env: Mapping[str, str]) -> Walls:
-    """Try out what this machine can confine a command with: a probe must fail to write outside, and end well."""
+    """Return the first walls that work on this machine: a probe must fail to write outside, and end well."""
     candidates = []
     why = "this system has neither Landlock, bwrap nor sandbox-exec"
     if sys.platform.startswith("linux"):
@@ -4127,7 +4129,7 @@ def measure_walls(env: Mapping[str, str]) -> Walls:
 
 
 def holds(walls: Walls, env: Mapping[str, str]) -> bool:
-    """Tell whether a shell behind these walls runs, and cannot write into a folder outside. Raise OSError if not."""
+    """Tell whether a shell behind these walls cannot write outside. Raise OSError if it does not run."""
     import shutil
     import tempfile
 
@@ -4149,7 +4151,7 @@ def holds(walls: Walls, env: Mapping[str, str]) -> bool:
 
 
 def walls_key(profile: Profile) -> str:
-    """Return what the walls were measured for: a boot of a machine, a user, a version of looop."""
+    """Return a key for measured walls: the boot, the user, the version of looop."""
     try:
         boot = text_of(read_bytes("/proc/sys/kernel/random/boot_id") or b"").strip()
     except OSError:
@@ -4158,7 +4160,7 @@ def walls_key(profile: Profile) -> str:
 
 
 def known_walls(profile: Profile) -> Walls | None:
-    """Return what this machine was found to offer, None where that is not measured yet."""
+    """Return the measured walls of this machine, None if they are not measured yet."""
     try:
         known, landlock, namespaces, wrapper, why = text_of(read_bytes(f"{profile.cache}/walls") or b"").split("\n")
         if known == walls_key(profile):
@@ -4169,7 +4171,7 @@ def known_walls(profile: Profile) -> Walls | None:
 
 
 def walls_of(profile: Profile) -> Walls:
-    """Return what this machine offers, measured once."""
+    """Return the walls of this machine, measured once."""
     walls = known_walls(profile)
     if walls is None:
         walls = measure_walls(profile.env)
@@ -4183,7 +4185,7 @@ def walls_of(profile: Profile) -> Walls:
 
 
 def forget_walls(profile: Profile) -> None:
-    """Have the walls measured anew: one that was there could not be put up."""
+    """Discard the measured walls: one of them could not be put up."""
     try:
         remove_file(f"{profile.cache}/walls")
     except OSError:
@@ -4200,7 +4202,7 @@ def walls_told(walls: Walls) -> str:
 
 
 def grant_of(profile: Profile, *folders: str) -> Grant:
-    """Return what a command that nobody has approved may write: scratch, and these folders.
+    """Return the grant of an unapproved command: scratch, and these folders.
 
     Raise Failure where nothing confines it.
     """
@@ -4274,7 +4276,7 @@ def closed_path(profile: Profile, path: str) -> str:
 
 
 def is_folder(path: str) -> bool:
-    """Tell whether a path is a folder, and no link to one: a command that wrote there may have put one."""
+    """Tell whether a path is a folder and no link to one, as a command could have made."""
     return os.path.isdir(path) and not os.path.islink(path)
 
 
@@ -4615,14 +4617,14 @@ class Child:
                 return
 
     def stop(self, why: str) -> None:
-        """Ask the whole group to end, once."""
+        """Send TERM to the group, once; the rest of the ladder follows."""
         if self.ladder is None:
             self.why = why
             self.ladder = Ladder((_signal.SIGTERM, KILL_GRACE), group=self.group, again=KILL_GRACE)
             self.ladder.step(self._family)
 
     def tend(self, now: float) -> ProcessResult | None:
-        """Do what is due; return how the child ended, once it is reaped."""
+        """Do what is due; return the child's end once it is reaped."""
         if not self._ended():
             if self.ladder:
                 self.ladder.step(self._family)
@@ -4652,7 +4654,7 @@ class Child:
         return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
     def _family(self) -> list[int]:
-        """Return all that descends from it, of a child that may leave orphans also those."""
+        """Return its descendants, and its orphans if the job may leave any."""
         if self.why == "exit":  # who has ended has no children any more
             return []
         try:
@@ -4687,7 +4689,7 @@ class Child:
         self.pipes, self.pidfd = {}, -1
 
     def due(self, now: float) -> float:
-        """Return in how many seconds this child needs a look though nothing happened."""
+        """Return the seconds until this child must be looked at, even if nothing happens."""
         pause = 0.25 if self.job.stdout else 60.0  # a file can outgrow its cap
         if self.pidfd < 0:
             pause = 0.05 if self.ladder else 0.01
@@ -4715,7 +4717,7 @@ def spawn(argv: list[str], env: dict[str, str], actions: list[tuple[int, int, in
 
 
 def spawn_error(path: str, error: OSError) -> str:
-    """Say why a program cannot be started; that its file system is mounted noexec, where the system tells (Linux)."""
+    """Return why a program cannot be started; on Linux also that its file system is mounted noexec."""
     words = error.strerror or str(error)
     try:
         noexec = error.errno == 13 and os.statvfs(path).f_flag & getattr(os, "ST_NOEXEC", 0)
@@ -4808,7 +4810,7 @@ def set_subreaper(on: bool) -> None:
 
 
 def end_adopted(loose: bool) -> None:
-    """Reap orphans that were handed to us, for a moment; who lives on is left alone.
+    """Reap the orphans that were handed to us, briefly; leave alone those that run on.
 
     `loose`: end those that are confined first, known by their filter (proc(5)): Linux.
     """
@@ -4862,7 +4864,7 @@ _CLOSED = (0, b"", 0)  # trait of a folder that looop may not read
 
 
 def run_confined(profile: Profile, jobs: Sequence[Job], width: int = 16) -> list[ProcessResult]:
-    """Run children, and take back what they changed of the files by which git runs programs in granted folders."""
+    """Run children, then undo their changes to files by which git runs programs in granted folders."""
     grants = [job.grant for job in jobs if job.grant]
     scratch = os.path.realpath(profile.path("scratch"))  # is the commands' own
     folders = sorted({folder for grant in grants for folder in grant.folders if folder != scratch})
@@ -4976,7 +4978,7 @@ def is_link(trait: Trait) -> bool:
 
 
 def trait_of(path: str) -> Trait | None:
-    """Return what shows a change of a file, None when it is not there."""
+    """Return the kind and content of a file, by which a change shows; None if it is absent."""
     try:
         s = os.lstat(path)
         kind = s.st_mode & 0o170000
@@ -4995,12 +4997,12 @@ def trait_of(path: str) -> Trait | None:
 
 
 def folder_number(path: str) -> int:
-    """Return the inode of a folder, 0 for what is none."""
+    """Return the inode of a folder, 0 if it is none."""
     return os.stat(path).st_ino if is_folder(path) else 0
 
 
 def put_back_clone(clone: str, number: int) -> bool:
-    """Have the .git of a clone be the folder that it was; return whether it was another one."""
+    """Restore the folder that was a clone's .git; return whether it was replaced."""
     if folder_number(clone) == number:
         return False
     if os.path.lexists(clone):
@@ -5014,7 +5016,7 @@ def put_back_clone(clone: str, number: int) -> bool:
 
 
 def put_back_programs(profile: Profile, before: Mapping[str, Trait], after: Mapping[str, Trait]) -> list[str]:
-    """Make the files that git runs programs by what they were; return which were not. New ones go to scratch/."""
+    """Restore the files by which git runs programs, and return those that had changed. New ones go to scratch/."""
     undone = []
     known = {(os.path.basename(path), trait) for path, trait in before.items()}  # a repository may be moved or copied
     for path in sorted({*before, *after}):
@@ -5217,7 +5219,7 @@ def read_ask(profile: Profile, number: int, folder: str = "asks") -> dict[str, J
 
 
 def read_answer(profile: Profile, number: int, folder: str) -> dict[str, JSON] | None:
-    """Return what the answer to an ask holds, None when there is none. Raise ValueError for an odd one."""
+    """Return the answer to an ask, None if there is none. Raise ValueError if it is invalid."""
     raw = read_bytes(profile.path(folder, f"{number}.answer.json"))
     answer = None if raw is None else parse_json(raw)
     if answer is not None and not fits(answer, {"verdict": "text", "text": "text"}):
@@ -5273,7 +5275,7 @@ def answer_lines(profile: Profile) -> list[str]:
 
 
 def add_to_answer(profile: Profile, number: int, **fields: JSON) -> None:
-    """Write down what came of an answer: the `result` of a proposal, or that it was `delivered` to whoever asked."""
+    """Add to an answer: the `result` of a proposal, or that it was `delivered`."""
     path = profile.path("asks", f"{number}.answer.json")
     answer = parse_json(read_bytes(path) or b"{}")
     write_atomic(path, pretty({**answer, **profile.redacted(fields)}).encode())
