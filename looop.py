@@ -2419,14 +2419,6 @@ def command_rule(value: JSON, kind: str) -> CommandRule:
     return rule
 
 
-def check_entry(entry: JSON, kind: str) -> None:
-    """Raise ValueError for an entry of a list that is no rule or folder (pure)."""
-    if kind != "folder[]":
-        command_rule(entry, kind[:-2])
-    elif not isinstance(entry, str) or not entry.startswith(("/", "~/")) or "\0" in entry:
-        raise ValueError("must be an absolute folder, or one that begins with ~/")
-
-
 def checked_value(value: JSON, setting: Setting) -> JSON:
     """Return a setting's value as the program uses it (pure); raise ValueError saying what it must be."""
     kind, least = setting.kind, setting.least
@@ -2526,7 +2518,10 @@ class Config:
     def check_entry(self, path: tuple[str, ...], entry: JSON, kind: str, others: list[JSON]) -> None:
         """Check an entry of a list; `others`: the granted folders beside it."""
         try:
-            check_entry(entry, kind)
+            if kind != "folder[]":
+                command_rule(entry, kind[:-2])
+            elif not isinstance(entry, str) or not entry.startswith(("/", "~/")) or "\0" in entry:
+                raise ValueError("must be an absolute folder, or one that begins with ~/")
             problem = self.entry_problem(kind, entry, others)
         except ValueError as error:
             problem = str(error)
@@ -3095,7 +3090,7 @@ class Profile:
         """Print a warning on stderr, once."""
         if text not in self.warned:
             self.warned.add(text)
-            complain(f"warning: {self.redacted(one_line(text, 1000))}")
+            complain(f"warning: {one_line(self.redacted(text), 1000)}")
 
     def config(self) -> dict[str, JSON]:
         """Return what the config file says, as the program uses it; {} without one. Raise Failure for a wrong one."""
@@ -3567,14 +3562,13 @@ def check_data_dir(profile: Profile) -> bool:
         raise Failure(
             f"data dir {profile.data}: {error.strerror}", f"{remedy_for(error)}, or set LOOOP_DATA_DIR"
         ) from None
-    if s.st_mode & 0o170000 != 0o040000:
-        raise Failure(f"data dir {profile.data}: is not a directory", "move it away, or set LOOOP_DATA_DIR")
-    if s.st_uid != os.geteuid():
-        raise Failure(
-            f"data dir {profile.data}: belongs to another user", "set LOOOP_DATA_DIR to a directory of your own"
-        )
-    if others_can_write(s):
-        raise Failure(f"data dir {profile.data}: others can write into it", f"chmod 700 {quoted(profile.data)}")
+    for wrong, what, remedy in (
+        (s.st_mode & 0o170000 != 0o040000, "is not a directory", "move it away, or set LOOOP_DATA_DIR"),
+        (s.st_uid != os.geteuid(), "belongs to another user", "set LOOOP_DATA_DIR to a directory of your own"),
+        (others_can_write(s), "others can write into it", f"chmod 700 {quoted(profile.data)}"),
+    ):
+        if wrong:
+            raise Failure(f"data dir {profile.data}: {what}", remedy)
     return True
 
 
@@ -4163,11 +4157,9 @@ def known_walls(profile: Profile) -> Walls | None:
     """Return the measured walls of this machine, None if they are not measured yet."""
     try:
         known, landlock, namespaces, wrapper, why = text_of(read_bytes(f"{profile.cache}/walls") or b"").split("\n")
-        if known == walls_key(profile):
-            return Walls(int(landlock), namespaces == "1", wrapper, why)
+        return Walls(int(landlock), namespaces == "1", wrapper, why) if known == walls_key(profile) else None
     except (OSError, ValueError):
-        pass
-    return None
+        return None
 
 
 def walls_of(profile: Profile) -> Walls:
@@ -4175,9 +4167,9 @@ def walls_of(profile: Profile) -> Walls:
     walls = known_walls(profile)
     if walls is None:
         walls = measure_walls(profile.env)
+        fields = (walls_key(profile), walls.landlock, int(walls.namespaces), walls.tool, one_line(walls.why))
         try:
             make_private_dir(profile.cache)
-            fields = (walls_key(profile), walls.landlock, int(walls.namespaces), walls.tool, one_line(walls.why))
             write_atomic(f"{profile.cache}/walls", "\n".join(map(str, fields)).encode(), sync=False)
         except OSError:
             pass  # measured again next time
@@ -5245,18 +5237,15 @@ def give_answer(
     path = profile.path("asks", f"{number}.answer.json")
     told = {"at": utc_text(time.time()), "verdict": verdict, "text": text, **({"typed": True} if typed else {})}
     answer = pretty(profile.redacted(told)).encode()
-    lock = profile.lock("asks")
-    try:
+    with profile.lock("asks"):
         if number not in ask_numbers(profile, "asks") or read_ask(profile, number).get("verdict") == "approved":
             return False
         if os.path.lexists(path) and not force:
             return False
         append_line(profile.path("asks", _ANSWERED), str(number).encode())
         write_atomic(path, answer)
-        return True
-    finally:
-        lock.close()
-        ring(profile.data)
+    ring(profile.data)
+    return True
 
 
 def answer_lines(profile: Profile) -> list[str]:
