@@ -9068,9 +9068,10 @@ class Clients:
             name = str(request["op"])
             action = getattr(self, f"_op_{name}", None) if name.isalpha() else None
             if action is None:
-                self._reply(peer, error=f"{one_line(name, 40)}: this session's supervisor does not know that")
-            else:
-                action(peer, request, rest)
+                raise Failure(f"{one_line(name, 40)}: this session's supervisor does not know that")
+            action(peer, request, rest)
+        except Failure as failure:
+            self._reply(peer, error=failure.message, hint=failure.hint)
         except (ValueError, KeyError, TypeError, OverflowError) as error:
             self._reply(peer, error=f"not a request: {error!r}")
 
@@ -9273,8 +9274,7 @@ class Lookout(Clients):
     def _op_screen(self, peer: Peer, request: Mapping[str, JSON], rest: bytes) -> None:
         if "scrollback" not in request:  # a looop up to 0.6.0 wants it in another form
             words = "a newer looop runs this session, and this one does not know how it sends a screen"
-            self._reply(peer, error=words, hint="the newer one shows it; `looop attach` and `looop log` work here too")
-            return
+            raise Failure(words, "the newer one shows it; `looop attach` and `looop log` work here too")
         scrollback = int(request["scrollback"])
 
         def send() -> None:
@@ -9635,8 +9635,7 @@ class Supervisor(Lookout):
     def _op_type(self, peer: Peer, request: Mapping[str, JSON], rest: bytes) -> None:
         if request.get("enter"):  # a looop up to 0.6.0 has Enter pressed whatever the screen shows
             words = "a newer looop runs this session: it looks at the screen before it presses Enter"
-            self._reply(peer, error=words, hint="type with the newer one; `looop down && looop up` renews a pulse")
-            return
+            raise Failure(words, "type with the newer one; `looop down && looop up` renews a pulse")
         size = max(0, int(request["bytes"]))
 
         def begin() -> None:
@@ -9722,9 +9721,7 @@ class Supervisor(Lookout):
     def _op_restart(self, peer: Peer, request: Mapping[str, JSON], rest: bytes) -> None:
         lost = [path for path in (self.session.cwd, self.session.shell) if not os.access(path, os.X_OK)]
         if lost:  # it is said before anything is ended
-            words = f"{lost[0]}: is not there any more, or closed to you"
-            self._reply(peer, error=words, hint="put it back first; what runs goes on")
-            return
+            raise Failure(f"{lost[0]}: is not there any more, or closed to you", "put it back first; what runs goes on")
         command, env = request.get("command"), request.get("env") or {}
         self.session = self.session.replace(env={**self.session.env, **env})
         if command:
@@ -9867,11 +9864,6 @@ class Supervisor(Lookout):
         else:
             self._finish("")
 
-    def _last_line(self, screen: Screen) -> str | None:
-        """Return the last line of an agent that did not begin, for example for an unknown option; None: no agent."""
-        lines = [line.strip() for line in screen_lines(screen) if line.strip()] if self.session.agent else []
-        return one_line(lines[-1], 200) if lines else None
-
     def _finish(self, why: str) -> None:
         """Draw what is left, keep the screen, and tell everybody; each turn of the loop does a part of it."""
         self.killing = why or "ended"  # so that nothing else ends it
@@ -9892,8 +9884,10 @@ class Supervisor(Lookout):
         screen = yield from self._keep_screen()
         if self.status.get("state") != "failed":
             ended = ending_of(why, self.exit)
-            if ended["state"] == "exited" and ended["exit_code"] and time.monotonic() - self.begun < REFUSED_WITHIN:
-                ended["reason"] = self._last_line(screen)
+            soon = ended["state"] == "exited" and ended["exit_code"] and time.monotonic() - self.begun < REFUSED_WITHIN
+            if soon and self.session.agent:  # it did not begin, for example for an unknown option, and said so last
+                said = [line.strip() for line in screen_lines(screen) if line.strip()]
+                ended["reason"] = one_line(said[-1], 200) if said else None
             self._note(pid=None, typed=self._answer_offset(late=True), **ended)
         self.finished = True  # whatever is the matter with a client
         early = self.status.get("exit_code") and self.status.get("reason") and self.status.get("state") == "exited"
