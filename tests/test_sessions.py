@@ -1471,20 +1471,11 @@ class Waiting(Sessions):
         ticks = self.begin("a", "while :; do echo tick; sleep 0.1; done")
         counts = self.begin("b", 'i=0; while :; do i=$((i+1)); printf "\\r$i s "; sleep 0.1; done')
         spins = self.begin("d", r'while :; do for c in \| / - =; do printf "\r$c"; sleep 0.05; done; done')
-        found = []
-
-        def wait(session, screen):
-            found.append(looop.wait_idle(session, quiet=4.0, timeout=4.5, ignore=None, screen=screen))
-
-        waits = [(ticks, False), (counts, True), (spins, True)]
-        for session, _ in waits:
+        for session in (ticks, counts, spins):
             self.wait_for(session, ".")
-        threads = [threading.Thread(target=wait, args=pair) for pair in waits]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(PATIENCE)
-        self.assertEqual(found, [False] * 3)
+        times = ("--settle", "4s", "--timeout", "4500ms")
+        waits = [self.start("wait-idle", *words, *times) for words in (("a",), ("b", "--screen"), ("d", "--screen"))]
+        self.assertEqual([wait.wait(PATIENCE) for wait in waits], [124] * 3)
 
     def test_a_stopped_supervisor_is_no_ended_session(self):
         session = self.begin("a", "echo READY; exec cat")
