@@ -7293,8 +7293,7 @@ class Held:
     def release_later(self, secs: float, after: Callable[..., object], then: Callable[[bytes], object]) -> None:
         """Have what is held given back if nothing more comes in time."""
         held = self.held
-        if held:
-            after(secs, lambda: then(self.release() if self.held is held else b""))
+        after(secs, lambda: then(self.release() if self.held is held else b""))
 
     def _plain(self, data: bytes) -> bool:
         """Tell whether neither this nor what came before it holds an escape sequence, or a paste."""
@@ -9227,7 +9226,8 @@ class Clients:
     def _viewer_typed(self, peer: Peer, data: bytes) -> None:
         now = time.monotonic()
         data = peer.replies.passed(data, now)
-        peer.replies.release_later(0.05, self.loop.after, self._pass)
+        if peer.replies.held:
+            peer.replies.release_later(0.05, self.loop.after, self._pass)
         if data:  # a terminal's answer is nobody's typing
             self._pass(data)
             peer.typed = now
@@ -11210,7 +11210,8 @@ class Attached:
             self.why = "detached"
         elif not self.begun and b"\x03" in keys and time.monotonic() - self.asked > LATE_REPLY:
             self.why = "signal"
-        self.detach.release_later(self.detach.patience(), self.loop.after, self._type)
+        if self.detach.held:
+            self.detach.release_later(self.detach.patience(), self.loop.after, self._type)
 
     def _type(self, data: bytes) -> None:
         if data and not self.read_only:
