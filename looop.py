@@ -405,6 +405,7 @@ class Verdict(Record):
     verdict: str  # "pass" | "hold"
     detail: str = ""
     until: float | None = None  # epoch seconds at which it lets go by itself
+    remedy: str = ""  # what makes it let go before
 
 
 class Outcome(Record):
@@ -12275,12 +12276,12 @@ def trust_step(name: str) -> str:
     return f"looop sensor trust {name if valid_id(name) else quoted(shown_name(name))}"
 
 
-def held_back(profile: Profile, name: str, origin: Origin) -> str:
-    """Say why a script must not be run for who wrote it, "" when it may."""
+def held_back(profile: Profile, origin: Origin) -> str:
+    """Say why a script must not be run for who wrote it, "" when it may; `trust_step` is the way on."""
     if origin.by == "move":
-        return f"refused: {_APPEARED}: {trust_step(name)}"
+        return f"refused: {_APPEARED}"
     if origin.by in CONFINED_WRITERS and not walls_of(profile).confines:
-        return f"refused: {WRITERS[origin.by]} wrote it, and nothing confines it on this machine: {trust_step(name)}"
+        return f"refused: {WRITERS[origin.by]} wrote it, and nothing confines it on this machine"
     return ""
 
 
@@ -12391,7 +12392,8 @@ def sense(profile: Profile, only: Sequence[str] = ()) -> dict[str, Reading]:
         last, origin = before.get(name), origins.get(name, NOT_KNOWN)
         if reason.startswith("refused") and not (last and last.status == "refused"):
             profile.warn(f"sensor {shown_name(name)}: {reason}: chmod u+x,go-w {quoted(path)}, and own it")
-        reason = reason or held_back(profile, name, origin)
+        held = held_back(profile, origin)
+        reason = reason or (held and f"{held}: {trust_step(name)}")
         if reason:
             readings[name] = refused_reading(name, path, reason, last).replace(at=now, stamp=stamp)
             continue
@@ -13483,6 +13485,17 @@ def uncached(usage: Mapping[str, int]) -> dict[str, int]:
     return {**usage, "input": max(0, usage["input"] - usage["cache_read"])}
 
 
+def claude_tokens(usage: JSON) -> dict[str, int]:
+    """Return the token counts of claude."""
+    cached = {"cache_read": "cache_read_input_tokens", "cache_write": "cache_creation_input_tokens"}
+    return tokens(usage, input="input_tokens", output="output_tokens", **cached)
+
+
+def codex_tokens(usage: JSON) -> dict[str, int]:
+    """Return the token counts of codex."""
+    return uncached(tokens(usage, input="input_tokens", output="output_tokens", cache_read="cached_input_tokens"))
+
+
 def total(usages: Iterable[Mapping[str, int]]) -> dict[str, int]:
     """Add token counts up."""
     found = {"input": 0, "output": 0, "cache_read": 0, "cache_write": 0}
@@ -13547,13 +13560,7 @@ def meter_claude(objects: list[dict[str, JSON]]) -> RunnerOutput | None:
         text=text,
         error=error,
         cost=amount(last.get("total_cost_usd")),
-        usage=tokens(
-            last.get("usage"),
-            input="input_tokens",
-            output="output_tokens",
-            cache_read="cache_read_input_tokens",
-            cache_write="cache_creation_input_tokens",
-        ),
+        usage=claude_tokens(last.get("usage")),
         model=", ".join(models) if isinstance(models, dict) else "",
         streamed=True,
         reset=reset,
@@ -13570,10 +13577,7 @@ def meter_codex(objects: list[dict[str, JSON]]) -> RunnerOutput | None:
         if o.get("type") == "item.completed" and dig(o, "item", "type") in ("agent_message", "assistant_message"):
             text = str(dig(o, "item", "text") or "")
         elif o.get("type") == "turn.completed":
-            usage = tokens(
-                o.get("usage"), input="input_tokens", output="output_tokens", cache_read="cached_input_tokens"
-            )
-            usages.append(uncached(usage))
+            usages.append(codex_tokens(o.get("usage")))
             error = ""
         elif o.get("type") == "turn.failed":
             error = str(dig(o, "error", "message") or "turn failed")
@@ -13822,29 +13826,25 @@ def transcript_spend(agent: str, lines: Iterable[Mapping[str, JSON]]) -> list[Ru
         answers = (line for line in lines if dig(line, "message", "role") == "assistant")
         costs = [amount(dig(line, "message", "usage", "cost", "total")) for line in answers]
         return [RunnerOutput("", cost=exact_sum(costs))] if costs else []
-    usages: dict[str, dict[str, int]] = {}
+    usage: dict[str, int] = {}
+    model = ""
     if agent == "codex":
-        model = ""
         for line in lines:
             if line.get("type") == "turn_context":
                 model = one_line(str(dig(line, "payload", "model") or model), 100)
             value = dig(line, "payload", "info", "total_token_usage")
-            if value:
-                names = {"input": "input_tokens", "output": "output_tokens", "cache_read": "cached_input_tokens"}
-                usages = {"": uncached(tokens(value, **names))}
-        return [RunnerOutput("", usage=usage, model=model) for usage in usages.values()]
-    models = {}
+            usage = codex_tokens(value) if value else usage
+        return [RunnerOutput("", usage=usage, model=model)] if usage else []
+    messages: dict[str, tuple[str, dict[str, int]]] = {}
     for line in lines:  # a message has a line for each of its parts; the last one knows all that it cost
         message = line.get("message") if line.get("type") == "assistant" else None
         if isinstance(message, dict) and isinstance(message.get("usage"), dict):
-            names = {"cache_read": "cache_read_input_tokens", "cache_write": "cache_creation_input_tokens"}
-            key = str(message.get("id"))
-            usages[key] = tokens(message["usage"], input="input_tokens", output="output_tokens", **names)
-            models[key] = one_line(str(message.get("model") or ""), 100)
-    by_model: dict[str, dict[str, int]] = {}
-    for key, usage in usages.items():
-        by_model[models[key]] = total([usage, by_model.get(models[key], {})])
-    return [RunnerOutput("", usage=usage, model=model) for model, usage in by_model.items() if any(usage.values())]
+            model = one_line(str(message.get("model") or ""), 100)
+            messages[str(message.get("id"))] = model, claude_tokens(message["usage"])
+    models: dict[str, dict[str, int]] = {}
+    for model, usage in messages.values():
+        models[model] = total([usage, models.get(model, {})])
+    return [RunnerOutput("", usage=usage, model=model) for model, usage in models.items() if any(usage.values())]
 
 
 # ======================================================================================================================
@@ -13892,8 +13892,8 @@ def earned_decision(asked: float | None, result: bool, count: int, now: float) -
     return {"at": now + wait, "why": AGAIN_RESULT if result else AGAIN_ASKED}
 
 
-def unchanged_gate(state: Mapping[str, JSON], reason: str, now: float) -> Verdict:
-    """Hold a beat whose world is the one last decided on."""
+def unchanged_gate(reason: str) -> Verdict:
+    """Hold a beat that has no reason to decide anything."""
     if reason:
         return Verdict("unchanged", "pass", reason)
     return Verdict("unchanged", "hold", "the world is as it was at the last decision")
@@ -13937,7 +13937,8 @@ def decides_gate(recent: Sequence[float], limit: int) -> Verdict:
     if len(recent) < limit:
         return Verdict("decides", "pass", said)
     until = recent[limit - 1] + 3600 if limit else None
-    return Verdict("decides", "hold", f"{said}; raise budget.decides_per_hour or LOOOP_MAX_DECIDES_PER_HOUR", until)
+    remedy = "raise budget.decides_per_hour or LOOOP_MAX_DECIDES_PER_HOUR"
+    return Verdict("decides", "hold", f"{said}; {remedy}", until, remedy)
 
 
 class Spend(Record):
@@ -13964,9 +13965,8 @@ def budget_gate(spend: Spend, runner: Runner, limit: float) -> Verdict:
         if not output_of(runner):
             price += f" and say whose output that is (runners.{runner.name}.output)"
         remedy = f"{price}, or say that it costs nothing more (runners.{runner.name}.unmetered: true)"
-        return Verdict(
-            "budget", "hold", f"{spend.unknown_in_a_row} decisions of {runner.name} in a row of unknown price; {remedy}"
-        )
+        said = f"{spend.unknown_in_a_row} decisions of {runner.name} in a row of unknown price"
+        return Verdict("budget", "hold", f"{said}; {remedy}", None, remedy)
     guessed = spend.unknown_today * spend.reserve
     said = f"${spend.today + guessed:.2f} spent today"
     if guessed:
@@ -13974,7 +13974,8 @@ def budget_gate(spend: Spend, runner: Runner, limit: float) -> Verdict:
     if runner.unmetered or (spend.today + guessed + spend.reserve <= limit and limit > 0):
         return Verdict("budget", "pass", f"{said}, of ${limit:.2f}")
     more = f"{said}, and about ${spend.reserve:.2f} for a decision would pass ${limit:.2f}"
-    return Verdict("budget", "hold", f"{more}; raise budget.daily_usd or LOOOP_MAX_DAILY_USD", spend.tomorrow)
+    remedy = "raise budget.daily_usd or LOOOP_MAX_DAILY_USD"
+    return Verdict("budget", "hold", f"{more}; {remedy}", spend.tomorrow, remedy)
 
 
 _GATES_TOLD = {  # gate: (it passes, it holds); {} stands for the detail
@@ -17221,7 +17222,7 @@ class Beat:
         reason = reason_of(self.state, changes, self.forced, now, self.profile.setting("noop_ttl"))
         self.verdicts = [
             paused_gate(read_pause(self.profile, now)),
-            unchanged_gate(self.state, reason, now),
+            unchanged_gate(reason),
             self.backoff(now),
         ]
         if reason:
@@ -18763,7 +18764,7 @@ def what_wakes(profile: Profile, beat: Beat, held: Verdict | None, now: float) -
         ends = {"paused": typable("looop resume"), "backoff": "an edit of PLAYBOOK or goals"}
         if held.until:
             found.append(f"{local_moment(held.until, now)}, when {held.gate} ends")
-        found.append(ends.get(held.gate, held.detail.rpartition("; ")[2]))
+        found.append(ends.get(held.gate, held.remedy))
         return found
     sensors = sensor_files(profile)
     for name, path in sensors.items() if len(sensors) <= WAKERS_SHOWN else ():
@@ -21479,7 +21480,8 @@ def cmd_sensor_trust(profile: Profile, args: dict[str, JSON]) -> int:
     note_origin(profile, name, body, by, trusted)
     if by != row.by:
         remove_file(snapshot_path(profile, name))  # it may be kept for its interval, and was taken otherwise
-    runs = held_back(profile, name, row.replace(by=by)) or origin_told(by)
+    held = held_back(profile, row.replace(by=by))
+    runs = f"{held}: {trust_step(name)}" if held else origin_told(by)
     say(f"sensor {shown_name(name)}: {runs}; its readings are {'trusted' if trusted else 'untrusted'}")
     return 0
 
@@ -21750,15 +21752,14 @@ def goal_questions() -> Generator[Question, JSON, dict[str, str]]:
         key = f"goal {number}"
         text = "What should be pushed forward? Name it in a few words; one thing at a time."
         shown = "none for now" if number == 1 else "no more"
-        about = {"number": number, "taken": list(goals)}
-        name = yield Question(key, "Goals", key, "" if goals else text, "goal", "", shown, _GOAL_HELP, about)
+        name = yield Question(key, "Goals", key, "" if goals else text, "text", "", shown, _GOAL_HELP)
         if not name:
             return goals
         text = "When is it done? Say what one could look at to see it."
         done = yield Question(f"{key} done", "Goals", "done when", text, "text", "", "not sure yet", _DONE_HELP)
         text = "Is there a day for it? A date, like 2030-12-24."
         by = yield Question(f"{key} by", "Goals", "by", text, "deadline", "", "no deadline", _BY_HELP)
-        goals[goal_path(name, number)] = goal_text(name, done, by)
+        goals[free_path(goals, "goals", goal_slug(name, number), ".md")] = goal_text(name, done, by)
 
 
 def clone_questions(files: dict[str, str]) -> Generator[Question, JSON, None]:
@@ -21820,8 +21821,7 @@ def try_question(
         about = {"name": name, "text": script}
         answer = yield Question(f"try {name}", part, "keep it?", "", "try", help=_TRY_HELP, about=about)
         if answer["do"] == "write":
-            paths = (f"sensors/{one}.sh" for one in names_like(name))
-            files[next(path for path in paths if path not in files)] = script
+            files[free_path(files, "sensors", name, ".sh")] = script
         if answer["do"] != "edit":
             return
         script = answer["text"]
@@ -21851,8 +21851,8 @@ def draft_question(path: str, text: str) -> Generator[Question, JSON, tuple[str 
         text = answer["text"]
 
 
-def goal_path(name: str, number: int) -> str:
-    """Return the file of a goal: its name in lower case, Latin letters and digits."""
+def goal_slug(name: str, number: int) -> str:
+    """Return the id of a goal: its name in lower case, Latin letters and digits."""
     import unicodedata
 
     plain = unicodedata.normalize("NFKD", name.lower())
@@ -21863,7 +21863,7 @@ def goal_path(name: str, number: int) -> str:
         if slug and len(slug) + 1 + len(word) > 40:
             break
         slug = f"{slug}-{word}" if slug else word[:40]
-    return f"goals/{slug if valid_id(slug) else f'goal-{number}'}.md"
+    return slug if valid_id(slug) else f"goal-{number}"
 
 
 def goal_text(name: str, done: str, by: str) -> str:
@@ -21906,6 +21906,12 @@ def names_like(name: str) -> Iterator[str]:
     yield name
     for number in range(2, 1000):
         yield f"{name[: ID_MAX - 4]}-{number}"
+
+
+def free_path(taken: Collection[str], folder: str, name: str, suffix: str) -> str:
+    """Return the path of a new file, with a number in it where it is taken."""
+    paths = (f"{folder}/{one}{suffix}" for one in names_like(name))
+    return next(path for path in paths if path not in taken)
 
 
 _GOAL_HELP = """\
@@ -22052,22 +22058,19 @@ def cmd_setup(profile: Profile, args: dict[str, JSON]) -> int:
     raise_on_signals()
     waiting = session or (worker if worker and is_interview(worker) else None)  # whose flag says that it is to be done
     with lock:
-        interview = Interview(profile, session)
+        interview, later = Interview(profile, session), False
         try:
-            code = interview.go()
-        except (EOFError, KeyboardInterrupt) as end:  # the flag stays up: there is something to do
+            return interview.go()
+        except (EOFError, KeyboardInterrupt) as end:
+            later = True  # the flag stays up: there is something to do
             interview.say(f"\n\nUntil later. Every answer is kept: {typable(_AGAIN)}.")
             return EXIT_INTERRUPTED if session is None and isinstance(end, KeyboardInterrupt) else 0
         except Terminated as end:
             interview.say(f"\n\nEvery answer is kept: {typable(_AGAIN)}.")
-            code = 128 + int(end.args[0])
-        except BaseException:
-            if waiting:
+            return 128 + int(end.args[0])
+        finally:
+            if waiting and not later:
                 flag_session(waiting, None)
-            raise
-        if waiting:
-            flag_session(waiting, None)
-        return code
 
 
 def farewell_text(profile: Profile) -> str:
@@ -22207,18 +22210,13 @@ class Interview:
             push_now(self.profile)
         leave = self.profile.setting("detach_key")
         self.say(self.paint("dim", f"Waiting for you. {leave} leaves, and the questions keep."))
-        while not self.watched(self.session):
-            if select.select([0], [], [], 0.5)[0]:
-                self.line("")
-                return
-
-    @staticmethod
-    def watched(session: Session) -> bool:
-        """Tell whether somebody's terminal shows the session."""
-        try:
-            return bool(ask_session(session, "status")["viewers"])
-        except (Failure, Gone, OSError):
-            return False
+        while not select.select([0], [], [], 0.5)[0]:
+            try:
+                if ask_session(self.session, "status")["viewers"]:
+                    return
+            except (Failure, Gone, OSError):
+                pass
+        self.line("")
 
     def greet(self, resumed: bool) -> None:
         """Say what this is, and what was answered before."""
@@ -22250,7 +22248,7 @@ class Interview:
             if word == "<":
                 self.note("This is the first question.")
             elif word == "?" and question.kind == "source":
-                self.list_sources()
+                self.show_sources(question.replace(about=True))
             elif word == "?":
                 self.say(question.help or question.text)
             else:
@@ -22280,15 +22278,6 @@ class Interview:
 
     def answer_text(self, question: Question, word: str) -> JSON:
         """Take any line."""
-        return word
-
-    def answer_goal(self, question: Question, word: str) -> JSON:
-        """Take a name whose goal is not there yet."""
-        if word:
-            path = goal_path(word, question.about["number"])
-            if path in question.about["taken"] or os.path.lexists(self.profile.path(path)):
-                raise ValueError(f"{path} is there already: it stays. Another name?")
-            self.say(self.paint("dim", f"It becomes {path}."))
         return word
 
     def answer_deadline(self, question: Question, word: str) -> JSON:
@@ -22335,13 +22324,7 @@ class Interview:
         if word and word not in GALLERY:
             near = near_words(word, list(GALLERY)) or "a number or a name of the list; `?` shows it"
             raise ValueError(f"{one_line(word, 40)} is not among them: {near}")
-        if word and self.is_watched(word):
-            raise ValueError(f"{word} is watched already: sensors/{word}.sh")
         return word
-
-    def is_watched(self, kind: str) -> bool:
-        """Tell whether a kind that takes nothing has its sensor already."""
-        return not GALLERY[kind].parameters and kind in sensor_files(self.profile)
 
     def answer_parameter(self, question: Question, word: str) -> JSON:
         """Take what a kind needs, as the gallery checks it."""
@@ -22394,17 +22377,10 @@ class Interview:
     # --- what is shown before a question, by kind
 
     def show_sources(self, question: Question) -> None:
-        """Show the gallery, the first time."""
-        if question.about:
-            self.list_sources()
-
-    def list_sources(self) -> None:
-        """Print the kinds of the gallery, a line each."""
-        rows = []
-        for number, (kind, sensor) in enumerate(GALLERY.items(), 1):
-            line = "watched already" if self.is_watched(kind) else one_line(sensor.line.partition(";")[0], 57)
-            rows.append((f"{number:4}", self.paint("good", kind), line))
-        self.say("\n".join(aligned(rows)))
+        """Show the gallery, a line for each kind: the first time, or when it is asked for."""
+        kinds = enumerate(GALLERY.items(), 1)
+        rows = [(f"{number:4}", self.paint("good", kind), sensor.line) for number, (kind, sensor) in kinds]
+        self.say("\n".join(aligned(rows, width=self.paint.columns)) if question.about else "")
 
     def show_try(self, question: Question) -> None:
         """Try a sensor and show its reading as `sensor test` does."""
@@ -22452,7 +22428,6 @@ class Interview:
 
     ANSWERS: dict[str, Callable[[Interview, Question, str], JSON]] = {
         "text": answer_text,
-        "goal": answer_goal,
         "deadline": answer_deadline,
         "duration": answer_duration,
         "clones": answer_clones,
@@ -22959,14 +22934,8 @@ class Scheduler:
 
 
 def chosen_scheduler(profile: Profile, kind: str | None) -> Scheduler:
-    """Return the scheduler that is named, or the one that this machine has. Raise Failure for another word."""
+    """Return the scheduler that is named, or the one that this machine has."""
     if kind:
-        if kind not in SCHEDULERS:
-            raise Failure(
-                f"service: unknown scheduler {one_line(kind, 40)}",
-                f"one of {', '.join(SCHEDULERS)}",
-                EXIT_USAGE,
-            )
         return Scheduler(profile, kind)
     if sys.platform == "darwin":
         return Scheduler(profile, "launchd")
@@ -23587,10 +23556,10 @@ def check_sensors(profile: Profile) -> Iterator[Finding]:
             yield fail(f"{name}: needs {needs}, which is not installed", how_to_install(profile, needs))
             continue
         origin = origins.get(name, NOT_KNOWN)
-        held = held_back(profile, name, origin)
+        held = held_back(profile, origin)
         if held:
             bad += 1
-            yield fail(f"{name}: {held.partition(f': {trust_step(name)}')[0]}", trust_step(name))
+            yield fail(f"{name}: {held}", trust_step(name))
             continue
         if origin.by in CONFINED_WRITERS:
             yield warn(f"{name}: {origin_told(origin.by)}: no network, nothing to write", trust_step(name))
@@ -23659,7 +23628,7 @@ def check_terminal(profile: Profile) -> Iterator[Finding]:
 
 
 def check_sockets(profile: Profile) -> Iterator[Finding]:
-    """Send a byte through a socket of a private folder, and another through a terminal."""
+    """Send a byte through a socket of a private folder, and open a terminal."""
     import socket
     import tempfile
 
@@ -23673,18 +23642,13 @@ def check_sockets(profile: Profile) -> Iterator[Finding]:
                 near.connect(f"{folder}/s")
                 with listener.accept()[0] as far:
                     far.sendall(b"x")
-                    whole = near.recv(1) == b"x"
-        ours, theirs = os.openpty()
-        try:
-            os.write(theirs, b"x")
-            whole = whole and os.read(ours, 1) == b"x"
-        finally:
-            os.close(ours)
-            os.close(theirs)
+                    near.recv(1)
+        for fd in os.openpty():
+            os.close(fd)
     except OSError as error:
         yield fail(f"a socket or a terminal cannot be had: {error.strerror or error}", remedy)
         return
-    yield ok("sockets and terminals work") if whole else fail("a socket or a terminal lost a byte", remedy)
+    yield ok("sockets and terminals work")
 
 
 def check_disk(profile: Profile) -> Iterator[Finding]:

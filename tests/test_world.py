@@ -331,8 +331,8 @@ class Gates(unittest.TestCase):
         self.assertEqual(looop.earned_decision(300, False, 7, 0.0)["at"], 300.0)
 
     def test_unchanged_and_paused(self):
-        self.assertEqual(looop.unchanged_gate(self.state, "x", 0.0), looop.Verdict("unchanged", "pass", "x"))
-        self.assertEqual(looop.unchanged_gate(self.state, "", 0.0).verdict, "hold")
+        self.assertEqual(looop.unchanged_gate("x"), looop.Verdict("unchanged", "pass", "x"))
+        self.assertEqual(looop.unchanged_gate("").verdict, "hold")
         self.assertEqual(looop.paused_gate(None), looop.Verdict("paused", "pass"))
         held = looop.Verdict("paused", "hold", "paused by a person: lunch", 5.0)
         self.assertEqual(looop.paused_gate({"why": "lunch", "until": 5.0}), held)
