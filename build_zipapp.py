@@ -144,6 +144,16 @@ def whole(name):
             looop.__dict__.update(made)
     return looop.__dict__[name]
 
+def regex(pattern):
+    import _sre
+    global regexes
+    if regexes and type(regexes) is bytes:
+        fits, table = marshal.loads(regexes)
+        regexes = table if fits == (sys.byteorder, _sre.MAGIC) else {{}}
+    if pattern in regexes:
+        flags, code, *groups = regexes[pattern]
+        return _sre.compile(pattern, flags, memoryview(code).cast("I").tolist(), *groups)
+
 loaded = False
 def load_lasting(alone):
     global bytecode, loaded
@@ -152,6 +162,7 @@ def load_lasting(alone):
         for name in set(looop.__dict__).difference(lasting, kept):
             if name[:2] != "__":
                 del looop.__dict__[name]
+        sys.path_importer_cache.clear()
     for name in lasting if first else ():  # a pulse has done so, and shares it: what is not touched costs nothing
         whole(name)
     if alone and first:
@@ -167,9 +178,9 @@ def excepthook(*raised):
 sys.excepthook = excepthook
 looop = sys.modules["looop"] = type(sys)("looop")
 looop.__file__ = archive
-hooks = {{"get_source": lambda name: member("looop.py").decode(), "load_lasting": load_lasting}}
+hooks = {{"get_source": lambda name: member("looop.py").decode(), "load_lasting": load_lasting, "regex": regex}}
 looop.__loader__ = type("Archive", (), hooks)
-rest, pieces, bytecode, lasting, kept = globals().pop("code", None) or compiled()
+rest, pieces, bytecode, lasting, kept, regexes = globals().pop("code", None) or compiled()
 bytecode = memoryview(bytecode)
 looop.__dict__.update(zip(pieces, map(Piece, pieces)))
 exec(rest, looop.__dict__)
@@ -193,7 +204,8 @@ def compile_pieces(source, origin):
     """Compile a module.
 
     Return the code of its constants and tables; {name: where its code begins} of each function and class; all those
-    codes, marshalled, in a row; the names of those that `supervise` can come to use; and the other names that it uses.
+    codes, marshalled, in a row; the names of those that `supervise` can come to use; the other names that it uses; and
+    the regular expressions, as `compile_patterns` has them.
     """
     import __future__
 
@@ -237,7 +249,42 @@ def compile_pieces(source, origin):
         used |= todo
         nodes = [node for name in todo & set(defined) for node in ast.walk(defined[name])]
         todo = {node.id for node in nodes if isinstance(node, ast.Name)} - used
-    return rest, places, bytecode, tuple(name for name in places if name in used), sorted(used - set(places))
+    lasting, kept = tuple(name for name in places if name in used), tuple(sorted(used - set(places)))
+    return rest, places, bytecode, lasting, kept, compile_patterns(source, tree, origin)
+
+
+def compile_patterns(source, tree, origin):
+    """Compile the regular expressions of a module: what it gives to `regex`, where that is made of constants.
+
+    Return, marshalled, (what they depend on, {pattern: the other arguments of `_sre.compile`}).
+    """
+    import _sre
+    import array
+    import ast
+    import marshal
+    import re  # noqa: F401  (loads the compiler)
+    import sys
+    import types
+
+    module = types.ModuleType("looop")
+    exec(compile(source, origin, "exec", optimize=0), module.__dict__)
+    patterns = dict.fromkeys(getattr(module, "composed_patterns", list)())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "regex":
+            try:
+                patterns[eval(compile(ast.Expression(node.args[0]), origin, "eval"), module.__dict__)] = None
+            except NameError:
+                pass  # it is put together when it is needed
+    compiler = sys.modules.get("re._compiler") or sys.modules["sre_compile"]  # the latter up to Python 3.10
+    compiler._sre = types.SimpleNamespace(**{**vars(_sre), "compile": lambda pattern, *parts: parts})
+    try:
+        table = {}
+        for pattern in patterns:
+            flags, code, *groups = compiler.compile(pattern)
+            table[pattern] = (int(flags), array.array("I", code).tobytes(), *groups)
+    finally:
+        compiler._sre = _sre
+    return marshal.dumps(((sys.byteorder, _sre.MAGIC), table))
 
 
 def cached(source, origin, name):
@@ -287,7 +334,7 @@ def cached(source, origin, name):
 
 # --- the build
 
-COMPILER = "\n\n".join(map(inspect.getsource, (compile_pieces, cached)))
+COMPILER = "\n\n".join(map(inspect.getsource, (compile_pieces, compile_patterns, cached)))
 
 # Run by the interpreter whose bytecode is wanted: (its magic number, what the archive holds for it).
 COMPILE = """\

@@ -569,6 +569,26 @@ def spelled_character(char: str) -> str:
 # Text from sensors, workers and LLMs is never trusted to be printable: whatever reaches a prompt, a log or a terminal
 # goes through `printable` or `one_line`, and a body inside a prompt through `fenced`.
 
+_REGEXES: dict[str | bytes, Any] = {}
+
+
+def regex(pattern: str | bytes) -> Any:
+    """Return a compiled regular expression, without importing `re` where the archive holds it: see build_zipapp.py.
+
+    `re` takes as long to import as the interpreter to start, and 1 MB. The archive holds each pattern whose argument
+    here is made of constants, and those that `composed_patterns` returns.
+    """
+    found = _REGEXES.get(pattern)
+    if found is None:
+        ready = getattr(globals().get("__loader__"), "regex", None)
+        found = ready(pattern) if ready else None
+        if found is None:
+            import re
+
+            return re.compile(pattern)
+        _REGEXES[pattern] = found
+    return found
+
 
 def printable(text: str) -> str:
     r"""Spell out what a reader does not see or could take for structure: control and format characters, odd line ends.
@@ -1355,10 +1375,9 @@ def typable(text: str) -> str:
     """
     if not _CALLED or "looop " not in text:
         return text
-    import re
-
-    verbs = "|".join({name.split("_")[1] for name in globals() if name.startswith("cmd_")} - {""})
-    return re.sub(rf"(?<![\w./-])looop(?= _?(?:{verbs})\b)", lambda _: _CALLED[0], text)
+    verbs = {name.split("_")[1] for name in globals() if name.startswith("cmd_")}
+    called = regex(r"(?<![\w./-])looop(?= _?([a-z]+)\b)")
+    return str(called.sub(lambda found: _CALLED[0] if found[1] in verbs else found[0], text))
 
 
 def complain(text: str) -> None:
@@ -1967,7 +1986,6 @@ _ODD_SHAPES = {  # the rest of the pattern; group 1, where there is one, stands 
     "|(?:(?:[\\s|>]|\\\\[nr]){0,500}[A-Za-z0-9+/=]{16,})*(?:(?:[\\s|>]|\\\\[nr]){0,500}[A-Za-z0-9+/=]+(?=…))?)",
     "password": "(://[^\\s/?#:@\"'`<>\\\\]{0,256}:)(?![$<{*[])[^\\s/?#@\"'`<>\\\\]{1,512}(?=@)",
 }
-_patterns: dict[str, JSON] = {}  # compiled, by how a shape begins
 
 
 def is_secret(name: str) -> bool:
@@ -2083,11 +2101,6 @@ def without_shapes(text: str, cover: str = "") -> str:
     for kind, literals, prefix, chars, least, where in SHAPES:
         if not any(literal in text for literal in literals) or (kind == "password" and "@" not in text):
             continue
-        pattern = _patterns.get(prefix or kind)
-        if pattern is None:
-            import re
-
-            pattern = _patterns[prefix or kind] = re.compile(shape_pattern(kind, prefix, chars, least, where))
 
         def label(match: JSON, kind: str = kind, random: bool = where == "random") -> str:
             whole: str = match[0]
@@ -2097,7 +2110,7 @@ def without_shapes(text: str, cover: str = "") -> str:
             hidden = "\n".join(cover * len(line) for line in whole[len(before) :].split("\n"))
             return before + (hidden if cover else f"[secret: {kind}]")
 
-        text = pattern.sub(label, text)
+        text = regex(shape_pattern(kind, prefix, chars, least, where)).sub(label, text)
     return text
 
 
@@ -2556,21 +2569,37 @@ def merged_runners(entries: Mapping[str, JSON]) -> dict[str, Runner]:
     return runners
 
 
+_TOKENS_OF_SHELL = (  # a word, an operator, blanks, a quote that stays open
+    r"""(?s)((?:[^ \t\r\n'"\\;|&<>()]|'[^']*'|"(?:[^"\\]|\\.)*"|\\.)+)|([;|&<>()]+)|[ \t\r\n]+|(.)"""
+)
+
+
+def shell_tokens(text: str) -> list[str]:
+    """Return the words and operators of a command line, as a shell splits it (pure); [] where a quote stays open."""
+    words = []
+    for word, operator, rest in regex(_TOKENS_OF_SHELL).findall(text):
+        if rest:
+            return []
+        if word:
+            words.append(regex(r"""(?s)'([^']*)'|"((?:[^"\\]|\\.)*)"|\\(.)""").sub(_unquoted, word))
+        elif operator:
+            words.append(operator)
+    return words
+
+
+def _unquoted(part: Any) -> str:
+    """Return what stands in quotes, or behind a backslash (pure)."""
+    text: str = part[1] or part[3] or ""
+    return text if part[2] is None else regex(r"""\\(["\\])""").sub(lambda escaped: str(escaped[1]), part[2])
+
+
 def command_words(command: str) -> list[str]:
     """Return the words of a command line's first command, from its program on up to a pipe or the like (pure).
 
     Assignments before it are passed over, and `env` and `exec` with what they are told. [] where the shell's rules are
     needed to tell: an open quote, a subshell.
     """
-    import re
-    import shlex
-
-    try:
-        lexer = shlex.shlex(command, posix=True, punctuation_chars=True)
-        lexer.whitespace_split, lexer.commenters = True, ""
-        words = list(lexer)
-    except ValueError:
-        return []
+    words = shell_tokens(command)
     start, valued = 0, ""  # options of `env` and `exec` that take the next word
     while start < len(words):
         word = words[start]
@@ -2580,7 +2609,7 @@ def command_words(command: str) -> list[str]:
             valued = "-u -C --unset --chdir" if word.endswith("env") else "-a"
         elif valued and word in valued.split():
             start += 1
-        elif not (re.match(r"[A-Za-z_]\w*\+?=", word) or (valued and word.startswith("-"))):
+        elif not (regex(r"[A-Za-z_]\w*\+?=").match(word) or (valued and word.startswith("-"))):
             break
         start += 1
     end = next((i for i, word in enumerate(words) if i >= start and word[:1] in tuple(";|&<>()")), len(words))
@@ -2961,9 +2990,7 @@ def after_event(before: Mapping[str, JSON], event: AgentEvent, now: float) -> di
 
 def text_marks(lines: Iterable[str]) -> set[int]:
     """Return marks of the lines that hold text: letters alone, as spinners spin and counters count."""
-    import re
-
-    texts = ("".join(filter(str.isalpha, re.sub(r"\d\S*", "", line))) for line in lines)
+    texts = ("".join(filter(str.isalpha, regex(r"\d\S*").sub("", line))) for line in lines)
     return {hash(text) for text in texts if text}
 
 
@@ -2974,16 +3001,14 @@ QUESTION_LINES = 4  # and above those, its question
 
 def screen_dialog(agent: str, lines: Sequence[str]) -> str:
     """Return what a dialog on an agent's screen asks, in one line; "" where none is shown."""
-    import re
-
     pattern = AGENTS.get(agent, Agent()).dialog
     rows = [line.strip(" \t│┃|╭╮╰╯╹▀─╌━═") for line in lines]
     rows = [row for row in rows if row]
-    last = next((i for i in range(len(rows) - 1, -1, -1)[:DIALOG_LINES] if re.search(pattern, rows[i])), -1)
+    last = next((i for i in range(len(rows) - 1, -1, -1)[:DIALOG_LINES] if regex(pattern).search(rows[i])), -1)
     if not pattern or last < 0:
         return ""
     shown = rows[max(0, last - DIALOG_SHOWN) : last]
-    options = max((i for i, row in enumerate(shown) if re.match(r"\W{0,3}1\. |[❯›] ", row)), default=len(shown))
+    options = max((i for i, row in enumerate(shown) if regex(r"\W{0,3}1\. |[❯›] ").match(row)), default=len(shown))
     asked = one_line(" ".join(shown[max(0, options - QUESTION_LINES) : options]), QUESTION_MAX)
     return asked or one_line(rows[last], QUESTION_MAX)
 
@@ -5650,11 +5675,9 @@ def sequences(flag: str) -> str:
 
 def _spelled(form: str) -> tuple[str, str, str]:
     """Return the regular expression for a sequence: what it has in common with others, its own sign, its end."""
-    import re
-
     within = f"[{CONTROLS}]*"
     kind, *parts = form.split(" ")
-    signs = [re.escape(part.replace("SP", " ")) for part in parts]
+    signs = ["".join(c if c.isalnum() else f"\\{c}" for c in part.replace("SP", " ")) for part in parts]
     if kind == "ESC":
         within = f"[{CONTROLS}]{{0,8}}"  # as in _FORMS
         return _OPENER + "".join(sign + within for sign in signs[:-1]), signs[-1].replace(r"\*", "[0-~]"), ""
@@ -5683,25 +5706,28 @@ def skimmed(data: bytes, pens: bool = False) -> bytes:
 def only_pens(data: bytes) -> bool:
     """Tell whether nothing in output is kept but SGR."""
     if not _SKIMMING:
-        import re
-
-        pen = "".join(_spelled("CSI m"))
-        strings = "|".join(begin for begin, _ in _FORMS[1:3])  # others, passed over with what is in them
-        for pattern in (f"\x1b(?!{pen[1:]})", f"({sequences('keep')})|{_OPENER}(?:{strings})"):
-            _SKIMMING.append(re.compile(pattern.encode("latin-1")))
+        _SKIMMING[:] = regex(but_pens().encode("latin-1")), regex(picked("keep").encode("latin-1"))
     return b"\x0e" not in data and b"\x0f" not in data and (b"\x1b" not in data or not _SKIMMING[0].search(data))
+
+
+def but_pens() -> str:
+    """Return the regular expression for the beginning of any sequence but SGR."""
+    return f"\x1b(?!{''.join(_spelled('CSI m'))[1:]})"
+
+
+def picked(flag: str) -> str:
+    """Return the regular expression whose first group is a function with a flag; other strings are passed over whole.
+
+    A string goes with the BEL that ends it.
+    """
+    strings = "|".join(f"{begin}(?:{end})?" for begin, end in _FORMS[1:3])
+    return f"({sequences(flag)})|{_OPENER}(?:{strings})"
 
 
 def not_drawing() -> str:
     """Return the regular expression for what a viewer's terminal does not get unlooked: it may do more than draw."""
     drawing = sequences("draw").replace(_OPENER, "")
     return rf"\x05|\xc2[\x80-\x9f]|\x1b(?!{drawing})(?:[{CONTROLS}]{{0,8}}(?:{AFTER_ESCAPE}))?"
-
-
-def heard() -> str:
-    """Return the regular expression whose first group is what a viewer of another size gets of output."""
-    strings = "|".join(f"{begin}(?:{end})?" for begin, end in _FORMS[1:3])  # others, with the BEL that ends them
-    return f"({sequences('viewer')})|{_OPENER}(?:{strings})"
 
 
 class Cutter:
@@ -5714,11 +5740,9 @@ class Cutter:
     __slots__ = ("_most", "_unfinished", "held")
 
     def __init__(self, most: int = 4 * STRING_MAX + 64) -> None:
-        import re
-
         self.held = b""
         self._most = most
-        self._unfinished = re.compile(UNFINISHED.encode("latin-1")).fullmatch
+        self._unfinished = regex(UNFINISHED.encode("latin-1")).fullmatch
 
     def feed(self, data: bytes) -> bytes:
         """Take more of the stream; return what is whole by now."""
@@ -6588,14 +6612,12 @@ class Screen(Terminal):
     """A terminal: `feed` it what a program writes; look at `lines`, the modes and `replies`."""
 
     def __init__(self, cols: int, rows: int, scrollback: int = 2000) -> None:
-        import re
-
         super().__init__(cols, rows, scrollback)
-        self._tokens = re.compile(TOKEN).findall
-        self._runs = re.compile(f"[{NARROW}]+|.").findall
-        self._narrow = re.compile(f"[{NARROW}]").match
-        self._csi = re.compile(_CSI).fullmatch
-        self._controls = re.compile(f"[{CONTROLS}]")
+        self._tokens = regex(TOKEN).findall
+        self._runs = regex(f"[{NARROW}]+|.").findall
+        self._narrow = regex(f"[{NARROW}]").match
+        self._csi = regex(_CSI).fullmatch
+        self._controls = regex(f"[{CONTROLS}]")
 
     def feed(self, data: bytes) -> None:
         """Take what the program wrote."""
@@ -6664,7 +6686,7 @@ class Screen(Terminal):
 
     def _meet(self, token: str) -> None:
         """Act on a control or a sequence that was not met before, and remember what it does."""
-        from operator import methodcaller
+        from _operator import methodcaller
 
         if token[0] == "\x1b" and token[1:].lstrip(_WITHIN)[:1] in _OPENERS:
             self._take_string(token)
@@ -7387,8 +7409,6 @@ class ReplyFilter(Held):
         """Return what is typing."""
         if self._plain(data):
             return data
-        import re
-
         due, out = now < self.expect_until, b""
 
         def typed(match: Any) -> bytes:
@@ -7400,7 +7420,7 @@ class ReplyFilter(Held):
             return text
 
         for pasted, piece in self._pieces(data):
-            out += piece if pasted else re.sub(_ANSWER, typed, piece)
+            out += piece if pasted else regex(_ANSWER).sub(typed, piece)
         return out
 
 
@@ -8339,12 +8359,10 @@ class PlainText:
     __slots__ = ("_cutter", "_encoding", "_escapes", "_marks", "_offset", "_read", "text")
 
     def __init__(self, offset: int = 0, raw: bool = False) -> None:
-        import re
-
         self.text = ""
         self._encoding = "latin-1" if raw else "utf-8"
         self._cutter = None if raw else Cutter()
-        self._escapes = re.compile(_UNDRAWN)
+        self._escapes = regex(_UNDRAWN)
         self._read = self._offset = offset  # after what was fed, and where that begins which is held back
         self._marks: list[tuple[int, int]] = []  # (index in the text, offset of that character)
 
@@ -8416,10 +8434,8 @@ class LastInput:
 
     def typed(self, data: bytes, end: int, echoed: bool, now: float) -> None:
         """Take bytes that were typed while the log had this size; escape sequences (arrows, mouse) do not count."""
-        if b"\x1b" in data:
-            import re
-
-            data = re.sub(_UNDRAWN, b"", data) if data != b"\x1b" else data
+        if b"\x1b" in data and data != b"\x1b":
+            data = regex(_UNDRAWN).sub(b"", data)
         if not data:
             return
         if self._entered or not self._line:
@@ -8434,8 +8450,6 @@ class LastInput:
 
         Where nothing was typed, everything that was written of late counts.
         """
-        import re
-
         if not self.at:
             return max(self._end, log.end - EXPECT_BACK)
         line = "".join(PlainText().feed(self._line, last=True).split())[-ECHO_TAIL:]
@@ -8443,9 +8457,10 @@ class LastInput:
             return self._end
         output, plain = log.read(self._begun, ECHO_LOOKED), PlainText(self._begun)
         plain.feed(output, last=True)
-        found = re.search(r"\s*".join(map(re.escape, line)), plain.text)
-        if found:
-            after = max(self._end, plain.offset_of(found.end()))
+        found = "".join(plain.text.split()).find(line)  # the program may wrap it
+        if found >= 0:
+            seen = [place for place, char in enumerate(plain.text, 1) if not char.isspace()]
+            after = max(self._end, plain.offset_of(seen[found + len(line) - 1]))
             newline = output.find(b"\n", after - self._begun)
             if not self._entered or newline >= 0:
                 return self._begun + newline + 1 if self._entered else after
@@ -8718,15 +8733,13 @@ class Canvas:
 
         There is time to look until then; what was not looked at may change it.
         """
-        import re
-
         changes, cutter = False, Cutter()
         cutter.held = self.screen.unfinished_bytes()
-        pattern = sequences("input").encode("latin-1")
+        search = regex(sequences("input").encode("latin-1")).search
         for piece in self.pending:
             whole = cutter.feed(piece) if isinstance(piece, bytes) else b""
             if not changes and not only_pens(whole):
-                changes = time.monotonic() > until or bool(re.search(pattern, whole))
+                changes = time.monotonic() > until or bool(search(whole))
         return changes, len(cutter.held)
 
     def _undrawn(self) -> bytes:
@@ -9403,13 +9416,14 @@ def load_supervisor(alone: bool) -> None:
     `alone`: this process is one, and needs nothing else: the rest goes.
     """
     load = getattr(globals().get("__loader__"), "load_lasting", None)
-    if load and not load(alone):
-        return  # it is there already, shared with the pulse that has loaded it
-    screen = Screen(2, 1)
-    screen.feed(b"\x1b[m")  # what it compiles is kept by `re`
-    screen.skim(b"\x1b")
-    if alone:
-        call_library("malloc_trim", 0)  # what the start has used and freed goes back (malloc_trim(3))
+    if not load or load(alone):  # else it is there already, shared with the pulse that has loaded it
+        Screen(2, 1).skim(b"\x1b")
+
+
+def composed_patterns() -> list[str]:
+    """Return the regular expressions that a supervisor makes out of tables, for build_zipapp.py to compile."""
+    shapes = [shape_pattern(kind, prefix, chars, least, where) for kind, _, prefix, chars, least, where in SHAPES]
+    return shapes + [agent.dialog for agent in AGENTS.values()]
 
 
 class Supervisor(Lookout):
@@ -9455,8 +9469,9 @@ class Supervisor(Lookout):
         import select  # noqa: F401
         import unicodedata  # noqa: F401
 
-        self.canvas = Canvas(self.session.cols, self.session.rows)
         load_supervisor(alone=True)
+        self.canvas = Canvas(self.session.cols, self.session.rows)
+        call_library("malloc_trim", 0)  # what the start has used and freed goes back (malloc_trim(3))
 
     def run(self) -> None:
         """Serve until the session has ended."""
@@ -10061,9 +10076,7 @@ def typed_path(profile: Profile) -> str:
 
 def filled(text: str, names: Mapping[str, str]) -> str:
     """Replace each {{name}} that has a value (pure)."""
-    import re
-
-    return re.sub(r"\{\{(\w+)\}\}", lambda found: names.get(found[1], found[0]), text)
+    return str(regex(r"\{\{(\w+)\}\}").sub(lambda found: names.get(found[1], found[0]), text))
 
 
 def filled_line(profile: Profile, start: Session, line: str) -> str:
@@ -10765,11 +10778,9 @@ class OutputFilter:
     """
 
     def __init__(self, typing: bool, clipboard: bool = False) -> None:
-        import re
-
         self._typing = typing  # whether keys go to the session; else the terminal's keyboard and mouse stay as they are
         self._clipboard = clipboard
-        self._not_drawing = re.compile(not_drawing().encode("latin-1")).sub
+        self._not_drawing = regex(not_drawing().encode("latin-1")).sub
         self._cutter = Cutter(HELD_MAX)
         self._forget()
 
@@ -10955,8 +10966,6 @@ class Window:
     """A screen of one size in a terminal of another: the part around the cursor, row by row as they change."""
 
     def __init__(self, cols: int, rows: int, terminal: tuple[int, int]) -> None:
-        import re
-
         self._canvas = Canvas(cols, rows)  # of a flood it draws the end alone
         self.screen = self._canvas.screen
         self._cols, self._rows = terminal
@@ -10964,7 +10973,7 @@ class Window:
         self._state: str | None = None  # modes as the terminal has them
         self._shown: list[str] = []
         self._cutter = Cutter(HELD_MAX)
-        self._sounds = re.compile(heard().encode("latin-1")).findall
+        self._sounds = regex(picked("viewer").encode("latin-1")).findall
         self._heard: list[bytes] = []  # bells, titles, notifications since the last picture
 
     def feed(self, data: bytes) -> None:
@@ -11685,9 +11694,7 @@ PASTE_MODE_SOUGHT = 4 * MIB  # bytes at the end of a log in which the mode is lo
 
 def took_pastes(session: Session) -> bool:
     """Tell whether a session's program has switched on bracketed paste, as programs do while they wait at a prompt."""
-    import re
-
-    changes = re.compile(sequences("input").encode("latin-1")).findall
+    changes = regex(sequences("input").encode("latin-1")).findall
     with LogView(".", session.fd) as log:
         shown = (found for _, data in log.tail(log.end - PASTE_MODE_SOUGHT) for found in changes(data))
         return any(b"2004" in found and found[-1:] == b"h" for found in shown)

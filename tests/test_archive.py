@@ -1,5 +1,6 @@
 """The one file that build_zipapp.py makes: what it loads, on which Python it runs, and what replacing it does."""
 
+import _sre
 import ast
 import builtins
 import functools
@@ -8,6 +9,7 @@ import importlib.util
 import json
 import marshal
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -141,7 +143,7 @@ class Pieces(unittest.TestCase):
         import dis
         import marshal
 
-        rest, places, bytecode, lasting, kept = build_zipapp.compile_pieces(source(), "looop.py")
+        rest, places, bytecode, lasting, kept, _ = build_zipapp.compile_pieces(source(), "looop.py")
         tables = {step.argval for step in dis.get_instructions(rest) if step.opname == "STORE_NAME"}
         todo, reached = ["supervise"], set()
         while todo:
@@ -159,6 +161,13 @@ class Pieces(unittest.TestCase):
         self.assertGreater(len(reached), 80)
         self.assertLessEqual(reached, set(lasting))
         self.assertLess(len(lasting), len(places) / 5, "a local name that a function has, too, costs all that it uses")
+
+    def test_patterns_are_compiled_as_re_does(self):
+        _, table = marshal.loads(build_zipapp.compile_patterns(source(), self.tree, "looop.py"))
+        for pattern, (flags, code, *groups) in table.items():
+            compiled = _sre.compile(pattern, flags, memoryview(code).cast("I").tolist(), *groups)
+            self.assertEqual(compiled, re.compile(pattern))  # they compare what they were compiled to
+        self.assertGreater(len(table), 30)
 
     def test_the_names_of_the_module_are_known(self):
         """A name that no scope defines would be met only when its piece is used."""
@@ -268,29 +277,46 @@ class Built(Case):
     def test_a_supervisor_has_loaded_what_it_can_come_to_use_and_dropped_the_rest(self):
         """Run it as the file does, up to the end, where it becomes a supervisor as far as this matters.
 
-        What a pulse has loaded is shared with it, and not touched.
+        What a pulse has loaded is shared with it, and not touched. `re` is not needed, whatever a supervisor does.
         """
         with open(self.looop_file, "rb") as file:
             text = file.read().split(b" -SI -c '", 1)[1].split(b'\' "$0"', 1)[0].decode()
-        settled = """\
+        settled = r"""\
 import os, sys
 def settle(status):
     looop = sys.modules["looop"]
     before = len(bytecode)
     if "pulse" in os.environ:
         looop.load_supervisor(alone=False)
-    loaded = len(bytecode)
+    loaded, composed = len(bytecode), looop.composed_patterns()
     looop.load_supervisor(alone=True)
     left = [name for name in lasting if type(looop.__dict__[name]) is Piece]
     tables = "GALLERY" in looop.__dict__, "SIZE_MAX" in looop.__dict__, "supervise" in looop.__dict__
-    print(status, before == loaded > 500000, len(bytecode), len(pieces) > 400, left, *tables, flush=True)
+    for pattern in composed:
+        looop.regex(pattern).search("")
+    screen = looop.Screen(20, 2)
+    screen.feed("\x1b]0;a\x1b\\\x1b[1mé\x1b[?2004h\x1bP$qm\x1b\\".encode())
+    screen.skim(b"\x1b[?1049h\x1b[m")
+    looop.text_marks(looop.screen_lines(screen))
+    looop.screen_dialog("claude", ["1. Yes", "Esc to cancel"])
+    looop.without_shapes("https://user:secret@host/ ghp_" + "a1" * 20)
+    looop.PlainText().feed(b"a\x1b[mb\r", last=True)
+    looop.LastInput(0).typed(b"\x1b[Aa", 0, True, 1.0)
+    looop.ReplyFilter().passed(b"\x1b[?1;2c", 0.0)
+    looop.Canvas(20, 2).coming_modes(0.0)
+    free = "re" not in sys.modules
+    globals()["regexes"] = marshal.dumps((("of another machine", 0), {}))
+    other = bool(looop.regex("x+").search("xx")) and "re" in sys.modules
+    print(status, before == loaded > 500000, len(bytecode), len(pieces) > 400, left, *tables, free, other, flush=True)
     leave(0)
 leave, os._exit = os._exit, settle
 """
         command = [sys.executable, "-SI", "-c", settled + text, self.looop_file, "version"]
         for pulse in ({}, {"pulse": "1"}):
             done = subprocess.run(command, env={**self.env, **pulse}, capture_output=True, check=True)
-            self.assertEqual(done.stdout.decode().split("\n")[1], f"0 True 0 {bool(pulse)} [] {bool(pulse)} True True")
+            self.assertEqual(
+                done.stdout.decode().split("\n")[1], f"0 True 0 {bool(pulse)} [] {bool(pulse)} True True True True"
+            )
 
     def test_a_fault_shows_its_lines(self):
         self.altered(SMALL.replace(b"return 0", b"return [][10 ** 3]"))
@@ -432,7 +458,7 @@ leave, os._exit = os._exit, settle
         self.call("version")
         (path,) = self.cached()
         poison = compile("import sys; print('poisoned'); main = lambda: 0", "x", "exec")
-        code = marshal.dumps((poison, {}, b"", (), []))
+        code = marshal.dumps((poison, {}, b"", (), (), b""))
         with open(path, "wb") as file:
             file.write(binascii.crc32(code).to_bytes(4, "big") + code)
         self.assertIn("poisoned", self.call("version"), "the cache is what is run")

@@ -679,7 +679,7 @@ def flags_in_use(streams):
     kept = [stream for stream in streams if looop.skimmed(stream) == stream]
     typing = re.compile(looop.sequences("input").encode("latin-1"))
     judged = re.compile(looop.not_drawing().encode("latin-1"), re.DOTALL)
-    heard = re.compile(looop.heard().encode("latin-1"))
+    heard = re.compile(looop.picked("viewer").encode("latin-1"))
     found = {"keep"} if kept else set()
     found |= {"input"} if any(map(typing.search, streams)) else set()
     found |= {"draw"} if streams[0][:1] == b"\x1b" and not any(map(judged.search, streams)) else set()
