@@ -9213,14 +9213,15 @@ class Clients:
                 self.loop.after(REPAINT_EVERY, self._paint_whole)
 
     def _paint_whole(self) -> None:
-        """Give viewers of a partial picture a whole one, as soon as the screen is."""
-        viewers = [peer for peer in self.peers.values() if peer.state == "viewing" and peer.partial]
-        if viewers and self.canvas.screen.partial:
-            self.loop.after(REPAINT_EVERY, self._paint_whole)
-            return
-        for peer in viewers:
-            self._miss(peer)
-            self._show(peer)
+        """Give viewers of a partial picture a whole one once there is one, and they have taken what came before."""
+        unfit = bool(self.canvas.pending) or self.canvas.screen.partial
+        for peer in list(self.peers.values()):
+            if peer.state == "viewing" and peer.partial:
+                if unfit or peer.part or peer.outbox:
+                    self.loop.after(REPAINT_EVERY, self._paint_whole)
+                else:
+                    self._miss(peer)
+                    self._show(peer)
 
     def _viewer_sent(self, peer: Peer, data: bytes) -> None:
         """Do what a viewer's frames say."""
