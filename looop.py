@@ -23223,7 +23223,6 @@ def obstacle(error: Failure | OSError) -> Finding:
     return fail(f"{where}{error.strerror or error}", remedy_for(error))
 
 
-_TOOLS = "gh glab jq curl wget openssl git kubectl docker aws gcloud az psql sqlite3 node python3 ruby perl".split()
 _PROXIES = "HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY http_proxy https_proxy SSL_CERT_FILE NODE_EXTRA_CA_CERTS".split()
 _ALWAYS_THERE = "HOME PATH PWD OLDPWD USER LOGNAME SHELL TERM IFS".split()
 ASK_FOR_NOOP = """Whether you can be reached, and whether you have tools, is tested. If you have any tool that can, a
@@ -23523,68 +23522,44 @@ def check_tmux(profile: Profile) -> Iterator[Finding]:
         yield warn("not on PATH: no window opens for a worker that needs you", remedy)
 
 
-def sensor_needs(path: str) -> tuple[set[str], set[str]]:
-    """Return the known tools that a script runs, and the variables that it takes from its environment."""
+def variables_of(path: str) -> set[str]:
+    """Return the variables that a script takes from its environment, as far as its text shows."""
     import re
 
     try:
-        text = text_of(read_bytes(path) or b"")
+        lines = text_of(read_bytes(path) or b"").split("\n")
     except OSError:
-        return set(), set()
-    lines = [line for line in text.split("\n") if not line.lstrip().startswith("#")]
-    text = "\n".join(lines)
-    tools: set[str] = set()
-    for words, _ in simple_commands(text):
-        tools.update(name for name, _ in programs_of(words) if name in _TOOLS)
+        return set()
+    text = "\n".join(line for line in lines if not line.lstrip().startswith("#"))
     own = set(re.findall(r"(?:^|[\s;(])([A-Za-z_]\w*)=", text))
-    named = set(re.findall(r"\$\{?([A-Z][A-Z0-9_]{2,})", text))
-    return tools, named - own - set(_ALWAYS_THERE)
+    return set(re.findall(r"\$\{?([A-Z][A-Z0-9_]{2,})", text)) - own - set(_ALWAYS_THERE)
 
 
 def check_sensors(profile: Profile) -> Iterator[Finding]:
-    """Look at every sensor: whether it may run, what it said last, what it needs."""
-    files = sensor_files(profile)
-    last, origins = read_index(profile), look_at_sensors(profile).known
-    bad = 0
-    env = profile.child_env()
+    """Look at every sensor: whether it may run, and what it said last."""
+    files, found = sensor_files(profile), []
+    last, origins, env = read_index(profile), look_at_sensors(profile).known, profile.child_env()
     if not profile.which("bash"):
-        bad += 1
         remedy = how_to_install(profile, "bash")
-        yield warn("bash is not installed: the gallery's sensors need it, and command lines run under sh", remedy)
+        found.append(warn("bash is not installed: some sensors need it, and command lines run under sh", remedy))
     for name, path in files.items():
-        refused = refusal(path)
-        if refused:
-            bad += 1
+        origin, step = origins.get(name, NOT_KNOWN), trust_step(name)
+        if reason := refusal(path):
             remedy = f"chmod 700 {quoted(path)}" if os.path.isfile(path) else f"rm {quoted(path)}"
-            yield fail(f"{name}: {refused}: what it watches is not seen", remedy)
-            continue
-        needs = missing_interpreter(path, env)
-        if needs:
-            bad += 1
-            yield fail(f"{name}: needs {needs}, which is not installed", how_to_install(profile, needs))
-            continue
-        origin = origins.get(name, NOT_KNOWN)
-        held = held_back(profile, origin)
-        if held:
-            bad += 1
-            yield fail(f"{name}: {held}", trust_step(name))
-            continue
-        if origin.by in CONFINED_WRITERS:
-            yield warn(f"{name}: {origin_told(origin.by)}: no network, nothing to write", trust_step(name))
-        elif sensor_options(read_head(path)).asks_trust and not origin.trusted:
-            yield warn(f"{name}: {_ASKS_TRUST}", trust_step(name))
-        missing = sorted(tool for tool in sensor_needs(path)[0] if not profile.which(tool))
-        if missing:
-            bad += 1
-            yield fail(f"{name}: runs {', '.join(missing)}, not on PATH", how_to_install(profile, *missing))
+            found.append(fail(f"{name}: {reason}: what it watches is not seen", remedy))
+        elif reason := missing_interpreter(path, env):
+            found.append(fail(f"{name}: needs {reason}, which is not installed", how_to_install(profile, reason)))
+        elif reason := held_back(profile, origin):
+            found.append(fail(f"{name}: {reason}", step))
         elif name in last and last[name].status == "error":
-            bad += 1
-            said = one_line(error_told(profile, name), 160)
-            yield warn(f"{name}: its last reading is an error: {said}", f"looop sensor test {name}")
-    if not bad:
-        yield ok(
-            f"{plural(len(files), 'sensor')}, none in trouble" if files else "none: `looop sensor add` has a gallery"
-        )
+            reason = one_line(error_told(profile, name), 160)
+            found.append(warn(f"{name}: its last reading is an error: {reason}", f"looop sensor test {name}"))
+        elif origin.by in CONFINED_WRITERS:
+            found.append(warn(f"{name}: {origin_told(origin.by)}: no network, nothing to write", step))
+        elif sensor_options(read_head(path)).asks_trust and not origin.trusted:
+            found.append(warn(f"{name}: {_ASKS_TRUST}", step))
+    good = f"{plural(len(files), 'sensor')}, none in trouble" if files else "none: `looop sensor add` has a gallery"
+    yield from found or [ok(good)]
 
 
 def check_walls(profile: Profile) -> Iterator[Finding]:
@@ -23749,7 +23724,7 @@ def variables_missed(profile: Profile, schedule: Schedule) -> Iterator[Finding]:
     """Compare the variables that are set here, and that a sensor or a runner may need, with those of a scheduler."""
     there = open_profile(schedule.env, profile.self_path)
     there.take_env_file()
-    named = set().union(*(sensor_needs(path)[1] for path in sensor_files(profile).values()))
+    named = set().union(*map(variables_of, sensor_files(profile).values()))
     needed = {*filter(is_secret, profile.env), *_PROXIES} if profile.runner() is not BUILTIN else set()
     remedy = f"lines of NAME=value in {profile.env_file.path}, chmod 600: looop reads them at each start"
     for status, what, names in (("fail", "sensors name", named), ("warn", "a runner may need", needed - named)):
