@@ -19663,7 +19663,7 @@ def start_pulse(profile: Profile) -> tuple[int, bool]:
         session, already = read_session(profile, PULSE), True
         if not session or not session.alive:
             raise  # else: somebody was faster
-    deadline = Deadline(20.0)
+    deadline = Deadline(60.0)
     while not deadline.over:
         session = read_session(profile, PULSE)
         pid = pulse_pid(profile)
@@ -19677,7 +19677,8 @@ def start_pulse(profile: Profile) -> tuple[int, bool]:
     except Gone:  # somebody else tries the same
         lines = []
     said = one_line("; ".join(lines[-3:]), 300)
-    raise Failure(f"up: the pulse exited at start: {said or 'without output'}", "`looop log pulse` shows all of it")
+    how = "has not begun within a minute" if session and session.alive else "exited at start"
+    raise Failure(f"up: the pulse {how}: {said or 'without output'}", "`looop log pulse` shows all of it")
 
 
 def end_pulse(profile: Profile) -> bool:

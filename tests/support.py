@@ -6,6 +6,7 @@ import ast
 import contextlib
 import fcntl
 import functools
+import io
 import json
 import os
 import pwd
@@ -19,6 +20,7 @@ import termios
 import threading
 import time
 import unittest
+import unittest.mock
 
 from tests import NOON
 from tests.starts import at_end, starter
@@ -44,6 +46,12 @@ ARCHIVE = os.environ.get("LOOOP_TEST_ARCHIVE", "none")  # the built file that is
 ARCHIVE = "" if ARCHIVE == "none" else ARCHIVE
 LONG_AGO = 10**9  # the time of what is not to change
 STARTS = os.environ.get("LOOOP_TEST_STARTS", "")  # "real", or modules: each of their verbs is a start: tests/starts.py
+# Verbs that may run in the process of a test, but for the words with which they go on or pass bytes through.
+CALLED = """
+    answer asks claim claims config cost detach expect goal goals kill key log ls pause prune reject resize restart
+    resume send shot start-session status unclaim unflag version wait wait-idle why
+""".split()
+LASTING = {"--wait", "-w", "-f", "--follow", "--rows", "--raw", "-"}
 START = "import sys; sys.path.insert(0, {!r}); import looop; looop.__file__ = {!r}; sys.exit(looop.main())"
 
 
@@ -179,6 +187,8 @@ def traits(pid):
             if not text and part == "cmdline":
                 return  # it belongs to the kernel, or has ended
             yield text
+            if part == "environ" and b"/looop-test-" in text:
+                return  # it names its test
         for link in ("cwd", *(f"fd/{fd}" for fd in os.listdir(f"/proc/{pid}/fd"))):
             with contextlib.suppress(FileNotFoundError):  # it has closed that one
                 yield os.fsencode(os.readlink(f"/proc/{pid}/{link}"))
@@ -526,6 +536,12 @@ class Case(unittest.TestCase):
         self.addCleanup(end)
         return process
 
+    def show(self, terminal, *words, env):
+        """Have a verb that only looks write to a terminal, which is not its controlling one; return its exit code."""
+        streams = dict.fromkeys(("stdin", "stdout", "stderr"), terminal.slave)
+        terminal.process = self.start(*words, env=env, start_new_session=True, **streams)
+        return terminal.end()
+
     def may_fork(self, env, options):
         """Tell whether a starter's child is what a start would make: the same Python, found the same way."""
         real = self.starts or (STARTS == "real" and not self.many) or type(self).__module__ in STARTS.split(",")
@@ -538,11 +554,47 @@ class Case(unittest.TestCase):
             return False
         return os.path.exists(self.launcher) and os.stat(self.launcher).st_mtime == LONG_AGO  # it is the one it was
 
+    def may_call(self, words, env):
+        """Tell whether a verb can as well run in this process: a fork costs ten times what most of them do.
+
+        Where `may_fork` says that it is to be a start, a start it is.
+        """
+        if not words or words[0] not in CALLED or LASTING & set(words):
+            return False
+        if words[0] in ("start-session", "restart") and threading.active_count() > 1:
+            return False  # it forks
+        return env.get("TZ") == NOON and self.may_fork(env, {})
+
+    def run_here(self, words, env):
+        """Run a verb in this process, as a start would; return its stdout and stderr, and leave its code."""
+        import looop
+
+        out, err, file, cwd = io.StringIO(), io.StringIO(), looop.__file__, os.open(".", os.O_RDONLY)
+        try:
+            os.chdir(self.home)
+            looop.__file__ = self.launcher
+            argv = [self.launcher, *map(str, words)]
+            with open(os.devnull) as nothing, unittest.mock.patch.multiple(sys, stdin=nothing, argv=argv):
+                with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+                    self.code = looop.guarded({"PWD": self.home, **env}, argv[1:])
+        finally:
+            looop.__file__ = file
+            looop.heed_name("looop")
+            looop.heed_columns({})
+            os.fchdir(cwd)
+            os.close(cwd)
+        return [stream.getvalue().encode("utf-8", "backslashreplace").decode() for stream in (out, err)]
+
     def looop(self, *words, code=0, env=None, stdin=None, timeout=PATIENCE, **options):
         """Run a looop to its end, demand its exit code, and return its stdout; stderr is left in `self.stderr`."""
-        process = self.start(*words, env=env, stdin=subprocess.PIPE, **options)
-        out, err = (said.decode() for said in process.communicate(stdin or b"", timeout))
-        self.code, self.stderr = process.returncode, err
+        whole = {**self.env, **(env or {})}
+        if stdin is None and not options and self.may_call(words, whole):
+            out, err = self.run_here(words, whole)
+        else:
+            process = self.start(*words, env=env, stdin=subprocess.PIPE, **options)
+            out, err = (said.decode() for said in process.communicate(stdin or b"", timeout))
+            self.code = process.returncode
+        self.stderr = err
         self.assertNotIn("Traceback", err)
         if code is not None:
             self.assertEqual(self.code, code, f"{words}: {out}\n{err}")

@@ -885,7 +885,9 @@ class Hostile(unittest.TestCase):
             (begins + (unit + " " if unit.isalpha() else unit) * size)[:size]
             for number, unit in enumerate(self.UNITS)
             for begins in ("psql ", "bash -c '")
-            for size in ((32_000, 200_000) if LONG or number % 2 == (begins == "psql ") else (4_000,))
+            for size in (
+                (32_000, 200_000) if LONG else (200_000,) if number % 6 == 3 * (begins == "psql ") else (32_000,)
+            )
         ]
         allow, deny = rules("git fetch *"), rules("git push *", "rm -rf *", kind="deny")
         for command in [*commands, "python3 -c '" + "Request( " * 3500 + "'"]:

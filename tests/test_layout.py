@@ -162,8 +162,7 @@ class Lively(Case):
         """Return what a verb writes to a terminal of so many columns."""
         terminal = Terminal(cols, 300)
         self.addCleanup(terminal.close)
-        terminal.run(self.command(*words), {**self.env, "TERM": "xterm", "PAGER": "cat"}, self.home)
-        terminal.end()
+        self.show(terminal, *words, env={"TERM": "xterm", "PAGER": "cat"})
         with terminal.lock:
             return terminal.received.decode().replace("\0", "").replace("\r\n", "\n")
 
@@ -227,8 +226,7 @@ class Terminals(Case):
         """Run a verb in a terminal of so many columns; return (its exit code, the lines it shows)."""
         terminal = Terminal(cols, 60)
         self.addCleanup(terminal.close)
-        terminal.run(self.command(*words), {**self.env, "TERM": "xterm", **(env or {})}, self.home)
-        code = terminal.end()
+        code = self.show(terminal, *words, env={"TERM": "xterm", **(env or {})})
         return code, terminal.text().rstrip("\n").split("\n")
 
     def test_an_error_is_a_paragraph_in_a_terminal_and_a_line_in_a_pipe(self):

@@ -11,7 +11,19 @@ import unittest
 from unittest import mock
 
 import looop
-from tests.support import FAKES, LONG, PATIENCE, ROOT, alive, figure, heavy, needs_linux, processes_with, wait_until
+from tests.support import (
+    FAKES,
+    LONG,
+    PATIENCE,
+    ROOT,
+    alive,
+    figure,
+    heavy,
+    kill_all,
+    needs_linux,
+    processes_with,
+    wait_until,
+)
 from tests.test_fleet import Fleet
 
 
@@ -80,8 +92,7 @@ class Life(Pulses):
         self.profile(goals={"a": "1\n"})
         pid = self.up()["pid"]
         self.looop("start-session", "w", "--command", "sleep 100")
-        for who in (looop.read_session(self.opened, "pulse").supervisor, pid):
-            os.kill(who, signal.SIGKILL)
+        kill_all((looop.read_session(self.opened, "pulse").supervisor, pid))  # with its terminal it may have ended
         wait_until(lambda: not looop.read_session(self.opened, "pulse").alive, "its end")
         status = self.status()
         self.assertFalse(status["pulse"]["running"])

@@ -142,8 +142,8 @@ class Newcomer(Tmux):
 
     git = True
 
-    def window(self):
-        return self.tmux("capture-pane", "-p", "-J", "-t", "mine:! setup").rstrip()
+    def window(self, *past):
+        return self.tmux("capture-pane", "-p", "-J", *past, "-t", "mine:! setup").rstrip()
 
     def answer(self, prompt, text):
         """Wait until the interview asks for something, and type an answer, as the person in that window."""
@@ -155,14 +155,16 @@ class Newcomer(Tmux):
         )
 
     def asked_about(self, draft):
-        """Wait until a draft is shown, whole or in part; return the question that stands below it."""
+        """Wait until it is asked whether to write a draft, which may have scrolled away."""
 
-        def question():
-            _, found, below = self.window().rpartition(f"{draft} would be:")
-            last = below.rpartition("\n")[2]
-            return last if found and last.startswith(("… ", "write it?")) else ""
+        def asked():
+            _, found, below = self.window("-S", "-").rpartition(f"{draft} would be:")
+            return found and below.rpartition("\n")[2].startswith("write it?")
 
-        return wait_until(question, f"a question about {draft}")
+        try:
+            wait_until(asked, f"a question about {draft}")
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.window()}") from None
 
     def test_from_nothing_to_goals_of_ones_own(self):
         for command in ("df", "awk"):
@@ -195,9 +197,8 @@ class Newcomer(Tmux):
         self.answer("nor ", "")
         self.answer("again after ", "")
         self.answer("otherwise ", "")
-        for draft in ("PLAYBOOK.md", "ship-the-site.md", "answer-the-mail.md", "learn-polish.md"):
-            while self.asked_about(draft).startswith("… "):
-                self.answer("… ", "")
+        for draft in ("ship-the-site.md", "answer-the-mail.md", "learn-polish.md", "PLAYBOOK.md"):
+            self.asked_about(draft)
             self.tmux("send-keys", "-t", "mine:! setup", "Enter")
         wait_until(lambda: not self.windows(), "the end of the interview, and its window")
         goals = sorted(name for name in os.listdir(self.path("goals")) if name.endswith(".md"))
