@@ -80,41 +80,43 @@ Contents
   56. Verdicts (pure)
   57. Profile on disk
   58. Prompt context
-  59. Decide
-  60. Act
-  61. Act on workers
-  62. Guards
-  63. Settle
-  64. Surface
-  65. Verbs
-  66. Hooks
-  67. Beat
-  68. People
-  69. Views
-  70. Why and replay
-  71. Cost
-  72. Pulse
-  73. Loop commands
-  74. People's commands
-  75. Commands that show
-  76. Setup commands
-  77. Session commands
-  78. Terminal commands
-  79. Worker commands
-  80. Gallery
-  81. Questions (pure)
-  82. Plans
-  83. Interview
-  84. Schedulers
-  85. Service
-  86. Examinations
-  87. Doctor
-  88. Goals and history
-  89. Completion
-  90. Manual (pure)
-  91. Command line
-  92. Texts
-  93. Texts of the manual
+  59. Runs
+  60. Calls
+  61. Act
+  62. Act on workers
+  63. Proposals
+  64. Guards
+  65. Recover
+  66. Surface
+  67. Verbs
+  68. Hooks
+  69. Beat
+  70. People
+  71. Views
+  72. Why and replay
+  73. Cost
+  74. Pulse
+  75. Loop commands
+  76. People's commands
+  77. Commands that show
+  78. Setup commands
+  79. Session commands
+  80. Terminal commands
+  81. Worker commands
+  82. Gallery
+  83. Questions (pure)
+  84. Plans
+  85. Interview
+  86. Schedulers
+  87. Service
+  88. Examinations
+  89. Doctor
+  90. Goals and history
+  91. Completion
+  92. Manual (pure)
+  93. Command line
+  94. Texts
+  95. Texts of the manual
 
 Finding things: the verb `looop sensor list` is `cmd_sensor_list`; its docstring is its page: options, examples, exits.
 To add a verb: write `cmd_<verb>` under `@declare`: see the section Verbs.
@@ -368,12 +370,28 @@ class Item(Record):
     value: JSON  # what `why` shows for it: a signal, or a line that describes a text
 
 
+def key_parts(key: str) -> tuple[str, str]:
+    """Return (kind, name) of an item's key: `sensor:git`; `playbook` has no name."""
+    kind, _, name = key.partition(":")
+    return kind, name
+
+
 class Change(Record):
     """An item that differs from the world last decided on; None: it is absent."""
 
     key: str
     old: JSON
     new: JSON
+
+    @property
+    def kind(self) -> str:
+        """Return what the item is: "playbook", "goal", "sensor", "worker" or "ask"."""
+        return key_parts(self.key)[0]
+
+    @property
+    def name(self) -> str:
+        """Return which one it is, "" for the PLAYBOOK."""
+        return key_parts(self.key)[1]
 
 
 class RunnerOutput(Record):
@@ -405,7 +423,12 @@ class Verdict(Record):
     verdict: str  # "pass" | "hold"
     detail: str = ""
     until: float | None = None  # epoch seconds at which it lets go by itself
-    remedy: str = ""  # what makes it let go before
+    remedy: str = ""  # what a person can do about it
+
+    @property
+    def told(self) -> str:
+        """Return the detail and the remedy."""
+        return "; ".join(filter(None, (self.detail, self.remedy)))
 
 
 class Outcome(Record):
@@ -1270,17 +1293,6 @@ def local_moment(epoch: float, now: float) -> str:
     return time.strftime(f"{day}%H:%M" if then.tm_year == today.tm_year else "%b %d %Y %H:%M", then)
 
 
-def with_local_times(text: str, now: float) -> str:
-    """Replace stored moments in looop's own text by local times: `since 2026-01-02T03:04:05Z` by `since 15:04`."""
-    *parts, last = text.split("Z")
-    for i, part in enumerate(parts):
-        try:
-            parts[i] = part[:-19] + local_moment(parse_utc(part[-19:] + "Z"), now)
-        except ValueError:
-            parts[i] = part + "Z"
-    return "".join([*parts, last])
-
-
 def local_midnight(epoch: float) -> float:
     """Return the moment at which the local day of `epoch` began."""
     day = time.localtime(epoch)
@@ -1798,7 +1810,7 @@ def flock_now(fd: int, path: str, shared: bool = False) -> bool:
 
 
 class Lock(Closing):
-    """A `flock` on a file, whose line tells others who holds it."""
+    """A `flock` on a file, with a JSON object inside that tells others who holds it."""
 
     __slots__ = ("fd", "path")
 
@@ -1806,10 +1818,10 @@ class Lock(Closing):
         self.path = path
         self.fd = -1
 
-    def acquire(self, wait: float | None, note: str) -> bool:
+    def acquire(self, wait: float | None, who: str = "", **more: JSON) -> bool:
         """Take the lock, waiting up to `wait` seconds (None: without limit); return whether it was taken.
 
-        Probing the holder (`lock_holder`) takes the lock briefly, so 0 still waits 50 ms.
+        Probing the holder (`lock_holder`) takes the lock briefly, so 0 still waits 50 ms. `who` and `more`: as `tell`.
         """
         fd = open_to_write(self.path, os.O_RDWR | os.O_CREAT)
         deadline = Deadline(None if wait is None else max(wait, 0.05))
@@ -1827,9 +1839,13 @@ class Lock(Closing):
             time.sleep(pause)
             pause = min(pause * 1.5, 0.1)
         self.fd = fd
-        rewrite(fd, "")
-        rewrite(fd, note)
+        self.tell(who, **more)
         return True
+
+    def tell(self, who: str = "", **more: JSON) -> None:
+        """Tell others who holds the lock, and `since` when, and when it will do something `next`, in epoch seconds."""
+        rewrite(self.fd, "")
+        rewrite(self.fd, compact({"pid": os.getpid(), "who": who, **more}))
 
     def close(self) -> None:
         """Let go of the lock."""
@@ -1846,8 +1862,8 @@ def brief_lock(path: str) -> Lock:
     """Take a lock that is held briefly. Raise Failure after BRIEF seconds: its holder may be stopped."""
     make_private_dir(os.path.dirname(path))
     lock = Lock(path)
-    if not lock.acquire(BRIEF, f"pid {os.getpid()}"):
-        holder = lock_holder(path) or "somebody"
+    if not lock.acquire(BRIEF):
+        holder = lock_words(path) or "somebody"
         raise Failure(f"{path}: is held by {holder}", "try again; who holds it may be stopped: see ps(1)")
     return lock
 
@@ -1864,16 +1880,25 @@ def lock_is_held(path: str, at: int | None = None) -> bool:
         os.close(fd)
 
 
-def lock_holder(path: str) -> str:
-    """Return the line of a lock's holder, "" if nobody holds it."""
+def lock_holder(path: str) -> dict[str, JSON]:
+    """Return who holds a lock, as `Lock.tell` has it, {} when nobody does."""
     if not lock_is_held(path):
-        return ""
-    return one_line(text_of((read_bytes(path) or b"")[:500])) or "another process"
+        return {}
+    text = one_line(text_of((read_bytes(path) or b"")[:500]))
+    try:
+        return parse_fields(text.encode())
+    except ValueError:  # looop 0.6 wrote `pid 12, pulse, since …`, and its pulse may run still
+        pid, _, who = text.removeprefix("pid ").partition(", ")
+        return {"pid": int(pid), "who": who} if pid.isdigit() else {"who": text or "another process"}
 
 
 def lock_words(path: str) -> str:
-    """Return the line of a lock's holder in local time, "" if nobody holds it."""
-    return with_local_times(lock_holder(path), time.time())
+    """Say who holds a lock, for a person; "" when nobody does."""
+    holder, now = lock_holder(path), time.time()
+    words = [f"pid {holder['pid']}"] if holder.get("pid") else []
+    words += [str(holder["who"])] if holder.get("who") else []
+    words += [f"{key} {local_moment(holder[key], now)}" for key in ("since", "next") if moment(holder.get(key))]
+    return ", ".join(words)
 
 
 _REMEDIES = {  # by errno
@@ -3656,7 +3681,7 @@ def emit(profile: Profile, event: str, **fields: JSON) -> None:
         cap = profile.setting("events_max_bytes")
         if file_size(path) + len(line) > cap:
             with Lock(profile.path(".events.lock")) as lock:  # two that rename would lose all but a few lines
-                if lock.acquire(1.0, f"pid {os.getpid()}") and 0 < file_size(path) > cap - len(line):
+                if lock.acquire(1.0) and 0 < file_size(path) > cap - len(line):
                     move_file(path, f"{path}.1")
         append_line(path, line.encode())
     except OSError as error:
@@ -5218,7 +5243,7 @@ def read_ask(profile: Profile, number: int, folder: str = "asks") -> dict[str, J
         if not fits(told, _ASK_SHAPE) or told.get("kind", "ask") not in ("ask", "proposal"):
             raise ValueError("it holds what looop does not write")
         whole = {**fresh, **told}
-        whole.update(dict.fromkeys(("answer", "verdict", "result", "delivered")), n=number, state="open")
+        whole.update(dict.fromkeys(("answer", "verdict", "result", "delivered", "printed")), n=number, state="open")
         name = f"{number}.answer.json"  # says the rest
         answer = read_answer(profile, number, folder)
     except (OSError, ValueError) as error:
@@ -5232,7 +5257,7 @@ def read_ask(profile: Profile, number: int, folder: str = "asks") -> dict[str, J
         verdict, text = answer["verdict"], answer["text"]
         words = text if verdict == "answered" else f"{verdict}: {text}".rstrip(": ")
         whole.update(state="answered", answer=words, verdict=verdict, result=answer.get("result"))
-        whole.update(delivered=answer.get("delivered"), typed=answer.get("typed"))
+        whole.update({key: answer.get(key) for key in ("delivered", "typed", "printed")})
     return whole
 
 
@@ -5326,7 +5351,8 @@ def archive_asks(profile: Profile, read: Iterable[Sequence[JSON]]) -> None:
 
 def ask_value(ask: Mapping[str, JSON]) -> JSON:
     """Return the part of an ask that is hashed."""
-    return {key: ask.get(key) for key in ("kind", "question", "command", "state", "answer") if ask.get(key) is not None}
+    keys = ("kind", "question", "command", "state", "verdict", "answer")
+    return {key: ask.get(key) for key in keys if ask.get(key) is not None}
 
 
 def ask_title(ask: Mapping[str, JSON]) -> str:
@@ -7830,11 +7856,10 @@ def child_reason(profile: Profile) -> str:
     if session:
         return "it descends from the pulse" if session == PULSE else f"it descends from worker {session}"
     try:
-        holder = lock_holder(profile.path(".beat.lock"))  # `pid 123, tick, since …`
+        holder = lock_holder(profile.path(".beat.lock"))
     except OSError:  # the verb itself says what is wrong with it
         return ""
-    beat = holder.removeprefix("pid ").partition(",")[0]
-    return f"it descends from a beat: {holder}" if beat.isdigit() and int(beat) in above else ""
+    return f"it descends from a beat: {lock_words(profile.path('.beat.lock'))}" if holder.get("pid") in above else ""
 
 
 def session_above(profile: Profile, above: Mapping[int, bytes]) -> str:
@@ -12070,11 +12095,6 @@ def signal_of(reading: JSON) -> JSON:
     return reading["signal"] if isinstance(reading, dict) and "signal" in reading else reading
 
 
-def signal_digest(reading: JSON) -> str:
-    """Return the digest of a reading's signal, the same for any order of keys."""
-    return digest_of(canonical(signal_of(reading)).encode())
-
-
 # ======================================================================================================================
 # 46. Sense
 # ======================================================================================================================
@@ -12169,40 +12189,28 @@ def origins_lock(profile: Profile) -> Lock:
     return brief_lock(profile.path(".sensors.lock"))
 
 
-def script_digest(path: str, stamp: str) -> str:
-    """Return the digest of a script, of its signature where looop may run it and not read it."""
-    try:
-        return digest_of(read_bytes(path) or b"")
-    except OSError:
-        return digest_of(stamp.encode())
-
-
 def look_at_sensors(profile: Profile) -> Origins:
     """Return whose every script is now; nothing is written. What must not be run anyway keeps the row that it has."""
     before, known, young = read_origins(profile), {}, (time.time() - RACY_SECONDS) * 1e9
     for name, path in sensor_files(profile).items():
         row, stamp = before.known.get(name), signature(path)
         fields = stamp.split(":")
-        if row and (refusal(path) or (row.stamp == stamp and not before.guarded)):
+        refused, _ = refusal(path)
+        if row and (refused or (row.stamp == stamp and not before.guarded)):
             known[name] = row
-        if name in known or refusal(path):
+        if name in known or refused:
             continue
-        digest = script_digest(path, stamp)
+        try:
+            digest = digest_of(read_bytes(path) or b"")
+        except OSError:  # looop may run it and not read it
+            digest = digest_of(stamp.encode())
         if row is None or row.digest != digest:
-            row = Origin(new_writer(before, digest), False, digest)
-            row = row.replace(trusted=row.by == "gallery")
+            by = "unknown" if not before.sound else "move" if before.guarded else "person"
+            by = "gallery" if digest == digest_of(SEEDS["sensors/today.sh"].encode()) else by
+            row = Origin(by, by == "gallery", digest)
         settled = len(fields) > 4 and max(int(fields[2]), int(fields[3])) < young
         known[name] = row.replace(stamp=stamp if settled else "")
     return before.replace(known=known)
-
-
-def new_writer(before: Origins, digest: str) -> str:
-    """Return who wrote a script that is not the one in its row."""
-    if digest == digest_of(SEEDS["sensors/today.sh"].encode()):
-        return "gallery"
-    if not before.sound:
-        return "unknown"
-    return "move" if before.guarded else "person"
 
 
 def keep_origins(profile: Profile, guard: bool | None = None) -> Origins:
@@ -12303,21 +12311,19 @@ def sensor_files(profile: Profile) -> dict[str, str]:
     return {encoded_name(name[:-3]): f"{folder}/{name}" for name in scripts}
 
 
-def refusal(path: str) -> str:
-    """Say why a sensor must not be run, "" when it may."""
+def refusal(path: str) -> tuple[str, str]:
+    """Return the status of the reading of a script that must not be run, and why; ("", "") when it may."""
     try:
         s = os.stat(path)
     except OSError as error:
-        return f"cannot start: {error.strerror}"
+        return "error", f"cannot start: {error.strerror}"
     if s.st_mode & 0o170000 != 0o100000:
-        return "cannot start: not a regular file"
+        return "error", "cannot start: not a regular file"
     if s.st_uid not in (os.geteuid(), 0):  # root can do anything anyway, and owns what a package installed
-        return "refused: owned by somebody else"
+        return "refused", "refused: owned by somebody else"
     if others_can_write(s):
-        return "refused: others can write it"
-    if not s.st_mode & 0o111:
-        return "refused: not executable"
-    return ""
+        return "refused", "refused: others can write it"
+    return ("", "") if s.st_mode & 0o111 else ("refused", "refused: not executable")
 
 
 def missing_interpreter(path: str, env: Mapping[str, str]) -> str:
@@ -12377,75 +12383,90 @@ def error_told(profile: Profile, name: str) -> str:
     return f"{error}: {last}" if last else error
 
 
+class Script(Record):
+    """A sensor's script, as a beat finds it."""
+
+    name: str
+    path: str
+    stamp: str  # its signature
+    options: SensorOptions
+    origin: Origin
+    last: Reading | None  # of the last beat
+    at: float  # epoch seconds of this one
+
+
 def sense(profile: Profile, only: Sequence[str] = ()) -> dict[str, Reading]:
     """Run the sensors that are due and return every reading, by name; nothing is written but through `keep_readings`.
 
     With `only`, those sensors run now, whatever their cadence says, and no others.
     """
-    now = time.time()
-    before = read_index(profile)
-    cap = profile.setting("sensor_max_bytes")
-    readings: dict[str, Reading] = {}
-    jobs: list[Job] = []
-    timeouts: dict[str, float] = {}
-    options: dict[str, SensorOptions] = {}
-    env: dict[str, str] = {}
-    paths = sensor_files(profile)
+    now, before, readings, due = time.time(), read_index(profile), {}, []
     origins = look_at_sensors(profile).known
-    for name, path in paths.items():
+    for name, path in sensor_files(profile).items():
         if only and name not in only:
             continue
-        reason, stamp = refusal(path), signature(path)
-        options[name] = sensor_options(read_head(path))
-        last, origin = before.get(name), origins.get(name, NOT_KNOWN)
-        if reason.startswith("refused") and not (last and last.status == "refused"):
-            profile.warn(f"sensor {shown_name(name)}: {reason}: chmod u+x,go-w {quoted(path)}, and own it")
-        held = held_back(profile, origin)
-        reason = reason or (held and f"{held}: {trust_step(name)}")
-        if reason:
-            readings[name] = refused_reading(name, path, reason, last).replace(at=now, stamp=stamp)
-            continue
-        if not only and last and last.stamp == stamp and 0 <= now - last.at < options[name].interval:
-            text = snapshot(profile, name)
-            if text[:1] == b"{" and text[-1:] == b"}":  # else it is gone, or was damaged: the sensor runs again
-                readings[name] = last.replace(status="kept", text=text, trusted=origin.trusted)
-                continue
-        env = env or profile.child_env()
-        asked = options[name].timeout
-        timeouts[name] = profile.setting("sensor_timeout") if asked is None else asked
-        jobs.append(sensor_job(profile, origin, Job(name, [path], env, timeouts[name], cap=cap, tidy=True)))
-        readings[name] = Reading(name, "ok", b"", "", 0.0, now, stamp=stamp)  # its place, in order
-    ends = run_jobs(jobs, profile.setting("sensor_jobs")) if jobs else []
-    for raw in ends:
-        name, last = raw.name, before.get(raw.name)
-        well = raw.why == "exit" and raw.code == 0 and raw.out and last and last.status in ("ok", "kept")
-        old = snapshot(profile, name) if well else b""
-        ended = cleaned_end(profile, raw, old)
-        said = text_of(ended.out).strip().encode()
-        if last and said and said == old:
-            fresh = last.replace(status="ok", text=said, secs=ended.secs, streak=0)
-        else:
-            status, reading = reading_of(ended, cap, timeouts[name], options[name].plugin)
-            needs = missing_interpreter(paths[name], env) if status == "error" else ""
-            if needs and (ended.why == "spawn" or ended.code == 127):
-                reading = error_reading(f"needs {needs}, which is not installed", ended)
-            clean = redacted(reading, profile.secrets, keys=True)  # JSON has more than one way to write a letter
-            ended = ended if clean == reading else ended.replace(out=canonical(clean).encode())
-            fresh = judged(ended, status, clean, last)
-        readings[name] = fresh.replace(at=now, stamp=readings[name].stamp, trusted=origins[name].trusted)
+        options, origin = sensor_options(read_head(path)), origins.get(name, NOT_KNOWN)
+        script = Script(name, path, signature(path), options, origin, before.get(name), now)
+        reading = refused_reading(profile, script) or (None if only else kept_reading(profile, script))
+        due += [] if reading else [script]
+        readings[name] = reading or Reading(name, "ok", b"", "", 0.0, now)  # its place, in order
+    env = profile.child_env() if due else {}
+    jobs = [sensor_job(profile, script, env) for script in due]
+    for script, job, ended in zip(due, jobs, run_jobs(jobs, profile.setting("sensor_jobs")) if jobs else []):
+        readings[script.name] = fresh_reading(profile, script, job, ended)
     return readings
 
 
-def sensor_job(profile: Profile, origin: Origin, job: Job) -> Job:
+def sensor_job(profile: Profile, script: Script, env: dict[str, str]) -> Job:
     """Return the job of a sensor, confined where the person has not trusted who wrote it."""
-    return confined_job(profile, job, grant_of(profile)) if origin.by in CONFINED_WRITERS else job
+    asked = script.options.timeout
+    timeout = profile.setting("sensor_timeout") if asked is None else asked
+    job = Job(script.name, [script.path], env, timeout, cap=profile.setting("sensor_max_bytes"), tidy=True)
+    return confined_job(profile, job, grant_of(profile)) if script.origin.by in CONFINED_WRITERS else job
 
 
-def refused_reading(name: str, path: str, reason: str, last: Reading | None) -> Reading:
-    """Make the reading of a sensor that must not be run."""
-    reading = {"signal": {"error": reason}, "detail": {"path": path}}
-    status = "refused" if reason.startswith("refused") else "error"
-    return judged(ProcessResult(name, 0, "exit", b"", b"", 0.0), status, reading, last)
+def refused_reading(profile: Profile, script: Script) -> Reading | None:
+    """Return the reading of a sensor that must not be run, None of one that may."""
+    (status, why), last = refusal(script.path), script.last
+    if status == "refused" and not (last and last.status == "refused"):
+        remedy = f"chmod u+x,go-w {quoted(script.path)}, and own it"
+        profile.warn(f"sensor {shown_name(script.name)}: {why}: {remedy}")
+    if not status:
+        held = held_back(profile, script.origin)
+        status, why = ("refused", f"{held}: {trust_step(script.name)}") if held else ("", "")
+    if not status:
+        return None
+    value = {"signal": {"error": why}, "detail": {"path": script.path}}
+    return judged(script, status, value, canonical(value).encode(), 0.0)
+
+
+def kept_reading(profile: Profile, script: Script) -> Reading | None:
+    """Return the last reading of a sensor where its own cadence keeps that, None where the sensor runs again."""
+    last = script.last
+    if last and last.stamp == script.stamp and 0 <= script.at - last.at < script.options.interval:
+        text = snapshot(profile, script.name)
+        if text[:1] == b"{" and text[-1:] == b"}":  # else it is gone, or was damaged
+            return last.replace(status="kept", text=text, trusted=script.origin.trusted)
+    return None
+
+
+def fresh_reading(profile: Profile, script: Script, job: Job, raw: ProcessResult) -> Reading:
+    """Return the reading of a sensor that has run. What it says again byte for byte costs no JSON and no hash."""
+    last, options = script.last, script.options
+    well = raw.why == "exit" and raw.code == 0 and raw.out and last and last.status in ("ok", "kept")
+    old = snapshot(profile, script.name) if well else b""
+    ended = cleaned_end(profile, raw, old)
+    said = text_of(ended.out).strip().encode()
+    if last and said and said == old:
+        fresh = last.replace(status="ok", text=said, secs=ended.secs, streak=0)
+        return fresh.replace(at=script.at, stamp=script.stamp, trusted=script.origin.trusted)
+    status, reading = reading_of(ended, job.cap, job.timeout, options.plugin)
+    needs = missing_interpreter(script.path, job.env) if status == "error" else ""
+    if needs and (ended.why == "spawn" or ended.code == 127):
+        reading = error_reading(f"needs {needs}, which is not installed", ended)
+    clean = redacted(reading, profile.secrets, keys=True)  # JSON has more than one way to write a letter
+    as_said = status == "ok" and clean == reading and said.startswith(b"{")
+    return judged(script, status, clean, said if as_said else canonical(clean).encode(), ended.secs)
 
 
 def cleaned_end(profile: Profile, ended: ProcessResult, old: bytes = b"") -> ProcessResult:
@@ -12459,15 +12480,14 @@ def cleaned_end(profile: Profile, ended: ProcessResult, old: bytes = b"") -> Pro
     return ended.replace(out=out.encode(), err=profile.redacted(text_of(ended.err)).encode())
 
 
-def judged(ended: ProcessResult, status: str, reading: JSON, last: Reading | None) -> Reading:
+def judged(script: Script, status: str, reading: JSON, text: bytes, secs: float) -> Reading:
     """Put a reading together: its text, its digest, and for how many beats in a row its signal has changed."""
-    said = text_of(ended.out).strip().encode()
-    as_said = status == "ok" and said.startswith(b"{")
-    text = said if as_said else canonical(reading).encode()
-    digest = signal_digest(reading)
+    digest = digest_of(canonical(signal_of(reading)).encode())  # the same for any order of keys
+    last, plugin = script.last, status == "plugin"
     streak = 0 if last is None or last.digest == digest else last.streak + 1
-    plugin = status == "plugin"
-    return Reading(ended.name, "ok" if plugin else status, text, digest, ended.secs, 0.0, streak, plugin=plugin)
+    status = "ok" if plugin else status
+    trusted, stamp = script.origin.trusted, script.stamp
+    return Reading(script.name, status, text, digest, secs, script.at, streak, trusted, stamp, plugin)
 
 
 def keep_readings(profile: Profile, readings: Mapping[str, Reading]) -> None:
@@ -12501,11 +12521,11 @@ def keep_readings(profile: Profile, readings: Mapping[str, Reading]) -> None:
 def text_item(data: bytes | None, error: str = "") -> Item | None:
     """Make the item of a text file; None when the file is absent."""
     if error:
-        return Item(digest_of(b"unreadable:" + error.encode()), f"unreadable: {error}")
+        return Item(digest_of(b"unreadable:" + error.encode()), {"unreadable": error})
     if data is None:
         return None
     lines = data.count(b"\n") + (not data.endswith(b"\n") and bool(data))
-    return Item(digest_of(b"text:" + data), f"{plural(lines, 'line')}, {len(data)} bytes")
+    return Item(digest_of(b"text:" + data), {"lines": lines, "bytes": len(data)})
 
 
 def signal_item(reading: Reading) -> Item:
@@ -12530,7 +12550,7 @@ def world_hash(digests: Mapping[str, str]) -> str:
 
 def hash_without_asks(digests: Mapping[str, str]) -> str:
     """Return the hash of a world but for what is asked about it."""
-    return world_hash({key: digest for key, digest in digests.items() if not key.startswith("ask:")})
+    return world_hash({key: digest for key, digest in digests.items() if key_parts(key)[0] != "ask"})
 
 
 def diff(baseline: Mapping[str, Mapping[str, JSON]], items: Mapping[str, Item]) -> list[Change]:
@@ -12538,10 +12558,11 @@ def diff(baseline: Mapping[str, Mapping[str, JSON]], items: Mapping[str, Item]) 
     changes = []
     for key in sorted(baseline.keys() | items.keys()):
         old, new = baseline.get(key), items.get(key)
-        if new is None and old and key.startswith("worker:") and dig(old["value"], "state") not in ALIVE_STATES:
+        change = Change(key, old and old["value"], new and new.value)
+        if new is None and old and change.kind == "worker" and dig(old["value"], "state") not in ALIVE_STATES:
             continue  # it had ended before: that its session was removed is no news
         if old is None or new is None or old["digest"] != new.digest:
-            changes.append(Change(key, old and old["value"], new and new.value))
+            changes.append(change)
     return changes
 
 
@@ -12563,65 +12584,45 @@ def with_writes(
     return {**kept, **baseline_of({key: item for key, item in wrote.items() if item})}
 
 
-def change_line(change: Change, edit: str = "") -> str:
-    """Say a change in one line: `sensor git: {"dirty":0} → {"dirty":1}`, `goal ship-v2: new, 12 lines, 340 bytes`.
+# --- changes, in words
 
-    `edit`: the lines that changed in a text, which stand under it.
+
+def change_told(change: Change, wide: bool = False) -> str:
+    """Say a change as a sentence: `ask 1 was approved`, `sensor ci: failing 0 → 7`, `goal ship-v2 changed`.
+
+    `wide`: for a decider, who has nothing else to know the old value by.
     """
-    kind, _, name = change.key.partition(":")
-    subject = f"{kind} {shown_name(name)}" if name else kind
-
-    def show(value: JSON) -> str:
-        return one_line(value if isinstance(value, str) else canonical(value), 300)
-
-    if change.old is None:
-        return f"{subject}: new, {show(change.new)}"
-    if change.new is None:
-        return f"{subject}: gone, was {show(change.old)}"
-    old, new = change.old, change.new
-    if isinstance(old, dict) and isinstance(new, dict):  # what is the same in both says nothing
-        same = [key for key in old if key in new and old[key] == new[key]]
-        old, new = ({key: side[key] for key in side if key not in same} for side in (old, new))
-    if edit:
-        return f"{subject}: edited\n{edit}"
-    verb = "edited, " if subject == "playbook" or subject.startswith("goal ") else ""
-    return f"{subject}: {verb}{show(old)} → {show(new)}"
-
-
-# --- changes, told to people
-
-
-def change_told(change: Change) -> str:
-    """Say a change as a sentence: `ask 1 was approved`, `sensor ci: failing 0 → 7`, `goal ship-v2 changed`."""
-    kind, _, name = change.key.partition(":")
-    told = {"worker": _worker_told, "ask": _ask_told, "sensor": _sensor_told}.get(kind, _text_told)
-    subject = f"{kind.replace('playbook', 'PLAYBOOK')} {shown_name(name)}".rstrip()
-    return one_line(told(subject, change.old, change.new), 300)
+    tell = {"worker": _worker_told, "ask": _ask_told}.get(change.kind, _text_told)
+    subject = f"{change.kind.replace('playbook', 'PLAYBOOK')} {shown_name(change.name)}".rstrip()
+    if change.kind == "sensor":
+        told = _sensor_told(subject, change.old, change.new, 300 if wide else 40)
+    else:
+        told = tell(subject, change.old, change.new)
+    return one_line(told, 1000 if wide else 300)
 
 
 def _text_told(subject: str, old: JSON, new: JSON) -> str:
-    unreadable = "unreadable: "
     if new is None:
         return f"{subject} was removed"
-    if str(new).startswith(unreadable):
-        return f"{subject} cannot be read: {str(new)[len(unreadable) :]}"
+    if dig(new, "unreadable"):
+        return f"{subject} cannot be read: {new['unreadable']}"
     if old is None:
         return f"{subject} is new"
-    return f"{subject} can be read again" if str(old).startswith(unreadable) else f"{subject} changed"
+    return f"{subject} can be read again" if dig(old, "unreadable") else f"{subject} changed"
 
 
-def _sensor_told(subject: str, old: JSON, new: JSON) -> str:
+def _sensor_told(subject: str, old: JSON, new: JSON, most: int) -> str:
     failed, fails = (set(value) == {"error"} if isinstance(value, dict) else False for value in (old, new))
     if fails:
-        return f"{subject} fails: {told_value(new['error'])}"
+        return f"{subject} fails: {told_value(new['error'], max(most, 80))}"
     if new is None and old is not None:
         return f"{subject} has no signal any more"
     if old is None or failed:
-        return f"{subject} {'works again' if failed else 'is new'}: {told_value(new)}"
+        return f"{subject} {'works again' if failed else 'is new'}: {told_value(new, max(most, 80))}"
     if not (isinstance(old, dict) and isinstance(new, dict)):
-        return f"{subject}: {told_value(old)} → {told_value(new)}"
+        return f"{subject}: {told_value(old, max(most, 80))} → {told_value(new, max(most, 80))}"
     keys = [key for key in {**old, **new} if old.get(key) != new.get(key) or (key in old) != (key in new)]
-    parts = (f"{key} {' → '.join(told_value(side.get(key), 40) for side in (old, new))}" for key in keys)
+    parts = (f"{key} {' → '.join(told_value(side.get(key), most) for side in (old, new))}" for key in keys)
     return f"{subject}: {', '.join(parts)}"
 
 
@@ -12664,10 +12665,8 @@ def _ask_told(subject: str, old: JSON, new: JSON) -> str:
         return f"{subject} was read" if dig(old, "state") == "answered" else f"{subject} was withdrawn"
     answer, question = dig(new, "answer"), dig(new, "question")
     if answer is not None:
-        verdict, found, why = str(answer).partition(": ")
-        if dig(new, "kind") == "proposal" or verdict == "rejected":
-            return f"{subject} was {verdict}{found}{why}"
-        return f"{subject} was answered: {answer}"
+        verdict = dig(new, "kind") == "proposal" or dig(new, "verdict") == "rejected"
+        return f"{subject} was {answer}" if verdict else f"{subject} was answered: {answer}"
     if old is None:
         return f"{subject} is {'a proposal' if dig(new, 'kind') == 'proposal' else 'open'}: {question}"
     return f"{subject}: its worker has ended" if dig(new, "state") == "stranded" else f"{subject} changed"
@@ -12797,47 +12796,38 @@ def stamp_of(path: str) -> str:
     return "held" if path.endswith("/lock") and lock_is_held(path) else signature(path)
 
 
-_QUIET = "looop-quiet 2 " + VERSION
+def read_quiet(profile: Profile) -> dict[str, JSON]:
+    """Return what the last beat that found nothing new has left, {} when there is none of this version."""
+    try:
+        quiet = parse_fields(read_bytes(profile.path(".quiet")) or b"{}")
+    except (OSError, ValueError):
+        return {}
+    return quiet if quiet.get("version") == VERSION else {}
 
 
-def quiet_since(profile: Profile, readings: Mapping[str, Reading], now: float) -> tuple[str, float] | None:
+def quiet_since(
+    profile: Profile, quiet: Mapping[str, JSON], readings: Mapping[str, Reading], now: float
+) -> tuple[str, float] | None:
     """Return (hash, since when) if the world is as the last beat left it, from signatures alone; None: read it."""
     try:
-        lines = (read_bytes(profile.path(".quiet")) or b"").decode().split("\n")
-        facts: dict[str, str] = {}
-        sensed: dict[str, str] = {}
-        if lines[0] != _QUIET or lines[-2:] != ["end", ""]:
+        if (
+            quiet["noop_ttl"] != profile.setting("noop_ttl")
+            or now < quiet["since"]
+            or now >= (quiet["until"] or float("inf"))
+        ):
             return None
-        for line in lines[2:-2]:
-            kind, value, name = line.split(" ")
-            if kind == "stat":
-                if stamp_of(decoded_name(name)) != value:
-                    return None
-            elif kind == "sensor":
-                sensed[name] = value
-            else:
-                facts[name] = value
-        since, until = float(facts["since"]), float(facts["until"])
-        if float(facts["noop_ttl"]) != profile.setting("noop_ttl"):
+        if quiet["readings"] != {name: reading.digest for name, reading in readings.items()}:
             return None
-    except (OSError, ValueError, KeyError, IndexError):
+        if any(stamp_of(path) != stamp for path, stamp in quiet["stamps"].items()):
+            return None
+        return str(quiet["hash"]), float(quiet["since"])
+    except (KeyError, TypeError, AttributeError, OSError, ValueError):  # somebody has written it
         return None
-    if sensed != {name: reading.digest for name, reading in readings.items()}:
-        return None
-    if now < since or (until and now >= until):
-        return None
-    return facts["hash"], since
 
 
 def settings_stamp(profile: Profile) -> str:
     """Return a text that changes whenever the config, or the runner that the environment names, can have changed."""
     return f"{signature(profile.config_path)}:{encoded_name(profile.env.get('LOOOP_RUNNER', ''))}"
-
-
-def quiet_settings(profile: Profile) -> str:
-    """Return the stamp of the settings that `.quiet` was written under, "" when there is none."""
-    line = text_of(read_head(profile.path(".quiet"))).split("\n")[1:2]
-    return line[0].partition("settings ")[2] if line else ""
 
 
 def remember_quiet(profile: Profile, world: World, settings: str, *, since: float, until: float, now: float) -> None:
@@ -12846,18 +12836,17 @@ def remember_quiet(profile: Profile, world: World, settings: str, *, since: floa
         changed = stamp.split(":")
         if len(changed) > 4 and int(changed[3]) / 1e9 > now - RACY_SECONDS:
             return
-    ttl = float(profile.setting("noop_ttl"))
-    lines = [
-        _QUIET,
-        f"settings {settings}",
-        f"fact {ttl} noop_ttl",
-        f"fact {world.hash} hash",
-        f"fact {since:.3f} since",
-        f"fact {until:.3f} until",
-    ]
-    lines += [f"sensor {reading.digest} {name}" for name, reading in world.readings.items()]
-    lines += [f"stat {stamp} {encoded_name(path)}" for path, stamp in world.stamps.items()]
-    write_atomic(profile.path(".quiet"), "\n".join([*lines, "end", ""]).encode(), sync=False)
+    quiet = {
+        "version": VERSION,
+        "settings": settings,
+        "noop_ttl": profile.setting("noop_ttl"),
+        "hash": world.hash,
+        "since": since,
+        "until": until,
+        "readings": {reading.name: reading.digest for reading in world.readings.values()},
+        "stamps": world.stamps,
+    }
+    write_atomic(profile.path(".quiet"), compact(quiet).encode(), sync=False)
 
 
 # ======================================================================================================================
@@ -12960,7 +12949,11 @@ def field_fits(value: JSON, kind: str) -> bool:
         return False
     if any(0xD800 <= ord(char) <= 0xDFFF for char in value):  # half of a surrogate pair: no file can hold it
         return False
-    checks = {"id": valid_id, "repo": valid_repo, "branch": valid_branch, "line": valid_line, "folder": valid_folder}
+    if kind == "line":
+        return len(value) <= 256 and one_line(value) == value
+    if kind == "folder":  # it means the same from anywhere
+        return value.startswith(("/", "~/")) and len(value) <= 4096 and value.isprintable()
+    checks = {"id": valid_id, "repo": valid_repo, "branch": valid_branch}
     return kind not in checks or checks[kind](value)
 
 
@@ -12979,16 +12972,6 @@ def valid_branch(text: str) -> bool:
     if any(not part or part[0] == "." or part.endswith(".lock") for part in parts):
         return False
     return all(char > " " and char not in "~^:?*[\\\x7f" and not "\x80" <= char <= "\xa0" for char in text)
-
-
-def valid_line(text: str) -> bool:
-    """Tell whether a text is one short line."""
-    return len(text) <= 256 and one_line(text) == text
-
-
-def valid_folder(text: str) -> bool:
-    """Tell whether a text is a path that means the same from anywhere."""
-    return text.startswith(("/", "~/")) and len(text) <= 4096 and text.isprintable()
 
 
 def objects_in(text: str) -> list[dict[str, JSON]]:
@@ -13130,11 +13113,11 @@ def move_title(move: JSON) -> str:
     return name
 
 
-def move_facts(move: Mapping[str, JSON], forced: str, journal: str = "") -> dict[str, JSON]:
-    """Return what the event of a run's end says of its move; `forced`: the goal that the person named."""
+def move_facts(move: Mapping[str, JSON], forced: str, journal: str = "", because: JSON = None) -> dict[str, JSON]:
+    """Return what the event of a run's end says of it; `forced`: the goal that the person named."""
     name = move.get("move")
     goal = forced or (move.get("id") if name in ("write_goal", "archive_goal") else None)
-    return {"move": name, "goal": goal, "journal": journal or None}
+    return {"because": because, "move": name, "goal": goal, "journal": journal or None}
 
 
 def move_lines(move: JSON, told: str = "") -> list[str]:
@@ -13272,8 +13255,7 @@ def prompt_inputs(
         "readings": readings,
         "left_out": left_out,
         "changes": [
-            change_told(c) if c.key.startswith("worker:") else change_line(c, (edits or {}).get(c.key, ""))
-            for c in changes
+            {"kind": c.kind, "told": change_told(c, wide=True), "edit": (edits or {}).get(c.key, "")} for c in changes
         ],
         "first": not state["hash"],
         "shell": state["shell"],
@@ -13313,7 +13295,7 @@ def prompt_sections(inputs: Mapping[str, JSON]) -> Iterator[tuple[str, str]]:
     if inputs.get("reports"):
         yield "REPORTS", "".join(f"- {report_line(report)}\n" for report in inputs["reports"])
     first = "This is the first decision of this profile: everything is new.\n" if inputs["first"] else ""
-    changes = "".join(f"- {changed_text(change)}" for change in inputs["changes"])
+    changes = "".join(map(change_line, inputs["changes"]))
     because = f". You are asked again: {inputs['because']}" if inputs.get("because") else ""
     yield "WHAT CHANGED SINCE THE LAST DECISION", first or changes or f"nothing{because}\n"
     if inputs["shell"]:
@@ -13357,10 +13339,9 @@ def report_line(report: Mapping[str, JSON]) -> str:
     return f"reports/{report['name']}: {report['size']}{first}"
 
 
-def changed_text(change: str) -> str:
-    """Return a change with the lines under it quoted, so that they cannot pass for another change."""
-    head, _, rest = change.partition("\n")
-    return f"{head}\n{fenced(rest, '  | ') if rest else ''}"
+def change_line(change: Mapping[str, JSON]) -> str:
+    """Return a change, and the lines that changed in a text: quoted, so that they cannot pass for another change."""
+    return f"- {one_line(change['told'])}\n" + (fenced(change["edit"], "  | ") if change["edit"] else "")
 
 
 def without_old_words(inputs: Mapping[str, JSON]) -> dict[str, JSON]:
@@ -13397,13 +13378,7 @@ def tainted(inputs: Mapping[str, JSON]) -> list[str]:
     for ask in inputs["asks"]:
         sources += [f"a question of {ask['session']}"] if ask.get("session") else []
         sources += [f"ask {ask['n']}, which a tainted beat wrote"] if ask.get("tainted") else []
-        sources += [f"the output of ask {ask['n']}"] if str(ask.get("result") or "").partition("\n")[2].strip() else []
-    here = [f"sensor {shown_name(name)}:" for name, _, _ in inputs["readings"]]
-    here += [f"ask {ask['n']}:" for ask in inputs["asks"]]
-    for line in inputs["changes"]:  # of what is not here any more, the change shows what it said
-        gone = line.startswith(("sensor ", "ask ")) and not line.startswith(tuple(here))
-        if gone or (line.startswith("worker ") and ('"flag":"' in line or '"question":"' in line)):
-            sources.append(f"what {line.partition(':')[0]} said before")
+        sources += [f"the output of ask {ask['n']}"] if ask.get("printed") else []
     shell = inputs["shell"] or {"output": ""}
     sources += ["the last shell move, of a tainted beat"] if shell.get("tainted") else []
     sources += ["the output of the last shell move"] if shell["output"] else []
@@ -13425,21 +13400,21 @@ def taint_of(inputs: Mapping[str, JSON]) -> list[str]:
 
 def prompt_words() -> str:
     """Return a digest of looop's own words in a prompt, and of their form: an older capsule was made with others."""
-    words = (TYPED_INSTRUCTIONS, DIRECT_INSTRUCTIONS, CONSTITUTION, move_schema(), "form 2")
+    words = (TYPED_INSTRUCTIONS, DIRECT_INSTRUCTIONS, CONSTITUTION, move_schema(), "form 3")
     return digest_of("\0".join(words).encode())
 
 
-def build_prompt(inputs: Mapping[str, JSON]) -> tuple[str, list[str]]:
-    """Return the prompt, and what had to be cut: one line per section that did not fit."""
+def build_prompt(inputs: Mapping[str, JSON]) -> tuple[str, dict[str, int]]:
+    """Return the prompt, and how many bytes of a section had to be cut."""
     typed = TYPED_INSTRUCTIONS.replace("{{moves}}", move_schema(inputs.get("agents")))
     parts = [DIRECT_INSTRUCTIONS if inputs["mode"] == "direct" else typed, "\n# CONSTITUTION\n", CONSTITUTION]
-    cuts = []
+    cuts = {}
     for name, body in prompt_sections(inputs):
         size = inputs["playbook"][2] if name == "PLAYBOOK" else 0
         left_out = inputs.get("left_out", {}).get(name, 0)
         kept, lost = fitted(body, _BUDGETS[name], len(body.encode()) + left_out if left_out else size)
         if lost:
-            cuts.append(f"{name}: {lost} bytes cut")
+            cuts[name] = lost
         parts.append(f"\n# {name}\n{kept or '| (none)' + chr(10)}")
     if inputs["forced"]:
         asked = "A person asks for one move for this goal, now; a noop is no answer:"
@@ -13868,11 +13843,7 @@ def reason_of(state: Mapping[str, JSON], changes: Sequence[Change], forced: str,
     if not state["hash"]:
         return "first beat"
     if changes:
-        during = state["during"] or {"keys": ()}
-        lines = [
-            change_told(change) + (f" (while {during['run']} decided)" if change.key in during["keys"] else "")
-            for change in changes[:3]
-        ]
+        lines = [change_told(change) + during_told(run_during(state, change.key)) for change in changes[:3]]
         return "; ".join(lines) + (f"; and {len(changes) - 3} more" if len(changes) > 3 else "")
     again = state["again"]
     if again and not 0 < again["at"] - now <= NEXT_BEAT_MAX:  # further away than that: the clock was set back
@@ -13880,6 +13851,25 @@ def reason_of(state: Mapping[str, JSON], changes: Sequence[Change], forced: str,
     if state["noop_at"] is not None and noop_ttl and not 0 <= now - state["noop_at"] < noop_ttl:
         return f"noop older than {duration_text(noop_ttl)}"
     return ""
+
+
+def run_during(state: Mapping[str, JSON], key: str) -> str | None:
+    """Return the run that was deciding while a person changed an item, None when none was."""
+    return state["during"]["run"] if state["during"] and key in state["during"]["keys"] else None
+
+
+def during_told(run: str | None) -> str:
+    """Say while which run something changed, "" for none."""
+    return f" (while {run} decided)" if run else ""
+
+
+def decisions_due(state: Mapping[str, JSON], noop_ttl: float) -> list[tuple[float, str]]:
+    """Return when a world that stays as it is will be decided on all the same, and why: (moment, words after it)."""
+    again, noop_at = state["again"], state["noop_at"]
+    due = [(again["at"], f": {again['why']}")] if again else []
+    if noop_at is not None and noop_ttl:
+        due.append((noop_at + noop_ttl, f", when the noop is {duration_text(noop_ttl)} old"))
+    return due
 
 
 AGAIN_FREE = 6  # decisions in a row in an unchanged world that come as soon as the moves before them say
@@ -13927,7 +13917,7 @@ def backoff_gate(state: Mapping[str, JSON], policy: str, forced: str, now: float
     if not 0 < left <= (LIMIT_MAX if limited else BACKOFF_MAX):  # more than that: the clock was set back
         return Verdict("backoff", "pass", f"{count}; waited")
     if limited:
-        return Verdict("backoff", "hold", f"{limited}'s limit resets at {utc_text(failure['until'])}", failure["until"])
+        return Verdict("backoff", "hold", f"{limited}'s usage limit", failure["until"])
     return Verdict("backoff", "hold", f"{count}: {failure['reason']}", failure["until"])
 
 
@@ -13936,7 +13926,7 @@ def paused_gate(pause: Mapping[str, JSON] | None) -> Verdict:
     if not pause:
         return Verdict("paused", "pass")
     why = f": {pause['why']}" if pause.get("why") else ""
-    return Verdict("paused", "hold", f"paused by a person{why}", pause.get("until"))
+    return Verdict("paused", "hold", f"by a person{why}", pause.get("until"))
 
 
 def decides_gate(recent: Sequence[float], limit: int) -> Verdict:
@@ -13945,8 +13935,7 @@ def decides_gate(recent: Sequence[float], limit: int) -> Verdict:
     if len(recent) < limit:
         return Verdict("decides", "pass", said)
     until = recent[limit - 1] + 3600 if limit else None
-    remedy = "raise budget.decides_per_hour or LOOOP_MAX_DECIDES_PER_HOUR"
-    return Verdict("decides", "hold", f"{said}; {remedy}", until, remedy)
+    return Verdict("decides", "hold", said, until, "raise budget.decides_per_hour or LOOOP_MAX_DECIDES_PER_HOUR")
 
 
 class Spend(Record):
@@ -13973,8 +13962,8 @@ def budget_gate(spend: Spend, runner: Runner, limit: float) -> Verdict:
         if not output_of(runner):
             price += f" and say whose output that is (runners.{runner.name}.output)"
         remedy = f"{price}, or say that it costs nothing more (runners.{runner.name}.unmetered: true)"
-        said = f"{spend.unknown_in_a_row} decisions of {runner.name} in a row of unknown price"
-        return Verdict("budget", "hold", f"{said}; {remedy}", None, remedy)
+        unknown = f"{spend.unknown_in_a_row} decisions of {runner.name} in a row of unknown price"
+        return Verdict("budget", "hold", unknown, None, remedy)
     guessed = spend.unknown_today * spend.reserve
     said = f"${spend.today + guessed:.2f} spent today"
     if guessed:
@@ -13982,12 +13971,11 @@ def budget_gate(spend: Spend, runner: Runner, limit: float) -> Verdict:
     if runner.unmetered or (spend.today + guessed + spend.reserve <= limit and limit > 0):
         return Verdict("budget", "pass", f"{said}, of ${limit:.2f}")
     more = f"{said}, and about ${spend.reserve:.2f} for a decision would pass ${limit:.2f}"
-    remedy = "raise budget.daily_usd or LOOOP_MAX_DAILY_USD"
-    return Verdict("budget", "hold", f"{more}; {remedy}", spend.tomorrow, remedy)
+    return Verdict("budget", "hold", more, spend.tomorrow, "raise budget.daily_usd or LOOOP_MAX_DAILY_USD")
 
 
 _GATES_TOLD = {  # gate: (it passes, it holds); {} stands for the detail
-    "paused": ("not paused", "{}"),
+    "paused": ("not paused", "paused {}"),
     "unchanged": ("world changed", "world unchanged"),
     "backoff": ("no backoff", "backing off: {}"),
 }
@@ -14016,7 +14004,7 @@ def backoff_after(count: int) -> float:
 
 def policy_digest(digests: Mapping[str, str]) -> str:
     """Return a digest of PLAYBOOK and goals alone: what a person edits to end a wait."""
-    return world_hash({key: value for key, value in digests.items() if key == "playbook" or key.startswith("goal:")})
+    return world_hash({key: value for key, value in digests.items() if key_parts(key)[0] in ("playbook", "goal")})
 
 
 # ======================================================================================================================
@@ -14886,22 +14874,18 @@ def worker_context(profile: Profile, session: Session, ask: JSON, now: float) ->
     if not session.alive:
         how += f", {ended_told(session.state, code)} {ends} ago"
         how += f", {_CHECKS_TOLD[session.verify]}" if session.verify in _CHECKS_TOLD else ""
+    how = f"{how}, {duration_text(now - float(session.generation or now))} old"
+    if session.cost_usd:
+        how += f", ${session.cost_usd:.2f} spent" + (", more than it may" if session.over else "")
     return {
         "runner": session.runner or None,
         "task": task_of(profile, session),
         "tainted": session.tainted,
         "command": session.check or None,
-        "how": f"{how}, {duration_text(now - float(session.generation or now))} old{spent_told(session)}",
+        "how": how,
         "asks": turn.question if turn.state == "asking" else "",
         "screen": "" if ask or health in ("busy", "done", "unchecked") else screen_words(session),
     }
-
-
-def spent_told(session: Session) -> str:
-    """Say what a worker has spent, "" where its agent does not tell."""
-    spent = session.cost_usd
-    over = ", more than it may" if session.over else ""
-    return f", ${spent:.2f} spent{over}" if spent else ""
 
 
 def task_of(profile: Profile, session: Session) -> str | None:
@@ -14949,8 +14933,8 @@ def list_reports(profile: Profile, decided: float, names: Sequence[str] = ()) ->
     return reports
 
 
-def shown_journal(profile: Profile, clean: Callable[[str], bool] | None, today: str) -> list[str]:
-    """Return the journal's last lines for a prompt; `clean` tells of which no words of others can be the source.
+def shown_journal(profile: Profile, clean: Collection[str] | None, today: str) -> list[str]:
+    """Return the journal's last lines for a prompt; of lines whose digest is not in `clean`, only that they are there.
 
     `today`: the date that lines leave out, "" for none.
     """
@@ -14958,24 +14942,25 @@ def shown_journal(profile: Profile, clean: Callable[[str], bool] | None, today: 
     told = []
     for index, times in folded_journal(lines):
         line = one_line(lines[index], 600) + (f" (×{times})" if times > 1 else "")
-        line = line if clean is None or clean(lines[index]) else left_out(line)
-        told.append(f"- {line[13:]}" if today and line.startswith(f"- {today} ") else line)
+        line = line if clean is None or digest_of(lines[index].encode()) in clean else left_out(line)
+        head = f"- {today} "
+        told.append(f"- {line[len(head) :]}" if today and line.startswith(head) else line)
     return told
 
 
 def keep_policy(profile: Profile, world: World, baseline: Mapping[str, Mapping[str, JSON]]) -> None:
     """Keep PLAYBOOK and goals as this decision leaves them, for the next prompt to say which lines have changed."""
-    wanted = {key: digest for key, digest in digests_of(baseline).items() if key == "playbook" or key[:5] == "goal:"}
+    wanted = {key: digest for key, digest in digests_of(baseline).items() if key_parts(key)[0] in ("playbook", "goal")}
     before = read_fields(profile.path(_POLICY))
     if {key: dig(entry, "digest") for key, entry in before.items()} == wanted:
         return
     kept = {}
     for key, digest in wanted.items():
+        kind, goal = key_parts(key)
         item = world.items.get(key)
-        text = world.playbook[1] if key == "playbook" else world.goals.get(key[5:], ("", ""))[1]
+        text = world.playbook[1] if kind == "playbook" else world.goals.get(goal, ("", ""))[1]
         if not item or item.digest != digest:  # the move wrote it
-            name = "PLAYBOOK.md" if key == "playbook" else f"goals/{decoded_name(key[5:])}.md"
-            raw = read_bytes(profile.path(name))
+            raw = read_bytes(profile.path("PLAYBOOK.md" if kind == "playbook" else f"goals/{decoded_name(goal)}.md"))
             text = text_of(raw or b"")
             item = text_item(raw)
         if item and item.digest == digest:
@@ -14991,30 +14976,163 @@ def policy_edits(profile: Profile, world: World, state: Mapping[str, JSON]) -> d
     edits = {}
     goals, before = read_origins(profile).goals, None
     for change in diff(state["baseline"], world.items) if state["hash"] else ():
-        kind, _, name = change.key.partition(":")
-        if kind not in ("playbook", "goal") or change.old is None or change.new is None:
+        if change.kind not in ("playbook", "goal") or change.old is None or change.new is None:
             continue
         before = read_fields(profile.path(_POLICY)) if before is None else before
         digest, entry = state["baseline"][change.key]["digest"], before.get(change.key)
-        status, text = world.playbook if kind == "playbook" else world.goals[name]
+        status, text = world.playbook if change.kind == "playbook" else world.goals[change.name]
         old = dig(entry, "text")
-        if dig(entry, "digest") == digest != goals.get(name) and isinstance(old, str) and status == "ok":
+        if dig(entry, "digest") == digest != goals.get(change.name) and isinstance(old, str) and status == "ok":
             edits[change.key] = edited_lines(old, profile.redacted(text))
     return edits
 
 
 # ======================================================================================================================
-# 59. Decide
+# 59. Runs
 # ======================================================================================================================
-# A capsule, runs/<run-id>/, is made before the runner starts and holds everything about one decide:
+# A run is one decision and what came of it. Its capsule, runs/<run-id>/, is made before the runner starts, and together
+# with state.json it is written in an order that lets any instant be the last one:
 #
-#     wake.json   why it woke: reason, changes, verdicts, and the prompt's inputs      before the runner
-#     prompt.md   what the runner was given                                           before the runner
-#     output.log  the runner's stdout as it came; stderr.log beside it                 while it runs
-#     runner.json the runner's pid and start time; shell.json a shell move's          when it has started
-#     reply.txt   the reply in it; move.json the move in that                          after it
-#     intent.json what is about to happen                                             before any effect
-#     result.json what happened                                                       after the commit point
+#     state.json  open = run         a beat has begun to decide
+#     wake.json   why it woke: reason, changes, verdicts, and the prompt's inputs
+#     prompt.md   what the runner is given
+#     output.log  the runner's stdout as it comes; stderr.log beside it; runner.json, its pid and start time
+#     cost.jsonl  the row            the call is paid, whatever comes
+#     reply.txt   the reply in the output; move.json, the move in that
+#     intent.json                    an effect may happen from here on; shell.json and shell.log of a command's
+#     … the effect …
+#     state.json  open = none, the new baseline, last = {run, line}      the commit point
+#     journal.md  the line
+#     result.json                    the line is in the journal
+#     git commit
+#
+# `recover`, at the start of the next beat that reads the world, finishes or reports whatever it finds half done.
+# `.quiet` names the signature of state.json, so no beat takes the short way past it.
+
+_SEALED = ("wake.json", "prompt.md", "output.log", "reply.txt", "move.json", "intent.json")  # what `replay` goes by
+_CLEAN_LINES = 2 * JOURNAL_READ  # of the journal, whose digests are kept: more than a prompt is chosen from
+
+
+class Run:
+    """One decision: its capsule on disk, and the state that it commits to; who only reads a capsule has no state."""
+
+    __slots__ = ("id", "profile", "state")
+
+    def __init__(self, profile: Profile, run: str, state: dict[str, JSON] | None = None) -> None:
+        self.profile = profile
+        self.id = run
+        self.state: dict[str, JSON] = {} if state is None else state  # what state.json says when it is written next
+
+    @classmethod
+    def open(cls, profile: Profile, state: dict[str, JSON] | None = None) -> Run:
+        """Make a capsule; with a state, write down first that this run is open."""
+        run = cls(profile, new_run_id(profile, time.time()), state)
+        if state is not None:
+            state["open"] = run.id
+            run.save()
+        return run
+
+    @property
+    def stamp(self) -> str:
+        """Return what files that it keeps elsewhere have in their names: YYYYMMDD-HHMMSS-xxxx."""
+        return self.id[len("tick-") :]
+
+    def path(self, *names: str) -> str:
+        """Return the path of a file of the capsule, or of the capsule."""
+        return self.profile.path("runs", self.id, *names)
+
+    @property
+    def kept(self) -> bool:
+        """Tell whether the capsule is there."""
+        return os.path.isdir(self.path())
+
+    def has(self, name: str) -> bool:
+        """Tell whether the capsule has a file."""
+        return os.path.lexists(self.path(name))
+
+    def text(self, name: str) -> str:
+        """Return a text of the capsule, "" when it is not there."""
+        return text_of(read_bytes(self.path(name)) or b"")
+
+    def read(self, name: str) -> JSON:
+        """Return what a JSON file of the capsule holds, None when it is absent or cannot be understood."""
+        try:
+            raw = read_bytes(self.path(name))
+            return None if raw is None else parse_json(raw)
+        except (OSError, ValueError):
+            return None
+
+    def fields(self, name: str) -> dict[str, JSON]:
+        """Return the object that a JSON file of the capsule holds, {} when it holds none."""
+        value = self.read(name)
+        return value if isinstance(value, dict) else {}
+
+    def log(self, name: str) -> str:
+        """Return what a child wrote into a log of the capsule, and free the file of secrets."""
+        text = self.text(name)
+        clean = self.profile.redacted(text)
+        if clean != text:
+            self.note(name, clean)
+        return text
+
+    def note(self, name: str, value: JSON) -> None:
+        """Write a file of the capsule: JSON, or text as it is."""
+        clean = self.profile.redacted(value)
+        text = clean if isinstance(value, str) else exact_json(clean)
+        write_atomic(self.path(name), text.encode("utf-8", "backslashreplace"))
+
+    def note_child(self, name: str) -> Callable[[int], None]:
+        """Return what a job calls with its pid, so that a beat that comes after a crash can end what still runs."""
+
+        def note(pid: int) -> None:
+            try:
+                self.note(name, {"pid": pid, "start": start_time(pid)})
+            except OSError as error:
+                self.profile.warn(f"{self.id}/{name}: {error.strerror}")  # the command runs: too late to fail
+
+        return note
+
+    def intend(self, move: Mapping[str, JSON], **more: JSON) -> None:
+        """Write down what is about to happen."""
+        self.note("intent.json", {"run": self.id, "at": utc_text(time.time()), "move": move, **more})
+
+    def commit(self, line: str, result: dict[str, JSON], *, fold_at: int | None = None, clean: bool = True) -> None:
+        """Write down how the run ended: the commit point, then the journal line, then the result.
+
+        With `fold_at`, the line takes the place of all that the journal holds from there on. `clean`: no words of
+        others swayed the line.
+        """
+        journal, state = self.profile.path("journal.md"), self.state
+        full = {"run": self.id, "at": utc_text(time.time()), "looop": VERSION, **result}
+        state["open"] = None
+        state["last"] = {"run": self.id, "line": line, "journal_at": file_size(journal), "result": full}
+        if clean and line:
+            self.know_lines([line])
+        if fold_at is not None:
+            state["last"].update(journal_at=fold_at, fold=True)
+        self.save()
+        if fold_at is not None:
+            os.truncate(journal, fold_at)
+        if line:
+            append_line(os.path.realpath(journal), line.encode(), sync=True)
+        self.seal(full)
+
+    def know_lines(self, lines: Iterable[str]) -> None:
+        """Remember lines of the journal as swayed by no words of others."""
+        self.state["clean"] = [*self.state["clean"], *(digest_of(line.encode()) for line in lines)][-_CLEAN_LINES:]
+
+    def save(self) -> None:
+        """Write the state."""
+        write_state(self.profile, self.state)
+
+    def digests(self) -> dict[str, str]:
+        """Return the digest of each file of the capsule that a replay goes by."""
+        found = ((name, read_bytes(self.path(name))) for name in _SEALED)
+        return {name: digest_of(raw) for name, raw in found if raw is not None}
+
+    def seal(self, result: Mapping[str, JSON]) -> None:
+        """Write the result, and with it the digests of what a replay goes by."""
+        self.note("result.json", {**result, "files": self.digests()})
 
 
 def new_run_id(profile: Profile, now: float) -> str:
@@ -15030,8 +15148,8 @@ def new_run_id(profile: Profile, now: float) -> str:
             make_folder(profile.path("runs"))
 
 
-def find_run(profile: Profile, name: str) -> str:
-    """Return a capsule's id by its name, a unique beginning of it, or `last`. Raise Failure when there is none."""
+def find_run(profile: Profile, name: str) -> Run:
+    """Return a run by its name, a unique beginning of it, or `last`. Raise Failure when there is none."""
     check_data_dir(profile)
     try:
         runs = runs_in_order(profile, time.time())
@@ -15044,38 +15162,17 @@ def find_run(profile: Profile, name: str) -> str:
     if len(matches) != 1:
         kept = f"the last ones are {', '.join(runs[-3:])}" if runs else "nothing was decided yet"
         raise Failure(f"run {one_line(name, 60)}: {'is not unique' if matches else 'there is no such capsule'}", kept)
-    return matches[0]
-
-
-def write_capsule(profile: Profile, run: str, name: str, value: JSON) -> None:
-    """Write one file of a capsule: JSON, or text as it is."""
-    text = profile.redacted(value) if isinstance(value, str) else exact_json(profile.redacted(value))
-    write_atomic(profile.path("runs", run, name), text.encode("utf-8", "backslashreplace"))
-
-
-def read_capsule(profile: Profile, run: str, name: str) -> JSON:
-    """Return what a capsule's JSON file holds, None when it is absent or cannot be understood."""
-    try:
-        raw = read_bytes(profile.path("runs", run, name))
-        return None if raw is None else parse_json(raw)
-    except (OSError, ValueError):
-        return None
-
-
-def read_object(profile: Profile, run: str, name: str) -> dict[str, JSON]:
-    """Return the object that a capsule's JSON file holds, {} when it holds none."""
-    value = read_capsule(profile, run, name)
-    return value if isinstance(value, dict) else {}
+    return Run(profile, matches[0])
 
 
 def by_age(stamps: Iterable[str], now: float) -> list[str]:
-    """Sort texts that begin with YYYYMMDD-HHMMSS, oldest first; what is of a clock that was ahead was there before."""
+    """Sort texts that begin with YYYYMMDD-HHMMSS, oldest first; stamps from the future sort first."""
     latest = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now + 2))
     return sorted(stamps, key=lambda stamp: (stamp[: len(latest)] <= latest, stamp))
 
 
 def runs_in_order(profile: Profile, now: float) -> list[str]:
-    """Return the capsules, oldest first; within a second, in the order in which they were written."""
+    """Return the ids of the runs, oldest first; within a second, in the order in which they were written."""
     folder, begin = profile.path("runs"), "tick-"
     names = [name[len(begin) :] for name in os.listdir(folder) if name.startswith(begin)]
     seconds: dict[str, list[str]] = {}
@@ -15104,16 +15201,11 @@ def prune_runs(profile: Profile) -> None:
             profile.warn(f"{path}: {error.strerror}: it stays")
 
 
-def note_child(profile: Profile, run: str, name: str) -> Callable[[int], None]:
-    """Return what a job calls with its pid, so that a beat that comes after a crash can end what still runs."""
-
-    def note(pid: int) -> None:
-        try:
-            write_capsule(profile, run, name, {"pid": pid, "start": start_time(pid)})
-        except OSError as error:
-            profile.warn(f"{run}/{name}: {error.strerror}")  # the command runs: too late to fail
-
-    return note
+# ======================================================================================================================
+# 60. Calls
+# ======================================================================================================================
+# Running a runner on a prompt: whether it is there, what its call cost, why it failed, when a usage limit resets. The
+# commands of moves run the same way. And the decider that needs no runner.
 
 
 def found_elsewhere(profile: Profile, runner: Runner) -> bool:
@@ -15151,6 +15243,13 @@ def require_disk(profile: Profile) -> None:
             f"data dir: {profile.data}: the disk is full, {free // KIB} KiB are left",
             "make room: no call is paid for whose move could not be recorded",
         )
+
+
+def require_decider(profile: Profile, runner: Runner) -> None:
+    """Raise Failure when a call would be paid of which no move could come."""
+    if runner.mode != "builtin":
+        require_runner(profile, runner)
+        require_disk(profile)
 
 
 def open_to_commands(profile: Profile, command: str) -> dict[str, str]:
@@ -15193,8 +15292,7 @@ def reader_env(profile: Profile, env: Mapping[str, str]) -> dict[str, str]:
 
 
 def run_command(
-    profile: Profile,
-    run: str,
+    run: Run,
     command: str,
     timeout: float,
     grant: Grant | None = None,
@@ -15207,7 +15305,8 @@ def run_command(
     With a grant it runs confined. A reader without one, or a command of a rule, runs programs that nobody can have
     slipped in.
     """
-    env = profile.child_env(LOOOP_RUN_ID=run)
+    profile = run.profile
+    env = profile.child_env(LOOOP_RUN_ID=run.id)
     env["PATH"] = where.get("path") or env["PATH"]
     if judgement and not grant and (judgement.reader or judgement.rule):
         env = reader_env(profile, env) if judgement.reader else {**env, "PATH": closed_path(profile, env["PATH"])}
@@ -15217,10 +15316,10 @@ def run_command(
         env=env,
         timeout=timeout,
         stdin=where.get("stdin", "/dev/null"),
-        stdout=profile.path("runs", run, where["stdout"]),
-        stderr=profile.path("runs", run, where["stderr"]),
+        stdout=run.path(where["stdout"]),
+        stderr=run.path(where["stderr"]),
         orphans=True,
-        on_start=note_child(profile, run, where["child"]),
+        on_start=run.note_child(where["child"]),
     )
     return run_confined(profile, [confined_job(profile, job, grant) if grant else job])[0]
 
@@ -15251,15 +15350,14 @@ def decider_folder(profile: Profile, data: str) -> str:
     return folder
 
 
-def run_runner(profile: Profile, runner: Runner, run: str, data: str = "") -> ProcessResult:
+def run_runner(run: Run, runner: Runner, data: str = "") -> ProcessResult:
     """Run a runner's command on the capsule's prompt, its output in output.log; `data`: of another data dir."""
-    prompt = profile.path("runs", run, "prompt.md")
+    profile, prompt = run.profile, run.path("prompt.md")
     command = runner.tick.replace("{{prompt_file}}", quoted(prompt))
     stdin = prompt if command == runner.tick else "/dev/null"
     if runner.mode == "typed" and os.path.basename(program_of(runner.tick)) in DEFAULT_RUNNERS:
         command = f"cd {quoted(decider_folder(profile, data or profile.data))} || exit 1\n{command}"
     return run_command(
-        profile,
         run,
         command,
         profile.setting("tick_timeout"),
@@ -15271,31 +15369,16 @@ def run_runner(profile: Profile, runner: Runner, run: str, data: str = "") -> Pr
     )
 
 
-def capsule_text(profile: Profile, run: str, name: str) -> str:
-    """Return a text of a capsule, "" when it is not there."""
-    return text_of(read_bytes(profile.path("runs", run, name)) or b"")
-
-
-def clean_log(profile: Profile, run: str, name: str) -> str:
-    """Return what a child wrote into a log of its capsule, and free the file of secrets."""
-    text = capsule_text(profile, run, name)
-    clean = profile.redacted(text)
-    if clean != text:
-        write_capsule(profile, run, name, clean)
-    return text
-
-
-def meter_run(profile: Profile, runner: Runner, run: str) -> RunnerOutput:
+def meter_run(run: Run, runner: Runner) -> RunnerOutput:
     """Meter a capsule's output.log, and keep it free of secrets."""
-    errors = capsule_text(profile, run, "stderr.log")
-    metered = meter(clean_log(profile, run, "output.log"), output_of(runner), errors)
-    return priced(metered, profile.config().get("prices", {}), model_named(runner.tick))
+    metered = meter(run.log("output.log"), output_of(runner), run.text("stderr.log"))
+    return priced(metered, run.profile.config().get("prices", {}), model_named(runner.tick))
 
 
 def pay(
-    profile: Profile, runner: Runner, run: str, forced: str, metered: RunnerOutput, *, ended: ProcessResult | None
+    profile: Profile, run: str, runner: Runner, forced: str, metered: RunnerOutput, *, ended: ProcessResult | None
 ) -> None:
-    """Put a call into the ledger. `ended`: how its command ended, None when looop did not see it end."""
+    """Put the call of a run into the ledger. `ended`: how its command ended, None when looop did not see it end."""
     answered = ended is not None and ended.why == "exit" and not ended.code and not metered.error
     if runner.mode == "typed" and not metered.text.strip():
         answered = False
@@ -15343,9 +15426,10 @@ def lack_of(program: str, message: str) -> str:
     return ""
 
 
-def runner_error(profile: Profile, runner: Runner, run: str, ended: ProcessResult, metered: RunnerOutput) -> str:
+def runner_error(run: Run, runner: Runner, ended: ProcessResult, metered: RunnerOutput) -> str:
     """Say why a runner's call failed and what to do, "" when it did not. Of a long message the end counts."""
-    said = profile.redacted(clean_log(profile, run, "stderr.log"))[-4000:]
+    profile = run.profile
+    said = profile.redacted(run.log("stderr.log"))[-4000:]
     if ended.why == "timeout":
         return f"the runner was ended at its deadline, after {duration_text(ended.secs)}"
     if ended.why == "overflow":
@@ -15471,19 +15555,19 @@ def decide_builtin(inputs: Mapping[str, JSON]) -> dict[str, JSON]:
     if setup and interview["state"] != "running" and not left and inputs.get("room", 1) > 0:
         line = "started the interview: `looop attach setup`"
         return {"move": "start_worker", "id": "setup", "prompt": INTERVIEW, "runner": "builtin", "journal": line}
-    words = sorted(inputs["changes"], key=lambda change: not change.startswith("worker "))
-    others = [change for change in words if not change.startswith("worker ")]
-    more = f"; and {len(words) - 3} more" if len(words) > 3 else ""
-    line = f"seen: {one_line('; '.join(words[:3]) or 'nothing new', 300)}{more}"
+    changes = sorted(inputs["changes"], key=lambda change: change["kind"] != "worker")
+    more = f"; and {len(changes) - 3} more" if len(changes) > 3 else ""
+    seen = "; ".join(change["told"] for change in changes[:3])
+    line = f"seen: {one_line(seen or 'nothing new', 300)}{more}"
     if setup:
         line += f"; setup waits for you: `{'looop setup' if left else 'looop attach setup'}`"
-    elif others or not words:
+    elif not changes or changes[-1]["kind"] != "worker":
         line += "; a runner (pi, claude, …) is needed to judge it"
     return {"move": "noop", "journal": line}
 
 
 # ======================================================================================================================
-# 60. Act
+# 61. Act
 # ======================================================================================================================
 # One performer per move. It does the thing and says what it did, as looop's own fact (`ran: make test`); `perform` adds
 # the decider's words. It journals nothing, and records nothing. A move that needs a person's yes becomes a proposal
@@ -15493,14 +15577,18 @@ def decide_builtin(inputs: Mapping[str, JSON]) -> dict[str, JSON]:
 class MoveContext(Record):
     """Be what a performer may know."""
 
-    profile: Profile
-    run: str
+    run: Run
     world: World  # as it was when the move was decided
     move: Move
     yes: bool = False  # a person has approved exactly this
     base: str = ""  # digest of what it was approved in view of: a screen, the commits of a push
     taint: Sequence[str] = ()  # what the prompt held that neither the person nor looop wrote
     known: str = ""  # hash of the world that stays the baseline, where a forced move leaves it; "": this world
+
+    @property
+    def profile(self) -> Profile:
+        """Return the profile of the run."""
+        return self.run.profile
 
     @property
     def untrusted(self) -> bool:
@@ -15516,7 +15604,7 @@ def propose(context: MoveContext, why: str) -> MoveResult:
     """Make a move a proposal: an ask with exactly what would be done, which runs when a person approves it."""
     move, value = context.move, move_object(context.move)
     refuse_secret(context, value)
-    proposal: dict[str, JSON] = {"move": value, "why": why, "run": context.run}
+    proposal: dict[str, JSON] = {"move": value, "why": why, "run": context.run.id}
     if context.taint:
         proposal["tainted"] = True
     proposal["hash"] = context.known or hash_without_asks(context.world.digests())
@@ -15526,11 +15614,10 @@ def propose(context: MoveContext, why: str) -> MoveResult:
     same = next((ask for ask in context.world.asks if ask["state"] == "open" and ask.get("move") == value), None)
     if same:
         return MoveResult(f"still waits for ask {same['n']}: {subject}", "proposed")
-    doubt = why[3:] if why.startswith("it looks") else why
     named = list(open_to_commands(context.profile, move.fields["body"])) if move.name == "write_sensor" else []
-    doubt += f"; confined commands can change {first_few(named, 3)} at any time" if named else ""
+    why += f"; confined commands can change {first_few(named, 3)} at any time" if named else ""
     act = f"run this? `{command}`" if command else f"change {file}?" if file else f"do this? {subject}"
-    question = f"may I {act} ({doubt})"
+    question = f"may I {act} ({why})"
     question += f": {move.why or move.journal}" if move.why or move.journal else ""
     number = new_ask(context.profile, "proposal", question=question, **proposal)
     return MoveResult(f"proposed, as ask {number}: {subject}", "proposed", wrote=asked_item(context.profile, number))
@@ -15565,27 +15652,6 @@ def context_of(profile: Profile, move: Move) -> dict[str, JSON]:
     return bound_files(profile, command) if command else {}
 
 
-def ask_digest(ask: Mapping[str, JSON]) -> str:
-    """Return the short digest of a proposal (pure): of all that a person is shown of it and all that would be done."""
-    keys = ("question", "move", "base", "command", "diff", "text", "context")
-    return digest_of(canonical({key: ask.get(key) for key in keys}).encode("utf-8", "surrogatepass"))[:8]
-
-
-def require_capsule(profile: Profile, ask: Mapping[str, JSON]) -> None:
-    """Raise Failure when a proposal is not the move that its run decided on. A capsule that is gone says nothing."""
-    run = str(ask.get("run") or "")
-    if not valid_id(run) or not os.path.isdir(profile.path("runs", run)):
-        return
-    decided = [read_capsule(profile, run, name) for name in _PROPOSED]
-    if ask.get("move") not in decided and any(os.path.lexists(profile.path("runs", run, name)) for name in _PROPOSED):
-        raise Failure(
-            f"ask {ask['n']}: is not what {run} proposed: it was changed since", f"looop reject {ask['n']} refuses it"
-        )
-
-
-_PROPOSED = ("move.json", "put-back.json")  # in a capsule: its move, and a PLAYBOOK that a program rewrote
-
-
 def refuse_secret(context: MoveContext, value: JSON) -> None:
     """Raise BadMove for a move that would write a secret into a file, or ask a person for it."""
     if context.profile.redacted(value) != value:
@@ -15607,7 +15673,7 @@ def do_ask(context: MoveContext) -> MoveResult:
     extra: dict[str, JSON] = {key: fields[key] for key in ("options", "ref") if key in fields}
     if context.taint:
         extra["tainted"] = True
-    number = new_ask(context.profile, "ask", question=question, run=context.run, hash=context.world.hash, **extra)
+    number = new_ask(context.profile, "ask", question=question, run=context.run.id, hash=context.world.hash, **extra)
     return MoveResult(f"asked, as ask {number}: {context.brief(question)}", wrote=asked_item(context.profile, number))
 
 
@@ -15665,19 +15731,19 @@ def do_shell(context: MoveContext) -> MoveResult:
     if judgement.verdict == "proposed":
         return propose(context, judgement.reason)
     timeout, playbook = profile.setting("shell_timeout"), read_bytes(profile.path("PLAYBOOK.md"))
-    keep_playbook(profile, context.run, playbook)
+    keep_playbook(context.run, playbook)
     grant = None
     if not judgement.network and walls_of(profile).confines:  # readers too: the config of a repository names programs
         clear_scratch(profile)
         grant = grant_of(profile, *granted_folders(profile))
     with SensorGuard(profile):
         files = {"stdout": "shell.log", "stderr": "shell.log", "child": "shell.json"}
-        ended = run_command(profile, context.run, command, timeout, grant, judgement=judgement, **files)
+        ended = run_command(context.run, command, timeout, grant, judgement=judgement, **files)
     if ended.why == "spawn":
         forget_walls(profile)
         raise BadMove(f"shell: the command could not be started: {text_of(ended.err)}: nothing was done")
     line = f"ran{'' if context.yes else ':'} {context.brief(command)}"  # after a yes, a colon stands before it
-    put = put_back(profile, context.run, context.world)
+    put = put_back(context.run, context.world)
     done = ran(context, line, command, ended)
     if grant:
         done = done.replace(shell={**done.shell, "ended": f"{done.shell['ended']}; {confined_told(profile, grant)}"})
@@ -15686,7 +15752,7 @@ def do_shell(context: MoveContext) -> MoveResult:
 
 def ran(context: MoveContext, line: str, command: str, ended: ProcessResult) -> MoveResult:
     """Say how a command of a move has ended, which wrote to shell.log: in the journal, and for the next prompt."""
-    output = context.profile.redacted(clean_log(context.profile, context.run, "shell.log"))
+    output = context.profile.redacted(context.run.log("shell.log"))
     how = {
         "timeout": f"ended at its deadline, after {duration_text(ended.secs)}",
         "overflow": "printed too much and was ended",
@@ -15703,27 +15769,27 @@ def confined_told(profile: Profile, grant: Grant) -> str:
     return f'{walls}; to ask a person for more, send it again with "reversible": false'
 
 
-def keep_playbook(profile: Profile, run: str, playbook: bytes | None) -> None:
+def keep_playbook(run: Run, playbook: bytes | None) -> None:
     """Keep the PLAYBOOK's bytes in the capsule before somebody else's program runs beside it, and its link."""
-    if playbook is not None and profile.setting("gate_playbook"):
-        link = os.fsencode(link_text(profile.path("PLAYBOOK.md")))
+    if playbook is not None and run.profile.setting("gate_playbook"):
+        link = os.fsencode(link_text(run.profile.path("PLAYBOOK.md")))
         if link:
-            write_atomic(profile.path("runs", run, "playbook.link"), link)
-        write_atomic(profile.path("runs", run, "playbook.before"), playbook)
+            write_atomic(run.path("playbook.link"), link)
+        write_atomic(run.path("playbook.before"), playbook)
 
 
-def put_back(profile: Profile, run: str, world: World) -> dict[str, Item | None]:
+def put_back(run: Run, world: World) -> dict[str, Item | None]:
     """Put back a PLAYBOOK that a program changed; its version becomes a proposal, whose item is returned."""
-    path = profile.path("PLAYBOOK.md")
-    before = read_bytes(profile.path("runs", run, "playbook.before"))
+    profile, path = run.profile, run.profile.path("PLAYBOOK.md")
+    before = read_bytes(run.path("playbook.before"))
     if before is None:
         return {}
     try:
         now = read_bytes(path)
     except OSError:  # something that is no file stands there: out of the way with it
-        os.rename(path, profile.path("playbook.d", f"odd-{run}"))
+        os.rename(path, profile.path("playbook.d", f"odd-{run.id}"))
         now = None
-    link = os.fsdecode(read_bytes(profile.path("runs", run, "playbook.link")) or b"")
+    link = os.fsdecode(read_bytes(run.path("playbook.link")) or b"")
     if link_text(path) != link:  # never written through a link that is not the person's
         remove_file(path)
         if link:
@@ -15735,11 +15801,11 @@ def put_back(profile: Profile, run: str, world: World) -> dict[str, Item | None]
         return {}
     text = text_of(now or b"")
     if not text.strip() or profile.redacted(text) != text:
-        profile.warn(f"{run} left no PLAYBOOK that could be proposed: the one before was put back")
+        profile.warn(f"{run.id} left no PLAYBOOK that could be proposed: the one before was put back")
         return {}
     move = Move("write_playbook", {"body": text}, "a program rewrote the PLAYBOOK")
-    write_capsule(profile, run, "put-back.json", move_object(move))
-    return dict(propose(MoveContext(profile, run, world, move), "the PLAYBOOK is yours").wrote)
+    run.note("put-back.json", move_object(move))
+    return dict(propose(MoveContext(run, world, move), "the PLAYBOOK is yours").wrote)
 
 
 def linked_to(context: MoveContext, path: str) -> str:
@@ -15770,7 +15836,7 @@ def do_archive_goal(context: MoveContext) -> MoveResult:
     if key not in context.world.items:
         raise BadMove(f"archive_goal: there is no goal {goal}")
     refuse_overwrite(context, key, path)
-    archive_goal(context.profile, goal, context.run[5:])
+    archive_goal(context.profile, goal, context.run.stamp)
     return MoveResult(f"archived goal {goal}", wrote={key: None})
 
 
@@ -15822,7 +15888,7 @@ def do_write_playbook(context: MoveContext) -> MoveResult:
         return propose(context, "the PLAYBOOK is yours")
     refuse_overwrite(context, "playbook", profile.path("PLAYBOOK.md"))
     body = ended_line(context.move.fields["body"])
-    replace_playbook(profile, body, context.run[5:])
+    replace_playbook(profile, body, context.run.stamp)
     return MoveResult("rewrote the PLAYBOOK", wrote={"playbook": text_item(body)})
 
 
@@ -15846,12 +15912,11 @@ OUTWARD_TIME = 120.0  # seconds that gh, git or the `notify` command may take
 
 def run_outward(context: MoveContext, argv: list[str], env: Mapping[str, str], text: str = "") -> MoveResult:
     """Run the program of an outward move, once a person has approved it; `text` is its stdin."""
-    profile, run, move = context.profile, context.run, context.move
-    stdin = profile.path("runs", run, "stdin.txt")
-    write_capsule(profile, run, "stdin.txt", text)
-    log = profile.path("runs", run, "shell.log")
+    run, move = context.run, context.move
+    run.note("stdin.txt", text)
+    stdin, log = run.path("stdin.txt"), run.path("shell.log")
     job = Job(move.name, argv, dict(env), OUTWARD_TIME, stdin, log, log, orphans=True)
-    ended = run_job(job.replace(on_start=note_child(profile, run, "shell.json")))
+    ended = run_job(job.replace(on_start=run.note_child("shell.json")))
     if ended.why == "spawn":
         raise BadMove(f"{move.name}: {text_of(ended.err)}: nothing was done")
     title = move_title(move_object(move))
@@ -15861,7 +15926,7 @@ def run_outward(context: MoveContext, argv: list[str], env: Mapping[str, str], t
 def do_gh(context: MoveContext) -> MoveResult:
     """Comment, or open a pull request, through gh; what a reader will see is in its stdin, not in its arguments."""
     profile, move, fields = context.profile, context.move, context.move.fields
-    env = profile.child_env(LOOOP_RUN_ID=context.run, GH_PROMPT_DISABLED="1", GH_NO_UPDATE_NOTIFIER="1")
+    env = profile.child_env(LOOOP_RUN_ID=context.run.id, GH_PROMPT_DISABLED="1", GH_NO_UPDATE_NOTIFIER="1")
     env = reader_env(profile, env)  # none of what a confined command can have left on the PATH
     program = which("gh", env)
     if not program:
@@ -15963,12 +16028,12 @@ def do_message(context: MoveContext) -> MoveResult:
         return propose(context, "others may see it")
     argv = [shell_path(profile.env), "-c", command]
     return run_outward(
-        context, argv, profile.child_env(LOOOP_RUN_ID=context.run), ended_line(context.move.fields["text"]).decode()
+        context, argv, profile.child_env(LOOOP_RUN_ID=context.run.id), ended_line(context.move.fields["text"]).decode()
     )
 
 
 # ======================================================================================================================
-# 61. Act on workers
+# 62. Act on workers
 # ======================================================================================================================
 # The moves that start, end and speak to workers. What is typed into one is judged first: it is behind no walls.
 
@@ -16038,15 +16103,13 @@ def typing_doubt(profile: Profile, session: Session, move: Move, untrusted: bool
 
     Raise BadMove for a command that gate.deny refuses.
     """
-    doubt = key_doubt(move.fields["keys"]) if move.name == "key" else text_doubt(profile, session, move, untrusted)
     why = shows_dialog(profile, session, time.time())
+    if move.name == "send":
+        doubt = text_doubt(profile, session, move, untrusted)
+    else:
+        bold = [key for key in move.fields["keys"] if key not in _FREE_KEYS]
+        doubt = f"{first_few(bold, 3)} may type, choose, or change what the worker is allowed" if bold else ""
     return f"{why}: this may answer a question that is put to you" if why else doubt
-
-
-def key_doubt(keys: Sequence[str]) -> str:
-    """Say why a person decides whether keys are pressed in a worker, "" when the loop may (pure)."""
-    bold = [key for key in keys if key not in _FREE_KEYS]
-    return f"{first_few(bold, 3)} may type, choose, or change what the worker is allowed" if bold else ""
 
 
 def text_doubt(profile: Profile, session: Session, move: Move, untrusted: bool) -> str:
@@ -16209,7 +16272,166 @@ def perform(context: MoveContext) -> MoveResult:
 
 
 # ======================================================================================================================
-# 62. Guards
+# 63. Proposals
+# ======================================================================================================================
+# A proposal is an ask with exactly what would be done. A person's yes is for the bytes that they saw, so what is
+# approved is held against its digest, against the move in its run's capsule, and against what it is about.
+
+
+def ask_digest(ask: Mapping[str, JSON]) -> str:
+    """Return the short digest of a proposal (pure): of all that a person is shown of it and all that would be done."""
+    keys = ("question", "move", "base", "command", "diff", "text", "context")
+    return digest_of(canonical({key: ask.get(key) for key in keys}).encode("utf-8", "surrogatepass"))[:8]
+
+
+def find_ask(profile: Profile, text: str) -> dict[str, JSON]:
+    """Return an ask by its number. Raise Failure when there is none."""
+    check_data_dir(profile)
+    numbers = ask_numbers(profile, "asks")
+    if is_number(text) and int(text) in numbers:
+        return read_ask(profile, int(text))
+    if is_number(text) and int(text) in ask_numbers(profile, "asks/archive"):
+        done = read_ask(profile, int(text), "asks/archive")
+        raise Failure(
+            f"ask {text}: was answered and read ({one_line(str(done['answer']), 80)})", "looop asks lists the open ones"
+        )
+    known = f"the asks are: {first_few(map(str, numbers))}" if numbers else "nothing is asked"
+    raise Failure(f"ask {one_line(text, 40)}: there is no such ask", known)
+
+
+def answered_failure(ask: Mapping[str, JSON], hint: str) -> Failure:
+    """Make the failure of a second answer."""
+    return Failure(f"ask {ask['n']}: was answered already ({one_line(str(ask['answer']), 80)})", hint)
+
+
+def open_proposal(profile: Profile, text: str) -> dict[str, JSON]:
+    """Return a proposal by its number. Raise Failure when there is none, or it was answered."""
+    ask = find_ask(profile, text)
+    if ask["state"] == "answered":
+        raise answered_failure(ask, "what was approved once is not done again")
+    if ask["kind"] != "proposal":
+        raise Failure(f"ask {ask['n']}: is a question, not a proposal", f"looop answer {ask['n']} TEXT")
+    return ask
+
+
+def proposed_move(ask: Mapping[str, JSON]) -> Move:
+    """Return the move of a proposal (pure). Raise Failure when it holds none."""
+    if not isinstance(ask.get("move"), dict):
+        raise Failure(f"ask {ask['n']}: holds no move", f"looop reject {ask['n']}")
+    return checked_move(ask["move"])
+
+
+def edited_field(move: Mapping[str, JSON]) -> str:
+    """Return the field of a proposed move (as an object) that a person may edit (pure); "" for none."""
+    named = {"shell": "command", "start_worker": "prompt", "send": "text", "message": "text"}
+    field = named.get(str(move.get("move")), "body")
+    return field if isinstance(move.get(field), str) else ""
+
+
+def what_changed(profile: Profile, ask: Mapping[str, JSON]) -> tuple[str, bool]:
+    """Say how the world has moved on since a proposal was made, "" when it has not, and whether a yes hangs on that."""
+    name = changed_by(ask.get("move") or {})
+    if name:
+        now = read_bytes(profile.path(name))
+        same = (None if now is None else digest_of(now)) == ask.get("base")
+        return ("", False) if same else (f"{name} was changed since", True)
+    if ask.get("context") or ask.get("command"):
+        try:
+            about = context_of(profile, proposed_move(ask))
+        except (Failure, OSError):
+            about = {"base": "?"}
+        if about.get("base") != ask.get("base"):
+            before, after = ask.get("files") or {}, about.get("files") or {}
+            name = next((name for name in {**before, **after} if before.get(name) != after.get(name)), "")
+            return (f"{name} was changed since it was proposed" if name else "what it is about has changed since"), True
+        if not ask.get("command"):
+            return "", False
+    known = hash_without_asks(digests_of(read_state(profile)["baseline"]))
+    return ("" if ask.get("hash") == known else "the world has changed since"), False
+
+
+def require_base(profile: Profile, ask: Mapping[str, JSON], force: bool) -> None:
+    """Raise Failure when what a proposal is about was changed since, and `force` is not given."""
+    why, binds = ("", False) if force else what_changed(profile, ask)
+    if binds and ask.get("diff"):
+        raise Failure(f"ask {ask['n']}: {why}, and approving would write over it", "approve --force, or reject")
+    if binds:
+        raise Failure(f"ask {ask['n']}: {why}", "`looop asks` shows it as it was; approve --force, or reject")
+
+
+def require_digest(ask: Mapping[str, JSON], digest: str) -> None:
+    """Raise Failure when a proposal has another digest than the one that a person saw."""
+    n = ask["n"]
+    if digest.strip().lower() != ask_digest(ask):
+        raise Failure(
+            f"ask {n} is not what you saw: {one_line(digest, 40)} is not its digest", f"`looop asks {n}` shows it anew"
+        )
+
+
+_PROPOSED = ("move.json", "put-back.json")  # in a capsule: its move, and a PLAYBOOK that a program rewrote
+
+
+def require_capsule(profile: Profile, ask: Mapping[str, JSON]) -> None:
+    """Raise Failure when a proposal is not the move that its run decided on. A capsule that is gone says nothing."""
+    run = Run(profile, str(ask.get("run") or ""))
+    if valid_id(run.id) and any(map(run.has, _PROPOSED)) and ask.get("move") not in map(run.read, _PROPOSED):
+        raise Failure(
+            f"ask {ask['n']}: is not what {run.id} proposed: it was changed since",
+            f"looop reject {ask['n']} refuses it",
+        )
+
+
+def rule_for(profile: Profile, ask: Mapping[str, JSON], text: str) -> CommandRule:
+    """Return the rule of gate.allow that lets the command of a proposal run from now on; `text`: what the person wrote.
+
+    Else its program and subcommand with any words; or these words alone where no subcommand stands behind the program,
+    where they look irreversible, or where any words would be too many. Raise Failure where there is no such rule.
+    """
+    move = proposed_move(ask)
+    once = f"`looop approve {ask['n']}` runs it this once"
+    if move.name != "shell":
+        raise Failure(
+            f"approve --always: ask {ask['n']} runs no shell move: gate.allow has rules for those alone", once
+        )
+    if profile.setting("gate_shell") == "always":
+        raise Failure("approve --always: gate.shell is always, so no rule lets a command run", once)
+    command = str(move.fields["command"]).strip()
+    words = (plain_commands(command) or [("", [])])[0][1]
+    named = 0  # the words that may be a program and its subcommands, by their characters
+    for word in words:
+        if word[:1] in ("-", GLOB) or not word.replace("-", "").replace(".", "").replace("/", "").isalnum():
+            break
+        named += 1
+    exact = [] if GLOB in "".join(words) else [command]  # `rm *` would be a rule for any words
+    usual = [] if tripwire(command) or named < 2 else [" ".join([*words[: min(named, 3)], "*"])]
+    tries = [text] if text else [*usual, *exact]
+    problem = "what a shell makes of it is not the same each time"
+    opened = next(iter(open_to_commands(profile, f"{command} {text}".removesuffix(" *"))), "")
+    if opened:
+        raise Failure(f"approve --always: a confined command can change {opened}: no rule holds for it", once)
+    for tried in tries:
+        try:
+            return command_rule({"rule": tried, "example": command}, "allow")
+        except ValueError as error:
+            problem = f"a rule {error}"
+    raise Failure(f"approve --always: `{one_line((tries or [command])[-1], 200)}`: {problem}", once)
+
+
+def allow_rule(profile: Profile, rule: CommandRule, example: str) -> str:
+    """Write a rule into gate.allow of the config, unless it is there; say so."""
+    profile.config()  # raises for a wrong one
+    config = profile.read_config()
+    gate = config.get("gate", {})
+    if any(command_rule(entry, "allow").text == rule.text for entry in gate.get("allow", [])):
+        return f"gate.allow has `{rule.text}` already"
+    allow = [*gate.get("allow", []), {"rule": rule.text, "example": example}]
+    make_private_dir(os.path.dirname(profile.config_path))
+    write_atomic(os.path.realpath(profile.config_path), pretty({**config, "gate": {**gate, "allow": allow}}).encode())
+    return f"gate.allow: wrote `{rule.text}` into {profile.config_path}: what matches runs as it is from now on"
+
+
+# ======================================================================================================================
+# 64. Guards
 # ======================================================================================================================
 # What the gates need to know: whether the person has paused the loop, and what the ledger says of money.
 
@@ -16220,8 +16442,13 @@ def gate_verdict(policy: Policy, untrusted: bool, command: str) -> dict[str, JSO
     return {"verdict": judgement.verdict, "reason": judgement.reason, "confines": policy.confines}
 
 
+def gate_object(verdict: Verdict) -> dict[str, JSON]:
+    """Write a verdict down, as a capsule keeps it."""
+    return {"gate": verdict.gate, "verdict": verdict.verdict, "detail": verdict.told, "until": verdict.until}
+
+
 def shown_gate(gate: Mapping[str, JSON]) -> dict[str, JSON]:
-    """Return a verdict with its end as text."""
+    """Return a verdict, as a capsule keeps it, with its end as text."""
     until = moment(gate.get("until"))
     return {**gate, "until": None if until is None else utc_text(until)}
 
@@ -16307,6 +16534,9 @@ def spend_for(profile: Profile, runner: Runner, now: float) -> tuple[Spend, list
     return Spend(spent, unknown, reserve, unknown_in_a_row, day[1], all(counted[:1])), decides
 
 
+MONEY_GATES = ("decides", "budget")
+
+
 def money_gates(profile: Profile, runner: Runner, spend: Spend, decides: Sequence[float]) -> list[Verdict]:
     """Ask the gates that are about money, with what `spend_for` has read."""
     limit = profile.setting("decides_per_hour")
@@ -16315,22 +16545,10 @@ def money_gates(profile: Profile, runner: Runner, spend: Spend, decides: Sequenc
 
 
 # ======================================================================================================================
-# 63. Settle
+# 65. Recover
 # ======================================================================================================================
-# How a run ends on disk, in an order that lets any instant be the last one:
-#
-#     state.json  open = run         a beat has begun to decide
-#     runs/<id>/  wake, prompt, output …
-#     cost.jsonl  the row            the call is paid, whatever comes
-#     intent.json                    an effect may happen from here on
-#     … the effect …
-#     state.json  open = none, the new baseline, last = {run, line}      the commit point
-#     journal.md  the line
-#     result.json                    the line is in the journal
-#     git commit
-#
-# `recover`, at the start of the next beat that reads the world, finishes or reports whatever it finds half done.
-# `.quiet` names the signature of state.json, so no beat takes the short way past it.
+# What a beat that died left half done (the section Runs has the order in which a run is written), and what a runner
+# with tools of its own must leave as it was.
 
 
 def record_failure(
@@ -16362,147 +16580,131 @@ def record_failure(
         state["failure"]["limit"] = runner
 
 
-_SEALED = ("wake.json", "prompt.md", "output.log", "reply.txt", "move.json", "intent.json")  # what `replay` goes by
-
-
-def capsule_digests(profile: Profile, run: str) -> dict[str, str]:
-    """Return the digest of each file of a capsule that a replay goes by."""
-    found = {}
-    for name in _SEALED:
-        raw = read_bytes(profile.path("runs", run, name))
-        if raw is not None:
-            found[name] = digest_of(raw)
-    return found
-
-
-def seal(profile: Profile, run: str, result: Mapping[str, JSON]) -> None:
-    """Write the result of a run, and with it the digests of what a replay goes by."""
-    write_capsule(profile, run, "result.json", {**result, "files": capsule_digests(profile, run)})
-
-
-_CLEAN_LINES = 2 * JOURNAL_READ  # of the journal, whose digests are kept: more than a prompt is chosen from
-
-
-def record(
-    profile: Profile,
-    state: dict[str, JSON],
-    run: str,
-    line: str,
-    result: dict[str, JSON],
-    *,
-    fold_at: int | None = None,
-    clean: bool = True,
-) -> None:
-    """Write down how a run ended: the commit point, then the journal line, then the result.
-
-    With `fold_at`, the line takes the place of all that the journal holds from there on.
-    """
-    journal = profile.path("journal.md")
-    full = {"run": run, "at": utc_text(time.time()), "looop": VERSION, **result}
-    state["open"] = None
-    state["last"] = {"run": run, "line": line, "journal_at": file_size(journal), "result": full}
-    if clean and line:
-        state["clean"] = [*state["clean"], digest_of(line.encode())][-_CLEAN_LINES:]
-    if fold_at is not None:
-        state["last"].update(journal_at=fold_at, fold=True)
-    write_state(profile, state)
-    if fold_at is not None:
-        os.truncate(journal, fold_at)
-    if line:
-        append_line(os.path.realpath(journal), line.encode(), sync=True)
-    seal(profile, run, full)
-
-
-def recover(profile: Profile, state: dict[str, JSON], counted: bool = True) -> dict[str, JSON]:
+def recover(profile: Profile, counted: bool = True) -> dict[str, JSON]:
     """Finish or report what a beat before this one left half done; return the state as it is then.
 
     A beat that died is counted as a failure, so that one that kills itself does not go on for ever; one that a person
     ended is not.
     """
+    state = read_state(profile)
+    last = state["last"]
+    run = Run(profile, state["open"] or (last["run"] if last else ""), state)
     archive_asks(profile, state["read"])
     if state["open"]:
-        return journal_answers(profile, recover_open(profile, state, counted))
-    release_guard(profile)
-    last = state["last"]
-    kept = last and os.path.isdir(profile.path("runs", last["run"]))
-    if kept and read_capsule(profile, last["run"], "result.json") is None:
-        finish_journal(profile, last)
-        seal(profile, last["run"], last["result"])
-    return journal_answers(profile, state)
+        recover_open(run, counted)
+    else:
+        release_guard(profile)
+        if last and run.kept and run.read("result.json") is None:
+            finish_journal(run, last)
+            run.seal(last["result"])
+    journal_answers(run)
+    return state
 
 
-def journal_answers(profile: Profile, state: dict[str, JSON]) -> dict[str, JSON]:
-    """Put the person's answers into the journal, once; return the state, in which these lines are clean."""
+def recover_open(run: Run, counted: bool) -> None:
+    """Recover a beat that died between its first write and its commit point."""
+    profile, wake, now = run.profile, run.fields("wake.json"), time.time()
+    end_orphan(run)
+    release_guard(profile)  # not before what still ran is ended
+    record_missing_cost(run, wake)
+    if run.kept:
+        put_back(run, World({}, "", ("absent", ""), {}, {}, [], read_asks(profile), {}))
+    for folder in ("", "goals", "sensors", "asks", "snapshots", f"runs/{run.id}"):
+        try:
+            remove_leftovers(profile.path(folder))
+        except OSError:
+            continue
+    for name in ("output.log", "stderr.log", "shell.log"):
+        try:
+            run.log(name)
+        except OSError as error:
+            profile.warn(f"{run.id}/{name}: {error.strerror}: what it holds may be secret")
+    line, effect = "", run.has("intent.json")
+    why = "the beat was interrupted while it decided; nothing was done"
+    if effect:
+        what = move_title(dig(run.read("intent.json"), "move"))
+        told = f"interrupted: {run.id} ended in the middle of {what}; it may have happened; looop does not repeat it"
+        line = f"- {local_stamp(now)} {one_line(told)}"
+        run.state["interrupted"] = told
+        why = "the beat was interrupted in the middle of its move"
+    if counted and wake.get("mode") != "person":
+        record_failure(run.state, why, "", policy_digest(wake.get("digests") or {}), now)
+    because = one_line(str(wake.get("reason") or ""))
+    facts = move_facts(run.fields("move.json"), str(wake.get("forced") or ""), line, because)
+    emit(profile, "interrupted", run=run.id, effect=effect, **facts)
+    if run.kept:
+        ended = {"outcome": "interrupted", "reason": why, "journal": line or None}
+        run.commit(line, ended, clean=not wake.get("taint"))
+    else:
+        run.state["open"] = None
+        run.save()
+
+
+def journal_answers(run: Run) -> None:
+    """Put the person's answers into the journal, once."""
+    profile = run.profile
     path, journal = profile.path("asks", _ANSWERED), profile.path("journal.md")
     if not file_size(path):
-        return state
+        return
     with profile.lock("asks"):
         lines = answer_lines(profile)
         known = tail_lines(journal, JOURNAL_READ)
         for line in lines:
             if line not in known:  # else a beat died after it wrote the line
                 append_line(os.path.realpath(journal), line.encode(), sync=True)
-        state["clean"] = [*state["clean"], *(digest_of(line.encode()) for line in lines)][-_CLEAN_LINES:]
-        write_state(profile, state)
+        run.know_lines(lines)
+        run.save()
         remove_file(path)
-    return state
 
 
-def finish_journal(profile: Profile, last: Mapping[str, JSON]) -> None:
+def finish_journal(run: Run, last: Mapping[str, JSON]) -> None:
     """Append the journal line of a beat that was committed, unless it stands there already.
 
     It takes the place of its own half, of which a full disk took no more, or of the lines that it is to fold.
     """
-    path, line = profile.path("journal.md"), last["line"].encode()
+    path, line = run.profile.path("journal.md"), last["line"].encode()
     after = read_from(path, last["journal_at"])
     lines = after.split(b"\n")
     if not line or line in lines:
         return
     stale = len(lines[-1]) if line.startswith(lines[-1]) else 0
-    if last.get("fold") and after == capsule_text(profile, last["run"], "journal.txt").encode():
+    if last.get("fold") and after == run.text("journal.txt").encode():
         stale = len(after)  # else somebody has written there since: no line of theirs is to go
     if stale:
         os.truncate(path, file_size(path) - stale)
     append_line(os.path.realpath(path), line, sync=True)
 
 
-def recover_open(profile: Profile, state: dict[str, JSON], counted: bool) -> dict[str, JSON]:
-    """Settle a beat that died between its first write and its commit point."""
-    run = state["open"]
-    wake = read_object(profile, run, "wake.json")
-    end_orphan(profile, run)
-    release_guard(profile)  # not before what still ran is ended
-    record_missing_cost(profile, run, wake)
-    if os.path.isdir(profile.path("runs", run)):
-        put_back(profile, run, World({}, "", ("absent", ""), {}, {}, [], read_asks(profile), {}))
-    intent = os.path.lexists(profile.path("runs", run, "intent.json"))
-    line, now = "", time.time()
-    sweep(profile, run)
-    for name in ("output.log", "stderr.log", "shell.log"):
-        try:
-            clean_log(profile, run, name)
-        except OSError as error:
-            profile.warn(f"{run}/{name}: {error.strerror}: what it holds may be secret")
-    if intent:
-        move = read_capsule(profile, run, "intent.json")
-        what = move_title(dig(move, "move"))
-        told = f"interrupted: {run} ended in the middle of {what}; it may have happened; looop does not repeat it"
-        line = f"- {local_stamp(now)} {one_line(told)}"
-        state["interrupted"] = told
-        why = "the beat was interrupted in the middle of its move"
-    else:
-        why = "the beat was interrupted while it decided; nothing was done"
-    if counted and wake.get("mode") != "person":
-        record_failure(state, why, "", policy_digest(wake.get("digests") or {}), now)
-    facts = move_facts(read_object(profile, run, "move.json"), str(wake.get("forced") or ""), line)
-    emit(profile, "interrupted", run=run, effect=intent, **facts)
-    if os.path.isdir(profile.path("runs", run)):
-        ended = {"outcome": "interrupted", "reason": why, "journal": line or None}
-        record(profile, state, run, line, ended, clean=not wake.get("taint"))
-    else:
-        state["open"] = None
-        write_state(profile, state)
-    return state
+def end_orphan(run: Run) -> None:
+    """End the runner or the command that a beat left running when it died, if it is still the same process."""
+    for log, name in (("output.log", "runner.json"), ("shell.log", "shell.json")):
+        child = run.fields(name)
+        if isinstance(child.get("pid"), int) and child["pid"] > 1 and child.get("start"):
+            end_process(child["pid"], str(child["start"]))
+        elif run.has(log):  # it was started, and its number was not written down
+            for pid in processes_with(f"LOOOP_RUN_ID={run.id}"):
+                try:
+                    leader = os.getpgid(pid) == pid
+                except OSError:
+                    continue
+                if leader:
+                    end_process(pid, start_time(pid))
+
+
+def record_missing_cost(run: Run, wake: Mapping[str, JSON]) -> None:
+    """Put a call into the ledger whose beat died before it could."""
+    if not run.has("output.log"):
+        return
+    command, unmetered = str(wake.get("command") or ""), bool(wake.get("unmetered"))
+    runner = Runner(str(wake.get("runner")), str(wake.get("mode")), command, unmetered=unmetered)
+    runner = runner.replace(output=str(wake.get("output") or ""))
+    try:
+        started = parse_utc(str(wake.get("at")))
+    except ValueError:
+        started = os.stat(run.path()).st_mtime - DAY
+    if any(row.get("run") == run.id for row in recent_rows(run.profile, started - 60)):
+        return
+    pay(run.profile, run.id, runner, wake.get("forced") or "", meter_run(run, runner), ended=None)
 
 
 class Journal:
@@ -16517,7 +16719,7 @@ class Journal:
         self.whole = self.size <= JOURNAL_COMMIT_MAX  # of a longer one only the end is known
         self.kept = read_from(self.path, 0 if self.whole else self.size - 64 * KIB)
 
-    def mend(self) -> None:
+    def restore(self) -> None:
         """Put back what was changed; what was added stays."""
         start = self.size - len(self.kept)
         now = read_from(self.path, start) if file_size(self.path) >= self.size else b""
@@ -16551,49 +16753,8 @@ def take_next_interval(profile: Profile) -> int | None:
         return None
 
 
-def sweep(profile: Profile, run: str) -> None:
-    """Remove the halves of files that a beat was writing when it died."""
-    for folder in ("", "goals", "sensors", "asks", "snapshots", f"runs/{run}"):
-        try:
-            remove_leftovers(profile.path(folder))
-        except OSError:
-            continue
-
-
-def end_orphan(profile: Profile, run: str) -> None:
-    """End the runner or the command that a beat left running when it died, if it is still the same process."""
-    for log, name in (("output.log", "runner.json"), ("shell.log", "shell.json")):
-        child = read_capsule(profile, run, name)
-        if isinstance(child, dict) and isinstance(child.get("pid"), int) and child["pid"] > 1 and child.get("start"):
-            end_process(child["pid"], str(child["start"]))
-        elif os.path.lexists(profile.path("runs", run, log)):  # it was started, and its number was not written down
-            for pid in processes_with(f"LOOOP_RUN_ID={run}"):
-                try:
-                    leader = os.getpgid(pid) == pid
-                except OSError:
-                    continue
-                if leader:
-                    end_process(pid, start_time(pid))
-
-
-def record_missing_cost(profile: Profile, run: str, wake: Mapping[str, JSON]) -> None:
-    """Put a call into the ledger whose beat died before it could."""
-    if not os.path.lexists(profile.path("runs", run, "output.log")):
-        return
-    command, unmetered = str(wake.get("command") or ""), bool(wake.get("unmetered"))
-    runner = Runner(str(wake.get("runner")), str(wake.get("mode")), command, unmetered=unmetered)
-    runner = runner.replace(output=str(wake.get("output") or ""))
-    try:
-        started = parse_utc(str(wake.get("at")))
-    except ValueError:
-        started = os.stat(profile.path("runs", run)).st_mtime - DAY
-    if any(row.get("run") == run for row in recent_rows(profile, started - 60)):
-        return
-    pay(profile, runner, run, wake.get("forced") or "", meter_run(profile, runner, run), ended=None)
-
-
 # ======================================================================================================================
-# 64. Surface
+# 66. Surface
 # ======================================================================================================================
 # What the person must not miss, told once, when it begins: on the output of whoever runs beats (NEEDS YOU), and pushed
 # to where they are: the `notify` command, a tmux window for a worker that needs them. `.surfaced` remembers, by a key
@@ -16635,8 +16796,8 @@ def notices(
         if worker.kind == "worker":
             found.update(worker_notices(worker, worker.id in asking, time.time()))
     for verdict in held:
-        if verdict.gate in ("budget", "decides"):
-            found[f"{verdict.gate}:{verdict.until}"[:40]] = Notice(verdict.detail)
+        if verdict.gate in MONEY_GATES:
+            found[f"{verdict.gate}:{verdict.until}"[:40]] = Notice(verdict.told)
     if failure and failure["count"] >= 3:
         found["failing"] = Notice(f"{failure['count']} failed beats in a row: {one_line(failure['reason'], 300)}")
     return found
@@ -16675,7 +16836,7 @@ def surface(profile: Profile, told: Mapping[str, Notice] | None, beat: bool = Tr
     known: dict[str, JSON] = {}
     with Lock(profile.path(".surfaced.lock")) as lock:
         try:
-            lock.acquire(30.0, f"pid {os.getpid()}")
+            lock.acquire(30.0)
             known = read_fields(profile.path(".surfaced"))
         except OSError as error:
             profile.warn(f"{error.filename}: {error.strerror}: you may be told some things again")
@@ -16690,7 +16851,7 @@ def surface(profile: Profile, told: Mapping[str, Notice] | None, beat: bool = Tr
         if pushed:
             push(profile, {key: told[key] for key in pushed})
         if beat:  # one that did not get as far as the money gates says nothing about them
-            holds = [key for key in known if not decided and key.startswith(("budget:", "decides:"))]
+            holds = [key for key in known if not decided and key_parts(key)[0] in MONEY_GATES]
             now = {**dict.fromkeys(holds, "shown"), **dict.fromkeys(told, "shown")}
         else:
             now = {**known, **dict.fromkeys(pushed, "pushed")}
@@ -16795,7 +16956,7 @@ def notify(profile: Profile, text: str) -> None:
 
 
 # ======================================================================================================================
-# 65. Verbs
+# 67. Verbs
 # ======================================================================================================================
 # A verb is one unit: a `cmd_` function, `@declare(…)` above it with who may call it, and its docstring, the page. From
 # that derive parser, help, man page and completions:
@@ -16818,7 +16979,7 @@ def notify(profile: Profile, text: str) -> None:
 
 if TYPE_CHECKING:
     Args = dict[str, JSON]
-    Run = Callable[[Profile, Args], int]
+    VerbFunction = Callable[[Profile, Args], int]
 
 VALUE_KINDS = {
     **{"DUR": "seconds", "N": "count", "OFFSET": "count", "COLSxROWS": "size"},
@@ -16873,7 +17034,7 @@ class Verb:
     examples: tuple[tuple[str, str], ...]  # (command, what it does)
     exits: tuple[tuple[str, str], ...]  # (code, what it means)
 
-    def __init__(self, run: Run, name: str, group: str, page: str, flags: Mapping[str, Any]) -> None:
+    def __init__(self, run: VerbFunction, name: str, group: str, page: str, flags: Mapping[str, Any]) -> None:
         self.run, self.name, self.group, self.page = run, name, group, page
         self.moves: bool = flags["moves"]  # it changes what a move changes: within a beat there is one
         self.person: bool | Callable[[Args], JSON] = flags["person"]  # whether, with these, only a person may call it
@@ -16929,7 +17090,7 @@ def declare(
     person: bool | Callable[[Args], JSON] = False,
     shows: bool = False,
     page: str = "",
-) -> Callable[[Run], Verb]:
+) -> Callable[[VerbFunction], Verb]:
     """Make a verb of a `cmd_` function; `page`: its docstring, where Python leaves that out."""
     flags = {"moves": moves, "person": person, "shows": shows}
     return lambda run: Verb(run, name, group, page or run.__doc__ or "", flags)
@@ -16959,7 +17120,7 @@ def find_verb(words: Sequence[str]) -> tuple[Verb | None, list[str]]:
 
 
 # ======================================================================================================================
-# 66. Hooks
+# 68. Hooks
 # ======================================================================================================================
 # What an agent says of itself while it works: `looop _hook`, which its hooks call, keeps agent.json. A turn that ends,
 # or a question, rings and is pushed at once.
@@ -17089,7 +17250,7 @@ def take_event(profile: Profile) -> bool:
 
 
 # ======================================================================================================================
-# 67. Beat
+# 69. Beat
 # ======================================================================================================================
 # One beat, alone under `.beat.lock`: sense, diff, gates, decide, act, log. What may hold it back, and how it ends on
 # disk, stands in the sections before.
@@ -17114,20 +17275,39 @@ def resume_rebooted(profile: Profile) -> None:
                 profile.warn(f"{failure.message}: {failure.hint}")
 
 
+class Approval(Record):
+    """What a person has approved: the move of a proposal, or what they wrote in its place."""
+
+    number: int  # of the ask
+    move: Move
+    base: str = ""  # digest of what it was approved in view of
+    edited: str | None = None  # the text that the person wrote
+
+
+PERSON = Runner("person", "person")
+
+
 class Beat:
-    """Carry one beat from its first look at the world to its outcome."""
+    """One beat, in six steps: sense, look (the diff), judge (the gates), decide, act, log.
+
+    `tick` and `run` take all of them (`go`). An approval begins with a move that was decided on (`execute_proposal`).
+    `tick --dry-run` and `why now` end before the first step that writes.
+    """
 
     __slots__ = (
+        "approved",
+        "changes",
+        "cost",
         "forced",
         "journal",
-        "mode",
+        "name",
         "policy",
         "profile",
         "reason",
         "reset",
+        "result",
         "run",
         "runner",
-        "settings",
         "started",
         "state",
         "taint",
@@ -17135,201 +17315,165 @@ class Beat:
         "world",
     )
 
-    def __init__(self, profile: Profile, forced: str, runner: str) -> None:
+    def __init__(self, profile: Profile, forced: str = "", runner: str = "", approved: Approval | None = None) -> None:
         self.profile = profile
         self.forced = forced  # the goal that a person asks a move for, "" on a common beat
-        self.runner = runner  # the runner's name that was given on the command line, "" for the settings'
-        self.run = ""  # the capsule, once there is one
+        self.name = runner  # the runner's name that was given on the command line, "" for the settings'
+        self.approved = approved
         self.started = time.monotonic()
-        self.journal: Journal | None = None  # as it was before a direct runner ran
-        self.mode = ""  # of the runner that decides
-        self.reason = ""  # why there is something to decide
-        self.policy = ""  # digest of PLAYBOOK and goals that a failure is held against
-        self.reset: float | None = None  # when the usage limit resets that the runner has met
-        self.settings = ""  # of config and environment, as the beat found them (`settings_stamp`)
         self.state: dict[str, JSON] = {}
-        self.taint: list[str] = []  # what of the prompt neither the person nor looop wrote
-        self.verdicts: list[Verdict] = []
         self.world: World  # set by `look`
+        self.changes: list[Change] = []  # of the world since the last decision
+        self.reason = f"approved: ask {approved.number}" if approved else ""  # why there is something to decide
+        self.verdicts: list[Verdict] = []
+        self.runner = PERSON if approved else BUILTIN  # who decides; set by `judge`
+        self.run: Run  # set by `carry`
+        self.result: MoveResult  # what the move did; set by `log`
+        self.taint: list[str] = []  # what of the prompt neither the person nor looop wrote
+        self.cost: float | None = 0.0  # USD of the call; None: not known
+        self.reset: float | None = None  # when the usage limit resets that the runner has met
+        self.policy = ""  # digest of PLAYBOOK and goals that a failure is held against
+        self.journal: Journal | None = None  # as it was before a direct runner ran
 
     def go(self) -> Outcome:
         """Run the beat."""
         profile = self.profile
-        self.settings = settings_stamp(profile)
-        known = self.settings == quiet_settings(profile)  # then they were good when that was written
+        settings = settings_stamp(profile)
+        last = read_quiet(profile)
+        known = settings == last.get("settings")  # then they were good when that was written
         if not known:
-            profile.runner(self.runner)
+            profile.runner(self.name)
+        readings, died = self.sense()
+        now = time.time()
+        quiet = quiet_since(profile, last, readings, now) if known and not died and not self.forced else None
+        if quiet:
+            return self.unchanged(*quiet)
+        state = recover(profile)
+        if checks_wait(profile):
+            with SensorGuard(profile):
+                verify_ended(profile)
+        self.look(state, readings)
+        held = self.judge(now)
+        if held and held.gate == "unchanged":
+            return self.rest(settings, now)
+        if held:
+            return self.hold(held, now)
+        require_decider(profile, self.runner)
+        if self.runner.mode != "builtin" and profile.missing_config():
+            profile.warn(profile.missing_config())
+        return self.carry()
+
+    def sense(self) -> tuple[dict[str, Reading], bool]:
+        """Do what is due first, and read the sensors; return (readings, whether a beat died in its move)."""
+        profile = self.profile
         emit(profile, "tick_start", pid=os.getpid())
         reap_sessions(profile, time.time())
         reap_claims(profile, time.time())
         resume_rebooted(profile)
         type_answers(profile)
-        known = not keep_origins(profile).guarded and known  # else a beat died in the middle of its move
+        died = keep_origins(profile).guarded
         readings = sense(profile)
         keep_readings(profile, readings)
-        self.tell_sensed(readings)
-        now = time.time()
-        quiet = None if self.forced or not known else quiet_since(profile, readings, now)
-        if quiet:
-            return self.unchanged(*quiet)
-        self.state = recover(profile, read_state(profile))
-        if checks_wait(profile):
-            with SensorGuard(profile):
-                verify_ended(profile)
-        self.world = observe(profile, readings)
-        self.find_goal()
-        self.reason, held = self.judge(now)
-        if held and held.gate == "unchanged":
-            since = self.state["decided_at"] or now
-            noop_ttl = profile.setting("noop_ttl")
-            until = self.state["noop_at"] + noop_ttl if self.state["noop_at"] is not None and noop_ttl else 0
-            ends = [turn_changes(session, now) for session in self.world.sessions if session.alive]
-            ends += [self.state["again"]["at"]] if self.state["again"] else []
-            until = min(filter(None, [until, *ends]), default=0)
-            surface(profile, notices(self.state["failure"], self.world.asks, self.world.sessions))
-            remember_quiet(profile, self.world, self.settings, since=since, until=until, now=now)
-            return self.unchanged(self.state["hash"], since)
-        if held:
-            return self.held(held, now)
-        outcome = self.decide(self.reason)
-        return outcome.replace(reason=profile.redacted(outcome.reason))
-
-    def find_goal(self) -> None:
-        """Find the goal that a move is forced for. Raise Failure when there is none."""
-        if self.forced and f"goal:{self.forced}" not in self.world.items:
-            self.forced = encoded_name(self.forced)
-        if self.forced and f"goal:{self.forced}" not in self.world.items:
-            goals = first_few(map(shown_name, self.world.goals)) or "none"
-            raise Failure(f"goal {self.forced}: there is no such goal", f"the goals are: {goals}")
-
-    def tell_sensed(self, readings: Mapping[str, Reading]) -> None:
-        """Emit what the sensors came to."""
-        errors = [name for name, reading in readings.items() if reading.status in ("error", "refused")]
+        errors = sum(reading.status in ("error", "refused") for reading in readings.values())
         millis = int((time.monotonic() - self.started) * 1000)
-        emit(self.profile, "sense_done", sensors=len(readings), errors=len(errors), ms=millis)
+        emit(profile, "sense_done", sensors=len(readings), errors=errors, ms=millis)
         for name, reading in readings.items():
             if reading.streak == FLAPPING_BEATS and reading.status != "kept":
-                emit(self.profile, "sensor_flapping", sensor=name)
+                emit(profile, "sensor_flapping", sensor=name)
+        return readings, died
+
+    def look(self, state: dict[str, JSON], readings: Mapping[str, Reading]) -> None:
+        """Read the world, and what of it is new. Raise Failure when the goal that is forced is not there."""
+        self.state, self.world = state, observe(self.profile, readings)
+        self.changes = diff(state["baseline"], self.world.items)
+        if self.forced and self.forced not in self.world.goals:
+            self.forced = encoded_name(self.forced)
+            if self.forced not in self.world.goals:
+                goals = first_few(map(shown_name, self.world.goals)) or "none"
+                raise Failure(f"goal {self.forced}: there is no such goal", f"the goals are: {goals}")
+
+    def judge(self, now: float) -> Verdict | None:
+        """Ask every gate, in order; return the one that holds."""
+        profile, state = self.profile, self.state
+        self.runner = profile.runner(self.name)
+        if self.forced and self.runner.mode == "builtin":
+            remedy = "install pi or claude, or name a runner in the config"
+            raise Failure("run: the built-in decider cannot work on a goal", remedy)
+        self.reason = reason_of(state, self.changes, self.forced, now, profile.setting("noop_ttl"))
+        policy = policy_digest(self.world.digests())
+        self.verdicts = [
+            paused_gate(read_pause(profile, now)),
+            unchanged_gate(self.reason),
+            backoff_gate(state, policy, self.forced, now, self.runner.name),
+        ]
+        if self.reason:
+            self.verdicts += money_gates(profile, self.runner, *spend_for(profile, self.runner, now))
+        return next((verdict for verdict in self.verdicts if verdict.verdict == "hold"), None)
+
+    # --- ends without a run
 
     def unchanged(self, hashed: str, since: float) -> Outcome:
         """End a beat that found nothing new."""
         emit(self.profile, "world_unchanged", hash=hashed, since=utc_text(since))
         return Outcome("unchanged", f"the world is unchanged since {local_moment(since, time.time())}")
 
-    def held(self, verdict: Verdict, now: float) -> Outcome:
+    def rest(self, settings: str, now: float) -> Outcome:
+        """End a beat that read the world and found nothing new: the next one need not read it."""
+        state, sessions = self.state, self.world.sessions
+        ends = [turn_changes(session, now) for session in sessions if session.alive]
+        ends += [at for at, _ in decisions_due(state, self.profile.setting("noop_ttl"))]
+        since = state["decided_at"] or now
+        surface(self.profile, notices(state["failure"], self.world.asks, sessions))
+        until = min(filter(None, ends), default=0)
+        remember_quiet(self.profile, self.world, settings, since=since, until=until, now=now)
+        return self.unchanged(state["hash"], since)
+
+    def hold(self, held: Verdict, now: float) -> Outcome:
         """End a beat that a gate holds back."""
-        until = utc_text(verdict.until) if verdict.until else None
-        emit(self.profile, "held", gate=verdict.gate, detail=verdict.detail, until=until)
-        surface(self.profile, notices(self.state["failure"], self.world.asks, self.world.sessions, [verdict]))
-        wait = max(0, -int((now - verdict.until) // 1)) if verdict.until else None  # rounded up: not to wake too early
-        return Outcome("held", f"{verdict.gate}: {with_local_times(verdict.detail, now)}", next_beat_s=wait)
+        until = utc_text(held.until) if held.until else None
+        emit(self.profile, "held", gate=held.gate, detail=held.told, until=until)
+        surface(self.profile, notices(self.state["failure"], self.world.asks, self.world.sessions, [held]))
+        wait = max(0, -int((now - held.until) // 1)) if held.until else None  # rounded up: not to wake too early
+        return Outcome("held", f"{held.gate}: {held.told}", next_beat_s=wait)
 
-    def judge(self, now: float) -> tuple[str, Verdict | None]:
-        """Ask every gate, in order: (why there is something to decide, the gate that holds or None)."""
-        changes = diff(self.state["baseline"], self.world.items) if self.state["hash"] else []
-        reason = reason_of(self.state, changes, self.forced, now, self.profile.setting("noop_ttl"))
-        self.verdicts = [
-            paused_gate(read_pause(self.profile, now)),
-            unchanged_gate(reason),
-            self.backoff(now),
-        ]
-        if reason:
-            runner = self.profile.runner(self.runner)
-            self.verdicts += money_gates(self.profile, runner, *spend_for(self.profile, runner, now))
-        return reason, next((verdict for verdict in self.verdicts if verdict.verdict == "hold"), None)
+    # --- a run: decide, act, log
 
-    def backoff(self, now: float) -> Verdict:
-        """Ask the backoff gate. A usage limit holds only the runner that met it."""
-        limited = (self.state["failure"] or {}).get("limit")
-        runner = self.profile.runner(self.runner).name if limited else ""
-        return backoff_gate(self.state, policy_digest(self.world.digests()), self.forced, now, runner)
-
-    def decide(self, reason: str) -> Outcome:
-        """Make the capsule, have the runner decide, and act on it."""
-        profile = self.profile
-        runner = self.chosen_runner()
-        if runner.mode != "builtin":
-            require_runner(profile, runner)
-            require_disk(profile)
-            if profile.missing_config():
-                profile.warn(profile.missing_config())
-        now = time.time()
-        self.mode = runner.mode
+    def carry(self) -> Outcome:
+        """Decide, act and log, in a run of its own, which leaves its trace however it ends."""
         self.policy = policy_digest(self.world.digests())
-        self.run = new_run_id(profile, now)
-        write_state(profile, {**self.state, "open": self.run})
-        cost: float | None = 0.0
+        self.run = Run.open(self.profile, self.state)
         try:
-            inputs = self.wake(runner, reason, now)
-            emit(profile, "decide_start", run=self.run, runner=runner.name, reason=one_line(reason))
-            if runner.mode == "builtin":
-                reply = canonical(decide_builtin(inputs)) + "\n"
-                write_capsule(profile, self.run, "reply.txt", reply)
-                done = self.act(parse_move(reply))
-            elif runner.mode == "direct":
-                cost, done = self.direct(runner)
-            else:
-                cost, reply = self.call(runner)
-                done = self.act(parse_move(reply, bool(self.forced)))
+            result = self.direct() if self.runner.mode == "direct" else self.act(self.decide())
         except BadMove as failure:
-            return self.failed(failure.message, runner)
+            return self.fail(failure.message)
         except Paused as pause:
-            return self.put_off(pause.message, cost)
+            return self.put_off(pause.message)
         except (KeyboardInterrupt, Terminated):
-            recover(profile, read_state(profile), counted=False)
+            recover(self.profile, counted=False)
             raise
-        return self.conclude(done, cost)
+        return self.log(result)
 
-    def chosen_runner(self) -> Runner:
-        """Return the runner that decides. Raise Failure when it cannot work on a goal."""
-        runner = self.profile.runner(self.runner)
-        if runner.mode == "builtin" and self.forced:
-            raise Failure(
-                "run: the built-in decider cannot work on a goal",
-                "install pi or claude, or name a runner in the config",
-            )
-        return runner
-
-    def inputs(self, runner: Runner, now: float) -> dict[str, JSON]:
-        """Gather what the prompt is made of."""
-        profile = self.profile
-        zone = time.strftime("%z", time.localtime(now))
-        moment = f"{local_stamp(now)} {zone[:3]}:{zone[3:]}, {time.strftime('%A', time.localtime(now))}"
-        edits = policy_edits(profile, self.world, self.state)
-        inputs: dict[str, JSON] = prompt_inputs(
-            self.world, self.state, edits, mode=runner.mode, forced=self.forced, journal=[], now=moment
-        )
-        alive = sum(session.alive and session.kind == "worker" for session in self.world.sessions)
-        inputs["room"] = profile.setting("max_workers") - alive
-        if runner.mode == "builtin":  # it writes for the person
-            changes = diff(self.state["baseline"], self.world.items) if self.state["hash"] else []
-            inputs["changes"] = [change_told(change) for change in changes]
+    def decide(self) -> Move:
+        """Return the one move of this beat. Raise BadMove when the runner gives none."""
+        inputs = self.wake()
+        if self.approved:
+            return self.approved.move
+        if self.runner.mode == "builtin":
+            reply = canonical(decide_builtin(inputs)) + "\n"
+            self.run.note("reply.txt", reply)
         else:
-            inputs["workers"], inputs["reports"] = gather_context(profile, self.world, self.state, now)
-            inputs["because"] = "" if inputs["changes"] or self.forced else self.reason
-        if runner.mode == "typed":
-            inputs["agents"] = agents(profile)
-        inputs["tools"] = tools_left(runner)
-        inputs["unkept"] = unkept_goals(profile, self.world)
-        mixed = bool(taint_of(inputs))
-        today = "" if runner.mode == "direct" else moment[:10]  # it writes such a line itself
-        inputs["journal"] = shown_journal(profile, None if mixed else self.is_clean, today)
-        found: dict[str, JSON] = profile.redacted(inputs if mixed else without_old_words(inputs))
-        return found
+            reply = self.call()
+        return parse_move(reply, bool(self.forced))
 
-    def is_clean(self, line: str) -> bool:
-        """Tell whether a line of the journal is of a beat that no words of others swayed."""
-        return self.mode == "builtin" or digest_of(line.encode()) in self.state["clean"]
-
-    def wake(self, runner: Runner, reason: str, now: float) -> JSON:
-        """Write down why this beat decides, and the prompt."""
-        profile, inputs = self.profile, self.inputs(runner, now)
-        self.taint = taint_of(inputs)
-        changes = diff(self.state["baseline"], self.world.items)
+    def wake(self) -> dict[str, JSON]:
+        """Write down why this run decides, and its prompt; return what that is made of."""
+        run, runner, now = self.run, self.runner, time.time()
+        inputs = {} if self.approved else self.inputs(now)
+        self.taint = taint_of(inputs) if inputs else []
         wake = {
-            "run": self.run,
+            "run": run.id,
             "at": utc_text(now),
-            "reason": reason,
+            "reason": self.reason,
             "runner": runner.name,
             "mode": runner.mode,
             "command": runner.tick,
@@ -17337,98 +17481,141 @@ class Beat:
             "output": output_of(runner),
             "forced": self.forced or None,
             "hash": self.world.hash,
-            "changed": [{"key": c.key, "old": c.old, "new": c.new} for c in changes],
-            "gates": [dict(verdict.__dict__) for verdict in self.verdicts],
+            "changed": self.changed(),
+            "gates": [gate_object(verdict) for verdict in self.verdicts],
             "taint": self.taint,
             "digests": self.world.digests(),
             "words": prompt_words(),
-            "inputs": inputs,
         }
-        write_capsule(profile, self.run, "wake.json", wake)
+        if not inputs:
+            run.note("wake.json", wake)
+            return inputs
+        run.note("wake.json", {**wake, "inputs": inputs})
         prompt, cuts = build_prompt(inputs)
-        for line in cuts:
-            emit(profile, "prompt_cut", run=self.run, section=line)
-            if line.startswith("PLAYBOOK"):
-                profile.warn(f"the prompt cannot hold the whole PLAYBOOK: {line}: shorten it")
-        write_capsule(profile, self.run, "prompt.md", prompt)
+        for section, lost in cuts.items():
+            told = f"{section}: {lost} bytes cut"
+            emit(self.profile, "prompt_cut", run=run.id, section=told)
+            if section == "PLAYBOOK":
+                self.profile.warn(f"the prompt cannot hold the whole PLAYBOOK: {told}: shorten it")
+        run.note("prompt.md", prompt)
+        emit(self.profile, "decide_start", run=run.id, runner=runner.name, reason=one_line(self.reason))
         return inputs
 
-    def call(self, runner: Runner) -> tuple[float | None, str]:
-        """Run the runner and pay for it; return (cost, reply). Raise BadMove when the call failed."""
-        profile = self.profile
-        ended = run_runner(profile, runner, self.run)
-        metered = meter_run(profile, runner, self.run)
+    def changed(self) -> list[JSON]:
+        """Return what is new of the world, as `why` has it."""
+        found: list[JSON] = []
+        for change in self.changes:
+            run = run_during(self.state, change.key)
+            told = {"key": change.key, "old": change.old, "new": change.new}
+            found.append({**told, "during": run} if run else told)
+        return found
+
+    def inputs(self, now: float) -> dict[str, JSON]:
+        """Gather what the prompt is made of."""
+        profile, runner, state = self.profile, self.runner, self.state
+        zone = time.strftime("%z", time.localtime(now))
+        moment = f"{local_stamp(now)} {zone[:3]}:{zone[3:]}, {time.strftime('%A', time.localtime(now))}"
+        edits = policy_edits(profile, self.world, state)
+        inputs: dict[str, JSON] = prompt_inputs(
+            self.world, state, edits, mode=runner.mode, forced=self.forced, journal=[], now=moment
+        )
+        alive = sum(session.alive and session.kind == "worker" for session in self.world.sessions)
+        inputs["room"] = profile.setting("max_workers") - alive
+        if runner.mode != "builtin":
+            inputs["workers"], inputs["reports"] = gather_context(profile, self.world, state, now)
+            inputs["because"] = "" if inputs["changes"] or self.forced else self.reason
+        if runner.mode == "typed":
+            inputs["agents"] = agents(profile)
+        inputs["tools"] = tools_left(runner)
+        inputs["unkept"] = unkept_goals(profile, self.world)
+        mixed = bool(taint_of(inputs))
+        today = "" if runner.mode == "direct" else time.strftime("%Y-%m-%d", time.localtime(now))
+        clean = None if mixed or runner.mode == "builtin" else state["clean"]
+        inputs["journal"] = shown_journal(profile, clean, today)
+        found: dict[str, JSON] = profile.redacted(inputs if mixed else without_old_words(inputs))
+        return found
+
+    def call(self) -> str:
+        """Run the runner and pay for it; return its reply. Raise BadMove when the call failed."""
+        run, runner = self.run, self.runner
+        self.cost = None
+        ended = run_runner(run, runner)
+        output = meter_run(run, runner)
         if ended.why != "spawn":
-            pay(profile, runner, self.run, self.forced, metered, ended=ended)
-        write_capsule(profile, self.run, "reply.txt", metered.text)
-        error = runner_error(profile, runner, self.run, ended, metered)
+            pay(self.profile, run.id, runner, self.forced, output, ended=ended)
+            self.cost = output.cost
+        run.note("reply.txt", output.text)
+        error = runner_error(run, runner, ended, output)
         if error:
-            said = capsule_text(profile, self.run, "stderr.log")[-4 * KIB :] + (
-                "" if metered.streamed else metered.text
-            )
-            self.reset = limit_reset(metered, said[-8 * KIB :], time.time())
+            said = run.text("stderr.log")[-4 * KIB :] + ("" if output.streamed else output.text)
+            self.reset = limit_reset(output, said[-8 * KIB :], time.time())
             raise BadMove(error)
-        return metered.cost, metered.text
+        return output.text
 
     def act(self, move: Move) -> MoveResult:
-        """Put the intent on disk and perform the move."""
-        write_capsule(self.profile, self.run, "move.json", move_object(move))
-        if read_pause(self.profile, time.time()):
+        """Put the intent on disk and perform the move. Raise BadMove when nothing was done."""
+        profile, run, approved, value = self.profile, self.run, self.approved, move_object(move)
+        run.note("move.json", value)
+        if approved:
+            run.intend(value, approved=approved.number)
+            edited = "" if approved.edited is None else f"as the person edited it:\n{approved.edited}"
+            if not give_answer(profile, approved.number, "approved", edited):
+                run.commit("", {"outcome": "failed", "reason": "it was answered at the same moment"})
+                raise answered_failure(read_ask(profile, approved.number), "nothing was done")
+            try:
+                return perform(MoveContext(run, self.world, move, yes=True, base=approved.base))
+            except BadMove as failure:
+                return MoveResult(f"could not be done: {failure.message}")
+        if read_pause(profile, time.time()):
             raise Paused("a person paused the loop while the runner decided: nothing was done")
         if move.name != "noop":
-            write_capsule(
-                self.profile,
-                self.run,
-                "intent.json",
-                {"run": self.run, "at": utc_text(time.time()), "move": move_object(move)},
-            )
+            run.intend(value)
         self.state["next_beat_s"] = move.next_beat_s
         known = hash_without_asks(digests_of(self.state["baseline"])) if self.forced else ""
-        return perform(MoveContext(self.profile, self.run, self.world, move, taint=self.taint, known=known))
+        return perform(MoveContext(run, self.world, move, taint=self.taint, known=known))
 
-    def direct(self, runner: Runner) -> tuple[float | None, MoveResult]:
-        """Let a runner act with its own tools, and hold it to one move; return (cost, what it did)."""
-        profile = self.profile
+    def direct(self) -> MoveResult:
+        """Let a runner act with its own tools, and hold it to one move; return what it did."""
+        profile, run, name = self.profile, self.run, self.runner.name
+        self.wake()
         journal = self.journal = Journal(profile)
-        keep_playbook(profile, self.run, read_bytes(profile.path("PLAYBOOK.md")))
-        scripts = {name: signature(path) for name, path in sensor_files(profile).items()}
-        move = {"move": "direct", "runner": runner.name}
-        write_capsule(profile, self.run, "intent.json", {"run": self.run, "at": utc_text(time.time()), "move": move})
+        keep_playbook(run, read_bytes(profile.path("PLAYBOOK.md")))
+        scripts = {script: signature(path) for script, path in sensor_files(profile).items()}
+        run.intend({"move": "direct", "runner": name})
         proposed: dict[str, Item | None] = {}
         try:
             with SensorGuard(profile):
-                cost, reply = self.call(runner)
+                reply = self.call()
         finally:
-            journal.mend()
-            proposed = put_back(profile, self.run, self.world)
+            journal.restore()
+            proposed = put_back(run, self.world)
             after = observe(profile, self.world.readings)
             self.policy = policy_digest(after.digests())  # what it edited itself does not end its own wait
-        verb = read_object(profile, self.run, "verb.json")
+        verb = run.fields("verb.json")
         wrote, moves = self.own_changes(after, verb)
         for key, item in wrote.items() if self.taint else ():
-            if item and key.startswith("goal:"):
-                note_goal(profile, key[len("goal:") :], item.digest)
-        now = {name: signature(path) for name, path in sensor_files(profile).items()}
-        moves += [f"sensor {name}" for name in sorted(now) if scripts.get(name) != now[name]]
+            kind, goal = key_parts(key)
+            if item and kind == "goal":
+                note_goal(profile, goal, item.digest)
+        now = {script: signature(path) for script, path in sensor_files(profile).items()}
+        moves += [f"sensor {script}" for script in sorted(now) if scripts.get(script) != now[script]]
         self.state["next_beat_s"] = take_next_interval(profile)
         lines = journal.added()
         if not lines and not verb and not reply.strip():
             raise BadMove("the runner answered nothing and left no journal line")
-        fact = f"{runner.name} acted" + (f": {', '.join(moves)}" if moves else "")
+        fact = f"{name} acted" + (f": {', '.join(moves)}" if moves else "")
         for what, count in (("journal line", len(lines)), ("move", len(moves))):
             if count > 1:
                 fact += f" [{count} {what}s]"
-                profile.warn(f"{runner.name}: {count} {what}s in one beat: one is allowed, the journal says so")
-        if not lines:
-            fact += " [no journal line]"
-            return cost, MoveResult(
-                with_remark(fact, "" if verb else profile.redacted(reply)), wrote={**wrote, **proposed}
-            )
-        return cost, MoveResult(self.folded(fact, lines), wrote={**wrote, **proposed}, fold_at=journal.size)
+                profile.warn(f"{name}: {count} {what}s in one beat: one is allowed, the journal says so")
+        if lines:
+            return MoveResult(self.folded(fact, lines), wrote={**wrote, **proposed}, fold_at=journal.size)
+        fact = with_remark(f"{fact} [no journal line]", "" if verb else profile.redacted(reply))
+        return MoveResult(fact, wrote={**wrote, **proposed})
 
     def folded(self, fact: str, lines: Sequence[str]) -> str:
         """Return the one line of looop's own that takes the place of a direct runner's; the capsule keeps those."""
-        write_capsule(self.profile, self.run, "journal.txt", "\n".join(lines) + "\n")
+        self.run.note("journal.txt", "\n".join(lines) + "\n")
         return with_remark(fact, self.profile.redacted("; ".join(map(journal_words, lines))))
 
     def own_changes(self, after: World, verb: Mapping[str, JSON]) -> tuple[dict[str, Item | None], list[str]]:
@@ -17436,174 +17623,131 @@ class Beat:
         wrote: dict[str, Item | None] = {}
         moves: list[str] = []
         session = str(verb.get("session") or "")
-        workers = {key for key in {**self.world.items, **after.items} if key.startswith("worker:")}
+        workers = {key for key in {**self.world.items, **after.items} if key_parts(key)[0] == "worker"}
         own = f"worker:{session}"
         mine = {own} if own in workers else {key for key in workers if session and key.startswith(own)}
+        asked = {str(ask["n"]) for ask in after.asks if ask["run"] == self.run.id}
         for change in diff(baseline_of(self.world.items), after.items):
-            kind, _, name = change.key.partition(":")
-            if kind in ("playbook", "goal"):
-                moves.append(change.key.replace(":", " "))
-            elif change.key not in mine and not (
-                kind == "ask" and any(str(ask["n"]) == name and ask["run"] == self.run for ask in after.asks)
-            ):
+            if change.kind in ("playbook", "goal"):
+                moves.append(f"{change.kind} {change.name}".rstrip())
+            elif change.key not in mine and not (change.kind == "ask" and change.name in asked):
                 continue
             wrote[change.key] = after.items.get(change.key)
         moves += [one_line(" ".join(map(str, [verb["verb"], *verb["args"]])), 200)] if verb else []
-        if len(moves) > 1:  # one of them is a person's, perhaps: rather a call too many than an edit that nobody sees
-            wrote = {key: item for key, item in wrote.items() if key.startswith(("worker:", "ask:"))}
+        if len(moves) > 1:  # one may be a person's edit: prefer an extra call to missing it
+            wrote = {key: item for key, item in wrote.items() if key_parts(key)[0] in ("worker", "ask")}
         return wrote, moves
 
-    def conclude(self, done: MoveResult, cost: float | None) -> Outcome:
-        """Commit a beat that acted: state, journal line, result, git."""
-        profile, now = self.profile, time.time()
-        # a move that a person forced for one goal has decided nothing about what else changed
-        items = dict(self.state["baseline"]) if self.forced else baseline_of(self.world.items)
-        answered = [ask for ask in self.world.asks if ask["state"] == "answered" and not ask["waits"]]
-        read = [[ask["n"], ask["answer"]] for ask in answered]
-        self.state["read"] = [] if self.mode == "builtin" else read
-        items = with_writes(items, {**done.wrote, **{f"ask:{n}": None for n, _ in self.state["read"]}})
-        if not self.forced or self.state["hash"]:
-            self.state["hash"] = world_hash(digests_of(items))
-        if not self.forced:
-            self.state.update(decided_at=now, noop_at=now if done.outcome == "noop" else None)
-        shell = {**done.shell, "tainted": True} if done.shell and self.taint else done.shell
-        count = 0 if self.forced or diff(self.state["baseline"], self.world.items) else self.state["again_count"] + 1
-        again = earned_decision(self.state["next_beat_s"], bool(shell), count, now)
-        self.state.update(baseline=items, failure=None, interrupted=None, shell=shell, again=again, again_count=count)
-        self.state["during"] = self.edited_meanwhile(done.wrote)
-        line = f"- {local_stamp(now)} {one_line(profile.redacted(done.journal))}"
-        result = {
-            "outcome": done.outcome,
+    def log(self, result: MoveResult) -> Outcome:
+        """Commit a run that acted: state, journal line, result, git."""
+        profile, run, approved, now = self.profile, self.run, self.approved, time.time()
+        self.result = result
+        move, fact, extra = run.fields("move.json"), result.journal, {}
+        if approved:
+            edit = {} if approved.edited is None else {"edited": move}
+            printed = bool(result.shell and result.shell["output"].strip())
+            add_to_answer(profile, approved.number, result=shell_told(result), printed=printed, **edit)
+            fact = f"{'edited and ' if edit else ''}approved by you (ask {approved.number}): {fact}"
+            extra = {"approved": approved.number}
+        self.advance(result, now)
+        words = one_line(profile.redacted(fact))
+        line = f"- {local_stamp(now)} {words}"
+        ended = {
+            "outcome": result.outcome,
             "journal": line,
-            "cost_usd": cost,
-            "shell": done.shell,
+            "cost_usd": self.cost,
+            "shell": result.shell,
             "secs": round(time.monotonic() - self.started, 3),
+            **extra,
         }
-        record(profile, self.state, self.run, line, result, fold_at=done.fold_at, clean=not self.taint)
-        keep_policy(profile, self.world, items)
-        archive_asks(profile, self.state["read"])
-        surface(profile, self.news(), decided=True)
-        facts = move_facts(read_object(profile, self.run, "move.json"), self.forced, line)
-        hashed = self.state["hash"]
-        emit(profile, "decided", run=self.run, outcome=done.outcome, cost_usd=cost, hash=hashed, **facts)
-        commit(profile, journal_words(line))
+        run.commit(line, ended, fold_at=result.fold_at, clean=not self.taint)
+        if not approved:
+            keep_policy(profile, self.world, self.state["baseline"])
+            archive_asks(profile, self.state["read"])
+            self.tell()
+        facts = {"outcome": result.outcome, "cost_usd": self.cost, "hash": self.state["hash"], **self.facts(line)}
+        emit(profile, "decided", run=run.id, **facts, **extra)
+        commit(profile, words)
         prune_runs(profile)
-        return Outcome(done.outcome, self.reason, self.run, line, cost, self.state["next_beat_s"])
+        reason = profile.redacted(self.reason)
+        return Outcome(result.outcome, reason, run.id, line, self.cost, self.state["next_beat_s"])
 
-    def news(self) -> dict[str, Notice]:
-        """Return what the person should know now that the move is made."""
-        return notices(self.state["failure"], current_asks(self.profile), list_sessions(self.profile, FLEET))
+    def advance(self, result: MoveResult, now: float) -> None:
+        """Make the state what it is after a move: the world that was decided on, and what the move left behind.
+
+        A move that a person forced, or approved, leaves other changes pending: nothing was decided about them.
+        """
+        state, partial = self.state, bool(self.forced or self.approved)
+        items = dict(state["baseline"]) if partial else baseline_of(self.world.items)
+        if not self.approved:
+            answered = [ask for ask in self.world.asks if ask["state"] == "answered" and not ask["waits"]]
+            state["read"] = [] if self.runner.mode == "builtin" else [[ask["n"], ask["answer"]] for ask in answered]
+            items = with_writes(items, {f"ask:{n}": None for n, _ in state["read"]})
+        state["baseline"] = items = with_writes(items, result.wrote)
+        if state["hash"] or not partial:
+            state["hash"] = world_hash(digests_of(items))
+        if self.approved:
+            return
+        if not self.forced:
+            state.update(decided_at=now, noop_at=now if result.outcome == "noop" else None)
+        shell = {**result.shell, "tainted": True} if result.shell and self.taint else result.shell
+        count = 0 if self.forced or self.changes else state["again_count"] + 1
+        again = earned_decision(state["next_beat_s"], bool(shell), count, now)
+        state.update(failure=None, interrupted=None, shell=shell, again=again, again_count=count)
+        state["during"] = self.edited_meanwhile(result.wrote)
 
     def edited_meanwhile(self, wrote: Mapping[str, Item | None]) -> JSON:
         """Return which policy files a person changed while the runner ran, as the state keeps it."""
         paths = {f"goal:{goal}": path for goal, path in goal_files(self.profile).items()}
         paths["playbook"] = self.profile.path("PLAYBOOK.md")
-        stamps = self.world.stamps
-        keys = [
-            key for key, path in paths.items() if key not in wrote and signature(path) != stamps.get(path, "absent")
-        ]
-        return {"run": self.run, "keys": sorted(keys)} if keys else None
+        known = self.world.stamps
+        keys = [key for key, path in paths.items() if key not in wrote and signature(path) != known.get(path, "absent")]
+        return {"run": self.run.id, "keys": sorted(keys)} if keys else None
 
-    def put_off(self, reason: str, cost: float | None) -> Outcome:
-        """End a beat whose move a pause stopped. Its world counts as not decided on, so the next beat decides."""
+    def put_off(self, reason: str) -> Outcome:
+        """End a run whose move a pause stopped. Its world counts as not decided on, so the next beat decides."""
         secs = round(time.monotonic() - self.started, 3)
-        result = {"outcome": "held", "reason": reason, "cost_usd": cost, "secs": secs}
-        record(self.profile, self.state, self.run, "", result)
-        emit(self.profile, "held", gate="paused", detail=reason, until=None, run=self.run, cost_usd=cost)
-        surface(self.profile, self.news(), decided=True)
+        self.run.commit("", {"outcome": "held", "reason": reason, "cost_usd": self.cost, "secs": secs})
+        facts = {"run": self.run.id, "cost_usd": self.cost, **self.facts()}
+        emit(self.profile, "held", gate="paused", detail=reason, until=None, **facts)
+        self.tell()
         prune_runs(self.profile)
-        return Outcome("held", f"paused: {reason}", self.run, None, cost)
+        return Outcome("held", f"paused: {reason}", self.run.id, None, self.cost)
 
-    def failed(self, reason: str, runner: Runner) -> Outcome:
-        """End a beat that changed nothing: count it, back off, and leave word for the next prompt."""
-        profile, now = self.profile, time.time()
-        reply = capsule_text(profile, self.run, "reply.txt")
-        row = next((row for row in recent_rows(profile, now - DAY) if row.get("run") == self.run), None)
-        cost = row.get("cost_usd") if row else 0.0 if runner.mode == "builtin" else None
-        record_failure(self.state, reason, reply, self.policy, now, runner=runner.name, reset=self.reset)
-        result = {
-            "outcome": "failed",
-            "reason": reason,
-            "cost_usd": cost,
-            "secs": round(time.monotonic() - self.started, 3),
-        }
+    def fail(self, reason: str) -> Outcome:
+        """End a run that changed nothing: count it, back off, and leave word for the next prompt."""
+        profile, run, name, now = self.profile, self.run, self.runner.name, time.time()
+        reason = profile.redacted(reason)
+        record_failure(self.state, reason, run.text("reply.txt"), self.policy, now, runner=name, reset=self.reset)
+        secs = round(time.monotonic() - self.started, 3)
+        result = {"outcome": "failed", "reason": reason, "cost_usd": self.cost, "secs": secs}
         lines = self.journal.added() if self.journal else []
         line, fold_at = "", None
         if lines and self.journal:  # a runner that fails writes no line of looop's either
-            words = profile.redacted(self.folded(f"{runner.name} failed", lines))
+            words = profile.redacted(self.folded(f"{name} failed", lines))
             line, fold_at = f"- {local_stamp(now)} {one_line(words)}", self.journal.size
-        record(profile, self.state, self.run, line, result, fold_at=fold_at, clean=not self.taint)
-        wait = self.state["failure"]["until"] - now
-        surface(profile, self.news(), decided=True)
-        facts = move_facts(read_object(profile, self.run, "move.json"), self.forced)
-        emit(profile, "tick_failed", run=self.run, reason=one_line(reason), retry_s=int(wait), cost_usd=cost, **facts)
+        run.commit(line, result, fold_at=fold_at, clean=not self.taint)
+        self.tell()
+        wait = int(self.state["failure"]["until"] - now)
+        facts = {"cost_usd": self.cost, **self.facts()}
+        emit(profile, "tick_failed", run=run.id, reason=one_line(reason), retry_s=wait, **facts)
         prune_runs(profile)
-        return Outcome("failed", reason, self.run, None, cost, int(wait))
+        return Outcome("failed", reason, run.id, None, self.cost, wait)
+
+    def facts(self, journal: str = "") -> dict[str, JSON]:
+        """Return what the event of the run's end says of why it woke, and of its move."""
+        return move_facts(self.run.fields("move.json"), self.forced, journal, one_line(self.reason))
+
+    def tell(self) -> None:
+        """Tell the person what they should know now that the run is over."""
+        profile = self.profile
+        sessions = list_sessions(profile, FLEET)
+        surface(profile, notices(self.state["failure"], current_asks(profile), sessions), decided=True)
 
 
-def dry_run(profile: Profile, forced: str, runner: str, now: float) -> dict[str, JSON]:
-    """Sense, diff, ask the gates and make the prompt, as a beat would; nothing is written.
-
-    `forced`: the goal that a person asks a move for, "" on a common beat.
-    """
-    beat = Beat(profile, forced, runner)
-    readings: dict[str, Reading] = {}
-    if check_data_dir(profile):
-        os.chdir(profile.data)
-        close_inherited()
-        raise_on_signals()
-        readings = sense(profile)
-    beat.state = read_state(profile)
-    beat.world = observe(profile, readings)
-    beat.find_goal()
-    reason, held = beat.judge(now)
-    beat.reason = reason
-    chosen = beat.chosen_runner()
-    inputs = beat.inputs(chosen, now)
-    return {
-        "outcome": "would decide" if not held else "unchanged" if held.gate == "unchanged" else "held",
-        "held": held is not None,
-        "reason": reason if not held or held.gate == "unchanged" else f"{held.gate}: {held.detail}",
-        "gates": [shown_gate(verdict.__dict__) for verdict in beat.verdicts],
-        "inputs": inputs,
-        "prompt": build_prompt(inputs)[0],
-    }
-
-
-def dry_decide(profile: Profile, runner: Runner, inputs: Mapping[str, JSON], verb: str, forced: bool) -> JSON:
-    """Ask a runner for the move that it would make: paid, recorded in the ledger, and not made."""
-    if runner.mode == "builtin":
-        return decide_builtin(inputs)
-    if runner.mode == "direct":
-        raise Failure(
-            f"{verb}: {runner.name} is direct: it acts while it decides", "only a typed runner can be asked dry"
-        )
-    reply = asked_aside(profile, runner, build_prompt(inputs)[0], f"{verb} --dry-run").text
-    return move_object(parse_move(reply, forced))
-
-
-def asked_aside(profile: Profile, runner: Runner, prompt: str, verb: str) -> RunnerOutput:
-    """Ask a runner outside of any beat: paid, recorded in the ledger, nothing else kept."""
-    import tempfile
-
-    require_runner(profile, runner)
-    prepare(profile)
-    lock = beat_lock(profile, verb, 0.0)
-    with lock, tempfile.TemporaryDirectory(prefix="looop-dry-") as folder:
-        aside = Profile(profile.env, folder, profile.config_path, profile.cache, profile.self_path)
-        run = new_run_id(aside, time.time())
-        write_capsule(aside, run, "prompt.md", prompt)
-        ended: ProcessResult | None = None
-        try:
-            ended = run_runner(aside, runner, run, profile.data)
-        finally:  # also when a person ends it in the middle
-            metered = meter_run(aside, runner, run)
-            if ended is None or ended.why != "spawn":
-                pay(profile, runner, run, "", metered, ended=ended)
-        error = runner_error(aside, runner, run, ended, metered)
-    if error:
-        raise BadMove(error)
-    return metered
+def shell_told(result: MoveResult) -> str:
+    """Return what came of an approved move, for the next prompt: the end of its command and its output, or `done`."""
+    return f"{result.shell['ended']}\n{result.shell['output']}" if result.shell else "done"
 
 
 def run_beat(
@@ -17648,11 +17792,11 @@ def beat_lock(profile: Profile, verb: str, wait: float | None) -> Lock:
     """Take the lock that makes whoever acts the only one who does, and make this process fit to have children."""
     os.chdir(profile.data)
     lock = Lock(profile.path(".beat.lock"))
-    note = f"pid {os.getpid()}, {verb}, since {utc_text(time.time())}"
-    taken = lock.acquire(0.5 if wait is None else min(wait, 0.5), note)
+    since = time.time()
+    taken = lock.acquire(0.5 if wait is None else min(wait, 0.5), verb, since=since)
     if not taken and (wait is None or wait > 0.5):
         complain(f"{verb}: waits for a beat in progress ({lock_words(lock.path)})")
-        taken = lock.acquire(None if wait is None else wait - 0.5, note)
+        taken = lock.acquire(None if wait is None else wait - 0.5, verb, since=since)
     if not taken:
         holder = lock_words(lock.path) or "it has just ended"
         raise Busy(f"{verb}: a beat is in progress ({holder})", "wait for it: --wait 5m")
@@ -17674,7 +17818,7 @@ def raise_on_signals() -> None:
 
 
 # ======================================================================================================================
-# 68. People
+# 70. People
 # ======================================================================================================================
 # What a person says to the loop: answers, approvals, pauses. An approval is a beat of its own, without a runner: under
 # the beat's lock, with a capsule and an intent, so that what dies in the middle leaves the trace that any move leaves.
@@ -17690,7 +17834,7 @@ def require_person(profile: Profile, verb: str) -> None:
 def beat_of_caller(profile: Profile) -> dict[str, JSON]:
     """Return the wake.json of the beat whose runner or move calls; {} for a person, a worker, an approved command."""
     run = profile.env.get("LOOOP_RUN_ID", "")
-    wake = read_object(profile, run, "wake.json") if valid_id(run) else {}
+    wake = Run(profile, run).fields("wake.json") if valid_id(run) else {}
     return {} if wake.get("mode") == "person" else wake
 
 
@@ -17706,26 +17850,6 @@ def refuse_typing(profile: Profile, session: Session, move: Move) -> None:
     why = typing_doubt(profile, session, move, bool(wake.get("taint"))) if wake else ""
     if why:
         refuse_decider(profile, move.name, f"{session.id}: {why}")
-
-
-def find_ask(profile: Profile, text: str) -> dict[str, JSON]:
-    """Return an ask by its number. Raise Failure when there is none."""
-    check_data_dir(profile)
-    numbers = ask_numbers(profile, "asks")
-    if is_number(text) and int(text) in numbers:
-        return read_ask(profile, int(text))
-    if is_number(text) and int(text) in ask_numbers(profile, "asks/archive"):
-        done = read_ask(profile, int(text), "asks/archive")
-        raise Failure(
-            f"ask {text}: was answered and read ({one_line(str(done['answer']), 80)})", "looop asks lists the open ones"
-        )
-    known = f"the asks are: {first_few(map(str, numbers))}" if numbers else "nothing is asked"
-    raise Failure(f"ask {one_line(text, 40)}: there is no such ask", known)
-
-
-def answered_failure(ask: Mapping[str, JSON], hint: str) -> Failure:
-    """Make the failure of a second answer."""
-    return Failure(f"ask {ask['n']}: was answered already ({one_line(str(ask['answer']), 80)})", hint)
 
 
 def chosen_option(ask: Mapping[str, JSON], text: str) -> str:
@@ -17758,58 +17882,6 @@ def require_yes(verb: str, said: JSON) -> None:
     sys.stdout.flush()
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise Failure(f"{verb}: it was not confirmed", "nothing was touched")
-
-
-def proposed_move(ask: Mapping[str, JSON]) -> Move:
-    """Return the move of a proposal (pure). Raise Failure when it holds none."""
-    if not isinstance(ask.get("move"), dict):
-        raise Failure(f"ask {ask['n']}: holds no move", f"looop reject {ask['n']}")
-    return checked_move(ask["move"])
-
-
-def proposal_is_stale(profile: Profile, ask: Mapping[str, JSON]) -> str:
-    """Say how the world has moved on since a proposal was made, "" when it has not."""
-    name = changed_by(ask.get("move") or {})
-    if name:
-        now = read_bytes(profile.path(name))
-        return "" if (None if now is None else digest_of(now)) == ask.get("base") else f"{name} was changed since"
-    changed = context_changed(profile, ask)
-    if changed or (ask.get("context") and not ask.get("command")):
-        return changed
-    now_hash = hash_without_asks(digests_of(read_state(profile)["baseline"]))
-    return "" if ask.get("hash") == now_hash else "the world has changed since"
-
-
-def context_changed(profile: Profile, ask: Mapping[str, JSON]) -> str:
-    """Say what of that which a proposal is about was changed since, "" for nothing."""
-    if not (ask.get("context") or ask.get("command")):
-        return ""
-    try:
-        now = context_of(profile, proposed_move(ask))
-    except (Failure, OSError):
-        now = {"base": "?"}
-    before, after = ask.get("files") or {}, now.get("files") or {}
-    if now.get("base") == ask.get("base"):
-        return ""
-    name = next((name for name in {**before, **after} if before.get(name) != after.get(name)), "")
-    return f"{name} was changed since it was proposed" if name else "what it is about has changed since"
-
-
-def edited_field(move: Mapping[str, JSON]) -> str:
-    """Return the field of a proposed move (as an object) that a person may edit (pure); "" for none."""
-    named = {"shell": "command", "start_worker": "prompt", "send": "text", "message": "text"}
-    field = named.get(str(move.get("move")), "body")
-    return field if isinstance(move.get(field), str) else ""
-
-
-def open_proposal(profile: Profile, text: str) -> dict[str, JSON]:
-    """Return a proposal by its number. Raise Failure when there is none, or it was answered."""
-    ask = find_ask(profile, text)
-    if ask["state"] == "answered":
-        raise answered_failure(ask, "what was approved once is not done again")
-    if ask["kind"] != "proposal":
-        raise Failure(f"ask {ask['n']}: is a question, not a proposal", f"looop answer {ask['n']} TEXT")
-    return ask
 
 
 def run_in_terminal(argv: list[str], env: Mapping[str, str], stdin: int = 0) -> int:
@@ -17901,137 +17973,39 @@ def edit_proposal(profile: Profile, args: Mapping[str, JSON]) -> tuple[dict[str,
     return ask, after
 
 
-def require_base(profile: Profile, ask: Mapping[str, JSON], force: bool) -> None:
-    """Raise Failure when what a proposal is about was changed since, and `force` is not given."""
-    stale = "" if force else proposal_is_stale(profile, ask)
-    if stale and ask.get("diff"):
-        raise Failure(f"ask {ask['n']}: {stale}, and approving would write over it", "approve --force, or reject")
-    if stale and context_changed(profile, ask):
-        raise Failure(f"ask {ask['n']}: {stale}", "`looop asks` shows it as it was; approve --force, or reject")
-
-
-def require_digest(ask: Mapping[str, JSON], digest: str) -> None:
-    """Raise Failure when a proposal has another digest than the one that a person saw."""
-    n = ask["n"]
-    if digest.strip().lower() != ask_digest(ask):
-        raise Failure(
-            f"ask {n} is not what you saw: {one_line(digest, 40)} is not its digest", f"`looop asks {n}` shows it anew"
-        )
-
-
-def rule_for(profile: Profile, ask: Mapping[str, JSON], text: str) -> CommandRule:
-    """Return the rule of gate.allow that lets the command of a proposal run from now on; `text`: what the person wrote.
-
-    Else its program and subcommand with any words; or these words alone where no subcommand stands behind the program,
-    where they look irreversible, or where any words would be too many. Raise Failure where there is no such rule.
-    """
-    move = proposed_move(ask)
-    once = f"`looop approve {ask['n']}` runs it this once"
-    if move.name != "shell":
-        raise Failure(
-            f"approve --always: ask {ask['n']} runs no shell move: gate.allow has rules for those alone", once
-        )
-    if profile.setting("gate_shell") == "always":
-        raise Failure("approve --always: gate.shell is always, so no rule lets a command run", once)
-    command = str(move.fields["command"]).strip()
-    words = (plain_commands(command) or [("", [])])[0][1]
-    named = next((n for n, word in enumerate(words) if not may_be_subcommand(word)), len(words))
-    exact = [] if GLOB in "".join(words) else [command]  # `rm *` would be a rule for any words
-    usual = [] if tripwire(command) or named < 2 else [" ".join([*words[: min(named, 3)], "*"])]
-    tries = [text] if text else [*usual, *exact]
-    problem = "what a shell makes of it is not the same each time"
-    opened = next(iter(open_to_commands(profile, f"{command} {text}".removesuffix(" *"))), "")
-    if opened:
-        raise Failure(f"approve --always: a confined command can change {opened}: no rule holds for it", once)
-    for tried in tries:
-        try:
-            return command_rule({"rule": tried, "example": command}, "allow")
-        except ValueError as error:
-            problem = f"a rule {error}"
-    raise Failure(f"approve --always: `{one_line((tries or [command])[-1], 200)}`: {problem}", once)
-
-
-def may_be_subcommand(word: str) -> bool:
-    """Tell whether a word may be a program or its subcommand, by its characters (pure)."""
-    return word[:1] not in ("-", GLOB) and word.replace("-", "").replace(".", "").replace("/", "").isalnum()
-
-
-def allow_rule(profile: Profile, rule: CommandRule, example: str) -> str:
-    """Write a rule into gate.allow of the config, unless it is there; say so."""
-    profile.config()  # raises for a wrong one
-    config = profile.read_config()
-    gate = config.get("gate", {})
-    if any(command_rule(entry, "allow").text == rule.text for entry in gate.get("allow", [])):
-        return f"gate.allow has `{rule.text}` already"
-    allow = [*gate.get("allow", []), {"rule": rule.text, "example": example}]
-    make_private_dir(os.path.dirname(profile.config_path))
-    write_atomic(os.path.realpath(profile.config_path), pretty({**config, "gate": {**gate, "allow": allow}}).encode())
-    return f"gate.allow: wrote `{rule.text}` into {profile.config_path}: what matches runs as it is from now on"
-
-
-def approve(profile: Profile, n: JSON, digest: str, force: bool, edited: str | None = None) -> tuple[str, str]:
-    """Do what a proposal says, once: exactly the bytes that have this digest. Return the journal line and the result.
+def approve(
+    profile: Profile, n: JSON, digest: str, force: bool, edited: str | None = None
+) -> tuple[Outcome, MoveResult]:
+    """Do what a proposal says, once: exactly the bytes that have this digest; return how that ended, and what it did.
 
     `edited`: the bytes that the person put in their place.
     """
     prepare(profile)
-    lock = beat_lock(profile, "approve", None)
-    try:
-        state = recover(profile, read_state(profile))
+    with beat_lock(profile, "approve", None):
+        state = recover(profile)
         ask = open_proposal(profile, str(n))
         require_digest(ask, digest)
         require_capsule(profile, ask)
         require_base(profile, ask, force)
         return execute_proposal(profile, state, ask, edited)
-    finally:
-        lock.close()
 
 
 def execute_proposal(
-    profile: Profile, state: dict[str, JSON], ask: Mapping[str, JSON], edited: str | None = None
-) -> tuple[str, str]:
-    """Perform an approved proposal as a run of its own; `edited`: with what the person wrote instead."""
-    number, now = ask["n"], time.time()
+    profile: Profile, state: dict[str, JSON], ask: Mapping[str, JSON], edited: str | None
+) -> tuple[Outcome, MoveResult]:
+    """Perform an approved proposal as a beat of its own, which a person has decided."""
     move = proposed_move(ask)
     shown = shown_of(profile, move)
     same_base = "base" not in shown or ask.get("base") == shown["base"]  # it has changed: --force has said so
     same = ask.get("command") == shown.get("command") and ask.get("text") == shown.get("text")
     if not same or (same_base and ask.get("diff") != shown.get("diff")):
-        raise Failure(f"ask {number}: would do something else than it shows", f"looop reject {number}")
+        raise Failure(f"ask {ask['n']}: would do something else than it shows", f"looop reject {ask['n']}")
     if edited is not None:  # the decider's words are not about this any more
         value = {key: inner for key, inner in move_object(move).items() if key not in ("journal", "why")}
         move = checked_move({**value, edited_field(value): edited})
-    run = new_run_id(profile, now)
-    write_state(profile, {**state, "open": run})
-    wake = {"run": run, "at": utc_text(now), "reason": f"approved: ask {number}", "runner": "person", "mode": "person"}
-    write_capsule(profile, run, "wake.json", {**wake, "changed": [], "gates": []})
-    write_capsule(profile, run, "move.json", move_object(move))
-    intent = {"run": run, "at": utc_text(now), "move": move_object(move), "approved": number}
-    write_capsule(profile, run, "intent.json", intent)
-    if not give_answer(profile, number, "approved", "" if edited is None else f"as the person edited it:\n{edited}"):
-        record(profile, state, run, "", {"outcome": "failed", "reason": "it was answered at the same moment"})
-        raise answered_failure(read_ask(profile, number), "nothing was done")
-    try:
-        base = str(shown.get("base") or "")
-        done = perform(MoveContext(profile, run, observe(profile, {}), move, yes=True, base=base))
-    except BadMove as failure:
-        done = MoveResult(f"could not be done: {failure.message}")
-    except (KeyboardInterrupt, Terminated):
-        recover(profile, read_state(profile), counted=False)
-        raise
-    result = f"{done.shell['ended']}\n{done.shell['output']}" if done.shell else "done"
-    add_to_answer(profile, number, result=result, **({} if edited is None else {"edited": move_object(move)}))
-    state["baseline"] = with_writes(state["baseline"], done.wrote)
-    if state["hash"]:
-        state["hash"] = world_hash(digests_of(state["baseline"]))
-    words = f"{'' if edited is None else 'edited and '}approved by you (ask {number}): {done.journal}"
-    line = f"- {local_stamp(time.time())} {one_line(profile.redacted(words))}"
-    ended = {"outcome": "acted", "journal": line, "shell": done.shell, "cost_usd": 0.0, "approved": number}
-    record(profile, state, run, line, ended)
-    facts = move_facts(move_object(move), "", line)
-    emit(profile, "decided", run=run, outcome="acted", cost_usd=0.0, approved=number, hash=state["hash"], **facts)
-    commit(profile, one_line(words))
-    return line, result
+    beat = Beat(profile, approved=Approval(ask["n"], move, str(shown.get("base") or ""), edited))
+    beat.state, beat.world = state, observe(profile, {})
+    return beat.carry(), beat.result
 
 
 def asks_and_flags(profile: Profile, sessions: Sequence[Session]) -> list[dict[str, JSON]]:
@@ -18180,31 +18154,26 @@ _UNIT_WORDS = {
 def pause_span(words: Sequence[str]) -> tuple[float, list[str]]:
     """Return how long a pause is meant to be, 0.0 for no end, and why (pure). Raise ValueError for a span that is none.
 
-    A span that is not understood must not pass for a reason: that pause would have no end.
+    `2h`, `1h 30m` and `2 hours` are spans. What begins like one must not pass for a reason: that pause had no end.
     """
-    first, *why = words or ("",)
-    if not first[:1].isdigit():
-        return 0.0, list(words)
-    try:
-        span = parse_duration(first)
-    except ValueError as error:
-        raise ValueError(f"{error}; a time of day: --until 17:30") from None
-    second = why[0].lower().rstrip(".,") if why else ""
-    unit = next((unit for unit, spelled in _UNIT_WORDS.items() if second in spelled.split()), "")
-    if unit and not first[-1].isalpha():
-        raise ValueError(f"`{first} {one_line(why[0], 20)}` is two words: write {first}{unit}")
-    if second[:1].isdigit() and second[-1:] in _UNIT_WORDS:
+    span, why = 0.0, list(words)
+    while why and why[0][:1].isdigit():
+        unit = why[1].lower().rstrip(".,") if len(why) > 1 and why[0].isdigit() else ""
+        unit = next((short for short, spelled in _UNIT_WORDS.items() if unit in spelled.split()), "")
         try:
-            whole = int(span + parse_duration(second))
-        except ValueError:
-            return span, why
-        right = f"{whole}s" if whole % 60 else f"{whole // 60}m"
-        raise ValueError(f"`{first} {second}` is two durations: write {right}")
+            more = parse_duration(f"{why[0]}{unit}")
+        except ValueError as error:
+            if span:
+                break
+            raise ValueError(f"{error}; a time of day: --until 17:30") from None
+        if span and why[0].isdigit() and not unit:
+            break  # `15m 2 builds are running`
+        span, why = span + more, why[2 if unit else 1 :]
     return span, why
 
 
 # ======================================================================================================================
-# 69. Views
+# 71. Views
 # ======================================================================================================================
 # What a person is shown: one line for each thing that matters, its glyph and colour saying how much. Colour goes to
 # terminals only; nothing here writes.
@@ -18233,8 +18202,6 @@ def outcome_lines(outcome: Outcome, runner: Runner, paint: Paint) -> list[str]:
     head = f"{paint(colour, glyph)} {paint('bold' if colour != 'dim' else 'dim', outcome.outcome)}"
     said = printable(outcome.reason)
     if outcome.run is None:
-        gate, _, detail = said.partition(": ")
-        said = detail if detail.startswith(gate) else said
         more = f"; for {duration_text(outcome.next_beat_s)} more" if outcome.next_beat_s else ""
         return [f"{head}  {said}{more}"]
     price = money(outcome.cost_usd, runner.unmetered)
@@ -18246,7 +18213,7 @@ def outcome_lines(outcome: Outcome, runner: Runner, paint: Paint) -> list[str]:
         return [f"{head}  {said}", f"  {paint('dim', f'{price}; {outcome.run}')}"]
     journal = journal_words(outcome.journal or "")
     price = "no cost" if runner.mode == "builtin" else price
-    why = "" if said.partition("; ")[0] in journal else f"because: {one_line(said, 160)}; "
+    why = "" if runner.mode == "builtin" else f"because: {one_line(said, 160)}; "  # its journal line says what it saw
     second = f"{why}{runner.name}, {price}; {outcome.run}"
     shown = typable(without_outcome(journal, outcome.outcome))
     return [f"{head}  {shown}", f"  {paint('dim', second)}"]
@@ -18319,21 +18286,21 @@ def last_tick(profile: Profile, state: Mapping[str, JSON]) -> dict[str, JSON] | 
 
 def pulse_pid(profile: Profile) -> int:
     """Return the pid of the pulse that runs, 0 when none does."""
-    words = lock_holder(profile.path(".lock")).split()
-    return int(words[1].rstrip(",")) if words[:1] == ["pid"] and words[1].rstrip(",").isdigit() else 0
+    pid = lock_holder(profile.path(".lock")).get("pid")
+    return pid if isinstance(pid, int) else 0
 
 
 def pulse_due(profile: Profile) -> float | None:
     """Return when the pulse beats next, in epoch seconds; None when nobody knows."""
-    return stored_moment(lock_holder(profile.path(".lock")).partition(", next ")[2])
+    return moment(lock_holder(profile.path(".lock")).get("next"))
 
 
-def crash_of(pulse: Session | None) -> str | None:
+def crash_of(pulse: Session | None, now: float) -> str | None:
     """Say how the pulse ended that nobody has ended with `looop down`, None when it did not."""
     if pulse is None or pulse.alive:
         return None
     words = "ended from outside" if pulse.exit_code == 0 else ended_words(pulse)
-    return f"{words}, at {utc_text(ended_at(pulse))}"
+    return f"{words}, at {local_moment(ended_at(pulse), now)}"
 
 
 def open_ask(ask: Mapping[str, JSON], sessions: Sequence[Session]) -> dict[str, JSON]:
@@ -18396,15 +18363,15 @@ def status_of(profile: Profile, now: float) -> dict[str, JSON]:
     for verdict in money_gates(profile, profile.runner(), spend, decides) if present else ():
         if verdict.verdict == "hold":
             end = f"; until {local_moment(verdict.until, now)}" if verdict.until else ""
-            notes.append(f"{verdict.detail}{end}")
+            notes.append(f"{verdict.told}{end}")
     ended = last_end(profile)[1] if present else {}
     if profile.problems:
         notes[:0] = [f"no beat can be run: {problem}" for problem in profile.problems]
     elif ended.get("event") == "beat_error":
         notes.insert(0, f"no beat can be run: {ended.get('reason')}")
-    crashed = None if pid else crash_of(read_session(profile, PULSE))
+    crashed = None if pid else crash_of(read_session(profile, PULSE), now)
     if crashed:
-        notes.insert(0, f"the pulse died ({with_local_times(crashed, now)}): nothing is watched: `looop up`")
+        notes.insert(0, f"the pulse died ({crashed}): nothing is watched: `looop up`")
     walls = known_walls(profile)
     notes += [*wall_notes(profile, walls), *([*sensor_notes(profile), *goal_notes(profile)] if present else [])]
     return {
@@ -18447,8 +18414,9 @@ def pulse_words(pulse: Mapping[str, JSON], now: float, paint: Paint) -> str:
         due = "" if pulse["next_beat_s"] is None else f", next beat in {duration_text(pulse['next_beat_s'])}"
         return f"running, pid {pulse['pid']}{due}"
     if pulse["crashed"]:
-        how = with_local_times(pulse["crashed"], now)
-        return paint("bad", f"died ({how})") + typable(": `looop log pulse` says why, `looop up` starts it again")
+        return paint("bad", f"died ({pulse['crashed']})") + typable(
+            ": `looop log pulse` says why, `looop up` starts it again"
+        )
     return typable("not running: `looop up` starts it, `looop tick` runs one beat")
 
 
@@ -18599,7 +18567,7 @@ def ask_lines(profile: Profile, asks: Sequence[Mapping[str, JSON]], now: float, 
             continue
         if ask["state"] == "stranded":
             lines.append(f"    {paint('note', 'whoever asked has ended: your answer goes to the decider')}")
-        stale = proposal_is_stale(profile, ask) if proposal else ""
+        stale = what_changed(profile, ask)[0] if proposal else ""
         if stale:
             lines.append(f"    {paint('note', stale)}")
         yes = f"looop approve {n} {ask_digest(ask)} · looop reject {n} WHY"
@@ -18657,52 +18625,64 @@ def sensor_table(profile: Profile, rows: Sequence[Mapping[str, JSON]], now: floa
 
 
 # ======================================================================================================================
-# 70. Why and replay
+# 72. Why and replay
 # ======================================================================================================================
 # Every wake and every silence, explained from what was recorded: a capsule says why a beat decided, and a replay
 # derives its hash, its prompt and its move again, without runner or effect. For what has not happened yet, the gates
 # are asked about the last readings; nothing is sensed and nothing is written.
 
 
-def why_run(profile: Profile, run: str) -> dict[str, JSON]:
+WHY_KEYS = (
+    *("run", "at", "reason", "since", "changed", "gates", "taint", "move", "journal", "cost_usd", "outcome"),
+    *("runner", "unmetered", "failure", "output", "capsule", "next"),
+)
+
+
+def why_run(run: Run) -> dict[str, JSON]:
     """Explain one decided beat, in the shape of `why --json`; what was damaged since is not there."""
-    wake = read_object(profile, run, "wake.json")
-    result, taint = read_object(profile, run, "result.json"), wake.get("taint")
+    wake, result = run.fields("wake.json"), run.fields("result.json")
+    taint = wake.get("taint")
 
     def told(file: Mapping[str, JSON], key: str) -> str | None:
         return file[key] if isinstance(file.get(key), str) else None
 
     changed = objects_with(wake.get("changed"), "key")
     return {
-        "run": run,
+        **dict.fromkeys(WHY_KEYS),
+        "run": run.id,
         "at": None if stored_moment(wake.get("at")) is None else wake["at"],
         "reason": told(wake, "reason"),
-        "changed": [{"key": c["key"], "old": c.get("old"), "new": c.get("new")} for c in changed],
+        "changed": [{"key": c["key"], "old": c.get("old"), "new": c.get("new"), **during_of(c)} for c in changed],
         "gates": [shown_gate(gate) for gate in objects_with(wake.get("gates"), "gate", "verdict", "detail")],
         "taint": [source for source in taint if isinstance(source, str)] if isinstance(taint, list) else [],
-        "move": read_capsule(profile, run, "move.json"),
+        "move": run.read("move.json"),
         "journal": told(result, "journal"),
         "cost_usd": amount(result.get("cost_usd")),
         "outcome": told(result, "outcome") or "open",
         "runner": told(wake, "runner"),
         "unmetered": wake.get("unmetered") is True,
         "failure": told(result, "reason"),
-        "output": shell_output(profile, run),
-        "capsule": f"runs/{run}",
+        "output": shell_output(run),
+        "capsule": f"runs/{run.id}",
         "next": [],
     }
+
+
+def during_of(change: Mapping[str, JSON]) -> dict[str, JSON]:
+    """Return the run that was deciding when something changed, as a capsule has it, {} when none was (pure)."""
+    return {"during": change["during"]} if isinstance(change.get("during"), str) else {}
 
 
 SHELL_OUTPUT_MAX = 4 * KIB  # bytes of what a shell move printed that `why` shows
 
 
-def shell_output(profile: Profile, run: str) -> str | None:
+def shell_output(run: Run) -> str | None:
     """Return the end of what a run's shell move printed, whole lines of it; None when the run had no such move."""
-    path = profile.path("runs", run, "shell.log")
-    if not os.path.lexists(path):
+    path = run.path("shell.log")
+    if not run.has("shell.log"):
         return None
     cut = max(0, file_size(path) - SHELL_OUTPUT_MAX)
-    text = str(profile.redacted(text_of(read_from(path, cut))))
+    text = str(run.profile.redacted(text_of(read_from(path, cut))))
     return text.partition("\n")[2] or text if cut else text
 
 
@@ -18718,62 +18698,86 @@ def last_readings(profile: Profile) -> dict[str, Reading]:
 
 def why_now(profile: Profile, now: float) -> dict[str, JSON]:
     """Explain what the next beat would do, going by the last readings."""
-    beat = Beat(profile, "", "")
-    beat.state = read_state(profile)
-    beat.world = observe(profile, last_readings(profile))
-    reason, held = beat.judge(now)
-    changes = diff(beat.state["baseline"], beat.world.items) if beat.state["hash"] else []
+    beat = Beat(profile)
+    beat.look(read_state(profile), last_readings(profile))
+    held = beat.judge(now)
     quiet = held is not None and held.gate == "unchanged"
-    since = f"unchanged since {utc_text(beat.state['decided_at'])}" if quiet and beat.state["decided_at"] else ""
-    runner = profile.runner()
-    unusable = profile.problems
-    stopped = unusable[0] if unusable else "" if held else what_stops(profile)
+    since = utc_text(beat.state["decided_at"]) if quiet and beat.state["decided_at"] else None
+    stopped = profile.problems[0] if profile.problems else "" if held else what_stops(beat)
     return {
-        "run": None,
+        **dict.fromkeys(WHY_KEYS),
         "at": utc_text(now),
-        "reason": reason or since,
-        "changed": [{"key": c.key, "old": c.old, "new": c.new} for c in changes],
-        "gates": [shown_gate(gate.__dict__) for gate in beat.verdicts],
-        "taint": taint_of(beat.inputs(runner, now)),
-        "move": None,
-        "journal": None,
-        "cost_usd": None,
+        "reason": beat.reason or (since and f"unchanged since {since}") or "",
+        "since": since,
+        "changed": beat.changed() if beat.state["hash"] else [],
+        "gates": [shown_gate(gate_object(verdict)) for verdict in beat.verdicts],
+        "taint": taint_of(beat.inputs(now)),
         "outcome": "would fail" if stopped else "unchanged" if quiet else "held" if held else "would decide",
-        "runner": runner.name,
-        "unmetered": runner.unmetered,
+        "runner": beat.runner.name,
+        "unmetered": beat.runner.unmetered,
         "failure": stopped or None,
-        "output": None,
-        "capsule": None,
-        "next": [] if stopped else what_wakes(profile, beat, held, now),
+        "next": [] if stopped else what_wakes(beat, held, now),
     }
 
 
-def what_stops(profile: Profile) -> str:
+def what_stops(beat: Beat) -> str:
     """Say what would keep a beat from deciding that has something to decide; "" when nothing would."""
-    runner = profile.runner()
     try:
-        if runner.mode != "builtin":
-            require_runner(profile, runner)
-            require_disk(profile)
+        require_decider(beat.profile, beat.runner)
     except (Failure, OSError) as error:
         return beat_trouble(error)
     return ""
 
 
+def dry_decide(profile: Profile, runner: Runner, inputs: Mapping[str, JSON], verb: str, forced: bool) -> JSON:
+    """Ask a runner for the move that it would make: paid, recorded in the ledger, and not made."""
+    if runner.mode == "builtin":
+        return decide_builtin(inputs)
+    if runner.mode == "direct":
+        raise Failure(
+            f"{verb}: {runner.name} is direct: it acts while it decides", "only a typed runner can be asked dry"
+        )
+    reply = asked_aside(profile, runner, build_prompt(inputs)[0], f"{verb} --dry-run").text
+    return move_object(parse_move(reply, forced))
+
+
+def asked_aside(profile: Profile, runner: Runner, prompt: str, verb: str) -> RunnerOutput:
+    """Ask a runner outside of any beat: paid, recorded in the ledger, nothing else kept."""
+    import tempfile
+
+    require_runner(profile, runner)
+    prepare(profile)
+    lock = beat_lock(profile, verb, 0.0)
+    with lock, tempfile.TemporaryDirectory(prefix="looop-dry-") as folder:
+        aside = Profile(profile.env, folder, profile.config_path, profile.cache, profile.self_path)
+        run = Run.open(aside)
+        run.note("prompt.md", prompt)
+        ended: ProcessResult | None = None
+        try:
+            ended = run_runner(run, runner, profile.data)
+        finally:  # also when a person ends it in the middle
+            metered = meter_run(run, runner)
+            if ended is None or ended.why != "spawn":
+                pay(profile, run.id, runner, "", metered, ended=ended)
+        error = runner_error(run, runner, ended, metered)
+    if error:
+        raise BadMove(error)
+    return metered
+
+
 WAKERS_SHOWN = 5  # sensors, and asks, that `why now` names
 
 
-def what_wakes(profile: Profile, beat: Beat, held: Verdict | None, now: float) -> list[str]:
+def what_wakes(beat: Beat, held: Verdict | None, now: float) -> list[str]:
     """Say what will wake the loop next."""
+    profile = beat.profile
     if held is None:
         return ["the next beat decides"]
     found = []
     if held.gate != "unchanged":
         ends = {"paused": typable("looop resume"), "backoff": "an edit of PLAYBOOK or goals"}
-        if held.until:
-            found.append(f"{local_moment(held.until, now)}, when {held.gate} ends")
-        found.append(ends.get(held.gate, held.remedy))
-        return found
+        found += [f"{local_moment(held.until, now)}, when {held.gate} ends"] if held.until else []
+        return [*found, ends.get(held.gate, held.remedy)]
     sensors = sensor_files(profile)
     for name, path in sensors.items() if len(sensors) <= WAKERS_SHOWN else ():
         interval = sensor_options(read_head(path)).interval
@@ -18786,21 +18790,14 @@ def what_wakes(profile: Profile, beat: Beat, held: Verdict | None, now: float) -
     asks = [str(ask["n"]) for ask in beat.world.asks if ask["state"] == "open"]
     if asks:
         found.append(f"an answer to ask {first_few(asks, WAKERS_SHOWN)}")
-    if beat.state["again"]:
-        found.append(f"{local_moment(beat.state['again']['at'], now)}: {beat.state['again']['why']}")
-    ttl = profile.setting("noop_ttl")
-    if beat.state["noop_at"] is not None and ttl:
-        found.append(f"{local_moment(beat.state['noop_at'] + ttl, now)}, when the noop is {duration_text(ttl)} old")
-    return found
+    due = decisions_due(beat.state, profile.setting("noop_ttl"))
+    return [*found, *(f"{local_moment(at, now)}{why}" for at, why in due)]
 
 
 def gates_line(gates: Sequence[Mapping[str, JSON]], now: float) -> str:
     """Say what the gates say of a beat, in one line, as `shown_gate` has them."""
-    told = []
-    for gate in gates:
-        known = not gate["until"] or gate["until"] in gate["detail"]
-        told.append(gate_told(gate, "" if known else local_moment(parse_utc(gate["until"]), now)))
-    return with_local_times(" · ".join(told), now)
+    ends = [local_moment(parse_utc(gate["until"]), now) if gate["until"] else "" for gate in gates]
+    return " · ".join(map(gate_told, gates, ends))
 
 
 _CHANGES_SHOWN = 12  # changes that `why` lists
@@ -18812,11 +18809,12 @@ def why_lines(why: Mapping[str, JSON], now: float, paint: Paint) -> list[str]:
     glyph, colour = _OUTCOME_GLYPHS.get(why["outcome"], ("·", "note"))
     when = local_moment(parse_utc(why["at"]), now) if why["at"] else "?"
     lines = [f"{paint(colour, glyph)} {paint('bold', why['outcome'])}  {why['run'] or 'the next beat'}, {when}"]
-    reason = with_local_times(why["reason"] or "nothing changed", now)
-    changes = [change_told(Change(one["key"], one["old"], one["new"])) for one in why["changed"]]
-    for number, change in enumerate(changes[:3]):
-        start = reason.find(f"{change} (while ")
-        changes[number] = change if start < 0 else reason[start : reason.index(")", start) + 1]
+    reason = why["reason"] or "nothing changed"
+    reason = f"unchanged since {local_moment(parse_utc(why['since']), now)}" if why["since"] else reason
+    changes = [
+        change_told(Change(one["key"], one["old"], one["new"])) + during_told(one.get("during"))
+        for one in why["changed"]
+    ]
     if not changes or changes[0] not in reason:  # else they say it
         changes.insert(0, one_line(reason, 300))
     if len(changes) > _CHANGES_SHOWN + 1:
@@ -18860,28 +18858,38 @@ def prompt_laid_out(prompt: str, width: int) -> str:
 
 
 def show_dry_run(profile: Profile, args: Mapping[str, JSON], verb: str) -> int:
-    """Show what `tick`, or `run` with a goal, would do."""
-    how, goal = args["dry-run"], args.get("goal-id") or ""
-    now = time.time()
-    plan = dry_run(profile, goal, args["runner"] or "", now)
-    move = None
-    if how == "decide" and not plan["held"]:
-        move = dry_decide(profile, profile.runner(args["runner"] or ""), plan["inputs"], verb, bool(goal))
+    """Show what `tick`, or `run` with a goal, would do: the steps of a beat before the first that writes."""
+    how, goal, now = args["dry-run"], args.get("goal-id") or "", time.time()
+    beat, readings = Beat(profile, goal, args["runner"] or ""), {}
+    if check_data_dir(profile):
+        os.chdir(profile.data)
+        close_inherited()
+        raise_on_signals()
+        readings = sense(profile)
+    beat.look(read_state(profile), readings)
+    held = beat.judge(now)
+    inputs = beat.inputs(now)
+    quiet = held is not None and held.gate == "unchanged"
+    shown: dict[str, JSON] = {
+        "outcome": "unchanged" if quiet else "held" if held else "would decide",
+        "reason": f"{held.gate}: {held.told}" if held and not quiet else beat.reason,
+        "gates": [shown_gate(gate_object(verdict)) for verdict in beat.verdicts],
+        "prompt": build_prompt(inputs)[0],
+        "move": None,
+    }
+    if how == "decide" and not held:
+        shown["move"] = dry_decide(profile, beat.runner, inputs, verb, bool(goal))
     if args["json"]:
-        shown = {key: plan[key] for key in ("outcome", "reason", "gates", "prompt")}
-        say_json(compact({**shown, "move": move}))
+        say_json(compact(shown))
         return 0
-    say(f"{plan['outcome']}: {printable(with_local_times(plan['reason'] or 'the world is unchanged', now))}")
-    say(f"  gates  {gates_line(plan['gates'], now)}")
-    if plan["held"]:
-        why = "world unchanged" if plan["outcome"] == "unchanged" else plan["reason"]
-        say(f"\nThe prompt, which would not be sent: {printable(with_local_times(why, now))}")
+    say(f"{shown['outcome']}: {printable(shown['reason'] or 'the world is unchanged')}")
+    say(f"  gates  {gates_line(shown['gates'], now)}")
+    if held:
+        say(f"\nThe prompt, which would not be sent: {printable(shown['reason'] or 'world unchanged')}")
     columns = columns_of(sys.stdout)
-    sys.stdout.write("\n" + (prompt_laid_out(plan["prompt"], columns) if columns else plan["prompt"]))
-    if move is not None:
-        say("\nthe move would be:")
-        for line in move_lines(move):
-            say(f"  {line}")
+    sys.stdout.write("\n" + (prompt_laid_out(shown["prompt"], columns) if columns else shown["prompt"]))
+    if shown["move"] is not None:
+        say("\n  ".join(["\nthe move would be:", *move_lines(shown["move"])]))
     return 0
 
 
@@ -18893,22 +18901,10 @@ def last_runs(profile: Profile, limit: int) -> list[dict[str, JSON]]:
 
     The events are read backwards, as far as is needed: the cost does not grow with the history.
     """
-    rows: list[dict[str, JSON]] = []
-    ended: dict[str, JSON] = {}  # the run whose beginning, which says why it woke, comes next, if it does
-    for event in run_events(profile) if limit else ():
-        if event.get("event") == "decide_start":
-            if ended and event["run"] == ended["run"] and ended["reason"] is None:
-                ended["reason"] = event.get("reason")
-            if len(rows) == limit:
-                break
-            continue
-        row = history_row(profile, str(event["run"]), event)
-        if row and len(rows) == limit:
-            break
-        if row:
-            rows.append(row)
-            ended = row
-    return rows
+    import itertools
+
+    rows = (history_row(Run(profile, event["run"]), event) for event in run_events(profile))
+    return list(itertools.islice(filter(None, rows), limit))
 
 
 def run_events(profile: Profile) -> Iterator[dict[str, JSON]]:
@@ -18925,7 +18921,7 @@ def run_events(profile: Profile) -> Iterator[dict[str, JSON]]:
                 yield event
 
 
-def history_row(profile: Profile, run: str, event: Mapping[str, JSON]) -> dict[str, JSON] | None:
+def history_row(run: Run, event: Mapping[str, JSON]) -> dict[str, JSON] | None:
     """Return what `last_runs` gives for an event that ends a run, None for another event."""
     ends = {"decided": event.get("outcome"), "tick_failed": "failed", "interrupted": "interrupted", "held": "held"}
     name = event.get("event")
@@ -18933,16 +18929,14 @@ def history_row(profile: Profile, run: str, event: Mapping[str, JSON]) -> dict[s
     if not isinstance(outcome, str) or outcome not in _OUTCOME_GLYPHS or stored_moment(event.get("ts")) is None:
         return None
     facts = event
-    if "journal" not in event:  # an older version wrote it
-        wake, result = read_object(profile, run, "wake.json"), read_object(profile, run, "result.json")
-        facts = move_facts(
-            read_object(profile, run, "move.json"), wake.get("forced") or "", result.get("journal") or ""
-        )
+    if "because" not in event:  # an older version wrote it
+        wake, journal = run.fields("wake.json"), run.fields("result.json").get("journal")
+        facts = move_facts(run.fields("move.json"), wake.get("forced") or "", journal or "", wake.get("reason"))
     texts = {key: facts[key] if isinstance(facts.get(key), str) else None for key in ("move", "goal", "journal")}
     return {
         "at": event["ts"],
-        "run": run,
-        "reason": f"approved: ask {event['approved']}" if "approved" in event else None,
+        "run": run.id,
+        "reason": facts["because"] if isinstance(facts["because"], str) else None,
         "outcome": outcome,
         "cost_usd": amount(event.get("cost_usd")),
         "failure": next((event[key] for key in ("reason", "detail") if isinstance(event.get(key), str)), None),
@@ -18966,14 +18960,13 @@ def history_lines(rows: Sequence[Mapping[str, JSON]], now: float, paint: Paint) 
     return lines
 
 
-def replay_drift(profile: Profile, run: str) -> list[str]:
+def replay_drift(run: Run) -> list[str]:
     """Derive a capsule's hash, prompt and move again; return a line for each thing that comes out differently."""
-    wake = read_capsule(profile, run, "wake.json")
-    result = read_capsule(profile, run, "result.json")
+    wake, result = run.read("wake.json"), run.read("result.json")
     if not isinstance(wake, dict) or not isinstance(result, dict):
         return ["the capsule is not whole: wake.json or result.json is missing or cannot be read"]
     drift = []
-    found = capsule_digests(profile, run)
+    found = run.digests()
     sealed: dict[str, JSON] = result["files"] if isinstance(result.get("files"), dict) else dict(found)
     for name in sorted(sealed.keys() | found.keys()):
         if sealed.get(name) != found.get(name):
@@ -18986,13 +18979,13 @@ def replay_drift(profile: Profile, run: str) -> list[str]:
         drift.append(f"hash: {wake.get('hash')} was recorded, {world_hash(digests)} comes out")
     if "inputs" in wake and "prompt.md" in found and has_our_words(wake):
         try:
-            drift += prompt_drift(build_prompt(wake["inputs"])[0], capsule_text(profile, run, "prompt.md"))
+            drift += prompt_drift(build_prompt(wake["inputs"])[0], run.text("prompt.md"))
             if "taint" in wake and wake["taint"] != taint_of(wake["inputs"]):
                 drift.append("taint: other sources come out")
         except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
             drift.append(f"prompt: its inputs make none: {error!r}")
     if wake.get("mode") in ("typed", "builtin"):
-        drift += move_drift(profile, run, wake, result)
+        drift += move_drift(run, wake)
     return drift
 
 
@@ -19011,15 +19004,15 @@ def prompt_drift(derived: str, recorded: str) -> list[str]:
     return [f"prompt: line {at + 1}: `{shown[0]}` was recorded, `{shown[1]}` comes out"]
 
 
-def move_drift(profile: Profile, run: str, wake: Mapping[str, JSON], result: Mapping[str, JSON]) -> list[str]:
+def move_drift(run: Run, wake: Mapping[str, JSON]) -> list[str]:
     """Parse a capsule's output and reply again and compare."""
     drift = []
-    reply = capsule_text(profile, run, "reply.txt")
-    if wake["mode"] == "typed" and os.path.lexists(profile.path("runs", run, "reply.txt")):
-        text = meter(capsule_text(profile, run, "output.log"), str(wake.get("output") or "")).text
+    reply = run.text("reply.txt")
+    if wake["mode"] == "typed" and run.has("reply.txt"):
+        text = meter(run.text("output.log"), str(wake.get("output") or "")).text
         if printable(text) != printable(reply):
             drift.append("reply: output.log holds another one")
-    recorded = read_capsule(profile, run, "move.json")
+    recorded = run.read("move.json")
     if recorded is None:
         return drift
     try:
@@ -19048,8 +19041,7 @@ def cmd_why(profile: Profile, args: dict[str, JSON]) -> int:
     name, now = args["run"] or "last", time.time()
     if not check_data_dir(profile):
         raise Failure("why: there is no profile yet", "looop tick makes one")
-    run = "" if name == "now" else find_run(profile, name)
-    why = why_run(profile, run) if run else why_now(profile, now)
+    why = why_now(profile, now) if name == "now" else why_run(find_run(profile, name))
     if args["json"]:
         say_json(compact(why))
         return 0
@@ -19058,7 +19050,9 @@ def cmd_why(profile: Profile, args: dict[str, JSON]) -> int:
         shown = {**in_lines(why), **whole}
         lines = why_lines(shown, now, Paint(profile.env, sys.stdout))
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise Failure(f"why: the capsule {run} is not what looop writes: {error!r}", f"look into runs/{run}/") from None
+        raise Failure(
+            f"why: the capsule {name} is not what looop writes: {error!r}", f"look into {why['capsule']}/"
+        ) from None
     for line in lines:
         say(line)
     return 0
@@ -19113,30 +19107,30 @@ def cmd_replay(profile: Profile, args: dict[str, JSON]) -> int:
     """
     run = find_run(profile, args["run"])
     try:
-        drift = replay_drift(profile, run)
+        drift = replay_drift(run)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         drift = [f"the capsule is not what looop writes: {error!r}"]
     if args["json"]:
-        say_json(compact({"run": run, "drift": drift}))
+        say_json(compact({"run": run.id, "drift": drift}))
         return EXIT_FAILED if drift else 0
     for line in drift:
         say(f"{Paint(profile.env, sys.stdout)('bad', '✗')} {one_line(line, 1000)}")
     if drift:
-        made = read_object(profile, run, "result.json").get("looop")
+        made = run.fields("result.json").get("looop")
         other = f"it was made by looop {made}, this is {VERSION}" if made != VERSION else ""
         hint = other or "a file of the capsule was changed"
-        raise Failure(f"replay: {run}: {plural(len(drift), 'thing')} came out differently", hint)
-    if has_our_words(read_object(profile, run, "wake.json")):
-        say(f"{run}: hash, prompt and move come out as they were recorded")
+        raise Failure(f"replay: {run.id}: {plural(len(drift), 'thing')} came out differently", hint)
+    if has_our_words(run.fields("wake.json")):
+        say(f"{run.id}: hash, prompt and move come out as they were recorded")
     else:
-        made = read_object(profile, run, "result.json").get("looop")
-        say(f"{run}: hash and move come out as they were recorded")
+        made = run.fields("result.json").get("looop")
+        say(f"{run.id}: hash and move come out as they were recorded")
         say(f"its prompt is not compared: looop {made} made it with other instructions")
     return 0
 
 
 # ======================================================================================================================
-# 71. Cost
+# 73. Cost
 # ======================================================================================================================
 # The ledger added up, in blocks: one regular expression takes the few fields that are added out of every row of a block
 # at once, and only a line of another shape is parsed as JSON. Rows lie in the order of time, so a scope shorter than
@@ -19353,7 +19347,7 @@ def cost_lines(summary: Mapping[str, JSON], by: str, bars: bool, paint: Paint) -
 
 
 # ======================================================================================================================
-# 72. Pulse
+# 74. Pulse
 # ======================================================================================================================
 # The beat in a loop, for whoever has no cron: one process that holds `.lock` for its life, in the session `pulse`.
 #
@@ -19399,7 +19393,7 @@ class Pulse:
         self.profile = open_profile(env, path)
         self.lock = Lock(self.profile.path(".lock"))
         self.bell = Bell(self.profile)
-        self.started = utc_text(time.time())
+        self.started = time.time()
         self.seen: dict[str, str] = {}  # the signatures of all that a person and workers change
         self.known: dict[str, str] = {}  # what that came to: the digests of the world but for its sensors
         self.printed = ""  # the last line about a beat in which nothing happened
@@ -19411,7 +19405,7 @@ class Pulse:
         """Beat and sleep until a signal ends it. Raise Failure when another pulse runs."""
         profile = self.profile
         prepare(profile)
-        if not self.lock.acquire(0.0, self._note("")):
+        if not self.lock.acquire(0.0, "pulse", since=self.started):
             raise Failure(f"the pulse runs already ({lock_words(self.lock.path)})", "`looop down` ends it")
         preload()
         end_on_signals()
@@ -19461,10 +19455,6 @@ class Pulse:
             self.trouble(error)
             self.bell.wait(backoff_after(self.errors))
 
-    def _note(self, following: str) -> str:
-        """Return the line that tells others who holds the lock, and when the next beat is due."""
-        return f"pid {os.getpid()}, pulse, since {self.started}" + (f", next {following}" if following else "")
-
     def beat(self) -> Outcome:
         """Run one beat with fresh settings. What goes wrong with it ends the beat, never the pulse."""
         self.profile.reread()
@@ -19510,25 +19500,21 @@ class Pulse:
         """Look at what a person and workers change; return whether it is not what was known."""
         if self.seen and all(stamp_of(path) == stamp for path, stamp in self.seen.items()):
             return False
-        profile = self.profile
-        own = {path: signature(path) for path in (profile.config_path, profile.path("pause.json"))}
-        seen = {**own, **{path: signature(path) for path in map(profile.path, ("PLAYBOOK.md", "goals", "asks"))}}
+        profile, before = self.profile, self.known
         try:
-            seen.update((path, signature(path)) for path in goal_files(profile).values())
-            list_fleet(profile, seen)
             world = observe(profile, {})
-            asked = {f"/{ask['n']}": str(ask["state"]) for ask in world.asks if ask["waits"]}  # a beat tells the person
-            known = {**world.digests(), **own, **asked}
         except (Failure, OSError):
             return False  # the next beat says what it is
-        before, self.seen, self.known = self.known, seen, known
-        return before != known
+        own = {path: world.stamps[path] for path in (profile.config_path, profile.path("pause.json"))}
+        asked = {f"/{ask['n']}": str(ask["state"]) for ask in world.asks if ask["waits"]}  # a beat tells the person
+        self.seen, self.known = world.stamps, {**world.digests(), **own, **asked}
+        return before != self.known
 
     def acted(self) -> None:
         """Take what a beat has decided on, with its own changes, for what is known: the rest wakes the next."""
         baseline = digests_of(read_state(self.profile)["baseline"])
         own = {path: stamp for path, stamp in self.known.items() if path.startswith("/")}
-        self.known = {**own, **{key: digest for key, digest in baseline.items() if not key.startswith("sensor:")}}
+        self.known = {**own, **{key: digest for key, digest in baseline.items() if key_parts(key)[0] != "sensor"}}
         self.seen = {}
 
     def news(self) -> bool:
@@ -19563,16 +19549,11 @@ class Pulse:
                 return max(usual, float(outcome.next_beat_s or 0)), usual
             if outcome.next_beat_s and outcome.outcome in ("failed", "held"):  # when whatever holds it lets go
                 return max(SHORTEST, min(usual, outcome.next_beat_s + 0.1)), usual
-            nap = self.asked_nap(read_state(profile))
-            return (nap if nap > 0 else usual), usual
+            again = read_state(profile)["again"]  # what the last move asked for
+            nap = float(again["at"] - time.time()) if again else 0.0
+            return (nap if 0 < nap <= NEXT_BEAT_MAX else usual), usual
         except (Failure, OSError):
             return max(usual, float(outcome.next_beat_s or 0)), usual
-
-    @staticmethod
-    def asked_nap(state: Mapping[str, JSON]) -> float:
-        """Return how long the pause that the last move asked for goes on (pure but for the time); 0.0: none."""
-        left = state["again"]["at"] - time.time() if state["again"] else 0.0
-        return float(left) if 0 < left <= NEXT_BEAT_MAX else 0.0
 
     def sleep(self, secs: float, usual: float) -> None:
         """Sleep until the next beat is due or something new is there; never longer than asked by the steady clock."""
@@ -19581,7 +19562,7 @@ class Pulse:
         gc.collect()  # what a beat leaves behind goes now, and not when some thousands of them have
         due = steady() + secs
         sense_at = steady() + usual
-        rewrite(self.lock.fd, self._note(utc_text(time.time() + secs)))
+        self.lock.tell("pulse", since=self.started, next=time.time() + secs)
         self.mark = steady()
         while True:
             left = due - steady()
@@ -19702,7 +19683,7 @@ def end_pulse(profile: Profile) -> bool:
 
 
 # ======================================================================================================================
-# 73. Loop commands
+# 75. Loop commands
 # ======================================================================================================================
 # The verbs that run a beat.
 
@@ -19764,7 +19745,7 @@ def tell_outcome(profile: Profile, args: Mapping[str, JSON], outcome: Outcome) -
 
 
 # ======================================================================================================================
-# 74. People's commands
+# 76. People's commands
 # ======================================================================================================================
 # What a person answers, approves, refuses and pauses.
 
@@ -19927,12 +19908,12 @@ def cmd_approve(profile: Profile, args: dict[str, JSON]) -> int:
     ask, edited = (edit_proposal if args["edit"] else confirmed_proposal)(profile, args)
     if edited is not None:
         require_yes("approve", said=False)
-    line, result = approve(profile, ask["n"], ask_digest(ask), bool(args["force"]), edited)
-    say(line[2:])
+    outcome, result = approve(profile, ask["n"], ask_digest(ask), bool(args["force"]), edited)
+    say(str(outcome.journal)[2:])
     if rule:
         say(spelled_out(allow_rule(profile, rule, str(ask["command"]).strip())))
-    if result != "done":
-        say(printable(result.rstrip("\n")))
+    if result.shell:
+        say(printable(shell_told(result).rstrip("\n")))
     return 0
 
 
@@ -19986,7 +19967,7 @@ def cmd_resume(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 75. Commands that show
+# 77. Commands that show
 # ======================================================================================================================
 # How things are, what sensors read and what was spent.
 
@@ -20285,7 +20266,7 @@ def stream_words(line: bytes) -> list[str]:
 
 
 # ======================================================================================================================
-# 76. Setup commands
+# 78. Setup commands
 # ======================================================================================================================
 # The runner, the config, the version.
 
@@ -20448,7 +20429,7 @@ def cmd_version(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 77. Session commands
+# 79. Session commands
 # ======================================================================================================================
 # The verbs that start, list, show and end sessions.
 
@@ -20789,7 +20770,7 @@ def tell_skipped(follower: Follower) -> None:
 
 
 # ======================================================================================================================
-# 78. Terminal commands
+# 80. Terminal commands
 # ======================================================================================================================
 # What a session wrote and shows, and what is typed into it.
 
@@ -21182,7 +21163,7 @@ def cmd_kill(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 79. Worker commands
+# 81. Worker commands
 # ======================================================================================================================
 # What a worker says and claims.
 
@@ -21255,7 +21236,7 @@ def cmd_ask(profile: Profile, args: dict[str, JSON]) -> int:
         return 0
     name_process(b"looop", f"looop ask, number {number}".encode())
     with Lock(profile.path("asks", f"{number}.wait")) as waits:
-        waits.acquire(0, "")  # before the pushing, which takes a while: who is ended in it does not read the answer
+        waits.acquire(0)  # before the pushing, which takes a while: who is ended in it does not read the answer
         push_now(profile)
         complain(f"ask {number} waits for a person")
         answered = await_answer(profile, number, args["timeout"] or 0.0)
@@ -21367,7 +21348,7 @@ def cmd_prune(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 80. Gallery
+# 82. Gallery
 # ======================================================================================================================
 # `looop sensor add`: sensors that looop carries, written out as plain sh for a person to read and edit. The scripts
 # are in Texts; here is what they take, checked before a word of it stands in a script, and quoted there.
@@ -21479,7 +21460,7 @@ def cmd_sensor_trust(profile: Profile, args: dict[str, JSON]) -> int:
     """
     name = find_sensor(profile, args["name"])
     path = sensor_files(profile)[name]
-    refused = refusal(path)
+    refused = refusal(path)[1]
     if refused:
         raise Failure(f"sensor trust: {shown_name(name)}: {refused}", f"chmod u+x,go-w {quoted(path)}, and own it")
     body, row = read_bytes(path) or b"", look_at_sensors(profile).known.get(name, NOT_KNOWN)
@@ -21673,7 +21654,7 @@ def checked_percent(text: str) -> str:
 
 
 # ======================================================================================================================
-# 81. Questions (pure)
+# 83. Questions (pure)
 # ======================================================================================================================
 # What the interview asks, and what becomes of the answers. It is one script, a generator that yields questions, is sent
 # answers, and returns the plan. It remembers nothing: `after_answers` runs it through the answers there are, up to the
@@ -21975,7 +21956,7 @@ _CALM = Question(
 
 
 # ======================================================================================================================
-# 82. Plans
+# 84. Plans
 # ======================================================================================================================
 # How a plan is written: under the beat's lock, each file whole, never over another one; a file that has its content
 # already is written already. So a writing that was killed is finished by doing it again.
@@ -22030,7 +22011,7 @@ def plan_lines(profile: Profile, plan: Plan, paths: Sequence[str], stamp: str) -
 
 
 # ======================================================================================================================
-# 83. Interview
+# 85. Interview
 # ======================================================================================================================
 # `looop setup` asks the questions, in common lines: no raw mode, so that `looop send` types into it as well as a
 # person. Every answer is in interview.json before the next question is asked; all else is written at the end.
@@ -22062,8 +22043,8 @@ def cmd_setup(profile: Profile, args: dict[str, JSON]) -> int:
     if session is None and worker and worker.alive and is_interview(worker):
         return cmd_attach.run(profile, {"id": worker.id, "read-only": False})
     lock = Lock(profile.path(".interview.lock"))
-    if not lock.acquire(0.5, f"pid {os.getpid()}"):
-        raise Failure(f"setup: the interview is under way ({lock_holder(lock.path)})", "answer it there")
+    if not lock.acquire(0.5):
+        raise Failure(f"setup: the interview is under way ({lock_words(lock.path)})", "answer it there")
     raise_on_signals()
     waiting = session or (worker if worker and is_interview(worker) else None)  # whose flag says that it is to be done
     with lock:
@@ -22456,7 +22437,7 @@ def told_answer(answer: Answer) -> str:
 
 
 # ======================================================================================================================
-# 84. Schedulers
+# 86. Schedulers
 # ======================================================================================================================
 # What runs the beat by itself: a systemd user timer, a launchd agent or a line of cron. Each is written with absolute
 # paths and an environment of its own, because a scheduler knows nothing of a person's shell:
@@ -22937,7 +22918,7 @@ class Scheduler:
 
 
 # ======================================================================================================================
-# 85. Service
+# 87. Service
 # ======================================================================================================================
 # The verbs about schedulers: they show, ask, and touch nothing but what they showed.
 
@@ -23117,7 +23098,6 @@ def service_status(profile: Profile) -> dict[str, JSON]:
     """Gather what `service status --json` shows. Reads only."""
     present = check_data_dir(profile)
     last = last_tick(profile, read_state(profile)) if present else None
-    holder = lock_holder(profile.path(".lock"))
     services = [service_row(scheduler, files) for scheduler, files in installed_services(profile)]
     warnings = [f"{row['kind']}: {problem}" for row in services for problem in row["problems"]]
     warnings += pulse_too(profile) if services else []
@@ -23127,7 +23107,7 @@ def service_status(profile: Profile) -> dict[str, JSON]:
         "services": services,
         "elsewhere": {one.kind: list(files) for one, files in installed_services(profile, here=False)},
         "last": last["at"] if last else None,
-        "pulse": holder or None,
+        "pulse": lock_words(profile.path(".lock")) or None,
         "warnings": warnings,
     }
 
@@ -23161,7 +23141,7 @@ def cmd_service_status(profile: Profile, args: dict[str, JSON]) -> int:
     if status["last"]:
         when = parse_utc(status["last"])
         rows.append(("last beat", f"{local_moment(when, now)}, {duration_text(now - when)} ago"))
-    rows += [("pulse", f"running, {with_local_times(status['pulse'], now)}")] if status["pulse"] else []
+    rows += [("pulse", f"running, {status['pulse']}")] if status["pulse"] else []
     for line in aligned([(paint("dim", name), text) for name, text in rows]):
         say(line)
     for warning in status["warnings"]:
@@ -23170,7 +23150,7 @@ def cmd_service_status(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 86. Examinations
+# 88. Examinations
 # ======================================================================================================================
 # Each check looks at one thing, as a person who knows looop would, and yields what it found. Nothing stays
 # in the data dir but the price of a call that was asked for (--ask).
@@ -23545,7 +23525,7 @@ def check_sensors(profile: Profile) -> Iterator[Finding]:
         found.append(warn("bash is not installed: some sensors need it, and command lines run under sh", remedy))
     for name, path in files.items():
         origin, step = origins.get(name, NOT_KNOWN), trust_step(name)
-        if reason := refusal(path):
+        if reason := refusal(path)[1]:
             remedy = f"chmod 700 {quoted(path)}" if os.path.isfile(path) else f"rm {quoted(path)}"
             found.append(fail(f"{name}: {reason}: what it watches is not seen", remedy))
         elif reason := missing_interpreter(path, env):
@@ -23656,19 +23636,18 @@ def check_running(profile: Profile) -> Iterator[Finding]:
             every = f" every {duration_text(row['every_s'])}" if row["every_s"] else ""
             yield ok(f"{row['kind']} runs it{every}, as {row['name']}")
     if status["pulse"]:
-        yield ok(f"a pulse runs: {with_local_times(status['pulse'], time.time())}")
+        yield ok(f"a pulse runs: {status['pulse']}")
     for warning in status["warnings"]:
         yield warn(warning, "looop service status")
     if not status["services"] and not status["pulse"]:
         yield warn("nothing runs the beat by itself", "looop up, or looop service install")
-    crashed = crash_of(read_session(profile, PULSE))
+    crashed = crash_of(read_session(profile, PULSE), time.time())
     if crashed and not status["pulse"]:
-        how = with_local_times(crashed, time.time())
-        yield fail(f"the pulse died ({how})", "looop log pulse, then looop up")
+        yield fail(f"the pulse died ({crashed})", "looop log pulse, then looop up")
 
 
 # ======================================================================================================================
-# 87. Doctor
+# 89. Doctor
 # ======================================================================================================================
 # The last check looks from where a scheduler stands: most loops that die do so because cron knows nothing of a person's
 # shell. Then all of them, in the order in which they are shown.
@@ -23825,7 +23804,7 @@ def cmd_doctor(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 88. Goals and history
+# 90. Goals and history
 # ======================================================================================================================
 # `looop goals` and `looop goal add|edit|done|show`. The files in goals/ stay the truth: the verbs do what a person can
 # do by hand, and commit it; the next beat sees it and decides on it.
@@ -23900,7 +23879,7 @@ def waiting_for(profile: Profile) -> dict[str, str]:
     waits = {session.id: f"worker:{session.id}" for session in list_sessions(profile, ("worker",)) if session.alive}
     for ask in reversed(current_asks(profile)):
         if ask["state"] != "answered":
-            forced = read_object(profile, ask["run"], "wake.json").get("forced") if ask["run"] else None
+            forced = Run(profile, ask["run"]).fields("wake.json").get("forced") if ask["run"] else None
             for goal in (ask["session"], dig(ask.get("move"), "id"), forced):
                 if isinstance(goal, str):
                     waits[goal] = f"ask:{ask['n']}"
@@ -24091,7 +24070,7 @@ def cmd_history(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 89. Completion
+# 91. Completion
 # ======================================================================================================================
 # What a shell can offer at a Tab. `looop config bash|zsh|fish` prints a few lines for the shell; they hand the words of
 # the command line to `looop _complete`, which prints a candidate a line, and after a TAB what it is. `:file`, `:folder`
@@ -24131,7 +24110,7 @@ def run_candidates(profile: Profile) -> Iterator[tuple[str, str]]:
     """Give the capsules, the last one first, with the line of the journal that came of each of the newest."""
     runs = [name for name in names_in(profile.path("runs"), "runs") if name.startswith("tick-") and valid_id(name)]
     for count, name in enumerate(reversed(runs)):
-        result = read_object(profile, name, "result.json") if count < RUNS_TOLD else {}
+        result = Run(profile, name).fields("result.json") if count < RUNS_TOLD else {}
         yield name, str(result.get("journal") or "").lstrip("- ")
 
 
@@ -24416,7 +24395,7 @@ def cmd_config_fish(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 # ======================================================================================================================
-# 90. Manual (pure)
+# 92. Manual (pure)
 # ======================================================================================================================
 # What looop says of itself: a page for each verb and each group, the overview, the manual, the man page, and the next
 # steps. All derive from the verbs' pages, the settings and MANUAL, which is written like this:
@@ -24767,7 +24746,7 @@ def next_steps(status: Mapping[str, JSON], timed: bool = False) -> list[tuple[st
 
 
 # ======================================================================================================================
-# 91. Command line
+# 93. Command line
 # ======================================================================================================================
 # From the words of a command line to an exit code: the verb is found, its arguments are read as its page declares them,
 # and what it returns is printed.
@@ -25084,7 +25063,7 @@ def take_move(profile: Profile, verb: str, words: Sequence[str], session: JSON) 
     slot = profile.path("runs", run, "verb.json")
     value = {"verb": verb, "args": list(words), "session": session, "at": utc_text(time.time())}
     if not publish(slot, pretty(profile.redacted(value)).encode("utf-8", "backslashreplace")):
-        first = read_object(profile, run, "verb.json")
+        first = Run(profile, run).fields("verb.json")
         made = one_line(" ".join(map(str, [first.get("verb"), *(first.get("args") or [])])), 100)
         raise Failure(f"{verb}: this beat has made its move ({made})", "one beat, one move: leave it for the next")
     return slot
@@ -25184,7 +25163,7 @@ def open_missing_streams() -> None:
 
 
 # ======================================================================================================================
-# 92. Texts
+# 94. Texts
 # ======================================================================================================================
 # Prose alone, in looop's own words: what the LLM is told, what a fresh profile is seeded with, the gallery's scripts.
 
@@ -25752,7 +25731,7 @@ exec "$plugin" "$@"
 }
 
 # ======================================================================================================================
-# 93. Texts of the manual
+# 95. Texts of the manual
 # ======================================================================================================================
 # `looop help`, in the markup that the section Manual explains.
 

@@ -444,7 +444,7 @@ class Case(unittest.TestCase):
         files = ("wake.json", "result.json")
         whole = [r for r in self.runs() if all(os.path.exists(self.path("runs", r, name)) for name in files)]
         for run in whole:
-            self.assertEqual(looop.replay_drift(profile, run), [], run)
+            self.assertEqual(looop.replay_drift(looop.Run(profile, run)), [], run)
         figure("capsules replayed without drift", len(whole))
 
     gate = {}  # of the config, as `runner` writes it; {"shell": "never"}: shell moves run as they are

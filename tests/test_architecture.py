@@ -131,6 +131,32 @@ class Architecture(unittest.TestCase):
         self.assertEqual(len(readers), 1)
         self.assertFalse([n.lineno for n in ast.walk(TREE) if isinstance(n, ast.Global)])
 
+    def test_one_place_writes_the_state_and_one_makes_capsules(self):
+        """A beat, an approval and a recovery go through `Run`, so their order on disk stands in one place."""
+        callers = {"write_state": [], "new_run_id": []}
+        for name, node in top_level():
+            for inner in ast.walk(node):
+                if isinstance(inner, ast.Name) and inner.id in callers:
+                    callers[inner.id].append(name)
+        self.assertEqual(callers, {"write_state": ["Run"], "new_run_id": ["Run"]})
+
+    def test_the_loop_parses_no_message_of_its_own(self):
+        """What a sentence says is a value where it is needed: no separator of prose is searched for."""
+        titles = [title for _, _, title in BANNERS]
+        first, last = titles.index("Readings (pure)"), titles.index("Pulse")
+        parsers = ("partition", "rpartition", "split", "rsplit", "startswith", "endswith", "removeprefix", "find")
+        checked = 0
+        for node in ast.walk(TREE):
+            if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in parsers):
+                continue
+            title = section_of(node.lineno)[1]
+            if title in titles and first <= titles.index(title) <= last and title != "Verbs":  # a page has a grammar
+                checked += 1
+                for argument in (inner for one in node.args for inner in ast.walk(one)):
+                    if isinstance(argument, ast.Constant) and isinstance(argument.value, str):
+                        self.assertNotRegex(argument.value, r"[\w:;,(`] ", f"line {node.lineno}")
+        self.assertGreater(checked, 50)
+
     def test_every_verb_is_found_by_one_grep(self):
         for verb in looop.all_verbs():
             self.assertEqual(verb.run.__name__, "cmd_" + verb.name.replace(" ", "_").replace("-", "_"))

@@ -452,7 +452,7 @@ class There(Doctor):
 
     def test_both_a_pulse_and_a_scheduler(self):
         lock = looop.Lock(self.path(".lock"))
-        self.assertTrue(lock.acquire(0, "pid 1, up"))
+        self.assertTrue(lock.acquire(0, "up", pid=1))
         with lock:
             self.assertEqual(self.one("running")[:2], ("ok", "a pulse runs: pid 1, up"))
             self.install()

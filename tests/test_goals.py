@@ -157,7 +157,7 @@ class Seen(Case):
         lines = subprocess.run(log, env=self.env, capture_output=True, check=True, text=True).stdout
         self.assertEqual(lines, "archived goal a\nadded goal a\n")
         with looop.Lock(self.path(".beat.lock")) as lock:
-            lock.acquire(5.0, "pid 1, tick")
+            lock.acquire(5.0, "tick", pid=1)
             self.looop("goal", "add", "b", "two")
         self.assertEqual(subprocess.run(log, env=self.env, capture_output=True, check=True, text=True).stdout, lines)
 
@@ -246,8 +246,9 @@ class History(Case):
         for number in range(20000):
             run = f"tick-20260101-000000-{number:04x}"
             rows.append({**old, "event": "decide_start", "run": run, "reason": f"reason {number}"})
-            rows.append({**old, "run": run, "cost_usd": 1.5, "move": "noop", "goal": None, "journal": f"line {number}"})
-        rows += [{**old, "event": "tick_failed", "reason": {}, "cost_usd": "x", "journal": 5, "move": []}]
+            facts = {"move": "noop", "goal": None, "journal": f"line {number}", "because": f"reason {number}"}
+            rows.append({**old, "run": run, "cost_usd": 1.5, **facts})
+        rows += [{**old, "event": "tick_failed", "reason": {}, "cost_usd": "x", "because": 5, "journal": 5, "move": []}]
         rows += [{"event": "decided", "run": "../x", "outcome": "noop"}, {"event": "decided", "run": 5}, {}]
         self.write("events.jsonl", "".join(looop.compact(row) + "\n" for row in rows) + "torn {")
         profile = looop.open_profile(self.env, "looop.py")

@@ -94,7 +94,7 @@ class Drafts(unittest.TestCase):
             self.assertIn("\n  looop up      beats in the background", looop.farewell_text(profile))
             self.assertNotIn("watch pulse", looop.farewell_text(profile))
             lock = looop.Lock(profile.path(".lock"))
-            self.assertTrue(lock.acquire(0.0, f"pid {os.getpid()}, next 2026-01-02T03:04:05Z"))
+            self.assertTrue(lock.acquire(0.0, "pulse", next=1.8e9))
             with lock:
                 self.assertIn("\n  looop watch pulse  the loop at work", looop.farewell_text(profile))
                 self.assertNotIn("looop up", looop.farewell_text(profile))
@@ -404,7 +404,7 @@ class InATerminal(Talk):
         given, _ = answers("Ship", "", "", "", [], "", "", "", "5m", "")
         self.write("interview.json", progress(given))
         lock = looop.Lock(self.path(".beat.lock"))
-        lock.acquire(0, "pid 1, tick")
+        lock.acquire(0, "tick", pid=1)
         self.talk(("", "PLAYBOOK.md would be"), ("", "A beat is in progress (pid 1, tick)"))
         self.write("goals/ship.md", "theirs\n")
         self.write("PLAYBOOK.md", "# THEIRS\n")

@@ -210,7 +210,7 @@ class Histories(Case):
     def test_a_tab_opens_the_newest_capsules_alone(self):
         load.write_capsules(self.path("runs"), 200)
         self.drifting = True
-        with mock.patch.object(looop, "read_capsule", side_effect=looop.read_capsule) as opened:
+        with mock.patch.object(looop.Run, "read", autospec=True, side_effect=looop.Run.read) as opened:
             found = list(looop.run_candidates(self.opened))
         self.assertEqual([name for name, _ in found], self.runs()[::-1])
         self.assertEqual(opened.call_count, looop.RUNS_TOLD)

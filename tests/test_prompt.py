@@ -67,8 +67,8 @@ class Inputs(unittest.TestCase):
         self.assertEqual([len(shown) for _, _, shown in inputs["goals"]], [30000, 30000, 0, 0])
         self.assertEqual(inputs["left_out"], {"GOALS": 60000})
         prompt, cuts = looop.build_prompt(inputs)
-        self.assertTrue(cuts and cuts[0].startswith("GOALS: "), cuts)
-        self.assertGreater(int(cuts[0].split()[1]), 60000)
+        self.assertEqual(list(cuts), ["GOALS"])
+        self.assertGreater(cuts["GOALS"], 60000)
         self.assertIn("bytes cut here", prompt)
 
     def test_the_forced_goal_comes_first(self):
@@ -78,7 +78,7 @@ class Inputs(unittest.TestCase):
     def test_what_changed_since_the_last_decision(self):
         state = {**STATE, "hash": "h", "baseline": {"goal:b": {"digest": "old", "value": "2 lines, 9 bytes"}}}
         inputs = looop.prompt_inputs(world(), state, **NOW)
-        self.assertEqual(inputs["changes"], ["goal b: edited, 2 lines, 9 bytes → 1 line, 2 bytes"])
+        self.assertEqual(inputs["changes"], [{"kind": "goal", "told": "goal b changed", "edit": ""}])
         self.assertFalse(inputs["first"])
 
     def test_bodies_are_kept_as_far_as_they_can_be_shown(self):
@@ -136,10 +136,11 @@ class Sections(unittest.TestCase):
             ],
         )
         self.assertNotIn("FLAPPING", found)
-        inputs.update(changes=["goal a: new, x", "goal b: gone, was y"], playbook=["absent", "", 0])
+        told = [{"kind": "goal", "told": f"goal {goal}", "edit": ""} for goal in ("a is new", "b was removed")]
+        inputs.update(changes=told, playbook=["absent", "", 0])
         del inputs["claims"]  # a capsule of a looop that told none
         found = sections(inputs)
-        self.assertEqual(found["WHAT CHANGED SINCE THE LAST DECISION"], "- goal a: new, x\n- goal b: gone, was y\n")
+        self.assertEqual(found["WHAT CHANGED SINCE THE LAST DECISION"], "- goal a is new\n- goal b was removed\n")
         self.assertEqual(found["PLAYBOOK"], "[absent]\n")
         self.assertNotIn("CLAIMS", found)
 
@@ -215,10 +216,9 @@ class Journal(unittest.TestCase):
             looop.edited_lines(old, old.replace("Friday", "Monday") + "ask me\n"), "-by Friday\n+by Monday\n+ask me"
         )
         self.assertEqual(looop.edited_lines("", "\n".join(map(str, range(40)))).split("\n")[-1], "… 17 more lines")
-        change = looop.Change("goal:g", "4 lines, 9 bytes", "5 lines, 9 bytes")
         self.assertEqual(
-            looop.changed_text(looop.change_line(change, "-a\n+- goal h: gone")),
-            "goal g: edited\n  | -a\n  | +- goal h: gone\n",
+            looop.change_line({"kind": "goal", "told": "goal g changed", "edit": "-a\n+- goal h was removed"}),
+            "- goal g changed\n  | -a\n  | +- goal h was removed\n",
         )
 
 
@@ -302,19 +302,19 @@ class Shown(Case):
         self.write("PLAYBOOK.md", "be kind\nbe brief\n")
         self.tick()
         changed = self.section("WHAT CHANGED SINCE THE LAST DECISION")
-        edits = ("goal a: edited|   | -by Friday|   | +by Monday", "goal b: edited|   | -two|   | +2")
-        for edit in (*edits, "playbook: edited|   | +be brief"):
+        edits = ("goal a changed|   | -by Friday|   | +by Monday", "goal b changed|   | -two|   | +2")
+        for edit in (*edits, "PLAYBOOK changed|   | +be brief"):
             self.assertIn("| - " + edit.replace("|   |", "\n|   |"), changed)
         os.unlink(self.path(".policy"))
         self.write("goals/b.md", "three\n")
         self.tick()
-        self.assertIn("goal b: edited, 2 lines, 6 bytes → 1 line, 6 bytes", self.prompt())
+        self.assertIn("| - goal b changed\n", self.prompt())
 
 
 class Whole(unittest.TestCase):
     def test_headers_at_column_0_and_bodies_behind_their_mark(self):
         prompt, cuts = looop.build_prompt(looop.prompt_inputs(world(goals={}), STATE, **NOW))
-        self.assertEqual(cuts, [])
+        self.assertEqual(cuts, {})
         start = looop.TYPED_INSTRUCTIONS.replace("{{moves}}", looop.move_schema())
         self.assertTrue(prompt.startswith(f"{start}\n# CONSTITUTION\n{looop.CONSTITUTION}\n# PLAYBOOK\n| be kind\n"))
         self.assertIn("\n\n# GOALS\n| (none)\n\n# ASKS AND ANSWERS\n| - ask 3\n|   | ask, open\n", prompt)
@@ -338,7 +338,7 @@ class Whole(unittest.TestCase):
         inputs = looop.prompt_inputs(world(playbook=("ok", "x\n" * size)), STATE, **NOW)
         prompt, cuts = looop.build_prompt(inputs)
         lines = size // len("| x\n")
-        self.assertEqual(cuts, [f"PLAYBOOK: {2 * (size - lines)} bytes cut"])
+        self.assertEqual(cuts, {"PLAYBOOK": 2 * (size - lines)})
         self.assertIn(f"| x\n| [… {2 * (size - lines)} bytes cut here]\n\n# GOALS\n", prompt)
 
 

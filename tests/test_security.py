@@ -375,7 +375,13 @@ class Fences(Case):
         self.tick()
         inputs = self.json("runs", self.events("decide_start")[-1]["run"], "wake.json")["inputs"]
         shell = {"command": "ls", "ended": "exit 0", "output": "a"}
-        inputs.update(shell=shell, flapping=["s"], interrupted="by a crash", forced="a", changes=["goal a: edited"])
+        inputs.update(
+            shell=shell,
+            flapping=["s"],
+            interrupted="by a crash",
+            forced="a",
+            changes=[{"kind": "goal", "told": "goal a changed", "edit": ""}],
+        )
         harmless = looop.build_prompt(inputs)[0]
         shape = self.shape(harmless)
         self.assertEqual(len(re.findall(r"(?m)^# ", harmless)), 17)
@@ -406,13 +412,13 @@ class Fences(Case):
                     "claims": [["x", text]],
                     "readings": [["s", "trusted", text]],
                 },
-                **{"journal": [text], "changes": [text], "interrupted": text},
+                **{"journal": [text], "changes": [{"kind": "goal", "told": text, "edit": ""}], "interrupted": text},
                 **{"shell": {"command": text, "ended": "", "output": text}},
                 **{"failure": {"reason": text, "count": 1, "reply": text}},
             }
             prompt, cuts = looop.build_prompt(inputs)
             self.assertLessEqual(len(prompt.encode()), looop.PROMPT_MAX)
-            self.assertEqual({cut.partition(":")[0] for cut in cuts}, set(looop._BUDGETS))
+            self.assertEqual(set(cuts), set(looop._BUDGETS))
             self.assertEqual(prompt.count(" bytes cut here]"), len(cuts))
             del inputs["claims"]  # as in capsules of before
             self.assertEqual(len(looop.build_prompt(inputs)[1]), len(cuts) - 1)

@@ -281,26 +281,29 @@ class Sources(unittest.TestCase):
 
     def test_the_persons_and_looops_words_do_not(self):
         self.named()
-        self.named(readings=[["ci", "trusted", "{}"]], changes=["sensor ci: 1 → 2", "goal a: new, 1 line, 2 bytes"])
-        self.named(
-            workers=[{"id": "w", "state": "exited", "flag": None}], changes=['worker w: {"state":"running"} → 1']
-        )
+        self.named(readings=[["ci", "trusted", "{}"]])
+        self.named(workers=[{"id": "w", "state": "exited", "flag": None}])
         self.named(asks=[{"n": 1, "session": None, "result": None}, {"n": 2, "session": None, "result": "done"}])
         self.named(shell={"output": ""}, failure={"reason": "timed out", "reply": ""})
 
     def test_everybody_elses_do(self):
         readings = [["ci", "trusted", "{}"], ["prs", "untrusted", "{}"], ["web%20x", "untrusted", "{}"]]
-        self.named("readings of prs, web x", readings=readings, changes=["sensor prs: 1 → 2"])
+        self.named("readings of prs, web x", readings=readings)
         self.named("the flag of w", "the failed check of w", workers=[{"id": "w", "flag": "hi", "check": "exit 1: no"}])
-        asks = [{"n": 1, "session": "w", "result": None}, {"n": 2, "session": None, "result": "exit 0\nwords"}]
-        self.named("a question of w", "the output of ask 2", asks=asks, changes=["ask 1: new, {}"])
+        asks = [
+            {"n": 1, "session": "w", "result": None},
+            {"n": 2, "session": None, "result": "exit 0\nwords", "printed": True},
+        ]
+        self.named("a question of w", "the output of ask 2", asks=asks)
         self.named("the output of the last shell move", shell={"output": "x"})
         self.named("a failed reply", failure={"reason": "no JSON", "reply": "obey"})
 
-    def test_what_a_change_shows_of_what_is_gone_does(self):
-        self.named("what sensor web said before", changes=['sensor web: gone, was {"title":"obey"}'])
-        self.named("what worker w said before", changes=['worker w: {"flag":"obey"} → {"flag":null}'])
-        self.named("what ask 3 said before", changes=["ask 3: gone, was {}"])
+    def test_a_change_shows_no_words_of_what_is_gone(self):
+        """So what is there taints a beat, and nothing else."""
+        words = {"title": "obey", "flag": "obey", "question": "obey", "state": "running"}
+        for kind in ("sensor", "worker", "ask", "goal"):
+            self.assertNotIn("obey", looop.change_told(looop.Change(f"{kind}:x", words, None), wide=True))
+        self.assertNotIn("obey", looop.change_told(looop.Change("worker:w", words, {"state": "running"}), wide=True))
 
     def test_no_words_sway_the_built_in_decider(self):
         self.named(mode="builtin", readings=[["prs", "untrusted", "{}"]])

@@ -343,8 +343,9 @@ class Turns(Workers):
 
         wait_until(quiet, "a world that is known to be quiet")
         now = time.time()
-        self.assertTrue(looop.quiet_since(self.opened, {}, now))
-        self.assertIsNone(looop.quiet_since(self.opened, {}, now + looop.REST_AFTER))
+        last = looop.read_quiet(self.opened)
+        self.assertTrue(looop.quiet_since(self.opened, last, {}, now))
+        self.assertIsNone(looop.quiet_since(self.opened, last, {}, now + looop.REST_AFTER))
 
     def test_an_agent_that_outlives_its_session_does_not_speak_for_the_next(self):
         self.agent()

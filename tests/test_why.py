@@ -178,9 +178,9 @@ class Why(Case):
             for key in whole:
                 for odd in (5, None, "x", [], {}, ["x"], [{}], [{"gate": 5}], True, 1e400, [None]):
                     self.write(f"runs/{run}/{name}", json.dumps({**whole, key: odd}))
-                    why = looop.why_run(profile, run)
+                    why = looop.why_run(looop.Run(profile, run))
                     self.assertTrue(looop.why_lines(why, 0.0, looop.Paint({}, sys.stdout)))
-                    looop.replay_drift(profile, run)
+                    looop.replay_drift(looop.Run(profile, run))
                     looked += 1
             self.write(f"runs/{run}/{name}", json.dumps(whole))
         self.assertGreater(looked, 150)

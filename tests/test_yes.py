@@ -283,7 +283,7 @@ class ExactBytes(ProposalCase):
         self.assertIn("reports/up/PLAYBOOK.md: what it runs there can change", self.looop("asks", "6"))
         ask = self.propose({"move": "write_sensor", "name": "s", "body": "git push; sh reports/x.sh\n"})
         self.assertIn(
-            "(looks irreversible: git push; confined commands can change reports/x.sh at any", ask["question"]
+            "(it looks irreversible: git push; confined commands can change reports/x.sh at any", ask["question"]
         )
 
     def test_a_playbook_that_was_put_back_is_what_its_run_proposed(self):

@@ -92,7 +92,9 @@ class KilledBeats(Faults):
             with self.subTest(at=at, before=injector.struck()):
                 self.assertEqual(self.verb("tick").code, 0)
                 known = self.json("state.json")["baseline"]["sensor:s"]["digest"]
-                self.assertEqual(known, looop.signal_digest({"signal": at + 1}), "what comes next passes for known")
+                self.assertEqual(
+                    known, looop.digest_of(looop.canonical(at + 1).encode()), "what comes next passes for known"
+                )
 
     def test_a_question(self):
         self.beaten({"move": "ask", "question": "RUN?", "journal": "asked RUN"}, "acted")
@@ -205,7 +207,7 @@ class KilledVerbs(Faults):
             lines = self.promised(named=False)
             effects = self.read("effects") if os.path.exists(self.path("effects")) else ""
             told = [line for line in lines if "interrupted: " in line]
-            begun = [run for run in self.runs() if "approved" in looop.read_object(self.opened(), run, "intent.json")]
+            begun = [run for run in self.runs() if "approved" in looop.Run(self.opened(), run).fields("intent.json")]
             self.assertEqual(len(told) + sum("approved by" in line for line in lines), len(begun))
             asks = self.asks()
             if asks and asks[0]["state"] == "open":
