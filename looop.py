@@ -5158,15 +5158,15 @@ def recent_rows(profile: Profile, since: float, only: bytes = b"", until: float 
 
 
 def row_time(row: Mapping[str, JSON]) -> float:
-    """Return when a row was written (pure); one that does not say so counts for ever: no spend is forgotten."""
+    """Return when a row was written (pure): infinity without a timestamp, so that no spend is forgotten."""
     at = stored_moment(row.get("ts"))
     return float("inf") if at is None else at
 
 
 def counts_on(day: tuple[float, float], at: float) -> bool:
-    """Tell whether a row of a moment is of a day (pure); one that names none is of every day.
+    """Tell whether a row that was written at a moment counts on a day (pure); a row without a timestamp always does.
 
-    What a clock that was ahead wrote is of no day before its own: it would hold every budget until then.
+    A row stamped in the future counts only on its own day: it would hold every budget until then.
     """
     return day[0] <= at < day[1] or at == float("inf")
 
@@ -11906,7 +11906,7 @@ def judge_check(profile: Profile, session: Session, ended: ProcessResult) -> Non
 
 
 def write_verdict(session: Session, verdict: str, why: str, **more: JSON) -> None:
-    """Write down how a worker's check stands: that of this session, whoever has its id by then."""
+    """Write down how a worker's check stands, for this generation of the session, even if the id was reused."""
     fields: dict[str, JSON] = {"verdict": verdict, "why": why, "at": utc_text(time.time()), **more}
     fields["generation"] = session.generation
     try:
@@ -13489,7 +13489,7 @@ def total(usages: Iterable[Mapping[str, int]]) -> dict[str, int]:
 
 
 def exact_sum(values: Sequence[float | None]) -> float | None:
-    """Add prices up as the decimal numbers that were printed; None when there is none, or one of them is unknown."""
+    """Add prices up as the decimal numbers that were printed; return None without prices, or if any is unknown."""
     from decimal import Decimal
 
     if not values or None in values:
@@ -13608,7 +13608,7 @@ def meter_gemini(objects: list[dict[str, JSON]]) -> RunnerOutput | None:
 
 
 def inner_error(message: str) -> str:
-    """Return the code and message of an error that an API gave as JSON, else the message as it is."""
+    """Return the code and message of an error that an API gave as JSON, else the message itself."""
     for inner in stream_objects(message):
         error = inner.get("error")
         if dig(error, "message"):
@@ -13758,7 +13758,7 @@ def model_named(command: str) -> str:
 
 
 def command_mark(runner: Runner) -> str:
-    """Return a short digest of a runner's command line: one that was mended is another one."""
+    """Return a short digest of a runner's command line: an edited command counts as a new runner."""
     return digest_of(runner.tick.encode())[:8]
 
 
@@ -13930,7 +13930,7 @@ def paused_gate(pause: Mapping[str, JSON] | None) -> Verdict:
 
 
 def decides_gate(recent: Sequence[float], limit: int) -> Verdict:
-    """Hold a decide when the last hour has seen its share; `recent`: moments of the decides in it, newest first."""
+    """Hold a decision when the last hour has seen its share; `recent`: when its decisions were made, newest first."""
     said = f"{plural(len(recent), 'decision')} in the last hour, of {limit}"
     if len(recent) < limit:
         return Verdict("decides", "pass", said)
@@ -13939,7 +13939,7 @@ def decides_gate(recent: Sequence[float], limit: int) -> Verdict:
 
 
 class Spend(Record):
-    """Be what the ledger says that a budget is held against."""
+    """What the ledger says of today, for the budget gate."""
 
     today: float  # USD since local midnight, of known prices
     unknown_today: int  # calls since then whose price is unknown
@@ -13950,7 +13950,7 @@ class Spend(Record):
 
 
 def budget_gate(spend: Spend, runner: Runner, limit: float) -> Verdict:
-    """Hold a decide that could pass the daily budget, or whose price nobody knows."""
+    """Hold a decision that could exceed the daily budget, or whose price is unknown."""
     if runner.mode == "builtin":
         return Verdict("budget", "pass", "the built-in decider costs nothing")
     if spend.unknown_in_a_row >= UNKNOWN_PRICES_MAX and not runner.unmetered:
@@ -14223,7 +14223,7 @@ acts as root ; doas pkexec run0 su sudo ;
 changes rights ; chattr chgrp chmod chown setfacl ; \s(?:-\w*R|--recursive)
 """
 _TRIPWIRE_ROWS: dict[str, list[tuple[str, str]]] = {}  # by program, once somebody looks
-# The generic row: one of these among the first words of any other program, before one that only looks.
+# The generic row: one of these verbs among the first words of any other program, before a verb that only looks.
 _VERBS = frozenset(
     """annotate apply autoremove cancel close comment cordon create deallocate decommission delete deploy deprecate
     deregister destroy detach disable down drain drop enable erase evict expose failover flush halt kill merge
@@ -14241,7 +14241,7 @@ _LOCAL = _PURE | frozenset(
     """ack ag awk bat cd cp ctest date file go gofmt jest ln man mkdir open patch pgrep printf pytest rg rspec ruff sed
     shellcheck sort tar tee test tldr touch tree tsc uniq unzip vim vitest yq zip""".split()
 )
-# What stands before a program, or runs one that is named further on; and what runs the texts that it is given.
+# Words before a program, and programs that run a program named in their arguments; then those that run text.
 _BEFORE = frozenset(
     f"""then do else elif if while until env command builtin exec nohup time timeout gtimeout nice ionice setsid stdbuf
     xargs parallel watch flock eval trap npx bunx sudo doas su ssh {_MACROS["SHELLS"]} {_MACROS["CODE"]}""".split()
@@ -14383,7 +14383,7 @@ def tripwire(text: str) -> str:
 
 
 def mutating_verb(name: str, arguments: list[str]) -> str:
-    """Return a program's name, and the first of its words that holds a mutating verb; "" for one that holds none."""
+    """Return a program's name, and the first of its words that holds a mutating verb; "" if no word does."""
     import re
 
     own = set(re.split(r"[-_.:]", name))
@@ -21355,7 +21355,7 @@ def cmd_prune(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 class Parameter(Record):
-    """Declare what a kind of the gallery takes; `sensor add` puts it at the top of the script."""
+    """What a kind of the gallery takes: a variable that `sensor add` sets at the top of the script."""
 
     name: str  # as people read it: "OWNER/REPO"
     variable: str  # as the script calls it
@@ -21366,7 +21366,7 @@ class Parameter(Record):
 
 
 class GallerySensor(Record):
-    """Hold a kind of the gallery: what it watches, what it takes, and its script."""
+    """A kind of the gallery: what it watches, what it takes, and its script."""
 
     line: str
     parameters: tuple[Parameter, ...]
@@ -21559,7 +21559,7 @@ def gallery_values(profile: Profile, kind: str, words: Sequence[str]) -> dict[st
 
 
 def gallery_word(profile: Profile, parameter: Parameter, word: str) -> str:
-    """Return the value that a word is for a parameter. Raise ValueError for none, and for one that holds a secret."""
+    """Return the value that a word is for a parameter. Raise ValueError if it is invalid, or holds a secret."""
     named = profile.redacted(word)
     if named != word:
         raise ValueError(f"{one_line(named, 60)} holds a secret; write $NAME into the script by hand instead")
@@ -21605,14 +21605,14 @@ def sensor_is_there(name: str) -> Failure:
 
 
 def checked_path(text: str) -> str:
-    """Return a path as it is from anywhere: a sensor runs in the data dir. Raise ValueError for an empty one."""
+    """Return an absolute path, because a sensor runs in the data dir. Raise ValueError for an empty path."""
     if not text:
         raise ValueError("the path is empty")
     return os.path.abspath(text)
 
 
 def checked_plugin(text: str) -> str:
-    """Return a plugin as it is found from anywhere: a bare name is looked for when the sensor runs."""
+    """Return a plugin's absolute path; a bare name is looked up when the sensor runs."""
     return os.path.abspath(text) if "/" in text else checked_word(text)
 
 
@@ -21636,7 +21636,7 @@ def checked_repository(text: str) -> str:
 
 
 def checked_url(text: str) -> str:
-    """Return a URL of http or https. Raise ValueError for another, and for one that holds a password."""
+    """Return a URL. Raise ValueError if it is not http or https, or holds a password."""
     scheme, _, rest = text.partition("://")
     if scheme not in ("http", "https") or rest[:1] in ("", "/", "?", "#") or not text.isprintable() or " " in text:
         raise ValueError(f"{one_line(text, 60)} is not an http:// or https:// URL")
@@ -21697,8 +21697,8 @@ class Plan(Record):
 def after_answers(answers: Sequence[Answer]) -> tuple[Question | Plan, int]:
     """Return what follows these answers, a question or the plan, and how many of the answers led there.
 
-    An answer to another question than the one that is asked, left by another version, ends the run there. Raise an
-    error of Python's for a malformed answer.
+    The run ends at the first answer to another question, which another version of looop left. Raise TypeError,
+    KeyError or their like for a malformed answer.
     """
     script, used = interview_script(), 0
     try:
@@ -21783,7 +21783,7 @@ def source_questions(files: dict[str, str]) -> Generator[Question, JSON, None]:
 
 
 def parameter_questions(kind: str) -> Generator[Question, JSON, dict[str, str | list[str]]]:
-    """Ask for what a kind takes, one thing at a time; what comes after one that is left out is left out as well."""
+    """Ask for what a kind takes, one parameter at a time; if one is left out, so are those after it."""
     values: dict[str, str | list[str]] = {}
     left_out = False
     for place, one in enumerate(GALLERY[kind].parameters):
@@ -21863,7 +21863,7 @@ def goal_text(name: str, done: str, by: str) -> str:
 
 
 def playbook_text(first: Sequence[str], never: Sequence[str], busy: float, calm: float) -> str:
-    """Write the PLAYBOOK: the one that every profile begins with, and what the person said before it."""
+    """Return the PLAYBOOK of a new profile, with what the person said put before its own lines."""
     head, *parts = SEEDS["PLAYBOOK.md"].split("\n## ")
     sections = {}
     for part in parts:
@@ -22429,7 +22429,7 @@ class Interview:
 
 
 def told_answer(answer: Answer) -> str:
-    """Say an answer in a few words; "" for one that says nothing."""
+    """Return an answer in a few words, "" if there is nothing to tell."""
     value = answer.value
     if isinstance(value, dict):
         return {"write": "yes", "skip": "left out", "edit": "edited"}.get(value.get("do", ""), "")
@@ -22896,7 +22896,7 @@ class Scheduler:
                 remove_file(path)
 
     def put(self, files: Mapping[str, bytes]) -> None:
-        """Write its files and have them heeded; as they were, when that fails."""
+        """Write its files and load them; restore the files of before if that fails."""
         before = self.present()
         if self.kind == "launchd":
             make_private_dir(self.profile.data)  # it opens its log there
@@ -22946,7 +22946,7 @@ def installed_services(profile: Profile, here: bool = True) -> list[tuple[Schedu
         try:
             files = scheduler.present()
         except (Failure, OSError):
-            continue  # a crontab that cannot be read is told by whoever wants to write it
+            continue  # writing the crontab will report the error
         if files:
             found.append((scheduler, files))
     return found
@@ -23157,7 +23157,7 @@ def cmd_service_status(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 class Finding(Record):
-    """Be one line of the doctor's."""
+    """One line of the doctor's answer."""
 
     status: str  # "ok" | "warn" | "fail"
     text: str
@@ -23165,17 +23165,17 @@ class Finding(Record):
 
 
 def ok(text: str) -> Finding:
-    """Find that something is as it should be."""
+    """Return a finding that all is well."""
     return Finding("ok", text)
 
 
 def warn(text: str, remedy: str) -> Finding:
-    """Find something that looop can live with, or that may be meant."""
+    """Return a finding that looop can live with, or that may be intended."""
     return Finding("warn", text, remedy)
 
 
 def fail(text: str, remedy: str) -> Finding:
-    """Find something that will make a beat or a session fail."""
+    """Return a finding that will make a beat or a session fail."""
     return Finding("fail", text, remedy)
 
 
@@ -23197,7 +23197,7 @@ def how_to_install(profile: Profile, *tools: str) -> str:
 
 
 def obstacle(error: Failure | OSError) -> Finding:
-    """Find what stopped a check."""
+    """Return the finding for an error that stopped a check."""
     if isinstance(error, Failure):
         return fail(error.message, error.hint)
     where = f"{error.filename}: " if error.filename else ""
@@ -23213,7 +23213,7 @@ _ANSWER_BY = 20.0  # seconds within which a program tells its version
 
 
 def told_by(argv: Sequence[str], env: Mapping[str, str], timeout: float = _ANSWER_BY) -> tuple[bool, str]:
-    """Run a program that only tells something: whether it ended well, and what it said on stdout and stderr."""
+    """Run a program; return whether it succeeded, and what it printed on stdout and stderr."""
     ended = run_job(Job(argv[0], list(argv), dict(env), timeout, cap=MIB, tidy=True))
     said = text_of(ended.out + ended.err)
     if ended.why == "timeout":
@@ -23224,7 +23224,7 @@ def told_by(argv: Sequence[str], env: Mapping[str, str], timeout: float = _ANSWE
 
 
 def first_line(text: str) -> str:
-    """Return the first line of a text that says something (pure)."""
+    """Return the first line of a text that is not blank (pure)."""
     return next((one_line(line, 80) for line in text.split("\n") if line.strip()), "nothing")
 
 
@@ -23291,7 +23291,7 @@ def check_data(profile: Profile) -> Iterator[Finding]:
 
 
 def tried_place(folder: str) -> list[Finding]:
-    """Do in a folder what every beat does: write a file, run it, lock it, give it a second name. Return what failed."""
+    """Do in a folder what every beat does: write a file, run it, lock it, link it. Return what failed."""
     path, second = (temporary_name(f"{folder}/{name}") for name in (".doctor", ".doctor-link"))
     lock, done = Lock(path), ""
     try:
@@ -23395,9 +23395,9 @@ def check_git(profile: Profile) -> Iterator[Finding]:
 
 
 def check_repository(profile: Profile) -> list[Finding]:
-    """Do with the repository of the data dir what a commit does, but for the commit. Return what would keep it away.
+    """Try what a commit does in the repository of the data dir, without committing. Return what would prevent it.
 
-    Identity, hooks and signing keep none away: looop has its own, runs none and does not sign.
+    Identity, hooks and signing prevent nothing: looop has its own identity, runs no hooks and does not sign.
     """
     folder, data = profile.path(".git"), os.path.realpath(profile.data)
     if profile.setting("git") is False or not os.path.lexists(folder):
@@ -23658,7 +23658,7 @@ _THERE = ("looop", "data", "files", "config", "git", "runner", "sensors", "walls
 def scheduler_places(profile: Profile) -> list[tuple[str, Schedule, str]]:
     """Return where beats are started, as (words for a person, the schedule, what carries there what is missing).
 
-    With no scheduler, and no pulse, that is what cron has of its own.
+    Without a scheduler and a pulse, return cron's own environment.
     """
     places = []
     for scheduler, files in installed_services(profile):
@@ -23674,7 +23674,7 @@ def scheduler_places(profile: Profile) -> list[tuple[str, Schedule, str]]:
 
 
 def check_from_there(profile: Profile, here: Collection[str] = ()) -> Iterator[Finding]:
-    """Have a doctor look from where schedulers start looop; tell what it finds that was not found `here`."""
+    """Run the doctor as each scheduler starts looop; yield what it finds that was not found `here`."""
     if profile.env.get("LOOOP_CHILD"):
         return  # it may be that doctor
     for words, schedule, remedy in scheduler_places(profile):
@@ -23735,7 +23735,7 @@ _FINDING_GLYPHS = {"ok": ("●", "good"), "warn": ("!", "note"), "fail": ("✗",
 
 
 def examined(profile: Profile, check: Callable[[Profile], Iterator[Finding]]) -> list[Finding]:
-    """Run one check; what stops it is what it found."""
+    """Run one check; an error that stops it is a finding, too."""
     found: list[Finding] = []
     try:
         for finding in check(profile):
@@ -23746,7 +23746,7 @@ def examined(profile: Profile, check: Callable[[Profile], Iterator[Finding]]) ->
 
 
 def asks_an_llm(profile: Profile) -> bool:
-    """Tell whether beats ask an LLM, whose login nothing but a call can prove."""
+    """Tell whether beats ask an LLM: only a call can prove its login."""
     try:
         return profile.runner() is not BUILTIN
     except Failure:
