@@ -7461,7 +7461,8 @@ class ReplyFilter(Held):
 #     op                 the request has                      then
 #     ------------------------------------------------------------------------------------------------------------------
 #     status                                                  the reply has pids, size, viewers, offset, above
-#     text                                                    the reply has the screen's lines, and the log's offset
+#     text                                                    the reply has the screen's lines, cursor (row, col), what
+#                                                             is before it, bracketed (paste), and the log's offset
 #     screen             scrollback                           the reply has sizes, offset; o frames and d follow
 #     input, type        bytes                                so many bytes follow; the reply comes when they are typed
 #     keys               keys                                 the reply comes when they are typed
@@ -9289,6 +9290,13 @@ SIGHT_EVERY = 1.0  # seconds between looks at a worker's screen while it changes
 MARKS_MAX = 2000  # lines of text that are remembered
 
 
+def text_of_screen(screen: Screen) -> dict[str, JSON]:
+    """Return what a screen shows: its lines, and where the cursor is in them (pure)."""
+    before = "".join(screen.lines[screen.row].chars[: screen.col + bool(screen.wrap)])
+    fields = {"before": before, "cursor": [screen.row, screen.col], "bracketed": screen.bracketed_paste}
+    return {"lines": screen_lines(screen), **fields}
+
+
 class Lookout(Clients):
     """Look at the screen of a worker, and have the person told when it waits for somebody."""
 
@@ -9306,8 +9314,7 @@ class Lookout(Clients):
 
     def _op_text(self, peer: Peer, request: Mapping[str, JSON], rest: bytes) -> None:
         def send() -> None:
-            canvas = self.canvas
-            self._reply(peer, lines=screen_lines(canvas.screen), offset=self.log.end - canvas.size)
+            self._reply(peer, offset=self.log.end - self.canvas.size, **text_of_screen(self.canvas.screen))
 
         self.canvas.when_current(send)
 
@@ -10316,6 +10323,10 @@ class Gone(Exception):
     """Tell that no supervisor answers: the session has ended, or its supervisor has died."""
 
 
+class Refused(Failure):
+    """Report that a supervisor does not do what it was asked to do: it may be of another looop."""
+
+
 class Channel(Closing):
     """A connection to a session's supervisor."""
 
@@ -10456,7 +10467,7 @@ def open_channel(
         if not reply.get("ok"):
             channel.close()
     if not reply.get("ok"):
-        raise Failure(*refused(f"{op}: {session.id}", reply))
+        raise Refused(*refused(f"{op}: {session.id}", reply))
     return channel, reply
 
 
@@ -10638,7 +10649,7 @@ def answer_offset(session: Session) -> int | None:
             return int(ask_session(session, "typed")["offset"])
         except Gone:
             session = wait_for_end(session, 5.0) or session
-        except Failure:  # a supervisor of looop up to 0.6
+        except Refused:  # a supervisor of looop up to 0.6
             return None
     return session.typed
 
@@ -10665,18 +10676,25 @@ def expect(session: Session, pattern: Any, *, since: int, timeout: float | None,
         return Hunt(None, follower.offset, last)
 
 
+def asked_text(session: Session) -> dict[str, JSON]:
+    """Ask a supervisor for the text of its screen: see `text_of_screen`. Raise Gone when nobody is there."""
+    try:
+        return ask_session(session, "text")
+    except Refused:
+        return text_of_screen(asked_screen(session))
+
+
 def screen_text(session: Session) -> tuple[str, int]:
     """Return what a session's screen shows, or showed when it ended, and the offset of the log that it shows."""
-    try:
-        reply = ask_session(session, "text")
-        return "\n".join(reply["lines"]), int(reply["offset"])
-    except (Gone, Failure):  # it has ended, or is of another looop
-        pass
     with LogView(".", session.fd) as log:
         try:
-            return "\n".join(screen_lines(screen_of(session.renewed()))), log.end
-        except Gone:  # its folder was removed
-            return "", log.end
+            shown = asked_text(session)
+        except Gone:
+            try:
+                shown = text_of_screen(screen_of(session.renewed()))
+            except Gone:  # its folder was removed
+                shown = {"lines": []}
+        return "\n".join(shown["lines"]), shown.get("offset", log.end)
 
 
 def expect_screen(session: Session, pattern: Any, timeout: float | None) -> Hunt:
@@ -11353,16 +11371,15 @@ def drawn(text: str) -> str:
 
 def look_at(session: Session) -> Look:
     """Look at a session's screen. Raise Gone when it has ended."""
-    return look_of(asked_screen(session))
+    return look_of(asked_text(session))
 
 
-def look_of(screen: Screen) -> Look:
-    """Return what a screen shows, and where its cursor is (pure)."""
-    rows = screen_lines(screen)
-    cut = "".join(screen.lines[screen.row].chars[: screen.col + bool(screen.wrap)])
-    lines = [" ".join(row.split()) for row in rows if drawn(row)][-TOLD_LINES:]
-    before = "\n".join([*rows[: screen.row], cut])
-    return Look(before, (screen.row, screen.col), drawn("".join(rows)), screen.bracketed_paste, lines)
+def look_of(shown: Mapping[str, JSON]) -> Look:
+    """Return what a screen shows, and where its cursor is: see `text_of_screen` (pure)."""
+    rows, (row, col) = shown["lines"], shown["cursor"]
+    before, whole = "\n".join([*rows[:row], shown["before"]]), drawn("".join(rows))
+    last = [" ".join(line.split()) for line in rows if drawn(line)][-TOLD_LINES:]
+    return Look(before, (row, col), whole, shown["bracketed"], last)
 
 
 def shows_typed(before: Look, now: Look, text: str, agent: Agent) -> bool:
@@ -11708,8 +11725,8 @@ def left_prompt(session: Session, now: float) -> str:
     if turn.state == "stuck" and not agent.prompt:
         return "it is stuck"
     try:
-        screen = screen_of(session)
-        free = at_prompt(look_of(screen), agent) if agent.prompt else screen.bracketed_paste or not took_pastes(session)
+        look = look_of(text_of_screen(screen_of(session)))
+        free = at_prompt(look, agent) if agent.prompt else look.bracketed or not took_pastes(session)
     except (Gone, OSError):
         return "its screen cannot be read"
     return "" if free else "it is not at an empty prompt"

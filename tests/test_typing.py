@@ -18,7 +18,7 @@ def shown(data, cols=120, rows=40):
     """Return how a screen looks that was given some output."""
     screen = looop.Screen(cols, rows)
     screen.feed(data)
-    return looop.look_of(screen)
+    return looop.look_of(looop.text_of_screen(screen))
 
 
 def captured(name):
