@@ -553,7 +553,7 @@ class Ending(Sessions):
         if LINUX:  # the command and what it has started, one of which is always on its way
             self.assertGreaterEqual(len(processes_with(self.home)), count * 5)
         begun = time.monotonic()
-        kills = [self.start("kill", name) for name in names]
+        kills = [self.start("kill", name, constants={"TERM_GRACE": PATIENCE}) for name in names]
         for kill in kills:
             self.assertEqual(kill.wait(120), 0, kill.stderr.read())
         figure(f"most seconds until {count} stubborn trees had ended at once", round(time.monotonic() - begun, 1))
