@@ -16992,11 +16992,29 @@ def notify(profile: Profile, text: str) -> None:
 #     $ looop log box --tail 5  # what it does
 #     Exits: 0 done | 1 there is no such session
 #
-# A function gets the profile and what the parser made of its arguments; what it does not print itself it returns.
+# A function gets the profile and what the parser made of its arguments, and returns its Output, or gives one after the
+# other. `print_output` prints it: no verb knows of --json, of colours or of a terminal's width.
 
 if TYPE_CHECKING:
     Args = dict[str, JSON]
-    VerbFunction = Callable[[Profile, Args], int]
+    Lines = str | Iterable[str]
+    Pieces = str | bytes | Iterable[str | bytes]
+
+
+class Output(Record):
+    """What a verb has to say: a value for a program, and for a person a text, then lines."""
+
+    value: JSON = None  # what --json prints, or a function that returns it; None: the same as for a person
+    lines: Lines | Callable[[Paint], Lines] = ()
+    text: Pieces | Callable[[], Pieces] = ""  # is written as it stands
+    warning: str = ""  # for a person, on stderr
+    failure: Failure | None = None  # is raised once the rest is printed
+    code: int = 0
+
+
+if TYPE_CHECKING:
+    Result = int | str | Output | Iterator[int | str | Output]  # an exit code, a line, or more
+    VerbFunction = Callable[[Profile, Args], Result]
 
 VALUE_KINDS = {
     **{"DUR": "seconds", "N": "count", "OFFSET": "count", "COLSxROWS": "size"},
@@ -17055,6 +17073,7 @@ class Verb:
         self.run, self.name, self.group, self.page = run, name, group, page
         self.moves: bool = flags["moves"]  # it changes what a move changes: within a beat there is one
         self.person: bool | Callable[[Args], JSON] = flags["person"]  # whether, with these, only a person may call it
+        self.bare: bool = flags["bare"]  # it needs no data dir
         self.shows: bool = flags["shows"]  # a config or a runner that cannot be used is told, and stops nothing
 
     def __getattr__(self, field: str) -> Any:
@@ -17106,10 +17125,11 @@ def declare(
     moves: bool = False,
     person: bool | Callable[[Args], JSON] = False,
     shows: bool = False,
+    bare: bool = False,
     page: str = "",
 ) -> Callable[[VerbFunction], Verb]:
     """Make a verb of a `cmd_` function; `page`: its docstring, where Python leaves that out."""
-    flags = {"moves": moves, "person": person, "shows": shows}
+    flags = {"moves": moves, "person": person, "shows": shows, "bare": bare}
     return lambda run: Verb(run, name, group, page or run.__doc__ or "", flags)
 
 
@@ -17145,8 +17165,8 @@ def find_verb(words: Sequence[str]) -> tuple[Verb | None, list[str]]:
 EVENT_MAX = 32 * MIB  # bytes of an event; a tool's whole output is in some
 
 
-@declare("_hook", "For scripts")
-def cmd__hook(profile: Profile, args: dict[str, JSON]) -> int:
+@declare("_hook", "For scripts", bare=True)
+def cmd__hook(profile: Profile, args: Args) -> Result:
     """Take an event of the agent in a session, as JSON on stdin.
 
     agent :: which agent calls; `screen`: its supervisor
@@ -18874,7 +18894,7 @@ def prompt_laid_out(prompt: str, width: int) -> str:
     return "\n".join(lines)
 
 
-def show_dry_run(profile: Profile, args: Mapping[str, JSON], verb: str) -> int:
+def show_dry_run(profile: Profile, args: Mapping[str, JSON], verb: str) -> Output:
     """Show what `tick`, or `run` with a goal, would do: the steps of a beat before the first that writes."""
     how, goal, now = args["dry-run"], args.get("goal-id") or "", time.time()
     beat, readings = Beat(profile, goal, args["runner"] or ""), {}
@@ -18896,18 +18916,18 @@ def show_dry_run(profile: Profile, args: Mapping[str, JSON], verb: str) -> int:
     }
     if how == "decide" and not held:
         shown["move"] = dry_decide(profile, beat.runner, inputs, verb, bool(goal))
-    if args["json"]:
-        say_json(compact(shown))
-        return 0
-    say(f"{shown['outcome']}: {printable(shown['reason'] or 'the world is unchanged')}")
-    say(f"  gates  {gates_line(shown['gates'], now)}")
-    if held:
-        say(f"\nThe prompt, which would not be sent: {printable(shown['reason'] or 'world unchanged')}")
-    columns = columns_of(sys.stdout)
-    sys.stdout.write("\n" + (prompt_laid_out(shown["prompt"], columns) if columns else shown["prompt"]))
-    if shown["move"] is not None:
-        say("\n  ".join(["\nthe move would be:", *move_lines(shown["move"])]))
-    return 0
+
+    def lines(paint: Paint) -> Iterator[str]:
+        yield f"{shown['outcome']}: {printable(shown['reason'] or 'the world is unchanged')}"
+        yield f"  gates  {gates_line(shown['gates'], now)}"
+        if held:
+            yield f"\nThe prompt, which would not be sent: {printable(shown['reason'] or 'world unchanged')}"
+        prompt = prompt_laid_out(shown["prompt"], paint.columns) if paint.columns else shown["prompt"]
+        yield "\n" + prompt.rstrip("\n")
+        if shown["move"] is not None:
+            yield "\n  ".join(["\nthe move would be:", *move_lines(shown["move"])])
+
+    return Output(shown, lines)
 
 
 HISTORY_KEYS = ("at", "run", "reason", "move", "goal", "outcome", "journal", "cost_usd")
@@ -19044,7 +19064,7 @@ def move_drift(run: Run, wake: Mapping[str, JSON]) -> list[str]:
 
 
 @declare("why", "Looking", shows=True)
-def cmd_why(profile: Profile, args: dict[str, JSON]) -> int:
+def cmd_why(profile: Profile, args: Args) -> Result:
     """Explain the last beat, an earlier one, or the next.
 
     [run@run=last|now] :: a run id or the beginning of one, `last` (it is the default), or `now`
@@ -19056,27 +19076,23 @@ def cmd_why(profile: Profile, args: dict[str, JSON]) -> int:
     Exits: 0 done | 1 there is no such run
     """
     name, now = args["run"] or "last", time.time()
-    if not check_data_dir(profile):
+    if not os.path.isdir(profile.data):
         raise Failure("why: there is no profile yet", "looop tick makes one")
     why = why_now(profile, now) if name == "now" else why_run(find_run(profile, name))
-    if args["json"]:
-        say_json(compact(why))
-        return 0
-    try:
-        whole = {"move": why["move"], "output": why["output"], "capsule": profile.path(why["capsule"] or "")}
-        shown = {**in_lines(why), **whole}
-        lines = why_lines(shown, now, Paint(profile.env, sys.stdout))
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise Failure(
-            f"why: the capsule {name} is not what looop writes: {error!r}", f"look into {why['capsule']}/"
-        ) from None
-    for line in lines:
-        say(line)
-    return 0
+
+    def lines(paint: Paint) -> list[str]:
+        try:
+            whole = {"move": why["move"], "output": why["output"], "capsule": profile.path(why["capsule"] or "")}
+            return why_lines({**in_lines(why), **whole}, now, paint)
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+            hint = f"look into {why['capsule']}/"
+            raise Failure(f"why: the capsule {name} is not what looop writes: {error!r}", hint) from None
+
+    return Output(why, lines)
 
 
 @declare("gate", "Looking")
-def cmd_gate(profile: Profile, args: dict[str, JSON]) -> int:
+def cmd_gate(profile: Profile, args: Args) -> Result:
     """Tell whether a move may run a command without a yes.
 
     command :: the command as one word; `-` reads one a line from stdin
@@ -19095,23 +19111,20 @@ def cmd_gate(profile: Profile, args: dict[str, JSON]) -> int:
     commands = [command for command in commands if command.strip()]
     if not commands:
         raise Failure("gate: missing command", "looop gate 'git clean -fdx'", EXIT_USAGE)
-    check_data_dir(profile)
     untrusted = any(not origin.trusted for origin in look_at_sensors(profile).known.values())
-    paint = Paint(profile.env, sys.stdout)
-    for command in commands:
-        verdict = gate_verdict(policy_of(profile, command), untrusted, command)
-        if many or args["json"]:
-            say_json(compact(verdict))
-            continue
-        colour = {"known": "good", "refused": "bad"}.get(verdict["verdict"], "note")
-        say(f"{paint(colour, verdict['verdict'])}  {one_line(verdict['reason'])}")
-        if verdict["verdict"] == "confined":
-            say("it runs, but writes only into reports/, scratch/ and gate.folders, and has no network")
-    return 0
+    verdicts = (gate_verdict(policy_of(profile, command), untrusted, command) for command in commands)
+    if many:
+        return Output(text=(f"{compact(verdict)}\n" for verdict in verdicts))
+    verdict = next(verdicts)
+    colour = {"known": "good", "refused": "bad"}.get(verdict["verdict"], "note")
+    lines = [one_line(verdict["reason"])]
+    if verdict["verdict"] == "confined":
+        lines.append("it runs, but writes only into reports/, scratch/ and gate.folders, and has no network")
+    return Output(verdict, lambda paint: [f"{paint(colour, verdict['verdict'])}  {lines[0]}", *lines[1:]])
 
 
 @declare("replay", "Looking")
-def cmd_replay(profile: Profile, args: dict[str, JSON]) -> int:
+def cmd_replay(profile: Profile, args: Args) -> Result:
     """Derive a run's hash, prompt and move again, and compare.
 
     run@run=last :: a run id or the beginning of one, or `last`
@@ -19127,23 +19140,19 @@ def cmd_replay(profile: Profile, args: dict[str, JSON]) -> int:
         drift = replay_drift(run)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         drift = [f"the capsule is not what looop writes: {error!r}"]
-    if args["json"]:
-        say_json(compact({"run": run.id, "drift": drift}))
-        return EXIT_FAILED if drift else 0
-    for line in drift:
-        say(f"{Paint(profile.env, sys.stdout)('bad', '✗')} {one_line(line, 1000)}")
+    value, made = {"run": run.id, "drift": drift}, run.fields("result.json").get("looop")
     if drift:
-        made = run.fields("result.json").get("looop")
         other = f"it was made by looop {made}, this is {VERSION}" if made != VERSION else ""
-        hint = other or "a file of the capsule was changed"
-        raise Failure(f"replay: {run.id}: {plural(len(drift), 'thing')} came out differently", hint)
+        told = f"replay: {run.id}: {plural(len(drift), 'thing')} came out differently"
+        return Output(
+            value,
+            lambda paint: [f"{paint('bad', '✗')} {one_line(line, 1000)}" for line in drift],
+            failure=Failure(told, other or "a file of the capsule was changed"),
+        )
     if has_our_words(run.fields("wake.json")):
-        say(f"{run.id}: hash, prompt and move come out as they were recorded")
-    else:
-        made = run.fields("result.json").get("looop")
-        say(f"{run.id}: hash and move come out as they were recorded")
-        say(f"its prompt is not compared: looop {made} made it with other instructions")
-    return 0
+        return Output(value, f"{run.id}: hash, prompt and move come out as they were recorded")
+    foreign = f"its prompt is not compared: looop {made} made it with other instructions"
+    return Output(value, [f"{run.id}: hash and move come out as they were recorded", foreign])
 
 
 # ======================================================================================================================
@@ -19706,7 +19715,7 @@ def end_pulse(profile: Profile) -> bool:
 
 
 @declare("tick", "The beat", person=lambda args: args["dry-run"] != "show")
-def cmd_tick(profile: Profile, args: dict[str, JSON]) -> int:
+def cmd_tick(profile: Profile, args: Args) -> Result:
     """Run one beat: sense, diff, decide one move, act, log.
 
     --wait DUR :: wait for a beat in progress that long
@@ -19722,13 +19731,13 @@ def cmd_tick(profile: Profile, args: dict[str, JSON]) -> int:
     if args["dry-run"]:
         return show_dry_run(profile, args, "tick")
     outcome = run_beat(profile, "", args["runner"] or "", args["wait"] or 0.0)
-    if not args["json"] and not sys.stdout.isatty() and not is_news(profile, outcome):
-        return 0
-    return tell_outcome(profile, args, outcome)
+    quiet = not sys.stdout.isatty() and not is_news(profile, outcome)
+    answer = outcome_output(profile, args["runner"] or "", outcome)
+    return answer.replace(lines=(), warning="") if quiet else answer
 
 
 @declare("run", "The beat", person=lambda args: args["dry-run"] != "show")
-def cmd_run(profile: Profile, args: dict[str, JSON]) -> int:
+def cmd_run(profile: Profile, args: Args) -> Result:
     """Force one move for a goal, now.
 
     goal-id@goal :: the goal's file name without .md
@@ -19746,19 +19755,19 @@ def cmd_run(profile: Profile, args: dict[str, JSON]) -> int:
     if args["dry-run"]:
         return show_dry_run(profile, args, "run")
     outcome = run_beat(profile, args["goal-id"], args["runner"] or "", args["wait"] or None, "run")
-    return tell_outcome(profile, args, outcome)
+    return outcome_output(profile, args["runner"] or "", outcome)
 
 
-def tell_outcome(profile: Profile, args: Mapping[str, JSON], outcome: Outcome) -> int:
-    """Print an outcome; return the exit code that it has."""
-    if args["json"]:
-        say_json(compact({field: getattr(outcome, field) for field in outcome._fields}))
-    else:
-        runner = profile.runner(args["runner"] or "") if outcome.run else BUILTIN
-        if outcome.run and runner is BUILTIN and not args["runner"] and profile.setting("runner") == "auto":
-            complain("no pi and no claude on PATH: the built-in decider ran (no LLM, no cost)")
-        say("\n".join(outcome_lines(outcome, runner, Paint(profile.env, sys.stdout))))
-    return EXIT_FAILED if outcome.outcome == "failed" else 0
+def outcome_output(profile: Profile, wanted: str, outcome: Outcome) -> Output:
+    """Answer with the outcome of a beat; `wanted`: the runner that was named."""
+    runner = profile.runner(wanted) if outcome.run else BUILTIN
+    builtin = outcome.run and runner is BUILTIN and not wanted and profile.setting("runner") == "auto"
+    return Output(
+        {field: getattr(outcome, field) for field in outcome._fields},
+        lambda paint: outcome_lines(outcome, runner, paint),
+        warning="no pi and no claude on PATH: the built-in decider ran (no LLM, no cost)" if builtin else "",
+        code=EXIT_FAILED if outcome.outcome == "failed" else 0,
+    )
 
 
 # ======================================================================================================================
@@ -19779,7 +19788,7 @@ def ask_object(ask: Mapping[str, JSON]) -> dict[str, JSON]:
 
 
 @declare("asks", "People", shows=True)
-def cmd_asks(profile: Profile, args: dict[str, JSON]) -> int:
+def cmd_asks(profile: Profile, args: Args) -> Result:
     """List what waits for your answer.
 
     [n@ask] :: the number of one ask: show that alone
@@ -19789,7 +19798,6 @@ def cmd_asks(profile: Profile, args: dict[str, JSON]) -> int:
     $ looop asks --wait && notify-send looop  # be told
     Exits: 0 done | 124 nothing was asked in time (--wait)
     """
-    check_data_dir(profile)
     if args["n"] is not None:
         known = find_ask(profile, args["n"])["n"]
         asks = [ask for ask in asks_and_flags(profile, []) if ask["n"] == known]
@@ -19799,17 +19807,14 @@ def cmd_asks(profile: Profile, args: dict[str, JSON]) -> int:
         asks = wait_for_ask(profile, args["wait"])
         if not asks:
             return EXIT_TIMEOUT
-    if args["json"]:
-        say_json(compact([ask_object(ask) for ask in asks]))
-    elif not asks:
-        say("nothing is asked")
-    else:
-        say("\n".join(ask_lines(profile, asks, time.time(), Paint(profile.env, sys.stdout))))
-    return 0
+    value = [ask_object(ask) for ask in asks]
+    if not asks:
+        return Output(value, "nothing is asked")
+    return Output(value, lambda paint: ask_lines(profile, asks, time.time(), paint))
 
 
 @declare("answer", "People", person=True)
-def cmd_answer(profile: Profile, args: dict[str, JSON]) -> int:
+def cmd_answer(profile: Profile, args: Args) -> Result:
     """Answer a question.
 
     n@question :: the ask's number
@@ -19835,7 +19840,7 @@ def cmd_answer(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 @declare("reject", "People", person=True)
-def cmd_reject(profile: Profile, args: dict[str, JSON]) -> int:
+def cmd_reject(profile: Profile, args: Args) -> Result:
     """Refuse a proposal; the decider is told why.
 
     n@ask :: the ask's number
@@ -19848,7 +19853,7 @@ def cmd_reject(profile: Profile, args: dict[str, JSON]) -> int:
     return tell_answer(profile, find_ask(profile, args["n"]), "rejected", " ".join(args["why"]), bool(args["force"]))
 
 
-def tell_answer(profile: Profile, ask: Mapping[str, JSON], verdict: str, text: str, force: bool) -> int:
+def tell_answer(profile: Profile, ask: Mapping[str, JSON], verdict: str, text: str, force: bool) -> str:
     """Give an answer and say so. Raise Failure when there is one already, or when what was approved has been done."""
     if ask.get("verdict") == "approved":
         raise answered_failure(ask, "what was done cannot be taken back here")
@@ -19861,8 +19866,7 @@ def tell_answer(profile: Profile, ask: Mapping[str, JSON], verdict: str, text: s
     emit(profile, "answered", n=ask["n"], verdict=verdict)
     lower_flag(profile, ask)
     what = f"{verdict}: {one_line(text, 60)}" if ask.get("options") and text else verdict
-    say(f"ask {ask['n']}: {what}; {hand_over(profile, ask, session, read, typed)}")
-    return 0
+    return f"ask {ask['n']}: {what}; {hand_over(profile, ask, session, read, typed)}"
 
 
 def confirmed_proposal(profile: Profile, args: Mapping[str, JSON]) -> tuple[dict[str, JSON], None]:
@@ -19891,7 +19895,7 @@ def confirmed_proposal(profile: Profile, args: Mapping[str, JSON]) -> tuple[dict
 
 
 @declare("approve", "People", person=True)
-def cmd_approve(profile: Profile, args: dict[str, JSON]) -> int:
+def cmd_approve(profile: Profile, args: Args) -> Result:
     """Do what a proposal says, now and once.
 
     n@proposal :: the ask's number
@@ -19926,16 +19930,14 @@ def cmd_approve(profile: Profile, args: dict[str, JSON]) -> int:
     if edited is not None:
         require_yes("approve", said=False)
     outcome, result = approve(profile, ask["n"], ask_digest(ask), bool(args["force"]), edited)
-    say(str(outcome.journal)[2:])
+    lines = [str(outcome.journal)[2:]]
     if rule:
-        say(spelled_out(allow_rule(profile, rule, str(ask["command"]).strip())))
-    if result.shell:
-        say(printable(shell_told(result).rstrip("\n")))
-    return 0
+        lines.append(spelled_out(allow_rule(profile, rule, str(ask["command"]).strip())))
+    return Output(lines=[*lines, printable(shell_told(result).rstrip("\n"))] if result.shell else lines)
 
 
 @declare("pause", "People", moves=True)
-def cmd_pause(profile: Profile, args: dict[str, JSON]) -> int:
+def cmd_pause(profile: Profile, args: Args) -> Result:
     """Stop deciding and acting for a while; sensing goes on.
 
     [words…] :: how long (DUR), and why
@@ -19963,24 +19965,21 @@ def cmd_pause(profile: Profile, args: dict[str, JSON]) -> int:
     prepare(profile)
     write_atomic(profile.path("pause.json"), pretty({"at": now, "until": until, "why": why}).encode())
     emit(profile, "paused", until=utc_text(until) if until else None, why=why)
-    say(f"paused until {local_moment(until, now)}" if until else typable("paused until `looop resume`"))
-    return 0
+    return f"paused until {local_moment(until, now)}" if until else typable("paused until `looop resume`")
 
 
 @declare("resume", "People", person=True)
-def cmd_resume(profile: Profile, args: dict[str, JSON]) -> int:
+def cmd_resume(profile: Profile, args: Args) -> Result:
     """End a pause.
 
     $ looop resume  # decide again
     $ looop resume && looop tick  # and at once
     """
-    check_data_dir(profile)
     paused = read_pause(profile, time.time())
     remove_file(profile.path("pause.json"))
     if paused:
         emit(profile, "resumed")
-    say("resumed: the next beat decides again" if paused else "was not paused")
-    return 0
+    return "resumed: the next beat decides again" if paused else "was not paused"
 
 
 # ======================================================================================================================
@@ -19990,7 +19989,7 @@ def cmd_resume(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 @declare("status", "Looking", shows=True)
-def cmd_status(profile: Profile, args: dict[str, JSON]) -> int:
+def cmd_status(profile: Profile, args: Args) -> Result:
     """Show the last beat, workers, asks and spend.
 
     --json :: print JSON
@@ -20000,33 +19999,22 @@ def cmd_status(profile: Profile, args: dict[str, JSON]) -> int:
     """
     now = time.time()
     status = status_of(profile, now)
-    if args["json"]:
-        say_json(compact(status))
-    else:
-        say("\n".join(status_lines(profile, status, now, Paint(profile.env, sys.stdout))))
-    return 0
+    return Output(status, lambda paint: status_lines(profile, status, now, paint))
 
 
 @declare("sensor list", "Looking", shows=True)
-def cmd_sensor_list(profile: Profile, args: dict[str, JSON]) -> int:
+def cmd_sensor_list(profile: Profile, args: Args) -> Result:
     """List the sensors with their last readings.
 
     --json :: print JSON
     $ looop sensor list  # a table
     $ looop sensor list --json  # the same as JSON
     """
-    check_data_dir(profile)
     rows = sensor_rows(profile)
-    if args["json"]:
-        say_json(compact(rows))
-    elif not rows:
-        say(
-            "no sensors: `looop sensor add` lists some that are ready made; "
-            f"any executable script that prints one JSON object can be put into {profile.path('sensors')}"
-        )
-    else:
-        say("\n".join(sensor_table(profile, rows, time.time(), Paint(profile.env, sys.stdout))))
-    return 0
+    if not rows:
+        hint = f"any executable script that prints one JSON object can be put into {profile.path('sensors')}"
+        return Output(rows, f"no sensors: `looop sensor add` lists some that are ready made; {hint}")
+    return Output(rows, lambda paint: sensor_table(profile, rows, time.time(), paint))
 
 
 def find_sensor(profile: Profile, name: str) -> str:
@@ -20043,7 +20031,7 @@ def find_sensor(profile: Profile, name: str) -> str:
 
 
 @declare("sensor show", "Looking", shows=True)
-def cmd_sensor_show(profile: Profile, args: dict[str, JSON]) -> int:
+def cmd_sensor_show(profile: Profile, args: Args) -> Result:
     """Print the last reading of a sensor.
 
     name@sensor :: the sensor's file name without .sh
@@ -20058,12 +20046,11 @@ def cmd_sensor_show(profile: Profile, args: dict[str, JSON]) -> int:
         remedy = f"take one: looop sensor test {args['name']}"
         raise Failure(f"sensor {shown_name(name)}: has no reading yet", remedy)
     reading = parsed_reading(text)
-    sys.stdout.write(compact(reading) + "\n" if args["json"] else printable(pretty(reading)))
-    return 0
+    return Output(reading, text=printable(pretty(reading)))
 
 
 @declare("sensor test", "Looking")
-def cmd_sensor_test(profile: Profile, args: dict[str, JSON]) -> int:
+def cmd_sensor_test(profile: Profile, args: Args) -> Result:
     """Run a sensor now and show what the decider would see.
 
     name@sensor :: the sensor's file name without .sh
@@ -20075,10 +20062,8 @@ def cmd_sensor_test(profile: Profile, args: dict[str, JSON]) -> int:
     $ looop sensor test ci --json  # as JSON
     Exits: 0 it gave a reading | 1 it failed, or there is no such sensor
     """
-    check_data_dir(profile)
     row, value = tried_sensor(profile, find_sensor(profile, args["name"]))
-    show_tried(profile, row, value, args["json"])
-    return 0 if row["status"] == "ok" else EXIT_FAILED
+    return tried_output(row, value)
 
 
 def tried_sensor(profile: Profile, name: str) -> tuple[dict[str, JSON], JSON]:
@@ -20128,12 +20113,10 @@ def tried_aside(profile: Profile, name: str, script: bytes) -> tuple[dict[str, J
             pass  # another one is being tried
 
 
-def show_tried(profile: Profile, row: Mapping[str, JSON], value: JSON, as_json: bool | None = None) -> None:
-    """Print what `tried_sensor` found."""
-    if as_json:
-        say_json(compact(row))
-        return
-    say("\n".join(tried_lines(row, value, Paint(profile.env, sys.stdout))))
+def tried_output(row: Mapping[str, JSON], value: JSON) -> Output:
+    """Answer with what `tried_sensor` found."""
+    code = 0 if row["status"] == "ok" else EXIT_FAILED
+    return Output({**row}, lambda paint: tried_lines(row, value, paint), code=code)
 
 
 def tried_lines(row: Mapping[str, JSON], value: JSON, paint: Paint) -> list[str]:
@@ -20168,7 +20151,7 @@ def understood_lines(row: Mapping[str, JSON]) -> list[str]:
 
 
 @declare("cost", "Looking", shows=True)
-def cmd_cost(profile: Profile, args: dict[str, JSON]) -> int:
+def cmd_cost(profile: Profile, args: Args) -> Result:
     """Show spend and estimated savings.
 
     [scope=today|week|month|all] :: today (it is the default), week (7 days), month (30 days) or all
@@ -20178,23 +20161,16 @@ def cmd_cost(profile: Profile, args: dict[str, JSON]) -> int:
     $ looop cost  # today
     $ looop cost month --by model  # who was paid, this month
     """
-    scope, by = args["scope"] or "today", args["by"] or "day"
-    check_data_dir(profile)
-    now = time.time()
+    scope, now = args["scope"] or "today", time.time()
     if args["rows"]:
-        for row in rows_since(profile.path("cost.jsonl"), scope_start(scope, now)):
-            say_json(compact(row))
-        return 0
-    summary = cost_summary(profile, scope, now)
-    if args["json"]:
-        say_json(compact(summary))
-        return 0
-    say("\n".join(cost_lines(summary, by, sys.stdout.isatty(), Paint(profile.env, sys.stdout))))
-    return 0
+        rows = rows_since(profile.path("cost.jsonl"), scope_start(scope, now))
+        return Output(text=(f"{spelled_out(compact(row))}\n" for row in rows))
+    summary, live = cost_summary(profile, scope, now), sys.stdout.isatty()
+    return Output(summary, lambda paint: cost_lines(summary, args["by"] or "day", live, paint))
 
 
 @declare("cost add", "For scripts")
-def cmd_cost_add(profile: Profile, args: dict[str, JSON]) -> int:
+def cmd_cost_add(profile: Profile, args: Args) -> Result:
     """Record what a worker spent.
 
     kind=tick|goal|session :: tick, goal or session
@@ -20215,8 +20191,8 @@ def cmd_cost_add(profile: Profile, args: dict[str, JSON]) -> int:
     prepare(profile)
     worker = read_session(profile, key) if kind == "session" and valid_id(key) else None
     if worker and worker.cost_usd is not None:
-        complain(f"cost add: {worker.id}: not added: looop counts what it spends from what its agent says")
-        return 0
+        told = f"cost add: {worker.id}: not added: looop counts what it spends from what its agent says"
+        return Output(warning=told)
     row = {
         "ts": utc_text(time.time()),
         "kind": kind,
@@ -20229,7 +20205,7 @@ def cmd_cost_add(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 @declare("_cost", "For scripts")
-def cmd__cost(profile: Profile, args: dict[str, JSON]) -> int:
+def cmd__cost(profile: Profile, args: Args) -> Result:
     """Record what a worker spent.
 
     kind=tick|goal|session :: tick, goal or session
@@ -20242,8 +20218,8 @@ def cmd__cost(profile: Profile, args: dict[str, JSON]) -> int:
     return cmd_cost_add.run(profile, args)
 
 
-@declare("_fmt", "For scripts")
-def cmd__fmt(profile: Profile, args: dict[str, JSON]) -> int:
+@declare("_fmt", "For scripts", bare=True)
+def cmd__fmt(profile: Profile, args: Args) -> Result:
     """Pass a runner's JSON stream on; on a terminal, show it in words.
 
     Kept for configs of looop 0.5, whose tick commands end in it. Into a file or a pipe nothing is changed.
@@ -20289,7 +20265,7 @@ def stream_words(line: bytes) -> list[str]:
 
 
 @declare("init", "Setting up", person=True)
-def cmd_init(profile: Profile, args: dict[str, JSON]) -> int:
+def cmd_init(profile: Profile, args: Args) -> Result:
     """Choose the runner, write the config, make the profile.
 
     [runner@runner=auto] :: its name, auto or builtin; asked for when it is left out
@@ -20311,16 +20287,14 @@ def cmd_init(profile: Profile, args: dict[str, JSON]) -> int:
     prepare(profile)
     found = Profile(profile.env, profile.data, profile.config_path, profile.cache, profile.self_path).runner(name)
     word = program_of(found.tick)
-    say(f"runner   {name}" + (f", which is {found.name} here" if found.name != name else ""))
-    say(f"config   {profile.config_path}")
-    say(f"profile  {profile.data}")
+    lines = [f"runner   {name}" + (f", which is {found.name} here" if found.name != name else "")]
+    lines += [f"config   {profile.config_path}", f"profile  {profile.data}"]
     if found_elsewhere(profile, found):
-        say(f"program  {profile.which(word)}")
+        lines.append(f"program  {profile.which(word)}")
     if word and not profile.which(word):
-        say(typable(f"{word} is not on PATH yet: install it before the first beat, or: looop init builtin"))
+        lines.append(typable(f"{word} is not on PATH yet: install it before the first beat, or: looop init builtin"))
     advice = "`looop sensor add` shows what can be watched; `looop tick` is a beat"
-    say(typable(f"next: edit PLAYBOOK.md and goals/ there; {advice}"))
-    return 0
+    return Output(lines=[*lines, typable(f"next: edit PLAYBOOK.md and goals/ there; {advice}")])
 
 
 def choose_runner(profile: Profile) -> str:
@@ -20353,20 +20327,19 @@ def choose_runner(profile: Profile) -> str:
         say(f"{one_line(word, 40)} is not one of them")
 
 
-@declare("config path", "Setting up")
-def cmd_config_path(profile: Profile, args: dict[str, JSON]) -> int:
+@declare("config path", "Setting up", bare=True)
+def cmd_config_path(profile: Profile, args: Args) -> Result:
     """Print where the config is looked for.
 
     $ looop config path  # the path
     $ $EDITOR "$(looop config path)"  # edit it
     """
     path = profile.config_path
-    sys.stdout.write((spelled_out(path) if sys.stdout.isatty() else path) + "\n")  # a script wants the path there is
-    return 0
+    return Output(text=f"{spelled_out(path) if sys.stdout.isatty() else path}\n")  # a script wants the path there is
 
 
-@declare("config show", "Setting up")
-def cmd_config_show(profile: Profile, args: dict[str, JSON]) -> int:
+@declare("config show", "Setting up", bare=True)
+def cmd_config_show(profile: Profile, args: Args) -> Result:
     """Print the merged config: defaults, file, environment.
 
     $ looop config show  # all of it
@@ -20387,18 +20360,16 @@ def cmd_config_show(profile: Profile, args: dict[str, JSON]) -> int:
         for runner in profile.runners().values()
         if runner is not BUILTIN
     }
-    sys.stdout.write(pretty(merged))
     runner = profile.runner()
-    if tools_left(runner):
-        complain(f"runner {runner.name}: {_OWN_TOOLS}: its tick lacks {', '.join(tools_left(runner))}")
+    warning = f"{_OWN_TOOLS}: its tick lacks {', '.join(tools_left(runner))}" if tools_left(runner) else ""
     if found_elsewhere(profile, runner):
         word = program_of(runner.tick)
-        complain(f"runner {runner.name}: {word} is not on PATH; {profile.which(word)} is used")
-    return 0
+        warning = f"{word} is not on PATH; {profile.which(word)} is used"
+    return Output(text=pretty(merged), warning=warning and f"runner {runner.name}: {warning}")
 
 
-@declare("config check", "Setting up")
-def cmd_config_check(profile: Profile, args: dict[str, JSON]) -> int:
+@declare("config check", "Setting up", bare=True)
+def cmd_config_check(profile: Profile, args: Args) -> Result:
     """Name everything that is wrong with the config.
 
     $ looop config check  # after an edit
@@ -20430,19 +20401,17 @@ def cmd_config_check(profile: Profile, args: dict[str, JSON]) -> int:
         problem = file.refused or plural(len(file.wrong), "wrong line")
         raise Failure(f"config: {file.path}: {problem}", file.remedy or "each line is NAME=value: fix them")
     there = os.path.lexists(profile.config_path)
-    say(f"{profile.config_path}: {'good' if there else 'no such file; the defaults hold'}")
-    return 0
+    return f"{profile.config_path}: {'good' if there else 'no such file; the defaults hold'}"
 
 
-@declare("version", "Setting up")
-def cmd_version(profile: Profile, args: dict[str, JSON]) -> int:
+@declare("version", "Setting up", bare=True)
+def cmd_version(profile: Profile, args: Args) -> Result:
     """Print the version.
 
     $ looop version
     $ looop --version  # the same; and so are -v and -V
     """
-    say(f"looop {VERSION}")
-    return 0
+    return f"looop {VERSION}"
 
 
 # ======================================================================================================================
@@ -20451,14 +20420,14 @@ def cmd_version(profile: Profile, args: dict[str, JSON]) -> int:
 # The verbs that start, list, show and end sessions.
 
 
-def show_session(profile: Profile, args: Mapping[str, JSON], session: str, words: str) -> int:
-    """Say what was done to a session: in words, or as its row of `ls --json`."""
-    if args["json"]:
+def session_output(profile: Profile, session: str, words: str) -> Output:
+    """Answer with what was done to a session: in words, or as its row of `ls --json`."""
+
+    def row() -> JSON:
         found = read_session(profile, session)
-        say_json(compact(session_row(found, time.time()) if found else None))
-    else:
-        say(words)
-    return 0
+        return session_row(found, time.time()) if found else None
+
+    return Output(row, words)
 
 
 def compiled(verb: str, text: str, raw: JSON = False) -> Any:
@@ -20494,7 +20463,7 @@ def require_start(profile: Profile, verb: str, session: str) -> None:
 
 
 @declare("start-session", "Sessions", moves=True)
-def cmd_start_session(profile: Profile, args: dict[str, JSON]) -> int:
+def cmd_start_session(profile: Profile, args: Args) -> Result:
     """Start a worker, or any command, in a detached terminal.
 
     id :: its name from now on: letters, digits, `.`, `_`, `-`
@@ -20531,11 +20500,11 @@ def cmd_start_session(profile: Profile, args: dict[str, JSON]) -> int:
     named = {field: value for field, value in named.items() if value}
     session = start_session(profile, Session(args["id"], prompt=prompt, cols=cols, rows=rows, **named))
     words = f"{session.id} runs: `looop attach {session.id}` shows it, {profile.setting('detach_key')} leaves it"
-    return show_session(profile, args, session.id, typable(words))
+    return session_output(profile, session.id, typable(words))
 
 
 @declare("ls", "Sessions", shows=True)
-def cmd_ls(profile: Profile, args: dict[str, JSON]) -> int:
+def cmd_ls(profile: Profile, args: Args) -> Iterator[Output]:
     """List the sessions: the living, then those that ended last.
 
     -w, --watch :: again and again
@@ -20549,21 +20518,14 @@ def cmd_ls(profile: Profile, args: dict[str, JSON]) -> int:
     $ looop ls  # who is there
     $ looop ls -w --interval 5s  # and stay
     """
-    check_data_dir(profile)
-    paint_word = Paint(profile.env, sys.stdout)
     while True:
         now = time.time()
         sessions = [session for session in visible_sessions(profile) if args["all"] or session.kind != PULSE]
         rows = session_rows(profile, sessions, now)
-        if args["json"]:
-            say_json(compact(rows))
-        else:
-            clear = "\x1b[H\x1b[2J" if args["watch"] and sys.stdout.isatty() else ""
-            sys.stdout.write(clear)
-            say("\n".join(session_lines(rows, bool(args["all"]), now, paint_word)))
+        clear = "\x1b[H\x1b[2J" if args["watch"] and sys.stdout.isatty() else ""
+        yield Output(rows, session_lines(rows, bool(args["all"]), now, Paint(profile.env, sys.stdout)), clear)
         if not args["watch"]:
-            return 0
-        sys.stdout.flush()
+            return
         time.sleep(max(0.1, args["interval"] or 2.0))
 
 
@@ -20585,7 +20547,7 @@ def only_session(profile: Profile, verb: str) -> str:
 
 
 @declare("attach", "Sessions")
-def cmd_attach(profile: Profile, args: dict[str, JSON]) -> int:
+def cmd_attach(profile: Profile, args: Args) -> Result:
     r"""Attach your terminal to a session; C-\ C-\ leaves it.
 
     [id@worker-alive] :: the session, or the beginning of its id; without it: the one that runs
@@ -20598,7 +20560,6 @@ def cmd_attach(profile: Profile, args: dict[str, JSON]) -> int:
     Exits: 0 you left | N the command ended meanwhile, and returned N | 128+N signal N ended it | 1 failed | 2 usage |
     130 a signal ended the visit | 137 session lost, exit status unknown
     """
-    check_data_dir(profile)
     name = args["id"] or only_session(profile, "attach")
     session = living_session(profile, "attach", name, drive=not args["read-only"])
     refuse_to_show_itself(profile, "attach", session)
@@ -20607,7 +20568,7 @@ def cmd_attach(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 @declare("detach", "Sessions")
-def cmd_detach(profile: Profile, args: dict[str, JSON]) -> int:
+def cmd_detach(profile: Profile, args: Args) -> Result:
     """Detach everybody from a session.
 
     id@session-alive :: the session, or the beginning of its id
@@ -20620,12 +20581,11 @@ def cmd_detach(profile: Profile, args: dict[str, JSON]) -> int:
         viewers = ask_session(session, "detach")["viewers"]
     except Gone:
         viewers = 0
-    say(f"{plural(viewers, 'viewer')} left {session.id}")
-    return 0
+    return f"{plural(viewers, 'viewer')} left {session.id}"
 
 
 @declare("up", "The beat", person=True)
-def cmd_up(profile: Profile, args: dict[str, JSON]) -> int:
+def cmd_up(profile: Profile, args: Args) -> Iterator[int | Output]:
     """Start the pulse: beats in the background.
 
     -w, --watch :: and follow it
@@ -20639,19 +20599,21 @@ def cmd_up(profile: Profile, args: dict[str, JSON]) -> int:
     """
     pid, already = start_pulse(profile)
     interval = profile.setting("interval")
-    if args["json"]:
-        fields = {"running": True, "pid": pid, "already": already, "interval_s": interval, "data_dir": profile.data}
-        say_json(compact({**fields, "session": PULSE}))
-    else:
-        verb = "runs already" if already else "runs"
-        say(f"the pulse {verb} (pid {pid}): a beat every {duration_text(interval)}, and whenever something changes")
-        say(typable("`looop watch pulse` shows it, `looop status` says how things are, `looop down` ends it"))
-    sys.stdout.flush()
-    return watch_pulse(profile, bool(args["json"])) if args["watch"] else 0
+    fields = {"running": True, "pid": pid, "already": already, "interval_s": interval, "data_dir": profile.data}
+    verb, every = "runs already" if already else "runs", duration_text(interval)
+    yield Output(
+        {**fields, "session": PULSE},
+        [
+            f"the pulse {verb} (pid {pid}): a beat every {every}, and whenever something changes",
+            typable("`looop watch pulse` shows it, `looop status` says how things are, `looop down` ends it"),
+        ],
+    )
+    if args["watch"]:
+        yield from follow_pulse(profile, args)
 
 
 @declare("down", "The beat", person=True)
-def cmd_down(profile: Profile, args: dict[str, JSON]) -> int:
+def cmd_down(profile: Profile, args: Args) -> Result:
     """End the pulse; a beat in progress is undone.
 
     --workers :: end the workers too
@@ -20662,7 +20624,6 @@ def cmd_down(profile: Profile, args: dict[str, JSON]) -> int:
     $ looop down --workers  # nothing that looop started by itself is left
     Exits: 0 no pulse runs any more | 1 it does not end
     """
-    check_data_dir(profile)
     ended = end_pulse(profile)
     alive = [session for session in list_sessions(profile, FLEET) if session.alive]
     killed = []
@@ -20671,19 +20632,15 @@ def cmd_down(profile: Profile, args: dict[str, JSON]) -> int:
             kill_session(session)
             killed.append(session.id)
     left = [session.id for session in alive if session.id not in killed]
-    if args["json"]:
-        say_json(compact({"ended": ended, "killed": killed, "alive": left}))
-        return 0
-    say("the pulse has ended" if ended else "no pulse runs")
-    for what, names in (("ended", killed), ("still running", left)):
-        if names:
-            yours = " (yours: `looop kill ID` ends one)" if what != "ended" and args["workers"] else ""
-            say(f"{what}: {', '.join(names)}{typable(yours)}")
-    return 0
+    lines = ["the pulse has ended" if ended else "no pulse runs"]
+    lines += [f"ended: {', '.join(killed)}"] if killed else []
+    yours = typable(" (yours: `looop kill ID` ends one)") if args["workers"] else ""
+    lines += [f"still running: {', '.join(left)}{yours}"] if left else []
+    return Output({"ended": ended, "killed": killed, "alive": left}, lines)
 
 
 @declare("_pulse", "For scripts")
-def cmd__pulse(profile: Profile, args: dict[str, JSON]) -> int:
+def cmd__pulse(profile: Profile, args: Args) -> Result:
     """Be the pulse, in the foreground.
 
     What `looop up` runs in a session; TERM ends it. LOOOP_LOG_FORMAT=json: a line of JSON per beat.
@@ -20696,23 +20653,23 @@ def cmd__pulse(profile: Profile, args: dict[str, JSON]) -> int:
     return Pulse(profile.env, profile.self_path).run()
 
 
-def watch_pulse(profile: Profile, as_json: bool) -> int:
-    """Follow the pulse: its events as JSON lines, else its output."""
-    if not as_json:
-        return follow_session(profile, known_session(profile, "watch", PULSE, drive=False), False)
+def follow_pulse(profile: Profile, args: Args) -> Iterator[int | Output]:
+    """Follow the pulse: its events, which are JSON lines, where JSON is wanted; else its output."""
+    if not args["json"]:
+        yield from follow_session(profile, known_session(profile, "watch", PULSE, drive=False), args)
+        return
     path = profile.path("events.jsonl")
     place, node = file_size(path), inode(path)
     while True:
         alive = bool(pulse_pid(profile))
         if inode(path) != node:  # it was moved to events.jsonl.1: what is left of it, then the new one
-            sys.stdout.write(text_of(read_from(f"{path}.1", place) if inode(f"{path}.1") == node else b""))
+            yield Output(text=text_of(read_from(f"{path}.1", place) if inode(f"{path}.1") == node else b""))
             place, node = 0, inode(path)
         new = read_from(path, place).rpartition(b"\n")
         place += len(new[0] + new[1])
-        sys.stdout.write(text_of(new[0] + new[1]))
-        sys.stdout.flush()
+        yield Output(text=text_of(new[0] + new[1]))
         if not alive:
-            return 0
+            return
         time.sleep(0.25)
 
 
@@ -20725,7 +20682,7 @@ def inode(path: str) -> int:
 
 
 @declare("watch", "Sessions", shows=True)
-def cmd_watch(profile: Profile, args: dict[str, JSON]) -> int:
+def cmd_watch(profile: Profile, args: Args) -> Result:
     """Follow a session without touching it.
 
     id@session :: the session, or the beginning of its id
@@ -20736,29 +20693,28 @@ def cmd_watch(profile: Profile, args: dict[str, JSON]) -> int:
     $ looop watch fix-ci | grep -i error  # as text
     Exits: 0 it has ended, or you left | 1 there is no such session
     """
-    if args["id"] == PULSE and args["json"]:
-        check_data_dir(profile)
-        if not pulse_pid(profile):
-            raise Failure("watch: pulse: does not run", "`looop up` starts it")
-        return watch_pulse(profile, True)
-    return follow_session(profile, known_session(profile, "watch", args["id"], drive=False), bool(args["json"]))
+    if args["id"] == PULSE and pulse_pid(profile):
+        return follow_pulse(profile, args)
+    return follow_session(profile, known_session(profile, "watch", args["id"], drive=False), args)
 
 
-def follow_session(profile: Profile, session: Session, as_json: bool) -> int:
-    """Show a session's screen, or print its output where there is no terminal, until it ends."""
-    if not as_json and os.isatty(0) and os.isatty(1) and session.alive:
+def follow_session(profile: Profile, session: Session, args: Args) -> Iterator[int | Output]:
+    """Show a session's screen, or give its output where that is wanted or there is no terminal, until it ends."""
+    if not args["json"] and os.isatty(0) and os.isatty(1) and session.alive:
         refuse_to_show_itself(profile, "watch", session)
         Attached(profile, session, read_only=True).run()
-        return 0
+        return
     with Follower(session, -1) as follower:
         follower.offset = follower.log.end if session.alive else follower.log.start
-        follow_text(follower, as_json, None)
-    return 0
+        yield from followed_text(follower, None)
 
 
-def follow_text(follower: Follower, as_json: bool, pattern: Any) -> None:
-    """Print a session's output as text while it comes, whole lines only where a pattern chooses among them."""
-    text, line = PlainText(follower.offset), ""
+def followed_text(follower: Follower, pattern: Any, raw: bool = False, gap: int = 0) -> Iterator[Output]:
+    """Give a session's output as text while it comes, whole lines only where a pattern chooses among them.
+
+    `raw`: with its escape sequences; `gap`: bytes that were dropped before it, which was told.
+    """
+    text, line = PlainText(follower.offset, raw), ""
     for data in follower.pieces(Deadline(None)):
         last = follower.ended and not data
         new = text.feed(data, last)
@@ -20767,23 +20723,19 @@ def follow_text(follower: Follower, as_json: bool, pattern: Any) -> None:
             lines = (line + new).split("\n")
             line = "" if last else lines.pop()
             new = "".join(f"{one}\n" for one in lines if pattern.search(one))
-        if as_json and (new or last):
-            cut, follower.skipped = bool(follower.skipped), 0
-            say_json(compact({"text": shown_text(new), "offset": follower.offset, "truncated": cut, "done": last}))
-        elif new:
-            tell_skipped(follower)
-            sys.stdout.write(shown_text(new))
-        if not data:
-            sys.stdout.flush()
+        if new or last:
+            skipped = skipped_words(follower)
+            shown = bytes_as_text(new) if raw else shown_text(new)
+            value = {"text": shown, "offset": follower.offset, "truncated": bool(gap or skipped), "done": last}
+            yield Output(value, text=new.encode("latin-1") if raw else shown, warning=skipped)
+            gap = 0
 
 
-def tell_skipped(follower: Follower) -> None:
-    """Say on stderr how much the log's cap took before it was read."""
-    if follower.skipped:
-        sys.stdout.flush()
-        words = f"truncated: {follower.skipped} bytes were dropped before they were read"
-        complain(f"log: {follower.session.id}: {words}")
-        follower.skipped = 0
+def skipped_words(follower: Follower) -> str:
+    """Say how much the log's cap took since this was asked last before it was read; "" for nothing."""
+    skipped, follower.skipped = follower.skipped, 0
+    gap = f"truncated: {skipped} bytes were dropped before they were read"
+    return f"log: {follower.session.id}: {gap}" if skipped else ""
 
 
 # ======================================================================================================================
@@ -20793,7 +20745,7 @@ def tell_skipped(follower: Follower) -> None:
 
 
 @declare("log", "Sessions", shows=True)
-def cmd_log(profile: Profile, args: dict[str, JSON]) -> int:
+def cmd_log(profile: Profile, args: Args) -> Iterator[Output]:
     """Print what a session wrote, alive or dead.
 
     id@session :: the session, or the beginning of its id
@@ -20816,41 +20768,42 @@ def cmd_log(profile: Profile, args: dict[str, JSON]) -> int:
     if shows:
         refuse_to_show_itself(profile, "log -f", session)
     pattern = compiled("log", args["grep"], args["raw"]) if args["grep"] is not None else None
+    raw = bool(args["raw"])
     with Follower(session, 0, shows) as follower:
         log = follower.log
-        since = args["since"] if args["since"] is not None else log.start
-        truncated = args["since"] is not None and since < log.start
-        if truncated:
+        since = log.start if args["since"] is None else args["since"]
+        gap = max(0, log.start - since)
+        if gap:
             complain(f"log: {session.id}: truncated: the bytes before offset {log.start} were dropped")
         follower.offset = min(max(since, log.start), log.end)
         if args["tail"] is not None:
             follower.offset = tail_start(log, args["tail"], follower.offset)
-        if args["raw"] and not args["json"] and not pattern:
-            return print_raw(follower, bool(args["follow"]))
         if args["follow"]:
-            follower.skipped = log.start - since if truncated and args["json"] else 0
-            follow_text(follower, bool(args["json"]), pattern)
-            return 0
-        text = log_text(follower, args["tail"], pattern, bool(args["raw"]), bool(args["json"]))
-        if args["json"]:
-            truncated = truncated or follower.skipped > 0
-            fields = {"text": text, "offset": follower.offset, "truncated": truncated, "done": not session.alive}
-            say_json(compact(fields))
-        else:
-            tell_skipped(follower)
-    return 0
+            yield from followed_text(follower, pattern, raw, gap)
+            return
+        pieces = log_pieces(follower, args["tail"], pattern, raw)
+
+        def whole() -> JSON:
+            text = "".join(pieces)
+            truncated = bool(gap or skipped_words(follower))
+            shown = bytes_as_text(text) if raw else text
+            return {"text": shown, "offset": follower.offset, "truncated": truncated, "done": not session.alive}
+
+        yield Output(whole, text=lambda: (piece.encode("latin-1") if raw else piece for piece in pieces))
+        yield Output(warning=skipped_words(follower))
 
 
-def log_text(follower: Follower, tail: int | None, pattern: Any, raw: bool, keep: bool) -> str:
-    """Print what a log holds now from the follower's offset on, or return it (`keep`)."""
+def log_pieces(follower: Follower, tail: int | None, pattern: Any, raw: bool) -> Iterator[str]:
+    """Give what a log holds now from the follower's offset on; `raw`: its bytes, as characters."""
+    tail = None if raw and not pattern else tail  # it begins there, to the byte
     text, line = PlainText(follower.offset, raw), ""
     kept: list[str] = []
     end = follower.log.end
-    while True:
+    data = b"begin"
+    while data:
         data = follower.read(min(256 * KIB, max(0, end - follower.offset)))
-        new = line + text.feed(data, last=not data)
+        new, line = line + text.feed(data, last=not data), ""
         text.drop(len(text.text))
-        line = ""
         if pattern or tail is not None:
             lines = new.split("\n")
             line = "" if not data else lines.pop()
@@ -20858,51 +20811,34 @@ def log_text(follower: Follower, tail: int | None, pattern: Any, raw: bool, keep
                 lines.pop()
             new = "".join(f"{one}\n" for one in lines if not pattern or pattern.search(one))
         new = new if raw else shown_text(new)
-        if tail is not None:
+        if tail is None:
+            yield new
+        else:
             kept += [f"{one}\n" for one in new.split("\n")[:-1]]
             del kept[: max(0, len(kept) - tail)]
-        elif keep:
-            kept.append(new)
-        else:
-            sys.stdout.write(bytes_as_text(new) if raw else new)
-        if not data:
-            break
-    whole = bytes_as_text("".join(kept)) if raw else "".join(kept)
-    if tail is not None and not keep:
-        sys.stdout.write(whole)
-    return whole
+    yield from kept
 
 
-def print_raw(follower: Follower, follow: bool) -> int:
-    """Write a log as it is."""
-    sys.stdout.flush()
-    for data in follower.pieces(Deadline(None)):
-        if data:
-            tell_skipped(follower)
-            write_all(1, data)
-        elif not follow:
-            break
-    return 0
-
-
-def print_picture(verb: str, screen: Screen, args: Mapping[str, JSON], title: str = "") -> None:
-    """Print a screen as the options want it. Raise Failure for two ways at once."""
+def picture_output(verb: str, screen: Screen, args: Args, title: str = "") -> Output:
+    """Answer with a screen as the options want it. Raise Failure for two ways at once."""
     ways = [way for way in ("plain", "ansi", "json", "svg") if args[way]]
     if len(ways) > 1:
         raise Failure(f"{verb}: --{ways[0]} and --{ways[1]}: one at a time", f"looop help {verb}", EXIT_USAGE)
-    way, count = (ways or ["plain"])[0], args["scrollback"] or 0
-    if way == "json":
-        say_json(compact({**picture_json(screen), **({"partial": screen.partial} if verb == "shot" else {})}))
-    elif way == "svg":
-        sys.stdout.write(picture_svg(screen, count, title))
-    elif way == "ansi":
-        sys.stdout.write(picture_ansi(screen, count))
-    else:
-        sys.stdout.write(picture_plain(screen, count, bool(args["trim"])))
+    count, partial = args["scrollback"] or 0, {"partial": screen.partial} if verb == "shot" else {}
+
+    def text() -> str:
+        if args["svg"]:
+            return picture_svg(screen, count, title)
+        return picture_ansi(screen, count) if args["ansi"] else picture_plain(screen, count, bool(args["trim"]))
+
+    told = f"shot: {title}: partial: too much output came at once; lines that it changed may be out of date"
+    return Output(
+        lambda: {**picture_json(screen), **partial}, text=text, warning=told if screen.partial and partial else ""
+    )
 
 
-@declare("render", "Sessions")
-def cmd_render(profile: Profile, args: dict[str, JSON]) -> int:
+@declare("render", "Sessions", bare=True)
+def cmd_render(profile: Profile, args: Args) -> Iterator[Output]:
     """Show what recorded terminal output looks like.
 
     [file@file] :: the recording; `-`, or none, reads stdin
@@ -20928,17 +20864,16 @@ def cmd_render(profile: Profile, args: dict[str, JSON]) -> int:
             for chunk in iter(lambda: file.read(64 * KIB), b""):
                 screen.feed(chunk)
                 if args["replies"]:
-                    sys.stdout.buffer.write(b"".join(screen.replies))
+                    yield Output(text=b"".join(screen.replies))
                 screen.replies.clear()
     except OSError as error:
         raise Failure(f"render: {path}: {error.strerror}", "a file of terminal output, or - for stdin") from None
     if not args["replies"]:
-        print_picture("render", screen, args)
-    return 0
+        yield picture_output("render", screen, args)
 
 
 @declare("shot", "Sessions", shows=True)
-def cmd_shot(profile: Profile, args: dict[str, JSON]) -> int:
+def cmd_shot(profile: Profile, args: Args) -> Result:
     """Print a session's screen, alive or dead.
 
     id@session :: the session, or the beginning of its id
@@ -20957,14 +20892,11 @@ def cmd_shot(profile: Profile, args: dict[str, JSON]) -> int:
         screen = screen_of(session, max(args["scrollback"] or 0, 0))
     except Gone:
         raise Failure(f"shot: {session.id}: was removed, or another took its id meanwhile", "looop ls -a") from None
-    print_picture("shot", screen, args, session.id)
-    if screen.partial and not args["json"]:
-        complain(f"shot: {session.id}: partial: too much output came at once; lines that it changed may be out of date")
-    return 0
+    return picture_output("shot", screen, args, session.id)
 
 
 @declare("send", "Sessions", moves=True)
-def cmd_send(profile: Profile, args: dict[str, JSON]) -> int:
+def cmd_send(profile: Profile, args: Args) -> Result:
     """Type a text into a session, and Enter.
 
     id@worker-alive :: the session, or the beginning of its id
@@ -20994,13 +20926,11 @@ def cmd_send(profile: Profile, args: dict[str, JSON]) -> int:
         reply = send_text(session, data, raw)
     else:
         reply = submit_text(session, text, agent_in(session))
-    if args["json"]:
-        say_json(compact({"sent": reply.get("sent"), "offset": reply.get("offset")}))
-    return 0
+    return Output({"sent": reply.get("sent"), "offset": reply.get("offset")})
 
 
 @declare("key", "Sessions", moves=True)
-def cmd_key(profile: Profile, args: dict[str, JSON]) -> int:
+def cmd_key(profile: Profile, args: Args) -> Result:
     """Press keys in a session.
 
     id@worker-alive :: the session, or the beginning of its id
@@ -21019,13 +20949,11 @@ def cmd_key(profile: Profile, args: dict[str, JSON]) -> int:
     session = living_session(profile, "key", args["id"])
     refuse_typing(profile, session, Move("key", {"keys": keys}))
     reply = send_keys(session, keys)
-    if args["json"]:
-        say_json(compact({"sent": reply.get("sent"), "offset": reply.get("offset")}))
-    return 0
+    return Output({"sent": reply.get("sent"), "offset": reply.get("offset")})
 
 
 @declare("expect", "Sessions")
-def cmd_expect(profile: Profile, args: dict[str, JSON]) -> int:
+def cmd_expect(profile: Profile, args: Args) -> Result:
     r"""Wait until a session writes what matches.
 
     id@session :: the session, or the beginning of its id
@@ -21064,19 +20992,17 @@ def cmd_expect(profile: Profile, args: dict[str, JSON]) -> int:
     matched = hunt.matched
     if matched is not None:
         matched = shown_text(bytes_as_text(matched) if args["raw"] and not args["screen"] else matched)
-    if args["json"]:
-        say_json(compact({"matched": matched, "offset": hunt.offset}))
-    elif matched is not None:
-        say(matched)
-    else:
-        words = "ended without it" if hunt.ended else f"did not come within {duration_text(timeout or 0.0)}"
-        near = f"`looop shot {session.id}` shows what is there"
-        complain(f"expect: {session.id}: {one_line(args['re'], 80)}: {words}: {near}")
-    return 0 if matched is not None else EXIT_FAILED if hunt.ended else EXIT_TIMEOUT
+    value = {"matched": matched, "offset": hunt.offset}
+    if matched is not None:
+        return Output(value, matched)
+    words = "ended without it" if hunt.ended else f"did not come within {duration_text(timeout or 0.0)}"
+    near = f"`looop shot {session.id}` shows what is there"
+    told = f"expect: {session.id}: {one_line(args['re'], 80)}: {words}: {near}"
+    return Output(value, warning=told, code=EXIT_FAILED if hunt.ended else EXIT_TIMEOUT)
 
 
 @declare("wait", "Sessions")
-def cmd_wait(profile: Profile, args: dict[str, JSON]) -> int:
+def cmd_wait(profile: Profile, args: Args) -> Result:
     """Wait until a session has ended.
 
     id@session :: the session, or the beginning of its id
@@ -21091,7 +21017,7 @@ def cmd_wait(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 @declare("wait-idle", "Sessions")
-def cmd_wait_idle(profile: Profile, args: dict[str, JSON]) -> int:
+def cmd_wait_idle(profile: Profile, args: Args) -> Result:
     r"""Wait until a session is quiet.
 
     id@session :: the session, or the beginning of its id
@@ -21115,7 +21041,7 @@ def cmd_wait_idle(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 @declare("resize", "Sessions")
-def cmd_resize(profile: Profile, args: dict[str, JSON]) -> int:
+def cmd_resize(profile: Profile, args: Args) -> Result:
     """Give a session's terminal a size that stays.
 
     id@worker-alive :: the session, or the beginning of its id
@@ -21131,11 +21057,11 @@ def cmd_resize(profile: Profile, args: dict[str, JSON]) -> int:
         ask_session(session, "resize", cols=cols, rows=rows)
     except Gone:
         raise Failure(f"resize: {session.id}: ended meanwhile", "looop ls") from None
-    return show_session(profile, args, session.id, f"{session.id} is {cols}x{rows} now")
+    return session_output(profile, session.id, f"{session.id} is {cols}x{rows} now")
 
 
 @declare("restart", "Sessions", moves=True)
-def cmd_restart(profile: Profile, args: dict[str, JSON]) -> int:
+def cmd_restart(profile: Profile, args: Args) -> Result:
     """Start a session again, also once it has ended: an agent goes on with its conversation.
 
     id@worker :: the session, or the beginning of its id
@@ -21153,11 +21079,11 @@ def cmd_restart(profile: Profile, args: dict[str, JSON]) -> int:
     if not session.alive:
         require_start(profile, "restart", session.id)
     how = restart_session(profile, session, bool(args["fresh"]))
-    return show_session(profile, args, session.id, f"{session.id} {how}")
+    return session_output(profile, session.id, f"{session.id} {how}")
 
 
 @declare("kill", "Sessions", moves=True)
-def cmd_kill(profile: Profile, args: dict[str, JSON]) -> int:
+def cmd_kill(profile: Profile, args: Args) -> Result:
     """End a session and everything that it has started.
 
     id@worker-lasting :: the session, or the beginning of its id
@@ -21174,9 +21100,9 @@ def cmd_kill(profile: Profile, args: dict[str, JSON]) -> int:
         with profile.lock("sessions"):
             now = read_session(profile, session.id)
             ended = end_leftovers(profile, now) if now else ""
-        return show_session(profile, args, session.id, f"{words}; {ended}" if ended else words)
+        return session_output(profile, session.id, f"{words}; {ended}" if ended else words)
     session = kill_session(session, inside=supervisor_pid(session) in ancestors())
-    return show_session(profile, args, session.id, f"{session.id} has ended ({ended_words(session)})")
+    return session_output(profile, session.id, f"{session.id} has ended ({ended_words(session)})")
 
 
 # ======================================================================================================================
@@ -21186,7 +21112,7 @@ def cmd_kill(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 @declare("flag", "Sessions", moves=True)
-def cmd_flag(profile: Profile, args: dict[str, JSON]) -> int:
+def cmd_flag(profile: Profile, args: Args) -> Result:
     """Flag a session: it needs a person.
 
     id@worker :: the session, or the beginning of its id
@@ -21199,12 +21125,11 @@ def cmd_flag(profile: Profile, args: dict[str, JSON]) -> int:
     message = one_line(profile.redacted(" ".join(args["message"])), 1000)
     flag_session(session, message or "needs you")
     push_now(profile)
-    say(f"{session.id} is flagged")
-    return 0
+    return f"{session.id} is flagged"
 
 
 @declare("unflag", "Sessions", moves=True)
-def cmd_unflag(profile: Profile, args: dict[str, JSON]) -> int:
+def cmd_unflag(profile: Profile, args: Args) -> Result:
     """Lower a session's flag.
 
     id@worker-flagged :: the session, or the beginning of its id
@@ -21214,8 +21139,7 @@ def cmd_unflag(profile: Profile, args: dict[str, JSON]) -> int:
     """
     session = known_session(profile, "unflag", args["id"])
     flag_session(session, None)
-    say(f"{session.id} is not flagged")
-    return 0
+    return f"{session.id} is not flagged"
 
 
 def own_session(profile: Profile, verb: str, named: str | None) -> Session | None:
@@ -21225,7 +21149,7 @@ def own_session(profile: Profile, verb: str, named: str | None) -> Session | Non
 
 
 @declare("ask", "Workers", moves=True)
-def cmd_ask(profile: Profile, args: dict[str, JSON]) -> int:
+def cmd_ask(profile: Profile, args: Args) -> Iterator[int | str | Output]:
     """Ask the person, wait, and print the answer.
 
     question :: what the person is asked
@@ -21249,8 +21173,8 @@ def cmd_ask(profile: Profile, args: dict[str, JSON]) -> int:
     number = put_question(profile, session, args["question"], **fields)
     if run:
         push_now(profile)
-        say(f"asked as {number}: the answer comes with a later beat")
-        return 0
+        yield f"asked as {number}: the answer comes with a later beat"
+        return
     name_process(b"looop", f"looop ask, number {number}".encode())
     with Lock(profile.path("asks", f"{number}.wait")) as waits:
         waits.acquire(0)  # before the pushing, which takes a while: who is ended in it does not read the answer
@@ -21259,19 +21183,18 @@ def cmd_ask(profile: Profile, args: dict[str, JSON]) -> int:
         answered = await_answer(profile, number, args["timeout"] or 0.0)
     if answered is None:
         complain(f"ask {number}: no answer in time; it stays open: ask the same to go on waiting")
-        return EXIT_TIMEOUT
+        yield EXIT_TIMEOUT
+        return
     if answered.get("typed"):
         complain(f"ask {number}: the answer is typed into the prompt of {answered['session']}")
-        return 0
+        return
     answer = str(answered["answer"])
-    sys.stdout.write(answer + "\n")  # as the person gave it
-    sys.stdout.flush()
+    yield Output(text=f"{answer}\n")  # as the person gave it
     delivered(profile, number, answer)
-    return 0
 
 
 @declare("claim", "Workers")
-def cmd_claim(profile: Profile, args: dict[str, JSON]) -> int:
+def cmd_claim(profile: Profile, args: Args) -> Result:
     """Claim something for a session: no other works on it.
 
     name :: of the work: letters, digits, `.`, `_`, `-`
@@ -21289,12 +21212,11 @@ def cmd_claim(profile: Profile, args: dict[str, JSON]) -> int:
             f"claim: {one_line(args['name'], 80)}: is not a name", "letters, digits, `.`, `_`, `-`", EXIT_USAGE
         )
     take_claim(profile, args["name"], session, args["ttl"] or 0.0, time.time())
-    say(f"{session.id} holds {args['name']}")
-    return 0
+    return f"{session.id} holds {args['name']}"
 
 
 @declare("unclaim", "Workers")
-def cmd_unclaim(profile: Profile, args: dict[str, JSON]) -> int:
+def cmd_unclaim(profile: Profile, args: Args) -> Result:
     """Take a claim back.
 
     name@claim :: of the work
@@ -21306,41 +21228,36 @@ def cmd_unclaim(profile: Profile, args: dict[str, JSON]) -> int:
         raise Failure(f"unclaim: {one_line(args['name'], 80)}: is not a name", "`looop claims` lists them", EXIT_USAGE)
     own = profile.env.get("LOOOP_SESSION_ID", "") if profile.env.get("LOOOP_CHILD") else ""
     drop_claim(profile, args["name"], own, time.time())
-    say(f"{args['name']} is free")
-    return 0
+    return f"{args['name']} is free"
 
 
 @declare("claims", "Workers", shows=True)
-def cmd_claims(profile: Profile, args: dict[str, JSON]) -> int:
+def cmd_claims(profile: Profile, args: Args) -> Result:
     """List what is claimed, and by whom.
 
     --json :: print JSON
     $ looop claims  # a table
     $ looop claims --json  # the same as JSON
     """
-    check_data_dir(profile)
     now = time.time()
     claims = list_claims(profile, now)
-    if args["json"]:
-        rows = [
-            {**claim.__dict__, "at": utc_text(claim.at), "until": claim.until and utc_text(claim.until)}
-            for claim in claims
-        ]
-        say_json(compact(rows))
-        return 0
-    paint = Paint(profile.env, sys.stdout)
-    table = [tuple(paint("dim", head) for head in ("CLAIM", "SESSION", "AGE", "STATE"))]
-    for claim in claims:
-        left = f", for {duration_text(claim.until - now)} more" if claim.until and claim.state == "held" else ""
-        state = claim.state + left + (f": {claim.why}" if claim.why else "")
-        table.append((one_line(claim.name, 64), claim.session or "?", duration_text(now - claim.at), state))
-    for line in aligned(table, width=paint.columns) if claims else ["nothing is claimed"]:
-        say(line)
-    return 0
+    rows = [
+        {**claim.__dict__, "at": utc_text(claim.at), "until": claim.until and utc_text(claim.until)} for claim in claims
+    ]
+
+    def lines(paint: Paint) -> list[str]:
+        table = [tuple(paint("dim", head) for head in ("CLAIM", "SESSION", "AGE", "STATE"))]
+        for claim in claims:
+            left = f", for {duration_text(claim.until - now)} more" if claim.until and claim.state == "held" else ""
+            state = claim.state + left + (f": {claim.why}" if claim.why else "")
+            table.append((one_line(claim.name, 64), claim.session or "?", duration_text(now - claim.at), state))
+        return aligned(table, width=paint.columns)
+
+    return Output(rows, lines if claims else "nothing is claimed")
 
 
 @declare("prune", "Sessions", person=lambda args: not args["dry-run"])
-def cmd_prune(profile: Profile, args: dict[str, JSON]) -> int:
+def cmd_prune(profile: Profile, args: Args) -> Result:
     """Remove ended sessions now.
 
     --dry-run :: say which
@@ -21350,18 +21267,14 @@ def cmd_prune(profile: Profile, args: dict[str, JSON]) -> int:
     $ looop prune
     $ looop prune --dry-run
     """
-    check_data_dir(profile)
     removed = prune_sessions(profile, 0.0, time.time(), bool(args["dry-run"]))
-    if args["json"]:
-        say_json(compact({"removed": removed, "dry_run": bool(args["dry-run"])}))
-    else:
-        say(f"{'would remove' if args['dry-run'] else 'removed'}: {', '.join(removed) or 'nothing'}")
     for session in list_sessions(profile):
         pids = leftovers(profile, session)
         if pids:
             words = f"{pids_text(pids)} outlived its supervisor: `looop kill {session.id}` ends that"
             profile.warn(f"prune: {session.id}: is kept: {words}")
-    return 0
+    lines = f"{'would remove' if args['dry-run'] else 'removed'}: {', '.join(removed) or 'nothing'}"
+    return Output({"removed": removed, "dry_run": bool(args["dry-run"])}, lines)
 
 
 # ======================================================================================================================
@@ -21391,7 +21304,7 @@ class GallerySensor(Record):
 
 
 @declare("sensor add", "Setting up", moves=True)
-def cmd_sensor_add(profile: Profile, args: dict[str, JSON]) -> int:
+def cmd_sensor_add(profile: Profile, args: Args) -> Result:
     """Try a sensor of the gallery and add it, or list them.
 
     [kind@gallery] :: what to watch
@@ -21409,7 +21322,7 @@ def cmd_sensor_add(profile: Profile, args: dict[str, JSON]) -> int:
     """
     kind = args["kind"]
     if kind is None:
-        return list_gallery(profile, args["json"])
+        return gallery_output()
     if kind not in GALLERY:
         hint = near_words(kind, list(GALLERY)) or f"the kinds are: {', '.join(GALLERY)}"
         raise Failure(f"sensor add: {one_line(kind, 60)}: there is no such kind", hint, EXIT_USAGE)
@@ -21426,21 +21339,17 @@ def cmd_sensor_add(profile: Profile, args: dict[str, JSON]) -> int:
     kept = row["status"] == "ok" or bool(args["keep"])
     by = "loop" if child_reason(profile) else "gallery"
     path = write_new_sensor(profile, name, script, by) if kept else None
-    if args["json"]:
-        say_json(compact({**row, "path": path}))
-    else:
-        show_tried(profile, row, value)
-    if path is None:
-        error = told_value(dig(row["signal"], "error"), 100)
-        hint = "fix that and add it again, or add it as it is with --keep"
-        raise Failure(f"sensor add: {name} was not added: its first reading is an error: {error}", hint)
-    if not args["json"]:
-        say(f"wrote {printable(path)}")
-    return 0
+    answer = tried_output({**row, "path": path}, value).replace(code=0)
+    if path is not None:
+        return answer.replace(lines=lambda paint: [*tried_lines(row, value, paint), f"wrote {printable(path)}"])
+    error = told_value(dig(row["signal"], "error"), 100)
+    hint = "fix that and add it again, or add it as it is with --keep"
+    told = f"sensor add: {name} was not added: its first reading is an error: {error}"
+    return answer.replace(failure=Failure(told, hint))
 
 
 @declare("sensor edit", "Setting up", person=True)
-def cmd_sensor_edit(profile: Profile, args: dict[str, JSON]) -> int:
+def cmd_sensor_edit(profile: Profile, args: Args) -> Result:
     """Open a sensor in your editor, then run it once.
 
     name@sensor :: the sensor's file name without .sh
@@ -21454,15 +21363,12 @@ def cmd_sensor_edit(profile: Profile, args: dict[str, JSON]) -> int:
     edit_file(profile, path, "sensor edit")
     note_origin(profile, name, read_bytes(path) or b"", "person", trusted)
     row, value = tried_sensor(profile, find_sensor(profile, name))
-    show_tried(profile, row, value)
-    if row["status"] != "ok":
-        complain(f"sensor {name}: its reading is an error; edit it again: looop sensor edit {name}")
-        return EXIT_FAILED
-    return 0
+    told = f"sensor {name}: its reading is an error; edit it again: looop sensor edit {name}"
+    return tried_output(row, value).replace(warning="" if row["status"] == "ok" else told)
 
 
 @declare("sensor trust", "Setting up", person=True)
-def cmd_sensor_trust(profile: Profile, args: dict[str, JSON]) -> int:
+def cmd_sensor_trust(profile: Profile, args: Args) -> Result:
     """Let a sensor run as yours, and trust its readings.
 
     name@sensor :: the sensor's file name without .sh
@@ -21489,12 +21395,11 @@ def cmd_sensor_trust(profile: Profile, args: dict[str, JSON]) -> int:
         remove_file(snapshot_path(profile, name))  # it may be kept for its interval, and was taken otherwise
     held = held_back(profile, row.replace(by=by))
     runs = f"{held}: {trust_step(name)}" if held else origin_told(by)
-    say(f"sensor {shown_name(name)}: {runs}; its readings are {'trusted' if trusted else 'untrusted'}")
-    return 0
+    return f"sensor {shown_name(name)}: {runs}; its readings are {'trusted' if trusted else 'untrusted'}"
 
 
 @declare("sensor remove", "Setting up", person=True)
-def cmd_sensor_remove(profile: Profile, args: dict[str, JSON]) -> int:
+def cmd_sensor_remove(profile: Profile, args: Args) -> Result:
     """Remove a sensor; git keeps its script.
 
     name@sensor :: the sensor's file name without .sh
@@ -21511,40 +21416,33 @@ def cmd_sensor_remove(profile: Profile, args: dict[str, JSON]) -> int:
         commit(profile, f"removed sensor {name}")
         file = os.path.relpath(path, profile.data)
         known = which("git", profile.env) and text_of(git(profile, "log", "-1", "--format=%h", "--", file).out).strip()
-    say(f"removed {printable(path)}")
-    if known:
-        line = f"git -C {quoted(profile.data)} show {known}^:{quoted(file)}"
-        say(f"its last text: {printable(line)}")
-    return 0
+    line = f"git -C {quoted(profile.data)} show {known}^:{quoted(file)}"
+    return Output(lines=[f"removed {printable(path)}", *([f"its last text: {printable(line)}"] if known else [])])
 
 
-def list_gallery(profile: Profile, as_json: bool | None) -> int:
-    """Print every kind with what it watches and what it takes."""
-    if as_json:
-        kinds = [
-            {
-                "kind": kind,
-                "watches": sensor.line,
-                "parameters": [
-                    {"name": one.name, "count": one.count, "line": one.line, "default": one.default or None}
-                    for one in sensor.parameters
-                ],
-            }
-            for kind, sensor in GALLERY.items()
-        ]
-        say_json(canonical(kinds))
-        return 0
-    paint = Paint(profile.env, sys.stdout)
-    for kind, sensor in GALLERY.items():
-        say(f"{paint('good', gallery_synopsis(kind))}\n    {sensor.line}")
-        takes = [
-            (one.name, one.line + (f"; without: {one.default}" if one.default else "")) for one in sensor.parameters
-        ]
-        for line in aligned([(f"    {paint('dim', name)}", words) for name, words in takes]):
-            say(line)
-    more = "looop sensor add KIND … tries one and writes it into sensors/; it is a plain script, yours to edit."
-    say(f"\n{typable(more)}")
-    return 0
+def gallery_output() -> Output:
+    """Answer with every kind, what it watches and what it takes."""
+    kinds = [
+        {
+            "kind": kind,
+            "watches": sensor.line,
+            "parameters": [
+                {"name": one.name, "count": one.count, "line": one.line, "default": one.default or None}
+                for one in sensor.parameters
+            ],
+        }
+        for kind, sensor in GALLERY.items()
+    ]
+
+    def lines(paint: Paint) -> Iterator[str]:
+        for kind, sensor in GALLERY.items():
+            yield f"{paint('good', gallery_synopsis(kind))}\n    {sensor.line}"
+            takes = [(one, f"; without: {one.default}" if one.default else "") for one in sensor.parameters]
+            yield from aligned([(f"    {paint('dim', one.name)}", one.line + default) for one, default in takes])
+        more = "looop sensor add KIND … tries one and writes it into sensors/; it is a plain script, yours to edit."
+        yield f"\n{typable(more)}"
+
+    return Output(kinds, lines)
 
 
 def gallery_synopsis(kind: str) -> str:
@@ -22044,7 +21942,7 @@ takes it."""
 
 
 @declare("setup", "Setting up")
-def cmd_setup(profile: Profile, args: dict[str, JSON]) -> int:
+def cmd_setup(profile: Profile, args: Args) -> Result:
     """Answer a few questions: from them come your PLAYBOOK, goals and sensors.
 
     The built-in decider starts it as the worker `setup`; while that waits, this is `looop attach setup`. It goes on
@@ -23000,7 +22898,7 @@ def pulse_too(profile: Profile) -> list[str]:
 
 
 @declare("service print", "Setting up")
-def cmd_service_print(profile: Profile, args: dict[str, JSON]) -> int:
+def cmd_service_print(profile: Profile, args: Args) -> int:
     """Show what `service install` would write.
 
     [kind=systemd|launchd|cron] :: systemd, launchd or cron; without it: what this machine has
@@ -23015,7 +22913,7 @@ def cmd_service_print(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 @declare("service install", "Setting up", person=True)
-def cmd_service_install(profile: Profile, args: dict[str, JSON]) -> int:
+def cmd_service_install(profile: Profile, args: Args) -> Result:
     """Have systemd, launchd or cron run the beat.
 
     [kind=systemd|launchd|cron] :: systemd, launchd or cron; without it: what this machine has
@@ -23051,7 +22949,7 @@ def cmd_service_install(profile: Profile, args: dict[str, JSON]) -> int:
 
 
 @declare("service uninstall", "Setting up", person=True)
-def cmd_service_uninstall(profile: Profile, args: dict[str, JSON]) -> int:
+def cmd_service_uninstall(profile: Profile, args: Args) -> Result:
     """Take away what `service install` wrote.
 
     [kind=systemd|launchd|cron] :: systemd, launchd or cron; without it: what this machine has
@@ -23130,7 +23028,7 @@ def service_status(profile: Profile) -> dict[str, JSON]:
 
 
 @declare("service status", "Setting up")
-def cmd_service_status(profile: Profile, args: dict[str, JSON]) -> int:
+def cmd_service_status(profile: Profile, args: Args) -> Result:
     """Tell what runs the beat by itself, and when.
 
     --json :: print JSON
@@ -23139,10 +23037,11 @@ def cmd_service_status(profile: Profile, args: dict[str, JSON]) -> int:
     Exits: 0 whenever it could be read | 1 otherwise
     """
     status = service_status(profile)
-    if args["json"]:
-        say_json(canonical(status))
-        return 0
-    now, paint = time.time(), Paint(profile.env, sys.stdout)
+    return Output(status, lambda paint: service_lines(status, time.time(), paint))
+
+
+def service_lines(status: Mapping[str, JSON], now: float, paint: Paint) -> list[str]:
+    """Lay out for a person what runs the beat."""
     states = {True: paint("good", "● active"), False: paint("bad", "✗ not active"), None: paint("note", "? not known")}
     rows = []
     for row in status["services"]:
@@ -23159,11 +23058,8 @@ def cmd_service_status(profile: Profile, args: dict[str, JSON]) -> int:
         when = parse_utc(status["last"])
         rows.append(("last beat", f"{local_moment(when, now)}, {duration_text(now - when)} ago"))
     rows += [("pulse", f"running, {status['pulse']}")] if status["pulse"] else []
-    for line in aligned([(paint("dim", name), text) for name, text in rows]):
-        say(line)
-    for warning in status["warnings"]:
-        say(f"{paint('bad', '!')} {printable(typable(warning))}")
-    return 0
+    lines = aligned([(paint("dim", name), text) for name, text in rows])
+    return [*lines, *(f"{paint('bad', '!')} {printable(typable(warning))}" for warning in status["warnings"])]
 
 
 # ======================================================================================================================
@@ -23782,8 +23678,8 @@ def examine(profile: Profile, ask: bool) -> Iterator[tuple[str, Finding]]:
                 yield name, finding
 
 
-@declare("doctor", "Looking", person=lambda args: args["ask"])
-def cmd_doctor(profile: Profile, args: dict[str, JSON]) -> int:
+@declare("doctor", "Looking", bare=True, person=lambda args: args["ask"])
+def cmd_doctor(profile: Profile, args: Args) -> Iterator[int | Output]:
     """Check what a beat needs, here and under a scheduler.
 
     --ask :: make a real call of the runner, too (paid)
@@ -23794,30 +23690,31 @@ def cmd_doctor(profile: Profile, args: dict[str, JSON]) -> int:
     $ env -i HOME=$HOME PATH=/usr/bin:/bin looop doctor  # as bare as cron is
     Exits: 0 nothing fails, also with warnings | 1 something does
     """
-    paint = Paint(profile.env, sys.stdout)
-    width = len("scheduler")
     found: list[tuple[str, Finding]] = []
-    for name, finding in examine(profile, args["ask"]):
-        found.append((name, finding))
-        if args["json"]:
-            continue
-        glyph, colour = _FINDING_GLYPHS[finding.status]
-        say(f"{paint(colour, glyph)} {paint('dim', name.ljust(width))}  {printable(typable(finding.text))}")
-        if finding.remedy:
-            say(f"  {' ' * width}  {paint('dim', printable(typable(finding.remedy)))}")
-        sys.stdout.flush()
-    if args["json"]:
-        say_json(canonical([{"check": name, **finding.__dict__} for name, finding in found]))
-    counts = {status: sum(1 for _, finding in found if finding.status == status) for status in ("fail", "warn")}
-    if not args["json"]:
-        good = "everything that a beat needs is here"
-        if asks_an_llm(profile) and not args["ask"]:
-            good += ", as far as it shows without a paid call"
-        worst = plural(counts["fail"], "failure") if counts["fail"] else good
-        say(f"\n{worst}" + (f"; {plural(counts['warn'], 'warning')}" if counts["warn"] else ""))
-        if asks_an_llm(profile) and not args["ask"] and not counts["fail"]:
-            say(typable("`looop doctor --ask` makes that call: it tries the login"))
-    return EXIT_FAILED if counts["fail"] else 0
+    width = len("scheduler")
+
+    def lines(paint: Paint) -> Iterator[str]:
+        for name, finding in examine(profile, args["ask"]):
+            found.append((name, finding))
+            glyph, colour = _FINDING_GLYPHS[finding.status]
+            yield f"{paint(colour, glyph)} {paint('dim', name.ljust(width))}  {printable(typable(finding.text))}"
+            if finding.remedy:
+                yield f"  {' ' * width}  {paint('dim', printable(typable(finding.remedy)))}"
+        fails, warnings = (sum(finding.status == status for _, finding in found) for status in ("fail", "warn"))
+        unpaid = asks_an_llm(profile) and not args["ask"]
+        good = "everything that a beat needs is here" + (", as far as it shows without a paid call" if unpaid else "")
+        yield f"\n{plural(fails, 'failure') if fails else good}" + (
+            f"; {plural(warnings, 'warning')}" if warnings else ""
+        )
+        if unpaid and not fails:
+            yield typable("`looop doctor --ask` makes that call: it tries the login")
+
+    def value() -> JSON:
+        found.extend(examine(profile, args["ask"]))
+        return [{"check": name, **finding.__dict__} for name, finding in found]
+
+    yield Output(value, lines)
+    yield EXIT_FAILED if any(finding.status == "fail" for _, finding in found) else 0
 
 
 # ======================================================================================================================
@@ -23831,7 +23728,6 @@ GOAL_SPAN = 7 * DAY  # seconds over which a goal's moves and spend are counted
 
 def known_goal(profile: Profile, verb: str, name: str) -> str:
     """Return the id of a goal. Raise Failure when there is none of that name."""
-    check_data_dir(profile)
     goals = goal_files(profile) if os.path.isdir(profile.path("goals")) else {}
     for goal in (name, encoded_name(name), encoded_name(name.removesuffix(".md"))):
         if goal in goals:
@@ -23925,7 +23821,7 @@ def goal_written(profile: Profile, message: str) -> None:
 
 
 @declare("goals", "Goals", shows=True)
-def cmd_goals(profile: Profile, args: dict[str, JSON]) -> int:
+def cmd_goals(profile: Profile, args: Args) -> Result:
     """List the goals: what each waits for and cost.
 
     --json :: print JSON
@@ -23935,31 +23831,26 @@ def cmd_goals(profile: Profile, args: dict[str, JSON]) -> int:
     $ looop goals  # a table
     $ looop goals --json | jq '.[].id'  # the ids
     """
-    check_data_dir(profile)
     now = time.time()
     rows = goal_rows(profile, now)
-    if args["json"]:
-        say_json(compact(rows))
-        return 0
     if not rows:
-        say("no goals: looop goal add ID TEXT")
-        return 0
-    paint = Paint(profile.env, sys.stdout)
-    table = [[paint("dim", head) for head in ("GOAL", "WAITS FOR", "SERVED", "SPENT 7D", "TITLE")]]
-    for row in rows:
-        served = f"{duration_text(now - parse_utc(row['served_at']))} ago" if row["served_at"] else "-"
-        spent = "-" if row["cost_7d_usd"] is None else money(row["cost_7d_usd"])
-        waits = (row["waits_for"] or "-").replace(":", " ")
-        table.append(
-            [paint("bold", shown_name(row["id"])), waits, served, spent, one_line(goal_title(profile, row["id"]), 60)]
-        )
-    for line in aligned(table, width=paint.columns):
-        say(line)
-    return 0
+        return Output(rows, "no goals: looop goal add ID TEXT")
+
+    def lines(paint: Paint) -> list[str]:
+        table = [[paint("dim", head) for head in ("GOAL", "WAITS FOR", "SERVED", "SPENT 7D", "TITLE")]]
+        for row in rows:
+            served = f"{duration_text(now - parse_utc(row['served_at']))} ago" if row["served_at"] else "-"
+            spent = "-" if row["cost_7d_usd"] is None else money(row["cost_7d_usd"])
+            waits = (row["waits_for"] or "-").replace(":", " ")
+            title = one_line(goal_title(profile, row["id"]), 60)
+            table.append([paint("bold", shown_name(row["id"])), waits, served, spent, title])
+        return aligned(table, width=paint.columns)
+
+    return Output(rows, lines)
 
 
 @declare("goal add", "Goals", person=True)
-def cmd_goal_add(profile: Profile, args: dict[str, JSON]) -> int:
+def cmd_goal_add(profile: Profile, args: Args) -> Result:
     """Write a new goal.
 
     id :: its name: goals/ID.md
@@ -23984,12 +23875,11 @@ def cmd_goal_add(profile: Profile, args: dict[str, JSON]) -> int:
     if not publish(path, ended_line(text)):
         raise Failure(f"goal add: {goal}: there is one already, and it was not changed", f"looop goal edit {goal}")
     goal_written(profile, f"added goal {goal}")
-    say(f"wrote {printable(path)}: the next beat sees it")
-    return 0
+    return f"wrote {printable(path)}: the next beat sees it"
 
 
 @declare("goal edit", "Goals", person=True)
-def cmd_goal_edit(profile: Profile, args: dict[str, JSON]) -> int:
+def cmd_goal_edit(profile: Profile, args: Args) -> Result:
     """Edit a goal in $VISUAL or $EDITOR.
 
     id@goal :: the goal's file name without .md
@@ -24004,15 +23894,13 @@ def cmd_goal_edit(profile: Profile, args: dict[str, JSON]) -> int:
     before = read_bytes(path)
     edit_file(profile, path, "goal edit")
     if read_bytes(path) == before:
-        say(f"goal {goal}: not changed")
-        return 0
+        return f"goal {goal}: not changed"
     goal_written(profile, f"edited goal {goal}")
-    say(f"goal {goal}: changed: the next beat sees it")
-    return 0
+    return f"goal {goal}: changed: the next beat sees it"
 
 
 @declare("goal keep", "Goals", person=True)
-def cmd_goal_keep(profile: Profile, args: dict[str, JSON]) -> int:
+def cmd_goal_keep(profile: Profile, args: Args) -> Result:
     """Take a goal that the loop wrote for your own.
 
     id@goal :: the goal's file name without .md
@@ -24025,12 +23913,11 @@ def cmd_goal_keep(profile: Profile, args: dict[str, JSON]) -> int:
     """
     goal = known_goal(profile, "goal keep", args["id"])
     note_goal(profile, goal, "")
-    say(f"goal {shown_name(goal)}: is yours as it stands")
-    return 0
+    return f"goal {shown_name(goal)}: is yours as it stands"
 
 
 @declare("goal done", "Goals", person=True)
-def cmd_goal_done(profile: Profile, args: dict[str, JSON]) -> int:
+def cmd_goal_done(profile: Profile, args: Args) -> Result:
     """Move a finished goal to goals/archive/.
 
     id@goal :: the goal's file name without .md
@@ -24044,12 +23931,11 @@ def cmd_goal_done(profile: Profile, args: dict[str, JSON]) -> int:
     name = os.path.basename(goal_files(profile)[goal]).removesuffix(".md")
     archive_goal(profile, name, time.strftime("%Y%m%d-%H%M%S", time.gmtime()))
     goal_written(profile, f"archived goal {goal}")
-    say(f"goal {goal}: done: it lies in goals/archive/")
-    return 0
+    return f"goal {goal}: done: it lies in goals/archive/"
 
 
 @declare("goal show", "Goals")
-def cmd_goal_show(profile: Profile, args: dict[str, JSON]) -> int:
+def cmd_goal_show(profile: Profile, args: Args) -> Result:
     """Print a goal.
 
     id@goal :: the goal's file name without .md
@@ -24059,12 +23945,11 @@ def cmd_goal_show(profile: Profile, args: dict[str, JSON]) -> int:
     """
     path = goal_files(profile)[known_goal(profile, "goal show", args["id"])]
     text = text_of(read_bytes(path) or b"")
-    sys.stdout.write(printable(text) if sys.stdout.isatty() else text)
-    return 0
+    return Output(text=printable(text) if sys.stdout.isatty() else text)
 
 
 @declare("history", "Looking", shows=True)
-def cmd_history(profile: Profile, args: dict[str, JSON]) -> int:
+def cmd_history(profile: Profile, args: Args) -> Result:
     """List the last moves: when, why, what, the cost.
 
     -n, --limit N :: at most that many (else 20)
@@ -24074,16 +23959,11 @@ def cmd_history(profile: Profile, args: dict[str, JSON]) -> int:
     $ looop history  # the last 20
     $ looop history -n5 --json  # the last 5 as JSON
     """
-    check_data_dir(profile)
     rows = last_runs(profile, 20 if args["limit"] is None else args["limit"])
-    if args["json"]:
-        say_json(compact([{key: row[key] for key in HISTORY_KEYS} for row in rows]))
-    elif not rows:
-        say("nothing was decided yet")
-    else:
-        for line in history_lines(rows, time.time(), Paint(profile.env, sys.stdout)):
-            say(line)
-    return 0
+    value = [{key: row[key] for key in HISTORY_KEYS} for row in rows]
+    if not rows:
+        return Output(value, "nothing was decided yet")
+    return Output(value, lambda paint: history_lines(rows, time.time(), paint))
 
 
 # ======================================================================================================================
@@ -24254,8 +24134,8 @@ def typed_words(line: str) -> list[str]:
     return words
 
 
-@declare("_complete", "For scripts")
-def cmd__complete(profile: Profile, args: dict[str, JSON]) -> int:
+@declare("_complete", "For scripts", bare=True)
+def cmd__complete(profile: Profile, args: Args) -> Result:
     """List what a shell can complete.
 
     [word…] :: the words of the command line, the last one as far as it was typed
@@ -24268,10 +24148,10 @@ def cmd__complete(profile: Profile, args: dict[str, JSON]) -> int:
     """
     words = typed_words(" ".join(args["word"]))[1:] if args["line"] else args["word"]
     *before, current = words or [""]
-    for word, line in completed(profile, before, current).items():
-        if word[0] != "_" or current[:1] == "_":  # the verbs of scripts
-            sys.stdout.write(f"{word}\t{line}".rstrip() + "\n")
-    return 0
+    found = completed(profile, before, current).items()  # the verbs of scripts only where a _ is
+    return Output(
+        text=[f"{word}\t{line}".rstrip() + "\n" for word, line in found if word[0] != "_" or current[:1] == "_"]
+    )
 
 
 _BASH = r"""# Completions of looop for bash: what can follow is answered by `looop _complete`.
@@ -24377,38 +24257,35 @@ end
 """
 
 
-@declare("config bash", "Setting up")
-def cmd_config_bash(profile: Profile, args: dict[str, JSON]) -> int:
+@declare("config bash", "Setting up", bare=True)
+def cmd_config_bash(profile: Profile, args: Args) -> Result:
     """Print the completions for bash.
 
     Verbs, options, and at a Tab what lies in the profile: goals, sessions, asks, runs, sensors, runners.
     $ eval "$(looop config bash)"  # in ~/.bashrc, or kept where bash looks:
     $ looop config bash > ~/.local/share/bash-completion/completions/looop  # with the package bash-completion
     """
-    sys.stdout.write(_BASH)
-    return 0
+    return Output(text=_BASH)
 
 
-@declare("config zsh", "Setting up")
-def cmd_config_zsh(profile: Profile, args: dict[str, JSON]) -> int:
+@declare("config zsh", "Setting up", bare=True)
+def cmd_config_zsh(profile: Profile, args: Args) -> Result:
     """Print the completions for zsh.
 
     $ source <(looop config zsh)  # in ~/.zshrc, after compinit; or kept in a folder of $fpath:
     $ looop config zsh > ~/.zfunc/_looop  # with `fpath+=~/.zfunc` before compinit
     """
-    sys.stdout.write(_ZSH)
-    return 0
+    return Output(text=_ZSH)
 
 
-@declare("config fish", "Setting up")
-def cmd_config_fish(profile: Profile, args: dict[str, JSON]) -> int:
+@declare("config fish", "Setting up", bare=True)
+def cmd_config_fish(profile: Profile, args: Args) -> Result:
     """Print the completions for fish.
 
     $ looop config fish > ~/.config/fish/completions/looop.fish  # from the next shell on
     $ looop config fish | source  # in this one
     """
-    sys.stdout.write(_FISH)
-    return 0
+    return Output(text=_FISH)
 
 
 # ======================================================================================================================
@@ -24769,8 +24646,8 @@ def next_steps(status: Mapping[str, JSON], timed: bool = False) -> list[tuple[st
 # and what it returns is printed.
 
 
-@declare("help", "Setting up")
-def cmd_help(profile: Profile, args: dict[str, JSON]) -> int:
+@declare("help", "Setting up", bare=True)
+def cmd_help(profile: Profile, args: Args) -> Result:
     """Explain looop, or one verb.
 
     [verb@verb…] :: a verb, or the first word of several: sensor
@@ -24786,12 +24663,11 @@ def cmd_help(profile: Profile, args: dict[str, JSON]) -> int:
     Exits: 0 done | 1 failed | 2 there is no such verb
     """
     if args["man"]:
-        sys.stdout.write(man_page())
-    elif args["skill"]:
+        return Output(text=man_page())
+    if args["skill"]:
         names = {"id": "ID", "bin": typed_path(profile), "reports": "$LOOOP_REPORTS_DIR"}
-        sys.stdout.write(filled(SKILL, {**names, "work": "$LOOOP_DATA_DIR/work/ID"}))
-    else:
-        show_text(profile, page_of(args["verb"], page_width()))
+        return Output(text=filled(SKILL, {**names, "work": "$LOOOP_DATA_DIR/work/ID"}))
+    show_text(profile, page_of(args["verb"], page_width()))
     return 0
 
 
@@ -25013,33 +24889,68 @@ def dispatch(profile: Profile, words: list[str]) -> int:
     args = parse_args(verb, rest)
     if verb.person if isinstance(verb.person, bool) else verb.person(args):
         require_person(profile, verb.name)
-    if verb.name == "watch" or args.get("watch") or args.get("follow"):
-        return look_on(verb, profile, args)
+    if not verb.bare:
+        check_data_dir(profile)
     if verb.shows:
         profile.problems = []
-    if not (verb.moves and profile.env.get("LOOOP_RUN_ID")):
-        code = verb.run(profile, args)
-        for problem in profile.problems or ():
-            if verb.name != "status":  # which has them among what needs you
-                complain(problem)
-        return code
-    slot = take_move(profile, verb.name, rest, args.get("id"))
+    slot = take_move(profile, verb, rest, args) if verb.moves and profile.env.get("LOOOP_RUN_ID") else ""
     try:
-        return verb.run(profile, args)
+        code = perform_verb(verb, profile, args)
     except Failure as failure:
-        if not isinstance(failure, Unsettled):  # it has done nothing
+        if slot and not isinstance(failure, Unsettled):  # it has done nothing
             remove_file(slot)
         raise
-
-
-def look_on(verb: Verb, profile: Profile, args: dict[str, JSON]) -> int:
-    """Run a verb that follows something: Ctrl-C is how a person leaves it, and nothing is said about it."""
-    try:
-        return verb.run(profile, args)
     except KeyboardInterrupt:
-        if sys.stderr.isatty():
-            sys.stderr.write("\n")  # behind the ^C
+        if verb.name != "watch" and not args.get("watch") and not args.get("follow"):
+            raise
+        sys.stderr.write(
+            "\n" if sys.stderr.isatty() else ""
+        )  # behind the ^C, by which a person leaves what they follow
         return EXIT_INTERRUPTED
+    for problem in profile.problems or () if verb.name != "status" else ():  # which has them among what needs you
+        complain(problem)
+    return code
+
+
+def perform_verb(verb: Verb, profile: Profile, args: Args) -> int:
+    """Run a verb and print its answers; return the exit code of the last."""
+    result, code = verb.run(profile, args), 0
+    for answer in (result,) if isinstance(result, (int, str, Output)) else result:
+        code = answer if isinstance(answer, int) else print_output(profile, args, answer)
+    return code
+
+
+def write_piece(piece: str | bytes) -> None:
+    """Write text, or bytes, as they stand."""
+    if isinstance(piece, bytes):
+        sys.stdout.flush()
+        sys.stdout.buffer.write(piece)
+    else:
+        sys.stdout.write(piece)
+
+
+def print_output(profile: Profile, args: Args, answer: str | Output) -> int:
+    """Print an answer, as JSON or for a person, and return its exit code. Raise its Failure."""
+    if isinstance(answer, str):
+        answer = Output(lines=answer)
+    if args.get("json") and answer.value is not None:
+        say_json(compact(answer.value() if callable(answer.value) else answer.value))
+    else:
+        if answer.warning:
+            sys.stdout.flush()
+            complain(answer.warning)
+        text = answer.text() if callable(answer.text) else answer.text
+        for piece in (text,) if isinstance(text, (str, bytes)) else text:
+            write_piece(piece)
+        lines = answer.lines(Paint(profile.env, sys.stdout)) if callable(answer.lines) else answer.lines
+        for line in (lines,) if isinstance(lines, str) else lines:
+            say(line)
+            if not isinstance(lines, (str, list, tuple)):
+                sys.stdout.flush()  # the next one may take a while
+    sys.stdout.flush()
+    if answer.failure:
+        raise answer.failure
+    return answer.code
 
 
 def show_home(profile: Profile) -> int:
@@ -25069,20 +24980,17 @@ def is_timed(profile: Profile) -> bool:
     return False
 
 
-def take_move(profile: Profile, verb: str, words: Sequence[str], session: JSON) -> str:
-    """Take the one move of the beat that this runs in; return the file that says so. Raise Failure when it is taken.
-
-    `session`: the one that the verb is about, None for another verb.
-    """
+def take_move(profile: Profile, verb: Verb, words: Sequence[str], args: Args) -> str:
+    """Take the one move of the beat that this runs in; return the file that says so. Raise Failure when it is taken."""
     run = profile.env["LOOOP_RUN_ID"]
     if not check_data_dir(profile) or read_state(profile)["open"] != run:
-        raise Failure(f"{verb}: the beat {one_line(run, 60)} is over", "a move belongs to its beat")
+        raise Failure(f"{verb.name}: the beat {one_line(run, 60)} is over", "a move belongs to its beat")
     slot = profile.path("runs", run, "verb.json")
-    value = {"verb": verb, "args": list(words), "session": session, "at": utc_text(time.time())}
+    value = {"verb": verb.name, "args": list(words), "session": args.get("id"), "at": utc_text(time.time())}
     if not publish(slot, pretty(profile.redacted(value)).encode("utf-8", "backslashreplace")):
         first = Run(profile, run).fields("verb.json")
         made = one_line(" ".join(map(str, [first.get("verb"), *(first.get("args") or [])])), 100)
-        raise Failure(f"{verb}: this beat has made its move ({made})", "one beat, one move: leave it for the next")
+        raise Failure(f"{verb.name}: this beat has made its move ({made})", "one beat, one move: leave it for the next")
     return slot
 
 

@@ -172,6 +172,16 @@ class Architecture(unittest.TestCase):
         self.assertEqual(len(found), len(looop.all_verbs()))
         self.assertGreater(len(found), 60)
 
+    def test_no_verb_asks_whether_json_is_wanted(self):
+        """A verb returns a value and lines; which of them is printed is decided in one place."""
+        looked = 0
+        for name, node in top_level():
+            for part in ast.walk(node) if name.startswith("cmd_") else ():
+                if isinstance(part, ast.Subscript) and isinstance(part.slice, ast.Constant):
+                    self.assertNotEqual(part.slice.value, "json", name)
+                    looked += 1
+        self.assertGreater(looked, 80)
+
     def test_import_has_no_effect_and_costs_little(self):
         code = "import sys; before = set(sys.modules); import looop; print(*sorted(set(sys.modules) - before))"
         out = subprocess.run(

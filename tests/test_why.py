@@ -334,10 +334,10 @@ class Hostile(Case):
         profile = looop.open_profile(self.env, looop.__file__)
         none = dict.fromkeys(("since", "until", "goal", "run", "n", "all"))
         views = (
-            (looop.cmd_why.run, {"run": run, "json": False}),
-            (looop.cmd_history.run, {**none, "limit": 5, "json": False}),
-            (looop.cmd_replay.run, {"run": run, "json": False}),
-            (looop.cmd_status.run, {"json": False}),
+            (looop.cmd_why, {"run": run, "json": False}),
+            (looop.cmd_history, {**none, "limit": 5, "json": False}),
+            (looop.cmd_replay, {"run": run, "json": False}),
+            (looop.cmd_status, {"json": False}),
         )
         files = [f"runs/{run}/{name}" for name in os.listdir(self.path("runs", run)) if name.endswith(".json")]
         seen = 0
@@ -352,11 +352,11 @@ class Hostile(Case):
                         out = io.StringIO()
                         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
                             try:
-                                view(profile, args)
+                                looop.perform_verb(view, profile, args)
                             except looop.Failure as failure:
                                 looop.complain(f"{failure.message}: {failure.hint}")
                         shown = out.getvalue()
-                        case = (name, path, view.__name__, shown)
+                        case = (name, path, view.name, shown)
                         self.assertFalse({"\x1b", "\x9b", "\r", "\u202e", "\u200b", "\u2028"} & set(shown), case)
                         lines = shown.split("\n")  # those of a move stand in a column
                         lines = lines if name.endswith("move.json") else [line.strip() for line in lines]
