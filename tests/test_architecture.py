@@ -8,7 +8,7 @@ import sys
 import unittest
 
 import looop
-from tests.support import ROOT, syntax
+from tests.support import ROOT, nodes, syntax
 
 with open(os.path.join(ROOT, "looop.py"), encoding="utf-8") as file:
     SOURCE = file.read()
@@ -54,7 +54,7 @@ class Architecture(unittest.TestCase):
     def test_no_section_refers_to_a_later_one(self):
         defined = {name: section_of(node.lineno) for name, node in top_level()}
         seen = 0
-        for node in ast.walk(TREE):
+        for node in nodes():
             if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id in defined:
                 seen += 1
                 there, here = defined[node.id], section_of(node.lineno)
@@ -64,7 +64,7 @@ class Architecture(unittest.TestCase):
 
     def test_pure_sections_are_pure(self):
         checked = 0
-        for node in ast.walk(TREE):
+        for node in nodes():
             if not hasattr(node, "lineno") or not section_of(node.lineno)[1].endswith("(pure)"):
                 continue
             checked += 1
@@ -101,9 +101,9 @@ class Architecture(unittest.TestCase):
 
     def test_the_grammar_of_a_stream_stands_in_one_place(self):
         """A regular expression for escape sequences is made of what the section Sequences has, not written anew."""
-        docstrings = {id(node.value) for node in ast.walk(TREE) if isinstance(node, ast.Expr)}
+        docstrings = {id(node.value) for node in nodes() if isinstance(node, ast.Expr)}
         found = {}
-        for node in ast.walk(TREE):
+        for node in nodes():
             value = node.value if isinstance(node, ast.Constant) and id(node) not in docstrings else None
             text = value.decode("latin-1") if isinstance(value, bytes) else value
             if isinstance(text, str) and any(sign in text for sign in (r"\x1b", "\x1b(?", "\x1b[^")):
@@ -122,14 +122,14 @@ class Architecture(unittest.TestCase):
         self.assertGreater(checked, 150)
 
     def test_functions_are_short(self):
-        lengths = sorted(n.end_lineno - n.lineno + 1 for n in ast.walk(TREE) if isinstance(n, ast.FunctionDef))
+        lengths = sorted(n.end_lineno - n.lineno + 1 for n in nodes() if isinstance(n, ast.FunctionDef))
         self.assertLess(lengths[len(lengths) // 2], 15)
         self.assertLessEqual(lengths[-1], 65)
 
     def test_one_place_reads_the_environment_and_none_is_global(self):
-        readers = [n.lineno for n in ast.walk(TREE) if isinstance(n, ast.Attribute) and n.attr in ("environ", "getenv")]
+        readers = [n.lineno for n in nodes() if isinstance(n, ast.Attribute) and n.attr in ("environ", "getenv")]
         self.assertEqual(len(readers), 1)
-        self.assertFalse([n.lineno for n in ast.walk(TREE) if isinstance(n, ast.Global)])
+        self.assertFalse([n.lineno for n in nodes() if isinstance(n, ast.Global)])
 
     def test_one_place_writes_the_state_and_one_makes_capsules(self):
         """A beat, an approval and a recovery go through `Run`, so their order on disk stands in one place."""
@@ -146,7 +146,7 @@ class Architecture(unittest.TestCase):
         first, last = titles.index("Readings (pure)"), titles.index("Pulse")
         parsers = ("partition", "rpartition", "split", "rsplit", "startswith", "endswith", "removeprefix", "find")
         checked = 0
-        for node in ast.walk(TREE):
+        for node in nodes():
             if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in parsers):
                 continue
             title = section_of(node.lineno)[1]

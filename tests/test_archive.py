@@ -20,7 +20,7 @@ import unittest
 import zipfile
 
 from tests import build, shared
-from tests.support import ROOT, Case, alive, heavy, needs_root, syntax, wait_until
+from tests.support import ROOT, Case, alive, heavy, needs_root, nodes, syntax, wait_until
 
 spec = importlib.util.spec_from_file_location("build_zipapp", os.path.join(ROOT, "build_zipapp.py"))
 build_zipapp = importlib.util.module_from_spec(spec)
@@ -105,7 +105,7 @@ class Pieces(unittest.TestCase):
             shadowing |= own & self.names
         self.assertLess(len(shadowing), len(self.names) / 20, "each is one less that this looks at")
         looked = 0
-        for node in ast.walk(self.tree):
+        for node in nodes():
             if isinstance(node, ast.Compare):
                 for side in (node.left, *node.comparators):
                     looked += 1
@@ -124,7 +124,7 @@ class Pieces(unittest.TestCase):
                     value = getattr(inner, "value", None)
                     if isinstance(inner, (ast.Assign, ast.AnnAssign)) and isinstance(value, ast.Name):
                         self.assertNotIn(value.id, self.names, inner.lineno)
-        for node in ast.walk(self.tree):
+        for node in nodes():
             if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and isinstance(node.value, ast.Name):
                 self.assertNotIn(node.value.id, self.names, node.lineno)
             if isinstance(node, ast.Global):
@@ -132,7 +132,7 @@ class Pieces(unittest.TestCase):
 
     def test_exceptions_are_no_pieces(self):
         caught = set()
-        for node in ast.walk(self.tree):
+        for node in nodes():
             if isinstance(node, ast.ExceptHandler) and node.type:
                 caught |= {name.id for name in ast.walk(node.type) if isinstance(name, ast.Name)}
         self.assertGreater(len(caught & self.names), 3)

@@ -11,7 +11,7 @@ import unittest
 from typing import NamedTuple
 
 import looop
-from tests.support import CAPTURED, FAKES, ROOT, Case, Terminal, heavy, syntax
+from tests.support import CAPTURED, FAKES, ROOT, Case, Terminal, heavy, nodes
 
 
 def text_of(*parts):
@@ -86,7 +86,7 @@ def spelled(code):
 def source_strings():
     """Return every string of looop.py, as one text; where a value is put in stands a NUL."""
     found = []
-    for node in ast.walk(syntax()):
+    for node in nodes():
         if isinstance(node, ast.JoinedStr):
             found.append("".join(part.value if isinstance(part, ast.Constant) else "\0" for part in node.values))
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
@@ -170,7 +170,7 @@ class Words(unittest.TestCase):
 
     def test_variables_are_those_that_are_read(self):
         read = set()
-        for node in ast.walk(syntax()):
+        for node in nodes():
             text = node.value if isinstance(node, ast.Constant) else node.arg if isinstance(node, ast.keyword) else None
             if isinstance(text, str) and re.fullmatch(r"LOOOP_[A-Z_]+[A-Z]", text):
                 read.add(text)
