@@ -13521,7 +13521,7 @@ def meter_pi(objects: list[dict[str, JSON]]) -> RunnerOutput | None:
     ]
     if not ends:
         begun = any(o.get("type") == "agent_start" for o in objects)
-        return RunnerOutput("", "pi ended without an answer", streamed=True) if begun else None
+        return RunnerOutput("", "pi ended without an answer") if begun else None
     last = ends[-1]
     parts = last.get("content") if isinstance(last.get("content"), list) else []
     text = "".join(part["text"] for part in parts if dig(part, "type") == "text" and isinstance(part.get("text"), str))
@@ -13535,7 +13535,6 @@ def meter_pi(objects: list[dict[str, JSON]]) -> RunnerOutput | None:
         cost=exact_sum([amount(dig(message, "usage", "cost", "total")) for message in ends]),
         usage=total(tokens(message.get("usage"), **names) for message in ends),
         model=str(last.get("model") or ""),
-        streamed=True,
     )
 
 
@@ -13547,7 +13546,7 @@ def meter_claude(objects: list[dict[str, JSON]]) -> RunnerOutput | None:
     reset = moment(dig(rejected[-1], "resetsAt")) if rejected else None
     if not results:
         begun = limits or any(o.get("type") == "system" and o.get("subtype") == "init" for o in objects)
-        return RunnerOutput("", "claude ended without a result", streamed=True, reset=reset) if begun else None
+        return RunnerOutput("", "claude ended without a result", reset=reset) if begun else None
     last = results[-1]
     text: str = last["result"] if isinstance(last.get("result"), str) else ""
     error = ""
@@ -13562,7 +13561,6 @@ def meter_claude(objects: list[dict[str, JSON]]) -> RunnerOutput | None:
         cost=amount(last.get("total_cost_usd")),
         usage=claude_tokens(last.get("usage")),
         model=", ".join(models) if isinstance(models, dict) else "",
-        streamed=True,
         reset=reset,
     )
 
@@ -13583,7 +13581,7 @@ def meter_codex(objects: list[dict[str, JSON]]) -> RunnerOutput | None:
             error = str(dig(o, "error", "message") or "turn failed")
         elif o.get("type") == "error":
             error = str(o.get("message") or "error")
-    return RunnerOutput(text, error, None, total(usages) if usages else None, streamed=True)
+    return RunnerOutput(text, error, None, total(usages) if usages else None)
 
 
 def meter_opencode(objects: list[dict[str, JSON]]) -> RunnerOutput | None:
@@ -13601,7 +13599,6 @@ def meter_opencode(objects: list[dict[str, JSON]]) -> RunnerOutput | None:
         error=str(dig(failed[-1], "data", "message") or dig(failed[-1], "name") or "error") if failed else "",
         cost=exact_sum([amount(part.get("cost")) for part in ends]),
         usage=total([*thought, *(tokens(part.get("tokens"), **names) for part in ends)]) if ends else None,
-        streamed=True,
     )
 
 
@@ -13620,7 +13617,6 @@ def meter_gemini(objects: list[dict[str, JSON]]) -> RunnerOutput | None:
         error=inner_error(str(dig(last, "error", "message") or "")),
         usage=total(usages) if usages else None,
         model=", ".join(models),
-        streamed=True,
     )
 
 
@@ -13732,7 +13728,8 @@ def meter(output: str, whose: str, errors: str = "") -> RunnerOutput:
         output += errors[errors.rfind("\n{\n") :] if not output.strip() else ""
     reader = METERS.get(whose)
     objects = stream_objects(output) if reader else []
-    metered = (reader(objects) if reader and objects else None) or RunnerOutput(output)
+    known = reader(objects) if reader and objects else None
+    metered = known.replace(streamed=True) if known else RunnerOutput(output)
     if whose == "llm":
         metered = meter_llm(output, errors)
     if not metered.error and limit_notice(metered.text):
@@ -21587,7 +21584,7 @@ class Question(Record):
     part: str  # one of _PARTS
     prompt: str
     text: str = ""  # shown above the prompt
-    kind: str = "text"  # a row of ANSWERS
+    kind: str = "text"  # an `answer_` method of Interview
     default: str = ""  # what Enter takes
     shown: str = ""  # how an empty default is called
     help: str = ""
@@ -22143,8 +22140,9 @@ class Interview:
         self.say()
         if question.text:
             self.say(question.text)
-        if question.kind in self.SHOWN:
-            self.SHOWN[question.kind](self, question)
+        show = getattr(self, f"show_{question.kind}", None)
+        if show:
+            show(question)
         while True:
             word = self.line(self.prompt(question))
             if word == "<" and self.answers:
@@ -22153,12 +22151,13 @@ class Interview:
             if word == "<":
                 self.note("This is the first question.")
             elif word == "?" and question.kind == "source":
-                self.show_sources(question.replace(about=True))
+                self.show_source(question.replace(about=True))
             elif word == "?":
                 self.say(question.help or question.text)
             else:
                 try:
-                    value = self.ANSWERS[question.kind](self, question, self.safe(question, word) or question.default)
+                    answer = getattr(self, f"answer_{question.kind}")
+                    value = answer(question, self.safe(question, word) or question.default)
                     return self.answers.append(Answer(question.key, value))
                 except ValueError as error:
                     self.note(str(error))
@@ -22243,7 +22242,7 @@ class Interview:
             return [gallery_word(self.profile, one, part) for part in shlex.split(word)]
         return gallery_word(self.profile, one, self.place(word) if one.name == "PATH" else word) if word else ""
 
-    def answer_shown(self, question: Question, word: str) -> JSON:
+    def answer_try(self, question: Question, word: str) -> JSON:
         """Take what is to become of the sensor or the draft that is shown."""
         choice = word.lower() or ("yes" if self.good else "no")
         trial = question.kind == "try"
@@ -22256,6 +22255,8 @@ class Interview:
         if choice in ("e", "edit"):
             return {"do": "edit", "text": self.edited(question)}
         raise ValueError("yes, no or edit; < goes back")
+
+    answer_draft = answer_try
 
     def place(self, text: str) -> str:
         """Return a path as a person means it: ~ is their home, and what is relative lies there."""
@@ -22281,7 +22282,7 @@ class Interview:
 
     # --- what is shown before a question, by kind
 
-    def show_sources(self, question: Question) -> None:
+    def show_source(self, question: Question) -> None:
         """Show the gallery, a line for each kind: the first time, or when it is asked for."""
         kinds = enumerate(GALLERY.items(), 1)
         rows = [(f"{number:4}", self.paint("good", kind), sensor.line) for number, (kind, sensor) in kinds]
@@ -22324,23 +22325,6 @@ class Interview:
             self.say("\n".join(plan_lines(self.profile, plan, paths, self.stamp)))
             self.say(farewell_text(self.profile))
         return paths is not None
-
-    SHOWN: dict[str, Callable[[Interview, Question], None]] = {
-        "source": show_sources,
-        "try": show_try,
-        "draft": show_draft,
-    }
-
-    ANSWERS: dict[str, Callable[[Interview, Question, str], JSON]] = {
-        "text": answer_text,
-        "deadline": answer_deadline,
-        "duration": answer_duration,
-        "clones": answer_clones,
-        "source": answer_source,
-        "parameter": answer_parameter,
-        "try": answer_shown,
-        "draft": answer_shown,
-    }
 
 
 def told_answer(answer: Answer) -> str:

@@ -67,7 +67,7 @@ class Drafts(unittest.TestCase):
         given = ["a", "", "", "", ["/x"], yes, [], "", "p", "", "n", "", "5m", "", yes, yes]
         for count in range(len(given)):
             question = answers(*given[:count])[1]
-            self.assertIn(question.kind, looop.Interview.ANSWERS)
+            self.assertTrue(hasattr(looop.Interview, f"answer_{question.kind}"))
             self.assertIn(question.part, looop._PARTS)
             self.assertLess(len(looop.laid_out(f"{question.text}\n{question.help}", 80).split("\n")), 9)
         plan = answers(*given)[1]
