@@ -76,6 +76,12 @@ class Agents(Sessions):
 
     long = True
 
+    def setUp(self):
+        super().setUp()
+        patient = mock.patch.object(looop, "LOOK_TIME", PATIENCE)
+        patient.start()
+        self.addCleanup(patient.stop)
+
     def agent(self, name, *options):
         """Start a fake agent under its name."""
         self.log = os.path.join(self.home, f"{name}.log")
@@ -135,7 +141,9 @@ class Agents(Sessions):
 
     def test_two_senders_do_not_mix(self):
         session = self.agent("claude", "--busy", "1.5")
-        processes = [self.start("send", "claude", f"text {number} of several") for number in range(3)]
+        patient = {"SUBMIT_TIME": PATIENCE, "LOOK_TIME": PATIENCE}
+        words = [f"text {number} of several" for number in range(3)]
+        processes = [self.start("send", "claude", text, constants=patient) for text in words]
         for process in processes:
             self.assertEqual(process.wait(120), 0, process.stderr.read())
         self.assertEqual(
