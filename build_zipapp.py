@@ -74,7 +74,8 @@ exec "$python" -SI -c '{stub}' "$0" "$@"
 
 # Compiled at every start, at about 1 ms per kilobyte: so it is short. No single quotes, and any Python 3 parses it, for
 # BOOT to tell its age. The stamp in front of the bytecode keeps a start that coincides with an upgrade from reading the
-# new file at the places of the old one. It leaves `code` behind: looop compiled, or None.
+# new file at the places of the old one. It leaves `code` behind: looop compiled, or None; and `tail`, which ends in the
+# bytecode of the pieces: of a megabyte and more no second copy is made.
 STUB = """# looop
 import gc, sys, marshal
 from _frozen_importlib_external import MAGIC_NUMBER
@@ -83,9 +84,9 @@ gc.disable()
 offset, size, stamp = {{{places}}}.get(MAGIC_NUMBER.hex(), (0, 0, b"none"))
 with open(sys.argv[0], "rb", 0) as file:
     file.seek(offset)
-    code = memoryview(file.read(size))
-if code[:{stamp_size}] == stamp:
-    boot, code = marshal.loads(code[{stamp_size}:])
+    tail = memoryview(file.read(size))
+if tail[:{stamp_size}] == stamp:
+    boot, code = marshal.loads(tail[{stamp_size}:])
 else:
     import zipimport
     boot, code = zipimport.zipimporter(sys.argv[0]).get_data("__main__.py"), None
@@ -115,12 +116,15 @@ def member(name):
 
 def compiled():
     from _frozen_importlib_external import MAGIC_NUMBER
+    global tail
     try:
-        return marshal.loads(member("looop-" + MAGIC_NUMBER.hex() + ".bin")[{stamp}:])[1]
+        tail = member("looop-" + MAGIC_NUMBER.hex() + ".bin")
+        return marshal.loads(tail[{stamp}:])[1]
     except OSError:
         scope = {{}}
         exec(member("compiler.py"), scope)
-        return scope["cached"](member("looop.py"), "{origin}", "{digest}-" + MAGIC_NUMBER.hex())
+        code, tail = scope["cached"](member("looop.py"), "{origin}", "{digest}-" + MAGIC_NUMBER.hex())
+        return code
 
 class Piece:
     __slots__ = ("__piece",)
@@ -151,8 +155,8 @@ def regex(pattern):
         fits, table = marshal.loads(regexes)
         regexes = table if fits == (sys.byteorder, _sre.MAGIC) else {{}}
     if pattern in regexes:
-        flags, code, *groups = regexes[pattern]
-        return _sre.compile(pattern, flags, memoryview(code).cast("I").tolist(), *groups)
+        flags, code = regexes[pattern][:2]
+        return _sre.compile(pattern, flags, memoryview(code).cast("I").tolist(), *regexes[pattern][2:])
 
 loaded = False
 def load_lasting(alone):
@@ -163,6 +167,8 @@ def load_lasting(alone):
             if name[:2] != "__":
                 del looop.__dict__[name]
         sys.path_importer_cache.clear()
+        gc.unfreeze()
+        gc.collect()  # a class lets go of itself in a collection alone
     for name in lasting if first else ():  # a pulse has done so, and shares it: what is not touched costs nothing
         whole(name)
     if alone and first:
@@ -180,8 +186,8 @@ looop = sys.modules["looop"] = type(sys)("looop")
 looop.__file__ = archive
 hooks = {{"get_source": lambda name: member("looop.py").decode(), "load_lasting": load_lasting, "regex": regex}}
 looop.__loader__ = type("Archive", (), hooks)
-rest, pieces, bytecode, lasting, kept, regexes = globals().pop("code", None) or compiled()
-bytecode = memoryview(bytecode)
+rest, pieces, lasting, kept, regexes = globals().pop("code", None) or compiled()
+bytecode = memoryview(globals().pop("tail"))
 looop.__dict__.update(zip(pieces, map(Piece, pieces)))
 exec(rest, looop.__dict__)
 del rest
@@ -203,9 +209,9 @@ os._exit(status)  # taking the interpreter apart costs a quarter of a start; loo
 def compile_pieces(source, origin):
     """Compile a module.
 
-    Return the code of its constants and tables; {name: where its code begins} of each function and class; all those
-    codes, marshalled, in a row; the names of those that `supervise` can come to use; the other names that it uses; and
-    the regular expressions, as `compile_patterns` has them.
+    Return (the code of its constants and tables; {name: how far before the end its code begins} of each function and
+    class; the names of those that `supervise` can come to use; the other names that it uses; what `compile_patterns`
+    returns) and all those codes, marshalled, in a row.
     """
     import __future__
 
@@ -250,7 +256,8 @@ def compile_pieces(source, origin):
         nodes = [node for name in todo & set(defined) for node in ast.walk(defined[name])]
         todo = {node.id for node in nodes if isinstance(node, ast.Name)} - used
     lasting, kept = tuple(name for name in places if name in used), tuple(sorted(used - set(places)))
-    return rest, places, bytecode, lasting, kept, compile_patterns(source, tree, origin)
+    places = {name: place - len(bytecode) for name, place in places.items()}
+    return (rest, places, lasting, kept, compile_patterns(source, tree, origin)), bytecode
 
 
 def compile_patterns(source, tree, origin):
@@ -340,8 +347,9 @@ COMPILER = "\n\n".join(map(inspect.getsource, (compile_pieces, compile_patterns,
 COMPILE = """\
 import importlib.util, marshal, sys
 boot, origin = sys.argv[1:]
-code = compile(boot, "<looop>/__main__.py", "exec", optimize=2), compile_pieces(sys.stdin.buffer.read(), origin)
-sys.stdout.buffer.write(importlib.util.MAGIC_NUMBER + marshal.dumps(code))
+code, bytecode = compile_pieces(sys.stdin.buffer.read(), origin)
+code = compile(boot, "<looop>/__main__.py", "exec", optimize=2), code
+sys.stdout.buffer.write(importlib.util.MAGIC_NUMBER + marshal.dumps(code) + bytecode)
 """
 
 

@@ -143,7 +143,7 @@ class Pieces(unittest.TestCase):
         import dis
         import marshal
 
-        rest, places, bytecode, lasting, kept, _ = build_zipapp.compile_pieces(source(), "looop.py")
+        (rest, places, lasting, kept, _), bytecode = build_zipapp.compile_pieces(source(), "looop.py")
         tables = {step.argval for step in dis.get_instructions(rest) if step.opname == "STORE_NAME"}
         todo, reached = ["supervise"], set()
         while todo:
@@ -458,7 +458,7 @@ leave, os._exit = os._exit, settle
         self.call("version")
         (path,) = self.cached()
         poison = compile("import sys; print('poisoned'); main = lambda: 0", "x", "exec")
-        code = marshal.dumps((poison, {}, b"", (), (), b""))
+        code = marshal.dumps(((poison, {}, (), (), b""), b""))
         with open(path, "wb") as file:
             file.write(binascii.crc32(code).to_bytes(4, "big") + code)
         self.assertIn("poisoned", self.call("version"), "the cache is what is run")
