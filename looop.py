@@ -11844,7 +11844,7 @@ def verify_ended(profile: Profile) -> None:
         if isinstance(left.get("pid"), int) and left.get("start"):
             end_process(left["pid"], str(left["start"]))
         elif "pid" in left:  # it was started, and its number was not written down
-            for pid in processes_with(check_mark(session), f"LOOOP_DATA_DIR={profile.data}"):
+            for pid in processes_with(f"LOOOP_CHECK={check_mark(session)}", f"LOOOP_DATA_DIR={profile.data}"):
                 end_process(pid, start_time(pid))
         if "pid" in left:
             said_by_check(profile, session)
@@ -11856,8 +11856,7 @@ def verify_ended(profile: Profile) -> None:
         begun(0)
         command = f"cd {quoted(session.cwd or profile.data)} || exit 1\n{session.check}"
         argv = [shell_path(profile.env), "-c", command]
-        key, _, value = check_mark(session).partition("=")
-        env = profile.child_env(**{key: value})
+        env = profile.child_env(LOOOP_CHECK=check_mark(session))
         job = Job(session.id, argv, env, VERIFY_TIME, "/dev/null", log, log, tidy=True, on_start=begun)
         if session.by == "loop":
             folders = [profile.path("work", session.id), *granted_folders(profile)]
@@ -11886,8 +11885,8 @@ def checks_wait(profile: Profile) -> bool:
 
 
 def check_mark(session: Session) -> str:
-    """Return a setting of the environment by which the processes of a check are known."""
-    return f"LOOOP_CHECK={session.id}@{session.generation}"
+    """Return the value of LOOOP_CHECK, by which the processes of a check are known."""
+    return f"{session.id}@{session.generation}"
 
 
 def begun_check(session: Session) -> Callable[[int], None]:
