@@ -11944,7 +11944,7 @@ _NAGIOS_STATUS = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
 
 
 class SensorOptions(Record):
-    """Hold what a sensor's first comment block asks for."""
+    """What a sensor's first comment block asks for."""
 
     interval: float = 0.0  # seconds that a reading is kept
     timeout: float | None = None  # seconds; None: the setting
@@ -11996,7 +11996,7 @@ def error_reading(words: str, ended: ProcessResult) -> JSON:
 
 
 def reading_of(ended: ProcessResult, cap: int, timeout: float, plugin: bool = False) -> tuple[str, JSON]:
-    """Return ("ok", "plugin" or "error", reading) of a sensor's end. Each thing that can go wrong has its own words.
+    """Return ("ok", "plugin" or "error", reading) of a sensor that has run. Each error has its own words.
 
     `plugin`: the sensor says that it prints what a monitoring plugin prints.
     """
@@ -12098,7 +12098,7 @@ def whole_escapes(text: bytes) -> bytes:
 
 
 def parsed_reading(text: bytes) -> JSON:
-    """Parse a reading as it lies in snapshots/; one that somebody has damaged says so."""
+    """Parse a reading from snapshots/; a damaged file gives a reading that says so."""
     try:
         reading = parse_json(text)
     except ValueError:
@@ -12142,7 +12142,7 @@ CONFINED_WRITERS = ("loop", "unknown")
 
 
 def origin_told(by: str) -> str:
-    """Say who wrote a script, and what follows from it (pure)."""
+    """Say who wrote a script, and whether it runs confined (pure)."""
     return f"written by {WRITERS[by]}" + (", runs confined" if by in CONFINED_WRITERS else "")
 
 
@@ -12168,7 +12168,7 @@ class Origins(Record):
 
 
 def read_origins(profile: Profile) -> Origins:
-    """Return what .sensors says; of a damaged file nothing counts."""
+    """Return what .sensors says; a damaged file says nothing."""
     damaged = Origins({}, sound=False)
     try:
         raw = read_bytes(profile.path(_ORIGINS))
@@ -12206,7 +12206,7 @@ def origins_lock(profile: Profile) -> Lock:
 
 
 def look_at_sensors(profile: Profile) -> Origins:
-    """Return whose every script is now; nothing is written. What must not be run anyway keeps the row that it has."""
+    """Return who wrote each script, without writing it down. A script that must not run anyway keeps its row."""
     before, known, young = read_origins(profile), {}, (time.time() - RACY_SECONDS) * 1e9
     for name, path in sensor_files(profile).items():
         row, stamp = before.known.get(name), signature(path)
@@ -12230,7 +12230,7 @@ def look_at_sensors(profile: Profile) -> Origins:
 
 
 def keep_origins(profile: Profile, guard: bool | None = None) -> Origins:
-    """Look at the sensors, and write down whose they are; with `guard`, put the guard up or take it down."""
+    """Write down who wrote each sensor; with `guard`, put the guard up or take it down."""
     now = look_at_sensors(profile)
     if guard is None and now.sound and now == read_origins(profile):
         return now
@@ -12254,7 +12254,7 @@ def keep_origins(profile: Profile, guard: bool | None = None) -> Origins:
 
 
 def note_origin(profile: Profile, name: str, body: bytes, by: str, trusted: bool = False) -> None:
-    """Write down who writes a script, before it is written: no crash may make it somebody else's."""
+    """Write down who writes a script, before it is written: after a crash it would count as the person's."""
     with origins_lock(profile):
         before = look_at_sensors(profile)
         known = {**before.known, name: Origin(by, trusted, digest_of(body))}
@@ -12262,7 +12262,7 @@ def note_origin(profile: Profile, name: str, body: bytes, by: str, trusted: bool
 
 
 def note_goal(profile: Profile, goal: str, digest: str) -> None:
-    """Write down that a tainted beat writes a goal with this digest, before it does; "": the person keeps the goal."""
+    """Write down that a tainted beat writes a goal, before it does; digest "": the person keeps the goal."""
     with origins_lock(profile):
         before = look_at_sensors(profile)
         goals = {name: known for name, known in before.goals.items() if name != goal}
@@ -12270,7 +12270,7 @@ def note_goal(profile: Profile, goal: str, digest: str) -> None:
 
 
 class SensorGuard:
-    """Hold the guard up while a program of a move runs: a script that appears or changes meanwhile is refused."""
+    """The guard while a program of a move runs: a script that appears or changes meanwhile is refused."""
 
     __slots__ = ("profile",)
 
@@ -12278,7 +12278,7 @@ class SensorGuard:
         self.profile = profile
 
     def __enter__(self) -> Self:
-        """Put the guard up. Raise Failure when that cannot be written down: then nothing may run."""
+        """Put the guard up. Raise Failure when that cannot be written: then nothing may run."""
         try:
             keep_origins(self.profile, guard=True)
         except OSError as error:
@@ -12286,12 +12286,12 @@ class SensorGuard:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Judge what has changed, and take the guard down."""
+        """Note what changed, and take the guard down."""
         release_guard(self.profile)
 
 
 def release_guard(profile: Profile) -> None:
-    """Judge what has changed behind the guard, and take it down; it stays up when that cannot be written down."""
+    """Note what changed behind the guard, and take it down; it stays up when the note cannot be written."""
     try:
         if read_origins(profile).guarded:
             keep_origins(profile, guard=False)
@@ -12343,7 +12343,7 @@ def refusal(path: str) -> tuple[str, str]:
 
 
 def missing_interpreter(path: str, env: Mapping[str, str]) -> str:
-    """Return the name of the program that is to run a script and is not there, "" when it is."""
+    """Return the interpreter that a script needs and that is not installed, "" when it is."""
     program = interpreter(read_head(path))
     return program.rpartition("/")[2] if program and not which(program, env) else ""
 
@@ -12352,7 +12352,7 @@ READING_STATUSES = ("ok", "error", "refused", "kept")
 
 
 def read_index(profile: Profile) -> dict[str, Reading]:
-    """Return the readings of the last beat, their texts left on disk; {} where that cannot be known."""
+    """Return the readings of the last beat, without their texts; {} when the index cannot be read."""
     try:
         raw = read_bytes(profile.path(_INDEX))
     except OSError:
@@ -12392,7 +12392,7 @@ def snapshot(profile: Profile, name: str) -> bytes:
 
 
 def error_told(profile: Profile, name: str) -> str:
-    """Return the error that the reading of a sensor tells, as it lies in snapshots/, and the end of its stderr."""
+    """Return the error in a sensor's last reading, and the last line of its stderr."""
     reading = parsed_reading(snapshot(profile, name))
     error, stderr = told_value(dig(reading, "signal", "error"), 300), dig(reading, "detail", "stderr")
     last = one_line(stderr.strip().rpartition("\n")[2], 160) if isinstance(stderr, str) else ""
@@ -12442,7 +12442,7 @@ def sensor_job(profile: Profile, script: Script, env: dict[str, str]) -> Job:
 
 
 def refused_reading(profile: Profile, script: Script) -> Reading | None:
-    """Return the reading of a sensor that must not be run, None of one that may."""
+    """Return the reading of a sensor that must not run, None when it may."""
     (status, why), last = refusal(script.path), script.last
     if status == "refused" and not (last and last.status == "refused"):
         remedy = f"chmod u+x,go-w {quoted(script.path)}, and own it"
@@ -12457,7 +12457,7 @@ def refused_reading(profile: Profile, script: Script) -> Reading | None:
 
 
 def kept_reading(profile: Profile, script: Script) -> Reading | None:
-    """Return the last reading of a sensor where its own cadence keeps that, None where the sensor runs again."""
+    """Return the last reading of a sensor if its interval is not over, None when the sensor is due."""
     last = script.last
     if last and last.stamp == script.stamp and 0 <= script.at - last.at < script.options.interval:
         text = snapshot(profile, script.name)
@@ -12467,7 +12467,7 @@ def kept_reading(profile: Profile, script: Script) -> Reading | None:
 
 
 def fresh_reading(profile: Profile, script: Script, job: Job, raw: ProcessResult) -> Reading:
-    """Return the reading of a sensor that has run. What it says again byte for byte costs no JSON and no hash."""
+    """Return the reading of a sensor that has run. Output that repeats byte for byte costs no JSON and no hash."""
     last, options = script.last, script.options
     well = raw.why == "exit" and raw.code == 0 and raw.out and last and last.status in ("ok", "kept")
     old = snapshot(profile, script.name) if well else b""
@@ -12486,9 +12486,9 @@ def fresh_reading(profile: Profile, script: Script, job: Job, raw: ProcessResult
 
 
 def cleaned_end(profile: Profile, ended: ProcessResult, old: bytes = b"") -> ProcessResult:
-    """Return a child's end with what it printed free of half characters and secrets, before anything of that is cut.
+    """Return a child's result with half characters and secrets taken out of its output, before anything is cut.
 
-    What it prints again, as it lies in `old`, was searched for shapes when it was new.
+    Output that equals `old` was searched for the shapes of secrets when it was new.
     """
     ended = ended.replace(out=whole_escapes(ended.out))
     out = without_values(text_of(ended.out), profile.secrets)
@@ -12497,7 +12497,7 @@ def cleaned_end(profile: Profile, ended: ProcessResult, old: bytes = b"") -> Pro
 
 
 def judged(script: Script, status: str, reading: JSON, text: bytes, secs: float) -> Reading:
-    """Put a reading together: its text, its digest, and for how many beats in a row its signal has changed."""
+    """Make a reading: digest its signal, and count for how many beats in a row that has changed."""
     digest = digest_of(canonical(signal_of(reading)).encode())  # the same for any order of keys
     last, plugin = script.last, status == "plugin"
     streak = 0 if last is None or last.digest == digest else last.streak + 1
@@ -12511,7 +12511,7 @@ def keep_readings(profile: Profile, readings: Mapping[str, Reading]) -> None:
     make_folder(profile.path("snapshots"))
     new = [r for name, r in readings.items() if r.status != "kept" and snapshot(profile, name) != r.text]
     if new:
-        remove_file(profile.path(_INDEX))  # first: it must never give an old digest to a new text, whoever dies between
+        remove_file(profile.path(_INDEX))  # first: after a crash in between it would give a new text an old digest
     for reading in new:
         write_atomic(snapshot_path(profile, reading.name), reading.text, sync=False)
     wanted = {f"sensor-{name}.json" for name in readings} | {"index"}
@@ -12565,7 +12565,7 @@ def world_hash(digests: Mapping[str, str]) -> str:
 
 
 def hash_without_asks(digests: Mapping[str, str]) -> str:
-    """Return the hash of a world but for what is asked about it."""
+    """Return the hash of a world without its asks."""
     return world_hash({key: digest for key, digest in digests.items() if key_parts(key)[0] != "ask"})
 
 
@@ -12583,7 +12583,7 @@ def diff(baseline: Mapping[str, Mapping[str, JSON]], items: Mapping[str, Item]) 
 
 
 def baseline_of(items: Mapping[str, Item]) -> dict[str, dict[str, JSON]]:
-    """Write a world down as the baseline that the next beat is compared with."""
+    """Return a world as the baseline that the next beat is compared with."""
     return {key: {"digest": item.digest, "value": item.value} for key, item in items.items()}
 
 
@@ -12595,7 +12595,7 @@ def digests_of(baseline: Mapping[str, Mapping[str, JSON]]) -> dict[str, str]:
 def with_writes(
     baseline: Mapping[str, dict[str, JSON]], wrote: Mapping[str, Item | None]
 ) -> dict[str, dict[str, JSON]]:
-    """Return a baseline with what an act itself changed, so that it wakes nobody; None: the item is to be new again."""
+    """Return a baseline with what a move wrote, so that it wakes nothing; None: the item is to count as new."""
     kept = {key: entry for key, entry in baseline.items() if key not in wrote}
     return {**kept, **baseline_of({key: item for key, item in wrote.items() if item})}
 
@@ -12606,7 +12606,7 @@ def with_writes(
 def change_told(change: Change, wide: bool = False) -> str:
     """Say a change as a sentence: `ask 1 was approved`, `sensor ci: failing 0 → 7`, `goal ship-v2 changed`.
 
-    `wide`: for a decider, who has nothing else to know the old value by.
+    `wide`: with longer values, for a decider, who sees the old value nowhere else.
     """
     tell = {"worker": _worker_told, "ask": _ask_told}.get(change.kind, _text_told)
     subject = f"{change.kind.replace('playbook', 'PLAYBOOK')} {shown_name(change.name)}".rstrip()
@@ -12700,7 +12700,7 @@ def _ask_told(subject: str, old: JSON, new: JSON) -> str:
 
 
 class World(Record):
-    """Be the world as one beat read it."""
+    """Snapshot of the world that one beat decides on."""
 
     items: dict[str, Item]  # what is hashed
     hash: str
@@ -12726,7 +12726,7 @@ def goal_files(profile: Profile) -> dict[str, str]:
 
 
 def read_text(path: str, stamps: dict[str, str]) -> tuple[Item | None, tuple[str, str]]:
-    """Read a policy file: its item, and (state, text)."""
+    """Read a policy file; return its item, and (state, text)."""
     stamps[path] = signature(path)
     try:
         raw = read_bytes(path)
@@ -12774,7 +12774,7 @@ def unkept_goals(profile: Profile, world: World) -> list[str]:
 
 
 def told_worker(worker: Session) -> dict[str, JSON]:
-    """Return what the decider is told of a worker; nothing that moves while the worker does not change."""
+    """Return what the decider is told of a worker: nothing that changes while the worker does not."""
     told: dict[str, JSON] = {"id": worker.id, **worker_value(worker)}
     if worker.verify == "fail":
         told["check"] = read_fields(f"{worker.folder}/verify.json").get("why")
@@ -12782,9 +12782,9 @@ def told_worker(worker: Session) -> dict[str, JSON]:
 
 
 def worker_value(session: Session) -> dict[str, JSON]:
-    """Return what of a worker is hashed: what it says and how it stands, never an age. Starting counts as running.
+    """Return the part of a worker that is hashed: its state and its words, never an age. Starting counts as running.
 
-    The flag that its question has raised is not: who answers is the person.
+    The flag of its question is not hashed: the person answers that.
     """
     state = "running" if session.alive else session.state
     rest, question, since = rest_of(session, time.time()) if session.alive else ("", "", 0.0)
@@ -12813,7 +12813,7 @@ def stamp_of(path: str) -> str:
 
 
 def read_quiet(profile: Profile) -> dict[str, JSON]:
-    """Return what the last beat that found nothing new has left, {} when there is none of this version."""
+    """Return what `.quiet` holds, {} when there is none of this version."""
     try:
         quiet = parse_fields(read_bytes(profile.path(".quiet")) or b"{}")
     except (OSError, ValueError):
@@ -12842,7 +12842,7 @@ def quiet_since(
 
 
 def settings_stamp(profile: Profile) -> str:
-    """Return a text that changes whenever the config, or the runner that the environment names, can have changed."""
+    """Return a text that changes when the config or LOOOP_RUNNER may have changed."""
     return f"{signature(profile.config_path)}:{encoded_name(profile.env.get('LOOOP_RUNNER', ''))}"
 
 
@@ -12873,7 +12873,7 @@ def remember_quiet(profile: Profile, world: World, settings: str, *, since: floa
 
 
 class MoveSpec(Record):
-    """Declare one move."""
+    """The declaration of a move."""
 
     line: str  # what it does, for the prompt
     fields: dict[str, str]  # kind by name; "?" at the end: optional
@@ -12981,7 +12981,7 @@ def valid_repo(text: str) -> bool:
 
 
 def valid_branch(text: str) -> bool:
-    """Tell whether a text can name a branch: by git-check-ref-format(1), and no word that git reads otherwise."""
+    """Tell whether a text can name a branch: by git-check-ref-format(1), and no word with another meaning to git."""
     parts = text.split("/")
     if len(text) > 200 or text[0] == "-" or text[-1] == "." or text in ("@", "HEAD") or ".." in text or "@{" in text:
         return False
@@ -12991,7 +12991,7 @@ def valid_branch(text: str) -> bool:
 
 
 def objects_in(text: str) -> list[dict[str, JSON]]:
-    """Return the JSON objects that stand in a text, outermost ones only, in order. Raise BadMove for hostile ones."""
+    """Return the outermost JSON objects in a text, in order. Raise BadMove for hostile ones."""
     import json
 
     def pairs(found: list[tuple[str, JSON]]) -> dict[str, JSON]:
@@ -13035,7 +13035,7 @@ def without_thinking(reply: str) -> str:
 
 
 def parse_move(reply: str, forced: bool = False) -> Move:
-    """Return the one move of a reply. Raise BadMove with the reason when there is not exactly one valid one.
+    """Return the one move of a reply. Raise BadMove with the reason unless there is exactly one valid move.
 
     The object may stand bare, in one code fence, or alone within prose; a `<think>` block before it does not count.
     With `forced`, a noop is no answer.
@@ -13054,7 +13054,7 @@ def parse_move(reply: str, forced: bool = False) -> Move:
 
 
 def checked_move(value: dict[str, JSON], forced: bool = False) -> Move:
-    """Return the move that an object is. Raise BadMove with the reason when it is none."""
+    """Return an object as a move. Raise BadMove with the reason when it is not valid."""
     name = value.get("move")
     if not isinstance(name, str) or name not in MOVES:
         shown = one_line(canonical(name), 80)
@@ -13099,13 +13099,13 @@ def move_object(move: Move) -> dict[str, JSON]:
 
 
 def changed_by(move: Mapping[str, JSON]) -> str:
-    """Return the file that a move (as an object) changes by a person's leave, "" where it runs a command (pure)."""
+    """Return the file that a proposed move (as an object) would change, "" when it changes none (pure)."""
     files = {"write_sensor": f"sensors/{move.get('name')}.sh", "write_goal": f"goals/{move.get('id')}.md"}
     return {**files, "write_playbook": "PLAYBOOK.md"}.get(str(move.get("move")), "")
 
 
 def fields_text(move: Move) -> str:
-    """Write every field of a move down, whole (pure); longer texts stand indented, so that none passes for a field."""
+    """Return every field of a move, whole (pure); longer texts are indented, so none can pass for a field."""
     lines = [move.name]
     for field, value in move.fields.items():
         text = " ".join(value) if isinstance(value, list) else str(value)
@@ -13114,7 +13114,7 @@ def fields_text(move: Move) -> str:
 
 
 def move_title(move: JSON) -> str:
-    """Name a move, as it lies in a capsule, and what it is about, in one line: `shell "make test"`, `send w1`."""
+    """Return a move, as an object, and what it is about in one line: `shell "make test"`, `send w1`."""
     if not isinstance(move, dict):
         return "its move"
     name = one_line(str(move.get("move")), 100)
@@ -13137,9 +13137,9 @@ def move_facts(move: Mapping[str, JSON], forced: str, journal: str = "", because
 
 
 def move_lines(move: JSON, told: str = "") -> list[str]:
-    """Say a move, as it lies in a capsule, for a person: its name, then a line for each field, and more for long ones.
+    """Lay a move, as an object, out for a person: its name, then a line for each field, and more for long ones.
 
-    `told`: the line of the journal, which stands beside it; the move's own is left out where it says the same.
+    `told`: the journal line beside it; the move's own `journal` is left out when that says the same.
     """
     if not isinstance(move, dict):
         return [told_value(move, 300)]
@@ -13159,7 +13159,7 @@ TEXT_SAMPLE = '"…"'
 
 
 def move_schema(agents: Mapping[str, JSON] | None = None) -> str:
-    """Write the moves down for the prompt, from the table that also checks them.
+    """Return the moves for the prompt, from the table that also checks them.
 
     `agents`: which runners can be workers and what moves can do here, as `agents` has it; None: all of them.
     """
@@ -13222,7 +13222,7 @@ _BUDGETS = {  # bytes, by section; together with the instructions less than PROM
 
 
 def listed(entries: Iterable[tuple[str, str]], short: bool = False) -> str:
-    """Lay bodies under their names so that no body can pass for a name; `short`: one of one line stands beside it."""
+    """Lay bodies under their names so that no body can pass for a name; `short`: a one-line body follows its name."""
     lines = []
     for name, body in entries:
         rows = fenced(body, "  | ")
@@ -13285,7 +13285,7 @@ UNKEPT = " (data: written after reading other people's words, and not kept by th
 
 
 def prompt_sections(inputs: Mapping[str, JSON]) -> Iterator[tuple[str, str]]:
-    """Give the sections that the world fills, (name, body), in order."""
+    """Yield the sections that the world fills, (name, body), in order."""
     status, text, _ = inputs["playbook"]
     yield "PLAYBOOK", text if status == "ok" else f"[{status}]\n"
     unkept = inputs.get("unkept", ())
@@ -13330,7 +13330,7 @@ def prompt_sections(inputs: Mapping[str, JSON]) -> Iterator[tuple[str, str]]:
 
 
 def worker_brief(worker: Mapping[str, JSON]) -> tuple[str, str]:
-    """Return what a worker keeps for life: its name and runner; its task and its check."""
+    """Return what of a worker never changes: its name and runner; its task and its check."""
     runner = f" ({worker['runner']})" if worker.get("runner") else ""
     task = worker.get("task")
     lines = ["Task: not known" if task is None else f'Task: "{task}"']
@@ -13361,7 +13361,7 @@ def change_line(change: Mapping[str, JSON]) -> str:
 
 
 def without_old_words(inputs: Mapping[str, JSON]) -> dict[str, JSON]:
-    """Return inputs without the words of others that the last decision has seen: the rest taints nothing."""
+    """Return inputs without the words of others that the last decision has seen."""
 
     def fresh(report: JSON) -> JSON:
         return report if not report or report["new"] else {**report, "first": ""}
@@ -13405,23 +13405,23 @@ def tainted(inputs: Mapping[str, JSON]) -> list[str]:
 
 
 def left_out(line: str) -> str:
-    """Return what a prompt says in the place of a journal line whose words may be a stranger's."""
+    """Return what a prompt says in place of a journal line that a tainted beat wrote."""
     return f"{line[:18]} left out: others' words were in the prompt of that beat"
 
 
 def taint_of(inputs: Mapping[str, JSON]) -> list[str]:
-    """Return what taints a beat: nothing does where the built-in decider decides, which no words sway."""
+    """Return what taints a beat: nothing, if the built-in decider decides, which follows no words."""
     return [] if inputs["mode"] == "builtin" else tainted(inputs)
 
 
 def prompt_words() -> str:
-    """Return a digest of looop's own words in a prompt, and of their form: an older capsule was made with others."""
+    """Return a digest of looop's own words in a prompt, and of their form: another version has others."""
     words = (TYPED_INSTRUCTIONS, DIRECT_INSTRUCTIONS, CONSTITUTION, move_schema(), "form 3")
     return digest_of("\0".join(words).encode())
 
 
 def build_prompt(inputs: Mapping[str, JSON]) -> tuple[str, dict[str, int]]:
-    """Return the prompt, and how many bytes of a section had to be cut."""
+    """Return the prompt, and by section the bytes that were cut."""
     typed = TYPED_INSTRUCTIONS.replace("{{moves}}", move_schema(inputs.get("agents")))
     parts = [DIRECT_INSTRUCTIONS if inputs["mode"] == "direct" else typed, "\n# CONSTITUTION\n", CONSTITUTION]
     cuts = {}
@@ -14580,7 +14580,7 @@ _MEMORY = ("PLAYBOOK.md", "goals", "sensors", "journal.md", ".gitignore")  # wha
 
 
 def prepare(profile: Profile) -> None:
-    """Make the data dir what a beat needs. Raise Failure when that cannot be done.
+    """Prepare the data dir for a beat. Raise Failure when that fails.
 
     A profile without PLAYBOOK and without state.json is fresh and gets its seeds, PLAYBOOK last: a first beat that was
     killed half way is fresh still.
@@ -14612,7 +14612,7 @@ def prepare(profile: Profile) -> None:
 
 
 def close_to_others(profile: Profile) -> None:
-    """Take the rights of others from the data dir and its .git: a clone, or `mkdir`, gives them. Follow no link."""
+    """Close the data dir and its .git to others, who get rights by a clone or `mkdir`. Follow no link."""
     for path in (os.path.realpath(profile.data), profile.path(".git")):
         s = os.lstat(path) if os.path.lexists(path) else None
         if s and s.st_mode & 0o170000 == 0o040000 and s.st_mode & 0o077 and s.st_uid == os.geteuid():
@@ -14626,7 +14626,7 @@ def close_to_others(profile: Profile) -> None:
 
 
 # What git starts because a config names it, each with a value that starts nothing. A repository's config is written by
-# whoever can write there: a worker, for instance. Names that it makes up are in `made_up_programs`.
+# anybody who can write there: a worker, for instance. Names that it makes up are in `made_up_programs`.
 _GIT_DIFF = (  # git's own, since no value stands for that
     'f() { echo "--- a/$1"; echo "+++ b/$1"; git diff --no-ext-diff --no-textconv --no-index -- "$2" "$5" | '
     "sed -n '/^@@/,$p'; }; f"
@@ -14659,7 +14659,7 @@ _GIT_CHILD = ".git-child"  # names git's process while a commit goes on
 
 
 def made_up_programs(names: Iterable[str]) -> Iterator[str]:
-    """Yield settings that switch off the programs which these names of a git config stand for (pure)."""
+    """Yield settings that switch off the programs that these names of a git config start (pure)."""
     for name in names:
         section, _, rest = name.partition(".")
         middle, _, last = rest.rpartition(".")
@@ -14705,7 +14705,7 @@ def inner_repositories(profile: Profile) -> list[str]:
 
 
 def endless_file(profile: Profile) -> str:
-    """Return a FIFO or a device where git opens a file of the data dir without looking first, "" for none."""
+    """Return a FIFO or a device among the files that git opens unseen in the data dir, "" for none."""
     files = []
     for folder in memory_folders(profile):
         files += [f"{folder}/.gitignore", f"{folder}/.gitattributes"]
@@ -14758,7 +14758,7 @@ def git(
 
 
 def commit_step(profile: Profile, *args: str, env: Mapping[str, str] | None = None) -> ProcessResult:
-    """Run git as a part of a commit, its process noted, so that the next beat ends what a killed one left."""
+    """Run git as a part of a commit, with its pid on disk: the next beat ends what a killed one left."""
     note = profile.path(_GIT_CHILD)
 
     def write_note(pid: int) -> None:
@@ -14784,7 +14784,7 @@ def end_left_git(profile: Profile) -> None:
 
 
 def commit(profile: Profile, message: str) -> None:
-    """Commit the memory: what a move changed, and what the person did. A failing git is no more than a warning."""
+    """Commit the memory: what a move changed, and what the person did. Warn when git fails."""
     wanted = profile.setting("git")
     if wanted is False:
         return
@@ -14796,7 +14796,7 @@ def commit(profile: Profile, message: str) -> None:
     if top and top != data and wanted is not True:
         return  # inside somebody's repository, dotfiles perhaps: theirs to commit
     try:
-        keep_scratch_out(profile, coming=True)  # first: whoever dies in between leaves no repository without
+        keep_scratch_out(profile, coming=True)  # first: a crash in between leaves no repository without it
     except OSError as error:
         profile.warn(f"git: .gitignore: {error.strerror}: this move is journaled, not committed")
         return
@@ -14809,7 +14809,7 @@ def commit(profile: Profile, message: str) -> None:
 
 
 def commit_memory(profile: Profile, message: str) -> ProcessResult:
-    """Commit what changed in the memory, and nothing that the person has staged beside it."""
+    """Commit what changed in the memory, and nothing else that the person has staged."""
     paths = [name for name in _MEMORY if os.path.lexists(profile.path(name))]
     if file_size(profile.path("journal.md")) > JOURNAL_COMMIT_MAX:  # git reads the whole of it for every commit
         paths.remove("journal.md")
@@ -14853,10 +14853,10 @@ _POLICY = ".policy"  # PLAYBOOK and goals as they were at the last decision: by 
 def gather_context(
     profile: Profile, world: World, state: Mapping[str, JSON], now: float
 ) -> tuple[list[JSON], list[dict[str, JSON]]]:
-    """Return the workers that a prompt shows, and the reports that no worker's name is on.
+    """Return the workers that a prompt shows, and the reports that carry no worker's name.
 
     An ended worker is shown until a decision has seen its end; a lost one, which `restart_worker` continues, always.
-    `new` marks what no decision has seen.
+    `new`: no decision has seen it.
     """
     decided = float(state["decided_at"] or 0)
     asking = {str(ask["session"]): ask["n"] for ask in world.asks if ask["state"] == "open" and ask["session"]}
@@ -14902,7 +14902,7 @@ def worker_context(profile: Profile, session: Session, ask: JSON, now: float) ->
 
 
 def task_of(profile: Profile, session: Session) -> str | None:
-    """Return the beginning of a worker's task, in one line; None where no brief is kept."""
+    """Return the beginning of a worker's task, in one line; None when its brief is gone."""
     header = "\n# " + WORKER_CONTRACT.rpartition("\n# ")[2]
     brief = text_of(read_head(profile.path("prompts", f"{session.id}.md"), 16 * KIB))
     _, mark, task = brief.partition(header)
@@ -14947,7 +14947,7 @@ def list_reports(profile: Profile, decided: float, names: Sequence[str] = ()) ->
 
 
 def shown_journal(profile: Profile, clean: Collection[str] | None, today: str) -> list[str]:
-    """Return the journal's last lines for a prompt; of lines whose digest is not in `clean`, only that they are there.
+    """Return the journal's last lines for a prompt; a line whose digest is not in `clean` is left out by name.
 
     `today`: the date that lines leave out, "" for none.
     """
@@ -14962,7 +14962,7 @@ def shown_journal(profile: Profile, clean: Collection[str] | None, today: str) -
 
 
 def keep_policy(profile: Profile, world: World, baseline: Mapping[str, Mapping[str, JSON]]) -> None:
-    """Keep PLAYBOOK and goals as this decision leaves them, for the next prompt to say which lines have changed."""
+    """Store PLAYBOOK and goals as this decision leaves them, for the next prompt to show which lines changed."""
     wanted = {key: digest for key, digest in digests_of(baseline).items() if key_parts(key)[0] in ("playbook", "goal")}
     before = read_fields(profile.path(_POLICY))
     if {key: dig(entry, "digest") for key, entry in before.items()} == wanted:
@@ -15027,7 +15027,7 @@ _CLEAN_LINES = 2 * JOURNAL_READ  # of the journal, whose digests are kept: more 
 
 
 class Run:
-    """One decision: its capsule on disk, and the state that it commits to; who only reads a capsule has no state."""
+    """One decision: its capsule on disk, and the state that it commits. To read a capsule takes no state."""
 
     __slots__ = ("id", "profile", "state")
 
@@ -15047,7 +15047,7 @@ class Run:
 
     @property
     def stamp(self) -> str:
-        """Return what files that it keeps elsewhere have in their names: YYYYMMDD-HHMMSS-xxxx."""
+        """Return YYYYMMDD-HHMMSS-xxxx, for the names of files that it leaves outside its capsule."""
         return self.id[len("tick-") :]
 
     def path(self, *names: str) -> str:
@@ -15131,7 +15131,7 @@ class Run:
         self.seal(full)
 
     def know_lines(self, lines: Iterable[str]) -> None:
-        """Remember lines of the journal as swayed by no words of others."""
+        """Remember lines of the journal as written by beats that nothing tainted."""
         self.state["clean"] = [*self.state["clean"], *(digest_of(line.encode()) for line in lines)][-_CLEAN_LINES:]
 
     def save(self) -> None:
@@ -15144,7 +15144,7 @@ class Run:
         return {name: digest_of(raw) for name, raw in found if raw is not None}
 
     def seal(self, result: Mapping[str, JSON]) -> None:
-        """Write the result, and with it the digests of what a replay goes by."""
+        """Write the result, with the digests of the files that a replay goes by."""
         self.note("result.json", {**result, "files": self.digests()})
 
 
@@ -15162,7 +15162,7 @@ def new_run_id(profile: Profile, now: float) -> str:
 
 
 def find_run(profile: Profile, name: str) -> Run:
-    """Return a run by its name, a unique beginning of it, or `last`. Raise Failure when there is none."""
+    """Return a run by its id, a unique prefix of it, or `last`. Raise Failure when there is none."""
     check_data_dir(profile)
     try:
         runs = runs_in_order(profile, time.time())
@@ -15210,7 +15210,7 @@ def prune_runs(profile: Profile) -> None:
     for path in (profile.path("runs", run) for run in runs):
         try:
             (remove_file if os.path.islink(path) else remove_tree)(path)
-        except OSError as error:  # one that stays keeps no other from going
+        except OSError as error:  # the others go all the same
             profile.warn(f"{path}: {error.strerror}: it stays")
 
 
@@ -15259,7 +15259,7 @@ def require_disk(profile: Profile) -> None:
 
 
 def require_decider(profile: Profile, runner: Runner) -> None:
-    """Raise Failure when a call would be paid of which no move could come."""
+    """Raise Failure when no move could come of a call that is paid."""
     if runner.mode != "builtin":
         require_runner(profile, runner)
         require_disk(profile)
@@ -15588,7 +15588,7 @@ def decide_builtin(inputs: Mapping[str, JSON]) -> dict[str, JSON]:
 
 
 class MoveContext(Record):
-    """Be what a performer may know."""
+    """What a performer is given: the move, and what it was decided in view of."""
 
     run: Run
     world: World  # as it was when the move was decided
@@ -15728,7 +15728,7 @@ def exposed_by(profile: Profile) -> str:
 
 
 def judgement_of(context: MoveContext) -> Judgement:
-    """Judge a move that runs commands; a person's yes makes it known. Raise BadMove for one that gate.deny refuses."""
+    """Judge a move that runs commands; a person's yes makes it known. Raise BadMove when gate.deny refuses it."""
     judgement = judge_move(
         context.move, policy_of(context.profile, context.move.fields.get("command", "")), context.untrusted
     )
@@ -15962,7 +15962,7 @@ class Push(Record):
     commit: str
     told: str  # where it goes, and the commits that are new there
     base: str  # digest of all that
-    env: dict[str, str]  # no program of the clone's config, nor one that a confined command can have left on the PATH
+    env: dict[str, str]  # no program of the clone's config, or that a confined command left on the PATH
 
 
 COMMITS_SHOWN = 50
@@ -16373,7 +16373,7 @@ def require_base(profile: Profile, ask: Mapping[str, JSON], force: bool) -> None
 
 
 def require_digest(ask: Mapping[str, JSON], digest: str) -> None:
-    """Raise Failure when a proposal has another digest than the one that a person saw."""
+    """Raise Failure when a proposal's digest is not what the person saw."""
     n = ask["n"]
     if digest.strip().lower() != ask_digest(ask):
         raise Failure(
@@ -16467,7 +16467,7 @@ def shown_gate(gate: Mapping[str, JSON]) -> dict[str, JSON]:
 
 
 def read_pause(profile: Profile, now: float) -> dict[str, JSON] | None:
-    """Return the pause that holds now: {"at", "until", "why"}; one that cannot be read holds."""
+    """Return the pause that holds now: {"at", "until", "why"}; a damaged file holds."""
     try:
         raw = read_bytes(profile.path("pause.json"))
         pause = None if raw is None else parse_json(raw)
@@ -16596,8 +16596,8 @@ def record_failure(
 def recover(profile: Profile, counted: bool = True) -> dict[str, JSON]:
     """Finish or report what a beat before this one left half done; return the state as it is then.
 
-    A beat that died is counted as a failure, so that one that kills itself does not go on for ever; one that a person
-    ended is not.
+    A beat that died counts as a failure, so that a beat that kills itself does not go on for ever; a beat that a person
+    ended does not count.
     """
     state = read_state(profile)
     last = state["last"]
@@ -16673,7 +16673,7 @@ def journal_answers(run: Run) -> None:
 def finish_journal(run: Run, last: Mapping[str, JSON]) -> None:
     """Append the journal line of a beat that was committed, unless it stands there already.
 
-    It takes the place of its own half, of which a full disk took no more, or of the lines that it is to fold.
+    It replaces its own beginning, if a full disk took no more of it, or the lines that it is to fold.
     """
     path, line = run.profile.path("journal.md"), last["line"].encode()
     after = read_from(path, last["journal_at"])
@@ -16721,7 +16721,7 @@ def record_missing_cost(run: Run, wake: Mapping[str, JSON]) -> None:
 
 
 class Journal:
-    """Hold journal.md as it was before somebody else's program ran: it may add lines, and change none."""
+    """The journal before a direct runner ran, which may add lines and change none."""
 
     __slots__ = ("kept", "path", "profile", "size", "whole")
 
@@ -16776,7 +16776,7 @@ def take_next_interval(profile: Profile) -> int | None:
 
 
 class Notice(Record):
-    """Be one thing that the person should know."""
+    """One thing that the person should know."""
 
     text: str
     session: str = ""  # the worker that needs them
@@ -16863,7 +16863,7 @@ def surface(profile: Profile, told: Mapping[str, Notice] | None, beat: bool = Tr
             sys.stderr.flush()
         if pushed:
             push(profile, {key: told[key] for key in pushed})
-        if beat:  # one that did not get as far as the money gates says nothing about them
+        if beat:  # a beat that did not reach the money gates says nothing about them
             holds = [key for key in known if not decided and key_parts(key)[0] in MONEY_GATES]
             now = {**dict.fromkeys(holds, "shown"), **dict.fromkeys(told, "shown")}
         else:
@@ -16885,9 +16885,9 @@ def push(profile: Profile, told: Mapping[str, Notice]) -> None:
 
 
 def push_now(profile: Profile) -> None:
-    """Push what waits for the person, whoever raised it: the next beat may be an hour away.
+    """Push what waits for the person at once: the next beat may be an hour away.
 
-    It is up by now, and stays up: what hinders the pushing is a warning.
+    A flag stays up whatever happens here: a failure is a warning.
     """
     try:
         surface(profile, None, beat=False)
@@ -16898,7 +16898,7 @@ def push_now(profile: Profile) -> None:
 def tmux_target(profile: Profile) -> tuple[str, str]:
     """Return the tmux server, and the session in it, where the person is: (socket, session); ("", "") for none.
 
-    It is the one that this runs in, or the one in which `looop up` was called last. TMUX is `socket,pid,session`.
+    It is where this runs, or where `looop up` was called last. TMUX is `socket,pid,session`.
     """
     if not profile.setting("tmux_surface") or not profile.which("tmux"):
         return "", ""
@@ -16913,14 +16913,14 @@ def tmux_target(profile: Profile) -> tuple[str, str]:
 
 
 def tmux(profile: Profile, socket: str, *words: str) -> str:
-    """Have a tmux server do something; return what it prints, "" when it fails."""
+    """Run a tmux command on a server; return what it prints, "" when it fails."""
     env = {key: value for key, value in profile.env.items() if key not in ("TMUX", "TMUX_PANE")}
     ended = run_job(Job("tmux", [profile.which("tmux"), "-S", socket, *words], env, 5.0, cap=MIB))
     return text_of(ended.out) if ended.code == 0 else ""
 
 
 def pop_window(profile: Profile, session: str) -> None:
-    """Open a tmux window that is attached to a session, in the background, with a bell; or ring in the one there is."""
+    """Open a tmux window attached to a session, in the background, with a bell; or ring in the one that exists."""
     socket, target = tmux_target(profile)
     if not socket:
         return
@@ -17249,7 +17249,7 @@ def read_transcript(agent: str, path: str) -> list[RunnerOutput]:
 
 
 def transcript_raw(path: str) -> Iterator[bytes]:
-    """Give the lines of a transcript, none of a long one or of something else than a file: the agent chose the path."""
+    """Yield the lines of a transcript, if it is a regular file of bounded size: the agent chose the path."""
     try:
         fd = open_file(path)
     except OSError:
@@ -17290,7 +17290,7 @@ def take_event(profile: Profile) -> bool:
 
 
 def resume_rebooted(profile: Profile) -> None:
-    """Start the workers again that a restart of the machine has ended, once, where `resume` is auto."""
+    """Restart the workers that a reboot has ended, once, if `resume` is auto."""
     path, boot = profile.path(".boot"), boot_id().encode()
     try:
         if read_bytes(path) == boot or (profile.setting("resume") == "auto" and read_pause(profile, time.time())):
@@ -17397,7 +17397,7 @@ class Beat:
         return self.carry()
 
     def sense(self) -> tuple[dict[str, Reading], bool]:
-        """Do what is due first, and read the sensors; return (readings, whether a beat died in its move)."""
+        """Do the housekeeping, and read the sensors; return (readings, whether a beat died in its move)."""
         profile = self.profile
         emit(profile, "tick_start", pid=os.getpid())
         reap_sessions(profile, time.time())
@@ -17472,7 +17472,7 @@ class Beat:
     # --- a run: decide, act, log
 
     def carry(self) -> Outcome:
-        """Decide, act and log, in a run of its own, which leaves its trace however it ends."""
+        """Decide, act and log in a run, which leaves its trace however it ends."""
         self.policy = policy_digest(self.world.digests())
         self.run = Run.open(self.profile, self.state)
         try:
@@ -17608,7 +17608,7 @@ class Beat:
         return perform(MoveContext(run, self.world, move, taint=self.taint, known=known))
 
     def direct(self) -> MoveResult:
-        """Let a runner act with its own tools, and hold it to one move; return what it did."""
+        """Let a direct runner act with its own tools, and hold it to one move; return what it did."""
         profile, run, name = self.profile, self.run, self.runner.name
         self.wake()
         journal = self.journal = Journal(profile)
@@ -17647,7 +17647,7 @@ class Beat:
         return MoveResult(fact, wrote={**wrote, **proposed})
 
     def folded(self, fact: str, lines: Sequence[str]) -> str:
-        """Return the one line of looop's own that takes the place of a direct runner's; the capsule keeps those."""
+        """Return the line that replaces those of a direct runner, which the capsule keeps."""
         self.run.note("journal.txt", "\n".join(lines) + "\n")
         return with_remark(fact, self.profile.redacted("; ".join(map(journal_words, lines))))
 
@@ -17706,7 +17706,7 @@ class Beat:
         return Outcome(result.outcome, reason, run.id, line, self.cost, self.state["next_beat_s"])
 
     def advance(self, result: MoveResult, now: float) -> None:
-        """Make the state what it is after a move: the world that was decided on, and what the move left behind.
+        """Advance the state after a move: the world that was decided on, and what the move left behind.
 
         A move that a person forced, or approved, leaves other changes pending: nothing was decided about them.
         """
@@ -17779,7 +17779,7 @@ class Beat:
 
 
 def shell_told(result: MoveResult) -> str:
-    """Return what came of an approved move, for the next prompt: the end of its command and its output, or `done`."""
+    """Return the result of an approved move for the next prompt: its command's end and output, or `done`."""
     return f"{result.shell['ended']}\n{result.shell['output']}" if result.shell else "done"
 
 
@@ -17822,7 +17822,7 @@ def tell_beat_error(profile: Profile, error: Exception) -> None:
 
 
 def beat_lock(profile: Profile, verb: str, wait: float | None) -> Lock:
-    """Take the lock that makes whoever acts the only one who does, and make this process fit to have children."""
+    """Take the lock that makes a beat single, and prepare this process to have children."""
     os.chdir(profile.data)
     lock = Lock(profile.path(".beat.lock"))
     since = time.time()
@@ -17840,7 +17840,7 @@ def beat_lock(profile: Profile, verb: str, wait: float | None) -> Lock:
 
 
 def raise_on_signals() -> None:
-    """Have TERM and HUP end the beat the way Ctrl-C does: through its `finally` blocks, children first."""
+    """Make TERM and HUP end the beat as Ctrl-C does: through its `finally` blocks, children first."""
 
     def raise_terminated(number: int, frame: object) -> None:
         raise Terminated(number)
@@ -17853,8 +17853,8 @@ def raise_on_signals() -> None:
 # ======================================================================================================================
 # 70. People
 # ======================================================================================================================
-# What a person says to the loop: answers, approvals, pauses. An approval is a beat of its own, without a runner: under
-# the beat's lock, with a capsule and an intent, so that what dies in the middle leaves the trace that any move leaves.
+# What a person says to the loop: answers, approvals, pauses. An approval is a beat that a person has decided: under
+# the beat's lock, with a capsule and an intent, so that a crash in the middle leaves the trace that any move leaves.
 
 
 def require_person(profile: Profile, verb: str) -> None:
@@ -17886,9 +17886,9 @@ def refuse_typing(profile: Profile, session: Session, move: Move) -> None:
 
 
 def chosen_option(ask: Mapping[str, JSON], text: str) -> str:
-    """Return the answer to an ask that a text is: one of its options, named in any case or by a unique beginning.
+    """Return the answer that a text gives to an ask: an option, in any case or by a unique prefix.
 
-    An option that a remark follows is taken with it; of an ask without options, any text. Raise Failure for another.
+    A remark may follow an option; without options any text is an answer. Raise Failure for another text.
     """
     options = [str(option) for option in ask.get("options") or ()]
     typed = text.casefold()
@@ -18026,7 +18026,7 @@ def approve(
 def execute_proposal(
     profile: Profile, state: dict[str, JSON], ask: Mapping[str, JSON], edited: str | None
 ) -> tuple[Outcome, MoveResult]:
-    """Perform an approved proposal as a beat of its own, which a person has decided."""
+    """Perform an approved proposal as a beat that a person has decided."""
     move = proposed_move(ask)
     shown = shown_of(profile, move)
     same_base = "base" not in shown or ask.get("base") == shown["base"]  # it has changed: --force has said so
@@ -18057,7 +18057,7 @@ def asks_and_flags(profile: Profile, sessions: Sequence[Session]) -> list[dict[s
     return asks
 
 
-WAIT_SLICE = 5.0  # seconds after which whoever waits for a bell looks all the same
+WAIT_SLICE = 5.0  # seconds between looks, bell or not
 
 
 def wait_for_ask(profile: Profile, limit: float) -> list[dict[str, JSON]]:
@@ -18079,7 +18079,7 @@ def wait_for_ask(profile: Profile, limit: float) -> list[dict[str, JSON]]:
 def put_question(profile: Profile, session: Session | None, question: str, **fields: JSON) -> int:
     """Ask the person for a session, and raise its flag; return the ask's number.
 
-    A question that it has asked before, and to which it has got no answer yet, is that one still.
+    A question that it asked before and that has no answer yet keeps its number.
     """
     name, generation = (session.id, session.generation) if session else (None, None)
     question = str(profile.redacted(question))
@@ -18103,7 +18103,7 @@ def asking_note(question: str) -> str:
 
 
 def lower_flag(profile: Profile, ask: Mapping[str, JSON]) -> None:
-    """Take the flag down that a question has raised, now that it is answered."""
+    """Lower the flag that a question has raised, now that it is answered."""
     session = read_session(profile, ask["session"]) if ask["session"] else None
     if session and session.note == asking_note(str(ask["question"])):
         flag_session(session, None)
@@ -18149,7 +18149,7 @@ def await_answer(profile: Profile, number: int, limit: float) -> dict[str, JSON]
 
 
 def delivered(profile: Profile, number: int, answer: str) -> None:
-    """Note that whoever asked has the answer, and put both away; the flag too, if it is still up."""
+    """Note that the asker has the answer, archive both, and lower the flag if it is still up."""
     with profile.lock("asks"):
         if number not in ask_numbers(profile, "asks") or read_ask(profile, number)["answer"] != answer:
             return
@@ -18185,9 +18185,9 @@ _UNIT_WORDS = {
 
 
 def pause_span(words: Sequence[str]) -> tuple[float, list[str]]:
-    """Return how long a pause is meant to be, 0.0 for no end, and why (pure). Raise ValueError for a span that is none.
+    """Return the seconds of a pause, 0.0 for no end, and its reason (pure). Raise ValueError for an invalid span.
 
-    `2h`, `1h 30m` and `2 hours` are spans. What begins like one must not pass for a reason: that pause had no end.
+    `2h`, `1h 30m` and `2 hours` are spans. An invalid one must not pass for a reason: that pause would not end.
     """
     span, why = 0.0, list(words)
     while why and why[0][:1].isdigit():
@@ -18702,7 +18702,7 @@ def why_run(run: Run) -> dict[str, JSON]:
 
 
 def during_of(change: Mapping[str, JSON]) -> dict[str, JSON]:
-    """Return the run that was deciding when something changed, as a capsule has it, {} when none was (pure)."""
+    """Return which run was deciding when an item changed, as a capsule has it, {} when none was (pure)."""
     return {"during": change["during"]} if isinstance(change.get("during"), str) else {}
 
 
@@ -18710,7 +18710,7 @@ SHELL_OUTPUT_MAX = 4 * KIB  # bytes of what a shell move printed that `why` show
 
 
 def shell_output(run: Run) -> str | None:
-    """Return the end of what a run's shell move printed, whole lines of it; None when the run had no such move."""
+    """Return the last lines that a run's shell move printed, None when the run had no such move."""
     path = run.path("shell.log")
     if not run.has("shell.log"):
         return None
@@ -18754,7 +18754,7 @@ def why_now(profile: Profile, now: float) -> dict[str, JSON]:
 
 
 def what_stops(beat: Beat) -> str:
-    """Say what would keep a beat from deciding that has something to decide; "" when nothing would."""
+    """Say what would stop a beat that has something to decide, "" when nothing would."""
     try:
         require_decider(beat.profile, beat.runner)
     except (Failure, OSError) as error:
@@ -18775,7 +18775,7 @@ def dry_decide(profile: Profile, runner: Runner, inputs: Mapping[str, JSON], ver
 
 
 def asked_aside(profile: Profile, runner: Runner, prompt: str, verb: str) -> RunnerOutput:
-    """Ask a runner outside of any beat: paid, recorded in the ledger, nothing else kept."""
+    """Ask a runner outside any beat: the call is paid and in the ledger, nothing else is kept."""
     import tempfile
 
     require_runner(profile, runner)
@@ -18881,7 +18881,7 @@ def why_lines(why: Mapping[str, JSON], now: float, paint: Paint) -> list[str]:
 
 
 def prompt_laid_out(prompt: str, width: int) -> str:
-    """Lay a prompt out for a terminal: what goes on keeps the marks of quoted data before it, and no word is broken."""
+    """Lay a prompt out for a terminal: a wrapped line repeats the marks of quoted data, and no word is broken."""
     lines: list[str] = []
     for line in printable(prompt).split("\n"):
         marks = line[: len(line) - len(line.lstrip("| "))]
@@ -18941,7 +18941,7 @@ def last_runs(profile: Profile, limit: int) -> list[dict[str, JSON]]:
 
 
 def run_events(profile: Profile) -> Iterator[dict[str, JSON]]:
-    """Give the events that belong to a run, newest first."""
+    """Yield the events that belong to a run, newest first."""
     for name in ("events.jsonl", "events.jsonl.1"):
         for line in lines_backwards(profile.path(name)):
             if b'"run":"' not in line:
@@ -19023,7 +19023,7 @@ def replay_drift(run: Run) -> list[str]:
 
 
 def has_our_words(wake: Mapping[str, JSON]) -> bool:
-    """Tell whether the prompt of a capsule can be made again: it was made with the words that this looop has."""
+    """Tell whether the prompt of a capsule can be made again: this version has the same words."""
     return "inputs" not in wake or wake.get("words") == prompt_words()
 
 
@@ -19378,9 +19378,8 @@ def cost_lines(summary: Mapping[str, JSON], by: str, bars: bool, paint: Paint) -
 #                    ├─ a nap is on, and a sensor says something new ▶ beat    finds another signature
 #                    └─ TERM ─▶ the end
 #
-# Nothing is carried from beat to beat but what was seen last, to tell what is new: the config, the environment's
-# settings and the world are read anew. Time is measured by a clock that nobody can set and that counts while the
-# machine sleeps; what the other one does is noted, and changes nothing.
+# From beat to beat the pulse keeps what it saw last, to tell what is new; config, settings and world are read anew. Time
+# is measured by a clock that nobody can set and that counts while the machine sleeps; jumps of the wall clock are logged.
 
 LOOK_EVERY = 1.0  # seconds between looks for edits, which ring no bell
 SETTLE = 0.2  # seconds that a burst of edits is given to end
@@ -19396,7 +19395,7 @@ def steady() -> float:
 
 
 class Pulse:
-    """Run beats until it is told to end."""
+    """The loop of beats and sleeps, until a signal ends it."""
 
     __slots__ = (
         "ahead",
@@ -19417,7 +19416,7 @@ class Pulse:
         self.bell = Bell(self.profile)
         self.started = time.time()
         self.seen: dict[str, str] = {}  # the signatures of all that a person and workers change
-        self.known: dict[str, str] = {}  # what that came to: the digests of the world but for its sensors
+        self.known: dict[str, str] = {}  # what that came to: the digests of the world without its sensors
         self.printed = ""  # the last line about a beat in which nothing happened
         self.errors = 0  # beats in a row that could not be run at all
         self.mark = steady()  # when time was accounted for last
@@ -19452,7 +19451,7 @@ class Pulse:
                     emit(profile, "pulse_stop", pid=os.getpid(), why=why)
 
     def displaced(self) -> bool:
-        """Tell whether `.lock` is no longer the file that this holds: nobody would see this pulse, or could end it."""
+        """Tell whether `.lock` was removed or replaced: nobody would see this pulse, or could end it."""
         try:
             return not os.path.samestat(os.stat(self.lock.path), os.fstat(self.lock.fd))
         except (FileNotFoundError, NotADirectoryError):
@@ -19461,14 +19460,14 @@ class Pulse:
             return False
 
     def turn(self) -> None:
-        """Beat once, and sleep. A bug in what surrounds the beat is told like one in the beat, and waited after."""
+        """Beat once, and sleep. Report a bug around the beat like one in the beat, and back off."""
         try:
             self.look()
             before, outcome = self.errors, self.beat()
             self.tell(outcome)
             self.errors = self.errors if self.errors > before else 0
             self.sleep(*self.pauses(outcome))
-        except BrokenPipeError:  # nobody reads what it prints: whoever began it in the foreground has left
+        except BrokenPipeError:  # nobody reads what it prints: its terminal is gone
             raise
         except Exception as error:
             if self.displaced():
@@ -19504,7 +19503,7 @@ class Pulse:
         return words
 
     def tell(self, outcome: Outcome) -> None:
-        """Print how a beat ended; what is as it was is not said again."""
+        """Print how a beat ended; a repeated line about nothing new is printed once."""
         if self.profile.setting("log_format") == "json":
             fields = {field: getattr(outcome, field) for field in outcome._fields}
             say_json(compact({"ts": utc_text(time.time()), **self.profile.redacted(fields)}))
@@ -19519,7 +19518,7 @@ class Pulse:
     # --- what wakes it
 
     def look(self) -> bool:
-        """Look at what a person and workers change; return whether it is not what was known."""
+        """Look at what a person and workers change; return whether something is new."""
         if self.seen and all(stamp_of(path) == stamp for path, stamp in self.seen.items()):
             return False
         profile, before = self.profile, self.known
@@ -19533,21 +19532,21 @@ class Pulse:
         return before != self.known
 
     def acted(self) -> None:
-        """Take what a beat has decided on, with its own changes, for what is known: the rest wakes the next."""
+        """Take what a beat has decided on, with its own changes, as known; other changes wake the next beat."""
         baseline = digests_of(read_state(self.profile)["baseline"])
         own = {path: stamp for path, stamp in self.known.items() if path.startswith("/")}
         self.known = {**own, **{key: digest for key, digest in baseline.items() if key_parts(key)[0] != "sensor"}}
         self.seen = {}
 
     def news(self) -> bool:
-        """Tell whether a sensor says what was not decided on; for naps that are longer than the usual pause."""
+        """Tell whether a sensor has a signal that was not decided on; for naps longer than the usual pause."""
         profile = self.profile
         try:
             with beat_lock(profile, "pulse", 0.0):
                 readings = sense(profile)
                 baseline = digests_of(read_state(profile)["baseline"])
                 if any(baseline.get(f"sensor:{name}") != reading.digest for name, reading in readings.items()):
-                    return True  # the beat that comes reads it again: it is the one that counts who is flapping
+                    return True  # the next beat reads it again, and counts its streak
                 keep_readings(profile, readings)
         except (Failure, OSError):
             pass  # a beat is in progress: it looks
@@ -19605,7 +19604,7 @@ class Pulse:
                 self.mark = steady()  # a sensor may take its time
 
     def account(self, asked: float) -> None:
-        """Put into the events when much more time went by than was asked for, and when somebody has set the clock."""
+        """Emit an event when far more time passed than was asked for, and when somebody has set the clock."""
         now, wall = steady(), time.time()
         if now - self.mark - asked > GAP:
             late = round(now - self.mark - asked)
@@ -19616,7 +19615,7 @@ class Pulse:
 
 
 def preload() -> None:
-    """Load all that is needed later: the file that it comes from may be another by then. Sessions share it, too."""
+    """Load all that is needed later: looop's file may be replaced by then. Sessions share the memory."""
     import _socket  # noqa: F401
     import difflib  # noqa: F401
     import gc
@@ -19639,7 +19638,7 @@ def preload() -> None:
 
 
 def end_on_signals() -> None:
-    """Have TERM, HUP and INT end the pulse through its `finally` blocks; only the first one counts."""
+    """Make TERM, HUP and INT end the pulse through its `finally` blocks; only the first one counts."""
     numbers = (_signal.SIGTERM, _signal.SIGHUP, _signal.SIGINT)
 
     def raise_once(number: int, frame: object) -> None:
@@ -19652,7 +19651,7 @@ def end_on_signals() -> None:
 
 
 def start_pulse(profile: Profile) -> tuple[int, bool]:
-    """See to it that the pulse runs; return (its pid, whether it ran already). Raise Failure when it cannot be."""
+    """Start the pulse unless it runs; return (its pid, whether it ran already). Raise Failure when that fails."""
     prepare(profile)
     profile.config()  # what is wrong with it is said here, and not in a log
     if profile.env.get("TMUX"):
