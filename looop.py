@@ -19378,8 +19378,9 @@ def cost_lines(summary: Mapping[str, JSON], by: str, bars: bool, paint: Paint) -
 #                    ├─ a nap is on, and a sensor says something new ▶ beat    finds another signature
 #                    └─ TERM ─▶ the end
 #
-# From beat to beat the pulse keeps what it saw last, to tell what is new; config, settings and world are read anew. Time
-# is measured by a clock that nobody can set and that counts while the machine sleeps; jumps of the wall clock are logged.
+# From beat to beat the pulse keeps what it saw last, to tell what is new; config, settings and world are read anew.
+# Time is measured by a clock that nobody can set and that counts while the machine sleeps; jumps of the wall clock are
+# logged.
 
 LOOK_EVERY = 1.0  # seconds between looks for edits, which ring no bell
 SETTLE = 0.2  # seconds that a burst of edits is given to end

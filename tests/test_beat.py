@@ -883,6 +883,81 @@ class Waking(Case):
             self.assertIn("goal a changed", self.tick()["reason"])
 
 
+class Advance(Case):
+    """What a move leaves in the state, by the functions themselves."""
+
+    def beat(self, state=None, **more):
+        """Return a beat that has looked at a world with the goal `a`, and is about to log."""
+        self.profile(goals={"a": "1\n"})
+        profile = looop.open_profile(self.env, looop.__file__)
+        looop.prepare(profile)
+        beat = looop.Beat(profile, **more)
+        beat.look({**looop.read_state(profile), **(state or {})}, {})
+        beat.run = looop.Run(profile, "tick-20260102-030405-abcd")
+        return beat
+
+    def after(self, result, state=None, **more):
+        """Return a beat, and its state after a move."""
+        beat = self.beat(state, **more)
+        beat.advance(result, 1000.0)
+        return beat, beat.state
+
+    def test_a_noop_alone_is_decided_on_again_after_a_while(self):
+        for outcome, noop_at in (("noop", 1000.0), ("acted", None), ("proposed", None)):
+            beat, state = self.after(looop.MoveResult("x", outcome), {"noop_at": 5.0, "failure": {"count": 1}})
+            self.assertEqual((state["noop_at"], state["decided_at"], state["failure"]), (noop_at, 1000.0, None))
+            self.assertEqual(state["baseline"], looop.baseline_of(beat.world.items))
+            self.assertEqual(state["hash"], beat.world.hash)
+
+    def test_what_a_move_wrote_wakes_nobody_and_what_it_forgot_does(self):
+        new = looop.text_item(b"2\n")
+        _, state = self.after(looop.MoveResult("x", wrote={"goal:a": new, "playbook": None}))
+        self.assertEqual(state["baseline"]["goal:a"]["digest"], new.digest)
+        self.assertNotIn("playbook", state["baseline"])
+        self.assertEqual(state["hash"], looop.world_hash(looop.digests_of(state["baseline"])))
+
+    def test_a_forced_and_an_approved_move_leave_the_rest_to_be_decided_on(self):
+        known = {"goal:old": {"digest": "d", "value": None}}
+        before = {"hash": "h", "baseline": known, "noop_at": 5.0, "decided_at": 6.0, "failure": {"count": 2}}
+        wrote = {"goal:new": looop.text_item(b"2\n")}
+        approval = looop.Approval(1, looop.Move("noop", {}))
+        for more, failure in (({"forced": "a"}, None), ({"approved": approval}, {"count": 2})):
+            _, state = self.after(looop.MoveResult("x", wrote=wrote), before, **more)
+            self.assertEqual(set(state["baseline"]), {"goal:old", "goal:new"}, more)
+            self.assertEqual(state["hash"], looop.world_hash(looop.digests_of(state["baseline"])))
+            self.assertEqual((state["noop_at"], state["decided_at"], state["failure"]), (5.0, 6.0, failure))
+            _, fresh = self.after(looop.MoveResult("x", wrote=wrote), **more)
+            self.assertEqual(fresh["hash"], "", "the first beat decides")
+
+    def test_a_result_earns_a_decision_and_keeps_its_taint(self):
+        shell = {"command": "ls", "ended": "exit 0", "secs": 0.1, "output": "x"}
+        _, state = self.after(looop.MoveResult("x", shell=shell))
+        self.assertEqual((state["shell"], state["again"]["at"], state["again_count"]), (shell, 1000.0, 0))
+        beat = self.beat()
+        beat.taint, beat.changes, beat.state["again_count"] = ["a flag"], [], 3
+        beat.advance(looop.MoveResult("x", shell=shell), 1000.0)
+        self.assertEqual((beat.state["shell"], beat.state["again_count"]), ({**shell, "tainted": True}, 4))
+        self.assertIsNone(self.after(looop.MoveResult("x"))[1]["again"])
+
+    def test_a_failure_is_counted_with_the_beginning_of_its_reply(self):
+        state = {"failure": None}
+        looop.record_failure(state, "no JSON", "r" * 3000, "p", 100.0)
+        self.assertEqual(state["failure"]["reply"], "r" * 2000)
+        self.assertEqual((state["failure"]["count"], state["failure"]["until"]), (1, 160.0))
+        self.assertNotIn("limit", state["failure"])
+        looop.record_failure(state, "no JSON", "", "p", 100.0, runner="pi", reset=150.0)
+        self.assertEqual((state["failure"]["count"], state["failure"]["until"]), (2, 220.0), "never below the backoff")
+        looop.record_failure(state, "no JSON", "", "p", 100.0, runner="pi", reset=5000.0)
+        self.assertEqual((state["failure"]["until"], state["failure"]["limit"]), (5000.0, "pi"))
+
+    def test_a_policy_file_that_a_person_edits_meanwhile_is_known(self):
+        beat = self.beat()
+        self.write("goals/a.md", "other\n")
+        self.write("goals/b.md", "new\n")
+        self.assertEqual(beat.edited_meanwhile({}), {"run": beat.run.id, "keys": ["goal:a", "goal:b"]})
+        self.assertIsNone(beat.edited_meanwhile({"goal:a": None, "goal:b": None}))
+
+
 class Mail(Case):
     """What cron would mail: tick's output, on neither stream a terminal."""
 
