@@ -36,6 +36,8 @@ for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):  # nohup, and shel
     if signal.getsignal(number) == signal.SIG_IGN:
         signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
+os.umask(0o022)  # others cannot write into what a test makes
+
 # What a test's PATH may hold. No LLM command line is ever among it.
 COMMANDS = """
     bash sh env cat date sleep printf echo head tail grep sed tr wc mkdir rm mv cp ls chmod touch true false yes nohup
