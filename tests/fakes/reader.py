@@ -24,12 +24,13 @@ rest = int(options[options.index("--pause") + 1]) if "--pause" in options else 0
 seen = 0
 while True:
     data = os.read(0, 700 if "--slow" in options else 65536)
+    now = time.monotonic()  # before anybody can see that it was read
     if not data:
         break
     os.write(out, data)
     if "--echo" in options:
         os.write(1, data.replace(b"\x1b[200~", b"").replace(b"\x1b[201~", b"").replace(b"\n", b"\r\n"))
-    os.write(reads, b"%f %d\n" % (time.monotonic(), len(data)))
+    os.write(reads, b"%f %d\n" % (now, len(data)))
     if seen < rest <= seen + len(data):
         time.sleep(1.0)
     seen += len(data)
