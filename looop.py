@@ -5978,6 +5978,11 @@ class Grid:
         return min(self.next_col, self.cols - 1)
 
     @property
+    def row_named(self) -> int:
+        """Return the cursor's row as `cursor_position` counts them."""
+        return self.row + 1 - (self.top if "?6" in self.modes else 0)
+
+    @property
     def wrap(self) -> bool:
         """Tell whether the last column was written, and the next character begins a new line."""
         return self.next_col >= self.cols
@@ -6044,8 +6049,8 @@ class Grid:
         self.next_col = min(self.next_col, self.cols - 1)
 
     def cursor_rows_on(self, count: int = 1) -> None:
-        """Move down, past margins."""
-        self.move(self.row + count, self.next_col)
+        """Move down, past margins, but not in origin mode."""
+        self.cursor_to_row(self.row_named + count)
 
     def cursor_forward(self, count: int = 1) -> None:
         """Move right."""
@@ -6290,6 +6295,9 @@ class Grid:
         if cols != self.cols:
             for lines in (self.lines, self.other):
                 lines[:] = [line.fit(cols, self.plain) for line in lines]
+            for alt, saved in enumerate(self.saved):
+                if saved and saved[1] >= cols:
+                    self.saved[alt] = (saved[0], cols - 1, False, *saved[3:])
             col = self.cut_col[0] if self.col == self.cut_col[1] else self.col
             self.cut_col = (col, min(col, cols - 1)) if col >= cols else (0, 0)
             self.cols, self.next_col = cols, min(col, cols - 1)
@@ -6309,7 +6317,7 @@ class Grid:
         lines[:gone] = past
         lines += self.blank_lines(rows - len(lines) if lines else 0)
         if saved:
-            self.saved[alt] = (max(0, saved[0] + back - gone), *saved[1:])
+            self.saved[alt] = (max(0, min(saved[0] + back - gone, rows - 1)), *saved[1:])
         if alt == self.alt:
             self.row = max(0, min(self.row + back - gone, rows - 1))
 
@@ -6590,8 +6598,7 @@ class Terminal(Grid):
     def report_status(self, private: int, what: int = 0) -> None:
         """Answer that all is well (5), where the cursor is (6), or whether the background is light (996)."""
         if what == 6:
-            row = self.row + 1 - (self.top if "?6" in self.modes else 0)
-            self.reply(f"\x1b[{'?' * private}{row};{self.col + 1}R")
+            self.reply(f"\x1b[{'?' * private}{self.row_named};{self.col + 1}R")
         elif what == 5 and not private:
             self.reply("\x1b[0n")
         elif what == 996 and private:
@@ -6918,12 +6925,11 @@ def drawn_saved(screen: Screen, lines: list[Line], which: int) -> str:
     if not saved:
         return stack
     row, col, wrap, pen, origin, g0, g1, shift = saved
-    row, last = min(row, screen.rows - 1), screen.cols - 1
-    if wrap and col == last:
+    if wrap and col == screen.cols - 1:
         line = lines[row] if lines else screen.blank_lines(1)[0]
-        position = drawn_at(line, row, last - (not line.chars[last]))
+        position = drawn_at(line, row, col - (not line.chars[col]))
     else:
-        position = placed(row, min(col, last))
+        position = placed(row, col)
     undo = "" if which == 0 and screen.alt else _RESET_PEN  # else the switch to the alternate screen saves it again
     out = ("\x1b[?6h" if origin else "") + position + pen_change(PLAIN, pen) + drawn_charsets((g0, g1), shift)
     return f"{out}\x1b7{undo}{stack}"
@@ -6952,7 +6958,7 @@ def drawn_state(screen: Screen) -> str:
 
 def drawn_cursor(screen: Screen) -> str:
     """Write what puts the cursor into its place, and pen and modes: they would change how everything else is drawn."""
-    row = screen.row - (screen.top if "?6" in screen.modes else 0)
+    row = screen.row_named - 1
     pen = pen_change(PLAIN, screen.pen.key) + drawn_charsets(screen.charsets, screen.shift)
     insert = "\x1b[4h" if "4" in screen.modes else ""
     edge = "" if "?7" in screen.modes else "\x1b[?7l"

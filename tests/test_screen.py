@@ -621,6 +621,8 @@ class Pictures(Case):
 
 
 TYPED = {f"?{number}" for number in (1, 66, 1000, 1002, 1003, 1004, 1005, 1006, 1007, 1015, 1016, 2004, 2031)}
+ELSEWHERE = words("?47 ?66 ?1047 ?1048 ?1049")  # modes that something else remembers
+UNTOLD = words("?1007 ?1015 ?1016 ?1048")  # modes that a terminal may lack: DECRQM answers that they are not known
 HEARD = words("BEL OSC_0 OSC_1 OSC_2 OSC_7 OSC_9 OSC_52 OSC_99 OSC_777")
 BEFORE = (  # two terminals: what is set in one of them is not in the other
     "",
@@ -721,10 +723,12 @@ class Table(unittest.TestCase):
     def test_the_flags_of_each_mode_are_what_it_does(self):
         groups = []
         for name, (mnemonic, _, flags) in looop.MODES.items():
-            spelled, private = name.lstrip("?"), "?" if name[0] == "?" else ""
-            screen = fed(f"\x1b[{private}{spelled}h\x1b[{private}{spelled}$p")
-            wanted = {"kept"} if name in screen.modes else set()
-            wanted |= {"report"} if screen.replies[0] == f"\x1b[{name};1$y".encode() else set()
+            screen = fed(f"\x1b[{name}h\x1b[{name}$p\x1b[{name}l\x1b[{name}$p")
+            answers = [b"\x1b[%s;%d$y" % (name.encode(), 0 if name in UNTOLD else on) for on in (1, 2)]
+            self.assertEqual(screen.replies, answers, mnemonic)
+            wanted = set() if name in ELSEWHERE else {"kept"}
+            self.assertEqual(name in fed(f"\x1b[{name}h").modes, "kept" in wanted, mnemonic)
+            wanted |= set() if name in UNTOLD else {"report"}
             wanted |= {"input"} if name in TYPED else set()
             others = {other for other in looop.MODES if name not in fed(f"\x1b[{name}h\x1b[{other}h").modes}
             others = others if "kept" in wanted else set()
@@ -805,10 +809,7 @@ def lasting(screen):
         del found[name]
     found["other"] = found["other"] or value_of(screen.blank_lines(screen.rows))
     found["tabs"] = sorted(col for col in screen.tabs if col <= last)
-    where = [saved and (min(saved[0], screen.rows - 1), min(saved[1], last)) for saved in screen.saved]
-    found["saved"] = [
-        saved and [*place, saved[2] and saved[1] == last, *saved[3:]] for saved, place in zip(screen.saved, where)
-    ]
+    found["saved"] = [saved and [*saved[:2], saved[2] and saved[1] == last, *saved[3:]] for saved in screen.saved]
     return found
 
 
@@ -971,14 +972,21 @@ class Noise(unittest.TestCase):
                 looop.skimmed(stream)
                 self.assertLess(time.process_time() - start, 2, piece)
 
-    def test_a_cursor_saved_at_an_edge_of_a_screen_that_is_gone(self):
-        screen = fed("\x1b[?47h0123456789\x1b7\x1b[?1047l")
-        painted = fed(looop.paint(screen))
-        self.assertEqual(lasting(painted), lasting(screen))
-        for one in (screen, painted):
-            one.feed(b"\x1b[?47h\x1b8x")
-        self.assertEqual((text(painted), painted.row, painted.col), (["", "x"], 1, 1))
-        self.assertEqual(lasting(painted), lasting(screen))
+    def test_a_painted_screen_goes_on_the_same_way(self):
+        for stream, size, more, shown in (
+            ("\x1b[?47h0123456789\x1b7\x1b[?1047l", (10, 4), "\x1b[?47h\x1b8x", ["", "x"]),  # saved before a wrap
+            ("\x1b[2;3r\x1b[?6h\x1b[5ea", (10, 4), "b\x1b[1;1Hc", ["", "c", "ab"]),  # VPR in origin mode
+            ("a\x1b[?1047h\x1b7\x1b[?1049lb", (2, 1), "c\x1b[?47hd", ["d"]),
+            ("a\x1b[2;9H\x1b7\x1b[H", (5, 4), "\x1b8b", ["a", "    b"]),  # saved where a narrower screen has no column
+            ("\x1b[?47h\x1b[4;9H\x1b7\x1b[H\x1b[?47l", (5, 2), "\x1b[?47h\x1b8b", ["", "    b"]),
+        ):
+            screen = fed(stream, *(size if size < (5, 0) else (10, 4)))
+            screen.resize(*size)
+            painted = fed(looop.paint(screen), *size)
+            self.assertEqual(lasting(painted), lasting(screen), stream)
+            for one in (screen, painted):
+                one.feed(more.encode())
+            self.assertEqual((text(painted), lasting(painted)), (shown, lasting(screen)), stream)
 
     def test_cells_of_one_style_are_one_run_however_it_came_about(self):
         screen = fed("\x1b[31ma")
