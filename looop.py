@@ -6670,10 +6670,6 @@ class Screen(Terminal):
             self._act(self._tokens(kept.decode("utf-8", "replace")))
             self.skimming = False
 
-    def unfinished_bytes(self) -> bytes:
-        """Return the sequence that the stream stopped within, or the character."""
-        return self.cutter.held
-
     def _act(self, pieces: list[str]) -> None:
         known = _KNOWN
         for token in pieces:
@@ -6872,7 +6868,7 @@ def screen_snapshot(screen: Screen, scrollback: int, cols: int = 0) -> Snapshot:
         end = drawn_saved(screen, alternate, 1) + ("" if screen.alt else "\x1b[?47l")
     end += _RESET_PEN + drawn_state(screen) + drawn_cursor(screen)
     widths = len(past), cols or screen.cols, screen.cols
-    return steps, widths, screen.plain, end.encode() + screen.unfinished_bytes()
+    return steps, widths, screen.plain, end.encode() + screen.cutter.held
 
 
 def rows_drawn(lines: list[Line], before: str) -> list[tuple[str, Packed]]:
@@ -7017,8 +7013,8 @@ def repainted(head: Mapping[str, JSON], paint: bytes, scrollback: int) -> Screen
     return screen
 
 
-def masked(screen: Screen, secrets: Sequence[tuple[str, str]]) -> Screen:
-    """Return a copy of what a screen that has ended shows, with an asterisk in each cell of a secret."""
+def masked(screen: Screen, secrets: Sequence[tuple[str, str]]) -> Generator[None, None, Screen]:
+    """Make a copy of what a screen that has ended shows, with an asterisk in each cell of a secret; step by step."""
     copy = Screen(screen.cols, screen.rows, screen.scrollback)
     copy.__dict__.update(screen.__dict__)
     copy.pen, copy.saved, copy.other = copy.plain, [None, None], screen.blank_lines(screen.rows)
@@ -7026,7 +7022,7 @@ def masked(screen: Screen, secrets: Sequence[tuple[str, str]]) -> Screen:
     copy.title, *copy.titles = (hidden_text(title, secrets) for title in (screen.title, *screen.titles))
     past = len(screen.history)
     shown = [Packed(line.unfolded()) for line in screen.lines]  # of a secret that is cut nobody knows the beginning
-    rows = masked_rows([*screen.history, *shown], screen.cols, secrets)
+    rows = yield from masked_rows([*screen.history, *shown], screen.cols, secrets)
     copy.history, copy.lines = rows[:past], [row.line(screen.cols, screen.plain) for row in rows[past:]]
     return copy
 
@@ -7041,26 +7037,34 @@ def hidden_text(text: str, secrets: Iterable[tuple[str, str]], shapes: bool = Tr
 _WRAPPED: dict[int, None] = dict.fromkeys([*range(33), 0xA0, *range(0x2500, 0x2580)])  # blanks, and borders of boxes
 
 
-def masked_rows(rows: list[Packed], cols: int, secrets: Sequence[tuple[str, str]]) -> list[Packed]:
-    """Return lines with the secrets in them hidden: one may go on in the next line, or the next of its box."""
+def masked_rows(
+    rows: list[Packed], cols: int, secrets: Sequence[tuple[str, str]]
+) -> Generator[None, None, list[Packed]]:
+    """Make lines with the secrets in them hidden: one may go on in the next line, or the next of its box."""
     texts = [
         row.cells if isinstance(row.cells, str) else "".join(cell[:1] or "\0" for cell in row.cells) for row in rows
     ]
-    whole = "".join(text + ("\r" if len(text) >= cols else "\n") for text in texts)  # a full row may go on in the next
+    whole = [text + ("\r" if len(text) >= cols else "\n") for text in texts]  # a full row may go on in the next
     bare = (("".join(char for char in text.translate(_WRAPPED) if cell_width(char)), name) for text, name in secrets)
     values = [pair for pair in bare if pair[0]]
-    found: set[int] = set()  # places in the whole
+    found: dict[int, set[int]] = {}  # row: columns
     for passed, pairs, shapes in ((_WRAPPED, values, False), ({}, (), True), ({ord("\r"): None}, (), True)):
-        text = whole.translate(passed)
+        yield
+        parts = [text.translate(passed) for text in whole] if passed else whole
+        yield
+        text, end = "".join(parts), 0
         hidden = hidden_text(text, pairs, shapes)
-        if hidden != text:
-            places = (at for at, char in enumerate(whole) if ord(char) not in passed)
-            found.update(at for at, old, new in zip(places, text, hidden) if old != new)
-    out, start = [], 0
-    for row, text in zip(rows, texts):
-        here = found.intersection(range(start, start + len(text))) if found else ()
-        out.append(masked_row(row, [at - start for at in here], secrets))
-        start += len(text) + 1
+        for row, part in enumerate(parts if hidden != text else ()):
+            start, end = end, end + len(part)
+            if part != hidden[start:end]:
+                places = (col for col, char in enumerate(whole[row]) if ord(char) not in passed)
+                changed = (col for col, old, new in zip(places, part, hidden[start:end]) if old != new)
+                found.setdefault(row, set()).update(changed)
+    out: list[Packed] = []
+    while len(out) < len(rows):
+        yield
+        more = enumerate(rows[len(out) : len(out) + SLICE_LINES], len(out))
+        out += [masked_row(row, sorted(found.get(at, ())), secrets) for at, row in more]
     return out
 
 
@@ -8688,14 +8692,13 @@ class Canvas:
     and questions are kept of it, and the lines that lack the rest say so (`Screen.partial`).
     """
 
-    __slots__ = ("_drawn", "_stroke", "pending", "screen", "shared", "size", "urgent", "waiters")
+    __slots__ = ("_drawn", "pending", "screen", "shared", "size", "urgent", "waiters")
 
     def __init__(self, cols: int, rows: int) -> None:
         self.screen = Screen(cols, rows)
         self.pending: list[bytes | tuple[int, int]] = []  # output, and changes of size between it
         self.size = 0  # bytes of output that are not drawn
         self.urgent = False  # whether they may ask the terminal something
-        self._stroke = stroke_of(self.screen)
         self._drawn = 0  # pieces drawn, ever
         self.shared: dict[tuple[int, int, int], tuple[Snapshot, bytes]] = {}  # of viewers that are painted at once
         self.waiters: list[tuple[int, Callable[[], object]]] = []  # (pieces, what to do once so many are drawn)
@@ -8724,7 +8727,7 @@ class Canvas:
     def draw(self, until: float = 0.0) -> None:
         """Draw until a time, but something, and do what waited for it."""
         while self.pending:
-            self.screen.feed(self._take(self._stroke))
+            self.screen.feed(self._take(self._stroke()))
             if self.pending and time.monotonic() >= until:
                 break
         else:
@@ -8738,7 +8741,7 @@ class Canvas:
         while self.size > enough:
             piece = self.pending[0]
             pens = isinstance(piece, bytes) and only_pens(piece)
-            self.screen.skim(self._take(PENDING_MAX if pens else self._stroke), pens)
+            self.screen.skim(self._take(PENDING_MAX if pens else self._stroke()), pens)
             if time.monotonic() >= until:
                 break
         self.screen.mark_partial()
@@ -8755,8 +8758,10 @@ class Canvas:
         import itertools
 
         key = (scrollback, self.size, len(self.pending))
-        shot, rest = self.shared.get(key) or (screen_snapshot(self.screen, scrollback), self._undrawn())
-        self.shared[key] = shot, rest
+        if key not in self.shared:
+            rest = b"".join(piece for piece in self.pending if isinstance(piece, bytes))
+            self.shared[key] = screen_snapshot(self.screen, scrollback), rest
+        shot, rest = self.shared[key]
         size = size_frame(self.screen.cols, self.screen.rows, b"z", bytes([self.screen.partial]))
         return output_frames(itertools.chain(slices_of(*shot), [rest]), before=size)
 
@@ -8766,7 +8771,7 @@ class Canvas:
         There is time to look until then; what was not looked at may change it.
         """
         changes, cutter = False, Cutter()
-        cutter.held = self.screen.unfinished_bytes()
+        cutter.held = self.screen.cutter.held
         search = regex(sequences("input").encode("latin-1")).search
         for piece in self.pending:
             whole = cutter.feed(piece) if isinstance(piece, bytes) else b""
@@ -8774,8 +8779,8 @@ class Canvas:
                 changes = time.monotonic() > until or bool(search(whole))
         return changes, len(cutter.held)
 
-    def _undrawn(self) -> bytes:
-        return b"".join(piece for piece in self.pending if isinstance(piece, bytes))
+    def _stroke(self) -> int:
+        return max(16, min(STROKE, STROKE * STROKE_CELLS // (self.screen.cols * self.screen.rows)))
 
     def _take(self, most: int) -> bytes:
         """Take output off the queue, or change the size, before anything is drawn: it may meet a bug."""
@@ -8788,15 +8793,9 @@ class Canvas:
             self._drawn += 1
         if isinstance(piece, tuple):
             self.screen.resize(*piece)
-            self._stroke = stroke_of(self.screen)
             return b""
         self.size -= len(piece)
         return piece
-
-
-def stroke_of(screen: Screen) -> int:
-    """Return how many bytes are drawn on a screen between looks at the clock."""
-    return max(16, min(STROKE, STROKE * STROKE_CELLS // (screen.cols * screen.rows)))
 
 
 class Typing:
@@ -8823,10 +8822,6 @@ class Typing:
     def begun(self) -> bool:
         """Tell whether nothing else can be typed now."""
         return self.open or bool(self.size and self.data)
-
-    def waiting(self) -> int:
-        """Return how many bytes are not typed yet."""
-        return len(self.data)
 
     def typed(self, size: int) -> None:
         """Take the first bytes off, which were typed."""
@@ -8856,7 +8851,7 @@ class Keyboard:
     def add(self, unit: Typing) -> None:
         """Type something after everything that waits."""
         self.units.append(unit)
-        self.size += unit.waiting()
+        self.size += len(unit.data)
         self.press()
 
     def answer(self, data: bytes) -> None:
@@ -8882,9 +8877,9 @@ class Keyboard:
         """Forget what is not typed of a unit, except the end of a paste that is open."""
         if unit in self.units:
             done, unit.done = unit.done, lambda error: None
-            self.size -= unit.waiting()
+            self.size -= len(unit.data)
             unit.data, unit.missing = PASTE_END if unit.open else b"", 0
-            self.size += unit.waiting()
+            self.size += len(unit.data)
             done(error)
             self.press()
 
@@ -9044,7 +9039,7 @@ class Clients:
     def _hear(self) -> None:
         """Read who types, unless its typing waits for the command, or before a viewer's what others typed."""
         for peer in self._speakers():
-            if (peer.unit.waiting() if peer.unit else self.keyboard.size) >= TYPING_MAX:
+            if (len(peer.unit.data) if peer.unit else self.keyboard.size) >= TYPING_MAX:
                 self.loop.readers.pop(peer.fd, None)
                 self.loop.after(GONE_EVERY, self._seek_gone)
             elif peer.fd not in self.loop.readers:
@@ -9344,7 +9339,7 @@ class Lookout(Clients):
         try:
             head = {**paint_head(screen, screen.scrollback), "offset": self.log.end}
             kept = [canonical(head).encode() + b"\n"]
-            screen = masked(screen, secrets_of(self.session.env))
+            screen = yield from masked(screen, secrets_of(self.session.env))
             for data in painted(screen, screen.scrollback, head["width"]):
                 kept.append(data)
                 yield
