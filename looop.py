@@ -6690,7 +6690,7 @@ class Screen(Terminal):
                     else:
                         self.write(token)
                 else:
-                    self._text(token)
+                    self._write_runs(token.translate(GRAPHICS) if self.charsets[self.shift] == "0" else token)
                 continue
             pen = self.pen.then.get(token)
             if pen is not None:
@@ -6702,9 +6702,6 @@ class Screen(Terminal):
                 else:
                     self._meet(token)
             self.last = ""
-
-    def _text(self, text: str) -> None:
-        self._write_runs(text.translate(GRAPHICS) if self.charsets[self.shift] == "0" else text)
 
     def _write_runs(self, text: str) -> None:
         for run in self._runs(text):
@@ -8801,7 +8798,7 @@ class Canvas:
 class Typing:
     """One input: bytes in order, the rest of which its sender may still hand in. Nobody types in between."""
 
-    __slots__ = ("_pastes", "closing", "data", "done", "heard", "missing", "patience", "size")
+    __slots__ = ("closing", "data", "done", "heard", "missing", "pastes", "patience", "size")
 
     def __init__(self, data: bytes, missing: int = 0, closing: bytes = b"") -> None:
         self.data = data  # what is not typed yet
@@ -8811,25 +8808,15 @@ class Typing:
         self.heard = time.monotonic()  # when its sender handed some in, or some was typed
         self.patience = PATIENCE  # seconds that it may be silent while others wait
         self.size = 0  # bytes typed
-        self._pastes = Pastes()
-
-    @property
-    def open(self) -> bool:
-        """Tell whether what was typed ends within a paste."""
-        return self._pastes.open
-
-    @property
-    def begun(self) -> bool:
-        """Tell whether nothing else can be typed now."""
-        return self.open or bool(self.size and self.data)
+        self.pastes = Pastes()  # what was typed may end within one
 
     def typed(self, size: int) -> None:
         """Take the first bytes off, which were typed."""
         typed, self.data = self.data[:size], self.data[size:]
         self.size += size
         self.heard = time.monotonic()
-        if b"\x1b" in typed or self._pastes.cut:
-            for _ in self._pastes.split(typed):
+        if b"\x1b" in typed or self.pastes.cut:
+            for _ in self.pastes.split(typed):
                 pass
 
 
@@ -8878,7 +8865,7 @@ class Keyboard:
         if unit in self.units:
             done, unit.done = unit.done, lambda error: None
             self.size -= len(unit.data)
-            unit.data, unit.missing = PASTE_END if unit.open else b"", 0
+            unit.data, unit.missing = PASTE_END if unit.pastes.open else b"", 0
             self.size += len(unit.data)
             done(error)
             self.press()
@@ -8888,7 +8875,7 @@ class Keyboard:
         self._loop.writers.pop(self.pty, None)
         while self.pty >= 0 and (self.units or self._answers):
             unit = self.units[0] if self.units else None
-            if unit is None or (self._answers and not unit.begun):
+            if unit is None or (self._answers and not (unit.pastes.open or (unit.size and unit.data))):
                 wrote = self._write(self._answers)
                 self._answers = self._answers[wrote:]
                 if not wrote:
