@@ -20203,7 +20203,7 @@ def cmd__cost(profile: Profile, args: Args) -> Result:
 
 
 @declare("_fmt", "For scripts", bare=True)
-def cmd__fmt(profile: Profile, args: Args) -> Result:
+def cmd__fmt(profile: Profile, args: Args) -> Iterator[Output]:
     """Pass a runner's JSON stream on; on a terminal, show it in words.
 
     Kept for configs of looop 0.5, whose tick commands end in it. Into a file or a pipe nothing is changed.
@@ -20211,16 +20211,8 @@ def cmd__fmt(profile: Profile, args: Args) -> Result:
     $ looop _fmt < output.log  # read one again
     """
     show = sys.stdout.isatty()
-    while True:
-        line = sys.stdin.buffer.readline()
-        if not line:
-            return 0
-        if show:
-            for text in stream_words(line):
-                say(text)
-        else:
-            sys.stdout.buffer.write(line)
-            sys.stdout.buffer.flush()
+    for line in iter(sys.stdin.buffer.readline, b""):
+        yield Output(lines=stream_words(line)) if show else Output(text=line)
 
 
 def stream_words(line: bytes) -> list[str]:
@@ -24279,7 +24271,7 @@ PAGE_WIDTH = 80  # columns, where no terminal says another number
 
 
 class Block(Record):
-    """Be a piece of a page: a paragraph, a list, or commands."""
+    """A piece of a page: a paragraph, a list, or commands."""
 
     kind: str  # "text" | "rows" | "code"
     rows: tuple[tuple[str, str], ...]  # (term, meaning); of a paragraph ("", text); of code (command, what it does)
@@ -24847,7 +24839,7 @@ def read_value(verb: Verb, one: Argument, text: str) -> JSON:
 def dispatch(profile: Profile, words: list[str]) -> int:
     """Find the verb and run it."""
     if not words:
-        return show_home(profile)
+        return print_output(profile, {}, home_output(profile))
     if words[0] in ("--version", "-v", "-V"):
         words[0] = "version"
     verb, rest = find_verb(words)
@@ -24924,19 +24916,18 @@ def print_output(profile: Profile, args: Args, answer: str | Output) -> int:
     return answer.code
 
 
-def show_home(profile: Profile) -> int:
-    """Show how things are, and the next three steps."""
+def home_output(profile: Profile) -> Output:
+    """Answer with how things are, and the next three steps."""
     profile.problems = []
-    now, paint = time.time(), Paint(profile.env, sys.stdout)
+    now = time.time()
     status = status_of(profile, now)
-    for line in status_lines(profile, status, now, paint):
-        say(line)
-    say("\nnext:")
-    for line in aligned(
-        [(f"  {paint('bold', typable(command))}", what) for command, what in next_steps(status, is_timed(profile))]
-    ):
-        say(line)
-    return 0
+
+    def lines(paint: Paint) -> list[str]:
+        steps = next_steps(status, is_timed(profile))
+        rows = [(f"  {paint('bold', typable(command))}", what) for command, what in steps]
+        return [*status_lines(profile, status, now, paint), "\nnext:", *aligned(rows)]
+
+    return Output(lines=lines)
 
 
 def is_timed(profile: Profile) -> bool:
@@ -25002,7 +24993,7 @@ def guarded(env: Mapping[str, str], words: list[str]) -> int:
         return code
     except Failure as failure:
         hint = f": {failure.hint}" if failure.hint else ""
-        complain("" + printable(failure.message + hint).replace("\n", "\\n") + "")
+        complain(failure.message + hint)
         return failure.code
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has gone: quietly
@@ -25012,7 +25003,7 @@ def guarded(env: Mapping[str, str], words: list[str]) -> int:
         hint = remedy_for(error)
         if words[:1] in (["tick"], ["run"], ["approve"]):
             hint += "; the next beat settles what was begun"
-        complain("" + printable(f"{where}{error.strerror}: {hint}").replace("\n", "\\n") + "")
+        complain(f"{where}{error.strerror}: {hint}")
         return EXIT_FAILED
     except KeyboardInterrupt:
         complain("interrupted")
