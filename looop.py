@@ -144,9 +144,10 @@ except ImportError:  # Windows: main says so in one sentence
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import re
     import signal as _signal
     from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
-    from typing import Any, TextIO
+    from typing import Any, AnyStr, TextIO
 
     from typing_extensions import Self, dataclass_transform
 
@@ -592,16 +593,16 @@ def spelled_character(char: str) -> str:
 # Text from sensors, workers and LLMs is never trusted to be printable: whatever reaches a prompt, a log or a terminal
 # goes through `printable` or `one_line`, and a body inside a prompt through `fenced`.
 
-_REGEXES: dict[str | bytes, Any] = {}
+_REGEXES: dict[Any, Any] = {}
 
 
-def regex(pattern: str | bytes) -> Any:
+def regex(pattern: AnyStr) -> re.Pattern[AnyStr]:
     """Return a compiled regular expression, without importing `re` where the archive holds it: see build_zipapp.py.
 
     `re` takes as long to import as the interpreter to start, and 1 MB. The archive holds each pattern whose argument
     here is made of constants, and those that `composed_patterns` returns.
     """
-    found = _REGEXES.get(pattern)
+    found: re.Pattern[AnyStr] | None = _REGEXES.get(pattern)
     if found is None:
         ready = getattr(globals().get("__loader__"), "regex", None)
         found = ready(pattern) if ready else None
@@ -1094,10 +1095,8 @@ def pieces_of(text: str, most: int = TERM_MAX) -> list[str]:
 
     Joined by single blanks they are the text again: of several blanks, each but the last makes an empty piece.
     """
-    import re
-
     pieces, end = [], -1
-    for match in re.finditer(r"[^\s`]*(?:`[^`]*`[^\s`]*)+|\[[^]]*\]\S*|\S+", text):
+    for match in regex(r"[^\s`]*(?:`[^`]*`[^\s`]*)+|\[[^]]*\]\S*|\S+").finditer(text):
         pieces += [""] * (match.start() - end - 1)
         pieces += [match[0]] if len(match[0]) <= most else match[0].split(" ")
         end = match.end()
@@ -1389,7 +1388,7 @@ def typable(text: str) -> str:
         return text
     verbs = {name.split("_")[1] for name in globals() if name.startswith("cmd_")}
     called = regex(r"(?<![\w./-])looop(?= _?([a-z]+)\b)")
-    return str(called.sub(lambda found: _CALLED[0] if found[1] in verbs else found[0], text))
+    return called.sub(lambda found: _CALLED[0] if found[1] in verbs else found[0], text)
 
 
 def complain(text: str) -> None:
@@ -2400,13 +2399,11 @@ def plain_commands(text: str) -> list[tuple[str, list[str]]] | None:
 
 def path_words(text: str, env: Mapping[str, str]) -> list[str]:
     """Return the parts of a shell text that may name files: words, quoted texts, values joined to options (pure)."""
-    import re
-
-    text = re.sub(r"\$\{?(\w+)\}?", lambda name: env.get(name[1], name[0]), text.replace("\\", ""))
-    words = [word for pair in re.findall(r"'([^']*)'|\"([^\"]*)\"", text) for word in pair]
-    words += re.split(r"[\s'\"`$(){}<>|;&]+", text) + re.split(r"[\s`$(){}<>|;&]+", re.sub("['\"]", "", text))
-    words += [part for word in words for part in re.split("[=:,@]", word)] + [w[2:] for w in words if w[:1] == "-"]
-    words += [module.replace(".", "/") + ".py" for module in re.findall(r"-m\s*([\w.]+)", text)]
+    text = regex(r"\$\{?(\w+)\}?").sub(lambda name: env.get(name[1], name[0]), text.replace("\\", ""))
+    words = [word for pair in regex(r"'([^']*)'|\"([^\"]*)\"").findall(text) for word in pair]
+    words += regex(r"[\s'\"`$(){}<>|;&]+").split(text) + regex(r"[\s`$(){}<>|;&]+").split(regex("['\"]").sub("", text))
+    words += [part for word in words for part in regex("[=:,@]").split(word)] + [w[2:] for w in words if w[:1] == "-"]
+    words += [module.replace(".", "/") + ".py" for module in regex(r"-m\s*([\w.]+)").findall(text)]
     return [word for word in dict.fromkeys(words) if word and "\0" not in word]
 
 
@@ -4976,10 +4973,8 @@ class GitPrograms:
 
     def _look_into(self, repository: str, common: bool = False) -> None:
         """Note the files of a repository. `common`: another one led to it, so its own `commondir` does not count."""
-        import re
-
         config = self._note(f"{repository}/config")
-        for name in re.findall(_INCLUDES, text_of(config)) if b"path" in config.lower() else ():
+        for name in regex(_INCLUDES).findall(text_of(config)) if b"path" in config.lower() else ():
             path = os.path.realpath(os.path.join(repository, name.strip()))
             if path.startswith(self._inside):
                 self._note(path)
@@ -7387,16 +7382,14 @@ class DetachKey(Held):
     __slots__ = ("_begun", "_first", "_whole", "extended")
 
     def __init__(self, keys: str = "C-\\ C-\\") -> None:
-        import re
-
         super().__init__()
         self.extended = False  # whether the terminal was told to spell keys as escape sequences
         spelled, begun = detach_keys(keys), ""
         forms = [key_forms(*key) for key in spelled]
         for form in reversed(forms[:-1]):
             begun = f"(?:{form}{_LET_GO}{begun})?"
-        self._whole = re.compile(_LET_GO.join(forms).encode()).search
-        self._begun = re.compile(rf"{begun}(?P<cut>\x1b(?:\[[0-9:;]{{0,29}})?)?\Z".encode()).search
+        self._whole = regex(_LET_GO.join(forms).encode()).search
+        self._begun = regex(rf"{begun}(?P<cut>\x1b(?:\[[0-9:;]{{0,29}})?)?\Z".encode()).search
         self._first = bytes([spelled[0][0]])
 
     def typed(self, data: bytes) -> tuple[bytes, bool]:
@@ -9442,9 +9435,9 @@ def load_supervisor(alone: bool) -> None:
 
 
 def composed_patterns() -> list[str]:
-    """Return the regular expressions that a supervisor makes out of tables, for build_zipapp.py to compile."""
+    """Return the regular expressions that are made out of tables, for build_zipapp.py to compile."""
     shapes = [shape_pattern(kind, prefix, chars, least, where) for kind, _, prefix, chars, least, where in SHAPES]
-    return shapes + [agent.dialog for agent in AGENTS.values()]
+    return shapes + [pattern for agent in AGENTS.values() for pattern in (agent.dialog, agent.prompt)]
 
 
 class Supervisor(Lookout):
@@ -10097,7 +10090,7 @@ def typed_path(profile: Profile) -> str:
 
 def filled(text: str, names: Mapping[str, str]) -> str:
     """Replace each {{name}} that has a value (pure)."""
-    return str(regex(r"\{\{(\w+)\}\}").sub(lambda found: names.get(found[1], found[0]), text))
+    return regex(r"\{\{(\w+)\}\}").sub(lambda found: names.get(found[1], found[0]), text)
 
 
 def filled_line(profile: Profile, start: Session, line: str) -> str:
@@ -11394,9 +11387,7 @@ def is_pasted(here: str, agent: Agent) -> bool:
 
 def at_prompt(look: Look, agent: Agent, empty: bool = True) -> bool:
     """Tell whether the cursor is in an agent's prompt, and nothing before it; True for unknown agents (pure)."""
-    import re
-
-    prompt = re.search(agent.prompt, look.at_cursor)
+    prompt = regex(agent.prompt).search(look.at_cursor)
     return not agent.prompt or bool(prompt and not (empty and look.at_cursor[prompt.end() :]))
 
 
@@ -11405,9 +11396,7 @@ def still_typed(look: Look, text: str, agent: Agent) -> bool:
 
     The prompt's mark stands above it: the rows at the cursor alone may be a dialog's, which Enter would answer.
     """
-    import re
-
-    marks = list(re.finditer(agent.prompt, "\n" + look.before))
+    marks = list(regex(agent.prompt).finditer("\n" + look.before))
     here = drawn(look.before[marks[-1].end() - 1 :]) if marks else ""
     return bool(here) and (drawn(text).endswith(here) or is_pasted(here, agent))
 
@@ -12019,11 +12008,9 @@ def reading_of(ended: ProcessResult, cap: int, timeout: float, plugin: bool = Fa
 
 def begins_like_json(text: str) -> bool:
     """Tell whether an output is meant as JSON; `[OK] …` and `3 users logged in` are not."""
-    import re
-
     if text[0] in '{"':
         return True
-    return re.match(r"\[\s*[\]\[{\"\d-]|(-?\d[\d.eE+-]*|true|false|null)\Z", text) is not None
+    return regex(r"\[\s*[\]\[{\"\d-]|(-?\d[\d.eE+-]*|true|false|null)\Z").match(text) is not None
 
 
 def why_no_plugin(text: str, code: int) -> str:
@@ -12032,8 +12019,6 @@ def why_no_plugin(text: str, code: int) -> str:
     Exit 0 is what every script ends with, so it takes more: a line that calls itself OK, as plugins' lines do
     (`OK - 3 users`, `LOAD OK: …`, `[OK] …`), or performance data behind a `|`.
     """
-    import re
-
     if holds_json(text):
         return _NOT_FIRST
     if code:
@@ -12041,15 +12026,14 @@ def why_no_plugin(text: str, code: int) -> str:
     line = text.partition("\n")[0]
     label = r"\W*(<[^>]*>)?((?!not\b|no\b|\d+\b)[\w./-]+[:\s]\s*){0,3}(OK\b|ok\s*[-:])"
     numbers = r"[^|]*\|\s*('[^'|]+'|[^\s='|]+)=-?[\d.]"
-    return "" if re.match(label, line) or re.match(numbers, line) else _NOT_A_READING
+    return "" if regex(label).match(line) or regex(numbers).match(line) else _NOT_A_READING
 
 
 def holds_json(text: str) -> bool:
     """Tell whether a JSON object that is not empty stands somewhere in a text."""
     import json
-    import re
 
-    for brace in re.finditer(r'\{(?=\s*")', text):
+    for brace in regex(r'\{(?=\s*")').finditer(text):
         try:
             json.JSONDecoder().raw_decode(text, brace.start())
         except ValueError:
@@ -12079,10 +12063,8 @@ def whole_escapes(text: bytes) -> bytes:
     r"""Return JSON with `\ufffd` for each `\ud83d` that stands alone, half of a cut character, which jq refuses."""
     if b"\\ud" not in text and b"\\uD" not in text:
         return text
-    import re
-
     pattern = rb"(\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|\\u[dD][89a-fA-F][0-9a-fA-F]{2}"
-    return re.sub(pattern, lambda match: match[1] or rb"\ufffd", text)
+    return regex(pattern).sub(lambda match: match[1] or rb"\ufffd", text)
 
 
 def parsed_reading(text: bytes) -> JSON:
@@ -12963,9 +12945,7 @@ def field_fits(value: JSON, kind: str) -> bool:
 
 def valid_repo(text: str) -> bool:
     """Tell whether a text names a repository of a forge: OWNER/NAME."""
-    import re
-
-    return re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9-]{0,38}/(?!\.{1,2}\Z|-)[A-Za-z0-9._-]{1,100}", text) is not None
+    return regex(r"[A-Za-z0-9][A-Za-z0-9-]{0,38}/(?!\.{1,2}\Z|-)[A-Za-z0-9._-]{1,100}").fullmatch(text) is not None
 
 
 def valid_branch(text: str) -> bool:
@@ -13646,12 +13626,10 @@ def output_of(runner: Runner) -> str:
     One of those programs prints JSON only where its command says so. A runner whose program is another one, a wrapper
     perhaps, goes by its name.
     """
-    import re
-
     if runner.output:
         return runner.output
     program = program_of(runner.tick).rpartition("/")[2]
-    programs = [word.rpartition("/")[2] for word in re.findall(r"[^\s'\"`|;&()<>$]+", runner.tick)]
+    programs = [word.rpartition("/")[2] for word in regex(r"[^\s'\"`|;&()<>$]+").findall(runner.tick)]
     named = next((program for program in programs if program in METERS), "")
     if program == "llm" or (program in METERS and "json" not in runner.tick):
         return program if program == "llm" else "text"
@@ -14155,8 +14133,6 @@ def options_given(words: Iterable[str], allowed: Collection[str]) -> list[tuple[
 
 def reader_kind(words: Sequence[str]) -> str:
     """Return what kind of reader a simple command is: "local", "git", "git away", "away", "network"; "" for none."""
-    import re
-
     program, rest = words[0], list(words[1:])
     if program in _PURE:
         return "local"
@@ -14176,8 +14152,8 @@ def reader_kind(words: Sequence[str]) -> str:
     if row is None or given is None or (kind == "network" and any("://" in value for _, value in given)):
         return ""
     operands = "\n".join(value for option, value in given if not option)
-    fit = all(re.fullmatch(_VALUES.get(option, ".*"), value) for option, value in given if option)
-    return kind if fit and (row[0] == "*" or re.fullmatch(row[0], operands)) else ""
+    fit = all(regex(_VALUES.get(option, ".*")).fullmatch(value) for option, value in given if option)
+    return kind if fit and (row[0] == "*" or regex(row[0]).fullmatch(operands)) else ""
 
 
 # ======================================================================================================================
@@ -14272,8 +14248,6 @@ _BREAKS = dict.fromkeys(map(ord, "[],"), " ")  # in program text these part word
 
 def parted_text(text: str) -> tuple[str, str]:
     """Part a shell text into its command lines and the bodies of its here-documents."""
-    import re
-
     lines: list[str] = []
     bodies: list[str] = []
     ends: list[str] = []  # of the here-documents that are open
@@ -14284,7 +14258,7 @@ def parted_text(text: str) -> tuple[str, str]:
             bodies.append(line)
         else:
             lines.append(line)
-            ends = re.findall(r"(?<!<)<<-?\s*[\"'\\]?([\w.-]+)", line)
+            ends = regex(r"(?<!<)<<-?\s*[\"'\\]?([\w.-]+)").findall(line)
     return "\n".join(lines), "\n".join(bodies)
 
 
@@ -14337,8 +14311,6 @@ def program_name(word: str) -> str:
 
 def programs_of(words: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
     """Yield (name, arguments) of each program that a simple command runs: of the wrappers, and of what they run."""
-    import re
-
     parts: list[list[str]] = [[]]
     finds = program_name(words[0]) in ("find", "fd")
     for word in words:
@@ -14350,7 +14322,7 @@ def programs_of(words: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
         for place, word in enumerate(part[:24]):
             name = program_name(word)
             before = name in _BEFORE
-            if before or word in (":", ">") or not re.match(r"-|\w*=|\W*$|\d+[smhd]?$", word):
+            if before or word in (":", ">") or not regex(r"-|\w*=|\W*$|\d+[smhd]?$").match(word):
                 yield name, part[place + 1 :]
                 if not before:
                     break
@@ -14358,8 +14330,6 @@ def programs_of(words: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
 
 def tripwire(text: str) -> str:
     """Say what of a shell text looks irreversible, or acts on others; "" when nothing does."""
-    import re
-
     if not _TRIPWIRE_ROWS:
         for what, names, pattern in table_rows(_TRIPWIRES):
             for name in names.split():
@@ -14369,13 +14339,13 @@ def tripwire(text: str) -> str:
             while name == "git" and arguments and arguments[0][:1] == "-":
                 del arguments[: 2 if arguments[0] in ("-C", "-c") else 1]
             line = " ".join(["", *arguments, *(["|"] if piped else []), ""]).replace("\n", " ")
-            if re.match(r"(?:(?! -- ).)* --(?:dry-run(?:=client|=server)?|help|version) ", line):
+            if regex(r"(?:(?! -- ).)* --(?:dry-run(?:=client|=server)?|help|version) ").match(line):
                 continue
             rows = _TRIPWIRE_ROWS.get(name) or _TRIPWIRE_ROWS.get(name.partition(".")[0]) or []
             for what, pattern in rows:
-                if re.search(pattern, line):
+                if regex(pattern).search(line):
                     return what
-            if re.search(r" >+ /dev/(?!null |stdout |stderr |tty |fd/|shm/)", line):
+            if regex(r" >+ /dev/(?!null |stdout |stderr |tty |fd/|shm/)").search(line):
                 return "writes to a device"
             verb = "" if rows or name in _BEFORE or name in _LOCAL else mutating_verb(name, arguments)
             if verb:
@@ -14385,14 +14355,12 @@ def tripwire(text: str) -> str:
 
 def mutating_verb(name: str, arguments: list[str]) -> str:
     """Return a program's name, and the first of its words that holds a mutating verb; "" if no word does."""
-    import re
-
-    own = set(re.split(r"[-_.:]", name))
+    own = set(regex(r"[-_.:]").split(name))
     if own & _VERBS and not own & _LOOKS:
         return name
     ends = arguments.index("--") if "--" in arguments else None
     for word in [word for word in arguments[:ends] if word[:1] != "-"][:5]:
-        parts = re.split("[-:]", word)
+        parts = regex("[-:]").split(word)
         if parts[0] in _LOOKS:
             break
         if not _VERBS.isdisjoint(parts):
@@ -14899,14 +14867,12 @@ def task_of(profile: Profile, session: Session) -> str | None:
 
 def screen_words(session: Session) -> str:
     """Return the last lines of a worker's screen on which something is written, for the prompt."""
-    import re
-
     try:
         lines = picture_plain(screen_of(session)).split("\n")
         session.directory.close()  # it is one of many
     except (Gone, OSError):
         return ""
-    lines = [re.sub("(?<=[^ ])  +", "  ", line.rstrip()) for line in lines if any(char.isalnum() for char in line)]
+    lines = [regex("(?<=[^ ])  +").sub("  ", line.rstrip()) for line in lines if any(char.isalnum() for char in line)]
     lines = lines[-SCREEN_SHOWN:]
     margin = min((len(line) - len(line.lstrip()) for line in lines), default=0)
     return "\n".join(abridged(line[margin:], SCREEN_WIDTH) for line in lines)
@@ -15498,10 +15464,8 @@ def limit_reset(metered: RunnerOutput, stderr: str, now: float) -> float | None:
 
 def span_seconds(text: str) -> float:
     """Return the seconds of a span such as `18h31m10s` or `3 hours 12 minutes` (pure)."""
-    import re
-
     units = {"w": 7 * DAY, "d": DAY, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
-    return sum(float(number) * units[unit] for number, unit in re.findall(r"([\d.]+) ?(ms|[a-z])", text))
+    return sum(float(number) * units[unit] for number, unit in regex(r"([\d.]+) ?(ms|[a-z])").findall(text))
 
 
 def clock_moment(parts: Mapping[str, str], now: float) -> float | None:
@@ -18461,8 +18425,6 @@ ENDED_SHOWN = 10  # ended sessions that `ls` shows without --all
 
 def session_table(rows: Sequence[Mapping[str, JSON]], now: float, paint_word: Paint) -> list[str]:
     """Lay sessions out as a table: a row each, dimmed once it has ended."""
-    import re
-
     heads = ("ID", "KIND", "HEALTH", "AGE", "IDLE", "COMMAND", "FLAG")
     table = [tuple(paint_word("dim", head) for head in heads)]
     for row in rows:
@@ -18470,8 +18432,8 @@ def session_table(rows: Sequence[Mapping[str, JSON]], now: float, paint_word: Pa
             duration_text(float(max(0, int(now - parse_utc(row[key]))))) for key in ("started_at", "last_text")
         )
         flag = one_line(row["note"] or row["question"] or "", 80)
-        command = re.sub(r"""^(?:\w+=(?:'[^']*'|"[^"]*"|[^\s'";&|])*\s+)+""", "", row["cmd"] or "?")  # no variables
-        command = one_line(re.sub(r"[^\s'\"(]*/prompts/(?=[^/]+\.md)", "", command), 30)  # a brief's name will do
+        command = regex(r"""^(?:\w+=(?:'[^']*'|"[^"]*"|[^\s'";&|])*\s+)+""").sub("", row["cmd"] or "?")  # no variables
+        command = one_line(regex(r"[^\s'\"(]*/prompts/(?=[^/]+\.md)").sub("", command), 30)  # a brief's name will do
         health = paint_word(_HEALTH_COLOURS.get(row["health"], "dim"), row["health"])
         others = (row["kind"], age, idle if row["alive"] else "-", command, flag)
         kind, *rest = others if row["alive"] else (paint_word("dim", cell) for cell in others)
@@ -22166,9 +22128,8 @@ class Interview:
     def answer_deadline(self, question: Question, word: str) -> JSON:
         """Take a text with a date to come."""
         import datetime
-        import re
 
-        found = re.findall(r"(?<!\d)(\d{4})-(\d{1,2})-(\d{1,2})(?!\d)", word)
+        found = regex(r"(?<!\d)(\d{4})-(\d{1,2})-(\d{1,2})(?!\d)").findall(word)
         try:
             past = word and max(datetime.date(*map(int, one)) for one in found) < datetime.date.today()
         except ValueError:  # no date at all, or of no calendar
@@ -23381,15 +23342,13 @@ def check_tmux(profile: Profile) -> Iterator[Finding]:
 
 def variables_of(path: str) -> set[str]:
     """Return the variables that a script takes from its environment, as far as its text shows."""
-    import re
-
     try:
         lines = text_of(read_bytes(path) or b"").split("\n")
     except OSError:
         return set()
     text = "\n".join(line for line in lines if not line.lstrip().startswith("#"))
-    own = set(re.findall(r"(?:^|[\s;(])([A-Za-z_]\w*)=", text))
-    return set(re.findall(r"\$\{?([A-Z][A-Z0-9_]{2,})", text)) - own - set(_ALWAYS_THERE)
+    own = set(regex(r"(?:^|[\s;(])([A-Za-z_]\w*)=").findall(text))
+    return set(regex(r"\$\{?([A-Z][A-Z0-9_]{2,})").findall(text)) - own - set(_ALWAYS_THERE)
 
 
 def check_sensors(profile: Profile) -> Iterator[Finding]:
