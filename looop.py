@@ -11162,7 +11162,7 @@ class Attached:
 
     def _begin(self, size: tuple[int, int], partial: bool = False) -> None:
         """Make ready for a fresh picture of a session that has this size."""
-        terminal, title = terminal_size(), b"\x1b[23;0t\x1b[22;0t" * self.partial  # the person's own
+        terminal, title = terminal_size(), b"\x1b]2;\x1b\\\x1b[23;0t\x1b[22;0t" * self.partial  # the person's own
         self.window, self.partial = Window(*size, terminal) if size != terminal else None, partial
         write_terminal(self.output.undo() + title + b"\x1b[H" + ERASE_SCREEN)
         if partial:
@@ -11217,7 +11217,7 @@ class Attached:
 
     def _show_last(self) -> None:
         """Show the screen as it was at the end, where the terminal was too slow to be told all while it ended."""
-        self._learn_end()
+        self.session = wait_for_end(self.session, 5.0) or self.session
         if not self.session.alive and self.session.state != "lost":
             try:
                 screen = screen_of(self.session)
@@ -11225,9 +11225,6 @@ class Attached:
                 return
             self._begin((screen.cols, screen.rows), screen.partial)
             self._show_output(paint(screen))
-
-    def _learn_end(self) -> None:
-        self.session, self.why = wait_for_end(self.session, 5.0) or self.session, "end"
 
     def _keys_came(self) -> None:
         try:
@@ -11312,7 +11309,7 @@ class Attached:
         if self.why == "signal":
             return EXIT_INTERRUPTED
         if self.why == "gone":
-            self._learn_end()
+            self.session = wait_for_end(self.session, 5.0) or self.session
         sys.stderr.write(f"[{name} has ended: {printable(ended_words(self.session))}]\n")
         return self.session.code
 
