@@ -22699,10 +22699,6 @@ class Scheduler:
         except Failure:
             return None, None
 
-    def notes(self) -> list[str]:
-        """Return what a person should know of it here."""
-        return self.row.notes()
-
     def argv(self, command: str) -> list[str]:
         """Return the words of one of its commands."""
         values = {"name": self.name, "path": self.paths[0], "uid": os.geteuid()}
@@ -22864,7 +22860,7 @@ def cmd_service_install(profile: Profile, args: Args) -> Result:
     require_yes("service install", args["yes"])
     scheduler.put(wanted)
     say(f"installed: {scheduler.kind} runs `looop tick` every {duration_text(schedule.every)}, as {scheduler.name}")
-    for note in [*scheduler.notes(), *pulse_too(profile)]:
+    for note in [*scheduler.row.notes(), *pulse_too(profile)]:
         complain(f"warning: {note}")
     return 0
 
@@ -22917,7 +22913,7 @@ def service_row(scheduler: Scheduler, files: Mapping[str, bytes]) -> dict[str, J
         if not os.path.exists(path):
             problems.append(f"{path} is gone: `looop service install` puts this Python and this looop there")
     if active is False:
-        problems += scheduler.notes() if scheduler.kind == "cron" else ["it is not active"]
+        problems += scheduler.row.notes() if scheduler.kind == "cron" else ["it is not active"]
     return {
         "kind": scheduler.kind,
         "name": scheduler.name,
