@@ -19322,7 +19322,7 @@ def cost_lines(summary: Mapping[str, JSON], by: str, bars: bool, paint: Paint) -
 #
 #     beat ─▶ sleep ─┬─ the time is up ─────────────────────────────▶ beat
 #                    ├─ an answer, a flag, a worker's end, an edit ─▶ beat     a bell rings, or a look each second
-#                    ├─ a nap is on, and a sensor says something new ▶ beat    finds another signature
+#                    │                                                         finds another signature
 #                    └─ TERM ─▶ the end
 #
 # From beat to beat the pulse keeps what it saw last, to tell what is new; config, settings and world are read anew.
@@ -19414,7 +19414,7 @@ class Pulse:
             before, outcome = self.errors, self.beat()
             self.tell(outcome)
             self.errors = self.errors if self.errors > before else 0
-            self.sleep(*self.pauses(outcome))
+            self.sleep(self.pause(outcome))
         except BrokenPipeError:  # nobody reads what it prints: its terminal is gone
             raise
         except Exception as error:
@@ -19486,24 +19486,10 @@ class Pulse:
         self.known = {**own, **{key: digest for key, digest in baseline.items() if key_parts(key)[0] != "sensor"}}
         self.seen = {}
 
-    def news(self) -> bool:
-        """Tell whether a sensor has a signal that was not decided on; for naps longer than the usual pause."""
-        profile = self.profile
-        try:
-            with beat_lock(profile, "pulse", 0.0):
-                readings = sense(profile)
-                baseline = digests_of(read_state(profile)["baseline"])
-                if any(baseline.get(f"sensor:{name}") != reading.digest for name, reading in readings.items()):
-                    return True  # the next beat reads it again, and counts its streak
-                keep_readings(profile, readings)
-        except (Failure, OSError):
-            pass  # a beat is in progress: it looks
-        return False
-
     # --- sleep
 
-    def pauses(self, outcome: Outcome) -> tuple[float, float]:
-        """Return (seconds until the next beat, seconds between looks at the sensors until then)."""
+    def pause(self, outcome: Outcome) -> float:
+        """Return the seconds until the next beat. A move that asks for its next decision later pauses no beat."""
         profile, usual = self.profile, 60.0
         try:
             usual = float(profile.setting("interval"))
@@ -19515,22 +19501,23 @@ class Pulse:
             if outcome.run and outcome.outcome not in ("failed", "held"):
                 self.acted()
             if self.errors:
-                return max(usual, float(outcome.next_beat_s or 0)), usual
+                return max(usual, float(outcome.next_beat_s or 0))
+            pauses = [usual]
             if outcome.next_beat_s and outcome.outcome in ("failed", "held"):  # when whatever holds it lets go
-                return max(SHORTEST, min(usual, outcome.next_beat_s + 0.1)), usual
-            again = read_state(profile)["again"]  # what the last move asked for
-            nap = float(again["at"] - time.time()) if again else 0.0
-            return (nap if 0 < nap <= NEXT_BEAT_MAX else usual), usual
+                pauses.append(outcome.next_beat_s + 0.1)
+            again = read_state(profile)["again"]
+            if again and again["at"] > time.time():
+                pauses.append(float(again["at"] - time.time()))
+            return max(SHORTEST, min(pauses))
         except (Failure, OSError):
-            return max(usual, float(outcome.next_beat_s or 0)), usual
+            return max(usual, float(outcome.next_beat_s or 0))
 
-    def sleep(self, secs: float, usual: float) -> None:
+    def sleep(self, secs: float) -> None:
         """Sleep until the next beat is due or something new is there; never longer than asked by the steady clock."""
         import gc
 
         gc.collect()  # what a beat leaves behind goes now, and not when some thousands of them have
         due = steady() + secs
-        sense_at = steady() + usual
         self.lock.tell("pulse", since=self.started, next=time.time() + secs)
         self.mark = steady()
         while True:
@@ -19545,11 +19532,6 @@ class Pulse:
             if self.look():
                 self.bell.wait(SETTLE)
                 return
-            if sense_at <= steady() < due:
-                sense_at = steady() + usual
-                if self.news():
-                    return
-                self.mark = steady()  # a sensor may take its time
 
     def account(self, asked: float) -> None:
         """Emit an event when far more time passed than was asked for, and when somebody has set the clock."""
