@@ -1838,12 +1838,12 @@ class Lock(Closing):
             time.sleep(pause)
             pause = min(pause * 1.5, 0.1)
         self.fd = fd
+        rewrite(fd, "")  # also where a full disk has no room for more
         self.tell(who, **more)
         return True
 
     def tell(self, who: str = "", **more: JSON) -> None:
         """Tell others who holds the lock, and `since` when, and when it will do something `next`, in epoch seconds."""
-        rewrite(self.fd, "")
         rewrite(self.fd, compact({"pid": os.getpid(), "who": who, **more}))
 
     def close(self) -> None:
@@ -1883,9 +1883,10 @@ def lock_holder(path: str) -> dict[str, JSON]:
     """Return who holds a lock, as `Lock.tell` has it, {} when nobody does."""
     if not lock_is_held(path):
         return {}
-    text = one_line(text_of((read_bytes(path) or b"")[:500]))
+    line = (read_bytes(path) or b"")[:500].partition(b"\n")[0]  # a longer one before it may not be cut off yet
+    text = one_line(text_of(line))
     try:
-        return parse_fields(text.encode())
+        return parse_fields(line) or {"who": "another process"}
     except ValueError:  # looop 0.6 wrote `pid 12, pulse, since …`, and its pulse may run still
         pid, _, who = text.removeprefix("pid ").partition(", ")
         return {"pid": int(pid), "who": who} if pid.isdigit() else {"who": text or "another process"}
