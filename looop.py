@@ -171,21 +171,12 @@ EXIT_FAILED, EXIT_USAGE, EXIT_TIMEOUT, EXIT_INTERRUPTED = 1, 2, 124, 130
 
 KIB, MIB = 1024, 1024 * 1024
 DAY = 86400.0
-DUR_MAX = 1e9  # seconds that a DUR can mean
 
 ID_MAX = 64  # characters of an id or a name
-REPLY_MAX = 256 * KIB  # bytes of a runner's reply that can hold a move
 OUTPUT_MAX = 64 * MIB  # bytes that a runner or a shell move may write before it is stopped
 KILL_GRACE = 2.0  # seconds between TERM and KILL
-BACKOFF_FIRST, BACKOFF_MAX = 60.0, 300.0  # seconds after the first failure, and at most
 LIMIT_MAX = 8 * DAY  # a usage limit whose reset is further away is not believed: the longest ones are of a week
 NEXT_BEAT_MIN, NEXT_BEAT_MAX = 5, 3600  # seconds a move may ask for
-NESTING_MAX = 64  # levels of JSON in a reading
-FLAPPING_BEATS = 5  # beats in a row on which a signal changed
-OLD_ROWS_ENOUGH = 500  # rows in a row, older than what is wanted, after which nothing newer is expected
-UNKNOWN_PRICES_MAX = 3  # decides of unknown price in a row, before a runner is stopped
-JOURNAL_COMMIT_MAX = 4 * MIB  # bytes: some 30,000 moves
-RACY_SECONDS = 2.0  # a file younger than this may change again without its timestamps moving
 
 
 class Failure(Exception):
@@ -430,27 +421,6 @@ class Verdict(Record):
     def told(self) -> str:
         """Return the detail and the remedy."""
         return "; ".join(filter(None, (self.detail, self.remedy)))
-
-
-class Outcome(Record):
-    """The end of a beat, in the shape of `tick --json`."""
-
-    outcome: str  # "unchanged" | "acted" | "proposed" | "noop" | "failed" | "held"
-    reason: str = ""
-    run: str | None = None
-    journal: str | None = None
-    cost_usd: float | None = None
-    next_beat_s: int | None = None
-
-
-class MoveResult(Record):
-    """What performing a move did."""
-
-    journal: str  # looop's own fact, to which `perform` adds the decider's words: the journal line, without its stamp
-    outcome: str = "acted"
-    wrote: Mapping[str, Item | None] = {}  # the items that the act itself changed; None: gone, or to be new again
-    shell: JSON = None  # result of a shell move, for the next prompt
-    fold_at: int | None = None  # where the lines of a direct runner begin, when one line takes their place
 
 
 # ======================================================================================================================
@@ -1185,6 +1155,9 @@ class Deadline:
         return max(0.0, min(self.at - time.monotonic(), secs))
 
 
+DUR_MAX = 1e9  # seconds that a DUR can mean
+
+
 def parse_duration(text: str) -> float:
     """Parse a duration (DUR) to seconds; raise ValueError for another text."""
     word = text.strip().lower()
@@ -1550,7 +1523,8 @@ def write_atomic(path: str, data: bytes, mode: int = 0o600, sync: bool = True, n
     """
     require_writable(path)
     temporary = temporary_name(path)
-    fd = open_temporary(temporary, mode)
+    remove_file(temporary)  # of a dead process with our pid
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
     try:
         try:
             os.fchmod(fd, mode)
@@ -1571,17 +1545,6 @@ def write_atomic(path: str, data: bytes, mode: int = 0o600, sync: bool = True, n
 def temporary_name(path: str) -> str:
     """Return the temporary name under which this process writes a file before renaming it."""
     return f"{path}.{os.getpid()}.tmp"
-
-
-def open_temporary(path: str, mode: int) -> int:
-    """Make a temporary file; replace what a dead process with our pid left under its name."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    try:
-        return os.open(path, flags, mode)
-    except FileExistsError:
-        require_writable(path)
-        remove_file(path)
-    return os.open(path, flags, mode)
 
 
 def is_leftover(name: str) -> bool:
@@ -5124,6 +5087,9 @@ def record_cost(profile: Profile, row: Mapping[str, JSON]) -> None:
     except OSError as error:
         remedy = f"looop records every cost before it acts: {remedy_for(error)}"
         raise Failure(f"cost.jsonl: {error.strerror}", remedy) from None
+
+
+OLD_ROWS_ENOUGH = 500  # rows in a row, older than what is wanted, after which nothing newer is expected
 
 
 def recent_rows(profile: Profile, since: float, only: bytes = b"", until: float = 0.0) -> Iterator[dict[str, JSON]]:
@@ -11970,6 +11936,9 @@ def error_reading(words: str, ended: ProcessResult) -> JSON:
     return {"signal": {"error": words}, "detail": detail}
 
 
+NESTING_MAX = 64  # levels of JSON in a reading
+
+
 def reading_of(ended: ProcessResult, cap: int, timeout: float, plugin: bool = False) -> tuple[str, JSON]:
     """Return ("ok", "plugin" or "error", reading) of a sensor that has run. Each error has its own words.
 
@@ -12171,6 +12140,9 @@ def write_origins(profile: Profile, origins: Origins) -> None:
 def origins_lock(profile: Profile) -> Lock:
     """Take the lock under which .sensors is read and written anew."""
     return brief_lock(profile.path(".sensors.lock"))
+
+
+RACY_SECONDS = 2.0  # a file younger than this may change again without its timestamps moving
 
 
 def look_at_sensors(profile: Profile) -> Origins:
@@ -13000,6 +12972,9 @@ def without_thinking(reply: str) -> str:
     return reply
 
 
+REPLY_MAX = 256 * KIB  # bytes of a runner's reply that can hold a move
+
+
 def parse_move(reply: str, forced: bool = False) -> Move:
     """Return the one move of a reply. Raise BadMove with the reason unless there is exactly one valid move.
 
@@ -13195,6 +13170,9 @@ def listed(entries: Iterable[tuple[str, str]], short: bool = False) -> str:
         beside = short and rows.count("\n") == 1
         lines.append(f"- {one_line(name)}" + (f": {rows[4:]}" if beside else f"\n{rows}"))
     return "".join(lines)
+
+
+FLAPPING_BEATS = 5  # beats in a row on which a signal changed
 
 
 def prompt_inputs(
@@ -13926,6 +13904,9 @@ class Spend(Record):
     tokens_known: bool = True  # the newest answer named tokens, or no answer is there yet: a price list can help
 
 
+UNKNOWN_PRICES_MAX = 3  # decides of unknown price in a row, before a runner is stopped
+
+
 def budget_gate(spend: Spend, runner: Runner, limit: float) -> Verdict:
     """Hold a decision that could exceed the daily budget, or whose price is unknown."""
     if runner.mode == "builtin":
@@ -13972,6 +13953,9 @@ def median(values: Sequence[float]) -> float:
     ordered = sorted(values)
     half = len(ordered) // 2
     return 0.0 if not ordered else ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2
+
+
+BACKOFF_FIRST, BACKOFF_MAX = 60.0, 300.0  # seconds after the first failure, and at most
 
 
 def backoff_after(count: int) -> float:
@@ -14762,6 +14746,9 @@ def commit(profile: Profile, message: str) -> None:
         profile.warn(f"git: {words}: this move is journaled, not committed")
 
 
+JOURNAL_COMMIT_MAX = 4 * MIB  # bytes: some 30,000 moves
+
+
 def commit_memory(profile: Profile, message: str) -> ProcessResult:
     """Commit what changed in the memory, and nothing else that the person has staged."""
     paths = [name for name in _MEMORY if os.path.lexists(profile.path(name))]
@@ -15535,6 +15522,16 @@ def decide_builtin(inputs: Mapping[str, JSON]) -> dict[str, JSON]:
 # One performer per move. It does the thing and says what it did, as looop's own fact (`ran: make test`); `perform` adds
 # the decider's words. It journals nothing, and records nothing. A move that needs a person's yes becomes a proposal
 # (`propose`) and comes back, approved, as the same move with `yes`.
+
+
+class MoveResult(Record):
+    """What performing a move did."""
+
+    journal: str  # looop's own fact, to which `perform` adds the decider's words: the journal line, without its stamp
+    outcome: str = "acted"
+    wrote: Mapping[str, Item | None] = {}  # the items that the act itself changed; None: gone, or to be new again
+    shell: JSON = None  # result of a shell move, for the next prompt
+    fold_at: int | None = None  # where the lines of a direct runner begin, when one line takes their place
 
 
 class MoveContext(Record):
@@ -17237,6 +17234,17 @@ def take_event(profile: Profile) -> bool:
 # ======================================================================================================================
 # One beat, alone under `.beat.lock`: sense, diff, gates, decide, act, log. What may hold it back, and how it ends on
 # disk, stands in the sections before.
+
+
+class Outcome(Record):
+    """The end of a beat, in the shape of `tick --json`."""
+
+    outcome: str  # "unchanged" | "acted" | "proposed" | "noop" | "failed" | "held"
+    reason: str = ""
+    run: str | None = None
+    journal: str | None = None
+    cost_usd: float | None = None
+    next_beat_s: int | None = None
 
 
 def resume_rebooted(profile: Profile) -> None:
