@@ -2018,7 +2018,11 @@ def secrets_of(env: Mapping[str, str]) -> list[tuple[str, str]]:
             for text in (value, inside, " ".join(value.split()), *lines, *_encoded_forms(value)):
                 found.setdefault(text, name)
         if len(password) >= SECRET_MIN and not password.isalpha():
-            for text in (password, _percent_decoded(password), *_encoded_forms(_percent_decoded(password))):
+            try:
+                plain = decoded_name(password)
+            except ValueError:
+                plain = password
+            for text in (password, plain, *_encoded_forms(plain)):
                 found.setdefault(text, name)
     return sorted(found.items(), key=lambda pair: -len(pair[0]))
 
@@ -2038,13 +2042,6 @@ def _encoded_forms(value: str) -> Iterator[str]:
     for safe in ("-._~", "-._~/", "-._~!'()*"):  # as quote and encodeURIComponent have it
         for spell in ("%%%02X", "%%%02x"):
             yield "".join(chr(b) if b < 128 and (chr(b).isalnum() or chr(b) in safe) else spell % b for b in raw)
-
-
-def _percent_decoded(text: str) -> str:
-    try:
-        return decoded_name(text)
-    except ValueError:
-        return text
 
 
 def without_cut(text: str, secret: str, name: str) -> str:
@@ -2151,34 +2148,18 @@ SETTINGS: dict[str, Setting] = {
     "interval": Setting("interval", "LOOOP_INTERVAL", 60, "seconds", "from beat to beat", 1),
     "busy_interval": Setting("busy_interval", "LOOOP_BUSY_INTERVAL", 60, "seconds", "the same, after a move", 1),
     "active_interval": Setting("active_interval", "LOOOP_ACTIVE_INTERVAL", 60, "seconds", "the same, with workers", 1),
-    "session_ttl": Setting(
-        "session_ttl", "LOOOP_SESSION_TTL", 259200, "seconds", "an ended session is kept that long; 0: for ever"
-    ),
+    "session_ttl": Setting("session_ttl", "LOOOP_SESSION_TTL", 259200, "seconds", "keeps ended sessions; 0: for ever"),
     "daily_usd": Setting("budget.daily_usd", "LOOOP_MAX_DAILY_USD", 10, "usd", "what a local day may cost; 0: nothing"),
-    "decides_per_hour": Setting(
-        "budget.decides_per_hour", "LOOOP_MAX_DECIDES_PER_HOUR", 60, "count", "calls an hour; 0: none"
-    ),
-    "max_workers": Setting(
-        "budget.max_workers", "LOOOP_MAX_WORKERS", 8, "count", "workers that looop starts, at once; 0: none"
-    ),
-    "worker_usd": Setting(
-        "budget.worker_usd", "LOOOP_WORKER_USD", 5, "usd", "you are told of a worker that has spent more; 0: never"
-    ),
+    "decides_per_hour": Setting("budget.decides_per_hour", "LOOOP_MAX_DECIDES_PER_HOUR", 60, "count", "calls; 0: none"),
+    "max_workers": Setting("budget.max_workers", "LOOOP_MAX_WORKERS", 8, "count", "looop's workers at once; 0: none"),
+    "worker_usd": Setting("budget.worker_usd", "LOOOP_WORKER_USD", 5, "usd", "reports workers over it; 0: never"),
     "gate_playbook": Setting("gate.playbook", "", True, "flag", "a person approves changes of the PLAYBOOK"),
     "gate_shell": Setting("gate.shell", "", "irreversible", "irreversible|untrusted|always|never", "gated shell moves"),
     "gate_allow": Setting("gate.allow", "", [], "allow[]", "commands that run as they are, like `make test *`"),
     "gate_deny": Setting("gate.deny", "", [], "deny[]", "commands that never run, like `git push *`"),
     "gate_folders": Setting("gate.folders", "", [], "folder[]", "where a confined command may write"),
-    "gate_worker": Setting(
-        "gate.worker", "", "tainted", "tainted|always|never", "which start_worker moves a person approves"
-    ),
-    "resume": Setting(
-        "resume",
-        "LOOOP_RESUME",
-        "offer",
-        "offer|auto",
-        "auto: a beat starts the workers that a reboot ended",
-    ),
+    "gate_worker": Setting("gate.worker", "", "tainted", "tainted|always|never", "gated start_worker moves"),
+    "resume": Setting("resume", "LOOOP_RESUME", "offer", "offer|auto", "auto: beats start workers that a reboot ended"),
     "notify": Setting("notify", "", "", "text", "a command that is given what needs you, on stdin"),
     "detach_key": Setting(
         "detach_key", "LOOOP_DETACH_KEY", "C-\\ C-\\", "keys", "leaves `attach`: up to three, like C-] or C-a d"
@@ -3089,7 +3070,7 @@ class Profile:
         self.warned: set[str] = set()  # warnings given, each once
         self.problems: list[str] | None = None  # of a verb that only shows: why the config or the runner is not used
         self._secrets: list[tuple[str, str]] | None = None
-        self.env_file = EnvFile(env_path(config_path))
+        self.env_file = EnvFile(config_path.removesuffix(".json") + ".env")
         self._path = ""  # PATH with the folders of installers, once somebody looks for a program
         self._config: dict[str, JSON] | None = None
         self._runners: dict[str, Runner] | None = None
@@ -3359,11 +3340,6 @@ class Profile:
 def shell_path(env: Mapping[str, str]) -> str:
     """Return the shell that runs the user's command lines: bash, or sh where bash is missing."""
     return which("bash", env) or "/bin/sh"
-
-
-def env_path(config_path: str) -> str:
-    """Return the path of the file of variables beside a config: looop.env."""
-    return (config_path[:-5] if config_path.endswith(".json") else config_path) + ".env"
 
 
 def home_of(env: Mapping[str, str]) -> str:
@@ -4110,20 +4086,17 @@ def in_memory(data: bytes) -> int:
 
 def measure_walls(env: Mapping[str, str]) -> Walls:
     """Return the first walls that work on this machine: a probe must fail to write outside, and end well."""
-    candidates = []
-    why = "this system has neither Landlock, bwrap nor sandbox-exec"
     if sys.platform.startswith("linux"):
-        machine = os.uname().machine
-        if machine not in ARCHITECTURES:
-            return Walls(why=f"looop knows no system calls of {machine}")
-        version = landlock_version()
-        bwrap = which("bwrap", env)
-        candidates += [Walls(version, True), Walls(version)] if version else []
+        if os.uname().machine not in ARCHITECTURES:
+            return Walls(why=f"looop knows no system calls of {os.uname().machine}")
+        version, bwrap = landlock_version(), which("bwrap", env)
+        candidates = [Walls(version, True), Walls(version)] if version else []
         candidates += [Walls(0, True, bwrap)] if bwrap else []
-        if not version:
-            why = "this kernel has no Landlock, and bwrap is not installed"
-    elif which("sandbox-exec", env):
-        candidates.append(Walls(tool=which("sandbox-exec", env)))
+        why = "this kernel has no Landlock, and bwrap is not installed"
+    else:
+        tool = which("sandbox-exec", env)
+        candidates = [Walls(tool=tool)] if tool else []
+        why = "this system has neither Landlock, bwrap nor sandbox-exec"
     for walls in candidates:
         try:
             if holds(walls, env):
@@ -5198,29 +5171,31 @@ def read_ask(profile: Profile, number: int, folder: str = "asks") -> dict[str, J
 
     One whose file cannot be read is a question that says so, open until it is answered: it is not absent.
     """
-    fresh: dict[str, JSON] = {**dict.fromkeys(_ASK_KEYS), "n": number, "kind": "ask", "state": "open"}
-    name = f"{number}.json"
+
+    def damaged(name: str, error: Exception) -> dict[str, JSON]:
+        words = one_line(str(error), 200)
+        return {"question": f"{folder}/{name} cannot be read: {words}: fix it, or answer it to be rid of it"}
+
+    told: dict[str, JSON]
+    name, answer = f"{number}.json", None
     try:
         told = parse_json(read_bytes(profile.path(folder, name)) or b"{}")
         if not fits(told, _ASK_SHAPE) or told.get("kind", "ask") not in ("ask", "proposal"):
             raise ValueError("it holds what looop does not write")
-        whole = {**fresh, **told}
-        whole.update(dict.fromkeys(("answer", "verdict", "result", "delivered", "printed")), n=number, state="open")
-        name = f"{number}.answer.json"  # says the rest
+    except (OSError, ValueError) as error:
+        told = damaged(name, error)
+    try:
         answer = read_answer(profile, number, folder)
     except (OSError, ValueError) as error:
-        words = f"{folder}/{name} cannot be read: {one_line(str(error), 200)}: fix it, or answer it to be rid of it"
-        whole, answer = {**fresh, "question": words}, None
-        try:
-            answer = read_answer(profile, number, folder)
-        except (OSError, ValueError):
-            pass
+        told = damaged(f"{number}.answer.json", error)
+    ask = {**dict.fromkeys(_ASK_KEYS), "kind": "ask", **told, "n": number, "state": "open"}
+    ask.update(dict.fromkeys(("answer", "verdict", "result", "delivered", "printed")))  # the answer's file says these
     if answer is not None:
         verdict, text = answer["verdict"], answer["text"]
         words = text if verdict == "answered" else f"{verdict}: {text}".rstrip(": ")
-        whole.update(state="answered", answer=words, verdict=verdict, result=answer.get("result"))
-        whole.update({key: answer.get(key) for key in ("delivered", "typed", "printed")})
-    return whole
+        ask.update(state="answered", answer=words, verdict=verdict, result=answer.get("result"))
+        ask.update({key: answer.get(key) for key in ("delivered", "typed", "printed")})
+    return ask
 
 
 def read_answer(profile: Profile, number: int, folder: str) -> dict[str, JSON] | None:
