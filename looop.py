@@ -320,12 +320,12 @@ class Walls(Record):
 
 
 class Grant(Record):
-    """What a confined command may write: folders with all below them, and single files."""
+    """The places that a confined command may write: folders with all below them, and single files."""
 
     folders: list[str]
     files: list[str] = []
     clones: list[str] = []  # the .git of those that are clones: it cannot be moved away, where there are namespaces
-    closed: list[str] = []  # what in there stays as it is
+    closed: list[str] = []  # files and folders in them that are read-only
     walls: Walls = Walls()
 
 
@@ -839,7 +839,7 @@ def _finite(word: str) -> float:
 
 
 class _Grammar:
-    """What the scanner of `json` asks its decoder."""
+    """The decoder's attributes that the scanner of `json` reads."""
 
     strict, object_hook, object_pairs_hook, array_hook, parse_int = True, None, None, None, int
     parse_float = parse_constant = staticmethod(_finite)
@@ -1375,8 +1375,8 @@ def complain(text: str) -> None:
 # ======================================================================================================================
 # Rules: a file that others read appears by write, fsync, rename, fsync(dir); a log grows by one write(2) of one whole
 # line; only ENOENT means absent; looop's own files are 0600 and its folders 0700; a lock file is never unlinked.
-# Whatever writes here refuses what is no regular file (a link, a device, a fifo, a folder) by name. A person's file may
-# be a link into their dotfiles: its writer passes the path's `realpath`, and the link stays.
+# Functions that write refuse a link, a device, a fifo or a folder by name. A person's file may be a link into their
+# dotfiles: then the path's `realpath` is written, and the link stays.
 
 
 class NotRegular(OSError):
@@ -1403,7 +1403,7 @@ def require_regular(path: str, mode: int) -> None:
 class Directory:
     """An open directory, closed with its last user.
 
-    What is read through its descriptor is in this one, wherever it is by then, and whatever has taken its place.
+    Reads through its descriptor stay in this directory, even after it was moved or replaced.
     """
 
     __slots__ = ("fd",)
@@ -1518,7 +1518,7 @@ def link_text(path: str) -> str:
 def write_atomic(path: str, data: bytes, mode: int = 0o600, sync: bool = True, new: bool = False) -> None:
     """Replace a file's content so that a reader sees the old or the new, never a part; durable when `sync`.
 
-    `new`: nobody has its name yet, or FileExistsError is raised.
+    `new`: raise FileExistsError if the name is taken.
     Raise NotRegular for a link, a device or a folder: what is not a plain file is never replaced.
     """
     require_writable(path)
@@ -1557,7 +1557,7 @@ def is_leftover(name: str) -> bool:
     except ProcessLookupError:
         return True
     except OSError:
-        pass  # somebody else's
+        pass  # another user's process
     return False
 
 
@@ -1736,7 +1736,7 @@ def tail_lines(path: str, count: int) -> list[str]:
 
 
 def signature(path: str) -> str:
-    """Return a text that changes whenever a file's content can have changed; "absent" when there is none.
+    """Return a text that changes whenever a file's content may have changed; "absent" if there is no file.
 
     As git's index does it: inode, size, mtime, ctime. ctime betrays a content that was changed with its mtime put back.
     """
@@ -1926,18 +1926,17 @@ def remove_tree(folder: str) -> None:
 # ======================================================================================================================
 # 9. Secrets (pure)
 # ======================================================================================================================
-# What looop writes down, tells an LLM or shows goes through `redacted`. Two kinds of secrets are replaced: values of
-# variables, by the variable's name, as [NAME], also where one was cut or stands in base64 or percent-encoded; and
-# well-known shapes wherever they come from, as [secret: github token]. The log of a session is raw: it holds what its
-# command prints.
+# All that looop stores, sends to an LLM or shows goes through `redacted`. It replaces two kinds of secrets: the values
+# of variables by the variable's name, as [NAME], also if they are cut, in base64 or percent-encoded; and well-known
+# shapes from any source, as [secret: github token]. The log of a session is raw: it holds the output of its command.
 #
-# An unchanged beat redacts a few short texts, so a shape has literals: its pattern, and the module re, are loaded once
-# one of them is seen. Every pattern begins with a literal and looks at each character a bounded number of times.
+# An unchanged beat redacts a few short texts, so each shape has literals: its pattern, and the module re, are loaded
+# when a text holds one of them. Every pattern begins with a literal and takes bounded time for each character.
 
-SECRET_MIN = 8  # characters: what is shorter stands in many places by chance
-SECRET_LINE = 16  # characters of a line of a secret that are one
-TOKEN_MAX = 255  # characters of a token: behind it, without a gap, may stand the next one
-CUT_SECRET = 4  # characters of a secret before a cut that are more than chance
+SECRET_MIN = 8  # characters: a shorter value occurs in texts by chance
+SECRET_LINE = 16  # characters of the shortest secret line that is redacted alone
+TOKEN_MAX = 255  # characters of a token: the next one may follow without a gap
+CUT_SECRET = 4  # characters of a secret before a cut that do not match by chance
 
 _SECRET_ENDS = ("TOKEN", "KEY", "SECRET", "PASSWORD", "PASSWD", "PASSPHRASE", "CREDENTIALS", "_PASS", "_PAT", "_DSN")
 _BASE64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
@@ -2129,7 +2128,7 @@ def without_values(text: str, secrets: Sequence[tuple[str, str]]) -> str:
 # ======================================================================================================================
 # 10. Settings (pure)
 # ======================================================================================================================
-# What the config and the environment may say, the table of it, and what is wrong with what they say.
+# The settings of the config and the environment, and the checks of both. Runners that are built in. Rules for commands.
 
 
 class Setting(Record):
@@ -2318,7 +2317,7 @@ GLOB = "\0"  # before a character of a plain command that a shell expands
 
 
 def plain_commands(text: str) -> list[tuple[str, list[str]]] | None:
-    """Split a shell text into (what ends the command before it, its words); None for one that is not plain (pure)."""
+    """Split a plain shell text into (separator before the command, its words); None for another text (pure)."""
     import re
 
     text, place = text.strip(" \t\n"), 0
@@ -2449,7 +2448,7 @@ def wrong_variables(env: Mapping[str, str]) -> list[tuple[Setting, str]]:
 
 
 class Config:
-    """What a config file says, as the program uses it, and what is wrong with it."""
+    """The content of a config file as the program uses it, and its errors."""
 
     __slots__ = ("entry_problem", "folders", "unknown", "values", "wrong")
 
@@ -2593,10 +2592,10 @@ def plain_program(word: str) -> bool:
     return all(char.isalnum() or char in "_-./+:@%, " for char in word)
 
 
-# What tells a program about the agent or the terminal that looop was called from; a name that ends in * is a prefix.
-# The child of a beat is no child of that agent and has no terminal; a session has one of its own. The names of agents
-# are those that their tools were seen to have. "tools" is what an agent sets for its tools: it goes where a name of an
-# agent is there, for a person may have set it too. Not listed, because they are the person's: settings of agents
+# Variables that tell a program which agent or terminal called looop; a name that ends in * is a prefix.
+# The child of a beat is no child of that agent and has no terminal; a session has its own. The names of agents were
+# seen in their tools. "tools" are variables that an agent sets for its tools: they are removed only if a name of an
+# agent is present, since a person may set them too. Not listed, because they are the person's: settings of agents
 # (CLAUDE_CONFIG_DIR, CLAUDE_CODE_USE_BEDROCK, CODEX_HOME), and SSH_AUTH_SOCK, DISPLAY, WAYLAND_DISPLAY.
 _CALLER = {
     "agent": """CLAUDECODE CLAUDE_CODE_ENTRYPOINT CLAUDE_CODE_SSE_PORT CLAUDE_CODE_SESSION_* CLAUDE_CODE_EXECPATH
@@ -2983,10 +2982,10 @@ def screen_dialog(agent: str, lines: Sequence[str]) -> str:
 # ======================================================================================================================
 # 12. Paths and config
 # ======================================================================================================================
-# One `Profile` carries everything that belongs to one looop: where its files are, what its config says, the environment
-# it was started with. `open_profile` is the one place that is handed the environment. The config is read when a setting
-# that it may hold is asked for, and by every beat, unless it is as the last one found it (`settings_stamp`). A verb
-# that only shows goes on without a config or runner that cannot be used, and tells of it (`Profile.problems`).
+# A `Profile` is one looop: the paths of its files, its config and its environment. Only `open_profile` is given the
+# environment. The config is read when a setting that it may hold is asked for, and by every beat if it changed since
+# the last one (`settings_stamp`). A verb that only shows goes on with an invalid config or runner, and reports it
+# (`Profile.problems`).
 
 
 class EnvFile(Record):
@@ -3047,7 +3046,7 @@ def read_env_file(path: str) -> EnvFile:
     try:
         s = os.stat(path)
         if s.st_uid not in (os.geteuid(), 0):
-            return EnvFile(path, refused="is owned by somebody else", remedy="make a file of your own there")
+            return EnvFile(path, refused="belongs to another user", remedy="put a file of your own there")
         if s.st_mode & 0o077:
             return EnvFile(path, refused="others can read or write it", remedy=f"chmod 600 {quoted(path)}")
         return parse_env(path, read_bytes(path) or b"")
@@ -3071,7 +3070,7 @@ class Profile:
         self.problems: list[str] | None = None  # of a verb that only shows: why the config or the runner is not used
         self._secrets: list[tuple[str, str]] | None = None
         self.env_file = EnvFile(config_path.removesuffix(".json") + ".env")
-        self._path = ""  # PATH with the folders of installers, once somebody looks for a program
+        self._path = ""  # PATH with the folders of installers, once it is needed
         self._config: dict[str, JSON] | None = None
         self._runners: dict[str, Runner] | None = None
 
@@ -3128,7 +3127,7 @@ class Profile:
         for base in bases:
             for word in words:
                 path = os.path.normpath(os.path.join(base, expanded(word, self.env)))
-                named = base == self.data and not {"/", "*", "?", "["}.isdisjoint(word)  # be it there or not
+                named = base == self.data and not {"/", "*", "?", "["}.isdisjoint(word)  # even if it does not exist
                 if path in found or not (named or os.path.lexists(path)):
                     continue
                 parts = path.split("/")[:64]  # deeper, only what leads through a folder of theirs does
@@ -3320,11 +3319,11 @@ class Profile:
 
         words = " ".join(map(quoted, self.command()))
         wanted = f'#!/bin/sh\nexec {words} "$@"\n'.encode("utf-8", "surrogateescape")
-        named = hashlib.sha256(wanted).hexdigest()[:8]  # another looop of this person's has a launcher of its own
+        named = hashlib.sha256(wanted).hexdigest()[:8]  # each installed looop has its own launcher
         launcher = f"{self.cache}/launch-{os.geteuid()}-{named}"
         try:
             make_private_dir(self.cache)
-            if not only_ours(self.cache):  # somebody else could put another file there
+            if not only_ours(self.cache):  # another user could put a file there
                 self.warn(
                     f"LOOOP_BIN: {self.cache}: is not private to you: chmod 700 {quoted(self.cache)} (and own it)"
                 )
@@ -3437,7 +3436,7 @@ def path_of(command: str, env: Mapping[str, str]) -> str:
 
 
 def newest_first(folder: str) -> list[str]:
-    """Return what is in a folder of versions such as v22.1.0, the highest first; [] where there is none."""
+    """Return the names in a folder of versions such as v22.1.0, the highest first; [] if there is no folder."""
     try:
         names = os.listdir(folder)
     except OSError:
@@ -3473,11 +3472,10 @@ def which(command: str, env: Mapping[str, str]) -> str:
 # ======================================================================================================================
 # 13. Store
 # ======================================================================================================================
-# state.json and events.jsonl: what one beat leaves for the next, and what everybody may read afterwards. The data dir
-# itself: whose it is, and what of it git shall not take. The bell that wakes whoever waits for one of its files.
+# state.json, which one beat leaves for the next, and events.jsonl, the record for everybody. The data dir
+# itself: its owner, and what git ignores in it. The bell, which wakes processes that wait for one of its files.
 
-# state.json, everything that one beat leaves for the next: each key with its default, the shape of another value, and
-# where words of others stand in it.
+# state.json: each key with its default, the shape of any other value, and the fields that hold text of others.
 _STATE_KEYS: dict[str, tuple[JSON, JSON, tuple[str, ...]]] = {
     "hash": ("", "text", ()),  # of the world last decided on; "": none yet
     "baseline": ({}, {"*": {"digest": "text", "value": "any"}}, ()),  # its items
@@ -3601,7 +3599,7 @@ def repository_top(path: str) -> str:
 
 
 def keep_scratch_out(profile: Profile, coming: bool = False) -> None:
-    """Put a .gitignore into a data dir that has none and lies in a git repository: `git add -A` shall take no log.
+    """Write a .gitignore into a data dir in a git repository unless it has one, so that `git add -A` adds no logs.
 
     `coming`: the repository is about to be made.
     """
@@ -3658,7 +3656,7 @@ def ring(data: str) -> None:
         make_folder(f"{data}/.bells")
         os.utime(f"{data}/.bells", ns=(now, now))
     except OSError:
-        pass  # a disk that is full or read-only: whoever waits looks now and then
+        pass  # a disk that is full or read-only: waits look now and then anyway
 
 
 # ======================================================================================================================
@@ -3773,13 +3771,13 @@ def filter_program(rules: Sequence[Rule], machine: str) -> bytes:
 # ======================================================================================================================
 # 15. Confinement
 # ======================================================================================================================
-# What a command may do that nobody has approved is decided by the kernel, not by the command's words. The child puts up
-# the walls between fork and exec:
+# The kernel decides what an unapproved command may do, not the command's words. The child puts up the walls between
+# fork and exec:
 #
 #     beat ─clone─▶ child, the first process of its namespaces: mounts read-only, loopback up,
 #                   no capabilities, no new privileges, Landlock, seccomp ─exec─▶ the command
 #
-# When it ends, the kernel ends all that it has started. Where namespaces are refused (in many containers), Landlock and
+# When it ends, the kernel ends all that it started. Where namespaces are refused (in many containers), Landlock and
 # seccomp hold alone.
 #
 #     wall      keeps the command from                                  without it
@@ -3806,7 +3804,7 @@ _CLOSED_IN_CLONES = ("config", "config.worktree", "commondir", "hooks")
 # signals that a child may have inherited another disposition of
 _RESET = (_signal.SIGINT, _signal.SIGQUIT, _signal.SIGHUP, _signal.SIGTERM, _signal.SIGPIPE, _signal.SIGCHLD)
 
-# What leads out of the walls, or only fails slowly behind them.
+# Variables that lead out of the walls, or to what only fails slowly behind them.
 _LEADS_OUT = ("SSH_AUTH_SOCK", "SSH_AGENT_PID", "GPG_AGENT_INFO", "DBUS_SESSION_BUS_ADDRESS", "TMUX", "DOCKER_HOST")
 
 # The rules of sandbox(7) on macOS; %s: the folders and files that may be written.
@@ -4507,15 +4505,15 @@ def open_descriptors() -> list[int]:
 # ======================================================================================================================
 # 17. Children
 # ======================================================================================================================
-# One loop runs every child looop has: sensors, runners, shell moves, git. Each child leads a session without a terminal
-# and a process group, has a deadline, and is reaped after its group was dealt with, never before: until then no
-# stranger can get its number.
+# One loop runs all children: sensors, runners, shell moves, git. Each child leads a session without a terminal and a
+# process group, and has a deadline. It is reaped after its group was ended, never before: until then its number cannot
+# be reused.
 #
 #     starting ─▶ running ─┬─▶ exited ─▶ reaped
 #                          └─▶ past its deadline or its cap: TERM to the group, KILL_GRACE, KILL ─▶ reaped
 #
-# What wakes the loop: output, a child's end (pidfd where the kernel has it, else a look every 10 ms), a deadline.
-# A child's end counts, not the end of its output: a grandchild that keeps the pipe open holds nobody up.
+# Output, a child's end (by pidfd, else a look every 10 ms) and deadlines wake the loop. A child's end counts, not the
+# end of its output: a grandchild that keeps the pipe open delays nothing.
 
 
 class Child:
@@ -4613,7 +4611,9 @@ class Child:
         for fd in list(self.pipes):
             self.read(fd)
         if (self.job.tidy or self.why != "exit") and (self.pid or self.pipes):
-            kill_tree(self.group, self._family)  # its number still is its own: unreaped, or somebody holds the pipe
+            kill_tree(
+                self.group, self._family
+            )  # the group's number is not reused: it is unreaped, or a member holds the pipe
         self._reap()
         output = b"".join(self.chunks)
         return ProcessResult(self.job.name, self.code, self.why, output, self.err, time.monotonic() - self.started)
@@ -4632,7 +4632,7 @@ class Child:
 
     def _family(self) -> list[int]:
         """Return its descendants, and its orphans if the job may leave any."""
-        if self.why == "exit":  # who has ended has no children any more
+        if self.why == "exit":  # an ended process has no children
             return []
         try:
             return descendants(os.getpid() if self.job.orphans else self.group)
@@ -4647,7 +4647,7 @@ class Child:
         for path in (self.job.stdout, self.job.stderr) if self.job.grant else ():
             if path:  # fchmod(2) of a descriptor that it was given passes every wall
                 os.chmod(path, 0o600)
-        for path in self._outgrown():  # it wrote on until it was seen, and until it heeded
+        for path in self._outgrown():  # it wrote on until this was noticed, and until it ended
             self.why = "overflow" if self.why == "exit" else self.why
             try:
                 os.truncate(path, self.job.cap)
@@ -4732,7 +4732,7 @@ def run_jobs(jobs: Sequence[Job], width: int = 16) -> list[ProcessResult]:
     live: dict[int, Child] = {}
     loose = any(job.grant and not job.grant.walls.namespaces for job in jobs)  # no namespace ends what they leave
     orphans = loose or any(job.orphans for job in jobs)
-    heeded = (_signal.SIGTERM, _signal.SIGHUP, _signal.SIGINT)
+    held = (_signal.SIGTERM, _signal.SIGHUP, _signal.SIGINT)
 
     def turn() -> None:
         listen(list(live.values()))
@@ -4749,7 +4749,7 @@ def run_jobs(jobs: Sequence[Job], width: int = 16) -> list[ProcessResult]:
         while waiting or live:
             while waiting and len(live) < max(1, width):
                 index, job = waiting.pop()
-                mask = _signal.pthread_sigmask(_signal.SIG_BLOCK, heeded)  # none is started and not known of
+                mask = _signal.pthread_sigmask(_signal.SIG_BLOCK, held)  # no child may start unrecorded
                 try:
                     live[index] = Child(job)
                 except OSError as error:
@@ -4763,7 +4763,7 @@ def run_jobs(jobs: Sequence[Job], width: int = 16) -> list[ProcessResult]:
                     job.on_start(live[index].pid)
             turn()
     finally:
-        mask = _signal.pthread_sigmask(_signal.SIG_BLOCK, heeded)  # a second Ctrl-C would leave some of them running
+        mask = _signal.pthread_sigmask(_signal.SIG_BLOCK, held)  # a second Ctrl-C would leave some of them running
         for child in live.values():
             child.stop("interrupted")
         while live:
@@ -4824,10 +4824,10 @@ def close_inherited() -> None:
 # ======================================================================================================================
 # 18. Granted clones
 # ======================================================================================================================
-# git runs programs by what stands in a repository's config and hooks, also when a person's prompt asks it for a status.
-# A confined command leaves these files as they were, in each repository below a granted folder: mounts keep those of
-# the folder's own .git closed; a walk before the command and one after it find the rest. What is new goes to scratch/,
-# what was changed is put back.
+# git runs programs named in a repository's config and hooks, even when a shell's prompt asks it for a status. In the
+# repositories below a granted folder, these files stay as they were before a confined command: mounts make those of the
+# folder's own .git read-only; walks before and after the command find the rest. New files go to scratch/, changed ones
+# are restored.
 
 _WALK_MAX = 200_000  # entries of the granted folders that are looked at
 _KEPT_MAX = 4 * MIB  # of a file that can be put back
@@ -5125,9 +5125,9 @@ def spend_of(rows: Iterable[Mapping[str, JSON]]) -> tuple[float, int, int]:
 # ======================================================================================================================
 # 20. Asks
 # ======================================================================================================================
-# What the loop wants of its person. asks/<n>.json is a question, or a proposal with the exact bytes of what would be
-# done; asks/<n>.answer.json is what the person said. Both appear by link(2): a number is taken once and an answer is
-# given once, whoever races. An answer stays until a decider has read it, then both go to asks/archive/.
+# Questions and proposals of the loop to the person. asks/<n>.json is a question, or a proposal with the exact bytes of
+# its effect; asks/<n>.answer.json is the person's answer. An ask appears by link(2), so that a number is taken once
+# even in a race. An answer stays until a decider has read it, then both go to asks/archive/.
 
 _ASK_KEYS = ("n", "kind", "session", "question", "options", "ref", "command", "diff", "run", "at", "state", "answer")
 
@@ -5208,9 +5208,9 @@ def read_answer(profile: Profile, number: int, folder: str) -> dict[str, JSON] |
 
 
 def read_asks(profile: Profile) -> list[dict[str, JSON]]:
-    """Return every ask that is open or whose answer nobody has read, in order."""
+    """Return every ask that is open or whose answer is unread, in order."""
     asks = [read_ask(profile, number) for number in ask_numbers(profile, "asks")]
-    # whoever asked may have put one away while it was read: it is gone, not damaged, nor open again
+    # the asker may have archived one while it was read: that is neither damaged nor open again
     return [ask for ask in asks if os.path.lexists(profile.path("asks", f"{ask['n']}.json"))]
 
 
@@ -5262,7 +5262,7 @@ ASKS_KEPT = 1000  # asks in the archive; the newest, so that no number is given 
 
 
 def archive_asks(profile: Profile, read: Iterable[Sequence[JSON]]) -> None:
-    """Move asks to asks/archive/ whose answers were read: [number, answer]; one that was replaced meanwhile stays.
+    """Move asks whose answers were read, [number, answer], to asks/archive/; keep one whose answer was replaced.
 
     The answer is in both places while its ask moves: no instant makes an answered ask an open one.
     """
