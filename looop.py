@@ -1224,8 +1224,8 @@ _FITS: dict[str, Callable[[JSON], bool]] = {
     "number": lambda value: type(value) is int and abs(value) < 1 << 53,
     "object": lambda value: isinstance(value, dict),
     "texts": lambda value: isinstance(value, list) and all(isinstance(text, str) for text in value),
-    "any": lambda value: True,
-    "none": lambda value: value is None,
+    "any": lambda value: value is not ...,
+    "none": lambda value: value is None or value is ...,  # absent
     "id": lambda value: isinstance(value, str) and valid_id(value),
     "moment": lambda value: moment(value) is not None,
     "amount": lambda value: amount(value) is not None,
@@ -1245,7 +1245,7 @@ def fits(value: JSON, shape: JSON) -> bool:
         if not isinstance(value, dict):
             return False
         shapes = dict.fromkeys(value, shape["*"]) if "*" in shape else shape
-        return all(fits(value.get(key), inner) for key, inner in shapes.items())
+        return all(fits(value.get(key, ...), inner) for key, inner in shapes.items())
     if not isinstance(value, list):
         return False
     entries = shape * len(value) if isinstance(shape, list) else shape

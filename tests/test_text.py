@@ -315,6 +315,44 @@ class Text(unittest.TestCase):
         ):
             self.assertEqual(looop.ended_line(body), data)
 
+    def test_a_value_fits_a_shape_or_does_not(self):
+        nan = float("nan")
+        for value, shape in (
+            ("x", "text"),
+            (None, "text|none"),
+            ({"a": 1}, {"a": "number", "b": "text|none"}),
+            ({"a": None}, {"a": "any"}),
+            ({"x": {"d": "1"}, "y": {"d": "2"}}, {"*": {"d": "text"}}),
+            ({}, {"*": "text"}),
+            ([1, 2], ["number"]),
+            ([], ["number"]),
+            (["x", 2.5], ("text", "moment")),
+            ([["x"]], [["text"]]),
+            (["x"], "texts"),
+            ("2026-01-02T03:04:05Z", "stamp"),
+        ):
+            self.assertTrue(looop.fits(value, shape), (value, shape))
+        for value, shape in (
+            (None, "text"),
+            (1, "text|none"),
+            (True, "number"),
+            (2**53, "number"),
+            (nan, "moment"),
+            ({}, {"a": "any"}),
+            ({"a": "x"}, {"a": "number"}),
+            ([], {"*": "text"}),
+            ({"x": {}}, {"*": {"d": "text"}}),
+            ([1, "x"], ["number"]),
+            ({}, ["number"]),
+            (["x"], ("text", "moment")),
+            (["x", 1, 1], ("text", "moment")),
+            ([1], "texts"),
+            ("../x", "id"),
+            ("2026-01-02", "stamp"),
+            (..., "text"),
+        ):
+            self.assertFalse(looop.fits(value, shape), (value, shape))
+
     def test_numbers_that_can_be(self):
         for value in (0, 1, 2.5, 999_999_999):
             self.assertEqual((looop.amount(value), looop.moment(value)), (value, value))
