@@ -73,50 +73,48 @@ Contents
   49. Moves (pure)
   50. Prompt (pure)
   51. Metering (pure)
-  52. Transcripts (pure)
-  53. Gates (pure)
-  54. Readers (pure)
-  55. Tripwires (pure)
-  56. Verdicts (pure)
-  57. Profile on disk
-  58. Prompt context
-  59. Runs
-  60. Calls
-  61. Act
-  62. Act on workers
-  63. Proposals
-  64. Guards
-  65. Recover
-  66. Surface
-  67. Verbs
-  68. Hooks
-  69. Beat
-  70. People
-  71. Views
-  72. Why and replay
-  73. Cost
-  74. Pulse
-  75. Loop commands
-  76. People's commands
-  77. Commands that show
-  78. Setup commands
-  79. Session commands
-  80. Terminal commands
-  81. Worker commands
-  82. Gallery
-  83. Questions (pure)
-  84. Plans
-  85. Interview
-  86. Schedulers
-  87. Service
-  88. Examinations
-  89. Doctor
-  90. Goals and history
-  91. Completion
-  92. Manual (pure)
-  93. Command line
-  94. Texts
-  95. Texts of the manual
+  52. Gates (pure)
+  53. Readers (pure)
+  54. Tripwires (pure)
+  55. Verdicts (pure)
+  56. Profile on disk
+  57. Prompt context
+  58. Runs
+  59. Calls
+  60. Act
+  61. Act on workers
+  62. Proposals
+  63. Guards
+  64. Recover
+  65. Surface
+  66. Verbs
+  67. Hooks
+  68. Beat
+  69. People
+  70. Views
+  71. Why and replay
+  72. Cost
+  73. Pulse
+  74. Loop commands
+  75. People's commands
+  76. Commands that show
+  77. Setup commands
+  78. Session commands
+  79. Terminal commands
+  80. Worker commands
+  81. Gallery
+  82. Questions (pure)
+  83. Interview
+  84. Schedulers
+  85. Service
+  86. Examinations
+  87. Doctor
+  88. Goals and history
+  89. Completion
+  90. Manual (pure)
+  91. Command line
+  92. Texts
+  93. Texts of the manual
 
 Finding things: the verb `looop sensor list` is `cmd_sensor_list`; its docstring is its page: options, examples, exits.
 To add a verb: write `cmd_<verb>` under `@declare`: see the section Verbs.
@@ -13716,9 +13714,8 @@ def cost_row(
     return {**row, "run": run}
 
 
-# ======================================================================================================================
-# 52. Transcripts (pure)
-# ======================================================================================================================
+# --- transcripts
+#
 # What a worker's agent has spent while it works, from the file in which it keeps its conversation: claude 2.1.332 and
 # codex 0.171.0 write tokens, pi 1.6.0 prices. opencode keeps a database, and tells its price with its events.
 
@@ -13761,7 +13758,7 @@ def transcript_spend(agent: str, lines: Iterable[Mapping[str, JSON]]) -> list[Ru
 
 
 # ======================================================================================================================
-# 53. Gates (pure)
+# 52. Gates (pure)
 # ======================================================================================================================
 # What can hold a beat back, in order; the first that holds ends it.
 
@@ -13944,7 +13941,7 @@ def policy_digest(digests: Mapping[str, str]) -> str:
 
 
 # ======================================================================================================================
-# 54. Readers (pure)
+# 53. Readers (pure)
 # ======================================================================================================================
 # Commands that only read: a table of tools, subcommands, operands and options. What is in doubt has no row. A command
 # with an option that its row does not name is no reader.
@@ -14114,7 +14111,7 @@ def reader_kind(words: Sequence[str]) -> str:
 
 
 # ======================================================================================================================
-# 55. Tripwires (pure)
+# 54. Tripwires (pure)
 # ======================================================================================================================
 # What looks as if it could not be undone, or acted on others: programs, and patterns of their arguments, found behind
 # wrappers, in quotes and in here-documents. A tripwire makes a question of what would fail behind the walls, or harm a
@@ -14326,7 +14323,7 @@ def mutating_verb(name: str, arguments: list[str]) -> str:
 
 
 # ======================================================================================================================
-# 56. Verdicts (pure)
+# 55. Verdicts (pure)
 # ======================================================================================================================
 # What may be done with a command that nobody has approved, by its text alone. `judge_command` asks in this order:
 #
@@ -14482,7 +14479,7 @@ def judge_move(move: Move, policy: Policy, untrusted: bool = False) -> Judgement
 
 
 # ======================================================================================================================
-# 57. Profile on disk
+# 56. Profile on disk
 # ======================================================================================================================
 # The data dir: made and seeded on the first beat, checked on every one, and a git repository whose history is the
 # loop's memory: one commit per move.
@@ -14752,7 +14749,7 @@ def commit_memory(profile: Profile, message: str) -> ProcessResult:
 
 
 # ======================================================================================================================
-# 58. Prompt context
+# 57. Prompt context
 # ======================================================================================================================
 # What a prompt shows and no hash covers: how workers stand just now, with ages and screens; reports; the journal's last
 # lines; the lines that changed in PLAYBOOK and goals. None of it wakes the loop.
@@ -14915,7 +14912,7 @@ def policy_edits(profile: Profile, world: World, state: Mapping[str, JSON]) -> d
 
 
 # ======================================================================================================================
-# 59. Runs
+# 58. Runs
 # ======================================================================================================================
 # A run is one decision and what came of it. Its capsule, runs/<run-id>/, is made before the runner starts, and together
 # with state.json it is written in an order that lets any instant be the last one:
@@ -15129,7 +15126,7 @@ def prune_runs(profile: Profile) -> None:
 
 
 # ======================================================================================================================
-# 60. Calls
+# 59. Calls
 # ======================================================================================================================
 # Running a runner on a prompt: whether it is there, what its call cost, why it failed, when a usage limit resets. The
 # commands of moves run the same way. And the decider that needs no runner.
@@ -15492,7 +15489,7 @@ def decide_builtin(inputs: Mapping[str, JSON]) -> dict[str, JSON]:
 
 
 # ======================================================================================================================
-# 61. Act
+# 60. Act
 # ======================================================================================================================
 # One performer per move. It does the thing and says what it did, as looop's own fact (`ran: make test`); `perform` adds
 # the decider's words. It journals nothing, and records nothing. A move that needs a person's yes becomes a proposal
@@ -15968,7 +15965,7 @@ def do_message(context: MoveContext) -> MoveResult:
 
 
 # ======================================================================================================================
-# 62. Act on workers
+# 61. Act on workers
 # ======================================================================================================================
 # The moves that start, end and speak to workers. What is typed into one is judged first: it is behind no walls.
 
@@ -16207,7 +16204,7 @@ def perform(context: MoveContext) -> MoveResult:
 
 
 # ======================================================================================================================
-# 63. Proposals
+# 62. Proposals
 # ======================================================================================================================
 # A proposal is an ask with exactly what would be done. A person's yes is for the bytes that they saw, so what is
 # approved is held against its digest, against the move in its run's capsule, and against what it is about.
@@ -16366,7 +16363,7 @@ def allow_rule(profile: Profile, rule: CommandRule, example: str) -> str:
 
 
 # ======================================================================================================================
-# 64. Guards
+# 63. Guards
 # ======================================================================================================================
 # What the gates need to know: whether the person has paused the loop, and what the ledger says of money.
 
@@ -16480,7 +16477,7 @@ def money_gates(profile: Profile, runner: Runner, spend: Spend, decides: Sequenc
 
 
 # ======================================================================================================================
-# 65. Recover
+# 64. Recover
 # ======================================================================================================================
 # What a beat that died left half done (the section Runs has the order in which a run is written), and what a runner
 # with tools of its own must leave as it was.
@@ -16689,7 +16686,7 @@ def take_next_interval(profile: Profile) -> int | None:
 
 
 # ======================================================================================================================
-# 66. Surface
+# 65. Surface
 # ======================================================================================================================
 # What the person must not miss, told once, when it begins: on the output of whoever runs beats (NEEDS YOU), and pushed
 # to where they are: the `notify` command, a tmux window for a worker that needs them. `.surfaced` remembers, by a key
@@ -16891,7 +16888,7 @@ def notify(profile: Profile, text: str) -> None:
 
 
 # ======================================================================================================================
-# 67. Verbs
+# 66. Verbs
 # ======================================================================================================================
 # A verb is one unit: a `cmd_` function, `@declare(…)` above it with who may call it, and its docstring, the page. From
 # that derive parser, help, man page and completions:
@@ -17075,7 +17072,7 @@ def find_verb(words: Sequence[str]) -> tuple[Verb | None, list[str]]:
 
 
 # ======================================================================================================================
-# 68. Hooks
+# 67. Hooks
 # ======================================================================================================================
 # What an agent says of itself while it works: `looop _hook`, which its hooks call, keeps agent.json. A turn that ends,
 # or a question, rings and is pushed at once.
@@ -17205,7 +17202,7 @@ def take_event(profile: Profile) -> bool:
 
 
 # ======================================================================================================================
-# 69. Beat
+# 68. Beat
 # ======================================================================================================================
 # One beat, alone under `.beat.lock`: sense, diff, gates, decide, act, log. What may hold it back, and how it ends on
 # disk, stands in the sections before.
@@ -17784,7 +17781,7 @@ def raise_on_signals() -> None:
 
 
 # ======================================================================================================================
-# 70. People
+# 69. People
 # ======================================================================================================================
 # What a person says to the loop: answers, approvals, pauses. An approval is a beat that a person has decided: under
 # the beat's lock, with a capsule and an intent, so that a crash in the middle leaves the trace that any move leaves.
@@ -18139,7 +18136,7 @@ def pause_span(words: Sequence[str]) -> tuple[float, list[str]]:
 
 
 # ======================================================================================================================
-# 71. Views
+# 70. Views
 # ======================================================================================================================
 # What a person is shown: one line for each thing that matters, its glyph and colour saying how much. Colour goes to
 # terminals only; nothing here writes.
@@ -18589,7 +18586,7 @@ def sensor_table(profile: Profile, rows: Sequence[Mapping[str, JSON]], now: floa
 
 
 # ======================================================================================================================
-# 72. Why and replay
+# 71. Why and replay
 # ======================================================================================================================
 # Every wake and every silence, explained from what was recorded: a capsule says why a beat decided, and a replay
 # derives its hash, its prompt and its move again, without runner or effect. For what has not happened yet, the gates
@@ -19083,7 +19080,7 @@ def cmd_replay(profile: Profile, args: Args) -> Result:
 
 
 # ======================================================================================================================
-# 73. Cost
+# 72. Cost
 # ======================================================================================================================
 # The ledger added up, in blocks: one regular expression takes the few fields that are added out of every row of a block
 # at once, and only a line of another shape is parsed as JSON. Rows lie in the order of time, so a scope shorter than
@@ -19300,7 +19297,7 @@ def cost_lines(summary: Mapping[str, JSON], by: str, bars: bool, paint: Paint) -
 
 
 # ======================================================================================================================
-# 74. Pulse
+# 73. Pulse
 # ======================================================================================================================
 # The beat in a loop, for whoever has no cron: one process that holds `.lock` for its life, in the session `pulse`.
 #
@@ -19618,7 +19615,7 @@ def end_pulse(profile: Profile) -> bool:
 
 
 # ======================================================================================================================
-# 75. Loop commands
+# 74. Loop commands
 # ======================================================================================================================
 # The verbs that run a beat.
 
@@ -19680,7 +19677,7 @@ def outcome_output(profile: Profile, wanted: str, outcome: Outcome) -> Output:
 
 
 # ======================================================================================================================
-# 76. People's commands
+# 75. People's commands
 # ======================================================================================================================
 # What a person answers, approves, refuses and pauses.
 
@@ -19892,7 +19889,7 @@ def cmd_resume(profile: Profile, args: Args) -> Result:
 
 
 # ======================================================================================================================
-# 77. Commands that show
+# 76. Commands that show
 # ======================================================================================================================
 # How things are, what sensors read and what was spent.
 
@@ -20160,7 +20157,7 @@ def stream_words(line: bytes) -> list[str]:
 
 
 # ======================================================================================================================
-# 78. Setup commands
+# 77. Setup commands
 # ======================================================================================================================
 # The runner, the config, the version.
 
@@ -20316,7 +20313,7 @@ def cmd_version(profile: Profile, args: Args) -> Result:
 
 
 # ======================================================================================================================
-# 79. Session commands
+# 78. Session commands
 # ======================================================================================================================
 # The verbs that start, list, show and end sessions.
 
@@ -20640,7 +20637,7 @@ def skipped_words(follower: Follower) -> str:
 
 
 # ======================================================================================================================
-# 80. Terminal commands
+# 79. Terminal commands
 # ======================================================================================================================
 # What a session wrote and shows, and what is typed into it.
 
@@ -21007,7 +21004,7 @@ def cmd_kill(profile: Profile, args: Args) -> Result:
 
 
 # ======================================================================================================================
-# 81. Worker commands
+# 80. Worker commands
 # ======================================================================================================================
 # What a worker says and claims.
 
@@ -21179,7 +21176,7 @@ def cmd_prune(profile: Profile, args: Args) -> Result:
 
 
 # ======================================================================================================================
-# 82. Gallery
+# 81. Gallery
 # ======================================================================================================================
 # `looop sensor add`: sensors that looop carries, written out as plain sh for a person to read and edit. The scripts
 # are in Texts; here is what they take, checked before a word of it stands in a script, and quoted there.
@@ -21470,7 +21467,7 @@ def checked_percent(text: str) -> str:
 
 
 # ======================================================================================================================
-# 83. Questions (pure)
+# 82. Questions (pure)
 # ======================================================================================================================
 # What the interview asks, and what becomes of the answers. It is one script, a generator that yields questions, is sent
 # answers, and returns the plan. It remembers nothing: `after_answers` runs it through the answers there are, up to the
@@ -21772,62 +21769,7 @@ _CALM = Question(
 
 
 # ======================================================================================================================
-# 84. Plans
-# ======================================================================================================================
-# How a plan is written: under the beat's lock, each file whole, never over another one; a file that has its content
-# already is written already. So a writing that was killed is finished by doing it again.
-
-
-def write_plan(profile: Profile, plan: Plan, stamp: str) -> list[str] | None:
-    """Write a plan, behind a beat in progress; return the paths of its files.
-
-    Return None, and write nothing, where the PLAYBOOK is no longer the one that the person has seen replaced. `stamp`
-    names what is moved out of the way. interview.json goes last: with it, the plan is written again.
-    """
-    with beat_lock(profile, "interview", None):
-        body = None if plan.playbook is None else ended_line(plan.playbook)
-        now = read_bytes(profile.path("PLAYBOOK.md"))
-        if body not in (None, now) and plan.over != (None if now is None else digest_of(now)):
-            return None
-        for path in (*plan.files, _ORIGINS, "PLAYBOOK.md", f"playbook.d/{stamp}.md", "interview.json"):
-            remove_leftovers(os.path.dirname(profile.path(path)))
-        paths = [put_new(profile, path, ended_line(text)) for path, text in plan.files.items()]
-        if body is not None and body != now:
-            replace_playbook(profile, body, stamp)
-        if os.path.lexists(profile.path("goals", "setup.md")):
-            archive_goal(profile, "setup", stamp)
-        remove_file(profile.path("interview.json"))
-        return paths
-
-
-def put_new(profile: Profile, path: str, data: bytes) -> str:
-    """Write a goal or a sensor; return its path, which has a number in it where another file has the name."""
-    folder, file = path.split("/")
-    stem, suffix = os.path.splitext(file)
-    for name in names_like(stem):
-        path = f"{folder}/{name}{suffix}"
-        if not os.path.lexists(profile.path(path)):
-            if folder == "sensors":
-                write_new_sensor(profile, name, data, "gallery")
-            elif not publish(profile.path(path), data):
-                continue
-            break
-        if read_bytes(profile.path(path)) == data:
-            break
-    return path
-
-
-def plan_lines(profile: Profile, plan: Plan, paths: Sequence[str], stamp: str) -> list[str]:
-    """Say what was written."""
-    before = f"playbook.d/{stamp}.md"
-    kept = f"the one before: {before}" if os.path.lexists(profile.path(before)) else ""
-    rows = [("  PLAYBOOK.md", kept if plan.playbook is not None else "stays as it was")]
-    rows += [(f"  {printable(path)}", "") for path in paths]
-    return [*aligned(rows), f"  in {printable(profile.data)}; edit them whenever you like"]
-
-
-# ======================================================================================================================
-# 85. Interview
+# 83. Interview
 # ======================================================================================================================
 # `looop setup` asks the questions, in common lines: no raw mode, so that `looop send` types into it as well as a
 # person. Every answer is in interview.json before the next question is asked; all else is written at the end.
@@ -22238,8 +22180,60 @@ def told_answer(answer: Answer) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
+# --- how a plan is written: under the beat's lock, each file whole, never over another one. A file that has its content
+# already is written already, so a writing that was killed is finished by doing it again.
+
+
+def write_plan(profile: Profile, plan: Plan, stamp: str) -> list[str] | None:
+    """Write a plan, behind a beat in progress; return the paths of its files.
+
+    Return None, and write nothing, where the PLAYBOOK is no longer the one that the person has seen replaced. `stamp`
+    names what is moved out of the way. interview.json goes last: with it, the plan is written again.
+    """
+    with beat_lock(profile, "interview", None):
+        body = None if plan.playbook is None else ended_line(plan.playbook)
+        now = read_bytes(profile.path("PLAYBOOK.md"))
+        if body not in (None, now) and plan.over != (None if now is None else digest_of(now)):
+            return None
+        for path in (*plan.files, _ORIGINS, "PLAYBOOK.md", f"playbook.d/{stamp}.md", "interview.json"):
+            remove_leftovers(os.path.dirname(profile.path(path)))
+        paths = [put_new(profile, path, ended_line(text)) for path, text in plan.files.items()]
+        if body is not None and body != now:
+            replace_playbook(profile, body, stamp)
+        if os.path.lexists(profile.path("goals", "setup.md")):
+            archive_goal(profile, "setup", stamp)
+        remove_file(profile.path("interview.json"))
+        return paths
+
+
+def put_new(profile: Profile, path: str, data: bytes) -> str:
+    """Write a goal or a sensor; return its path, which has a number in it where another file has the name."""
+    folder, file = path.split("/")
+    stem, suffix = os.path.splitext(file)
+    for name in names_like(stem):
+        path = f"{folder}/{name}{suffix}"
+        if not os.path.lexists(profile.path(path)):
+            if folder == "sensors":
+                write_new_sensor(profile, name, data, "gallery")
+            elif not publish(profile.path(path), data):
+                continue
+            break
+        if read_bytes(profile.path(path)) == data:
+            break
+    return path
+
+
+def plan_lines(profile: Profile, plan: Plan, paths: Sequence[str], stamp: str) -> list[str]:
+    """Say what was written."""
+    before = f"playbook.d/{stamp}.md"
+    kept = f"the one before: {before}" if os.path.lexists(profile.path(before)) else ""
+    rows = [("  PLAYBOOK.md", kept if plan.playbook is not None else "stays as it was")]
+    rows += [(f"  {printable(path)}", "") for path in paths]
+    return [*aligned(rows), f"  in {printable(profile.data)}; edit them whenever you like"]
+
+
 # ======================================================================================================================
-# 86. Schedulers
+# 84. Schedulers
 # ======================================================================================================================
 # What runs the beat by itself: a systemd user timer, a launchd agent or a line of cron. Each is written with absolute
 # paths and an environment of its own, because a scheduler knows nothing of a person's shell:
@@ -22716,7 +22710,7 @@ class Scheduler:
 
 
 # ======================================================================================================================
-# 87. Service
+# 85. Service
 # ======================================================================================================================
 # The verbs about schedulers: they show, ask, and touch nothing but what they showed.
 
@@ -22946,7 +22940,7 @@ def service_lines(status: Mapping[str, JSON], now: float, paint: Paint) -> list[
 
 
 # ======================================================================================================================
-# 88. Examinations
+# 86. Examinations
 # ======================================================================================================================
 # Each check looks at one thing, as a person who knows looop would, and yields what it found. Nothing stays
 # in the data dir but the price of a call that was asked for (--ask).
@@ -23441,7 +23435,7 @@ def check_running(profile: Profile) -> Iterator[Finding]:
 
 
 # ======================================================================================================================
-# 89. Doctor
+# 87. Doctor
 # ======================================================================================================================
 # The last check looks from where a scheduler stands: most loops that die do so because cron knows nothing of a person's
 # shell. Then all of them, in the order in which they are shown.
@@ -23599,7 +23593,7 @@ def cmd_doctor(profile: Profile, args: Args) -> Iterator[int | Output]:
 
 
 # ======================================================================================================================
-# 90. Goals and history
+# 88. Goals and history
 # ======================================================================================================================
 # `looop goals` and `looop goal add|edit|done|show`. The files in goals/ stay the truth: the verbs do what a person can
 # do by hand, and commit it; the next beat sees it and decides on it.
@@ -23848,7 +23842,7 @@ def cmd_history(profile: Profile, args: Args) -> Result:
 
 
 # ======================================================================================================================
-# 91. Completion
+# 89. Completion
 # ======================================================================================================================
 # What a shell can offer at a Tab. `looop config bash|zsh|fish` prints a few lines for the shell; they hand the words of
 # the command line to `looop _complete`, which prints a candidate a line, and after a TAB what it is. `:file`, `:folder`
@@ -24170,7 +24164,7 @@ def cmd_config_fish(profile: Profile, args: Args) -> Result:
 
 
 # ======================================================================================================================
-# 92. Manual (pure)
+# 90. Manual (pure)
 # ======================================================================================================================
 # What looop says of itself: a page for each verb and each group, the overview, the manual, the man page, and the next
 # steps. All derive from the verbs' pages, the settings and MANUAL, which is written like this:
@@ -24521,7 +24515,7 @@ def next_steps(status: Mapping[str, JSON], timed: bool = False) -> list[tuple[st
 
 
 # ======================================================================================================================
-# 93. Command line
+# 91. Command line
 # ======================================================================================================================
 # From the words of a command line to an exit code: the verb is found, its arguments are read as its page declares them,
 # and what it returns is printed.
@@ -24968,7 +24962,7 @@ def open_missing_streams() -> None:
 
 
 # ======================================================================================================================
-# 94. Texts
+# 92. Texts
 # ======================================================================================================================
 # Prose alone, in looop's own words: what the LLM is told, what a fresh profile is seeded with, the gallery's scripts.
 
@@ -25536,7 +25530,7 @@ exec "$plugin" "$@"
 }
 
 # ======================================================================================================================
-# 95. Texts of the manual
+# 93. Texts of the manual
 # ======================================================================================================================
 # `looop help`, in the markup that the section Manual explains.
 
