@@ -2316,12 +2316,10 @@ GLOB = "\0"  # before a character of a plain command that a shell expands
 
 def plain_commands(text: str) -> list[tuple[str, list[str]]] | None:
     """Split a plain shell text into (separator before the command, its words); None for another text (pure)."""
-    import re
-
     text, place = text.strip(" \t\n"), 0
     commands: list[tuple[str, list[str]]] = [("", [])]
     apart = True  # the next token begins a word
-    for token in re.compile(_PLAIN, re.VERBOSE).finditer(text):
+    for token in regex(f"(?x){_PLAIN}").finditer(text):
         kind = token.lastgroup or ""
         if token.start() != place:
             return None
@@ -5017,12 +5015,10 @@ def put_back_programs(profile: Profile, before: Mapping[str, Trait], after: Mapp
 
 def is_harmless(path: str, trait: Trait) -> bool:
     """Tell whether git runs no program by a new file (pure)."""
-    import re
-
     if trait[0] & 0o170000 == 0o040000:
         return True
     plain = trait[0] & 0o170000 == 0o100000 and not trait[2] and os.path.basename(path) == "config"
-    return plain and bool(re.fullmatch(_PLAIN_CONFIG, text_of(trait[1]), re.IGNORECASE))
+    return plain and bool(regex(f"(?i){_PLAIN_CONFIG}").fullmatch(text_of(trait[1])))
 
 
 def set_aside(profile: Profile, path: str, trait: Trait) -> None:
@@ -13547,12 +13543,10 @@ def inner_error(message: str) -> str:
 
 def meter_llm(output: str, errors: str) -> RunnerOutput:
     """Read llm's text, and its tokens from stderr. OpenAI counts what came from the cache in the input, too."""
-    import re
-
     usages: list[dict[str, int]] = []
     cached = {"cache_read": "cache_read_input_tokens", "cache_write": "cache_creation_input_tokens"}
-    pattern = r"^Token usage: (?:([\d,]+) input)?(?:(?:, )?([\d,]+) output)?(.*)$"
-    for match in re.finditer(pattern, errors, re.MULTILINE):
+    pattern = r"(?m)^Token usage: (?:([\d,]+) input)?(?:(?:, )?([\d,]+) output)?(.*)$"
+    for match in regex(pattern).finditer(errors):
         given, made = (int((count or "0").replace(",", "")) for count in match.groups()[:2])
         details: dict[str, JSON] = next(iter(stream_objects(match[3].lstrip(", "))), {})
         usage = {"input": given, "output": made, **tokens(details, cache_read="prompt_tokens_details.cached_tokens")}
@@ -13608,10 +13602,8 @@ _TOOL_FREE = {
 
 def tools_left(runner: Runner) -> list[str]:
     """Return what a typed runner's tick line lacks to keep tools from the LLM; [] for an unknown program."""
-    import re
-
     wanted = _TOOL_FREE.get(program_of(runner.tick).rpartition("/")[2], ()) if runner.mode == "typed" else ()
-    return [told for pattern, told in wanted if not re.search(pattern, runner.tick, re.DOTALL)]
+    return [told for pattern, told in wanted if not regex(f"(?s){pattern}").search(runner.tick)]
 
 
 _OWN_TOOLS = "the LLM has tools that no gate holds back, and its beats count as tainted"
@@ -13653,12 +13645,10 @@ def meter(output: str, whose: str, errors: str = "") -> RunnerOutput:
 
 def limit_notice(reply: str) -> bool:
     """Tell whether a reply is a one-line notice of a usage limit instead of an answer."""
-    import re
-
     line = reply.strip()
     reset = r"\|\d{10}|[^\w{]{1,3}(resets|your limit will reset)\b[^{]*"
     notice = rf"[\w -]{{0,40}}\blimit reached({reset})|you('|\u2019| ha)ve hit your [\w -]{{0,40}}\blimit\b[^{{]*"
-    return len(line) <= 300 and "\n" not in line and bool(re.fullmatch(notice, line, re.IGNORECASE))
+    return len(line) <= 300 and "\n" not in line and bool(regex(f"(?i){notice}").fullmatch(line))
 
 
 def priced(metered: RunnerOutput, prices: Mapping[str, Mapping[str, float]], model: str = "") -> RunnerOutput:
@@ -14222,8 +14212,6 @@ def simple_commands(text: str, depth: int = 0) -> Iterator[tuple[list[str], bool
     What shells and interpreters are given, in quotes or here-documents, is split in its turn; what others are given is
     text. Raise ValueError where that lies too deep.
     """
-    import re
-
     if depth > _DEEPEST:
         raise ValueError("quotes too deep to be read")
     text, body = parted_text(text)
@@ -14231,7 +14219,7 @@ def simple_commands(text: str, depth: int = 0) -> Iterator[tuple[list[str], bool
     words: list[str] = []
     quoted: list[str] = []
     piped, apart = False, True
-    for token in re.finditer(_TOKENS, f"{text}\n", re.VERBOSE | re.DOTALL):
+    for token in regex(f"(?xs){_TOKENS}").finditer(f"{text}\n"):
         kind = token.lastgroup or ""
         value = token[kind]
         if kind == "end" and words:
@@ -14247,9 +14235,9 @@ def simple_commands(text: str, depth: int = 0) -> Iterator[tuple[list[str], bool
         elif kind in ("single", "double", "escaped", "word"):
             if kind in ("single", "double") and (" " in value or "\n" in value):
                 quoted.append(
-                    (re.sub(r"\\([\"\\$`])", r"\1", value) if kind == "double" else value).replace("\\n", "\n")
+                    (regex(r"\\([\"\\$`])").sub(r"\1", value) if kind == "double" else value).replace("\\n", "\n")
                 )
-            inner += re.findall(r"\$\(([^()]*)\)", value) if kind == "double" else []
+            inner += regex(r"\$\(([^()]*)\)").findall(value) if kind == "double" else []
             if apart:
                 words.append("")
             words[-1] += value
@@ -15342,10 +15330,8 @@ _LACKS = {
 
 def lack_of(program: str, message: str) -> str:
     """Say what an agent lacks by its own message, and what to do; "" for other messages (pure)."""
-    import re
-
     for pattern, lack, remedy in _LACKS.get(program, ()):
-        if re.search(pattern, message, re.IGNORECASE):
+        if regex(f"(?i){pattern}").search(message):
             return f"{program} {lack}: {remedy}"
     return ""
 
@@ -15399,14 +15385,12 @@ def limit_reset(metered: RunnerOutput, stderr: str, now: float) -> float | None:
     None: it names no reset, or it is past or further away than LIMIT_MAX. Only the runner's own error counts: the
     rest of its output also holds words of sensors and of the LLM.
     """
-    import re
-
-    reset, flags = metered.reset, re.IGNORECASE | re.ASCII
+    reset = metered.reset
     message = " ".join(f"{metered.error} {stderr}".split())
     about = r"limit|quota|capacity|exhausted|too many requests|\b429\b|try again (?:at|in)\b"  # no "reset at"
-    if reset is None and re.search(about, message, flags):
+    if reset is None and regex(f"(?ia){about}").search(message):
         for form in _RESET_FORMS:
-            for match in re.finditer(form, message, flags):
+            for match in regex(f"(?ia){form}").finditer(message):
                 parts = {name: value for name, value in match.groupdict().items() if value is not None}
                 if "epoch" in parts:
                     reset = float(parts["epoch"])
@@ -15894,8 +15878,6 @@ _PUSH_REFUSES = (
 
 def push_of(profile: Profile, move: Move) -> Push:
     """Return what a push would do. Raise BadMove when it cannot be done, or would run a program of the clone's."""
-    import re
-
     env = reader_env(profile, profile.child_env())
     fields, program = move.fields, which("git", env)
     name, remote, branch = fields["folder"], fields["remote"], fields["branch"]
@@ -15913,7 +15895,7 @@ def push_of(profile: Profile, move: Move) -> Push:
 
     listed = asked("config", "--list", "--show-scope", "--name-only", "-z").split("\0")
     for scope, key in zip(listed[::2], listed[1::2]):
-        if scope in ("local", "worktree") and re.fullmatch(_PUSH_REFUSES, key, re.IGNORECASE):
+        if scope in ("local", "worktree") and regex(f"(?i){_PUSH_REFUSES}").fullmatch(key):
             raise BadMove(f"push_branch: {one_line(key, 80)} is set in the clone's own config: ask the person to push")
     settings += made_up_programs(listed[1::2])
     if f"remote.{remote}.url" not in listed[1::2]:  # a file in .git/remotes or .git/branches makes one too
@@ -19127,9 +19109,7 @@ class Costs:
 
     def add_block(self, block: bytes) -> None:
         """Add whole lines."""
-        import re
-
-        row = re.compile(_ROW, re.MULTILINE)
+        row = regex(b"(?m)" + _ROW)
         found: dict[tuple[str, bytes], list[bytes]] = {}
         begin = end = last = b""
         costs: list[bytes] = []
