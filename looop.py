@@ -2980,7 +2980,7 @@ def screen_dialog(agent: str, lines: Sequence[str]) -> str:
 # ======================================================================================================================
 # A `Profile` is one looop: the paths of its files, its config and its environment. Only `open_profile` is given the
 # environment. The config is read when a setting that it may hold is asked for, and by every beat if it changed since
-# the last one (`settings_stamp`). A verb that only shows goes on with an invalid config or runner, and reports it
+# the last one (`Beat.go`). A verb that only shows goes on with an invalid config or runner, and reports it
 # (`Profile.problems`).
 
 
@@ -12750,11 +12750,6 @@ def quiet_since(
         return None
 
 
-def settings_stamp(profile: Profile) -> str:
-    """Return a text that changes when the config or LOOOP_RUNNER may have changed."""
-    return f"{signature(profile.config_path)}:{encoded_name(profile.env.get('LOOOP_RUNNER', ''))}"
-
-
 def remember_quiet(profile: Profile, world: World, settings: str, *, since: float, until: float, now: float) -> None:
     """Leave `.quiet` for the next beat, unless a file is too young for its signature to be trusted."""
     for stamp in (settings, *world.stamps.values()):
@@ -15646,8 +15641,8 @@ def do_shell(context: MoveContext) -> MoveResult:
     judgement = judgement_of(context)
     if judgement.verdict == "proposed":
         return propose(context, judgement.reason)
-    timeout, playbook = profile.setting("shell_timeout"), read_bytes(profile.path("PLAYBOOK.md"))
-    keep_playbook(context.run, playbook)
+    timeout = profile.setting("shell_timeout")
+    keep_playbook(context.run)
     grant = None
     if not judgement.network and walls_of(profile).confines:  # readers too: the config of a repository names programs
         clear_scratch(profile)
@@ -15685,10 +15680,12 @@ def confined_told(profile: Profile, grant: Grant) -> str:
     return f'{walls}; to ask a person for more, send it again with "reversible": false'
 
 
-def keep_playbook(run: Run, playbook: bytes | None) -> None:
-    """Keep the PLAYBOOK's bytes in the capsule before somebody else's program runs beside it, and its link."""
+def keep_playbook(run: Run) -> None:
+    """Keep the PLAYBOOK's bytes and its link in the capsule before somebody else's program runs beside it."""
+    path = run.profile.path("PLAYBOOK.md")
+    playbook = read_bytes(path)
     if playbook is not None and run.profile.setting("gate_playbook"):
-        link = os.fsencode(link_text(run.profile.path("PLAYBOOK.md")))
+        link = os.fsencode(link_text(path))
         if link:
             write_atomic(run.path("playbook.link"), link)
         write_atomic(run.path("playbook.before"), playbook)
@@ -17239,27 +17236,6 @@ class Beat:
     `tick --dry-run` and `why now` end before the first step that writes.
     """
 
-    __slots__ = (
-        "approved",
-        "changes",
-        "cost",
-        "forced",
-        "journal",
-        "name",
-        "policy",
-        "profile",
-        "reason",
-        "reset",
-        "result",
-        "run",
-        "runner",
-        "started",
-        "state",
-        "taint",
-        "verdicts",
-        "world",
-    )
-
     def __init__(self, profile: Profile, forced: str = "", runner: str = "", approved: Approval | None = None) -> None:
         self.profile = profile
         self.forced = forced  # the goal that a person asks a move for, "" on a common beat
@@ -17283,7 +17259,8 @@ class Beat:
     def go(self) -> Outcome:
         """Run the beat."""
         profile = self.profile
-        settings = settings_stamp(profile)
+        runner = encoded_name(profile.env.get("LOOOP_RUNNER", ""))
+        settings = f"{signature(profile.config_path)}:{runner}"  # it changes when what they say may have
         last = read_quiet(profile)
         known = settings == last.get("settings")  # then they were good when that was written
         if not known:
@@ -17524,7 +17501,7 @@ class Beat:
         profile, run, name = self.profile, self.run, self.runner.name
         self.wake()
         journal = self.journal = Journal(profile)
-        keep_playbook(run, read_bytes(profile.path("PLAYBOOK.md")))
+        keep_playbook(run)
         scripts = {script: signature(path) for script, path in sensor_files(profile).items()}
         run.intend({"move": "direct", "runner": name})
         proposed: dict[str, Item | None] = {}
@@ -19305,19 +19282,6 @@ def steady() -> float:
 
 class Pulse:
     """The loop of beats and sleeps, until a signal ends it."""
-
-    __slots__ = (
-        "ahead",
-        "bell",
-        "errors",
-        "known",
-        "lock",
-        "mark",
-        "printed",
-        "profile",
-        "seen",
-        "started",
-    )
 
     def __init__(self, env: Mapping[str, str], path: str) -> None:
         self.profile = open_profile(env, path)
