@@ -8537,7 +8537,7 @@ def ending_of(why: str, code: int | None) -> dict[str, JSON]:
 # whenever the loop is idle, so that the screen is current; the keyboard types, each text whole, as fast as the command
 # takes it.
 
-PENDING_MAX, LAST_MAX = 256 * KIB, 64 * KIB  # bytes of output that are drawn and not skimmed; and of the last
+PENDING_MAX, LAST_MAX = 192 * KIB, 64 * KIB  # bytes of output that are drawn and not skimmed; and of the last
 FULL = 2 * PENDING_MAX  # bytes that wait to be skimmed, before the command has to wait
 TURN, STROKE = 0.005, 1 * KIB  # seconds in which a turn draws; bytes between looks at the clock (5 ms of short lines)
 STROKE_CELLS = 8 * KIB  # of a screen on which a stroke has that many bytes: a byte may cost as much as half a screen
@@ -9350,7 +9350,7 @@ class Lookout(Clients):
 #     viewers, `send`, `key` ─▶ keyboard (past its bound the sender waits) ─▶ PTY
 
 HUP_GRACE, TERM_GRACE = 0.5, 2.0  # seconds that a tree has after HUP and after TERM
-DRAW_EVERY = 0.05  # seconds that output may stay undrawn where nobody waits for it
+DRAW_EVERY = 0.2  # seconds that output may stay undrawn where nobody waits for it
 ASK_EVERY = 0.005  # the same where it may ask something, and is too much to be drawn at once
 SEQUENCE_TIME = 0.25  # seconds that the rest of a sequence is waited for before something is typed
 ANSWER_TIME = 1.0  # seconds within which a viewer's terminal may answer what the command asked
