@@ -23384,6 +23384,7 @@ def check_running(profile: Profile) -> Iterator[Finding]:
 # The last check looks from where a scheduler stands: most loops that die do so because cron knows nothing of a person's
 # shell. Then all of them, in the order in which they are shown.
 
+_THERE_BY = 300.0  # seconds until a doctor is stopped: each of its checks has a deadline of its own
 _THERE = ("looop", "data", "files", "config", "git", "runner", "sensors", "walls")  # checks that matter to a beat there
 
 
@@ -23421,7 +23422,7 @@ def check_from_there(profile: Profile, here: Collection[str] = ()) -> Iterator[F
 def found_there(schedule: Schedule, here: Collection[str]) -> Iterator[Finding]:
     """Run the doctor as a scheduler runs a beat; yield what it finds and was not found `here`."""
     argv = [*schedule.argv[:-1], "doctor", "--json"]
-    ended = run_job(Job("doctor", argv, {**schedule.env, "LOOOP_CHILD": "1"}, 3 * _ANSWER_BY, cap=MIB, tidy=True))
+    ended = run_job(Job("doctor", argv, {**schedule.env, "LOOOP_CHILD": "1"}, _THERE_BY, cap=MIB, tidy=True))
     try:
         rows = [row for row in parse_json(ended.out) if row["check"] in _THERE and row["status"] != "ok"]
     except (LookupError, TypeError, ValueError):
