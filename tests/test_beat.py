@@ -950,6 +950,25 @@ class Advance(Case):
         looop.record_failure(state, "no JSON", "", "p", 100.0, runner="pi", reset=5000.0)
         self.assertEqual((state["failure"]["until"], state["failure"]["limit"]), (5000.0, "pi"))
 
+    def test_runs_are_in_the_order_in_which_they_were_written(self):
+        """Within a second by their files; a stamp from the future is older than any other."""
+        self.profile()
+        profile = looop.open_profile(self.env, looop.__file__)
+        stamps = ("20991231-000000-aaaa", "20260102-030405-cccc", "20260102-030406-bbbb", "20260102-030406-aaaa")
+        for at, stamp in enumerate(stamps):
+            os.makedirs(self.path("runs", f"tick-{stamp}"))
+            os.utime(self.path("runs", f"tick-{stamp}"), (at, at))
+        runs = [f"tick-{stamp}" for stamp in stamps]
+        self.assertEqual(looop.runs_in_order(profile, looop.parse_utc("2026-01-03T00:00:00Z")), runs)
+        self.assertEqual(looop.find_run(profile, "tick-20260102-030406-b").id, runs[2])
+        self.assertEqual(looop.find_run(profile, "last").id, runs[3])
+        for name in ("tick-20260102-030406", "", "tick-1"):
+            with self.assertRaises(looop.Failure):
+                looop.find_run(profile, name)
+        self.env["LOOOP_RUNS_KEEP"] = "1"
+        looop.prune_runs(looop.open_profile(self.env, looop.__file__))
+        self.assertEqual(os.listdir(self.path("runs")), runs[3:])
+
     def test_a_policy_file_that_a_person_edits_meanwhile_is_known(self):
         beat = self.beat()
         self.write("goals/a.md", "other\n")
