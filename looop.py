@@ -3619,7 +3619,7 @@ def emit(profile: Profile, event: str, **fields: JSON) -> None:
         profile.warn(f"{os.path.basename(error.filename or path)}: {error.strerror}: event {event} is lost")
 
 
-BELL_LOOK = 0.2  # seconds between looks at the bell
+BELL_LOOK = 0.25  # seconds between looks at the bell
 
 
 class Bell:
