@@ -412,7 +412,7 @@ class Fences(Case):
                     "claims": [["x", text]],
                     "readings": [["s", "trusted", text]],
                 },
-                **{"journal": [text], "changes": [{"kind": "goal", "told": text, "edit": ""}], "interrupted": text},
+                **{"journal": [text], "changes": [{"kind": "goal", "told": text, "edit": text}], "interrupted": text},
                 **{"shell": {"command": text, "ended": "", "output": text}},
                 **{"failure": {"reason": text, "count": 1, "reply": text}},
             }
