@@ -16963,12 +16963,20 @@ class Verb:
     examples: tuple[tuple[str, str], ...]  # (command, what it does)
     exits: tuple[tuple[str, str], ...]  # (code, what it means)
 
-    def __init__(self, run: VerbFunction, name: str, group: str, page: str, flags: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        run: VerbFunction,
+        name: str,  # two words for an action of a group: "sensor list"
+        group: str,
+        page: str,
+        *,
+        moves: bool = False,  # it changes what a move changes: within a beat there is one
+        person: bool | Callable[[Args], JSON] = False,  # whether, with these arguments, only a person may call it
+        shows: bool = False,  # it only shows: a config or a runner that cannot be used is told, and stops nothing
+        bare: bool = False,  # it needs no data dir
+    ) -> None:
         self.run, self.name, self.group, self.page = run, name, group, page
-        self.moves: bool = flags["moves"]  # it changes what a move changes: within a beat there is one
-        self.person: bool | Callable[[Args], JSON] = flags["person"]  # whether, with these, only a person may call it
-        self.bare: bool = flags["bare"]  # it needs no data dir
-        self.shows: bool = flags["shows"]  # a config or a runner that cannot be used is told, and stops nothing
+        self.moves, self.person, self.shows, self.bare = moves, person, shows, bare
 
     def __getattr__(self, field: str) -> Any:
         if field not in Verb.__annotations__:
@@ -17012,19 +17020,9 @@ def page_fields(page: str) -> dict[str, Any]:
     }
 
 
-def declare(
-    name: str,
-    group: str,
-    *,
-    moves: bool = False,
-    person: bool | Callable[[Args], JSON] = False,
-    shows: bool = False,
-    bare: bool = False,
-    page: str = "",
-) -> Callable[[VerbFunction], Verb]:
-    """Make a verb of a `cmd_` function; `page`: its docstring, where Python leaves that out."""
-    flags = {"moves": moves, "person": person, "shows": shows, "bare": bare}
-    return lambda run: Verb(run, name, group, page or run.__doc__ or "", flags)
+def declare(name: str, group: str, page: str = "", **flags: Any) -> Callable[[VerbFunction], Verb]:
+    """Make a verb of a `cmd_` function; `page`: its docstring, where Python leaves that out; `flags`: of Verb."""
+    return lambda run: Verb(run, name, group, page or run.__doc__ or "", **flags)
 
 
 GROUPS = ("The beat", "Goals", "People", "Looking", "Sessions", "Workers", "Setting up", "For scripts")
