@@ -8,12 +8,11 @@ import sys
 import unittest
 
 import looop
-from tests.support import ROOT, nodes, syntax
+from tests.support import ROOT, forget, nodes, syntax
 
 with open(os.path.join(ROOT, "looop.py"), encoding="utf-8") as file:
     SOURCE = file.read()
 LINES = SOURCE.split("\n")
-TREE = syntax()
 BANNERS = [
     (number, int(match[1]), match[2])
     for number, line in enumerate(LINES, 1)
@@ -33,7 +32,7 @@ def section_of(line):
 
 def top_level():
     """Give every name that the module defines at its top level, with the node that defines it."""
-    for node in TREE.body:
+    for node in syntax().body:
         if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
             yield node.name, node
         elif isinstance(node, ast.Assign):
@@ -45,6 +44,10 @@ def top_level():
 
 
 class Architecture(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.addClassCleanup(forget)
+
     def test_contents_equal_the_banners(self):
         listed = re.findall(r"^ +(\d+)\. (.+)$", looop.__doc__, re.MULTILINE)
         self.assertGreater(len(BANNERS), 20)

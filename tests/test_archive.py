@@ -20,7 +20,7 @@ import unittest
 import zipfile
 
 from tests import build, shared
-from tests.support import ROOT, Case, alive, heavy, needs_root, nodes, syntax, wait_until
+from tests.support import ROOT, Case, alive, forget, heavy, needs_root, nodes, syntax, wait_until
 
 spec = importlib.util.spec_from_file_location("build_zipapp", os.path.join(ROOT, "build_zipapp.py"))
 build_zipapp = importlib.util.module_from_spec(spec)
@@ -80,6 +80,11 @@ class Pieces(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
+        def let_go():
+            del cls.tree, cls.defined
+            forget()
+
+        cls.addClassCleanup(let_go)
         cls.tree = syntax()
         cls.defined = [node for node in cls.tree.body if isinstance(node, (ast.FunctionDef, ast.ClassDef))]
         cls.names = {node.name for node in cls.defined}

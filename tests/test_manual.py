@@ -15,7 +15,7 @@ import termios
 import unittest
 
 import looop
-from tests.support import ROOT, START, Case, Terminal, heavy, needs, nodes, which
+from tests.support import ROOT, START, Case, Terminal, forget, heavy, needs, nodes, which
 
 with open(os.path.join(ROOT, "looop.py"), encoding="utf-8") as file:
     SOURCE = file.read()
@@ -314,6 +314,7 @@ class Manual(Case):
     def test_every_variable_that_looop_knows_is_named_and_no_other(self):
         end = SOURCE[: re.search(r"^# \d+\. Texts of the manual", SOURCE, re.MULTILINE).start()].count("\n")
         known = set()
+        self.addCleanup(forget)
         for node in nodes():
             if getattr(node, "lineno", end) >= end:
                 continue

@@ -13,7 +13,7 @@ import unittest
 import zipfile
 
 import looop
-from tests.support import ROOT, Case, Terminal, heavy, syntax, wait_until
+from tests.support import ROOT, Case, Terminal, forget, heavy, syntax, wait_until
 
 PYTHONS = [f"3.{minor}" for minor in range(9, 15)]
 
@@ -35,6 +35,7 @@ class Metadata(unittest.TestCase):
         if sys.version_info < (3, 10):
             self.skipTest("Python 3.9 has no list of its standard library")
         standard = sys.stdlib_module_names  # novermin
+        self.addCleanup(forget)
         checked = 0
         for name in ("looop.py", "build_zipapp.py"):
             tree = syntax() if name == "looop.py" else ast.parse(text_of(name))

@@ -11,7 +11,7 @@ import unittest
 from typing import NamedTuple
 
 import looop
-from tests.support import CAPTURED, FAKES, ROOT, Case, Terminal, heavy, nodes
+from tests.support import CAPTURED, FAKES, ROOT, Case, Terminal, forget, heavy, nodes
 
 
 def text_of(*parts):
@@ -107,6 +107,10 @@ def slug(heading):
 
 class Words(unittest.TestCase):
     """What the README names is there, and what is there it names."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.addClassCleanup(forget)
 
     def check_command(self, words):
         verb, rest = looop.find_verb(words)
