@@ -298,9 +298,17 @@ TAKEN_OUT = {
     "the table of readers": [('return kind if fit and (row[0] == "*" or', 'return kind if True or (row[0] == "*" or')],
     "the options of readers": [("if row is None or given is None or", "given = given or []\n    if row is None or")],
     "the person's PATH": [('return {**quiet_git(env, online=True), "PATH":', 'return {**env, "_":')],
-    "the walls of a sensor": [("if origin.by in CONFINED_WRITERS else job", "if False else job")],
+    "the walls of a sensor": [("if script.origin.by in CONFINED_WRITERS else job", "if False else job")],
     "the environment without secrets": [("hidden = {*secret_names(job.env), *_LEADS_OUT}", "hidden = set()")],
 }
+
+
+class Walls(unittest.TestCase):
+    def test_each_wall_stands_in_one_place(self):
+        with open(f"{ROOT}/looop.py", encoding="utf-8") as file:
+            source = file.read()
+        for old, _ in sum(TAKEN_OUT.values(), []):
+            self.assertEqual(source.count(old), 1, old)
 
 
 @heavy
