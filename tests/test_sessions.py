@@ -1743,7 +1743,8 @@ class Watchers(Case):
         told = []
         self.supervisor._output(b"text\r\n" * 20000 + b"\x1b[?20")
         then = lambda: told.append(self.supervisor.canvas.screen.bracketed_paste)  # noqa: E731
-        self.supervisor._when_modes_known(self.peer, then)
+        with unittest.mock.patch.object(looop, "SEQUENCE_TIME", PATIENCE):
+            self.supervisor._when_modes_known(self.peer, then)
         self.supervisor._output(b"0")
         self.supervisor.loop.turn(0.01)
         self.assertEqual(told, [])
