@@ -214,7 +214,7 @@ class Claims(Workers):
         self.looop("claim", "x", "--session", "a", "--ttl", "1h")
         self.assertEqual(self.claims()["x"]["state"], "held")
         self.looop("claim", "x", "--session", "a", "--ttl", "1ms")
-        self.assertEqual(self.claims()["x"]["state"], "expired")
+        wait_until(lambda: self.claims()["x"]["state"] == "expired", "the end of a millisecond")
         self.looop("claim", "x", "--session", "b")
         self.assertEqual(self.claims()["x"]["session"], "b")
 
