@@ -614,6 +614,14 @@ class Case(unittest.TestCase):
             self.assertEqual(self.code, code, f"{words}: {out}\n{err}")
         return out
 
+    def doctor(self, *words, **options):
+        """Run the doctor beside a pulse: else it starts itself once more as cron would, by another Python perhaps."""
+        import looop
+
+        with looop.Lock(self.path(".lock")) as lock:
+            self.assertTrue(lock.acquire(PATIENCE, "up", pid=os.getpid()))
+            return self.looop("doctor", *words, **options)
+
     def tick(self, code=None, **options):
         """Run a beat and return its outcome as `tick --json` says it."""
         words = options.pop("words", ("tick",))

@@ -65,6 +65,7 @@ class Settings(Case):
     @heavy
     def test_a_typo_in_a_variable_loosens_no_limit_of_the_config(self):
         """Every setting that has both: what the config says stands, and doctor says so."""
+        self.profile()
         strict = {"seconds": 7, "count": 2, "usd": 2.0, "offer|auto": "auto", "keys": "C-]"}
         settings = [s for s in looop.SETTINGS.values() if s.key and s.env and s.kind != "text"]
         self.assertGreater(len(settings), 6)
@@ -78,7 +79,7 @@ class Settings(Case):
                 self.assertEqual(shown[group][leaf] if group else shown[leaf], value, (setting.env, text))
                 self.assertIn(f"{setting.env}={text}: ", self.stderr)
                 self.assertIn(f"; using the config's value, {value}\n", self.stderr)
-            self.assertIn(f"; the config's value, {value}, stands", self.looop("doctor", env={setting.env: "2$"}))
+            self.assertIn(f"; the config's value, {value}, stands", self.doctor(env={setting.env: "2$"}))
 
     def test_runners_are_laid_over_the_ready_made_ones_key_by_key(self):
         self.config(
@@ -433,12 +434,13 @@ class EnvFile(Case):
         self.assertIn(f"{path}: others can read", self.stderr)
 
     def test_wrong_lines_are_named_and_not_shown(self):
+        self.profile()
         path = self.env_file(b"A=1\nexport\nB='hunter2\n")
         self.looop("config", "check", code=1)
         for words in (f"{path}: line 2: is not NAME=value", f"{path}: line 3: its value begins", "2 wrong lines"):
             self.assertIn(words, self.stderr)
         self.assertNotIn("hunter", self.stderr)
-        rows = [row for row in json.loads(self.looop("doctor", "--json", code=1)) if row["check"] == "config"]
+        rows = [row for row in json.loads(self.doctor("--json", code=1)) if row["check"] == "config"]
         self.assertEqual([row["status"] for row in rows], ["fail", "fail", "ok"])
 
     def test_the_pulse_reads_it_again(self):

@@ -136,7 +136,7 @@ class Programs(Memory):
         self.assertEqual(self.commits(), before + 1, self.stderr)
         self.assertEqual(self.git_does("show", "HEAD:goals/b.md", env={"GIT_PAGER": "cat"}), "new\n")
         self.started()
-        self.looop("doctor", code=None)
+        self.doctor(code=None)
         self.looop("goals", "--json")
         self.assertEqual(self.started(), [])
         for name in "abcd":
@@ -217,7 +217,7 @@ class Endless(Memory):
             os.mkfifo(path, 0o600)
             self.assertEqual(self.beat(f"{place}\n")["outcome"], "acted")
             self.assertIn(f"{place}: is not a regular file: this move is journaled, not committed", self.stderr)
-            self.assertIn(f"{place}: is not a regular file", self.looop("doctor", code=None))
+            self.assertIn(f"{place}: is not a regular file", self.doctor(code=None))
             os.unlink(path)
             if os.path.exists(aside):
                 os.rename(aside, path)
@@ -271,7 +271,7 @@ class Modes(Memory):
         os.chmod(outside, 0o755)
         for path in (self.data, self.path(".git")):
             os.chmod(path, 0o755)
-        self.assertIn("others can look into it; the next beat closes it", self.looop("doctor", code=None))
+        self.assertIn("others can look into it; the next beat closes it", self.doctor(code=None))
         self.tick()
         self.assertIn("others could look into it: its mode was 755, and is 700 now", self.stderr)
         for path in (self.data, self.path(".git")):

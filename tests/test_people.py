@@ -664,7 +664,7 @@ class Money(Case):
         self.assertEqual(self.beat(env=env)["outcome"], "noop")
         told = f"LOOOP_CONFIG={self.home}/typo.json: no such file: the defaults hold, $10 a day"
         self.assertIn(f"warning: {told}\n", self.stderr)
-        self.assertIn(told, " ".join(self.looop("doctor", env=env, code=None).split()))
+        self.assertIn(told, " ".join(self.doctor(env=env, code=None).split()))
         self.assertEqual(self.beat(env={"LOOOP_RUNNER": "claude"})["outcome"], "noop")
         self.assertNotIn("LOOOP_CONFIG", self.stderr)
 
@@ -796,7 +796,7 @@ class Money(Case):
         self.assertEqual({(row["cost_usd"], row.get("usage") is None) for row in self.ledger()}, {(None, True)})
         self.looop("config", "check")
         self.assertIn("runners.fake.tick: an unknown program: its output is text without a price", self.stderr)
-        self.assertIn("runners.fake.tick: an unknown program", self.looop("doctor", code=None))
+        self.assertIn("runners.fake.tick: an unknown program", self.doctor(code=None))
         self.runner(f"cat >/dev/null;  cat {path}", unmetered=False, output="claude")
         self.looop("config", "check")
         self.assertEqual(self.stderr, "")
