@@ -88,16 +88,16 @@ class Whole(Doctor):
     def test_a_real_call_is_paid_and_recorded(self):
         self.profile()
         self.replies('{"move":"noop"}')
-        row = next(row for row in json.loads(self.looop("doctor", "--ask", "--json")) if row["check"] == "answer")
+        row = next(row for row in json.loads(self.doctor("--ask", "--json")) if row["check"] == "answer")
         self.assertEqual((row["status"], row["text"][:24]), ("ok", "fake answered with noop "))
         self.assertEqual([row["runner"] for row in self.ledger()], ["fake"])
         self.replies("I cannot.")
         self.assertRegex(
-            self.looop("doctor", "--ask", code=1),
+            self.doctor("--ask", code=1),
             r"✗ answer +fake: the reply holds no JSON object \(it said: I cannot\.\)\n +run it by hand, it must answer",
         )
         self.assertEqual((len(self.ledger()), os.listdir(self.path("runs"))), (2, []))
-        self.looop("doctor", "--ask", code=1, env={"LOOOP_CHILD": "1"})
+        self.doctor("--ask", code=1, env={"LOOOP_CHILD": "1"})
 
     def test_a_decider_that_is_told_to_write_a_file_is_caught_when_it_does(self):
         self.addCleanup(os.chdir, os.getcwd())  # asking a runner changes to the data dir
