@@ -1182,7 +1182,8 @@ class Drawing(Sessions):
         session = self.begin("draws", f"printf 'HEADER drawn once\\r\\n'; {loop}; printf '\\rdone'; exec cat")
         self.wait_for(session, "done")
         self.assertGreater(len(self.output(session)), 700_000)
-        partial, words = json.loads(self.looop("shot", "draws", "--json"))["partial"], self.looop("shot", "draws").split()
+        partial = json.loads(self.looop("shot", "draws", "--json"))["partial"]
+        words = self.looop("shot", "draws").split()
         self.assertEqual(words[:3], ["HEADER", "drawn", "once"])
         self.assertTrue(partial or words[3] == "done" + "#" * 74, words)  # who is too busy to draw all of it says so
 
