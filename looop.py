@@ -18329,7 +18329,7 @@ def status_of(profile: Profile, now: float) -> dict[str, JSON]:
     }
 
 
-def pulse_words(pulse: Mapping[str, JSON], now: float, paint: Paint) -> str:
+def pulse_words(pulse: Mapping[str, JSON], paint: Paint) -> str:
     """Say how the pulse is."""
     if pulse["running"]:
         due = "" if pulse["next_beat_s"] is None else f", next beat in {duration_text(pulse['next_beat_s'])}"
@@ -18397,7 +18397,7 @@ def status_lines(profile: Profile, status: Mapping[str, JSON], now: float, paint
         when = parse_utc(last["at"])
         glyph, colour = _OUTCOME_GLYPHS[last["outcome"]]
         beat = f"{paint(colour, glyph)} {last['outcome']} at {local_moment(when, now)}, {duration_text(now - when)} ago"
-    pulse = pulse_words(status["pulse"], now, paint)
+    pulse = pulse_words(status["pulse"], paint)
     spent = f"{money(budget['spent_today_usd'])} of {money(budget['daily_usd'])} today"
     if budget["unknown_today"]:
         spent += paint("note", f", and {plural(budget['unknown_today'], 'call')} of unknown price")
@@ -20482,7 +20482,7 @@ def cmd_down(profile: Profile, args: Args) -> Result:
 
 @declare("_pulse", "For scripts")
 def cmd__pulse(profile: Profile, args: Args) -> Result:
-    """Be the pulse, in the foreground.
+    """Run the pulse in the foreground.
 
     What `looop up` runs in a session; TERM ends it. LOOOP_LOG_FORMAT=json: a line of JSON per beat.
     $ looop _pulse  # until Ctrl-C
