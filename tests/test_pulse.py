@@ -94,6 +94,7 @@ class Life(Pulses):
         self.looop("start-session", "w", "--command", "sleep 100")
         kill_all((looop.read_session(self.opened, "pulse").supervisor, pid))  # with its terminal it may have ended
         wait_until(lambda: not looop.read_session(self.opened, "pulse").alive, "its end")
+        wait_until(lambda: not looop.pulse_pid(self.opened), "the end of its beats")  # two processes, two locks
         status = self.status()
         self.assertFalse(status["pulse"]["running"])
         self.assertIn("supervisor died", status["pulse"]["crashed"])
