@@ -22,99 +22,99 @@ Workers, and whatever a person wants detached, are sessions: a command in a term
 that was forked away (`Supervisor` has the drawing); the beat sees their state and flag, never their output.
 
 Contents
-   1. Constants and errors
-   2. Data types
-   3. Characters (pure)
-   4. Text (pure)
-   5. Layout (pure)
-   6. Time
-   7. Output
-   8. Files
-   9. Secrets (pure)
-  10. Settings (pure)
-  11. Agents (pure)
-  12. Paths and config
-  13. Store
-  14. Filters (pure)
-  15. Confinement
-  16. Processes
-  17. Children
-  18. Granted clones
-  19. Ledger
-  20. Asks
-  21. Styles (pure)
-  22. Sequences (pure)
-  23. Grid (pure)
-  24. Terminal (pure)
-  25. Screen (pure)
-  26. Screens at rest (pure)
-  27. Pictures (pure)
-  28. Keys (pure)
-  29. Protocol (pure)
-  30. Session store
-  31. Claims
-  32. Session log
-  33. PTY
-  34. Drawing and typing
-  35. Clients
-  36. Lookout
-  37. Supervisor
-  38. Launch
-  39. Client
-  40. Terminal of a viewer
-  41. Attach
-  42. Typing
-  43. Fleet
-  44. Checks
-  45. Readings (pure)
-  46. Sense
-  47. World hash (pure)
-  48. World
-  49. Moves (pure)
-  50. Prompt (pure)
-  51. Metering (pure)
-  52. Gates (pure)
-  53. Readers (pure)
-  54. Tripwires (pure)
-  55. Verdicts (pure)
-  56. Profile on disk
-  57. Prompt context
-  58. Runs
-  59. Calls
-  60. Act
-  61. Act on workers
-  62. Proposals
-  63. Guards
-  64. Recover
-  65. Surface
-  66. Verbs
-  67. Hooks
-  68. Beat
-  69. People
-  70. Views
-  71. Why and replay
-  72. Cost
-  73. Pulse
-  74. Loop commands
-  75. People's commands
-  76. Commands that show
-  77. Setup commands
-  78. Session commands
-  79. Terminal commands
-  80. Worker commands
-  81. Gallery
-  82. Questions (pure)
-  83. Interview
-  84. Schedulers
-  85. Service
-  86. Examinations
-  87. Doctor
-  88. Goals and history
-  89. Completion
-  90. Manual (pure)
-  91. Command line
-  92. Texts
-  93. Texts of the manual
+   1. Constants and errors        limits, exit codes, and what can be raised
+   2. Data types                  the values that sections hand to each other
+   3. Characters (pure)           the cells of a character, and invisible ones
+   4. Text (pure)                 text of any origin made safe to print; JSON
+   5. Layout (pure)               text and tables at a terminal's width
+   6. Time                        durations and moments, read and written
+   7. Output                      stdout for the answer, stderr for the rest, colours
+   8. Files                       atomic writes, locks, private folders
+   9. Secrets (pure)              what is masked wherever text leaves looop
+  10. Settings (pure)             keys of the config, defaults, checks
+  11. Agents (pure)               how each agent program behaves in a terminal
+  12. Paths and config            a profile: its paths, its config, its environment
+  13. Store                       state.json, events.jsonl, the bell
+  14. Filters (pure)              seccomp programs from rules
+  15. Confinement                 the walls around a command without a person's yes
+  16. Processes                   process trees: seen, and ended
+  17. Children                    one loop that runs children under deadlines
+  18. Granted clones              git repositories that a confined command may write
+  19. Ledger                      cost.jsonl: what each call cost
+  20. Asks                        questions, proposals and their answers on disk
+  21. Styles (pure)               colours and attributes of a cell
+  22. Sequences (pure)            every escape sequence and mode, a row each
+  23. Grid (pure)                 cells, cursor, margins, scrolling
+  24. Terminal (pure)             modes, charsets, and answers to programs
+  25. Screen (pure)               bytes in, cells changed
+  26. Screens at rest (pure)      a screen as bytes that draw it elsewhere
+  27. Pictures (pure)             a screen as text, JSON and SVG
+  28. Keys (pure)                 what a key, a text and a viewer send
+  29. Protocol (pure)             what clients and supervisors say to each other
+  30. Session store               the folder of a session
+  31. Claims                      who works on what
+  32. Session log                 a session's output, stored and read
+  33. PTY                         the terminal of a session's command
+  34. Drawing and typing          a supervisor's screen and its input
+  35. Clients                     a supervisor's connections
+  36. Lookout                     idle, stuck or asking, told from the screen
+  37. Supervisor                  the process that owns a session
+  38. Launch                      how a session begins
+  39. Client                      the other end of a connection
+  40. Terminal of a viewer        what a person's terminal gets, and how it is restored
+  41. Attach                      a person's terminal lent to a session
+  42. Typing                      type, look, and only then press Enter
+  43. Fleet                       sessions flagged, ended, restarted, listed
+  44. Checks                      the command that proves a worker's work
+  45. Readings (pure)             a sensor's output as a stable reading
+  46. Sense                       all sensors at once, each under its deadline
+  47. World hash (pure)           what wakes the loop
+  48. World                       the world read once per beat
+  49. Moves (pure)                the one object that a reply must be
+  50. Prompt (pure)               its parts, in an order that caches well
+  51. Metering (pure)             replies, tokens and prices out of runners' output
+  52. Gates (pure)                what holds a beat back
+  53. Readers (pure)              commands that only read
+  54. Tripwires (pure)            commands that look irreversible
+  55. Verdicts (pure)             known, confined, proposed or refused
+  56. Profile on disk             the data dir and its git history
+  57. Prompt context              what a prompt shows and no hash covers
+  58. Runs                        a capsule per decision, safe against kill -9
+  59. Calls                       a runner asked, and its failures
+  60. Act                         a performer for each move
+  61. Act on workers              the moves that start, end and speak to workers
+  62. Proposals                   what a person's yes is bound to
+  63. Guards                      pauses and budgets
+  64. Recover                     what a killed beat left half done
+  65. Surface                     what a person must not miss, told once
+  66. Verbs                       how a verb, its page and its options are declared
+  67. Hooks                       what agents say of themselves
+  68. Beat                        sense, look, judge, decide, act, log
+  69. People                      answers, approvals, pauses
+  70. Views                       status, lists and asks for people
+  71. Why and replay              every wake and every silence explained
+  72. Cost                        the ledger added up
+  73. Pulse                       the beat in a loop
+  74. Loop commands               tick, run
+  75. People's commands           asks, answer, approve, reject, pause
+  76. Commands that show          status, why, gate, sensor, cost
+  77. Setup commands              init, config, version
+  78. Session commands            start-session, ls, attach, kill
+  79. Terminal commands           log, shot, expect, send, key
+  80. Worker commands             ask, flag, claim
+  81. Gallery                     sensors to choose from
+  82. Questions (pure)            what the interview asks
+  83. Interview                   looop setup
+  84. Schedulers                  systemd, launchd and cron
+  85. Service                     looop service
+  86. Examinations                what the doctor looks at
+  87. Doctor                      looop doctor
+  88. Goals and history           looop goals, goal, history
+  89. Completion                  candidates for a Tab
+  90. Manual (pure)               help, pages, man page
+  91. Command line                from words to an exit code
+  92. Texts                       prompts, seeds and gallery scripts
+  93. Texts of the manual         looop help
 
 Finding things: the verb `looop sensor list` is `cmd_sensor_list`; its docstring is its page: options, examples, exits.
 To add a verb: write `cmd_<verb>` under `@declare`: see the section Verbs.

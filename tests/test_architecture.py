@@ -49,9 +49,10 @@ class Architecture(unittest.TestCase):
         cls.addClassCleanup(forget)
 
     def test_contents_equal_the_banners(self):
-        listed = re.findall(r"^ +(\d+)\. (.+)$", looop.__doc__, re.MULTILINE)
+        listed = re.findall(r"^ +(\d+)\. (.+?)(?:  +(\S.*))?$", looop.__doc__, re.MULTILINE)
         self.assertGreater(len(BANNERS), 20)
-        self.assertEqual([(int(n), t) for n, t in listed], [(n, t) for _, n, t in BANNERS])
+        self.assertEqual([(int(n), t) for n, t, _ in listed], [(n, t) for _, n, t in BANNERS])
+        self.assertEqual([title for _, title, phrase in listed if not phrase], [], "the contents say what each holds")
         self.assertEqual([n for _, n, _ in BANNERS], list(range(1, len(BANNERS) + 1)))
 
     def test_no_section_refers_to_a_later_one(self):
