@@ -2170,6 +2170,7 @@ SETTINGS: dict[str, Setting] = {
     "tick_timeout": Setting("", "LOOOP_TICK_TIMEOUT", 1800, "seconds", "deadline of a decide"),
     "shell_timeout": Setting("", "LOOOP_SHELL_TIMEOUT", 300, "seconds", "deadline of a shell move"),
     "noop_ttl": Setting("", "LOOOP_NOOP_TTL", 21600, "seconds", "a noop is decided again after that long; 0: never"),
+    "no_ttl": Setting("", "LOOOP_NO_TTL", 2592000, "seconds", "what you rejected stays refused; 0: for good"),
     "runs_keep": Setting("", "LOOOP_RUNS_KEEP", 50, "count", "capsules kept; 0: all"),
     "log_max_bytes": Setting("", "LOOOP_LOG_MAX_BYTES", 64 * MIB, "count", "size of a session's log"),
     "tmux_surface": Setting("", "LOOOP_TMUX_SURFACE", 1, "count", "0: no tmux windows for flags"),
@@ -5214,19 +5215,26 @@ def give_answer(
 ) -> bool:
     """Answer an ask; return False when it was answered before and `force` is not given.
 
-    Also with `force`, what was approved stays approved, and what a decider has read stays read: False. `typed`: it is
-    to be typed into the session that asked, as `looop ask` there has no reader.
+    Also with `force`, what was approved stays approved, and what a decider has read stays read: False. Only a no that
+    was read can be answered anew, and its ask comes back from the archive. `typed`: it is to be typed into the session
+    that asked, as `looop ask` there has no reader.
     """
-    path = profile.path("asks", f"{number}.answer.json")
+    path, archived = (profile.path(folder, f"{number}.answer.json") for folder in ("asks", "asks/archive"))
     told = {"at": utc_text(time.time()), "verdict": verdict, "text": text, **({"typed": True} if typed else {})}
     answer = pretty(profile.redacted(told)).encode()
     with profile.lock("asks"):
-        if number not in ask_numbers(profile, "asks") or read_ask(profile, number).get("verdict") == "approved":
+        known = number in ask_numbers(profile, "asks")
+        before = read_ask(profile, number, "asks" if known else "asks/archive")["verdict"]
+        back = force and not known and before == "rejected"
+        if before == "approved" or not (known or back):
             return False
         if os.path.lexists(path) and not force:
             return False
         append_line(profile.path("asks", _ANSWERED), str(number).encode())
         write_atomic(path, answer)
+        if back:
+            move_file(profile.path("asks", "archive", f"{number}.json"), profile.path("asks", f"{number}.json"))
+            remove_file(archived)
     ring(profile.data)
     return True
 
@@ -5246,14 +5254,45 @@ def answer_lines(profile: Profile) -> list[str]:
     return lines
 
 
-def add_to_answer(profile: Profile, number: int, **fields: JSON) -> None:
-    """Add to an answer: the `result` of a proposal, or that it was `delivered`."""
-    path = profile.path("asks", f"{number}.answer.json")
+def add_to_answer(profile: Profile, number: int, folder: str = "asks", /, **fields: JSON) -> None:
+    """Add to an answer: the `result` of a proposal, that it was `delivered`, or how often it was `refused` again."""
+    path = profile.path(folder, f"{number}.answer.json")
     answer = parse_json(read_bytes(path) or b"{}")
     write_atomic(path, pretty({**answer, **profile.redacted(fields)}).encode())
 
 
-ASKS_KEPT = 1000  # asks in the archive; the newest, so that no number is given twice
+ASKS_KEPT = 1000  # asks in the archive; the newest, so that no number is given twice, and what rejections still hold
+
+
+def rejections(profile: Profile, now: float) -> Iterator[dict[str, JSON]]:
+    """Yield each ask of the loop that a person has rejected, the newest first, for as long as that holds.
+
+    `folder` says where it is, `rejected_at` since when it is rejected, and `no` why; `refused` how often it was refused
+    since, and `refused_at` when last.
+    """
+    ttl = profile.setting("no_ttl")
+    for folder in ("asks", "asks/archive"):  # in the order in which it moves
+        for number in reversed(ask_numbers(profile, folder)):
+            try:
+                if b'"rejected"' not in (read_bytes(profile.path(folder, f"{number}.answer.json")) or b""):
+                    continue  # as most: there may be a thousand of them
+                answer = read_answer(profile, number, folder) or {}
+            except (OSError, ValueError):
+                continue
+            at = stored_moment(answer.get("at")) or now
+            if answer.get("verdict") == "rejected" and (not ttl or now - at < ttl):
+                ask = read_ask(profile, number, folder)
+                again = {"refused": answer.get("refused"), "refused_at": stored_moment(answer.get("refused_at"))}
+                if not ask["session"]:
+                    yield {**ask, "folder": folder, "rejected_at": at, "no": answer["text"], **again}
+
+
+def note_refused(profile: Profile, ask: Mapping[str, JSON]) -> None:
+    """Count into a rejection that it was refused again, unless the person has just taken it back."""
+    with profile.lock("asks"):
+        if os.path.lexists(profile.path(ask["folder"], f"{ask['n']}.json")):
+            count = ask["refused"] if isinstance(ask["refused"], int) else 0
+            add_to_answer(profile, ask["n"], ask["folder"], refused=count + 1, refused_at=utc_text(time.time()))
 
 
 def archive_asks(profile: Profile, read: Iterable[Sequence[JSON]]) -> None:
@@ -5276,7 +5315,9 @@ def archive_asks(profile: Profile, read: Iterable[Sequence[JSON]]) -> None:
             if os.path.lexists(profile.path("asks", "archive", ask)):
                 remove_file(profile.path("asks", reply))
                 remove_file(profile.path("asks", f"{number}.wait"))
-        for number in ask_numbers(profile, "asks/archive")[:-ASKS_KEPT]:
+        old = ask_numbers(profile, "asks/archive")[:-ASKS_KEPT]
+        held = {ask["n"] for ask in rejections(profile, time.time())} if old else ()
+        for number in (number for number in old if number not in held):
             for end in (".json", ".answer.json"):
                 remove_file(profile.path("asks", "archive", f"{number}{end}"))
 
@@ -12591,8 +12632,8 @@ def _ask_told(subject: str, old: JSON, new: JSON) -> str:
         return f"{subject} was read" if dig(old, "state") == "answered" else f"{subject} was withdrawn"
     answer, question = dig(new, "answer"), dig(new, "question")
     if answer is not None:
-        verdict = dig(new, "kind") == "proposal" or dig(new, "verdict") == "rejected"
-        return f"{subject} was {answer}" if verdict else f"{subject} was answered: {answer}"
+        verdict = dig(new, "verdict") or ("approved" if dig(new, "kind") == "proposal" else "answered")
+        return f"{subject} was {answer}" if verdict != "answered" else f"{subject} was answered: {answer}"
     if old is None:
         return f"{subject} is {'a proposal' if dig(new, 'kind') == 'proposal' else 'open'}: {question}"
     return f"{subject}: its worker has ended" if dig(new, "state") == "stranded" else f"{subject} changed"
@@ -13004,6 +13045,12 @@ def move_object(move: Move) -> dict[str, JSON]:
     return value
 
 
+def same_effect(one: Mapping[str, JSON], other: Mapping[str, JSON]) -> bool:
+    """Tell whether two moves (as objects) would do the same, to the byte; the decider's words about it do not count."""
+    fields = [field for field in MOVES[one["move"]].fields if field != "reversible"]
+    return all(one.get(field) == other.get(field) for field in ("move", *fields))
+
+
 def changed_by(move: Mapping[str, JSON]) -> str:
     """Return the file that a proposed move (as an object) would change, "" when it changes none (pure)."""
     files = {"write_sensor": f"sensors/{move.get('name')}.sh", "write_goal": f"goals/{move.get('id')}.md"}
@@ -13112,6 +13159,7 @@ PROMPT_MAX = 256 * KIB
 _BUDGETS = {  # bytes, by section; together with the instructions less than PROMPT_MAX
     "PLAYBOOK": 56 * KIB,
     "GOALS": 48 * KIB,
+    "REJECTED, NOT TO BE PROPOSED AGAIN": 4 * KIB,
     "ASKS AND ANSWERS": 16 * KIB,
     "WORKERS": 8 * KIB,
     "CLAIMS": 4 * KIB,
@@ -13205,6 +13253,8 @@ def prompt_sections(inputs: Mapping[str, JSON]) -> Iterator[tuple[str, str]]:
             for goal, status, text in inputs["goals"]
         ),
     )
+    if inputs.get("rejected"):
+        yield "REJECTED, NOT TO BE PROPOSED AGAIN", listed(map(rejection_told, inputs["rejected"]))
     yield "ASKS AND ANSWERS", listed((ask_title(ask), ask_text(ask)) for ask in inputs["asks"])
     yield "WORKERS", listed(map(worker_brief, inputs["workers"]), short=True)
     if "claims" in inputs:
@@ -13236,6 +13286,12 @@ def prompt_sections(inputs: Mapping[str, JSON]) -> Iterator[tuple[str, str]]:
             "LAST FAILURE",
             f"{failure['reason']} ({plural(failure['count'], 'failure')} in a row)\n{failure['reply']}",
         )
+
+
+def rejection_told(ask: Mapping[str, JSON]) -> tuple[str, str]:
+    """Return what the person has rejected: when, what, and their words, which are an `answer:` and speak for them."""
+    again = f", refused {plural(ask['refused'], 'time')} since" if ask["refused"] else ""
+    return f"ask {ask['n']}, rejected {ask['day']}{again}", f"{ask['what']}\nanswer: {ask['answer']}"
 
 
 def worker_brief(worker: Mapping[str, JSON]) -> tuple[str, str]:
@@ -13275,13 +13331,15 @@ def without_old_words(inputs: Mapping[str, JSON]) -> dict[str, JSON]:
     def fresh(report: JSON) -> JSON:
         return report if not report or report["new"] else {**report, "first": ""}
 
-    workers = []
+    workers, gone = [], "left out: others' words were in the prompt of the beat that wrote it"
     for worker in inputs["workers"]:
         old = {"screen": ""} if not worker.get("new") else {}
-        task = {"task": "left out: others' words were in the prompt of the beat that wrote it"}
+        task = {"task": gone}
         report = {"report": fresh(worker["report"])} if worker.get("report") else {}
         workers.append({**worker, **old, **report, **(task if worker.get("tainted") else {})})
-    return {**inputs, "workers": workers, "reports": [fresh(report) for report in inputs.get("reports", ())]}
+    rejected = [{**ask, "what": gone} if ask["tainted"] else ask for ask in inputs.get("rejected", ())]
+    reports = [fresh(report) for report in inputs.get("reports", ())]
+    return {**inputs, "workers": workers, "reports": reports, "rejected": rejected}
 
 
 def tainted(inputs: Mapping[str, JSON]) -> list[str]:
@@ -14742,6 +14800,7 @@ TASK_SHOWN = 120  # characters of a worker's task
 SCREEN_SEEN = 4  # lines of a screen that a decision has seen; of a new one, SCREEN_SHOWN
 SCREEN_WIDTH = 110  # characters of a line of its screen
 REPORTS_SHOWN = 8  # the newest ones
+REJECTIONS_SHOWN = 10  # the newest ones
 REPORT_READ = 256 * KIB  # bytes of a report in which lines are counted
 JOURNAL_READ = 40  # lines of the journal from which those to show are chosen
 _POLICY = ".policy"  # PLAYBOOK and goals as they were at the last decision: by key, {"digest", "text"}
@@ -14796,6 +14855,27 @@ def worker_context(profile: Profile, session: Session, ask: JSON, now: float) ->
         "asks": turn.question if turn.state == "asking" else "",
         "screen": "" if ask or health in ("busy", "done", "unchecked") else screen_words(session),
     }
+
+
+def gather_rejections(profile: Profile, now: float) -> list[JSON]:
+    """Return the last rejections for a prompt, the newest first; one that was refused again counts from then on.
+
+    ASKS AND ANSWERS shows those that no decider has read yet.
+    """
+    asks = [ask for ask in rejections(profile, now) if ask["folder"] != "asks"]
+    asks.sort(key=lambda ask: -(ask["refused_at"] or ask["rejected_at"]))
+    shown: list[JSON] = []
+    for ask in asks[:REJECTIONS_SHOWN]:
+        lines = [line for line in str(ask.get("diff") or "").split("\n")[2:] if line[:1] in ("+", "-")]
+        lines = lines or [one_line(str(ask.get("text") or ""))]
+        more = [f"… {len(lines) - 6} more lines"] if len(lines) > 6 else []
+        quoted = "\n".join([*(abridged(line, 120) for line in lines[:6]), *more])
+        words = {"n": ask["n"], "refused": ask["refused"], "tainted": bool(ask.get("tainted"))}
+        what = f"question: {one_line(str(ask['question']), 200)}"
+        what += f"\n{fenced(quoted, '> ')}".rstrip("\n") if quoted else ""
+        day, answer = local_stamp(ask["rejected_at"])[:10], one_line(str(ask["answer"]), 200)
+        shown.append({**words, "day": day, "what": what, "answer": answer})
+    return shown
 
 
 def task_of(profile: Profile, session: Session) -> str | None:
@@ -15507,6 +15587,17 @@ class MoveContext(Record):
         """Tell whether the prompt held words of others."""
         return bool(self.taint)
 
+    @property
+    def command(self) -> str:
+        """Return the command of a shell move, in one line; "" for another move."""
+        return self.brief(self.move.fields["command"], 160) if self.move.name == "shell" else ""
+
+    @property
+    def subject(self) -> str:
+        """Return what the move would do, in one line."""
+        value = move_object(self.move)
+        return self.command or (f"a change of {changed_by(value)}" if changed_by(value) else move_title(value))
+
     def brief(self, text: str, limit: int = 200) -> str:
         """Return the beginning of a text for the journal, in one line; secrets are taken out before it is cut."""
         return one_line(self.profile.redacted(text), limit)
@@ -15521,9 +15612,9 @@ def propose(context: MoveContext, why: str) -> MoveResult:
         proposal["tainted"] = True
     proposal["hash"] = context.known or hash_without_asks(context.world.digests())
     proposal.update(shown_of(context.profile, move))
-    command, file = "" if "text" in proposal else context.brief(proposal.get("command") or "", 160), changed_by(value)
-    subject = command or (f"a change of {file}" if file else move_title(value))
-    same = next((ask for ask in context.world.asks if ask["state"] == "open" and ask.get("move") == value), None)
+    command, file, subject = context.command, changed_by(value), context.subject
+    waiting = (ask for ask in context.world.asks if ask["state"] == "open" and ask.get("move"))
+    same = next((ask for ask in waiting if same_effect(value, ask["move"])), None)
     if same:
         return MoveResult(f"still waits for ask {same['n']}: {subject}", "proposed")
     named = list(open_to_commands(context.profile, move.fields["body"])) if move.name == "write_sensor" else []
@@ -15533,6 +15624,31 @@ def propose(context: MoveContext, why: str) -> MoveResult:
     question += f": {move.why or move.journal}" if move.why or move.journal else ""
     number = new_ask(context.profile, "proposal", question=question, **proposal)
     return MoveResult(f"proposed, as ask {number}: {subject}", "proposed", wrote=asked_item(context.profile, number))
+
+
+def rejection_of(profile: Profile, move: Move) -> dict[str, JSON] | None:
+    """Return the ask in which the person has rejected just this, while that holds; None where there is none.
+
+    Just this: what would be done is the same to the byte, and so is what it is about, if a yes would hang on that. A
+    file's new content was rejected whatever it would write over.
+    """
+    value = move_object(move)
+    for ask in rejections(profile, time.time()):
+        if same_effect(value, ask.get("move") or {**ask, "move": "ask"}):
+            about = {} if changed_by(value) else context_of(profile, move)
+            if changed_by(value) or about.get("base") == ask.get("base"):
+                return ask
+    return None
+
+
+def refuse_rejected(context: MoveContext) -> MoveResult | None:
+    """Refuse a move that the person has rejected; return None for any other. Nobody is asked again."""
+    ask = None if context.yes or context.move.name == "noop" else rejection_of(context.profile, context.move)
+    if not ask:
+        return None
+    note_refused(context.profile, ask)
+    told = f"refused: {context.subject}: you rejected it as ask {ask['n']}"
+    return MoveResult(told + (f": {context.brief(ask['no'])}" if ask["no"] else ""), "refused")
 
 
 def shown_of(profile: Profile, move: Move) -> dict[str, JSON]:
@@ -15719,7 +15835,8 @@ def put_back(run: Run, world: World) -> dict[str, Item | None]:
         return {}
     move = Move("write_playbook", {"body": text}, "a program rewrote the PLAYBOOK")
     run.note("put-back.json", move_object(move))
-    return dict(propose(MoveContext(run, world, move), "the PLAYBOOK is yours").wrote)
+    context = MoveContext(run, world, move)
+    return dict((refuse_rejected(context) or propose(context, "the PLAYBOOK is yours")).wrote)
 
 
 def linked_to(context: MoveContext, path: str) -> str:
@@ -16170,7 +16287,7 @@ def perform(context: MoveContext) -> MoveResult:
     """
     move = context.move
     try:
-        done = PERFORMERS[move.name](context)
+        done = refuse_rejected(context) or PERFORMERS[move.name](context)
     except BadMove:
         raise
     except Failure as failure:
@@ -16196,17 +16313,19 @@ def ask_digest(ask: Mapping[str, JSON]) -> str:
     return digest_of(canonical({key: ask.get(key) for key in keys}).encode("utf-8", "surrogatepass"))[:8]
 
 
-def find_ask(profile: Profile, text: str) -> dict[str, JSON]:
-    """Return an ask by its number. Raise Failure when there is none."""
+def find_ask(profile: Profile, text: str, rejected: bool = False) -> dict[str, JSON]:
+    """Return an ask by its number. Raise Failure when there is none, or it was read; with `rejected`, a no may be."""
     check_data_dir(profile)
     numbers = ask_numbers(profile, "asks")
     if is_number(text) and int(text) in numbers:
         return read_ask(profile, int(text))
     if is_number(text) and int(text) in ask_numbers(profile, "asks/archive"):
         done = read_ask(profile, int(text), "asks/archive")
-        raise Failure(
-            f"ask {text}: was answered and read ({one_line(str(done['answer']), 80)})", "looop asks lists the open ones"
-        )
+        no = done["verdict"] == "rejected" and not done["session"]
+        if no and rejected:
+            return done
+        hint = f"`looop answer {text} --force` takes the no back" if no else "looop asks lists the open ones"
+        raise Failure(f"ask {text}: was answered and read ({one_line(str(done['answer']), 80)})", hint)
     known = f"the asks are: {first_few(map(str, numbers))}" if numbers else "nothing is asked"
     raise Failure(f"ask {one_line(text, 40)}: there is no such ask", known)
 
@@ -16220,7 +16339,8 @@ def open_proposal(profile: Profile, text: str) -> dict[str, JSON]:
     """Return a proposal by its number. Raise Failure when there is none, or it was answered."""
     ask = find_ask(profile, text)
     if ask["state"] == "answered":
-        raise answered_failure(ask, "what was approved once is not done again")
+        no = f"`looop answer {ask['n']} --force` takes the no back" if ask["verdict"] == "rejected" else ""
+        raise answered_failure(ask, no or "what was approved once is not done again")
     if ask["kind"] != "proposal":
         raise Failure(f"ask {ask['n']}: is a question, not a proposal", f"looop answer {ask['n']} TEXT")
     return ask
@@ -17189,7 +17309,7 @@ def take_event(profile: Profile) -> bool:
 class Outcome(Record):
     """The end of a beat, in the shape of `tick --json`."""
 
-    outcome: str  # "unchanged" | "acted" | "proposed" | "noop" | "failed" | "held"
+    outcome: str  # "unchanged" | "acted" | "proposed" | "refused" | "noop" | "failed" | "held"
     reason: str = ""
     run: str | None = None
     journal: str | None = None
@@ -17445,6 +17565,7 @@ class Beat:
         if runner.mode != "builtin":
             inputs["workers"], inputs["reports"] = gather_context(profile, self.world, state, now)
             inputs["because"] = "" if inputs["changes"] or self.forced else self.reason
+            inputs["rejected"] = gather_rejections(profile, now)
         if runner.mode == "typed":
             inputs["agents"] = agents(profile)
         inputs["tools"] = tools_left(runner)
@@ -17609,11 +17730,13 @@ class Beat:
             state["hash"] = world_hash(digests_of(items))
         if self.approved:
             return
+        nothing = result.outcome in ("noop", "refused")  # nothing was done, and the world must not be parked by that
         if not self.forced:
-            state.update(decided_at=now, noop_at=now if result.outcome == "noop" else None)
+            state.update(decided_at=now, noop_at=now if nothing else None)
         shell = {**result.shell, "tainted": True} if result.shell and self.taint else result.shell
         count = 0 if self.forced or self.changes else state["again_count"] + 1
-        again = earned_decision(state["next_beat_s"], bool(shell), count, now)
+        asked = None if result.outcome == "refused" else state["next_beat_s"]
+        again = earned_decision(asked, bool(shell), count, now)
         state.update(failure=None, interrupted=None, shell=shell, again=again, again_count=count)
         state["during"] = self.edited_meanwhile(result.wrote)
 
@@ -18102,6 +18225,7 @@ def pause_span(words: Sequence[str]) -> tuple[float, list[str]]:
 _OUTCOME_GLYPHS = {
     "acted": ("●", "good"),
     "proposed": ("◆", "note"),
+    "refused": ("⊘", "note"),
     "noop": ("○", "dim"),
     "unchanged": ("·", "dim"),
     "held": ("‖", "note"),
@@ -19669,22 +19793,26 @@ def cmd_answer(profile: Profile, args: Args) -> Result:
     n@question :: the ask's number
     [text…] :: the answer; `-` reads it from stdin
     --any :: take the text also when it is not one of the options
-    --force :: replace an answer that was not read yet
+    --force :: replace an answer that was not read yet; take back a no
 
     Where the question has options, the answer is one of them: its beginning will do, in any case, and a remark may
-    follow it.
+    follow it. What you rejected may be proposed again once you take the no back.
     $ looop answer 3 yes, but after the release
     $ looop answer 3 - < notes.txt  # a long one
+    $ looop answer 4 --force  # what you rejected as ask 4 may be proposed again
     Exits: 0 answered | 1 there is no such ask, it has its answer, or the text is not one of its options
     """
     text = text_of(sys.stdin.buffer.read()) if args["text"] == ["-"] else " ".join(args["text"])
-    ask = find_ask(profile, args["n"])
-    if ask["kind"] == "proposal":
+    ask = find_ask(profile, args["n"], rejected=bool(args["force"]))
+    no = bool(args["force"]) and ask["verdict"] == "rejected" and not ask["session"]
+    if ask["kind"] == "proposal" and not no:
         raise Failure(f"ask {ask['n']}: is a proposal", f"looop approve {ask['n']}, or looop reject {ask['n']} WHY")
+    if no and not text.strip():
+        text = "you may propose it again"
     if not text.strip():
         raise Failure("answer: missing text", f"looop answer {ask['n']} TEXT, or `-` to read it from stdin", EXIT_USAGE)
     told = str(profile.redacted(text.strip()))
-    answer = told if args["any"] else chosen_option(ask, told)
+    answer = told if args["any"] or no else chosen_option(ask, told)
     return tell_answer(profile, ask, "answered", answer, bool(args["force"]))
 
 
@@ -19695,6 +19823,9 @@ def cmd_reject(profile: Profile, args: Args) -> Result:
     n@ask :: the ask's number
     [why…] :: the reason
     --force :: replace an answer that was not read yet
+
+    A no stays a no: the same bytes are refused without asking you, for 30 days (LOOOP_NO_TTL) or until
+    `looop answer N --force`.
     $ looop reject 4
     $ looop reject 4 never on a Friday  # with a reason
     Exits: 0 refused | 1 there is no such ask, or it has its answer
@@ -19714,7 +19845,8 @@ def tell_answer(profile: Profile, ask: Mapping[str, JSON], verdict: str, text: s
         raise answered_failure(now, "--force replaces the answer until a decider has read it")
     emit(profile, "answered", n=ask["n"], verdict=verdict)
     lower_flag(profile, ask)
-    what = f"{verdict}: {one_line(text, 60)}" if ask.get("options") and text else verdict
+    chosen = ask.get("options") or (ask["kind"] == "proposal" and verdict == "answered")
+    what = f"{verdict}: {one_line(text, 60)}" if chosen and text else verdict
     return f"ask {ask['n']}: {what}; {hand_over(profile, ask, session, read, typed)}"
 
 

@@ -388,7 +388,8 @@ class Asking(AskingCase):
         self.looop("sensor", "trust", "s")
         self.looop("reject", "1")
         self.beat({"move": "noop"})  # it reads that, of a question that a tainted beat wrote
-        self.runner(f"cat >/dev/null; echo '{move}'", gate={"shell": "untrusted"})
+        other = move.replace("ran", "run")  # a no stays a no
+        self.runner(f"cat >/dev/null; echo '{other}'", gate={"shell": "untrusted"})
         self.assertEqual(self.beat()["outcome"], "acted")
 
     def test_an_ask_that_cannot_be_read_is_shown_not_forgotten(self):

@@ -121,6 +121,7 @@ class WorldHash(unittest.TestCase):
             (("ask:1", {**ask, "state": "answered"}, None), "ask 1 was read"),
             (("ask:1", ask, None), "ask 1 was withdrawn"),
             (("ask:2", proposal, {**proposal, "state": "answered", "answer": "approved"}), "ask 2 was approved"),
+            (("ask:2", proposal, {**proposal, "verdict": "answered", "answer": "again"}), "ask 2 was answered: again"),
         ):
             self.assertEqual(looop.change_told(looop.Change(*change)), words)
         deep = {"jobs": [{"name": "x" * 50, "steps": {"of": [1, 2]}}] * 9}
