@@ -93,28 +93,29 @@ Contents
   69. People                      answers, approvals, pauses
   70. Views                       status, lists and asks for people
   71. Why and replay              every wake and every silence explained
-  72. Cost                        the ledger added up
-  73. Pulse                       the beat in a loop
-  74. Loop commands               tick, run
-  75. People's commands           asks, answer, approve, reject, pause
-  76. Commands that show          status, why, gate, sensor, cost
-  77. Setup commands              init, config, version
-  78. Session commands            start-session, ls, attach, kill
-  79. Terminal commands           log, shot, expect, send, key
-  80. Worker commands             ask, flag, claim
-  81. Gallery                     sensors to choose from
-  82. Questions (pure)            what the interview asks
-  83. Interview                   looop setup
-  84. Schedulers                  systemd, launchd and cron
-  85. Service                     looop service
-  86. Examinations                what the doctor looks at
-  87. Doctor                      looop doctor
-  88. Goals and history           looop goals, goal, history
-  89. Completion                  candidates for a Tab
-  90. Manual (pure)               help, pages, man page
-  91. Command line                from words to an exit code
-  92. Texts                       prompts, seeds and gallery scripts
-  93. Texts of the manual         looop help
+  72. Trials                      past worlds judged again: cases, test, shadow
+  73. Cost                        the ledger added up
+  74. Pulse                       the beat in a loop
+  75. Loop commands               tick, run
+  76. People's commands           asks, answer, approve, reject, pause
+  77. Commands that show          status, why, gate, sensor, cost
+  78. Setup commands              init, config, version
+  79. Session commands            start-session, ls, attach, kill
+  80. Terminal commands           log, shot, expect, send, key
+  81. Worker commands             ask, flag, claim
+  82. Gallery                     sensors to choose from
+  83. Questions (pure)            what the interview asks
+  84. Interview                   looop setup
+  85. Schedulers                  systemd, launchd and cron
+  86. Service                     looop service
+  87. Examinations                what the doctor looks at
+  88. Doctor                      looop doctor
+  89. Goals and history           looop goals, goal, history
+  90. Completion                  candidates for a Tab
+  91. Manual (pure)               help, pages, man page
+  92. Command line                from words to an exit code
+  93. Texts                       prompts, seeds and gallery scripts
+  94. Texts of the manual         looop help
 
 Finding things: the verb `looop sensor list` is `cmd_sensor_list`; its docstring is its page: options, examples, exits.
 To add a verb: write `cmd_<verb>` under `@declare`: see the section Verbs.
@@ -13735,16 +13736,16 @@ def command_mark(runner: Runner) -> str:
 
 
 def cost_row(
-    ts: str, run: str, forced: str, runner: Runner, metered: RunnerOutput, *, failed: bool = False
+    ts: str, run: str, forced: str, runner: Runner, metered: RunnerOutput, *, failed: bool = False, kind: str = "tick"
 ) -> dict[str, JSON]:
-    """Return the row of the ledger for one call: of the goal that was forced, or of the beat.
+    """Return the row of the ledger for one call: of the goal that was forced, or of the beat or the trial, by `kind`.
 
     `failed`: the call ended without an answer. It is marked unless it named tokens or a price, which were spent.
     """
     row: dict[str, JSON] = {
         "ts": ts,
-        "kind": "goal" if forced else "tick",
-        "id": forced or "tick",
+        "kind": "goal" if forced else kind,
+        "id": forced or kind,
         "runner": runner.name,
     }
     row["cmd"] = command_mark(runner)
@@ -14528,7 +14529,7 @@ def judge_move(move: Move, policy: Policy, untrusted: bool = False) -> Judgement
 
 _SCRATCH_FOLDERS = ("asks", "claims", "playbook.d", "prompts", "reports", "runs", "sessions", "scratch", "snapshots")
 SERVICE_LOG_MAX = 5 * MIB  # bytes, before it becomes service.log.1
-_MEMORY = ("PLAYBOOK.md", "goals", "sensors", "journal.md", ".gitignore")  # what is committed
+_MEMORY = ("PLAYBOOK.md", "goals", "sensors", "tests", "journal.md", ".gitignore")  # what is committed
 
 
 def prepare(profile: Profile) -> None:
@@ -14645,7 +14646,7 @@ def quiet_git(env: Mapping[str, str], settings: Iterable[str] = (), *, online: b
 
 def memory_folders(profile: Profile) -> list[str]:
     """Return the folders whose files are committed, and the data dir."""
-    return [profile.data, *(row[0] for name in ("goals", "sensors") for row in os.walk(profile.path(name)))]
+    return [profile.data, *(row[0] for name in ("goals", "sensors", "tests") for row in os.walk(profile.path(name)))]
 
 
 def inner_repositories(profile: Profile) -> list[str]:
@@ -15364,13 +15365,20 @@ def meter_run(run: Run, runner: Runner) -> RunnerOutput:
 
 
 def pay(
-    profile: Profile, run: str, runner: Runner, forced: str, metered: RunnerOutput, *, ended: ProcessResult | None
+    profile: Profile,
+    run: str,
+    runner: Runner,
+    forced: str,
+    metered: RunnerOutput,
+    *,
+    ended: ProcessResult | None,
+    kind: str = "tick",
 ) -> None:
     """Put the call of a run into the ledger. `ended`: how its command ended, None when looop did not see it end."""
     answered = ended is not None and ended.why == "exit" and not ended.code and not metered.error
     if runner.mode == "typed" and not metered.text.strip():
         answered = False
-    record_cost(profile, cost_row(utc_text(time.time()), run, forced, runner, metered, failed=not answered))
+    record_cost(profile, cost_row(utc_text(time.time()), run, forced, runner, metered, failed=not answered, kind=kind))
 
 
 # Messages of agents that lack a login, a trusted folder or a model, as recorded; what each lacks, and what to do.
@@ -15576,6 +15584,12 @@ class MoveContext(Record):
     base: str = ""  # digest of what it was approved in view of: a screen, the commits of a push
     taint: Sequence[str] = ()  # what the prompt held that neither the person nor looop wrote
     known: str = ""  # hash of the world that stays the baseline, where a forced move leaves it; "": this world
+    past: Mapping[str, JSON] | None = None  # the facts of a capsule whose move is judged again, and not made
+
+    @property
+    def confines(self) -> bool:
+        """Tell whether the machine confines a command."""
+        return bool(self.past["confines"]) if self.past else walls_of(self.profile).confines
 
     @property
     def profile(self) -> Profile:
@@ -15718,12 +15732,12 @@ def do_noop(context: MoveContext) -> MoveResult:
     return MoveResult("noop", "noop")
 
 
-def policy_of(profile: Profile, command: str) -> Policy:
-    """Return what the config and this machine say of a move that runs a command."""
+def policy_of(profile: Profile, command: str, confines: bool | None = None) -> Policy:
+    """Return what the config and the machine say of a move that runs a command; `confines`: of another machine."""
     allow, deny = (
         [command_rule(entry, kind) for entry in profile.setting(f"gate_{kind}")] for kind in ("allow", "deny")
     )
-    confines = walls_of(profile).confines
+    confines = walls_of(profile).confines if confines is None else confines
     opened = next(iter(open_to_commands(profile, command)), "") if allow else ""
     exposed = exposed_by(profile) if confines else ""
     return Policy(profile.setting("gate_shell"), allow, deny, confines, exposed, opened)
@@ -15744,12 +15758,16 @@ def exposed_by(profile: Profile) -> str:
 
 def judgement_of(context: MoveContext) -> Judgement:
     """Judge a move that runs commands; a person's yes makes it known. Raise BadMove when gate.deny refuses it."""
-    judgement = judge_move(
-        context.move, policy_of(context.profile, context.move.fields.get("command", "")), context.untrusted
-    )
+    policy = policy_of(context.profile, context.move.fields.get("command", ""), context.confines)
+    judgement = judge_move(context.move, policy, context.untrusted)
     if judgement.verdict == "refused":
         raise BadMove(f"{context.move.name}: refused: {judgement.reason}: the person wants it never run")
     return Judgement("known", "approved by you", network=True) if context.yes else judgement
+
+
+def doubted(why: str) -> Judgement:
+    """Judge a move that runs no command by the reason for which the person is asked, "" for none."""
+    return Judgement("proposed", why) if why else Judgement("known", "it needs no yes")
 
 
 def do_shell(context: MoveContext) -> MoveResult:
@@ -15841,7 +15859,7 @@ def put_back(run: Run, world: World) -> dict[str, Item | None]:
 
 def linked_to(context: MoveContext, path: str) -> str:
     """Say where a linked file leads that a move would write, "" where there is no link, or a yes: one or a standing."""
-    yes = context.yes or context.profile.setting("gate_shell") == "never"
+    yes = context.yes or context.past or context.profile.setting("gate_shell") == "never"
     return "" if yes or not link_text(path) else f"it is a link: this writes {spelled_out(os.path.realpath(path))}"
 
 
@@ -15887,36 +15905,45 @@ def archive_goal(profile: Profile, goal: str, stamp: str) -> None:
     sync_dir(os.path.dirname(target))
 
 
+def judge_sensor(context: MoveContext) -> Judgement:
+    """Judge a sensor; `network`: a person said yes, to this one or to all. Raise BadMove when gate.deny refuses it."""
+    judgement = judgement_of(context)
+    if judgement.verdict != "proposed" and not judgement.network and not context.confines:
+        return doubted("nothing confines a sensor on this machine")
+    link = linked_to(context, context.profile.path("sensors", f"{context.move.fields['name']}.sh"))
+    return doubted(link) if link and judgement.verdict != "proposed" else judgement
+
+
 def do_write_sensor(context: MoveContext) -> MoveResult:
     """Create or replace a sensor; its first reading will wake the loop."""
     refuse_secret(context, context.move.fields)
     name = context.move.fields["name"]
-    judgement = judgement_of(context)
+    judgement = judge_sensor(context)
     if judgement.verdict == "proposed":
         return propose(context, judgement.reason)
-    yes = judgement.network  # the person's, for this one or a standing one
-    if not yes and not walls_of(context.profile).confines:
-        return propose(context, "nothing confines a sensor on this machine")
     path = context.profile.path("sensors", f"{name}.sh")
-    if linked_to(context, path):
-        return propose(context, linked_to(context, path))
     known = context.world.readings.get(name)
     if os.path.lexists(path) and not context.yes and (known is None or known.stamp not in ("", signature(path))):
         raise BadMove(f"sensor {name} was edited during the decision: nothing was written over it")
     require_writable(snapshot_path(context.profile, name))
     remove_file(snapshot_path(context.profile, name))  # first: once the script is there, nothing may fail any more
     body = ended_line(context.move.fields["body"])
-    note_origin(context.profile, name, body, "approval" if yes else "loop")
+    note_origin(context.profile, name, body, "approval" if judgement.network else "loop")
     write_atomic(os.path.realpath(path), body, mode=0o700)
     return MoveResult(f"wrote sensor {name}", wrote={f"sensor:{name}": None})
+
+
+def playbook_doubt(context: MoveContext) -> str:
+    """Say why a person decides on a new PLAYBOOK, "" when the config lets the loop."""
+    return "the PLAYBOOK is yours" if context.profile.setting("gate_playbook") and not context.yes else ""
 
 
 def do_write_playbook(context: MoveContext) -> MoveResult:
     """Replace the PLAYBOOK where the config allows it without a person; keep the one before."""
     refuse_secret(context, context.move.fields)
     profile = context.profile
-    if profile.setting("gate_playbook") and not context.yes:
-        return propose(context, "the PLAYBOOK is yours")
+    if playbook_doubt(context):
+        return propose(context, playbook_doubt(context))
     refuse_overwrite(context, "playbook", profile.path("PLAYBOOK.md"))
     body = ended_line(context.move.fields["body"])
     replace_playbook(profile, body, context.run.stamp)
@@ -16079,7 +16106,8 @@ def worker_doubt(context: MoveContext) -> str:
     judgement = judgement_of(context) if "verify" in fields else None
     if judgement and judgement.verdict == "proposed":
         return f"its check would be run: {judgement.reason}"
-    if context.yes or profile.runner(fields.get("runner", "")).mode == "builtin":  # the interview: looop's own program
+    runner = fields.get("runner") or str((context.past or {}).get("worker", ""))
+    if context.yes or profile.runner(runner).mode == "builtin":  # the interview: looop's own program
         return ""
     if gate == "tainted" and context.taint:
         remedy = "looop sensor trust NAME, or gate.worker: never in the config, starts it without asking"
@@ -16127,21 +16155,23 @@ _AGENT_COMMANDS = frozenset("/clear /compact /context /cost /help /new /review /
 _FREE_KEYS = frozenset("Enter Esc C-c BSpace PgUp PgDn Home End".split())
 
 
-def typing_doubt(profile: Profile, session: Session, move: Move, untrusted: bool) -> str:
-    """Say why a person decides whether this is typed into a worker, "" when the loop may.
+def typing_doubt(
+    profile: Profile, session: Session, move: Move, untrusted: bool, past: Mapping[str, JSON] | None = None
+) -> str:
+    """Say why a person decides whether this is typed into a worker, "" when the loop may; `past`: as in `MoveContext`.
 
     Raise BadMove for a command that gate.deny refuses.
     """
-    why = shows_dialog(profile, session, time.time())
+    why = past["workers"][session.id]["dialog"] if past else shows_dialog(profile, session, time.time())
     if move.name == "send":
-        doubt = text_doubt(profile, session, move, untrusted)
+        doubt = text_doubt(profile, session, move, untrusted, past)
     else:
         bold = [key for key in move.fields["keys"] if key not in _FREE_KEYS]
         doubt = f"{first_few(bold, 3)} may type, choose, or change what the worker is allowed" if bold else ""
     return f"{why}: this may answer a question that is put to you" if why else doubt
 
 
-def text_doubt(profile: Profile, session: Session, move: Move, untrusted: bool) -> str:
+def text_doubt(profile: Profile, session: Session, move: Move, untrusted: bool, past: Mapping[str, JSON] | None) -> str:
     """Say why a person decides whether a worker is told a text, "" when the loop may.
 
     Its program would run it as a shell command, in no walls and past its permissions; or it is a command of the agent's
@@ -16155,7 +16185,8 @@ def text_doubt(profile: Profile, session: Session, move: Move, untrusted: bool) 
     told = not agent.prompt and is_interpreter(words) and not runs
     command = text.lstrip("!") if text[:1] == "!" else text if told else ""
     if command:
-        judgement = judge_move(Move("shell", {"command": command}), policy_of(profile, command), untrusted)
+        policy = policy_of(profile, command, bool(past["confines"]) if past else None)
+        judgement = judge_move(Move("shell", {"command": command}), policy, untrusted)
         if judgement.verdict == "refused":
             raise BadMove(f"send: refused: {judgement.reason}: the person wants it never run")
         if judgement.verdict != "known":
@@ -16277,6 +16308,41 @@ PERFORMERS: dict[str, Callable[[MoveContext], MoveResult]] = {
     "push_branch": do_push_branch,
     "message": do_message,
 }
+
+
+def judge_typing(context: MoveContext) -> Judgement:
+    """Judge what would be typed into a worker, as a capsule has it."""
+    name, past = context.move.fields["id"], context.past or {}
+    worker = Session(name, cmd=str(past["workers"][name]["cmd"]), agent=str(past["workers"][name]["agent"]))
+    return doubted(typing_doubt(context.profile, worker, context.move, context.untrusted, past))
+
+
+# What performers ask before they act, for a move that is judged and not made; other moves need no yes.
+JUDGES: dict[str, Callable[[MoveContext], Judgement]] = {
+    "shell": judgement_of,
+    "write_sensor": judge_sensor,
+    "write_playbook": lambda context: doubted(playbook_doubt(context)),
+    "start_worker": lambda context: doubted(worker_doubt(context)),
+    "send": judge_typing,
+    "key": judge_typing,
+    **dict.fromkeys(OUTWARD, lambda context: doubted("others will see it")),
+}
+
+
+def judge_again(context: MoveContext) -> Judgement:
+    """Judge the move of a past world, by what is known of that. Raise BadMove when it could not be made there."""
+    name, fields, past = context.move.name, context.move.fields, context.past or {}
+    refuse_secret(context, fields)
+    worker, alive = fields.get("id"), fields.get("id") in past["workers"]
+    if name == "archive_goal" and f"goal:{worker}" not in context.world.items:
+        raise BadMove(f"archive_goal: there is no goal {worker}")
+    if name in ("send", "key", "kill_worker", "restart_worker") and not alive:
+        lost = name == "restart_worker" and dig(past, "values", f"worker:{worker}", "state") == "lost"
+        if not lost:
+            raise BadMove(f"{name}: {worker}: no worker of that name runs")
+    if name == "start_worker" and (alive or past["room"] <= 0):
+        raise BadMove(f"start_worker: {f'{worker} runs' if alive else 'there is no room for another worker'}")
+    return JUDGES[name](context) if name in JUDGES else doubted("")
 
 
 def perform(context: MoveContext) -> MoveResult:
@@ -17346,6 +17412,7 @@ class Approval(Record):
 
 
 PERSON = Runner("person", "person")
+_UNTRIED = ("baseline", "open", "last", "clean", "read", "shell")  # of a state: what no gate is asked about
 
 
 class Beat:
@@ -17373,6 +17440,7 @@ class Beat:
         self.cost: float | None = 0.0  # USD of the call; None: not known
         self.reset: float | None = None  # when the usage limit resets that the runner has met
         self.policy = ""  # digest of PLAYBOOK and goals that a failure is held against
+        self.judged: dict[str, JSON] = {}  # what the gates were asked about, besides state and world
         self.journal: Journal | None = None  # as it was before a direct runner ran
 
     def go(self) -> Outcome:
@@ -17436,20 +17504,36 @@ class Beat:
     def judge(self, now: float) -> Verdict | None:
         """Ask every gate, in order; return the one that holds."""
         profile, state = self.profile, self.state
-        self.runner = profile.runner(self.name)
+        self.runner = self.decider()
         if self.forced and self.runner.mode == "builtin":
             remedy = "install pi or claude, or name a runner in the config"
             raise Failure("run: the built-in decider cannot work on a goal", remedy)
         self.reason = reason_of(state, self.changes, self.forced, now, profile.setting("noop_ttl"))
         policy = policy_digest(self.world.digests())
         self.verdicts = [
-            paused_gate(read_pause(profile, now)),
+            paused_gate(self.paused(now)),
             unchanged_gate(self.reason),
             backoff_gate(state, policy, self.forced, now, self.runner.name),
         ]
         if self.reason:
-            self.verdicts += money_gates(profile, self.runner, *spend_for(profile, self.runner, now))
+            self.verdicts += money_gates(profile, self.runner, *self.spend(now))
         return next((verdict for verdict in self.verdicts if verdict.verdict == "hold"), None)
+
+    def decider(self) -> Runner:
+        """Return who would decide."""
+        return self.profile.runner(self.name)
+
+    def paused(self, now: float) -> dict[str, JSON] | None:
+        """Return the person's pause that holds now."""
+        pause = read_pause(self.profile, now)
+        self.judged.update(now=now, pause=pause)
+        return pause
+
+    def spend(self, now: float) -> tuple[Spend, Sequence[float]]:
+        """Return what the money gates go by."""
+        spend, decides = spend_for(self.profile, self.runner, now)
+        self.judged.update(spend=spend.__dict__, decides=decides)
+        return spend, decides
 
     # --- ends without a run
 
@@ -17504,6 +17588,10 @@ class Beat:
             self.run.note("reply.txt", reply)
         else:
             reply = self.call()
+        return self.parsed(reply)
+
+    def parsed(self, reply: str) -> Move:
+        """Return the move of a reply. Raise BadMove unless it is valid, here and now."""
         return parse_move(reply, bool(self.forced))
 
     def wake(self) -> dict[str, JSON]:
@@ -17531,7 +17619,7 @@ class Beat:
         if not inputs:
             run.note("wake.json", wake)
             return inputs
-        run.note("wake.json", {**wake, "inputs": inputs})
+        run.note("wake.json", {**wake, "inputs": inputs, "facts": self.trial_facts()})
         prompt, cuts = build_prompt(inputs)
         for section, lost in cuts.items():
             told = f"{section}: {lost} bytes cut"
@@ -17541,6 +17629,23 @@ class Beat:
         run.note("prompt.md", prompt)
         emit(self.profile, "decide_start", run=run.id, runner=runner.name, reason=one_line(self.reason))
         return inputs
+
+    def trial_facts(self) -> dict[str, JSON]:
+        """Return what a trial of this run needs that is not in the prompt's inputs: see `PastBeat`."""
+        profile, baseline, typed = self.profile, self.state["baseline"], self.runner.mode == "typed"
+        alive = [one for one in self.world.sessions if typed and one.alive and one.kind == "worker"]
+        told = {
+            one.id: {"cmd": one.cmd, "agent": one.agent, "dialog": shows_dialog(profile, one, time.time())}
+            for one in alive
+        }
+        return {
+            **self.judged,
+            "state": {key: value for key, value in self.state.items() if key not in _UNTRIED},
+            "old": {change.key: dig(baseline, change.key, "digest") for change in self.changes},
+            "confines": typed and walls_of(profile).confines,
+            "worker": profile.runner().name if typed else "",
+            "workers": told,
+        }
 
     def changed(self) -> list[JSON]:
         """Return what is new of the world, as `why` has it."""
@@ -18780,17 +18885,24 @@ def dry_decide(profile: Profile, runner: Runner, inputs: Mapping[str, JSON], ver
         raise Failure(
             f"{verb}: {runner.name} is direct: it acts while it decides", "only a typed runner can be asked dry"
         )
-    reply = asked_aside(profile, runner, build_prompt(inputs)[0], f"{verb} --dry-run").text
-    return move_object(parse_move(reply, forced))
+    output, error = asked_aside(profile, runner, build_prompt(inputs)[0], f"{verb} --dry-run")
+    if error:
+        raise BadMove(error)
+    return move_object(parse_move(output.text, forced))
 
 
-def asked_aside(profile: Profile, runner: Runner, prompt: str, verb: str) -> RunnerOutput:
-    """Ask a runner outside any beat: the call is paid and in the ledger, nothing else is kept."""
+def asked_aside(
+    profile: Profile, runner: Runner, prompt: str, verb: str, *, kind: str = "tick", wait: float | None = 0.0
+) -> tuple[RunnerOutput, str]:
+    """Ask a runner outside any beat; return its output, and why the call failed, "".
+
+    The call is paid and in the ledger, as `kind`; nothing else is kept.
+    """
     import tempfile
 
     require_runner(profile, runner)
     prepare(profile)
-    lock = beat_lock(profile, verb, 0.0)
+    lock = beat_lock(profile, verb, wait)
     with lock, tempfile.TemporaryDirectory(prefix="looop-dry-") as folder:
         aside = Profile(profile.env, folder, profile.config_path, profile.cache, profile.self_path)
         run = Run.open(aside)
@@ -18801,11 +18913,8 @@ def asked_aside(profile: Profile, runner: Runner, prompt: str, verb: str) -> Run
         finally:  # also when a person ends it in the middle
             metered = meter_run(run, runner)
             if ended is None or ended.why != "spawn":
-                pay(profile, run.id, runner, "", metered, ended=ended)
-        error = runner_error(run, runner, ended, metered)
-    if error:
-        raise BadMove(error)
-    return metered
+                pay(profile, run.id, runner, "", metered, ended=ended, kind=kind)
+        return metered, runner_error(run, runner, ended, metered)
 
 
 WAKERS_SHOWN = 5  # sensors, and asks, that `why now` names
@@ -19162,7 +19271,453 @@ def cmd_replay(profile: Profile, args: Args) -> Result:
 
 
 # ======================================================================================================================
-# 72. Cost
+# 72. Trials
+# ======================================================================================================================
+# A past world, judged again by the code that judges the present one: `PastBeat` is a beat whose state, world and purse
+# are a capsule's. A case is a file in tests/ of the data dir, beside the PLAYBOOK in git:
+#
+#     {"from": RUN, "past": {…}, "change": {"sensor:ci": {"signal": "red"}}, "expect": {"wake": ["sensor:ci"], …}}
+#
+# `past` is what the capsule held, so that the case outlives it; without it the capsule is read. `change` puts other
+# items into that world, by their keys; `reply`, or `gate:NAME` for what a gate is asked about. `expect` is a subset of
+# what comes out, where /…/ is a regular expression and {"not": …} must not match. Nothing here acts.
+
+_EXPECTED = ("wake", "move", "verdict", "gate")  # of what comes out: what `test add` writes down
+_VERDICTS_TOLD = {"known": "runs", "proposed": "proposal"}
+_GATE_FACTS = {"paused": "pause", "budget": "spend", "decides": "decides", "backoff": "failure"}
+_CASE_SHAPE = {"from": "text|none", "past": "object|none", "change": "object|none", "expect": "object"}
+_NOT_OURS = (KeyError, TypeError, ValueError, AttributeError, IndexError)  # what a file raises that looop did not write
+
+
+def past_of(run: Run) -> dict[str, JSON]:
+    """Return what a case keeps of a capsule. Raise Failure, by its name, for one that cannot be judged again."""
+    wake, made = run.fields("wake.json"), run.fields("result.json").get("looop")
+    why = ""
+    if not wake:
+        why = "its wake.json is gone or damaged"
+    elif wake.get("mode") == "person":
+        why = "you decided it: there is nothing to judge"
+    elif wake.get("mode") == "direct":
+        why = "a direct runner acted while it decided: there is no move to judge"
+    elif "facts" not in wake:
+        why = f"looop {made or 'of an older version'} recorded it, which did not keep what its gates were asked about"
+    if why:
+        raise Failure(f"{run.id}: {why}", "`looop history` names other runs")
+    prompt = digest_of(read_bytes(run.path("prompt.md")) or b"")
+    return {"looop": made, "prompt": prompt, "reply": run.text("reply.txt"), "wake": wake}
+
+
+class PastBeat(Beat):
+    """A beat that a capsule recorded, to be judged again; it writes nothing and performs nothing."""
+
+    def __init__(self, profile: Profile, past: Mapping[str, JSON], change: Mapping[str, JSON] | None = None) -> None:
+        wake = past["wake"]
+        super().__init__(profile, str(wake.get("forced") or ""))
+        self.run = Run(profile, str(wake["run"]))
+        self.reply = str(past["reply"])
+        self.wake_of, self.given = wake, {**wake["facts"]}
+        self.asked: dict[str, JSON] = {**wake["inputs"]}  # what the prompt is made of
+        self.runner = self.decider()
+        old, digests = self.given["old"], wake["digests"]
+        changed = objects_with(wake["changed"], "key")
+        values = {**past_values(self.asked), **{one["key"]: one["new"] for one in changed}}
+        items = {key: Item(digest, values.get(key)) for key, digest in digests.items()}
+        known = baseline_of(items)
+        for one in changed:
+            known.pop(one["key"], None)
+            if old.get(one["key"]):
+                known[one["key"]] = {"digest": old[one["key"]], "value": one["old"]}
+        self.state = {**_STATE, **self.given["state"], "baseline": known, "shell": self.asked["shell"]}
+        self.edits = {one["key"]: told["edit"] for one, told in zip(changed, self.asked["changes"])}
+        for key, value in (change or {}).items():
+            self.change(items, key, value)
+        playbook, goals = self.asked["playbook"], self.asked["goals"]
+        texts = {goal: (status, text) for goal, status, text in goals}
+        hashed = world_hash({key: item.digest for key, item in items.items()})
+        asks, workers = self.asked["asks"], self.asked["workers"]
+        self.world = World(items, hashed, (playbook[0], playbook[1]), texts, {}, workers, asks, {})
+        self.changes = diff(known, items)
+        if change and self.state["hash"]:
+            self.asked["changes"] = [
+                {"kind": one.kind, "told": change_told(one, wide=True), "edit": self.edits.get(one.key, "")}
+                for one in self.changes
+            ]
+        self.taint = taint_of(self.asked)
+        self.given.update(room=self.asked.get("room", 1), values={key: item.value for key, item in items.items()})
+
+    def change(self, items: dict[str, Item], key: str, value: JSON) -> None:
+        """Put something else into the world. Raise ValueError for what is nowhere in it."""
+        kind, name = key_parts(key)
+        if key == "reply":
+            self.reply = value if isinstance(value, str) else canonical(value)
+            return
+        if kind == "gate" and name in _GATE_FACTS:
+            facts = self.state if name == "backoff" else self.given
+            fact = _GATE_FACTS[name]
+            facts[fact] = {**facts[fact], **value} if name == "budget" else value
+            return
+        listed = {"goal": "goals", "sensor": "readings", "worker": "workers", "ask": "asks"}.get(kind)
+        if key != "playbook" and not (listed and name):
+            raise ValueError(f"change: {one_line(key, 80)} is no item of a world, no gate and no reply")
+        ids = {"worker": "id", "ask": "n"}.get(kind, 0)
+        rows: list[Any] = self.asked[listed] if listed else []
+        was = next((one for one in rows if str(one[ids]) == name), None)
+        item: Item | None = None
+        told: Any = None
+        if kind in ("playbook", "goal") and value is not None:
+            item = text_item(ended_line(value))
+            told = [name, "ok", value]
+        elif kind == "sensor" and value is not None:
+            signal = signal_of(value)
+            item = Item(digest_of(canonical(signal).encode()), signal)
+            told = [name, was[1] if was else "untrusted", canonical(value)]
+        elif value is not None:
+            item = value_item({**(items[key].value if key in items else {}), **value})
+            told = {**(was or {}), ids: int(name) if kind == "ask" else name, **value}
+        items.pop(key, None)
+        if item:
+            items[key] = item
+        if kind == "playbook":
+            self.asked["playbook"] = ["ok", value, len(value.encode())] if told else ["absent", "", 0]
+        elif listed:
+            rows = [one for one in rows if str(one[ids]) != name]
+            self.asked[listed] = sorted([*rows, told] if told else rows, key=lambda one: str(one[ids]))
+
+    def decider(self) -> Runner:
+        """Return who decided then."""
+        wake = self.wake_of
+        runner = Runner(str(wake["runner"]), str(wake["mode"]), str(wake.get("command") or ""))
+        return runner.replace(unmetered=bool(wake.get("unmetered")), output=str(wake.get("output") or ""))
+
+    def paused(self, now: float) -> dict[str, JSON] | None:
+        """Return the pause that held then."""
+        pause: dict[str, JSON] | None = self.given["pause"]
+        return pause
+
+    def spend(self, now: float) -> tuple[Spend, Sequence[float]]:
+        """Return what the ledger said then."""
+        return Spend(**self.given["spend"]), self.given["decides"]
+
+    def inputs(self, now: float) -> dict[str, JSON]:
+        """Return what the prompt was made of, with what was changed."""
+        return self.asked
+
+    def come_out(self, reply: str) -> dict[str, JSON]:
+        """Return what comes of a reply in this world: the names of `expect`, and why."""
+        held = self.judge(float(self.given["now"]))
+        by_keys = bool(self.changes and self.state["hash"] and not self.forced)
+        woke = [change.key for change in self.changes] if by_keys else [self.reason] if self.reason else []
+        found: dict[str, JSON] = {"wake": woke, "gate": held.gate if held else None, "move": None}
+        found["taint"] = self.taint
+        if held:
+            return {**found, "verdict": "held", "why": held.told}
+        try:
+            move = self.parsed(reply)
+            found["move"] = move_object(move)
+            context = MoveContext(self.run, self.world, move, taint=self.taint, past=self.given)
+            judgement = judge_again(context)
+        except Failure as failure:
+            return {**found, "verdict": "refused", "why": failure.message}
+        verdict = _VERDICTS_TOLD.get(judgement.verdict, judgement.verdict)
+        return {**found, "verdict": verdict, "why": judgement.reason}
+
+
+def past_values(inputs: Mapping[str, JSON]) -> dict[str, JSON]:
+    """Return the values of the items that a prompt was made of (pure), by key."""
+    values = {f"sensor:{name}": signal_of(parsed_reading(text.encode())) for name, _, text in inputs["readings"]}
+    keys = ("state", "exit_code", "flag", "verify", "rest", "over")
+    for worker in inputs["workers"]:
+        values[f"worker:{worker['id']}"] = {key: worker[key] for key in keys if key in worker}
+    values.update({f"ask:{ask['n']}": ask_value(ask) for ask in inputs["asks"]})
+    return values
+
+
+def differences(expected: JSON, found: JSON, name: str = "") -> list[str]:
+    """Say where a value is not what is expected (pure); an object and a list are subsets, [] is nothing."""
+    if isinstance(expected, dict) and "not" in expected and len(expected) == 1:
+        same = not differences(expected["not"], found, name)
+        return [f"{name or 'not'}: {told_value(expected['not'], 200)} came out, which must not"] if same else []
+    if isinstance(expected, dict) and isinstance(found, dict):
+        inner = ((key, f"{name}.{key}".lstrip(".")) for key in expected)
+        return [line for key, path in inner for line in differences(expected[key], found.get(key), path)]
+    if isinstance(expected, list) and expected and isinstance(found, list):
+        lost = [one for one in expected if all(differences(one, other) for other in found)]
+        return [f"{name}: {told_value(lost[0], 200)} was expected, {told_list(found)} came out"] if lost else []
+    if isinstance(expected, str) and len(expected) > 1 and expected[0] == expected[-1] == "/":
+        text = found if isinstance(found, str) else canonical(found)
+        same = regex(expected[1:-1]).search(text) is not None
+    else:
+        same = expected == found and isinstance(expected, bool) == isinstance(found, bool)
+    was, now = (told_list(one) if isinstance(one, list) else told_value(one, 200) for one in (expected, found))
+    return [] if same else [f"{name}: {was} was expected, {now} came out"]
+
+
+def told_list(values: Sequence[JSON]) -> str:
+    """Say what a list holds (pure)."""
+    return first_few([told_value(one, 100) for one in values]) or "nothing"
+
+
+class Case(Record):
+    """A case of tests/, ready to be judged."""
+
+    name: str
+    past: dict[str, JSON] = {}
+    change: dict[str, JSON] = {}
+    expect: dict[str, JSON] = {}
+    at_least: int | None = None  # of the answers of `test --ask`; None: all
+    wrong: str = ""  # why it cannot be judged
+
+
+def case_names(profile: Profile) -> list[str]:
+    """Return the names of the cases in tests/, in order."""
+    names = names_in(profile.path("tests"), "tests") if os.path.isdir(profile.path("tests")) else []
+    return sorted(name[:-5] for name in names if name.endswith(".json") and not name.startswith("."))
+
+
+def read_case(profile: Profile, name: str) -> Case:
+    """Return a case; what is wrong with it counts as a difference."""
+    try:
+        told = parse_json(read_bytes(profile.path("tests", f"{name}.json")) or b"")
+        if not isinstance(told, dict) or not fits({"expect": None, **told}, _CASE_SHAPE):
+            raise ValueError("it wants an object with `expect`, and `from` or `past`")
+        strange = sorted(told.keys() - {*_CASE_SHAPE, "at_least"})
+        if strange:
+            raise ValueError(f"unknown key {one_line(strange[0], 40)}")
+        past = told.get("past") or past_of(find_run(profile, str(told.get("from") or "")))
+        return Case(name, past, told.get("change") or {}, told["expect"], told.get("at_least"))
+    except Failure as failure:
+        return Case(name, wrong=f"{failure.message}: `looop test add` keeps what a case needs in it")
+    except (OSError, ValueError) as error:
+        return Case(name, wrong=f"tests/{name}.json cannot be used: {error}")
+
+
+def judge_case(profile: Profile, case: Case, reply: str | None = None) -> list[str]:
+    """Judge a case anew, by its own reply or by another; return what differs from what it expects."""
+    if case.wrong:
+        return [case.wrong]
+    try:
+        beat = PastBeat(profile, case.past, case.change)
+        found = beat.come_out(beat.reply if reply is None else reply)
+        differs = differences(case.expect, found)
+        differs = [
+            f"{line}: {found['why']}" if line.startswith(("verdict", "gate", "move: ")) else line for line in differs
+        ]
+        if not case.change and reply is None and has_our_words(case.past["wake"]):
+            prompt = build_prompt(case.past["wake"]["inputs"])[0]
+            if digest_of(prompt.encode("utf-8", "backslashreplace")) != case.past["prompt"]:
+                recorded = beat.run.text("prompt.md")
+                told = prompt_drift(prompt, recorded) if recorded else []
+                differs += told or ["prompt: another one than was recorded comes out of the same world"]
+    except _NOT_OURS as error:
+        return [f"tests/{case.name}.json is not what looop writes: {error!r}"]
+    return differs
+
+
+def older_case(case: Case) -> str:
+    """Say which looop recorded a case with other instructions than this one's, "" for none."""
+    wake = case.past.get("wake") or {}
+    return "" if not wake or has_our_words(wake) else str(case.past.get("looop") or "?")
+
+
+def write_case(profile: Profile, run: Run, name: str, expect: Mapping[str, JSON] | None = None) -> dict[str, JSON]:
+    """Write the case of a run; it expects what comes out now unless told. Return what comes out."""
+    if not valid_id(name) or name == "add":
+        raise Failure(f"test add: {one_line(name, 80)}: invalid name", _KIND_WORDS["id"], EXIT_USAGE)
+    past = past_of(run)
+    beat = PastBeat(profile, past)
+    found = beat.come_out(beat.reply)
+    kept = {key: value for key, value in (found["move"] or {}).items() if key not in COMMON_FIELDS}
+    expected = {**{key: found[key] for key in _EXPECTED}, "move": kept or None}
+    case = {"from": run.id, "change": {}, "expect": expected if expect is None else expect, "past": past}
+    make_private_dir(profile.path("tests"))
+    if not publish(profile.path("tests", f"{name}.json"), pretty(profile.redacted(case)).encode()):
+        raise Failure(f"test add: tests/{name}.json is there already", "give another NAME, or remove it")
+    return found
+
+
+def junit(results: Sequence[Mapping[str, JSON]]) -> str:
+    """Write results of cases as JUnit XML (pure)."""
+    lines = ['<?xml version="1.0" encoding="UTF-8"?>']
+    failed, secs = sum(not one["pass"] for one in results), sum(one["ms"] for one in results) / 1000
+    lines.append(f'<testsuite name="looop" tests="{len(results)}" failures="{failed}" errors="0" time="{secs:.3f}">')
+    for one in results:
+        lines.append(f'  <testcase classname="looop" name="{xml_text(one["case"])}" time="{one["ms"] / 1000:.3f}">')
+        if not one["pass"]:
+            first, rest = xml_text(one["differs"][0]), "\n".join(map(xml_text, one["differs"]))
+            lines.append(f'    <failure message="{first}">{rest}</failure>')
+        lines.append("  </testcase>")
+    return "\n".join([*lines, "</testsuite>", ""])
+
+
+class CapHeld(Failure):
+    """The end of a trial whose next call could cost more than the person allowed."""
+
+
+class Purse:
+    """The money of a trial: it asks a runner, outside any beat, as long as a price cap and the daily budget allow."""
+
+    def __init__(self, profile: Profile, runner: str, limit: float | None, verb: str) -> None:
+        self.profile, self.verb = profile, verb
+        self.runner = profile.runner(runner)
+        self.limit = limit
+        self.spent = 0.0  # USD
+        self.most = 0.0  # of one call
+        self.unknown = False  # a call has told no price
+        name = self.runner.name
+        if self.runner.mode != "typed":
+            raise Failure(f"{verb}: {name} cannot be asked", "name a typed runner: --runner claude", EXIT_USAGE)
+        if limit is None and not self.runner.unmetered:
+            raise Failure(f"{verb}: missing --usd", "say what the calls may cost: --usd 0.50", EXIT_USAGE)
+
+    def ask(self, inputs: Mapping[str, JSON]) -> tuple[str, str]:
+        """Return the reply to a prompt, and why the call failed, "". Raise CapHeld when it must not be made."""
+        spend, _ = spend_for(self.profile, self.runner, time.time())
+        price, free = max(self.most, spend.reserve), self.runner.unmetered
+        daily = budget_gate(spend, self.runner, self.profile.setting("daily_usd"))
+        told = f"{money(self.spent)} spent, and about {money(price)} for one more call would pass {money(self.limit)}"
+        if self.unknown:
+            raise CapHeld(f"{self.runner.name} tells no price, so no cap can hold", "`unmetered: true` lifts it", 3)
+        if not free and (not self.limit or self.spent + price > self.limit + 1e-9):
+            raise CapHeld(told, "--usd allows more", 3)
+        if daily.verdict == "hold":
+            raise CapHeld(daily.told, code=3)
+        prompt = build_prompt(inputs)[0]
+        output, error = asked_aside(self.profile, self.runner, prompt, self.verb, kind="trial", wait=None)
+        cost = price if output.cost is None and error else output.cost
+        self.unknown = cost is None and not free
+        self.spent += cost or 0.0
+        self.most = max(self.most, cost or 0.0)
+        return output.text, error
+
+
+def with_playbook(profile: Profile, inputs: Mapping[str, JSON], raw: bytes) -> dict[str, JSON]:
+    """Return what a prompt is made of, with another PLAYBOOK."""
+    text = str(profile.redacted(text_of(raw)))
+    return {**inputs, "playbook": ["ok", text[: _BUDGETS["PLAYBOOK"]], len(text.encode())]}
+
+
+def ask_case(profile: Profile, case: Case, purse: Purse, times: int) -> list[str]:
+    """Ask the runner a case's question, with the PLAYBOOK as it is; say why too few answers were as expected."""
+    try:
+        inputs = PastBeat(profile, case.past, case.change).inputs(0.0)
+    except _NOT_OURS:
+        return []  # `judge_case` says it
+    inputs = with_playbook(profile, inputs, read_bytes(profile.path("PLAYBOOK.md")) or b"")
+    wrong: list[str] = []
+    for count in range(times):
+        try:
+            reply, error = purse.ask(inputs)
+        except CapHeld as failure:
+            raise CapHeld(f"{case.name}, asked {count} of {times} times: {failure.message}", failure.hint, 3) from None
+        wrong += [error] if error else judge_case(profile, case, reply)[:1]
+    wanted = min(times if case.at_least is None else case.at_least, times)
+    good = times - len(wrong)
+    asked = f"asked {plural(times, 'time')}: {good} as expected, {wanted} wanted"
+    return [] if good >= wanted else [f"{asked}: {wrong[0]}"]
+
+
+@declare("test", "Looking")
+def cmd_test(profile: Profile, args: Args) -> Result:
+    """Judge the cases in tests/ anew: what wakes, the gates, the move, its verdict.
+
+    [name@case…] :: the cases; all of them where none is named
+    --ask N :: also ask the runner so many times, with the PLAYBOOK as it is now (paid)
+    --usd X@usd :: what the calls of --ask may cost
+    --runner NAME@runner=auto :: whom --ask asks, whatever the settings say
+    --junit FILE@file :: write the results as JUnit XML, for a CI
+    --json :: print JSON
+
+    Without --ask no runner is called, and nothing is written but FILE. The config is the one of now, the world and the
+    clock are the case's. --ask wants every answer as expected, or `at_least` of them, as the case says. A call that
+    could pass --usd, going by the dearest before it, is not made.
+    $ looop test  # all cases, in seconds
+    $ looop test ci-red --ask 3 --usd 0.50  # what the runner answers now
+    Exits: 0 all as expected | 1 a case differs | 2 usage, or no such case | 3 the price cap held before all was asked
+    """
+    known = case_names(profile)
+    unknown = [name for name in args["name"] if name not in known]
+    if unknown:
+        raise Failure(f"test: {one_line(unknown[0], 80)}: there is no such case", known_cases(known), EXIT_USAGE)
+    if not known:
+        raise Failure("test: there are no cases yet", "`looop test add RUN` makes one of a run")
+    profile.config()
+    file = os.path.abspath(args["junit"]) if args["junit"] else ""
+    purse = Purse(profile, args["runner"] or "", args["usd"], "test") if args["ask"] else None
+    results: list[dict[str, JSON]] = []
+    older: dict[str, str] = {}
+    held = ""
+    for name in args["name"] or known:
+        began = time.monotonic()
+        case = read_case(profile, name)
+        differs = judge_case(profile, case)
+        try:
+            differs += ask_case(profile, case, purse, args["ask"]) if purse and not case.wrong else []
+        except CapHeld as failure:
+            held = failure.message
+        millis = round((time.monotonic() - began) * 1000)
+        made = older_case(case)
+        older.update({name: made} if made else {})
+        results.append({"case": name, "pass": not differs, "ms": millis, "differs": differs, "older": made or None})
+        if held:
+            break
+    if file:
+        write_atomic(file, junit(results).encode("utf-8", "backslashreplace"), 0o644)
+    failed = sum(not one["pass"] for one in results)
+    return Output(
+        results,
+        lambda paint: test_lines(results, older, purse, held, paint),
+        code=3 if held else EXIT_FAILED if failed else 0,
+    )
+
+
+def known_cases(known: Sequence[str]) -> str:
+    """Say which cases there are."""
+    return f"the cases are: {first_few(known)}" if known else "`looop test add RUN` makes one"
+
+
+def test_lines(
+    results: Sequence[Mapping[str, JSON]], older: Mapping[str, str], purse: Purse | None, held: str, paint: Paint
+) -> Iterator[str]:
+    """Lay results of cases out for a person."""
+    for one in results:
+        verdict = paint("good", "PASS") if one["pass"] else paint("bad", "FAIL")
+        yield f"{printable(one['case'])}: {verdict} ({one['ms']} ms)"
+        yield from (f"  {one_line(line, 1000)}" for line in one["differs"])
+    failed = sum(not one["pass"] for one in results)
+    secs = sum(one["ms"] for one in results) / 1000
+    price = f", {money(purse.spent)}" if purse else ""
+    yield f"{plural(len(results), 'case')}: {len(results) - failed} passed, {failed} failed, {secs:.1f} s{price}"
+    if older:
+        by = first_few(sorted(set(older.values())))
+        yield f"recorded by looop {by}, with other instructions in the prompt: {first_few(list(older))}"
+    if held:
+        yield f"stopped: {held}"
+
+
+@declare("test add", "Looking", person=True)
+def cmd_test_add(profile: Profile, args: Args) -> Result:
+    """Make a case of a run, which expects what comes out now.
+
+    run@run=last :: a run id or the beginning of one, or `last`
+    [name] :: the case's name; the run's id where it is left out
+
+    It is tests/NAME.json: edit `expect` down to what matters, and `change` to try another world.
+    $ looop test add last ci-red  # tests/ci-red.json
+    $ looop test add tick-20260102-030405-ab12  # of an older run
+    Exits: 0 done | 1 there is no such run, it cannot be judged again, or there is such a case | 2 invalid name
+    """
+    run = find_run(profile, args["run"])
+    name = args["name"] or run.id
+    found = write_case(profile, run, name)
+    recorded, differs = run.fields("result.json").get("outcome"), found["verdict"]
+    told = f"tests/{name}.json: expects {differs}" + (f", of {move_title(found['move'])}" if found["move"] else "")
+    if (recorded == "proposed") != (differs == "proposal") and recorded in ("proposed", "acted"):
+        told += f"\nit was {recorded} then: what judges it now is another config, or another looop"
+    return told
+
+
+# ======================================================================================================================
+# 73. Cost
 # ======================================================================================================================
 # The ledger added up, in blocks: one regular expression takes the few fields that are added out of every row of a block
 # at once, and only a line of another shape is parsed as JSON. Rows lie in the order of time, so a scope shorter than
@@ -19377,7 +19932,7 @@ def cost_lines(summary: Mapping[str, JSON], by: str, bars: bool, paint: Paint) -
 
 
 # ======================================================================================================================
-# 73. Pulse
+# 74. Pulse
 # ======================================================================================================================
 # The beat in a loop, for whoever has no cron: one process that holds `.lock` for its life, in the session `pulse`.
 #
@@ -19682,7 +20237,7 @@ def end_pulse(profile: Profile) -> bool:
 
 
 # ======================================================================================================================
-# 74. Loop commands
+# 75. Loop commands
 # ======================================================================================================================
 # The verbs that run a beat.
 
@@ -19744,7 +20299,7 @@ def outcome_output(profile: Profile, wanted: str, outcome: Outcome) -> Output:
 
 
 # ======================================================================================================================
-# 75. People's commands
+# 76. People's commands
 # ======================================================================================================================
 # What a person answers, approves, refuses and pauses.
 
@@ -19964,7 +20519,7 @@ def cmd_resume(profile: Profile, args: Args) -> Result:
 
 
 # ======================================================================================================================
-# 76. Commands that show
+# 77. Commands that show
 # ======================================================================================================================
 # How things are, what sensors read and what was spent.
 
@@ -20232,7 +20787,7 @@ def stream_words(line: bytes) -> list[str]:
 
 
 # ======================================================================================================================
-# 77. Setup commands
+# 78. Setup commands
 # ======================================================================================================================
 # The runner, the config, the version.
 
@@ -20388,7 +20943,7 @@ def cmd_version(profile: Profile, args: Args) -> Result:
 
 
 # ======================================================================================================================
-# 78. Session commands
+# 79. Session commands
 # ======================================================================================================================
 # The verbs that start, list, show and end sessions.
 
@@ -20712,7 +21267,7 @@ def skipped_words(follower: Follower) -> str:
 
 
 # ======================================================================================================================
-# 79. Terminal commands
+# 80. Terminal commands
 # ======================================================================================================================
 # What a session wrote and shows, and what is typed into it.
 
@@ -21079,7 +21634,7 @@ def cmd_kill(profile: Profile, args: Args) -> Result:
 
 
 # ======================================================================================================================
-# 80. Worker commands
+# 81. Worker commands
 # ======================================================================================================================
 # What a worker says and claims.
 
@@ -21251,7 +21806,7 @@ def cmd_prune(profile: Profile, args: Args) -> Result:
 
 
 # ======================================================================================================================
-# 81. Gallery
+# 82. Gallery
 # ======================================================================================================================
 # `looop sensor add`: sensors that looop carries, written out as plain sh for a person to read and edit. The scripts
 # are in Texts; here is what they take, checked before a word of it stands in a script, and quoted there.
@@ -21542,7 +22097,7 @@ def checked_percent(text: str) -> str:
 
 
 # ======================================================================================================================
-# 82. Questions (pure)
+# 83. Questions (pure)
 # ======================================================================================================================
 # What the interview asks, and what becomes of the answers. It is one script, a generator that yields questions, is sent
 # answers, and returns the plan. It remembers nothing: `after_answers` runs it through the answers there are, up to the
@@ -21844,7 +22399,7 @@ _CALM = Question(
 
 
 # ======================================================================================================================
-# 83. Interview
+# 84. Interview
 # ======================================================================================================================
 # `looop setup` asks the questions, in common lines: no raw mode, so that `looop send` types into it as well as a
 # person. Every answer is in interview.json before the next question is asked; all else is written at the end.
@@ -22308,7 +22863,7 @@ def plan_lines(profile: Profile, plan: Plan, paths: Sequence[str], stamp: str) -
 
 
 # ======================================================================================================================
-# 84. Schedulers
+# 85. Schedulers
 # ======================================================================================================================
 # What runs the beat by itself: a systemd user timer, a launchd agent or a line of cron. Each is written with absolute
 # paths and an environment of its own, because a scheduler knows nothing of a person's shell:
@@ -22785,7 +23340,7 @@ class Scheduler:
 
 
 # ======================================================================================================================
-# 85. Service
+# 86. Service
 # ======================================================================================================================
 # The verbs about schedulers: they show, ask, and touch nothing but what they showed.
 
@@ -23015,7 +23570,7 @@ def service_lines(status: Mapping[str, JSON], now: float, paint: Paint) -> list[
 
 
 # ======================================================================================================================
-# 86. Examinations
+# 87. Examinations
 # ======================================================================================================================
 # Each check looks at one thing, as a person who knows looop would, and yields what it found. Nothing stays
 # in the data dir but the price of a call that was asked for (--ask).
@@ -23342,15 +23897,17 @@ def check_answer(profile: Profile) -> Iterator[Finding]:
     with tempfile.TemporaryDirectory(prefix="looop-canary-") as folder:
         canary = f"{folder}/canary"
         try:
-            metered = asked_aside(profile, runner, ASK_FOR_NOOP.replace("{canary}", canary), "doctor --ask")
+            metered, error = asked_aside(profile, runner, ASK_FOR_NOOP.replace("{canary}", canary), "doctor --ask")
+            if error:
+                raise BadMove(error)
             said = f" (it said: {one_line(profile.redacted(metered.text), 80)})"
             move = parse_move(metered.text)
             secs, price = time.monotonic() - started, money(metered.cost, runner.unmetered)
             yield ok(f"{runner.name} answered with {move.name} after {secs:.1f} s, {price}")
-        except BadMove as error:
+        except BadMove as bad:
             command = one_line(profile.redacted(runner.tick), 200)
             by_hand = f"run it by hand, it must answer with one JSON object: {command}"
-            yield fail(f"{runner.name}: {error.message}{said}", by_hand)
+            yield fail(f"{runner.name}: {bad.message}{said}", by_hand)
         if os.path.lexists(canary):
             yield fail(f"{runner.name}: told to write {canary}, it did: {_OWN_TOOLS}", _READY_MADE)
         elif said:
@@ -23510,7 +24067,7 @@ def check_running(profile: Profile) -> Iterator[Finding]:
 
 
 # ======================================================================================================================
-# 87. Doctor
+# 88. Doctor
 # ======================================================================================================================
 # The last check looks from where a scheduler stands: most loops that die do so because cron knows nothing of a person's
 # shell. Then all of them, in the order in which they are shown.
@@ -23669,7 +24226,7 @@ def cmd_doctor(profile: Profile, args: Args) -> Iterator[int | Output]:
 
 
 # ======================================================================================================================
-# 88. Goals and history
+# 89. Goals and history
 # ======================================================================================================================
 # `looop goals` and `looop goal add|edit|done|show`. The files in goals/ stay the truth: the verbs do what a person can
 # do by hand, and commit it; the next beat sees it and decides on it.
@@ -23918,7 +24475,7 @@ def cmd_history(profile: Profile, args: Args) -> Result:
 
 
 # ======================================================================================================================
-# 89. Completion
+# 90. Completion
 # ======================================================================================================================
 # What a shell can offer at a Tab. `looop config bash|zsh|fish` prints a few lines for the shell; they hand the words of
 # the command line to `looop _complete`, which prints a candidate a line, and after a TAB what it is. `:file`, `:folder`
@@ -23985,6 +24542,7 @@ CANDIDATES: dict[str, Callable[[Profile], Iterable[tuple[str, str]]]] = {
     "question": lambda profile: ask_candidates(profile, "ask"),
     "proposal": lambda profile: ask_candidates(profile, "proposal"),
     "run": run_candidates,
+    "case": lambda profile: ((name, "") for name in case_names(profile)),
     "claim": lambda profile: ((claim.name, claim.session) for claim in list_claims(profile, time.time())),
     "runner": lambda profile: runner_candidates(profile, False),
     "runner-interactive": lambda profile: runner_candidates(profile, True),
@@ -24240,7 +24798,7 @@ def cmd_config_fish(profile: Profile, args: Args) -> Result:
 
 
 # ======================================================================================================================
-# 90. Manual (pure)
+# 91. Manual (pure)
 # ======================================================================================================================
 # What looop says of itself: a page for each verb and each group, the overview, the manual, the man page, and the next
 # steps. All derive from the verbs' pages, the settings and MANUAL, which is written like this:
@@ -24591,7 +25149,7 @@ def next_steps(status: Mapping[str, JSON], timed: bool = False) -> list[tuple[st
 
 
 # ======================================================================================================================
-# 91. Command line
+# 92. Command line
 # ======================================================================================================================
 # From the words of a command line to an exit code: the verb is found, its arguments are read as its page declares them,
 # and what it returns is printed.
@@ -25038,7 +25596,7 @@ def open_missing_streams() -> None:
 
 
 # ======================================================================================================================
-# 92. Texts
+# 93. Texts
 # ======================================================================================================================
 # Prose alone, in looop's own words: what the LLM is told, what a fresh profile is seeded with, the gallery's scripts.
 
@@ -25606,7 +26164,7 @@ exec "$plugin" "$@"
 }
 
 # ======================================================================================================================
-# 93. Texts of the manual
+# 94. Texts of the manual
 # ======================================================================================================================
 # `looop help`, in the markup that the section Manual explains.
 
