@@ -19498,10 +19498,10 @@ def judge_case(profile: Profile, case: Case, reply: str | None = None) -> list[s
     try:
         beat = PastBeat(profile, case.past, case.change)
         found = beat.come_out(beat.reply if reply is None else reply)
-        differs = differences(case.expect, found)
-        differs = [
-            f"{line}: {found['why']}" if line.startswith(("verdict", "gate", "move: ")) else line for line in differs
-        ]
+        differs = []
+        for key, wanted in case.expect.items():
+            why = f": {found['why']}" if key in ("verdict", "gate") and found[key] else ""
+            differs += [line + why for line in differences({key: wanted}, found)]
         if not case.change and reply is None and has_our_words(case.past["wake"]):
             prompt = build_prompt(case.past["wake"]["inputs"])[0]
             if digest_of(prompt.encode("utf-8", "backslashreplace")) != case.past["prompt"]:
@@ -19654,6 +19654,7 @@ def cmd_test(profile: Profile, args: Args) -> Result:
             differs += ask_case(profile, case, purse, args["ask"]) if purse and not case.wrong else []
         except CapHeld as failure:
             held = failure.message
+            differs.append(f"not asked as often as was wanted: {held}")
         millis = round((time.monotonic() - began) * 1000)
         made = older_case(case)
         older.update({name: made} if made else {})
