@@ -163,6 +163,7 @@ class Profiled(Case):
         self.profile(goals={"ship-v2": "x\n", "alpha": "x\n"}, sensors={"ci": "echo '{}'", "disk": "echo '{}'"})
         self.runner('printf \'{"move":"noop"}\'')
         self.run_id = self.tick()["run"]
+        self.looop("test", "add", "last", "red")
         for name in ("box", "beta"):
             self.looop("start-session", name, "--command", "sleep 1000")
         self.looop("start-session", "old", "--command", "true")
@@ -174,7 +175,7 @@ class Profiled(Case):
             looop.new_ask(profile, kind, question=EVIL, command="true")
         self.looop("answer", "3", "yes")
         for name in HOSTILE:
-            for folder, end in (("goals", ".md"), ("sensors", ".sh"), ("claims", ".json")):
+            for folder, end in (("goals", ".md"), ("sensors", ".sh"), ("claims", ".json"), ("tests", ".json")):
                 self.write(f"{folder}/{name}{end}", "{}")
             for folder in ("sessions/" + name, f"runs/tick-+{name}"):
                 os.mkdir(self.path(folder), 0o700)
@@ -212,6 +213,7 @@ class Candidates(Profiled):
             "question": {"1"},
             "proposal": {"2"},
             "run": {self.run_id},
+            "case": {"red"},
             "claim": {"issue-42"},
             "runner": runners,
             "runner-interactive": {"pi", "claude", "codex", "opencode", "gemini"},
@@ -259,7 +261,8 @@ class Candidates(Profiled):
     def test_trouble_is_silent_and_nothing_is_written(self):
         def complete(kind):
             words, others = completing(kind)
-            self.assertEqual(set(self.looop("_complete", *words).split()) - others, set())
+            offered = {line.split("\t")[0] for line in self.looop("_complete", *words).splitlines()}
+            self.assertEqual(offered - others, set())
             self.assertEqual(self.stderr, "")
 
         for kind in {*looop.CANDIDATES} - {"runner", "runner-interactive", "gallery", "key"}:
