@@ -1277,6 +1277,70 @@ def local_day(epoch: float) -> tuple[float, float]:
     return midnight, local_midnight(midnight + 1.5 * DAY)
 
 
+_WEEKDAYS = "mon tue wed thu fri sat sun".split()
+_SOME_DAYS = "(DAY)(?: *- *(DAY))?".replace("DAY", "|".join(_WEEKDAYS))
+_CLOCK_TIME = "([01]?[0-9]|2[0-3]):([0-5][0-9])"
+_DAY_MINUTES, _WEEK_MINUTES = 1440, 7 * 1440
+
+
+def quiet_ranges(text: str) -> list[tuple[int, int]]:
+    """Return the ranges of quiet hours: (the minute of the local week at which one begins, its minutes).
+
+    A range over midnight belongs to the day on which it begins; a day without a range is quiet as a whole. Raise
+    ValueError, saying what the text must be.
+    """
+    ranges = []
+    for part in map(str.strip, text.split(",")):
+        found = regex(f"(?i)(?:{_SOME_DAYS})? *(?:{_CLOCK_TIME} *- *(?:{_CLOCK_TIME}|(24):(00)))?").fullmatch(part)
+        if not found or not part:
+            raise ValueError(f'must be like "22:00-07:00" or "Mon-Fri 20:00-08:00, Sat, Sun" (wrong: "{part}")')
+        first, last, *times = found.groups()
+        hour, minute, end_hour, end_minute = [int(time) for time in times if time] or (0, 0, 24, 0)
+        begin, end = hour * 60 + minute, end_hour * 60 + end_minute
+        if begin == end:
+            raise ValueError(f'must begin and end at different times (wrong: "{part}")')
+        span = (end - begin) % _DAY_MINUTES or _DAY_MINUTES
+        ranges += [(day * _DAY_MINUTES + begin, span) for day in weekdays(first or "mon", last or first or "sun")]
+    if quiet_left(ranges, 0) >= _WEEK_MINUTES:
+        raise ValueError("must leave some time of the week (`looop pause` stops the loop)")
+    return ranges
+
+
+def weekdays(first: str, last: str) -> list[int]:
+    """Return the days of the week from one to another, Monday being 0 (pure)."""
+    begin, end = (_WEEKDAYS.index(day.lower()) for day in (first, last))
+    return [day % 7 for day in range(begin, begin + (end - begin) % 7 + 1)]
+
+
+def quiet_left(ranges: Sequence[tuple[int, int]], minute: int) -> int:
+    """Return the minutes of quiet that are left at a minute of the local week, 0 outside of the ranges (pure)."""
+    left = 0
+    while left < _WEEK_MINUTES:
+        gone = (((minute + left - begin) % _WEEK_MINUTES, length) for begin, length in ranges)
+        more = next((length - past for past, length in gone if past < length), 0)
+        if not more:
+            break
+        left += more
+    return left
+
+
+def quiet_end(text: str, now: float) -> float:
+    """Return when the quiet hours end that `now` lies in, 0.0 outside of them.
+
+    What the clock on the wall shows decides, also where it is put forward or back: there, each minute is looked at.
+    """
+    ranges, at = quiet_ranges(text) if text else [], now
+    while True:
+        clock = time.localtime(at)
+        left = quiet_left(ranges, (clock.tm_wday * 24 + clock.tm_hour) * 60 + clock.tm_min)
+        end = (at // 60 + left) * 60
+        if not left:
+            return at if at > now else 0.0
+        if time.localtime(end).tm_gmtoff == clock.tm_gmtoff:
+            return end
+        at = (at // 60 + 1) * 60
+
+
 # ======================================================================================================================
 # 7. Output
 # ======================================================================================================================
@@ -2160,6 +2224,7 @@ SETTINGS: dict[str, Setting] = {
     "gate_worker": Setting("gate.worker", "", "tainted", "tainted|always|never", "gated start_worker moves"),
     "resume": Setting("resume", "LOOOP_RESUME", "offer", "offer|auto", "auto: beats start workers that a reboot ended"),
     "notify": Setting("notify", "", "", "text", "a command that is given what needs you, on stdin"),
+    "quiet": Setting("quiet", "", "", "quiet", "nothing is decided or told then, like Mon-Fri 22:00-07:00, Sat"),
     "detach_key": Setting(
         "detach_key", "LOOOP_DETACH_KEY", "C-\\ C-\\", "keys", "leaves `attach`: up to three, like C-] or C-a d"
     ),
@@ -2413,6 +2478,7 @@ def checked_value(value: JSON, setting: Setting) -> JSON:
         "flag": (isinstance(value, bool), "true or false"),
         "text": (text, "a string"),
         "keys": (text and kind == "keys" and detach_keys(value), "a string"),  # which raises what is wrong with it
+        "quiet": (text and (kind != "quiet" or not value or quiet_ranges(value)), "a string"),
         "[]": (isinstance(value, list), "a list"),
     }.get(kind[-2:] if kind.endswith("[]") else kind, (value in choices, f"one of {', '.join(choices)}"))
     if not good:
@@ -3205,6 +3271,13 @@ class Profile:
         except ValueError as error:
             raise Failure(f"config: {self.config_path}: not JSON: {error}", "fix it, or move it away") from None
 
+    def write_config(self, **changes: JSON) -> None:
+        """Change keys of the config file, and keep the others."""
+        config = self.read_config()
+        if {**config, **changes} != config:
+            make_private_dir(os.path.dirname(self.config_path))
+            write_atomic(os.path.realpath(self.config_path), pretty({**config, **changes}).encode())
+
     def setting(self, name: str) -> JSON:
         """Return a setting's value: from the environment, else the config, else its default."""
         setting = SETTINGS[name]
@@ -3217,6 +3290,10 @@ class Profile:
                 self.warn(f"{setting.env}={text}: {error}; using the {source}, {value}")
                 return value
         return self.below_env(setting)[0]
+
+    def quiet_until(self, now: float) -> float:
+        """Return when the quiet hours end that `now` lies in; 0.0: none are, so people may be notified."""
+        return quiet_end(self.setting("quiet"), now)
 
     def missing_config(self) -> str:
         """Return a warning where LOOOP_CONFIG names no file, else "": a typo there drops every limit of the config."""
@@ -13901,6 +13978,13 @@ def paused_gate(pause: Mapping[str, JSON] | None) -> Verdict:
     return Verdict("paused", "hold", f"by a person{why}", pause.get("until"))
 
 
+def quiet_gate(hours: str, until: float, forced: str) -> Verdict:
+    """Hold a decision in the person's quiet hours, which end at `until`; 0.0: there are none now."""
+    if until and not forced:
+        return Verdict("quiet", "hold", hours, until)
+    return Verdict("quiet", "pass", "quiet hours; a person asks" if until else "no quiet hours now")
+
+
 def decides_gate(recent: Sequence[float], limit: int) -> Verdict:
     """Hold a decision when the last hour has seen its share; `recent`: when its decisions were made, newest first."""
     said = f"{plural(len(recent), 'decision')} in the last hour, of {limit}"
@@ -13952,6 +14036,7 @@ def budget_gate(spend: Spend, runner: Runner, limit: float) -> Verdict:
 _GATES_TOLD = {  # gate: (it passes, it holds); {} stands for the detail
     "paused": ("not paused", "paused {}"),
     "unchanged": ("world changed", "world unchanged"),
+    "quiet": ("{}", "quiet hours {}"),
     "backoff": ("no backoff", "backing off: {}"),
 }
 
@@ -15445,7 +15530,6 @@ def runner_error(run: Run, runner: Runner, ended: ProcessResult, metered: Runner
 
 
 _MONTHS = "jan feb mar apr may jun jul aug sep oct nov dec".split()
-_WEEKDAYS = "mon tue wed thu fri sat sun".split()
 _SPAN = r"\d+(?:\.\d+)? ?(?:ms|w(?:eeks?)?|d(?:ays?)?|h(?:(?:ou)?rs?)?|m(?:in(?:ute)?s?)?|s(?:ec(?:ond)?s?)?)(?![a-z])"
 # What runners say when a usage limit stops them, as it was recorded or reported:
 #   claude   Claude AI usage limit reached|1749924000 · You've hit your limit · resets 7pm (Europe/Berlin)
@@ -16518,13 +16602,11 @@ def rule_for(profile: Profile, ask: Mapping[str, JSON], text: str) -> CommandRul
 def allow_rule(profile: Profile, rule: CommandRule, example: str) -> str:
     """Write a rule into gate.allow of the config, unless it is there; say so."""
     profile.config()  # raises for a wrong one
-    config = profile.read_config()
-    gate = config.get("gate", {})
+    gate = profile.read_config().get("gate", {})
     if any(command_rule(entry, "allow").text == rule.text for entry in gate.get("allow", [])):
         return f"gate.allow has `{rule.text}` already"
     allow = [*gate.get("allow", []), {"rule": rule.text, "example": example}]
-    make_private_dir(os.path.dirname(profile.config_path))
-    write_atomic(os.path.realpath(profile.config_path), pretty({**config, "gate": {**gate, "allow": allow}}).encode())
+    profile.write_config(gate={**gate, "allow": allow})
     return f"gate.allow: wrote `{rule.text}` into {profile.config_path}: what matches runs as it is from now on"
 
 
@@ -16929,8 +17011,11 @@ def surface(profile: Profile, told: Mapping[str, Notice] | None, beat: bool = Tr
     """Tell the person what they were not told before, and forget what is over.
 
     `beat`: of a beat, which shows it too, and knows all there is; else only push what is given. `told`: None is what
-    there is once nobody else is telling: a question may be over by then.
+    there is once nobody else is telling: a question may be over by then. Quiet hours tell nothing: what still holds at
+    their end is told then.
     """
+    if profile.quiet_until(time.time()):
+        return
     known: dict[str, JSON] = {}
     with Lock(profile.path(".surfaced.lock")) as lock:
         try:
@@ -17509,10 +17594,11 @@ class Beat:
             remedy = "install pi or claude, or name a runner in the config"
             raise Failure("run: the built-in decider cannot work on a goal", remedy)
         self.reason = reason_of(state, self.changes, self.forced, now, profile.setting("noop_ttl"))
-        policy = policy_digest(self.world.digests())
+        policy, hours = policy_digest(self.world.digests()), profile.setting("quiet")
         self.verdicts = [
             paused_gate(self.paused(now)),
             unchanged_gate(self.reason),
+            *([quiet_gate(hours, profile.quiet_until(now), self.forced)] if hours else []),
             backoff_gate(state, policy, self.forced, now, self.runner.name),
         ]
         if self.reason:
@@ -17547,6 +17633,7 @@ class Beat:
         state, sessions = self.state, self.world.sessions
         ends = [turn_changes(session, now) for session in sessions if session.alive]
         ends += [at for at, _ in decisions_due(state, self.profile.setting("noop_ttl"))]
+        ends += [self.profile.quiet_until(now)]  # then the person is told what there was to tell
         since = state["decided_at"] or now
         surface(self.profile, notices(state["failure"], self.world.asks, sessions))
         until = min(filter(None, ends), default=0)
@@ -18418,7 +18505,8 @@ def is_news(profile: Profile, outcome: Outcome) -> bool:
     ends = last_ends(profile)
     gate = next(ends, ("", {}))[1].get("gate")
     before, event = next(ends, ("", {}))
-    return not (before == "failed" and gate == "backoff") and (before, event.get("gate")) != ("held", gate)
+    told = gate == "quiet" or (before == "failed" and gate == "backoff")
+    return not told and (before, event.get("gate")) != ("held", gate)
 
 
 def last_tick(profile: Profile, state: Mapping[str, JSON]) -> dict[str, JSON] | None:
@@ -18500,7 +18588,7 @@ def status_of(profile: Profile, now: float) -> dict[str, JSON]:
     state = read_state(profile) if present else dict(_STATE)
     spend, decides = spend_for(profile, profile.runner(), now) if present else (Spend(0.0, 0, 0.0, 0, 0.0), [])
     pid, due = (pulse_pid(profile), pulse_due(profile)) if present else (0, None)
-    failure = state["failure"]
+    failure, quiet = state["failure"], profile.quiet_until(now)
     sessions = list_sessions(profile, FLEET)
     workers = [session for session in sessions if session.kind == "worker"]
     asks = asks_and_flags(profile, sessions) if present else []
@@ -18534,6 +18622,7 @@ def status_of(profile: Profile, now: float) -> dict[str, JSON]:
         },
         "last_tick": last_tick(profile, state) if present else None,
         "paused": shown_pause(read_pause(profile, now)) if present else None,
+        "quiet_until": utc_text(quiet) if quiet else None,
         "confinement": walls and walls_told(walls),
         "backoff": {
             "fails": failure["count"] if failure else 0,
@@ -18637,6 +18726,8 @@ def status_lines(profile: Profile, status: Mapping[str, JSON], now: float, paint
         why = f": {one_line(status['paused']['why'])}" if status["paused"]["why"] else ""
         end = local_moment(parse_utc(until), now) if until else typable("`looop resume`")
         pulse += paint("note", f"; paused until {end}{why}")
+    if status["quiet_until"]:
+        pulse += paint("note", f"; quiet hours until {local_moment(parse_utc(status['quiet_until']), now)}")
     asked, backoff = str(status["asks"] or "none"), status["backoff"]
     if backoff["fails"] and parse_utc(backoff["until"]) > now and backoff["limit"] in (None, status["runner"]):
         until = local_moment(parse_utc(backoff["until"]), now)
@@ -18928,7 +19019,9 @@ def what_wakes(beat: Beat, held: Verdict | None, now: float) -> list[str]:
     found = []
     if held.gate != "unchanged":
         ends = {"paused": typable("looop resume"), "backoff": "an edit of PLAYBOOK or goals"}
-        found += [f"{local_moment(held.until, now)}, when {held.gate} ends"] if held.until else []
+        ends["quiet"] = typable("looop run GOAL")
+        gate = "the quiet time" if held.gate == "quiet" else held.gate
+        found += [f"{local_moment(held.until, now)}, when {gate} ends"] if held.until else []
         return [*found, ends.get(held.gate, held.remedy)]
     sensors = sensor_files(profile)
     for name, path in sensors.items() if len(sensors) <= WAKERS_SHOWN else ():
@@ -20031,6 +20124,7 @@ class Pulse:
     def beat(self) -> Outcome:
         """Run one beat with fresh settings. What goes wrong with it ends the beat, never the pulse."""
         self.profile.reread()
+        time.tzset()  # the person may travel
         try:
             return run_beat(self.profile, wait=None, verb="pulse")
         except Exception as error:
@@ -20109,6 +20203,8 @@ class Pulse:
             pauses = [usual]
             if outcome.next_beat_s and outcome.outcome in ("failed", "held"):  # when whatever holds it lets go
                 pauses.append(outcome.next_beat_s + 0.1)
+            quiet = profile.quiet_until(time.time())
+            pauses += [quiet - time.time() + 0.1] if quiet else []
             again = read_state(profile)["again"]
             if again and again["at"] > time.time():
                 pauses.append(float(again["at"] - time.time()))
@@ -20805,14 +20901,10 @@ def cmd_init(profile: Profile, args: Args) -> Result:
     Exits: 0 done | 1 there is no such runner, or none was chosen | 2 usage, or nobody is there to choose
     """
     profile.config()  # raises for a wrong one
-    config = profile.read_config()
     name = args["runner"] or choose_runner(profile)
     if name != "auto":
         profile.runner(name)
-    wanted = {**config, "default": name}
-    if wanted != config:
-        make_private_dir(os.path.dirname(profile.config_path))
-        write_atomic(os.path.realpath(profile.config_path), pretty(wanted).encode())
+    profile.write_config(default=name)
     prepare(profile)
     found = Profile(profile.env, profile.data, profile.config_path, profile.cache, profile.self_path).runner(name)
     word = program_of(found.tick)
@@ -21822,6 +21914,7 @@ class Parameter(Record):
     count: str = "1"  # "1" | "?" | "*": the script gets them as $1, $2, …
     default: str = ""
     check: Callable[[str], str] = str  # gives the value to write; raises ValueError, which says what it must be
+    option: str = ""  # of `sensor add` that names it, "" if its place does
 
 
 class GallerySensor(Record):
@@ -21839,6 +21932,8 @@ def cmd_sensor_add(profile: Profile, args: Args) -> Result:
     [kind@gallery] :: what to watch
     [argument@file…] :: what the kind takes
     --name NAME :: call it so (else: the kind, and what it watches)
+    --at TIME :: `every`: when a period begins, like 09:00 [00:00]
+    --on DAYS :: `every`: on these days alone, like mon,fri or mon-fri
     --keep :: add it also when its first reading is an error
     --json :: print JSON
 
@@ -21846,6 +21941,7 @@ def cmd_sensor_add(profile: Profile, args: Args) -> Result:
     that begin with - stand after --.
     $ looop sensor add  # list the gallery
     $ looop sensor add git ~/src/looop  # write sensors/git-looop.sh
+    $ looop sensor add every 1d --at 09:00 --on mon-fri  # wake the loop on weekdays at nine
     $ looop sensor add nagios --name load -- check_load -w 5 -c 10  # a plugin with options
     Exits: 0 added | 1 it could not be, or its first reading is an error (then nothing is kept)
     """
@@ -21855,7 +21951,8 @@ def cmd_sensor_add(profile: Profile, args: Args) -> Result:
     if kind not in GALLERY:
         hint = near_words(kind, list(GALLERY)) or f"the kinds are: {', '.join(GALLERY)}"
         raise Failure(f"sensor add: {one_line(kind, 60)}: there is no such kind", hint, EXIT_USAGE)
-    values = gallery_values(profile, kind, args["argument"])
+    options = {key: args[key] for key in ("at", "on") if args[key] is not None}
+    values = gallery_values(profile, kind, args["argument"], options)
     name = args["name"] or gallery_name(kind, values)
     if not valid_id(name):
         hint = f"letters, digits, `.`, `_` and `-`, at most {ID_MAX}"
@@ -21977,26 +22074,29 @@ def gallery_output() -> Output:
 def gallery_synopsis(kind: str) -> str:
     """Write a kind with its parameters on one line."""
     shapes = {"1": "{}", "?": "[{}]", "*": "[{}…]"}
-    return " ".join([kind, *(shapes[one.count].format(one.name) for one in GALLERY[kind].parameters)])
+    takes = [(one.count, f"--{one.option} {one.name}" if one.option else one.name) for one in GALLERY[kind].parameters]
+    return " ".join([kind, *(shapes[count].format(name) for count, name in takes)])
 
 
-def gallery_values(profile: Profile, kind: str, words: Sequence[str]) -> dict[str, str | list[str]]:
+def gallery_values(
+    profile: Profile, kind: str, words: Sequence[str], options: Mapping[str, str]
+) -> dict[str, str | list[str]]:
     """Return the value of each variable of a kind's script. Raise Failure for what the kind does not take."""
     values: dict[str, str | list[str]] = {}
     takes = f"it takes: {gallery_synopsis(kind)}"
-    rest = list(words)
+    rest, named = list(words), dict(options)
     try:
         for one in GALLERY[kind].parameters:
             if one.count == "*":
                 values[one.variable], rest = [gallery_word(profile, one, word) for word in rest], []
-            elif rest:
-                values[one.variable] = gallery_word(profile, one, rest.pop(0))
+            elif one.option in named or (rest and not one.option):
+                values[one.variable] = gallery_word(profile, one, named.pop(one.option, "") or rest.pop(0))
             elif one.count == "1":
                 raise ValueError(f"{one.name} is missing")
             else:
                 values[one.variable] = one.default
-        if rest:
-            raise ValueError(f"{one_line(rest[0], 60)} is one too many")
+        for word in (*(f"--{option}" for option in named), *rest):
+            raise ValueError(f"{one_line(word, 60)} is one too many")
     except ValueError as error:
         raise Failure(f"sensor add {kind}: {error}", takes, EXIT_USAGE) from None
     return values
@@ -22089,6 +22189,32 @@ def checked_url(text: str) -> str:
     return text
 
 
+def checked_period(text: str) -> str:
+    """Return a timer's period in whole units. Raise ValueError if it does not fit into days."""
+    secs = parse_duration(text)
+    for unit, size in (("w", 7 * DAY), ("d", DAY), ("h", 3600.0), ("m", 60.0)):
+        if secs and secs % size == 0 and (secs <= 366 * DAY if secs >= DAY else DAY % secs == 0):
+            return f"{secs / size:.0f}{unit}"
+    raise ValueError(f"{one_line(text, 60)} is no part of a day like 15m or 6h, nor days or weeks like 1d or 2w")
+
+
+def checked_clock(text: str) -> str:
+    """Return a time of day as HH:MM. Raise ValueError for another text."""
+    found = regex(_CLOCK_TIME).fullmatch(text)
+    if not found:
+        raise ValueError(f"{one_line(text, 60)} is not a time of day like 09:00")
+    return f"{int(found[1]):02}:{found[2]}"
+
+
+def checked_days(text: str) -> str:
+    """Return days of the week, each with a comma behind it but the last. Raise ValueError for another text."""
+    found = [regex(f"(?i){_SOME_DAYS}").fullmatch(part.strip()) for part in text.split(",")]
+    if not all(found):
+        raise ValueError(f"{one_line(text, 60)} is not days like mon,fri or mon-fri")
+    days = {day for part in found if part for day in weekdays(part[1], part[2] or part[1])}
+    return ",".join(_WEEKDAYS[day] for day in sorted(days))
+
+
 def checked_percent(text: str) -> str:
     """Return a whole number from 1 to 99. Raise ValueError for anything else."""
     text = text[:-1] if text.endswith("%") else text
@@ -22136,6 +22262,7 @@ class Plan(Record):
     files: dict[str, str]  # texts of goals and sensors, by their path in the data dir
     playbook: str | None  # None: it stays as it is
     over: str | None  # digest of the PLAYBOOK that the person has seen replaced
+    quiet: str = ""  # for the config; "": the setting stays as it is
 
 
 def after_answers(answers: Sequence[Answer]) -> tuple[Question | Plan, int]:
@@ -22169,13 +22296,14 @@ def interview_script() -> Generator[Question, JSON, Plan]:
     never = yield from list_questions("never", *_NEVER)
     busy = yield _BUSY
     calm = yield _CALM
+    quiet = yield _QUIET
     for path, body in goals.items():
         kept, _ = yield from draft_question(path, body)
         if kept is not None:
             files[path] = kept
     text = playbook_text(first, never, parse_duration(busy), parse_duration(calm) if calm else 0.0)
     playbook, over = yield from draft_question("PLAYBOOK.md", text)
-    return Plan(files, playbook, over)
+    return Plan(files, playbook, over, quiet)
 
 
 def goal_questions() -> Generator[Question, JSON, dict[str, str]]:
@@ -22396,6 +22524,16 @@ _CALM = Question(
     "",
     "as usual",
     _CADENCE_HELP,
+)
+_QUIET = Question(
+    "quiet hours",
+    "Cadence",
+    "quiet hours",
+    "When should looop leave you alone? It goes on watching then, decides nothing and tells you at the end.",
+    "quiet",
+    "",
+    "none",
+    "Times like `22:00-07:00`, days like `Sat`, or both: `Mon-Fri 20:00-08:00, Sat, Sun`.",
 )
 
 
@@ -22680,6 +22818,10 @@ class Interview:
             raise ValueError(f"between {NEXT_BEAT_MIN} seconds and an hour, please")
         return word
 
+    def answer_quiet(self, question: Question, word: str) -> JSON:
+        """Take quiet hours, as the config does."""
+        return checked_value(word, SETTINGS["quiet"])
+
     def answer_clones(self, question: Question, word: str) -> JSON:
         """Take a folder and find the clones in it."""
         if not word:
@@ -22831,6 +22973,11 @@ def write_plan(profile: Profile, plan: Plan, stamp: str) -> list[str] | None:
         paths = [put_new(profile, path, ended_line(text)) for path, text in plan.files.items()]
         if body is not None and body != now:
             replace_playbook(profile, body, stamp)
+        if plan.quiet:
+            try:
+                profile.write_config(quiet=plan.quiet)
+            except (Failure, OSError) as error:
+                profile.warn(f'quiet hours were not written: {error}: put "quiet": "{plan.quiet}" into the config')
         if os.path.lexists(profile.path("goals", "setup.md")):
             archive_goal(profile, "setup", stamp)
         remove_file(profile.path("interview.json"))
@@ -22860,6 +23007,7 @@ def plan_lines(profile: Profile, plan: Plan, paths: Sequence[str], stamp: str) -
     kept = f"the one before: {before}" if os.path.lexists(profile.path(before)) else ""
     rows = [("  PLAYBOOK.md", kept if plan.playbook is not None else "stays as it was")]
     rows += [(f"  {printable(path)}", "") for path in paths]
+    rows += [("  quiet hours", f"{printable(plan.quiet)}, in {printable(profile.config_path)}")] if plan.quiet else []
     return [*aligned(rows), f"  in {printable(profile.data)}; edit them whenever you like"]
 
 
@@ -25806,6 +25954,74 @@ _OWNER_REPO = Parameter(
 
 GALLERY: dict[str, GallerySensor] = {
     "today": GallerySensor("the local date: wakes the loop once a day", (), SEEDS["sensors/today.sh"]),
+    "every": GallerySensor(
+        "the time: wakes the loop once in each period, by the local clock",
+        (
+            Parameter("DUR", "every", "a part of a day like 15m or 6h, days, or weeks like 1w", check=checked_period),
+            Parameter("TIME", "at", "when a period begins", "?", "00:00", checked_clock, "at"),
+            Parameter("DAYS", "on", "days like mon,fri; without: every day", "?", "", checked_days, "on"),
+        ),
+        r"""#!/bin/sh
+# A timer: the signal is the period that the local clock is in. Each comes once, however the clock is set: the last
+# reading says which ones came. Those of an hour or less go by the time that passes, longer ones by what the clock
+# shows. Weeks begin on Monday.
+# looop:timeout=10 looop:trust=trusted
+{{parameters}}
+export LC_ALL=C
+set -- $(date '+%Y 1%m 1%d 1%H 1%M %z')
+year=$1 month=$((($2 - 91) % 12)) now=$((($4 - 100) * 60 + $5 - 100)) zone=$6 # 0 is March
+count=$((year - month / 10))
+before() { echo $((count * 365 + count / 4 - count / 100 + count / 400)); } # days before the year that begins in March
+today=$(($(before) + (month * 306 + 5) / 10 + $3 - 101)) # day 0 was a Wednesday
+
+days=1 weeks=1
+case $every in
+  *w) length=1440 weeks=${every%w} on=${on:-mon} ;;
+  *d) length=1440 days=${every%d} ;;
+  *h) length=$((${every%h} * 60)) ;;
+  *) length=${every%m} ;;
+esac
+first=$(((1${at%:*} * 60 + 1${at#*:} - 6100) % length)) # minute of a day
+due() { # tells whether periods begin on $day
+  set -- mon tue wed thu fri sat sun
+  shift $(((day + 2) % 7))
+  case ",$on," in
+    ,, | *",$1,"*) [ $((day % days + (day + 2) / 7 % weeks)) = 0 ] ;;
+    *) return 1 ;;
+  esac
+}
+day=$today minute=$((now - (now - first + length) % length))
+until [ "$minute" -ge 0 ] && due; do
+  day=$((day - 1)) minute=$((first + (1439 - first) / length * length))
+  [ $((today - day)) -lt 2600 ] || { echo "no period begins on such a day" >&2; exit 3; }
+done
+
+count=$(((10000 * day + 14780) / 3652425))
+while rest=$((day - $(before))) && [ "$rest" -lt 0 ]; do count=$((count - 1)); done
+month=$(((100 * rest + 52) / 3060))
+name=$(printf '%04d-%02d-%02dT%02d:%02d' $((count + (month + 2) / 12)) $(((month + 2) % 12 + 1)) \
+  $((rest - (month * 306 + 5) / 10 + 1)) $((minute / 60)) $((minute % 60)))
+[ "$length" -gt 60 ] || [ "$day" != "$today" ] || name=$name$zone
+
+last=${0##*/} last=snapshots/sensor-${last%.sh}.json
+set -- $(sed -n 's/.*"period":"\([^"]*\)".*"given":"\([^"]*\)".*/\1 \2/p' "$last" 2>/dev/null)
+period=$1
+[ $# = 0 ] || shift
+case " $* " in
+  *" $name"*) ;;
+  *)
+    set -- $(printf '%s\n' "$name" "$@" | sort)
+    if [ "$1" = "$name" ] && [ $# -gt 1 ] && [ $((${2%%-*} - year)) -lt 2 ]; then
+      shift # the clock was set back
+    else
+      period=$name
+      [ $# -lt 9 ] || shift
+    fi
+    ;;
+esac
+printf '{"signal":{"period":"%s"},"detail":{"given":"%s"}}\n' "$period" "$*"
+""",
+    ),
     "git": GallerySensor(
         "a clone: branch, ahead and behind, how many files are dirty, stale branches",
         (Parameter("PATH", "clone", "the clone's folder", check=checked_path),),
@@ -26212,8 +26428,8 @@ ledger :: cost.jsonl: each paid call and its price
 sense :: All sensors run at once, each with a deadline. One that fails, hangs or floods becomes a reading that says so.
 diff :: Signals, PLAYBOOK, goals, workers' states, asks and answers are held against those last decided on. If nothing
  changed the beat is over.
-gates :: A pause, the wait after a failure, decides per hour and the daily budget can hold the beat. It says why, and
- until when.
+gates :: A pause, quiet hours, the wait after a failure, decides per hour and the daily budget can hold the beat, which
+ says why and until when.
 decide :: The prompt goes to the runner, which answers with one JSON object. No runner found: the built-in decider takes
  note of what changed.
 act :: The move is performed, or becomes a proposal. Its intent is on disk before it.

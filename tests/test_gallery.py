@@ -157,7 +157,7 @@ class Adding(Gallery):
             self.assertIn(sensor.line, out)
         self.assertIn("github-ci [OWNER/REPO] [BRANCH]", out)
         kinds = [one["kind"] for one in json.loads(self.looop("sensor", "add", "--json"))]
-        listed = "today git github-prs github-issues github-ci linear grafana http disk nagios"
+        listed = "today every git github-prs github-issues github-ci linear grafana http disk nagios"
         self.assertEqual(" ".join(kinds), listed)
         self.assertFalse(os.path.exists(self.data), "looking makes nothing")
 
@@ -193,8 +193,16 @@ class Adding(Gallery):
     def test_wrong_parameters_are_one_line(self):
         for words, message in (
             (["gti"], "did you mean git?"),
-            (["nothing-like-it"], "the kinds are: today, git"),
+            (["nothing-like-it"], "the kinds are: today, every, git"),
             (["git"], "PATH is missing: it takes: git PATH"),
+            (["git", "/x", "--at", "09:00"], "--at is one too many: it takes: git PATH"),
+            (["every"], "DUR is missing: it takes: every DUR [--at TIME] [--on DAYS]"),
+            (["every", "7h"], "7h is no part of a day like 15m or 6h, nor days or weeks like 1d or 2w"),
+            (["every", "0"], "0 is no part of a day"),
+            (["every", "2y"], "is not a duration"),
+            (["every", "1d", "--at", "9"], "9 is not a time of day like 09:00"),
+            (["every", "1d", "--on", "mon,doomsday"], "mon,doomsday is not days like mon,fri or mon-fri"),
+            (["every", "1d", "09:00"], "09:00 is one too many"),
             (["git", ""], "the path is empty"),
             (["git", "a", "b"], "b is one too many: it takes: git PATH"),
             (["today", "x"], "x is one too many: it takes: today"),
@@ -331,7 +339,7 @@ class Adding(Gallery):
             self.assertNotIn(b"{{", script)
             options = looop.sensor_options(script)
             self.assertEqual(options.problems, ())
-            self.assertEqual(options.asks_trust, kind in ("today", "disk"))
+            self.assertEqual(options.asks_trust, kind in ("today", "every", "disk"))
             self.assertLessEqual(options.timeout or 99, 40)
             for shell in shells:
                 subprocess.run([*shell, "-n"], input=script, check=True)

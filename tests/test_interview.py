@@ -35,7 +35,7 @@ def progress(given):
 class Drafts(unittest.TestCase):
     def test_a_person_who_only_presses_enter_gets_what_was_there(self):
         self.assertEqual(looop.playbook_text([], [], 300, 0), SEED)
-        self.assertEqual(answers("", [], "", "", "", "5m", "")[1].about, {"name": "PLAYBOOK.md", "text": SEED})
+        self.assertEqual(answers("", [], "", "", "", "5m", "", "")[1].about, {"name": "PLAYBOOK.md", "text": SEED})
 
     def test_what_was_said_stands_before_the_usual(self):
         text = looop.playbook_text(["security reports"], ["deploy", "spend money!"], 30, 5400)
@@ -64,7 +64,7 @@ class Drafts(unittest.TestCase):
 
     def test_every_question_fits_on_a_screen_and_every_kind_is_answered(self):
         yes = {"do": "write", "over": None}
-        given = ["a", "", "", "", ["/x"], yes, [], "", "p", "", "n", "", "5m", "", yes, yes]
+        given = ["a", "", "", "", ["/x"], yes, [], "", "p", "", "n", "", "5m", "", "", yes, yes]
         for count in range(len(given)):
             question = answers(*given[:count])[1]
             self.assertTrue(hasattr(looop.Interview, f"answer_{question.kind}"))
@@ -307,7 +307,7 @@ class InATerminal(Talk):
 
     def test_all_was_approved_when_it_was_killed(self):
         self.looop("pause")  # makes the profile
-        given, _ = answers("Ship", "", "", "", [], "", "", "", "5m", "", {"do": "write", "over": None}, {"do": "skip"})
+        given, _ = answers("Ship", "", "", "", [], "", "", "", "5m", "", "", {"do": "write", "over": None}, {"do": "skip"})
         self.write("interview.json", progress(given))
         self.terminal = Terminal(80, 24)
         self.addCleanup(self.terminal.close)
@@ -335,16 +335,18 @@ class InATerminal(Talk):
             ("e", "my editor: disk.sh"), ("", "source [no more]"), ("", "first"), ("", "never"), ("", "again after")
         )
         self.answer(("3s", "between 5 seconds and an hour"), ("soon", "is not a duration"), ("10m", "otherwise"))
-        self.answer(("", "PLAYBOOK.md would be"), ("e", "my editor: PLAYBOOK.md"))
-        self.answer(("?", "yes takes it"), ("<", "Before: edited"), ("e", "my editor"))
+        self.answer(("", "quiet hours [none]"), ("22-7", "must be like"), ("22:00-07:00", "PLAYBOOK.md would be"))
+        self.answer(("e", "my editor: PLAYBOOK.md"), ("?", "yes takes it"), ("<", "Before: edited"), ("e", "my editor"))
         self.answer(("?", "yes takes it"), ("yes", "Done."))
         self.assertEqual(self.terminal.end(), 0)
         self.assertEqual(self.read("PLAYBOOK.md"), SEED.replace("5 minutes", "10 minutes") + "# mine\n")
+        with open(os.path.join(self.home, ".config", "looop.json")) as file:
+            self.assertEqual(json.load(file), {"quiet": "22:00-07:00"})
         self.assertTrue(self.read("sensors", "disk.sh").endswith("\n# mine\n"))
 
     def test_no_editor(self):
         self.looop("pause")
-        given, _ = answers("", [], "", "", "", "5m", "")
+        given, _ = answers("", [], "", "", "", "5m", "", "")
         self.write("interview.json", progress(given))
         self.talk(("e", "nothing was changed; set EDITOR"), env={"EDITOR": "no-such-editor -w"})
         self.assertIn("no-such-editor -w: cannot be run", self.terminal.text())
@@ -366,7 +368,7 @@ class InATerminal(Talk):
         self.assertIn('"error": "exit 1"', self.terminal.text())
         self.answer(("y", "It does not work yet."), ("", "source [no more]"))
         self.answer(("nagios", "PLUGIN: "), ("false", "ARGS"), ("", "keep it? [no]"), ("keep", "source [no more]"))
-        self.answer(("dsik", "did you mean disk?"), ("11", "11 is not among them"))
+        self.answer(("dsik", "did you mean disk?"), ("12", "12 is not among them"))
         self.assertEqual(next(value for value in self.kept() if isinstance(value, dict)), {"do": "skip"})
         self.assertEqual(os.listdir(self.path("sensors")), ["today.sh"])
         self.assertFalse(os.path.exists(self.path(".try")))
@@ -384,7 +386,7 @@ class InATerminal(Talk):
     def test_an_edited_playbook_stays(self):
         self.looop("pause")
         mine = SEED + "\n## Mine\n\n- Tea at four.\n"
-        given, _ = answers("", [], "", "security", "", "", "5m", "")
+        given, _ = answers("", [], "", "security", "", "", "5m", "", "")
         setup = self.read("goals", "setup.md")
         for line, wanted in (("", mine), ("yes", looop.playbook_text(["security"], [], 300, 0))):
             self.write("PLAYBOOK.md", mine)
@@ -401,7 +403,7 @@ class InATerminal(Talk):
 
     def test_it_waits_for_a_beat_and_for_what_has_changed_meanwhile(self):
         self.looop("pause")
-        given, _ = answers("Ship", "", "", "", [], "", "", "", "5m", "")
+        given, _ = answers("Ship", "", "", "", [], "", "", "", "5m", "", "")
         self.write("interview.json", progress(given))
         lock = looop.Lock(self.path(".beat.lock"))
         lock.acquire(0, "tick", pid=1)
@@ -476,12 +478,12 @@ class InASession(Fleet):
             ("~/nowhere", "there is no such folder"),
             ("~/src", r'"branch": "trunk"(.|\n)*keep it\? \[yes\], no, edit: '),
             ("", "", r"source \[none\]: "),
-            ("9", "", r"PERCENT \[90\]: "),
+            ("10", "", r"PERCENT \[90\]: "),
             ("99", r'"disk": "(.|\n)*keep it\? \[yes\], no, edit: '),
             ("y", "", r"first \[nothing to add\]: "),
             ("security reports", "", r"never \[nothing to add\]: "),
             ("deploy to production", "", r"again after \[5m\]: "),
-            ("2m", "15m", r"goals/ship-version-2.md would be:(.|\n)*write it\? \[yes\], no, edit: "),
+            ("2m", "15m", "", r"goals/ship-version-2.md would be:(.|\n)*write it\? \[yes\], no, edit: "),
             ("", "goals/repondre-a-lea.md would be"),
             ("n", "goals/tests.md would be"),
             ("", "PLAYBOOK.md would be"),
@@ -525,7 +527,7 @@ class InASession(Fleet):
             terminal.type(end)
             self.assertEqual(terminal.end(), 0)
             self.assertEqual(self.ls()["setup"]["alive"], left)
-        given, _ = answers("Ship", "", "", "", [], "", "", "", "5m", "", {"do": "write", "over": None}, {"do": "skip"})
+        given, _ = answers("Ship", "", "", "", [], "", "", "", "5m", "", "", {"do": "write", "over": None}, {"do": "skip"})
         self.write("interview.json", progress(given))
         self.assertTrue(self.ls()["setup"]["flagged"])
         terminal = Terminal(80, 24)
@@ -576,7 +578,7 @@ class InASession(Fleet):
         self.looop("pause")
         self.looop("resume")
         yes = {"do": "write", "over": looop.digest_of(SEED.encode())}
-        given, _ = answers("Ship", "", "", "", [], "", "security", "", "", "5m", "", yes, yes)
+        given, _ = answers("Ship", "", "", "", [], "", "security", "", "", "5m", "", "", yes, yes)
         self.write("interview.json", progress(given))
         self.write("goals/ship.md", "theirs\n")
         self.write("PLAYBOOK.md", "# THEIRS\n")

@@ -24,15 +24,16 @@ def keys(*values):
     return [answer.key for answer in asked(*values)[0]]
 
 
-NOTHING = ("", [], "", "", "", "5m", "")  # Enter, up to the draft of the PLAYBOOK
+NOTHING = ("", [], "", "", "", "5m", "", "")  # Enter, up to the draft of the PLAYBOOK
 
 
 class Script(unittest.TestCase):
     def test_what_enter_alone_is_asked(self):
-        rest = ["priority 1", "never 1", "while something runs", "otherwise", "PLAYBOOK.md"]
+        rest = ["priority 1", "never 1", "while something runs", "otherwise", "quiet hours", "PLAYBOOK.md"]
         self.assertEqual(keys(*NOTHING, YES), ["goal 1", "folder 1", "source 1", *rest])
         plan = asked(*NOTHING, YES)[1]
-        self.assertEqual((plan.files, plan.playbook, plan.over), ({}, SEED, None))
+        self.assertEqual((plan.files, plan.playbook, plan.over, plan.quiet), ({}, SEED, None, ""))
+        self.assertEqual(asked(*NOTHING[:-1], "Sat, Sun", YES)[1].quiet, "Sat, Sun")
 
     def test_each_goal_has_three_questions_and_a_file(self):
         given = ("Ship it", "it is out", "2030-12-24", "Rest", "", "", "ship it!", "", "")
@@ -113,7 +114,7 @@ class Script(unittest.TestCase):
         first = asked("", [], "")[1]
         self.assertEqual((first.prompt, first.shown, first.part), ("first", "nothing to add", "Priorities"))
         self.assertIn("What comes first", first.text)
-        plan = asked("", [], "", "security", "", "deploy", "", "30s", "1h", YES)[1]
+        plan = asked("", [], "", "security", "", "deploy", "", "30s", "1h", "", YES)[1]
         self.assertEqual(plan.playbook, looop.playbook_text(["security"], ["deploy"], 30, 3600))
 
 

@@ -197,6 +197,7 @@ class Newcomer(Tmux):
         self.answer("nor ", "")
         self.answer("again after ", "")
         self.answer("otherwise ", "")
+        self.answer("quiet hours ", "")
         for draft in ("ship-the-site.md", "answer-the-mail.md", "learn-polish.md", "PLAYBOOK.md"):
             self.asked_about(draft)
             self.tmux("send-keys", "-t", "mine:! setup", "Enter")
