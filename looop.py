@@ -114,8 +114,9 @@ Contents
   90. Completion                  candidates for a Tab
   91. Manual (pure)               help, pages, man page
   92. Command line                from words to an exit code
-  93. Texts                       prompts, seeds and gallery scripts
-  94. Texts of the manual         looop help
+  93. Texts                       prompts and seeds
+  94. Texts of the gallery        scripts of `sensor add`
+  95. Texts of the manual         looop help
 
 Finding things: the verb `looop sensor list` is `cmd_sensor_list`; its docstring is its page: options, examples, exits.
 To add a verb: write `cmd_<verb>` under `@declare`: see the section Verbs.
@@ -21902,7 +21903,7 @@ def cmd_prune(profile: Profile, args: Args) -> Result:
 # 82. Gallery
 # ======================================================================================================================
 # `looop sensor add`: sensors that looop carries, written out as plain sh for a person to read and edit. The scripts
-# are in Texts; here is what they take, checked before a word of it stands in a script, and quoted there.
+# are in Texts of the gallery; here is what they take, checked before a word of it stands in a script, and quoted there.
 
 
 class Parameter(Record):
@@ -25747,7 +25748,7 @@ def open_missing_streams() -> None:
 # ======================================================================================================================
 # 93. Texts
 # ======================================================================================================================
-# Prose alone, in looop's own words: what the LLM is told, what a fresh profile is seeded with, the gallery's scripts.
+# Prose alone, in looop's own words: what the LLM is told, what a fresh profile is seeded with.
 
 WORKER_RULES = """\
 - Do not guess what the person wants, and do not notify anybody yourself. Ask, and wait for the answer:
@@ -25891,6 +25892,10 @@ How looop should judge. Edit it freely.
 """,
 }
 
+
+# ======================================================================================================================
+# 94. Texts of the gallery
+# ======================================================================================================================
 # What `sensor add` writes. Each is one script of plain POSIX sh that a person can read and edit; words of
 # strangers stay out of the signal where they can, and reach JSON only through jq. A signal is small and does not move
 # while the world does not: no times, no ages, lists sorted. An answer is cut to what a reading may hold, detail first.
@@ -26381,7 +26386,7 @@ exec "$plugin" "$@"
 }
 
 # ======================================================================================================================
-# 94. Texts of the manual
+# 95. Texts of the manual
 # ======================================================================================================================
 # `looop help`, in the markup that the section Manual explains.
 

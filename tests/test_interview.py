@@ -307,7 +307,8 @@ class InATerminal(Talk):
 
     def test_all_was_approved_when_it_was_killed(self):
         self.looop("pause")  # makes the profile
-        given, _ = answers("Ship", "", "", "", [], "", "", "", "5m", "", "", {"do": "write", "over": None}, {"do": "skip"})
+        yes = {"do": "write", "over": None}
+        given, _ = answers("Ship", "", "", "", [], "", "", "", "5m", "", "", yes, {"do": "skip"})
         self.write("interview.json", progress(given))
         self.terminal = Terminal(80, 24)
         self.addCleanup(self.terminal.close)
@@ -527,7 +528,8 @@ class InASession(Fleet):
             terminal.type(end)
             self.assertEqual(terminal.end(), 0)
             self.assertEqual(self.ls()["setup"]["alive"], left)
-        given, _ = answers("Ship", "", "", "", [], "", "", "", "5m", "", "", {"do": "write", "over": None}, {"do": "skip"})
+        yes = {"do": "write", "over": None}
+        given, _ = answers("Ship", "", "", "", [], "", "", "", "5m", "", "", yes, {"do": "skip"})
         self.write("interview.json", progress(given))
         self.assertTrue(self.ls()["setup"]["flagged"])
         terminal = Terminal(80, 24)
