@@ -80,11 +80,10 @@ class Stubborn(NoCase):
 
     @heavy
     def test_it_asks_once_in_fifty_beats(self):
-        for number, move in enumerate(MOVES.values(), 1):
-            self.beat(move)
-            self.looop("reject", str(number), "never on a Friday")
-            outcomes = {self.beat(reworded(move, count))["outcome"] for count in range(50)}
-            self.assertEqual((outcomes, self.numbers()[-1]), ({"refused"}, number))
+        self.beat(PUSH)
+        self.looop("reject", "1", "never on a Friday")
+        self.assertEqual({self.beat(reworded(PUSH, count))["outcome"] for count in range(50)}, {"refused"})
+        self.assertEqual(self.numbers(), [1])
 
     def test_what_waits_is_not_asked_again_in_other_words(self):
         self.perform(PUSH)
