@@ -18803,7 +18803,10 @@ def ask_lines(profile: Profile, asks: Sequence[Mapping[str, JSON]], now: float, 
         if ask.get("ref"):
             lines.append(f"    see {one_line(ask['ref'])}")
         if done:
-            lines.append(f"    {paint('good', one_line(str(ask['answer'])))}, not read yet{paint('dim', asked)}")
+            state = f", refused {plural(ask['refused'], 'time')} since" if ask.get("refused") else ", not read yet"
+            state = "" if ask.get("folder") == "asks/archive" and not ask["refused"] else state
+            lines.append(f"    {paint('good', one_line(str(ask['answer'])))}{state}{paint('dim', asked)}")
+            lines += [paint("dim", typable(f"    looop answer {n} --force"))] if "folder" in ask else []
             continue
         if ask["state"] == "stranded":
             lines.append(f"    {paint('note', 'whoever asked has ended: your answer goes to the decider')}")
@@ -20418,13 +20421,16 @@ def cmd_asks(profile: Profile, args: Args) -> Result:
     """List what waits for your answer.
 
     [n@ask] :: the number of one ask: show that alone
+    --rejected :: list what you rejected and is refused since
     --wait [DUR] :: wait until something is asked, no longer than DUR
     --json :: print JSON
     $ looop asks  # what waits for you
     $ looop asks --wait && notify-send looop  # be told
     Exits: 0 done | 124 nothing was asked in time (--wait)
     """
-    if args["n"] is not None:
+    if args["rejected"]:
+        asks = list(rejections(profile, time.time()))
+    elif args["n"] is not None:
         known = find_ask(profile, args["n"])["n"]
         asks = [ask for ask in asks_and_flags(profile, []) if ask["n"] == known]
     elif args["wait"] is None:
@@ -20435,7 +20441,7 @@ def cmd_asks(profile: Profile, args: Args) -> Result:
             return EXIT_TIMEOUT
     value = [ask_object(ask) for ask in asks]
     if not asks:
-        return Output(value, "nothing is asked")
+        return Output(value, "nothing is refused" if args["rejected"] else "nothing is asked")
     return Output(value, lambda paint: ask_lines(profile, asks, time.time(), paint))
 
 
@@ -20457,7 +20463,8 @@ def cmd_answer(profile: Profile, args: Args) -> Result:
     """
     text = text_of(sys.stdin.buffer.read()) if args["text"] == ["-"] else " ".join(args["text"])
     ask = find_ask(profile, args["n"], rejected=bool(args["force"]))
-    no = bool(args["force"]) and ask["verdict"] == "rejected" and not ask["session"]
+    taken_back = ask["kind"] == "proposal" and ask["verdict"] == "answered"
+    no = bool(args["force"]) and (ask["verdict"] == "rejected" or taken_back) and not ask["session"]
     if ask["kind"] == "proposal" and not no:
         raise Failure(f"ask {ask['n']}: is a proposal", f"looop approve {ask['n']}, or looop reject {ask['n']} WHY")
     if no and not text.strip():

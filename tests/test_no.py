@@ -185,6 +185,16 @@ class TakenBack(NoCase):
         self.assertEqual(self.numbers(), [1, 2])
         self.looop("answer", "1", "--force", code=1)
 
+    def test_what_is_refused_is_listed(self):
+        self.assertEqual(self.looop("asks", "--rejected"), "nothing is refused\n")
+        self.rejected(PUSH, "not", "yet")
+        self.assertIn("    rejected: not yet · ", self.looop("asks", "--rejected"))
+        self.perform(PUSH)
+        listed = self.looop("asks", "--rejected")
+        self.assertIn("    rejected: not yet, refused 1 time since · ", listed)
+        self.assertTrue(listed.endswith("    looop answer 1 --force\n"))
+        self.assertEqual([ask["n"] for ask in json.loads(self.looop("asks", "--rejected", "--json"))], [1])
+
     def test_before_it_was_read(self):
         self.perform(PUSH)
         self.looop("reject", "1")

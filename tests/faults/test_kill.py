@@ -197,6 +197,24 @@ class KilledVerbs(Faults):
 
         self.each(("answer", "1", "blue", "--force"), check, few=3)
 
+    def test_a_no_that_is_taken_back(self):
+        self.asked(PUSH)
+        self.assertEqual(self.verb("reject", "1", "not", "yet").code, 0)
+        self.assertEqual(self.verb("tick").code, 0)
+        self.assertEqual(self.asks(), [])
+
+        def check(how):
+            self.assertEqual(self.verb("answer", "1", "--force").code, 0)
+            self.decides({"move": "noop"})
+            self.assertEqual(self.verb("tick").code, 0)
+            self.assertIn("answer: you may propose it again\n", self.prompt())
+            self.assertEqual(self.asks(), [])
+            self.decides(PUSH)
+            self.edit()
+            self.assertEqual(json.loads(self.verb("tick", "--json").out)["outcome"], "proposed")
+
+        self.each(("answer", "1", "--force"), check, few=6)
+
     def test_an_approval(self):
         self.asked({"move": "shell", "command": "echo once >> effects", "reversible": False, "journal": "push"})
         words = ("approve", "1", self.asks()[0]["digest"])
