@@ -279,7 +279,7 @@ class Bash(AttachCase):
         self.assertIn("line 1", past)
         first = past.index("line 1")
         self.assertEqual(past[first : first + 60], [f"line {n}" for n in range(1, 61)])
-        self.assertEqual(terminal.screen.title, "its-title")
+        terminal.wait(lambda: terminal.screen.title == "its-title", "its title")
         terminal.type(b"echo a''b\r")
         terminal.wait_text("\nab\n")
         terminal.type(b"\x1b[A\r")

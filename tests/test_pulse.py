@@ -1,7 +1,9 @@
 """The pulse: one per profile, awake at once when something changes, and alive whatever happens to it."""
 
+import itertools
 import json
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -251,7 +253,7 @@ class Waking(Pulses):
         self.assertEqual(len(self.events("decide_start")), 1, "beats go on, and are not paid")
         self.write("../new", '{"signal":2}')
         os.rename(self.path("../new"), self.path("../said"))
-        wait_until(lambda: len(self.events("decided")) == 2, "the decision on the new signal")
+        wait_until(lambda: len(self.events("decided")) >= 2, "the decision on the new signal")
         self.assertEqual(self.events("decide_start")[1]["reason"], "sensor s: 1 → 2")
 
     def test_the_pause_is_the_shortest_that_applies(self):
@@ -261,10 +263,12 @@ class Waking(Pulses):
         self.assertEqual(pulse.pause(looop.Outcome("unchanged")), 100)
         self.assertEqual(pulse.pause(looop.Outcome("acted")), 20)
         self.assertEqual(pulse.pause(looop.Outcome("held", next_beat_s=3)), 3.1)
-        for asked, least, most in ((50.0, 49.0, 50.0), (3600.0, 100, 100), (-5.0, 100, 100)):
-            state = {**looop.read_state(self.opened), "again": {"at": time.time() + asked, "why": "x"}}
+        now = time.time()
+        for asked, pause in ((50.0, 50.0), (3600.0, 100), (-5.0, 100)):
+            state = {**looop.read_state(self.opened), "again": {"at": now + asked, "why": "x"}}
             looop.write_state(self.opened, state)
-            self.assertTrue(least <= pulse.pause(looop.Outcome("unchanged")) <= most, asked)
+            with mock.patch.object(time, "time", return_value=now):
+                self.assertAlmostEqual(pulse.pause(looop.Outcome("unchanged")), pause, 3)
         self.looop("start-session", "mine", "--command", "sleep 100")
         self.assertEqual(pulse.pause(looop.Outcome("unchanged")), 100)
         self.looop("start-session", "w", "a task", "--command", "sleep 100")
@@ -317,7 +321,7 @@ class Hardship(Pulses):
         self.assertTrue(looop.pulse_pid(self.opened))
         self.write("state.json", state)
         self.write("goals/a.md", "3\n")
-        wait_until(lambda: len(self.events("decided")) == 2, "a beat again", 90)
+        wait_until(lambda: len(self.events("decided")) >= 2, "a beat again")
 
     def test_a_beat_that_cannot_be_run_is_to_be_seen(self):
         """Whoever asks is told, however far back the last good beat is; the pulse said it to its own log alone."""
@@ -360,8 +364,11 @@ class Hardship(Pulses):
         wait_until(lambda: not alive(pid), "its end")
         self.assertFalse(os.path.lexists(self.data))
         there = {"LOOOP_DATA_DIR": moved}
-        said = " ".join(self.looop("log", "pulse", env=there).split())  # it is wrapped
-        self.assertIn("the data dir was moved or removed", said)
+
+        def said():  # by its supervisor, which reads what the pulse wrote last when that has ended
+            return " ".join(self.looop("log", "pulse", env=there).split())  # it is wrapped
+
+        wait_until(lambda: "the data dir was moved or removed" in said(), "its last words")
         wait_until(lambda: "the pulse died" in self.looop("status", env=there), "that it is told")
         self.assertEqual(self.looop("down", env=there), "no pulse runs\n")
 
@@ -429,9 +436,12 @@ class Hardship(Pulses):
         watching = self.start("watch", "pulse", "--json")
         text = self.start("watch", "pulse")
         self.replies({"move": "noop", "journal": "looked again"})
-        self.write("goals/b.md", "b\n")
-        self.beaten(2)
-        self.asleep()
+        for number in itertools.count():  # until both have begun to follow it, and say so
+            before = self.asleep()
+            self.write("goals/b.md", f"{number}\n")
+            self.beaten(before + 1)
+            if len(select.select([watching.stdout, text.stdout], [], [], 0.5)[0]) == 2:
+                break
         self.looop("down")
         events = [json.loads(line) for line in watching.communicate(timeout=120)[0].splitlines()]
         self.assertIn("pulse_stop", [event["event"] for event in events])

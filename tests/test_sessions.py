@@ -1144,6 +1144,9 @@ class Questions(Sessions):
     }
 
     def test_questions_are_answered_exactly_once(self):
+        patient = unittest.mock.patch.object(looop, "ANSWER_TIME", PATIENCE)  # of the supervisors that are forked
+        patient.start()
+        self.addCleanup(patient.stop)
         times, asking_now = {}, []
         for count in (0, 1, 3):
             path = os.path.join(self.home, f"q{count}.json")
@@ -1333,10 +1336,11 @@ class Waiting(Sessions):
         return json.loads(self.looop("key", "a", "Enter", "--json"))
 
     def test_what_is_read_without_an_echo(self):
-        self.begin("a", "stty -echo; echo READY; read x; echo got $x; stty echo; exec cat")
+        self.begin("a", "stty -echo; echo READY; read x; echo got $x; stty echo; echo NOW; exec cat")
         self.looop("expect", "a", "READY")
         self.types("it")
         self.assertEqual(self.looop("expect", "a", "got it"), "got it\n")
+        self.looop("expect", "a", "NOW")  # it echoes by now
         self.looop("send", "a", "that")
         self.assertEqual(self.looop("expect", "a", "^that$"), "that\n")
         self.looop("send", "a", "-n", "more")

@@ -78,7 +78,7 @@ class Agents(Sessions):
 
     def setUp(self):
         super().setUp()
-        patient = mock.patch.object(looop, "LOOK_TIME", PATIENCE)
+        patient = mock.patch.multiple(looop, LOOK_TIME=PATIENCE, SUBMIT_TIME=PATIENCE)
         patient.start()
         self.addCleanup(patient.stop)
 
@@ -87,7 +87,7 @@ class Agents(Sessions):
         self.log = os.path.join(self.home, f"{name}.log")
         command = f"{self.fake('agent.py', name, self.log, *options)} # {name}"
         session = self.begin(name, command)
-        wait_until(lambda: "\x1b[?2026l" in self.output(session).decode(), "its first picture")
+        wait_until(lambda: b"\x1b[?2026l" in self.output(session), "its first picture")
         return session
 
     def told(self, name):
@@ -109,8 +109,7 @@ class Agents(Sessions):
 
     def test_a_text_that_ends_the_agent_was_submitted(self):
         self.agent("claude")
-        with mock.patch.object(looop, "SUBMIT_TIME", PATIENCE):  # a busy machine takes its time to end it
-            self.looop("send", "claude", "/exit")
+        self.looop("send", "claude", "/exit")
         self.looop("wait", "claude")
         self.assertEqual(self.told("claude"), [{"text": "/exit"}])
 
@@ -129,14 +128,27 @@ class Agents(Sessions):
             wait_until(lambda n=name: self.told(n), "what its dialog was told")
             self.looop("send", name, "-n", "half a text")
             wait_until(lambda n=name: "half a text" in self.looop("shot", n), "it")
-            self.looop("send", name, "and another", code=1)
+            with mock.patch.object(looop, "SUBMIT_TIME", 0.3):
+                self.looop("send", name, "and another", code=1)
             self.assertEqual(self.told(name), [{"chose": "No"}])
 
     def test_a_dialog_that_opens_after_the_text_gets_no_enter(self):
-        session = self.begin("a", "stty raw -echo; printf '> '; head -c4; printf '\\033[H\\033[2Jsure? '; sleep 60")
+        seen, shows = os.path.join(self.home, "seen"), looop.shows_typed
+        asks = f"until [ -e {seen} ]; do sleep 0.01; done; printf '\\033[H\\033[2Jsure? '; sleep 60"
+        session = self.begin("a", f"stty raw -echo; printf '> '; head -c4; {asks}")
         self.wait_for(session, "> ")
-        with mock.patch.object(looop, "LOOK_TIME", 0.5), self.assertRaises(looop.Failure):
+
+        def looked(*look):
+            if shows(*look):  # the dialog opens between this look and the next
+                open(seen, "w").close()
+                self.wait_for(session, "sure")
+                return True
+            return False
+
+        short, late = mock.patch.object(looop, "LOOK_TIME", 0.5), mock.patch.object(looop, "shows_typed", looked)
+        with short, late, self.assertRaises(looop.Failure):
             looop.submit_text(session, "stop", looop.Agent())
+        self.assertTrue(os.path.exists(seen))
         self.assertNotIn(b"\r", looop.read_bytes(os.path.join(session.folder, "output.log")))
 
     def test_two_senders_do_not_mix(self):

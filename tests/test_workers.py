@@ -403,12 +403,13 @@ class Asking(Workers):
         for words, number in ((("flag", "w", "look"), None), (("ask", "hm?", "--session", "w"), 1)):
             constants = {"WAIT_SLICE": 1000.0}  # none but the bell makes it look
             waiting = self.start("asks", "--wait", "1000s", "--json", constants=constants)
-            self.start(*words)
+            last = self.start(*words)
             wait_until(self.asks, "what it waits for")
             rows = json.loads(waiting.communicate(timeout=120)[0])
             self.assertEqual((rows[0]["n"], rows[0]["session"]), (number, "w"))
             self.looop("unflag", "w")
         self.looop("answer", "1", "x")
+        self.assertEqual(last.communicate(timeout=120)[0], b"x\n")  # it may have raised its flag only now
         self.looop("asks", "--wait", "50ms", code=124)
 
     def test_who_is_ended_while_its_question_is_pushed_does_not_read_the_answer(self):
