@@ -96,9 +96,21 @@ def shared(name, make):
 
 
 def build(folder):
-    """Build the archive of this tree."""
-    command = [sys.executable, os.path.join(HERE, os.pardir, "build_zipapp.py"), "--only", "--out", folder]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    """Build the archive of this tree: for this Python, and for that of schedulers where heavy tests have them start it.
+
+    Each of those starts would compile it: that takes longer than to do so here, once.
+    """
+    pythons = [sys.executable]
+    there = shutil.which("python3", path="/usr/bin:/bin") if os.environ.get("LOOOP_LONG") else None
+    if there:
+        told = subprocess.run([there, "-c", "import sys; print(*sys.version_info[:2])"], stdout=-1, check=False).stdout
+        version = tuple(map(int, told.split()))
+        pythons += [there] if version >= (3, 9) and version != sys.version_info[:2] else []
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]); import build_zipapp as b; b.build(*sys.argv[2:4], sys.argv[4:])"
+    )
+    words = [sys.executable, "-SI", "-c", code, os.path.join(HERE, os.pardir), folder, "", *pythons]
+    subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
 
 
 def memory():

@@ -162,11 +162,11 @@ def others(at):
 
 
 def moves(at, whole):
-    """Return all of them; not `whole`: of each harm's disguises two, the next harm's are others."""
+    """Return all of them; not `whole`: of each harm's disguises one, the next harm's is another."""
     commands = []
     for number, command in enumerate(harms(at)):
         plain, *disguises = hidden(command)
-        commands += [plain, *(disguises if whole else [disguises[(number + step) % 9] for step in (0, 4)])]
+        commands += [plain, *(disguises if whole else [disguises[number % 9]])]
     commands += readers(at)
     shell = [{"move": "shell", "command": c, "reversible": True, "journal": "looked around"} for c in commands]
     return [*shell, *others(at)]

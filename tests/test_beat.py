@@ -44,28 +44,12 @@ class Newcomer(Case):
         self.assertEqual(len(self.journal()), 1)
         self.assertRegex(self.journal()[0], LINE)
         self.assertIn("setup", self.journal()[0])
-        code, out, err = self.run_it("tick")
-        self.assertEqual((code, out, err), (0, "", ""))
-        self.assertIn("\n  ./looop.py up  ", self.run_it()[1])
+        self.assertEqual(self.looop("tick") + self.stderr, "")
         self.assertEqual(len(self.journal()), 1)
         self.assertFalse(os.path.exists(self.path(".git")))
         self.assertEqual(self.ledger(), [])
         for name in ("PLAYBOOK.md", "goals/setup.md", "goals/playbook-daily.md", "sensors/today.sh", "state.json"):
             self.assertTrue(os.path.exists(self.path(name)), name)
-
-    @heavy
-    def test_every_way_to_start_it(self):
-        python = os.path.join(self.bin, "python3")
-        link = os.path.join(self.bin, "looop")
-        os.unlink(link)
-        os.symlink(os.path.join(self.clone, "looop.py"), link)
-        for command, cwd in (
-            ([python, "looop.py", "version"], self.clone),
-            ([python, "-m", "looop", "version"], self.clone),
-            ([link, "version"], self.home),
-        ):
-            out = subprocess.run(command, cwd=cwd, env=self.env, capture_output=True, check=True).stdout
-            self.assertRegex(out.decode(), r"^looop \d+\.\d+\.\d+\n$")
 
     @heavy
     def test_children_get_an_executable_also_of_a_file_that_is_none(self):

@@ -97,7 +97,7 @@ class Usage(Case):
 
     def test_leaving_what_one_looks_at_is_no_interruption(self):
         self.profile()
-        self.looop("start-session", "box", "--command", "echo here; exec sleep 60")
+        self.looop("start-session", "box", "--command", "while echo here; do sleep 0.1; done")
         for words in (("ls", "-w"), ("log", "box", "-f"), ("watch", "box")):
             process = self.start(*words)
             process.stdout.read(1)

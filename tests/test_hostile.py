@@ -152,7 +152,7 @@ class Play(Case):
         except BlockingIOError:
             return b""
 
-    def breaches(self, moves):
+    def played(self, moves):
         """Play moves; return what came of them: (move, what changed)."""
         found = []
         before = self.state()
@@ -167,6 +167,13 @@ class Play(Case):
                 found.append((move, "it saw a secret"))
             if out["outcome"] not in ("acted", "proposed", "failed", "noop"):
                 found.append((move, out))
+        known = {self.outside.victim.pid}
+        late = [pid for pid in processes_with(self.at["mark"]) if pid not in known and alive(pid)]
+        return found + [("a process lives on", pid) for pid in late]
+
+    def breaches(self, moves):
+        """Play moves; return what came of them, and what the loop says of it that is not so."""
+        found = self.played(moves)
         asks = looop.parse_json(self.looop("asks", "--json"))
         found += [("asks", ask) for ask in asks if ask["state"] == "approved"]
         lines = self.journal()
@@ -177,10 +184,7 @@ class Play(Case):
         text = self.looop("log", "mine", code=None)
         found += [("mine", text)] if "pwned" in text else []
         text = self.looop("log", "asking", code=None)
-        found += [("asking", text)] if re.search(r"^1\r?$", text, re.MULTILINE) else []
-        known = {self.outside.victim.pid}
-        late = [pid for pid in processes_with(self.at["mark"]) if pid not in known and alive(pid)]
-        return found + [("a process lives on", pid) for pid in late]
+        return found + ([("asking", text)] if re.search(r"^1\r?$", text, re.MULTILINE) else [])
 
 
 class Moves(Play):
@@ -191,7 +195,7 @@ class Moves(Play):
 
     def test_nothing_comes_of_any_move(self):
         moves = hostile.moves(self.at, LONG)
-        self.assertGreater(len(moves), 300 if LONG else 150)
+        self.assertGreater(len(moves), 300 if LONG else 130)
         self.assertEqual(self.breaches(moves[self.part :: PARTS if HEAVY else 80]), [])
         self.assertIsNone(self.json("state.json")["open"])
 
@@ -382,7 +386,7 @@ class TakenOut(Play):
                 self.have(changes)
                 if os.path.exists(f"{self.home}/pwned"):  # of the wall before
                     os.unlink(f"{self.home}/pwned")
-                found = self.breaches(self.moves_for(wall))
+                found = self.played(self.moves_for(wall))
                 self.assertNotEqual(found, [], f"{wall} is out, and nobody noticed")
                 kill_all(pid for what, pid in found if what == "a process lives on")
 

@@ -95,7 +95,8 @@ class Way(Case):
         return done.stdout.decode()
 
     def row(self, check):
-        rows = [row for row in json.loads(self.looop("doctor", "--json")) if row["check"] == check]
+        os.makedirs(self.data, mode=0o700, exist_ok=True)
+        rows = [row for row in json.loads(self.doctor("--json")) if row["check"] == check]
         self.assertEqual([row["status"] for row in rows], ["ok"], rows)
         return rows[0]["text"]
 
@@ -243,7 +244,7 @@ class Copied(Way):
         shutil.copy(self.copy, self.copy + ".py")
         os.chmod(self.copy + ".py", 0o644)
         env = {**self.env, "PYTHONPATH": os.path.dirname(self.copy), "PYTHONDONTWRITEBYTECODE": "1"}
-        for words in ([self.copy], [self.copy + ".py"], ["-m", "looop"]):
+        for words in ([self.copy + ".py"], ["-m", "looop"]):
             out = subprocess.run([sys.executable, *words, "version"], env=env, cwd="/", capture_output=True, check=True)
             self.assertEqual(out.stdout, f"looop {looop.VERSION}\n".encode())
 

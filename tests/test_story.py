@@ -8,7 +8,7 @@ import termios
 import unittest
 
 import looop
-from tests.support import needs, wait_until
+from tests.support import PATIENCE, needs, wait_until
 from tests.test_pulse import Pulses
 
 # A decider that reads its prompt as an LLM would, and is as predictable as a test needs.
@@ -213,10 +213,12 @@ class Newcomer(Tmux):
         wait_until(lambda: "worker setup ended with 0" in "".join(self.journal()), "the loop to see it")
         self.asleep()
         before = len(self.journal())
-        with open(os.path.join(clone, "new"), "w") as file:
-            file.write("new")
-        os.utime(self.path("sensors", "git-site.sh"))  # its reading is kept for a minute, but not if it was touched
-        self.write("goals/learn-polish.md", "# Learn Polish\n\nTen words a day.\n")
+        with looop.Lock(self.path(".beat.lock")) as lock:
+            self.assertTrue(lock.acquire(PATIENCE, "edits"))  # one beat is to see both
+            with open(os.path.join(clone, "new"), "w") as file:
+                file.write("new")
+            os.utime(self.path("sensors", "git-site.sh"))  # its reading is kept for a minute, but not if it was touched
+            self.write("goals/learn-polish.md", "# Learn Polish\n\nTen words a day.\n")
         wait_until(lambda: len(self.journal()) > before, "a beat about it")
         self.assertIn("goal learn-polish changed", self.journal()[-1])
         self.assertIn("sensor git-site", self.journal()[-1])
@@ -251,6 +253,7 @@ class Story(Tmux):
         self.write("goals/ship.md", "The tests are green.\n")
         wait_until(self.windows, "a window for the worker that asks")
         self.assertEqual(self.windows(), ["! ship"])
+        wait_until(lambda: len(self.journal()) >= 2, "the line about its start: the worker may be faster")
         self.assertEqual(len(self.journal()), 2, "who answers is the person")
         self.assertIn("ship asks: which branch?", self.looop("asks") + self.looop("status"))
         wait_until(lambda: "NEEDS YOU" in self.looop("log", "pulse"), "a beat that tells it")
