@@ -71,52 +71,53 @@ Contents
   47. World hash (pure)           what wakes the loop
   48. World                       the world read once per beat
   49. Moves (pure)                the one object that a reply must be
-  50. Prompt (pure)               its parts, in an order that caches well
-  51. Metering (pure)             replies, tokens and prices out of runners' output
-  52. Gates (pure)                what holds a beat back
-  53. Readers (pure)              commands that only read
-  54. Tripwires (pure)            commands that look irreversible
-  55. Verdicts (pure)             known, confined, proposed or refused
-  56. Profile on disk             the data dir and its git history
-  57. Prompt context              what a prompt shows and no hash covers
-  58. Runs                        a capsule per decision, safe against kill -9
-  59. Calls                       a runner asked, and its failures
-  60. Act                         a performer for each move
-  61. Act on workers              the moves that start, end and speak to workers
-  62. Proposals                   what a person's yes is bound to
-  63. Guards                      pauses and budgets
-  64. Recover                     what a killed beat left half done
-  65. Surface                     what a person must not miss, told once
-  66. Verbs                       how a verb, its page and its options are declared
-  67. Hooks                       what agents say of themselves
-  68. Beat                        sense, look, judge, decide, act, log
-  69. People                      answers, approvals, pauses
-  70. Views                       status, lists and asks for people
-  71. Why and replay              every wake and every silence explained
-  72. Trials                      past worlds judged again: cases, test, shadow
-  73. Cost                        the ledger added up
-  74. Pulse                       the beat in a loop
-  75. Loop commands               tick, run
-  76. People's commands           asks, answer, approve, reject, pause
-  77. Commands that show          status, why, gate, sensor, cost
-  78. Setup commands              init, config, version
-  79. Session commands            start-session, ls, attach, kill
-  80. Terminal commands           log, shot, expect, send, key
-  81. Worker commands             ask, flag, claim
-  82. Gallery                     sensors to choose from
-  83. Questions (pure)            what the interview asks
-  84. Interview                   looop setup
-  85. Schedulers                  systemd, launchd and cron
-  86. Service                     looop service
-  87. Examinations                what the doctor looks at
-  88. Doctor                      looop doctor
-  89. Goals and history           looop goals, goal, history
-  90. Completion                  candidates for a Tab
-  91. Manual (pure)               help, pages, man page
-  92. Command line                from words to an exit code
-  93. Texts                       prompts and seeds
-  94. Texts of the gallery        scripts of `sensor add`
-  95. Texts of the manual         looop help
+  50. Goal turns (pure)           whose turn it is, and which goals are overdue
+  51. Prompt (pure)               its parts, in an order that caches well
+  52. Metering (pure)             replies, tokens and prices out of runners' output
+  53. Gates (pure)                what holds a beat back
+  54. Readers (pure)              commands that only read
+  55. Tripwires (pure)            commands that look irreversible
+  56. Verdicts (pure)             known, confined, proposed or refused
+  57. Profile on disk             the data dir and its git history
+  58. Prompt context              what a prompt shows and no hash covers
+  59. Runs                        a capsule per decision, safe against kill -9
+  60. Calls                       a runner asked, and its failures
+  61. Act                         a performer for each move
+  62. Act on workers              the moves that start, end and speak to workers
+  63. Proposals                   what a person's yes is bound to
+  64. Guards                      pauses and budgets
+  65. Recover                     what a killed beat left half done
+  66. Surface                     what a person must not miss, told once
+  67. Verbs                       how a verb, its page and its options are declared
+  68. Hooks                       what agents say of themselves
+  69. Beat                        sense, look, judge, decide, act, log
+  70. People                      answers, approvals, pauses
+  71. Views                       status, lists and asks for people
+  72. Why and replay              every wake and every silence explained
+  73. Trials                      past worlds judged again: cases, test, shadow
+  74. Cost                        the ledger added up
+  75. Pulse                       the beat in a loop
+  76. Loop commands               tick, run
+  77. People's commands           asks, answer, approve, reject, pause
+  78. Commands that show          status, why, gate, sensor, cost
+  79. Setup commands              init, config, version
+  80. Session commands            start-session, ls, attach, kill
+  81. Terminal commands           log, shot, expect, send, key
+  82. Worker commands             ask, flag, claim
+  83. Gallery                     sensors to choose from
+  84. Questions (pure)            what the interview asks
+  85. Interview                   looop setup
+  86. Schedulers                  systemd, launchd and cron
+  87. Service                     looop service
+  88. Examinations                what the doctor looks at
+  89. Doctor                      looop doctor
+  90. Goals and history           looop goals, goal, history
+  91. Completion                  candidates for a Tab
+  92. Manual (pure)               help, pages, man page
+  93. Command line                from words to an exit code
+  94. Texts                       prompts and seeds
+  95. Texts of the gallery        scripts of `sensor add`
+  96. Texts of the manual         looop help
 
 Finding things: the verb `looop sensor list` is `cmd_sensor_list`; its docstring is its page: options, examples, exits.
 To add a verb: write `cmd_<verb>` under `@declare`: see the section Verbs.
@@ -378,7 +379,7 @@ class Change(Record):
 
     @property
     def kind(self) -> str:
-        """Return what the item is: "playbook", "goal", "sensor", "worker" or "ask"."""
+        """Return what the item is: "playbook", "goal", "turn", "sensor", "worker" or "ask"."""
         return key_parts(self.key)[0]
 
     @property
@@ -407,6 +408,8 @@ class Move(Record):
     journal: str = ""
     why: str = ""
     next_beat_s: int | None = None
+    goal: str = ""  # the goal that it is for, as the decider named it
+    deferred: Mapping[str, str] = {}  # why it passes over other goals, by their names
 
 
 class Verdict(Record):
@@ -2223,6 +2226,9 @@ SETTINGS: dict[str, Setting] = {
     "gate_deny": Setting("gate.deny", "", [], "deny[]", "commands that never run, like `git push *`"),
     "gate_folders": Setting("gate.folders", "", [], "folder[]", "where a confined command may write"),
     "gate_worker": Setting("gate.worker", "", "tainted", "tainted|always|never", "gated start_worker moves"),
+    "goal_wait": Setting(
+        "goal_wait", "LOOOP_GOAL_WAIT", 86400, "seconds", "a goal unserved so long is overdue; 0: never"
+    ),
     "resume": Setting("resume", "LOOOP_RESUME", "offer", "offer|auto", "auto: beats start workers that a reboot ended"),
     "notify": Setting("notify", "", "", "text", "a command that is given what needs you, on stdin"),
     "quiet": Setting("quiet", "", "", "quiet", "nothing is decided or told then, like Mon-Fri 22:00-07:00, Sat"),
@@ -3574,6 +3580,11 @@ _STATE_KEYS: dict[str, tuple[JSON, JSON, tuple[str, ...]]] = {
     "again": (None, {"at": "moment", "why": "text"}, ()),  # the decision that the last move has earned
     "again_count": (0, "number", ()),  # decisions in a row that found the world unchanged
     "during": (None, {"run": "text", "keys": ["any"]}, ()),  # what a person edited while the last decider ran
+    "turns": (  # of each goal: when it was first seen, last served and last passed over, and why
+        {},
+        {"*": {"seen": "moment", "served": "moment|none", "deferred": "moment|none", "why": "text"}},
+        (),
+    ),
     "clean": ([], ["any"], ()),  # digests of the last journal lines that no tainted beat wrote
     "read": ([], [("any", "any")], ()),  # [number, answer] of each ask whose answer the last decider has read
     "shell": (  # result of the last shell move, until a decider was told
@@ -5208,7 +5219,7 @@ _ASK_KEYS = ("n", "kind", "session", "question", "options", "ref", "command", "d
 
 
 _ASK_SHAPE = {  # of asks/<n>.json; what is absent counts as null
-    **dict.fromkeys("question command diff text context base ref run".split(), "text|none"),
+    **dict.fromkeys("question command diff text context base ref run goal".split(), "text|none"),
     **{"session": "id|none", "options": "texts|none", "move": "object|none", "files": "object|none", "at": "stamp"},
 }
 _ASKS = "asks: "  # what the flag of a question begins with
@@ -7671,6 +7682,7 @@ class Session(Record):
     cwd: str = ""  # "" where one is wanted: a worker's own folder, for a person's own session where they are
     kind: str = ""  # a row of KINDS; "" where one is wanted: as `settled` finds
     by: str = "person"  # who wanted it: "person", "loop" (a move without a yes), "approval"
+    goal: str = ""  # the goal of the move that started it
     agent: str = ""  # a key of AGENTS
     runner: str = ""  # its name; "" where one is wanted: as the settings choose
     line: str = ""  # which line of its runner starts it: "interactive" or "resume"; "": its command was given
@@ -7775,7 +7787,7 @@ def drop_work_folder(profile: Profile, session: str) -> None:
 
 # What stands in a session's files: its name there, the field of `Session`, and its shape.
 _META = (
-    *((name, name, "text") for name in "cmd cwd kind by agent runner line conversation boot".split()),
+    *((name, name, "text") for name in "cmd cwd kind by goal agent runner line conversation boot".split()),
     *((name, name, "flag") for name in ("redacted", "tainted")),
     *((name, name, "number") for name in ("cols", "rows")),
     ("verify", "check", "text"),
@@ -11797,6 +11809,7 @@ def session_row(session: Session, now: float, asking: bool = False, claims: Sequ
         "claims": list(claims),
         "size": f"{session.cols}x{session.rows}",
         "cwd": session.cwd or None,
+        "goal": session.goal or None,
         "by": turn.by if session.alive else None,
         "question": turn.question or None,
         "last_text": utc_text(session.last_text),
@@ -11805,7 +11818,7 @@ def session_row(session: Session, now: float, asking: bool = False, claims: Sequ
 
 
 _LISTED = """id cmd state alive health exit_code signal started_at last_change last_output note flagged verify claims
-    size kind cwd by question last_text cost_usd""".split()
+    size kind cwd by question last_text cost_usd goal""".split()
 
 
 def session_rows(profile: Profile, sessions: Sequence[Session], now: float) -> list[dict[str, JSON]]:
@@ -12559,9 +12572,10 @@ def keep_readings(profile: Profile, readings: Mapping[str, Reading]) -> None:
 # ======================================================================================================================
 # 47. World hash (pure)
 # ======================================================================================================================
-# What wakes the loop: PLAYBOOK, goals, sensor signals, workers' states, open asks and unread answers, each an item with
-# a key. Invariants: `detail`, sizes, ages and clocks never enter; the order of keys is irrelevant; every part is
-# length-prefixed, so no two worlds share a serialization; an unreadable file hashes differently from an absent one.
+# What wakes the loop: PLAYBOOK, goals, those that are overdue, sensor signals, workers' states, open asks and unread
+# answers, each an item with a key. Invariants: `detail`, sizes, ages and clocks never enter; the order of keys is
+# irrelevant; every part is length-prefixed, so no two worlds share a serialization; an unreadable file hashes
+# differently from an absent one.
 
 
 def text_item(data: bytes | None, error: str = "") -> Item | None:
@@ -12595,8 +12609,8 @@ def world_hash(digests: Mapping[str, str]) -> str:
 
 
 def hash_without_asks(digests: Mapping[str, str]) -> str:
-    """Return the hash of a world without its asks."""
-    return world_hash({key: digest for key, digest in digests.items() if key_parts(key)[0] != "ask"})
+    """Return the hash of a world without its asks and turns."""
+    return world_hash({key: digest for key, digest in digests.items() if key_parts(key)[0] not in ("ask", "turn")})
 
 
 def diff(baseline: Mapping[str, Mapping[str, JSON]], items: Mapping[str, Item]) -> list[Change]:
@@ -12613,8 +12627,9 @@ def diff(baseline: Mapping[str, Mapping[str, JSON]], items: Mapping[str, Item]) 
 
 
 def baseline_of(items: Mapping[str, Item]) -> dict[str, dict[str, JSON]]:
-    """Return a world as the baseline that the next beat is compared with."""
-    return {key: {"digest": item.digest, "value": item.value} for key, item in items.items()}
+    """Return a world as the baseline that the next beat is compared with; a goal that stays overdue wakes it."""
+    known = ((key, item) for key, item in items.items() if key_parts(key)[0] != "turn")
+    return {key: {"digest": item.digest, "value": item.value} for key, item in known}
 
 
 def digests_of(baseline: Mapping[str, Mapping[str, JSON]]) -> dict[str, str]:
@@ -12640,7 +12655,9 @@ def change_told(change: Change, wide: bool = False) -> str:
     """
     tell = {"worker": _worker_told, "ask": _ask_told}.get(change.kind, _text_told)
     subject = f"{change.kind.replace('playbook', 'PLAYBOOK')} {shown_name(change.name)}".rstrip()
-    if change.kind == "sensor":
+    if change.kind == "turn":
+        told = f"goal {shown_name(change.name)} is overdue"
+    elif change.kind == "sensor":
         told = _sensor_told(subject, change.old, change.new, 300 if wide else 40)
     else:
         told = tell(subject, change.old, change.new)
@@ -12851,16 +12868,17 @@ def read_quiet(profile: Profile) -> dict[str, JSON]:
     return quiet if quiet.get("version") == VERSION else {}
 
 
+def quiet_waits(profile: Profile) -> list[JSON]:
+    """Return the settings that say when an unchanged world is decided on: the environment may have set them."""
+    return [profile.setting("noop_ttl"), profile.setting("goal_wait")]
+
+
 def quiet_since(
     profile: Profile, quiet: Mapping[str, JSON], readings: Mapping[str, Reading], now: float
 ) -> tuple[str, float] | None:
     """Return (hash, since when) if the world is as the last beat left it, from signatures alone; None: read it."""
     try:
-        if (
-            quiet["noop_ttl"] != profile.setting("noop_ttl")
-            or now < quiet["since"]
-            or now >= (quiet["until"] or float("inf"))
-        ):
+        if quiet["waits"] != quiet_waits(profile) or now < quiet["since"] or now >= (quiet["until"] or float("inf")):
             return None
         if quiet["readings"] != {name: reading.digest for name, reading in readings.items()}:
             return None
@@ -12880,7 +12898,7 @@ def remember_quiet(profile: Profile, world: World, settings: str, *, since: floa
     quiet = {
         "version": VERSION,
         "settings": settings,
-        "noop_ttl": profile.setting("noop_ttl"),
+        "waits": quiet_waits(profile),
         "hash": world.hash,
         "since": since,
         "until": until,
@@ -12960,13 +12978,14 @@ _MOVES_TOLD = {  # for a person
 }
 OUTWARD = ("pr_comment", "issue_comment", "pr_open", "push_branch", "message")  # others see them: always proposals
 
-COMMON_FIELDS = {"journal": "text?", "next_beat_s": "number?", "why": "text?"}
+COMMON_FIELDS = {"goal": "line?", "journal": "text?", "next_beat_s": "number?", "why": "text?", "deferred": "reasons?"}
 
 _KIND_WORDS = {
     "text": "a string that is not empty",
     "flag": "true or false",
     "id": "an id: letters, digits, `.`, `_`, `-`, at most 64, beginning with a letter or digit",
     "list": "a list of strings",
+    "reasons": 'an object of goals and reasons, {"GOAL":"why"}',
     "number": "a number of seconds",
     "repo": "a repository as OWNER/NAME",
     "item": "a whole number from 1 on",
@@ -12986,6 +13005,8 @@ def field_fits(value: JSON, kind: str) -> bool:
         return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e9
     if kind == "list":
         return isinstance(value, list) and 0 < len(value) <= 64 and all(field_fits(inner, "text") for inner in value)
+    if kind == "reasons":
+        return isinstance(value, dict) and all(field_fits(inner, "text") for pair in value.items() for inner in pair)
     if not isinstance(value, str) or not value.strip() or "\0" in value:
         return False
     if any(0xD800 <= ord(char) <= 0xDFFF for char in value):  # half of a surrogate pair: no file can hold it
@@ -13112,6 +13133,8 @@ def checked_move(value: dict[str, JSON], forced: bool = False) -> Move:
         journal=one_line(value.get("journal", "")),
         why=one_line(value.get("why", ""), 2000),
         next_beat_s=None if next_beat is None else int(min(max(next_beat, NEXT_BEAT_MIN), NEXT_BEAT_MAX)),
+        goal=value.get("goal", ""),
+        deferred={goal: one_line(why, 300) for goal, why in value.get("deferred", {}).items()},
     )
 
 
@@ -13119,7 +13142,7 @@ def move_object(move: Move) -> dict[str, JSON]:
     """Write a move as the object that it was parsed from, as it lies in a capsule."""
     value: dict[str, JSON] = {"move": move.name, **move.fields}
     for field in COMMON_FIELDS:
-        if getattr(move, field) not in ("", None):
+        if getattr(move, field) not in ("", None, {}):
             value[field] = getattr(move, field)
     return value
 
@@ -13161,11 +13184,20 @@ def move_title(move: JSON) -> str:
     return name
 
 
+def goal_of(move: Mapping[str, JSON]) -> str:
+    """Return the id of the goal that a move (as an object) serves, "" for none: a noop serves none."""
+    name, goal = move.get("move"), move.get("goal")
+    if name == "noop":
+        return ""
+    if isinstance(goal, str) and goal:
+        return encoded_name(goal)
+    return str(move.get("id")) if name in ("write_goal", "archive_goal") else ""
+
+
 def move_facts(move: Mapping[str, JSON], forced: str, journal: str = "", because: JSON = None) -> dict[str, JSON]:
     """Return what the event of a run's end says of it; `forced`: the goal that the person named."""
-    name = move.get("move")
-    goal = forced or (move.get("id") if name in ("write_goal", "archive_goal") else None)
-    return {"because": because, "move": name, "goal": goal, "journal": journal or None}
+    goal = forced or goal_of(move) or None
+    return {"because": because, "move": move.get("move"), "goal": goal, "journal": journal or None}
 
 
 def move_lines(move: JSON, told: str = "") -> list[str]:
@@ -13226,7 +13258,92 @@ def move_schema(agents: Mapping[str, JSON] | None = None) -> str:
 
 
 # ======================================================================================================================
-# 50. Prompt (pure)
+# 50. Goal turns (pure)
+# ======================================================================================================================
+# Whose turn it is. A goal's turn ends when a move serves it, or passes over it and says why. A goal whose last turn, or
+# first sight, is `goal_wait` ago is overdue: an item of the world until it has its turn. A move of a beat with overdue
+# goals serves one of them or defers each; else it is no valid move. Those that are left wake the next beat.
+
+TURNS_MAX = 8  # overdue goals that one beat is asked about
+
+
+def goal_turns(turns: Mapping[str, dict[str, JSON]], goals: Iterable[str], now: float) -> dict[str, dict[str, JSON]]:
+    """Return the turns of the goals that are there; a goal that is new is first seen now."""
+    new = {"seen": now, "served": None, "deferred": None, "why": ""}
+    return {goal: turns.get(goal, new) for goal in goals}
+
+
+def last_turns(turns: Mapping[str, Mapping[str, JSON]]) -> dict[str, float]:
+    """Return when each goal had its last turn, or was first seen; the longest unserved first."""
+    order = sorted(turns, key=lambda goal: float(turns[goal]["served"] or turns[goal]["seen"]))
+    return {goal: max(turns[goal][key] or 0.0 for key in ("seen", "served", "deferred")) for goal in order}
+
+
+def overdue_goals(turns: Mapping[str, Mapping[str, JSON]], wait: float, now: float) -> list[str]:
+    """Return the goals that are overdue, the longest unserved first; also where a clock far ahead noted the turn."""
+    return [goal for goal, at in last_turns(turns).items() if wait and abs(now - at) >= wait]
+
+
+def goal_waits(
+    turns: Mapping[str, Mapping[str, JSON]], overdue: Sequence[str], waits: Mapping[str, str], now: float
+) -> list[list[JSON]]:
+    """Return what a prompt tells of each goal: [id, how long it has waited, whether it is overdue]; these first."""
+    rows: list[list[JSON]] = []
+    for goal in dict.fromkeys([*overdue, *last_turns(turns)]):
+        seen, served, deferred = (turns[goal][key] for key in ("seen", "served", "deferred"))
+        told = f"served {duration_text(now - served)} ago" if served else f"never served in {duration_text(now - seen)}"
+        if (deferred or 0.0) > (served or 0.0):
+            told += f", deferred {duration_text(now - deferred)} ago"
+        if goal in waits:
+            told += f", waits for {waits[goal].replace(':', ' ')}"
+        rows.append([goal, told, goal in overdue])
+    return rows
+
+
+def checked_turn(move: Move, goals: Collection[str], overdue: Sequence[str]) -> tuple[str, dict[str, str]]:
+    """Return the goal that a move serves, "" for none, and its reasons to defer overdue ones.
+
+    Raise BadMove when it names no goal that is there, or neither serves an overdue goal nor defers each.
+    """
+    served = goal_of(move_object(move))
+    ids = {name: goal for goal in goals for name in (shown_name(goal), goal)}
+    new = {move.fields["id"]: move.fields["id"]} if move.name == "write_goal" else {}
+    for name in filter(None, [move.goal, *move.deferred]):
+        if name not in {**ids, **new}:
+            raise BadMove(f"{move.name}: there is no goal {one_line(name, 80)}")
+    served = served and ids.get(move.goal, served)
+    deferred = {ids[name]: why for name, why in move.deferred.items() if ids.get(name) in overdue}
+    deferred.pop(served, None)
+    left = [goal for goal in overdue if goal not in deferred]
+    if left and served not in overdue:
+        names = ", ".join(map(shown_name, left))
+        raise BadMove(f'{move.name}: overdue: {names}: serve one of them ("goal"), or say why not of each ("deferred")')
+    return served, deferred
+
+
+def turns_after(
+    turns: Mapping[str, dict[str, JSON]], served: str, deferred: Mapping[str, str], now: float
+) -> dict[str, dict[str, JSON]]:
+    """Return the turns after a move."""
+    after = {**turns, **{goal: {**turns[goal], "deferred": now, "why": why} for goal, why in deferred.items()}}
+    if served:
+        after[served] = {**goal_turns(after, [served], now)[served], "served": now}
+    return after
+
+
+def awaited(sessions: Iterable[Session], asks: Iterable[Mapping[str, JSON]]) -> dict[str, str]:
+    """Return what each goal waits for: `ask:3`, the first open one of a move or a worker for it; else `worker:ID`."""
+    goals = {session.id: session.goal for session in sessions if session.goal}
+    waits = {session.goal: f"worker:{session.id}" for session in sessions if session.goal and session.alive}
+    for ask in sorted(asks, key=lambda ask: -ask["n"]):
+        goal = ask.get("goal") or goals.get(ask["session"])
+        if goal and ask["state"] != "answered":
+            waits[goal] = f"ask:{ask['n']}"
+    return waits
+
+
+# ======================================================================================================================
+# 51. Prompt (pure)
 # ======================================================================================================================
 # In an order that keeps the longest prefix the same between beats, because providers cache prefixes: what never
 # changes, what a person changes, what the world changes, what every beat changes; the time stands last. A header stands
@@ -13251,6 +13368,7 @@ _BUDGETS = {  # bytes, by section; together with the instructions less than PROM
     "FLAPPING": 2 * KIB,
     "LAST FAILURE": 6 * KIB,
     "INTERRUPTED": 2 * KIB,
+    "TURNS": 2 * KIB,
 }
 
 
@@ -13365,6 +13483,9 @@ def prompt_sections(inputs: Mapping[str, JSON]) -> Iterator[tuple[str, str]]:
             "LAST FAILURE",
             f"{failure['reason']} ({plural(failure['count'], 'failure')} in a row)\n{failure['reply']}",
         )
+    if inputs.get("turns"):
+        rows = (f"{shown_name(goal)}: {'overdue: ' if late else ''}{told}" for goal, told, late in inputs["turns"])
+        yield "TURNS", "".join(f"- {one_line(row)}\n" for row in rows)
 
 
 def rejection_told(ask: Mapping[str, JSON]) -> tuple[str, str]:
@@ -13462,7 +13583,7 @@ def taint_of(inputs: Mapping[str, JSON]) -> list[str]:
 
 def prompt_words() -> str:
     """Return a digest of looop's own words in a prompt, and of their form: another version has others."""
-    words = (TYPED_INSTRUCTIONS, DIRECT_INSTRUCTIONS, CONSTITUTION, move_schema(), "form 3")
+    words = (TYPED_INSTRUCTIONS, DIRECT_INSTRUCTIONS, CONSTITUTION, TURN_RULE, move_schema(), "form 4")
     return digest_of("\0".join(words).encode())
 
 
@@ -13478,6 +13599,8 @@ def build_prompt(inputs: Mapping[str, JSON]) -> tuple[str, dict[str, int]]:
         if lost:
             cuts[name] = lost
         parts.append(f"\n# {name}\n{kept or '| (none)' + chr(10)}")
+    if inputs["mode"] != "direct" and any(late for _, _, late in inputs.get("turns", ())):
+        parts.append(TURN_RULE)
     if inputs["forced"]:
         asked = "A person asks for one move for this goal, now; a noop is no answer:"
         parts.append(f"\n# FORCED\n{asked}\n{fenced(inputs['forced'])}")
@@ -13486,7 +13609,7 @@ def build_prompt(inputs: Mapping[str, JSON]) -> tuple[str, dict[str, int]]:
 
 
 # ======================================================================================================================
-# 51. Metering (pure)
+# 52. Metering (pure)
 # ======================================================================================================================
 # Each output that looop knows has a reader below. The runner's config or its program says which one reads it, as
 # `output_of` tells, never the output: in there the LLM of a plain runner could claim a price. The rest is plain text.
@@ -13814,9 +13937,19 @@ def command_mark(runner: Runner) -> str:
 
 
 def cost_row(
-    ts: str, run: str, forced: str, runner: Runner, metered: RunnerOutput, *, failed: bool = False, kind: str = "tick"
+    ts: str,
+    run: str,
+    forced: str,
+    runner: Runner,
+    metered: RunnerOutput,
+    *,
+    failed: bool = False,
+    kind: str = "tick",
+    goal: str = "",
 ) -> dict[str, JSON]:
     """Return the row of the ledger for one call: of the goal that was forced, or of the beat or the trial, by `kind`.
+
+    `goal`: the one that its move serves.
 
     `failed`: the call ended without an answer. It is marked unless it named tokens or a price, which were spent.
     """
@@ -13829,7 +13962,10 @@ def cost_row(
     row["cmd"] = command_mark(runner)
     if runner.unmetered:
         row["unmetered"] = True
-    row.update(model=metered.model or model_named(runner.tick) or None, cost_usd=metered.cost)
+    row.update(model=metered.model or model_named(runner.tick) or None)
+    if goal:
+        row["goal"] = goal
+    row["cost_usd"] = metered.cost
     if metered.usage:
         row["usage"] = metered.usage
     if failed and not metered.cost and not any((metered.usage or {}).values()):
@@ -13881,7 +14017,7 @@ def transcript_spend(agent: str, lines: Iterable[Mapping[str, JSON]]) -> list[Ru
 
 
 # ======================================================================================================================
-# 52. Gates (pure)
+# 53. Gates (pure)
 # ======================================================================================================================
 # What can hold a beat back, in order; the first that holds ends it.
 
@@ -13913,13 +14049,14 @@ def during_told(run: str | None) -> str:
     return f" (while {run} decided)" if run else ""
 
 
-def decisions_due(state: Mapping[str, JSON], noop_ttl: float) -> list[tuple[float, str]]:
+def decisions_due(state: Mapping[str, JSON], noop_ttl: float, goal_wait: float) -> list[tuple[float, str]]:
     """Return when a world that stays as it is will be decided on all the same, and why: (moment, words after it)."""
     again, noop_at = state["again"], state["noop_at"]
     due = [(again["at"], f": {again['why']}")] if again else []
     if noop_at is not None and noop_ttl:
         due.append((noop_at + noop_ttl, f", when the noop is {duration_text(noop_ttl)} old"))
-    return due
+    turns = sorted((at + goal_wait, goal) for goal, at in last_turns(state["turns"]).items())
+    return due + [(at, f", when goal {shown_name(goal)} is overdue") for at, goal in turns[:1] if goal_wait]
 
 
 AGAIN_FREE = 6  # decisions in a row in an unchanged world that come as soon as the moves before them say
@@ -14072,7 +14209,7 @@ def policy_digest(digests: Mapping[str, str]) -> str:
 
 
 # ======================================================================================================================
-# 53. Readers (pure)
+# 54. Readers (pure)
 # ======================================================================================================================
 # Commands that only read: a table of tools, subcommands, operands and options. What is in doubt has no row. A command
 # with an option that its row does not name is no reader.
@@ -14242,7 +14379,7 @@ def reader_kind(words: Sequence[str]) -> str:
 
 
 # ======================================================================================================================
-# 54. Tripwires (pure)
+# 55. Tripwires (pure)
 # ======================================================================================================================
 # What looks as if it could not be undone, or acted on others: programs, and patterns of their arguments, found behind
 # wrappers, in quotes and in here-documents. A tripwire makes a question of what would fail behind the walls, or harm a
@@ -14452,7 +14589,7 @@ def mutating_verb(name: str, arguments: list[str]) -> str:
 
 
 # ======================================================================================================================
-# 55. Verdicts (pure)
+# 56. Verdicts (pure)
 # ======================================================================================================================
 # What may be done with a command that nobody has approved, by its text alone. `judge_command` asks in this order:
 #
@@ -14608,7 +14745,7 @@ def judge_move(move: Move, policy: Policy, untrusted: bool = False) -> Judgement
 
 
 # ======================================================================================================================
-# 56. Profile on disk
+# 57. Profile on disk
 # ======================================================================================================================
 # The data dir: made and seeded on the first beat, checked on every one, and a git repository whose history is the
 # loop's memory: one commit per move.
@@ -14878,7 +15015,7 @@ def commit_memory(profile: Profile, message: str) -> ProcessResult:
 
 
 # ======================================================================================================================
-# 57. Prompt context
+# 58. Prompt context
 # ======================================================================================================================
 # What a prompt shows and no hash covers: how workers stand just now, with ages and screens; reports; the journal's last
 # lines; the lines that changed in PLAYBOOK and goals. None of it wakes the loop.
@@ -15063,7 +15200,7 @@ def policy_edits(profile: Profile, world: World, state: Mapping[str, JSON]) -> d
 
 
 # ======================================================================================================================
-# 58. Runs
+# 59. Runs
 # ======================================================================================================================
 # A run is one decision and what came of it. Its capsule, runs/<run-id>/, is made before the runner starts, and together
 # with state.json it is written in an order that lets any instant be the last one:
@@ -15277,7 +15414,7 @@ def prune_runs(profile: Profile) -> None:
 
 
 # ======================================================================================================================
-# 59. Calls
+# 60. Calls
 # ======================================================================================================================
 # Running a runner on a prompt: whether it is there, what its call cost, why it failed, when a usage limit resets. The
 # commands of moves run the same way. And the decider that needs no runner.
@@ -15464,7 +15601,14 @@ def pay(
     answered = ended is not None and ended.why == "exit" and not ended.code and not metered.error
     if runner.mode == "typed" and not metered.text.strip():
         answered = False
-    record_cost(profile, cost_row(utc_text(time.time()), run, forced, runner, metered, failed=not answered, kind=kind))
+    try:
+        goal = forced or (goal_of(move_object(parse_move(metered.text))) if runner.mode == "typed" else "")
+    except BadMove:
+        goal = ""
+    record_cost(
+        profile,
+        cost_row(utc_text(time.time()), run, forced, runner, metered, failed=not answered, kind=kind, goal=goal),
+    )
 
 
 # Messages of agents that lack a login, a trusted folder or a model, as recorded; what each lacks, and what to do.
@@ -15622,6 +15766,8 @@ def named_zone(name: str) -> Any:
 def decide_builtin(inputs: Mapping[str, JSON]) -> dict[str, JSON]:
     """Decide without an LLM (pure): begin the interview, say how workers are, and what else changed."""
     workers = {worker["id"]: worker for worker in inputs["workers"]}
+    late = (shown_name(goal) for goal, _, late in inputs.get("turns", ()) if late)
+    deferred = dict.fromkeys(late, "only a runner (pi, claude, …) can work on it")
     setup = any(goal == "setup" for goal, _, _ in inputs["goals"])
     interview = workers.get("setup", {"state": None})
     broken = interview["state"] == "failed" or interview.get("exit_code")  # it would only break again
@@ -15629,7 +15775,8 @@ def decide_builtin(inputs: Mapping[str, JSON]) -> dict[str, JSON]:
     left = broken or put_off
     if setup and interview["state"] != "running" and not left and inputs.get("room", 1) > 0:
         line = "started the interview: `looop attach setup`"
-        return {"move": "start_worker", "id": "setup", "prompt": INTERVIEW, "runner": "builtin", "journal": line}
+        start = {"move": "start_worker", "id": "setup", "prompt": INTERVIEW, "runner": "builtin", "goal": "setup"}
+        return {**start, "journal": line, "deferred": deferred}
     changes = sorted(inputs["changes"], key=lambda change: change["kind"] != "worker")
     more = f"; and {len(changes) - 3} more" if len(changes) > 3 else ""
     seen = "; ".join(change["told"] for change in changes[:3])
@@ -15638,11 +15785,11 @@ def decide_builtin(inputs: Mapping[str, JSON]) -> dict[str, JSON]:
         line += f"; setup waits for you: `{'looop setup' if left else 'looop attach setup'}`"
     elif not changes or changes[-1]["kind"] != "worker":
         line += "; a runner (pi, claude, …) is needed to judge it"
-    return {"move": "noop", "journal": line}
+    return {"move": "noop", "journal": line, "deferred": deferred}
 
 
 # ======================================================================================================================
-# 60. Act
+# 61. Act
 # ======================================================================================================================
 # One performer per move. It does the thing and says what it did, as looop's own fact (`ran: make test`); `perform` adds
 # the decider's words. It journals nothing, and records nothing. A move that needs a person's yes becomes a proposal
@@ -15669,6 +15816,7 @@ class MoveContext(Record):
     base: str = ""  # digest of what it was approved in view of: a screen, the commits of a push
     taint: Sequence[str] = ()  # what the prompt held that neither the person nor looop wrote
     known: str = ""  # hash of the world that stays the baseline, where a forced move leaves it; "": this world
+    goal: str = ""  # that the move serves
     past: Mapping[str, JSON] | None = None  # the facts of a capsule whose move is judged again, and not made
 
     @property
@@ -15706,7 +15854,7 @@ def propose(context: MoveContext, why: str) -> MoveResult:
     """Make a move a proposal: an ask with exactly what would be done, which runs when a person approves it."""
     move, value = context.move, move_object(context.move)
     refuse_secret(context, value)
-    proposal: dict[str, JSON] = {"move": value, "why": why, "run": context.run.id}
+    proposal: dict[str, JSON] = {"move": value, "why": why, "run": context.run.id, "goal": context.goal or None}
     if context.taint:
         proposal["tainted"] = True
     proposal["hash"] = context.known or hash_without_asks(context.world.digests())
@@ -15798,6 +15946,7 @@ def do_ask(context: MoveContext) -> MoveResult:
     if same:
         return MoveResult(f"still waits for the answer to ask {same['n']}: {context.brief(question, 160)}")
     extra: dict[str, JSON] = {key: fields[key] for key in ("options", "ref") if key in fields}
+    extra["goal"] = context.goal or None
     if context.taint:
         extra["tainted"] = True
     number = new_ask(context.profile, "ask", question=question, run=context.run.id, hash=context.world.hash, **extra)
@@ -16174,7 +16323,7 @@ def do_message(context: MoveContext) -> MoveResult:
 
 
 # ======================================================================================================================
-# 61. Act on workers
+# 62. Act on workers
 # ======================================================================================================================
 # The moves that start, end and speak to workers. What is typed into one is judged first: it is behind no walls.
 
@@ -16212,7 +16361,7 @@ def do_start_worker(context: MoveContext) -> MoveResult:
         require_command(profile, settled(profile, start))
         require_free(profile, start.id)
         return propose(context, why)
-    start = start.replace(by="approval" if context.yes else "loop", tainted=context.untrusted)
+    start = start.replace(by="approval" if context.yes else "loop", tainted=context.untrusted, goal=context.goal)
     session = start_session(profile, start)
     if profile.runner(start.runner).mode == "builtin":
         try:
@@ -16452,7 +16601,7 @@ def perform(context: MoveContext) -> MoveResult:
 
 
 # ======================================================================================================================
-# 62. Proposals
+# 63. Proposals
 # ======================================================================================================================
 # A proposal is an ask with exactly what would be done. A person's yes is for the bytes that they saw, so what is
 # approved is held against its digest, against the move in its run's capsule, and against what it is about.
@@ -16612,7 +16761,7 @@ def allow_rule(profile: Profile, rule: CommandRule, example: str) -> str:
 
 
 # ======================================================================================================================
-# 63. Guards
+# 64. Guards
 # ======================================================================================================================
 # What the gates need to know: whether the person has paused the loop, and what the ledger says of money.
 
@@ -16726,7 +16875,7 @@ def money_gates(profile: Profile, runner: Runner, spend: Spend, decides: Sequenc
 
 
 # ======================================================================================================================
-# 64. Recover
+# 65. Recover
 # ======================================================================================================================
 # What a beat that died left half done (the section Runs has the order in which a run is written), and what a runner
 # with tools of its own must leave as it was.
@@ -16935,7 +17084,7 @@ def take_next_interval(profile: Profile) -> int | None:
 
 
 # ======================================================================================================================
-# 65. Surface
+# 66. Surface
 # ======================================================================================================================
 # What the person must not miss, told once, when it begins: on the output of whoever runs beats (NEEDS YOU), and pushed
 # to where they are: the `notify` command, a tmux window for a worker that needs them. `.surfaced` remembers, by a key
@@ -17140,7 +17289,7 @@ def notify(profile: Profile, text: str) -> None:
 
 
 # ======================================================================================================================
-# 66. Verbs
+# 67. Verbs
 # ======================================================================================================================
 # A verb is one unit: a `cmd_` function, `@declare(…)` above it with who may call it, and its docstring, the page. From
 # that derive parser, help, man page and completions:
@@ -17322,7 +17471,7 @@ def find_verb(words: Sequence[str]) -> tuple[Verb | None, list[str]]:
 
 
 # ======================================================================================================================
-# 67. Hooks
+# 68. Hooks
 # ======================================================================================================================
 # What an agent says of itself while it works: `looop _hook`, which its hooks call, keeps agent.json. A turn that ends,
 # or a question, rings and is pushed at once.
@@ -17395,6 +17544,7 @@ def record_spend(profile: Profile, name: str) -> bool:
         more = exact_sum([cost, -(amount(known.get(key)) or 0.0)]) if cost is not None else None
         if more and more > 0:
             row = {"ts": utc_text(time.time()), "kind": "session", "id": name, "model": model, "cost_usd": more}
+            row.update({"goal": session.goal} if session.goal else {})
             record_cost(profile, {**row, "runner": session.runner or agent, "run": None})
             known[key] = cost
         spent = exact_sum([amount(value) for value in known.values()])
@@ -17452,7 +17602,7 @@ def take_event(profile: Profile) -> bool:
 
 
 # ======================================================================================================================
-# 68. Beat
+# 69. Beat
 # ======================================================================================================================
 # One beat, alone under `.beat.lock`: sense, diff, gates, decide, act, log. What may hold it back, and how it ends on
 # disk, stands in the sections before.
@@ -17525,6 +17675,9 @@ class Beat:
         self.taint: list[str] = []  # what of the prompt neither the person nor looop wrote
         self.cost: float | None = 0.0  # USD of the call; None: not known
         self.reset: float | None = None  # when the usage limit resets that the runner has met
+        self.overdue: list[str] = []  # the goals whose turn it is; set by `look`
+        self.goal = ""  # that the move serves
+        self.deferred: dict[str, str] = {}  # why it passes over the other overdue goals
         self.policy = ""  # digest of PLAYBOOK and goals that a failure is held against
         self.judged: dict[str, JSON] = {}  # what the gates were asked about, besides state and world
         self.journal: Journal | None = None  # as it was before a direct runner ran
@@ -17549,6 +17702,8 @@ class Beat:
                 verify_ended(profile)
         self.look(state, readings)
         held = self.judge(now)
+        if held and self.state["turns"] != state["turns"]:  # their wait begins though nothing is decided
+            Run(profile, "", self.state).save()
         if held and held.gate == "unchanged":
             return self.rest(settings, now)
         if held:
@@ -17579,7 +17734,13 @@ class Beat:
 
     def look(self, state: dict[str, JSON], readings: Mapping[str, Reading]) -> None:
         """Read the world, and what of it is new. Raise Failure when the goal that is forced is not there."""
-        self.state, self.world = state, observe(self.profile, readings)
+        now, self.world = time.time(), observe(self.profile, readings)
+        turns = goal_turns(state["turns"], self.world.goals, now)
+        self.state = {**state, "turns": turns}
+        self.overdue = overdue_goals(turns, self.profile.setting("goal_wait"), now)[:TURNS_MAX]
+        if self.overdue:
+            items = {**self.world.items, **{f"turn:{goal}": value_item("overdue") for goal in self.overdue}}
+            self.world = self.world.replace(items=items, hash=world_hash({key: items[key].digest for key in items}))
         self.changes = diff(state["baseline"], self.world.items)
         if self.forced and self.forced not in self.world.goals:
             self.forced = encoded_name(self.forced)
@@ -17633,7 +17794,7 @@ class Beat:
         """End a beat that read the world and found nothing new: the next one need not read it."""
         state, sessions = self.state, self.world.sessions
         ends = [turn_changes(session, now) for session in sessions if session.alive]
-        ends += [at for at, _ in decisions_due(state, self.profile.setting("noop_ttl"))]
+        ends += [at for at, _ in decisions_due(state, *quiet_waits(self.profile))]
         ends += [self.profile.quiet_until(now)]  # then the person is told what there was to tell
         since = state["decided_at"] or now
         surface(self.profile, notices(state["failure"], self.world.asks, sessions))
@@ -17763,6 +17924,8 @@ class Beat:
             inputs["agents"] = agents(profile)
         inputs["tools"] = tools_left(runner)
         inputs["unkept"] = unkept_goals(profile, self.world)
+        waits = awaited(self.world.sessions, self.world.asks)
+        inputs["turns"] = [] if self.forced else goal_waits(state["turns"], self.overdue, waits, now)
         mixed = bool(taint_of(inputs))
         today = "" if runner.mode == "direct" else time.strftime("%Y-%m-%d", time.localtime(now))
         clean = None if mixed or runner.mode == "builtin" else state["clean"]
@@ -17791,6 +17954,7 @@ class Beat:
         """Put the intent on disk and perform the move. Raise BadMove when nothing was done."""
         profile, run, approved, value = self.profile, self.run, self.approved, move_object(move)
         run.note("move.json", value)
+        self.goal = self.forced or goal_of(value)
         if approved:
             run.intend(value, approved=approved.number)
             edited = "" if approved.edited is None else f"as the person edited it:\n{approved.edited}"
@@ -17798,16 +17962,18 @@ class Beat:
                 run.commit("", {"outcome": "failed", "reason": "it was answered at the same moment"})
                 raise answered_failure(read_ask(profile, approved.number), "nothing was done")
             try:
-                return perform(MoveContext(run, self.world, move, yes=True, base=approved.base))
+                return perform(MoveContext(run, self.world, move, yes=True, base=approved.base, goal=self.goal))
             except BadMove as failure:
                 return MoveResult(f"could not be done: {failure.message}")
         if read_pause(profile, time.time()):
             raise Paused("a person paused the loop while the runner decided: nothing was done")
+        if not self.forced:
+            self.goal, self.deferred = checked_turn(move, self.world.goals, self.overdue)
         if move.name != "noop":
             run.intend(value)
         self.state["next_beat_s"] = move.next_beat_s
         known = hash_without_asks(digests_of(self.state["baseline"])) if self.forced else ""
-        return perform(MoveContext(run, self.world, move, taint=self.taint, known=known))
+        return perform(MoveContext(run, self.world, move, taint=self.taint, known=known, goal=self.goal))
 
     def direct(self) -> MoveResult:
         """Let a direct runner act with its own tools, and hold it to one move; return what it did."""
@@ -17832,6 +17998,9 @@ class Beat:
             kind, goal = key_parts(key)
             if item and kind == "goal":
                 note_goal(profile, goal, item.digest)
+        self.goal = self.forced or next((key_parts(key)[1] for key in wrote if key_parts(key)[0] == "goal"), "")
+        left = [goal for goal in self.overdue if goal != self.goal]  # it names no goal, so each has had its turn
+        self.deferred = dict.fromkeys(left, f"{name} is direct, and it changed no file of the goal")
         now = {script: signature(path) for script, path in sensor_files(profile).items()}
         moves += [f"sensor {script}" for script in sorted(now) if scripts.get(script) != now[script]]
         self.state["next_beat_s"] = take_next_interval(profile)
@@ -17921,6 +18090,7 @@ class Beat:
         state["baseline"] = items = with_writes(items, result.wrote)
         if state["hash"] or not partial:
             state["hash"] = world_hash(digests_of(items))
+        state["turns"] = turns_after(state["turns"], self.goal, self.profile.redacted(self.deferred), now)
         if self.approved:
             return
         nothing = result.outcome in ("noop", "refused")  # nothing was done, and the world must not be parked by that
@@ -17973,7 +18143,7 @@ class Beat:
 
     def facts(self, journal: str = "") -> dict[str, JSON]:
         """Return what the event of the run's end says of why it woke, and of its move."""
-        return move_facts(self.run.fields("move.json"), self.forced, journal, one_line(self.reason))
+        return move_facts(self.run.fields("move.json"), self.goal or self.forced, journal, one_line(self.reason))
 
     def tell(self) -> None:
         """Tell the person what they should know now that the run is over."""
@@ -18055,7 +18225,7 @@ def raise_on_signals() -> None:
 
 
 # ======================================================================================================================
-# 69. People
+# 70. People
 # ======================================================================================================================
 # What a person says to the loop: answers, approvals, pauses. An approval is a beat that a person has decided: under
 # the beat's lock, with a capsule and an intent, so that a crash in the middle leaves the trace that any move leaves.
@@ -18410,7 +18580,7 @@ def pause_span(words: Sequence[str]) -> tuple[float, list[str]]:
 
 
 # ======================================================================================================================
-# 70. Views
+# 71. Views
 # ======================================================================================================================
 # What a person is shown: one line for each thing that matters, its glyph and colour saying how much. Colour goes to
 # terminals only; nothing here writes.
@@ -18868,7 +19038,7 @@ def sensor_table(profile: Profile, rows: Sequence[Mapping[str, JSON]], now: floa
 
 
 # ======================================================================================================================
-# 71. Why and replay
+# 72. Why and replay
 # ======================================================================================================================
 # Every wake and every silence, explained from what was recorded: a capsule says why a beat decided, and a replay
 # derives its hash, its prompt and its move again, without runner or effect. For what has not happened yet, the gates
@@ -19039,7 +19209,7 @@ def what_wakes(beat: Beat, held: Verdict | None, now: float) -> list[str]:
     asks = [str(ask["n"]) for ask in beat.world.asks if ask["state"] == "open"]
     if asks:
         found.append(f"an answer to ask {first_few(asks, WAKERS_SHOWN)}")
-    due = decisions_due(beat.state, profile.setting("noop_ttl"))
+    due = decisions_due(beat.state, *quiet_waits(profile))
     return [*found, *(f"{local_moment(at, now)}{why}" for at, why in due)]
 
 
@@ -19368,7 +19538,7 @@ def cmd_replay(profile: Profile, args: Args) -> Result:
 
 
 # ======================================================================================================================
-# 72. Trials
+# 73. Trials
 # ======================================================================================================================
 # A past world, judged again by the code that judges the present one: `PastBeat` is a beat whose state, world and purse
 # are a capsule's. A case is a file in tests/ of the data dir, beside the PLAYBOOK in git:
@@ -19815,7 +19985,7 @@ def cmd_test_add(profile: Profile, args: Args) -> Result:
 
 
 # ======================================================================================================================
-# 73. Cost
+# 74. Cost
 # ======================================================================================================================
 # The ledger added up, in blocks: one regular expression takes the few fields that are added out of every row of a block
 # at once, and only a line of another shape is parsed as JSON. Rows lie in the order of time, so a scope shorter than
@@ -19851,7 +20021,7 @@ class Costs:
         """Add some calls of a day that have these fields, and the prices that are known of them."""
         import math
 
-        goal = str(row["id"]) if row["kind"] == "goal" else ""
+        goal = str(row.get("goal") or (row["id"] if row["kind"] == "goal" else ""))
         key = (day, str(row["kind"]), str(row["runner"]), goal, str(row.get("model") or ""))
         group = self.groups.setdefault(key, [0.0, 0.0, 0, 0])
         parts = [*group[:2], *costs]
@@ -19906,7 +20076,7 @@ class Costs:
 _ROW = (  # the shape that `cost_row` and `cost add` write; whatever else is in the file goes through `add_line`
     rb'^\{"ts":"([^"\n]*)",'
     rb'("kind":"[^"\\\n]*","id":"[^"\\\n]*","runner":"[^"\\\n]*"(?:,"cmd":"[^"\\\n]*")?(,"unmetered":true)?'
-    rb'(?:,"model":(?:null|"[^"\\\n]*"))?),"cost_usd":'
+    rb'(?:,"model":(?:null|"[^"\\\n]*"))?(?:,"goal":"[^"\\\n]*")?),"cost_usd":'
     rb'(null(?!.*"unmetered")(?(3)|(?!.*"usage"))|[0-9]{1,9}(?:\.[0-9]+)?(?:e-[0-9]+)?)(?:\}|,.*\})\n'
 )
 
@@ -20030,7 +20200,7 @@ def cost_lines(summary: Mapping[str, JSON], by: str, bars: bool, paint: Paint) -
 
 
 # ======================================================================================================================
-# 74. Pulse
+# 75. Pulse
 # ======================================================================================================================
 # The beat in a loop, for whoever has no cron: one process that holds `.lock` for its life, in the session `pulse`.
 #
@@ -20209,9 +20379,9 @@ class Pulse:
                 pauses.append(outcome.next_beat_s + 0.1)
             quiet = profile.quiet_until(time.time())
             pauses += [quiet - time.time() + 0.1] if quiet else []
-            again = read_state(profile)["again"]
-            if again and again["at"] > time.time():
-                pauses.append(float(again["at"] - time.time()))
+            state, now = read_state(profile), time.time()
+            due = [at for at, _ in decisions_due(state, *quiet_waits(profile))]
+            pauses += [float(at - now) for at in due if at > now]
             return max(SHORTEST, min(pauses))
         except (Failure, OSError):
             return max(usual, float(outcome.next_beat_s or 0))
@@ -20338,7 +20508,7 @@ def end_pulse(profile: Profile) -> bool:
 
 
 # ======================================================================================================================
-# 75. Loop commands
+# 76. Loop commands
 # ======================================================================================================================
 # The verbs that run a beat.
 
@@ -20400,7 +20570,7 @@ def outcome_output(profile: Profile, wanted: str, outcome: Outcome) -> Output:
 
 
 # ======================================================================================================================
-# 76. People's commands
+# 77. People's commands
 # ======================================================================================================================
 # What a person answers, approves, refuses and pauses.
 
@@ -20624,7 +20794,7 @@ def cmd_resume(profile: Profile, args: Args) -> Result:
 
 
 # ======================================================================================================================
-# 77. Commands that show
+# 78. Commands that show
 # ======================================================================================================================
 # How things are, what sensors read and what was spent.
 
@@ -20840,6 +21010,7 @@ def cmd_cost_add(profile: Profile, args: Args) -> Result:
         "id": one_line(key, 200),
         "runner": one_line(runner, 100),
         "model": None,
+        **({"goal": worker.goal} if worker and worker.goal else {}),
     }
     record_cost(profile, {**row, "cost_usd": cost, "run": profile.env.get("LOOOP_RUN_ID")})
     return 0
@@ -20892,7 +21063,7 @@ def stream_words(line: bytes) -> list[str]:
 
 
 # ======================================================================================================================
-# 78. Setup commands
+# 79. Setup commands
 # ======================================================================================================================
 # The runner, the config, the version.
 
@@ -21044,7 +21215,7 @@ def cmd_version(profile: Profile, args: Args) -> Result:
 
 
 # ======================================================================================================================
-# 79. Session commands
+# 80. Session commands
 # ======================================================================================================================
 # The verbs that start, list, show and end sessions.
 
@@ -21368,7 +21539,7 @@ def skipped_words(follower: Follower) -> str:
 
 
 # ======================================================================================================================
-# 80. Terminal commands
+# 81. Terminal commands
 # ======================================================================================================================
 # What a session wrote and shows, and what is typed into it.
 
@@ -21735,7 +21906,7 @@ def cmd_kill(profile: Profile, args: Args) -> Result:
 
 
 # ======================================================================================================================
-# 81. Worker commands
+# 82. Worker commands
 # ======================================================================================================================
 # What a worker says and claims.
 
@@ -21907,7 +22078,7 @@ def cmd_prune(profile: Profile, args: Args) -> Result:
 
 
 # ======================================================================================================================
-# 82. Gallery
+# 83. Gallery
 # ======================================================================================================================
 # `looop sensor add`: sensors that looop carries, written out as plain sh for a person to read and edit. The scripts
 # are in Texts of the gallery; here is what they take, checked before a word of it stands in a script, and quoted there.
@@ -22232,7 +22403,7 @@ def checked_percent(text: str) -> str:
 
 
 # ======================================================================================================================
-# 83. Questions (pure)
+# 84. Questions (pure)
 # ======================================================================================================================
 # What the interview asks, and what becomes of the answers. It is one script, a generator that yields questions, is sent
 # answers, and returns the plan. It remembers nothing: `after_answers` runs it through the answers there are, up to the
@@ -22546,7 +22717,7 @@ _QUIET = Question(
 
 
 # ======================================================================================================================
-# 84. Interview
+# 85. Interview
 # ======================================================================================================================
 # `looop setup` asks the questions, in common lines: no raw mode, so that `looop send` types into it as well as a
 # person. Every answer is in interview.json before the next question is asked; all else is written at the end.
@@ -23020,7 +23191,7 @@ def plan_lines(profile: Profile, plan: Plan, paths: Sequence[str], stamp: str) -
 
 
 # ======================================================================================================================
-# 85. Schedulers
+# 86. Schedulers
 # ======================================================================================================================
 # What runs the beat by itself: a systemd user timer, a launchd agent or a line of cron. Each is written with absolute
 # paths and an environment of its own, because a scheduler knows nothing of a person's shell:
@@ -23497,7 +23668,7 @@ class Scheduler:
 
 
 # ======================================================================================================================
-# 86. Service
+# 87. Service
 # ======================================================================================================================
 # The verbs about schedulers: they show, ask, and touch nothing but what they showed.
 
@@ -23727,7 +23898,7 @@ def service_lines(status: Mapping[str, JSON], now: float, paint: Paint) -> list[
 
 
 # ======================================================================================================================
-# 87. Examinations
+# 88. Examinations
 # ======================================================================================================================
 # Each check looks at one thing, as a person who knows looop would, and yields what it found. Nothing stays
 # in the data dir but the price of a call that was asked for (--ask).
@@ -24224,7 +24395,7 @@ def check_running(profile: Profile) -> Iterator[Finding]:
 
 
 # ======================================================================================================================
-# 88. Doctor
+# 89. Doctor
 # ======================================================================================================================
 # The last check looks from where a scheduler stands: most loops that die do so because cron knows nothing of a person's
 # shell. Then all of them, in the order in which they are shown.
@@ -24383,7 +24554,7 @@ def cmd_doctor(profile: Profile, args: Args) -> Iterator[int | Output]:
 
 
 # ======================================================================================================================
-# 89. Goals and history
+# 90. Goals and history
 # ======================================================================================================================
 # `looop goals` and `looop goal add|edit|done|show`. The files in goals/ stay the truth: the verbs do what a person can
 # do by hand, and commit it; the next beat sees it and decides on it.
@@ -24402,66 +24573,38 @@ def known_goal(profile: Profile, verb: str, name: str) -> str:
 
 
 def goal_rows(profile: Profile, now: float) -> list[dict[str, JSON]]:
-    """Gather what `goals --json` shows. What is not known is None.
-
-    A move counts for the goal that it names; the spend of a worker counts for the goal whose id it has.
-    """
+    """Gather what `goals --json` shows; None: never, or not known. The spend of a goal's workers is its own."""
     goals = goal_files(profile) if os.path.isdir(profile.path("goals")) else {}
     if not goals:
         return []
     paid: dict[str, list[dict[str, JSON]]] = {}
     for row in recent_rows(profile, now - GOAL_SPAN):
-        if row.get("kind") in ("goal", "session") and row.get("id") in goals and row_time(row) <= now:
-            paid.setdefault(str(row["id"]), []).append(row)
-    seen, waits, prices = first_commits(profile), waiting_for(profile), Prices(profile)
+        goal = str(row.get("goal") or (row.get("kind") == "goal" and row.get("id")))  # an older row has the id alone
+        if goal in goals and row_time(row) <= now:
+            paid.setdefault(goal, []).append(row)
+    turns, prices = read_state(profile)["turns"], Prices(profile)
+    waits = awaited(list_sessions(profile, ("worker",)), current_asks(profile))
+    overdue = overdue_goals(turns, profile.setting("goal_wait"), now)
     found = []
-    for goal, path in goals.items():
+    for goal in goals:
         rows = [{**row, "cost_usd": prices.cost_of(row)} for row in paid.get(goal, [])]
-        moves = [row_time(row) for row in rows if row["kind"] == "goal" and not row.get("failed")]
         usd, calls, unknown = spend_of(rows)
-        added = seen.get(os.path.basename(path))
+        turn = turns.get(goal, {})
+        at = {key: utc_text(turn[key]) if turn.get(key) else None for key in ("seen", "served", "deferred")}
         found.append(
             {
                 "id": goal,
-                "served_at": utc_text(max(moves)) if moves else None,
-                "first_seen": utc_text(added) if added else None,
-                "moves_7d": len(moves) if moves else None,
+                "served_at": at["served"],
+                "first_seen": at["seen"],
+                "moves_7d": sum(row.get("kind") in ("tick", "goal") and not row.get("failed") for row in rows),
                 "cost_7d_usd": usd if calls > unknown else None,
                 "waits_for": waits.get(goal),
-                "overdue": None,
+                "overdue": goal in overdue,
+                "deferred_at": at["deferred"],
+                "deferred": turn.get("why") or None,
             }
         )
     return found
-
-
-def first_commits(profile: Profile) -> dict[str, float]:
-    """Return when each file of goals/ was committed first, by its name; {} where there is no repository or no git."""
-    if not which("git", profile.env) or not repository_top(os.path.realpath(profile.data)):
-        return {}
-    form = ("--format=%ct", "--diff-filter=A", "--no-renames", "--name-only", "--relative", "-z")
-    ended = git(profile, "log", *form, "--", "goals")
-    found: dict[str, float] = {}
-    at = 0.0
-    for word in text_of(ended.out).split("\0"):
-        stamp, _, name = word.strip("\n").rpartition("\n")
-        if name.isdigit():
-            stamp, name = name, ""
-        at = float(stamp) if stamp.isdigit() else at
-        if name.startswith("goals/") and name.count("/") == 1:
-            found.setdefault(name[len("goals/") :], at)  # the newest: a goal that was archived can come back
-    return found
-
-
-def waiting_for(profile: Profile) -> dict[str, str]:
-    """Return what a goal waits for, by its id: the first open ask about it, else the worker that has its id."""
-    waits = {session.id: f"worker:{session.id}" for session in list_sessions(profile, ("worker",)) if session.alive}
-    for ask in reversed(current_asks(profile)):
-        if ask["state"] != "answered":
-            forced = Run(profile, ask["run"]).fields("wake.json").get("forced") if ask["run"] else None
-            for goal in (ask["session"], dig(ask.get("move"), "id"), forced):
-                if isinstance(goal, str):
-                    waits[goal] = f"ask:{ask['n']}"
-    return waits
 
 
 def goal_title(profile: Profile, goal: str) -> str:
@@ -24487,29 +24630,36 @@ def goal_written(profile: Profile, message: str) -> None:
 
 @declare("goals", "Goals", shows=True)
 def cmd_goals(profile: Profile, args: Args) -> Result:
-    """List the goals: what each waits for and cost.
+    """List the goals: last served, what each waits for and cost.
 
     --json :: print JSON
 
-    Counts the moves and the spend of the last 7 days that name their goal: `looop run`, and a worker of the same id. A
-    `-`, null in JSON, is not known.
+    A move serves the goal that it names; a noop serves none. A goal that no move has served for `goal_wait` is
+    overdue: it wakes the loop, and the next move serves it or says why not. Moves and spend are of the last 7 days;
+    what a worker spends counts for the goal whose move started it.
     $ looop goals  # a table
-    $ looop goals --json | jq '.[].id'  # the ids
+    $ looop goals --json | jq '.[] | select(.overdue).id'  # what is overdue
     """
     now = time.time()
     rows = goal_rows(profile, now)
     if not rows:
         return Output(rows, "no goals: looop goal add ID TEXT")
 
+    def ago(moment: str | None) -> str:
+        return f"{duration_text(now - parse_utc(moment))} ago" if moment else "-"
+
     def lines(paint: Paint) -> list[str]:
-        table = [[paint("dim", head) for head in ("GOAL", "WAITS FOR", "SERVED", "SPENT 7D", "TITLE")]]
+        heads = ("GOAL", "SERVED", "WAITS FOR", "MOVES 7D", "SPENT 7D", "TITLE")
+        table = [[paint("dim", head) for head in heads]]
         for row in rows:
-            served = f"{duration_text(now - parse_utc(row['served_at']))} ago" if row["served_at"] else "-"
+            served = ago(row["served_at"]) + (paint("note", " overdue") if row["overdue"] else "")
             spent = "-" if row["cost_7d_usd"] is None else money(row["cost_7d_usd"])
             waits = (row["waits_for"] or "-").replace(":", " ")
             title = one_line(goal_title(profile, row["id"]), 60)
-            table.append([paint("bold", shown_name(row["id"])), waits, served, spent, title])
-        return aligned(table, width=paint.columns)
+            table.append([paint("bold", shown_name(row["id"])), served, waits, str(row["moves_7d"]), spent, title])
+        late = [row for row in rows if (row["deferred_at"] or "") > (row["served_at"] or "")]
+        why = (f"deferred: {shown_name(row['id'])}, {ago(row['deferred_at'])}: {row['deferred']}" for row in late)
+        return [*aligned(table, width=paint.columns), *map(one_line, why)]
 
     return Output(rows, lines)
 
@@ -24632,7 +24782,7 @@ def cmd_history(profile: Profile, args: Args) -> Result:
 
 
 # ======================================================================================================================
-# 90. Completion
+# 91. Completion
 # ======================================================================================================================
 # What a shell can offer at a Tab. `looop config bash|zsh|fish` prints a few lines for the shell; they hand the words of
 # the command line to `looop _complete`, which prints a candidate a line, and after a TAB what it is. `:file`, `:folder`
@@ -24955,7 +25105,7 @@ def cmd_config_fish(profile: Profile, args: Args) -> Result:
 
 
 # ======================================================================================================================
-# 91. Manual (pure)
+# 92. Manual (pure)
 # ======================================================================================================================
 # What looop says of itself: a page for each verb and each group, the overview, the manual, the man page, and the next
 # steps. All derive from the verbs' pages, the settings and MANUAL, which is written like this:
@@ -25306,7 +25456,7 @@ def next_steps(status: Mapping[str, JSON], timed: bool = False) -> list[tuple[st
 
 
 # ======================================================================================================================
-# 92. Command line
+# 93. Command line
 # ======================================================================================================================
 # From the words of a command line to an exit code: the verb is found, its arguments are read as its page declares them,
 # and what it returns is printed.
@@ -25753,7 +25903,7 @@ def open_missing_streams() -> None:
 
 
 # ======================================================================================================================
-# 93. Texts
+# 94. Texts
 # ======================================================================================================================
 # Prose alone, in looop's own words: what the LLM is told, what a fresh profile is seeded with.
 
@@ -25814,10 +25964,9 @@ brings the person's goals closer. You have no tools: looop performs the move.
 Answer with one JSON object and nothing else. The moves ("?": may be left out):
 
 {{moves}}
-Any move may have "journal":"what it is for" and "next_beat_s":300: you are asked again after that long (5 to 3600)
-though nothing changed. Else you are asked when something changes, and once after a shell move. Ids: letters, digits,
-`.`, `_`, `-`. Bodies are whole files. Prefer the smallest move. When all is on its way, answer noop and say in journal
-what you wait for.
+Any move may have "goal":"whose it is", "journal":"what it is for" and "next_beat_s":300: you are asked again after that
+long (5 to 3600) though nothing changed. Else you are asked when something changes, and once after a shell move. Bodies
+are whole files. Prefer the smallest move. When all is on its way, answer noop and say in journal what you wait for.
 Workers write reports/<id>.md: read it by shell. Their asks and flags reach the person without you.
 """
 
@@ -25839,6 +25988,10 @@ to the person. Never answer a permission dialog of its program: that is the pers
 Append exactly one line to journal.md for the move, in this form, with the time that stands at the end of this prompt:
 - YYYY-MM-DD HH:MM what was done, in the past tense
 To be started again though nothing changes, write a number of seconds (5 to 3600) into .next-interval.
+"""
+
+TURN_RULE = """\
+Serve a goal that is overdue ("goal":"ID"), or say of each why not: "deferred":{"ID":"why"}. A noop serves none.
 """
 
 CONSTITUTION = """\
@@ -25901,7 +26054,7 @@ How looop should judge. Edit it freely.
 
 
 # ======================================================================================================================
-# 94. Texts of the gallery
+# 95. Texts of the gallery
 # ======================================================================================================================
 # What `sensor add` writes. Each is one script of plain POSIX sh that a person can read and edit; words of
 # strangers stay out of the signal where they can, and reach JSON only through jq. A signal is small and does not move
@@ -26393,7 +26546,7 @@ exec "$plugin" "$@"
 }
 
 # ======================================================================================================================
-# 95. Texts of the manual
+# 96. Texts of the manual
 # ======================================================================================================================
 # `looop help`, in the markup that the section Manual explains.
 
