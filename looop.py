@@ -12926,13 +12926,13 @@ MOVES: dict[str, MoveSpec] = {
     "noop": MoveSpec("nothing to do now", {}),
     "shell": MoveSpec(
         "run in the data dir; you see the end of its output. No network, writes only {folders}; false: it needs more "
-        "or cannot be undone, so the person is asked",
+        "or cannot be undone: the person is asked",
         {"command": "text", "reversible": "flag"},
     ),
-    "write_goal": MoveSpec("goals/<id>.md, new or replaced", {"id": "id", "body": "text"}),
+    "write_goal": MoveSpec("new or replaced", {"id": "id", "body": "text"}),
     "archive_goal": MoveSpec("it is reached", {"id": "id"}),
     "write_sensor": MoveSpec(
-        'a script: #!, prints {"signal":…,"detail":…}. Only a changed signal wakes you: no times or ages in it. '
+        'a script: #!, prints {"signal":…,"detail":…}. Only a changed signal wakes you: no times or ages. '
         "`# looop:interval=15m` spaces its runs",
         {"name": "id", "body": "text"},
     ),
@@ -12946,11 +12946,9 @@ MOVES: dict[str, MoveSpec] = {
     "key": MoveSpec(
         "Enter, Esc, C-c, Up, …; never answer a permission dialog: that is the person's", {"id": "id", "keys": "list"}
     ),
-    "restart_worker": MoveSpec("also a lost one; it goes on with its conversation", {"id": "id"}),
+    "restart_worker": MoveSpec("also a lost one; its conversation goes on", {"id": "id"}),
     "kill_worker": MoveSpec("", {"id": "id"}),
-    "ask": MoveSpec(
-        "the person; ref: a file they should see", {"question": "text", "options": "list?", "ref": "text?"}
-    ),
+    "ask": MoveSpec("the person; ref: a file to show", {"question": "text", "options": "list?", "ref": "text?"}),
     "pr_comment": MoveSpec("", {"repo": "repo", "number": "item", "body": "text"}),
     "issue_comment": MoveSpec("", {"repo": "repo", "number": "item", "body": "text"}),
     "pr_open": MoveSpec("", {"repo": "repo", "base": "branch", "head": "branch", "title": "line", "body": "text"}),
@@ -13287,11 +13285,11 @@ def overdue_goals(turns: Mapping[str, Mapping[str, JSON]], wait: float, now: flo
 def goal_waits(
     turns: Mapping[str, Mapping[str, JSON]], overdue: Sequence[str], waits: Mapping[str, str], now: float
 ) -> list[list[JSON]]:
-    """Return what a prompt tells of each goal: [id, how long it has waited, whether it is overdue]; these first."""
+    """Return what a prompt tells of each goal: [id, when a move served it, whether it is overdue]; these first."""
     rows: list[list[JSON]] = []
     for goal in dict.fromkeys([*overdue, *last_turns(turns)]):
-        seen, served, deferred = (turns[goal][key] for key in ("seen", "served", "deferred"))
-        told = f"served {duration_text(now - served)} ago" if served else f"never served in {duration_text(now - seen)}"
+        served, deferred = turns[goal]["served"], turns[goal]["deferred"]
+        told = f"{duration_text(now - served)} ago" if served else "never"
         if (deferred or 0.0) > (served or 0.0):
             told += f", deferred {duration_text(now - deferred)} ago"
         if goal in waits:
@@ -13466,7 +13464,7 @@ def prompt_sections(inputs: Mapping[str, JSON]) -> Iterator[tuple[str, str]]:
         yield "WORKERS NOW", listed([*map(worker_now, inputs["workers"]), *full])
     if inputs.get("reports"):
         yield "REPORTS", "".join(f"- {report_line(report)}\n" for report in inputs["reports"])
-    first = "This is the first decision of this profile: everything is new.\n" if inputs["first"] else ""
+    first = "This is the first decision: everything is new.\n" if inputs["first"] else ""
     changes = "".join(map(change_line, inputs["changes"]))
     because = f". You are asked again: {inputs['because']}" if inputs.get("because") else ""
     yield "WHAT CHANGED SINCE THE LAST DECISION", first or changes or f"nothing{because}\n"
@@ -25961,12 +25959,12 @@ TYPED_INSTRUCTIONS = """\
 You decide for looop, a control loop for one person's work. Once per beat you see the world and choose the one move that
 brings the person's goals closer. You have no tools: looop performs the move.
 
-Answer with one JSON object and nothing else. The moves ("?": may be left out):
+Answer with one JSON object and nothing else. The moves ("?": optional):
 
 {{moves}}
-Any move may have "goal":"whose it is", "journal":"what it is for" and "next_beat_s":300: you are asked again after that
-long (5 to 3600) though nothing changed. Else you are asked when something changes, and once after a shell move. Bodies
-are whole files. Prefer the smallest move. When all is on its way, answer noop and say in journal what you wait for.
+Any move may have "goal":"whose turn it is", "journal":"what it is for" and "next_beat_s":300: you are asked again after
+that long (5 to 3600) though nothing changed; else when something changes, and once after a shell move. Bodies are whole
+files. Prefer the smallest move. When all is on its way, answer noop and say in journal what you wait for.
 Workers write reports/<id>.md: read it by shell. Their asks and flags reach the person without you.
 """
 

@@ -2,12 +2,15 @@
 
 import json
 import os
+import re
+import shutil
 import stat
 import subprocess
 import time
+import unittest.mock
 
 import looop
-from tests.support import Case, Terminal, heavy
+from tests.support import Case, Terminal, heavy, wait_until
 
 
 class InATerminal(Case):
@@ -110,28 +113,37 @@ class Goals(InATerminal):
         self.profile(goals={"a": "one\n", "b": "two\n", "c": "three\n"})
         now = time.time()
         rows = [
-            {"ts": now - 8 * 86400, "kind": "goal", "id": "a", "cost_usd": 5.0},
-            {"ts": now - 7200, "kind": "goal", "id": "a", "cost_usd": 0.5},
-            {"ts": now - 3600, "kind": "goal", "id": "a", "cost_usd": None},
-            {"ts": now - 60, "kind": "session", "id": "a", "cost_usd": 0.25},
+            {"ts": now - 8 * 86400, "kind": "tick", "id": "tick", "goal": "a", "cost_usd": 5.0},
+            {"ts": now - 7200, "kind": "goal", "id": "a", "cost_usd": 0.5},  # as an older looop wrote it
+            {"ts": now - 3600, "kind": "tick", "id": "tick", "goal": "a", "cost_usd": None},
+            {"ts": now - 60, "kind": "session", "id": "w", "goal": "a", "cost_usd": 0.25},
+            {"ts": now - 50, "kind": "session", "id": "a", "cost_usd": 7.0},  # a worker of that name is of no goal
             {"ts": now - 30, "kind": "tick", "id": "tick", "cost_usd": 1.0},
-            {"ts": now - 20, "kind": "session", "id": "b", "cost_usd": None},
+            {"ts": now - 20, "kind": "session", "id": "w", "goal": "b", "cost_usd": None},
         ]
         for row in rows:
             row.update(ts=looop.utc_text(row["ts"]), runner="x")
         self.write("cost.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+        turn = {"seen": now - 90000, "served": None, "deferred": None, "why": ""}
+        turns = {"a": {**turn, "served": now - 9}, "b": {**turn, "deferred": now - 5, "why": "it rains"}, "c": turn}
+        self.write("state.json", json.dumps({"turns": turns}))
         os.makedirs(self.path("asks"))
-        self.write("asks/3.json", json.dumps({"kind": "ask", "question": "?", "session": "b", "at": rows[0]["ts"]}))
-        self.looop("start-session", "c", "--command", "sleep 60", "--verify", "true")
+        self.write("asks/3.json", json.dumps({"kind": "ask", "question": "?", "goal": "b", "at": rows[0]["ts"]}))
         known = {row["id"]: row for row in self.rows()}
         keys = ["id", "served_at", "first_seen", "moves_7d", "cost_7d_usd", "waits_for", "overdue"]
-        self.assertEqual(list(known["a"]), keys)
-        expected = {"served_at": rows[2]["ts"], "moves_7d": 2, "cost_7d_usd": 0.75, "waits_for": None, "overdue": None}
-        self.assertEqual({key: known["a"][key] for key in expected}, expected)
-        self.assertEqual(known["b"]["waits_for"], "ask:3")
-        self.assertEqual([known["b"][key] for key in ("served_at", "moves_7d", "cost_7d_usd")], [None] * 3)
-        self.assertEqual(known["c"]["waits_for"], "worker:c")
-        self.assertRegex(self.looop("goals"), r"(?m)^b +ask 3 +- +- +two$")
+        self.assertEqual(list(known["a"]), [*keys, "deferred_at", "deferred"])
+        self.assertEqual([known["a"][key] for key in keys[3:]], [2, 0.75, None, False])
+        self.assertEqual([known["a"][key] for key in keys[1:3]], [looop.utc_text(now - 9), looop.utc_text(now - 90000)])
+        self.assertEqual([known["b"][key] for key in keys[3:]], [0, None, "ask:3", False])
+        self.assertEqual(
+            [known["b"][key] for key in ("deferred_at", "deferred")], [looop.utc_text(now - 5), "it rains"]
+        )
+        self.assertEqual([known["c"][key] for key in keys[3:]], [0, None, None, True])
+        told = self.looop("goals")
+        self.assertRegex(told, r"(?m)^b +- +ask 3 +0 +- +two$")
+        self.assertRegex(told, r"(?m)^c +- overdue +- +0 +- +three$")
+        self.assertRegex(told, r"(?m)^deferred: b, \d+ s ago: it rains$")
+        self.assertIn('"a":0.75', self.looop("cost", "--by", "goal", "--json"), "the ledger knows whose a call was")
 
     def test_a_call_without_an_answer_is_no_move_and_later_prices_count(self):
         self.profile(goals={"a": "one\n"}, config={"prices": {"m": {"input": 2, "output": 10}}})
@@ -141,7 +153,228 @@ class Goals(InATerminal):
         rows = [{"ts": moments[0], **row, "usage": usage}, {"ts": moments[1], **row, "failed": True}]
         self.write("cost.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
         known = self.rows()[0]
-        self.assertEqual((known["served_at"], known["moves_7d"], known["cost_7d_usd"]), (moments[0], 1, 2))
+        self.assertEqual((known["moves_7d"], known["cost_7d_usd"]), (1, 2))
+
+
+class Turns(InATerminal):
+    """Whose turn it is, with whole beats; hours pass by what state.json says."""
+
+    def rows(self):
+        return {row["id"]: row for row in json.loads(self.looop("goals", "--json"))}
+
+    def wait(self, **hours):
+        """Have goals waited for so many hours more."""
+        state = self.json("state.json")
+        for goal, count in hours.items():
+            turn = state["turns"][goal]
+            turn.update({key: turn[key] and turn[key] - count * 3600 for key in ("seen", "served", "deferred")})
+        self.write("state.json", json.dumps(state))
+
+    def section(self):
+        return self.prompt().partition("\n# TURNS\n")[2].partition("\n# NOW\n")[0]
+
+    def test_a_goal_that_waits_too_long_wakes_the_loop_until_it_has_had_its_turn(self):
+        self.profile(goals={"a": "one\n", "b": "two\n"})
+        self.replies({"move": "write_goal", "id": "a", "body": "1"})
+        self.tick()
+        self.assertEqual(self.section(), "| - a: never\n| - b: never\n")
+        self.assertEqual([self.rows()[goal]["served_at"] is None for goal in "ab"], [False, True])
+        self.assertEqual(self.tick()["outcome"], "unchanged")
+        self.wait(b=25)
+        self.assertIn("the next beat decides", self.looop("why", "now"))
+        self.replies({"move": "noop", "goal": "b"})
+        told = self.tick()
+        self.assertEqual(told["outcome"], "failed", "a noop serves none")
+        self.assertIn("noop: overdue: b: serve one", told["reason"])
+        late, _, rule = self.section().partition("Serve")
+        self.assertRegex(late, r"^\| - b: overdue: never\n\| - a: \d+ s ago\n$")
+        self.assertIn("- goal b is overdue\n", self.prompt())
+        self.assertIn('"deferred":{"ID":"why"}', rule)
+        self.write("goals/a.md", "2\n")  # it ends the wait after a failure
+        self.replies({"move": "noop", "deferred": {"b": "CI is\nred", "a": "not overdue"}})
+        self.assertEqual(self.tick()["outcome"], "noop")
+        self.assertIn("# LAST FAILURE\n| noop: overdue: b", self.prompt())
+        row = self.rows()["b"]
+        self.assertEqual((row["served_at"], row["deferred"], row["overdue"]), (None, "CI is red", False))
+        self.assertIsNone(self.rows()["a"]["deferred"], "it had its turn")
+        self.assertIn("CI is red", self.looop("why"))
+        self.assertEqual(self.tick()["outcome"], "unchanged")
+        self.assertIn(", when goal a is overdue", self.looop("why", "now"))
+        self.wait(b=25)
+        self.replies({"move": "ask", "question": "Which?", "goal": "b"})
+        self.assertEqual(self.tick()["outcome"], "acted")
+        self.assertEqual(self.rows()["b"]["waits_for"], "ask:1")
+        self.assertEqual(self.tick()["outcome"], "unchanged")
+        self.assertEqual(self.ledger()[-1]["goal"], "b")
+        self.assertEqual(json.loads(self.looop("history", "-n1", "--json"))[0]["goal"], "b")
+
+    def test_one_beat_serves_one_and_the_next_beat_another(self):
+        self.profile(goals={goal: f"{goal}\n" for goal in "abc"})
+        self.replies({"move": "noop"})
+        self.tick()
+        self.wait(a=30, b=26, c=25)
+        for goal, left in (("b", "ac"), ("c", "a")):
+            self.replies({"move": "write_goal", "id": goal, "body": "x"})
+            self.tick()
+            self.assertEqual("".join(g for g, row in self.rows().items() if row["overdue"]), left)
+        self.replies({"move": "write_goal", "id": "c", "body": "y"})
+        self.assertEqual(self.tick(code=1)["outcome"], "failed")
+        self.replies({"move": "write_goal", "id": "c", "body": "y", "journal": "x"})
+        self.assertEqual(self.tick(words=("run", "c"))["outcome"], "acted", "the person says whose turn it is")
+        self.assertEqual([goal for goal, row in self.rows().items() if row["overdue"]], ["a"])
+        self.replies({"move": "archive_goal", "id": "a"})
+        self.tick()
+        self.assertEqual(self.tick()["outcome"], "unchanged")
+        self.assertEqual(list(self.json("state.json")["turns"]), ["b", "c"])
+        self.replies({"move": "noop"})
+        self.looop("goal", "add", "a", "again")
+        self.tick()
+        self.assertIsNone(self.rows()["a"]["served_at"], "it is another one")
+
+    def test_a_worker_belongs_to_the_goal_of_its_move(self):
+        self.profile(goals={"a": "one\n", "b b": "two\n"})
+        move = {"move": "start_worker", "id": "w1", "prompt": "do it", "goal": "b b"}
+        self.replies(move, interactive="sleep 60 # {{prompt_file}}", gate={"worker": "never"})
+        self.tick()
+        self.assertEqual(json.loads(self.looop("ls", "--json"))[0]["goal"], "b%20b")
+        row = self.rows()["b%20b"]
+        self.assertEqual((row["waits_for"], row["served_at"] is None), ("worker:w1", False))
+        self.looop("_cost", "session", "w1", "x", "0.25")
+        self.assertEqual(self.rows()["b%20b"]["cost_7d_usd"], 0.25)
+        self.looop("restart", "w1")
+        self.assertEqual(json.loads(self.looop("ls", "--json"))[0]["goal"], "b%20b")
+        self.replies({"move": "noop", "goal": "c"})
+        self.write("goals/a.md", "2\n")
+        self.assertIn("noop: there is no goal c", self.tick(code=1)["reason"])
+
+    def test_deciders_that_name_no_goal_fail_nothing(self):
+        """The built-in one works on none, and a direct one acts with its own tools."""
+        self.profile(goals={"a": "one\n", "b": "two\n"}, config={"default": "builtin"})
+        self.tick()
+        self.wait(a=25, b=25)
+        self.assertEqual([self.tick()["outcome"] for _ in range(2)], ["noop", "unchanged"])
+        self.assertEqual(
+            {row["deferred"] for row in self.rows().values()}, {"only a runner (pi, claude, …) can work on it"}
+        )
+        self.wait(a=25, b=25)
+        self.runner("cat >/dev/null; echo more >>goals/b.md; echo done", "direct")
+        self.assertEqual([self.tick()["outcome"] for _ in range(2)], ["acted", "unchanged"])
+        rows = self.rows()
+        self.assertEqual(
+            (rows["b"]["served_at"] is None, rows["b"]["overdue"], rows["a"]["overdue"]), (False, False, False)
+        )
+        self.assertEqual(rows["a"]["deferred"], "fake is direct, and it changed no file of the goal")
+
+    def test_goals_are_seen_though_nothing_is_decided(self):
+        """As in a profile of an older looop; and the quiet way ends when a goal is overdue, or the setting changes."""
+        self.profile(goals={"a": "one\n"})
+        self.env["LOOOP_NOOP_TTL"] = "0"
+        self.replies({"move": "noop"})
+        self.tick()
+        state = self.json("state.json")
+        self.write("state.json", json.dumps({key: value for key, value in state.items() if key != "turns"}))
+        self.assertEqual(self.tick()["outcome"], "unchanged")
+        seen = self.json("state.json")["turns"]["a"]["seen"]
+        wait_until(lambda: self.tick()["outcome"] == "unchanged" and os.path.exists(self.path(".quiet")), ".quiet")
+        self.assertEqual(self.json(".quiet")["until"], seen + 86400)
+        self.assertIn("overdue: a", self.tick(env={"LOOOP_GOAL_WAIT": "1ms"})["reason"])
+
+
+class Clock:
+    """The time of a simulation: what `time.time` says, and nothing waits for it."""
+
+    def __init__(self):
+        self.now = time.time() + 60  # files that were just written are old by then
+
+    def __call__(self):
+        return self.now
+
+
+class Fairness(Case):
+    """Beats of many days, each with the whole of a beat but for the call of its runner, by a clock that jumps."""
+
+    many = True
+
+    def simulate(self, days, decide, step, wait="24h", quiet=False):
+        """Beat through some days; return how many decisions, failures and whole reads that took, and the longest gaps.
+
+        A gap ends with a move for the goal, or with a reason. `quiet`: nothing but the turns changes.
+        """
+        shutil.rmtree(self.data, ignore_errors=True)
+        self.profile(goals={goal: f"{goal}\n" for goal in "abcd"})
+        self.runner("false", goal_wait=wait, git=False)
+        replies = []
+
+        class Simulated(looop.Beat):
+            def call(beat):
+                replies.append(decide(beat.run.text("prompt.md"), len(replies)))
+                reply = json.dumps(replies[-1])
+                beat.run.note("output.log", reply)
+                beat.run.note("reply.txt", reply)
+                return reply
+
+        clock = Clock()
+        started, turns, failed, reads = clock.now, {goal: [clock.now] for goal in "abcd"}, 0, 0
+        with unittest.mock.patch.object(time, "time", clock):
+            profile = looop.open_profile(self.env, looop.__file__)
+            looop.prepare(profile)
+            for number in range(int(days * 86400 / step)):
+                if not quiet and number * step % 21600 == 0:  # something happens four times a day
+                    self.write("PLAYBOOK.md", f"# {number}\n")
+                beat = Simulated(profile)
+                outcome = beat.go()
+                failed += outcome.outcome == "failed"
+                reads += hasattr(beat, "world")
+                state = looop.read_state(profile)["turns"]
+                for goal, turn in state.items():
+                    last = max(turn["served"] or 0.0, turn["deferred"] or 0.0)
+                    if last > turns[goal][-1]:
+                        turns[goal].append(last)
+                        self.assertTrue(turn["served"] == last or turn["why"], "a reason each time")
+                clock.now += step
+        gaps = {}
+        for goal, times in turns.items():
+            gaps[goal] = max(after - before for before, after in zip(times, [*times[1:], started + days * 86400]))
+        return len(replies), failed, reads, gaps
+
+    @staticmethod
+    def overdue(prompt):
+        return re.findall(r"(?m)^\| - (\w): overdue: ", prompt)
+
+    def prefers_a(self, prompt, number):
+        return {"move": "write_goal", "id": "a", "body": f"{number}\n", "goal": "a"}
+
+    def defers(self, prompt, number):
+        late = [goal for goal in self.overdue(prompt) if goal != "a"]
+        return {**self.prefers_a(prompt, number), "deferred": dict.fromkeys(late, "a comes first")}
+
+    def serves(self, prompt, number):
+        late = self.overdue(prompt)
+        return {"move": "write_goal", "id": late[0], "body": f"{number}\n"} if late else self.prefers_a(prompt, number)
+
+    def learns(self, prompt, number):
+        """Heed the rule only after a failure."""
+        return (self.defers if "\n# LAST FAILURE\n" in prompt else self.prefers_a)(prompt, number)
+
+    def check(self, days, step, *deciders):
+        """Whoever decides, no goal waits longer than `goal_wait`, and a beat for each that is overdue with it."""
+        plain, failed, _, gaps = self.simulate(days, self.prefers_a, step, wait=0)
+        self.assertEqual((failed, gaps["b"]), (0, days * 86400), "without it they starve")
+        most = days * len(gaps)
+        for decide, quiet in (*((decide, False) for decide in deciders), (self.serves, True)):
+            count, failed, reads, gaps = self.simulate(days, decide, step, quiet=quiet)
+            name = f"{decide.__name__}{', quiet' if quiet else ''}"
+            self.assertLessEqual(max(gaps.values()), 86400 + 3 * step, name)
+            self.assertLessEqual(count - (1 if quiet else plain), most, name)
+            self.assertLessEqual(reads, 2 * count + days * 4 + 2, "a beat that finds nothing new reads no world")
+            self.assertLessEqual(failed, days if decide == self.learns else 0)
+
+    def test_no_goal_starves_over_two_days(self):
+        self.check(2, 4 * 3600.0, self.defers, self.serves, self.learns)
+
+    @heavy
+    def test_no_goal_starves_over_thirty_days(self):
+        self.check(30, 3 * 3600.0, self.serves, self.learns)
 
 
 class Seen(Case):
@@ -160,24 +393,6 @@ class Seen(Case):
             lock.acquire(5.0, "tick", pid=1)
             self.looop("goal", "add", "b", "two")
         self.assertEqual(subprocess.run(log, env=self.env, capture_output=True, check=True, text=True).stdout, lines)
-
-    def test_when_a_goal_was_committed_first(self):
-        if not os.path.exists(os.path.join(self.bin, "git")):
-            self.skipTest("git is not installed")
-        self.profile(goals={"a": "one\n"})
-        self.replies({"move": "noop"})
-        before = int(time.time())
-        self.assertIsNone(json.loads(self.looop("goals", "--json"))[0]["first_seen"])
-        self.tick()
-        self.write("goals/a.md", "changed\n")
-        self.write("goals/b b.md", "two\n")
-        self.tick()
-        rows = {row["id"]: row["first_seen"] for row in json.loads(self.looop("goals", "--json"))}
-        log = ["git", "-C", self.data, "log", "--format=%ct"]
-        times = subprocess.run(log, env=self.env, capture_output=True, check=True, text=True).stdout.split()
-        self.assertEqual(rows["a"], looop.utc_text(int(times[-1])))
-        self.assertEqual(rows["b%20b"], looop.utc_text(int(times[0])))
-        self.assertGreaterEqual(int(times[-1]), before)
 
 
 class History(Case):

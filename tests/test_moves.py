@@ -54,6 +54,21 @@ class Valid(unittest.TestCase):
         self.assertEqual(looop.parse_move('{"move":"noop","next_beat_s":1e6}').next_beat_s, 3600)
         self.assertEqual(looop.parse_move('{"move":"noop","next_beat_s":90.7}').next_beat_s, 90)
 
+    def test_a_move_names_its_goal_and_why_it_defers_others(self):
+        value = {"move": "noop", "goal": "a", "deferred": {"b b": "CI is red"}}
+        move = looop.checked_move({**value, "deferred": {"b b": "CI is\nred"}})
+        self.assertEqual(looop.move_object(move), value)
+        self.assertEqual(looop.checked_move({"move": "noop", "goal": "", "deferred": {}}), looop.Move("noop", {}))
+        for wrong in (
+            {"goal": 5},
+            {"goal": "a\nb"},
+            {"deferred": ["b"]},
+            {"deferred": {"b": ""}},
+            {"deferred": {"": "x"}},
+        ):
+            with self.assertRaises(looop.BadMove):
+                looop.checked_move({"move": "noop", **wrong})
+
     def test_optional_fields_that_are_empty_are_absent(self):
         empty = {"options": None, "ref": "", "journal": "", "why": None, "next_beat_s": None}
         move = looop.checked_move({"move": "ask", "question": "?", **empty})
@@ -85,20 +100,20 @@ class Valid(unittest.TestCase):
             """\
 {"move":"noop"}  nothing to do now
 {"move":"shell","command":"…","reversible":true|false}  run in the data dir; you see the end of its output. No \
-network, writes only reports/, granted folders; false: it needs more or cannot be undone, so the person is asked
-{"move":"write_goal","id":"…","body":"…"}  goals/<id>.md, new or replaced
+network, writes only reports/, granted folders; false: it needs more or cannot be undone: the person is asked
+{"move":"write_goal","id":"…","body":"…"}  new or replaced
 {"move":"archive_goal","id":"…"}  it is reached
 {"move":"write_sensor","name":"…","body":"…"}  a script: #!, prints {"signal":…,"detail":…}. Only a changed \
-signal wakes you: no times or ages in it. `# looop:interval=15m` spaces its runs
+signal wakes you: no times or ages. `# looop:interval=15m` spaces its runs
 {"move":"write_playbook","body":"…"}  proposes it
 {"move":"start_worker","id":"…","prompt":"…","runner":"…"?,"verify":"…"?}  a coding agent. It knows only this \
 prompt and starts in an empty folder: name absolute paths. verify: a command that proves the work, run there at \
 its end (60 s, confined)
 {"move":"send","id":"…","text":"…"}  type it into a worker, and Enter
 {"move":"key","id":"…","keys":["…"]}  Enter, Esc, C-c, Up, …; never answer a permission dialog: that is the person's
-{"move":"restart_worker","id":"…"}  also a lost one; it goes on with its conversation
+{"move":"restart_worker","id":"…"}  also a lost one; its conversation goes on
 {"move":"kill_worker","id":"…"}
-{"move":"ask","question":"…","options":["…"]?,"ref":"…"?}  the person; ref: a file they should see
+{"move":"ask","question":"…","options":["…"]?,"ref":"…"?}  the person; ref: a file to show
 Others will see these; the person says yes or no first:
 {"move":"pr_comment" or "issue_comment","repo":"owner/name","number":12,"body":"…"}
 {"move":"pr_open","repo":"owner/name","base":"…","head":"…","title":"…","body":"…"}
@@ -124,6 +139,69 @@ Others will see these; the person says yes or no first:
         (line,) = offered(["claude", "own"], "own")
         self.assertIn('"runner":"…"?,', line)
         self.assertTrue(line.endswith("; runner is claude or own, own when left out"), line)
+
+
+class GoalTurns(unittest.TestCase):
+    """Whose turn it is, value by value."""
+
+    @staticmethod
+    def turn(seen=0.0, served=None, deferred=None, why=""):
+        return {"seen": seen, "served": served, "deferred": deferred, "why": why}
+
+    def test_the_longest_unserved_first(self):
+        turns = looop.goal_turns({"a": self.turn(served=90.0), "gone": self.turn()}, "abc", 50.0)
+        self.assertEqual(turns, {"a": self.turn(served=90.0), "b": self.turn(50.0), "c": self.turn(50.0)})
+        turns["c"] = self.turn(20.0, deferred=95.0, why="x")
+        self.assertEqual(list(looop.last_turns(turns).items()), [("c", 95.0), ("b", 50.0), ("a", 90.0)])
+        for wait, now, late in ((40.0, 89.9, []), (40.0, 90.0, ["b"]), (40.0, 135.0, ["c", "b", "a"]), (0, 1e9, [])):
+            self.assertEqual(looop.overdue_goals(turns, wait, now), late, (wait, now))
+        self.assertEqual(looop.overdue_goals(turns, 40.0, 52.0), ["c"], "its clock was far ahead")
+        self.assertEqual(
+            looop.goal_waits(turns, ["a"], {"c": "ask:3"}, 100.0),
+            [
+                ["a", "10 s ago", True],
+                ["c", "never, deferred 5 s ago, waits for ask 3", False],
+                ["b", "never", False],
+            ],
+        )
+
+    def test_a_move_has_a_turn(self):
+        goals, late = ("a", "b%20b", "c"), ["b%20b", "c"]
+        write = {"move": "write_goal", "body": "x", "id": "a"}
+        for value, result in (
+            ({**write, "goal": "b b"}, ("b%20b", {})),
+            ({**write, "id": "c"}, ("c", {})),
+            ({"move": "archive_goal", "id": "c", "deferred": {"b b": "x", "c": "y"}}, ("c", {"b%20b": "x"})),
+            ({**write, "deferred": {"b b": "x", "c": "y"}}, ("a", {"b%20b": "x", "c": "y"})),
+            ({"move": "noop", "goal": "a", "deferred": {"b%20b": "x", "c": "y"}}, ("", {"b%20b": "x", "c": "y"})),
+        ):
+            self.assertEqual(looop.checked_turn(looop.checked_move(value), goals, late), result, value)
+        new = looop.checked_move({**write, "id": "new", "goal": "new", "deferred": {"a": "not overdue"}})
+        self.assertEqual(looop.checked_turn(new, goals, []), ("new", {}))
+        for value, words in (
+            (write, "overdue: b b, c: serve one of them"),
+            ({"move": "noop", "goal": "c", "deferred": {"b b": "x"}}, "overdue: c: "),
+            ({**write, "goal": "d"}, "there is no goal d"),
+            ({**write, "deferred": {"d\x1b": "x"}}, r"there is no goal d\x1b"),
+        ):
+            with self.assertRaises(looop.BadMove) as caught:
+                looop.checked_turn(looop.checked_move(value), goals, late)
+            self.assertIn(words, caught.exception.message)
+
+    def test_what_a_move_leaves(self):
+        turns = {"a": self.turn(), "b": self.turn(served=5.0)}
+        after = looop.turns_after(turns, "new", {"a": "x"}, 9.0)
+        self.assertEqual(after, {**turns, "a": self.turn(deferred=9.0, why="x"), "new": self.turn(9.0, served=9.0)})
+        self.assertEqual(looop.turns_after(turns, "", {}, 9.0), turns)
+
+    def test_what_a_goal_waits_for(self):
+        sessions = [looop.Session("w", goal="a", state="running"), looop.Session("x", goal="b", state="exited")]
+        sessions += [looop.Session("y", goal="c", state="running"), looop.Session("z", state="running")]
+        asks = [{"n": n, "session": None, "state": "open"} for n in range(1, 5)]
+        asks[1].update(session="x")
+        asks[2].update(goal="a", state="answered")
+        asks[3].update(goal="c")
+        self.assertEqual(looop.awaited(sessions, asks), {"a": "worker:w", "b": "ask:2", "c": "ask:4"})
 
 
 class Told(unittest.TestCase):

@@ -105,7 +105,7 @@ class Sections(unittest.TestCase):
                 ("WORKERS NOW", "- w: running\n"),
                 (
                     "WHAT CHANGED SINCE THE LAST DECISION",
-                    "This is the first decision of this profile: everything is new.\n",
+                    "This is the first decision: everything is new.\n",
                 ),
                 ("FLAPPING", "changed on 5 beats in a row or more: disk\n"),
             ],
@@ -332,6 +332,15 @@ class Whole(unittest.TestCase):
             "\n# FORCED\nA person asks for one move for this goal, now; a noop is no answer:\n| a\n| # X\n\n# NOW\n",
             prompt,
         )
+
+    def test_turns_stand_at_the_end_and_their_rule_where_a_goal_is_overdue(self):
+        inputs = {**looop.prompt_inputs(world(), STATE, **NOW), "turns": [["a%20b", "5 h ago", False]]}
+        turns = "\n# TURNS\n| - a b: 5 h ago\n"
+        self.assertTrue(looop.build_prompt(inputs)[0].endswith(f"{turns}\n# NOW\n| 2026-01-02 03:04\n"))
+        inputs["turns"].insert(0, ["c\n# X", "never", True])
+        turns = f"\n# TURNS\n| - c\\x0a# X: overdue: never\n| - a b: 5 h ago\n{looop.TURN_RULE}\n# NOW\n"
+        self.assertIn(turns, looop.build_prompt(inputs)[0])
+        self.assertNotIn(looop.TURN_RULE, looop.build_prompt({**inputs, "mode": "direct"})[0])
 
     def test_what_was_cut_is_told(self):
         size = looop._BUDGETS["PLAYBOOK"]

@@ -306,6 +306,13 @@ class Gates(unittest.TestCase):
             self.assertEqual(bool(self.reason(now=now, ttl=ttl, noop_at=at)), old, (at, now, ttl))
         self.assertEqual(self.reason(now=900.0, noop_at=1.0, ttl=600.0), "noop older than 10 m")
 
+    def test_when_an_unchanged_world_is_decided_on(self):
+        turn = {"seen": 10.0, "served": None, "deferred": None}
+        state = {**self.state, "again": {"at": 5.0, "why": "x"}, "noop_at": 20.0, "turns": {"a": turn, "b": turn}}
+        due = [(5.0, ": x"), (80.0, ", when the noop is 1 m old"), (110.0, ", when goal a is overdue")]
+        self.assertEqual(looop.decisions_due(state, 60.0, 100.0), due)
+        self.assertEqual(looop.decisions_due({**self.state, "turns": {"a": turn}}, 0, 0), [])
+
     def test_a_move_earns_one_decision_and_circles_are_slowed_down(self):
         again = {"at": 100.0, "why": "the result of the last shell move"}
         for now, due in ((99.0, False), (100.0, True), (1e6, True), (100.0 - 3601, True)):
