@@ -15603,10 +15603,8 @@ def pay(
         goal = forced or (goal_of(move_object(parse_move(metered.text))) if runner.mode == "typed" else "")
     except BadMove:
         goal = ""
-    record_cost(
-        profile,
-        cost_row(utc_text(time.time()), run, forced, runner, metered, failed=not answered, kind=kind, goal=goal),
-    )
+    now = utc_text(time.time())
+    record_cost(profile, cost_row(now, run, forced, runner, metered, failed=not answered, kind=kind, goal=goal))
 
 
 # Messages of agents that lack a login, a trusted folder or a model, as recorded; what each lacks, and what to do.
@@ -17081,6 +17079,25 @@ def take_next_interval(profile: Profile) -> int | None:
         return None
 
 
+def resume_rebooted(profile: Profile) -> None:
+    """Restart the workers that a reboot has ended, once, if `resume` is auto."""
+    path, boot = profile.path(".boot"), boot_id().encode()
+    try:
+        if read_bytes(path) == boot or (profile.setting("resume") == "auto" and read_pause(profile, time.time())):
+            return
+        write_atomic(path, boot, sync=False)
+    except OSError as error:
+        profile.warn(f"{path}: {error.strerror}")
+        return
+    for session in list_sessions(profile, ("worker",)) if profile.setting("resume") == "auto" else ():
+        if session.reason == REBOOTED:
+            try:
+                require_room(profile, "resume", session.id)
+                emit(profile, "worker_resumed", session=session.id, how=restart_session(profile, session))
+            except Failure as failure:
+                profile.warn(f"{failure.message}: {failure.hint}")
+
+
 # ======================================================================================================================
 # 66. Surface
 # ======================================================================================================================
@@ -17617,25 +17634,6 @@ class Outcome(Record):
     next_beat_s: int | None = None
 
 
-def resume_rebooted(profile: Profile) -> None:
-    """Restart the workers that a reboot has ended, once, if `resume` is auto."""
-    path, boot = profile.path(".boot"), boot_id().encode()
-    try:
-        if read_bytes(path) == boot or (profile.setting("resume") == "auto" and read_pause(profile, time.time())):
-            return
-        write_atomic(path, boot, sync=False)
-    except OSError as error:
-        profile.warn(f"{path}: {error.strerror}")
-        return
-    for session in list_sessions(profile, ("worker",)) if profile.setting("resume") == "auto" else ():
-        if session.reason == REBOOTED:
-            try:
-                require_room(profile, "resume", session.id)
-                emit(profile, "worker_resumed", session=session.id, how=restart_session(profile, session))
-            except Failure as failure:
-                profile.warn(f"{failure.message}: {failure.hint}")
-
-
 class Approval(Record):
     """What a person has approved: the move of a proposal, or what they wrote in its place."""
 
@@ -17965,13 +17963,17 @@ class Beat:
                 return MoveResult(f"could not be done: {failure.message}")
         if read_pause(profile, time.time()):
             raise Paused("a person paused the loop while the runner decided: nothing was done")
-        if not self.forced:
-            self.goal, self.deferred = checked_turn(move, self.world.goals, self.overdue)
+        self.heed_turns(move)
         if move.name != "noop":
             run.intend(value)
         self.state["next_beat_s"] = move.next_beat_s
         known = hash_without_asks(digests_of(self.state["baseline"])) if self.forced else ""
         return perform(MoveContext(run, self.world, move, taint=self.taint, known=known, goal=self.goal))
+
+    def heed_turns(self, move: Move) -> None:
+        """Note the goal that a move serves and those that it defers. Raise BadMove when the turn is another's."""
+        if not self.forced:
+            self.goal, self.deferred = checked_turn(move, self.world.goals, self.overdue)
 
     def direct(self) -> MoveResult:
         """Let a direct runner act with its own tools, and hold it to one move; return what it did."""
@@ -19602,6 +19604,7 @@ class PastBeat(Beat):
         asks, workers = self.asked["asks"], self.asked["workers"]
         self.world = World(items, hashed, (playbook[0], playbook[1]), texts, {}, workers, asks, {})
         self.changes = diff(known, items)
+        self.overdue = [change.name for change in self.changes if change.kind == "turn"]
         if change and self.state["hash"]:
             self.asked["changes"] = [
                 {"kind": one.kind, "told": change_told(one, wide=True), "edit": self.edits.get(one.key, "")}
@@ -19679,6 +19682,7 @@ class PastBeat(Beat):
         try:
             move = self.parsed(reply)
             found["move"] = move_object(move)
+            self.heed_turns(move)
             context = MoveContext(self.run, self.world, move, taint=self.taint, past=self.given)
             judgement = judge_again(context)
         except Failure as failure:
