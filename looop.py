@@ -177,7 +177,7 @@ DAY = 86400.0
 ID_MAX = 64  # characters of an id or a name
 OUTPUT_MAX = 64 * MIB  # bytes that a runner or a shell move may write before it is stopped
 KILL_GRACE = 2.0  # seconds between TERM and KILL
-LIMIT_MAX = 8 * DAY  # a usage limit whose reset is further away is not believed: the longest ones are of a week
+LIMIT_MAX = 32 * DAY  # a usage limit whose reset is further away is not believed: the longest ones are of a month
 NEXT_BEAT_MIN, NEXT_BEAT_MAX = 5, 3600  # seconds a move may ask for
 
 
@@ -13901,7 +13901,8 @@ def limit_notice(reply: str) -> bool:
     """Tell whether a reply is a one-line notice of a usage limit instead of an answer."""
     line = reply.strip()
     reset = r"\|\d{10}|[^\w{]{1,3}(resets|your limit will reset)\b[^{]*"
-    notice = rf"[\w -]{{0,40}}\blimit reached({reset})|you('|\u2019| ha)ve hit your [\w -]{{0,40}}\blimit\b[^{{]*"
+    hit = r"you(?:'|\u2019| ha)ve hit your [\w'\u2019 -]{0,40}\blimit|you(?:'|\u2019| a)re out of (?:extra )?usage"
+    notice = rf"[\w -]{{0,40}}\blimit reached({reset})|(?:{hit})\b[^{{]*"
     return len(line) <= 300 and "\n" not in line and bool(regex(f"(?i){notice}").fullmatch(line))
 
 
@@ -15672,19 +15673,22 @@ def runner_error(run: Run, runner: Runner, ended: ProcessResult, metered: Runner
 
 _MONTHS = "jan feb mar apr may jun jul aug sep oct nov dec".split()
 _SPAN = r"\d+(?:\.\d+)? ?(?:ms|w(?:eeks?)?|d(?:ays?)?|h(?:(?:ou)?rs?)?|m(?:in(?:ute)?s?)?|s(?:ec(?:ond)?s?)?)(?![a-z])"
-# What runners say when a usage limit stops them, as it was recorded or reported:
+# What runners say when a usage limit stops them, as it was recorded, reported, or stands in their programs:
 #   claude   Claude AI usage limit reached|1749924000 · You've hit your limit · resets 7pm (Europe/Berlin)
 #            resets Jan 12, 10:59am (America/New_York) · Your limit will reset at 1pm (Etc/GMT+5) · resets Fri 4:00 PM
+#            You're out of extra usage · resets Feb 4, 8pm (Europe/Budapest) · spend limit reached · resets Aug 8
 #   codex    try again at 7:05 PM · try again at Jul 5th, 2026 8:19 PM · try again in 5 days 22 hours 11 minutes
-#   pi       "resets_at":1777936568 · Try again in ~47 min.
-#   gemini   Your quota will reset after 18h31m10s · Please retry in 12.5s
+#   pi       "resets_at":1777936568 · Try again in ~47 min. · Server requested 7200s retry delay (max: 60s)
+#   gemini   Your quota will reset after 18h31m10s · Please retry in 12.5s · "retryDelay":"51820.6s"
+_DATE = rf"(?P<month>{'|'.join(_MONTHS)})[a-z]*\.? (?P<day>\d{{1,2}})(?:st|nd|rd|th)?"
 _RESET_FORMS = (
     r"(?:limit reached\||resets?[_ ]?at\W{1,6})(?P<epoch>\d{10})(?:\d{3})?\b",
-    rf"(?:again|retry|resets?) (?:in|after) ~?(?P<span>{_SPAN}(?:,? ?(?:and )?{_SPAN})*)",
+    rf"(?:(?:again|retry|resets?) (?:in|after) ~?|server requested |delay\W{{3,6}})(?P<span>{_SPAN}(?:,? ?(?:and )?{_SPAN})*)",
+    r"resets_in_seconds\W{2,4}(?P<seconds>\d{1,7})\b",
     rf"(?:again|resets?)(?: at| on)? (?:(?P<weekday>{'|'.join(_WEEKDAYS)})[a-z]*,? (?:at )?)?"
-    rf"(?:(?P<month>{'|'.join(_MONTHS)})[a-z]*\.? (?P<day>\d{{1,2}})(?:st|nd|rd|th)?"
-    r"(?:,? (?P<year>20\d\d))?,?(?: at)? )?(?P<hour>\d{1,2})(?::(?P<minute>\d\d)(?::\d\d)?)?"
+    rf"(?:{_DATE}(?:,? (?P<year>20\d\d))?,?(?: at)? )?(?P<hour>\d{{1,2}})(?::(?P<minute>\d\d)(?::\d\d)?)?"
     r"(?: ?(?P<half>[ap])\.?m\b\.?)?(?: \((?P<zone>[\w/+-]{1,40})\))?",
+    rf"limit reached \W resets {_DATE}(?! at|[ ,]*\d)",
 )
 
 
@@ -15696,7 +15700,8 @@ def limit_reset(metered: RunnerOutput, stderr: str, now: float) -> float | None:
     """
     reset = metered.reset
     message = " ".join(f"{metered.error} {stderr}".split())
-    about = r"limit|quota|capacity|exhausted|too many requests|\b429\b|try again (?:at|in)\b"  # no "reset at"
+    about = r"limit|quota|capacity|exhausted|out of (?:extra )?usage|too many requests|\b429\b"  # no "reset at"
+    about += r"|retry.?delay|try again (?:at|in)\b"
     if reset is None and regex(f"(?ia){about}").search(message):
         for form in _RESET_FORMS:
             for match in regex(f"(?ia){form}").finditer(message):
@@ -15705,6 +15710,10 @@ def limit_reset(metered: RunnerOutput, stderr: str, now: float) -> float | None:
                     reset = float(parts["epoch"])
                 elif "span" in parts:
                     reset = now + span_seconds(parts["span"].lower())
+                elif "seconds" in parts:
+                    reset = now + float(parts["seconds"])
+                elif "hour" not in parts:  # a date alone is one of UTC
+                    reset = clock_moment({**parts, "hour": "0", "zone": "UTC"}, now)
                 elif "half" in parts or "minute" in parts:  # a lone number is no time of day
                     reset = clock_moment(parts, now)
             if reset is not None:
@@ -15740,7 +15749,7 @@ def clock_moment(parts: Mapping[str, str], now: float) -> float | None:
             at += datetime.timedelta(days=(_WEEKDAYS.index(parts["weekday"].lower()) - here.weekday()) % 7)
         elif at < here - datetime.timedelta(hours=2):
             at += datetime.timedelta(days=1)
-        return at.timestamp()
+        return at.timestamp() if at.timestamp() > now else at.replace(fold=1).timestamp()  # 2:30 comes twice a year
     except (ValueError, OverflowError, OSError):
         return None
 
