@@ -17761,11 +17761,11 @@ class Beat:
             remedy = "install pi or claude, or name a runner in the config"
             raise Failure("run: the built-in decider cannot work on a goal", remedy)
         self.reason = reason_of(state, self.changes, self.forced, now, profile.setting("noop_ttl"))
-        policy, hours = policy_digest(self.world.digests()), profile.setting("quiet")
+        policy, quiet = policy_digest(self.world.digests()), self.quiet(now)
         self.verdicts = [
             paused_gate(self.paused(now)),
             unchanged_gate(self.reason),
-            *([quiet_gate(hours, profile.quiet_until(now), self.forced)] if hours else []),
+            *([] if quiet is None else [quiet_gate(profile.setting("quiet"), quiet, self.forced)]),
             backoff_gate(state, policy, self.forced, now, self.runner.name),
         ]
         if self.reason:
@@ -17781,6 +17781,12 @@ class Beat:
         pause = read_pause(self.profile, now)
         self.judged.update(now=now, pause=pause)
         return pause
+
+    def quiet(self, now: float) -> float | None:
+        """Return when the quiet hours end, 0.0 outside of them, None where there are none at all."""
+        quiet = self.profile.quiet_until(now) if self.profile.setting("quiet") else None
+        self.judged.update(quiet=quiet)
+        return quiet
 
     def spend(self, now: float) -> tuple[Spend, Sequence[float]]:
         """Return what the money gates go by."""
@@ -19560,7 +19566,7 @@ def cmd_replay(profile: Profile, args: Args) -> Result:
 
 _EXPECTED = ("wake", "move", "verdict", "gate")  # of what comes out: what `test add` writes down
 _VERDICTS_TOLD = {"known": "runs", "proposed": "proposal"}
-_GATE_FACTS = {"paused": "pause", "budget": "spend", "decides": "decides", "backoff": "failure"}
+_GATE_FACTS = {"paused": "pause", "quiet": "quiet", "budget": "spend", "decides": "decides", "backoff": "failure"}
 _CASE_SHAPE = {"from": "text|none", "past": "object|none", "change": "object|none", "expect": "object"}
 _NOT_OURS = (KeyError, TypeError, ValueError, AttributeError, IndexError)  # what a file raises that looop did not write
 
@@ -19670,6 +19676,11 @@ class PastBeat(Beat):
         """Return the pause that held then."""
         pause: dict[str, JSON] | None = self.given["pause"]
         return pause
+
+    def quiet(self, now: float) -> float | None:
+        """Return when the quiet hours of then ended."""
+        quiet: float | None = self.given.get("quiet")
+        return quiet
 
     def spend(self, now: float) -> tuple[Spend, Sequence[float]]:
         """Return what the ledger said then."""
