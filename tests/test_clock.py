@@ -267,7 +267,7 @@ class Nights(ClockCase):
         self.replies({"move": "noop"})
         with open(os.path.join(self.home, ".config", "looop.json")) as file:
             written = json.load(file)
-        self.config({**written, "quiet": hours, "notify": f"cat >> {self.home}/told", **config})
+        self.config({**written, "quiet": hours, "goal_wait": 0, "notify": f"cat >> {self.home}/told", **config})
         self.opened = looop.open_profile({**self.env, "LOOOP_NOOP_TTL": "0"}, looop.__file__)
         looop.prepare(self.opened)
         os.chdir(self.data)
