@@ -95,29 +95,30 @@ Contents
   71. Views                       status, lists and asks for people
   72. Why and replay              every wake and every silence explained
   73. Trials                      past worlds judged again: cases, test, shadow
-  74. Cost                        the ledger added up
-  75. Pulse                       the beat in a loop
-  76. Loop commands               tick, run
-  77. People's commands           asks, answer, approve, reject, pause
-  78. Commands that show          status, why, gate, sensor, cost
-  79. Setup commands              init, config, version
-  80. Session commands            start-session, ls, attach, kill
-  81. Terminal commands           log, shot, expect, send, key
-  82. Worker commands             ask, flag, claim
-  83. Gallery                     sensors to choose from
-  84. Questions (pure)            what the interview asks
-  85. Interview                   looop setup
-  86. Schedulers                  systemd, launchd and cron
-  87. Service                     looop service
-  88. Examinations                what the doctor looks at
-  89. Doctor                      looop doctor
-  90. Goals and history           looop goals, goal, history
-  91. Completion                  candidates for a Tab
-  92. Manual (pure)               help, pages, man page
-  93. Command line                from words to an exit code
-  94. Texts                       prompts and seeds
-  95. Texts of the gallery        scripts of `sensor add`
-  96. Texts of the manual         looop help
+  74. Undo                        moves taken back
+  75. Cost                        the ledger added up
+  76. Pulse                       the beat in a loop
+  77. Loop commands               tick, run
+  78. People's commands           asks, answer, approve, reject, pause
+  79. Commands that show          status, why, gate, sensor, cost
+  80. Setup commands              init, config, version
+  81. Session commands            start-session, ls, attach, kill
+  82. Terminal commands           log, shot, expect, send, key
+  83. Worker commands             ask, flag, claim
+  84. Gallery                     sensors to choose from
+  85. Questions (pure)            what the interview asks
+  86. Interview                   looop setup
+  87. Schedulers                  systemd, launchd and cron
+  88. Service                     looop service
+  89. Examinations                what the doctor looks at
+  90. Doctor                      looop doctor
+  91. Goals and history           looop goals, goal, history
+  92. Completion                  candidates for a Tab
+  93. Manual (pure)               help, pages, man page
+  94. Command line                from words to an exit code
+  95. Texts                       prompts and seeds
+  96. Texts of the gallery        scripts of `sensor add`
+  97. Texts of the manual         looop help
 
 Finding things: the verb `looop sensor list` is `cmd_sensor_list`; its docstring is its page: options, examples, exits.
 To add a verb: write `cmd_<verb>` under `@declare`: see the section Verbs.
@@ -5383,6 +5384,16 @@ def note_refused(profile: Profile, ask: Mapping[str, JSON]) -> None:
         if os.path.lexists(profile.path(ask["folder"], f"{ask['n']}.json")):
             count = ask["refused"] if isinstance(ask["refused"], int) else 0
             add_to_answer(profile, ask["n"], ask["folder"], refused=count + 1, refused_at=utc_text(time.time()))
+
+
+def reopen_ask(profile: Profile, number: int) -> None:
+    """Take the answer of an ask away, wherever that is: it waits again."""
+    with profile.lock("asks"):
+        for folder in ("asks", "asks/archive"):
+            remove_file(profile.path(folder, f"{number}.answer.json"))
+        if os.path.lexists(profile.path("asks", "archive", f"{number}.json")):
+            move_file(profile.path("asks", "archive", f"{number}.json"), profile.path("asks", f"{number}.json"))
+    ring(profile.data)
 
 
 def archive_asks(profile: Profile, read: Iterable[Sequence[JSON]]) -> None:
@@ -12926,8 +12937,8 @@ MOVES: dict[str, MoveSpec] = {
     "noop": MoveSpec("nothing to do now", {}),
     "shell": MoveSpec(
         "run in the data dir; you see the end of its output. No network, writes only {folders}; false: it needs more "
-        "or cannot be undone: the person is asked",
-        {"command": "text", "reversible": "flag"},
+        "or cannot be undone: the person is asked. undo: a command that takes it back",
+        {"command": "text", "reversible": "flag", "undo": "text?"},
     ),
     "write_goal": MoveSpec("new or replaced", {"id": "id", "body": "text"}),
     "archive_goal": MoveSpec("it is reached", {"id": "id"}),
@@ -13147,7 +13158,7 @@ def move_object(move: Move) -> dict[str, JSON]:
 
 def same_effect(one: Mapping[str, JSON], other: Mapping[str, JSON]) -> bool:
     """Tell whether two moves (as objects) would do the same, to the byte; the decider's words about it do not count."""
-    fields = [field for field in MOVES[one["move"]].fields if field != "reversible"]
+    fields = [field for field in MOVES[one["move"]].fields if field not in ("reversible", "undo")]
     return all(one.get(field) == other.get(field) for field in ("move", *fields))
 
 
@@ -15303,6 +15314,36 @@ class Run:
 
         return note
 
+    def raw(self, name: str) -> bytes | None:
+        """Return what a file of the capsule holds, None when it is not there."""
+        return read_bytes(self.path(name))
+
+    def keep_files(self, after: Mapping[str, bytes | None]) -> None:
+        """Keep files of the data dir as they are, for `looop undo`; `after`: what they become, None for removed.
+
+        A link is not kept: what it leads to is somebody else's, so the move cannot be undone.
+        """
+        if any(link_text(self.profile.path(name)) for name in after):
+            return
+        origins, rows = read_origins(self.profile), []
+        for number, (name, data) in enumerate(after.items()):
+            path, stem = self.profile.path(name), os.path.splitext(os.path.basename(name))[0]
+            before = read_bytes(path)
+            if before is not None:
+                write_atomic(self.path(f"before-{number}"), before)
+            script = origins.known.get(stem)
+            writer: JSON = [script.by, script.trusted] if script else None
+            rows.append(
+                {
+                    "path": name,
+                    "kept": None if before is None else f"before-{number}",
+                    "after": None if data is None else digest_of(data),
+                    "mode": 0o600 if before is None else os.stat(path).st_mode & 0o777,
+                    "origin": writer if name.startswith("sensors/") else origins.goals.get(stem),
+                }
+            )
+        self.note("undo.json", {"files": rows})
+
     def intend(self, move: Mapping[str, JSON], **more: JSON) -> None:
         """Write down what is about to happen."""
         self.note("intent.json", {"run": self.id, "at": utc_text(time.time()), "move": move, **more})
@@ -15875,6 +15916,7 @@ def propose(context: MoveContext, why: str) -> MoveResult:
     question = f"may I {act} ({why})"
     question += f": {move.why or move.journal}" if move.why or move.journal else ""
     number = new_ask(context.profile, "proposal", question=question, **proposal)
+    context.run.note("undo.json", {"ask": number})
     return MoveResult(f"proposed, as ask {number}: {subject}", "proposed", wrote=asked_item(context.profile, number))
 
 
@@ -15955,6 +15997,7 @@ def do_ask(context: MoveContext) -> MoveResult:
     if context.taint:
         extra["tainted"] = True
     number = new_ask(context.profile, "ask", question=question, run=context.run.id, hash=context.world.hash, **extra)
+    context.run.note("undo.json", {"ask": number})
     return MoveResult(f"asked, as ask {number}: {context.brief(question)}", wrote=asked_item(context.profile, number))
 
 
@@ -16110,6 +16153,7 @@ def do_write_goal(context: MoveContext) -> MoveResult:
     refuse_overwrite(context, key, path)
     if linked_to(context, path):
         return propose(context, linked_to(context, path))
+    context.run.keep_files({f"goals/{goal}.md": body})
     if context.taint:
         note_goal(context.profile, goal, digest_of(b"text:" + body))
     write_atomic(os.path.realpath(path), body)
@@ -16124,16 +16168,22 @@ def do_archive_goal(context: MoveContext) -> MoveResult:
     if key not in context.world.items:
         raise BadMove(f"archive_goal: there is no goal {goal}")
     refuse_overwrite(context, key, path)
+    content, name = read_bytes(path), os.path.basename(archive_path(context.profile, goal, context.run.stamp))
+    context.run.keep_files({f"goals/{goal}.md": None, f"goals/archive/{name}": content})
     archive_goal(context.profile, goal, context.run.stamp)
     return MoveResult(f"archived goal {goal}", wrote={key: None})
+
+
+def archive_path(profile: Profile, goal: str, stamp: str) -> str:
+    """Return where a goal is archived."""
+    target = profile.path("goals", "archive", f"{goal}.md")
+    return profile.path("goals", "archive", f"{goal}.{stamp}.md") if os.path.lexists(target) else target
 
 
 def archive_goal(profile: Profile, goal: str, stamp: str) -> None:
     """Move a goal's file to goals/archive/, with a stamp in its name where one of that name lies there already."""
     make_private_dir(profile.path("goals", "archive"))
-    target = profile.path("goals", "archive", f"{goal}.md")
-    if os.path.lexists(target):
-        target = profile.path("goals", "archive", f"{goal}.{stamp}.md")
+    target = archive_path(profile, goal, stamp)
     path = profile.path("goals", f"{goal}.md")
     link = link_text(path)
     if link and not os.path.isabs(link):  # it would lead elsewhere from one folder further down
@@ -16167,6 +16217,7 @@ def do_write_sensor(context: MoveContext) -> MoveResult:
     require_writable(snapshot_path(context.profile, name))
     remove_file(snapshot_path(context.profile, name))  # first: once the script is there, nothing may fail any more
     body = ended_line(context.move.fields["body"])
+    context.run.keep_files({f"sensors/{name}.sh": body})
     note_origin(context.profile, name, body, "approval" if judgement.network else "loop")
     write_atomic(os.path.realpath(path), body, mode=0o700)
     return MoveResult(f"wrote sensor {name}", wrote={f"sensor:{name}": None})
@@ -16185,6 +16236,7 @@ def do_write_playbook(context: MoveContext) -> MoveResult:
         return propose(context, playbook_doubt(context))
     refuse_overwrite(context, "playbook", profile.path("PLAYBOOK.md"))
     body = ended_line(context.move.fields["body"])
+    context.run.keep_files({"PLAYBOOK.md": body})
     replace_playbook(profile, body, context.run.stamp)
     return MoveResult("rewrote the PLAYBOOK", wrote={"playbook": text_item(body)})
 
@@ -16339,6 +16391,21 @@ def worker_item(profile: Profile, session: str) -> dict[str, Item | None]:
     return {f"worker:{session}": value_item(worker_value(found)) if found else None}
 
 
+def note_worker(run: Run, name: str) -> None:
+    """Note for `looop undo` which worker a move has started."""
+    session = read_session(run.profile, name)
+    try:
+        run.note("undo.json", {"worker": name, "generation": session and session.generation})
+    except OSError as error:
+        run.profile.warn(f"{run.id}/undo.json: {error.strerror}")  # it runs: too late to fail
+
+
+def note_killed(run: Run, session: Session) -> None:
+    """Note for `looop undo` which worker a move ends, and what it has claimed."""
+    held = [claim.name for claim in list_claims(run.profile, time.time()) if claim.session == session.id]
+    run.note("undo.json", {"killed": session.id, "generation": session.generation, "claims": held})
+
+
 def worker_doubt(context: MoveContext) -> str:
     """Say why a worker needs a person's yes before it starts, "" when it does not: for its check, or for its brief."""
     profile, fields, gate = context.profile, context.move.fields, context.profile.setting("gate_worker")
@@ -16368,6 +16435,7 @@ def do_start_worker(context: MoveContext) -> MoveResult:
         return propose(context, why)
     start = start.replace(by="approval" if context.yes else "loop", tainted=context.untrusted, goal=context.goal)
     session = start_session(profile, start)
+    note_worker(context.run, session.id)
     if profile.runner(start.runner).mode == "builtin":
         try:
             flag_session(session, INTERVIEW_FLAG)  # it would do so itself, and wake the next beat
@@ -16476,6 +16544,7 @@ def do_restart_worker(context: MoveContext) -> MoveResult:
 def do_kill_worker(context: MoveContext) -> MoveResult:
     """End a worker, and everything that it has started."""
     session = living_worker(context.profile, "kill_worker", context.move.fields["id"])
+    note_killed(context.run, session)
     kill_session(session)
     return MoveResult(f"ended worker {session.id}", wrote=worker_item(context.profile, session.id))
 
@@ -17687,6 +17756,11 @@ class Beat:
         self.judged: dict[str, JSON] = {}  # what the gates were asked about, besides state and world
         self.journal: Journal | None = None  # as it was before a direct runner ran
 
+    @property
+    def by_person(self) -> bool:
+        """Tell whether a person has decided: other changes of the world stay pending."""
+        return self.runner is PERSON
+
     def go(self) -> Outcome:
         """Run the beat."""
         profile = self.profile
@@ -17857,7 +17931,7 @@ class Beat:
     def wake(self) -> dict[str, JSON]:
         """Write down why this run decides, and its prompt; return what that is made of."""
         run, runner, now = self.run, self.runner, time.time()
-        inputs = {} if self.approved else self.inputs(now)
+        inputs = {} if self.by_person else self.inputs(now)
         self.taint = taint_of(inputs) if inputs else []
         wake = {
             "run": run.id,
@@ -18080,7 +18154,7 @@ class Beat:
             **extra,
         }
         run.commit(line, ended, fold_at=result.fold_at, clean=not self.taint)
-        if not approved:
+        if not self.by_person:
             keep_policy(profile, self.world, self.state["baseline"])
             archive_asks(profile, self.state["read"])
             self.tell()
@@ -18096,9 +18170,9 @@ class Beat:
 
         A move that a person forced, or approved, leaves other changes pending: nothing was decided about them.
         """
-        state, partial = self.state, bool(self.forced or self.approved)
+        state, partial = self.state, bool(self.forced or self.by_person)
         items = dict(state["baseline"]) if partial else baseline_of(self.world.items)
-        if not self.approved:
+        if not self.by_person:
             answered = [ask for ask in self.world.asks if ask["state"] == "answered" and not ask["waits"]]
             state["read"] = [] if self.runner.mode == "builtin" else [[ask["n"], ask["answer"]] for ask in answered]
             items = with_writes(items, {f"ask:{n}": None for n, _ in state["read"]})
@@ -18106,7 +18180,7 @@ class Beat:
         if state["hash"] or not partial:
             state["hash"] = world_hash(digests_of(items))
         state["turns"] = turns_after(state["turns"], self.goal, self.profile.redacted(self.deferred), now)
-        if self.approved:
+        if self.by_person:
             return
         nothing = result.outcome in ("noop", "refused")  # nothing was done, and the world must not be parked by that
         if not self.forced:
@@ -20007,7 +20081,252 @@ def cmd_test_add(profile: Profile, args: Args) -> Result:
 
 
 # ======================================================================================================================
-# 74. Cost
+# 74. Undo
+# ======================================================================================================================
+# A person takes a move back: what it wrote is as before, byte by byte, and what it started has ended. Performers leave
+# in undo.json of the capsule what that takes; an undo is a run with an undo.json of its own, so it can be undone, too.
+# For the decider an undo is a no that comes late: an ask that holds the move and is rejected, which wakes the loop, is
+# in the next prompt, and has the same move refused (`refuse_rejected`).
+
+
+class Undo(Beat):
+    """A beat in which a person takes a move back: there is nothing to decide."""
+
+    def __init__(self, profile: Profile, undone: Run, why: str) -> None:
+        super().__init__(profile)
+        self.undone = undone
+        self.why = why
+        self.runner, self.reason = PERSON, f"undo of {undone.id}"
+        self.state, self.world = recover(profile), observe(profile, {})
+
+    def decide(self) -> Move:
+        """Write down what is undone."""
+        self.wake()
+        return Move("undo", {"run": self.undone.id}, why=self.why)
+
+    def act(self, move: Move) -> MoveResult:
+        """Take the move back, and tell the decider."""
+        run, undone, value = self.run, self.undone, move_object(move)
+        run.note("move.json", value)
+        run.intend(value)
+        context = MoveContext(run, self.world, move, taint=undone.fields("wake.json").get("taint") or ())
+        try:
+            result = take_back(context, undone)
+        except Failure as failure:
+            return MoveResult(f"could not undo {undone.id}: {failure.message}", "failed")
+        if result.outcome == "acted":
+            self.tell_decider(context)
+            undone.note("undone.json", {"run": run.id})
+        fact = result.journal if result.outcome != "acted" else f"undone by you: {done_by(undone)}"
+        return result.replace(journal=with_remark(fact, context.brief(self.why, 300)))
+
+    def tell_decider(self, context: MoveContext) -> None:
+        """Leave an ask that is answered: a no to the move that is undone; of an undo, the no is taken back."""
+        profile, undone, move = self.profile, self.undone, self.undone.fields("move.json")
+        kept = undone.fields("undo.json")
+        number, why = kept.get("ask"), f"undone: {self.why}".rstrip(": ")
+        if move.get("move") == "undo":
+            remove_file(profile.path("runs", str(move["run"]), "undone.json"))
+            if isinstance(kept.get("told"), int):
+                give_answer(profile, kept["told"], "answered", f"the undo was undone: {self.why}".rstrip(": "), True)
+            return
+        if not isinstance(number, int):
+            base = context_of(profile, checked_move(move)).get("base") if move.get("move") == "shell" else None
+            question = f"your move of {undone.id}: {one_line(done_by(undone), 200)}"
+            extra: dict[str, JSON] = {"tainted": True} if context.taint else {}
+            number = new_ask(profile, "ask", question=question, move=move, base=base, run=undone.id, **extra)
+            add_to_answer(profile, number, at=utc_text(time.time()), verdict="rejected", text=why)
+        self.run.note("undo.json", {**self.run.fields("undo.json"), "told": number})
+
+
+def done_by(run: Run) -> str:
+    """Return what a run did, in the words of its journal line."""
+    return journal_words(str(run.fields("result.json").get("journal") or ""))
+
+
+def last_undoable(profile: Profile) -> Run:
+    """Return the last run that did something and was not undone; an undo has to be named."""
+    for name in reversed(runs_in_order(profile, time.time())):
+        run = Run(profile, name)
+        done = run.fields("result.json").get("outcome") in ("acted", "proposed") and not run.has("undone.json")
+        if done and run.fields("move.json").get("move") != "undo":
+            return run
+    raise Failure("undo: nothing was done that is not undone", "`looop history` lists the runs: looop undo RUN")
+
+
+def inverse_of(run: Run) -> list[str]:
+    """Say what would take a run's move back. Raise Failure, saying what was done, where nothing can."""
+    profile, move, kept = run.profile, run.fields("move.json"), run.fields("undo.json")
+    outcome, name = run.fields("result.json").get("outcome"), str(move.get("move"))
+    if outcome not in ("acted", "proposed"):
+        raise Failure(f"undo: {run.id}: did nothing: {outcome or 'it has not ended'}", "`looop history` lists the runs")
+    if run.has("undone.json"):
+        by = run.fields("undone.json").get("run")
+        raise Failure(f"undo: {run.id}: was undone already", f"`looop undo {by}` does it again")
+    done = done_by(run)
+    if "files" in kept:
+        return [line for row in kept["files"] for line in file_inverse(run, row)]
+    if "ask" in kept:
+        ask = find_ask(profile, str(kept["ask"]))
+        if ask["state"] == "answered":
+            raise answered_failure(ask, "only what waits for you can be withdrawn")
+        return [f"withdraw ask {ask['n']}: {one_line(str(ask['question']), 200)}"]
+    if "withdrawn" in kept:
+        return [f"ask {kept['withdrawn']} again"]
+    if "worker" in kept:
+        session = worker_of(run, kept, alive=True)
+        held = [claim.name for claim in list_claims(profile, time.time()) if claim.session == session.id]
+        claims = f", and release its claims: {first_few(held)}" if held else ""
+        return [f"end worker {session.id}{claims}; its brief, its folder and its log stay"]
+    if "killed" in kept:
+        return [f"start worker {worker_of(run, kept, alive=False).id} again, with its conversation where there is one"]
+    if name == "shell" and move.get("undo"):
+        context = MoveContext(run, observe(profile, {}), undo_command(move))
+        judgement = judgement_of(context.replace(taint=run.fields("wake.json").get("taint") or ()))
+        told = {"known": "run", "confined": "run, confined"}.get(judgement.verdict, "propose")
+        return [f"{told}: {printable(str(move['undo']))}", f"  ({judgement.reason})"]
+    why = "the decider declared no `undo` with it" if name == "shell" else "what it did is past"
+    raise Failure(f"undo: {run.id}: cannot be undone: {why}: {done}", f"`looop why {run.id}` shows all of it")
+
+
+def undo_command(move: Mapping[str, JSON]) -> Move:
+    """Return the shell move that takes another one back (pure)."""
+    return checked_move({"move": "shell", "command": move["undo"], "reversible": True})
+
+
+def worker_of(run: Run, kept: Mapping[str, JSON], alive: bool) -> Session:
+    """Return the worker that a run has started or ended. Raise Failure when it is another one by now."""
+    name = str(kept.get("worker") or kept.get("killed"))
+    session = read_session(run.profile, name)
+    if not session or session.generation != kept.get("generation") or session.alive != alive:
+        state = "is gone" if not session else "has ended" if alive and not session.alive else "was started again"
+        raise Failure(f"undo: {run.id}: worker {name} {state} since", "nothing was touched")
+    return session
+
+
+def file_inverse(run: Run, row: Mapping[str, JSON]) -> Iterator[str]:
+    """Say how a file would become what it was. Raise Failure when it was edited since."""
+    name, old = str(row["path"]), row["kept"] and run.raw(str(row["kept"]))
+    now = read_bytes(run.profile.path(name))
+    if (None if now is None else digest_of(now)) != row["after"] or link_text(run.profile.path(name)):
+        raise Failure(
+            f"undo: {run.id}: {name} was edited since: nothing was undone",
+            f"`looop why {run.id}` shows the move: change {name} by hand",
+        )
+    if row["kept"] and old is None:
+        raise Failure(f"undo: {run.id}: what {name} was before is not in its capsule any more", "see `git log`")
+    verb = "restore" if old is not None and now is None else "remove" if old is None else "change"
+    yield f"{verb} {name}"
+    if now is not None and old is not None:
+        yield from printable(text_diff(text_of(now), text_of(old), name, other="undone").rstrip("\n")).split("\n")
+
+
+def take_back(context: MoveContext, undone: Run) -> MoveResult:
+    """Take a run's move back. Raise Failure with nothing done where that cannot be done."""
+    profile, run, now = context.profile, context.run, time.time()
+    move, kept = undone.fields("move.json"), undone.fields("undo.json")
+    if "files" in kept:
+        return put_files_back(run, undone, kept)
+    if "ask" in kept:
+        number = int(kept["ask"])
+        if not give_answer(profile, number, "rejected", f"undone: {context.move.why}".rstrip(": ")):
+            raise BadMove(f"ask {number} was answered at the same moment")
+        run.note("undo.json", {"withdrawn": number})
+        return MoveResult("")
+    if "withdrawn" in kept:
+        reopen_ask(profile, int(kept["withdrawn"]))
+        run.note("undo.json", {"ask": kept["withdrawn"]})
+        return MoveResult("")
+    if "worker" in kept:
+        session = worker_of(undone, kept, alive=True)
+        note_killed(run, session)
+        kill_session(session)
+        reap_claims(profile, now)
+        return MoveResult("", wrote=worker_item(profile, session.id))
+    if "killed" in kept:
+        session = worker_of(undone, kept, alive=False)
+        require_room(profile, "undo", session.id)
+        restart_session(profile, session)
+        note_worker(run, session.id)
+        for name in kept["claims"]:
+            again = read_session(profile, session.id)
+            try:
+                take_claim(profile, str(name), again or session, 0.0, now)
+            except Failure as failure:
+                profile.warn(failure.message)
+        return MoveResult("", wrote=worker_item(profile, session.id))
+    run.note("put-back.json", move_object(undo_command(move)))  # what this run may propose: `require_capsule`
+    return perform(context.replace(move=undo_command(move)))
+
+
+def put_files_back(run: Run, undone: Run, kept: Mapping[str, JSON]) -> MoveResult:
+    """Write files as they were before a run, with what was known of who wrote them."""
+    profile = run.profile
+    wrote: dict[str, Item | None] = {}
+    old = {str(row["path"]): undone.raw(str(row["kept"])) if row["kept"] else None for row in kept["files"]}
+    run.keep_files(old)
+    for row in kept["files"]:
+        name, data = str(row["path"]), old[str(row["path"])]
+        path, folder, (stem, _) = profile.path(name), os.path.dirname(name), os.path.splitext(os.path.basename(name))
+        if folder == "sensors":
+            wrote[f"sensor:{stem}"] = None
+            if data is not None:
+                by, trusted = row["origin"] or ("unknown", False)
+                note_origin(profile, stem, data, str(by), trusted is True)
+            remove_file(snapshot_path(profile, stem))
+        elif folder == "goals":
+            wrote[f"goal:{stem}"] = text_item(data)
+            note_goal(profile, stem, str(row["origin"] or ""))
+        elif name == "PLAYBOOK.md" and data is not None:
+            wrote["playbook"] = text_item(data)
+            replace_playbook(profile, data, run.stamp)
+            continue
+        if data is None:
+            remove_file(path)
+            sync_dir(os.path.dirname(path))
+        else:
+            write_atomic(path, data, row["mode"])
+    return MoveResult("", wrote=wrote)
+
+
+@declare("undo", "People", person=True)
+def cmd_undo(profile: Profile, args: Args) -> Result:
+    """Take a move back.
+
+    [run@run] :: a run id or the beginning of one; the last that did something, if it is left out
+    [why…] :: the reason; the decider is told
+    --yes :: do not ask
+
+    Shows what would be done, and asks. A file is as it was before, unless it was edited since; a worker that was
+    started ends, and its claims are released; one that was ended is started again; a question or a proposal is
+    withdrawn. A command is taken back by the `undo` that the decider declared with it, through the same verdicts as any
+    command. The decider sees a rejection, and the same move is refused. An undo can be undone: name its run.
+    $ looop undo  # the last move
+    $ looop undo tick-20260102-030405-ab12 not before the release  # an older one, with a reason
+    Exits: 0 done, or proposed | 1 nothing was touched: it cannot be undone, was edited since, or no y
+    """
+    check_data_dir(profile)
+    run = find_run(profile, args["run"]) if args["run"] else last_undoable(profile)
+    inverse = inverse_of(run)
+    say(f"{run.id}: {one_line(done_by(run), 300)}")
+    for line in inverse:
+        say(f"  {one_line(line, 1000)}")
+    require_yes("undo", args["yes"])
+    prepare(profile)
+    with beat_lock(profile, "undo", None):
+        inverse_of(run)
+        beat = Undo(profile, run, str(profile.redacted(" ".join(args["why"]))))
+        outcome = beat.carry()
+    if outcome.outcome == "failed":
+        raise Failure(f"undo: {beat.result.journal}", "`looop why` shows it")
+    lines = [str(outcome.journal)[2:]]
+    if beat.result.shell:
+        lines.append(printable(shell_told(beat.result).rstrip("\n")))
+    return Output(lines=lines)
+
+
+# ======================================================================================================================
+# 75. Cost
 # ======================================================================================================================
 # The ledger added up, in blocks: one regular expression takes the few fields that are added out of every row of a block
 # at once, and only a line of another shape is parsed as JSON. Rows lie in the order of time, so a scope shorter than
@@ -20222,7 +20541,7 @@ def cost_lines(summary: Mapping[str, JSON], by: str, bars: bool, paint: Paint) -
 
 
 # ======================================================================================================================
-# 75. Pulse
+# 76. Pulse
 # ======================================================================================================================
 # The beat in a loop, for whoever has no cron: one process that holds `.lock` for its life, in the session `pulse`.
 #
@@ -20530,7 +20849,7 @@ def end_pulse(profile: Profile) -> bool:
 
 
 # ======================================================================================================================
-# 76. Loop commands
+# 77. Loop commands
 # ======================================================================================================================
 # The verbs that run a beat.
 
@@ -20592,7 +20911,7 @@ def outcome_output(profile: Profile, wanted: str, outcome: Outcome) -> Output:
 
 
 # ======================================================================================================================
-# 77. People's commands
+# 78. People's commands
 # ======================================================================================================================
 # What a person answers, approves, refuses and pauses.
 
@@ -20816,7 +21135,7 @@ def cmd_resume(profile: Profile, args: Args) -> Result:
 
 
 # ======================================================================================================================
-# 78. Commands that show
+# 79. Commands that show
 # ======================================================================================================================
 # How things are, what sensors read and what was spent.
 
@@ -21085,7 +21404,7 @@ def stream_words(line: bytes) -> list[str]:
 
 
 # ======================================================================================================================
-# 79. Setup commands
+# 80. Setup commands
 # ======================================================================================================================
 # The runner, the config, the version.
 
@@ -21237,7 +21556,7 @@ def cmd_version(profile: Profile, args: Args) -> Result:
 
 
 # ======================================================================================================================
-# 80. Session commands
+# 81. Session commands
 # ======================================================================================================================
 # The verbs that start, list, show and end sessions.
 
@@ -21561,7 +21880,7 @@ def skipped_words(follower: Follower) -> str:
 
 
 # ======================================================================================================================
-# 81. Terminal commands
+# 82. Terminal commands
 # ======================================================================================================================
 # What a session wrote and shows, and what is typed into it.
 
@@ -21928,7 +22247,7 @@ def cmd_kill(profile: Profile, args: Args) -> Result:
 
 
 # ======================================================================================================================
-# 82. Worker commands
+# 83. Worker commands
 # ======================================================================================================================
 # What a worker says and claims.
 
@@ -22100,7 +22419,7 @@ def cmd_prune(profile: Profile, args: Args) -> Result:
 
 
 # ======================================================================================================================
-# 83. Gallery
+# 84. Gallery
 # ======================================================================================================================
 # `looop sensor add`: sensors that looop carries, written out as plain sh for a person to read and edit. The scripts
 # are in Texts of the gallery; here is what they take, checked before a word of it stands in a script, and quoted there.
@@ -22425,7 +22744,7 @@ def checked_percent(text: str) -> str:
 
 
 # ======================================================================================================================
-# 84. Questions (pure)
+# 85. Questions (pure)
 # ======================================================================================================================
 # What the interview asks, and what becomes of the answers. It is one script, a generator that yields questions, is sent
 # answers, and returns the plan. It remembers nothing: `after_answers` runs it through the answers there are, up to the
@@ -22739,7 +23058,7 @@ _QUIET = Question(
 
 
 # ======================================================================================================================
-# 85. Interview
+# 86. Interview
 # ======================================================================================================================
 # `looop setup` asks the questions, in common lines: no raw mode, so that `looop send` types into it as well as a
 # person. Every answer is in interview.json before the next question is asked; all else is written at the end.
@@ -23213,7 +23532,7 @@ def plan_lines(profile: Profile, plan: Plan, paths: Sequence[str], stamp: str) -
 
 
 # ======================================================================================================================
-# 86. Schedulers
+# 87. Schedulers
 # ======================================================================================================================
 # What runs the beat by itself: a systemd user timer, a launchd agent or a line of cron. Each is written with absolute
 # paths and an environment of its own, because a scheduler knows nothing of a person's shell:
@@ -23690,7 +24009,7 @@ class Scheduler:
 
 
 # ======================================================================================================================
-# 87. Service
+# 88. Service
 # ======================================================================================================================
 # The verbs about schedulers: they show, ask, and touch nothing but what they showed.
 
@@ -23920,7 +24239,7 @@ def service_lines(status: Mapping[str, JSON], now: float, paint: Paint) -> list[
 
 
 # ======================================================================================================================
-# 88. Examinations
+# 89. Examinations
 # ======================================================================================================================
 # Each check looks at one thing, as a person who knows looop would, and yields what it found. Nothing stays
 # in the data dir but the price of a call that was asked for (--ask).
@@ -24417,7 +24736,7 @@ def check_running(profile: Profile) -> Iterator[Finding]:
 
 
 # ======================================================================================================================
-# 89. Doctor
+# 90. Doctor
 # ======================================================================================================================
 # The last check looks from where a scheduler stands: most loops that die do so because cron knows nothing of a person's
 # shell. Then all of them, in the order in which they are shown.
@@ -24576,7 +24895,7 @@ def cmd_doctor(profile: Profile, args: Args) -> Iterator[int | Output]:
 
 
 # ======================================================================================================================
-# 90. Goals and history
+# 91. Goals and history
 # ======================================================================================================================
 # `looop goals` and `looop goal add|edit|done|show`. The files in goals/ stay the truth: the verbs do what a person can
 # do by hand, and commit it; the next beat sees it and decides on it.
@@ -24804,7 +25123,7 @@ def cmd_history(profile: Profile, args: Args) -> Result:
 
 
 # ======================================================================================================================
-# 91. Completion
+# 92. Completion
 # ======================================================================================================================
 # What a shell can offer at a Tab. `looop config bash|zsh|fish` prints a few lines for the shell; they hand the words of
 # the command line to `looop _complete`, which prints a candidate a line, and after a TAB what it is. `:file`, `:folder`
@@ -25127,7 +25446,7 @@ def cmd_config_fish(profile: Profile, args: Args) -> Result:
 
 
 # ======================================================================================================================
-# 92. Manual (pure)
+# 93. Manual (pure)
 # ======================================================================================================================
 # What looop says of itself: a page for each verb and each group, the overview, the manual, the man page, and the next
 # steps. All derive from the verbs' pages, the settings and MANUAL, which is written like this:
@@ -25478,7 +25797,7 @@ def next_steps(status: Mapping[str, JSON], timed: bool = False) -> list[tuple[st
 
 
 # ======================================================================================================================
-# 93. Command line
+# 94. Command line
 # ======================================================================================================================
 # From the words of a command line to an exit code: the verb is found, its arguments are read as its page declares them,
 # and what it returns is printed.
@@ -25925,7 +26244,7 @@ def open_missing_streams() -> None:
 
 
 # ======================================================================================================================
-# 94. Texts
+# 95. Texts
 # ======================================================================================================================
 # Prose alone, in looop's own words: what the LLM is told, what a fresh profile is seeded with.
 
@@ -26076,7 +26395,7 @@ How looop should judge. Edit it freely.
 
 
 # ======================================================================================================================
-# 95. Texts of the gallery
+# 96. Texts of the gallery
 # ======================================================================================================================
 # What `sensor add` writes. Each is one script of plain POSIX sh that a person can read and edit; words of
 # strangers stay out of the signal where they can, and reach JSON only through jq. A signal is small and does not move
@@ -26568,7 +26887,7 @@ exec "$plugin" "$@"
 }
 
 # ======================================================================================================================
-# 96. Texts of the manual
+# 97. Texts of the manual
 # ======================================================================================================================
 # `looop help`, in the markup that the section Manual explains.
 
