@@ -20124,19 +20124,19 @@ class Undo(Beat):
         """Leave an ask that is answered: a no to the move that is undone; of an undo, the no is taken back."""
         profile, undone, move = self.profile, self.undone, self.undone.fields("move.json")
         kept = undone.fields("undo.json")
-        number, why = kept.get("ask"), f"undone: {self.why}".rstrip(": ")
         if move.get("move") == "undo":
             remove_file(profile.path("runs", str(move["run"]), "undone.json"))
             if isinstance(kept.get("told"), int):
                 give_answer(profile, kept["told"], "answered", f"the undo was undone: {self.why}".rstrip(": "), True)
             return
-        if not isinstance(number, int):
+        if "ask" not in kept:  # else that ask is rejected itself
             base = context_of(profile, checked_move(move)).get("base") if move.get("move") == "shell" else None
             question = f"your move of {undone.id}: {one_line(done_by(undone), 200)}"
             extra: dict[str, JSON] = {"tainted": True} if context.taint else {}
             number = new_ask(profile, "ask", question=question, move=move, base=base, run=undone.id, **extra)
+            why = f"undone: {self.why}".rstrip(": ")
             add_to_answer(profile, number, at=utc_text(time.time()), verdict="rejected", text=why)
-        self.run.note("undo.json", {**self.run.fields("undo.json"), "told": number})
+            self.run.note("undo.json", {**self.run.fields("undo.json"), "told": number})
 
 
 def done_by(run: Run) -> str:

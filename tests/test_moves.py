@@ -99,8 +99,9 @@ class Valid(unittest.TestCase):
             looop.move_schema(),
             """\
 {"move":"noop"}  nothing to do now
-{"move":"shell","command":"…","reversible":true|false}  run in the data dir; you see the end of its output. No \
-network, writes only reports/, granted folders; false: it needs more or cannot be undone: the person is asked
+{"move":"shell","command":"…","reversible":true|false,"undo":"…"?}  run in the data dir; you see the end of its \
+output. No network, writes only reports/, granted folders; false: it needs more or cannot be undone: the person is \
+asked. undo: a command that takes it back
 {"move":"write_goal","id":"…","body":"…"}  new or replaced
 {"move":"archive_goal","id":"…"}  it is reached
 {"move":"write_sensor","name":"…","body":"…"}  a script: #!, prints {"signal":…,"detail":…}. Only a changed \
