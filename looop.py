@@ -2213,6 +2213,7 @@ class Setting(Record):
 
 SETTINGS: dict[str, Setting] = {
     "runner": Setting("default", "LOOOP_RUNNER", "auto", "text", "auto: pi if on PATH, else claude, else builtin"),
+    "fallback": Setting("fallback", "", "", "text", "the runner that decides while the other's usage limit lasts"),
     "interval": Setting("interval", "LOOOP_INTERVAL", 60, "seconds", "from beat to beat", 1),
     "busy_interval": Setting("busy_interval", "LOOOP_BUSY_INTERVAL", 60, "seconds", "the same, after a move", 1),
     "active_interval": Setting("active_interval", "LOOOP_ACTIVE_INTERVAL", 60, "seconds", "the same, with workers", 1),
@@ -2543,6 +2544,10 @@ class Config:
                 self.wrong.append((("runners", name, "interactive"), words))
             if not valid_id(name) or name in ("auto", "builtin"):
                 self.wrong.append((("runners", name), "is not a name that a runner can have"))
+        fallback = self.values.get("fallback")
+        if fallback and fallback not in {**DEFAULT_RUNNERS, **(self.values.get("runners") or {})}:
+            words = "costs nothing and judges nothing" if fallback == BUILTIN.name else "is not in runners"
+            self.wrong.append((("fallback",), f"{fallback} {words}: name another runner"))
         for name, entry in (self.values.get("prices") or {}).items():
             if entry is not None and not {"input", "output"} <= entry.keys():
                 self.wrong.append((("prices", name), "must have `input` and `output`: else it prices nothing"))
@@ -3576,6 +3581,7 @@ _STATE_KEYS: dict[str, tuple[JSON, JSON, tuple[str, ...]]] = {
         {"count": "number", "until": "moment", "reason": "text", "reply": "text", "policy": "text"},
         ("reason", "reply"),
     ),
+    "limits": ({}, {"*": {"until": "moment", "policy": "text"}}, ()),  # usage limits of runners, as they named them
     "interrupted": (None, "text", ()),  # what a beat that died left behind, until a decider was told
     "next_beat_s": (None, "number", ()),  # asked for by the last move, one beat only
     "again": (None, {"at": "moment", "why": "text"}, ()),  # the decision that the last move has earned
@@ -14094,28 +14100,45 @@ def unchanged_gate(reason: str) -> Verdict:
     return Verdict("unchanged", "hold", "the world is as it was at the last decision")
 
 
+def standing_limit(state: Mapping[str, JSON], runner: str, now: float) -> dict[str, JSON] | None:
+    """Return the usage limit of a runner that has not reset yet, None when there is none."""
+    limit: dict[str, JSON] | None = state["limits"].get(runner)
+    return limit if limit and 0 < limit["until"] - now <= LIMIT_MAX else None  # more: the clock was set back
+
+
+def limited_runners(state: Mapping[str, JSON], now: float) -> list[str]:
+    """Return the runners whose usage limit has not reset yet."""
+    return [name for name in state["limits"] if standing_limit(state, name, now)]
+
+
 def backoff_gate(state: Mapping[str, JSON], policy: str, forced: str, now: float, runner: str = "") -> Verdict:
     """Hold a beat for a while after failures; an edit of PLAYBOOK or goals, or a person's `run`, ends the wait.
 
     `runner`: who would decide; a usage limit of another runner does not hold it.
     """
-    failure = state["failure"]
+    failure, limit = state["failure"], standing_limit(state, runner, now)
+    if limit and limit["policy"] == policy and not forced:
+        return Verdict("backoff", "hold", f"{runner}'s usage limit", limit["until"])
     if not failure:
         return Verdict("backoff", "pass")
     count = plural(failure["count"], "failure")
-    left = failure["until"] - now
     if forced:
         return Verdict("backoff", "pass", f"{count}; a person asks")
     if policy != failure["policy"]:
         return Verdict("backoff", "pass", f"{count}; PLAYBOOK or goals were edited since")
-    limited = failure.get("limit")
-    if limited and runner and limited != runner:
-        return Verdict("backoff", "pass", f"{count}; the limit is {limited}'s")
-    if not 0 < left <= (LIMIT_MAX if limited else BACKOFF_MAX):  # more than that: the clock was set back
+    if failure.get("limit"):
+        return Verdict("backoff", "pass", f"{count}; the limit is {failure['limit']}'s")
+    if not 0 < failure["until"] - now <= BACKOFF_MAX:  # more than that: the clock was set back
         return Verdict("backoff", "pass", f"{count}; waited")
-    if limited:
-        return Verdict("backoff", "hold", f"{limited}'s usage limit", failure["until"])
     return Verdict("backoff", "hold", f"{count}: {failure['reason']}", failure["until"])
+
+
+def limit_gates(state: Mapping[str, JSON], fallback: str, now: float, runner: str) -> list[Verdict]:
+    """Say for whom the fallback decides; [] where it does not."""
+    limited = [name for name in limited_runners(state, now) if name != runner]
+    ends = [state["limits"][name]["until"] for name in limited]
+    told = f"{' and '.join(limited)}'s usage limit: {runner} decides"
+    return [Verdict("limit", "pass", told, min(ends))] if limited and runner == fallback else []
 
 
 def paused_gate(pause: Mapping[str, JSON] | None) -> Verdict:
@@ -14192,10 +14215,10 @@ _GATES_TOLD = {  # gate: (it passes, it holds); {} stands for the detail
 def gate_told(gate: Mapping[str, JSON], until: str = "") -> str:
     """Say what one gate says of a beat; `until`: when it lets go, as a person reads it."""
     passes, holds = _GATES_TOLD.get(gate["gate"], ("{}", "{}"))
-    detail = one_line(gate["detail"], 200)
+    detail, end = one_line(gate["detail"], 200), f" until {until}" if until else ""
     if gate["verdict"] == "hold":
-        return f"{holds.format(detail)}: held" + (f" until {until}" if until else "")
-    return passes.format(detail)
+        return f"{holds.format(detail)}: held{end}"
+    return passes.format(detail) + (end if gate["gate"] == "limit" else "")
 
 
 def median(values: Sequence[float]) -> float:
@@ -15724,7 +15747,8 @@ _SPAN = r"\d+(?:\.\d+)? ?(?:ms|w(?:eeks?)?|d(?:ays?)?|h(?:(?:ou)?rs?)?|m(?:in(?:
 _DATE = rf"(?P<month>{'|'.join(_MONTHS)})[a-z]*\.? (?P<day>\d{{1,2}})(?:st|nd|rd|th)?"
 _RESET_FORMS = (
     r"(?:limit reached\||resets?[_ ]?at\W{1,6})(?P<epoch>\d{10})(?:\d{3})?\b",
-    rf"(?:(?:again|retry|resets?) (?:in|after) ~?|server requested |delay\W{{3,6}})(?P<span>{_SPAN}(?:,? ?(?:and )?{_SPAN})*)",
+    r"(?:(?:again|retry|resets?) (?:in|after) ~?|server requested |delay\W{3,6})"
+    rf"(?P<span>{_SPAN}(?:,? ?(?:and )?{_SPAN})*)",
     r"resets_in_seconds\W{2,4}(?P<seconds>\d{1,7})\b",
     rf"(?:again|resets?)(?: at| on)? (?:(?P<weekday>{'|'.join(_WEEKDAYS)})[a-z]*,? (?:at )?)?"
     rf"(?:{_DATE}(?:,? (?P<year>20\d\d))?,?(?: at)? )?(?P<hour>\d{{1,2}})(?::(?P<minute>\d\d)(?::\d\d)?)?"
@@ -16941,6 +16965,25 @@ def spend_for(profile: Profile, runner: Runner, now: float) -> tuple[Spend, list
 MONEY_GATES = ("decides", "budget")
 
 
+def who_decides(profile: Profile, state: Mapping[str, JSON], now: float, name: str = "") -> Runner:
+    """Return the runner that would decide: the one named or set, or the fallback while its usage limit lasts.
+
+    Where the fallback has one as well, the runner whose limit ends first.
+    """
+    first, other = profile.runner(name), profile.setting("fallback")
+    limit = standing_limit(state, first.name, now)
+    if name or not other or not limit:
+        return first
+    fallback = profile.runner(other)
+    try:
+        require_runner(profile, fallback)
+    except Failure as failure:
+        profile.warn(f"fallback: {failure.message}: {failure.hint}")
+        return first
+    also = standing_limit(state, other, now)
+    return first if also and also["until"] >= limit["until"] else fallback
+
+
 def money_gates(profile: Profile, runner: Runner, spend: Spend, decides: Sequence[float]) -> list[Verdict]:
     """Ask the gates that are about money, with what `spend_for` has read."""
     limit = profile.setting("decides_per_hour")
@@ -16980,6 +17023,9 @@ def record_failure(
         "reply": reply[:2000],
         "policy": policy,
     }
+    if reset is not None:
+        still = {name: state["limits"][name] for name in limited_runners(state, now)}
+        state["limits"] = {**still, runner: {"until": reset, "policy": policy}}
     if limited:
         state["failure"]["limit"] = runner
 
@@ -17710,6 +17756,7 @@ class Outcome(Record):
     journal: str | None = None
     cost_usd: float | None = None
     next_beat_s: int | None = None
+    runner: str | None = None  # who decided, where somebody did
 
 
 class Approval(Record):
@@ -17841,6 +17888,7 @@ class Beat:
             unchanged_gate(self.reason),
             *([] if quiet is None else [quiet_gate(profile.setting("quiet"), quiet, self.forced)]),
             backoff_gate(state, policy, self.forced, now, self.runner.name),
+            *limit_gates(state, "" if self.name else profile.setting("fallback"), now, self.runner.name),
         ]
         if self.reason:
             self.verdicts += money_gates(profile, self.runner, *self.spend(now))
@@ -17848,7 +17896,7 @@ class Beat:
 
     def decider(self) -> Runner:
         """Return who would decide."""
-        return self.profile.runner(self.name)
+        return who_decides(self.profile, self.state, time.time(), self.name)
 
     def paused(self, now: float) -> dict[str, JSON] | None:
         """Return the person's pause that holds now."""
@@ -18163,7 +18211,8 @@ class Beat:
         commit(profile, words)
         prune_runs(profile)
         reason = profile.redacted(self.reason)
-        return Outcome(result.outcome, reason, run.id, line, self.cost, self.state["next_beat_s"])
+        wait = self.state["next_beat_s"]
+        return Outcome(result.outcome, reason, run.id, line, self.cost, wait, self.runner.name)
 
     def advance(self, result: MoveResult, now: float) -> None:
         """Advance the state after a move: the world that was decided on, and what the move left behind.
@@ -18189,6 +18238,7 @@ class Beat:
         count = 0 if self.forced or self.changes else state["again_count"] + 1
         asked = None if result.outcome == "refused" else state["next_beat_s"]
         again = earned_decision(asked, bool(shell), count, now)
+        state["limits"] = {name: limit for name, limit in state["limits"].items() if name != self.runner.name}
         state.update(failure=None, interrupted=None, shell=shell, again=again, again_count=count)
         state["during"] = self.edited_meanwhile(result.wrote)
 
@@ -18208,7 +18258,7 @@ class Beat:
         emit(self.profile, "held", gate="paused", detail=reason, until=None, **facts)
         self.tell()
         prune_runs(self.profile)
-        return Outcome("held", f"paused: {reason}", self.run.id, None, self.cost)
+        return Outcome("held", f"paused: {reason}", self.run.id, None, self.cost, None, self.runner.name)
 
     def fail(self, reason: str) -> Outcome:
         """End a run that changed nothing: count it, back off, and leave word for the next prompt."""
@@ -18224,11 +18274,12 @@ class Beat:
             line, fold_at = f"- {local_stamp(now)} {one_line(words)}", self.journal.size
         run.commit(line, result, fold_at=fold_at, clean=not self.taint)
         self.tell()
-        wait = int(self.state["failure"]["until"] - now)
+        goes_on = standing_limit(self.state, name, now) and self.decider().name != name
+        wait = 1 if goes_on else int(self.state["failure"]["until"] - now)
         facts = {"cost_usd": self.cost, **self.facts()}
         emit(profile, "tick_failed", run=run.id, reason=one_line(reason), retry_s=wait, **facts)
         prune_runs(profile)
-        return Outcome("failed", reason, run.id, None, self.cost, wait)
+        return Outcome("failed", reason, run.id, None, self.cost, wait, name)
 
     def facts(self, journal: str = "") -> dict[str, JSON]:
         """Return what the event of the run's end says of why it woke, and of its move."""
@@ -18846,7 +18897,8 @@ def status_of(profile: Profile, now: float) -> dict[str, JSON]:
     """Gather what `status --json` shows. Reads only."""
     present = check_data_dir(profile)
     state = read_state(profile) if present else dict(_STATE)
-    spend, decides = spend_for(profile, profile.runner(), now) if present else (Spend(0.0, 0, 0.0, 0, 0.0), [])
+    runner = who_decides(profile, state, now)
+    spend, decides = spend_for(profile, runner, now) if present else (Spend(0.0, 0, 0.0, 0, 0.0), [])
     pid, due = (pulse_pid(profile), pulse_due(profile)) if present else (0, None)
     failure, quiet = state["failure"], profile.quiet_until(now)
     sessions = list_sessions(profile, FLEET)
@@ -18858,7 +18910,7 @@ def status_of(profile: Profile, now: float) -> dict[str, JSON]:
     if failure and failure["count"] < 3:
         what = "the last decision failed" if failure["count"] == 1 else f"{failure['count']} failed beats in a row"
         notes.append(f"{what}: {failure['reason']}")
-    for verdict in money_gates(profile, profile.runner(), spend, decides) if present else ():
+    for verdict in money_gates(profile, runner, spend, decides) if present else ():
         if verdict.verdict == "hold":
             end = f"; until {local_moment(verdict.until, now)}" if verdict.until else ""
             notes.append(f"{verdict.told}{end}")
@@ -18901,7 +18953,8 @@ def status_of(profile: Profile, now: float) -> dict[str, JSON]:
             "decides_last_hour": len(decides),
         },
         "cost_today_usd": spend.today,
-        "runner": profile.runner().name,
+        "runner": runner.name,
+        "limits": {name: utc_text(state["limits"][name]["until"]) for name in limited_runners(state, now)},
         "data_dir": profile.data,
         "version": VERSION,
     }
@@ -18989,10 +19042,12 @@ def status_lines(profile: Profile, status: Mapping[str, JSON], now: float, paint
     if status["quiet_until"]:
         pulse += paint("note", f"; quiet hours until {local_moment(parse_utc(status['quiet_until']), now)}")
     asked, backoff = str(status["asks"] or "none"), status["backoff"]
-    if backoff["fails"] and parse_utc(backoff["until"]) > now and backoff["limit"] in (None, status["runner"]):
+    if backoff["fails"] and parse_utc(backoff["until"]) > now and not backoff["limit"]:
         until = local_moment(parse_utc(backoff["until"]), now)
-        fails = f"backing off after {plural(backoff['fails'], 'failure')} until {until}"
-        beat += paint("note", f"; {backoff['limit']}'s limit resets at {until}" if backoff["limit"] else f"; {fails}")
+        beat += paint("note", f"; backing off after {plural(backoff['fails'], 'failure')} until {until}")
+    for name, until in status["limits"].items():
+        decides = "" if name == status["runner"] else f": {status['runner']} decides"
+        beat += paint("note", f"; {name}'s limit resets at {local_moment(parse_utc(until), now)}{decides}")
     rows = [
         ("pulse", pulse),
         ("last beat", beat),
@@ -20669,7 +20724,7 @@ class Pulse:
             fields = {field: getattr(outcome, field) for field in outcome._fields}
             say_json(compact({"ts": utc_text(time.time()), **self.profile.redacted(fields)}))
         else:
-            runner = self.profile.runner() if outcome.run else BUILTIN
+            runner = self.profile.runner(outcome.runner or "") if outcome.run else BUILTIN
             lines = outcome_lines(outcome, runner, Paint(self.profile.env, sys.stdout))
             if outcome.run or self.printed != lines[0]:
                 say(f"{time.strftime('%H:%M:%S')} " + "\n         ".join(lines))
@@ -20900,7 +20955,7 @@ def cmd_run(profile: Profile, args: Args) -> Result:
 
 def outcome_output(profile: Profile, wanted: str, outcome: Outcome) -> Output:
     """Answer with the outcome of a beat; `wanted`: the runner that was named."""
-    runner = profile.runner(wanted) if outcome.run else BUILTIN
+    runner = profile.runner(outcome.runner or wanted) if outcome.run else BUILTIN
     builtin = outcome.run and runner is BUILTIN and not wanted and profile.setting("runner") == "auto"
     return Output(
         {field: getattr(outcome, field) for field in outcome._fields},
@@ -24514,8 +24569,16 @@ _READY_MADE = "use the ready-made line: `looop config show` has it once your own
 
 
 def check_runner(profile: Profile) -> Iterator[Finding]:
-    """Look for the runner, have it tell its version, and hold its options against its help."""
-    runner = profile.runner()
+    """Look for the runner and the fallback, have them tell their versions, hold their options against their help."""
+    runner, other = profile.runner(), profile.setting("fallback")
+    yield from check_program(profile, runner)
+    if other and other != runner.name:
+        for finding in check_program(profile, profile.runner(other)):
+            yield finding.replace(text=f"fallback {finding.text}")
+
+
+def check_program(profile: Profile, runner: Runner) -> Iterator[Finding]:
+    """Look for a runner's program, and whether it has the options of its line."""
     if runner.mode == "builtin":
         if profile.setting("runner") == "auto":
             hint = "install pi or claude, or name a runner: looop init NAME (`looop init builtin` if this is meant)"

@@ -602,7 +602,7 @@ class UsageLimit(Case):
 
     def shift(self, secs):
         state = self.json("state.json")
-        state["failure"]["until"] += secs
+        state["limits"]["fake"]["until"] += secs
         self.write("state.json", json.dumps(state))
 
     def test_it_holds_until_the_reset_and_is_named(self):
@@ -632,7 +632,7 @@ class UsageLimit(Case):
         self.assertEqual(self.tick(words=("run", "a"))["outcome"], "failed")
         self.assertEqual(self.tick()["outcome"], "held")
         self.assertIn("no JSON object", self.tick(env={"LOOOP_RUNNER": "other"})["reason"])
-        self.assertTrue(self.tick()["reason"].startswith("backoff: 4 failures"), "the limit is not known any more")
+        self.assertEqual(self.tick()["reason"], "backoff: fake's usage limit")
 
     def test_words_on_stderr_and_of_a_plain_runner(self):
         said = "Your quota will reset after 2h0m0s"
@@ -651,7 +651,7 @@ class UsageLimit(Case):
         self.assertEqual(self.tick()["next_beat_s"], 300, "an answer, though it is none: the LLM's words")
 
     def test_a_reset_that_cannot_be_is_not_believed(self):
-        for number, secs in enumerate((-60, 9 * 86400)):
+        for number, secs in enumerate((-60, 33 * 86400)):
             self.at = int(time.time()) + secs
             self.limited(self.event())
             self.write("goals/a.md", f"{number + 1}\n")
@@ -663,6 +663,51 @@ class UsageLimit(Case):
         self.assertIn(self.tick()["next_beat_s"], range(1, 41))
         self.write("goals/a.md", "1\n")
         self.assertEqual(self.tick()["next_beat_s"], 120)
+
+    def fallback(self, limited, command, fallback="second"):
+        """Make a runner whose limit is met, and a second one, which decides while it lasts."""
+        called = f"cat >/dev/null; echo x >> {self.home}/called; {limited}"
+        runners = {"fake": {"mode": "typed", "tick": called, "output": "claude"}}
+        runners["second"] = {"mode": "typed", "tick": command, "output": "claude"}
+        self.config({"default": "fake", "fallback": fallback, "runners": runners})
+
+    def test_a_fallback_decides_meanwhile_and_is_priced_as_itself(self):
+        noop = {"type": "result", "subtype": "success", "result": '{"move":"noop"}', "total_cost_usd": 0.25}
+        self.fallback(self.event(), f"cat >/dev/null; echo '{json.dumps(noop)}'")
+        out = self.tick()
+        self.assertEqual((out["outcome"], out["runner"], out["next_beat_s"]), ("failed", "fake", 1))
+        out = self.tick()
+        self.assertEqual((out["outcome"], out["runner"], out["cost_usd"]), ("noop", "second", 0.25))
+        self.assertEqual([row["runner"] for row in self.ledger()], ["fake", "second"])
+        self.assertEqual(json.loads(self.looop("cost", "--json"))["by"]["runner"], {"fake": 0, "second": 0.25})
+        clock = looop.local_moment(self.at, time.time())
+        self.assertIn(f"fake's usage limit: second decides until {clock}", self.looop("why"))
+        self.assertEqual(json.loads(self.looop("why", "--json"))["runner"], "second")
+        self.assertIn(f"; fake's limit resets at {clock}: second decides\n", self.looop("status"))
+        status = json.loads(self.looop("status", "--json"))
+        self.assertEqual((status["runner"], status["limits"]), ("second", {"fake": looop.utc_text(self.at)}))
+        self.write("goals/a.md", "1\n")
+        self.assertEqual(self.tick()["runner"], "second", "an edit lifts no limit")
+        self.assertEqual(self.tick(words=("run", "a", "--runner", "fake"))["runner"], "fake")
+        self.shift(-3 * 3600 - 60)
+        self.write("goals/a.md", "2\n")
+        self.assertEqual(self.tick()["runner"], "fake", "its limit is over")
+
+    def test_a_fallback_that_is_limited_or_missing(self):
+        self.fallback(self.event(), "cat >/dev/null; echo 'You hit your limit. Try again in 60 minutes'; exit 1")
+        self.assertEqual([self.tick()["runner"], self.tick()["runner"]], ["fake", "second"])
+        held = self.tick()
+        self.assertEqual((held["reason"], held["runner"]), ("backoff: second's usage limit", None))
+        self.assertTrue(3500 < held["next_beat_s"] <= 3600, "the earlier one")
+        self.fallback(self.event(), "no-such-program")
+        self.assertEqual(self.tick()["reason"], "backoff: fake's usage limit")
+        self.assertIn("fallback: runner second: no-such-program is not on PATH", self.stderr)
+        self.assertIn("no-such-program is not on PATH", self.doctor(code=None))
+        self.assertEqual(json.loads(self.looop("config", "show"))["fallback"], "second")
+        for name in ("third", "builtin"):
+            self.fallback("true", "true", name)
+            self.looop("config", "check", code=1)
+            self.assertIn(f"config: fallback: {name} ", self.stderr)
 
     def test_a_direct_runner_too(self):
         self.config({"default": "fake", "runners": {"fake": {"tick": f"cat >/dev/null; {self.event()}"}}})
@@ -924,7 +969,7 @@ class Advance(Case):
         self.assertIsNone(self.after(looop.MoveResult("x"))[1]["again"])
 
     def test_a_failure_is_counted_with_the_beginning_of_its_reply(self):
-        state = {"failure": None}
+        state = {"failure": None, "limits": {}}
         looop.record_failure(state, "no JSON", "r" * 3000, "p", 100.0)
         self.assertEqual(state["failure"]["reply"], "r" * 2000)
         self.assertEqual((state["failure"]["count"], state["failure"]["until"]), (1, 160.0))

@@ -183,6 +183,27 @@ class Limits(unittest.TestCase):
             ("429: Please retry in 90s", 1.5),
             ("Overloaded: please try again in 20 min", 20),
             ("rate limit: try again in 3 hours, 12 minutes and 30 seconds", 192.5),
+            ("You've hit your weekly limit \u00b7 resets Dec 3 at 7pm", 3 * 1440 + 420),
+            ("You've hit your org's monthly usage limit \u00b7 resets Dec 1, 1am (UTC)", 780),
+            ("You're out of extra usage \u00b7 resets Dec 4, 8pm (UTC)", 4 * 1440 + 480),
+            ("You're out of usage credits \u00b7 resets 7pm (UTC) \u00b7 progress saved", 420),
+            (
+                "Request rejected (429) \u00b7 spend limit reached \u00b7 resets Dec 31, 2026, 1am (UTC)",
+                31 * 1440 - 660,
+            ),
+            (
+                "spend limit reached \u00b7 resets Dec 8 \u00b7 request an increase at https://example.com",
+                8 * 1440 - 720,
+            ),
+            ("You've hit your usage limit, or try again at Dec 30th, 2026 8:19 PM.", 30 * 1440 + 499),
+            ("429 Too Many Requests: Please try again in 16h2m29.76s. Visit https://example.com", 962.5),
+            ('Codex error: {"error":{"type":"usage_limit_reached","resets_in_seconds":10800}}', 180),
+            ("Server requested 7200s retry delay (max: 60s). 429 Please try again later.", 120),
+            ("Server requested 7200s retry delay (max: 60s)", 120),
+            ("Hugging Face rate limit reached; retry in 240s", 4),
+            ("Quota exceeded for quota metric 'Requests'. Suggested retry after 51820.6s.", 863.68),
+            ('"code":429,"details":[{"retryDelay": "9384s"}]', 156.4),
+            ('429 {\\"quotaResetDelay\\":\\"2h36m24s\\"}', 156.4),
         ):
             self.assertEqual(self.reset(error), minutes, error)
             self.assertEqual(self.reset(error.replace(" ", "\n")), minutes, error)
@@ -195,12 +216,16 @@ class Limits(unittest.TestCase):
             "Claude AI usage limit reached|1999999999",
             "Your limit will reset at 11am",  # an hour ago
             "limit, resets Nov 29, 10am",
-            "limit, try again in 9 days",
+            "limit, try again in 33 days",
             "limit, try again in 2 months",
             "limit, try again in 0s",
             "limit: resets 25:00",
             "limit: resets Feb 31, 3pm",
             "limit: try again at 5",
+            "You have exhausted your daily quota on this model.",
+            "API Error: Rate limit reached",
+            "You've hit your usage limit. Try again later.",
+            "resets Dec 8 \u00b7 which is no limit",
             "limit: try again in \u0665 hours",
             "read ECONNRESET: connection reset at 15:43",  # no limit
             "limit: " + "resets 9" * 2000 + " 1 1" * 2000,
@@ -213,6 +238,8 @@ class Limits(unittest.TestCase):
             ("5-hour limit reached \u2219 resets 3pm\n", 180),
             ("You've hit your weekly limit \u00b7 resets 3pm (UTC)", 180),
             ("You\u2019ve hit your limit", None),
+            ("You've hit your org's monthly usage limit", None),
+            ("You're out of extra usage \u00b7 resets 3pm", 180),
         ):
             result = {"type": "result", "subtype": "success", "is_error": False, "result": notice}
             for output in (notice, json.dumps(result)):
@@ -241,6 +268,23 @@ class Limits(unittest.TestCase):
         for unknown in ("Mars/Base", "../../etc/passwd", "Asia"):
             self.assertEqual(self.reset(f"limit \u00b7 resets 3pm ({unknown})"), 180, "local time")
 
+    def test_across_the_changes_of_summer_time(self):
+        os.environ["TZ"] = "CET-1CEST,M3.5.0,M10.5.0/3"
+        time.tzset()
+        for now, error, reset in (
+            ("2026-10-24T22:00:00Z", "limit \u00b7 resets 2:30am", "2026-10-25T00:30:00Z"),
+            ("2026-10-25T00:45:00Z", "limit \u00b7 resets 2:30am", "2026-10-25T01:30:00Z"),  # the second one
+            ("2026-10-24T22:00:00Z", "limit \u00b7 resets 3am", "2026-10-25T02:00:00Z"),
+            ("2026-10-24T12:00:00Z", "try again at Oct 26th, 2026 9:05 AM.", "2026-10-26T08:05:00Z"),
+            ("2026-10-24T22:00:00Z", "limit, try again in 8 hours 0 minutes", "2026-10-25T06:00:00Z"),
+            ("2026-03-28T22:00:00Z", "limit \u00b7 resets 2:30am", "2026-03-29T01:30:00Z"),  # there is none: 3:30
+            ("2026-03-28T12:00:00Z", "limit \u00b7 resets 10am", "2026-03-29T08:00:00Z"),
+            ("2026-03-28T22:00:00Z", "limit \u00b7 resets Mar 29, 3am", "2026-03-29T01:00:00Z"),
+        ):
+            since = looop.parse_utc(now)
+            at = looop.limit_reset(looop.RunnerOutput("", error), "", since)
+            self.assertEqual(at and looop.utc_text(at), reset, error)
+
     def test_an_event_names_it_and_only_one_that_rejects(self):
         def event(**info):
             return {"type": "rate_limit_event", "rate_limit_info": info}
@@ -252,7 +296,7 @@ class Limits(unittest.TestCase):
             ([event(status="allowed_warning", resetsAt=self.NOW + 600)], 180),
             ([event(status="rejected"), {"type": "rate_limit_event"}], 180),
             ([event(status="rejected", resetsAt="soon")], 180),
-            ([event(status="rejected", resetsAt=self.NOW + 9 * 86400)], None),
+            ([event(status="rejected", resetsAt=self.NOW + 33 * 86400)], None),
         ):
             for lines in ([*events, result], [*events]):
                 metered = looop.meter("\n".join(map(json.dumps, lines)), "claude")
