@@ -241,6 +241,12 @@ class Turns(InATerminal):
         self.assertEqual((row["waits_for"], row["served_at"] is None), ("worker:w1", False))
         self.looop("_cost", "session", "w1", "x", "0.25")
         self.assertEqual(self.rows()["b%20b"]["cost_7d_usd"], 0.25)
+        profile = looop.open_profile(self.env, looop.__file__)
+        generation = looop.read_session(profile, "w1").generation
+        self.write("sessions/w1/agent.json", json.dumps({"generation": generation, "cost_usd": 0.5}))
+        profile.env["LOOOP_SESSION_STARTED"] = repr(generation)
+        looop.record_spend(profile, "w1")
+        self.assertEqual((self.ledger()[-1]["goal"], self.rows()["b%20b"]["cost_7d_usd"]), ("b%20b", 0.75))
         self.looop("restart", "w1")
         self.assertEqual(json.loads(self.looop("ls", "--json"))[0]["goal"], "b%20b")
         self.replies({"move": "noop", "goal": "c"})

@@ -510,6 +510,9 @@ class InASession(Fleet):
             self.assertEqual(self.read("sensors", name).encode(), looop.gallery_script(kind, values))
             self.assertEqual(os.stat(self.path("sensors", name)).st_mode & 0o777, 0o700)
         self.assertFalse(os.path.exists(self.path("interview.json")))
+        self.tick()
+        turns = self.json("state.json")["turns"]
+        self.assertEqual(list(turns), ["playbook-daily", "ship-version-2", "tests"], "from the first day")
         self.looop("attach", "setup", code=1)
         self.assertIn("`looop setup` asks the questions again", self.stderr)
         self.begin()

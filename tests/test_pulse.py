@@ -269,6 +269,11 @@ class Waking(Pulses):
             looop.write_state(self.opened, state)
             with mock.patch.object(time, "time", return_value=now):
                 self.assertAlmostEqual(pulse.pause(looop.Outcome("unchanged")), pause, 3)
+        turn = {"seen": now - 86350, "served": None, "deferred": None, "why": ""}
+        looop.write_state(self.opened, {**state, "turns": {"a": turn, "b": {**turn, "seen": now}}})
+        with mock.patch.object(time, "time", return_value=now):
+            self.assertAlmostEqual(pulse.pause(looop.Outcome("unchanged")), 50.0, 3, "then a goal is overdue")
+        looop.write_state(self.opened, state)
         self.looop("start-session", "mine", "--command", "sleep 100")
         self.assertEqual(pulse.pause(looop.Outcome("unchanged")), 100)
         self.looop("start-session", "w", "a task", "--command", "sleep 100")
