@@ -4907,6 +4907,17 @@ def end_adopted(loose: bool) -> None:
         return
 
 
+def raise_on_signals() -> None:
+    """Make TERM and HUP end the beat as Ctrl-C does: through its `finally` blocks, children first."""
+
+    def raise_terminated(number: int, frame: object) -> None:
+        raise Terminated(number)
+
+    for number in (_signal.SIGTERM, _signal.SIGHUP):
+        if _signal.getsignal(number) == _signal.SIG_DFL:  # what nohup ignores stays ignored
+            _signal.signal(number, raise_terminated)
+
+
 def close_inherited() -> None:
     """Keep descriptors that the caller left open from reaching our children."""
     for fd in open_descriptors():
@@ -18351,17 +18362,6 @@ def beat_lock(profile: Profile, verb: str, wait: float | None) -> Lock:
     raise_on_signals()
     end_left_git(profile)
     return lock
-
-
-def raise_on_signals() -> None:
-    """Make TERM and HUP end the beat as Ctrl-C does: through its `finally` blocks, children first."""
-
-    def raise_terminated(number: int, frame: object) -> None:
-        raise Terminated(number)
-
-    for number in (_signal.SIGTERM, _signal.SIGHUP):
-        if _signal.getsignal(number) == _signal.SIG_DFL:  # what nohup ignores stays ignored
-            _signal.signal(number, raise_terminated)
 
 
 # ======================================================================================================================
