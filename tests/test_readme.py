@@ -7,11 +7,12 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 import unittest
 from typing import NamedTuple
 
 import looop
-from tests.support import ARCHIVE, CAPTURED, FAKES, ROOT, Case, Terminal, forget, heavy, nodes
+from tests.support import ARCHIVE, CAPTURED, FAKES, PATIENCE, ROOT, Case, Terminal, forget, heavy, needs_linux, nodes
 
 
 def text_of(*parts):
@@ -483,6 +484,28 @@ class Picture(Case):
             self.assertIn(word, words_in_picture(kept))
         self.assertNotRegex(kept, r"/tmp|/home/|/root|/Users/|looop-demo")
         self.assertFalse([name for name in os.listdir(self.home) if name.startswith("looop-demo")])
+
+
+@heavy
+@needs_linux
+class Lived(Case):
+    """The page "A week with looop" is what docs/week.py prints."""
+
+    git = True
+
+    def test_the_script_prints_the_page(self):
+        script = [sys.executable, os.path.join(ROOT, "docs", "week.py")]
+        env = {"PATH": self.bin, "TMPDIR": self.home, "HOME": self.home}
+        done = subprocess.run(script, env=env, stdout=subprocess.PIPE, check=True, timeout=PATIENCE * 2)
+        shown = [block.text for block in BLOCKS if block.section == "A week with looop"]
+        self.assertEqual(same_runs("\n".join(shown)), same_runs(done.stdout.decode()))
+        self.assertLessEqual(max(map(len, "\n".join(shown).split("\n"))), 80)
+        self.assertFalse([name for name in os.listdir(self.home) if name.startswith("looop-week")])
+
+
+def same_runs(text):
+    """Return a text without what differs in the names of runs."""
+    return re.sub(r"(tick-\d{8}-\d{6}-)[0-9a-f]{4}", r"\1xxxx", text)
 
 
 if __name__ == "__main__":
