@@ -419,10 +419,15 @@ class Lasting(Case):
     """What lives for long."""
 
     def test_a_pulse_keeps_nothing_of_its_beats(self):
-        self.profile(goals={f"g{n}": "wanted\n" for n in range(20)})
+        every = looop.gallery_script("every", {"every": "1w", "at": "00:00", "on": ""}).decode()
+        self.profile(
+            goals={f"g{n}": "wanted\n" for n in range(20)},
+            sensors={"every": every.partition("\n")[2]},
+        )
         self.env["LOOOP_RUNNER"] = "builtin"
         for _ in range(2):
             self.tick()
+        self.config({"quiet": "09:00-21:00"})  # it is noon or later
         argv = [sys.executable, "-SI", "-c", BEATS, ROOT, "10000" if LONG else "300"]
         done = subprocess.run(argv, env=self.env, capture_output=True, timeout=600, check=False)
         self.assertEqual(done.returncode, 0, done.stderr)

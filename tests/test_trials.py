@@ -70,6 +70,8 @@ class Cases(Case):
         # the gates
         told = self.differs(change={"gate:paused": {"until": None, "why": "lunch"}})
         self.assertIn("gate: null was expected, paused came out: by a person: lunch", told)
+        quiet = {"gate": "quiet", "verdict": "held", "move": None}
+        self.assertEqual(self.differs(0, change={"gate:quiet": 2e9}, expect=quiet), [])
         self.assertEqual(
             self.differs(
                 0, change={"gate:paused": {"until": None}}, expect={"gate": "paused", "verdict": "held", "move": None}

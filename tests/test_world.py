@@ -334,6 +334,9 @@ class Gates(unittest.TestCase):
         held = looop.Verdict("paused", "hold", "by a person: lunch", 5.0)
         self.assertEqual(looop.paused_gate({"why": "lunch", "until": 5.0}), held)
         self.assertEqual(looop.paused_gate({"why": "", "until": None}).detail, "by a person")
+        self.assertEqual(looop.quiet_gate("Sat", 5.0, ""), looop.Verdict("quiet", "hold", "Sat", 5.0))
+        self.assertEqual(looop.quiet_gate("Sat", 5.0, "a").detail, "quiet hours; a person asks")
+        self.assertEqual(looop.quiet_gate("Sat", 0.0, ""), looop.Verdict("quiet", "pass", "no quiet hours now"))
 
     def test_backoff(self):
         failure = {"count": 2, "until": 400.0, "policy": "p", "reason": "it broke"}
