@@ -50,6 +50,21 @@ def built():
     return os.path.join(shared("archive", build), "looop")
 
 
+def of_version(other, python=""):
+    """Return what is built for the Python that runs this of the looop of another version.
+
+    Where its number is as long, nothing is compiled again: in the bytecode that there is, the number is exchanged.
+    """
+    pair = build_zipapp.version_of(source()).encode(), other.encode()
+    if len(pair[0]) != len(pair[1]):
+        text = source().replace(*pair)
+        return build_zipapp.archive_of(text, dict([build_zipapp.compiled(text, sys.executable)]), python)
+    with zipfile.ZipFile(built()) as file:
+        code = file.read(f"looop-{MAGIC}.bin")[build_zipapp.STAMP :].replace(*pair)
+    stamp = hashlib.sha256(code).hexdigest()[: build_zipapp.STAMP].encode()
+    return build_zipapp.archive_of(source().replace(*pair), {MAGIC: stamp + code}, python)
+
+
 @functools.cache
 def pieces():
     """Return the names of the pieces of looop."""
@@ -239,17 +254,6 @@ class Built(Case):
             file.write(archive)
         os.chmod(self.looop_file + ".new", 0o755)
         os.replace(self.looop_file + ".new", self.looop_file)
-
-    def renamed(self):
-        """Put the looop of a later version into the file, whose number is as long; return that."""
-        version = build_zipapp.version_of(source())
-        newer = re.sub(r"\d", "9", version)
-        with zipfile.ZipFile(self.built) as file:
-            code = file.read(f"looop-{MAGIC}.bin")[build_zipapp.STAMP :].replace(version.encode(), newer.encode())
-        stamp = hashlib.sha256(code).hexdigest()[: build_zipapp.STAMP].encode()
-        archive = build_zipapp.archive_of(source().replace(version.encode(), newer.encode()), {MAGIC: stamp + code})
-        self.put(archive)
-        return newer
 
     # --- the bytes
 
@@ -553,7 +557,8 @@ leave, os._exit = os._exit, settle
         wait_until(lambda: len(self.events("decided")) > before, "a beat that decides")
         self.assertTrue(alive(pid))
         os.unlink(self.looop_file)
-        newer = self.renamed()
+        newer = re.sub(r"\d", "9", build_zipapp.version_of(source()))
+        self.put(of_version(newer))
         self.assertEqual(self.call("version"), f"looop {newer}\n")
         # the newer one and a session, a pulse of the older one
         self.call("send", "box", "to the old session")

@@ -21,6 +21,7 @@ import unittest
 import looop
 from tests import build, shared
 from tests.support import LONG, ROOT, Case, alive, heavy, needs, needs_root, wait_until
+from tests.test_archive import of_version
 
 SCRIPT = os.path.join(ROOT, "install.sh")
 SHELLS = [shutil.which("dash") or shutil.which("sh"), shutil.which("bash")]
@@ -296,16 +297,8 @@ class Built(Installer):
 
     @classmethod
     def setUpClass(cls):
-        cls.old = read(os.path.join(shared("releases", cls.build), "looop"))
+        cls.old = of_version(OLD, sys.executable)
         cls.new = read(os.path.join(shared("archive", build), "looop"))
-
-    @staticmethod
-    def build(folder):
-        tree = make_tree(folder + "-tree", OLD)
-        builder = [os.path.join(tree, "build_zipapp.py"), "--only", "--out", folder, "--python", sys.executable]
-        env = {"PATH": os.path.join(folder, "nothing"), "HOME": folder, "PYTHONDONTWRITEBYTECODE": "1"}
-        subprocess.run([sys.executable, *builder], env=env, stdout=subprocess.DEVNULL, check=True)
-        shutil.rmtree(tree)
 
     def offer(self, content, at=""):
         self.web.files.update(release_files(content, at))
