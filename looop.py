@@ -12951,7 +12951,7 @@ class MoveSpec(Record):
 
 
 MOVES: dict[str, MoveSpec] = {
-    "noop": MoveSpec("nothing to do now", {}),
+    "noop": MoveSpec("nothing now", {}),
     "shell": MoveSpec(
         "run in the data dir; you see the end of its output. No network, writes only {folders}; false: it needs more "
         "or cannot be undone: the person is asked. undo: a command that takes it back",
@@ -12967,7 +12967,7 @@ MOVES: dict[str, MoveSpec] = {
     "write_playbook": MoveSpec("proposes it", {"body": "text"}),
     "start_worker": MoveSpec(
         "a coding agent. It knows only this prompt and starts in an empty folder: name absolute paths. verify: a "
-        "command that proves the work, run there at its end (60 s, confined)",
+        "command that proves the work, run at its end (60 s, confined)",
         {"id": "id", "prompt": "text", "runner": "id?", "verify": "text?"},
     ),
     "send": MoveSpec("type it into a worker, and Enter", {"id": "id", "text": "text"}),
@@ -13256,7 +13256,7 @@ def move_schema(agents: Mapping[str, JSON] | None = None) -> str:
     samples = {"flag": "true|false", "list": '["…"]', "number": "60", "item": "12", "repo": '"owner/name"'}
     without = agents.get("without", ()) if agents else ()
     folders = ", ".join(one_line(name, 200) for name in (agents or {}).get("folders", ["reports/", "granted folders"]))
-    outward = "Others will see these; the person says yes or no first:"
+    outward = "Others see these; the person says yes or no first:"
     lines: list[str] = []
     for name, spec in MOVES.items():
         line, kinds = spec.line.replace("{folders}", folders), spec.fields
@@ -26369,9 +26369,9 @@ Answer with one JSON object and nothing else. The moves ("?": optional):
 
 {{moves}}
 Any move may have "goal":"whose turn it is", "journal":"what it is for" and "next_beat_s":300: you are asked again after
-that long (5 to 3600) though nothing changed; else when something changes, and once after a shell move. Bodies are whole
-files. Prefer the smallest move. When all is on its way, answer noop and say in journal what you wait for.
-Workers write reports/<id>.md: read it by shell. Their asks and flags reach the person without you.
+that long (5 to 3600), else when something changes, and once after a shell move. Bodies are whole files. Prefer the
+smallest move. When all is on its way, answer noop; journal says what you wait for.
+Workers write reports/<id>.md: read it by shell. Their asks and flags reach the person.
 """
 
 DIRECT_INSTRUCTIONS = """\

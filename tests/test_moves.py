@@ -98,7 +98,7 @@ class Valid(unittest.TestCase):
         self.assertEqual(
             looop.move_schema(),
             """\
-{"move":"noop"}  nothing to do now
+{"move":"noop"}  nothing now
 {"move":"shell","command":"…","reversible":true|false,"undo":"…"?}  run in the data dir; you see the end of its \
 output. No network, writes only reports/, granted folders; false: it needs more or cannot be undone: the person is \
 asked. undo: a command that takes it back
@@ -108,14 +108,14 @@ asked. undo: a command that takes it back
 signal wakes you: no times or ages. `# looop:interval=15m` spaces its runs
 {"move":"write_playbook","body":"…"}  proposes it
 {"move":"start_worker","id":"…","prompt":"…","runner":"…"?,"verify":"…"?}  a coding agent. It knows only this \
-prompt and starts in an empty folder: name absolute paths. verify: a command that proves the work, run there at \
+prompt and starts in an empty folder: name absolute paths. verify: a command that proves the work, run at \
 its end (60 s, confined)
 {"move":"send","id":"…","text":"…"}  type it into a worker, and Enter
 {"move":"key","id":"…","keys":["…"]}  Enter, Esc, C-c, Up, …; never answer a permission dialog: that is the person's
 {"move":"restart_worker","id":"…"}  also a lost one; its conversation goes on
 {"move":"kill_worker","id":"…"}
 {"move":"ask","question":"…","options":["…"]?,"ref":"…"?}  the person; ref: a file to show
-Others will see these; the person says yes or no first:
+Others see these; the person says yes or no first:
 {"move":"pr_comment" or "issue_comment","repo":"owner/name","number":12,"body":"…"}
 {"move":"pr_open","repo":"owner/name","base":"…","head":"…","title":"…","body":"…"}
 {"move":"push_branch","folder":"…","remote":"…","branch":"…"}  of the clone in a folder
