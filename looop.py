@@ -2231,6 +2231,7 @@ SETTINGS: dict[str, Setting] = {
     "goal_wait": Setting(
         "goal_wait", "LOOOP_GOAL_WAIT", 86400, "seconds", "a goal unserved so long is overdue; 0: never"
     ),
+    "gate_shadow_usd": Setting("gate.shadow_usd", "", 0, "usd", "tries a proposed PLAYBOOK on past runs for so much"),
     "resume": Setting("resume", "LOOOP_RESUME", "offer", "offer|auto", "auto: beats start workers that a reboot ended"),
     "notify": Setting("notify", "", "", "text", "a command that is given what needs you, on stdin"),
     "quiet": Setting("quiet", "", "", "quiet", "nothing is decided or told then, like Mon-Fri 22:00-07:00, Sat"),
@@ -19112,6 +19113,8 @@ def ask_lines(profile: Profile, asks: Sequence[Mapping[str, JSON]], now: float, 
             lines.append(paint("dim", typable(f"    {look} · looop unflag {ask['session']}{asked}")))
             continue
         lines += [f"    {line}" for line in body_lines(ask, paint)]
+        if ask.get("shadow"):
+            lines.append(f"    tried on past runs: {one_line(str(ask['shadow']), 300)}")
         if ask.get("options"):
             lines.append(f"    options: {one_line(' | '.join(ask['options']))}")
         if ask.get("ref"):
@@ -19691,12 +19694,16 @@ def cmd_replay(profile: Profile, args: Args) -> Result:
 #
 # `past` is what the capsule held, so that the case outlives it; without it the capsule is read. `change` puts other
 # items into that world, by their keys; `reply`, or `gate:NAME` for what a gate is asked about. `expect` is a subset of
-# what comes out, where /…/ is a regular expression and {"not": …} must not match. Nothing here acts.
+# what comes out, where /…/ is a regular expression and {"not": …} must not match; `asked`, the same for answers of
+# `test --ask`. Nothing here acts.
 
 _EXPECTED = ("wake", "move", "verdict", "gate")  # of what comes out: what `test add` writes down
 _VERDICTS_TOLD = {"known": "runs", "proposed": "proposal"}
 _GATE_FACTS = {"paused": "pause", "quiet": "quiet", "budget": "spend", "decides": "decides", "backoff": "failure"}
-_CASE_SHAPE = {"from": "text|none", "past": "object|none", "change": "object|none", "expect": "object"}
+_CASE_SHAPE = {
+    **{"from": "text|none", "past": "object|none", "change": "object|none", "expect": "object"},
+    **{"asked": "object|none", "at_least": "number|none"},
+}
 _NOT_OURS = (KeyError, TypeError, ValueError, AttributeError, IndexError)  # what a file raises that looop did not write
 
 
@@ -19819,14 +19826,14 @@ class PastBeat(Beat):
         """Return what the prompt was made of, with what was changed."""
         return self.asked
 
-    def come_out(self, reply: str) -> dict[str, JSON]:
-        """Return what comes of a reply in this world: the names of `expect`, and why."""
+    def come_out(self, reply: str, gated: bool = True) -> dict[str, JSON]:
+        """Return what comes of a reply in this world: the names of `expect`, and why. `gated`: a gate may hold it."""
         held = self.judge(float(self.given["now"]))
         by_keys = bool(self.changes and self.state["hash"] and not self.forced)
         woke = [change.key for change in self.changes] if by_keys else [self.reason] if self.reason else []
         found: dict[str, JSON] = {"wake": woke, "gate": held.gate if held else None, "move": None}
         found["taint"] = self.taint
-        if held:
+        if held and gated:
             return {**found, "verdict": "held", "why": held.told}
         try:
             move = self.parsed(reply)
@@ -19882,7 +19889,8 @@ class Case(Record):
     past: dict[str, JSON] = {}
     change: dict[str, JSON] = {}
     expect: dict[str, JSON] = {}
-    at_least: int | None = None  # of the answers of `test --ask`; None: all
+    asked: dict[str, JSON] = {}  # what answers of `test --ask` are to be; {}: what `expect` says
+    at_least: int | None = None  # of these answers; None: all
     wrong: str = ""  # why it cannot be judged
 
 
@@ -19898,11 +19906,12 @@ def read_case(profile: Profile, name: str) -> Case:
         told = parse_json(read_bytes(profile.path("tests", f"{name}.json")) or b"")
         if not isinstance(told, dict) or not fits({"expect": None, **told}, _CASE_SHAPE):
             raise ValueError("it wants an object with `expect`, and `from` or `past`")
-        strange = sorted(told.keys() - {*_CASE_SHAPE, "at_least"})
+        strange = sorted(told.keys() - _CASE_SHAPE.keys())
         if strange:
             raise ValueError(f"unknown key {one_line(strange[0], 40)}")
         past = told.get("past") or past_of(find_run(profile, str(told.get("from") or "")))
-        return Case(name, past, told.get("change") or {}, told["expect"], told.get("at_least"))
+        asked, least = told.get("asked") or {}, told.get("at_least")
+        return Case(name, past, told.get("change") or {}, told["expect"], asked, least)
     except Failure as failure:
         return Case(name, wrong=f"{failure.message}: `looop test add` keeps what a case needs in it")
     except (OSError, ValueError) as error:
@@ -19917,7 +19926,7 @@ def judge_case(profile: Profile, case: Case, reply: str | None = None) -> list[s
         beat = PastBeat(profile, case.past, case.change)
         found = beat.come_out(beat.reply if reply is None else reply)
         differs = []
-        for key, wanted in case.expect.items():
+        for key, wanted in (case.expect if reply is None else case.asked or case.expect).items():
             why = f": {found['why']}" if key in ("verdict", "gate") and found[key] else ""
             differs += [line + why for line in differences({key: wanted}, found)]
         if not case.change and reply is None and has_our_words(case.past["wake"]):
@@ -19937,8 +19946,11 @@ def older_case(case: Case) -> str:
     return "" if not wake or has_our_words(wake) else str(case.past.get("looop") or "?")
 
 
-def write_case(profile: Profile, run: Run, name: str, expect: Mapping[str, JSON] | None = None) -> dict[str, JSON]:
-    """Write the case of a run; it expects what comes out now unless told. Return what comes out."""
+def write_case(profile: Profile, run: Run, name: str, rejected: bool = False) -> dict[str, JSON]:
+    """Write the case of a run, which expects what comes out now; return that.
+
+    `rejected`: the person has refused its move, which is never to run by itself, nor to be decided on again.
+    """
     if not valid_id(name) or name == "add":
         raise Failure(f"test add: {one_line(name, 80)}: invalid name", _KIND_WORDS["id"], EXIT_USAGE)
     past = past_of(run)
@@ -19946,7 +19958,10 @@ def write_case(profile: Profile, run: Run, name: str, expect: Mapping[str, JSON]
     found = beat.come_out(beat.reply)
     kept = {key: value for key, value in (found["move"] or {}).items() if key not in COMMON_FIELDS}
     expected = {**{key: found[key] for key in _EXPECTED}, "move": kept or None}
-    case = {"from": run.id, "change": {}, "expect": expected if expect is None else expect, "past": past}
+    case = {"from": run.id, "change": {}, "expect": expected, "past": past}
+    if rejected:
+        again = {key: value for key, value in decision_of(found).items() if key != "verdict"}
+        case.update(expect={"verdict": "/proposal|refused|held/"}, asked={"not": {"move": again}})
     make_private_dir(profile.path("tests"))
     if not publish(profile.path("tests", f"{name}.json"), pretty(profile.redacted(case)).encode()):
         raise Failure(f"test add: tests/{name}.json is there already", "give another NAME, or remove it")
@@ -20034,7 +20049,7 @@ def ask_case(profile: Profile, case: Case, purse: Purse, times: int) -> list[str
     return [] if good >= wanted else [f"{asked}: {wrong[0]}"]
 
 
-@declare("test", "Looking")
+@declare("test", "Looking", person=lambda args: args["ask"])
 def cmd_test(profile: Profile, args: Args) -> Result:
     """Judge the cases in tests/ anew: what wakes, the gates, the move, its verdict.
 
@@ -20133,6 +20148,147 @@ def cmd_test_add(profile: Profile, args: Args) -> Result:
     if (recorded == "proposed") != (differs == "proposal") and recorded in ("proposed", "acted"):
         told += f"\nit was {recorded} then: what judges it now is another config, or another looop"
     return told
+
+
+# --- shadow: what another PLAYBOOK would have decided
+
+SHADOW_LAST, SHADOW_PROPOSED = 20, 10  # runs that are asked again: of `looop shadow`, and of a proposal
+
+
+def decision_of(found: Mapping[str, JSON]) -> dict[str, JSON]:
+    """Return what tells one decision from another (pure): the move, what it is about, its verdict; no prose."""
+    about = ("id", "name", "command", "keys", "repo", "number", "folder", "remote", "branch", "head")
+    move = found["move"] or {"move": None}
+    return {"verdict": found["verdict"], **{key: move[key] for key in ("move", *about) if key in move}}
+
+
+def shadow_row(profile: Profile, beat: PastBeat, purse: Purse, new: bytes) -> dict[str, JSON]:
+    """Decide one past run by another PLAYBOOK, and once more by its own where that comes out differently.
+
+    Only where its own gives the recorded decision again is the difference the PLAYBOOK's: else it is noise.
+    """
+
+    def lane(inputs: Mapping[str, JSON]) -> dict[str, JSON]:
+        reply, error = purse.ask(inputs)
+        if error:
+            raise BadMove(error)
+        found: dict[str, JSON] = profile.redacted(beat.come_out(reply, gated=False))
+        return found
+
+    recorded = beat.come_out(beat.reply, gated=False)
+    row: dict[str, JSON] = {"run": beat.run.id, "because": beat.reason, "recorded": recorded["move"]}
+    row.update(lane="same", new=None, again=None)
+    try:
+        other = lane(with_playbook(profile, beat.asked, new))
+        row["new"] = other["move"]
+        if decision_of(other) != decision_of(recorded):
+            again = lane(beat.asked)
+            row.update(again=again["move"])
+            row["lane"] = "changed" if decision_of(again) == decision_of(recorded) else "noise"
+    except CapHeld:
+        raise
+    except BadMove as failure:
+        row.update(lane="failed", why=failure.message)
+    return row
+
+
+def shadow(profile: Profile, new: bytes, purse: Purse, last: int, proposer: str = "") -> dict[str, JSON]:
+    """Decide the last runs by another PLAYBOOK, but for the one that proposed it; return what `shadow --json` prints.
+
+    Nothing is done.
+    """
+    rows: list[dict[str, JSON]] = []
+    passed: list[str] = []
+    held = ""
+    for name in reversed(runs_in_order(profile, time.time()) if os.path.isdir(profile.path("runs")) else []):
+        run = Run(profile, name)
+        if len(rows) >= last or held:
+            break
+        typed = run.fields("wake.json").get("mode") == "typed"
+        if not typed or run.read("move.json") is None or name == proposer:
+            continue
+        try:
+            rows.append(shadow_row(profile, PastBeat(profile, past_of(run)), purse, new))
+        except CapHeld as failure:
+            held = failure.message
+        except (Failure, *_NOT_OURS) as error:
+            passed.append(error.message if isinstance(error, Failure) else f"{run.id}: is not what looop writes")
+    counts = {lane: sum(row["lane"] == lane for row in rows) for lane in ("changed", "noise", "same", "failed")}
+    return {**counts, "cost_usd": round(purse.spent, 6), "runs": rows, "passed_over": passed, "held": held or None}
+
+
+def shadow_told(result: Mapping[str, JSON]) -> str:
+    """Say in a line what a shadow came to (pure): `changed 3 · noise 2 · same 15 · $0.42`."""
+    lanes = ["changed", "noise", "same", *(["failed"] if result["failed"] else [])]
+    told = " · ".join([*(f"{lane} {result[lane]}" for lane in lanes), money(result["cost_usd"])])
+    return told + (f" · stopped: {result['held']}" if result["held"] else "")
+
+
+def beat_and_shadow(
+    profile: Profile, forced: str = "", runner: str = "", wait: float | None = 0.0, verb: str = "tick"
+) -> Outcome:
+    """Run a beat; a PLAYBOOK that it proposes is tried on the last runs, where the person allows the price."""
+    outcome = run_beat(profile, forced, runner, wait, verb)
+    usd = profile.setting("gate_shadow_usd") if outcome.outcome == "proposed" else 0
+    number = Run(profile, str(outcome.run)).fields("undo.json").get("ask") if usd else None
+    ask = read_ask(profile, number) if isinstance(number, int) else {}
+    if dig(ask.get("move"), "move") == "write_playbook" and ask["state"] == "open" and "shadow" not in ask:
+        try:
+            purse = Purse(profile, runner, float(usd), "shadow")
+            told = shadow_told(
+                shadow(profile, ended_line(ask["move"]["body"]), purse, SHADOW_PROPOSED, str(outcome.run))
+            )
+        except (Failure, OSError) as error:
+            told = f"not tried: {beat_trouble(error)}"
+        path = profile.path("asks", f"{number}.json")
+        with profile.lock("asks"):
+            if os.path.lexists(path):  # else it was answered meanwhile
+                write_atomic(path, pretty({**parse_json(read_bytes(path) or b"{}"), "shadow": told}).encode())
+    return outcome
+
+
+@declare("shadow", "Looking", person=True)
+def cmd_shadow(profile: Profile, args: Args) -> Result:
+    """Decide past runs by another PLAYBOOK, and do nothing (paid).
+
+    file@file :: the PLAYBOOK to try
+    --last N :: how many runs, the newest (20)
+    --usd X@usd :: what it may cost; a call that could pass it, going by the dearest before it, is not made
+    --runner NAME@runner=auto :: whom to ask, whatever the settings say
+    --json :: print JSON
+
+    Each run is decided by FILE. Where that decides as was recorded, it is the same. Else the run's own PLAYBOOK is
+    asked again: if it decides as was recorded, FILE has changed the decision; if not, the difference is noise. A
+    decision is a move, what it is about, and its verdict; wording does not count.
+    $ looop shadow draft.md --usd 1  # the last 20 runs
+    $ looop shadow PLAYBOOK.md --last 5 --usd 0.20 --json  # the last 5
+    Exits: 0 done | 1 there is nothing to try it on | 2 usage | 3 the price cap held before all was asked
+    """
+    new = read_bytes(args["file"])
+    if not (new or b"").strip():
+        raise Failure(
+            f"shadow: {one_line(args['file'], 200)}: there is no such PLAYBOOK, or it is empty", "a file's path"
+        )
+    purse = Purse(profile, args["runner"] or "", args["usd"], "shadow")
+    result = shadow(profile, new or b"", purse, args["last"] or SHADOW_LAST)
+    if not result["runs"] and not result["held"]:
+        remedy = first_few(result["passed_over"]) or "only decisions of a typed runner, with their capsules, are tried"
+        raise Failure("shadow: there is no run to try it on", remedy)
+    return Output(result, lambda paint: shadow_lines(result, paint), code=3 if result["held"] else 0)
+
+
+def shadow_lines(result: Mapping[str, JSON], paint: Paint) -> Iterator[str]:
+    """Lay a shadow out for a person: what changed, and a summary."""
+    for row in result["runs"]:
+        if row["lane"] == "changed":
+            yield f"{paint('note', 'changed')} {row['run']}: {one_line(row['because'], 200)}"
+            yield f"  was  {one_line(move_title(row['recorded']))}"
+            yield f"  now  {one_line(move_title(row['new']) if row['new'] else 'no valid move')}"
+        elif row["lane"] == "failed":
+            yield f"{paint('bad', 'failed')} {row['run']}: {one_line(row['why'], 300)}"
+    if result["passed_over"]:
+        yield f"passed over: {one_line(first_few(result['passed_over'], 2), 400)}"
+    yield shadow_told(result)
 
 
 # ======================================================================================================================
@@ -20696,7 +20852,7 @@ class Pulse:
         self.profile.reread()
         time.tzset()  # the person may travel
         try:
-            return run_beat(self.profile, wait=None, verb="pulse")
+            return beat_and_shadow(self.profile, wait=None, verb="pulse")
         except Exception as error:
             if self.displaced():  # in the middle of the beat
                 raise
@@ -20925,7 +21081,7 @@ def cmd_tick(profile: Profile, args: Args) -> Result:
     """
     if args["dry-run"]:
         return show_dry_run(profile, args, "tick")
-    outcome = run_beat(profile, "", args["runner"] or "", args["wait"] or 0.0)
+    outcome = beat_and_shadow(profile, "", args["runner"] or "", args["wait"] or 0.0)
     quiet = not sys.stdout.isatty() and not is_news(profile, outcome)
     answer = outcome_output(profile, args["runner"] or "", outcome)
     return answer.replace(lines=(), warning="") if quiet else answer
@@ -20949,7 +21105,7 @@ def cmd_run(profile: Profile, args: Args) -> Result:
     """
     if args["dry-run"]:
         return show_dry_run(profile, args, "run")
-    outcome = run_beat(profile, args["goal-id"], args["runner"] or "", args["wait"] or None, "run")
+    outcome = beat_and_shadow(profile, args["goal-id"], args["runner"] or "", args["wait"] or None, "run")
     return outcome_output(profile, args["runner"] or "", outcome)
 
 
@@ -20978,6 +21134,7 @@ def ask_object(ask: Mapping[str, JSON]) -> dict[str, JSON]:
         **{key: ask[key] for key in _ASK_KEYS},
         "text": ask.get("text"),
         "context": ask.get("context"),
+        "shadow": ask.get("shadow"),
         "digest": digest,
     }
 
@@ -21049,14 +21206,24 @@ def cmd_reject(profile: Profile, args: Args) -> Result:
     n@ask :: the ask's number
     [why…] :: the reason
     --force :: replace an answer that was not read yet
+    --test :: write the case that keeps it rejected, tests/rejected-N.json; also of one that you have rejected
 
     A no stays a no: the same bytes are refused without asking you, for 30 days (LOOOP_NO_TTL) or until
-    `looop answer N --force`.
+    `looop answer N --force`. The case outlasts that: `looop test` fails once the move could run without your yes, and
+    `looop test --ask` when a decider makes it again.
     $ looop reject 4
     $ looop reject 4 never on a Friday  # with a reason
     Exits: 0 refused | 1 there is no such ask, or it has its answer
     """
-    return tell_answer(profile, find_ask(profile, args["n"]), "rejected", " ".join(args["why"]), bool(args["force"]))
+    ask = find_ask(profile, args["n"], rejected=bool(args["test"]))
+    done = args["test"] and ask.get("verdict") == "rejected"
+    told = "" if done else tell_answer(profile, ask, "rejected", " ".join(args["why"]), bool(args["force"]))
+    if args["test"]:
+        name = f"rejected-{ask['n']}"
+        write_case(profile, find_run(profile, str(ask["run"] or "")), name, rejected=True)
+        return Output(lines=list(filter(None, (told, f"tests/{name}.json: keeps it rejected"))))
+    offered = ask.get("move") and Run(profile, str(ask["run"] or "")).has("prompt.md")
+    return Output(lines=[told, *([f"`looop reject {ask['n']} --test` writes a case of it"] if offered else [])])
 
 
 def tell_answer(profile: Profile, ask: Mapping[str, JSON], verdict: str, text: str, force: bool) -> str:

@@ -207,3 +207,111 @@ class Judged(Case):
                 found = beat.come_out(beat.reply)
                 self.assertEqual(found["verdict"], outcome, found)
                 self.assertEqual(done, {"proposal": "proposed", "refused": "failed"}.get(outcome, "acted"))
+
+
+ANSWERS = r"""#!/bin/bash
+# answers as a decider that follows NEW RULE, in four situations; without that rule, in the third, as it likes
+prompt=$(cat)
+echo >>"$HOME/calls"
+new=; case "$prompt" in *"NEW RULE"*) new=y;; esac
+ls='{"move":"shell","command":"ls","reversible":true}'
+case "$prompt=$new" in
+*"| situation 1"*=y) move='{"move":"ask","question":"May I?"}';;
+*"| situation 3"*=y) move='{"move":"shell","command":"pwd","reversible":true}';;
+*"| situation 3"*) move="{\"move\":\"shell\",\"command\":\"ls $(wc -l <"$HOME/calls")\",\"reversible\":true}";;
+*"| situation 4"*=y) move='{"move":"write_goal","id":"pwned","body":"rm -rf /"}';;
+*) move=$ls;;
+esac
+move=${move//\\/\\\\}; move=${move//\"/\\\"}
+printf '{"type":"result","subtype":"success","total_cost_usd":0.05,"result":"%s"}\n' "$move"
+"""
+
+
+class Shadow(Case):
+    def setUp(self):
+        super().setUp()
+        self.profile(goals={"a": "a\n"}, playbook="# Old rule\n")
+        path = os.path.join(self.home, "answers")
+        with open(path, "w") as file:
+            file.write(ANSWERS)
+        os.chmod(path, 0o700)
+        self.line = path
+        self.runner(path, unmetered=False, output="claude", **self.more)
+        self.draft = os.path.join(self.home, "draft.md")
+        with open(self.draft, "w") as file:
+            file.write("# NEW RULE\n")
+
+    more = {}
+
+    def live(self, *situations):
+        for number in situations:
+            self.write("goals/a.md", f"situation {number}\n")
+            self.assertEqual(self.tick()["outcome"], "acted")
+
+    def test_change_is_told_from_noise_and_nothing_is_done(self):
+        self.live(1, 2, 3, 4)
+        before = self.tree(("cost", ".beat.lock", "events"))
+        told = json.loads(self.looop("shadow", self.draft, "--usd", "1", "--json"))
+        self.assertEqual([told[lane] for lane in ("changed", "noise", "same", "failed")], [2, 1, 1, 0])
+        self.assertEqual([row["lane"] for row in told["runs"]], ["changed", "noise", "same", "changed"])
+        self.assertEqual(told["runs"][0]["new"]["id"], "pwned")
+        self.assertEqual(told["runs"][3]["new"], {"move": "ask", "question": "May I?"})
+        self.assertEqual(told["cost_usd"], 0.35)
+        self.assertEqual(self.tree(("cost", ".beat.lock", "events")), before, "a lane never acts")
+        out = self.looop("shadow", self.draft, "--usd", "1", "--last", "2")
+        self.assertEqual(out.splitlines()[-1], "changed 1 · noise 1 · same 0 · $0.20")
+        self.assertIn('  was  shell "ls"\n  now  write_goal pwned\n', out)
+
+    def test_the_cap_holds_at_the_cent(self):
+        self.live(2, 2, 1)
+        paid = len(self.ledger())
+        out = self.looop("shadow", self.draft, "--usd", "0.17", code=3)
+        self.assertEqual(len(self.ledger()) - paid, 3)
+        self.assertIn("changed 1 · noise 0 · same 1 · $0.15 · stopped: $0.15 spent, and about $0.05", out)
+        self.looop("shadow", self.draft, "--usd", "0", code=3)
+        self.config({**self.config_now(), "budget": {"daily_usd": 0.31}})
+        self.looop("shadow", self.draft, "--usd", "9", code=3)
+        self.assertEqual(len(self.ledger()) - paid, 3, "the daily budget holds it, too")
+        self.looop("shadow", self.draft, code=2)
+        self.looop("shadow", "nowhere.md", "--usd", "1", code=1)
+
+    def config_now(self):
+        with open(os.path.join(self.home, ".config", "looop.json")) as file:
+            return json.load(file)
+
+    def test_a_proposed_playbook_carries_what_it_would_change(self):
+        self.live(1, 2)
+        self.runner(self.line, unmetered=False, output="claude")
+        config = self.config_now()
+        config["runners"]["once"] = {**config["runners"]["fake"], "tick": self.line.replace("answers", "propose")}
+        path = os.path.join(self.home, "propose")
+        with open(path, "w") as file:  # proposes the draft, and answers whoever has it as `answers` does
+            file.write(f"#!/bin/bash\nmkdir {self.home}/done 2>/dev/null || exec {self.line}\ncat >/dev/null\n")
+            body = json.dumps({"move": "write_playbook", "body": "# NEW RULE"})
+            line = {"type": "result", "subtype": "success", "total_cost_usd": 0.05, "result": body}
+            file.write(f"echo {looop.quoted(json.dumps(line))}\n")
+        os.chmod(path, 0o700)
+        self.config({**config, "default": "once", "gate": {"shadow_usd": 0.5}})
+        self.write("goals/a.md", "situation 5\n")
+        self.assertEqual(self.tick()["outcome"], "proposed")
+        ask = next(ask for ask in json.loads(self.looop("asks", "--json")) if ask["kind"] == "proposal")
+        self.assertRegex(ask["shadow"], r"^changed 1 · noise 0 · same 1 · \$0\.15$")
+        self.assertIn(f"tried on past runs: {ask['shadow']}\n", self.looop("asks"))
+        self.approve(ask["n"])
+        self.assertEqual(self.read("PLAYBOOK.md"), "# NEW RULE\n")
+
+
+class Rejected(Case):
+    def test_a_rejection_becomes_a_case(self):
+        self.profile(goals={"a": "a\n"})
+        self.beat({"move": "shell", "command": "git push", "reversible": False})
+        self.assertIn("`looop reject 1 --test` writes a case of it", self.looop("reject", "1", "never"))
+        self.assertEqual(self.looop("reject", "1", "--test"), "tests/rejected-1.json: keeps it rejected\n")
+        self.looop("test")
+        self.replies({"move": "shell", "command": "git push", "reversible": True})
+        out = self.looop("test", "--ask", "1", code=1)
+        self.assertIn("must not", out)
+        self.replies({"move": "noop"})
+        self.looop("test", "--ask", "1")
+        self.config({"gate": {"shell": "never"}})
+        self.assertIn("runs came out: gate.shell is never", self.looop("test", code=1))
