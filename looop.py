@@ -113,12 +113,14 @@ Contents
   89. Examinations                what the doctor looks at
   90. Doctor                      looop doctor
   91. Goals and history           looop goals, goal, history
-  92. Completion                  candidates for a Tab
-  93. Manual (pure)               help, pages, man page
-  94. Command line                from words to an exit code
-  95. Texts                       prompts and seeds
-  96. Texts of the gallery        scripts of `sensor add`
-  97. Texts of the manual         looop help
+  92. Page (pure)                 HTML and plots of a report
+  93. Report                      what some days came to, on one page
+  94. Completion                  candidates for a Tab
+  95. Manual (pure)               help, pages, man page
+  96. Command line                from words to an exit code
+  97. Texts                       prompts and seeds
+  98. Texts of the gallery        scripts of `sensor add`
+  99. Texts of the manual         looop help
 
 Finding things: the verb `looop sensor list` is `cmd_sensor_list`; its docstring is its page: options, examples, exits.
 To add a verb: write `cmd_<verb>` under `@declare`: see the section Verbs.
@@ -17864,7 +17866,11 @@ class Beat:
         keep_readings(profile, readings)
         errors = sum(reading.status in ("error", "refused") for reading in readings.values())
         millis = int((time.monotonic() - self.started) * 1000)
-        emit(profile, "sense_done", sensors=len(readings), errors=errors, ms=millis)
+        ran = [reading for reading in readings.values() if reading.status in ("ok", "error")]
+        more: dict[str, JSON] = {"took": {r.name: round(r.secs * 1000) for r in ran}} if ran else {}
+        if errors:
+            more["failed"] = [r.name for r in readings.values() if r.status in ("error", "refused")]
+        emit(profile, "sense_done", sensors=len(readings), errors=errors, ms=millis, **more)
         for name, reading in readings.items():
             if reading.streak == FLAPPING_BEATS and reading.status != "kept":
                 emit(profile, "sensor_flapping", sensor=name)
@@ -25353,7 +25359,815 @@ def cmd_history(profile: Profile, args: Args) -> Result:
 
 
 # ======================================================================================================================
-# 92. Completion
+# 92. Page (pure)
+# ======================================================================================================================
+# What `looop report` is drawn with: HTML with pictures in SVG, without a script and without anything to fetch. All
+# markup is made by `element`, which escapes every text that is no Markup. A plot places its shapes in percent of its
+# width, while its texts keep their size: it can be read at any width. Texture and place tell things apart, colour only
+# helps.
+
+
+class Markup(str):
+    """HTML or SVG that is written as it stands."""
+
+    __slots__ = ()
+
+
+def markup_of(value: JSON) -> Markup:
+    """Return markup as it is, and any other value as escaped text in which every character can be seen."""
+    if isinstance(value, Markup):
+        return value
+    text = without_noncharacters(printable(str(value)))
+    return Markup(text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace('"', "&quot;"))
+
+
+def without_noncharacters(text: str) -> str:
+    """Replace the 66 code points that no HTML may hold."""
+    if text.isascii():
+        return text
+    ends = "".join(chr(plane + last) for plane in range(0, 0x110000, 0x10000) for last in (0xFFFE, 0xFFFF))
+    return regex(f"[\ufdd0-\ufdef{ends}]").sub("\ufffd", text)
+
+
+def element(name: str, *inner: JSON, **attributes: JSON) -> Markup:
+    """Return an element: `text_anchor="end"` becomes an attribute `text-anchor`; one that is None is left out."""
+    words = [name]
+    words += (
+        f'{key.rstrip("_").replace("_", "-")}="{markup_of(value)}"'
+        for key, value in attributes.items()
+        if value is not None
+    )
+    return Markup(f"<{' '.join(words)}>{''.join(map(markup_of, inner))}</{name}>")
+
+
+def table_of(heads: str, rows: Iterable[Sequence[JSON]]) -> Markup:
+    """Return a table; `heads`: with a `|` between them, a `>` before those of numbers, a `=` before those of times."""
+    classes = [{">": "n", "=": "t"}.get(head[0]) for head in heads.split("|")]
+    names = [element("th", head.lstrip(">="), scope="col", class_=c) for head, c in zip(heads.split("|"), classes)]
+    body = [element("tr", *(element("td", cell, class_=c) for cell, c in zip(row, classes))) for row in rows]
+    inner = element("thead", element("tr", *names)), element("tbody", *body)
+    return element("div", element("table", *inner), class_="wide")
+
+
+def folded(title: JSON, *inner: JSON, **attributes: JSON) -> Markup:
+    """Return what a reader opens by its title."""
+    return element("details", element("summary", title), *inner, **attributes)
+
+
+def section_of(name: str, title: str, *inner: JSON) -> Markup:
+    """Return a section of the page, to which `#name` leads."""
+    return element("section", element("h2", title, id=name), *inner, aria_labelledby=name)
+
+
+# --- plots
+
+
+class Axis(Record):
+    """The time that all plots of a page share."""
+
+    begin: float
+    end: float
+    ticks: Sequence[tuple[float, str]]  # moments, and what is written there
+
+    def at(self, moment: float) -> float:
+        """Return where a moment is, in percent."""
+        return round(100 * min(1.0, max(0.0, (moment - self.begin) / (self.end - self.begin))), 2)
+
+
+def plot_text(x: float, y: float, text: JSON, **attributes: JSON) -> Markup:
+    """Return a text at a place in percent, that does not stick out."""
+    anchor = "start" if x < 4 else "end" if x > 93 else "middle"
+    return element("text", text, x=f"{x:g}%", y=f"{y:g}", text_anchor=anchor, **attributes)
+
+
+def plot_of(label: str, height: float, axis: Axis, *shapes: Markup) -> Markup:
+    """Return a plot over time, with its axis below it; `label` says what it shows to those who do not see it."""
+    rules = [
+        element("line", x1=f"{axis.at(at):g}%", x2=f"{axis.at(at):g}%", y1="0", y2=f"{height:g}", class_="rule")
+        for at, _ in axis.ticks
+    ]
+    words = [plot_text(axis.at(at), height + 14, text, class_="dim") for at, text in axis.ticks]
+    base = element("line", x1="0", x2="100%", y1=f"{height:g}", y2=f"{height:g}", class_="base")
+    size = {"width": "100%", "height": f"{height + 20:g}", "class_": "plot", "role": "img", "aria_label": label}
+    return element("svg", *rules, *shapes, base, *words, **size)
+
+
+def hole_shapes(axis: Axis, holes: Iterable[Sequence[JSON]], height: float) -> Iterator[Markup]:
+    """Yield the hatched spans in which there was no beat."""
+    for begin, end, why in holes:
+        left, right = axis.at(begin), axis.at(end)
+        size = {"x": f"{left:g}%", "width": f"{max(0.3, right - left):g}%", "y": "0", "height": f"{height:g}"}
+        yield element("rect", element("title", why), **size, class_="hole")
+
+
+LANE = 54  # pixels of a lane's bars
+
+
+def lanes_plot(axis: Axis, lanes: Sequence[tuple[str, Sequence[int]]], hours: float, holes: Sequence[JSON]) -> Markup:
+    """Draw what beats came to, a lane each with a scale of its own: (what, how many in each span of `hours`)."""
+    shapes: list[Markup] = []
+    y, told = 0.0, []
+    for what, counts in lanes:
+        total, most = sum(counts), max(counts)
+        rate = f": {total}" + (f", at most {most / hours:.3g} an hour" if total else "")
+        told.append(f"{what}{rate}")
+        shapes.append(plot_text(0, y + 12, Markup(f'<tspan class="strong">{what}</tspan>{rate}')))
+        y += 18
+        if total:
+            bars = "".join(
+                f"M{at} {LANE}v{-LANE * n / most:.1f}h1v{LANE * n / most:.1f}z" for at, n in enumerate(counts) if n
+            )
+            path = element("path", d=bars, class_=f"fill {what}")
+            view = {"viewBox": f"0 0 {len(counts)} {LANE}", "preserveAspectRatio": "none"}
+            shapes.append(element("svg", path, x="0", y=f"{y:g}", width="100%", height=f"{LANE}", **view))
+            y += LANE
+        y += 4
+    return plot_of("; ".join(told), y, axis, *hole_shapes(axis, holes, y), *shapes)
+
+
+def spend_plot(axis: Axis, days: Sequence[Sequence[JSON]], cap: float) -> Markup:
+    """Draw the spend of each day: (begin, end, USD of decisions, USD of workers, calls of unknown price)."""
+    height, top = 130.0, 22.0
+    most = max((day[2] + day[3] for day in days), default=0.0)
+    scale = max(cap if cap <= 8 * most else 0.0, most) or 1.0
+    shapes = []
+
+    def y_of(usd: float) -> float:
+        return height - (height - top) * usd / scale
+
+    for begin, end, decisions, workers, unknown in days:
+        left, right, usd = axis.at(begin), axis.at(end), decisions + workers
+        x, width = f"{left + 0.1 * (right - left):g}%", f"{0.8 * (right - left):g}%"
+        for low, high, name in ((0.0, decisions, "fill spent"), (decisions, usd, "fill worked")):
+            if high > low:
+                size = {"y": f"{y_of(high):.1f}", "height": f"{y_of(low) - y_of(high):.1f}"}
+                shapes.append(element("rect", x=x, width=width, **size, class_=name))
+        told = (f"${usd:.2f}" if usd and (len(days) <= 8 or usd == most) else "") + "?" * bool(unknown)
+        shapes += [plot_text((left + right) / 2, y_of(usd) - 4, told)] if told else []
+    words = f"cap ${cap:.2f} a day"
+    if cap <= scale:
+        shapes.append(element("line", x1="0", x2="100%", y1=f"{y_of(cap):.1f}", y2=f"{y_of(cap):.1f}", class_="cap"))
+        shapes.append(plot_text(0, y_of(cap) - 5, words))
+    else:
+        shapes.append(plot_text(0, 12, f"{words}, above this picture"))
+    return plot_of(f"spend per day, at most ${most:.2f}; {words}", height, axis, *shapes)
+
+
+ANSWER_MARKS = ((1.0, "1 minute"), (10.0, "10 minutes"), (60.0, "1 hour"), (480.0, "8 hours"), (2880.0, "2 days"))
+
+
+def answers_plot(axis: Axis, answers: Sequence[tuple[float, float, str]]) -> Markup:
+    """Draw how long asks waited, on a scale of powers: (when it was asked, minutes, "answered", "rejected", "open")."""
+    import math
+
+    height = 130.0
+
+    def y_of(minutes: float) -> float:
+        return round(height - 8 - (height - 26) * min(1.0, math.log10(max(minutes, 0.5) / 0.5) / 4.5), 1)
+
+    shapes, marks = [], [(y_of(minutes), words) for minutes, words in ANSWER_MARKS]
+    shapes += [element("line", x1="0", x2="100%", y1=f"{y:g}", y2=f"{y:g}", class_="rule") for y, _ in marks]
+    for at, minutes, how in answers:
+        x, y = f"{axis.at(at):g}%", f"{y_of(minutes):g}"
+        if how == "rejected":
+            shapes.append(element("text", "×", x=x, y=f"{y_of(minutes) + 5:g}", text_anchor="middle", class_="cross"))
+        else:
+            shapes.append(element("circle", cx=x, cy=y, r="4", class_=f"dot {how}"))
+    shapes += [plot_text(0, y - 3, words, class_=look) for y, words in marks for look in ("halo", "dim")]
+    return plot_of(f"{plural(len(answers), 'ask')}: minutes until an answer", height, axis, *shapes)
+
+
+# --- the page
+
+PAGE_STYLE = """
+:root{--ink:#1c2128;--dim:#57606a;--paper:#fff;--card:#f4f6f8;--line:#d0d7de;--good:#1a7f37;
+--note:#8a5a00;--bad:#b3261e;--blue:#2864b8}
+@media screen and (prefers-color-scheme:dark){:root{--ink:#e6edf3;--dim:#9aa5b1;--paper:#11151b;--card:#1b2129;
+--line:#343d48;--good:#4cc38a;--note:#e0b050;--bad:#ff8a80;--blue:#7fb2f5}}
+*{box-sizing:border-box}
+body{margin:0 auto;max-width:72rem;padding:1rem;color:var(--ink);background:var(--paper);
+font:15px/1.45 system-ui,-apple-system,"Segoe UI",Roboto,"DejaVu Sans",sans-serif}
+h1{font-size:1.35rem;margin:0}
+h2{font-size:1.1rem;margin:1.6rem 0 .5rem}
+p{margin:.3rem 0}
+a{color:inherit}
+small,.dim{color:var(--dim)}
+.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(10rem,1fr));gap:.7rem;margin:1rem 0}
+.tile{background:var(--card);border:1px solid var(--line);border-left:.35rem solid var(--line);border-radius:.4rem;
+padding:.6rem .8rem;text-decoration:none;overflow-wrap:anywhere}
+.tile b{display:block;font-size:1.5rem;line-height:1.25}
+.tile span,.tile small{display:block}
+.tile.good{border-left-color:var(--good)}.tile.note{border-left-color:var(--note)}.tile.bad{border-left-color:var(--bad)}
+.tile.note b{color:var(--note)}.tile.bad b{color:var(--bad)}
+.pair{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,24rem),1fr));gap:0 1.6rem}
+ul{margin:.3rem 0;padding-left:1.2rem}
+li{margin:.25rem 0;overflow-wrap:anywhere}
+pre{margin:.4rem 0;padding:.5rem .7rem;background:var(--card);border:1px solid var(--line);border-radius:.3rem;
+font:12.5px/1.4 ui-monospace,"DejaVu Sans Mono",Menlo,Consolas,monospace;white-space:pre-wrap;overflow-wrap:anywhere;
+unicode-bidi:plaintext}
+.wide{overflow-x:auto}
+table{border-collapse:collapse;width:100%;font-size:.92rem}
+th,td{text-align:left;vertical-align:top;padding:.25rem .8rem .25rem 0;border-bottom:1px solid var(--line)}
+th{font-weight:600;color:var(--dim);white-space:nowrap}
+td{overflow-wrap:anywhere;min-width:4.5rem}
+.n,.t{white-space:nowrap}.n{text-align:right;font-variant-numeric:tabular-nums}
+details{border-bottom:1px solid var(--line);padding:.3rem 0}
+details details{border:0;margin-left:1rem}
+summary{cursor:pointer;overflow-wrap:anywhere}
+summary b{font-weight:600}
+summary small{margin-left:.4rem}
+.plot{display:block;overflow:visible;margin:.3rem 0}
+.plot text{fill:var(--ink);font-size:12px}.plot .halo{stroke:var(--paper);stroke-width:4}
+.plot .dim{fill:var(--dim)}.plot .strong{font-weight:600}
+.rule{stroke:var(--line);stroke-width:1}.base{stroke:var(--dim);stroke-width:1}
+.cap{stroke:var(--bad);stroke-width:1.5;stroke-dasharray:6 4}
+.fill{fill:var(--blue)}.fill.quiet{fill:var(--dim);fill-opacity:.55}.fill.decided{fill:var(--good)}
+.fill.held{fill:var(--note)}.fill.failed{fill:var(--bad)}
+.fill.worked{fill:url(#bars);stroke:var(--blue)}
+.hole{fill:url(#hatch)}
+.hatch{stroke:var(--dim);stroke-width:1.5}.bars{stroke:var(--blue);stroke-width:2}
+.dot{fill:var(--blue);fill-opacity:.75}.dot.open{fill:var(--paper);stroke:var(--note);stroke-width:2}
+.cross{fill:var(--bad)!important;font-size:16px!important;font-weight:700}
+.screens{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,22rem),1fr));gap:1rem;margin:.7rem 0}
+figure{margin:0}
+figure svg{max-width:100%;height:auto;display:block}
+figcaption{margin-bottom:.3rem;overflow-wrap:anywhere}
+footer{margin-top:2rem;color:var(--dim);font-size:.9rem}
+@page{margin:1.4cm}
+@media print{body{max-width:none;padding:0;font-size:11px}section,figure,.tile,tr,details{break-inside:avoid}
+h2{break-after:avoid}section.long{break-inside:auto}.tiles{grid-template-columns:repeat(4,1fr)}
+.pair{grid-template-columns:1fr 1fr}.screens{grid-template-columns:1fr 1fr}}
+"""
+
+_TEXTURES = (
+    '<svg width="0" height="0" style="position:absolute" aria-hidden="true"><defs>'
+    '<pattern id="hatch" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
+    '<line x1="0" y1="0" x2="0" y2="6" class="hatch"></line></pattern>'
+    '<pattern id="bars" width="5" height="5" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
+    '<line x1="0" y1="0" x2="0" y2="5" class="bars"></line></pattern></defs></svg>'
+)
+
+
+def page_of_report(title: str, *inner: Markup) -> str:
+    """Return the whole page. Its policy forbids all but its own style."""
+    policy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+    head = (
+        f'<meta charset="utf-8"><title>{markup_of(title)}</title>'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="robots" content="noindex">'
+        '<meta name="color-scheme" content="light dark">'
+        f'<meta name="referrer" content="no-referrer"><style>{PAGE_STYLE}</style>'
+    )
+    body = "\n".join((_TEXTURES, *inner))
+    return f'<!DOCTYPE html>\n<html lang="en"><head>{head}</head>\n<body>\n{body}\n</body></html>\n'
+
+
+# ======================================================================================================================
+# 93. Report
+# ======================================================================================================================
+# `looop report`: the events of some days are read once, oldest first, the ledger with them; what waits, what is broken
+# and how things stand come from where `status`, `asks` and `goals` have it. Everything goes through `redacted` before
+# it becomes markup. The page has a size at most: what is left out for it is named on the page.
+
+LANES = ("quiet", "decided", "held", "failed")
+_ENDS_IN = {"world_unchanged": 0, "decided": 1, "held": 2, "tick_failed": 3, "beat_error": 3, "interrupted": 3}
+TEN = 600  # seconds of the spans in which ends of beats are counted: local days and hours consist of them
+HOLE_MIN = 300  # seconds without a beat that are worth a line
+REPORT_MAX = 1_900_000  # bytes of a page
+TEXT_MAX = 24 * KIB  # characters of a prompt or a reply on it
+ROWS_MAX, MOVES_MAX, MOVES_OPEN, SCREENS_MAX, SPANS_MAX = 100, 400, 20, 12, 200
+
+
+class Story:
+    """What the events of some days say, read once, oldest first."""
+
+    __slots__ = (
+        "beats",
+        "damaged",
+        "failed",
+        "flaps",
+        "hours",
+        "outages",
+        "reasons",
+        "runs",
+        "since",
+        "starts",
+        "took",
+    )
+
+    def __init__(self, since: float) -> None:
+        self.since = since
+        self.hours: dict[bytes, float] = {}  # hours of timestamps, in epoch seconds
+        self.beats: dict[int, list[int]] = {}  # by their begin in tens of minutes: how many ended in each of LANES
+        self.starts: list[float] = []  # of beats
+        self.runs: list[dict[str, JSON]] = []  # the events that have a run
+        self.reasons: list[tuple[float, float, str]] = []  # spans that an event explains; with no end yet: inf
+        self.outages: list[list[JSON]] = []  # [begin, end or None, failures, the last reason]
+        self.flaps: dict[str, int] = {}  # by sensor
+        self.failed: dict[str, int] = {}
+        self.took: dict[str, list[float]] = {}  # milliseconds
+        self.damaged = 0  # lines that are no events
+
+    def read(self, profile: Profile) -> Story:
+        """Read what is kept of the events."""
+        for name in ("events.jsonl.1", "events.jsonl"):
+            for block in blocks_since(profile.path(name), self.since):
+                for line in filter(None, block.split(b"\n")):
+                    try:
+                        self.add(line)
+                    except (ValueError, TypeError, AttributeError):
+                        self.damaged += 1
+        return self
+
+    def add(self, line: bytes) -> None:
+        """Take one event. Raise ValueError or TypeError for a line that is none."""
+        hour, name = line[7:20], line[38 : line.index(b'"', 38)]
+        if hour not in self.hours:
+            self.hours[hour] = parse_utc(f"{text_of(hour)}:00:00Z")
+        at = self.hours[hour] + int(line[21:23]) * 60 + int(line[24:26])
+        if at < self.since:
+            return
+        if name == b"tick_start":
+            self.starts.append(at)
+        elif name == b"world_unchanged":
+            self.end(at, 0)
+        else:
+            self.heed(at, text_of(name), parse_fields(line))
+
+    def end(self, at: float, lane: int, reason: str = "") -> None:
+        """Count the end of a beat; failures in a row are one outage."""
+        self.beats.setdefault(int(at // TEN), [0] * len(LANES))[lane] += 1
+        now = self.outages[-1] if self.outages and self.outages[-1][1] is None else None
+        if lane == 3:
+            if now is None:
+                now = [at, None, 0, ""]
+                self.outages.append(now)
+            now[2:] = now[2] + 1, reason
+        elif now and lane != 2:
+            now[1] = at
+
+    def heed(self, at: float, name: str, event: Mapping[str, JSON]) -> None:
+        """Take an event that says more than its name."""
+        if name == "sense_done":
+            for sensor, millis in event.get("took", {}).items():
+                self.took.setdefault(sensor, []).append(float(millis))
+            for sensor in event.get("failed", ()):
+                self.failed[sensor] = self.failed.get(sensor, 0) + 1
+        elif name == "sensor_flapping":
+            self.flaps[str(event["sensor"])] = self.flaps.get(str(event["sensor"]), 0) + 1
+        elif name == "gap":
+            self.reasons.append((at - (amount(event.get("secs")) or 0.0), at, str(event.get("why"))))
+        elif name == "pulse_stop":
+            self.reasons.append((at, float("inf"), f"the pulse ended: {event.get('why')}"))
+        if name in _ENDS_IN:
+            self.end(at, _ENDS_IN[name], str(event.get("reason") or event.get("effect") or ""))
+        if isinstance(event.get("run"), str) and valid_id(event["run"]):
+            self.runs.append({**event})
+
+    def holes(self, now: float) -> list[tuple[float, float, str]]:
+        """Return the spans without a beat, oldest first: (begin, end, why). A move can ask for a rest of an hour."""
+        waits = sorted(end - begin for begin, end in zip(self.starts, self.starts[1:]))
+        most = max(3 * waits[len(waits) // 2] if waits else 0.0, 1.25 * NEXT_BEAT_MAX)
+        found = []
+        for begin, end in zip(self.starts, [*self.starts[1:], now]):
+            if end - begin < HOLE_MIN:
+                continue
+            known = [(max(a, begin), min(b, end), why) for a, b, why in self.reasons if begin <= a < end]
+            known = [span for span in known if span[1] - span[0] >= HOLE_MIN]
+            if known:
+                found += known
+            elif end - begin > most:
+                found.append((begin, end, "no beat: the machine was off, or nothing ran looop"))
+        return found
+
+
+class Reporter:
+    """One page in the making."""
+
+    def __init__(self, profile: Profile, span: float, now: float) -> None:
+        self.profile, self.now = profile, now
+        self.since = local_midnight(now - span) if span >= DAY else now - span
+        self.room = REPORT_MAX - len(PAGE_STYLE)
+        self.cuts: list[str] = []  # what is left out
+        self.paint = Paint({"LOOOP_COLOR": "0"}, sys.stdout)
+        self.paint.columns = 0
+        self.status = profile.redacted(status_of(profile, now))
+        sessions = list_sessions(profile, FLEET)
+        self.workers = [session for session in sessions if session.kind == "worker"]
+        self.asks = [ask for ask in asks_and_flags(profile, sessions) if ask["state"] != "answered"]
+        requests = notices(None, [ask for ask in self.asks if ask["n"]], sessions).items()
+        told = {profile.redacted(note.text) for key, note in requests if key.partition(":")[0] in ("ask", "flag")}
+        self.notes = [note for note in self.status["attention"] if note not in told]
+        self.story = Story(self.since).read(profile)
+        self.costs = Costs(Prices(profile), self.since)
+        for block in blocks_since(profile.path("cost.jsonl"), self.since - DAY):
+            self.costs.add_block(block)
+        self.axis = self.time_axis()
+        self.holes = self.story.holes(now)
+        self.runs = [
+            row
+            for event in reversed(self.story.runs)
+            if (row := profile.redacted(history_row(Run(profile, event["run"]), event)))
+        ]
+
+    def time_axis(self) -> Axis:
+        """Return the time of the plots: from the first thing that is known, in whole days where there are several."""
+        days = [day_of(day) for day, *_ in self.costs.groups]
+        begin = max(self.since, min([*self.story.starts[:1], *days, self.now - 3600]))
+        end = self.now
+        if end - begin > 2 * DAY:
+            begin, end = local_midnight(begin), local_day(end)[1]
+            days = days_between(begin, end)
+            step, form = -(-len(days) // 5), "%a %d" if len(days) <= 9 else "%d %b"
+            moments = days[::step]
+        else:
+            step, form = (1 if end - begin < 8 * 3600 else 3 if end - begin < DAY else 8), "%H:%M"
+            hours = (local_midnight(begin) + 3600 * hour for hour in range(0, 75, step))
+            moments = [at for at in hours if begin <= at <= end]
+        return Axis(begin, end, [(at, time.strftime(form, time.localtime(at))) for at in moments])
+
+    # --- what goes onto the page
+
+    def fits(self, markup: Markup) -> bool:
+        """Tell whether markup still fits onto the page, and take its room."""
+        size = len(markup.encode("utf-8", "backslashreplace"))
+        if size > self.room:
+            return False
+        self.room -= size
+        return True
+
+    def first(self, rows: Sequence[Any], most: int, what: str, verb: str) -> Sequence[Any]:
+        """Return the first rows, and note how many more there are and which verb shows them."""
+        if len(rows) > most:
+            self.cuts.append(f"{plural(len(rows) - most, what)}: {typable(f'`looop {verb}`')}")
+        return rows[:most]
+
+    def text(self, text: str, where: str) -> Markup:
+        """Return a long text, without its middle where it is too long; `where`: what has all of it."""
+        text = self.profile.redacted(text)
+        if len(text) > TEXT_MAX:
+            left = len(text) - TEXT_MAX
+            text = f"{text[: TEXT_MAX // 2]}\n[… {left} characters are left out; {where} …]\n{text[-TEXT_MAX // 2 :]}"
+        return element("pre", text.rstrip("\n"))
+
+    def page(self) -> str:
+        """Return the page."""
+        sections = [self.waits(), self.broken(), self.plots(), self.goals(), self.sensors(), self.spans(), self.days()]
+        workers = self.fleet()
+        moves = self.moves()  # they take the room that is left
+        order = [self.head(), *sections[:3], moves, sections[3], workers, *sections[4:], self.foot()]
+        return page_of_report("looop report", *order)
+
+    def span_told(self) -> str:
+        """Say which time the page is about."""
+        return f"{local_stamp(self.axis.begin)} to {local_stamp(self.now)}"
+
+    def head(self) -> Markup:
+        """Return the title, and at a glance what the loop did, what it cost, what waits and what is broken."""
+        status = self.status
+        span = f"{local_stamp(self.axis.begin)} to {local_stamp(self.now)}"
+        zone = time.strftime("%z", time.localtime(self.now))
+        pause = "; paused" if status["paused"] else ""
+        told = f"{span} {zone}; {status['data_dir']}; pulse {pulse_words(status['pulse'], self.paint)}{pause}"
+        tiles = [
+            element(
+                "a", element("span", what), element("b", figure), element("small", more), href=f"#{to}", class_=look
+            )
+            for what, figure, more, to, look in (self.did(), self.spent(), self.waiting(), self.broken_tile())
+        ]
+        title = element("h1", "looop report"), element("p", told, class_="dim")
+        return element("header", *title, element("nav", *tiles, class_="tiles", aria_label="at a glance"))
+
+    def did(self) -> tuple[str, str, str, str, str]:
+        """Say what the loop did."""
+        ends = [sum(counts[lane] for counts in self.story.beats.values()) for lane in range(len(LANES))]
+        moves: dict[str, int] = {}
+        for row in self.runs:
+            if row["outcome"] in ("acted", "proposed") and row["move"]:
+                moves[row["move"]] = moves.get(row["move"], 0) + 1
+        kinds = ", ".join(f"{count} {name}" for name, count in sorted(moves.items(), key=lambda pair: -pair[1])[:4])
+        beats = ", ".join(f"{count} {lane}" for count, lane in zip(ends, LANES) if count)
+        more = f"{plural(sum(ends), 'beat')}: {beats}" if beats else "no beat"
+        return "it did", plural(sum(moves.values()), "move"), f"{kinds}; {more}" if kinds else more, "moves", "tile"
+
+    def spent(self) -> tuple[str, str, str, str, str]:
+        """Say what it cost."""
+        today, cap = self.status["budget"]["spent_today_usd"], self.status["budget"]["daily_usd"]
+        unknown = sum(group[3] for group in self.costs.groups.values())
+        more = f"{money(today)} of {money(cap)} today"
+        more += f"; {plural(unknown, 'call')} of unknown price" if unknown else ""
+        look = "tile bad" if today >= cap else "tile"
+        return "it cost", money(sum(self.costs.by(0).values())), more, "spend", look
+
+    def waiting(self) -> tuple[str, str, str, str, str]:
+        """Say what waits for the person."""
+        if not self.asks:
+            return "waits for you", "nothing", "", "waits", "tile good"
+        kinds = {"ask": "question", "proposal": "proposal", "flag": "flag"}
+        counts = [(sum(ask["kind"] == kind for ask in self.asks), noun) for kind, noun in kinds.items()]
+        asked = [at for at in (stored_moment(ask["at"]) for ask in self.asks) if at is not None]
+        oldest = f"; the oldest for {duration_text(self.now - min(asked))}" if asked else ""
+        more = ", ".join(plural(count, noun) for count, noun in counts if count) + oldest
+        return "waits for you", str(len(self.asks)), more, "waits", "tile note"
+
+    def broken_tile(self) -> tuple[str, str, str, str, str]:
+        """Say what is broken."""
+        if not self.notes:
+            return "needs a look", "nothing", "", "broken", "tile good"
+        return "needs a look", str(len(self.notes)), abridged(self.notes[0], 160), "broken", "tile bad"
+
+    def waits(self) -> Markup:
+        """Return what waits for the person, as `looop asks` shows it."""
+        shown = self.first(self.asks, 50, "ask", "asks")
+        bodies = []
+        for ask in shown:
+            lines = ask_lines(self.profile, [ask], self.now, self.paint)
+            bodies.append(self.text("\n".join(lines), typable("`looop asks` has them")))
+        return section_of("waits", "Waits for you", *(bodies or [element("p", "Nothing.", class_="dim")]))
+
+    def broken(self) -> Markup:
+        """Return what needs a look, as `looop status` says it."""
+        notes = [element("li", note) for note in self.first(self.notes, 50, "note", "status")]
+        inner = element("ul", *notes) if notes else element("p", "Nothing.", class_="dim")
+        return section_of("broken", "Needs a look", inner)
+
+    def plots(self) -> Markup:
+        """Return the plots: beats, spend, answers."""
+        axis, hours = self.axis, 1
+        while (axis.end - axis.begin) / 3600 / hours > SPANS_MAX:
+            hours += 1
+        lanes = [[0] * (int((axis.end - axis.begin) / 3600 / hours) + 1) for _ in LANES]
+        for ten, counts in self.story.beats.items():
+            place = int((ten * TEN - axis.begin) / 3600 / hours)
+            for lane, count in enumerate(counts):
+                lanes[lane][min(max(place, 0), len(lanes[lane]) - 1)] += count
+        cap = self.status["budget"]["daily_usd"]
+        told = f"Each bar: {plural(hours, 'hour')}." + (" Hatched: no beat (see Holes)." if self.holes else "")
+        beats = lanes_plot(axis, list(zip(LANES, lanes)), hours, self.holes)
+        spend = spend_plot(axis, self.spend_by_day(), cap)
+        return element(
+            "div",
+            section_of("beats", "Beats per hour", beats, element("p", element("small", told))),
+            element("div", section_of("spend", "Spend per day", spend, self.spend_told()), self.answers()),
+            class_="pair",
+        )
+
+    def spend_by_day(self) -> list[tuple[float, float, float, float, int]]:
+        """Return each day's spend as `spend_plot` takes it."""
+        found = []
+        for begin in days_between(self.axis.begin, self.axis.end):
+            parts, unknown = [0.0, 0.0], 0
+            for key, group in self.costs.groups.items():
+                if key[0] == local_stamp(begin)[:10]:
+                    parts[key[1] == "session"] += group[0] + group[1]
+                    unknown += group[3]
+            found.append((begin, local_day(begin)[1], parts[0], parts[1], unknown))
+        return found
+
+    def spend_told(self) -> Markup:
+        """Say what the bars are, and who was paid."""
+        runners = "; ".join(f"{name} {money(usd)}" for name, usd in self.costs.by(2).items())
+        words = f"Full: decisions. Striped: workers. ?: a call of unknown price. {runners}"
+        return element("p", element("small", abridged(self.profile.redacted(words), 500)))
+
+    def answers(self) -> Markup:
+        """Return how long asks waited for an answer."""
+        found, waited = [], []
+        numbers = {n: folder for folder in ("asks/archive", "asks") for n in ask_numbers(self.profile, folder)}
+        for number, folder in numbers.items():
+            ask = read_ask(self.profile, number, folder)
+            asked = stored_moment(ask["at"])
+            answered = self.now if ask["state"] == "open" else answered_at(self.profile, number, folder)
+            if asked is None or answered is None or answered < self.axis.begin:
+                continue
+            minutes = max(0.0, answered - asked) / 60
+            how = "open" if ask["state"] == "open" else "rejected" if ask["verdict"] == "rejected" else "answered"
+            found.append((asked, minutes, how))
+            waited += [minutes] if how != "open" else []
+        told = "No ask." if not found else "●: answered. ×: rejected. ○: still open."
+        if waited:
+            half, most = sorted(waited)[len(waited) // 2], max(waited)
+            told += f" Half of {len(waited)} within {duration_text(60 * half)}, the longest {duration_text(60 * most)}."
+        plot = answers_plot(self.axis, found[-SPANS_MAX * 5 :]) if found else Markup()
+        return section_of("answers", "Until you answered", plot, element("p", element("small", told)))
+
+    def moves(self) -> Markup:
+        """Return the decided beats, newest first, with why, prompt and reply folded, as far as there is room."""
+        bodies: list[Markup] = []
+        told = self.first(self.runs, MOVES_MAX, "earlier decision", f"history -n {len(self.runs)}")
+        bare = 0
+        for row in told:
+            head = self.move_head(row)
+            whole = folded(head, *self.move_body(row), class_="move")
+            if self.fits(whole):
+                bodies.append(whole)
+                continue
+            short = element("p", head, class_="move")
+            if not self.fits(short):
+                break
+            bare += 1
+            bodies.append(short)
+        left = len(told) - len(bodies)
+        if bare or left:
+            words = f"why, prompt and reply of {plural(bare, 'decision')}" + (f", and {left} whole" if left else "")
+            self.cuts.append(f"{words}, for the page's size: {typable('`looop why RUN`')}")
+        inner = bodies[:MOVES_OPEN] or [element("p", "Nothing was decided.", class_="dim")]
+        if bodies[MOVES_OPEN:]:
+            inner.append(folded(plural(len(bodies) - MOVES_OPEN, "earlier decision"), *bodies[MOVES_OPEN:]))
+        return section_of("moves", "Decisions, newest first", *inner)
+
+    def move_head(self, row: Mapping[str, JSON]) -> Markup:
+        """Return one decision in a line."""
+        glyph = _OUTCOME_GLYPHS[row["outcome"]][0]
+        journal = without_outcome(journal_words(row["journal"] or ""), row["outcome"])
+        told = [f"goal {shown_name(row['goal'])}" if row["goal"] else "", journal or row["failure"]]
+        when = local_stamp(parse_utc(row["at"]))
+        price = "no price" if row["cost_usd"] is None else money(row["cost_usd"])
+        move = f"{row['move']}, " if row["move"] and row["outcome"] != "noop" else ""
+        words = one_line(": ".join(filter(None, told)), 300)
+        parts = f"{when} {glyph} ", element("b", row["outcome"]), f" {words}", element("small", f"{move}{price}")
+        return Markup("".join(map(markup_of, parts)))
+
+    def move_body(self, row: Mapping[str, JSON]) -> list[Markup]:
+        """Return why a decision was made, its prompt and its reply, as far as its capsule is kept and has room."""
+        run = Run(self.profile, row["run"])
+        if self.room < 8 * TEXT_MAX or not run.kept:
+            gone = "" if run.kept else "; its capsule is not kept any more"
+            return [element("p", element("small", f"because: {row['reason'] or '?'}; {row['run']}{gone}"))]
+        try:
+            why = why_run(run)
+            whole = {"move": why["move"], "output": why["output"]}
+            told = "\n".join(why_lines({**in_lines(why), **whole}, self.now, self.paint))
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+            told = f"the capsule is not what looop writes: {error!r}"
+        found = [self.text(told, f"runs/{run.id} has them")]
+        for title, name in (("prompt", "prompt.md"), ("reply", "reply.txt")):
+            if run.has(name):
+                found.append(folded(title, self.text(run.text(name), f"runs/{run.id}/{name} has them")))
+        return found
+
+    def goals(self) -> Markup:
+        """Return the goals."""
+        rows = []
+        for row in self.first(goal_rows(self.profile, self.now), ROWS_MAX, "goal", "goals"):
+            served = local_stamp(parse_utc(row["served_at"])) if row["served_at"] else "-"
+            spent = "-" if row["cost_7d_usd"] is None else money(row["cost_7d_usd"])
+            waits = (row["waits_for"] or "-").replace(":", " ") + ("; overdue" if row["overdue"] else "")
+            moves = "-" if row["moves_7d"] is None else row["moves_7d"]
+            title = one_line(self.profile.redacted(goal_title(self.profile, row["id"])), 100)
+            rows.append((element("b", shown_name(row["id"])), title, waits, served, moves, spent))
+        table = table_of("Goal|Title|Waits for|=Served|>Moves in 7 d|>Spent in 7 d", rows)
+        return section_of("goals", "Goals", table if rows else element("p", "None.", class_="dim"))
+
+    def fleet(self) -> Markup:
+        """Return the workers, and what is or was last on the screens of those that matter most."""
+        rows, figures = [], []
+        recent = [worker for worker in self.workers if worker.alive or ended_at(worker) >= self.axis.begin]
+        listed = sorted(session_rows(self.profile, recent, self.now), key=lambda row: not row["alive"])
+        for row in self.profile.redacted(self.first(listed, ROWS_MAX, "worker", "ls --all")):
+            began = local_stamp(parse_utc(row["started_at"])) if row["started_at"] else "-"
+            spent = "-" if row["cost_usd"] is None else money(row["cost_usd"])
+            note = one_line(row["note"] or row["question"] or "", 200)
+            rows.append((element("b", row["id"]), row["health"], began, one_line(row["cmd"] or "", 100), note, spent))
+        named = {worker.id: worker for worker in recent}
+        for row in self.first(listed, SCREENS_MAX, "screen", "shot ID"):
+            figure = self.picture(named[row["id"]], row["health"])
+            if self.room > REPORT_MAX // 2 and self.fits(figure):
+                figures.append(figure)
+            else:
+                self.cuts.append(f"the screen of {row['id']}: {typable('`looop shot ' + row['id'] + '`')}")
+        table = (
+            table_of("Worker|Health|=Began|Command|Says|>Spent", rows) if rows else element("p", "None.", class_="dim")
+        )
+        return section_of("workers", "Workers", table, element("div", *figures, class_="screens"))
+
+    def picture(self, session: Session, health: str) -> Markup:
+        """Return the screen of a worker, with an asterisk in each cell of a secret."""
+        try:
+            steps = masked(screen_of(session), self.profile.secrets)
+            while True:
+                next(steps)
+        except StopIteration as end:
+            drawn = Markup(without_noncharacters(picture_svg(end.value)))
+        except (Gone, Failure, OSError, ValueError) as error:
+            drawn = element("p", f"its screen cannot be read: {error}", class_="dim")
+        caption = element("figcaption", element("b", session.id), f" {health}")
+        return element("figure", caption, drawn)
+
+    def sensors(self) -> Markup:
+        """Return the sensors: how they are, how often they failed and flapped, how long most of their runs took."""
+        story, rows = self.story, []
+        for row in self.first(sensor_rows(self.profile), ROWS_MAX, "sensor", "sensor list"):
+            name = row["name"]
+            took = sorted(story.took.get(name, ()))
+            slow = f"{took[max(0, -(-len(took) * 95 // 100) - 1)] / 1000:.2f} s" if took else "-"
+            status = ("flapping" if row["flapping"] else row["status"]) or "not in a beat yet"
+            read = local_stamp(parse_utc(row["at"])) if row["at"] else "-"
+            error = error_told(self.profile, name) if row["status"] == "error" else ""
+            signal = "" if row["signal"] is None else told_value(row["signal"], 100)
+            last = one_line(self.profile.redacted(error or signal), 160)
+            counts = len(took), story.failed.get(name, 0), story.flaps.get(name, 0)
+            rows.append((element("b", shown_name(name)), status, read, last, *counts, slow))
+        table = table_of("Sensor|Status|=Read|Signal|>Runs|>Failed|>Flapped|>p95", rows)
+        return section_of("sensors", "Sensors", table if rows else element("p", "None.", class_="dim"))
+
+    def spans(self) -> Markup:
+        """Return the holes: spans without a beat, and outages, in which decisions failed; the longest first."""
+        spans = [(begin, end, why) for begin, end, why in self.holes]
+        for begin, end, count, reason in self.story.outages:
+            words = f"{plural(count, 'beat')} failed: {one_line(self.profile.redacted(reason), 200)}"
+            spans.append((begin, self.now if end is None else end, words))
+        spans.sort(key=lambda span: span[0] - span[1])
+        rows = [
+            (local_stamp(begin), "now" if end >= self.now else local_stamp(end), duration_text(end - begin), why)
+            for begin, end, why in self.first(spans, 30, "shorter hole", f"report --since {round(DAY)}")
+        ]
+        table = table_of("=From|=To|=Lasted|Why", rows) if rows else element("p", "None.", class_="dim")
+        return section_of("holes", "Holes: sleep and outages", table)
+
+    def days(self) -> Markup:
+        """Return the figures of the plots, a row for each day."""
+        rows = []
+        for begin, end, *usd, unknown in reversed(self.spend_by_day()):
+            counts = [0] * len(LANES)
+            for ten in range(int(begin // TEN), int(end // TEN)):
+                counts = [a + b for a, b in zip(counts, self.story.beats.get(ten, (0,) * len(LANES)))]
+            price = money(sum(usd)) + (f" + {unknown} unknown" if unknown else "")
+            rows.append((local_stamp(begin)[:10], sum(counts), *counts, price))
+        table = table_of("=Day|>Beats|>Quiet|>Decided|>Held|>Failed|>Spent", rows[:ROWS_MAX])
+        return section_of("days", "Day by day", folded("the figures of the plots", table))
+
+    def foot(self) -> Markup:
+        """Return what is left out, and who wrote the page."""
+        first = self.story.starts[0] if self.story.starts else self.now
+        if first > self.since + DAY and os.path.exists(self.profile.path("events.jsonl.1")):
+            self.cuts.append(f"beats before {local_stamp(first)}: events are kept up to {EVENTS_KEPT}")
+        if self.story.damaged:
+            self.cuts.append(f"{plural(self.story.damaged, 'line')} of events.jsonl that cannot be read")
+        if self.costs.torn:
+            self.cuts.append(f"{plural(self.costs.torn, 'line')} of cost.jsonl that cannot be read")
+        left = section_of("left-out", "Left out", element("ul", *(element("li", cut) for cut in self.cuts)))
+        words = f"looop {VERSION} wrote this page on {local_stamp(self.now)}. It loads nothing, and holds no script."
+        return Markup((left if self.cuts else "") + element("footer", words))
+
+
+EVENTS_KEPT = "twice LOOOP_EVENTS_MAX_BYTES"
+
+
+def answered_at(profile: Profile, number: int, folder: str) -> float | None:
+    """Return when an ask was answered, None where that is not known."""
+    try:
+        return stored_moment((read_answer(profile, number, folder) or {}).get("at"))
+    except (OSError, ValueError):
+        return None
+
+
+def days_between(begin: float, end: float) -> list[float]:
+    """Return the midnights at which the local days of a span begin."""
+    found = [local_midnight(begin)]
+    while local_day(found[-1])[1] < end:
+        found.append(local_day(found[-1])[1])
+    return found
+
+
+def day_of(name: str) -> float:
+    """Return when a local day began that is named 2026-01-02; infinity for another text."""
+    try:
+        return time.mktime(time.strptime(name, "%Y-%m-%d"))
+    except (ValueError, OverflowError):
+        return float("inf")
+
+
+@declare("report", "Looking", shows=True)
+def cmd_report(profile: Profile, args: Args) -> Result:
+    """Write a page about what the loop did, cost and needs.
+
+    --since DUR :: how far it goes back (else 7d)
+    -o, --output FILE@file :: where it goes; `-` is stdout, and so is no FILE where that is no terminal
+
+    One HTML file without a script, for a browser; on a terminal it goes to looop-report.html unless FILE says another
+    place. Plots of beats, spend and answers; what waits for you; what is broken; each decision with why, prompt and
+    reply; goals, workers with their screens, sensors, and when there was no beat. Secrets are left out.
+    $ looop report  # the last week, into looop-report.html
+    $ looop report --since 30d -o month.html  # a month
+    Exits: 0 written | 1 there is no profile yet, or FILE cannot be written
+    """
+    if not os.path.isdir(profile.data):
+        raise Failure("report: there is no profile yet", "looop tick makes one")
+    path, span = args["output"], args["since"] or 7 * DAY
+    page = Reporter(profile, span, time.time()).page().encode("utf-8", "backslashreplace")
+    path = path or ("looop-report.html" if sys.stdout.isatty() else "-")
+    if path == "-":
+        return Output(text=page)
+    try:
+        write_atomic(os.path.realpath(path), page, sync=False)
+    except OSError as error:
+        raise Failure(f"report: {printable(path)}: {error.strerror}", "name another place: -o FILE") from None
+    return f"wrote {printable(os.path.realpath(path))}, {len(page) // KIB} KB: open it in a browser"
+
+
+# ======================================================================================================================
+# 94. Completion
 # ======================================================================================================================
 # What a shell can offer at a Tab. `looop config bash|zsh|fish` prints a few lines for the shell; they hand the words of
 # the command line to `looop _complete`, which prints a candidate a line, and after a TAB what it is. `:file`, `:folder`
@@ -25676,7 +26490,7 @@ def cmd_config_fish(profile: Profile, args: Args) -> Result:
 
 
 # ======================================================================================================================
-# 93. Manual (pure)
+# 95. Manual (pure)
 # ======================================================================================================================
 # What looop says of itself: a page for each verb and each group, the overview, the manual, the man page, and the next
 # steps. All derive from the verbs' pages, the settings and MANUAL, which is written like this:
@@ -26027,7 +26841,7 @@ def next_steps(status: Mapping[str, JSON], timed: bool = False) -> list[tuple[st
 
 
 # ======================================================================================================================
-# 94. Command line
+# 96. Command line
 # ======================================================================================================================
 # From the words of a command line to an exit code: the verb is found, its arguments are read as its page declares them,
 # and what it returns is printed.
@@ -26294,7 +27108,7 @@ def dispatch(profile: Profile, words: list[str]) -> int:
             "\n" if sys.stderr.isatty() else ""
         )  # behind the ^C, by which a person leaves what they follow
         return EXIT_INTERRUPTED
-    for problem in profile.problems or () if verb.name != "status" else ():  # which has them among what needs you
+    for problem in profile.problems or () if verb.name not in ("status", "report") else ():  # they show them themselves
         complain(problem)
     return code
 
@@ -26474,7 +27288,7 @@ def open_missing_streams() -> None:
 
 
 # ======================================================================================================================
-# 95. Texts
+# 97. Texts
 # ======================================================================================================================
 # Prose alone, in looop's own words: what the LLM is told, what a fresh profile is seeded with.
 
@@ -26625,7 +27439,7 @@ How looop should judge. Edit it freely.
 
 
 # ======================================================================================================================
-# 96. Texts of the gallery
+# 98. Texts of the gallery
 # ======================================================================================================================
 # What `sensor add` writes. Each is one script of plain POSIX sh that a person can read and edit; words of
 # strangers stay out of the signal where they can, and reach JSON only through jq. A signal is small and does not move
@@ -27117,7 +27931,7 @@ exec "$plugin" "$@"
 }
 
 # ======================================================================================================================
-# 97. Texts of the manual
+# 99. Texts of the manual
 # ======================================================================================================================
 # `looop help`, in the markup that the section Manual explains.
 
