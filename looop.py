@@ -115,12 +115,13 @@ Contents
   91. Goals and history           looop goals, goal, history
   92. Page (pure)                 HTML and plots of a report
   93. Report                      what some days came to, on one page
-  94. Completion                  candidates for a Tab
-  95. Manual (pure)               help, pages, man page
-  96. Command line                from words to an exit code
-  97. Texts                       prompts and seeds
-  98. Texts of the gallery        scripts of `sensor add`
-  99. Texts of the manual         looop help
+  94. Check                       the loop as a monitoring plugin sees it
+  95. Completion                  candidates for a Tab
+  96. Manual (pure)               help, pages, man page
+  97. Command line                from words to an exit code
+  98. Texts                       prompts and seeds
+  99. Texts of the gallery        scripts of `sensor add`
+ 100. Texts of the manual         looop help
 
 Finding things: the verb `looop sensor list` is `cmd_sensor_list`; its docstring is its page: options, examples, exits.
 To add a verb: write `cmd_<verb>` under `@declare`: see the section Verbs.
@@ -26167,7 +26168,216 @@ def cmd_report(profile: Profile, args: Args) -> Result:
 
 
 # ======================================================================================================================
-# 94. Completion
+# 94. Check
+# ======================================================================================================================
+# `looop check`: the loop as a monitoring plugin sees it, and a textfile for Prometheus. Each thing that is wrong has a
+# level; the worst is the exit code. Nothing else is printed on stdout. The grammar of the line:
+# https://nagios-plugins.org/doc/guidelines.html
+
+OK, WARNING, CRITICAL, UNKNOWN = range(4)  # exit codes; _NAGIOS_STATUS has their names
+LATE, LOST = 3, 10  # beats that did not come, until it is a warning, and critical
+LATE_MIN, LOST_MIN = 300.0, 3600.0  # seconds that this takes at least
+OLD_ASK = DAY  # seconds after which an ask that nobody has answered is a warning
+
+
+class Vitals(Record):
+    """What `looop check` measures."""
+
+    last_beat: float | None = None  # when the last beat ended, in epoch seconds; None: there was none
+    busy: float | None = None  # since when a beat is in progress
+    asks: int = 0
+    flags: int = 0
+    oldest_ask: float | None = None  # when it was asked
+    failures: int = 0  # of decisions, in a row
+    spent: float = 0.0  # USD, today
+    budget: float = 0.0
+    workers: int = 0  # that live
+    paused: bool = False
+    pulse: bool = False
+
+
+class Check:
+    """A check in the making: what was measured, and what is wrong: (level, words)."""
+
+    def __init__(self, profile: Profile, now: float) -> None:
+        self.profile, self.now = profile, now
+        self.vitals = Vitals()
+        self.wrong: list[tuple[int, str]] = []
+
+    def look(self) -> Check:
+        """Look at everything. What cannot be looked at is wrong, too."""
+        try:
+            if check_data_dir(self.profile):
+                self.measure()
+                self.judge()
+            else:
+                self.wrong.append((UNKNOWN, f"{self.profile.data}: there is no profile: `looop tick` makes one"))
+        except (Failure, OSError) as error:
+            self.wrong.append((UNKNOWN, beat_trouble(error)))
+        return self
+
+    def measure(self) -> None:
+        """Measure what the line and the textfile tell."""
+        profile, now = self.profile, self.now
+        self.wrong += [(CRITICAL, f"no beat can be run: {problem}") for problem in profile.problems or ()]
+        sessions = list_sessions(profile, FLEET)
+        waiting = [ask for ask in asks_and_flags(profile, sessions) if ask["state"] != "answered"]
+        asked = [at for at in (stored_moment(ask["at"]) for ask in waiting) if at is not None]
+        runner = profile.runner()
+        spend, decides = spend_for(profile, runner, now)
+        for verdict in money_gates(profile, runner, spend, decides):
+            if verdict.verdict == "hold":
+                self.wrong.append((WARNING, f"decides nothing: {verdict.told}"))
+        ended, holder = last_end(profile)[1], lock_holder(profile.path(".beat.lock"))
+        self.vitals = Vitals(
+            last_beat=row_time(ended) if ended else None,
+            busy=(moment(holder.get("since")) or now) if holder else None,
+            asks=sum(ask["kind"] != "flag" for ask in waiting),
+            flags=sum(ask["kind"] == "flag" for ask in waiting),
+            oldest_ask=min(asked, default=None),
+            spent=spend.today,
+            budget=profile.setting("daily_usd"),
+            workers=sum(session.alive and session.kind == "worker" for session in sessions),
+            paused=read_pause(profile, now) is not None,
+            pulse=bool(pulse_pid(profile)),
+        )
+        if ended.get("event") == "beat_error" and not profile.problems:
+            self.wrong.append((CRITICAL, f"no beat can be run: {ended.get('reason')}"))
+
+    def judge(self) -> None:
+        """Find out what is wrong."""
+        vitals, now = self.vitals, self.now
+        pause = read_pause(self.profile, now)
+        if pause:
+            end = f"until {local_moment(pause['until'], now)}" if pause["until"] else "with no end: `looop resume`"
+            why = f" ({pause['why']})" if pause["why"] else ""
+            self.wrong.append((OK if pause["until"] else WARNING, f"paused {end}{why}"))
+        if vitals.oldest_ask is not None and now - vitals.oldest_ask >= OLD_ASK:
+            words = f"an ask has waited for {duration_text(now - vitals.oldest_ask)}: `looop asks`"
+            self.wrong.append((WARNING, words))
+        try:
+            state = read_state(self.profile)
+        except Failure as broken:
+            self.wrong.append((CRITICAL, f"no beat can be run: {broken.message}"))
+            state = dict(_STATE)
+        failure = state["failure"]
+        if failure:
+            self.vitals = vitals.replace(failures=failure["count"])
+            until = f", next try {local_moment(failure['until'], now)}" if failure["until"] > now else ""
+            level = WARNING if failure["count"] < 3 or failure.get("limit") else CRITICAL
+            self.wrong.append((level, f"{plural(failure['count'], 'failure')} in a row{until}: {failure['reason']}"))
+        self.judge_beats(state)
+
+    def judge_beats(self, state: Mapping[str, JSON]) -> None:
+        """Find out whether beats come as they should."""
+        profile, vitals, now = self.profile, self.vitals, self.now
+        if vitals.busy is not None:
+            longest = profile.setting("tick_timeout") + profile.setting("shell_timeout") + LATE_MIN
+            if now - vitals.busy > longest:
+                self.wrong.append((WARNING, f"a beat has been in progress for {duration_text(now - vitals.busy)}"))
+            return
+        crash = None if vitals.pulse else crash_of(read_session(profile, PULSE), now)
+        why = f"the pulse died ({crash}): `looop up`" if crash else "`looop up` or `looop service install` run them"
+        if vitals.last_beat is None:
+            self.wrong.append((WARNING, f"there was no beat yet: {why}"))
+            return
+        every, age = max(profile.setting("interval"), state["next_beat_s"] or 0), now - vitals.last_beat
+        if age < max(LATE * every, LATE_MIN):
+            if crash:
+                self.wrong.append((WARNING, why))
+            return
+        if not vitals.pulse:  # a scheduler has an interval of its own, and to ask for it takes time
+            known = (scheduler.schedule(files) for scheduler, files in installed_services(profile))
+            every = max([every, *(schedule.every for schedule in known if schedule)])
+        why = f"the pulse runs and does not beat: `looop log {PULSE}`" if vitals.pulse else why
+        words = f"no beat for {duration_text(age)}, usually every {duration_text(every)}: {why}"
+        if age >= max(LATE * every, LATE_MIN):
+            self.wrong.append((CRITICAL if age >= max(LOST * every, LOST_MIN) else WARNING, words))
+
+    @property
+    def level(self) -> int:
+        """Return the exit code; that nothing is known outweighs what is known to be wrong."""
+        return max((level for level, _ in self.wrong), default=OK)
+
+    def line(self) -> str:
+        """Return the line: the worst first, then the figures."""
+        vitals, now = self.vitals, self.now
+        words = [one_line(text, 300).replace("|", "¦") for _, text in sorted(self.wrong, key=lambda pair: -pair[0])]
+        if self.level == OK:
+            words.insert(0, f"last beat {duration_text(now - (vitals.last_beat or now))} ago")
+            words += [f"{plural(vitals.asks, 'ask')} open"] if vitals.asks else []
+            words.append(f"{money(vitals.spent)} of {money(vitals.budget)} spent today")
+
+        def age(at: float | None) -> str:
+            return "U" if at is None else f"{max(0, round(now - at))}s"
+
+        oldest = "0s" if vitals.oldest_ask is None else age(vitals.oldest_ask)
+        figures = {
+            "last_beat": f"{age(vitals.last_beat)};;;",
+            "asks": f"{vitals.asks};;;",
+            "oldest_ask": f"{oldest};;;",
+            "flags": f"{vitals.flags};;;",
+            "failures": f"{vitals.failures};;;",
+            "workers": f"{vitals.workers};;;",
+            "spent": f"{vitals.spent:.2f}USD;;;{vitals.budget:g}",
+        }
+        told = " ".join(f"{name}={value}" for name, value in figures.items())
+        text = str(self.profile.redacted(typable("; ".join(words))))
+        return f"LOOOP {_NAGIOS_STATUS[self.level]} - {text}" + ("" if self.level == UNKNOWN else f" | {told}")
+
+    def metrics(self) -> str:
+        """Return the same for the textfile collector of Prometheus."""
+        vitals = self.vitals
+        rows: list[tuple[str, str, float | None]] = [
+            ("check_status", "0 ok, 1 warning, 2 critical, 3 unknown.", self.level)
+        ]
+        if self.level != UNKNOWN:
+            rows += [
+                ("last_beat_timestamp_seconds", "When the last beat ended.", vitals.last_beat),
+                ("asks", "Questions and proposals that wait for the person.", vitals.asks),
+                ("oldest_ask_timestamp_seconds", "When the oldest ask or flag came that waits.", vitals.oldest_ask),
+                ("flags", "Flags of sessions that are up.", vitals.flags),
+                ("failures", "Decisions that failed, in a row.", vitals.failures),
+                ("workers", "Workers that live.", vitals.workers),
+                ("spent_today_usd", "Spend of this day, in USD.", vitals.spent),
+                ("budget_daily_usd", "Budget of a day, in USD.", vitals.budget),
+                ("paused", "1 while the loop is paused.", vitals.paused),
+                ("pulse_running", "1 while a pulse runs.", vitals.pulse),
+            ]
+        escaped = printable(self.profile.data).replace("\\", "\\\\").replace('"', '\\"')
+        label = f'{{data_dir="{escaped}"}}'
+        return "".join(
+            f"# HELP looop_{name} {told}\n# TYPE looop_{name} gauge\nlooop_{name}{label} {float(value):.15g}\n"
+            for name, told, value in rows
+            if value is not None
+        )
+
+
+@declare("check", "Looking", shows=True, bare=True)
+def cmd_check(profile: Profile, args: Args) -> Result:
+    """Tell how the loop is, as a monitoring plugin.
+
+    --prom FILE@file :: write a textfile for Prometheus too, whole or not at all
+
+    Prints one line with performance data, for Nagios, Icinga and whatever runs their plugins. A warning: no beat for
+    3 intervals and 5 minutes, an ask older than a day, a pause without an end, a budget that is used up, a decision
+    that failed. Critical: no beat for 10 intervals and an hour, 3 failures in a row, a config or a state that stops
+    every beat.
+    $ looop check  # LOOOP OK - last beat 41 s ago; …
+    $ looop check --prom /var/lib/node_exporter/looop.prom  # and a textfile
+    Exits: 0 OK | 1 WARNING | 2 CRITICAL, or usage | 3 UNKNOWN: there is no profile, or it cannot be read
+    """
+    check = Check(profile, time.time()).look()
+    if args["prom"]:
+        try:
+            write_atomic(os.path.realpath(args["prom"]), check.metrics().encode(), mode=0o644, sync=False)
+        except OSError as error:
+            check.wrong.append((UNKNOWN, f"--prom {args['prom']}: {error.strerror}"))
+    return Output(text=f"{check.line()}\n", code=check.level)
+
+
+# ======================================================================================================================
+# 95. Completion
 # ======================================================================================================================
 # What a shell can offer at a Tab. `looop config bash|zsh|fish` prints a few lines for the shell; they hand the words of
 # the command line to `looop _complete`, which prints a candidate a line, and after a TAB what it is. `:file`, `:folder`
@@ -26490,7 +26700,7 @@ def cmd_config_fish(profile: Profile, args: Args) -> Result:
 
 
 # ======================================================================================================================
-# 95. Manual (pure)
+# 96. Manual (pure)
 # ======================================================================================================================
 # What looop says of itself: a page for each verb and each group, the overview, the manual, the man page, and the next
 # steps. All derive from the verbs' pages, the settings and MANUAL, which is written like this:
@@ -26841,7 +27051,7 @@ def next_steps(status: Mapping[str, JSON], timed: bool = False) -> list[tuple[st
 
 
 # ======================================================================================================================
-# 96. Command line
+# 97. Command line
 # ======================================================================================================================
 # From the words of a command line to an exit code: the verb is found, its arguments are read as its page declares them,
 # and what it returns is printed.
@@ -27108,7 +27318,9 @@ def dispatch(profile: Profile, words: list[str]) -> int:
             "\n" if sys.stderr.isatty() else ""
         )  # behind the ^C, by which a person leaves what they follow
         return EXIT_INTERRUPTED
-    for problem in profile.problems or () if verb.name not in ("status", "report") else ():  # they show them themselves
+    for problem in (
+        profile.problems or () if verb.name not in ("status", "report", "check") else ()
+    ):  # these tell themselves
         complain(problem)
     return code
 
@@ -27288,7 +27500,7 @@ def open_missing_streams() -> None:
 
 
 # ======================================================================================================================
-# 97. Texts
+# 98. Texts
 # ======================================================================================================================
 # Prose alone, in looop's own words: what the LLM is told, what a fresh profile is seeded with.
 
@@ -27439,7 +27651,7 @@ How looop should judge. Edit it freely.
 
 
 # ======================================================================================================================
-# 98. Texts of the gallery
+# 99. Texts of the gallery
 # ======================================================================================================================
 # What `sensor add` writes. Each is one script of plain POSIX sh that a person can read and edit; words of
 # strangers stay out of the signal where they can, and reach JSON only through jq. A signal is small and does not move
@@ -27931,7 +28143,7 @@ exec "$plugin" "$@"
 }
 
 # ======================================================================================================================
-# 99. Texts of the manual
+# 100. Texts of the manual
 # ======================================================================================================================
 # `looop help`, in the markup that the section Manual explains.
 

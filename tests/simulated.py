@@ -19,8 +19,8 @@ MOVES = (
     ("noop", "nothing to do: the build is green and both workers are busy"),
     ("noop", "waits for your answer to ask 3"),
 )
-REASONS = ("sensor github-ci changed: failure→success", "sensor tests changed: 40 of 41", "worker fix-ci: done", "noop_ttl")
-QUESTIONS = ("Which branch shall carry the fix: main or release?", "Delete the stale branches of May?", "Is 2.0 the name?")
+REASONS = ("sensor github-ci changed: failure→success", "sensor tests changed: 40 of 41", "worker fix-ci: done")
+QUESTIONS = ("Which branch shall carry the fix: main or release?", "Delete the stale branches?", "Is 2.0 the name?")
 SENSORS = {"github-ci": (900, 0.01), "tests": (2300, 0.03), "git": (14, 0.0), "inbox": (340, 0.2), "disk": (4, 0.0)}
 
 
@@ -66,7 +66,7 @@ class Days:
         self.event(at + 2, "decide_start", run=run, runner="claude", reason=reason)
         if outage:
             self.fails += 1
-            self.event(at + 9, "tick_failed", run=run, reason="claude: API error 529: overloaded", retry_s=300, cost_usd=None)
+            self.event(at + 9, "tick_failed", run=run, reason="claude: API error 529: overloaded", retry_s=300)
             return
         self.fails = 0
         move, words = rng.choice(MOVES)
@@ -125,7 +125,7 @@ class Days:
             wake["changed"] = [{"key": "sensor:github-ci", "old": old, "new": new}]
             result = {"run": run, "at": stamp(at), "outcome": outcome, "journal": journal, "cost_usd": usd}
             self.put(f"runs/{run}/wake.json", json.dumps({**wake, "digests": {}}))
-            self.put(f"runs/{run}/prompt.md", self.prompt or f"# CONSTITUTION\n| what looop is\n\n# WORLD\n| {reason}\n")
+            self.put(f"runs/{run}/prompt.md", self.prompt or f"# CONSTITUTION\n| looop\n\n# WORLD\n| {reason}\n")
             self.put(f"runs/{run}/reply.txt", json.dumps(move) + "\n")
             self.put(f"runs/{run}/move.json", json.dumps(move))
             self.put(f"runs/{run}/result.json", json.dumps(result))
