@@ -18247,16 +18247,17 @@ class Beat:
         state["baseline"] = items = with_writes(items, result.wrote)
         if state["hash"] or not partial:
             state["hash"] = world_hash(digests_of(items))
+        refused = result.outcome == "refused"  # nothing was done: that serves no goal, and must not park the world
+        if refused and self.goal in state["turns"]:
+            self.deferred, self.goal = {**self.deferred, self.goal: "its move was refused"}, ""
         state["turns"] = turns_after(state["turns"], self.goal, self.profile.redacted(self.deferred), now)
         if self.by_person:
             return
-        nothing = result.outcome in ("noop", "refused")  # nothing was done, and the world must not be parked by that
         if not self.forced:
-            state.update(decided_at=now, noop_at=now if nothing else None)
+            state.update(decided_at=now, noop_at=now if refused or result.outcome == "noop" else None)
         shell = {**result.shell, "tainted": True} if result.shell and self.taint else result.shell
         count = 0 if self.forced or self.changes else state["again_count"] + 1
-        asked = None if result.outcome == "refused" else state["next_beat_s"]
-        again = earned_decision(asked, bool(shell), count, now)
+        again = earned_decision(None if refused else state["next_beat_s"], bool(shell), count, now)
         state["limits"] = {name: limit for name, limit in state["limits"].items() if name != self.runner.name}
         state.update(failure=None, interrupted=None, shell=shell, again=again, again_count=count)
         state["during"] = self.edited_meanwhile(result.wrote)

@@ -122,11 +122,14 @@ class Stubborn(NoCase):
 class Told(NoCase):
     def test_a_refusal_is_told_everywhere_and_costs_no_second_decision(self):
         self.rejected(PUSH, "never", "on", "a", "Friday")
-        out = self.beat({**PUSH, "next_beat_s": 5})
+        out = self.beat({**PUSH, "next_beat_s": 5, "goal": "a"})
         line = "refused: git push origin main: you rejected it as ask 1: never on a Friday"
         self.assertEqual(self.journal()[-1][19:], line)
         self.assertIn("⊘ refused  ", self.looop("why", out["run"]))
         self.assertEqual(json.loads(self.looop("history", "--json"))[0]["outcome"], "refused")
+        (goal,) = json.loads(self.looop("goals", "--json"))
+        self.assertEqual((goal["served_at"], goal["overdue"]), (None, False), "it served no goal, and was its turn")
+        self.assertRegex(self.looop("goals"), "deferred: a, .*: its move was refused\n")
         self.assertIn("refused", self.looop("status"))
         for _ in range(2):
             self.assertEqual(self.tick()["outcome"], "unchanged")
