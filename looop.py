@@ -3309,8 +3309,14 @@ class Profile:
         return self.below_env(setting)[0]
 
     def quiet_until(self, now: float) -> float:
-        """Return when the quiet hours end that `now` lies in; 0.0: none are, so people may be notified."""
-        return quiet_end(self.setting("quiet"), now)
+        """Return when the quiet hours end that `now` lies in, 0.0 outside of them: then people may be notified.
+
+        A config that is wrong names none: that is news in itself.
+        """
+        try:
+            return quiet_end(self.setting("quiet"), now)
+        except Failure:
+            return 0.0
 
     def missing_config(self) -> str:
         """Return a warning where LOOOP_CONFIG names no file, else "": a typo there drops every limit of the config."""
@@ -27722,7 +27728,7 @@ GALLERY: dict[str, GallerySensor] = {
         (
             Parameter("DUR", "every", "a part of a day like 15m or 6h, days, or weeks like 1w", check=checked_period),
             Parameter("TIME", "at", "when a period begins", "?", "00:00", checked_clock, "at"),
-            Parameter("DAYS", "on", "days like mon,fri; without: every day", "?", "", checked_days, "on"),
+            Parameter("DAYS", "on", "like mon,fri; without: each day, weeks on Monday", "?", "", checked_days, "on"),
         ),
         r"""#!/bin/sh
 # A timer: the signal is the period that the local clock is in. Each comes once, however the clock is set: the last
