@@ -30,6 +30,7 @@ sys.path.insert(0, ROOT)
 NAMES = {  # the tests of a section, the quickest first
     "Ledger": "world.Ledger",
     "Readings": "world.Readings world.WorldHash",
+    "Goal turns": "moves",
     "World hash": "world.WorldHash",
     "Moves": "moves prompt",
     "Metering": "world.Metering metering",
