@@ -23786,6 +23786,7 @@ class Schedule(Record):
     every: int  # seconds
     argv: list[str]
     env: dict[str, str]
+    ping: list[str] = []  # the command that calls a dead man's switch after a beat; its URL is in a file
 
 
 _CARRIED = "LANG LANGUAGE TZ HOMEBREW_PREFIX XDG_CONFIG_HOME XDG_STATE_HOME XDG_CACHE_HOME XDG_DATA_HOME".split()
@@ -23829,7 +23830,38 @@ def service_name(profile: Profile) -> str:
     return f"looop-{digest_of(os.fsencode(profile.data))[:8]}"
 
 
-def schedule_of(profile: Profile, kind: str, every: float | None) -> Schedule:
+def ping_file(profile: Profile) -> str:
+    """Return the private file with the URL of a dead man's switch: no command line and no unit holds it."""
+    return f"{os.path.dirname(profile.config_path)}/{service_name(profile)}.ping"
+
+
+def ping_text(url: str) -> bytes:
+    """Write what curl reads from that file (pure). Raise Failure for what is no URL."""
+    if len(url) > 2000 or not url.isprintable() or not regex(r"https?://[!-~]+\Z").match(url) or set(url) & set('"\\'):
+        hint = "an http or https URL, with anything odd in it percent-encoded"
+        raise Failure(f"service: --ping: {one_line(url, 8)}: is not a URL", hint, EXIT_USAGE)
+    options = 'output = "/dev/null"\nproto = "=http,https"\nmax-time = 10\nretry = 2\nsilent\nfail\ngloboff\n'
+    return f'# {_WRITTEN_BY}\nurl = "{url}"\n{options}'.encode()
+
+
+def keep_ping(path: str, text: bytes | None) -> None:
+    """Write that file, or remove it (None)."""
+    if text is None:
+        remove_file(path)
+    else:
+        make_private_dir(os.path.dirname(path))
+        write_atomic(path, text)
+
+
+def ping_command(profile: Profile) -> list[str]:
+    """Return the command that calls a dead man's switch. Raise Failure where there is no curl."""
+    curl = which("curl", profile.env)
+    if not curl:
+        raise Failure("service: --ping: curl is not on PATH", "install it: looop itself opens no connection")
+    return [curl, "-q", "-K", ping_file(profile)]
+
+
+def schedule_of(profile: Profile, kind: str, every: float | None, ping: bool = False) -> Schedule:
     """Return what a scheduler is to be told. Raise Failure for what it cannot be told."""
     secs = every if every is not None else profile.setting("interval")
     if every is None and kind == "cron":
@@ -23839,8 +23871,10 @@ def schedule_of(profile: Profile, kind: str, every: float | None) -> Schedule:
     if kind == "cron" and secs not in _CRON_TIMES:
         sayable = "1, 2, 3, 4, 5, 6, 10, 12, 15, 20 or 30 minutes, 1, 2, 3, 4, 6, 8 or 12 hours, or 1 day"
         raise Failure(f"service: every {secs:g} s: cron cannot say that", f"it can say {sayable}: --every 5m")
-    schedule = Schedule(int(secs), [*profile.command(), "tick"], scheduler_env(profile))
+    call = ping_command(profile) if ping else []
+    schedule = Schedule(int(secs), [*profile.command(), "tick"], scheduler_env(profile), call)
     texts = {**schedule.env, "the path of looop": profile.self_path, "the path of Python": schedule.argv[0]}
+    texts["the path of curl's config"] = "".join(call)
     for what, text in texts.items():
         if not text.isprintable():
             raise Failure(f"service: {what} holds what no scheduler can be told: {one_line(text, 80)}", "change it")
@@ -23852,7 +23886,8 @@ def schedule_of(profile: Profile, kind: str, every: float | None) -> Schedule:
 
 def schedule_line(schedule: Schedule) -> str:
     """Write a Schedule on one line that fits into any comment, of XML too (pure)."""
-    return _SCHEDULE + compact(schedule.__dict__).replace("--", "-\\u002d")
+    told = {key: value for key, value in schedule.__dict__.items() if value or key != "ping"}
+    return _SCHEDULE + compact(told).replace("--", "-\\u002d")
 
 
 def unit_word(text: str, variables: bool = True) -> str:
@@ -23870,7 +23905,7 @@ Description=looop: one beat of {data}
 [Service]
 Type=oneshot
 ExecStart={command}
-{env}# Secrets are not here: looop itself reads them from looop.env, beside its config.
+{ping}{env}# Secrets are not here: looop itself reads them from looop.env, beside its config.
 # Workers that a beat has started live on when it ends, and when one of them runs out of memory.
 KillMode=process
 OOMPolicy=continue
@@ -23902,19 +23937,25 @@ def systemd_texts(schedule: Schedule, name: str, data: str) -> list[bytes]:
         "schedule": schedule_line(schedule),
         "data": data.replace("%", "%%"),
         "command": " ".join([unit_word(schedule.argv[0], False), *map(unit_word, schedule.argv[1:])]),
+        "ping": "",
         "env": "".join(f"Environment={unit_word(f'{key}={value}', False)}\n" for key, value in schedule.env.items()),
         "every": schedule.every,
     }
+    if schedule.ping:  # "-": that it fails is for the switch to notice
+        words = [unit_word(f"-{schedule.ping[0]}", False), *map(unit_word, schedule.ping[1:])]
+        fields["ping"] = f"ExecStartPost={' '.join(words)}\n"
     return [SERVICE_UNIT.format(**fields).encode(), SERVICE_TIMER.format(**fields).encode()]
 
 
 def launchd_texts(schedule: Schedule, name: str, data: str) -> list[bytes]:
     """Write the plist: what a beat has started is not to be ended with it (AbandonProcessGroup)."""
     import plistlib
+    import shlex
 
+    then = ["/bin/sh", "-c", f"{shlex.join(schedule.argv)} && {shlex.join(schedule.ping)}"]
     agent = {
         "Label": name,
-        "ProgramArguments": schedule.argv,
+        "ProgramArguments": then if schedule.ping else schedule.argv,
         "EnvironmentVariables": schedule.env,
         "StartInterval": schedule.every,
         "RunAtLoad": True,
@@ -23941,7 +23982,8 @@ def cron_texts(schedule: Schedule, name: str, data: str) -> list[bytes]:
     import shlex
 
     words = ["/usr/bin/env", *(f"{key}={value}" for key, value in schedule.env.items()), *schedule.argv]
-    command = (shlex.join(words) + " >/dev/null").replace("%", "\\%").encode()
+    then = f" && {shlex.join(schedule.ping)}" if schedule.ping else ""
+    command = (shlex.join(words) + " >/dev/null" + then).replace("%", "\\%").encode()
     if len(command) > _CRON_LINE_MAX:
         raise Failure(
             f"service: the line would have {len(command)} bytes, and cron takes {_CRON_LINE_MAX}",
@@ -24315,11 +24357,12 @@ def cmd_service_print(profile: Profile, args: Args) -> int:
 
     [kind=systemd|launchd|cron] :: systemd, launchd or cron; without it: what this machine has
     --every DUR :: the time between beats (else the setting `interval`)
+    --ping :: with the call of a dead man's switch
     $ looop service print  # for what this machine has
     $ looop service print launchd --every 15m  # for a Mac, every quarter of an hour
     """
     scheduler = chosen_scheduler(profile, args["kind"])
-    show_service(scheduler, scheduler.wanted(schedule_of(profile, scheduler.kind, args["every"])), {})
+    show_service(scheduler, scheduler.wanted(schedule_of(profile, scheduler.kind, args["every"], args["ping"])), {})
     tell_left_out(profile)
     return 0
 
@@ -24330,15 +24373,22 @@ def cmd_service_install(profile: Profile, args: Args) -> Result:
 
     [kind=systemd|launchd|cron] :: systemd, launchd or cron; without it: what this machine has
     --every DUR :: the time between beats (else the setting `interval`)
+    --ping URL :: call this with curl after each beat that did not fail; `-` reads the URL from stdin
     -y, --yes :: do not ask
 
-    Shows what it will write and run, and asks. It carries your PATH, your settings and no secret.
+    Shows what it will write and run, and asks. It carries your PATH, your settings and no secret. The URL of a dead
+    man's switch is kept in a private file beside the config, and looop itself opens no connection.
     $ looop service install  # with what this machine has, every `interval`
     $ looop service install cron --every 5m --yes  # a line of cron, from a script
+    $ looop service install --ping https://hc-ping.com/UUID  # who hears nothing raises the alarm
     Exits: 0 it is installed, or was already | 1 failed, or it was not confirmed
     """
     scheduler = chosen_scheduler(profile, args["kind"])
-    schedule = schedule_of(profile, scheduler.kind, args["every"])
+    url = text_of(stdin_bytes("service install")).strip() if args["ping"] == "-" else args["ping"]
+    pinged = None if url is None else ping_text(url)
+    schedule = schedule_of(profile, scheduler.kind, args["every"], pinged is not None)
+    path = ping_file(profile)
+    before = read_bytes(path)
     scheduler.require()
     for other, _ in installed_services(profile):
         if other.kind != scheduler.kind:
@@ -24346,14 +24396,23 @@ def cmd_service_install(profile: Profile, args: Args) -> Result:
                 f"service install: {other.kind} runs the beats of this profile already", "looop service uninstall"
             )
     wanted, present = scheduler.wanted(schedule), scheduler.present()
-    if wanted == present and (scheduler.activity()[0] is not False or not scheduler.row.load):
+    if wanted == present and pinged == before and (scheduler.activity()[0] is not False or not scheduler.row.load):
         say(f"{scheduler.kind} has exactly this already: nothing to do")
         return 0
     show_service(scheduler, wanted, present)
+    if pinged != before:
+        what = "holds the URL, for curl and nobody else" if pinged else "is removed"
+        say(f"{Paint(profile.env, sys.stdout)('dim', f'# {printable(path)}')} {what}")
     sys.stdout.flush()
     tell_left_out(profile)
     require_yes("service install", args["yes"])
-    scheduler.put(wanted)
+    keep_ping(path, pinged or before)
+    try:
+        scheduler.put(wanted)
+    except BaseException:
+        keep_ping(path, before)
+        raise
+    keep_ping(path, pinged)
     say(f"installed: {scheduler.kind} runs `looop tick` every {duration_text(schedule.every)}, as {scheduler.name}")
     for note in [*scheduler.row.notes(), *pulse_too(profile)]:
         complain(f"warning: {note}")
@@ -24386,6 +24445,9 @@ def cmd_service_uninstall(profile: Profile, args: Args) -> Result:
     if not found:
         say("nothing is installed for this profile")
         return 0
+    ping = ping_file(profile)
+    if os.path.lexists(ping):
+        say(f"remove {printable(ping)}")
     require_yes("service uninstall", args["yes"])
     for scheduler, _ in found:
         if not scheduler.here():
@@ -24394,6 +24456,7 @@ def cmd_service_uninstall(profile: Profile, args: Args) -> Result:
             continue
         scheduler.take()
         say(f"removed: {scheduler.kind} runs no beat of this profile any more; workers live on")
+    remove_file(ping)
     return 0
 
 
@@ -24416,6 +24479,7 @@ def service_row(scheduler: Scheduler, files: Mapping[str, bytes]) -> dict[str, J
         "problems": problems,
         "every_s": schedule.every if schedule else None,
         "command": schedule.argv if schedule else None,
+        "ping": bool(schedule and schedule.ping),
         "active": active,
         "next": utc_text(following) if following else None,
     }
@@ -24461,6 +24525,7 @@ def service_lines(status: Mapping[str, JSON], now: float, paint: Paint) -> list[
         following = f", next at {local_moment(parse_utc(row['next']), now)}" if row["next"] else ""
         rows.append((row["kind"], f"{states[row['active']]}, as {row['name']}, {every}{following}"))
         rows += [("command", " ".join(map(one_line, row["command"])))] if row["command"] else []
+        rows += [("ping", "after each beat that did not fail")] if row["ping"] else []
     if not rows:
         rows.append(("service", typable("none: `looop service install` has the beat run by itself")))
     for kind, paths in status["elsewhere"].items():

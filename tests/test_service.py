@@ -1,5 +1,6 @@
 """Schedulers: what is written for them, byte for byte; that they run it; that nothing else of theirs is touched."""
 
+import http.server
 import json
 import os
 import plistlib
@@ -7,6 +8,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import threading
 import time
 import unittest
 
@@ -15,6 +17,7 @@ from tests.support import ROOT, Case, Terminal, heavy, needs, wait_until
 from tests.test_fleet import Fleet
 
 ODD = 'a b%d$HOME "q" it\'s [*?] \\n'  # a folder's name
+URL = "https://hc.example/0ff1ce00-secret"
 UNSHARE = shutil.which("unshare"), shutil.which("nsenter")
 
 # A mount namespace of its own gives a test the real crontab, and nobody's but its own.
@@ -132,6 +135,75 @@ class Written(Case):
             ["systemd-analyze", "verify", "--user", "--man=no", *files], env=env, capture_output=True, check=False
         )
         self.assertEqual((done.returncode, done.stderr), (0, b""))
+
+    def test_a_dead_mans_switch(self):
+        curl = os.path.join(self.bin, "curl")
+        self.looop("service", "install", "cron", "--ping", URL, code=1)
+        self.assertIn("curl is not on PATH", self.stderr)
+        os.symlink("/bin/true", curl)
+        profile = self.opened(LOOOP_CONFIG=os.path.join(self.home, ODD, "c.json"))
+        call = [curl, "-q", "-K", looop.ping_file(profile)]
+        for kind in looop.SCHEDULERS:
+            plan, scheduler = looop.schedule_of(profile, kind, 300.0, True), looop.Scheduler(profile, kind)
+            self.assertEqual(plan.ping, call)
+            self.assertEqual(scheduler.schedule(scheduler.wanted(plan)), plan, kind)
+            self.assertTrue(looop.service_row(scheduler, scheduler.wanted(plan))["ping"])
+        texts = {kind: b"".join(looop.SCHEDULERS[kind].texts(plan, "n", "d")).decode() for kind in looop.SCHEDULERS}
+        post = next(line for line in texts["systemd"].split("\n") if line.startswith("ExecStartPost="))
+        unit = post.partition("=")[2].replace("%%", "%").replace("$$", "$").replace('"-', '"', 1)
+        self.assertEqual([shlex.split(unit), post[14:17]], [call, '"-/'])
+        shell = plistlib.loads(texts["launchd"].encode())["ProgramArguments"]
+        self.assertEqual((shell[:2], shlex.split(shell[2])), (["/bin/sh", "-c"], [*plan.argv, "&&", *call]))
+        line = texts["cron"].split("\n")[2].replace("\\%", "%")
+        self.assertEqual(shlex.split(line)[-5:], ["&&", *call])
+
+    def test_what_is_no_url_of_a_switch(self):
+        for url in (
+            "",
+            "x",
+            "ftp://x/y",
+            "https://",
+            "https://x y",
+            'https://x/"',
+            "https://x/\\",
+            "https://x/\ny",
+            "http://ü",
+        ):
+            with self.assertRaises(looop.Failure, msg=url) as raised:
+                looop.ping_text(url)
+            self.assertNotIn("x/", raised.exception.message)
+
+    @needs("curl")
+    def test_curl_calls_the_switch_and_reads_the_url_from_the_file_alone(self):
+        asked = []
+
+        class Switch(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                asked.append(self.path)
+                self.send_response(200)
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        with http.server.HTTPServer(("127.0.0.1", 0), Switch) as server:
+            thread = threading.Thread(target=server.serve_forever)
+            thread.start()
+            try:
+                path = "/uuid?a=[1-2]&b={x,y}&c=%20$HOME;'`#z"
+                profile = self.opened(PATH=os.environ["PATH"])
+                looop.keep_ping(
+                    looop.ping_file(profile), looop.ping_text(f"http://127.0.0.1:{server.server_port}{path}")
+                )
+                call = looop.ping_command(profile)
+                done = subprocess.run(call, env={"PATH": os.environ["PATH"]}, capture_output=True, check=False)
+            finally:
+                server.shutdown()
+                thread.join()
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (0, b"", b""))
+        self.assertEqual(asked, [path.partition("#")[0]])
+        self.assertNotIn("uuid", " ".join(call))
+        self.assertEqual(os.stat(call[-1]).st_mode & 0o777, 0o600)
 
     def test_intervals(self):
         for kind, every, words in (
@@ -472,6 +544,31 @@ class Systemctl(Manager):
         self.assertEqual(self.calls(), ["daemon-reload", "enable", "restart"])
         self.looop("service", "uninstall", "-y")
         self.assertEqual((self.calls(), os.listdir(self.units)), (["disable", "daemon-reload"], []))
+
+    def test_a_switch_is_installed_and_its_url_shown_to_nobody(self):
+        os.symlink("/bin/true", os.path.join(self.bin, "curl"))
+        path = looop.ping_file(looop.open_profile(self.env, ""))
+        out = self.looop("service", "install", "systemd", "--ping", "-", "-y", stdin=f"{URL}\n".encode())
+        out += self.looop("service", "status") + self.looop("service", "status", "--json")
+        units = [os.path.join(self.units, name) for name in os.listdir(self.units)]
+        for file in units:
+            with open(file) as unit:
+                out += unit.read()
+        self.assertNotIn("secret", out)
+        self.assertIn("after each beat that did not fail", out)
+        with open(path) as file:
+            self.assertIn(f'url = "{URL}"\n', file.read())
+        self.assertIn("nothing to do", self.looop("service", "install", "systemd", "--ping", URL))
+        open(os.path.join(self.home, "broken"), "w").close()
+        self.looop("service", "install", "systemd", "--ping", "https://other/", "-y", code=1)
+        with open(path) as file:
+            self.assertIn(URL, file.read())
+        os.remove(os.path.join(self.home, "broken"))
+        self.assertIn(f"{path} is removed", self.looop("service", "install", "systemd", "-y"))
+        self.assertFalse(os.path.exists(path))
+        self.looop("service", "install", "systemd", "--ping", URL, "-y")
+        self.assertIn(f"remove {path}", self.looop("service", "uninstall", "-y"))
+        self.assertFalse(os.path.exists(path))
 
     def test_what_fails_leaves_things_as_they_were(self):
         open(os.path.join(self.home, "broken"), "w").close()
