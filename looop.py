@@ -1436,8 +1436,61 @@ def typable(text: str) -> str:
     return called.sub(lambda found: _CALLED[0] if found[1] in verbs else found[0], text)
 
 
+class Waiting(Closing):
+    """The line on a terminal's stderr that tells a person what looop waits for; gone as soon as that is over.
+
+    `with WAITING.telling(words)` names a wait, which calls `turn` about once a second; what is over within one stays
+    untold. It is off until a verb of a person turns it on.
+    """
+
+    __slots__ = ("on", "shown", "spent", "told")
+
+    def __init__(self) -> None:
+        self.on, self.shown = False, ""
+        self.told: list[tuple[Callable[[int, int, int, str], str], float]] = []  # words and begin of each wait
+        self.spent = 0.0  # USD that earlier calls of this verb cost
+
+    def telling(self, words: Callable[[int, int, int, str], str]) -> Self:
+        """Begin to wait; `words` makes the line of seconds, children that have ended, all of them, and who runs."""
+        self.told.append((words, time.monotonic()))
+        return self
+
+    def turn(self, done: int = 0, count: int = 1, name: str = "") -> float:
+        """Keep the line up to date; return the seconds after which to call it again."""
+        if not self.on or not self.told:
+            return 3600.0
+        words, since = self.told[-1]
+        secs = time.monotonic() - since
+        if secs >= 1.0:
+            try:
+                if os.tcgetpgrp(2) == os.getpgrp():  # else it was sent into the background
+                    line = clipped(printable(words(int(secs), done, count, name)), columns_of(sys.stderr) - 1)
+                    sys.stderr.write(f"\r{line}\x1b[K" if line != self.shown else "")
+                    sys.stderr.flush()
+                    self.shown = line
+            except OSError:  # the terminal is gone
+                self.on, self.shown = False, ""
+        return 1.0 - secs % 1.0
+
+    def erase(self) -> None:
+        """Take the line away."""
+        if self.shown:
+            self.shown = ""
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
+
+    def close(self) -> None:
+        """End the wait that began last."""
+        self.told.pop()
+        self.erase()
+
+
+WAITING = Waiting()
+
+
 def complain(text: str) -> None:
     """Tell on stderr, in one paragraph behind `looop: `, what went wrong or what is being waited for."""
+    WAITING.erase()
     line = "looop: " + printable(typable(text)).replace("\n", "\\n")
     sys.stderr.write(laid_out(line, columns_of(sys.stderr), len("looop: ")) + "\n")
 
@@ -4808,8 +4861,8 @@ def spawn_error(path: str, error: OSError) -> str:
     return f"{words}: its file system is mounted noexec" if noexec else words
 
 
-def listen(children: Sequence[Child]) -> None:
-    """Wait until a child writes, ends or is due, and take what was written."""
+def listen(children: Sequence[Child], most: float = 3600.0) -> None:
+    """Wait until a child writes, ends or is due, `most` seconds at most, and take what was written."""
     import select
 
     poller = select.poll()
@@ -4821,7 +4874,7 @@ def listen(children: Sequence[Child]) -> None:
                 readers[fd] = child
     now = time.monotonic()
     timeout = min((child.due(now) for child in children), default=0.0)
-    for fd, _ in poller.poll(int(min(timeout, 3600.0) * 1000) + 1 if timeout else 0):
+    for fd, _ in poller.poll(int(min(timeout, most) * 1000) + 1 if timeout else 0):
         child = readers[fd]
         if fd in child.pipes:
             child.read(fd)
@@ -4840,7 +4893,8 @@ def run_jobs(jobs: Sequence[Job], width: int = 16) -> list[ProcessResult]:
     held = (_signal.SIGTERM, _signal.SIGHUP, _signal.SIGINT)
 
     def turn() -> None:
-        listen(list(live.values()))
+        children = list(live.values())
+        listen(children, WAITING.turn(len(ends), len(jobs), children[0].job.name if children else ""))
         now = time.monotonic()
         for index, child in list(live.items()):
             end = child.tend(now)
@@ -11950,7 +12004,8 @@ def verify_ended(profile: Profile) -> None:
         jobs.append(job)
         sessions.append(session)
     try:
-        ends = run_confined(profile, jobs, 1)  # what they may write is the same: one after the other
+        with WAITING.telling(lambda secs, done, count, name: f"checking {done + 1} of {count}: {name}, {secs} s"):
+            ends = run_confined(profile, jobs, 1)  # what they may write is the same: one after the other
     except (KeyboardInterrupt, Terminated):  # a person has ended the beat, and the checks with it: undone
         for session in sessions:
             remove_file(f"{session.folder}/verify.json")
@@ -12509,7 +12564,11 @@ def sense(profile: Profile, only: Sequence[str] = ()) -> dict[str, Reading]:
         readings[name] = reading or Reading(name, "ok", b"", "", 0.0, now)  # its place, in order
     env = profile.child_env() if due else {}
     jobs = [sensor_job(profile, script, env) for script in due]
-    for script, job, ended in zip(due, jobs, run_jobs(jobs, profile.setting("sensor_jobs")) if jobs else []):
+    with WAITING.telling(
+        lambda secs, done, count, name: f"sensing {done + 1} of {count}: {shown_name(name)}, {secs} s"
+    ):
+        ends = run_jobs(jobs, profile.setting("sensor_jobs")) if jobs else []
+    for script, job, ended in zip(due, jobs, ends):
         readings[script.name] = fresh_reading(profile, script, job, ended)
     return readings
 
@@ -15653,22 +15712,30 @@ def run_runner(run: Run, runner: Runner, data: str = "") -> ProcessResult:
     stdin = prompt if command == runner.tick else "/dev/null"
     if runner.mode == "typed" and os.path.basename(program_of(runner.tick)) in DEFAULT_RUNNERS:
         command = f"cd {quoted(decider_folder(profile, data or profile.data))} || exit 1\n{command}"
-    return run_command(
-        run,
-        command,
-        profile.setting("tick_timeout"),
-        stdin=stdin,
-        stdout="output.log",
-        stderr="stderr.log",
-        child="runner.json",
-        path=path_of(runner.tick, profile.env),
-    )
+    with WAITING.telling(lambda secs, *_: f"deciding: {runner.name}, {secs} s{spent_told(run, runner)}"):
+        return run_command(
+            run,
+            command,
+            profile.setting("tick_timeout"),
+            stdin=stdin,
+            stdout="output.log",
+            stderr="stderr.log",
+            child="runner.json",
+            path=path_of(runner.tick, profile.env),
+        )
 
 
 def meter_run(run: Run, runner: Runner) -> RunnerOutput:
     """Meter a capsule's output.log, and keep it free of secrets."""
     metered = meter(run.log("output.log"), output_of(runner), run.text("stderr.log"))
     return priced(metered, run.profile.config().get("prices", {}), model_named(runner.tick))
+
+
+def spent_told(run: Run, runner: Runner) -> str:
+    """Say what a call that runs, and those before it, have cost as far as its output tells; "" where it does not."""
+    small = file_size(run.path("output.log")) <= 256 * KIB  # it is read once a second
+    usd = WAITING.spent + ((meter_run(run, runner).cost or 0.0) if small else 0.0)
+    return f", ${usd:.2f} so far" if usd else ""
 
 
 def pay(
@@ -16111,7 +16178,8 @@ def do_shell(context: MoveContext) -> MoveResult:
         grant = grant_of(profile, *granted_folders(profile))
     with SensorGuard(profile):
         files = {"stdout": "shell.log", "stderr": "shell.log", "child": "shell.json"}
-        ended = run_command(context.run, command, timeout, grant, judgement=judgement, **files)
+        with WAITING.telling(lambda secs, *_: f"running, {secs} s: {context.brief(command)}"):
+            ended = run_command(context.run, command, timeout, grant, judgement=judgement, **files)
     if ended.why == "spawn":
         forget_walls(profile)
         raise BadMove(f"shell: the command could not be started: {text_of(ended.err)}: nothing was done")
@@ -17556,9 +17624,10 @@ class Verb:
         person: bool | Callable[[Args], JSON] = False,  # whether, with these arguments, only a person may call it
         shows: bool = False,  # it only shows: a config or a runner that cannot be used is told, and stops nothing
         bare: bool = False,  # it needs no data dir
+        waits: bool = False,  # a terminal is told what it waits for, see `Waiting`
     ) -> None:
         self.run, self.name, self.group, self.page = run, name, group, page
-        self.moves, self.person, self.shows, self.bare = moves, person, shows, bare
+        self.moves, self.person, self.shows, self.bare, self.waits = moves, person, shows, bare, waits
 
     def __getattr__(self, field: str) -> Any:
         if field not in Verb.__annotations__:
@@ -20033,6 +20102,7 @@ class Purse:
         cost = price if output.cost is None and error else output.cost
         self.unknown = cost is None and not free
         self.spent += cost or 0.0
+        WAITING.spent = self.spent
         self.most = max(self.most, cost or 0.0)
         return output.text, error
 
@@ -20063,7 +20133,7 @@ def ask_case(profile: Profile, case: Case, purse: Purse, times: int) -> list[str
     return [] if good >= wanted else [f"{asked}: {wrong[0]}"]
 
 
-@declare("test", "Looking", person=lambda args: args["ask"])
+@declare("test", "Looking", person=lambda args: args["ask"], waits=True)
 def cmd_test(profile: Profile, args: Args) -> Result:
     """Judge the cases in tests/ anew: what wakes, the gates, the move, its verdict.
 
@@ -21036,14 +21106,15 @@ def start_pulse(profile: Profile) -> tuple[int, bool]:
         if not session or not session.alive:
             raise  # else: somebody was faster
     deadline = Deadline(60.0)
-    while not deadline.over:
-        session = read_session(profile, PULSE)
-        pid = pulse_pid(profile)
-        if pid:
-            return pid, already
-        if session is None or not session.alive:
-            break
-        time.sleep(0.01)
+    with WAITING.telling(lambda secs, *_: f"starting the pulse, {secs} s"):
+        while not deadline.over:
+            session = read_session(profile, PULSE)
+            pid = pulse_pid(profile)
+            if pid:
+                return pid, already
+            if session is None or not session.alive:
+                break
+            time.sleep(min(0.01, WAITING.turn()))
     try:
         lines = [line for line in screen_lines(screen_of(session)) if line.strip()] if session else []
     except Gone:  # somebody else tries the same
@@ -21061,8 +21132,9 @@ def end_pulse(profile: Profile) -> bool:
         send_signal([pid], _signal.SIGTERM)
         send_signal([pid], _signal.SIGCONT)
         deadline = Deadline(DOWN_TIME)
-        while pulse_pid(profile) == pid and not deadline.over:
-            time.sleep(0.01)
+        with WAITING.telling(lambda secs, *_: f"ending the pulse, {secs} s"):
+            while pulse_pid(profile) == pid and not deadline.over:
+                time.sleep(min(0.01, WAITING.turn()))
     if session and session.alive:
         kill_session(session)
     if pid and pulse_pid(profile) == pid:
@@ -21079,7 +21151,7 @@ def end_pulse(profile: Profile) -> bool:
 # The verbs that run a beat.
 
 
-@declare("tick", "The beat", person=lambda args: args["dry-run"] != "show")
+@declare("tick", "The beat", waits=True, person=lambda args: args["dry-run"] != "show")
 def cmd_tick(profile: Profile, args: Args) -> Result:
     """Run one beat: sense, diff, decide one move, act, log.
 
@@ -21101,7 +21173,7 @@ def cmd_tick(profile: Profile, args: Args) -> Result:
     return answer.replace(lines=(), warning="") if quiet else answer
 
 
-@declare("run", "The beat", person=lambda args: args["dry-run"] != "show")
+@declare("run", "The beat", waits=True, person=lambda args: args["dry-run"] != "show")
 def cmd_run(profile: Profile, args: Args) -> Result:
     """Force one move for a goal, now.
 
@@ -21282,7 +21354,7 @@ def confirmed_proposal(profile: Profile, args: Mapping[str, JSON]) -> tuple[dict
     return ask, None
 
 
-@declare("approve", "People", person=True)
+@declare("approve", "People", person=True, waits=True)
 def cmd_approve(profile: Profile, args: Args) -> Result:
     """Do what a proposal says, now and once.
 
@@ -21437,7 +21509,7 @@ def cmd_sensor_show(profile: Profile, args: Args) -> Result:
     return Output(reading, text=printable(pretty(reading)))
 
 
-@declare("sensor test", "Looking")
+@declare("sensor test", "Looking", waits=True)
 def cmd_sensor_test(profile: Profile, args: Args) -> Result:
     """Run a sensor now and show what the decider would see.
 
@@ -21961,7 +22033,7 @@ def cmd_detach(profile: Profile, args: Args) -> Result:
     return f"{plural(viewers, 'viewer')} left {session.id}"
 
 
-@declare("up", "The beat", person=True)
+@declare("up", "The beat", person=True, waits=True)
 def cmd_up(profile: Profile, args: Args) -> Iterator[int | Output]:
     """Start the pulse: beats in the background.
 
@@ -21989,7 +22061,7 @@ def cmd_up(profile: Profile, args: Args) -> Iterator[int | Output]:
         yield from follow_pulse(profile, args)
 
 
-@declare("down", "The beat", person=True)
+@declare("down", "The beat", person=True, waits=True)
 def cmd_down(profile: Profile, args: Args) -> Result:
     """End the pulse; a beat in progress is undone.
 
@@ -25158,13 +25230,15 @@ def examine(profile: Profile, ask: bool) -> Iterator[tuple[str, Finding]]:
     answer = [("answer", check_answer)] if ask else []
     there = ("scheduler", lambda profile: check_from_there(profile, here))
     for name, check in (*CHECKS[:7], *answer, *CHECKS[7:], there):
-        for finding in examined(profile, check):
+        with WAITING.telling(lambda secs, *_, name=name: f"examining: {name}, {secs} s"):
+            findings = examined(profile, check)
+        for finding in findings:
             if finding.text not in here:
                 here.add(finding.text)
                 yield name, finding
 
 
-@declare("doctor", "Looking", bare=True, person=lambda args: args["ask"])
+@declare("doctor", "Looking", bare=True, waits=True, person=lambda args: args["ask"])
 def cmd_doctor(profile: Profile, args: Args) -> Iterator[int | Output]:
     """Check what a beat needs, here and under a scheduler.
 
@@ -27377,6 +27451,7 @@ def dispatch(profile: Profile, words: list[str]) -> int:
     if verb.shows:
         profile.problems = []
     slot = take_move(profile, verb, rest, args) if verb.moves and profile.env.get("LOOOP_RUN_ID") else ""
+    WAITING.on = verb.waits and not args.get("json") and profile.env.get("TERM") != "dumb" and sys.stderr.isatty()
     try:
         code = perform_verb(verb, profile, args)
     except Failure as failure:

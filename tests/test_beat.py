@@ -1046,6 +1046,60 @@ class Mail(Case):
         self.assertIn("unchanged", terminal.text())
 
 
+class Waits(Case):
+    """A person at a terminal is told what a beat waits for, in one line that is gone afterwards; nobody else is."""
+
+    def terminal(self, *words):
+        terminal = Terminal(80, 24)
+        self.addCleanup(terminal.close)
+        return terminal.run(self.command(*words), self.env, self.home)
+
+    def until(self, name):
+        """Return a command that ends as soon as the test has made a file."""
+        return f"until [ -e {self.home}/{name} ]; do sleep 0.05; done"
+
+    def test_each_wait_is_told_and_gone_afterwards(self):
+        self.gate = {"shell": "never"}
+        self.profile(goals={"a": "0\n"}, sensors={"quick": "echo '{}'", "slow": f"{self.until('1')}; echo '{{}}'"})
+        move = json.dumps({"move": "shell", "command": self.until("3"), "reversible": True})
+        for name, text in (("first", ""), ("last", move)):
+            usage = {"cost": {"total": 0.02}}
+            message = {"role": "assistant", "content": [{"type": "text", "text": text}], "usage": usage}
+            with open(os.path.join(self.home, name), "w") as file:
+                file.write(json.dumps({"type": "message_end", "message": message}) + "\n")
+        self.runner(f"cat >/dev/null; cd {self.home}; cat first; {self.until('2')}; cat last", output="pi")
+        terminal = self.terminal("tick")
+        waits = (("1", b"sensing 2 of 2: slow, "), ("2", b" s, $0.02 so far"), ("3", b"running, "))
+        for name, told in waits:
+            terminal.wait(lambda told=told: told in terminal.received, told)
+            with open(os.path.join(self.home, name), "w"):
+                pass
+        self.assertEqual(terminal.end(), 0, terminal.text())
+        self.assertIn(b"deciding: fake, ", terminal.received)
+        self.assertNotRegex(terminal.text(True), "sensing|deciding|running")
+        self.assertIn("acted", terminal.text())
+
+    def test_a_failure_finds_the_line_gone(self):
+        self.profile(goals={"a": "0\n"}, sensors={"slow": f"{self.until('1')}; echo '{{}}'"})
+        terminal = self.terminal("tick")
+        terminal.wait(lambda: b"sensing" in terminal.received, "that it is told")
+        terminal.type(b"\x03")
+        self.assertEqual(terminal.end(), 130)
+        self.assertNotIn("sensing", terminal.text(True))
+        self.assertIn("interrupted", terminal.text())
+
+    def test_a_program_is_told_nothing(self):
+        self.profile(goals={"a": "0\n"}, sensors={"slow": "sleep 1.2; echo '{}'"})
+        self.replies({"move": "noop"})
+        for words, env in ((("tick", "--json"), {}), (("tick",), {"TERM": "dumb"})):
+            self.env.update(env)
+            terminal = self.terminal(*words)
+            self.assertEqual(terminal.end(), 0, terminal.text())
+            self.assertNotIn(b"sensing", terminal.received)
+        self.looop("tick")
+        self.assertNotIn("sensing", self.stderr)
+
+
 class Shell(Case):
     def test_it_runs_once_and_its_result_reaches_the_next_prompt_only(self):
         self.gate = {"shell": "never"}
