@@ -28,7 +28,9 @@ class Asking(AskingCase):
         ask = self.asks()[0]
         self.assertEqual(
             set(ask),
-            set("n kind session question options ref command diff run at state answer text context digest".split()),
+            set(
+                "n kind session question options ref command diff run at state answer text context digest shadow".split()
+            ),
         )
         self.assertEqual((ask["n"], ask["kind"], ask["state"], ask["options"]), (1, "ask", "open", ["red", "blue"]))
         self.assertEqual(ask["ref"], "reports/x.md")

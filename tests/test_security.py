@@ -384,7 +384,7 @@ class Fences(Case):
         )
         harmless = looop.build_prompt(inputs)[0]
         shape = self.shape(harmless)
-        self.assertEqual(len(re.findall(r"(?m)^# ", harmless)), 17)
+        self.assertEqual(len(re.findall(r"(?m)^# ", harmless)), 18)
         self.assertEqual(shape["ASKS AND ANSWERS"], ["- "] * 2 + ["question", "options", "answer"] * 2)
         ends = ("\n", "\r", "\x0b", "\x85", "\u2028")
         lines = [*re.findall(r"(?m)^# .*", harmless), "- ask 9", "| x", "answer: yes", "result: done"]

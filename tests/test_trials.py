@@ -7,7 +7,7 @@ import unittest.mock
 import xml.etree.ElementTree
 
 import looop
-from tests.support import Case
+from tests.support import Case, heavy
 
 RED = '{"signal":"red","detail":2}'
 
@@ -185,6 +185,7 @@ class Cases(Case):
 class Judged(Case):
     """What performers ask before they act is what a trial asks."""
 
+    @heavy
     def test_each_move_is_judged_as_it_is_performed(self):
         self.profile(goals={"a": "one\n"}, config={"notify": "cat"})
         for reply, outcome in (
@@ -279,6 +280,7 @@ class Shadow(Case):
         with open(os.path.join(self.home, ".config", "looop.json")) as file:
             return json.load(file)
 
+    @heavy
     def test_a_proposed_playbook_carries_what_it_would_change(self):
         self.live(1, 2)
         self.runner(self.line, unmetered=False, output="claude")

@@ -5,7 +5,7 @@ import os
 import subprocess
 
 import looop
-from tests.support import Case, wait_until
+from tests.support import Case, heavy, wait_until
 
 
 class Undone(Case):
@@ -39,6 +39,7 @@ class Undone(Case):
 
 
 class Files(Undone):
+    @heavy
     def test_goals_sensors_and_the_playbook(self):
         self.profile(goals={"a": "a\n", "old": "ältere\r\nno end"}, sensors={"ci": "echo '{}'"})
         self.gate = {"shell": "never", "playbook": False}
@@ -178,6 +179,7 @@ class Commands(Undone):
 
 
 class Workers(Undone):
+    @heavy
     def test_a_worker_that_was_started_and_one_that_was_ended(self):
         self.profile(goals={"a": "a\n"})
         self.replies({"move": "noop"})
