@@ -116,12 +116,15 @@ Contents
   92. Page (pure)                 HTML and plots of a report
   93. Report                      what some days came to, on one page
   94. Check                       the loop as a monitoring plugin sees it
-  95. Completion                  candidates for a Tab
-  96. Manual (pure)               help, pages, man page
-  97. Command line                from words to an exit code
-  98. Texts                       prompts and seeds
-  99. Texts of the gallery        scripts of `sensor add`
- 100. Texts of the manual         looop help
+  95. Board (pure)                what `looop top` shows: panels, dialogs, the layout at any size
+  96. Overview                    what `looop top` knows, read again once a file has changed
+  97. Top                         keys, drawing, verbs in children
+  98. Completion                  candidates for a Tab
+  99. Manual (pure)               help, pages, man page
+ 100. Command line                from words to an exit code
+ 101. Texts                       prompts and seeds
+ 102. Texts of the gallery        scripts of `sensor add`
+ 103. Texts of the manual         looop help
 
 Finding things: the verb `looop sensor list` is `cmd_sensor_list`; its docstring is its page: options, examples, exits.
 To add a verb: write `cmd_<verb>` under `@declare`: see the section Verbs.
@@ -2294,6 +2297,9 @@ SETTINGS: dict[str, Setting] = {
     "detach_key": Setting(
         "detach_key", "LOOOP_DETACH_KEY", "C-\\ C-\\", "keys", "leaves `attach`: up to three, like C-] or C-a d"
     ),
+    "notify_osc": Setting(
+        "", "LOOOP_NOTIFY_OSC", "auto", "auto|0|9|99|777", "how `attach`, `watch` and `top` tell a terminal; 0: not"
+    ),
     "attach_clipboard": Setting("attach.clipboard", "", False, "flag", "what runs in `attach` may set your clipboard"),
     "git": Setting("git", "", None, "flag", "commit moves; null: when the data dir is its own repository"),
     "sensor_timeout": Setting("", "LOOOP_SENSOR_TIMEOUT", 60, "seconds", "deadline of a sensor"),
@@ -3797,13 +3803,18 @@ class Bell:
         self.path = profile.path(".bells")
         self.heard = signature(self.path)  # as of the last look
 
+    def rang(self) -> bool:
+        """Tell whether it has rung since the last look."""
+        before, self.heard = self.heard, signature(self.path)
+        return self.heard != before
+
     def wait(self, secs: float) -> bool:
         """Wait until it rings or the time is up; return whether it rang."""
         deadline = Deadline(secs)
         while True:
-            before, self.heard = self.heard, signature(self.path)
-            if self.heard != before or deadline.over:
-                return self.heard != before
+            rang = self.rang()
+            if rang or deadline.over:
+                return rang
             time.sleep(deadline.at_most(BELL_LOOK))
 
 
@@ -7571,6 +7582,50 @@ class DetachKey(Held):
         return ESCAPE_PATIENCE if self.held in (b"\x1b", b"\x1b[") else DETACH_PATIENCE
 
 
+_NAMED_KEYS = {
+    **{key_bytes(name, sent): name for sent in (False, True) for name in "up down home end pgup pgdn".split()},
+    **{b"\x1b[Z": "S-tab", b"\x1b[1~": "home", b"\x1b[4~": "end"},
+    **{b"\r": "enter", b"\n": "enter", b"\t": "tab", b"\x7f": "bspace", b"\b": "bspace", b"\x1b": "esc"},
+}
+_TYPED_KEY = (  # a sequence, what may be the beginning of one, a character of UTF-8, a byte
+    rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|O[@-~])|(?P<cut>\x1b(?:\[[0-?]*[ -/]*|O)?\Z)"
+    rb"|[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}"
+    rb"|(?P<part>(?:[\xc2-\xdf]|[\xe0-\xef][\x80-\xbf]?|[\xf0-\xf4][\x80-\xbf]{0,2})\Z)|[\x00-\xff]"
+)
+
+
+class KeyReader(Held):
+    """What a person types, as keys: a name, or a character. A paste is one text, whatever keys it looks like."""
+
+    __slots__ = ("_pasted",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._pasted = b""
+
+    def read(self, data: bytes, last: bool = False) -> list[tuple[str, bool]]:
+        """Return (key or text, whether it was pasted) of what came; `last`: nothing more belongs to it."""
+        out: list[tuple[str, bool]] = []
+        for pasted, piece in self._pieces(data):
+            if pasted:
+                self._pasted += piece
+                if not self._pastes.open:
+                    out.append((self._pasted.removesuffix(PASTE_END).decode("utf-8", "replace"), True))
+                    self._pasted = b""
+                continue
+            for match in regex(_TYPED_KEY).finditer(piece):
+                token: bytes = match[0]
+                if (match["cut"] or match["part"]) and not last:
+                    self.held = token
+                elif token in _NAMED_KEYS:
+                    out.append((_NAMED_KEYS[token], False))
+                elif token >= b" " and token[:1] != b"\x7f":
+                    out.append((token.decode("utf-8", "replace"), False))
+                elif len(token) == 1:
+                    out.append((f"C-{chr(token[0] + 96)}", False))
+        return out
+
+
 _ANSWER = (  # of a terminal: DA, CPR, DECRPM, kitty's flags, sizes, DSR, then OSC and DCS; or the beginning of one
     rb"\x1b(?:\[(?:[?>][0-9;?>$]*[cunyR]|[03]n|[0-9]*;[0-9]*;[0-9]*t|[0-9;]*\$y|[0-9]*;[0-9]*R)"
     rb"|[]P][^\x07\x1b]*(?:\x07|\x1b\\)|(?P<cut>\[[0-9;?>$]*|[]P][^\x07\x1b]*\x1b?|)\Z)"
@@ -10896,6 +10951,9 @@ def wait_idle(session: Session, *, quiet: float, timeout: float | None, ignore: 
 # supervisor dies.
 
 HELD_MAX, SEQUENCE_MAX = 64 * KIB, 1 * KIB  # bytes of a string, of another sequence; a longer one is dropped
+LATE_REPLY = 0.5  # seconds after which a supervisor, or a terminal, is taken for one that hangs
+
+_ENDING = (_signal.SIGTERM, _signal.SIGHUP, _signal.SIGINT, _signal.SIGQUIT)  # signals that end the visit
 
 _TYPING_MODES = {int(name[1:]) for name, (_, _, flags) in MODES.items() if "input" in flags}
 _PASSED_MODES = {int(name[1:]) for name in MODES if "kept" in MODES[name][2] and name[0] == "?"} | {66}
@@ -10934,6 +10992,84 @@ def write_terminal(data: bytes, patience: float | None = None) -> None:
 
             if not select.select((), (1,), (), patience)[1]:
                 raise TimeoutError from None
+
+
+class Rows:
+    """The rows that a terminal shows: what `ls -w`, `watch`, `attach` and `top` draw is written where it differs."""
+
+    def __init__(self) -> None:
+        self.shown: list[str] = []  # none: what is there is not known
+
+    def changes(self, rows: list[str]) -> str:
+        """Return what makes the terminal show these rows; each begins and ends with a reset pen."""
+        before, self.shown = self.shown, rows
+        blank = [""] * (len(before) - len(rows))
+        new = enumerate([*rows, *blank])
+        return "".join(f"{placed(at, 0)}\x1b[2K{text}" for at, text in new if before[at : at + 1] != [text])
+
+
+class Visit:
+    """A person's terminal, lent to looop: each key comes as it is typed, and signals redraw or end the visit."""
+
+    def __init__(self) -> None:
+        self.loop = Loop()
+        self.before: list[Any] = []  # the terminal's modes (termios) before
+        self.ours: list[Any] = []  # and as the visit sets them
+        self.why = ""  # why it is over
+
+    def keys_came(self) -> None:
+        """Read what was typed."""
+        raise NotImplementedError
+
+    def heard(self, numbers: bytes) -> None:
+        """Act on signals."""
+        raise NotImplementedError
+
+    def borrow(self, *signals: int) -> None:
+        """Note how the terminal is, and hear keys and these signals."""
+        import termios
+
+        self.before = termios.tcgetattr(0)
+        pipe = hear_signals(*signals)
+        for number in _ENDING:
+            _signal.signal(number, self._struck)
+        self.loop.readers.update({0: self.keys_came, pipe: lambda: self.heard(os.read(pipe, 64))})
+
+    def _struck(self, *_: object) -> None:
+        """End whatever waits: also a write, which the terminal may never take."""
+        if self.why != "signal":
+            self.why = "signal"
+            raise InterruptedError
+
+    def raw(self) -> None:
+        """Have every key arrive as it is, at once, unechoed."""
+        import termios
+        import tty
+
+        tty.setraw(0, termios.TCSADRAIN)
+        self.ours = termios.tcgetattr(0)
+
+    def give_back(self, end: bytes) -> None:
+        """Write what undoes the drawing, and restore the terminal's modes.
+
+        A shell that has the terminal again, because whoever started looop was killed, may have set its own by then.
+        """
+        import termios
+
+        forced, blocking = self.why == "signal", os.get_blocking(1)  # then it may be that the terminal takes nothing
+        background = _signal.signal(_signal.SIGTTOU, _signal.SIG_IGN)
+        try:
+            os.set_blocking(1, blocking and not forced)
+            write_terminal(end, LATE_REPLY if forced else None)
+        except OSError:
+            pass
+        os.set_blocking(1, blocking)
+        try:
+            if os.tcgetpgrp(0) == os.getpgrp() or termios.tcgetattr(0) == self.ours:
+                termios.tcsetattr(0, termios.TCSANOW if forced else termios.TCSADRAIN, self.before)
+        except (OSError, termios.error):
+            pass
+        _signal.signal(_signal.SIGTTOU, background)
 
 
 def asks_by_string(number: int, words: list[bytes]) -> bool:
@@ -11111,10 +11247,7 @@ class OutputFilter:
 
 FRAME_EVERY = 1 / 30  # seconds between pictures where the sizes differ
 FLOOD_DRAWN = 64 * KIB  # bytes at the end of a flood that are drawn for one of them
-LATE_REPLY = 0.5  # seconds after which a supervisor, or a terminal, is taken for one that hangs
 LEAVING_TIME = 2.0  # seconds that a session has to take what was typed before the person left
-
-_ENDING = (_signal.SIGTERM, _signal.SIGHUP, _signal.SIGINT, _signal.SIGQUIT)  # signals that end the visit
 
 
 def refuse_to_show_itself(profile: Profile, verb: str, session: Session) -> None:
@@ -11157,7 +11290,7 @@ class Window:
         self._cols, self._rows = terminal
         self._top = 0  # the screen's row that is in the terminal's first
         self._state: str | None = None  # modes as the terminal has them
-        self._shown: list[str] = []
+        self._drawn = Rows()
         self._cutter = Cutter(HELD_MAX)
         self._sounds = regex(picked("viewer").encode("latin-1")).findall
         self._heard: list[bytes] = []  # bells, titles, notifications since the last picture
@@ -11172,44 +11305,44 @@ class Window:
         """Tell whether some output is not drawn yet."""
         return bool(self._canvas.pending)
 
-    def picture(self, output: OutputFilter) -> bytes:
-        """Return what brings the terminal up to date, as far as that is drawn in LAST_TIME: see `pending`."""
-        deadline = Deadline(LAST_TIME)
+    def lines(self) -> list[Packed]:
+        """Return what the terminal is to show, as far as that is drawn in LAST_TIME: see `pending`."""
+        deadline, screen = Deadline(LAST_TIME), self.screen
         if self._canvas.size > PENDING_MAX:
             self._canvas.skim(deadline.at, FLOOD_DRAWN)
         self._canvas.draw(deadline.at)
-        self.screen.replies.clear()
+        screen.replies.clear()
+        if screen.visible:
+            self._top = max(min(self._top, screen.row), screen.row - self._rows + 1)
+        self._top = max(0, min(self._top, screen.rows - self._rows))
+        return [self._cut(Packed(line)) for line in screen.lines[self._top : self._top + self._rows]]
+
+    def picture(self, output: OutputFilter) -> bytes:
+        """Return what brings the terminal up to date."""
+        rows = [drawn_cells(line) for line in self.lines()]
         screen, out = self.screen, [b"\x1b[?2026h\x1b[?25l", *self._heard]
         before, state = b"", self._wanted()
         past, screen.history, self._heard = screen.history, [], []
         if past:
-            self._shown = []
+            self._drawn = Rows()
             out.append(self._scrolled(past))
         if state != self._state or (past and screen.alt):
-            self._state, self._shown = state, []
+            self._state, self._drawn = state, Rows()
             before = output.undo()
             out += [state.encode(), b"\x1b[H", ERASE_SCREEN]
-        if screen.visible:
-            self._top = max(min(self._top, screen.row), screen.row - self._rows + 1)
-        self._top = max(0, min(self._top, screen.rows - self._rows))
-        rows = [self._cells(Packed(line)) for line in screen.lines[self._top : self._top + self._rows]]
-        for row, text in enumerate(rows):
-            if self._shown[row : row + 1] != [text]:
-                out.append(f"\x1b[{row + 1}H\x1b[2K{text}".encode())
-        self._shown = rows
+        out.append(self._drawn.changes(rows).encode())
         row, col = screen.row - self._top, screen.col
         if screen.visible and 0 <= row < self._rows and col < self._cols:
             out.append(b"\x1b[%d;%dH\x1b[?25h" % (row + 1, col + 1))
         return before + output.passed(b"".join([*out, b"\x1b[?2026l"]))
 
-    def _cells(self, line: Packed) -> str:
-        if len(line.cells) > self._cols:
-            line = Packed(marked_cut(line.line(self.screen.cols, self.screen.plain), self._cols))
-        return drawn_cells(line)
+    def _cut(self, line: Packed) -> Packed:
+        whole = len(line.cells) <= self._cols
+        return line if whole else Packed(marked_cut(line.line(self.screen.cols, self.screen.plain), self._cols))
 
     def _scrolled(self, past: list[Packed]) -> bytes:
         """Return what puts lines into the terminal's scrollback, whatever is on it."""
-        rows = [f"\x1b[2K{self._cells(line)}\r\n" for line in past]
+        rows = [f"\x1b[2K{drawn_cells(self._cut(line))}\r\n" for line in past]
         left = min(len(rows), self._rows - 1)  # of them on the screen
         return f"\x1b[H{''.join(rows)}\x1b[{self._rows}H{chr(10) * left}".encode()
 
@@ -11223,46 +11356,41 @@ class Window:
         return ("\x1b[?1049h" if screen.alt else "") + keys + drawn_state(bare)
 
 
-class Attached:
-    """A person's terminal while it shows a session."""
+NEWS_EVERY = 1.0  # seconds between looks whether something needs the person
 
-    def __init__(self, profile: Profile, session: Session, read_only: bool) -> None:
+
+class Attached(Visit):
+    """A person's terminal while it shows a session; `news`: what tells it of anything else that needs the person."""
+
+    def __init__(
+        self, profile: Profile, session: Session, read_only: bool, news: Callable[[], bytes] = lambda: b""
+    ) -> None:
+        super().__init__()
         self.session = session
+        self.news = news
         self.read_only = read_only
         self.output = OutputFilter(not read_only, profile.setting("attach_clipboard"))
         self.window: Window | None = None  # where the terminal has another size than the session
         self.keys = profile.setting("detach_key")
         self.detach = DetachKey(self.keys)
-        self.loop = Loop()
         self.channel: Channel
         self.frames = Frames()
         self.asked = 0.0  # when the supervisor was asked to attach us
         self.outbox = b""  # typing that the supervisor has not taken yet
-        self.before: list[Any] = []  # the terminal's modes (termios) before
         self.begun = False  # whether the terminal has got anything
         self.partial = False  # whether a flood left gaps in what it shows
-        self.why = ""  # "end" | "detached" | "gone" | "signal"
 
     def run(self) -> int:
         """Show the session until it ends or the person leaves; return the exit code."""
-        import termios
-
         try:
             self.channel = Channel(self.session)
         except Gone:
             self.why = "gone"
             return self._farewell()
-        self.before = termios.tcgetattr(0)
-        signals = hear_signals(_signal.SIGWINCH, _signal.SIGCONT)
-        for number in _ENDING:
-            _signal.signal(number, self._struck)
-        self.loop.readers = {
-            0: self._keys_came,
-            self.channel.sock.fileno(): self._bytes_came,
-            signals: lambda: self._heard(os.read(signals, 64)),
-        }
+        self.borrow(_signal.SIGWINCH, _signal.SIGCONT)
+        self.loop.readers[self.channel.sock.fileno()] = self._bytes_came
         try:
-            self._raw()
+            self.raw()
             self._ask()
             late = Deadline(REPLY_TIMEOUT)
             while not self.why:
@@ -11287,12 +11415,6 @@ class Attached:
             self.channel.close()
         return self._farewell()
 
-    def _struck(self, *_: object) -> None:
-        """End whatever waits: also a write, which the terminal may never take."""
-        if self.why != "signal":
-            self.why = "signal"
-            raise InterruptedError
-
     def _ask(self) -> None:
         """Ask the supervisor to attach us. One that is stopped does not answer: C-c leaves it, too."""
         cols, rows = terminal_size()
@@ -11313,13 +11435,11 @@ class Attached:
         write_terminal(leaves + b"\x1b[22;0t" + scrolled)
         self._begin((int(reply["cols"]), int(reply["rows"])))
         self._flush()
+        self.loop.after(NEWS_EVERY, self._tell_news)
 
-    def _raw(self) -> None:
-        """Have every key arrive as it is, at once, unechoed."""
-        import termios
-        import tty
-
-        tty.setraw(0, termios.TCSADRAIN)
+    def _tell_news(self) -> None:
+        write_terminal(self.news())
+        self.loop.after(NEWS_EVERY, self._tell_news)
 
     def _begin(self, size: tuple[int, int], partial: bool = False) -> None:
         """Make ready for a fresh picture of a session that has this size."""
@@ -11387,7 +11507,8 @@ class Attached:
             self._begin((screen.cols, screen.rows), screen.partial)
             self._show_output(paint(screen))
 
-    def _keys_came(self) -> None:
+    def keys_came(self) -> None:
+        """Send what was typed."""
         try:
             keys = os.read(0, 64 * KIB)
         except OSError:
@@ -11430,9 +11551,10 @@ class Attached:
         else:
             self.loop.writers.pop(fd, None)
 
-    def _heard(self, numbers: bytes) -> None:
+    def heard(self, numbers: bytes) -> None:
+        """Tell the supervisor the size where that may have changed."""
         if _signal.SIGCONT in numbers:  # a shell may have had the terminal meanwhile
-            self._raw()
+            self.raw()
         if _signal.SIGWINCH in numbers or _signal.SIGCONT in numbers:
             self._tell_size()
 
@@ -11442,23 +11564,12 @@ class Attached:
 
     def _restore(self) -> None:
         """Put the terminal back, whatever was done to it."""
-        import termios
-
-        forced, blocking = self.why == "signal", os.get_blocking(1)  # then it may be that the terminal takes nothing
-        try:
-            os.set_blocking(1, blocking and not forced)
-            if self.window and not forced:
-                write_terminal(self.window.picture(self.output))
-            if self.begun:
-                end = self.output.undo() + b"\x1b[23;0t\x1b[%d;1H\r\n" % terminal_size()[1]
-                write_terminal(end, LATE_REPLY if forced else None)
-        except OSError:
-            pass
-        os.set_blocking(1, blocking)
-        try:
-            termios.tcsetattr(0, termios.TCSANOW if forced else termios.TCSADRAIN, self.before)
-        except (OSError, termios.error):
-            pass
+        end = b""
+        if self.window and self.why != "signal":
+            end = self.window.picture(self.output)
+        if self.begun:
+            end += self.output.undo() + b"\x1b[23;0t\x1b[%d;1H\r\n" % terminal_size()[1]
+        self.give_back(end)
 
     def _farewell(self) -> int:
         """Say why it is over; return the exit code."""
@@ -11913,9 +12024,12 @@ _LISTED = """id cmd state alive health exit_code signal started_at last_change l
     size kind cwd by question last_text cost_usd goal""".split()
 
 
-def session_rows(profile: Profile, sessions: Sequence[Session], now: float) -> list[dict[str, JSON]]:
-    """Return sessions as `ls --json` shows them, the one that changed last first."""
-    asking = {ask["session"] for ask in current_asks(profile) if ask["state"] == "open"} if sessions else set()
+def session_rows(
+    profile: Profile, sessions: Sequence[Session], now: float, known: Sequence[Mapping[str, JSON]] | None = None
+) -> list[dict[str, JSON]]:
+    """Return sessions as `ls --json` shows them, the one that changed last first; `known`: the asks, if known."""
+    asks = known if known is not None else current_asks(profile) if sessions else ()
+    asking = {ask["session"] for ask in asks if ask["state"] == "open"}
     claims: dict[str, list[str]] = {}
     for claim in list_claims(profile, now) if sessions else ():
         if claim.state == "held":
@@ -18639,9 +18753,14 @@ def execute_proposal(
     return beat.carry(), beat.result
 
 
-def asks_and_flags(profile: Profile, sessions: Sequence[Session]) -> list[dict[str, JSON]]:
-    """Return what waits for the person: the asks, and after them the flags that no ask has raised."""
-    asks = current_asks(profile)
+def asks_and_flags(
+    profile: Profile, sessions: Sequence[Session], known: Sequence[dict[str, JSON]] | None = None
+) -> list[dict[str, JSON]]:
+    """Return what waits for the person: the asks, and after them the flags that no ask has raised.
+
+    `known`: the asks, where they were read before.
+    """
+    asks = current_asks(profile) if known is None else list(known)
     asking = {ask["session"] for ask in asks if ask["state"] == "open"}
     stranded = {(ask["session"], asking_note(str(ask["question"]))) for ask in asks if ask["state"] == "stranded"}
     for session in sessions:
@@ -18653,6 +18772,40 @@ def asks_and_flags(profile: Profile, sessions: Sequence[Session]) -> list[dict[s
             flag: dict[str, JSON] = {**dict.fromkeys(_ASK_KEYS), "kind": "flag", "session": session.id, "state": "open"}
             asks.append({**flag, "question": session.note, "at": utc_text(session.raised)})
     return asks
+
+
+class Risen:
+    """What newly needs the person, as a notification for the terminal that they look at something else in."""
+
+    def __init__(self, profile: Profile) -> None:
+        self.profile, self.bell, self.since = profile, Bell(profile), int(time.time())
+        self.told: set[tuple[JSON, ...]] = set()
+        self.form = str(profile.setting("notify_osc"))
+
+    def __call__(self) -> bytes:
+        """Return what to write to the terminal, b"" for nothing; unless the bell rang, that costs one stat(2)."""
+        if self.form == "0" or not self.bell.rang():
+            return b""
+        out = b""
+        for ask in asks_and_flags(self.profile, list_sessions(self.profile, FLEET)):
+            key = (ask["n"], ask["session"], ask["at"])
+            if ask["state"] != "answered" and key not in self.told and parse_utc(ask["at"] or "") >= self.since:
+                self.told.add(key)
+                what = f"ask {ask['n']}" if ask["n"] else "flag"
+                whose = f" of {ask['session']}" if ask["session"] else ""
+                out += self.notification(one_line(f"{what}{whose}: {ask['question']}", 200)).encode()
+        return out
+
+    def notification(self, text: str) -> str:
+        """Return the sequence that has the terminal tell something: iTerm2's, kitty's or rxvt's; tmux hands it on."""
+        env, form = self.profile.env, self.form
+        term = env.get("TERM", "")
+        if form == "auto":
+            kitty = "kitty" in term or env.get("KITTY_WINDOW_ID")
+            form = "99" if kitty else "777" if term.startswith(("rxvt", "foot")) else "9"
+        head = {"99": "99;;looop: ", "777": "777;notify;looop;"}.get(form, "9;looop: ")
+        whole = f"\x1b]{head}{text.replace(';', ',')}\x1b\\"
+        return "\x1bPtmux;" + whole.replace("\x1b", "\x1b\x1b") + "\x1b\\" if env.get("TMUX") else whole
 
 
 WAIT_SLICE = 5.0  # seconds between looks, bell or not
@@ -18936,6 +19089,10 @@ def crash_of(pulse: Session | None, now: float) -> str | None:
     return f"{words}, at {local_moment(ended_at(pulse), now)}"
 
 
+if TYPE_CHECKING:
+    Seen = tuple[Sequence[Session], Sequence[dict[str, JSON]]]  # sessions, and the current asks
+
+
 def open_ask(ask: Mapping[str, JSON], sessions: Sequence[Session]) -> dict[str, JSON]:
     """Return what `status --json` shows of an ask or a flag; `alive`: whether its session runs."""
     alive = any(session.alive for session in sessions if session.id == ask["session"])
@@ -18977,17 +19134,17 @@ def goal_notes(profile: Profile) -> list[str]:
     return notes
 
 
-def status_of(profile: Profile, now: float) -> dict[str, JSON]:
-    """Gather what `status --json` shows. Reads only."""
+def status_of(profile: Profile, now: float, seen: Seen | None = None) -> dict[str, JSON]:
+    """Gather what `status --json` shows. Reads only. `seen`: the sessions and asks, where they were read before."""
     present = check_data_dir(profile)
     state = read_state(profile) if present else dict(_STATE)
     runner = who_decides(profile, state, now)
     spend, decides = spend_for(profile, runner, now) if present else (Spend(0.0, 0, 0.0, 0, 0.0), [])
     pid, due = (pulse_pid(profile), pulse_due(profile)) if present else (0, None)
     failure, quiet = state["failure"], profile.quiet_until(now)
-    sessions = list_sessions(profile, FLEET)
+    sessions, known = seen or (list_sessions(profile, FLEET), current_asks(profile) if present else [])
     workers = [session for session in sessions if session.kind == "worker"]
-    asks = asks_and_flags(profile, sessions) if present else []
+    asks = asks_and_flags(profile, sessions, known)
     waiting = [ask for ask in asks if ask["state"] != "answered"]
     told = notices(failure, [ask for ask in asks if ask["n"]], sessions)
     notes = [notice.text for notice in told.values()]
@@ -19025,7 +19182,7 @@ def status_of(profile: Profile, now: float) -> dict[str, JSON]:
             "until": utc_text(failure["until"]) if failure else None,
             "limit": failure.get("limit") if failure else None,
         },
-        "workers": session_rows(profile, workers, now),
+        "workers": session_rows(profile, workers, now, known),
         "asks": sum(ask["kind"] != "flag" for ask in waiting),
         "flags": sum(ask["kind"] == "flag" for ask in waiting),
         "open_asks": [open_ask(ask, sessions) for ask in waiting],
@@ -21967,12 +22124,20 @@ def cmd_ls(profile: Profile, args: Args) -> Iterator[Output]:
     $ looop ls  # who is there
     $ looop ls -w --interval 5s  # and stay
     """
+    drawn, size = Rows(), (0, 0)
     while True:
         now = time.time()
         sessions = [session for session in visible_sessions(profile) if args["all"] or session.kind != PULSE]
-        rows = session_rows(profile, sessions, now)
-        clear = "\x1b[H\x1b[2J" if args["watch"] and sys.stdout.isatty() else ""
-        yield Output(rows, session_lines(rows, bool(args["all"]), now, Paint(profile.env, sys.stdout)), clear)
+        rows, paint_word = session_rows(profile, sessions, now), Paint(profile.env, sys.stdout)
+        lines = session_lines(rows, bool(args["all"]), now, paint_word)
+        if args["watch"] and paint_word.columns:
+            before, size = size, terminal_size()
+            drawn = drawn if size == before else Rows()
+            shown = [clipped(spelled_out(line), size[0]) for line in lines[: size[1] - 1]]
+            clear = "" if size == before else "\x1b[H\x1b[2J"
+            yield Output(rows, text=f"{clear}{drawn.changes(shown)}{placed(len(shown), 0)}")
+        else:
+            yield Output(rows, lines)
         if not args["watch"]:
             return
         time.sleep(max(0.1, args["interval"] or 2.0))
@@ -22013,7 +22178,7 @@ def cmd_attach(profile: Profile, args: Args) -> Result:
     session = living_session(profile, "attach", name, drive=not args["read-only"])
     refuse_to_show_itself(profile, "attach", session)
     require_terminal("attach", session)
-    return Attached(profile, session, bool(args["read-only"])).run()
+    return Attached(profile, session, bool(args["read-only"]), Risen(profile)).run()
 
 
 @declare("detach", "Sessions")
@@ -22130,28 +22295,11 @@ def inode(path: str) -> int:
         return 0
 
 
-@declare("watch", "Sessions", shows=True)
-def cmd_watch(profile: Profile, args: Args) -> Result:
-    """Follow a session without touching it.
-
-    id@session :: the session, or the beginning of its id
-    --json :: print JSON lines: text and offset; of the pulse, the loop's events
-
-    On a terminal: its screen, read-only; q leaves. Else: its output as text. Ends when the session does.
-    $ looop watch fix-ci  # look over its shoulder
-    $ looop watch fix-ci | grep -i error  # as text
-    Exits: 0 it has ended, or you left | 1 there is no such session
-    """
-    if args["id"] == PULSE and pulse_pid(profile):
-        return follow_pulse(profile, args)
-    return follow_session(profile, known_session(profile, "watch", args["id"], drive=False), args)
-
-
 def follow_session(profile: Profile, session: Session, args: Args) -> Iterator[int | Output]:
     """Show a session's screen, or give its output where that is wanted or there is no terminal, until it ends."""
     if not args["json"] and os.isatty(0) and os.isatty(1) and session.alive:
         refuse_to_show_itself(profile, "watch", session)
-        Attached(profile, session, read_only=True).run()
+        Attached(profile, session, True, Risen(profile)).run()
         return
     with Follower(session, -1) as follower:
         follower.offset = follower.log.end if session.alive else follower.log.start
@@ -26523,7 +26671,1085 @@ def cmd_check(profile: Profile, args: Args) -> Result:
 
 
 # ======================================================================================================================
-# 95. Completion
+# 95. Board (pure)
+# ======================================================================================================================
+# What `looop top` shows. A board is what was read of the loop, as rows of four panels; a look is where the person is in
+# it, and what is in front of it. `drawn_board` draws both on a Screen of any size, which the terminal is made equal to:
+#
+#     header, notes        how the loop is
+#     NEEDS YOU            asks and flags, across the whole width
+#     WORKERS │            the screen of the session that is chosen, or the text of what else is
+#     GOALS   │
+#     BEATS   │
+#     command, keys        what was run last, and what came of it; what can be pressed
+
+PANELS = ("needs", "workers", "goals", "beats")
+_WEIGHTS = {"needs": 4, "workers": 5, "goals": 2, "beats": 2}  # of a panel, where there is too little room for all
+PANE_COLUMNS = 72  # columns from which on there is room for a screen beside the panels
+_CHOSEN: StyleKey = (231, 24, 0, 0, "")  # the row that keys act on
+
+TOP_KEYS = (  # key, its word in the last line, what it runs, what that does
+    ("a", "approve", "approve N DIGEST", "show to the byte what a proposal would do; then y does it"),
+    ("n", "reject", "reject N WHY", "refuse it, with a reason; of a flag: lower it (unflag ID)"),
+    ("r", "reply", "answer N TEXT", "answer a question; of a worker: type into it (send ID TEXT)"),
+    ("⏎", "attach", "attach ID", "lend the terminal to the session, and come back"),
+    ("space", "screen", "shot ID", "show the screen, or the text, of what is chosen as large as it gets"),
+    ("l", "log", "log ID", "show what a session wrote last"),
+    ("w", "why", "why RUN", "explain the beat that is chosen, or that asked; else the next one"),
+    ("p", "pause", "pause DUR WHY", "stop deciding and acting for a while; again: resume"),
+    ("t", "tick", "tick", "run one beat now"),
+    ("x", "kill", "kill ID", "end a session and everything that it has started; asks first"),
+    ("/", "find", "", "show the rows with a text alone; esc shows all again"),
+    ("tab", "panel", "", "go to the next panel; S-tab: to the one before"),
+    ("jk", "move", "", "and the arrows, g, G, PgUp, PgDn: choose a row"),
+    ("?", "keys", "", "show this"),
+    ("q", "quit", "", "leave; the loop goes on"),
+)
+_READING_KEYS = {"⏎", "space", "l", "w", "/", "tab", "jk", "?", "q"}  # in read-only
+
+
+class Entry(Record):
+    """A row of a panel."""
+
+    key: str  # what it is about, among the rows of its panel
+    cells: tuple[str, ...]  # with the colours of Paint
+    session: str = ""  # whose screen belongs to it
+    run: str = ""  # the run that explains it
+    value: Any = None  # what it was made of
+
+
+class Board(Record):
+    """What was read of the loop."""
+
+    head: tuple[str, ...]  # what the first line says, the most important first
+    notes: tuple[str, ...]  # what else needs the person
+    panels: Mapping[str, Sequence[Entry]]
+    titles: Mapping[str, tuple[str, ...]]  # what stands over the columns of each panel
+
+
+class Dialog(Record):
+    """What is in front of a board: a text to read, a line to type, or both; it may ask for a y."""
+
+    title: str
+    text: str = ""
+    prompt: str = ""  # what stands before the line that is typed; "": there is none
+    typed: str = ""
+    wants: str = ""  # what y does; "": it does nothing
+    top: int = 0  # the first line of the text that is shown
+    exact: bool = False  # whether the text is folded at the edge alone
+
+
+class View(Record):
+    """Where the person is in a board."""
+
+    panel: str = "needs"
+    chosen: Mapping[str, tuple[str, int]] = {}  # panel: the key of its row, and where that was
+    find: str = ""  # rows with this text alone are shown
+    zoom: bool = False  # the pane alone is shown
+    dialog: Dialog | None = None
+    command: str = ""  # what was run last
+    result: str = ""  # and what came of it
+    title: str = ""  # of the pane
+    pane: Sequence[Packed] = ()
+    read_only: bool = False
+
+    def items(self, board: Board, panel: str) -> Sequence[Entry]:
+        """Return the rows of a panel that are shown."""
+        items, find = board.panels[panel], self.find.casefold()
+        if not find:
+            return items
+        return [item for item in items if find in " ".join([item.key, *item.cells]).casefold()]
+
+    def place(self, board: Board, panel: str) -> int:
+        """Return the row of a panel that is chosen; -1 in an empty one."""
+        items, (key, at) = self.items(board, panel), self.chosen.get(panel, ("", 0))
+        found = next((place for place, item in enumerate(items) if item.key == key), at)
+        return min(found, len(items) - 1)
+
+    def item(self, board: Board) -> Entry | None:
+        """Return the row that keys act on."""
+        items, place = self.items(board, self.panel), self.place(board, self.panel)
+        return items[place] if items else None
+
+    def moved(self, board: Board, to: int) -> View:
+        """Choose another row of the panel, the nearest that there is."""
+        items = self.items(board, self.panel)
+        place = max(0, min(to, len(items) - 1))
+        return self.replace(chosen={**self.chosen, self.panel: (items[place].key, place)}) if items else self
+
+
+class Places(Record):
+    """Where things are on a terminal of some size: each panel as (first row, columns, rows below its title)."""
+
+    panels: Mapping[str, tuple[int, int, int]]
+    pane: tuple[int, int, int, int] | None  # row, column, columns, rows
+    notes: int  # rows
+
+
+def shares(wants: Mapping[str, int], weights: Mapping[str, float], room: int) -> dict[str, int]:
+    """Share rows among panels: each gets what it wants, or as much as its weight says where there are too few."""
+    got = dict.fromkeys(wants, 0)
+    for _ in range(room):
+        open_ones = [name for name in wants if got[name] < wants[name]]
+        if not open_ones:
+            break
+        got[min(open_ones, key=lambda name: (got[name] + 1) / weights[name])] += 1
+    return got
+
+
+def places_of(board: Board, view: View, size: tuple[int, int]) -> Places:
+    """Lay a board out."""
+    cols, rows = size
+    body = max(0, rows - 3)
+    notes = min(len(board.notes), 1 + (rows >= 30) + (rows >= 45), max(0, body - 8))
+    if view.zoom:
+        return Places({}, (1, 0, cols, body), 0)
+    first, body = 1 + notes, body - notes
+    wants = {name: max(1, len(view.items(board, name))) for name in PANELS}
+    titled = [name for name in PANELS if name == view.panel or rows >= 12 or name in ("needs", "workers")][:body]
+    weights = {name: weight + 4 * (name == view.panel) for name, weight in _WEIGHTS.items()}
+    got = shares({name: wants[name] for name in titled}, weights, body - len(titled))
+    beside = cols >= PANE_COLUMNS and len(titled) == len(PANELS)
+    left = max(46, min(int(cols * 0.42), max(cols - 122, 60))) if beside else cols
+    panels, row = {}, first
+    for name in titled:
+        panels[name] = (row, cols if name == "needs" else left, got[name])
+        row += 1 + got[name]
+    start = panels["workers"][0] if beside else 0
+    pane = (start, left + 1, cols - left - 1, first + body - start) if beside else None
+    return Places(panels, pane, notes)
+
+
+def in_columns(rows: Sequence[Sequence[str]], width: int, flexible: int) -> list[str]:
+    """Lay rows out in columns; one takes the room that the others leave, which have a third of it each at most."""
+    count = max(map(len, rows), default=0)
+    widths = [max(min(visible_width(row[at]), width // 3) for row in rows) for at in range(count)]
+    widths = [*widths, 0][:count]
+    if not count:
+        return []
+    gaps = sum(size > 0 for at, size in enumerate(widths) if at != flexible)
+    widths[flexible] = max(1, width - sum(widths[:flexible] + widths[flexible + 1 :]) - gaps)
+    lines = []
+    for row in rows:
+        cells = [clipped(cell, size) for cell, size in zip(row, widths)]
+        cells = [cell + " " * (size - visible_width(cell)) for cell, size in zip(cells, widths) if size]
+        lines.append(clipped(" ".join(cells), width))
+    return lines
+
+
+def folded_lines(text: str, width: int, exact: bool = False) -> list[Packed]:
+    """Return a text as lines of cells: folded between words, or `exact`, as a terminal of that width shows it."""
+    text = spelled_out(text).replace("\t", "    ")
+    page = Screen(max(2, width), 1, 100_000)
+    page.feed((text if exact else laid_out(text, max(2, width))).replace("\n", "\r\n").encode("utf-8", "replace"))
+    return [*page.history, Packed(page.lines[0])]
+
+
+class Sheet:
+    """A screen to draw a board on."""
+
+    def __init__(self, cols: int, rows: int, paint_word: Paint) -> None:
+        self.screen, self.paint = Screen(cols, rows, 0), paint_word
+
+    def text(self, row: int, col: int, text: str, width: int) -> None:
+        """Write a line; it is cut where there is no room."""
+        if 0 <= row < self.screen.rows and width > 0:
+            self.screen.feed(f"{placed(row, col)}{clipped(text, width)}\x1b[m".encode("utf-8", "replace"))
+
+    def cells(self, row: int, col: int, line: Packed, width: int) -> None:
+        """Copy cells of another screen."""
+        if 0 <= row < self.screen.rows and width > 0:
+            theirs, ours = line.line(width, self.screen.plain), self.screen.lines[row]
+            ours.chars[col : col + width], ours.styles[col : col + width] = theirs.chars, theirs.styles
+
+    def mark(self, row: int, width: int) -> None:
+        """Show that a row is chosen."""
+        if 0 <= row < self.screen.rows:
+            line = self.screen.lines[row]
+            line.styles[:width] = [
+                self.screen.style((*_CHOSEN[:2], style.key[2] & ~FAINT, *style.key[3:]))
+                for style in line.styles[:width]
+            ]
+
+
+_FLEXIBLE = {"needs": 2, "workers": 6, "goals": 4, "beats": 2}  # the column of a panel that takes what room is left
+_NOTHING = {
+    "needs": "nothing: the loop goes on by itself",
+    "workers": "none: looop start-session ID PROMPT",
+    "goals": "none: looop goal add ID TEXT",
+    "beats": "none yet: t runs one",
+}
+_NARROW = 64  # columns of a panel below which its workers have no remark
+
+
+def drawn_board(board: Board, view: View, size: tuple[int, int], paint_word: Paint) -> Screen:
+    """Draw a board on a screen of some size."""
+    cols, rows = size
+    sheet, places, head = Sheet(cols, rows, paint_word), places_of(board, view, size), list(board.head)
+    while len(head) > 1 and visible_width(" · ".join(head)) > cols - 2:
+        head.pop()
+    sheet.text(0, 1, paint_word("dim", " · ").join(head), cols - 1)
+    for row, note in enumerate(board.notes[: places.notes]):
+        sheet.text(1 + row, 1, f"{paint_word('bad', '!')} {note}", cols - 1)
+    for name, box in places.panels.items():
+        draw_panel(sheet, board, view, name, box)
+    if places.pane:
+        draw_pane(sheet, view, places.pane)
+    draw_footer(sheet, view)
+    if view.dialog and view.dialog.text:
+        draw_dialog(sheet, view.dialog)
+    return sheet.screen
+
+
+def draw_panel(sheet: Sheet, board: Board, view: View, name: str, box: tuple[int, int, int]) -> None:
+    """Draw a panel: its title, and as many rows as there is room for, the chosen one among them."""
+    row, width, height = box
+    items, place, here = view.items(board, name), view.place(board, name), name == view.panel
+    start = max(0, min(place - height // 2, len(items) - height))
+    table = [item.cells for item in items[start : start + height]]
+    title, *heads = board.titles[name]
+    heads, flexible = [""] * bool(table) + [*heads], _FLEXIBLE[name]
+    if name == "workers" and width < _NARROW:
+        table, heads, flexible = [cells[:-1] for cells in table], heads[:-1], 1
+    heads = [head * any(cells[at] for cells in table) for at, head in enumerate(heads)]
+    over, *lines = in_columns([heads, *table], width - 3, flexible) if table else [""]
+    title = sheet.paint("bold" if here else "plain", title)
+    title += sheet.paint("dim", f" {place + 1}/{len(items)}" if len(items) > height else "")
+    free = len(over) - len(over.lstrip()) if over.strip() else width - 2
+    sheet.text(row, 2, sheet.paint("dim", over), width - 3)
+    sheet.text(row, 2, f"{title} {sheet.paint('dim', '─' * (free - visible_width(title) - 2))}", width - 2)
+    for at, line in enumerate(lines):
+        sheet.text(row + 1 + at, 2, line, width - 3)
+        if start + at == place and here:
+            sheet.text(row + 1 + at, 0, "▸", 1)
+            sheet.mark(row + 1 + at, width)
+    if not items and height:
+        text = f"no row has {view.find}" if view.find and board.panels[name] else _NOTHING[name]
+        sheet.text(row + 1, 2, sheet.paint("dim", text), width - 3)
+
+
+def draw_pane(sheet: Sheet, view: View, box: tuple[int, int, int, int]) -> None:
+    """Draw the screen of the session that is chosen, or a text, below its title."""
+    row, col, cols, rows = box
+    title = clipped(view.title, cols - 4)
+    rule = "─" * (cols - visible_width(title) - 4)
+    sheet.text(row, col, f"{sheet.paint('dim', '─')} {title} {sheet.paint('dim', rule)}", cols)
+    for at in range(rows):
+        if col:
+            sheet.text(row + at, col - 1, sheet.paint("dim", "│" if at else "┬"), 1)
+        if 0 < at <= len(view.pane):
+            sheet.cells(row + at, col, view.pane[at - 1], cols)
+
+
+def draw_footer(sheet: Sheet, view: View) -> None:
+    """Draw what was run last, or the line that is typed; and below it the keys."""
+    screen, dialog = sheet.screen, view.dialog
+    row, cols = screen.rows - 2, screen.cols
+    screen.modes.discard("?25")
+    if dialog and dialog.prompt:
+        prompt = clipped(dialog.prompt, max(1, cols // 2))
+        typed, room = printable(dialog.typed).replace("\n", "⏎").replace("\t", " "), cols - visible_width(prompt) - 3
+        while visible_width(typed) > room and typed:
+            typed = typed[1:]
+        sheet.text(row, 1, f"{sheet.paint('note', prompt)} {typed}", cols - 1)
+        screen.modes.add("?25")
+        cursor = min(visible_width(prompt) + 2 + visible_width(typed), cols - 1)
+    elif dialog and dialog.wants:
+        sheet.text(row, 1, sheet.paint("note", dialog.wants), cols - 1)
+    elif view.command:
+        result = f"  {view.result}" if view.result else ""
+        sheet.text(row, 1, f"{sheet.paint('dim', '$')} {view.command}{result}", cols - 1)
+    if dialog:
+        keys = [("⏎", "do it"), ("esc", "leave")] if dialog.prompt else [("y", "yes")] * bool(dialog.wants)
+        keys += [] if dialog.prompt else [("n", "no"), ("esc", "leave")] if dialog.wants else [("q", "back")]
+        keys += [("↑↓", "scroll")] if dialog.text else []
+    else:
+        keys = [(key, word) for key, word, *_ in TOP_KEYS if not view.read_only or key in _READING_KEYS]
+    width = cols - 2
+    told = [f"{sheet.paint('bold', key)} {word}" for key, word in keys]
+    while len(told) > 1 and visible_width("  ".join(told)) > width:
+        del told[max(0, len(told) - 3)]  # the last two are how to learn and how to leave
+    sheet.text(row + 1, 1, "  ".join(told), width + 1)
+    if screen.visible:
+        screen.move(row, cursor)
+
+
+def dialog_lines(dialog: Dialog, cols: int, rows: int) -> tuple[list[Packed], int]:
+    """Return the lines of a dialog's text on a terminal of some size, and how many of them it shows at a time."""
+    lines = folded_lines(dialog.text, min(cols, 110) - 4, dialog.exact)
+    return lines, max(1, min(len(lines), rows - 4))
+
+
+def draw_dialog(sheet: Sheet, dialog: Dialog) -> None:
+    """Draw a box with a text, over what is there."""
+    cols, rows = sheet.screen.cols, sheet.screen.rows
+    lines, height = dialog_lines(dialog, cols, rows)
+    width = min(cols, 110) - 2
+    row, col, top = max(0, (rows - height - 4) // 2), (cols - width) // 2, min(dialog.top, len(lines) - height)
+    title = clipped(dialog.title, width - 6)
+    edge = "─" * (width - visible_width(title) - 5)
+    sheet.text(
+        row, col, f"{sheet.paint('note', '╭─')} {sheet.paint('bold', title)} {sheet.paint('note', edge + '╮')}", width
+    )
+    for at, line in enumerate(lines[top : top + height], 1):
+        sheet.text(row + at, col, sheet.paint("note", "│") + " " * (width - 2) + sheet.paint("note", "│"), width)
+        sheet.cells(row + at, col + 2, line, width - 4)
+    told = f" {top + 1}–{top + height} of {len(lines)} " if len(lines) > height else ""
+    edge = "─" * (width - len(told) - 3)
+    sheet.text(row + 1 + height, col, sheet.paint("note", f"╰{edge}{told}─╯"), width)
+
+
+def shown_rows(screen: Screen, coloured: bool) -> list[str]:
+    """Return the rows of a screen as `Rows` takes them; `coloured`: else they have attributes alone."""
+    if not coloured:
+        for line in screen.lines:
+            line.styles = [
+                screen.style((None, None, key[2] | REVERSE * (key[:2] == _CHOSEN[:2]), *key[3:]))
+                for key in (style.key for style in line.styles)
+            ]
+    return [drawn_cells(Packed(line)) for line in screen.lines]
+
+
+# --- what is read, as rows
+
+_HEALTH_GLYPHS = {
+    **{"busy": "●", "idle": "○", "asking": "◐", "flagged": "⚑", "stuck": "◍", "done": "✓", "failed": "✗", "dead": "✗"},
+    **{"unchecked": "◌"},
+}
+
+
+def age_text(secs: float) -> str:
+    """Say an age in one unit, none smaller than a minute: what is shown changes as seldom as that."""
+    secs = max(0.0, secs)
+    if secs < 60:
+        return "<1m"
+    return (
+        f"{int(secs // 60)}m" if secs < 3600 else f"{int(secs // 3600)}h" if secs < 2 * DAY else f"{int(secs // DAY)}d"
+    )
+
+
+def need_items(asks: Iterable[Mapping[str, JSON]], now: float, paint_word: Paint) -> Iterator[Entry]:
+    """Yield the rows of what waits for the person."""
+    for ask in asks:
+        if ask["state"] == "answered":
+            continue
+        n, session = ask["n"], str(ask["session"] or "")
+        kind = {"proposal": "◆ proposal", "flag": "⚑ flag"}.get(str(ask["kind"]), "? question")
+        text = one_line(f"$ {ask['command']}" if ask["command"] else str(ask["question"]), 400)
+        if ask["options"]:
+            text += paint_word("dim", f" [{one_line('|'.join(map(str, ask['options'])), 80)}]")
+        age = age_text(now - parse_utc(str(ask["at"]))) if ask["at"] else ""
+        cells = (str(n or "-"), paint_word("note", kind), text, one_line(session, ID_MAX), paint_word("dim", age))
+        key = f"ask {n}" if n else f"flag of {session}"
+        yield Entry(key, cells, session, str(ask["run"] or ""), ask)
+
+
+def worker_items(rows: Sequence[Mapping[str, JSON]], now: float, paint_word: Paint) -> Iterator[Entry]:
+    """Yield the rows of sessions: the living by id, then those that ended last."""
+    ended = [row for row in rows if not row["alive"]]
+    for row in [*sorted((row for row in rows if row["alive"]), key=lambda row: str(row["id"])), *ended]:
+        health, alive = str(row["health"]), row["alive"]
+        colour = _HEALTH_COLOURS.get(health, "dim")
+        age = age_text(now - parse_utc(row["started_at"]))
+        quiet = now - parse_utc(row["last_text"])
+        idle = "-" if not alive else "" if health == "busy" else age_text(quiet)
+        cost = "" if row["cost_usd"] is None else f"{row['cost_usd']:.2f}"
+        told = one_line(row["note"] or row["question"] or row["cmd"] or "", 160)
+        name = row["id"] if alive else paint_word("dim", row["id"])
+        told = told if row["note"] or row["question"] else paint_word("dim", told)
+        cells = (paint_word(colour, _HEALTH_GLYPHS.get(health, "·")), name, paint_word(colour, health), age, idle, cost)
+        yield Entry(str(row["id"]), (*cells, told), str(row["id"]), value=row)
+
+
+def goal_items(
+    rows: Iterable[Mapping[str, JSON]], titles: Mapping[str, str], now: float, paint_word: Paint
+) -> Iterator[Entry]:
+    """Yield the rows of goals."""
+    for row in rows:
+        served = age_text(now - parse_utc(row["served_at"])) if row["served_at"] else "-"
+        waits = str(row["waits_for"] or "").replace(":", " ")
+        spent = "" if row["cost_7d_usd"] is None else f"${row['cost_7d_usd']:.2f}"
+        late = paint_word("bad", "overdue") if row["overdue"] else ""
+        title = one_line(titles.get(str(row["id"]), ""), 200)
+        cells = (shown_name(str(row["id"])), late or paint_word("dim", served), paint_word("note", waits), spent, title)
+        yield Entry(str(row["id"]), cells, value=row)
+
+
+# ======================================================================================================================
+# 96. Overview
+# ======================================================================================================================
+# What `looop top` knows of the loop: a file is read again once it has changed. Of the session that is chosen it has the
+# screen, as its supervisor sends it.
+
+READ_EVERY = 30.0  # seconds after which all is read anew: the death of a supervisor changes no file
+BEATS_SHOWN = 60
+
+
+class Pane:
+    """The screen of the session that is chosen, as its supervisor sends it; of one that has ended, as it was then."""
+
+    def __init__(self, profile: Profile, key: tuple[JSON, ...], session: Session | None, size: tuple[int, int]) -> None:
+        self.key, self.size = key, size
+        self.channel: Channel | None = None
+        self.window: Window | None = None
+        self.frames = Frames()
+        self.told = ""  # what is shown instead of a screen
+        try:
+            if session is None:
+                raise Gone
+            refuse_to_show_itself(profile, "top", session)
+            if session.alive:
+                self.channel = Channel(session)
+                request = {"op": "attach", "cols": size[0], "rows": size[1], "scrollback": 0, "read_only": True}
+                self.channel.send(exact_line({**request, "above": list(ancestors())}).encode() + b"\n")
+                self.told = "waiting for its supervisor …"
+            else:
+                screen = screen_of(session)
+                self.window = Window(screen.cols, screen.rows, size)
+                self.window.feed(paint(screen))
+        except (Gone, OSError):
+            self.told = "no screen of it is left"
+        except Failure as failure:
+            self.told = failure.message
+
+    def came(self) -> bool:
+        """Take what the supervisor sent; return False once it is over."""
+        assert self.channel
+        try:
+            data = self.channel.receive(0.0)
+        except TimeoutError:
+            return True
+        except Gone:
+            return False
+        if self.told:
+            line, newline, data = (self.channel.buffer + data).partition(b"\n")
+            if not newline:
+                self.channel.buffer = line
+                return True
+            reply = parse_fields(line)
+            self.told = "" if reply.get("ok") else ": ".join(refused("top", reply))
+        for kind, body in self.frames.feed(data):
+            if kind == b"z":
+                self.window = Window(*size_of(body), self.size)
+            elif kind == b"o" and self.window:
+                self.window.feed(body)
+            elif kind in (b"e", b"d"):
+                return False
+        return True
+
+    def lines(self) -> list[Packed]:
+        """Return what is to be seen."""
+        return self.window.lines() if self.window else folded_lines(self.told, self.size[0])
+
+    def close(self) -> None:
+        """Hang up."""
+        if self.channel:
+            self.channel.close()
+            self.channel = None
+
+
+class Reader:
+    """What is known of the loop, read anew where a file has changed."""
+
+    def __init__(self, profile: Profile) -> None:
+        self.profile = profile
+        self.marks: dict[str, JSON] = {}  # what: its stamps as it was read
+        self.sessions: dict[str, Session] = {}
+        self.asks: list[dict[str, JSON]] = []
+        self.status: dict[str, JSON] = {}
+        self.goals: list[dict[str, JSON]] = []
+        self.titles: dict[str, str] = {}
+        self.beats: list[tuple[str, dict[str, JSON], int]] = []
+        self.read_at = -READ_EVERY
+
+    def stamps(self, *names: str) -> list[int]:
+        """Return when files of the data dir were changed."""
+        return [mtime_ns(self.profile.path(name)) for name in names]
+
+    def session_stamps(self, session: Session) -> tuple[int, ...]:
+        """Return what changes with a session."""
+        folder = session.folder
+        if not session.alive:
+            return (mtime_ns(folder),)
+        try:
+            os.kill(session.supervisor, 0)
+            lives = 1
+        except (ProcessLookupError, PermissionError, OverflowError):
+            lives = 0
+        return (mtime_ns(folder), mtime_ns(f"{folder}/text"), mtime_ns(f"{folder}/output.log"), lives)
+
+    def changed(self, what: str, stamps: JSON) -> bool:
+        """Tell whether something has other stamps than it was read with, and note them."""
+        same: bool = what in self.marks and self.marks[what] == stamps
+        self.marks[what] = stamps
+        return not same
+
+    def look(self) -> bool:
+        """Read what has changed; tell whether anything did."""
+        profile, now = self.profile, time.monotonic()
+        every = now - self.read_at >= READ_EVERY
+        if every:
+            self.read_at, self.marks = now, {}
+        fresh = self.changed("sessions", self.stamps("sessions"))
+        if fresh:
+            self.sessions = {session.id: session for session in visible_sessions(profile) if session.kind != PULSE}
+            self.marks.update({f"session {name}": self.session_stamps(one) for name, one in self.sessions.items()})
+        for name, session in [*self.sessions.items()] if not fresh else ():
+            if self.changed(f"session {name}", self.session_stamps(session)):
+                again, fresh = read_session(profile, name), True
+                if again is None:
+                    del self.sessions[name]
+                else:
+                    again.directory.close()
+                    self.sessions[name] = again
+        lives = [(name, session.generation, session.alive) for name, session in self.sessions.items()]
+        asks = self.changed("asks", (self.stamps("asks"), lives))
+        if asks:
+            self.asks = current_asks(profile)
+        files = self.stamps("", "events.jsonl", "cost.jsonl", "pause.json", "state.json", ".lock", "sensors", "goals")
+        loop = self.changed("loop", (files, mtime_ns(profile.config_path)))
+        if loop or asks or fresh:
+            self.status = status_of(profile, time.time(), ([*self.sessions.values()], self.asks))
+        if loop or asks:
+            self.goals = goal_rows(profile, time.time())
+            self.titles = {str(row["id"]): goal_title(profile, row["id"]) for row in self.goals}
+        if loop:
+            self.beats = folded_beats(profile)
+        return loop or asks or fresh
+
+    def board(self, now: float, paint_word: Paint) -> Board:
+        """Return what is known, as rows."""
+        profile, status, sessions = self.profile, self.status, [*self.sessions.values()]
+        asks = asks_and_flags(profile, sessions, self.asks)
+        rows = session_rows(profile, sessions, now, self.asks)
+        told = {notice.text for notice in notices(None, [ask for ask in asks if ask["n"]], sessions).values()}
+        notes = [typable(one_line(note)) for note in status["attention"] if note not in told]
+        panels = {
+            "needs": [*need_items(asks, now, paint_word)],
+            "workers": [*worker_items(rows, now, paint_word)],
+            "goals": [*goal_items(self.goals, self.titles, now, paint_word)],
+            "beats": [beat_item(profile, beat, now, paint_word) for beat in self.beats],
+        }
+        alive = sum(row["alive"] and row["kind"] == "worker" for row in rows)
+        titles = {
+            "needs": (f"NEEDS YOU {len(panels['needs']) or ''}".rstrip(), "", "", "", ""),
+            "workers": (f"WORKERS {alive}/{profile.setting('max_workers')}", "", "HEALTH", "AGE", "IDLE", "$", ""),
+            "goals": (f"GOALS {len(self.goals) or ''}".rstrip(), "TURN", "WAITS FOR", "7 DAYS", ""),
+            "beats": ("BEATS", "", "", ""),
+        }
+        return Board(tuple(head_of(profile, status, now, paint_word)), tuple(notes), panels, titles)
+
+
+def mtime_ns(path: str) -> int:
+    """Return when a file was changed, in nanoseconds; 0 where there is none."""
+    try:
+        return os.stat(path).st_mtime_ns
+    except OSError:
+        return 0
+
+
+def head_of(profile: Profile, status: Mapping[str, JSON], now: float, paint_word: Paint) -> Iterator[str]:
+    """Yield what the first line says of the loop, the most important first."""
+    pulse, budget = status["pulse"], status["budget"]
+    paused, due = status["paused"], pulse_due(profile)
+    name = paint_word("bold", "looop") + "  "
+    if paused:
+        until = f" until {local_moment(parse_utc(paused['until']), now)}" if paused["until"] else ""
+        yield name + paint_word("note", f"‖ paused{until}")
+    elif pulse["running"]:
+        at = time.strftime(" at %H:%M:%S", time.localtime(due)) if due and due > now else ""
+        yield name + paint_word("good", "●") + (f" next beat{at}" if at else " a beat runs")
+    else:
+        yield name + paint_word("bad", "○ no pulse: looop up")
+    spent = f"{money(budget['spent_today_usd'])} of {money(budget['daily_usd'])} today"
+    yield paint_word("bad", spent) if 0 < budget["daily_usd"] <= budget["spent_today_usd"] else spent
+    yield f"{plural(budget['decides_last_hour'], 'decision')} this hour"
+    yield str(status["runner"])
+    home = home_of(profile.env)
+    data = "~" + profile.data[len(home) :] if home and profile.data.startswith(f"{home}/") else profile.data
+    yield paint_word("dim", printable(data))
+
+
+def folded_beats(profile: Profile) -> list[tuple[str, dict[str, JSON], int]]:
+    """Return the last beats, newest first, as (outcome, event, how many); quiet ones in a row are one."""
+    found: list[tuple[str, dict[str, JSON], int]] = []
+    for outcome, event in last_ends(profile):
+        if found and outcome == "unchanged" == found[-1][0]:
+            found[-1] = (*found[-1][:2], found[-1][2] + 1)
+        elif len(found) == BEATS_SHOWN:
+            break
+        else:
+            found.append((outcome, event, 1))
+    return found
+
+
+def beat_item(profile: Profile, beat: tuple[str, dict[str, JSON], int], now: float, paint_word: Paint) -> Entry:
+    """Return the row of a beat, or of quiet ones in a row."""
+    outcome, event, count = beat
+    at, run = str(event["ts"]), event.get("run")
+    glyph, colour = _OUTCOME_GLYPHS[outcome]
+    word = "quiet" if outcome == "unchanged" else outcome
+    word = f"{word} ×{count}" if count > 1 else word
+    run = run if isinstance(run, str) and valid_id(run) else ""
+    row = history_row(Run(profile, run), event) if run else None
+    text, cost = str(event.get("reason") or ""), ""
+    if row:
+        text = without_outcome(journal_words(row["journal"] or ""), outcome) or row["failure"] or ""
+        text += paint_word("dim", f" ← {one_line(row['reason'], 160)}") if row["reason"] else ""
+        cost = "" if row["cost_usd"] is None else money(row["cost_usd"])
+    told = paint_word(colour, f"{glyph} {word}")
+    text = spelled_out(text.replace("\n", " ")) if outcome != "unchanged" else ""
+    return Entry(
+        run or at, (paint_word("dim", local_moment(parse_utc(at), now)), told, text, cost), run=run, value=event
+    )
+
+
+# ======================================================================================================================
+# 97. Top
+# ======================================================================================================================
+# The loop of `looop top`: it looks whether something has changed, and writes the rows that differ. It acts by the verbs
+# alone, each in a child: what a key does, the command that is shown below does.
+
+LOOK_EVERY, AGES_EVERY = 1.0, 5.0  # seconds between looks, and between drawn ages
+LOOK_SHARE = 0.05  # of the time at most goes into looking
+PANE_EVERY = 0.1  # seconds between pictures of the session that is chosen
+_TO_SCREEN = b"\x1b[?1049h\x1b[?2004h\x1b[H\x1b[2J"  # pastes are told apart: they press no key
+_FROM_SCREEN = b"\x1b\\\x1b[m\x1b[?2026l\x1b[?2004l\x1b[?25h\x1b[?1049l"
+
+
+class Top(Visit):
+    """A person's terminal while it shows the loop."""
+
+    def __init__(self, profile: Profile, read_only: bool) -> None:
+        super().__init__()
+        self.profile, self.reader, self.paint = profile, Reader(profile), Paint(profile.env, sys.stdout)
+        self.coloured, self.paint.on = self.paint.on, True  # where there are to be none, the cells lose them
+        self.keys, self.drawn, self.news = KeyReader(), Rows(), Risen(profile)
+        self.size = terminal_size()
+        self.view = View(read_only=read_only)
+        self.board = Board((), (), dict.fromkeys(PANELS, ()), dict.fromkeys(PANELS, ("",)))
+        self.aged = 0.0  # when ages were drawn last
+        self.pane: Pane | None = None
+        self.then: Callable[[str], object] = lambda text: None  # what the dialog does with its line, or after a y
+        self.child, self.shows = 0, ""  # a command that runs, and as what its output is shown
+        self.output: Any = None
+
+    def run(self) -> int:
+        """Show the loop until the person leaves; return the exit code."""
+        self.borrow(_signal.SIGWINCH, _signal.SIGCONT, _signal.SIGTSTP, _signal.SIGCHLD)
+        try:
+            self.enter()
+            while not self.why:
+                self.loop.turn()
+        except InterruptedError:
+            pass
+        finally:
+            if self.pane:
+                self.pane.close()
+            self.give_back(_FROM_SCREEN)
+        return 0 if self.why == "left" else EXIT_INTERRUPTED
+
+    def enter(self) -> None:
+        """Take the terminal, for the first time or again."""
+        self.raw()
+        self.size, self.drawn = terminal_size(), Rows()
+        write_terminal(_TO_SCREEN)
+        self.look_again()
+
+    def heard(self, numbers: bytes) -> None:
+        """Act on signals."""
+        if _signal.SIGCHLD in numbers:
+            self.reap()
+        if _signal.SIGTSTP in numbers:
+            self.stop()
+        elif _signal.SIGWINCH in numbers or _signal.SIGCONT in numbers:
+            if _signal.SIGCONT in numbers:  # a shell may have had the terminal meanwhile
+                self.raw()
+            self.size, self.drawn = terminal_size(), Rows()
+            write_terminal(b"\x1b[2J")
+            self.draw()
+
+    def stop(self) -> None:
+        """Stop, as Ctrl-Z has every program stop, and come back."""
+        self.give_back(_FROM_SCREEN)
+        _signal.signal(_signal.SIGTSTP, _signal.SIG_DFL)
+        os.killpg(0, _signal.SIGTSTP)
+        _signal.signal(_signal.SIGTSTP, lambda *_: None)
+        self.enter()
+
+    # --- what is shown
+
+    def look_again(self) -> None:
+        """View whether something has changed, and draw it."""
+        if os.tcgetpgrp(0) != os.getpgrp():  # whoever started looop was killed, and a shell has the terminal
+            self.why = "signal"
+            return
+        before = time.monotonic()
+        write_terminal(self.news())
+        if self.reader.look() or before - self.aged >= AGES_EVERY:
+            self.aged = before
+            self.board = self.reader.board(time.time(), self.paint)
+            self.draw()
+        elif self.pane and not self.pane.channel:
+            self.draw()
+        cost = time.monotonic() - before
+        self.loop.after(max(LOOK_EVERY, cost / LOOK_SHARE), self.look_again)
+
+    def draw(self) -> None:
+        """Bring the terminal up to date."""
+        self.fill_pane()
+        screen = drawn_board(self.board, self.view, self.size, self.paint)
+        cursor = f"\x1b[{screen.row + 1};{screen.col + 1}H\x1b[?25h" if screen.visible else ""
+        rows = self.drawn.changes(shown_rows(screen, self.coloured))
+        if rows or cursor:
+            write_terminal(f"\x1b[?2026h\x1b[?25l{rows}{cursor}\x1b[?2026l".encode())
+
+    def fill_pane(self) -> None:
+        """Put into the pane what belongs to the row that is chosen."""
+        item, place = self.view.item(self.board), places_of(self.board, self.view, self.size).pane
+        session = self.reader.sessions.get(item.session) if item else None
+        size = (max(1, place[2]), max(1, place[3] - 1)) if place else (1, 1)
+        key = (session.id, session.generation, session.alive, size) if session and place else ()
+        if self.pane and (self.pane.key != key or (key and session and session.alive and not self.pane.channel)):
+            self.close_pane()
+        if key and session and not self.pane:
+            self.pane = Pane(self.profile, key, read_session(self.profile, session.id), size)
+            if self.pane.channel:
+                self.loop.readers[self.pane.channel.sock.fileno()] = self.pane_came
+        if session:
+            title = f"{session.id} {session.cols}×{session.rows}" + (
+                "" if session.alive else f"  {ended_words(session)}"
+            )
+            lines = self.pane.lines() if self.pane else []
+        else:
+            title, text = self.text_of(item) if item and place else ("", "")
+            lines = folded_lines(text, size[0])[: size[1]]
+        self.view = self.view.replace(title=printable(title), pane=lines)
+
+    def text_of(self, item: Entry) -> tuple[str, str]:
+        """Return the title and the text of a row without a screen."""
+        if self.view.panel == "needs":
+            return item.key, "\n".join(ask_lines(self.profile, [item.value], time.time(), self.paint))
+        if self.view.panel == "goals":
+            path = goal_files(self.profile).get(item.key)
+            return f"goals/{shown_name(item.key)}.md", printable(text_of(read_head(path) if path else b""))
+        return (item.run or "no decision"), "\n".join(text for text in item.cells[1:3] if text)
+
+    def close_pane(self) -> None:
+        """Let go of the screen that is shown."""
+        if self.pane:
+            if self.pane.channel:
+                self.loop.readers.pop(self.pane.channel.sock.fileno(), None)
+            self.pane.close()
+            self.pane = None
+
+    def pane_came(self) -> None:
+        """Take what the session that is shown has written."""
+        if self.pane and not self.pane.came():
+            if self.pane.channel:
+                self.loop.readers.pop(self.pane.channel.sock.fileno(), None)
+            self.pane.close()
+        self.loop.after(PANE_EVERY, self.draw)
+
+    # --- keys
+
+    def keys_came(self) -> None:
+        """Act on what was typed."""
+        try:
+            data = os.read(0, 4 * KIB)
+        except OSError:
+            data = b""
+        if not data:  # the terminal has gone, or is another's
+            self.why = "signal"
+            return
+        self.typed(self.keys.read(data))
+        if self.keys.held:
+            self.keys.release_later(
+                ESCAPE_PATIENCE, self.loop.after, lambda rest: self.typed(self.keys.read(rest, last=True))
+            )
+
+    def typed(self, keys: Iterable[tuple[str, bool]]) -> None:
+        """Act on keys, and draw."""
+        for key, pasted in keys:
+            if self.view.dialog:
+                self.answer(key, pasted)
+            elif not pasted:
+                self.press(key)
+        if keys and not self.why:
+            self.draw()
+
+    def press(self, key: str) -> None:
+        """Act on a key while no dialog is open."""
+        view, board = self.view, self.board
+        steps = {"j": 1, "down": 1, "k": -1, "up": -1, "pgdn": 10, "pgup": -10, "C-d": 10, "C-u": -10}
+        ends = {"g": 0, "home": 0, "G": 10**6, "end": 10**6}
+        if key in steps or key in ends:
+            self.view = view.moved(board, ends.get(key, view.place(board, view.panel) + steps.get(key, 0)))
+        elif key in ("tab", "S-tab"):
+            at = PANELS.index(view.panel) + (1 if key == "tab" else -1)
+            self.view = view.replace(panel=PANELS[at % len(PANELS)])
+        elif key in ("q", "C-c"):
+            self.why = "left"
+        elif key == "esc":
+            self.view = view.replace(zoom=False, find="" if not view.zoom else view.find)
+        elif key == " ":
+            self.view = view.replace(zoom=not view.zoom)
+            item = view.item(board)
+            self.tell(["shot", item.session] if item and item.session else [])
+        elif key == "?":
+            rows = [(f"  {self.paint('bold', one)}", what, runs and f"looop {runs}") for one, _, runs, what in TOP_KEYS]
+            self.view = view.replace(dialog=Dialog("keys", "\n".join(aligned(rows))))
+        elif key == "/":
+            self.ask("show rows with:", self.find, view.find)
+        elif key == "C-z":
+            self.stop()
+        elif key == "C-l":
+            self.drawn = Rows()
+        else:
+            self.act("enter" if key == "enter" else key)
+
+    def act(self, key: str) -> None:
+        """Act on a key that runs a verb about the row that is chosen."""
+        item, view = self.view.item(self.board), self.view
+        one = next((row for row in TOP_KEYS if row[0] == key or (row[0], key) == ("⏎", "enter")), None)
+        if one is None:
+            return
+        if view.read_only and one[0] not in _READING_KEYS:
+            self.tell([], f"{one[1]}: this is read-only: looop top")
+        elif key in ("p", "t"):
+            getattr(self, f"key_{one[1]}")()
+        elif key == "w":
+            self.start(["why", item.run if item and item.run else "now"], "page")
+        elif item is None:
+            self.tell([], f"{one[1]}: nothing is chosen")
+        else:
+            getattr(self, f"key_{one[1]}")(item)
+
+    def tell(self, words: Sequence[str], result: str = "") -> None:
+        """Show a command, and what came of it."""
+        self.view = self.view.replace(command=command_text(words), result=result)
+
+    def ask(self, prompt: str, then: Callable[[str], object], typed: str = "") -> None:
+        """Have the person type a line."""
+        self.then, self.view = then, self.view.replace(dialog=Dialog("", prompt=prompt, typed=typed))
+
+    def find(self, text: str) -> None:
+        """Show the rows with a text alone."""
+        self.view = self.view.replace(find=text)
+
+    def answer(self, key: str, pasted: bool) -> None:
+        """Act on a key while a dialog is open."""
+        dialog = self.view.dialog
+        assert dialog
+        lines, height = dialog_lines(dialog, *self.size)
+        most = len(lines) - height
+        steps = {"j": 1, "down": 1, "k": -1, "up": -1, "pgdn": height, "pgup": -height, " ": height, "enter": 1}
+        if dialog.prompt and not pasted and key in ("enter", "esc", "C-c"):
+            self.view = self.view.replace(dialog=None)
+            if key == "enter":
+                self.then(dialog.typed)
+            elif self.then == self.find:
+                self.find("")
+        elif dialog.prompt:
+            typed = dialog.typed
+            edits = {"bspace": typed[:-1], "C-u": "", "C-w": typed.rstrip().rpartition(" ")[0]}
+            typed = edits.get(key, typed + key if pasted or len(key) == 1 else typed)
+            self.view = self.view.replace(dialog=dialog.replace(typed=typed))
+            if self.then == self.find:
+                self.find(typed)
+        elif pasted:
+            return
+        elif key == "y" and dialog.wants:
+            if dialog.top >= most:
+                self.view = self.view.replace(dialog=None)
+                self.then("")
+        elif key in steps or key in ("g", "G", "home", "end"):
+            top = {"g": 0, "home": 0, "G": most, "end": most}.get(key, dialog.top + steps.get(key, 0))
+            self.view = self.view.replace(dialog=dialog.replace(top=max(0, min(top, most))))
+        elif key in ("q", "n", "esc", "C-c"):
+            self.view = self.view.replace(dialog=None, command="", result="")
+
+    # --- verbs
+
+    def key_approve(self, item: Entry) -> None:
+        """Show a proposal to the byte, and do it after a y."""
+        ask = item.value
+        if self.view.panel != "needs" or ask["kind"] != "proposal":
+            self.tell([], f"approve: {item.key}: is no proposal")
+            return
+        words = ["approve", str(ask["n"]), ask_digest(ask)]
+        text = "\n".join(ask_lines(self.profile, [ask], time.time(), self.paint)[:-1])
+        wants = f"y runs: {command_text(words)}"
+        self.then = lambda _: self.start(words)
+        self.view = self.view.replace(dialog=Dialog(f"approve {ask['n']}", text, wants=wants, exact=True))
+
+    def key_reject(self, item: Entry) -> None:
+        """Refuse a proposal or a question, with a reason; lower a flag."""
+        if self.view.panel == "needs" and item.value["n"]:
+            n = str(item.value["n"])
+            self.ask(f"looop reject {n}, because:", lambda why: self.start(["reject", n, *after_dashes(why)]))
+        elif item.session:
+            self.start(["unflag", item.session])
+
+    def key_reply(self, item: Entry) -> None:
+        """Answer a question, or type into a session."""
+        if self.view.panel == "needs" and item.value["kind"] == "proposal":
+            self.tell([], f"reply: {item.key}: is a proposal: a shows and approves it, n rejects it")
+        elif self.view.panel == "needs" and item.value["n"]:
+            n = str(item.value["n"])
+            self.ask(f"looop answer {n}", lambda text: self.start(["answer", n, *after_dashes(text)]))
+        elif item.session:
+            self.ask(
+                f"looop send {item.session}",
+                lambda text: self.start(["send", item.session, *after_dashes(text)]),
+            )
+
+    def key_attach(self, item: Entry) -> None:
+        """Lend the terminal to a session; of what has none, show all there is."""
+        session = self.reader.sessions.get(item.session)
+        if session and session.alive:
+            self.hand_over(["watch" if self.view.read_only else "attach", session.id])
+        elif self.view.panel == "beats" and item.run:
+            self.start(["why", item.run], "page")
+        elif self.view.panel == "needs" and item.value["kind"] == "proposal" and not self.view.read_only:
+            self.key_approve(item)
+        else:
+            self.view = self.view.replace(zoom=not self.view.zoom)
+
+    def key_log(self, item: Entry) -> None:
+        """Show what a session wrote last."""
+        if item.session:
+            self.start(["log", item.session, "--tail", "1000"], "end")
+        else:
+            self.start(["history"], "page")
+
+    def key_kill(self, item: Entry) -> None:
+        """End a session, after a y."""
+        if not item.session:
+            self.tell([], "kill: no session is chosen")
+            return
+        words = ["kill", item.session]
+        self.then = lambda _: self.start(words)
+        text = f"End {item.session} and everything that it has started?"
+        self.view = self.view.replace(dialog=Dialog("kill", text, wants=f"y runs: {command_text(words)}"))
+
+    def key_pause(self) -> None:
+        """Pause the loop, or resume it."""
+        if self.reader.status["paused"]:
+            self.start(["resume"])
+        else:
+            self.ask(
+                "looop pause (30m, 2h why, or nothing: until resume)", lambda text: self.start(["pause", *text.split()])
+            )
+
+    def key_tick(self) -> None:
+        """Run a beat."""
+        self.start(["tick"])
+
+    def hand_over(self, words: list[str]) -> None:
+        """Run a verb that needs the terminal, and come back."""
+        self.close_pane()
+        self.give_back(_FROM_SCREEN)
+        code = run_in_terminal([*self.profile.command(), *words], self.profile.given)
+        self.tell(words, f"exit {code}" if code else "")
+        self.enter()
+
+    def start(self, words: list[str], shows: str = "") -> None:
+        """Run a verb beside what is shown; `shows`: its output is a page, or the end of one."""
+        import tempfile
+
+        if self.child:
+            self.tell(words, "not begun: wait for the command before")
+            return
+        self.tell(words, "…")
+        self.output, self.shows = tempfile.TemporaryFile(prefix="looop-top-"), shows
+        fd = self.output.fileno()
+        argv, width = [*self.profile.command(), *words], str(min(self.size[0], 110) - 4)
+        env = {**self.profile.given, "COLUMNS": width, "LOOOP_COLOR": "1" if shows else "0"}
+        actions: list[Any] = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)]
+        actions += [(os.POSIX_SPAWN_DUP2, fd, 1), (os.POSIX_SPAWN_DUP2, fd, 2)]
+        reset = [*_ENDING, _signal.SIGTSTP, _signal.SIGWINCH, _signal.SIGPIPE]
+        self.child = os.posix_spawn(argv[0], argv, env, file_actions=actions, setsigdef=reset)
+
+    def reap(self) -> None:
+        """Show what a command said that has ended."""
+        if not self.child or not os.waitpid(self.child, os.WNOHANG)[0]:
+            return
+        self.child = 0
+        with self.output:
+            self.output.seek(0)
+            text = text_of(self.output.read(4 * MIB)).rstrip("\n")
+        if self.shows and text:
+            dialog = Dialog(self.view.command, text)
+            lines, height = dialog_lines(dialog, *self.size)
+            dialog = dialog.replace(top=len(lines) - height if self.shows == "end" else 0)
+            self.view = self.view.replace(dialog=dialog, result="")
+        else:
+            lines_of = text.split("\n")
+            self.view = self.view.replace(result=one_line(lines_of[0] or "done", 400))
+        self.aged = -AGES_EVERY
+        self.look_again()
+
+
+def command_text(words: Sequence[str]) -> str:
+    """Return a command of looop as a person types it."""
+    if not words:
+        return ""
+    plain = regex(r"[\w./:@%+=-]+").fullmatch
+    return typable(" ".join(["looop", *(word if plain(word) else quoted(word) for word in words)]))
+
+
+def after_dashes(text: str) -> list[str]:
+    """Return what a person typed as words of a command, none of which is an option."""
+    return ["--", text] if text.strip() else []
+
+
+@declare("top", "Looking", shows=True)
+def cmd_top(profile: Profile, args: Args) -> Result:
+    """Show the loop on the whole terminal, and act on it.
+
+    What needs you comes first, then workers with the screen of the one that is chosen, goals and beats. Keys act on the
+    row that is chosen, by the verbs: below stands which command a key ran. `?` lists the keys, `q` leaves. It writes to
+    the terminal only when something has changed.
+    $ looop top  # look, approve, answer, attach
+    $ LOOOP_NOTIFY_OSC=0 looop top  # without notifications
+    Exits: 0 you left | 1 there is no terminal | 130 a signal ended it
+    """
+    return run_top(profile, "top", read_only=False)
+
+
+def run_top(profile: Profile, verb: str, read_only: bool) -> int:
+    """Show the loop until the person leaves. Raise Failure where there is no terminal, or one that is only typed on."""
+    if not (os.isatty(0) and os.isatty(1)):
+        raise Failure(f"{verb}: stdin and stdout must be a terminal", "`looop status` and `looop ls` print the same")
+    if profile.env.get("TERM", "dumb") in ("", "dumb"):
+        raise Failure(
+            f"{verb}: this terminal cannot move its cursor (TERM)", "`looop status` and `looop ls -w` can do without"
+        )
+    return Top(profile, read_only).run()
+
+
+@declare("watch", "Sessions", shows=True)
+def cmd_watch(profile: Profile, args: Args) -> Result:
+    """Follow a session, or the whole loop, without touching it.
+
+    [id@session] :: the session, or the beginning of its id; without it: everything, as `looop top`
+    --json :: print JSON lines: text and offset; of the pulse, the loop's events
+
+    On a terminal: its screen, read-only; q leaves. Else: its output as text. Ends when the session does.
+    $ looop watch fix-ci  # view over its shoulder
+    $ looop watch fix-ci | grep -i error  # as text
+    Exits: 0 it has ended, or you left | 1 there is no such session
+    """
+    if args["id"] is None:
+        return run_top(profile, "watch", read_only=True)
+    if args["id"] == PULSE and pulse_pid(profile):
+        return follow_pulse(profile, args)
+    return follow_session(profile, known_session(profile, "watch", args["id"], drive=False), args)
+
+
+# ======================================================================================================================
+# 98. Completion
 # ======================================================================================================================
 # What a shell can offer at a Tab. `looop config bash|zsh|fish` prints a few lines for the shell; they hand the words of
 # the command line to `looop _complete`, which prints a candidate a line, and after a TAB what it is. `:file`, `:folder`
@@ -26846,7 +28072,7 @@ def cmd_config_fish(profile: Profile, args: Args) -> Result:
 
 
 # ======================================================================================================================
-# 96. Manual (pure)
+# 99. Manual (pure)
 # ======================================================================================================================
 # What looop says of itself: a page for each verb and each group, the overview, the manual, the man page, and the next
 # steps. All derive from the verbs' pages, the settings and MANUAL, which is written like this:
@@ -27197,7 +28423,7 @@ def next_steps(status: Mapping[str, JSON], timed: bool = False) -> list[tuple[st
 
 
 # ======================================================================================================================
-# 97. Command line
+# 100. Command line
 # ======================================================================================================================
 # From the words of a command line to an exit code: the verb is found, its arguments are read as its page declares them,
 # and what it returns is printed.
@@ -27647,7 +28873,7 @@ def open_missing_streams() -> None:
 
 
 # ======================================================================================================================
-# 98. Texts
+# 101. Texts
 # ======================================================================================================================
 # Prose alone, in looop's own words: what the LLM is told, what a fresh profile is seeded with.
 
@@ -27798,7 +29024,7 @@ How looop should judge. Edit it freely.
 
 
 # ======================================================================================================================
-# 99. Texts of the gallery
+# 102. Texts of the gallery
 # ======================================================================================================================
 # What `sensor add` writes. Each is one script of plain POSIX sh that a person can read and edit; words of
 # strangers stay out of the signal where they can, and reach JSON only through jq. A signal is small and does not move
@@ -28290,7 +29516,7 @@ exec "$plugin" "$@"
 }
 
 # ======================================================================================================================
-# 100. Texts of the manual
+# 103. Texts of the manual
 # ======================================================================================================================
 # `looop help`, in the markup that the section Manual explains.
 
