@@ -26,12 +26,8 @@ class Asking(AskingCase):
         self.assertEqual(out["outcome"], "acted")
         self.assertIn("asked, as ask 1: Which colour?", out["journal"])
         ask = self.asks()[0]
-        self.assertEqual(
-            set(ask),
-            set(
-                "n kind session question options ref command diff run at state answer text context digest shadow".split()
-            ),
-        )
+        keys = "n kind session question options ref command diff run at state answer text context digest shadow"
+        self.assertEqual(set(ask), set(keys.split()))
         self.assertEqual((ask["n"], ask["kind"], ask["state"], ask["options"]), (1, "ask", "open", ["red", "blue"]))
         self.assertEqual(ask["ref"], "reports/x.md")
         self.assertEqual(self.tick()["outcome"], "unchanged", "its own question does not wake it")
