@@ -17223,7 +17223,7 @@ def record_failure(
         "at": now,
         "until": reset if limited else until,
         "reason": reason,
-        "reply": reply[:2000],
+        "reply": reply[:2000] if reset is None else "",  # a notice of a limit, which would taint the next prompt
         "policy": policy,
     }
     if reset is not None:
@@ -20488,7 +20488,7 @@ def beat_and_shadow(
     return outcome
 
 
-@declare("shadow", "Looking", person=True)
+@declare("shadow", "Looking", person=True, waits=True)
 def cmd_shadow(profile: Profile, args: Args) -> Result:
     """Decide past runs by another PLAYBOOK, and do nothing (paid).
 
@@ -26057,6 +26057,7 @@ class Reporter:
         self.costs = Costs(Prices(profile), self.since)
         for block in blocks_since(profile.path("cost.jsonl"), self.since - DAY):
             self.costs.add_block(block)
+            WAITING.turn()
         self.axis = self.time_axis()
         self.holes = self.story.holes(now)
         self.runs = [
@@ -26252,6 +26253,7 @@ class Reporter:
         told = self.first(self.runs, MOVES_MAX, "earlier decision", f"history -n {len(self.runs)}")
         bare = 0
         for row in told:
+            WAITING.turn()
             head = self.move_head(row)
             whole = folded(head, *self.move_body(row), class_="move")
             if self.fits(whole):
@@ -26433,7 +26435,7 @@ def day_of(name: str) -> float:
         return float("inf")
 
 
-@declare("report", "Looking", shows=True)
+@declare("report", "Looking", shows=True, waits=True)
 def cmd_report(profile: Profile, args: Args) -> Result:
     """Write a page about what the loop did, cost and needs.
 
@@ -26450,7 +26452,8 @@ def cmd_report(profile: Profile, args: Args) -> Result:
     if not os.path.isdir(profile.data):
         raise Failure("report: there is no profile yet", "looop tick makes one")
     path, span = args["output"], args["since"] or 7 * DAY
-    page = Reporter(profile, span, time.time()).page().encode("utf-8", "backslashreplace")
+    with WAITING.telling(lambda secs, *_: f"writing the report, {secs} s"):
+        page = Reporter(profile, span, time.time()).page().encode("utf-8", "backslashreplace")
     path = path or ("looop-report.html" if sys.stdout.isatty() else "-")
     if path == "-":
         return Output(text=page)

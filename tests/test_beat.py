@@ -678,6 +678,7 @@ class UsageLimit(Case):
         self.assertEqual((out["outcome"], out["runner"], out["next_beat_s"]), ("failed", "fake", 1))
         out = self.tick()
         self.assertEqual((out["outcome"], out["runner"], out["cost_usd"]), ("noop", "second", 0.25))
+        self.assertEqual(json.loads(self.looop("why", "--json"))["taint"], [], "the notice is no word of an LLM")
         self.assertEqual([row["runner"] for row in self.ledger()], ["fake", "second"])
         self.assertEqual(json.loads(self.looop("cost", "--json"))["by"]["runner"], {"fake": 0, "second": 0.25})
         clock = looop.local_moment(self.at, time.time())
