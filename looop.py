@@ -23176,10 +23176,9 @@ def checked_period(text: str) -> str:
 
 def checked_clock(text: str) -> str:
     """Return a time of day as HH:MM. Raise ValueError for another text."""
-    found = regex(_CLOCK_TIME).fullmatch(text)
-    if not found:
+    if not regex(_CLOCK_TIME).fullmatch(text):
         raise ValueError(f"{one_line(text, 60)} is not a time of day like 09:00")
-    return f"{int(found[1]):02}:{found[2]}"
+    return text.zfill(5)
 
 
 def checked_days(text: str) -> str:
@@ -23501,16 +23500,9 @@ _CALM = Question(
     "as usual",
     _CADENCE_HELP,
 )
-_QUIET = Question(
-    "quiet hours",
-    "Cadence",
-    "quiet hours",
-    "When should looop leave you alone? It goes on watching then, decides nothing and tells you at the end.",
-    "quiet",
-    "",
-    "none",
-    "Times like `22:00-07:00`, days like `Sat`, or both: `Mon-Fri 20:00-08:00, Sat, Sun`.",
-)
+_QUIET_TEXT = "When should looop leave you alone? It goes on watching then, decides nothing and tells you at the end."
+_QUIET_HELP = "Times like `22:00-07:00`, days like `Sat`, or both: `Mon-Fri 20:00-08:00, Sat, Sun`."
+_QUIET = Question("quiet hours", "Cadence", "quiet hours", _QUIET_TEXT, "quiet", "", "none", _QUIET_HELP)
 
 
 # ======================================================================================================================
@@ -29112,10 +29104,10 @@ count=$((year - month / 10))
 before() { echo $((count * 365 + count / 4 - count / 100 + count / 400)); } # days before the year that begins in March
 today=$(($(before) + (month * 306 + 5) / 10 + $3 - 101)) # day 0 was a Wednesday
 
-days=1 weeks=1
+length=1440 days=1 weeks=1
 case $every in
-  *w) length=1440 weeks=${every%w} on=${on:-mon} ;;
-  *d) length=1440 days=${every%d} ;;
+  *w) weeks=${every%w} on=${on:-mon} ;;
+  *d) days=${every%d} ;;
   *h) length=$((${every%h} * 60)) ;;
   *) length=${every%m} ;;
 esac
@@ -29123,10 +29115,7 @@ first=$(((1${at%:*} * 60 + 1${at#*:} - 6100) % length)) # minute of a day
 due() { # tells whether periods begin on $day
   set -- mon tue wed thu fri sat sun
   shift $(((day + 2) % 7))
-  case ",$on," in
-    ,, | *",$1,"*) [ $((day % days + (day + 2) / 7 % weeks)) = 0 ] ;;
-    *) return 1 ;;
-  esac
+  case ",${on:-$1}," in *",$1,"*) [ $((day % days + (day + 2) / 7 % weeks)) = 0 ] ;; *) false ;; esac
 }
 day=$today minute=$((now - (now - first + length) % length))
 until [ "$minute" -ge 0 ] && due; do
