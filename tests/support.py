@@ -140,6 +140,13 @@ def wait_until(condition, what, timeout=PATIENCE):
     raise AssertionError(f"waited {timeout} s in vain for {what}")
 
 
+def patient(words):
+    """Have a verb that waits do so for as long as a test waits, instead of for 30 s, where it names no time."""
+    if words and words[0] in ("expect", "wait-idle") and "--timeout" not in words:
+        return words[0], "--timeout", f"{PATIENCE:.0f}s", *words[1:]
+    return words
+
+
 def remove(folder, patience=PATIENCE):
     """Remove a folder; what still writes into it, as it ends, has a while to do so."""
     deadline = time.monotonic() + patience
@@ -601,7 +608,7 @@ class Case(unittest.TestCase):
 
     def looop(self, *words, code=0, env=None, stdin=None, timeout=PATIENCE, **options):
         """Run a looop to its end, demand its exit code, and return its stdout; stderr is left in `self.stderr`."""
-        whole = {**self.env, **(env or {})}
+        whole, words = {**self.env, **(env or {})}, patient(words)
         if stdin is None and not options and self.may_call(words, whole):
             out, err = self.run_here(words, whole)
         else:

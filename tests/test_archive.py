@@ -223,7 +223,7 @@ class Built(Case):
         """Run the file as a person does; return what it says on stdout and stderr."""
         command = [*(program or []), self.looop_file, *words]
         done = subprocess.run(
-            command, env={**self.env, **(env or {})}, cwd=self.home, capture_output=True, check=False, timeout=60
+            command, env={**self.env, **(env or {})}, cwd=self.home, capture_output=True, check=False, timeout=120
         )
         out = (done.stdout + done.stderr).decode()
         self.assertEqual(done.returncode, code, out)
@@ -585,7 +585,7 @@ leave, os._exit = os._exit, settle
             at = data.index(b"PK\x03\x04")
             file.seek(at + 200)
             file.write(b"\0" * (places - at - 300))
-        out = subprocess.run([self.looop_file, "version"], env=self.env, capture_output=True, check=False, timeout=60)
+        out = subprocess.run([self.looop_file, "version"], env=self.env, capture_output=True, check=False, timeout=120)
         self.assertNotEqual(out.returncode, 0)
         self.assertNotEqual(out.returncode, -signal.SIGSEGV)
 

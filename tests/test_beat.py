@@ -12,7 +12,7 @@ import time
 import unittest
 
 import looop
-from tests.support import CAPTURED, ROOT, Case, Terminal, heavy, processes_with, wait_until
+from tests.support import CAPTURED, PATIENCE, ROOT, Case, Terminal, heavy, processes_with, wait_until
 
 LINE = re.compile(r"^- \d{4}-\d\d-\d\d \d\d:\d\d \S.*$")
 
@@ -1575,7 +1575,7 @@ class Once(Case):
             "x",
             [os.path.join(self.bin, "bash"), "-c", "exec yes >&2"],
             self.env,
-            20.0,
+            PATIENCE,
             stdout=path + ".out",
             stderr=path,
             cap=100000,

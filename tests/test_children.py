@@ -51,7 +51,7 @@ class Children(Case):
         self.assertEqual((ended.why, ended.code), ("exit", -signal.SIGSEGV))
 
     def test_what_cannot_be_started(self):
-        ended = looop.run_job(looop.Job("test", [self.home + "/none"], self.env, 5.0))
+        ended = looop.run_job(looop.Job("test", [self.home + "/none"], self.env, PATIENCE))
         self.assertEqual((ended.why, ended.code), ("spawn", 127))
         self.assertIn(b"No such file", ended.err)
 
@@ -60,7 +60,7 @@ class Children(Case):
         with open(path, "w") as file:
             file.write("echo plain $1\n")
         os.chmod(path, 0o700)
-        self.assertEqual(looop.run_job(looop.Job("test", [path, "x"], self.env, 5.0)).out, b"plain x\n")
+        self.assertEqual(looop.run_job(looop.Job("test", [path, "x"], self.env, PATIENCE)).out, b"plain x\n")
 
     def test_a_deadline_ends_the_whole_group(self):
         begun = f"sleep 300 & sleep 301 & echo {self.home} >{self.home}/begun; wait"
@@ -191,7 +191,7 @@ class Alone(Case):
         self.runner(command, notify=self.LOOK.replace("$0", "notify"), gate={"shell": "never"})
         self.looop("start-session", "done", "--command", "true", "--verify", self.LOOK.replace("$0", "verify"))
         self.looop("wait", "done")
-        self.looop("start-session", "flagged", "--command", "sleep 60")
+        self.looop("start-session", "flagged", "--command", "sleep 1000")
         self.looop("flag", "flagged", "look here")
         terminal = Terminal(80, 24)
         self.addCleanup(terminal.close)

@@ -538,7 +538,7 @@ class Fish(Driven):
             cwd=self.home,
             capture_output=True,
             check=True,
-            timeout=60,
+            timeout=120,
         )
         self.assertEqual(done.stderr.decode(), "")
         parts = dict(zip(lines, done.stdout.decode().split("[done]\n")))

@@ -13,7 +13,7 @@ import unittest
 import unittest.mock
 
 import looop
-from tests.support import HEAVY, LONG, Case, alive, figure, heavy, kill_all, processes_with, wait_until, which
+from tests.support import HEAVY, LONG, PATIENCE, Case, alive, figure, heavy, kill_all, processes_with, wait_until, which
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ENV = dict(os.environ)
@@ -195,7 +195,7 @@ class Attacks(unittest.TestCase):
 class Inside(Case):
     """What goes on behind the walls as it does outside."""
 
-    def run_confined(self, command, walls=MEASURED, folders=(), timeout=30.0):
+    def run_confined(self, command, walls=MEASURED, folders=(), timeout=PATIENCE):
         grant = looop.Grant([self.home, *folders], walls=walls)
         argv = ["/bin/sh", "-c", 'eval "$1"; exit $?', "sh", command]
         return looop.run_job(looop.Job("x", argv, {"PATH": ENV["PATH"]}, timeout, tidy=True, grant=grant))
@@ -232,7 +232,7 @@ class Inside(Case):
         code = "import os; os.ftruncate(1, 1 << 40); os.fchmod(1, 0)"
         for walls in self.every():
             grant = looop.Grant([f"{self.home}"], walls=walls)
-            job = looop.Job("x", [sys.executable, "-c", code], {"PATH": ENV["PATH"]}, 30.0, stdout=log, grant=grant)
+            job = looop.Job("x", [sys.executable, "-c", code], {"PATH": ENV["PATH"]}, PATIENCE, stdout=log, grant=grant)
             ended = looop.run_job(job)
             self.assertEqual((ended.why, os.stat(log).st_mode & 0o7777), ("overflow", 0o600), walls)
             self.assertEqual(os.path.getsize(log), job.cap)
@@ -285,7 +285,7 @@ class Inside(Case):
             grant = looop.grant_of(profile, clone).replace(walls=walls)
             self.assertEqual(sorted(grant.closed), [config, hooks])
             for command in commands:
-                job = looop.Job("x", ["/bin/sh", "-c", command], {"PATH": ENV["PATH"]}, 9.0, grant=grant)
+                job = looop.Job("x", ["/bin/sh", "-c", command], {"PATH": ENV["PATH"]}, PATIENCE, grant=grant)
                 (ended,) = looop.run_confined(profile, [job])
                 self.assertTrue(ended.code or not walls.namespaces, command)
                 self.assertEqual(ended.why, "exit", ended)
@@ -300,7 +300,7 @@ class Inside(Case):
         for walls in self.every():
             grant = looop.grant_of(profile, clone).replace(walls=walls)
             command = f"cd {clone} && mv .git g && mkdir .git && echo evil > .git/config"
-            job = looop.Job("x", ["/bin/sh", "-c", command], {"PATH": ENV["PATH"]}, 9.0, grant=grant)
+            job = looop.Job("x", ["/bin/sh", "-c", command], {"PATH": ENV["PATH"]}, PATIENCE, grant=grant)
             looop.run_confined(profile, [job])
             with open(config, encoding="utf-8") as file:
                 self.assertEqual(file.read(), "[core]\n")
@@ -343,7 +343,7 @@ class Inside(Case):
         look = "cd $C; for d in . sub old m; do git -C $d status -s; git -C $d commit -q --allow-empty -m y; done; true"
 
         def run(command, grant=None):
-            job = looop.Job("x", ["/bin/sh", "-c", command], env, 30.0, grant=grant)
+            job = looop.Job("x", ["/bin/sh", "-c", command], env, PATIENCE, grant=grant)
             (ended,) = looop.run_confined(profile, [job])
             self.assertEqual((ended.why, ended.code if "rm" not in command else 0), ("exit", 0), (command, ended))
 
@@ -378,12 +378,12 @@ class Inside(Case):
             "mv fresh moved && mv old moved/old && git -C wt commit -q --allow-empty -m y && git -C copy log -1",
             "git -C there log -1 && git -C moved/old status && rm -rf copy && git worktree remove wt",
         )
-        jobs = [looop.Job("x", ["/bin/sh", "-c", make], env, 30.0)]
+        jobs = [looop.Job("x", ["/bin/sh", "-c", make], env, PATIENCE)]
         looop.run_confined(profile, jobs)
         for walls in list(self.every())[:2]:
             for step in steps:
                 grant = looop.grant_of(profile, clone).replace(walls=walls)
-                job = looop.Job("x", ["/bin/sh", "-c", f"cd {clone} && {step}"], env, 30.0, grant=grant)
+                job = looop.Job("x", ["/bin/sh", "-c", f"cd {clone} && {step}"], env, PATIENCE, grant=grant)
                 (ended,) = looop.run_confined(profile, [job])
                 self.assertEqual((ended.why, ended.code), ("exit", 0), ended)
             for path in ("moved/old/.git/config", "moved/old/.git/hooks/pre-commit", "there/.git", "b.git/config"):
@@ -413,7 +413,7 @@ class Inside(Case):
     def test_a_program_that_is_not_there(self):
         for walls in self.every():
             grant = looop.Grant([self.home], walls=walls)
-            ended = looop.run_job(looop.Job("x", ["/nowhere/x"], {}, 9.0, grant=grant))
+            ended = looop.run_job(looop.Job("x", ["/nowhere/x"], {}, PATIENCE, grant=grant))
             if walls.tool:
                 self.assertNotEqual(ended.code, 0)
                 continue
@@ -422,7 +422,7 @@ class Inside(Case):
         script = self.write_script("echo $0 runs")
         grant = looop.Grant([self.home], walls=MEASURED)
         if not MEASURED.tool:
-            ended = looop.run_job(looop.Job("x", [script], {"PATH": ENV["PATH"]}, 9.0, grant=grant))
+            ended = looop.run_job(looop.Job("x", [script], {"PATH": ENV["PATH"]}, PATIENCE, grant=grant))
             self.assertEqual(ended.out, f"{script} runs\n".encode())
 
     def write_script(self, body):
@@ -434,7 +434,7 @@ class Inside(Case):
 
     def test_a_folder_that_cannot_be_granted_is_an_error_and_nothing_runs(self):
         grant = looop.Grant([f"{self.home}/gone"], walls=MEASURED)
-        ended = looop.run_job(looop.Job("x", ["/bin/sh", "-c", "echo ran"], {}, 9.0, grant=grant))
+        ended = looop.run_job(looop.Job("x", ["/bin/sh", "-c", "echo ran"], {}, PATIENCE, grant=grant))
         self.assertEqual(ended.out, b"")
         if not MEASURED.tool:
             self.assertEqual(ended.why, "spawn")

@@ -212,7 +212,7 @@ looop.set_subreaper = gone"""
         session = looop.read_session(looop.open_profile(self.env, os.path.join(ROOT, "looop.py")), "a")
         with looop.Channel(session) as viewer:
             viewer.send(b'{"op": "attach", "cols": 80, "rows": 24, "read_only": true, "scrollback": 0}\n')
-            self.assertTrue(select.select([viewer.sock], [], [], 20.0)[0])
+            self.assertTrue(select.select([viewer.sock], [], [], PATIENCE)[0])
             self.assertIn(b'"ok":true', viewer.sock.recv(4096))
             self.looop("send", "a", "go")
             self.looop("wait", "a")
@@ -222,7 +222,7 @@ looop.set_subreaper = gone"""
         self.begin("a", "true")
         self.looop("wait", "a")
         with looop.Lock(self.path("sessions", "a", "lock")) as lock:  # as its supervisor, stopped, would hold it
-            self.assertTrue(lock.acquire(10.0, "supervisor of a"))
+            self.assertTrue(lock.acquire(PATIENCE, "supervisor of a"))
             self.assertEqual(self.looop("prune", constants={"FAREWELL": 0.1}), "removed: nothing\n")
             self.assertTrue(os.path.exists(self.path("sessions", "a", "status.json")))
         self.assertEqual(self.looop("prune"), "removed: a\n")

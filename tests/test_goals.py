@@ -10,7 +10,7 @@ import time
 import unittest.mock
 
 import looop
-from tests.support import Case, Terminal, heavy, wait_until
+from tests.support import PATIENCE, Case, Terminal, heavy, wait_until
 
 
 class InATerminal(Case):
@@ -234,7 +234,7 @@ class Turns(InATerminal):
     def test_a_worker_belongs_to_the_goal_of_its_move(self):
         self.profile(goals={"a": "one\n", "b b": "two\n"})
         move = {"move": "start_worker", "id": "w1", "prompt": "do it", "goal": "b b"}
-        self.replies(move, interactive="sleep 60 # {{prompt_file}}", gate={"worker": "never"})
+        self.replies(move, interactive="sleep 1000 # {{prompt_file}}", gate={"worker": "never"})
         self.tick()
         self.assertEqual(json.loads(self.looop("ls", "--json"))[0]["goal"], "b%20b")
         row = self.rows()["b%20b"]
@@ -396,7 +396,7 @@ class Seen(Case):
         lines = subprocess.run(log, env=self.env, capture_output=True, check=True, text=True).stdout
         self.assertEqual(lines, "archived goal a\nadded goal a\n")
         with looop.Lock(self.path(".beat.lock")) as lock:
-            lock.acquire(5.0, "tick", pid=1)
+            lock.acquire(PATIENCE, "tick", pid=1)
             self.looop("goal", "add", "b", "two")
         self.assertEqual(subprocess.run(log, env=self.env, capture_output=True, check=True, text=True).stdout, lines)
 

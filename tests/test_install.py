@@ -981,7 +981,7 @@ class Usage(Installer):
         for index, cut in enumerate(cuts):
             shell = SHELLS[index % len(SHELLS)]
             done = subprocess.run(
-                [shell], input=text[:cut], env=self.env, cwd=self.home, capture_output=True, timeout=60, check=False
+                [shell], input=text[:cut], env=self.env, cwd=self.home, capture_output=True, timeout=120, check=False
             )
             where = shell, cut, text[:cut][-40:], done
             self.assertEqual(self.web.paths(), [], where)

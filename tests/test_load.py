@@ -18,7 +18,7 @@ import unittest
 from unittest import mock
 
 import looop
-from tests.support import ARCHIVE, COMMANDS, LONG, ROOT, START, Case, heavy, wait_until, which
+from tests.support import ARCHIVE, COMMANDS, LONG, PATIENCE, ROOT, START, Case, heavy, wait_until, which
 
 with mock.patch.object(sys, "path", [os.path.join(ROOT, "bench"), *sys.path]):
     load = importlib.import_module("load")
@@ -276,7 +276,9 @@ class Caps(Case):
         for command, code in (("yes", None), ("trap '' TERM; yes", None), ("yes | head -c 3000000; exit 0", 0)):
             path = self.path("out")
             looop.remove_file(path)
-            job = looop.Job("job", [which("bash"), "-c", command], self.env, 30.0, stdout=path, stderr=path, cap=cap)
+            job = looop.Job(
+                "job", [which("bash"), "-c", command], self.env, PATIENCE, stdout=path, stderr=path, cap=cap
+            )
             ended = looop.run_job(job)
             self.assertEqual((ended.why, os.path.getsize(path)), ("overflow", cap), command)
             if code is not None:

@@ -91,7 +91,7 @@ class Way(Case):
     def aside(self, *words):
         """Run a verb of the looop that other tests run, which is quick; return what it says."""
         command = Case.command(self, *words)
-        done = subprocess.run(command, env=self.env, cwd=self.home, capture_output=True, check=True, timeout=60)
+        done = subprocess.run(command, env=self.env, cwd=self.home, capture_output=True, check=True, timeout=120)
         return done.stdout.decode()
 
     def row(self, check):

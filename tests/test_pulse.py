@@ -354,7 +354,7 @@ class Hardship(Pulses):
         self.tick()
         self.assertEqual(self.status()["attention"], [])
         with looop.Lock(self.path(".beat.lock")) as lock:
-            self.assertTrue(lock.acquire(5.0, "a beat"))
+            self.assertTrue(lock.acquire(PATIENCE, "a beat"))
             self.looop("tick", code=1)
         self.assertEqual(len(self.events("beat_error")), 2, "a beat in progress is no error")
 
@@ -460,7 +460,7 @@ class Hardship(Pulses):
             "tell = looop.Pulse.tell; looop.Pulse.tell = lambda self, outcome: 1 / 0 if self.errors < 2 else "
             "(tell(self, outcome), os.kill(os.getpid(), 15)); sys.exit(looop.Pulse(os.environ, looop.__file__).run())"
         )
-        done = subprocess.run([sys.executable, "-c", code], env=self.env, capture_output=True, timeout=30, check=False)
+        done = subprocess.run([sys.executable, "-c", code], env=self.env, capture_output=True, timeout=120, check=False)
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn(b"ZeroDivisionError", done.stderr)
         self.assertEqual(self.events("pulse_stop")[-1]["why"], "signal TERM")

@@ -304,7 +304,7 @@ class Typed(Case):
         where = os.path.join(self.home, ".where")
         script = f"set -euo pipefail\n{text}\npwd >{where}"
         done = subprocess.run(
-            ["bash", "-c", script], env=self.env, cwd=self.cwd, input=b"", capture_output=True, timeout=60, check=False
+            ["bash", "-c", script], env=self.env, cwd=self.cwd, input=b"", capture_output=True, timeout=120, check=False
         )
         out, err = done.stdout.decode(), done.stderr.decode()
         self.assertEqual(done.returncode, 0, f"{text}\n{out}\n{err}")
@@ -473,7 +473,7 @@ class Picture(Case):
             ["bash", os.path.join(ROOT, "docs", "demo.sh"), made, self.launcher],
             env={"PATH": self.bin, "TMPDIR": self.home, "HOME": self.home},
             check=True,
-            timeout=60,
+            timeout=120,
         )
         with open(made, encoding="utf-8") as file:
             text = file.read()

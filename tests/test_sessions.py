@@ -35,6 +35,7 @@ from tests.support import (
     needs,
     needs_linux,
     needs_root,
+    patient,
     processes_with,
     wait_until,
 )
@@ -154,7 +155,7 @@ class Sessions(Case):
             return super().looop(*words, code=code, env=env, stdin=stdin, timeout=timeout)
         out, err = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            self.code = looop.guarded({**self.env, **(env or {})}, [str(word) for word in words])
+            self.code = looop.guarded({**self.env, **(env or {})}, [str(word) for word in patient(words)])
         self.stderr = err.getvalue()
         self.assertEqual(self.code, code, f"{words}: {out.getvalue()}\n{self.stderr}")
         return out.getvalue()
@@ -839,7 +840,7 @@ class Handed(Sessions):
 
         for way, begin in ((looop.expect_screen, True), (expect, True), (expect, False)):
             session = self.session_of("echo READY; exec cat", "READY")
-            hunt = way(session, self.swapping("DEPLOYED", begin), 10.0)
+            hunt = way(session, self.swapping("DEPLOYED", begin), PATIENCE)
             self.assertEqual((hunt.matched, hunt.ended), (None, True))
 
     def test_a_follower_reads_its_own_session_alone(self):

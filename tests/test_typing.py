@@ -134,7 +134,7 @@ class Agents(Sessions):
 
     def test_a_dialog_that_opens_after_the_text_gets_no_enter(self):
         seen, shows = os.path.join(self.home, "seen"), looop.shows_typed
-        asks = f"until [ -e {seen} ]; do sleep 0.01; done; printf '\\033[H\\033[2Jsure? '; sleep 60"
+        asks = f"until [ -e {seen} ]; do sleep 0.01; done; printf '\\033[H\\033[2Jsure? '; sleep 1000"
         session = self.begin("a", f"stty raw -echo; printf '> '; head -c4; {asks}")
         self.wait_for(session, "> ")
 
