@@ -453,7 +453,7 @@ def words_in_picture(text):
     for pattern, name in (
         (r"tick-\d{8}-\d{6}-[0-9a-f]{4}", "RUN"),
         (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "TIME"),
-        (r"\b\d\d:\d\d\b", "TIME"),
+        (r"(\b[A-Z][a-z]{2} \d\d (\d{4} )?)?\b\d\d:\d\d\b", "TIME"),
         (r"\d+ m?s ago", "AGE"),
     ):
         plain = re.sub(pattern, name, plain)
