@@ -485,6 +485,13 @@ ELSEWHERE = {
     "sensor trust": "it writes one file",
     "config zsh": "as `config bash`",
     "config fish": "as `config bash`",
+    "check": "it looks at what `status` does",
+    "report": "a page about a week, which shows every decision of it",
+    "shadow": "it asks a runner about so many runs",
+    "test": "it reads cases, and no history",
+    "test add": "it reads one run",
+    "top": "a screen of what `status`, `asks`, `ls` and `history` print",
+    "undo": "it reads the newest runs, up to the one that it takes back",
 }
 
 
