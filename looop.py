@@ -20600,8 +20600,11 @@ def last_undoable(profile: Profile) -> Run:
     """Return the last run that did something and was not undone; an undo has to be named."""
     for name in reversed(runs_in_order(profile, time.time())):
         run = Run(profile, name)
-        done = run.fields("result.json").get("outcome") in ("acted", "proposed") and not run.has("undone.json")
-        if done and run.fields("move.json").get("move") != "undo":
+        outcome, ask = run.fields("result.json").get("outcome"), run.fields("undo.json").get("ask") or 0
+        waits = outcome == "proposed" and os.path.lexists(profile.path("asks", f"{ask}.json"))
+        waits = waits and read_ask(profile, int(ask))["state"] == "open"
+        did = outcome == "acted" and run.fields("move.json").get("move") != "undo"
+        if (did or waits) and not run.has("undone.json"):
             return run
     raise Failure("undo: nothing was done that is not undone", "`looop history` lists the runs: looop undo RUN")
 

@@ -65,6 +65,8 @@ class Files(Undone):
         self.undo(self.last(), "no,", "mine")
         self.assertEqual(self.read("PLAYBOOK.md"), "# PLAYBOOK\n")
         self.assertIn("undone by you: approved by you (ask 1): rewrote the PLAYBOOK — no, mine", self.journal()[-1])
+        self.undo(code=1)
+        self.assertIn("nothing was done that is not undone", self.stderr)
         run = self.beat({"move": "ask", "question": "Which?"})["run"]
         number = json.loads(self.looop("asks", "--json"))[-1]["n"]
         self.assertIn(f"withdraw ask {number}: Which?", self.undo(run))
