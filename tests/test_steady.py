@@ -10,7 +10,7 @@ import unittest.mock
 import looop
 from tests.support import LONG, Case, heavy, which
 
-MONDAY = time.mktime((2026, 6, 1, 10, 0, 0, 0, 0, -1))  # 10:00, local time
+TEN = looop.local_midnight(time.time() + 2 * 86400) + 10 * 3600  # 10:00 of a day to come: no file is younger
 SPAN = 21 * 3600 + 56 * 60  # until four minutes before the timer strikes
 
 
@@ -18,18 +18,20 @@ SPAN = 21 * 3600 + 56 * 60  # until four minutes before the timer strikes
 class Unchanged(Case):
     """A day and a night of a loop with goals, a timer, quiet hours, a no, a fallback and an open question."""
 
-    BEATS = 10_000 if LONG else 100
+    BEATS = 10_000 if LONG else 200
 
     def setUp(self):
         super().setUp()
         self.env["LOOOP_NOOP_TTL"] = "0"
-        self.now = MONDAY
+        self.now = TEN
         clock = unittest.mock.patch("time.time", lambda: self.now)
         clock.start()
         self.addCleanup(clock.stop)
         self.addCleanup(os.chdir, os.getcwd())
-        self.profile(goals={"a": "one\n", "b": "two\n"}, sensors={"s": "echo '{\"signal\":1}'"})
-        self.sensor("every", looop.gallery_script("every", {"every": "1d", "at": "09:00", "on": ""}).decode())
+        often = "# looop:interval=10m\necho '{\"signal\":1}'"
+        self.profile(goals={"a": "one\n", "b": "two\n"}, sensors={"s": often})
+        timer = looop.gallery_script("every", {"every": "1d", "at": "09:00", "on": ""}).decode()
+        self.sensor("every", timer.replace("# looop:", "# looop:interval=10m looop:", 1))
         date = os.path.join(self.bin, "date")
         os.unlink(date)
         with open(date, "w") as file:
@@ -75,6 +77,6 @@ class Unchanged(Case):
         self.assertEqual(self.kept(), before, "nothing was decided")
         self.replies({"move": "noop", "deferred": {"a": "later", "b": "later"}})
         for hours, reason in ((23, "sensor every: period "), (24, "goal b is overdue")):
-            self.now = MONDAY + hours * 3600
+            self.now = TEN + hours * 3600
             self.assertIn(reason, self.beat_now().reason)
             self.assertEqual(self.beat_now().outcome, "unchanged")
