@@ -26047,7 +26047,7 @@ class Reporter:
         self.asks = [ask for ask in asks_and_flags(profile, sessions) if ask["state"] != "answered"]
         requests = notices(None, [ask for ask in self.asks if ask["n"]], sessions).items()
         told = {profile.redacted(note.text) for key, note in requests if key.partition(":")[0] in ("ask", "flag")}
-        self.notes = [note for note in self.status["attention"] if note not in told]
+        self.notes = [typable(note) for note in self.status["attention"] if note not in told]
         self.story = Story(self.since).read(profile)
         self.costs = Costs(Prices(profile), self.since)
         for block in blocks_since(profile.path("cost.jsonl"), self.since - DAY):
@@ -26055,6 +26055,9 @@ class Reporter:
             WAITING.turn()
         self.axis = self.time_axis()
         self.holes = self.story.holes(now)
+        if self.holes and self.holes[-1][1] >= now:
+            pulse = pulse_words(self.status["pulse"], self.paint)
+            self.notes.insert(0, f"no beat since {local_stamp(self.holes[-1][0])}; pulse {pulse}")
         self.runs = [
             row
             for event in reversed(self.story.runs)
@@ -26119,7 +26122,9 @@ class Reporter:
         span = f"{local_stamp(self.axis.begin)} to {local_stamp(self.now)}"
         zone = time.strftime("%z", time.localtime(self.now))
         pause = "; paused" if status["paused"] else ""
-        told = f"{span} {zone}; {status['data_dir']}; pulse {pulse_words(status['pulse'], self.paint)}{pause}"
+        home, data = self.profile.env.get("HOME"), status["data_dir"]
+        data = f"~{data[len(home) :]}" if home and data.startswith(f"{home}/") else data
+        told = f"{span} {zone}; {data}; pulse {pulse_words(status['pulse'], self.paint)}{pause}"
         tiles = [
             element(
                 "a", element("span", what), element("b", figure), element("small", more), href=f"#{to}", class_=look
@@ -26145,7 +26150,8 @@ class Reporter:
         """Say what it cost."""
         today, cap = self.status["budget"]["spent_today_usd"], self.status["budget"]["daily_usd"]
         unknown = sum(group[3] for group in self.costs.groups.values())
-        more = f"{money(today)} of {money(cap)} today"
+        day, most = max(self.costs.by(0).items(), key=lambda pair: pair[1], default=("", 0.0))
+        more = f"{money(today)} of {money(cap)} today" + (f"; most on {day}, {money(most)}" if most else "")
         more += f"; {plural(unknown, 'call')} of unknown price" if unknown else ""
         look = "tile bad" if today >= cap else "tile"
         return "it cost", money(sum(self.costs.by(0).values())), more, "spend", look
