@@ -26517,7 +26517,6 @@ class Check:
     def measure(self) -> None:
         """Measure what the line and the textfile tell."""
         profile, now = self.profile, self.now
-        self.wrong += [(CRITICAL, f"no beat can be run: {problem}") for problem in profile.problems or ()]
         sessions = list_sessions(profile, FLEET)
         waiting = [ask for ask in asks_and_flags(profile, sessions) if ask["state"] != "answered"]
         asked = [at for at in (stored_moment(ask["at"]) for ask in waiting) if at is not None]
@@ -26539,8 +26538,8 @@ class Check:
             paused=read_pause(profile, now) is not None,
             pulse=bool(pulse_pid(profile)),
         )
-        if ended.get("event") == "beat_error" and not profile.problems:
-            self.wrong.append((CRITICAL, f"no beat can be run: {ended.get('reason')}"))
+        failed = [str(ended.get("reason"))] if ended.get("event") == "beat_error" else []
+        self.wrong += [(CRITICAL, f"no beat can be run: {why}") for why in profile.problems or failed]
 
     def judge(self) -> None:
         """Find out what is wrong."""
@@ -26604,6 +26603,7 @@ class Check:
         if self.level == OK:
             words.insert(0, f"last beat {duration_text(now - (vitals.last_beat or now))} ago")
             words += [f"{plural(vitals.asks, 'ask')} open"] if vitals.asks else []
+            words += [f"{plural(vitals.flags, 'flag')} up"] if vitals.flags else []
             words.append(f"{money(vitals.spent)} of {money(vitals.budget)} spent today")
 
         def age(at: float | None) -> str:

@@ -315,10 +315,13 @@ class Checked(Case):
     def test_a_broken_config_and_a_broken_state(self):
         self.profile()
         self.beat()
+        state = self.read("state.json")
         self.write("state.json", "{")
         self.assertIn("no beat can be run: state.json", self.check(2))
+        self.write("state.json", state)
+        self.check(0)
         self.config("{")
-        self.assertIn("no beat can be run", self.check(2))
+        self.assertIn("looop.json: not JSON", self.check(2))
 
     def test_the_textfile(self):
         self.profile()
