@@ -410,6 +410,8 @@ class Fences(Case):
                     "workers": [{"id": "w", "flag": text, "task": text, "screen": text}],
                     "reports": [{"name": "x.md", "size": "1 line", "first": text, "new": True}],
                     "claims": [["x", text]],
+                    "turns": [["a", text, True]] * 20,
+                    "rejected": [{"n": 1, "day": "", "refused": 0, "what": text, "answer": text}],
                     "readings": [["s", "trusted", text]],
                 },
                 **{"journal": [text], "changes": [{"kind": "goal", "told": text, "edit": text}], "interrupted": text},
