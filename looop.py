@@ -26695,19 +26695,19 @@ PANE_COLUMNS = 72  # columns from which on there is room for a screen beside the
 _CHOSEN: StyleKey = (231, 24, 0, 0, "")  # the row that keys act on
 
 TOP_KEYS = (  # key, its word in the last line, what it runs, what that does
-    ("a", "approve", "approve N DIGEST", "show to the byte what a proposal would do; then y does it"),
-    ("n", "reject", "reject N WHY", "refuse it, with a reason; of a flag: lower it (unflag ID)"),
-    ("r", "reply", "answer N TEXT", "answer a question; of a worker: type into it (send ID TEXT)"),
-    ("⏎", "attach", "attach ID", "lend the terminal to the session, and come back"),
-    ("space", "screen", "shot ID", "show the screen, or the text, of what is chosen as large as it gets"),
+    ("a", "approve", "approve N DIGEST", "show a proposal to the byte; y does it"),
+    ("n", "reject", "reject N WHY", "refuse it, with a reason; lower a flag"),
+    ("r", "reply", "answer N, send ID", "answer a question; type into a session"),
+    ("⏎", "attach", "attach ID", "lend it the terminal, and come back"),
+    ("space", "screen", "shot ID", "show the chosen screen alone; again: back"),
     ("l", "log", "log ID", "show what a session wrote last"),
-    ("w", "why", "why RUN", "explain the beat that is chosen, or that asked; else the next one"),
-    ("p", "pause", "pause DUR WHY", "stop deciding and acting for a while; again: resume"),
+    ("w", "why", "why RUN", "explain a beat, or why there is none now"),
+    ("p", "pause", "pause DUR WHY", "stop deciding and acting; again: resume"),
     ("t", "tick", "tick", "run one beat now"),
-    ("x", "kill", "kill ID", "end a session and everything that it has started; asks first"),
-    ("/", "find", "", "show the rows with a text alone; esc shows all again"),
-    ("tab", "panel", "", "go to the next panel; S-tab: to the one before"),
-    ("jk", "move", "", "and the arrows, g, G, PgUp, PgDn: choose a row"),
+    ("x", "kill", "kill ID", "end a session and all it started; asks"),
+    ("/", "find", "", "show rows with a text alone; esc: all"),
+    ("tab", "panel", "", "go to the next panel; S-tab: the one before"),
+    ("jk", "move", "", "and arrows, g, G, PgUp, PgDn: choose a row"),
     ("?", "keys", "", "show this"),
     ("q", "quit", "", "leave; the loop goes on"),
 )
@@ -26817,10 +26817,10 @@ def places_of(board: Board, view: View, size: tuple[int, int]) -> Places:
     got = shares({name: wants[name] for name in titled}, weights, body - len(titled))
     beside = cols >= PANE_COLUMNS and len(titled) == len(PANELS)
     left = max(46, min(int(cols * 0.42), max(cols - 122, 60))) if beside else cols
-    panels, row = {}, first
+    panels, row, gap = {}, first, body - len(titled) - sum(got.values()) >= 2 * len(PANELS)
     for name in titled:
         panels[name] = (row, cols if name == "needs" else left, got[name])
-        row += 1 + got[name]
+        row += 1 + got[name] + gap
     start = panels["workers"][0] if beside else 0
     pane = (start, left + 1, cols - left - 1, first + body - start) if beside else None
     return Places(panels, pane, notes)
@@ -26917,10 +26917,12 @@ def draw_panel(sheet: Sheet, board: Board, view: View, name: str, box: tuple[int
     heads, flexible = [""] * bool(table) + [*heads], _FLEXIBLE[name]
     if name == "workers" and width < _NARROW:
         table, heads, flexible = [cells[:-1] for cells in table], heads[:-1], 1
-    heads = [head * any(cells[at] for cells in table) for at, head in enumerate(heads)]
-    over, *lines = in_columns([heads, *table], width - 3, flexible) if table else [""]
-    title = sheet.paint("bold" if here else "plain", title)
+    title = f"\x1b[{'1;' * here}36m{title}\x1b[m"
     title += sheet.paint("dim", f" {place + 1}/{len(items)}" if len(items) > height else "")
+    heads = [head * any(cells[at] for cells in table) for at, head in enumerate(heads)]
+    if name in ("workers", "goals") and table:
+        heads[name == "workers"] = " " * (visible_width(title) + 1)  # it stands there
+    over, *lines = in_columns([heads, *table], width - 3, flexible) if table else [""]
     free = len(over) - len(over.lstrip()) if over.strip() else width - 2
     sheet.text(row, 2, sheet.paint("dim", over), width - 3)
     sheet.text(row, 2, f"{title} {sheet.paint('dim', '─' * (free - visible_width(title) - 2))}", width - 2)
@@ -26962,9 +26964,10 @@ def draw_footer(sheet: Sheet, view: View) -> None:
         cursor = min(visible_width(prompt) + 2 + visible_width(typed), cols - 1)
     elif dialog and dialog.wants:
         sheet.text(row, 1, sheet.paint("note", dialog.wants), cols - 1)
-    elif view.command:
-        result = f"  {view.result}" if view.result else ""
-        sheet.text(row, 1, f"{sheet.paint('dim', '$')} {view.command}{result}", cols - 1)
+    else:
+        found = sheet.paint("note", f"/{view.find}  ") if view.find else ""
+        ran = f"{sheet.paint('dim', '$')} {view.command}  {view.result}" if view.command else view.result
+        sheet.text(row, 1, found + ran, cols - 1)
     if dialog:
         keys = [("⏎", "do it"), ("esc", "leave")] if dialog.prompt else [("y", "yes")] * bool(dialog.wants)
         keys += [] if dialog.prompt else [("n", "no"), ("esc", "leave")] if dialog.wants else [("q", "back")]
@@ -27337,7 +27340,8 @@ class Top(Visit):
         self.aged = 0.0  # when ages were drawn last
         self.pane: Pane | None = None
         self.then: Callable[[str], object] = lambda text: None  # what the dialog does with its line, or after a y
-        self.child, self.shows = 0, ""  # a command that runs, and as what its output is shown
+        self.queue: list[tuple[list[str], str]] = []  # commands, and as what their output is shown; the first one runs
+        self.child = 0  # what runs it
         self.output: Any = None
 
     def run(self) -> int:
@@ -27503,7 +27507,7 @@ class Top(Visit):
             item = view.item(board)
             self.tell(["shot", item.session] if item and item.session else [])
         elif key == "?":
-            rows = [(f"  {self.paint('bold', one)}", what, runs and f"looop {runs}") for one, _, runs, what in TOP_KEYS]
+            rows = [(self.paint("bold", one), self.paint("dim", runs), what) for one, _, runs, what in TOP_KEYS]
             self.view = view.replace(dialog=Dialog("keys", "\n".join(aligned(rows))))
         elif key == "/":
             self.ask("show rows with:", self.find, view.find)
@@ -27661,39 +27665,41 @@ class Top(Visit):
         self.enter()
 
     def start(self, words: list[str], shows: str = "") -> None:
-        """Run a verb beside what is shown; `shows`: its output is a page, or the end of one."""
+        """Run a verb beside what is shown, after those before; `shows`: its output is a page, or the end of one."""
+        self.tell(words, "…")
+        self.queue.append((words, shows))
+        if not self.child:
+            self.spawn()
+
+    def spawn(self) -> None:
+        """Run the first command that waits."""
         import tempfile
 
-        if self.child:
-            self.tell(words, "not begun: wait for the command before")
-            return
-        self.tell(words, "…")
-        self.output, self.shows = tempfile.TemporaryFile(prefix="looop-top-"), shows
-        fd = self.output.fileno()
+        words, shows = self.queue[0]
+        self.output = tempfile.TemporaryFile(prefix="looop-top-")
         argv, width = [*self.profile.command(), *words], str(min(self.size[0], 110) - 4)
         env = {**self.profile.given, "COLUMNS": width, "LOOOP_COLOR": "1" if shows else "0"}
         actions: list[Any] = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)]
-        actions += [(os.POSIX_SPAWN_DUP2, fd, 1), (os.POSIX_SPAWN_DUP2, fd, 2)]
+        actions += [(os.POSIX_SPAWN_DUP2, self.output.fileno(), fd) for fd in (1, 2)]
         reset = [*_ENDING, _signal.SIGTSTP, _signal.SIGWINCH, _signal.SIGPIPE]
         self.child = os.posix_spawn(argv[0], argv, env, file_actions=actions, setsigdef=reset)
 
     def reap(self) -> None:
-        """Show what a command said that has ended."""
+        """Show what a command said that has ended, and run the next one."""
         if not self.child or not os.waitpid(self.child, os.WNOHANG)[0]:
             return
-        self.child = 0
+        self.child, (words, shows) = 0, self.queue.pop(0)
         with self.output:
             self.output.seek(0)
             text = text_of(self.output.read(4 * MIB)).rstrip("\n")
-        if self.shows and text:
-            dialog = Dialog(self.view.command, text)
+        self.tell(words, "" if shows else one_line(text.partition("\n")[0] or "done", 400))
+        if shows:
+            dialog = Dialog(self.view.command, text or "nothing")
             lines, height = dialog_lines(dialog, *self.size)
-            dialog = dialog.replace(top=len(lines) - height if self.shows == "end" else 0)
-            self.view = self.view.replace(dialog=dialog, result="")
-        else:
-            lines_of = text.split("\n")
-            self.view = self.view.replace(result=one_line(lines_of[0] or "done", 400))
+            self.view = self.view.replace(dialog=dialog.replace(top=(len(lines) - height) * (shows == "end")))
         self.aged = -AGES_EVERY
+        if self.queue:
+            self.spawn()
         self.look_again()
 
 
