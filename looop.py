@@ -15433,12 +15433,13 @@ def policy_edits(profile: Profile, world: World, state: Mapping[str, JSON]) -> d
 # with state.json it is written in an order that lets any instant be the last one:
 #
 #     state.json  open = run         a beat has begun to decide
-#     wake.json   why it woke: reason, changes, verdicts, and the prompt's inputs
+#     wake.json   why it woke: reason, changes, verdicts, the prompt's inputs, and facts for a trial
 #     prompt.md   what the runner is given
 #     output.log  the runner's stdout as it comes; stderr.log beside it; runner.json, its pid and start time
 #     cost.jsonl  the row            the call is paid, whatever comes
 #     reply.txt   the reply in the output; move.json, the move in that
 #     intent.json                    an effect may happen from here on; shell.json and shell.log of a command's
+#     undo.json   what takes the effect back; before-N, files as they were
 #     … the effect …
 #     state.json  open = none, the new baseline, last = {run, line}      the commit point
 #     journal.md  the line
@@ -29650,6 +29651,7 @@ In the data dir ($LOOOP_DATA_DIR, or ~/.local/state/looop):
 PLAYBOOK.md :: how to judge
 goals/*.md :: what you want; finished ones lie in goals/archive/
 sensors/*.sh :: what looop can see: executable, and writable by you alone
+tests/*.json :: cases of past worlds, which `looop test` judges anew
 journal.md :: what it did, a line for each move
 reports/ :: what workers deliver
 asks/ :: questions, proposals and their answers
