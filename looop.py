@@ -10584,8 +10584,10 @@ class Channel(Closing):
         """Return what has come. Raise Gone at the end, TimeoutError when nothing comes for so long."""
         import select
 
-        if not select.select((self.sock,), (), (), timeout)[0]:
-            raise TimeoutError
+        deadline = Deadline(timeout)
+        while not select.select((self.sock,), (), (), deadline.at_most(WAITING.turn()))[0]:
+            if deadline.over:
+                raise TimeoutError
         try:
             data = self.sock.recv(256 * KIB)
         except OSError:
@@ -11813,10 +11815,11 @@ def kill_session(session: Session, inside: bool = False) -> Session:
     """End a session with everything it has started; return it as it is then. Raise Failure when something survives."""
     pid = supervisor_pid(session)
     send_signal([pid], _signal.SIGCONT)  # while it is stopped it hears nothing
-    try:
-        ask_session(session, "kill", timeout=HUP_GRACE + TERM_GRACE + 10.0, inside=inside)
-    except (Gone, Failure):  # it may have no room for a client: this needs none
-        send_signal([pid], _signal.SIGTERM)
+    with WAITING.telling(lambda secs, *_: f"ending {session.id}, {secs} s"):
+        try:
+            ask_session(session, "kill", timeout=HUP_GRACE + TERM_GRACE + 10.0, inside=inside)
+        except (Gone, Failure):  # it may have no room for a client: this needs none
+            send_signal([pid], _signal.SIGTERM)
     deadline = Deadline(5.0)
     while session.has_supervisor() and not deadline.over:
         time.sleep(0.002)
@@ -22663,7 +22666,7 @@ def cmd_resize(profile: Profile, args: Args) -> Result:
     return session_output(profile, session.id, f"{session.id} is {cols}x{rows} now")
 
 
-@declare("restart", "Sessions", moves=True)
+@declare("restart", "Sessions", moves=True, waits=True)
 def cmd_restart(profile: Profile, args: Args) -> Result:
     """Start a session again, also once it has ended: an agent goes on with its conversation.
 
@@ -22685,7 +22688,7 @@ def cmd_restart(profile: Profile, args: Args) -> Result:
     return session_output(profile, session.id, f"{session.id} {how}")
 
 
-@declare("kill", "Sessions", moves=True)
+@declare("kill", "Sessions", moves=True, waits=True)
 def cmd_kill(profile: Profile, args: Args) -> Result:
     """End a session and everything that it has started.
 
