@@ -172,7 +172,14 @@ def begin(week):
     for name, code in (("cart", 0), ("login", 0), ("checkout", 1)):
         week.write(f"shop/tests/{name}.sh", f"exit {code}\n")
     git = ["git", "-C", f"{week.home}/shop", "-c", "user.name=you", "-c", "user.email=you@localhost"]
-    for words in ("init -q -b v2", "add .", "commit -q -m two", "tag -a -m two v2.0", "remote add origin ../origin"):
+    for words in (
+        "init -q",
+        "checkout -q -b v2",
+        "add .",
+        "commit -q -m two",
+        "tag -a -m two v2.0",
+        "remote add origin ../origin",
+    ):
         subprocess.run([*git, *words.split()], env=week.env, check=True)
     subprocess.run(["git", "init", "-q", "--bare", f"{week.home}/origin"], env=week.env, check=True)
     week.write("reviews", "none waits")
