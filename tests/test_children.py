@@ -240,6 +240,8 @@ class Alone(Case):
 
 
 class Stubborn(Case):
+    long = True
+
     def test_a_second_ctrl_c_leaves_none_of_them_running(self):
         body = 'trap "" TERM INT; touch "$LOOOP_DATA_DIR/../begun-$(basename "$0")"; while :; do sleep 0.5; done'
         self.profile(sensors={f"s{number}": body for number in range(12)})

@@ -141,6 +141,7 @@ class Newcomer(Tmux):
     """Nothing but Python, git and tmux: no LLM, no profile, no config."""
 
     git = True
+    long = True
 
     def window(self, *past):
         return self.tmux("capture-pane", "-p", "-J", *past, "-t", "mine:! setup").rstrip()
