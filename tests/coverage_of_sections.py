@@ -22,7 +22,7 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 NAMES = """
     text keys screen metering moves world prompt questions completions.Written manual.Pages manual.NextSteps
-    manual.ManPage gate
+    manual.ManPage gate report
 """.split()
 
 

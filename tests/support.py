@@ -50,8 +50,8 @@ LONG_AGO = 10**9  # the time of what is not to change
 STARTS = os.environ.get("LOOOP_TEST_STARTS", "")  # "real", or modules: each of their verbs is a start: tests/starts.py
 # Verbs that may run in the process of a test, but for the words with which they go on or pass bytes through.
 CALLED = """
-    answer asks claim claims config cost detach expect goal goals kill key log ls pause prune reject resize restart
-    resume send shot start-session status test unclaim unflag version wait wait-idle why
+    answer asks check claim claims config cost detach expect goal goals kill key log ls pause prune reject report
+    resize restart resume send shot start-session status test unclaim unflag version wait wait-idle why
 """.split()
 LASTING = {"--wait", "-w", "-f", "--follow", "--rows", "--raw", "-"}
 START = "import sys; sys.path.insert(0, {!r}); import looop; looop.__file__ = {!r}; sys.exit(looop.main())"

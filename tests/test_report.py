@@ -69,7 +69,10 @@ class Reported(Case):
         simulate(self.data, days, every=1800, **options)
 
     def page(self, *words):
-        text = self.looop("report", "-o", "-", *words)
+        path = os.path.join(self.home, "report.html")
+        self.looop("report", "-o", path, *words)
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
         page = Page(text)
         self.assertEqual((page.wrong, page.open), ([], []))
         self.assertEqual({link[:1] for link in page.links}, {"#"}, "it loads nothing")
@@ -99,6 +102,13 @@ class Reported(Case):
             len(decided) + sum(r["event"] == "tick_failed" and looop.parse_utc(r["ts"]) >= since for r in rows),
         )
 
+    def test_answers_differ_in_shape(self):
+        plot = looop.answers_plot(looop.Axis(0, 10, []), [(1, 5, "rejected"), (2, 0, "open"), (3, 9**9, "answered")])
+        self.assertEqual(
+            (plot.count(">×<"), plot.count('class="dot open"'), plot.count('class="dot answered"')), (1, 1, 1)
+        )
+        self.assertNotIn('cy="-', plot)
+
     def test_an_empty_profile_and_none(self):
         self.looop("report", code=1)
         self.assertIn("there is no profile yet", self.stderr)
@@ -108,6 +118,7 @@ class Reported(Case):
 
     def test_a_file(self):
         self.profile()
+        self.assertIn("<title>looop report</title>", self.looop("report", "-o", "-"))
         path = os.path.join(self.home, "r.html")
         self.assertIn(f"wrote {path}", self.looop("report", "-o", path))
         self.assertEqual(os.stat(path).st_mode & 0o777, 0o600)
