@@ -47,10 +47,10 @@ def compile_ahead():
     found = os.stat(path)
     try:
         with open(importlib.util.cache_from_source(path), "rb") as file:
-            fresh = struct.unpack("<8xLL", file.read(16))
+            flags, *fresh = struct.unpack("<4xLLL", file.read(16))
     except (OSError, struct.error):
-        fresh = ()
-    if fresh != (int(found.st_mtime) & 0xFFFFFFFF, found.st_size & 0xFFFFFFFF):
+        flags, fresh = 0, []
+    if not flags and fresh != [int(found.st_mtime) & 0xFFFFFFFF, found.st_size & 0xFFFFFFFF]:  # flags: a mutant's
         code = "import py_compile, sys; py_compile.compile(sys.argv[1])"
         subprocess.run([sys.executable, "-SI", "-c", code, path], check=False, stderr=subprocess.DEVNULL)
 
