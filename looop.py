@@ -15565,6 +15565,13 @@ class Run:
             )
         self.note("undo.json", {"files": rows})
 
+    def note_undo(self, **kept: JSON) -> None:
+        """Note for `looop undo` what a move has made: too late for the move to fail."""
+        try:
+            self.note("undo.json", kept)
+        except OSError as error:
+            self.profile.warn(f"{self.id}/undo.json: {error.strerror}: the move cannot be undone")
+
     def intend(self, move: Mapping[str, JSON], **more: JSON) -> None:
         """Write down what is about to happen."""
         self.note("intent.json", {"run": self.id, "at": utc_text(time.time()), "move": move, **more})
@@ -16146,7 +16153,7 @@ def propose(context: MoveContext, why: str) -> MoveResult:
     question = f"may I {act} ({why})"
     question += f": {move.why or move.journal}" if move.why or move.journal else ""
     number = new_ask(context.profile, "proposal", question=question, **proposal)
-    context.run.note("undo.json", {"ask": number})
+    context.run.note_undo(ask=number)
     return MoveResult(f"proposed, as ask {number}: {subject}", "proposed", wrote=asked_item(context.profile, number))
 
 
@@ -16227,7 +16234,7 @@ def do_ask(context: MoveContext) -> MoveResult:
     if context.taint:
         extra["tainted"] = True
     number = new_ask(context.profile, "ask", question=question, run=context.run.id, hash=context.world.hash, **extra)
-    context.run.note("undo.json", {"ask": number})
+    context.run.note_undo(ask=number)
     return MoveResult(f"asked, as ask {number}: {context.brief(question)}", wrote=asked_item(context.profile, number))
 
 
@@ -16625,10 +16632,7 @@ def worker_item(profile: Profile, session: str) -> dict[str, Item | None]:
 def note_worker(run: Run, name: str) -> None:
     """Note for `looop undo` which worker a move has started."""
     session = read_session(run.profile, name)
-    try:
-        run.note("undo.json", {"worker": name, "generation": session and session.generation})
-    except OSError as error:
-        run.profile.warn(f"{run.id}/undo.json: {error.strerror}")  # it runs: too late to fail
+    run.note_undo(worker=name, generation=session and session.generation)
 
 
 def note_killed(run: Run, session: Session) -> None:
