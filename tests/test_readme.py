@@ -57,6 +57,7 @@ NOT_RUN = {
     "sh install.sh": "the tests of install.sh run it",
     'curl -fsSL "$LOOOP_BASE_URL/install.sh" | sh': "the tests of install.sh run it, against a server of their own",
     "looop service install": "it changes the machine's scheduler; tests/test_service.py runs it against stand-ins",
+    "looop service install --ping https://hc-ping.com/UUID": "the same",
 }
 
 PLACEHOLDERS = {"DUR": "5m", "COLSxROWS": "80x24", "N": "3", "WHAT": "day"}
@@ -369,7 +370,7 @@ class Typed(Case):
         named = {name.split("/")[0] for row in rows for name in re.findall(r"`(\w+[./][\w./*<>-]*)`", " ".join(row))}
         there = {name for name in os.listdir(self.data) if not name.startswith(".")}
         self.assertEqual(there - named, set())
-        self.assertLessEqual(named - there, {"cost.jsonl"})  # nothing was paid
+        self.assertLessEqual(named - there, {"cost.jsonl", "tests"})  # nothing was paid, and no case written
 
     def with_an_llm(self, name, section, cost):
         """Go on from the first five minutes; then once more from nothing."""
@@ -437,7 +438,7 @@ class Typed(Case):
         self.assertEqual({block.section for block in BLOCKS if block.language in ("sh", "")}, tested)
         first = {block.text.split("\n")[0] for block in BLOCKS}
         self.assertEqual(set(NOT_RUN) - first, set(), "excused, and not there")
-        self.assertLessEqual({block.language for block in BLOCKS}, {"sh", "json", "text", ""})
+        self.assertLessEqual({block.language for block in BLOCKS}, {"sh", "json", "text", "yaml", ""})
 
 
 def words_in_picture(text):
