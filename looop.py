@@ -27174,6 +27174,7 @@ class Reader:
         self.sessions: dict[str, Session] = {}
         self.asks: list[dict[str, JSON]] = []
         self.status: dict[str, JSON] = {}
+        self.notes: tuple[str, ...] = ()
         self.goals: list[dict[str, JSON]] = []
         self.titles: dict[str, str] = {}
         self.beats: list[tuple[str, dict[str, JSON], int]] = []
@@ -27225,9 +27226,11 @@ class Reader:
             self.asks = current_asks(profile)
         files = self.stamps("", "events.jsonl", "cost.jsonl", "pause.json", "state.json", ".lock", "sensors", "goals")
         loop = self.changed("loop", (files, mtime_ns(profile.config_path)))
-        if loop or asks or fresh:
-            self.status = status_of(profile, time.time(), ([*self.sessions.values()], self.asks))
         if loop or asks:
+            sessions = [*self.sessions.values()]
+            self.status = status_of(profile, time.time(), (sessions, self.asks))
+            told = {notice.text for notice in notices(None, self.asks, sessions).values()}  # other panels show those
+            self.notes = tuple(typable(one_line(note)) for note in self.status["attention"] if note not in told)
             self.goals = goal_rows(profile, time.time())
             self.titles = {str(row["id"]): goal_title(profile, row["id"]) for row in self.goals}
         if loop:
@@ -27239,8 +27242,6 @@ class Reader:
         profile, status, sessions = self.profile, self.status, [*self.sessions.values()]
         asks = asks_and_flags(profile, sessions, self.asks)
         rows = session_rows(profile, sessions, now, self.asks)
-        told = {notice.text for notice in notices(None, [ask for ask in asks if ask["n"]], sessions).values()}
-        notes = [typable(one_line(note)) for note in status["attention"] if note not in told]
         panels = {
             "needs": [*need_items(asks, now, paint_word)],
             "workers": [*worker_items(rows, now, paint_word)],
@@ -27254,7 +27255,7 @@ class Reader:
             "goals": (f"GOALS {len(self.goals) or ''}".rstrip(), "TURN", "WAITS FOR", "7 DAYS", ""),
             "beats": ("BEATS", "", "", ""),
         }
-        return Board(tuple(head_of(profile, status, now, paint_word)), tuple(notes), panels, titles)
+        return Board(tuple(head_of(profile, status, now, paint_word)), self.notes, panels, titles)
 
 
 def mtime_ns(path: str) -> int:
@@ -27364,7 +27365,7 @@ class Top(Visit):
         finally:
             if self.pane:
                 self.pane.close()
-            self.give_back(_FROM_SCREEN)
+            self.give_back(_FROM_SCREEN if self.why != "lost" else _FROM_SCREEN.replace(b"\x1b[?2004l", b""))
         return 0 if self.why == "left" else EXIT_INTERRUPTED
 
     def enter(self) -> None:
@@ -27400,7 +27401,7 @@ class Top(Visit):
     def look_again(self) -> None:
         """View whether something has changed, and draw it."""
         if os.tcgetpgrp(0) != os.getpgrp():  # whoever started looop was killed, and a shell has the terminal
-            self.why = "signal"
+            self.why = "lost"
             return
         before = time.monotonic()
         write_terminal(self.news())
