@@ -26993,7 +26993,7 @@ def draw_footer(sheet: Sheet, view: View) -> None:
 
 def dialog_lines(dialog: Dialog, cols: int, rows: int) -> tuple[list[Packed], int]:
     """Return the lines of a dialog's text on a terminal of some size, and how many of them it shows at a time."""
-    lines = folded_lines(dialog.text, min(cols, 110) - 4, dialog.exact)
+    lines = folded_lines(dialog.text, min(cols, 110) - 6, dialog.exact)
     return lines, max(1, min(len(lines), rows - 4))
 
 
@@ -27579,7 +27579,7 @@ class Top(Visit):
         elif pasted:
             return
         elif key == "y" and dialog.wants:
-            if dialog.top >= most:
+            if dialog.top >= most and min(self.size[0] // 3, self.size[1]) >= 6:  # all of it can be seen
                 self.view = self.view.replace(dialog=None)
                 self.then("")
         elif key in steps or key in ("g", "G", "home", "end"):
@@ -27686,7 +27686,7 @@ class Top(Visit):
 
         words, shows = self.queue[0]
         self.output = tempfile.TemporaryFile(prefix="looop-top-")
-        argv, width = [*self.profile.command(), *words], str(min(self.size[0], 110) - 4)
+        argv, width = [*self.profile.command(), *words], str(min(self.size[0], 110) - 6)
         env = {**self.profile.given, "COLUMNS": width, "LOOOP_COLOR": "1" if shows else "0"}
         actions: list[Any] = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)]
         actions += [(os.POSIX_SPAWN_DUP2, self.output.fileno(), fd) for fd in (1, 2)]

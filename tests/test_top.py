@@ -67,6 +67,19 @@ class Drawing(Case):
                         self.assertEqual(len(lines), size[1])
                         self.assertLessEqual(max(map(looop.visible_width, lines)), size[0])
 
+    def test_a_dialog_shows_every_character_to_the_last(self):
+        text = "".join(chr(0x4E00 + n) if n % 9 == 0 else chr(33 + n % 90) for n in range(3000))
+        for size in ((80, 24), (60, 15), (20, 8), (250, 70)):
+            seen, dialog, most = "", looop.Dialog("t", text, exact=True), 0
+            lines, height = looop.dialog_lines(dialog, *size)
+            for top in range(0, len(lines), height):
+                most = min(top, len(lines) - height)
+                view = looop.View(dialog=dialog.replace(top=most))
+                shown = self.drawn(made_board(0, 0), view, size)
+                inside = [line.split("│")[1].strip() for line in shown if line.strip().startswith("│")]
+                seen += "".join(inside[top - most :])
+            self.assertEqual(seen, text, size)
+
     def test_the_chosen_row_is_in_sight_and_stays_chosen(self):
         board = made_board()
         view = looop.View().moved(board, 700)
