@@ -38,7 +38,7 @@ NAMES = {  # the tests of a section, the quickest first
     "Runs": "beat.Advance crash why beat",
     "Recover": "beat.Advance crash beat people",
     "Beat": "beat.Advance beat people goals",
-    "Proposals": "yes people",
+    "Proposals": "yes no people",
     "Pulse": "pulse",
     "Readers": "gate",
     "Tripwires": "gate",
