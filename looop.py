@@ -93,19 +93,19 @@ Contents
   69. Beat                        sense, look, judge, decide, act, log
   70. People                      answers, approvals, pauses
   71. Views                       status, lists and asks for people
-  72. Why and replay              every wake and every silence explained
-  73. Trials                      past worlds judged again: cases, test, shadow
-  74. Undo                        moves taken back
+  72. Why and replay              why, gate, replay: what happened, and what would
+  73. Trials                      test, test add, shadow: past worlds judged again
+  74. Undo                        looop undo: a move taken back
   75. Cost                        the ledger added up
   76. Pulse                       the beat in a loop
   77. Loop commands               tick, run
-  78. People's commands           asks, answer, approve, reject, pause
-  79. Commands that show          status, why, gate, sensor, cost
+  78. People's commands           asks, answer, approve, reject, pause, resume
+  79. Commands that show          status, sensor list, show and test, cost
   80. Setup commands              init, config, version
-  81. Session commands            start-session, ls, attach, kill
-  82. Terminal commands           log, shot, expect, send, key
-  83. Worker commands             ask, flag, claim
-  84. Gallery                     sensors to choose from
+  81. Session commands            start-session, ls, attach, detach, up, down
+  82. Terminal commands           log, shot, expect, send, key, wait, restart, kill
+  83. Worker commands             ask, flag, claim, prune
+  84. Gallery                     sensors to choose from; sensor add, edit, trust, remove
   85. Questions (pure)            what the interview asks
   86. Interview                   looop setup
   87. Schedulers                  systemd, launchd and cron
@@ -114,11 +114,11 @@ Contents
   90. Doctor                      looop doctor
   91. Goals and history           looop goals, goal, history
   92. Page (pure)                 HTML and plots of a report
-  93. Report                      what some days came to, on one page
-  94. Check                       the loop as a monitoring plugin sees it
-  95. Board (pure)                what `looop top` shows: panels, dialogs, the layout at any size
-  96. Overview                    what `looop top` knows, read again once a file has changed
-  97. Top                         keys, drawing, verbs in children
+  93. Report                      looop report: some days of the loop on one page
+  94. Check                       looop check: a monitoring plugin
+  95. Board (pure)                panels and dialogs of `looop top`, at any size
+  96. Overview                    the files that `looop top` shows, read when they change
+  97. Top                         looop top, watch: keys, drawing, verbs in children
   98. Completion                  candidates for a Tab
   99. Manual (pure)               help, pages, man page
  100. Command line                from words to an exit code
@@ -13474,7 +13474,7 @@ def move_schema(agents: Mapping[str, JSON] | None = None) -> str:
 # ======================================================================================================================
 # Whose turn it is. A goal's turn ends when a move serves it, or passes over it and says why. A goal whose last turn, or
 # first sight, is `goal_wait` ago is overdue: an item of the world until it has its turn. A move of a beat with overdue
-# goals serves one of them or defers each; else it is no valid move. Those that are left wake the next beat.
+# goals serves one of them or defers each; else it is invalid. The goals that are still overdue wake the next beat.
 
 TURNS_MAX = 8  # overdue goals that one beat is asked about
 
@@ -13492,14 +13492,14 @@ def last_turns(turns: Mapping[str, Mapping[str, JSON]]) -> dict[str, float]:
 
 
 def overdue_goals(turns: Mapping[str, Mapping[str, JSON]], wait: float, now: float) -> list[str]:
-    """Return the goals that are overdue, the longest unserved first; also where a clock far ahead noted the turn."""
+    """Return the goals that are overdue, the longest unserved first; a turn stamped far ahead counts as none."""
     return [goal for goal, at in last_turns(turns).items() if wait and abs(now - at) >= wait]
 
 
 def goal_waits(
     turns: Mapping[str, Mapping[str, JSON]], overdue: Sequence[str], waits: Mapping[str, str], now: float
 ) -> list[list[JSON]]:
-    """Return what a prompt tells of each goal: [id, when a move served it, whether it is overdue]; these first."""
+    """Return the prompt's row of each goal, overdue ones first: [id, when a move served it, whether it is overdue]."""
     rows: list[list[JSON]] = []
     for goal in dict.fromkeys([*overdue, *last_turns(turns)]):
         served, deferred = turns[goal]["served"], turns[goal]["deferred"]
@@ -19935,15 +19935,15 @@ def cmd_replay(profile: Profile, args: Args) -> Result:
 # ======================================================================================================================
 # 73. Trials
 # ======================================================================================================================
-# A past world, judged again by the code that judges the present one: `PastBeat` is a beat whose state, world and purse
-# are a capsule's. A case is a file in tests/ of the data dir, beside the PLAYBOOK in git:
+# A past world is judged again by the code that judges the present one: `PastBeat` is a beat with the state, world and
+# purse of a capsule. A case is a file in tests/ of the data dir, beside the PLAYBOOK in git:
 #
 #     {"from": RUN, "past": {…}, "change": {"sensor:ci": {"signal": "red"}}, "expect": {"wake": ["sensor:ci"], …}}
 #
 # `past` is what the capsule held, so that the case outlives it; without it the capsule is read. `change` puts other
-# items into that world, by their keys; `reply`, or `gate:NAME` for what a gate is asked about. `expect` is a subset of
-# what comes out, where /…/ is a regular expression and {"not": …} must not match; `asked`, the same for answers of
-# `test --ask`. Nothing here acts.
+# items into that world, by their keys; `reply` and `gate:NAME` replace the reply and a gate's facts. `expect` is a
+# subset of the outcome, where /…/ is a regular expression and {"not": …} must not match; `asked`, the same for answers
+# of `test --ask`. Nothing here acts.
 
 _EXPECTED = ("wake", "move", "verdict", "gate")  # of what comes out: what `test add` writes down
 _VERDICTS_TOLD = {"known": "runs", "proposed": "proposal"}
@@ -20051,7 +20051,7 @@ class PastBeat(Beat):
             self.asked[listed] = sorted([*rows, told] if told else rows, key=lambda one: str(one[ids]))
 
     def decider(self) -> Runner:
-        """Return who decided then."""
+        """Return the runner that decided then."""
         wake = self.wake_of
         runner = Runner(str(wake["runner"]), str(wake["mode"]), str(wake.get("command") or ""))
         return runner.replace(unmetered=bool(wake.get("unmetered")), output=str(wake.get("output") or ""))
@@ -20075,7 +20075,7 @@ class PastBeat(Beat):
         return self.asked
 
     def come_out(self, reply: str, gated: bool = True) -> dict[str, JSON]:
-        """Return what comes of a reply in this world: the names of `expect`, and why. `gated`: a gate may hold it."""
+        """Return a reply's outcome in this world, with the keys of `expect`, and why. `gated`: a gate may hold it."""
         held = self.judge(float(self.given["now"]))
         by_keys = bool(self.changes and self.state["hash"] and not self.forced)
         woke = [change.key for change in self.changes] if by_keys else [self.reason] if self.reason else []
@@ -20302,19 +20302,19 @@ def ask_case(profile: Profile, case: Case, purse: Purse, times: int) -> list[str
 def cmd_test(profile: Profile, args: Args) -> Result:
     """Judge the cases in tests/ anew: what wakes, the gates, the move, its verdict.
 
-    [name@case…] :: the cases; all of them where none is named
-    --ask N :: also ask the runner so many times, with the PLAYBOOK as it is now (paid)
+    [name@case…] :: the cases; without any: all of them
+    --ask N :: also ask the runner N times per case, with the PLAYBOOK as it is now (paid)
     --usd X@usd :: what the calls of --ask may cost
-    --runner NAME@runner=auto :: whom --ask asks, whatever the settings say
+    --runner NAME@runner=auto :: the runner that --ask calls (else: as in the config)
     --junit FILE@file :: write the results as JUnit XML, for a CI
     --json :: print JSON
 
-    Without --ask no runner is called, and nothing is written but FILE. The config is the one of now, the world and the
-    clock are the case's. --ask wants every answer as expected, or `at_least` of them, as the case says. A call that
-    could pass --usd, going by the dearest before it, is not made.
+    Without --ask it calls no runner, and it writes FILE alone. It uses your config of now, and the world and the clock
+    of the case. With --ask a case passes when every answer is as expected, or `at_least` as many as the case says.
+    looop makes no call that could pass --usd, judged by the dearest call so far. `looop test add` makes a case.
     $ looop test  # all cases, in seconds
     $ looop test ci-red --ask 3 --usd 0.50  # what the runner answers now
-    Exits: 0 all as expected | 1 a case differs | 2 usage, or no such case | 3 the price cap held before all was asked
+    Exits: 0 all as expected | 1 a case differs | 2 usage, or no such case | 3 --usd was too little to ask everything
     """
     known = case_names(profile)
     unknown = [name for name in args["name"] if name not in known]
@@ -20382,9 +20382,10 @@ def cmd_test_add(profile: Profile, args: Args) -> Result:
     """Make a case of a run, which expects what comes out now.
 
     run@run=last :: a run id or the beginning of one, or `last`
-    [name] :: the case's name; the run's id where it is left out
+    [name] :: the case's name (else: the run's id)
 
-    It is tests/NAME.json: edit `expect` down to what matters, and `change` to try another world.
+    Writes tests/NAME.json, which `looop test` judges: it fails once the same world comes out differently. Trim `expect`
+    to what matters to you; add to `change` to try another world.
     $ looop test add last ci-red  # tests/ci-red.json
     $ looop test add tick-20260102-030405-ab12  # of an older run
     Exits: 0 done | 1 there is no such run, it cannot be judged again, or there is such a case | 2 invalid name
@@ -20442,7 +20443,7 @@ def shadow_row(profile: Profile, beat: PastBeat, purse: Purse, new: bytes) -> di
 
 
 def shadow(profile: Profile, new: bytes, purse: Purse, last: int, proposer: str = "") -> dict[str, JSON]:
-    """Decide the last runs by another PLAYBOOK, but for the one that proposed it; return what `shadow --json` prints.
+    """Decide the last runs by another PLAYBOOK, except the run that proposed it; return what `shadow --json` prints.
 
     Nothing is done.
     """
@@ -20502,21 +20503,21 @@ def cmd_shadow(profile: Profile, args: Args) -> Result:
 
     file@file :: the PLAYBOOK to try
     --last N :: how many runs, the newest (20)
-    --usd X@usd :: what it may cost; a call that could pass it, going by the dearest before it, is not made
-    --runner NAME@runner=auto :: whom to ask, whatever the settings say
+    --usd X@usd :: what it may cost; looop makes no call that could pass it, judged by the dearest so far
+    --runner NAME@runner=auto :: the runner to ask (else: as in the config)
     --json :: print JSON
 
-    Each run is decided by FILE. Where that decides as was recorded, it is the same. Else the run's own PLAYBOOK is
-    asked again: if it decides as was recorded, FILE has changed the decision; if not, the difference is noise. A
-    decision is a move, what it is about, and its verdict; wording does not count.
+    Asks the runner to decide each run with FILE. The same decision as recorded counts as `same`. Else it asks again
+    with the run's own PLAYBOOK: if that repeats the recorded decision, FILE has `changed` it; if not, the difference is
+    `noise`. Moves, their targets and verdicts are compared, not their wording.
     $ looop shadow draft.md --usd 1  # the last 20 runs
     $ looop shadow PLAYBOOK.md --last 5 --usd 0.20 --json  # the last 5
-    Exits: 0 done | 1 there is nothing to try it on | 2 usage | 3 the price cap held before all was asked
+    Exits: 0 done | 1 there is nothing to try it on | 2 usage | 3 --usd was too little to ask everything
     """
     new = read_bytes(args["file"])
     if not (new or b"").strip():
         raise Failure(
-            f"shadow: {one_line(args['file'], 200)}: there is no such PLAYBOOK, or it is empty", "a file's path"
+            f"shadow: {one_line(args['file'], 200)}: there is no such file, or it is empty", "name the PLAYBOOK to try"
         )
     purse = Purse(profile, args["runner"] or "", args["usd"], "shadow")
     result = shadow(profile, new or b"", purse, args["last"] or SHADOW_LAST)
@@ -20543,14 +20544,14 @@ def shadow_lines(result: Mapping[str, JSON], paint: Paint) -> Iterator[str]:
 # ======================================================================================================================
 # 74. Undo
 # ======================================================================================================================
-# A person takes a move back: what it wrote is as before, byte by byte, and what it started has ended. Performers leave
-# in undo.json of the capsule what that takes; an undo is a run with an undo.json of its own, so it can be undone, too.
-# For the decider an undo is a no that comes late: an ask that holds the move and is rejected, which wakes the loop, is
-# in the next prompt, and has the same move refused (`refuse_rejected`).
+# A person takes a move back: looop restores what it wrote, byte by byte, and ends what it started. Performers record in
+# undo.json of the capsule how to do that; an undo is a run with its own undo.json, so it can be undone, too. For the
+# decider an undo is a late no: a rejected ask that holds the move. It wakes the loop, is in the next prompt, and has
+# the same move refused (`refuse_rejected`).
 
 
 class Undo(Beat):
-    """A beat in which a person takes a move back: there is nothing to decide."""
+    """A beat in which a person takes a move back: no decider is asked."""
 
     def __init__(self, profile: Profile, undone: Run, why: str) -> None:
         super().__init__(profile)
@@ -20581,7 +20582,7 @@ class Undo(Beat):
         return result.replace(journal=with_remark(fact, context.brief(self.why, 300)))
 
     def tell_decider(self, context: MoveContext) -> None:
-        """Leave an ask that is answered: a no to the move that is undone; of an undo, the no is taken back."""
+        """Write a rejected ask with the undone move; undoing an undo takes that rejection back."""
         profile, undone, move = self.profile, self.undone, self.undone.fields("move.json")
         kept = undone.fields("undo.json")
         if move.get("move") == "undo":
@@ -20605,8 +20606,8 @@ def done_by(run: Run) -> str:
 
 
 def last_undoable(profile: Profile) -> Run:
-    """Return the last run that did something and was not undone; an undo has to be named."""
-    for name in reversed(runs_in_order(profile, time.time())):
+    """Return the last run that did something and was not undone; undos do not count."""
+    for name in reversed(runs_in_order(profile, time.time()) if os.path.isdir(profile.path("runs")) else []):
         run = Run(profile, name)
         outcome, ask = run.fields("result.json").get("outcome"), run.fields("undo.json").get("ask") or 0
         waits = outcome == "proposed" and os.path.lexists(profile.path("asks", f"{ask}.json"))
@@ -20614,7 +20615,7 @@ def last_undoable(profile: Profile) -> Run:
         did = outcome == "acted" and run.fields("move.json").get("move") != "undo"
         if (did or waits) and not run.has("undone.json"):
             return run
-    raise Failure("undo: nothing was done that is not undone", "`looop history` lists the runs: looop undo RUN")
+    raise Failure("undo: there is nothing to undo", "`looop history` lists the runs: looop undo RUN")
 
 
 def inverse_of(run: Run) -> list[str]:
@@ -20758,14 +20759,14 @@ def put_files_back(run: Run, undone: Run, kept: Mapping[str, JSON]) -> MoveResul
 def cmd_undo(profile: Profile, args: Args) -> Result:
     """Take a move back.
 
-    [run@run] :: a run id or the beginning of one; the last that did something, if it is left out
+    [run@run] :: a run id or the beginning of one (else: the last run that did something)
     [why…] :: the reason; the decider is told
     --yes :: do not ask
 
-    Shows what would be done, and asks. A file is as it was before, unless it was edited since; a worker that was
-    started ends, and its claims are released; one that was ended is started again; a question or a proposal is
-    withdrawn. A command is taken back by the `undo` that the decider declared with it, through the same verdicts as any
-    command. The decider sees a rejection, and the same move is refused. An undo can be undone: name its run.
+    Shows what it would do, and asks. It restores a file, unless somebody edited it since; ends a worker that the move
+    started, and releases its claims; starts a worker again that the move ended; withdraws a question or a proposal. For
+    a command it runs the `undo` that the decider declared with it, by the same verdicts as any command. The decider
+    sees a rejection, and looop refuses the same move from then on. To undo an undo, name its run.
     $ looop undo  # the last move
     $ looop undo tick-20260102-030405-ab12 not before the release  # an older one, with a reason
     Exits: 0 done, or proposed | 1 nothing was touched: it cannot be undone, was edited since, or no y
@@ -21400,7 +21401,7 @@ def cmd_asks(profile: Profile, args: Args) -> Result:
     """List what waits for your answer.
 
     [n@ask] :: the number of one ask: show that alone
-    --rejected :: list what you rejected and is refused since
+    --rejected :: list what you rejected, which looop refuses since
     --wait [DUR] :: wait until something is asked, no longer than DUR
     --json :: print JSON
     $ looop asks  # what waits for you
@@ -21434,7 +21435,7 @@ def cmd_answer(profile: Profile, args: Args) -> Result:
     --force :: replace an answer that was not read yet; take back a no
 
     Where the question has options, the answer is one of them: its beginning will do, in any case, and a remark may
-    follow it. What you rejected may be proposed again once you take the no back.
+    follow it. --force with the number of a rejected proposal takes your no back: it may be proposed again.
     $ looop answer 3 yes, but after the release
     $ looop answer 3 - < notes.txt  # a long one
     $ looop answer 4 --force  # what you rejected as ask 4 may be proposed again
@@ -21462,11 +21463,11 @@ def cmd_reject(profile: Profile, args: Args) -> Result:
     n@ask :: the ask's number
     [why…] :: the reason
     --force :: replace an answer that was not read yet
-    --test :: write the case that keeps it rejected, tests/rejected-N.json; also of one that you have rejected
+    --test :: also write a case of it, tests/rejected-N.json; works after the rejection, too
 
-    A no stays a no: the same bytes are refused without asking you, for 30 days (LOOOP_NO_TTL) or until
-    `looop answer N --force`. The case outlasts that: `looop test` fails once the move could run without your yes, and
-    `looop test --ask` when a decider makes it again.
+    A no stays a no: looop refuses the same command or text without asking you, for 30 days (LOOOP_NO_TTL) or until
+    `looop answer N --force`. The case of --test stays: `looop test` fails once the move could run without your yes, and
+    `looop test --ask` fails when the decider makes the move again.
     $ looop reject 4
     $ looop reject 4 never on a Friday  # with a reason
     Exits: 0 refused | 1 there is no such ask, or it has its answer
@@ -24601,11 +24602,11 @@ def cmd_service_install(profile: Profile, args: Args) -> Result:
     --ping URL :: call this with curl after each beat that did not fail; `-` reads the URL from stdin
     -y, --yes :: do not ask
 
-    Shows what it will write and run, and asks. It carries your PATH, your settings and no secret. The URL of a dead
-    man's switch is kept in a private file beside the config, and looop itself opens no connection.
+    Shows what it will write and run, and asks. It carries your PATH, your settings and no secret. --ping is for a dead
+    man's switch, which raises the alarm when nobody calls it. A private file beside the config keeps its URL.
     $ looop service install  # with what this machine has, every `interval`
     $ looop service install cron --every 5m --yes  # a line of cron, from a script
-    $ looop service install --ping https://hc-ping.com/UUID  # who hears nothing raises the alarm
+    $ looop service install --ping https://hc-ping.com/UUID  # its owner tells you when beats stop
     Exits: 0 it is installed, or was already | 1 failed, or it was not confirmed
     """
     scheduler = chosen_scheduler(profile, args["kind"])
@@ -25507,7 +25508,7 @@ def goal_written(profile: Profile, message: str) -> None:
 
 @declare("goals", "Goals", shows=True)
 def cmd_goals(profile: Profile, args: Args) -> Result:
-    """List the goals: last served, what each waits for and cost.
+    """List the goals: last served, what each waits for, its spend.
 
     --json :: print JSON
 
@@ -26451,11 +26452,11 @@ def cmd_report(profile: Profile, args: Args) -> Result:
     """Write a page about what the loop did, cost and needs.
 
     --since DUR :: how far it goes back (else 7d)
-    -o, --output FILE@file :: where it goes; `-` is stdout, and so is no FILE where that is no terminal
+    -o, --output FILE@file :: where it goes; `-`: stdout (else looop-report.html, or stdout if that is no terminal)
 
-    One HTML file without a script, for a browser; on a terminal it goes to looop-report.html unless FILE says another
-    place. Plots of beats, spend and answers; what waits for you; what is broken; each decision with why, prompt and
-    reply; goals, workers with their screens, sensors, and when there was no beat. Secrets are left out.
+    One HTML file without a script, for a browser. It plots beats, spend and answers, and lists what waits for you, what
+    is broken, each decision with why, prompt and reply, goals, workers with their screens, sensors, and the times
+    without a beat. Secrets are masked; look before you pass it on.
     $ looop report  # the last week, into looop-report.html
     $ looop report --since 30d -o month.html  # a month
     Exits: 0 written | 1 there is no profile yet, or FILE cannot be written
@@ -26499,13 +26500,13 @@ class Vitals(Record):
     failures: int = 0  # of decisions, in a row
     spent: float = 0.0  # USD, today
     budget: float = 0.0
-    workers: int = 0  # that live
+    workers: int = 0  # running
     paused: bool = False
     pulse: bool = False
 
 
 class Check:
-    """A check in the making: what was measured, and what is wrong: (level, words)."""
+    """A check in progress: what was measured, and what is wrong: (level, text)."""
 
     def __init__(self, profile: Profile, now: float) -> None:
         self.profile, self.now = profile, now
@@ -26552,7 +26553,7 @@ class Check:
         self.wrong += [(CRITICAL, f"no beat can be run: {why}") for why in profile.problems or failed]
 
     def judge(self) -> None:
-        """Find out what is wrong."""
+        """Note what is wrong."""
         vitals, now = self.vitals, self.now
         pause = read_pause(self.profile, now)
         if pause:
@@ -26576,7 +26577,7 @@ class Check:
         self.judge_beats(state)
 
     def judge_beats(self, state: Mapping[str, JSON]) -> None:
-        """Find out whether beats come as they should."""
+        """Note whether beats are late."""
         profile, vitals, now = self.profile, self.vitals, self.now
         if vitals.busy is not None:
             longest = profile.setting("tick_timeout") + profile.setting("shell_timeout") + LATE_MIN
@@ -26603,7 +26604,7 @@ class Check:
 
     @property
     def level(self) -> int:
-        """Return the exit code; that nothing is known outweighs what is known to be wrong."""
+        """Return the exit code; UNKNOWN outweighs CRITICAL."""
         return max((level for level, _ in self.wrong), default=OK)
 
     def line(self) -> str:
@@ -26665,9 +26666,9 @@ class Check:
 def cmd_check(profile: Profile, args: Args) -> Result:
     """Tell how the loop is, as a monitoring plugin.
 
-    --prom FILE@file :: write a textfile for Prometheus too, whole or not at all
+    --prom FILE@file :: also write a textfile for Prometheus, atomically
 
-    Prints one line with performance data, for Nagios, Icinga and whatever runs their plugins. A warning: no beat for
+    Prints one line with performance data, for Nagios, Icinga and the like. A warning: no beat for
     3 intervals and 5 minutes, an ask older than a day, a pause without an end, a budget that is used up, a decision
     that failed. Critical: no beat for 10 intervals and an hour, 3 failures in a row, a config or a state that stops
     every beat.
@@ -27624,7 +27625,7 @@ class Top(Visit):
             )
 
     def key_attach(self, item: Entry) -> None:
-        """Lend the terminal to a session; of what has none, show all there is."""
+        """Attach to the row's session; for a row without one, show its whole text."""
         session = self.reader.sessions.get(item.session)
         if session and session.alive:
             self.hand_over(["watch" if self.view.read_only else "attach", session.id])
@@ -27694,7 +27695,7 @@ class Top(Visit):
         self.child = os.posix_spawn(argv[0], argv, env, file_actions=actions, setsigdef=reset)
 
     def reap(self) -> None:
-        """Show what a command said that has ended, and run the next one."""
+        """Show the output of a command that has ended, and run the next one."""
         if not self.child or not os.waitpid(self.child, os.WNOHANG)[0]:
             return
         self.child, (words, shows) = 0, self.queue.pop(0)
@@ -27729,8 +27730,8 @@ def after_dashes(text: str) -> list[str]:
 def cmd_top(profile: Profile, args: Args) -> Result:
     """Show the loop on the whole terminal, and act on it.
 
-    What needs you comes first, then workers with the screen of the one that is chosen, goals and beats. Keys act on the
-    row that is chosen, by the verbs: below stands which command a key ran. `?` lists the keys, `q` leaves. It writes to
+    Shows what needs you first, then workers with the screen of the chosen one, goals and beats. Arrow keys choose a
+    row, other keys act on it, and the command that a key ran stands below. `?` lists the keys, `q` leaves. It writes to
     the terminal only when something has changed.
     $ looop top  # look, approve, answer, attach
     $ LOOOP_NOTIFY_OSC=0 looop top  # without notifications
@@ -27740,7 +27741,7 @@ def cmd_top(profile: Profile, args: Args) -> Result:
 
 
 def run_top(profile: Profile, verb: str, read_only: bool) -> int:
-    """Show the loop until the person leaves. Raise Failure where there is no terminal, or one that is only typed on."""
+    """Show the loop until the person leaves. Raise Failure where stdin or stdout is no terminal."""
     if not (os.isatty(0) and os.isatty(1)):
         raise Failure(f"{verb}: stdin and stdout must be a terminal", "`looop status` and `looop ls` print the same")
     if profile.env.get("TERM", "dumb") in ("", "dumb"):
@@ -27754,10 +27755,11 @@ def run_top(profile: Profile, verb: str, read_only: bool) -> int:
 def cmd_watch(profile: Profile, args: Args) -> Result:
     """Follow a session, or the whole loop, without touching it.
 
-    [id@session] :: the session, or the beginning of its id; without it: everything, as `looop top`
+    [id@session] :: the session, or the beginning of its id; without it: the loop
     --json :: print JSON lines: text and offset; of the pulse, the loop's events
 
-    On a terminal: its screen, read-only; q leaves. Else: its output as text. Ends when the session does.
+    On a terminal it shows the session's screen, read-only, and q leaves; elsewhere its output as text. It ends with the
+    session. Without an id it shows the loop as `looop top` does, read-only.
     $ looop watch fix-ci  # view over its shoulder
     $ looop watch fix-ci | grep -i error  # as text
     Exits: 0 it has ended, or you left | 1 there is no such session

@@ -66,7 +66,7 @@ class Files(Undone):
         self.assertEqual(self.read("PLAYBOOK.md"), "# PLAYBOOK\n")
         self.assertIn("undone by you: approved by you (ask 1): rewrote the PLAYBOOK — no, mine", self.journal()[-1])
         self.undo(code=1)
-        self.assertIn("nothing was done that is not undone", self.stderr)
+        self.assertIn("there is nothing to undo", self.stderr)
         run = self.beat({"move": "ask", "question": "Which?"})["run"]
         number = json.loads(self.looop("asks", "--json"))[-1]["n"]
         self.assertIn(f"withdraw ask {number}: Which?", self.undo(run))
@@ -93,7 +93,7 @@ class Files(Undone):
         self.undo(run, code=1)
         self.assertIn(f"{run}: was undone already: `looop undo {undo}` does it again", self.stderr)
         self.undo(code=1)
-        self.assertIn("nothing was done that is not undone", self.stderr)
+        self.assertIn("there is nothing to undo", self.stderr)
 
     def test_the_decider_is_told_and_does_not_do_it_again(self):
         self.profile(goals={"a": "a\n"})
