@@ -10953,7 +10953,7 @@ def wait_idle(session: Session, *, quiet: float, timeout: float | None, ignore: 
 # supervisor dies.
 
 HELD_MAX, SEQUENCE_MAX = 64 * KIB, 1 * KIB  # bytes of a string, of another sequence; a longer one is dropped
-LATE_REPLY = 0.5  # seconds after which a supervisor, or a terminal, is taken for one that hangs
+LATE_REPLY = 0.5  # seconds after which a supervisor or a terminal counts as hanging
 
 _ENDING = (_signal.SIGTERM, _signal.SIGHUP, _signal.SIGINT, _signal.SIGQUIT)  # signals that end the visit
 
@@ -11054,7 +11054,7 @@ class Visit:
     def give_back(self, end: bytes) -> None:
         """Write what undoes the drawing, and restore the terminal's modes.
 
-        A shell that has the terminal again, because whoever started looop was killed, may have set its own by then.
+        When the process that started looop was killed, a shell has the terminal again, and may have set its own.
         """
         import termios
 
@@ -12030,7 +12030,7 @@ _LISTED = """id cmd state alive health exit_code signal started_at last_change l
 def session_rows(
     profile: Profile, sessions: Sequence[Session], now: float, known: Sequence[Mapping[str, JSON]] | None = None
 ) -> list[dict[str, JSON]]:
-    """Return sessions as `ls --json` shows them, the one that changed last first; `known`: the asks, if known."""
+    """Return sessions as `ls --json` shows them, the last changed first; `known`: the asks, if known."""
     asks = known if known is not None else current_asks(profile) if sessions else ()
     asking = {ask["session"] for ask in asks if ask["state"] == "open"}
     claims: dict[str, list[str]] = {}
@@ -14162,7 +14162,7 @@ def cost_row(
 ) -> dict[str, JSON]:
     """Return the row of the ledger for one call: of the goal that was forced, or of the beat or the trial, by `kind`.
 
-    `goal`: the one that its move serves.
+    `goal`: the goal that its move serves.
 
     `failed`: the call ended without an answer. It is marked unless it named tokens or a price, which were spent.
     """
@@ -15312,7 +15312,7 @@ def worker_context(profile: Profile, session: Session, ask: JSON, now: float) ->
 
 
 def gather_rejections(profile: Profile, now: float) -> list[JSON]:
-    """Return the last rejections for a prompt, the newest first; one that was refused again counts from then on.
+    """Return the last rejections for a prompt, the newest first; being refused again makes one newer.
 
     ASKS AND ANSWERS shows those that no decider has read yet.
     """
@@ -19956,7 +19956,7 @@ _NOT_OURS = (KeyError, TypeError, ValueError, AttributeError, IndexError)  # wha
 
 
 def past_of(run: Run) -> dict[str, JSON]:
-    """Return what a case keeps of a capsule. Raise Failure, by its name, for one that cannot be judged again."""
+    """Return what a case keeps of a capsule. Raise Failure when that cannot be judged again."""
     wake, made = run.fields("wake.json"), run.fields("result.json").get("looop")
     why = ""
     if not wake:
@@ -20151,15 +20151,15 @@ def case_names(profile: Profile) -> list[str]:
 def read_case(profile: Profile, name: str) -> Case:
     """Return a case; what is wrong with it counts as a difference."""
     try:
-        told = parse_json(read_bytes(profile.path("tests", f"{name}.json")) or b"")
-        if not isinstance(told, dict) or not fits({"expect": None, **told}, _CASE_SHAPE):
+        content = parse_json(read_bytes(profile.path("tests", f"{name}.json")) or b"")
+        if not isinstance(content, dict) or not fits({"expect": None, **content}, _CASE_SHAPE):
             raise ValueError("it wants an object with `expect`, and `from` or `past`")
-        strange = sorted(told.keys() - _CASE_SHAPE.keys())
+        strange = sorted(content.keys() - _CASE_SHAPE.keys())
         if strange:
             raise ValueError(f"unknown key {one_line(strange[0], 40)}")
-        past = told.get("past") or past_of(find_run(profile, str(told.get("from") or "")))
-        asked, least = told.get("asked") or {}, told.get("at_least")
-        return Case(name, past, told.get("change") or {}, told["expect"], asked, least)
+        past = content.get("past") or past_of(find_run(profile, str(content.get("from") or "")))
+        asked, least = content.get("asked") or {}, content.get("at_least")
+        return Case(name, past, content.get("change") or {}, content["expect"], asked, least)
     except Failure as failure:
         return Case(name, wrong=f"{failure.message}: `looop test add` keeps what a case needs in it")
     except (OSError, ValueError) as error:
@@ -20172,11 +20172,11 @@ def judge_case(profile: Profile, case: Case, reply: str | None = None) -> list[s
         return [case.wrong]
     try:
         beat = PastBeat(profile, case.past, case.change)
-        found = beat.come_out(beat.reply if reply is None else reply)
+        outcome = beat.come_out(beat.reply if reply is None else reply)
         differs = []
         for key, wanted in (case.expect if reply is None else case.asked or case.expect).items():
-            why = f": {found['why']}" if key in ("verdict", "gate") and found[key] else ""
-            differs += [line + why for line in differences({key: wanted}, found)]
+            why = f": {outcome['why']}" if key in ("verdict", "gate") and outcome[key] else ""
+            differs += [line + why for line in differences({key: wanted}, outcome)]
         if not case.change and reply is None and has_our_words(case.past["wake"]):
             prompt = build_prompt(case.past["wake"]["inputs"])[0]
             if digest_of(prompt.encode("utf-8", "backslashreplace")) != case.past["prompt"]:
@@ -20203,17 +20203,17 @@ def write_case(profile: Profile, run: Run, name: str, rejected: bool = False) ->
         raise Failure(f"test add: {one_line(name, 80)}: invalid name", _KIND_WORDS["id"], EXIT_USAGE)
     past = past_of(run)
     beat = PastBeat(profile, past)
-    found = beat.come_out(beat.reply)
-    kept = {key: value for key, value in (found["move"] or {}).items() if key not in COMMON_FIELDS}
-    expected = {**{key: found[key] for key in _EXPECTED}, "move": kept or None}
+    outcome = beat.come_out(beat.reply)
+    kept = {key: value for key, value in (outcome["move"] or {}).items() if key not in COMMON_FIELDS}
+    expected = {**{key: outcome[key] for key in _EXPECTED}, "move": kept or None}
     case = {"from": run.id, "change": {}, "expect": expected, "past": past}
     if rejected:
-        again = {key: value for key, value in decision_of(found).items() if key != "verdict"}
+        again = {key: value for key, value in decision_of(outcome).items() if key != "verdict"}
         case.update(expect={"verdict": "/proposal|refused|held/"}, asked={"not": {"move": again}})
     make_private_dir(profile.path("tests"))
     if not publish(profile.path("tests", f"{name}.json"), pretty(profile.redacted(case)).encode()):
         raise Failure(f"test add: tests/{name}.json is there already", "give another NAME, or remove it")
-    return found
+    return outcome
 
 
 def junit(results: Sequence[Mapping[str, JSON]]) -> str:
@@ -20405,11 +20405,11 @@ def cmd_test_add(profile: Profile, args: Args) -> Result:
 SHADOW_LAST, SHADOW_PROPOSED = 20, 10  # runs that are asked again: of `looop shadow`, and of a proposal
 
 
-def decision_of(found: Mapping[str, JSON]) -> dict[str, JSON]:
-    """Return what tells one decision from another (pure): the move, what it is about, its verdict; no prose."""
+def decision_of(outcome: Mapping[str, JSON]) -> dict[str, JSON]:
+    """Return the parts of a decision that are compared (pure): the move, its target, its verdict; no prose."""
     about = ("id", "name", "command", "keys", "repo", "number", "folder", "remote", "branch", "head")
-    move = found["move"] or {"move": None}
-    return {"verdict": found["verdict"], **{key: move[key] for key in ("move", *about) if key in move}}
+    move = outcome["move"] or {"move": None}
+    return {"verdict": outcome["verdict"], **{key: move[key] for key in ("move", *about) if key in move}}
 
 
 def shadow_row(profile: Profile, beat: PastBeat, purse: Purse, new: bytes) -> dict[str, JSON]:
@@ -20468,7 +20468,7 @@ def shadow(profile: Profile, new: bytes, purse: Purse, last: int, proposer: str 
 
 
 def shadow_told(result: Mapping[str, JSON]) -> str:
-    """Say in a line what a shadow came to (pure): `changed 3 · noise 2 · same 15 · $0.42`."""
+    """Return the result of a shadow in a line (pure): `changed 3 · noise 2 · same 15 · $0.42`."""
     lanes = ["changed", "noise", "same", *(["failed"] if result["failed"] else [])]
     told = " · ".join([*(f"{lane} {result[lane]}" for lane in lanes), money(result["cost_usd"])])
     return told + (f" · stopped: {result['held']}" if result["held"] else "")
@@ -25669,7 +25669,7 @@ def cmd_history(profile: Profile, args: Args) -> Result:
 
 
 class Markup(str):
-    """HTML or SVG that is written as it stands."""
+    """HTML or SVG, written without escaping."""
 
     __slots__ = ()
 
@@ -25691,7 +25691,7 @@ def without_noncharacters(text: str) -> str:
 
 
 def element(name: str, *inner: JSON, **attributes: JSON) -> Markup:
-    """Return an element: `text_anchor="end"` becomes an attribute `text-anchor`; one that is None is left out."""
+    """Return an element: `text_anchor="end"` becomes an attribute `text-anchor`; None leaves it out."""
     words = [name]
     words += (
         f'{key.rstrip("_").replace("_", "-")}="{markup_of(value)}"'
@@ -25711,7 +25711,7 @@ def table_of(heads: str, rows: Iterable[Sequence[JSON]]) -> Markup:
 
 
 def folded(title: JSON, *inner: JSON, **attributes: JSON) -> Markup:
-    """Return what a reader opens by its title."""
+    """Return folded content; a click on its title opens it."""
     return element("details", element("summary", title), *inner, **attributes)
 
 
@@ -25765,7 +25765,7 @@ LANE = 54  # pixels of a lane's bars
 
 
 def lanes_plot(axis: Axis, lanes: Sequence[tuple[str, Sequence[int]]], hours: float, holes: Sequence[JSON]) -> Markup:
-    """Draw what beats came to, a lane each with a scale of its own: (what, how many in each span of `hours`)."""
+    """Draw the outcomes of beats, each in a lane with its own scale: (outcome, how many in each span of `hours`)."""
     shapes: list[Markup] = []
     y, told = 0.0, []
     for what, counts in lanes:
@@ -25940,7 +25940,7 @@ ROWS_MAX, MOVES_MAX, MOVES_OPEN, SCREENS_MAX, SPANS_MAX = 100, 400, 20, 12, 200
 
 
 class Story:
-    """What the events of some days say, read once, oldest first."""
+    """The events of some days, counted; read once, oldest first."""
 
     __slots__ = (
         "beats",
@@ -25981,7 +25981,7 @@ class Story:
         return self
 
     def add(self, line: bytes) -> None:
-        """Take one event. Raise ValueError or TypeError for a line that is none."""
+        """Take one event. Raise ValueError or TypeError for an invalid line."""
         hour, name = line[7:20], line[38 : line.index(b'"', 38)]
         if hour not in self.hours:
             self.hours[hour] = parse_utc(f"{text_of(hour)}:00:00Z")
@@ -26008,7 +26008,7 @@ class Story:
             now[1] = at
 
     def heed(self, at: float, name: str, event: Mapping[str, JSON]) -> None:
-        """Take an event that says more than its name."""
+        """Take an event by its fields."""
         if name == "sense_done":
             for sensor, millis in event.get("took", {}).items():
                 self.took.setdefault(sensor, []).append(float(millis))
@@ -26381,7 +26381,7 @@ class Reporter:
         return section_of("sensors", "Sensors", table if rows else element("p", "None.", class_="dim"))
 
     def spans(self) -> Markup:
-        """Return the holes: spans without a beat, and outages, in which decisions failed; the longest first."""
+        """Return the spans without a beat, and those in which decisions failed; the longest first."""
         spans = [(begin, end, why) for begin, end, why in self.holes]
         for begin, end, count, reason in self.story.outages:
             words = f"{plural(count, 'beat')} failed: {one_line(self.profile.redacted(reason), 200)}"
@@ -26440,7 +26440,7 @@ def days_between(begin: float, end: float) -> list[float]:
 
 
 def day_of(name: str) -> float:
-    """Return when a local day began that is named 2026-01-02; infinity for another text."""
+    """Return when the local day began that a text like 2026-01-02 names; infinity for any other text."""
     try:
         return time.mktime(time.strptime(name, "%Y-%m-%d"))
     except (ValueError, OverflowError):
@@ -26594,7 +26594,7 @@ class Check:
             if crash:
                 self.wrong.append((WARNING, why))
             return
-        if not vitals.pulse:  # a scheduler has an interval of its own, and to ask for it takes time
+        if not vitals.pulse:  # a scheduler has its own interval, and asking for it is slow
             known = (scheduler.schedule(files) for scheduler, files in installed_services(profile))
             every = max([every, *(schedule.every for schedule in known if schedule)])
         why = f"the pulse runs and does not beat: `looop log {PULSE}`" if vitals.pulse else why
@@ -27104,7 +27104,7 @@ BEATS_SHOWN = 60
 
 
 class Pane:
-    """The screen of the session that is chosen, as its supervisor sends it; of one that has ended, as it was then."""
+    """The screen of the chosen session, as its supervisor sends it; of an ended session, its last screen."""
 
     def __init__(self, profile: Profile, key: tuple[JSON, ...], session: Session | None, size: tuple[int, int]) -> None:
         self.key, self.size = key, size
@@ -27156,7 +27156,7 @@ class Pane:
         return True
 
     def lines(self) -> list[Packed]:
-        """Return what is to be seen."""
+        """Return the screen to show."""
         return self.window.lines() if self.window else folded_lines(self.told, self.size[0])
 
     def close(self) -> None:
@@ -27167,7 +27167,7 @@ class Pane:
 
 
 class Reader:
-    """What is known of the loop, read anew where a file has changed."""
+    """The state of the loop, read again where a file has changed."""
 
     def __init__(self, profile: Profile) -> None:
         self.profile = profile
@@ -27327,7 +27327,7 @@ def beat_item(profile: Profile, beat: tuple[str, dict[str, JSON], int], now: flo
 # 97. Top
 # ======================================================================================================================
 # The loop of `looop top`: it looks whether something has changed, and writes the rows that differ. It acts by the verbs
-# alone, each in a child: what a key does, the command that is shown below does.
+# alone, each in a child: a key does the same as the command that is shown below.
 
 LOOK_EVERY, AGES_EVERY = 1.0, 5.0  # seconds between looks, and between drawn ages
 LOOK_SHARE = 0.05  # of the time at most goes into looking
@@ -27400,8 +27400,8 @@ class Top(Visit):
     # --- what is shown
 
     def look_again(self) -> None:
-        """View whether something has changed, and draw it."""
-        if os.tcgetpgrp(0) != os.getpgrp():  # whoever started looop was killed, and a shell has the terminal
+        """Look for changes, and draw them."""
+        if os.tcgetpgrp(0) != os.getpgrp():  # looop's starter was killed, and a shell has the terminal
             self.why = "lost"
             return
         before = time.monotonic()
@@ -27425,7 +27425,7 @@ class Top(Visit):
             write_terminal(f"\x1b[?2026h\x1b[?25l{rows}{cursor}\x1b[?2026l".encode())
 
     def fill_pane(self) -> None:
-        """Put into the pane what belongs to the row that is chosen."""
+        """Show in the pane the screen or the text of the chosen row."""
         item, place = self.view.item(self.board), places_of(self.board, self.view, self.size).pane
         session = self.reader.sessions.get(item.session) if item else None
         size = (max(1, place[2]), max(1, place[3] - 1)) if place else (1, 1)
@@ -27546,7 +27546,7 @@ class Top(Visit):
             getattr(self, f"key_{one[1]}")(item)
 
     def tell(self, words: Sequence[str], result: str = "") -> None:
-        """Show a command, and what came of it."""
+        """Show a command and its result."""
         self.view = self.view.replace(command=command_text(words), result=result)
 
     def ask(self, prompt: str, then: Callable[[str], object], typed: str = "") -> None:
@@ -27722,7 +27722,7 @@ def command_text(words: Sequence[str]) -> str:
 
 
 def after_dashes(text: str) -> list[str]:
-    """Return what a person typed as words of a command, none of which is an option."""
+    """Return a person's text as arguments of a command, none of them an option."""
     return ["--", text] if text.strip() else []
 
 
