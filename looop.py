@@ -13536,11 +13536,15 @@ def checked_turn(move: Move, goals: Collection[str], overdue: Sequence[str]) -> 
 def turns_after(
     turns: Mapping[str, dict[str, JSON]], served: str, deferred: Mapping[str, str], now: float
 ) -> dict[str, dict[str, JSON]]:
-    """Return the turns after a move."""
-    after = {**turns, **{goal: {**turns[goal], "deferred": now, "why": why} for goal, why in deferred.items()}}
+    """Return the turns after a move; of a goal that had its turn no stamp stays ahead of the clock."""
+    had = goal_turns(turns, [*deferred, served] if served else deferred, now)
+    stamps = ("seen", "served", "deferred")
+    after = {goal: {**turn, **{key: turn[key] and min(turn[key], now) for key in stamps}} for goal, turn in had.items()}
+    for goal, why in deferred.items():
+        after[goal].update(deferred=now, why=why)
     if served:
-        after[served] = {**goal_turns(after, [served], now)[served], "served": now}
-    return after
+        after[served]["served"] = now
+    return {**turns, **after}
 
 
 def awaited(sessions: Iterable[Session], asks: Iterable[Mapping[str, JSON]]) -> dict[str, str]:

@@ -195,6 +195,15 @@ class GoalTurns(unittest.TestCase):
         self.assertEqual(after, {**turns, "a": self.turn(deferred=9.0, why="x"), "new": self.turn(9.0, served=9.0)})
         self.assertEqual(looop.turns_after(turns, "", {}, 9.0), turns)
 
+    def test_a_turn_ends_what_a_clock_that_was_ahead_has_stamped(self):
+        for stamp in ("seen", "served", "deferred"):
+            turns = {"a": {**self.turn(), stamp: 1000.0}}
+            self.assertEqual(looop.overdue_goals(turns, 100.0, 50.0), ["a"], stamp)
+            for served, deferred in (("a", {}), ("", {"a": "later"})):
+                after = looop.turns_after(turns, served, deferred, 50.0)
+                self.assertEqual(looop.overdue_goals(after, 100.0, 51.0), [], (stamp, served))
+                self.assertEqual(looop.last_turns(after), {"a": 50.0})
+
     def test_what_a_goal_waits_for(self):
         sessions = [looop.Session("w", goal="a", state="running"), looop.Session("x", goal="b", state="exited")]
         sessions += [looop.Session("y", goal="c", state="running"), looop.Session("z", state="running")]
