@@ -58,6 +58,7 @@ NOT_RUN = {
     'curl -fsSL "$LOOOP_BASE_URL/install.sh" | sh': "the tests of install.sh run it, against a server of their own",
     "looop service install": "it changes the machine's scheduler; tests/test_service.py runs it against stand-ins",
     "looop service install --ping https://hc-ping.com/UUID": "the same",
+    "looop top": "tests/test_top.py drives it",
 }
 
 PLACEHOLDERS = {"DUR": "5m", "COLSxROWS": "80x24", "N": "3", "WHAT": "day"}
@@ -434,6 +435,7 @@ class Typed(Case):
         tested = {
             *("looop", "Install", "The first five minutes", "With pi", "With claude", "With any LLM command line"),
             *("Sensors", "Running by itself", "Workers, and what they ask", "Sessions", "Dotfiles"),
+            "Everything on one screen",
         }
         self.assertEqual({block.section for block in BLOCKS if block.language in ("sh", "")}, tested)
         first = {block.text.split("\n")[0] for block in BLOCKS}

@@ -21,6 +21,7 @@ class ClocksApart(Faults):
 
     def setUp(self):
         super().setUp()
+        self.env["LOOOP_GOAL_WAIT"] = "0"  # these deciders know nothing of turns
         self.profile(goals={"a": "0\n"}, sensors={"s": "# looop:interval=900\necho '{\"signal\":1}'"})
         self.decides({"move": "noop", "journal": "RUN"})
 
