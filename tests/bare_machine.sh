@@ -4,7 +4,7 @@
 #
 #   sh tests/bare_machine.sh         this machine's Debian and the one with the newest Python, each as root and as an
 #                                    ordinary user, with python3 alone and with git: prints a line for each run
-#   sh tests/bare_machine.sh quick   as an ordinary user only: here with python3 alone, there with git
+#   sh tests/bare_machine.sh quick   the newest Python's alone, as an ordinary user with python3 alone
 #   sh tests/bare_machine.sh whole tests.test_load …        these tests alone, instead of all; `quick` takes names, too
 #
 # It needs root, debootstrap, and the package archive that apt uses here; it skips where one of them is missing. All it
@@ -121,8 +121,7 @@ runs() {
     return
   fi
   if [ "$how" = quick ]; then
-    [ "$1" = "$here" ] || add_git "$1"
-    try "$1" 12345 "$([ "$1" = "$here" ] && echo python3 || echo git)"
+    try "$1" 12345 python3
     return
   fi
   for user in 12345 0; do
@@ -137,10 +136,12 @@ runs() {
 how=${1:-whole}
 [ $# = 0 ] || shift
 names=$*
-if [ "${ID:-}" = debian ] && [ "$here" != "$NEWEST" ]; then
-  runs "$NEWEST" &
+newest=$here
+[ "${ID:-}" != debian ] || newest=$NEWEST
+if [ "$how" != quick ] && [ "$newest" != "$here" ]; then
+  runs "$here" &
   lane=$!
 fi
-runs "$here"
+runs "$newest"
 wait
 [ ! -e "$scratch/failed" ]
