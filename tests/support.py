@@ -168,6 +168,8 @@ def alive(pid):
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
+    except PermissionError:
+        pass  # another user's
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
             return file.read().rpartition(b")")[2].split()[0] != b"Z"
@@ -663,6 +665,14 @@ class Case(unittest.TestCase):
 
     def path(self, *parts):
         return os.path.join(self.data, *parts)
+
+    def notified(self):
+        """Return what a `notify` command has put into the home's file `told`, "" for nothing."""
+        path = os.path.join(self.home, "told")
+        if not os.path.exists(path):
+            return ""
+        with open(path) as file:
+            return file.read()
 
     def profile(self, sensors=None, goals=None, playbook="# PLAYBOOK\n", config=None):
         """Make a data dir that is not fresh: no seeds, only what the test gives."""

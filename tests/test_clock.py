@@ -298,14 +298,6 @@ class Nights(ClockCase):
             outcome = looop.Beat(self.opened, goal).go()
         return outcome, said.getvalue()
 
-    def told(self):
-        """Return what `notify` was given."""
-        path = os.path.join(self.home, "told")
-        if not os.path.exists(path):
-            return ""
-        with open(path) as file:
-            return file.read()
-
     def test_nothing_is_decided_and_nobody_told_until_the_morning(self):
         self.begin()
         self.live("2040-02-27 12:00")
@@ -325,13 +317,13 @@ class Nights(ClockCase):
                 outcome, said = self.live(f"{date} {clock}")
                 self.assertEqual((outcome.outcome, outcome.reason), ("held", "quiet: 22:00-07:00"), clock)
                 self.assertEqual(outcome.next_beat_s, at(f"{morning} 07:00") - self.now)
-                self.assertEqual((said, day in self.told()), ("", False), clock)
+                self.assertEqual((said, day in self.notified()), ("", False), clock)
             self.assertEqual(len(self.events("decide_start")), before)
             outcome, said = self.live(f"{morning} 07:00")
             self.assertEqual(outcome.outcome, "noop", outcome)
             self.assertIn("sensor every: period ", outcome.reason)
             self.assertIn(f"Of {day}?", said)
-            self.assertEqual(self.told().count(f"Of {day}?"), 1)
+            self.assertEqual(self.notified().count(f"Of {day}?"), 1)
             self.assertEqual(self.live(f"{morning} 12:00")[0].outcome, "unchanged", "a period wakes it once")
             self.assertEqual(len(self.events("decide_start")), before + 1, day)
 
@@ -374,7 +366,7 @@ class Nights(ClockCase):
             self.assertEqual((outcome.outcome, said), ("unchanged", ""), moment)
             self.assertEqual(self.json(".quiet")["until"], at("2040-06-02 07:00"))
         outcome, said = self.live("2040-06-02 07:00")
-        self.assertEqual((outcome.outcome, said.count("Now?"), self.told().count("Now?")), ("unchanged", 1, 2))
+        self.assertEqual((outcome.outcome, said.count("Now?"), self.notified().count("Now?")), ("unchanged", 1, 2))
         pulse = looop.Pulse({**self.env, "LOOOP_NOOP_TTL": "0"}, looop.__file__)
         for moment, wait in (("2040-06-02 06:30", 1800.1), ("2040-06-02 12:00", 7200.0)):
             self.now = at(moment)

@@ -2084,7 +2084,8 @@ class Verbs(Sessions):
         self.assertEqual(self.looop("log", "a", "--tail", "0"), "")
         watching = self.start("watch", "a", "--json")
         following = self.start("log", "a", "-f", "--grep", "e$")
-        wait_until(lambda: processes_with("watch") and processes_with("-f"), "the watchers") if LINUX else None
+        for word in ("watch", "-f") if LINUX else ():
+            wait_until(lambda word=word: {*processes_with(word)} & {*processes_with(self.home)}, "the watchers")
         looop.send_keys(session, ["Enter"])
         self.wait_for(session, "three")
         looop.send_keys(session, ["Enter"])

@@ -218,13 +218,6 @@ class Turns(Workers):
         self.looop("start-session", "w", "do it")
         return looop.read_session(self.opened, "w")
 
-    def told(self):
-        path = os.path.join(self.home, "told")
-        if not os.path.exists(path):
-            return ""
-        with open(path) as file:
-            return file.read()
-
     def row(self):
         row = self.ls()["w"]
         return row["health"], row["by"], row["question"]
@@ -246,7 +239,7 @@ class Turns(Workers):
             self.event(event)
         asked = "Bash: touch one; curl -s http://127.0.0.1:9/"
         self.assertEqual(self.row(), ("asking", "hook", asked))
-        wait_until(lambda: f"w asks for permission: {asked}: `looop attach w`" in self.told(), "the notice")
+        wait_until(lambda: f"w asks for permission: {asked}: `looop attach w`" in self.notified(), "the notice")
         self.assertIn(asked, self.looop("ls"))
         self.assertIn(asked, self.looop("status"))
         self.assertIn("it asks", looop.shows_dialog(self.opened, session.renewed(), time.time()))
@@ -260,7 +253,7 @@ class Turns(Workers):
         self.assertEqual(session.renewed().hooks.transcript, events[0]["transcript_path"])
         self.event({"hook_event_name": "SessionEnd"})
         self.assertEqual(looop.left_prompt(session.renewed(), time.time()), "its agent has ended")
-        self.assertEqual(self.told().count("asks for permission"), 1)
+        self.assertEqual(self.notified().count("asks for permission"), 1)
 
     def test_a_question_that_is_over_before_it_could_be_told_is_not(self):
         self.agent()
@@ -270,9 +263,9 @@ class Turns(Workers):
                 self.event({"hook_event_name": "UserPromptSubmit"})
                 given = {"tool_name": "Bash", "tool_input": {"command": command}}
                 self.event({"hook_event_name": "PermissionRequest", **given})
-        wait_until(lambda: "permission: Bash: two" in self.told(), "the notice")
+        wait_until(lambda: "permission: Bash: two" in self.notified(), "the notice")
         self.tick()  # waits until nobody else is telling
-        self.assertNotIn("Bash: one", self.told())
+        self.assertNotIn("Bash: one", self.notified())
 
     def test_a_pipe_in_the_place_of_a_file_holds_no_session_up(self):
         session = self.agent("read a; for i in a b c; do echo new text $i; sleep 0.1; done; exec cat # {{prompt_file}}")
@@ -328,7 +321,7 @@ class Turns(Workers):
         os.path.exists(self.path(".quiet")) and os.unlink(self.path(".quiet"))
         self.assertEqual(self.tick()["outcome"], "noop")
         self.assertEqual(self.tick()["outcome"], "unchanged")
-        self.assertIn("w has shown nothing new for 2 m", self.told())
+        self.assertIn("w has shown nothing new for 2 m", self.notified())
         self.assertEqual(later(looop.STUCK_AFTER + 1)["rest"]["state"], "idle")
         self.assertEqual(self.row(), ("stuck", "screen", None))
 
@@ -373,7 +366,7 @@ class Turns(Workers):
         wait_until(lambda: self.row()[0] == "asking", "the dialog")
         self.assertEqual(self.row()[1], "screen")
         self.assertIn("Do you want to proceed?", self.row()[2])
-        wait_until(lambda: "Do you want to proceed?" in self.told(), "the notice")
+        wait_until(lambda: "Do you want to proceed?" in self.notified(), "the notice")
         ask = {"hook_event_name": "PermissionRequest", "tool_name": "Bash", "tool_input": {"command": "make"}}
         self.event(ask)
         self.assertEqual(self.row(), ("asking", "hook", "Bash: make"))
@@ -412,7 +405,9 @@ class Turns(Workers):
 
     def test_an_agent_that_does_not_know_the_option_is_told_of(self):
         self.agent("echo \"error: unknown option '--settings'\"; exit 1 # {{prompt_file}}")
-        wait_until(lambda: "w ended at once (exit 1: error: unknown option '--settings')" in self.told(), "the notice")
+        wait_until(
+            lambda: "w ended at once (exit 1: error: unknown option '--settings')" in self.notified(), "the notice"
+        )
 
     def transcript(self, name, *lines):
         path = os.path.join(self.home, name)
@@ -435,19 +430,19 @@ class Turns(Workers):
         self.assertEqual(self.spent(), [0.00625])
         self.looop("_cost", "session", "w", "pi", "0.5")
         self.assertIn("not added", self.stderr)
-        self.assertNotIn("has spent", self.told())
+        self.assertNotIn("has spent", self.notified())
         self.transcript("pi.jsonl", message(0.0125))
         self.event({"hook_event_name": "UserPromptSubmit"})
         self.event({"hook_event_name": "Stop"})
         wait_until(lambda: self.ls()["w"]["cost_usd"] == 0.01875, "its second row, and then what it comes to")
         self.assertEqual(self.spent(), [0.00625, 0.0125])
-        wait_until(lambda: "w has spent more than $0.01 (budget.worker_usd)" in self.told(), "the notice")
+        wait_until(lambda: "w has spent more than $0.01 (budget.worker_usd)" in self.notified(), "the notice")
         self.looop("restart", "w")
         self.event({"hook_event_name": "SessionStart", "source": "resume", "transcript_path": path})
         self.looop("kill", "w")
         self.event({"hook_event_name": "Stop"})
         self.assertEqual(self.spent(), [0.00625, 0.0125])
-        self.assertEqual(self.told().count("has spent"), 1)
+        self.assertEqual(self.notified().count("has spent"), 1)
         self.assertEqual(looop.read_session(self.opened, "w").cost_usd, 0.01875)
         self.assertEqual(session.kind, "worker")
 
