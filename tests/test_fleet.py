@@ -160,8 +160,8 @@ looop.set_subreaper = gone"""
     def test_values_of_odd_kinds_in_the_files_of_a_session(self):
         self.begin("a", "echo READY; exit 3")
         self.looop("wait", "a", code=3)
-        wait_until(lambda: not looop.lock_is_held(self.path("sessions", "a", "lock")), "the supervisor's end")
         profile = looop.open_profile(self.env, os.path.join(ROOT, "looop.py"))
+        wait_until(lambda: not looop.supervisor_pid(looop.read_session(profile, "a")), "the supervisor's end")
         meta, status = (self.json("sessions", "a", name) for name in ("meta.json", "status.json"))
         odd, tried = (None, "", "x", -1, 1e308, 10**30, True, [], [[]], {}, {"a": []}), 0
         for name, fields in (("meta.json", meta), ("status.json", status)):
