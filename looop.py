@@ -4559,8 +4559,7 @@ def parents() -> dict[int, int]:
     found = {}
     for pid in map(int, filter(str.isdigit, names)):
         name, fields = process_stat(pid)
-        alone = name in (SUPERVISOR_NAME, WORKER_NAME) and is_supervisor(pid)
-        found[pid] = 0 if alone else int(fields[1])
+        found[pid] = 0 if stands_alone(pid, name) else int(fields[1])
     return found
 
 
@@ -4607,20 +4606,42 @@ def listed_parents() -> dict[int, int]:
     return {int(row[0]): int(row[1]) for row in rows if len(row) == 2 and int(row[0]) != ps.pid}
 
 
-def descendants(root: int) -> list[int]:
-    """Return the pids of all that descend from a process, also what left its group.
+def children_of(pid: int) -> list[int]:
+    """Return the children of a process that supervise no session, as far as proc(5) lists them (Linux).
 
-    The supervisor of a session, and what it runs, are nobody's: whoever started it may end, the session goes on.
+    While one of them ends the list may miss others.
+    """
+    try:
+        threads = [f"/proc/{pid}/task/{thread}/children" for thread in os.listdir(f"/proc/{pid}/task")]
+        found = [int(child) for path in threads for child in (read_bytes(path) or b"").split()]
+    except OSError:  # it has ended, or no descriptor is left
+        return []
+    return [child for child in found if not stands_alone(child, process_stat(child)[0])]
+
+
+def stands_alone(pid: int, name: bytes) -> bool:
+    """Tell whether a process supervises a session: it is on its own, whoever started it may end."""
+    return name in (SUPERVISOR_NAME, WORKER_NAME) and is_supervisor(pid)
+
+
+def descendants(root: int) -> list[int]:
+    """Return the pids of all that descend from a process, also what left its group, but no supervisors.
+
+    Only a look at every process of the system tells for sure that none is left.
     """
     children: dict[int, list[int]] = {}
-    for pid, parent in parents().items():
-        children.setdefault(parent, []).append(pid)
-    found: list[int] = []
-    pending = [root]
-    while pending:
-        offspring = children.get(pending.pop(), [])
-        found += offspring
-        pending += offspring
+
+    def tree(offspring: Callable[[int], list[int]]) -> list[int]:
+        found = offspring(root)
+        for pid in found:  # which grows
+            found += offspring(pid)
+        return found
+
+    found = tree(children_of)
+    if not found:
+        for pid, parent in parents().items():
+            children.setdefault(parent, []).append(pid)
+        found = tree(lambda pid: children.get(pid, [])[:])
     return found
 
 
@@ -10031,7 +10052,6 @@ class Supervisor(Lookout):
         """Go on ending the tree: HUP, TERM, then KILL until nothing is left."""
         if not self.killing:
             return
-        self._collect()
         now = time.monotonic()
         if not self._family():
             self._tree_gone()
@@ -10040,10 +10060,9 @@ class Supervisor(Lookout):
         self.ladder.step(self._family)
         self.loop.after(max(0.01 if age < 0.1 else 0.05, 4 * cost), self._press)  # a machine that is busy is spared
 
-    @staticmethod
-    def _family() -> list[int]:
+    def _family(self) -> list[int]:
         try:
-            return descendants(os.getpid())
+            return descendants(os.getpid()) if self._collect() else []
         except OSError:  # no descriptor is left to look with: it is not known that nobody is there
             return [-1]
 
@@ -10079,17 +10098,17 @@ class Supervisor(Lookout):
         self.pty = -1
         self._hear()
 
-    def _collect(self) -> None:
-        """Reap the command, and orphans that were handed to us."""
+    def _collect(self) -> bool:
+        """Reap the command, and orphans that were handed to us; return whether a child is left."""
         try:
             while True:
                 pid, status = os.waitpid(-1, os.WNOHANG)
                 if not pid:
-                    return
+                    return True
                 if pid == self.child:
                     self.exit, self.exit_at = os.waitstatus_to_exitcode(status), time.monotonic()
         except ChildProcessError:
-            return
+            return False
 
     def _let_go(self) -> None:
         """Close the command's side of the terminal: once nobody has it, reading ends after the last output."""

@@ -611,6 +611,20 @@ class Ending(Sessions):
         self.assertEqual(known(looop.listed_parents())[os.getpid()], os.getppid())
         self.assertEqual(known(looop.listed_parents()), known(looop.parents()))
 
+    @needs_linux
+    def test_the_tree_below_a_process_is_walked_without_a_look_at_every_process(self):
+        """A supervisor looks while it ends its command: with a thousand processes on the machine as with ten."""
+        session = self.begin("a", "(setsid sleep 300 & sleep 300) & echo READY; wait")
+        self.wait_for(session, "READY")
+        walked = looop.descendants(session.supervisor)
+        with unittest.mock.patch.object(looop, "children_of", lambda pid: []):
+            self.assertEqual(set(looop.descendants(session.supervisor)), set(walked))
+        with unittest.mock.patch.object(looop, "parents", side_effect=AssertionError("it looked at every process")):
+            self.assertEqual(looop.descendants(session.supervisor), walked)
+        self.assertNotIn(session.supervisor, looop.children_of(1) + looop.descendants(os.getpid()))
+        self.looop("kill", "a")
+        self.assertEqual([pid for pid in walked if alive(pid)], [])
+
     def test_wait_tells_how_it_ended(self):
         for script, code, state in (("exit 7", 7, "exited"), ("kill -TERM $$", 143, "killed"), ("true", 0, "exited")):
             self.begin("a", script)
