@@ -1144,6 +1144,12 @@ _UNITS = (("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3600.0), ("d", DAY), ("w
 DUR_FORMS = "90, 90s, 500ms, 15m, 2h, 3d or 1w"
 
 
+def steady() -> float:
+    """Return the seconds of a clock that is never set and that counts while the machine sleeps."""
+    clock: int = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # macOS has only the second, which does that
+    return float(time.clock_gettime(clock))
+
+
 class Deadline:
     """A point in time at which a wait ends; Deadline(None) never comes."""
 
@@ -4455,6 +4461,11 @@ def confined_job(profile: Profile, job: Job, grant: Grant) -> Job:
 # 16. Processes
 # ======================================================================================================================
 # What the system tells of processes, and how a tree of them is ended. /proc where there is one (proc(5)), else ps(1).
+
+
+def boot_id() -> str:
+    """Return a text that changes when the machine starts anew, "" where the system does not tell."""
+    return text_of(read_head("/proc/sys/kernel/random/boot_id")).strip()
 
 
 class Ladder:
@@ -8117,11 +8128,6 @@ def session_above(profile: Profile, above: Mapping[int, bytes]) -> str:
         return ""
     sessions = list_sessions(profile)  # no /proc: who supervises is known from the store alone
     return next((s.id for s in sessions if s.kind != "session" and s.alive and s.supervisor in above), "")
-
-
-def boot_id() -> str:
-    """Return a text that changes when the machine starts anew, "" where the system does not tell."""
-    return text_of(read_head("/proc/sys/kernel/random/boot_id")).strip()
 
 
 def known_session(profile: Profile, verb: str, text: str, drive: bool = True) -> Session:
@@ -17095,7 +17101,8 @@ def allow_rule(profile: Profile, rule: CommandRule, example: str) -> str:
 # ======================================================================================================================
 # 64. Guards
 # ======================================================================================================================
-# What the gates need to know: whether the person has paused the loop, and what the ledger says of money.
+# What the gates need to know: whether the person has paused the loop, and what the ledger says of money. The lock
+# that makes a beat single.
 
 
 def gate_verdict(policy: Policy, untrusted: bool, command: str) -> dict[str, JSON]:
@@ -17223,6 +17230,43 @@ def money_gates(profile: Profile, runner: Runner, spend: Spend, decides: Sequenc
     limit = profile.setting("decides_per_hour")
     hourly = Verdict("decides", "pass", "no call") if runner.mode == "builtin" else decides_gate(decides, limit)
     return [hourly, budget_gate(spend, runner, profile.setting("daily_usd"))]
+
+
+def beat_trouble(error: Exception) -> str:
+    """Say what kept a beat from being run (pure)."""
+    if isinstance(error, Failure):
+        return f"{error.message}: {error.hint}".rstrip(": ")
+    if isinstance(error, OSError):
+        return f"{error.filename or ''}: {error.strerror or error}".lstrip(": ")
+    return f"a bug in looop: {error!r}"
+
+
+def tell_beat_error(profile: Profile, error: Exception) -> None:
+    """Put what kept a beat from being run into the events, for `status`: nobody reads the mail of cron."""
+    try:
+        ours = check_data_dir(profile)
+    except Failure:
+        return
+    if ours:
+        emit(profile, "beat_error", reason=one_line(beat_trouble(error)))
+
+
+def beat_lock(profile: Profile, verb: str, wait: float | None) -> Lock:
+    """Take the lock that makes a beat single, and prepare this process to have children."""
+    os.chdir(profile.data)
+    lock = Lock(profile.path(".beat.lock"))
+    since = time.time()
+    taken = lock.acquire(0.5 if wait is None else min(wait, 0.5), verb, since=since)
+    if not taken and (wait is None or wait > 0.5):
+        complain(f"{verb}: waits for a beat in progress ({lock_words(lock.path)})")
+        taken = lock.acquire(None if wait is None else wait - 0.5, verb, since=since)
+    if not taken:
+        holder = lock_words(lock.path) or "it has just ended"
+        raise Busy(f"{verb}: a beat is in progress ({holder})", "wait for it: --wait 5m")
+    close_inherited()
+    raise_on_signals()
+    end_left_git(profile)
+    return lock
 
 
 # ======================================================================================================================
@@ -18554,43 +18598,6 @@ def run_beat(
         if not forced:  # else a person stands there and reads it
             tell_beat_error(profile, error)
         raise
-
-
-def beat_trouble(error: Exception) -> str:
-    """Say what kept a beat from being run (pure)."""
-    if isinstance(error, Failure):
-        return f"{error.message}: {error.hint}".rstrip(": ")
-    if isinstance(error, OSError):
-        return f"{error.filename or ''}: {error.strerror or error}".lstrip(": ")
-    return f"a bug in looop: {error!r}"
-
-
-def tell_beat_error(profile: Profile, error: Exception) -> None:
-    """Put what kept a beat from being run into the events, for `status`: nobody reads the mail of cron."""
-    try:
-        ours = check_data_dir(profile)
-    except Failure:
-        return
-    if ours:
-        emit(profile, "beat_error", reason=one_line(beat_trouble(error)))
-
-
-def beat_lock(profile: Profile, verb: str, wait: float | None) -> Lock:
-    """Take the lock that makes a beat single, and prepare this process to have children."""
-    os.chdir(profile.data)
-    lock = Lock(profile.path(".beat.lock"))
-    since = time.time()
-    taken = lock.acquire(0.5 if wait is None else min(wait, 0.5), verb, since=since)
-    if not taken and (wait is None or wait > 0.5):
-        complain(f"{verb}: waits for a beat in progress ({lock_words(lock.path)})")
-        taken = lock.acquire(None if wait is None else wait - 0.5, verb, since=since)
-    if not taken:
-        holder = lock_words(lock.path) or "it has just ended"
-        raise Busy(f"{verb}: a beat is in progress ({holder})", "wait for it: --wait 5m")
-    close_inherited()
-    raise_on_signals()
-    end_left_git(profile)
-    return lock
 
 
 # ======================================================================================================================
@@ -21048,12 +21055,6 @@ SETTLE = 0.2  # seconds that a burst of edits is given to end
 SHORTEST = 0.2  # seconds between beats, whatever the settings say
 GAP = 10.0  # seconds of sleep too many that are worth an event: the machine slept, or the process was stopped
 DOWN_TIME = 30.0  # seconds that a beat in progress has to be undone
-
-
-def steady() -> float:
-    """Return the seconds of a clock that is never set and that counts while the machine sleeps."""
-    clock: int = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # macOS has only the second, which does that
-    return float(time.clock_gettime(clock))
 
 
 class Pulse:
