@@ -15660,10 +15660,7 @@ def new_run_id(profile: Profile, now: float) -> str:
 def find_run(profile: Profile, name: str) -> Run:
     """Return a run by its id, a unique prefix of it, or `last`. Raise Failure when there is none."""
     check_data_dir(profile)
-    try:
-        runs = runs_in_order(profile, time.time())
-    except FileNotFoundError:
-        runs = []
+    runs = runs_in_order(profile, time.time())
     if name == "last":
         matches = runs[-1:]
     else:
@@ -15683,7 +15680,8 @@ def by_age(stamps: Iterable[str], now: float) -> list[str]:
 def runs_in_order(profile: Profile, now: float) -> list[str]:
     """Return the ids of the runs, oldest first; within a second, in the order in which they were written."""
     folder, begin = profile.path("runs"), "tick-"
-    names = [name[len(begin) :] for name in os.listdir(folder) if name.startswith(begin)]
+    kept = os.listdir(folder) if os.path.isdir(folder) else []
+    names = [name[len(begin) :] for name in kept if name.startswith(begin)]
     seconds: dict[str, list[str]] = {}
     for stamp in by_age(names, now):
         seconds.setdefault(stamp[: -len("-xxxx")], []).append(begin + stamp)
@@ -19048,17 +19046,16 @@ def without_outcome(line: str, outcome: str) -> str:
     return rest.removeprefix("— ") if found and head.rstrip(",:;") == outcome else line
 
 
-def recent_events(profile: Profile, limit: int = 400) -> Iterator[dict[str, JSON]]:
-    """Give the last events, newest first."""
-    for count, line in enumerate(lines_backwards(profile.path("events.jsonl"))):
-        if count == limit:
-            return
-        try:
-            event = parse_json(line)
-        except ValueError:
-            continue
-        if isinstance(event, dict):
-            yield event
+def events_backwards(profile: Profile, mark: bytes = b"") -> Iterator[dict[str, JSON]]:
+    """Yield the events, newest first; with `mark`, those whose line holds it."""
+    for name in ("events.jsonl", "events.jsonl.1"):
+        for line in lines_backwards(profile.path(name)):
+            try:
+                event = parse_fields(line) if mark in line else {}
+            except ValueError:
+                continue
+            if event:
+                yield event
 
 
 _ENDS = {  # events that end a beat, and what came of it
@@ -19068,14 +19065,21 @@ _ENDS = {  # events that end a beat, and what came of it
     "beat_error": "failed",
     "interrupted": "interrupted",
 }
+ENDS_WITHIN = 400  # events, the newest, among which the end of the last beat is looked for
+
+
+def end_of(event: Mapping[str, JSON]) -> str:
+    """Return the outcome of the beat that an event ends (pure), "" for another event, and for a damaged one."""
+    name = str(event.get("event"))
+    outcome = str(event.get("outcome")) if name == "decided" else _ENDS.get(name, "")
+    return outcome if outcome in _OUTCOME_GLYPHS and stored_moment(event.get("ts")) is not None else ""
 
 
 def last_ends(profile: Profile) -> Iterator[tuple[str, dict[str, JSON]]]:
     """Give how the last beats ended, newest first, and the event that says so."""
-    for event in recent_events(profile):
-        name = str(event.get("event"))
-        outcome = str(event.get("outcome")) if name == "decided" else _ENDS.get(name, "")
-        if outcome in _OUTCOME_GLYPHS and row_time(event) < float("inf"):  # else another version's, or damaged
+    for _, event in zip(range(ENDS_WITHIN), events_backwards(profile)):
+        outcome = end_of(event)
+        if outcome:
             yield outcome, event
 
 
@@ -19131,78 +19135,57 @@ if TYPE_CHECKING:
     Seen = tuple[Sequence[Session], Sequence[dict[str, JSON]]]  # sessions, and the current asks
 
 
-def open_ask(ask: Mapping[str, JSON], sessions: Sequence[Session]) -> dict[str, JSON]:
-    """Return what `status --json` shows of an ask or a flag; `alive`: whether its session runs."""
-    alive = any(session.alive for session in sessions if session.id == ask["session"])
-    return {"n": ask["n"], "kind": ask["kind"], "session": ask["session"], "alive": alive}
-
-
-def wall_notes(profile: Profile, walls: Walls | None) -> list[str]:
-    """Say where no walls stand around a command without a yes."""
+def standing_notes(profile: Profile, walls: Walls | None) -> Iterator[str]:
+    """Yield what stands until the person does something about it: no walls, sensors that fail, texts of the loop."""
     if profile.setting("gate_shell") == "never":
-        return ["gate.shell is never: shell moves run without a person's yes, and nothing confines them"]
-    if walls and not walls.confines:
-        return [f"commands that you have not approved wait for your yes: nothing confines them: {walls.why}"]
-    return []
-
-
-def sensor_notes(profile: Profile) -> list[str]:
-    """Say which sensors fail, are refused, or run confined, each with the next step."""
-    notes = []
+        yield "gate.shell is never: shell moves run without a person's yes, and nothing confines them"
+    elif walls and not walls.confines:
+        yield f"commands that you have not approved wait for your yes: nothing confines them: {walls.why}"
     for name, reading in read_index(profile).items():
         if reading.status in ("error", "refused"):
             error = f"sensor {shown_name(name)}: {error_told(profile, name)}"
             step = f"`looop sensor test {name if valid_id(name) else quoted(shown_name(name))}`"
-            notes.append(error if trust_step(name) in error else with_step(error, step))
+            yield error if trust_step(name) in error else with_step(error, step)
     for name, origin in look_at_sensors(profile).known.items():
         if origin.by in CONFINED_WRITERS:
-            notes.append(with_step(f"sensor {shown_name(name)}: {origin_told(origin.by)}", f"`{trust_step(name)}`"))
-    return notes
-
-
-def goal_notes(profile: Profile) -> list[str]:
-    """Say which goals a tainted beat wrote, each with the next step."""
-    notes = []
+            yield with_step(f"sensor {shown_name(name)}: {origin_told(origin.by)}", f"`{trust_step(name)}`")
     for goal, digest in read_origins(profile).goals.items():
         path = goal_files(profile).get(goal)
         item = read_text(path, {})[0] if path else None
         if item and item.digest == digest:
-            words = f"goal {shown_name(goal)}: the loop wrote it after reading other people's words; edit it, or"
-            notes.append(f"{words} `looop goal keep {goal if valid_id(goal) else quoted(shown_name(goal))}`")
-    return notes
+            step = f"`looop goal keep {goal if valid_id(goal) else quoted(shown_name(goal))}`"
+            yield f"goal {shown_name(goal)}: the loop wrote it after reading other people's words; edit it, or {step}"
+
+
+def failure_note(failure: Mapping[str, JSON]) -> str:
+    """Say that decisions fail, before that counts as a notice."""
+    count = failure["count"]
+    return f"{'the last decision failed' if count == 1 else f'{count} failed beats in a row'}: {failure['reason']}"
 
 
 def status_of(profile: Profile, now: float, seen: Seen | None = None) -> dict[str, JSON]:
     """Gather what `status --json` shows. Reads only. `seen`: the sessions and asks, where they were read before."""
-    present = check_data_dir(profile)
-    state = read_state(profile) if present else dict(_STATE)
+    check_data_dir(profile)
+    state = read_state(profile)
     runner = who_decides(profile, state, now)
-    spend, decides = spend_for(profile, runner, now) if present else (Spend(0.0, 0, 0.0, 0, 0.0), [])
-    pid, due = (pulse_pid(profile), pulse_due(profile)) if present else (0, None)
-    failure, quiet = state["failure"], profile.quiet_until(now)
-    sessions, known = seen or (list_sessions(profile, FLEET), current_asks(profile) if present else [])
+    spend, decides = spend_for(profile, runner, now)
+    pid, due = pulse_pid(profile), pulse_due(profile)
+    failure, quiet, pause = state["failure"], profile.quiet_until(now), read_pause(profile, now)
+    sessions, known = seen or (list_sessions(profile, FLEET), current_asks(profile))
     workers = [session for session in sessions if session.kind == "worker"]
-    asks = asks_and_flags(profile, sessions, known)
-    waiting = [ask for ask in asks if ask["state"] != "answered"]
-    told = notices(failure, [ask for ask in asks if ask["n"]], sessions)
-    notes = [notice.text for notice in told.values()]
-    if failure and failure["count"] < 3:
-        what = "the last decision failed" if failure["count"] == 1 else f"{failure['count']} failed beats in a row"
-        notes.append(f"{what}: {failure['reason']}")
-    for verdict in money_gates(profile, runner, spend, decides) if present else ():
-        if verdict.verdict == "hold":
-            end = f"; until {local_moment(verdict.until, now)}" if verdict.until else ""
-            notes.append(f"{verdict.told}{end}")
-    ended = last_end(profile)[1] if present else {}
-    if profile.problems:
-        notes[:0] = [f"no beat can be run: {problem}" for problem in profile.problems]
-    elif ended.get("event") == "beat_error":
-        notes.insert(0, f"no beat can be run: {ended.get('reason')}")
+    waiting = [ask for ask in asks_and_flags(profile, sessions, known) if ask["state"] != "answered"]
+    alive = {session.id for session in sessions if session.alive}
+    holds = [verdict for verdict in money_gates(profile, runner, spend, decides) if verdict.verdict == "hold"]
+    ended = last_end(profile)[1]
+    stops = [*(profile.problems or ())] or [str(ended.get("reason"))] * (ended.get("event") == "beat_error")
     crashed = None if pid else crash_of(read_session(profile, PULSE), now)
-    if crashed:
-        notes.insert(0, f"the pulse died ({crashed}): nothing is watched: `looop up`")
     walls = known_walls(profile)
-    notes += [*wall_notes(profile, walls), *([*sensor_notes(profile), *goal_notes(profile)] if present else [])]
+    notes = [f"the pulse died ({crashed}): nothing is watched: `looop up`"] if crashed else []
+    notes += [f"no beat can be run: {stop}" for stop in stops]
+    notes += [note.text for note in notices(failure, [ask for ask in waiting if ask["n"]], sessions).values()]
+    notes += [failure_note(failure)] if failure and failure["count"] < 3 else []
+    ends = [f"; until {local_moment(held.until, now)}" if held.until else "" for held in holds]
+    notes += [f"{held.told}{end}" for held, end in zip(holds, ends)]
     return {
         "pulse": {
             "running": bool(pid),
@@ -19211,20 +19194,26 @@ def status_of(profile: Profile, now: float, seen: Seen | None = None) -> dict[st
             "next_beat_s": max(0, round(due - now)) if due else state["next_beat_s"],
             "crashed": crashed,
         },
-        "last_tick": last_tick(profile, state) if present else None,
-        "paused": shown_pause(read_pause(profile, now)) if present else None,
+        "last_tick": last_tick(profile, state),
+        "paused": shown_pause(pause),
         "quiet_until": utc_text(quiet) if quiet else None,
         "confinement": walls and walls_told(walls),
         "backoff": {
             "fails": failure["count"] if failure else 0,
             "until": utc_text(failure["until"]) if failure else None,
             "limit": failure.get("limit") if failure else None,
+            "reason": failure["reason"] if failure else None,
         },
+        "stopped_by": stops,
+        "held_by": [shown_gate(gate_object(verdict)) for verdict in holds],
         "workers": session_rows(profile, workers, now, known),
         "asks": sum(ask["kind"] != "flag" for ask in waiting),
         "flags": sum(ask["kind"] == "flag" for ask in waiting),
-        "open_asks": [open_ask(ask, sessions) for ask in waiting],
-        "attention": notes,
+        "open_asks": [
+            {**{key: ask[key] for key in ("n", "kind", "session", "at")}, "alive": ask["session"] in alive}
+            for ask in waiting
+        ],
+        "attention": [*notes, *standing_notes(profile, walls)],
         "budget": {
             "daily_usd": profile.setting("daily_usd"),
             "spent_today_usd": spend.today,
@@ -19745,34 +19734,21 @@ def last_runs(profile: Profile, limit: int) -> list[dict[str, JSON]]:
 
     The events are read backwards, as far as is needed: the cost does not grow with the history.
     """
-    import itertools
-
-    rows = (history_row(Run(profile, event["run"]), event) for event in run_events(profile))
-    return list(itertools.islice(filter(None, rows), limit))
-
-
-def run_events(profile: Profile) -> Iterator[dict[str, JSON]]:
-    """Yield the events that belong to a run, newest first."""
-    for name in ("events.jsonl", "events.jsonl.1"):
-        for line in lines_backwards(profile.path(name)):
-            if b'"run":"' not in line:
-                continue
-            try:
-                event = parse_fields(line)
-            except ValueError:
-                continue
-            if isinstance(event.get("run"), str) and valid_id(event["run"]):
-                yield event
+    rows: list[dict[str, JSON]] = []
+    for event in events_backwards(profile, b'"run":"'):
+        if len(rows) == limit:
+            break
+        run = event.get("run")
+        row = history_row(Run(profile, run), event) if isinstance(run, str) and valid_id(run) else None
+        rows += [row] if row else []
+    return rows
 
 
 def history_row(run: Run, event: Mapping[str, JSON]) -> dict[str, JSON] | None:
     """Return what `last_runs` gives for an event that ends a run, None for another event."""
-    ends = {"decided": event.get("outcome"), "tick_failed": "failed", "interrupted": "interrupted", "held": "held"}
-    name = event.get("event")
-    outcome = ends.get(name) if isinstance(name, str) else None
-    if not isinstance(outcome, str) or outcome not in _OUTCOME_GLYPHS or stored_moment(event.get("ts")) is None:
+    outcome, facts = end_of(event), event
+    if not outcome:
         return None
-    facts = event
     if "because" not in event:  # an older version wrote it
         wake, journal = run.fields("wake.json"), run.fields("result.json").get("journal")
         facts = move_facts(run.fields("move.json"), wake.get("forced") or "", journal or "", wake.get("reason"))
@@ -20480,7 +20456,7 @@ def shadow(profile: Profile, new: bytes, purse: Purse, last: int, proposer: str 
     rows: list[dict[str, JSON]] = []
     passed: list[str] = []
     held = ""
-    for name in reversed(runs_in_order(profile, time.time()) if os.path.isdir(profile.path("runs")) else []):
+    for name in reversed(runs_in_order(profile, time.time())):
         run = Run(profile, name)
         if len(rows) >= last or held:
             break
@@ -20637,7 +20613,7 @@ def done_by(run: Run) -> str:
 
 def last_undoable(profile: Profile) -> Run:
     """Return the last run that did something and was not undone; undos do not count."""
-    for name in reversed(runs_in_order(profile, time.time()) if os.path.isdir(profile.path("runs")) else []):
+    for name in reversed(runs_in_order(profile, time.time())):
         run = Run(profile, name)
         outcome, ask = run.fields("result.json").get("outcome"), run.fields("undo.json").get("ask") or 0
         waits = outcome == "proposed" and os.path.lexists(profile.path("asks", f"{ask}.json"))
@@ -25466,7 +25442,7 @@ GOAL_SPAN = 7 * DAY  # seconds over which a goal's moves and spend are counted
 
 def known_goal(profile: Profile, verb: str, name: str) -> str:
     """Return the id of a goal. Raise Failure when there is none of that name."""
-    goals = goal_files(profile) if os.path.isdir(profile.path("goals")) else {}
+    goals = goal_files(profile)
     for goal in (name, encoded_name(name), encoded_name(name.removesuffix(".md"))):
         if goal in goals:
             return goal
@@ -25476,7 +25452,7 @@ def known_goal(profile: Profile, verb: str, name: str) -> str:
 
 def goal_rows(profile: Profile, now: float) -> list[dict[str, JSON]]:
     """Gather what `goals --json` shows; None: never, or not known. The spend of a goal's workers is its own."""
-    goals = goal_files(profile) if os.path.isdir(profile.path("goals")) else {}
+    goals = goal_files(profile)
     if not goals:
         return []
     paid: dict[str, list[dict[str, JSON]]] = {}
@@ -26512,178 +26488,110 @@ LATE, LOST = 3, 10  # beats that did not come, until it is a warning, and critic
 LATE_MIN, LOST_MIN = 300.0, 3600.0  # seconds that this takes at least
 OLD_ASK = DAY  # seconds after which an ask that nobody has answered is a warning
 
-
-class Vitals(Record):
-    """What `looop check` measures."""
-
-    last_beat: float | None = None  # when the last beat ended, in epoch seconds; None: there was none
-    busy: float | None = None  # since when a beat is in progress
-    asks: int = 0
-    flags: int = 0
-    oldest_ask: float | None = None  # when it was asked
-    failures: int = 0  # of decisions, in a row
-    spent: float = 0.0  # USD, today
-    budget: float = 0.0
-    workers: int = 0  # running
-    paused: bool = False
-    pulse: bool = False
+if TYPE_CHECKING:
+    Trouble = tuple[int, str]  # its level, and what it is
 
 
-class Check:
-    """A check in progress: what was measured, and what is wrong: (level, text)."""
-
-    def __init__(self, profile: Profile, now: float) -> None:
-        self.profile, self.now = profile, now
-        self.vitals = Vitals()
-        self.wrong: list[tuple[int, str]] = []
-
-    def look(self) -> Check:
-        """Look at everything. What cannot be looked at is wrong, too."""
-        try:
-            if check_data_dir(self.profile):
-                self.measure()
-                self.judge()
-            else:
-                self.wrong.append((UNKNOWN, f"{self.profile.data}: there is no profile: `looop tick` makes one"))
-        except (Failure, OSError) as error:
-            self.wrong.append((UNKNOWN, beat_trouble(error)))
-        return self
-
-    def measure(self) -> None:
-        """Measure what the line and the textfile tell."""
-        profile, now = self.profile, self.now
-        sessions = list_sessions(profile, FLEET)
-        waiting = [ask for ask in asks_and_flags(profile, sessions) if ask["state"] != "answered"]
-        asked = [at for at in (stored_moment(ask["at"]) for ask in waiting) if at is not None]
-        runner = profile.runner()
-        spend, decides = spend_for(profile, runner, now)
-        for verdict in money_gates(profile, runner, spend, decides):
-            if verdict.verdict == "hold":
-                self.wrong.append((WARNING, f"decides nothing: {verdict.told}"))
-        ended, holder = last_end(profile)[1], lock_holder(profile.path(".beat.lock"))
-        self.vitals = Vitals(
-            last_beat=row_time(ended) if ended else None,
-            busy=(moment(holder.get("since")) or now) if holder else None,
-            asks=sum(ask["kind"] != "flag" for ask in waiting),
-            flags=sum(ask["kind"] == "flag" for ask in waiting),
-            oldest_ask=min(asked, default=None),
-            spent=spend.today,
-            budget=profile.setting("daily_usd"),
-            workers=sum(session.alive and session.kind == "worker" for session in sessions),
-            paused=read_pause(profile, now) is not None,
-            pulse=bool(pulse_pid(profile)),
+def troubles(profile: Profile, status: Mapping[str, JSON], now: float) -> Iterator[Trouble]:
+    """Yield what is wrong with the loop, going by its status."""
+    for why in status["stopped_by"]:
+        yield CRITICAL, f"no beat can be run: {why}"
+    for gate in status["held_by"]:
+        yield WARNING, f"decides nothing: {gate['detail']}"
+    pause, backoff, oldest = status["paused"], status["backoff"], oldest_ask(status)
+    if pause:
+        end = (
+            f"until {local_moment(parse_utc(pause['until']), now)}" if pause["until"] else "with no end: `looop resume`"
         )
-        failed = [str(ended.get("reason"))] if ended.get("event") == "beat_error" else []
-        self.wrong += [(CRITICAL, f"no beat can be run: {why}") for why in profile.problems or failed]
+        yield OK if pause["until"] else WARNING, f"paused {end}" + (f" ({pause['why']})" if pause["why"] else "")
+    if oldest is not None and now - oldest >= OLD_ASK:
+        yield WARNING, f"an ask has waited for {duration_text(now - oldest)}: `looop asks`"
+    if backoff["fails"]:
+        until = (
+            f", next try {local_moment(parse_utc(backoff['until']), now)}" if parse_utc(backoff["until"]) > now else ""
+        )
+        level = WARNING if backoff["fails"] < 3 or backoff["limit"] else CRITICAL
+        yield level, f"{plural(backoff['fails'], 'failure')} in a row{until}: {backoff['reason']}"
+    yield from late_beat(profile, status, now)
 
-    def judge(self) -> None:
-        """Note what is wrong."""
-        vitals, now = self.vitals, self.now
-        pause = read_pause(self.profile, now)
-        if pause:
-            end = f"until {local_moment(pause['until'], now)}" if pause["until"] else "with no end: `looop resume`"
-            why = f" ({pause['why']})" if pause["why"] else ""
-            self.wrong.append((OK if pause["until"] else WARNING, f"paused {end}{why}"))
-        if vitals.oldest_ask is not None and now - vitals.oldest_ask >= OLD_ASK:
-            words = f"an ask has waited for {duration_text(now - vitals.oldest_ask)}: `looop asks`"
-            self.wrong.append((WARNING, words))
-        try:
-            state = read_state(self.profile)
-        except Failure as broken:
-            self.wrong.append((CRITICAL, f"no beat can be run: {broken.message}"))
-            state = dict(_STATE)
-        failure = state["failure"]
-        if failure:
-            self.vitals = vitals.replace(failures=failure["count"])
-            until = f", next try {local_moment(failure['until'], now)}" if failure["until"] > now else ""
-            level = WARNING if failure["count"] < 3 or failure.get("limit") else CRITICAL
-            self.wrong.append((level, f"{plural(failure['count'], 'failure')} in a row{until}: {failure['reason']}"))
-        self.judge_beats(state)
 
-    def judge_beats(self, state: Mapping[str, JSON]) -> None:
-        """Note whether beats are late."""
-        profile, vitals, now = self.profile, self.vitals, self.now
-        if vitals.busy is not None:
-            longest = profile.setting("tick_timeout") + profile.setting("shell_timeout") + LATE_MIN
-            if now - vitals.busy > longest:
-                self.wrong.append((WARNING, f"a beat has been in progress for {duration_text(now - vitals.busy)}"))
-            return
-        crash = None if vitals.pulse else crash_of(read_session(profile, PULSE), now)
-        why = f"the pulse died ({crash}): `looop up`" if crash else "`looop up` or `looop service install` run them"
-        if vitals.last_beat is None:
-            self.wrong.append((WARNING, f"there was no beat yet: {why}"))
-            return
-        every, age = max(profile.setting("interval"), state["next_beat_s"] or 0), now - vitals.last_beat
-        if age < max(LATE * every, LATE_MIN):
-            if crash:
-                self.wrong.append((WARNING, why))
-            return
-        if not vitals.pulse:  # a scheduler has its own interval, and asking for it is slow
-            known = (scheduler.schedule(files) for scheduler, files in installed_services(profile))
-            every = max([every, *(schedule.every for schedule in known if schedule)])
-        why = f"the pulse runs and does not beat: `looop log {PULSE}`" if vitals.pulse else why
-        words = f"no beat for {duration_text(age)}, usually every {duration_text(every)}: {why}"
-        if age >= max(LATE * every, LATE_MIN):
-            self.wrong.append((CRITICAL if age >= max(LOST * every, LOST_MIN) else WARNING, words))
+def late_beat(profile: Profile, status: Mapping[str, JSON], now: float) -> Iterator[Trouble]:
+    """Yield what is wrong where a beat takes too long or did not come."""
+    holder, pulse, last = lock_holder(profile.path(".beat.lock")), status["pulse"], status["last_tick"]
+    if holder:
+        took = now - (moment(holder.get("since")) or now)
+        if took > profile.setting("tick_timeout") + profile.setting("shell_timeout") + LATE_MIN:
+            yield WARNING, f"a beat has been in progress for {duration_text(took)}"
+        return
+    crash = pulse["crashed"]
+    why = f"the pulse died ({crash}): `looop up`" if crash else "`looop up` or `looop service install` run them"
+    if last is None:
+        yield WARNING, f"there was no beat yet: {why}"
+        return
+    every = max(pulse["interval_s"], read_state(profile)["next_beat_s"] or 0)
+    age = now - parse_utc(last["at"])
+    if age >= max(LATE * every, LATE_MIN) and not pulse["running"]:  # a scheduler's interval: it takes long to ask for
+        known = (scheduler.schedule(files) for scheduler, files in installed_services(profile))
+        every = max([every, *(schedule.every for schedule in known if schedule)])
+    if age >= max(LATE * every, LATE_MIN):
+        level = CRITICAL if age >= max(LOST * every, LOST_MIN) else WARNING
+        why = f"the pulse runs and does not beat: `looop log {PULSE}`" if pulse["running"] else why
+        yield level, f"no beat for {duration_text(age)}, usually every {duration_text(every)}: {why}"
+    elif crash:
+        yield WARNING, why
 
-    @property
-    def level(self) -> int:
-        """Return the exit code; UNKNOWN outweighs CRITICAL."""
-        return max((level for level, _ in self.wrong), default=OK)
 
-    def line(self) -> str:
-        """Return the line: the worst first, then the figures."""
-        vitals, now = self.vitals, self.now
-        words = [one_line(text, 300).replace("|", "¦") for _, text in sorted(self.wrong, key=lambda pair: -pair[0])]
-        if self.level == OK:
-            words.insert(0, f"last beat {duration_text(now - (vitals.last_beat or now))} ago")
-            words += [f"{plural(vitals.asks, 'ask')} open"] if vitals.asks else []
-            words += [f"{plural(vitals.flags, 'flag')} up"] if vitals.flags else []
-            words.append(f"{money(vitals.spent)} of {money(vitals.budget)} spent today")
+def oldest_ask(status: Mapping[str, JSON]) -> float | None:
+    """Return when the oldest ask or flag came that waits, None where none does (pure)."""
+    return min(filter(None, (stored_moment(ask["at"]) for ask in status["open_asks"])), default=None)
 
-        def age(at: float | None) -> str:
-            return "U" if at is None else f"{max(0, round(now - at))}s"
 
-        oldest = "0s" if vitals.oldest_ask is None else age(vitals.oldest_ask)
-        figures = {
-            "last_beat": f"{age(vitals.last_beat)};;;",
-            "asks": f"{vitals.asks};;;",
-            "oldest_ask": f"{oldest};;;",
-            "flags": f"{vitals.flags};;;",
-            "failures": f"{vitals.failures};;;",
-            "workers": f"{vitals.workers};;;",
-            "spent": f"{vitals.spent:.2f}USD;;;{vitals.budget:g}",
-        }
-        told = " ".join(f"{name}={value}" for name, value in figures.items())
-        text = str(self.profile.redacted(typable("; ".join(words))))
-        return f"LOOOP {_NAGIOS_STATUS[self.level]} - {text}" + ("" if self.level == UNKNOWN else f" | {told}")
+def check_line(level: int, wrong: Sequence[Trouble], status: Mapping[str, JSON], now: float) -> str:
+    """Return the line of a monitoring plugin (pure): the worst first, then the figures."""
+    texts = [one_line(text, 300).replace("|", "¦") for _, text in sorted(wrong, key=lambda trouble: -trouble[0])]
+    if level == UNKNOWN or not status:
+        return f"LOOOP {_NAGIOS_STATUS[level]} - {typable('; '.join(texts))}"
+    asks, flags, last, budget = status["asks"], status["flags"], status["last_tick"], status["budget"]
+    last_age = f"{max(0, round(now - parse_utc(last['at'])))}s" if last else "U"
+    spent, cap = budget["spent_today_usd"], budget["daily_usd"]
+    if level == OK:
+        since = duration_text(now - parse_utc(last["at"])) if last else "0 s"
+        texts.insert(0, f"last beat {since} ago")
+        texts += [f"{plural(asks, 'ask')} open"] if asks else []
+        texts += [f"{plural(flags, 'flag')} up"] if flags else []
+        texts.append(f"{money(spent)} of {money(cap)} spent today")
+    figures = [f"last_beat={last_age};;;", f"asks={asks};;;"]
+    figures += [f"oldest_ask={max(0, round(now - (oldest_ask(status) or now)))}s;;;", f"flags={flags};;;"]
+    figures += [f"failures={status['backoff']['fails']};;;", f"workers={workers_alive(status)};;;"]
+    figures += [f"spent={spent:.2f}USD;;;{cap:g}"]
+    return f"LOOOP {_NAGIOS_STATUS[level]} - {typable('; '.join(texts))} | {' '.join(figures)}"
 
-    def metrics(self) -> str:
-        """Return the same for the textfile collector of Prometheus."""
-        vitals = self.vitals
-        rows: list[tuple[str, str, float | None]] = [
-            ("check_status", "0 ok, 1 warning, 2 critical, 3 unknown.", self.level)
+
+def workers_alive(status: Mapping[str, JSON]) -> int:
+    """Count the workers that run (pure)."""
+    return sum(worker["alive"] for worker in status["workers"])
+
+
+def check_metrics(level: int, status: Mapping[str, JSON], data_dir: str) -> str:
+    """Return the same for the textfile collector of Prometheus (pure)."""
+    rows: list[tuple[str, str, float | None]] = [("check_status", "0 ok, 1 warning, 2 critical, 3 unknown.", level)]
+    if status:
+        last, budget = status["last_tick"], status["budget"]
+        rows += [
+            ("last_beat_timestamp_seconds", "When the last beat ended.", last and parse_utc(last["at"])),
+            ("asks", "Questions and proposals that wait for the person.", status["asks"]),
+            ("oldest_ask_timestamp_seconds", "When the oldest ask or flag came that waits.", oldest_ask(status)),
+            ("flags", "Flags of sessions that are up.", status["flags"]),
+            ("failures", "Decisions that failed, in a row.", status["backoff"]["fails"]),
+            ("workers", "Workers that live.", workers_alive(status)),
+            ("spent_today_usd", "Spend of this day, in USD.", budget["spent_today_usd"]),
+            ("budget_daily_usd", "Budget of a day, in USD.", budget["daily_usd"]),
+            ("paused", "1 while the loop is paused.", bool(status["paused"])),
+            ("pulse_running", "1 while a pulse runs.", status["pulse"]["running"]),
         ]
-        if self.level != UNKNOWN:
-            rows += [
-                ("last_beat_timestamp_seconds", "When the last beat ended.", vitals.last_beat),
-                ("asks", "Questions and proposals that wait for the person.", vitals.asks),
-                ("oldest_ask_timestamp_seconds", "When the oldest ask or flag came that waits.", vitals.oldest_ask),
-                ("flags", "Flags of sessions that are up.", vitals.flags),
-                ("failures", "Decisions that failed, in a row.", vitals.failures),
-                ("workers", "Workers that live.", vitals.workers),
-                ("spent_today_usd", "Spend of this day, in USD.", vitals.spent),
-                ("budget_daily_usd", "Budget of a day, in USD.", vitals.budget),
-                ("paused", "1 while the loop is paused.", vitals.paused),
-                ("pulse_running", "1 while a pulse runs.", vitals.pulse),
-            ]
-        escaped = printable(self.profile.data).replace("\\", "\\\\").replace('"', '\\"')
-        label = f'{{data_dir="{escaped}"}}'
-        return "".join(
-            f"# HELP looop_{name} {told}\n# TYPE looop_{name} gauge\nlooop_{name}{label} {float(value):.15g}\n"
-            for name, told, value in rows
-            if value is not None
-        )
+    label = printable(data_dir).replace("\\", "\\\\").replace('"', '\\"')
+    lines = '# HELP looop_{0} {1}\n# TYPE looop_{0} gauge\nlooop_{0}{{data_dir="{2}"}} {3:.15g}\n'
+    return "".join(lines.format(name, told, label, float(value)) for name, told, value in rows if value is not None)
 
 
 @declare("check", "Looking", shows=True, bare=True)
@@ -26700,13 +26608,25 @@ def cmd_check(profile: Profile, args: Args) -> Result:
     $ looop check --prom /var/lib/node_exporter/looop.prom  # and a textfile
     Exits: 0 OK | 1 WARNING | 2 CRITICAL, or usage | 3 UNKNOWN: there is no profile, or it cannot be read
     """
-    check = Check(profile, time.time()).look()
+    wrong: list[Trouble] = []
+    now, status, code = time.time(), {}, UNKNOWN
+    try:
+        if not check_data_dir(profile):
+            raise Failure(f"{profile.data}: there is no profile: `looop tick` makes one")
+        code = CRITICAL
+        status = profile.redacted(status_of(profile, now))
+        wrong += troubles(profile, status, now)
+    except (Failure, OSError) as error:  # what cannot be looked at is wrong, too
+        stopped = "no beat can be run: " if code == CRITICAL else ""
+        wrong.append((code, f"{stopped}{beat_trouble(error)}"))
+    level = max((level for level, _ in wrong), default=OK)
     if args["prom"]:
         try:
-            write_atomic(os.path.realpath(args["prom"]), check.metrics().encode(), mode=0o644, sync=False)
+            metrics = check_metrics(level, status, profile.data).encode()
+            write_atomic(os.path.realpath(args["prom"]), metrics, mode=0o644, sync=False)
         except OSError as error:
-            check.wrong.append((UNKNOWN, f"--prom {args['prom']}: {error.strerror}"))
-    return Output(text=f"{check.line()}\n", code=check.level)
+            wrong.append((level := UNKNOWN, f"--prom {args['prom']}: {error.strerror}"))
+    return Output(text=profile.redacted(check_line(level, wrong, status, now)) + "\n", code=level)
 
 
 # ======================================================================================================================
