@@ -97,34 +97,35 @@ Contents
   73. Trials                      test, test add, shadow: past worlds judged again
   74. Undo                        looop undo: a move taken back
   75. Cost                        the ledger added up
-  76. Pulse                       the beat in a loop
-  77. Loop commands               tick, run
-  78. People's commands           asks, answer, approve, reject, pause, resume
-  79. Commands that show          status, sensor list, show and test, cost
-  80. Setup commands              init, config, version
-  81. Session commands            start-session, ls, attach, detach, up, down
-  82. Terminal commands           log, shot, expect, send, key, wait, restart, kill
-  83. Worker commands             ask, flag, claim, prune
-  84. Gallery                     sensors to choose from; sensor add, edit, trust, remove
-  85. Questions (pure)            what the interview asks
-  86. Interview                   looop setup
-  87. Schedulers                  systemd, launchd and cron
-  88. Service                     looop service
-  89. Examinations                what the doctor looks at
-  90. Doctor                      looop doctor
-  91. Goals and history           looop goals, goal, history
-  92. Page (pure)                 HTML and plots of a report
-  93. Report                      looop report: some days of the loop on one page
-  94. Check                       looop check: a monitoring plugin
-  95. Board (pure)                panels and dialogs of `looop top`, at any size
-  96. Overview                    the files that `looop top` shows, read when they change
-  97. Top                         looop top, watch: keys, drawing, verbs in children
-  98. Completion                  candidates for a Tab
-  99. Manual (pure)               help, pages, man page
- 100. Command line                from words to an exit code
- 101. Texts                       prompts and seeds
- 102. Texts of the gallery        scripts of `sensor add`
- 103. Texts of the manual         looop help
+  76. Channels                    people reached by scripts, and their answers
+  77. Pulse                       the beat in a loop
+  78. Loop commands               tick, run
+  79. People's commands           asks, answer, approve, reject, pause, resume
+  80. Commands that show          status, sensor list, show and test, cost
+  81. Setup commands              init, config, version
+  82. Session commands            start-session, ls, attach, detach, up, down
+  83. Terminal commands           log, shot, expect, send, key, wait, restart, kill
+  84. Worker commands             ask, flag, claim, prune
+  85. Gallery                     sensors to choose from; sensor add, edit, trust, remove
+  86. Questions (pure)            what the interview asks
+  87. Interview                   looop setup
+  88. Schedulers                  systemd, launchd and cron
+  89. Service                     looop service
+  90. Examinations                what the doctor looks at
+  91. Doctor                      looop doctor
+  92. Goals and history           looop goals, goal, history
+  93. Page (pure)                 HTML and plots of a report
+  94. Report                      looop report: some days of the loop on one page
+  95. Check                       looop check: a monitoring plugin
+  96. Board (pure)                panels and dialogs of `looop top`, at any size
+  97. Overview                    the files that `looop top` shows, read when they change
+  98. Top                         looop top, watch: keys, drawing, verbs in children
+  99. Completion                  candidates for a Tab
+ 100. Manual (pure)               help, pages, man page
+ 101. Command line                from words to an exit code
+ 102. Texts                       prompts and seeds
+ 103. Texts of the gallery        scripts of `sensor add`
+ 104. Texts of the manual         looop help
 
 Finding things: the verb `looop sensor list` is `cmd_sensor_list`; its docstring is its page: options, examples, exits.
 To add a verb: write `cmd_<verb>` under `@declare`: see the section Verbs.
@@ -3203,6 +3204,9 @@ def read_env_file(path: str) -> EnvFile:
         return EnvFile(path, refused=str(error.strerror), remedy="make it a readable file, or move it away")
 
 
+_CHANNELS = ".channels"  # in the data dir: see the section Channels
+
+
 class Profile:
     """One looop: its paths, its environment, and its config, read when a setting is asked for."""
 
@@ -3430,8 +3434,15 @@ class Profile:
     def secrets(self) -> list[tuple[str, str]]:
         """Return (text, name) of each secret of the environment."""
         if self._secrets is None:
-            self._secrets = secrets_of(self.env)
+            asks = read_fields(self.path(_CHANNELS)).get("asks")
+            rows = asks.values() if isinstance(asks, dict) else ()
+            codes = [code for row in rows for code in (*(dig(row, "codes") or {}).values(), *(dig(row, "old") or ()))]
+            self._secrets = secrets_of(self.env) + [(str(code), "CHANNEL_CODE") for code in codes]
         return self._secrets
+
+    def forget_secrets(self) -> None:
+        """Look anew for what is secret: there are new codes of channels."""
+        self._secrets = None
 
     def redacted(self, value: JSON) -> JSON:
         """Replace each secret, in a text or in every text of a JSON value: by [NAME] if it is the environment's."""
@@ -3748,6 +3759,8 @@ _SCRATCH = """\
 /.quiet
 /.policy
 /.sensors
+/channels/
+/.channels
 /.next-interval
 /.surfaced
 /.boot
@@ -5426,16 +5439,17 @@ def read_asks(profile: Profile) -> list[dict[str, JSON]]:
 
 
 def give_answer(
-    profile: Profile, number: int, verdict: str, text: str, force: bool = False, *, typed: bool = False
+    profile: Profile, number: int, verdict: str, text: str, force: bool = False, *, typed: bool = False, by: str = ""
 ) -> bool:
     """Answer an ask; return False when it was answered before and `force` is not given.
 
     Also with `force`, what was approved stays approved, and what a decider has read stays read: False. Only a no that
     was read can be answered anew, and its ask comes back from the archive. `typed`: it is to be typed into the session
-    that asked, as `looop ask` there has no reader.
+    that asked, as `looop ask` there has no reader. `by`: the channel that it came by.
     """
     path, archived = (profile.path(folder, f"{number}.answer.json") for folder in ("asks", "asks/archive"))
-    told = {"at": utc_text(time.time()), "verdict": verdict, "text": text, **({"typed": True} if typed else {})}
+    told: dict[str, JSON] = {"at": utc_text(time.time()), "verdict": verdict, "text": text}
+    told.update({"typed": True} if typed else {}, **({"by": by} if by else {}))
     answer = pretty(profile.redacted(told)).encode()
     with profile.lock("asks"):
         known = number in ask_numbers(profile, "asks")
@@ -5463,7 +5477,8 @@ def answer_lines(profile: Profile) -> list[str]:
             if answer and answer["verdict"] != "approved":
                 session = read_ask(profile, number, folder)["session"]
                 who = f" of {session}" if session else ""
-                words = one_line(f"ask {number}{who} {answer['verdict']}: {answer['text']}".rstrip(": "), 320)
+                by = f" by {answer['by']}" if answer.get("by") else ""
+                words = one_line(f"ask {number}{who} {answer['verdict']}{by}: {answer['text']}".rstrip(": "), 320)
                 lines.append(f"- {local_stamp(parse_utc(str(answer.get('at'))))} {words}")
                 break
     return lines
@@ -18043,6 +18058,7 @@ class Approval(Record):
     move: Move
     base: str = ""  # digest of what it was approved in view of
     edited: str | None = None  # the text that the person wrote
+    by: str = ""  # the channel that the yes came by
 
 
 PERSON = Runner("person", "person")
@@ -18372,7 +18388,7 @@ class Beat:
         if approved:
             run.intend(value, approved=approved.number)
             edited = "" if approved.edited is None else f"as the person edited it:\n{approved.edited}"
-            if not give_answer(profile, approved.number, "approved", edited):
+            if not give_answer(profile, approved.number, "approved", edited, by=approved.by):
                 run.commit("", {"outcome": "failed", "reason": "it was answered at the same moment"})
                 raise answered_failure(read_ask(profile, approved.number), "nothing was done")
             try:
@@ -18469,7 +18485,8 @@ class Beat:
             edit = {} if approved.edited is None else {"edited": move}
             printed = bool(result.shell and result.shell["output"].strip())
             add_to_answer(profile, approved.number, result=shell_told(result), printed=printed, **edit)
-            fact = f"{'edited and ' if edit else ''}approved by you (ask {approved.number}): {fact}"
+            by = f", by {approved.by}" if approved.by else ""
+            fact = f"{'edited and ' if edit else ''}approved by you{by} (ask {approved.number}): {fact}"
             extra = {"approved": approved.number}
         self.advance(result, now)
         words = one_line(profile.redacted(fact))
@@ -18755,11 +18772,11 @@ def edit_proposal(profile: Profile, args: Mapping[str, JSON]) -> tuple[dict[str,
 
 
 def approve(
-    profile: Profile, n: JSON, digest: str, force: bool, edited: str | None = None
+    profile: Profile, n: JSON, digest: str, force: bool, edited: str | None = None, *, by: str = ""
 ) -> tuple[Outcome, MoveResult]:
     """Do what a proposal says, once: exactly the bytes that have this digest; return how that ended, and what it did.
 
-    `edited`: the bytes that the person put in their place.
+    `edited`: the bytes that the person put in their place. `by`: the channel that their yes came by.
     """
     prepare(profile)
     with beat_lock(profile, "approve", None):
@@ -18768,11 +18785,11 @@ def approve(
         require_digest(ask, digest)
         require_capsule(profile, ask)
         require_base(profile, ask, force)
-        return execute_proposal(profile, state, ask, edited)
+        return execute_proposal(profile, state, ask, edited, by)
 
 
 def execute_proposal(
-    profile: Profile, state: dict[str, JSON], ask: Mapping[str, JSON], edited: str | None
+    profile: Profile, state: dict[str, JSON], ask: Mapping[str, JSON], edited: str | None, by: str = ""
 ) -> tuple[Outcome, MoveResult]:
     """Perform an approved proposal as a beat that a person has decided."""
     move = proposed_move(ask)
@@ -18784,7 +18801,7 @@ def execute_proposal(
     if edited is not None:  # the decider's words are not about this any more
         value = {key: inner for key, inner in move_object(move).items() if key not in ("journal", "why")}
         move = checked_move({**value, edited_field(value): edited})
-    beat = Beat(profile, approved=Approval(ask["n"], move, str(shown.get("base") or ""), edited))
+    beat = Beat(profile, approved=Approval(ask["n"], move, str(shown.get("base") or ""), edited, by))
     beat.state, beat.world = state, observe(profile, {})
     return beat.carry(), beat.result
 
@@ -18915,6 +18932,25 @@ def hand_over(profile: Profile, ask: Mapping[str, JSON], session: Session | None
     if type_answer(profile, ask["n"]):
         return f"typed into {session.id}"
     return f"it is typed into {session.id} once that is at an empty prompt"
+
+
+def tell_answer(
+    profile: Profile, ask: Mapping[str, JSON], verdict: str, text: str, force: bool, *, by: str = ""
+) -> str:
+    """Give an answer and say so. Raise Failure when there is one already, or when what was approved has been done."""
+    if ask.get("verdict") == "approved":
+        raise answered_failure(ask, "what was done cannot be taken back here")
+    session = asker_of(profile, ask)
+    read = not session or reader_of(profile, ask, session)
+    typed = bool(session and not read and agent_in(session).prompt)
+    if not give_answer(profile, ask["n"], verdict, text, force, typed=typed, by=by):
+        now = find_ask(profile, str(ask["n"]))
+        raise answered_failure(now, "--force replaces the answer until a decider has read it")
+    emit(profile, "answered", n=ask["n"], verdict=verdict)
+    lower_flag(profile, ask)
+    chosen = ask.get("options") or (ask["kind"] == "proposal" and verdict == "answered")
+    what = f"{verdict}: {one_line(text, 60)}" if chosen and text else verdict
+    return f"ask {ask['n']}: {what}; {hand_over(profile, ask, session, read, typed)}"
 
 
 def await_answer(profile: Profile, number: int, limit: float) -> dict[str, JSON] | None:
@@ -21013,7 +21049,330 @@ def cost_lines(summary: Mapping[str, JSON], by: str, bars: bool, paint: Paint) -
 
 
 # ======================================================================================================================
-# 76. Pulse
+# 76. Channels
+# ======================================================================================================================
+# channels/*.sh are sensors for people. A beat gives each the open asks, as JSON on stdin, when one is new there and
+# at the script's own interval while something is open; it prints answers, one JSON object a line. looop opens no
+# connection. `.channels`, which is private, holds what the person lets run, by digest, and a code for each ask and
+# channel: random, bound to all that the ask shows, good for one answer within a day.
+
+_CHANNELS_SHAPE = {
+    "trusted": {"*": "text"},  # digest of a script, by its name
+    "asks": {
+        "*": {"bound": "text", "digest": "text", "at": "stamp", "whole": "texts", "used": "flag", "wrong": "number"}
+        | {"codes": {"*": "text"}, "old": "texts"}
+    },
+    "calls": {"*": {"at": "stamp", "failed": "flag", "told": "texts", "cursor": "text|none"}},
+}
+CODE_TTL = DAY  # seconds
+CODE_TRIES = 5  # wrong codes after which those of an ask count no more
+MESSAGE_MAX = 3000  # bytes of a message: ntfy takes 4096, Telegram 4096 characters, Slack 4000
+ANSWERS_READ = 50  # lines of one call
+_CODE_LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"  # 32, easily told apart on a phone
+
+
+def channel_files(profile: Profile) -> dict[str, str]:
+    """Return the path of every channel by name, in order."""
+    folder = profile.path("channels")
+    scripts = (name for name in names_in(folder, "channels") if name.endswith(".sh") and valid_id(name[:-3]))
+    return {name[:-3]: f"{folder}/{name}" for name in scripts}
+
+
+def read_channels(profile: Profile) -> dict[str, JSON]:
+    """Return what `.channels` says; a damaged file lets nothing run and accepts no code."""
+    try:
+        known = parse_json(read_bytes(profile.path(_CHANNELS)) or b"{}")
+    except ValueError:
+        known = {}
+    known = {key: dig(known, key) or {} for key in _CHANNELS_SHAPE}
+    return known if fits(known, _CHANNELS_SHAPE) else {key: {} for key in _CHANNELS_SHAPE}
+
+
+def write_channels(profile: Profile, known: Mapping[str, JSON]) -> None:
+    """Write `.channels`; its lock is held. From now on the codes in it are redacted."""
+    write_atomic(profile.path(_CHANNELS), pretty(known).encode())
+    profile.forget_secrets()
+
+
+def channel_refused(path: str, digest: JSON) -> str:
+    """Say why a channel must not run, "" when it may: only a script that the person has let run, as it is now."""
+    why = refusal(path)[1]
+    if why:
+        return why
+    try:
+        same = digest == digest_of(read_bytes(path) or b"")
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    return "" if same else "refused: it is new or was changed"
+
+
+def new_code() -> str:
+    """Return a random code of 40 bits."""
+    return "".join([_CODE_LETTERS[byte % 32] for byte in os.urandom(8)])
+
+
+def bound_digest(ask: Mapping[str, JSON]) -> str:
+    """Return the digest of an ask that its codes are bound to (pure)."""
+    return digest_of(canonical([ask_digest(ask), ask["options"], ask["at"]]).encode("utf-8", "surrogatepass"))
+
+
+def give_codes(known: dict[str, JSON], asks: Sequence[Mapping[str, JSON]], names: Collection[str], now: float) -> None:
+    """Give each open ask a code for each channel; new ones where the ask has changed, or its codes are old or used.
+
+    An ask with too many wrong codes keeps its own: they count again once the person renews them.
+    """
+    for ask in asks:
+        key, bound = str(ask["n"]), bound_digest(ask)
+        row = known["asks"].get(key)
+        stale = row and (row["used"] or not 0 <= now - parse_utc(row["at"]) < CODE_TTL)
+        if not row or row["bound"] != bound or (stale and row["wrong"] < CODE_TRIES):
+            old = [*row["codes"].values(), *row["old"]][:20] if row else []
+            row = {"bound": bound, "digest": ask_digest(ask), "at": utc_text(now), "used": False, "wrong": 0}
+            row.update(old=old, codes={}, whole=[])
+            known["asks"][key] = row
+        row["codes"] = {name: row["codes"].get(name) or new_code() for name in names}
+    open_now = {str(ask["n"]) for ask in asks}
+    for key, row in list(known["asks"].items()):
+        if key not in open_now and not 0 <= now - parse_utc(row["at"]) < CODE_TTL:
+            del known["asks"][key]
+
+
+def channel_message(profile: Profile, ask: Mapping[str, JSON], code: str) -> tuple[str, bool]:
+    """Return the message of an ask, and whether all that a yes is for is in it.
+
+    No line of it has the form of an answer, so that a mail which quotes it answers nothing.
+    """
+    n, proposal = ask["n"], ask["kind"] == "proposal"
+    lines = ask_lines(profile, [ask], time.time(), Paint({"LOOOP_COLOR": "0"}, sys.stderr))[:-1]
+    word = "yes, or no and why" if proposal else "your answer"
+    digest = f" (digest {ask_digest(ask)})" if proposal else ""
+    tail = ["", f"code {code}{digest}", f"to answer, send a line: the number {n}, the code, and {word}"]
+    clean = str(profile.redacted("\n".join(lines)))
+    text = "\n".join([clean, *tail])
+    if clean.split("\n") == lines and len(text.encode("utf-8", "backslashreplace")) <= MESSAGE_MAX:
+        return text, True
+    head = str(profile.redacted(one_line(lines[0], 500)))
+    large = "too large: answer at a terminal" + (f": looop approve {n}" if proposal else "")
+    tail[-1] += "; a yes is not taken here" if proposal else ""
+    return "\n".join([head, large, *tail]), False
+
+
+def channel_input(profile: Profile, known: Mapping[str, JSON], name: str, asks: Sequence[Mapping[str, JSON]]) -> JSON:
+    """Return what a channel is given on stdin: the asks, and the messages to send now, with replies to offer."""
+    call, told, messages = known["calls"].get(name) or {}, [], []
+    for ask in asks:
+        row = known["asks"][str(ask["n"])]
+        code = row["codes"][name]
+        keys, proposal = ("n", "kind", "session", "question", "options", "at"), ask["kind"] == "proposal"
+        shown = {key: ask[key] for key in keys}
+        if code not in (call.get("told") or ()) and row["wrong"] < CODE_TRIES:
+            text, whole = channel_message(profile, ask, code)
+            row["whole"] = [*({*row["whole"]} - {code}), *([code] if whole else [])]  # of what is sent
+            replies = (["yes", "no"] if whole else ["no"]) if proposal else list(ask["options"] or ())[:3]
+            replies = [f"{ask['n']} {code} {reply}" for reply in replies]
+            messages.append({"title": f"looop: {ask_title(ask)}", "text": text, "replies": replies})
+        shown.update(code=code, digest=row["digest"] if proposal else None)
+        told.append({**shown, "approvable": proposal and code in row["whole"]})
+    since = min((parse_utc(known["asks"][str(ask["n"])]["at"]) for ask in asks), default=0.0)
+    return {"asks": told, "cursor": call.get("cursor"), "since": int(since), "messages": messages}
+
+
+def answer_doubt(known: Mapping[str, JSON], name: str, said: JSON, now: float) -> str:
+    """Say why an answer of a channel counts for nothing, "" when its code is right (pure). Count a wrong code."""
+    if not fits(said, {"n": "number", "code": "text", "answer": "text"}):
+        return "malformed"
+    row, code = known["asks"].get(str(said["n"])), said["code"].strip().lower()
+    if not row:
+        return "unknown ask"
+    if row["wrong"] >= CODE_TRIES:
+        return "too many wrong codes"
+    if row["used"] or code in row["old"]:
+        return "code used or expired"
+    if code != row["codes"].get(name):
+        row["wrong"] += 1
+        return "wrong code"
+    return "" if 0 <= now - parse_utc(row["at"]) < CODE_TTL else "code used or expired"
+
+
+def take_answer(profile: Profile, known: dict[str, JSON], name: str, said: JSON) -> str:
+    """Do what an answer of a channel says, through what the verbs use; return why it was ignored, "" when it was not.
+
+    Its code is spent first: whatever happens then, it does nothing twice.
+    """
+    why = answer_doubt(known, name, said, time.time())
+    if why == "wrong code":
+        write_channels(profile, known)
+    if why:
+        return why
+    row, text = known["asks"][str(said["n"])], said["answer"].strip()
+    ask = read_ask(profile, said["n"]) if said["n"] in ask_numbers(profile, "asks") else {"state": "answered"}
+    if ask["state"] == "answered":
+        return "answered already"
+    if row["bound"] != bound_digest(ask):
+        return "the ask has changed"
+    word, _, rest = text.partition(" ")
+    verdict = {"yes": "approve", "y": "approve", "no": "reject", "n": "reject"}.get(word.lower().strip(",.:;!"), "")
+    proposal = ask["kind"] == "proposal"
+    if not text or (proposal and not verdict):
+        return "neither yes nor no" if proposal else "empty"
+    if verdict == "approve" and proposal and row["codes"][name] not in row["whole"]:
+        return "too large: answer at a terminal"
+    if verdict == "approve" and proposal and rest.strip():
+        return "a yes with other words"
+    answer = text if proposal else chosen_option(ask, str(profile.redacted(text)))
+    row["used"] = True
+    write_channels(profile, known)
+    by = f"channel {name}"
+    if proposal and verdict == "approve":
+        approve(profile, ask["n"], row["digest"], False, by=by)
+    elif proposal:
+        tell_answer(profile, ask, "rejected", str(profile.redacted(rest.strip())), False, by=by)
+    else:
+        tell_answer(profile, ask, "answered", answer, False, by=by)
+    emit(profile, "channel_answer", channel=name, n=ask["n"], verdict=verdict if proposal else "answered")
+    return ""
+
+
+def take_output(profile: Profile, known: dict[str, JSON], name: str, out: bytes) -> None:
+    """Take the answers that a channel printed, and its cursor. What counts for nothing is an event."""
+    ignored: dict[tuple[JSON, str], int] = {}
+    lines = [line for line in text_of(out).split("\n") if line.strip()]
+    for line in lines[:ANSWERS_READ]:
+        try:
+            said = parse_json(line)
+        except ValueError:
+            said = None
+        if fits(said, {"cursor": "text"}):
+            known["calls"][name]["cursor"] = said["cursor"][:200]
+            continue
+        try:
+            why = take_answer(profile, known, name, said)
+        except Failure as failure:  # a person reads it where they look next
+            why = f"not done: {one_line(failure.message, 200)}"
+        if why:
+            key = (dig(said, "n") if fits(said, {"n": "number"}) else None, why)
+            ignored[key] = ignored.get(key, 0) + 1
+    for (n, why), count in ignored.items():
+        emit(profile, "channel_ignored", channel=name, n=n, why=why, count=count)
+    if len(lines) > ANSWERS_READ:
+        emit(profile, "channel_ignored", channel=name, n=None, why="too many lines", count=len(lines) - ANSWERS_READ)
+
+
+def serve_channels(profile: Profile, only: str = "", poll: bool = True) -> dict[str, ProcessResult]:
+    """Call each channel that is due, and do what the person answered there; return how each call ended.
+
+    `poll`: call at the script's interval, too, and not only for what is new. `only`: call this one, due or not.
+    """
+    names = channel_files(profile)
+    if not names or not (only or ask_numbers(profile, "asks")) or (profile.quiet_until(time.time()) and not only):
+        return {}
+    with Lock(profile.path(".channels.lock")) as lock:
+        if not lock.acquire(BRIEF if only else 0.0):
+            return {}  # another beat calls them
+        known, now = read_channels(profile), time.time()
+        profile.forget_secrets()  # another process may have made codes
+        asks = [ask for ask in current_asks(profile) if ask["state"] != "answered"]
+        before, ends = pretty(known), {}
+        allowed = {name: path for name, path in names.items() if may_run(profile, known, name, path)}
+        give_codes(known, asks, allowed, now)
+        options = {name: sensor_options(read_head(path)) for name, path in allowed.items() if only in ("", name)}
+        due = [(name, opt) for name, opt in options.items() if only or (asks and call_due(known, name, opt, poll, now))]
+        inputs = {name: channel_input(profile, known, name, asks) for name, _ in due}
+        if only in inputs:
+            inputs[only]["messages"].append({"title": "looop", "text": "a test: this channel works", "replies": []})
+        if pretty(known) != before:
+            write_channels(profile, known)  # the codes are known before anybody is told them
+        if due:
+            ends = call_channels(profile, allowed, due, inputs)
+        for name, end in ends.items():
+            well = end.why == "exit" and end.code == 0
+            call = known["calls"].get(name) or {"cursor": None, "told": [], "failed": False}
+            told = [ask["code"] for ask in inputs[name]["asks"]] if well else call["told"]
+            known["calls"][name] = {**call, "at": utc_text(now), "failed": not well, "told": told}
+            if not well and not (call["failed"] or only):
+                profile.warn(f"channel {name}: {end_told(profile, end)}: looop channel test {name}")
+            take_output(profile, known, name, end.out if well else b"")
+        if ends:
+            write_channels(profile, known)
+        return ends
+
+
+def end_told(profile: Profile, end: ProcessResult) -> str:
+    """Say how a call failed."""
+    return f"{end.why} {end.code}: {one_line(str(profile.redacted(text_of(end.err))), 200)}"
+
+
+def may_run(profile: Profile, known: dict[str, JSON], name: str, path: str) -> bool:
+    """Tell whether a channel may run; warn once where it may not."""
+    why = channel_refused(path, known["trusted"].get(name))
+    call = known["calls"].get(name) or {"cursor": None, "told": [], "at": utc_text(0.0), "failed": False}
+    if why and not call["failed"]:
+        profile.warn(f"channel {name}: {why}: looop channel trust {name}")
+        known["calls"][name] = {**call, "failed": True}
+    return not why
+
+
+CHANNEL_REST = 60.0  # seconds, after a call that failed
+
+
+def call_due(known: Mapping[str, JSON], name: str, options: SensorOptions, poll: bool, now: float) -> bool:
+    """Tell whether a channel is to be called: an ask is new there, or with `poll` its interval is over (pure)."""
+    call = known["calls"].get(name)
+    if not call:
+        return True
+    age = now - parse_utc(call["at"])
+    if call["failed"]:
+        return not 0 <= age < max(options.interval, CHANNEL_REST)
+    news = {row["codes"].get(name) for row in known["asks"].values() if not row["used"]} - {*call["told"], None}
+    return bool(news) or (poll and not 0 <= age < options.interval)
+
+
+def call_channels(
+    profile: Profile,
+    paths: Mapping[str, str],
+    due: Sequence[tuple[str, SensorOptions]],
+    inputs: Mapping[str, JSON],
+) -> dict[str, ProcessResult]:
+    """Run channels side by side, each under its deadline; return their ends by name."""
+    env, usual, files = profile.child_env(), profile.setting("sensor_timeout"), {}
+    jobs = []
+    try:
+        for name, options in due:
+            files[name] = profile.path(f".channel-{name}.{os.getpid()}.tmp")
+            write_atomic(files[name], pretty(inputs[name]).encode("utf-8", "backslashreplace"), sync=False)
+            timeout = usual if options.timeout is None else options.timeout
+            jobs.append(Job(name, [paths[name]], env, timeout, stdin=files[name], cap=64 * KIB, tidy=True))
+        return dict(zip(files, run_jobs(jobs)))
+    finally:
+        for path in files.values():
+            remove_file(path)
+
+
+def beat_with_channels(
+    profile: Profile, forced: str = "", runner: str = "", wait: float | None = 0.0, verb: str = "tick"
+) -> Outcome:
+    """Run a beat, after the answers that came by a channel; then say there what it asked."""
+    used = is_folder(profile.path("channels"))
+    if used:
+        serve_calmly(profile, poll=True)
+    outcome = beat_and_shadow(profile, forced, runner, wait, verb)
+    if used:
+        serve_calmly(profile, poll=False)
+    return outcome
+
+
+def serve_calmly(profile: Profile, poll: bool) -> None:
+    """Call the channels that are due. What goes wrong with them holds up no beat."""
+    try:
+        os.chdir(profile.data)
+        raise_on_signals()
+        serve_channels(profile, poll=poll)
+    except (Failure, OSError) as error:
+        profile.warn(f"channels: {error}")
+
+
+# ======================================================================================================================
+# 77. Pulse
 # ======================================================================================================================
 # The beat in a loop, for whoever has no cron: one process that holds `.lock` for its life, in the session `pulse`.
 #
@@ -21107,7 +21466,7 @@ class Pulse:
         self.profile.reread()
         time.tzset()  # the person may travel
         try:
-            return beat_and_shadow(self.profile, wait=None, verb="pulse")
+            return beat_with_channels(self.profile, wait=None, verb="pulse")
         except Exception as error:
             if self.displaced():  # in the middle of the beat
                 raise
@@ -21317,7 +21676,7 @@ def end_pulse(profile: Profile) -> bool:
 
 
 # ======================================================================================================================
-# 77. Loop commands
+# 78. Loop commands
 # ======================================================================================================================
 # The verbs that run a beat.
 
@@ -21338,7 +21697,7 @@ def cmd_tick(profile: Profile, args: Args) -> Result:
     """
     if args["dry-run"]:
         return show_dry_run(profile, args, "tick")
-    outcome = beat_and_shadow(profile, "", args["runner"] or "", args["wait"] or 0.0)
+    outcome = beat_with_channels(profile, "", args["runner"] or "", args["wait"] or 0.0)
     quiet = not sys.stdout.isatty() and not is_news(profile, outcome)
     answer = outcome_output(profile, args["runner"] or "", outcome)
     return answer.replace(lines=(), warning="") if quiet else answer
@@ -21362,7 +21721,7 @@ def cmd_run(profile: Profile, args: Args) -> Result:
     """
     if args["dry-run"]:
         return show_dry_run(profile, args, "run")
-    outcome = beat_and_shadow(profile, args["goal-id"], args["runner"] or "", args["wait"] or None, "run")
+    outcome = beat_with_channels(profile, args["goal-id"], args["runner"] or "", args["wait"] or None, "run")
     return outcome_output(profile, args["runner"] or "", outcome)
 
 
@@ -21379,7 +21738,7 @@ def outcome_output(profile: Profile, wanted: str, outcome: Outcome) -> Output:
 
 
 # ======================================================================================================================
-# 78. People's commands
+# 79. People's commands
 # ======================================================================================================================
 # What a person answers, approves, refuses and pauses.
 
@@ -21481,23 +21840,6 @@ def cmd_reject(profile: Profile, args: Args) -> Result:
         return Output(lines=list(filter(None, (told, f"tests/{name}.json: keeps it rejected"))))
     offered = ask.get("move") and Run(profile, str(ask["run"] or "")).has("prompt.md")
     return Output(lines=[told, *([f"`looop reject {ask['n']} --test` writes a case of it"] if offered else [])])
-
-
-def tell_answer(profile: Profile, ask: Mapping[str, JSON], verdict: str, text: str, force: bool) -> str:
-    """Give an answer and say so. Raise Failure when there is one already, or when what was approved has been done."""
-    if ask.get("verdict") == "approved":
-        raise answered_failure(ask, "what was done cannot be taken back here")
-    session = asker_of(profile, ask)
-    read = not session or reader_of(profile, ask, session)
-    typed = bool(session and not read and agent_in(session).prompt)
-    if not give_answer(profile, ask["n"], verdict, text, force, typed=typed):
-        now = find_ask(profile, str(ask["n"]))
-        raise answered_failure(now, "--force replaces the answer until a decider has read it")
-    emit(profile, "answered", n=ask["n"], verdict=verdict)
-    lower_flag(profile, ask)
-    chosen = ask.get("options") or (ask["kind"] == "proposal" and verdict == "answered")
-    what = f"{verdict}: {one_line(text, 60)}" if chosen and text else verdict
-    return f"ask {ask['n']}: {what}; {hand_over(profile, ask, session, read, typed)}"
 
 
 def confirmed_proposal(profile: Profile, args: Mapping[str, JSON]) -> tuple[dict[str, JSON], None]:
@@ -21614,7 +21956,7 @@ def cmd_resume(profile: Profile, args: Args) -> Result:
 
 
 # ======================================================================================================================
-# 79. Commands that show
+# 80. Commands that show
 # ======================================================================================================================
 # How things are, what sensors read and what was spent.
 
@@ -21883,7 +22225,7 @@ def stream_words(line: bytes) -> list[str]:
 
 
 # ======================================================================================================================
-# 80. Setup commands
+# 81. Setup commands
 # ======================================================================================================================
 # The runner, the config, the version.
 
@@ -22035,7 +22377,7 @@ def cmd_version(profile: Profile, args: Args) -> Result:
 
 
 # ======================================================================================================================
-# 81. Session commands
+# 82. Session commands
 # ======================================================================================================================
 # The verbs that start, list, show and end sessions.
 
@@ -22350,7 +22692,7 @@ def skipped_words(follower: Follower) -> str:
 
 
 # ======================================================================================================================
-# 82. Terminal commands
+# 83. Terminal commands
 # ======================================================================================================================
 # What a session wrote and shows, and what is typed into it.
 
@@ -22717,7 +23059,7 @@ def cmd_kill(profile: Profile, args: Args) -> Result:
 
 
 # ======================================================================================================================
-# 83. Worker commands
+# 84. Worker commands
 # ======================================================================================================================
 # What a worker says and claims.
 
@@ -22889,7 +23231,7 @@ def cmd_prune(profile: Profile, args: Args) -> Result:
 
 
 # ======================================================================================================================
-# 84. Gallery
+# 85. Gallery
 # ======================================================================================================================
 # `looop sensor add`: sensors that looop carries, written out as plain sh for a person to read and edit. The scripts
 # are in Texts of the gallery; here is what they take, checked before a word of it stands in a script, and quoted there.
@@ -23034,6 +23376,111 @@ def cmd_sensor_remove(profile: Profile, args: Args) -> Result:
         known = which("git", profile.env) and text_of(git(profile, "log", "-1", "--format=%h", "--", file).out).strip()
     line = f"git -C {quoted(profile.data)} show {known}^:{quoted(file)}"
     return Output(lines=[f"removed {printable(path)}", *([f"its last text: {printable(line)}"] if known else [])])
+
+
+CHANNEL_STEPS = {
+    "list": "whether each runs, and when it was called last",
+    "add": "write a script of the gallery: ntfy, telegram, slack or mail",
+    "test": "send a message by it, and take answers",
+    "trust": "let its script run, as it is now",
+    "renew": "make every code void",
+}
+
+
+@declare("channel", "Setting up", person=lambda args: args["step"] not in (None, "list"), waits=True)
+def cmd_channel(profile: Profile, args: Args) -> Result:
+    """Reach you, and take your answers, on your phone.
+
+    [step@channel-step] :: list, add, test, trust or renew
+    [name@channel] :: the channel: its file name without .sh; of `add`, its kind
+
+    `add` writes channels/NAME.sh, a plain script that uses curl and jq; its head says what it reads from looop.env. A
+    beat gives it what is asked, each with a code that is good for one answer within a day, and takes what you send: the
+    ask's number, its code, and your answer; for a proposal yes, or no and why. No channel runs that you did not add or
+    `trust`, as it was then. `renew` is for a device that you lost, and for an ask with too many wrong codes.
+    $ looop channel  # list them
+    $ looop channel add ntfy  # write channels/ntfy.sh
+    $ looop channel test ntfy  # a message arrives
+    $ looop channel trust pager  # a script of your own, or one that you have edited
+    $ looop channel renew && looop tick  # new codes, now
+    Exits: 0 done | 1 there is no such channel, or its script failed | 2 usage
+    """
+    step, name = args["step"] or "list", args["name"] or ""
+    if step not in CHANNEL_STEPS or bool(name) != (step in ("add", "test", "trust")):
+        raise Failure(f"channel {one_line(step, 60)}: list, add NAME, test NAME, trust NAME or renew", "", EXIT_USAGE)
+    if step == "list":
+        return channel_list(profile)
+    prepare(profile)
+    if step == "renew":
+        with brief_lock(profile.path(".channels.lock")):
+            known = read_channels(profile)
+            for row in known["asks"].values():
+                row.update(used=True, wrong=0)
+            write_channels(profile, known)
+        return "every code is void; the next beat sends new ones"
+    if step == "add":
+        return channel_added(profile, name)
+    names = channel_files(profile)
+    if name not in names:
+        hint = near_words(name, list(names)) or f"the channels are: {first_few(names) or 'none'}"
+        raise Failure(f"channel {one_line(name, 60)}: there is no such channel", hint)
+    return tested_channel(profile, name, names[name]) if step == "test" else trust_channel(profile, name, names[name])
+
+
+def channel_added(profile: Profile, kind: str) -> Output:
+    """Write a script of the gallery, and let it run. Raise Failure when there is one of that name."""
+    if kind not in CHANNELS:
+        hint = near_words(kind, list(CHANNELS)) or f"the kinds are: {', '.join(CHANNELS)}"
+        raise Failure(f"channel add: {one_line(kind, 60)}: there is no such kind", hint, EXIT_USAGE)
+    make_private_dir(profile.path("channels"))
+    path = profile.path("channels", f"{kind}.sh")
+    if not publish(path, CHANNELS[kind].encode(), mode=0o700):
+        raise Failure(f"channel {kind}: there is one already", f"look at it: {printable(path)}")
+    trust_channel(profile, kind, path)
+    told = f"its head says what it needs in {printable(profile.env_file.path)}; then: looop channel test {kind}"
+    return Output(lines=[f"wrote {printable(path)}", told])
+
+
+def trust_channel(profile: Profile, name: str, path: str) -> str:
+    """Write down that the person lets a script run, as it is now."""
+    why = refusal(path)[1]
+    if why:
+        raise Failure(f"channel trust: {name}: {why}", f"chmod u+x,go-w {quoted(path)}, and own it")
+    with brief_lock(profile.path(".channels.lock")):
+        known = read_channels(profile)
+        known["trusted"][name] = digest_of(read_bytes(path) or b"")
+        if name in known["calls"]:
+            known["calls"][name]["failed"] = False
+        write_channels(profile, known)
+    return f"channel {name}: runs as it is now"
+
+
+def channel_list(profile: Profile) -> Output:
+    """List the channels, and the asks that take no more codes."""
+    known, rows = read_channels(profile), []
+    for name, path in channel_files(profile).items():
+        call = known["calls"].get(name) or {}
+        state = channel_refused(path, known["trusted"].get(name)) or ("failed" if call.get("failed") else "ok")
+        rows.append([name, state, call.get("at") or "not called yet"])
+    locked = [n for n, row in known["asks"].items() if row["wrong"] >= CODE_TRIES and not row["used"]]
+    lines = [*aligned(rows), *(f"ask {n}: too many wrong codes: looop channel renew" for n in locked)]
+    return Output(lines=lines or ["no channels: looop channel add ntfy|telegram|slack|mail"])
+
+
+def tested_channel(profile: Profile, name: str, path: str) -> str:
+    """Call a channel now. Raise Failure when its script fails, or may not run."""
+    os.chdir(profile.data)
+    close_inherited()
+    raise_on_signals()
+    end = serve_channels(profile, only=name).get(name)
+    if end is None:
+        why = channel_refused(path, read_channels(profile)["trusted"].get(name))
+        raise Failure(
+            f"channel test: {name}: {why or 'a beat calls it now'}", f"looop channel trust {name}" * bool(why)
+        )
+    if end.why != "exit" or end.code:
+        raise Failure(f"channel test: {name}: {end_told(profile, end)}", f"its script is {printable(path)}")
+    return f"channel {name}: its script ended well; a message should have arrived"
 
 
 def gallery_output() -> Output:
@@ -23213,7 +23660,7 @@ def checked_percent(text: str) -> str:
 
 
 # ======================================================================================================================
-# 85. Questions (pure)
+# 86. Questions (pure)
 # ======================================================================================================================
 # What the interview asks, and what becomes of the answers. It is one script, a generator that yields questions, is sent
 # answers, and returns the plan. It remembers nothing: `after_answers` runs it through the answers there are, up to the
@@ -23520,7 +23967,7 @@ _QUIET = Question("quiet hours", "Cadence", "quiet hours", _QUIET_TEXT, "quiet",
 
 
 # ======================================================================================================================
-# 86. Interview
+# 87. Interview
 # ======================================================================================================================
 # `looop setup` asks the questions, in common lines: no raw mode, so that `looop send` types into it as well as a
 # person. Every answer is in interview.json before the next question is asked; all else is written at the end.
@@ -23537,7 +23984,7 @@ takes it."""
 
 @declare("setup", "Setting up")
 def cmd_setup(profile: Profile, args: Args) -> Result:
-    """Answer a few questions: from them come your PLAYBOOK, goals and sensors.
+    """Answer a few questions, and get PLAYBOOK, goals and sensors.
 
     The built-in decider starts it as the worker `setup`; while that waits, this is `looop attach setup`. It goes on
     where it was interrupted. Ctrl-D puts it off.
@@ -23994,7 +24441,7 @@ def plan_lines(profile: Profile, plan: Plan, paths: Sequence[str], stamp: str) -
 
 
 # ======================================================================================================================
-# 87. Schedulers
+# 88. Schedulers
 # ======================================================================================================================
 # What runs the beat by itself: a systemd user timer, a launchd agent or a line of cron. Each is written with absolute
 # paths and an environment of its own, because a scheduler knows nothing of a person's shell:
@@ -24513,7 +24960,7 @@ class Scheduler:
 
 
 # ======================================================================================================================
-# 88. Service
+# 89. Service
 # ======================================================================================================================
 # The verbs about schedulers: they show, ask, and touch nothing but what they showed.
 
@@ -24766,7 +25213,7 @@ def service_lines(status: Mapping[str, JSON], now: float, paint: Paint) -> list[
 
 
 # ======================================================================================================================
-# 89. Examinations
+# 90. Examinations
 # ======================================================================================================================
 # Each check looks at one thing, as a person who knows looop would, and yields what it found. Nothing stays
 # in the data dir but the price of a call that was asked for (--ask).
@@ -25271,7 +25718,7 @@ def check_running(profile: Profile) -> Iterator[Finding]:
 
 
 # ======================================================================================================================
-# 90. Doctor
+# 91. Doctor
 # ======================================================================================================================
 # The last check looks from where a scheduler stands: most loops that die do so because cron knows nothing of a person's
 # shell. Then all of them, in the order in which they are shown.
@@ -25432,7 +25879,7 @@ def cmd_doctor(profile: Profile, args: Args) -> Iterator[int | Output]:
 
 
 # ======================================================================================================================
-# 91. Goals and history
+# 92. Goals and history
 # ======================================================================================================================
 # `looop goals` and `looop goal add|edit|done|show`. The files in goals/ stay the truth: the verbs do what a person can
 # do by hand, and commit it; the next beat sees it and decides on it.
@@ -25660,7 +26107,7 @@ def cmd_history(profile: Profile, args: Args) -> Result:
 
 
 # ======================================================================================================================
-# 92. Page (pure)
+# 93. Page (pure)
 # ======================================================================================================================
 # What `looop report` is drawn with: HTML with pictures in SVG, without a script and without anything to fetch. All
 # markup is made by `element`, which escapes every text that is no Markup. A plot places its shapes in percent of its
@@ -25924,7 +26371,7 @@ def page_of_report(title: str, *inner: Markup) -> str:
 
 
 # ======================================================================================================================
-# 93. Report
+# 94. Report
 # ======================================================================================================================
 # `looop report`: the events of some days are read once, oldest first, the ledger with them; what waits, what is broken
 # and how things stand come from where `status`, `asks` and `goals` have it. Everything goes through `redacted` before
@@ -26477,7 +26924,7 @@ def cmd_report(profile: Profile, args: Args) -> Result:
 
 
 # ======================================================================================================================
-# 94. Check
+# 95. Check
 # ======================================================================================================================
 # `looop check`: the loop as a monitoring plugin sees it, and a textfile for Prometheus. Each thing that is wrong has a
 # level; the worst is the exit code. Nothing else is printed on stdout. The grammar of the line:
@@ -26630,7 +27077,7 @@ def cmd_check(profile: Profile, args: Args) -> Result:
 
 
 # ======================================================================================================================
-# 95. Board (pure)
+# 96. Board (pure)
 # ======================================================================================================================
 # What `looop top` shows. A board is what was read of the loop, as rows of four panels; a look is where the person is in
 # it, and what is in front of it. `drawn_board` draws both on a Screen of any size, which the terminal is made equal to:
@@ -27038,7 +27485,7 @@ def goal_items(
 
 
 # ======================================================================================================================
-# 96. Overview
+# 97. Overview
 # ======================================================================================================================
 # What `looop top` knows of the loop: a file is read again once it has changed. Of the session that is chosen it has the
 # screen, as its supervisor sends it.
@@ -27268,7 +27715,7 @@ def beat_item(profile: Profile, beat: tuple[str, dict[str, JSON], int], now: flo
 
 
 # ======================================================================================================================
-# 97. Top
+# 98. Top
 # ======================================================================================================================
 # The loop of `looop top`: it looks whether something has changed, and writes the rows that differ. It acts by the verbs
 # alone, each in a child: a key does the same as the command that is shown below.
@@ -27716,7 +28163,7 @@ def cmd_watch(profile: Profile, args: Args) -> Result:
 
 
 # ======================================================================================================================
-# 98. Completion
+# 99. Completion
 # ======================================================================================================================
 # What a shell can offer at a Tab. `looop config bash|zsh|fish` prints a few lines for the shell; they hand the words of
 # the command line to `looop _complete`, which prints a candidate a line, and after a TAB what it is. `:file`, `:folder`
@@ -27788,6 +28235,8 @@ CANDIDATES: dict[str, Callable[[Profile], Iterable[tuple[str, str]]]] = {
     "runner": lambda profile: runner_candidates(profile, False),
     "runner-interactive": lambda profile: runner_candidates(profile, True),
     "gallery": lambda profile: ((kind, sensor.line) for kind, sensor in GALLERY.items()),
+    "channel-step": lambda profile: CHANNEL_STEPS.items(),
+    "channel": lambda profile: ((name, "") for name in [*channel_files(profile), *CHANNELS]),
     "key": lambda profile: ((key, "") for key in _KEYS),
 }
 
@@ -28039,7 +28488,7 @@ def cmd_config_fish(profile: Profile, args: Args) -> Result:
 
 
 # ======================================================================================================================
-# 99. Manual (pure)
+# 100. Manual (pure)
 # ======================================================================================================================
 # What looop says of itself: a page for each verb and each group, the overview, the manual, the man page, and the next
 # steps. All derive from the verbs' pages, the settings and MANUAL, which is written like this:
@@ -28390,7 +28839,7 @@ def next_steps(status: Mapping[str, JSON], timed: bool = False) -> list[tuple[st
 
 
 # ======================================================================================================================
-# 100. Command line
+# 101. Command line
 # ======================================================================================================================
 # From the words of a command line to an exit code: the verb is found, its arguments are read as its page declares them,
 # and what it returns is printed.
@@ -28840,7 +29289,7 @@ def open_missing_streams() -> None:
 
 
 # ======================================================================================================================
-# 101. Texts
+# 102. Texts
 # ======================================================================================================================
 # Prose alone, in looop's own words: what the LLM is told, what a fresh profile is seeded with.
 
@@ -28991,7 +29440,7 @@ How looop should judge. Edit it freely.
 
 
 # ======================================================================================================================
-# 102. Texts of the gallery
+# 103. Texts of the gallery
 # ======================================================================================================================
 # What `sensor add` writes. Each is one script of plain POSIX sh that a person can read and edit; words of
 # strangers stay out of the signal where they can, and reach JSON only through jq. A signal is small and does not move
@@ -29479,8 +29928,110 @@ exec "$plugin" "$@"
     ),
 }
 
+_CHANNEL_HEAD = r"""set -e
+for tool in curl jq; do
+  command -v "$tool" >/dev/null || { echo "$tool is missing: install it" >&2; exit 3; }
+done
+input=$(cat) # the asks, with their codes: nothing of it stands in a command line
+from() { printf '%s' "$input" | jq "$@"; }
+call() { curl -qgsSf --max-time 15 -K -; } # what to call is on stdin: no ps sees a token
+each() { # each FILTER: calls curl with what the filter makes of each message, and prints what it answers
+  count=$(from '.messages | length') at=0
+  while [ "$at" -lt "$count" ]; do
+    from -r --argjson at "$at" "$library"' . as $all | .messages[$at] | '"$1" | call || return
+    at=$((at + 1))
+  done
+}
+library='
+def config: to_entries[] | "\(.key) = \(.value | tojson)";
+def body: {header: "Content-Type: application/json", "data-binary": tojson};
+def answers: split("\n")[] | capture("^\\s*(?<n>[0-9]{1,9})\\s+(?<code>[A-Za-z0-9]{8})[\\s:,]+(?<answer>\\S.*)$")
+  | .n |= tonumber;
+'
+"""
+
+CHANNELS: dict[str, str] = {
+    "ntfy": r"""#!/bin/sh
+# ntfy (https://docs.ntfy.sh): publishes what is asked on a topic, with buttons, and reads your answers there.
+# looop.env: NTFY_TOPIC (whoever knows it reads all: choose a long one); NTFY_TOKEN and NTFY_URL where you have them.
+# looop:interval=30s looop:timeout=60s
+"""
+    + _CHANNEL_HEAD
+    + r""": "${NTFY_TOPIC:?is missing in looop.env}"
+export url="${NTFY_URL:-https://ntfy.sh}"
+library=$library'
+def topic: env.url + "/" + (env.NTFY_TOPIC | @uri);
+def login: if (env.NTFY_TOKEN // "") == "" then empty else {header: "Authorization: Bearer \(env.NTFY_TOKEN)"} end;
+'
+each '(login | config), ({topic: env.NTFY_TOPIC, title, message: .text, tags: ["looop"]}
+  + if env.NTFY_TOKEN then {} else {actions: [.replies[] | {action: "http", label: (split(" ")[2:] | join(" ")),
+    url: topic, body: ., clear: true}]} end | body + {url: env.url} | config)' >/dev/null
+got=$(from -r "$library"'(login, {url: "\(topic)/json?poll=1&since=\(.cursor // .since)"}) | config' | call)
+printf '%s' "$got" | jq -c "$library"'select(.event == "message")
+    | (select((.tags // []) | index("looop") | not) | .message // "" | answers), {cursor: .id}'
+""",
+    "telegram": r"""#!/bin/sh
+# Telegram (https://core.telegram.org/bots/api): a bot of yours writes into a chat, and reads your answers there.
+# looop.env: TELEGRAM_TOKEN (of @BotFather), TELEGRAM_CHAT (the chat's number).
+# looop:interval=30s looop:timeout=60s
+"""
+    + _CHANNEL_HEAD
+    + r""": "${TELEGRAM_TOKEN:?is missing in looop.env}" "${TELEGRAM_CHAT:?is missing in looop.env}"
+export api="${TELEGRAM_URL:-https://api.telegram.org}"
+library=$library'def bot(method): {url: "\(env.api)/bot\(env.TELEGRAM_TOKEN)/\(method)"};'
+each '{chat_id: env.TELEGRAM_CHAT, text} | body + bot("sendMessage") | config' >/dev/null
+got=$(from -r "$library"'{allowed_updates: ["message"], offset: (.cursor // "0" | tonumber)}
+  | body + bot("getUpdates") | config' | call)
+printf '%s' "$got" | jq -c "$library"'.result[]
+  | (.message | select((.chat.id | tostring) == env.TELEGRAM_CHAT) | .text // "" | answers),
+    {cursor: (.update_id + 1 | tostring)}'
+""",
+    "slack": r"""#!/bin/sh
+# Slack (https://docs.slack.dev): an app of yours writes into a conversation, and reads your answers there.
+# looop.env: SLACK_TOKEN (scopes chat:write and the history of that conversation), SLACK_CHANNEL (its id).
+# looop:interval=60s looop:timeout=60s
+"""
+    + _CHANNEL_HEAD
+    + r""": "${SLACK_TOKEN:?is missing in looop.env}" "${SLACK_CHANNEL:?is missing in looop.env}"
+export api="${SLACK_URL:-https://slack.com/api}"
+library=$library'
+def login: {header: "Authorization: Bearer \(env.SLACK_TOKEN)"} | config;
+def escaped: gsub("&"; "&amp;") | gsub("<"; "&lt;") | gsub(">"; "&gt;");
+def plain: gsub("&lt;"; "<") | gsub("&gt;"; ">") | gsub("&amp;"; "&");
+def checked: if .ok then . else error("Slack says: \(.error)") end;
+'
+got=$(each 'login, ({channel: env.SLACK_CHANNEL, text: (.text | escaped), mrkdwn: false}
+  | body + {url: "\(env.api)/chat.postMessage"} | config)')
+printf '%s' "$got" | jq "$library"checked >/dev/null
+got=$(from -r "$library"'login, ("limit=100&channel=\(env.SLACK_CHANNEL | @uri)&oldest=\(.cursor // .since)"
+  | {url: "\(env.api)/conversations.history?\(.)"} | config)' | call)
+printf '%s' "$got" | jq -c "$library"'checked | .messages | sort_by(.ts)[]
+    | (select((.bot_id or .subtype) | not) | .text // "" | plain | answers), {cursor: .ts}'
+""",
+    "mail": r"""#!/bin/sh
+# Mail: sendmail sends what is asked; your answers are read from a maildir, from the first lines of plain text.
+# looop.env: MAIL_TO (your address), MAILDIR (the folder that holds new/ and cur/).
+# looop:interval=60s looop:timeout=60s
+"""
+    + _CHANNEL_HEAD
+    + r""": "${MAIL_TO:?is missing in looop.env}" "${MAILDIR:?is missing in looop.env}"
+PATH=$PATH:/usr/sbin:/usr/lib
+call() { sendmail -t -oi; }
+each '"To: \(env.MAIL_TO)\nSubject: \(.title)\nMIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\n"
+  + "Content-Transfer-Encoding: 8bit\n\n\(.text)"' >/dev/null
+after=$(from -r '.cursor // (.since - 1)') upto=$(($(date +%s) - 1)) # of the second that runs, more may come
+for file in "$MAILDIR"/new/* "$MAILDIR"/cur/*; do
+  name=${file##*/} at=${name%%.*} # a maildir's names begin with the second of delivery
+  case $at in '' | *[!0-9]*) continue ;; esac
+  [ "$at" -gt "$after" ] && [ "$at" -lt "$upto" ] || continue
+  head -n 200 "$file" | tr -d '\r' | jq -cRs "$library"answers
+done
+[ "$upto" -le "$((after + 1))" ] || printf '{"cursor":"%s"}\n' "$((upto - 1))"
+""",
+}
+
 # ======================================================================================================================
-# 103. Texts of the manual
+# 104. Texts of the manual
 # ======================================================================================================================
 # `looop help`, in the markup that the section Manual explains.
 
@@ -29605,6 +30156,7 @@ In the data dir ($LOOOP_DATA_DIR, or ~/.local/state/looop):
 PLAYBOOK.md :: how to judge
 goals/*.md :: what you want; finished ones lie in goals/archive/
 sensors/*.sh :: what looop can see: executable, and writable by you alone
+channels/*.sh :: how it reaches you: scripts that you let run
 tests/*.json :: cases of past worlds, which `looop test` judges anew
 journal.md :: what it did, a line for each move
 reports/ :: what workers deliver

@@ -218,6 +218,8 @@ class Candidates(Profiled):
             "runner": runners,
             "runner-interactive": {"pi", "claude", "codex", "opencode", "gemini"},
             "gallery": set(looop.GALLERY),
+            "channel-step": set(looop.CHANNEL_STEPS),
+            "channel": set(looop.CHANNELS),
             "key": set(looop._KEYS),
         }
         self.assertEqual(set(wanted), set(looop.CANDIDATES))
@@ -265,7 +267,7 @@ class Candidates(Profiled):
             self.assertEqual(offered - others, set())
             self.assertEqual(self.stderr, "")
 
-        for kind in {*looop.CANDIDATES} - {"runner", "runner-interactive", "gallery", "key"}:
+        for kind in {*looop.CANDIDATES} - {"runner", "runner-interactive", "gallery", "channel-step", "channel", "key"}:
             complete(kind)
         self.assertFalse(os.path.exists(self.data))
         self.profile()
