@@ -487,6 +487,7 @@ ELSEWHERE = {
     "config fish": "as `config bash`",
     "check": "it looks at what `status` does",
     "report": "a page about a week, which shows every decision of it",
+    "channel": "a word about each script of the folder channels/",
     "shadow": "it asks a runner about so many runs",
     "test": "it reads cases, and no history",
     "test add": "it reads one run",

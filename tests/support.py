@@ -41,7 +41,7 @@ os.umask(0o022)  # others cannot write into what a test makes
 # What a test's PATH may hold. No LLM command line is ever among it.
 COMMANDS = """
     bash sh env cat date sleep printf echo head tail grep sed tr wc mkdir rm mv cp ls chmod touch true false yes nohup
-    id dd seq setsid stty kill ln sort cut basename dirname uname
+    id dd seq setsid stty kill ln sort cut basename dirname uname ps
 """.split()
 
 ARCHIVE = os.environ.get("LOOOP_TEST_ARCHIVE", "none")  # the built file that is tested; "none": the source
