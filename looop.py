@@ -20626,20 +20626,29 @@ class Undo(Beat):
     def tell_decider(self, context: MoveContext) -> None:
         """Write a rejected ask with the undone move; undoing an undo takes that rejection back."""
         profile, undone, move = self.profile, self.undone, self.undone.fields("move.json")
-        kept = undone.fields("undo.json")
         if move.get("move") == "undo":
-            remove_file(profile.path("runs", str(move["run"]), "undone.json"))
-            if isinstance(kept.get("told"), int):
-                give_answer(profile, kept["told"], "answered", f"the undo was undone: {self.why}".rstrip(": "), True)
+            redone = Run(profile, str(move["run"]))
+            remove_file(redone.path("undone.json"))
+            for number in undo_asks(redone):
+                give_answer(profile, number, "answered", f"the undo was undone: {self.why}".rstrip(": "), True)
             return
-        if "ask" not in kept:  # else that ask is rejected itself
+        if "ask" not in undone.fields("undo.json"):  # else that ask is rejected itself
             base = context_of(profile, checked_move(move)).get("base") if move.get("move") == "shell" else None
             question = f"your move of {undone.id}: {one_line(done_by(undone), 200)}"
             extra: dict[str, JSON] = {"tainted": True} if context.taint else {}
-            number = new_ask(profile, "ask", question=question, move=move, base=base, run=undone.id, **extra)
+            ask = {"question": question, "move": move, "base": base, "run": undone.id, **extra}
+            told = undo_asks(undone)  # by an undo that was killed
+            number = next(iter(told), 0) or new_ask(profile, "ask", **ask)
             why = f"undone: {self.why}".rstrip(": ")
-            add_to_answer(profile, number, at=utc_text(time.time()), verdict="rejected", text=why)
-            self.run.note("undo.json", {**self.run.fields("undo.json"), "told": number})
+            answer = {"at": utc_text(time.time()), "verdict": "rejected", "text": why}
+            add_to_answer(profile, number, told.get(number, "asks"), **answer)
+
+
+def undo_asks(run: Run) -> dict[int, str]:
+    """Return the asks that tell the decider that a run was undone, by their numbers: the folder of each."""
+    asks = [*rejections(run.profile, time.time()), *read_asks(run.profile)]
+    about = [ask for ask in asks if ask["run"] == run.id and ask["kind"] == "ask" and ask.get("move")]
+    return {ask["n"]: ask.get("folder", "asks") for ask in about}
 
 
 def done_by(run: Run) -> str:
@@ -20664,7 +20673,7 @@ def inverse_of(run: Run) -> list[str]:
     """Say what would take a run's move back. Raise Failure, saying what was done, where nothing can."""
     profile, move, kept = run.profile, run.fields("move.json"), run.fields("undo.json")
     outcome, name = run.fields("result.json").get("outcome"), str(move.get("move"))
-    if outcome not in ("acted", "proposed"):
+    if outcome not in ("acted", "proposed") and not (outcome == "interrupted" and run.has("intent.json")):
         raise Failure(f"undo: {run.id}: did nothing: {outcome or 'it has not ended'}", "`looop history` lists the runs")
     if run.has("undone.json"):
         by = run.fields("undone.json").get("run")
@@ -20715,8 +20724,11 @@ def file_inverse(run: Run, row: Mapping[str, JSON]) -> Iterator[str]:
     name, old = str(row["path"]), row["kept"] and run.raw(str(row["kept"]))
     if name != "PLAYBOOK.md" and (name.partition("/")[0] not in ("goals", "sensors") or ".." in name.split("/")):
         raise Failure(f"undo: {run.id}: no move writes {one_line(name, 200)}", "its undo.json was changed")
-    now = read_bytes(run.profile.path(name))
-    if (None if now is None else digest_of(now)) != row["after"] or link_text(run.profile.path(name)):
+    now, link = read_bytes(run.profile.path(name)), link_text(run.profile.path(name))
+    if now == old and (now is None) == (not row["kept"]) and not link:  # an undo was killed after it had done that
+        yield f"leave {name}, which is as it was before"
+        return
+    if (None if now is None else digest_of(now)) != row["after"] or link:
         raise Failure(
             f"undo: {run.id}: {name} was edited since: nothing was undone",
             f"`looop why {run.id}` shows the move: change {name} by hand",

@@ -95,6 +95,19 @@ class Files(Undone):
         self.undo(code=1)
         self.assertIn("there is nothing to undo", self.stderr)
 
+    def test_a_move_that_may_have_happened(self):
+        """A beat was killed in its move: what its files say counts."""
+        self.profile(goals={"a": "a\n", "b": "b\n"})
+        run = self.beat({"move": "archive_goal", "id": "b"})["run"]
+        path = os.path.join("runs", run, "result.json")
+        self.write(path, json.dumps({**self.json(path), "outcome": "interrupted"}))
+        self.assertIn("restore goals/b.md", self.undo(run))
+        self.assertEqual(self.read("goals/b.md"), "b\n")
+        again = os.path.join("runs", run, "undone.json")
+        os.unlink(self.path(again))
+        self.assertIn("leave goals/b.md, which is as it was before", self.undo(run))
+        self.assertEqual(len(list(looop.rejections(looop.open_profile(self.env, "looop"), 0.0))), 1)
+
     def test_the_decider_is_told_and_does_not_do_it_again(self):
         self.profile(goals={"a": "a\n"})
         move = {"move": "write_goal", "id": "new", "body": "x"}

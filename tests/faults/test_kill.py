@@ -239,6 +239,41 @@ class KilledVerbs(Faults):
 
         self.each(words, check, few=3)
 
+    def test_an_undo(self):
+        """Killed anywhere, it is finished by the next one: the files are as they were, and the decider is told once."""
+        for move in (
+            {"move": "archive_goal", "id": "b"},
+            {"move": "write_sensor", "name": "s", "body": "#!/bin/sh\necho '{\"signal\":2}'"},
+            {"move": "write_playbook", "body": "# Mine now"},
+        ):
+            self.profile(goals={"a": "0\n", "b": "b\n"}, sensors={"s": "echo '{\"signal\":1}'"})
+            self.gate = {"shell": "never", "playbook": False}
+            self.replies(move)
+            before = self.policy()
+            run = json.loads(self.verb("tick", "--json").out)["run"]
+            done = self.policy()
+            self.assertNotEqual(done, before)
+
+            def check(how, run=run, before=before, done=done):
+                self.assertTrue({*before.values()} & {*done.values()} <= {*self.policy().values()}, "something is lost")
+                again = self.verb("undo", run, "--yes")
+                self.assertIn(again.code, (0, 1), again)
+                if again.code:
+                    self.assertIn("was undone already", again.err)
+                self.assertEqual(self.policy(), before)
+                self.assertEqual(self.verb("undo", run, "--yes").code, 1)
+                refused = list(looop.rejections(self.opened(), 0.0))
+                self.assertEqual([ask["run"] for ask in refused], [run])
+
+            self.each(("undo", run, "--yes"), check, few=6)
+            shutil.rmtree(os.path.join(self.home, "kept"))
+            shutil.rmtree(self.data)
+
+    def policy(self):
+        """Return the files that a move writes."""
+        paths = ["PLAYBOOK.md", "goals/a.md", "goals/b.md", "goals/archive/b.md", "sensors/s.sh"]
+        return {name: self.read(name) for name in paths if os.path.exists(self.path(name))}
+
     def test_what_a_worker_says(self):
         self.profile(goals={"a": "0\n"})
         self.assertEqual(self.verb("start-session", "w", "--command", "sleep 300").code, 0)
