@@ -15872,6 +15872,18 @@ def decider_folder(profile: Profile, data: str) -> str:
     return folder
 
 
+def runner_facts(runner: Runner) -> dict[str, JSON]:
+    """Return what wake.json keeps of a runner (pure)."""
+    facts = {"runner": runner.name, "mode": runner.mode, "command": runner.tick, "unmetered": runner.unmetered}
+    return {**facts, "output": output_of(runner)}
+
+
+def runner_of(wake: Mapping[str, JSON]) -> Runner:
+    """Return the runner that a wake.json names (pure)."""
+    runner = Runner(str(wake.get("runner")), str(wake.get("mode")), str(wake.get("command") or ""))
+    return runner.replace(unmetered=bool(wake.get("unmetered")), output=str(wake.get("output") or ""))
+
+
 def run_runner(run: Run, runner: Runner, data: str = "") -> ProcessResult:
     """Run a runner's command on the capsule's prompt, its output in output.log; `data`: of another data dir."""
     profile, prompt = run.profile, run.path("prompt.md")
@@ -17331,6 +17343,7 @@ def recover(profile: Profile, counted: bool = True) -> dict[str, JSON]:
     last = state["last"]
     run = Run(profile, state["open"] or (last["run"] if last else ""), state)
     archive_asks(profile, state["read"])
+    recover_aside(profile)
     if state["open"]:
         recover_open(run, counted)
     else:
@@ -17432,20 +17445,38 @@ def end_orphan(run: Run) -> None:
                     end_process(pid, start_time(pid))
 
 
-def record_missing_cost(run: Run, wake: Mapping[str, JSON]) -> None:
-    """Put a call into the ledger whose beat died before it could."""
+def record_missing_cost(run: Run, wake: Mapping[str, JSON], profile: Profile | None = None) -> None:
+    """Put a call into the ledger, of `profile` or the run's own, whose beat or trial died before it could."""
     if not run.has("output.log"):
         return
-    command, unmetered = str(wake.get("command") or ""), bool(wake.get("unmetered"))
-    runner = Runner(str(wake.get("runner")), str(wake.get("mode")), command, unmetered=unmetered)
-    runner = runner.replace(output=str(wake.get("output") or ""))
+    profile, runner, kind = profile or run.profile, runner_of(wake), str(wake.get("kind") or "tick")
     try:
         started = parse_utc(str(wake.get("at")))
     except ValueError:
         started = os.stat(run.path()).st_mtime - DAY
-    if any(row.get("run") == run.id for row in recent_rows(run.profile, started - 60)):
+    if any(row.get("run") == run.id for row in recent_rows(profile, started - 60)):
         return
-    pay(run.profile, run.id, runner, wake.get("forced") or "", meter_run(run, runner), ended=None)
+    pay(profile, run.id, runner, wake.get("forced") or "", meter_run(run, runner), ended=None, kind=kind)
+
+
+_ASIDE = ".aside"  # in runs/: a data dir with the capsule of a call outside any beat, until that is paid
+
+
+def aside_of(profile: Profile) -> Profile:
+    """Return the profile of a call outside any beat."""
+    return Profile(profile.env, profile.path("runs", _ASIDE), profile.config_path, profile.cache, profile.self_path)
+
+
+def recover_aside(profile: Profile) -> None:
+    """Pay for a call outside any beat whose verb was killed, and end what that left running."""
+    aside = aside_of(profile)
+    if not os.path.isdir(aside.data):
+        return
+    for name in runs_in_order(aside, time.time()) if os.path.isdir(aside.path("runs")) else ():
+        run = Run(aside, name)
+        end_orphan(run)
+        record_missing_cost(run, run.fields("wake.json"), profile)
+    remove_tree(aside.data)
 
 
 class Journal:
@@ -18282,11 +18313,7 @@ class Beat:
             "run": run.id,
             "at": utc_text(now),
             "reason": self.reason,
-            "runner": runner.name,
-            "mode": runner.mode,
-            "command": runner.tick,
-            "unmetered": runner.unmetered,
-            "output": output_of(runner),
+            **runner_facts(runner),
             "forced": self.forced or None,
             "hash": self.world.hash,
             "changed": self.changed(),
@@ -19613,23 +19640,26 @@ def asked_aside(
 
     The call is paid and in the ledger, as `kind`; nothing else is kept.
     """
-    import tempfile
-
     require_runner(profile, runner)
     prepare(profile)
-    lock = beat_lock(profile, verb, wait)
-    with lock, tempfile.TemporaryDirectory(prefix="looop-dry-") as folder:
-        aside = Profile(profile.env, folder, profile.config_path, profile.cache, profile.self_path)
-        run = Run.open(aside)
-        run.note("prompt.md", prompt)
-        ended: ProcessResult | None = None
+    with beat_lock(profile, verb, wait):
+        recover_aside(profile)
+        make_folder(profile.path("runs"))
+        make_folder(profile.path("runs", _ASIDE))
+        run = Run.open(aside_of(profile))
         try:
-            ended = run_runner(run, runner, profile.data)
-        finally:  # also when a person ends it in the middle
-            metered = meter_run(run, runner)
-            if ended is None or ended.why != "spawn":
-                pay(profile, run.id, runner, "", metered, ended=ended, kind=kind)
-        return metered, runner_error(run, runner, ended, metered)
+            run.note("wake.json", {**runner_facts(runner), "at": utc_text(time.time()), "kind": kind})
+            run.note("prompt.md", prompt)
+            ended: ProcessResult | None = None
+            try:
+                ended = run_runner(run, runner, profile.data)
+            finally:  # also when a person ends it in the middle
+                metered = meter_run(run, runner)
+                if ended is None or ended.why != "spawn":
+                    pay(profile, run.id, runner, "", metered, ended=ended, kind=kind)
+            return metered, runner_error(run, runner, ended, metered)
+        finally:
+            remove_tree(profile.path("runs", _ASIDE))
 
 
 WAKERS_SHOWN = 5  # sensors, and asks, that `why now` names
@@ -20094,9 +20124,7 @@ class PastBeat(Beat):
 
     def decider(self) -> Runner:
         """Return the runner that decided then."""
-        wake = self.wake_of
-        runner = Runner(str(wake["runner"]), str(wake["mode"]), str(wake.get("command") or ""))
-        return runner.replace(unmetered=bool(wake.get("unmetered")), output=str(wake.get("output") or ""))
+        return runner_of(self.wake_of)
 
     def paused(self, now: float) -> dict[str, JSON] | None:
         """Return the pause that held then."""

@@ -274,6 +274,31 @@ class KilledVerbs(Faults):
         paths = ["PLAYBOOK.md", "goals/a.md", "goals/b.md", "goals/archive/b.md", "sensors/s.sh"]
         return {name: self.read(name) for name in paths if os.path.exists(self.path(name))}
 
+    def test_a_trial(self):
+        """Each call that was made is paid, and once; nothing of it is left."""
+        self.profile(goals={"a": "0\n"})
+        self.decides({"move": "noop"}, script=f"echo x >> {self.home}/called;")
+        self.assertEqual(self.verb("tick").code, 0)
+        draft, called = os.path.join(self.home, "draft.md"), os.path.join(self.home, "called")
+        with open(draft, "w") as file:
+            file.write("# Another\n")
+
+        def check(how):
+            self.edit()
+            self.assertEqual(self.verb("tick").code, 0)
+            self.assertFalse(os.path.exists(self.path("runs", ".aside")))
+            with open(called) as file:
+                calls = len(file.readlines())
+            paid = [row["run"] for row in self.ledger()]
+            self.assertEqual(len(paid), len(set(paid)))
+            self.assertIn(len(paid) - len(base) - calls, (0, 1))  # ended before it could write that it was called
+            self.assertEqual({row["kind"] for row in self.ledger()[len(base) + 1 : -1]} - {"trial"}, set())
+            os.unlink(called)
+
+        base = self.ledger()
+        os.unlink(called)
+        self.each(("shadow", draft, "--usd", "5"), check, few=8)
+
     def test_what_a_worker_says(self):
         self.profile(goals={"a": "0\n"})
         self.assertEqual(self.verb("start-session", "w", "--command", "sleep 300").code, 0)
