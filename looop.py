@@ -13558,7 +13558,7 @@ def checked_turn(move: Move, goals: Collection[str], overdue: Sequence[str]) -> 
     Raise BadMove when it names no goal that is there, or neither serves an overdue goal nor defers each.
     """
     served = goal_of(move_object(move))
-    ids = {name: goal for goal in goals for name in (shown_name(goal), goal)}
+    ids = {**{goal: goal for goal in goals}, **{shown_name(goal): goal for goal in goals}}  # the prompt shows names
     new = {move.fields["id"]: move.fields["id"]} if move.name == "write_goal" else {}
     for name in filter(None, [move.goal, *move.deferred]):
         if name not in {**ids, **new}:
@@ -14150,7 +14150,8 @@ def meter(output: str, whose: str, errors: str = "") -> RunnerOutput:
     metered = known.replace(streamed=True) if known else RunnerOutput(output)
     if whose == "llm":
         metered = meter_llm(output, errors)
-    if not metered.error and limit_notice(metered.text):
+    wrote = metered.usage and metered.usage["output"]  # then these are words of the LLM, which must hold nothing
+    if not metered.error and not wrote and limit_notice(metered.text):
         return metered.replace(error=metered.text.strip())
     return metered
 
@@ -19662,6 +19663,53 @@ def asked_aside(
             remove_tree(profile.path("runs", _ASIDE))
 
 
+class CapHeld(Failure):
+    """The end of a trial whose next call could cost more than the person allowed."""
+
+
+class Purse:
+    """The money of a trial: it asks a runner, outside any beat, as long as a price cap and the daily budget allow."""
+
+    def __init__(self, profile: Profile, runner: str, limit: float | None, verb: str) -> None:
+        self.profile, self.verb = profile, verb
+        self.runner = profile.runner(runner)
+        self.limit = limit
+        self.spent = 0.0  # USD
+        self.most = 0.0  # of one call
+        self.unknown = False  # a call has told no price
+        name = self.runner.name
+        if self.runner.mode != "typed":
+            raise Failure(f"{verb}: {name} cannot be asked", "name a typed runner: --runner claude", EXIT_USAGE)
+        if limit is None and not self.runner.unmetered:
+            raise Failure(f"{verb}: missing --usd", "say what the calls may cost: --usd 0.50", EXIT_USAGE)
+
+    def ask(self, inputs: Mapping[str, JSON], before: Runner, cost: float) -> tuple[str, str]:
+        """Return the reply to a prompt, and why the call failed, "". Raise CapHeld when it must not be made.
+
+        `cost`: what the same question has cost `before`: the price of a runner that has told none yet.
+        """
+        spend, _ = spend_for(self.profile, self.runner, time.time())
+        price, free = max(self.most, spend.reserve), self.runner.unmetered
+        if not price and before.name == self.runner.name:
+            price = cost
+        daily = budget_gate(spend, self.runner, self.profile.setting("daily_usd"))
+        told = f"{money(self.spent)} spent, and about {money(price)} for one more call would pass {money(self.limit)}"
+        if self.unknown:
+            raise CapHeld(f"{self.runner.name} tells no price, so no cap can hold", "`unmetered: true` lifts it", 3)
+        if not free and (not self.limit or self.spent + price > self.limit + 1e-9):
+            raise CapHeld(told, "--usd allows more", 3)
+        if daily.verdict == "hold":
+            raise CapHeld(daily.told, code=3)
+        prompt = build_prompt(inputs)[0]
+        output, error = asked_aside(self.profile, self.runner, prompt, self.verb, kind="trial", wait=None)
+        cost = price if output.cost is None and error else output.cost
+        self.unknown = cost is None and not free
+        self.spent += cost or 0.0
+        WAITING.spent = self.spent
+        self.most = max(self.most, cost or 0.0)
+        return output.text, error
+
+
 WAKERS_SHOWN = 5  # sensors, and asks, that `why now` names
 
 
@@ -20042,7 +20090,8 @@ def past_of(run: Run) -> dict[str, JSON]:
     if why:
         raise Failure(f"{run.id}: {why}", "`looop history` names other runs")
     prompt = digest_of(read_bytes(run.path("prompt.md")) or b"")
-    return {"looop": made, "prompt": prompt, "reply": run.text("reply.txt"), "wake": wake}
+    cost = amount(run.fields("result.json").get("cost_usd"))
+    return {"looop": made, "prompt": prompt, "reply": run.text("reply.txt"), "cost_usd": cost, "wake": wake}
 
 
 class PastBeat(Beat):
@@ -20053,6 +20102,7 @@ class PastBeat(Beat):
         super().__init__(profile, str(wake.get("forced") or ""))
         self.run = Run(profile, str(wake["run"]))
         self.reply = str(past["reply"])
+        self.price = amount(past.get("cost_usd")) or 0.0  # USD of the call then
         self.wake_of, self.given = wake, {**wake["facts"]}
         self.asked: dict[str, JSON] = {**wake["inputs"]}  # what the prompt is made of
         self.runner = self.decider()
@@ -20188,11 +20238,32 @@ def differences(expected: JSON, found: JSON, name: str = "") -> list[str]:
         return [f"{name}: {told_value(lost[0], 200)} was expected, {told_list(found)} came out"] if lost else []
     if isinstance(expected, str) and len(expected) > 1 and expected[0] == expected[-1] == "/":
         text = found if isinstance(found, str) else canonical(found)
-        same = regex(expected[1:-1]).search(text) is not None
+        same = pattern_matches(expected[1:-1], text)
     else:
         same = expected == found and isinstance(expected, bool) == isinstance(found, bool)
     was, now = (told_list(one) if isinstance(one, list) else told_value(one, 200) for one in (expected, found))
     return [] if same else [f"{name}: {was} was expected, {now} came out"]
+
+
+PATTERN_TIME = 5.0  # seconds that a pattern of a case may take
+
+
+def pattern_matches(pattern: str, text: str) -> bool:
+    """Tell whether a pattern of a case is in a text. Raise ValueError for an invalid or a slow one."""
+    import re
+
+    def too_slow(*_: object) -> None:
+        raise ValueError(f"/{one_line(pattern, 60)}/ takes too long")
+
+    before = _signal.signal(_signal.SIGALRM, too_slow)
+    _signal.setitimer(_signal.ITIMER_REAL, PATTERN_TIME)
+    try:
+        return re.search(pattern, text) is not None
+    except (re.error, OverflowError, RecursionError) as error:
+        raise ValueError(f"/{one_line(pattern, 60)}/ is no regular expression: {error}") from None
+    finally:
+        _signal.setitimer(_signal.ITIMER_REAL, 0)
+        _signal.signal(_signal.SIGALRM, before)
 
 
 def told_list(values: Sequence[JSON]) -> str:
@@ -20253,6 +20324,8 @@ def judge_case(profile: Profile, case: Case, reply: str | None = None) -> list[s
                 recorded = beat.run.text("prompt.md")
                 told = prompt_drift(prompt, recorded) if recorded else []
                 differs += told or ["prompt: another one than was recorded comes out of the same world"]
+    except ValueError as error:
+        return [f"tests/{case.name}.json: {error}"]
     except _NOT_OURS as error:
         return [f"tests/{case.name}.json is not what looop writes: {error!r}"]
     return differs
@@ -20300,48 +20373,6 @@ def junit(results: Sequence[Mapping[str, JSON]]) -> str:
     return "\n".join([*lines, "</testsuite>", ""])
 
 
-class CapHeld(Failure):
-    """The end of a trial whose next call could cost more than the person allowed."""
-
-
-class Purse:
-    """The money of a trial: it asks a runner, outside any beat, as long as a price cap and the daily budget allow."""
-
-    def __init__(self, profile: Profile, runner: str, limit: float | None, verb: str) -> None:
-        self.profile, self.verb = profile, verb
-        self.runner = profile.runner(runner)
-        self.limit = limit
-        self.spent = 0.0  # USD
-        self.most = 0.0  # of one call
-        self.unknown = False  # a call has told no price
-        name = self.runner.name
-        if self.runner.mode != "typed":
-            raise Failure(f"{verb}: {name} cannot be asked", "name a typed runner: --runner claude", EXIT_USAGE)
-        if limit is None and not self.runner.unmetered:
-            raise Failure(f"{verb}: missing --usd", "say what the calls may cost: --usd 0.50", EXIT_USAGE)
-
-    def ask(self, inputs: Mapping[str, JSON]) -> tuple[str, str]:
-        """Return the reply to a prompt, and why the call failed, "". Raise CapHeld when it must not be made."""
-        spend, _ = spend_for(self.profile, self.runner, time.time())
-        price, free = max(self.most, spend.reserve), self.runner.unmetered
-        daily = budget_gate(spend, self.runner, self.profile.setting("daily_usd"))
-        told = f"{money(self.spent)} spent, and about {money(price)} for one more call would pass {money(self.limit)}"
-        if self.unknown:
-            raise CapHeld(f"{self.runner.name} tells no price, so no cap can hold", "`unmetered: true` lifts it", 3)
-        if not free and (not self.limit or self.spent + price > self.limit + 1e-9):
-            raise CapHeld(told, "--usd allows more", 3)
-        if daily.verdict == "hold":
-            raise CapHeld(daily.told, code=3)
-        prompt = build_prompt(inputs)[0]
-        output, error = asked_aside(self.profile, self.runner, prompt, self.verb, kind="trial", wait=None)
-        cost = price if output.cost is None and error else output.cost
-        self.unknown = cost is None and not free
-        self.spent += cost or 0.0
-        WAITING.spent = self.spent
-        self.most = max(self.most, cost or 0.0)
-        return output.text, error
-
-
 def with_playbook(profile: Profile, inputs: Mapping[str, JSON], raw: bytes) -> dict[str, JSON]:
     """Return what a prompt is made of, with another PLAYBOOK."""
     text = str(profile.redacted(text_of(raw)))
@@ -20351,14 +20382,15 @@ def with_playbook(profile: Profile, inputs: Mapping[str, JSON], raw: bytes) -> d
 def ask_case(profile: Profile, case: Case, purse: Purse, times: int) -> list[str]:
     """Ask the runner a case's question, with the PLAYBOOK as it is; say why too few answers were as expected."""
     try:
-        inputs = PastBeat(profile, case.past, case.change).inputs(0.0)
+        beat = PastBeat(profile, case.past, case.change)
+        inputs = beat.inputs(0.0)
     except _NOT_OURS:
         return []  # `judge_case` says it
     inputs = with_playbook(profile, inputs, read_bytes(profile.path("PLAYBOOK.md")) or b"")
     wrong: list[str] = []
     for count in range(times):
         try:
-            reply, error = purse.ask(inputs)
+            reply, error = purse.ask(inputs, beat.runner, beat.price)
         except CapHeld as failure:
             raise CapHeld(f"{case.name}, asked {count} of {times} times: {failure.message}", failure.hint, 3) from None
         wrong += [error] if error else judge_case(profile, case, reply)[:1]
@@ -20381,7 +20413,8 @@ def cmd_test(profile: Profile, args: Args) -> Result:
 
     Without --ask it calls no runner, and it writes FILE alone. It uses your config of now, and the world and the clock
     of the case. With --ask a case passes when every answer is as expected, or `at_least` as many as the case says.
-    looop makes no call that could pass --usd, judged by the dearest call so far. `looop test add` makes a case.
+    looop makes no call that could pass --usd, judged by the dearest call so far, the first by the recorded one. `looop
+    test add` makes a case.
     $ looop test  # all cases, in seconds
     $ looop test ci-red --ask 3 --usd 0.50  # what the runner answers now
     Exits: 0 all as expected | 1 a case differs | 2 usage, or no such case | 3 --usd was too little to ask everything
@@ -20489,7 +20522,7 @@ def shadow_row(profile: Profile, beat: PastBeat, purse: Purse, new: bytes) -> di
     """
 
     def lane(inputs: Mapping[str, JSON]) -> dict[str, JSON]:
-        reply, error = purse.ask(inputs)
+        reply, error = purse.ask(inputs, beat.runner, beat.price)
         if error:
             raise BadMove(error)
         found: dict[str, JSON] = profile.redacted(beat.come_out(reply, gated=False))

@@ -255,6 +255,8 @@ class Limits(unittest.TestCase):
             'limit reached {"move":1}',
         ):
             self.assertEqual(looop.meter(reply, "claude").error, "", reply)
+        quoted = {"type": "result", "subtype": "success", "usage": {"output_tokens": 9}, "result": notice}
+        self.assertEqual(looop.meter(json.dumps(quoted), "claude").error, "", "the LLM has written it")
 
     def test_zones(self):
         try:

@@ -101,6 +101,12 @@ class Cases(Case):
         ):
             self.write("tests/bad.json", body)
             self.assertIn(words, self.looop("test", "bad", code=1))
+        with (
+            unittest.mock.patch.object(looop, "PATTERN_TIME", 0.05),
+            self.assertRaisesRegex(ValueError, "takes too long"),
+        ):
+            looop.differences("/^(([a-z])+)+!$/", "a" * 64)
+        self.assertEqual(self.differs(expect={"verdict": "/(/"})[0][:40], "tests/one.json: /(/ is no regular expres")
         self.assertIn("change: sensr:ci is no item of a world", self.differs(change={"sensr:ci": None})[-1])
         self.looop("test", "nobody", code=2)
         self.assertIn("nobody: there is no such case: the cases are: bad, one", self.stderr)
@@ -180,6 +186,17 @@ class Cases(Case):
         self.assertEqual(len(self.ledger()), 9)
         self.edit(at_least=1)
         self.looop("test", "--ask", "2", "--usd", "0.20")
+
+    def test_the_first_call_is_judged_by_what_the_recorded_one_has_cost(self):
+        """As in a CI, which has the memory's repository and no ledger."""
+        result = {"type": "result", "subtype": "success", "total_cost_usd": 0.10, "result": '{"move":"noop"}'}
+        case = self.made(result, unmetered=False, output="claude")
+        self.assertEqual(case["past"]["cost_usd"], 0.10)
+        os.unlink(self.path("cost.jsonl"))
+        out = self.looop("test", "--ask", "1", "--usd", "0.09", code=3)
+        self.assertIn("asked 0 of 1 times: $0.00 spent, and about $0.10 for one more call would pass $0.09", out)
+        self.assertFalse(os.path.exists(self.path("cost.jsonl")))
+        self.looop("test", "--ask", "1", "--usd", "0.10")
 
 
 class Judged(Case):
