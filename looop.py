@@ -40,92 +40,93 @@ Contents
   16. Processes                   process trees: seen, and ended
   17. Children                    one loop that runs children under deadlines
   18. Granted clones              git repositories that a confined command may write
-  19. Ledger                      cost.jsonl: what each call cost
-  20. Asks                        questions, proposals and their answers on disk
-  21. Styles (pure)               colours and attributes of a cell
-  22. Sequences (pure)            every escape sequence and mode, a row each
-  23. Grid (pure)                 cells, cursor, margins, scrolling
-  24. Terminal (pure)             modes, charsets, and answers to programs
-  25. Screen (pure)               bytes in, cells changed
-  26. Screens at rest (pure)      a screen as bytes that draw it elsewhere
-  27. Pictures (pure)             a screen as text, JSON and SVG
-  28. Keys (pure)                 what a key, a text and a viewer send
-  29. Protocol (pure)             what clients and supervisors say to each other
-  30. Session store               the folder of a session
-  31. Claims                      who works on what
-  32. Session log                 a session's output, stored and read
-  33. PTY                         the terminal of a session's command
-  34. Drawing and typing          a supervisor's screen and its input
-  35. Clients                     a supervisor's connections
-  36. Lookout                     idle, stuck or asking, told from the screen
-  37. Supervisor                  the process that owns a session
-  38. Launch                      how a session begins
-  39. Client                      the other end of a connection
-  40. Terminal of a viewer        what a person's terminal gets, and how it is restored
-  41. Attach                      a person's terminal lent to a session
-  42. Typing                      type, look, and only then press Enter
-  43. Fleet                       sessions flagged, ended, restarted, listed
-  44. Checks                      the command that proves a worker's work
-  45. Readings (pure)             a sensor's output as a stable reading
-  46. Sense                       all sensors at once, each under its deadline
-  47. World hash (pure)           what wakes the loop
-  48. World                       the world read once per beat
-  49. Moves (pure)                the one object that a reply must be
-  50. Goal turns (pure)           whose turn it is, and which goals are overdue
-  51. Prompt (pure)               its parts, in an order that caches well
-  52. Metering (pure)             replies, tokens and prices out of runners' output
-  53. Gates (pure)                what holds a beat back
-  54. Readers (pure)              commands that only read
-  55. Tripwires (pure)            commands that look irreversible
-  56. Verdicts (pure)             known, confined, proposed or refused
-  57. Profile on disk             the data dir and its git history
-  58. Prompt context              what a prompt shows and no hash covers
-  59. Runs                        a capsule per decision, safe against kill -9
-  60. Calls                       a runner asked, and its failures
-  61. Act                         a performer for each move
-  62. Act on workers              the moves that start, end and speak to workers
-  63. Proposals                   what a person's yes is bound to
-  64. Guards                      pauses and budgets
-  65. Recover                     what a killed beat left half done
-  66. Surface                     what a person must not miss, told once
-  67. Verbs                       how a verb, its page and its options are declared
-  68. Hooks                       what agents say of themselves
-  69. Beat                        sense, look, judge, decide, act, log
-  70. People                      answers, approvals, pauses
-  71. Views                       status, lists and asks for people
-  72. Why and replay              why, gate, replay: what happened, and what would
-  73. Trials                      test, test add, shadow: past worlds judged again
-  74. Undo                        looop undo: a move taken back
-  75. Cost                        the ledger added up
-  76. Channels                    people reached by scripts, and their answers
-  77. Pulse                       the beat in a loop
-  78. Loop commands               tick, run
-  79. People's commands           asks, answer, approve, reject, pause, resume
-  80. Commands that show          status, sensor list, show and test, cost
-  81. Setup commands              init, config, version
-  82. Session commands            start-session, ls, attach, detach, up, down
-  83. Terminal commands           log, shot, expect, send, key, wait, restart, kill
-  84. Worker commands             ask, flag, claim, prune
-  85. Gallery                     sensors to choose from; sensor add, edit, trust, remove
-  86. Questions (pure)            what the interview asks
-  87. Interview                   looop setup
-  88. Schedulers                  systemd, launchd and cron
-  89. Service                     looop service
-  90. Examinations                what the doctor looks at
-  91. Doctor                      looop doctor
-  92. Goals and history           looop goals, goal, history
-  93. Page (pure)                 HTML and plots of a report
-  94. Report                      looop report: some days of the loop on one page
-  95. Check                       looop check: a monitoring plugin
-  96. Board (pure)                panels and dialogs of `looop top`, at any size
-  97. Overview                    the files that `looop top` shows, read when they change
-  98. Top                         looop top, watch: keys, drawing, verbs in children
-  99. Completion                  candidates for a Tab
- 100. Manual (pure)               help, pages, man page
- 101. Command line                from words to an exit code
- 102. Texts                       prompts and seeds
- 103. Texts of the gallery        scripts of `sensor add`
- 104. Texts of the manual         looop help
+  19. Far                         other machines: looop put there, called, answered
+  20. Ledger                      cost.jsonl: what each call cost
+  21. Asks                        questions, proposals and their answers on disk
+  22. Styles (pure)               colours and attributes of a cell
+  23. Sequences (pure)            every escape sequence and mode, a row each
+  24. Grid (pure)                 cells, cursor, margins, scrolling
+  25. Terminal (pure)             modes, charsets, and answers to programs
+  26. Screen (pure)               bytes in, cells changed
+  27. Screens at rest (pure)      a screen as bytes that draw it elsewhere
+  28. Pictures (pure)             a screen as text, JSON and SVG
+  29. Keys (pure)                 what a key, a text and a viewer send
+  30. Protocol (pure)             what clients and supervisors say to each other
+  31. Session store               the folder of a session
+  32. Claims                      who works on what
+  33. Session log                 a session's output, stored and read
+  34. PTY                         the terminal of a session's command
+  35. Drawing and typing          a supervisor's screen and its input
+  36. Clients                     a supervisor's connections
+  37. Lookout                     idle, stuck or asking, told from the screen
+  38. Supervisor                  the process that owns a session
+  39. Launch                      how a session begins
+  40. Client                      the other end of a connection
+  41. Terminal of a viewer        what a person's terminal gets, and how it is restored
+  42. Attach                      a person's terminal lent to a session
+  43. Typing                      type, look, and only then press Enter
+  44. Fleet                       sessions flagged, ended, restarted, listed
+  45. Checks                      the command that proves a worker's work
+  46. Readings (pure)             a sensor's output as a stable reading
+  47. Sense                       all sensors at once, each under its deadline
+  48. World hash (pure)           what wakes the loop
+  49. World                       the world read once per beat
+  50. Moves (pure)                the one object that a reply must be
+  51. Goal turns (pure)           whose turn it is, and which goals are overdue
+  52. Prompt (pure)               its parts, in an order that caches well
+  53. Metering (pure)             replies, tokens and prices out of runners' output
+  54. Gates (pure)                what holds a beat back
+  55. Readers (pure)              commands that only read
+  56. Tripwires (pure)            commands that look irreversible
+  57. Verdicts (pure)             known, confined, proposed or refused
+  58. Profile on disk             the data dir and its git history
+  59. Prompt context              what a prompt shows and no hash covers
+  60. Runs                        a capsule per decision, safe against kill -9
+  61. Calls                       a runner asked, and its failures
+  62. Act                         a performer for each move
+  63. Act on workers              the moves that start, end and speak to workers
+  64. Proposals                   what a person's yes is bound to
+  65. Guards                      pauses and budgets
+  66. Recover                     what a killed beat left half done
+  67. Surface                     what a person must not miss, told once
+  68. Verbs                       how a verb, its page and its options are declared
+  69. Hooks                       what agents say of themselves
+  70. Beat                        sense, look, judge, decide, act, log
+  71. People                      answers, approvals, pauses
+  72. Views                       status, lists and asks for people
+  73. Why and replay              why, gate, replay: what happened, and what would
+  74. Trials                      test, test add, shadow: past worlds judged again
+  75. Undo                        looop undo: a move taken back
+  76. Cost                        the ledger added up
+  77. Channels                    people reached by scripts, and their answers
+  78. Pulse                       the beat in a loop
+  79. Loop commands               tick, run
+  80. People's commands           asks, answer, approve, reject, pause, resume
+  81. Commands that show          status, sensor list, show and test, cost
+  82. Setup commands              init, config, version
+  83. Session commands            start-session, ls, attach, detach, up, down
+  84. Terminal commands           log, shot, expect, send, key, wait, restart, kill
+  85. Worker commands             ask, flag, claim, prune
+  86. Gallery                     sensors to choose from; sensor add, edit, trust, remove
+  87. Questions (pure)            what the interview asks
+  88. Interview                   looop setup
+  89. Schedulers                  systemd, launchd and cron
+  90. Service                     looop service
+  91. Examinations                what the doctor looks at
+  92. Doctor                      looop doctor
+  93. Goals and history           looop goals, goal, history
+  94. Page (pure)                 HTML and plots of a report
+  95. Report                      looop report: some days of the loop on one page
+  96. Check                       looop check: a monitoring plugin
+  97. Board (pure)                panels and dialogs of `looop top`, at any size
+  98. Overview                    the files that `looop top` shows, read when they change
+  99. Top                         looop top, watch: keys, drawing, verbs in children
+ 100. Completion                  candidates for a Tab
+ 101. Manual (pure)               help, pages, man page
+ 102. Command line                from words to an exit code
+ 103. Texts                       prompts and seeds
+ 104. Texts of the gallery        scripts of `sensor add`
+ 105. Texts of the manual         looop help
 
 Finding things: the verb `looop sensor list` is `cmd_sensor_list`; its docstring is its page: options, examples, exits.
 To add a verb: write `cmd_<verb>` under `@declare`: see the section Verbs.
@@ -2407,6 +2408,7 @@ _CONFIG: dict[str, JSON] = {  # what the file holds: kinds, settings and objects
     },
     "runners": {"*": _RUNNER_KEYS},
     "prices": {"*": _PRICE_KEYS},
+    "where": {"*": "text"},
 }
 
 
@@ -2591,6 +2593,16 @@ def wrong_variables(env: Mapping[str, str]) -> list[tuple[Setting, str]]:
     return wrong
 
 
+def prefix_words(text: str) -> list[str]:
+    """Return the words of a command prefix, [] for one that cannot be read (pure)."""
+    import shlex
+
+    try:
+        return shlex.split(text)
+    except ValueError:
+        return []
+
+
 class Config:
     """The content of a config file as the program uses it, and its errors."""
 
@@ -2621,6 +2633,9 @@ class Config:
         for name, entry in (self.values.get("prices") or {}).items():
             if entry is not None and not {"input", "output"} <= entry.keys():
                 self.wrong.append((("prices", name), "must have `input` and `output`: else it prices nothing"))
+        for name, prefix in (self.values.get("where") or {}).items():
+            if not (valid_id(name) and prefix_words(prefix or "")):
+                self.wrong.append((("where", name), "must be a name and a command that runs further words there"))
 
     def take(self, path: tuple[str, ...], value: JSON, spec: JSON) -> JSON:
         """Return a value as the program uses it, None where it is wrong; `spec`: as in _CONFIG."""
@@ -5270,7 +5285,172 @@ def set_aside(profile: Profile, path: str, trait: Trait) -> None:
 
 
 # ======================================================================================================================
-# 19. Ledger
+# 19. Far
+# ======================================================================================================================
+# Other machines. A `where` of the config is a command that runs further words there: ssh, kubectl exec, podman exec,
+# srun. looop puts a copy of itself there, once, and calls that copy; what it asks for stands on stdin.
+#
+# ssh gives its words to a shell, the others do not. So what stands behind a prefix means the same to both: letters,
+# digits and `_./=,+@%-`. Where stdin is a person's terminal, the request goes as a word, in hex.
+
+FAR_TIME = 20.0  # seconds that a call may take
+_FAR_MARK = b"looop-far "  # begins the line of a reply: a shell there may greet before it
+# What has a terminal behind it: the words that follow the program, or its `exec`; the words that go.
+_FAR_TERMINALS = {
+    "ssh": "-tt -o ServerAliveInterval=5 -o ServerAliveCountMax=3",
+    **dict.fromkeys(("kubectl", "oc", "podman", "docker", "nerdctl"), "-t"),
+    "srun": "--pty",
+}
+_FAR_SSH = "-T -o BatchMode=yes -o ConnectTimeout=10 -o ServerAliveInterval=5 -o ServerAliveCountMax=2"
+_CARRIER = """import base64, json, os, sys, tempfile, zlib
+def main():
+    if sys.version_info < (3, 9):
+        return {"why": "Python 3.9 or newer is needed, and python3 is " + sys.version.split()[0]}
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    folder = os.path.join(cache, "looop", "far")
+    path = os.path.join(folder, digest)
+    try:
+        os.umask(0o077)
+        os.makedirs(folder, exist_ok=True)
+        os.chmod(folder, 0o700)
+        fd, new = tempfile.mkstemp(dir=folder)
+        with os.fdopen(fd, "wb") as file:
+            file.write(zlib.decompress(base64.b64decode(data)))
+        os.chmod(new, 0o700)
+        os.replace(new, path)
+    except OSError as error:
+        return {"why": "%s: %s" % (error.filename, error.strerror)}
+    return {"path": path, "python": sys.version.split()[0]}
+print("looop-far " + json.dumps(main()))
+"""
+
+
+def wheres(profile: Profile) -> dict[str, list[str]]:
+    """Return the words of each `where` of the config by its name."""
+    return {name: prefix_words(prefix) for name, prefix in (profile.config().get("where") or {}).items()}
+
+
+def far_words(prefix: Sequence[str], terminal: bool) -> list[str]:
+    """Return the words of a prefix as they are used, `terminal`: with the person's terminal behind it (pure)."""
+    program, more = os.path.basename(prefix[0]), []
+    place = prefix.index("exec") + 1 if "exec" in prefix and program != "ssh" else 1
+    if terminal:
+        more = _FAR_TERMINALS.get(program, "").split()
+        prefix = [word for word in prefix if program != "srun" or not word.startswith("--pty")]
+    elif program == "ssh":
+        more = _FAR_SSH.split()
+    return [*prefix[:place], *more, *prefix[place:]]
+
+
+class Far:
+    """What one call of several wheres has: its deadline, and where looop's copy is at each."""
+
+    def __init__(self, profile: Profile, names: Iterable[str], timeout: float) -> None:
+        known = wheres(profile)
+        self.profile, self.deadline = profile, Deadline(timeout)
+        self.prefixes = {name: known[name] for name in names}
+        self.stamp = signature(profile.self_path)
+        self.places: dict[str, str] = {}  # the path of looop's copy there
+        self.why: dict[str, str] = {}  # why a where could not be reached
+        for name in self.prefixes:
+            kept = read_fields(self._record(name))
+            if (kept.get("prefix"), kept.get("stamp")) == (self.prefixes[name], self.stamp):
+                self.places[name] = str(kept.get("path"))
+
+    def _record(self, name: str) -> str:
+        return f"{self.profile.cache}/far-{name}.json"
+
+    def ask(self, requests: Mapping[str, JSON]) -> dict[str, JSON]:
+        """Call wheres side by side; return the replies of those that gave one. A copy that is gone is carried anew."""
+        replies: dict[str, JSON] = {}
+        for again in (False, True):
+            self.carry([name for name in requests if name not in self.places and name not in self.why])
+            calls = {
+                name: (["python3", "-SI", self.places[name], "_far"], far_request(requests[name]))
+                for name in requests
+                if name in self.places and name not in replies and name not in self.why
+            }
+            for name, (reply, said) in self._run(calls).items():
+                if reply is not None:
+                    replies[name] = reply
+                elif not again and "can't open file" in said:
+                    del self.places[name]
+                else:
+                    self.why[name] = said
+        return replies
+
+    def carry(self, names: Sequence[str]) -> None:
+        """Put a copy of looop where there is none."""
+        if not names:
+            return
+        import base64
+        import zlib
+
+        body = read_bytes(self.profile.self_path) or b""
+        digest, data = digest_of(body), base64.b64encode(zlib.compress(body, 1)).decode()
+        program = f"digest, data = {digest!r}, {data!r}\n{_CARRIER}".encode()
+        for name, (reply, said) in self._run({name: (["python3", "-"], program) for name in names}).items():
+            path = str(dig(reply, "path") or "")
+            if not plain_word(path):
+                odd = f"{path}: its path there has characters that a shell may read"
+                self.why[name] = odd if path else str(dig(reply, "why") or said)
+                continue
+            self.places[name] = path
+            make_private_dir(self.profile.cache)
+            kept = {"prefix": self.prefixes[name], "stamp": self.stamp, "path": path}
+            write_atomic(self._record(name), compact(kept).encode(), sync=False)
+
+    def _run(self, calls: Mapping[str, tuple[list[str], bytes]]) -> dict[str, tuple[JSON, str]]:
+        """Run words there with something on stdin; return (the reply or None, why there is none)."""
+        import tempfile
+
+        jobs, found = [], {}
+        with tempfile.TemporaryDirectory(prefix="looop-far-") as folder:
+            for name, (words, stdin) in calls.items():
+                write_atomic(f"{folder}/{name}", stdin, sync=False)
+                argv, env = far_words(self.prefixes[name], False), self.profile.child_env()
+                argv[0] = which(argv[0], env) or argv[0]
+                timeout = max(0.1, self.deadline.at_most(FAR_TIME))
+                jobs.append(Job(name, [*argv, *words], env, timeout, f"{folder}/{name}", cap=16 * MIB, tidy=True))
+            for job, end in zip(jobs, run_jobs(jobs, len(jobs))):
+                found[job.name] = far_reply(end)
+        return found
+
+
+def plain_word(text: str) -> bool:
+    """Tell whether a word means the same to a shell and without one (pure)."""
+    return bool(text) and all(char.isascii() and (char.isalnum() or char in "_./=,+@%-") for char in text)
+
+
+def far_request(request: JSON) -> bytes:
+    """Write a request as `_far` reads it: its length in bytes, then itself; what a verb reads may follow (pure)."""
+    data = exact_line(request).encode()
+    return b"%d\n%s" % (len(data), data)
+
+
+def far_reply(end: ProcessResult) -> tuple[JSON, str]:
+    """Return (the reply of a call, "") or (None, why there is none) (pure)."""
+    line = next((line for line in reversed(end.out.split(b"\n")) if line.startswith(_FAR_MARK)), b"")
+    try:
+        return parse_fields(line[len(_FAR_MARK) :]), ""
+    except ValueError:
+        pass
+    if end.why == "timeout":
+        return None, f"no answer within {end.secs:.0f} s"
+    said = [part for part in text_of(end.err or end.out).split("\n") if part.strip()]
+    return None, one_line(said[-1] if said else f"exit {end.code} without an answer", 200)
+
+
+def far_calls(
+    profile: Profile, requests: Mapping[str, JSON], timeout: float = FAR_TIME
+) -> tuple[dict[str, JSON], dict[str, str]]:
+    """Call `_far` at wheres, all side by side; return the replies by name, and why there is none, by name."""
+    far = Far(profile, requests, timeout)
+    return far.ask(requests), far.why
+
+
+# ======================================================================================================================
+# 20. Ledger
 # ======================================================================================================================
 # cost.jsonl: one row per paid call, appended the moment the call ended, whatever becomes of its beat. A price that is
 # not known is null, never 0; `failed` marks a call that ended without an answer. Reading goes backwards from the end,
@@ -5347,7 +5527,7 @@ def spend_of(rows: Iterable[Mapping[str, JSON]]) -> tuple[float, int, int]:
 
 
 # ======================================================================================================================
-# 20. Asks
+# 21. Asks
 # ======================================================================================================================
 # Questions and proposals of the loop to the person. asks/<n>.json is a question, or a proposal with the exact bytes of
 # its effect; asks/<n>.answer.json is the person's answer. An ask appears by link(2), so that a number is taken once
@@ -5591,7 +5771,7 @@ def ask_text(ask: Mapping[str, JSON]) -> str:
 
 
 # ======================================================================================================================
-# 21. Styles (pure)
+# 22. Styles (pure)
 # ======================================================================================================================
 # How a cell looks: colours, attributes, and the SGR sequences that say so, read and written.
 
@@ -5727,7 +5907,7 @@ def color_answer(color: str) -> str:
 
 
 # ======================================================================================================================
-# 22. Sequences (pure)
+# 23. Sequences (pure)
 # ======================================================================================================================
 # A terminal's stream is text, control characters and escape sequences. FUNCTIONS has a row for each sequence that is
 # understood, MODES one for each mode; what `Screen` calls, and every regular expression that picks sequences out of a
@@ -6024,7 +6204,7 @@ def whole_characters(data: bytes) -> int:
 
 
 # ======================================================================================================================
-# 23. Grid (pure)
+# 24. Grid (pure)
 # ======================================================================================================================
 # The cells of a terminal and what moves in them: cursor, margins, scrolling, erasing, writing. A line is two lists of
 # the same length, texts and styles; a wide character has "" in its right cell, and no half of one ever stands alone.
@@ -6536,7 +6716,7 @@ class Grid:
 
 
 # ======================================================================================================================
-# 24. Terminal (pure)
+# 25. Terminal (pure)
 # ======================================================================================================================
 # What a terminal remembers besides its cells: modes, charsets, saved cursors, keyboard, titles, colours. And what it
 # says when a program asks. Nothing is claimed that is not done: programs believe the answers.
@@ -6842,7 +7022,7 @@ class Terminal(Grid):
 
 
 # ======================================================================================================================
-# 25. Screen (pure)
+# 26. Screen (pure)
 # ======================================================================================================================
 # A terminal without a window: bytes go in, the grid changes, answers come out. One regex cuts the stream into runs of
 # text and whole sequences; a sequence is looked up by its text, as a pen's next pen (SGR) or as a call with its
@@ -6992,7 +7172,7 @@ class Screen(Terminal):
 
 
 # ======================================================================================================================
-# 26. Screens at rest (pure)
+# 27. Screens at rest (pure)
 # ======================================================================================================================
 # A screen as bytes that draw it on another terminal: a viewer's, or one that is kept or read elsewhere.
 
@@ -7293,7 +7473,7 @@ def masked_row(row: Packed, columns: list[int], secrets: Sequence[tuple[str, str
 
 
 # ======================================================================================================================
-# 27. Pictures (pure)
+# 28. Pictures (pure)
 # ======================================================================================================================
 # A screen for people and programs to look at: text, text with colours, JSON, SVG. The SVG is text: its rows are as low
 # as the boxes of monospace fonts, so that those join.
@@ -7440,7 +7620,7 @@ def xml_text(text: str) -> str:
 
 
 # ======================================================================================================================
-# 28. Keys (pure)
+# 29. Keys (pure)
 # ======================================================================================================================
 # What goes into a session's terminal: keys by name, text as a person types it, and a viewer's own typing, from which
 # the detach key and the answers of the viewer's terminal are taken out.
@@ -7713,7 +7893,7 @@ class ReplyFilter(Held):
 
 
 # ======================================================================================================================
-# 29. Protocol (pure)
+# 30. Protocol (pure)
 # ======================================================================================================================
 # How a client speaks to a session's supervisor, over a unix socket that only the same user can open.
 #
@@ -7805,7 +7985,7 @@ class Frames:
 
 
 # ======================================================================================================================
-# 30. Session store
+# 31. Session store
 # ======================================================================================================================
 # One folder per session, sessions/<id>/, from which everything about it can be told, alive or dead:
 #
@@ -8344,7 +8524,7 @@ def prune_sessions(profile: Profile, older: float, now: float, dry: bool = False
 
 
 # ======================================================================================================================
-# 31. Claims
+# 32. Claims
 # ======================================================================================================================
 # What is a session's own while it lives: its claims and its questions. One that was born again under the same id has
 # neither. claims/<name>.json says who works on what: {"session","name","ts"} and whatever the worker adds; looop's own
@@ -8464,7 +8644,7 @@ def current_asks(profile: Profile) -> list[dict[str, JSON]]:
 
 
 # ======================================================================================================================
-# 32. Session log
+# 33. Session log
 # ======================================================================================================================
 # What a session wrote, raw, and how it is read as text. Offsets count every byte since the session began. The log is
 # two files at most: when output.log has grown to half of what is allowed, it becomes output.<its first offset>.log, and
@@ -8763,7 +8943,7 @@ def shown_text(text: str) -> str:
 
 
 # ======================================================================================================================
-# 33. PTY
+# 34. PTY
 # ======================================================================================================================
 # The terminal that a session's command runs in: how it begins there, and how it is said to have ended.
 
@@ -8853,7 +9033,7 @@ def ending_of(why: str, code: int | None) -> dict[str, JSON]:
 
 
 # ======================================================================================================================
-# 34. Drawing and typing
+# 35. Drawing and typing
 # ======================================================================================================================
 # The two halves of a session's terminal inside its supervisor, and the loop that they live in. The canvas draws output
 # whenever the loop is idle, so that the screen is current; the keyboard types, each text whole, as fast as the command
@@ -9181,7 +9361,7 @@ class Keyboard:
 
 
 # ======================================================================================================================
-# 35. Clients
+# 36. Clients
 # ======================================================================================================================
 # The clients of a supervisor, and the bytes from and to them. Nobody waits for a client: what it does not take is
 # queued, and a viewer's queue that is full is dropped; a sender whose typing is not taken is not read.
@@ -9519,7 +9699,7 @@ class Clients:
 
 
 # ======================================================================================================================
-# 36. Lookout
+# 37. Lookout
 # ======================================================================================================================
 # What a session's screen shows, and what a worker's says of whose turn it is. Once a second at most, while there is
 # output, its lines are compared with those that it showed lately: letters alone, so that what blinks, spins or
@@ -9661,7 +9841,7 @@ class Lookout(Clients):
 
 
 # ======================================================================================================================
-# 37. Supervisor
+# 38. Supervisor
 # ======================================================================================================================
 # One process per session, forked away from whoever starts it: it owns the PTY, and nothing that happens to a terminal,
 # a pulse or the looop file reaches it. One loop, in which nothing ever waits for one of the parties:
@@ -10190,7 +10370,7 @@ class Supervisor(Lookout):
 
 
 # ======================================================================================================================
-# 38. Launch
+# 39. Launch
 # ======================================================================================================================
 # How a session begins: its folder is made aside with the lock held, gets its id, and a supervisor is forked away twice.
 # Whoever starts it waits for one word through a pipe: that the command runs, or why it does not.
@@ -10548,7 +10728,7 @@ def close_others(*kept: int) -> None:
 
 
 # ======================================================================================================================
-# 39. Client
+# 40. Client
 # ======================================================================================================================
 # The other end: one connection to one supervisor. What a session has written is read from its log, not from here; the
 # connection tells when there is more.
@@ -10986,7 +11166,7 @@ def wait_idle(session: Session, *, quiet: float, timeout: float | None, ignore: 
 
 
 # ======================================================================================================================
-# 40. Terminal of a viewer
+# 41. Terminal of a viewer
 # ======================================================================================================================
 # What a person's terminal gets of a session's output: all but what would outlast the visit or acts outside the screen.
 # What is switched on in the terminal is noted on the way, so that it can be undone when the person leaves, or the
@@ -11282,7 +11462,7 @@ class OutputFilter:
 
 
 # ======================================================================================================================
-# 41. Attach
+# 42. Attach
 # ======================================================================================================================
 # A person's terminal, lent to a session. While both have the same size it gets what the session writes, by way of
 # OutputFilter; else a screen of the session's size stands between, and rows of it are painted.
@@ -11629,7 +11809,7 @@ class Attached(Visit):
 
 
 # ======================================================================================================================
-# 42. Typing
+# 43. Typing
 # ======================================================================================================================
 # What verbs and moves type into sessions. A text is submitted as a careful person does it: type, look, and only then
 # press Enter. The Enter is the last byte of one input, so the supervisor lets no other sender in between.
@@ -11846,7 +12026,7 @@ def checked_key(name: str) -> str:
 
 
 # ======================================================================================================================
-# 43. Fleet
+# 44. Fleet
 # ======================================================================================================================
 # What verbs and moves do with sessions: type into them, flag them, end them, tell how they are.
 
@@ -12121,7 +12301,7 @@ def flag_session(session: Session, message: str | None) -> None:
 
 
 # ======================================================================================================================
-# 44. Checks
+# 45. Checks
 # ======================================================================================================================
 # The command that came with a worker to prove its work (`verify`). It is run once, by the first beat after the worker's
 # end, in the worker's folder. While it runs, verify.json says that it has failed: a beat that dies with it leaves that.
@@ -12226,7 +12406,7 @@ def write_verdict(session: Session, verdict: str, why: str, **more: JSON) -> Non
 
 
 # ======================================================================================================================
-# 45. Readings (pure)
+# 46. Readings (pure)
 # ======================================================================================================================
 # What a sensor said becomes a reading: a JSON object with a `signal`, which is hashed, and the rest, which only the
 # decider sees. Whatever goes wrong becomes a *stable* reading too: {"signal":{"error":"exit 3"},"detail":{…}}. It wakes
@@ -12402,7 +12582,7 @@ def signal_of(reading: JSON) -> JSON:
 
 
 # ======================================================================================================================
-# 46. Sense
+# 47. Sense
 # ======================================================================================================================
 # sensors/*.sh run at once, each under its deadline, into snapshots/sensor-<name>.json. snapshots/index remembers, per
 # sensor, when it ran, how long, its digest and its streak: with it a reading that repeats itself byte for byte costs no
@@ -12824,7 +13004,7 @@ def keep_readings(profile: Profile, readings: Mapping[str, Reading]) -> None:
 
 
 # ======================================================================================================================
-# 47. World hash (pure)
+# 48. World hash (pure)
 # ======================================================================================================================
 # What wakes the loop: PLAYBOOK, goals, those that are overdue, sensor signals, workers' states, open asks and unread
 # answers, each an item with a key. Invariants: `detail`, sizes, ages and clocks never enter; the order of keys is
@@ -12990,7 +13170,7 @@ def _ask_told(subject: str, old: JSON, new: JSON) -> str:
 
 
 # ======================================================================================================================
-# 48. World
+# 49. World
 # ======================================================================================================================
 # `observe` reads the whole world, once: from that one read come the hash, the changes and the prompt.
 #
@@ -13163,7 +13343,7 @@ def remember_quiet(profile: Profile, world: World, settings: str, *, since: floa
 
 
 # ======================================================================================================================
-# 49. Moves (pure)
+# 50. Moves (pure)
 # ======================================================================================================================
 # A reply holds exactly one JSON object, and the object is exactly one move: its fields, all of them, and no others.
 # What is not valid is never repaired: the beat fails, and the next prompt says why.
@@ -13510,7 +13690,7 @@ def move_schema(agents: Mapping[str, JSON] | None = None) -> str:
 
 
 # ======================================================================================================================
-# 50. Goal turns (pure)
+# 51. Goal turns (pure)
 # ======================================================================================================================
 # Whose turn it is. A goal's turn ends when a move serves it, or passes over it and says why. A goal whose last turn, or
 # first sight, is `goal_wait` ago is overdue: an item of the world until it has its turn. A move of a beat with overdue
@@ -13599,7 +13779,7 @@ def awaited(sessions: Iterable[Session], asks: Iterable[Mapping[str, JSON]]) -> 
 
 
 # ======================================================================================================================
-# 51. Prompt (pure)
+# 52. Prompt (pure)
 # ======================================================================================================================
 # In an order that keeps the longest prefix the same between beats, because providers cache prefixes: what never
 # changes, what a person changes, what the world changes, what every beat changes; the time stands last. A header stands
@@ -13865,7 +14045,7 @@ def build_prompt(inputs: Mapping[str, JSON]) -> tuple[str, dict[str, int]]:
 
 
 # ======================================================================================================================
-# 52. Metering (pure)
+# 53. Metering (pure)
 # ======================================================================================================================
 # Each output that looop knows has a reader below. The runner's config or its program says which one reads it, as
 # `output_of` tells, never the output: in there the LLM of a plain runner could claim a price. The rest is plain text.
@@ -14275,7 +14455,7 @@ def transcript_spend(agent: str, lines: Iterable[Mapping[str, JSON]]) -> list[Ru
 
 
 # ======================================================================================================================
-# 53. Gates (pure)
+# 54. Gates (pure)
 # ======================================================================================================================
 # What can hold a beat back, in order; the first that holds ends it.
 
@@ -14484,7 +14664,7 @@ def policy_digest(digests: Mapping[str, str]) -> str:
 
 
 # ======================================================================================================================
-# 54. Readers (pure)
+# 55. Readers (pure)
 # ======================================================================================================================
 # Commands that only read: a table of tools, subcommands, operands and options. What is in doubt has no row. A command
 # with an option that its row does not name is no reader.
@@ -14654,7 +14834,7 @@ def reader_kind(words: Sequence[str]) -> str:
 
 
 # ======================================================================================================================
-# 55. Tripwires (pure)
+# 56. Tripwires (pure)
 # ======================================================================================================================
 # What looks as if it could not be undone, or acted on others: programs, and patterns of their arguments, found behind
 # wrappers, in quotes and in here-documents. A tripwire makes a question of what would fail behind the walls, or harm a
@@ -14864,7 +15044,7 @@ def mutating_verb(name: str, arguments: list[str]) -> str:
 
 
 # ======================================================================================================================
-# 56. Verdicts (pure)
+# 57. Verdicts (pure)
 # ======================================================================================================================
 # What may be done with a command that nobody has approved, by its text alone. `judge_command` asks in this order:
 #
@@ -15020,7 +15200,7 @@ def judge_move(move: Move, policy: Policy, untrusted: bool = False) -> Judgement
 
 
 # ======================================================================================================================
-# 57. Profile on disk
+# 58. Profile on disk
 # ======================================================================================================================
 # The data dir: made and seeded on the first beat, checked on every one, and a git repository whose history is the
 # loop's memory: one commit per move.
@@ -15290,7 +15470,7 @@ def commit_memory(profile: Profile, message: str) -> ProcessResult:
 
 
 # ======================================================================================================================
-# 58. Prompt context
+# 59. Prompt context
 # ======================================================================================================================
 # What a prompt shows and no hash covers: how workers stand just now, with ages and screens; reports; the journal's last
 # lines; the lines that changed in PLAYBOOK and goals. None of it wakes the loop.
@@ -15475,7 +15655,7 @@ def policy_edits(profile: Profile, world: World, state: Mapping[str, JSON]) -> d
 
 
 # ======================================================================================================================
-# 59. Runs
+# 60. Runs
 # ======================================================================================================================
 # A run is one decision and what came of it. Its capsule, runs/<run-id>/, is made before the runner starts, and together
 # with state.json it is written in an order that lets any instant be the last one:
@@ -15725,7 +15905,7 @@ def prune_runs(profile: Profile) -> None:
 
 
 # ======================================================================================================================
-# 60. Calls
+# 61. Calls
 # ======================================================================================================================
 # Running a runner on a prompt: whether it is there, what its call cost, why it failed, when a usage limit resets. The
 # commands of moves run the same way. And the decider that needs no runner.
@@ -16127,7 +16307,7 @@ def decide_builtin(inputs: Mapping[str, JSON]) -> dict[str, JSON]:
 
 
 # ======================================================================================================================
-# 61. Act
+# 62. Act
 # ======================================================================================================================
 # One performer per move. It does the thing and says what it did, as looop's own fact (`ran: make test`); `perform` adds
 # the decider's words. It journals nothing, and records nothing. A move that needs a person's yes becomes a proposal
@@ -16673,7 +16853,7 @@ def do_message(context: MoveContext) -> MoveResult:
 
 
 # ======================================================================================================================
-# 62. Act on workers
+# 63. Act on workers
 # ======================================================================================================================
 # The moves that start, end and speak to workers. What is typed into one is judged first: it is behind no walls.
 
@@ -16965,7 +17145,7 @@ def perform(context: MoveContext) -> MoveResult:
 
 
 # ======================================================================================================================
-# 63. Proposals
+# 64. Proposals
 # ======================================================================================================================
 # A proposal is an ask with exactly what would be done. A person's yes is for the bytes that they saw, so what is
 # approved is held against its digest, against the move in its run's capsule, and against what it is about.
@@ -17125,7 +17305,7 @@ def allow_rule(profile: Profile, rule: CommandRule, example: str) -> str:
 
 
 # ======================================================================================================================
-# 64. Guards
+# 65. Guards
 # ======================================================================================================================
 # What the gates need to know: whether the person has paused the loop, and what the ledger says of money. The lock
 # that makes a beat single.
@@ -17296,7 +17476,7 @@ def beat_lock(profile: Profile, verb: str, wait: float | None) -> Lock:
 
 
 # ======================================================================================================================
-# 65. Recover
+# 66. Recover
 # ======================================================================================================================
 # What a beat that died left half done (the section Runs has the order in which a run is written), and what a runner
 # with tools of its own must leave as it was.
@@ -17546,7 +17726,7 @@ def resume_rebooted(profile: Profile) -> None:
 
 
 # ======================================================================================================================
-# 66. Surface
+# 67. Surface
 # ======================================================================================================================
 # What the person must not miss, told once, when it begins: on the output of whoever runs beats (NEEDS YOU), and pushed
 # to where they are: the `notify` command, a tmux window for a worker that needs them. `.surfaced` remembers, by a key
@@ -17751,7 +17931,7 @@ def notify(profile: Profile, text: str) -> None:
 
 
 # ======================================================================================================================
-# 67. Verbs
+# 68. Verbs
 # ======================================================================================================================
 # A verb is one unit: a `cmd_` function, `@declare(…)` above it with who may call it, and its docstring, the page. From
 # that derive parser, help, man page and completions:
@@ -17934,7 +18114,7 @@ def find_verb(words: Sequence[str]) -> tuple[Verb | None, list[str]]:
 
 
 # ======================================================================================================================
-# 68. Hooks
+# 69. Hooks
 # ======================================================================================================================
 # What an agent says of itself while it works: `looop _hook`, which its hooks call, keeps agent.json. A turn that ends,
 # or a question, rings and is pushed at once.
@@ -18065,7 +18245,7 @@ def take_event(profile: Profile) -> bool:
 
 
 # ======================================================================================================================
-# 69. Beat
+# 70. Beat
 # ======================================================================================================================
 # One beat, alone under `.beat.lock`: sense, diff, gates, decide, act, log. What may hold it back, and how it ends on
 # disk, stands in the sections before.
@@ -18644,7 +18824,7 @@ def run_beat(
 
 
 # ======================================================================================================================
-# 70. People
+# 71. People
 # ======================================================================================================================
 # What a person says to the loop: answers, approvals, pauses. An approval is a beat that a person has decided: under
 # the beat's lock, with a capsule and an intent, so that a crash in the middle leaves the trace that any move leaves.
@@ -19057,7 +19237,7 @@ def pause_span(words: Sequence[str]) -> tuple[float, list[str]]:
 
 
 # ======================================================================================================================
-# 71. Views
+# 72. Views
 # ======================================================================================================================
 # What a person is shown: one line for each thing that matters, its glyph and colour saying how much. Colour goes to
 # terminals only; nothing here writes.
@@ -19516,7 +19696,7 @@ def sensor_table(profile: Profile, rows: Sequence[Mapping[str, JSON]], now: floa
 
 
 # ======================================================================================================================
-# 72. Why and replay
+# 73. Why and replay
 # ======================================================================================================================
 # Every wake and every silence, explained from what was recorded: a capsule says why a beat decided, and a replay
 # derives its hash, its prompt and its move again, without runner or effect. For what has not happened yet, the gates
@@ -20053,7 +20233,7 @@ def cmd_replay(profile: Profile, args: Args) -> Result:
 
 
 # ======================================================================================================================
-# 73. Trials
+# 74. Trials
 # ======================================================================================================================
 # A past world is judged again by the code that judges the present one: `PastBeat` is a beat with the state, world and
 # purse of a capsule. A case is a file in tests/ of the data dir, beside the PLAYBOOK in git:
@@ -20645,7 +20825,7 @@ def shadow_lines(result: Mapping[str, JSON], paint: Paint) -> Iterator[str]:
 
 
 # ======================================================================================================================
-# 74. Undo
+# 75. Undo
 # ======================================================================================================================
 # A person takes a move back: looop restores what it wrote, byte by byte, and ends what it started. Performers record in
 # undo.json of the capsule how to do that; an undo is a run with its own undo.json, so it can be undone, too. For the
@@ -20907,7 +21087,7 @@ def cmd_undo(profile: Profile, args: Args) -> Result:
 
 
 # ======================================================================================================================
-# 75. Cost
+# 76. Cost
 # ======================================================================================================================
 # The ledger added up, in blocks: one regular expression takes the few fields that are added out of every row of a block
 # at once, and only a line of another shape is parsed as JSON. Rows lie in the order of time, so a scope shorter than
@@ -21122,7 +21302,7 @@ def cost_lines(summary: Mapping[str, JSON], by: str, bars: bool, paint: Paint) -
 
 
 # ======================================================================================================================
-# 76. Channels
+# 77. Channels
 # ======================================================================================================================
 # channels/*.sh are sensors for people. A beat gives each the open asks, as JSON on stdin, when one is new there and
 # at the script's own interval while something is open; it prints answers, one JSON object a line. looop opens no
@@ -21445,7 +21625,7 @@ def serve_calmly(profile: Profile, poll: bool) -> None:
 
 
 # ======================================================================================================================
-# 77. Pulse
+# 78. Pulse
 # ======================================================================================================================
 # The beat in a loop, for whoever has no cron: one process that holds `.lock` for its life, in the session `pulse`.
 #
@@ -21749,7 +21929,7 @@ def end_pulse(profile: Profile) -> bool:
 
 
 # ======================================================================================================================
-# 78. Loop commands
+# 79. Loop commands
 # ======================================================================================================================
 # The verbs that run a beat.
 
@@ -21811,7 +21991,7 @@ def outcome_output(profile: Profile, wanted: str, outcome: Outcome) -> Output:
 
 
 # ======================================================================================================================
-# 79. People's commands
+# 80. People's commands
 # ======================================================================================================================
 # What a person answers, approves, refuses and pauses.
 
@@ -22029,7 +22209,7 @@ def cmd_resume(profile: Profile, args: Args) -> Result:
 
 
 # ======================================================================================================================
-# 80. Commands that show
+# 81. Commands that show
 # ======================================================================================================================
 # How things are, what sensors read and what was spent.
 
@@ -22265,6 +22445,47 @@ def cmd__cost(profile: Profile, args: Args) -> Result:
     return cmd_cost_add.run(profile, args)
 
 
+@declare("_far", "For scripts", bare=True)
+def cmd__far(profile: Profile, args: Args) -> Result:
+    r"""Answer the looop of another machine.
+
+    [request] :: in hex, where stdin is its terminal; else it stands on stdin
+
+    Run by a `where` of its config: a verb for the sessions of this machine, or a look at them.
+    $ printf '2\n{}' | looop _far  # which version is there
+    $ looop _far 7b7d  # the same, in hex
+    """
+    try:
+        request = parse_fields(bytes.fromhex(args["request"]) if args["request"] else read_far_request())
+    except ValueError as error:
+        raise Failure(f"_far: {error}", "another looop calls this", EXIT_USAGE) from None
+    if fits(request, {"words": "texts", "env": {"*": "text"}}):
+        sys.stdout.flush()
+        env = {**profile.given, **request["env"]}
+        os.execve(sys.executable, [sys.executable, "-SI", profile.self_path, *request["words"]], env)
+    reply = far_answer(profile, request)
+    return Output(text=_FAR_MARK + exact_line(reply).encode() + b"\n")
+
+
+def far_answer(profile: Profile, request: Mapping[str, JSON]) -> JSON:
+    """Answer a request that is no verb."""
+    return {"version": VERSION}
+
+
+def read_far_request() -> bytes:
+    """Read a request from stdin, and nothing of what follows it. Raise ValueError for none."""
+    head = b""
+    while not head.endswith(b"\n") and len(head) < 20:
+        head += os.read(0, 1) or b"\n"
+    size, data = int(head), b""
+    while len(data) < size:
+        piece = os.read(0, size - len(data))
+        if not piece:
+            raise ValueError("the request is cut")
+        data += piece
+    return data
+
+
 @declare("_fmt", "For scripts", bare=True)
 def cmd__fmt(profile: Profile, args: Args) -> Iterator[Output]:
     """Pass a runner's JSON stream on; on a terminal, show it in words.
@@ -22298,7 +22519,7 @@ def stream_words(line: bytes) -> list[str]:
 
 
 # ======================================================================================================================
-# 81. Setup commands
+# 82. Setup commands
 # ======================================================================================================================
 # The runner, the config, the version.
 
@@ -22450,7 +22671,7 @@ def cmd_version(profile: Profile, args: Args) -> Result:
 
 
 # ======================================================================================================================
-# 82. Session commands
+# 83. Session commands
 # ======================================================================================================================
 # The verbs that start, list, show and end sessions.
 
@@ -22765,7 +22986,7 @@ def skipped_words(follower: Follower) -> str:
 
 
 # ======================================================================================================================
-# 83. Terminal commands
+# 84. Terminal commands
 # ======================================================================================================================
 # What a session wrote and shows, and what is typed into it.
 
@@ -23132,7 +23353,7 @@ def cmd_kill(profile: Profile, args: Args) -> Result:
 
 
 # ======================================================================================================================
-# 84. Worker commands
+# 85. Worker commands
 # ======================================================================================================================
 # What a worker says and claims.
 
@@ -23304,7 +23525,7 @@ def cmd_prune(profile: Profile, args: Args) -> Result:
 
 
 # ======================================================================================================================
-# 85. Gallery
+# 86. Gallery
 # ======================================================================================================================
 # `looop sensor add`: sensors that looop carries, written out as plain sh for a person to read and edit. The scripts
 # are in Texts of the gallery; here is what they take, checked before a word of it stands in a script, and quoted there.
@@ -23733,7 +23954,7 @@ def checked_percent(text: str) -> str:
 
 
 # ======================================================================================================================
-# 86. Questions (pure)
+# 87. Questions (pure)
 # ======================================================================================================================
 # What the interview asks, and what becomes of the answers. It is one script, a generator that yields questions, is sent
 # answers, and returns the plan. It remembers nothing: `after_answers` runs it through the answers there are, up to the
@@ -24040,7 +24261,7 @@ _QUIET = Question("quiet hours", "Cadence", "quiet hours", _QUIET_TEXT, "quiet",
 
 
 # ======================================================================================================================
-# 87. Interview
+# 88. Interview
 # ======================================================================================================================
 # `looop setup` asks the questions, in common lines: no raw mode, so that `looop send` types into it as well as a
 # person. Every answer is in interview.json before the next question is asked; all else is written at the end.
@@ -24514,7 +24735,7 @@ def plan_lines(profile: Profile, plan: Plan, paths: Sequence[str], stamp: str) -
 
 
 # ======================================================================================================================
-# 88. Schedulers
+# 89. Schedulers
 # ======================================================================================================================
 # What runs the beat by itself: a systemd user timer, a launchd agent or a line of cron. Each is written with absolute
 # paths and an environment of its own, because a scheduler knows nothing of a person's shell:
@@ -25033,7 +25254,7 @@ class Scheduler:
 
 
 # ======================================================================================================================
-# 89. Service
+# 90. Service
 # ======================================================================================================================
 # The verbs about schedulers: they show, ask, and touch nothing but what they showed.
 
@@ -25286,7 +25507,7 @@ def service_lines(status: Mapping[str, JSON], now: float, paint: Paint) -> list[
 
 
 # ======================================================================================================================
-# 90. Examinations
+# 91. Examinations
 # ======================================================================================================================
 # Each check looks at one thing, as a person who knows looop would, and yields what it found. Nothing stays
 # in the data dir but the price of a call that was asked for (--ask).
@@ -25791,7 +26012,7 @@ def check_running(profile: Profile) -> Iterator[Finding]:
 
 
 # ======================================================================================================================
-# 91. Doctor
+# 92. Doctor
 # ======================================================================================================================
 # The last check looks from where a scheduler stands: most loops that die do so because cron knows nothing of a person's
 # shell. Then all of them, in the order in which they are shown.
@@ -25952,7 +26173,7 @@ def cmd_doctor(profile: Profile, args: Args) -> Iterator[int | Output]:
 
 
 # ======================================================================================================================
-# 92. Goals and history
+# 93. Goals and history
 # ======================================================================================================================
 # `looop goals` and `looop goal add|edit|done|show`. The files in goals/ stay the truth: the verbs do what a person can
 # do by hand, and commit it; the next beat sees it and decides on it.
@@ -26180,7 +26401,7 @@ def cmd_history(profile: Profile, args: Args) -> Result:
 
 
 # ======================================================================================================================
-# 93. Page (pure)
+# 94. Page (pure)
 # ======================================================================================================================
 # What `looop report` is drawn with: HTML with pictures in SVG, without a script and without anything to fetch. All
 # markup is made by `element`, which escapes every text that is no Markup. A plot places its shapes in percent of its
@@ -26444,7 +26665,7 @@ def page_of_report(title: str, *inner: Markup) -> str:
 
 
 # ======================================================================================================================
-# 94. Report
+# 95. Report
 # ======================================================================================================================
 # `looop report`: the events of some days are read once, oldest first, the ledger with them; what waits, what is broken
 # and how things stand come from where `status`, `asks` and `goals` have it. Everything goes through `redacted` before
@@ -26997,7 +27218,7 @@ def cmd_report(profile: Profile, args: Args) -> Result:
 
 
 # ======================================================================================================================
-# 95. Check
+# 96. Check
 # ======================================================================================================================
 # `looop check`: the loop as a monitoring plugin sees it, and a textfile for Prometheus. Each thing that is wrong has a
 # level; the worst is the exit code. Nothing else is printed on stdout. The grammar of the line:
@@ -27150,7 +27371,7 @@ def cmd_check(profile: Profile, args: Args) -> Result:
 
 
 # ======================================================================================================================
-# 96. Board (pure)
+# 97. Board (pure)
 # ======================================================================================================================
 # What `looop top` shows. A board is what was read of the loop, as rows of four panels; a look is where the person is in
 # it, and what is in front of it. `drawn_board` draws both on a Screen of any size, which the terminal is made equal to:
@@ -27558,7 +27779,7 @@ def goal_items(
 
 
 # ======================================================================================================================
-# 97. Overview
+# 98. Overview
 # ======================================================================================================================
 # What `looop top` knows of the loop: a file is read again once it has changed. Of the session that is chosen it has the
 # screen, as its supervisor sends it.
@@ -27788,7 +28009,7 @@ def beat_item(profile: Profile, beat: tuple[str, dict[str, JSON], int], now: flo
 
 
 # ======================================================================================================================
-# 98. Top
+# 99. Top
 # ======================================================================================================================
 # The loop of `looop top`: it looks whether something has changed, and writes the rows that differ. It acts by the verbs
 # alone, each in a child: a key does the same as the command that is shown below.
@@ -28236,7 +28457,7 @@ def cmd_watch(profile: Profile, args: Args) -> Result:
 
 
 # ======================================================================================================================
-# 99. Completion
+# 100. Completion
 # ======================================================================================================================
 # What a shell can offer at a Tab. `looop config bash|zsh|fish` prints a few lines for the shell; they hand the words of
 # the command line to `looop _complete`, which prints a candidate a line, and after a TAB what it is. `:file`, `:folder`
@@ -28561,7 +28782,7 @@ def cmd_config_fish(profile: Profile, args: Args) -> Result:
 
 
 # ======================================================================================================================
-# 100. Manual (pure)
+# 101. Manual (pure)
 # ======================================================================================================================
 # What looop says of itself: a page for each verb and each group, the overview, the manual, the man page, and the next
 # steps. All derive from the verbs' pages, the settings and MANUAL, which is written like this:
@@ -28912,7 +29133,7 @@ def next_steps(status: Mapping[str, JSON], timed: bool = False) -> list[tuple[st
 
 
 # ======================================================================================================================
-# 101. Command line
+# 102. Command line
 # ======================================================================================================================
 # From the words of a command line to an exit code: the verb is found, its arguments are read as its page declares them,
 # and what it returns is printed.
@@ -29362,7 +29583,7 @@ def open_missing_streams() -> None:
 
 
 # ======================================================================================================================
-# 102. Texts
+# 103. Texts
 # ======================================================================================================================
 # Prose alone, in looop's own words: what the LLM is told, what a fresh profile is seeded with.
 
@@ -29513,7 +29734,7 @@ How looop should judge. Edit it freely.
 
 
 # ======================================================================================================================
-# 103. Texts of the gallery
+# 104. Texts of the gallery
 # ======================================================================================================================
 # What `sensor add` writes. Each is one script of plain POSIX sh that a person can read and edit; words of
 # strangers stay out of the signal where they can, and reach JSON only through jq. A signal is small and does not move
@@ -30104,7 +30325,7 @@ done
 }
 
 # ======================================================================================================================
-# 104. Texts of the manual
+# 105. Texts of the manual
 # ======================================================================================================================
 # `looop help`, in the markup that the section Manual explains.
 

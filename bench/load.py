@@ -486,6 +486,7 @@ ELSEWHERE = {
     "config zsh": "as `config bash`",
     "config fish": "as `config bash`",
     "check": "it looks at what `status` does",
+    "_far": "it answers about its sessions, or calls a verb",
     "report": "a page about a week, which shows every decision of it",
     "channel": "a word about each script of the folder channels/",
     "shadow": "it asks a runner about so many runs",
