@@ -19882,11 +19882,11 @@ class Purse:
             raise CapHeld(daily.told, code=3)
         prompt = build_prompt(inputs)[0]
         output, error = asked_aside(self.profile, self.runner, prompt, self.verb, kind="trial", wait=None)
-        cost = price if output.cost is None and error else output.cost
-        self.unknown = cost is None and not free
-        self.spent += cost or 0.0
+        paid: float | None = price if output.cost is None and error else output.cost
+        self.unknown = paid is None and not free
+        self.spent += paid or 0.0
         WAITING.spent = self.spent
-        self.most = max(self.most, cost or 0.0)
+        self.most = max(self.most, paid or 0.0)
         return output.text, error
 
 
