@@ -19714,34 +19714,33 @@ def why_run(run: Run) -> dict[str, JSON]:
     wake, result = run.fields("wake.json"), run.fields("result.json")
     taint = wake.get("taint")
 
-    def told(file: Mapping[str, JSON], key: str) -> str | None:
+    def text_at(file: Mapping[str, JSON], key: str) -> str | None:
         return file[key] if isinstance(file.get(key), str) else None
 
-    changed = objects_with(wake.get("changed"), "key")
+    changed = []
+    for change in objects_with(wake.get("changed"), "key"):
+        changed.append({key: change.get(key) for key in ("key", "old", "new")})
+        if isinstance(change.get("during"), str):
+            changed[-1]["during"] = change["during"]
     return {
         **dict.fromkeys(WHY_KEYS),
         "run": run.id,
         "at": None if stored_moment(wake.get("at")) is None else wake["at"],
-        "reason": told(wake, "reason"),
-        "changed": [{"key": c["key"], "old": c.get("old"), "new": c.get("new"), **during_of(c)} for c in changed],
+        "reason": text_at(wake, "reason"),
+        "changed": changed,
         "gates": [shown_gate(gate) for gate in objects_with(wake.get("gates"), "gate", "verdict", "detail")],
         "taint": [source for source in taint if isinstance(source, str)] if isinstance(taint, list) else [],
         "move": run.read("move.json"),
-        "journal": told(result, "journal"),
+        "journal": text_at(result, "journal"),
         "cost_usd": amount(result.get("cost_usd")),
-        "outcome": told(result, "outcome") or "open",
-        "runner": told(wake, "runner"),
+        "outcome": text_at(result, "outcome") or "open",
+        "runner": text_at(wake, "runner"),
         "unmetered": wake.get("unmetered") is True,
-        "failure": told(result, "reason"),
+        "failure": text_at(result, "reason"),
         "output": shell_output(run),
         "capsule": f"runs/{run.id}",
         "next": [],
     }
-
-
-def during_of(change: Mapping[str, JSON]) -> dict[str, JSON]:
-    """Return which run was deciding when an item changed, as a capsule has it, {} when none was (pure)."""
-    return {"during": change["during"]} if isinstance(change.get("during"), str) else {}
 
 
 SHELL_OUTPUT_MAX = 4 * KIB  # bytes of what a shell move printed that `why` shows
@@ -19774,7 +19773,12 @@ def why_now(profile: Profile, now: float) -> dict[str, JSON]:
     held = beat.judge(now)
     quiet = held is not None and held.gate == "unchanged"
     since = utc_text(beat.state["decided_at"]) if quiet and beat.state["decided_at"] else None
-    stopped = profile.problems[0] if profile.problems else "" if held else what_stops(beat)
+    stopped = profile.problems[0] if profile.problems else ""
+    if not held and not stopped:
+        try:
+            require_decider(profile, beat.runner)
+        except (Failure, OSError) as error:
+            stopped = beat_trouble(error)
     return {
         **dict.fromkeys(WHY_KEYS),
         "at": utc_text(now),
@@ -19789,15 +19793,6 @@ def why_now(profile: Profile, now: float) -> dict[str, JSON]:
         "failure": stopped or None,
         "next": [] if stopped else what_wakes(beat, held, now),
     }
-
-
-def what_stops(beat: Beat) -> str:
-    """Say what would stop a beat that has something to decide, "" when nothing would."""
-    try:
-        require_decider(beat.profile, beat.runner)
-    except (Failure, OSError) as error:
-        return beat_trouble(error)
-    return ""
 
 
 def dry_decide(profile: Profile, runner: Runner, inputs: Mapping[str, JSON], verb: str, forced: bool) -> JSON:
@@ -19927,15 +19922,20 @@ def gates_line(gates: Sequence[Mapping[str, JSON]], now: float) -> str:
     return " · ".join(map(gate_told, gates, ends))
 
 
-_CHANGES_SHOWN = 12  # changes that `why` lists
+CHANGES_SHOWN = 12  # changes that `why` lists
 OUTPUT_LINES = 20  # of what a shell move printed that `why` shows
 
 
 def why_lines(why: Mapping[str, JSON], now: float, paint: Paint) -> list[str]:
     """Lay an explanation out for a person."""
+    why = {**in_lines(why), **{key: why[key] for key in ("move", "output", "capsule")}}
+    rows: list[tuple[str, str]] = []
+
+    def put(name: str, *lines: str) -> None:
+        rows.extend((name if number == 0 else "", line) for number, line in enumerate(lines))
+
     glyph, colour = _OUTCOME_GLYPHS.get(why["outcome"], ("·", "note"))
     when = local_moment(parse_utc(why["at"]), now) if why["at"] else "?"
-    lines = [f"{paint(colour, glyph)} {paint('bold', why['outcome'])}  {why['run'] or 'the next beat'}, {when}"]
     reason = why["reason"] or "nothing changed"
     reason = f"unchanged since {local_moment(parse_utc(why['since']), now)}" if why["since"] else reason
     changes = [
@@ -19944,44 +19944,33 @@ def why_lines(why: Mapping[str, JSON], now: float, paint: Paint) -> list[str]:
     ]
     if not changes or changes[0] not in reason:  # else they say it
         changes.insert(0, one_line(reason, 300))
-    if len(changes) > _CHANGES_SHOWN + 1:
-        changes[_CHANGES_SHOWN:] = [f"… and {len(changes) - _CHANGES_SHOWN} more: `looop why --json`"]
-    rows = [("because" if number == 0 else "", change) for number, change in enumerate(changes)]
-    rows += [("gates", gates_line(why["gates"], now))] if why["gates"] else []
+    if len(changes) > CHANGES_SHOWN + 1:
+        changes[CHANGES_SHOWN:] = [f"… and {len(changes) - CHANGES_SHOWN} more: `looop why --json`"]
+    put("because", *changes)
+    if why["gates"]:
+        put("gates", gates_line(why["gates"], now))
     if why["taint"] and why["outcome"] != "unchanged":  # else nothing is decided
-        rows.append(("tainted by", one_line(", ".join(why["taint"]), 300)))
+        put("tainted by", one_line(", ".join(why["taint"]), 300))
     if why["move"]:
-        told = move_lines(why["move"], why["journal"] or "")
-        rows += [("move" if i == 0 else "", line) for i, line in enumerate(told)]
+        put("move", *move_lines(why["move"], why["journal"] or ""))
     if why["output"] is not None:
         printed = printable(why["output"].rstrip("\n")).split("\n")
         hidden = len(printed) - OUTPUT_LINES
         if hidden > 0:
             printed[:hidden] = [paint("dim", f"… {plural(hidden, 'line')} before, in shell.log of the capsule")]
-        printed = printed if any(printed) else [paint("dim", "(nothing)")]
-        rows += [("output" if i == 0 else "", line) for i, line in enumerate(printed)]
+        put("output", *(printed if any(printed) else [paint("dim", "(nothing)")]))
     if why["failure"]:
         name = "stopped by" if not why["run"] else "held" if why["outcome"] == "held" else "failed"
-        rows.append((name, one_line(why["failure"], 300)))
+        put(name, one_line(why["failure"], 300))
     if why["journal"]:
-        rows.append(("journal", one_line(why["journal"])))
+        put("journal", one_line(why["journal"]))
     if why["run"]:
         price = "not known yet" if why["outcome"] == "open" else money(why["cost_usd"], why["unmetered"])
-        rows.append(("cost", f"{price} ({why['runner']})"))
-        rows.append(("capsule", printable(why["capsule"])))
-    for line in why["next"]:
-        rows.append(("wakes by" if line is why["next"][0] else "", line))
-    return lines + aligned([("  " + paint("dim", name), text) for name, text in rows])
-
-
-def prompt_laid_out(prompt: str, width: int) -> str:
-    """Lay a prompt out for a terminal: a wrapped line repeats the marks of quoted data, and no word is broken."""
-    lines: list[str] = []
-    for line in printable(prompt).split("\n"):
-        marks = line[: len(line) - len(line.lstrip("| "))]
-        pieces = pieces_of(line[len(marks) :], min(TERM_MAX, width // 2))
-        lines += filled_lines(pieces, width, marks, marks) if visible_width(line) > width else [line]
-    return "\n".join(lines)
+        put("cost", f"{price} ({why['runner']})")
+        put("capsule", printable(why["capsule"]))
+    put("wakes by", *why["next"])
+    head = f"{paint(colour, glyph)} {paint('bold', why['outcome'])}  {why['run'] or 'the next beat'}, {when}"
+    return [head, *aligned([("  " + paint("dim", name), text) for name, text in rows])]
 
 
 def show_dry_run(profile: Profile, args: Mapping[str, JSON], verb: str) -> Output:
@@ -20012,8 +20001,7 @@ def show_dry_run(profile: Profile, args: Mapping[str, JSON], verb: str) -> Outpu
         yield f"  gates  {gates_line(shown['gates'], now)}"
         if held:
             yield f"\nThe prompt, which would not be sent: {printable(shown['reason'] or 'world unchanged')}"
-        prompt = prompt_laid_out(shown["prompt"], paint.columns) if paint.columns else shown["prompt"]
-        yield "\n" + prompt.rstrip("\n")
+        yield "\n" + shown["prompt"].rstrip("\n")
         if shown["move"] is not None:
             yield "\n  ".join(["\nthe move would be:", *move_lines(shown["move"])])
 
@@ -20156,16 +20144,8 @@ def cmd_why(profile: Profile, args: Args) -> Result:
     if not os.path.isdir(profile.data):
         raise Failure("why: there is no profile yet", "looop tick makes one")
     why = why_now(profile, now) if name == "now" else why_run(find_run(profile, name))
-
-    def lines(paint: Paint) -> list[str]:
-        try:
-            whole = {"move": why["move"], "output": why["output"], "capsule": profile.path(why["capsule"] or "")}
-            return why_lines({**in_lines(why), **whole}, now, paint)
-        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-            hint = f"look into {why['capsule']}/"
-            raise Failure(f"why: the capsule {name} is not what looop writes: {error!r}", hint) from None
-
-    return Output(why, lines)
+    whole = {**why, "capsule": profile.path(why["capsule"] or "")}
+    return Output(why, lambda paint: why_lines(whole, now, paint))
 
 
 @declare("gate", "Looking")
@@ -20213,10 +20193,7 @@ def cmd_replay(profile: Profile, args: Args) -> Result:
     Exits: 0 all as recorded | 1 something came out differently, or there is no such run
     """
     run = find_run(profile, args["run"])
-    try:
-        drift = replay_drift(run)
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        drift = [f"the capsule is not what looop writes: {error!r}"]
+    drift = replay_drift(run)
     value, made = {"run": run.id, "drift": drift}, run.fields("result.json").get("looop")
     if drift:
         other = f"it was made by looop {made}, this is {VERSION}" if made != VERSION else ""
