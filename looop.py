@@ -19472,6 +19472,11 @@ def status_of(profile: Profile, now: float, seen: Seen | None = None) -> dict[st
     }
 
 
+def oldest_ask(status: Mapping[str, JSON]) -> float | None:
+    """Return when the oldest ask or flag came that waits, None where none does (pure)."""
+    return min(filter(None, (stored_moment(ask["at"]) for ask in status["open_asks"])), default=None)
+
+
 def pulse_words(pulse: Mapping[str, JSON], paint: Paint) -> str:
     """Say how the pulse is."""
     if pulse["running"]:
@@ -19502,10 +19507,10 @@ def worker_words(rows: Sequence[Mapping[str, JSON]], paint: Paint) -> str:
 ENDED_SHOWN = 10  # ended sessions that `ls` shows without --all
 
 
-def session_table(rows: Sequence[Mapping[str, JSON]], now: float, paint_word: Paint) -> list[str]:
-    """Lay sessions out as a table: a row each, dimmed once it has ended."""
+def session_table(rows: Sequence[Mapping[str, JSON]], now: float, paint_word: Paint) -> list[Sequence[str]]:
+    """Return the cells of a table of sessions, its heads first: a row each, dimmed once it has ended."""
     heads = ("ID", "KIND", "HEALTH", "AGE", "IDLE", "COMMAND", "FLAG")
-    table = [tuple(paint_word("dim", head) for head in heads)]
+    table: list[Sequence[str]] = [[paint_word("dim", head) for head in heads]]
     for row in rows:
         age, idle = (
             duration_text(float(max(0, int(now - parse_utc(row[key]))))) for key in ("started_at", "last_text")
@@ -19517,7 +19522,7 @@ def session_table(rows: Sequence[Mapping[str, JSON]], now: float, paint_word: Pa
         others = (row["kind"], age, idle if row["alive"] else "-", command, flag)
         kind, *rest = others if row["alive"] else (paint_word("dim", cell) for cell in others)
         table.append((row["id"], kind, health, *rest))
-    return aligned(table, width=paint_word.columns)
+    return table
 
 
 def session_lines(rows: Sequence[Mapping[str, JSON]], every: bool, now: float, paint_word: Paint) -> list[str]:
@@ -19526,8 +19531,8 @@ def session_lines(rows: Sequence[Mapping[str, JSON]], every: bool, now: float, p
         return ["no sessions"]
     ended = [row for row in rows if not row["alive"]]
     shown = ended if every else ended[:ENDED_SHOWN]
-    lines = session_table([*(row for row in rows if row["alive"]), *shown], now, paint_word)
-    more = len(ended) - len(shown)
+    table = session_table([*(row for row in rows if row["alive"]), *shown], now, paint_word)
+    lines, more = aligned(table, width=paint_word.columns), len(ended) - len(shown)
     return lines + ([f"{more} more ended: `looop ls -a` lists them, `looop prune` removes them"] if more else [])
 
 
@@ -19680,9 +19685,10 @@ _STATUS_GLYPHS = {
 }
 
 
-def sensor_table(profile: Profile, rows: Sequence[Mapping[str, JSON]], now: float, paint: Paint) -> list[str]:
-    """Lay sensors out as a table; an error is shown with the end of what the sensor wrote to stderr."""
-    table = [[paint("dim", head) for head in ("", "SENSOR", "WRITER", "TRUST", "AGE", "STATUS", "BYTES", "SIGNAL")]]
+def sensor_table(profile: Profile, rows: Sequence[Mapping[str, JSON]], now: float, paint: Paint) -> list[Sequence[str]]:
+    """Return the cells of a table of sensors, its heads first; an error has the end of the sensor's stderr."""
+    heads = ("", "SENSOR", "WRITER", "TRUST", "AGE", "STATUS", "BYTES", "SIGNAL")
+    table: list[Sequence[str]] = [[paint("dim", head) for head in heads]]
     for row in rows:
         glyph, colour = _STATUS_GLYPHS[row["status"]]
         age = duration_text(now - parse_utc(row["at"])) if row["at"] else "not in a beat yet"
@@ -19692,7 +19698,7 @@ def sensor_table(profile: Profile, rows: Sequence[Mapping[str, JSON]], now: floa
         whose = [row["writer"] or "", "trusted" if row["trusted"] else "confined" if row["confined"] else "untrusted"]
         size = str(row["bytes"]) if row["at"] else ""
         table.append([paint(colour, glyph), shown_name(row["name"]), *whose, age, status, size, signal])
-    return aligned(table, width=paint.columns)
+    return table
 
 
 # ======================================================================================================================
@@ -22217,7 +22223,7 @@ def cmd_sensor_list(profile: Profile, args: Args) -> Result:
     if not rows:
         hint = f"any executable script that prints one JSON object can be put into {profile.path('sensors')}"
         return Output(rows, f"no sensors: `looop sensor add` lists some that are ready made; {hint}")
-    return Output(rows, lambda paint: sensor_table(profile, rows, time.time(), paint))
+    return Output(rows, lambda paint: aligned(sensor_table(profile, rows, time.time(), paint), width=paint.columns))
 
 
 def find_sensor(profile: Profile, name: str) -> str:
@@ -26213,6 +26219,23 @@ def goal_title(profile: Profile, goal: str) -> str:
     return next((title for title in titles if title.strip() != goal), goal if titles else "")
 
 
+def goal_table(profile: Profile, rows: Sequence[Mapping[str, JSON]], now: float, paint: Paint) -> list[Sequence[str]]:
+    """Return the cells of a table of goals, its heads first."""
+    heads = ("GOAL", "SERVED", "WAITS FOR", "MOVES 7D", "SPENT 7D", "TITLE")
+    table: list[Sequence[str]] = [[paint("dim", head) for head in heads]]
+    for row in rows:
+        served = ago(row["served_at"], now) + (paint("note", " overdue") if row["overdue"] else "")
+        spent = "-" if row["cost_7d_usd"] is None else money(row["cost_7d_usd"])
+        waits, title = (row["waits_for"] or "-").replace(":", " "), one_line(goal_title(profile, row["id"]), 60)
+        table.append([paint("bold", shown_name(row["id"])), served, waits, str(row["moves_7d"]), spent, title])
+    return table
+
+
+def ago(stored: str | None, now: float) -> str:
+    """Say how long a stored moment is past, `-` for none (pure)."""
+    return f"{duration_text(now - parse_utc(stored))} ago" if stored else "-"
+
+
 def goal_written(profile: Profile, message: str) -> None:
     """Wake the loop after a goal was written, and commit it; a beat in progress commits it itself, at its end."""
     ring(profile.data)
@@ -26241,21 +26264,10 @@ def cmd_goals(profile: Profile, args: Args) -> Result:
     if not rows:
         return Output(rows, "no goals: looop goal add ID TEXT")
 
-    def ago(moment: str | None) -> str:
-        return f"{duration_text(now - parse_utc(moment))} ago" if moment else "-"
-
     def lines(paint: Paint) -> list[str]:
-        heads = ("GOAL", "SERVED", "WAITS FOR", "MOVES 7D", "SPENT 7D", "TITLE")
-        table = [[paint("dim", head) for head in heads]]
-        for row in rows:
-            served = ago(row["served_at"]) + (paint("note", " overdue") if row["overdue"] else "")
-            spent = "-" if row["cost_7d_usd"] is None else money(row["cost_7d_usd"])
-            waits = (row["waits_for"] or "-").replace(":", " ")
-            title = one_line(goal_title(profile, row["id"]), 60)
-            table.append([paint("bold", shown_name(row["id"])), served, waits, str(row["moves_7d"]), spent, title])
         late = [row for row in rows if (row["deferred_at"] or "") > (row["served_at"] or "")]
-        why = (f"deferred: {shown_name(row['id'])}, {ago(row['deferred_at'])}: {row['deferred']}" for row in late)
-        return [*aligned(table, width=paint.columns), *map(one_line, why)]
+        why = [f"deferred: {shown_name(one['id'])}, {ago(one['deferred_at'], now)}: {one['deferred']}" for one in late]
+        return [*aligned(goal_table(profile, rows, now, paint), width=paint.columns), *map(one_line, why)]
 
     return Output(rows, lines)
 
@@ -26419,13 +26431,16 @@ def element(name: str, *inner: JSON, **attributes: JSON) -> Markup:
     return Markup(f"<{' '.join(words)}>{''.join(map(markup_of, inner))}</{name}>")
 
 
-def table_of(heads: str, rows: Iterable[Sequence[JSON]]) -> Markup:
-    """Return a table; `heads`: with a `|` between them, a `>` before those of numbers, a `=` before those of times."""
-    classes = [{">": "n", "=": "t"}.get(head[0]) for head in heads.split("|")]
-    names = [element("th", head.lstrip(">="), scope="col", class_=c) for head, c in zip(heads.split("|"), classes)]
-    body = [element("tr", *(element("td", cell, class_=c) for cell, c in zip(row, classes))) for row in rows]
+def table_of(heads: Sequence[JSON], *rows: Sequence[JSON]) -> Markup:
+    """Return a table; columns of figures stand to the right, and those of short texts are not broken."""
+    classes = []
+    for cells in zip(*(map(str, row) for row in rows)):
+        figures = all(cell == "-" or not cell.strip("$0123456789. s") for cell in cells)
+        classes.append("n" if figures else "t" if max(map(len, cells)) <= 20 else None)
+    names = [element("th", head, scope="col", class_=look) for head, look in zip(heads, classes)]
+    body = [element("tr", *(element("td", cell, class_=look) for cell, look in zip(row, classes))) for row in rows]
     inner = element("thead", element("tr", *names)), element("tbody", *body)
-    return element("div", element("table", *inner), class_="wide")
+    return element("div", element("table", *inner), class_="wide") if rows else element("p", "None.", class_="dim")
 
 
 def folded(title: JSON, *inner: JSON, **attributes: JSON) -> Markup:
@@ -26459,24 +26474,26 @@ def plot_text(x: float, y: float, text: JSON, **attributes: JSON) -> Markup:
     return element("text", text, x=f"{x:g}%", y=f"{y:g}", text_anchor=anchor, **attributes)
 
 
+def level(y: float, look: str) -> Markup:
+    """Return a line across a plot."""
+    return element("line", x1="0", x2="100%", y1=f"{y:g}", y2=f"{y:g}", class_=look)
+
+
+def block(left: float, width: float, y: float, height: float, look: str, *inner: JSON) -> Markup:
+    """Return a rectangle, placed in percent of the width and in pixels of the height."""
+    size = {"x": f"{left:g}%", "width": f"{width:g}%", "y": f"{y:.1f}", "height": f"{height:.1f}"}
+    return element("rect", *inner, **size, class_=look)
+
+
 def plot_of(label: str, height: float, axis: Axis, *shapes: Markup) -> Markup:
     """Return a plot over time, with its axis below it; `label` says what it shows to those who do not see it."""
-    rules = [
-        element("line", x1=f"{axis.at(at):g}%", x2=f"{axis.at(at):g}%", y1="0", y2=f"{height:g}", class_="rule")
-        for at, _ in axis.ticks
-    ]
-    words = [plot_text(axis.at(at), height + 14, text, class_="dim") for at, text in axis.ticks]
-    base = element("line", x1="0", x2="100%", y1=f"{height:g}", y2=f"{height:g}", class_="base")
+    rules, names = [], []
+    for at, text in axis.ticks:
+        x = f"{axis.at(at):g}%"
+        rules.append(element("line", x1=x, x2=x, y1="0", y2=f"{height:g}", class_="rule"))
+        names.append(plot_text(axis.at(at), height + 14, text, class_="dim"))
     size = {"width": "100%", "height": f"{height + 20:g}", "class_": "plot", "role": "img", "aria_label": label}
-    return element("svg", *rules, *shapes, base, *words, **size)
-
-
-def hole_shapes(axis: Axis, holes: Iterable[Sequence[JSON]], height: float) -> Iterator[Markup]:
-    """Yield the hatched spans in which there was no beat."""
-    for begin, end, why in holes:
-        left, right = axis.at(begin), axis.at(end)
-        size = {"x": f"{left:g}%", "width": f"{max(0.3, right - left):g}%", "y": "0", "height": f"{height:g}"}
-        yield element("rect", element("title", why), **size, class_="hole")
+    return element("svg", *rules, *shapes, level(height, "base"), *names, **size)
 
 
 LANE = 54  # pixels of a lane's bars
@@ -26485,11 +26502,11 @@ LANE = 54  # pixels of a lane's bars
 def lanes_plot(axis: Axis, lanes: Sequence[tuple[str, Sequence[int]]], hours: float, holes: Sequence[JSON]) -> Markup:
     """Draw the outcomes of beats, each in a lane with its own scale: (outcome, how many in each span of `hours`)."""
     shapes: list[Markup] = []
-    y, told = 0.0, []
+    y, labels = 0.0, []
     for what, counts in lanes:
         total, most = sum(counts), max(counts)
         rate = f": {total}" + (f", at most {most / hours:.3g} an hour" if total else "")
-        told.append(f"{what}{rate}")
+        labels.append(f"{what}{rate}")
         shapes.append(plot_text(0, y + 12, Markup(f'<tspan class="strong">{what}</tspan>{rate}')))
         y += 18
         if total:
@@ -26501,7 +26518,9 @@ def lanes_plot(axis: Axis, lanes: Sequence[tuple[str, Sequence[int]]], hours: fl
             shapes.append(element("svg", path, x="0", y=f"{y:g}", width="100%", height=f"{LANE}", **view))
             y += LANE
         y += 4
-    return plot_of("; ".join(told), y, axis, *hole_shapes(axis, holes, y), *shapes)
+    spans = [(axis.at(begin), max(0.3, axis.at(end) - axis.at(begin)), why) for begin, end, why in holes]
+    hatched = [block(left, width, 0, y, "hole", element("title", why)) for left, width, why in spans]
+    return plot_of("; ".join(labels), y, axis, *hatched, *shapes)
 
 
 def spend_plot(axis: Axis, days: Sequence[Sequence[JSON]], cap: float) -> Markup:
@@ -26516,20 +26535,18 @@ def spend_plot(axis: Axis, days: Sequence[Sequence[JSON]], cap: float) -> Markup
 
     for begin, end, decisions, workers, unknown in days:
         left, right, usd = axis.at(begin), axis.at(end), decisions + workers
-        x, width = f"{left + 0.1 * (right - left):g}%", f"{0.8 * (right - left):g}%"
-        for low, high, name in ((0.0, decisions, "fill spent"), (decisions, usd, "fill worked")):
+        for low, high, look in ((0.0, decisions, "fill spent"), (decisions, usd, "fill worked")):
             if high > low:
-                size = {"y": f"{y_of(high):.1f}", "height": f"{y_of(low) - y_of(high):.1f}"}
-                shapes.append(element("rect", x=x, width=width, **size, class_=name))
-        told = (f"${usd:.2f}" if usd and (len(days) <= 8 or usd == most) else "") + "?" * bool(unknown)
-        shapes += [plot_text((left + right) / 2, y_of(usd) - 4, told)] if told else []
-    words = f"cap ${cap:.2f} a day"
+                place = left + 0.1 * (right - left), 0.8 * (right - left)
+                shapes.append(block(*place, y_of(high), y_of(low) - y_of(high), look))
+        price = (f"${usd:.2f}" if usd and (len(days) <= 8 or usd == most) else "") + "?" * bool(unknown)
+        shapes += [plot_text((left + right) / 2, y_of(usd) - 4, price)] if price else []
+    limit = f"cap ${cap:.2f} a day"
     if cap <= scale:
-        shapes.append(element("line", x1="0", x2="100%", y1=f"{y_of(cap):.1f}", y2=f"{y_of(cap):.1f}", class_="cap"))
-        shapes.append(plot_text(0, y_of(cap) - 5, words))
+        shapes += [level(y_of(cap), "cap"), plot_text(0, y_of(cap) - 5, limit)]
     else:
-        shapes.append(plot_text(0, 12, f"{words}, above this picture"))
-    return plot_of(f"spend per day, at most ${most:.2f}; {words}", height, axis, *shapes)
+        shapes.append(plot_text(0, 12, f"{limit}, above this picture"))
+    return plot_of(f"spend per day, at most ${most:.2f}; {limit}", height, axis, *shapes)
 
 
 ANSWER_MARKS = ((1.0, "1 minute"), (10.0, "10 minutes"), (60.0, "1 hour"), (480.0, "8 hours"), (2880.0, "2 days"))
@@ -26544,15 +26561,15 @@ def answers_plot(axis: Axis, answers: Sequence[tuple[float, float, str]]) -> Mar
     def y_of(minutes: float) -> float:
         return round(height - 8 - (height - 26) * min(1.0, math.log10(max(minutes, 0.5) / 0.5) / 4.5), 1)
 
-    shapes, marks = [], [(y_of(minutes), words) for minutes, words in ANSWER_MARKS]
-    shapes += [element("line", x1="0", x2="100%", y1=f"{y:g}", y2=f"{y:g}", class_="rule") for y, _ in marks]
+    marks = [(y_of(minutes), name) for minutes, name in ANSWER_MARKS]
+    shapes = [level(y, "rule") for y, _ in marks]
     for at, minutes, how in answers:
-        x, y = f"{axis.at(at):g}%", f"{y_of(minutes):g}"
+        x, y = f"{axis.at(at):g}%", y_of(minutes)
         if how == "rejected":
-            shapes.append(element("text", "×", x=x, y=f"{y_of(minutes) + 5:g}", text_anchor="middle", class_="cross"))
+            shapes.append(element("text", "×", x=x, y=f"{y + 5:g}", text_anchor="middle", class_="cross"))
         else:
-            shapes.append(element("circle", cx=x, cy=y, r="4", class_=f"dot {how}"))
-    shapes += [plot_text(0, y - 3, words, class_=look) for y, words in marks for look in ("halo", "dim")]
+            shapes.append(element("circle", cx=x, cy=f"{y:g}", r="4", class_=f"dot {how}"))
+    shapes += [plot_text(0, y - 3, name, class_=look) for y, name in marks for look in ("halo", "dim")]
     return plot_of(f"{plural(len(answers), 'ask')}: minutes until an answer", height, axis, *shapes)
 
 
@@ -26649,7 +26666,7 @@ def page_of_report(title: str, *inner: Markup) -> str:
 # it becomes markup. The page has a size at most: what is left out for it is named on the page.
 
 LANES = ("quiet", "decided", "held", "failed")
-_ENDS_IN = {"world_unchanged": 0, "decided": 1, "held": 2, "tick_failed": 3, "beat_error": 3, "interrupted": 3}
+_LANES_OF = {"unchanged": 0, "held": 2, "failed": 3, "interrupted": 3}  # any other outcome: decided
 TEN = 600  # seconds of the spans in which ends of beats are counted: local days and hours consist of them
 HOLE_MIN = 300  # seconds without a beat that are worth a line
 REPORT_MAX = 1_900_000  # bytes of a page
@@ -26659,20 +26676,6 @@ ROWS_MAX, MOVES_MAX, MOVES_OPEN, SCREENS_MAX, SPANS_MAX = 100, 400, 20, 12, 200
 
 class Story:
     """The events of some days, counted; read once, oldest first."""
-
-    __slots__ = (
-        "beats",
-        "damaged",
-        "failed",
-        "flaps",
-        "hours",
-        "outages",
-        "reasons",
-        "runs",
-        "since",
-        "starts",
-        "took",
-    )
 
     def __init__(self, since: float) -> None:
         self.since = since
@@ -26716,14 +26719,12 @@ class Story:
     def end(self, at: float, lane: int, reason: str = "") -> None:
         """Count the end of a beat; failures in a row are one outage."""
         self.beats.setdefault(int(at // TEN), [0] * len(LANES))[lane] += 1
-        now = self.outages[-1] if self.outages and self.outages[-1][1] is None else None
         if lane == 3:
-            if now is None:
-                now = [at, None, 0, ""]
-                self.outages.append(now)
-            now[2:] = now[2] + 1, reason
-        elif now and lane != 2:
-            now[1] = at
+            if not self.outages or self.outages[-1][1] is not None:
+                self.outages.append([at, None, 0, ""])
+            self.outages[-1][2:] = self.outages[-1][2] + 1, reason
+        elif self.outages and self.outages[-1][1] is None and lane != 2:
+            self.outages[-1][1] = at
 
     def heed(self, at: float, name: str, event: Mapping[str, JSON]) -> None:
         """Take an event by its fields."""
@@ -26738,8 +26739,9 @@ class Story:
             self.reasons.append((at - (amount(event.get("secs")) or 0.0), at, str(event.get("why"))))
         elif name == "pulse_stop":
             self.reasons.append((at, float("inf"), f"the pulse ended: {event.get('why')}"))
-        if name in _ENDS_IN:
-            self.end(at, _ENDS_IN[name], str(event.get("reason") or event.get("effect") or ""))
+        outcome = end_of(event)
+        if outcome:
+            self.end(at, _LANES_OF.get(outcome, 1), str(event.get("reason") or event.get("effect") or ""))
         if isinstance(event.get("run"), str) and valid_id(event["run"]):
             self.runs.append({**event})
 
@@ -26747,17 +26749,15 @@ class Story:
         """Return the spans without a beat, oldest first: (begin, end, why). A move can ask for a rest of an hour."""
         waits = sorted(end - begin for begin, end in zip(self.starts, self.starts[1:]))
         most = max(3 * waits[len(waits) // 2] if waits else 0.0, 1.25 * NEXT_BEAT_MAX)
-        found = []
+        holes = []
         for begin, end in zip(self.starts, [*self.starts[1:], now]):
             if end - begin < HOLE_MIN:
                 continue
             known = [(max(a, begin), min(b, end), why) for a, b, why in self.reasons if begin <= a < end]
             known = [span for span in known if span[1] - span[0] >= HOLE_MIN]
-            if known:
-                found += known
-            elif end - begin > most:
-                found.append((begin, end, "no beat: the machine was off, or nothing ran looop"))
-        return found
+            unknown = [(begin, end, "no beat: the machine was off, or nothing ran looop")]
+            holes += known or (unknown if end - begin > most else [])
+        return holes
 
 
 class Reporter:
@@ -26770,54 +26770,59 @@ class Reporter:
         self.cuts: list[str] = []  # what is left out
         self.paint = Paint({"LOOOP_COLOR": "0"}, sys.stdout)
         self.paint.columns = 0
-        self.status = profile.redacted(status_of(profile, now))
-        sessions = list_sessions(profile, FLEET)
+        sessions, asks = list_sessions(profile, FLEET), current_asks(profile)
+        self.status = profile.redacted(status_of(profile, now, (sessions, asks)))
         self.workers = [session for session in sessions if session.kind == "worker"]
-        self.asks = [ask for ask in asks_and_flags(profile, sessions) if ask["state"] != "answered"]
+        self.asks = [ask for ask in asks_and_flags(profile, sessions, asks) if ask["state"] != "answered"]
         requests = notices(None, [ask for ask in self.asks if ask["n"]], sessions).items()
-        told = {profile.redacted(note.text) for key, note in requests if key.partition(":")[0] in ("ask", "flag")}
-        self.notes = [typable(note) for note in self.status["attention"] if note not in told]
+        shown = {profile.redacted(note.text) for key, note in requests if key_parts(key)[0] in ("ask", "flag")}
+        self.notes = [typable(note) for note in self.status["attention"] if note not in shown]
         self.story = Story(self.since).read(profile)
         self.costs = Costs(Prices(profile), self.since)
-        for block in blocks_since(profile.path("cost.jsonl"), self.since - DAY):
-            self.costs.add_block(block)
+        for rows in blocks_since(profile.path("cost.jsonl"), self.since - DAY):
+            self.costs.add_block(rows)
             WAITING.turn()
         self.axis = self.time_axis()
+        self.days = self.spend_by_day()
         self.holes = self.story.holes(now)
         if self.holes and self.holes[-1][1] >= now:
             pulse = pulse_words(self.status["pulse"], self.paint)
             self.notes.insert(0, f"no beat since {local_stamp(self.holes[-1][0])}; pulse {pulse}")
-        self.runs = [
-            row
-            for event in reversed(self.story.runs)
-            if (row := profile.redacted(history_row(Run(profile, event["run"]), event)))
-        ]
+        ended = (history_row(Run(profile, event["run"]), event) for event in reversed(self.story.runs))
+        self.runs: list[dict[str, JSON]] = profile.redacted(list(filter(None, ended)))
 
     def time_axis(self) -> Axis:
         """Return the time of the plots: from the first thing that is known, in whole days where there are several."""
         days = [day_of(day) for day, *_ in self.costs.groups]
-        begin = max(self.since, min([*self.story.starts[:1], *days, self.now - 3600]))
-        end = self.now
+        begin, end = max(self.since, min([*self.story.starts[:1], *days, self.now - 3600])), self.now
         if end - begin > 2 * DAY:
             begin, end = local_midnight(begin), local_day(end)[1]
             days = days_between(begin, end)
-            step, form = -(-len(days) // 5), "%a %d" if len(days) <= 9 else "%d %b"
-            moments = days[::step]
+            moments, form = days[:: -(-len(days) // 5)], "%a %d" if len(days) <= 9 else "%d %b"
         else:
             step, form = (1 if end - begin < 8 * 3600 else 3 if end - begin < DAY else 8), "%H:%M"
             hours = (local_midnight(begin) + 3600 * hour for hour in range(0, 75, step))
             moments = [at for at in hours if begin <= at <= end]
         return Axis(begin, end, [(at, time.strftime(form, time.localtime(at))) for at in moments])
 
+    def spend_by_day(self) -> list[tuple[float, float, float, float, int]]:
+        """Return each day's spend as `spend_plot` takes it."""
+        days = []
+        for begin in days_between(self.axis.begin, self.axis.end):
+            groups = [(key, group) for key, group in self.costs.groups.items() if key[0] == local_stamp(begin)[:10]]
+            workers = sum(group[0] for key, group in groups if key[1] == "session")
+            decisions = sum(group[0] for key, group in groups if key[1] != "session")
+            days.append((begin, local_day(begin)[1], decisions, workers, sum(group[3] for _, group in groups)))
+        return days
+
     # --- what goes onto the page
 
     def fits(self, markup: Markup) -> bool:
         """Tell whether markup still fits onto the page, and take its room."""
         size = len(markup.encode("utf-8", "backslashreplace"))
-        if size > self.room:
-            return False
-        self.room -= size
-        return True
+        room = size <= self.room
+        self.room -= size if room else 0
+        return room
 
     def first(self, rows: Sequence[Any], most: int, what: str, verb: str) -> Sequence[Any]:
         """Return the first rows, and note how many more there are and which verb shows them."""
@@ -26833,240 +26838,186 @@ class Reporter:
             text = f"{text[: TEXT_MAX // 2]}\n[… {left} characters are left out; {where} …]\n{text[-TEXT_MAX // 2 :]}"
         return element("pre", text.rstrip("\n"))
 
+    def table(self, rows: Iterable[Sequence[JSON]]) -> Markup:
+        """Return a table of cells, its heads first."""
+        return table_of(*(self.profile.redacted(list(row)) for row in rows))
+
     def page(self) -> str:
         """Return the page."""
-        sections = [self.waits(), self.broken(), self.plots(), self.goals(), self.sensors(), self.spans(), self.days()]
-        workers = self.fleet()
-        moves = self.moves()  # they take the room that is left
-        order = [self.head(), *sections[:3], moves, sections[3], workers, *sections[4:], self.foot()]
-        return page_of_report("looop report", *order)
-
-    def span_told(self) -> str:
-        """Say which time the page is about."""
-        return f"{local_stamp(self.axis.begin)} to {local_stamp(self.now)}"
+        names = ("waits", "broken", "plots", "goals", "workers", "sensors", "holes", "days")
+        sections = {name: getattr(self, f"{name}_section")() for name in names}
+        sections["moves"] = self.moves_section()  # they take the room that is left
+        order = ("waits", "broken", "plots", "moves", "goals", "workers", "sensors", "holes", "days")
+        return page_of_report("looop report", self.head(), *(sections[name] for name in order), self.foot())
 
     def head(self) -> Markup:
         """Return the title, and at a glance what the loop did, what it cost, what waits and what is broken."""
-        status = self.status
-        span = f"{local_stamp(self.axis.begin)} to {local_stamp(self.now)}"
-        zone = time.strftime("%z", time.localtime(self.now))
-        pause = "; paused" if status["paused"] else ""
-        home, data = self.profile.env.get("HOME"), status["data_dir"]
+        status, budget, home = self.status, self.status["budget"], home_of(self.profile.env)
+        data = status["data_dir"]
         data = f"~{data[len(home) :]}" if home and data.startswith(f"{home}/") else data
-        told = f"{span} {zone}; {data}; pulse {pulse_words(status['pulse'], self.paint)}{pause}"
-        tiles = [
-            element(
-                "a", element("span", what), element("b", figure), element("small", more), href=f"#{to}", class_=look
-            )
-            for what, figure, more, to, look in (self.did(), self.spent(), self.waiting(), self.broken_tile())
-        ]
-        title = element("h1", "looop report"), element("p", told, class_="dim")
-        return element("header", *title, element("nav", *tiles, class_="tiles", aria_label="at a glance"))
-
-    def did(self) -> tuple[str, str, str, str, str]:
-        """Say what the loop did."""
-        ends = [sum(counts[lane] for counts in self.story.beats.values()) for lane in range(len(LANES))]
+        span = f"{local_stamp(self.axis.begin)} to {time.strftime('%Y-%m-%d %H:%M %z', time.localtime(self.now))}"
+        pulse = pulse_words(status["pulse"], self.paint) + ("; paused" if status["paused"] else "")
         moves: dict[str, int] = {}
         for row in self.runs:
             if row["outcome"] in ("acted", "proposed") and row["move"]:
                 moves[row["move"]] = moves.get(row["move"], 0) + 1
-        kinds = ", ".join(f"{count} {name}" for name, count in sorted(moves.items(), key=lambda pair: -pair[1])[:4])
-        beats = ", ".join(f"{count} {lane}" for count, lane in zip(ends, LANES) if count)
-        more = f"{plural(sum(ends), 'beat')}: {beats}" if beats else "no beat"
-        return "it did", plural(sum(moves.values()), "move"), f"{kinds}; {more}" if kinds else more, "moves", "tile"
+        most = sorted(moves.items(), key=lambda pair: -pair[1])[:4]
+        ends = [sum(counts) for counts in zip([0] * len(LANES), *self.story.beats.values())]
+        beats = f"{plural(sum(ends), 'beat')}: " + ", ".join(f"{n} {lane}" for n, lane in zip(ends, LANES) if n)
+        did = (
+            ", ".join(f"{count} {name}" for name, count in most)
+            + "; " * bool(most)
+            + (beats if any(ends) else "no beat")
+        )
+        days, unknown = self.costs.by(0), sum(group[3] for group in self.costs.groups.values())
+        dearest, usd = max(days.items(), key=lambda pair: pair[1], default=("", 0.0))
+        cost = f"{money(budget['spent_today_usd'])} of {money(budget['daily_usd'])} today"
+        cost += (f"; most on {dearest}, {money(usd)}" if usd else "") + (
+            f"; {plural(unknown, 'call')} of unknown price" if unknown else ""
+        )
+        kinds = [(kind, sum(ask["kind"] == kind for ask in self.asks)) for kind in ("ask", "proposal", "flag")]
+        oldest = oldest_ask(status)
+        waits = ", ".join(plural(count, kind) for kind, count in kinds if count)
+        waits += f"; the oldest for {duration_text(self.now - oldest)}" if oldest else ""
+        over = budget["spent_today_usd"] >= budget["daily_usd"]
+        tiles = (
+            ("moves", "", "it did", plural(sum(moves.values()), "move"), did),
+            ("spend", "bad" if over else "", "it cost", money(sum(days.values())), cost),
+            ("waits", "note" if self.asks else "good", "waits for you", len(self.asks) or "nothing", waits),
+            (
+                "broken",
+                "bad" if self.notes else "good",
+                "needs a look",
+                len(self.notes) or "nothing",
+                "".join(self.notes[:1]),
+            ),
+        )
+        nav = [
+            element(
+                "a",
+                element("span", what),
+                element("b", figure),
+                element("small", abridged(more, 160)),
+                href=f"#{to}",
+                class_=f"tile {look}".strip(),
+            )
+            for to, look, what, figure, more in tiles
+        ]
+        title = element("h1", "looop report"), element("p", f"{span}; {data}; pulse {pulse}", class_="dim")
+        return element("header", *title, element("nav", *nav, class_="tiles", aria_label="at a glance"))
 
-    def spent(self) -> tuple[str, str, str, str, str]:
-        """Say what it cost."""
-        today, cap = self.status["budget"]["spent_today_usd"], self.status["budget"]["daily_usd"]
-        unknown = sum(group[3] for group in self.costs.groups.values())
-        day, most = max(self.costs.by(0).items(), key=lambda pair: pair[1], default=("", 0.0))
-        more = f"{money(today)} of {money(cap)} today" + (f"; most on {day}, {money(most)}" if most else "")
-        more += f"; {plural(unknown, 'call')} of unknown price" if unknown else ""
-        look = "tile bad" if today >= cap else "tile"
-        return "it cost", money(sum(self.costs.by(0).values())), more, "spend", look
-
-    def waiting(self) -> tuple[str, str, str, str, str]:
-        """Say what waits for the person."""
-        if not self.asks:
-            return "waits for you", "nothing", "", "waits", "tile good"
-        kinds = {"ask": "question", "proposal": "proposal", "flag": "flag"}
-        counts = [(sum(ask["kind"] == kind for ask in self.asks), noun) for kind, noun in kinds.items()]
-        asked = [at for at in (stored_moment(ask["at"]) for ask in self.asks) if at is not None]
-        oldest = f"; the oldest for {duration_text(self.now - min(asked))}" if asked else ""
-        more = ", ".join(plural(count, noun) for count, noun in counts if count) + oldest
-        return "waits for you", str(len(self.asks)), more, "waits", "tile note"
-
-    def broken_tile(self) -> tuple[str, str, str, str, str]:
-        """Say what is broken."""
-        if not self.notes:
-            return "needs a look", "nothing", "", "broken", "tile good"
-        return "needs a look", str(len(self.notes)), abridged(self.notes[0], 160), "broken", "tile bad"
-
-    def waits(self) -> Markup:
+    def waits_section(self) -> Markup:
         """Return what waits for the person, as `looop asks` shows it."""
-        shown = self.first(self.asks, 50, "ask", "asks")
-        bodies = []
-        for ask in shown:
-            lines = ask_lines(self.profile, [ask], self.now, self.paint)
-            bodies.append(self.text("\n".join(lines), typable("`looop asks` has them")))
-        return section_of("waits", "Waits for you", *(bodies or [element("p", "Nothing.", class_="dim")]))
+        asks = self.first(self.asks, 50, "ask", "asks")
+        shown = ["\n".join(ask_lines(self.profile, [ask], self.now, self.paint)) for ask in asks]
+        texts = [self.text(text, typable("`looop asks` has them")) for text in shown]
+        return section_of("waits", "Waits for you", *(texts or [element("p", "Nothing.", class_="dim")]))
 
-    def broken(self) -> Markup:
+    def broken_section(self) -> Markup:
         """Return what needs a look, as `looop status` says it."""
         notes = [element("li", note) for note in self.first(self.notes, 50, "note", "status")]
         inner = element("ul", *notes) if notes else element("p", "Nothing.", class_="dim")
         return section_of("broken", "Needs a look", inner)
 
-    def plots(self) -> Markup:
+    def plots_section(self) -> Markup:
         """Return the plots: beats, spend, answers."""
-        axis, hours = self.axis, 1
-        while (axis.end - axis.begin) / 3600 / hours > SPANS_MAX:
-            hours += 1
+        axis, cap = self.axis, self.status["budget"]["daily_usd"]
+        hours = max(1, -int(-(axis.end - axis.begin) // (3600 * SPANS_MAX)))
         lanes = [[0] * (int((axis.end - axis.begin) / 3600 / hours) + 1) for _ in LANES]
         for ten, counts in self.story.beats.items():
             place = int((ten * TEN - axis.begin) / 3600 / hours)
-            for lane, count in enumerate(counts):
-                lanes[lane][min(max(place, 0), len(lanes[lane]) - 1)] += count
-        cap = self.status["budget"]["daily_usd"]
-        told = f"Each bar: {plural(hours, 'hour')}." + (" Hatched: no beat (see Holes)." if self.holes else "")
+            for lane, count in zip(lanes, counts):
+                lane[min(max(place, 0), len(lane) - 1)] += count
         beats = lanes_plot(axis, list(zip(LANES, lanes)), hours, self.holes)
-        spend = spend_plot(axis, self.spend_by_day(), cap)
-        return element(
-            "div",
-            section_of("beats", "Beats per hour", beats, element("p", element("small", told))),
-            element("div", section_of("spend", "Spend per day", spend, self.spend_told()), self.answers()),
-            class_="pair",
-        )
+        bars = f"Each bar: {plural(hours, 'hour')}." + (" Hatched: no beat (see Holes)." if self.holes else "")
+        runners = self.profile.redacted("; ".join(f"{name} {money(usd)}" for name, usd in self.costs.by(2).items()))
+        paid = abridged(f"Full: decisions. Striped: workers. ?: a call of unknown price. {runners}", 500)
+        sections = [
+            section_of(name, title, plot, element("p", element("small", legend)))
+            for name, title, plot, legend in (
+                ("beats", "Beats per hour", beats, bars),
+                ("spend", "Spend per day", spend_plot(axis, self.days, cap), paid),
+                ("answers", "Until you answered", *self.answers()),
+            )
+        ]
+        return element("div", sections[0], element("div", *sections[1:]), class_="pair")
 
-    def spend_by_day(self) -> list[tuple[float, float, float, float, int]]:
-        """Return each day's spend as `spend_plot` takes it."""
-        found = []
-        for begin in days_between(self.axis.begin, self.axis.end):
-            parts, unknown = [0.0, 0.0], 0
-            for key, group in self.costs.groups.items():
-                if key[0] == local_stamp(begin)[:10]:
-                    parts[key[1] == "session"] += group[0] + group[1]
-                    unknown += group[3]
-            found.append((begin, local_day(begin)[1], parts[0], parts[1], unknown))
-        return found
-
-    def spend_told(self) -> Markup:
-        """Say what the bars are, and who was paid."""
-        runners = "; ".join(f"{name} {money(usd)}" for name, usd in self.costs.by(2).items())
-        words = f"Full: decisions. Striped: workers. ?: a call of unknown price. {runners}"
-        return element("p", element("small", abridged(self.profile.redacted(words), 500)))
-
-    def answers(self) -> Markup:
-        """Return how long asks waited for an answer."""
-        found, waited = [], []
+    def answers(self) -> tuple[Markup, str]:
+        """Return the plot of how long asks waited for an answer, and what it says."""
+        answers = []
         numbers = {n: folder for folder in ("asks/archive", "asks") for n in ask_numbers(self.profile, folder)}
         for number, folder in numbers.items():
             ask = read_ask(self.profile, number, folder)
-            asked = stored_moment(ask["at"])
-            answered = self.now if ask["state"] == "open" else answered_at(self.profile, number, folder)
-            if asked is None or answered is None or answered < self.axis.begin:
-                continue
-            minutes = max(0.0, answered - asked) / 60
             how = "open" if ask["state"] == "open" else "rejected" if ask["verdict"] == "rejected" else "answered"
-            found.append((asked, minutes, how))
-            waited += [minutes] if how != "open" else []
-        told = "No ask." if not found else "●: answered. ×: rejected. ○: still open."
+            stored = None if how == "open" else dig(read_answer(self.profile, number, folder), "at")
+            asked, ended = stored_moment(ask["at"]), self.now if how == "open" else stored_moment(stored)
+            if asked is not None and ended is not None and ended >= self.axis.begin:
+                answers.append((asked, max(0.0, ended - asked) / 60, how))
+        if not answers:
+            return Markup(), "No ask."
+        legend, waited = (
+            "●: answered. ×: rejected. ○: still open.",
+            sorted(one[1] for one in answers if one[2] != "open"),
+        )
         if waited:
-            half, most = sorted(waited)[len(waited) // 2], max(waited)
-            told += f" Half of {len(waited)} within {duration_text(60 * half)}, the longest {duration_text(60 * most)}."
-        plot = answers_plot(self.axis, found[-SPANS_MAX * 5 :]) if found else Markup()
-        return section_of("answers", "Until you answered", plot, element("p", element("small", told)))
+            half, most = (duration_text(60 * minutes) for minutes in (waited[len(waited) // 2], waited[-1]))
+            legend += f" Half of {len(waited)} within {half}, the longest {most}."
+        return answers_plot(self.axis, answers[-SPANS_MAX * 5 :]), legend
 
-    def moves(self) -> Markup:
+    def moves_section(self) -> Markup:
         """Return the decided beats, newest first, with why, prompt and reply folded, as far as there is room."""
         bodies: list[Markup] = []
-        told = self.first(self.runs, MOVES_MAX, "earlier decision", f"history -n {len(self.runs)}")
-        bare = 0
-        for row in told:
+        runs, bare = self.first(self.runs, MOVES_MAX, "earlier decision", f"history -n {len(self.runs)}"), 0
+        for row in runs:
             WAITING.turn()
-            head = self.move_head(row)
-            whole = folded(head, *self.move_body(row), class_="move")
-            if self.fits(whole):
-                bodies.append(whole)
-                continue
+            run, (title, more) = Run(self.profile, row["run"]), history_lines([row], self.now, self.paint)
+            head = Markup(markup_of(title) + element("small", more.strip()))
+            if run.kept and self.room > 8 * TEXT_MAX:
+                whole = folded(head, *self.capsule(run), class_="move")
+                if self.fits(whole):
+                    bodies.append(whole)
+                    continue
             short = element("p", head, class_="move")
             if not self.fits(short):
                 break
-            bare += 1
+            bare += run.kept
             bodies.append(short)
-        left = len(told) - len(bodies)
+        left = len(runs) - len(bodies)
         if bare or left:
-            words = f"why, prompt and reply of {plural(bare, 'decision')}" + (f", and {left} whole" if left else "")
-            self.cuts.append(f"{words}, for the page's size: {typable('`looop why RUN`')}")
+            whose = f"why, prompt and reply of {plural(bare, 'decision')}" + (f", and {left} whole" if left else "")
+            self.cuts.append(f"{whose}, for the page's size: {typable('`looop why RUN`')}")
         inner = bodies[:MOVES_OPEN] or [element("p", "Nothing was decided.", class_="dim")]
         if bodies[MOVES_OPEN:]:
             inner.append(folded(plural(len(bodies) - MOVES_OPEN, "earlier decision"), *bodies[MOVES_OPEN:]))
         return section_of("moves", "Decisions, newest first", *inner)
 
-    def move_head(self, row: Mapping[str, JSON]) -> Markup:
-        """Return one decision in a line."""
-        glyph = _OUTCOME_GLYPHS[row["outcome"]][0]
-        journal = without_outcome(journal_words(row["journal"] or ""), row["outcome"])
-        told = [f"goal {shown_name(row['goal'])}" if row["goal"] else "", journal or row["failure"]]
-        when = local_stamp(parse_utc(row["at"]))
-        price = "no price" if row["cost_usd"] is None else money(row["cost_usd"])
-        move = f"{row['move']}, " if row["move"] and row["outcome"] != "noop" else ""
-        words = one_line(": ".join(filter(None, told)), 300)
-        parts = f"{when} {glyph} ", element("b", row["outcome"]), f" {words}", element("small", f"{move}{price}")
-        return Markup("".join(map(markup_of, parts)))
-
-    def move_body(self, row: Mapping[str, JSON]) -> list[Markup]:
-        """Return why a decision was made, its prompt and its reply, as far as its capsule is kept and has room."""
-        run = Run(self.profile, row["run"])
-        if self.room < 8 * TEXT_MAX or not run.kept:
-            gone = "" if run.kept else "; its capsule is not kept any more"
-            return [element("p", element("small", f"because: {row['reason'] or '?'}; {row['run']}{gone}"))]
-        try:
-            why = why_run(run)
-            whole = {"move": why["move"], "output": why["output"]}
-            told = "\n".join(why_lines({**in_lines(why), **whole}, self.now, self.paint))
-        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-            told = f"the capsule is not what looop writes: {error!r}"
-        found = [self.text(told, f"runs/{run.id} has them")]
+    def capsule(self, run: Run) -> Iterator[Markup]:
+        """Yield why a decision was made, its prompt and its reply."""
+        yield self.text("\n".join(why_lines(why_run(run), self.now, self.paint)), f"runs/{run.id} has them")
         for title, name in (("prompt", "prompt.md"), ("reply", "reply.txt")):
             if run.has(name):
-                found.append(folded(title, self.text(run.text(name), f"runs/{run.id}/{name} has them")))
-        return found
+                yield folded(title, self.text(run.text(name), f"runs/{run.id}/{name} has them"))
 
-    def goals(self) -> Markup:
-        """Return the goals."""
-        rows = []
-        for row in self.first(goal_rows(self.profile, self.now), ROWS_MAX, "goal", "goals"):
-            served = local_stamp(parse_utc(row["served_at"])) if row["served_at"] else "-"
-            spent = "-" if row["cost_7d_usd"] is None else money(row["cost_7d_usd"])
-            waits = (row["waits_for"] or "-").replace(":", " ") + ("; overdue" if row["overdue"] else "")
-            moves = "-" if row["moves_7d"] is None else row["moves_7d"]
-            title = one_line(self.profile.redacted(goal_title(self.profile, row["id"])), 100)
-            rows.append((element("b", shown_name(row["id"])), title, waits, served, moves, spent))
-        table = table_of("Goal|Title|Waits for|=Served|>Moves in 7 d|>Spent in 7 d", rows)
-        return section_of("goals", "Goals", table if rows else element("p", "None.", class_="dim"))
+    def goals_section(self) -> Markup:
+        """Return the goals, as `looop goals` lists them."""
+        rows = self.first(goal_rows(self.profile, self.now), ROWS_MAX, "goal", "goals")
+        return section_of("goals", "Goals", self.table(goal_table(self.profile, rows, self.now, self.paint)))
 
-    def fleet(self) -> Markup:
-        """Return the workers, and what is or was last on the screens of those that matter most."""
-        rows, figures = [], []
-        recent = [worker for worker in self.workers if worker.alive or ended_at(worker) >= self.axis.begin]
-        listed = sorted(session_rows(self.profile, recent, self.now), key=lambda row: not row["alive"])
-        for row in self.profile.redacted(self.first(listed, ROWS_MAX, "worker", "ls --all")):
-            began = local_stamp(parse_utc(row["started_at"])) if row["started_at"] else "-"
-            spent = "-" if row["cost_usd"] is None else money(row["cost_usd"])
-            note = one_line(row["note"] or row["question"] or "", 200)
-            rows.append((element("b", row["id"]), row["health"], began, one_line(row["cmd"] or "", 100), note, spent))
-        named = {worker.id: worker for worker in recent}
-        for row in self.first(listed, SCREENS_MAX, "screen", "shot ID"):
-            figure = self.picture(named[row["id"]], row["health"])
+    def workers_section(self) -> Markup:
+        """Return the workers, as `looop ls` lists them, and the screens of those that matter most."""
+        recent = {worker.id: worker for worker in self.workers if worker.alive or ended_at(worker) >= self.axis.begin}
+        rows = sorted(session_rows(self.profile, [*recent.values()], self.now), key=lambda row: not row["alive"])
+        table = session_table(self.first(rows, ROWS_MAX, "worker", "ls --all"), self.now, self.paint)
+        prices = ["-" if row["cost_usd"] is None else money(row["cost_usd"]) for row in rows]
+        figures = []
+        for row in self.first(rows, SCREENS_MAX, "screen", "shot ID"):
+            figure = self.picture(recent[row["id"]], row["health"])
             if self.room > REPORT_MAX // 2 and self.fits(figure):
                 figures.append(figure)
             else:
                 self.cuts.append(f"the screen of {row['id']}: {typable('`looop shot ' + row['id'] + '`')}")
-        table = (
-            table_of("Worker|Health|=Began|Command|Says|>Spent", rows) if rows else element("p", "None.", class_="dim")
-        )
-        return section_of("workers", "Workers", table, element("div", *figures, class_="screens"))
+        cells = self.table([*row, price] for row, price in zip(table, ["SPENT", *prices]))
+        return section_of("workers", "Workers", cells, element("div", *figures, class_="screens"))
 
     def picture(self, session: Session, health: str) -> Markup:
         """Return the screen of a worker, with an asterisk in each cell of a secret."""
@@ -27081,80 +27032,60 @@ class Reporter:
         caption = element("figcaption", element("b", session.id), f" {health}")
         return element("figure", caption, drawn)
 
-    def sensors(self) -> Markup:
-        """Return the sensors: how they are, how often they failed and flapped, how long most of their runs took."""
-        story, rows = self.story, []
-        for row in self.first(sensor_rows(self.profile), ROWS_MAX, "sensor", "sensor list"):
-            name = row["name"]
+    def sensors_section(self) -> Markup:
+        """Return the sensors, as `looop sensor list` does, and how often they failed and flapped, and their p95."""
+        rows, story = self.first(sensor_rows(self.profile), ROWS_MAX, "sensor", "sensor list"), self.story
+        cells: list[list[JSON]] = [["RUNS", "FAILED", "FLAPPED", "P95"]]
+        for name in (row["name"] for row in rows):
             took = sorted(story.took.get(name, ()))
             slow = f"{took[max(0, -(-len(took) * 95 // 100) - 1)] / 1000:.2f} s" if took else "-"
-            status = ("flapping" if row["flapping"] else row["status"]) or "not in a beat yet"
-            read = local_stamp(parse_utc(row["at"])) if row["at"] else "-"
-            error = error_told(self.profile, name) if row["status"] == "error" else ""
-            signal = "" if row["signal"] is None else told_value(row["signal"], 100)
-            last = one_line(self.profile.redacted(error or signal), 160)
-            counts = len(took), story.failed.get(name, 0), story.flaps.get(name, 0)
-            rows.append((element("b", shown_name(name)), status, read, last, *counts, slow))
-        table = table_of("Sensor|Status|=Read|Signal|>Runs|>Failed|>Flapped|>p95", rows)
-        return section_of("sensors", "Sensors", table if rows else element("p", "None.", class_="dim"))
+            cells.append([len(took), story.failed.get(name, 0), story.flaps.get(name, 0), slow])
+        table = sensor_table(self.profile, rows, self.now, self.paint)
+        return section_of("sensors", "Sensors", self.table([*row, *more] for row, more in zip(table, cells)))
 
-    def spans(self) -> Markup:
+    def holes_section(self) -> Markup:
         """Return the spans without a beat, and those in which decisions failed; the longest first."""
-        spans = [(begin, end, why) for begin, end, why in self.holes]
+        spans = [*self.holes]
         for begin, end, count, reason in self.story.outages:
-            words = f"{plural(count, 'beat')} failed: {one_line(self.profile.redacted(reason), 200)}"
-            spans.append((begin, self.now if end is None else end, words))
+            spans.append(
+                (begin, self.now if end is None else end, f"{plural(count, 'beat')} failed: {one_line(reason, 200)}")
+            )
         spans.sort(key=lambda span: span[0] - span[1])
         rows = [
             (local_stamp(begin), "now" if end >= self.now else local_stamp(end), duration_text(end - begin), why)
             for begin, end, why in self.first(spans, 30, "shorter hole", f"report --since {round(DAY)}")
         ]
-        table = table_of("=From|=To|=Lasted|Why", rows) if rows else element("p", "None.", class_="dim")
-        return section_of("holes", "Holes: sleep and outages", table)
+        return section_of("holes", "Holes: sleep and outages", self.table([("FROM", "TO", "LASTED", "WHY"), *rows]))
 
-    def days(self) -> Markup:
+    def days_section(self) -> Markup:
         """Return the figures of the plots, a row for each day."""
         rows = []
-        for begin, end, *usd, unknown in reversed(self.spend_by_day()):
-            counts = [0] * len(LANES)
-            for ten in range(int(begin // TEN), int(end // TEN)):
-                counts = [a + b for a, b in zip(counts, self.story.beats.get(ten, (0,) * len(LANES)))]
+        for begin, end, *usd, unknown in self.days[: -ROWS_MAX - 1 : -1]:
+            tens = [self.story.beats.get(ten, [0] * len(LANES)) for ten in range(int(begin // TEN), int(end // TEN))]
+            counts = [sum(column) for column in zip([0] * len(LANES), *tens)]
             price = money(sum(usd)) + (f" + {unknown} unknown" if unknown else "")
             rows.append((local_stamp(begin)[:10], sum(counts), *counts, price))
-        table = table_of("=Day|>Beats|>Quiet|>Decided|>Held|>Failed|>Spent", rows[:ROWS_MAX])
+        table = self.table([("DAY", "BEATS", *map(str.upper, LANES), "SPENT"), *rows])
         return section_of("days", "Day by day", folded("the figures of the plots", table))
 
     def foot(self) -> Markup:
         """Return what is left out, and who wrote the page."""
         first = self.story.starts[0] if self.story.starts else self.now
         if first > self.since + DAY and os.path.exists(self.profile.path("events.jsonl.1")):
-            self.cuts.append(f"beats before {local_stamp(first)}: events are kept up to {EVENTS_KEPT}")
-        if self.story.damaged:
-            self.cuts.append(f"{plural(self.story.damaged, 'line')} of events.jsonl that cannot be read")
-        if self.costs.torn:
-            self.cuts.append(f"{plural(self.costs.torn, 'line')} of cost.jsonl that cannot be read")
+            self.cuts.append(f"beats before {local_stamp(first)}: events are kept up to twice LOOOP_EVENTS_MAX_BYTES")
+        for count, name in ((self.story.damaged, "events.jsonl"), (self.costs.torn, "cost.jsonl")):
+            self.cuts += [f"{plural(count, 'line')} of {name} that cannot be read"] if count else []
         left = section_of("left-out", "Left out", element("ul", *(element("li", cut) for cut in self.cuts)))
         words = f"looop {VERSION} wrote this page on {local_stamp(self.now)}. It loads nothing, and holds no script."
         return Markup((left if self.cuts else "") + element("footer", words))
 
 
-EVENTS_KEPT = "twice LOOOP_EVENTS_MAX_BYTES"
-
-
-def answered_at(profile: Profile, number: int, folder: str) -> float | None:
-    """Return when an ask was answered, None where that is not known."""
-    try:
-        return stored_moment((read_answer(profile, number, folder) or {}).get("at"))
-    except (OSError, ValueError):
-        return None
-
-
 def days_between(begin: float, end: float) -> list[float]:
     """Return the midnights at which the local days of a span begin."""
-    found = [local_midnight(begin)]
-    while local_day(found[-1])[1] < end:
-        found.append(local_day(found[-1])[1])
-    return found
+    days = [local_midnight(begin)]
+    while local_day(days[-1])[1] < end:
+        days.append(local_day(days[-1])[1])
+    return days
 
 
 def day_of(name: str) -> float:
@@ -27257,11 +27188,6 @@ def late_beat(profile: Profile, status: Mapping[str, JSON], now: float) -> Itera
         yield level, f"no beat for {duration_text(age)}, usually every {duration_text(every)}: {why}"
     elif crash:
         yield WARNING, why
-
-
-def oldest_ask(status: Mapping[str, JSON]) -> float | None:
-    """Return when the oldest ask or flag came that waits, None where none does (pure)."""
-    return min(filter(None, (stored_moment(ask["at"]) for ask in status["open_asks"])), default=None)
 
 
 def check_line(level: int, wrong: Sequence[Trouble], status: Mapping[str, JSON], now: float) -> str:
