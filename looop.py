@@ -27035,7 +27035,7 @@ class Reporter:
     def sensors_section(self) -> Markup:
         """Return the sensors, as `looop sensor list` does, and how often they failed and flapped, and their p95."""
         rows, story = self.first(sensor_rows(self.profile), ROWS_MAX, "sensor", "sensor list"), self.story
-        cells: list[list[JSON]] = [["RUNS", "FAILED", "FLAPPED", "P95"]]
+        cells: list[list[JSON]] = [["RUNS", "FAILED", "FLAPPED", "p95"]]
         for name in (row["name"] for row in rows):
             took = sorted(story.took.get(name, ()))
             slow = f"{took[max(0, -(-len(took) * 95 // 100) - 1)] / 1000:.2f} s" if took else "-"
