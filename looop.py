@@ -18391,9 +18391,10 @@ class Beat:
             remedy = "install pi or claude, or name a runner in the config"
             raise Failure("run: the built-in decider cannot work on a goal", remedy)
         self.reason = reason_of(state, self.changes, self.forced, now, profile.setting("noop_ttl"))
-        policy, quiet = policy_digest(self.world.digests()), self.quiet(now)
+        self.judged = self.circumstances(now)
+        policy, quiet = policy_digest(self.world.digests()), self.judged["quiet"]
         self.verdicts = [
-            paused_gate(self.paused(now)),
+            paused_gate(self.judged["pause"]),
             unchanged_gate(self.reason),
             *([] if quiet is None else [quiet_gate(profile.setting("quiet"), quiet, self.forced)]),
             backoff_gate(state, policy, self.forced, now, self.runner.name),
@@ -18407,17 +18408,10 @@ class Beat:
         """Return who would decide."""
         return who_decides(self.profile, self.state, time.time(), self.name)
 
-    def paused(self, now: float) -> dict[str, JSON] | None:
-        """Return the person's pause that holds now."""
-        pause = read_pause(self.profile, now)
-        self.judged.update(now=now, pause=pause)
-        return pause
-
-    def quiet(self, now: float) -> float | None:
-        """Return when the quiet hours end, 0.0 outside of them, None where there are none at all."""
+    def circumstances(self, now: float) -> dict[str, JSON]:
+        """Return what the first gates go by; "quiet": when the quiet hours end, 0.0 outside of them, None for none."""
         quiet = self.profile.quiet_until(now) if self.profile.setting("quiet") else None
-        self.judged.update(quiet=quiet)
-        return quiet
+        return {"now": now, "pause": read_pause(self.profile, now), "quiet": quiet}
 
     def spend(self, now: float) -> tuple[Spend, Sequence[float]]:
         """Return what the money gates go by."""
@@ -19864,8 +19858,8 @@ class Purse:
         if limit is None and not self.runner.unmetered:
             raise Failure(f"{verb}: missing --usd", "say what the calls may cost: --usd 0.50", EXIT_USAGE)
 
-    def ask(self, inputs: Mapping[str, JSON], before: Runner, cost: float) -> tuple[str, str]:
-        """Return the reply to a prompt, and why the call failed, "". Raise CapHeld when it must not be made.
+    def ask(self, inputs: Mapping[str, JSON], before: Runner, cost: float) -> str:
+        """Return the reply to a prompt. Raise BadMove when the call failed, CapHeld when it must not be made.
 
         `cost`: what the same question has cost `before`: the price of a runner that has told none yet.
         """
@@ -19874,21 +19868,23 @@ class Purse:
         if not price and before.name == self.runner.name:
             price = cost
         daily = budget_gate(spend, self.runner, self.profile.setting("daily_usd"))
-        told = f"{money(self.spent)} spent, and about {money(price)} for one more call would pass {money(self.limit)}"
         if self.unknown:
             raise CapHeld(f"{self.runner.name} tells no price, so no cap can hold", "`unmetered: true` lifts it", 3)
         if not free and (not self.limit or self.spent + price > self.limit + 1e-9):
-            raise CapHeld(told, "--usd allows more", 3)
+            costs = f"{money(self.spent)} spent, and about {money(price)} for one more call"
+            raise CapHeld(f"{costs} would pass {money(self.limit)}", "--usd allows more", 3)
         if daily.verdict == "hold":
             raise CapHeld(daily.told, code=3)
         prompt = build_prompt(inputs)[0]
         output, error = asked_aside(self.profile, self.runner, prompt, self.verb, kind="trial", wait=None)
-        paid: float | None = price if output.cost is None and error else output.cost
+        paid = price if output.cost is None and error else output.cost
         self.unknown = paid is None and not free
         self.spent += paid or 0.0
         WAITING.spent = self.spent
         self.most = max(self.most, paid or 0.0)
-        return output.text, error
+        if error:
+            raise BadMove(error)
+        return output.text
 
 
 WAKERS_SHOWN = 5  # sensors, and asks, that `why now` names
@@ -20228,8 +20224,9 @@ def cmd_replay(profile: Profile, args: Args) -> Result:
 # subset of the outcome, where /…/ is a regular expression and {"not": …} must not match; `asked`, the same for answers
 # of `test --ask`. Nothing here acts.
 
-_EXPECTED = ("wake", "move", "verdict", "gate")  # of what comes out: what `test add` writes down
-_VERDICTS_TOLD = {"known": "runs", "proposed": "proposal"}
+_PARTS_OF_WORLD = {  # where a prompt's inputs have an item, and what names it there
+    **{"goal": ("goals", 0), "sensor": ("readings", 0), "worker": ("workers", "id"), "ask": ("asks", "n")},
+}
 _GATE_FACTS = {"paused": "pause", "quiet": "quiet", "budget": "spend", "decides": "decides", "backoff": "failure"}
 _CASE_SHAPE = {
     **{"from": "text|none", "past": "object|none", "change": "object|none", "expect": "object"},
@@ -20263,119 +20260,99 @@ class PastBeat(Beat):
     def __init__(self, profile: Profile, past: Mapping[str, JSON], change: Mapping[str, JSON] | None = None) -> None:
         wake = past["wake"]
         super().__init__(profile, str(wake.get("forced") or ""))
-        self.run = Run(profile, str(wake["run"]))
-        self.reply = str(past["reply"])
+        self.run, self.reply = Run(profile, str(wake["run"])), str(past["reply"])
         self.price = amount(past.get("cost_usd")) or 0.0  # USD of the call then
-        self.wake_of, self.given = wake, {**wake["facts"]}
-        self.asked: dict[str, JSON] = {**wake["inputs"]}  # what the prompt is made of
-        self.runner = self.decider()
-        old, digests = self.given["old"], wake["digests"]
-        changed = objects_with(wake["changed"], "key")
-        values = {**past_values(self.asked), **{one["key"]: one["new"] for one in changed}}
-        items = {key: Item(digest, values.get(key)) for key, digest in digests.items()}
+        self.told: dict[str, JSON] = {**wake["inputs"]}  # what the prompt is made of
+        self.judged = {**wake["facts"]}
+        self.past_runner = self.runner = runner_of(wake)
+        changed, old = objects_with(wake["changed"], "key"), self.judged["old"]
+        values = {**past_values(self.told), **{one["key"]: one["new"] for one in changed}}
+        items = {key: Item(digest, values.get(key)) for key, digest in wake["digests"].items()}
         known = baseline_of(items)
         for one in changed:
             known.pop(one["key"], None)
             if old.get(one["key"]):
                 known[one["key"]] = {"digest": old[one["key"]], "value": one["old"]}
-        self.state = {**_STATE, **self.given["state"], "baseline": known, "shell": self.asked["shell"]}
-        self.edits = {one["key"]: told["edit"] for one, told in zip(changed, self.asked["changes"])}
+        self.state = {**_STATE, **self.judged["state"], "baseline": known, "shell": self.told["shell"]}
+        edits = {one["key"]: shown["edit"] for one, shown in zip(changed, self.told["changes"])}
         for key, value in (change or {}).items():
             self.change(items, key, value)
-        playbook, goals = self.asked["playbook"], self.asked["goals"]
-        texts = {goal: (status, text) for goal, status, text in goals}
+        status, text, *_ = self.told["playbook"]
+        goals = {goal: (state, words) for goal, state, words in self.told["goals"]}
         hashed = world_hash({key: item.digest for key, item in items.items()})
-        asks, workers = self.asked["asks"], self.asked["workers"]
-        self.world = World(items, hashed, (playbook[0], playbook[1]), texts, {}, workers, asks, {})
+        self.world = World(items, hashed, (status, text), goals, {}, self.told["workers"], self.told["asks"], {})
         self.changes = diff(known, items)
-        self.overdue = [change.name for change in self.changes if change.kind == "turn"]
+        self.overdue = [one.name for one in self.changes if one.kind == "turn"]
         if change and self.state["hash"]:
-            self.asked["changes"] = [
-                {"kind": one.kind, "told": change_told(one, wide=True), "edit": self.edits.get(one.key, "")}
+            self.told["changes"] = [
+                {"kind": one.kind, "told": change_told(one, wide=True), "edit": edits.get(one.key, "")}
                 for one in self.changes
             ]
-        self.taint = taint_of(self.asked)
-        self.given.update(room=self.asked.get("room", 1), values={key: item.value for key, item in items.items()})
+        self.taint = taint_of(self.told)
+        self.judged.update(room=self.told.get("room", 1), values={key: item.value for key, item in items.items()})
 
     def change(self, items: dict[str, Item], key: str, value: JSON) -> None:
-        """Put something else into the world. Raise ValueError for what is nowhere in it."""
+        """Put something else into the world; None takes it away. Raise ValueError for what is nowhere in it."""
         kind, name = key_parts(key)
+        field, column = _PARTS_OF_WORLD.get(kind, ("", 0))
         if key == "reply":
             self.reply = value if isinstance(value, str) else canonical(value)
-            return
-        if kind == "gate" and name in _GATE_FACTS:
-            facts = self.state if name == "backoff" else self.given
-            fact = _GATE_FACTS[name]
+        elif kind == "gate" and name in _GATE_FACTS:
+            facts, fact = self.state if name == "backoff" else self.judged, _GATE_FACTS[name]
             facts[fact] = {**facts[fact], **value} if name == "budget" else value
-            return
-        listed = {"goal": "goals", "sensor": "readings", "worker": "workers", "ask": "asks"}.get(kind)
-        if key != "playbook" and not (listed and name):
+        elif key == "playbook":
+            items.pop(key, None)
+            items.update({key: item} if (item := text_item(value if value is None else ended_line(value))) else {})
+            self.told[key] = ["absent", "", 0] if value is None else ["ok", value, len(value.encode())]
+        elif field and name:
+            rows: dict[str, Any] = {str(row[column]): row for row in self.told[field]}
+            row, was = rows.pop(name, None), items.pop(key, None)
+            if kind == "goal" and value is not None:
+                rows[name], item = [name, "ok", value], text_item(ended_line(value))
+            elif kind == "sensor" and value is not None:
+                rows[name] = [name, row[1] if row else "untrusted", canonical(value)]
+                item = Item(digest_of(canonical(signal_of(value)).encode()), signal_of(value))
+            elif value is not None:
+                rows[name] = {**(row or {}), column: int(name) if kind == "ask" else name, **value}
+                item = value_item({**(was.value if was else {}), **value})
+            items.update({key: item} if name in rows and item else {})
+            self.told[field] = [rows[one] for one in sorted(rows)]
+        else:
             raise ValueError(f"change: {one_line(key, 80)} is no item of a world, no gate and no reply")
-        ids = {"worker": "id", "ask": "n"}.get(kind, 0)
-        rows: list[Any] = self.asked[listed] if listed else []
-        was = next((one for one in rows if str(one[ids]) == name), None)
-        item: Item | None = None
-        told: Any = None
-        if kind in ("playbook", "goal") and value is not None:
-            item = text_item(ended_line(value))
-            told = [name, "ok", value]
-        elif kind == "sensor" and value is not None:
-            signal = signal_of(value)
-            item = Item(digest_of(canonical(signal).encode()), signal)
-            told = [name, was[1] if was else "untrusted", canonical(value)]
-        elif value is not None:
-            item = value_item({**(items[key].value if key in items else {}), **value})
-            told = {**(was or {}), ids: int(name) if kind == "ask" else name, **value}
-        items.pop(key, None)
-        if item:
-            items[key] = item
-        if kind == "playbook":
-            self.asked["playbook"] = ["ok", value, len(value.encode())] if told else ["absent", "", 0]
-        elif listed:
-            rows = [one for one in rows if str(one[ids]) != name]
-            self.asked[listed] = sorted([*rows, told] if told else rows, key=lambda one: str(one[ids]))
 
     def decider(self) -> Runner:
         """Return the runner that decided then."""
-        return runner_of(self.wake_of)
+        return self.past_runner
 
-    def paused(self, now: float) -> dict[str, JSON] | None:
-        """Return the pause that held then."""
-        pause: dict[str, JSON] | None = self.given["pause"]
-        return pause
-
-    def quiet(self, now: float) -> float | None:
-        """Return when the quiet hours of then ended."""
-        quiet: float | None = self.given.get("quiet")
-        return quiet
+    def circumstances(self, now: float) -> dict[str, JSON]:
+        """Return what the gates went by then."""
+        return self.judged
 
     def spend(self, now: float) -> tuple[Spend, Sequence[float]]:
         """Return what the ledger said then."""
-        return Spend(**self.given["spend"]), self.given["decides"]
+        return Spend(**self.judged["spend"]), self.judged["decides"]
 
     def inputs(self, now: float) -> dict[str, JSON]:
         """Return what the prompt was made of, with what was changed."""
-        return self.asked
+        return self.told
 
     def come_out(self, reply: str, gated: bool = True) -> dict[str, JSON]:
         """Return a reply's outcome in this world, with the keys of `expect`, and why. `gated`: a gate may hold it."""
-        held = self.judge(float(self.given["now"]))
+        held = self.judge(float(self.judged["now"]))
         by_keys = bool(self.changes and self.state["hash"] and not self.forced)
         woke = [change.key for change in self.changes] if by_keys else [self.reason] if self.reason else []
-        found: dict[str, JSON] = {"wake": woke, "gate": held.gate if held else None, "move": None}
-        found["taint"] = self.taint
+        outcome: dict[str, JSON] = {"wake": woke, "gate": held.gate if held else None, "move": None}
         if held and gated:
-            return {**found, "verdict": "held", "why": held.told}
+            return {**outcome, "verdict": "held", "why": held.told}
         try:
             move = self.parsed(reply)
-            found["move"] = move_object(move)
+            outcome["move"] = move_object(move)
             self.heed_turns(move)
-            context = MoveContext(self.run, self.world, move, taint=self.taint, past=self.given)
-            judgement = judge_again(context)
+            judgement = judge_again(MoveContext(self.run, self.world, move, taint=self.taint, past=self.judged))
         except Failure as failure:
-            return {**found, "verdict": "refused", "why": failure.message}
-        verdict = _VERDICTS_TOLD.get(judgement.verdict, judgement.verdict)
-        return {**found, "verdict": verdict, "why": judgement.reason}
+            return {**outcome, "verdict": "refused", "why": failure.message}
+        verdict = {"known": "runs", "proposed": "proposal"}.get(judgement.verdict, judgement.verdict)
+        return {**outcome, "verdict": verdict, "why": judgement.reason}
 
 
 def past_values(inputs: Mapping[str, JSON]) -> dict[str, JSON]:
@@ -20388,23 +20365,28 @@ def past_values(inputs: Mapping[str, JSON]) -> dict[str, JSON]:
     return values
 
 
-def differences(expected: JSON, found: JSON, name: str = "") -> list[str]:
+def differences(expected: JSON, outcome: JSON, name: str = "") -> list[str]:
     """Say where a value is not what is expected (pure); an object and a list are subsets, [] is nothing."""
-    if isinstance(expected, dict) and "not" in expected and len(expected) == 1:
-        same = not differences(expected["not"], found, name)
+    if isinstance(expected, dict) and [*expected] == ["not"]:
+        same = not differences(expected["not"], outcome, name)
         return [f"{name or 'not'}: {told_value(expected['not'], 200)} came out, which must not"] if same else []
-    if isinstance(expected, dict) and isinstance(found, dict):
+    if isinstance(expected, dict) and isinstance(outcome, dict):
         inner = ((key, f"{name}.{key}".lstrip(".")) for key in expected)
-        return [line for key, path in inner for line in differences(expected[key], found.get(key), path)]
-    if isinstance(expected, list) and expected and isinstance(found, list):
-        lost = [one for one in expected if all(differences(one, other) for other in found)]
-        return [f"{name}: {told_value(lost[0], 200)} was expected, {told_list(found)} came out"] if lost else []
-    if isinstance(expected, str) and len(expected) > 1 and expected[0] == expected[-1] == "/":
-        text = found if isinstance(found, str) else canonical(found)
-        same = pattern_matches(expected[1:-1], text)
+        return [line for key, path in inner for line in differences(expected[key], outcome.get(key), path)]
+    wanted = expected
+    if isinstance(expected, list) and expected and isinstance(outcome, list):
+        lost = [one for one in expected if all(differences(one, other) for other in outcome)]
+        same, wanted = not lost, lost[0] if lost else None
+    elif isinstance(expected, str) and len(expected) > 1 and expected[0] == expected[-1] == "/":
+        same = pattern_matches(expected[1:-1], outcome if isinstance(outcome, str) else canonical(outcome))
     else:
-        same = expected == found and isinstance(expected, bool) == isinstance(found, bool)
-    was, now = (told_list(one) if isinstance(one, list) else told_value(one, 200) for one in (expected, found))
+        same = expected == outcome and isinstance(expected, bool) == isinstance(outcome, bool)
+    was, now = (
+        (first_few([told_value(one, 100) for one in value]) or "nothing")
+        if isinstance(value, list)
+        else told_value(value, 200)
+        for value in (wanted, outcome)
+    )
     return [] if same else [f"{name}: {was} was expected, {now} came out"]
 
 
@@ -20427,11 +20409,6 @@ def pattern_matches(pattern: str, text: str) -> bool:
     finally:
         _signal.setitimer(_signal.ITIMER_REAL, 0)
         _signal.signal(_signal.SIGALRM, before)
-
-
-def told_list(values: Sequence[JSON]) -> str:
-    """Say what a list holds (pure)."""
-    return first_few([told_value(one, 100) for one in values]) or "nothing"
 
 
 class Case(Record):
@@ -20485,19 +20462,13 @@ def judge_case(profile: Profile, case: Case, reply: str | None = None) -> list[s
             prompt = build_prompt(case.past["wake"]["inputs"])[0]
             if digest_of(prompt.encode("utf-8", "backslashreplace")) != case.past["prompt"]:
                 recorded = beat.run.text("prompt.md")
-                told = prompt_drift(prompt, recorded) if recorded else []
-                differs += told or ["prompt: another one than was recorded comes out of the same world"]
+                first = prompt_drift(prompt, recorded) if recorded else []
+                differs += first or ["prompt: another one than was recorded comes out of the same world"]
     except ValueError as error:
         return [f"tests/{case.name}.json: {error}"]
     except _NOT_OURS as error:
         return [f"tests/{case.name}.json is not what looop writes: {error!r}"]
     return differs
-
-
-def older_case(case: Case) -> str:
-    """Say which looop recorded a case with other instructions than this one's, "" for none."""
-    wake = case.past.get("wake") or {}
-    return "" if not wake or has_our_words(wake) else str(case.past.get("looop") or "?")
 
 
 def write_case(profile: Profile, run: Run, name: str, rejected: bool = False) -> dict[str, JSON]:
@@ -20511,7 +20482,7 @@ def write_case(profile: Profile, run: Run, name: str, rejected: bool = False) ->
     beat = PastBeat(profile, past)
     outcome = beat.come_out(beat.reply)
     kept = {key: value for key, value in (outcome["move"] or {}).items() if key not in COMMON_FIELDS}
-    expected = {**{key: outcome[key] for key in _EXPECTED}, "move": kept or None}
+    expected = {**{key: outcome[key] for key in ("wake", "move", "verdict", "gate")}, "move": kept or None}
     case = {"from": run.id, "change": {}, "expect": expected, "past": past}
     if rejected:
         again = {key: value for key, value in decision_of(outcome).items() if key != "verdict"}
@@ -20553,14 +20524,13 @@ def ask_case(profile: Profile, case: Case, purse: Purse, times: int) -> list[str
     wrong: list[str] = []
     for count in range(times):
         try:
-            reply, error = purse.ask(inputs, beat.runner, beat.price)
+            wrong += judge_case(profile, case, purse.ask(inputs, beat.runner, beat.price))[:1]
+        except BadMove as failure:
+            wrong.append(failure.message)
         except CapHeld as failure:
             raise CapHeld(f"{case.name}, asked {count} of {times} times: {failure.message}", failure.hint, 3) from None
-        wrong += [error] if error else judge_case(profile, case, reply)[:1]
-    wanted = min(times if case.at_least is None else case.at_least, times)
-    good = times - len(wrong)
-    asked = f"asked {plural(times, 'time')}: {good} as expected, {wanted} wanted"
-    return [] if good >= wanted else [f"{asked}: {wrong[0]}"]
+    wanted, good = min(case.at_least or times, times), times - len(wrong)
+    return [] if good >= wanted else [f"asked {plural(times, 'time')}: {good} as expected, {wanted} wanted: {wrong[0]}"]
 
 
 @declare("test", "Looking", person=lambda args: args["ask"], waits=True)
@@ -20585,62 +20555,48 @@ def cmd_test(profile: Profile, args: Args) -> Result:
     known = case_names(profile)
     unknown = [name for name in args["name"] if name not in known]
     if unknown:
-        raise Failure(f"test: {one_line(unknown[0], 80)}: there is no such case", known_cases(known), EXIT_USAGE)
+        cases = f"the cases are: {first_few(known)}" if known else "`looop test add RUN` makes one"
+        raise Failure(f"test: {one_line(unknown[0], 80)}: there is no such case", cases, EXIT_USAGE)
     if not known:
-        raise Failure("test: there are no cases yet", "`looop test add RUN` makes one of a run")
+        return Output([], failure=Failure("test: there are no cases yet", "`looop test add RUN` makes one of a run"))
     profile.config()
     file = os.path.abspath(args["junit"]) if args["junit"] else ""
     purse = Purse(profile, args["runner"] or "", args["usd"], "test") if args["ask"] else None
     results: list[dict[str, JSON]] = []
-    older: dict[str, str] = {}
     held = ""
     for name in args["name"] or known:
-        began = time.monotonic()
-        case = read_case(profile, name)
+        began, case = time.monotonic(), read_case(profile, name)
         differs = judge_case(profile, case)
         try:
             differs += ask_case(profile, case, purse, args["ask"]) if purse and not case.wrong else []
         except CapHeld as failure:
             held = failure.message
             differs.append(f"not asked as often as was wanted: {held}")
-        millis = round((time.monotonic() - began) * 1000)
-        made = older_case(case)
-        older.update({name: made} if made else {})
-        results.append({"case": name, "pass": not differs, "ms": millis, "differs": differs, "older": made or None})
+        millis, wake = round((time.monotonic() - began) * 1000), case.past.get("wake")
+        older = str(case.past.get("looop") or "?") if wake and not has_our_words(wake) else None
+        results.append({"case": name, "pass": not differs, "ms": millis, "differs": differs, "older": older})
         if held:
             break
     if file:
         write_atomic(file, junit(results).encode("utf-8", "backslashreplace"), 0o644)
     failed = sum(not one["pass"] for one in results)
-    return Output(
-        results,
-        lambda paint: test_lines(results, older, purse, held, paint),
-        code=3 if held else EXIT_FAILED if failed else 0,
-    )
+    older_ones = {one["case"]: one["older"] for one in results if one["older"]}
 
+    def lines(paint: Paint) -> Iterator[str]:
+        for one in results:
+            verdict = paint("good", "PASS") if one["pass"] else paint("bad", "FAIL")
+            yield f"{printable(one['case'])}: {verdict} ({one['ms']} ms)"
+            yield from (f"  {one_line(line, 1000)}" for line in one["differs"])
+        price = f", {money(purse.spent)}" if purse else ""
+        passed, secs = len(results) - failed, sum(one["ms"] for one in results) / 1000
+        yield f"{plural(len(results), 'case')}: {passed} passed, {failed} failed, {secs:.1f} s{price}"
+        if older_ones:
+            by = first_few(sorted(set(older_ones.values())))
+            yield f"recorded by looop {by}, with other instructions in the prompt: {first_few(older_ones)}"
+        if held:
+            yield f"stopped: {held}"
 
-def known_cases(known: Sequence[str]) -> str:
-    """Say which cases there are."""
-    return f"the cases are: {first_few(known)}" if known else "`looop test add RUN` makes one"
-
-
-def test_lines(
-    results: Sequence[Mapping[str, JSON]], older: Mapping[str, str], purse: Purse | None, held: str, paint: Paint
-) -> Iterator[str]:
-    """Lay results of cases out for a person."""
-    for one in results:
-        verdict = paint("good", "PASS") if one["pass"] else paint("bad", "FAIL")
-        yield f"{printable(one['case'])}: {verdict} ({one['ms']} ms)"
-        yield from (f"  {one_line(line, 1000)}" for line in one["differs"])
-    failed = sum(not one["pass"] for one in results)
-    secs = sum(one["ms"] for one in results) / 1000
-    price = f", {money(purse.spent)}" if purse else ""
-    yield f"{plural(len(results), 'case')}: {len(results) - failed} passed, {failed} failed, {secs:.1f} s{price}"
-    if older:
-        by = first_few(sorted(set(older.values())))
-        yield f"recorded by looop {by}, with other instructions in the prompt: {first_few(list(older))}"
-    if held:
-        yield f"stopped: {held}"
+    return Output(results, lines, code=3 if held else EXIT_FAILED if failed else 0)
 
 
 @declare("test add", "Looking", person=True)
@@ -20658,12 +20614,12 @@ def cmd_test_add(profile: Profile, args: Args) -> Result:
     """
     run = find_run(profile, args["run"])
     name = args["name"] or run.id
-    found = write_case(profile, run, name)
-    recorded, differs = run.fields("result.json").get("outcome"), found["verdict"]
-    told = f"tests/{name}.json: expects {differs}" + (f", of {move_title(found['move'])}" if found["move"] else "")
-    if (recorded == "proposed") != (differs == "proposal") and recorded in ("proposed", "acted"):
-        told += f"\nit was {recorded} then: what judges it now is another config, or another looop"
-    return told
+    outcome = write_case(profile, run, name)
+    recorded, verdict = run.fields("result.json").get("outcome"), outcome["verdict"]
+    lines = [f"tests/{name}.json: expects {verdict}" + (f", of {move_title(outcome['move'])}" * bool(outcome["move"]))]
+    if (recorded == "proposed") != (verdict == "proposal") and recorded in ("proposed", "acted"):
+        lines.append(f"it was {recorded} then: what judges it now is another config, or another looop")
+    return Output(lines=lines)
 
 
 # --- shadow: what another PLAYBOOK would have decided
@@ -20684,25 +20640,19 @@ def shadow_row(profile: Profile, beat: PastBeat, purse: Purse, new: bytes) -> di
     Only where its own gives the recorded decision again is the difference the PLAYBOOK's: else it is noise.
     """
 
-    def lane(inputs: Mapping[str, JSON]) -> dict[str, JSON]:
-        reply, error = purse.ask(inputs, beat.runner, beat.price)
-        if error:
-            raise BadMove(error)
-        found: dict[str, JSON] = profile.redacted(beat.come_out(reply, gated=False))
-        return found
+    def asked(inputs: Mapping[str, JSON]) -> tuple[JSON, dict[str, JSON]]:
+        reply = purse.ask(inputs, beat.runner, beat.price)
+        outcome = profile.redacted(beat.come_out(reply, gated=False))
+        return outcome["move"], decision_of(outcome)
 
     recorded = beat.come_out(beat.reply, gated=False)
     row: dict[str, JSON] = {"run": beat.run.id, "because": beat.reason, "recorded": recorded["move"]}
     row.update(lane="same", new=None, again=None)
     try:
-        other = lane(with_playbook(profile, beat.asked, new))
-        row["new"] = other["move"]
-        if decision_of(other) != decision_of(recorded):
-            again = lane(beat.asked)
-            row.update(again=again["move"])
-            row["lane"] = "changed" if decision_of(again) == decision_of(recorded) else "noise"
-    except CapHeld:
-        raise
+        row["new"], decision = asked(with_playbook(profile, beat.told, new))
+        if decision != decision_of(recorded):
+            row["again"], decision = asked(beat.told)
+            row["lane"] = "changed" if decision == decision_of(recorded) else "noise"
     except BadMove as failure:
         row.update(lane="failed", why=failure.message)
     return row
@@ -20716,28 +20666,25 @@ def shadow(profile: Profile, new: bytes, purse: Purse, last: int, proposer: str 
     rows: list[dict[str, JSON]] = []
     passed: list[str] = []
     held = ""
-    for name in reversed(runs_in_order(profile, time.time())):
-        run = Run(profile, name)
+    for run in (Run(profile, name) for name in reversed(runs_in_order(profile, time.time())) if name != proposer):
         if len(rows) >= last or held:
             break
-        typed = run.fields("wake.json").get("mode") == "typed"
-        if not typed or run.read("move.json") is None or name == proposer:
-            continue
-        try:
-            rows.append(shadow_row(profile, PastBeat(profile, past_of(run)), purse, new))
-        except CapHeld as failure:
-            held = failure.message
-        except (Failure, *_NOT_OURS) as error:
-            passed.append(error.message if isinstance(error, Failure) else f"{run.id}: is not what looop writes")
+        if run.fields("wake.json").get("mode") == "typed" and run.has("move.json"):
+            try:
+                rows.append(shadow_row(profile, PastBeat(profile, past_of(run)), purse, new))
+            except CapHeld as failure:
+                held = failure.message
+            except (Failure, *_NOT_OURS) as error:
+                passed.append(error.message if isinstance(error, Failure) else f"{run.id}: is not what looop writes")
     counts = {lane: sum(row["lane"] == lane for row in rows) for lane in ("changed", "noise", "same", "failed")}
     return {**counts, "cost_usd": round(purse.spent, 6), "runs": rows, "passed_over": passed, "held": held or None}
 
 
-def shadow_told(result: Mapping[str, JSON]) -> str:
+def shadow_summary(result: Mapping[str, JSON]) -> str:
     """Return the result of a shadow in a line (pure): `changed 3 · noise 2 · same 15 · $0.42`."""
     lanes = ["changed", "noise", "same", *(["failed"] if result["failed"] else [])]
-    told = " · ".join([*(f"{lane} {result[lane]}" for lane in lanes), money(result["cost_usd"])])
-    return told + (f" · stopped: {result['held']}" if result["held"] else "")
+    parts = [*(f"{lane} {result[lane]}" for lane in lanes), money(result["cost_usd"])]
+    return " · ".join([*parts, *([f"stopped: {result['held']}"] if result["held"] else [])])
 
 
 def beat_and_shadow(
@@ -20751,15 +20698,14 @@ def beat_and_shadow(
     if dig(ask.get("move"), "move") == "write_playbook" and ask["state"] == "open" and "shadow" not in ask:
         try:
             purse = Purse(profile, runner, float(usd), "shadow")
-            told = shadow_told(
-                shadow(profile, ended_line(ask["move"]["body"]), purse, SHADOW_PROPOSED, str(outcome.run))
-            )
+            body = ended_line(ask["move"]["body"])
+            summary = shadow_summary(shadow(profile, body, purse, SHADOW_PROPOSED, str(outcome.run)))
         except (Failure, OSError) as error:
-            told = f"not tried: {beat_trouble(error)}"
+            summary = f"not tried: {beat_trouble(error)}"
         path = profile.path("asks", f"{number}.json")
         with profile.lock("asks"):
             if os.path.lexists(path):  # else it was answered meanwhile
-                write_atomic(path, pretty({**parse_json(read_bytes(path) or b"{}"), "shadow": told}).encode())
+                write_atomic(path, pretty({**parse_json(read_bytes(path) or b"{}"), "shadow": summary}).encode())
     return outcome
 
 
@@ -20790,21 +20736,20 @@ def cmd_shadow(profile: Profile, args: Args) -> Result:
     if not result["runs"] and not result["held"]:
         remedy = first_few(result["passed_over"]) or "only decisions of a typed runner, with their capsules, are tried"
         raise Failure("shadow: there is no run to try it on", remedy)
-    return Output(result, lambda paint: shadow_lines(result, paint), code=3 if result["held"] else 0)
 
+    def lines(paint: Paint) -> Iterator[str]:
+        for row in result["runs"]:
+            if row["lane"] == "changed":
+                yield f"{paint('note', 'changed')} {row['run']}: {one_line(row['because'], 200)}"
+                yield f"  was  {one_line(move_title(row['recorded']))}"
+                yield f"  now  {one_line(move_title(row['new']) if row['new'] else 'no valid move')}"
+            elif row["lane"] == "failed":
+                yield f"{paint('bad', 'failed')} {row['run']}: {one_line(row['why'], 300)}"
+        if result["passed_over"]:
+            yield f"passed over: {one_line(first_few(result['passed_over'], 2), 400)}"
+        yield shadow_summary(result)
 
-def shadow_lines(result: Mapping[str, JSON], paint: Paint) -> Iterator[str]:
-    """Lay a shadow out for a person: what changed, and a summary."""
-    for row in result["runs"]:
-        if row["lane"] == "changed":
-            yield f"{paint('note', 'changed')} {row['run']}: {one_line(row['because'], 200)}"
-            yield f"  was  {one_line(move_title(row['recorded']))}"
-            yield f"  now  {one_line(move_title(row['new']) if row['new'] else 'no valid move')}"
-        elif row["lane"] == "failed":
-            yield f"{paint('bad', 'failed')} {row['run']}: {one_line(row['why'], 300)}"
-    if result["passed_over"]:
-        yield f"passed over: {one_line(first_few(result['passed_over'], 2), 400)}"
-    yield shadow_told(result)
+    return Output(result, lines, code=3 if result["held"] else 0)
 
 
 # ======================================================================================================================
