@@ -26514,7 +26514,7 @@ def answers_plot(axis: Axis, answers: Sequence[tuple[float, float, str]]) -> Mar
             shapes.append(element("text", "×", x=x, y=f"{y + 5:g}", text_anchor="middle", class_="cross"))
         else:
             shapes.append(element("circle", cx=x, cy=f"{y:g}", r="4", class_=f"dot {how}"))
-    shapes += [plot_text(0, y - 3, name, class_=look) for y, name in marks for look in ("halo", "dim")]
+    shapes += [plot_text(0, y - 3, name, class_="dim halo") for y, name in marks]
     return plot_of(f"{plural(len(answers), 'ask')}: minutes until an answer", height, axis, *shapes)
 
 
@@ -26558,8 +26558,8 @@ summary{cursor:pointer;overflow-wrap:anywhere}
 summary b{font-weight:600}
 summary small{margin-left:.4rem}
 .plot{display:block;overflow:visible;margin:.3rem 0}
-.plot text{fill:var(--ink);font-size:12px}.plot .halo{stroke:var(--paper);stroke-width:4}
-.plot .dim{fill:var(--dim)}.plot .strong{font-weight:600}
+.plot text{fill:var(--ink);font-size:12px}.plot .dim{fill:var(--dim)}.plot .strong{font-weight:600}
+.plot .halo{stroke:var(--paper);stroke-width:4;paint-order:stroke}
 .rule{stroke:var(--line);stroke-width:1}.base{stroke:var(--dim);stroke-width:1}
 .cap{stroke:var(--bad);stroke-width:1.5;stroke-dasharray:6 4}
 .fill{fill:var(--blue)}.fill.quiet{fill:var(--dim);fill-opacity:.55}.fill.decided{fill:var(--good)}
@@ -26615,6 +26615,7 @@ _LANES_OF = {"unchanged": 0, "held": 2, "failed": 3, "interrupted": 3}  # any ot
 TEN = 600  # seconds of the spans in which ends of beats are counted: local days and hours consist of them
 HOLE_MIN = 300  # seconds without a beat that are worth a line
 REPORT_MAX = 1_900_000  # bytes of a page
+SHORT_BELOW = 1_000_000  # of these, when no more are left, decisions stand there without their capsules
 TEXT_MAX = 24 * KIB  # characters of a prompt or a reply on it
 ROWS_MAX, MOVES_MAX, MOVES_OPEN, SCREENS_MAX, SPANS_MAX = 100, 400, 20, 12, 200
 
@@ -26762,12 +26763,10 @@ class Reporter:
 
     # --- what goes onto the page
 
-    def fits(self, markup: Markup) -> bool:
-        """Tell whether markup still fits onto the page, and take its room."""
-        size = len(markup.encode("utf-8", "backslashreplace"))
-        room = size <= self.room
-        self.room -= size if room else 0
-        return room
+    def take(self, markup: Markup) -> Markup:
+        """Take the room of markup on the page."""
+        self.room -= len(markup.encode("utf-8", "backslashreplace"))
+        return markup
 
     def first(self, rows: Sequence[Any], most: int, what: str, verb: str) -> Sequence[Any]:
         """Return the first rows, and note how many more there are and which verb shows them."""
@@ -26788,12 +26787,25 @@ class Reporter:
         return table_of(*(self.profile.redacted(list(row)) for row in rows))
 
     def page(self) -> str:
-        """Return the page."""
-        names = ("waits", "broken", "plots", "goals", "workers", "sensors", "holes", "days")
-        sections = {name: getattr(self, f"{name}_section")() for name in names}
-        sections["moves"] = self.moves_section()  # they take the room that is left
-        order = ("waits", "broken", "plots", "moves", "goals", "workers", "sensors", "holes", "days")
-        return page_of_report("looop report", self.head(), *(sections[name] for name in order), self.foot())
+        """Return the page. The decisions take the room that is left by the rest."""
+        profile, now, nothing = self.profile, self.now, element("p", "Nothing.", class_="dim")
+        texts = (
+            "\n".join(ask_lines(profile, [one], now, self.paint)) for one in self.first(self.asks, 50, "ask", "asks")
+        )
+        asks = [self.text(text, typable("`looop asks` has them")) for text in texts]
+        notes = [element("li", note) for note in self.first(self.notes, 50, "note", "status")]
+        goals = goal_table(profile, self.first(goal_rows(profile, now), ROWS_MAX, "goal", "goals"), now, self.paint)
+        waits = section_of("waits", "Waits for you", *(asks or [nothing]))
+        broken = section_of("broken", "Needs a look", element("ul", *notes) if notes else nothing)
+        rest = [
+            section_of("goals", "Goals", self.table(goals)),
+            section_of("workers", "Workers", *self.fleet()),
+            section_of("sensors", "Sensors", self.sensors()),
+            section_of("holes", "Holes: sleep and outages", self.spans()),
+        ]
+        return page_of_report(
+            "looop report", self.head(), waits, broken, self.plots(), self.moves(), *rest, self.foot()
+        )
 
     def head(self) -> Markup:
         """Return the title, and at a glance what the loop did, what it cost, what waits and what is broken."""
@@ -26806,65 +26818,33 @@ class Reporter:
         for row in self.runs:
             if row["outcome"] in ("acted", "proposed") and row["move"]:
                 moves[row["move"]] = moves.get(row["move"], 0) + 1
-        most = sorted(moves.items(), key=lambda pair: -pair[1])[:4]
+        did = [f"{count} {name}" for name, count in sorted(moves.items(), key=lambda pair: -pair[1])[:4]]
         ends = [sum(counts) for counts in zip([0] * len(LANES), *self.story.beats.values())]
-        beats = f"{plural(sum(ends), 'beat')}: " + ", ".join(f"{n} {lane}" for n, lane in zip(ends, LANES) if n)
-        did = (
-            ", ".join(f"{count} {name}" for name, count in most)
-            + "; " * bool(most)
-            + (beats if any(ends) else "no beat")
-        )
+        beats = plural(sum(ends), "beat"), *(f"{count} {lane}" for count, lane in zip(ends, LANES) if count)
         days, unknown = self.costs.by(0), sum(group[3] for group in self.costs.groups.values())
         dearest, usd = max(days.items(), key=lambda pair: pair[1], default=("", 0.0))
-        cost = f"{money(budget['spent_today_usd'])} of {money(budget['daily_usd'])} today"
-        cost += (f"; most on {dearest}, {money(usd)}" if usd else "") + (
-            f"; {plural(unknown, 'call')} of unknown price" if unknown else ""
-        )
+        cost = [f"{money(budget['spent_today_usd'])} of {money(budget['daily_usd'])} today"]
+        cost += [f"most on {dearest}, {money(usd)}"] if usd else []
+        cost += [f"{plural(unknown, 'call')} of unknown price"] if unknown else []
         kinds = [(kind, sum(ask["kind"] == kind for ask in self.asks)) for kind in ("ask", "proposal", "flag")]
-        oldest = oldest_ask(status)
-        waits = ", ".join(plural(count, kind) for kind, count in kinds if count)
-        waits += f"; the oldest for {duration_text(self.now - oldest)}" if oldest else ""
+        waits, oldest = [plural(count, kind) for kind, count in kinds if count], oldest_ask(status)
+        waits += [f"the oldest for {duration_text(self.now - oldest)}"] if oldest else []
         over = budget["spent_today_usd"] >= budget["daily_usd"]
         tiles = (
-            ("moves", "", "it did", plural(sum(moves.values()), "move"), did),
-            ("spend", "bad" if over else "", "it cost", money(sum(days.values())), cost),
-            ("waits", "note" if self.asks else "good", "waits for you", len(self.asks) or "nothing", waits),
-            (
-                "broken",
-                "bad" if self.notes else "good",
-                "needs a look",
-                len(self.notes) or "nothing",
-                "".join(self.notes[:1]),
-            ),
+            ("moves", "", "it did", plural(sum(moves.values()), "move"), ", ".join([*did, *beats])),
+            ("spend", "bad" if over else "", "it cost", money(sum(days.values())), "; ".join(cost)),
+            ("waits", "note" if self.asks else "good", "waits for you", len(self.asks) or "nothing", ", ".join(waits)),
+            ("broken", "bad" if self.notes else "good", "needs a look", len(self.notes) or "nothing", self.notes[:1]),
         )
-        nav = [
-            element(
-                "a",
-                element("span", what),
-                element("b", figure),
-                element("small", abridged(more, 160)),
-                href=f"#{to}",
-                class_=f"tile {look}".strip(),
-            )
-            for to, look, what, figure, more in tiles
-        ]
-        title = element("h1", "looop report"), element("p", f"{span}; {data}; pulse {pulse}", class_="dim")
-        return element("header", *title, element("nav", *nav, class_="tiles", aria_label="at a glance"))
+        nav = []
+        for to, look, title, figure, more in tiles:
+            text = element("small", abridged("".join(more), 160))
+            inner = element("span", title), element("b", figure), text
+            nav.append(element("a", *inner, href=f"#{to}", class_=f"tile {look}".strip()))
+        heading = element("h1", "looop report"), element("p", f"{span}; {data}; pulse {pulse}", class_="dim")
+        return element("header", *heading, element("nav", *nav, class_="tiles", aria_label="at a glance"))
 
-    def waits_section(self) -> Markup:
-        """Return what waits for the person, as `looop asks` shows it."""
-        asks = self.first(self.asks, 50, "ask", "asks")
-        shown = ["\n".join(ask_lines(self.profile, [ask], self.now, self.paint)) for ask in asks]
-        texts = [self.text(text, typable("`looop asks` has them")) for text in shown]
-        return section_of("waits", "Waits for you", *(texts or [element("p", "Nothing.", class_="dim")]))
-
-    def broken_section(self) -> Markup:
-        """Return what needs a look, as `looop status` says it."""
-        notes = [element("li", note) for note in self.first(self.notes, 50, "note", "status")]
-        inner = element("ul", *notes) if notes else element("p", "Nothing.", class_="dim")
-        return section_of("broken", "Needs a look", inner)
-
-    def plots_section(self) -> Markup:
+    def plots(self) -> Markup:
         """Return the plots: beats, spend, answers."""
         axis, cap = self.axis, self.status["budget"]["daily_usd"]
         hours = max(1, -int(-(axis.end - axis.begin) // (3600 * SPANS_MAX)))
@@ -26900,16 +26880,13 @@ class Reporter:
                 answers.append((asked, max(0.0, ended - asked) / 60, how))
         if not answers:
             return Markup(), "No ask."
-        legend, waited = (
-            "●: answered. ×: rejected. ○: still open.",
-            sorted(one[1] for one in answers if one[2] != "open"),
-        )
+        legend, waited = "●: answered. ×: rejected. ○: still open.", sorted(m for _, m, how in answers if how != "open")
         if waited:
             half, most = (duration_text(60 * minutes) for minutes in (waited[len(waited) // 2], waited[-1]))
             legend += f" Half of {len(waited)} within {half}, the longest {most}."
         return answers_plot(self.axis, answers[-SPANS_MAX * 5 :]), legend
 
-    def moves_section(self) -> Markup:
+    def moves(self) -> Markup:
         """Return the decided beats, newest first, with why, prompt and reply folded, as far as there is room."""
         bodies: list[Markup] = []
         runs, bare = self.first(self.runs, MOVES_MAX, "earlier decision", f"history -n {len(self.runs)}"), 0
@@ -26917,20 +26894,18 @@ class Reporter:
             WAITING.turn()
             run, (title, more) = Run(self.profile, row["run"]), history_lines([row], self.now, self.paint)
             head = Markup(markup_of(title) + element("small", more.strip()))
-            if run.kept and self.room > 8 * TEXT_MAX:
-                whole = folded(head, *self.capsule(run), class_="move")
-                if self.fits(whole):
-                    bodies.append(whole)
-                    continue
-            short = element("p", head, class_="move")
-            if not self.fits(short):
-                break
-            bare += run.kept
-            bodies.append(short)
-        left = len(runs) - len(bodies)
-        if bare or left:
-            whose = f"why, prompt and reply of {plural(bare, 'decision')}" + (f", and {left} whole" if left else "")
-            self.cuts.append(f"{whose}, for the page's size: {typable('`looop why RUN`')}")
+            inner = [*self.capsule(run)] if run.kept and self.room > SHORT_BELOW else []
+            bare += run.kept and not inner
+            body = folded(head, *inner, class_="move") if inner else element("p", head, class_="move")
+            bodies += [self.take(body)] if self.room > 0 else []
+        for count, what, verb in (
+            (bare, "why, prompt and reply of ", "why RUN"),
+            (len(runs) - len(bodies), "", "history"),
+        ):
+            if count:
+                self.cuts.append(
+                    f"{what}{plural(count, 'decision')}, for the page's size: {typable(f'`looop {verb}`')}"
+                )
         inner = bodies[:MOVES_OPEN] or [element("p", "Nothing was decided.", class_="dim")]
         if bodies[MOVES_OPEN:]:
             inner.append(folded(plural(len(bodies) - MOVES_OPEN, "earlier decision"), *bodies[MOVES_OPEN:]))
@@ -26943,26 +26918,20 @@ class Reporter:
             if run.has(name):
                 yield folded(title, self.text(run.text(name), f"runs/{run.id}/{name} has them"))
 
-    def goals_section(self) -> Markup:
-        """Return the goals, as `looop goals` lists them."""
-        rows = self.first(goal_rows(self.profile, self.now), ROWS_MAX, "goal", "goals")
-        return section_of("goals", "Goals", self.table(goal_table(self.profile, rows, self.now, self.paint)))
-
-    def workers_section(self) -> Markup:
-        """Return the workers, as `looop ls` lists them, and the screens of those that matter most."""
+    def fleet(self) -> Iterator[Markup]:
+        """Yield the workers, as `looop ls` lists them, and the screens of those that matter most."""
         recent = {worker.id: worker for worker in self.workers if worker.alive or ended_at(worker) >= self.axis.begin}
         rows = sorted(session_rows(self.profile, [*recent.values()], self.now), key=lambda row: not row["alive"])
         table = session_table(self.first(rows, ROWS_MAX, "worker", "ls --all"), self.now, self.paint)
         prices = ["-" if row["cost_usd"] is None else money(row["cost_usd"]) for row in rows]
+        yield self.table([*row, price] for row, price in zip(table, ["SPENT", *prices]))
         figures = []
         for row in self.first(rows, SCREENS_MAX, "screen", "shot ID"):
-            figure = self.picture(recent[row["id"]], row["health"])
-            if self.room > REPORT_MAX // 2 and self.fits(figure):
-                figures.append(figure)
+            if self.room > REPORT_MAX // 2:
+                figures.append(self.take(self.picture(recent[row["id"]], row["health"])))
             else:
                 self.cuts.append(f"the screen of {row['id']}: {typable('`looop shot ' + row['id'] + '`')}")
-        cells = self.table([*row, price] for row, price in zip(table, ["SPENT", *prices]))
-        return section_of("workers", "Workers", cells, element("div", *figures, class_="screens"))
+        yield element("div", *figures, class_="screens")
 
     def picture(self, session: Session, health: str) -> Markup:
         """Return the screen of a worker, with an asterisk in each cell of a secret."""
@@ -26974,11 +26943,10 @@ class Reporter:
             drawn = Markup(without_noncharacters(picture_svg(end.value)))
         except (Gone, Failure, OSError, ValueError) as error:
             drawn = element("p", f"its screen cannot be read: {error}", class_="dim")
-        caption = element("figcaption", element("b", session.id), f" {health}")
-        return element("figure", caption, drawn)
+        return element("figure", element("figcaption", element("b", session.id), f" {health}"), drawn)
 
-    def sensors_section(self) -> Markup:
-        """Return the sensors, as `looop sensor list` does, and how often they failed and flapped, and their p95."""
+    def sensors(self) -> Markup:
+        """Return the sensors, as `looop sensor list` does, how often they failed and flapped, and their p95."""
         rows, story = self.first(sensor_rows(self.profile), ROWS_MAX, "sensor", "sensor list"), self.story
         cells: list[list[JSON]] = [["RUNS", "FAILED", "FLAPPED", "p95"]]
         for name in (row["name"] for row in rows):
@@ -26986,32 +26954,20 @@ class Reporter:
             slow = f"{took[max(0, -(-len(took) * 95 // 100) - 1)] / 1000:.2f} s" if took else "-"
             cells.append([len(took), story.failed.get(name, 0), story.flaps.get(name, 0), slow])
         table = sensor_table(self.profile, rows, self.now, self.paint)
-        return section_of("sensors", "Sensors", self.table([*row, *more] for row, more in zip(table, cells)))
+        return self.table([*row, *more] for row, more in zip(table, cells))
 
-    def holes_section(self) -> Markup:
+    def spans(self) -> Markup:
         """Return the spans without a beat, and those in which decisions failed; the longest first."""
         spans = [*self.holes]
         for begin, end, count, reason in self.story.outages:
-            spans.append(
-                (begin, self.now if end is None else end, f"{plural(count, 'beat')} failed: {one_line(reason, 200)}")
-            )
+            why = f"{plural(count, 'beat')} failed: {one_line(reason, 200)}"
+            spans.append((begin, self.now if end is None else end, why))
         spans.sort(key=lambda span: span[0] - span[1])
-        rows = [
-            (local_stamp(begin), "now" if end >= self.now else local_stamp(end), duration_text(end - begin), why)
-            for begin, end, why in self.first(spans, 30, "shorter hole", f"report --since {round(DAY)}")
-        ]
-        return section_of("holes", "Holes: sleep and outages", self.table([("FROM", "TO", "LASTED", "WHY"), *rows]))
-
-    def days_section(self) -> Markup:
-        """Return the figures of the plots, a row for each day."""
-        rows = []
-        for begin, end, *usd, unknown in self.days[: -ROWS_MAX - 1 : -1]:
-            tens = [self.story.beats.get(ten, [0] * len(LANES)) for ten in range(int(begin // TEN), int(end // TEN))]
-            counts = [sum(column) for column in zip([0] * len(LANES), *tens)]
-            price = money(sum(usd)) + (f" + {unknown} unknown" if unknown else "")
-            rows.append((local_stamp(begin)[:10], sum(counts), *counts, price))
-        table = self.table([("DAY", "BEATS", *map(str.upper, LANES), "SPENT"), *rows])
-        return section_of("days", "Day by day", folded("the figures of the plots", table))
+        rows = [("FROM", "TO", "LASTED", "WHY")]
+        for begin, end, why in self.first(spans, 30, "shorter hole", f"report --since {round(DAY)}"):
+            to = "now" if end >= self.now else local_stamp(end)
+            rows.append((local_stamp(begin), to, duration_text(end - begin), why))
+        return self.table(rows)
 
     def foot(self) -> Markup:
         """Return what is left out, and who wrote the page."""
