@@ -26419,12 +26419,12 @@ def plot_text(x: float, y: float, text: JSON, **attributes: JSON) -> Markup:
     return element("text", text, x=f"{x:g}%", y=f"{y:g}", text_anchor=anchor, **attributes)
 
 
-def level(y: float, look: str) -> Markup:
+def level_line(y: float, look: str) -> Markup:
     """Return a line across a plot."""
     return element("line", x1="0", x2="100%", y1=f"{y:g}", y2=f"{y:g}", class_=look)
 
 
-def block(left: float, width: float, y: float, height: float, look: str, *inner: JSON) -> Markup:
+def rectangle(left: float, width: float, y: float, height: float, look: str, *inner: JSON) -> Markup:
     """Return a rectangle, placed in percent of the width and in pixels of the height."""
     size = {"x": f"{left:g}%", "width": f"{width:g}%", "y": f"{y:.1f}", "height": f"{height:.1f}"}
     return element("rect", *inner, **size, class_=look)
@@ -26438,7 +26438,7 @@ def plot_of(label: str, height: float, axis: Axis, *shapes: Markup) -> Markup:
         rules.append(element("line", x1=x, x2=x, y1="0", y2=f"{height:g}", class_="rule"))
         names.append(plot_text(axis.at(at), height + 14, text, class_="dim"))
     size = {"width": "100%", "height": f"{height + 20:g}", "class_": "plot", "role": "img", "aria_label": label}
-    return element("svg", *rules, *shapes, level(height, "base"), *names, **size)
+    return element("svg", *rules, *shapes, level_line(height, "base"), *names, **size)
 
 
 LANE = 54  # pixels of a lane's bars
@@ -26464,7 +26464,7 @@ def lanes_plot(axis: Axis, lanes: Sequence[tuple[str, Sequence[int]]], hours: fl
             y += LANE
         y += 4
     spans = [(axis.at(begin), max(0.3, axis.at(end) - axis.at(begin)), why) for begin, end, why in holes]
-    hatched = [block(left, width, 0, y, "hole", element("title", why)) for left, width, why in spans]
+    hatched = [rectangle(left, width, 0, y, "hole", element("title", why)) for left, width, why in spans]
     return plot_of("; ".join(labels), y, axis, *hatched, *shapes)
 
 
@@ -26483,12 +26483,12 @@ def spend_plot(axis: Axis, days: Sequence[Sequence[JSON]], cap: float) -> Markup
         for low, high, look in ((0.0, decisions, "fill spent"), (decisions, usd, "fill worked")):
             if high > low:
                 place = left + 0.1 * (right - left), 0.8 * (right - left)
-                shapes.append(block(*place, y_of(high), y_of(low) - y_of(high), look))
+                shapes.append(rectangle(*place, y_of(high), y_of(low) - y_of(high), look))
         price = (f"${usd:.2f}" if usd and (len(days) <= 8 or usd == most) else "") + "?" * bool(unknown)
         shapes += [plot_text((left + right) / 2, y_of(usd) - 4, price)] if price else []
     limit = f"cap ${cap:.2f} a day"
     if cap <= scale:
-        shapes += [level(y_of(cap), "cap"), plot_text(0, y_of(cap) - 5, limit)]
+        shapes += [level_line(y_of(cap), "cap"), plot_text(0, y_of(cap) - 5, limit)]
     else:
         shapes.append(plot_text(0, 12, f"{limit}, above this picture"))
     return plot_of(f"spend per day, at most ${most:.2f}; {limit}", height, axis, *shapes)
@@ -26507,7 +26507,7 @@ def answers_plot(axis: Axis, answers: Sequence[tuple[float, float, str]]) -> Mar
         return round(height - 8 - (height - 26) * min(1.0, math.log10(max(minutes, 0.5) / 0.5) / 4.5), 1)
 
     marks = [(y_of(minutes), name) for minutes, name in ANSWER_MARKS]
-    shapes = [level(y, "rule") for y, _ in marks]
+    shapes = [level_line(y, "rule") for y, _ in marks]
     for at, minutes, how in answers:
         x, y = f"{axis.at(at):g}%", y_of(minutes)
         if how == "rejected":
