@@ -123,10 +123,11 @@ Contents
   99. Top                         looop top, watch: keys, drawing, verbs in children
  100. Completion                  candidates for a Tab
  101. Manual (pure)               help, pages, man page
- 102. Command line                from words to an exit code
- 103. Texts                       prompts and seeds
- 104. Texts of the gallery        scripts of `sensor add`
- 105. Texts of the manual         looop help
+ 102. Far verbs                   verbs for the sessions of other machines, and looop as it is called there
+ 103. Command line                from words to an exit code
+ 104. Texts                       prompts and seeds
+ 105. Texts of the gallery        scripts of `sensor add`
+ 106. Texts of the manual         looop help
 
 Finding things: the verb `looop sensor list` is `cmd_sensor_list`; its docstring is its page: options, examples, exits.
 To add a verb: write `cmd_<verb>` under `@declare`: see the section Verbs.
@@ -5352,6 +5353,7 @@ class Far:
         self.stamp = signature(profile.self_path)
         self.places: dict[str, str] = {}  # the path of looop's copy there
         self.why: dict[str, str] = {}  # why a where could not be reached
+        self.carried = False
         for name in self.prefixes:
             kept = read_fields(self._record(name))
             if (kept.get("prefix"), kept.get("stamp")) == (self.prefixes[name], self.stamp):
@@ -5379,6 +5381,11 @@ class Far:
                     self.why[name] = said
         return replies
 
+    def forget_gone(self) -> bool:
+        """Look whether a copy is still where it was put; return whether one was carried anew."""
+        self.ask({name: {} for name in self.prefixes})
+        return self.carried
+
     def carry(self, names: Sequence[str]) -> None:
         """Put a copy of looop where there is none."""
         if not names:
@@ -5395,7 +5402,7 @@ class Far:
                 odd = f"{path}: its path there has characters that a shell may read"
                 self.why[name] = odd if path else str(dig(reply, "why") or said)
                 continue
-            self.places[name] = path
+            self.places[name], self.carried = path, True
             make_private_dir(self.profile.cache)
             kept = {"prefix": self.prefixes[name], "stamp": self.stamp, "path": path}
             write_atomic(self._record(name), compact(kept).encode(), sync=False)
@@ -22373,47 +22380,6 @@ def cmd__cost(profile: Profile, args: Args) -> Result:
     return cmd_cost_add.run(profile, args)
 
 
-@declare("_far", "For scripts", bare=True)
-def cmd__far(profile: Profile, args: Args) -> Result:
-    r"""Answer the looop of another machine.
-
-    [request] :: in hex, where stdin is its terminal; else it stands on stdin
-
-    Run by a `where` of its config: a verb for the sessions of this machine, or a look at them.
-    $ printf '2\n{}' | looop _far  # which version is there
-    $ looop _far 7b7d  # the same, in hex
-    """
-    try:
-        request = parse_fields(bytes.fromhex(args["request"]) if args["request"] else read_far_request())
-    except ValueError as error:
-        raise Failure(f"_far: {error}", "another looop calls this", EXIT_USAGE) from None
-    if fits(request, {"words": "texts", "env": {"*": "text"}}):
-        sys.stdout.flush()
-        env = {**profile.given, **request["env"]}
-        os.execve(sys.executable, [sys.executable, "-SI", profile.self_path, *request["words"]], env)
-    reply = far_answer(profile, request)
-    return Output(text=_FAR_MARK + exact_line(reply).encode() + b"\n")
-
-
-def far_answer(profile: Profile, request: Mapping[str, JSON]) -> JSON:
-    """Answer a request that is no verb."""
-    return {"version": VERSION}
-
-
-def read_far_request() -> bytes:
-    """Read a request from stdin, and nothing of what follows it. Raise ValueError for none."""
-    head = b""
-    while not head.endswith(b"\n") and len(head) < 20:
-        head += os.read(0, 1) or b"\n"
-    size, data = int(head), b""
-    while len(data) < size:
-        piece = os.read(0, size - len(data))
-        if not piece:
-            raise ValueError("the request is cut")
-        data += piece
-    return data
-
-
 @declare("_fmt", "For scripts", bare=True)
 def cmd__fmt(profile: Profile, args: Args) -> Iterator[Output]:
     """Pass a runner's JSON stream on; on a terminal, show it in words.
@@ -28937,7 +28903,95 @@ def next_steps(status: Mapping[str, JSON], timed: bool = False) -> list[tuple[st
 
 
 # ======================================================================================================================
-# 102. Command line
+# 102. Far verbs
+# ======================================================================================================================
+# `gpu:fix-ci` is session fix-ci of the where gpu, and `gpu:3` its ask 3. A verb with such an id is run by the copy of
+# looop there, which prints and returns what it would here; its terminal, where it has one, is the person's.
+
+_FAR_KINDS = frozenset(
+    "session session-alive worker worker-alive worker-lasting worker-flagged ask question proposal".split()
+)
+_FAR_LOOKS = frozenset("shot log expect wait wait-idle".split())  # what others than a person may call, too
+_FAR_STAYS = frozenset("attach watch log expect wait wait-idle".split())  # what lasts as long as it lasts
+FAR_VERB_TIME = 60.0  # seconds that any other may take
+
+
+def far_target(profile: Profile, verb: Verb, words: Sequence[str]) -> tuple[str, list[str]] | None:
+    """Return (the where that a verb is for, its words as they are there), None for this machine."""
+    if not (verb.name == "start-session" or (verb.args and verb.args[0].kind in _FAR_KINDS)):
+        return None
+    first = next((str(word.value) for word in split_words(verb.options, words) if not word.name), "")
+    name, colon, there = first.partition(":")
+    if not (colon and valid_id(name)):
+        return None
+    if name not in wheres(profile):
+        hint = f"`where` in {profile.config_path} names {first_few(wheres(profile), 5) or 'none'}"
+        raise Failure(f"{verb.name}: {one_line(first, 80)}: there is no where {name}", hint, EXIT_USAGE)
+    place = list(words).index(first)
+    return name, [*verb.name.split(), *words[:place], there, *words[place + 1 :]]
+
+
+def run_far(profile: Profile, verb: Verb, name: str, words: Sequence[str]) -> int:
+    """Run a verb at a where, with our streams; return its exit code. Raise Failure when it could not be called."""
+    import subprocess
+    import tempfile
+
+    if verb.name not in _FAR_LOOKS:
+        require_person(profile, verb.name)
+    terminal = verb.name in ("attach", "watch") and os.isatty(0) and os.isatty(1)
+    shown = {
+        "COLUMNS": str(columns_of(sys.stdout) or ""),
+        "LOOOP_COLOR": "1" if Paint(profile.env, sys.stdout).on else "0",
+    }
+    request: JSON = {"words": list(words), "env": {} if terminal else shown}
+    stdin = stdin_bytes(verb.name) if "-" in words else b""
+    far = Far(profile, [name], FAR_TIME)
+    for again in (False, True):
+        far.carry([] if name in far.places else [name])
+        if name in far.why:
+            raise Failure(f"{verb.name}: {name}: {far.why[name]}", "`looop doctor` tries every where")
+        argv = [*far_words(far.prefixes[name], terminal), "python3", "-SI", far.places[name], "_far"]
+        with tempfile.TemporaryFile() as file:
+            file.write(far_request(request) + stdin)
+            file.seek(0)
+            if terminal:
+                argv.append(exact_line(request).encode().hex())
+            with subprocess.Popen(argv, stdin=None if terminal else file, env=profile.child_env()) as child:
+                try:
+                    code = child.wait(None if verb.name in _FAR_STAYS else FAR_VERB_TIME)
+                except subprocess.TimeoutExpired:
+                    child.kill()
+                    code = -int(_signal.SIGKILL)
+        if code != 2 or again or far.carried or not far.forget_gone():
+            break
+    if code < 0 or code == 255:  # ssh's own, when its connection is lost
+        lives = "`looop ls` tells how it stands; nothing there ends with the link"
+        done = "" if verb.name in _FAR_LOOKS or terminal else f"; whether {verb.name} was done is not known"
+        raise Failure(f"{verb.name}: {name}: the link broke{done}", lives)
+    return code
+
+
+def far_answer(profile: Profile, request: Mapping[str, JSON]) -> JSON:
+    """Answer a request that is no verb."""
+    return {"version": VERSION}
+
+
+def read_far_request() -> bytes:
+    """Read a request from stdin, and nothing of what follows it. Raise ValueError for none."""
+    head = b""
+    while not head.endswith(b"\n") and len(head) < 20:
+        head += os.read(0, 1) or b"\n"
+    size, data = int(head), b""
+    while len(data) < size:
+        piece = os.read(0, size - len(data))
+        if not piece:
+            raise ValueError("the request is cut")
+        data += piece
+    return data
+
+
+# ======================================================================================================================
+# 103. Command line
 # ======================================================================================================================
 # From the words of a command line to an exit code: the verb is found, its arguments are read as its page declares them,
 # and what it returns is printed.
@@ -29183,13 +29237,15 @@ def dispatch(profile: Profile, words: list[str]) -> int:
         return 0
     if verb is None:
         raise unknown_verb(words)
+    far = far_target(profile, verb, rest)
+    if far:
+        return run_far(profile, verb, *far)
     args = parse_args(verb, rest)
     if verb.person if isinstance(verb.person, bool) else verb.person(args):
         require_person(profile, verb.name)
     if not verb.bare:
         check_data_dir(profile)
-    if verb.shows:
-        profile.problems = []
+    profile.problems = [] if verb.shows else profile.problems
     slot = take_move(profile, verb, rest, args) if verb.moves and profile.env.get("LOOOP_RUN_ID") else ""
     WAITING.on = verb.waits and not args.get("json") and profile.env.get("TERM") != "dumb" and sys.stderr.isatty()
     try:
@@ -29210,6 +29266,29 @@ def dispatch(profile: Profile, words: list[str]) -> int:
     ):  # these tell themselves
         complain(problem)
     return code
+
+
+@declare("_far", "For scripts", bare=True)
+def cmd__far(profile: Profile, args: Args) -> Result:
+    r"""Answer the looop of another machine.
+
+    [request] :: in hex, where stdin is its terminal; else it stands on stdin
+
+    Run by a `where` of its config: a verb for the sessions of this machine, or a look at them.
+    $ printf '2\n{}' | looop _far  # which version is there
+    $ looop _far 7b7d  # the same, in hex
+    """
+    try:
+        request = parse_fields(bytes.fromhex(args["request"]) if args["request"] else read_far_request())
+    except ValueError as error:
+        raise Failure(f"_far: {error}", "another looop calls this", EXIT_USAGE) from None
+    if fits(request, {"words": "texts", "env": {"*": "text"}}):
+        profile.env = {**profile.env, **request["env"]}
+        heed_columns(profile.env)
+        heed_name("looop")
+        return dispatch(profile, list(request["words"]))
+    reply = far_answer(profile, request)
+    return Output(text=_FAR_MARK + exact_line(reply).encode() + b"\n")
 
 
 def perform_verb(verb: Verb, profile: Profile, args: Args) -> int:
@@ -29387,7 +29466,7 @@ def open_missing_streams() -> None:
 
 
 # ======================================================================================================================
-# 103. Texts
+# 104. Texts
 # ======================================================================================================================
 # Prose alone, in looop's own words: what the LLM is told, what a fresh profile is seeded with.
 
@@ -29538,7 +29617,7 @@ How looop should judge. Edit it freely.
 
 
 # ======================================================================================================================
-# 104. Texts of the gallery
+# 105. Texts of the gallery
 # ======================================================================================================================
 # What `sensor add` writes. Each is one script of plain POSIX sh that a person can read and edit; words of
 # strangers stay out of the signal where they can, and reach JSON only through jq. A signal is small and does not move
@@ -30129,7 +30208,7 @@ done
 }
 
 # ======================================================================================================================
-# 105. Texts of the manual
+# 106. Texts of the manual
 # ======================================================================================================================
 # `looop help`, in the markup that the section Manual explains.
 
