@@ -20809,7 +20809,7 @@ class Undo(Beat):
                 give_answer(profile, number, "answered", f"the undo was undone: {self.why}".rstrip(": "), True)
             return
         if "ask" not in undone.fields("undo.json"):  # else that ask is rejected itself
-            base = context_of(profile, checked_move(move)).get("base") if move.get("move") == "shell" else None
+            base = None if changed_by(move) else context_of(profile, checked_move(move)).get("base")
             question = f"your move of {undone.id}: {one_line(done_by(undone), 200)}"
             extra: dict[str, JSON] = {"tainted": True} if context.taint else {}
             ask = {"question": question, "move": move, "base": base, "run": undone.id, **extra}

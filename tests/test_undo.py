@@ -227,3 +227,17 @@ class Workers(Undone):
         self.looop("kill", "w1")
         self.undo(self.runs_of("undo")[-1], code=1)
         self.assertIn("worker w1 has ended since", self.stderr)
+
+    def test_a_worker_with_a_check_is_not_started_again(self):
+        self.profile(goals={"a": "a\n"})
+        os.mkdir(self.path("reports"), 0o700)
+        self.write("reports/check.sh", "exit 0\n")
+        worker = {"interactive": "cat {{prompt_file}}; sleep 1000"}
+        self.replies({"move": "start_worker", "id": "w1", "prompt": "do", "verify": "sh reports/check.sh"}, **worker)
+        self.assertEqual(self.tick()["outcome"], "proposed")
+        self.approve(1)
+        self.undo()
+        self.assertEqual(self.tick()["outcome"], "refused")
+        self.write("reports/check.sh", "exit 1\n")
+        self.write("goals/a.md", "b\n")
+        self.assertEqual(self.tick()["outcome"], "proposed", "its check is another one")
