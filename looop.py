@@ -19042,11 +19042,16 @@ class Risen:
     def __init__(self, profile: Profile) -> None:
         self.profile, self.bell, self.since = profile, Bell(profile), int(time.time())
         self.told: set[tuple[JSON, ...]] = set()
+        self.quiet = 0.0  # when the quiet hours end in which the bell rang
         self.form = str(profile.setting("notify_osc"))
 
     def __call__(self) -> bytes:
         """Return what to write to the terminal, b"" for nothing; unless the bell rang, that costs one stat(2)."""
-        if self.form == "0" or not self.bell.rang():
+        now = time.time()
+        if self.form == "0" or not (self.bell.rang() or 0 < self.quiet <= now):
+            return b""
+        self.quiet = self.profile.quiet_until(now)
+        if self.quiet:
             return b""
         out = b""
         for ask in asks_and_flags(self.profile, list_sessions(self.profile, FLEET)):

@@ -4,6 +4,8 @@ import json
 import os
 import signal
 import sys
+import time
+import unittest.mock
 
 import looop
 from tests.support import Case, Terminal, which
@@ -142,6 +144,18 @@ class Notifications(Case):
             self.assertNotIn(b"a;b", told)
             self.assertNotIn(b"\x1b[2J", told)
             self.assertEqual(news(), b"")
+
+    def test_quiet_hours_tell_at_their_end(self):
+        self.profile()
+        profile = looop.open_profile({**self.env, "TERM": "xterm"}, "looop.py")
+        looop.prepare(profile)
+        news, end = looop.Risen(profile), time.time() + 3600
+        with unittest.mock.patch.object(looop.Profile, "quiet_until", lambda profile, now: end if now < end else 0.0):
+            looop.new_ask(profile, "ask", question="a")
+            self.assertEqual((news(), news()), (b"", b""))
+            with unittest.mock.patch.object(time, "time", lambda: end):
+                self.assertIn(b"ask 1: a", news())
+                self.assertEqual(news(), b"")
 
 
 class OnATerminal(Case):
