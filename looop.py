@@ -123,11 +123,12 @@ Contents
   99. Top                         looop top, watch: keys, drawing, verbs in children
  100. Completion                  candidates for a Tab
  101. Manual (pure)               help, pages, man page
- 102. Far verbs                   verbs for the sessions of other machines, and looop as it is called there
- 103. Command line                from words to an exit code
- 104. Texts                       prompts and seeds
- 105. Texts of the gallery        scripts of `sensor add`
- 106. Texts of the manual         looop help
+ 102. Arguments (pure)            the words of a command line, read as a verb declares them
+ 103. Far verbs                   verbs for the sessions of other machines, and looop as it is called there
+ 104. Command line                from words to an exit code
+ 105. Texts                       prompts and seeds
+ 106. Texts of the gallery        scripts of `sensor add`
+ 107. Texts of the manual         looop help
 
 Finding things: the verb `looop sensor list` is `cmd_sensor_list`; its docstring is its page: options, examples, exits.
 To add a verb: write `cmd_<verb>` under `@declare`: see the section Verbs.
@@ -28908,200 +28909,9 @@ def next_steps(status: Mapping[str, JSON], timed: bool = False) -> list[tuple[st
 
 
 # ======================================================================================================================
-# 102. Far verbs
+# 102. Arguments (pure)
 # ======================================================================================================================
-# `gpu:fix-ci` is session fix-ci of the where gpu, and `gpu:3` its ask 3. A verb with such an id is run by the copy of
-# looop there, which prints and returns what it would here; its terminal, where it has one, is the person's.
-
-_FAR_KINDS = frozenset(
-    "session session-alive worker worker-alive worker-lasting worker-flagged ask question proposal".split()
-)
-_FAR_LOOKS = frozenset("shot log expect wait wait-idle".split())  # what others than a person may call, too
-_FAR_STAYS = frozenset("attach watch log expect wait wait-idle".split())  # what lasts as long as it lasts
-FAR_VERB_TIME = 60.0  # seconds that any other may take
-
-
-def far_target(profile: Profile, verb: Verb, words: Sequence[str]) -> tuple[str, list[str]] | None:
-    """Return (the where that a verb is for, its words as they are there), None for this machine."""
-    if not (verb.name == "start-session" or (verb.args and verb.args[0].kind in _FAR_KINDS)):
-        return None
-    first = next((str(word.value) for word in split_words(verb.options, words) if not word.name), "")
-    name, colon, there = first.partition(":")
-    if not (colon and valid_id(name)):
-        return None
-    if name not in wheres(profile):
-        hint = f"`where` in {profile.config_path} names {first_few(wheres(profile), 5) or 'none'}"
-        raise Failure(f"{verb.name}: {one_line(first, 80)}: there is no where {name}", hint, EXIT_USAGE)
-    place = list(words).index(first)
-    return name, [*verb.name.split(), *words[:place], there, *words[place + 1 :]]
-
-
-def run_far(profile: Profile, verb: Verb, name: str, words: Sequence[str]) -> int:
-    """Run a verb at a where, with our streams; return its exit code. Raise Failure when it could not be called."""
-    import subprocess
-    import tempfile
-
-    if verb.name not in _FAR_LOOKS:
-        require_person(profile, verb.name)
-    terminal = verb.name in ("attach", "watch") and os.isatty(0) and os.isatty(1)
-    shown = {
-        "COLUMNS": str(columns_of(sys.stdout) or ""),
-        "LOOOP_COLOR": "1" if Paint(profile.env, sys.stdout).on else "0",
-    }
-    request: JSON = {"words": list(words), "env": {} if terminal else shown}
-    stdin = stdin_bytes(verb.name) if "-" in words else b""
-    far = Far(profile, [name], FAR_TIME)
-    for again in (False, True):
-        far.carry([] if name in far.places else [name])
-        if name in far.why:
-            raise Failure(f"{verb.name}: {name}: {far.why[name]}", "`looop doctor` tries every where")
-        argv = [*far_words(far.prefixes[name], terminal), "python3", "-SI", far.places[name], "_far"]
-        with tempfile.TemporaryFile() as file:
-            file.write(far_request(request) + stdin)
-            file.seek(0)
-            if terminal:
-                argv.append(exact_line(request).encode().hex())
-            with subprocess.Popen(argv, stdin=None if terminal else file, env=profile.child_env()) as child:
-                try:
-                    code = child.wait(None if verb.name in _FAR_STAYS else FAR_VERB_TIME)
-                except subprocess.TimeoutExpired:
-                    child.kill()
-                    code = -int(_signal.SIGKILL)
-        if code != 2 or again or far.carried or not far.forget_gone():
-            break
-    if code < 0 or code == 255:  # ssh's own, when its connection is lost
-        lives = "`looop ls` tells how it stands; nothing there ends with the link"
-        done = "" if verb.name in _FAR_LOOKS or terminal else f"; whether {verb.name} was done is not known"
-        raise Failure(f"{verb.name}: {name}: the link broke{done}", lives)
-    return code
-
-
-def far_answer(profile: Profile, request: Mapping[str, JSON]) -> JSON:
-    """Answer a request that is no verb."""
-    return {"version": VERSION}
-
-
-def read_far_request() -> bytes:
-    """Read a request from stdin, and nothing of what follows it. Raise ValueError for none."""
-    head = b""
-    while not head.endswith(b"\n") and len(head) < 20:
-        head += os.read(0, 1) or b"\n"
-    size, data = int(head), b""
-    while len(data) < size:
-        piece = os.read(0, size - len(data))
-        if not piece:
-            raise ValueError("the request is cut")
-        data += piece
-    return data
-
-
-# ======================================================================================================================
-# 103. Command line
-# ======================================================================================================================
-# From the words of a command line to an exit code: the verb is found, its arguments are read as its page declares them,
-# and what it returns is printed.
-
-
-@declare("help", "Setting up", bare=True)
-def cmd_help(profile: Profile, args: Args) -> Result:
-    """Explain looop, or one verb.
-
-    [verb@verb…] :: a verb, or the first word of several: sensor
-    --man :: print the man page instead, for man(1)
-    --skill :: print a SKILL.md instead, which tells an agent how to be a worker
-
-    On a terminal that is too small for it the text goes through $PAGER, else through less or more; PAGER=cat does
-    without.
-    $ looop help  # the design and every verb
-    $ looop help tick  # one verb, as `looop tick --help`
-    $ looop help --man | man -l -  # as a man page
-    $ looop help --skill > SKILL.md  # in a folder of your agent's skills
-    Exits: 0 done | 1 failed | 2 there is no such verb
-    """
-    if args["man"]:
-        return Output(text=man_page())
-    if args["skill"]:
-        names = {"id": "ID", "bin": typed_path(profile), "reports": "$LOOOP_REPORTS_DIR"}
-        return Output(text=filled(SKILL, {**names, "work": "$LOOOP_DATA_DIR/work/ID"}))
-    show_text(profile, page_of(args["verb"], page_width()))
-    return 0
-
-
-def page_of(words: Sequence[str], width: int) -> str:
-    """Return the manual, or the page of a verb or of a group of verbs. Raise Failure for words that name none."""
-    if not words:
-        return manual_text(width)
-    verb, rest = find_verb(words)
-    group = [other for other in all_verbs() if other.name.startswith(words[0] + " ")] if len(words) == 1 else []
-    if verb and not rest:
-        return verb_page(verb, width) + ("\n" + group_page(group, width) if group else "")
-    if not group:
-        raise unknown_verb(words)
-    return group_page(group, width)
-
-
-def page_width() -> int:
-    """Return how wide a page is to be: as the terminal, up to what is good to read."""
-    return max(40, min(columns_of(sys.stdout) or PAGE_WIDTH, 100))
-
-
-def show_text(profile: Profile, text: str) -> None:
-    """Print a text; where it does not fit a terminal, through the person's pager, as git and man do."""
-    pager = profile.env.get("PAGER", "exec $(command -v less || echo more)").strip()
-    if sys.stdout.isatty() and pager not in ("", "cat") and profile.env.get("TERM", "dumb") not in ("", "dumb"):
-        cols, rows = terminal_size()
-        if sum(max(1, -(-len(line) // cols)) for line in text.split("\n")) > rows:
-            import tempfile
-
-            env = {"LESS": "FRX", **profile.env}
-            with tempfile.TemporaryFile(prefix="looop-page-") as file:
-                file.write(text.encode())
-                file.seek(0)
-                if run_in_terminal([shell_path(env), "-c", pager], env, stdin=file.fileno()) not in (126, 127):
-                    return
-    sys.stdout.write(text)
-
-
-_MEANT = {  # what others call it
-    **dict.fromkeys(("start", "daemon"), "up"),
-    **dict.fromkeys(("stop", "quit"), "down"),
-    **dict.fromkeys(("ps", "list", "sessions", "workers"), "ls"),
-    **dict.fromkeys(("logs", "tail"), "log"),
-    **dict.fromkeys(("new", "spawn"), "start-session"),
-    **dict.fromkeys(("spend", "money", "budget"), "cost"),
-    **dict.fromkeys(("screenshot", "screen"), "shot"),
-    **dict.fromkeys(("man", "manual", "usage"), "help"),
-    **dict.fromkeys(("rm", "clean"), "prune"),
-    **dict.fromkeys(("beat", "once"), "tick"),
-    **dict.fromkeys(("completion", "completions"), "config bash"),
-    **{"accept": "approve", "cron": "service install", "deny": "reject", "explain": "why", "health": "doctor"},
-    **{"questions": "asks", "sensors": "sensor list", "settings": "config show", "type": "send"},
-}
-
-
-def unknown_verb(words: Sequence[str]) -> Failure:
-    """Make the failure of words that name no verb, with what they may have meant."""
-    first, second = words[0], "" if words[1:2] in ([], ["--"]) else words[1]
-    actions = next_words([first])
-    if first.startswith("-"):
-        near = near_words(first, ["--help", "--version"]) or "the verb comes first; looop help lists them"
-        return Failure(f"{one_line(first, 60)}: there is no such option", near, EXIT_USAGE)
-    if actions and (not second or second.startswith("-")):
-        return Failure(f"{first}: which one? {', '.join(actions)}", f"`looop help {first}` explains them", EXIT_USAGE)
-    both = f"{first} {second}".strip()
-    if find_verb([first])[0]:
-        return Failure(f"{one_line(both, 60)}: there is no such verb", f"looop help {first}", EXIT_USAGE)
-    names = [verb.name for verb in all_verbs()]
-    if actions:
-        near = near_words(second, [*actions], 1) and near_words(both, [f"{first} {action}" for action in actions], 1)
-        hint = near or f"{first} {'|'.join(actions)}"
-    elif first in _MEANT:
-        pair = f"{_MEANT[first].split()[0]} {second}"
-        hint = f"did you mean {pair if pair in names else _MEANT[first]}?"
-    else:
-        pair, single = near_words(both, [name for name in names if " " in name], 1), [*next_words([])]
-        hint = pair or near_words(first, single) or near_words(first, names) or "looop help lists them"
-    return Failure(f"{one_line(both if actions else first, 60)}: there is no such verb", hint, EXIT_USAGE)
+# From the words of a command line to a verb's options and arguments, each read as the verb's page declares it.
 
 
 class Word(Record):
@@ -29227,6 +29037,203 @@ def read_value(verb: Verb, one: Argument, text: str) -> JSON:
         what = f"{one_line(text, 40)}: no such {one.name.lstrip('-')}"
         raise Failure(f"{verb.name}: {what}", f"one of {', '.join(one.choices)}", EXIT_USAGE)
     return text
+
+
+# ======================================================================================================================
+# 103. Far verbs
+# ======================================================================================================================
+# `gpu:fix-ci` is session fix-ci of the where gpu, and `gpu:3` its ask 3. A verb with such an id is run by the copy of
+# looop there, which prints and returns what it would here; its terminal, where it has one, is the person's.
+
+_FAR_KINDS = frozenset(
+    "session session-alive worker worker-alive worker-lasting worker-flagged ask question proposal".split()
+)
+_FAR_LOOKS = frozenset("shot log expect wait wait-idle".split())  # what others than a person may call, too
+_FAR_STAYS = frozenset("attach watch log expect wait wait-idle".split())  # what lasts as long as it lasts
+FAR_VERB_TIME = 60.0  # seconds that any other may take
+
+
+def far_target(profile: Profile, verb: Verb, words: Sequence[str]) -> tuple[str, list[str]] | None:
+    """Return (the where that a verb is for, its words as they are there), None for this machine."""
+    if not (verb.name == "start-session" or (verb.args and verb.args[0].kind in _FAR_KINDS)):
+        return None
+    first = next((str(word.value) for word in split_words(verb.options, words) if not word.name), "")
+    name, colon, there = first.partition(":")
+    if not (colon and valid_id(name)):
+        return None
+    if name not in wheres(profile):
+        hint = f"`where` in {profile.config_path} names {first_few(wheres(profile), 5) or 'none'}"
+        raise Failure(f"{verb.name}: {one_line(first, 80)}: there is no where {name}", hint, EXIT_USAGE)
+    place = list(words).index(first)
+    return name, [*verb.name.split(), *words[:place], there, *words[place + 1 :]]
+
+
+def run_far(profile: Profile, verb: Verb, name: str, words: Sequence[str]) -> int:
+    """Run a verb at a where, with our streams; return its exit code. Raise Failure when it could not be called."""
+    import subprocess
+    import tempfile
+
+    if verb.name not in _FAR_LOOKS:
+        require_person(profile, verb.name)
+    terminal = verb.name in ("attach", "watch") and os.isatty(0) and os.isatty(1)
+    shown = {
+        "COLUMNS": str(columns_of(sys.stdout) or ""),
+        "LOOOP_COLOR": "1" if Paint(profile.env, sys.stdout).on else "0",
+    }
+    request: JSON = {"words": list(words), "env": {} if terminal else shown}
+    stdin = stdin_bytes(verb.name) if "-" in words else b""
+    far = Far(profile, [name], FAR_TIME)
+    for again in (False, True):
+        far.carry([] if name in far.places else [name])
+        if name in far.why:
+            raise Failure(f"{verb.name}: {name}: {far.why[name]}", "`looop doctor` tries every where")
+        argv = [*far_words(far.prefixes[name], terminal), "python3", "-SI", far.places[name], "_far"]
+        with tempfile.TemporaryFile() as file:
+            file.write(far_request(request) + stdin)
+            file.seek(0)
+            if terminal:
+                argv.append(exact_line(request).encode().hex())
+            with subprocess.Popen(argv, stdin=None if terminal else file, env=profile.child_env()) as child:
+                try:
+                    code = child.wait(None if verb.name in _FAR_STAYS else FAR_VERB_TIME)
+                except subprocess.TimeoutExpired:
+                    child.kill()
+                    code = -int(_signal.SIGKILL)
+        if code != 2 or again or far.carried or not far.forget_gone():
+            break
+    if code < 0 or code == 255:  # ssh's own, when its connection is lost
+        lives = "`looop ls` tells how it stands; nothing there ends with the link"
+        done = "" if verb.name in _FAR_LOOKS or terminal else f"; whether {verb.name} was done is not known"
+        raise Failure(f"{verb.name}: {name}: the link broke{done}", lives)
+    return code
+
+
+def far_answer(profile: Profile, request: Mapping[str, JSON]) -> JSON:
+    """Answer a request that is no verb."""
+    return {"version": VERSION}
+
+
+def read_far_request() -> bytes:
+    """Read a request from stdin, and nothing of what follows it. Raise ValueError for none."""
+    head = b""
+    while not head.endswith(b"\n") and len(head) < 20:
+        head += os.read(0, 1) or b"\n"
+    size, data = int(head), b""
+    while len(data) < size:
+        piece = os.read(0, size - len(data))
+        if not piece:
+            raise ValueError("the request is cut")
+        data += piece
+    return data
+
+
+# ======================================================================================================================
+# 104. Command line
+# ======================================================================================================================
+# From the words of a command line to an exit code: the verb is found and run, here or on another machine, and what it
+# returns is printed.
+
+
+@declare("help", "Setting up", bare=True)
+def cmd_help(profile: Profile, args: Args) -> Result:
+    """Explain looop, or one verb.
+
+    [verb@verb…] :: a verb, or the first word of several: sensor
+    --man :: print the man page instead, for man(1)
+    --skill :: print a SKILL.md instead, which tells an agent how to be a worker
+
+    On a terminal that is too small for it the text goes through $PAGER, else through less or more; PAGER=cat does
+    without.
+    $ looop help  # the design and every verb
+    $ looop help tick  # one verb, as `looop tick --help`
+    $ looop help --man | man -l -  # as a man page
+    $ looop help --skill > SKILL.md  # in a folder of your agent's skills
+    Exits: 0 done | 1 failed | 2 there is no such verb
+    """
+    if args["man"]:
+        return Output(text=man_page())
+    if args["skill"]:
+        names = {"id": "ID", "bin": typed_path(profile), "reports": "$LOOOP_REPORTS_DIR"}
+        return Output(text=filled(SKILL, {**names, "work": "$LOOOP_DATA_DIR/work/ID"}))
+    show_text(profile, page_of(args["verb"], page_width()))
+    return 0
+
+
+def page_of(words: Sequence[str], width: int) -> str:
+    """Return the manual, or the page of a verb or of a group of verbs. Raise Failure for words that name none."""
+    if not words:
+        return manual_text(width)
+    verb, rest = find_verb(words)
+    group = [other for other in all_verbs() if other.name.startswith(words[0] + " ")] if len(words) == 1 else []
+    if verb and not rest:
+        return verb_page(verb, width) + ("\n" + group_page(group, width) if group else "")
+    if not group:
+        raise unknown_verb(words)
+    return group_page(group, width)
+
+
+def page_width() -> int:
+    """Return how wide a page is to be: as the terminal, up to what is good to read."""
+    return max(40, min(columns_of(sys.stdout) or PAGE_WIDTH, 100))
+
+
+def show_text(profile: Profile, text: str) -> None:
+    """Print a text; where it does not fit a terminal, through the person's pager, as git and man do."""
+    pager = profile.env.get("PAGER", "exec $(command -v less || echo more)").strip()
+    if sys.stdout.isatty() and pager not in ("", "cat") and profile.env.get("TERM", "dumb") not in ("", "dumb"):
+        cols, rows = terminal_size()
+        if sum(max(1, -(-len(line) // cols)) for line in text.split("\n")) > rows:
+            import tempfile
+
+            env = {"LESS": "FRX", **profile.env}
+            with tempfile.TemporaryFile(prefix="looop-page-") as file:
+                file.write(text.encode())
+                file.seek(0)
+                if run_in_terminal([shell_path(env), "-c", pager], env, stdin=file.fileno()) not in (126, 127):
+                    return
+    sys.stdout.write(text)
+
+
+_MEANT = {  # what others call it
+    **dict.fromkeys(("start", "daemon"), "up"),
+    **dict.fromkeys(("stop", "quit"), "down"),
+    **dict.fromkeys(("ps", "list", "sessions", "workers"), "ls"),
+    **dict.fromkeys(("logs", "tail"), "log"),
+    **dict.fromkeys(("new", "spawn"), "start-session"),
+    **dict.fromkeys(("spend", "money", "budget"), "cost"),
+    **dict.fromkeys(("screenshot", "screen"), "shot"),
+    **dict.fromkeys(("man", "manual", "usage"), "help"),
+    **dict.fromkeys(("rm", "clean"), "prune"),
+    **dict.fromkeys(("beat", "once"), "tick"),
+    **dict.fromkeys(("completion", "completions"), "config bash"),
+    **{"accept": "approve", "cron": "service install", "deny": "reject", "explain": "why", "health": "doctor"},
+    **{"questions": "asks", "sensors": "sensor list", "settings": "config show", "type": "send"},
+}
+
+
+def unknown_verb(words: Sequence[str]) -> Failure:
+    """Make the failure of words that name no verb, with what they may have meant."""
+    first, second = words[0], "" if words[1:2] in ([], ["--"]) else words[1]
+    actions = next_words([first])
+    if first.startswith("-"):
+        near = near_words(first, ["--help", "--version"]) or "the verb comes first; looop help lists them"
+        return Failure(f"{one_line(first, 60)}: there is no such option", near, EXIT_USAGE)
+    if actions and (not second or second.startswith("-")):
+        return Failure(f"{first}: which one? {', '.join(actions)}", f"`looop help {first}` explains them", EXIT_USAGE)
+    both = f"{first} {second}".strip()
+    if find_verb([first])[0]:
+        return Failure(f"{one_line(both, 60)}: there is no such verb", f"looop help {first}", EXIT_USAGE)
+    names = [verb.name for verb in all_verbs()]
+    if actions:
+        near = near_words(second, [*actions], 1) and near_words(both, [f"{first} {action}" for action in actions], 1)
+        hint = near or f"{first} {'|'.join(actions)}"
+    elif first in _MEANT:
+        pair = f"{_MEANT[first].split()[0]} {second}"
+        hint = f"did you mean {pair if pair in names else _MEANT[first]}?"
+    else:
+        pair, single = near_words(both, [name for name in names if " " in name], 1), [*next_words([])]
+        hint = pair or near_words(first, single) or near_words(first, names) or "looop help lists them"
+    return Failure(f"{one_line(both if actions else first, 60)}: there is no such verb", hint, EXIT_USAGE)
 
 
 def dispatch(profile: Profile, words: list[str]) -> int:
@@ -29471,7 +29478,7 @@ def open_missing_streams() -> None:
 
 
 # ======================================================================================================================
-# 104. Texts
+# 105. Texts
 # ======================================================================================================================
 # Prose alone, in looop's own words: what the LLM is told, what a fresh profile is seeded with.
 
@@ -29622,7 +29629,7 @@ How looop should judge. Edit it freely.
 
 
 # ======================================================================================================================
-# 105. Texts of the gallery
+# 106. Texts of the gallery
 # ======================================================================================================================
 # What `sensor add` writes. Each is one script of plain POSIX sh that a person can read and edit; words of
 # strangers stay out of the signal where they can, and reach JSON only through jq. A signal is small and does not move
@@ -30213,7 +30220,7 @@ done
 }
 
 # ======================================================================================================================
-# 106. Texts of the manual
+# 107. Texts of the manual
 # ======================================================================================================================
 # `looop help`, in the markup that the section Manual explains.
 
