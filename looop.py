@@ -26486,7 +26486,7 @@ def answers_plot(axis: Axis, answers: Sequence[tuple[float, float, str]]) -> Mar
             shapes.append(element("text", "×", x=x, y=f"{y + 5:g}", text_anchor="middle", class_="cross"))
         else:
             shapes.append(element("circle", cx=x, cy=f"{y:g}", r="4", class_=f"dot {how}"))
-    shapes += [plot_text(0, y - 3, name, class_="dim halo") for y, name in marks]
+    shapes += [plot_text(0, y - 3, name, class_=look) for y, name in marks for look in ("halo", "dim")]
     return plot_of(f"{plural(len(answers), 'ask')}: minutes until an answer", height, axis, *shapes)
 
 
@@ -26530,8 +26530,8 @@ summary{cursor:pointer;overflow-wrap:anywhere}
 summary b{font-weight:600}
 summary small{margin-left:.4rem}
 .plot{display:block;overflow:visible;margin:.3rem 0}
-.plot text{fill:var(--ink);font-size:12px}.plot .dim{fill:var(--dim)}.plot .strong{font-weight:600}
-.plot .halo{stroke:var(--paper);stroke-width:4;paint-order:stroke}
+.plot text{fill:var(--ink);font-size:12px}.plot .halo{stroke:var(--paper);stroke-width:4}
+.plot .dim{fill:var(--dim)}.plot .strong{font-weight:600}
 .rule{stroke:var(--line);stroke-width:1}.base{stroke:var(--dim);stroke-width:1}
 .cap{stroke:var(--bad);stroke-width:1.5;stroke-dasharray:6 4}
 .fill{fill:var(--blue)}.fill.quiet{fill:var(--dim);fill-opacity:.55}.fill.decided{fill:var(--good)}
