@@ -19272,23 +19272,17 @@ def outcome_lines(outcome: Outcome, runner: Runner, paint: Paint) -> list[str]:
     """Say how a beat ended, in one or two lines."""
     glyph, colour = _OUTCOME_GLYPHS[outcome.outcome]
     head = f"{paint(colour, glyph)} {paint('bold' if colour != 'dim' else 'dim', outcome.outcome)}"
-    said = printable(outcome.reason)
+    reason, price = printable(outcome.reason), money(outcome.cost_usd, runner.unmetered)
+    wait = duration_text(outcome.next_beat_s or 0)
     if outcome.run is None:
-        more = f"; for {duration_text(outcome.next_beat_s)} more" if outcome.next_beat_s else ""
-        return [f"{head}  {said}{more}"]
-    price = money(outcome.cost_usd, runner.unmetered)
-    if outcome.outcome == "failed":
-        wait = duration_text(outcome.next_beat_s or 0)
-        second = f"nothing was changed; next decision in {wait}; {price}; {outcome.run}"
-        return [f"{head}  {said}", f"  {paint('dim', second)}"]
-    if outcome.outcome == "held":
-        return [f"{head}  {said}", f"  {paint('dim', f'{price}; {outcome.run}')}"]
-    journal = journal_words(outcome.journal or "")
-    price = "no cost" if runner.mode == "builtin" else price
-    why = "" if runner.mode == "builtin" else f"because: {one_line(said, 160)}; "  # its journal line says what it saw
-    second = f"{why}{runner.name}, {price}; {outcome.run}"
-    shown = typable(without_outcome(journal, outcome.outcome))
-    return [f"{head}  {shown}", f"  {paint('dim', second)}"]
+        return [f"{head}  {reason}" + (f"; for {wait} more" if outcome.next_beat_s else "")]
+    first, second = reason, f"nothing was changed; next decision in {wait}; " if outcome.outcome == "failed" else ""
+    if outcome.outcome not in ("failed", "held"):
+        first = typable(without_outcome(journal_words(outcome.journal or ""), outcome.outcome))
+        second = f"because: {one_line(reason, 160)}; {runner.name}, "
+        if runner.mode == "builtin":  # its journal line says what it saw
+            second, price = f"{runner.name}, ", "no cost"
+    return [f"{head}  {first}", f"  {paint('dim', f'{second}{price}; {outcome.run}')}"]
 
 
 def without_outcome(line: str, outcome: str) -> str:
@@ -19784,12 +19778,17 @@ def why_now(profile: Profile, now: float) -> dict[str, JSON]:
     beat = Beat(profile)
     beat.look(read_state(profile), last_readings(profile))
     held = beat.judge(now)
+    return foreseen(beat, held, beat.inputs(now), now)
+
+
+def foreseen(beat: Beat, held: Verdict | None, inputs: Mapping[str, JSON], now: float) -> dict[str, JSON]:
+    """Explain what a judged beat would do, in the shape of `why --json`; `inputs`: what its prompt is made of."""
     quiet = held is not None and held.gate == "unchanged"
     since = utc_text(beat.state["decided_at"]) if quiet and beat.state["decided_at"] else None
-    stopped = profile.problems[0] if profile.problems else ""
+    stopped = beat.profile.problems[0] if beat.profile.problems else ""
     if not held and not stopped:
         try:
-            require_decider(profile, beat.runner)
+            require_decider(beat.profile, beat.runner)
         except (Failure, OSError) as error:
             stopped = beat_trouble(error)
     return {
@@ -19799,7 +19798,7 @@ def why_now(profile: Profile, now: float) -> dict[str, JSON]:
         "since": since,
         "changed": beat.changed() if beat.state["hash"] else [],
         "gates": [shown_gate(gate_object(verdict)) for verdict in beat.verdicts],
-        "taint": taint_of(beat.inputs(now)),
+        "taint": taint_of(inputs),
         "outcome": "would fail" if stopped else "unchanged" if quiet else "held" if held else "would decide",
         "runner": beat.runner.name,
         "unmetered": beat.runner.unmetered,
@@ -20000,27 +19999,15 @@ def show_dry_run(profile: Profile, args: Mapping[str, JSON], verb: str) -> Outpu
     beat.look(read_state(profile), readings)
     held = beat.judge(now)
     inputs = beat.inputs(now)
-    quiet = held is not None and held.gate == "unchanged"
-    shown: dict[str, JSON] = {
-        "outcome": "unchanged" if quiet else "held" if held else "would decide",
-        "reason": f"{held.gate}: {held.told}" if held and not quiet else beat.reason,
-        "gates": [shown_gate(gate_object(verdict)) for verdict in beat.verdicts],
-        "prompt": build_prompt(inputs)[0],
-        "move": None,
-    }
+    value = {**foreseen(beat, held, inputs, now), "prompt": build_prompt(inputs)[0]}
     if how == "decide" and not held:
-        shown["move"] = dry_decide(profile, beat.runner, inputs, verb, bool(goal))
+        value["move"] = dry_decide(profile, beat.runner, inputs, verb, bool(goal))
 
-    def lines(paint: Paint) -> Iterator[str]:
-        yield f"{shown['outcome']}: {printable(shown['reason'] or 'the world is unchanged')}"
-        yield f"  gates  {gates_line(shown['gates'], now)}"
-        if held:
-            yield f"\nThe prompt, which would not be sent: {printable(shown['reason'] or 'world unchanged')}"
-        yield "\n" + shown["prompt"].rstrip("\n")
-        if shown["move"] is not None:
-            yield "\n  ".join(["\nthe move would be:", *move_lines(shown["move"])])
+    def lines(paint: Paint) -> list[str]:
+        head = "\nThe prompt, which would not be sent:\n" if held else ""
+        return [*why_lines(value, now, paint), f"{head}\n{value['prompt']}".rstrip("\n")]
 
-    return Output(shown, lines)
+    return Output(value, lines)
 
 
 HISTORY_KEYS = ("at", "run", "reason", "move", "goal", "outcome", "journal", "cost_usd")
@@ -20251,17 +20238,16 @@ _NOT_OURS = (KeyError, TypeError, ValueError, AttributeError, IndexError)  # wha
 def past_of(run: Run) -> dict[str, JSON]:
     """Return what a case keeps of a capsule. Raise Failure when that cannot be judged again."""
     wake, made = run.fields("wake.json"), run.fields("result.json").get("looop")
-    why = ""
-    if not wake:
-        why = "its wake.json is gone or damaged"
-    elif wake.get("mode") == "person":
-        why = "you decided it: there is nothing to judge"
-    elif wake.get("mode") == "direct":
-        why = "a direct runner acted while it decided: there is no move to judge"
-    elif "facts" not in wake:
-        why = f"looop {made or 'of an older version'} recorded it, which did not keep what its gates were asked about"
-    if why:
-        raise Failure(f"{run.id}: {why}", "`looop history` names other runs")
+    older = f"looop {made or 'of an older version'} recorded it, which did not keep what its gates were asked about"
+    reasons = (
+        (not wake, "its wake.json is gone or damaged"),
+        (wake.get("mode") == "person", "you decided it: there is nothing to judge"),
+        (wake.get("mode") == "direct", "a direct runner acted while it decided: there is no move to judge"),
+        ("facts" not in wake, older),
+    )
+    for wrong, reason in reasons:
+        if wrong:
+            raise Failure(f"{run.id}: {reason}", "`looop history` names other runs")
     prompt = digest_of(read_bytes(run.path("prompt.md")) or b"")
     cost = amount(run.fields("result.json").get("cost_usd"))
     return {"looop": made, "prompt": prompt, "reply": run.text("reply.txt"), "cost_usd": cost, "wake": wake}
@@ -20438,8 +20424,11 @@ class Case(Record):
 
 def case_names(profile: Profile) -> list[str]:
     """Return the names of the cases in tests/, in order."""
-    names = names_in(profile.path("tests"), "tests") if os.path.isdir(profile.path("tests")) else []
-    return sorted(name[:-5] for name in names if name.endswith(".json") and not name.startswith("."))
+    return sorted(
+        name[:-5]
+        for name in names_in(profile.path("tests"), "tests")
+        if name.endswith(".json") and not name.startswith(".")
+    )
 
 
 def read_case(profile: Profile, name: str) -> Case:
