@@ -42,93 +42,95 @@ Contents
   18. Granted clones              git repositories that a confined command may write
   19. Far                         other machines: looop put there, called, answered
   20. Ledger                      cost.jsonl: what each call cost
-  21. Asks                        questions, proposals and their answers on disk
-  22. Styles (pure)               colours and attributes of a cell
-  23. Sequences (pure)            every escape sequence and mode, a row each
-  24. Grid (pure)                 cells, cursor, margins, scrolling
-  25. Terminal (pure)             modes, charsets, and answers to programs
-  26. Screen (pure)               bytes in, cells changed
-  27. Screens at rest (pure)      a screen as bytes that draw it elsewhere
-  28. Pictures (pure)             a screen as text, JSON and SVG
-  29. Keys (pure)                 what a key, a text and a viewer send
-  30. Protocol (pure)             what clients and supervisors say to each other
-  31. Session store               the folder of a session
-  32. Claims                      who works on what
-  33. Session log                 a session's output, stored and read
-  34. PTY                         the terminal of a session's command
-  35. Drawing and typing          a supervisor's screen and its input
-  36. Clients                     a supervisor's connections
-  37. Lookout                     idle, stuck or asking, told from the screen
-  38. Supervisor                  the process that owns a session
-  39. Launch                      how a session begins
-  40. Client                      the other end of a connection
-  41. Terminal of a viewer        what a person's terminal gets, and how it is restored
-  42. Attach                      a person's terminal lent to a session
-  43. Typing                      type, look, and only then press Enter
-  44. Fleet                       sessions flagged, ended, restarted, listed
-  45. Checks                      the command that proves a worker's work
-  46. Readings (pure)             a sensor's output as a stable reading
-  47. Sense                       all sensors at once, each under its deadline
-  48. World hash (pure)           what wakes the loop
-  49. World                       the world read once per beat
-  50. Moves (pure)                the one object that a reply must be
-  51. Goal turns (pure)           whose turn it is, and which goals are overdue
-  52. Prompt (pure)               its parts, in an order that caches well
-  53. Metering (pure)             replies, tokens and prices out of runners' output
-  54. Gates (pure)                what holds a beat back
-  55. Readers (pure)              commands that only read
-  56. Tripwires (pure)            commands that look irreversible
-  57. Verdicts (pure)             known, confined, proposed or refused
-  58. Profile on disk             the data dir and its git history
-  59. Prompt context              what a prompt shows and no hash covers
-  60. Runs                        a capsule per decision, safe against kill -9
-  61. Calls                       a runner asked, and its failures
-  62. Act                         a performer for each move
-  63. Act on workers              the moves that start, end and speak to workers
-  64. Proposals                   what a person's yes is bound to
-  65. Guards                      pauses and budgets
-  66. Recover                     what a killed beat left half done
-  67. Surface                     what a person must not miss, told once
-  68. Verbs                       how a verb, its page and its options are declared
-  69. Hooks                       what agents say of themselves
-  70. Beat                        sense, look, judge, decide, act, log
-  71. People                      answers, approvals, pauses
-  72. Views                       status, lists and asks for people
-  73. Why and replay              why, gate, replay: what happened, and what would
-  74. Trials                      test, test add, shadow: past worlds judged again
-  75. Undo                        looop undo: a move taken back
-  76. Cost                        the ledger added up
-  77. Channels                    people reached by scripts, and their answers
-  78. Pulse                       the beat in a loop
-  79. Loop commands               tick, run
-  80. People's commands           asks, answer, approve, reject, pause, resume
-  81. Commands that show          status, sensor list, show and test, cost
-  82. Setup commands              init, config, version
-  83. Session commands            start-session, ls, attach, detach, up, down
-  84. Terminal commands           log, shot, expect, send, key, wait, restart, kill
-  85. Worker commands             ask, flag, claim, prune
-  86. Gallery                     sensors to choose from; sensor add, edit, trust, remove
-  87. Questions (pure)            what the interview asks
-  88. Interview                   looop setup
-  89. Schedulers                  systemd, launchd and cron
-  90. Service                     looop service
-  91. Examinations                what the doctor looks at
-  92. Doctor                      looop doctor
-  93. Goals and history           looop goals, goal, history
-  94. Page (pure)                 HTML and plots of a report
-  95. Report                      looop report: some days of the loop on one page
-  96. Check                       looop check: a monitoring plugin
-  97. Board (pure)                panels and dialogs of `looop top`, at any size
-  98. Overview                    the files that `looop top` shows, read when they change
-  99. Top                         looop top, watch: keys, drawing, verbs in children
- 100. Completion                  candidates for a Tab
- 101. Manual (pure)               help, pages, man page
- 102. Arguments (pure)            the words of a command line, read as a verb declares them
- 103. Far verbs                   verbs for the sessions of other machines, and looop as it is called there
- 104. Command line                from words to an exit code
- 105. Texts                       prompts and seeds
- 106. Texts of the gallery        scripts of `sensor add`
- 107. Texts of the manual         looop help
+  21. Lease                       who decides, where several machines share one memory
+  22. Asks                        questions, proposals and their answers on disk
+  23. Styles (pure)               colours and attributes of a cell
+  24. Sequences (pure)            every escape sequence and mode, a row each
+  25. Grid (pure)                 cells, cursor, margins, scrolling
+  26. Terminal (pure)             modes, charsets, and answers to programs
+  27. Screen (pure)               bytes in, cells changed
+  28. Screens at rest (pure)      a screen as bytes that draw it elsewhere
+  29. Pictures (pure)             a screen as text, JSON and SVG
+  30. Keys (pure)                 what a key, a text and a viewer send
+  31. Protocol (pure)             what clients and supervisors say to each other
+  32. Session store               the folder of a session
+  33. Claims                      who works on what
+  34. Session log                 a session's output, stored and read
+  35. PTY                         the terminal of a session's command
+  36. Drawing and typing          a supervisor's screen and its input
+  37. Clients                     a supervisor's connections
+  38. Lookout                     idle, stuck or asking, told from the screen
+  39. Supervisor                  the process that owns a session
+  40. Launch                      how a session begins
+  41. Client                      the other end of a connection
+  42. Terminal of a viewer        what a person's terminal gets, and how it is restored
+  43. Attach                      a person's terminal lent to a session
+  44. Typing                      type, look, and only then press Enter
+  45. Fleet                       sessions flagged, ended, restarted, listed
+  46. Checks                      the command that proves a worker's work
+  47. Readings (pure)             a sensor's output as a stable reading
+  48. Sense                       all sensors at once, each under its deadline
+  49. World hash (pure)           what wakes the loop
+  50. World                       the world read once per beat
+  51. Moves (pure)                the one object that a reply must be
+  52. Goal turns (pure)           whose turn it is, and which goals are overdue
+  53. Prompt (pure)               its parts, in an order that caches well
+  54. Metering (pure)             replies, tokens and prices out of runners' output
+  55. Gates (pure)                what holds a beat back
+  56. Readers (pure)              commands that only read
+  57. Tripwires (pure)            commands that look irreversible
+  58. Verdicts (pure)             known, confined, proposed or refused
+  59. Profile on disk             the data dir and its git history
+  60. Prompt context              what a prompt shows and no hash covers
+  61. Runs                        a capsule per decision, safe against kill -9
+  62. Calls                       a runner asked, and its failures
+  63. Act                         a performer for each move
+  64. Act on workers              the moves that start, end and speak to workers
+  65. Proposals                   what a person's yes is bound to
+  66. Guards                      pauses and budgets
+  67. Recover                     what a killed beat left half done
+  68. Surface                     what a person must not miss, told once
+  69. Verbs                       how a verb, its page and its options are declared
+  70. Hooks                       what agents say of themselves
+  71. Shared memory               the lease taken, renewed, and what goes with it
+  72. Beat                        sense, look, judge, decide, act, log
+  73. People                      answers, approvals, pauses
+  74. Views                       status, lists and asks for people
+  75. Why and replay              why, gate, replay: what happened, and what would
+  76. Trials                      test, test add, shadow: past worlds judged again
+  77. Undo                        looop undo: a move taken back
+  78. Cost                        the ledger added up
+  79. Channels                    people reached by scripts, and their answers
+  80. Pulse                       the beat in a loop
+  81. Loop commands               tick, run
+  82. People's commands           asks, answer, approve, reject, pause, resume
+  83. Commands that show          status, sensor list, show and test, cost
+  84. Setup commands              init, config, version
+  85. Session commands            start-session, ls, attach, detach, up, down
+  86. Terminal commands           log, shot, expect, send, key, wait, restart, kill
+  87. Worker commands             ask, flag, claim, prune
+  88. Gallery                     sensors to choose from; sensor add, edit, trust, remove
+  89. Questions (pure)            what the interview asks
+  90. Interview                   looop setup
+  91. Schedulers                  systemd, launchd and cron
+  92. Service                     looop service
+  93. Examinations                what the doctor looks at
+  94. Doctor                      looop doctor
+  95. Goals and history           looop goals, goal, history
+  96. Page (pure)                 HTML and plots of a report
+  97. Report                      looop report: some days of the loop on one page
+  98. Check                       looop check: a monitoring plugin
+  99. Board (pure)                panels and dialogs of `looop top`, at any size
+ 100. Overview                    the files that `looop top` shows, read when they change
+ 101. Top                         looop top, watch: keys, drawing, verbs in children
+ 102. Completion                  candidates for a Tab
+ 103. Manual (pure)               help, pages, man page
+ 104. Arguments (pure)            the words of a command line, read as a verb declares them
+ 105. Far verbs                   verbs for the sessions of other machines, and looop as it is called there
+ 106. Command line                from words to an exit code
+ 107. Texts                       prompts and seeds
+ 108. Texts of the gallery        scripts of `sensor add`
+ 109. Texts of the manual         looop help
 
 Finding things: the verb `looop sensor list` is `cmd_sensor_list`; its docstring is its page: options, examples, exits.
 To add a verb: write `cmd_<verb>` under `@declare`: see the section Verbs.
@@ -217,8 +219,12 @@ class BadMove(Failure):
     """A reply without a valid move: the beat fails, nothing is performed."""
 
 
-class Paused(Failure):
-    """A person paused the loop while the runner decided: its move is not made, and nothing has failed."""
+class Stopped(Failure):
+    """A gate closed while the runner decided: its move is not made, and nothing has failed."""
+
+    def __init__(self, gate: str, message: str) -> None:
+        super().__init__(message)
+        self.gate = gate
 
 
 class Terminated(BaseException):
@@ -2312,6 +2318,10 @@ SETTINGS: dict[str, Setting] = {
     ),
     "attach_clipboard": Setting("attach.clipboard", "", False, "flag", "what runs in `attach` may set your clipboard"),
     "git": Setting("git", "", None, "flag", "commit moves; null: when the data dir is its own repository"),
+    "lease": Setting(
+        "lease", "", "", "text", "a git remote of the data dir: one of the machines that share it decides"
+    ),
+    "lease_ttl": Setting("lease_ttl", "LOOOP_LEASE_TTL", 600, "seconds", "a lease not renewed so long may be taken", 1),
     "sensor_timeout": Setting("", "LOOOP_SENSOR_TIMEOUT", 60, "seconds", "deadline of a sensor"),
     "sensor_max_bytes": Setting("", "LOOOP_SENSOR_MAX_BYTES", 8192, "count", "size of a reading", 256),
     "sensor_jobs": Setting("", "LOOOP_SENSOR_JOBS", 16, "count", "sensors at once", 1),
@@ -3784,6 +3794,7 @@ _SCRATCH = """\
 /.bells/
 /.tmux
 /.git-child
+/.lease*
 /.*lock
 *.tmp
 """
@@ -5535,7 +5546,97 @@ def spend_of(rows: Iterable[Mapping[str, JSON]]) -> tuple[float, int, int]:
 
 
 # ======================================================================================================================
-# 21. Asks
+# 21. Lease
+# ======================================================================================================================
+# Where several machines share one memory, only the holder of a lease decides. The lease is the commit that
+# refs/looop/lease of a git remote names; `.lease` is what this machine knows of it. Wall clocks of machines are never
+# compared. An observer takes a lease over once it has seen the same commit for its whole time, on its own steady clock;
+# the holder trusts its lease for LEASE_TRUST of that time, counted from before the push that made it.
+
+LEASE_TRUST = 0.8
+
+
+class Lease(Record):
+    """The lease as this machine last saw it."""
+
+    oid: str = ""  # the commit that says it; "": there is none
+    holder: str = ""  # host:data dir; "": nobody
+    epoch: int = 0  # how often it has changed hands
+    ttl: float = 0.0  # seconds without a renewal, after which others may take it
+    mine: bool = False
+    adopted: int = 0  # the epoch whose baseline and asks this data dir has
+    seen: float = 0.0  # by `steady`: when this commit was first seen; of our own, when its push began
+    wall: float = 0.0  # this machine's wall clock then
+    boot: str = ""  # the start of the machine that `seen` belongs to
+    tried: float = 0.0  # by `steady`: when the remote was last asked
+    error: str = ""  # why it could be neither taken nor renewed then
+    coming: JSON = None  # the lease, as an object, of a push whose end is not known
+
+    @property
+    def age(self) -> float:
+        """Return the seconds since it was seen; -1.0 where the machine was started anew since."""
+        age = steady() - self.seen
+        return age if self.boot == boot_id() and age >= 0 else -1.0
+
+    def held(self, need: float = 0.0) -> bool:
+        """Tell whether this machine holds it, and will for `need` more seconds, whatever the others do."""
+        age = max(self.age, abs(time.time() - self.wall))  # macOS tells no boot: there the wall clock shows it
+        return self.mine and self.age >= 0 and age + need <= self.ttl * LEASE_TRUST
+
+    @property
+    def free(self) -> bool:
+        """Tell whether any machine may take it."""
+        return not self.holder or self.age >= self.ttl
+
+    @property
+    def told(self) -> str:
+        """Say who holds it."""
+        who = "this machine" if self.mine else one_line(self.holder, 200) or "nobody"
+        return f"{who} holds the lease (epoch {self.epoch})"
+
+
+_LEASE_SHAPE = {
+    **{"oid": "text", "holder": "text", "epoch": "number", "ttl": "amount", "mine": "flag", "adopted": "number"},
+    **{"seen": "moment", "wall": "moment", "boot": "text", "tried": "moment", "error": "text", "coming": "object|none"},
+}
+
+
+def read_lease(profile: Profile) -> Lease:
+    """Return the lease as this machine last saw it; a damaged file says nothing, so the wait begins anew."""
+    fields = read_fields(profile.path(".lease"))
+    known = fits(fields, _LEASE_SHAPE) and fits(fields["coming"] or fields, {**_LEASE_SHAPE, "coming": "any"})
+    return Lease(**{key: fields[key] for key in Lease._fields}) if known else Lease()
+
+
+def write_lease(profile: Profile, lease: Lease) -> None:
+    """Write down what is known of the lease; the lock of the beat is held."""
+    write_atomic(profile.path(".lease"), compact(lease.__dict__).encode())
+
+
+def lease_elsewhere(profile: Profile) -> str:
+    """Say which other machine holds the lease, as far as this one knows; "" where none does, or there is no lease."""
+    lease = read_lease(profile) if profile.setting("lease") else Lease()
+    return "" if lease.mine or lease.free else lease.told
+
+
+def lease_stamp(profile: Profile) -> dict[str, JSON]:
+    """Return the epoch that claims, asks and capsules bear; {} where there is no lease."""
+    return {"epoch": read_lease(profile).epoch} if profile.setting("lease") else {}
+
+
+def lease_gate(profile: Profile) -> Verdict:
+    """Hold a decision that is another machine's, as far as this one knows; before it decides, a beat makes sure."""
+    lease = read_lease(profile)
+    if lease.error and not lease.held():
+        return Verdict("lease", "hold", lease.error)
+    if lease.mine or lease.free:
+        next_step = "" if lease.held() else f": the next beat {'renews' if lease.mine else 'takes'} it"
+        return Verdict("lease", "pass", lease.told + next_step)
+    return Verdict("lease", "hold", lease.told, remedy="`looop lease take` takes it over")
+
+
+# ======================================================================================================================
+# 22. Asks
 # ======================================================================================================================
 # Questions and proposals of the loop to the person. asks/<n>.json is a question, or a proposal with the exact bytes of
 # its effect; asks/<n>.answer.json is the person's answer. An ask appears by link(2), so that a number is taken once
@@ -5558,7 +5659,7 @@ def new_ask(profile: Profile, kind: str, **fields: JSON) -> int:
     number = max(known, default=0)
     while True:
         number += 1
-        ask = {"n": number, "kind": kind, "at": utc_text(time.time()), **fields}
+        ask = {"n": number, "kind": kind, "at": utc_text(time.time()), **lease_stamp(profile), **fields}
         if publish(profile.path("asks", f"{number}.json"), pretty(profile.redacted(ask)).encode()):
             ring(profile.data)
             return number
@@ -5779,7 +5880,7 @@ def ask_text(ask: Mapping[str, JSON]) -> str:
 
 
 # ======================================================================================================================
-# 22. Styles (pure)
+# 23. Styles (pure)
 # ======================================================================================================================
 # How a cell looks: colours, attributes, and the SGR sequences that say so, read and written.
 
@@ -5915,7 +6016,7 @@ def color_answer(color: str) -> str:
 
 
 # ======================================================================================================================
-# 23. Sequences (pure)
+# 24. Sequences (pure)
 # ======================================================================================================================
 # A terminal's stream is text, control characters and escape sequences. FUNCTIONS has a row for each sequence that is
 # understood, MODES one for each mode; what `Screen` calls, and every regular expression that picks sequences out of a
@@ -6212,7 +6313,7 @@ def whole_characters(data: bytes) -> int:
 
 
 # ======================================================================================================================
-# 24. Grid (pure)
+# 25. Grid (pure)
 # ======================================================================================================================
 # The cells of a terminal and what moves in them: cursor, margins, scrolling, erasing, writing. A line is two lists of
 # the same length, texts and styles; a wide character has "" in its right cell, and no half of one ever stands alone.
@@ -6724,7 +6825,7 @@ class Grid:
 
 
 # ======================================================================================================================
-# 25. Terminal (pure)
+# 26. Terminal (pure)
 # ======================================================================================================================
 # What a terminal remembers besides its cells: modes, charsets, saved cursors, keyboard, titles, colours. And what it
 # says when a program asks. Nothing is claimed that is not done: programs believe the answers.
@@ -7030,7 +7131,7 @@ class Terminal(Grid):
 
 
 # ======================================================================================================================
-# 26. Screen (pure)
+# 27. Screen (pure)
 # ======================================================================================================================
 # A terminal without a window: bytes go in, the grid changes, answers come out. One regex cuts the stream into runs of
 # text and whole sequences; a sequence is looked up by its text, as a pen's next pen (SGR) or as a call with its
@@ -7180,7 +7281,7 @@ class Screen(Terminal):
 
 
 # ======================================================================================================================
-# 27. Screens at rest (pure)
+# 28. Screens at rest (pure)
 # ======================================================================================================================
 # A screen as bytes that draw it on another terminal: a viewer's, or one that is kept or read elsewhere.
 
@@ -7481,7 +7582,7 @@ def masked_row(row: Packed, columns: list[int], secrets: Sequence[tuple[str, str
 
 
 # ======================================================================================================================
-# 28. Pictures (pure)
+# 29. Pictures (pure)
 # ======================================================================================================================
 # A screen for people and programs to look at: text, text with colours, JSON, SVG. The SVG is text: its rows are as low
 # as the boxes of monospace fonts, so that those join.
@@ -7628,7 +7729,7 @@ def xml_text(text: str) -> str:
 
 
 # ======================================================================================================================
-# 29. Keys (pure)
+# 30. Keys (pure)
 # ======================================================================================================================
 # What goes into a session's terminal: keys by name, text as a person types it, and a viewer's own typing, from which
 # the detach key and the answers of the viewer's terminal are taken out.
@@ -7901,7 +8002,7 @@ class ReplyFilter(Held):
 
 
 # ======================================================================================================================
-# 30. Protocol (pure)
+# 31. Protocol (pure)
 # ======================================================================================================================
 # How a client speaks to a session's supervisor, over a unix socket that only the same user can open.
 #
@@ -7993,7 +8094,7 @@ class Frames:
 
 
 # ======================================================================================================================
-# 31. Session store
+# 32. Session store
 # ======================================================================================================================
 # One folder per session, sessions/<id>/, from which everything about it can be told, alive or dead:
 #
@@ -8532,7 +8633,7 @@ def prune_sessions(profile: Profile, older: float, now: float, dry: bool = False
 
 
 # ======================================================================================================================
-# 32. Claims
+# 33. Claims
 # ======================================================================================================================
 # What is a session's own while it lives: its claims and its questions. One that was born again under the same id has
 # neither. claims/<name>.json says who works on what: {"session","name","ts"} and whatever the worker adds; looop's own
@@ -8596,6 +8697,9 @@ def take_claim(profile: Profile, name: str, session: Session, ttl: float, now: f
 
     Raise Failure, naming the owner, when another holds it.
     """
+    elsewhere = lease_elsewhere(profile)
+    if elsewhere:
+        raise Failure(f"claim: {name}: {elsewhere}", "stop, and report what you have: that work is given out there now")
     with profile.lock("claims"):
         held = read_claim(profile, name, now)
         if held and held.state == "held" and held.session != session.id:
@@ -8604,7 +8708,7 @@ def take_claim(profile: Profile, name: str, session: Session, ttl: float, now: f
             raise Failure(f"claim: {name}: is held by {owner}", f"since {since}; `looop claims` lists them")
         path = profile.path("claims", f"{name}.json")
         fields = read_fields(path) if held and held.state == "held" else {}  # what the worker has added stays
-        fields.update(session=session.id, name=name, ts=utc_text(now))
+        fields.update(session=session.id, name=name, ts=utc_text(now), **lease_stamp(profile))
         fields.update(generation=session.generation, until=now + ttl if ttl else None)
         write_atomic(path, pretty(fields).encode(), sync=False)
 
@@ -8652,7 +8756,7 @@ def current_asks(profile: Profile) -> list[dict[str, JSON]]:
 
 
 # ======================================================================================================================
-# 33. Session log
+# 34. Session log
 # ======================================================================================================================
 # What a session wrote, raw, and how it is read as text. Offsets count every byte since the session began. The log is
 # two files at most: when output.log has grown to half of what is allowed, it becomes output.<its first offset>.log, and
@@ -8951,7 +9055,7 @@ def shown_text(text: str) -> str:
 
 
 # ======================================================================================================================
-# 34. PTY
+# 35. PTY
 # ======================================================================================================================
 # The terminal that a session's command runs in: how it begins there, and how it is said to have ended.
 
@@ -9041,7 +9145,7 @@ def ending_of(why: str, code: int | None) -> dict[str, JSON]:
 
 
 # ======================================================================================================================
-# 35. Drawing and typing
+# 36. Drawing and typing
 # ======================================================================================================================
 # The two halves of a session's terminal inside its supervisor, and the loop that they live in. The canvas draws output
 # whenever the loop is idle, so that the screen is current; the keyboard types, each text whole, as fast as the command
@@ -9369,7 +9473,7 @@ class Keyboard:
 
 
 # ======================================================================================================================
-# 36. Clients
+# 37. Clients
 # ======================================================================================================================
 # The clients of a supervisor, and the bytes from and to them. Nobody waits for a client: what it does not take is
 # queued, and a viewer's queue that is full is dropped; a sender whose typing is not taken is not read.
@@ -9707,7 +9811,7 @@ class Clients:
 
 
 # ======================================================================================================================
-# 37. Lookout
+# 38. Lookout
 # ======================================================================================================================
 # What a session's screen shows, and what a worker's says of whose turn it is. Once a second at most, while there is
 # output, its lines are compared with those that it showed lately: letters alone, so that what blinks, spins or
@@ -9849,7 +9953,7 @@ class Lookout(Clients):
 
 
 # ======================================================================================================================
-# 38. Supervisor
+# 39. Supervisor
 # ======================================================================================================================
 # One process per session, forked away from whoever starts it: it owns the PTY, and nothing that happens to a terminal,
 # a pulse or the looop file reaches it. One loop, in which nothing ever waits for one of the parties:
@@ -10378,7 +10482,7 @@ class Supervisor(Lookout):
 
 
 # ======================================================================================================================
-# 39. Launch
+# 40. Launch
 # ======================================================================================================================
 # How a session begins: its folder is made aside with the lock held, gets its id, and a supervisor is forked away twice.
 # Whoever starts it waits for one word through a pipe: that the command runs, or why it does not.
@@ -10736,7 +10840,7 @@ def close_others(*kept: int) -> None:
 
 
 # ======================================================================================================================
-# 40. Client
+# 41. Client
 # ======================================================================================================================
 # The other end: one connection to one supervisor. What a session has written is read from its log, not from here; the
 # connection tells when there is more.
@@ -11174,7 +11278,7 @@ def wait_idle(session: Session, *, quiet: float, timeout: float | None, ignore: 
 
 
 # ======================================================================================================================
-# 41. Terminal of a viewer
+# 42. Terminal of a viewer
 # ======================================================================================================================
 # What a person's terminal gets of a session's output: all but what would outlast the visit or acts outside the screen.
 # What is switched on in the terminal is noted on the way, so that it can be undone when the person leaves, or the
@@ -11470,7 +11574,7 @@ class OutputFilter:
 
 
 # ======================================================================================================================
-# 42. Attach
+# 43. Attach
 # ======================================================================================================================
 # A person's terminal, lent to a session. While both have the same size it gets what the session writes, by way of
 # OutputFilter; else a screen of the session's size stands between, and rows of it are painted.
@@ -11817,7 +11921,7 @@ class Attached(Visit):
 
 
 # ======================================================================================================================
-# 43. Typing
+# 44. Typing
 # ======================================================================================================================
 # What verbs and moves type into sessions. A text is submitted as a careful person does it: type, look, and only then
 # press Enter. The Enter is the last byte of one input, so the supervisor lets no other sender in between.
@@ -12034,7 +12138,7 @@ def checked_key(name: str) -> str:
 
 
 # ======================================================================================================================
-# 44. Fleet
+# 45. Fleet
 # ======================================================================================================================
 # What verbs and moves do with sessions: type into them, flag them, end them, tell how they are.
 
@@ -12309,7 +12413,7 @@ def flag_session(session: Session, message: str | None) -> None:
 
 
 # ======================================================================================================================
-# 45. Checks
+# 46. Checks
 # ======================================================================================================================
 # The command that came with a worker to prove its work (`verify`). It is run once, by the first beat after the worker's
 # end, in the worker's folder. While it runs, verify.json says that it has failed: a beat that dies with it leaves that.
@@ -12414,7 +12518,7 @@ def write_verdict(session: Session, verdict: str, why: str, **more: JSON) -> Non
 
 
 # ======================================================================================================================
-# 46. Readings (pure)
+# 47. Readings (pure)
 # ======================================================================================================================
 # What a sensor said becomes a reading: a JSON object with a `signal`, which is hashed, and the rest, which only the
 # decider sees. Whatever goes wrong becomes a *stable* reading too: {"signal":{"error":"exit 3"},"detail":{…}}. It wakes
@@ -12590,7 +12694,7 @@ def signal_of(reading: JSON) -> JSON:
 
 
 # ======================================================================================================================
-# 47. Sense
+# 48. Sense
 # ======================================================================================================================
 # sensors/*.sh run at once, each under its deadline, into snapshots/sensor-<name>.json. snapshots/index remembers, per
 # sensor, when it ran, how long, its digest and its streak: with it a reading that repeats itself byte for byte costs no
@@ -13012,7 +13116,7 @@ def keep_readings(profile: Profile, readings: Mapping[str, Reading]) -> None:
 
 
 # ======================================================================================================================
-# 48. World hash (pure)
+# 49. World hash (pure)
 # ======================================================================================================================
 # What wakes the loop: PLAYBOOK, goals, those that are overdue, sensor signals, workers' states, open asks and unread
 # answers, each an item with a key. Invariants: `detail`, sizes, ages and clocks never enter; the order of keys is
@@ -13178,7 +13282,7 @@ def _ask_told(subject: str, old: JSON, new: JSON) -> str:
 
 
 # ======================================================================================================================
-# 49. World
+# 50. World
 # ======================================================================================================================
 # `observe` reads the whole world, once: from that one read come the hash, the changes and the prompt.
 #
@@ -13351,7 +13455,7 @@ def remember_quiet(profile: Profile, world: World, settings: str, *, since: floa
 
 
 # ======================================================================================================================
-# 50. Moves (pure)
+# 51. Moves (pure)
 # ======================================================================================================================
 # A reply holds exactly one JSON object, and the object is exactly one move: its fields, all of them, and no others.
 # What is not valid is never repaired: the beat fails, and the next prompt says why.
@@ -13698,7 +13802,7 @@ def move_schema(agents: Mapping[str, JSON] | None = None) -> str:
 
 
 # ======================================================================================================================
-# 51. Goal turns (pure)
+# 52. Goal turns (pure)
 # ======================================================================================================================
 # Whose turn it is. A goal's turn ends when a move serves it, or passes over it and says why. A goal whose last turn, or
 # first sight, is `goal_wait` ago is overdue: an item of the world until it has its turn. A move of a beat with overdue
@@ -13787,7 +13891,7 @@ def awaited(sessions: Iterable[Session], asks: Iterable[Mapping[str, JSON]]) -> 
 
 
 # ======================================================================================================================
-# 52. Prompt (pure)
+# 53. Prompt (pure)
 # ======================================================================================================================
 # In an order that keeps the longest prefix the same between beats, because providers cache prefixes: what never
 # changes, what a person changes, what the world changes, what every beat changes; the time stands last. A header stands
@@ -14053,7 +14157,7 @@ def build_prompt(inputs: Mapping[str, JSON]) -> tuple[str, dict[str, int]]:
 
 
 # ======================================================================================================================
-# 53. Metering (pure)
+# 54. Metering (pure)
 # ======================================================================================================================
 # Each output that looop knows has a reader below. The runner's config or its program says which one reads it, as
 # `output_of` tells, never the output: in there the LLM of a plain runner could claim a price. The rest is plain text.
@@ -14463,7 +14567,7 @@ def transcript_spend(agent: str, lines: Iterable[Mapping[str, JSON]]) -> list[Ru
 
 
 # ======================================================================================================================
-# 54. Gates (pure)
+# 55. Gates (pure)
 # ======================================================================================================================
 # What can hold a beat back, in order; the first that holds ends it.
 
@@ -14672,7 +14776,7 @@ def policy_digest(digests: Mapping[str, str]) -> str:
 
 
 # ======================================================================================================================
-# 55. Readers (pure)
+# 56. Readers (pure)
 # ======================================================================================================================
 # Commands that only read: a table of tools, subcommands, operands and options. What is in doubt has no row. A command
 # with an option that its row does not name is no reader.
@@ -14842,7 +14946,7 @@ def reader_kind(words: Sequence[str]) -> str:
 
 
 # ======================================================================================================================
-# 56. Tripwires (pure)
+# 57. Tripwires (pure)
 # ======================================================================================================================
 # What looks as if it could not be undone, or acted on others: programs, and patterns of their arguments, found behind
 # wrappers, in quotes and in here-documents. A tripwire makes a question of what would fail behind the walls, or harm a
@@ -15052,7 +15156,7 @@ def mutating_verb(name: str, arguments: list[str]) -> str:
 
 
 # ======================================================================================================================
-# 57. Verdicts (pure)
+# 58. Verdicts (pure)
 # ======================================================================================================================
 # What may be done with a command that nobody has approved, by its text alone. `judge_command` asks in this order:
 #
@@ -15208,13 +15312,14 @@ def judge_move(move: Move, policy: Policy, untrusted: bool = False) -> Judgement
 
 
 # ======================================================================================================================
-# 58. Profile on disk
+# 59. Profile on disk
 # ======================================================================================================================
 # The data dir: made and seeded on the first beat, checked on every one, and a git repository whose history is the
 # loop's memory: one commit per move.
 
 _SCRATCH_FOLDERS = ("asks", "claims", "playbook.d", "prompts", "reports", "runs", "sessions", "scratch", "snapshots")
 SERVICE_LOG_MAX = 5 * MIB  # bytes, before it becomes service.log.1
+_SIGNED = {f"GIT_{who}_{what}": "looop" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
 _MEMORY = ("PLAYBOOK.md", "goals", "sensors", "tests", "journal.md", ".gitignore")  # what is committed
 
 
@@ -15361,15 +15466,19 @@ def endless_file(profile: Profile) -> str:
     return ""
 
 
+NETWORK_TIME = 20.0  # seconds that a remote has to answer
+
+
 def git(
     profile: Profile,
     *args: str,
     env: Mapping[str, str] | None = None,
     on_start: Callable[[int], None] | None = None,
+    online: bool = False,
 ) -> ProcessResult:
     """Run git in the data dir: no program that a config names, no questions, no network, and a deadline.
 
-    In a repository of the data dir's own it makes private files only.
+    In a repository of the data dir's own it makes private files only. `online`: it may reach a remote, by ssh too.
     """
     endless = endless_file(profile)
     if endless:
@@ -15386,12 +15495,17 @@ def git(
         return listed
     settings = list(made_up_programs(os.fsdecode(listed.out).split("\0")))
     own = repository_top(data) in ("", data)
-    quiet = quiet_git(profile.env, [*settings, _GIT_PRIVATE] if own else settings)
+    quiet = quiet_git(profile.env, [*settings, _GIT_PRIVATE] if own else settings, online=online)
+    if online:
+        more.update(PATH=closed_path(profile, search_path(profile.env)), SSH_ASKPASS_REQUIRE="never")
+        if not quiet.keys() & {"GIT_SSH", "GIT_SSH_COMMAND"} and b"\0core.sshcommand\0" not in b"\0" + listed.out:
+            more["GIT_SSH_COMMAND"] = "ssh -o BatchMode=yes"
     umask = os.umask(0o077)
     if not own:
         os.umask(umask)
     try:
-        return run_job(Job("git", [*command, *args], {**quiet, **more}, 60.0, cap=MIB, on_start=on_start))
+        limit = NETWORK_TIME if online else 60.0
+        return run_job(Job("git", [*command, *args], {**quiet, **more}, limit, cap=MIB, tidy=online, on_start=on_start))
     finally:
         os.umask(umask)
 
@@ -15472,13 +15586,12 @@ def commit_memory(profile: Profile, message: str) -> ProcessResult:
     words = (*words, "--", *paths, *without)
     ended = commit_step(profile, *words)
     if ended.code and b"user.email" in ended.err:  # the person has no name: looop signs with its own
-        author = {f"GIT_{who}_{what}": "looop" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
-        ended = commit_step(profile, *words, env=author)
+        ended = commit_step(profile, *words, env=_SIGNED)
     return ended
 
 
 # ======================================================================================================================
-# 59. Prompt context
+# 60. Prompt context
 # ======================================================================================================================
 # What a prompt shows and no hash covers: how workers stand just now, with ages and screens; reports; the journal's last
 # lines; the lines that changed in PLAYBOOK and goals. None of it wakes the loop.
@@ -15663,7 +15776,7 @@ def policy_edits(profile: Profile, world: World, state: Mapping[str, JSON]) -> d
 
 
 # ======================================================================================================================
-# 60. Runs
+# 61. Runs
 # ======================================================================================================================
 # A run is one decision and what came of it. Its capsule, runs/<run-id>/, is made before the runner starts, and together
 # with state.json it is written in an order that lets any instant be the last one:
@@ -15913,7 +16026,7 @@ def prune_runs(profile: Profile) -> None:
 
 
 # ======================================================================================================================
-# 61. Calls
+# 62. Calls
 # ======================================================================================================================
 # Running a runner on a prompt: whether it is there, what its call cost, why it failed, when a usage limit resets. The
 # commands of moves run the same way. And the decider that needs no runner.
@@ -16315,7 +16428,7 @@ def decide_builtin(inputs: Mapping[str, JSON]) -> dict[str, JSON]:
 
 
 # ======================================================================================================================
-# 62. Act
+# 63. Act
 # ======================================================================================================================
 # One performer per move. It does the thing and says what it did, as looop's own fact (`ran: make test`); `perform` adds
 # the decider's words. It journals nothing, and records nothing. A move that needs a person's yes becomes a proposal
@@ -16861,7 +16974,7 @@ def do_message(context: MoveContext) -> MoveResult:
 
 
 # ======================================================================================================================
-# 63. Act on workers
+# 64. Act on workers
 # ======================================================================================================================
 # The moves that start, end and speak to workers. What is typed into one is judged first: it is behind no walls.
 
@@ -17153,7 +17266,7 @@ def perform(context: MoveContext) -> MoveResult:
 
 
 # ======================================================================================================================
-# 64. Proposals
+# 65. Proposals
 # ======================================================================================================================
 # A proposal is an ask with exactly what would be done. A person's yes is for the bytes that they saw, so what is
 # approved is held against its digest, against the move in its run's capsule, and against what it is about.
@@ -17313,7 +17426,7 @@ def allow_rule(profile: Profile, rule: CommandRule, example: str) -> str:
 
 
 # ======================================================================================================================
-# 65. Guards
+# 66. Guards
 # ======================================================================================================================
 # What the gates need to know: whether the person has paused the loop, and what the ledger says of money. The lock
 # that makes a beat single.
@@ -17484,7 +17597,7 @@ def beat_lock(profile: Profile, verb: str, wait: float | None) -> Lock:
 
 
 # ======================================================================================================================
-# 66. Recover
+# 67. Recover
 # ======================================================================================================================
 # What a beat that died left half done (the section Runs has the order in which a run is written), and what a runner
 # with tools of its own must leave as it was.
@@ -17717,6 +17830,8 @@ def take_next_interval(profile: Profile) -> int | None:
 def resume_rebooted(profile: Profile) -> None:
     """Restart the workers that a reboot has ended, once, if `resume` is auto."""
     path, boot = profile.path(".boot"), boot_id().encode()
+    if profile.setting("lease") and not read_lease(profile).held():  # their work may be another machine's by now
+        return
     try:
         if read_bytes(path) == boot or (profile.setting("resume") == "auto" and read_pause(profile, time.time())):
             return
@@ -17734,7 +17849,7 @@ def resume_rebooted(profile: Profile) -> None:
 
 
 # ======================================================================================================================
-# 67. Surface
+# 68. Surface
 # ======================================================================================================================
 # What the person must not miss, told once, when it begins: on the output of whoever runs beats (NEEDS YOU), and pushed
 # to where they are: the `notify` command, a tmux window for a worker that needs them. `.surfaced` remembers, by a key
@@ -17939,7 +18054,7 @@ def notify(profile: Profile, text: str) -> None:
 
 
 # ======================================================================================================================
-# 68. Verbs
+# 69. Verbs
 # ======================================================================================================================
 # A verb is one unit: a `cmd_` function, `@declare(…)` above it with who may call it, and its docstring, the page. From
 # that derive parser, help, man page and completions:
@@ -18122,7 +18237,7 @@ def find_verb(words: Sequence[str]) -> tuple[Verb | None, list[str]]:
 
 
 # ======================================================================================================================
-# 69. Hooks
+# 70. Hooks
 # ======================================================================================================================
 # What an agent says of itself while it works: `looop _hook`, which its hooks call, keeps agent.json. A turn that ends,
 # or a question, rings and is pushed at once.
@@ -18253,7 +18368,295 @@ def take_event(profile: Profile) -> bool:
 
 
 # ======================================================================================================================
-# 70. Beat
+# 71. Shared memory
+# ======================================================================================================================
+# The lease on its remote. It is a commit without a parent whose message says holder, epoch and time, and carries what
+# the next holder needs besides the memory: the baseline, the loop's open asks, who wrote the sensors. It is taken and
+# renewed by compare-and-swap, and the memory goes along in the same atomic push: so a late holder's does not land.
+#
+#     take     ls-remote ─▶ free? ─▶ fetch, merge the memory ─▶ .lease: coming ─▶ push ─▶ .lease: mine ─▶ adopt
+#     renew                                                     .lease: coming ─▶ push ─▶ .lease: mine
+#
+# Any instant may be the last one: `coming` tells a push that arrived from another machine's, `adopted` what is left.
+
+_LEASE_REF = "refs/looop/lease"
+_TRAVELS = ("baseline", "decided_at", "noop_at", "turns", "again", "again_count", "shell", "interrupted", "clean")
+_TRAVELS_MAX = 512 * KIB  # a longer baseline stays: the next holder decides once more
+_STAYS = ("worker", "ask")  # kinds of items that are of one machine
+
+
+def ask_git(profile: Profile, *words: str, online: bool = False, env: Mapping[str, str] | None = None) -> str:
+    """Run git in the memory for the lease, and return its output. Raise Failure."""
+    with WAITING.telling(lambda secs, *_: f"asking {profile.redacted(profile.setting('lease'))}, {secs} s"):
+        ended = git(profile, *words, online=online, env=env)
+    if ended.code or ended.why != "exit":
+        late = f"no answer in {duration_text(NETWORK_TIME)}" if ended.why == "timeout" else ""
+        why = late or one_line(str(profile.redacted(text_of(ended.err).strip() or f"exit {ended.code}")), 200)
+        what = f"{profile.redacted(profile.setting('lease'))} cannot be reached" if online else f"git {words[0]}"
+        raise Failure(f"{what}: {why}", "`looop doctor` looks at it")
+    return os.fsdecode(ended.out)
+
+
+def lease_remote(profile: Profile) -> str:
+    """Return the remote of the lease. Raise Failure where the memory cannot be shared by it."""
+    data = os.path.realpath(profile.data)
+    if profile.setting("git") is False or not closed_git(profile) or repository_top(data) != data:
+        remedy = f"clone the memory there: git clone URL {quoted(data)}"
+        raise Failure("the data dir is not a git repository that looop commits to", remedy)
+    for key in ask_git(profile, "config", "--local", "--list", "--name-only", "-z").split("\0"):
+        if regex(r"(?i)core\.(sshcommand|gitproxy|askpass)|credential\..*helper|remote\..*\.vcs").fullmatch(key):
+            why = f"{one_line(key, 80)} is set in the data dir's own repository, where a worker may have set it"
+            raise Failure(why, "set it for all of yours: git config --global")
+    return str(profile.setting("lease"))
+
+
+def look_at_lease(profile: Profile, keep: bool = True) -> tuple[Lease, str]:
+    """Ask the remote who holds the lease; return that, and the commit of the memory there, "" for none.
+
+    `keep`: write it down, which takes the lock of the beat. Raise Failure when the remote cannot be reached.
+    """
+    old, began, remote = read_lease(profile), steady(), lease_remote(profile)
+    branch = ask_git(profile, "symbolic-ref", "HEAD").strip()
+    words = ("ls-remote", "--upload-pack=git-upload-pack", "--", remote, _LEASE_REF, branch)
+    rows = [row.split("\t") for row in ask_git(profile, *words, online=True).splitlines()]
+    there = {name: oid for oid, name in rows}
+    oid = there.get(_LEASE_REF, "")
+    if oid and old.coming and oid == old.coming["oid"]:
+        lease = Lease(**old.coming)
+    elif oid and oid == old.oid and (old.mine or old.age >= 0):
+        lease = old
+    else:
+        lease = Lease(epoch=old.epoch)
+        if oid:
+            fetch_refs(profile, remote, _LEASE_REF)
+            said = lease_message(profile, oid)
+            lease = Lease(oid, said["holder"], said["epoch"], float(said["ttl"]))
+        lease = lease.replace(seen=steady(), wall=time.time(), boot=boot_id())
+    lease = lease.replace(adopted=old.adopted, tried=began, error="", coming=None)
+    if keep:
+        write_lease(profile, lease)
+    return lease, there.get(branch, "")
+
+
+def fetch_refs(profile: Profile, remote: str, *refs: str) -> None:
+    """Fetch what refs of the remote name, into no ref."""
+    words = ("-c", "gc.auto=0", "fetch", "-q", "--no-tags", "--no-recurse-submodules", "--upload-pack=git-upload-pack")
+    ask_git(profile, *words, "--", remote, *refs, online=True)
+
+
+def lease_message(profile: Profile, oid: str) -> dict[str, JSON]:
+    """Return what the commit of a lease says. Raise Failure when it cannot be understood."""
+    try:
+        said: dict[str, JSON] = parse_json(ask_git(profile, "cat-file", "commit", oid).rpartition("\n\n")[2])
+        if fits(said, {"holder": "text", "epoch": "number", "ttl": "amount", "state": "object"}):
+            return said
+    except ValueError:
+        pass
+    raise Failure(
+        f"{_LEASE_REF} is not what looop writes", f"git push --delete {profile.setting('lease')} {_LEASE_REF}"
+    )
+
+
+def push_lease(
+    profile: Profile,
+    taken: bool = False,
+    state: JSON = None,
+    *,
+    free: bool = False,
+    need: float = 0.0,
+    memory: bool = True,
+) -> str:
+    """Put a lease of this machine, or a `free` one, in the place of the known one; return why not, "" when it is done.
+
+    `taken`: of the next epoch. `state`: what it carries, else this machine's own. `need`: seconds that it must be good
+    for at least. `memory`: it goes along.
+    """
+    old, remote = read_lease(profile), lease_remote(profile)
+    who, epoch = "" if free else f"{os.uname().nodename}:{profile.data}", old.epoch + taken
+    ttl = max(float(profile.setting("lease_ttl")), (need + NETWORK_TIME) / LEASE_TRUST if need else 0.0)
+    said = {
+        "holder": who,
+        "epoch": epoch,
+        "ttl": ttl,
+        "nonce": os.urandom(8).hex(),
+        "state": state or state_to_carry(profile),
+    }
+    text, path = compact(said), profile.path(".lease.message")
+    text = text if len(text) <= _TRAVELS_MAX else compact({**said, "state": {}})
+    write_atomic(path, f"looop lease: epoch {epoch}, {one_line(who) or 'nobody'}\n\n{text}\n".encode(), sync=False)
+    oid, began = ask_git(profile, "commit-tree", "-F", path, "HEAD^{tree}", env=_SIGNED).strip(), steady()
+    new = Lease(oid, who, epoch, ttl, not free, old.adopted, began, time.time(), boot_id(), began)
+    write_lease(profile, old.replace(tried=began, coming=new.__dict__))
+    options = ("--atomic", f"--force-with-lease={_LEASE_REF}:{old.oid}", "--receive-pack=git-receive-pack")
+    words = ("push", "-q", "--no-verify", "--no-follow-tags", "--recurse-submodules=no", *options, "--", remote)
+    try:
+        ask_git(profile, *words, f"{oid}:{_LEASE_REF}", *(["HEAD"] if memory else []), online=True)
+    except Failure as failure:
+        return failure.message
+    write_lease(profile, new)
+    return ""
+
+
+def merge_memory(profile: Profile, there: str, state: Mapping[str, JSON]) -> bool:
+    """Merge the memory of the remote into this one; return whether anything was new. Raise Failure for a conflict.
+
+    Who wrote a sensor, and which goals a tainted beat wrote, comes with the lease (`state`): the person does.
+    """
+    if not there or git(profile, "merge-base", "--is-ancestor", there, "HEAD").code == 0:
+        return False
+    remote, branch = lease_remote(profile), ask_git(profile, "symbolic-ref", "HEAD").strip()
+    fetch_refs(profile, remote, branch)
+    union = profile.path(".lease.union")
+    write_atomic(union, b"journal.md merge=union\n.gitignore merge=union\n", sync=False)
+    words = ("-c", f"core.attributesFile={union}", "merge", "-q", "--no-edit", "--no-stat", "--no-verify-signatures")
+    with SensorGuard(profile):
+        ended = commit_step(profile, *words, there, env=_SIGNED)
+        if ended.code == 0:
+            keep_writers(profile, state)
+    if ended.code:
+        files = text_of(git(profile, "diff", "--name-only", "--diff-filter=U").out).split()
+        if files:
+            commit_step(profile, "merge", "--abort")
+        why = f"conflict in {first_few(files, 3)}" if files else first_line(text_of(ended.err or ended.out))
+        pull = f"git -C {quoted(profile.data)} pull --no-rebase --allow-unrelated-histories"
+        raise Failure(f"the memory cannot be merged: {one_line(why, 200)}", f"{pull} {remote} {branch}")
+    return True
+
+
+def keep_writers(profile: Profile, state: Mapping[str, JSON]) -> None:
+    """Note who wrote the sensors that a merge has brought, as the machine knew that they come from."""
+    sensors: JSON = state.get("sensors")
+    goals: JSON = state.get("goals")
+    if not fits(sensors, {"*": ("text", "flag", "text")}) or not fits(goals, {"*": "text"}):
+        return
+    with origins_lock(profile):
+        now = look_at_sensors(profile)
+        known = dict(now.known)
+        for name, (by, trusted, digest) in sensors.items():
+            if name in known and known[name].by == "move" and known[name].digest == digest and by in WRITERS:
+                known[name] = Origin(by, trusted, digest)
+        write_origins(profile, now.replace(known=known, goals={**now.goals, **goals}))
+
+
+def state_to_carry(profile: Profile) -> dict[str, JSON]:
+    """Return what the next holder needs besides the memory."""
+    state, origins = read_state(profile), read_origins(profile)
+    asks = [ask["n"] for ask in read_asks(profile) if not ask["session"] and ask["state"] == "open"]
+    return {
+        **{key: state[key] for key in _TRAVELS},
+        "baseline": {key: entry for key, entry in state["baseline"].items() if key_parts(key)[0] not in _STAYS},
+        "sensors": {name: [row.by, row.trusted, row.digest] for name, row in origins.known.items()},
+        "goals": origins.goals,
+        "asks": [read_fields(profile.path("asks", f"{n}.json")) for n in asks],
+    }
+
+
+def adopt(profile: Profile, carried: Mapping[str, JSON]) -> None:
+    """Go on from what the holder before knew: its baseline, beside what this machine has of its own, and its asks."""
+    lease, state = read_lease(profile), read_state(profile)
+    good = {key for key in _TRAVELS if carried.get(key) is None or fits(carried[key], _STATE_KEYS[key][1])}
+    baseline: JSON = carried.get("baseline")
+    if baseline and good == set(_TRAVELS):
+        clean, own = state["clean"], {k: v for k, v in state["baseline"].items() if key_parts(k)[0] in _STAYS}
+        state.update({key: _STATE[key] if carried.get(key) is None else carried[key] for key in _TRAVELS})
+        wrote = adopt_asks(profile, lease.epoch, carried.get("asks"))
+        known = with_writes({**baseline, **own}, wrote)
+        state.update(baseline=known, clean=[*clean, *state["clean"]])
+        state["hash"] = world_hash(digests_of(state["baseline"]))
+        Run(profile, "", state).save()
+    write_lease(profile, lease.replace(adopted=lease.epoch))
+
+
+def adopt_asks(profile: Profile, epoch: int, carried: JSON) -> dict[str, Item | None]:
+    """Make the loop's open asks those that came with the lease; return their items. Those of sessions stay.
+
+    One of an older epoch that did not come was settled on another machine: an answer that it got here is not heeded.
+    """
+    asks = [ask for ask in carried if fits(ask, _ASK_SHAPE)] if isinstance(carried, list) else []
+    came = {canonical([ask.get("question"), ask.get("move")]): ask for ask in asks}
+    wrote: dict[str, Item | None] = {}
+    for ask in read_asks(profile):
+        n, path = ask["n"], profile.path("asks", f"{ask['n']}.json")
+        if ask["session"]:
+            continue
+        if came.pop(canonical([ask["question"], ask.get("move")]), None) or "epoch" not in ask:
+            write_atomic(path, pretty({**read_fields(path), "epoch": epoch}).encode())
+        elif ask["epoch"] != epoch:
+            if not give_answer(profile, n, "answered", "settled on another machine"):
+                profile.warn(f"ask {n}: its answer came after the lease had moved (epoch {ask['epoch']}): not heeded")
+            archive_asks(profile, [[n, read_ask(profile, n)["answer"]]])
+            wrote[f"ask:{n}"] = None
+    for ask in came.values():
+        fields = {key: value for key, value in ask.items() if key not in ("n", "kind")}
+        number = new_ask(profile, str(ask.get("kind") or "ask"), **{**fields, "epoch": epoch})
+        wrote.update(asked_item(profile, number))
+    return wrote
+
+
+def hold_lease(profile: Profile, *, force: bool = False) -> tuple[str, bool]:
+    """Hold the lease: take it, or renew it; return (why not, "" when it is held; whether memory or state is another).
+
+    `force`: take it from a holder that renews it. The lock of the beat is held, and nothing is half done.
+    """
+    lease, why = read_lease(profile), "other machines take it at the same moment"
+    if lease.held() and lease.adopted == lease.epoch and not force:
+        return "", False
+    try:
+        for _ in range(3):
+            lease, there = look_at_lease(profile)
+            if not (lease.mine or lease.free or force):
+                return lease_gate(profile).told, False
+            commit(profile, "what changed before the lease")
+            new = bool(lease.oid) and not (lease.mine and lease.adopted == lease.epoch)
+            carried = lease_message(profile, lease.oid)["state"] if new else {}
+            moved = merge_memory(profile, there, carried)
+            why = push_lease(profile, not lease.mine, carried)
+            if not why:
+                adopt(profile, carried)
+                emit(profile, "lease", epoch=read_lease(profile).epoch, taken=not lease.mine)
+                return "", moved or new
+    except Failure as failure:
+        why = beat_trouble(failure)
+    write_lease(profile, read_lease(profile).replace(error=why))
+    return why, False
+
+
+def renew_lease(profile: Profile, need: float = 0.0, memory: bool = True) -> str:
+    """Renew the lease that this machine holds, for `need` seconds at least; return why not, "" when it is done."""
+    lease, why = read_lease(profile), ""
+    try:
+        for _ in range(2):
+            why = push_lease(profile, need=need, memory=memory) if lease.mine else lease.told
+            if not why or not lease.mine:
+                break
+            lease, there = look_at_lease(profile)
+            if memory and lease.mine:
+                merge_memory(profile, there, {})
+    except Failure as failure:
+        why = beat_trouble(failure)
+    return why
+
+
+def keep_lease(profile: Profile) -> None:
+    """Renew the lease in a beat that has nothing to decide, once it is half over: its holder lives."""
+    lease = read_lease(profile) if profile.setting("lease") else Lease()
+    spent = steady() - max(lease.seen, lease.tried)
+    if lease.mine and not 0 <= spent < lease.ttl * LEASE_TRUST / 2:
+        (renew_lease if lease.adopted == lease.epoch else hold_lease)(profile)
+
+
+def require_lease(profile: Profile, verb: str) -> bool:
+    """Hold the lease for what a person decides; return whether memory or state is another. Raise Failure without it."""
+    if not profile.setting("lease"):
+        return False
+    why, moved = hold_lease(profile)
+    if why:
+        raise Failure(f"{verb}: {why}", "do it there, or `looop lease take` first")
+    return moved
+
+
+# ======================================================================================================================
+# 72. Beat
 # ======================================================================================================================
 # One beat, alone under `.beat.lock`: sense, diff, gates, decide, act, log. What may hold it back, and how it ends on
 # disk, stands in the sections before.
@@ -18315,6 +18718,7 @@ class Beat:
         self.policy = ""  # digest of PLAYBOOK and goals that a failure is held against
         self.judged: dict[str, JSON] = {}  # what the gates were asked about, besides state and world
         self.journal: Journal | None = None  # as it was before a direct runner ran
+        self.epoch: dict[str, JSON] = {}  # of the lease that it decides under
 
     @property
     def by_person(self) -> bool:
@@ -18334,6 +18738,7 @@ class Beat:
         now = time.time()
         quiet = quiet_since(profile, last, readings, now) if known and not died and not self.forced else None
         if quiet:
+            keep_lease(profile)
             return self.unchanged(*quiet)
         state = recover(profile)
         if checks_wait(profile):
@@ -18344,7 +18749,14 @@ class Beat:
         if held and self.state["turns"] != state["turns"]:  # their wait begins though nothing is decided
             Run(profile, "", self.state).save()
         if held and held.gate == "unchanged":
+            keep_lease(profile)
             return self.rest(settings, now)
+        if profile.setting("lease") and (not held or held.gate == "lease"):
+            why, moved = hold_lease(profile)
+            if moved:
+                return Beat(profile, self.forced, self.name).go()
+            held = Verdict("lease", "hold", why) if why else None
+            self.verdicts[-1] = held or lease_gate(profile)
         if held:
             return self.hold(held, now)
         require_decider(profile, self.runner)
@@ -18409,8 +18821,12 @@ class Beat:
             *limit_gates(state, "" if self.name else profile.setting("fallback"), now, self.runner.name),
         ]
         if self.reason:
-            self.verdicts += money_gates(profile, self.runner, *self.spend(now))
+            self.verdicts += [*money_gates(profile, self.runner, *self.spend(now)), *self.lease()]
         return next((verdict for verdict in self.verdicts if verdict.verdict == "hold"), None)
+
+    def lease(self) -> list[Verdict]:
+        """Return what the lease says, [] without one. It comes last: to make sure of it takes the network."""
+        return [lease_gate(self.profile)] if self.profile.setting("lease") else []
 
     def decider(self) -> Runner:
         """Return who would decide."""
@@ -18458,14 +18874,17 @@ class Beat:
 
     def carry(self) -> Outcome:
         """Decide, act and log in a run, which leaves its trace however it ends."""
+        self.epoch = lease_stamp(self.profile)
+        if self.by_person:
+            self.fence(self.profile.setting("shell_timeout"))
         self.policy = policy_digest(self.world.digests())
         self.run = Run.open(self.profile, self.state)
         try:
             result = self.direct() if self.runner.mode == "direct" else self.act(self.decide())
         except BadMove as failure:
             return self.fail(failure.message)
-        except Paused as pause:
-            return self.put_off(pause.message)
+        except Stopped as stop:
+            return self.put_off(stop.gate, stop.message)
         except (KeyboardInterrupt, Terminated):
             recover(self.profile, counted=False)
             raise
@@ -18504,6 +18923,7 @@ class Beat:
             "taint": self.taint,
             "digests": self.world.digests(),
             "words": prompt_words(),
+            **self.epoch,
         }
         if not inputs:
             run.note("wake.json", wake)
@@ -18606,13 +19026,24 @@ class Beat:
             except BadMove as failure:
                 return MoveResult(f"could not be done: {failure.message}")
         if read_pause(profile, time.time()):
-            raise Paused("a person paused the loop while the runner decided: nothing was done")
+            raise Stopped("paused", "a person paused the loop while the runner decided: nothing was done")
+        self.fence(profile.setting("shell_timeout"))
         self.heed_turns(move)
         if move.name != "noop":
             run.intend(value)
         self.state["next_beat_s"] = move.next_beat_s
         known = hash_without_asks(digests_of(self.state["baseline"])) if self.forced else ""
         return perform(MoveContext(run, self.world, move, taint=self.taint, known=known, goal=self.goal))
+
+    def fence(self, need: float) -> None:
+        """Hold the lease for as long as the move may take. Raise Stopped when the move is of an epoch that is over.
+
+        The clock of this machine is believed only while the remote does not answer.
+        """
+        if self.epoch:
+            why, lease = renew_lease(self.profile, need, memory=False), read_lease(self.profile)
+            if not lease.held(need) or lease.epoch != self.epoch["epoch"]:
+                raise Stopped("lease", f"{why or lease.told}: this move is of epoch {self.epoch['epoch']}")
 
     def heed_turns(self, move: Move) -> None:
         """Note the goal that a move serves and those that it defers. Raise BadMove when the turn is another's."""
@@ -18623,6 +19054,7 @@ class Beat:
         """Let a direct runner act with its own tools, and hold it to one move; return what it did."""
         profile, run, name = self.profile, self.run, self.runner.name
         self.wake()
+        self.fence(profile.setting("tick_timeout"))
         journal = self.journal = Journal(profile)
         keep_playbook(run)
         scripts = {script: signature(path) for script, path in sensor_files(profile).items()}
@@ -18717,6 +19149,9 @@ class Beat:
         facts = {"outcome": result.outcome, "cost_usd": self.cost, "hash": self.state["hash"], **self.facts(line)}
         emit(profile, "decided", run=run.id, **facts, **extra)
         commit(profile, words)
+        late = renew_lease(profile) if profile.setting("lease") else ""
+        if late:
+            profile.warn(f"lease: {late}: the memory is not pushed yet")
         prune_runs(profile)
         reason = profile.redacted(self.reason)
         wait = self.state["next_beat_s"]
@@ -18759,15 +19194,17 @@ class Beat:
         keys = [key for key, path in paths.items() if key not in wrote and signature(path) != known.get(path, "absent")]
         return {"run": self.run.id, "keys": sorted(keys)} if keys else None
 
-    def put_off(self, reason: str) -> Outcome:
-        """End a run whose move a pause stopped. Its world counts as not decided on, so the next beat decides."""
+    def put_off(self, gate: str, reason: str) -> Outcome:
+        """End a run whose move a gate stopped. Its world counts as not decided on, so the next beat decides."""
         secs = round(time.monotonic() - self.started, 3)
-        self.run.commit("", {"outcome": "held", "reason": reason, "cost_usd": self.cost, "secs": secs})
+        told = one_line(f"not done: {move_title(self.run.fields('move.json'))}: {reason}")
+        line = f"- {local_stamp(time.time())} {told}" if gate == "lease" else ""
+        self.run.commit(line, {"outcome": "held", "reason": reason, "cost_usd": self.cost, "secs": secs})
         facts = {"run": self.run.id, "cost_usd": self.cost, **self.facts()}
-        emit(self.profile, "held", gate="paused", detail=reason, until=None, **facts)
+        emit(self.profile, "held", gate=gate, detail=reason, until=None, **facts)
         self.tell()
         prune_runs(self.profile)
-        return Outcome("held", f"paused: {reason}", self.run.id, None, self.cost, None, self.runner.name)
+        return Outcome("held", f"{gate}: {reason}", self.run.id, None, self.cost, None, self.runner.name)
 
     def fail(self, reason: str) -> Outcome:
         """End a run that changed nothing: count it, back off, and leave word for the next prompt."""
@@ -18826,7 +19263,7 @@ def run_beat(
 
 
 # ======================================================================================================================
-# 71. People
+# 73. People
 # ======================================================================================================================
 # What a person says to the loop: answers, approvals, pauses. An approval is a beat that a person has decided: under
 # the beat's lock, with a capsule and an intent, so that a crash in the middle leaves the trace that any move leaves.
@@ -18991,6 +19428,7 @@ def approve(
     prepare(profile)
     with beat_lock(profile, "approve", None):
         state = recover(profile)
+        state = recover(profile) if require_lease(profile, "approve") else state
         ask = open_proposal(profile, str(n))
         require_digest(ask, digest)
         require_capsule(profile, ask)
@@ -19155,6 +19593,9 @@ def tell_answer(
     """Give an answer and say so. Raise Failure when there is one already, or when what was approved has been done."""
     if ask.get("verdict") == "approved":
         raise answered_failure(ask, "what was done cannot be taken back here")
+    elsewhere = "" if ask["session"] else lease_elsewhere(profile)
+    if elsewhere:
+        raise Failure(f"ask {ask['n']}: {elsewhere}", "it waits there: answer it there, or `looop lease take` first")
     session = asker_of(profile, ask)
     read = not session or reader_of(profile, ask, session)
     typed = bool(session and not read and agent_in(session).prompt)
@@ -19244,7 +19685,7 @@ def pause_span(words: Sequence[str]) -> tuple[float, list[str]]:
 
 
 # ======================================================================================================================
-# 72. Views
+# 74. Views
 # ======================================================================================================================
 # What a person is shown: one line for each thing that matters, its glyph and colour saying how much. Colour goes to
 # terminals only; nothing here writes.
@@ -19442,6 +19883,7 @@ def status_of(profile: Profile, now: float, seen: Seen | None = None) -> dict[st
         "last_tick": last_tick(profile, state),
         "paused": shown_pause(pause),
         "quiet_until": utc_text(quiet) if quiet else None,
+        "lease": lease_object(read_lease(profile)) if profile.setting("lease") else None,
         "confinement": walls and walls_told(walls),
         "backoff": {
             "fails": failure["count"] if failure else 0,
@@ -19476,6 +19918,12 @@ def status_of(profile: Profile, now: float, seen: Seen | None = None) -> dict[st
 def oldest_ask(status: Mapping[str, JSON]) -> float | None:
     """Return when the oldest ask or flag came that waits, None where none does (pure)."""
     return min(filter(None, (stored_moment(ask["at"]) for ask in status["open_asks"])), default=None)
+
+
+def lease_object(lease: Lease) -> dict[str, JSON]:
+    """Return a lease in the shape of `lease --json`; `until`: when this machine may take it, by its own clock."""
+    until = utc_text(time.time() + lease.ttl - lease.age) if lease.holder and lease.age >= 0 else None
+    return {"holder": lease.holder or None, "epoch": lease.epoch, "until": until, "mine": lease.mine}
 
 
 def pulse_words(pulse: Mapping[str, JSON], paint: Paint) -> str:
@@ -19571,6 +20019,7 @@ def status_lines(profile: Profile, status: Mapping[str, JSON], now: float, paint
         ("last beat", beat),
         ("last move", one_line(journal[0].removeprefix("- "), 160) if journal else "none yet"),
         ("workers", worker_words(status["workers"], paint)),
+        *([("lease", lease_gate(profile).told)] if status["lease"] else []),
         ("asks", asked + (f" · {plural(status['flags'], 'flag')}" if status["flags"] else "")),
         ("runner", status["runner"]),
         ("spend", spent),
@@ -19703,7 +20152,7 @@ def sensor_table(profile: Profile, rows: Sequence[Mapping[str, JSON]], now: floa
 
 
 # ======================================================================================================================
-# 73. Why and replay
+# 75. Why and replay
 # ======================================================================================================================
 # Every wake and every silence, explained from what was recorded: a capsule says why a beat decided, and a replay
 # derives its hash, its prompt and its move again, without runner or effect. For what has not happened yet, the gates
@@ -19910,7 +20359,7 @@ def what_wakes(beat: Beat, held: Verdict | None, now: float) -> list[str]:
     found = []
     if held.gate != "unchanged":
         ends = {"paused": typable("looop resume"), "backoff": "an edit of PLAYBOOK or goals"}
-        ends["quiet"] = typable("looop run GOAL")
+        ends.update(quiet=typable("looop run GOAL"), lease="a later beat, once that changes; " + held.remedy)
         gate = "the quiet time" if held.gate == "quiet" else held.gate
         found += [f"{local_moment(held.until, now)}, when {gate} ends"] if held.until else []
         return [*found, ends.get(held.gate, held.remedy)]
@@ -20212,7 +20661,7 @@ def cmd_replay(profile: Profile, args: Args) -> Result:
 
 
 # ======================================================================================================================
-# 74. Trials
+# 76. Trials
 # ======================================================================================================================
 # A past world is judged again by the code that judges the present one: `PastBeat` is a beat with the state, world and
 # purse of a capsule. A case is a file in tests/ of the data dir, beside the PLAYBOOK in git:
@@ -20326,6 +20775,10 @@ class PastBeat(Beat):
     def circumstances(self, now: float) -> dict[str, JSON]:
         """Return what the gates went by then."""
         return self.judged
+
+    def lease(self) -> list[Verdict]:
+        """Return no lease: it is not judged again."""
+        return []
 
     def spend(self, now: float) -> tuple[Spend, Sequence[float]]:
         """Return what the ledger said then."""
@@ -20755,7 +21208,7 @@ def cmd_shadow(profile: Profile, args: Args) -> Result:
 
 
 # ======================================================================================================================
-# 75. Undo
+# 77. Undo
 # ======================================================================================================================
 # A person takes a move back: looop restores what it wrote, byte by byte, and ends what it started. Performers record in
 # undo.json of the capsule how to do that; an undo is a run with its own undo.json, so it can be undone, too. For the
@@ -21005,6 +21458,8 @@ def cmd_undo(profile: Profile, args: Args) -> Result:
     require_yes("undo", args["yes"])
     prepare(profile)
     with beat_lock(profile, "undo", None):
+        recover(profile)
+        require_lease(profile, "undo")
         inverse_of(run)
         beat = Undo(profile, run, str(profile.redacted(" ".join(args["why"]))))
         outcome = beat.carry()
@@ -21017,7 +21472,7 @@ def cmd_undo(profile: Profile, args: Args) -> Result:
 
 
 # ======================================================================================================================
-# 76. Cost
+# 78. Cost
 # ======================================================================================================================
 # The ledger added up, in blocks: one regular expression takes the few fields that are added out of every row of a block
 # at once, and only a line of another shape is parsed as JSON. Rows lie in the order of time, so a scope shorter than
@@ -21232,7 +21687,7 @@ def cost_lines(summary: Mapping[str, JSON], by: str, bars: bool, paint: Paint) -
 
 
 # ======================================================================================================================
-# 77. Channels
+# 79. Channels
 # ======================================================================================================================
 # channels/*.sh are sensors for people. A beat gives each the open asks, as JSON on stdin, when one is new there and
 # at the script's own interval while something is open; it prints answers, one JSON object a line. looop opens no
@@ -21555,7 +22010,7 @@ def serve_calmly(profile: Profile, poll: bool) -> None:
 
 
 # ======================================================================================================================
-# 78. Pulse
+# 80. Pulse
 # ======================================================================================================================
 # The beat in a loop, for whoever has no cron: one process that holds `.lock` for its life, in the session `pulse`.
 #
@@ -21859,7 +22314,7 @@ def end_pulse(profile: Profile) -> bool:
 
 
 # ======================================================================================================================
-# 79. Loop commands
+# 81. Loop commands
 # ======================================================================================================================
 # The verbs that run a beat.
 
@@ -21921,7 +22376,7 @@ def outcome_output(profile: Profile, wanted: str, outcome: Outcome) -> Output:
 
 
 # ======================================================================================================================
-# 80. People's commands
+# 82. People's commands
 # ======================================================================================================================
 # What a person answers, approves, refuses and pauses.
 
@@ -22092,6 +22547,49 @@ def cmd_approve(profile: Profile, args: Args) -> Result:
     return Output(lines=[*lines, printable(shell_told(result).rstrip("\n"))] if result.shell else lines)
 
 
+@declare("lease", "The beat", person=lambda args: args["how"], waits=True)
+def cmd_lease(profile: Profile, args: Args) -> Result:
+    """Show which machine decides; take the lease, or release it.
+
+    [how=take|release] :: take: decide here from now on; release: push the memory, and let another machine decide
+    --yes :: do not ask, when another machine holds it and renews it
+    --json :: print JSON
+
+    With `"lease": "origin"` in the config, only the machine that holds the lease of that git remote decides; the others
+    sense. It is renewed while the holder's beats run, and another machine may take it `lease_ttl` after they end. Who
+    takes it merges the memory, and goes on from what the holder before knew; a move decided on there is refused there.
+    $ looop lease  # ask the remote who holds it
+    $ looop lease take  # decide here
+    $ looop down && looop lease release  # before the lid is closed
+    Exits: 0 shown, or done | 1 another machine holds it, a conflict in the memory, or no answer from the remote
+    """
+    verb = f"lease {args['how'] or ''}".rstrip()
+    if not (check_data_dir(profile) and profile.setting("lease")):
+        raise Failure(f"{verb}: this machine decides alone", 'the config names the remote: "lease": "origin"')
+    lease = read_lease(profile)
+    if not args["how"]:
+        try:
+            lease, _ = look_at_lease(profile, keep=False)
+        except Failure as failure:
+            return Output(lease_object(lease), f"{lease.told}, as far as this machine knows", failure=failure)
+        return Output(lease_object(lease), lease.told)
+    prepare(profile)
+    with beat_lock(profile, verb, None):
+        recover(profile)
+        if args["how"] == "release":
+            commit(profile, "what changed before the lease was released")
+            why = renew_lease(profile) or push_lease(profile, free=True)
+        else:
+            lease, _ = look_at_lease(profile)
+            if not (lease.mine or lease.free):
+                say(lease.told)
+                require_yes(verb, args["yes"])
+            why, _ = hold_lease(profile, force=True)
+        if why:
+            raise Failure(f"{verb}: {why}", "`looop lease` shows who holds it")
+        return Output(lease_object(read_lease(profile)), read_lease(profile).told)
+
+
 @declare("pause", "People", moves=True)
 def cmd_pause(profile: Profile, args: Args) -> Result:
     """Stop deciding and acting for a while; sensing goes on.
@@ -22139,7 +22637,7 @@ def cmd_resume(profile: Profile, args: Args) -> Result:
 
 
 # ======================================================================================================================
-# 81. Commands that show
+# 83. Commands that show
 # ======================================================================================================================
 # How things are, what sensors read and what was spent.
 
@@ -22408,7 +22906,7 @@ def stream_words(line: bytes) -> list[str]:
 
 
 # ======================================================================================================================
-# 82. Setup commands
+# 84. Setup commands
 # ======================================================================================================================
 # The runner, the config, the version.
 
@@ -22560,7 +23058,7 @@ def cmd_version(profile: Profile, args: Args) -> Result:
 
 
 # ======================================================================================================================
-# 83. Session commands
+# 85. Session commands
 # ======================================================================================================================
 # The verbs that start, list, show and end sessions.
 
@@ -22875,7 +23373,7 @@ def skipped_words(follower: Follower) -> str:
 
 
 # ======================================================================================================================
-# 84. Terminal commands
+# 86. Terminal commands
 # ======================================================================================================================
 # What a session wrote and shows, and what is typed into it.
 
@@ -23242,7 +23740,7 @@ def cmd_kill(profile: Profile, args: Args) -> Result:
 
 
 # ======================================================================================================================
-# 85. Worker commands
+# 87. Worker commands
 # ======================================================================================================================
 # What a worker says and claims.
 
@@ -23414,7 +23912,7 @@ def cmd_prune(profile: Profile, args: Args) -> Result:
 
 
 # ======================================================================================================================
-# 86. Gallery
+# 88. Gallery
 # ======================================================================================================================
 # `looop sensor add`: sensors that looop carries, written out as plain sh for a person to read and edit. The scripts
 # are in Texts of the gallery; here is what they take, checked before a word of it stands in a script, and quoted there.
@@ -23843,7 +24341,7 @@ def checked_percent(text: str) -> str:
 
 
 # ======================================================================================================================
-# 87. Questions (pure)
+# 89. Questions (pure)
 # ======================================================================================================================
 # What the interview asks, and what becomes of the answers. It is one script, a generator that yields questions, is sent
 # answers, and returns the plan. It remembers nothing: `after_answers` runs it through the answers there are, up to the
@@ -24150,7 +24648,7 @@ _QUIET = Question("quiet hours", "Cadence", "quiet hours", _QUIET_TEXT, "quiet",
 
 
 # ======================================================================================================================
-# 88. Interview
+# 90. Interview
 # ======================================================================================================================
 # `looop setup` asks the questions, in common lines: no raw mode, so that `looop send` types into it as well as a
 # person. Every answer is in interview.json before the next question is asked; all else is written at the end.
@@ -24624,7 +25122,7 @@ def plan_lines(profile: Profile, plan: Plan, paths: Sequence[str], stamp: str) -
 
 
 # ======================================================================================================================
-# 89. Schedulers
+# 91. Schedulers
 # ======================================================================================================================
 # What runs the beat by itself: a systemd user timer, a launchd agent or a line of cron. Each is written with absolute
 # paths and an environment of its own, because a scheduler knows nothing of a person's shell:
@@ -25143,7 +25641,7 @@ class Scheduler:
 
 
 # ======================================================================================================================
-# 90. Service
+# 92. Service
 # ======================================================================================================================
 # The verbs about schedulers: they show, ask, and touch nothing but what they showed.
 
@@ -25396,7 +25894,7 @@ def service_lines(status: Mapping[str, JSON], now: float, paint: Paint) -> list[
 
 
 # ======================================================================================================================
-# 91. Examinations
+# 93. Examinations
 # ======================================================================================================================
 # Each check looks at one thing, as a person who knows looop would, and yields what it found. Nothing stays
 # in the data dir but the price of a call that was asked for (--ask).
@@ -25667,6 +26165,15 @@ def check_repository(profile: Profile) -> list[Finding]:
     return [warn(f"moves are not committed: {closed[0]} is not writable", "make it yours")] if closed else []
 
 
+def check_lease(profile: Profile) -> Iterator[Finding]:
+    """Ask the remote of the lease who holds it."""
+    if profile.setting("lease"):
+        try:
+            yield ok(look_at_lease(profile, keep=False)[0].told)
+        except Failure as failure:
+            yield fail(f"nothing is decided: {failure.message}", "" if "doctor" in failure.hint else failure.hint)
+
+
 _READY_MADE = "use the ready-made line: `looop config show` has it once your own is removed"
 
 
@@ -25901,13 +26408,23 @@ def check_running(profile: Profile) -> Iterator[Finding]:
 
 
 # ======================================================================================================================
-# 92. Doctor
+# 94. Doctor
 # ======================================================================================================================
 # The last check looks from where a scheduler stands: most loops that die do so because cron knows nothing of a person's
 # shell. Then all of them, in the order in which they are shown.
 
 _THERE_BY = 300.0  # seconds until a doctor is stopped: each of its checks has a deadline of its own
-_THERE = ("looop", "data", "files", "config", "git", "runner", "sensors", "walls")  # checks that matter to a beat there
+_THERE = (
+    "looop",
+    "data",
+    "files",
+    "config",
+    "git",
+    "lease",
+    "runner",
+    "sensors",
+    "walls",
+)  # checks that matter to a beat there
 
 
 def scheduler_places(profile: Profile) -> list[tuple[str, Schedule, str]]:
@@ -25975,6 +26492,7 @@ CHECKS: tuple[tuple[str, Callable[[Profile], Iterator[Finding]]], ...] = (
     ("files", check_files),
     ("config", check_config),
     ("git", check_git),
+    ("lease", check_lease),
     ("runner", check_runner),
     ("tmux", check_tmux),
     ("sensors", check_sensors),
@@ -26013,7 +26531,7 @@ def examine(profile: Profile, ask: bool) -> Iterator[tuple[str, Finding]]:
     here: set[str] = set()
     answer = [("answer", check_answer)] if ask else []
     there = ("scheduler", lambda profile: check_from_there(profile, here))
-    for name, check in (*CHECKS[:7], *answer, *CHECKS[7:], there):
+    for name, check in (*CHECKS[:8], *answer, *CHECKS[8:], there):
         with WAITING.telling(lambda secs, *_, name=name: f"examining: {name}, {secs} s"):
             findings = examined(profile, check)
         for finding in findings:
@@ -26062,7 +26580,7 @@ def cmd_doctor(profile: Profile, args: Args) -> Iterator[int | Output]:
 
 
 # ======================================================================================================================
-# 93. Goals and history
+# 95. Goals and history
 # ======================================================================================================================
 # `looop goals` and `looop goal add|edit|done|show`. The files in goals/ stay the truth: the verbs do what a person can
 # do by hand, and commit it; the next beat sees it and decides on it.
@@ -26296,7 +26814,7 @@ def cmd_history(profile: Profile, args: Args) -> Result:
 
 
 # ======================================================================================================================
-# 94. Page (pure)
+# 96. Page (pure)
 # ======================================================================================================================
 # What `looop report` is drawn with: HTML with pictures in SVG, without a script and without anything to fetch. All
 # markup is made by `element`, which escapes every text that is no Markup. A plot places its shapes in percent of its
@@ -26565,7 +27083,7 @@ def page_of_report(title: str, *inner: Markup) -> str:
 
 
 # ======================================================================================================================
-# 95. Report
+# 97. Report
 # ======================================================================================================================
 # `looop report`: the events of some days are read once, oldest first, the ledger with them; what waits, what is broken
 # and how things stand come from where `status`, `asks` and `goals` have it. Everything goes through `redacted` before
@@ -26988,7 +27506,7 @@ def cmd_report(profile: Profile, args: Args) -> Result:
 
 
 # ======================================================================================================================
-# 96. Check
+# 98. Check
 # ======================================================================================================================
 # `looop check`: the loop as a monitoring plugin sees it, and a textfile for Prometheus. Each thing that is wrong has a
 # level; the worst is the exit code. Nothing else is printed on stdout. The grammar of the line:
@@ -27136,7 +27654,7 @@ def cmd_check(profile: Profile, args: Args) -> Result:
 
 
 # ======================================================================================================================
-# 97. Board (pure)
+# 99. Board (pure)
 # ======================================================================================================================
 # What `looop top` shows. A board is what was read of the loop, as rows of four panels; a look is where the person is in
 # it, and what is in front of it. `drawn_board` draws both on a Screen of any size, which the terminal is made equal to:
@@ -27544,7 +28062,7 @@ def goal_items(
 
 
 # ======================================================================================================================
-# 98. Overview
+# 100. Overview
 # ======================================================================================================================
 # What `looop top` knows of the loop: a file is read again once it has changed. Of the session that is chosen it has the
 # screen, as its supervisor sends it.
@@ -27774,7 +28292,7 @@ def beat_item(profile: Profile, beat: tuple[str, dict[str, JSON], int], now: flo
 
 
 # ======================================================================================================================
-# 99. Top
+# 101. Top
 # ======================================================================================================================
 # The loop of `looop top`: it looks whether something has changed, and writes the rows that differ. It acts by the verbs
 # alone, each in a child: a key does the same as the command that is shown below.
@@ -28222,7 +28740,7 @@ def cmd_watch(profile: Profile, args: Args) -> Result:
 
 
 # ======================================================================================================================
-# 100. Completion
+# 102. Completion
 # ======================================================================================================================
 # What a shell can offer at a Tab. `looop config bash|zsh|fish` prints a few lines for the shell; they hand the words of
 # the command line to `looop _complete`, which prints a candidate a line, and after a TAB what it is. `:file`, `:folder`
@@ -28547,7 +29065,7 @@ def cmd_config_fish(profile: Profile, args: Args) -> Result:
 
 
 # ======================================================================================================================
-# 101. Manual (pure)
+# 103. Manual (pure)
 # ======================================================================================================================
 # What looop says of itself: a page for each verb and each group, the overview, the manual, the man page, and the next
 # steps. All derive from the verbs' pages, the settings and MANUAL, which is written like this:
@@ -28898,7 +29416,7 @@ def next_steps(status: Mapping[str, JSON], timed: bool = False) -> list[tuple[st
 
 
 # ======================================================================================================================
-# 102. Arguments (pure)
+# 104. Arguments (pure)
 # ======================================================================================================================
 # From the words of a command line to a verb's options and arguments, each read as the verb's page declares it.
 
@@ -29029,7 +29547,7 @@ def read_value(verb: Verb, one: Argument, text: str) -> JSON:
 
 
 # ======================================================================================================================
-# 103. Far verbs
+# 105. Far verbs
 # ======================================================================================================================
 # `gpu:fix-ci` is session fix-ci of the where gpu, and `gpu:3` its ask 3. A verb with such an id is run by the copy of
 # looop there, which prints and returns what it would here; its terminal, where it has one, is the person's.
@@ -29117,7 +29635,7 @@ def read_far_request() -> bytes:
 
 
 # ======================================================================================================================
-# 104. Command line
+# 106. Command line
 # ======================================================================================================================
 # From the words of a command line to an exit code: the verb is found and run, here or on another machine, and what it
 # returns is printed.
@@ -29467,7 +29985,7 @@ def open_missing_streams() -> None:
 
 
 # ======================================================================================================================
-# 105. Texts
+# 107. Texts
 # ======================================================================================================================
 # Prose alone, in looop's own words: what the LLM is told, what a fresh profile is seeded with.
 
@@ -29618,7 +30136,7 @@ How looop should judge. Edit it freely.
 
 
 # ======================================================================================================================
-# 106. Texts of the gallery
+# 108. Texts of the gallery
 # ======================================================================================================================
 # What `sensor add` writes. Each is one script of plain POSIX sh that a person can read and edit; words of
 # strangers stay out of the signal where they can, and reach JSON only through jq. A signal is small and does not move
@@ -30209,7 +30727,7 @@ done
 }
 
 # ======================================================================================================================
-# 107. Texts of the manual
+# 109. Texts of the manual
 # ======================================================================================================================
 # `looop help`, in the markup that the section Manual explains.
 
