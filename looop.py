@@ -18517,7 +18517,7 @@ def merge_memory(profile: Profile, there: str, state: Mapping[str, JSON]) -> boo
         files = text_of(git(profile, "diff", "--name-only", "--diff-filter=U").out).split()
         if files:
             commit_step(profile, "merge", "--abort")
-        why = f"conflict in {first_few(files, 3)}" if files else first_line(text_of(ended.err or ended.out))
+        why = f"conflict in {first_few(files, 3)}" if files else text_of(ended.err or ended.out).strip()
         pull = f"git -C {quoted(profile.data)} pull --no-rebase --allow-unrelated-histories"
         raise Failure(f"the memory cannot be merged: {one_line(why, 200)}", f"{pull} {remote} {branch}")
     return True
