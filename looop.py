@@ -54,83 +54,86 @@ Contents
   30. Keys (pure)                 what a key, a text and a viewer send
   31. Protocol (pure)             what clients and supervisors say to each other
   32. Session store               the folder of a session
-  33. Claims                      who works on what
-  34. Session log                 a session's output, stored and read
-  35. PTY                         the terminal of a session's command
-  36. Drawing and typing          a supervisor's screen and its input
-  37. Clients                     a supervisor's connections
-  38. Lookout                     idle, stuck or asking, told from the screen
-  39. Supervisor                  the process that owns a session
-  40. Launch                      how a session begins
-  41. Client                      the other end of a connection
-  42. Terminal of a viewer        what a person's terminal gets, and how it is restored
-  43. Attach                      a person's terminal lent to a session
-  44. Typing                      type, look, and only then press Enter
-  45. Fleet                       sessions flagged, ended, restarted, listed
-  46. Checks                      the command that proves a worker's work
-  47. Readings (pure)             a sensor's output as a stable reading
-  48. Sense                       all sensors at once, each under its deadline
-  49. World hash (pure)           what wakes the loop
-  50. World                       the world read once per beat
-  51. Moves (pure)                the one object that a reply must be
-  52. Goal turns (pure)           whose turn it is, and which goals are overdue
-  53. Prompt (pure)               its parts, in an order that caches well
-  54. Metering (pure)             replies, tokens and prices out of runners' output
-  55. Gates (pure)                what holds a beat back
-  56. Readers (pure)              commands that only read
-  57. Tripwires (pure)            commands that look irreversible
-  58. Verdicts (pure)             known, confined, proposed or refused
-  59. Profile on disk             the data dir and its git history
-  60. Prompt context              what a prompt shows and no hash covers
-  61. Runs                        a capsule per decision, safe against kill -9
-  62. Calls                       a runner asked, and its failures
-  63. Act                         a performer for each move
-  64. Act on workers              the moves that start, end and speak to workers
-  65. Proposals                   what a person's yes is bound to
-  66. Guards                      pauses and budgets
-  67. Recover                     what a killed beat left half done
-  68. Surface                     what a person must not miss, told once
-  69. Verbs                       how a verb, its page and its options are declared
-  70. Hooks                       what agents say of themselves
-  71. Shared memory               the lease taken, renewed, and what goes with it
-  72. Beat                        sense, look, judge, decide, act, log
-  73. People                      answers, approvals, pauses
-  74. Views                       status, lists and asks for people
-  75. Why and replay              why, gate, replay: what happened, and what would
-  76. Trials                      test, test add, shadow: past worlds judged again
-  77. Undo                        looop undo: a move taken back
-  78. Cost                        the ledger added up
-  79. Channels                    people reached by scripts, and their answers
-  80. Pulse                       the beat in a loop
-  81. Loop commands               tick, run
-  82. People's commands           asks, answer, approve, reject, pause, resume
-  83. Commands that show          status, sensor list, show and test, cost
-  84. Setup commands              init, config, version
-  85. Session commands            start-session, ls, attach, detach, up, down
-  86. Terminal commands           log, shot, expect, send, key, wait, restart, kill
-  87. Worker commands             ask, flag, claim, prune
-  88. Gallery                     sensors to choose from; sensor add, edit, trust, remove
-  89. Questions (pure)            what the interview asks
-  90. Interview                   looop setup
-  91. Schedulers                  systemd, launchd and cron
-  92. Service                     looop service
-  93. Examinations                what the doctor looks at
-  94. Doctor                      looop doctor
-  95. Goals and history           looop goals, goal, history
-  96. Page (pure)                 HTML and plots of a report
-  97. Report                      looop report: some days of the loop on one page
-  98. Check                       looop check: a monitoring plugin
-  99. Board (pure)                panels and dialogs of `looop top`, at any size
- 100. Overview                    the files that `looop top` shows, read when they change
- 101. Top                         looop top, watch: keys, drawing, verbs in children
- 102. Completion                  candidates for a Tab
- 103. Manual (pure)               help, pages, man page
- 104. Arguments (pure)            the words of a command line, read as a verb declares them
- 105. Far verbs                   verbs for the sessions of other machines, and looop as it is called there
- 106. Command line                from words to an exit code
- 107. Texts                       prompts and seeds
- 108. Texts of the gallery        scripts of `sensor add`
- 109. Texts of the manual         looop help
+  33. Elsewhere                   what is known of sessions on other machines
+  34. Claims                      who works on what
+  35. Session log                 a session's output, stored and read
+  36. PTY                         the terminal of a session's command
+  37. Drawing and typing          a supervisor's screen and its input
+  38. Clients                     a supervisor's connections
+  39. Lookout                     idle, stuck or asking, told from the screen
+  40. Supervisor                  the process that owns a session
+  41. Launch                      how a session begins
+  42. Client                      the other end of a connection
+  43. Terminal of a viewer        what a person's terminal gets, and how it is restored
+  44. Attach                      a person's terminal lent to a session
+  45. Typing                      type, look, and only then press Enter
+  46. Fleet                       sessions flagged, ended, restarted, listed
+  47. Checks                      the command that proves a worker's work
+  48. Readings (pure)             a sensor's output as a stable reading
+  49. Sense                       all sensors at once, each under its deadline
+  50. World hash (pure)           what wakes the loop
+  51. World                       the world read once per beat
+  52. Moves (pure)                the one object that a reply must be
+  53. Goal turns (pure)           whose turn it is, and which goals are overdue
+  54. Prompt (pure)               its parts, in an order that caches well
+  55. Metering (pure)             replies, tokens and prices out of runners' output
+  56. Gates (pure)                what holds a beat back
+  57. Readers (pure)              commands that only read
+  58. Tripwires (pure)            commands that look irreversible
+  59. Verdicts (pure)             known, confined, proposed or refused
+  60. Profile on disk             the data dir and its git history
+  61. Prompt context              what a prompt shows and no hash covers
+  62. Runs                        a capsule per decision, safe against kill -9
+  63. Calls                       a runner asked, and its failures
+  64. Act                         a performer for each move
+  65. Act on workers              the moves that start, end and speak to workers
+  66. Proposals                   what a person's yes is bound to
+  67. Guards                      pauses and budgets
+  68. Recover                     what a killed beat left half done
+  69. Surface                     what a person must not miss, told once
+  70. Verbs                       how a verb, its page and its options are declared
+  71. Hooks                       what agents say of themselves
+  72. Sync                        what is new on other machines, asked at every beat
+  73. Shared memory               the lease taken, renewed, and what goes with it
+  74. Beat                        sense, look, judge, decide, act, log
+  75. People                      answers, approvals, pauses
+  76. Views                       status, lists and asks for people
+  77. Why and replay              why, gate, replay: what happened, and what would
+  78. Trials                      test, test add, shadow: past worlds judged again
+  79. Undo                        looop undo: a move taken back
+  80. Cost                        the ledger added up
+  81. Channels                    people reached by scripts, and their answers
+  82. Pulse                       the beat in a loop
+  83. Loop commands               tick, run
+  84. People's commands           asks, answer, approve, reject, pause, resume
+  85. Sessions for others         what this machine tells the beat of another
+  86. Commands that show          status, sensor list, show and test, cost
+  87. Setup commands              init, config, version
+  88. Session commands            start-session, ls, attach, detach, up, down
+  89. Terminal commands           log, shot, expect, send, key, wait, restart, kill
+  90. Worker commands             ask, flag, claim, prune
+  91. Gallery                     sensors to choose from; sensor add, edit, trust, remove
+  92. Questions (pure)            what the interview asks
+  93. Interview                   looop setup
+  94. Schedulers                  systemd, launchd and cron
+  95. Service                     looop service
+  96. Examinations                what the doctor looks at
+  97. Doctor                      looop doctor
+  98. Goals and history           looop goals, goal, history
+  99. Page (pure)                 HTML and plots of a report
+ 100. Report                      looop report: some days of the loop on one page
+ 101. Check                       looop check: a monitoring plugin
+ 102. Board (pure)                panels and dialogs of `looop top`, at any size
+ 103. Overview                    the files that `looop top` shows, read when they change
+ 104. Top                         looop top, watch: keys, drawing, verbs in children
+ 105. Completion                  candidates for a Tab
+ 106. Manual (pure)               help, pages, man page
+ 107. Arguments (pure)            the words of a command line, read as a verb declares them
+ 108. Far verbs                   verbs for the sessions of other machines, and looop as it is called there
+ 109. Command line                from words to an exit code
+ 110. Texts                       prompts and seeds
+ 111. Texts of the gallery        scripts of `sensor add`
+ 112. Texts of the manual         looop help
 
 Finding things: the verb `looop sensor list` is `cmd_sensor_list`; its docstring is its page: options, examples, exits.
 To add a verb: write `cmd_<verb>` under `@declare`: see the section Verbs.
@@ -167,6 +170,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self, dataclass_transform
 
     JSON = Any
+    RunJobs = Callable[[Sequence["Job"], int], Sequence["ProcessResult"]]
     Trait = tuple[int, bytes, int]  # a file's kind and mode; its content, or where it leads; ctime, if not read
 else:
     import _signal  # the C half of `signal`, whose Python half imports enum: 0.6 of a start for names of integers
@@ -396,7 +400,7 @@ class Change(Record):
 
     @property
     def kind(self) -> str:
-        """Return what the item is: "playbook", "goal", "turn", "sensor", "worker" or "ask"."""
+        """Return what the item is: "playbook", "goal", "turn", "sensor", "where", "worker" or "ask"."""
         return key_parts(self.key)[0]
 
     @property
@@ -3776,6 +3780,7 @@ _SCRATCH = """\
 /scratch/
 /sessions/
 /snapshots/
+/where/
 /cost.jsonl*
 /events.jsonl*
 /service.log*
@@ -5358,8 +5363,9 @@ def far_words(prefix: Sequence[str], terminal: bool) -> list[str]:
 class Far:
     """What one call of several wheres has: its deadline, and where looop's copy is at each."""
 
-    def __init__(self, profile: Profile, names: Iterable[str], timeout: float) -> None:
+    def __init__(self, profile: Profile, names: Iterable[str], timeout: float, run: RunJobs = run_jobs) -> None:
         known = wheres(profile)
+        self.run = run  # it may run other jobs beside
         self.profile, self.deadline = profile, Deadline(timeout)
         self.prefixes = {name: known[name] for name in names}
         self.stamp = signature(profile.self_path)
@@ -5431,7 +5437,7 @@ class Far:
                 argv[0] = which(argv[0], env) or argv[0]
                 timeout = max(0.1, self.deadline.at_most(FAR_TIME))
                 jobs.append(Job(name, [*argv, *words], env, timeout, f"{folder}/{name}", cap=16 * MIB, tidy=True))
-            for job, end in zip(jobs, run_jobs(jobs, len(jobs))):
+            for job, end in zip(jobs, self.run(jobs, len(jobs)) if jobs else ()):
                 found[job.name] = far_reply(end)
         return found
 
@@ -5485,17 +5491,29 @@ def record_cost(profile: Profile, row: Mapping[str, JSON]) -> None:
         raise Failure(f"cost.jsonl: {error.strerror}", remedy) from None
 
 
+def ledgers(profile: Profile) -> list[str]:
+    """Return the paths of the ledgers: what the workers of other machines have spent, and last this machine's own."""
+    names = names_in(profile.path("where"), "where") if wheres(profile) else []
+    return [*(profile.path("where", n) for n in names if n.endswith(".cost.jsonl")), profile.path("cost.jsonl")]
+
+
 OLD_ROWS_ENOUGH = 500  # rows in a row, older than what is wanted, after which nothing newer is expected
 
 
 def recent_rows(profile: Profile, since: float, only: bytes = b"", until: float = 0.0) -> Iterator[dict[str, JSON]]:
-    """Give the rows since a moment, newest first. Lines that are no rows are passed over.
+    """Give the rows since a moment, of each ledger the newest first. Lines that are no rows are passed over.
 
     With `only`, so are those before `until` that name another command than these bytes: they are not even parsed.
     """
+    for path in ledgers(profile):
+        yield from recent_rows_of(path, since, only, until)
+
+
+def recent_rows_of(path: str, since: float, only: bytes, until: float) -> Iterator[dict[str, JSON]]:
+    """Give the rows of one ledger: see `recent_rows`."""
     old = 0
     first, whole = (utc_text(max(0.0, moment)).encode() for moment in (since, until))
-    for line in lines_backwards(profile.path("cost.jsonl")):
+    for line in lines_backwards(path):
         other = only and only not in line and b'"cmd":' in line
         if other and line.startswith(b'{"ts":"') and first <= line[7:27] < whole:
             old = 0
@@ -8194,6 +8212,10 @@ class Session(Record):
     over: str = ""  # what it may spend, once that is too much
     last_output: float = 0.0  # when it last wrote something, or was started, in epoch seconds
     last_text: float = 0.0  # when new text last appeared on its screen; its last output where looop does not look at it
+    where: str = ""  # the machine that it is on, by its name in the config; "": this one
+    read_at: float = 0.0  # when it was read, by that machine's clock; 0.0: just now, by this one's
+    unreachable: float = 0.0  # since when that machine has not answered, in epoch seconds
+    far: Mapping[str, JSON] = {}  # what only its machine can tell: "dialog", "screen", "task", "told" of its check
     # what its start alone needs
     prompt: str = ""  # the brief of a worker
     again: bool = False  # it goes on with the log of the ended session that had its id
@@ -8558,6 +8580,7 @@ def turn_of(session: Session, now: float) -> Turn:
     The screen fills in what the hooks leave out: a dialog without an event, a dialog answered with No (claude 2.1.332
     and codex 0.171.0 send no event then), a long command after a Yes, and an interrupted turn.
     """
+    now = session.read_at or now
     if not session.alive:
         return Turn("ended", "screen", "", ended_at(session))
     said, seen = session.hooks, session.seen
@@ -8582,6 +8605,7 @@ def rest_of(session: Session, now: float) -> tuple[str, str, float]:
     this changes: once for each time that a worker stops working, never because it works again, and not again when an
     idle one becomes stuck. What a screen alone says counts once it has lasted for REST_AFTER.
     """
+    now = session.read_at or now
     turn = turn_of(session, now)
     told = turn.state == "prompt" or turn.rests(now)
     told = told and not (session.note or "").startswith(_ASKS)  # it waits for an answer: that is the ask's to tell
@@ -8633,7 +8657,155 @@ def prune_sessions(profile: Profile, older: float, now: float, dry: bool = False
 
 
 # ======================================================================================================================
-# 33. Claims
+# 33. Elsewhere
+# ======================================================================================================================
+# What is known of the machines that `where` in the config names. Session `fix-ci` on `gpu` is `gpu:fix-ci` here, and
+# ask 3 there `gpu:3`: no id of this machine has a colon. Every beat syncs with each of them; in where/
+#
+#     NAME.json       what the last sync told: sessions, asks and claims; since when it cannot be reached, and why;
+#                     written by beats alone
+#     NAME.out.json   what goes out with the next one: answers, and which of them the decider has read
+#     ID.cost.jsonl   the rows of a ledger there, byte by byte: its size is the cursor, so none counts twice
+#
+# A machine that cannot be reached is a reading: its sessions stay as they were told last, judged by its clock of then,
+# so that nothing about them changes, and their claims stay.
+
+UNREACHABLE_AFTER = 2  # failed syncs in a row after which the decider is told: one is a hiccup of the link
+
+
+class Where(Record):
+    """A machine, as where/NAME.json has it."""
+
+    name: str
+    at: float = 0.0  # of the last sync, in epoch seconds; 0.0: there was none
+    now: float = 0.0  # its own clock then
+    tried: float = 0.0  # when a sync was tried last
+    fails: int = 0  # tries that have failed since
+    since: float | None = None  # when the first of them did
+    why: str = ""  # why it did
+    ledgers: tuple[str, ...] = ()
+    reports: Mapping[str, JSON] = {}  # the stamp of each report that is here, too
+    sessions: tuple[JSON, ...] = ()
+    asks: tuple[JSON, ...] = ()
+    claims: tuple[JSON, ...] = ()
+
+    @property
+    def value(self) -> str:
+        """Return what of it wakes the loop: nothing that changes while it does not."""
+        return f"unreachable: {self.why}" if self.fails >= UNREACHABLE_AFTER else "reachable"
+
+
+_WHERE = (
+    *((name, name, "moment") for name in ("at", "now", "tried", "since")),
+    ("fails", "fails", "number"),
+    ("why", "why", "text"),
+    ("reports", "reports", {"*": "text"}),
+    *((name, name, ["object"]) for name in ("sessions", "asks", "claims")),
+)
+# What a sync tells of a session, beside its agent: the fields of `Session`, with their shapes.
+_FAR = {
+    **dict.fromkeys("cmd cwd kind by goal agent runner line check state reason".split(), "text"),
+    **dict.fromkeys(("note", "verdict"), "text|none"),
+    **dict.fromkeys(("exit_code", "signal", "child"), "number|none"),
+    **dict.fromkeys(("cols", "rows"), "number"),
+    **dict.fromkeys(("started_at", "changed"), "stamp"),
+    **dict.fromkeys(("generation", "raised", "last_output", "last_text"), "moment"),
+    **{"tainted": "flag", "cost_usd": "amount|none", "over": "text"},
+}
+_FAR_ASK = {**_ASK_SHAPE, "n": "number", "kind": "text", "state": "text", "waits": "flag", "verdict": "text|none"}
+
+
+def read_where(profile: Profile, name: str) -> Where:
+    """Return what is known of a machine."""
+    return Where(name, **sound_fields(read_fields(profile.path("where", f"{name}.json")), _WHERE))
+
+
+def write_where(profile: Profile, where: Where) -> None:
+    """Write down what is known of a machine."""
+    fields = {key: value for key, value in where.__dict__.items() if value not in (None, "name")}
+    write_atomic(profile.path("where", f"{where.name}.json"), compact(fields).encode(), sync=False)
+
+
+def told_session(session: Session, **more: JSON) -> dict[str, JSON]:
+    """Return a session as a sync tells it; `more`: what only its own machine can tell."""
+    told: dict[str, JSON] = {name: getattr(session, name) for name in _FAR}
+    for name in ("hooks", "seen"):
+        state = getattr(session, name)
+        told[name] = {key: getattr(state, field) for key, field, _ in _AGENT}
+    return {"id": session.id, **told, **more}
+
+
+def far_session(where: Where, told: Mapping[str, JSON]) -> Session | None:
+    """Return a session of another machine as a sync told it, None where that is not sound."""
+    if not fits(told, {"id": "id", **_FAR}):
+        return None
+    fields = {name: told[name] for name in _FAR}
+    fields.update({name: agent_state(told[name], None) for name in ("hooks", "seen") if fits(told.get(name), "object")})
+    more = {key: value for key, value in told.items() if key not in _FAR and isinstance(value, str)}
+    fields.update(where=where.name, read_at=where.now, unreachable=where.since or 0.0, far=more)
+    return Session(f"{where.name}:{told['id']}", **fields)
+
+
+def far_sessions(profile: Profile, kinds: Sequence[str] = FLEET) -> list[Session]:
+    """Return the sessions of other machines, as far as they are known."""
+    found = []
+    for name in wheres(profile):
+        where = read_where(profile, name)
+        found += [far_session(where, told) for told in where.sessions]
+    return [session for session in found if session and session.kind in kinds]
+
+
+def all_sessions(profile: Profile, kinds: Sequence[str] = FLEET) -> list[Session]:
+    """Return the sessions of some kinds, here and elsewhere. Raise Failure when those of here cannot be read."""
+    return list_sessions(profile, kinds) + far_sessions(profile, kinds)
+
+
+def any_session(profile: Profile, session: str) -> Session | None:
+    """Return a session of here or elsewhere, None when there is none, or none is known."""
+    if ":" in session:
+        return next((found for found in far_sessions(profile) if found.id == session), None)
+    return read_session(profile, session) if valid_id(session) or session == PULSE else None
+
+
+def far_asks(profile: Profile) -> list[dict[str, JSON]]:
+    """Return the asks of other machines, as far as they are known: `n` is `gpu:3`, and an answer that waits counts."""
+    found = []
+    for name in wheres(profile):
+        out = {entry["n"]: entry for entry in read_out(profile, name)}
+        for told in read_where(profile, name).asks:
+            sent = out.get(told.get("n"), {})
+            if not fits(told, _FAR_ASK) or "read" in sent:
+                continue
+            ask = {**dict.fromkeys(_ASK_KEYS), **told, "n": f"{name}:{told['n']}", "where": name}
+            ask["session"] = told["session"] and f"{name}:{told['session']}"
+            if sent:
+                ask.update(state="answered", verdict=sent["verdict"], answer=sent["text"] or sent["verdict"])
+            found.append(ask)
+    return found
+
+
+def read_out(profile: Profile, name: str) -> list[dict[str, JSON]]:
+    """Return what goes out to a machine with the next sync."""
+    out = read_fields(profile.path("where", f"{name}.out.json")).get("out")
+    shape = {"n": "number", "verdict": "text|none", "text": "text|none", "read": "text|none"}
+    return [entry for entry in out if fits(entry, shape)] if isinstance(out, list) else []
+
+
+def change_out(profile: Profile, name: str, add: Sequence[JSON] = (), drop: Sequence[JSON] = ()) -> None:
+    """Add to what goes out to a machine, and drop what has arrived there."""
+    if not add and not drop:
+        return
+    make_private_dir(profile.path("where"))
+    with profile.lock("where"):
+        before = read_out(profile, name)
+        after = [entry for entry in before if entry not in drop]
+        after += [entry for entry in add if entry not in after]
+        if after != before:
+            write_atomic(profile.path("where", f"{name}.out.json"), compact({"out": after}).encode())
+
+
+# ======================================================================================================================
+# 34. Claims
 # ======================================================================================================================
 # What is a session's own while it lives: its claims and its questions. One that was born again under the same id has
 # neither. claims/<name>.json says who works on what: {"session","name","ts"} and whatever the worker adds; looop's own
@@ -8665,9 +8837,9 @@ def read_claim(profile: Profile, name: str, now: float) -> Claim | None:
     if raw is None:
         return None
     said = fields.get("session")
-    session = said if isinstance(said, str) and valid_id(said) else ""
+    session = said if isinstance(said, str) and all(map(valid_id, said.split(":", 1))) else ""
     at, until = written_at(path), moment(fields.get("until"))
-    holder = read_session(profile, session) if session else None
+    holder = any_session(profile, session) if session else None
     begun = holder.generation if holder else None
     earlier = fields["generation"] != begun if "generation" in fields else at < (begun or 0.0) - 0.02
     state, why = "released", ""
@@ -8683,12 +8855,16 @@ def read_claim(profile: Profile, name: str, now: float) -> Claim | None:
 
 
 def list_claims(profile: Profile, now: float) -> list[Claim]:
-    """Return every claim, by name. Raise Failure when they cannot be read."""
+    """Return every claim, by name, and those that are held elsewhere. Raise Failure when they cannot be read."""
     names = [name[:-5] for name in names_in(profile.path("claims"), "claims") if name.endswith(".json")]
     try:
         found = [read_claim(profile, name, now) for name in names if not name.startswith(".")]
     except OSError as error:
         raise Failure(f"claims: {error.filename}: {error.strerror}", remedy_for(error)) from None
+    shape = {"name": "id", "session": "id", "at": "moment"}
+    for where in (read_where(profile, name) for name in wheres(profile)):
+        held = (told for told in where.claims if fits(told, shape))
+        found += [Claim(told["name"], f"{where.name}:{told['session']}", told["at"], None, "held") for told in held]
     return [claim for claim in found if claim]
 
 
@@ -8741,7 +8917,7 @@ def reap_claims(profile: Profile, now: float) -> None:
 
 
 def current_asks(profile: Profile) -> list[dict[str, JSON]]:
-    """Return every ask as it stands now: one whose session has ended, or was born again, is stranded.
+    """Return every ask as it stands now, here and elsewhere: one whose session has ended, or began anew, is stranded.
 
     `waits` tells that whoever asked lives and is to have the answer; else the decider is.
     """
@@ -8752,11 +8928,11 @@ def current_asks(profile: Profile) -> list[dict[str, JSON]]:
         ask["waits"] = waits and not ask.get("delivered")
         if ask["session"] and ask["state"] == "open" and not waits:
             ask["state"] = "stranded"
-    return asks
+    return asks + far_asks(profile)
 
 
 # ======================================================================================================================
-# 34. Session log
+# 35. Session log
 # ======================================================================================================================
 # What a session wrote, raw, and how it is read as text. Offsets count every byte since the session began. The log is
 # two files at most: when output.log has grown to half of what is allowed, it becomes output.<its first offset>.log, and
@@ -9055,7 +9231,7 @@ def shown_text(text: str) -> str:
 
 
 # ======================================================================================================================
-# 35. PTY
+# 36. PTY
 # ======================================================================================================================
 # The terminal that a session's command runs in: how it begins there, and how it is said to have ended.
 
@@ -9145,7 +9321,7 @@ def ending_of(why: str, code: int | None) -> dict[str, JSON]:
 
 
 # ======================================================================================================================
-# 36. Drawing and typing
+# 37. Drawing and typing
 # ======================================================================================================================
 # The two halves of a session's terminal inside its supervisor, and the loop that they live in. The canvas draws output
 # whenever the loop is idle, so that the screen is current; the keyboard types, each text whole, as fast as the command
@@ -9473,7 +9649,7 @@ class Keyboard:
 
 
 # ======================================================================================================================
-# 37. Clients
+# 38. Clients
 # ======================================================================================================================
 # The clients of a supervisor, and the bytes from and to them. Nobody waits for a client: what it does not take is
 # queued, and a viewer's queue that is full is dropped; a sender whose typing is not taken is not read.
@@ -9811,7 +9987,7 @@ class Clients:
 
 
 # ======================================================================================================================
-# 38. Lookout
+# 39. Lookout
 # ======================================================================================================================
 # What a session's screen shows, and what a worker's says of whose turn it is. Once a second at most, while there is
 # output, its lines are compared with those that it showed lately: letters alone, so that what blinks, spins or
@@ -9953,7 +10129,7 @@ class Lookout(Clients):
 
 
 # ======================================================================================================================
-# 39. Supervisor
+# 40. Supervisor
 # ======================================================================================================================
 # One process per session, forked away from whoever starts it: it owns the PTY, and nothing that happens to a terminal,
 # a pulse or the looop file reaches it. One loop, in which nothing ever waits for one of the parties:
@@ -10482,7 +10658,7 @@ class Supervisor(Lookout):
 
 
 # ======================================================================================================================
-# 40. Launch
+# 41. Launch
 # ======================================================================================================================
 # How a session begins: its folder is made aside with the lock held, gets its id, and a supervisor is forked away twice.
 # Whoever starts it waits for one word through a pipe: that the command runs, or why it does not.
@@ -10732,7 +10908,8 @@ def agents(profile: Profile) -> dict[str, JSON]:
     without = [] if profile.which("gh") else ["pr_comment", "issue_comment", "pr_open"]
     without += [] if profile.setting("notify") else ["message"]
     folders = ["reports/", *map(one_line, profile.setting("gate_folders"))]
-    return {"names": names, "default": default if default in names else None, "without": without, "folders": folders}
+    told = {"names": names, "default": default if default in names else None, "without": without, "folders": folders}
+    return {**told, "wheres": [*wheres(profile)]} if wheres(profile) else told
 
 
 _SHELL_WORDS = frozenset(
@@ -10840,7 +11017,7 @@ def close_others(*kept: int) -> None:
 
 
 # ======================================================================================================================
-# 41. Client
+# 42. Client
 # ======================================================================================================================
 # The other end: one connection to one supervisor. What a session has written is read from its log, not from here; the
 # connection tells when there is more.
@@ -11278,7 +11455,7 @@ def wait_idle(session: Session, *, quiet: float, timeout: float | None, ignore: 
 
 
 # ======================================================================================================================
-# 42. Terminal of a viewer
+# 43. Terminal of a viewer
 # ======================================================================================================================
 # What a person's terminal gets of a session's output: all but what would outlast the visit or acts outside the screen.
 # What is switched on in the terminal is noted on the way, so that it can be undone when the person leaves, or the
@@ -11574,7 +11751,7 @@ class OutputFilter:
 
 
 # ======================================================================================================================
-# 43. Attach
+# 44. Attach
 # ======================================================================================================================
 # A person's terminal, lent to a session. While both have the same size it gets what the session writes, by way of
 # OutputFilter; else a screen of the session's size stands between, and rows of it are painted.
@@ -11921,7 +12098,7 @@ class Attached(Visit):
 
 
 # ======================================================================================================================
-# 44. Typing
+# 45. Typing
 # ======================================================================================================================
 # What verbs and moves type into sessions. A text is submitted as a careful person does it: type, look, and only then
 # press Enter. The Enter is the last byte of one input, so the supervisor lets no other sender in between.
@@ -12138,7 +12315,7 @@ def checked_key(name: str) -> str:
 
 
 # ======================================================================================================================
-# 45. Fleet
+# 46. Fleet
 # ======================================================================================================================
 # What verbs and moves do with sessions: type into them, flag them, end them, tell how they are.
 
@@ -12291,6 +12468,8 @@ def health_of(session: Session, turn: str) -> str:
 
 def shows_dialog(profile: Profile, session: Session, now: float) -> str:
     """Say why what is typed into a worker may answer a question of its program, "" when it stands at its prompt."""
+    if session.where:
+        return str(session.far.get("dialog", ""))
     if any(ask["session"] == session.id and ask["state"] == "open" for ask in current_asks(profile)):
         return "it asks you something"
     return "it is flagged" if session.note is not None else left_prompt(session, now)
@@ -12329,6 +12508,8 @@ SCREEN_SHOWN = 12  # lines at the end of a worker's screen that a person is show
 
 def screen_tail(session: Session) -> str:
     """Return the last lines of a session's screen, "" when it cannot be read."""
+    if session.where:
+        return str(session.far.get("screen", ""))
     try:
         return "\n".join(picture_plain(screen_of(session), trim=True).rstrip("\n").split("\n")[-SCREEN_SHOWN:])
     except (Gone, OSError):
@@ -12351,12 +12532,14 @@ def session_row(session: Session, now: float, asking: bool = False, claims: Sequ
         "by": turn.by if session.alive else None,
         "question": turn.question or None,
         "last_text": utc_text(session.last_text),
+        "where": session.where or None,
+        "unreachable_since": utc_text(session.unreachable) if session.unreachable else None,
     }
     return {name: derived[name] if name in derived else getattr(session, name) for name in _LISTED}
 
 
 _LISTED = """id cmd state alive health exit_code signal started_at last_change last_output note flagged verify claims
-    size kind cwd by question last_text cost_usd goal""".split()
+    size kind cwd by question last_text cost_usd goal where unreachable_since""".split()
 
 
 def session_rows(
@@ -12392,10 +12575,10 @@ def require_room(profile: Profile, verb: str, session: str) -> None:
 
     The workers that a person has started are counted, not bound.
     """
-    before = read_session(profile, session) if valid_id(session) else None
+    before = any_session(profile, session)
     if before and before.kind == "session":
         raise Failure(f"{verb}: {session}: is the id of the person's own session", "take another one")
-    alive = [session.id for session in list_sessions(profile, ("worker",)) if session.alive]
+    alive = [session.id for session in all_sessions(profile, ("worker",)) if session.alive]
     limit = profile.setting("max_workers")
     if len(alive) >= limit:
         words = f"{plural(len(alive), 'worker')} alive, and {limit} are allowed: {', '.join(alive)}"
@@ -12413,7 +12596,7 @@ def flag_session(session: Session, message: str | None) -> None:
 
 
 # ======================================================================================================================
-# 46. Checks
+# 47. Checks
 # ======================================================================================================================
 # The command that came with a worker to prove its work (`verify`). It is run once, by the first beat after the worker's
 # end, in the worker's folder. While it runs, verify.json says that it has failed: a beat that dies with it leaves that.
@@ -12518,7 +12701,7 @@ def write_verdict(session: Session, verdict: str, why: str, **more: JSON) -> Non
 
 
 # ======================================================================================================================
-# 47. Readings (pure)
+# 48. Readings (pure)
 # ======================================================================================================================
 # What a sensor said becomes a reading: a JSON object with a `signal`, which is hashed, and the rest, which only the
 # decider sees. Whatever goes wrong becomes a *stable* reading too: {"signal":{"error":"exit 3"},"detail":{…}}. It wakes
@@ -12694,7 +12877,7 @@ def signal_of(reading: JSON) -> JSON:
 
 
 # ======================================================================================================================
-# 48. Sense
+# 49. Sense
 # ======================================================================================================================
 # sensors/*.sh run at once, each under its deadline, into snapshots/sensor-<name>.json. snapshots/index remembers, per
 # sensor, when it ran, how long, its digest and its streak: with it a reading that repeats itself byte for byte costs no
@@ -12996,10 +13179,13 @@ class Script(Record):
     at: float  # epoch seconds of this one
 
 
-def sense(profile: Profile, only: Sequence[str] = ()) -> dict[str, Reading]:
-    """Run the sensors that are due and return every reading, by name; nothing is written but through `keep_readings`.
+def sense(
+    profile: Profile, only: Sequence[str] = (), beside: Sequence[Job] = ()
+) -> tuple[dict[str, Reading], list[ProcessResult]]:
+    """Run the sensors that are due; return every reading by name, and the ends of the jobs that run `beside` them.
 
-    With `only`, those sensors run now, whatever their cadence says, and no others.
+    Nothing is written but through `keep_readings`. With `only`, those sensors run now, whatever their cadence says, and
+    no others.
     """
     now, before, readings, due = time.time(), read_index(profile), {}, []
     origins = look_at_sensors(profile).known
@@ -13012,14 +13198,14 @@ def sense(profile: Profile, only: Sequence[str] = ()) -> dict[str, Reading]:
         due += [] if reading else [script]
         readings[name] = reading or Reading(name, "ok", b"", "", 0.0, now)  # its place, in order
     env = profile.child_env() if due else {}
-    jobs = [sensor_job(profile, script, env) for script in due]
+    jobs = [*beside, *(sensor_job(profile, script, env) for script in due)]
     with WAITING.telling(
         lambda secs, done, count, name: f"sensing {done + 1} of {count}: {shown_name(name)}, {secs} s"
     ):
-        ends = run_jobs(jobs, profile.setting("sensor_jobs")) if jobs else []
-    for script, job, ended in zip(due, jobs, ends):
+        ends = run_jobs(jobs, profile.setting("sensor_jobs") + len(beside)) if jobs else []
+    for script, job, ended in zip(due, jobs[len(beside) :], ends[len(beside) :]):
         readings[script.name] = fresh_reading(profile, script, job, ended)
-    return readings
+    return readings, ends[: len(beside)]
 
 
 def sensor_job(profile: Profile, script: Script, env: dict[str, str]) -> Job:
@@ -13116,7 +13302,7 @@ def keep_readings(profile: Profile, readings: Mapping[str, Reading]) -> None:
 
 
 # ======================================================================================================================
-# 49. World hash (pure)
+# 50. World hash (pure)
 # ======================================================================================================================
 # What wakes the loop: PLAYBOOK, goals, those that are overdue, sensor signals, workers' states, open asks and unread
 # answers, each an item with a key. Invariants: `detail`, sizes, ages and clocks never enter; the order of keys is
@@ -13203,6 +13389,8 @@ def change_told(change: Change, wide: bool = False) -> str:
     subject = f"{change.kind.replace('playbook', 'PLAYBOOK')} {shown_name(change.name)}".rstrip()
     if change.kind == "turn":
         told = f"goal {shown_name(change.name)} is overdue"
+    elif change.kind == "where":
+        told = f"{change.name} is {change.new or 'not in the config any more'}"
     elif change.kind == "sensor":
         told = _sensor_told(subject, change.old, change.new, 300 if wide else 40)
     else:
@@ -13282,7 +13470,7 @@ def _ask_told(subject: str, old: JSON, new: JSON) -> str:
 
 
 # ======================================================================================================================
-# 50. World
+# 51. World
 # ======================================================================================================================
 # `observe` reads the whole world, once: from that one read come the hash, the changes and the prompt.
 #
@@ -13347,7 +13535,8 @@ def observe(profile: Profile, readings: Mapping[str, Reading]) -> World:
             items[f"goal:{goal}"], goals[goal] = item, text
     for name, reading in readings.items():
         items[f"sensor:{name}"] = signal_item(reading)
-    sessions = list_fleet(profile, stamps)
+    sessions = list_fleet(profile, stamps) + far_sessions(profile)
+    items.update((f"where:{name}", value_item(read_where(profile, name).value)) for name in wheres(profile))
     workers = [session for session in sessions if session.kind == "worker"]
     items.update((f"worker:{worker.id}", value_item(worker_value(worker))) for worker in workers)
     asks = current_asks(profile)
@@ -13370,7 +13559,8 @@ def told_worker(worker: Session) -> dict[str, JSON]:
     """Return what the decider is told of a worker: nothing that changes while the worker does not."""
     told: dict[str, JSON] = {"id": worker.id, **worker_value(worker)}
     if worker.verify == "fail":
-        told["check"] = read_fields(f"{worker.folder}/verify.json").get("why")
+        kept = worker.far if worker.where else read_fields(f"{worker.folder}/verify.json")
+        told["check"] = kept.get("why")
     return told
 
 
@@ -13414,6 +13604,20 @@ def read_quiet(profile: Profile) -> dict[str, JSON]:
     return quiet if quiet.get("version") == VERSION else {}
 
 
+def far_digests(profile: Profile) -> dict[str, str]:
+    """Return a digest of what is known of each other machine, as far as the loop or the person is to hear of it."""
+
+    def news(session: Session) -> list[JSON]:
+        turn = turn_of(session, 0.0)
+        return [session.id, session.generation, session.note, turn.state, turn.question, worker_value(session)]
+
+    sessions, asks = [*map(news, far_sessions(profile))], far_asks(profile)
+    return {
+        name: digest_of(canonical([read_where(profile, name).value, sessions, asks]).encode("utf-8", "surrogatepass"))
+        for name in wheres(profile)
+    }
+
+
 def quiet_waits(profile: Profile) -> list[JSON]:
     """Return the settings that say when an unchanged world is decided on: the environment may have set them."""
     return [profile.setting("noop_ttl"), profile.setting("goal_wait")]
@@ -13429,6 +13633,8 @@ def quiet_since(
         if quiet["readings"] != {name: reading.digest for name, reading in readings.items()}:
             return None
         if any(stamp_of(path) != stamp for path, stamp in quiet["stamps"].items()):
+            return None
+        if quiet["wheres"] != far_digests(profile):
             return None
         return str(quiet["hash"]), float(quiet["since"])
     except (KeyError, TypeError, AttributeError, OSError, ValueError):  # somebody has written it
@@ -13450,12 +13656,13 @@ def remember_quiet(profile: Profile, world: World, settings: str, *, since: floa
         "until": until,
         "readings": {reading.name: reading.digest for reading in world.readings.values()},
         "stamps": world.stamps,
+        "wheres": far_digests(profile),
     }
     write_atomic(profile.path(".quiet"), compact(quiet).encode(), sync=False)
 
 
 # ======================================================================================================================
-# 51. Moves (pure)
+# 52. Moves (pure)
 # ======================================================================================================================
 # A reply holds exactly one JSON object, and the object is exactly one move: its fields, all of them, and no others.
 # What is not valid is never repaired: the beat fails, and the next prompt says why.
@@ -13486,14 +13693,15 @@ MOVES: dict[str, MoveSpec] = {
     "start_worker": MoveSpec(
         "a coding agent. It knows only this prompt and starts in an empty folder: name absolute paths. verify: a "
         "command that proves the work, run at its end (60 s, confined)",
-        {"id": "id", "prompt": "text", "runner": "id?", "verify": "text?"},
+        {"id": "id", "prompt": "text", "runner": "id?", "verify": "text?", "where": "id?"},
     ),
-    "send": MoveSpec("type it into a worker, and Enter", {"id": "id", "text": "text"}),
+    "send": MoveSpec("type it into a worker, and Enter", {"id": "worker", "text": "text"}),
     "key": MoveSpec(
-        "Enter, Esc, C-c, Up, …; never answer a permission dialog: that is the person's", {"id": "id", "keys": "list"}
+        "Enter, Esc, C-c, Up, …; never answer a permission dialog: that is the person's",
+        {"id": "worker", "keys": "list"},
     ),
-    "restart_worker": MoveSpec("also a lost one; its conversation goes on", {"id": "id"}),
-    "kill_worker": MoveSpec("", {"id": "id"}),
+    "restart_worker": MoveSpec("also a lost one; its conversation goes on", {"id": "worker"}),
+    "kill_worker": MoveSpec("", {"id": "worker"}),
     "ask": MoveSpec("the person; ref: a file to show", {"question": "text", "options": "list?", "ref": "text?"}),
     "pr_comment": MoveSpec("", {"repo": "repo", "number": "item", "body": "text"}),
     "issue_comment": MoveSpec("", {"repo": "repo", "number": "item", "body": "text"}),
@@ -13528,6 +13736,7 @@ _KIND_WORDS = {
     "text": "a string that is not empty",
     "flag": "true or false",
     "id": "an id: letters, digits, `.`, `_`, `-`, at most 64, beginning with a letter or digit",
+    "worker": "the id of a worker, or MACHINE:ID",
     "list": "a list of strings",
     "reasons": 'an object of goals and reasons, {"GOAL":"why"}',
     "number": "a number of seconds",
@@ -13559,8 +13768,13 @@ def field_fits(value: JSON, kind: str) -> bool:
         return len(value) <= 256 and one_line(value) == value
     if kind == "folder":  # it means the same from anywhere
         return value.startswith(("/", "~/")) and len(value) <= 4096 and value.isprintable()
-    checks = {"id": valid_id, "repo": valid_repo, "branch": valid_branch}
+    checks = {"id": valid_id, "repo": valid_repo, "branch": valid_branch, "worker": valid_worker}
     return kind not in checks or checks[kind](value)
+
+
+def valid_worker(text: str) -> bool:
+    """Tell whether a text can name a worker, here or on another machine: `fix-ci`, `gpu:fix-ci`."""
+    return all(map(valid_id, text.split(":", 1)))
 
 
 def valid_repo(text: str) -> bool:
@@ -13723,6 +13937,8 @@ def move_title(move: JSON) -> str:
         return f"{name} {one_line(to, 200)}".rstrip()
     for field in ("command", "question", "id", "name", "runner"):
         if isinstance(move.get(field), str):
+            if field == "id" and isinstance(move.get("where"), str):
+                return f"{name} {one_line(move['where'], 200)}:{one_line(move['id'], 200)}"
             about = one_line(move[field], 200)
             return f"{name} {about}" if field in ("id", "name", "runner") else f'{name} "{about}"'
     return name
@@ -13790,6 +14006,10 @@ def move_schema(agents: Mapping[str, JSON] | None = None) -> str:
                 usual = f", {default} when left out" if default else ""
                 line += f"; runner is {' or '.join(agents['names'])}{usual}"
                 kinds = {**kinds, "runner": "id?" if default else "id"}
+        if name == "start_worker" and agents and agents.get("wheres"):
+            line += f"; where: another machine, {' or '.join(agents['wheres'])}: then its id is WHERE:ID"
+        else:
+            kinds = {field: kind for field, kind in kinds.items() if field != "where"}
         if name in OUTWARD and outward not in lines:
             lines.append(outward)
         fields = [f'"move":"{name}"' + (' or "issue_comment"' if name == "pr_comment" else "")]
@@ -13802,7 +14022,7 @@ def move_schema(agents: Mapping[str, JSON] | None = None) -> str:
 
 
 # ======================================================================================================================
-# 52. Goal turns (pure)
+# 53. Goal turns (pure)
 # ======================================================================================================================
 # Whose turn it is. A goal's turn ends when a move serves it, or passes over it and says why. A goal whose last turn, or
 # first sight, is `goal_wait` ago is overdue: an item of the world until it has its turn. A move of a beat with overdue
@@ -13883,7 +14103,7 @@ def awaited(sessions: Iterable[Session], asks: Iterable[Mapping[str, JSON]]) -> 
     """Return what each goal waits for: `ask:3`, the first open one of a move or a worker for it; else `worker:ID`."""
     goals = {session.id: session.goal for session in sessions if session.goal}
     waits = {session.goal: f"worker:{session.id}" for session in sessions if session.goal and session.alive}
-    for ask in sorted(asks, key=lambda ask: -ask["n"]):
+    for ask in sorted(asks, key=lambda ask: -int(str(ask["n"]).rpartition(":")[2])):
         goal = ask.get("goal") or goals.get(ask["session"])
         if goal and ask["state"] != "answered":
             waits[goal] = f"ask:{ask['n']}"
@@ -13891,7 +14111,7 @@ def awaited(sessions: Iterable[Session], asks: Iterable[Mapping[str, JSON]]) -> 
 
 
 # ======================================================================================================================
-# 53. Prompt (pure)
+# 54. Prompt (pure)
 # ======================================================================================================================
 # In an order that keeps the longest prefix the same between beats, because providers cache prefixes: what never
 # changes, what a person changes, what the world changes, what every beat changes; the time stands last. A header stands
@@ -14157,7 +14377,7 @@ def build_prompt(inputs: Mapping[str, JSON]) -> tuple[str, dict[str, int]]:
 
 
 # ======================================================================================================================
-# 54. Metering (pure)
+# 55. Metering (pure)
 # ======================================================================================================================
 # Each output that looop knows has a reader below. The runner's config or its program says which one reads it, as
 # `output_of` tells, never the output: in there the LLM of a plain runner could claim a price. The rest is plain text.
@@ -14567,7 +14787,7 @@ def transcript_spend(agent: str, lines: Iterable[Mapping[str, JSON]]) -> list[Ru
 
 
 # ======================================================================================================================
-# 55. Gates (pure)
+# 56. Gates (pure)
 # ======================================================================================================================
 # What can hold a beat back, in order; the first that holds ends it.
 
@@ -14776,7 +14996,7 @@ def policy_digest(digests: Mapping[str, str]) -> str:
 
 
 # ======================================================================================================================
-# 56. Readers (pure)
+# 57. Readers (pure)
 # ======================================================================================================================
 # Commands that only read: a table of tools, subcommands, operands and options. What is in doubt has no row. A command
 # with an option that its row does not name is no reader.
@@ -14946,7 +15166,7 @@ def reader_kind(words: Sequence[str]) -> str:
 
 
 # ======================================================================================================================
-# 57. Tripwires (pure)
+# 58. Tripwires (pure)
 # ======================================================================================================================
 # What looks as if it could not be undone, or acted on others: programs, and patterns of their arguments, found behind
 # wrappers, in quotes and in here-documents. A tripwire makes a question of what would fail behind the walls, or harm a
@@ -15156,7 +15376,7 @@ def mutating_verb(name: str, arguments: list[str]) -> str:
 
 
 # ======================================================================================================================
-# 58. Verdicts (pure)
+# 59. Verdicts (pure)
 # ======================================================================================================================
 # What may be done with a command that nobody has approved, by its text alone. `judge_command` asks in this order:
 #
@@ -15312,7 +15532,7 @@ def judge_move(move: Move, policy: Policy, untrusted: bool = False) -> Judgement
 
 
 # ======================================================================================================================
-# 59. Profile on disk
+# 60. Profile on disk
 # ======================================================================================================================
 # The data dir: made and seeded on the first beat, checked on every one, and a git repository whose history is the
 # loop's memory: one commit per move.
@@ -15591,7 +15811,7 @@ def commit_memory(profile: Profile, message: str) -> ProcessResult:
 
 
 # ======================================================================================================================
-# 60. Prompt context
+# 61. Prompt context
 # ======================================================================================================================
 # What a prompt shows and no hash covers: how workers stand just now, with ages and screens; reports; the journal's last
 # lines; the lines that changed in PLAYBOOK and goals. None of it wakes the loop.
@@ -15632,8 +15852,9 @@ def gather_context(
     return workers, [reports[name] for name in sorted(reports)]
 
 
-def worker_context(profile: Profile, session: Session, ask: JSON, now: float) -> dict[str, JSON]:
+def worker_context(profile: Profile, session: Session, ask: JSON, at: float) -> dict[str, JSON]:
     """Return what a prompt tells of one worker; `ask`: the number of its question that is open."""
+    now = session.read_at or at
     turn, code = turn_of(session, now), session.exit_code
     health = health_of(session, "asking" if ask else turn.state)
     ends = duration_text(now - turn.since)
@@ -15646,6 +15867,8 @@ def worker_context(profile: Profile, session: Session, ask: JSON, now: float) ->
     how = f"{how}, {duration_text(now - float(session.generation or now))} old"
     if session.cost_usd:
         how += f", ${session.cost_usd:.2f} spent" + (", more than it may" if session.over else "")
+    if session.unreachable:
+        how += f"; {session.where} has not answered for {duration_text(at - session.unreachable)}"
     return {
         "runner": session.runner or None,
         "task": task_of(profile, session),
@@ -15680,6 +15903,8 @@ def gather_rejections(profile: Profile, now: float) -> list[JSON]:
 
 def task_of(profile: Profile, session: Session) -> str | None:
     """Return the beginning of a worker's task, in one line; None when its brief is gone."""
+    if session.where:
+        return str(session.far.get("task", "")) or None
     header = "\n# " + WORKER_CONTRACT.rpartition("\n# ")[2]
     brief = text_of(read_head(profile.path("prompts", f"{session.id}.md"), 16 * KIB))
     _, mark, task = brief.partition(header)
@@ -15688,6 +15913,8 @@ def task_of(profile: Profile, session: Session) -> str | None:
 
 def screen_words(session: Session) -> str:
     """Return the last lines of a worker's screen on which something is written, for the prompt."""
+    if session.where:
+        return str(session.far.get("screen", ""))
     try:
         lines = picture_plain(screen_of(session)).split("\n")
         session.directory.close()  # it is one of many
@@ -15776,7 +16003,7 @@ def policy_edits(profile: Profile, world: World, state: Mapping[str, JSON]) -> d
 
 
 # ======================================================================================================================
-# 61. Runs
+# 62. Runs
 # ======================================================================================================================
 # A run is one decision and what came of it. Its capsule, runs/<run-id>/, is made before the runner starts, and together
 # with state.json it is written in an order that lets any instant be the last one:
@@ -16026,7 +16253,7 @@ def prune_runs(profile: Profile) -> None:
 
 
 # ======================================================================================================================
-# 62. Calls
+# 63. Calls
 # ======================================================================================================================
 # Running a runner on a prompt: whether it is there, what its call cost, why it failed, when a usage limit resets. The
 # commands of moves run the same way. And the decider that needs no runner.
@@ -16428,7 +16655,7 @@ def decide_builtin(inputs: Mapping[str, JSON]) -> dict[str, JSON]:
 
 
 # ======================================================================================================================
-# 63. Act
+# 64. Act
 # ======================================================================================================================
 # One performer per move. It does the thing and says what it did, as looop's own fact (`ran: make test`); `perform` adds
 # the decider's words. It journals nothing, and records nothing. A move that needs a person's yes becomes a proposal
@@ -16557,7 +16784,7 @@ def shown_of(profile: Profile, move: Move) -> dict[str, JSON]:
 def context_of(profile: Profile, move: Move) -> dict[str, JSON]:
     """Return what a move is about, as it is now: a screen, the commits of a push, files that its command names."""
     if move.name in ("send", "key"):
-        session = read_session(profile, move.fields["id"])
+        session = any_session(profile, move.fields["id"])
         screen = screen_tail(session) if session else ""
         return {"context": f"the screen of {move.fields['id']}:\n{fenced(screen)}", "base": digest_of(screen.encode())}
     if move.name == "push_branch":
@@ -16974,20 +17201,20 @@ def do_message(context: MoveContext) -> MoveResult:
 
 
 # ======================================================================================================================
-# 64. Act on workers
+# 65. Act on workers
 # ======================================================================================================================
 # The moves that start, end and speak to workers. What is typed into one is judged first: it is behind no walls.
 
 
 def worker_item(profile: Profile, session: str) -> dict[str, Item | None]:
     """Return the item of a worker that looop itself has just started or ended: it wakes nobody."""
-    found = read_session(profile, session)
+    found = any_session(profile, session)
     return {f"worker:{session}": value_item(worker_value(found)) if found else None}
 
 
 def note_worker(run: Run, name: str) -> None:
     """Note for `looop undo` which worker a move has started."""
-    session = read_session(run.profile, name)
+    session = any_session(run.profile, name)
     run.note_undo(worker=name, generation=session and session.generation)
 
 
@@ -17015,11 +17242,17 @@ def worker_doubt(context: MoveContext) -> str:
 def do_start_worker(context: MoveContext) -> MoveResult:
     """Start a worker, unless there are enough."""
     profile, fields = context.profile, context.move.fields
-    require_room(profile, "start_worker", fields["id"])
+    where = fields.get("where", "")
+    name = f"{where}:{fields['id']}" if where else fields["id"]
+    require_room(profile, "start_worker", name)
     start = Session(
         fields["id"], prompt=fields["prompt"], runner=fields.get("runner", ""), check=fields.get("verify", "")
     )
     why = worker_doubt(context)
+    if where:
+        require_where(profile, "start_worker", where)
+        line = f"started worker {name}: {context.brief(fields['prompt'], 160)}"
+        return propose(context, why) if why else do_elsewhere(context, name, line)
     if why:  # what could not be started is not asked for
         require_command(profile, settled(profile, start))
         require_free(profile, start.id)
@@ -17036,9 +17269,53 @@ def do_start_worker(context: MoveContext) -> MoveResult:
     return MoveResult(line, wrote=worker_item(profile, session.id))
 
 
+def require_where(profile: Profile, verb: str, name: str) -> Where:
+    """Return what is known of another machine. Raise BadMove for one that the config does not name."""
+    if name not in wheres(profile):
+        named = first_few(wheres(profile)) or "none"
+        raise BadMove(f"{verb}: {one_line(name, 80)}: is no machine of `where` in the config: {named}")
+    return read_where(profile, name)
+
+
+def far_worker(profile: Profile, verb: str, name: str) -> Session:
+    """Return a worker of another machine. Raise BadMove when none is known."""
+    require_where(profile, verb, name.partition(":")[0])
+    session = any_session(profile, name)
+    if session is None:
+        raise BadMove(f"{verb}: {one_line(name, 80)}: there is no such worker")
+    return session
+
+
+def do_elsewhere(context: MoveContext, name: str, told: str) -> MoveResult:
+    """Have a move made on the machine of a worker, once. Raise BadMove when it was not."""
+    profile, move = context.profile, context.move
+    where, _, session = name.partition(":")
+    fields = {**move.fields, "id": session, "by": "approval" if context.yes else "loop"}
+    fields.update(tainted=context.untrusted, goal=context.goal)
+    replies, why = far_calls(profile, {where: {"move": move.name, **fields}})
+    if where in why:  # what comes of it, the next sync tells
+        return MoveResult(f"{told}: perhaps: {where} gave no answer: {why[where]}")
+    reply = replies[where]
+    if "error" in reply:
+        raise BadMove(f"{where}: {one_line(str(reply['error']), 300)}")
+    if reply.get("doubt"):
+        return propose(context, str(reply["doubt"]))
+    known = read_where(profile, where)
+    others = tuple(one for one in known.sessions if one["id"] != session)
+    write_where(profile, known.replace(sessions=(*others, reply["session"])))
+    if move.name == "start_worker":
+        note_worker(context.run, name)
+    return MoveResult(told, wrote={} if move.name in ("send", "key") else worker_item(profile, name))
+
+
 def living_worker(profile: Profile, verb: str, name: str) -> Session:
     """Return a worker that runs. Raise BadMove for a terminal of the person's own, which nobody else drives or ends."""
-    session = living_session(profile, verb, name)
+    if ":" in name:
+        session = far_worker(profile, verb, name)
+        if not session.alive:
+            raise BadMove(f"{verb}: {name}: has ended ({ended_words(session)})")
+    else:
+        session = living_session(profile, verb, name)
     if session.id != name:  # a person may shorten an id; a decider has it before its eyes
         raise BadMove(f"{verb}: {one_line(name, 80)}: there is no such worker: {session.id}?")
     if session.kind != "worker":
@@ -17102,8 +17379,11 @@ def do_send(context: MoveContext) -> MoveResult:
     why = typing_doubt(context.profile, session, context.move, context.untrusted)
     if why and not context.yes:
         return propose(context, why)
+    told = f"typed into {session.id}: {context.brief(fields['text'])}"
+    if session.where:
+        return do_elsewhere(context, session.id, told)
     submit_text(session, fields["text"], agent_in(session))
-    return MoveResult(f"typed into {session.id}: {context.brief(fields['text'])}")
+    return MoveResult(told)
 
 
 def do_key(context: MoveContext) -> MoveResult:
@@ -17115,19 +17395,24 @@ def do_key(context: MoveContext) -> MoveResult:
     why = typing_doubt(context.profile, session, context.move, context.untrusted)
     if why and not context.yes:
         return propose(context, why)
+    told = f"pressed {context.brief(' '.join(fields['keys']), 80)} in {session.id}"
+    if session.where:
+        return do_elsewhere(context, session.id, told)
     send_keys(session, fields["keys"])
-    return MoveResult(f"pressed {context.brief(' '.join(fields['keys']), 80)} in {session.id}")
+    return MoveResult(told)
 
 
 def do_restart_worker(context: MoveContext) -> MoveResult:
     """Start a running or lost worker again; other workers have ended for good."""
     profile, name = context.profile, context.move.fields["id"]
-    lost = read_session(profile, name) if valid_id(name) else None
+    lost = any_session(profile, name)
     if lost and lost.kind == "worker" and lost.state == "lost":
         require_room(profile, "restart_worker", name)
         session = lost
     else:
         session = living_worker(profile, "restart_worker", name)
+    if session.where:
+        return do_elsewhere(context, session.id, f"restarted worker {session.id}")
     how = restart_session(profile, session)
     return MoveResult(f"restarted worker {session.id}, which {how}", wrote=worker_item(profile, session.id))
 
@@ -17136,6 +17421,8 @@ def do_kill_worker(context: MoveContext) -> MoveResult:
     """End a worker, and everything that it has started."""
     session = living_worker(context.profile, "kill_worker", context.move.fields["id"])
     note_killed(context.run, session)
+    if session.where:
+        return do_elsewhere(context, session.id, f"ended worker {session.id}")
     kill_session(session)
     return MoveResult(f"ended worker {session.id}", wrote=worker_item(context.profile, session.id))
 
@@ -17232,7 +17519,8 @@ def judge_again(context: MoveContext) -> Judgement:
     """Judge the move of a past world, by what is known of that. Raise BadMove when it could not be made there."""
     name, fields, past = context.move.name, context.move.fields, context.past or {}
     refuse_secret(context, fields)
-    worker, alive = fields.get("id"), fields.get("id") in past["workers"]
+    worker = ":".join(filter(None, (fields.get("where"), fields.get("id")))) or None
+    alive = worker in past["workers"]
     if name == "archive_goal" and f"goal:{worker}" not in context.world.items:
         raise BadMove(f"archive_goal: there is no goal {worker}")
     if name in ("send", "key", "kill_worker", "restart_worker") and not alive:
@@ -17266,7 +17554,7 @@ def perform(context: MoveContext) -> MoveResult:
 
 
 # ======================================================================================================================
-# 65. Proposals
+# 66. Proposals
 # ======================================================================================================================
 # A proposal is an ask with exactly what would be done. A person's yes is for the bytes that they saw, so what is
 # approved is held against its digest, against the move in its run's capsule, and against what it is about.
@@ -17274,6 +17562,8 @@ def perform(context: MoveContext) -> MoveResult:
 
 def ask_digest(ask: Mapping[str, JSON]) -> str:
     """Return the short digest of a proposal (pure): of all that a person is shown of it and all that would be done."""
+    if ask.get("where"):
+        return str(ask.get("digest") or "")
     keys = ("question", "move", "base", "command", "diff", "text", "context")
     return digest_of(canonical({key: ask.get(key) for key in keys}).encode("utf-8", "surrogatepass"))[:8]
 
@@ -17328,6 +17618,8 @@ def edited_field(move: Mapping[str, JSON]) -> str:
 def what_changed(profile: Profile, ask: Mapping[str, JSON]) -> tuple[str, bool]:
     """Say how the world has moved on since a proposal was made, "" when it has not, and whether a yes hangs on that."""
     name = changed_by(ask.get("move") or {})
+    if ask.get("where"):
+        return "", False  # its own machine knows
     if name:
         now = read_bytes(profile.path(name))
         same = (None if now is None else digest_of(now)) == ask.get("base")
@@ -17426,7 +17718,7 @@ def allow_rule(profile: Profile, rule: CommandRule, example: str) -> str:
 
 
 # ======================================================================================================================
-# 66. Guards
+# 67. Guards
 # ======================================================================================================================
 # What the gates need to know: whether the person has paused the loop, and what the ledger says of money. The lock
 # that makes a beat single.
@@ -17597,7 +17889,7 @@ def beat_lock(profile: Profile, verb: str, wait: float | None) -> Lock:
 
 
 # ======================================================================================================================
-# 67. Recover
+# 68. Recover
 # ======================================================================================================================
 # What a beat that died left half done (the section Runs has the order in which a run is written), and what a runner
 # with tools of its own must leave as it was.
@@ -17635,6 +17927,16 @@ def record_failure(
         state["failure"]["limit"] = runner
 
 
+def archive_read(profile: Profile, read: Iterable[Sequence[JSON]]) -> None:
+    """Archive the asks whose answers a decider has read; those of other machines are archived there."""
+    read = list(read)
+    archive_asks(profile, [entry for entry in read if isinstance(entry[0], int)])
+    for n, answer in (entry for entry in read if not isinstance(entry[0], int)):
+        where, _, number = str(n).partition(":")
+        if any(str(told.get("n")) == number for told in read_where(profile, where).asks):
+            change_out(profile, where, [{"n": int(number), "read": answer}])
+
+
 def recover(profile: Profile, counted: bool = True) -> dict[str, JSON]:
     """Finish or report what a beat before this one left half done; return the state as it is then.
 
@@ -17644,7 +17946,7 @@ def recover(profile: Profile, counted: bool = True) -> dict[str, JSON]:
     state = read_state(profile)
     last = state["last"]
     run = Run(profile, state["open"] or (last["run"] if last else ""), state)
-    archive_asks(profile, state["read"])
+    archive_read(profile, state["read"])
     recover_aside(profile)
     if state["open"]:
         recover_open(run, counted)
@@ -17849,7 +18151,7 @@ def resume_rebooted(profile: Profile) -> None:
 
 
 # ======================================================================================================================
-# 68. Surface
+# 69. Surface
 # ======================================================================================================================
 # What the person must not miss, told once, when it begins: on the output of whoever runs beats (NEEDS YOU), and pushed
 # to where they are: the `notify` command, a tmux window for a worker that needs them. `.surfaced` remembers, by a key
@@ -17939,7 +18241,7 @@ def surface(profile: Profile, told: Mapping[str, Notice] | None, beat: bool = Tr
         except OSError as error:
             profile.warn(f"{error.filename}: {error.strerror}: you may be told some things again")
         if told is None:
-            told = notices(None, current_asks(profile), list_sessions(profile, FLEET))
+            told = notices(None, current_asks(profile), all_sessions(profile))
         shown = [key for key in told if beat and known.get(key) != "shown"]
         pushed = [key for key in told if key not in known]
         if shown:
@@ -18054,7 +18356,7 @@ def notify(profile: Profile, text: str) -> None:
 
 
 # ======================================================================================================================
-# 69. Verbs
+# 70. Verbs
 # ======================================================================================================================
 # A verb is one unit: a `cmd_` function, `@declare(…)` above it with who may call it, and its docstring, the page. From
 # that derive parser, help, man page and completions:
@@ -18237,7 +18539,7 @@ def find_verb(words: Sequence[str]) -> tuple[Verb | None, list[str]]:
 
 
 # ======================================================================================================================
-# 70. Hooks
+# 71. Hooks
 # ======================================================================================================================
 # What an agent says of itself while it works: `looop _hook`, which its hooks call, keeps agent.json. A turn that ends,
 # or a question, rings and is pushed at once.
@@ -18368,7 +18670,97 @@ def take_event(profile: Profile) -> bool:
 
 
 # ======================================================================================================================
-# 71. Shared memory
+# 72. Sync
+# ======================================================================================================================
+# Each beat asks every other machine for what is new there: one exec each, all at once, beside the sensors and under one
+# deadline. What a machine tells goes to where/ (the section Elsewhere). A beat that dies leaves nothing half done: the
+# rows of a ledger are appended at the place they were asked for, and answers go out until they are known to be there.
+
+PATIENT_FAILS, RETRY_AFTER = 3, 60.0  # after so many failures in a row, seconds from one try to the next
+
+
+def sync_request(profile: Profile, where: Where) -> dict[str, JSON]:
+    """Return what a machine is asked and told."""
+    sizes = {os.path.basename(path)[: -len(".cost.jsonl")]: file_size(path) for path in ledgers(profile)[:-1]}
+    return {"ledgers": sizes, "reports": dict(where.reports), "out": read_out(profile, where.name), "version": VERSION}
+
+
+def sense_everywhere(profile: Profile) -> dict[str, Reading]:
+    """Read the sensors, and sync with the other machines meanwhile; one that has failed again and again is spared."""
+    now, asked = time.time(), {}
+    for where in (read_where(profile, name) for name in wheres(profile)):
+        if where.fails < PATIENT_FAILS or not 0 <= now - where.tried < RETRY_AFTER:
+            asked[where.name] = sync_request(profile, where)
+    if not asked:
+        return sense(profile)[0]
+    make_private_dir(profile.path("where"))
+    sensed: list[dict[str, Reading]] = []
+
+    def run(jobs: Sequence[Job], width: int) -> Sequence[ProcessResult]:
+        if sensed:
+            return run_jobs(jobs, width)
+        readings, ends = sense(profile, beside=jobs)
+        sensed.append(readings)
+        return ends
+
+    far = Far(profile, asked, FAR_TIME, run)
+    replies = far.ask({name: {"sync": request} for name, request in asked.items()})
+    for name, request in asked.items():
+        try:
+            told, why = replies.get(name), far.why.get(name, "")
+            write_where(profile, take_sync(profile, name, request, told, why))
+        except OSError as error:
+            words = f"{error.filename or 'where'}: {error.strerror}: what {name} told is lost"
+            profile.warn(f"{words}: {remedy_for(error)}")
+    return sensed[0] if sensed else sense(profile)[0]
+
+
+def take_sync(profile: Profile, name: str, asked: Mapping[str, JSON], told: JSON, why: str) -> Where:
+    """Take what a machine has told, or why it could not be asked; return what is known of it."""
+    now, before = time.time(), read_where(profile, name)
+    if not fits(told, {"now": "moment", "sessions": ["object"], "asks": ["object"], "claims": ["object"]}):
+        why = why or one_line(str(dig(told, "error") or "its answer is not what looop writes"), 200)
+        since, why = (before.since, before.why) if before.since else (now, why)
+        after = before.replace(tried=now, fails=before.fails + 1, since=since, why=why)
+    else:
+        take_rows(profile, told.get("ledger"))
+        lists: dict[str, Any] = {key: tuple(told[key]) for key in ("sessions", "asks", "claims")}
+        reports = take_reports(profile, name, dict(before.reports), told.get("reports"))
+        after = Where(name, now, told["now"], now, reports=reports, **lists)
+        change_out(profile, name, drop=asked["out"])
+    if before.value != after.value:
+        emit(profile, "where", name=name, value=after.value)
+    return after
+
+
+def take_rows(profile: Profile, told: JSON) -> None:
+    """Append what is new of a ledger, exactly where it belongs: a part that is there already is not appended."""
+    if not fits(told, {"id": "id", "at": "number", "text": "text"}) or not told["text"]:
+        return
+    path = profile.path("where", f"{told['id']}.cost.jsonl")
+    fd = open_to_write(path, os.O_WRONLY | os.O_CREAT)
+    try:
+        if os.fstat(fd).st_size == told["at"]:
+            os.lseek(fd, told["at"], os.SEEK_SET)
+            write_all(fd, told["text"].encode("latin-1", "replace"))
+            os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def take_reports(profile: Profile, name: str, known: dict[str, JSON], told: JSON) -> dict[str, JSON]:
+    """Write the reports that are new into reports/, as `gpu:NAME`; return the stamps of those that are here."""
+    for report in told if isinstance(told, list) else ():
+        if fits(report, {"name": "id", "stamp": "text", "text": "text"}):
+            make_private_dir(profile.path("reports"))
+            data = report["text"].encode("utf-8", "backslashreplace")
+            write_atomic(profile.path("reports", f"{name}:{report['name']}"), data, sync=False)
+            known[report["name"]] = report["stamp"]
+    return known
+
+
+# ======================================================================================================================
+# 73. Shared memory
 # ======================================================================================================================
 # The lease on its remote. It is a commit without a parent whose message says holder, epoch and time, and carries what
 # the next holder needs besides the memory: the baseline, the loop's open asks, who wrote the sensors. It is taken and
@@ -18656,7 +19048,7 @@ def require_lease(profile: Profile, verb: str) -> bool:
 
 
 # ======================================================================================================================
-# 72. Beat
+# 74. Beat
 # ======================================================================================================================
 # One beat, alone under `.beat.lock`: sense, diff, gates, decide, act, log. What may hold it back, and how it ends on
 # disk, stands in the sections before.
@@ -18773,7 +19165,7 @@ class Beat:
         resume_rebooted(profile)
         type_answers(profile)
         died = keep_origins(profile).guarded
-        readings = sense(profile)
+        readings = sense_everywhere(profile)
         keep_readings(profile, readings)
         errors = sum(reading.status in ("error", "refused") for reading in readings.values())
         millis = int((time.monotonic() - self.started) * 1000)
@@ -18853,7 +19245,7 @@ class Beat:
     def rest(self, settings: str, now: float) -> Outcome:
         """End a beat that read the world and found nothing new: the next one need not read it."""
         state, sessions = self.state, self.world.sessions
-        ends = [turn_changes(session, now) for session in sessions if session.alive]
+        ends = [turn_changes(session, now) for session in sessions if session.alive and not session.where]
         ends += [at for at, _ in decisions_due(state, *quiet_waits(self.profile))]
         ends += [self.profile.quiet_until(now)]  # then the person is told what there was to tell
         since = state["decided_at"] or now
@@ -19144,7 +19536,7 @@ class Beat:
         run.commit(line, ended, fold_at=result.fold_at, clean=not self.taint)
         if not self.by_person:
             keep_policy(profile, self.world, self.state["baseline"])
-            archive_asks(profile, self.state["read"])
+            archive_read(profile, self.state["read"])
             self.tell()
         facts = {"outcome": result.outcome, "cost_usd": self.cost, "hash": self.state["hash"], **self.facts(line)}
         emit(profile, "decided", run=run.id, **facts, **extra)
@@ -19234,7 +19626,7 @@ class Beat:
     def tell(self) -> None:
         """Tell the person what they should know now that the run is over."""
         profile = self.profile
-        sessions = list_sessions(profile, FLEET)
+        sessions = all_sessions(profile)
         surface(profile, notices(self.state["failure"], current_asks(profile), sessions), decided=True)
 
 
@@ -19263,7 +19655,7 @@ def run_beat(
 
 
 # ======================================================================================================================
-# 73. People
+# 75. People
 # ======================================================================================================================
 # What a person says to the loop: answers, approvals, pauses. An approval is a beat that a person has decided: under
 # the beat's lock, with a capsule and an intent, so that a crash in the middle leaves the trace that any move leaves.
@@ -19467,7 +19859,7 @@ def asks_and_flags(
     for session in sessions:
         if session.note is not None and session.id not in asking and (session.id, session.note) not in stranded:
             if session.note.startswith(_ASKS):  # a question may have got its answer since the sessions were read
-                again = read_session(profile, session.id)
+                again = any_session(profile, session.id)
                 if again is None or again.note != session.note:
                     continue
             flag: dict[str, JSON] = {**dict.fromkeys(_ASK_KEYS), "kind": "flag", "session": session.id, "state": "open"}
@@ -19493,7 +19885,7 @@ class Risen:
         if self.quiet:
             return b""
         out = b""
-        for ask in asks_and_flags(self.profile, list_sessions(self.profile, FLEET)):
+        for ask in asks_and_flags(self.profile, all_sessions(self.profile)):
             key = (ask["n"], ask["session"], ask["at"])
             if ask["state"] != "answered" and key not in self.told and parse_utc(ask["at"] or "") >= self.since:
                 self.told.add(key)
@@ -19525,7 +19917,7 @@ def wait_for_ask(profile: Profile, limit: float) -> list[dict[str, JSON]]:
     deadline = Deadline(limit or None)
     bell = Bell(profile)
     while True:
-        asks = asks_and_flags(profile, list_sessions(profile, FLEET))
+        asks = asks_and_flags(profile, all_sessions(profile))
         if any(ask["state"] != "answered" for ask in asks):
             return asks
         if deadline.over:
@@ -19685,7 +20077,7 @@ def pause_span(words: Sequence[str]) -> tuple[float, list[str]]:
 
 
 # ======================================================================================================================
-# 74. Views
+# 76. Views
 # ======================================================================================================================
 # What a person is shown: one line for each thing that matters, its glyph and colour saying how much. Colour goes to
 # terminals only; nothing here writes.
@@ -19827,6 +20219,10 @@ def standing_notes(profile: Profile, walls: Walls | None) -> Iterator[str]:
         yield "gate.shell is never: shell moves run without a person's yes, and nothing confines them"
     elif walls and not walls.confines:
         yield f"commands that you have not approved wait for your yes: nothing confines them: {walls.why}"
+    for where in (read_where(profile, name) for name in wheres(profile)):
+        if where.since:
+            since = local_moment(where.since, time.time())
+            yield f"{where.name} cannot be reached since {since}: {where.why}: what it did last is shown"
     for name, reading in read_index(profile).items():
         if reading.status in ("error", "refused"):
             error = f"sensor {shown_name(name)}: {error_told(profile, name)}"
@@ -19849,6 +20245,13 @@ def failure_note(failure: Mapping[str, JSON]) -> str:
     return f"{'the last decision failed' if count == 1 else f'{count} failed beats in a row'}: {failure['reason']}"
 
 
+def numbered(ask: Mapping[str, JSON]) -> dict[str, JSON]:
+    """Return how an ask is named in JSON: its number, and the machine on which it has that."""
+    where, _, number = str(ask["n"] or "").rpartition(":")
+    where = where or str(ask["session"] or "").rpartition(":")[0]
+    return {"n": int(number) if number else None, "where": where or None}
+
+
 def status_of(profile: Profile, now: float, seen: Seen | None = None) -> dict[str, JSON]:
     """Gather what `status --json` shows. Reads only. `seen`: the sessions and asks, where they were read before."""
     check_data_dir(profile)
@@ -19857,7 +20260,7 @@ def status_of(profile: Profile, now: float, seen: Seen | None = None) -> dict[st
     spend, decides = spend_for(profile, runner, now)
     pid, due = pulse_pid(profile), pulse_due(profile)
     failure, quiet, pause = state["failure"], profile.quiet_until(now), read_pause(profile, now)
-    sessions, known = seen or (list_sessions(profile, FLEET), current_asks(profile))
+    sessions, known = seen or (all_sessions(profile), current_asks(profile))
     workers = [session for session in sessions if session.kind == "worker"]
     waiting = [ask for ask in asks_and_flags(profile, sessions, known) if ask["state"] != "answered"]
     alive = {session.id for session in sessions if session.alive}
@@ -19897,7 +20300,7 @@ def status_of(profile: Profile, now: float, seen: Seen | None = None) -> dict[st
         "asks": sum(ask["kind"] != "flag" for ask in waiting),
         "flags": sum(ask["kind"] == "flag" for ask in waiting),
         "open_asks": [
-            {**{key: ask[key] for key in ("n", "kind", "session", "at")}, "alive": ask["session"] in alive}
+            {**numbered(ask), **{key: ask[key] for key in ("kind", "session", "at")}, "alive": ask["session"] in alive}
             for ask in waiting
         ],
         "attention": [*notes, *standing_notes(profile, walls)],
@@ -19956,9 +20359,21 @@ def worker_words(rows: Sequence[Mapping[str, JSON]], paint: Paint) -> str:
 ENDED_SHOWN = 10  # ended sessions that `ls` shows without --all
 
 
+def where_cells(rows: Iterable[Mapping[str, JSON]], cell: str) -> list[str]:
+    """Return a cell of the column WHERE, none where every session is on this machine."""
+    return [cell] if any(row["where"] for row in rows) else []
+
+
+def where_told(row: Mapping[str, JSON], now: float, paint_word: Paint) -> str:
+    """Say on which machine a session is, and for how long that has not answered."""
+    since = row["unreachable_since"]
+    gone = paint_word("bad", f" silent {duration_text(now - parse_utc(since))}") if since else ""
+    return f"{row['where'] or '-'}{gone}"
+
+
 def session_table(rows: Sequence[Mapping[str, JSON]], now: float, paint_word: Paint) -> list[Sequence[str]]:
     """Return the cells of a table of sessions, its heads first: a row each, dimmed once it has ended."""
-    heads = ("ID", "KIND", "HEALTH", "AGE", "IDLE", "COMMAND", "FLAG")
+    heads = ("ID", *where_cells(rows, "WHERE"), "KIND", "HEALTH", "AGE", "IDLE", "COMMAND", "FLAG")
     table: list[Sequence[str]] = [[paint_word("dim", head) for head in heads]]
     for row in rows:
         age, idle = (
@@ -19970,7 +20385,8 @@ def session_table(rows: Sequence[Mapping[str, JSON]], now: float, paint_word: Pa
         health = paint_word(_HEALTH_COLOURS.get(row["health"], "dim"), row["health"])
         others = (row["kind"], age, idle if row["alive"] else "-", command, flag)
         kind, *rest = others if row["alive"] else (paint_word("dim", cell) for cell in others)
-        table.append((row["id"], kind, health, *rest))
+        where = where_cells(rows, where_told(row, now, paint_word))
+        table.append((row["id"], *where, kind, health, *rest))
     return table
 
 
@@ -20074,7 +20490,7 @@ def ask_lines(profile: Profile, asks: Sequence[Mapping[str, JSON]], now: float, 
         lines.append(f"{head}  {who}{one_line(question, 300)}")
         asked = f" · {age}" if age else ""
         if n is None:
-            session = read_session(profile, ask["session"])
+            session = any_session(profile, ask["session"])
             look = what_to_look_at(session) if session else f"looop log {ask['session']}"
             lines.append(paint("dim", typable(f"    {look} · looop unflag {ask['session']}{asked}")))
             continue
@@ -20152,7 +20568,7 @@ def sensor_table(profile: Profile, rows: Sequence[Mapping[str, JSON]], now: floa
 
 
 # ======================================================================================================================
-# 75. Why and replay
+# 77. Why and replay
 # ======================================================================================================================
 # Every wake and every silence, explained from what was recorded: a capsule says why a beat decided, and a replay
 # derives its hash, its prompt and its move again, without runner or effect. For what has not happened yet, the gates
@@ -20439,12 +20855,13 @@ def why_lines(why: Mapping[str, JSON], now: float, paint: Paint) -> list[str]:
 def show_dry_run(profile: Profile, args: Mapping[str, JSON], verb: str) -> Output:
     """Show what `tick`, or `run` with a goal, would do: the steps of a beat before the first that writes."""
     how, goal, now = args["dry-run"], args.get("goal-id") or "", time.time()
-    beat, readings = Beat(profile, goal, args["runner"] or ""), {}
+    beat = Beat(profile, goal, args["runner"] or "")
+    readings: dict[str, Reading] = {}
     if check_data_dir(profile):
         os.chdir(profile.data)
         close_inherited()
         raise_on_signals()
-        readings = sense(profile)
+        readings = sense(profile)[0]
     beat.look(read_state(profile), readings)
     held = beat.judge(now)
     inputs = beat.inputs(now)
@@ -20661,7 +21078,7 @@ def cmd_replay(profile: Profile, args: Args) -> Result:
 
 
 # ======================================================================================================================
-# 76. Trials
+# 78. Trials
 # ======================================================================================================================
 # A past world is judged again by the code that judges the present one: `PastBeat` is a beat with the state, world and
 # purse of a capsule. A case is a file in tests/ of the data dir, beside the PLAYBOOK in git:
@@ -21208,7 +21625,7 @@ def cmd_shadow(profile: Profile, args: Args) -> Result:
 
 
 # ======================================================================================================================
-# 77. Undo
+# 79. Undo
 # ======================================================================================================================
 # A person takes a move back: looop restores what it wrote, byte by byte, and ends what it started. Performers record in
 # undo.json of the capsule how to do that; an undo is a run with its own undo.json, so it can be undone, too. For the
@@ -21472,7 +21889,7 @@ def cmd_undo(profile: Profile, args: Args) -> Result:
 
 
 # ======================================================================================================================
-# 78. Cost
+# 80. Cost
 # ======================================================================================================================
 # The ledger added up, in blocks: one regular expression takes the few fields that are added out of every row of a block
 # at once, and only a line of another shape is parsed as JSON. Rows lie in the order of time, so a scope shorter than
@@ -21606,9 +22023,15 @@ def offset_of(fd: int, since: float) -> int:
     return low
 
 
-def rows_since(path: str, since: float) -> Iterator[dict[str, JSON]]:
+def ledger_blocks(profile: Profile, since: float) -> Iterator[bytes]:
+    """Give the ledgers, one after the other, in blocks: see `blocks_since`."""
+    for path in ledgers(profile):
+        yield from blocks_since(path, since)
+
+
+def rows_since(profile: Profile, since: float) -> Iterator[dict[str, JSON]]:
     """Give the rows of a ledger since a moment, oldest first, and hold one block of them at a time."""
-    for block in blocks_since(path, since and since - DAY):
+    for block in ledger_blocks(profile, since and since - DAY):
         for line in block.split(b"\n"):
             try:
                 row = parse_json(line)
@@ -21644,7 +22067,7 @@ def cost_summary(profile: Profile, scope: str, now: float) -> dict[str, JSON]:
 
     since = scope_start(scope, now)
     costs = Costs(Prices(profile), since)
-    for block in blocks_since(profile.path("cost.jsonl"), since and since - DAY):
+    for block in ledger_blocks(profile, since and since - DAY):
         costs.add_block(block)
     decides = [group for key, group in costs.groups.items() if key[1] in ("tick", "goal")]
     priced_ones = sum(calls - unknown for _, _, calls, unknown in decides)
@@ -21687,7 +22110,7 @@ def cost_lines(summary: Mapping[str, JSON], by: str, bars: bool, paint: Paint) -
 
 
 # ======================================================================================================================
-# 79. Channels
+# 81. Channels
 # ======================================================================================================================
 # channels/*.sh are sensors for people. A beat gives each the open asks, as JSON on stdin, when one is new there and
 # at the script's own interval while something is open; it prints answers, one JSON object a line. looop opens no
@@ -21909,7 +22332,7 @@ def serve_channels(profile: Profile, only: str = "", poll: bool = True) -> dict[
             return {}  # another beat calls them
         known, now = read_channels(profile), time.time()
         profile.forget_secrets()  # another process may have made codes
-        asks = [ask for ask in current_asks(profile) if ask["state"] != "answered"]
+        asks = [ask for ask in current_asks(profile) if ask["state"] != "answered" and not ask.get("where")]
         before, ends = pretty(known), {}
         allowed = {name: path for name, path in names.items() if may_run(profile, known, name, path)}
         give_codes(known, asks, allowed, now)
@@ -22010,7 +22433,7 @@ def serve_calmly(profile: Profile, poll: bool) -> None:
 
 
 # ======================================================================================================================
-# 80. Pulse
+# 82. Pulse
 # ======================================================================================================================
 # The beat in a loop, for whoever has no cron: one process that holds `.lock` for its life, in the session `pulse`.
 #
@@ -22171,7 +22594,7 @@ class Pulse:
             usual = float(profile.setting("interval"))
             if outcome.outcome in ("acted", "proposed"):
                 usual = min(usual, float(profile.setting("busy_interval")))
-            if any(session.alive for session in list_sessions(profile, ("worker",))):
+            if any(session.alive for session in all_sessions(profile, ("worker",))):
                 usual = min(usual, float(profile.setting("active_interval")))
             usual = max(SHORTEST, usual)
             if outcome.run and outcome.outcome not in ("failed", "held"):
@@ -22314,7 +22737,7 @@ def end_pulse(profile: Profile) -> bool:
 
 
 # ======================================================================================================================
-# 81. Loop commands
+# 83. Loop commands
 # ======================================================================================================================
 # The verbs that run a beat.
 
@@ -22376,7 +22799,7 @@ def outcome_output(profile: Profile, wanted: str, outcome: Outcome) -> Output:
 
 
 # ======================================================================================================================
-# 82. People's commands
+# 84. People's commands
 # ======================================================================================================================
 # What a person answers, approves, refuses and pauses.
 
@@ -22386,6 +22809,7 @@ def ask_object(ask: Mapping[str, JSON]) -> dict[str, JSON]:
     digest = ask_digest(ask) if ask["kind"] == "proposal" else None
     return {
         **{key: ask[key] for key in _ASK_KEYS},
+        **numbered(ask),
         "text": ask.get("text"),
         "context": ask.get("context"),
         "shadow": ask.get("shadow"),
@@ -22411,7 +22835,7 @@ def cmd_asks(profile: Profile, args: Args) -> Result:
         known = find_ask(profile, args["n"])["n"]
         asks = [ask for ask in asks_and_flags(profile, []) if ask["n"] == known]
     elif args["wait"] is None:
-        asks = asks_and_flags(profile, list_sessions(profile, FLEET))
+        asks = asks_and_flags(profile, all_sessions(profile))
     else:
         asks = wait_for_ask(profile, args["wait"])
         if not asks:
@@ -22637,7 +23061,139 @@ def cmd_resume(profile: Profile, args: Args) -> Result:
 
 
 # ======================================================================================================================
-# 83. Commands that show
+# 85. Sessions for others
+# ======================================================================================================================
+# The other end of a sync: this looop answers the beat of another machine (`_far`). It does what a beat does for its
+# workers, and decides nothing.
+
+LEDGER_PART = MIB  # bytes of the ledger in one answer
+REPORT_PART = 128 * KIB  # bytes of a report; a longer one is cut
+
+
+def answer_sync(profile: Profile, asked: Mapping[str, JSON]) -> dict[str, JSON]:
+    """Take what another machine's beat says, and tell it what is new here."""
+    now = time.time()
+    for entry in asked.get("out") or ():
+        take_entry(profile, entry)
+    reap_sessions(profile, now)
+    reap_claims(profile, now)
+    type_answers(profile)
+    if checks_wait(profile):
+        with Lock(profile.path(".beat.lock")) as lock:  # a beat of here would run them at the same time
+            if lock.acquire(0.0, "_far"):
+                verify_ended(profile)
+    asks, sessions = current_asks(profile), list_sessions(profile, FLEET)
+    held = [claim for claim in list_claims(profile, now) if claim.state == "held" and claim.session]
+    return {
+        "now": time.time(),
+        "sessions": [session_for_others(profile, session, now) for session in sessions],
+        "asks": [{**ask_for_others(ask), "waits": bool(ask["waits"])} for ask in asks if not ask.get("where")],
+        "claims": [{"name": claim.name, "session": claim.session, "at": claim.at} for claim in held],
+        "ledger": ledger_for_others(profile, asked.get("ledgers")),
+        "reports": reports_for_others(profile, asked.get("reports")),
+        "version": VERSION,
+    }
+
+
+def take_entry(profile: Profile, entry: Mapping[str, JSON]) -> None:
+    """Take an answer of the person, or that a decider has read one. What was answered meanwhile stays as it is."""
+    number = entry["n"]
+    if number not in ask_numbers(profile, "asks"):
+        return
+    if entry.get("read") is not None:
+        archive_asks(profile, [[number, entry["read"]]])
+        return
+    try:
+        tell_answer(profile, read_ask(profile, number), str(entry["verdict"]), str(entry["text"]), force=False)
+    except Failure:
+        return
+
+
+def session_for_others(profile: Profile, session: Session, now: float) -> dict[str, JSON]:
+    """Return a session with what only its own machine can tell: its screen, its task, why its check failed."""
+    more: dict[str, JSON] = {}
+    if session.kind == "worker":
+        more["task"] = task_of(profile, session) or ""
+        more["why"] = str(told_worker(session).get("check") or "")
+    if session.kind == "worker" and session.alive:
+        more.update(dialog=shows_dialog(profile, session, now), screen=screen_words(session))
+    session.directory.close()
+    return told_session(session.replace(check=str(profile.redacted(session.check))), **profile.redacted(more))
+
+
+def ask_for_others(ask: Mapping[str, JSON]) -> dict[str, JSON]:
+    """Return an ask as a sync tells it."""
+    keys = (*_ASK_KEYS, "text", "context", "shadow", "verdict", "result", "delivered")
+    digest = {"digest": ask_digest(ask)} if ask["kind"] == "proposal" else {}
+    return {**{key: ask.get(key) for key in keys}, **digest}
+
+
+def ledger_for_others(profile: Profile, known: JSON) -> dict[str, JSON] | None:
+    """Return what of the ledger follows what another machine has: {"id", "at", "text"}, a byte a character.
+
+    The id is the digest of its first line. Rows that are no worker's are blank lines of the same length: the other
+    machine's size of it is its place here.
+    """
+    path = profile.path("cost.jsonl")
+    first, newline, _ = read_head(path).partition(b"\n")
+    if not newline:
+        return None
+    ledger = digest_of(first)
+    place = dig(known, ledger)
+    place = place if isinstance(place, int) and 0 <= place <= file_size(path) else 0
+    begin = max(0, place - 64 * KIB)
+    fd = open_file(path)
+    try:
+        data = os.pread(fd, place - begin + LEDGER_PART, begin)
+    finally:
+        os.close(fd)
+    start = data.rfind(b"\n", 0, place - begin) + 1
+    lines = data[start : data.rfind(b"\n") + 1].split(b"\n")
+    shown = b"\n".join(line if b'"kind":"session"' in line else b"\n" * len(line) for line in lines)
+    return {"id": ledger, "at": place, "text": shown[place - begin - start :].decode("latin-1")}
+
+
+def reports_for_others(profile: Profile, known: JSON) -> list[JSON]:
+    """Return the reports that another machine does not have as they are now."""
+    found: list[JSON] = []
+    for report in list_reports(profile, 0.0):
+        path = profile.path("reports", str(report["name"]))
+        stamp = signature(path)
+        if valid_id(str(report["name"])) and dig(known, report["name"]) != stamp:
+            found.append({"name": report["name"], "stamp": stamp, "text": text_of(read_head(path, REPORT_PART))})
+    return found
+
+
+def answer_move(profile: Profile, asked: Mapping[str, JSON]) -> dict[str, JSON]:
+    """Make a move of another machine's beat: {"session"} as it is then, or the "doubt" for which a person is asked.
+
+    It was judged there; here is what shows on the screen by now.
+    """
+    name, move = str(asked["id"]), str(asked["move"])
+    if move == "start_worker":
+        fields = {"runner": asked.get("runner") or "", "check": asked.get("verify") or "", "goal": asked["goal"]}
+        start = Session(name, prompt=asked["prompt"], by=asked["by"], tainted=asked["tainted"], **fields)
+        return {"session": session_for_others(profile, start_session(profile, start), time.time())}
+    session = known_session(profile, move, name) if move == "restart_worker" else living_worker(profile, move, name)
+    doubt = ""
+    if move in ("send", "key"):
+        doubt = "" if asked["by"] == "approval" else shows_dialog(profile, session, time.time())
+        if doubt:
+            return {"doubt": f"{doubt}: this may answer a question that is put to you"}
+    if move == "send":
+        submit_text(session, asked["text"], agent_in(session))
+    elif move == "key":
+        send_keys(session, asked["keys"])
+    elif move == "restart_worker":
+        restart_session(profile, session)
+    elif move == "kill_worker":
+        kill_session(session)
+    now = read_session(profile, session.id)
+    return {"session": session_for_others(profile, now, time.time())} if now else {}
+
+
+# ======================================================================================================================
+# 86. Commands that show
 # ======================================================================================================================
 # How things are, what sensors read and what was spent.
 
@@ -22725,7 +23281,7 @@ def tried_sensor(profile: Profile, name: str) -> tuple[dict[str, JSON], JSON]:
     os.chdir(profile.data)
     close_inherited()
     raise_on_signals()
-    reading = sense(profile, [name])[name]
+    reading = sense(profile, [name])[0][name]
     value = parse_json(reading.text)
     base = read_state(profile)["baseline"].get(f"sensor:{name}")
     row = {
@@ -22817,7 +23373,7 @@ def cmd_cost(profile: Profile, args: Args) -> Result:
     """
     scope, now = args["scope"] or "today", time.time()
     if args["rows"]:
-        rows = rows_since(profile.path("cost.jsonl"), scope_start(scope, now))
+        rows = rows_since(profile, scope_start(scope, now))
         return Output(text=(f"{spelled_out(compact(row))}\n" for row in rows))
     summary, live = cost_summary(profile, scope, now), sys.stdout.isatty()
     return Output(summary, lambda paint: cost_lines(summary, args["by"] or "day", live, paint))
@@ -22906,7 +23462,7 @@ def stream_words(line: bytes) -> list[str]:
 
 
 # ======================================================================================================================
-# 84. Setup commands
+# 87. Setup commands
 # ======================================================================================================================
 # The runner, the config, the version.
 
@@ -23058,9 +23614,14 @@ def cmd_version(profile: Profile, args: Args) -> Result:
 
 
 # ======================================================================================================================
-# 85. Session commands
+# 88. Session commands
 # ======================================================================================================================
 # The verbs that start, list, show and end sessions.
+
+
+def shown_sessions(profile: Profile) -> list[Session]:
+    """Return the sessions that the caller may see, here and elsewhere."""
+    return visible_sessions(profile) + far_sessions(profile, KINDS if profile.by_person else ("worker",))
 
 
 def session_output(profile: Profile, session: str, words: str) -> Output:
@@ -23164,7 +23725,7 @@ def cmd_ls(profile: Profile, args: Args) -> Iterator[Output]:
     drawn, size = Rows(), (0, 0)
     while True:
         now = time.time()
-        sessions = [session for session in visible_sessions(profile) if args["all"] or session.kind != PULSE]
+        sessions = [session for session in shown_sessions(profile) if args["all"] or session.kind != PULSE]
         rows, paint_word = session_rows(profile, sessions, now), Paint(profile.env, sys.stdout)
         lines = session_lines(rows, bool(args["all"]), now, paint_word)
         if args["watch"] and paint_word.columns:
@@ -23373,7 +23934,7 @@ def skipped_words(follower: Follower) -> str:
 
 
 # ======================================================================================================================
-# 86. Terminal commands
+# 89. Terminal commands
 # ======================================================================================================================
 # What a session wrote and shows, and what is typed into it.
 
@@ -23740,7 +24301,7 @@ def cmd_kill(profile: Profile, args: Args) -> Result:
 
 
 # ======================================================================================================================
-# 87. Worker commands
+# 90. Worker commands
 # ======================================================================================================================
 # What a worker says and claims.
 
@@ -23912,7 +24473,7 @@ def cmd_prune(profile: Profile, args: Args) -> Result:
 
 
 # ======================================================================================================================
-# 88. Gallery
+# 91. Gallery
 # ======================================================================================================================
 # `looop sensor add`: sensors that looop carries, written out as plain sh for a person to read and edit. The scripts
 # are in Texts of the gallery; here is what they take, checked before a word of it stands in a script, and quoted there.
@@ -24341,7 +24902,7 @@ def checked_percent(text: str) -> str:
 
 
 # ======================================================================================================================
-# 89. Questions (pure)
+# 92. Questions (pure)
 # ======================================================================================================================
 # What the interview asks, and what becomes of the answers. It is one script, a generator that yields questions, is sent
 # answers, and returns the plan. It remembers nothing: `after_answers` runs it through the answers there are, up to the
@@ -24648,7 +25209,7 @@ _QUIET = Question("quiet hours", "Cadence", "quiet hours", _QUIET_TEXT, "quiet",
 
 
 # ======================================================================================================================
-# 90. Interview
+# 93. Interview
 # ======================================================================================================================
 # `looop setup` asks the questions, in common lines: no raw mode, so that `looop send` types into it as well as a
 # person. Every answer is in interview.json before the next question is asked; all else is written at the end.
@@ -25122,7 +25683,7 @@ def plan_lines(profile: Profile, plan: Plan, paths: Sequence[str], stamp: str) -
 
 
 # ======================================================================================================================
-# 91. Schedulers
+# 94. Schedulers
 # ======================================================================================================================
 # What runs the beat by itself: a systemd user timer, a launchd agent or a line of cron. Each is written with absolute
 # paths and an environment of its own, because a scheduler knows nothing of a person's shell:
@@ -25641,7 +26202,7 @@ class Scheduler:
 
 
 # ======================================================================================================================
-# 92. Service
+# 95. Service
 # ======================================================================================================================
 # The verbs about schedulers: they show, ask, and touch nothing but what they showed.
 
@@ -25894,7 +26455,7 @@ def service_lines(status: Mapping[str, JSON], now: float, paint: Paint) -> list[
 
 
 # ======================================================================================================================
-# 93. Examinations
+# 96. Examinations
 # ======================================================================================================================
 # Each check looks at one thing, as a person who knows looop would, and yields what it found. Nothing stays
 # in the data dir but the price of a call that was asked for (--ask).
@@ -26408,7 +26969,7 @@ def check_running(profile: Profile) -> Iterator[Finding]:
 
 
 # ======================================================================================================================
-# 94. Doctor
+# 97. Doctor
 # ======================================================================================================================
 # The last check looks from where a scheduler stands: most loops that die do so because cron knows nothing of a person's
 # shell. Then all of them, in the order in which they are shown.
@@ -26580,7 +27141,7 @@ def cmd_doctor(profile: Profile, args: Args) -> Iterator[int | Output]:
 
 
 # ======================================================================================================================
-# 95. Goals and history
+# 98. Goals and history
 # ======================================================================================================================
 # `looop goals` and `looop goal add|edit|done|show`. The files in goals/ stay the truth: the verbs do what a person can
 # do by hand, and commit it; the next beat sees it and decides on it.
@@ -26609,7 +27170,7 @@ def goal_rows(profile: Profile, now: float) -> list[dict[str, JSON]]:
         if goal in goals and row_time(row) <= now:
             paid.setdefault(goal, []).append(row)
     turns, prices = read_state(profile)["turns"], Prices(profile)
-    waits = awaited(list_sessions(profile, ("worker",)), current_asks(profile))
+    waits = awaited(all_sessions(profile, ("worker",)), current_asks(profile))
     overdue = overdue_goals(turns, profile.setting("goal_wait"), now)
     found = []
     for goal in goals:
@@ -26814,7 +27375,7 @@ def cmd_history(profile: Profile, args: Args) -> Result:
 
 
 # ======================================================================================================================
-# 96. Page (pure)
+# 99. Page (pure)
 # ======================================================================================================================
 # What `looop report` is drawn with: HTML with pictures in SVG, without a script and without anything to fetch. All
 # markup is made by `element`, which escapes every text that is no Markup. A plot places its shapes in percent of its
@@ -27083,7 +27644,7 @@ def page_of_report(title: str, *inner: Markup) -> str:
 
 
 # ======================================================================================================================
-# 97. Report
+# 100. Report
 # ======================================================================================================================
 # `looop report`: the events of some days are read once, oldest first, the ledger with them; what waits, what is broken
 # and how things stand come from where `status`, `asks` and `goals` have it. Everything goes through `redacted` before
@@ -27195,7 +27756,7 @@ class Reporter:
         self.cuts: list[str] = []  # what is left out
         self.paint = Paint({"LOOOP_COLOR": "0"}, sys.stdout)
         self.paint.columns = 0
-        sessions, asks = list_sessions(profile, FLEET), current_asks(profile)
+        sessions, asks = all_sessions(profile), current_asks(profile)
         self.status = profile.redacted(status_of(profile, now, (sessions, asks)))
         self.workers = [session for session in sessions if session.kind == "worker"]
         self.asks = [ask for ask in asks_and_flags(profile, sessions, asks) if ask["state"] != "answered"]
@@ -27204,7 +27765,7 @@ class Reporter:
         self.notes = [typable(note) for note in self.status["attention"] if note not in shown]
         self.story = Story(self.since).read(profile)
         self.costs = Costs(Prices(profile), self.since)
-        for rows in blocks_since(profile.path("cost.jsonl"), self.since - DAY):
+        for rows in ledger_blocks(profile, self.since - DAY):
             self.costs.add_block(rows)
             WAITING.turn()
         self.axis = self.time_axis()
@@ -27506,7 +28067,7 @@ def cmd_report(profile: Profile, args: Args) -> Result:
 
 
 # ======================================================================================================================
-# 98. Check
+# 101. Check
 # ======================================================================================================================
 # `looop check`: the loop as a monitoring plugin sees it, and a textfile for Prometheus. Each thing that is wrong has a
 # level; the worst is the exit code. Nothing else is printed on stdout. The grammar of the line:
@@ -27654,7 +28215,7 @@ def cmd_check(profile: Profile, args: Args) -> Result:
 
 
 # ======================================================================================================================
-# 99. Board (pure)
+# 102. Board (pure)
 # ======================================================================================================================
 # What `looop top` shows. A board is what was read of the loop, as rows of four panels; a look is where the person is in
 # it, and what is in front of it. `drawn_board` draws both on a Screen of any size, which the terminal is made equal to:
@@ -28053,7 +28614,7 @@ def goal_items(
     """Yield the rows of goals."""
     for row in rows:
         served = age_text(now - parse_utc(row["served_at"])) if row["served_at"] else "-"
-        waits = str(row["waits_for"] or "").replace(":", " ")
+        waits = str(row["waits_for"] or "").replace(":", " ", 1)
         spent = "" if row["cost_7d_usd"] is None else f"${row['cost_7d_usd']:.2f}"
         late = paint_word("bad", "overdue") if row["overdue"] else ""
         title = one_line(titles.get(str(row["id"]), ""), 200)
@@ -28062,7 +28623,7 @@ def goal_items(
 
 
 # ======================================================================================================================
-# 100. Overview
+# 103. Overview
 # ======================================================================================================================
 # What `looop top` knows of the loop: a file is read again once it has changed. Of the session that is chosen it has the
 # screen, as its supervisor sends it.
@@ -28156,7 +28717,7 @@ class Reader:
     def session_stamps(self, session: Session) -> tuple[int, ...]:
         """Return what changes with a session."""
         folder = session.folder
-        if not session.alive:
+        if not session.alive or session.where:
             return (mtime_ns(folder),)
         try:
             os.kill(session.supervisor, 0)
@@ -28177,9 +28738,9 @@ class Reader:
         every = now - self.read_at >= READ_EVERY
         if every:
             self.read_at, self.marks = now, {}
-        fresh = self.changed("sessions", self.stamps("sessions"))
+        fresh = self.changed("sessions", self.stamps("sessions", "where"))
         if fresh:
-            self.sessions = {session.id: session for session in visible_sessions(profile) if session.kind != PULSE}
+            self.sessions = {session.id: session for session in shown_sessions(profile) if session.kind != PULSE}
             self.marks.update({f"session {name}": self.session_stamps(one) for name, one in self.sessions.items()})
         for name, session in [*self.sessions.items()] if not fresh else ():
             if self.changed(f"session {name}", self.session_stamps(session)):
@@ -28292,7 +28853,7 @@ def beat_item(profile: Profile, beat: tuple[str, dict[str, JSON], int], now: flo
 
 
 # ======================================================================================================================
-# 101. Top
+# 104. Top
 # ======================================================================================================================
 # The loop of `looop top`: it looks whether something has changed, and writes the rows that differ. It acts by the verbs
 # alone, each in a child: a key does the same as the command that is shown below.
@@ -28740,7 +29301,7 @@ def cmd_watch(profile: Profile, args: Args) -> Result:
 
 
 # ======================================================================================================================
-# 102. Completion
+# 105. Completion
 # ======================================================================================================================
 # What a shell can offer at a Tab. `looop config bash|zsh|fish` prints a few lines for the shell; they hand the words of
 # the command line to `looop _complete`, which prints a candidate a line, and after a TAB what it is. `:file`, `:folder`
@@ -29065,7 +29626,7 @@ def cmd_config_fish(profile: Profile, args: Args) -> Result:
 
 
 # ======================================================================================================================
-# 103. Manual (pure)
+# 106. Manual (pure)
 # ======================================================================================================================
 # What looop says of itself: a page for each verb and each group, the overview, the manual, the man page, and the next
 # steps. All derive from the verbs' pages, the settings and MANUAL, which is written like this:
@@ -29363,6 +29924,7 @@ def man_page() -> str:
 def asked_steps(ask: Mapping[str, JSON], alive: Sequence[str]) -> list[tuple[str, str]]:
     """Return what a person can do about an ask or a flag; `alive`: the workers that are."""
     number, session = ask["n"], ask["session"]
+    number = f"{ask['where']}:{number}" if number and ask.get("where") else number
     if number is None and session in alive:
         return [(f"looop attach {session}", f"{session} needs you: see, and type")]
     if number is None and session == "setup":
@@ -29416,7 +29978,7 @@ def next_steps(status: Mapping[str, JSON], timed: bool = False) -> list[tuple[st
 
 
 # ======================================================================================================================
-# 104. Arguments (pure)
+# 107. Arguments (pure)
 # ======================================================================================================================
 # From the words of a command line to a verb's options and arguments, each read as the verb's page declares it.
 
@@ -29547,7 +30109,7 @@ def read_value(verb: Verb, one: Argument, text: str) -> JSON:
 
 
 # ======================================================================================================================
-# 105. Far verbs
+# 108. Far verbs
 # ======================================================================================================================
 # `gpu:fix-ci` is session fix-ci of the where gpu, and `gpu:3` its ask 3. A verb with such an id is run by the copy of
 # looop there, which prints and returns what it would here; its terminal, where it has one, is the person's.
@@ -29617,6 +30179,13 @@ def run_far(profile: Profile, verb: Verb, name: str, words: Sequence[str]) -> in
 
 def far_answer(profile: Profile, request: Mapping[str, JSON]) -> JSON:
     """Answer a request that is no verb."""
+    try:
+        if "sync" in request:
+            return answer_sync(profile, request["sync"])
+        if "move" in request:
+            return answer_move(profile, request)
+    except (Failure, OSError) as error:
+        return {"error": beat_trouble(error)}
     return {"version": VERSION}
 
 
@@ -29635,7 +30204,7 @@ def read_far_request() -> bytes:
 
 
 # ======================================================================================================================
-# 106. Command line
+# 109. Command line
 # ======================================================================================================================
 # From the words of a command line to an exit code: the verb is found and run, here or on another machine, and what it
 # returns is printed.
@@ -29985,7 +30554,7 @@ def open_missing_streams() -> None:
 
 
 # ======================================================================================================================
-# 107. Texts
+# 110. Texts
 # ======================================================================================================================
 # Prose alone, in looop's own words: what the LLM is told, what a fresh profile is seeded with.
 
@@ -30136,7 +30705,7 @@ How looop should judge. Edit it freely.
 
 
 # ======================================================================================================================
-# 108. Texts of the gallery
+# 111. Texts of the gallery
 # ======================================================================================================================
 # What `sensor add` writes. Each is one script of plain POSIX sh that a person can read and edit; words of
 # strangers stay out of the signal where they can, and reach JSON only through jq. A signal is small and does not move
@@ -30727,7 +31296,7 @@ done
 }
 
 # ======================================================================================================================
-# 109. Texts of the manual
+# 112. Texts of the manual
 # ======================================================================================================================
 # `looop help`, in the markup that the section Manual explains.
 

@@ -450,7 +450,10 @@ class Privacy(Fleet):
         keys = (
             "id cmd state alive health exit_code signal started_at last_change last_output note flagged verify claims"
         )
-        self.assertEqual(list(row), [*keys.split(), *"size kind cwd by question last_text cost_usd goal".split()])
+        self.assertEqual(
+            list(row),
+            [*keys.split(), *"size kind cwd by question last_text cost_usd goal where unreachable_since".split()],
+        )
 
 
 @heavy

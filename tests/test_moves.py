@@ -88,7 +88,8 @@ class Valid(unittest.TestCase):
             self.assertEqual(caught.exception.message, words)
 
     def test_the_schema_in_the_prompt_names_every_field(self):
-        schema = looop.move_schema()
+        agents = {"names": ["claude", "pi"], "default": "claude", "without": [], "folders": [], "wheres": ["gpu"]}
+        schema = looop.move_schema(agents)
         for name, spec in looop.MOVES.items():
             line = next(line for line in schema.splitlines() if re.search(rf'"move":("\w+" or )?"{name}"', line))
             for field in spec.fields:

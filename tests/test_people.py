@@ -26,7 +26,7 @@ class Asking(AskingCase):
         self.assertEqual(out["outcome"], "acted")
         self.assertIn("asked, as ask 1: Which colour?", out["journal"])
         ask = self.asks()[0]
-        keys = "n kind session question options ref command diff run at state answer text context digest shadow"
+        keys = "n kind session question options ref command diff run at state answer text context digest shadow where"
         self.assertEqual(set(ask), set(keys.split()))
         self.assertEqual((ask["n"], ask["kind"], ask["state"], ask["options"]), (1, "ask", "open", ["red", "blue"]))
         self.assertEqual(ask["ref"], "reports/x.md")
