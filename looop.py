@@ -21699,15 +21699,19 @@ def done_by(run: Run) -> str:
 
 def last_undoable(profile: Profile) -> Run:
     """Return the last run that did something and was not undone; undos do not count."""
-    for name in reversed(runs_in_order(profile, time.time())):
-        run = Run(profile, name)
-        outcome, ask = run.fields("result.json").get("outcome"), run.fields("undo.json").get("ask") or 0
-        waits = outcome == "proposed" and os.path.lexists(profile.path("asks", f"{ask}.json"))
-        waits = waits and read_ask(profile, int(ask))["state"] == "open"
-        did = outcome == "acted" and run.fields("move.json").get("move") != "undo"
-        if (did or waits) and not run.has("undone.json"):
+    runs = [Run(profile, name) for name in reversed(runs_in_order(profile, time.time()))]
+    for run in runs:
+        outcome, number = run.fields("result.json").get("outcome"), run.fields("undo.json").get("ask")
+        if outcome == "proposed" and isinstance(number, int) and number in ask_numbers(profile, "asks"):
+            undoable = read_ask(profile, number)["state"] == "open"
+        else:
+            undoable = outcome == "acted" and run.fields("move.json").get("move") != "undo"
+        if undoable and not run.has("undone.json"):
             return run
-    raise Failure("undo: there is nothing to undo", "`looop history` lists the runs: looop undo RUN")
+    hint = (
+        "`looop history` lists the runs: looop undo RUN" if runs else "no move was made yet: `looop tick` runs one beat"
+    )
+    raise Failure("undo: there is nothing to undo", hint)
 
 
 def inverse_of(run: Run) -> list[str]:
@@ -24740,14 +24744,20 @@ def gallery_output() -> Output:
     ]
 
     def lines(paint: Paint) -> Iterator[str]:
-        for kind, sensor in GALLERY.items():
-            yield f"{paint('good', gallery_synopsis(kind))}\n    {sensor.line}"
-            takes = [(one, f"; without: {one.default}" if one.default else "") for one in sensor.parameters]
-            yield from aligned([(f"    {paint('dim', one.name)}", one.line + default) for one, default in takes])
+        for kind in GALLERY:
+            yield from kind_lines(kind, paint)
         more = "looop sensor add KIND … tries one and writes it into sensors/; it is a plain script, yours to edit."
         yield f"\n{typable(more)}"
 
     return Output(kinds, lines)
+
+
+def kind_lines(kind: str, paint: Callable[[str, str], str]) -> list[str]:
+    """Say what a kind watches and what it takes."""
+    rows = []
+    for one in GALLERY[kind].parameters:
+        rows.append((f"    {paint('dim', one.name)}", one.line + (f"; without: {one.default}" if one.default else "")))
+    return [f"{paint('good', gallery_synopsis(kind))}\n    {GALLERY[kind].line}", *aligned(rows)]
 
 
 def gallery_synopsis(kind: str) -> str:
@@ -25754,7 +25764,7 @@ def ping_text(url: str) -> bytes:
     """Write what curl reads from that file (pure). Raise Failure for what is no URL."""
     if len(url) > 2000 or not url.isprintable() or not regex(r"https?://[!-~]+\Z").match(url) or set(url) & set('"\\'):
         hint = "an http or https URL, with anything odd in it percent-encoded"
-        raise Failure(f"service: --ping: {one_line(url, 8)}: is not a URL", hint, EXIT_USAGE)
+        raise Failure(f"--ping: {one_line(url, 8)} is not a URL", hint, EXIT_USAGE)
     options = 'output = "/dev/null"\nproto = "=http,https"\nmax-time = 10\nretry = 2\nsilent\nfail\ngloboff\n'
     return f'# {_WRITTEN_BY}\nurl = "{url}"\n{options}'.encode()
 
@@ -25772,7 +25782,7 @@ def ping_command(profile: Profile) -> list[str]:
     """Return the command that calls a dead man's switch. Raise Failure where there is no curl."""
     curl = which("curl", profile.env)
     if not curl:
-        raise Failure("service: --ping: curl is not on PATH", "install it: looop itself opens no connection")
+        raise Failure("--ping: curl is not on PATH", "install it: looop itself opens no connection")
     return [curl, "-q", "-K", ping_file(profile)]
 
 
@@ -30241,6 +30251,9 @@ def page_of(words: Sequence[str], width: int) -> str:
         return manual_text(width)
     verb, rest = find_verb(words)
     group = [other for other in all_verbs() if other.name.startswith(words[0] + " ")] if len(words) == 1 else []
+    if verb and verb.name == "sensor add" and len(rest) == 1 and rest[0] in GALLERY:
+        kind = "\n".join(kind_lines(rest[0], lambda _, text: text))
+        return f"looop sensor add {laid_out(kind, width)}\n\n{verb_page(verb, width)}"
     if verb and not rest:
         return verb_page(verb, width) + ("\n" + group_page(group, width) if group else "")
     if not group:

@@ -397,6 +397,15 @@ class Typos(Case):
             self.assertTrue(caught.exception.hint.startswith(f"did you mean {word}"), (line, caught.exception.hint))
             self.assertRegex(caught.exception.hint, rf"^did you mean {word}(?: or |\?)", line)
 
+    def test_a_kind_of_the_gallery_has_a_page(self):
+        for kind in looop.GALLERY:
+            page = looop.page_of(["sensor", "add", kind], 80)
+            self.assertTrue(page.startswith(f"looop sensor add {kind}"), page)
+            self.assertLessEqual(max(map(len, page.split("\n"))), 80)
+        self.assertIn("DUR   a part of a day like 15m", looop.page_of(["sensor", "add", "every"], 80))
+        with self.assertRaises(looop.Failure):
+            looop.page_of(["sensor", "add", "nothing"], 80)
+
     def test_the_words_of_others_are_no_verbs_and_lead_to_verbs(self):
         names = {verb.name for verb in looop.all_verbs()}
         self.assertEqual({word for word in looop._MEANT if word in {name.split()[0] for name in names}}, set())

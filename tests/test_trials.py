@@ -89,7 +89,7 @@ class Cases(Case):
         self.assertIn("refused came out: shell: refused: gate.deny: touch *", told)
 
     def test_what_is_wrong_with_a_case_is_said_and_is_no_pass(self):
-        self.looop("test", code=1)
+        self.assertEqual(self.looop("test", "--json", code=1), "[]\n")
         self.assertIn("test: there are no cases yet: `looop test add RUN` makes one", self.stderr)
         self.made({"move": "noop"})
         for body, words in (

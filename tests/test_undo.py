@@ -124,6 +124,8 @@ class Files(Undone):
 
     def test_a_person_alone_undoes_and_says_yes(self):
         self.profile(goals={"a": "a\n"})
+        self.looop("undo", code=1)
+        self.assertIn("there is nothing to undo: no move was made yet: `looop tick` runs one beat", self.stderr)
         self.beat({"move": "write_goal", "id": "new", "body": "x"})
         self.looop("undo", code=1)
         self.assertIn("undo: nobody is there to say yes, so nothing was touched", self.stderr)
