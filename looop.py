@@ -13067,6 +13067,15 @@ def release_guard(profile: Profile) -> None:
         profile.warn(f"{_ORIGINS}: {error}: a sensor that you change now may be refused")
 
 
+def write_script(
+    profile: Profile, path: str, body: bytes, by: str, trusted: bool = False, *, mode: int = 0o700
+) -> None:
+    """Write a sensor's script behind the guard: after a crash, an older one there must not count as the person's."""
+    with SensorGuard(profile):
+        note_origin(profile, os.path.basename(path)[:-3], body, by, trusted)
+        write_atomic(os.path.realpath(path), body, mode)
+
+
 _APPEARED = "appeared during a move"
 _ASKS_TRUST = "says looop:trust=trusted, which only you can say"
 
@@ -17039,8 +17048,7 @@ def do_write_sensor(context: MoveContext) -> MoveResult:
     remove_file(snapshot_path(context.profile, name))  # first: once the script is there, nothing may fail any more
     body = ended_line(context.move.fields["body"])
     context.run.keep_files({f"sensors/{name}.sh": body})
-    note_origin(context.profile, name, body, "approval" if judgement.network else "loop")
-    write_atomic(os.path.realpath(path), body, mode=0o700)
+    write_script(context.profile, path, body, "approval" if judgement.network else "loop")
     return MoveResult(f"wrote sensor {name}", wrote={f"sensor:{name}": None})
 
 
@@ -21835,10 +21843,11 @@ def put_files_back(run: Run, undone: Run, kept: Mapping[str, JSON]) -> MoveResul
         path, folder, (stem, _) = profile.path(name), os.path.dirname(name), os.path.splitext(os.path.basename(name))
         if folder == "sensors":
             wrote[f"sensor:{stem}"] = None
+            remove_file(snapshot_path(profile, stem))
             if data is not None:
                 by, trusted = row["origin"] or ("unknown", False)
-                note_origin(profile, stem, data, str(by), trusted is True)
-            remove_file(snapshot_path(profile, stem))
+                write_script(profile, path, data, str(by), trusted is True, mode=row["mode"])
+                continue
         elif folder == "goals":
             wrote[f"goal:{stem}"] = text_item(data)
             note_goal(profile, stem, str(row["origin"] or ""))

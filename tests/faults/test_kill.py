@@ -60,6 +60,17 @@ class KilledBeats(Faults):
     def test_a_goal_that_is_written(self):
         self.beaten({"move": "write_goal", "id": "b", "body": "RUN", "journal": "wrote RUN"}, "acted")
 
+    def test_a_sensor_that_is_replaced(self):
+        """Whichever of the loop's scripts is there, it never passes for the person's, which runs without walls."""
+
+        def after():
+            origin = looop.look_at_sensors(self.opened()).known["s"]
+            self.assertIn(origin.by, ("loop", "move"), self.read("sensors/s.sh"))
+
+        body = '#!/bin/sh\necho \'{"signal":"RUN"}\''
+        move = {"move": "write_sensor", "name": "s", "body": body, "journal": "wrote RUN"}
+        self.beaten(move, "acted", few=8, after=after)
+
     def test_a_proposal(self):
         def after():
             asks = json.loads(self.verb("asks", "--json").out)
@@ -256,6 +267,8 @@ class KilledVerbs(Faults):
 
             def check(how, run=run, before=before, done=done):
                 self.assertTrue({*before.values()} & {*done.values()} <= {*self.policy().values()}, "something is lost")
+                if self.policy()["sensors/s.sh"] != before["sensors/s.sh"]:
+                    self.assertNotEqual(looop.look_at_sensors(self.opened()).known["s"].by, "person")
                 again = self.verb("undo", run, "--yes")
                 self.assertIn(again.code, (0, 1), again)
                 if again.code:
