@@ -5438,7 +5438,8 @@ class Far:
                 timeout = max(0.1, self.deadline.at_most(FAR_TIME))
                 jobs.append(Job(name, [*argv, *words], env, timeout, f"{folder}/{name}", cap=16 * MIB, tidy=True))
             for job, end in zip(jobs, self.run(jobs, len(jobs)) if jobs else ()):
-                found[job.name] = far_reply(end)
+                spawned = end.why != "spawn"
+                found[job.name] = far_reply(end) if spawned else (None, f"{job.argv[0]}: {text_of(end.err)}")
         return found
 
 
