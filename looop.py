@@ -116,24 +116,25 @@ Contents
   92. Questions (pure)            what the interview asks
   93. Interview                   looop setup
   94. Schedulers                  systemd, launchd and cron
-  95. Service                     looop service
-  96. Examinations                what the doctor looks at
-  97. Doctor                      looop doctor
-  98. Goals and history           looop goals, goal, history
-  99. Page (pure)                 HTML and plots of a report
- 100. Report                      looop report: some days of the loop on one page
- 101. Check                       looop check: a monitoring plugin
- 102. Board (pure)                panels and dialogs of `looop top`, at any size
- 103. Overview                    the files that `looop top` shows, read when they change
- 104. Top                         looop top, watch: keys, drawing, verbs in children
- 105. Completion                  candidates for a Tab
- 106. Manual (pure)               help, pages, man page
- 107. Arguments (pure)            the words of a command line, read as a verb declares them
- 108. Far verbs                   verbs for the sessions of other machines, and looop as it is called there
- 109. Command line                from words to an exit code
- 110. Texts                       prompts and seeds
- 111. Texts of the gallery        scripts of `sensor add`
- 112. Texts of the manual         looop help
+  95. Manifests                   a standby in a cluster or at GitHub, as YAML
+  96. Service                     looop service
+  97. Examinations                what the doctor looks at
+  98. Doctor                      looop doctor
+  99. Goals and history           looop goals, goal, history
+ 100. Page (pure)                 HTML and plots of a report
+ 101. Report                      looop report: some days of the loop on one page
+ 102. Check                       looop check: a monitoring plugin
+ 103. Board (pure)                panels and dialogs of `looop top`, at any size
+ 104. Overview                    the files that `looop top` shows, read when they change
+ 105. Top                         looop top, watch: keys, drawing, verbs in children
+ 106. Completion                  candidates for a Tab
+ 107. Manual (pure)               help, pages, man page
+ 108. Arguments (pure)            the words of a command line, read as a verb declares them
+ 109. Far verbs                   verbs for the sessions of other machines, and looop as it is called there
+ 110. Command line                from words to an exit code
+ 111. Texts                       prompts and seeds
+ 112. Texts of the gallery        scripts of `sensor add`
+ 113. Texts of the manual         looop help
 
 Finding things: the verb `looop sensor list` is `cmd_sensor_list`; its docstring is its page: options, examples, exits.
 To add a verb: write `cmd_<verb>` under `@declare`: see the section Verbs.
@@ -26222,7 +26223,297 @@ class Scheduler:
 
 
 # ======================================================================================================================
-# 95. Service
+# 95. Manifests
+# ======================================================================================================================
+# A standby elsewhere, in a cluster or at GitHub: a beat on a schedule, in a machine that may be a new one each time.
+# The lease decides whether it acts, and carries memory, baseline and asks; what is of one machine (`.lease`, its spend)
+# lies on a volume, or in a cache. A value within YAML is quoted as JSON is.
+
+
+class Standby(Record):
+    """What a standby is told."""
+
+    every: int  # seconds
+    env: dict[str, str]  # settings
+    secrets: list[str]  # names in looop.env: their values come from the cluster's or GitHub's secrets
+    texts: dict[str, str]  # values for its templates
+
+
+def standby_of(profile: Profile, every: float | None) -> Standby:
+    """Return what a standby of this profile is told. Raise Failure where it could not reach the memory."""
+    schedule, remote, data = (
+        schedule_of(profile, "cron", every),
+        profile.setting("lease"),
+        os.path.realpath(profile.data),
+    )
+    if not regex(r"\w[\w.-]*\Z").match(remote):
+        why = f"lease: {one_line(remote, 80)}: is not a git remote" if remote else "without a lease both machines act"
+        raise Failure(f"service print: {why}", 'set "lease": "origin" in the config, on every machine')
+    asked = git(profile, "remote", "get-url", remote) if repository_top(data) == data else None
+    url, why = text_of(asked.out).strip() if asked and not asked.code else "", ""
+    if not url:
+        why = "does not exist, and the standby clones the memory from it"
+    elif url_password(url):
+        why = "has a password in its URL, which belongs into a secret"
+    elif not regex(r"(?:(?:https?|ssh)://|[\w.-]+@[\w.-]+:)[!-~]+\Z").match(url):
+        why = f"is {one_line(url, 80)}: other machines reach it by https or ssh alone"
+    if why:
+        remedy = f"git -C {quoted(profile.data)} remote {'set-url' if url else 'add'} {remote} URL"
+        raise Failure(f"service print: git remote {remote} {why}", remedy)
+    own = ("HOME", "PATH", "LANG", "LANGUAGE", "HOMEBREW_PREFIX", "LOOOP_DATA_DIR", "LOOOP_CONFIG")
+    env = {key: value for key, value in schedule.env.items() if key not in own and key[:4] not in ("XDG_", "LC_A")}
+    zone = os.path.realpath("/etc/localtime").partition("/zoneinfo/")[2]
+    env.update({"TZ": zone} if zone and "TZ" not in env else {})  # quiet hours, and the day of a budget
+    ttl = int(profile.setting("lease_ttl")) + 30
+    deadline = int(sum(profile.setting(f"{what}_timeout") for what in ("sensor", "tick", "shell"))) + ttl + 300
+    texts = {"name": service_name(profile), "data": profile.data, "remote": remote, "url": url, "ttl": str(ttl)}
+    texts.update(cron=compact(_CRON_TIMES[schedule.every]), seconds=str(deadline), minutes=str(deadline // 60 + 1))
+    texts.update(beat=template_text(STANDBY_BEAT, texts), rules=template_text(STANDBY_RULES, texts))
+    return Standby(schedule.every, env, sorted(profile.env_file.values), texts)
+
+
+def template_text(template: str, values: Mapping[str, str]) -> str:
+    """Fill a template: all lines of a value are indented as its first one is, and an empty one leaves none (pure)."""
+    lines = []
+    for line in template.split("\n"):
+        indent = "\n" + line[: len(line) - len(line.lstrip())]
+        text = filled(line, {name: value.strip("\n").replace("\n", indent) for name, value in values.items()})
+        lines += [text] if text.strip() or not line else []
+    return "\n".join(lines)
+
+
+STANDBY_BEAT = """\
+set -eu
+umask 077
+git config --global credential.helper "$HELPER"
+memory=$HOME/.local/state/looop
+if ! [ -d "$memory" ]; then
+  rm -rf "$memory.new"
+  git clone -q -o {{remote}} -- "$REMOTE" "$memory.new"
+  mv "$memory.new" "$memory"
+fi
+cd "$memory"
+git remote set-url {{remote}} "$REMOTE"
+before=$(cat .standby.lease 2>/dev/null || :)
+git ls-remote {{remote}} refs/looop/lease >.standby.lease
+looop tick --json >.standby.beat || code=$?
+cat .standby.beat
+if [ "$before" = "$(cat .standby.lease)" ] && grep -q '"reason": *"lease: ' .standby.beat; then
+  sleep {{ttl}} # nobody has renewed it since the last beat: watch it for its whole time
+  looop tick
+fi
+exit "${code:-0}"
+"""
+STANDBY_RULES = """\
+# It beats on its schedule alone. It takes a lease at once that was released (`looop down && looop lease release`), and
+# {{ttl}} s after two of its beats have seen that nobody renewed it. It counts its own spend, and asks you where the
+# lease is: `looop lease take` brings you its questions.
+"""
+KUBERNETES_POD = """\
+enableServiceLinks: false
+securityContext: # every image has user 65534 in /etc/passwd, which ssh wants
+  {runAsNonRoot: true, runAsUser: 65534, runAsGroup: 65534, fsGroup: 65534, fsGroupChangePolicy: OnRootMismatch,
+   seccompProfile: {type: RuntimeDefault}}
+containers:
+  - name: looop
+    image: {{image}}
+    {{command}}
+    env:
+      {{env}}
+    resources: {requests: {cpu: 100m, memory: 256Mi}, limits: {memory: {{memory}}}}
+    securityContext: {allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: {drop: [ALL]}}
+    volumeMounts:
+      - {name: home, mountPath: /home/looop}
+      - {name: tmp, mountPath: /tmp}
+      {{mounts}}
+volumes:
+  - {name: tmp, emptyDir: {}}
+  {{volumes}}
+"""
+KUBERNETES_BEAT = {
+    "command": "command:\n  - /bin/sh\n  - -c\n  - |\n    {{beat}}",
+    "mounts": "- {name: config, mountPath: /etc/looop}\n- {name: git, mountPath: /etc/looop-git}",
+    "volumes": "- {name: home, persistentVolumeClaim: {claimName: {{name}}}}\n"
+    "- {name: config, configMap: {name: {{name}}}}\n"
+    "- {name: git, secret: {secretName: {{name}}-git, defaultMode: 288}}",
+}
+KUBERNETES_CLAIM = "{accessModes: [ReadWriteOnce], resources: {requests: {storage: 2Gi}}}"
+KUBERNETES_OBJECTS = """\
+# Printed by `looop service print kubernetes`: a standby for the looop in {{data}}.
+#
+# Type these first, and then: looop service print kubernetes | kubectl apply -f -
+#   kubectl create namespace {{space}}
+#   kubectl -n {{space}} create configmap {{name}} --from-file=looop.json={{config}}
+#   {{secrets}}
+# The image has sh, git, ssh, python3, your runner, looop, and kubectl for workers in a pod. A Dockerfile:
+#   FROM python:3.13
+#   COPY looop kubectl /usr/local/bin/
+{{rules}}
+# It starts workers once the config says "where": {"pod": "kubectl exec -i -n {{space}} {{name}}-workers-0 --"}
+# and this is printed again.
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: {{name}}, namespace: {{namespace}}}
+automountServiceAccountToken: false
+---
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: {{name}}, namespace: {{namespace}}}
+spec: {{claim}}
+---
+apiVersion: batch/v1
+kind: CronJob
+metadata: {name: {{name}}, namespace: {{namespace}}}
+spec:
+  schedule: {{cron}}
+  concurrencyPolicy: Forbid
+  startingDeadlineSeconds: 120
+  successfulJobsHistoryLimit: 1
+  jobTemplate:
+    spec:
+      backoffLimit: 0
+      activeDeadlineSeconds: {{seconds}}
+      template:
+        metadata: {labels: {app.kubernetes.io/name: {{name}}}}
+        spec:
+          restartPolicy: Never
+          serviceAccountName: {{name}}
+          automountServiceAccountToken: {{execs}}
+          {{pod}}
+---
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: {{name}}-workers, namespace: {{namespace}}}
+spec:
+  replicas: 1
+  serviceName: {{name}}-workers
+  selector: {matchLabels: {app.kubernetes.io/name: {{name}}-workers}}
+  template:
+    metadata: {labels: {app.kubernetes.io/name: {{name}}-workers}}
+    spec:
+      shareProcessNamespace: true # the pod's own first process reaps what agents leave behind
+      automountServiceAccountToken: false
+      {{workers}}
+  volumeClaimTemplates: [{metadata: {name: home}, spec: {{claim}}}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: {{name}}, namespace: {{namespace}}}
+rules:
+  - {apiGroups: [""], resources: [pods], resourceNames: [{{name}}-workers-0], verbs: [get]}
+  - {apiGroups: [""], resources: [pods/exec], resourceNames: [{{name}}-workers-0], verbs: [create, get]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: {{name}}, namespace: {{namespace}}}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: {{name}}}
+subjects: [{kind: ServiceAccount, name: {{name}}, namespace: {{namespace}}}]
+"""
+
+
+def pod_text(standby: Standby, env: Mapping[str, str], **values: str) -> str:
+    """Write the spec of a pod that passes the standard `restricted` (pure)."""
+    texts = {**standby.env, "HOME": "/home/looop", **env}  # a cluster expands $(NAME), and makes $ of $$
+    rows = {name: f"value: {compact(text.replace('$', '$$'))}" for name, text in texts.items()}
+    for name in standby.secrets:
+        rows[name] = f"valueFrom: {{secretKeyRef: {{name: {standby.texts['name']}-env, key: {name}}}}}"
+    lines = "\n".join(f"- {{name: {name}, {row}}}" for name, row in rows.items())
+    return template_text(KUBERNETES_POD, {**values, "env": lines})
+
+
+def kubernetes_text(profile: Profile, standby: Standby, image: str, space: str) -> str:
+    """Write what `kubectl apply` is given. Raise Failure for a name that a cluster would not take."""
+    for what, text, pattern in (
+        ("namespace", space, r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\Z"),
+        ("image", image, r"[A-Za-z0-9][A-Za-z0-9_./:@-]{0,254}\Z"),
+    ):
+        if not regex(pattern).match(text):
+            remedy = "--namespace looop --image registry.example/me/looop:1"
+            raise Failure(f"service print: {what} {one_line(text, 80)}: is invalid", remedy, EXIT_USAGE)
+    texts, create = standby.texts, f"kubectl -n {space} create secret generic {standby.texts['name']}"
+    env = {"LOOOP_CONFIG": "/etc/looop/looop.json", "REMOTE": texts["url"], "HELPER": ""}
+    secrets = [f"{create}-env --from-env-file={quoted(profile.env_file.path)}"] if standby.secrets else []
+    if texts["url"].startswith("http"):
+        secrets.append(f"{create}-git --from-literal=username=NAME --from-file=password=FILE")
+        env["HELPER"] = '!f() { for x in username password; do echo "$x=`cat /etc/looop-git/$x`"; done; }; f'
+    else:
+        secrets.append(f"{create}-git --from-file=ssh-privatekey=FILE --from-file=known_hosts=FILE")
+        files = "-i /etc/looop-git/ssh-privatekey -o UserKnownHostsFile=/etc/looop-git/known_hosts"
+        env["GIT_SSH_COMMAND"] = f"ssh {files} -o IdentitiesOnly=yes -o BatchMode=yes"
+    execs = any(words[0] == "kubectl" and "exec" in words for words in wheres(profile).values())
+    env.update({} if execs else {"LOOOP_MAX_WORKERS": "0"})  # they would end with their beat
+    beat = {key: template_text(text, texts) for key, text in KUBERNETES_BEAT.items()}
+    values = {**texts, "space": space, "namespace": compact(space), "config": quoted(profile.config_path)}
+    values.update(secrets="\n#   ".join(secrets), execs=compact(execs), claim=KUBERNETES_CLAIM)
+    values["pod"] = pod_text(standby, env, image=compact(image), memory="1Gi", **beat)
+    sleep = {"command": "command: [sleep, infinity]", "memory": "4Gi", "mounts": "", "volumes": ""}
+    values["workers"] = pod_text(standby, {}, image=compact(image), **sleep)
+    return template_text(KUBERNETES_OBJECTS, values)
+
+
+GITHUB_WORKFLOW = """\
+# Printed by `looop service print github`: a standby for the looop in {{data}}.
+#
+# Save it as .github/workflows/looop.yml in the memory's repository. Keep that private: caches hold asks and prompts.
+# It needs there: your config as looop.json, without secrets; a step before the beat that installs your runner;
+# the variable RELEASE_URL, where this very looop can be fetched{{secrets}}.
+# It starts no workers. GitHub delays schedules, and drops a cache after 7 days: the wait for a lease begins anew then.
+{{rules}}
+name: {{name}}
+on:
+  schedule: [{cron: {{cron}}}]
+  workflow_dispatch: {}
+permissions: {contents: write}
+concurrency: {group: {{name}}, cancel-in-progress: false}
+jobs:
+  beat:
+    runs-on: ubuntu-latest
+    timeout-minutes: {{minutes}}
+    env:
+      LOOOP_CONFIG: /home/runner/.local/state/looop/looop.json
+      REMOTE: ${{ github.server_url }}/${{ github.repository }}
+      HELPER: '!f() { echo username=looop; echo "password=$GITHUB_TOKEN"; }; f'
+      GITHUB_TOKEN: ${{ github.token }}
+      {{env}}
+    steps:
+      - uses: actions/cache/restore@v4
+        with:
+          path: ~/.local/state/looop
+          key: "looop-${{ github.run_id }}-${{ github.run_attempt }}"
+          restore-keys: looop-
+      - name: Fetch looop
+        env: {RELEASE_URL: "${{ vars.RELEASE_URL }}"}
+        run: |
+          curl -fsSLo "$RUNNER_TEMP/looop" "$RELEASE_URL"
+          echo "{{digest}}  $RUNNER_TEMP/looop" | sha256sum -c -
+          chmod 755 "$RUNNER_TEMP/looop"
+          echo "$RUNNER_TEMP" >>"$GITHUB_PATH"
+      - name: Beat
+        run: |
+          {{beat}}
+      - uses: actions/cache/save@v4
+        if: always()
+        with: {path: ~/.local/state/looop, key: "looop-${{ github.run_id }}-${{ github.run_attempt }}"}
+"""
+_NOT_ACTIONS = "${{ '${{' }}"  # says ${{ where GitHub would expand it
+
+
+def github_text(profile: Profile, standby: Standby) -> str:
+    """Write a workflow of GitHub. Raise Failure for a schedule that it does not keep."""
+    import hashlib
+
+    if standby.every < 300:
+        raise Failure(f"service print: every {standby.every} s: GitHub has 5m at least", "--every 5m", EXIT_USAGE)
+    env = {name: compact(text.replace("${{", _NOT_ACTIONS)) for name, text in standby.env.items()}
+    env.update({name: f"${{{{ secrets.{name} }}}}" for name in standby.secrets}, LOOOP_MAX_WORKERS="0")
+    values = {**standby.texts, "env": "\n".join(f"{name}: {text}" for name, text in env.items())}
+    values["secrets"] = "".join(f"; the secret {name}" for name in standby.secrets)
+    values["digest"] = hashlib.sha256(read_bytes(profile.self_path) or b"").hexdigest()
+    return template_text(GITHUB_WORKFLOW, values)
+
+
+# ======================================================================================================================
+# 96. Service
 # ======================================================================================================================
 # The verbs about schedulers: they show, ask, and touch nothing but what they showed.
 
@@ -26287,18 +26578,32 @@ def pulse_too(profile: Profile) -> list[str]:
 
 
 @declare("service print", "Setting up")
-def cmd_service_print(profile: Profile, args: Args) -> int:
-    """Show what `service install` would write.
+def cmd_service_print(profile: Profile, args: Args) -> Result:
+    """Show what `service install` would write, or what a cluster or GitHub is given.
 
-    [kind=systemd|launchd|cron] :: systemd, launchd or cron; without it: what this machine has
+    [kind=systemd|launchd|cron|kubernetes|github] :: systemd, launchd, cron, kubernetes or github; without it: what this
+    machine has
     --every DUR :: the time between beats (else the setting `interval`)
     --ping :: with the call of a dead man's switch
+    --image IMAGE :: of the pods of kubernetes (else looop and its version)
+    --namespace NAME :: of kubernetes (else looop)
+
+    kubernetes is a CronJob and a pod for workers, github a scheduled workflow: standbys, which share the memory by a
+    lease. Comments at their head say what they need.
     $ looop service print  # for what this machine has
     $ looop service print launchd --every 15m  # for a Mac, every quarter of an hour
+    $ looop service print kubernetes --every 5m --image me/looop:1 >looop.yaml  # for a cluster
+    $ looop service print github --every 15m >looop.yml  # for GitHub
     """
-    scheduler = chosen_scheduler(profile, args["kind"])
-    show_service(scheduler, scheduler.wanted(schedule_of(profile, scheduler.kind, args["every"], args["ping"])), {})
+    kind = args["kind"]
     tell_left_out(profile)
+    if kind == "kubernetes":
+        standby, image = standby_of(profile, args["every"]), args["image"] or f"looop:{VERSION}"
+        return Output(text=kubernetes_text(profile, standby, image, args["namespace"] or "looop"))
+    if kind == "github":
+        return Output(text=github_text(profile, standby_of(profile, args["every"])))
+    scheduler = chosen_scheduler(profile, kind)
+    show_service(scheduler, scheduler.wanted(schedule_of(profile, scheduler.kind, args["every"], args["ping"])), {})
     return 0
 
 
@@ -26475,7 +26780,7 @@ def service_lines(status: Mapping[str, JSON], now: float, paint: Paint) -> list[
 
 
 # ======================================================================================================================
-# 96. Examinations
+# 97. Examinations
 # ======================================================================================================================
 # Each check looks at one thing, as a person who knows looop would, and yields what it found. Nothing stays
 # in the data dir but the price of a call that was asked for (--ask).
@@ -26989,7 +27294,7 @@ def check_running(profile: Profile) -> Iterator[Finding]:
 
 
 # ======================================================================================================================
-# 97. Doctor
+# 98. Doctor
 # ======================================================================================================================
 # The last check looks from where a scheduler stands: most loops that die do so because cron knows nothing of a person's
 # shell. Then all of them, in the order in which they are shown.
@@ -27161,7 +27466,7 @@ def cmd_doctor(profile: Profile, args: Args) -> Iterator[int | Output]:
 
 
 # ======================================================================================================================
-# 98. Goals and history
+# 99. Goals and history
 # ======================================================================================================================
 # `looop goals` and `looop goal add|edit|done|show`. The files in goals/ stay the truth: the verbs do what a person can
 # do by hand, and commit it; the next beat sees it and decides on it.
@@ -27395,7 +27700,7 @@ def cmd_history(profile: Profile, args: Args) -> Result:
 
 
 # ======================================================================================================================
-# 99. Page (pure)
+# 100. Page (pure)
 # ======================================================================================================================
 # What `looop report` is drawn with: HTML with pictures in SVG, without a script and without anything to fetch. All
 # markup is made by `element`, which escapes every text that is no Markup. A plot places its shapes in percent of its
@@ -27664,7 +27969,7 @@ def page_of_report(title: str, *inner: Markup) -> str:
 
 
 # ======================================================================================================================
-# 100. Report
+# 101. Report
 # ======================================================================================================================
 # `looop report`: the events of some days are read once, oldest first, the ledger with them; what waits, what is broken
 # and how things stand come from where `status`, `asks` and `goals` have it. Everything goes through `redacted` before
@@ -28087,7 +28392,7 @@ def cmd_report(profile: Profile, args: Args) -> Result:
 
 
 # ======================================================================================================================
-# 101. Check
+# 102. Check
 # ======================================================================================================================
 # `looop check`: the loop as a monitoring plugin sees it, and a textfile for Prometheus. Each thing that is wrong has a
 # level; the worst is the exit code. Nothing else is printed on stdout. The grammar of the line:
@@ -28235,7 +28540,7 @@ def cmd_check(profile: Profile, args: Args) -> Result:
 
 
 # ======================================================================================================================
-# 102. Board (pure)
+# 103. Board (pure)
 # ======================================================================================================================
 # What `looop top` shows. A board is what was read of the loop, as rows of four panels; a look is where the person is in
 # it, and what is in front of it. `drawn_board` draws both on a Screen of any size, which the terminal is made equal to:
@@ -28643,7 +28948,7 @@ def goal_items(
 
 
 # ======================================================================================================================
-# 103. Overview
+# 104. Overview
 # ======================================================================================================================
 # What `looop top` knows of the loop: a file is read again once it has changed. Of the session that is chosen it has the
 # screen, as its supervisor sends it.
@@ -28873,7 +29178,7 @@ def beat_item(profile: Profile, beat: tuple[str, dict[str, JSON], int], now: flo
 
 
 # ======================================================================================================================
-# 104. Top
+# 105. Top
 # ======================================================================================================================
 # The loop of `looop top`: it looks whether something has changed, and writes the rows that differ. It acts by the verbs
 # alone, each in a child: a key does the same as the command that is shown below.
@@ -29321,7 +29626,7 @@ def cmd_watch(profile: Profile, args: Args) -> Result:
 
 
 # ======================================================================================================================
-# 105. Completion
+# 106. Completion
 # ======================================================================================================================
 # What a shell can offer at a Tab. `looop config bash|zsh|fish` prints a few lines for the shell; they hand the words of
 # the command line to `looop _complete`, which prints a candidate a line, and after a TAB what it is. `:file`, `:folder`
@@ -29646,7 +29951,7 @@ def cmd_config_fish(profile: Profile, args: Args) -> Result:
 
 
 # ======================================================================================================================
-# 106. Manual (pure)
+# 107. Manual (pure)
 # ======================================================================================================================
 # What looop says of itself: a page for each verb and each group, the overview, the manual, the man page, and the next
 # steps. All derive from the verbs' pages, the settings and MANUAL, which is written like this:
@@ -29998,7 +30303,7 @@ def next_steps(status: Mapping[str, JSON], timed: bool = False) -> list[tuple[st
 
 
 # ======================================================================================================================
-# 107. Arguments (pure)
+# 108. Arguments (pure)
 # ======================================================================================================================
 # From the words of a command line to a verb's options and arguments, each read as the verb's page declares it.
 
@@ -30129,7 +30434,7 @@ def read_value(verb: Verb, one: Argument, text: str) -> JSON:
 
 
 # ======================================================================================================================
-# 108. Far verbs
+# 109. Far verbs
 # ======================================================================================================================
 # `gpu:fix-ci` is session fix-ci of the where gpu, and `gpu:3` its ask 3. A verb with such an id is run by the copy of
 # looop there, which prints and returns what it would here; its terminal, where it has one, is the person's.
@@ -30224,7 +30529,7 @@ def read_far_request() -> bytes:
 
 
 # ======================================================================================================================
-# 109. Command line
+# 110. Command line
 # ======================================================================================================================
 # From the words of a command line to an exit code: the verb is found and run, here or on another machine, and what it
 # returns is printed.
@@ -30577,7 +30882,7 @@ def open_missing_streams() -> None:
 
 
 # ======================================================================================================================
-# 110. Texts
+# 111. Texts
 # ======================================================================================================================
 # Prose alone, in looop's own words: what the LLM is told, what a fresh profile is seeded with.
 
@@ -30728,7 +31033,7 @@ How looop should judge. Edit it freely.
 
 
 # ======================================================================================================================
-# 111. Texts of the gallery
+# 112. Texts of the gallery
 # ======================================================================================================================
 # What `sensor add` writes. Each is one script of plain POSIX sh that a person can read and edit; words of
 # strangers stay out of the signal where they can, and reach JSON only through jq. A signal is small and does not move
@@ -31319,7 +31624,7 @@ done
 }
 
 # ======================================================================================================================
-# 112. Texts of the manual
+# 113. Texts of the manual
 # ======================================================================================================================
 # `looop help`, in the markup that the section Manual explains.
 

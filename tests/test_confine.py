@@ -130,6 +130,7 @@ class Attacks(unittest.TestCase):
         told = self.attacked(walls, alone=walls.namespaces and not walls.tool)
         self.assertEqual([name for name, words in told.items() if words == "worked" and name not in IN_VAIN], [])
         self.assertGreater(len(told), 50)
+        figure("attacks from behind the walls, all in vain", len(told))
         self.assertEqual(self.outside.state(), before)
         left = [pid for pid in processes_with(self.outside.home) if pid != self.outside.victim.pid]
         self.assertEqual([pid for pid in left if alive(pid)], [], "a child lives on")

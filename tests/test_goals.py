@@ -10,7 +10,7 @@ import time
 import unittest.mock
 
 import looop
-from tests.support import PATIENCE, Case, Terminal, heavy, wait_until
+from tests.support import PATIENCE, Case, Terminal, figure, heavy, wait_until
 
 
 class InATerminal(Case):
@@ -371,6 +371,7 @@ class Fairness(Case):
             self.assertLessEqual(count - (1 if quiet else days * 3), days * len(gaps), name)
             self.assertLessEqual(reads, 2 * count + days * 3 + 2, "a beat that finds nothing new reads no world")
             self.assertLessEqual(failed, days if decide == self.learns else 0)
+            figure("days in which no goal waited for more than one", days)
 
     def test_no_goal_starves_over_two_days(self):
         count, failed, _, gaps = self.simulate(2, self.prefers_a, 4 * 3600.0, wait=0)

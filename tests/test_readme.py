@@ -58,6 +58,8 @@ NOT_RUN = {
     'curl -fsSL "$LOOOP_BASE_URL/install.sh" | sh': "the tests of install.sh run it, against a server of their own",
     "looop service install": "it changes the machine's scheduler; tests/test_service.py runs it against stand-ins",
     "looop service install --ping https://hc-ping.com/UUID": "the same",
+    "looop service print kubernetes --every 5m --image registry.example/me/looop:1 >looop.yaml": "it needs a lease; "
+    "tests/test_manifests.py has one",
     "looop top": "tests/test_top.py drives it",
 }
 
