@@ -127,7 +127,7 @@ class Gallery(Case):
     def reading(self, name, env=None):
         """Run a sensor as a beat does, in this process; return its reading, its keys in the order of the script."""
         os.chdir(self.data)
-        reading = looop.sense(self.opened(env), [name])[name]
+        reading = looop.sense(self.opened(env), [name])[0][name]
         return {**json.loads(reading.text), "status": reading.status, "bytes": len(reading.text)}
 
     def script(self, name):

@@ -122,7 +122,7 @@ class Writers(TrustCase):
         walls = looop.walls_of
         looop.walls_of = lambda _: looop.Walls(why="a test")
         try:
-            reading = looop.sense(profile, ["own"])["own"]
+            reading = looop.sense(profile, ["own"])[0]["own"]
         finally:
             looop.walls_of = walls
         self.assertEqual(reading.status, "refused")
