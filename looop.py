@@ -5434,7 +5434,7 @@ class Far:
         with tempfile.TemporaryDirectory(prefix="looop-far-") as folder:
             for name, (words, stdin) in calls.items():
                 write_atomic(f"{folder}/{name}", stdin, sync=False)
-                argv, env = far_words(self.prefixes[name], False), self.profile.child_env()
+                argv, env = far_words(self.prefixes[name], False), far_env(self.profile)
                 argv[0] = which(argv[0], env) or argv[0]
                 timeout = max(0.1, self.deadline.at_most(FAR_TIME))
                 jobs.append(Job(name, [*argv, *words], env, timeout, f"{folder}/{name}", cap=16 * MIB, tidy=True))
@@ -5442,6 +5442,11 @@ class Far:
                 spawned = end.why != "spawn"
                 found[job.name] = far_reply(end) if spawned else (None, f"{job.argv[0]}: {text_of(end.err)}")
         return found
+
+
+def far_env(profile: Profile) -> dict[str, str]:
+    """Return the environment of a prefix: variables of looop's own would be taken for those of over there."""
+    return {name: value for name, value in profile.child_env().items() if not name.startswith("LOOOP_")}
 
 
 def plain_word(text: str) -> bool:
@@ -8664,8 +8669,7 @@ def prune_sessions(profile: Profile, older: float, now: float, dry: bool = False
 # What is known of the machines that `where` in the config names. Session `fix-ci` on `gpu` is `gpu:fix-ci` here, and
 # ask 3 there `gpu:3`: no id of this machine has a colon. Every beat syncs with each of them; in where/
 #
-#     NAME.json       what the last sync told: sessions, asks and claims; since when it cannot be reached, and why;
-#                     written by beats alone
+#     NAME.json       what the last sync told: sessions, asks and claims; since when it cannot be reached, and why
 #     NAME.out.json   what goes out with the next one: answers, and which of them the decider has read
 #     ID.cost.jsonl   the rows of a ledger there, byte by byte: its size is the cursor, so none counts twice
 #
@@ -17310,9 +17314,10 @@ def do_elsewhere(context: MoveContext, name: str, told: str) -> MoveResult:
         raise BadMove(f"{where}: {one_line(str(reply['error']), 300)}")
     if reply.get("doubt"):
         return propose(context, str(reply["doubt"]))
-    known = read_where(profile, where)
-    others = tuple(one for one in known.sessions if one["id"] != session)
-    write_where(profile, known.replace(sessions=(*others, reply["session"])))
+    with profile.lock("where"):
+        known = read_where(profile, where)
+        others = tuple(one for one in known.sessions if one.get("id") != session)
+        write_where(profile, known.replace(now=reply["now"], sessions=(*others, reply["session"])))
     if move.name == "start_worker":
         note_worker(context.run, name)
     return MoveResult(told, wrote={} if move.name in ("send", "key") else worker_item(profile, name))
@@ -18686,6 +18691,7 @@ def take_event(profile: Profile) -> bool:
 # deadline. What a machine tells goes to where/ (the section Elsewhere). A beat that dies leaves nothing half done: the
 # rows of a ledger are appended at the place they were asked for, and answers go out until they are known to be there.
 
+SYNC_AGE = 60.0  # seconds: what is older is no late answer, but of a clock that was set back
 PATIENT_FAILS, RETRY_AFTER = 3, 60.0  # after so many failures in a row, seconds from one try to the next
 
 
@@ -18697,13 +18703,7 @@ def sync_request(profile: Profile, where: Where) -> dict[str, JSON]:
 
 def sense_everywhere(profile: Profile) -> dict[str, Reading]:
     """Read the sensors, and sync with the other machines meanwhile; one that has failed again and again is spared."""
-    now, asked = time.time(), {}
-    for where in (read_where(profile, name) for name in wheres(profile)):
-        if where.fails < PATIENT_FAILS or not 0 <= now - where.tried < RETRY_AFTER:
-            asked[where.name] = sync_request(profile, where)
-    if not asked:
-        return sense(profile)[0]
-    make_private_dir(profile.path("where"))
+    now = time.time()
     sensed: list[dict[str, Reading]] = []
 
     def run(jobs: Sequence[Job], width: int) -> Sequence[ProcessResult]:
@@ -18713,34 +18713,47 @@ def sense_everywhere(profile: Profile) -> dict[str, Reading]:
         sensed.append(readings)
         return ends
 
-    far = Far(profile, asked, FAR_TIME, run)
-    replies = far.ask({name: {"sync": request} for name, request in asked.items()})
-    for name, request in asked.items():
-        try:
-            told, why = replies.get(name), far.why.get(name, "")
-            write_where(profile, take_sync(profile, name, request, told, why))
-        except OSError as error:
-            words = f"{error.filename or 'where'}: {error.strerror}: what {name} told is lost"
-            profile.warn(f"{words}: {remedy_for(error)}")
+    known = (read_where(profile, name) for name in wheres(profile))
+    due = [one.name for one in known if one.fails < PATIENT_FAILS or not 0 <= now - one.tried < RETRY_AFTER]
+    if due:
+        sync_wheres(profile, due, run)
     return sensed[0] if sensed else sense(profile)[0]
 
 
-def take_sync(profile: Profile, name: str, asked: Mapping[str, JSON], told: JSON, why: str) -> Where:
-    """Take what a machine has told, or why it could not be asked; return what is known of it."""
-    now, before = time.time(), read_where(profile, name)
+def sync_wheres(profile: Profile, names: Sequence[str], run: RunJobs = run_jobs) -> None:
+    """Sync with machines, side by side; `run` runs the calls."""
+    make_private_dir(profile.path("where"))
+    asked = {name: sync_request(profile, read_where(profile, name)) for name in names}
+    far = Far(profile, names, FAR_TIME, run)
+    replies = far.ask({name: {"sync": request} for name, request in asked.items()})
+    for name, request in asked.items():
+        try:
+            with profile.lock("where"):
+                before = read_where(profile, name)
+                after = after_sync(profile, before, replies.get(name), far.why.get(name, ""))
+                write_where(profile, after)
+            if after.at > before.at:
+                change_out(profile, name, drop=request["out"])
+            if before.value != after.value:
+                emit(profile, "where", name=name, value=after.value)
+        except OSError as error:
+            words = f"{error.filename or 'where'}: {error.strerror}: what {name} told is lost"
+            profile.warn(f"{words}: {remedy_for(error)}")
+
+
+def after_sync(profile: Profile, before: Where, told: JSON, why: str) -> Where:
+    """Take what a machine has told, or why it could not be asked; return what is known of it then."""
+    now = time.time()
     if not fits(told, {"now": "moment", "sessions": ["object"], "asks": ["object"], "claims": ["object"]}):
         why = why or one_line(str(dig(told, "error") or "its answer is not what looop writes"), 200)
         since, why = (before.since, before.why) if before.since else (now, why)
-        after = before.replace(tried=now, fails=before.fails + 1, since=since, why=why)
-    else:
-        take_rows(profile, told.get("ledger"))
-        lists: dict[str, Any] = {key: tuple(told[key]) for key in ("sessions", "asks", "claims")}
-        reports = take_reports(profile, name, dict(before.reports), told.get("reports"))
-        after = Where(name, now, told["now"], now, reports=reports, **lists)
-        change_out(profile, name, drop=asked["out"])
-    if before.value != after.value:
-        emit(profile, "where", name=name, value=after.value)
-    return after
+        return before.replace(tried=now, fails=before.fails + 1, since=since, why=why)
+    take_rows(profile, told.get("ledger"))
+    reports = take_reports(profile, before.name, dict(before.reports), told.get("reports"))
+    if 0 < before.now - told["now"] < SYNC_AGE:  # a later answer came first
+        return before.replace(reports=reports)
+    lists: dict[str, Any] = {key: tuple(told[key]) for key in ("sessions", "asks", "claims")}
+    return Where(before.name, now, told["now"], now, reports=reports, **lists)
 
 
 def take_rows(profile: Profile, told: JSON) -> None:
@@ -23188,7 +23201,7 @@ def answer_move(profile: Profile, asked: Mapping[str, JSON]) -> dict[str, JSON]:
     if move == "start_worker":
         fields = {"runner": asked.get("runner") or "", "check": asked.get("verify") or "", "goal": asked["goal"]}
         start = Session(name, prompt=asked["prompt"], by=asked["by"], tainted=asked["tainted"], **fields)
-        return {"session": session_for_others(profile, start_session(profile, start), time.time())}
+        return answer_done(profile, start_session(profile, start))
     session = known_session(profile, move, name) if move == "restart_worker" else living_worker(profile, move, name)
     doubt = ""
     if move in ("send", "key"):
@@ -23203,8 +23216,13 @@ def answer_move(profile: Profile, asked: Mapping[str, JSON]) -> dict[str, JSON]:
         restart_session(profile, session)
     elif move == "kill_worker":
         kill_session(session)
-    now = read_session(profile, session.id)
-    return {"session": session_for_others(profile, now, time.time())} if now else {}
+    return answer_done(profile, session.renewed())
+
+
+def answer_done(profile: Profile, session: Session) -> dict[str, JSON]:
+    """Return what another machine's move has made of a session."""
+    now = time.time()
+    return {"session": session_for_others(profile, session, now), "now": now}
 
 
 # ======================================================================================================================
@@ -30480,6 +30498,8 @@ def run_far(profile: Profile, verb: Verb, name: str, words: Sequence[str]) -> in
     for again in (False, True):
         far.carry([] if name in far.places else [name])
         if name in far.why:
+            if keep_answer(profile, name, words):
+                return 0
             raise Failure(f"{verb.name}: {name}: {far.why[name]}", "`looop doctor` tries every where")
         argv = [*far_words(far.prefixes[name], terminal), "python3", "-SI", far.places[name], "_far"]
         with tempfile.TemporaryFile() as file:
@@ -30487,7 +30507,7 @@ def run_far(profile: Profile, verb: Verb, name: str, words: Sequence[str]) -> in
             file.seek(0)
             if terminal:
                 argv.append(exact_line(request).encode().hex())
-            with subprocess.Popen(argv, stdin=None if terminal else file, env=profile.child_env()) as child:
+            with subprocess.Popen(argv, stdin=None if terminal else file, env=far_env(profile)) as child:
                 try:
                     code = child.wait(None if verb.name in _FAR_STAYS else FAR_VERB_TIME)
                 except subprocess.TimeoutExpired:
@@ -30495,11 +30515,32 @@ def run_far(profile: Profile, verb: Verb, name: str, words: Sequence[str]) -> in
                     code = -int(_signal.SIGKILL)
         if code != 2 or again or far.carried or not far.forget_gone():
             break
+    if (code < 0 or code == 255) and keep_answer(profile, name, words):
+        return 0
     if code < 0 or code == 255:  # ssh's own, when its connection is lost
         lives = "`looop ls` tells how it stands; nothing there ends with the link"
         done = "" if verb.name in _FAR_LOOKS or terminal else f"; whether {verb.name} was done is not known"
         raise Failure(f"{verb.name}: {name}: the link broke{done}", lives)
+    if verb.name not in (*_FAR_LOOKS, *_FAR_STAYS):
+        sync_wheres(profile, [name])  # `ls` is to tell what was done
+        ring(profile.data)
     return code
+
+
+def keep_answer(profile: Profile, name: str, words: Sequence[str]) -> bool:
+    """Keep an answer to a question of a machine that does not answer; the next sync has it. False for another verb."""
+    verb, number, *more = [*words, ""]
+    ask = next((ask for ask in far_asks(profile) if ask["n"] == f"{name}:{number}"), None)
+    if verb not in ("answer", "reject") or not ask or any(word[:1] == "-" for word in more):
+        return False
+    text = str(profile.redacted(" ".join(more).strip()))
+    verdict = "answered" if verb == "answer" else "rejected"
+    if verdict == "answered" and (not text or ask["kind"] == "proposal"):
+        return False
+    text = chosen_option(ask, text) if verdict == "answered" else text
+    change_out(profile, name, [{"n": int(number), "verdict": verdict, "text": text}])
+    say(f"ask {name}:{number}: {verdict}; {name} cannot be reached: it is told with the next beat that reaches it")
+    return True
 
 
 def far_answer(profile: Profile, request: Mapping[str, JSON]) -> JSON:
