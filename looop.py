@@ -26602,7 +26602,7 @@ def cmd_service_print(profile: Profile, args: Args) -> Result:
     [kind=systemd|launchd|cron|kubernetes|github] :: systemd, launchd, cron, kubernetes or github; without it: what this
     machine has
     --every DUR :: the time between beats (else the setting `interval`)
-    --ping :: with the call of a dead man's switch
+    --ping :: with the call of a dead man's switch: systemd, launchd and cron
     --image IMAGE :: of the pods of kubernetes (else looop and its version)
     --namespace NAME :: of kubernetes (else looop)
 
@@ -26614,6 +26614,11 @@ def cmd_service_print(profile: Profile, args: Args) -> Result:
     $ looop service print github --every 15m >looop.yml  # for GitHub
     """
     kind = args["kind"]
+    taken = {"kubernetes": ("image", "namespace"), "github": ()}.get(kind, ("ping",))
+    for option in ("image", "namespace", "ping"):
+        if args[option] and option not in taken:
+            remedy = "`looop help service print` says which kind takes it"
+            raise Failure(f"service print: --{option}: not with {kind or 'this kind'}", remedy, EXIT_USAGE)
     tell_left_out(profile)
     if kind == "kubernetes":
         standby, image = standby_of(profile, args["every"]), args["image"] or f"looop:{VERSION}"

@@ -184,6 +184,9 @@ class Printed(Memory):
         self.assertIn('schedule: "*/5 * * * *"', text)
         self.assertIn("kubectl exec -i -n ops", text)
         self.looop("service", "print", "kubernetes", "--namespace", "a b", code=2)
+        for kind, option in (("kubernetes", "--ping"), ("github", "--image=x"), ("cron", "--namespace=x")):
+            self.looop("service", "print", kind, option, code=2)
+            self.assertIn(f"not with {kind}", self.stderr)
 
 
 @heavy
