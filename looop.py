@@ -319,7 +319,7 @@ class Job(Record):
     argv: list[str]
     env: dict[str, str]
     timeout: float  # seconds; 0: none
-    stdin: str = "/dev/null"  # path
+    stdin: str | int = "/dev/null"  # path, or a descriptor
     stdout: str = ""  # path to append to; "": captured, up to `cap`
     stderr: str = ""  # path to append to; "": the tail is captured
     cap: int = OUTPUT_MAX  # bytes of stdout; one more ends the child
@@ -2110,6 +2110,7 @@ SHAPES = (
     ("hugging face token", ("hf_",), "hf_", _WORD, 30, "word"),
     ("aws key", ("AKIA", "ASIA"), "A[KS]IA", "", 0, "word"),
     ("jwt", ("eyJ",), "eyJ", "", 0, "word"),
+    ("channel code", ("lc-",), "lc-", "a-z0-9", 8, "random"),
     ("private key", ("PRIVATE KEY",), "", "", 0, ""),
     ("password", ("://",), "", "", 0, ""),
 )
@@ -3236,9 +3237,6 @@ def read_env_file(path: str) -> EnvFile:
         return EnvFile(path, refused=str(error.strerror), remedy="make it a readable file, or move it away")
 
 
-_CHANNELS = ".channels"  # in the data dir: see the section Channels
-
-
 class Profile:
     """One looop: its paths, its environment, and its config, read when a setting is asked for."""
 
@@ -3466,15 +3464,8 @@ class Profile:
     def secrets(self) -> list[tuple[str, str]]:
         """Return (text, name) of each secret of the environment."""
         if self._secrets is None:
-            asks = read_fields(self.path(_CHANNELS)).get("asks")
-            rows = asks.values() if isinstance(asks, dict) else ()
-            codes = [code for row in rows for code in (*(dig(row, "codes") or {}).values(), *(dig(row, "old") or ()))]
-            self._secrets = secrets_of(self.env) + [(str(code), "CHANNEL_CODE") for code in codes]
+            self._secrets = secrets_of(self.env)
         return self._secrets
-
-    def forget_secrets(self) -> None:
-        """Look anew for what is secret: there are new codes of channels."""
-        self._secrets = None
 
     def redacted(self, value: JSON) -> JSON:
         """Replace each secret, in a text or in every text of a JSON value: by [NAME] if it is the environment's."""
@@ -4786,7 +4777,8 @@ class Child:
         job = self.job
         streams: list[int] = []
         try:
-            streams.append(os.open(job.stdin, os.O_RDONLY | os.O_CLOEXEC))
+            given = job.stdin
+            streams.append(os.dup(given) if isinstance(given, int) else os.open(given, os.O_RDONLY | os.O_CLOEXEC))
             streams.append(self._output(job.stdout, True))
             same = job.stderr and job.stderr == job.stdout
             streams.append(streams[1] if same else self._output(job.stderr, False))
@@ -22140,22 +22132,27 @@ def cost_lines(summary: Mapping[str, JSON], by: str, bars: bool, paint: Paint) -
 # ======================================================================================================================
 # 81. Channels
 # ======================================================================================================================
-# channels/*.sh are sensors for people. A beat gives each the open asks, as JSON on stdin, when one is new there and
-# at the script's own interval while something is open; it prints answers, one JSON object a line. looop opens no
-# connection. `.channels`, which is private, holds what the person lets run, by digest, and a code for each ask and
-# channel: random, bound to all that the ask shows, good for one answer within a day.
+# channels/*.sh are sensors for people. A beat gives each, as JSON on stdin, what waits for the person: when something
+# is new there, and at the script's own interval. It prints answers, one JSON object a line. looop opens no connection.
+#
+# Each message has a code, random, of one ask and one channel, bound to the bytes of the ask: good for one answer within
+# a day. `.channels` holds a slow hash of it alone: whoever reads that file, or what looop writes, learns no code. A
+# script runs if the person trusted it as it is now, together with its settings in channels/NAME.env, which nothing else
+# gets: who sets where messages go can answer.
 
-_CHANNELS_SHAPE = {
-    "trusted": {"*": "text"},  # digest of a script, by its name
-    "asks": {
-        "*": {"bound": "text", "digest": "text", "at": "stamp", "whole": "texts", "used": "flag", "wrong": "number"}
-        | {"codes": {"*": "text"}, "old": "texts"}
-    },
-    "calls": {"*": {"at": "stamp", "failed": "flag", "told": "texts", "cursor": "text|none"}},
+_CHANNELS = ".channels"
+_CHANNEL: dict[str, JSON] = {  # a channel that `.channels` does not know yet
+    **{"trusted": "", "at": None, "next": None, "failed": 0, "why": "", "cursor": None, "told": {}},
+}
+_CHANNEL_SHAPE = {
+    **{"trusted": "text", "at": "stamp|none", "next": "stamp|none", "failed": "number", "why": "text"},
+    "cursor": "text|none",
+    "told": {"*": {"code": "text", "bound": "text", "at": "stamp", "whole": "flag", "wrong": "texts"}},
 }
 CODE_TTL = DAY  # seconds
-CODE_TRIES = 5  # wrong codes after which those of an ask count no more
+CODE_TRIES = 5  # different wrong codes, after which an ask takes no answer by this channel
 MESSAGE_MAX = 3000  # bytes of a message: ntfy takes 4096, Telegram 4096 characters, Slack 4000
+MESSAGES_MAX = 10  # in one call: what is left waits for the next
 ANSWERS_READ = 50  # lines of one call
 _CODE_LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"  # 32, easily told apart on a phone
 
@@ -22167,162 +22164,166 @@ def channel_files(profile: Profile) -> dict[str, str]:
     return {name[:-3]: f"{folder}/{name}" for name in scripts}
 
 
-def read_channels(profile: Profile) -> dict[str, JSON]:
-    """Return what `.channels` says; a damaged file lets nothing run and accepts no code."""
+def read_channels(profile: Profile) -> dict[str, dict[str, JSON]]:
+    """Return what `.channels` says of each; a damaged file lets nothing run and accepts no code."""
     try:
         known = parse_json(read_bytes(profile.path(_CHANNELS)) or b"{}")
     except ValueError:
         known = {}
-    known = {key: dig(known, key) or {} for key in _CHANNELS_SHAPE}
-    return known if fits(known, _CHANNELS_SHAPE) else {key: {} for key in _CHANNELS_SHAPE}
+    return known if fits(known, {"*": _CHANNEL_SHAPE}) else {}
 
 
-def write_channels(profile: Profile, known: Mapping[str, JSON]) -> None:
-    """Write `.channels`; its lock is held. From now on the codes in it are redacted."""
+def write_channels(profile: Profile, known: JSON) -> None:
+    """Write `.channels`; its lock is held."""
     write_atomic(profile.path(_CHANNELS), pretty(known).encode())
-    profile.forget_secrets()
 
 
-def channel_refused(path: str, digest: JSON) -> str:
-    """Say why a channel must not run, "" when it may: only a script that the person has let run, as it is now."""
-    why = refusal(path)[1]
-    if why:
-        return why
+def channel_digest(path: str) -> str:
+    """Return the digest of a channel's script and of its settings."""
+    parts = [digest_of(read_bytes(name) or b"") for name in (path, f"{path[:-3]}.env")]
+    return digest_of("".join(parts).encode())
+
+
+def channel_refused(path: str, trusted: JSON) -> str:
+    """Say why a channel must not run, "" when it may."""
+    settings = read_env_file(f"{path[:-3]}.env")
+    if settings.refused or settings.wrong:
+        return f"{settings.path}: {settings.refused or settings.wrong[0][1]}"
     try:
-        same = digest == digest_of(read_bytes(path) or b"")
+        same = trusted == channel_digest(path)
     except OSError as error:
         return f"cannot be read: {error.strerror}"
-    return "" if same else "refused: it is new or was changed"
+    return refusal(path)[1] or ("" if same else "refused: it is new, or was changed")
 
 
 def new_code() -> str:
-    """Return a random code of 40 bits."""
-    return "".join([_CODE_LETTERS[byte % 32] for byte in os.urandom(8)])
+    """Return a random code, of 39 bits, that looks like a secret to `redacted`."""
+    while True:
+        code = "lc-" + "".join([_CODE_LETTERS[byte % 32] for byte in os.urandom(8)])
+        if without_shapes(code) != code:
+            return code
 
 
-def bound_digest(ask: Mapping[str, JSON]) -> str:
-    """Return the digest of an ask that its codes are bound to (pure)."""
-    return digest_of(canonical([ask_digest(ask), ask["options"], ask["at"]]).encode("utf-8", "surrogatepass"))
+def code_hash(code: str, *salt: str) -> str:
+    """Return what `.channels` keeps of a code: trying all of them takes centuries, and the code a day."""
+    import hashlib
+
+    return hashlib.pbkdf2_hmac("sha256", code.encode(), "\0".join(salt).encode(), 50_000).hex()
 
 
-def give_codes(known: dict[str, JSON], asks: Sequence[Mapping[str, JSON]], names: Collection[str], now: float) -> None:
-    """Give each open ask a code for each channel; new ones where the ask has changed, or its codes are old or used.
-
-    An ask with too many wrong codes keeps its own: they count again once the person renews them.
-    """
-    for ask in asks:
-        key, bound = str(ask["n"]), bound_digest(ask)
-        row = known["asks"].get(key)
-        stale = row and (row["used"] or not 0 <= now - parse_utc(row["at"]) < CODE_TTL)
-        if not row or row["bound"] != bound or (stale and row["wrong"] < CODE_TRIES):
-            old = [*row["codes"].values(), *row["old"]][:20] if row else []
-            row = {"bound": bound, "digest": ask_digest(ask), "at": utc_text(now), "used": False, "wrong": 0}
-            row.update(old=old, codes={}, whole=[])
-            known["asks"][key] = row
-        row["codes"] = {name: row["codes"].get(name) or new_code() for name in names}
-    open_now = {str(ask["n"]) for ask in asks}
-    for key, row in list(known["asks"].items()):
-        if key not in open_now and not 0 <= now - parse_utc(row["at"]) < CODE_TTL:
-            del known["asks"][key]
+def bound_digest(profile: Profile, ask: Mapping[str, JSON]) -> str:
+    """Return the digest that the code of an ask is bound to: of every byte of its file. A flag has no code."""
+    data = read_bytes(profile.path("asks", f"{ask['n']}.json")) if ask["n"] else str(ask["question"]).encode()
+    return digest_of(data or b"")
 
 
-def channel_message(profile: Profile, ask: Mapping[str, JSON], code: str) -> tuple[str, bool]:
-    """Return the message of an ask, and whether all that a yes is for is in it.
+def channel_message(profile: Profile, ask: Mapping[str, JSON], code: str) -> tuple[JSON, bool]:
+    """Return the message of an ask, with replies to offer, and whether all that a yes is for is in it.
 
     No line of it has the form of an answer, so that a mail which quotes it answers nothing.
     """
     n, proposal = ask["n"], ask["kind"] == "proposal"
-    lines = ask_lines(profile, [ask], time.time(), Paint({"LOOOP_COLOR": "0"}, sys.stderr))[:-1]
-    word = "yes, or no and why" if proposal else "your answer"
-    digest = f" (digest {ask_digest(ask)})" if proposal else ""
-    tail = ["", f"code {code}{digest}", f"to answer, send a line: the number {n}, the code, and {word}"]
+    lines = ask_lines(profile, [ask], time.time(), Paint({"LOOOP_COLOR": "0"}, sys.stderr))
+    lines = lines[:-1] if n else lines
     clean = str(profile.redacted("\n".join(lines)))
-    text = "\n".join([clean, *tail])
-    if clean.split("\n") == lines and len(text.encode("utf-8", "backslashreplace")) <= MESSAGE_MAX:
-        return text, True
-    head = str(profile.redacted(one_line(lines[0], 500)))
-    large = "too large: answer at a terminal" + (f": looop approve {n}" if proposal else "")
-    tail[-1] += "; a yes is not taken here" if proposal else ""
-    return "\n".join([head, large, *tail]), False
+    yes, no = f"yes {ask_digest(ask)}", "no"
+    tail = ["", f"to approve, send: {n} {code} {yes}", f"to reject: {n} {code} no WHY"] if proposal else ["", ""]
+    if n and not proposal:
+        tail = ["", f"to answer, send: {n} {code} YOUR ANSWER"]
+    text = "\n".join([clean, *tail]).rstrip()
+    whole = clean == "\n".join(lines) and len(text.encode("utf-8", "backslashreplace")) <= MESSAGE_MAX
+    if not whole:
+        where = f"looop approve {n}" if proposal else "looop asks"
+        head = str(profile.redacted(one_line(lines[0], 500)))
+        text = "\n".join(
+            [head, f"too large for a message, or it holds a secret: see it at a terminal: {where}", tail[-1]]
+        )
+    replies = ([yes, no] if whole else [no]) if proposal else list(ask["options"] or ())[:3]
+    title = f"looop: {ask_title(ask) if n else 'flag of ' + str(ask['session'])}"
+    return {"title": title, "text": text, "replies": [f"{n} {code} {reply}" for reply in replies]}, whole
 
 
-def channel_input(profile: Profile, known: Mapping[str, JSON], name: str, asks: Sequence[Mapping[str, JSON]]) -> JSON:
-    """Return what a channel is given on stdin: the asks, and the messages to send now, with replies to offer."""
-    call, told, messages = known["calls"].get(name) or {}, [], []
-    for ask in asks:
-        row = known["asks"][str(ask["n"])]
-        code = row["codes"][name]
-        keys, proposal = ("n", "kind", "session", "question", "options", "at"), ask["kind"] == "proposal"
-        shown = {key: ask[key] for key in keys}
-        if code not in (call.get("told") or ()) and row["wrong"] < CODE_TRIES:
-            text, whole = channel_message(profile, ask, code)
-            row["whole"] = [*({*row["whole"]} - {code}), *([code] if whole else [])]  # of what is sent
-            replies = (["yes", "no"] if whole else ["no"]) if proposal else list(ask["options"] or ())[:3]
-            replies = [f"{ask['n']} {code} {reply}" for reply in replies]
-            messages.append({"title": f"looop: {ask_title(ask)}", "text": text, "replies": replies})
-        shown.update(code=code, digest=row["digest"] if proposal else None)
-        told.append({**shown, "approvable": proposal and code in row["whole"]})
-    since = min((parse_utc(known["asks"][str(ask["n"])]["at"]) for ask in asks), default=0.0)
-    return {"asks": told, "cursor": call.get("cursor"), "since": int(since), "messages": messages}
+def channel_input(
+    profile: Profile, name: str, row: dict[str, JSON], asks: Mapping[str, Mapping[str, JSON]], now: float
+) -> dict[str, JSON]:
+    """Return what a channel is given on stdin: what waits for the person, and the messages that are new there.
+
+    The codes exist in it alone; `row` keeps their hashes.
+    """
+    listed: list[JSON] = []
+    messages: list[JSON] = []
+    for key, ask in asks.items():
+        code = None
+        if key not in row["told"] and len(messages) < MESSAGES_MAX:
+            code = new_code() if ask["n"] else ""
+            message, whole = channel_message(profile, ask, code)
+            told = {"bound": bound_digest(profile, ask), "at": utc_text(now), "whole": whole, "wrong": []}
+            row["told"][key] = {**told, "code": code_hash(code, name, key)}
+            messages.append(message)
+        shown = {field: ask[field] for field in ("n", "kind", "session", "question", "options", "at")}
+        digest = ask_digest(ask) if ask["kind"] == "proposal" else None
+        listed.append({**shown, "digest": digest, "code": code or None})
+    since = min((parse_utc(told["at"]) for told in row["told"].values()), default=now)
+    return {"asks": listed, "messages": messages, "cursor": row["cursor"], "since": int(since)}
 
 
-def answer_doubt(known: Mapping[str, JSON], name: str, said: JSON, now: float) -> str:
-    """Say why an answer of a channel counts for nothing, "" when its code is right (pure). Count a wrong code."""
-    if not fits(said, {"n": "number", "code": "text", "answer": "text"}):
+def answer_doubt(profile: Profile, known: JSON, name: str, said: JSON) -> str:
+    """Say why an answer of a channel counts for nothing, "" when its code is right. Count a wrong code."""
+    if not fits(said, {"n": "number", "code": "text", "answer": "text", "digest": "text|none"}):
         return "malformed"
-    row, code = known["asks"].get(str(said["n"])), said["code"].strip().lower()
-    if not row:
-        return "unknown ask"
-    if row["wrong"] >= CODE_TRIES:
+    key, told = str(said["n"]), known[name]["told"].get(str(said["n"]))
+    if said["n"] not in ask_numbers(profile, "asks"):
+        return "answered already" if said["n"] in ask_numbers(profile, "asks/archive") else "unknown ask"
+    if read_ask(profile, said["n"])["state"] == "answered":
+        return "answered already"
+    if not told or not 0 <= time.time() - parse_utc(told["at"]) < CODE_TTL:
+        return "its code is used or expired" if told else "no code was sent for it"
+    if len(told["wrong"]) >= CODE_TRIES:
         return "too many wrong codes"
-    if row["used"] or code in row["old"]:
-        return "code used or expired"
-    if code != row["codes"].get(name):
-        row["wrong"] += 1
-        return "wrong code"
-    return "" if 0 <= now - parse_utc(row["at"]) < CODE_TTL else "code used or expired"
+    code = code_hash(said["code"].strip().lower()[:100], name, key)
+    if code == told["code"]:
+        return "" if told["bound"] == bound_digest(profile, said) else "the ask has changed"
+    if code not in told["wrong"]:
+        told["wrong"].append(code)
+        write_channels(profile, known)
+    return "wrong code"
 
 
-def take_answer(profile: Profile, known: dict[str, JSON], name: str, said: JSON) -> str:
+def take_answer(profile: Profile, known: JSON, name: str, said: JSON) -> str:
     """Do what an answer of a channel says, through what the verbs use; return why it was ignored, "" when it was not.
 
     Its code is spent first: whatever happens then, it does nothing twice.
     """
-    why = answer_doubt(known, name, said, time.time())
-    if why == "wrong code":
-        write_channels(profile, known)
+    why = answer_doubt(profile, known, name, said)
     if why:
         return why
-    row, text = known["asks"][str(said["n"])], said["answer"].strip()
-    ask = read_ask(profile, said["n"]) if said["n"] in ask_numbers(profile, "asks") else {"state": "answered"}
-    if ask["state"] == "answered":
-        return "answered already"
-    if row["bound"] != bound_digest(ask):
-        return "the ask has changed"
-    word, _, rest = text.partition(" ")
-    verdict = {"yes": "approve", "y": "approve", "no": "reject", "n": "reject"}.get(word.lower().strip(",.:;!"), "")
-    proposal = ask["kind"] == "proposal"
-    if not text or (proposal and not verdict):
-        return "neither yes nor no" if proposal else "empty"
-    if verdict == "approve" and proposal and row["codes"][name] not in row["whole"]:
-        return "too large: answer at a terminal"
-    if verdict == "approve" and proposal and rest.strip():
-        return "a yes with other words"
-    answer = text if proposal else chosen_option(ask, str(profile.redacted(text)))
-    row["used"] = True
-    write_channels(profile, known)
-    by = f"channel {name}"
-    if proposal and verdict == "approve":
-        approve(profile, ask["n"], row["digest"], False, by=by)
-    elif proposal:
-        tell_answer(profile, ask, "rejected", str(profile.redacted(rest.strip())), False, by=by)
+    ask, key, text, by = read_ask(profile, said["n"]), str(said["n"]), said["answer"].strip(), f"channel {name}"
+    verdict, told = "answered", known[name]["told"][key]
+    if ask["kind"] == "proposal":
+        word, _, rest = text.partition(" ")
+        word, text = word.lower().strip(",.:;!"), str(profile.redacted(rest.strip()))
+        verdict = {"yes": "approved", "y": "approved", "no": "rejected", "n": "rejected"}.get(word, "")
+        if not verdict:
+            return "neither yes nor no"
+        if verdict == "approved" and not told["whole"]:
+            return "too large for a message: only a terminal takes a yes"
+        if verdict == "approved" and (said.get("digest") or text).strip().lower() != ask_digest(ask):
+            return "a yes without the digest"
     else:
-        tell_answer(profile, ask, "answered", answer, False, by=by)
-    emit(profile, "channel_answer", channel=name, n=ask["n"], verdict=verdict if proposal else "answered")
+        text = chosen_option(ask, str(profile.redacted(text)))
+        if not text:
+            return "empty"
+    del known[name]["told"][key]
+    write_channels(profile, known)
+    if verdict == "approved":
+        approve(profile, ask["n"], ask_digest(ask), False, by=by)
+    else:
+        tell_answer(profile, ask, verdict, text, False, by=by)
+    emit(profile, "channel_answer", channel=name, n=ask["n"], verdict=verdict)
     return ""
 
 
-def take_output(profile: Profile, known: dict[str, JSON], name: str, out: bytes) -> None:
+def take_output(profile: Profile, known: JSON, name: str, out: bytes) -> None:
     """Take the answers that a channel printed, and its cursor. What counts for nothing is an event."""
     ignored: dict[tuple[JSON, str], int] = {}
     lines = [line for line in text_of(out).split("\n") if line.strip()]
@@ -22332,109 +22333,111 @@ def take_output(profile: Profile, known: dict[str, JSON], name: str, out: bytes)
         except ValueError:
             said = None
         if fits(said, {"cursor": "text"}):
-            known["calls"][name]["cursor"] = said["cursor"][:200]
+            known[name]["cursor"] = said["cursor"][:200]
             continue
         try:
             why = take_answer(profile, known, name, said)
-        except Failure as failure:  # a person reads it where they look next
+        except Failure as failure:
             why = f"not done: {one_line(failure.message, 200)}"
         if why:
-            key = (dig(said, "n") if fits(said, {"n": "number"}) else None, why)
+            key = (said["n"] if fits(said, {"n": "number"}) else None, why)
             ignored[key] = ignored.get(key, 0) + 1
+    if len(lines) > ANSWERS_READ:
+        ignored[None, "too many lines"] = len(lines) - ANSWERS_READ
     for (n, why), count in ignored.items():
         emit(profile, "channel_ignored", channel=name, n=n, why=why, count=count)
-    if len(lines) > ANSWERS_READ:
-        emit(profile, "channel_ignored", channel=name, n=None, why="too many lines", count=len(lines) - ANSWERS_READ)
 
 
-def serve_channels(profile: Profile, only: str = "", poll: bool = True) -> dict[str, ProcessResult]:
-    """Call each channel that is due, and do what the person answered there; return how each call ended.
+def serve_channels(profile: Profile, only: str = "", poll: bool = True) -> str:
+    """Call each channel that is due, and do what the person answered there.
 
-    `poll`: call at the script's interval, too, and not only for what is new. `only`: call this one, due or not.
+    `poll`: call at the script's interval, too, and not only for what is new. `only`: call this one, due or not, with a
+    message that tries it; return how that went, "" for well.
     """
-    names = channel_files(profile)
-    if not names or not (only or ask_numbers(profile, "asks")) or (profile.quiet_until(time.time()) and not only):
-        return {}
+    files = channel_files(profile)
+    if not files or (profile.quiet_until(time.time()) and not only):
+        return ""
     with Lock(profile.path(".channels.lock")) as lock:
         if not lock.acquire(BRIEF if only else 0.0):
-            return {}  # another beat calls them
-        known, now = read_channels(profile), time.time()
-        profile.forget_secrets()  # another process may have made codes
-        asks = [ask for ask in current_asks(profile) if ask["state"] != "answered" and not ask.get("where")]
-        before, ends = pretty(known), {}
-        allowed = {name: path for name, path in names.items() if may_run(profile, known, name, path)}
-        give_codes(known, asks, allowed, now)
-        options = {name: sensor_options(read_head(path)) for name, path in allowed.items() if only in ("", name)}
-        due = [(name, opt) for name, opt in options.items() if only or (asks and call_due(known, name, opt, poll, now))]
-        inputs = {name: channel_input(profile, known, name, asks) for name, _ in due}
-        if only in inputs:
-            inputs[only]["messages"].append({"title": "looop", "text": "a test: this channel works", "replies": []})
-        if pretty(known) != before:
+            return "a beat calls the channels now: try again"
+        now, before = time.time(), read_channels(profile)
+        known = {name: {**_CHANNEL, "told": {}, **before.get(name, {})} for name in files}
+        asks = {
+            str(ask["n"] or f"{ask['session']} {ask['at']}"): ask
+            for ask in asks_and_flags(profile, list_sessions(profile, FLEET))
+            if ask["state"] != "answered" and not ask.get("where")
+        }
+        bound = {key: bound_digest(profile, ask) for key, ask in asks.items()}
+        given: dict[str, JSON] = {}
+        for name, path in files.items():
+            row = known[name]
+            row["told"] = {
+                key: told
+                for key, told in row["told"].items()
+                if told["bound"] == bound.get(key) and 0 <= now - parse_utc(told["at"]) < CODE_TTL
+            }
+            why = channel_refused(path, row["trusted"])
+            if why and why != row["why"]:
+                profile.warn(f"channel {name}: {why}: looop channel trust {name}")
+            row["why"] = why or (row["why"] if row["failed"] else "")
+            if not why and (name == only or (not only and channel_due(row, asks.keys() - row["told"], poll, now))):
+                given[name] = channel_input(profile, name, row, asks, now)
+        if only in given:
+            given[only]["messages"].append({"title": "looop", "text": "a test: this channel works", "replies": []})
+        if known != before:
             write_channels(profile, known)  # the codes are known before anybody is told them
-        if due:
-            ends = call_channels(profile, allowed, due, inputs)
-        for name, end in ends.items():
-            well = end.why == "exit" and end.code == 0
-            call = known["calls"].get(name) or {"cursor": None, "told": [], "failed": False}
-            told = [ask["code"] for ask in inputs[name]["asks"]] if well else call["told"]
-            known["calls"][name] = {**call, "at": utc_text(now), "failed": not well, "told": told}
-            if not well and not (call["failed"] or only):
-                profile.warn(f"channel {name}: {end_told(profile, end)}: looop channel test {name}")
-            take_output(profile, known, name, end.out if well else b"")
-        if ends:
+        for name, end in call_channels(profile, {name: files[name] for name in given}, given).items():
+            note_call(profile, known[name], files[name], end, now)
+            take_output(profile, known, name, end.out if not known[name]["failed"] else b"")
             write_channels(profile, known)
-        return ends
+        return str(known[only]["why"]) if only else ""
 
 
-def end_told(profile: Profile, end: ProcessResult) -> str:
-    """Say how a call failed."""
-    return f"{end.why} {end.code}: {one_line(str(profile.redacted(text_of(end.err))), 200)}"
+def channel_due(row: Mapping[str, JSON], news: Collection[str], poll: bool, now: float) -> bool:
+    """Tell whether a channel is to be called: something is new there, or its interval is over (pure)."""
+    waits = row["next"] is not None and parse_utc(row["at"]) - 1 <= now < parse_utc(row["next"])
+    if row["failed"]:
+        return not waits
+    return bool(news) or (poll and row["next"] is not None and not waits)
 
 
-def may_run(profile: Profile, known: dict[str, JSON], name: str, path: str) -> bool:
-    """Tell whether a channel may run; warn once where it may not."""
-    why = channel_refused(path, known["trusted"].get(name))
-    call = known["calls"].get(name) or {"cursor": None, "told": [], "at": utc_text(0.0), "failed": False}
-    if why and not call["failed"]:
-        profile.warn(f"channel {name}: {why}: looop channel trust {name}")
-        known["calls"][name] = {**call, "failed": True}
-    return not why
+def note_call(profile: Profile, row: dict[str, JSON], path: str, end: ProcessResult, now: float) -> None:
+    """Write down how a call of a channel went, and when the next one is due; what it did not send is new again."""
+    name = end.name
+    well, interval = end.why == "exit" and end.code == 0, sensor_options(read_head(path)).interval
+    row["failed"], why = (0, "") if well else (row["failed"] + 1, end_told(profile, path, end))
+    if why and why != row["why"]:
+        profile.warn(f"channel {name}: {why}: looop channel trust {name} tries it again")
+    wait = max(interval, backoff_after(row["failed"])) if why else interval
+    row.update(why=why, at=utc_text(now), next=utc_text(now + wait) if wait else None)
+    if why:
+        row["told"] = {key: told for key, told in row["told"].items() if told["at"] != row["at"]}
 
 
-CHANNEL_REST = 60.0  # seconds, after a call that failed
+def end_told(profile: Profile, path: str, end: ProcessResult) -> str:
+    """Say how a call failed, without the secrets of its settings."""
+    said = redacted(text_of(end.err), [*profile.secrets, *secrets_of(read_env_file(f"{path[:-3]}.env").values)])
+    return f"{end.why} {end.code}: {one_line(str(said), 200)}"
 
 
-def call_due(known: Mapping[str, JSON], name: str, options: SensorOptions, poll: bool, now: float) -> bool:
-    """Tell whether a channel is to be called: an ask is new there, or with `poll` its interval is over (pure)."""
-    call = known["calls"].get(name)
-    if not call:
-        return True
-    age = now - parse_utc(call["at"])
-    if call["failed"]:
-        return not 0 <= age < max(options.interval, CHANNEL_REST)
-    news = {row["codes"].get(name) for row in known["asks"].values() if not row["used"]} - {*call["told"], None}
-    return bool(news) or (poll and not 0 <= age < options.interval)
-
-
-def call_channels(
-    profile: Profile,
-    paths: Mapping[str, str],
-    due: Sequence[tuple[str, SensorOptions]],
-    inputs: Mapping[str, JSON],
-) -> dict[str, ProcessResult]:
+def call_channels(profile: Profile, paths: Mapping[str, str], given: Mapping[str, JSON]) -> dict[str, ProcessResult]:
     """Run channels side by side, each under its deadline; return their ends by name."""
-    env, usual, files = profile.child_env(), profile.setting("sensor_timeout"), {}
-    jobs = []
+    env, jobs, inputs = profile.child_env() if paths else {}, [], []
     try:
-        for name, options in due:
-            files[name] = profile.path(f".channel-{name}.{os.getpid()}.tmp")
-            write_atomic(files[name], pretty(inputs[name]).encode("utf-8", "backslashreplace"), sync=False)
-            timeout = usual if options.timeout is None else options.timeout
-            jobs.append(Job(name, [paths[name]], env, timeout, stdin=files[name], cap=64 * KIB, tidy=True))
-        return dict(zip(files, run_jobs(jobs)))
+        for name, path in paths.items():
+            scratch = temporary_name(profile.path(f".channel-{name}"))
+            inputs.append(os.open(scratch, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+            os.unlink(scratch)  # no crash leaves codes on the disk
+            write_all(inputs[-1], pretty(given[name]).encode("utf-8", "backslashreplace"))
+            os.lseek(inputs[-1], 0, os.SEEK_SET)
+            asked = sensor_options(read_head(path)).timeout
+            timeout = profile.setting("sensor_timeout") if asked is None else asked
+            own = {**env, **read_env_file(f"{path[:-3]}.env").values}
+            jobs.append(Job(name, [path], own, timeout, stdin=inputs[-1], cap=64 * KIB, tidy=True))
+        return dict(zip(paths, run_jobs(jobs)))
     finally:
-        for path in files.values():
-            remove_file(path)
+        for fd in inputs:
+            os.close(fd)
 
 
 def beat_with_channels(
@@ -22458,6 +22461,14 @@ def serve_calmly(profile: Profile, poll: bool) -> None:
         serve_channels(profile, poll=poll)
     except (Failure, OSError) as error:
         profile.warn(f"channels: {error}")
+
+
+def next_calls(profile: Profile) -> list[float]:
+    """Return when each channel is called next, where the person was told something that waits."""
+    if not is_folder(profile.path("channels")):
+        return []
+    rows = read_channels(profile).values()
+    return [parse_utc(row["next"]) for row in rows if row["told"] and row["next"] and not row["failed"]]
 
 
 # ======================================================================================================================
@@ -22635,7 +22646,7 @@ class Pulse:
             quiet = profile.quiet_until(time.time())
             pauses += [quiet - time.time() + 0.1] if quiet else []
             state, now = read_state(profile), time.time()
-            due = [at for at, _ in decisions_due(state, *quiet_waits(profile))]
+            due = [*next_calls(profile), *(at for at, _ in decisions_due(state, *quiet_waits(profile)))]
             pauses += [float(at - now) for at in due if at > now]
             return max(SHORTEST, min(pauses))
         except (Failure, OSError):
@@ -24653,109 +24664,108 @@ def cmd_sensor_remove(profile: Profile, args: Args) -> Result:
     return Output(lines=[f"removed {printable(path)}", *([f"its last text: {printable(line)}"] if known else [])])
 
 
-CHANNEL_STEPS = {
-    "list": "whether each runs, and when it was called last",
-    "add": "write a script of the gallery: ntfy, telegram, slack or mail",
-    "test": "send a message by it, and take answers",
-    "trust": "let its script run, as it is now",
-    "renew": "make every code void",
-}
+@declare("channel list", "Setting up", shows=True)
+def cmd_channel_list(profile: Profile, args: Args) -> Result:
+    """List what reaches you, and whether it runs.
 
+    --json :: print JSON
 
-@declare("channel", "Setting up", person=lambda args: args["step"] not in (None, "list"), waits=True)
-def cmd_channel(profile: Profile, args: Args) -> Result:
-    """Reach you, and take your answers, on your phone.
-
-    [step@channel-step] :: list, add, test, trust or renew
-    [name@channel] :: the channel: its file name without .sh; of `add`, its kind
-
-    `add` writes channels/NAME.sh, a plain script that uses curl and jq; its head says what it reads from looop.env. A
-    beat gives it what is asked, each with a code that is good for one answer within a day, and takes what you send: the
-    ask's number, its code, and your answer; for a proposal yes, or no and why. No channel runs that you did not add or
-    `trust`, as it was then. `renew` is for a device that you lost, and for an ask with too many wrong codes.
-    $ looop channel  # list them
-    $ looop channel add ntfy  # write channels/ntfy.sh
-    $ looop channel test ntfy  # a message arrives
-    $ looop channel trust pager  # a script of your own, or one that you have edited
-    $ looop channel renew && looop tick  # new codes, now
-    Exits: 0 done | 1 there is no such channel, or its script failed | 2 usage
+    A channel is a script in channels/ that tells you what waits for you, and takes your answers. It runs once you have
+    trusted it.
+    $ looop channel list  # a table
     """
-    step, name = args["step"] or "list", args["name"] or ""
-    if step not in CHANNEL_STEPS or bool(name) != (step in ("add", "test", "trust")):
-        raise Failure(f"channel {one_line(step, 60)}: list, add NAME, test NAME, trust NAME or renew", "", EXIT_USAGE)
-    if step == "list":
-        return channel_list(profile)
-    prepare(profile)
-    if step == "renew":
-        with brief_lock(profile.path(".channels.lock")):
-            known = read_channels(profile)
-            for row in known["asks"].values():
-                row.update(used=True, wrong=0)
-            write_channels(profile, known)
-        return "every code is void; the next beat sends new ones"
-    if step == "add":
-        return channel_added(profile, name)
-    names = channel_files(profile)
-    if name not in names:
-        hint = near_words(name, list(names)) or f"the channels are: {first_few(names) or 'none'}"
-        raise Failure(f"channel {one_line(name, 60)}: there is no such channel", hint)
-    return tested_channel(profile, name, names[name]) if step == "test" else trust_channel(profile, name, names[name])
+    rows, known = [], read_channels(profile)
+    for name, path in channel_files(profile).items():
+        row = {**_CHANNEL, **known.get(name, {})}
+        why = channel_refused(path, row["trusted"]) or row["why"]
+        locked = [int(key) for key, told in row["told"].items() if len(told["wrong"]) >= CODE_TRIES]
+        rows.append({"name": name, "problem": why or None, "called_at": row["at"], "too_many_wrong_codes": locked})
+
+    def lines() -> Iterator[str]:
+        yield from aligned(
+            [[row["name"], row["problem"] or "ok", row["called_at"] or "not called yet"] for row in rows]
+        )
+        for row in rows:
+            for n in row["too_many_wrong_codes"]:
+                yield f"{row['name']}: ask {n}: too many wrong codes: looop channel renew"
+
+    return Output(rows, lambda _: list(lines()) or ["no channels: looop channel add " + "|".join(CHANNELS)])
 
 
-def channel_added(profile: Profile, kind: str) -> Output:
-    """Write a script of the gallery, and let it run. Raise Failure when there is one of that name."""
+@declare("channel add", "Setting up", person=True)
+def cmd_channel_add(profile: Profile, args: Args) -> Result:
+    """Write a script that reaches you: ntfy, telegram, slack, mail.
+
+    kind@channel-kind :: the service
+
+    Writes channels/KIND.sh, a plain script that uses curl and jq, and channels/KIND.env for its settings; never over
+    another. Fill in the settings, then `looop channel trust KIND`: a message arrives. From then on a beat sends what is
+    asked, each with a code that is good for one answer within a day, and takes what you send back: the ask's number,
+    its code, and your answer; for a proposal `yes` and its digest, or `no` and why. A proposal that does not fit on a
+    message takes a yes at a terminal alone.
+    $ looop channel add ntfy  # write channels/ntfy.sh and ntfy.env
+    """
+    kind = args["kind"]
     if kind not in CHANNELS:
         hint = near_words(kind, list(CHANNELS)) or f"the kinds are: {', '.join(CHANNELS)}"
         raise Failure(f"channel add: {one_line(kind, 60)}: there is no such kind", hint, EXIT_USAGE)
+    prepare(profile)
     make_private_dir(profile.path("channels"))
-    path = profile.path("channels", f"{kind}.sh")
+    path, settings = (profile.path("channels", kind + end) for end in (".sh", ".env"))
     if not publish(path, CHANNELS[kind].encode(), mode=0o700):
-        raise Failure(f"channel {kind}: there is one already", f"look at it: {printable(path)}")
-    trust_channel(profile, kind, path)
-    told = f"its head says what it needs in {printable(profile.env_file.path)}; then: looop channel test {kind}"
-    return Output(lines=[f"wrote {printable(path)}", told])
+        raise Failure(f"channel add: {kind}: there is one already", f"look at it: {printable(path)}")
+    names = dict.fromkeys(regex(r"\$\{([A-Z_]+):\?").findall(CHANNELS[kind]))
+    publish(settings, "".join(f"{name}=\n" for name in names).encode())
+    tools = regex("for tool in (.*);").findall(CHANNELS[kind])[0].split()
+    missing = [tool for tool in tools if not profile.which(tool)]
+    warning = f"channel {kind} needs {' and '.join(missing)}, not on PATH" if missing else ""
+    told = f"fill in {printable(settings)} (the script's head says how), then: looop channel trust {kind}"
+    return Output(lines=[f"wrote {printable(path)}", told], warning=warning)
 
 
-def trust_channel(profile: Profile, name: str, path: str) -> str:
-    """Write down that the person lets a script run, as it is now."""
-    why = refusal(path)[1]
-    if why:
+@declare("channel trust", "Setting up", person=True, waits=True)
+def cmd_channel_trust(profile: Profile, args: Args) -> Result:
+    """Let a channel run, as it is now, and send a message by it.
+
+    name@channel :: the channel's file name without .sh
+
+    Counts for its script and its settings as they are now: once either changes, it does not run until you trust it
+    again. Who reads your messages there can answer as you: use a conversation of yours alone.
+    $ looop channel trust ntfy  # a message arrives
+    $ looop channel trust pager  # a script of your own, channels/pager.sh
+    Exits: 0 its script ended well | 1 there is no such channel, or its script failed
+    """
+    name, names = args["name"], channel_files(profile)
+    if name not in names:
+        hint = near_words(name, list(names)) or f"the channels are: {first_few(names) or 'none'}"
+        raise Failure(f"channel trust: {one_line(name, 60)}: there is no such channel", hint)
+    path = names[name]
+    if why := channel_refused(path, channel_digest(path)):
         raise Failure(f"channel trust: {name}: {why}", f"chmod u+x,go-w {quoted(path)}, and own it")
-    with brief_lock(profile.path(".channels.lock")):
-        known = read_channels(profile)
-        known["trusted"][name] = digest_of(read_bytes(path) or b"")
-        if name in known["calls"]:
-            known["calls"][name]["failed"] = False
-        write_channels(profile, known)
-    return f"channel {name}: runs as it is now"
-
-
-def channel_list(profile: Profile) -> Output:
-    """List the channels, and the asks that take no more codes."""
-    known, rows = read_channels(profile), []
-    for name, path in channel_files(profile).items():
-        call = known["calls"].get(name) or {}
-        state = channel_refused(path, known["trusted"].get(name)) or ("failed" if call.get("failed") else "ok")
-        rows.append([name, state, call.get("at") or "not called yet"])
-    locked = [n for n, row in known["asks"].items() if row["wrong"] >= CODE_TRIES and not row["used"]]
-    lines = [*aligned(rows), *(f"ask {n}: too many wrong codes: looop channel renew" for n in locked)]
-    return Output(lines=lines or ["no channels: looop channel add ntfy|telegram|slack|mail"])
-
-
-def tested_channel(profile: Profile, name: str, path: str) -> str:
-    """Call a channel now. Raise Failure when its script fails, or may not run."""
+    prepare(profile)
     os.chdir(profile.data)
     close_inherited()
     raise_on_signals()
-    end = serve_channels(profile, only=name).get(name)
-    if end is None:
-        why = channel_refused(path, read_channels(profile)["trusted"].get(name))
-        raise Failure(
-            f"channel test: {name}: {why or 'a beat calls it now'}", f"looop channel trust {name}" * bool(why)
-        )
-    if end.why != "exit" or end.code:
-        raise Failure(f"channel test: {name}: {end_told(profile, end)}", f"its script is {printable(path)}")
+    with brief_lock(profile.path(".channels.lock")):
+        known = read_channels(profile)
+        known[name] = {**_CHANNEL, **known.get(name, {}), "trusted": channel_digest(path), "failed": 0, "why": ""}
+        write_channels(profile, known)
+    if why := serve_channels(profile, only=name):
+        raise Failure(f"channel {name}: {why}", f"its script is {printable(path)}")
     return f"channel {name}: its script ended well; a message should have arrived"
+
+
+@declare("channel renew", "Setting up", person=True)
+def cmd_channel_renew(profile: Profile, args: Args) -> Result:
+    """Make every code void; the next beat sends new ones.
+
+    For a device that you lost, and for an ask that had too many wrong codes.
+    $ looop channel renew && looop tick  # new codes, now
+    """
+    prepare(profile)
+    with brief_lock(profile.path(".channels.lock")):
+        write_channels(profile, {name: {**row, "told": {}} for name, row in read_channels(profile).items()})
+    return "every code is void; the next beat sends new ones"
 
 
 def gallery_output() -> Output:
@@ -29721,8 +29731,8 @@ CANDIDATES: dict[str, Callable[[Profile], Iterable[tuple[str, str]]]] = {
     "runner": lambda profile: runner_candidates(profile, False),
     "runner-interactive": lambda profile: runner_candidates(profile, True),
     "gallery": lambda profile: ((kind, sensor.line) for kind, sensor in GALLERY.items()),
-    "channel-step": lambda profile: CHANNEL_STEPS.items(),
-    "channel": lambda profile: ((name, "") for name in [*channel_files(profile), *CHANNELS]),
+    "channel-kind": lambda profile: ((kind, "") for kind in CHANNELS),
+    "channel": lambda profile: ((name, "") for name in channel_files(profile)),
     "key": lambda profile: ((key, "") for key in _KEYS),
 }
 
@@ -31571,7 +31581,7 @@ _CHANNEL_HEAD = r"""set -e
 for tool in curl jq; do
   command -v "$tool" >/dev/null || { echo "$tool is missing: install it" >&2; exit 3; }
 done
-input=$(cat) # the asks, with their codes: nothing of it stands in a command line
+input=$(cat) # what waits for you, with codes: nothing of it stands in a command line
 from() { printf '%s' "$input" | jq "$@"; }
 call() { curl -qgsSf --max-time 15 -K -; } # what to call is on stdin: no ps sees a token
 each() { # each FILTER: calls curl with what the filter makes of each message, and prints what it answers
@@ -31584,7 +31594,7 @@ each() { # each FILTER: calls curl with what the filter makes of each message, a
 library='
 def config: to_entries[] | "\(.key) = \(.value | tojson)";
 def body: {header: "Content-Type: application/json", "data-binary": tojson};
-def answers: split("\n")[] | capture("^\\s*(?<n>[0-9]{1,9})\\s+(?<code>[A-Za-z0-9]{8})[\\s:,]+(?<answer>\\S.*)$")
+def answers: split("\n")[] | capture("^\\s*(?<n>[0-9]{1,9})\\s+(?<code>lc-[a-z0-9]{8})[\\s:,]+(?<answer>\\S.*)$"; "i")
   | .n |= tonumber;
 '
 """
@@ -31592,46 +31602,51 @@ def answers: split("\n")[] | capture("^\\s*(?<n>[0-9]{1,9})\\s+(?<code>[A-Za-z0-
 CHANNELS: dict[str, str] = {
     "ntfy": r"""#!/bin/sh
 # ntfy (https://docs.ntfy.sh): publishes what is asked on a topic, with buttons, and reads your answers there.
-# looop.env: NTFY_TOPIC (whoever knows it reads all: choose a long one); NTFY_TOKEN and NTFY_URL where you have them.
-# looop:interval=30s looop:timeout=60s
+# ntfy.env: NTFY_TOPIC (whoever knows it can answer as you: choose a long random one), NTFY_URL (else https://ntfy.sh),
+# NTFY_TOKEN (of a topic that is reserved for you; then there are no buttons, as they would show it).
+# looop:interval=60s looop:timeout=60s
 """
     + _CHANNEL_HEAD
-    + r""": "${NTFY_TOPIC:?is missing in looop.env}"
+    + r""": "${NTFY_TOPIC:?is missing in channels/ntfy.env}"
 export url="${NTFY_URL:-https://ntfy.sh}"
 library=$library'
 def topic: env.url + "/" + (env.NTFY_TOPIC | @uri);
 def login: if (env.NTFY_TOKEN // "") == "" then empty else {header: "Authorization: Bearer \(env.NTFY_TOKEN)"} end;
 '
-each '(login | config), ({topic: env.NTFY_TOPIC, title, message: .text, tags: ["looop"]}
-  + if env.NTFY_TOKEN then {} else {actions: [.replies[] | {action: "http", label: (split(" ")[2:] | join(" ")),
-    url: topic, body: ., clear: true}]} end | body + {url: env.url} | config)' >/dev/null
 got=$(from -r "$library"'(login, {url: "\(topic)/json?poll=1&since=\(.cursor // .since)"}) | config' | call)
+each '(login | config), ({topic: env.NTFY_TOPIC, title, message: .text, tags: ["looop"]}
+  + if (env.NTFY_TOKEN // "") != "" then {} else {actions: [.replies[] | {action: "http",
+    label: (split(" ")[2:] | join(" ")), url: topic, body: ., clear: true}]} end
+  | body + {url: env.url} | config)' >/dev/null
 printf '%s' "$got" | jq -c "$library"'select(.event == "message")
     | (select((.tags // []) | index("looop") | not) | .message // "" | answers), {cursor: .id}'
 """,
     "telegram": r"""#!/bin/sh
 # Telegram (https://core.telegram.org/bots/api): a bot of yours writes into a chat, and reads your answers there.
-# looop.env: TELEGRAM_TOKEN (of @BotFather), TELEGRAM_CHAT (the chat's number).
-# looop:interval=30s looop:timeout=60s
+# telegram.env: TELEGRAM_TOKEN (of @BotFather), TELEGRAM_CHAT (the number of your chat with the bot).
+# looop:interval=60s looop:timeout=60s
 """
     + _CHANNEL_HEAD
-    + r""": "${TELEGRAM_TOKEN:?is missing in looop.env}" "${TELEGRAM_CHAT:?is missing in looop.env}"
+    + r""": "${TELEGRAM_TOKEN:?is missing in channels/telegram.env}"
+: "${TELEGRAM_CHAT:?is missing in channels/telegram.env}"
 export api="${TELEGRAM_URL:-https://api.telegram.org}"
 library=$library'def bot(method): {url: "\(env.api)/bot\(env.TELEGRAM_TOKEN)/\(method)"};'
-each '{chat_id: env.TELEGRAM_CHAT, text} | body + bot("sendMessage") | config' >/dev/null
 got=$(from -r "$library"'{allowed_updates: ["message"], offset: (.cursor // "0" | tonumber)}
   | body + bot("getUpdates") | config' | call)
+each '{chat_id: env.TELEGRAM_CHAT, text}
+  + if .replies == [] then {} else {reply_markup: {keyboard: [.replies[] | [{text: .}]], one_time_keyboard: true}} end
+  | body + bot("sendMessage") | config' >/dev/null
 printf '%s' "$got" | jq -c "$library"'.result[]
-  | (.message | select((.chat.id | tostring) == env.TELEGRAM_CHAT) | .text // "" | answers),
+  | (.message // {} | select((.chat.id | tostring) == env.TELEGRAM_CHAT) | .text // "" | answers),
     {cursor: (.update_id + 1 | tostring)}'
 """,
     "slack": r"""#!/bin/sh
 # Slack (https://docs.slack.dev): an app of yours writes into a conversation, and reads your answers there.
-# looop.env: SLACK_TOKEN (scopes chat:write and the history of that conversation), SLACK_CHANNEL (its id).
+# slack.env: SLACK_TOKEN (scopes chat:write and the history of that conversation), SLACK_CHANNEL (its id).
 # looop:interval=60s looop:timeout=60s
 """
     + _CHANNEL_HEAD
-    + r""": "${SLACK_TOKEN:?is missing in looop.env}" "${SLACK_CHANNEL:?is missing in looop.env}"
+    + r""": "${SLACK_TOKEN:?is missing in channels/slack.env}" "${SLACK_CHANNEL:?is missing in channels/slack.env}"
 export api="${SLACK_URL:-https://slack.com/api}"
 library=$library'
 def login: {header: "Authorization: Bearer \(env.SLACK_TOKEN)"} | config;
@@ -31639,25 +31654,25 @@ def escaped: gsub("&"; "&amp;") | gsub("<"; "&lt;") | gsub(">"; "&gt;");
 def plain: gsub("&lt;"; "<") | gsub("&gt;"; ">") | gsub("&amp;"; "&");
 def checked: if .ok then . else error("Slack says: \(.error)") end;
 '
-got=$(each 'login, ({channel: env.SLACK_CHANNEL, text: (.text | escaped), mrkdwn: false}
-  | body + {url: "\(env.api)/chat.postMessage"} | config)')
-printf '%s' "$got" | jq "$library"checked >/dev/null
 got=$(from -r "$library"'login, ("limit=100&channel=\(env.SLACK_CHANNEL | @uri)&oldest=\(.cursor // .since)"
-  | {url: "\(env.api)/conversations.history?\(.)"} | config)' | call)
-printf '%s' "$got" | jq -c "$library"'checked | .messages | sort_by(.ts)[]
+  | {url: "\(env.api)/conversations.history?\(.)"} | config)' | call | jq -c "$library"checked)
+[ -n "$got" ]
+sent=$(each 'login, ({channel: env.SLACK_CHANNEL, text: (.text | escaped), mrkdwn: false}
+  | body + {url: "\(env.api)/chat.postMessage"} | config)')
+printf '%s' "$sent" | jq "$library"checked >/dev/null
+printf '%s' "$got" | jq -c "$library"'.messages | sort_by(.ts)[]
     | (select((.bot_id or .subtype) | not) | .text // "" | plain | answers), {cursor: .ts}'
 """,
     "mail": r"""#!/bin/sh
 # Mail: sendmail sends what is asked; your answers are read from a maildir, from the first lines of plain text.
-# looop.env: MAIL_TO (your address), MAILDIR (the folder that holds new/ and cur/).
+# mail.env: MAIL_TO (your address), MAILDIR (the folder that holds new/ and cur/).
 # looop:interval=60s looop:timeout=60s
 """
-    + _CHANNEL_HEAD
-    + r""": "${MAIL_TO:?is missing in looop.env}" "${MAILDIR:?is missing in looop.env}"
-PATH=$PATH:/usr/sbin:/usr/lib
+    + _CHANNEL_HEAD.replace("curl jq", "jq sendmail", 1).replace(
+        "for tool", "PATH=$PATH:/usr/sbin:/usr/lib\nfor tool", 1
+    )
+    + r""": "${MAIL_TO:?is missing in channels/mail.env}" "${MAILDIR:?is missing in channels/mail.env}"
 call() { sendmail -t -oi; }
-each '"To: \(env.MAIL_TO)\nSubject: \(.title)\nMIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\n"
-  + "Content-Transfer-Encoding: 8bit\n\n\(.text)"' >/dev/null
 after=$(from -r '.cursor // (.since - 1)') upto=$(($(date +%s) - 1)) # of the second that runs, more may come
 for file in "$MAILDIR"/new/* "$MAILDIR"/cur/*; do
   name=${file##*/} at=${name%%.*} # a maildir's names begin with the second of delivery
@@ -31666,6 +31681,8 @@ for file in "$MAILDIR"/new/* "$MAILDIR"/cur/*; do
   head -n 200 "$file" | tr -d '\r' | jq -cRs "$library"answers
 done
 [ "$upto" -le "$((after + 1))" ] || printf '{"cursor":"%s"}\n' "$((upto - 1))"
+each '"To: \(env.MAIL_TO)\nSubject: \(.title)\nMIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\n"
+  + "Content-Transfer-Encoding: 8bit\n\n\(.text)"' >/dev/null
 """,
 }
 

@@ -8,11 +8,14 @@ import re
 import stat
 import time
 import unittest
+import unittest.mock
 
+import looop
 from tests.support import Case, heavy, needs, wait_until
 from tests.test_gallery import Gallery, Server
 
 PUSH = {"move": "shell", "command": "git push origin fix-ci", "reversible": False, "journal": "push"}
+WRONG = "1 lc-aaaaaaaa yes"
 SECRETS = ("t-secret", "T0ken99", "xoxb-77")
 SCRIPT = """#!/bin/sh
 # looop:timeout=60
@@ -32,21 +35,44 @@ class Channels(Case):
     def file(self, name):
         return os.path.join(os.path.dirname(self.data), name)
 
-    def add(self, name="phone", body=SCRIPT):
+    def add(self, name="phone", body=SCRIPT, code=0):
+        """Write a channel and trust it."""
         os.makedirs(self.path("channels"), mode=0o700, exist_ok=True)
         self.write(f"channels/{name}.sh", body, 0o700)
-        self.looop("channel", "trust", name)
+        self.looop("channel", "trust", name, code=code)
 
     def given(self, name="phone"):
         with open(self.file(f"given-{name}.sh")) as file:
             return json.load(file)
 
-    def say(self, *answers, name="phone"):
-        """Have a channel print these answers, and run a beat."""
+    def called(self, name="phone"):
+        """Tell whether a channel was called since the last time that this was asked."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.file(f"given-{name}.sh"))
+            return True
+        return False
+
+    def will_say(self, *answers, name="phone"):
+        """Have a channel print these answers when it is called next."""
         with open(self.file(f"answers-{name}.sh"), "w") as file:
             file.writelines((one if isinstance(one, str) else json.dumps(one)) + "\n" for one in answers)
+
+    def say(self, *answers, name="phone"):
+        """Have a channel print these answers, and run a beat."""
+        self.will_say(*answers, name=name)
+        self.now_due()
         self.tick()
-        os.unlink(self.file(f"answers-{name}.sh"))
+
+    def now_due(self):
+        """Have the interval of every channel be over."""
+        self.change(next="2026-01-01T00:00:00Z", at="2025-01-01T00:00:00Z")
+
+    def change(self, name=None, **fields):
+        """Change what looop knows of channels."""
+        known = self.json(".channels")
+        for each, row in known.items():
+            row.update(fields if name in (None, each) else {})
+        self.write(".channels", json.dumps(known), 0o600)
 
     def ask(self, question="which branch?", *options):
         """Ask a question as the loop does."""
@@ -59,13 +85,24 @@ class Channels(Case):
         return [name for _, _, names in os.walk(self.path("asks")) for name in names]
 
     def propose(self, command="printf x >>$LOOOP_DATA_DIR/../done"):
-        """Have the loop propose a command; return the ask as the channel got it."""
+        """Have the loop propose a command; return the right answers: (yes, no)."""
         self.beat({**PUSH, "command": command})
         self.replies({"move": "noop", "journal": "nothing"})
-        return self.given()["asks"][-1]
+        return self.answers()
+
+    def answers(self, name="phone"):
+        """Return the yes and the no for the ask that the channel was told last."""
+        ask = self.given(name)["asks"][-1]
+        right = {"n": ask["n"], "code": ask["code"]}
+        return {**right, "answer": f"yes {ask['digest']}"}, {**right, "answer": "no, not on a Friday"}
 
     def ignored(self):
-        return [event["why"] for event in self.events("channel_ignored")]
+        """Return why answers were ignored since the last time that this was asked."""
+        why = [event["why"] for event in self.events("channel_ignored")]
+        seen, self._seen = self._seen, len(why)
+        return why[seen:]
+
+    _seen = 0
 
     def done(self):
         try:
@@ -73,6 +110,15 @@ class Channels(Case):
                 return file.read()
         except FileNotFoundError:
             return ""
+
+    def assert_nowhere(self, *codes):
+        """Check that no file of looop, and nothing that it shows, has a code in it."""
+        shown = [self.looop(*words) for words in (("asks", "--json"), ("status", "--json"), ("channel", "list"))]
+        for folder, _, names in os.walk(self.data):
+            for name in names:
+                with contextlib.suppress(FileNotFoundError), open(os.path.join(folder, name), "rb") as file:
+                    shown.append(file.read().decode("utf-8", "replace"))
+        self.assertFalse([code for code in codes if code and any(code in text for text in shown)])
 
 
 class Answers(Channels):
@@ -83,64 +129,123 @@ class Answers(Channels):
         self.tick()
         ask, other = self.given()["asks"][0], self.given("tablet")["asks"][0]
         self.assertNotEqual(ask["code"], other["code"])
-        self.assertIn(ask["code"], self.given()["messages"][0]["text"])
+        self.assertIn(f"to answer, send: 1 {ask['code']} ", self.given()["messages"][0]["text"])
         self.assertEqual(stat.S_IMODE(os.stat(self.path(".channels")).st_mode), 0o600)
+        self.assert_nowhere(ask["code"], other["code"])
         right = {"n": 1, "code": ask["code"], "answer": "rel"}
         self.say({**right, "code": other["code"]}, {**right, "n": 99}, "nonsense", {"n": 1}, {**right, "answer": "x"})
-        self.assertEqual(self.ignored()[:4], ["wrong code", "unknown ask", "malformed", "malformed"])
-        self.assertIn("not one of its options", self.ignored()[4])
-        self.say(right, right)  # and replayed
+        why = self.ignored()
+        self.assertEqual(why[:4], ["wrong code", "unknown ask", "malformed", "malformed"])
+        self.assertIn("not one of its options", why[4])
+        self.assertIsNone(self.given()["asks"][0]["code"], "it was told")
+        self.will_say({**right, "code": other["code"], "answer": "main"}, name="tablet")  # in the same moment
+        self.say(right, right)
         self.assertIn("ask 1 answered by channel phone: release", "\n".join(self.journal()))
-        self.assertEqual(self.ignored()[5:], ["code used or expired"])
-        self.ask("another?")
-        self.tick()
-        self.say({**right, "code": other["code"]}, name="tablet")  # a second device, later
-        self.assertEqual(self.ignored()[6:], ["code used or expired"])
-        kept = "".join(self.read(name) for name in ("events.jsonl", "journal.md")) + self.prompt()
-        self.assertFalse([code for code in (ask["code"], other["code"]) if code in kept])
+        self.say(right)  # when nothing is open
+        self.assertEqual(self.ignored(), ["answered already"] * 3)
+        self.assert_nowhere(ask["code"], other["code"])
 
-    def test_nothing_is_called_that_the_person_did_not_let_run(self):
+    def test_nothing_is_called_that_the_person_did_not_let_run_as_it_is(self):
         self.ask()
         self.add()
-        self.write("channels/phone.sh", SCRIPT + "# changed\n", 0o700)
-        self.tick()
-        self.assertIn("looop channel trust phone", self.stderr)
-        self.assertFalse(os.path.exists(self.file("given-phone.sh")))
-        self.assertIn("refused", self.looop("channel", "list"))
-        self.looop("channel", "test", "phone", code=1)
-        self.looop("channel", "trust", "phone")
-        self.tick()
-        self.assertEqual(len(self.given()["asks"]), 1)
+        self.called()
+        for name, text in (("phone.sh", SCRIPT + "# changed\n"), ("phone.env", "TOPIC=elsewhere\n")):
+            self.write(f"channels/{name}", text, 0o700 if name == "phone.sh" else 0o600)
+            self.tick()
+            self.assertIn("looop channel trust phone", self.stderr)
+            self.tick()
+            self.assertEqual(self.stderr, "", "told once")
+            self.assertIn("was changed", self.looop("channel", "list"))
+            self.assertFalse(self.called())
+            self.looop("channel", "trust", "phone")
+            self.assertTrue(self.called())
         self.looop("channel", "trust", "phone", code=1, env={"LOOOP_CHILD": "1", "LOOOP_RUN_ID": "x"})
+        os.chmod(self.path("channels/phone.env"), 0o644)
+        self.looop("channel", "trust", "phone", code=1)
+        self.assertIn("others can read", self.stderr)
+
+    def test_settings_of_a_channel_are_for_it_alone(self):
+        os.makedirs(self.path("channels"), mode=0o700)
+        self.write("channels/phone.env", "PHONE_TOKEN=s3cr3t-0123456789\n", 0o600)
+        self.write("sensors/env.sh", '#!/bin/sh\nenv >"$LOOOP_DATA_DIR/../seen"\necho \'{"signal":1}\'\n', 0o700)
+        self.add(body='#!/bin/sh\necho "no route for $PHONE_TOKEN" >&2\nexit 7\n', code=1)
+        self.assertIn("no route for [PHONE_TOKEN]", self.stderr)
+        self.tick()
+        with open(self.file("seen")) as file:
+            self.assertNotIn("PHONE_TOKEN", file.read())
 
     def test_a_call_waits_for_news_or_its_interval_and_quiet_hours_hold_it(self):
         self.add(body=SCRIPT.replace("timeout=60", "timeout=60 looop:interval=1h"))
+        self.called()
         self.tick()
-        self.assertFalse(os.path.exists(self.file("given-phone.sh")), "nothing is asked")
+        self.assertFalse(self.called(), "its interval is not over")
         self.ask()
         self.tick()
         self.assertTrue(self.given()["messages"])
-        os.unlink(self.file("given-phone.sh"))
+        self.called()
         self.tick()
-        self.assertFalse(os.path.exists(self.file("given-phone.sh")), "its interval is not over")
+        self.assertFalse(self.called(), "its interval is not over")
+        self.now_due()
+        self.tick()
+        self.assertTrue(self.called())
+        self.change(next="2099-01-01T00:00:00Z", at="2098-01-01T00:00:00Z")  # the clock was set back
+        self.tick()
+        self.assertTrue(self.called())
+        profile = looop.open_profile(self.env, looop.__file__)
+        self.assertGreater(looop.next_calls(profile)[0], time.time() + 3000, "a pulse wakes for it")
         self.looop("channel", "renew")
         config = {"default": "fake", "runners": {"fake": {"mode": "typed", "tick": "false"}}}
         awake = time.strftime("%a", time.localtime(time.time() + 3 * 86400))  # some time of the week must be left
         quiet = ", ".join(day for day in "Mon Tue Wed Thu Fri Sat Sun".split() if day != awake)
         self.config({**config, "quiet": quiet})
         self.tick()
-        self.assertFalse(os.path.exists(self.file("given-phone.sh")), "quiet hours")
+        self.assertFalse(self.called(), "quiet hours")
         self.config(config)
         self.tick(code=None)
         self.assertTrue(self.given()["messages"], "new codes are news")
 
     def test_a_channel_that_fails_holds_up_no_beat_and_tells_once(self):
         self.ask()
-        self.add(body="#!/bin/sh\necho 'no route' >&2\nexit 7\n")
-        self.tick()
+        self.add(body=f'{SCRIPT}echo "no route" >&2\nexit 7\n', code=1)
         self.assertIn("no route", self.stderr)
+        self.called()
         self.tick()
-        self.assertEqual(self.stderr, "")
+        self.assertFalse(self.called(), "it rests")
+        self.assertNotIn("channel", self.stderr)
+        self.assertIn("no route", self.looop("channel", "list"))
+        self.will_say({"n": 1, "code": "lc-a2b3c4d5", "answer": "x"})
+        self.now_due()
+        self.tick()
+        self.assertEqual(self.ignored(), [], "what a failed call says counts for nothing")
+        self.assertNotIn("channel", self.stderr, "told once")
+        self.assertEqual(len(self.given()["messages"]), 1, "its message was not sent, so it is new")
+        for body, why in (("echo {};yes x", "overflow"), ("printf '\\377{\\0}\\n[[[1'", "")):
+            self.add(body=f"#!/bin/sh\n{body}\n", code=1 if why else 0)
+            self.assertIn(why, self.stderr)
+
+    @heavy
+    def test_a_channel_that_hangs_is_ended_and_rests(self):
+        self.ask()
+        self.add(body="#!/bin/sh\n# looop:timeout=1s\nexec sleep 1000\n", code=1)
+        self.assertIn("timeout", self.stderr)
+        start = time.monotonic()
+        self.tick()
+        self.assertLess(time.monotonic() - start, 60)
+
+    def test_a_flag_is_told_without_a_code(self):
+        asks = {"3": {"n": None, "kind": "flag", "session": "fix-ci", "question": "stuck", "options": None}}
+        row = {**looop._CHANNEL, "told": {}}
+        flag = {**asks["3"], "at": "2026-01-01T00:00:00Z", "state": "open"}
+        profile = looop.open_profile(self.env, looop.__file__)
+        given = looop.channel_input(profile, "phone", row, {"fix-ci 1": flag}, time.time())
+        self.assertIn("stuck", given["messages"][0]["text"])
+        self.assertEqual((given["messages"][0]["title"], given["asks"][0]["code"]), ("looop: flag of fix-ci", None))
+        self.assertEqual(given["messages"][0]["replies"], [])
+        self.assertEqual(looop.channel_input(profile, "phone", row, {"fix-ci 1": flag}, time.time())["messages"], [])
+
+    def test_codes_look_like_secrets(self):
+        for _ in range(20):
+            self.assertEqual(looop.without_shapes(f"1 {looop.new_code()} yes"), "1 [secret: channel code] yes")
 
 
 class Approvals(Channels):
@@ -148,68 +253,99 @@ class Approvals(Channels):
         super().setUp()
         self.add()
 
-    def test_a_yes_with_the_right_code_runs_it_once(self):
-        ask = self.propose()
-        self.assertEqual(ask["digest"], self.digest(ask["n"]))
-        right = {"n": ask["n"], "code": ask["code"], "answer": "yes"}
-        self.say({**right, "answer": "perhaps"}, {**right, "answer": "yes, later"}, {**right, "code": "zzzzzzzz"})
-        self.assertEqual(self.ignored(), ["neither yes nor no", "a yes with other words", "wrong code"])
+    def test_a_yes_needs_code_and_digest_and_runs_it_once(self):
+        yes, _ = self.propose()
+        digest = self.digest(1)
+        self.assertEqual(yes["answer"], f"yes {digest}")
+        self.assertEqual(self.given()["messages"][0]["replies"][0], f"1 {yes['code']} yes {digest}")
+        wrong = [{**yes, "answer": text} for text in ("perhaps", "yes", "yes 00000000", f"yes {digest} later")]
+        self.say(*wrong, {**yes, "code": "lc-a2b3c4d5"}, {**yes, "code": ""})
+        lacks = "a yes without the digest"
+        self.assertEqual(self.ignored(), ["neither yes nor no", lacks, "wrong code"])
         self.assertEqual(self.done(), "")
-        self.say(right, right)
+        self.say({**yes, "answer": "Yes.", "digest": digest}, yes)
         self.assertEqual(self.done(), "x")
         self.assertIn("approved by you, by channel phone (ask 1)", "\n".join(self.journal()))
-        self.assertEqual(self.ignored()[3:], ["code used or expired"])
+        self.assertEqual(self.ignored(), ["answered already"])
+        self.assert_nowhere(yes["code"])
 
     def test_a_no_says_why_and_a_late_answer_does_nothing(self):
-        ask = self.propose()
-        right = {"n": ask["n"], "code": ask["code"], "answer": "no, not on a Friday"}
-        self.looop("reject", str(ask["n"]), "terminal")
-        self.ask()  # else nobody calls
-        self.say(right)
+        yes, no = self.propose()
+        self.looop("reject", "1", "terminal")
+        self.say(yes, no)
         self.assertEqual(self.ignored(), ["answered already"])
-        ask = self.propose("printf y >>$LOOOP_DATA_DIR/../done")
-        self.say({**right, "n": ask["n"], "code": ask["code"]})
-        self.assertIn(f"ask {ask['n']} rejected by channel phone: not on a Friday", "\n".join(self.journal()))
+        yes, no = self.propose("printf y >>$LOOOP_DATA_DIR/../done")
+        self.say(no, yes)
+        self.assertIn("ask 2 rejected by channel phone: not on a Friday", "\n".join(self.journal()))
         self.assertEqual(self.done(), "")
 
     def test_a_changed_ask_makes_another_code(self):
-        ask = self.propose()
-        path = f"asks/{ask['n']}.json"
-        self.write(path, json.dumps({**self.json(path), "question": "another"}))
-        self.say({"n": ask["n"], "code": ask["code"], "answer": "yes"})
-        self.assertEqual(self.ignored(), ["code used or expired"])
-        self.assertNotEqual(self.given()["asks"][0]["code"], ask["code"])
+        yes, _ = self.propose()
+        self.write("asks/1.json", json.dumps({**self.json("asks/1.json"), "goal": "another"}))  # not in the digest
+        self.say(yes)
+        self.assertEqual(self.ignored(), ["wrong code"])
+        self.assertNotIn(self.answers()[0]["code"], (None, yes["code"]))
         self.assertEqual(self.done(), "")
 
-    def test_a_code_of_yesterday_is_over(self):
-        ask = self.propose()
-        known = self.json(".channels")
-        known["asks"][str(ask["n"])]["at"] = "2026-01-01T00:00:00Z"
-        self.write(".channels", json.dumps(known))
-        self.say({"n": ask["n"], "code": ask["code"], "answer": "yes"})
-        self.assertEqual((self.ignored(), self.done()), (["code used or expired"], ""))
+    def test_an_ask_that_changes_while_its_channel_answers_takes_nothing(self):
+        yes, _ = self.propose()
+        change = 'f=$LOOOP_DATA_DIR/asks/1.json\nsed "s/push/pull/" "$f" >"$f.new" && mv "$f.new" "$f"\n'
+        self.add(body=SCRIPT + change)
+        self.say(yes)
+        self.assertEqual((self.ignored()[0], self.done()), ("wrong code", ""))
+
+    def test_codes_are_good_for_a_day_and_for_their_ask(self):
+        first, _ = self.propose()
+        second, _ = self.propose("printf y >>$LOOOP_DATA_DIR/../done")
+        self.say({**second, "code": first["code"]})
+        self.assertEqual(self.ignored(), ["wrong code"])
+        for at in ("2026-01-01T00:00:00Z", "2099-01-01T00:00:00Z"):  # and of a clock that was ahead
+            told = self.json(".channels")["phone"]["told"]
+            self.change("phone", told={key: {**row, "at": at} for key, row in told.items()})
+            self.say(first)
+            self.assertEqual((self.ignored(), self.done()), (["wrong code"], ""))
 
     def test_wrong_codes_end_an_asks_codes_until_the_person_renews_them(self):
-        ask = self.propose()
-        right = {"n": ask["n"], "code": ask["code"], "answer": "yes"}
-        self.say(*[{**right, "code": f"wrong{i:03}"} for i in range(5)], right)
+        yes, _ = self.propose()
+        self.say(*[{**yes, "code": "lc-a2b3c4d5"}] * 9)  # as a script that reads all of a chat again: one
+        self.assertEqual(self.ignored(), ["wrong code"])
+        self.say(*[{**yes, "code": f"wrong{i:03}"} for i in range(4)], yes)
         self.assertEqual(self.ignored(), ["wrong code", "too many wrong codes"])
         self.assertIn("channel renew", self.looop("channel", "list"))
         self.looop("channel", "renew")
         self.tick()
-        self.say({**right, "code": self.given()["asks"][0]["code"]})
+        self.say(self.answers()[0])
         self.assertEqual(self.done(), "x")
 
-    def test_what_is_too_large_for_a_message_takes_a_no_alone(self):
-        ask = self.propose("printf x >>$LOOOP_DATA_DIR/../done # " + "long " * 700)
-        text = self.given()["messages"][-1]["text"]
-        self.assertIn("too large: answer at a terminal: looop approve 1", text)
-        self.assertLess(len(text.encode()), 3000)
-        self.assertFalse(ask["approvable"])
-        right = {"n": ask["n"], "code": ask["code"], "answer": "yes"}
-        self.say(right, {**right, "answer": "no"})
-        self.assertEqual((self.ignored(), self.done()), (["too large: answer at a terminal"], ""))
+    def test_what_does_not_fit_on_a_message_takes_a_no_alone(self):
+        yes, no = self.propose("printf x >>$LOOOP_DATA_DIR/../done # " + "long " * 700)
+        message = self.given()["messages"][-1]
+        self.assertIn("looop approve 1", message["text"])
+        self.assertLess(len(message["text"].encode()), looop.MESSAGE_MAX)
+        self.assertEqual(message["replies"], [f"1 {yes['code']} no"])
+        self.say(yes, no)
+        self.assertEqual(self.ignored(), ["too large for a message: only a terminal takes a yes"])
+        self.assertEqual(self.done(), "")
         self.assertIn("rejected by channel phone", "\n".join(self.journal()))
+
+    def test_a_crash_after_the_code_was_spent_loses_the_answer_and_does_nothing_twice(self):
+        yes, _ = self.propose()
+        self.will_say(yes)
+        self.now_due()
+        with unittest.mock.patch.object(looop, "approve", side_effect=SystemExit(9)), self.assertRaises(SystemExit):
+            looop.serve_channels(looop.open_profile(self.env, looop.__file__))
+        self.say(yes)
+        self.assertEqual((self.ignored()[-1], self.done()), ("wrong code", ""))
+        self.say(self.answers()[0])
+        self.assertEqual(self.done(), "x")
+
+    def test_a_damaged_memory_accepts_no_code_and_runs_nothing(self):
+        yes, _ = self.propose()
+        self.called()
+        self.write(".channels", "{", 0o600)
+        self.will_say(yes)
+        self.tick()
+        self.assertEqual((self.called(), self.done()), (False, ""))
 
 
 @needs("jq", "curl")
@@ -225,20 +361,25 @@ class Services(Channels):
         self.env["no_proxy"] = "127.0.0.1"
         self.server = Server(self, self.serve)
 
-    def through(self, kind, **env):
-        self.env.update(env)
+    def through(self, kind, **settings):
+        """Set a channel up as a person does, have a command proposed, and return `N CODE`."""
         self.looop("channel", "add", kind)
+        self.write(f"channels/{kind}.env", "".join(f"{key}={value}\n" for key, value in settings.items()), 0o600)
+        self.looop("channel", "trust", kind)
+        self.assertIn("this channel works", self.sent[-1])
         self.beat({**PUSH, "command": "printf x >>$LOOOP_DATA_DIR/../done # & <b>"})
         self.replies({"move": "noop", "journal": "nothing"})
         text = self.sent[-1]
         self.assertIn("printf x >>$LOOOP_DATA_DIR/../done # & <b>", text)
-        return "1 " + re.search(r"code (\w{8})", text)[1]
+        self.yes = f"yes {self.digest(1)}"
+        return re.search(rf"to approve, send: (1 \S+) {self.yes}\n", text)[1]
 
     def finish(self, kind, code):
-        self.looop("channel", "test", kind)
+        """Read the answers: what is right runs the command, once; nothing that was secret stood in a command line."""
+        self.looop("channel", "trust", kind)
         self.assertEqual(self.done(), "x")
         self.assertIn(f"by channel {kind}", "\n".join(self.journal()))
-        self.looop("channel", "test", kind)  # nothing comes twice
+        self.looop("channel", "trust", kind)  # nothing comes twice
         self.assertEqual(self.ignored(), ["wrong code"])
         for secret in (code.split()[1], *SECRETS):
             self.assertFalse([line for line in self.seen if secret.encode() in line], "it stood in a command line")
@@ -254,8 +395,10 @@ class Services(Channels):
         if method == "POST" and path == "/":
             told = json.loads(body)
             self.assertEqual((told["topic"], headers["Authorization"]), ("t-secret", None))
+            self.assertLess(len(told["message"].encode()), 4096)  # else it is an attachment
             self.sent.append(told["message"])
             self.buttons = told["actions"]
+            self.assertLessEqual(len(self.buttons), 3)
             self.came.append({**message, "message": told["message"], "tags": told["tags"]})
         elif method == "POST":
             self.assertEqual(path, "/t-secret")
@@ -268,9 +411,9 @@ class Services(Channels):
 
     def test_ntfy(self):
         code = self.through("ntfy", NTFY_TOPIC="t-secret", NTFY_URL=self.server.url)
-        button = next(one for one in self.buttons if one["label"] == "yes")
-        self.assertEqual((button["action"], button["body"]), ("http", f"{code} yes"))
-        self.ntfy("POST", "/t-secret", {}, b"1 aaaaaaaa yes")
+        button = next(one for one in self.buttons if one["label"] == self.yes)
+        self.assertEqual((button["action"], button["body"]), ("http", f"{code} {self.yes}"))
+        self.ntfy("POST", "/t-secret", {}, b"1 lc-aaaaaaaa yes")
         self.ntfy("POST", button["url"][len(self.server.url) :], {}, button["body"].encode())
         self.finish("ntfy", code)
 
@@ -285,7 +428,7 @@ class Services(Channels):
 
     def test_telegram(self):
         code = self.through("telegram", TELEGRAM_TOKEN="T0ken99", TELEGRAM_CHAT="-42", TELEGRAM_URL=self.server.url)
-        for at, (chat, text) in enumerate([(-42, "1 aaaaaaaa yes"), (7, f"{code} no"), (-42, f"{code} yes")], 800):
+        for at, (chat, text) in enumerate([(-42, WRONG), (7, f"{code} no"), (-42, f"{code} {self.yes}")], 800):
             self.came.append({"update_id": at, "message": {"chat": {"id": chat}, "text": text}})
         self.finish("telegram", code)
 
@@ -302,11 +445,12 @@ class Services(Channels):
 
     def test_slack(self):
         code = self.through("slack", SLACK_TOKEN="xoxb-77", SLACK_CHANNEL="C1", SLACK_URL=f"{self.server.url}/api")
-        for text in ("1 aaaaaaaa yes", f"{code} yes"):
+        for text in (WRONG, f"{code} {self.yes}"):
             ts = f"{9e9 + len(self.came):.6f}"
             self.came.append({"type": "message", "ts": ts, "user": "U1", "text": text})
         self.finish("slack", code)
-        self.looop("channel", "test", "slack", env={"SLACK_TOKEN": "wrong"}, code=1)
+        self.write("channels/slack.env", f"SLACK_TOKEN=bad\nSLACK_CHANNEL=C1\nSLACK_URL={self.server.url}/api\n", 0o600)
+        self.looop("channel", "trust", "slack", code=1)
         self.assertIn("invalid_auth", self.stderr)
 
     def test_mail(self):
@@ -317,17 +461,17 @@ class Services(Channels):
             file.write(f"#!/bin/sh\ncat >{self.file('mail')}\n")
         os.chmod(f"{folder}/sendmail", 0o700)
         self.sent = Mails(self.file("mail"))
-        env = {"MAIL_TO": "me@example.org", "MAILDIR": mails, "PATH": f"{folder}:{self.env['PATH']}"}
-        code = self.through("mail", **env)
+        self.env["PATH"] = f"{folder}:{self.env['PATH']}"
+        code = self.through("mail", MAIL_TO="me@example.org", MAILDIR=mails)
         head, _, body = self.sent[-1].partition("\n\n")
         self.assertIn("To: me@example.org\nSubject: looop: ask 1", head)
         quoted = body.replace("\n", "\r\n")  # as an autoreply has it
-        for at, text in enumerate(["1 aaaaaaaa yes", quoted, f"{code} yes"]):
+        for at, text in enumerate([WRONG, quoted, f"{code} {self.yes}"]):
             with open(f"{mails}/new/{int(time.time())}.M{at}.host", "w") as file:
                 file.write(f"From: me@example.org\r\nSubject: Re\r\n\r\n{text}\r\n")
 
         def came():
-            self.looop("channel", "test", "mail")
+            self.looop("channel", "trust", "mail")
             return self.done()
 
         wait_until(came, "the mail to be read")
