@@ -24301,7 +24301,7 @@ def cmd_resize(profile: Profile, args: Args) -> Result:
 
 @declare("restart", "Sessions", moves=True, waits=True)
 def cmd_restart(profile: Profile, args: Args) -> Result:
-    """Start a session again, also once it has ended: an agent goes on with its conversation.
+    """Start a session again; an agent keeps its conversation.
 
     id@worker :: the session, or the beginning of its id
     --fresh :: begin anew, with the brief and a new conversation
@@ -24664,51 +24664,24 @@ def cmd_sensor_remove(profile: Profile, args: Args) -> Result:
     return Output(lines=[f"removed {printable(path)}", *([f"its last text: {printable(line)}"] if known else [])])
 
 
-@declare("channel list", "Setting up", shows=True)
-def cmd_channel_list(profile: Profile, args: Args) -> Result:
-    """List what reaches you, and whether it runs.
-
-    --json :: print JSON
-
-    A channel is a script in channels/ that tells you what waits for you, and takes your answers. It runs once you have
-    trusted it.
-    $ looop channel list  # a table
-    """
-    rows, known = [], read_channels(profile)
-    for name, path in channel_files(profile).items():
-        row = {**_CHANNEL, **known.get(name, {})}
-        why = channel_refused(path, row["trusted"]) or row["why"]
-        locked = [int(key) for key, told in row["told"].items() if len(told["wrong"]) >= CODE_TRIES]
-        rows.append({"name": name, "problem": why or None, "called_at": row["at"], "too_many_wrong_codes": locked})
-
-    def lines() -> Iterator[str]:
-        yield from aligned(
-            [[row["name"], row["problem"] or "ok", row["called_at"] or "not called yet"] for row in rows]
-        )
-        for row in rows:
-            for n in row["too_many_wrong_codes"]:
-                yield f"{row['name']}: ask {n}: too many wrong codes: looop channel renew"
-
-    return Output(rows, lambda _: list(lines()) or ["no channels: looop channel add " + "|".join(CHANNELS)])
-
-
-@declare("channel add", "Setting up", person=True)
+@declare("channel add", "Setting up", person=lambda args: args["kind"] is not None)
 def cmd_channel_add(profile: Profile, args: Args) -> Result:
-    """Write a script that reaches you: ntfy, telegram, slack, mail.
+    """Write a script that reaches you, or list them.
 
-    kind@channel-kind :: the service
+    [kind=ntfy|telegram|slack|mail] :: the service
+    --json :: print JSON
 
     Writes channels/KIND.sh, a plain script that uses curl and jq, and channels/KIND.env for its settings; never over
     another. Fill in the settings, then `looop channel trust KIND`: a message arrives. From then on a beat sends what is
     asked, each with a code that is good for one answer within a day, and takes what you send back: the ask's number,
     its code, and your answer; for a proposal `yes` and its digest, or `no` and why. A proposal that does not fit on a
     message takes a yes at a terminal alone.
+    $ looop channel add  # list what there is, and whether it runs
     $ looop channel add ntfy  # write channels/ntfy.sh and ntfy.env
     """
     kind = args["kind"]
-    if kind not in CHANNELS:
-        hint = near_words(kind, list(CHANNELS)) or f"the kinds are: {', '.join(CHANNELS)}"
-        raise Failure(f"channel add: {one_line(kind, 60)}: there is no such kind", hint, EXIT_USAGE)
+    if kind is None:
+        return channels_output(profile)
     prepare(profile)
     make_private_dir(profile.path("channels"))
     path, settings = (profile.path("channels", kind + end) for end in (".sh", ".env"))
@@ -24720,7 +24693,20 @@ def cmd_channel_add(profile: Profile, args: Args) -> Result:
     missing = [tool for tool in tools if not profile.which(tool)]
     warning = f"channel {kind} needs {' and '.join(missing)}, not on PATH" if missing else ""
     told = f"fill in {printable(settings)} (the script's head says how), then: looop channel trust {kind}"
-    return Output(lines=[f"wrote {printable(path)}", told], warning=warning)
+    return Output({"path": path, "settings": settings}, [f"wrote {printable(path)}", told], warning=warning)
+
+
+def channels_output(profile: Profile) -> Output:
+    """Answer with every channel, and whether it runs."""
+    rows, lines, known = [], [], read_channels(profile)
+    for name, path in channel_files(profile).items():
+        row = {**_CHANNEL, **known.get(name, {})}
+        why = channel_refused(path, row["trusted"]) or row["why"]
+        locked = [int(key) for key, told in row["told"].items() if len(told["wrong"]) >= CODE_TRIES]
+        rows.append({"name": name, "problem": why or None, "called_at": row["at"], "too_many_wrong_codes": locked})
+        lines.append(f"{name}: {why or 'ok'}, {'called ' + row['at'] if row['at'] else 'not called yet'}")
+        lines += [f"{name}: ask {n}: too many wrong codes: looop channel trust {name}" for n in locked]
+    return Output(rows, lines or ["no channels: looop channel add " + "|".join(CHANNELS)])
 
 
 @declare("channel trust", "Setting up", person=True, waits=True)
@@ -24730,8 +24716,9 @@ def cmd_channel_trust(profile: Profile, args: Args) -> Result:
     name@channel :: the channel's file name without .sh
 
     Counts for its script and its settings as they are now: once either changes, it does not run until you trust it
-    again. Who reads your messages there can answer as you: use a conversation of yours alone.
-    $ looop channel trust ntfy  # a message arrives
+    again. Codes that it sent before count no more: trust it again after you lost a device, and after too many wrong
+    codes. Who reads your messages there can answer as you: use a conversation of yours alone.
+    $ looop channel trust ntfy  # a message arrives, and what is asked, with new codes
     $ looop channel trust pager  # a script of your own, channels/pager.sh
     Exits: 0 its script ended well | 1 there is no such channel, or its script failed
     """
@@ -24748,24 +24735,12 @@ def cmd_channel_trust(profile: Profile, args: Args) -> Result:
     raise_on_signals()
     with brief_lock(profile.path(".channels.lock")):
         known = read_channels(profile)
-        known[name] = {**_CHANNEL, **known.get(name, {}), "trusted": channel_digest(path), "failed": 0, "why": ""}
+        cursor = known.get(name, _CHANNEL)["cursor"]
+        known[name] = {**_CHANNEL, "told": {}, "trusted": channel_digest(path), "cursor": cursor}
         write_channels(profile, known)
     if why := serve_channels(profile, only=name):
         raise Failure(f"channel {name}: {why}", f"its script is {printable(path)}")
     return f"channel {name}: its script ended well; a message should have arrived"
-
-
-@declare("channel renew", "Setting up", person=True)
-def cmd_channel_renew(profile: Profile, args: Args) -> Result:
-    """Make every code void; the next beat sends new ones.
-
-    For a device that you lost, and for an ask that had too many wrong codes.
-    $ looop channel renew && looop tick  # new codes, now
-    """
-    prepare(profile)
-    with brief_lock(profile.path(".channels.lock")):
-        write_channels(profile, {name: {**row, "told": {}} for name, row in read_channels(profile).items()})
-    return "every code is void; the next beat sends new ones"
 
 
 def gallery_output() -> Output:
@@ -27223,6 +27198,21 @@ def check_sensors(profile: Profile) -> Iterator[Finding]:
     yield from found or [ok(good)]
 
 
+def check_channels(profile: Profile) -> Iterator[Finding]:
+    """Look at every channel: whether it may run, what it needs, and how its last call went."""
+    known = read_channels(profile)
+    for name, path in channel_files(profile).items():
+        row = {**_CHANNEL, **known.get(name, {})}
+        tools = regex("(?m)^for tool in (.*);").findall(text_of(read_bytes(path) or b""))
+        missing = [tool for tool in " ".join(tools).split() if not profile.which(tool)]
+        if why := channel_refused(path, row["trusted"]) or row["why"]:
+            yield warn(f"{name}: {why}", f"looop channel trust {name}")
+        elif missing:
+            yield fail(f"{name}: needs {missing[0]}, which is not installed", how_to_install(profile, missing[0]))
+        else:
+            yield ok(f"{name} reaches you")
+
+
 def check_walls(profile: Profile) -> Iterator[Finding]:
     """Measure anew what this machine confines commands with that nobody has approved."""
     walls = measure_walls(profile.env)
@@ -27415,6 +27405,7 @@ CHECKS: tuple[tuple[str, Callable[[Profile], Iterator[Finding]]], ...] = (
     ("runner", check_runner),
     ("tmux", check_tmux),
     ("sensors", check_sensors),
+    ("channels", check_channels),
     ("walls", check_walls),
     ("clock", check_clock),
     ("terminal", check_terminal),
@@ -29731,7 +29722,6 @@ CANDIDATES: dict[str, Callable[[Profile], Iterable[tuple[str, str]]]] = {
     "runner": lambda profile: runner_candidates(profile, False),
     "runner-interactive": lambda profile: runner_candidates(profile, True),
     "gallery": lambda profile: ((kind, sensor.line) for kind, sensor in GALLERY.items()),
-    "channel-kind": lambda profile: ((kind, "") for kind in CHANNELS),
     "channel": lambda profile: ((name, "") for name in channel_files(profile)),
     "key": lambda profile: ((key, "") for key in _KEYS),
 }

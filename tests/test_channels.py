@@ -113,7 +113,7 @@ class Channels(Case):
 
     def assert_nowhere(self, *codes):
         """Check that no file of looop, and nothing that it shows, has a code in it."""
-        shown = [self.looop(*words) for words in (("asks", "--json"), ("status", "--json"), ("channel", "list"))]
+        shown = [self.looop(*words) for words in (("asks", "--json"), ("status", "--json"), ("channel", "add"))]
         for folder, _, names in os.walk(self.data):
             for name in names:
                 with contextlib.suppress(FileNotFoundError), open(os.path.join(folder, name), "rb") as file:
@@ -155,7 +155,7 @@ class Answers(Channels):
             self.assertIn("looop channel trust phone", self.stderr)
             self.tick()
             self.assertEqual(self.stderr, "", "told once")
-            self.assertIn("was changed", self.looop("channel", "list"))
+            self.assertIn("was changed", self.looop("channel", "add"))
             self.assertFalse(self.called())
             self.looop("channel", "trust", "phone")
             self.assertTrue(self.called())
@@ -193,7 +193,7 @@ class Answers(Channels):
         self.assertTrue(self.called())
         profile = looop.open_profile(self.env, looop.__file__)
         self.assertGreater(looop.next_calls(profile)[0], time.time() + 3000, "a pulse wakes for it")
-        self.looop("channel", "renew")
+        self.change(told={})
         config = {"default": "fake", "runners": {"fake": {"mode": "typed", "tick": "false"}}}
         awake = time.strftime("%a", time.localtime(time.time() + 3 * 86400))  # some time of the week must be left
         quiet = ", ".join(day for day in "Mon Tue Wed Thu Fri Sat Sun".split() if day != awake)
@@ -212,7 +212,7 @@ class Answers(Channels):
         self.tick()
         self.assertFalse(self.called(), "it rests")
         self.assertNotIn("channel", self.stderr)
-        self.assertIn("no route", self.looop("channel", "list"))
+        self.assertIn("no route", self.looop("channel", "add"))
         self.will_say({"n": 1, "code": "lc-a2b3c4d5", "answer": "x"})
         self.now_due()
         self.tick()
@@ -305,15 +305,14 @@ class Approvals(Channels):
             self.say(first)
             self.assertEqual((self.ignored(), self.done()), (["wrong code"], ""))
 
-    def test_wrong_codes_end_an_asks_codes_until_the_person_renews_them(self):
+    def test_wrong_codes_end_an_asks_codes_until_it_is_trusted_again(self):
         yes, _ = self.propose()
         self.say(*[{**yes, "code": "lc-a2b3c4d5"}] * 9)  # as a script that reads all of a chat again: one
         self.assertEqual(self.ignored(), ["wrong code"])
         self.say(*[{**yes, "code": f"wrong{i:03}"} for i in range(4)], yes)
         self.assertEqual(self.ignored(), ["wrong code", "too many wrong codes"])
-        self.assertIn("channel renew", self.looop("channel", "list"))
-        self.looop("channel", "renew")
-        self.tick()
+        self.assertIn("channel trust", self.looop("channel", "add"))
+        self.looop("channel", "trust", "phone")
         self.say(self.answers()[0])
         self.assertEqual(self.done(), "x")
 

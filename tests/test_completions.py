@@ -179,6 +179,8 @@ class Profiled(Case):
                 self.write(f"{folder}/{name}{end}", "{}")
             for folder in ("sessions/" + name, f"runs/tick-+{name}"):
                 os.mkdir(self.path(folder), 0o700)
+        os.mkdir(self.path("channels"), 0o700)
+        self.write("channels/phone.sh", "")
         os.makedirs(os.path.join(self.home, "records"))
         os.makedirs(os.path.join(self.home, "other"))
         lies = " ".join(looop.quoted(name) for name in HOSTILE if "\n" not in name)
@@ -218,8 +220,7 @@ class Candidates(Profiled):
             "runner": runners,
             "runner-interactive": {"pi", "claude", "codex", "opencode", "gemini"},
             "gallery": set(looop.GALLERY),
-            "channel-step": set(looop.CHANNEL_STEPS),
-            "channel": set(looop.CHANNELS),
+            "channel": {"phone"},
             "key": set(looop._KEYS),
         }
         self.assertEqual(set(wanted), set(looop.CANDIDATES))
@@ -267,7 +268,7 @@ class Candidates(Profiled):
             self.assertEqual(offered - others, set())
             self.assertEqual(self.stderr, "")
 
-        for kind in {*looop.CANDIDATES} - {"runner", "runner-interactive", "gallery", "channel-step", "channel", "key"}:
+        for kind in {*looop.CANDIDATES} - {"runner", "runner-interactive", "gallery", "key"}:
             complete(kind)
         self.assertFalse(os.path.exists(self.data))
         self.profile()
