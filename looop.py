@@ -26353,7 +26353,7 @@ KUBERNETES_OBJECTS = """\
 #   COPY looop kubectl /usr/local/bin/
 {{rules}}
 # It starts workers once the config says "where": {"pod": "kubectl exec -i -n {{space}} {{name}}-workers-0 --"}
-# and this is printed again.
+# and this is printed again. Let the PLAYBOOK name that `where`: a worker that starts beside the beat ends with it.
 apiVersion: v1
 kind: ServiceAccount
 metadata: {name: {{name}}, namespace: {{namespace}}}
