@@ -20254,12 +20254,6 @@ def standing_notes(profile: Profile, walls: Walls | None) -> Iterator[str]:
             yield f"goal {shown_name(goal)}: the loop wrote it after reading other people's words; edit it, or {step}"
 
 
-def failure_note(failure: Mapping[str, JSON]) -> str:
-    """Say that decisions fail, before that counts as a notice."""
-    count = failure["count"]
-    return f"{'the last decision failed' if count == 1 else f'{count} failed beats in a row'}: {failure['reason']}"
-
-
 def numbered(ask: Mapping[str, JSON]) -> dict[str, JSON]:
     """Return how an ask is named in JSON: its number, and the machine on which it has that."""
     where, _, number = str(ask["n"] or "").rpartition(":")
@@ -20287,7 +20281,9 @@ def status_of(profile: Profile, now: float, seen: Seen | None = None) -> dict[st
     notes = [f"the pulse died ({crashed}): nothing is watched: `looop up`"] if crashed else []
     notes += [f"no beat can be run: {stop}" for stop in stops]
     notes += [note.text for note in notices(failure, [ask for ask in waiting if ask["n"]], sessions).values()]
-    notes += [failure_note(failure)] if failure and failure["count"] < 3 else []
+    if failure and failure["count"] < 3:
+        what = "the last decision failed" if failure["count"] == 1 else f"{failure['count']} failed beats in a row"
+        notes.append(f"{what}: {failure['reason']}")
     ends = [f"; until {local_moment(held.until, now)}" if held.until else "" for held in holds]
     notes += [f"{held.told}{end}" for held, end in zip(holds, ends)]
     return {
@@ -20460,11 +20456,6 @@ def status_lines(profile: Profile, status: Mapping[str, JSON], now: float, paint
     return lines + [f"{paint('bad', '!')} {typable(one_line(text))}" for text in status["attention"]]
 
 
-def diff_painted(line: str, paint: Paint) -> str:
-    """Colour a line of a diff; any other stays as it is."""
-    return paint({"+": "good", "-": "bad", "@": "dim"}.get(line[:1], "plain"), line)
-
-
 LONG_BODY, LONG_TEXT = 24, 4000  # lines and characters of what is approved, above which their number is said
 BLANKS_SHOWN = 2  # blank lines in a row that are shown
 
@@ -20487,7 +20478,8 @@ def body_lines(ask: Mapping[str, JSON], paint: Paint) -> list[str]:
     for blank, group in itertools.groupby(rows, lambda row: row.rstrip() if row.strip() in ("", "+", "-") else None):
         run = list(group)
         more = len(run) - BLANKS_SHOWN if blank is not None else 0
-        lines += [diff_painted(row, paint) for row in (run[:-more] if more > 0 else run)]
+        shown = run[:-more] if more > 0 else run
+        lines += [paint({"+": "good", "-": "bad", "@": "dim"}.get(row[:1], "plain"), row) for row in shown]
         lines += [paint("dim", f"({plural(more, 'more blank line')})")] if more > 0 else []
     return lines
 
@@ -21304,7 +21296,6 @@ class Case(Record):
     expect: dict[str, JSON] = {}
     asked: dict[str, JSON] = {}  # what answers of `test --ask` are to be; {}: what `expect` says
     at_least: int | None = None  # of these answers; None: all
-    wrong: str = ""  # why it cannot be judged
 
 
 def case_names(profile: Profile) -> list[str]:
@@ -21317,44 +21308,32 @@ def case_names(profile: Profile) -> list[str]:
 
 
 def read_case(profile: Profile, name: str) -> Case:
-    """Return a case; what is wrong with it counts as a difference."""
-    try:
-        content = parse_json(read_bytes(profile.path("tests", f"{name}.json")) or b"")
-        if not isinstance(content, dict) or not fits({"expect": None, **content}, _CASE_SHAPE):
-            raise ValueError("it wants an object with `expect`, and `from` or `past`")
-        strange = sorted(content.keys() - _CASE_SHAPE.keys())
-        if strange:
-            raise ValueError(f"unknown key {one_line(strange[0], 40)}")
-        past = content.get("past") or past_of(find_run(profile, str(content.get("from") or "")))
-        asked, least = content.get("asked") or {}, content.get("at_least")
-        return Case(name, past, content.get("change") or {}, content["expect"], asked, least)
-    except Failure as failure:
-        return Case(name, wrong=f"{failure.message}: `looop test add` keeps what a case needs in it")
-    except (OSError, ValueError) as error:
-        return Case(name, wrong=f"tests/{name}.json cannot be used: {error}")
+    """Return a case. Raise Failure when its run cannot be judged, ValueError for an invalid file."""
+    content = parse_json(read_bytes(profile.path("tests", f"{name}.json")) or b"")
+    if not isinstance(content, dict) or not fits({"expect": None, **content}, _CASE_SHAPE):
+        raise ValueError("it wants an object with `expect`, and `from` or `past`")
+    strange = sorted(content.keys() - _CASE_SHAPE.keys())
+    if strange:
+        raise ValueError(f"unknown key {one_line(strange[0], 40)}")
+    past = content.get("past") or past_of(find_run(profile, str(content.get("from") or "")))
+    asked, least = content.get("asked") or {}, content.get("at_least")
+    return Case(name, past, content.get("change") or {}, content["expect"], asked, least)
 
 
 def judge_case(profile: Profile, case: Case, reply: str | None = None) -> list[str]:
     """Judge a case anew, by its own reply or by another; return what differs from what it expects."""
-    if case.wrong:
-        return [case.wrong]
-    try:
-        beat = PastBeat(profile, case.past, case.change)
-        outcome = beat.come_out(beat.reply if reply is None else reply)
-        differs = []
-        for key, wanted in (case.expect if reply is None else case.asked or case.expect).items():
-            why = f": {outcome['why']}" if key in ("verdict", "gate") and outcome[key] else ""
-            differs += [line + why for line in differences({key: wanted}, outcome)]
-        if not case.change and reply is None and has_our_words(case.past["wake"]):
-            prompt = build_prompt(case.past["wake"]["inputs"])[0]
-            if digest_of(prompt.encode("utf-8", "backslashreplace")) != case.past["prompt"]:
-                recorded = beat.run.text("prompt.md")
-                first = prompt_drift(prompt, recorded) if recorded else []
-                differs += first or ["prompt: another one than was recorded comes out of the same world"]
-    except ValueError as error:
-        return [f"tests/{case.name}.json: {error}"]
-    except _NOT_OURS as error:
-        return [f"tests/{case.name}.json is not what looop writes: {error!r}"]
+    beat = PastBeat(profile, case.past, case.change)
+    outcome = beat.come_out(beat.reply if reply is None else reply)
+    differs = []
+    for key, wanted in (case.expect if reply is None else case.asked or case.expect).items():
+        why = f": {outcome['why']}" if key in ("verdict", "gate") and outcome[key] else ""
+        differs += [line + why for line in differences({key: wanted}, outcome)]
+    if not case.change and reply is None and has_our_words(case.past["wake"]):
+        prompt = build_prompt(case.past["wake"]["inputs"])[0]
+        if digest_of(prompt.encode("utf-8", "backslashreplace")) != case.past["prompt"]:
+            recorded = beat.run.text("prompt.md")
+            first = prompt_drift(prompt, recorded) if recorded else []
+            differs += first or ["prompt: another one than was recorded comes out of the same world"]
     return differs
 
 
@@ -21402,12 +21381,8 @@ def with_playbook(profile: Profile, inputs: Mapping[str, JSON], raw: bytes) -> d
 
 def ask_case(profile: Profile, case: Case, purse: Purse, times: int) -> list[str]:
     """Ask the runner a case's question, with the PLAYBOOK as it is; say why too few answers were as expected."""
-    try:
-        beat = PastBeat(profile, case.past, case.change)
-        inputs = beat.inputs(0.0)
-    except _NOT_OURS:
-        return []  # `judge_case` says it
-    inputs = with_playbook(profile, inputs, read_bytes(profile.path("PLAYBOOK.md")) or b"")
+    beat, playbook = PastBeat(profile, case.past, case.change), read_bytes(profile.path("PLAYBOOK.md"))
+    inputs = with_playbook(profile, beat.told, playbook or b"")
     wrong: list[str] = []
     for count in range(times):
         try:
@@ -21450,40 +21425,50 @@ def cmd_test(profile: Profile, args: Args) -> Result:
     file = os.path.abspath(args["junit"]) if args["junit"] else ""
     purse = Purse(profile, args["runner"] or "", args["usd"], "test") if args["ask"] else None
     results: list[dict[str, JSON]] = []
+    differs: list[str]
     held = ""
     for name in args["name"] or known:
-        began, case = time.monotonic(), read_case(profile, name)
-        differs = judge_case(profile, case)
+        began, older, differs = time.monotonic(), None, []
         try:
-            differs += ask_case(profile, case, purse, args["ask"]) if purse and not case.wrong else []
+            case = read_case(profile, name)
+            older = None if has_our_words(case.past["wake"]) else str(case.past.get("looop") or "?")
+            differs += judge_case(profile, case)
+            differs += ask_case(profile, case, purse, args["ask"]) if purse else []
         except CapHeld as failure:
             held = failure.message
             differs.append(f"not asked as often as was wanted: {held}")
-        millis, wake = round((time.monotonic() - began) * 1000), case.past.get("wake")
-        older = str(case.past.get("looop") or "?") if wake and not has_our_words(wake) else None
+        except Failure as failure:
+            differs.append(f"{failure.message}: `looop test add` keeps what a case needs in it")
+        except (OSError, ValueError) as error:
+            differs.append(f"tests/{name}.json: {error}")
+        except _NOT_OURS as error:
+            differs.append(f"tests/{name}.json is not what looop writes: {error!r}")
+        millis = round((time.monotonic() - began) * 1000)
         results.append({"case": name, "pass": not differs, "ms": millis, "differs": differs, "older": older})
         if held:
             break
     if file:
         write_atomic(file, junit(results).encode("utf-8", "backslashreplace"), 0o644)
-    failed = sum(not one["pass"] for one in results)
-    older_ones = {one["case"]: one["older"] for one in results if one["older"]}
+    code = 3 if held else EXIT_FAILED if not all(one["pass"] for one in results) else 0
+    price = f", {money(purse.spent)}" if purse else ""
+    return Output(results, lambda paint: test_lines(results, price, held, paint), code=code)
 
-    def lines(paint: Paint) -> Iterator[str]:
-        for one in results:
-            verdict = paint("good", "PASS") if one["pass"] else paint("bad", "FAIL")
-            yield f"{printable(one['case'])}: {verdict} ({one['ms']} ms)"
-            yield from (f"  {one_line(line, 1000)}" for line in one["differs"])
-        price = f", {money(purse.spent)}" if purse else ""
-        passed, secs = len(results) - failed, sum(one["ms"] for one in results) / 1000
-        yield f"{plural(len(results), 'case')}: {passed} passed, {failed} failed, {secs:.1f} s{price}"
-        if older_ones:
-            by = first_few(sorted(set(older_ones.values())))
-            yield f"recorded by looop {by}, with other instructions in the prompt: {first_few(older_ones)}"
-        if held:
-            yield f"stopped: {held}"
 
-    return Output(results, lines, code=3 if held else EXIT_FAILED if failed else 0)
+def test_lines(results: Sequence[Mapping[str, JSON]], price: str, held: str, paint: Paint) -> Iterator[str]:
+    """Lay results of cases out for a person."""
+    for one in results:
+        verdict = paint("good", "PASS") if one["pass"] else paint("bad", "FAIL")
+        yield f"{printable(one['case'])}: {verdict} ({one['ms']} ms)"
+        yield from (f"  {one_line(line, 1000)}" for line in one["differs"])
+    passed, secs = sum(one["pass"] for one in results), sum(one["ms"] for one in results) / 1000
+    failed = len(results) - passed
+    yield f"{plural(len(results), 'case')}: {passed} passed, {failed} failed, {secs:.1f} s{price}"
+    older = {one["case"]: one["older"] for one in results if one["older"]}
+    if older:
+        by = first_few(sorted(set(older.values())))
+        yield f"recorded by looop {by}, with other instructions in the prompt: {first_few(older)}"
+    if held:
+        yield f"stopped: {held}"
 
 
 @declare("test add", "Looking", person=True)

@@ -93,7 +93,7 @@ class Cases(Case):
         self.assertIn("test: there are no cases yet: `looop test add RUN` makes one", self.stderr)
         self.made({"move": "noop"})
         for body, words in (
-            ("{", "cannot be used"),
+            ("{", "tests/bad.json: "),
             ('{"expect": {}, "past": {"wake": {}, "reply": ""}}', "is not what looop writes: KeyError('run')"),
             ('{"expect": {}, "from": "tick-1999"}', "run tick-1999: there is no such capsule"),
             ('{"expect": {}, "form": "tick"}', "unknown key form"),
