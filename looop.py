@@ -20188,8 +20188,8 @@ def is_news(profile: Profile, outcome: Outcome) -> bool:
     ends = last_ends(profile)
     gate = next(ends, ("", {}))[1].get("gate")
     before, event = next(ends, ("", {}))
-    told = gate == "quiet" or (before == "failed" and gate == "backoff")
-    return not told and (before, event.get("gate")) != ("held", gate)
+    known = gate == "quiet" or (before == "failed" and gate == "backoff")
+    return not known and (before, event.get("gate")) != ("held", gate)
 
 
 def last_tick(profile: Profile, state: Mapping[str, JSON]) -> dict[str, JSON] | None:
@@ -20220,8 +20220,8 @@ def crash_of(pulse: Session | None, now: float) -> str | None:
     """Say how the pulse ended that nobody has ended with `looop down`, None when it did not."""
     if pulse is None or pulse.alive:
         return None
-    words = "ended from outside" if pulse.exit_code == 0 else ended_words(pulse)
-    return f"{words}, at {local_moment(ended_at(pulse), now)}"
+    end = "ended from outside" if pulse.exit_code == 0 else ended_words(pulse)
+    return f"{end}, at {local_moment(ended_at(pulse), now)}"
 
 
 if TYPE_CHECKING:
@@ -20268,7 +20268,7 @@ def status_of(profile: Profile, now: float, seen: Seen | None = None) -> dict[st
     runner = who_decides(profile, state, now)
     spend, decides = spend_for(profile, runner, now)
     pid, due = pulse_pid(profile), pulse_due(profile)
-    failure, quiet, pause = state["failure"], profile.quiet_until(now), read_pause(profile, now)
+    failure, quiet, walls = state["failure"], profile.quiet_until(now), known_walls(profile)
     sessions, known = seen or (all_sessions(profile), current_asks(profile))
     workers = [session for session in sessions if session.kind == "worker"]
     waiting = [ask for ask in asks_and_flags(profile, sessions, known) if ask["state"] != "answered"]
@@ -20277,7 +20277,6 @@ def status_of(profile: Profile, now: float, seen: Seen | None = None) -> dict[st
     ended = last_end(profile)[1]
     stops = [*(profile.problems or ())] or [str(ended.get("reason"))] * (ended.get("event") == "beat_error")
     crashed = None if pid else crash_of(read_session(profile, PULSE), now)
-    walls = known_walls(profile)
     notes = [f"the pulse died ({crashed}): nothing is watched: `looop up`"] if crashed else []
     notes += [f"no beat can be run: {stop}" for stop in stops]
     notes += [note.text for note in notices(failure, [ask for ask in waiting if ask["n"]], sessions).values()]
@@ -20295,7 +20294,7 @@ def status_of(profile: Profile, now: float, seen: Seen | None = None) -> dict[st
             "crashed": crashed,
         },
         "last_tick": last_tick(profile, state),
-        "paused": shown_pause(pause),
+        "paused": shown_pause(read_pause(profile, now)),
         "quiet_until": utc_text(quiet) if quiet else None,
         "lease": lease_object(read_lease(profile)) if profile.setting("lease") else None,
         "confinement": walls and walls_told(walls),
@@ -20357,14 +20356,13 @@ _HEALTH_COLOURS = {"busy": "good", "done": "good", "asking": "note", "flagged": 
 
 def worker_words(rows: Sequence[Mapping[str, JSON]], paint: Paint) -> str:
     """Name the sessions by how they are, the living first."""
-    found: dict[str, list[str]] = {}
+    groups: dict[str, list[str]] = {}
     for row in sorted(rows, key=lambda row: not row["alive"]):
-        found.setdefault(row["health"], []).append(row["id"])
-    words = (
-        f"{paint(_HEALTH_COLOURS.get(health, 'dim'), health)} {', '.join(names[:6])}" + " …" * (len(names) > 6)
-        for health, names in found.items()
+        groups.setdefault(row["health"], []).append(row["id"])
+    painted = [(paint(_HEALTH_COLOURS.get(health, "dim"), health), names) for health, names in groups.items()]
+    return (
+        "; ".join(f"{health} {', '.join(names[:6])}" + " …" * (len(names) > 6) for health, names in painted) or "none"
     )
-    return "; ".join(words) or "none"
 
 
 ENDED_SHOWN = 10  # ended sessions that `ls` shows without --all
@@ -20637,12 +20635,12 @@ def shell_output(run: Run) -> str | None:
 
 def last_readings(profile: Profile) -> dict[str, Reading]:
     """Return the readings of the last beat, as they lie in snapshots/."""
-    found, origins = {}, look_at_sensors(profile).known
+    readings, origins = {}, look_at_sensors(profile).known
     for name, reading in read_index(profile).items():
         text = snapshot(profile, name)
         if text:
-            found[name] = reading.replace(text=text, trusted=origins.get(name, NOT_KNOWN).trusted)
-    return found
+            readings[name] = reading.replace(text=text, trusted=origins.get(name, NOT_KNOWN).trusted)
+    return readings
 
 
 def why_now(profile: Profile, now: float) -> dict[str, JSON]:
@@ -20779,27 +20777,27 @@ def what_wakes(beat: Beat, held: Verdict | None, now: float) -> list[str]:
     profile = beat.profile
     if held is None:
         return ["the next beat decides"]
-    found = []
+    wakers = []
     if held.gate != "unchanged":
         ends = {"paused": typable("looop resume"), "backoff": "an edit of PLAYBOOK or goals"}
         ends.update(quiet=typable("looop run GOAL"), lease="a later beat, once that changes; " + held.remedy)
         gate = "the quiet time" if held.gate == "quiet" else held.gate
-        found += [f"{local_moment(held.until, now)}, when {gate} ends"] if held.until else []
-        return [*found, ends.get(held.gate, held.remedy)]
+        wakers += [f"{local_moment(held.until, now)}, when {gate} ends"] if held.until else []
+        return [*wakers, ends.get(held.gate, held.remedy)]
     sensors = sensor_files(profile)
     for name, path in sensors.items() if len(sensors) <= WAKERS_SHOWN else ():
         interval = sensor_options(read_head(path)).interval
         every = f", read every {duration_text(interval)}" if interval else ""
-        found.append(f"a new signal of sensor {shown_name(name)}{every}")
-    if not found and sensors:
+        wakers.append(f"a new signal of sensor {shown_name(name)}{every}")
+    if not wakers and sensors:
         names = first_few(map(shown_name, sensors), WAKERS_SHOWN)
-        found.append(f"a new signal of one of {plural(len(sensors), 'sensor')}: {names}")
-    found.append("an edit of PLAYBOOK.md or of goals/")
+        wakers.append(f"a new signal of one of {plural(len(sensors), 'sensor')}: {names}")
+    wakers.append("an edit of PLAYBOOK.md or of goals/")
     asks = [str(ask["n"]) for ask in beat.world.asks if ask["state"] == "open"]
     if asks:
-        found.append(f"an answer to ask {first_few(asks, WAKERS_SHOWN)}")
+        wakers.append(f"an answer to ask {first_few(asks, WAKERS_SHOWN)}")
     due = decisions_due(beat.state, *quiet_waits(profile))
-    return [*found, *(f"{local_moment(at, now)}{why}" for at, why in due)]
+    return [*wakers, *(f"{local_moment(at, now)}{why}" for at, why in due)]
 
 
 def gates_line(gates: Sequence[Mapping[str, JSON]], now: float) -> str:
@@ -20927,9 +20925,9 @@ def history_lines(rows: Sequence[Mapping[str, JSON]], now: float, paint: Paint) 
     for row in in_lines(rows):
         glyph, colour = _OUTCOME_GLYPHS[row["outcome"]]
         journal = without_outcome(journal_words(row["journal"] or ""), row["outcome"])
-        told = [f"goal {shown_name(row['goal'])}" if row["goal"] else "", journal or row["failure"]]
+        what = [f"goal {shown_name(row['goal'])}" if row["goal"] else "", journal or row["failure"]]
         head = f"{paint(colour, glyph)} {local_moment(parse_utc(row['at']), now)} {paint('bold', row['outcome'])}"
-        lines.append(f"{head}  {one_line(': '.join(filter(None, told)), 300)}")
+        lines.append(f"{head}  {one_line(': '.join(filter(None, what)), 300)}")
         price = "no price" if row["cost_usd"] is None else money(row["cost_usd"])
         because = f"because: {one_line(row['reason'], 160)}; " if row["reason"] else ""
         move = f"{row['move']}, " if row["move"] and row["outcome"] != "noop" else ""
@@ -20943,18 +20941,18 @@ def replay_drift(run: Run) -> list[str]:
     if not isinstance(wake, dict) or not isinstance(result, dict):
         return ["the capsule is not whole: wake.json or result.json is missing or cannot be read"]
     drift = []
-    found = run.digests()
-    sealed: dict[str, JSON] = result["files"] if isinstance(result.get("files"), dict) else dict(found)
-    for name in sorted(sealed.keys() | found.keys()):
-        if sealed.get(name) != found.get(name):
-            how = "appeared since" if name not in sealed else "is gone" if name not in found else "was changed since"
+    files = run.digests()
+    sealed: dict[str, JSON] = result["files"] if isinstance(result.get("files"), dict) else dict(files)
+    for name in sorted(sealed.keys() | files.keys()):
+        if sealed.get(name) != files.get(name):
+            how = "appeared since" if name not in sealed else "is gone" if name not in files else "was changed since"
             drift.append(f"{name}: {how} the run")
     digests = wake.get("digests", {})
     if not isinstance(digests, dict) or not all(isinstance(digest, str) for digest in digests.values()):
         drift.append("hash: its digests cannot be read")
     elif "digests" in wake and world_hash(digests) != wake.get("hash"):
         drift.append(f"hash: {wake.get('hash')} was recorded, {world_hash(digests)} comes out")
-    if "inputs" in wake and "prompt.md" in found and has_our_words(wake):
+    if "inputs" in wake and "prompt.md" in files and has_our_words(wake):
         try:
             drift += prompt_drift(build_prompt(wake["inputs"])[0], run.text("prompt.md"))
             if "taint" in wake and wake["taint"] != taint_of(wake["inputs"]):
@@ -21134,34 +21132,34 @@ class PastBeat(Beat):
         super().__init__(profile, str(wake.get("forced") or ""))
         self.run, self.reply = Run(profile, str(wake["run"])), str(past["reply"])
         self.price = amount(past.get("cost_usd")) or 0.0  # USD of the call then
-        self.told: dict[str, JSON] = {**wake["inputs"]}  # what the prompt is made of
+        self.parts: dict[str, JSON] = {**wake["inputs"]}  # what the prompt is made of
         self.judged = {**wake["facts"]}
         self.past_runner = self.runner = runner_of(wake)
         changed, old = objects_with(wake["changed"], "key"), self.judged["old"]
-        values = {**past_values(self.told), **{one["key"]: one["new"] for one in changed}}
+        values = {**past_values(self.parts), **{one["key"]: one["new"] for one in changed}}
         items = {key: Item(digest, values.get(key)) for key, digest in wake["digests"].items()}
         known = baseline_of(items)
         for one in changed:
             known.pop(one["key"], None)
             if old.get(one["key"]):
                 known[one["key"]] = {"digest": old[one["key"]], "value": one["old"]}
-        self.state = {**_STATE, **self.judged["state"], "baseline": known, "shell": self.told["shell"]}
-        edits = {one["key"]: shown["edit"] for one, shown in zip(changed, self.told["changes"])}
+        self.state = {**_STATE, **self.judged["state"], "baseline": known, "shell": self.parts["shell"]}
+        edits = {one["key"]: shown["edit"] for one, shown in zip(changed, self.parts["changes"])}
         for key, value in (change or {}).items():
             self.change(items, key, value)
-        status, text, *_ = self.told["playbook"]
-        goals = {goal: (state, words) for goal, state, words in self.told["goals"]}
+        status, text, *_ = self.parts["playbook"]
+        goals = {goal: (state, words) for goal, state, words in self.parts["goals"]}
         hashed = world_hash({key: item.digest for key, item in items.items()})
-        self.world = World(items, hashed, (status, text), goals, {}, self.told["workers"], self.told["asks"], {})
+        self.world = World(items, hashed, (status, text), goals, {}, self.parts["workers"], self.parts["asks"], {})
         self.changes = diff(known, items)
         self.overdue = [one.name for one in self.changes if one.kind == "turn"]
         if change and self.state["hash"]:
-            self.told["changes"] = [
+            self.parts["changes"] = [
                 {"kind": one.kind, "told": change_told(one, wide=True), "edit": edits.get(one.key, "")}
                 for one in self.changes
             ]
-        self.taint = taint_of(self.told)
-        self.judged.update(room=self.told.get("room", 1), values={key: item.value for key, item in items.items()})
+        self.taint = taint_of(self.parts)
+        self.judged.update(room=self.parts.get("room", 1), values={key: item.value for key, item in items.items()})
 
     def change(self, items: dict[str, Item], key: str, value: JSON) -> None:
         """Put something else into the world; None takes it away. Raise ValueError for what is nowhere in it."""
@@ -21175,9 +21173,9 @@ class PastBeat(Beat):
         elif key == "playbook":
             items.pop(key, None)
             items.update({key: item} if (item := text_item(value if value is None else ended_line(value))) else {})
-            self.told[key] = ["absent", "", 0] if value is None else ["ok", value, len(value.encode())]
+            self.parts[key] = ["absent", "", 0] if value is None else ["ok", value, len(value.encode())]
         elif field and name:
-            rows: dict[str, Any] = {str(row[column]): row for row in self.told[field]}
+            rows: dict[str, Any] = {str(row[column]): row for row in self.parts[field]}
             row, was = rows.pop(name, None), items.pop(key, None)
             if kind == "goal" and value is not None:
                 rows[name], item = [name, "ok", value], text_item(ended_line(value))
@@ -21188,7 +21186,7 @@ class PastBeat(Beat):
                 rows[name] = {**(row or {}), column: int(name) if kind == "ask" else name, **value}
                 item = value_item({**(was.value if was else {}), **value})
             items.update({key: item} if name in rows and item else {})
-            self.told[field] = [rows[one] for one in sorted(rows)]
+            self.parts[field] = [rows[one] for one in sorted(rows)]
         else:
             raise ValueError(f"change: {one_line(key, 80)} is no item of a world, no gate and no reply")
 
@@ -21210,7 +21208,7 @@ class PastBeat(Beat):
 
     def inputs(self, now: float) -> dict[str, JSON]:
         """Return what the prompt was made of, with what was changed."""
-        return self.told
+        return self.parts
 
     def come_out(self, reply: str, gated: bool = True) -> dict[str, JSON]:
         """Return a reply's outcome in this world, with the keys of `expect`, and why. `gated`: a gate may hold it."""
@@ -21382,7 +21380,7 @@ def with_playbook(profile: Profile, inputs: Mapping[str, JSON], raw: bytes) -> d
 def ask_case(profile: Profile, case: Case, purse: Purse, times: int) -> list[str]:
     """Ask the runner a case's question, with the PLAYBOOK as it is; say why too few answers were as expected."""
     beat, playbook = PastBeat(profile, case.past, case.change), read_bytes(profile.path("PLAYBOOK.md"))
-    inputs = with_playbook(profile, beat.told, playbook or b"")
+    inputs = with_playbook(profile, beat.parts, playbook or b"")
     wrong: list[str] = []
     for count in range(times):
         try:
@@ -21521,9 +21519,9 @@ def shadow_row(profile: Profile, beat: PastBeat, purse: Purse, new: bytes) -> di
     row: dict[str, JSON] = {"run": beat.run.id, "because": beat.reason, "recorded": recorded["move"]}
     row.update(lane="same", new=None, again=None)
     try:
-        row["new"], decision = asked(with_playbook(profile, beat.told, new))
+        row["new"], decision = asked(with_playbook(profile, beat.parts, new))
         if decision != decision_of(recorded):
-            row["again"], decision = asked(beat.told)
+            row["again"], decision = asked(beat.parts)
             row["lane"] = "changed" if decision == decision_of(recorded) else "noise"
     except BadMove as failure:
         row.update(lane="failed", why=failure.message)
@@ -27506,18 +27504,18 @@ def goal_rows(profile: Profile, now: float) -> list[dict[str, JSON]]:
     turns, prices = read_state(profile)["turns"], Prices(profile)
     waits = awaited(all_sessions(profile, ("worker",)), current_asks(profile))
     overdue = overdue_goals(turns, profile.setting("goal_wait"), now)
-    found = []
+    rows = []
     for goal in goals:
-        rows = [{**row, "cost_usd": prices.cost_of(row)} for row in paid.get(goal, [])]
-        usd, calls, unknown = spend_of(rows)
+        costs = [{**row, "cost_usd": prices.cost_of(row)} for row in paid.get(goal, [])]
+        usd, calls, unknown = spend_of(costs)
         turn = turns.get(goal, {})
         at = {key: utc_text(turn[key]) if turn.get(key) else None for key in ("seen", "served", "deferred")}
-        found.append(
+        rows.append(
             {
                 "id": goal,
                 "served_at": at["served"],
                 "first_seen": at["seen"],
-                "moves_7d": sum(row.get("kind") in ("tick", "goal") and not row.get("failed") for row in rows),
+                "moves_7d": sum(row.get("kind") in ("tick", "goal") and not row.get("failed") for row in costs),
                 "cost_7d_usd": usd if calls > unknown else None,
                 "waits_for": waits.get(goal),
                 "overdue": goal in overdue,
@@ -27525,7 +27523,7 @@ def goal_rows(profile: Profile, now: float) -> list[dict[str, JSON]]:
                 "deferred": turn.get("why") or None,
             }
         )
-    return found
+    return rows
 
 
 def goal_title(profile: Profile, goal: str) -> str:
@@ -27601,8 +27599,8 @@ def cmd_goal_add(profile: Profile, args: Args) -> Result:
     $ looop goal add ship-v2 - < notes.txt  # a long one
     Exits: 0 written | 1 there is one already, or a move or a worker asked | 2 usage
     """
-    goal, words = args["id"], args["text"]
-    text = text_of(sys.stdin.buffer.read()) if words == ["-"] else " ".join(words)
+    goal, text = args["id"], " ".join(args["text"])
+    text = text_of(sys.stdin.buffer.read()) if args["text"] == ["-"] else text
     if not valid_id(goal):
         hint = f"letters, digits, `.`, `_` and `-`, at most {ID_MAX}"
         raise Failure(f"goal add: {one_line(goal, 60)}: invalid id", hint, EXIT_USAGE)
@@ -27741,13 +27739,9 @@ def without_noncharacters(text: str) -> str:
 
 def element(name: str, *inner: JSON, **attributes: JSON) -> Markup:
     """Return an element: `text_anchor="end"` becomes an attribute `text-anchor`; None leaves it out."""
-    words = [name]
-    words += (
-        f'{key.rstrip("_").replace("_", "-")}="{markup_of(value)}"'
-        for key, value in attributes.items()
-        if value is not None
-    )
-    return Markup(f"<{' '.join(words)}>{''.join(map(markup_of, inner))}</{name}>")
+    given = [(key.rstrip("_").replace("_", "-"), value) for key, value in attributes.items() if value is not None]
+    tag = " ".join([name, *(f'{key}="{markup_of(value)}"' for key, value in given)])
+    return Markup(f"<{tag}>{''.join(map(markup_of, inner))}</{name}>")
 
 
 def table_of(heads: Sequence[JSON], *rows: Sequence[JSON]) -> Markup:
@@ -28113,7 +28107,8 @@ class Reporter:
 
     def time_axis(self) -> Axis:
         """Return the time of the plots: from the first thing that is known, in whole days where there are several."""
-        days = [day_of(day) for day, *_ in self.costs.groups]
+        noons = (stored_moment(f"{day}T12:00:00Z") for day, *_ in self.costs.groups)
+        days = [local_midnight(noon) for noon in noons if noon]
         begin, end = max(self.since, min([*self.story.starts[:1], *days, self.now - 3600])), self.now
         if end - begin > 2 * DAY:
             begin, end = local_midnight(begin), local_day(end)[1]
@@ -28272,14 +28267,10 @@ class Reporter:
             bare += run.kept and not inner
             body = folded(head, *inner, class_="move") if inner else element("p", head, class_="move")
             bodies += [self.take(body)] if self.room > 0 else []
-        for count, what, verb in (
-            (bare, "why, prompt and reply of ", "why RUN"),
-            (len(runs) - len(bodies), "", "history"),
-        ):
-            if count:
-                self.cuts.append(
-                    f"{what}{plural(count, 'decision')}, for the page's size: {typable(f'`looop {verb}`')}"
-                )
+        bare += len(runs) - len(bodies)
+        if bare:
+            capsules = f"why, prompt and reply of {plural(bare, 'decision')}"
+            self.cuts.append(f"{capsules}, for the page's size: {typable('`looop why RUN`')}")
         inner = bodies[:MOVES_OPEN] or [element("p", "Nothing was decided.", class_="dim")]
         if bodies[MOVES_OPEN:]:
             inner.append(folded(plural(len(bodies) - MOVES_OPEN, "earlier decision"), *bodies[MOVES_OPEN:]))
@@ -28351,8 +28342,8 @@ class Reporter:
         for count, name in ((self.story.damaged, "events.jsonl"), (self.costs.torn, "cost.jsonl")):
             self.cuts += [f"{plural(count, 'line')} of {name} that cannot be read"] if count else []
         left = section_of("left-out", "Left out", element("ul", *(element("li", cut) for cut in self.cuts)))
-        words = f"looop {VERSION} wrote this page on {local_stamp(self.now)}. It loads nothing, and holds no script."
-        return Markup((left if self.cuts else "") + element("footer", words))
+        writer = f"looop {VERSION} wrote this page on {local_stamp(self.now)}. It loads nothing, and holds no script."
+        return Markup((left if self.cuts else "") + element("footer", writer))
 
 
 def days_between(begin: float, end: float) -> list[float]:
@@ -28361,14 +28352,6 @@ def days_between(begin: float, end: float) -> list[float]:
     while local_day(days[-1])[1] < end:
         days.append(local_day(days[-1])[1])
     return days
-
-
-def day_of(name: str) -> float:
-    """Return when the local day began that a text like 2026-01-02 names; infinity for any other text."""
-    try:
-        return time.mktime(time.strptime(name, "%Y-%m-%d"))
-    except (ValueError, OverflowError):
-        return float("inf")
 
 
 @declare("report", "Looking", shows=True, waits=True)
@@ -28481,14 +28464,12 @@ def check_line(level: int, wrong: Sequence[Trouble], status: Mapping[str, JSON],
         texts.append(f"{money(spent)} of {money(cap)} spent today")
     figures = [f"last_beat={last_age};;;", f"asks={asks};;;"]
     figures += [f"oldest_ask={max(0, round(now - (oldest_ask(status) or now)))}s;;;", f"flags={flags};;;"]
-    figures += [f"failures={status['backoff']['fails']};;;", f"workers={workers_alive(status)};;;"]
+    figures += [
+        f"failures={status['backoff']['fails']};;;",
+        f"workers={sum(one['alive'] for one in status['workers'])};;;",
+    ]
     figures += [f"spent={spent:.2f}USD;;;{cap:g}"]
     return f"LOOOP {_NAGIOS_STATUS[level]} - {typable('; '.join(texts))} | {' '.join(figures)}"
-
-
-def workers_alive(status: Mapping[str, JSON]) -> int:
-    """Count the workers that run (pure)."""
-    return sum(worker["alive"] for worker in status["workers"])
 
 
 def check_metrics(level: int, status: Mapping[str, JSON], data_dir: str) -> str:
@@ -28502,7 +28483,7 @@ def check_metrics(level: int, status: Mapping[str, JSON], data_dir: str) -> str:
             ("oldest_ask_timestamp_seconds", "When the oldest ask or flag came that waits.", oldest_ask(status)),
             ("flags", "Flags of sessions that are up.", status["flags"]),
             ("failures", "Decisions that failed, in a row.", status["backoff"]["fails"]),
-            ("workers", "Workers that live.", workers_alive(status)),
+            ("workers", "Workers that live.", sum(one["alive"] for one in status["workers"])),
             ("spent_today_usd", "Spend of this day, in USD.", budget["spent_today_usd"]),
             ("budget_daily_usd", "Budget of a day, in USD.", budget["daily_usd"]),
             ("paused", "1 while the loop is paused.", bool(status["paused"])),
