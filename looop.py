@@ -1440,24 +1440,31 @@ def say_json(text: str) -> None:
     sys.stdout.write(spelled_out(text) + "\n")
 
 
-_CALLED: list[str] = []  # what a person types for looop, noted by `heed_name`; nothing: `looop`
+_CALLED = ["looop", ""]  # what a person types for looop, and before the ids of this machine, as `heed_name` noted it
 
 
-def heed_name(name: str) -> None:
-    """Note what a person types to call this looop."""
-    _CALLED[:] = [] if name == "looop" else [name]
+def heed_name(name: str, where: str = "") -> None:
+    """Note what a person types to call this looop, `where`: as the looop of another machine."""
+    _CALLED[:] = [name, where and f"{where}:"]
 
 
 def typable(text: str) -> str:
     """Return advice with each command of looop as this person types it: `looop up` may be `./looop.py up`.
 
-    It is for words of looop's own, never for what a person must see exactly, such as the bytes of a proposal.
+    A session of this machine, when the looop of another one calls, has its where there: `looop kill gpu:fix-ci`. It is
+    for words of looop's own, never for what a person must see exactly, such as the bytes of a proposal.
     """
-    if not _CALLED or "looop " not in text:
+    if _CALLED == ["looop", ""] or "looop " not in text:
         return text
-    verbs = {name.split("_")[1] for name in globals() if name.startswith("cmd_")}
-    called = regex(r"(?<![\w./-])looop(?= _?([a-z]+)\b)")
-    return called.sub(lambda found: _CALLED[0] if found[1] in verbs else found[0], text)
+    verbs = {name.split("_")[1]: verb for name, verb in globals().items() if name.startswith("cmd_")}
+    verbs.update((verb.name, verb) for verb in [*verbs.values()])
+
+    def typed(found: Any) -> str:
+        verb = verbs.get(found[2]) or verbs.get(found[3])
+        id_follows = found[4] and verb and verb.of_session
+        return f"{_CALLED[0]}{found[1]}{found[4]}{_CALLED[1] if id_follows else ''}" if verb else str(found[0])
+
+    return str(regex(r"(?<![\w./-])looop( _?(([a-z]+)(?:-[a-z]+)*)\b)( (?=\w)|)").sub(typed, text))
 
 
 class Waiting(Closing):
@@ -18481,6 +18488,16 @@ class Verb:
         self.__dict__.update(page_fields(self.page))
         return self.__dict__[field]
 
+    @property
+    def of_session(self) -> bool:
+        """Tell whether its first argument is a session or an ask, which another machine may have."""
+        return self.name == "start-session" or (bool(self.args) and self.args[0].kind in _OF_SESSION)
+
+
+_OF_SESSION = frozenset(
+    "session session-alive worker worker-alive worker-lasting worker-flagged ask question proposal".split()
+)
+
 
 def page_fields(page: str) -> dict[str, Any]:
     """Read a page. Raise Failure where Python was told to leave docstrings out."""
@@ -29641,13 +29658,19 @@ def session_candidates(profile: Profile, pulse: bool, wanted: Callable[[Session]
         except OSError:
             continue
         if session and wanted(session):
-            words = session.state if session.alive else ended_words(session)
-            yield name, words if session.note is None else f"{words}, flag: {session.note}"
+            yield name, candidate_words(session)
+    yield from ((session.id, candidate_words(session)) for session in far_sessions(profile, KINDS) if wanted(session))
+
+
+def candidate_words(session: Session) -> str:
+    """Say how a session stands."""
+    words = session.state if session.alive else ended_words(session)
+    return words if session.note is None else f"{words}, flag: {session.note}"
 
 
 def ask_candidates(profile: Profile, *kinds: str) -> Iterator[tuple[str, str]]:
     """Give the open asks of some kinds, with what they say."""
-    for ask in read_asks(profile):
+    for ask in read_asks(profile) + far_asks(profile):
         if ask["kind"] in kinds and ask["state"] == "open":
             yield str(ask["n"]), str(ask["question"] or ask["command"] or "")
 
@@ -29698,7 +29721,7 @@ def candidates_of(profile: Profile, kind: str) -> dict[str, str]:
     found: dict[str, str] = {}
     try:
         for word, line in CANDIDATES[kind](profile) if kind in CANDIDATES else ():
-            if valid_id(word) or word == PULSE:
+            if all(map(valid_id, word.split(":"))) or word == PULSE:
                 found.setdefault(word, one_line(line, 60))
     except (Failure, OSError, ValueError, TypeError, AttributeError, KeyError, OverflowError):
         pass  # a file that looop did not write; what was found before it is as good as ever
@@ -29835,10 +29858,13 @@ _looop() {
       :file) _looop_paths default -f ;;
       :folder) _looop_paths dirnames -d ;;
       :command) _looop_paths nothing -c ;;
-      '' | *[!A-Za-z0-9._=-]* | -[!-]?*) ;; # neither an id nor an option
+      '' | *[!A-Za-z0-9._=:-]* | -[!-]?*) ;; # neither an id nor an option
       *) [[ ${word#-*=} != "$current"* ]] || COMPREPLY+=("$before${word#-*=}") ;;
     esac
   done <<<"$("$program" _complete --line -- "$line" 2>/dev/null </dev/null)"
+  case $COMP_WORDBREAKS$current in
+    *:*:*) COMPREPLY=("${COMPREPLY[@]#"${current%:*}:"}") ;; # bash has cut gpu:box at the colon, too
+  esac
   compopt -o nosort 2>/dev/null || : # in the order of looop, where bash is new enough
 }
 
@@ -29850,7 +29876,7 @@ _ZSH = r"""#compdef looop looop.py
 # Keep it as _looop in a folder of $fpath, or source it after compinit.
 
 _looop() {
-  local program=${(Q)words[1]} typed=${(Q)PREFIX} answer
+  local program=${(Q)words[1]} typed=${(Q)PREFIX} answer id
   local -a list
   program=${program/#\~\//$HOME/}
   whence -p -- $program >/dev/null 2>&1 || program=looop
@@ -29860,8 +29886,12 @@ _looop() {
       :file) _files ;;
       :folder) _files -/ ;;
       :command) _command_names -e ;;
-      *[^A-Za-z0-9._=-]* | -[^-]?*) ;; # neither an id nor an option
-      *) list+=("${${${answer#-*=}/$'\t'/:}//\\/\\\\}") ;;
+      *[^A-Za-z0-9._=:-]* | -[^-]?*) ;; # neither an id nor an option
+      *)
+        answer=${answer#-*=}
+        id=${${answer%%$'\t'*}//:/\\:}
+        list+=("$id${${${answer#${answer%%$'\t'*}}/$'\t'/:}//\\/\\\\}")
+        ;;
     esac
   done
   _describe -V -t words looop list
@@ -29897,7 +29927,7 @@ function __looop_complete
             case :command
                 complete -C "$value"
             case '*'
-                string match -r '^(?!-[^-].)[A-Za-z0-9._=-]+(?:\t.*)?$' -- $line # an id, or an option
+                string match -r '^(?!-[^-].)[A-Za-z0-9._=:-]+(?:\t.*)?$' -- $line # an id, or an option
         end
     end
 end
@@ -30428,9 +30458,6 @@ def read_value(verb: Verb, one: Argument, text: str) -> JSON:
 # `gpu:fix-ci` is session fix-ci of the where gpu, and `gpu:3` its ask 3. A verb with such an id is run by the copy of
 # looop there, which prints and returns what it would here; its terminal, where it has one, is the person's.
 
-_FAR_KINDS = frozenset(
-    "session session-alive worker worker-alive worker-lasting worker-flagged ask question proposal".split()
-)
 _FAR_LOOKS = frozenset("shot log expect wait wait-idle".split())  # what others than a person may call, too
 _FAR_STAYS = frozenset("attach watch log expect wait wait-idle".split())  # what lasts as long as it lasts
 FAR_VERB_TIME = 60.0  # seconds that any other may take
@@ -30438,7 +30465,7 @@ FAR_VERB_TIME = 60.0  # seconds that any other may take
 
 def far_target(profile: Profile, verb: Verb, words: Sequence[str]) -> tuple[str, list[str]] | None:
     """Return (the where that a verb is for, its words as they are there), None for this machine."""
-    if not (verb.name == "start-session" or (verb.args and verb.args[0].kind in _FAR_KINDS)):
+    if not verb.of_session:
         return None
     first = next((str(word.value) for word in split_words(verb.options, words) if not word.name), "")
     name, colon, there = first.partition(":")
@@ -30453,44 +30480,36 @@ def far_target(profile: Profile, verb: Verb, words: Sequence[str]) -> tuple[str,
 
 def run_far(profile: Profile, verb: Verb, name: str, words: Sequence[str]) -> int:
     """Run a verb at a where, with our streams; return its exit code. Raise Failure when it could not be called."""
-    import subprocess
     import tempfile
 
     if verb.name not in _FAR_LOOKS:
         require_person(profile, verb.name)
+    WAITING.on = "--json" not in words and profile.env.get("TERM") != "dumb" and sys.stderr.isatty()
     terminal = verb.name in ("attach", "watch") and os.isatty(0) and os.isatty(1)
-    shown = {
-        "COLUMNS": str(columns_of(sys.stdout) or ""),
-        "LOOOP_COLOR": "1" if Paint(profile.env, sys.stdout).on else "0",
-    }
-    request: JSON = {"words": list(words), "env": {} if terminal else shown}
-    stdin = stdin_bytes(verb.name) if "-" in words else b""
-    far = Far(profile, [name], FAR_TIME)
-    for again in (False, True):
-        far.carry([] if name in far.places else [name])
-        if name in far.why:
-            if keep_answer(profile, name, words):
-                return 0
-            raise Failure(f"{verb.name}: {name}: {far.why[name]}", "`looop doctor` tries every where")
-        argv = [*far_words(far.prefixes[name], terminal), "python3", "-SI", far.places[name], "_far"]
-        with tempfile.TemporaryFile() as file:
-            file.write(far_request(request) + stdin)
-            file.seek(0)
-            if terminal:
-                argv.append(exact_line(request).encode().hex())
-            with subprocess.Popen(argv, stdin=None if terminal else file, env=far_env(profile)) as child:
-                try:
-                    code = child.wait(None if verb.name in _FAR_STAYS else FAR_VERB_TIME)
-                except subprocess.TimeoutExpired:
-                    child.kill()
-                    code = -int(_signal.SIGKILL)
-        if code != 2 or again or far.carried or not far.forget_gone():
-            break
+    colours, width = Paint(profile.env, sys.stdout).on, columns_of(sys.stdout) or ""
+    shown = {} if terminal else {"COLUMNS": str(width), "LOOOP_COLOR": str(int(colours))}
+    request: JSON = {"words": list(words), "env": shown, "where": name}
+    far, data = Far(profile, [name], FAR_TIME), far_request(request) + (stdin_bytes(verb.name) if "-" in words else b"")
+    with tempfile.TemporaryDirectory(prefix="looop-far-") as folder:
+        write_atomic(f"{folder}/request", data, sync=False)
+        for again in (False, True):
+            with WAITING.telling(lambda secs, *_: f"putting looop at {name}, {secs} s"):
+                far.carry([] if name in far.places else [name])
+            if name in far.why:
+                if keep_answer(profile, name, words):
+                    return 0
+                raise Failure(f"{verb.name}: {name}: {far.why[name]}", "`looop doctor` tries every where")
+            argv = [*far_words(far.prefixes[name], terminal), "python3", "-SI", far.places[name], "_far"]
+            argv += [exact_line(request).encode().hex()] if terminal else []
+            stays = verb.name in _FAR_STAYS
+            code = (far_stay if stays else far_call)(profile, argv, "" if terminal else f"{folder}/request")
+            if code != 2 or again or far.carried or not far.forget_gone():
+                break
     if (code < 0 or code == 255) and keep_answer(profile, name, words):
         return 0
     if code < 0 or code == 255:  # ssh's own, when its connection is lost
         lives = "`looop ls` tells how it stands; nothing there ends with the link"
-        done = "" if verb.name in _FAR_LOOKS or terminal else f"; whether {verb.name} was done is not known"
+        done = "" if stays else f"; whether {verb.name} was done is not known"
         raise Failure(f"{verb.name}: {name}: the link broke{done}", lives)
     if verb.name not in (*_FAR_LOOKS, *_FAR_STAYS):
         sync_wheres(profile, [name])  # `ls` is to tell what was done
@@ -30512,6 +30531,27 @@ def keep_answer(profile: Profile, name: str, words: Sequence[str]) -> bool:
     change_out(profile, name, [{"n": int(number), "verdict": verdict, "text": text}])
     say(f"ask {name}:{number}: {verdict}; {name} cannot be reached: it is told with the next beat that reaches it")
     return True
+
+
+def far_stay(profile: Profile, argv: Sequence[str], stdin: str) -> int:
+    """Run a call that lasts, with our streams and terminal; return its exit code, or minus a signal."""
+    import subprocess
+
+    with open(stdin, "rb") if stdin else os.fdopen(os.dup(0), "rb") as file:
+        return subprocess.call(argv, stdin=file, env=far_env(profile))
+
+
+def far_call(profile: Profile, argv: Sequence[str], stdin: str) -> int:
+    """Run a call under a deadline, and print what it printed; return its exit code, or minus a signal."""
+    env = far_env(profile)
+    path = which(argv[0], env) or argv[0]
+    with WAITING.telling(lambda secs, *_: f"{argv[0]} has not answered for {secs} s"):
+        end = run_jobs([Job("far", [path, *argv[1:]], env, FAR_VERB_TIME, stdin, cap=16 * MIB, tidy=True)])[0]
+    sys.stdout.flush()
+    sys.stdout.buffer.write(end.out)
+    sys.stdout.flush()
+    sys.stderr.write(text_of(end.err))
+    return -int(_signal.SIGTERM) if end.why in ("timeout", "overflow") else end.code
 
 
 def far_answer(profile: Profile, request: Mapping[str, JSON]) -> JSON:
@@ -30710,10 +30750,10 @@ def cmd__far(profile: Profile, args: Args) -> Result:
         request = parse_fields(bytes.fromhex(args["request"]) if args["request"] else read_far_request())
     except ValueError as error:
         raise Failure(f"_far: {error}", "another looop calls this", EXIT_USAGE) from None
-    if fits(request, {"words": "texts", "env": {"*": "text"}}):
+    if fits(request, {"words": "texts", "env": {"*": "text"}, "where": "id"}):
         profile.env = {**profile.env, **request["env"]}
         heed_columns(profile.env)
-        heed_name("looop")
+        heed_name("looop", request["where"])
         return dispatch(profile, list(request["words"]))
     reply = far_answer(profile, request)
     return Output(text=_FAR_MARK + exact_line(reply).encode() + b"\n")

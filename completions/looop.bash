@@ -28,10 +28,13 @@ _looop() {
       :file) _looop_paths default -f ;;
       :folder) _looop_paths dirnames -d ;;
       :command) _looop_paths nothing -c ;;
-      '' | *[!A-Za-z0-9._=-]* | -[!-]?*) ;; # neither an id nor an option
+      '' | *[!A-Za-z0-9._=:-]* | -[!-]?*) ;; # neither an id nor an option
       *) [[ ${word#-*=} != "$current"* ]] || COMPREPLY+=("$before${word#-*=}") ;;
     esac
   done <<<"$("$program" _complete --line -- "$line" 2>/dev/null </dev/null)"
+  case $COMP_WORDBREAKS$current in
+    *:*:*) COMPREPLY=("${COMPREPLY[@]#"${current%:*}:"}") ;; # bash has cut gpu:box at the colon, too
+  esac
   compopt -o nosort 2>/dev/null || : # in the order of looop, where bash is new enough
 }
 

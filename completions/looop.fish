@@ -21,7 +21,7 @@ function __looop_complete
             case :command
                 complete -C "$value"
             case '*'
-                string match -r '^(?!-[^-].)[A-Za-z0-9._=-]+(?:\t.*)?$' -- $line # an id, or an option
+                string match -r '^(?!-[^-].)[A-Za-z0-9._=:-]+(?:\t.*)?$' -- $line # an id, or an option
         end
     end
 end

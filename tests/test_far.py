@@ -57,7 +57,7 @@ class Driven:
 
     def test_a_session_there_is_started_driven_looked_at_and_ended(self):
         said = self.looop("start-session", "gpu:box", "--command", "echo READY; cat; exit 3")
-        self.assertIn("box runs", said)
+        self.assertIn("box runs: `looop attach gpu:box`", said)
         self.assertTrue(self.rows()["box"]["alive"])
         self.looop("start-session", "gpu:box", "--command", "cat", code=1)
         self.assertIn("already running", self.stderr)
