@@ -4509,8 +4509,17 @@ def confined_job(profile: Profile, job: Job, grant: Grant) -> Job:
 
 
 def boot_id() -> str:
-    """Return a text that changes when the machine starts anew, "" where the system does not tell."""
-    return text_of(read_head("/proc/sys/kernel/random/boot_id")).strip()
+    """Return a text that changes when the machine starts anew, "" where the system does not tell.
+
+    Sources: random(4); sysctl(3) of macOS, kern.bootsessionuuid.
+    """
+    if sys.platform != "darwin":
+        return text_of(read_head("/proc/sys/kernel/random/boot_id")).strip()
+    import ctypes
+
+    text, size = ctypes.create_string_buffer(64), ctypes.c_size_t(64)
+    ctypes.CDLL(None).sysctlbyname(b"kern.bootsessionuuid", text, ctypes.byref(size), None, 0)
+    return text_of(text.value)
 
 
 class Ladder:
@@ -8368,7 +8377,7 @@ def session_in(directory: Directory, name: str, folder: str) -> Session:
         fields["kind"] = "worker" if meta.get("worker") else "session"
     alive = fields.get("state", "starting") in ALIVE_STATES
     if alive and not held:
-        alive, reason = False, "its supervisor died" if meta.get("boot") == boot_id() else REBOOTED
+        alive, reason = False, "its supervisor died" if (meta.get("boot") or "") == boot_id() else REBOOTED
         fields.update(state="lost", reason=reason, exit_code=None, signal=None)
     generation = fields.get("generation")
     if fields.get("check") and not alive:
@@ -8456,7 +8465,7 @@ def session_above(profile: Profile, above: Mapping[int, bytes]) -> str:
                 return f"of pid {pid}"
             except OSError:
                 continue
-    if not above or any(above.values()):
+    if not above or any(above.values()) or not os.path.isdir(profile.data):
         return ""
     sessions = list_sessions(profile)  # no /proc: who supervises is known from the store alone
     return next((s.id for s in sessions if s.kind != "session" and s.alive and s.supervisor in above), "")

@@ -100,6 +100,7 @@ PATIENCE = (
 HEAVY = bool(os.environ.get("LOOOP_LONG"))  # "heavy", or "1"
 heavy = unittest.skipUnless(HEAVY, "LOOOP_LONG=heavy runs it, and so does LOOOP_LONG=1")
 needs_linux = unittest.skipUnless(LINUX, "Linux alone has what it looks at")
+needs_proc = unittest.skipUnless(os.path.isdir("/proc/self"), "it looks for processes in /proc")
 needs_name = unittest.skipUnless(
     any(row.pw_uid == USER for row in pwd.getpwall()), "the system has no name for this user"
 )
@@ -115,6 +116,27 @@ def needs(*commands):
     """Skip a test or a class of tests where one of these commands is not on the PATH."""
     reason = missing(*commands)
     return unittest.skipIf(reason, reason)
+
+
+@functools.lru_cache(maxsize=1)
+def unconfined():
+    """Return why nothing confines a command on this machine, "" where something does."""
+    import looop
+
+    walls = looop.measure_walls(dict(os.environ))
+    return "" if walls.confines else f"nothing confines a command here: {walls.why}"
+
+
+def needs_walls(test):
+    """Skip a test where nothing confines a command."""
+
+    @functools.wraps(test)
+    def run(self, *args):
+        if unconfined():
+            self.skipTest(unconfined())
+        test(self, *args)
+
+    return run
 
 
 def completing(kind):

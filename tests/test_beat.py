@@ -12,7 +12,18 @@ import time
 import unittest
 
 import looop
-from tests.support import CAPTURED, PATIENCE, ROOT, Case, Terminal, heavy, processes_with, wait_until
+from tests.support import (
+    CAPTURED,
+    PATIENCE,
+    ROOT,
+    Case,
+    Terminal,
+    heavy,
+    needs_proc,
+    needs_walls,
+    processes_with,
+    wait_until,
+)
 
 LINE = re.compile(r"^- \d{4}-\d\d-\d\d \d\d:\d\d \S.*$")
 
@@ -767,6 +778,7 @@ class Waking(Case):
             os.unlink(go)
             os.unlink(go + ".started")
 
+    @needs_walls
     def test_what_a_person_typed_during_the_run_is_not_written_over(self):
         go = os.path.join(self.home, "go")
         moves = [
@@ -793,6 +805,7 @@ class Waking(Case):
             os.unlink(go)
             os.unlink(go + ".started")
 
+    @needs_walls
     def test_a_sensor_that_looop_wrote_wakes_with_its_first_reading(self):
         self.profile(goals={"a": "0\n"})
         self.replies({"move": "write_sensor", "name": "s", "body": "echo '{\"signal\":1}'"})
@@ -891,6 +904,7 @@ class Waking(Case):
             self.write(".quiet", junk.encode("latin-1"))
             self.assertEqual(self.tick()["outcome"], "unchanged")
 
+    @needs_proc
     def test_a_quiet_beat_imports_nothing_dear(self):
         """Also with a sensor, as long as it says byte for byte what it said before."""
         self.profile(goals={"a": "0\n"}, sensors={"s": "echo '{\"signal\":1}'"}, config={})
@@ -1131,6 +1145,7 @@ class Shell(Case):
         self.replies({"move": "shell", "command": "true", "reversible": True})
         self.assertEqual(self.tick()["journal"][len("- 0000-00-00 00:00 ") :], "ran: true")
 
+    @needs_walls
     def test_a_deadline(self):
         self.profile(goals={"a": "0\n"})
         self.replies({"move": "shell", "command": "sleep 300 & sleep 300", "reversible": True})

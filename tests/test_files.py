@@ -9,7 +9,7 @@ import sys
 import unittest
 
 import looop
-from tests.support import ROOT, Case, heavy
+from tests.support import ROOT, Case, heavy, needs_walls
 
 
 @heavy
@@ -228,6 +228,7 @@ class Links(Case):
             self.assert_linked(self.path(path), name, text)
         self.assertEqual(os.stat(self.path("sensors", "s.sh")).st_mode & 0o777, 0o700)
 
+    @needs_walls
     def test_what_a_link_leads_to_is_written_by_a_yes(self):
         self.profile(goals={"a": "0\n"})
         self.link(self.path("goals", "ship.md"), "ship.md", "old\n")

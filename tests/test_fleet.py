@@ -16,7 +16,18 @@ import unittest
 import unittest.mock
 
 import looop
-from tests.support import PATIENCE, ROOT, Case, heavy, needs_linux, needs_root, processes_with, wait_until
+from tests.support import (
+    PATIENCE,
+    ROOT,
+    Case,
+    heavy,
+    kill_all,
+    needs_linux,
+    needs_proc,
+    needs_root,
+    processes_with,
+    wait_until,
+)
 
 
 class Fleet(Case):
@@ -25,6 +36,7 @@ class Fleet(Case):
 
 
 class Outliving(Fleet):
+    @needs_proc
     def test_a_session_outlives_the_runner_that_started_it(self):
         self.profile(goals={"a": "0\n"})
         begun = os.path.join(self.home, "begun")
@@ -185,6 +197,16 @@ looop.set_subreaper = gone"""
         self.write("sessions/a/meta.json", '{"cmd": "x"}')
         self.assertIn("a ", self.looop("ls"))
 
+    def test_a_system_that_tells_no_boot_is_not_taken_for_restarted(self):
+        self.begin("a", "cat")
+        profile = looop.open_profile(self.env, os.path.join(ROOT, "looop.py"))
+        self.write("sessions/a/meta.json", json.dumps({**self.json("sessions", "a", "meta.json"), "boot": None}))
+        kill_all([looop.read_session(profile, "a").supervisor])
+        wait_until(lambda: not looop.read_session(profile, "a").alive, "its end")
+        self.assertEqual(looop.read_session(profile, "a").reason, looop.REBOOTED)
+        with unittest.mock.patch.object(looop, "boot_id", lambda: ""):
+            self.assertEqual(looop.read_session(profile, "a").reason, "its supervisor died")
+
     def test_a_stray_file_among_the_sessions(self):
         self.begin("a", "cat")
         self.write("sessions/b", "")
@@ -327,6 +349,7 @@ class WhatIsShown(Fleet):
             resource.setrlimit(resource.RLIMIT_NOFILE, limits)
         self.assertEqual(len(removed), 60)
 
+    @needs_proc
     def test_no_process_shows_a_task_or_a_question(self):
         """ps(1) shows everybody on the machine what a process was started with, for as long as it lives."""
         told = os.path.join(self.home, "told")

@@ -10,7 +10,7 @@ import time
 import unittest.mock
 
 import looop
-from tests.support import PATIENCE, Case, Terminal, figure, heavy, wait_until
+from tests.support import PATIENCE, Case, Terminal, figure, heavy, needs_walls, wait_until
 
 
 class InATerminal(Case):
@@ -495,6 +495,7 @@ class Gate(Case):
     def verdicts(self, *words, stdin=b""):
         return [json.loads(line) for line in self.looop("gate", *words, "--json", stdin=stdin).splitlines()]
 
+    @needs_walls
     def test_what_a_command_would_meet(self):
         self.assertEqual(self.looop("gate", "git status"), "known  it only reads\n")
         self.assertEqual(self.looop("gate", "git clean -fdx"), "proposed  it looks irreversible: discards work\n")
@@ -517,6 +518,7 @@ class Gate(Case):
         self.looop("gate", " ", code=2)
         self.looop("gate", "git", "push", code=2)
 
+    @needs_walls
     def test_a_variable_that_leads_into_a_granted_folder(self):
         work = os.path.join(self.home, "work")
         os.makedirs(os.path.join(work, "bin"))

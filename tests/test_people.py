@@ -6,7 +6,7 @@ import signal
 import time
 
 import looop
-from tests.support import CAPTURED, Case, heavy, wait_until
+from tests.support import CAPTURED, Case, heavy, needs_walls, wait_until
 
 
 class AskingCase(Case):
@@ -377,6 +377,7 @@ class Asking(AskingCase):
             self.assertEqual(file.read(), "ask 1: Which? `looop answer 1 TEXT`\n")
         self.assertEqual(len(self.events("needs_you")), 1)
 
+    @needs_walls
     def test_untrusted_readings_gate_every_shell_move_when_the_config_says_so(self):
         move = json.dumps({"move": "shell", "command": "touch ran", "reversible": True})
         self.runner(f"cat >/dev/null; echo '{move}'", gate={"shell": "untrusted"})
@@ -422,6 +423,7 @@ class Asking(AskingCase):
 class Around(AskingCase):
     """Ways round the person that were found once."""
 
+    @needs_walls
     def test_nothing_that_looop_starts_speaks_for_the_person(self):
         self.beat({"move": "shell", "command": "echo x >> ran", "reversible": False})
         tried = 'L=$LOOOP_BIN; for v in "approve 1" "reject 1" "answer 1 x" resume "run a" tick; do $L $v; done'

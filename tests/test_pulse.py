@@ -23,6 +23,7 @@ from tests.support import (
     heavy,
     kill_all,
     needs_linux,
+    needs_walls,
     processes_with,
     wait_until,
 )
@@ -328,6 +329,7 @@ class Hardship(Pulses):
         self.write("goals/a.md", "3\n")
         wait_until(lambda: len(self.events("decided")) >= 2, "a beat again")
 
+    @needs_walls
     def test_a_beat_that_cannot_be_run_is_to_be_seen(self):
         """Whoever asks is told, however far back the last good beat is; the pulse said it to its own log alone."""
         self.profile(goals={"a": "1\n"})
