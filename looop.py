@@ -22195,14 +22195,10 @@ def channel_digest(path: str) -> str:
 
 def channel_refused(path: str, trusted: JSON) -> str:
     """Say why a channel must not run, "" when it may."""
-    settings = read_env_file(f"{path[:-3]}.env")
+    settings, why = read_env_file(f"{path[:-3]}.env"), refusal(path)[1]
     if settings.refused or settings.wrong:
-        return f"{settings.path}: {settings.refused or settings.wrong[0][1]}"
-    try:
-        same = trusted == channel_digest(path)
-    except OSError as error:
-        return f"cannot be read: {error.strerror}"
-    return refusal(path)[1] or ("" if same else "refused: it is new, or was changed")
+        why = why or f"{settings.path}: {settings.refused or settings.wrong[0][1]}"
+    return why or ("" if trusted == channel_digest(path) else "refused: it is new, or was changed")
 
 
 def new_code() -> str:
@@ -22217,7 +22213,8 @@ def code_hash(code: str, *salt: str) -> str:
     """Return what `.channels` keeps of a code: trying all of them takes centuries, and the code a day."""
     import hashlib
 
-    return hashlib.pbkdf2_hmac("sha256", code.encode(), "\0".join(salt).encode(), 50_000).hex()
+    raw = code.encode("utf-8", "surrogatepass")
+    return hashlib.pbkdf2_hmac("sha256", raw, "\0".join(salt).encode(), 50_000).hex()
 
 
 def bound_digest(profile: Profile, ask: Mapping[str, JSON]) -> str:
@@ -22233,21 +22230,19 @@ def channel_message(profile: Profile, ask: Mapping[str, JSON], code: str) -> tup
     """
     n, proposal = ask["n"], ask["kind"] == "proposal"
     lines = ask_lines(profile, [ask], time.time(), Paint({"LOOOP_COLOR": "0"}, sys.stderr))
-    lines = lines[:-1] if n else lines
-    clean = str(profile.redacted("\n".join(lines)))
-    yes, no = f"yes {ask_digest(ask)}", "no"
-    tail = ["", f"to approve, send: {n} {code} {yes}", f"to reject: {n} {code} no WHY"] if proposal else ["", ""]
-    if n and not proposal:
-        tail = ["", f"to answer, send: {n} {code} YOUR ANSWER"]
-    text = "\n".join([clean, *tail]).rstrip()
-    whole = clean == "\n".join(lines) and len(text.encode("utf-8", "backslashreplace")) <= MESSAGE_MAX
+    shown, tail = "\n".join(lines[:-1] if n else lines), f"to answer, send: {n} {code} YOUR ANSWER" if n else ""
+    replies = list(ask["options"] or ())[:3]
+    if proposal:
+        replies = [f"yes {ask_digest(ask)}", "no"]
+        tail = f"to approve, send: {n} {code} {replies[0]}\nto reject: {n} {code} no WHY"
+    text = f"{shown}\n\n{tail}".rstrip()
+    whole = profile.redacted(shown) == shown and len(text.encode("utf-8", "backslashreplace")) <= MESSAGE_MAX
     if not whole:
+        replies = replies[1:] if proposal else replies
         where = f"looop approve {n}" if proposal else "looop asks"
-        head = str(profile.redacted(one_line(lines[0], 500)))
-        text = "\n".join(
-            [head, f"too large for a message, or it holds a secret: see it at a terminal: {where}", tail[-1]]
-        )
-    replies = ([yes, no] if whole else [no]) if proposal else list(ask["options"] or ())[:3]
+        head = one_line(str(profile.redacted(lines[0])), 500)
+        head += f"\ntoo large for a message, or it holds a secret: see it at a terminal: {where}"
+        text = "\n".join([head, *tail.split("\n")[-1:]])
     title = f"looop: {ask_title(ask) if n else 'flag of ' + str(ask['session'])}"
     return {"title": title, "text": text, "replies": [f"{n} {code} {reply}" for reply in replies]}, whole
 
@@ -22412,21 +22407,16 @@ def channel_due(row: Mapping[str, JSON], news: Collection[str], poll: bool, now:
 
 def note_call(profile: Profile, row: dict[str, JSON], path: str, end: ProcessResult, now: float) -> None:
     """Write down how a call of a channel went, and when the next one is due; what it did not send is new again."""
-    name = end.name
-    well, interval = end.why == "exit" and end.code == 0, sensor_options(read_head(path)).interval
-    row["failed"], why = (0, "") if well else (row["failed"] + 1, end_told(profile, path, end))
-    if why and why != row["why"]:
-        profile.warn(f"channel {name}: {why}: looop channel trust {name} tries it again")
-    wait = max(interval, backoff_after(row["failed"])) if why else interval
+    row["failed"] = 0 if end.why == "exit" and end.code == 0 else row["failed"] + 1
+    wait, why = sensor_options(read_head(path)).interval, ""
+    if row["failed"]:
+        settings = read_env_file(f"{path[:-3]}.env").values
+        said = redacted(text_of(end.err), [*profile.secrets, *secrets_of(settings)])
+        why, wait = f"{end.why} {end.code}: {one_line(str(said), 200)}", max(wait, backoff_after(row["failed"]))
+        row["told"] = {key: told for key, told in row["told"].items() if told["at"] != utc_text(now)}
+        if why != row["why"]:
+            profile.warn(f"channel {end.name}: {why}: looop channel trust {end.name} tries it again")
     row.update(why=why, at=utc_text(now), next=utc_text(now + wait) if wait else None)
-    if why:
-        row["told"] = {key: told for key, told in row["told"].items() if told["at"] != row["at"]}
-
-
-def end_told(profile: Profile, path: str, end: ProcessResult) -> str:
-    """Say how a call failed, without the secrets of its settings."""
-    said = redacted(text_of(end.err), [*profile.secrets, *secrets_of(read_env_file(f"{path[:-3]}.env").values)])
-    return f"{end.why} {end.code}: {one_line(str(said), 200)}"
 
 
 def call_channels(profile: Profile, paths: Mapping[str, str], given: Mapping[str, JSON]) -> dict[str, ProcessResult]:
@@ -22452,24 +22442,22 @@ def call_channels(profile: Profile, paths: Mapping[str, str], given: Mapping[str
 def beat_with_channels(
     profile: Profile, forced: str = "", runner: str = "", wait: float | None = 0.0, verb: str = "tick"
 ) -> Outcome:
-    """Run a beat, after the answers that came by a channel; then say there what it asked."""
-    used = is_folder(profile.path("channels"))
-    if used:
-        serve_calmly(profile, poll=True)
-    outcome = beat_and_shadow(profile, forced, runner, wait, verb)
-    if used:
-        serve_calmly(profile, poll=False)
+    """Run a beat, after the answers that came by a channel; then say there what it asked.
+
+    What goes wrong with a channel holds up no beat.
+    """
+    used, outcome = is_folder(profile.path("channels")), Outcome("failed", "")
+    for poll in (True, False):
+        try:
+            if used:
+                os.chdir(profile.data)
+                raise_on_signals()
+                serve_channels(profile, poll=poll)
+        except (Failure, OSError) as error:
+            profile.warn(f"channels: {error}")
+        if poll:
+            outcome = beat_and_shadow(profile, forced, runner, wait, verb)
     return outcome
-
-
-def serve_calmly(profile: Profile, poll: bool) -> None:
-    """Call the channels that are due. What goes wrong with them holds up no beat."""
-    try:
-        os.chdir(profile.data)
-        raise_on_signals()
-        serve_channels(profile, poll=poll)
-    except (Failure, OSError) as error:
-        profile.warn(f"channels: {error}")
 
 
 def next_calls(profile: Profile) -> list[float]:
@@ -24690,7 +24678,9 @@ def cmd_channel_add(profile: Profile, args: Args) -> Result:
     """
     kind = args["kind"]
     if kind is None:
-        return channels_output(profile)
+        rows = list(channel_rows(profile))
+        lines = [f"{row['name']}: {row['problem'] or 'ok'}, called {row['called_at'] or 'never'}" for row in rows]
+        return Output(rows, lines or ["no channels: looop channel add " + "|".join(CHANNELS)])
     prepare(profile)
     make_private_dir(profile.path("channels"))
     path, settings = (profile.path("channels", kind + end) for end in (".sh", ".env"))
@@ -24705,17 +24695,15 @@ def cmd_channel_add(profile: Profile, args: Args) -> Result:
     return Output({"path": path, "settings": settings}, [f"wrote {printable(path)}", told], warning=warning)
 
 
-def channels_output(profile: Profile) -> Output:
-    """Answer with every channel, and whether it runs."""
-    rows, lines, known = [], [], read_channels(profile)
+def channel_rows(profile: Profile) -> Iterator[dict[str, JSON]]:
+    """Yield each channel, and why it does not reach the person."""
+    known = read_channels(profile)
     for name, path in channel_files(profile).items():
         row = {**_CHANNEL, **known.get(name, {})}
+        locked = [f"ask {key}" for key, told in row["told"].items() if len(told["wrong"]) >= CODE_TRIES]
         why = channel_refused(path, row["trusted"]) or row["why"]
-        locked = [int(key) for key, told in row["told"].items() if len(told["wrong"]) >= CODE_TRIES]
-        rows.append({"name": name, "problem": why or None, "called_at": row["at"], "too_many_wrong_codes": locked})
-        lines.append(f"{name}: {why or 'ok'}, {'called ' + row['at'] if row['at'] else 'not called yet'}")
-        lines += [f"{name}: ask {n}: too many wrong codes: looop channel trust {name}" for n in locked]
-    return Output(rows, lines or ["no channels: looop channel add " + "|".join(CHANNELS)])
+        why = why or (f"too many wrong codes for {first_few(locked)}" if locked else None)
+        yield {"name": name, "problem": why, "called_at": row["at"]}
 
 
 @declare("channel trust", "Setting up", person=True, waits=True)
@@ -27208,18 +27196,10 @@ def check_sensors(profile: Profile) -> Iterator[Finding]:
 
 
 def check_channels(profile: Profile) -> Iterator[Finding]:
-    """Look at every channel: whether it may run, what it needs, and how its last call went."""
-    known = read_channels(profile)
-    for name, path in channel_files(profile).items():
-        row = {**_CHANNEL, **known.get(name, {})}
-        tools = regex("(?m)^for tool in (.*);").findall(text_of(read_bytes(path) or b""))
-        missing = [tool for tool in " ".join(tools).split() if not profile.which(tool)]
-        if why := channel_refused(path, row["trusted"]) or row["why"]:
-            yield warn(f"{name}: {why}", f"looop channel trust {name}")
-        elif missing:
-            yield fail(f"{name}: needs {missing[0]}, which is not installed", how_to_install(profile, missing[0]))
-        else:
-            yield ok(f"{name} reaches you")
+    """Look at every channel."""
+    for row in channel_rows(profile):
+        name, why = row["name"], row["problem"]
+        yield warn(f"{name}: {why}", f"looop channel trust {name}") if why else ok(f"{name} reaches you")
 
 
 def check_walls(profile: Profile) -> Iterator[Finding]:
