@@ -17312,6 +17312,9 @@ def do_elsewhere(context: MoveContext, name: str, told: str) -> MoveResult:
     """Have a move made on the machine of a worker, once. Raise BadMove when it was not."""
     profile, move = context.profile, context.move
     where, _, session = name.partition(":")
+    known = read_where(profile, where)
+    if known.since and not context.yes:
+        raise BadMove(f"{move.name}: {where} cannot be reached: {known.why}: nothing was done")
     fields = {**move.fields, "id": session, "by": "approval" if context.yes else "loop"}
     fields.update(tainted=context.untrusted, goal=context.goal)
     replies, why = far_calls(profile, {where: {"move": move.name, **fields}})
@@ -30449,6 +30452,7 @@ def read_value(verb: Verb, one: Argument, text: str) -> JSON:
 
 _FAR_LOOKS = frozenset("shot log expect wait wait-idle".split())  # what others than a person may call, too
 _FAR_STAYS = frozenset("attach watch log expect wait wait-idle".split())  # what lasts as long as it lasts
+_FAR_CHANGES = frozenset("start-session kill restart flag unflag answer approve reject".split())
 FAR_VERB_TIME = 60.0  # seconds that any other may take
 
 
@@ -30500,7 +30504,7 @@ def run_far(profile: Profile, verb: Verb, name: str, words: Sequence[str]) -> in
         lives = "`looop ls` tells how it stands; nothing there ends with the link"
         done = "" if stays else f"; whether {verb.name} was done is not known"
         raise Failure(f"{verb.name}: {name}: the link broke{done}", lives)
-    if verb.name not in (*_FAR_LOOKS, *_FAR_STAYS):
+    if verb.name in _FAR_CHANGES:
         sync_wheres(profile, [name])  # `ls` is to tell what was done
         ring(profile.data)
     return code
