@@ -19029,13 +19029,14 @@ def adopt_asks(profile: Profile, epoch: int, carried: JSON) -> dict[str, Item | 
     return wrote
 
 
-def hold_lease(profile: Profile, *, force: bool = False) -> tuple[str, bool]:
+def hold_lease(profile: Profile, need: float = 0.0, *, force: bool = False) -> tuple[str, bool]:
     """Hold the lease: take it, or renew it; return (why not, "" when it is held; whether memory or state is another).
 
-    `force`: take it from a holder that renews it. The lock of the beat is held, and nothing is half done.
+    `need`: for so many seconds: what takes longer than the lease pays for a move that is refused. `force`: take it from
+    a holder that renews it. The lock of the beat is held, and nothing is half done.
     """
     lease, why = read_lease(profile), "other machines take it at the same moment"
-    if lease.held() and lease.adopted == lease.epoch and not force:
+    if lease.held(need) and lease.adopted == lease.epoch and not force:
         return "", False
     try:
         for _ in range(3):
@@ -19046,7 +19047,7 @@ def hold_lease(profile: Profile, *, force: bool = False) -> tuple[str, bool]:
             new = bool(lease.oid) and not (lease.mine and lease.adopted == lease.epoch)
             carried = lease_message(profile, lease.oid)["state"] if new else {}
             moved = merge_memory(profile, there, carried)
-            why = push_lease(profile, not lease.mine, carried)
+            why = push_lease(profile, not lease.mine, carried, need=need)
             if not why:
                 adopt(profile, carried)
                 emit(profile, "lease", epoch=read_lease(profile).epoch, taken=not lease.mine)
@@ -19087,7 +19088,7 @@ def require_lease(profile: Profile, verb: str) -> bool:
         return False
     why, moved = hold_lease(profile)
     if why:
-        raise Failure(f"{verb}: {why}", "do it there, or `looop lease take` first")
+        raise Failure(f"{verb}: {why}", "or do it there")
     return moved
 
 
@@ -19184,11 +19185,13 @@ class Beat:
         held = self.judge(now)
         if held and self.state["turns"] != state["turns"]:  # their wait begins though nothing is decided
             Run(profile, "", self.state).save()
-        if held and held.gate == "unchanged":
+        if held and held.gate != "lease":
             keep_lease(profile)
+        if held and held.gate == "unchanged":
             return self.rest(settings, now)
         if profile.setting("lease") and (not held or held.gate == "lease"):
-            why, moved = hold_lease(profile)
+            before = dig(state, "last", "result", "secs") or 0.0
+            why, moved = hold_lease(profile, min(2.0 * before, profile.setting("tick_timeout")))
             if moved:
                 return Beat(profile, self.forced, self.name).go()
             held = Verdict("lease", "hold", why) if why else None
