@@ -230,6 +230,7 @@ class Workers(Undone):
         self.undo(self.runs_of("undo")[-1], code=1)
         self.assertIn("worker w1 has ended since", self.stderr)
 
+    @heavy
     def test_a_worker_with_a_check_is_not_started_again(self):
         self.profile(goals={"a": "a\n"})
         os.mkdir(self.path("reports"), 0o700)
