@@ -522,7 +522,7 @@ class Paced(Pulses):
             "LOOOP_RUNS_KEEP": "5",
         }
         process = self.paced(beats, json.dumps(plan), **env)
-        report = json.loads(process.communicate(timeout=300)[0])
+        report = json.loads(process.communicate(timeout=1500 if LONG else 300)[0])
         self.assertEqual(process.returncode, 0)
         self.assertEqual(report["beats"], beats)
         pauses = [b - a for a, b in zip(report["starts"], report["starts"][1:])]
