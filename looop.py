@@ -27955,8 +27955,8 @@ figure svg{max-width:100%;height:auto;display:block}
 figcaption{margin-bottom:.3rem;overflow-wrap:anywhere}
 footer{margin-top:2rem;color:var(--dim);font-size:.9rem}
 @page{margin:1.4cm}
-@media print{body{max-width:none;padding:0;font-size:11px}section,figure,.tile,tr,details{break-inside:avoid}
-h2{break-after:avoid}section.long{break-inside:auto}.tiles{grid-template-columns:repeat(4,1fr)}
+@media print{body{max-width:none;padding:0;font-size:11px}.pair section,figure,.tile,tr,details{break-inside:avoid}
+h2{break-after:avoid}.tiles{grid-template-columns:repeat(4,1fr)}
 .pair{grid-template-columns:1fr 1fr}.screens{grid-template-columns:1fr 1fr}}
 """
 
