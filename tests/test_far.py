@@ -55,6 +55,7 @@ class FarCase(Case):
 class Driven:
     """What each prefix is to show."""
 
+    @heavy
     def test_a_session_there_is_started_driven_looked_at_and_ended(self):
         said = self.looop("start-session", "gpu:box", "--command", "echo READY; cat; exit 3")
         self.assertIn("box runs: `looop attach gpu:box`", said)
@@ -99,11 +100,14 @@ class Driven:
 
 
 class Verbs(Driven, FarCase):
+    def test_a_session_there(self):
+        self.assertIn("`looop attach gpu:box`", self.looop("start-session", "gpu:box", "--command", "cat"))
+        self.assertIn("box has ended", self.looop("kill", "gpu:box"))
+        self.assertEqual((self.rows()["box"]["alive"], len(self.copies())), (False, 1))
+
     def test_what_cannot_be_reached_says_so_in_one_line(self):
         self.looop("shot", "nix:box", code=2)
         self.assertIn("there is no where nix", self.stderr)
-        self.looop("send", "gpu:nix", "a", code=1)
-        self.assertIn("there is no such session", self.stderr)
         for prefix, words in (
             ("looop-no-such-program x", "looop-no-such-program"),
             ("sh -c 'echo Permission denied >&2; exit 255'", "Permission denied"),
