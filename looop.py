@@ -21787,7 +21787,11 @@ def undo_command(move: Mapping[str, JSON]) -> Move:
 def worker_of(run: Run, kept: Mapping[str, JSON], alive: bool) -> Session:
     """Return the worker that a run has started or ended. Raise Failure when it is another one by now."""
     name = str(kept.get("worker") or kept.get("killed"))
-    session = read_session(run.profile, name)
+    session = any_session(run.profile, name)
+    if session and session.where:
+        raise Failure(
+            f"undo: {run.id}: {name} is on another machine", f"`looop {'kill' if alive else 'restart'} {name}`"
+        )
     if not session or session.generation != kept.get("generation") or session.alive != alive:
         state = "is gone" if not session else "has ended" if alive and not session.alive else "was started again"
         raise Failure(f"undo: {run.id}: worker {name} {state} since", "nothing was touched")
@@ -28743,7 +28747,7 @@ class Sheet:
             ]
 
 
-_FLEXIBLE = {"needs": 2, "workers": 6, "goals": 4, "beats": 2}  # the column of a panel that takes what room is left
+_FLEXIBLE = {"needs": 2, "workers": 7, "goals": 4, "beats": 2}  # the column of a panel that takes what room is left
 _NOTHING = {
     "needs": "nothing: the loop goes on by itself",
     "workers": "none: looop start-session ID PROMPT",
@@ -28931,8 +28935,9 @@ def worker_items(rows: Sequence[Mapping[str, JSON]], now: float, paint_word: Pai
         told = one_line(row["note"] or row["question"] or row["cmd"] or "", 160)
         name = row["id"] if alive else paint_word("dim", row["id"])
         told = told if row["note"] or row["question"] else paint_word("dim", told)
-        cells = (paint_word(colour, _HEALTH_GLYPHS.get(health, "·")), name, paint_word(colour, health), age, idle, cost)
-        yield Entry(str(row["id"]), (*cells, told), str(row["id"]), value=row)
+        where = where_told(row, now, paint_word) if row.get("where") else ""
+        head = (paint_word(colour, _HEALTH_GLYPHS.get(health, "·")), name, paint_word(colour, health), where)
+        yield Entry(str(row["id"]), (*head, age, idle, cost, told), str(row["id"]), value=row)
 
 
 def goal_items(
@@ -28971,6 +28976,9 @@ class Pane:
         try:
             if session is None:
                 raise Gone
+            if session.where:
+                self.told = f"as {session.where} told last:\n\n{session.far.get('screen', '')}"
+                return
             refuse_to_show_itself(profile, "top", session)
             if session.alive:
                 self.channel = Channel(session)
@@ -29108,7 +29116,16 @@ class Reader:
         alive = sum(row["alive"] and row["kind"] == "worker" for row in rows)
         titles = {
             "needs": (f"NEEDS YOU {len(panels['needs']) or ''}".rstrip(), "", "", "", ""),
-            "workers": (f"WORKERS {alive}/{profile.setting('max_workers')}", "", "HEALTH", "AGE", "IDLE", "$", ""),
+            "workers": (
+                f"WORKERS {alive}/{profile.setting('max_workers')}",
+                "",
+                "HEALTH",
+                "WHERE",
+                "AGE",
+                "IDLE",
+                "$",
+                "",
+            ),
             "goals": (f"GOALS {len(self.goals) or ''}".rstrip(), "TURN", "WAITS FOR", "7 DAYS", ""),
             "beats": ("BEATS", "", "", ""),
         }
@@ -29285,11 +29302,12 @@ class Top(Visit):
         item, place = self.view.item(self.board), places_of(self.board, self.view, self.size).pane
         session = self.reader.sessions.get(item.session) if item else None
         size = (max(1, place[2]), max(1, place[3] - 1)) if place else (1, 1)
-        key = (session.id, session.generation, session.alive, size) if session and place else ()
-        if self.pane and (self.pane.key != key or (key and session and session.alive and not self.pane.channel)):
+        key = (session.id, session.generation, session.alive, session.read_at, size) if session and place else ()
+        drives = session and session.alive and not session.where
+        if self.pane and (self.pane.key != key or (key and drives and not self.pane.channel)):
             self.close_pane()
         if key and session and not self.pane:
-            self.pane = Pane(self.profile, key, read_session(self.profile, session.id), size)
+            self.pane = Pane(self.profile, key, any_session(self.profile, session.id), size)
             if self.pane.channel:
                 self.loop.readers[self.pane.channel.sock.fileno()] = self.pane_came
         if session:

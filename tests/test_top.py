@@ -43,7 +43,7 @@ def made_board(asks=1000, workers=100):
     }
     titles = {
         "needs": ("NEEDS YOU", *[""] * 4),
-        "workers": (f"WORKERS {workers}", "", "HEALTH", "AGE", "IDLE", "$", ""),
+        "workers": (f"WORKERS {workers}", "", "HEALTH", "WHERE", "AGE", "IDLE", "$", ""),
         "goals": ("GOALS", *[""] * 4),
         "beats": ("BEATS", *[""] * 3),
     }

@@ -121,6 +121,35 @@ class KilledBeats(Faults):
         move = {"move": "start_worker", "id": "setup", "prompt": "RUN", "runner": "builtin", "journal": "began RUN"}
         self.beaten(move, "acted", after=after)
 
+    def test_a_worker_elsewhere(self):
+        """It is started once for each decision at most, and each of its rows is counted once."""
+        there = os.path.join(self.home, "there")
+        os.mkdir(there, 0o700)
+        data = os.path.join(there, ".local/state/looop")
+        env = {"HOME": there, "LOOOP_DATA_DIR": data}
+        runner, gate = self.runner, {"worker": "never"}
+        prefix = f"env -i HOME={there} PATH={self.bin} LC_ALL=C.UTF-8"
+        more = {"interactive": "x {{prompt_file}}", "where": {"gpu": prefix}, "gate": gate}
+        self.runner = lambda *args, **options: runner(*args, **{**options, **more})
+        spent = []
+
+        def after():
+            for session in json.loads(self.verb("ls", "--json", env=env).out):
+                if session["alive"]:
+                    self.assertEqual(self.verb("kill", session["id"], env=env).code, 0)
+                    self.assertEqual(self.verb("cost", "add", "session", "w", "r", "1", env=env).code, 0)
+                    spent.append(1.0)
+            self.assertLessEqual(len(spent), len(self.runs()))
+            costs = json.loads(self.verb("cost", "--json").out)
+            self.assertIn(costs["by"]["kind"].get("session", 0.0), (sum(spent), sum(spent[:-1])))
+
+        move = {"move": "start_worker", "id": "w", "prompt": "RUN", "where": "gpu", "runner": "fake"}
+        move["journal"] = "began RUN"
+        os.makedirs(os.path.join(there, ".config"))
+        with open(os.path.join(there, ".config", "looop.json"), "w") as file:
+            json.dump({"runners": {"fake": {"interactive": "sh -c cat {{prompt_file}}"}}}, file)
+        self.beaten(move, "acted", few=10, after=after)
+
     def test_a_direct_runner_with_two_lines(self):
         script = 'for n in 1 2; do echo "- 2026-01-02 15:04 $n $LOOOP_RUN_ID" >> journal.md; done; '
         self.beaten(SHELL, "acted", mode="direct", script=script)
