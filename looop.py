@@ -20391,10 +20391,8 @@ def worker_words(rows: Sequence[Mapping[str, JSON]], paint: Paint) -> str:
     groups: dict[str, list[str]] = {}
     for row in sorted(rows, key=lambda row: not row["alive"]):
         groups.setdefault(row["health"], []).append(row["id"])
-    painted = [(paint(_HEALTH_COLOURS.get(health, "dim"), health), names) for health, names in groups.items()]
-    return (
-        "; ".join(f"{health} {', '.join(names[:6])}" + " …" * (len(names) > 6) for health, names in painted) or "none"
-    )
+    painted = [(paint(_HEALTH_COLOURS.get(health, "dim"), health), ids) for health, ids in groups.items()]
+    return "; ".join(f"{health} {first_few(ids, 6)}" for health, ids in painted) or "none"
 
 
 ENDED_SHOWN = 10  # ended sessions that `ls` shows without --all
@@ -20760,15 +20758,13 @@ class Purse:
     """The money of a trial: it asks a runner, outside any beat, as long as a price cap and the daily budget allow."""
 
     def __init__(self, profile: Profile, runner: str, limit: float | None, verb: str) -> None:
-        self.profile, self.verb = profile, verb
-        self.runner = profile.runner(runner)
-        self.limit = limit
+        self.profile, self.verb, self.runner, self.limit = profile, verb, profile.runner(runner), limit
         self.spent = 0.0  # USD
         self.most = 0.0  # of one call
         self.unknown = False  # a call has told no price
-        name = self.runner.name
         if self.runner.mode != "typed":
-            raise Failure(f"{verb}: {name} cannot be asked", "name a typed runner: --runner claude", EXIT_USAGE)
+            remedy = "name a typed runner: --runner claude"
+            raise Failure(f"{verb}: {self.runner.name} cannot be asked", remedy, EXIT_USAGE)
         if limit is None and not self.runner.unmetered:
             raise Failure(f"{verb}: missing --usd", "say what the calls may cost: --usd 0.50", EXIT_USAGE)
 
@@ -27995,7 +27991,7 @@ def page_of_report(title: str, *inner: Markup) -> str:
 # it becomes markup. The page has a size at most: what is left out for it is named on the page.
 
 LANES = ("quiet", "decided", "held", "failed")
-_LANES_OF = {"unchanged": 0, "held": 2, "failed": 3, "interrupted": 3}  # any other outcome: decided
+_LANES_OF = {"held": 2, "failed": 3, "interrupted": 3}  # of beats that did not decide; else quiet
 TEN = 600  # seconds of the spans in which ends of beats are counted: local days and hours consist of them
 HOLE_MIN = 300  # seconds without a beat that are worth a line
 REPORT_MAX = 1_900_000  # bytes of a page
@@ -28071,7 +28067,8 @@ class Story:
             self.reasons.append((at, float("inf"), f"the pulse ended: {event.get('why')}"))
         outcome = end_of(event)
         if outcome:
-            self.end(at, _LANES_OF.get(outcome, 1), str(event.get("reason") or event.get("effect") or ""))
+            lane = 1 if name == "decided" else _LANES_OF.get(outcome, 0)
+            self.end(at, lane, str(event.get("reason") or event.get("effect") or ""))
         if isinstance(event.get("run"), str) and valid_id(event["run"]):
             self.runs.append({**event})
 
@@ -28174,9 +28171,8 @@ class Reporter:
     def page(self) -> str:
         """Return the page. The decisions take the room that is left by the rest."""
         profile, now, nothing = self.profile, self.now, element("p", "Nothing.", class_="dim")
-        texts = (
-            "\n".join(ask_lines(profile, [one], now, self.paint)) for one in self.first(self.asks, 50, "ask", "asks")
-        )
+        shown = self.first(self.asks, 50, "ask", "asks")
+        texts = ("\n".join(ask_lines(profile, [ask], now, self.paint)) for ask in shown)
         asks = [self.text(text, typable("`looop asks` has them")) for text in texts]
         notes = [element("li", note) for note in self.first(self.notes, 50, "note", "status")]
         goals = goal_table(profile, self.first(goal_rows(profile, now), ROWS_MAX, "goal", "goals"), now, self.paint)
