@@ -8,7 +8,7 @@ import shutil
 import sys
 
 import looop
-from tests.support import Case, heavy, wait_until
+from tests.support import Case, heavy, needs_walls, wait_until
 
 
 class Why(Case):
@@ -135,6 +135,7 @@ class Why(Case):
         self.looop("why", "tick-1999", code=1)
         self.assertIn("there is no such capsule: the last ones are tick-", self.stderr)
 
+    @needs_walls
     def test_a_move_is_readable_and_nothing_is_said_twice(self):
         self.profile(goals={"a": "0\n"})
         body = "# Für später …\n\n\x1b[2Jescape\n" + "".join(f"line {n}\n" for n in range(20))
@@ -262,6 +263,7 @@ class Output(Case):
         self.tick(env=env)
         return self.looop("why", env=env), json.loads(self.looop("why", "--json", env=env))
 
+    @needs_walls
     def test_what_a_shell_move_printed_and_where_its_capsule_lies(self):
         text, told = self.why("echo one; echo two >&2; exit 3")
         self.assertEqual(told["output"], "one\ntwo\n")
@@ -270,6 +272,7 @@ class Output(Case):
         self.assertIn(f"\n  capsule  {self.path('runs', self.runs()[0])}\n", text)
         self.assertIsNone(json.loads(self.looop("why", "now", "--json"))["output"])
 
+    @needs_walls
     def test_of_much_the_end(self):
         text, told = self.why("for i in {1..3000}; do echo line $i; done")
         lines = told["output"].splitlines()
